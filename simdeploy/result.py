@@ -22,8 +22,14 @@ FORMAT = 1
 OF_ANALYSES = ("costs", "requirements")
 _NOT_TOLD = (*OF_ANALYSES, "release")
 
+
+def floats(*names: str) -> dict[str, str]:
+    """Return columns of floating-point numbers, as `Columns` has them."""
+    return dict.fromkeys(names, "float64")
+
+
 # Columns of an estimate, alone and with all that `Estimate.to_row` has.
-INTERVAL = dict.fromkeys(("estimate", "low", "high"), "float64")
+INTERVAL = floats("estimate", "low", "high")
 ESTIMATE = {**INTERVAL, "half_width": "float64", "n": "int64", "standard_error": "float64", "is_trusted": "bool"}
 
 

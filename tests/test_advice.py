@@ -19,7 +19,6 @@ from small import rolling
 import simdeploy as sd
 from simdeploy import read_result
 from simdeploy.analysis.advice import proposing_spells
-from simdeploy.analysis.advice.agreeing import agree
 from simdeploy.analysis.advice.conditioning import condition
 from simdeploy.analysis.advice.drawing import FAILS, RUNS, Nodes, draw_lives
 from simdeploy.analysis.advice.estimating import Weighted
@@ -219,7 +218,7 @@ def run_all(scenario, seen, n, seed, enough):
     for roots in np.split(np.arange(n), 10):
         nodes = np.repeat(roots[:, np.newaxis], scenario.fleet.nodes, axis=1)
         continued = run_continued(scenario, seen.policy, Worlds(roots, nodes), **how)
-        places = np.flatnonzero(agree(continued.looks, seen.looks))
+        places = np.flatnonzero(seen.agree(continued.looks))
         alike += [continued.block.row(0, place) for place in places]
         if len(alike) >= enough:
             break

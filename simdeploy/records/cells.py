@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -51,12 +51,6 @@ class Times(NamedTuple):
     seconds: Array | None  # NaN where missing
     instants: Array | None  # in UTC; NaT where missing
 
-    @property
-    def is_known(self) -> Array:
-        """Where there is a time."""
-        known: Array = ~np.isnat(self.instants) if self.instants is not None else ~np.isnan(cast("Array", self.seconds))
-        return known
-
 
 @dataclass(frozen=True)
 class Refusal:
@@ -69,7 +63,7 @@ class Refusal:
     allowed: str | None = None
     meant: tuple[str, ...] = ()
 
-    def problem(self, row: int, file: str, line: int | None) -> Problem:
+    def problem(self, row: int, file: str | None = None, line: int | None = None) -> Problem:
         """Return the problem of one of the rows."""
         found = None if self.find is None else self.find(row)
         hint = nearest(found, self.meant) if self.meant else None
@@ -263,6 +257,15 @@ class Rows:
         hint = f"{allowed}; map Unix times to {ours}"
         self.refuse(too_large, theirs, "too long after the start", find=self._finder(theirs), allowed=hint)
         return Times(numbers, None)
+
+    def instants(self, ours: str) -> Array | None:
+        """Return a column of instants in UTC; None if there is no such column, or if it has seconds, whose rows are refused."""
+        times = self.times(ours)
+        if times is not None and times.seconds is not None:
+            column = self.find(f"{ours}_s") or self.find(ours) or ours
+            is_known = ~np.isnan(times.seconds)
+            self.refuse(is_known, column, "not a time of day", allowed="timestamps, or Unix times")
+        return None if times is None else times.instants
 
     def _unix(self, theirs: str, numbers: Array, bad: Array) -> Times:
         low, high = (np.datetime64(year, "s").astype(np.int64) for year in _YEARS)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from simdeploy.api.times import parse_time
 from simdeploy.errors import UNPRINTABLE, InputError, Path, is_printable
 from simdeploy.records.content import Content, Document
+from simdeploy.units import NS_PER_S
 
 # Go writes a time that is not set as the first instant of year 1.
 _UNSET = "0001-01-01T00:00:00Z"
@@ -113,3 +115,13 @@ class Fields:
 def instant(time_ns: int | None) -> np.datetime64:
     """Return a time as numpy has it, NaT if there is none."""
     return np.datetime64("NaT", "ns") if time_ns is None else np.datetime64(time_ns, "ns")
+
+
+def instants(times_ns: Iterable[int | None]) -> np.ndarray:
+    """Return times as an array, NaT where there is none."""
+    return np.array([instant(time_ns) for time_ns in times_ns], "datetime64[ns]")
+
+
+def seconds_since(start_ns: int | None, time_ns: int | None) -> float:
+    """Return the seconds from a start to a time, NaN if one of them isn't known."""
+    return math.nan if start_ns is None or time_ns is None else (time_ns - start_ns) / NS_PER_S

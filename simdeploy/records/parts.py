@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
-
-from simdeploy.errors import Problem
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,8 +44,8 @@ class Part:
         self.dropped.append(Dropped(self.file, self.find_line(int(rows.min())), len(rows), reason))
 
 
-def part_of(rows: Rows, name: str, columns: Mapping[str, object], *, notes: list[Dropped] | None = None) -> Part:
-    """Return a table's part: the rows that can be used, and why others can't."""
+def part_of(rows: Rows, name: str, columns: Mapping[str, object], *, known: Sequence[str] | None = None) -> Part:
+    """Return a table's part: the rows that can be used, and why others can't; with the columns that are `known`, which weren't read."""
     import numpy as np
     import pandas as pd
 
@@ -56,12 +54,12 @@ def part_of(rows: Rows, name: str, columns: Mapping[str, object], *, notes: list
     )
     frame = frame.assign(**{ROW: np.arange(len(rows), dtype=np.int64)})
     frame = frame[rows.kept] if not rows.kept.all() else frame
-    part = Part(rows.file, {name: frame}, rows.table.find_line, list(notes or ()))
+    part = Part(rows.file, {name: frame}, rows.table.find_line)
+    note = None if known is None else rows.note_unread(known)
+    if note is not None:
+        part.dropped.append(Dropped(rows.file, None, 0, note))
     for refusal in rows.refusals:
         first = int(refusal.rows[0])
-        problem = refusal.problem(first, rows.file, None)
-        reason = str(
-            Problem(problem.message, problem.path, found=problem.found, allowed=problem.allowed, hint=problem.hint)
-        )
+        reason = str(refusal.problem(first))
         part.dropped.append(Dropped(rows.file, rows.table.find_line(first), len(refusal.rows), reason))
     return part

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simdeploy.analysis.advice.drawing import draw_own_numbers
+from simdeploy.analysis.advice.drawing import draw_own_numbers, split_affected
 from simdeploy.analysis.advice.laws import TINY, Windows, decide, error_levels, healthy_chances, steps_of
 from simdeploy.world.streams import Stream, uniforms
 
@@ -47,12 +47,8 @@ class Counts:
     def accept(self, law: NodeLaw, nodes: Nodes, seed: int, replications: np.ndarray) -> np.ndarray:
         """Return which replications agree with the counts."""
         accepted = np.zeros(len(replications), dtype=bool)
-        parts = [(law, np.arange(len(replications)))]
-        if law.parts:
-            is_hurt = uniforms(seed, replications, Stream.AFFECTED, nodes.numbers) < law.share
-            parts = [(law.parts[0][1], np.flatnonzero(is_hurt)), (law.parts[1][1], np.flatnonzero(~is_hurt))]
         best = self.best_ratio(law)
-        for part, places in parts:
+        for part, places in split_affected(law, nodes.numbers, seed, replications):
             if len(places):
                 numbers, own = nodes.numbers[places], replications[places]
                 accepted[places] = self._accept(part, numbers, seed, own, best)

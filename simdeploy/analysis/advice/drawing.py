@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -44,13 +44,7 @@ class Nodes:
 
     def take(self, places: np.ndarray) -> Nodes:
         """Return some of them."""
-        return Nodes(
-            self.numbers[places],
-            self.worlds[places],
-            self.laws[places],
-            self.slowdown[places],
-            self.start_failure[places],
-        )
+        return Nodes(*(getattr(self, column.name)[places] for column in fields(self)))
 
 
 def draw_lives(
@@ -65,17 +59,24 @@ def draw_lives(
     starts = np.full(len(replications), FOREVER)
     for place, law in enumerate(laws):
         chosen = np.flatnonzero(nodes.laws == place)
-        parts: list[tuple[NodeLaw, np.ndarray]] = [(law, chosen)]
-        if law.parts:
-            u = uniforms(seed, replications[chosen], Stream.AFFECTED, nodes.numbers[chosen])
-            is_hurt = u < law.share
-            parts = [(law.parts[0][1], chosen[is_hurt]), (law.parts[1][1], chosen[~is_hurt])]
-        for part, of_part in parts:
-            if len(of_part):
+        for part, places in split_affected(law, nodes.numbers[chosen], seed, replications[chosen]):
+            if len(places):
+                of_part = chosen[places]
                 verdicts[of_part], times[of_part], starts[of_part] = _draw(
                     part, nodes.take(of_part), seed, replications[of_part], roughly
                 )
     return verdicts, times, starts
+
+
+def split_affected(
+    law: NodeLaw, numbers: np.ndarray, seed: int, replications: np.ndarray
+) -> list[tuple[NodeLaw, np.ndarray]]:
+    """Return the law of nodes that the release affects, and that of others, each with their places; a single one if all are alike."""
+    if not law.parts:
+        return [(law, np.arange(len(numbers)))]
+    is_affected = uniforms(seed, replications, Stream.AFFECTED, numbers) < law.share
+    (_, of_affected), (_, of_others) = law.parts
+    return [(of_affected, np.flatnonzero(is_affected)), (of_others, np.flatnonzero(~is_affected))]
 
 
 def _draw(

@@ -5,15 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from simdeploy.analysis.advice.node_table import FAILED, RUNNING, VALIDATING, NodeTable
 from simdeploy.analysis.advice.observed import UNKNOWN, YES, Total
-from simdeploy.analysis.advice.rows import row_problem
-from simdeploy.errors import InputError, Problem, not_among, raise_if_any, shorten
+from simdeploy.analysis.advice.rows import RowProblems
+from simdeploy.errors import InputError, Problem, shorten
 from simdeploy.records import Records
 from simdeploy.rules.health import read_health_rule
 from simdeploy.units import NS_PER_S
@@ -31,8 +30,6 @@ _FORMS = "rows with requests and failed, and node or wave, version, from_s and t
 _NAMES = {"failed_requests": "failed", "ended_s": "to_s", "at_s": "to_s", "at": "to_s"}
 _MOST_REQUESTS = 10**12
 
-_row_problem = partial(row_problem, "evidence")
-
 
 def read_evidence(scenario: Scenario, plan: Plan, seen: Seen, given: Any) -> Seen:
     """Return what was seen, with windows of nodes and totals of requests.
@@ -44,12 +41,12 @@ def read_evidence(scenario: Scenario, plan: Plan, seen: Seen, given: Any) -> See
     if given is None:
         return seen
     frame = _read_frame(given)
-    problems: list[Problem] = []
+    problems = RowProblems("evidence")
     rows = [_read_row(number, row, problems) for number, row in enumerate(frame.to_dict("records"), start=1)]
-    raise_if_any(problems)
+    problems.raise_if_any()
     of_nodes = [row for row in rows if row["node"] is not None]
     totals = tuple(_read_total(plan, seen, row, problems) for row in rows if row["node"] is None)
-    raise_if_any(problems)
+    problems.raise_if_any()
     if of_nodes:
         if seen.nodes is None:
             message = "windows of nodes need a table of nodes as `seen`"
@@ -77,7 +74,7 @@ def _read_frame(given: Any) -> pd.DataFrame:
     return frame
 
 
-def _read_row(number: int, row: Mapping[Any, Any], problems: list[Problem]) -> dict[str, Any]:
+def _read_row(number: int, row: Mapping[Any, Any], problems: RowProblems) -> dict[str, Any]:
     """Return a row with all columns; None where empty."""
     found: dict[str, Any] = {"row": number}
     for name in ("version", "node", "wave", "from_s", "to_s", "requests", "failed"):
@@ -91,48 +88,40 @@ def _read_row(number: int, row: Mapping[Any, Any], problems: list[Problem]) -> d
             or not 0 <= value <= _MOST_REQUESTS
             or value != int(value)
         ):
-            problems.append(_row_problem(number, name, "not a number of requests", value, "a whole number from 0"))
+            problems.add(number, name, "not a number of requests", value, "a whole number from 0")
             found[name] = 0
         found[name] = int(found[name])
     if found["failed"] > found["requests"]:
-        problems.append(
-            _row_problem(
-                number, "failed", "more failed requests than requests", found["failed"], f"at most {found['requests']}"
-            )
+        problems.add(
+            number, "failed", "more failed requests than requests", found["failed"], f"at most {found['requests']}"
         )
     found["version"] = "new" if found["version"] is None else found["version"]
     if found["version"] not in _VERSIONS:
-        problems.append(
-            not_among("no such version", ("evidence", f"row {number}", "version"), found["version"], _VERSIONS)
-        )
+        problems.add_unknown(number, "version", "no such version", found["version"], _VERSIONS)
     for name in ("from_s", "to_s"):
         value = found[name]
         if value is not None and (
             isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e10
         ):
             allowed = "seconds after the start of the rollout"
-            problems.append(_row_problem(number, name, "not an instant", value, allowed))
+            problems.add(number, name, "not an instant", value, allowed)
             found[name] = None
     return found
 
 
-def _read_total(plan: Plan, seen: Seen, row: Mapping[str, Any], problems: list[Problem]) -> Total:
+def _read_total(plan: Plan, seen: Seen, row: Mapping[str, Any], problems: RowProblems) -> Total:
     number, wave = row["row"], row["wave"]
     from_ns = 0.0 if row["from_s"] is None else row["from_s"] * NS_PER_S
     to_ns = float(seen.at_ns) if row["to_s"] is None else row["to_s"] * NS_PER_S
     if to_ns > seen.at_ns:
-        problems.append(
-            _row_problem(
-                number, "to_s", "after the instant of looking", row["to_s"], f"at most {seen.at_ns / NS_PER_S:g}"
-            )
-        )
+        problems.add(number, "to_s", "after the instant of looking", row["to_s"], f"at most {seen.at_ns / NS_PER_S:g}")
     elif to_ns <= from_ns:
-        problems.append(_row_problem(number, "to_s", "not after from_s", row["to_s"]))
+        problems.add(number, "to_s", "not after from_s", row["to_s"])
     if wave is not None:
         is_one = not isinstance(wave, bool) and isinstance(wave, int | float) and wave in range(1, len(plan.sizes) + 1)
         if not is_one or row["version"] == "old":
             message = "no such wave" if not is_one else "nodes on the old version are of no wave"
-            problems.append(_row_problem(number, "wave", message, wave, f"1 to {len(plan.sizes)}"))
+            problems.add(number, "wave", message, wave, f"1 to {len(plan.sizes)}")
             wave = None
     return Total(
         row["version"], row["requests"], row["failed"], None if wave is None else int(wave) - 1, from_ns, to_ns, number
@@ -146,22 +135,19 @@ def _add_windows(scenario: Scenario, seen: Seen, table: NodeTable, rows: Sequenc
         raise InputError(Problem("nodes have no health windows under this policy", ("evidence", "node")))
     places = {str(name): place for place, name in enumerate(table.names.tolist()) if name is not None}
     by_place: dict[int, list[Mapping[str, Any]]] = {}
-    problems: list[Problem] = []
+    problems = RowProblems("evidence")
     for row in rows:
         place = places.get(str(row["node"]))
         if place is None:
-            path = ("evidence", f"row {row['row']}", "node")
-            problems.append(not_among("no such node", path, str(row["node"]), list(places)))
+            problems.add_unknown(row["row"], "node", "no such node", str(row["node"]), list(places))
         elif row["version"] == "old":
             message = "windows of a node on the old version are not supported"
-            problems.append(_row_problem(row["row"], "version", message, "old", "totals, without node"))
+            problems.add(row["row"], "version", message, "old", "totals, without node")
         elif table.status[place] not in (VALIDATING, RUNNING, FAILED) and table.started[place] != UNKNOWN:
-            problems.append(
-                _row_problem(row["row"], "node", "has windows, although it has not started", str(row["node"]))
-            )
+            problems.add(row["row"], "node", "has windows, although it has not started", str(row["node"]))
         else:
             by_place.setdefault(place, []).append(row)
-    raise_if_any(problems)
+    problems.raise_if_any()
     started_ns, started = table.started_ns.copy(), table.started.copy()
     windows: list[tuple[tuple[int, int], ...]] = [()] * len(table.status)
     for place, of_node in by_place.items():
@@ -170,12 +156,12 @@ def _add_windows(scenario: Scenario, seen: Seen, table: NodeTable, rows: Sequenc
             _place_windows(of_node, rule.interval_ns, place, started_ns, problems)
         windows[place] = tuple((row["requests"], row["failed"]) for row in of_node)
         started[place] = YES
-    raise_if_any(problems)
+    problems.raise_if_any()
     return replace(table, started=started, started_ns=started_ns, windows=tuple(windows))
 
 
 def _place_windows(
-    rows: Sequence[Mapping[str, Any]], interval_ns: int, place: int, started_ns: np.ndarray, problems: list[Problem]
+    rows: Sequence[Mapping[str, Any]], interval_ns: int, place: int, started_ns: np.ndarray, problems: RowProblems
 ) -> None:
     """Find when a node started whose windows, one after the other from the first, ended at some instants."""
     starts = [row["to_s"] * NS_PER_S - number * interval_ns for number, row in enumerate(rows, start=1)]
@@ -186,5 +172,5 @@ def _place_windows(
             allowed = (
                 f"windows of {interval_ns / NS_PER_S:g} s each, from the start of the node at {start / NS_PER_S:g} s"
             )
-            problems.append(_row_problem(row["row"], "to_s", "no window of the node ends then", row["to_s"], allowed))
+            problems.add(row["row"], "to_s", "no window of the node ends then", row["to_s"], allowed)
     started_ns[place] = start

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -131,38 +131,32 @@ def _find_compiled(
         rule.cumulative,
     )
     parts = [part for _, part in law.parts] or [law]
-    failures = np.stack([np.broadcast_to(part.failure(nodes.start_failure), n) for part in parts])
+    failures = np.stack([np.broadcast_to(part.failure(nodes.start_failure), n) for part in parts], axis=1)
     share = law.share if law.parts else 1.0
+    of_law = float(share), law.behaviour.start_attempts, of_rule, tables.arrays
+    numbers = supply.first, supply.n, supply.per_world
     off_ns = tables.off_ns * law.behaviour.start_attempts * nodes.slowdown
     left, from_try = np.arange(n), np.zeros(n, dtype=np.int64)
     while len(left):
         of_left, seen, off = nodes.take(left), wanted.take(left), off_ns[left]
+        whose = of_left.numbers.astype(np.int64), of_left.worlds.astype(np.int64), from_try[left]
+        verdicts = seen.verdict.astype(np.int64), seen.low - off, seen.high + off
+        starts = seen.started.astype(np.int64), seen.start_low - off, seen.start_high + off
+        slowdown = of_left.slowdown.astype(float)
         tries = find_tries(
             np.uint64(seed),
-            supply.first,
-            supply.n,
-            supply.per_world,
+            numbers,
             _MOST_WITH_TABLES,
-            of_left.numbers.astype(np.int64),
-            of_left.worlds.astype(np.int64),
-            from_try[left],
-            seen.verdict.astype(np.int64),
-            seen.low - off,
-            seen.high + off,
-            seen.started.astype(np.int64),
-            seen.start_low - off,
-            seen.start_high + off,
-            of_left.slowdown.astype(float),
-            np.ascontiguousarray(failures[:, left]),
-            float(share),
-            law.behaviour.start_attempts,
-            of_rule,
-            tables.arrays,
+            whose,
+            (*verdicts, *starts),
+            slowdown,
+            np.ascontiguousarray(failures[left]),
+            of_law,
         )
         left, tries = left[tries >= 0], tries[tries >= 0]
         replications = supply.of(nodes.worlds[left], tries)
         of_left = nodes.take(left)
-        alike = Nodes(of_left.numbers, of_left.worlds, np.zeros_like(left), of_left.slowdown, of_left.start_failure)
+        alike = replace(of_left, laws=np.zeros_like(left))
         lives = draw_lives([law], alike, seed, replications)
         fits = fit(wanted.take(left), *lives)
         fits &= _agree([law], alike, wanted.take(left), counts, seed, replications)

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simdeploy.analysis.advice.laws import FOREVER, TINY
+from simdeploy.analysis.advice.laws import FOREVER, TINY, log_chances
 from simdeploy.analysis.advice.sieving import Sieve, place_of
 from simdeploy.analysis.advice.waves import Span
 from simdeploy.world.distributions import Constant
@@ -87,13 +87,12 @@ class Guide:
             scale = scale + np.log(best[:, 0])
             self._ahead[wave], self._log_scale[wave] = found / best, scale
         self._starts = self._expect_starts(counts)
-        with np.errstate(divide="ignore"):
-            by_slowdown = scale + np.log(self._ahead[0][:, 0])
+        by_slowdown = scale + log_chances(self._ahead[0][:, 0])
         by_level = self._of_failures()
         keeps = {Stream.SLOWDOWN: relate(by_slowdown), Stream.START_FAILURE_LEVEL: relate(by_level)}
         if not self.is_spread:
             del keeps[Stream.SLOWDOWN]
-        has_promotion = n_waves > 1 and self._awaits(0)
+        has_promotion = n_waves > 1 and rollouts.awaits_promotion(0)
         if has_promotion and self.is_spread:
             keeps[Stream.PROMOTE_AFTER] = relate(self._of_promotion(counts[0][:, 0]))
         self._sieve = Sieve(rollouts, keeps, _bound_promotion(rollouts, course) if has_promotion else None)
@@ -242,13 +241,10 @@ class Guide:
     def _pauses(self, wave: int) -> np.ndarray:
         """Return equally likely lengths of the pause after a wave."""
         pauses = np.array([float(self._rollouts.plan.bakes_ns[wave])])
-        if self._awaits(wave):
+        if self._rollouts.awaits_promotion(wave):
             law = self._rollouts.scenario.operator.promote_after
             pauses = pauses + 1e9 * np.asarray(law.quantile((np.arange(_BINS) + 0.5) / _BINS))
         return pauses
-
-    def _awaits(self, wave: int) -> bool:
-        return self._rollouts.plan.promotions[wave] and not self._rollouts.policy.policy.auto_promote
 
     def _of_promotion(self, of_canaries: np.ndarray) -> np.ndarray:
         """Return the logarithm of the chance of what was seen, by how long people take to promote the canaries."""
@@ -263,8 +259,7 @@ class Guide:
             )
             for pause_ns in self._pauses(0)
         ]
-        with np.errstate(divide="ignore"):
-            return np.log(found)
+        return log_chances(np.array(found))
 
     def _of_failures(self) -> np.ndarray:
         """Return the logarithm of the chance of the failures among verdicts, by level of failures to start."""

@@ -155,20 +155,16 @@ def _check_limits(scenario: Scenario, plan: Plan, seen: Seen, look: Look, path: 
 def _check_deadlines(scenario: Scenario, seen: Seen, look: Look, path: Path) -> Iterator[Problem]:
     """Find nodes that are in flight although their deadline has passed."""
     rule = read_health_rule(seen.policy.policy, scenario.orchestrator_of(seen.policy))
-    for name, shown in (
-        ("health_check_deadline_ns", "health_check_deadline"),
-        ("healthy_deadline_ns", "healthy_deadline"),
-    ):
-        deadline = look.fields.get(name)
+    for name in ("health_check_deadline", "healthy_deadline"):
+        deadline = look.fields.get(f"{name}_ns")
         if deadline is None or not rule.is_checked:
             continue
-        slack = NS_PER_S // 2
-        if deadline < rule.deadline_ns - slack:
+        if deadline < rule.deadline_ns - HALF_SECOND_NS:
             message = f"earlier than {short_duration(rule.deadline_ns)} after the start, so no node can have it"
-            yield Problem(message, (*path, shown))
-        elif deadline < look.at_ns - slack and name == "health_check_deadline_ns":
+            yield Problem(message, (*path, name))
+        elif deadline < look.at_ns - HALF_SECOND_NS and name == "health_check_deadline":
             late = short_duration(look.at_ns - deadline)
-            yield Problem(f"passed {late} before this was seen, so no node is in flight with it", (*path, shown))
+            yield Problem(f"passed {late} before this was seen, so no node is in flight with it", (*path, name))
 
 
 def _check_lengths(

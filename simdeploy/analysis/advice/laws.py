@@ -49,6 +49,13 @@ _POINTS = 1001
 _NOTHING = 1e-15
 
 
+def log_chances(chances: np.ndarray) -> np.ndarray:
+    """Return the logarithms of chances, minus infinity for what can't happen."""
+    with np.errstate(divide="ignore"):
+        found: np.ndarray = np.log(chances)
+    return found
+
+
 @dataclass(frozen=True)
 class NodeLaw:
     """The law of the verdicts of alike nodes.

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from simdeploy.analysis.advice.node_table import FAILED, PENDING, RUNNING, SKIPPED, STARTING, VALIDATING, NodeTable
 from simdeploy.analysis.advice.observed import NO, UNKNOWN, YES
-from simdeploy.analysis.advice.rows import row_problem
-from simdeploy.errors import InputError, Problem, not_among, raise_if_any, shorten
-from simdeploy.units import MAX_DURATION_NS, NS_PER_S, exact, round_half_up
+from simdeploy.analysis.advice.rows import RowProblems, read_seconds
+from simdeploy.errors import InputError, Problem, shorten
+from simdeploy.units import NS_PER_S
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,8 +24,6 @@ _CODES = dict(zip(_STATUSES, (PENDING, STARTING, VALIDATING, RUNNING, FAILED, SK
 _IN_FLIGHT = -1
 # Of a rollout that was stopped.
 _BACK = {"rolling_back", "rolled_back", "rollback_failed", "removed"}
-
-_row_problem = partial(row_problem, "seen")
 
 
 def is_table_of_nodes(columns: Any) -> bool:
@@ -58,21 +55,22 @@ def read_nodes(scenario: Scenario, frame: pd.DataFrame) -> tuple[NodeTable, int 
         raise InputError(Problem("nodes of several rollouts", ("seen", "rollout"), allowed="those of one"))
     if len(frame) > n:
         raise InputError(Problem("more rows than nodes", ("seen",), found=f"{len(frame)} rows", allowed=f"at most {n}"))
+    problems = RowProblems("seen")
     twice = frame["node"].duplicated()
     if twice.any():
         row = int(np.flatnonzero(twice)[0])
-        raise InputError(_row_problem(row + 1, "node", "the node has a row already", frame["node"][row]))
-    problems: list[Problem] = []
+        problems.add(row + 1, "node", "the node has a row already", frame["node"][row])
+        problems.raise_if_any()
     times, created_ns = _read_times(frame, problems)
-    raise_if_any(problems)
+    problems.raise_if_any()
     status, started = _read_statuses(frame, times, problems)
-    raise_if_any(problems)
+    problems.raise_if_any()
     _check_times(times, status, started, problems)
     dispatched = _find_dispatched(scenario, times, status)
     turns_ns = np.where(dispatched == NO, times["resolved_at"], times["dispatched_at"])
     order = _find_order(frame, turns_ns, status, problems)
     zones, classes = _read_zones(scenario, frame, problems), _read_classes(scenario, frame, problems)
-    raise_if_any(problems)
+    problems.raise_if_any()
 
     def place(values: np.ndarray, missing: Any) -> np.ndarray:
         placed = np.full(n, missing, dtype=values.dtype)
@@ -100,7 +98,7 @@ def read_nodes(scenario: Scenario, frame: pd.DataFrame) -> tuple[NodeTable, int 
 # -- columns -----------------------------------------------------------------------------------------
 
 
-def _read_times(frame: pd.DataFrame, problems: list[Problem]) -> tuple[dict[str, np.ndarray], int | None]:
+def _read_times(frame: pd.DataFrame, problems: RowProblems) -> tuple[dict[str, np.ndarray], int | None]:
     """Return instants in nanoseconds after the start, NaN where empty, and the start if they are timestamps."""
     times, stamps = {}, {}
     for name in _TIMES:
@@ -114,47 +112,38 @@ def _read_times(frame: pd.DataFrame, problems: list[Problem]) -> tuple[dict[str,
         return times, None
     first = stamps.get("dispatched_at")
     if first is None or np.isnan(first).all():
-        problems.append(Problem("no node was dispatched", ("seen", "dispatched_at"), allowed="timestamps"))
+        problems.problems.append(Problem("no node was dispatched", ("seen", "dispatched_at"), allowed="timestamps"))
         return times, None
     created_ns = int(np.nanmin(first))
     return times | {name: values - created_ns for name, values in stamps.items()}, created_ns
 
 
-def _read_seconds(row: int, name: str, value: Any, problems: list[Problem]) -> float:
+def _read_seconds(row: int, name: str, value: Any, problems: RowProblems) -> float:
     if value is None or value != value or value == "":
         return math.nan
-    try:
-        seconds = math.nan if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError):
-        seconds = math.nan
-    if not 0 <= seconds < MAX_DURATION_NS / NS_PER_S:
-        problems.append(
-            _row_problem(
-                row + 1, name, "not an instant", value, "seconds after the start of the rollout; empty: not yet"
-            )
-        )
+    found = read_seconds(value)
+    if found is None:
+        problems.add(row + 1, name, "not an instant", value, "seconds after the start of the rollout; empty: not yet")
         return math.nan
-    return float(round_half_up(exact(seconds) * NS_PER_S))
+    return float(found)
 
 
-def _read_stamps(frame: pd.DataFrame, name: str, problems: list[Problem]) -> np.ndarray:
+def _read_stamps(frame: pd.DataFrame, name: str, problems: RowProblems) -> np.ndarray:
     import pandas as pd
 
     given = frame[name]
     if pd.api.types.is_numeric_dtype(given):
         return given.to_numpy(dtype=float) * NS_PER_S  # seconds since 1970
     found = pd.to_datetime(given, utc=True, format="ISO8601", errors="coerce")
-    problems += [
-        _row_problem(row + 1, name, "not an instant", given[row], "an RFC 3339 time; empty: not yet")
-        for row in np.flatnonzero(found.isna() & given.notna() & given.ne("")).tolist()
-    ]
+    for row in np.flatnonzero(found.isna() & given.notna() & given.ne("")).tolist():
+        problems.add(row + 1, name, "not an instant", given[row], "an RFC 3339 time; empty: not yet")
     values = found.to_numpy(dtype="datetime64[ns]").astype(np.int64).astype(float)
     stamps: np.ndarray = np.where(found.isna(), np.nan, values)
     return stamps
 
 
 def _read_statuses(
-    frame: pd.DataFrame, times: dict[str, np.ndarray], problems: list[Problem]
+    frame: pd.DataFrame, times: dict[str, np.ndarray], problems: RowProblems
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return each node's status, and whether it started."""
     import pandas as pd
@@ -165,18 +154,16 @@ def _read_statuses(
     for row, word in enumerate(words.tolist()):
         if word is None or word != word or word == "":
             if has["resolved_at"][row]:
-                problems.append(
-                    _row_problem(row + 1, "status", "resolved, but as what isn't known", None, "running or failed")
-                )
+                problems.add(row + 1, "status", "resolved, but as what isn't known", None, "running or failed")
             elif has["started_at"][row]:
                 status[row] = VALIDATING
             elif not has["dispatched_at"][row]:
                 status[row] = PENDING
         elif word in _BACK:
             message = "a rollout that goes back is not supported as a table; give its deployment object"
-            problems.append(_row_problem(row + 1, "status", message, word))
+            problems.add(row + 1, "status", message, word)
         elif word not in _CODES:
-            problems.append(not_among("no such status", ("seen", f"row {row + 1}", "status"), shorten(word), _STATUSES))
+            problems.add_unknown(row + 1, "status", "no such status", shorten(word), _STATUSES)
         else:
             status[row] = _CODES[word]
     started = np.select(
@@ -208,9 +195,7 @@ def _find_dispatched(scenario: Scenario, times: dict[str, np.ndarray], status: n
     return dispatched
 
 
-def _check_times(
-    times: dict[str, np.ndarray], status: np.ndarray, started: np.ndarray, problems: list[Problem]
-) -> None:
+def _check_times(times: dict[str, np.ndarray], status: np.ndarray, started: np.ndarray, problems: RowProblems) -> None:
     """Find instants that contradict each other or the status."""
     dispatched, begun, resolved = (times[name] for name in _TIMES)
     words = {code: word for word, code in _CODES.items()} | {_IN_FLIGHT: "in flight"}
@@ -222,17 +207,15 @@ def _check_times(
         ):
             if not math.isnan(times[name][row]) and not allowed:
                 message = f"a node that is {words[code]} has no such instant"
-                problems.append(_row_problem(row + 1, f"{name}_s", message, f"{times[name][row] / NS_PER_S:g} s"))
+                problems.add(row + 1, f"{name}_s", message, f"{times[name][row] / NS_PER_S:g} s")
         if begun[row] < dispatched[row] - NS_PER_S:
-            problems.append(
-                _row_problem(row + 1, "started_at_s", "before its dispatch", f"{begun[row] / NS_PER_S:g} s")
-            )
+            problems.add(row + 1, "started_at_s", "before its dispatch", f"{begun[row] / NS_PER_S:g} s")
         if resolved[row] < np.fmax(dispatched[row], begun[row]) - NS_PER_S:
             message = "before its dispatch" if math.isnan(begun[row]) else "before its start"
-            problems.append(_row_problem(row + 1, "resolved_at_s", message, f"{resolved[row] / NS_PER_S:g} s"))
+            problems.add(row + 1, "resolved_at_s", message, f"{resolved[row] / NS_PER_S:g} s")
 
 
-def _find_order(frame: pd.DataFrame, turns_ns: np.ndarray, status: np.ndarray, problems: list[Problem]) -> np.ndarray:
+def _find_order(frame: pd.DataFrame, turns_ns: np.ndarray, status: np.ndarray, problems: RowProblems) -> np.ndarray:
     """Return the rows in the order of the update: by `position`, or by turn and row; those that wait are last."""
     is_pending = status == PENDING
     if "position" in frame and frame["position"].notna().all():
@@ -241,20 +224,18 @@ def _find_order(frame: pd.DataFrame, turns_ns: np.ndarray, status: np.ndarray, p
         twice = frame["position"].duplicated()
         if twice.any():
             row = int(np.flatnonzero(twice)[0])
-            problems.append(_row_problem(row + 1, "position", "another row has this place in the order", shown[row]))
+            problems.add(row + 1, "position", "another row has this place in the order", shown[row])
         order = np.argsort(positions, kind="stable")
     else:
         skipped = np.flatnonzero(status == SKIPPED).tolist()
         if skipped:
             message = "skipped, but when it had its turn isn't known"
-            problems.append(
-                _row_problem(skipped[0] + 1, "position", message, None, "the place of each node in the order")
-            )
+            problems.add(skipped[0] + 1, "position", message, None, "the place of each node in the order")
         order = np.lexsort((np.arange(len(frame)), np.nan_to_num(turns_ns, nan=np.inf), is_pending))
     return np.asarray(order)
 
 
-def _read_zones(scenario: Scenario, frame: pd.DataFrame, problems: list[Problem]) -> np.ndarray | None:
+def _read_zones(scenario: Scenario, frame: pd.DataFrame, problems: RowProblems) -> np.ndarray | None:
     zones = scenario.fleet.zones
     if "zone" not in frame or frame["zone"].isna().all():
         return None
@@ -265,13 +246,13 @@ def _read_zones(scenario: Scenario, frame: pd.DataFrame, problems: list[Problem]
             allowed = (
                 f"numbers from 0 to {zones - 1}, as in the scenario" if zones > 1 else "0: the scenario has one zone"
             )
-            problems.append(_row_problem(row + 1, "zone", "no such zone", value, allowed))
+            problems.add(row + 1, "zone", "no such zone", value, allowed)
             return None
         found[row] = int(number)
     return found if zones > 1 else None
 
 
-def _read_classes(scenario: Scenario, frame: pd.DataFrame, problems: list[Problem]) -> np.ndarray | None:
+def _read_classes(scenario: Scenario, frame: pd.DataFrame, problems: RowProblems) -> np.ndarray | None:
     names = ["", *(each.name for each in scenario.fleet.classes)]
     if "class" not in frame or frame["class"].isna().all():
         return None
@@ -279,14 +260,10 @@ def _read_classes(scenario: Scenario, frame: pd.DataFrame, problems: list[Proble
     for row, value in enumerate(frame["class"].tolist()):
         name = "" if value is None or value != value else str(value)
         if name not in names:
-            path = ("seen", f"row {row + 1}", "class")
-            known = [each for each in names if each]
-            problem = (
-                not_among("no such class", path, name, known)
-                if known
-                else Problem("the scenario has no classes", path, found=shorten(name))
-            )
-            problems.append(problem)
+            if len(names) > 1:
+                problems.add_unknown(row + 1, "class", "no such class", name, names[1:])
+            else:
+                problems.add(row + 1, "class", "the scenario has no classes", name)
             return None
         found[row] = names.index(name)
     return found if len(names) > 1 else None

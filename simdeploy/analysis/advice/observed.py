@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -44,27 +44,11 @@ class Observed:
     @property
     def flat(self) -> Observed:
         """The same, one node after the other."""
-        return Observed(
-            self.verdict.ravel(),
-            self.started.ravel(),
-            self.start_low.ravel(),
-            self.start_high.ravel(),
-            self.low.ravel(),
-            self.high.ravel(),
-            self.windows.ravel(),
-        )
+        return Observed(*(getattr(self, column.name).ravel() for column in fields(self)))
 
     def take(self, places: np.ndarray | tuple[np.ndarray, ...]) -> Observed:
         """Return some of them."""
-        return Observed(
-            self.verdict[places],
-            self.started[places],
-            self.start_low[places],
-            self.start_high[places],
-            self.low[places],
-            self.high[places],
-            self.windows[places],
-        )
+        return Observed(*(getattr(self, column.name)[places] for column in fields(self)))
 
 
 @dataclass(frozen=True)

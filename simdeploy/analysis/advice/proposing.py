@@ -28,17 +28,16 @@ References
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from simdeploy.analysis.advice.dealing import deal_verdicts, split_failures
-from simdeploy.analysis.advice.drawing import Nodes
 from simdeploy.analysis.advice.expecting import expect_failures
 from simdeploy.analysis.advice.fates import EARLY, LATE, Bounds, Fates
 from simdeploy.analysis.advice.finding import Supply, find_replications, is_worth_compiling, least_chances
-from simdeploy.analysis.advice.laws import FOREVER, TINY
+from simdeploy.analysis.advice.laws import FOREVER, TINY, log_chances
 from simdeploy.analysis.advice.observed import Observed
 from simdeploy.engines.continuing import Worlds
 from simdeploy.world.streams import Stream, uniforms
@@ -134,7 +133,7 @@ class Proposer:
             (number, cell) for number, each in enumerate(course.stretches) for cell in each.cells if cell.wave == wave
         ]
         n_resolved = sum(cell.count for _, cell in cells)
-        pause_ns = plan.bakes_ns[wave] + self._promotion_ns(wave)
+        pause_ns = self._rollouts.pause_ns(wave)
         is_over = n_resolved == plan.sizes[wave]
         bounds = self._bound(wave, [cell for _, cell in cells], starts, pause_ns, is_over=is_over)
         shares = np.stack([(places == place).mean(axis=1) for place in range(len(laws))])
@@ -153,10 +152,6 @@ class Proposer:
         for begins, ends in course.pauses:
             ready = np.where((ready >= begins) & (ready < ends), ends, ready)
         return np.where(np.isfinite(ready), ready, FOREVER)
-
-    def _promotion_ns(self, wave: int) -> np.ndarray | float:
-        awaits = self._rollouts.plan.promotions[wave] and not self._rollouts.policy.policy.auto_promote
-        return self._rollouts.promote_after_ns if awaits else 0.0
 
     def _bound(
         self, wave: int, cells: Sequence[Cell], starts: np.ndarray, pause_ns: np.ndarray | float, *, is_over: bool
@@ -212,7 +207,7 @@ class Proposer:
                 failed, log_factors = split_failures(total, here, there, u)
                 self._weigh(log_factors)
             self._failures_left[stretch] = total - failed
-            self._kill((failed > cell.count) | (failed < 0))
+            self._weigh(np.where((failed > cell.count) | (failed < 0), -np.inf, 0.0))
             left[2 * number + 1] = np.clip(failed, 0, cell.count)
             left[2 * number] = cell.count - left[2 * number + 1]
         return left
@@ -229,8 +224,7 @@ class Proposer:
             early[is_in] = fates.early(places[is_in], dealt[is_in], np.nonzero(is_in)[0])
             cumulated = np.cumprod(early, axis=1)
             late = np.where(is_bound, 1 - cumulated[:, -1], 1.0)
-            with np.errstate(divide="ignore"):
-                self._weigh(np.log(late))
+            self._weigh(log_chances(late))
             u = uniforms(self._rollouts.seed, self._rollouts.roots, Stream.SEEN_WAVE, wave, 2 * number + 1)
             hit = np.argmax(1 - cumulated >= (u * late)[:, np.newaxis], axis=1)[:, np.newaxis]
             dealt = dealt + np.where(is_in & (columns < hit), EARLY, 0) + np.where(is_in & (columns == hit), LATE, 0)
@@ -246,14 +240,15 @@ class Proposer:
         is_in_flight = dealt == fates.in_flight
         self._find(laws, nodes, places, fates, dealt, ~is_in_flight, times)
         if self._course.is_over and is_in_flight.any():
-            # Until the end that the deployment has in each world.
-            ratios = fates.wait_until(np.where(is_in_flight, 0.0, times).max(axis=1))
-            for place, ratio in enumerate(ratios):
-                count = (is_in_flight & (places == place)).sum(axis=1)
-                with np.errstate(divide="ignore"):
-                    self._weigh(count * np.log(np.where(count > 0, ratio, 1.0)))
+            self._wait_until(np.where(is_in_flight, 0.0, times).max(axis=1), fates, places, is_in_flight)
         self._find(laws, nodes, places, fates, dealt, is_in_flight, times)
         return times
+
+    def _wait_until(self, end: np.ndarray, fates: Fates, places: np.ndarray, is_in_flight: np.ndarray) -> None:
+        """Let nodes in flight have no verdict until the end that the deployment has in each world."""
+        for place, ratio in enumerate(fates.wait_until(end)):
+            count = (is_in_flight & (places == place)).sum(axis=1)
+            self._weigh(count * log_chances(np.where(count > 0, ratio, 1.0)))
 
     def _find(
         self,
@@ -265,20 +260,18 @@ class Proposer:
         chosen: np.ndarray,
         times: np.ndarray,
     ) -> None:
-        is_possible = np.isfinite(self._log_weights) & self._are_drawn
-        worlds, columns = np.nonzero(chosen & is_possible[:, np.newaxis])
+        worlds, columns = np.nonzero(chosen & self._are_possible[:, np.newaxis])
         law, fate = places[worlds, columns], dealt[worlds, columns]
         chances = fates.chances[law, fate, worlds]
         self._are_drawn[worlds[chances < least_chances(laws)[law]]] = False
         kept = np.flatnonzero(self._are_drawn[worlds])
-        worlds, columns, law, fate = (each[kept] for each in (worlds, columns, law, fate))
-        numbers, rollouts = nodes[worlds, columns], self._rollouts
-        shared = rollouts.slowdown[law, worlds], rollouts.start_failure[law, worlds]
+        worlds, columns, fate = (each[kept] for each in (worlds, columns, fate))
+        numbers = nodes[worlds, columns]
         replications, at = find_replications(
             laws,
-            Nodes(numbers, self._slots[worlds], law, *shared),
+            replace(self._rollouts.pick(worlds, numbers), worlds=self._slots[worlds]),
             self._supply,
-            rollouts.seed,
+            self._rollouts.seed,
             Observed.of_verdicts(fates.verdicts[fate], fates.low[fate, worlds], fates.high[fate, worlds]),
             is_compiled=is_worth_compiling(chances[kept]),
         )
@@ -288,12 +281,14 @@ class Proposer:
 
     # -- weights -----------------------------------------------------------------------------------
 
+    @property
+    def _are_possible(self) -> np.ndarray:
+        found: np.ndarray = np.isfinite(self._log_weights) & self._are_drawn
+        return found
+
     def _weigh(self, log_factors: np.ndarray) -> None:
         log_factors = np.where(np.isnan(log_factors), -np.inf, log_factors)
         self._log_weights = self._log_weights + log_factors
-
-    def _kill(self, are_dead: np.ndarray) -> None:
-        self._log_weights = np.where(are_dead, -np.inf, self._log_weights)
 
     def _play(self, wave: int) -> None:
         """Drop most of the worlds that have hardly any weight, before their nodes are looked for; those that stay gain as much."""

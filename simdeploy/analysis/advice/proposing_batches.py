@@ -257,9 +257,5 @@ class BatchProposer(Proposer):
             )
             end = np.where(is_in_flight, 0.0, times + starts).max(axis=1)
             for part, fates in zip(parts, of_batches, strict=True):
-                ratios = fates.wait_until(end - starts[part.start])
-                for place, ratio in enumerate(ratios):
-                    count = (is_in_flight[:, part] & (places[:, part] == place)).sum(axis=1)
-                    with np.errstate(divide="ignore"):
-                        self._weigh(count * np.log(np.where(count > 0, ratio, 1.0)))
+                self._wait_until(end - starts[part.start], fates, places[:, part], is_in_flight[:, part])
         find(is_in_flight)

@@ -29,10 +29,11 @@ import numpy as np
 
 from simdeploy.analysis.advice.drawing import draw_lives
 from simdeploy.analysis.advice.finding import find_replications, fit, is_worth_compiling
+from simdeploy.analysis.advice.laws import log_chances
 from simdeploy.analysis.advice.lives import Lives, choose
 from simdeploy.analysis.advice.observed import NO
 from simdeploy.analysis.advice.proposing import Proposal
-from simdeploy.analysis.advice.proposing_nodes import NodeProposer, logs
+from simdeploy.analysis.advice.proposing_nodes import NodeProposer
 from simdeploy.analysis.advice.turns import list_steps, together
 from simdeploy.engines.continuing import NOT_THERE, Worlds
 from simdeploy.world.streams import Stream, uniforms
@@ -101,7 +102,7 @@ class LifeProposer(NodeProposer):
         u = uniforms(seed, rollouts.roots[:, np.newaxis], Stream.SEEN_VERDICT, np.arange(places.start, places.stop))
         choice = choose(chances, drawn, shows_drawn, shown, u)
         self._are_drawn &= ~choice.are_lost.any(axis=1)
-        self._log_weights = self._log_weights + logs(choice.chances).sum(axis=1)
+        self._log_weights = self._log_weights + log_chances(choice.chances).sum(axis=1)
         first = np.take_along_axis(plain, choice.tries, axis=1)
         chosen = np.where(choice.are_drawn, drawn, first)
         np.put_along_axis(self._numbers, self._nodes[:, places], np.maximum(chosen, 0), axis=1)

@@ -24,10 +24,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simdeploy.analysis.advice.drawing import Nodes
 from simdeploy.analysis.advice.finding import find_replications, is_worth_compiling, least_chances
 from simdeploy.analysis.advice.guiding import log_mean, middles, relate
-from simdeploy.analysis.advice.laws import TINY
+from simdeploy.analysis.advice.laws import TINY, log_chances
 from simdeploy.analysis.advice.observed import NO
 from simdeploy.analysis.advice.proposing import Proposal
 from simdeploy.analysis.advice.rollouts import Rollouts
@@ -42,6 +41,7 @@ from simdeploy.world.streams import Stream, uniforms
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from simdeploy.analysis.advice.drawing import Nodes
     from simdeploy.analysis.advice.finding import Supply
     from simdeploy.analysis.advice.laws import NodeLaw
     from simdeploy.analysis.advice.node_table import NodeTable
@@ -108,7 +108,7 @@ class NodeProposer:
             if follows_clock(self._rollouts.plan, wave):
                 starts = starts + BATCH_EVERY_NS
             else:
-                starts = (over.max(axis=1) + self._pause_ns(wave))[:, np.newaxis]
+                starts = (over.max(axis=1) + self._rollouts.pause_ns(wave))[:, np.newaxis]
         if self._waves and self._waves[-1][1].stop < self._table.n_turns:
             wave, places = self._waves[-1]
             turns = Turns(over, places.stop, self._table.after_ns(self._at_ns))
@@ -125,7 +125,7 @@ class NodeProposer:
         """Give nodes numbers with which they do what was seen; return when they get their verdicts, after their starts."""
         laws = self._rollouts.laws(wave)
         flat, seen, chances, late, narrowed = self._observe(wave, places, starts)
-        self._log_weights = self._log_weights + logs(chances).sum(axis=1) + late
+        self._log_weights = self._log_weights + log_chances(chances).sum(axis=1) + late
         worlds, columns = np.nonzero(np.repeat(self._is_possible[:, np.newaxis], chances.shape[1], axis=1))
         possible = flat.take(worlds * chances.shape[1] + columns)
         drawn = replace(possible, worlds=slots[worlds])
@@ -162,7 +162,7 @@ class NodeProposer:
             is_known = wave == 0 or not math.isnan(table.dispatch_of(places))
             best.append(ease if is_known else np.maximum(ease, TINY))
             resolved = table.resolved_ns[places]
-            pause_ns = float(np.median(self._pause_ns(wave)))
+            pause_ns = float(np.median(self._rollouts.pause_ns(wave)))
             last = pause_ns + (float(np.nanmax(resolved)) if not np.isnan(resolved).all() else start)
             if follows_clock(self._rollouts.plan, wave):
                 last = start + BATCH_EVERY_NS
@@ -178,7 +178,7 @@ class NodeProposer:
         """Return the logarithm of the chance of some nodes, and that of each over the least with which it is found."""
         flat, seen, chances, late, _ = self._observe(wave, places, starts)
         least = self._find_rarest(self._rollouts.laws(wave), flat, seen.flat)
-        return logs(chances).sum(axis=1) + late, chances / least.reshape(chances.shape)
+        return log_chances(chances).sum(axis=1) + late, chances / least.reshape(chances.shape)
 
     def _observe(
         self, wave: int, places: slice, starts: np.ndarray
@@ -192,8 +192,7 @@ class NodeProposer:
         seen = self._table.bound(starts, places, self._at_ns, self._times_slack)
         low, high = self._bound_last(wave, places, starts)
         np.minimum(seen.high, np.where(seen.verdict < 0, np.inf, high[:, np.newaxis]), out=seen.high)
-        every = np.indices(nodes.shape).reshape(2, -1)
-        flat = self._flatten(nodes, (every[0], every[1]))
+        flat = self._rollouts.pick(np.repeat(np.arange(self._n), nodes.shape[1]), nodes.ravel())
         chances = self._find_chances(self._rollouts.laws(wave), flat, seen.flat).reshape(nodes.shape)
         chances[:, self._table.dispatched[places] == NO] = 1.0  # laws say nothing of nodes that aren't reached
         late, narrowed = np.zeros(self._n), chances
@@ -205,7 +204,7 @@ class NodeProposer:
         """Return between which times after the start of a wave its last node got its verdict, as its successor tells."""
         table, plan = self._table, self._rollouts.plan
         low, high = -math.inf, math.inf
-        is_known = (self._knows_pauses or not self._awaits(wave)) and not follows_clock(plan, wave)
+        is_known = (self._knows_pauses or not self._rollouts.awaits_promotion(wave)) and not follows_clock(plan, wave)
         if is_known and bool(table.are_resolved[places].all()) and wave + 1 < len(plan.sizes):
             following = slice(places.stop, places.stop + count_at_once(plan, wave + 1))
             low, high = float(self._at_ns), math.inf
@@ -216,7 +215,7 @@ class NodeProposer:
                     slack_ns = self._dispatch_slack_ns[following.start]
                     low = float(np.nanmax(at)) - slack_ns - 1
                     high = min(float(np.nanmin(at)) + slack_ns, high)
-        begins = starts[:, 0] + self._pause_ns(wave)
+        begins = starts[:, 0] + self._rollouts.pause_ns(wave)
         return low - begins, high - begins
 
     def _choose_last(
@@ -235,14 +234,7 @@ class NodeProposer:
         np.copyto(seen.high, middle, where=columns < hit)
         np.copyto(seen.low, np.maximum(seen.low, middle), where=columns == hit)
         narrowed = chances * np.where(columns < hit, early, np.where(columns == hit, 1 - early, 1.0))
-        return logs(late), narrowed
-
-    def _flatten(self, nodes: np.ndarray, chosen: tuple[np.ndarray, np.ndarray]) -> Nodes:
-        worlds, columns = chosen
-        numbers = nodes[worlds, columns]
-        laws = self._rollouts.law_places[worlds, numbers]
-        rollouts = self._rollouts
-        return Nodes(numbers, worlds, laws, rollouts.slowdown[laws, worlds], rollouts.start_failure[laws, worlds])
+        return log_chances(late), narrowed
 
     def _find_chances(self, laws: Sequence[NodeLaw], nodes: Nodes, seen: Observed) -> np.ndarray:
         return find_chances(laws, nodes, seen, self._table.counts)
@@ -255,29 +247,17 @@ class NodeProposer:
                 least[chosen] = _LEAST_COUNTED * self._table.counts[place - 1].best_ratio(law)
         return least
 
-    def _pause_ns(self, wave: int) -> np.ndarray | float:
-        return self._rollouts.plan.bakes_ns[wave] + (self._rollouts.promote_after_ns if self._awaits(wave) else 0.0)
-
-    def _awaits(self, wave: int) -> bool:
-        return self._rollouts.plan.promotions[wave] and not self._rollouts.policy.policy.auto_promote
-
     def bound_promotion(self) -> Span:
         """Return how long people took to promote, as far as verdicts and the starts of waves tell."""
         table, plan, found = self._table, self._rollouts.plan, Span()
         for (wave, places), (_, following) in pairwise(self._waves):
             over, after = table.resolved_ns[places], table.dispatched_ns[following]
-            if self._awaits(wave) and not np.isnan(over).any() and not np.isnan(after).all():
+            if self._rollouts.awaits_promotion(wave) and not np.isnan(over).any() and not np.isnan(after).all():
                 slack, slack_ns = table.slack_ns[places], self._dispatch_slack_ns[following.start]
                 low = np.nanmax(after) - slack_ns - (over + slack).max()
                 high = np.nanmin(after) + slack_ns - (over - slack).max()
                 found.meet(float(low) - plan.bakes_ns[wave] - 2, float(high) - plan.bakes_ns[wave])
         return found
-
-
-def logs(chances: np.ndarray) -> np.ndarray:
-    with np.errstate(divide="ignore"):
-        found: np.ndarray = np.log(chances)
-    return found
 
 
 class _Grid(Rollouts):

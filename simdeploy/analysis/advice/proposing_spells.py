@@ -9,11 +9,12 @@ verdicts, so the weight is unbiased, however rough they are.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simdeploy.analysis.advice.drawing import FAILS, RUNS, Nodes, draw_lives
+from simdeploy.analysis.advice.drawing import FAILS, RUNS, draw_lives
 from simdeploy.analysis.advice.finding import find_replications, fit, is_worth_compiling, least_chances
 from simdeploy.analysis.advice.laws import FOREVER
 from simdeploy.analysis.advice.lives import Lives, choose
@@ -71,8 +72,8 @@ class SpellProposer(Proposer):
         seen = Observed.of_verdicts(
             fates.verdicts[dealt].ravel(), fates.low[dealt, every].ravel(), fates.high[dealt, every].ravel()
         )
-        shared = rollouts.slowdown[places, every].ravel(), rollouts.start_failure[places, every].ravel()
-        flat = Nodes(nodes.ravel(), np.repeat(self._slots, n_nodes), places.ravel(), *shared)
+        flat = rollouts.pick(np.repeat(self._all, n_nodes), nodes.ravel())
+        flat = replace(flat, worlds=np.repeat(self._slots, n_nodes))
         chances = find_chances(exact, flat, seen).reshape(nodes.shape)
         # What takes too long to draw from its law is only tried as it comes.
         chances[chances < least_chances(exact)[places]] = 0.0
@@ -101,11 +102,6 @@ class SpellProposer(Proposer):
         worlds, columns = np.nonzero(chosen)
         self._numbers[worlds, nodes[worlds, columns]] = np.maximum(numbers[worlds, columns], 0)
         times[worlds, columns] = at[worlds, columns]
-
-    @property
-    def _are_possible(self) -> np.ndarray:
-        found: np.ndarray = np.isfinite(self._log_weights) & self._are_drawn
-        return found
 
     def _live(self, nodes: np.ndarray, tried: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return which verdicts nodes get with some numbers, and when after the start of their wave; shape (worlds, tries, nodes)."""

@@ -206,15 +206,13 @@ class Question:
         }
 
     def _rows_of_kinds(self) -> list[dict[str, Any]]:
-        number = np.repeat(
-            np.arange(len(self._conditioned.by_kind)), [len(k.weights) for k in self._conditioned.by_kind]
-        )
-        places = {each.kind.name: place for place, each in enumerate(self._conditioned.by_kind)}
+        by_kind = self._conditioned.by_kind
+        names = np.repeat([each.kind.name for each in by_kind], [len(each.weights) for each in by_kind])
         rows = []
         for kind in self.scenario.release:
             found = Interval(0.0, 0.0, 0.0)
-            if kind.name in places:
-                found = self._weighted.probability((number == places[kind.name]).astype(float))
+            if kind.probability:
+                found = self._weighted.probability((names == kind.name).astype(float))
             rows.append(
                 {
                     "kind": kind.name,
@@ -316,4 +314,4 @@ class Question:
 
 
 def _row(name: str, quantile: float, found: Interval) -> dict[str, Any]:
-    return {"measure": name, "quantile": quantile, "estimate": found.estimate, "low": found.low, "high": found.high}
+    return {"measure": name, "quantile": quantile, **found._asdict()}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from simdeploy.result import INTERVAL, Columns, Result
+from simdeploy.result import INTERVAL, Columns, Result, floats
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -14,14 +14,7 @@ if TYPE_CHECKING:
 How = Literal["go on", "pause"]
 Way = Literal["laws", "nodes", "worlds"]
 
-KINDS = {
-    "kind": "str",
-    "defective": "bool",
-    "prior": "float64",
-    "posterior": "float64",
-    "low": "float64",
-    "high": "float64",
-}
+KINDS = {"kind": "str", "defective": "bool", **floats("prior", "posterior", "low", "high")}
 FORECAST = {"measure": "str", "quantile": "float64", **INTERVAL}
 COURSE = {
     "time_s": "float64",
@@ -30,15 +23,8 @@ COURSE = {
 }
 ACTS = {
     "act": "str",
-    "cost": "float64",
-    "low": "float64",
-    "high": "float64",
-    "more_than_best": "float64",
-    "more_low": "float64",
-    "more_high": "float64",
-    "false_alarm": "float64",
-    "escaped": "float64",
-    "time_left_s": "float64",
+    **floats("cost", "low", "high", "more_than_best", "more_low", "more_high"),
+    **floats("false_alarm", "escaped", "time_left_s"),
 }
 WAITING = {"how": "str", "wait_s": "float64", "worth": "float64", "low": "float64", "high": "float64", "pays": "bool"}
 

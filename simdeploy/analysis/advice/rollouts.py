@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simdeploy.analysis.advice.drawing import RUNS
+from simdeploy.analysis.advice.drawing import RUNS, Nodes
 from simdeploy.analysis.advice.laws import FOREVER, NodeLaw
 from simdeploy.rules.health import read_health_rule
 from simdeploy.rules.waves import USUAL_WATCH
@@ -55,6 +55,19 @@ class Rollouts:
             for behaviour in self.scenario.fleet.behaviours
             for law in (NodeLaw(behaviour, None, rule), NodeLaw(behaviour, self.kind, rule, share))
         ]
+
+    def pick(self, worlds: np.ndarray, numbers: np.ndarray) -> Nodes:
+        """Return some nodes, given the places of their worlds and their numbers."""
+        laws = self.law_places[worlds, numbers]
+        return Nodes(numbers, worlds, laws, self.slowdown[laws, worlds], self.start_failure[laws, worlds])
+
+    def awaits_promotion(self, wave: int) -> bool:
+        """Return whether somebody has to promote a wave."""
+        return self.plan.promotions[wave] and not self.policy.policy.auto_promote
+
+    def pause_ns(self, wave: int) -> np.ndarray | float:
+        """Return how long nothing goes after a wave: it bakes, and is promoted."""
+        return self.plan.bakes_ns[wave] + (self.promote_after_ns if self.awaits_promotion(wave) else 0.0)
 
     def chance_by(self, place: int, law: NodeLaw, x_ns: np.ndarray | None, verdict: int) -> np.ndarray:
         """Return the probability that a node gets a verdict by some times after its dispatch (None: ever), by world.

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simdeploy.analysis.advice.agreeing import agree
 from simdeploy.analysis.advice.finding import Supply
 from simdeploy.analysis.advice.guiding import Guide
 from simdeploy.analysis.advice.proposing import Proposal, Proposer
@@ -200,36 +199,32 @@ class Search:
         if not self._has_laws:
             nodes = np.repeat(roots[:, np.newaxis], self._plan.total, axis=1)
             return Proposal(Worlds(roots, nodes), log_weights, np.ones(len(roots), dtype=bool))
-        if self._seen.nodes is not None:
-            table, at_ns = self._seen.nodes, self._seen.last.at_ns
-            if self._has_spells:
-                size = max(_NODES_AT_ONCE // (TRIES * self._plan.total), 1)
-                parts = [slice(first, first + size) for first in range(0, len(roots), size)]
-                return Proposal.join(
-                    LifeProposer(
-                        self._rollouts(roots[part]), table, at_ns, self._engine_of_lives, log_weights[part]
-                    ).propose(self._supply, slots[part])
-                    for part in parts
-                )
-            size = max(_NODES_AT_ONCE // max(count_at_once(self._plan, n) for n in range(len(self._plan.sizes))), 1)
-            parts = [slice(first, first + size) for first in range(0, len(roots), size)]
-            return Proposal.join(
-                NodeProposer(self._rollouts(roots[part]), table, at_ns, log_weights=log_weights[part]).propose(
-                    self._supply, slots[part]
-                )
-                for part in parts
-            )
-        assert self._course is not None  # noqa: S101 - what was seen is nodes or looks
-        size = len(roots)
-        if self._plan.pacing == "rate":
-            size = max(_CHANCES_AT_ONCE // (self._course.n_waves * (len(self._course.stretches) + 1)), 1)
-        elif self._has_spells:
-            size = max(_NODES_AT_ONCE // (TRIES_OF_DEALT * self._plan.total), 1)
+        size = self._count_at_once(len(roots))
         parts = [slice(first, first + size) for first in range(0, len(roots), size)]
         return Proposal.join(
-            self._proposer(self._rollouts(roots[part]), self._course, slots[part], log_weights[part]).propose()
-            for part in parts
+            self._propose_part(self._rollouts(roots[part]), slots[part], log_weights[part]) for part in parts
         )
+
+    def _count_at_once(self, n: int) -> int:
+        """Return how many of so many worlds are proposed at a time."""
+        plan, course = self._plan, self._course
+        if self._seen.nodes is None and plan.pacing == "rate" and course is not None:
+            return max(_CHANCES_AT_ONCE // (course.n_waves * (len(course.stretches) + 1)), 1)
+        if self._has_spells:
+            return max(_NODES_AT_ONCE // (plan.total * (TRIES if course is None else TRIES_OF_DEALT)), 1)
+        if self._seen.nodes is None:
+            return n
+        return max(_NODES_AT_ONCE // max(count_at_once(plan, wave) for wave in range(len(plan.sizes))), 1)
+
+    def _propose_part(self, rollouts: Rollouts, slots: np.ndarray, log_weights: np.ndarray) -> Proposal:
+        table, at_ns = self._seen.nodes, self._seen.last.at_ns
+        if table is not None and self._has_spells:
+            proposer = LifeProposer(rollouts, table, at_ns, self._engine_of_lives, log_weights)
+            return proposer.propose(self._supply, slots)
+        if table is not None:
+            return NodeProposer(rollouts, table, at_ns, log_weights=log_weights).propose(self._supply, slots)
+        assert self._course is not None  # noqa: S101 - what was seen is nodes or looks
+        return self._proposer(rollouts, self._course, slots, log_weights).propose()
 
     @property
     def _engine_of_lives(self) -> str:
@@ -266,7 +261,7 @@ class Search:
         )
         rollouts = self._rollouts(worlds.roots)
         if table is None or continued.nodes is None:
-            agrees = agree(continued.looks, self._seen.looks)
+            agrees = self._seen.agree(continued.looks)
         else:
             agrees = table.agree(rollouts, continued.nodes, together(plan))
             agrees &= np.isin(continued.looks["state"][:, 0], _OF_TABLES)

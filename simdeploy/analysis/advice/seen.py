@@ -11,14 +11,17 @@ import numpy as np
 
 from simdeploy.analysis.advice.node_table import FAILED, HALF_SECOND_NS, PENDING, RUNNING, SKIPPED, NodeTable
 from simdeploy.analysis.advice.nodes_seen import is_table_of_nodes, read_nodes
+from simdeploy.analysis.advice.rows import read_seconds
 from simdeploy.api import Deployment, DeploymentDocument, parse_time
 from simdeploy.api.document import read_body
 from simdeploy.api.times import shift_time
+from simdeploy.engines.looks import NOT_THERE
 from simdeploy.engines.rollout import Rollout
 from simdeploy.errors import InputError, Problem, shorten
 from simdeploy.records import Records
 from simdeploy.rules.waves import plan_waves
-from simdeploy.units import MAX_DURATION_NS, NS_PER_S, exact, round_half_up
+from simdeploy.units import NS_PER_S
+from simdeploy.vocabulary import STATES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,6 +77,23 @@ class Seen:
         if self.nodes is not None:
             return [*self.nodes.count(), (self.at_ns, self.last.fields)]
         return [(look.since_ns, look.fields) for look in self.looks]
+
+    def agree(self, found: np.ndarray) -> np.ndarray:
+        """Return which worlds look like this: equal counts, and instants within half a second.
+
+        Parameters
+        ----------
+        found : ndarray of LOOK, shape (worlds, looks)
+        """
+        agrees = np.ones(len(found), dtype=bool)
+        for place, look in enumerate(self.looks):
+            for name, value in look.fields.items():
+                column = found[name][:, place]
+                if name.endswith("_ns"):
+                    agrees &= (column != NOT_THERE) & (np.abs(column - value) <= HALF_SECOND_NS)
+                else:
+                    agrees &= column == (STATES.index(value) if name == "state" else value)
+        return agrees
 
 
 @dataclass(frozen=True)
@@ -309,14 +329,13 @@ def _read_instant(value: Any, created_ns: int, path: tuple[str | int, ...]) -> i
     """Return an instant in nanoseconds after the start."""
     allowed = "an RFC 3339 time, or seconds after created_at"
     try:
-        if isinstance(value, str) and "T" in value:
-            return parse_time(value) - created_ns
-        seconds = math.nan if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError):
-        seconds = math.nan
-    if not 0 <= seconds < MAX_DURATION_NS / NS_PER_S:
+        is_time = isinstance(value, str) and "T" in value
+        at_ns = parse_time(value) - created_ns if is_time else read_seconds(value)
+    except ValueError:
+        at_ns = None
+    if at_ns is None:
         raise InputError(Problem("not an instant", path, found=shorten(value), allowed=allowed))
-    return round_half_up(exact(seconds) * NS_PER_S)
+    return at_ns
 
 
 def _impossible(field: str, message: str, found: Any = None, allowed: str | None = None) -> Problem:

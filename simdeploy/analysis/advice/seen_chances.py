@@ -85,24 +85,25 @@ class _Chance:
             chance[places] = by(attempts, high[places], slowdown) - by(attempts, low[places], slowdown)
         return chance
 
+    def ends(self, low: Any, high: Any) -> np.ndarray:
+        """Return the expected number of attempts that end in (low, high]."""
+        total = np.zeros(len(self.may_start))
+        for number, reached in enumerate(self.reached, start=1):
+            total += reached * self.within(number, low, high)
+        return total
+
     def starts(self, low: Any, high: Any, chance: float) -> np.ndarray:
         """Return the chance that a node starts in (low, high] and when it was seen to, times another one."""
         if chance <= _NOTHING:
             return np.zeros(len(self.may_start))
-        low, high = np.maximum(low, self.seen.start_low), np.minimum(high, self.seen.start_high)
-        total = np.zeros(len(self.may_start))
-        for number, reached in enumerate(self.reached, start=1):
-            total += reached * self.within(number, low, high)
+        total = self.ends(np.maximum(low, self.seen.start_low), np.minimum(high, self.seen.start_high))
         return np.where(self.may_start, chance * (1 - self.hang) * (1 - self.failure) * total, 0.0)
 
     def hangs(self, low: Any, high: Any) -> np.ndarray:
         """Return the chance that an attempt that hangs ends in (low, high]."""
         if not self.hang:
             return np.zeros(len(self.may_not))
-        total = np.zeros(len(self.may_not))
-        for number, reached in enumerate(self.reached, start=1):
-            total += reached * self.within(number, low, high)
-        return np.where(self.may_not, self.hang * total, 0.0)
+        return np.where(self.may_not, self.hang * self.ends(low, high), 0.0)
 
     def is_lost(self, low: Any, high: Any) -> np.ndarray:
         """Return the chance that the last attempt fails in (low, high]."""

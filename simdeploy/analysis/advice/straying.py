@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simdeploy.analysis.advice.drawing import FAILS, RUNS, Nodes, draw_lives
+from simdeploy.analysis.advice.drawing import FAILS, RUNS, draw_lives
 from simdeploy.analysis.advice.laws import NodeLaw
 from simdeploy.analysis.advice.node_table import RUNNING
 from simdeploy.analysis.advice.rollouts import Rollouts
@@ -143,15 +143,12 @@ def find_strays(rollouts: Rollouts, engine: str, end_ns: float) -> tuple[Strays,
         starts = np.where(turns == NOT_THERE, THE_END_NS, turns).min(axis=1)
         worlds, columns = np.nonzero(over != NOT_THERE)
         numbers = nodes[worlds, columns]
-        laws = rollouts.law_places[worlds, numbers]
-        shared = rollouts.slowdown[laws, worlds], rollouts.start_failure[laws, worlds]
-        usual = draw_lives(
-            Rollouts.laws(rollouts, wave), Nodes(numbers, worlds, laws, *shared), rollouts.seed, roots[worlds]
-        )
+        picked = rollouts.pick(worlds, numbers)
+        usual = draw_lives(Rollouts.laws(rollouts, wave), picked, rollouts.seed, roots[worlds])
         verdicts = np.where(found["status"][worlds, columns] == RUNNING, RUNS, FAILS)
         times = (over[worlds, columns] - starts[worlds]).astype(float)
         strays = (verdicts != usual[0]) | (np.abs(times - usual[1]) > _OFF_NS)
-        parts.append((laws, verdicts, times, strays))
+        parts.append((picked.laws, verdicts, times, strays))
     laws, verdicts, times, strays = (np.concatenate(each) for each in zip(*parts, strict=True))
     return tuple(
         Strays(

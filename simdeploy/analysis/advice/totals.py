@@ -14,6 +14,7 @@ import numpy as np
 from simdeploy.analysis.advice.counted import log_relative_binomial
 from simdeploy.analysis.advice.drawing import draw_own_numbers
 from simdeploy.analysis.advice.node_table import PENDING
+from simdeploy.analysis.advice.ways import find_spells
 from simdeploy.engines.looks import NOT_THERE
 from simdeploy.errors import InputError, Problem
 from simdeploy.vocabulary import TERMINAL_STATES
@@ -34,13 +35,10 @@ def refuse_evidence(scenario: Scenario, seen: Seen, why_tried: str) -> None:
     counts = seen.nodes is not None and bool(seen.nodes.counts)
     if not seen.totals and not counts:
         return
-    behaviours = scenario.fleet.behaviours
+    behaviours, spells = scenario.fleet.behaviours, find_spells(scenario)
     reasons = {
         "a fleet without requests": not all(each.requests_per_second for each in behaviours),
-        "crashes": any(each.crash or each.down for each in behaviours),
-        "zone outages": any(each.zone_outage for each in behaviours),
-        "degraded spells": any(each.flapping for each in behaviours),
-        "lines that break": any(each.connection for each in behaviours),
+        spells: bool(spells),
         "traffic": any(each.traffic for each in behaviours),
         "a shared service": scenario.fleet.service is not None,
         "surged nodes": bool(seen.policy.policy.surge),

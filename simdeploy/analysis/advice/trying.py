@@ -47,8 +47,9 @@ def _level_of(durations, time):
 
 
 @inlined
-def _bound_first(wanted, started, low, high, start_low, start_high, rule, has_hang):
+def _bound_first(seen, rule, has_hang):
     """Return between which times the only attempt must end, and whether it must (1) or must not (0) succeed (-1: either)."""
+    wanted, low, high, started, start_low, start_high = seen
     is_checked, from_dispatch, deadline_ns, interval_ns, needed, threshold, _, _ = rule
     after, until, succeeds = -math.inf, high, -1
     if started == 1:
@@ -68,28 +69,11 @@ def _bound_first(wanted, started, low, high, start_low, start_high, rule, has_ha
 
 
 @inlined
-def _does(
-    key0,
-    key1,
-    replication,
-    node,
-    even,
-    odd,
-    wanted,
-    low,
-    high,
-    started,
-    start_low,
-    start_high,
-    slowdown,
-    failure_0,
-    failure_1,
-    share,
-    attempts,
-    rule,
-    tables,
-):
+def _does(key0, key1, replication, node, words, seen, slowdown, failures, law):
     """Return whether a node does about what is wanted in a replication, given both words of its first attempt."""
+    even, odd = words
+    wanted, low, high, started, start_low, start_high = seen
+    share, attempts, rule, tables = law
     is_checked, from_dispatch, deadline_ns, interval_ns, needed, threshold, is_consecutive, is_cumulative = rule
     durations, tail, log_least, hang, healthy_table = tables
     n_steps, n_levels = durations.shape[1] - 1, healthy_table.shape[1]
@@ -99,7 +83,7 @@ def _does(
     if share < 1.0:
         word, _ = block(key0, key1, replication, _AFFECTED, node, _0)
         part = 0 if to_uniform(word) < share else 1
-    failure = failure_1 if part else failure_0
+    failure = failures[part]
     for attempt in range(attempts):
         if attempt > 0:
             even, odd = block(key0, key1, replication, _ATTEMPT, node, np.uint64(attempt))
@@ -220,47 +204,30 @@ def _sieve(even, odd, highest, bounds, healthy, hits):
 
 
 @entry(cache=True)
-def find_tries(
-    seed,
-    first,
-    supply,
-    per_world,
-    tries,
-    numbers,
-    worlds,
-    from_try,
-    wanted,
-    low,
-    high,
-    started,
-    start_low,
-    start_high,
-    slowdown,
-    failures,
-    share,
-    attempts,
-    rule,
-    tables,
-):
-    """Return for each node the first try that gives it about the wanted verdict (-1: any) within its bounds, or -1.
+def find_tries(seed, supply, tries, nodes, seen, slowdown, failures, law):
+    """Return for each node the first try that gives it about the wanted verdict within its bounds, or -1.
 
     Parameters
     ----------
-    first, supply, per_world : int
-        Of `Supply`.
-    started, start_low, start_high : ndarray
-        Whether it starts (0: no, 1: yes, -1: either), and when.
-    failures : ndarray of float, shape (parts, nodes)
-    rule : tuple
-        Whether nodes are checked, and the deadline counts from the dispatch; deadline, interval (ns); windows needed, failures that
-        decide or 0; whether healthy windows must be consecutive, and unhealthy ones are cumulative.
-    tables : tuple
-        Of `Tables.arrays`.
+    supply : tuple of int
+        Of `Supply`: `first`, `n` and `per_world`.
+    nodes : tuple of ndarray of int
+        Their numbers, their worlds, and the try from which on each is looked for.
+    seen : tuple of ndarray
+        The wanted verdict (-1: any) and its bounds; whether the node starts (0: no, 1: yes, -1: either), and when.
+    failures : ndarray of float, shape (nodes, parts)
+    law : tuple
+        The share of affected nodes, the number of attempts, the rule and the tables. The rule: whether nodes are checked, and the
+        deadline counts from the dispatch; deadline, interval (ns); windows needed, failures that decide or 0; whether healthy windows
+        must be consecutive, and unhealthy ones are cumulative. The tables: of `Tables.arrays`.
     """
-    durations, tail, _, hang, healthy_table = tables
+    first, n_supply, per_world = supply
+    numbers, worlds, from_try = nodes
+    wanted, low, high, started, start_low, start_high = seen
+    _, attempts, rule, (durations, tail, _, hang, healthy_table) = law
     key0, key1 = np.uint64(seed) & _LOW, np.uint64(seed) >> _32
-    is_sieved = attempts == 1 and supply >= _BATCH
-    n_steps, last = durations.shape[1] - 1, len(failures) - 1
+    is_sieved = attempts == 1 and n_supply >= _BATCH
+    n_steps = durations.shape[1] - 1
     found = np.full(len(numbers), -1, np.int64)
     even_ahead, odd_ahead = np.empty(_BATCH, np.uint64), np.empty(_BATCH, np.uint64)
     highest, hits = np.zeros(_BATCH, np.uint64), np.empty(_BATCH, np.int64)
@@ -273,21 +240,14 @@ def find_tries(
         node, offset = np.uint64(numbers[place]), per_world * worlds[place]
         number, n_hits, hit, batch, is_bound = from_try[place], 0, 0, from_try[place], False
         u_low, u_high, u_direct, odd_low, odd_high = 0.0, 1.0, 0.0, 0.0, 1.0
+        of_node = wanted[place], low[place], high[place], started[place], start_low[place], start_high[place]
+        chances = failures[place]
         ends_window = wanted[place] == _RUNS and rule[0] and rule[4] > 0
         while number < tries:
             if number >= from_try[place] + _PATIENCE and is_sieved and slowdown[place] > 0:
                 if not is_bound:
                     is_bound = True
-                    after, until, succeeds = _bound_first(
-                        wanted[place],
-                        started[place],
-                        low[place],
-                        high[place],
-                        start_low[place],
-                        start_high[place],
-                        rule,
-                        hang.max() > 0,
-                    )
+                    after, until, succeeds = _bound_first(of_node, rule, hang.max() > 0)
                     below = _level_of(durations, after / slowdown[place])
                     above = _level_of(durations, until / slowdown[place])
                     u_low = 0.0 if below < 0 else tail + below / n_steps * (1 - 2 * tail) - _ROUGH
@@ -297,15 +257,15 @@ def find_tries(
                         u_direct = 0.0 if below < 0 else tail + below / n_steps * (1 - 2 * tail) - _ROUGH
                         u_direct = u_direct if u_direct >= u_low + _MANY else 0.0
                     if succeeds == 1:
-                        odd_low = min(failures[0, place], failures[last, place])
+                        odd_low = chances.min()
                     elif succeeds == 0:
-                        odd_high = max(failures[0, place], failures[last, place])
+                        odd_high = chances.max()
                     batch = number
                 while hit == n_hits and batch < tries:
-                    start = (offset + batch) % supply
-                    _draw(key0, key1, first, start, supply, node, even_ahead, odd_ahead)
+                    start = (offset + batch) % n_supply
+                    _draw(key0, key1, first, start, n_supply, node, even_ahead, odd_ahead)
                     if u_direct > 0:
-                        _draw_windows(key0, key1, first, start, supply, node, rule[4], highest)
+                        _draw_windows(key0, key1, first, start, n_supply, node, rule[4], highest)
                     bounds = u_low, u_high, u_direct, odd_low, odd_high
                     hit, n_hits = 0, _sieve(even_ahead, odd_ahead, highest, bounds, surely_healthy, hits)
                     batch += _BATCH
@@ -325,31 +285,12 @@ def find_tries(
                     if not _may_run(time, rule[4], rule[3], low[place], high[place]):
                         number += 1
                         continue
-                replication = np.uint64(first + (offset + number) % supply)
+                replication = np.uint64(first + (offset + number) % n_supply)
             else:
-                replication = np.uint64(first + (offset + number) % supply)
+                replication = np.uint64(first + (offset + number) % n_supply)
                 even, odd = block(key0, key1, replication, _ATTEMPT, node, _0)
-            if _does(
-                key0,
-                key1,
-                replication,
-                node,
-                even,
-                odd,
-                wanted[place],
-                low[place],
-                high[place],
-                started[place],
-                start_low[place],
-                start_high[place],
-                slowdown[place],
-                failures[0, place],
-                failures[last, place],
-                share,
-                attempts,
-                rule,
-                tables,
-            ):
+            words = even, odd
+            if _does(key0, key1, replication, node, words, of_node, slowdown[place], chances, law):
                 found[place] = number
                 break
             number += 1

@@ -43,9 +43,10 @@ def list_scripts(at_ns: int, *, may_promote: bool, is_paused: bool) -> dict[tupl
     may_promote, is_paused : bool
         What the state offers now.
     """
+    ways = ("go on",) if is_paused else ("go on", "pause")
     return {
         (how, wait_s): _scripts(how, at_ns, at_ns + wait_s * NS_PER_S, may_promote, is_paused)
-        for how in _ways(is_paused)
+        for how in ways
         for wait_s in WAITS_S
     }
 
@@ -84,10 +85,6 @@ def find_worth(
             }
         )
     return rows
-
-
-def _ways(is_paused: bool) -> tuple[str, ...]:
-    return ("go on",) if is_paused else ("go on", "pause")
 
 
 def _scripts(how: str, at_ns: int, then_ns: int, may_promote: bool, is_paused: bool) -> list[Script]:

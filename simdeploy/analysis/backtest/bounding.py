@@ -192,14 +192,11 @@ def _bound_narrowly(
     bounds["blast_radius"] = Bounds(peak, highest)
     exposed_s = wide["exposed_node_s"].low
     at = fails.unknown_ns or 0
-    exposed = 0 if goes_back else sum(_is_exposed(fate, at) for fate in fails.recording.fates)
+    # Whoever was exposed just before that stays so, unless it goes back.
+    fates = () if goes_back else fails.recording.fates
+    exposed = sum(fate.started_ns is not None and fate.started_ns < at for fate in fates)
     bounds["exposed_node_s"] = Bounds(
         exposed_s + exposed * max(makespan.low - at_s, 0.0),
         exposed_s + (highest * total * (makespan.high - at_s) if highest else 0.0) + 1e-9 * total,
     )
     return bounds
-
-
-def _is_exposed(fate: NodeFate, at: int) -> bool:
-    """Return whether a node was exposed just before a time, and stays so unless it goes back."""
-    return fate.started_ns is not None and fate.started_ns < at

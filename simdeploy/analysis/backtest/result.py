@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from simdeploy.result import Columns, Result
+from simdeploy.result import INTERVAL, Columns, Result, floats
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,17 +21,12 @@ ROLLOUT = {
     "policy": "str",
     "response": "str",
     "is_known": "bool",
-    "low": "float64",
-    "high": "float64",
-    "modelled": "float64",
-    "moved_s": "float64",
+    **floats("low", "high", "modelled", "moved_s"),
 }
 SUMMARY = {
     "policy": "str",
     "measure": "str",
-    "estimate": "float64",
-    "low": "float64",
-    "high": "float64",
+    **INTERVAL,
     "n_yes": "int64",
     "n_known": "int64",
     "n_unknown": "int64",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from simdeploy.errors import InputError, Problem
 from simdeploy.records import Records
-from simdeploy.result import INTERVAL, Columns, Result
+from simdeploy.result import INTERVAL, Columns, Result, floats
 
 if TYPE_CHECKING:
     import os
@@ -29,15 +29,7 @@ PARAMETERS = {
     "source": "str",
     "note": "str",
 }
-FITS = {
-    "path": "str",
-    "family": "str",
-    "aic": "float64",
-    "difference": "float64",
-    "ks": "float64",
-    "p": "float64",
-    "chosen": "bool",
-}
+FITS = {"path": "str", "family": "str", **floats("aic", "difference", "ks", "p"), "chosen": "bool"}
 POINTS = {"path": "str", "value": "float64", "expected": "float64"}
 DROPPED = {"file": "str", "line": "Int64", "rows": "int64", "reason": "str"}
 

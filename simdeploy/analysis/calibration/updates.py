@@ -192,11 +192,8 @@ def _find_start(data: Durations, *, may_hang: bool, has_spread: bool) -> _Start:
 
 def _fit_constant(question: _Question, start: _Start, *, has_spread: bool) -> FittedDurations:
     """Return a constant, times a slowdown if rollouts differ."""
-    value, spread, n = (
-        float(np.exp(start.means.mean())),
-        float(start.means.std(ddof=1)) if has_spread else 0.0,
-        len(start.means),
-    )
+    value, n = float(np.exp(start.means.mean())), len(start.means)
+    spread = float(start.means.std(ddof=1)) if has_spread else 0.0
     spread = spread if spread > _EQUAL else 0.0
     low, high = _spread_interval(spread, n, question.confidence_level)
     logs = mean_interval(
@@ -207,21 +204,15 @@ def _fit_constant(question: _Question, start: _Start, *, has_spread: bool) -> Fi
     )
     if n == 1 or not spread:
         logs = (math.log(value), math.log(value))
-    row = {
-        "path": question.path,
-        "family": "constant",
-        "aic": math.nan,
-        "difference": math.nan,
-        "ks": 0.0,
-        "p": math.nan,
-    }
+    unknown = dict.fromkeys(("aic", "difference", "p"), math.nan)
+    fit = {"path": question.path, "family": "constant", **unknown, "ks": 0.0, "chosen": True}
     parameters = (
         question.parameter(
             "", (value, math.exp(logs[0]), math.exp(logs[1])), note="all attempts of a rollout take the same time"
         ),
         _of_slowdown(question, (spread, low, high)),
     )
-    return FittedDurations(parameters, ({**row, "chosen": True},), (), value, spread, 0.0)
+    return FittedDurations(parameters, (fit,), (), value, spread, 0.0)
 
 
 def _spread_interval(spread: float, n: int, confidence_level: float) -> tuple[float, float]:

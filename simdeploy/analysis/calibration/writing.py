@@ -46,7 +46,8 @@ def write_scenario(
         Policies that are no policies of a scenario, as in `Calibration.dropped`.
     """
     known = _Parameters(parameters, laws)
-    head = [*_list_head(records), *_list_fleet(known), "", *_list_releases(known), "", *_list_operator()]
+    head = [*_list_head(records), *_list_fleet(known), "", *_list_releases(known), ""]
+    head.append("# assumed, as by default: what people do (operator), costs, requirements")
     policies, dropped = _find_policies(records, head)
     lines = [*head, "", "policies:", *policies]
     return "\n".join(lines) + "\n", dropped
@@ -175,10 +176,6 @@ def _list_releases(known: _Parameters) -> Iterator[str]:
         lines.append(text)
     for text in reversed(lines):
         yield from text
-
-
-def _list_operator() -> Iterator[str]:
-    yield "# assumed, as by default: what people do (operator), costs, requirements"
 
 
 def _find_policies(records: Records, head: Sequence[str]) -> tuple[list[str], list[dict[str, Any]]]:

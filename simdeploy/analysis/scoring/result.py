@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from simdeploy.result import Columns, Result
+from simdeploy.result import Columns, Result, floats
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -15,60 +15,35 @@ Event = Literal["defective", "completed"]
 Verdict = Literal["consistent", "too low", "too high", "unknown"]
 Use = Literal["scored", "no outcome", "undecided", "over", "canceled"]
 
+# Answers, and rollouts that they are about.
+_COUNTS = {"n_answers": "int64", "n_rollouts": "int64"}
+
 PROBABILITIES = {
     "event": "str",
-    "n_answers": "int64",
-    "n_rollouts": "int64",
-    "called": "float64",
-    "happened": "float64",
-    "brier": "float64",
-    "low": "float64",
-    "high": "float64",
-    "gain": "float64",
-    "gain_low": "float64",
-    "gain_high": "float64",
-    "reliability": "float64",
-    "resolution": "float64",
-    "uncertainty": "float64",
+    **_COUNTS,
+    **floats("called", "happened", "brier", "low", "high", "gain", "gain_low", "gain_high"),
+    **floats("reliability", "resolution", "uncertainty"),
     "verdict": "str",
 }
 BINS = {
     "event": "str",
-    "from_fraction": "float64",
-    "to_fraction": "float64",
-    "n_answers": "int64",
-    "n_rollouts": "int64",
-    "called": "float64",
-    "happened": "float64",
-    "low": "float64",
-    "high": "float64",
+    **floats("from_fraction", "to_fraction"),
+    **_COUNTS,
+    **floats("called", "happened", "low", "high"),
     "verdict": "str",
 }
 TIMES = {
-    "from_s": "float64",
-    "to_s": "float64",
-    "n_answers": "int64",
-    "n_rollouts": "int64",
-    "covered": "float64",
-    "low": "float64",
-    "high": "float64",
-    "earlier": "float64",
-    "later": "float64",
+    **floats("from_s", "to_s"),
+    **_COUNTS,
+    **floats("covered", "low", "high", "earlier", "later"),
     "verdict": "str",
 }
 ANSWERS = {
     "file": "str",
     "rollout": "str",
     "at_s": "float64",
-    "defective": "float64",
-    "before": "float64",
-    "completed": "float64",
-    "left_low_s": "float64",
-    "left_s": "float64",
-    "left_high_s": "float64",
-    "was_defective": "float64",
-    "has_completed": "float64",
-    "was_left_s": "float64",
+    **floats("defective", "before", "completed", "left_low_s", "left_s", "left_high_s"),
+    **floats("was_defective", "has_completed", "was_left_s"),
     "use": "str",
 }
 FILES = {"file": "str", "problem": "str"}

@@ -111,11 +111,8 @@ def score(
         ]
         rows = _list_bins(event, part, called, happened, confidence_level)
         bins += rows
-        probabilities.append(
-            _summarize(
-                event, part, (called, happened, before), [row["verdict"] for row in rows], confidence_level, seed
-            )
-        )
+        verdicts = [row["verdict"] for row in rows]
+        probabilities.append(_summarize(event, part, (called, happened, before), verdicts, confidence_level, seed))
     is_scored = answers["use"].eq("scored") | (answers["use"].eq("canceled") & answers["was_defective"].notna())
     n_scored = answers.loc[is_scored, "rollout"].nunique()
     return Score(

@@ -69,26 +69,17 @@ def _read_run(
             started = measurement.time("startedAt")
             times += [time for time in (started,) if time is not None]
             if phase not in _HEALTHY:
-                dropped.append(
-                    Dropped(
-                        run.content.file, measurement.line, 1, f"a measurement in phase {phase}: nothing was measured"
-                    )
-                )
-            elif finished is None:
+                reason = f"a measurement in phase {phase}: nothing was measured"
+                dropped.append(Dropped(run.content.file, measurement.line, 1, reason))
+                continue
+            if finished is None:
                 dropped.append(Dropped(run.content.file, measurement.line, 1, "a measurement that isn't finished"))
-            else:
-                value = measurement.text("value")
-                error_rate = _error_rate(value, rate)
-                rows.append(
-                    {
-                        "rollout": rollout,
-                        "ended": instant(finished),
-                        "error_rate": error_rate,
-                        "healthy": _HEALTHY[phase],
-                    }
-                )
-                lines.append(measurement.line)
-                times.append(finished)
+                continue
+            rate_seen = _error_rate(measurement.text("value"), rate)
+            ended, healthy = instant(finished), _HEALTHY[phase]
+            rows.append({"rollout": rollout, "ended": ended, "error_rate": rate_seen, "healthy": healthy})
+            lines.append(measurement.line)
+            times.append(finished)
     if times:
         starts[rollout] = min([*times, starts[rollout]] if rollout in starts else times)
 

@@ -15,9 +15,8 @@ from dataclasses import dataclass, field
 from simdeploy.api.times import format_time
 from simdeploy.records.cells import in_utc
 from simdeploy.records.content import Content, Document
-from simdeploy.records.fields import Fields, instant
+from simdeploy.records.fields import Fields, instants, seconds_since
 from simdeploy.records.parts import ROW, Dropped, Part
-from simdeploy.units import NS_PER_S
 
 KIND = "CDEvents"
 
@@ -169,22 +168,18 @@ def _blame(incident: _Event, rollouts: Sequence[_Rollout]) -> str | None:
 
 
 def _make_part(file: str, rollouts: Sequence[_Rollout], dropped: list[Dropped]) -> Part:
-    import numpy as np
     import pandas as pd
-
-    def seconds(time_ns: int | None, rollout: _Rollout) -> float:
-        return np.nan if time_ns is None else (time_ns - rollout.event.time_ns) / NS_PER_S
 
     names = [_name(rollout.event) for rollout in rollouts]
     frame = pd.DataFrame(
         {
             "rollout": pd.array(_tell_apart(names), dtype="str"),
-            "started_at": in_utc(np.array([instant(rollout.event.time_ns) for rollout in rollouts], "datetime64[ns]")),
+            "started_at": in_utc(instants(rollout.event.time_ns for rollout in rollouts)),
             "state": pd.array([rollout.state for rollout in rollouts], dtype="str"),
             "defective": pd.array([rollout.defective for rollout in rollouts], dtype="boolean"),
-            "ended_s": [seconds(rollout.ended_ns, rollout) for rollout in rollouts],
-            "watched_until_s": [seconds(rollout.watched_until_ns, rollout) for rollout in rollouts],
-            ROW: np.arange(len(rollouts)),
+            "ended_s": [seconds_since(rollout.event.time_ns, rollout.ended_ns) for rollout in rollouts],
+            "watched_until_s": [seconds_since(rollout.event.time_ns, rollout.watched_until_ns) for rollout in rollouts],
+            ROW: range(len(rollouts)),
         }
     )
     lines = [rollout.event.fields.line for rollout in rollouts]

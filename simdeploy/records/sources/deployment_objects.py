@@ -14,7 +14,7 @@ from simdeploy.api.times import parse_time
 from simdeploy.errors import InputError, Problem
 from simdeploy.records.cells import in_utc
 from simdeploy.records.content import Content, Document
-from simdeploy.records.fields import instant
+from simdeploy.records.fields import instants, seconds_since
 from simdeploy.records.parts import ROW, Dropped, Part
 from simdeploy.records.policies import write_policy
 from simdeploy.units import NS_PER_S
@@ -100,20 +100,20 @@ def _make_part(name: str, revisions: list[_Revision], dropped: list[Dropped]) ->
     frame = pd.DataFrame(
         {
             "rollout": [name],
-            "started_at": in_utc(_array([start])),
+            "started_at": in_utc(instants([start])),
             "nodes": pd.array([last.status.total_nodes], dtype="Int64"),
             "policy": [write_policy(last.document)],
             **_health(last),
             "state": [last.status.state],
-            "ended_s": [_since(start, ended)],
-            "watched_until_s": [_since(start, max(starts))],
+            "ended_s": [seconds_since(start, ended)],
+            "watched_until_s": [seconds_since(start, max(starts))],
             ROW: [0],
         }
     )
     counts = pd.DataFrame(
         {
             "rollout": name,
-            "time_s": [_since(start, time_ns) for time_ns in times],
+            "time_s": [seconds_since(start, time_ns) for time_ns in times],
             "state": pd.array([revision.status.state for revision in kept], dtype="str"),
             "updated_nodes": pd.array([revision.status.updated_nodes for revision in kept], dtype="Int64"),
             "failed_nodes": pd.array([revision.status.failed_nodes for revision in kept], dtype="Int64"),
@@ -160,7 +160,7 @@ def _acts(revisions: Sequence[_Revision], start: int) -> list[dict[str, Any]]:
     """Return what only people do: promote without `auto_promote`, and cancel."""
     acts: list[dict[str, Any]] = []
     for before, after in pairwise(revisions):
-        time_s = _since(start, after.time_ns)
+        time_s = seconds_since(start, after.time_ns)
         promoted = after.status.canary_promoted and not before.status.canary_promoted
         if promoted and getattr(after.deployment.spec, "auto_promote", None) is False:
             acts.append({"time_s": time_s, "act": "promote"})
@@ -171,13 +171,3 @@ def _acts(revisions: Sequence[_Revision], start: int) -> list[dict[str, Any]]:
 
 def _parse(time: str | None) -> int | None:
     return parse_time(time) if time else None
-
-
-def _since(start: int, time_ns: int | None) -> float:
-    return math.nan if time_ns is None else (time_ns - start) / NS_PER_S
-
-
-def _array(times_ns: Sequence[int]) -> Any:
-    import numpy as np
-
-    return np.array([instant(time_ns) for time_ns in times_ns], "datetime64[ns]")

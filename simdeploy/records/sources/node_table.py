@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from simdeploy.records.cells import Rows
 from simdeploy.records.content import Content
-from simdeploy.records.parts import Dropped, Part, part_of
+from simdeploy.records.parts import Part, part_of
 from simdeploy.records.table import CAUSES, COLUMNS
 from simdeploy.vocabulary import NODE_STATUSES
 
@@ -45,8 +45,7 @@ def _read(content: Content, names: Mapping[str, str]) -> Part:
         **read_times(rows, TIMES),
     }
     rows.require("node", columns["node"])
-    note = rows.note_unread([*COLUMNS["nodes"], *TIMES])
-    return part_of(rows, "nodes", columns, notes=[Dropped(rows.file, None, 0, note)] if note else [])
+    return part_of(rows, "nodes", columns, known=[*COLUMNS["nodes"], *TIMES])
 
 
 def name_rollouts(rows: Rows) -> pd.Series | str:

@@ -14,9 +14,8 @@ from typing import Any
 
 from simdeploy.records.cells import in_utc
 from simdeploy.records.content import Content, Document
-from simdeploy.records.fields import Fields, instant
+from simdeploy.records.fields import Fields, instant, instants, seconds_since
 from simdeploy.records.parts import ROW, Dropped, Part
-from simdeploy.units import NS_PER_S
 
 KIND = "allocations and deployments of Nomad"
 
@@ -210,13 +209,12 @@ def _node_part(
     deployments: Mapping[str, Fields],
     dropped: list[Dropped],
 ) -> Part:
-    import numpy as np
     import pandas as pd
 
     lines = [row["line"] for row in nodes]
     if not nodes:
         return Part(file, {}, dropped=dropped)
-    frame = pd.DataFrame(nodes).drop(columns="line").assign(**{ROW: np.arange(len(nodes))})
+    frame = pd.DataFrame(nodes).drop(columns="line").assign(**{ROW: range(len(nodes))})
     last: dict[str, int] = {}
     for each in allocations:
         last[each.rollout] = max(last.get(each.rollout, 0), each.modified_ns or each.created_ns)
@@ -224,7 +222,7 @@ def _node_part(
     ends = pd.DataFrame(
         {
             "rollout": pd.array(list(others), dtype="str"),
-            "watched_until": np.array([instant(time_ns) for time_ns in others.values()], "datetime64[ns]"),
+            "watched_until": instants(others.values()),
             ROW: 0,
         }
     )
@@ -232,7 +230,6 @@ def _node_part(
 
 
 def _deployment_part(name: str, fields: Fields, allocations: Iterable[_Allocation]) -> Part:
-    import numpy as np
     import pandas as pd
 
     own = [each for each in allocations if each.rollout == name]
@@ -247,17 +244,14 @@ def _deployment_part(name: str, fields: Fields, allocations: Iterable[_Allocatio
     until = max(last, modified_ns or 0) or None
     wanted = [group.whole("DesiredTotal") or 0 for group in fields.items("TaskGroups")]
 
-    def since(time_ns: int | None) -> float:
-        return math.nan if time_ns is None or start is None else (time_ns - start) / NS_PER_S
-
     frame = pd.DataFrame(
         {
             "rollout": [name],
-            "started_at": in_utc(np.array([instant(start)], "datetime64[ns]")),
+            "started_at": in_utc(instants([start])),
             "nodes": pd.array([sum(wanted) or None], dtype="Int64"),
             "state": [state],
-            "ended_s": [since(modified_ns) if state in _ENDED else math.nan],
-            "watched_until_s": [since(until)],
+            "ended_s": [seconds_since(start, modified_ns) if state in _ENDED else math.nan],
+            "watched_until_s": [seconds_since(start, until)],
             ROW: [0],
         }
     )

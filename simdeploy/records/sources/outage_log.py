@@ -8,7 +8,7 @@ import numpy as np
 
 from simdeploy.records.cells import Array, Rows, in_utc
 from simdeploy.records.content import Content
-from simdeploy.records.parts import Dropped, Part, part_of
+from simdeploy.records.parts import Part, part_of
 from simdeploy.records.table import COLUMNS
 
 KIND = "log of outages"
@@ -42,25 +42,12 @@ def _read(content: Content, names: Mapping[str, str]) -> Part:
         "neither an outage nor a span that was watched",
     )
     columns = {"node": node, "zone": zone, **{name: in_utc(times) for name, times in instants.items()}}
-    part = part_of(rows, "outages", columns, notes=_notes(rows))
-    return _without_repetitions(part)
+    return _without_repetitions(part_of(rows, "outages", columns, known=list(COLUMNS["outages"])))
 
 
 def _instants(rows: Rows, name: str) -> Array:
-    times = rows.times(name)
-    if times is None:
-        return np.full(len(rows), np.datetime64("NaT", "ns"))
-    if times.instants is None:
-        rows.refuse(
-            times.is_known, rows.find(f"{name}_s") or name, "not a time of day", allowed="timestamps, or Unix times"
-        )
-        return np.full(len(rows), np.datetime64("NaT", "ns"))
-    return times.instants
-
-
-def _notes(rows: Rows) -> list[Dropped]:
-    note = rows.note_unread(list(COLUMNS["outages"]))
-    return [Dropped(rows.file, None, 0, note)] if note else []
+    times = rows.instants(name)
+    return np.full(len(rows), np.datetime64("NaT", "ns")) if times is None else times
 
 
 def _without_repetitions(part: Part) -> Part:

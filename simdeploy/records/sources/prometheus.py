@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from simdeploy.errors import InputError, nearest
 from simdeploy.records.content import Content, Document
-from simdeploy.records.fields import Fields, instant
+from simdeploy.records.fields import Fields, instants
 from simdeploy.records.parts import ROW, Dropped, Part
 
 KIND = "range query of Prometheus"
@@ -89,7 +88,7 @@ def _quantity(series: Fields, quantities: Mapping[str, str]) -> str:
             place.document, place.path, "which quantity this is isn't known", found=name, allowed=", ".join(quantities)
         )
         hint = nearest(name, quantities) or 'map it, such as {"requests": "NAME"}'
-        raise InputError([type(problem)(**{**problem.__dict__, "hint": hint})])
+        raise InputError(replace(problem, hint=hint))
     return quantities[name]
 
 
@@ -151,7 +150,7 @@ def _make_part(file: str, windows: Mapping[tuple[str | None, int], Mapping[str, 
     frame = pd.DataFrame(
         {
             "node": pd.array([node for node, _ in keys], dtype="str"),
-            "ended": np.array([instant(time_ns) for _, time_ns in keys], "datetime64[ns]"),
+            "ended": instants(time_ns for _, time_ns in keys),
             "requests": pd.array(requests, dtype="Int64"),
             "failed_requests": pd.array(failed, dtype="Int64"),
             "error_rate": rates,

@@ -12,7 +12,7 @@ from simdeploy.api.document import parse_deployment
 from simdeploy.errors import InputError
 from simdeploy.records.cells import Rows, in_utc
 from simdeploy.records.content import Content
-from simdeploy.records.parts import Dropped, Part, part_of
+from simdeploy.records.parts import Part, part_of
 from simdeploy.records.policies import write_policy
 from simdeploy.records.sources.node_table import name_rollouts, read_times
 from simdeploy.records.table import COLUMNS
@@ -41,14 +41,11 @@ def read(contents: Sequence[Content], names: Mapping[str, str]) -> list[Part]:
 
 def _read(content: Content, names: Mapping[str, str]) -> Part:
     rows = Rows.of(content, names)
-    started = rows.times("started_at")
-    if started is not None and started.instants is None:
-        column = rows.find("started_at_s") or rows.find("started_at") or "started_at"
-        rows.refuse(started.is_known, column, "not a time of day", allowed="timestamps, or Unix times")
+    started = rows.instants("started_at")
     policies = rows.text("policy")
     columns = {
         "rollout": name_rollouts(rows),
-        "started_at": None if started is None or started.instants is None else in_utc(started.instants),
+        "started_at": None if started is None else in_utc(started),
         "nodes": rows.whole("nodes"),
         "type": rows.word("type", tuple(TYPES)),
         "policy": policies,
@@ -62,8 +59,7 @@ def _read(content: Content, names: Mapping[str, str]) -> Part:
     rows.raise_if_refused()
     if policies is not None:
         columns["policy"] = policies.map(_read_policies(rows, policies))
-    note = rows.note_unread(list(COLUMNS["rollouts"]))
-    return part_of(rows, "rollouts", columns, notes=[Dropped(rows.file, None, 0, note)] if note else [])
+    return part_of(rows, "rollouts", columns, known=list(COLUMNS["rollouts"]))
 
 
 def _read_policies(rows: Rows, policies: pd.Series) -> dict[str, str]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from simdeploy.records.cells import Rows
 from simdeploy.records.content import Content
-from simdeploy.records.parts import Dropped, Part, part_of
+from simdeploy.records.parts import Part, part_of
 from simdeploy.records.sources.node_table import name_rollouts, read_times
 from simdeploy.records.table import COLUMNS
 
@@ -47,5 +47,4 @@ def _read(content: Content, names: Mapping[str, str]) -> Part:
             count = failed.to_numpy(dtype=np.float64, na_value=np.nan)
             columns["error_rate"] = np.divide(count, total, out=np.full(len(rows), np.nan), where=total > 0)
     rows.require("ended", columns.get("ended_s", columns.get("ended")))
-    note = rows.note_unread(list(COLUMNS["windows"]))
-    return part_of(rows, "windows", columns, notes=[Dropped(rows.file, None, 0, note)] if note else [])
+    return part_of(rows, "windows", columns, known=list(COLUMNS["windows"]))
