@@ -27,6 +27,8 @@ from hypothesis import HealthCheck, settings  # noqa: E402
 
 mpl.use("Agg")
 gc.disable()  # until all tests are collected
+# Nobody cuts the power of these tests, so no file has to be on the disk: they would wait for it for minutes.
+os.fsync = os.fstat  # type: ignore[assignment]  # which refuses what is no open file as well
 pytest.register_assert_rewrite("engine_contract")  # its tests stand in a module that is not called test_*
 
 settings.register_profile(

@@ -500,7 +500,7 @@ def test_the_last_node_of_a_wave():
     # The first wave took 79 s and three windows.
     seen = look(scenario, 109, current_wave=2, updated_nodes=3, failed_nodes=0, last_progress_time=at(109))
     conditioned = condition(
-        scenario, read_seen(scenario, None, seen, None), replications=2000, seed=0, engine="reference"
+        scenario, read_seen(scenario, None, seen, None), replications=2000, seed=0, engine="compiled"
     )
     weights = conditioned.by_kind[0].weights
     from simdeploy.world.streams import Stream, uniforms

@@ -208,11 +208,10 @@ def test_ctrl_c_without_a_folder(monkeypatch, name):
 def test_interrupted_and_resumed(monkeypatch, name):
     """Ctrl-C keeps what is there and says how to go on; that prints what an undisturbed call does. [contract]"""
     run, calls = TraceJob.run if name == "timelines" else Job.run, []
-    # That of the reference has parts for each policy, but some calls simulate thousands of rollouts.
-    engine = "compiled" if name in ("tune", "rare") else "reference"
-    last = 30 if name == "discover" else 1  # in its second half, which isn't known before the first is done
+    # After the first part is full; of `discover` in its second half, which isn't known before the first is done.
+    last = {"gates": 4, "sensitivity": 4, "switches": 10, "discover": 30}.get(name, 1)
     monkeypatch.setattr("simdeploy.analysis.rare.question._FEWEST_PILOTS", 20)  # fewer than it needs to be right
-    expected = call(name, engine=engine)
+    expected = call(name)
     with monkeypatch.context() as patch:
         patch.setattr("simdeploy.experiments.working._MOST_ROWS", 2)
         patch.setattr(
@@ -226,12 +225,12 @@ def test_interrupted_and_resumed(monkeypatch, name):
 
         patch.setattr("simdeploy.analysis.bands.tracing._MOST_PER_SPAN", 2)
         replace_run(patch, run_some)
-        stopped = call(name, "--store", "some where", engine=engine)
+        stopped = call(name, "--store", "some where")
     assert (stopped.exit_code, stopped.stdout) == (130, "")
     first, second = stopped.stderr.splitlines()[-2:]
     assert re.match(r"interrupted; [1-9]\d* rollouts are saved in some where", first)
     words = shlex.split(second)
-    assert words == ["simdeploy", *make_quick(name, engine), "--store", "some where"]
+    assert words == ["simdeploy", *make_quick(name), "--store", "some where"]
     again = CliRunner().invoke(app, words[1:], catch_exceptions=False)
     assert (again.exit_code, again.stdout) == (expected.exit_code, expected.stdout)
     assert re.match(r"resuming: .* already in some where", again.stderr)

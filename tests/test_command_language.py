@@ -157,9 +157,11 @@ def findings(monkeypatch):
     return kept
 
 
-def finish_again(ctx, finding, *, full):
-    """Return exit code and output of a command that ends once more, without computing its finding again."""
-    ctx.params["full"] = full
+def finish_in_words(ctx, finding, *, full):
+    """Return exit code and output of a command that ends once more, in words and a table, without computing its finding again."""
+    out = "out" if "out" in ctx.params else "table_or_text"
+    assert {"full", "as_json"} <= set(ctx.params)
+    ctx.params.update({"full": full, "as_json": False, out: Path("table.csv")})
     code = 0
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         try:
@@ -181,7 +183,8 @@ def test_what_is_printed_and_written(name, findings):
         encoding="utf-8"
     )
     again = simdeploy.read_result("all.json")
-    assert_results_equal(again, findings[0][1].result)
+    ((ctx, finding),) = findings
+    assert_results_equal(again, finding.result)
     assert again.computed_under == document["computed_under"]
     assert "seed" in document["computed_under"]
     if name == "compare":
@@ -190,11 +193,9 @@ def test_what_is_printed_and_written(name, findings):
     if name == "run":
         assert document["deployment"]["spec"]["strategy"] == "rolling"
     titles = [table.title for table in again.summarize()]
-    all_of_it = call(name, "--full", "--out", "table.csv")
-    short = finish_again(*findings[-1], full=False)
-    for full, (code, words) in ((True, (all_of_it.exit_code, all_of_it.stdout)), (False, short)):
+    for full in (True, False):
+        code, words = finish_in_words(ctx, finding, full=full)
         assert code == printed.exit_code
-        finding = findings[-1][1]
         make_table = finding.table or finding.result.to_frame
         expected = pd.read_csv(io.StringIO(make_table().to_csv(index=False)))
         pd.testing.assert_frame_equal(pd.read_csv("table.csv"), expected, check_dtype=False)

@@ -445,12 +445,12 @@ def test_many_spells_make_room(make_scenario: Callable[..., Scenario]):
     scenario = make_scenario(
         fleet={"nodes": 3, "crash": crash},
         release={"bad": {"probability": 1, "defective": True, "crash_rate": 3}},
-        operator={"escape_detection": "30h"},
+        operator={"escape_detection": "10h"},
         orchestrator={"preset": "expanso", "unreachable_nodes": "wait"},
         policies={"p": {"health_check": {"min_healthy_time": "0s"}}},
     )
     block = assert_same(scenario, replications=3)
-    assert block.numbers["unavailable_node_s"].min() > 0.3 * 3 * 30 * 3600
+    assert block.numbers["unavailable_node_s"].min() > 0.3 * 3 * 10 * 3600
 
 
 def test_beyond_the_end_of_time(make_scenario: Callable[..., Scenario]):

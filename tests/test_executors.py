@@ -52,18 +52,20 @@ def local_cluster():
     import dask
     from distributed import LocalCluster
 
-    # A worker takes seconds to start: a span is given up when two have died of it, not four.
-    with dask.config.set({"distributed.scheduler.allowed-failures": 1}):
-        started = LocalCluster(
-            n_workers=2,
-            threads_per_worker=1,
-            processes=True,
-            dashboard_address="127.0.0.1:0",  # of several clusters at once only one has the usual port
-            host="127.0.0.1",
-            silence_logs=60,
-        )
-    with started as cluster:
-        yield cluster
+    # Workers are copies of a process that has imported everything: they start in a moment, again and again.
+    with dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}):
+        # A span is given up when two workers have died of it, not four.
+        with dask.config.set({"distributed.scheduler.allowed-failures": 1}):
+            started = LocalCluster(
+                n_workers=2,
+                threads_per_worker=1,
+                processes=True,
+                dashboard_address="127.0.0.1:0",  # of several clusters at once only one has the usual port
+                host="127.0.0.1",
+                silence_logs=60,
+            )
+        with started as cluster:
+            yield cluster
 
 
 @pytest.fixture
@@ -273,7 +275,7 @@ def test_a_worker_ends_when_it_is_idle_for_long(monkeypatch):
 def test_processes_lose_a_cell_and_no_more(tmp_path):
     """Of a span, only the replication of the policy at which workers die twice is lost; once costs nothing. [contract]"""
     job = make_job(3, folder=str(tmp_path), deadly=((1, 4),), deadly_once=((2, 11),))
-    table = tabulate(job, Processes(2).run(job, spans((Piece(3, 8),), job, 16)), 16)
+    table = tabulate(job, Processes(2).run(job, spans((Piece(3, 2),), job, 16)), 16)
     failed = table[table["status"].eq("failed")]
     assert failed[["case", "replication", "stage"]].to_numpy().tolist() == [[1, 4, "worker"]]
     assert failed["error"].str.contains("died twice").all()

@@ -142,7 +142,7 @@ def run_script(tmp_path, *, guarded=True, worker="", first_told=""):
             from simdeploy.scenario import Scenario
             scenario = Scenario.from_dict({{
                 "name": "long",
-                "fleet": {{"nodes": 5000, "update_duration": 60}},
+                "fleet": {{"nodes": 500, "update_duration": 60}},
                 "policies": {{"p": {{"strategy": "immediate"}}}},
             }})
             def told(done, total):
@@ -150,7 +150,7 @@ def run_script(tmp_path, *, guarded=True, worker="", first_told=""):
                 print("work is done", flush=True)
         """)
         + ("if __name__ == '__main__':\n    " if guarded else "")
-        + "replicate(scenario, replications=500, engine='reference', workers=2, progress=told)\n"
+        + "replicate(scenario, replications=20_000, engine='reference', workers=2, progress=told)\n"
     )
     return subprocess.Popen(
         [sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
