@@ -58,7 +58,7 @@ def search(scenario, **options):
 def try_few(scenario, **options):
     """Search as above with fewer rollouts than a good choice needs, where only what is tried matters."""
     stages = {"_FIRST_BATCHES": 2, "WORLDS_OF_A_BATCH": 2, "_WORLDS_OF_SCALE": 8, "_FEWEST_NEW_WORLDS": 8}
-    stages |= {"_MOST_CARRIED": 5, "_MOST_STEPS": 2}
+    stages |= {"_MOST_CARRIED": 5, "_LEADERS": 5, "_MOST_STEPS": 1, "_STEPS": 2}
     with pytest.MonkeyPatch.context() as patch:
         for name, number in stages.items():
             patch.setattr(f"simdeploy.analysis.tuning.stages.{name}", number)
