@@ -16,6 +16,7 @@ from small import rolling
 
 import simdeploy
 from simdeploy.analysis import tune
+from simdeploy.analysis.tuning.neighbours import make_neighbourhood
 from simdeploy.analysis.tuning.space import make_candidates
 from simdeploy.cli.app import app
 from simdeploy.errors import InputError, SimdeployWarning
@@ -58,7 +59,7 @@ def search(scenario, **options):
 def try_few(scenario, **options):
     """Search as above with fewer rollouts than a good choice needs, where only what is tried matters."""
     stages = {"_FIRST_BATCHES": 2, "WORLDS_OF_A_BATCH": 2, "_WORLDS_OF_SCALE": 8, "_FEWEST_NEW_WORLDS": 8}
-    stages |= {"_MOST_CARRIED": 5, "_MOST_STEPS": 2}
+    stages |= {"_MOST_CARRIED": 5, "_LEADERS": 5, "_MOST_STEPS": 1, "_STEPS": 2}
     with pytest.MonkeyPatch.context() as patch:
         for name, number in stages.items():
             patch.setattr(f"simdeploy.analysis.tuning.stages.{name}", number)
@@ -147,6 +148,17 @@ class TestLimit:
             assert (result.largest_wave, result.current_wave) == (limit, today)
             assert max(set(sizes(result, scenario)) - {today}) == limit
             assert result.n_beyond_largest_wave > 0
+
+    @pytest.mark.parametrize("dialect", ["deployment", "rollout"])
+    def test_neighbours_keep_it(self, dialect):
+        """Nor has a neighbour of a policy that is tried a larger wave, though today's is one of the sizes. [property]"""
+        scenario = make({"dialect": dialect} | ({} if dialect == "deployment" else {"health_check": IN_NS}))
+        few = make_candidates(scenario, scenario.policy(), None, most=60, seed=0, largest_wave=2)
+        everywhere = make_neighbourhood(scenario, scenario.policy(), few, may_extend=True)
+        more = everywhere.around(few, np.arange(len(few)))
+        new = pd.DataFrame(more.columns(range(len(few), len(more))))
+        assert len(new) > 100
+        assert max(sizes_of(new, scenario)) == 2
 
     def test_the_scenarios_other_policies_are_held_to_it(self):
         """A policy of the file that plans more is left out and counted; with named values it is tried. [contract]"""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from functools import cache
 from itertools import combinations
 
 import matplotlib as mpl
@@ -171,11 +172,17 @@ ROLLOUTS = {
 }
 
 
+@cache
+def rollout_of(case):
+    """Return the rollout of a case, of which many pictures are drawn."""
+    return rollout(**ROLLOUTS[case])
+
+
 @pytest.mark.parametrize("size", [(6.4, 4.8), (4.5, 3.2), (11, 4)])
 @pytest.mark.parametrize("case", ROLLOUTS)
 def test_a_timeline_can_be_read(case, size):
     """No text of a timeline lies on another, in small and large figures, with few and many nodes and waves. [contract]"""
-    result = rollout(**ROLLOUTS[case])
+    result = rollout_of(case)
     ax = drawn(lambda ax: plot_timeline(ax, result), size)
     assert overlaps(ax) == []
     ticks = [tick for tick in ax.get_xticks() if ax.get_xlim()[0] <= tick <= ax.get_xlim()[1]]
@@ -189,7 +196,7 @@ def areas_of(ax):
 
 def test_statuses_are_stacked_to_the_fleet():
     """At every time the areas stand on one another and add up to all nodes, each as high as its count. [property]"""
-    result = rollout(**STOPPED)
+    result = rollout_of("stopped and rolled back")
     ax = drawn(lambda ax: plot_timeline(ax, result))
     areas = areas_of(ax)
     assert sorted(areas) == sorted(status for status in STATUSES if result.timeline[status].any())
@@ -206,7 +213,7 @@ def test_statuses_are_stacked_to_the_fleet():
 @pytest.mark.parametrize("case", ROLLOUTS)
 def test_every_status_is_named_once(case):
     """Each status has its name inside its area, or in the legend; nodes in service have theirs beside the line. [contract]"""
-    ax = drawn(lambda ax: plot_timeline(ax, rollout(**ROLLOUTS[case])))
+    ax = drawn(lambda ax: plot_timeline(ax, rollout_of(case)))
     legend = [word.replace(" ", "_") for word in legend_words(ax)] if ax.get_legend() else []
     inside = []
     for panel in (ax, *ax.child_axes):
@@ -308,7 +315,7 @@ def test_a_timeline_without_failures_says_so():
 
 def test_the_end_and_the_way_back_are_marked():
     """A stop and the return of service have a line at their time and a label in words. [contract]"""
-    result = rollout(**STOPPED)
+    result = rollout_of("stopped and rolled back")
     ax = drawn(lambda ax: plot_timeline(ax, result))
     labels = " ".join(text.get_text() for text in ax.texts)
     assert "failed" in labels
@@ -325,7 +332,7 @@ def test_the_end_and_the_way_back_are_marked():
 
 def test_thinning_keeps_the_worst_moment():
     """Of more steps than a screen can show, the fewest nodes in service are still drawn. [property]"""
-    result = rollout(**ROLLOUTS["large"])
+    result = rollout_of("large")
     assert len(result.timeline) > 3000
     ax = drawn(lambda ax: plot_timeline(ax, result))
     line = next(line for line in ax.lines if line.get_drawstyle() == "steps-post")
@@ -398,7 +405,7 @@ def test_an_unknown_response_is_refused():
 
 def test_drawing_touches_nothing_else():
     """Drawing neither changes a global setting nor the frames of the rollout. [contract]"""
-    result = rollout(**STOPPED)
+    result = rollout_of("stopped and rolled back")
     settings, timeline, events = dict(mpl.rcParams), result.timeline.copy(), result.events.copy()
     drawn(lambda ax: plot_timeline(ax, result))
     drawn(lambda ax: plot_comparison(ax, replications(2)))

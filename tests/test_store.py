@@ -671,21 +671,22 @@ class TestFullDisk:
     """A disk that is full costs the part that finds no place."""
 
     NEED_ROOM = ("mkdir", "open", "write", "fsync", "replace")
+    REASONS = (
+        (errno.ENOSPC, "the disk is full"),
+        (errno.EDQUOT, "the disk is full"),
+        (errno.EIO, "can't be written to"),
+    )
 
-    @pytest.mark.parametrize("reason", [errno.ENOSPC, errno.EDQUOT, errno.EIO])
-    def test_at_every_moment(self, tmp_path, reference, reason):
+    def test_at_every_moment(self, tmp_path, reference):
         """Whichever call to the operating system finds no room: it is said, nothing half counts, and it goes on [property]."""
 
         def fail():
             raise OSError(reason, os.strerror(reason))
 
-        said = r".*/(\d+): {}; finished work is saved. To resume, .* and repeat the same call.".format(
-            re.escape(
-                ("can't be written to" if reason == errno.EIO else "the disk is full") + f" ({os.strerror(reason)})"
-            )
-        )
-        for at in itertools.count(1):
+        for at, (reason, told) in enumerate(itertools.cycle(self.REASONS), start=1):
             folder, finished = tmp_path / f"{at}", []
+            what = re.escape(f"{told} ({os.strerror(reason)})")
+            said = rf".*/(\d+): {what}; finished work is saved. To resume, .* and repeat the same call."
             with pytest.MonkeyPatch.context() as patch:
                 calls = intercept(fail, at, self.NEED_ROOM, patch.setattr)
                 error = catch(write_missing, folder, QUESTION, N_PARTS, report=finished.append)

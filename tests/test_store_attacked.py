@@ -121,7 +121,7 @@ class TestBits:
             except (OSError, ValueError, pa.ArrowException):
                 return False
 
-        assert any(is_unseen(at, bit) for at in range(4, len(content) - 2000) for bit in range(8))
+        assert any(is_unseen(at, bit) for bit in range(8) for at in range(4, len(content) - 2000))
 
     def test_parts_that_change_places(self, folder, expected):
         """A part in the place of another one is found out, though it is whole. [contract]"""

@@ -115,7 +115,17 @@ def test_known_switches_flip_the_choice(policies, choice, expected):
     )
 
 
-def test_two_switches_that_flip_the_choice_together():
+def leave_switches(monkeypatch, *switches):
+    """Vary but a few switches, so that there are few pairs; return their values in a scenario."""
+
+    def list_few(made):
+        return [value for value in list_switch_values(made) if value.switch in switches]
+
+    monkeypatch.setattr("simdeploy.analysis.switches.varying.list_switch_values", list_few)
+    return list_few
+
+
+def test_two_switches_that_flip_the_choice_together(monkeypatch):
     """Failed nodes that hold their slots matter under sliding only; the two together flip what neither flips. [oracle]"""
     # Two slots of which one is lost, or four of which one is lost: the fast one loses half of its speed.
     policies = {
@@ -126,6 +136,7 @@ def test_two_switches_that_flip_the_choice_together():
         {name: {"max_failed_nodes": 9, **spec} for name, spec in policies.items()}, nodes=20, update_duration=60
     )
     made = made.with_values({"fleet.classes.broken.share": 0.05})
+    leave_switches(monkeypatch, "pacing", "failed_node_holds_slot", "slot_until", "canary_gate", "limit_comparison")
     result = vary_switches(made, of="makespan_s", replications=100, engine="compiled")
     assert result.choice == "two"
     assert not flips(result) & {"pacing: sliding", "failed_node_holds_slot: true"}
@@ -209,7 +220,8 @@ def test_numbers_are_those_of_replicate():
     found = result.values.set_index(["switch", "value"])
     for switch, value, raw in (("pacing", "sliding", "sliding"), ("bake_time", "10m0s", "10m")):
         tables = [
-            replicate(each, replications=60) for each in (made, made.with_values({f"orchestrator.{switch}": raw}))
+            replicate(each, replications=60, engine="compiled")
+            for each in (made, made.with_values({f"orchestrator.{switch}": raw}))
         ]
         (base, _), (fast, slow) = (
             [table.loc[table["policy"].eq(name), "makespan_s"].to_numpy() for name in EDGE] for table in tables
@@ -237,9 +249,10 @@ def test_what_changes_nothing_is_said():
     assert shown.count("no effect") == (~result.values["has_effect"]).sum() > 0
 
 
-def test_what_is_not_possible_is_listed():
+def test_what_is_not_possible_is_listed(monkeypatch):
     """Values that contradict each other are rows that say so, alone and as pairs. [contract]"""
     made = scenario(EDGE, orchestrator={"pacing": "sliding"})
+    list_few = leave_switches(monkeypatch, "pacing", "failed_percent_of", "failed_node_holds_slot", "slot_until")
     result = vary_switches(made, replications=5, engine="compiled")
     row = result.values.set_index(["switch", "value"]).loc[("failed_percent_of", "wave")]
     assert not row["is_possible"]
@@ -252,17 +265,12 @@ def test_what_is_not_possible_is_listed():
     # With barrier, waves have a meaning again.
     assert "barrier" not in set(refused["value"])
     assert {"rate"} <= set(refused["value"])
-    assert len(result.pairs) == len(list(pair_values(list_switch_values(made))))
+    assert len(result.pairs) == len(list(pair_values(list_few(made))))
 
 
 def test_what_never_ends_is_not_known(monkeypatch):
     """Under on_failure: pause stopped rollouts have no cost, so that the choice isn't known, and said not to be. [contract]"""
-    some = [
-        each
-        for each in list_switch_values(scenario(ZERO))
-        if each.switch in {"on_failure", "pacing", "limit_comparison"}
-    ]
-    monkeypatch.setattr("simdeploy.analysis.switches.varying.list_switch_values", lambda _: some)
+    leave_switches(monkeypatch, "on_failure", "pacing", "limit_comparison")
     result = vary_switches(scenario(ZERO), replications=10, engine="compiled")
     row = result.values.set_index(["switch", "value"]).loc[("on_failure", "pause")]
     assert row[["choice", "holds", "margin", "effect"]].isna().all()

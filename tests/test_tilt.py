@@ -239,11 +239,11 @@ def test_every_analysis_of_a_table_refuses_or_uses_weights() -> None:
         lambda: pareto_front(table, both),
         lambda: estimate_costs(table, costs=costs),
         lambda: value_of_perfect_information(table, costs=costs),
-        lambda: value_of_observation(costly, replications=5, canaries=[1, 2]),
+        lambda: value_of_observation(costly, replications=5, canaries=[1, 2], engine="compiled"),
         lambda: analysis.estimate_regret(table, of="makespan_s"),
-        lambda: check(tilted, requirements=["escaped <= 50%"], most=100),
-        lambda: replicate_to_precision(tilted, targets={"makespan_s": 10.0}, most=100),
-        lambda: vary_switches(costly, of="makespan_s", replications=5, pairs=False),
+        lambda: check(tilted, requirements=["escaped <= 50%"], most=100, engine="compiled"),
+        lambda: replicate_to_precision(tilted, targets={"makespan_s": 10.0}, most=100, engine="compiled"),
+        lambda: vary_switches(costly, of="makespan_s", replications=5, pairs=False, engine="compiled"),
     ):
         with pytest.raises(InputError, match="weight: these replications are weighted"):
             of_table()

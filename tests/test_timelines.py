@@ -45,14 +45,14 @@ def test_bands_are_those_of_the_single_rollouts():
     kinds = np.array([rollout.responses["release"] for rollout in rollouts])
     for kind in ("good", "bad"):
         chosen = [rollout for rollout, of in zip(rollouts, kinds, strict=True) if of == kind]
+        timelines = [rollout.timeline for rollout in chosen]
+        of_update = [rollout.revisions.query("type == 'update'") for rollout in chosen]
         for time_s in (0.0, 45.0, 90.0, 225.0, 360.0):
             values = {
-                "exposed": [at(rollout.timeline, "exposed", time_s) for rollout in chosen],
-                "in_service": [at(rollout.timeline, "in_service", time_s) for rollout in chosen],
-                "error_rate": [at(rollout.timeline, "error_rate", time_s) for rollout in chosen],
+                name: [at(timeline, name, time_s) for timeline in timelines]
+                for name in ("exposed", "in_service", "error_rate")
             }
             for name in ("updated", "failed"):
-                of_update = [rollout.revisions.query("type == 'update'") for rollout in chosen]
                 values[name] = [at(revisions, f"{name}_nodes", time_s) for revisions in of_update]
             for name, expected in values.items():
                 bands = result.bands

@@ -252,7 +252,8 @@ def test_the_choice_is_no_worse_than_the_defaults(name, is_bad, monkeypatch):
     if name == "latent-defect":  # half an hour of windows a node: default ranges take longer than all else here
         vary = {"canary_count": [1, 2, 5], "max_parallel": [2, 10, 20], "max_failed_nodes": [0, 2, 10]}
         vary |= {"min_healthy_time": ["1m", "10m", "30m"], "deadline": ["40m"]}
-    monkeypatch.setattr("simdeploy.analysis.tuning.stages._MOST_CARRIED", 20)
+    for limit, number in (("_MOST_CARRIED", 20), ("_LEADERS", 5), ("_MOST_STEPS", 4)):
+        monkeypatch.setattr(f"simdeploy.analysis.tuning.stages.{limit}", number)
     result = tune(scenario, vary=vary, candidates=40, replications=10, most=20_000, engine="compiled")
     named = "defaults" if "defaults" in set(result.policies["policy"]) else "current"
     if named not in set(result.policies["policy"]):

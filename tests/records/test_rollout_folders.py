@@ -32,10 +32,11 @@ def test_a_written_rollout_reads_as_its_records(name, repository, tmp_path):
     policies = list(scenario.policies)[: 1 if scenario.fleet.nodes > 500 else 3]
     for policy in policies:
         rollout = simulate(scenario, policy, seed=3)
+        expected = rollout.to_records(policy)
         for form in ("parquet", "csv"):
             folder = tmp_path / form / policy
             rollout.write(folder, form=form)
-            assert_same(read_records(folder), rollout.to_records(policy))
+            assert_same(read_records(folder), expected)
 
 
 @pytest.mark.parametrize("form", ["parquet", "csv"])
