@@ -13,15 +13,13 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.dialects import jinja
-from simdeploy.dialects.reading import Group
-from simdeploy.dialects.source import Unknown
+from simdeploy.dialects.reading import Group, Reading
+from simdeploy.dialects.source import Document, Source, Unknown
 from simdeploy.errors import InputError, Problem, listed, nearest, shorten
 from simdeploy.units import MAX_DURATION_NS, NS_PER_S
 
 if TYPE_CHECKING:
     from simdeploy.dialects.imported import PolicyImport
-    from simdeploy.dialects.reading import Reading
-    from simdeploy.dialects.source import Document, Source
 
 _IMPORTS = ("import_playbook", "ansible.builtin.import_playbook")
 _PAUSES = ("pause", "ansible.builtin.pause")

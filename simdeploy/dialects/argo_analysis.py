@@ -13,15 +13,12 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from simdeploy.dialects.judging import HOUR_NS, Check, read_interval
 from simdeploy.dialects.manifests import UNKNOWN, Manifest, evaluate_with
-from simdeploy.dialects.reading import write_duration
+from simdeploy.dialects.reading import Group, Reading, write_duration
 from simdeploy.units import NS_PER_S
-
-if TYPE_CHECKING:
-    from simdeploy.dialects.reading import Group, Reading
 
 _RESULT = r"(?:\bresult\b[\w\[\].]*|\b(?:default|asFloat)\(\s*result\b[^()]*\)|#)"
 _COMPARISON = re.compile(rf"(?P<left>{_RESULT})\s*(?P<op>>=|<=|>|<)\s*(?P<number>\d*\.?\d+)(?![\w.])")

@@ -19,13 +19,12 @@ from simdeploy.dialects import manifests
 from simdeploy.dialects.argo_analysis import read_checks, read_template
 from simdeploy.dialects.argo_steps import Stage, read_steps
 from simdeploy.dialects.judging import Check, Judgement, judge
-from simdeploy.dialects.reading import or_else, write_duration
+from simdeploy.dialects.reading import Group, Reading, or_else, write_duration
 from simdeploy.errors import Problem
 from simdeploy.units import NS_PER_S, parse_duration
 
 if TYPE_CHECKING:
     from simdeploy.dialects.imported import PolicyImport
-    from simdeploy.dialects.reading import Group, Reading
     from simdeploy.dialects.source import Source
 
 _TEMPLATES = ("AnalysisTemplate", "ClusterAnalysisTemplate")

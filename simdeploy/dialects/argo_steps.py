@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from simdeploy.dialects.manifests import UNKNOWN
-from simdeploy.dialects.reading import write_duration
+from simdeploy.dialects.reading import Group, write_duration
 from simdeploy.errors import listed
 from simdeploy.units import NS_PER_S
-
-if TYPE_CHECKING:
-    from simdeploy.dialects.reading import Group
 
 # A step is one of these, with any of the others.
 _MAIN = ("setWeight", "pause", "experiment", "analysis")

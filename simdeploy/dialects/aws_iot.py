@@ -12,15 +12,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.dialects.cloudformation import open_part, resource_names, resource_properties
-from simdeploy.dialects.reading import or_else, write_duration
-from simdeploy.errors import listed
+from simdeploy.dialects.reading import Group, Reading, or_else, write_duration
+from simdeploy.errors import Path, listed
 from simdeploy.units import NS_PER_S
 
 if TYPE_CHECKING:
     from simdeploy.dialects.imported import PolicyImport
-    from simdeploy.dialects.reading import Group, Reading
     from simdeploy.dialects.source import Document, Source
-    from simdeploy.errors import Path
 
 _RESOURCE = "AWS::IoT::JobTemplate"
 # AWS's own documentation spells the first in both ways.

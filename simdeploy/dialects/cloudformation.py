@@ -6,13 +6,12 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.dialects.reading import Group
+from simdeploy.dialects.reading import Group, Reading
 from simdeploy.dialects.source import Document, Tagged
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from simdeploy.dialects.reading import Reading
     from simdeploy.errors import Path
 
 _PLACE = re.compile(r"\$\{(!?)([^}]*)\}")

@@ -16,13 +16,11 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.dialects.cloudformation import open_part, resource_names, resource_properties
-from simdeploy.dialects.reading import or_else
-from simdeploy.dialects.source import Tagged
+from simdeploy.dialects.reading import Group, Reading, or_else
+from simdeploy.dialects.source import Source, Tagged
 
 if TYPE_CHECKING:
     from simdeploy.dialects.imported import PolicyImport
-    from simdeploy.dialects.reading import Group, Reading
-    from simdeploy.dialects.source import Source
 
 _RESOURCES = ("AWS::CodeDeploy::DeploymentConfig", "AWS::CodeDeploy::DeploymentGroup")
 _SECTIONS = ("minimumHealthyHosts", "trafficRoutingConfig", "zonalConfig")

@@ -15,15 +15,12 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.dialects.cloudformation import open_part, resource_names, resource_properties
-from simdeploy.dialects.reading import NOTHING_SERVED, or_else
-from simdeploy.dialects.source import Tagged
-from simdeploy.errors import format_path
+from simdeploy.dialects.reading import NOTHING_SERVED, Group, Reading, or_else
+from simdeploy.dialects.source import Document, Source, Tagged
+from simdeploy.errors import Path, format_path
 
 if TYPE_CHECKING:
     from simdeploy.dialects.imported import PolicyImport
-    from simdeploy.dialects.reading import Group, Reading
-    from simdeploy.dialects.source import Document, Source
-    from simdeploy.errors import Path
 
 _RESOURCE = "AWS::ECS::Service"
 _TARGETS = "AWS::ElasticLoadBalancingV2::TargetGroup"

@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from simdeploy.api.check import build_spec
 from simdeploy.api.document import recognise
-from simdeploy.dialects.reading import Group, write_duration
+from simdeploy.dialects.reading import Group, Reading, write_duration
 from simdeploy.errors import Path, Problem
 
 if TYPE_CHECKING:
     from simdeploy.api.spec import Spec
     from simdeploy.api.wire import Dialect
     from simdeploy.dialects.imported import PolicyImport
-    from simdeploy.dialects.reading import Reading
     from simdeploy.dialects.source import Document, Source
 
 _DIALECTS: tuple[Dialect, ...] = ("deployment", "rollout")

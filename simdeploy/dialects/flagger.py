@@ -15,12 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from simdeploy.dialects.judging import Check, Judgement, judge, read_interval
 from simdeploy.dialects.manifests import PATIENCE, RESTARTS, UNKNOWN, choose_manifest, find_manifests, refuse_without
-from simdeploy.dialects.reading import write_duration
+from simdeploy.dialects.reading import Group, Reading, write_duration
 from simdeploy.units import NS_PER_S
 
 if TYPE_CHECKING:
     from simdeploy.dialects.imported import PolicyImport
-    from simdeploy.dialects.reading import Group, Reading
     from simdeploy.dialects.source import Source
 
 _SHORTEST_NS = 10 * NS_PER_S

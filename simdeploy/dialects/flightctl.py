@@ -10,12 +10,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.dialects.reading import Group, or_else, write_duration
+from simdeploy.dialects.reading import Group, Reading, or_else, write_duration
 from simdeploy.units import NS_PER_S
 
 if TYPE_CHECKING:
     from simdeploy.dialects.imported import PolicyImport
-    from simdeploy.dialects.reading import Reading
     from simdeploy.dialects.source import Source
 
 _PERCENT = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)%")

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from simdeploy.dialects.manifests import RESTARTS
-from simdeploy.dialects.reading import write_duration
+from simdeploy.dialects.reading import Group, write_duration
 from simdeploy.units import NS_PER_S
-
-if TYPE_CHECKING:
-    from simdeploy.dialects.reading import Group
 
 HOUR_NS = 3600 * NS_PER_S
 _LONGEST_NS = 24 * HOUR_NS

@@ -11,17 +11,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from simdeploy.dialects.reading import NOTHING_SERVED, Group, write_duration
-from simdeploy.dialects.source import Tagged
-from simdeploy.errors import Problem
+from simdeploy.dialects.reading import NOTHING_SERVED, Evaluate, Group, Reading, write_duration
+from simdeploy.dialects.source import Document, Source, Tagged
+from simdeploy.errors import InputError, Path, Problem
 from simdeploy.units import NS_PER_S
-
-if TYPE_CHECKING:
-    from simdeploy.dialects.reading import Evaluate, Reading
-    from simdeploy.dialects.source import Document, Source
-    from simdeploy.errors import InputError, Path
 
 # Nobody gives a pod up: a month, and a thousand restarts, outlast every deadline of a rollout.
 PATIENCE = "720h"

@@ -14,12 +14,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.dialects.nomad_job import JobFile, is_job
-from simdeploy.dialects.reading import NOTHING_SERVED, write_duration
+from simdeploy.dialects.reading import NOTHING_SERVED, Group, Reading, write_duration
 from simdeploy.units import MAX_DURATION_NS, NS_PER_S
 
 if TYPE_CHECKING:
     from simdeploy.dialects.imported import PolicyImport
-    from simdeploy.dialects.reading import Group, Reading
     from simdeploy.dialects.source import Source
 
 _DEFAULTS = {

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from simdeploy.dialects.hcl import parse_hcl
 from simdeploy.dialects.hcl_values import Scope
-from simdeploy.dialects.reading import Group
+from simdeploy.dialects.reading import Group, Reading
 from simdeploy.errors import Path
 
 if TYPE_CHECKING:
-    from simdeploy.dialects.reading import Reading
     from simdeploy.dialects.source import Source
 
 _JOB = re.compile(r'^job[ \t]+("[^"\n]*"|[\w.-]+)[ \t]*\{', re.MULTILINE)

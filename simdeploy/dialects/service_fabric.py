@@ -15,18 +15,15 @@ import re
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.dialects.reading import NOTHING_SERVED, Group, or_else, write_duration
-from simdeploy.dialects.source import Tagged
-from simdeploy.errors import Problem, shorten
+from simdeploy.dialects.reading import NOTHING_SERVED, Group, Reading, or_else, write_duration
+from simdeploy.dialects.source import Source, Tagged
+from simdeploy.errors import Path, Problem, shorten
 from simdeploy.units import MAX_DURATION_NS, NS_PER_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from simdeploy.dialects.imported import PolicyImport
-    from simdeploy.dialects.reading import Reading
-    from simdeploy.dialects.source import Source
-    from simdeploy.errors import Path
 
 _MONITORING = ("monitoringpolicy", "rollingupgrademonitoringpolicy")
 _GROUPS = (*_MONITORING, "applicationhealthpolicy", "defaultservicetypehealthpolicy")

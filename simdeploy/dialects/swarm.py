@@ -12,15 +12,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.dialects.reading import NOTHING_SERVED, Group, or_else, write_duration
-from simdeploy.dialects.source import Tagged
+from simdeploy.dialects.reading import NOTHING_SERVED, Group, Reading, or_else, write_duration
+from simdeploy.dialects.source import Document, Source, Tagged
 from simdeploy.errors import shorten
 from simdeploy.units import MAX_DURATION_NS, NS_PER_S
 
 if TYPE_CHECKING:
     from simdeploy.dialects.imported import PolicyImport
-    from simdeploy.dialects.reading import Reading
-    from simdeploy.dialects.source import Document, Source
 
 _PLACE = re.compile(r"\$(?:\$|([A-Za-z_]\w*)|\{([A-Za-z_]\w*)(?:(:?[-?+])([^}]*))?\})")
 _OF_NO_ROLLBACK = {

@@ -17,14 +17,13 @@ from simdeploy.engines.looks import LOOK, NODE_LOOK, NOT_THERE, look_at, look_at
 from simdeploy.engines.worlds import Continuation, Worlds
 from simdeploy.errors import Problem, SimulationError, raise_if_any
 from simdeploy.rules.changing import what_cannot_change
-from simdeploy.scenario import ScenarioPolicy
+from simdeploy.scenario import Scenario, ScenarioPolicy
 from simdeploy.world.draws import Lineage
 from simdeploy.world.operator import Action, ScriptedAct
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from simdeploy.scenario import Scenario
 
 __all__ = [
     "LOOK",

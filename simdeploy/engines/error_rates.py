@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from simdeploy.engines.intervals import FOREVER
+from simdeploy.engines.intervals import FOREVER, Intervals
 
 if TYPE_CHECKING:
-    from simdeploy.engines.intervals import Intervals
     from simdeploy.engines.recording import Recording
     from simdeploy.engines.service import Service
 

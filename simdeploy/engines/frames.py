@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simdeploy.engines.deployments import node_name
+from simdeploy.engines.deployments import Recorded, node_name
 from simdeploy.engines.error_rates import ErrorRates
 from simdeploy.engines.intervals import FOREVER, Intervals, or_forever
-from simdeploy.engines.recording import CONTROL_PLANE
+from simdeploy.engines.recording import CONTROL_PLANE, Recording
 from simdeploy.engines.schema import EVENT_WORDS, PENDING, STATUSES
 from simdeploy.rules.deployment_types import TYPES
 from simdeploy.units import NS_PER_S
@@ -20,8 +20,6 @@ from simdeploy.units import NS_PER_S
 if TYPE_CHECKING:
     import pandas as pd
 
-    from simdeploy.engines.deployments import Recorded
-    from simdeploy.engines.recording import Recording
     from simdeploy.engines.service import Service
 
 

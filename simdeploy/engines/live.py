@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from simdeploy.engines.choice import check_room
-from simdeploy.engines.deployments import make_deployment, recorded_deployments
+from simdeploy.engines.deployments import Recorded, make_deployment, recorded_deployments
 from simdeploy.engines.reference.engine import begin_reference
 from simdeploy.errors import InputError, Problem
 
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from simdeploy.api import Deployment
-    from simdeploy.engines.deployments import Recorded
     from simdeploy.engines.reference.people import Act
     from simdeploy.scenario import Scenario, ScenarioPolicy
 

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simdeploy.engines.recording import CONTROL_PLANE
+from simdeploy.engines.recording import CONTROL_PLANE, History, Recording
 from simdeploy.vocabulary import STATES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from simdeploy.engines.recording import History, Recording
 
 # Instead of a time that is not there (yet), and of the state of a replication that failed.
 NOT_THERE = -1

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 from simdeploy.engines.choice import check_engine, check_room
 from simdeploy.engines.rollout import Rollout
 from simdeploy.errors import InputError, Problem, SimulationError, shorten
-from simdeploy.scenario import ScenarioOrPath, as_scenario
+from simdeploy.scenario import ScenarioOrPath, ScenarioPolicy, as_scenario
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from simdeploy.api import DeploymentDocument, Spec
-    from simdeploy.scenario import ScenarioPolicy
 
 
 def simulate(

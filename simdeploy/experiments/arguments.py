@@ -7,14 +7,11 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import Any, TypeGuard
 
 from simdeploy.engines.choice import check_engine
 from simdeploy.errors import InputError, Problem, SimdeployWarning, collect, name_problems, raise_if_any, shorten
-from simdeploy.scenario import ScenarioOrPath, as_scenario
-
-if TYPE_CHECKING:
-    from simdeploy.scenario import Scenario, ScenarioPolicy
+from simdeploy.scenario import Scenario, ScenarioOrPath, ScenarioPolicy, as_scenario
 
 _MOST_SEED = (1 << 64) - 1
 MOST_REPLICATIONS = 1 << 32  # a replication's number is one 32-bit word of the generator's counter

@@ -11,7 +11,7 @@ import numpy as np
 
 from simdeploy.experiments.arguments import find_bases, is_whole
 from simdeploy.experiments.case_table import CaseTable
-from simdeploy.experiments.design import count_points, keep_values, make_points
+from simdeploy.experiments.design import Design, count_points, keep_values, make_points
 from simdeploy.experiments.kinds import Kinds, find_kinds, is_divided, is_of_release, kinds_of
 from simdeploy.experiments.levers import find_levers
 from simdeploy.experiments.result import SweepResult
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from simdeploy.experiments.campaign import Campaign
-    from simdeploy.experiments.design import Design
     from simdeploy.scenario import Scenario
 
 # Names of the folders of each kind, in the store of a sweep.

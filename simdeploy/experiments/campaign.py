@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.errors import InputError, Problem, warn_user
-from simdeploy.experiments.arguments import Progress, as_reporter, find_bases
+from simdeploy.experiments.arguments import Bases, Progress, as_reporter, find_bases
 from simdeploy.experiments.case_table import CaseTable
 from simdeploy.experiments.cases import CaseMaker
 from simdeploy.experiments.design import Design, LatinHypercube, Points, check_number_of_cases, make_points
@@ -34,7 +34,6 @@ from simdeploy.result import OF_ANALYSES
 if TYPE_CHECKING:
     import pandas as pd
 
-    from simdeploy.experiments.arguments import Bases
     from simdeploy.experiments.jobs import Executor
     from simdeploy.scenario import Scenario
 

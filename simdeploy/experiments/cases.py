@@ -17,11 +17,10 @@ from simdeploy.experiments.case_table import CaseTable
 from simdeploy.experiments.chances import StopChances
 from simdeploy.experiments.design import Points
 from simdeploy.experiments.jobs import Group, Job, Span
-from simdeploy.experiments.levers import change_policy, own_identity
+from simdeploy.experiments.levers import Lever, change_policy, own_identity
 
 if TYPE_CHECKING:
     from simdeploy.engines.block import Block
-    from simdeploy.experiments.levers import Lever
     from simdeploy.scenario import Scenario, ScenarioPolicy
 
 T = TypeVar("T")

@@ -13,12 +13,11 @@ from simdeploy.experiments.campaign import Campaign
 from simdeploy.experiments.design import Design, keep_values
 from simdeploy.experiments.kinds import read_worlds
 from simdeploy.experiments.result import SweepResult
-from simdeploy.scenario import ScenarioOrPath
+from simdeploy.scenario import ScenarioOrPath, ScenarioPolicy
 
 if TYPE_CHECKING:
     from simdeploy.api import DeploymentDocument, Spec
     from simdeploy.experiments.jobs import Executor
-    from simdeploy.scenario import ScenarioPolicy
 
     Policy = str | Mapping[str, Any] | Spec | DeploymentDocument | ScenarioPolicy
 

@@ -25,12 +25,11 @@ from simdeploy.explorer.controls import find_policy_controls, find_world_control
 from simdeploy.explorer.film import make_film
 from simdeploy.explorer.position import Place, Position, settle
 from simdeploy.report.wording import UNTRUSTED, capitalize, format_amount, measure_scale, name_briefly, write_estimate
-from simdeploy.scenario.measures import parse_measure
+from simdeploy.scenario.measures import Measure, parse_measure
 from simdeploy.scenario.written_specs import write_specs
 
 if TYPE_CHECKING:
     from simdeploy.scenario import Scenario, ScenarioPolicy
-    from simdeploy.scenario.measures import Measure
 
 T = TypeVar("T")
 

@@ -5,16 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from simdeploy.errors import InputError, Problem, SimdeployError, nearest, printable, shorten
-from simdeploy.explorer.answering import Effort, SupersededError
+from simdeploy.explorer.answering import Effort, Explorer, SupersededError
 from simdeploy.explorer.front_end import list_looks
-from simdeploy.explorer.position import read_position
-
-if TYPE_CHECKING:
-    from simdeploy.explorer.answering import Explorer
-    from simdeploy.explorer.position import Place, Position
+from simdeploy.explorer.position import Place, Position, read_position
 
 # Without another question: before anything but numbers is shown, and before they are refined.
 _PAUSE_S, _REST_S = 0.1, 0.25

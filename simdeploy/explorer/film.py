@@ -7,16 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simdeploy.engines import simulate
-from simdeploy.engines.fleet_map import SHOWN, FleetMap, choose, make_cells
+from simdeploy.engines import Rollout, simulate
+from simdeploy.engines.fleet_map import SHOWN, Cells, FleetMap, choose, make_cells
 from simdeploy.report.story import tell
 from simdeploy.report.wording import time_scale
 from simdeploy.rules.health import judges_waves, read_max_error_rate
 from simdeploy.rules.limits import NO_COUNT, read_limits
 
 if TYPE_CHECKING:
-    from simdeploy.engines import Rollout
-    from simdeploy.engines.fleet_map import Cells
     from simdeploy.explorer.position import Place
 
 _N_INSTANTS = 160  # evenly spaced, beside those of which something is told

@@ -15,7 +15,7 @@ from simdeploy.analysis.asking.naming import describe_measure
 from simdeploy.errors import InputError, not_among
 from simdeploy.plotting.style import INK, before_drawing, darken
 from simdeploy.plotting.wrapping import NARROW_PT, measure_axes
-from simdeploy.report.wording import time_scale
+from simdeploy.report.wording import Scale, time_scale
 from simdeploy.vocabulary import COSTS
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from matplotlib.text import Annotation
     from matplotlib.transforms import Bbox
 
-    from simdeploy.report.wording import Scale
     from simdeploy.scenario.measures import Measure
 
 _MOST_MEASURE_TICKS = 6

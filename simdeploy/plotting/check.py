@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from simdeploy.plotting import style
 from simdeploy.plotting.axes import set_symlog_axis
@@ -16,7 +16,6 @@ from simdeploy.report.wording import find_cost_unit, percent
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
-    from typing import Any
 
     from matplotlib.axes import Axes
 

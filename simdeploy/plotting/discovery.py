@@ -10,7 +10,7 @@ import numpy as np
 
 from simdeploy.analysis.asking.naming import name_factors
 from simdeploy.analysis.discovery.columns import read_columns, write_ends
-from simdeploy.analysis.discovery.result import WORLD
+from simdeploy.analysis.discovery.result import WORLD, Discovery
 from simdeploy.plotting import style
 from simdeploy.plotting.style import in_plain_text, put_legend_above, write_above, write_beside
 from simdeploy.plotting.wrapping import wrap_words
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-    from simdeploy.analysis.discovery.result import Discovery
 
 # Values half of which are in less than this part of their range, at its low end, are shown on a logarithmic axis.
 _LOW_HALF = 0.3

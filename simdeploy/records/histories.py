@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from simdeploy.errors import InputError, Problem, raise_if_any
-from simdeploy.records.table import COLUMNS
+from simdeploy.records.table import COLUMNS, Records
 from simdeploy.units import NS_PER_S
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from simdeploy.records.table import Records
 
 Row = dict[str, Any]
 

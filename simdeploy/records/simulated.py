@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from simdeploy.api.times import parse_time
-from simdeploy.records.table import Records, make_table
+from simdeploy.records.table import Act, Cause, Records, make_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from simdeploy.records.table import Act, Cause
 
 # By the reasons of the reference engine (`Rollout.nodes.failed_reason`).
 _CAUSES: dict[str, Cause] = {

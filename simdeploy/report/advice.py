@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from simdeploy.analysis.advice.result import WITHOUT_TABLE, Advice
+from simdeploy.analysis.advice.result import WITHOUT_TABLE, Advice, Forecast
 from simdeploy.report import wording
 from simdeploy.report.tables import Column, make_table
 from simdeploy.result import Table
 from simdeploy.units import NS_PER_S, short_duration
 from simdeploy.vocabulary import TERMINAL_STATES
-
-if TYPE_CHECKING:
-    from simdeploy.analysis.advice.result import Forecast
 
 _MEASURES = {
     "completed": "the rollout completes",

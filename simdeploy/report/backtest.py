@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.analysis.backtest.result import RECORDED
+from simdeploy.analysis.backtest.result import RECORDED, Backtest
 from simdeploy.report.tables import Column, make_table
 from simdeploy.report.wording import Scale, format_amount, join_answer, percent, plural, response_scale
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from simdeploy.analysis.backtest.result import Backtest
     from simdeploy.result import Table
 
 _NAMES = {

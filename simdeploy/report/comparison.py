@@ -9,7 +9,7 @@ from simdeploy.analysis.comparison.measured import find_rows, name_rows
 from simdeploy.report import wording
 from simdeploy.report.checking import describe_requirement, limit_scale
 from simdeploy.report.excluded import join_each, list_excluded, none_is_eligible, tell_missed, tell_undecided
-from simdeploy.report.tables import Column, make_table, spread
+from simdeploy.report.tables import Column, Kind, make_table, spread
 from simdeploy.scenario.measures import parse_measure, parse_requirement
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from simdeploy.analysis.comparison.compare import Comparison
-    from simdeploy.report.tables import Kind
     from simdeploy.result import Table
 
 # What a change review asks for.

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from simdeploy.analysis.asking.naming import LABELS, format_value, name_cases, shorten_names
-from simdeploy.analysis.estimates.grid import MEANS, PROPORTIONS
+from simdeploy.analysis.estimates.grid import MEANS, PROPORTIONS, GridSummary
 from simdeploy.report.estimates import tell_range
 from simdeploy.report.tables import Column, make_table
 from simdeploy.report.wording import PERCENT, Scale, interval_names, join_answer, percent, plural, response_scale
@@ -14,7 +14,6 @@ from simdeploy.report.wording import PERCENT, Scale, interval_names, join_answer
 if TYPE_CHECKING:
     import pandas as pd
 
-    from simdeploy.analysis.estimates.grid import GridSummary
     from simdeploy.result import Table
 
 # What a change review asks for; `cells` has the rest.

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
-from simdeploy.analysis.scoring.result import FEWEST_ROLLOUTS
+from simdeploy.analysis.scoring.result import FEWEST_ROLLOUTS, Score
 from simdeploy.report.tables import Column, make_table
 from simdeploy.report.wording import PERCENT, join_answer, plural
 from simdeploy.result import Table
 from simdeploy.units import NS_PER_S, short_duration
-
-if TYPE_CHECKING:
-    from simdeploy.analysis.scoring.result import Score
 
 _EVENTS = {"defective": "the release is defective", "completed": "the rollout completes"}
 _HOLD = {"consistent": "hold", "too low": "are too wide", "too high": "are too narrow"}

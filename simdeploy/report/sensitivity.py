@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING
 
 from simdeploy.analysis.asking.naming import describe_measure, name_factors
 from simdeploy.analysis.sensitivity.responding import NEVER_ENDS, NO_VALUE
-from simdeploy.analysis.sensitivity.result import RANKED_BY
+from simdeploy.analysis.sensitivity.result import RANKED_BY, Sensitivity
 from simdeploy.report import wording
 from simdeploy.report.tables import Column, make_table, spread
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from simdeploy.analysis.sensitivity.result import Sensitivity
     from simdeploy.result import Table
 
 _BLOCKS = {"morris": "trajectories", "sobol": "rows"}

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from simdeploy.analysis.bands.result import WORST_WHEN_LOW
+from simdeploy.analysis.bands.result import WORST_WHEN_LOW, Timelines
 from simdeploy.report.tables import Column, make_table
 from simdeploy.report.wording import join_answer, percent
 from simdeploy.units import NS_PER_S, short_duration
 
 if TYPE_CHECKING:
-    from simdeploy.analysis.bands.result import Timelines
     from simdeploy.result import Table
 
 NAMES = {

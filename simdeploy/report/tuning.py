@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.asking.naming import describe_measure, format_value, shorten_names
 from simdeploy.analysis.tuning.in_flight import IN_SERVICE
-from simdeploy.analysis.tuning.result import CHOICE
+from simdeploy.analysis.tuning.result import CHOICE, Tuning
 from simdeploy.report import wording
 from simdeploy.report.checking import describe_limit
 from simdeploy.report.tables import Column, make_table, measure_columns, spread
 from simdeploy.scenario.measures import Measure, parse_measure, parse_requirement
 
 if TYPE_CHECKING:
-    from simdeploy.analysis.tuning.result import Tuning
     from simdeploy.result import Table
 
 # The answer names the recommended policy's minimum in service if it is below this.

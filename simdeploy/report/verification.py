@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from simdeploy.report.tables import Column, make_table
 from simdeploy.report.wording import join_answer
-from simdeploy.validation.verification.verifying import WITHIN
+from simdeploy.validation.verification.verifying import WITHIN, Verification
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from simdeploy.result import Table
-    from simdeploy.validation.verification.verifying import Verification
 
 # Few digits, so that numbers can be compared by eye.
 _COMPARISONS = (

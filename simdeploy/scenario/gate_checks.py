@@ -18,14 +18,13 @@ from simdeploy.rules.gates.gate import (
 from simdeploy.rules.health import judges_waves, read_health_rule, read_max_error_rate
 from simdeploy.rules.waves import plan_waves
 from simdeploy.scenario.gate_fit import find_misfit
-from simdeploy.world.fleet import peak_rate
+from simdeploy.world.fleet import Fleet, peak_rate
 from simdeploy.world.special import special
 
 if TYPE_CHECKING:
     from simdeploy.rules.orchestrator import Orchestrator
     from simdeploy.rules.policy import GateTerms, Policy
     from simdeploy.scenario.parts import ScenarioPolicy
-    from simdeploy.world.fleet import Fleet
 
 
 def gate_problems(

@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from simdeploy.rules.gates.gate import method_of
-from simdeploy.rules.health import read_health_rule, read_max_error_rate
+from simdeploy.rules.health import HealthRule, read_health_rule, read_max_error_rate
 from simdeploy.rules.waves import plan_waves
 from simdeploy.units import NS_PER_S
 
 if TYPE_CHECKING:
-    from simdeploy.rules.health import HealthRule
     from simdeploy.rules.orchestrator import Orchestrator
     from simdeploy.rules.policy import Policy
     from simdeploy.world.fleet import Behaviour, Flapping, Fleet

@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.result import Table
+from simdeploy.result import Result, Table
 from simdeploy.sharing.assumptions import write_value
 
 if TYPE_CHECKING:
-    from simdeploy.result import Result
     from simdeploy.scenario.written_specs import Specs
     from simdeploy.sharing.dials import Dials
 

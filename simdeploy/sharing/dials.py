@@ -13,13 +13,12 @@ import numpy as np
 from simdeploy.analysis.asking.naming import describe_measure, format_value, shorten_names
 from simdeploy.analysis.estimates.grid import GridSummary
 from simdeploy.report.grid import SHOWN, quantity_scale, quantity_title
-from simdeploy.report.wording import find_cost_unit, interval_names, scale_of, trust_name, write_estimate
+from simdeploy.report.wording import Scale, find_cost_unit, interval_names, scale_of, trust_name, write_estimate
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from simdeploy.analysis.estimates.estimating import Estimates
-    from simdeploy.report.wording import Scale
     from simdeploy.scenario.written_specs import Specs
 
 _N_SLIDERS = 2  # further keys are chosen from lists

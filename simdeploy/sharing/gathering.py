@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from warnings import catch_warnings
 
 from simdeploy.analysis import Comparison, Estimates, GridSummary, compare, summarize_grid
@@ -19,14 +19,11 @@ from simdeploy.experiments.store.manifest import find_versions
 from simdeploy.result import Result, Table, read_computed_under
 from simdeploy.rules.orchestrator import PRESETS
 from simdeploy.scenario import Scenario, read_scenario
-from simdeploy.scenario.written_specs import write_specs
+from simdeploy.scenario.written_specs import Specs, write_specs
 from simdeploy.sharing.assumptions import list_facts, list_switches, read_world
 from simdeploy.sharing.contents import Contents, make_origin
 from simdeploy.sharing.dials import Dials, make_dials
 from simdeploy.sharing.simulating import Request, add_policies, find_durations, report_scenario
-
-if TYPE_CHECKING:
-    from simdeploy.scenario.written_specs import Specs
 
 
 def gather(source: Any, request: Request) -> Contents:

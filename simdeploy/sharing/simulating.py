@@ -10,23 +10,20 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from simdeploy.analysis import compare, estimate
 from simdeploy.analysis.asking.simulating import cap_replications, find_possible, replicate_kinds
-from simdeploy.analysis.tradeoffs.lever_ranges import find_ranges
+from simdeploy.analysis.tradeoffs.lever_ranges import LeverRange, find_ranges
 from simdeploy.errors import InputError, Problem, SimdeployWarning
 from simdeploy.experiments import sweep
-from simdeploy.experiments.levers import change_policy, find_levers, own_identity
+from simdeploy.experiments.levers import Lever, change_policy, find_levers, own_identity
 from simdeploy.experiments.store.manifest import find_versions, hash_json
-from simdeploy.scenario.measures import parse_measure
+from simdeploy.scenario.measures import Measure, parse_measure
 from simdeploy.scenario.written_specs import write_specs
 from simdeploy.sharing.assumptions import list_facts, list_switches, read_world
 from simdeploy.sharing.contents import Contents, make_origin
 from simdeploy.sharing.dials import Dials, make_dials
 
 if TYPE_CHECKING:
-    from simdeploy.analysis.tradeoffs.lever_ranges import LeverRange
     from simdeploy.experiments.arguments import Progress
-    from simdeploy.experiments.levers import Lever
     from simdeploy.scenario import Scenario, ScenarioPolicy
-    from simdeploy.scenario.measures import Measure
 
 # The thresholds that get sliders if none are named, the most telling first.
 _PREFERRED = ("max_failed_nodes", "max_failed_nodes_percent", "health_check.max_error_rate", "max_parallel")

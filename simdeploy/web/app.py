@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from datetime import datetime
 from email.utils import format_datetime
 from http import HTTPStatus
@@ -15,18 +15,15 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Route
 
-from simdeploy.api import canonical_json
+from simdeploy.api import Deployment, canonical_json
 from simdeploy.errors import InputError, Problem, SimulationError, printable, shorten
 from simdeploy.web.guarding import PROBLEM_JSON, Application, Guard, write_problem
 from simdeploy.web.openapi import LIMIT, MOST_LISTED, MOST_OFFSET, describe_api, path_of
 from simdeploy.web.service import ACTS, Behind, Full, Refused, Service, UnknownDeployment, read_rollback
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
     from starlette.requests import Request
 
-    from simdeploy.api import Deployment
     from simdeploy.engines.reference.people import Act
 
 _JSON = "application/json"

@@ -23,7 +23,7 @@ from simdeploy.world.availability import (
 from simdeploy.world.blocks import Blocks
 from simdeploy.world.connection import Lines
 from simdeploy.world.dealing import deal_classes, find_affected, order_nodes, pick_release
-from simdeploy.world.distributions import Exponential, sample_ns
+from simdeploy.world.distributions import Distribution, Exponential, sample_ns
 from simdeploy.world.draws import Draws, Lineage
 from simdeploy.world.levels import either
 from simdeploy.world.spells import Spell, Spells, SpellStreams
@@ -32,7 +32,6 @@ from simdeploy.world.tilt import NO_TILT, Tilt, bend, odds_times
 from simdeploy.world.traffic import STEADY, Traffic
 
 if TYPE_CHECKING:
-    from simdeploy.world.distributions import Distribution
     from simdeploy.world.fleet import Behaviour, Fleet
     from simdeploy.world.operator import Operator
     from simdeploy.world.release import ReleaseKind

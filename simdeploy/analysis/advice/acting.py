@@ -7,14 +7,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.engines.continuing import change_problems
-from simdeploy.errors import InputError, Problem, not_among, raise_if_any, shorten
+from simdeploy.errors import InputError, Path, Problem, not_among, raise_if_any, shorten
 from simdeploy.units import parse_duration
 from simdeploy.vocabulary import TERMINAL_STATES
 from simdeploy.world.operator import ScriptedAct
 
 if TYPE_CHECKING:
     from simdeploy.analysis.advice.seen import Seen
-    from simdeploy.errors import Path
     from simdeploy.rules.waves import Plan
     from simdeploy.scenario import Scenario, ScenarioPolicy
 

@@ -16,7 +16,7 @@ from simdeploy.analysis.advice.impossible_nodes import check_chances, check_node
 from simdeploy.analysis.advice.proposing_batches import read_batches
 from simdeploy.analysis.advice.proposing_nodes import NodeGuide, widen
 from simdeploy.analysis.advice.result import NODE_BY_NODE, WITHOUT_TABLE
-from simdeploy.analysis.advice.searching import Search
+from simdeploy.analysis.advice.searching import Found, Search
 from simdeploy.analysis.advice.settling import settle_fleet
 from simdeploy.analysis.advice.totals import refuse_evidence
 from simdeploy.analysis.advice.waves import find_pauses, read_course
@@ -28,7 +28,7 @@ from simdeploy.analysis.advice.ways import (
     why_no_laws,
 )
 from simdeploy.errors import InputError, Problem, warn_user
-from simdeploy.rules.waves import plan_waves
+from simdeploy.rules.waves import Plan, plan_waves
 from simdeploy.units import NS_PER_S
 from simdeploy.world.operator import ScriptedAct
 
@@ -36,10 +36,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from simdeploy.analysis.advice.node_table import NodeTable
-    from simdeploy.analysis.advice.searching import Found
     from simdeploy.analysis.advice.seen import Seen
     from simdeploy.engines.continuing import Worlds
-    from simdeploy.rules.waves import Plan
     from simdeploy.scenario import Scenario
     from simdeploy.world.release import ReleaseKind
 

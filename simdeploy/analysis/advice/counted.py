@@ -17,17 +17,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simdeploy.analysis.advice.drawing import draw_own_numbers, split_affected
-from simdeploy.analysis.advice.laws import TINY, Windows, decide, error_levels, healthy_chances, steps_of
+from simdeploy.analysis.advice.drawing import Nodes, draw_own_numbers, split_affected
+from simdeploy.analysis.advice.laws import TINY, NodeLaw, Windows, decide, error_levels, healthy_chances, steps_of
 from simdeploy.world.streams import Stream, uniforms
-
-if TYPE_CHECKING:
-    from simdeploy.analysis.advice.drawing import Nodes
-    from simdeploy.analysis.advice.laws import NodeLaw
 
 
 @dataclass(frozen=True)

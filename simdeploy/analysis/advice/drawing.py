@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simdeploy.analysis.advice.laws import FOREVER, healthy_chances
+from simdeploy.analysis.advice.laws import FOREVER, NodeLaw, healthy_chances
 from simdeploy.analysis.advice.tables import bound_levels
 from simdeploy.world.distributions import Beta, Distribution, Gamma, sample_ns
 from simdeploy.world.streams import Stream, block_uniforms, uniforms
@@ -16,7 +16,6 @@ from simdeploy.world.streams import Stream, block_uniforms, uniforms
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from simdeploy.analysis.advice.laws import NodeLaw
 
 RUNS, FAILS = 0, 1
 

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 import numpy as np
 
 from simdeploy.analysis.advice.drawing import FAILS, RUNS
-from simdeploy.analysis.advice.laws import FOREVER
+from simdeploy.analysis.advice.laws import FOREVER, NodeLaw
 
 if TYPE_CHECKING:
-    from simdeploy.analysis.advice.laws import NodeLaw
     from simdeploy.analysis.advice.rollouts import Rollouts
 
 _Numbers = TypeVar("_Numbers", int, np.ndarray)

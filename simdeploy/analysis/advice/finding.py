@@ -9,18 +9,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simdeploy.analysis.advice.drawing import Nodes, draw_lives
-from simdeploy.analysis.advice.laws import FOREVER
+from simdeploy.analysis.advice.laws import FOREVER, NodeLaw
 from simdeploy.analysis.advice.observed import UNKNOWN, YES, Observed
 from simdeploy.analysis.advice.seen_chances import split
-from simdeploy.analysis.advice.tables import tabulate
+from simdeploy.analysis.advice.tables import Tables, tabulate
 from simdeploy.engines.choice import why_not_compiled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from simdeploy.analysis.advice.counted import Counts
-    from simdeploy.analysis.advice.laws import NodeLaw
-    from simdeploy.analysis.advice.tables import Tables
 
 # Fates that are drawn at a time.
 _MOST_AT_ONCE = 1 << 18

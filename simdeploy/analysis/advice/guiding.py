@@ -25,14 +25,12 @@ import numpy as np
 
 from simdeploy.analysis.advice.laws import FOREVER, TINY, log_chances
 from simdeploy.analysis.advice.sieving import Sieve, place_of
-from simdeploy.analysis.advice.waves import Span
-from simdeploy.world.distributions import Constant
+from simdeploy.analysis.advice.waves import Course, Span
+from simdeploy.world.distributions import Constant, Distribution
 from simdeploy.world.streams import Stream, uniforms
 
 if TYPE_CHECKING:
     from simdeploy.analysis.advice.rollouts import Rollouts
-    from simdeploy.analysis.advice.waves import Course
-    from simdeploy.world.distributions import Distribution
 
 # Cells of time, at least, and by wave; intervals of the uniform numbers that all nodes share.
 _CELLS, _CELLS_OF_WAVE, _MOST_CELLS = 128, 8, 2048

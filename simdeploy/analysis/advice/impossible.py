@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from simdeploy.analysis.advice.acting import awaits_promotion
 from simdeploy.analysis.advice.node_table import HALF_SECOND_NS
-from simdeploy.errors import Problem, raise_if_any, shorten
+from simdeploy.errors import Path, Problem, raise_if_any, shorten
 from simdeploy.rules.health import read_health_rule
 from simdeploy.rules.limits import Counts, read_limits
-from simdeploy.rules.waves import BATCH_EVERY_NS
+from simdeploy.rules.waves import BATCH_EVERY_NS, Plan
 from simdeploy.units import NS_PER_S, short_duration
 from simdeploy.vocabulary import TERMINAL_STATES
 
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from simdeploy.analysis.advice.seen import Look, Seen
-    from simdeploy.errors import Path
-    from simdeploy.rules.waves import Plan
     from simdeploy.scenario import Scenario, ScenarioPolicy
 
 _COUNTS = ("current_wave", "updated_nodes", "failed_nodes")

@@ -7,19 +7,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simdeploy.analysis.advice.node_table import PENDING, RUNNING, SKIPPED
+from simdeploy.analysis.advice.node_table import PENDING, RUNNING, SKIPPED, NodeTable
 from simdeploy.analysis.advice.turns import together
 from simdeploy.errors import Problem, raise_if_any, shorten
 from simdeploy.rules.health import read_health_rule
-from simdeploy.rules.waves import BATCH_EVERY_NS, USUAL_WATCH
+from simdeploy.rules.waves import BATCH_EVERY_NS, USUAL_WATCH, Plan
 from simdeploy.units import NS_PER_S, short_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from simdeploy.analysis.advice.node_table import NodeTable
     from simdeploy.analysis.advice.proposing_nodes import NodeGuide
-    from simdeploy.rules.waves import Plan
     from simdeploy.scenario import Scenario, ScenarioPolicy
 
 # Instants are matched to half a second either way.

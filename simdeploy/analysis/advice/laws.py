@@ -31,12 +31,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simdeploy.units import NS_PER_S
-from simdeploy.world.distributions import Constant, sample_ns
+from simdeploy.world.distributions import Constant, Distribution, sample_ns
 from simdeploy.world.levels import either
 
 if TYPE_CHECKING:
     from simdeploy.rules.health import HealthRule
-    from simdeploy.world.distributions import Distribution
     from simdeploy.world.fleet import Behaviour
     from simdeploy.world.release import ReleaseKind
 

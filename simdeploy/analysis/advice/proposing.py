@@ -37,7 +37,7 @@ from simdeploy.analysis.advice.dealing import deal_verdicts, split_failures
 from simdeploy.analysis.advice.expecting import expect_failures
 from simdeploy.analysis.advice.fates import EARLY, LATE, Bounds, Fates
 from simdeploy.analysis.advice.finding import Supply, find_replications, is_worth_compiling, least_chances
-from simdeploy.analysis.advice.laws import FOREVER, TINY, log_chances
+from simdeploy.analysis.advice.laws import FOREVER, TINY, NodeLaw, log_chances
 from simdeploy.analysis.advice.observed import Observed
 from simdeploy.engines.continuing import Worlds
 from simdeploy.world.streams import Stream, uniforms
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from simdeploy.analysis.advice.guiding import Guide
-    from simdeploy.analysis.advice.laws import NodeLaw
     from simdeploy.analysis.advice.rollouts import Rollouts
     from simdeploy.analysis.advice.waves import Cell, Course
 

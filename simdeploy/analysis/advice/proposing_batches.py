@@ -19,7 +19,7 @@ from simdeploy.analysis.advice.proposing import Proposal, Proposer
 from simdeploy.analysis.advice.waves import Cell, Course, Span, Stretch, find_progress
 from simdeploy.engines.continuing import Worlds
 from simdeploy.rules.health import read_health_rule
-from simdeploy.rules.waves import BATCH_EVERY_NS
+from simdeploy.rules.waves import BATCH_EVERY_NS, Plan
 from simdeploy.vocabulary import TERMINAL_STATES
 from simdeploy.world.streams import Stream, uniforms
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from simdeploy.analysis.advice.seen import Look, Seen
-    from simdeploy.rules.waves import Plan
     from simdeploy.scenario import Scenario
 
 # Of fitting what is dealt to what is left: at the start, and after each batch.

@@ -27,11 +27,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simdeploy.analysis.advice.drawing import draw_lives
-from simdeploy.analysis.advice.finding import find_replications, fit, is_worth_compiling
+from simdeploy.analysis.advice.drawing import Nodes, draw_lives
+from simdeploy.analysis.advice.finding import Supply, find_replications, fit, is_worth_compiling
 from simdeploy.analysis.advice.laws import log_chances
 from simdeploy.analysis.advice.lives import Lives, choose
-from simdeploy.analysis.advice.observed import NO
+from simdeploy.analysis.advice.observed import NO, Observed
 from simdeploy.analysis.advice.proposing import Proposal
 from simdeploy.analysis.advice.proposing_nodes import NodeProposer
 from simdeploy.analysis.advice.turns import list_steps, together
@@ -39,10 +39,7 @@ from simdeploy.engines.continuing import NOT_THERE, Worlds
 from simdeploy.world.streams import Stream, uniforms
 
 if TYPE_CHECKING:
-    from simdeploy.analysis.advice.drawing import Nodes
-    from simdeploy.analysis.advice.finding import Supply
     from simdeploy.analysis.advice.node_table import NodeTable
-    from simdeploy.analysis.advice.observed import Observed
     from simdeploy.analysis.advice.rollouts import Rollouts
 
 # Numbers that are tried for each node as they come: K.

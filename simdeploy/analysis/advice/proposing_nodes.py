@@ -24,10 +24,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simdeploy.analysis.advice.finding import find_replications, is_worth_compiling, least_chances
+from simdeploy.analysis.advice.finding import Supply, find_replications, is_worth_compiling, least_chances
 from simdeploy.analysis.advice.guiding import log_mean, middles, relate
-from simdeploy.analysis.advice.laws import TINY, log_chances
-from simdeploy.analysis.advice.observed import NO
+from simdeploy.analysis.advice.laws import TINY, NodeLaw, log_chances
+from simdeploy.analysis.advice.observed import NO, Observed
 from simdeploy.analysis.advice.proposing import Proposal
 from simdeploy.analysis.advice.rollouts import Rollouts
 from simdeploy.analysis.advice.seen_chances import find_chances, split
@@ -42,10 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from simdeploy.analysis.advice.drawing import Nodes
-    from simdeploy.analysis.advice.finding import Supply
-    from simdeploy.analysis.advice.laws import NodeLaw
     from simdeploy.analysis.advice.node_table import NodeTable
-    from simdeploy.analysis.advice.observed import Observed
 
 # Intervals of the numbers that all nodes share; levels of failures are less well known than slowdowns.
 _BINS, _BINS_OF_LEVELS = 256, 64

@@ -16,7 +16,7 @@ import numpy as np
 
 from simdeploy.analysis.advice.drawing import FAILS, RUNS, draw_lives
 from simdeploy.analysis.advice.finding import find_replications, fit, is_worth_compiling, least_chances
-from simdeploy.analysis.advice.laws import FOREVER
+from simdeploy.analysis.advice.laws import FOREVER, NodeLaw
 from simdeploy.analysis.advice.lives import Lives, choose
 from simdeploy.analysis.advice.node_table import RUNNING
 from simdeploy.analysis.advice.observed import Observed
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from simdeploy.analysis.advice.fates import Fates
-    from simdeploy.analysis.advice.laws import NodeLaw
     from simdeploy.analysis.advice.straying import RoughRollouts
 
 # Numbers that are tried for each node as they come. Failures that were seen are often those of spells, so more than where rows of a table say so.

@@ -10,37 +10,31 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from simdeploy.analysis.advice.acting import Act, awaits_promotion
-from simdeploy.analysis.advice.conditioning import condition
+from simdeploy.analysis.advice.conditioning import Conditioned, condition
 from simdeploy.analysis.advice.estimating import UNKNOWN, Interval, Weighted
 from simdeploy.analysis.advice.evidence import read_evidence
 from simdeploy.analysis.advice.impossible import find_failed_limit
 from simdeploy.analysis.advice.result import ACTS, COURSE, FEWEST_EFFECTIVE, FORECAST, KINDS, WAITING, Advice
-from simdeploy.analysis.advice.running import Runner
-from simdeploy.analysis.advice.seen import read_seen
+from simdeploy.analysis.advice.running import Outcomes, Runner, Way
+from simdeploy.analysis.advice.seen import Look, Seen, read_seen
 from simdeploy.analysis.advice.waiting import WAITS_S, Script, find_worth, list_scripts
 from simdeploy.analysis.advice.ways import why_no_laws
 from simdeploy.analysis.asking.pricing import describe_costs
 from simdeploy.engines.choice import check_room, choose_engine
 from simdeploy.errors import InputError, Problem, raise_if_any, shorten
-from simdeploy.experiments.arguments import check_numbers, is_whole
+from simdeploy.experiments.arguments import Progress, check_numbers, is_whole
 from simdeploy.experiments.campaign import Campaign
 from simdeploy.memory import check_rows_fit
 from simdeploy.result import make_frame
-from simdeploy.rules.waves import plan_waves
-from simdeploy.scenario import ScenarioOrPath, as_scenario
+from simdeploy.rules.waves import Plan, plan_waves
+from simdeploy.scenario import Scenario, ScenarioOrPath, as_scenario
 from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.levels import level_problems
 from simdeploy.units import NS_PER_S
 from simdeploy.vocabulary import TERMINAL_STATES, VERDICTS
 
 if TYPE_CHECKING:
-    from simdeploy.analysis.advice.conditioning import Conditioned
-    from simdeploy.analysis.advice.running import Outcomes, Way
-    from simdeploy.analysis.advice.seen import Look, Seen
-    from simdeploy.experiments.arguments import Progress
     from simdeploy.experiments.jobs import Executor
-    from simdeploy.rules.waves import Plan
-    from simdeploy.scenario import Scenario
 
 _LEVELS = (0.025, 0.5, 0.975)
 _TO_COME = ("time_left_s", "failed_nodes_to_come", "exposed_nodes_to_come")

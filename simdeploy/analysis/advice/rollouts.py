@@ -11,7 +11,7 @@ import numpy as np
 from simdeploy.analysis.advice.drawing import RUNS, Nodes
 from simdeploy.analysis.advice.laws import FOREVER, NodeLaw
 from simdeploy.rules.health import read_health_rule
-from simdeploy.rules.waves import USUAL_WATCH
+from simdeploy.rules.waves import USUAL_WATCH, Plan
 from simdeploy.world.dealing import deal_classes, find_affected, order_nodes
 from simdeploy.world.distributions import sample_ns
 from simdeploy.world.draws import Draws
@@ -20,7 +20,6 @@ from simdeploy.world.streams import Stream, uniforms
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from simdeploy.rules.waves import Plan
     from simdeploy.scenario import Scenario, ScenarioPolicy
     from simdeploy.world.release import ReleaseKind
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -10,17 +10,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from simdeploy.analysis.asking.measuring import Values
-from simdeploy.engines.continuing import LOOK, NOT_THERE, THE_END_NS, Continuation, Worlds, run_continuations
-from simdeploy.experiments.jobs import Span
+from simdeploy.engines.continuing import LOOK, NOT_THERE, THE_END_NS, Continuation, Continued, Worlds, run_continuations
+from simdeploy.experiments.jobs import Executor, Span
 from simdeploy.scenario.measures import Measure
 from simdeploy.vocabulary import RESPONSES, STATES, TERMINAL_STATES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from simdeploy.analysis.advice.conditioning import Conditioned
-    from simdeploy.engines.continuing import Continued
-    from simdeploy.experiments.jobs import Executor
     from simdeploy.scenario import Scenario, ScenarioPolicy
     from simdeploy.world.operator import ScriptedAct
 

@@ -18,16 +18,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simdeploy.analysis.advice.drawing import FAILS, RUNS
-from simdeploy.analysis.advice.observed import NO, YES
+from simdeploy.analysis.advice.drawing import FAILS, RUNS, Nodes
+from simdeploy.analysis.advice.observed import NO, YES, Observed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from simdeploy.analysis.advice.counted import Counts
-    from simdeploy.analysis.advice.drawing import Nodes
     from simdeploy.analysis.advice.laws import NodeLaw, Windows
-    from simdeploy.analysis.advice.observed import Observed
 
 _NOTHING = 1e-15
 

@@ -5,16 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from simdeploy.analysis.advice.laws import NodeLaw, healthy_chances
 from simdeploy.units import NS_PER_S
-from simdeploy.world.distributions import Constant, Empirical
-
-if TYPE_CHECKING:
-    from simdeploy.world.distributions import Distribution
+from simdeploy.world.distributions import Constant, Distribution, Empirical
 
 # Quantiles are interpolated between so many levels, in the tails between as many of their logarithms.
 _QUANTILES = 4097

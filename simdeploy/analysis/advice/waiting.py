@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from simdeploy.analysis.advice.running import OVER
+from simdeploy.analysis.advice.running import OVER, Runner
 from simdeploy.units import NS_PER_S
 from simdeploy.world.operator import ScriptedAct
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from simdeploy.analysis.advice.estimating import Weighted
-    from simdeploy.analysis.advice.running import Runner
 
 Script: TypeAlias = tuple[ScriptedAct, ...]
 

@@ -15,12 +15,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from simdeploy.engines.intervals import FOREVER, Intervals
-from simdeploy.engines.replay import Replay, find_longest_move, replay
+from simdeploy.engines.replay import KnownRollout, Replay, find_longest_move, replay
 from simdeploy.units import NS_PER_S
 
 if TYPE_CHECKING:
     from simdeploy.engines.recording import NodeFate, Recording
-    from simdeploy.engines.replay import KnownRollout
     from simdeploy.engines.replay.knowing import RunBy
 
 RESPONSES = (

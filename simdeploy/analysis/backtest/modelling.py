@@ -8,11 +8,10 @@ import numpy as np
 
 from simdeploy.analysis.backtest.bounding import RESPONSES, measure
 from simdeploy.analysis.calibration import calibrate
-from simdeploy.engines.replay import Modeller, replay
+from simdeploy.engines.replay import KnownRollout, Modeller, replay
 from simdeploy.rules.deployment_types import TYPES
 
 if TYPE_CHECKING:
-    from simdeploy.engines.replay import KnownRollout
     from simdeploy.engines.replay.knowing import RunBy
     from simdeploy.records import Records
 

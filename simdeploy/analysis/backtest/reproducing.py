@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.backtest.bounding import bound_rollout
 from simdeploy.engines.replay.refusing import find_refusals
-from simdeploy.records.histories import to_ns
+from simdeploy.records.histories import History, to_ns
 from simdeploy.units import NS_PER_S, short_duration
 from simdeploy.vocabulary import TERMINAL_STATES
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from simdeploy.engines.recording import Recording
     from simdeploy.engines.replay import KnownRollout
     from simdeploy.engines.replay.knowing import RunBy
-    from simdeploy.records.histories import History
 
 
 def reproduce(history: History, known: KnownRollout, recorded: RunBy | None) -> dict[str, Any]:

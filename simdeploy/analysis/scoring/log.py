@@ -21,10 +21,9 @@ from simdeploy.engines.rollout import Rollout
 from simdeploy.errors import InputError, Problem, SimdeployError, shorten, warn_user
 from simdeploy.experiments.store.durable import make_folder, write_file
 from simdeploy.records import Records
-from simdeploy.result import to_plain
+from simdeploy.result import Result, to_plain
 
 if TYPE_CHECKING:
-    from simdeploy.result import Result
     from simdeploy.scenario import Scenario
 
 # Of files; it changes when older versions can't read them.

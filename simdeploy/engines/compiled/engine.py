@@ -15,15 +15,13 @@ from simdeploy.engines.compiled.lowering import Lowered, lower
 from simdeploy.engines.compiled.lowering_continuations import lower_continuations
 from simdeploy.engines.compiled.memory import Memory
 from simdeploy.engines.compiled.parts import expect_seconds
-from simdeploy.engines.traces import BROKEN, NO_RELEASE, QUANTITIES, Traces
-from simdeploy.rules.deployment_types import TYPES
+from simdeploy.engines.traces import BROKEN, NO_RELEASE, QUANTITIES, Grid, Traces
+from simdeploy.rules.deployment_types import TYPES, TypeTraits
 from simdeploy.vocabulary import STATES, VERDICTS, WEIGHT
 
 if TYPE_CHECKING:
     from simdeploy.engines.branches import Branches
-    from simdeploy.engines.traces import Grid
     from simdeploy.engines.worlds import Continuation, Worlds
-    from simdeploy.rules.deployment_types import TypeTraits
     from simdeploy.rules.orchestrator import Orchestrator
     from simdeploy.scenario import Scenario, ScenarioPolicy
 

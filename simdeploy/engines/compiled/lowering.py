@@ -27,23 +27,17 @@ from simdeploy.engines.compiled.records import (
     make_table,
 )
 from simdeploy.engines.compiled.spells import CRASH, FLAPPING, LINE, ZONE
-from simdeploy.rules.orchestrator import CantTell, OnFailure, UnreachableNodes
+from simdeploy.rules.orchestrator import CantTell, OnFailure, Orchestrator, UnreachableNodes
 from simdeploy.world.change_windows import is_always_open, weekly_openings
-from simdeploy.world.distributions import Constant, Exponential
-from simdeploy.world.fleet import Across, Order, traffic_points
-from simdeploy.world.operator import Action
-from simdeploy.world.release import AffectedBy
-from simdeploy.world.tilt import NO_TILT, odds_times, tilted_probabilities
+from simdeploy.world.distributions import Constant, Distribution, Exponential
+from simdeploy.world.fleet import Across, Behaviour, Fleet, Order, traffic_points
+from simdeploy.world.operator import Action, ScriptedAct
+from simdeploy.world.release import AffectedBy, ReleaseKind
+from simdeploy.world.tilt import NO_TILT, Tilt, odds_times, tilted_probabilities
 
 if TYPE_CHECKING:
     from simdeploy.rules.deployment_types import TypeTraits
-    from simdeploy.rules.orchestrator import Orchestrator
     from simdeploy.scenario import Scenario, ScenarioPolicy
-    from simdeploy.world.distributions import Distribution
-    from simdeploy.world.fleet import Behaviour, Fleet
-    from simdeploy.world.operator import ScriptedAct
-    from simdeploy.world.release import ReleaseKind
-    from simdeploy.world.tilt import Tilt
 
 
 @dataclass(frozen=True)

@@ -27,20 +27,15 @@ from simdeploy.engines.compiled.lowering_rules import (
 )
 from simdeploy.engines.compiled.records import CLASS_RULE_RECORD, POLICY_RECORD, WAVE_TERMS_RECORD, make_table
 from simdeploy.engines.compiled.tables import NEVER as AT_NO_TIME
-from simdeploy.rules.gates.gate import read_gate
-from simdeploy.rules.health import read_health_rule
-from simdeploy.rules.limits import NO_PERCENT, read_limits
-from simdeploy.rules.orchestrator import Pacing
-from simdeploy.rules.waves import NO_WAVE_LIMITS, USUAL_WATCH, plan_waves, what_plans_depend_on
+from simdeploy.rules.gates.gate import Gate, read_gate
+from simdeploy.rules.health import HealthRule, read_health_rule
+from simdeploy.rules.limits import NO_PERCENT, Limits, read_limits
+from simdeploy.rules.orchestrator import Orchestrator, Pacing
+from simdeploy.rules.waves import NO_WAVE_LIMITS, USUAL_WATCH, Plan, plan_waves, what_plans_depend_on
 
 if TYPE_CHECKING:
     from simdeploy.rules.deployment_types import TypeTraits
-    from simdeploy.rules.gates.gate import Gate
-    from simdeploy.rules.health import HealthRule
-    from simdeploy.rules.limits import Limits
-    from simdeploy.rules.orchestrator import Orchestrator
     from simdeploy.rules.policy import Policy
-    from simdeploy.rules.waves import Plan
     from simdeploy.scenario import Scenario, ScenarioPolicy
     from simdeploy.world.release import ReleaseKind
 

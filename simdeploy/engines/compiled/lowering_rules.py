@@ -14,8 +14,8 @@ from simdeploy.engines.compiled.binomial import ALWAYS, NEVER
 from simdeploy.engines.compiled.bundling import BEYOND_ANY_FLEET
 from simdeploy.engines.compiled.codes import code_of
 from simdeploy.engines.compiled.records import POLICY_RECORD, UNKNOWN
-from simdeploy.rules.gates.gate import MOST_GATED_REQUESTS, Method
-from simdeploy.rules.limits import NO_PERCENT
+from simdeploy.rules.gates.gate import MOST_GATED_REQUESTS, Gate, Method
+from simdeploy.rules.limits import NO_PERCENT, Limits
 from simdeploy.rules.orchestrator import PercentOf
 from simdeploy.world.binomial import binomial_cdf
 from simdeploy.world.distributions import Constant
@@ -23,9 +23,7 @@ from simdeploy.world.levels import mean_level
 from simdeploy.world.special import special
 
 if TYPE_CHECKING:
-    from simdeploy.rules.gates.gate import Gate
     from simdeploy.rules.health import HealthRule
-    from simdeploy.rules.limits import Limits
     from simdeploy.world.fleet import Behaviour
     from simdeploy.world.release import ReleaseKind
 

@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING
 
 import simpy
 
-from simdeploy.engines.reference.clock import Countdown
+from simdeploy.engines.reference.clock import Clock, Countdown, Process
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from simdeploy.engines.reference.clock import Clock, Process
     from simdeploy.engines.reference.site import Site
     from simdeploy.world.change_windows import Calendar
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from simdeploy.engines.recording import CONTROL_PLANE
-from simdeploy.engines.reference.change_windows import OpenCountdown
+from simdeploy.engines.reference.change_windows import OpenCountdown, OpenHours
 from simdeploy.engines.reference.clock import Countdown
 from simdeploy.engines.schema import STATE_PLACES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from simdeploy.engines.reference.change_windows import OpenHours
     from simdeploy.engines.reference.dispatch import Dispatcher
     from simdeploy.engines.reference.rollback import Rollback
     from simdeploy.engines.reference.site import Site

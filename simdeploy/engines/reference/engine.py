@@ -17,7 +17,7 @@ from simdeploy.engines.reference.controller import Controller
 from simdeploy.engines.reference.gates import WaveGates
 from simdeploy.engines.reference.line import Line
 from simdeploy.engines.reference.node import Listeners, Node
-from simdeploy.engines.reference.people import follow_script
+from simdeploy.engines.reference.people import Act, follow_script
 from simdeploy.engines.reference.rollback import Rollback
 from simdeploy.engines.reference.running_watch import RunningWatch
 from simdeploy.engines.reference.site import Site
@@ -28,20 +28,17 @@ from simdeploy.rules.deployment_types import TYPES
 from simdeploy.rules.gates.gate import read_gate
 from simdeploy.rules.health import read_health_rule
 from simdeploy.rules.limits import read_limits
-from simdeploy.rules.waves import plan_waves
-from simdeploy.world.change_windows import calendar_of
+from simdeploy.rules.waves import Plan, plan_waves
+from simdeploy.world.change_windows import Calendar, calendar_of
 from simdeploy.world.realized import World
 from simdeploy.world.tilt import NO_TILT
 from simdeploy.world.traffic import DAY_NS
 
 if TYPE_CHECKING:
-    from simdeploy.engines.reference.people import Act
     from simdeploy.engines.reference.prober import Prober
     from simdeploy.rules.orchestrator import Orchestrator
     from simdeploy.rules.policy import Policy
-    from simdeploy.rules.waves import Plan
     from simdeploy.scenario import Scenario, ScenarioPolicy
-    from simdeploy.world.change_windows import Calendar
     from simdeploy.world.draws import Lineage
     from simdeploy.world.operator import Operator
 

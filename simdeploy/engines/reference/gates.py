@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from simdeploy.rules.gates.judge import Judge, Look, UnhealthyLooks
-from simdeploy.rules.waves import USUAL_WATCH
+from simdeploy.rules.gates.judge import Judge, Look, UnhealthyLooks, Verdict
+from simdeploy.rules.waves import USUAL_WATCH, WaveWatch
 from simdeploy.world.streams import Stream
 
 if TYPE_CHECKING:
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from simdeploy.engines.reference.prober import Seen
     from simdeploy.engines.reference.site import Site
     from simdeploy.rules.gates.gate import Gate
-    from simdeploy.rules.gates.judge import Verdict
-    from simdeploy.rules.waves import WaveWatch
 
 
 class WatchedWave:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from simdeploy.engines.reference.pacing import FREEZES
+from simdeploy.engines.reference.pacing import FREEZES, Pacing
 from simdeploy.engines.reference.tally import Tally
 from simdeploy.rules.limits import Counts
 from simdeploy.rules.waves import NO_WAVE_LIMITS
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from simdeploy.engines.reference.deadlines import Deadlines
     from simdeploy.engines.reference.dispatch import Dispatcher, Wave
     from simdeploy.engines.reference.node import Node
-    from simdeploy.engines.reference.pacing import Pacing
     from simdeploy.engines.reference.site import Site
     from simdeploy.rules.orchestrator import Orchestrator
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
-from simdeploy.engines.reference.node import NO_DEADLINE_NS
+from simdeploy.engines.reference.node import NO_DEADLINE_NS, Node
 
 if TYPE_CHECKING:
     from simdeploy.engines.reference.clock import Process
-    from simdeploy.engines.reference.node import Node
     from simdeploy.engines.reference.site import Site
 
 

@@ -18,7 +18,7 @@ from simdeploy.engines.schema import (
     STOPPED,
     VALIDATING,
 )
-from simdeploy.rules.health import HealthRecord
+from simdeploy.rules.health import HealthRecord, HealthRule
 
 if TYPE_CHECKING:
     import simpy
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from simdeploy.engines.reference.clock import Process, Routine
     from simdeploy.engines.reference.prober import Prober, Seen
     from simdeploy.engines.reference.site import Site
-    from simdeploy.rules.health import HealthRule
 
 
 NOT_HEARD = "not heard of by the deadline"

@@ -6,7 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from simdeploy.vocabulary import TERMINAL_STATES
-from simdeploy.world.operator import Action
+from simdeploy.world.operator import Action, Operator, ScriptedAct
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from simdeploy.engines.reference.node import Node
     from simdeploy.engines.reference.pacing import Pacing
     from simdeploy.engines.reference.site import Site
-    from simdeploy.world.operator import Operator, ScriptedAct
 
 # By hand somebody may also ask for a rollback, whatever the policy says, and after the end of the deployment.
 Act: TypeAlias = Action | Literal["rollback"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from simdeploy.engines.recording import Span, cut_span
+from simdeploy.engines.recording import NodeFate, Span, Windows, cut_span
 from simdeploy.world.binomial import failed_requests, failed_requests_of, find_table
 from simdeploy.world.blocks import Blocks
 from simdeploy.world.distributions import Constant
@@ -16,7 +16,6 @@ from simdeploy.world.streams import WORD_LIMIT, Stream
 from simdeploy.world.traffic import count_requests
 
 if TYPE_CHECKING:
-    from simdeploy.engines.recording import NodeFate, Windows
     from simdeploy.engines.reference.load import PooledRequests
     from simdeploy.rules.health import HealthRecord, HealthRule, NodeVerdict
     from simdeploy.world.realized import World

@@ -5,12 +5,11 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from simdeploy.engines.reference.node import NOT_HEARD
+from simdeploy.engines.reference.node import NOT_HEARD, Node
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from simdeploy.engines.reference.node import Node
     from simdeploy.engines.reference.site import Site
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from functools import reduce
 from typing import TYPE_CHECKING
 
@@ -17,8 +17,6 @@ from simdeploy.world.streams import Stream
 from simdeploy.world.tilt import log_weight_of_chance, log_weight_of_draw, tilted_probabilities
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from simdeploy.engines.recording import NodeFate
     from simdeploy.rules.deployment_types import TypeTraits
     from simdeploy.rules.health import HealthRule

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from simdeploy.engines.replay.knowing import RunBy
 from simdeploy.errors import InputError, Problem, SimdeployWarning, shorten
-from simdeploy.records.histories import to_ns
+from simdeploy.records.histories import History, to_ns
 from simdeploy.scenario import Scenario
 from simdeploy.units import NS_PER_S
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from simdeploy.records.histories import History
 
 _DEFAULT_INTERVAL_S = 10.0
 

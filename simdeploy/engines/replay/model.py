@@ -18,12 +18,11 @@ from simdeploy.units import NS_PER_S
 from simdeploy.world.dealing import find_affected
 from simdeploy.world.distributions import Constant, Distribution
 from simdeploy.world.draws import Draws
-from simdeploy.world.fleet import NodeClass
+from simdeploy.world.fleet import Behaviour, Fleet, NodeClass
 from simdeploy.world.streams import Stream
 
 if TYPE_CHECKING:
     from simdeploy.engines.replay.known import KnownRollout
-    from simdeploy.world.fleet import Behaviour, Fleet
     from simdeploy.world.operator import Operator
     from simdeploy.world.release import ReleaseKind
 

@@ -6,7 +6,7 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.engines.reference.node import Listeners, Node
-from simdeploy.engines.replay.ledger import UnknownFateError
+from simdeploy.engines.replay.ledger import Ledger, UnknownFateError
 from simdeploy.engines.schema import RUNNING, STARTING, VALIDATING
 
 if TYPE_CHECKING:
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from simdeploy.engines.reference.clock import Process
     from simdeploy.engines.reference.site import Site
     from simdeploy.engines.replay.known import KnownNode
-    from simdeploy.engines.replay.ledger import Ledger
 
 UNKNOWN = "not on record"
 _FOR_EVER = 1 << 62

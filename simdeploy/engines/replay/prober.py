@@ -5,14 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from simdeploy.engines.reference.prober import Prober, Seen
-from simdeploy.engines.replay.known import SeenWindow
-from simdeploy.engines.replay.ledger import UnknownFateError
+from simdeploy.engines.replay.known import KnownRollout, SeenWindow
+from simdeploy.engines.replay.ledger import Ledger, UnknownFateError
 
 if TYPE_CHECKING:
     from simdeploy.engines.recording import NodeFate
     from simdeploy.engines.reference.site import Site
-    from simdeploy.engines.replay.known import KnownRollout
-    from simdeploy.engines.replay.ledger import Ledger
     from simdeploy.engines.replay.node import ReplayedNode
 
 

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
-from simdeploy.rules.gates.gate import MOST_RANKED
+from simdeploy.rules.gates.gate import MOST_RANKED, Gate
 from simdeploy.rules.gates.statistics import judge_ranks, log_likelihood_ratio, log_mixture_evidence, posterior_above
-
-if TYPE_CHECKING:
-    from simdeploy.rules.gates.gate import Gate
 
 Verdict = Literal["pass", "fail"]
 
