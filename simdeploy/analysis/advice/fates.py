@@ -41,15 +41,6 @@ class Fates:
         Until which nodes in flight have no verdict.
     are_there : sequence of bool
         Whether any node of the wave has each law.
-
-    Attributes
-    ----------
-    low, high : ndarray of float, shape (fates, worlds)
-        Bounds of the time of the verdict; the first is outside.
-    verdicts : ndarray of int
-        By fate; -1 for any.
-    chances : ndarray of float, shape (laws, fates, worlds)
-        0 for laws that no node has.
     """
 
     def __init__(
@@ -64,8 +55,10 @@ class Fates:
         n_worlds, self._n_cells = len(end), len(bounds)
         self.in_flight = 2 * _PARTS * self._n_cells
         n_fates = self.in_flight + 1
+        # Bounds of the time of the verdict, by fate and world; the first is outside.
         self.low, self.high = np.full((n_fates, n_worlds), -1.0), np.full((n_fates, n_worlds), FOREVER)
-        self.verdicts = np.full(n_fates, -1)
+        self.verdicts = np.full(n_fates, -1)  # by fate; -1 for any
+        # By law, fate and world; 0 for laws that no node has.
         self.chances = np.zeros((len(laws), n_fates, n_worlds))
         self.low[-1] = np.maximum(end, -1.0)
         for place, law in self._present():

@@ -46,13 +46,6 @@ class Guide:
     ----------
     rollouts : Rollouts
         Some of them.
-
-    Attributes
-    ----------
-    log_likelihood : float
-        Of what was seen, roughly; 0 if that says nothing.
-    is_spread : bool
-        Whether the durations of updates vary; otherwise a cell may miss the few instants at which a wave can start.
     """
 
     def __init__(self, rollouts: Rollouts, course: Course) -> None:
@@ -65,6 +58,7 @@ class Guide:
         self._shares = np.array([(rollouts.law_places == place).mean() for place in range(2 * len(behaviours))])
         self._slowdown = middles([one.slowdown for one in behaviours])
         self._level = middles([one.start_failure for one in behaviours])
+        # Whether the durations of updates vary; otherwise a cell may miss the few instants at which a wave can start.
         self.is_spread = any(not isinstance(one.update_duration, Constant) for one in behaviours)
         self._failed = sum(each.failed for each in course.stretches)
         self._resolved = sum(cell.count for each in course.stretches for cell in each.cells)
@@ -94,6 +88,7 @@ class Guide:
         if has_promotion and self.is_spread:
             keeps[Stream.PROMOTE_AFTER] = relate(self._of_promotion(counts[0][:, 0]))
         self._sieve = Sieve(rollouts, keeps, _bound_promotion(rollouts, course) if has_promotion else None)
+        # Of what was seen, roughly; 0 if that says nothing.
         self.log_likelihood = log_mean(by_slowdown) + log_mean(by_level) if self.is_spread else 0.0
 
     def sift(self, roots: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -271,17 +271,7 @@ class _Grid(Rollouts):
 
 
 class NodeGuide:
-    """Which slowdowns and levels of failures make a table of nodes probable, given a kind of release.
-
-    Attributes
-    ----------
-    log_likelihood : float
-        Of the table, roughly.
-    best : ndarray of float
-        The largest chance of each dispatched node, not less than what it really is, over the least with which it is found.
-    hardest : ndarray of float
-        The same, the least among slowdowns that make the table probable.
-    """
+    """Which slowdowns and levels of failures make a table of nodes probable, given a kind of release."""
 
     def __init__(self, pilot: Rollouts, table: NodeTable, at_ns: int) -> None:
         behaviours = pilot.scenario.fleet.behaviours
@@ -295,15 +285,17 @@ class NodeGuide:
         likeliest = int(np.argmax(by_slowdown))
         fixed = slowdowns[:, likeliest : likeliest + 1]
         by_level, best_by_level = proposer(_Grid.of(pilot, np.repeat(fixed, levels.shape[1], axis=1), levels)).judge()
+        # The largest chance of each dispatched node, not less than what it really is, over the least with which it is found.
         self.best = np.maximum(best.max(axis=0), best_by_level.max(axis=0))
         is_likely = by_slowdown >= by_slowdown.max() + _LOG_LIKELY
+        # The same, the least among slowdowns that make the table probable.
         self.hardest = best[is_likely].min(axis=0)
         keeps = {Stream.SLOWDOWN: relate(by_slowdown), Stream.START_FAILURE_LEVEL: relate(by_level)}
         # Verdicts of nodes that are offline come later than they seem to.
         is_heard = not any(one.connection for one in behaviours)
         self._sieve = Sieve(pilot, keeps, NodeProposer(pilot, table, at_ns).bound_promotion() if is_heard else None)
         base = float(by_level[middle][0])
-        self.log_likelihood = log_mean(by_slowdown)
+        self.log_likelihood = log_mean(by_slowdown)  # of the table, roughly
         if math.isfinite(base):
             self.log_likelihood += log_mean(by_level) - base
 

@@ -35,11 +35,6 @@ class Strays:
     end_ns : float
         Verdicts are possible until then.
 
-    Attributes
-    ----------
-    share : float
-        Their part of all nodes.
-
     Examples
     --------
     >>> strays = Strays([np.array([]), np.array([0.0, 0.0, 40.0])], 10, 100.0)
@@ -49,7 +44,7 @@ class Strays:
 
     def __init__(self, times_ns: Sequence[np.ndarray], n_nodes: int, end_ns: float) -> None:
         self._n, self._end_ns = sum(len(times) for times in times_ns), max(end_ns, 1.0)
-        self.share = (self._n + 1) / (n_nodes + 2)
+        self.share = (self._n + 1) / (n_nodes + 2)  # their part of all nodes
         self._steps, self._points = [], []
         for times in times_ns:
             values, counts = np.unique(times, return_counts=True)

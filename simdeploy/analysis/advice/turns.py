@@ -86,16 +86,11 @@ class Turns:
         Place of the next node.
     after_ns : ndarray of float, shape (nodes,)
         The instant after which each node gets its verdict.
-
-    Attributes
-    ----------
-    begin : ndarray of float, shape (worlds, nodes)
-        The turns of the nodes at hand.
     """
 
     def __init__(self, over: np.ndarray, first: int, after_ns: np.ndarray) -> None:
         self._slots, self._first, self._after_ns = np.sort(over, axis=1), first, after_ns
-        self.begin = over[:, :0]
+        self.begin = over[:, :0]  # the turns of the nodes at hand, by world and node
 
     def follow(self, n_turns: int, are_possible: Callable[[], np.ndarray]) -> Iterator[slice]:
         """Yield the places of nodes that have their turn, until all have had it, or no world is possible any more.

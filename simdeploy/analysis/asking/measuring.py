@@ -45,21 +45,6 @@ class Values:
     takes_weights : bool, default False
         Whether the caller uses `weights`; otherwise a weighted table is an error.
 
-    Attributes
-    ----------
-    cases : DataFrame
-        One row per case: `policy` and other identifying columns.
-    measures : tuple of Measure
-    n_replications : int
-    replications : ndarray of int
-        Their numbers.
-    strata : Strata
-        Kinds of release that were simulated separately; otherwise a single stratum.
-    kinds : tuple of str
-        Their names.
-    is_weighted : bool
-        Whether the replications were made under a tilt.
-
     Raises
     ------
     InputError
@@ -87,7 +72,7 @@ class Values:
         takes_weights: bool = False,
     ) -> None:
         self.measures = read_measures(measures)
-        self.kinds: tuple[str, ...] = ()  # if they were simulated separately
+        self.kinds: tuple[str, ...] = ()  # names of the kinds of release, if they were simulated separately
         known = find_costs(responses, costs)
         self._costs = costs = None if isinstance(known, Mapping) else known
         self._release = {kind.name: float(kind.defective) for kind in release}
@@ -102,11 +87,13 @@ class Values:
                 hint = "pass the scenario's costs"
                 raise InputError([Problem("no costs", (str(measure),), hint=hint) for measure in missing])
         telling = [name for name in _TELLING if name not in needed and name in responses.columns]
+        # Whether the replications were made under a tilt.
         self.is_weighted = takes_weights and WEIGHT in responses.columns and not is_divided(responses)
         gathered = gather(responses, [*needed, *telling, *((WEIGHT,) if self.is_weighted else ())])
-        self.cases = gathered.cases
-        self.replications = gathered.replications
+        self.cases = gathered.cases  # one row per case: `policy` and other identifying columns
+        self.replications = gathered.replications  # their numbers
         self.n_replications = len(self.replications)
+        # Kinds of release that were simulated separately; otherwise a single stratum.
         self.strata = self._divide(gathered.kinds if is_divided(responses) else None)
         self._known = Known(gathered.kinds, self.strata, self.kinds, costs)
         self._outcomes = gathered.outcomes
