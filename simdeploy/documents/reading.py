@@ -14,7 +14,7 @@ from simdeploy.api.check import MISSING
 from simdeploy.api.files import read_text
 from simdeploy.api.json_text import locate, parse_json
 from simdeploy.documents.models import Dtypes, by_key, find_kind, make_model
-from simdeploy.errors import InputError, Problem, shorten
+from simdeploy.errors import InputError, Problem, raise_if_any, shorten
 from simdeploy.result import FORMAT, Result
 
 # A sweep of 10,000 cases is some 30 MB.
@@ -105,8 +105,7 @@ def _find_dtypes(kind: type[Result], document: Mapping[str, Any]) -> dict[str, d
         for column, dtype in columns.dtypes.items()
         if columns.has_more and (found := stated.get(name, {}).get(column)) != dtype
     ]
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     return {name: dict(stated[name] if columns.has_more else columns.dtypes) for name, columns in tables.items()}
 
 
@@ -127,8 +126,7 @@ def _build(kind: type[Result], values: Mapping[str, Any]) -> Result:
         for name, value in follows.items()
         if values[name] != value
     ]
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     return result
 
 

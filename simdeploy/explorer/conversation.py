@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from simdeploy.errors import InputError, Problem, SimdeployError, nearest, printable, shorten
+from simdeploy.errors import InputError, Problem, SimdeployError, nearest, printable, raise_if_any, shorten
 from simdeploy.explorer.answering import Effort, Explorer, SupersededError
 from simdeploy.explorer.front_end import list_looks
 from simdeploy.explorer.position import Place, Position, read_position
@@ -64,8 +64,7 @@ def read_question(raw: object) -> Question:
         position = read_position(raw.get("position"))
     except InputError as error:
         problems += error.problems
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     return Question(int(number or 0), position, curve, replication, kind)
 
 

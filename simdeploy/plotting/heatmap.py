@@ -11,7 +11,7 @@ import numpy as np
 from simdeploy.analysis import GridSummary, summarize_grid
 from simdeploy.analysis.asking.naming import LABELS, format_value
 from simdeploy.analysis.estimates.grid import MEANS, PROPORTIONS, QUANTITIES
-from simdeploy.errors import InputError, Problem, not_among
+from simdeploy.errors import Problem, not_among, raise_if_any
 from simdeploy.plotting.axes import set_unit_axis
 from simdeploy.plotting.intervals import draw_intervals, tell_untrusted
 from simdeploy.plotting.marks import mark_points
@@ -123,8 +123,7 @@ def _check(axes: Sequence[Axes], quantities: Sequence[str], summary: GridSummary
     if len(axes) != len(quantities):
         message = "not as many axes as quantities"
         problems.append(Problem(message, ("axes",), found=str(len(axes)), allowed=str(len(quantities))))
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
 
 
 def _draw_cells(ax: Axes, shown: Slice, quantity: str) -> ScalarMappable:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simdeploy.analysis.asking.naming import format_value
-from simdeploy.errors import InputError, Problem, nearest, shorten
+from simdeploy.errors import InputError, Problem, nearest, raise_if_any, shorten
 from simdeploy.report.grid import name_rows
 
 if TYPE_CHECKING:
@@ -100,8 +100,7 @@ def _check_keys(at: Mapping[str, Any], keys: list[str]) -> None:
         for key in at
         if key not in keys
     ]
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
 
 
 def _only(cells: pd.DataFrame, key: str, value: Any, *, given: bool) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simdeploy.errors import InputError, Problem, shorten
+from simdeploy.errors import InputError, Problem, raise_if_any, shorten
 from simdeploy.records.cleaning import IN_ORDER, PART, complete_ends, complete_nodes, without_repetitions
 from simdeploy.records.parts import ROW, Dropped, Part
 from simdeploy.records.placing import place
@@ -208,5 +208,4 @@ def _check_contradictions(frame: pd.DataFrame, facts: Sequence[str], parts: Sequ
         values = ", ".join(shorten(str(value)) for value in rows[fact].unique())
         message = f"rollout {shorten(rollout)} is stated twice, and differently"
         problems.append(Problem(message, (fact,), part.file, part.find_line(int(last[ROW])), found=values))
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)

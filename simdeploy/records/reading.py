@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from types import ModuleType
 
-from simdeploy.errors import InputError, Problem, listed, nearest, not_among, shorten
+from simdeploy.errors import InputError, Problem, listed, nearest, not_among, raise_if_any, shorten
 from simdeploy.records.content import Content
 from simdeploy.records.joining import join
 from simdeploy.records.parts import Dropped, Part
@@ -75,8 +75,7 @@ def _check_mapping(mapping: Mapping[str, str]) -> dict[str, str]:
             problems.append(not_among("no such column of records", ("mapping",), name, known))
         elif not isinstance(theirs, str):
             problems.append(Problem("not the name of a column", ("mapping", name), found=shorten(theirs)))
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     return dict(mapping)
 
 
