@@ -35,7 +35,7 @@ ESTIMATE = {**INTERVAL, "half_width": "float64", "n": "int64", "standard_error":
 
 def interval_columns(name: str) -> dict[str, str]:
     """Return the columns of a further estimate in a row: its name, alone and with `_low`, `_high` and `_is_trusted`."""
-    return {**dict.fromkeys((name, f"{name}_low", f"{name}_high"), "float64"), f"{name}_is_trusted": "bool"}
+    return {**floats(name, f"{name}_low", f"{name}_high"), f"{name}_is_trusted": "bool"}
 
 
 def interval_cells(name: str, found: Any) -> dict[str, Any]:

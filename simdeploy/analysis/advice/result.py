@@ -26,7 +26,7 @@ ACTS = {
     **floats("cost", "low", "high", "more_than_best", "more_low", "more_high"),
     **floats("false_alarm", "escaped", "time_left_s"),
 }
-WAITING = {"how": "str", "wait_s": "float64", "worth": "float64", "low": "float64", "high": "float64", "pays": "bool"}
+WAITING = {"how": "str", **floats("wait_s", "worth", "low", "high"), "pays": "bool"}
 
 # Of reasons to try whole worlds that don't hold with a table of nodes, and of those to try each node by itself.
 WITHOUT_TABLE, NODE_BY_NODE = " without a table of nodes", ", node by node"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
-from simdeploy.result import Columns, Result
+from simdeploy.result import Columns, Result, floats
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,9 +27,7 @@ PEAK = {
     "release": "str",
     "quantity": "str",
     "rollouts": "int64",
-    "peak": "float64",
-    "peak_at_s": "float64",
-    "end": "float64",
+    **floats("peak", "peak_at_s", "end"),
 }
 
 

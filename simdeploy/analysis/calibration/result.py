@@ -30,7 +30,7 @@ PARAMETERS = {
     "note": "str",
 }
 FITS = {"path": "str", "family": "str", **floats("aic", "difference", "ks", "p"), "chosen": "bool"}
-POINTS = {"path": "str", "value": "float64", "expected": "float64"}
+POINTS = {"path": "str", **floats("value", "expected")}
 DROPPED = {"file": "str", "line": "Int64", "rows": "int64", "reason": "str"}
 
 

@@ -21,7 +21,7 @@ from simdeploy.experiments.arguments import Progress, choose_policies
 from simdeploy.experiments.by_kind import sweep_kinds
 from simdeploy.experiments.campaign import Campaign
 from simdeploy.experiments.kinds import kinds_of
-from simdeploy.result import INTERVAL, Columns, Result, make_frame
+from simdeploy.result import INTERVAL, Columns, Result, floats, make_frame
 from simdeploy.scenario import Scenario, ScenarioOrPath, as_scenario
 
 if TYPE_CHECKING:
@@ -36,8 +36,7 @@ _ROW = {
     "of": "str",
     "quantile": "float64",
     "given": "str",
-    "at_most": "float64",
-    "at_least": "float64",
+    **floats("at_most", "at_least"),
     "verdict": "str",
     **INTERVAL,
     "n": "int64",

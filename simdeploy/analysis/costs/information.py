@@ -14,7 +14,7 @@ from simdeploy.analysis.costs.causes import check_arguments
 from simdeploy.analysis.costs.knowing import estimate_values_of_knowing, find_single, mean_by_kind
 from simdeploy.errors import InputError, Problem, listed, raise_if_any
 from simdeploy.experiments.gathering import missing_columns
-from simdeploy.result import ESTIMATE, Columns, Result, make_frame, read_computed_under
+from simdeploy.result import ESTIMATE, Columns, Result, floats, make_frame, read_computed_under
 from simdeploy.scenario.measures import Measure
 
 if TYPE_CHECKING:
@@ -32,9 +32,7 @@ _KIND = {
     "n": "int64",
     "share": "float64",
     "policy": "str",
-    "cost": "float64",
-    "cost_of_single": "float64",
-    "saved": "float64",
+    **floats("cost", "cost_of_single", "saved"),
 }
 
 

@@ -17,7 +17,7 @@ from simdeploy.analysis.costs.causes import check_arguments
 from simdeploy.analysis.costs.observation_steps import LEVERS, Step, make_steps
 from simdeploy.experiments.arguments import Progress, check_numbers
 from simdeploy.experiments.campaign import Campaign
-from simdeploy.result import ESTIMATE, Columns, Result, make_frame
+from simdeploy.result import ESTIMATE, Columns, Result, floats, make_frame
 from simdeploy.scenario import ScenarioOrPath, as_scenario
 from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.estimators import NO_ESTIMATE, Estimate, estimate_cases, estimate_difference
@@ -39,8 +39,8 @@ _SAVING = {
     **ESTIMATE,
     "unknown_fraction": "float64",
 }
-_STEP = {"lever": "str", "value": "float64", "previous": "float64", **ESTIMATE, "verdict": "str"}
-_LIMIT = {"lever": "str", "current": "float64", "pays_until": "float64", "stops_at": "float64"}
+_STEP = {"lever": "str", **floats("value", "previous"), **ESTIMATE, "verdict": "str"}
+_LIMIT = {"lever": "str", **floats("current", "pays_until", "stops_at")}
 
 
 @dataclass(frozen=True, eq=False, repr=False)

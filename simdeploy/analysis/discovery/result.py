@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
-from simdeploy.result import Columns, Result
+from simdeploy.result import Columns, Result, floats
 from simdeploy.scenario.measures import Requirement
 
 if TYPE_CHECKING:
@@ -16,24 +16,18 @@ BOX = {
     "box": "int64",
     "is_found": "bool",
     "limits": "str",
-    "density": "float64",
-    "density_low": "float64",
-    "density_high": "float64",
-    "coverage": "float64",
-    "coverage_low": "float64",
-    "coverage_high": "float64",
+    **floats("density", "density_low", "density_high"),
+    **floats("coverage", "coverage_low", "coverage_high"),
     "mass": "float64",
     "n": "int64",
     "n_broken": "int64",
     "n_undecided": "int64",
-    "density_outside": "float64",
-    "p_value": "float64",
+    **floats("density_outside", "p_value"),
 }
 LIMIT = {
     "box": "int64",
     "factor": "str",
-    "low": "float64",
-    "high": "float64",
+    **floats("low", "high"),
     "values": "str",
     "limits": "str",
     "quasi_p": "float64",
@@ -41,11 +35,8 @@ LIMIT = {
 STEP = {
     "box": "int64",
     "step": "int64",
-    "coverage": "float64",
-    "density": "float64",
-    "mass": "float64",
-    "held_out_coverage": "float64",
-    "held_out_density": "float64",
+    **floats("coverage", "density", "mass"),
+    **floats("held_out_coverage", "held_out_density"),
     "n_restricted": "int64",
     "limits": "str",
     "is_chosen": "bool",

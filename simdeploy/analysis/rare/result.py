@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
-from simdeploy.result import Columns, Result, Written
+from simdeploy.result import INTERVAL, Columns, Result, Written, floats
 from simdeploy.scenario.measures import Event, parse_event
 
 if TYPE_CHECKING:
@@ -16,17 +16,12 @@ if TYPE_CHECKING:
 KIND_COLUMNS = {
     "kind": "str",
     "probability": "float64",
-    "estimate": "float64",
-    "low": "float64",
-    "high": "float64",
-    "standard_error": "float64",
-    "share": "float64",
+    **INTERVAL,
+    **floats("standard_error", "share"),
     "n": "int64",
     "n_pilot": "int64",
     "n_hits": "int64",
-    "effective_hits": "float64",
-    "mean_weight": "float64",
-    "mean_weight_error": "float64",
+    **floats("effective_hits", "mean_weight", "mean_weight_error"),
     "tilt": "str",
     "levels": "str",
     "doubt": "str",

@@ -14,7 +14,7 @@ from simdeploy.analysis.asking.pricing import describe_costs, find_costs
 from simdeploy.analysis.asking.verdicts import Direction, judge_difference
 from simdeploy.errors import InputError, Problem, listed, nearest
 from simdeploy.experiments.levers import FACTOR_PREFIX
-from simdeploy.result import INTERVAL, interval_columns
+from simdeploy.result import INTERVAL, floats, interval_columns
 from simdeploy.statistics.estimators import estimate_cases
 from simdeploy.statistics.pairs import Gaps, estimate_gaps
 from simdeploy.statistics.sample import Sample
@@ -40,9 +40,7 @@ SUMMARY = {
     **interval_columns("mean_regret"),
     "worst_world": "str",
     "n_worlds": "int64",
-    "met_fraction": "float64",
-    "not_met_fraction": "float64",
-    "undecided_fraction": "float64",
+    **floats("met_fraction", "not_met_fraction", "undecided_fraction"),
     "regret_verdict": "str",
 }
 

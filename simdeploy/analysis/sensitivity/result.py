@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from simdeploy.analysis.sensitivity.designs import Method
-from simdeploy.result import INTERVAL, Columns, Result
+from simdeploy.result import INTERVAL, Columns, Result, floats
 from simdeploy.scenario.measures import Measure
 
 if TYPE_CHECKING:
@@ -33,9 +33,7 @@ FACTOR = {
     "factor": "str",
     "over": "str",
     "is_inert": "bool",
-    "slope": "float64",
-    "slope_low": "float64",
-    "slope_high": "float64",
+    **floats("slope", "slope_low", "slope_high"),
     "monotone_fraction": "float64",
     "direction": "str",
 }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from simdeploy.analysis.asking import judging, verdicts
 from simdeploy.api.wire import DEFAULTS
-from simdeploy.result import INTERVAL, Columns, Result
+from simdeploy.result import INTERVAL, Columns, Result, floats
 from simdeploy.scenario.measures import Measure, Requirement
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ REFERENCE = "for comparison"
 Doubt = Literal["budget", "contradicted", "skewed", "requirements"]
 
 _ESTIMATE = {**INTERVAL, "n": "int64"}
-_DIFFERENCE = dict.fromkeys(("difference", "difference_low", "difference_high"), "float64")
+_DIFFERENCE = floats("difference", "difference_low", "difference_high")
 _JUDGED = {"verdict": "str", "unknown_fraction": "float64"}
 POLICY = {
     "policy": "str",

@@ -8,15 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from simdeploy.engines.compiled.access import (
-    drawn,
-    fates,
-    lists,
-    policy_of,
-    relative,
-    rule_at,
-    steps,
-)
+from simdeploy.engines.compiled.access import drawn, fates, lists, policy_of, relative, rule_at, steps
 from simdeploy.engines.compiled.codes import ORDER_INDEX
 from simdeploy.engines.compiled.drawing import sample_nodes
 from simdeploy.engines.compiled.fates import meet_fate

@@ -8,14 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from simdeploy.engines.compiled.access import (
-    bundle_at,
-    lists,
-    places_of,
-    policy_at,
-    relative,
-    stops_of,
-)
+from simdeploy.engines.compiled.access import bundle_at, lists, places_of, policy_at, relative, stops_of
 from simdeploy.engines.compiled.barrier_outcomes import write_outcome
 from simdeploy.engines.compiled.codes import FAILED
 from simdeploy.engines.compiled.jit import compiled

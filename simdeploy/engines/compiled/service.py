@@ -6,16 +6,7 @@ import numpy as np
 from numba import types
 
 from simdeploy.engines.compiled import spells
-from simdeploy.engines.compiled.access import (
-    classes,
-    drawn,
-    fates,
-    is_surged,
-    lists,
-    policy_of,
-    scratch,
-    walk_at,
-)
+from simdeploy.engines.compiled.access import classes, drawn, fates, is_surged, lists, policy_of, scratch, walk_at
 from simdeploy.engines.compiled.codes import SLIDING
 from simdeploy.engines.compiled.exposure import begin_crashes, is_disturbed
 from simdeploy.engines.compiled.jit import compiled, inlined
@@ -34,15 +25,7 @@ from simdeploy.engines.compiled.outcomes import (
 )
 from simdeploy.engines.compiled.outlook import list_going_down, look_ahead, stays_undegraded, stays_up
 from simdeploy.engines.compiled.parts import part
-from simdeploy.engines.compiled.tables import (
-    BACK_FROM,
-    CLASS,
-    DISPATCHED,
-    HAS_FAILED,
-    NEVER,
-    RESOLVED,
-    STARTED,
-)
+from simdeploy.engines.compiled.tables import BACK_FROM, CLASS, DISPATCHED, HAS_FAILED, NEVER, RESOLVED, STARTED
 from simdeploy.units import NS_PER_S
 
 _LOW = (1 << 32) - 1

@@ -9,14 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from simdeploy.engines.compiled.access import (
-    drawn,
-    fates,
-    lists,
-    relative,
-    step_words,
-    steps,
-)
+from simdeploy.engines.compiled.access import drawn, fates, lists, relative, step_words, steps
 from simdeploy.engines.compiled.binomial import ALWAYS
 from simdeploy.engines.compiled.exposure import added_level, after_ns
 from simdeploy.engines.compiled.fates import find_start

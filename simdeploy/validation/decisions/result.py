@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
-from simdeploy.result import Columns, Result
+from simdeploy.result import INTERVAL, Columns, Result, floats
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,13 +27,11 @@ PROBLEM = {
     "feasible": "int64",
     "near": "int64",
     "best": "str",
-    "cost": "float64",
-    "unconstrained_cost": "float64",
+    **floats("cost", "unconstrained_cost"),
     "answers": "int64",
     "answers_near": "int64",
     "answers_stated": "int64",
-    "median_cost": "float64",
-    "worst_cost": "float64",
+    **floats("median_cost", "worst_cost"),
     "rollouts": "float64",
 }
 CLAIM = {
@@ -41,8 +39,7 @@ CLAIM = {
     "claim": "str",
     "stated": "int64",
     "true": "int64",
-    "level": "float64",
-    "p_value": "float64",
+    **floats("level", "p_value"),
     "ok": "boolean",
 }
 ANSWER = {
@@ -52,9 +49,7 @@ ANSWER = {
     "cost": "float64",
     "is_near": "bool",
     "probability": "float64",
-    "estimate": "float64",
-    "low": "float64",
-    "high": "float64",
+    **INTERVAL,
     "rollouts": "int64",
     **dict.fromkeys(CLAIMS, "boolean"),
 }

@@ -14,7 +14,7 @@ from simdeploy.engines.choice import ENGINES, why_not_compiled
 from simdeploy.errors import InputError, Problem, not_among, raise_if_any
 from simdeploy.experiments.arguments import Progress, as_reporter, check_numbers
 from simdeploy.experiments.replication import replicate
-from simdeploy.result import Columns, Result, make_frame
+from simdeploy.result import Columns, Result, floats, make_frame
 from simdeploy.scenario import Scenario
 from simdeploy.validation.verification.case import Case
 from simdeploy.validation.verification.change_windows import change_windows
@@ -33,10 +33,7 @@ _COMPARISON = {
     "quantity": "str",
     "oracle": "str",
     "engine": "str",
-    "closed_form": "float64",
-    "estimate": "float64",
-    "standard_error": "float64",
-    "distance": "float64",
+    **floats("closed_form", "estimate", "standard_error", "distance"),
     "rollouts": "int64",
     "ok": "boolean",
     "note": "str",
