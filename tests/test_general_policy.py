@@ -310,6 +310,15 @@ def test_a_deadline_that_only_pauses_is_told_once(engine: str) -> None:
     assert simulate(scenario, engine=engine).responses["makespan_s"] == 200 + 2 * 30
 
 
+def test_nobody_looks_for_ever_at_a_rollout_that_is_paused_beyond_its_deadline(engine: str) -> None:
+    """A gate looks at running nodes no more once a failure has paused the rollout for good, though all nodes have had their turn. [contract]"""
+    check = HEALTH_CHECK | {"gate": {"kind": "cusum", "good": 0.05, "bad": 0.3, "alarm_every": 50}}
+    policy = {"max_parallel": 0, "max_failed_nodes": 0, "rollout_deadline": "5m", "health_check": check}
+    scenario = scenario_of(policy, orchestrator={"on_failure": "pause"}, release=failing(1))
+    responses = simulate(scenario, engine=engine).responses
+    assert (responses["state"], responses["failed_nodes"]) == ("paused", 1)
+
+
 def test_a_deadline_does_not_matter_to_a_rollout_that_only_awaits_its_resume(engine: str) -> None:
     """All nodes run at 30 s, in a pause from 10 s on: the deadline of 100 s passes, and the resume at 200 s completes it. [contract]"""
     script = [{"at": "10s", "do": "pause"}, {"at": "200s", "do": "resume"}]

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from itertools import chain
+from functools import cache, cached_property
 from struct import Struct
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -79,17 +78,17 @@ class Windows:
     """Health windows that ended, in columns, in no particular order.
 
     A window is `counted` if the verdict on its node, its wave or the running nodes used it. Columns are put together when they
-    are first asked for, once all windows are there: those that were added one by one, then those of spans.
+    are first asked for, once all windows are there: those that were added one by one, then those of spans, packed as in `Transitions`.
     """
 
-    _N_FIELDS = 8  # of a span
+    _PACK_SPAN = Struct("=5q").pack
 
     def __init__(self) -> None:
         self._end_ns, self._node, self._requests, self._failed = (_numbers() for _ in range(4))
         self._healthy, self._up, self._counted = (_flags() for _ in range(3))
-        # One after the other, because a row of its own would cost the garbage collector a visit each: node, end of the first
-        # window, interval, whether they are counted, then the columns of the windows.
-        self._spans: list[Any] = []
+        # Of each span: node, end of the first window, interval, whether they are counted, and how many; and of each of its windows.
+        self._spans = bytearray()
+        self._of_spans = tuple(bytearray() for _ in range(4))
 
     def add(self, end_ns: int, node: int, requests: int, failed: int, *, healthy: bool, up: bool, counted: bool) -> int:
         """Add one window; return its place."""
@@ -109,16 +108,23 @@ class Windows:
     def extend(self, node: int, first_end: int, interval: int, span: Span, *, counted: bool) -> None:
         """Add the windows of a span."""
         requests, failed, healthy, up = span
-        self._spans += (node, first_end, interval, counted, requests, failed, healthy, up)
+        n = len(requests)
+        self._spans += self._PACK_SPAN(node, first_end, interval, counted, n)
+        all_requests, all_failed, all_healthy, all_up = self._of_spans
+        pack = _pack_numbers(n)
+        all_requests += pack(*requests)
+        all_failed += pack(*failed)
+        all_healthy += bytes(healthy)
+        all_up += bytes(up)
 
     @cached_property
-    def _lengths(self) -> np.ndarray:
-        return np.array(list(map(len, self._spans[4 :: self._N_FIELDS])), np.int64)
+    def _columns_of_spans(self) -> np.ndarray:
+        return np.frombuffer(bytes(self._spans), np.int64).reshape(-1, 5).T
 
     @cached_property
     def end_ns(self) -> np.ndarray:
         """When each window ended."""
-        lengths = self._lengths
+        lengths = self._columns_of_spans[4]
         place = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
         return np.concatenate([self._end_ns, self._repeat(1) + place * self._repeat(2)])
 
@@ -130,22 +136,22 @@ class Windows:
     @cached_property
     def requests(self) -> np.ndarray:
         """The requests of each."""
-        return self._join(self._requests, 0)
+        return self._join(self._requests, 0, np.int64)
 
     @cached_property
     def failed(self) -> np.ndarray:
         """The failed requests of each."""
-        return self._join(self._failed, 1)
+        return self._join(self._failed, 1, np.int64)
 
     @cached_property
     def healthy(self) -> np.ndarray:
         """Whether each was healthy."""
-        return self._join(self._healthy, 2).astype(bool)
+        return self._join(self._healthy, 2, bool)
 
     @cached_property
     def up(self) -> np.ndarray:
         """Whether its node was up throughout."""
-        return self._join(self._up, 3).astype(bool)
+        return self._join(self._up, 3, bool)
 
     @cached_property
     def counted(self) -> np.ndarray:
@@ -154,12 +160,16 @@ class Windows:
 
     def _repeat(self, place: int) -> np.ndarray:
         """Return what holds for all windows of a span, once for each of them."""
-        return np.repeat(np.array(self._spans[place :: self._N_FIELDS], np.int64), self._lengths)
+        return np.repeat(self._columns_of_spans[place], self._columns_of_spans[4])
 
-    def _join(self, singles: array[int], place: int) -> np.ndarray:
+    def _join(self, singles: array[int], place: int, dtype: Any) -> np.ndarray:
         """Return a column of windows that were added one by one, and of those of spans."""
-        of_spans = chain.from_iterable(self._spans[4 + place :: self._N_FIELDS])
-        return np.concatenate([singles, np.fromiter(of_spans, np.int64, count=int(self._lengths.sum()))])
+        return np.concatenate([np.array(singles, dtype), np.frombuffer(bytes(self._of_spans[place]), dtype)])
+
+
+@cache
+def _pack_numbers(n: int) -> Callable[..., bytes]:
+    return Struct(f"={n}q").pack
 
 
 class NoWindows(Windows):

@@ -44,7 +44,7 @@ class Deadlines:
     @property
     def are_ahead(self) -> bool:
         """Whether a deadline will pass if nothing else happens."""
-        is_coming = self._rollout_ns is not None and not self._is_late
+        is_coming = self._rollout_ns is not None and not self._is_late and self._rollout_ns > self._site.env.now
         return is_coming or self._progress_due_ns is not None
 
     def start(self) -> None:
