@@ -112,7 +112,8 @@ def _reset_pools(run):
     members, counts = pool_members(run), pool_counts(run)
     run.n_flips = run.met_requests = 0
     fill(counted(run)[COUNT], -1)  # for whose words see `validation`
-    fill(lists(run)[PARTNER], -1)  # of nodes of waves that are not compared
+    if policy_of(run).gate_compares:
+        fill(lists(run)[PARTNER], -1)  # of nodes of waves without their gate
     for pool in range(run.n_pools):
         pool_times(run)[pool] = 0
         pool_sums(run)[pool, POOL_MET] = pool_sums(run)[pool, POOL_SHED] = 0.0
