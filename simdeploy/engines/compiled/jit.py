@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import pickle
 import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -67,7 +68,7 @@ def _keep_under_sources(store: Any) -> None:
 
 def _take_no_damaged_file(files: Any) -> None:
     """Let a file of the cache that is not as it was written count as missing: numba would raise an error, or run what it holds."""
-    load_index, load_data, dump = files._load_index, files._load_data, files._dump  # noqa: SLF001
+    load_index, dump = files._load_index, files._dump  # noqa: SLF001
 
     def load_index_or_none() -> Any:
         try:
@@ -83,7 +84,7 @@ def _take_no_damaged_file(files: Any) -> None:
         content = Path(files._data_path(name)).read_bytes()  # noqa: SLF001
         if hashlib.sha256(content[:-_DIGEST_SIZE]).digest() != content[-_DIGEST_SIZE:]:
             raise FileNotFoundError(name)
-        return load_data(name)
+        return pickle.loads(content)  # noqa: S301 - as numba does
 
     files._load_index, files._load_data, files._dump = load_index_or_none, load_data_as_written, dump_with_digest  # noqa: SLF001
 
