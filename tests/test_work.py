@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
+import sys
 import weakref
 from collections import Counter
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -25,6 +27,7 @@ SMALL = {
     f"policies.{POLICY}.max_parallel": NODES // 10,
     f"policies.{POLICY}.max_failed_nodes": 20,
 }
+TABLES = ("events", "timeline", "nodes", "windows", "revisions")
 # Per node update at most: blocks of Philox, draws from distributions, windows worked out exactly, and steps of loops, of which vector
 # instructions may take eight at once. One more of these for each node is beyond what is left.
 MOST = {
@@ -120,6 +123,40 @@ def test_windows_and_spells_of_the_reference_engine(counts: Counter[str]) -> Non
     assert 0 < counts["length_ns"] < 0.4 * NODES
 
 
+def count_steps(nodes: int) -> int:
+    """Return how many lines of Python a rollout and its records take."""
+    changes = CASES["flapping and crashes"].changes | {
+        "fleet.nodes": nodes,
+        f"policies.{POLICY}.max_parallel": nodes // 10,
+        f"policies.{POLICY}.max_failed_nodes": nodes,
+    }
+    scenario = bench_1000(changes)
+    steps = 0
+
+    def trace(frame: FrameType, event: str, argument: Any) -> Any:
+        nonlocal steps
+        steps += event == "line"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        rollout = simulate(scenario, seed=5, engine="reference")
+        for table in TABLES:
+            getattr(rollout, table)
+    finally:
+        sys.settrace(before)
+    assert rollout.response_values["updated_nodes"] + rollout.response_values["failed_nodes"] == nodes
+    return steps
+
+
+@pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
+def test_the_reference_engine_is_linear() -> None:
+    """Eight times the nodes take no more than eight times the steps, records and all. [property]"""
+    count_steps(400)  # what is read once is read
+    assert 7 < count_steps(3200) / count_steps(400) < 8
+
+
 @pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
 def test_what_a_rollout_of_the_reference_engine_leaves() -> None:
     """The garbage collector has two objects to visit for each node, and none to free: a world goes with its last user. [property]"""
@@ -131,7 +168,7 @@ def test_what_a_rollout_of_the_reference_engine_leaves() -> None:
         try:
             before = len(gc.get_objects())
             rollout = simulate(scenario, engine="reference")
-            for table in ("events", "timeline", "nodes", "windows", "revisions"):
+            for table in TABLES:
                 getattr(rollout, table)
             left, world = len(gc.get_objects()) - before, weakref.ref(rollout._recording.world)
             del rollout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,9 +95,9 @@ class Draws:
         self.replication = whole_number(replication, "replication", WORD_LIMIT)
         self._n_nodes = n_nodes
         self._lineage = lineage
-        # (stream, index, node // _NODES) and (stream, node, index // _INDICES) -> consecutive numbers
-        self._across: dict[tuple[int, int, int], list[float]] = {}
-        self._along: dict[tuple[int, int, int], list[float]] = {}
+        # (stream, index, node // _NODES) and (stream, node, index // _INDICES) -> consecutive numbers, packed for the caches
+        self._across: dict[tuple[int, int, int], array[float]] = {}
+        self._along: dict[tuple[int, int, int], array[float]] = {}
         self._first: FloatArray | None = None  # by lane, block of `_OF_EACH_NODE` and node
 
     def draw(self, stream: Stream, node: int = 0, index: int = 0) -> float:
@@ -168,7 +169,7 @@ class Draws:
         if stream.block in _SINGLE and node == index == 0:
             lanes = block_uniforms(self.seed, self.replication, _SINGLE, np.zeros(len(_SINGLE), np.int64), 0)
             for block, *numbers in zip(_SINGLE.tolist(), *lanes.tolist(), strict=True):
-                self._across |= {(2 * block + lane, 0, 0): [number] for lane, number in enumerate(numbers)}
+                self._across |= {(2 * block + lane, 0, 0): array("d", [number]) for lane, number in enumerate(numbers)}
             return
         chunk = node >> _NODES_BITS
         first, stop = chunk << _NODES_BITS, (chunk + 1) << _NODES_BITS
@@ -180,10 +181,10 @@ class Draws:
         replication = self._replication_of(stream.block, nodes)
         lanes = block_uniforms(self.seed, replication, stream.block, nodes, index_blocks[:, np.newaxis])
         first_lane = 2 * stream.block  # a member's value is this plus its lane, so both streams of the block are served
-        for lane, rows in enumerate(lanes.tolist()):
+        for lane, rows in enumerate(lanes):
             for block, numbers in zip(index_blocks.tolist(), rows, strict=True):
                 key = (first_lane, 2 * block + lane) if stream.paired_indices else (first_lane + lane, block)
-                self._across[*key, chunk] = numbers
+                self._across[*key, chunk] = array("d", numbers.tobytes())
 
     def _compute_along(self, stream: Stream, node: int, chunk: int) -> None:
         if len(self._along) >= _MOST_CHUNKS * self._n_nodes:
@@ -192,8 +193,8 @@ class Draws:
         replication = self._replication_of(stream.block, node)
         if stream.paired_indices:
             lanes = block_uniforms(self.seed, replication, stream.block, node, np.arange(first // 2, stop // 2))
-            self._along[stream, node, chunk] = lanes.T.ravel().tolist()
+            self._along[stream, node, chunk] = array("d", lanes.T.tobytes())
             return
         lanes = block_uniforms(self.seed, replication, stream.block, node, np.arange(first, stop))
-        for lane, numbers in enumerate(lanes.tolist()):
-            self._along[2 * stream.block + lane, node, chunk] = numbers
+        for lane, numbers in enumerate(lanes):
+            self._along[2 * stream.block + lane, node, chunk] = array("d", numbers.tobytes())
