@@ -102,10 +102,12 @@ REFUSED = [
 )
 def test_bad_input_is_refused_before_the_work(folder, monkeypatch, name, arguments, told):
     """What can't be done is said in words with exit code 2; nothing is simulated, printed or written. [contract]"""
+    words = make_quick(name)
     replace_run(monkeypatch, fail)
+    # The package keeps what it once found, so it must find the true one first.
+    monkeypatch.setattr("simdeploy.simulate", fail)
     monkeypatch.setattr("simdeploy.engines.simulation.simulate", fail)
     before = sorted(folder.rglob("*"))
-    words = make_quick(name)
     if arguments.startswith("--policy") and "--policy" in words:
         place = words.index("--policy")
         del words[place : place + 2]
