@@ -29,18 +29,15 @@ _GENERAL: dict[type[WireObject], type[WireObject]] = {
 }
 
 
-def spec_from_dict(raw: Mapping[str, Any], *, dialect: Dialect) -> tuple[Spec | None, list[Problem]]:
+def spec_from_dict(
+    raw: Mapping[str, Any],  # the spec's keys, without ``dialect``; not changed
+    *,
+    dialect: Dialect,
+) -> tuple[Spec | None, list[Problem]]:
     """Check a spec from a scenario or from Python.
 
     Durations may be Go strings or numbers: whole nanoseconds in the rollout dialect, seconds in the others. The
     spec stores them in the dialect's JSON form.
-
-    Parameters
-    ----------
-    raw : mapping
-        The spec's keys, without ``dialect``; not changed.
-    dialect : {'deployment', 'rollout', 'general'}
-        Its dialect.
 
     Returns
     -------

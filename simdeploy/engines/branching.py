@@ -19,15 +19,14 @@ __all__ = ["LEVELS_OF", "Branches", "run_branches"]
 
 
 def run_branches(
-    scenario: Scenario, policy: ScenarioPolicy, branches: Branches, *, seed: int, engine: str
+    scenario: Scenario,  # without a tilt
+    policy: ScenarioPolicy,
+    branches: Branches,
+    *,
+    seed: int,
+    engine: str,  # compiled or reference
 ) -> tuple[Block, np.ndarray, np.ndarray]:
     """Simulate branches.
-
-    Parameters
-    ----------
-    scenario : Scenario
-        Without a tilt.
-    engine : {'compiled', 'reference'}
 
     Returns
     -------

@@ -43,15 +43,13 @@ class Rates(NamedTuple):
 
 
 class ErrorRates:
-    """Expected requests and failed requests per second over one rollout.
+    """Expected requests and failed requests per second over one rollout."""
 
-    Parameters
-    ----------
-    service : Service
-        Made of it.
-    """
-
-    def __init__(self, recording: Recording, service: Service) -> None:
+    def __init__(
+        self,
+        recording: Recording,
+        service: Service,  # made of it
+    ) -> None:
         world = recording.world
         requests = np.array([float(behaviour.requests_per_second) for behaviour in world.behaviours])[world.class_of]
         baseline = np.array(world.baseline)

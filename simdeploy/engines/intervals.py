@@ -77,14 +77,12 @@ class Intervals:
         is_there[other.node] = True
         return self.rows(is_there[self.node])
 
-    def outside(self, start: np.ndarray, end: np.ndarray) -> Intervals:
-        """Return the parts of [start, end) of each node in none of its intervals, which must be a union.
-
-        Parameters
-        ----------
-        start, end : ndarray of int64
-            By node.
-        """
+    def outside(
+        self,
+        start: np.ndarray,  # by node
+        end: np.ndarray,  # by node
+    ) -> Intervals:
+        """Return the parts of [start, end) of each node in none of its intervals, which must be a union."""
         inside = self.clipped(start[self.node], end[self.node])
         nodes = np.arange(len(start))
         # The gaps lie between the end of one interval and the start of the next.

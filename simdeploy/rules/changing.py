@@ -50,17 +50,13 @@ def what_cannot_change(before: Policy, after: Policy) -> Iterator[str]:
             yield _KEYS.get(field.name, field.name)
 
 
-def change_plan(before: Plan, after: Plan, n_opened: int, bake_ns: int) -> Plan:
+def change_plan(
+    before: Plan,  # of the first policy, for a whole rollout
+    after: Plan,  # of the other
+    n_opened: int,  # waves that have been opened
+    bake_ns: int,  # pause after a wave
+) -> Plan:
     """Return a plan from the instant on at which the policy changes: waves that have been opened stay as they are.
-
-    Parameters
-    ----------
-    before, after : Plan
-        Of the policies, for a whole rollout.
-    n_opened : int
-        Waves that have been opened.
-    bake_ns : int
-        Pause after a wave.
 
     Examples
     --------

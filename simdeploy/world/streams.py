@@ -51,31 +51,18 @@ WORD_LIMIT = 1 << 32
 class Stream(enum.IntEnum):
     """Every decision that chance takes; the value is twice the block number plus the lane.
 
-    Attributes
-    ----------
-    block : int
-        Block number, the third word of the counter.
-    lane : int
-        Which 64-bit word of the block, 0 or 1.
-    node_is, index_is : str
-        What `node` and `index` count; ``"0"`` where there is only one.
-    decides : str
-        What the number decides.
-    paired_indices : bool
-        Whether the stream uses both lanes of its block, for even and odd indices.
-
     Examples
     --------
     >>> Stream.START_FAILURE.block, Stream.START_FAILURE.lane, Stream.START_FAILURE.index_is
     (6, 1, 'attempt')
     """
 
-    block: int
-    lane: int
-    node_is: str
-    index_is: str
-    decides: str
-    paired_indices: bool
+    block: int  # block number, the third word of the counter
+    lane: int  # which 64-bit word of the block, 0 or 1
+    node_is: str  # what `node` counts; "0" where there is only one
+    index_is: str  # what `index` counts, likewise
+    decides: str  # what the number decides
+    paired_indices: bool  # whether the stream uses both lanes of its block, for even and odd indices
 
     def __new__(
         cls, block: int, lane: int, node_is: str, index_is: str, decides: str, paired_indices: bool = False

@@ -67,18 +67,11 @@ def find_replications(
     supply: Supply,
     seed: int,
     wanted: Observed,
-    counts: Sequence[Counts] = (),
+    counts: Sequence[Counts] = (),  # of windows, with which the replication agrees as well
     *,
-    is_compiled: bool,
+    is_compiled: bool,  # whether compiled code tries, where a law has tables
 ) -> tuple[np.ndarray, np.ndarray]:
     """Find for each node the first replication in which it starts, and gets its verdict, as was seen.
-
-    Parameters
-    ----------
-    counts : sequence of Counts
-        Of windows, with which the replication agrees as well.
-    is_compiled : bool
-        Whether compiled code tries, where a law has tables.
 
     Returns
     -------

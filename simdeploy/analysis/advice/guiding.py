@@ -40,15 +40,13 @@ _NATURAL, _UNIFORM = 0.1, 0.02
 
 
 class Guide:
-    """Rough chances of what was seen, given a kind of release.
+    """Rough chances of what was seen, given a kind of release."""
 
-    Parameters
-    ----------
-    rollouts : Rollouts
-        Some of them.
-    """
-
-    def __init__(self, rollouts: Rollouts, course: Course) -> None:
+    def __init__(
+        self,
+        rollouts: Rollouts,  # some of them
+        course: Course,
+    ) -> None:
         self._rollouts, self._course = rollouts, course
         n_waves = course.n_waves
         n = min(max(_CELLS, _CELLS_OF_WAVE * n_waves), _MOST_CELLS)

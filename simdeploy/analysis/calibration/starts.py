@@ -27,14 +27,15 @@ def count_by_rollout(frame: pd.DataFrame, counted: str, total: list[str]) -> tup
 
 
 def fit_fraction(
-    path: str, counted: np.ndarray, total: np.ndarray, *, n_nodes: int, confidence_level: float, note: str = ""
+    path: str,
+    counted: np.ndarray,  # by rollout
+    total: np.ndarray,  # by rollout
+    *,
+    n_nodes: int,
+    confidence_level: float,
+    note: str = "",
 ) -> list[Parameter]:
     """Fit a fraction that varies from rollout to rollout: its mean and, if there is one, its spread.
-
-    Parameters
-    ----------
-    counted, total : ndarray
-        By rollout.
 
     Returns
     -------

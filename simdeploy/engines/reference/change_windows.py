@@ -16,15 +16,13 @@ if TYPE_CHECKING:
 
 
 class OpenHours:
-    """When nodes may be dispatched.
+    """When nodes may be dispatched."""
 
-    Parameters
-    ----------
-    calendar : Calendar or None
-        None if they always may.
-    """
-
-    def __init__(self, site: Site, calendar: Calendar | None) -> None:
+    def __init__(
+        self,
+        site: Site,
+        calendar: Calendar | None,  # None if they always may
+    ) -> None:
         self._site = site
         self.calendar = calendar
         self._rings_at: int | None = None
