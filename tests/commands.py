@@ -1,7 +1,5 @@
 """Every command, with what it computes in a moment, for tests of what holds of all of them."""
 
-from __future__ import annotations
-
 import atexit
 import json
 from functools import cache

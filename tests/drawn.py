@@ -1,7 +1,5 @@
 """Whether a picture can be read: which of its texts lie on each other, or are cut off."""
 
-from __future__ import annotations
-
 from itertools import combinations
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg

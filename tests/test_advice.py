@@ -1,7 +1,5 @@
 """Advice and forecasts: conditioning against brute force and closed forms, what is refused, and what comes out."""
 
-from __future__ import annotations
-
 import copy
 import dataclasses
 import json

@@ -1,7 +1,5 @@
 """Advice given counts of requests: closed forms of windows and totals, and what is refused."""
 
-from __future__ import annotations
-
 import json
 import math
 

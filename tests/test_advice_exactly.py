@@ -1,7 +1,5 @@
 """Advice where probabilities, times and costs are known exactly: attempts, hangs, memoryless starts, promotions, and waiting."""
 
-from __future__ import annotations
-
 import pytest
 from test_advice import at, canary, look, make
 

@@ -1,7 +1,5 @@
 """Advice given a table of nodes: conditioning against brute force and closed forms, and rows that cannot be."""
 
-from __future__ import annotations
-
 import json
 import math
 import re

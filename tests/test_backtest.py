@@ -1,7 +1,5 @@
 """Backtests by hand: what a record decides of another policy, what it leaves open, and what can't be asked of it."""
 
-from __future__ import annotations
-
 import json
 import math
 from dataclasses import replace

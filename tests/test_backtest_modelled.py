@@ -1,7 +1,5 @@
 """Estimates of backtests: laws given a record against closed forms, and modelled rollouts against simulated ones."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """Backtests of simulated rollouts: the recorded policy repeats them, and other policies are as simulated in the same world."""
 
-from __future__ import annotations
-
 import math
 import random
 from collections import Counter

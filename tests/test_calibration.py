@@ -1,7 +1,5 @@
 """Calibration: what is fitted to records, how sure it is, and what records can't tell."""
 
-from __future__ import annotations
-
 import json
 import math
 from dataclasses import replace

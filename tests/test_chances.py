@@ -1,7 +1,5 @@
 """Known probabilities that a rollout is stopped: against the exact evaluator, the engine, and in estimates."""
 
-from __future__ import annotations
-
 import math
 import random
 from collections import Counter

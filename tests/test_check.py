@@ -1,7 +1,5 @@
 """Checks: when one looks, what is checked of whom, and what is said of it."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 

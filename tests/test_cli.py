@@ -1,7 +1,5 @@
 """The command: what it prints, writes and refuses, and how it ends."""
 
-from __future__ import annotations
-
 import io
 import json
 import os

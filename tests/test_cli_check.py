@@ -1,7 +1,5 @@
 """``simdeploy check`` and ``simdeploy verify``: what they print and write, and how they end."""
 
-from __future__ import annotations
-
 import json
 import re
 from dataclasses import replace

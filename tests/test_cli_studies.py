@@ -1,7 +1,5 @@
 """Commands of one analysis each: the answer is that of the call in Python, and what each has for itself."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """``simdeploy sweep``: what it prints, writes and refuses, and how it is gone on with."""
 
-from __future__ import annotations
-
 import itertools
 import json
 import re

@@ -1,7 +1,5 @@
 """A cluster whose connections are encrypted: certificates from options, from Python, from Dask's configuration."""
 
-from __future__ import annotations
-
 import shutil
 import subprocess
 from types import SimpleNamespace

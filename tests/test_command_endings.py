@@ -1,7 +1,5 @@
 """How commands end, all of them: refused, failed, interrupted and resumed, without room for what they write."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -1,7 +1,5 @@
 """One command language: what holds for all commands is checked of all of them, and nowhere else."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import json

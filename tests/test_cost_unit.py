@@ -1,7 +1,5 @@
 """The unit of the costs: where a scenario says what they are counted in, it stands behind every cost that is told or drawn."""
 
-from __future__ import annotations
-
 import json
 import re
 from functools import cache

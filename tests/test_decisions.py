@@ -1,7 +1,5 @@
 """Exact costs of policies against the engine, and the problems whose optimum they give."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 from types import SimpleNamespace

@@ -1,7 +1,5 @@
 """What a sweep tries: keys found by name, values that are combined, and everything that is wrong told at once."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from itertools import count, product

@@ -1,7 +1,5 @@
 """In which worlds a policy breaks: boxes that must be found, noise in which nothing may be, and what a box is worth."""
 
-from __future__ import annotations
-
 import json
 import math
 import re

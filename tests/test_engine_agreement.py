@@ -1,7 +1,5 @@
 """What a second simulator, written from the documents alone, found in the reference engine: cases worked out by hand."""
 
-from __future__ import annotations
-
 import pytest
 from by_hand import NO_WINDOWS
 

@@ -1,7 +1,5 @@
 """Both engines keep the contract of every engine."""
 
-from __future__ import annotations
-
 import pytest
 from engine_contract import EngineContract
 

@@ -1,7 +1,5 @@
 """Examples that come with the package, `simdeploy examples`, and `simdeploy new`."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

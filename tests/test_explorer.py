@@ -1,7 +1,5 @@
 """The explorer: what a position means, which sliders there are, what is answered, and in which order."""
 
-from __future__ import annotations
-
 import json
 import queue
 import threading

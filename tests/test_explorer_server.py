@@ -1,7 +1,5 @@
 """The explorer's server, command and widget: who may ask, what they get, and what is said of wrong input."""
 
-from __future__ import annotations
-
 import json
 import queue
 import re

@@ -1,7 +1,5 @@
 """Which files a scenario may name, what a file must be, and how much a file of 10 MB costs that is wrong all over."""
 
-from __future__ import annotations
-
 import json
 import os
 import socket

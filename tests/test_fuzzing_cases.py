@@ -1,7 +1,5 @@
 """The attack itself: its cases are the same each time, every mutator changes something, and what breaks is found."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import socket

@@ -1,7 +1,5 @@
 """Gates side by side: the curves are those of closed forms and of single simulations; words say what intervals support."""
 
-from __future__ import annotations
-
 import math
 import re
 import warnings

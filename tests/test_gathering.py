@@ -1,7 +1,5 @@
 """From tables to values: the same wherever the replications are kept, and by the definitions of the measures."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Pictures in a column of a page: nothing is cut, and words don't hide each other."""
 
-from __future__ import annotations
-
 from itertools import pairwise
 
 import pytest

@@ -1,7 +1,5 @@
 """Names, paths and values that try to act: on a terminal, in XML, in mathematics, in markup, in a spreadsheet."""
 
-from __future__ import annotations
-
 import json
 import re
 import unicodedata

@@ -1,7 +1,5 @@
 """The worth of knowing, and of watching: closed forms, coverage, and scenarios whose savings can be worked out."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """The one rule by which requirements are judged: exact at the limit, its guarantee, and the same in every analysis."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 

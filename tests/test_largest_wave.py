@@ -1,7 +1,5 @@
 """The default ranges of a search plan no more nodes in flight at once than today's policy, unless more is asked for."""
 
-from __future__ import annotations
-
 import copy
 import json
 import math

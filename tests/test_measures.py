@@ -1,7 +1,5 @@
 """The grammar of measures and requirements: what is written is what is read, and what is wrong is told."""
 
-from __future__ import annotations
-
 import pytest
 from hypothesis import given, strategies as st
 

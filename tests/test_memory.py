@@ -1,7 +1,5 @@
 """Memory: what there is of it, what can't fit is refused before the work, and what is held beside the table."""
 
-from __future__ import annotations
-
 import json
 import re
 import resource

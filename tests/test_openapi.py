@@ -1,7 +1,5 @@
 """The description of the service: what it says is what the service does."""
 
-from __future__ import annotations
-
 import json
 import os
 

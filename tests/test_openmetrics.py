@@ -1,7 +1,5 @@
 """Metrics of a rollout as monitoring scrapes them."""
 
-from __future__ import annotations
-
 import json
 import math
 from itertools import pairwise

@@ -1,7 +1,5 @@
 """Pareto fronts, held to brute force, to known fronts, and to what they promise about cases that belong on them."""
 
-from __future__ import annotations
-
 import json
 import math
 

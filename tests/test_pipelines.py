@@ -1,7 +1,5 @@
 """The action, the GitLab job and the pre-commit hook: their shell lines run here, with stand-ins for what they call."""
 
-from __future__ import annotations
-
 import json
 import re
 import shlex

@@ -1,7 +1,5 @@
 """Distributions by policy: classes, weights and quantiles, and what has none."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import pytest

@@ -1,7 +1,5 @@
 """The map of a fleet: its areas are the statuses of nodes, canaries and overload can be seen, and it can be read."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from drawn import draw, find_unreadable

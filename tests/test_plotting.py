@@ -1,7 +1,5 @@
 """Pictures: what is in them, that it can be read, and that drawing touches nothing else."""
 
-from __future__ import annotations
-
 import re
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Replications until it is precise: what is asked, when it stops, what it gives, and how often the truth is covered."""
 
-from __future__ import annotations
-
 import itertools
 import json
 import math

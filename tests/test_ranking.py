@@ -1,7 +1,5 @@
 """All policies compared at once: pairs, the best and its rivals, held to slow transcriptions and to their coverage."""
 
-from __future__ import annotations
-
 import math
 from itertools import combinations
 

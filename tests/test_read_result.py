@@ -1,7 +1,5 @@
 """Results as JSON documents: every kind is described by its schema, and read back; what is none is refused in words."""
 
-from __future__ import annotations
-
 import contextlib
 import copy
 import json

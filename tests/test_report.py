@@ -1,7 +1,5 @@
 """Reports: one file of any result, of a sweep and of a scenario, as a page and as Markdown."""
 
-from __future__ import annotations
-
 import json
 import re
 from dataclasses import replace

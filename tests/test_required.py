@@ -1,7 +1,5 @@
 """What is asked of an analysis: requirements in every form, and what can never be so."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Regrets over worlds, held to hand-made tables, to Student's interval, and to how often their intervals cover."""
 
-from __future__ import annotations
-
 import json
 import math
 from dataclasses import replace

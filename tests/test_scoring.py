@@ -1,7 +1,5 @@
 """Keeping score: what a log has, what outcomes are, and whether scores and their intervals are right."""
 
-from __future__ import annotations
-
 import json
 import math
 

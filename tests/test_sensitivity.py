@@ -1,7 +1,5 @@
 """Which factors move a response: held to closed forms, to another implementation, and to how often intervals cover."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """The command `serve`: its address, what it says, and how it ends."""
 
-from __future__ import annotations
-
 import json
 import socket
 

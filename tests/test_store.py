@@ -1,7 +1,5 @@
 """The store: what is finished survives, nothing is taken for finished that isn't, and others can read it."""
 
-from __future__ import annotations
-
 import contextlib
 import doctest
 import errno

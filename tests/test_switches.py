@@ -1,7 +1,5 @@
 """Choices under every switch, held to scenarios in which it is known what flips them, and to the model's table."""
 
-from __future__ import annotations
-
 import json
 import math
 import re

@@ -1,7 +1,5 @@
 """Bands over many rollouts: what they count, on both engines, in parts and after an interruption."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 

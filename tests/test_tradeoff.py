@@ -1,7 +1,5 @@
 """The curves of thresholds, held to closed forms; and what is said of them, to what their intervals support."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 

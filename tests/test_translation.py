@@ -1,7 +1,5 @@
 """A policy in the other dialect means the same rollouts, or a note says what it doesn't."""
 
-from __future__ import annotations
-
 import json
 import math
 import warnings

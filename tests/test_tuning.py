@@ -1,7 +1,5 @@
 """The search for a policy: it finds known optima, keeps to requirements, and says how sure it is."""
 
-from __future__ import annotations
-
 import copy
 import math
 import re

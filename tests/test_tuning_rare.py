@@ -1,7 +1,5 @@
 """Searches where a rare defect decides, where the grid is too large, and where the answer has no probability."""
 
-from __future__ import annotations
-
 import math
 import re
 from dataclasses import replace

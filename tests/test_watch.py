@@ -1,7 +1,5 @@
 """`watch`: frames say what the tables say, screens fit, and time passes as asked."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """`watch` on a terminal, which is as it was afterwards, and without one: what is printed, and the films that are saved."""
 
-from __future__ import annotations
-
 import errno
 import json
 import os

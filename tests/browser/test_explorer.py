@@ -1,7 +1,5 @@
 """The explorer in a browser: what people see and do there, with a mouse, with keys, and in a notebook's widget."""
 
-from __future__ import annotations
-
 import json
 import queue
 import re

@@ -1,7 +1,5 @@
 """Importing Rollouts of Argo Rollouts with their AnalysisTemplates."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

@@ -1,7 +1,5 @@
 """Importing Canaries of Flagger."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

@@ -1,7 +1,5 @@
 """Importing Deployments, DaemonSets and StatefulSets of Kubernetes."""
 
-from __future__ import annotations
-
 import json
 
 import pytest
