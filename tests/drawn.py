@@ -3,6 +3,7 @@
 from itertools import combinations
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 
@@ -23,6 +24,15 @@ def draw(figure):
     """Draw a figure, as saving would, and return it."""
     FigureCanvasAgg(figure).draw()
     return figure
+
+
+def draw_on(plot, *arguments, size=(6, 4), **how):
+    """Draw on the axes of a new figure, by default as large as half a page, as saving would; return the axes."""
+    figure = Figure(figsize=size, layout="constrained")
+    ax = figure.subplots()
+    assert plot(ax, *arguments, **how) is ax
+    assert draw(figure).axes == [ax]
+    return ax
 
 
 def list_texts(figure):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 from importlib import import_module
 from typing import Any
@@ -91,9 +90,7 @@ def roll_out(imported: PolicyImport, nodes: int, *, fail: Sequence[int] = (), en
         scenario["release"] = {
             "bad": {"probability": 1, "defective": True, "start_failure": 1, "affects": {"nodes": list(fail)}}
         }
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return simulate(Scenario.from_dict(scenario), "theirs", engine=engine)
+    return simulate(Scenario.from_dict(scenario), "theirs", engine=engine)
 
 
 def batches(rollout: Rollout) -> list[int]:

@@ -46,8 +46,6 @@ from simdeploy.units import NS_PER_S
 from simdeploy.world.distributions import Exponential, Gamma
 from simdeploy.world.operator import ScriptedAct
 
-pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
-
 CREATED = "2026-01-05T09:00:00Z"
 CHECK = {"deadline": "3m", "min_healthy_time": "30s"}
 BASE = {

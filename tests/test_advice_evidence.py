@@ -18,8 +18,6 @@ from simdeploy.errors import InputError
 from simdeploy.rules.waves import plan_waves
 from simdeploy.world.streams import Stream, uniforms
 
-pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
-
 # Three of six nodes at a time start in a minute and have windows with a hundred requests; one in ten may fail.
 SERVING = {
     "fleet.update_duration": "1m",

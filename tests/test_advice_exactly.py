@@ -5,8 +5,6 @@ from test_advice import at, canary, look, make
 
 import simdeploy as sd
 
-pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
-
 # Nodes go one after the other, take a minute to start, and run at once; the release affects all of them.
 STEADY = {
     "fleet.nodes": 4,

@@ -29,8 +29,6 @@ from simdeploy.rules.health import read_health_rule
 from simdeploy.rules.waves import plan_waves
 from simdeploy.world.streams import Stream, uniforms
 
-pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
-
 TIMES = ("dispatched_at_s", "started_at_s", "resolved_at_s")
 
 

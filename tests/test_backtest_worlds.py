@@ -21,8 +21,6 @@ from simdeploy.engines.replay.refusing import find_refusals
 from simdeploy.records.histories import read_histories
 from simdeploy.rules.deployment_types import TYPES
 
-pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
-
 # What depends on absolute time or on peers, or what people decide by what they see.
 _OF_TIME = ("crash", "zone_outage", "flapping", "traffic", "service", "connection")
 _OF_PEOPLE = ("script", "change_windows", "rejects_good", "notices_defect")

@@ -29,8 +29,6 @@ from simdeploy.statistics.shared_scale import HANG, LEAST_LOG, SPREAD, SharedSca
 
 SMALL = RecordedFleet(nodes=30)
 
-pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
-
 
 def fit(records, **how):
     """Calibrate without testing families."""

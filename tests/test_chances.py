@@ -23,8 +23,6 @@ from simdeploy.validation.decisions.exact import evaluate
 from simdeploy.validation.decisions.problems import make_problems
 from simdeploy.vocabulary import CAUSES
 
-pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
-
 # What makes nodes depend on each other, on the clock or on something drawn once.
 _DEPENDENT = ("classes", "crash", "zone_outage", "flapping", "connection", "traffic", "service")
 # Two-sided: four standard errors of a normal law.

@@ -21,7 +21,6 @@ from simdeploy.scenario import scenario_schema
 from simdeploy.units import NS_PER_S
 from simdeploy.world.change_windows import DAYS, Calendar, ChangeWindow, calendar_of, weekly_openings
 
-pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
 MONDAY_9 = "2026-01-05T09:00:00Z"
 
 

@@ -29,7 +29,6 @@ policies:
   strict: {strategy: immediate, max_failed_nodes: 0}
   loose: {strategy: rolling, max_parallel: 10, max_failed_nodes: 5, health_check: {deadline: 5m}}
 """
-pytestmark = pytest.mark.filterwarnings("ignore:.*can never stop:simdeploy.errors.SimdeployWarning")
 
 
 @pytest.fixture

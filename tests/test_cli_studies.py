@@ -137,8 +137,6 @@ ASKED = {
     ),
 }  # fmt: skip
 
-pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
-
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):

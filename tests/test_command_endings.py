@@ -22,8 +22,6 @@ UNBOUNDED = ("tune", "timelines")
 ON_WORKERS = ["compare", "sweep", "sensitivity", "discover"]
 SPEC = {"strategy": "rolling", "max_parallel": 3, "health_check": {"deadline": "5m"}}
 
-pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
-
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):

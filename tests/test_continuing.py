@@ -40,9 +40,6 @@ from simdeploy.world.draws import OF_NODES, Lineage
 from simdeploy.world.operator import ScriptedAct
 from simdeploy.world.streams import Stream
 
-pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
-
-
 IN_TWOS = Scenario.from_dict(
     {
         "name": "in twos",

@@ -22,8 +22,6 @@ from simdeploy.validation.decisions.problems import make_problems
 from simdeploy.validation.decisions.result import CLAIMS
 
 # Some limits can never stop a rollout, on purpose.
-pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
-
 CHECK = {"deadline": "80s", "min_healthy_time": "30s", "max_error_rate": 0.06}
 RISKY = {
     "name": "risky",

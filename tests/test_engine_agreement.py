@@ -6,7 +6,6 @@ from by_hand import NO_WINDOWS
 from simdeploy import simulate
 
 # Some of these policies are suspicious on purpose.
-pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
 
 
 def test_rollback_waves_pass_nodes_that_went_back_by_themselves(make_scenario):

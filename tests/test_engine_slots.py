@@ -7,8 +7,6 @@ from rows_equal import differences
 from simdeploy import SimdeployWarning, replicate, simulate
 from simdeploy.validation import oracles
 
-pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
-
 
 def general(strategy="rolling", **keys):
     return {"dialect": "general", "strategy": strategy, "health_check": {"deadline": "10m"}, **keys}

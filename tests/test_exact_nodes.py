@@ -15,7 +15,6 @@ from simdeploy import Rollout, Scenario, simulate, sweep
 from simdeploy.errors import InputError, SimdeployWarning, format_path
 from simdeploy.scenario import scenario_schema
 
-pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
 AWAY = {"name": "away", "nodes": [4], "down": True}
 ROLLING = {"strategy": "rolling", "max_parallel": 2, "health_check": NO_WINDOWS}
 

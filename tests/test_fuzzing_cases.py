@@ -109,7 +109,6 @@ def change_a_value(table):
     return table.cast(table.schema)
 
 
-@pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
 @pytest.mark.parametrize(
     ("damage", "change", "outcome"),
     [

@@ -2,7 +2,6 @@
 
 import math
 import re
-import warnings
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -47,9 +46,7 @@ def make(**changes):
         "release": {"good": {"probability": 0.5}, "bad": {"probability": 0.5, "defective": True, "error_rate": 0.05}},
         "policies": {"waves": policy},
     }
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SimdeployWarning)
-        return Scenario.from_dict(raw | changes)
+    return Scenario.from_dict(raw | changes)
 
 
 def total(size):

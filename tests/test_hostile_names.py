@@ -94,8 +94,6 @@ ON_SCENARIOS = [
     not in ("explore", "new", "examples", "backtest", "calibrate", "score", "verify", "import", "schema", "completion")
 ]
 
-pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
-
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):

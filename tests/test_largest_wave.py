@@ -3,7 +3,6 @@
 import copy
 import json
 import math
-import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -17,11 +16,9 @@ from simdeploy.analysis import tune
 from simdeploy.analysis.tuning.neighbours import make_neighbourhood
 from simdeploy.analysis.tuning.space import make_candidates
 from simdeploy.cli.app import app
-from simdeploy.errors import InputError, SimdeployWarning
+from simdeploy.errors import InputError
 from simdeploy.report.tuning import tell
 from simdeploy.scenario import Scenario
-
-pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
 
 NODES = 40
 SCENARIO = {
@@ -240,8 +237,7 @@ class TestLifted:
 
 @pytest.fixture(scope="module")
 def limited():
-    with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
-        warnings.simplefilter("ignore", SimdeployWarning)
+    with pytest.MonkeyPatch.context() as patch:
         # Of few rollouts, so that whether their costs can be trusted says nothing.
         for name, value in (
             ("FEWEST_WORLDS", 1),

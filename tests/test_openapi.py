@@ -19,8 +19,6 @@ from simdeploy.web.app import make_app
 from simdeploy.web.openapi import describe_api
 from simdeploy.web.service import ACTS, Service
 
-pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
-
 CASES = int(os.environ.get("FUZZ_CASES", "20"))
 TICK_NS = 7 * NS_PER_S
 SIX = Scenario.from_dict(

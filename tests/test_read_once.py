@@ -11,8 +11,6 @@ import pytest
 
 from simdeploy import InputError, Scenario, read_scenario
 
-pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
-
 LAW = {"lognormal": {"median": "45s", "p95": "2m"}}
 
 

@@ -26,7 +26,6 @@ from simdeploy.world.pools import integrate_many, pools_of
 from simdeploy.world.streams import Stream
 from simdeploy.world.traffic import DAY_NS, Traffic
 
-pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
 CHECK = {"deadline": "10m", "min_healthy_time": "30s", "max_error_rate": 0.05}
 AT_ONCE = {"strategy": "rolling", "max_parallel": 0, "health_check": CHECK}
 LENIENT = {"max_failed_nodes": 10, "max_failed_nodes_percent": 100}

@@ -11,8 +11,6 @@ from simdeploy.errors import InputError
 from simdeploy.world.draws import Draws
 from simdeploy.world.streams import Stream
 
-pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
-
 CHECK = {"deadline": "50s", "min_healthy_time": "10s"}
 ONE_BY_ONE = {"dialect": "general", "strategy": "rolling", "max_parallel": 1, "health_check": CHECK}
 # Attempts fail as they are told to: by node and number.

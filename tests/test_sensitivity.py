@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from drawn import draw, find_unreadable
+from drawn import draw_on, find_unreadable
 from hypothesis import given, strategies as st
 from matplotlib.figure import Figure
 from scipy import stats
@@ -483,19 +483,11 @@ def test_slopes_are_covered(respond, slope):
     assert covered >= 200 * 0.95 - 4 * math.sqrt(200 * 0.95 * 0.05)
 
 
-def draw_sensitivity(result):
-    """Draw a sensitivity as large as half a page."""
-    figure = Figure(figsize=(6, 4), layout="constrained")
-    plot_sensitivity(figure.subplots(), result)
-    (ax,) = draw(figure).axes
-    return ax
-
-
 def test_the_picture_of_sobol():
     """A light bar for the total has the dark one of the first order inside; the longest is on top. [contract]"""
     design = design_sensitivity(CUBE, method="sobol", size=512)
     result = analyze_sensitivity(design, ishigami(design))
-    ax = draw_sensitivity(result)
+    ax = draw_on(plot_sensitivity, result)
     light, dark = ax.containers
     factors = list(dict.fromkeys(result.indices["factor"]))
     for bars, name in ((light, "total"), (dark, "first")):
@@ -516,7 +508,7 @@ def test_the_picture_says_the_direction(method):
     design = design_sensitivity(dict.fromkeys(names, (0.0, 1.0)), method=method, size=64)
     points = design.points
     hill = -20 * (points["hill.of.a.very.long.name.indeed"] - 0.5) ** 2
-    ax = draw_sensitivity(analyze_sensitivity(design, 10 * points["up"] - 6 * points["down"] + hill))
+    ax = draw_on(plot_sensitivity, analyze_sensitivity(design, 10 * points["up"] - 6 * points["down"] + hill))
     rows = [label.get_text().splitlines()[0] for label in ax.get_yticklabels()]
     words = {rows[round(text.xy[1])]: text.get_text() for text in ax.texts if text.get_position()[0] == 1.02}
     assert {name[:7]: word.split(" ", 1)[-1] if word[0] in "▲▼" else word for name, word in words.items()} == {

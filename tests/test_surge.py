@@ -9,8 +9,6 @@ import pytest
 
 from simdeploy import Scenario, SimdeployWarning, simulate
 
-pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
-
 CHECK = {"deadline": "5m", "min_healthy_time": "30s"}
 IN_TWOS = {"dialect": "general", "strategy": "rolling", "max_parallel": 2, "health_check": CHECK}
 SHARED = {"service": {"shared": {"capacity": 1.5}}}

@@ -3,13 +3,12 @@
 import json
 import math
 import re
-import warnings
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
-from drawn import draw, find_unreadable
+from drawn import draw_on, find_unreadable
 from matplotlib.figure import Figure
 from scipy import stats
 
@@ -57,8 +56,7 @@ def scenario(policies, *, orchestrator="expanso", costs=COSTS, requirements=(), 
         raw["costs"] = costs
     if release is not None:
         raw["release"] = release
-    with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
-        return Scenario.from_dict(raw)
+    return Scenario.from_dict(raw)
 
 
 def paired_interval(one, other):
@@ -616,9 +614,7 @@ def test_a_choice_is_only_sure_if_requirements_are():
 
 def draw_tornado(result):
     """Draw switches as large as half a page."""
-    figure = Figure(figsize=(6, 4), layout="constrained")
-    plot_tornado(figure.subplots(), result)
-    (ax,) = draw(figure).axes
+    ax = draw_on(plot_tornado, result)
     return ax, [label.get_text() for label in ax.get_yticklabels()]
 
 

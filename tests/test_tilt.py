@@ -18,8 +18,6 @@ from simdeploy.engines.running import run_block
 from simdeploy.experiments import read_store, replicate, sweep
 from simdeploy.world.tilt import Tilt, tiltable
 
-pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
-
 FLEET = {
     "nodes": 40,
     "update_duration": {"lognormal": {"median": "30s", "p95": "60s"}},

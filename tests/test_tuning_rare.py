@@ -17,8 +17,6 @@ from simdeploy.scenario import Scenario
 from simdeploy.statistics.sample import as_sample
 from simdeploy.validation.decisions.exact import evaluate
 
-pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
-
 NODES, GOOD, BAD = 20, 0.01, 0.3
 COSTS = {"hour_of_delay": 5, "false_alarm": 20, "escape": 200_000}
 

@@ -13,8 +13,6 @@ from simdeploy.engines.fleet_map import DOWN, SHOWN, FleetMap, choose, make_cell
 from simdeploy.engines.schema import STATUSES
 from simdeploy.plotting.style import STATUS_LOOKS
 
-pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
-
 CHECK = {"deadline": "5m", "min_healthy_time": "30s", "max_error_rate": 0.2}
 ROLLING = {"strategy": "rolling", "max_parallel": 8, "health_check": CHECK, "max_failed_nodes": 3}
 CANARY = {**ROLLING, "strategy": "canary", "canary_count": 2, "auto_promote": True}

@@ -19,8 +19,6 @@ from terminals import END, TIMEOUT_S, on_terminal, read_until
 from simdeploy.cli.app import app
 from simdeploy.cli.watching.view import KEYS
 
-pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
-
 SCENARIOS = Path(__file__).resolve().parents[1] / "scenarios"
 
 PLAYING = """
