@@ -26,12 +26,12 @@ def draw(figure):
     return figure
 
 
-def draw_on(plot, *arguments, size=(6, 4), **how):
+def draw_on(plot, *arguments, size=(6, 4), n_axes=1, **how):
     """Draw on the axes of a new figure, by default as large as half a page, as saving would; return the axes."""
     figure = Figure(figsize=size, layout="constrained")
     ax = figure.subplots()
     assert plot(ax, *arguments, **how) is ax
-    assert draw(figure).axes == [ax]
+    assert len(draw(figure).axes) == n_axes
     return ax
 
 
