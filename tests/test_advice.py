@@ -10,7 +10,7 @@ import every_result
 import numpy as np
 import pandas as pd
 import pytest
-from click.testing import CliRunner
+from invoking import invoke
 from scipy import stats
 from small import rolling
 
@@ -34,7 +34,6 @@ from simdeploy.analysis.advice.waiting import choose_by_halves, find_worth
 from simdeploy.analysis.advice.waves import read_course
 from simdeploy.analysis.advice.ways import follows_clock, shows_all_verdicts, why_no_laws
 from simdeploy.api import Deployment, DeploymentStatus, format_time, parse_time
-from simdeploy.cli.app import app
 from simdeploy.cli.forecast import describe_way
 from simdeploy.engines.continuing import Worlds, run_continued
 from simdeploy.errors import InputError
@@ -918,9 +917,7 @@ def folder(tmp_path, monkeypatch):
 
 def call(*words, **how):
     """Run a command in this process."""
-    return CliRunner().invoke(
-        app, [*words, "--replications", "40", "--engine", "compiled"], catch_exceptions=False, **how
-    )
+    return invoke(*words, "--replications", "40", "--engine", "compiled", **how)
 
 
 def test_what_was_seen_comes_from_files_and_pipes(folder):
@@ -946,7 +943,7 @@ def test_what_was_seen_comes_from_files_and_pipes(folder):
 
 def test_what_run_prints_was_seen(folder):
     """What `simdeploy run --json` writes is a rollout at its end. [contract]"""
-    ran = CliRunner().invoke(app, ["run", "six.yaml", "--json"]).stdout
+    ran = invoke("run", "six.yaml", "--json").stdout
     result = call("advise", "six.yaml", "--seen", "-", "--json", "--exit-code", input=ran)
     assert result.exit_code == 3
     document = json.loads(result.stdout)

@@ -8,8 +8,8 @@ from xml.etree import ElementTree as ET
 
 import pandas as pd
 import pytest
-from commands import invoke
 from every_result import make
+from invoking import invoke
 
 from simdeploy import Scenario
 from simdeploy.analysis.checking.checking import check

@@ -11,15 +11,14 @@ from time import sleep
 
 import pandas as pd
 import pytest
-from click.testing import CliRunner
 from hypothesis import given, strategies as st
+from invoking import invoke
 from small import SMALL, rolling, small
 from terminals import END, TIMEOUT_S, on_terminal, read_until
 
 import simdeploy
 from simdeploy.analysis import summarize_grid
 from simdeploy.analysis.estimates.precision import sweep_to_precision
-from simdeploy.cli.app import app
 from simdeploy.cli.vary import read_vary, space_evenly
 from simdeploy.errors import InputError
 from simdeploy.experiments.batches import read_batches
@@ -61,8 +60,7 @@ def folder(tmp_path, monkeypatch):
 
 def call(*arguments):
     """Run the command in this process."""
-    arguments = [str(argument) for argument in ("sweep", "s.yaml", *arguments)]
-    return CliRunner().invoke(app, arguments, catch_exceptions=False)
+    return invoke("sweep", "s.yaml", *arguments)
 
 
 def swept(policy="waves", **options):
@@ -326,7 +324,7 @@ def test_what_was_ended_is_gone_on_with(folder, asked, last, fewest, most, alrea
         told = re.search(r"interrupted; ([\d,]+) rollouts are saved in some where. To resume:\s+simdeploy (.*)", shown)
         assert fewest <= int(told[1]) < most
         assert shlex.split(told[2]) == asked
-    again = CliRunner().invoke(app, asked, catch_exceptions=False)
+    again = invoke(*asked)
     assert again.exit_code == 0
     assert re.match(rf"{already}\n", again.stderr)
     if "--precision" in asked:

@@ -7,11 +7,10 @@ import shlex
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 from commands import COMMANDS, OF_SEEN, QUICK, WITH_ENGINE, call, make_quick
+from invoking import invoke
 
 from simdeploy.analysis.bands.job import TraceJob
-from simdeploy.cli.app import app
 from simdeploy.experiments.cutting import Piece
 from simdeploy.experiments.jobs import Job
 
@@ -105,7 +104,7 @@ def test_bad_input_is_refused_before_the_work(folder, monkeypatch, name, argumen
     if arguments.startswith("--policy") and "--policy" in words:
         place = words.index("--policy")
         del words[place : place + 2]
-    result = CliRunner().invoke(app, [*words, *shlex.split(arguments)], catch_exceptions=False)
+    result = invoke(*words, *shlex.split(arguments))
     assert result.exit_code == 2
     assert told in result.stderr
     assert result.stdout == ""
@@ -118,7 +117,7 @@ def test_bad_input_is_refused_before_the_work(folder, monkeypatch, name, argumen
 def test_a_scenario_that_is_not_there(name, scenario):
     """A scenario that can't be read is named, with exit code 2. [contract]"""
     name, _, *words = make_quick(name)
-    result = CliRunner().invoke(app, [name, scenario, *words], catch_exceptions=False)
+    result = invoke(name, scenario, *words)
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr.startswith(f"error: {scenario}: ")
 
@@ -136,7 +135,7 @@ def test_a_policy_may_be_a_file(name):
         words[words.index("--policy") + 1] = "ours.json"
     else:
         words += ["--policy", "ours.json", "--policy", "rolling"][: 4 if name in ("compare", "switches") else 2]
-    result = CliRunner().invoke(app, words, catch_exceptions=False)
+    result = invoke(*words)
     assert result.exit_code in (0, 1, 3), result.stderr
     assert re.search(r"\bours\b", result.stdout)
 
@@ -227,7 +226,7 @@ def test_interrupted_and_resumed(monkeypatch, name):
     assert re.match(r"interrupted; [1-9]\d* rollouts are saved in some where", first)
     words = shlex.split(second)
     assert words == ["simdeploy", *make_quick(name), "--store", "some where"]
-    again = CliRunner().invoke(app, words[1:], catch_exceptions=False)
+    again = invoke(*words[1:])
     assert (again.exit_code, again.stdout) == (expected.exit_code, expected.stdout)
     assert re.match(r"resuming: .* already in some where", again.stderr)
 

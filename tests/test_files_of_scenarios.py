@@ -8,7 +8,7 @@ import sys
 import threading
 
 import pytest
-from click.testing import CliRunner
+from invoking import invoke
 
 import simdeploy.errors
 from simdeploy import InputError, Scenario, read_scenario
@@ -78,9 +78,9 @@ def test_policies_elsewhere_are_refused_unless_allowed(secret):
     read = read_scenario(file, allow_files=[secret])
     assert read.with_values({"fleet.nodes": 6}).fleet.nodes == 6
     for command in (["validate"], ["run", "--seed", "1"]):
-        refused = CliRunner().invoke(app, [*command, str(file)])
+        refused = invoke(*command, file)
         assert (refused.exit_code, OUTSIDE in refused.stderr) == (2, True)
-        assert CliRunner().invoke(app, [*command, "--allow-files", str(secret), str(file)]).exit_code == 0
+        assert invoke(*command, "--allow-files", secret, file).exit_code == 0
 
 
 def test_every_command_that_reads_a_scenario_can_allow_files():
@@ -320,7 +320,7 @@ def test_the_rest_is_counted(tmp_path):
     assert str(errors[0]) == f"{file}:5: nam0: unknown key; did you mean 'name'?"
     assert str(errors[-2]) == f"{file}:104: nam99: unknown key"
     assert str(errors[-1]) == f"{file}: and 9,800 more problems"
-    refused = CliRunner().invoke(app, ["validate", str(file)])
+    refused = invoke("validate", file)
     assert refused.stderr.splitlines() == [f"error: {problem}" for problem in errors]
 
 

@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 import click
 import pandas as pd
 import pytest
-from commands import invoke
+from invoking import invoke
 
 from simdeploy import Scenario
 from simdeploy.analysis.gates.comparing import compare_gates

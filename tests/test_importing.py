@@ -6,17 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 from every_result import FLEET_POLICY
+from invoking import invoke
 
 from simdeploy import InputError, Scenario, read_policy, read_scenario, simulate
-from simdeploy.cli.app import app
-
-
-def invoke(*words: object) -> Result:
-    """Run the command in this process."""
-    return CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
-
 
 SCENARIO = """
 name: twenty

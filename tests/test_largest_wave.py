@@ -8,14 +8,13 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from click.testing import CliRunner
+from invoking import invoke
 from small import rolling
 
 import simdeploy
 from simdeploy.analysis import tune
 from simdeploy.analysis.tuning.neighbours import make_neighbourhood
 from simdeploy.analysis.tuning.space import make_candidates
-from simdeploy.cli.app import app
 from simdeploy.errors import InputError
 from simdeploy.report.tuning import tell
 from simdeploy.scenario import Scenario
@@ -334,11 +333,11 @@ class TestCommand:
         path = tmp_path / "slow.yaml"
         path.write_text(json.dumps(SCENARIO), encoding="utf-8")
         few = ["--candidates", "20", "--replications", "4", "--most", "100", "--final", "100", "--engine", "compiled"]
-        done = CliRunner().invoke(app, ["tune", str(path), *few, *option, "--json"])
+        done = invoke("tune", path, *few, *option, "--json")
         assert done.exit_code == 0
         told = json.loads(done.stdout)
         assert told["largest_wave"] == limit
         assert simdeploy.read_result(told).largest_wave == limit
-        wrong = CliRunner().invoke(app, ["tune", str(path), *few, "--largest-wave", "x"])
+        wrong = invoke("tune", path, *few, "--largest-wave", "x")
         assert wrong.exit_code == 2
         assert "invalid limit (found 'x')" in wrong.stderr

@@ -5,15 +5,14 @@ import os
 
 import pytest
 import schemathesis
-from click.testing import CliRunner
 from clocks import Clock
 from http_calls import call
 from hypothesis import HealthCheck, given, settings
+from invoking import invoke
 from jsonschema import Draft202012Validator
 from schemathesis import GenerationMode
 
 from simdeploy import Scenario
-from simdeploy.cli.app import app as command_line
 from simdeploy.units import NS_PER_S
 from simdeploy.web.app import make_app
 from simdeploy.web.openapi import describe_api
@@ -51,7 +50,7 @@ def schema(app):
 def test_it_is_served_and_printed(app):
     """Both are the same, with every path. [contract]"""
     described = call(app, "GET", "/openapi.json").json
-    assert described == describe_api() == json.loads(CliRunner().invoke(command_line, ["serve", "--openapi"]).output)
+    assert described == describe_api() == json.loads(invoke("serve", "--openapi").output)
     assert "405" in described["info"]["description"]
     assert {path.rpartition("/")[2] for path in described["paths"]} == {"deployments", "{id}", *ACTS}
 

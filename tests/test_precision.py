@@ -8,8 +8,8 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-from click.testing import CliRunner
 from hypothesis import given, strategies as st
+from invoking import invoke
 
 from simdeploy.analysis.asking.allocating import plan_next
 from simdeploy.analysis.estimates.estimating import ESTIMATE_COLUMNS, estimate
@@ -22,7 +22,6 @@ from simdeploy.analysis.estimates.targets import (
     read_targets,
     why_not_yet,
 )
-from simdeploy.cli.app import app
 from simdeploy.errors import InputError, SimdeployWarning
 from simdeploy.experiments import replicate
 from simdeploy.experiments.batches import read_batches
@@ -491,8 +490,7 @@ def folder(tmp_path, monkeypatch):
 
 def compared(*arguments):
     """Run `simdeploy compare` in this process."""
-    arguments = ["compare", "s.json", "--engine", "compiled", *map(str, arguments)]
-    return CliRunner().invoke(app, arguments, catch_exceptions=False)
+    return invoke("compare", "s.json", "--engine", "compiled", *arguments)
 
 
 ASKED = ("--precision", "p50 makespan_s=8s", "--precision", "false_alarm given good = 8pp", "--most", 1000)

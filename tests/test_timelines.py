@@ -6,10 +6,10 @@ from collections import Counter
 import numpy as np
 import pandas as pd
 import pytest
-from click.testing import CliRunner
 from commands import SCENARIOS
 from drawn import draw, find_unreadable
 from generators import scenarios
+from invoking import invoke
 from matplotlib.figure import Figure
 from small import small
 from test_engines_equal import over
@@ -17,7 +17,6 @@ from test_engines_equal import over
 import simdeploy
 from simdeploy import InputError, Scenario
 from simdeploy.analysis.bands.counting import Bands
-from simdeploy.cli.app import app
 from simdeploy.engines.traces import BROKEN, QUANTITIES, Grid, Traces
 from simdeploy.engines.tracing import run_traces, trace
 from simdeploy.plotting import plot_timelines
@@ -327,7 +326,7 @@ def test_pictures_show_the_bands():
 def test_the_command_says_the_worst_instant(tmp_path):
     """The answer has the highest band of failed nodes; the table of bands goes to --out. [contract]"""
     words = ["timelines", str(SCENARIOS / "small-fleet.yaml"), "--quantity", "failed", "--replications", "50"]
-    done = CliRunner().invoke(app, [*words, "--out", str(tmp_path / "bands.csv"), "--engine", "compiled"])
+    done = invoke(*words, "--out", tmp_path / "bands.csv", "--engine", "compiled")
     assert done.exit_code == 0
     table = pd.read_csv(tmp_path / "bands.csv")
     worst = table.loc[table["p95"].idxmax()]

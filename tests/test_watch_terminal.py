@@ -12,11 +12,10 @@ from fcntl import ioctl
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from invoking import invoke
 from PIL import Image
 from terminals import END, TIMEOUT_S, on_terminal, read_until
 
-from simdeploy.cli.app import app
 from simdeploy.cli.watching.view import KEYS
 
 SCENARIOS = Path(__file__).resolve().parents[1] / "scenarios"
@@ -119,8 +118,7 @@ def test_a_terminal_that_can_nothing():
 
 def watch(*arguments):
     """Run the command in this process."""
-    words = ["watch", SCENARIOS / "small-fleet.yaml", *arguments]
-    return CliRunner().invoke(app, list(map(str, words)), catch_exceptions=False)
+    return invoke("watch", SCENARIOS / "small-fleet.yaml", *arguments)
 
 
 def test_without_a_terminal_the_end_is_printed():
