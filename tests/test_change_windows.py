@@ -13,10 +13,11 @@ import pytest
 from by_hand import NO_WINDOWS, values_of
 from generators import TIMETABLES, Decisions, scenario_of
 from hypothesis import given, settings, strategies as st
+from refusals import refused
 from rows_equal import differences
 
 from simdeploy import Scenario, simulate, sweep
-from simdeploy.errors import InputError, SimdeployWarning, format_path
+from simdeploy.errors import SimdeployWarning, format_path
 from simdeploy.scenario import scenario_schema
 from simdeploy.units import NS_PER_S
 from simdeploy.world.change_windows import DAYS, Calendar, ChangeWindow, calendar_of, weekly_openings
@@ -413,9 +414,7 @@ BAD = [
 @pytest.mark.parametrize(("windows", "path", "text"), BAD)
 def test_bad_windows_are_refused(windows: Any, path: str, text: str) -> None:
     """A list without an opening, hours outside the day and unknown days are refused, with what is allowed. [contract]"""
-    with pytest.raises(InputError) as caught:
-        scenario(windows)
-    (problem,) = caught.value.problems
+    (problem,) = refused(scenario, windows).problems
     assert format_path(problem.path) == path
     assert text in str(problem)
 

@@ -9,6 +9,7 @@ import threading
 
 import pytest
 from invoking import invoke
+from refusals import refusals
 
 import simdeploy.errors
 from simdeploy import InputError, Scenario, read_scenario
@@ -35,13 +36,6 @@ def write(path, raw):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(raw if isinstance(raw, str) else json.dumps(raw), encoding="utf-8")
     return path
-
-
-def refusals(call, *arguments, **options):
-    """Return what a call is refused for, a line each."""
-    with pytest.raises(InputError) as caught:
-        call(*arguments, **options)
-    return [str(problem) for problem in caught.value.problems]
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from every_result import FLEET_POLICY
 from invoking import invoke
+from refusals import refused
 
 from simdeploy import InputError, Scenario, read_policy, read_scenario, simulate
 
@@ -88,9 +89,8 @@ def test_bad_arguments() -> None:
 def test_all_problems_at_once_with_lines() -> None:
     """Bad values are told with line and field. [contract]"""
     text = FLEET_POLICY.replace("BatchSequence", "Batches").replace("50%", "half")
-    with pytest.raises(InputError) as caught:
-        read_policy(text)
-    assert [(problem.line, problem.path[-1]) for problem in caught.value.problems] == [(5, "strategy"), (5, "limit")]
+    error = refused(read_policy, text)
+    assert [(problem.line, problem.path[-1]) for problem in error.problems] == [(5, "strategy"), (5, "limit")]
 
 
 def test_the_command_writes_a_scenario(folder: Path) -> None:

@@ -15,6 +15,7 @@ from every_result import MAKE, assert_results_equal, make
 from hypothesis import given, settings, strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from pydantic import TypeAdapter
+from refusals import refused
 
 from simdeploy import InputError, read_result, result_schema
 from simdeploy.documents import KINDS
@@ -37,9 +38,7 @@ def written(name):
 
 def problems_of(source):
     """Return what is wrong with a document."""
-    with pytest.raises(InputError) as caught:
-        read_result(source)
-    return caught.value.problems
+    return refused(read_result, source).problems
 
 
 # -- back and forth ----------------------------------------------------------------------------------------------------
