@@ -35,6 +35,13 @@ def refusal(text: str, **given: Any) -> list[str]:
     return refusals(read_policy, text, **given)
 
 
+def assert_one_problem(text: str, line: int, words: str) -> None:
+    """Hold that a manifest is refused for one field of its spec, with its line and these words."""
+    (problem,) = refusal(text)
+    assert problem.startswith(f"line {line}: spec.")
+    assert words in problem
+
+
 def without_note(imported: PolicyImport, text: str, section: str) -> list[str]:
     """Return the fields of a section that have no note, and are in no group that has one."""
     noted = {note.field for note in imported.notes}

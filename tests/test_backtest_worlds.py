@@ -241,24 +241,19 @@ def _narrows_everything(patch):
     patch.setattr(bounding, "_is_monotone", lambda *_: True)
 
 
+def _let_run(patch, fate):
+    real = bounding.replay
+    patch.setattr(bounding, "replay", lambda *args: real(*args[:3], args[3].replace(fate, "runs")))
+
+
 def _forgets_slow_nodes(patch):
     """Let nodes that run late run at once."""
-    real = bounding.replay
-    patch.setattr(
-        bounding,
-        "replay",
-        lambda known, policy, orchestrator, filler: real(known, policy, orchestrator, filler.replace("late", "runs")),
-    )
+    _let_run(patch, "late")
 
 
 def _forgets_failures(patch):
     """Let nodes that fail run instead."""
-    real = bounding.replay
-    patch.setattr(
-        bounding,
-        "replay",
-        lambda known, policy, orchestrator, filler: real(known, policy, orchestrator, filler.replace("fails", "runs")),
-    )
+    _let_run(patch, "fails")
 
 
 def _trusts_what_is_over(patch):

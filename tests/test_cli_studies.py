@@ -21,7 +21,6 @@ from simdeploy import (
     tune,
     vary_switches,
 )
-from simdeploy.analysis.switches.switch_values import list_switch_values
 from simdeploy.cli.gates import read_gate_options
 from simdeploy.experiments import Range
 from simdeploy.experiments.jobs import Job
@@ -138,15 +137,12 @@ ASKED = {
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
+def folder(tmp_path, monkeypatch, few_switch_values):
     """Work in a folder with scenarios, with a few of the values of switches."""
     monkeypatch.chdir(tmp_path)
     Path("s.yaml").write_text(SCENARIO, encoding="utf-8")
     for raw in (LIMITS, LITTLE_TRAFFIC):
         Path(f"{raw['name']}.yaml").write_text(yaml.safe_dump(raw), encoding="utf-8")
-    monkeypatch.setattr(
-        "simdeploy.analysis.switches.varying.list_switch_values", lambda made: list_switch_values(made)[:6]
-    )
     return tmp_path
 
 

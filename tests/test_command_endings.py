@@ -23,17 +23,12 @@ SPEC = {"strategy": "rolling", "max_parallel": 3, "health_check": {"deadline": "
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
+def folder(tmp_path, monkeypatch, few_switch_values):
     """Work in a folder with a file that is no folder, a folder that is no file, and a policy."""
-    from simdeploy.analysis.switches.switch_values import list_switch_values
-
     Path(tmp_path / "file").write_text("", encoding="utf-8")
     (tmp_path / "folder.csv").mkdir()
     (tmp_path / "ours.json").write_text(json.dumps(SPEC), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(
-        "simdeploy.analysis.switches.varying.list_switch_values", lambda made: list_switch_values(made)[:6]
-    )
     return tmp_path
 
 

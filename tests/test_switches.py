@@ -361,7 +361,7 @@ def test_an_uncertain_lead_says_how_many_replications_it_needs():
 
 
 @pytest.mark.usefixtures("few_values_suffice")
-def test_verdicts_are_data(few_values):
+def test_verdicts_are_data(few_switch_values):
     """Every verdict that the sentence states is in to_dict(), and the words follow from it. [contract]"""
     result = vary_switches(scenario(EDGE, costs=HASTE), replications=20, engine="compiled")
     document = result.to_dict()
@@ -442,15 +442,7 @@ def test_restarts_have_no_verdicts_and_still_a_makespan():
         vary_switches(made, of="false_alarm", replications=10, pairs=False, engine="compiled")
 
 
-@pytest.fixture
-def few_values(monkeypatch):
-    """Leave but the first values of some switches, so that there are few pairs."""
-    monkeypatch.setattr(
-        "simdeploy.analysis.switches.varying.list_switch_values", lambda made: list_switch_values(made)[:6]
-    )
-
-
-def test_a_folder_goes_on_where_an_earlier_call_ended(tmp_path, few_values, monkeypatch):
+def test_a_folder_goes_on_where_an_earlier_call_ended(tmp_path, few_switch_values, monkeypatch):
     """What was interrupted is not simulated again, and the numbers are those of a call without a folder. [contract]"""
     made = scenario(EDGE)
     how = {"replications": 4, "engine": "compiled"}
@@ -481,7 +473,7 @@ def test_a_folder_goes_on_where_an_earlier_call_ended(tmp_path, few_values, monk
     assert frame["scenario.orchestrator.pacing"].value_counts()["sliding"] == 2 * 4
 
 
-def test_parts_of_the_pairs_change_no_number(monkeypatch, few_values):
+def test_parts_of_the_pairs_change_no_number(monkeypatch, few_switch_values):
     """However many pairs are simulated at a time, the table is the same. [property]"""
     made = scenario(EDGE)
     whole = vary_switches(made, replications=3, engine="compiled")
@@ -489,7 +481,7 @@ def test_parts_of_the_pairs_change_no_number(monkeypatch, few_values):
     pd.testing.assert_frame_equal(vary_switches(made, replications=3, engine="compiled").pairs, whole.pairs)
 
 
-def test_flips_together_are_flips_of_neither(few_values):
+def test_flips_together_are_flips_of_neither(few_switch_values):
     """A pair flips together exactly if it flips the choice, and neither of its values does. [property]"""
     result = vary_switches(scenario(EDGE, costs=HASTE), replications=20, engine="compiled")
     alone = flips(result)
