@@ -39,12 +39,8 @@ def spec_from_dict(
     Durations may be Go strings or numbers: whole nanoseconds in the rollout dialect, seconds in the others. The
     spec stores them in the dialect's JSON form.
 
-    Returns
-    -------
-    spec : DeploymentSpec, RolloutSpec, GeneralSpec or None
-        None if there are problems.
-    problems : list of Problem
-        All, including `spec_problems` and unknown keys; paths relative to the spec.
+    The spec is None if there are problems: all are returned, including `spec_problems` and unknown keys, with paths
+    relative to the spec.
 
     Examples
     --------

@@ -33,10 +33,7 @@ def render(
 ) -> Any:
     """Return the value of a template.
 
-    Returns
-    -------
-    Any
-        The value itself if the text is one expression, otherwise text.
+    It is the value itself if the text is one expression, otherwise text.
 
     Raises
     ------

@@ -28,12 +28,8 @@ def run_branches(
 ) -> tuple[Block, np.ndarray, np.ndarray]:
     """Simulate branches.
 
-    Returns
-    -------
-    block : Block
-    kept : ndarray of bool, shape (branches, nodes)
-        Which nodes had been dispatched when the level was first reached.
-    reached : ndarray of bool, shape (branches,)
+    Return their block, which nodes had been dispatched when the level was first reached, shape (branches, nodes), and
+    which branches reached it.
     """
     if engine == "compiled":
         from simdeploy.engines.compiled.engine import run_compiled_branches

@@ -45,11 +45,7 @@ class Rates(NamedTuple):
 class ErrorRates:
     """Expected requests and failed requests per second over one rollout."""
 
-    def __init__(
-        self,
-        recording: Recording,
-        service: Service,  # made of it
-    ) -> None:
+    def __init__(self, recording: Recording, service: Service) -> None:
         world = recording.world
         requests = np.array([float(behaviour.requests_per_second) for behaviour in world.behaviours])[world.class_of]
         baseline = np.array(world.baseline)

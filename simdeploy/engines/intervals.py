@@ -77,11 +77,7 @@ class Intervals:
         is_there[other.node] = True
         return self.rows(is_there[self.node])
 
-    def outside(
-        self,
-        start: np.ndarray,  # by node
-        end: np.ndarray,  # by node
-    ) -> Intervals:
+    def outside(self, start: np.ndarray, end: np.ndarray) -> Intervals:
         """Return the parts of [start, end) of each node in none of its intervals, which must be a union."""
         inside = self.clipped(start[self.node], end[self.node])
         nodes = np.arange(len(start))
@@ -106,12 +102,7 @@ class Intervals:
     def count_changes(self, until_ns: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the instants, up to and including `until_ns`, after which another number of nodes is in an interval.
 
-        Returns
-        -------
-        times : ndarray of int64
-            Increasing.
-        counts : ndarray of int64
-            Nodes in an interval once everything at that instant has happened.
+        They increase; the counts are of nodes in an interval once everything at that instant has happened.
         """
         time = np.concatenate([self.start, self.end])
         change = np.repeat([1, -1], len(self.start))

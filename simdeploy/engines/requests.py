@@ -105,9 +105,7 @@ class Requests:
     def loads_at(self, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return by group what a node in service meets per request per second, and the fraction of it that is shed.
 
-        Returns
-        -------
-        load, shed : ndarray of float64, shape (groups, times)
+        Both have the shape (groups, times).
         """
         factors = self._factors(times)
         if self._world.service is None:

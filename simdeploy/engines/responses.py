@@ -24,10 +24,7 @@ def compute_responses(
 ) -> dict[str, Any]:
     """Compute every response, in the order of `vocabulary.RESPONSES`.
 
-    Returns
-    -------
-    dict
-        Unknown is NaN; the release is empty where there is none. Under a tilt there is a `weight`, too.
+    Unknown is NaN; the release is empty where there is none. Under a tilt there is a `weight`, too.
     """
     service = service or Service(recording)
     world, total = recording.world, recording.world.n_nodes

@@ -34,10 +34,7 @@ def run_block(
 ) -> Block:
     """Simulate replications `first`, ..., `first + count - 1` of each policy; all policies meet the same worlds.
 
-    Returns
-    -------
-    Block
-        A replication that fails is a row whose `status` is "failed", with `stage` and `error`; it costs no other one.
+    A replication that fails is a row whose `status` is "failed", with `stage` and `error`; it costs no other one.
     """
     if engine == "compiled" and scenario.past is None:
         from simdeploy.engines.compiled.engine import run_compiled

@@ -56,9 +56,7 @@ def run_traces(
 def trace(recording: Recording, grid: Grid) -> np.ndarray:
     """Return the trace of one rollout.
 
-    Returns
-    -------
-    ndarray of int32, shape (quantities, times)
+    It has the shape (quantities, times).
     """
     service = Service(recording, open_end_ns=grid.last_ns)
     times = np.minimum(grid.times_ns, service.end_ns)

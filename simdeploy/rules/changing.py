@@ -50,12 +50,7 @@ def what_cannot_change(before: Policy, after: Policy) -> Iterator[str]:
             yield _KEYS.get(field.name, field.name)
 
 
-def change_plan(
-    before: Plan,  # of the first policy, for a whole rollout
-    after: Plan,  # of the other
-    n_opened: int,  # waves that have been opened
-    bake_ns: int,  # pause after a wave
-) -> Plan:
+def change_plan(before: Plan, after: Plan, n_opened: int, bake_ns: int) -> Plan:
     """Return a plan from the instant on at which the policy changes: waves that have been opened stay as they are.
 
     Examples

@@ -59,11 +59,8 @@ def sample_ns(
 ) -> Any:
     """Sample a duration in whole nanoseconds.
 
-    Returns
-    -------
-    int or ndarray of int64
-        As :func:`to_ns` of the quantile. A constant is taken as its shortest decimal literal, so a duration in a file
-        is exactly that many nanoseconds.
+    It is that of `to_ns` of the quantile. A constant is taken as its shortest decimal literal, so a duration in a file
+    is exactly that many nanoseconds.
 
     Examples
     --------

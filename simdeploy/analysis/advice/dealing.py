@@ -13,12 +13,7 @@ def split_failures(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Deal failures to some nodes and the others, as if they failed with given probabilities.
 
-    Returns
-    -------
-    failed : ndarray of int
-        Of the nodes here.
-    log_weights : ndarray of float
-        -inf where nothing fits.
+    The first array has the failures of the nodes here, the second log weights: -inf where nothing fits.
 
     Examples
     --------
@@ -55,12 +50,8 @@ def deal_verdicts(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Deal the verdicts of a wave to its nodes, one after the other.
 
-    Returns
-    -------
-    dealt : ndarray of int, shape (worlds, nodes)
-        Verdicts.
-    log_weights : ndarray of float, shape (worlds,)
-        -inf, or NaN, where they can't be dealt.
+    The first array has the dealt verdicts, shape (worlds, nodes), the second log weights by world: -inf, or NaN, where
+    they can't be dealt.
 
     Examples
     --------

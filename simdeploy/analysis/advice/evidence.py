@@ -31,12 +31,7 @@ _NAMES = {"failed_requests": "failed", "ended_s": "to_s", "at_s": "to_s", "at": 
 _MOST_REQUESTS = 10**12
 
 
-def read_evidence(
-    scenario: Scenario,
-    plan: Plan,
-    seen: Seen,
-    given: Any,  # a DataFrame, Records, mappings, or None
-) -> Seen:
+def read_evidence(scenario: Scenario, plan: Plan, seen: Seen, given: Any) -> Seen:
     """Return what was seen, with windows of nodes and totals of requests."""
     if given is None:
         return seen

@@ -73,12 +73,7 @@ def find_replications(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Find for each node the first replication in which it starts, and gets its verdict, as was seen.
 
-    Returns
-    -------
-    replications : ndarray of int
-        -1 if none was found.
-    times_ns : ndarray of float
-        Of the verdict, after the dispatch.
+    Return the replications, -1 if none was found, and the times of the verdicts, nanoseconds after the dispatch.
     """
     n = len(nodes.numbers)
     found, times = np.full(n, -1, dtype=np.int64), np.zeros(n)

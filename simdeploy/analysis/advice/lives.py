@@ -39,9 +39,7 @@ class Lives:
     ) -> np.ndarray:
         """Return some nodes as they are at the instant, with numbers that are tried for them.
 
-        Returns
-        -------
-        ndarray of NODE_LOOK, shape (worlds, tries, nodes)
+        The result is a NODE_LOOK of shape (worlds, tries, nodes).
         """
         if not len(worlds):
             return np.zeros(tried.shape, NODE_LOOK)

@@ -164,12 +164,7 @@ class NodeTable:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Match the nodes of worlds with those that were seen, by class and zone among those of equal rank in the order.
 
-        Returns
-        -------
-        nodes : ndarray of int, shape (worlds, turns)
-            Numbers of the nodes, as the table has them.
-        agree : ndarray of bool
-            Which worlds have such nodes.
+        Return the numbers of the nodes, as the table has them, shape (worlds, turns), and which worlds have such nodes.
         """
         n = self.n_turns
         nodes = rollouts.order[:, :n]

@@ -34,12 +34,7 @@ WAITS_S = (300, 600, 1800)
 _MOST_GROUPS = 10
 
 
-def list_scripts(
-    at_ns: int,
-    *,
-    may_promote: bool,  # what the state offers now
-    is_paused: bool,  # likewise
-) -> dict[tuple[str, int], list[Script]]:
+def list_scripts(at_ns: int, *, may_promote: bool, is_paused: bool) -> dict[tuple[str, int], list[Script]]:
     """Return what people may do, by what they do while they wait and how long that is: first nothing more, or resuming after it."""
     ways = ("go on",) if is_paused else ("go on", "pause")
     return {

@@ -27,20 +27,12 @@ def count_by_rollout(frame: pd.DataFrame, counted: str, total: list[str]) -> tup
 
 
 def fit_fraction(
-    path: str,
-    counted: np.ndarray,  # by rollout
-    total: np.ndarray,  # by rollout
-    *,
-    n_nodes: int,
-    confidence_level: float,
-    note: str = "",
+    path: str, counted: np.ndarray, total: np.ndarray, *, n_nodes: int, confidence_level: float, note: str = ""
 ) -> list[Parameter]:
     """Fit a fraction that varies from rollout to rollout: its mean and, if there is one, its spread.
 
-    Returns
-    -------
-    list of Parameter
-        With a spread those of a beta distribution, otherwise a constant; a spread that is none is said to be so.
+    With a spread the parameters are those of a beta distribution, otherwise a constant; a spread that is none is said
+    to be so.
     """
     n = len(total)
     rest = (n, n_nodes)

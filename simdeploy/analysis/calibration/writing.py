@@ -34,11 +34,7 @@ def write_scenario(
 ) -> tuple[str, list[dict[str, Any]]]:
     """Return the text of a scenario, and rows of what could not be used for it.
 
-    Returns
-    -------
-    text : str
-    dropped : list of dict
-        Policies that are no policies of a scenario, as in `Calibration.dropped`.
+    The rows are policies that are no policies of a scenario, as in `Calibration.dropped`.
     """
     known = _Parameters(parameters, laws)
     head = [*_list_head(records), *_list_fleet(known), "", *_list_releases(known), ""]

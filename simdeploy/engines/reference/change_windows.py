@@ -16,13 +16,9 @@ if TYPE_CHECKING:
 
 
 class OpenHours:
-    """When nodes may be dispatched."""
+    """When nodes may be dispatched: always without a calendar."""
 
-    def __init__(
-        self,
-        site: Site,
-        calendar: Calendar | None,  # None if they always may
-    ) -> None:
+    def __init__(self, site: Site, calendar: Calendar | None) -> None:
         self._site = site
         self.calendar = calendar
         self._rings_at: int | None = None

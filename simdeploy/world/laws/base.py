@@ -206,10 +206,6 @@ def climb(
     Started at or left of the root, Newton's steps on either stay left of it and only ever increase. The start is the next
     point to the left on a grid of quantiles between which the survival at most halves, so a step covers at least half of
     what is left and then converges quadratically.
-
-    Returns
-    -------
-    ndarray of float, shape (n,)
     """
     x = np.array(start, dtype=np.float64)
     active = np.arange(x.size)
