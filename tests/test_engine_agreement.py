@@ -5,8 +5,6 @@ from by_hand import NO_WINDOWS
 
 from simdeploy import simulate
 
-# Some of these policies are suspicious on purpose.
-
 
 def test_rollback_waves_pass_nodes_that_went_back_by_themselves(make_scenario):
     """A wave of the rollback waits for a node that is going back by itself, and not for one that is back. [contract]"""

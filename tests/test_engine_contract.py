@@ -2,8 +2,6 @@
 
 from engine_contract import EngineContract
 
-# Some of the scenarios are suspicious on purpose.
-
 
 class TestReferenceEngine(EngineContract):
     engine = "reference"
