@@ -1,7 +1,5 @@
 """Whether forecasts during a rollout are true, whether it pays to follow advice, and how long it takes."""
 
-from __future__ import annotations
-
 import math
 import time
 import warnings

@@ -1,7 +1,5 @@
 """How often intervals of calibrations contain the truth, and how long a calibration takes."""
 
-from __future__ import annotations
-
 import resource
 from concurrent.futures import ProcessPoolExecutor
 from time import perf_counter

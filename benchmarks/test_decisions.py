@@ -1,7 +1,5 @@
 """How often the decisions that simulation recommends are right, where the best one is known."""
 
-from __future__ import annotations
-
 import pytest
 
 import simdeploy

@@ -1,7 +1,5 @@
 """How often intervals of estimates, differences, bands and values of information contain the truth."""
 
-from __future__ import annotations
-
 import pytest
 from coverage_of_intervals import INTERVALS, SIZES, UNSEEN, count_repetitions, measure_coverage
 

@@ -1,7 +1,5 @@
 """How long the search for a policy takes, and what it did meanwhile."""
 
-from __future__ import annotations
-
 import time
 from pathlib import Path
 

@@ -27,6 +27,13 @@ def canary(count: int, parallel: int = 0, **keys: Any) -> dict[str, Any]:
     return {**rolling(parallel), "strategy": "canary", "canary_count": count, **keys}
 
 
+def steady(nodes: int, policy: dict[str, Any], fleet: Any = None, **sections: Any) -> Scenario:
+    """Return nodes of ten requests per second that start within 30 s, and go back within 20 s."""
+    times = {"update_duration": 30, "rollback_duration": 20, "requests_per_second": 10}
+    raw = {"name": "steady", "fleet": {"nodes": nodes, **times, **(fleet or {})}, "policies": {"p": policy}}
+    return Scenario.from_dict(raw | sections)
+
+
 def switches(**values: Any) -> dict[str, Any]:
     return {"preset": "expanso", **values}
 

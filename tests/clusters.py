@@ -1,7 +1,5 @@
 """A scheduler and workers of Dask in processes of their own."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

@@ -1,14 +1,12 @@
 """Every command, with what it computes in a moment, for tests of what holds of all of them."""
 
-from __future__ import annotations
-
 import atexit
 import json
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from click.testing import CliRunner
+from invoking import invoke
 from recorded_fleets import RecordedFleet
 
 from simdeploy.api import format_time, parse_time
@@ -139,11 +137,6 @@ def make_quick(name, engine="compiled"):
     scenario = [str(SCENARIOS / "small-fleet.yaml")] if name in QUICK else []
     with_engine = ["--engine", engine] if name in WITH_ENGINE else []
     return [name, *scenario, *QUICK.get(name, ["--replications", "100"]), *with_engine]
-
-
-def invoke(*arguments):
-    """Run a command in this process."""
-    return CliRunner().invoke(app, list(map(str, arguments)), catch_exceptions=False)
 
 
 def call(name, *arguments, engine="compiled"):

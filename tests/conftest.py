@@ -208,6 +208,15 @@ def few_values_suffice(few_worlds_suffice: None, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.fixture
+def few_switch_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave but the first values of some switches, so that there are few pairs."""
+    from simdeploy.analysis.switches import switch_values, varying
+
+    first_values = switch_values.list_switch_values
+    monkeypatch.setattr(varying, "list_switch_values", lambda scenario: first_values(scenario)[:6])
+
+
+@pytest.fixture
 def students_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the limits of means as Student's, whatever the skewness and the tails of values."""
     for user in ("simdeploy.statistics.parts", "simdeploy.analysis.estimates.grid"):

@@ -1,7 +1,5 @@
 """How often the intervals of calibrations contain the truth."""
 
-from __future__ import annotations
-
 import tempfile
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """How often intervals that are trusted contain the truth, of samples from laws whose means, rates and quantiles are known."""
 
-from __future__ import annotations
-
 from functools import cache
 
 import numpy as np

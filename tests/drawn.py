@@ -1,10 +1,9 @@
 """Whether a picture can be read: which of its texts lie on each other, or are cut off."""
 
-from __future__ import annotations
-
 from itertools import combinations
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 
@@ -25,6 +24,15 @@ def draw(figure):
     """Draw a figure, as saving would, and return it."""
     FigureCanvasAgg(figure).draw()
     return figure
+
+
+def draw_on(plot, *arguments, size=(6, 4), n_axes=1, **how):
+    """Draw on the axes of a new figure, by default as large as half a page, as saving would; return the axes."""
+    figure = Figure(figsize=size, layout="constrained")
+    ax = figure.subplots()
+    assert plot(ax, *arguments, **how) is ax
+    assert len(draw(figure).axes) == n_axes
+    return ax
 
 
 def list_texts(figure):

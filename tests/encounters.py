@@ -44,36 +44,18 @@ Feature = tuple[Any, ...]
 
 @dataclass
 class Watched:
-    """One replication of one policy, and what was seen while it ran.
-
-    Attributes
-    ----------
-    streams, later_streams : set of Stream
-        From which numbers were drawn; and those from which one was drawn at an index above 0.
-    found_down : bool
-        Whether a node was down at its turn.
-    fails_by_overload : bool
-        Whether a window of which requests were shed was unhealthy.
-    clock_was_paused : bool
-        Whether bake time, promotion delay or rate clock met a pause.
-    held_back : set of str
-        What waited for a change window.
-    slots : set of str
-        What slots met.
-    gates : set of str
-        What gates met.
-    """
+    """One replication of one policy, and what was seen while it ran."""
 
     scenario: Scenario
     policy: ScenarioPolicy
-    streams: set[Stream] = field(default_factory=set)
-    later_streams: set[Stream] = field(default_factory=set)
-    found_down: bool = False
-    fails_by_overload: bool = False
-    clock_was_paused: bool = False
-    held_back: set[str] = field(default_factory=set)
-    slots: set[str] = field(default_factory=set)
-    gates: set[str] = field(default_factory=set)
+    streams: set[Stream] = field(default_factory=set)  # from which numbers were drawn
+    later_streams: set[Stream] = field(default_factory=set)  # from which one was drawn at an index above 0
+    found_down: bool = False  # whether a node was down at its turn
+    fails_by_overload: bool = False  # whether a window of which requests were shed was unhealthy
+    clock_was_paused: bool = False  # whether bake time, promotion delay or rate clock met a pause
+    held_back: set[str] = field(default_factory=set)  # what waited for a change window
+    slots: set[str] = field(default_factory=set)  # what slots met
+    gates: set[str] = field(default_factory=set)  # what gates met
     _recording: Recording | None = None
 
     @property

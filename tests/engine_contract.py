@@ -14,10 +14,6 @@ class EngineContract:
     """The tests of one engine; to be inherited by a class that names it.
 
     The fixture `make_scenario` makes a scenario: ten nodes, 30 s each; `changes` are merged into it.
-
-    Attributes
-    ----------
-    engine : str
     """
 
     engine: str

@@ -1,7 +1,5 @@
 """One result of every kind, made in a moment; and what makes two results equal."""
 
-from __future__ import annotations
-
 from dataclasses import fields, replace
 from functools import cache
 from pathlib import Path

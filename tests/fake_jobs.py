@@ -15,27 +15,13 @@ Cell = tuple[int, int]  # a policy and a replication
 
 @dataclass(frozen=True)
 class FakeJob(Job):
-    """Each row says its policy (`waves`) and replication (`updated_nodes`).
+    """Each row says its policy (`waves`) and replication (`updated_nodes`)."""
 
-    Attributes
-    ----------
-    folder : str
-        For marks: which cells were begun, and by which process.
-    deadly : tuple of cells
-        They kill their process.
-    deadly_once : tuple of cells
-        They do so the first time.
-    held_once : tuple of cells
-        The first time they wait until their process is killed from outside.
-    error : str
-        Raised as a ValueError by every span, if there is one.
-    """
-
-    folder: str = ""
-    deadly: tuple[Cell, ...] = ()
-    deadly_once: tuple[Cell, ...] = ()
-    held_once: tuple[Cell, ...] = ()
-    error: str = ""
+    folder: str = ""  # for marks: which cells were begun, and by which process
+    deadly: tuple[Cell, ...] = ()  # they kill their process
+    deadly_once: tuple[Cell, ...] = ()  # they do so the first time
+    held_once: tuple[Cell, ...] = ()  # the first time they wait until their process is killed from outside
+    error: str = ""  # raised as a ValueError by every span, if there is one
 
     def __post_init__(self) -> None:
         """There is no fleet that could be too large."""

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 from importlib import import_module
 from typing import Any
 
-import pytest
+from refusals import refusals, refused
 
 from simdeploy import Rollout, Scenario, simulate
 from simdeploy.dialects import KINDS, PolicyImport, read_policy
 from simdeploy.dialects.imported import Note
 from simdeploy.dialects.source import Source, Tagged
-from simdeploy.errors import InputError, format_path
+from simdeploy.errors import format_path
 
 
 def fidelities(imported: PolicyImport) -> dict[str, str]:
@@ -33,9 +32,14 @@ def notes_of(imported: PolicyImport, field: str) -> list[Note]:
 
 def refusal(text: str, **given: Any) -> list[str]:
     """Return what a text is refused for, a line each."""
-    with pytest.raises(InputError) as refused:
-        read_policy(text, **given)
-    return [str(problem) for problem in refused.value.problems]
+    return refusals(read_policy, text, **given)
+
+
+def assert_one_problem(text: str, line: int, words: str) -> None:
+    """Hold that a manifest is refused for one field of its spec, with its line and these words."""
+    (problem,) = refusal(text)
+    assert problem.startswith(f"line {line}: spec.")
+    assert words in problem
 
 
 def without_note(imported: PolicyImport, text: str, section: str) -> list[str]:
@@ -68,9 +72,8 @@ def recognised_as(text: str) -> list[str]:
 
 def messages(text: str) -> list[tuple[int | None, str, str]]:
     """Return line, field and message of every problem that a text is refused for."""
-    with pytest.raises(InputError) as refused:
-        read_policy(text)
-    return [(problem.line, format_path(problem.path), problem.message) for problem in refused.value.problems]
+    error = refused(read_policy, text)
+    return [(problem.line, format_path(problem.path), problem.message) for problem in error.problems]
 
 
 def roll_out(imported: PolicyImport, nodes: int, *, fail: Sequence[int] = (), engine: str, **fleet: Any) -> Rollout:
@@ -91,9 +94,7 @@ def roll_out(imported: PolicyImport, nodes: int, *, fail: Sequence[int] = (), en
         scenario["release"] = {
             "bad": {"probability": 1, "defective": True, "start_failure": 1, "affects": {"nodes": list(fail)}}
         }
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return simulate(Scenario.from_dict(scenario), "theirs", engine=engine)
+    return simulate(Scenario.from_dict(scenario), "theirs", engine=engine)
 
 
 def batches(rollout: Rollout) -> list[int]:

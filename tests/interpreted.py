@@ -32,15 +32,10 @@ _COUNTED = {
 
 @dataclass(frozen=True)
 class Interpreted:
-    """The engine as Python runs it.
+    """The engine as Python runs it."""
 
-    Attributes
-    ----------
-    counts : Counter
-        Since it was last cleared: `blocks` of Philox, `draws` from distributions, `binomials` that were worked out exactly, and
-        `passes`, which are steps of loops with a counter.
-    """
-
+    # Since it was last cleared: `blocks` of Philox, `draws` from distributions, `binomials` that were worked out
+    # exactly, and `passes`, which are steps of loops with a counter.
     counts: Counter[str]
     modules: dict[str, ModuleType]
 

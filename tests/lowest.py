@@ -1,7 +1,5 @@
 """Print the lowest versions that users may have, as constraints for pip: of dependencies and extras, not of contributors' tools."""
 
-from __future__ import annotations
-
 import tomllib
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Processes on a terminal of their own, and waiting for what they show: for a sign, never for a time."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import pty

@@ -1,7 +1,5 @@
 """Advice and forecasts: conditioning against brute force and closed forms, what is refused, and what comes out."""
 
-from __future__ import annotations
-
 import copy
 import dataclasses
 import json
@@ -12,7 +10,7 @@ import every_result
 import numpy as np
 import pandas as pd
 import pytest
-from click.testing import CliRunner
+from invoking import invoke
 from scipy import stats
 from small import rolling
 
@@ -36,7 +34,6 @@ from simdeploy.analysis.advice.waiting import choose_by_halves, find_worth
 from simdeploy.analysis.advice.waves import read_course
 from simdeploy.analysis.advice.ways import follows_clock, shows_all_verdicts, why_no_laws
 from simdeploy.api import Deployment, DeploymentStatus, format_time, parse_time
-from simdeploy.cli.app import app
 from simdeploy.cli.forecast import describe_way
 from simdeploy.engines.continuing import Worlds, run_continued
 from simdeploy.errors import InputError
@@ -47,8 +44,6 @@ from simdeploy.rules.waves import plan_waves
 from simdeploy.units import NS_PER_S
 from simdeploy.world.distributions import Exponential, Gamma
 from simdeploy.world.operator import ScriptedAct
-
-pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
 
 CREATED = "2026-01-05T09:00:00Z"
 CHECK = {"deadline": "3m", "min_healthy_time": "30s"}
@@ -922,9 +917,7 @@ def folder(tmp_path, monkeypatch):
 
 def call(*words, **how):
     """Run a command in this process."""
-    return CliRunner().invoke(
-        app, [*words, "--replications", "40", "--engine", "compiled"], catch_exceptions=False, **how
-    )
+    return invoke(*words, "--replications", "40", "--engine", "compiled", **how)
 
 
 def test_what_was_seen_comes_from_files_and_pipes(folder):
@@ -950,7 +943,7 @@ def test_what_was_seen_comes_from_files_and_pipes(folder):
 
 def test_what_run_prints_was_seen(folder):
     """What `simdeploy run --json` writes is a rollout at its end. [contract]"""
-    ran = CliRunner().invoke(app, ["run", "six.yaml", "--json"]).stdout
+    ran = invoke("run", "six.yaml", "--json").stdout
     result = call("advise", "six.yaml", "--seen", "-", "--json", "--exit-code", input=ran)
     assert result.exit_code == 3
     document = json.loads(result.stdout)

@@ -1,7 +1,5 @@
 """Advice given counts of requests: closed forms of windows and totals, and what is refused."""
 
-from __future__ import annotations
-
 import json
 import math
 
@@ -19,8 +17,6 @@ from simdeploy.analysis.advice.seen import read_seen
 from simdeploy.errors import InputError
 from simdeploy.rules.waves import plan_waves
 from simdeploy.world.streams import Stream, uniforms
-
-pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
 
 # Three of six nodes at a time start in a minute and have windows with a hundred requests; one in ten may fail.
 SERVING = {

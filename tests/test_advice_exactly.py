@@ -1,13 +1,9 @@
 """Advice where probabilities, times and costs are known exactly: attempts, hangs, memoryless starts, promotions, and waiting."""
 
-from __future__ import annotations
-
 import pytest
 from test_advice import at, canary, look, make
 
 import simdeploy as sd
-
-pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
 
 # Nodes go one after the other, take a minute to start, and run at once; the release affects all of them.
 STEADY = {

@@ -1,7 +1,5 @@
 """Advice given a table of nodes: conditioning against brute force and closed forms, and rows that cannot be."""
 
-from __future__ import annotations
-
 import json
 import math
 import re
@@ -30,8 +28,6 @@ from simdeploy.errors import InputError
 from simdeploy.rules.health import read_health_rule
 from simdeploy.rules.waves import plan_waves
 from simdeploy.world.streams import Stream, uniforms
-
-pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
 
 TIMES = ("dispatched_at_s", "started_at_s", "resolved_at_s")
 
@@ -192,15 +188,31 @@ def cases():
 CASES = {name: case for name, *case in cases()}
 
 
+def look(scenario, replication, at, times):
+    """Return what was seen of a replication at an instant, with some of its times."""
+    return read_seen(scenario, None, cut(sd.simulate(scenario, replication=replication), at, times), at)
+
+
+def assert_like_brute_force(scenario, seen, n_plain, replications=500):
+    """Conditioned worlds are plain ones, of which many are tried, in which each node looked like this; return them."""
+    conditioned = condition(scenario, seen, replications=replications, seed=3, engine="compiled")
+    plain = find_plain(scenario, seen, n_plain, 4)
+    assert len(plain) >= 25
+    assert_like_plain_worlds(conditioned, plain, n_unseen=3)
+    return conditioned
+
+
+def look_roughly(scenario, *seen):
+    """Return what was seen of a replication, give or take five seconds."""
+    seen = look(scenario, *seen)
+    return replace(seen, nodes=replace(seen.nodes, widths=np.full(scenario.fleet.nodes, 10.0)))
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_conditioned_worlds_are_those_of_brute_force(name):
     """Kinds, failures and makespans are those of plain worlds in which each node looked like this. [oracle]"""
-    scenario, replication, at, times = CASES[name]
-    seen = read_seen(scenario, None, cut(sd.simulate(scenario, replication=replication), at, times), at)
-    conditioned = condition(scenario, seen, replications=500, seed=3, engine="compiled")
-    plain = find_plain(scenario, seen, 4000 if "order" in name else 40_000, 4)
-    assert len(plain) >= 25
-    assert_like_plain_worlds(conditioned, plain, n_unseen=3)
+    scenario, *seen = CASES[name]
+    assert_like_brute_force(scenario, look(scenario, *seen), 4000 if "order" in name else 40_000)
 
 
 SLIDES = {"orchestrator.pacing": "sliding"}
@@ -222,14 +234,9 @@ TURNS = {
 @pytest.mark.parametrize("name", TURNS)
 def test_turns_are_those_of_brute_force(name):
     """Under sliding pacing, conditioned worlds are plain ones in which each node looked like this, give or take five seconds. [oracle]"""
-    scenario, replication, at, times = TURNS[name]
-    seen = read_seen(scenario, None, cut(sd.simulate(scenario, replication=replication), at, times), at)
-    seen = replace(seen, nodes=replace(seen.nodes, widths=np.full(scenario.fleet.nodes, 10.0)))
-    conditioned = condition(scenario, seen, replications=500, seed=3, engine="compiled")
-    assert conditioned.why_tried == ""
-    plain = find_plain(scenario, seen, 4000 if "order" in name else 80_000, 4)
-    assert len(plain) >= 25
-    assert_like_plain_worlds(conditioned, plain, n_unseen=3)
+    scenario, *seen = TURNS[name]
+    n_plain = 4000 if "order" in name else 80_000
+    assert assert_like_brute_force(scenario, look_roughly(scenario, *seen), n_plain).why_tried == ""
 
 
 CRASH = {"fleet.crash": {"up": "10m", "repair": "1m"}}
@@ -269,22 +276,17 @@ SPELLS = {
 @pytest.mark.parametrize("name", SPELLS)
 def test_spells_are_those_of_brute_force(name):
     """Where nodes crash, degrade or are cut off, conditioned worlds are plain ones in which each node looked like this. [oracle]"""
-    scenario, replication, at, times, n_plain = SPELLS[name]
-    seen = read_seen(scenario, None, cut(sd.simulate(scenario, replication=replication), at, times), at)
-    seen = replace(seen, nodes=replace(seen.nodes, widths=np.full(scenario.fleet.nodes, 10.0)))
-    conditioned = condition(scenario, seen, replications=300, seed=3, engine="compiled")
+    scenario, *seen, n_plain = SPELLS[name]
+    conditioned = assert_like_brute_force(scenario, look_roughly(scenario, *seen), n_plain, replications=300)
     assert conditioned.why_tried == ""
-    plain = find_plain(scenario, seen, n_plain, 4)
-    assert len(plain) >= 25
-    assert_like_plain_worlds(conditioned, plain, n_unseen=3)
 
 
 @pytest.mark.parametrize("name", ["crashes", "lines, passed over", "outages of zones"])
 def test_nodes_are_tried_alike_on_both_engines(name, monkeypatch):
     """Nodes that are tried by themselves take the same numbers, with the same weights, on both engines. [property]"""
     monkeypatch.setattr(proposing_lives, "TRIES", 4)
-    scenario, replication, at, times, _ = SPELLS[name]
-    seen = read_seen(scenario, None, cut(sd.simulate(scenario, replication=replication), at, times), at)
+    scenario, *seen, _ = SPELLS[name]
+    seen = look(scenario, *seen)
     table = replace(seen.nodes, widths=np.full(scenario.fleet.nodes, 40.0))
     fleet, roots = scenario.fleet, np.arange(12)
     plan = plan_waves(seen.policy.policy, scenario.orchestrator_of(seen.policy), fleet.nodes, fleet.zones)

@@ -14,6 +14,7 @@ import jsonschema
 import pytest
 from hypothesis import given, strategies as st
 from pydantic import ValidationError
+from refusals import refused
 
 from simdeploy.api import (
     DEFAULTS,
@@ -36,7 +37,7 @@ from simdeploy.api import (
     unknown_keys,
 )
 from simdeploy.api.json_text import MAX_VALUES, locate
-from simdeploy.errors import MOST_PROBLEMS, InputError, Problem, SimulationError
+from simdeploy.errors import MOST_PROBLEMS, Problem, SimulationError
 
 ROOT = Path(__file__).parents[1]
 # The example body of the documentation page, with its placeholders.
@@ -87,9 +88,7 @@ FULL: dict[str, Any] = {
 
 
 def problems_of(text: str, dialect: Dialect | None = None) -> list[Problem]:
-    with pytest.raises(InputError) as caught:
-        parse_deployment(text, file="f.json", dialect=dialect)
-    return list(caught.value.problems)
+    return list(refused(parse_deployment, text, file="f.json", dialect=dialect).problems)
 
 
 def the_problem(text: str, dialect: Dialect | None = None) -> Problem:
@@ -554,9 +553,7 @@ def test_every_path_is_found_again_in_the_text(value: dict[str, Any], indent: in
 
 
 def file_problem(path: Path | str) -> Problem:
-    with pytest.raises(InputError) as caught:
-        read_deployment(path)
-    (problem,) = caught.value.problems
+    (problem,) = refused(read_deployment, path).problems
     assert problem.file == str(path)
     return problem
 

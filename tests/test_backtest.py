@@ -1,7 +1,5 @@
 """Backtests by hand: what a record decides of another policy, what it leaves open, and what can't be asked of it."""
 
-from __future__ import annotations
-
 import json
 import math
 from dataclasses import replace
@@ -9,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from refusals import refused
 
 from simdeploy import InputError, Records, SimdeployWarning, backtest, simulate
 from simdeploy.records import make_table
@@ -373,10 +372,9 @@ class TestRefused:
         one = record(make_scenario(fleet={"start_failure": 1}), rolling(max_failed_nodes=3))
         several = Records.join([replace_name(one, f"r{number}") for number in range(4)])
         sizeless = change(several, "rollouts", [0, 1, 3], nodes=pd.NA)
-        with pytest.raises(InputError) as caught:
-            backtest(sizeless, {"other": rolling(2)})
-        assert "--nodes N" in str(caught.value)
-        assert str(caught.value).endswith("so in 2 more rollouts")
+        error = refused(backtest, sizeless, {"other": rolling(2)})
+        assert "--nodes N" in str(error)
+        assert str(error).endswith("so in 2 more rollouts")
         found = backtest(sizeless, {"other": rolling(2)}, nodes=10)
         pd.testing.assert_frame_equal(found.rollouts, backtest(several, {"other": rolling(2)}).rollouts)
         with pytest.raises(InputError, match="nodes: out of range"):

@@ -1,19 +1,16 @@
 """Estimates of backtests: laws given a record against closed forms, and modelled rollouts against simulated ones."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from invoking import invoke
 from test_backtest import CHECK, bounds, rolling
 from test_backtest_worlds import case_of
 
 from simdeploy import InputError, Records, Scenario, backtest, simulate
 from simdeploy.analysis.backtest.bounding import measure
-from simdeploy.cli.app import app
 from simdeploy.engines.replay import Modeller, replay
 
 UNIFORM = {"beta": {"mean": 0.5, "sd": math.sqrt(1 / 12)}}
@@ -202,7 +199,7 @@ class TestBacktest:
             "{strategy: rolling, max_parallel: 4, max_failed_nodes: 4, health_check: {deadline: 5m}}"
         )
         asked = ["backtest", "history", "--policy", "lax.yaml"]
-        shown = CliRunner().invoke(app, [*asked, "--modelled", "2"])
+        shown = invoke(*asked, "--modelled", "2")
         assert shown.exit_code == 0
         assert "lax, modelled" in shown.stdout
-        assert "modelled" not in CliRunner().invoke(app, asked).stdout
+        assert "modelled" not in invoke(*asked).stdout

@@ -1,7 +1,5 @@
 """Backtests of simulated rollouts: the recorded policy repeats them, and other policies are as simulated in the same world."""
 
-from __future__ import annotations
-
 import math
 import random
 from collections import Counter
@@ -22,8 +20,6 @@ from simdeploy.engines.replay.prober import ReplayedProber
 from simdeploy.engines.replay.refusing import find_refusals
 from simdeploy.records.histories import read_histories
 from simdeploy.rules.deployment_types import TYPES
-
-pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
 
 # What depends on absolute time or on peers, or what people decide by what they see.
 _OF_TIME = ("crash", "zone_outage", "flapping", "traffic", "service", "connection")
@@ -245,24 +241,19 @@ def _narrows_everything(patch):
     patch.setattr(bounding, "_is_monotone", lambda *_: True)
 
 
+def _let_run(patch, fate):
+    real = bounding.replay
+    patch.setattr(bounding, "replay", lambda *args: real(*args[:3], args[3].replace(fate, "runs")))
+
+
 def _forgets_slow_nodes(patch):
     """Let nodes that run late run at once."""
-    real = bounding.replay
-    patch.setattr(
-        bounding,
-        "replay",
-        lambda known, policy, orchestrator, filler: real(known, policy, orchestrator, filler.replace("late", "runs")),
-    )
+    _let_run(patch, "late")
 
 
 def _forgets_failures(patch):
     """Let nodes that fail run instead."""
-    real = bounding.replay
-    patch.setattr(
-        bounding,
-        "replay",
-        lambda known, policy, orchestrator, filler: real(known, policy, orchestrator, filler.replace("fails", "runs")),
-    )
+    _let_run(patch, "fails")
 
 
 def _trusts_what_is_over(patch):

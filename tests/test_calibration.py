@@ -1,7 +1,5 @@
 """Calibration: what is fitted to records, how sure it is, and what records can't tell."""
 
-from __future__ import annotations
-
 import json
 import math
 from dataclasses import replace
@@ -9,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from click.testing import CliRunner
 from coverage_of_calibrations import count_covered, export, list_truths
+from invoking import invoke
 from matplotlib.figure import Figure
 from recorded_fleets import RecordedFleet
 from scipy import integrate, stats
@@ -21,7 +19,6 @@ from simdeploy.analysis.calibration.attempts import read_attempts
 from simdeploy.analysis.calibration.parameters import find_drop
 from simdeploy.analysis.calibration.resampling import draw_rollouts
 from simdeploy.analysis.calibration.starts import fit_fraction
-from simdeploy.cli.app import app
 from simdeploy.plotting import plot_calibration
 from simdeploy.records import make_table
 from simdeploy.statistics.beta_binomial import BetaBinomial
@@ -30,8 +27,6 @@ from simdeploy.statistics.maximizing import maximize, profile
 from simdeploy.statistics.shared_scale import HANG, LEAST_LOG, SPREAD, SharedScale
 
 SMALL = RecordedFleet(nodes=30)
-
-pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
 
 
 def fit(records, **how):
@@ -553,14 +548,14 @@ def test_the_command_writes_the_scenario(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     nodes = SMALL.draw(6, 1).nodes.rename(columns={"node": "host"})
     pd.concat([nodes, nodes[:2]]).to_csv("nodes.csv", index=False)
-    done = CliRunner().invoke(app, ["calibrate", "nodes.csv", "--map", "node=host", "-o", "fitted.yaml"])
+    done = invoke("calibrate", "nodes.csv", "--map", "node=host", "-o", "fitted.yaml")
     assert done.exit_code == 0, done.output
     assert ", 2 rows not used" in done.output
     text = (tmp_path / "fitted.yaml").read_text(encoding="utf-8")
     assert text == simdeploy.calibrate("nodes.csv", mapping={"node": "host"}).to_yaml()
     assert simdeploy.read_scenario("fitted.yaml").fleet.nodes == 30
     for words in (["--bootstrap", "2"], ["--map", "node"]):
-        refused = CliRunner().invoke(app, ["calibrate", "nodes.csv", *words])
+        refused = invoke("calibrate", "nodes.csv", *words)
         assert refused.exit_code == 2
         assert "need each other" in refused.output or "ours=theirs" in refused.output
     with pytest.raises(InputError, match="names of columns need files"):

@@ -1,7 +1,5 @@
 """One language of calls: what holds for every call that simulates is checked of all of them, and nowhere else."""
 
-from __future__ import annotations
-
 import functools
 import inspect
 import itertools

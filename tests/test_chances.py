@@ -1,7 +1,5 @@
 """Known probabilities that a rollout is stopped: against the exact evaluator, the engine, and in estimates."""
 
-from __future__ import annotations
-
 import math
 import random
 from collections import Counter
@@ -24,8 +22,6 @@ from simdeploy.scenario.measures import Measure, parse_measure
 from simdeploy.validation.decisions.exact import evaluate
 from simdeploy.validation.decisions.problems import make_problems
 from simdeploy.vocabulary import CAUSES
-
-pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
 
 # What makes nodes depend on each other, on the clock or on something drawn once.
 _DEPENDENT = ("classes", "crash", "zone_outage", "flapping", "connection", "traffic", "service")

@@ -10,18 +10,18 @@ from typing import Any
 import jsonschema
 import numpy as np
 import pytest
-from by_hand import NO_WINDOWS, values_of
+from by_hand import NO_WINDOWS, said, values_of
 from generators import TIMETABLES, Decisions, scenario_of
 from hypothesis import given, settings, strategies as st
+from refusals import refused
 from rows_equal import differences
 
 from simdeploy import Scenario, simulate, sweep
-from simdeploy.errors import InputError, SimdeployWarning, format_path
+from simdeploy.errors import SimdeployWarning, format_path
 from simdeploy.scenario import scenario_schema
 from simdeploy.units import NS_PER_S
 from simdeploy.world.change_windows import DAYS, Calendar, ChangeWindow, calendar_of, weekly_openings
 
-pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
 MONDAY_9 = "2026-01-05T09:00:00Z"
 
 
@@ -60,12 +60,6 @@ def dispatched(scenario: Scenario) -> list[float]:
     return sorted(set(events.loc[events["to_status"] == "starting", "time_s"]))
 
 
-def said(scenario: Scenario) -> list[tuple[float, str]]:
-    events = simulate(scenario).events
-    acts = events[events["node"].isna()]
-    return list(zip(acts["time_s"], acts["reason"], strict=True))
-
-
 # -- what waits ------------------------------------------------------------------------------------
 
 
@@ -93,7 +87,7 @@ def test_a_free_slot_waits(engine: str) -> None:
     # Node 0 is done at 30 s, so that node 2 follows at once; nodes 1 and 2 are done at 50 s and 60 s.
     assert dispatched(slots) == [0, 30, 120]
     # Said once, although another slot is free at 60 s.
-    assert [time for time, reason in said(slots) if "opens Mon 09:02" in reason] == [50]
+    assert [time for time, reason in said(simulate(slots)) if "opens Mon 09:02" in reason] == [50]
     assert values_of(slots, engine)["makespan_s"] == 150
 
 
@@ -128,7 +122,7 @@ def test_the_rate_clock_begins_with_a_promotion_in_the_night(engine: str) -> Non
         orchestrator={"pacing": "rate", "rate": {"per_minute": 3}},
     )
     assert dispatched(promoted) == [0, 600, 660]
-    assert (30, "canaries promoted") in said(promoted)
+    assert (30, "canaries promoted") in said(simulate(promoted))
     assert values_of(promoted, engine)["makespan_s"] == 690
 
 
@@ -187,7 +181,7 @@ def test_bake_time_and_promotion_run_through_the_night(engine: str) -> None:
         orchestrator={"bake_time": "10m"},
     )
     # Canaries 0 to 30 s, baked at 630 s, promoted at 1830 s; waves at 3600 s and, baked after it, at 4230 s.
-    assert (1830, "operator: promote") in said(baked)
+    assert (1830, "operator: promote") in said(simulate(baked))
     assert dispatched(baked) == [0, 3600, 4230]
     assert values_of(baked, engine)["makespan_s"] == 4260
 
@@ -355,7 +349,7 @@ def test_the_message_says_what_is_awaited() -> None:
         (30, f"wave 1 of 2; {awaited}"),
         (86400, "wave 2 of 2"),
     ]
-    assert [reason for _, reason in said(hours)].count(awaited) == 1
+    assert [reason for _, reason in said(simulate(hours))].count(awaited) == 1
     first = simulate(scenario([window("9h", "16h")], "2026-01-05T08:00:00Z"))
     assert first.revisions["message"][0] == "nothing dispatched yet; waits for the change window that opens Mon 09:00"
 
@@ -370,7 +364,7 @@ def test_the_message_of_a_clock_that_stands_still() -> None:
     rollout = simulate(hours)
     times = rollout.revisions.loc[rollout.revisions["message"].str.contains("opens Mon 10:00"), "time_s"]
     assert times.tolist() == [40]
-    assert [time for time, reason in said(hours) if "opens Mon 10:00" in reason] == [40]
+    assert [time for time, reason in said(simulate(hours)) if "opens Mon 10:00" in reason] == [40]
 
 
 @pytest.mark.parametrize("number", range(12))
@@ -414,9 +408,7 @@ BAD = [
 @pytest.mark.parametrize(("windows", "path", "text"), BAD)
 def test_bad_windows_are_refused(windows: Any, path: str, text: str) -> None:
     """A list without an opening, hours outside the day and unknown days are refused, with what is allowed. [contract]"""
-    with pytest.raises(InputError) as caught:
-        scenario(windows)
-    (problem,) = caught.value.problems
+    (problem,) = refused(scenario, windows).problems
     assert format_path(problem.path) == path
     assert text in str(problem)
 

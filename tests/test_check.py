@@ -1,12 +1,10 @@
 """Checks: when one looks, what is checked of whom, and what is said of it."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 
 import pytest
-from drawn import draw, find_unreadable
+from drawn import draw_on, find_unreadable
 
 from simdeploy import Scenario
 from simdeploy.analysis.asking.judging import plan_looks
@@ -20,8 +18,6 @@ from simdeploy.statistics.intervals import proportion_interval
 from simdeploy.validation import oracles
 
 # Limits that can never stop a rollout are meant here.
-pytestmark = pytest.mark.filterwarnings("ignore:.*can never stop:simdeploy.errors.SimdeployWarning")
-
 # -- a check -----------------------------------------------------------------------------------------------------------
 
 
@@ -275,12 +271,11 @@ def test_rows_are_requirements():
 
 def drawn(found):
     """Draw a check, as large as half a page; return the axes and the segments of each row, by height."""
-    from matplotlib.figure import Figure
 
     from simdeploy.plotting.check import plot_check
 
-    ax = plot_check(Figure(figsize=(6, 4), layout="constrained").subplots(), found)
-    assert not find_unreadable(draw(ax.figure))
+    ax = draw_on(plot_check, found)
+    assert not find_unreadable(ax.figure)
     lines = {}
     for line in ax.get_lines():
         heights = set(line.get_ydata())

@@ -1,7 +1,5 @@
 """The command: what it prints, writes and refuses, and how it ends."""
 
-from __future__ import annotations
-
 import io
 import json
 import os
@@ -15,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
-from commands import invoke
+from invoking import invoke
 from rich.console import Console
 from terminals import END, TIMEOUT_S, on_terminal, read_until
 

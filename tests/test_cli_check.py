@@ -1,7 +1,5 @@
 """``simdeploy check`` and ``simdeploy verify``: what they print and write, and how they end."""
 
-from __future__ import annotations
-
 import json
 import re
 from dataclasses import replace
@@ -10,8 +8,8 @@ from xml.etree import ElementTree as ET
 
 import pandas as pd
 import pytest
-from commands import invoke
 from every_result import make
+from invoking import invoke
 
 from simdeploy import Scenario
 from simdeploy.analysis.checking.checking import check
@@ -31,7 +29,6 @@ policies:
   strict: {strategy: immediate, max_failed_nodes: 0}
   loose: {strategy: rolling, max_parallel: 10, max_failed_nodes: 5, health_check: {deadline: 5m}}
 """
-pytestmark = pytest.mark.filterwarnings("ignore:.*can never stop:simdeploy.errors.SimdeployWarning")
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """Commands of one analysis each: the answer is that of the call in Python, and what each has for itself."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys
@@ -10,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
-from click.testing import CliRunner
+from invoking import invoke
 from test_tuning import LIMITS, LITTLE_TRAFFIC
 
 from simdeploy import (
@@ -23,8 +21,6 @@ from simdeploy import (
     tune,
     vary_switches,
 )
-from simdeploy.analysis.switches.switch_values import list_switch_values
-from simdeploy.cli.app import app
 from simdeploy.cli.gates import read_gate_options
 from simdeploy.experiments import Range
 from simdeploy.experiments.jobs import Job
@@ -139,25 +135,15 @@ ASKED = {
     ),
 }  # fmt: skip
 
-pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
-
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
+def folder(tmp_path, monkeypatch, few_switch_values):
     """Work in a folder with scenarios, with a few of the values of switches."""
     monkeypatch.chdir(tmp_path)
     Path("s.yaml").write_text(SCENARIO, encoding="utf-8")
     for raw in (LIMITS, LITTLE_TRAFFIC):
         Path(f"{raw['name']}.yaml").write_text(yaml.safe_dump(raw), encoding="utf-8")
-    monkeypatch.setattr(
-        "simdeploy.analysis.switches.varying.list_switch_values", lambda made: list_switch_values(made)[:6]
-    )
     return tmp_path
-
-
-def call(name, scenario, *arguments):
-    """Run a command in this process."""
-    return CliRunner().invoke(app, [name, scenario, *map(str, arguments)], catch_exceptions=False)
 
 
 @pytest.mark.parametrize("asked", ASKED)
@@ -167,25 +153,25 @@ def test_the_answer_is_that_of_python(asked):
     how = {"seed": 3, "engine": "compiled"}
     expected = in_python(read_scenario("s.yaml"), **how)
     asked = [asked.split()[0].rstrip(","), "s.yaml", *options, "--seed", how["seed"], "--engine", how["engine"]]
-    lines = call(*asked, "--full").stdout.splitlines()
+    lines = invoke(*asked, "--full").stdout.splitlines()
     assert lines[0] == expected.answer
     assert any(line.startswith(f"small: {about}, ") and f", seed 3, engine {how['engine']}" in line for line in lines)
     for requirement in getattr(expected, "requirements", ()):
         assert any(line.endswith(str(requirement)) for line in lines[:6])
-    document = json.loads(call(*asked, "--json").stdout)
+    document = json.loads(invoke(*asked, "--json").stdout)
     assert document | {"computed_under": 0} == json.loads(json.dumps(expected.to_dict())) | {"computed_under": 0}
 
 
 def test_a_picture_has_a_panel_for_each_pair():
     """All keys are drawn over false alarms and escapes, and over makespan and blast radius; chosen axes once. [contract]"""
     asked = ("tradeoff", "s.yaml", *TWO_KEYS, "--engine", "compiled", "--replications", "6", "--plot", "x.svg")
-    assert call(*asked).exit_code == 0
+    assert invoke(*asked).exit_code == 0
     assert Path("x.svg").read_text().count("grey: 95 % band") == 2
-    assert call(*asked, "--x", "makespan_s", "--y", "p90 blast_radius given defective").exit_code == 0
+    assert invoke(*asked, "--x", "makespan_s", "--y", "p90 blast_radius given defective").exit_code == 0
     text = Path("x.svg").read_text()
     assert text.count("grey: 95 % band") == 1
     assert text.count("p90 of blast radius of") == 1
-    assert call(*asked[:4], *asked[6:]).exit_code == 0
+    assert invoke(*asked[:4], *asked[6:]).exit_code == 0
     assert Path("x.svg").read_text().count("95 % band over") == 2
 
 
@@ -230,7 +216,7 @@ def test_what_makes_no_sense_is_refused_before_the_work(folder, monkeypatch, arg
     monkeypatch.setattr(Job, "run", lambda *_: pytest.fail("nothing is to be simulated"))
     before = sorted(folder.iterdir())
     name, *options = arguments
-    result = call(name, "s.yaml", *options)
+    result = invoke(name, "s.yaml", *options)
     assert result.exit_code == 2
     assert told in result.stderr
     assert sorted(folder.iterdir()) == before
@@ -240,7 +226,7 @@ def test_what_makes_no_sense_is_refused_before_the_work(folder, monkeypatch, arg
 def test_without_costs_something_else_has_to_be_said(name):
     """A scenario without costs needs a measure, and the message shows some. [contract]"""
     Path("free.yaml").write_text(SCENARIO.replace("costs:", "# "), encoding="utf-8")
-    result = call(name, "free.yaml")
+    result = invoke(name, "free.yaml")
     assert result.exit_code == 2
     assert 'use another measure, such as "makespan_s"' in result.stderr
 
@@ -248,7 +234,7 @@ def test_without_costs_something_else_has_to_be_said(name):
 def test_a_tilt_that_says_nothing_is_undecided():
     """Where no probability can be stated the exit code is 3. [contract]"""
     asked = ("--event", "failed_nodes >= 6", "--tilt", "start_failure=1.01", "--replications", "100")
-    result = call("rare", "s.yaml", *asked, "--engine", "compiled")
+    result = invoke("rare", "s.yaml", *asked, "--engine", "compiled")
     assert result.exit_code == 3
     assert "probability unknown" in result.stdout
 
@@ -261,7 +247,7 @@ IMPOSSIBLE = ("--require", "false_alarm given good <= 1%", "--require", "escaped
 
 def test_the_choice_is_printed_in_both_dialects():
     """After the answer come what is minimised and the spec in the API's two dialects. [contract]"""
-    done = call(*SEARCH)
+    done = invoke(*SEARCH)
     assert done.stdout.startswith("Use waves with max_failed_nodes ")
     assert "minimise cost" in done.stdout.splitlines()
     specs = [
@@ -277,7 +263,7 @@ def test_the_choice_is_printed_in_both_dialects():
 def test_it_chooses_among_gates():
     """`--vary gate.kind=...` makes gates candidates, and the spec that is printed has the gate with a note. [contract]"""
     asked = ("--vary", "gate.kind=threshold,pooled,sprt", "--vary", "gate.alpha=0.2,0.3", "--replications", "50")
-    done = call("tune", "little-traffic.yaml", "--most", "10000", "--engine", "compiled", "--full", *asked)
+    done = invoke("tune", "little-traffic.yaml", "--most", "10000", "--engine", "compiled", "--full", *asked)
     assert done.stdout.startswith("Use waves with gate.kind pooled: mean cost ")
     assert "Search: 4 policies" in done.stdout
     assert '"gate": {\n      "kind": "pooled"\n    }' in done.stdout
@@ -286,7 +272,7 @@ def test_it_chooses_among_gates():
 
 def test_no_choice_is_an_exit_code():
     """If nothing meets the requirements, the command says how near it comes, writes no policy, and exits 1. [contract]"""
-    done = call(*SEARCH, *IMPOSSIBLE, "--write-policy", "best.yaml")
+    done = invoke(*SEARCH, *IMPOSSIBLE, "--write-policy", "best.yaml")
     assert done.exit_code == 1
     assert done.stdout.startswith("None of 20 policies meets all requirements")
     assert "subject to false_alarm given good <= 0.01; escaped given defective <= 0.0001" in done.stdout
@@ -309,9 +295,9 @@ def test_who_reads_one_line_gets_the_files():
 def test_the_choice_is_a_policy_file(ending, dialect):
     """--write-policy writes the choice in either dialect, and other commands take that file as --policy. [contract]"""
     file = f"best.{ending}"
-    done = call(*SEARCH, "--write-policy", file, "--dialect", dialect, "--json")
+    done = invoke(*SEARCH, "--write-policy", file, "--dialect", dialect, "--json")
     assert read_policy_file(file).spec.to_dict() == json.loads(done.stdout)["specs"][dialect]["spec"]
-    compared = call("compare", "limits.yaml", "--policy", file, "--policy", "waves", "--replications", 4, "--json")
+    compared = invoke("compare", "limits.yaml", "--policy", file, "--policy", "waves", "--replications", 4, "--json")
     assert json.loads(compared.stdout)["policies"] == ["best", "waves"], compared.stderr
 
 
@@ -323,7 +309,7 @@ def test_the_choice_keeps_an_orchestrator_of_its_own(ending):
     own = {"pacing": "sliding", "limit_comparison": "reaches"}
     Path("own.json").write_text(json.dumps(policy | {"dialect": "deployment", "orchestrator": own}), encoding="utf-8")
     written = f"best.{ending}"
-    done = call(*SEARCH, "--policy", "own.json", "--write-policy", written)
+    done = invoke(*SEARCH, "--policy", "own.json", "--write-policy", written)
     assert done.exit_code == 0, done.stderr
     document = read_policy_file(written)
     assert document.spec.dialect == "deployment"

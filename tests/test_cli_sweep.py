@@ -1,7 +1,5 @@
 """``simdeploy sweep``: what it prints, writes and refuses, and how it is gone on with."""
 
-from __future__ import annotations
-
 import itertools
 import json
 import re
@@ -13,15 +11,15 @@ from time import sleep
 
 import pandas as pd
 import pytest
-from click.testing import CliRunner
 from hypothesis import given, strategies as st
+from invoking import invoke
+from refusals import refused
 from small import SMALL, rolling, small
 from terminals import END, TIMEOUT_S, on_terminal, read_until
 
 import simdeploy
 from simdeploy.analysis import summarize_grid
 from simdeploy.analysis.estimates.precision import sweep_to_precision
-from simdeploy.cli.app import app
 from simdeploy.cli.vary import read_vary, space_evenly
 from simdeploy.errors import InputError
 from simdeploy.experiments.batches import read_batches
@@ -63,8 +61,7 @@ def folder(tmp_path, monkeypatch):
 
 def call(*arguments):
     """Run the command in this process."""
-    arguments = [str(argument) for argument in ("sweep", "s.yaml", *arguments)]
-    return CliRunner().invoke(app, arguments, catch_exceptions=False)
+    return invoke("sweep", "s.yaml", *arguments)
 
 
 def swept(policy="waves", **options):
@@ -192,9 +189,7 @@ def test_values_on_the_command_line(scenario, text, expected):
 )
 def test_values_that_there_are_not(scenario, text, told):
     """What is no list and no range is told with its key. [contract]"""
-    with pytest.raises(InputError) as caught:
-        read_vary([text], scenario, {"waves": "waves"}, has_ranges=False)
-    assert str(caught.value).startswith(told)
+    assert str(refused(read_vary, [text], scenario, {"waves": "waves"}, has_ranges=False)).startswith(told)
 
 
 @pytest.mark.parametrize(
@@ -206,18 +201,16 @@ def test_values_that_there_are_not(scenario, text, told):
 )
 def test_ranges_that_there_are_not(scenario, ends, told):
     """Where ranges may stand, what is none is told with what they look like. [contract]"""
-    with pytest.raises(InputError) as caught:
-        read_vary([f"start_failure={ends}"], scenario, {"waves": "waves"}, has_ranges=True)
-    assert str(caught.value).startswith(f"scenario.fleet.start_failure: {told}")
+    error = refused(read_vary, [f"start_failure={ends}"], scenario, {"waves": "waves"}, has_ranges=True)
+    assert str(error).startswith(f"scenario.fleet.start_failure: {told}")
 
 
 def test_a_large_grid_is_refused_before_it_is_made(scenario, monkeypatch):
     """More combinations than can be held are refused with their number, and no value of them is made. [contract]"""
     monkeypatch.setattr("simdeploy.cli.vary.space_evenly", None)
     texts = ["max_failed_nodes=0:999999:1000000", "max_error_rate=0:1:1000"]
-    with pytest.raises(InputError) as caught:
-        read_vary(texts, scenario, {"waves": "waves"}, has_ranges=False, is_grid=True)
-    assert str(caught.value) == "vary: too many cases (found 1,000,000,000); allowed: up to 1,000,000"
+    error = refused(read_vary, texts, scenario, {"waves": "waves"}, has_ranges=False, is_grid=True)
+    assert str(error) == "vary: too many cases (found 1,000,000,000); allowed: up to 1,000,000"
 
 
 @given(st.integers(0, 1000), st.integers(0, 1000), st.integers(2, 50))
@@ -328,7 +321,7 @@ def test_what_was_ended_is_gone_on_with(folder, asked, last, fewest, most, alrea
         told = re.search(r"interrupted; ([\d,]+) rollouts are saved in some where. To resume:\s+simdeploy (.*)", shown)
         assert fewest <= int(told[1]) < most
         assert shlex.split(told[2]) == asked
-    again = CliRunner().invoke(app, asked, catch_exceptions=False)
+    again = invoke(*asked)
     assert again.exit_code == 0
     assert re.match(rf"{already}\n", again.stderr)
     if "--precision" in asked:

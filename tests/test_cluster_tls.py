@@ -1,18 +1,15 @@
 """A cluster whose connections are encrypted: certificates from options, from Python, from Dask's configuration."""
 
-from __future__ import annotations
-
 import shutil
 import subprocess
 from types import SimpleNamespace
 
 import dask
 import pytest
-from click.testing import CliRunner
 from clusters import run_dask, run_scheduler
 from distributed import Security
+from invoking import invoke
 
-from simdeploy.cli.app import app
 from simdeploy.errors import InputError, SimulationError
 from simdeploy.experiments import replicate
 from simdeploy.experiments.executors import DaskCluster, cluster as cluster_module
@@ -95,8 +92,8 @@ class TestOfTLS:
     def test_command(self, address, certificates, scenario_file):
         """With Dask's three options the command prints what it prints without a cluster, and leaves no settings behind. [contract]"""
         before = dask.config.get("distributed.comm.tls")
-        there = CliRunner().invoke(app, ["sweep", scenario_file, *SWEEP, "--cluster", address, *certificates.options])
-        here = CliRunner().invoke(app, ["sweep", scenario_file, *SWEEP])
+        there = invoke("sweep", scenario_file, *SWEEP, "--cluster", address, *certificates.options)
+        here = invoke("sweep", scenario_file, *SWEEP)
         assert (there.exit_code, there.stdout) == (0, here.stdout), there.stderr
         assert dask.config.get("distributed.comm.tls") == before
 
@@ -120,7 +117,7 @@ class TestMessages:
 
     def test_none(self, scenario_file):
         """An encrypted address without certificates is an error that says which are needed and how to give them. [contract]"""
-        result = CliRunner().invoke(app, ["sweep", scenario_file, *SWEEP, "--cluster", "tls://127.0.0.1:8786"])
+        result = invoke("sweep", scenario_file, *SWEEP, "--cluster", "tls://127.0.0.1:8786")
         assert result.exit_code == 2
         last = result.stderr.splitlines()[-1]
         assert last.startswith("error: cluster: tls:// needs a CA certificate")
@@ -131,8 +128,8 @@ class TestMessages:
     def test_not_encrypted(self, command, cluster, certificates, scenario_file):
         """Certificates for an address that doesn't encrypt, or for none, are refused. [contract]"""
         options = ["--of", "makespan_s"] if command == "sensitivity" else []
-        result = CliRunner().invoke(
-            app, [command, scenario_file, "--vary", "start_failure=0:0.1", *options, *cluster, *certificates.options]
+        result = invoke(
+            command, scenario_file, "--vary", "start_failure=0:0.1", *options, *cluster, *certificates.options
         )
         assert result.exit_code == 2
         assert "need --cluster tls://..." in result.stderr
@@ -142,7 +139,7 @@ class TestMessages:
     def test_missing_file(self, certificates, scenario_file, tmp_path):
         """A file that isn't there is named; nothing is connected to. [contract]"""
         options = [*certificates.options[:-1], str(tmp_path / "none.pem")]
-        result = CliRunner().invoke(app, ["sweep", scenario_file, *SWEEP, "--cluster", "tls://127.0.0.1:1", *options])
+        result = invoke("sweep", scenario_file, *SWEEP, "--cluster", "tls://127.0.0.1:1", *options)
         assert result.exit_code == 2
         assert "--tls-key" in result.stderr
         assert "none.pem' does not exist" in result.stderr
@@ -155,7 +152,7 @@ class TestMessages:
         options = list(certificates.options)
         (tmp_path / "text.pem").write_text("hello\n")
         options[2 * place + 1] = str(tmp_path / "text.pem")
-        result = CliRunner().invoke(app, ["sweep", scenario_file, *SWEEP, "--cluster", "tls://127.0.0.1:1", *options])
+        result = invoke("sweep", scenario_file, *SWEEP, "--cluster", "tls://127.0.0.1:1", *options)
         assert result.exit_code == 2
         last = result.stderr.splitlines()[-1]
         assert last.startswith("error: cluster: unusable certificates: ")

@@ -1,7 +1,5 @@
 """Colours of pictures: what colour-blind people, and a printer in grey, can still tell apart."""
 
-from __future__ import annotations
-
 from itertools import combinations, pairwise
 
 import numpy as np

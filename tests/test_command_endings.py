@@ -1,7 +1,5 @@
 """How commands end, all of them: refused, failed, interrupted and resumed, without room for what they write."""
 
-from __future__ import annotations
-
 import json
 import os
 import re
@@ -9,11 +7,10 @@ import shlex
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 from commands import COMMANDS, OF_SEEN, QUICK, WITH_ENGINE, call, make_quick
+from invoking import invoke
 
 from simdeploy.analysis.bands.job import TraceJob
-from simdeploy.cli.app import app
 from simdeploy.experiments.cutting import Piece
 from simdeploy.experiments.jobs import Job
 
@@ -24,21 +21,14 @@ UNBOUNDED = ("tune", "timelines")
 ON_WORKERS = ["compare", "sweep", "sensitivity", "discover"]
 SPEC = {"strategy": "rolling", "max_parallel": 3, "health_check": {"deadline": "5m"}}
 
-pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
-
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
+def folder(tmp_path, monkeypatch, few_switch_values):
     """Work in a folder with a file that is no folder, a folder that is no file, and a policy."""
-    from simdeploy.analysis.switches.switch_values import list_switch_values
-
     Path(tmp_path / "file").write_text("", encoding="utf-8")
     (tmp_path / "folder.csv").mkdir()
     (tmp_path / "ours.json").write_text(json.dumps(SPEC), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(
-        "simdeploy.analysis.switches.varying.list_switch_values", lambda made: list_switch_values(made)[:6]
-    )
     return tmp_path
 
 
@@ -111,7 +101,7 @@ def test_bad_input_is_refused_before_the_work(folder, monkeypatch, name, argumen
     if arguments.startswith("--policy") and "--policy" in words:
         place = words.index("--policy")
         del words[place : place + 2]
-    result = CliRunner().invoke(app, [*words, *shlex.split(arguments)], catch_exceptions=False)
+    result = invoke(*words, *shlex.split(arguments))
     assert result.exit_code == 2
     assert told in result.stderr
     assert result.stdout == ""
@@ -124,7 +114,7 @@ def test_bad_input_is_refused_before_the_work(folder, monkeypatch, name, argumen
 def test_a_scenario_that_is_not_there(name, scenario):
     """A scenario that can't be read is named, with exit code 2. [contract]"""
     name, _, *words = make_quick(name)
-    result = CliRunner().invoke(app, [name, scenario, *words], catch_exceptions=False)
+    result = invoke(name, scenario, *words)
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr.startswith(f"error: {scenario}: ")
 
@@ -142,7 +132,7 @@ def test_a_policy_may_be_a_file(name):
         words[words.index("--policy") + 1] = "ours.json"
     else:
         words += ["--policy", "ours.json", "--policy", "rolling"][: 4 if name in ("compare", "switches") else 2]
-    result = CliRunner().invoke(app, words, catch_exceptions=False)
+    result = invoke(*words)
     assert result.exit_code in (0, 1, 3), result.stderr
     assert re.search(r"\bours\b", result.stdout)
 
@@ -233,7 +223,7 @@ def test_interrupted_and_resumed(monkeypatch, name):
     assert re.match(r"interrupted; [1-9]\d* rollouts are saved in some where", first)
     words = shlex.split(second)
     assert words == ["simdeploy", *make_quick(name), "--store", "some where"]
-    again = CliRunner().invoke(app, words[1:], catch_exceptions=False)
+    again = invoke(*words[1:])
     assert (again.exit_code, again.stdout) == (expected.exit_code, expected.stdout)
     assert re.match(r"resuming: .* already in some where", again.stderr)
 

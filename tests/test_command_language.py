@@ -1,7 +1,5 @@
 """One command language: what holds for all commands is checked of all of them, and nowhere else."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import json
@@ -13,14 +11,13 @@ import click
 import jsonschema
 import pandas as pd
 import pytest
-from click.testing import CliRunner
 from commands import COMMANDS, COMPUTING, OF_SEEN, QUICK, REPORTING, SCENARIOS, WATCHING, WITH_ENGINE, call, make_quick
 from every_result import assert_results_equal
+from invoking import invoke
 from terminals import END, TIMEOUT_S, on_terminal, read_until
 
 import simdeploy
 from simdeploy.cli import study
-from simdeploy.cli.app import app
 from simdeploy.cli.command import EXIT_CODES
 from simdeploy.cli.options import ENGINES
 from simdeploy.engines import choice
@@ -120,7 +117,7 @@ def test_engines_are_those_there_are():
 
 def test_the_list_of_commands_is_not_cut():
     """At 80 columns every command's line is a whole sentence. [contract]"""
-    shown = CliRunner().invoke(app, ["--help"], terminal_width=80).stdout
+    shown = invoke("--help", terminal_width=80).stdout
     lines = [line.split(maxsplit=1) for line in shown.split("Commands:\n")[1].split("\n\n")[0].splitlines()]
     assert [name for name, _ in lines] == list(COMMANDS)
     assert all(text.endswith(".") and not text.endswith("...") for _, text in lines)
@@ -129,7 +126,7 @@ def test_the_list_of_commands_is_not_cut():
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help(name):
     """Every --help fits 80 columns, begins with a sentence, and ends with an example and the exit codes. [contract]"""
-    result = CliRunner().invoke(app, [name, "--help"], terminal_width=80)
+    result = invoke(name, "--help", terminal_width=80)
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
     assert max(map(len, lines)) <= 80
@@ -139,7 +136,7 @@ def test_help(name):
 
 def test_an_unknown_command_is_told_the_nearest():
     """Of a command that there isn't it is said which one was probably meant, or which there are. [contract]"""
-    near, far = (CliRunner().invoke(app, [word]) for word in ("sweeep", "zzz"))
+    near, far = (invoke(word) for word in ("sweeep", "zzz"))
     assert (near.exit_code, far.exit_code) == (2, 2)
     assert "did you mean 'sweep'?" in near.stderr
     assert "allowed: new, examples, run, watch" in far.stderr

@@ -1,7 +1,5 @@
 """Estimates, intervals and paired differences, held to hand-made tables, to scipy and to their own coverage."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """A comparison recommends no policy that is shown to miss a requirement, by the judge that every analysis uses."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import pytest

@@ -61,8 +61,6 @@ from simdeploy.world.binomial import binomial_cdf, failed_requests
 from simdeploy.world.residual import Residual
 from simdeploy.world.streams import Stream, uniform
 
-pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
-
 SCENARIOS = Path(__file__).parents[1] / "scenarios"
 
 LAWS = [

@@ -1,7 +1,5 @@
 """The unit of the costs: where a scenario says what they are counted in, it stands behind every cost that is told or drawn."""
 
-from __future__ import annotations
-
 import json
 import re
 from functools import cache
@@ -9,14 +7,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from click.testing import CliRunner
+from invoking import invoke
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 import simdeploy as sd
 from simdeploy import plotting
 from simdeploy.analysis import summarize_grid
-from simdeploy.cli.app import app
 from simdeploy.scenario.parts import Costs
 
 SMALL = sd.read_scenario(Path(__file__).resolve().parents[1] / "scenarios" / "small-fleet.yaml")
@@ -259,14 +256,12 @@ def test_commands_tell_the_unit(tmp_path):
         encoding="utf-8",
     )
     few = ["--engine", "compiled", "--replications", "20"]
-    told = CliRunner().invoke(app, ["compare", str(file), *few, "--costs", "--plot", str(tmp_path / "x.svg")])
+    told = invoke("compare", file, *few, "--costs", "--plot", tmp_path / "x.svg")
     assert told.exit_code == 0, told.stderr
     assert " € per rollout" in told.stdout.splitlines()[0]
     assert told.stdout.count(f" {UNIT}") > 10
     junit = tmp_path / "x.xml"
-    checked = CliRunner().invoke(
-        app, ["check", str(file), "--engine", "compiled", "--most", "100", "--junit", str(junit)]
-    )
+    checked = invoke("check", file, "--engine", "compiled", "--most", "100", "--junit", junit)
     assert checked.exit_code in (0, 1, 3), checked.stderr
     assert re.search(
         r"p95 of cost of delay at most 1 (€|&#8364;).*found [\d.]+ (€|&#8364;)", junit.read_text(encoding="utf-8")

@@ -1,7 +1,5 @@
 """What rollouts cost, split by cause: by hand, against the responses, and in the picture."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Nominal 95 % intervals that are trusted cover at least 93 %, on laws whose means, rates and quantiles are known."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from coverage_of_intervals import INTERVALS, SIZES, TRUSTED_FROM, UNSEEN, count_repetitions, measure_coverage

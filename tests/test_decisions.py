@@ -1,7 +1,5 @@
 """Exact costs of policies against the engine, and the problems whose optimum they give."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 from types import SimpleNamespace
@@ -24,8 +22,6 @@ from simdeploy.validation.decisions.problems import make_problems
 from simdeploy.validation.decisions.result import CLAIMS
 
 # Some limits can never stop a rollout, on purpose.
-pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
-
 CHECK = {"deadline": "80s", "min_healthy_time": "30s", "max_error_rate": 0.06}
 RISKY = {
     "name": "risky",

@@ -1,7 +1,5 @@
 """What a sweep tries: keys found by name, values that are combined, and everything that is wrong told at once."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from itertools import count, product
@@ -10,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, strategies as st
+from refusals import refusals
 from small import rolling
 
 from simdeploy.api import read_deployment
-from simdeploy.errors import InputError
 from simdeploy.experiments.arguments import find_bases, name_policies, name_scenarios
 from simdeploy.experiments.case_table import CaseTable
 from simdeploy.experiments.cases import CaseMaker
@@ -62,13 +60,6 @@ def cases(scenario, policy="waves", design="grid", seed=0, **vary):
     return CaseMaker(table, scenarios, bases, 0, "reference").make(range(len(table)))
 
 
-def problems(call, *arguments, **options):
-    """Return what a call is refused for, a line each."""
-    with pytest.raises(InputError) as caught:
-        call(*arguments, **options)
-    return [str(problem) for problem in caught.value.problems]
-
-
 # -- keys --------------------------------------------------------------------------------------------------------------
 
 
@@ -101,14 +92,14 @@ def test_keys_of_each_dialect(scenario):
     """Each dialect has its own keys, and several policies have those of all. [contract]"""
     (lever,) = find(scenario, "success_threshold", policies=["newer"])
     assert lever == Lever("health_check.success_threshold", "whole")
-    assert "no such key to vary" in problems(find, scenario, "success_threshold")[0]
+    assert "no such key to vary" in refusals(find, scenario, "success_threshold")[0]
     assert len(find(scenario, "success_threshold", "min_healthy_time", policies=["waves", "newer"])) == 2
 
 
 def test_what_the_scenario_states_comes_first(scenario):
     """An end of a path is looked for among stated keys before defaults, and is refused with all it may mean. [contract]"""
     stated = scenario.with_values({"release.bad.start_failure": 0.1})
-    assert problems(find, stated, "start_failure") == [
+    assert refusals(find, stated, "start_failure") == [
         ("start_failure: ambiguous key; allowed: scenario.fleet.start_failure, scenario.release.bad.start_failure")
     ]
     assert find(stated, "fleet.start_failure")[0].name == "scenario.fleet.start_failure"
@@ -116,7 +107,7 @@ def test_what_the_scenario_states_comes_first(scenario):
 
 def test_unknown_keys_are_told_with_the_nearest(scenario):
     """All unknown keys are told, each with the key that was probably meant. [contract]"""
-    told = problems(
+    told = refusals(
         find,
         scenario,
         "max_eror_rate",
@@ -164,7 +155,7 @@ def test_lists_stand_side_by_side():
     """Of lists the first values belong together, then the second ones; unequal lengths are named. [contract]"""
     points = make_points([WHOLE, NUMBER], [[1, 2, 3], [0.1, 0.2, 0.3]], "list", seed=0)
     assert values(points) == [(1, 0.1), (2, 0.2), (3, 0.3)]
-    assert problems(make_points, [WHOLE, NUMBER], [[1, 2, 3], [0.1]], "list", seed=0) == [
+    assert refusals(make_points, [WHOLE, NUMBER], [[1, 2, 3], [0.1]], "list", seed=0) == [
         ("vary: design list needs lists of equal length (found max_failed_nodes: 3, health_check.max_error_rate: 1)")
     ]
 
@@ -192,20 +183,20 @@ def test_values_may_be_any_sequence_of_plain_values():
 )
 def test_what_is_no_list_of_values(asked, told):
     """What is no list of values, or holds what no file could, is told with its key. [contract]"""
-    assert problems(make_points, [NUMBER], [asked], "grid", seed=0) == [told]
+    assert refusals(make_points, [NUMBER], [asked], "grid", seed=0) == [told]
 
 
 def test_designs_that_there_are_not():
     """Unknown designs, hypercubes without points and more than a million cases are refused. [contract]"""
-    assert problems(make_points, [NUMBER], [[0.1]], "gird", seed=0) == [
+    assert refusals(make_points, [NUMBER], [[0.1]], "gird", seed=0) == [
         "design: unknown design (found 'gird'); allowed: \"grid\", \"list\" or LatinHypercube(n); did you mean 'grid'?"
     ]
     assert (
         "design: invalid Latin hypercube (found 0)"
-        in problems(make_points, [NUMBER], [(0, 1)], LatinHypercube(0), seed=0)[0]
+        in refusals(make_points, [NUMBER], [(0, 1)], LatinHypercube(0), seed=0)[0]
     )
     many = [range(1001), np.linspace(0, 1, 1000)]
-    assert problems(make_points, [WHOLE, NUMBER], many, "grid", seed=0) == [
+    assert refusals(make_points, [WHOLE, NUMBER], many, "grid", seed=0) == [
         "vary: too many cases (found 1,001,000); allowed: up to 1,000,000"
     ]
 
@@ -235,7 +226,7 @@ def test_a_latin_hypercube_is_fixed_by_its_seed():
 def test_ranges_that_there_are_not():
     """Ranges of what has no order, or upside down, are told; two values of a list are two choices. [contract]"""
     levers = [OTHER, NUMBER, WHOLE]
-    told = problems(make_points, levers, [("a", "b"), (0.2, 0.1), (0.5, 3)], LatinHypercube(3), seed=0)
+    told = refusals(make_points, levers, [("a", "b"), (0.2, 0.1), (0.5, 3)], LatinHypercube(3), seed=0)
     assert told == [
         (
             "strategy: invalid range (found ('a', 'b')); allowed: two numbers, lowest first; "
@@ -330,7 +321,7 @@ def test_columns_have_the_types_of_their_keys(scenario, key, asked, dtype, shown
 
 def test_every_invalid_value_is_told_at_once(scenario):
     """Each value that its key can't have is told once, with what is allowed, of policy and scenario alike. [contract]"""
-    told = problems(
+    told = refusals(
         cases,
         scenario,
         max_failed_nodes=[0, 1.5, -1],
@@ -353,7 +344,7 @@ def test_every_invalid_value_is_told_at_once(scenario):
 
 def test_values_that_contradict_each_other_are_told_with_their_case(scenario):
     """What only goes wrong together says in how many cases, and which values the first of them has. [contract]"""
-    told = problems(cases, scenario, deadline=["1m", "5m"], min_healthy_time=[30, 120, 600])
+    told = refusals(cases, scenario, deadline=["1m", "5m"], min_healthy_time=[30, 120, 600])
     assert len(told) == 3
     assert told[0] == (
         "health_check.deadline: no node can become healthy in time: min_healthy_time needs 12 windows of 10s = 2m0s "
@@ -365,7 +356,7 @@ def test_values_that_contradict_each_other_are_told_with_their_case(scenario):
 
 def test_a_long_list_of_problems_is_cut(scenario):
     """A hundred problems are told, and how many there are more. [contract]"""
-    told = problems(cases, scenario, max_failed_nodes=range(-150, 0))
+    told = refusals(cases, scenario, max_failed_nodes=range(-150, 0))
     assert len(told) == 101
     assert told[-1] == "and 50 more problems"
 
@@ -382,13 +373,13 @@ def test_a_long_list_of_problems_is_cut(scenario):
 def test_what_can_not_be_held_is_refused_unread(values, told):
     """Values whose number can't be held are refused with it, without going through them. [contract]"""
     levers = [Lever("max_failed_nodes", "whole"), Lever("canary_count", "whole")][: len(values)]
-    assert problems(make_points, levers, values, "grid", seed=0) == [told]
+    assert refusals(make_points, levers, values, "grid", seed=0) == [told]
 
 
 @pytest.mark.parametrize("design", ["list", LatinHypercube(3)])
 def test_long_lists_in_other_designs(design):
     """A list without end is refused in every design. [contract]"""
-    told = problems(make_points, [Lever("max_failed_nodes", "whole")], [range(10**12)], design, seed=0)
+    told = refusals(make_points, [Lever("max_failed_nodes", "whole")], [range(10**12)], design, seed=0)
     assert told == ["max_failed_nodes: too many values (found 1,000,000,000,000 or more); allowed: up to 1,000,000"]
 
 
@@ -404,7 +395,7 @@ def test_long_lists_in_other_designs(design):
 def test_ranges_that_no_table_holds(spread, told):
     """A range beyond what a table, or a float, holds is refused before anything is drawn from it. [contract]"""
     lever = Lever("scenario.fleet.start_failure", "number")
-    assert told in problems(make_points, [lever], [spread], LatinHypercube(3), seed=0)[0]
+    assert told in refusals(make_points, [lever], [spread], LatinHypercube(3), seed=0)[0]
 
 
 def test_only_what_is_tried_is_checked(scenario):
@@ -413,7 +404,7 @@ def test_only_what_is_tried_is_checked(scenario):
         scenario, "waves", "list", scenario__health__interval=["6m"], deadline=["20m"], min_healthy_time=["7m"]
     )
     assert made.job.groups[0].policies[0].policy.windows_needed == 2
-    assert "no node can become healthy" in problems(cases, scenario, scenario__health__interval=["6m"])[0]
+    assert "no node can become healthy" in refusals(cases, scenario, scenario__health__interval=["6m"])[0]
 
 
 def test_warnings_are_told_once(scenario):
@@ -427,17 +418,17 @@ def test_several_scenarios_and_policies_need_names():
     one = Scenario.from_dict(SCENARIO)
     assert list(name_scenarios([one])) == ["small"]
     assert list(name_scenarios({"x": one, "y": one})) == ["x", "y"]
-    assert "duplicate name (found 'small')" in problems(name_scenarios, [one, one])[0]
-    assert problems(name_scenarios, []) == ["scenario: no scenario"]
-    assert "not a scenario or the path" in problems(name_scenarios, [3])[0]
+    assert "duplicate name (found 'small')" in refusals(name_scenarios, [one, one])[0]
+    assert refusals(name_scenarios, []) == ["scenario: no scenario"]
+    assert "not a scenario or the path" in refusals(name_scenarios, [3])[0]
     spec = {"strategy": "immediate"}
     assert list(name_policies("waves")) == ["waves"]
     assert list(name_policies(["waves", spec])) == ["waves", "immediate"]
     assert list(name_policies(spec)) == ["immediate"]
     assert list(name_policies({"a": spec, "b": "waves"})) == ["a", "b"]
-    assert "duplicate name (found 'immediate')" in problems(name_policies, [spec, spec])[0]
-    assert problems(name_policies, []) == ["policies: no policy"]
-    assert "no such policy (found 'wave')" in problems(find_bases, {"small": one}, {"wave": "wave"})[0]
+    assert "duplicate name (found 'immediate')" in refusals(name_policies, [spec, spec])[0]
+    assert refusals(name_policies, []) == ["policies: no policy"]
+    assert "no such policy (found 'wave')" in refusals(find_bases, {"small": one}, {"wave": "wave"})[0]
 
 
 def test_a_policy_from_json_keeps_what_it_says_of_itself(scenario, tmp_path):

@@ -1,7 +1,5 @@
 """In which worlds a policy breaks: boxes that must be found, noise in which nothing may be, and what a box is worth."""
 
-from __future__ import annotations
-
 import json
 import math
 import re
@@ -12,10 +10,11 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 import pytest
-from drawn import draw, find_unreadable
+from drawn import draw_on, find_unreadable
 from hypothesis import given, settings, strategies as st
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
+from refusals import refused
 from scipy import stats
 from small import one_by_one, rarely_bad
 
@@ -398,20 +397,12 @@ def test_in_words_and_json():
     assert len(document["worlds"]) == 400
 
 
-def draw_boxes(plot, result):
-    """Draw a discovery as large as half a page."""
-    figure = Figure(figsize=(6, 4), layout="constrained")
-    plot(figure.subplots(), result)
-    (ax,) = draw(figure).axes
-    return ax
-
-
 def test_pictures():
     """The box is drawn where its limits are, on a logarithmic axis where the range is one; the path with its star. [contract]"""
     rng = np.random.default_rng(0)
     points = pd.DataFrame({"p": 10 ** rng.uniform(-3, -1, 400), "q": rng.random(400)})
     result = find_boxes(points, (points["p"] > 0.02) & (points["q"] < 0.5))
-    ax = draw_boxes(plot_discovery, result)
+    ax = draw_on(plot_discovery, result)
     axis = {"x": (ax.get_xlabel(), ax.get_xscale()), "y": (ax.get_ylabel(), ax.get_yscale())}
     assert set(axis.values()) == {("p", "log"), ("q", "linear")}
     corner = dict(zip("xy", ax.patches[0].get_xy(), strict=True))
@@ -420,7 +411,7 @@ def test_pictures():
     assert corner[of_p] == limits.loc["p", "low"]
     assert {text.get_text() for text in ax.texts} == set(find_ends(result.boxes["limits"].iloc[0]))
     assert not find_unreadable(ax.figure)
-    trail = draw_boxes(plot_peeling_path, result)
+    trail = draw_on(plot_peeling_path, result)
     star = trail.lines[-1]
     assert (star.get_xdata()[0], star.get_ydata()[0]) == tuple(100 * result.boxes[["coverage", "density"]].iloc[0])
     lowest = 100 * result.path[["coverage", "held_out_coverage"]].min().min()
@@ -441,7 +432,7 @@ def test_limits_have_the_digits_of_the_answer():
     result = find_boxes(points, here | there)
     assert result.boxes["is_found"].sum() >= 2
     for box, words in zip(result.boxes["box"], result.boxes["limits"], strict=True):
-        ax = draw_boxes(partial(plot_discovery, box=box), result)
+        ax = draw_on(partial(plot_discovery, box=box), result)
         assert sorted(text.get_text() for text in ax.texts) == sorted(find_ends(words))
 
 
@@ -450,7 +441,7 @@ def test_worlds_that_break_look_different_from_those_that_hold():
     rng = np.random.default_rng(0)
     points = pd.DataFrame({"x": rng.random(1200), "y": rng.random(1200), "n": rng.integers(0, 10, 1200)})
     result = find_boxes(points, (points["x"] > 0.5) & (points["y"] < 0.5) & (points["n"] > 5))
-    ax = draw_boxes(plot_discovery, result)
+    ax = draw_on(plot_discovery, result)
     shown = {ax.get_xlabel(), ax.get_ylabel()}
     (further,) = result.limits[~result.limits["factor"].isin(shown)].to_dict("records")
     assert further["limits"] in ax.get_title(loc="left").replace("\n", " ")
@@ -488,9 +479,7 @@ def test_columns():
 )
 def test_refusals(arguments, message):
     """What makes no sense is refused before anything is simulated, with what is allowed. [contract]"""
-    with pytest.raises(InputError) as error:
-        discover(make(), **({"vary": VARY, "requirements": "makespan_s <= 6m"} | arguments))
-    assert message in str(error.value)
+    assert message in str(refused(discover, make(), **({"vary": VARY, "requirements": "makespan_s <= 6m"} | arguments)))
 
 
 @pytest.mark.parametrize(
@@ -503,9 +492,7 @@ def test_refusals(arguments, message):
 )
 def test_labels_that_are_none(labels, message):
     """Labels are true or false, one for each world. [contract]"""
-    with pytest.raises(InputError) as error:
-        find_boxes(worlds(50, 0), labels)
-    assert message in str(error.value)
+    assert message in str(refused(find_boxes, worlds(50, 0), labels))
     with pytest.raises(InputError, match="too few worlds"):
         find_boxes(worlds(30, 0), [True] * 30)
 

@@ -1,7 +1,5 @@
 """The image: an ordinary user's command, of the files that are copied and no others."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import subprocess

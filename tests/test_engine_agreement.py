@@ -1,14 +1,9 @@
 """What a second simulator, written from the documents alone, found in the reference engine: cases worked out by hand."""
 
-from __future__ import annotations
-
 import pytest
 from by_hand import NO_WINDOWS
 
 from simdeploy import simulate
-
-# Some of these policies are suspicious on purpose.
-pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
 
 
 def test_rollback_waves_pass_nodes_that_went_back_by_themselves(make_scenario):

@@ -1,12 +1,6 @@
 """Both engines keep the contract of every engine."""
 
-from __future__ import annotations
-
-import pytest
 from engine_contract import EngineContract
-
-# Some of the scenarios are suspicious on purpose.
-pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
 
 
 class TestReferenceEngine(EngineContract):

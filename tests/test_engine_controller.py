@@ -1,7 +1,5 @@
 """The controller in the reference engine, by its records: pacing, gate, pauses, nodes that are waited for."""
 
-from __future__ import annotations
-
 from by_hand import CHECK, TEN, ZONE_3_FAILS, canary, rolling, said, switches
 
 from simdeploy import simulate

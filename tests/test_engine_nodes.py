@@ -1,7 +1,5 @@
 """One node in the reference engine, by its records: starting, windows, deadlines, retries, hangs."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

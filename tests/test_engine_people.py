@@ -1,7 +1,5 @@
 """Operator and script in the reference engine, by its records: who acts when, and what comes of it."""
 
-from __future__ import annotations
-
 import pytest
 from by_hand import canary, rolling, said, script, switches, waves
 

@@ -1,7 +1,5 @@
 """The records of one rollout: tables, deployment objects, revisions, and what simulate refuses."""
 
-from __future__ import annotations
-
 import json
 
 import pandas as pd

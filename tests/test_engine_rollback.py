@@ -1,7 +1,5 @@
 """Going back in the reference engine, by its records: at once, in waves, by hand, node by node."""
 
-from __future__ import annotations
-
 import pytest
 from by_hand import BAD_ZONE_3_FAILS, TEN, rolling, switches
 

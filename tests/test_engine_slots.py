@@ -1,15 +1,11 @@
 """Slots, lists of waves and what lets nothing more go: times worked out by hand, and the same responses from either engine."""
 
-from __future__ import annotations
-
 import pytest
 from by_hand import TEN, ZONE_3_FAILS, said, script
 from rows_equal import differences
 
 from simdeploy import SimdeployWarning, replicate, simulate
 from simdeploy.validation import oracles
-
-pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
 
 
 def general(strategy="rolling", **keys):

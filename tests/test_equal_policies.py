@@ -1,7 +1,5 @@
 """Policies that differ in no world: verdicts call them equal in enough worlds, without taking that for an interval that covers."""
 
-from __future__ import annotations
-
 import math
 from types import SimpleNamespace
 

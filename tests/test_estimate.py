@@ -1,7 +1,5 @@
 """Estimates and their intervals: by hand, against brute force and closed forms, and how often they cover the truth."""
 
-from __future__ import annotations
-
 import math
 import re
 

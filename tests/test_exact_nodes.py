@@ -10,12 +10,12 @@ from typing import Any
 import jsonschema
 import pytest
 from by_hand import ENGINES, NO_WINDOWS, values_of
+from refusals import refused
 
 from simdeploy import Rollout, Scenario, simulate, sweep
 from simdeploy.errors import InputError, SimdeployWarning, format_path
 from simdeploy.scenario import scenario_schema
 
-pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
 AWAY = {"name": "away", "nodes": [4], "down": True}
 ROLLING = {"strategy": "rolling", "max_parallel": 2, "health_check": NO_WINDOWS}
 
@@ -119,9 +119,7 @@ BAD = [
 @pytest.mark.parametrize(("raw", "path", "fragment"), BAD, ids=[f"{path} {fragment}"[:60] for _, path, fragment in BAD])
 def test_bad_nodes_are_told(raw: dict[str, Any], path: str, fragment: str) -> None:
     """Unknown and repeated nodes, and classes without nodes, are one error with path and what is allowed. [contract]"""
-    with pytest.raises(InputError) as caught:
-        Scenario.from_dict(raw)
-    (problem,) = caught.value.problems
+    (problem,) = refused(Scenario.from_dict, raw).problems
     assert format_path(problem.path) == path
     assert fragment in str(problem)
 

@@ -1,15 +1,12 @@
 """Examples that come with the package, `simdeploy examples`, and `simdeploy new`."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from invoking import invoke
 
 import simdeploy
 from simdeploy import InputError
-from simdeploy.cli.app import app
 from simdeploy.scenario import load
 from simdeploy.scenario.examples import copy_examples, example_names
 
@@ -17,16 +14,12 @@ ROOT = Path(__file__).resolve().parents[1]
 SCENARIOS = ROOT / "scenarios"
 
 
-def call(*words, **options):
-    return CliRunner().invoke(app, list(map(str, words)), catch_exceptions=False, **options)
-
-
 def test_examples_are_the_scenarios():
     """Every scenario is an example, is read by its name, and is listed with its description. [contract]"""
     names = [path.stem for path in sorted(SCENARIOS.glob("*.yaml"))]
     assert example_names() == names
     assert simdeploy.load_example("small-fleet") == simdeploy.read_scenario(SCENARIOS / "small-fleet.yaml")
-    listed = " ".join(call("examples").stdout.split())
+    listed = " ".join(invoke("examples").stdout.split())
     for name in names:
         described = " ".join(simdeploy.load_example(name).description.split())
         assert f"{name} {described}" in listed
@@ -37,8 +30,8 @@ def test_an_unknown_example():
     with pytest.raises(InputError, match=r"no such example .*small-fleet.*did you mean 'small-fleet'"):
         simdeploy.load_example("smal-fleet")
     (message,) = {
-        call("new", "--like", "smal-fleet", "f.yaml").stderr,
-        call("new", "--like=smal-fleet", "g.yaml").stderr,
+        invoke("new", "--like", "smal-fleet", "f.yaml").stderr,
+        invoke("new", "--like=smal-fleet", "g.yaml").stderr,
     }
     assert "did you mean 'small-fleet'?" in message
 
@@ -46,12 +39,12 @@ def test_an_unknown_example():
 def test_all_examples_are_copied(tmp_path):
     """With a folder, every file is written into it; where one is there, nothing is written. [contract]"""
     there = {path.relative_to(SCENARIOS): path.read_bytes() for path in SCENARIOS.rglob("*") if path.is_file()}
-    assert call("examples", tmp_path / "all").exit_code == 0
+    assert invoke("examples", tmp_path / "all").exit_code == 0
     copied = {path.relative_to(tmp_path / "all"): path for path in (tmp_path / "all").rglob("*") if path.is_file()}
     assert {name: path.read_bytes() for name, path in copied.items()} == there
     (tmp_path / "some").mkdir()
     (tmp_path / "some" / "zone-breaks.yaml").write_text("mine")
-    refused = call("examples", tmp_path / "some")
+    refused = invoke("examples", tmp_path / "some")
     assert (refused.exit_code, refused.stderr.count("\n")) == (2, 1)
     assert "zone-breaks.yaml: exists already" in refused.stderr
     assert [path.read_text() for path in (tmp_path / "some").iterdir()] == ["mine"]
@@ -66,29 +59,29 @@ def test_what_cannot_be_written_is_bad_input(tmp_path, monkeypatch, words):
 
     monkeypatch.setattr("simdeploy.output.write_file", fails)
     monkeypatch.setattr("simdeploy.scenario.examples.write_file", fails)
-    refused = call(*words, tmp_path / ("all" if words == ["examples"] else "f.yaml"))
+    refused = invoke(*words, tmp_path / ("all" if words == ["examples"] else "f.yaml"))
     assert (refused.exit_code, refused.stderr.count("\n")) == (2, 1)
     assert "No space left on device" in refused.stderr
 
 
 def test_an_example_that_is_missing(tmp_path):
     """Who names a shipped scenario that isn't there is told how to get it; of other files nothing is said. [contract]"""
-    assert "simdeploy examples scenarios" in call("run", tmp_path / "small-fleet.yaml").stderr
-    assert "examples" not in call("run", tmp_path / "my-fleet.yaml").stderr
+    assert "simdeploy examples scenarios" in invoke("run", tmp_path / "small-fleet.yaml").stderr
+    assert "examples" not in invoke("run", tmp_path / "my-fleet.yaml").stderr
 
 
 def test_like_an_example(tmp_path):
     """A copy has the files beside it that belong to it; none replaces a file. [contract]"""
-    assert call("new", "--like", "api-response", tmp_path / "mine.yaml").exit_code == 0
+    assert invoke("new", "--like", "api-response", tmp_path / "mine.yaml").exit_code == 0
     assert (tmp_path / "mine.yaml").read_bytes() == (SCENARIOS / "api-response.yaml").read_bytes()
     assert list(simdeploy.read_scenario(tmp_path / "mine.yaml").policies) == ["as-it-runs", "wider-limits"]
-    assert call("new", "--like", "night-release", tmp_path / "night.yaml").exit_code == 0
+    assert invoke("new", "--like", "night-release", tmp_path / "night.yaml").exit_code == 0
     assert len(list((tmp_path / "night-release").iterdir())) == len(list((SCENARIOS / "night-release").iterdir())) > 0
     (tmp_path / "mine.yaml").unlink()
-    refused = call("new", "--like", "api-response", tmp_path / "mine.yaml")
+    refused = invoke("new", "--like", "api-response", tmp_path / "mine.yaml")
     assert (refused.exit_code, "deployment.json: exists already" in refused.stderr) == (2, True)
     assert not (tmp_path / "mine.yaml").exists()
-    refused = call("new", "--like", "small-fleet", "--nodes", 5, tmp_path / "five.yaml")
+    refused = invoke("new", "--like", "small-fleet", "--nodes", 5, tmp_path / "five.yaml")
     assert (refused.exit_code, "--like can't be combined with --nodes" in refused.stderr) == (2, True)
 
 
@@ -97,7 +90,7 @@ def test_like_an_example(tmp_path):
 def test_a_new_scenario_has_what_was_said(tmp_path, name, nodes):
     """What options say is in the file, which is read without an error or warning, under any name. [contract]"""
     file = tmp_path / f"{name}.yaml"
-    assert call("new", "--nodes", nodes, "--requests", 0.5, "--defective", 12.5, file).exit_code == 0
+    assert invoke("new", "--nodes", nodes, "--requests", 0.5, "--defective", 12.5, file).exit_code == 0
     scenario, errors, warnings = load(file)
     assert not errors
     assert not [problem for problem in warnings if nodes > 1]
@@ -106,7 +99,7 @@ def test_a_new_scenario_has_what_was_said(tmp_path, name, nodes):
         ("good", 0.875, False),
         ("bad", 0.125, True),
     ]
-    refused = call("new", file)
+    refused = invoke("new", file)
     assert (refused.exit_code, "exists already" in refused.stderr) == (2, True)
 
 
@@ -114,7 +107,7 @@ def test_a_new_scenario_has_what_was_said(tmp_path, name, nodes):
 def test_questions(tmp_path, monkeypatch, is_terminal):
     """A person is asked for what no option says, again if the answer is none; without a terminal defaults are taken. [contract]"""
     monkeypatch.setattr("click.testing._NamedTextIOWrapper.isatty", lambda _: is_terminal)
-    asked = call("new", "--requests", 3, tmp_path / "f.yaml", input="many\n250\n\n")
+    asked = invoke("new", "--requests", 3, tmp_path / "f.yaml", input="many\n250\n\n")
     scenario = simdeploy.read_scenario(tmp_path / "f.yaml")
     assert scenario.fleet.nodes == (250 if is_terminal else 100)
     assert float(scenario.release[1].probability) == 0.05

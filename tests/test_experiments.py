@@ -1,7 +1,5 @@
 """Replications: the table, the same numbers on any number of workers, and what becomes of failures."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import signal

@@ -1,7 +1,5 @@
 """The explorer's server, command and widget: who may ask, what they get, and what is said of wrong input."""
 
-from __future__ import annotations
-
 import json
 import queue
 import re
@@ -11,12 +9,11 @@ import warnings
 from contextlib import closing, suppress
 
 import pytest
-from click.testing import CliRunner
 from commands import SCENARIOS
+from invoking import invoke
 from starlette.websockets import WebSocketDisconnect
 
 import simdeploy
-from simdeploy.cli.app import app
 from simdeploy.errors import InputError
 from simdeploy.explorer import running, server
 from simdeploy.explorer.answering import Effort, Explorer
@@ -252,8 +249,7 @@ def run(monkeypatch):
     monkeypatch.setattr(Explorer, "prepare", lambda _: None)
 
     def call(*arguments):
-        words = ["explore", str(SCENARIOS / "small-fleet.yaml"), *arguments]
-        return CliRunner().invoke(app, words, catch_exceptions=False), served
+        return invoke("explore", SCENARIOS / "small-fleet.yaml", *arguments), served
 
     return call
 

@@ -1,7 +1,5 @@
 """Which files a scenario may name, what a file must be, and how much a file of 10 MB costs that is wrong all over."""
 
-from __future__ import annotations
-
 import json
 import os
 import socket
@@ -10,7 +8,8 @@ import sys
 import threading
 
 import pytest
-from click.testing import CliRunner
+from invoking import invoke
+from refusals import refusals
 
 import simdeploy.errors
 from simdeploy import InputError, Scenario, read_scenario
@@ -37,13 +36,6 @@ def write(path, raw):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(raw if isinstance(raw, str) else json.dumps(raw), encoding="utf-8")
     return path
-
-
-def refusals(call, *arguments, **options):
-    """Return what a call is refused for, a line each."""
-    with pytest.raises(InputError) as caught:
-        call(*arguments, **options)
-    return [str(problem) for problem in caught.value.problems]
 
 
 @pytest.fixture
@@ -80,9 +72,9 @@ def test_policies_elsewhere_are_refused_unless_allowed(secret):
     read = read_scenario(file, allow_files=[secret])
     assert read.with_values({"fleet.nodes": 6}).fleet.nodes == 6
     for command in (["validate"], ["run", "--seed", "1"]):
-        refused = CliRunner().invoke(app, [*command, str(file)])
+        refused = invoke(*command, file)
         assert (refused.exit_code, OUTSIDE in refused.stderr) == (2, True)
-        assert CliRunner().invoke(app, [*command, "--allow-files", str(secret), str(file)]).exit_code == 0
+        assert invoke(*command, "--allow-files", secret, file).exit_code == 0
 
 
 def test_every_command_that_reads_a_scenario_can_allow_files():
@@ -322,7 +314,7 @@ def test_the_rest_is_counted(tmp_path):
     assert str(errors[0]) == f"{file}:5: nam0: unknown key; did you mean 'name'?"
     assert str(errors[-2]) == f"{file}:104: nam99: unknown key"
     assert str(errors[-1]) == f"{file}: and 9,800 more problems"
-    refused = CliRunner().invoke(app, ["validate", str(file)])
+    refused = invoke("validate", file)
     assert refused.stderr.splitlines() == [f"error: {problem}" for problem in errors]
 
 

@@ -54,7 +54,6 @@ def attack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_property: Cal
 
 
 pytestmark = [
-    pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning"),
     pytest.mark.slow,
     pytest.mark.skipif(os.name == "nt", reason="named pipes, alarms and limits are those of Unix"),
     # By a thread, for the alarms are the cases' own.

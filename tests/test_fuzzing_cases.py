@@ -1,7 +1,5 @@
 """The attack itself: its cases are the same each time, every mutator changes something, and what breaks is found."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import socket
@@ -111,7 +109,6 @@ def change_a_value(table):
     return table.cast(table.schema)
 
 
-@pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
 @pytest.mark.parametrize(
     ("damage", "change", "outcome"),
     [

@@ -28,9 +28,7 @@ def make(gate: Any = None, **fleet: Any) -> Scenario:
         "release": {"good": {"probability": 0.5}, "bad": {"probability": 0.5, "defective": True, "error_rate": 0.05}},
         "policies": {"waves": policy},
     }
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SimdeployWarning)
-        return Scenario.from_dict(raw)
+    return Scenario.from_dict(raw)
 
 
 def misfits(**fleet: Any) -> dict[str, str]:

@@ -1,7 +1,5 @@
 """Operating characteristics of gates: recursions against enumeration and simulation, promises, and what is known of gates."""
 
-from __future__ import annotations
-
 import itertools
 import math
 

@@ -1,7 +1,5 @@
 """The tests of a gate by themselves, and the judge of a wave: formulas, bounds, verdicts."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from fractions import Fraction

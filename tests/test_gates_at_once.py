@@ -9,8 +9,6 @@ from rows_equal import differences, run
 
 from simdeploy import Scenario
 
-pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
-
 BAD = {"bad": {"probability": 1, "defective": True, "error_rate": 0.2, "after": "95s"}}
 
 

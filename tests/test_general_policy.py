@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from refusals import refused
 
 from simdeploy import Scenario, read_scenario, simulate
 from simdeploy.analysis import tune
@@ -379,9 +380,8 @@ def test_own_orchestrators_side_by_side() -> None:
 
 def test_bad_switches_of_an_own_orchestrator() -> None:
     """They are told with the policy's path. [contract]"""
-    with pytest.raises(InputError) as caught:
-        scenario_of({"orchestrator": {"pacng": "sliding", "limit_comparison": "above"}})
-    paths = {problem.path for problem in caught.value.problems}
+    error = refused(scenario_of, {"orchestrator": {"pacng": "sliding", "limit_comparison": "above"}})
+    paths = {problem.path for problem in error.problems}
     assert paths == {("policies", "one", "orchestrator", key) for key in ("pacng", "limit_comparison")}
 
 
@@ -411,9 +411,8 @@ def test_bad_switches_of_an_own_orchestrator() -> None:
 )
 def test_bad_values_are_told_by_key(policy: dict[str, Any], path: tuple[str | int, ...], message: str) -> None:
     """Each with its path from the policy's name on. [contract]"""
-    with pytest.raises(InputError) as caught:
-        scenario_of(policy)
-    assert [(problem.path[2:], problem.message) for problem in caught.value.problems] == [(path, message)]
+    error = refused(scenario_of, policy)
+    assert [(problem.path[2:], problem.message) for problem in error.problems] == [(path, message)]
 
 
 def test_keys_of_the_general_dialect_are_hinted_at() -> None:
@@ -483,9 +482,8 @@ def test_what_the_api_cannot_say_is_refused_by_key() -> None:
     spec = GeneralSpec(
         strategy="rolling", waves=[1, 5], surge=2, health_check={"deadline": "5m", "cumulative_failures": True}
     )
-    with pytest.raises(InputError) as caught:
-        translate_spec(spec, "deployment", nodes=12, interval_ns=S)
-    found = [(problem.path, problem.message) for problem in caught.value.problems]
+    error = refused(translate_spec, spec, "deployment", nodes=12, interval_ns=S)
+    found = [(problem.path, problem.message) for problem in error.problems]
     message = "the deployment dialect can't express this"
     assert found == [(("waves",), message), (("surge",), message), (("health_check", "cumulative_failures"), message)]
 

@@ -1,7 +1,5 @@
 """The summary of a sweep, held to hand-made tables, to `estimate`, and to itself read in parts."""
 
-from __future__ import annotations
-
 import json
 import math
 import re

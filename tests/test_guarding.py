@@ -1,7 +1,5 @@
 """What every server refuses before its application sees it."""
 
-from __future__ import annotations
-
 import pytest
 from http_calls import call, finish
 

@@ -1,11 +1,9 @@
 """Pictures in a column of a page: nothing is cut, and words don't hide each other."""
 
-from __future__ import annotations
-
 from itertools import pairwise
 
 import pytest
-from drawn import draw, find_unreadable
+from drawn import draw, draw_on, find_unreadable
 from every_result import make, replications
 from matplotlib.figure import Figure
 
@@ -42,9 +40,7 @@ PICTURES = {
 def test_it_can_be_read(name):
     """At 3.3 inches nothing that is written leaves the picture, and no two texts overlap. [contract]"""
     plot, height_in = PICTURES[name]
-    figure = Figure(figsize=(WIDTH_IN, height_in), layout="constrained")
-    plot(figure.subplots())
-    assert find_unreadable(draw(figure)) == []
+    assert find_unreadable(draw_on(plot, size=(WIDTH_IN, height_in)).figure) == []
 
 
 @pytest.mark.parametrize(("measure", "high"), [("makespan_s", 9_900), ("blast_radius", 1.0)])

@@ -1,7 +1,5 @@
 """The heat map of a sweep: which cells are drawn, what is said of them, and that it can be read."""
 
-from __future__ import annotations
-
 import math
 from itertools import product
 

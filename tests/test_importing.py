@@ -6,17 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 from every_result import FLEET_POLICY
+from invoking import invoke
+from refusals import refused
 
 from simdeploy import InputError, Scenario, read_policy, read_scenario, simulate
-from simdeploy.cli.app import app
-
-
-def invoke(*words: object) -> Result:
-    """Run the command in this process."""
-    return CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
-
 
 SCENARIO = """
 name: twenty
@@ -95,9 +89,8 @@ def test_bad_arguments() -> None:
 def test_all_problems_at_once_with_lines() -> None:
     """Bad values are told with line and field. [contract]"""
     text = FLEET_POLICY.replace("BatchSequence", "Batches").replace("50%", "half")
-    with pytest.raises(InputError) as caught:
-        read_policy(text)
-    assert [(problem.line, problem.path[-1]) for problem in caught.value.problems] == [(5, "strategy"), (5, "limit")]
+    error = refused(read_policy, text)
+    assert [(problem.line, problem.path[-1]) for problem in error.problems] == [(5, "strategy"), (5, "limit")]
 
 
 def test_the_command_writes_a_scenario(folder: Path) -> None:

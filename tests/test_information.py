@@ -1,7 +1,5 @@
 """The worth of knowing, and of watching: closed forms, coverage, and scenarios whose savings can be worked out."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from dataclasses import replace
@@ -9,8 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from drawn import find_unreadable
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from drawn import draw_on, find_unreadable
 from matplotlib.figure import Figure
 from scipy import stats
 from small import rolling
@@ -497,16 +494,13 @@ def test_the_picture_of_watching():
     release = {"latent": {"probability": 1, "defective": True, "error_rate": 1, "after": "90s"}}
     small = scenario(ROLLING, release=release, costs={"escape": 100, "hour_of_delay": 1})
     result = value_of_observation(small, replications=4, minutes=[1, 2, 3])
-    figure = Figure(layout="constrained")
-    canvas, ax = FigureCanvasAgg(figure), figure.subplots()
-    assert plot_value_of_observation(ax, result, lever="minutes") is ax
-    canvas.draw()
+    ax = draw_on(plot_value_of_observation, result, lever="minutes")
     lines = {line.get_label(): line for line in ax.lines}
     assert lines["total"].get_xdata().tolist() == [0, 1, 2, 3]
     assert lines["current"].get_xdata().tolist() == [0]
     assert {"delay", "escapes"} <= set(lines)
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["current", "no significant gain"]
     assert {"total", "delay", "escapes"} <= {text.get_text() for text in ax.texts}
-    assert find_unreadable(figure) == []
+    assert find_unreadable(ax.figure) == []
     with pytest.raises(InputError, match="did you mean 'minutes'"):
         plot_value_of_observation(ax, result, lever="minute")

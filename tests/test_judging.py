@@ -1,7 +1,5 @@
 """The one rule by which requirements are judged: exact at the limit, its guarantee, and the same in every analysis."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 
@@ -24,8 +22,6 @@ from simdeploy.statistics.sample import UNBOUNDED, Sample, Strata, as_sample
 from simdeploy.validation import oracles
 
 # Limits that can never stop a rollout are meant here.
-pytestmark = pytest.mark.filterwarnings("ignore:.*can never stop:simdeploy.errors.SimdeployWarning")
-
 REPETITIONS = 1000
 LEVEL = 0.95
 # 5 % and four standard errors of a proportion.

@@ -1,29 +1,23 @@
 """The default ranges of a search plan no more nodes in flight at once than today's policy, unless more is asked for."""
 
-from __future__ import annotations
-
 import copy
 import json
 import math
-import warnings
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
-from click.testing import CliRunner
+from invoking import invoke
 from small import rolling
 
 import simdeploy
 from simdeploy.analysis import tune
 from simdeploy.analysis.tuning.neighbours import make_neighbourhood
 from simdeploy.analysis.tuning.space import make_candidates
-from simdeploy.cli.app import app
-from simdeploy.errors import InputError, SimdeployWarning
+from simdeploy.errors import InputError
 from simdeploy.report.tuning import tell
 from simdeploy.scenario import Scenario
-
-pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
 
 NODES = 40
 SCENARIO = {
@@ -242,8 +236,7 @@ class TestLifted:
 
 @pytest.fixture(scope="module")
 def limited():
-    with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
-        warnings.simplefilter("ignore", SimdeployWarning)
+    with pytest.MonkeyPatch.context() as patch:
         # Of few rollouts, so that whether their costs can be trusted says nothing.
         for name, value in (
             ("FEWEST_WORLDS", 1),
@@ -340,11 +333,11 @@ class TestCommand:
         path = tmp_path / "slow.yaml"
         path.write_text(json.dumps(SCENARIO), encoding="utf-8")
         few = ["--candidates", "20", "--replications", "4", "--most", "100", "--final", "100", "--engine", "compiled"]
-        done = CliRunner().invoke(app, ["tune", str(path), *few, *option, "--json"])
+        done = invoke("tune", path, *few, *option, "--json")
         assert done.exit_code == 0
         told = json.loads(done.stdout)
         assert told["largest_wave"] == limit
         assert simdeploy.read_result(told).largest_wave == limit
-        wrong = CliRunner().invoke(app, ["tune", str(path), *few, "--largest-wave", "x"])
+        wrong = invoke("tune", path, *few, "--largest-wave", "x")
         assert wrong.exit_code == 2
         assert "invalid limit (found 'x')" in wrong.stderr

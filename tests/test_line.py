@@ -11,9 +11,6 @@ from simdeploy.analysis import compare_gates
 from simdeploy.units import NS_PER_S
 from simdeploy.world.realized import World
 
-# Some of these policies are suspicious on purpose.
-pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
-
 CHECK = {"deadline": "10m", "min_healthy_time": "30s"}
 NEVER_ONLINE = {"online": "1ns", "offline": "1000h"}
 # Whoever is dispatched, which takes 30 s and then 30 s of windows, is offline from 45 s at the latest, for ten minutes.

@@ -16,8 +16,6 @@ from simdeploy.engines.reference.engine import run_reference
 from simdeploy.units import NS_PER_S
 from simdeploy.world.operator import ScriptedAct
 
-pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
-
 LATER = "2h"  # than the rollouts are watched
 CANARY = {
     "strategy": "canary",

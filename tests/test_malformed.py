@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from refusals import refused
 
 from simdeploy.api import DeploymentSpec, HealthCheck
 from simdeploy.errors import InputError, Problem, format_path
@@ -405,9 +406,7 @@ def write(file: Path, content: str | bytes) -> Path:
 
 def problems_of(file: Path) -> list[Problem]:
     """Return what is wrong with a scenario file."""
-    with pytest.raises(InputError) as caught:
-        read_scenario(file)
-    return list(caught.value.problems)
+    return list(refused(read_scenario, file).problems)
 
 
 @pytest.mark.timeout(5)
@@ -573,9 +572,7 @@ GOOD: dict[str, Any] = {
 
 def assert_told(call: Callable[[], object], path: str, fragment: str) -> None:
     """Hold that a call is refused with one problem at that path, which has no file."""
-    with pytest.raises(InputError) as caught:
-        call()
-    (problem,) = caught.value.problems
+    (problem,) = refused(call).problems
     assert format_path(problem.path) == path
     assert fragment in str(problem)
     assert (problem.file, problem.line) == (None, None)

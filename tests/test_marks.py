@@ -1,7 +1,5 @@
 """Marks: which rows of tables have a place in a picture, and that it is where they are drawn."""
 
-from __future__ import annotations
-
 import io
 import json
 from html import unescape

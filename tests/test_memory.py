@@ -1,7 +1,5 @@
 """Memory: what there is of it, what can't fit is refused before the work, and what is held beside the table."""
 
-from __future__ import annotations
-
 import json
 import re
 import resource
@@ -14,12 +12,11 @@ import weakref
 import numpy as np
 import pandas as pd
 import pytest
-from click.testing import CliRunner
+from invoking import invoke
 from test_call_language import CALLS, QUICK, SCENARIO, parameters
 
 from simdeploy import Scenario, analysis, memory, simulate
 from simdeploy.analysis.estimates.grid import _Shown
-from simdeploy.cli.app import app
 from simdeploy.engines.reference import engine
 from simdeploy.engines.reference.engine import begin_reference
 from simdeploy.errors import InputError, SimdeployWarning
@@ -84,7 +81,7 @@ def test_a_command_that_runs_out_of_memory_says_so(repository, monkeypatch):
         raise MemoryError("Unable to allocate 16.0 GiB")
 
     monkeypatch.setattr(jobs.Job, "run", run_out)
-    result = CliRunner().invoke(app, ["compare", str(repository / "scenarios" / "small-fleet.yaml")])
+    result = invoke("compare", repository / "scenarios" / "small-fleet.yaml")
     assert result.exit_code == 1
     assert result.stderr.splitlines()[-1] == "error: out of memory: Unable to allocate 16.0 GiB"
 
@@ -233,7 +230,7 @@ class TestFleet:
         text = (repository / "scenarios" / "small-fleet.yaml").read_text(encoding="utf-8")
         file = tmp_path / "huge.yaml"
         file.write_text(re.sub(r"(?m)^  nodes: \d+$", "  nodes: 10000000", text), encoding="utf-8")
-        result = CliRunner().invoke(app, ["run", str(file)])
+        result = invoke("run", file)
         assert result.exit_code == 2
         assert "too many nodes for the memory limit" in result.stderr
 

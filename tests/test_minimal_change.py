@@ -18,8 +18,6 @@ from simdeploy.world.draws import Draws
 from simdeploy.world.realized import World
 from simdeploy.world.streams import Stream
 
-pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
-
 NODES = 30
 SEED, REPLICATION = 11, 2
 MANY_NS = 1 << 62

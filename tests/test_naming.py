@@ -1,7 +1,5 @@
 """Names of cases: short, and never the same for two of them."""
 
-from __future__ import annotations
-
 import pandas as pd
 from hypothesis import given, strategies as st
 

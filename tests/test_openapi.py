@@ -1,27 +1,22 @@
 """The description of the service: what it says is what the service does."""
 
-from __future__ import annotations
-
 import json
 import os
 
 import pytest
 import schemathesis
-from click.testing import CliRunner
 from clocks import Clock
 from http_calls import call
 from hypothesis import HealthCheck, given, settings
+from invoking import invoke
 from jsonschema import Draft202012Validator
 from schemathesis import GenerationMode
 
 from simdeploy import Scenario
-from simdeploy.cli.app import app as command_line
 from simdeploy.units import NS_PER_S
 from simdeploy.web.app import make_app
 from simdeploy.web.openapi import describe_api
 from simdeploy.web.service import ACTS, Service
-
-pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
 
 CASES = int(os.environ.get("FUZZ_CASES", "20"))
 TICK_NS = 7 * NS_PER_S
@@ -55,7 +50,7 @@ def schema(app):
 def test_it_is_served_and_printed(app):
     """Both are the same, with every path. [contract]"""
     described = call(app, "GET", "/openapi.json").json
-    assert described == describe_api() == json.loads(CliRunner().invoke(command_line, ["serve", "--openapi"]).output)
+    assert described == describe_api() == json.loads(invoke("serve", "--openapi").output)
     assert "405" in described["info"]["description"]
     assert {path.rpartition("/")[2] for path in described["paths"]} == {"deployments", "{id}", *ACTS}
 

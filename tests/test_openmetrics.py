@@ -1,20 +1,17 @@
 """Metrics of a rollout as monitoring scrapes them."""
 
-from __future__ import annotations
-
 import json
 import math
 from itertools import pairwise
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from invoking import invoke
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from small import IMMEDIATE, rolling, small
 
 from simdeploy import simulate
 from simdeploy.api import parse_time
-from simdeploy.cli.app import app
 from simdeploy.engines import exposition
 
 CREATED = "2026-01-05T09:00:00.5+01:00"
@@ -107,6 +104,6 @@ def test_the_command_writes_it(tmp_path, rollout):
     path = tmp_path / "s.yaml"
     path.write_text(json.dumps(rollout.scenario.to_dict()))
     words = ["run", str(path), "--replication", "3", "--prometheus", str(tmp_path / "m.prom")]
-    result = CliRunner().invoke(app, words)
+    result = invoke(*words)
     assert result.exit_code == 0, result.output
     assert (tmp_path / "m.prom").read_text() == rollout.to_openmetrics()

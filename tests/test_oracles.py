@@ -46,8 +46,6 @@ from simdeploy.world.realized import World
 from simdeploy.world.streams import Stream
 from simdeploy.world.traffic import DAY_NS, Traffic
 
-pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
-
 SEED = 20260101
 LEVEL = 0.1
 HEALTHY = oracles.healthy_window_probability(40, LEVEL, LEVEL)

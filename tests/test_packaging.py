@@ -1,7 +1,5 @@
 """What is built of the repository: a wheel that works on its own, under one version."""
 
-from __future__ import annotations
-
 import doctest
 import importlib.util
 import json

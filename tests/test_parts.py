@@ -21,8 +21,6 @@ from simdeploy.engines.compiled.memory import Memory
 from simdeploy.engines.compiled.run import RUN
 from simdeploy.rules.deployment_types import TYPES
 
-pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
-
 SCENARIOS = Path(__file__).parents[1] / "scenarios"
 ALWAYS = ("entry", "draws", "words", "fates")
 ONE_BY_ONE = {"rollouts", "waves", "verdicts", "outcomes"}

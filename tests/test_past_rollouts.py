@@ -1,7 +1,5 @@
 """Rollouts on record as the worlds of a scenario: each replication is one of them, under any policy."""
 
-from __future__ import annotations
-
 import math
 import pickle
 import shutil

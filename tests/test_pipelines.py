@@ -1,7 +1,5 @@
 """The action, the GitLab job and the pre-commit hook: their shell lines run here, with stand-ins for what they call."""
 
-from __future__ import annotations
-
 import json
 import re
 import shlex
@@ -10,12 +8,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from click.testing import CliRunner
+from invoking import invoke
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from small import rolling, small
 
 from simdeploy import simulate
-from simdeploy.cli.app import app
 
 ROOT = Path(__file__).resolve().parents[1]
 ACTION = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
@@ -93,9 +90,9 @@ def calls(folder, name):
 def assert_understood(folder, monkeypatch, check, report):
     """Run the real commands with these arguments: they find the scenario, its requirements and the result."""
     monkeypatch.chdir(folder)
-    checked = CliRunner().invoke(app, [*check, "--engine", "reference"])
+    checked = invoke(*check, "--engine", "reference")
     assert checked.exit_code == 0, checked.output
-    assert CliRunner().invoke(app, report).stdout.startswith("## two\n\n")
+    assert invoke(*report).stdout.startswith("## two\n\n")
 
 
 INPUTS = {"inputs.scenario": "two nodes.yaml", "inputs.options": "--most 100", "inputs.token": "secret"}
@@ -241,13 +238,13 @@ class TestHook:
         assert len(chosen) > 5
         few = [name for name in chosen if Path(name).name in ("small-fleet.yaml", "deployment.json")]
         assert len(few) == 2
-        result = CliRunner().invoke(app, [*words, *few])
+        result = invoke(*words, *few)
         assert result.exit_code == 0, result.output
 
     def test_it_fails(self, tmp_path):
         """A file that is wrong stops the commit. [contract]"""
         (tmp_path / "s.yaml").write_text("name: x\n")
-        result = CliRunner().invoke(app, [*shlex.split(self.HOOK["entry"])[1:], str(tmp_path / "s.yaml")])
+        result = invoke(*shlex.split(self.HOOK["entry"])[1:], tmp_path / "s.yaml")
         assert result.exit_code == 2
 
     def test_the_documented_hook(self):

@@ -1,14 +1,11 @@
 """Distributions by policy: classes, weights and quantiles, and what has none."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import pytest
-from drawn import draw, find_unreadable
+from drawn import draw_on, find_unreadable
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgba
-from matplotlib.figure import Figure
 
 import simdeploy
 from simdeploy import InputError
@@ -28,11 +25,7 @@ def make_table(**policies):
 
 def draw_distribution(table, size=(3.4, 2.2), **how):
     """Draw it on a new figure."""
-    figure = Figure(figsize=size, layout="constrained")
-    ax = figure.subplots()
-    assert plot_distribution(ax, table, **how) is ax
-    draw(figure)
-    return ax
+    return draw_on(plot_distribution, table, size=size, **how)
 
 
 def read_rows(ax):

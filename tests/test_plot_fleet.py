@@ -1,18 +1,13 @@
 """The map of a fleet: its areas are the statuses of nodes, canaries and overload can be seen, and it can be read."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
-from drawn import draw, find_unreadable
-from matplotlib.figure import Figure
+from drawn import draw_on, find_unreadable
 from matplotlib.path import Path
 from test_watch import CANARY, CRASHES, roll
 
 from simdeploy.engines.fleet_map import SHOWN
 from simdeploy.plotting import plot_fleet
-
-pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
 
 OVERLOADED = {"service": {"shared": {"capacity": 1.1}}, "replication": 1}
 OFFLINE = {
@@ -34,11 +29,7 @@ ROLLOUTS = {
 def draw_map(size=(6.4, 4.8), **how):
     """Draw the map of a rollout on a new figure; return the rollout and the axes."""
     rollout = roll(**how)
-    figure = Figure(figsize=size, layout="constrained")
-    ax = figure.subplots()
-    assert plot_fleet(ax, rollout) is ax
-    draw(figure)
-    return rollout, ax
+    return rollout, draw_on(plot_fleet, rollout, size=size)
 
 
 def areas_of(ax):

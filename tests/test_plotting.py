@@ -1,7 +1,5 @@
 """Pictures: what is in them, that it can be read, and that drawing touches nothing else."""
 
-from __future__ import annotations
-
 import re
 import subprocess
 import sys
@@ -12,8 +10,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
-from drawn import find_overlaps, find_unreadable, list_texts
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from drawn import draw_on, find_overlaps, find_unreadable, list_texts
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.text import Text
@@ -67,16 +64,6 @@ def replications(n_policies, *, named="policy", n=50):
     return compare(pd.DataFrame(rows))
 
 
-def drawn(draw, size=(6.4, 4.8)):
-    """Draw on new axes and lay them out, as saving would."""
-    figure = Figure(figsize=size, layout="constrained")
-    canvas = FigureCanvasAgg(figure)
-    ax = figure.subplots()
-    assert draw(ax) is ax
-    canvas.draw()
-    return ax
-
-
 def overlaps(ax):
     """Return the pairs of texts on and around the axes that overlap."""
     texts = [*ax.texts, *ax.get_xticklabels(), *ax.get_yticklabels(), ax.title, ax._left_title, ax.xaxis.label]
@@ -103,7 +90,7 @@ def test_labels_of_line_ends_do_not_overlap(is_log):
         label_line_ends(ax, [ax.plot([0, 1], [1, end], label=word)[0] for word, end in zip(words, ends, strict=True)])
         return ax
 
-    ax = drawn(plot)
+    ax = draw_on(plot)
     assert [text.get_text() for text in ax.texts] == words[:-1]
     assert find_unreadable(ax.figure) == []
     boxes = [Text.get_window_extent(text) for text in ax.texts]
@@ -119,7 +106,7 @@ def test_counts_have_plain_numbers_at_their_ticks(low, high):
         set_log_axis(ax, low, high)
         return ax
 
-    ax = drawn(plot, (2.6, 2))
+    ax = draw_on(plot, size=(2.6, 2))
     words = [text.get_text() for text in list_texts(ax.figure) if text in ax.get_xticklabels(which="both")]
     assert len(words) >= 2
     assert all(re.fullmatch(r"[\d,]+( M)?", word) for word in words)
@@ -183,7 +170,7 @@ def rollout_of(case):
 def test_a_timeline_can_be_read(case, size):
     """No text of a timeline lies on another, in small and large figures, with few and many nodes and waves. [contract]"""
     result = rollout_of(case)
-    ax = drawn(lambda ax: plot_timeline(ax, result), size)
+    ax = draw_on(plot_timeline, result, size=size)
     assert overlaps(ax) == []
     ticks = [tick for tick in ax.get_xticks() if ax.get_xlim()[0] <= tick <= ax.get_xlim()[1]]
     assert 2 <= len(ticks) <= 12
@@ -197,7 +184,7 @@ def areas_of(ax):
 def test_statuses_are_stacked_to_the_fleet():
     """At every time the areas stand on one another and add up to all nodes, each as high as its count. [property]"""
     result = rollout_of("stopped and rolled back")
-    ax = drawn(lambda ax: plot_timeline(ax, result))
+    ax = draw_on(plot_timeline, result)
     areas = areas_of(ax)
     assert sorted(areas) == sorted(status for status in STATUSES if result.timeline[status].any())
     floor = 0.0
@@ -213,7 +200,7 @@ def test_statuses_are_stacked_to_the_fleet():
 @pytest.mark.parametrize("case", ROLLOUTS)
 def test_every_status_is_named_once(case):
     """Each status has its name inside its area, or in the legend; nodes in service have theirs beside the line. [contract]"""
-    ax = drawn(lambda ax: plot_timeline(ax, rollout_of(case)))
+    ax = draw_on(plot_timeline, rollout_of(case))
     legend = [word.replace(" ", "_") for word in legend_words(ax)] if ax.get_legend() else []
     inside = []
     for panel in (ax, *ax.child_axes):
@@ -240,7 +227,7 @@ def test_six_canaries_can_be_seen(nodes):
     """Nodes have one scale, and a strip of its own if six canaries can't be seen in it; the title has the count. [contract]"""
     bad = {"bad": {"probability": 1, "defective": True, "error_rate": 0.5}}
     result = rollout(nodes, spec={**CANARIES, "health_check": {"deadline": "5m"}}, release=bad, requests_per_second=10)
-    ax = drawn(lambda ax: plot_timeline(ax, result))
+    ax = draw_on(plot_timeline, result)
     assert ax.get_title(loc="left").endswith(f"failed (stopped defective), 6 of {nodes} nodes failed")
     places = [ax.transData.transform((0, some))[1] for some in (0, nodes / 2, nodes)]
     assert places[1] - places[0] == pytest.approx(places[2] - places[1])
@@ -263,7 +250,7 @@ CHECKED = {"strategy": "rolling", "health_check": {"deadline": "5m", "max_error_
 
 def strip_of_error_rates(result):
     """Return the strip of windows under a timeline."""
-    ax = drawn(lambda ax: plot_timeline(ax, result))
+    ax = draw_on(plot_timeline, result)
     (strip,) = (strip for strip in ax.child_axes if strip.get_ylabel() == "error rate")
     assert find_unreadable(ax.figure) == []
     assert strip.get_xlim() == ax.get_xlim()
@@ -309,14 +296,14 @@ def test_windows_without_a_limit_have_no_line():
 
 def test_a_timeline_without_failures_says_so():
     """The title says that no node failed. [contract]"""
-    ax = drawn(lambda ax: plot_timeline(ax, rollout()))
+    ax = draw_on(plot_timeline, rollout())
     assert ax.get_title(loc="left").endswith("completed (completed good), no node failed")
 
 
 def test_the_end_and_the_way_back_are_marked():
     """A stop and the return of service have a line at their time and a label in words. [contract]"""
     result = rollout_of("stopped and rolled back")
-    ax = drawn(lambda ax: plot_timeline(ax, result))
+    ax = draw_on(plot_timeline, result)
     labels = " ".join(text.get_text() for text in ax.texts)
     assert "failed" in labels
     assert "restored" in labels
@@ -334,7 +321,7 @@ def test_thinning_keeps_the_worst_moment():
     """Of more steps than a screen can show, the fewest nodes in service are still drawn. [property]"""
     result = rollout_of("large")
     assert len(result.timeline) > 3000
-    ax = drawn(lambda ax: plot_timeline(ax, result))
+    ax = draw_on(plot_timeline, result)
     line = next(line for line in ax.lines if line.get_drawstyle() == "steps-post")
     assert len(line.get_xdata()) <= 3003
     assert line.get_ydata().min() == result.timeline["in_service"].min()
@@ -346,7 +333,7 @@ def test_time_is_in_a_unit_that_fits(median, unit):
     """The time axis has the unit that its length asks for, and its data stay in seconds. [contract]"""
     spec = {"strategy": "immediate"}
     result = rollout(update_duration=median, spec=spec)
-    ax = drawn(lambda ax: plot_timeline(ax, result))
+    ax = draw_on(plot_timeline, result)
     assert ax.get_xlabel().endswith(f"({unit})")
     assert ax.get_xlim()[1] >= result.response_values["makespan_s"]
 
@@ -363,7 +350,7 @@ def test_time_is_in_a_unit_that_fits(median, unit):
 def test_states_are_drawn_once(states, named):
     """Of the states those are drawn that occur, but no completed rollouts beside others, whose rest they are. [contract]"""
     table = pd.DataFrame({"policy": list("aabb"), "replication": [0, 1, 0, 1], "state": states})
-    ax = drawn(lambda ax: plot_comparison(ax, compare(table), response="state"))
+    ax = draw_on(plot_comparison, compare(table), response="state")
     assert legend_words(ax) == named
 
 
@@ -372,7 +359,7 @@ def test_states_are_drawn_once(states, named):
 def test_a_comparison_can_be_read(n_policies, named, response):
     """No text of a comparison lies on another, for one to eight policies with short and long names. [contract]"""
     comparison = replications(n_policies, named=named)
-    ax = drawn(lambda ax: plot_comparison(ax, comparison, response=response), (7, 1.4 + 0.6 * n_policies))
+    ax = draw_on(plot_comparison, comparison, response=response, size=(7, 1.4 + 0.6 * n_policies))
     assert overlaps(ax) == []
     assert all("n = " in label.get_text() for label in ax.get_yticklabels())
 
@@ -380,7 +367,7 @@ def test_a_comparison_can_be_read(n_policies, named, response):
 def test_verdicts_stand_at_their_estimates():
     """What goes wrong under every policy is drawn at its estimate, with a line from low to high; its complement is not. [property]"""
     comparison = replications(3)
-    ax = drawn(lambda ax: plot_comparison(ax, comparison))
+    ax = draw_on(plot_comparison, comparison)
     assert legend_words(ax) == ["false alarms of good releases", "escapes of defective releases"]
     verdicts = comparison.estimates[comparison.estimates["response"].eq("verdict")]
     for verdict, line, interval in zip(("false_alarm", "escaped"), ax.lines, ax.collections, strict=True):
@@ -392,7 +379,7 @@ def test_verdicts_stand_at_their_estimates():
 
 def test_what_is_unknown_is_said():
     """A policy without any value of a response is told as such, instead of being drawn at 0. [contract]"""
-    ax = drawn(lambda ax: plot_comparison(ax, replications(2), response="makespan_s"))
+    ax = draw_on(plot_comparison, replications(2), response="makespan_s")
     assert [text.get_text() for text in ax.texts] == ["no value"]
     assert "n = 0" in ax.get_yticklabels()[0].get_text()
 
@@ -407,8 +394,8 @@ def test_drawing_touches_nothing_else():
     """Drawing neither changes a global setting nor the frames of the rollout. [contract]"""
     result = rollout_of("stopped and rolled back")
     settings, timeline, events = dict(mpl.rcParams), result.timeline.copy(), result.events.copy()
-    drawn(lambda ax: plot_timeline(ax, result))
-    drawn(lambda ax: plot_comparison(ax, replications(2)))
+    draw_on(plot_timeline, result)
+    draw_on(plot_comparison, replications(2))
     assert dict(mpl.rcParams) == settings
     pd.testing.assert_frame_equal(result.timeline, timeline)
     pd.testing.assert_frame_equal(result.events, events)

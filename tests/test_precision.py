@@ -1,7 +1,5 @@
 """Replications until it is precise: what is asked, when it stops, what it gives, and how often the truth is covered."""
 
-from __future__ import annotations
-
 import itertools
 import json
 import math
@@ -10,8 +8,9 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-from click.testing import CliRunner
 from hypothesis import given, strategies as st
+from invoking import invoke
+from refusals import refused
 
 from simdeploy.analysis.asking.allocating import plan_next
 from simdeploy.analysis.estimates.estimating import ESTIMATE_COLUMNS, estimate
@@ -24,7 +23,6 @@ from simdeploy.analysis.estimates.targets import (
     read_targets,
     why_not_yet,
 )
-from simdeploy.cli.app import app
 from simdeploy.errors import InputError, SimdeployWarning
 from simdeploy.experiments import replicate
 from simdeploy.experiments.batches import read_batches
@@ -112,9 +110,7 @@ def test_half_widths_as_people_write_them(measure, text, half_width, is_relative
 )
 def test_what_is_no_half_width(scenario, measure, text, told):
     """What is neither, or might be both, is refused with what is allowed. [contract]"""
-    with pytest.raises(InputError) as caught:
-        read_targets({measure: text}, [scenario])
-    assert str(caught.value).startswith(f"{measure}: {told}")
+    assert str(refused(read_targets, {measure: text}, [scenario])).startswith(f"{measure}: {told}")
 
 
 @given(st.floats(0.001, 0.999), st.floats(0.01, 1e6), st.floats(-1, 1))
@@ -142,9 +138,7 @@ def test_a_relative_half_width_bounds_the_relative_error(gamma, truth, place):
 )
 def test_what_makes_no_sense_is_refused_before_the_work(scenario, no_work, targets, options, told):
     """Every target and argument that makes no sense is told before anything is simulated. [contract]"""
-    with pytest.raises(InputError) as caught:
-        replicate_to_precision(scenario, targets=targets, **options)
-    assert told in str(caught.value)
+    assert told in str(refused(replicate_to_precision, scenario, targets=targets, **options))
 
 
 @pytest.mark.parametrize(
@@ -172,9 +166,7 @@ def test_what_makes_no_sense_is_refused_before_the_work(scenario, no_work, targe
 def test_what_no_replication_could_tell_is_refused(no_work, change, measure, told):
     """A measure of something that this scenario doesn't have would use up any budget, so it is refused. [contract]"""
     raw = {key: value for key, value in {**RAW, **change}.items() if value is not None}
-    with pytest.raises(InputError) as caught:
-        replicate_to_precision(Scenario.from_dict(raw), targets={measure: 0.1})
-    assert told in str(caught.value)
+    assert told in str(refused(replicate_to_precision, Scenario.from_dict(raw), targets={measure: 0.1}))
 
 
 def test_scenarios_with_different_costs(scenario, no_work):
@@ -493,8 +485,7 @@ def folder(tmp_path, monkeypatch):
 
 def compared(*arguments):
     """Run `simdeploy compare` in this process."""
-    arguments = ["compare", "s.json", "--engine", "compiled", *map(str, arguments)]
-    return CliRunner().invoke(app, arguments, catch_exceptions=False)
+    return invoke("compare", "s.json", "--engine", "compiled", *arguments)
 
 
 ASKED = ("--precision", "p50 makespan_s=8s", "--precision", "false_alarm given good = 8pp", "--most", 1000)

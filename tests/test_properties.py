@@ -21,8 +21,6 @@ from simdeploy.rules.waves import Plan, plan_waves
 from simdeploy.units import NS_PER_S
 from simdeploy.vocabulary import STATES, TERMINAL_STATES, VERDICTS
 
-pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
-
 INTEGRALS = (
     "exposed_node_s",
     "defective_node_s",

@@ -1,7 +1,5 @@
 """Public names: listed once, imported when they are first used."""
 
-from __future__ import annotations
-
 import ast
 import importlib
 import re

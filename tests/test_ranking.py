@@ -1,7 +1,5 @@
 """All policies compared at once: pairs, the best and its rivals, held to slow transcriptions and to their coverage."""
 
-from __future__ import annotations
-
 import math
 from itertools import combinations
 
@@ -103,16 +101,21 @@ def worlds(rng, n, means):
     return np.array(means)[:, None] + shared + own - 1
 
 
+def assert_all_pairs_are_covered(draw, truth, *, is_rate):
+    """All intervals of pairs of policies, of 100 worlds each time, hold at once as often as they say."""
+    hits = 0
+    for _ in range(N_REPETITIONS):
+        limits = pair_policies(draw(), is_rate=is_rate, error=0.025 / 6).lower
+        hits += not (limits > truth).any()
+    assert hits / N_REPETITIONS >= LEAST
+
+
 @pytest.mark.parametrize("means", [(0, 0, 0, 0), (0, 0.2, 0.5, 2)])
 def test_coverage_of_all_pairs_of_means(means):
     """All six intervals hold at once as often as they say, for skewed costs in common worlds, n = 100. [oracle]"""
     rng = np.random.default_rng(2)
     truth = np.subtract.outer(means, means)
-    hits = 0
-    for _ in range(N_REPETITIONS):
-        limits = pair_policies(worlds(rng, 100, means), is_rate=False, error=0.025 / 6).lower
-        hits += not (limits > truth).any()
-    assert hits / N_REPETITIONS >= LEAST
+    assert_all_pairs_are_covered(lambda: worlds(rng, 100, means), truth, is_rate=False)
 
 
 def draw_rates(rng, n, rates):
@@ -127,11 +130,7 @@ def test_coverage_of_all_pairs_of_rates(rates):
     rng = np.random.default_rng(3)
     means = 1 - (1 - np.array(rates)) * (1 - 0.002)
     truth = np.subtract.outer(means, means)
-    hits = 0
-    for _ in range(N_REPETITIONS):
-        limits = pair_policies(draw_rates(rng, 100, rates), is_rate=True, error=0.025 / 6).lower
-        hits += not (limits > truth).any()
-    assert hits / N_REPETITIONS >= LEAST
+    assert_all_pairs_are_covered(lambda: draw_rates(rng, 100, rates), truth, is_rate=True)
 
 
 # -- the best ----------------------------------------------------------------------------------------------------------
@@ -174,6 +173,17 @@ def test_the_ranking_is_the_definition(seed):
     assert found.rank.tolist() == stats.rankdata(values.mean(axis=1), method="min").tolist()
 
 
+def assert_the_best_is_covered(draw, truth, *, is_rate, direction):
+    """The first policy is among the best, and all intervals hold at once, as often as they say."""
+    kept = held = 0
+    for _ in range(N_REPETITIONS):
+        found = rank_policies(draw(), is_rate=is_rate, direction=direction, confidence_level=0.95)
+        kept += found.is_among_best[0]
+        held += ((found.low <= truth) & (truth <= found.high)).all()
+    assert kept / N_REPETITIONS >= LEAST
+    assert held / N_REPETITIONS >= LEAST
+
+
 @pytest.mark.parametrize("direction", ["min", "max"])
 @pytest.mark.parametrize("means", [(0, 0, 0, 0, 0), (0, 0.3, 0.3, 0.3, 0.3), (0, 0.1, 0.5, 1, 3)])
 def test_coverage_of_the_best(means, direction):
@@ -181,14 +191,7 @@ def test_coverage_of_the_best(means, direction):
     rng = np.random.default_rng(4)
     sign = 1 if direction == "min" else -1
     truth = [sign * (mean - min(means[:i] + means[i + 1 :])) for i, mean in enumerate(means)]
-    kept = held = 0
-    for _ in range(N_REPETITIONS):
-        values = sign * worlds(rng, 100, means)
-        found = rank_policies(values, is_rate=False, direction=direction, confidence_level=0.95)
-        kept += found.is_among_best[0]
-        held += ((found.low <= truth) & (truth <= found.high)).all()
-    assert kept / N_REPETITIONS >= LEAST
-    assert held / N_REPETITIONS >= LEAST
+    assert_the_best_is_covered(lambda: sign * worlds(rng, 100, means), truth, is_rate=False, direction=direction)
 
 
 @pytest.mark.parametrize("rates", [(0.0, 0.0, 0.0), (0.01, 0.03, 0.06), (0.01, 0.01, 0.01)])
@@ -197,13 +200,7 @@ def test_coverage_of_the_best_rate(rates):
     rng = np.random.default_rng(5)
     means = 1 - (1 - np.array(rates)) * (1 - 0.002)
     truth = [mean - np.delete(means, i).min() for i, mean in enumerate(means)]
-    held = kept = 0
-    for _ in range(N_REPETITIONS):
-        found = rank_policies(draw_rates(rng, 200, rates), is_rate=True, direction="min", confidence_level=0.95)
-        kept += found.is_among_best[0]
-        held += ((found.low <= truth) & (truth <= found.high)).all()
-    assert kept / N_REPETITIONS >= LEAST
-    assert held / N_REPETITIONS >= LEAST
+    assert_the_best_is_covered(lambda: draw_rates(rng, 200, rates), truth, is_rate=True, direction="min")
 
 
 @pytest.mark.usefixtures("few_values_suffice")

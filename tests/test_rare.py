@@ -22,8 +22,6 @@ from simdeploy.validation.oracles import binomial_tail, slowest_exceeds
 from simdeploy.world.laws.lognormal import Lognormal
 from simdeploy.world.tilt import odds_times
 
-pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
-
 NODES, P = 300, 0.004
 AT_ONCE = {"at-once": {"strategy": "immediate"}}
 

@@ -14,8 +14,6 @@ from simdeploy.analysis.rare.kinds import Pilot, allocate
 from simdeploy.experiments.jobs import Job
 from simdeploy.validation.oracles import binomial_tail
 
-pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
-
 NODES, P = 40, 0.02
 # By name the probability of a kind, and what it adds to that of a failed start.
 EARLY, LATE = {"bad": (1e-5, 0.3)}, {"bad": (1e-7, 0.3)}

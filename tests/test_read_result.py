@@ -1,7 +1,5 @@
 """Results as JSON documents: every kind is described by its schema, and read back; what is none is refused in words."""
 
-from __future__ import annotations
-
 import contextlib
 import copy
 import json
@@ -16,33 +14,15 @@ import pytest
 from every_result import MAKE, assert_results_equal, make
 from hypothesis import given, settings, strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from pydantic import TypeAdapter
+from refusals import refused
 
-from simdeploy import InputError, plotting, read_result, result_schema
+from simdeploy import InputError, read_result, result_schema
 from simdeploy.documents import KINDS
 from simdeploy.documents.models import _table
+from simdeploy.plotting.figures import _FIGURES, draw_figure
 from simdeploy.result import Columns, to_plain
 from simdeploy.scenario.measures import parse_event, parse_measure, parse_requirement
-
-PLOTS = {
-    "Advice": plotting.plot_acts,
-    "Backtest": plotting.plot_backtest,
-    "Calibration": plotting.plot_calibration,
-    "Check": plotting.plot_check,
-    "Comparison": plotting.plot_comparison,
-    "CostResult": plotting.plot_costs,
-    "Discovery": plotting.plot_peeling_path,
-    "Estimates": plotting.plot_estimates,
-    "Forecast": plotting.plot_forecast,
-    "ParetoFront": plotting.plot_pareto,
-    "Rare": plotting.plot_rare,
-    "Robustness": plotting.plot_regret,
-    "Score": plotting.plot_score,
-    "Sensitivity": plotting.plot_sensitivity,
-    "Tradeoff": plotting.plot_tradeoff,
-    "Tuning": plotting.plot_tuning,
-}
 
 
 @cache
@@ -58,9 +38,7 @@ def written(name):
 
 def problems_of(source):
     """Return what is wrong with a document."""
-    with pytest.raises(InputError) as caught:
-        read_result(source)
-    return caught.value.problems
+    return refused(read_result, source).problems
 
 
 # -- back and forth ----------------------------------------------------------------------------------------------------
@@ -91,13 +69,12 @@ def test_a_document_is_a_file_a_text_or_a_mapping(tmp_path):
         assert read_result(source).to_dict() == written("Check")
 
 
-@pytest.mark.parametrize("name", PLOTS)
+@pytest.mark.parametrize("name", _FIGURES)
 def test_a_result_that_was_read_can_be_drawn(name):
     """Its picture is that of the original. [contract]"""
     pictures = []
     for result in (make(name), read_result(written(name))):
-        canvas = FigureCanvasAgg(Figure(figsize=(6, 4)))
-        PLOTS[name](canvas.figure.subplots(), result)
+        canvas = FigureCanvasAgg(draw_figure(result))
         canvas.draw()
         pictures.append(bytes(canvas.buffer_rgba()))
     assert pictures[0] == pictures[1]

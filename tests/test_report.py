@@ -1,7 +1,5 @@
 """Reports: one file of any result, of a sweep and of a scenario, as a page and as Markdown."""
 
-from __future__ import annotations
-
 import json
 import re
 from dataclasses import replace
@@ -11,14 +9,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from click.testing import CliRunner
 from commands import SCENARIOS
 from every_result import MAKE, SCENARIO, grid, make
 from hypothesis import given, strategies as st
+from invoking import invoke
 from matplotlib.figure import Figure
 
 import simdeploy as sd
-from simdeploy.cli.app import app
 from simdeploy.plotting.figures import draw_figure
 from simdeploy.report import REPORTS, ask
 from simdeploy.report.wording import PERCENT, Scale, format_estimate
@@ -134,8 +131,8 @@ def test_a_result_keeps_its_command(tmp_path, monkeypatch):
         "-o",
         "a.json",
     ]
-    run(*asked)
-    markdown = run("report", "a.json", "--format", "md").stdout
+    invoke(*asked)
+    markdown = invoke("report", "a.json", "--format", "md").stdout
     assert f"simdeploy check {scenario} --require 'makespan_s <= 2h' --most 100 --engine compiled -o a.json" in markdown
     assert re.search(r"\| scenario_sha256 \| [0-9a-f]{64} \|", markdown)
     assert "| seed | 0 |" in markdown
@@ -262,7 +259,7 @@ def test_what_is_varied_is_of_a_policy_that_obeys(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     small = {"name": "s", "fleet": {"nodes": 4, "update_duration": "1m"}, "policies": {"p": {"strategy": "immediate"}}}
     Path("s.yaml").write_text(json.dumps(small), encoding="utf-8")
-    found = run("report", "s.yaml", "-o", "a.html", "--vary", "max_parallel=1,2")
+    found = invoke("report", "s.yaml", "-o", "a.html", "--vary", "max_parallel=1,2")
     assert found.exit_code == 2
     assert "ignored by every policy of the scenario" in found.stderr
     with pytest.raises(sd.InputError, match="no such key"):
@@ -393,15 +390,11 @@ def test_intervals_are_read_as_they_are_written(a, b, c, scale):
 # -- the command ---------------------------------------------------------------------------------------------------------
 
 
-def run(*words):
-    return CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
-
-
 def test_the_command_and_the_call(tmp_path, monkeypatch):
     """The command writes what the call writes, and both the command that does so. [contract]"""
     monkeypatch.chdir(tmp_path)
     scenario = SCENARIOS / "zone-breaks.yaml"
-    found = run("report", scenario, "-o", "report.md", "--replications", 20, "--engine", "compiled")
+    found = invoke("report", scenario, "-o", "report.md", "--replications", 20, "--engine", "compiled")
     assert (found.exit_code, found.stderr) == (0, "wrote report.md\n")
     by_command = Path("report.md").read_text(encoding="utf-8")
     sd.write_report(scenario, "report.md", replications=20, engine="compiled")
@@ -428,7 +421,7 @@ def test_what_the_command_refuses(words, told, tmp_path, monkeypatch):
     Path("a.json").write_text("{}", encoding="utf-8")
     Path("s.yaml").write_text(json.dumps(EVIL | {"name": "s"}), encoding="utf-8")
     Path("empty").mkdir()
-    found = run("report", *words)
+    found = invoke("report", *words)
     assert (found.exit_code, told in found.stderr) == (2, True), found.stderr
 
 

@@ -9,8 +9,6 @@ from by_hand import NO_WINDOWS, canary, rolling, switches, waves
 
 from simdeploy import InputError, Scenario, simulate
 
-# Some of these policies are suspicious on purpose.
-pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
 FAILS = {"start_failure": 1}
 # Nodes take 30 s each.
 DELAY_S = 15

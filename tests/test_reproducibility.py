@@ -17,8 +17,6 @@ import pytest
 
 from simdeploy import InputError, Scenario, replicate, simulate
 
-pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
-
 HEALTH_CHECK = {"deadline": "4m", "max_error_rate": 0.2, "min_healthy_time": "30s"}
 
 # As much chance as a scenario can hold.

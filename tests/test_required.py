@@ -1,12 +1,11 @@
 """What is asked of an analysis: requirements in every form, and what can never be so."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
 import pandas as pd
 import pytest
+from refusals import refused
 
 from simdeploy import Scenario
 from simdeploy.analysis.asking.measuring import Values
@@ -68,10 +67,9 @@ def test_everything_that_is_wrong_is_told_at_once():
         Requirement(Measure("cost"), at_most=5.0, at_least=1.0),
         17,
     ]
-    with pytest.raises(InputError) as caught:
-        read_requirements(asked, scenario=SCENARIO)
-    found = [(problem.path[1], problem.path[2:], problem.message) for problem in caught.value.problems]
-    assert {problem.path[0] for problem in caught.value.problems} == {"requirements"}
+    error = refused(read_requirements, asked, scenario=SCENARIO)
+    found = [(problem.path[1], problem.path[2:], problem.message) for problem in error.problems]
+    assert {problem.path[0] for problem in error.problems} == {"requirements"}
     assert found == [
         (0, (), "invalid requirement"),
         (1, ("given",), "unknown condition"),

@@ -1,7 +1,5 @@
 """Requirements in the file: what they mean, and what is wrong with them."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest
@@ -75,7 +73,6 @@ def test_they_can_be_changed():
     assert scenario.with_values({"requirements.0.at_most": 0.2}).requirements[0].limit == 0.2
 
 
-@pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")  # one of them is suspicious on purpose
 def test_shipped_scenarios_say_what_a_requirement_needs():
     """Every shipped scenario reads with a requirement on its cost or says that it has no costs. [contract]"""
     for path in sorted((Path(__file__).resolve().parents[1] / "scenarios").glob("*.yaml")):

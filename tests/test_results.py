@@ -1,7 +1,5 @@
 """What every result says of itself: under what it was computed, and what was left out of it."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from by_hand import steady
 
 from simdeploy import Scenario, simulate
 from simdeploy.errors import InputError
 from simdeploy.world.draws import Draws
 from simdeploy.world.streams import Stream
-
-pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
 
 CHECK = {"deadline": "50s", "min_healthy_time": "10s"}
 ONE_BY_ONE = {"dialect": "general", "strategy": "rolling", "max_parallel": 1, "health_check": CHECK}
@@ -20,21 +19,8 @@ Fails = dict[int, tuple[int, ...]]
 
 
 def scenario_of(fleet: Any = None, policy: Any = None, **sections: Any) -> Scenario:
-    """Make three nodes of ten requests per second that start within 30 s, one after the other."""
-    return Scenario.from_dict(
-        {
-            "name": "retries",
-            "fleet": {
-                "nodes": 3,
-                "update_duration": 30,
-                "rollback_duration": 20,
-                "requests_per_second": 10,
-                **(fleet or {}),
-            },
-            "policies": {"p": ONE_BY_ONE | (policy or {})},
-            **sections,
-        }
-    )
+    """Make three nodes that go one after the other."""
+    return steady(3, ONE_BY_ONE | (policy or {}), fleet, **sections)
 
 
 def values_of(engine: str, fleet: Any = None, policy: Any = None, **sections: Any) -> dict[str, Any]:

@@ -1,7 +1,5 @@
 """Regrets over worlds, held to hand-made tables, to Student's interval, and to how often their intervals cover."""
 
-from __future__ import annotations
-
 import json
 import math
 from dataclasses import replace
@@ -9,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from drawn import draw, find_unreadable
+from drawn import draw_on, find_unreadable
 from matplotlib.figure import Figure
 from scipy import stats
 from small import rolling, small
@@ -352,17 +350,10 @@ def test_one_candidate_has_nothing_to_regret():
     assert result.regrets["regret"].tolist() == [0, 0]
 
 
-def draw_regret(result):
-    """Draw regrets as large as half a page."""
-    figure = Figure(figsize=(6, 4), layout="constrained")
-    plot_regret(figure.subplots(), result)
-    return draw(figure).axes[0]
-
-
 def test_the_picture_shows_every_regret():
     """Every cell has its number, candidates stand in order, and names of any kind are shown as they are. [contract]"""
     frame = table(np.array([[[30.0], [10.0]], [[10.0], [20.0]]])).replace({"policy": {"p0": "$x$ [b]"}})
-    ax = draw_regret(estimate_regret(frame, of="makespan_s"))
+    ax = draw_on(plot_regret, estimate_regret(frame, of="makespan_s"))
     assert [text.get_text() for text in ax.texts] == ["0.0", "10.0", "20.0", "0.0", "10.0", "20.0"]
     assert [label.get_text() for label in ax.get_yticklabels()] == ["p1", "$x$ [b]"]
     assert [label.get_text() for label in ax.get_xticklabels()] == ["w0", "w1", "largest\nregret"]
@@ -378,7 +369,7 @@ def test_the_picture_hides_the_regret_of_what_is_infeasible():
     verdicts = result.regrets.pivot(index="candidate", columns="world", values="verdict")
     verdicts = verdicts.loc[result.candidates["candidate"]].to_numpy()
     assert {"met", "not met", "undecided"} == set(verdicts.ravel())
-    ax = draw_regret(result)
+    ax = draw_on(plot_regret, result)
     np.testing.assert_array_equal(np.ma.getmaskarray(ax.images[0].get_array()), verdicts == "not met")
     hatched = {tuple(np.array(patch.get_xy()) + 0.5) for patch in ax.patches if patch.get_hatch()}
     assert hatched == {(column, row) for row, column in np.argwhere(verdicts == "not met")}
@@ -394,7 +385,7 @@ def test_the_picture_hides_the_regret_of_what_is_infeasible():
 def test_the_picture_of_regrets_has_room(n_candidates, n_worlds):
     """Numbers stand in cells that have room for them; else a bar says what the colours mean. [property]"""
     values = np.arange(n_candidates * n_worlds * 2.0).reshape(n_candidates, n_worlds, 2) ** 2
-    figure = draw_regret(estimate_regret(table(values), of="makespan_s")).figure
-    n_texts, n_axes = len(figure.axes[0].texts), len(figure.axes)
-    assert (n_texts, n_axes) == ((n_candidates * (n_worlds + 1), 1) if n_worlds == 6 else (n_candidates, 2))
-    assert not find_unreadable(figure)
+    n_texts, n_axes = (n_candidates * (n_worlds + 1), 1) if n_worlds == 6 else (n_candidates, 2)
+    ax = draw_on(plot_regret, estimate_regret(table(values), of="makespan_s"), n_axes=n_axes)
+    assert len(ax.texts) == n_texts
+    assert not find_unreadable(ax.figure)

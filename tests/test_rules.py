@@ -1,7 +1,5 @@
 """The rules without a clock: plan, window and node verdicts, limits."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from fractions import Fraction
 from itertools import product

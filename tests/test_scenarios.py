@@ -44,7 +44,6 @@ def assert_near(share: pd.Series, probability: float) -> None:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-@pytest.mark.filterwarnings("ignore::simdeploy.SimdeployWarning")
 def test_file_reads_and_introduces_itself(path):
     """A shipped scenario reads with no other warnings than intended ones, and says what it teaches [contract]."""
     scenario = simdeploy.read_scenario(path)
@@ -55,7 +54,6 @@ def test_file_reads_and_introduces_itself(path):
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-@pytest.mark.filterwarnings("ignore::simdeploy.SimdeployWarning")
 def test_every_policy_comes_to_an_end(path):
     """Every policy of a shipped scenario runs to a terminal state [contract]."""
     table = replicate(path.stem, 2)
@@ -63,7 +61,6 @@ def test_every_policy_comes_to_an_end(path):
     assert table["state"].isin(["completed", "failed", "canceled"]).all()
 
 
-@pytest.mark.filterwarnings("ignore::simdeploy.SimdeployWarning")
 def test_readme_lists_the_scenarios():
     """The list in scenarios/README.md has one entry per file, with its description word by word [contract]."""
     entries = {
@@ -274,8 +271,6 @@ class TestZoneBreaks:
 
 class TestOvernightPromotion:
     """Canaries in the evening, a person in the morning."""
-
-    pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.SimdeployWarning")
 
     def test_the_person(self):
         """The person notices nine defects of ten and rejects one good release in fifty [oracle]."""

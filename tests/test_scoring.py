@@ -1,21 +1,18 @@
 """Keeping score: what a log has, what outcomes are, and whether scores and their intervals are right."""
 
-from __future__ import annotations
-
 import json
 import math
 
 import numpy as np
 import pandas as pd
 import pytest
-from click.testing import CliRunner
 from commands import CREATED, keep
+from invoking import invoke
 
 import simdeploy as sd
 from simdeploy.analysis.scoring import log as log_module
 from simdeploy.analysis.scoring.log import read_log
 from simdeploy.analysis.scoring.scoring import _list_times
-from simdeploy.cli.app import app
 from simdeploy.errors import InputError, SimdeployWarning
 from simdeploy.statistics.reliability import decompose_brier, resample_mean, share_interval
 
@@ -309,11 +306,11 @@ def test_from_the_command_line(tmp_path):
     (tmp_path / "end.json").write_text(rollout.deployment.to_json(), encoding="utf-8")
     log = str(tmp_path / "log")
     words = ["forecast", str(tmp_path / "s.yaml"), "--seen", str(tmp_path / "seen.json"), "--log", log]
-    kept = CliRunner().invoke(app, [*words, "--replications", "200", "--engine", "compiled"], catch_exceptions=False)
+    kept = invoke(*words, "--replications", "200", "--engine", "compiled")
     assert kept.exit_code == 0
     (tmp_path / "log" / "bad.json").write_text("{", encoding="utf-8")
     words = ["score", log, "--outcomes", str(tmp_path / "end.json"), "--full", "--plot", str(tmp_path / "p.svg")]
-    scored = CliRunner().invoke(app, words, catch_exceptions=False)
+    scored = invoke(*words)
     assert scored.exit_code == 3
     assert scored.stdout.startswith("Undecided: the outcome of 1 of 1 rollout")
     assert "bad.json" in scored.stdout

@@ -202,7 +202,6 @@ ATTACKS = {
 }
 
 
-@pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
 @pytest.mark.filterwarnings("ignore:pyarrow.PyExtensionType", "ignore:pickle-based")  # of which older pyarrow warns
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_pickles_in_a_store(folder, watch, attack):

@@ -1,7 +1,5 @@
 """Ranking and selection, held to its papers: formulas transcribed once more, and promises counted on known means."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 from itertools import pairwise, permutations

@@ -1,7 +1,5 @@
 """Which factors move a response: held to closed forms, to another implementation, and to how often intervals cover."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from dataclasses import replace
@@ -9,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from drawn import draw, find_unreadable
+from drawn import draw_on, find_unreadable
 from hypothesis import given, strategies as st
 from matplotlib.figure import Figure
+from refusals import refused
 from scipy import stats
 from small import maybe_bad, one_by_one, rarely_bad
 
@@ -485,19 +484,11 @@ def test_slopes_are_covered(respond, slope):
     assert covered >= 200 * 0.95 - 4 * math.sqrt(200 * 0.95 * 0.05)
 
 
-def draw_sensitivity(result):
-    """Draw a sensitivity as large as half a page."""
-    figure = Figure(figsize=(6, 4), layout="constrained")
-    plot_sensitivity(figure.subplots(), result)
-    (ax,) = draw(figure).axes
-    return ax
-
-
 def test_the_picture_of_sobol():
     """A light bar for the total has the dark one of the first order inside; the longest is on top. [contract]"""
     design = design_sensitivity(CUBE, method="sobol", size=512)
     result = analyze_sensitivity(design, ishigami(design))
-    ax = draw_sensitivity(result)
+    ax = draw_on(plot_sensitivity, result)
     light, dark = ax.containers
     factors = list(dict.fromkeys(result.indices["factor"]))
     for bars, name in ((light, "total"), (dark, "first")):
@@ -518,7 +509,7 @@ def test_the_picture_says_the_direction(method):
     design = design_sensitivity(dict.fromkeys(names, (0.0, 1.0)), method=method, size=64)
     points = design.points
     hill = -20 * (points["hill.of.a.very.long.name.indeed"] - 0.5) ** 2
-    ax = draw_sensitivity(analyze_sensitivity(design, 10 * points["up"] - 6 * points["down"] + hill))
+    ax = draw_on(plot_sensitivity, analyze_sensitivity(design, 10 * points["up"] - 6 * points["down"] + hill))
     rows = [label.get_text().splitlines()[0] for label in ax.get_yticklabels()]
     words = {rows[round(text.xy[1])]: text.get_text() for text in ax.texts if text.get_position()[0] == 1.02}
     assert {name[:7]: word.split(" ", 1)[-1] if word[0] in "▲▼" else word for name, word in words.items()} == {
@@ -545,9 +536,7 @@ def test_the_picture_says_the_direction(method):
 def test_refusals(arguments, message):
     """What makes no sense is refused before anything is simulated, with what is allowed. [contract]"""
     arguments = {"vary": VARY, "of": "makespan_s"} | arguments
-    with pytest.raises(InputError) as error:
-        estimate_sensitivity(make(start_failure=0.01), **arguments)
-    assert message in str(error.value)
+    assert message in str(refused(estimate_sensitivity, make(start_failure=0.01), **arguments))
 
 
 def test_responses_of_another_shape_are_refused():

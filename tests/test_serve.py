@@ -19,8 +19,6 @@ from simdeploy.web.app import make_app
 from simdeploy.web.guarding import MOST_BYTES
 from simdeploy.web.service import ACTS, Service
 
-pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
-
 CHECK = {"deadline": "2m", "min_healthy_time": "30s"}
 CANARY = {"strategy": "canary", "canary_count": 2, "max_parallel": 2, "health_check": CHECK}
 SIX = {

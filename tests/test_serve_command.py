@@ -1,14 +1,11 @@
 """The command `serve`: its address, what it says, and how it ends."""
 
-from __future__ import annotations
-
 import json
 import socket
 
 import pytest
-from click.testing import CliRunner
+from invoking import invoke
 
-from simdeploy.cli.app import app as command_line
 from simdeploy.errors import InputError
 from simdeploy.web import serving
 
@@ -41,7 +38,7 @@ def test_port_in_use(tmp_path):
     """It says that the port is taken, and how to find another one. [contract]"""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        result = CliRunner().invoke(command_line, ["serve", str(write(tmp_path)), "--port", str(port)])
+        result = invoke("serve", write(tmp_path), "--port", port)
     assert result.exit_code == 2
     assert f"--port: port {port} is in use; choose another one" in result.output
 
@@ -49,7 +46,7 @@ def test_port_in_use(tmp_path):
 def test_missing_packages(tmp_path, monkeypatch):
     """It says what to install. [contract]"""
     monkeypatch.setattr(serving, "find_spec", lambda name: None)
-    result = CliRunner().invoke(command_line, ["serve", str(write(tmp_path))])
+    result = invoke("serve", write(tmp_path))
     assert result.exit_code == 2
     assert "pip install 'simdeploy[serve]'" in result.output
 
@@ -62,7 +59,7 @@ def test_ctrl_c_is_quiet(tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(uvicorn.Server, "run", run)
-    result = CliRunner().invoke(command_line, ["serve", str(write(tmp_path)), "--port", "0", "--speed", "60"])
+    result = invoke("serve", write(tmp_path), "--port", "0", "--speed", "60")
     assert result.exit_code == 0
     first, second, url = result.output.splitlines()
     assert (first, second) == ("d-1: canary", "d-2: at-once")
@@ -78,13 +75,13 @@ def test_printed_ids_at_high_speed(tmp_path, monkeypatch):
     path = tmp_path / "canceled.yaml"
     path.write_text(json.dumps(SCENARIO | {"operator": {"script": [{"at": "1ns", "do": "cancel"}]}}))
     words = ["serve", str(path), "--port", "0", "--speed", "10000"]
-    result = CliRunner().invoke(command_line, words, catch_exceptions=False)
+    result = invoke(*words)
     assert result.stdout.splitlines()[:2] == ["d-1: canary", "d-2: at-once"]
 
 
 @pytest.mark.parametrize("speed", ["0", "nan", "-1", "10001"])
 def test_speeds(tmp_path, speed):
     """A clock must go forward, and not too fast. [contract]"""
-    result = CliRunner().invoke(command_line, ["serve", str(write(tmp_path)), "--speed", speed])
+    result = invoke("serve", write(tmp_path), "--speed", speed)
     assert result.exit_code == 2
     assert "--speed" in result.output

@@ -18,9 +18,6 @@ from simdeploy.statistics.splitting import Split, Stage, split
 from simdeploy.statistics.weights import log_interval, plain_mean
 from simdeploy.validation.oracles import binomial_tail, top_probability
 
-pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
-
-
 # -- a chain -----------------------------------------------------------------------------------------
 
 

@@ -1,7 +1,5 @@
 """The store: what is finished survives, nothing is taken for finished that isn't, and others can read it."""
 
-from __future__ import annotations
-
 import contextlib
 import doctest
 import errno
@@ -16,7 +14,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import warnings
 from pathlib import Path
 
 import pandas as pd
@@ -1067,8 +1064,7 @@ print("end", flush=True)
         seen = []
         with running(script, tmp_path / "store", n_parts) as process:
             while (line := read_line(process)) != "end":
-                with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
-                    stored = read_store(tmp_path / "store")
+                stored = read_store(tmp_path / "store")
                 assert len(stored) >= (int(line) + 1) * N_ROWS
                 assert_frame_equal(stored.to_frame(), expect(len(stored) // N_ROWS), check_exact=True)
                 seen.append(len(stored))

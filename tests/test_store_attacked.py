@@ -67,11 +67,14 @@ def folder(reference, tmp_path):
     return shutil.copytree(reference, tmp_path / "store")
 
 
-def flipped(content, at):
-    """Return bytes of which one bit is another, a different one at each place."""
-    damaged = bytearray(content)
-    damaged[at] ^= 1 << (at * 5 % 8)
-    return bytes(damaged)
+def flip_bits(path, step):
+    """Let one bit of a file be another one, a different one at each place."""
+    content = path.read_bytes()
+    for at in range(0, len(content), step):
+        damaged = bytearray(content)
+        damaged[at] ^= 1 << (at * 5 % 8)
+        path.write_bytes(damaged)
+        yield
 
 
 class TestBits:
@@ -79,22 +82,16 @@ class TestBits:
 
     def test_whole_table(self, folder):
         """Wherever a bit is flipped, a whole table isn't read, and the error names the part. [property]"""
-        path = folder / "parts/part-000001.parquet"
-        content = path.read_bytes()
         stored = read_store(folder)
-        for at in range(0, len(content), 3):
-            path.write_bytes(flipped(content, at))
+        for _ in flip_bits(folder / "parts/part-000001.parquet", 3):
             with pytest.raises(StoreError, match=r"part-000001.parquet: part 1 can't be read \(wrong file checksum"):
                 stored.to_frame()
 
     def test_single_columns(self, folder, expected):
         """Wherever a bit is flipped, headers of pages and the footer included, a column is read as it was written, or not at all. [property]"""
-        path = folder / "parts/part-000001.parquet"
-        content = path.read_bytes()
         stored = read_store(folder)
         outcomes = {name: [0, 0] for name in stored.columns}
-        for at in range(0, len(content), 6):
-            path.write_bytes(flipped(content, at))
+        for _ in flip_bits(folder / "parts/part-000001.parquet", 6):
             for name in stored.columns:
                 try:
                     found = stored[name]
@@ -170,11 +167,8 @@ class TestOlderFormat:
     def test_damage_is_found(self, tmp_path):
         """A flipped bit is found by the digest of the file, whatever is asked for. [property]"""
         folder = shutil.copytree(self.FOLDER, tmp_path / "store")
-        path = folder / "parts/part-000000.parquet"
-        content = path.read_bytes()
         stored = read_store(folder)
-        for at in range(0, len(content), 97):
-            path.write_bytes(flipped(content, at))
+        for _ in flip_bits(folder / "parts/part-000000.parquet", 97):
             with pytest.raises(StoreError, match="part 0 can't be read"):
                 stored["waves"]
 
@@ -221,13 +215,6 @@ class TestJournal:
         assert_frame_equal(stored.to_frame(), expected, check_exact=True)
         assert finish(folder) == ("dropped unreadable line 5 of the journal",)
         assert path.read_bytes() == content
-
-    def test_too_large(self, folder, monkeypatch):
-        """A journal larger than any is not read into memory. [contract]"""
-        monkeypatch.setattr("simdeploy.experiments.store.journal._MOST_BYTES", 100)
-        for call in (read_store, finish):
-            with pytest.raises(StoreError, match=r"journal.jsonl: larger than 100 bytes"):
-                call(folder)
 
 
 def in_manifest(change):
@@ -278,11 +265,12 @@ def test_damaged_manifest(folder, write):
     assert path.read_bytes() == content
 
 
-def test_manifest_too_large(folder, monkeypatch):
-    """A manifest larger than any is not read into memory. [contract]"""
-    monkeypatch.setattr("simdeploy.experiments.store.manifest._MOST_BYTES", 100)
+@pytest.mark.parametrize("name", ["journal.jsonl", "manifest.json"])
+def test_too_large(folder, monkeypatch, name):
+    """A journal, or a manifest, that is larger than any is not read into memory. [contract]"""
+    monkeypatch.setattr(f"simdeploy.experiments.store.{name.partition('.')[0]}._MOST_BYTES", 100)
     for call in (read_store, finish):
-        with pytest.raises(StoreError, match=r"manifest.json: larger than"):
+        with pytest.raises(StoreError, match=rf"{name}: larger than 100 bytes"):
             call(folder)
 
 

@@ -1,7 +1,5 @@
 """Worlds by kind of release: intervals held to problems with exact answers, and tables to those of drawn kinds."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

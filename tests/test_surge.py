@@ -6,10 +6,9 @@ import math
 from typing import Any
 
 import pytest
+from by_hand import steady
 
-from simdeploy import Scenario, SimdeployWarning, simulate
-
-pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
+from simdeploy import SimdeployWarning, simulate
 
 CHECK = {"deadline": "5m", "min_healthy_time": "30s"}
 IN_TWOS = {"dialect": "general", "strategy": "rolling", "max_parallel": 2, "health_check": CHECK}
@@ -20,22 +19,8 @@ STOPS = {"max_failed_nodes": 0}
 def run(
     engine: str = "compiled", fleet: Any = None, *, kind: str = "update", policy: Any = None, **sections: Any
 ) -> Any:
-    """Roll out to four nodes of ten requests per second, which start within 30 s and are healthy 30 s later, in twos."""
-    scenario = Scenario.from_dict(
-        {
-            "name": "surge",
-            "fleet": {
-                "nodes": 4,
-                "update_duration": 30,
-                "rollback_duration": 20,
-                "requests_per_second": 10,
-                **(fleet or {}),
-            },
-            "deployment": {"type": kind},
-            "policies": {"p": IN_TWOS | (policy or {})},
-            **sections,
-        }
-    )
+    """Roll out to four nodes in twos, which are healthy 30 s after their start."""
+    scenario = steady(4, IN_TWOS | (policy or {}), fleet, deployment={"type": kind}, **sections)
     return simulate(scenario, engine=engine)
 
 

@@ -1,7 +1,5 @@
 """Sweeps: one row per case and replication, the same ones wherever and however often it was begun."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import re
@@ -73,15 +71,6 @@ class Interrupted(InProcess):
             if number == self.after:
                 raise KeyboardInterrupt
             yield found
-
-
-class Failing(InProcess):
-    """Runs here, but replication 1 fails."""
-
-    def run(self, job, spans):
-        for span, block in super().run(job, spans):
-            is_bad = span.first <= 1 < span.first + span.n_replications
-            yield span, job.failed(span, "simulate", "ValueError: broken") if is_bad else block
 
 
 class NotAtAll(InProcess):

@@ -1,17 +1,14 @@
 """Choices under every switch, held to scenarios in which it is known what flips them, and to the model's table."""
 
-from __future__ import annotations
-
 import json
 import math
 import re
-import warnings
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
-from drawn import draw, find_unreadable
+from drawn import draw_on, find_unreadable
 from matplotlib.figure import Figure
 from scipy import stats
 
@@ -59,8 +56,7 @@ def scenario(policies, *, orchestrator="expanso", costs=COSTS, requirements=(), 
         raw["costs"] = costs
     if release is not None:
         raw["release"] = release
-    with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
-        return Scenario.from_dict(raw)
+    return Scenario.from_dict(raw)
 
 
 def paired_interval(one, other):
@@ -365,7 +361,7 @@ def test_an_uncertain_lead_says_how_many_replications_it_needs():
 
 
 @pytest.mark.usefixtures("few_values_suffice")
-def test_verdicts_are_data(few_values):
+def test_verdicts_are_data(few_switch_values):
     """Every verdict that the sentence states is in to_dict(), and the words follow from it. [contract]"""
     result = vary_switches(scenario(EDGE, costs=HASTE), replications=20, engine="compiled")
     document = result.to_dict()
@@ -446,15 +442,7 @@ def test_restarts_have_no_verdicts_and_still_a_makespan():
         vary_switches(made, of="false_alarm", replications=10, pairs=False, engine="compiled")
 
 
-@pytest.fixture
-def few_values(monkeypatch):
-    """Leave but the first values of some switches, so that there are few pairs."""
-    monkeypatch.setattr(
-        "simdeploy.analysis.switches.varying.list_switch_values", lambda made: list_switch_values(made)[:6]
-    )
-
-
-def test_a_folder_goes_on_where_an_earlier_call_ended(tmp_path, few_values, monkeypatch):
+def test_a_folder_goes_on_where_an_earlier_call_ended(tmp_path, few_switch_values, monkeypatch):
     """What was interrupted is not simulated again, and the numbers are those of a call without a folder. [contract]"""
     made = scenario(EDGE)
     how = {"replications": 4, "engine": "compiled"}
@@ -485,7 +473,7 @@ def test_a_folder_goes_on_where_an_earlier_call_ended(tmp_path, few_values, monk
     assert frame["scenario.orchestrator.pacing"].value_counts()["sliding"] == 2 * 4
 
 
-def test_parts_of_the_pairs_change_no_number(monkeypatch, few_values):
+def test_parts_of_the_pairs_change_no_number(monkeypatch, few_switch_values):
     """However many pairs are simulated at a time, the table is the same. [property]"""
     made = scenario(EDGE)
     whole = vary_switches(made, replications=3, engine="compiled")
@@ -493,7 +481,7 @@ def test_parts_of_the_pairs_change_no_number(monkeypatch, few_values):
     pd.testing.assert_frame_equal(vary_switches(made, replications=3, engine="compiled").pairs, whole.pairs)
 
 
-def test_flips_together_are_flips_of_neither(few_values):
+def test_flips_together_are_flips_of_neither(few_switch_values):
     """A pair flips together exactly if it flips the choice, and neither of its values does. [property]"""
     result = vary_switches(scenario(EDGE, costs=HASTE), replications=20, engine="compiled")
     alone = flips(result)
@@ -618,9 +606,7 @@ def test_a_choice_is_only_sure_if_requirements_are():
 
 def draw_tornado(result):
     """Draw switches as large as half a page."""
-    figure = Figure(figsize=(6, 4), layout="constrained")
-    plot_tornado(figure.subplots(), result)
-    (ax,) = draw(figure).axes
+    ax = draw_on(plot_tornado, result)
     return ax, [label.get_text() for label in ax.get_yticklabels()]
 
 

@@ -1,7 +1,5 @@
 """Tables for people: declared by columns, and written the same way whatever they are about."""
 
-from __future__ import annotations
-
 import math
 
 import pandas as pd

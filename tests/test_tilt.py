@@ -18,8 +18,6 @@ from simdeploy.engines.running import run_block
 from simdeploy.experiments import read_store, replicate, sweep
 from simdeploy.world.tilt import Tilt, tiltable
 
-pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
-
 FLEET = {
     "nodes": 40,
     "update_duration": {"lognormal": {"median": "30s", "p95": "60s"}},
@@ -134,11 +132,18 @@ def test_weights_of_longer_draws_are_bounded() -> None:
     assert completed["makespan_s"].corr(completed["weight"], method="spearman") < -0.8
 
 
+def replicate_failing(
+    policy: dict[str, Any], factor: float, replications: int, engine: str = "compiled", **fleet: Any
+) -> pd.DataFrame:
+    """Replicate under a policy in which starts fail with odds so many times as high."""
+    raw = {"nodes": 5, "update_duration": "30s", "start_failure": 0.1, **fleet}
+    scenario = Scenario.from_dict({"name": "failing", "fleet": raw, "policies": {"p": policy}})
+    return replicate(scenario.tilted({"start_failure": factor}), replications=replications, engine=engine)
+
+
 def test_a_weight_is_what_was_drawn() -> None:
     """Of nodes that fail to start with odds 9 times as high, weights are powers of likelihood ratios. [oracle]"""
-    raw = {"nodes": 5, "update_duration": "30s", "start_failure": 0.1}
-    scenario = Scenario.from_dict({"name": "five", "fleet": raw, "policies": {"all": {"strategy": "immediate"}}})
-    table = replicate(scenario.tilted({"start_failure": 9}), replications=50, engine="compiled")
+    table = replicate_failing({"strategy": "immediate"}, 9, 50)
     # 0.1 has odds 1/9, so that it becomes 1/2.
     expected = 0.2 ** table["failed_nodes"] * 1.8 ** (5 - table["failed_nodes"])
     assert table["weight"].tolist() == pytest.approx(expected.tolist(), rel=1e-12)
@@ -147,10 +152,8 @@ def test_a_weight_is_what_was_drawn() -> None:
 
 def test_only_what_was_dispatched_counts() -> None:
     """Where the first failure stops the rollout, later waves are in no weight. [oracle]"""
-    raw = {"nodes": 60, "update_duration": "30s", "start_failure": 0.5}
     policy = {**ROLLING, "max_parallel": 1, "max_failed_nodes": 0, "health_check": {"deadline": "5m"}}
-    scenario = Scenario.from_dict({"name": "sixty", "fleet": raw, "policies": {"ones": policy}})
-    table = replicate(scenario.tilted({"start_failure": 3}), replications=40, engine="compiled")
+    table = replicate_failing(policy, 3, 40, nodes=60, start_failure=0.5)
     # 1/2 becomes 3/4: 2/3 for the failure, 2 for each node before it.
     expected = 2.0 ** (table["touched_nodes"] - 1) * 2 / 3
     assert table["weight"].tolist() == pytest.approx(expected.astype(float).tolist(), rel=1e-12)
@@ -159,11 +162,9 @@ def test_only_what_was_dispatched_counts() -> None:
 @pytest.mark.parametrize(("deadline", "is_looked_at"), [("30s", True), ("29s", False)])
 def test_a_failure_counts_if_the_attempt_ends_by_the_deadline(engine: str, deadline: str, is_looked_at: bool) -> None:
     """An attempt that ends on the deadline may fail, and counts; of one that is cut off nobody looks. [oracle]"""
-    raw = {"nodes": 5, "update_duration": "30s", "start_failure": 0.1}
     health = {"deadline": deadline, "min_healthy_time": "0s"}
     policy = {"strategy": "rolling", "max_failed_nodes": 9, "max_failed_nodes_percent": 100, "health_check": health}
-    scenario = Scenario.from_dict({"name": "five", "fleet": raw, "policies": {"all": policy}})
-    table = replicate(scenario.tilted({"start_failure": 9}), replications=30, engine=engine)
+    table = replicate_failing(policy, 9, 30, engine)
     expected = (
         0.2 ** table["failed_nodes"] * 1.8 ** (5 - table["failed_nodes"]) if is_looked_at else 1 + 0 * table["waves"]
     )

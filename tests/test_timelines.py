@@ -1,17 +1,15 @@
 """Bands over many rollouts: what they count, on both engines, in parts and after an interruption."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 
 import numpy as np
 import pandas as pd
 import pytest
-from click.testing import CliRunner
 from commands import SCENARIOS
 from drawn import draw, find_unreadable
 from generators import scenarios
+from invoking import invoke
 from matplotlib.figure import Figure
 from small import small
 from test_engines_equal import over
@@ -19,7 +17,6 @@ from test_engines_equal import over
 import simdeploy
 from simdeploy import InputError, Scenario
 from simdeploy.analysis.bands.counting import Bands
-from simdeploy.cli.app import app
 from simdeploy.engines.traces import BROKEN, QUANTITIES, Grid, Traces
 from simdeploy.engines.tracing import run_traces, trace
 from simdeploy.plotting import plot_timelines
@@ -171,16 +168,13 @@ def test_quantiles_are_covered():
         assert law.cdf(last[column] - 1) <= level + slack
 
 
+FIVE_MINUTES = {"quantities": ["failed", "error_rate"], "every": "20s", "until": "5m", "engine": "compiled"}
+
+
 def test_an_interrupted_call_is_resumed(tmp_path, monkeypatch):
     """What was counted before an interruption is counted once, and the result is that of one call. [contract]"""
     scenario = small()
-    how = {
-        "quantities": ["failed", "error_rate"],
-        "every": "20s",
-        "until": "5m",
-        "replications": 1200,
-        "engine": "compiled",
-    }
+    how = {**FIVE_MINUTES, "replications": 1200}
     expected = simdeploy.timelines(scenario, **how)
 
     def stop(done, total):
@@ -212,13 +206,7 @@ def test_an_interrupted_call_is_resumed(tmp_path, monkeypatch):
 
 def test_nothing_is_counted_twice(tmp_path, monkeypatch):
     """Interrupted while it counts, a call saves no counts of replications that it would count again. [contract]"""
-    how = {
-        "quantities": ["failed", "error_rate"],
-        "every": "20s",
-        "until": "5m",
-        "replications": 800,
-        "engine": "compiled",
-    }
+    how = {**FIVE_MINUTES, "replications": 800}
     expected = simdeploy.timelines(small(), **how)
     count, calls = Bands._count, []
 
@@ -236,26 +224,26 @@ def test_nothing_is_counted_twice(tmp_path, monkeypatch):
     pd.testing.assert_frame_equal(again.bands, expected.bands, check_exact=True)
 
 
-def test_nothing_is_left_of_a_damaged_store(tmp_path):
-    """A store without the list of what it contains is computed again, from zero. [contract]"""
+def drop_list(path):
+    """Leave out the list of what a store contains."""
+    with np.load(path) as saved:
+        content = {key: saved[key] for key in saved.files if key != "done"}
+    np.savez_compressed(path, **content)
+
+
+def cut_off(path):
+    path.write_bytes(path.read_bytes()[:200])
+
+
+@pytest.mark.parametrize("damage", [drop_list, cut_off])
+def test_a_damaged_store_is_computed_again(tmp_path, damage):
+    """A file without its list, or one that can't be read, causes a warning and no wrong number. [contract]"""
     how = {"quantities": "failed", "until": "5m", "replications": 50, "engine": "compiled"}
     expected = simdeploy.timelines(small(), store=tmp_path, **how)
-    with np.load(tmp_path / "bands.npz") as saved:
-        content = {key: saved[key] for key in saved.files if key != "done"}
-    np.savez_compressed(tmp_path / "bands.npz", **content)
+    damage(tmp_path / "bands.npz")
     with pytest.warns(simdeploy.SimdeployWarning, match="damaged"):
         again = simdeploy.timelines(small(), store=tmp_path, **how)
     assert again.peaks.equals(expected.peaks)
-
-
-def test_a_damaged_store_is_computed_again(tmp_path):
-    """A file that can't be read causes a warning and no wrong number. [contract]"""
-    how = {"quantities": "failed", "until": "5m", "replications": 50, "engine": "compiled"}
-    expected = simdeploy.timelines(small(), store=tmp_path, **how)
-    path = tmp_path / "bands.npz"
-    path.write_bytes(path.read_bytes()[:200])
-    with pytest.warns(simdeploy.SimdeployWarning, match="damaged"):
-        again = simdeploy.timelines(small(), store=tmp_path, **how)
     pd.testing.assert_frame_equal(again.bands, expected.bands)
 
 
@@ -329,7 +317,7 @@ def test_pictures_show_the_bands():
 def test_the_command_says_the_worst_instant(tmp_path):
     """The answer has the highest band of failed nodes; the table of bands goes to --out. [contract]"""
     words = ["timelines", str(SCENARIOS / "small-fleet.yaml"), "--quantity", "failed", "--replications", "50"]
-    done = CliRunner().invoke(app, [*words, "--out", str(tmp_path / "bands.csv"), "--engine", "compiled"])
+    done = invoke(*words, "--out", tmp_path / "bands.csv", "--engine", "compiled")
     assert done.exit_code == 0
     table = pd.read_csv(tmp_path / "bands.csv")
     worst = table.loc[table["p95"].idxmax()]

@@ -1,7 +1,5 @@
 """Searches where a rare defect decides, where the grid is too large, and where the answer has no probability."""
 
-from __future__ import annotations
-
 import math
 import re
 from dataclasses import replace
@@ -18,8 +16,6 @@ from simdeploy.report.wording import round_up
 from simdeploy.scenario import Scenario
 from simdeploy.statistics.sample import as_sample
 from simdeploy.validation.decisions.exact import evaluate
-
-pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
 
 NODES, GOOD, BAD = 20, 0.01, 0.3
 COSTS = {"hour_of_delay": 5, "false_alarm": 20, "escape": 200_000}

@@ -1,7 +1,5 @@
 """Rollouts that never end: no analysis calls a policy that has some the best, sure, or good enough for what is unknown."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from small import rolling

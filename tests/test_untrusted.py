@@ -1,7 +1,5 @@
 """Intervals that can't be trusted: every picture of means draws them dashed, says so once, and changes nothing else."""
 
-from __future__ import annotations
-
 from dataclasses import fields, is_dataclass, replace
 from functools import partial
 

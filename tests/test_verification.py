@@ -216,7 +216,6 @@ def test_without_numba_the_rows_say_so(few_cases, monkeypatch):
     assert alone.answer == "The compiled engine was not tried: numba is not installed."
 
 
-@pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")  # some are suspicious on purpose
 def test_scenarios_are_read_without_an_error():
     """Every case is a scenario that the reader takes. [contract]"""
     for case in make_cases():

@@ -1,7 +1,5 @@
 """`watch`: frames say what the tables say, screens fit, and time passes as asked."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
@@ -14,8 +12,6 @@ from simdeploy.cli.watching.view import KEYS, LETTERS, find_room, render
 from simdeploy.engines.fleet_map import DOWN, SHOWN, FleetMap, choose, make_cells
 from simdeploy.engines.schema import STATUSES
 from simdeploy.plotting.style import STATUS_LOOKS
-
-pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
 
 CHECK = {"deadline": "5m", "min_healthy_time": "30s", "max_error_rate": 0.2}
 ROLLING = {"strategy": "rolling", "max_parallel": 8, "health_check": CHECK, "max_failed_nodes": 3}

@@ -1,7 +1,5 @@
 """`watch` on a terminal, which is as it was afterwards, and without one: what is printed, and the films that are saved."""
 
-from __future__ import annotations
-
 import errno
 import json
 import os
@@ -14,14 +12,11 @@ from fcntl import ioctl
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from invoking import invoke
 from PIL import Image
 from terminals import END, TIMEOUT_S, on_terminal, read_until
 
-from simdeploy.cli.app import app
 from simdeploy.cli.watching.view import KEYS
-
-pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
 
 SCENARIOS = Path(__file__).resolve().parents[1] / "scenarios"
 
@@ -123,8 +118,7 @@ def test_a_terminal_that_can_nothing():
 
 def watch(*arguments):
     """Run the command in this process."""
-    words = ["watch", SCENARIOS / "small-fleet.yaml", *arguments]
-    return CliRunner().invoke(app, list(map(str, words)), catch_exceptions=False)
+    return invoke("watch", SCENARIOS / "small-fleet.yaml", *arguments)
 
 
 def test_without_a_terminal_the_end_is_printed():

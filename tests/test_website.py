@@ -1,7 +1,5 @@
 """The site's pages: everything public has one, and all can be reached. `make docs` builds the site of them."""
 
-from __future__ import annotations
-
 import doctest
 import importlib
 import json

@@ -1,7 +1,5 @@
 """Without numba, or with one that can't be used, everything but the compiled engine works, and it is said why."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

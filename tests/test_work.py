@@ -47,7 +47,6 @@ def interpreted() -> Interpreted:
     return interpret()
 
 
-@pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
 @pytest.mark.parametrize("name", CASES)
 def test_work_per_node_update(interpreted: Interpreted, name: str) -> None:
     """Blocks, draws and steps per node update stay within their bounds, and what was counted is what the engine does. [property]"""
@@ -102,7 +101,6 @@ def counts(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     return counts
 
 
-@pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
 def test_events_per_node_update_of_the_reference_engine(counts: Counter[str]) -> None:
     """A node's start and its windows are an event of SimPy each, and the control plane looks once when it has its verdict. [property]"""
     rollout = simulate(bench_1000(SMALL), engine="reference")
@@ -112,7 +110,6 @@ def test_events_per_node_update_of_the_reference_engine(counts: Counter[str]) ->
     assert NODES < counts["act"] < 1.15 * NODES
 
 
-@pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
 def test_windows_and_spells_of_the_reference_engine(counts: Counter[str]) -> None:
     """Only windows in which something happens are worked out one by one, and only spells that somebody waits for. [property]"""
     rollout = simulate(bench_1000({**SMALL, **CASES["flapping and crashes"].changes}), engine="reference")
@@ -150,14 +147,12 @@ def count_steps(nodes: int) -> int:
     return steps
 
 
-@pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
 def test_the_reference_engine_is_linear() -> None:
     """Eight times the nodes take no more than eight times the steps, records and all. [property]"""
     count_steps(400)  # what is read once is read
     assert 7 < count_steps(3200) / count_steps(400) < 8
 
 
-@pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
 def test_what_a_rollout_of_the_reference_engine_leaves() -> None:
     """The garbage collector has two objects to visit for each node, and none to free: a world goes with its last user. [property]"""
 

@@ -18,8 +18,6 @@ from simdeploy.engines.compiled.run import RUN
 from simdeploy.rules.deployment_types import TYPES
 from simdeploy.scenario import ScenarioPolicy
 
-pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
-
 RATES = (0.02, 0.06, 0.1, 0.3)
 LIMITS = (0, 1, 4, 9, 30)
 REPLICATIONS = 20

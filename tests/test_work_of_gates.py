@@ -45,7 +45,6 @@ def interpreted() -> Interpreted:
     return interpret()
 
 
-@pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
 @pytest.mark.parametrize("name", MOST)
 def test_work_per_node_update(interpreted: Interpreted, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks, steps and exact evaluations per node update stay within their bounds, of what the engine does. [property]"""

@@ -29,25 +29,18 @@ _GENERAL: dict[type[WireObject], type[WireObject]] = {
 }
 
 
-def spec_from_dict(raw: Mapping[str, Any], *, dialect: Dialect) -> tuple[Spec | None, list[Problem]]:
+def spec_from_dict(
+    raw: Mapping[str, Any],  # the spec's keys, without ``dialect``; not changed
+    *,
+    dialect: Dialect,
+) -> tuple[Spec | None, list[Problem]]:
     """Check a spec from a scenario or from Python.
 
     Durations may be Go strings or numbers: whole nanoseconds in the rollout dialect, seconds in the others. The
     spec stores them in the dialect's JSON form.
 
-    Parameters
-    ----------
-    raw : mapping
-        The spec's keys, without ``dialect``; not changed.
-    dialect : {'deployment', 'rollout', 'general'}
-        Its dialect.
-
-    Returns
-    -------
-    spec : DeploymentSpec, RolloutSpec, GeneralSpec or None
-        None if there are problems.
-    problems : list of Problem
-        All, including `spec_problems` and unknown keys; paths relative to the spec.
+    The spec is None if there are problems: all are returned, including `spec_problems` and unknown keys, with paths
+    relative to the spec.
 
     Examples
     --------

@@ -43,32 +43,15 @@ _IDENTITY = {
 
 @dataclass(frozen=True)
 class DeploymentDocument:
-    """A parsed JSON document.
-
-    Attributes
-    ----------
-    spec : DeploymentSpec or RolloutSpec
-        The policy.
-    dialect : {'deployment', 'rollout'}
-        Its dialect.
-    deployment : Deployment or None
-        The whole object; None if the text was a bare spec.
-    warnings : tuple of Problem
-        Unknown keys, which are kept, with file and line.
-    wrapper : {'deployment', 'rollout'} or None
-        The key around the object, as in a response body.
-    beside : mapping
-        Unknown keys beside the wrapper.
-    orchestrator : object
-        The policy's own orchestrator beside a bare spec, as it was read: it is not checked here. None without one.
-    """
+    """A parsed JSON document."""
 
     spec: Spec
     dialect: Dialect
-    deployment: Deployment | None = None
-    warnings: tuple[Problem, ...] = ()
-    wrapper: Dialect | None = None
-    beside: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    deployment: Deployment | None = None  # the whole object; None if the text was a bare spec
+    warnings: tuple[Problem, ...] = ()  # unknown keys, which are kept, with file and line
+    wrapper: Dialect | None = None  # the key around the object, as in a response body
+    beside: Mapping[str, Any] = field(default_factory=dict, hash=False)  # unknown keys beside the wrapper
+    # The policy's own beside a bare spec, as it was read: it is not checked here.
     orchestrator: Any = field(default=None, hash=False)
 
     def to_json(self) -> str:

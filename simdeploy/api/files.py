@@ -28,21 +28,13 @@ _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 
 
 def read_text(
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str],  # a regular file, or a pipe such as a shell's ``<(...)``
     *,
+    # The file must be in or below one of these folders, links resolved, and not a pipe. Default: anywhere.
     inside: Sequence[str | os.PathLike[str]] | None = None,
-    most_bytes: int = MAX_BYTES,
+    most_bytes: int = MAX_BYTES,  # maximum size
 ) -> str:
     """Read a UTF-8 text file of limited size; drop a byte order mark.
-
-    Parameters
-    ----------
-    path : path
-        A regular file, or a pipe such as a shell's ``<(...)``.
-    inside : sequence of path, optional
-        The file must be in or below one of these folders, links resolved, and not a pipe. Default: anywhere.
-    most_bytes : int, default 10,000,000
-        Maximum size.
 
     Raises
     ------

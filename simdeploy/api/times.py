@@ -19,13 +19,10 @@ _FORM = re.compile(
 )
 
 
-def parse_time(text: str) -> int:
+def parse_time(
+    text: str,  # Go's form: capital ``T`` and ``Z``, an offset with a colon, up to nine decimals
+) -> int:
     """Read an RFC 3339 time as whole nanoseconds since 1970-01-01T00:00:00Z.
-
-    Parameters
-    ----------
-    text : str
-        Go's form: capital ``T`` and ``Z``, an offset with a colon, up to nine decimals.
 
     Raises
     ------

@@ -40,21 +40,11 @@ class Refused(ValueError):  # noqa: N818 (what happened to the value)
 
 @dataclass(frozen=True, eq=False)  # compared and hashed by identity: a schema is a dict
 class Kind:
-    """A kind of value, as pydantic metadata: a check and its JSON Schema.
+    """A kind of value, as pydantic metadata: a check and its JSON Schema."""
 
-    Attributes
-    ----------
-    allowed : str
-        What is accepted, in words.
-    read : callable
-        Returns the value, or raises `Refused`.
-    schema : mapping
-        JSON Schema.
-    """
-
-    allowed: str
-    read: Callable[[Any], Any]
-    schema: Mapping[str, Any]
+    allowed: str  # what is accepted, in words
+    read: Callable[[Any], Any]  # returns the value, or raises `Refused`
+    schema: Mapping[str, Any]  # JSON Schema
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
         return core_schema.no_info_plain_validator_function(self._validate)

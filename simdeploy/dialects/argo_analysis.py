@@ -37,22 +37,12 @@ _MOST_COUNT = 1000
 
 def read_checks(
     analysis: Group,
-    templates: Mapping[str, Manifest],
+    templates: Mapping[str, Manifest],  # the AnalysisTemplates of the file by name
     *,
-    promotes_inconclusive: bool = False,
-    of_rollout: bool = False,
+    promotes_inconclusive: bool = False,  # whether an inconclusive metric lets the rollout go on
+    of_rollout: bool = False,  # whether it is one analysis of the whole rollout, not one of a step
 ) -> list[Check]:
-    """Return what an analysis of a Rollout checks, of what can be simulated; with notes on every metric.
-
-    Parameters
-    ----------
-    templates : mapping of str to Manifest
-        The AnalysisTemplates of the file by name.
-    promotes_inconclusive : bool
-        Whether an inconclusive metric lets the rollout go on.
-    of_rollout : bool
-        Whether it is one analysis of the whole rollout, not one of a step.
-    """
+    """Return what an analysis of a Rollout checks, of what can be simulated; with notes on every metric."""
     given: dict[str, str] = {}
     for argument in analysis.groups("args"):
         name = argument.text("name")
@@ -206,15 +196,13 @@ class Rate(NamedTuple):
     whole: int  # its value if all requests count: 1, or 100
 
 
-def read_rate(condition: str, *, fails: bool, words: str) -> Rate | None:
+def read_rate(
+    condition: str,
+    *,
+    fails: bool,  # whether it is the condition of failure
+    words: str,  # the metric's name and query
+) -> Rate | None:
     """Return what rate a metric measures, by one of its conditions; None if it is none.
-
-    Parameters
-    ----------
-    fails : bool
-        Whether it is the condition of failure.
-    words : str
-        The metric's name and query.
 
     Examples
     --------

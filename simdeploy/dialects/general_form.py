@@ -29,13 +29,12 @@ _SHARED = ("strategy", "canary_count", "canary_percent", "auto_promote", "no_aut
 _LIMITS = ("max_failed_nodes", "max_failed_nodes_percent")
 
 
-def to_general(spec: DeploymentSpec | RolloutSpec, *, interval_ns: int) -> GeneralSpec:
+def to_general(
+    spec: DeploymentSpec | RolloutSpec,
+    *,
+    interval_ns: int,  # length of an evaluation window where the dialect states none, nanoseconds
+) -> GeneralSpec:
     """Return a spec of the API in the general dialect, which states what are defaults there.
-
-    Parameters
-    ----------
-    interval_ns : int
-        Length of an evaluation window where the dialect states none, nanoseconds.
 
     Examples
     --------

@@ -21,10 +21,7 @@ _NAMES = {"$END": "the end of the file"}
 def parse_hcl(source: Source) -> Document:
     """Parse a text in HCL.
 
-    Returns
-    -------
-    Document
-        A block is a mapping below its type and labels; blocks of one type without labels are a list if there are several.
+    A block is a mapping below its type and labels; blocks of one type without labels are a list if there are several.
 
     Raises
     ------

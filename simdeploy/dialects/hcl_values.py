@@ -34,15 +34,13 @@ class Expression:
 
 
 class Scope:
-    """The variables and locals of a file.
+    """The variables and locals of a file."""
 
-    Parameters
-    ----------
-    reading : Reading
-        With the caller's values of variables.
-    """
-
-    def __init__(self, reading: Reading, data: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        reading: Reading,  # with the caller's values of variables
+        data: Mapping[str, Any],
+    ) -> None:
         self._reading = reading
         self._defaults: dict[str, Any] = {}
         for blocks in _listed(data.get("variable")):  # HCL's JSON form may have lists

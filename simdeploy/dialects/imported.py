@@ -18,27 +18,16 @@ Fidelity = Literal["exact", "approximate", "none", "not evaluated"]
 class Note:
     """How one field of an imported file maps.
 
-    Attributes
-    ----------
-    field : str
-        The field as the file spells it, such as ``group.app.update.max_parallel``.
-    fidelity : {'exact', 'approximate', 'none', 'not evaluated'}
-        How well the policy says it: none has no counterpart; a value not evaluated depends on something outside the file.
-    text : str
-        What it became, and how that differs.
-    line : int or None
-        In the file, from 1; None for a default of the format.
-
     Examples
     --------
     >>> print(Note("update.stagger", "none", "deprecated; ignored", line=7))
     line 7: update.stagger: no counterpart: deprecated; ignored
     """
 
-    field: str
-    fidelity: Fidelity
-    text: str
-    line: int | None = None
+    field: str  # the field as the file spells it, such as ``group.app.update.max_parallel``
+    fidelity: Fidelity  # how well the policy says it; what is not evaluated depends on something outside the file
+    text: str  # what it became, and how that differs
+    line: int | None = None  # in the file, from 1; None for a default of the format
 
     def __str__(self) -> str:
         place = "default" if self.line is None else f"line {self.line}"

@@ -27,18 +27,13 @@ def is_template(value: object) -> bool:
     return isinstance(value, str) and ("{{" in value or "{%" in value)
 
 
-def render(text: str, look_up: Callable[[str], Any]) -> Any:
+def render(
+    text: str,
+    look_up: Callable[[str], Any],  # returns the value of a variable; raises KeyError if it has none
+) -> Any:
     """Return the value of a template.
 
-    Parameters
-    ----------
-    look_up : callable
-        Returns the value of a variable; raises KeyError if it has none.
-
-    Returns
-    -------
-    Any
-        The value itself if the text is one expression, otherwise text.
+    It is the value itself if the text is one expression, otherwise text.
 
     Raises
     ------

@@ -38,25 +38,16 @@ class Check:
 
 @dataclass(frozen=True)
 class Judgement:
-    """How waves are judged: the strictest of several checks.
-
-    Attributes
-    ----------
-    observation_ns : int
-        Healthy time that a wave needs.
-    of_rollout : bool
-        Whether failed measurements of all waves are counted together.
-    longest_ns : int
-        How long it takes at most until there is a verdict.
-    """
+    """How waves are judged: the strictest of several checks."""
 
     check: Check
     failure_limit: int | None
-    observation_ns: int
-    of_rollout: bool = False
+    observation_ns: int  # healthy time that a wave needs
+    of_rollout: bool = False  # whether failed measurements of all waves are counted together
 
     @property
     def longest_ns(self) -> int:
+        """How long it takes at most until there is a verdict."""
         looks = -(-self.observation_ns // self.check.interval_ns) + (self.failure_limit or 0) + 1
         return looks * self.check.interval_ns
 

@@ -63,17 +63,16 @@ class Reading:
         self.used_variables.add(name)
         return self.variables.get(name)
 
-    def choose(self, variable: str, names: Sequence[str], preferred: Sequence[str] = ()) -> str:
+    def choose(
+        self,
+        variable: str,
+        names: Sequence[str],  # at least one
+        # Those of them that say how to update; the first of them is taken if there are any.
+        preferred: Sequence[str] = (),
+    ) -> str:
         """Return one of several parts of the file: the one that the caller names by a variable, or the first.
 
         If there is no part of that name, the first is read as well, for all that is wrong with the file.
-
-        Parameters
-        ----------
-        names : sequence of str
-            At least one.
-        preferred : sequence of str
-            Those of them that say how to update; the first of them is taken if there are any.
         """
         chosen = self.variable(variable)
         if chosen is not None and chosen in names:
@@ -114,16 +113,14 @@ class Reading:
         return InputError(self._all_problems())
 
     def finish(
-        self, policy: Mapping[str, Any], orchestrator: Mapping[str, Any] | None, *, nodes: int | None = None
+        self,
+        # A general policy without `orchestrator`, unless it states another `dialect`; what is None is left out.
+        policy: Mapping[str, Any],
+        orchestrator: Mapping[str, Any] | None,  # its switches; None if the scenario's apply
+        *,
+        nodes: int | None = None,
     ) -> PolicyImport:
         """Return the import.
-
-        Parameters
-        ----------
-        policy : mapping
-            A general policy without `orchestrator`, unless it states another `dialect`; what is None is left out.
-        orchestrator : mapping or None
-            Its switches; None if the scenario's apply.
 
         Raises
         ------
@@ -154,16 +151,6 @@ class Group:
 
     A value that depends on something outside the file (`Tagged`, or what `evaluate` says so of) gets the note "not
     evaluated" and counts as not given. A bad value is a problem with line and field, and counts as not given too.
-
-    Parameters
-    ----------
-    evaluate : callable, optional
-        ``evaluate(value, group, key)`` returns the value of a template or reference; if it can't, it calls
-        `Group.not_evaluated` and returns None.
-    name : str, optional
-        How notes call the group; default: its path.
-    spell : callable, optional
-        ``spell(group, key)`` returns how the file spells a field's name; default: as it is.
     """
 
     def __init__(
@@ -172,8 +159,11 @@ class Group:
         document: Document,
         path: Path,
         *,
+        # ``evaluate(value, group, key)`` returns the value of a template or reference; if it can't, it calls
+        # `Group.not_evaluated` and returns None.
         evaluate: Evaluate | None = None,
-        name: str | None = None,
+        name: str | None = None,  # how notes call the group; default: its path
+        # ``spell(group, key)`` returns how the file spells a field's name; default: as it is.
         spell: Spell | None = None,
     ) -> None:
         self.reading = reading

@@ -15,15 +15,12 @@ if TYPE_CHECKING:
     from simdeploy.api.gate import Gate
 
 
-def policy_from_spec(spec: Spec, *, interval_ns: int) -> Policy:
+def policy_from_spec(
+    spec: Spec,  # without `spec_problems`
+    *,
+    interval_ns: int,  # length of an evaluation window where the dialect states none, nanoseconds
+) -> Policy:
     """Return the general policy that a spec means.
-
-    Parameters
-    ----------
-    spec : DeploymentSpec, RolloutSpec or GeneralSpec
-        Without `spec_problems`.
-    interval_ns : int
-        Length of an evaluation window where the dialect states none, nanoseconds.
 
     Examples
     --------

@@ -43,14 +43,12 @@ class Block:
         return {**self.__dict__, "numbers": numbers}
 
     @classmethod
-    def of_rows(cls, first: int, rows: Sequence[Sequence[Mapping[str, Any]]]) -> Block:
-        """Make a block of one mapping per policy and replication: responses, `status`, and of a failed one `stage` and `error`.
-
-        Parameters
-        ----------
-        rows : sequence of sequence of mapping
-            By policy, then by replication.
-        """
+    def of_rows(
+        cls,
+        first: int,
+        rows: Sequence[Sequence[Mapping[str, Any]]],  # by policy, then by replication
+    ) -> Block:
+        """Make a block of one mapping per policy and replication: responses, `status`, and of a failed one `stage` and `error`."""
         flat = [row for of_policy in rows for row in of_policy]
         codes, words = {}, {}
         for name in WORDS:

@@ -42,17 +42,13 @@ class Branches:
         """Return the same, on their way to a level."""
         return replace(self, level=level)
 
-    def branch(self, parents: np.ndarray, kept: np.ndarray, numbers: np.ndarray) -> Branches:
-        """Return replications that branch off some of these.
-
-        Parameters
-        ----------
-        parents : ndarray of int
-            Place of each one's parent.
-        kept : ndarray of bool, shape (branches, nodes)
-            Of each of these, the nodes that keep their numbers, as `run_branches` gives it.
-        numbers : ndarray of int
-            For each a fresh replication.
-        """
+    def branch(
+        self,
+        parents: np.ndarray,  # place of each one's parent
+        # Shape (branches, nodes); of each of these, the nodes that keep their numbers, as `run_branches` gives it.
+        kept: np.ndarray,
+        numbers: np.ndarray,  # for each a fresh replication
+    ) -> Branches:
+        """Return replications that branch off some of these."""
         nodes = np.where(kept[parents], self.nodes[parents], numbers[:, np.newaxis])
         return replace(self, roots=self.roots[parents], nodes=nodes)

@@ -19,22 +19,17 @@ __all__ = ["LEVELS_OF", "Branches", "run_branches"]
 
 
 def run_branches(
-    scenario: Scenario, policy: ScenarioPolicy, branches: Branches, *, seed: int, engine: str
+    scenario: Scenario,  # without a tilt
+    policy: ScenarioPolicy,
+    branches: Branches,
+    *,
+    seed: int,
+    engine: str,  # compiled or reference
 ) -> tuple[Block, np.ndarray, np.ndarray]:
     """Simulate branches.
 
-    Parameters
-    ----------
-    scenario : Scenario
-        Without a tilt.
-    engine : {'compiled', 'reference'}
-
-    Returns
-    -------
-    block : Block
-    kept : ndarray of bool, shape (branches, nodes)
-        Which nodes had been dispatched when the level was first reached.
-    reached : ndarray of bool, shape (branches,)
+    Return their block, which nodes had been dispatched when the level was first reached, shape (branches, nodes), and
+    which branches reached it.
     """
     if engine == "compiled":
         from simdeploy.engines.compiled.engine import run_compiled_branches

@@ -53,23 +53,14 @@ def check_engine(engine: object) -> None:
 
 
 def choose_engine(
-    engine: str,
+    engine: str,  # auto, compiled or reference
+    # What is simulated, if that is known, for not all of the engine need be compiled.
     asked: Iterable[tuple[Scenario, Sequence[ScenarioPolicy]]] = (),
     *,
-    node_updates: int,
-    in_bundles: bool = True,
+    node_updates: int,  # size of the whole job: rollouts times nodes
+    in_bundles: bool = True,  # whether nothing but outcomes is asked for, so that many policies may be run at once
 ) -> str:
     """Return the engine that is meant: ``auto`` is the compiled one where loading or compiling it pays.
-
-    Parameters
-    ----------
-    engine : {'auto', 'compiled', 'reference'}
-    asked : iterable of (Scenario, sequence of ScenarioPolicy)
-        What is simulated, if that is known, for not all of the engine need be compiled.
-    node_updates : int
-        Size of the whole job: rollouts times nodes.
-    in_bundles : bool
-        Whether nothing but outcomes is asked for, so that many policies may be run at once.
 
     Notes
     -----

@@ -67,30 +67,19 @@ class Continued:
 
 
 def run_continued(
-    scenario: Scenario,
+    scenario: Scenario,  # without a tilt
     policy: ScenarioPolicy,
     worlds: Worlds,
     *,
-    looks_ns: Sequence[int],
-    nodes_at_ns: int | None = None,
+    looks_ns: Sequence[int],  # instants, not before the start of the rollout
+    nodes_at_ns: int | None = None,  # instant at which the nodes are looked at
+    # What somebody does after the end of an instant: an act of a script, a pause for some time, or another policy that
+    # takes the place of this one. An act that isn't possible then has no effect, as in a script.
     change: tuple[int, Act] | None = None,
     seed: int,
-    engine: str,
+    engine: str,  # compiled or reference
 ) -> Continued:
     """Run worlds to their end, and look at them on the way.
-
-    Parameters
-    ----------
-    scenario : Scenario
-        Without a tilt.
-    looks_ns : sequence of int
-        Instants, not before the start of the rollout.
-    nodes_at_ns : int, optional
-        Instant at which the nodes are looked at.
-    change : (int, Act), optional
-        What somebody does after the end of an instant: an act of a script, a pause for some time, or another policy that takes the
-        place of this one. An act that isn't possible then has no effect, as in a script.
-    engine : {'compiled', 'reference'}
 
     Raises
     ------

@@ -43,13 +43,7 @@ class Rates(NamedTuple):
 
 
 class ErrorRates:
-    """Expected requests and failed requests per second over one rollout.
-
-    Parameters
-    ----------
-    service : Service
-        Made of it.
-    """
+    """Expected requests and failed requests per second over one rollout."""
 
     def __init__(self, recording: Recording, service: Service) -> None:
         world = recording.world

@@ -41,9 +41,9 @@ class _Family:
 
 
 def write_openmetrics(
-    timeline: pd.DataFrame,
-    revisions: pd.DataFrame,
-    policy: ScenarioPolicy,
+    timeline: pd.DataFrame,  # of the rollout
+    revisions: pd.DataFrame,  # of the rollout
+    policy: ScenarioPolicy,  # its limits count, and those of the orchestrator
     orchestrator: Orchestrator,
     *,
     n_nodes: int,
@@ -53,13 +53,6 @@ def write_openmetrics(
 
     Every `EVERY_S` seconds from the start, or less often if the rollout is very long, each series has the value that holds then.
     Unknown values are left out.
-
-    Parameters
-    ----------
-    timeline, revisions : DataFrame
-        Of the rollout.
-    policy : ScenarioPolicy
-        Its policy, and what it was run by, which give its limits.
     """
     last_s = max(timeline["time_s"].iloc[-1], revisions["time_s"].max())
     every_s = EVERY_S * max(1, -(-int(last_s) // (EVERY_S * _MOST_SCRAPES)))

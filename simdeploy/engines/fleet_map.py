@@ -106,9 +106,7 @@ class FleetMap:
     def count(self, cells: Cells, times_s: np.ndarray) -> np.ndarray:
         """Count what nodes show once everything at each of some instants, in order, has happened.
 
-        Returns
-        -------
-        ndarray of int, shape (times, cells, len(SHOWN))
+        The result has the shape (times, cells, len(SHOWN)).
         """
         counts = np.zeros((len(times_s), len(cells.n_nodes), len(SHOWN)), np.int32)
         counts[0, :, PENDING] = cells.n_nodes

@@ -78,13 +78,7 @@ class Intervals:
         return self.rows(is_there[self.node])
 
     def outside(self, start: np.ndarray, end: np.ndarray) -> Intervals:
-        """Return the parts of [start, end) of each node in none of its intervals, which must be a union.
-
-        Parameters
-        ----------
-        start, end : ndarray of int64
-            By node.
-        """
+        """Return the parts of [start, end) of each node in none of its intervals, which must be a union."""
         inside = self.clipped(start[self.node], end[self.node])
         nodes = np.arange(len(start))
         # The gaps lie between the end of one interval and the start of the next.
@@ -108,12 +102,7 @@ class Intervals:
     def count_changes(self, until_ns: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the instants, up to and including `until_ns`, after which another number of nodes is in an interval.
 
-        Returns
-        -------
-        times : ndarray of int64
-            Increasing.
-        counts : ndarray of int64
-            Nodes in an interval once everything at that instant has happened.
+        They increase; the counts are of nodes in an interval once everything at that instant has happened.
         """
         time = np.concatenate([self.start, self.end])
         change = np.repeat([1, -1], len(self.start))

@@ -37,12 +37,7 @@ NODE_LOOK = np.dtype([("status", np.int8), *((name, np.int64) for name in _TIMES
 
 
 def look_at(history: History, looks_ns: Sequence[int]) -> np.ndarray:
-    """Return a deployment at the end of some instants.
-
-    Returns
-    -------
-    ndarray of LOOK, shape (looks,)
-    """
+    """Return a deployment at the end of some instants, a LOOK each."""
     times = history.times_ns
     looks = np.zeros(len(looks_ns), LOOK)
     for place, at_ns in enumerate(looks_ns):
@@ -54,12 +49,7 @@ def look_at(history: History, looks_ns: Sequence[int]) -> np.ndarray:
 
 
 def look_at_nodes(recording: Recording, at_ns: int) -> np.ndarray:
-    """Return all nodes at the end of an instant.
-
-    Returns
-    -------
-    ndarray of NODE_LOOK, shape (nodes,)
-    """
+    """Return all nodes at the end of an instant, a NODE_LOOK each."""
     nodes = np.zeros(len(recording.fates), NODE_LOOK)
     for name in _TIMES_OF_NODES:
         times = [getattr(fate, name) for fate in recording.fates]

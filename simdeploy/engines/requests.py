@@ -32,19 +32,17 @@ class PoolLoad:
 
 
 class Requests:
-    """The requests of nodes that are missed, over one rollout.
-
-    Parameters
-    ----------
-    missed : callable
-        Returns when each node is missed, one instant beyond the end, to see it settled.
-    serving : callable
-        Returns when it serves, once for each of its instances; neither is asked where nodes have requests of their own, unless
-        somebody wants rates.
-    """
+    """The requests of nodes that are missed, over one rollout."""
 
     def __init__(
-        self, world: World, missed: Callable[[], Intervals], serving: Callable[[], Intervals], end_ns: int
+        self,
+        world: World,
+        # Returns when each node is missed, one instant beyond the end, to see it settled.
+        missed: Callable[[], Intervals],
+        # Returns when it serves, once for each of its instances; neither is asked where nodes have requests of their
+        # own, unless somebody wants rates.
+        serving: Callable[[], Intervals],
+        end_ns: int,
     ) -> None:
         self._world = world
         self._find_missed, self._find_serving = missed, serving
@@ -107,9 +105,7 @@ class Requests:
     def loads_at(self, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return by group what a node in service meets per request per second, and the fraction of it that is shed.
 
-        Returns
-        -------
-        load, shed : ndarray of float64, shape (groups, times)
+        Both have the shape (groups, times).
         """
         factors = self._factors(times)
         if self._world.service is None:

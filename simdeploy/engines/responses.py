@@ -18,18 +18,13 @@ if TYPE_CHECKING:
 _OF_REQUESTS = ("lost_requests", "lost_requests_excess", "shed_requests", "shed_requests_excess", "min_capacity_ratio")
 
 
-def compute_responses(recording: Recording, service: Service | None = None) -> dict[str, Any]:
+def compute_responses(
+    recording: Recording,
+    service: Service | None = None,  # made of the same recording, if there is one already
+) -> dict[str, Any]:
     """Compute every response, in the order of `vocabulary.RESPONSES`.
 
-    Parameters
-    ----------
-    service : Service, optional
-        Made of the same recording, if there is one already.
-
-    Returns
-    -------
-    dict
-        Unknown is NaN; the release is empty where there is none. Under a tilt there is a `weight`, too.
+    Unknown is NaN; the release is empty where there is none. Under a tilt there is a `weight`, too.
     """
     service = service or Service(recording)
     world, total = recording.world, recording.world.n_nodes

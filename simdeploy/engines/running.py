@@ -29,22 +29,12 @@ def run_block(
     seed: int,
     first: int,
     count: int,
-    engine: str,
-    prepared: Prepared | None = None,
+    engine: str,  # as `choose_engine` gives it
+    prepared: Prepared | None = None,  # from `prepare_block`, for the same scenario, policies and engine
 ) -> Block:
     """Simulate replications `first`, ..., `first + count - 1` of each policy; all policies meet the same worlds.
 
-    Parameters
-    ----------
-    engine : {'compiled', 'reference'}
-        As :func:`~simdeploy.engines.choice.choose_engine` gives it.
-    prepared : Prepared, optional
-        From `prepare_block`, for the same scenario, policies and engine.
-
-    Returns
-    -------
-    Block
-        A replication that fails is a row whose `status` is "failed", with `stage` and `error`; it costs no other one.
+    A replication that fails is a row whose `status` is "failed", with `stage` and `error`; it costs no other one.
     """
     if engine == "compiled" and scenario.past is None:
         from simdeploy.engines.compiled.engine import run_compiled

@@ -22,15 +22,14 @@ if TYPE_CHECKING:
 
 
 class Service:
-    """The nodes' service over one rollout.
+    """The nodes' service over one rollout."""
 
-    Parameters
-    ----------
-    open_end_ns : int, optional
-        The end of what is looked at if there is no horizon.
-    """
-
-    def __init__(self, recording: Recording, *, open_end_ns: int | None = None) -> None:
+    def __init__(
+        self,
+        recording: Recording,
+        *,
+        open_end_ns: int | None = None,  # the end of what is looked at if there is no horizon
+    ) -> None:
         self._recording = recording
         self._type = TYPES[recording.type_name]
         # The horizon; where there is none, `open_end_ns`, by default the last thing that happened.

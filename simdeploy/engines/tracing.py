@@ -26,15 +26,11 @@ def run_traces(
     seed: int,
     first: int,
     count: int,
-    engine: str,
+    engine: str,  # compiled or reference
 ) -> Traces:
     """Trace replications `first`, ..., `first + count - 1` of each policy.
 
     After its horizon a rollout keeps the values that it has there.
-
-    Parameters
-    ----------
-    engine : {'compiled', 'reference'}
     """
     if engine == "compiled" and scenario.past is None:
         from simdeploy.engines.compiled.engine import run_compiled_traces
@@ -60,9 +56,7 @@ def run_traces(
 def trace(recording: Recording, grid: Grid) -> np.ndarray:
     """Return the trace of one rollout.
 
-    Returns
-    -------
-    ndarray of int32, shape (quantities, times)
+    It has the shape (quantities, times).
     """
     service = Service(recording, open_end_ns=grid.last_ns)
     times = np.minimum(grid.times_ns, service.end_ns)

@@ -80,10 +80,6 @@ class SweepResult:
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
         """Yield the table, or some columns, in parts, so that it need not fit in memory.
 
-        Parameters
-        ----------
-        columns : sequence of str, optional
-
         Yields
         ------
         DataFrame
@@ -114,13 +110,7 @@ class SweepResult:
         return f"<table><caption>{html.escape(self._summary())}</caption><tbody>{rows}</tbody></table>"
 
     def list_values(self, key: str) -> str:
-        """Return the number of values of a key, and all of them or the first and last, as text.
-
-        Parameters
-        ----------
-        key : str
-            A column of `cases`.
-        """
+        """Return the number of values of a column of `cases`, and all of them or the first and last, as text."""
         values = [f"{value:g}" if isinstance(value, float) else str(value) for value in self.cases[key].unique()]
         if len(values) > _MOST_SHOWN:
             return f"{len(values):,} values: {values[0]}, {values[1]}, ..., {values[-1]}"

@@ -63,35 +63,23 @@ class Explorer:
     """A scenario and its policies, to be asked at any position.
 
     Answers are JSON values, which depend on the question only; what was answered lately is kept.
-
-    Parameters
-    ----------
-    policies : mapping of str to ScenarioPolicy
-        The first is where exploring begins.
-    engine : {'compiled', 'reference'}
-    prepare : callable, optional
-        Called once before anything is asked; it may set a better `engine` later.
-
-    Attributes
-    ----------
-    awaits_engine : bool
-        Whether a better engine is being prepared: answers will be better then.
     """
 
     def __init__(
         self,
         scenario: Scenario,
-        policies: Mapping[str, ScenarioPolicy],
+        policies: Mapping[str, ScenarioPolicy],  # the first is where exploring begins
         *,
         seed: int = 0,
         confidence_level: float = 0.95,
-        engine: str = "compiled",
+        engine: str = "compiled",  # compiled or reference
+        # Called once before anything is asked; it may set a better `engine` later.
         prepare: Callable[[Explorer], None] | None = None,
     ) -> None:
         self.scenario, self.policies = scenario, policies
         self._prepare = prepare
         self.seed, self.confidence_level, self.engine = seed, confidence_level, engine
-        self.awaits_engine = False
+        self.awaits_engine = False  # whether a better engine is being prepared: answers will be better then
         self._known: OrderedDict[tuple[Any, ...], Any] = OrderedDict()
 
     @property

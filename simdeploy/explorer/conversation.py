@@ -69,15 +69,13 @@ def read_question(raw: object) -> Question:
 
 
 class Conversation:
-    """Answers questions one at a time in a thread of its own, the latest first: earlier ones are dropped.
+    """Answers questions one at a time in a thread of its own, the latest first: earlier ones are dropped."""
 
-    Parameters
-    ----------
-    send : callable
-        Takes each answer, a mapping of JSON values; called from the thread.
-    """
-
-    def __init__(self, explorer: Explorer, send: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(
+        self,
+        explorer: Explorer,
+        send: Callable[[dict[str, Any]], None],  # takes each answer, a mapping of JSON values; called from the thread
+    ) -> None:
         self._explorer, self._send = explorer, send
         self._news = threading.Condition()
         self._next: Question | None = None

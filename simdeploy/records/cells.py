@@ -76,14 +76,14 @@ class Rows:
     """Rows of a table, of which columns are asked for by our names.
 
     Rows that can't be used are remembered (`refuse`), each with its first reason. What was never asked for is known at the end.
-
-    Parameters
-    ----------
-    names : mapping of str to str
-        Our names to those in the file, where they differ.
     """
 
-    def __init__(self, table: RawTable, file: str, names: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        table: RawTable,
+        file: str,
+        names: Mapping[str, str] | None = None,  # our names to those in the file, where they differ
+    ) -> None:
         self.table = table
         self.file = file
         self.kept = np.ones(table.n_rows, dtype=bool)

@@ -19,19 +19,15 @@ _LATEST_NS = (1 << 63) - 1
 
 
 class Fields:
-    """A JSON document, or a part of it.
+    """A JSON document, or a part of it."""
 
-    Parameters
-    ----------
-    content : Content
-        Of the file.
-    path : tuple of str or int
-        To the part.
-    data : object
-        The part; by default the whole document.
-    """
-
-    def __init__(self, content: Content, document: Document, path: Path = (), data: Any = None) -> None:
+    def __init__(
+        self,
+        content: Content,  # of the file
+        document: Document,
+        path: Path = (),  # to the part
+        data: Any = None,  # the part; by default the whole document
+    ) -> None:
         self.content = content
         self.document = document
         self.path = path

@@ -51,13 +51,11 @@ def order_nodes(rows: Sequence[Row]) -> list[Row]:
     return sorted(rows, key=key)
 
 
-def read_histories(records: Records, fleet_size: int | None = None) -> list[History]:
+def read_histories(
+    records: Records,
+    fleet_size: int | None = None,  # nodes of the fleet in rollouts of which the records don't say it
+) -> list[History]:
     """Return the records of each rollout apart, in their order.
-
-    Parameters
-    ----------
-    fleet_size : int, optional
-        Nodes of the fleet in rollouts of which the records don't say it.
 
     Raises
     ------

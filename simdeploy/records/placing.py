@@ -13,20 +13,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def place(frame: pd.DataFrame, part: Part, spans: pd.DataFrame, nodes: pd.DataFrame) -> pd.DataFrame:
-    """Return the windows of a part that lie within a rollout, with its name and which version the node was on.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        With `node` and `ended`, an instant.
-    part : Part
-        What is left out is remembered there.
-    spans : DataFrame
-        Rollouts with a start and an end on record: `rollout`, `start`, `end`.
-    nodes : DataFrame
-        Their nodes, with times in seconds.
-    """
+def place(
+    frame: pd.DataFrame,  # with `node` and `ended`, an instant
+    part: Part,  # what is left out is remembered there
+    spans: pd.DataFrame,  # rollouts with a start and an end on record: `rollout`, `start`, `end`
+    nodes: pd.DataFrame,  # their nodes, with times in seconds
+) -> pd.DataFrame:
+    """Return the windows of a part that lie within a rollout, with its name and which version the node was on."""
     import pandas as pd
 
     ended: np.ndarray = frame["ended"].to_numpy("datetime64[ns]")

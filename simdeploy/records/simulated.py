@@ -42,19 +42,14 @@ class Tables(NamedTuple):
     events: pd.DataFrame
 
 
-def make_records(name: str, facts: Mapping[str, Any], tables: Tables) -> Records:
-    """Return what somebody who watched a rollout has on record.
-
-    Parameters
-    ----------
-    name : str
-        Of the rollout.
-    facts : mapping
-        What holds for the rollout as a whole, as in `rollout.json`: the columns of `Records.rollouts` but its name, with the policy
-        as plain values.
-    tables : Tables
-        With the columns of `Rollout`.
-    """
+def make_records(
+    name: str,  # of the rollout
+    # What holds for the rollout as a whole, as in `rollout.json`: the columns of `Records.rollouts` but its name, with
+    # the policy as plain values.
+    facts: Mapping[str, Any],
+    tables: Tables,  # with the columns of `Rollout`
+) -> Records:
+    """Return what somebody who watched a rollout has on record."""
     import pandas as pd
 
     nodes, windows, events = tables

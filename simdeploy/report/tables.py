@@ -134,18 +134,15 @@ def _write_cell(row: Row, column: Column, scale: Scale, *, is_missing: bool) -> 
 
 
 def spread(
-    frame: pd.DataFrame, rows: str, columns: str, *, of: str = "estimate", also: Sequence[str] = ()
+    frame: pd.DataFrame,
+    rows: str,  # the column whose values have a row each
+    columns: str,  # the one whose values have columns; the two together identify a row
+    *,
+    # The estimate that becomes columns, with its interval: `cost`, `cost_low` and `cost_high` for "cost".
+    of: str = "estimate",
+    also: Sequence[str] = (),  # further columns: `cost_n` is the `n` of "cost"
 ) -> pd.DataFrame:
     """Return a frame with a row for each value of one column, and columns for each value of another.
-
-    Parameters
-    ----------
-    rows, columns : str
-        The columns that identify its rows.
-    of : str, default 'estimate'
-        The estimate that becomes columns, with its interval: `cost`, `cost_low` and `cost_high` for "cost".
-    also : sequence of str
-        Further columns: `cost_n` is the `n` of "cost".
 
     Examples
     --------

@@ -53,15 +53,6 @@ def what_cannot_change(before: Policy, after: Policy) -> Iterator[str]:
 def change_plan(before: Plan, after: Plan, n_opened: int, bake_ns: int) -> Plan:
     """Return a plan from the instant on at which the policy changes: waves that have been opened stay as they are.
 
-    Parameters
-    ----------
-    before, after : Plan
-        Of the policies, for a whole rollout.
-    n_opened : int
-        Waves that have been opened.
-    bake_ns : int
-        Pause after a wave.
-
     Examples
     --------
     >>> from simdeploy.rules.orchestrator import EXPANSO

@@ -103,11 +103,6 @@ def read_health_rule(policy: Policy, orchestrator: Orchestrator) -> HealthRule:
 class HealthRecord:
     """The windows of one node so far.
 
-    Attributes
-    ----------
-    healthy : int
-        Healthy ones that count.
-
     Examples
     --------
     >>> rule = HealthRule(10, True, 60, True, 2, True, None, Fraction("0.1"), True)
@@ -120,7 +115,7 @@ class HealthRecord:
 
     def __init__(self, rule: HealthRule) -> None:
         self._rule = rule
-        self.healthy = 0
+        self.healthy = 0  # healthy ones that count
         self._unhealthy = 0
 
     @property

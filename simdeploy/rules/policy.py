@@ -28,44 +28,24 @@ class WaveTerms:
 
 @dataclass(frozen=True)
 class GateTerms:
-    """The keys of ``health_check.gate``; None for missing ones.
+    """The keys of ``health_check.gate``; None for missing ones."""
 
-    Attributes
-    ----------
-    kind : str
-        One of `simdeploy.api.gate.GATES`.
-    over, on, test : str or None
-        Variants of pooled, sprt and baseline.
-    failures_of : str or None
-        Whether unhealthy looks are counted in each wave or in the whole rollout (pooled).
-    good, bad : float or None
-        Error rates, fractions: of a good release, and of one to detect.
-    alpha, beta : float or None
-        Error probabilities.
-    most : int or None
-        Requests after which an SPRT ends.
-    prior_mean, prior_strength : float or None
-        Of a beta prior: its mean, and its weight in requests.
-    minimum_sample : int or None
-        Requests.
-    """
-
-    kind: str
-    over: str | None = None
-    failures_of: str | None = None
-    on: str | None = None
-    test: str | None = None
-    good: float | None = None
-    bad: float | None = None
+    kind: str  # one of `simdeploy.api.gate.GATES`
+    over: str | None = None  # variants of pooled
+    failures_of: str | None = None  # whether unhealthy looks are counted in each wave or in the whole rollout (pooled)
+    on: str | None = None  # variants of sprt
+    test: str | None = None  # variants of baseline
+    good: float | None = None  # error rate of a good release
+    bad: float | None = None  # error rate to detect
     alpha: float | None = None
     beta: float | None = None
-    most: int | None = None
-    prior_mean: float | None = None
-    prior_strength: float | None = None
+    most: int | None = None  # requests after which an SPRT ends
+    prior_mean: float | None = None  # of a beta prior
+    prior_strength: float | None = None  # its weight in requests
     confidence: float | None = None
     tolerance: float | None = None
     alarm_every: float | None = None
-    minimum_sample: int | None = None
+    minimum_sample: int | None = None  # requests
 
 
 @dataclass(frozen=True)

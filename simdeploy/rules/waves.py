@@ -105,17 +105,15 @@ def what_plans_depend_on(policy: Policy) -> tuple[object, ...]:
     )
 
 
-def plan_waves(policy: Policy, orchestrator: Orchestrator, total: int, zones: int = 1) -> Plan:
+def plan_waves(
+    policy: Policy,
+    # `pacing`, `canary_size`, `canary_rounding`, `wave_rounding`, `bake_time_ns`, `rollback_pacing` and `rate` are
+    # read.
+    orchestrator: Orchestrator,
+    total: int,  # nodes of the fleet, at least 1
+    zones: int = 1,  # with a node each in turn
+) -> Plan:
     """Plan the waves of a rollout over `total` nodes.
-
-    Parameters
-    ----------
-    orchestrator : Orchestrator
-        `pacing`, `canary_size`, `canary_rounding`, `wave_rounding`, `bake_time_ns`, `rollback_pacing` and `rate` are read.
-    total : int
-        Nodes of the fleet, at least 1.
-    zones : int, default 1
-        Zones, with a node each in turn.
 
     Examples
     --------

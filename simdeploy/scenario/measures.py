@@ -40,16 +40,6 @@ _REQUIREMENT = re.compile(r"(?P<measure>.*?)\s*(?P<sign><=|>=)\s*(?P<limit>.*)")
 class Measure:
     """A quantity estimated from a policy's replications.
 
-    Attributes
-    ----------
-    of : str
-        One of `NUMBERS` (mean or quantile) or of `EVENTS` (rate).
-    quantile : float or None
-        Quantile of a number, strictly between 0 and 1; None for the mean.
-    given : str or None
-        Only these rollouts: ``good`` or ``defective`` releases, a kind of release by name, ``passed_canary``, a verdict or a
-        state.
-
     Notes
     -----
     ``passed_canary``: something was dispatched after the first wave (the canaries, if any), or the rollout completed. Rates
@@ -63,8 +53,10 @@ class Measure:
     Measure(of='false_alarm', quantile=None, given='good')
     """
 
-    of: str
-    quantile: float | None = None
+    of: str  # one of `NUMBERS` (mean or quantile) or of `EVENTS` (rate)
+    quantile: float | None = None  # quantile of a number, strictly between 0 and 1; None for the mean
+    # Only these rollouts: ``good`` or ``defective`` releases, a kind of release by name, ``passed_canary``, a verdict
+    # or a state.
     given: str | None = None
 
     @property
@@ -106,11 +98,6 @@ class Condition:
 class Event:
     """What may happen in a rollout: all conditions together.
 
-    Attributes
-    ----------
-    given : str or None
-        Only these rollouts, as in `Measure`.
-
     Examples
     --------
     >>> event = parse_event("failed_requests_excess > 50000 and escaped")
@@ -119,7 +106,7 @@ class Event:
     """
 
     conditions: tuple[Condition, ...]
-    given: str | None = None
+    given: str | None = None  # only these rollouts, as in `Measure`
 
     def __str__(self) -> str:
         given = "" if self.given is None else f" given {self.given}"
@@ -130,13 +117,6 @@ class Event:
 class Requirement:
     """An upper or lower limit of a measure.
 
-    Attributes
-    ----------
-    at_most, at_least : float or None
-        Exactly one, in the measure's unit (seconds, fractions, ...).
-    policy : str or None
-        The policy it applies to; None for all.
-
     Examples
     --------
     >>> requirement = parse_requirement("p95 blast_radius given defective <= 10%")
@@ -145,9 +125,9 @@ class Requirement:
     """
 
     measure: Measure
-    at_most: float | None = None
+    at_most: float | None = None  # this or the other, in the measure's unit (seconds, fractions, ...)
     at_least: float | None = None
-    policy: str | None = None
+    policy: str | None = None  # the policy it applies to; None for all
 
     @property
     def limit(self) -> float:

@@ -18,14 +18,7 @@ DeploymentType = Literal["update", "create", "restart", "rollback", "stop"]
 
 @dataclass(frozen=True)
 class Identity:
-    """Identity shown in the deployment object.
-
-    Attributes
-    ----------
-    type : {'update', 'create', 'restart', 'rollback', 'stop'}
-    created_at : str
-        Start of the rollout, RFC 3339.
-    """
+    """Identity shown in the deployment object."""
 
     type: DeploymentType
     id: str
@@ -34,31 +27,12 @@ class Identity:
     namespace: str
     from_version: int
     to_version: int
-    created_at: str
+    created_at: str  # start of the rollout, RFC 3339
 
 
 @dataclass(frozen=True)
 class Costs:
     """Money or points per unit.
-
-    Attributes
-    ----------
-    failed_request : float
-        Per excess failed request.
-    unavailable_node_hour : float
-        Per excess node-hour out of service.
-    hour_of_delay : float
-        Per hour of makespan.
-    false_alarm : float
-        Per stopped good release.
-    escape : float
-        Per completed defective release.
-    unit : str
-        Unit shown after amounts, such as EUR or points; may be empty.
-    lost_request : float, optional
-        Per excess lost request. Default: `failed_request`, or 0 where `unavailable_node_hour` has a price, which pays for the same.
-    shed_request : float, optional
-        Per excess shed request. Default: `failed_request`.
 
     Examples
     --------
@@ -66,14 +40,16 @@ class Costs:
     ''
     """
 
-    failed_request: float
-    unavailable_node_hour: float
-    hour_of_delay: float
-    false_alarm: float
-    escape: float
-    unit: str = ""
+    failed_request: float  # per excess failed request
+    unavailable_node_hour: float  # per excess node-hour out of service
+    hour_of_delay: float  # per hour of makespan
+    false_alarm: float  # per stopped good release
+    escape: float  # per completed defective release
+    unit: str = ""  # unit shown after amounts, such as EUR or points; may be empty
+    # Per excess lost request. Default: `failed_request`, or 0 where `unavailable_node_hour` has a price, which pays for
+    # the same.
     lost_request: float | None = None
-    shed_request: float | None = None
+    shed_request: float | None = None  # per excess shed request. Default: `failed_request`.
 
     @property
     def per_lost_request(self) -> float:
@@ -100,25 +76,13 @@ class Costs:
 
 @dataclass(frozen=True)
 class ScenarioPolicy:
-    """A policy of a scenario.
-
-    Attributes
-    ----------
-    spec : DeploymentSpec, RolloutSpec or GeneralSpec
-        Its form on the wire, as it was read.
-    policy : Policy
-        Form for the rules.
-    identity : Identity
-        The scenario's, overridden by a JSON file.
-    orchestrator : Orchestrator or None
-        The policy's own, which replaces the scenario's.
-    """
+    """A policy of a scenario."""
 
     name: str
-    spec: Spec
-    policy: Policy
-    identity: Identity
-    orchestrator: Orchestrator | None = None
+    spec: Spec  # its form on the wire, as it was read
+    policy: Policy  # form for the rules
+    identity: Identity  # the scenario's, overridden by a JSON file
+    orchestrator: Orchestrator | None = None  # the policy's own, which replaces the scenario's
 
 
 class FrozenMapping(Mapping[str, V]):

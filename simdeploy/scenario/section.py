@@ -124,21 +124,11 @@ def validation_error(problems: Iterable[Problem]) -> ValidationError:
 
 @dataclass(frozen=True, eq=False)  # compared and hashed by identity: a schema is a dict
 class ReadBy:
-    """A reader of plain data of any form, as pydantic metadata.
+    """A reader of plain data of any form, as pydantic metadata."""
 
-    Attributes
-    ----------
-    read : callable
-        Returns the value, or raises an `InputError` with relative paths.
-    schema : mapping
-        JSON Schema.
-    needs_files : bool
-        Whether it takes the files that the scenario names, as `files`.
-    """
-
-    read: Callable[..., Any]
-    schema: Mapping[str, Any]
-    needs_files: bool = False
+    read: Callable[..., Any]  # returns the value, or raises an `InputError` with relative paths
+    schema: Mapping[str, Any]  # JSON Schema
+    needs_files: bool = False  # whether it takes the files that the scenario names, as `files`
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
         return core_schema.with_info_plain_validator_function(self._validate)

@@ -16,11 +16,6 @@ class BetaBinomial:
 
     Parameters of a point are the logit of the mean and the logarithm of the standard deviation.
 
-    Parameters
-    ----------
-    counted, total : array-like
-        One pair per group; those without a total say nothing.
-
     Examples
     --------
     >>> counts = BetaBinomial([0, 3, 1, 6, 0, 2], [20] * 6)
@@ -30,7 +25,11 @@ class BetaBinomial:
     (0.099, 0.089)
     """
 
-    def __init__(self, counted: object, total: object) -> None:
+    def __init__(
+        self,
+        counted: object,  # one number per group
+        total: object,  # likewise; groups without a total say nothing
+    ) -> None:
         totals = np.asarray(total, dtype=float)
         counts = np.asarray(counted, dtype=float)
         is_known = totals > 0

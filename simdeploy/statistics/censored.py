@@ -61,29 +61,17 @@ class Ended:
 
 
 class Grouped:
-    """Sums over the groups of what has ended, and the terms of the rest.
-
-    Attributes
-    ----------
-    names : ndarray of int
-        The groups that have data, ascending.
-    n : int
-        Their number.
-    ended : list of Ended
-        By the number of attempts.
-    still_open : Terms
-        The rows whose last attempt has not ended.
-    n_ended_attempts : float
-    """
+    """Sums over the groups of what has ended, and the terms of the rest."""
 
     def __init__(self, data: Durations) -> None:
-        self.names = np.unique(data.group)
-        self.n = len(self.names)
+        self.names = np.unique(data.group)  # the groups that have data, ascending
+        self.n = len(self.names)  # their number
         data = Durations(np.searchsorted(self.names, data.group), data.time, data.attempts, data.ended)
         self._first = data.of(data.ended & (data.attempts == 1))
         self._first_logs = np.log(self._first.time)
+        # By the number of attempts.
         self.ended = [self._add_up(data, int(n)) for n in np.unique(data.attempts[data.ended])]
-        self.still_open = Terms.of(data.of(~data.ended))
+        self.still_open = Terms.of(data.of(~data.ended))  # the rows whose last attempt has not ended
         self.n_ended_attempts = float(data.attempts.sum() - (~data.ended).sum())
 
     def sum_powers(self, exponent: float) -> np.ndarray:

@@ -32,17 +32,13 @@ class Maximum:
     covariance: np.ndarray  # the inverse of its curvature; infinite where it is flat
 
 
-def maximize(log_likelihood: LogLikelihood, start: np.ndarray, *, fixed: Collection[int] = ()) -> Maximum:
+def maximize(
+    log_likelihood: LogLikelihood,  # of points in rows; minus infinity where there is no such model
+    start: np.ndarray,  # where it is finite
+    *,
+    fixed: Collection[int] = (),  # parameters that keep their values
+) -> Maximum:
     """Find the maximum by Newton's method with numeric derivatives.
-
-    Parameters
-    ----------
-    log_likelihood : callable
-        Of points in rows; minus infinity where there is no such model.
-    start : ndarray
-        Where it is finite.
-    fixed : collection of int, optional
-        Parameters that keep their values.
 
     Examples
     --------
@@ -79,24 +75,13 @@ def maximize(log_likelihood: LogLikelihood, start: np.ndarray, *, fixed: Collect
 def profile(
     log_likelihood: LogLikelihood,
     best: Maximum,
-    place: int,
+    place: int,  # of the parameter
     *,
-    drop: float,
-    fixed: Collection[int] = (),
-    lowest: float = -np.inf,
+    drop: float,  # half the quantile of chi-squared with 1 degree of freedom, or of the squared t
+    fixed: Collection[int] = (),  # parameters that keep their values, as in `best`
+    lowest: float = -np.inf,  # how far down to look; a limit beyond is minus infinity
 ) -> tuple[float, float]:
     """Return the interval of a parameter within which the profile log-likelihood is at most `drop` below its maximum.
-
-    Parameters
-    ----------
-    place : int
-        Of the parameter.
-    drop : float
-        Half the quantile of chi-squared with 1 degree of freedom, or of the squared t.
-    fixed : collection of int, optional
-        Parameters that keep their values, as in `best`.
-    lowest : float
-        How far down to look; a limit beyond is minus infinity.
 
     Examples
     --------
@@ -119,17 +104,12 @@ def find_curvature(log_likelihood: LogLikelihood, x: np.ndarray, free: Collectio
 
 
 def step_by_score(
-    log_likelihood: LogLikelihood, x: np.ndarray, free: Collection[int], curvature: np.ndarray
+    log_likelihood: LogLikelihood,
+    x: np.ndarray,
+    free: Collection[int],  # parameters to be estimated
+    curvature: np.ndarray,  # about the expected one
 ) -> np.ndarray:
     """Return an estimate that is as good as the maximum to first order, near the truth `x`: one step of the method of scoring.
-
-    Parameters
-    ----------
-    x : ndarray
-    free : collection of int
-        Parameters to be estimated.
-    curvature : ndarray
-        About the expected one.
 
     Examples
     --------

@@ -51,18 +51,13 @@ def weigh_clusters(clusters: np.ndarray) -> np.ndarray:
     return 1.0 / counts[place]
 
 
-def decompose_brier(called: np.ndarray, happened: np.ndarray, groups: np.ndarray, weights: np.ndarray) -> Parts:
+def decompose_brier(
+    called: np.ndarray,  # probabilities
+    happened: np.ndarray,  # 1 or 0
+    groups: np.ndarray,  # from 0
+    weights: np.ndarray,
+) -> Parts:
     """Return Brier's score and its parts.
-
-    Parameters
-    ----------
-    called : ndarray of float
-        Probabilities.
-    happened : ndarray of float
-        1 or 0.
-    groups : ndarray of int
-        From 0.
-    weights : ndarray of float
 
     Examples
     --------

@@ -35,29 +35,16 @@ class Guard:
     same server. Bodies are read before the application is called; if the client leaves
     before the end of one, nothing is. Refused requests get a problem in JSON (RFC 9457): 403 for a
     host, an origin or a token, 413 for a body. A refused WebSocket is closed with 1008.
-
-    Parameters
-    ----------
-    app : callable
-        The application behind.
-    hosts : collection of str
-        Names of this server, besides ``localhost`` and addresses.
-    token : str, optional
-        What every request must have as ``token`` in its query.
-    headers : mapping, optional
-        Headers of all answers, refusals included.
-    most_bytes : int, default 1,000,000
-        Most bytes of a body.
     """
 
     def __init__(
         self,
-        app: Application,
+        app: Application,  # the application behind
         *,
-        hosts: Collection[str] = (),
-        token: str | None = None,
-        headers: Mapping[str, str] | None = None,
-        most_bytes: int = MOST_BYTES,
+        hosts: Collection[str] = (),  # names of this server, besides ``localhost`` and addresses
+        token: str | None = None,  # what every request must have as ``token`` in its query
+        headers: Mapping[str, str] | None = None,  # headers of all answers, refusals included
+        most_bytes: int = MOST_BYTES,  # most bytes of a body
     ) -> None:
         self._app = app
         self._hosts = {"localhost", *(host.lower() for host in hosts)}

@@ -58,13 +58,6 @@ class Behind(Exception):  # noqa: N818 (where the service is)
 class PacedClock:
     """A clock that starts at 0 and runs faster or slower than real time, in nanoseconds.
 
-    Parameters
-    ----------
-    speed : float
-        Simulated seconds per second.
-    wall_ns : callable
-        Real time, nanoseconds.
-
     Examples
     --------
     >>> times = iter([100, 107])
@@ -73,7 +66,12 @@ class PacedClock:
     420
     """
 
-    def __init__(self, speed: float, *, wall_ns: Callable[[], int] = time.monotonic_ns) -> None:
+    def __init__(
+        self,
+        speed: float,  # simulated seconds per second
+        *,
+        wall_ns: Callable[[], int] = time.monotonic_ns,  # real time, nanoseconds
+    ) -> None:
         self._speed = Fraction(speed)
         self._wall_ns = wall_ns
         self._start_ns = wall_ns()
@@ -93,35 +91,19 @@ class Service:
 
     Each updates a fleet of its own: the first ones, one per policy, in the world of the first replication, and each one that is
     created later in that of the next. What is shown or done is so at the instant of the latest `tick`.
-
-    Parameters
-    ----------
-    policies : sequence of ScenarioPolicy
-        Of the first deployments.
-    seed, replication : int
-        Of their world.
-    clock : callable
-        Simulated time, nanoseconds after the start, which is the scenario's ``created_at``.
-    most : int
-        Number of deployments, rollbacks not counted.
-    patience_s : float
-        How long to simulate after a tick, seconds of real time; what takes longer raises `Behind`, and goes on after the next.
-
-    Attributes
-    ----------
-    first : tuple of str
-        The ids of the first deployments.
     """
 
     def __init__(
         self,
         scenario: Scenario,
-        policies: Sequence[ScenarioPolicy],
+        policies: Sequence[ScenarioPolicy],  # of the first deployments
         *,
-        clock: Callable[[], int],
-        seed: int = 0,
-        replication: int = 0,
-        most: int = MOST_DEPLOYMENTS,
+        clock: Callable[[], int],  # simulated time, nanoseconds after the start, which is the scenario's ``created_at``
+        seed: int = 0,  # of their world
+        replication: int = 0,  # of their world
+        most: int = MOST_DEPLOYMENTS,  # number of deployments, rollbacks not counted
+        # How long to simulate after a tick, seconds of real time; what takes longer raises `Behind`, and goes on after
+        # the next.
         patience_s: float = PATIENCE_S,
     ) -> None:
         self._scenario = scenario
@@ -133,6 +115,7 @@ class Service:
         self._gives_up_s = 0.0
         self._now_ns = 0
         self._entries: dict[str, _Entry] = {}
+        # The ids of the first deployments.
         self.first = tuple(self._begin(policy, replication).id for policy in policies)
 
     def tick(self) -> None:
@@ -174,13 +157,11 @@ class Service:
 
     # -- what it does ------------------------------------------------------------------------------
 
-    def create(self, body: bytes) -> Deployment:
+    def create(
+        self,
+        body: bytes,  # JSON, as `show` gives it: a deployment under the key of its dialect
+    ) -> Deployment:
         """Begin a deployment.
-
-        Parameters
-        ----------
-        body : bytes
-            JSON, as `show` gives it: a deployment under the key of its dialect.
 
         Raises
         ------

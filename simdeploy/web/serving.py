@@ -25,17 +25,12 @@ def require_packages(extra: str, *names: str) -> None:
         raise InputError(Problem(f"missing packages: {', '.join(missing)}", hint=hint))
 
 
-def listen(host: str, port: int, *others: int) -> socket.socket:
+def listen(
+    host: str,  # an address of this machine, or ``localhost``. No name is looked up.
+    port: int,  # 0 is any free one
+    *others: int,  # what to try next if it is in use
+) -> socket.socket:
     """Return a socket that listens on an address, with a warning if other machines can reach it.
-
-    Parameters
-    ----------
-    host : str
-        An address of this machine, or ``localhost``. No name is looked up.
-    port : int
-        0 is any free one.
-    *others : int
-        What to try next if it is in use.
 
     Raises
     ------

@@ -52,11 +52,6 @@ class Alternating:
     The rate at which good spells end may be multiplied for a while, and a good spell may be renewed. The conditional
     survival is raised to the power of the current rate, so a good spell ends when ``sum of rate x cumulative hazard``
     reaches ``-log(1 - u)`` for its one uniform u.
-
-    Attributes
-    ----------
-    is_changed : bool
-        Whether its rate was set, or a good spell renewed.
     """
 
     __slots__ = (
@@ -82,7 +77,7 @@ class Alternating:
         self._rate = 1.0
         self._age_ns = 0
         self._hazard_left = math.nan
-        self.is_changed = False
+        self.is_changed = False  # whether its rate was set, or a good spell renewed
         self._begin(0, 0)
 
     def bad_at(self, t: int) -> bool:
@@ -192,17 +187,15 @@ class Processes:
 
     The state at time 0 and the end of the first spell are computed for all subjects together: most need no more within
     a rollout.
-
-    Parameters
-    ----------
-    subjects : ndarray of int
-        Numbers of the nodes or zones.
-    good, bad : Distribution
-        Distributions of the two kinds of spell, seconds.
     """
 
     def __init__(
-        self, draws: Draws, subjects: np.ndarray, good: Distribution, bad: Distribution, streams: SpellStreams
+        self,
+        draws: Draws,
+        subjects: np.ndarray,  # numbers of the nodes or zones
+        good: Distribution,  # distributions of the two kinds of spell, seconds
+        bad: Distribution,
+        streams: SpellStreams,
     ) -> None:
         self._laws = SpellLaws(draws, good, bad, streams)
         self._subjects = subjects

@@ -23,19 +23,15 @@ _FEW = 4.0
 _BRACKET_SDS = 4.0
 
 
-def failed_requests(requests: int, p: float, u: float, *, once: bool = False) -> int:
+def failed_requests(
+    requests: int,  # in the window, up to 10**12
+    p: float,  # probability that one of them fails, in [0, 1]
+    u: float,  # uniform in (0, 1)
+    *,
+    # Whether hardly any other window has the same `requests` and `p`, so that a table of them is not worth its time.
+    once: bool = False,
+) -> int:
     """Smallest k whose binomial cdf is at least `u`.
-
-    Parameters
-    ----------
-    requests : int
-        In the window, up to 10**12.
-    p : float
-        Probability that one of them fails, in [0, 1].
-    u : float
-        Uniform in (0, 1).
-    once : bool, default False
-        Whether hardly any other window has the same `requests` and `p`, so that a table of them is not worth its time.
 
     Examples
     --------
@@ -67,15 +63,12 @@ def failed_requests_of(requests: int, p: float, uniforms: Sequence[float], *, on
     return [bisect_left(table, u) for u in uniforms]
 
 
-def binomial_cdf(k: int, requests: int, p: float) -> float:
+def binomial_cdf(
+    k: int,
+    requests: int,  # up to 10**12
+    p: float,  # probability that one request fails, in [0, 1]
+) -> float:
     """Probability of at most `k` failed requests: where :func:`failed_requests` steps from `k` to `k` + 1.
-
-    Parameters
-    ----------
-    k, requests : int
-        `requests` up to 10**12.
-    p : float
-        Probability that one request fails, in [0, 1].
 
     Examples
     --------

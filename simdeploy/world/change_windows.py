@@ -58,13 +58,6 @@ def is_always_open(windows: Iterable[ChangeWindow]) -> bool:
 class Calendar:
     """When change windows are open during a rollout; times are nanoseconds after its start.
 
-    Parameters
-    ----------
-    openings : sequence of (int, int)
-        As of :func:`weekly_openings`; neither none nor the whole week.
-    begins_ns : int
-        When the rollout starts, nanoseconds since Monday 00:00.
-
     Examples
     --------
     >>> weekdays = ChangeWindow(days=(0, 1, 2, 3), from_ns=9 * HOUR_NS, to_ns=16 * HOUR_NS)
@@ -73,7 +66,11 @@ class Calendar:
     (16, 'Tue 09:00')
     """
 
-    def __init__(self, openings: tuple[Span, ...], begins_ns: int) -> None:
+    def __init__(
+        self,
+        openings: tuple[Span, ...],  # as of `weekly_openings`; neither none nor the whole week
+        begins_ns: int,  # when the rollout starts, nanoseconds since Monday 00:00
+    ) -> None:
         self._openings = openings
         self._ends = [end for _, end in openings]
         self._begins = begins_ns

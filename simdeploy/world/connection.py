@@ -26,14 +26,12 @@ class Lines:
 
     Nobody asks about a node before its turn, and its process is stationary. So it is as good to let it begin there, and a node is
     reached at its turn under one policy if it is under another.
-
-    Parameters
-    ----------
-    processes : sequence of Processes or None
-        By node number; None for a node that is always online.
     """
 
-    def __init__(self, processes: Sequence[Processes | None]) -> None:
+    def __init__(
+        self,
+        processes: Sequence[Processes | None],  # by node number; None for a node that is always online
+    ) -> None:
         self._processes = processes
         self._turns = [0] * len(processes)
         self.ever_break = any(processes)

@@ -52,23 +52,15 @@ _MAX_NS = float(MAX_DURATION_NS)
 def sample_ns(law: Law, u: float, factor: float = 1.0) -> int: ...
 @overload
 def sample_ns(law: Law, u: FloatArray, factor: float = 1.0) -> npt.NDArray[np.int64]: ...
-def sample_ns(law: Law, u: Any, factor: float = 1.0) -> Any:
+def sample_ns(
+    law: Law,  # of seconds, at least 0: a distribution or a residual
+    u: Any,  # uniforms in (0, 1)
+    factor: float = 1.0,  # multiplies the duration before rounding
+) -> Any:
     """Sample a duration in whole nanoseconds.
 
-    Parameters
-    ----------
-    law : Law
-        Of seconds, at least 0: a distribution or a residual.
-    u : float or ndarray of float
-        Uniforms in (0, 1).
-    factor : float
-        Multiplies the duration before rounding.
-
-    Returns
-    -------
-    int or ndarray of int64
-        As :func:`to_ns` of the quantile. A constant is taken as its shortest decimal literal, so a duration in a file
-        is exactly that many nanoseconds.
+    It is that of `to_ns` of the quantile. A constant is taken as its shortest decimal literal, so a duration in a file
+    is exactly that many nanoseconds.
 
     Examples
     --------
@@ -85,15 +77,11 @@ def sample_ns(law: Law, u: Any, factor: float = 1.0) -> Any:
 def to_ns(seconds: float, factor: float = 1.0) -> int: ...
 @overload
 def to_ns(seconds: FloatArray, factor: float = 1.0) -> npt.NDArray[np.int64]: ...
-def to_ns(seconds: Any, factor: float = 1.0) -> Any:
+def to_ns(
+    seconds: Any,  # at least 0; infinity is the longest duration
+    factor: float = 1.0,  # the product is ``seconds * 1e9 * factor``, multiplied from the left
+) -> Any:
     """Round sampled seconds to whole nanoseconds, halves up, at most ``units.MAX_DURATION_NS``.
-
-    Parameters
-    ----------
-    seconds : float or ndarray of float
-        At least 0; infinity is the longest duration.
-    factor : float
-        The product is ``seconds * 1e9 * factor``, multiplied from the left.
 
     Examples
     --------

@@ -64,17 +64,6 @@ class Draws:
 
     The cache speeds up engines that need one number at a time; it changes no number.
 
-    Parameters
-    ----------
-    seed : int
-        In [0, 2**64).
-    replication : int
-        In [0, 2**32).
-    n_nodes : int, optional
-        Number of nodes; others are allowed, but slower.
-    lineage : Lineage, optional
-        Other replications that supply numbers of nodes.
-
     Raises
     ------
     InputError
@@ -90,7 +79,13 @@ class Draws:
 
     __slots__ = ("_across", "_along", "_first", "_lineage", "_n_nodes", "replication", "seed")
 
-    def __init__(self, seed: int, replication: int, n_nodes: int = WORD_LIMIT, lineage: Lineage | None = None) -> None:
+    def __init__(
+        self,
+        seed: int,  # in [0, 2**64)
+        replication: int,  # in [0, 2**32)
+        n_nodes: int = WORD_LIMIT,  # number of nodes; others are allowed, but slower
+        lineage: Lineage | None = None,  # other replications that supply numbers of nodes
+    ) -> None:
         self.seed = whole_number(seed, "seed", SEED_LIMIT)
         self.replication = whole_number(replication, "replication", WORD_LIMIT)
         self._n_nodes = n_nodes

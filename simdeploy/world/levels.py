@@ -17,20 +17,18 @@ def either(a: float, b: float) -> float:
 
 
 def mean_level(
-    baseline: float, added: float, degraded: float, length: int, added_for: int, degraded_for: int, both_for: int
+    baseline: float,  # fraction of the node itself
+    added: float,  # of the release
+    degraded: float,  # of a degraded spell
+    length: int,  # of the window, nanoseconds
+    added_for: int,  # of the part in which the release's failures show
+    degraded_for: int,  # of the part in which the node is degraded
+    both_for: int,  # of the part with both
 ) -> float:
     """Return the time-average of a node's fraction of failed requests over a window.
 
     At any instant it is ``1 - (1 - baseline)(1 - added)(1 - degraded)``, with the causes present; the average depends
     only on how long each, and both at once, were present.
-
-    Parameters
-    ----------
-    baseline, added, degraded : float
-        Fractions of the node itself, of the release, and of a degraded spell.
-    length, added_for, degraded_for, both_for : int
-        Nanoseconds: of the window, and of the parts in which the release's failures show, the node is degraded, and
-        both.
 
     Examples
     --------

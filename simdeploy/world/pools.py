@@ -28,15 +28,13 @@ def pools_of(world: World) -> np.ndarray:
     return np.zeros(world.n_nodes, np.int64)
 
 
-def integrate(before: float, after: float, capacity: float, seconds: float) -> tuple[float, float]:
+def integrate(
+    before: float,  # load per node at the beginning
+    after: float,  # load per node at the end
+    capacity: float,
+    seconds: float,
+) -> tuple[float, float]:
     """Integrate a load that changes linearly, and what of it exceeds the capacity.
-
-    Parameters
-    ----------
-    before, after : float
-        Load per node at the two ends.
-    seconds : float
-        Length.
 
     Examples
     --------

@@ -44,56 +44,19 @@ _ROLLBACK_FAILURE, _WINDOW = Stream.ROLLBACK_FAILURE, Stream.WINDOW
 
 
 class World:
-    """The nodes, release and people of one replication.
-
-    Parameters
-    ----------
-    release : sequence of ReleaseKind
-        Possible kinds of the new version; empty if there is none (restart, stop).
-    tilt : Tilt, optional
-        Probabilities other than the scenario's.
-    lineage : Lineage, optional
-        As for :class:`~simdeploy.world.draws.Draws`.
-    starts_at_ns : int, default 0
-        Time of the day at which the rollout starts, nanoseconds since midnight.
-
-    Attributes
-    ----------
-    release : ReleaseKind or None
-        The actual release.
-    order : list of int
-        Nodes in update order.
-    behaviours : tuple of Behaviour
-        By class; class 0 is the fleet's own behaviour.
-    class_of, zone_of : ndarray of int
-        Per node.
-    class_numbers : list of int
-        `class_of` as a list, for quick access.
-    behaviour_of : list of Behaviour
-        Per node.
-    service : SharedService or None
-        The fleet's.
-    anything_goes_down : bool
-        Whether any node of the fleet can be down at all.
-    lines : Lines
-        When the nodes are online.
-    affected : list of bool
-        Whether the release can affect the node.
-    baseline : list of float
-        Fraction of failed requests without a release and while not degraded, per node.
-    """
+    """The nodes, release and people of one replication."""
 
     def __init__(
         self,
         fleet: Fleet,
-        release: Sequence[ReleaseKind],
+        release: Sequence[ReleaseKind],  # possible kinds of the new version; empty if there is none (restart, stop)
         operator: Operator,
         seed: int,
         replication: int,
         *,
-        tilt: Tilt = NO_TILT,
-        lineage: Lineage | None = None,
-        starts_at_ns: int = 0,
+        tilt: Tilt = NO_TILT,  # probabilities other than the scenario's
+        lineage: Lineage | None = None,  # as for `Draws`
+        starts_at_ns: int = 0,  # the time of the day, nanoseconds since midnight
     ) -> None:
         self.n_nodes = n = fleet.nodes
         self.service = fleet.service
@@ -101,14 +64,15 @@ class World:
         self.draws = Draws(seed, replication, n, lineage)
         self.tilt = tilt
         self._nodes = np.arange(n)
-        self.behaviours = fleet.behaviours
+        self.behaviours = fleet.behaviours  # by class; class 0 is the fleet's own
         self.zone_of = self._nodes % fleet.zones
         self.class_of = deal_classes(fleet, self.draws)
-        self.class_numbers: list[int] = self.class_of.tolist()
+        self.class_numbers: list[int] = self.class_of.tolist()  # for quick access
         self.behaviour_of: list[Behaviour] = self._per_node(self.behaviours)
         self.anything_goes_down = any(b.crash or b.zone_outage or b.down for b in self.behaviours)
-        self.order = order_nodes(fleet, self.draws)
-        self.release = pick_release(release, tilt, self.draws)
+        self.order = order_nodes(fleet, self.draws)  # node numbers
+        self.release = pick_release(release, tilt, self.draws)  # the actual one
+        # By node: whether the release can affect it, and its error rate without a release and while not degraded.
         self.affected = find_affected(fleet, self.release, self.class_of, self.draws).tolist()
         self.baseline: list[float] = self._per_class(Stream.ERROR_RATE, lambda b, u: b.error_rate.quantile(u)).tolist()
 

@@ -18,11 +18,6 @@ class Residual(Law):
     If the times between renewals follow `law`, with survival S, the residual has the survival S_e(x) = (1 / mean) *
     integral of S(t) from x to infinity.
 
-    Parameters
-    ----------
-    law : Distribution
-        Of numbers >= 0 with a mean above 0.
-
     Raises
     ------
     ValueError
@@ -39,7 +34,7 @@ class Residual(Law):
     15.0
     """
 
-    law: Distribution
+    law: Distribution  # of numbers >= 0 with a mean above 0
 
     def __post_init__(self) -> None:
         require(self.law.support[0] >= 0, "times must not be below 0")

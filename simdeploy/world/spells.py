@@ -26,12 +26,7 @@ class SpellStreams(NamedTuple):
 
 
 class Spells(NamedTuple):
-    """Spells of many subjects, in no particular order; some may be empty.
-
-    Attributes
-    ----------
-    subject, start, end : ndarray of int64
-    """
+    """Spells of many subjects, in no particular order; some may be empty."""
 
     subject: np.ndarray
     start: np.ndarray
@@ -49,15 +44,15 @@ class Spells(NamedTuple):
 
 
 class SpellLaws:
-    """How long the spells of one kind of process are: the distributions and the random numbers.
+    """How long the spells of one kind of process are: the distributions and the random numbers."""
 
-    Parameters
-    ----------
-    good, bad : Distribution
-        Of the two kinds of spell, seconds.
-    """
-
-    def __init__(self, draws: Draws, good: Distribution, bad: Distribution, streams: SpellStreams) -> None:
+    def __init__(
+        self,
+        draws: Draws,
+        good: Distribution,  # of the two kinds of spell, seconds
+        bad: Distribution,
+        streams: SpellStreams,
+    ) -> None:
         self._draws = draws
         self._streams = streams
         self.good, self.bad = good, bad

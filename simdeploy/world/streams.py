@@ -51,31 +51,18 @@ WORD_LIMIT = 1 << 32
 class Stream(enum.IntEnum):
     """Every decision that chance takes; the value is twice the block number plus the lane.
 
-    Attributes
-    ----------
-    block : int
-        Block number, the third word of the counter.
-    lane : int
-        Which 64-bit word of the block, 0 or 1.
-    node_is, index_is : str
-        What `node` and `index` count; ``"0"`` where there is only one.
-    decides : str
-        What the number decides.
-    paired_indices : bool
-        Whether the stream uses both lanes of its block, for even and odd indices.
-
     Examples
     --------
     >>> Stream.START_FAILURE.block, Stream.START_FAILURE.lane, Stream.START_FAILURE.index_is
     (6, 1, 'attempt')
     """
 
-    block: int
-    lane: int
-    node_is: str
-    index_is: str
-    decides: str
-    paired_indices: bool
+    block: int  # block number, the third word of the counter
+    lane: int  # which 64-bit word of the block, 0 or 1
+    node_is: str  # what `node` counts; "0" where there is only one
+    index_is: str  # what `index` counts, likewise
+    decides: str  # what the number decides
+    paired_indices: bool  # whether the stream uses both lanes of its block, for even and odd indices
 
     def __new__(
         cls, block: int, lane: int, node_is: str, index_is: str, decides: str, paired_indices: bool = False
@@ -128,20 +115,11 @@ class Stream(enum.IntEnum):
     SEEN_WAVE = 20, 1, "wave", "look", "how many failures that were seen are its own, and its last node"
 
 
-def philox4x32(counter: npt.ArrayLike, key: npt.ArrayLike) -> WordArray:
-    """Apply the ten rounds of Philox 4x32 to counters.
-
-    Parameters
-    ----------
-    counter : array_like of int, shape (4, ...)
-        Four words below 2**32, the words along the first axis.
-    key : array_like of int, shape (2,)
-        Two words below 2**32.
-
-    Returns
-    -------
-    ndarray of uint64, shape (4, ...)
-        Four words below 2**32.
+def philox4x32(
+    counter: npt.ArrayLike,  # four words below 2**32 along the first axis
+    key: npt.ArrayLike,  # two words below 2**32
+) -> WordArray:
+    """Apply the ten rounds of Philox 4x32 to counters, and return four words of each.
 
     Examples
     --------
@@ -176,10 +154,7 @@ def block_uniforms(
 ) -> FloatArray:
     """Both lanes of the blocks at (replication, node, index block), all broadcast against each other.
 
-    Returns
-    -------
-    ndarray of float, shape (2, ...)
-        Lane 0, lane 1; each number in (0, 1).
+    The first axis has lane 0 and lane 1; each number is in (0, 1).
     """
     seed = whole_number(seed, "seed", SEED_LIMIT)
     index_blocks, nodes = _whole_numbers(index_blocks, "index"), _whole_numbers(nodes, "node")
@@ -195,22 +170,15 @@ def block_uniforms(
 
 
 def uniforms(
-    seed: int, replication: npt.ArrayLike, stream: Stream, nodes: npt.ArrayLike, indices: npt.ArrayLike = 0
+    seed: int,  # in [0, 2**64)
+    replication: npt.ArrayLike,  # in [0, 2**32), like nodes and indices, which the registry defines
+    stream: Stream,
+    nodes: npt.ArrayLike,
+    indices: npt.ArrayLike = 0,
 ) -> FloatArray:
     """Many random numbers of one stream; `replication`, `nodes` and `indices` are broadcast against each other.
 
-    Parameters
-    ----------
-    seed : int
-        In [0, 2**64).
-    replication, nodes, indices : int or array_like of int
-        In [0, 2**32); the registry defines node and index.
-    stream : Stream
-
-    Returns
-    -------
-    ndarray of float
-        In (0, 1), each equal to :func:`uniform` with the same arguments.
+    They are in (0, 1), each equal to `uniform` with the same arguments.
 
     Raises
     ------
@@ -230,16 +198,14 @@ def uniforms(
     return chosen
 
 
-def uniform(seed: int, replication: int, stream: Stream, node: int, index: int = 0) -> float:
+def uniform(
+    seed: int,  # in [0, 2**64)
+    replication: int,  # in [0, 2**32), like node and index
+    stream: Stream,
+    node: int,
+    index: int = 0,
+) -> float:
     """One random number, in (0, 1).
-
-    Parameters
-    ----------
-    seed : int
-        In [0, 2**64).
-    replication, node, index : int
-        In [0, 2**32).
-    stream : Stream
 
     Raises
     ------

@@ -40,13 +40,10 @@ class Traffic:
 
     @cached_property
     def pieces(self) -> np.ndarray:
-        """The pieces of a day, one row each.
+        """The pieces of a day, the first of which starts at midnight.
 
-        Returns
-        -------
-        ndarray of float64, shape (4, pieces)
-            Start, nanoseconds since midnight; factor at the start; change per second; and the integral from midnight to the start,
-            seconds. The first piece starts at midnight.
+        Four rows: start, nanoseconds since midnight; factor at the start; change per second; and the integral from
+        midnight to the start, seconds.
         """
         times, factors = list(self.times_ns), list(self.factors)
         if times[0] > 0:

@@ -1,7 +1,5 @@
 """Parts of the explorer's front end in a browser, without anything that answers."""
 
-from __future__ import annotations
-
 import pytest
 
 from simdeploy.explorer.front_end import read_module, read_style

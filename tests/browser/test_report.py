@@ -1,7 +1,5 @@
 """The page of a report in a browser: sliders, sorting, what is read aloud, and that nothing leaves it."""
 
-from __future__ import annotations
-
 import functools
 from dataclasses import replace
 from itertools import pairwise

@@ -1,7 +1,5 @@
 """Marks in the pictures of a report: numbers where one points, one policy or case in all pictures and tables, and nothing in print."""
 
-from __future__ import annotations
-
 import functools
 
 import pytest

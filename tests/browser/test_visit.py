@@ -1,7 +1,5 @@
 """The browser of the tests: what it blocks and remembers."""
 
-from __future__ import annotations
-
 
 def test_a_page_reaches_this_machine_only(visit):
     """A request that would leave the machine is blocked and remembered, as are errors in the console [contract]."""

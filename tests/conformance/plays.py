@@ -11,25 +11,14 @@ import yaml
 
 @dataclass(frozen=True)
 class Play:
-    """A play and what becomes of its hosts.
-
-    Attributes
-    ----------
-    n_hosts : int
-    keywords : mapping
-        Those of the play that say how to update.
-    fails_update, fails_check : sequence of int
-        Hosts on which the first or the second task fails.
-    unreachable : sequence of int
-    harmless : mapping of str to sequence of int
-        Hosts on which a task fails that is ignored or rescued.
-    """
+    """A play and what becomes of its hosts."""
 
     n_hosts: int
-    keywords: Mapping[str, Any]
-    fails_update: Sequence[int] = ()
-    fails_check: Sequence[int] = ()
+    keywords: Mapping[str, Any]  # those of the play that say how to update
+    fails_update: Sequence[int] = ()  # hosts on which the first task fails
+    fails_check: Sequence[int] = ()  # hosts on which the second one fails
     unreachable: Sequence[int] = ()
+    # Hosts on which a task fails that is ignored or rescued.
     harmless: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
     @property

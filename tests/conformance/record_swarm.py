@@ -34,25 +34,15 @@ sleep 100000 & wait
 
 @dataclass(frozen=True)
 class Case:
-    """One update.
-
-    Attributes
-    ----------
-    update : dict
-        `update_config` of the stack file.
-    fail, late : tuple of int
-        Slots, from 1, whose new task ends at once, or `after_s` seconds after its start.
-    rollback : dict
-        `rollback_config`.
-    """
+    """One update."""
 
     name: str
     replicas: int
-    update: dict[str, Any]
-    fail: tuple[int, ...] = ()
-    late: tuple[int, ...] = ()
+    update: dict[str, Any]  # `update_config` of the stack file
+    fail: tuple[int, ...] = ()  # slots, from 1, whose new task ends at once
+    late: tuple[int, ...] = ()  # slots whose new task ends `after_s` seconds after its start
     after_s: int = 0
-    rollback: dict[str, Any] = field(default_factory=dict)
+    rollback: dict[str, Any] = field(default_factory=dict)  # `rollback_config`
 
     def stack(self) -> str:
         """Return the stack file."""

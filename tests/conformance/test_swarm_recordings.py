@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -53,9 +52,7 @@ def replay(recording: dict[str, Any], engine: str) -> Any:
     if bad:
         defect = {"probability": 1, "defective": True, "error_rate": 1, "affects": {"nodes": bad}}
         scenario["release"] = {"bad": {**defect, "after": f"{recording['after_s']}s"}}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return simulate(Scenario.from_dict(scenario), "stack", engine=engine)
+    return simulate(Scenario.from_dict(scenario), "stack", engine=engine)
 
 
 def start_s(task: dict[str, Any]) -> float:

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import json
 import math
-import warnings
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from simdeploy import InputError, Scenario, SimdeployWarning, read_policy, simulate
+from simdeploy import InputError, Scenario, read_policy, simulate
 from simdeploy.engines import Rollout
 
 FILE = Path(__file__).resolve().parents[1] / "data" / "decisions-of-orchestrators.json"
@@ -59,8 +58,7 @@ def scenario_of(vector: dict[str, Any]) -> Scenario:
     }
     if events.get("type"):
         raw["deployment"] = {"type": events["type"]}
-    with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
-        return Scenario.from_dict(raw)
+    return Scenario.from_dict(raw)
 
 
 def dispatched_s(rollout: Rollout, until_s: float) -> list[float]:

@@ -1,11 +1,9 @@
 """Importing Rollouts of Argo Rollouts with their AnalysisTemplates."""
 
-from __future__ import annotations
-
 import json
 
 import pytest
-from foreign import notes_of, refusal
+from foreign import assert_one_problem, notes_of, refusal
 
 import simdeploy
 from simdeploy.dialects import read_policy
@@ -397,10 +395,7 @@ def test_every_field_of_the_strategy_has_a_note():
 def test_bad_values_have_line_and_field(before, after, line, words):
     """A bad value is refused with its line, its field and what is allowed. [contract]"""
     assert before in CANARY
-    problems = refusal(CANARY.replace(before, after, 1))
-    assert len(problems) == 1
-    assert problems[0].startswith(f"line {line}: spec.")
-    assert words in problems[0]
+    assert_one_problem(CANARY.replace(before, after, 1), line, words)
 
 
 def test_braces_without_quotes_are_refused():

@@ -1,7 +1,5 @@
 """AWS IoT jobs become general policies."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

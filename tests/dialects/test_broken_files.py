@@ -1,7 +1,5 @@
 """Whatever stands in a file of another orchestrator, it is recognised as such, and becomes a policy or problems."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

@@ -1,7 +1,5 @@
 """CodeDeploy's deployment configurations become general policies."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

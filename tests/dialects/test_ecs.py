@@ -1,7 +1,5 @@
 """ECS services, from the API and from templates, become general policies."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

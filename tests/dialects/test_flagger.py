@@ -1,11 +1,9 @@
 """Importing Canaries of Flagger."""
 
-from __future__ import annotations
-
 import json
 
 import pytest
-from foreign import notes_of, refusal
+from foreign import assert_one_problem, notes_of, refusal
 
 import simdeploy
 from simdeploy.dialects import read_policy
@@ -204,10 +202,7 @@ def test_every_field_has_a_note_with_its_line():
 )
 def test_bad_values_have_line_and_field(before, after, line, words):
     """A bad value is refused with its line, its field and what is allowed. [contract]"""
-    problems = refusal(changed(before, after))
-    assert len(problems) == 1
-    assert problems[0].startswith(f"line {line}: spec.")
-    assert words in problems[0]
+    assert_one_problem(changed(before, after), line, words)
 
 
 def test_variables_of_the_text():

@@ -1,7 +1,5 @@
 """Flight Control's fleets become general policies."""
 
-from __future__ import annotations
-
 import pytest
 from foreign import batches, fidelities, messages, roll_out, without_note
 

@@ -1,11 +1,9 @@
 """Importing Deployments, DaemonSets and StatefulSets of Kubernetes."""
 
-from __future__ import annotations
-
 import json
 
 import pytest
-from foreign import notes_of, refusal
+from foreign import assert_one_problem, notes_of, refusal
 
 import simdeploy
 from simdeploy.dialects import read_policy
@@ -277,10 +275,7 @@ def test_a_template_without_quotes_is_refused_with_a_hint():
 def test_bad_values_have_line_and_field(before, after, line, words):
     """A bad value is refused with its line, its field and what is allowed. [contract]"""
     assert before in DEPLOYMENT
-    problems = refusal(DEPLOYMENT.replace(before, after))
-    assert len(problems) == 1
-    assert problems[0].startswith(f"line {line}: spec.")
-    assert words in problems[0]
+    assert_one_problem(DEPLOYMENT.replace(before, after), line, words)
 
 
 def test_both_zero_is_refused_as_by_the_api_server():

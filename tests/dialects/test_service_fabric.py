@@ -1,7 +1,5 @@
 """Service Fabric's upgrade parameters become general policies."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

@@ -1,7 +1,5 @@
 """Docker Swarm's stack files become general policies."""
 
-from __future__ import annotations
-
 import pytest
 from foreign import batches, fidelities, messages, refusal, roll_out, without_note
 

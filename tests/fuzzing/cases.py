@@ -20,17 +20,10 @@ class BrokenError(AssertionError):
 
 
 class Target(Protocol):
-    """What is attacked.
-
-    Attributes
-    ----------
-    name : str
-    mutators : sequence of str
-        Each is the first mutation of every so many-th case.
-    """
+    """What is attacked."""
 
     name: str
-    mutators: Sequence[str]
+    mutators: Sequence[str]  # each is the first mutation of every so many-th case
 
     def examine(self, mutator: str, random: Random) -> tuple[str, ...]:
         """Make a case, and return what became of it, first whether it was accepted; raise if that may not be."""
@@ -47,17 +40,10 @@ class Failure:
 
 @dataclass
 class Tally:
-    """What became of the cases of a target.
+    """What became of the cases of a target."""
 
-    Attributes
-    ----------
-    outcomes : Counter
-        By mutator and outcome.
-    failures : dict of str to list of Failure
-        By their likeness: those of one list are probably one defect.
-    """
-
-    outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
+    outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)  # by mutator and outcome
+    # By their likeness: those of one list are probably one defect.
     failures: dict[str, list[Failure]] = field(default_factory=dict)
 
     def count(self, outcome: str, mutator: str | None = None) -> int:

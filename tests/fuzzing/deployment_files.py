@@ -37,16 +37,7 @@ def mutate_json(mutator: str, random: Random, content: bytes) -> bytes:
 
 
 class DeploymentFiles:
-    """A recorded deployment, and generated specs of both dialects, mutated.
-
-    Parameters
-    ----------
-    recorded : Path
-        The body of a response.
-    folder : Path
-        An empty one.
-    watch : Watch
-    """
+    """A recorded deployment, and generated specs of both dialects, mutated in an empty folder; `recorded` is the body of a response."""
 
     name = "deployment"
     mutators = (*TREE_MUTATORS, *JSON_MUTATORS)

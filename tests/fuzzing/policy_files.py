@@ -33,13 +33,7 @@ def plain(value: Any) -> Any:
 
 
 class PolicyFiles:
-    """Files of one kind, of which only `texts` are not data that YAML or JSON can hold.
-
-    Parameters
-    ----------
-    folder : Path
-        An empty one.
-    """
+    """Files of one kind, mutated in an empty folder, of which only `texts` are not data that YAML or JSON can hold."""
 
     mutators = (*TREE_MUTATORS, *(YAML_MUTATORS | JSON_MUTATORS))
 

@@ -66,14 +66,7 @@ def _bases() -> dict[str, bytes]:
 
 
 class RecordFiles:
-    """Files of every kind, alone or in a folder with others, mutated.
-
-    Parameters
-    ----------
-    folder : Path
-        An empty one.
-    watch : Watch
-    """
+    """Files of every kind, alone or in a folder with others, mutated in an empty folder."""
 
     name = "records"
     mutators = (*TREE_MUTATORS, *JSON_MUTATORS)

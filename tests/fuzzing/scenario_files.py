@@ -44,16 +44,7 @@ def dump_yaml(random: Random, tree: Tree) -> bytes:
 
 
 class ScenarioFiles:
-    """Every scenario of a folder, and generated ones, mutated.
-
-    Parameters
-    ----------
-    scenarios : Path
-        The folder of the scenarios.
-    folder : Path
-        An empty one.
-    watch : Watch
-    """
+    """Every scenario of a folder, and generated ones, mutated in another folder, an empty one."""
 
     name = "scenario"
 

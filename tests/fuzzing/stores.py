@@ -59,14 +59,7 @@ def _look(folder: Path) -> dict[str, bytes | str | None]:
 
 
 class Stores:
-    """A store of a small sweep in a few parts, damaged.
-
-    Parameters
-    ----------
-    folder : Path
-        An empty one.
-    watch : Watch
-    """
+    """A store of a small sweep in a few parts, damaged in an empty folder."""
 
     name = "store"
     mutators = tuple(DAMAGES)

@@ -1,7 +1,5 @@
 """AnalysisRuns of Argo Rollouts."""
 
-from __future__ import annotations
-
 import json
 
 import pandas as pd

@@ -1,7 +1,5 @@
 """CDEvents: rollouts, what was rolled back, and which releases were to blame for an incident."""
 
-from __future__ import annotations
-
 import json
 
 import pandas as pd

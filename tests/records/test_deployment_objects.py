@@ -1,7 +1,5 @@
 """Bodies of the API's GET, revision by revision."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

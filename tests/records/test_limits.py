@@ -1,7 +1,5 @@
 """What is too large is refused, before it is held."""
 
-from __future__ import annotations
-
 import json
 
 import pandas as pd

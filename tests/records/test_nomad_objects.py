@@ -1,7 +1,5 @@
 """Allocations and deployments of Nomad, as its API writes them."""
 
-from __future__ import annotations
-
 import json
 
 import pandas as pd

@@ -1,7 +1,5 @@
 """Logs of outages of nodes and zones."""
 
-from __future__ import annotations
-
 import pandas as pd
 import pytest
 

@@ -1,7 +1,5 @@
 """Answers of Prometheus to range queries."""
 
-from __future__ import annotations
-
 import json
 
 import pandas as pd

@@ -25,7 +25,6 @@ def assert_same(records: Records, expected: Records) -> None:
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-@pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
 def test_a_written_rollout_reads_as_its_records(name, repository, tmp_path):
     """Written in either form and read, policies of each shipped scenario give what `to_records` gives. [contract]"""
     scenario = simdeploy.read_scenario(repository / "scenarios" / f"{name}.yaml")

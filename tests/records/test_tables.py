@@ -1,7 +1,5 @@
 """Tables of nodes, windows, rollouts and acts, as teams export them: other names, timestamps, gaps, repetitions, disorder."""
 
-from __future__ import annotations
-
 import json
 
 import numpy as np

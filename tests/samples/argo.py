@@ -1,7 +1,5 @@
 """AnalysisRuns of Argo Rollouts, as kubectl prints them."""
 
-from __future__ import annotations
-
 
 def run(metrics, results, *, name="web-7d4b9-2-1", annotations=True, created="2026-03-02T08:00:00Z"):
     """Return a run as kubectl prints it."""

@@ -1,7 +1,5 @@
 """A year of CDEvents, as the specification 0.5 writes them."""
 
-from __future__ import annotations
-
 
 def event(kind, timestamp, artifact="v1", *, service="checkout", environment="prod", links=(), number=None):
     """Return an event as the specification 0.5 writes it."""

@@ -1,7 +1,5 @@
 """Allocations and a deployment of Nomad, as its API writes them."""
 
-from __future__ import annotations
-
 S = 1_000_000_000
 T0 = 1_772_438_400 * S  # 2026-03-02T08:00:00Z
 

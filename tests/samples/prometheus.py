@@ -1,7 +1,5 @@
 """Answers of Prometheus to range queries."""
 
-from __future__ import annotations
-
 T0 = 1_772_438_400  # 2026-03-02T08:00:00Z
 
 

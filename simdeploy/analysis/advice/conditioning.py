@@ -101,17 +101,10 @@ def condition(
     replications: int,
     seed: int,
     engine: str,
-    workers: int = 1,
-    tell: Callable[[int], None] = lambda _: None,
+    workers: int = 1,  # threads on which kinds of release are looked at
+    tell: Callable[[int], None] = lambda _: None,  # takes the number of worlds that were found since the last call
 ) -> Conditioned:
     """Draw worlds until there are about `replications` in which what was seen happened.
-
-    Parameters
-    ----------
-    workers : int
-        Threads on which kinds of release are looked at.
-    tell : callable
-        Takes the number of worlds that were found since the last call.
 
     Raises
     ------

@@ -6,25 +6,14 @@ import numpy as np
 
 
 def split_failures(
-    total: np.ndarray, here: tuple[int, np.ndarray], rest: tuple[int, np.ndarray], u: np.ndarray
+    total: np.ndarray,  # failures of both, by world
+    here: tuple[int, np.ndarray],  # number of nodes, and the probability that one of them failed
+    rest: tuple[int, np.ndarray],  # the same of the others
+    u: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Deal failures to some nodes and the others, as if they failed with given probabilities.
 
-    Parameters
-    ----------
-    total : ndarray of int
-        Failures of both, by world.
-    here, rest : (int, ndarray of float)
-        Number of nodes, and the probability that one of them failed.
-    u : ndarray of float
-        Uniforms.
-
-    Returns
-    -------
-    failed : ndarray of int
-        Of the nodes here.
-    log_weights : ndarray of float
-        -inf where nothing fits.
+    The first array has the failures of the nodes here, the second log weights: -inf where nothing fits.
 
     Examples
     --------
@@ -53,28 +42,16 @@ def split_failures(
 
 
 def deal_verdicts(
-    places: np.ndarray, chances: np.ndarray, means: np.ndarray, left: np.ndarray, u: np.ndarray
+    places: np.ndarray,  # of the nodes' laws, shape (worlds, nodes)
+    chances: np.ndarray,  # shape (laws, verdicts, worlds)
+    means: np.ndarray,  # over the nodes of the wave, shape (verdicts, worlds)
+    left: np.ndarray,  # how many nodes have each verdict, shape (verdicts, worlds)
+    u: np.ndarray,  # uniforms of shape (worlds, nodes)
 ) -> tuple[np.ndarray, np.ndarray]:
     """Deal the verdicts of a wave to its nodes, one after the other.
 
-    Parameters
-    ----------
-    places : ndarray of int, shape (worlds, nodes)
-        Of the nodes' laws.
-    chances : ndarray of float, shape (laws, verdicts, worlds)
-    means : ndarray of float, shape (verdicts, worlds)
-        Over the nodes of the wave.
-    left : ndarray of int, shape (verdicts, worlds)
-        How many nodes have each verdict.
-    u : ndarray of float, shape (worlds, nodes)
-        Uniforms.
-
-    Returns
-    -------
-    dealt : ndarray of int, shape (worlds, nodes)
-        Verdicts.
-    log_weights : ndarray of float, shape (worlds,)
-        -inf, or NaN, where they can't be dealt.
+    The first array has the dealt verdicts, shape (worlds, nodes), the second log weights by world: -inf, or NaN, where
+    they can't be dealt.
 
     Examples
     --------

@@ -37,19 +37,15 @@ UNKNOWN = Interval(math.nan, math.nan, math.nan)
 
 
 class Weighted:
-    """Weighted worlds of several kinds.
+    """Weighted worlds of several kinds."""
 
-    Parameters
-    ----------
-    weights : ndarray of float
-        Of all worlds, kind by kind.
-    sizes : sequence of int
-        Worlds of each kind.
-    tried : sequence of int
-        Worlds of each kind that were drawn for them.
-    """
-
-    def __init__(self, weights: np.ndarray, sizes: list[int], tried: list[int], confidence_level: float) -> None:
+    def __init__(
+        self,
+        weights: np.ndarray,  # of all worlds, kind by kind
+        sizes: list[int],  # worlds of each kind
+        tried: list[int],  # worlds of each kind that were drawn for them
+        confidence_level: float,
+    ) -> None:
         self.weights = weights
         self._total = float(weights.sum())
         self._ends = np.cumsum([0, *sizes]).tolist()

@@ -32,12 +32,7 @@ _MOST_REQUESTS = 10**12
 
 
 def read_evidence(scenario: Scenario, plan: Plan, seen: Seen, given: Any) -> Seen:
-    """Return what was seen, with windows of nodes and totals of requests.
-
-    Parameters
-    ----------
-    given : DataFrame, Records, sequence of mapping, or None
-    """
+    """Return what was seen, with windows of nodes and totals of requests."""
     if given is None:
         return seen
     frame = _read_frame(given)

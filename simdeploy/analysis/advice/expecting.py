@@ -25,19 +25,11 @@ def expect_failures(
     rollouts: Rollouts,
     course: Course,
     guide: Guide | None,
-    rest: Sequence[Cell],
+    rest: Sequence[Cell],  # in waves after `wave`
     wave: int,
-    next_start: np.ndarray | None,
+    next_start: np.ndarray | None,  # when the next one starts, if that was chosen
 ) -> np.ndarray:
-    """Return roughly the fraction of failures among nodes that get their verdicts later in a stretch, by world.
-
-    Parameters
-    ----------
-    rest : sequence of Cell
-        In waves after `wave`.
-    next_start : ndarray of float, optional
-        When the next one starts, if that was chosen.
-    """
+    """Return roughly the fraction of failures among nodes that get their verdicts later in a stretch, by world."""
     n = len(rollouts.roots)
     total, count = np.zeros(n), 0
     for cell in rest:

@@ -32,24 +32,15 @@ class Fates:
     """Fates of the nodes of a wave, by number: those of each verdict in three parts, and at the end that of nodes in flight.
 
     Verdicts are numbered, too: twice the number of a cell, plus one if failed; the last is none yet.
-
-    Parameters
-    ----------
-    bounds : sequence of Bounds
-        Of each cell.
-    end : ndarray of float
-        Until which nodes in flight have no verdict.
-    are_there : sequence of bool
-        Whether any node of the wave has each law.
     """
 
     def __init__(
         self,
         rollouts: Rollouts,
         laws: Sequence[NodeLaw],
-        bounds: Sequence[Bounds],
-        end: np.ndarray,
-        are_there: Sequence[bool],
+        bounds: Sequence[Bounds],  # of each cell
+        end: np.ndarray,  # until which nodes in flight have no verdict
+        are_there: Sequence[bool],  # whether any node of the wave has each law
     ) -> None:
         self._rollouts, self._laws, self._are_there = rollouts, laws, are_there
         n_worlds, self._n_cells = len(end), len(bounds)

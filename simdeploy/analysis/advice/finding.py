@@ -67,25 +67,13 @@ def find_replications(
     supply: Supply,
     seed: int,
     wanted: Observed,
-    counts: Sequence[Counts] = (),
+    counts: Sequence[Counts] = (),  # of windows, with which the replication agrees as well
     *,
-    is_compiled: bool,
+    is_compiled: bool,  # whether compiled code tries, where a law has tables
 ) -> tuple[np.ndarray, np.ndarray]:
     """Find for each node the first replication in which it starts, and gets its verdict, as was seen.
 
-    Parameters
-    ----------
-    counts : sequence of Counts
-        Of windows, with which the replication agrees as well.
-    is_compiled : bool
-        Whether compiled code tries, where a law has tables.
-
-    Returns
-    -------
-    replications : ndarray of int
-        -1 if none was found.
-    times_ns : ndarray of float
-        Of the verdict, after the dispatch.
+    Return the replications, -1 if none was found, and the times of the verdicts, nanoseconds after the dispatch.
     """
     n = len(nodes.numbers)
     found, times = np.full(n, -1, dtype=np.int64), np.zeros(n)

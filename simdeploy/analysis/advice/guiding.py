@@ -40,13 +40,7 @@ _NATURAL, _UNIFORM = 0.1, 0.02
 
 
 class Guide:
-    """Rough chances of what was seen, given a kind of release.
-
-    Parameters
-    ----------
-    rollouts : Rollouts
-        Some of them.
-    """
+    """Rough chances of what was seen, given a kind of release: those of some rollouts."""
 
     def __init__(self, rollouts: Rollouts, course: Course) -> None:
         self._rollouts, self._course = rollouts, course
@@ -100,11 +94,8 @@ class Guide:
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None:
         """Choose between which instants each wave is over, and its pause; None if that is known, or follows.
 
-        Returns
-        -------
-        low, high : ndarray of float
-        log_chosen, log_ahead : ndarray of float
-            Logarithms of the probability of the choice, and roughly of what was seen of later waves, given that.
+        Return the two instants, and the logarithms of the probability of the choice and, roughly, of what was seen of
+        later waves, given that.
         """
         course = self._course
         if not self.is_spread or wave + 1 >= course.n_waves:

@@ -24,16 +24,15 @@ if TYPE_CHECKING:
 _COUNTS = ("current_wave", "updated_nodes", "failed_nodes")
 
 
-def check_possible(scenario: Scenario, plan: Plan, seen: Seen, *, every_node_has_verdict: bool, by_clock: bool) -> None:
-    """Raise `InputError` if what was seen cannot have happened, with the reason.
-
-    Parameters
-    ----------
-    every_node_has_verdict : bool
-        Whether a wave is over only if each of its nodes runs or has failed.
-    by_clock : bool
-        Whether a batch goes each minute from the start.
-    """
+def check_possible(
+    scenario: Scenario,
+    plan: Plan,
+    seen: Seen,
+    *,
+    every_node_has_verdict: bool,  # whether a wave is over only if each of its nodes runs or has failed
+    by_clock: bool,  # whether a batch goes each minute from the start
+) -> None:
+    """Raise `InputError` if what was seen cannot have happened, with the reason."""
     problems: list[Problem] = []
     for number, look in enumerate(seen.looks):
         path: Path = ("seen", "status") if len(seen.looks) == 1 else ("seen", number, "status")

@@ -57,29 +57,20 @@ def log_chances(chances: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class NodeLaw:
-    """The law of the verdicts of alike nodes.
-
-    Parameters
-    ----------
-    kind : ReleaseKind or None
-        That of the release if it affects the nodes.
-    share : float, default 1
-        The probability that the release affects a node.
-    """
+    """The law of the verdicts of alike nodes."""
 
     behaviour: Behaviour
-    kind: ReleaseKind | None
+    kind: ReleaseKind | None  # that of the release if it affects the nodes
     rule: HealthRule
-    share: float = 1.0
+    share: float = 1.0  # the probability that the release affects a node
 
-    def running(self, x_ns: Any, slowdown: Any, start_failure: Any) -> np.ndarray:
-        """Return the probability that a node runs by some times after its dispatch.
-
-        Parameters
-        ----------
-        slowdown, start_failure : array_like of float
-            Of the rollout; without what the release adds.
-        """
+    def running(
+        self,
+        x_ns: Any,
+        slowdown: Any,  # of the rollout, without what the release adds
+        start_failure: Any,  # likewise
+    ) -> np.ndarray:
+        """Return the probability that a node runs by some times after its dispatch."""
         if self.parts:
             return np.asarray(sum(share * law.running(x_ns, slowdown, start_failure) for share, law in self.parts))
         rule, chances, start_failure = self.rule, self.windows, self.failure(start_failure)
@@ -264,14 +255,12 @@ def error_levels(
     return found
 
 
-def decide(rule: HealthRule, healthy: np.ndarray, unhealthy: np.ndarray) -> Windows:
-    """Follow the numbers of healthy and unhealthy windows until they decide.
-
-    Parameters
-    ----------
-    healthy, unhealthy : ndarray of float, shape (steps, windows)
-        The chance that a window is so, and of what else was seen of it.
-    """
+def decide(
+    rule: HealthRule,
+    healthy: np.ndarray,  # chance that a window is so, and of what else was seen of it; shape (steps, windows)
+    unhealthy: np.ndarray,  # likewise
+) -> Windows:
+    """Follow the numbers of healthy and unhealthy windows until they decide."""
     n_steps, most = healthy.shape
     threshold = rule.failure_threshold
     running, failed, left = np.zeros(most + 1), np.zeros(most + 1), np.ones(most + 1)

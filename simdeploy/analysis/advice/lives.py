@@ -30,21 +30,16 @@ class Lives:
         without = replace(orchestrator, on_failure="continue", lost_waves="continue", all_slots_held="wait")
         return replace(rollouts.policy, orchestrator=without)
 
-    def follow(self, worlds: np.ndarray, numbers: np.ndarray, nodes: np.ndarray, tried: np.ndarray) -> np.ndarray:
+    def follow(
+        self,
+        worlds: np.ndarray,  # places of the worlds
+        numbers: np.ndarray,  # those that nodes have; shape (worlds, all nodes)
+        nodes: np.ndarray,  # shape (worlds, nodes)
+        tried: np.ndarray,  # shape (worlds, tries, nodes)
+    ) -> np.ndarray:
         """Return some nodes as they are at the instant, with numbers that are tried for them.
 
-        Parameters
-        ----------
-        worlds : ndarray of int
-            Places of the worlds.
-        numbers : ndarray of int, shape (worlds, all nodes)
-            Those that nodes have.
-        nodes : ndarray of int, shape (worlds, nodes)
-        tried : ndarray of int, shape (worlds, tries, nodes)
-
-        Returns
-        -------
-        ndarray of NODE_LOOK, shape (worlds, tries, nodes)
+        The result is a NODE_LOOK of shape (worlds, tries, nodes).
         """
         if not len(worlds):
             return np.zeros(tried.shape, NODE_LOOK)
@@ -79,21 +74,14 @@ class Choice:
     tries: np.ndarray  # the first try in which each node does what was seen otherwise than by its law
 
 
-def choose(by_law: np.ndarray, drawn: np.ndarray, shown: np.ndarray, beyond: np.ndarray, u: np.ndarray) -> Choice:
+def choose(
+    by_law: np.ndarray,  # P(A), shape (worlds, nodes)
+    drawn: np.ndarray,  # from A; -1 if that is too improbable
+    shown: np.ndarray,  # whether what was drawn is in B
+    beyond: np.ndarray,  # which tries are in B without A; shape (worlds, tries, nodes)
+    u: np.ndarray,
+) -> Choice:
     """Choose numbers as `simdeploy.analysis.advice.proposing_lives` says.
-
-    Parameters
-    ----------
-    by_law : ndarray of float, shape (worlds, nodes)
-        P(A).
-    drawn : ndarray of int
-        From A; -1 if that is too improbable.
-    shown : ndarray of bool
-        Whether what was drawn is in B.
-    beyond : ndarray of bool, shape (worlds, tries, nodes)
-        Which tries are in B without A.
-    u : ndarray of float
-        Uniforms.
 
     Examples
     --------

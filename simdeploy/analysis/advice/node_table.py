@@ -122,32 +122,26 @@ class NodeTable:
         times = times[~np.isnan(times)]
         return float((times.min() + times.max()) / 2) if len(times) else float("nan")
 
-    def agree(self, rollouts: Rollouts, found: np.ndarray, sizes: Sequence[int]) -> np.ndarray:
-        """Return which worlds look like the table.
-
-        Parameters
-        ----------
-        found : ndarray of NODE_LOOK, shape (worlds, nodes)
-            The nodes of each world at the instant of looking.
-        sizes : sequence of int
-            As for `match`.
-        """
+    def agree(
+        self,
+        rollouts: Rollouts,
+        found: np.ndarray,  # NODE_LOOK at the instant of looking, shape (worlds, nodes)
+        sizes: Sequence[int],  # as for `match`
+    ) -> np.ndarray:
+        """Return which worlds look like the table."""
         nodes, agree = self.match(rollouts, sizes)
         n = self.n_turns
         later = np.take_along_axis(found, rollouts.order[:, n:], axis=1)
         agree &= ((later["dispatched_ns"] == NOT_THERE) & (later["resolved_ns"] == NOT_THERE)).all(axis=1)
         return agree & self.fit(np.take_along_axis(found, nodes, axis=1), slice(n), sizes).all(axis=1)
 
-    def fit(self, found: np.ndarray, places: slice, sizes: Sequence[int]) -> np.ndarray:
-        """Return which nodes look like their rows.
-
-        Parameters
-        ----------
-        found : ndarray of NODE_LOOK, shape (worlds, nodes)
-            As they are at the instant of looking, in the order of the rows.
-        places : slice
-            Of the rows, all of nodes that had their turn.
-        """
+    def fit(
+        self,
+        found: np.ndarray,  # NODE_LOOK at the instant of looking, shape (worlds, nodes), in the order of the rows
+        places: slice,  # of the rows, all of nodes that had their turn
+        sizes: Sequence[int],
+    ) -> np.ndarray:
+        """Return which nodes look like their rows."""
         has_verdict = found["resolved_ns"] != NOT_THERE
         status = np.where(has_verdict, np.where(found["status"] == RUNNING, RUNNING, FAILED), STARTING)
         fit: np.ndarray = status == np.where(self.are_resolved, self.status, STARTING)[places]
@@ -163,20 +157,14 @@ class NodeTable:
             fit[:, known] &= np.abs(found[name][:, known] - seen[known]) <= slack[places][known]
         return fit
 
-    def match(self, rollouts: Rollouts, sizes: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    def match(
+        self,
+        rollouts: Rollouts,
+        sizes: Sequence[int],  # numbers of nodes that are dispatched together
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Match the nodes of worlds with those that were seen, by class and zone among those of equal rank in the order.
 
-        Parameters
-        ----------
-        sizes : sequence of int
-            Numbers of nodes that are dispatched together.
-
-        Returns
-        -------
-        nodes : ndarray of int, shape (worlds, turns)
-            Numbers of the nodes, as the table has them.
-        agree : ndarray of bool
-            Which worlds have such nodes.
+        Return the numbers of the nodes, as the table has them, shape (worlds, turns), and which worlds have such nodes.
         """
         n = self.n_turns
         nodes = rollouts.order[:, :n]

@@ -35,11 +35,7 @@ def is_table_of_nodes(columns: Any) -> bool:
 def read_nodes(scenario: Scenario, frame: pd.DataFrame) -> tuple[NodeTable, int | None]:
     """Read a table of nodes.
 
-    Returns
-    -------
-    NodeTable
-    int or None
-        The start of the rollout, nanoseconds since 1970, if the table has timestamps: its first dispatch.
+    The number is the start of the rollout, nanoseconds since 1970, if the table has timestamps: its first dispatch.
 
     Raises
     ------

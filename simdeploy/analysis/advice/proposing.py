@@ -75,28 +75,18 @@ class Proposal:
 
 
 class Proposer:
-    """Proposes worlds of one kind of release.
-
-    Parameters
-    ----------
-    slots : ndarray of int
-        Of the worlds' nodes in the supply.
-    log_weights : ndarray of float
-        Of the roots.
-    never_failed : bool
-        Whether canaries cannot have failed, because that would have ended the rollout.
-    """
+    """Proposes worlds of one kind of release."""
 
     def __init__(
         self,
         rollouts: Rollouts,
         course: Course,
         supply: Supply,
-        slots: np.ndarray,
-        log_weights: np.ndarray,
+        slots: np.ndarray,  # of the worlds' nodes in the supply
+        log_weights: np.ndarray,  # of the roots
         guide: Guide | None,
         *,
-        never_failed: bool,
+        never_failed: bool,  # whether canaries cannot have failed, because that would have ended the rollout
     ) -> None:
         self._rollouts, self._course, self._supply, self._slots = rollouts, course, supply, slots
         self._guide = guide

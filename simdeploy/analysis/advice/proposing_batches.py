@@ -73,20 +73,18 @@ def _find_last(progress: int | None, starts: Sequence[Span]) -> Span:
     return last
 
 
-def balance(counts: np.ndarray, chances: np.ndarray, left: np.ndarray, means: np.ndarray, steps: int) -> np.ndarray:
+def balance(
+    counts: np.ndarray,  # shape (laws, worlds)
+    chances: np.ndarray,  # shape (laws, verdicts, worlds)
+    left: np.ndarray,  # shape (verdicts, worlds)
+    means: np.ndarray,  # to begin with; shape (verdicts, worlds)
+    steps: int,
+) -> np.ndarray:
     """Return means of the chances of verdicts over nodes, relative to which each verdict is dealt about as often as it is left.
 
     With them a node has a verdict with a probability in proportion to its chance times `left` over `means`, and the sum of these
     probabilities over all nodes is about `left`: nodes whose chances differ much, as those of different batches, share what is left as they
     would in most ways to deal it (iterative proportional fitting).
-
-    Parameters
-    ----------
-    counts : ndarray of int, shape (laws, worlds)
-    chances : ndarray of float, shape (laws, verdicts, worlds)
-    left : ndarray of int, shape (verdicts, worlds)
-    means : ndarray of float, shape (verdicts, worlds)
-        To begin with.
 
     Examples
     --------
@@ -107,18 +105,14 @@ def balance(counts: np.ndarray, chances: np.ndarray, left: np.ndarray, means: np
     return means
 
 
-def _favour(odds: np.ndarray, means: np.ndarray, late: int, is_met: np.ndarray, n_nodes: int) -> np.ndarray:
-    """Return means with which a node gets one of the late verdicts with a probability of at least 1 / nodes, unless one has it already.
-
-    Parameters
-    ----------
-    odds : ndarray of float, shape (verdicts, worlds)
-        Of verdicts of the node, over means.
-    late : int
-        The first of the late verdicts.
-    n_nodes : int
-        This one and those after it in its batch.
-    """
+def _favour(
+    odds: np.ndarray,  # of verdicts of the node, over means; shape (verdicts, worlds)
+    means: np.ndarray,
+    late: int,  # the first of the late verdicts
+    is_met: np.ndarray,
+    n_nodes: int,  # this one and those after it in its batch
+) -> np.ndarray:
+    """Return means with which a node gets one of the late verdicts with a probability of at least 1 / nodes, unless one has it already."""
     shares = np.divide(odds, means, out=np.zeros(means.shape), where=means > 0)
     early, later = shares[:late].sum(axis=0), shares[late:].sum(axis=0)
     found = means.copy()

@@ -47,19 +47,15 @@ TRIES = 32
 
 
 class LifeProposer(NodeProposer):
-    """Proposes worlds of one kind of release for a table of nodes.
-
-    Parameters
-    ----------
-    at_ns : int
-        Until when the nodes were seen.
-    engine : {'compiled', 'reference'}
-    log_weights : ndarray of float
-        Of the roots.
-    """
+    """Proposes worlds of one kind of release for a table of nodes."""
 
     def __init__(
-        self, rollouts: Rollouts, table: NodeTable, at_ns: int, engine: str, log_weights: np.ndarray | float = 0.0
+        self,
+        rollouts: Rollouts,
+        table: NodeTable,
+        at_ns: int,  # until when the nodes were seen
+        engine: str,  # compiled or reference
+        log_weights: np.ndarray | float = 0.0,  # of the roots
     ) -> None:
         super().__init__(rollouts, table, at_ns, log_weights=log_weights)
         self._lives = Lives(rollouts, at_ns, engine)
@@ -124,13 +120,12 @@ class LifeProposer(NodeProposer):
         )
         return drawn
 
-    def _look(self, places: slice, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return which nodes of a wave look like their rows with some numbers, and when they are dispatched (infinity: not yet).
-
-        Parameters
-        ----------
-        numbers : ndarray of int, shape (worlds, tries, nodes)
-        """
+    def _look(
+        self,
+        places: slice,
+        numbers: np.ndarray,  # shape (worlds, tries, nodes)
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return which nodes of a wave look like their rows with some numbers, and when they are dispatched (infinity: not yet)."""
         shown, dispatched = np.zeros(numbers.shape, dtype=bool), np.full(numbers.shape, np.inf)
         possible = np.flatnonzero(self._is_possible)
         if not len(possible):

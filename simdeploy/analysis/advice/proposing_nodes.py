@@ -56,29 +56,17 @@ _LEAST_COUNTED = 1e-5
 
 
 class NodeProposer:
-    """Proposes worlds of one kind of release for a table of nodes.
-
-    Parameters
-    ----------
-    at_ns : int
-        Until when the nodes were seen.
-    times_slack : int
-        By how many times their slack instants may differ.
-    knows_pauses : bool
-        Whether promotions come when they do in the rollouts.
-    log_weights : ndarray of float
-        Of the roots, so far.
-    """
+    """Proposes worlds of one kind of release for a table of nodes."""
 
     def __init__(
         self,
         rollouts: Rollouts,
         table: NodeTable,
-        at_ns: int,
+        at_ns: int,  # until when the nodes were seen
         *,
-        times_slack: int = 1,
-        knows_pauses: bool = True,
-        log_weights: np.ndarray | float = 0.0,
+        times_slack: int = 1,  # by how many times their slack instants may differ
+        knows_pauses: bool = True,  # whether promotions come when they do in the rollouts
+        log_weights: np.ndarray | float = 0.0,  # of the roots, so far
     ) -> None:
         self._rollouts, self._table, self._at_ns, self._times_slack = rollouts, table, at_ns, times_slack
         self._dispatch_slack_ns = times_slack * table.dispatch_slack_ns(together(rollouts.plan))
@@ -88,14 +76,12 @@ class NodeProposer:
         self._log_weights = np.where(agree, log_weights, -np.inf)
         self._waves = list_waves(rollouts.plan, table)
 
-    def propose(self, supply: Supply, slots: np.ndarray) -> Proposal:
-        """Propose worlds, wave by wave.
-
-        Parameters
-        ----------
-        slots : ndarray of int
-            Of the worlds' nodes in the supply.
-        """
+    def propose(
+        self,
+        supply: Supply,
+        slots: np.ndarray,  # of the worlds' nodes in the supply
+    ) -> Proposal:
+        """Propose worlds, wave by wave."""
         n_nodes = self._rollouts.scenario.fleet.nodes
         self._numbers = np.repeat(self._rollouts.roots[:, np.newaxis], n_nodes, axis=1)
         self._are_drawn = np.ones(self._n, dtype=bool)

@@ -29,11 +29,6 @@ class Rollouts:
     """Worlds with a kind of release.
 
     A law's place is twice the number of its class, plus one if the release affects the nodes (or a share of them).
-
-    Parameters
-    ----------
-    roots : ndarray of int
-        The replication of what is drawn once.
     """
 
     scenario: Scenario
@@ -41,7 +36,7 @@ class Rollouts:
     plan: Plan
     kind: ReleaseKind
     seed: int
-    roots: np.ndarray
+    roots: np.ndarray  # the replication of what is drawn once
 
     def laws(self, wave: int) -> list[NodeLaw]:
         """Return the laws of nodes in a wave."""

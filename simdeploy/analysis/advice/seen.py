@@ -78,13 +78,11 @@ class Seen:
             return [*self.nodes.count(), (self.at_ns, self.last.fields)]
         return [(look.since_ns, look.fields) for look in self.looks]
 
-    def agree(self, found: np.ndarray) -> np.ndarray:
-        """Return which worlds look like this: equal counts, and instants within half a second.
-
-        Parameters
-        ----------
-        found : ndarray of LOOK, shape (worlds, looks)
-        """
+    def agree(
+        self,
+        found: np.ndarray,  # LOOK of shape (worlds, looks)
+    ) -> np.ndarray:
+        """Return which worlds look like this: equal counts, and instants within half a second."""
         agrees = np.ones(len(found), dtype=bool)
         for place, look in enumerate(self.looks):
             for name, value in look.fields.items():
@@ -107,16 +105,13 @@ class _Status:
     seen_at: Any = None
 
 
-def read_seen(scenario: Scenario, policy: Any, seen: Any, at: Any) -> Seen:
-    """Read what was seen, in any form; raise `InputError` for what is none.
-
-    Parameters
-    ----------
-    policy : str, mapping, spec, ScenarioPolicy or None
-        Only needed if `seen` has no spec.
-    at : str, float or None
-        The instant of looking, RFC 3339 or seconds after the start.
-    """
+def read_seen(
+    scenario: Scenario,
+    policy: Any,  # only needed if `seen` has no spec
+    seen: Any,
+    at: Any,  # the instant of looking, RFC 3339 or seconds after the start
+) -> Seen:
+    """Read what was seen, in any form; raise `InputError` for what is none."""
     import pandas as pd
 
     wanted = None if policy is None else scenario.policy(policy)

@@ -18,17 +18,15 @@ _LEAST_KEPT = 0.02
 
 
 class Sieve:
-    """Keeps roots that make what was seen probable.
+    """Keeps roots that make what was seen probable."""
 
-    Parameters
-    ----------
-    keeps : dict of Stream to ndarray of float
-        The probability with which roots are kept, by equal intervals of numbers that all nodes share.
-    promotion : Span, optional
-        How long people must have taken to promote; other roots are dropped.
-    """
-
-    def __init__(self, rollouts: Rollouts, keeps: dict[Stream, np.ndarray], promotion: Span | None = None) -> None:
+    def __init__(
+        self,
+        rollouts: Rollouts,
+        # The probability with which roots are kept, by equal intervals of numbers that all nodes share.
+        keeps: dict[Stream, np.ndarray],
+        promotion: Span | None = None,  # how long people must have taken to promote; other roots are dropped
+    ) -> None:
         self._rollouts, self._promotion = rollouts, promotion
         self._keeps = {stream: keep for stream, keep in keeps.items() if len(keep) > 1}
 

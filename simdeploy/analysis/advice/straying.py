@@ -26,15 +26,6 @@ _OFF_NS = 1e6
 class Strays:
     """Nodes that did otherwise than their law says.
 
-    Parameters
-    ----------
-    times_ns : sequence of ndarray of float
-        When they ran, and failed, after the start of their wave.
-    n_nodes : int
-        Including those that did as their law says.
-    end_ns : float
-        Verdicts are possible until then.
-
     Examples
     --------
     >>> strays = Strays([np.array([]), np.array([0.0, 0.0, 40.0])], 10, 100.0)
@@ -42,7 +33,12 @@ class Strays:
     (0.3333333333333333, 4.88)
     """
 
-    def __init__(self, times_ns: Sequence[np.ndarray], n_nodes: int, end_ns: float) -> None:
+    def __init__(
+        self,
+        times_ns: Sequence[np.ndarray],  # when they ran, and failed, after the start of their wave
+        n_nodes: int,  # including those that did as their law says
+        end_ns: float,  # verdicts are possible until then
+    ) -> None:
         self._n, self._end_ns = sum(len(times) for times in times_ns), max(end_ns, 1.0)
         self.share = (self._n + 1) / (n_nodes + 2)  # their part of all nodes
         self._steps, self._points = [], []
@@ -88,18 +84,10 @@ class RoughLaw(NodeLaw):
 
 @dataclass(frozen=True, eq=False)
 class RoughRollouts(Rollouts):
-    """Worlds whose nodes have about these laws.
+    """Worlds whose nodes have about these laws."""
 
-    Parameters
-    ----------
-    strays : tuple of Strays
-        Those of each law.
-    engine : {'compiled', 'reference'}
-        With which nodes are tried.
-    """
-
-    strays: tuple[Strays, ...] = ()
-    engine: str = "reference"
+    strays: tuple[Strays, ...] = ()  # those of each law
+    engine: str = "reference"  # with which nodes are tried
 
     def laws(self, wave: int) -> list[NodeLaw]:
         """Return about the laws of nodes in a wave."""

@@ -66,11 +66,8 @@ def tabulate(law: NodeLaw) -> Tables | None:
 def bound_levels(law: NodeLaw, u: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
     """Return bounds of the chances of healthy windows, given the uniform numbers of nodes' levels of errors; None without tables.
 
-    Returns
-    -------
-    table : ndarray of float, shape (levels, windows)
-    rows : ndarray of int
-        By node: its chances are at most those of this row, and at least those of the next.
+    The table has shape (levels, windows). A node's chances are at most those of its row, and at least those of the
+    next.
     """
     tables = tabulate(law)
     if tables is None:

@@ -52,17 +52,11 @@ def refuse_evidence(scenario: Scenario, seen: Seen, why_tried: str) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Exposures:
-    """When nodes were on which version, and their levels.
-
-    Parameters
-    ----------
-    nodes : ndarray of NODE_LOOK, shape (worlds, nodes)
-        At the instant of looking.
-    """
+    """When nodes were on which version, and their levels."""
 
     rollouts: Rollouts
     worlds: Worlds
-    nodes: np.ndarray
+    nodes: np.ndarray  # NODE_LOOK at the instant of looking, shape (worlds, nodes)
 
     def weigh(self, totals: Sequence[Total]) -> np.ndarray:
         """Return the logarithm of the chance of the totals in each world, less that of the largest there can be."""

@@ -55,14 +55,11 @@ def list_steps(plan: Plan, table: NodeTable) -> list[tuple[int, slice]]:
     return waves + [(wave, slice(place, place + 1)) for place in range(first.stop, table.n_turns)]
 
 
-def find_turns(table: NodeTable, first: slice) -> np.ndarray:
-    """Return when nodes had their turn, by the instants at which others got their verdicts.
-
-    Parameters
-    ----------
-    first : slice
-        Places of those that went at once.
-    """
+def find_turns(
+    table: NodeTable,
+    first: slice,  # places of those that went at once
+) -> np.ndarray:
+    """Return when nodes had their turn, by the instants at which others got their verdicts."""
     resolved = np.where(table.are_resolved, table.resolved_ns, np.inf).tolist()
     is_passed_over = (table.dispatched == NO) & ~table.are_resolved
     slots = np.where(is_passed_over, 0.0, resolved)[first].tolist()
@@ -76,19 +73,14 @@ def find_turns(table: NodeTable, first: slice) -> np.ndarray:
 
 
 class Turns:
-    """Turns of nodes in several worlds, some nodes at a time: as many as have theirs before any of them gets a verdict.
+    """Turns of nodes in several worlds, some nodes at a time: as many as have theirs before any of them gets a verdict."""
 
-    Parameters
-    ----------
-    over : ndarray of float, shape (worlds, slots)
-        When the nodes that went at once got their verdicts.
-    first : int
-        Place of the next node.
-    after_ns : ndarray of float, shape (nodes,)
-        The instant after which each node gets its verdict.
-    """
-
-    def __init__(self, over: np.ndarray, first: int, after_ns: np.ndarray) -> None:
+    def __init__(
+        self,
+        over: np.ndarray,  # when the nodes that went at once got their verdicts; shape (worlds, slots)
+        first: int,  # place of the next node
+        after_ns: np.ndarray,  # the instant after which each node gets its verdict
+    ) -> None:
         self._slots, self._first, self._after_ns = np.sort(over, axis=1), first, after_ns
         self.begin = over[:, :0]  # the turns of the nodes at hand, by world and node
 

@@ -35,13 +35,7 @@ _MOST_GROUPS = 10
 
 
 def list_scripts(at_ns: int, *, may_promote: bool, is_paused: bool) -> dict[tuple[str, int], list[Script]]:
-    """Return what people may do, by what they do while they wait and how long that is: first nothing more, or resuming after it.
-
-    Parameters
-    ----------
-    may_promote, is_paused : bool
-        What the state offers now.
-    """
+    """Return what people may do, by what they do while they wait and how long that is: first nothing more, or resuming after it."""
     ways = ("go on",) if is_paused else ("go on", "pause")
     return {
         (how, wait_s): _scripts(how, at_ns, at_ns + wait_s * NS_PER_S, may_promote, is_paused)
@@ -53,18 +47,10 @@ def list_scripts(at_ns: int, *, may_promote: bool, is_paused: bool) -> dict[tupl
 def find_worth(
     runner: Runner,
     weighted: Weighted,
-    best_costs: np.ndarray,
-    scripts: Mapping[tuple[str, int], Sequence[Script]],
+    best_costs: np.ndarray,  # of each world under the act that is best now
+    scripts: Mapping[tuple[str, int], Sequence[Script]],  # of `list_scripts`
 ) -> list[dict[str, Any]]:
-    """Return what waiting is worth, by way and time, each with an interval of its own; which pay is judged together.
-
-    Parameters
-    ----------
-    best_costs : ndarray of float
-        Of each world under the act that is best now.
-    scripts : mapping
-        Of `list_scripts`.
-    """
+    """Return what waiting is worth, by way and time, each with an interval of its own; which pay is judged together."""
     rows = []
     for (how, wait_s), of_wait in scripts.items():
         then_ns = runner.conditioned.at_ns + wait_s * NS_PER_S
@@ -112,15 +98,15 @@ def group(look: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return numbers
 
 
-def choose_by_halves(weights: np.ndarray, costs: np.ndarray, groups: np.ndarray) -> np.ndarray:
+def choose_by_halves(
+    weights: np.ndarray,
+    costs: np.ndarray,  # shape (acts, worlds)
+    groups: np.ndarray,
+) -> np.ndarray:
     """Return the cost of each world under the act that is the cheapest in its group of the other half of the worlds.
 
     A group that the other half doesn't have takes the act that is the cheapest there on average. Where nothing is left to choose
     (group -1), the first act's cost is that of all.
-
-    Parameters
-    ----------
-    costs : ndarray of float, shape (acts, worlds)
 
     Examples
     --------

@@ -32,19 +32,6 @@ _TELLING = ("makespan_s", "release", "touched_nodes")
 class Values:
     """The replications of a table, ready to be measured.
 
-    Parameters
-    ----------
-    responses : DataFrame, SweepResult or StoredTable
-        From `replicate`, `sweep` or `read_store`. Row order and further columns are irrelevant.
-    measures : sequence of Measure or str
-        Measures to evaluate; only the columns they need are read.
-    costs : Costs, optional
-        For the measures `cost` and `cost_...`; by default those recorded with the table.
-    release : sequence of ReleaseKind, optional
-        The scenario's. Without it, verdicts show whether a kind is defective, if there are any.
-    takes_weights : bool, default False
-        Whether the caller uses `weights`; otherwise a weighted table is an error.
-
     Raises
     ------
     InputError
@@ -64,12 +51,14 @@ class Values:
 
     def __init__(
         self,
+        # From `replicate`, `sweep` or `read_store`. Row order and further columns are irrelevant.
         responses: pd.DataFrame | Batches | Gathered,
-        measures: Sequence[Measure | str],
+        measures: Sequence[Measure | str],  # measures to evaluate; only the columns they need are read
         *,
-        costs: Costs | None = None,
+        costs: Costs | None = None,  # for the measures `cost` and `cost_...`; by default those recorded with the table
+        # The scenario's. Without it, verdicts show whether a kind is defective, if there are any.
         release: Sequence[ReleaseKind] = (),
-        takes_weights: bool = False,
+        takes_weights: bool = False,  # whether the caller uses `weights`; otherwise a weighted table is an error
     ) -> None:
         self.measures = read_measures(measures)
         self.kinds: tuple[str, ...] = ()  # names of the kinds of release, if they were simulated separately

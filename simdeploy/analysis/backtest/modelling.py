@@ -17,28 +17,27 @@ if TYPE_CHECKING:
 
 
 class Estimator:
-    """Estimates responses from a scenario that is fitted to all records.
+    """Estimates responses from a scenario that is fitted to all records."""
 
-    Parameters
-    ----------
-    n : int
-        Draws of what is not on record of a rollout; 0 for no estimates.
-    """
-
-    def __init__(self, records: Records, n: int, *, seed: int) -> None:
+    def __init__(
+        self,
+        records: Records,
+        n: int,  # draws of what is not on record of a rollout; 0 for no estimates
+        *,
+        seed: int,
+    ) -> None:
         self._scenario = calibrate(records, goodness_samples=0).scenario if n else None
         self._n = n
         self._seed = seed
         self._modellers: dict[int, Modeller] = {}
 
-    def estimate(self, number: int, known: KnownRollout, run_by: RunBy) -> dict[str, float]:
-        """Return the mean of each response of a rollout under a policy; nothing if no estimates are asked for.
-
-        Parameters
-        ----------
-        number : int
-            Of the rollout; whatever the policy, unknown nodes meet the same.
-        """
+    def estimate(
+        self,
+        number: int,  # of the rollout; whatever the policy, unknown nodes meet the same
+        known: KnownRollout,
+        run_by: RunBy,
+    ) -> dict[str, float]:
+        """Return the mean of each response of a rollout under a policy; nothing if no estimates are asked for."""
         if self._scenario is None:
             return {}
         if number not in self._modellers:

@@ -18,8 +18,10 @@ MEASURES: tuple[Measure, ...] = get_args(Measure)
 
 def summarize(
     policy: str,
-    bounded: Mapping[str, Mapping[str, Bounds]],
+    bounded: Mapping[str, Mapping[str, Bounds]],  # bounds of responses, by rollout
+    # Modelled responses, by rollout, of those that are not known; empty if none were asked for.
     estimates: Mapping[str, Mapping[str, float]],
+    # Whether the release was defective, by rollout; None if that is not on record.
     defective: Mapping[str, bool | None],
     confidence_level: float,
 ) -> list[dict[str, Any]]:
@@ -27,15 +29,6 @@ def summarize(
 
     Rollouts in which it is not known are no random sample of all, so they count as either: as no for the lower limit, as yes for the
     upper one.
-
-    Parameters
-    ----------
-    bounded : mapping
-        Bounds of responses, by rollout.
-    estimates : mapping
-        Modelled responses, by rollout, of those that are not known; empty if none were asked for.
-    defective : mapping
-        Whether the release was defective, by rollout; None if that is not on record.
     """
     of_kind = {
         "stopped": (list(bounded), "stopped"),

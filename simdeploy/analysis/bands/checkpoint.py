@@ -29,13 +29,6 @@ _EVERY_S = 5.0
 class Checkpoint:
     """Saves counts every few seconds.
 
-    Parameters
-    ----------
-    folder : path-like
-        Created if missing.
-    question : mapping
-        All that the counts depend on, as JSON values.
-
     Raises
     ------
     InputError
@@ -44,7 +37,11 @@ class Checkpoint:
         If another call writes to the folder.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], question: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],  # created if missing
+        question: Mapping[str, Any],  # all that the counts depend on, as JSON values
+    ) -> None:
         self._folder = Path(folder)
         self._question = json.dumps(question, sort_keys=True)
         make_folder(self._folder)

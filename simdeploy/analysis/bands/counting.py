@@ -19,13 +19,6 @@ class Bands:
     Nodes are counted one by one up to a fleet of 2,000; of a larger one in steps of 1/2,000 of it, error rates in steps of
     0.0005. So memory does not depend on the number of replications, and the result not on their order.
 
-    Parameters
-    ----------
-    n_policies, n_kinds : int
-        A deployment without a release counts as one of the last kind.
-    rows : sequence of int
-        The quantities wanted, as places in `QUANTITIES`.
-
     Examples
     --------
     >>> import numpy as np
@@ -37,7 +30,15 @@ class Bands:
     [(1.5, 1.0, 4)]
     """
 
-    def __init__(self, n_policies: int, n_kinds: int, *, n_nodes: int, grid: Grid, rows: Sequence[int]) -> None:
+    def __init__(
+        self,
+        n_policies: int,
+        n_kinds: int,  # a deployment without a release counts as one of the last kind
+        *,
+        n_nodes: int,
+        grid: Grid,
+        rows: Sequence[int],  # the quantities wanted, as places in `QUANTITIES`
+    ) -> None:
         self._grid = grid
         self.quantities = list(rows)
         self._steps = min(n_nodes, MOST_NODES_COUNTED)

@@ -29,27 +29,16 @@ class Goodness:
 
 
 def measure_goodness(
-    model: SharedScale,
-    best: Maximum,
+    model: SharedScale,  # the likelihood
+    best: Maximum,  # its maximum
     data: Durations,
     *,
-    limit_s: np.ndarray,
-    fixed: tuple[int, ...],
-    samples: int,
+    limit_s: np.ndarray,  # how long each row would have been watched; infinite if always
+    fixed: tuple[int, ...],  # parameters that were not fitted
+    samples: int,  # each is drawn from the fit, fitted again, and compared with its own fit; 0 gives no p-value
     seed: int,
 ) -> Goodness:
     """Compare first attempts with the fitted law.
-
-    Parameters
-    ----------
-    model, best
-        The likelihood and its maximum.
-    limit_s : ndarray
-        How long each row would have been watched; infinite if always.
-    fixed : tuple of int
-        Parameters that were not fitted.
-    samples : int
-        Each is drawn from the fit, fitted again, and compared with its own fit; 0 gives no p-value.
 
     Notes
     -----

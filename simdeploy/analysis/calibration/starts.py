@@ -31,15 +31,8 @@ def fit_fraction(
 ) -> list[Parameter]:
     """Fit a fraction that varies from rollout to rollout: its mean and, if there is one, its spread.
 
-    Parameters
-    ----------
-    counted, total : ndarray
-        By rollout.
-
-    Returns
-    -------
-    list of Parameter
-        With a spread those of a beta distribution, otherwise a constant; a spread that is none is said to be so.
+    With a spread the parameters are those of a beta distribution, otherwise a constant; a spread that is none is said
+    to be so.
     """
     n = len(total)
     rest = (n, n_nodes)

@@ -71,33 +71,17 @@ class _Question:
 
 
 def fit_durations(
-    path: str,
-    data: Durations,
+    path: str,  # of the law in a scenario
+    data: Durations,  # grouped by rollout
     *,
-    limit_s: np.ndarray,
-    may_hang: bool,
+    limit_s: np.ndarray,  # how long each of its rows would have been watched
+    may_hang: bool,  # whether some were silent until their deadline, so that attempts may hang
     confidence_level: float,
-    samples: int,
+    samples: int,  # of the bootstrap that tests the chosen family; 0 leaves it out
     seed: int,
-    may_vary: bool = True,
+    may_vary: bool = True,  # whether groups may share a slowdown
 ) -> FittedDurations:
-    """Fit all families; choose the one with the lowest AIC of the integrated likelihood.
-
-    Parameters
-    ----------
-    path : str
-        Of the law in a scenario.
-    data : Durations
-        Grouped by rollout.
-    limit_s : ndarray
-        How long each of its rows would have been watched.
-    may_hang : bool
-        Whether some were silent until their deadline, so that attempts may hang.
-    samples : int
-        Of the bootstrap that tests the chosen family; 0 leaves it out.
-    may_vary : bool, default True
-        Whether groups may share a slowdown.
-    """
+    """Fit all families; choose the one with the lowest AIC of the integrated likelihood."""
     n_rollouts = len(np.unique(data.group))
     has_spread = may_vary and n_rollouts >= FEWEST_FOR_SPREAD
     fixed = (() if has_spread else (SPREAD,)) + (() if may_hang else (HANG,))

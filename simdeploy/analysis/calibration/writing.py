@@ -28,22 +28,13 @@ _NEVER_FITTED = "rollback_duration, rollback_failure, traffic, service, flapping
 
 
 def write_scenario(
-    records: Records, parameters: Sequence[Parameter], laws: Mapping[str, Any]
+    records: Records,
+    parameters: Sequence[Parameter],
+    laws: Mapping[str, Any],  # of durations, by path
 ) -> tuple[str, list[dict[str, Any]]]:
     """Return the text of a scenario, and rows of what could not be used for it.
 
-    Parameters
-    ----------
-    records : Records
-    parameters : sequence of Parameter
-    laws : mapping
-        Of durations, by path.
-
-    Returns
-    -------
-    text : str
-    dropped : list of dict
-        Policies that are no policies of a scenario, as in `Calibration.dropped`.
+    The rows are policies that are no policies of a scenario, as in `Calibration.dropped`.
     """
     known = _Parameters(parameters, laws)
     head = [*_list_head(records), *_list_fleet(known), "", *_list_releases(known), ""]

@@ -77,14 +77,12 @@ def join_outcomes(pairs: Iterable[tuple[str, Outcome]]) -> dict[str, Outcome]:
     return found
 
 
-def find_outcome(given: Any, *, strict: bool = False) -> tuple[str, Outcome] | None:
-    """Return the rollout of a deployment object and its outcome; None if it isn't over.
-
-    Parameters
-    ----------
-    strict : bool, default False
-        Whether to raise `InputError` for what is no deployment object, or else return None.
-    """
+def find_outcome(
+    given: Any,
+    *,
+    strict: bool = False,  # whether to raise `InputError` for what is no deployment object, or else return None
+) -> tuple[str, Outcome] | None:
+    """Return the rollout of a deployment object and its outcome; None if it isn't over."""
     body = find_body(given)
     status = body.get("status")
     status = status if isinstance(status, Mapping) else {}

@@ -17,13 +17,6 @@ _TICK_S = 0.1
 class Player:
     """A place in time that moves.
 
-    Parameters
-    ----------
-    end_s : float
-        The last instant.
-    steps_s : ndarray
-        The instants at which something happens, in order.
-
     Examples
     --------
     >>> player = Player(64.0, np.array([0.0, 10.0, 20.0]))
@@ -35,8 +28,8 @@ class Player:
     (10.0, True)
     """
 
-    end_s: float
-    steps_s: np.ndarray
+    end_s: float  # the last instant
+    steps_s: np.ndarray  # the instants at which something happens, in order
     time_s: float = 0.0  # where it is
     speed: float = 0.0  # seconds of the rollout per second; a power of 2
     is_paused: bool = False

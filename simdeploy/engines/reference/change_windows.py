@@ -16,13 +16,7 @@ if TYPE_CHECKING:
 
 
 class OpenHours:
-    """When nodes may be dispatched.
-
-    Parameters
-    ----------
-    calendar : Calendar or None
-        None if they always may.
-    """
+    """When nodes may be dispatched: always without a calendar."""
 
     def __init__(self, site: Site, calendar: Calendar | None) -> None:
         self._site = site

@@ -13,15 +13,14 @@ Process = Generator[simpy.Event, Any, None]
 
 
 class Clock(simpy.Environment):
-    """SimPy's environment, counting whole nanoseconds. What begins at once, and the end of an instant, are no events.
+    """SimPy's environment, counting whole nanoseconds. What begins at once, and the end of an instant, are no events."""
 
-    Parameters
-    ----------
-    settle : callable
-        Is called at the end of each instant at which somebody rang, once everything else has happened; more may happen then.
-    """
-
-    def __init__(self, settle: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        # Is called at the end of each instant at which somebody rang, once everything else has happened; more may
+        # happen then.
+        settle: Callable[[], None],
+    ) -> None:
         super().__init__()
         # SimPy binds it early, too, but not in a subclass.
         self.timeout = MethodType(simpy.Timeout, self)  # type: ignore[method-assign]

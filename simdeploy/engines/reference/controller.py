@@ -36,17 +36,7 @@ if TYPE_CHECKING:
 
 
 class Controller:
-    """Runs one deployment.
-
-    Parameters
-    ----------
-    running_watch : RunningWatch or None
-        The gate beyond the API's threshold is either of them, if there is one.
-    calendar : Calendar or None
-        When nodes may be dispatched; None if always.
-    read_terms : callable
-        Reads another policy, given the plan so far and how many of its waves have been opened.
-    """
+    """Runs one deployment."""
 
     def __init__(
         self,
@@ -57,8 +47,9 @@ class Controller:
         operator: Operator,
         rollback: Rollback,
         wave_gates: WaveGates | None,
-        running_watch: RunningWatch | None,
-        calendar: Calendar | None,
+        running_watch: RunningWatch | None,  # the gate beyond the API's threshold is either of them, if there is one
+        calendar: Calendar | None,  # when nodes may be dispatched; None if always
+        # Reads another policy, given the plan so far and how many of its waves have been opened.
         read_terms: Callable[[Policy, Plan, int], Terms],
     ) -> None:
         self._site = site

@@ -41,24 +41,15 @@ class Wave:
 
 
 class Dispatcher:
-    """Gives nodes their turn, in order.
-
-    Parameters
-    ----------
-    nodes : list of Node
-        By number.
-    slot_delay_ns : int
-        For how long a slot stays taken once its node has given it up.
-    opened : callable or None
-        Takes note of a wave, of its nodes, and of those that come after it.
-    """
+    """Gives nodes their turn, in order."""
 
     def __init__(
         self,
         site: Site,
         orchestrator: Orchestrator,
-        nodes: list[Node],
-        slot_delay_ns: int,
+        nodes: list[Node],  # by number
+        slot_delay_ns: int,  # for how long a slot stays taken once its node has given it up
+        # Takes note of a wave, of its nodes, and of those that come after it.
         opened: Callable[[Wave, Sequence[Node], Sequence[Node]], None] | None,
     ) -> None:
         self._site = site

@@ -45,27 +45,15 @@ if TYPE_CHECKING:
 
 def begin_reference(
     scenario: Scenario,
-    chosen: ScenarioPolicy,
+    chosen: ScenarioPolicy,  # the policy, with the identity of its deployment
     *,
     seed: int,
     replication: int,
-    lineage: Lineage | None = None,
-    change: tuple[int, Policy] | None = None,
-    by_hand: bool = False,
+    lineage: Lineage | None = None,  # other replications that supply numbers of nodes
+    change: tuple[int, Policy] | None = None,  # another policy, and when it takes the place of the first one
+    by_hand: bool = False,  # whether people outside act instead of the scenario's operator
 ) -> Run:
-    """Prepare one replication.
-
-    Parameters
-    ----------
-    chosen : ScenarioPolicy
-        The policy, with the identity of its deployment.
-    lineage : Lineage, optional
-        Other replications that supply numbers of nodes.
-    change : (int, Policy), optional
-        Another policy, and when it takes the place of the first one.
-    by_hand : bool, default False
-        Whether people outside act instead of the scenario's operator.
-    """
+    """Prepare one replication."""
     type_name = chosen.identity.type
     starts_in_week = time_in_week(chosen.identity.created_at)
     world = World(
@@ -134,22 +122,7 @@ class Cast:
 
 
 class Run:
-    """A policy at work in a world.
-
-    Parameters
-    ----------
-    zones : int
-        Of the fleet.
-    calendar : Calendar, optional
-        When nodes may be dispatched; always unless given.
-    cast : Cast, optional
-        Nodes and prober, if they are not to draw from the world.
-    change : (int, Policy), optional
-        Another policy, and when it takes the place of the first one.
-    by_hand : bool, default False
-        Whether people outside act at any time, by `act`. Then the scenario's operator doesn't, nor does anybody undo a stop or
-        an escape by themselves.
-    """
+    """A policy at work in a world."""
 
     def __init__(
         self,
@@ -159,10 +132,12 @@ class Run:
         operator: Operator,
         type_name: str,
         *,
-        zones: int,
-        calendar: Calendar | None = None,
-        cast: Cast | None = None,
-        change: tuple[int, Policy] | None = None,
+        zones: int,  # of the fleet
+        calendar: Calendar | None = None,  # when nodes may be dispatched; always unless given
+        cast: Cast | None = None,  # nodes and prober, if they are not to draw from the world
+        change: tuple[int, Policy] | None = None,  # another policy, and when it takes the place of the first one
+        # Whether people outside act at any time, by `act`. Then the scenario's operator doesn't, nor does anybody undo
+        # a stop or an escape by themselves.
         by_hand: bool = False,
     ) -> None:
         cast = cast or Cast()

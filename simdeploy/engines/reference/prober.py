@@ -98,12 +98,7 @@ class Prober:
     ) -> tuple[Span, NodeVerdict]:
         """Judge a node's next windows, the first of which begins at `start`: as many as it needs at least, or fewer until it fails.
 
-        Returns
-        -------
-        span : Span
-            What they see unless somebody interrupts the node.
-        verdict : {'running', 'failed'} or None
-            That the last one leads to.
+        Return what they see unless somebody interrupts the node, and the verdict that the last one leads to.
         """
         needed = min(record.least_needed, _MOST_AHEAD)
         n = min(needed, (deadline - start) // self._interval_ns)

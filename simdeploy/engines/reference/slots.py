@@ -14,17 +14,15 @@ if TYPE_CHECKING:
 
 
 class Slots:
-    """The slots of a rollout; every node that has its turn takes one.
+    """The slots of a rollout; every node that has its turn takes one."""
 
-    Parameters
-    ----------
-    delay_ns : int
-        For how long a slot stays taken once its node has given it up.
-    failed_nodes_hold : bool
-        Whether failed nodes keep theirs for good.
-    """
-
-    def __init__(self, site: Site, delay_ns: int, *, failed_nodes_hold: bool) -> None:
+    def __init__(
+        self,
+        site: Site,
+        delay_ns: int,  # for how long a slot stays taken once its node has given it up
+        *,
+        failed_nodes_hold: bool,  # whether failed nodes keep theirs for good
+    ) -> None:
         self._site = site
         self._delay_ns = delay_ns
         self._failed_nodes_hold = failed_nodes_hold

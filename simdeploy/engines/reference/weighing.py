@@ -25,17 +25,13 @@ if TYPE_CHECKING:
 
 
 def weigh(
-    world: World, kinds: Sequence[ReleaseKind], rule: HealthRule, traits: TypeTraits, fates: Sequence[NodeFate]
+    world: World,
+    kinds: Sequence[ReleaseKind],  # what the release might have been
+    rule: HealthRule,
+    traits: TypeTraits,
+    fates: Sequence[NodeFate],  # by node number
 ) -> float:
-    """Return the likelihood ratio of what was drawn: the scenario's over the tilted one's.
-
-    Parameters
-    ----------
-    kinds : sequence of ReleaseKind
-        What the release might have been.
-    fates : sequence of NodeFate
-        By node number.
-    """
+    """Return the likelihood ratio of what was drawn: the scenario's over the tilted one's."""
     logs = [_once(world, kinds)]
     for node, fate in enumerate(fates):
         if fate.dispatched_ns is not None:

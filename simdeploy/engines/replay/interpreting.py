@@ -20,15 +20,13 @@ _DEFAULT_INTERVAL_S = 10.0
 
 
 class Interpreter:
-    """Reads policies as a control plane would for the fleet of one rollout.
+    """Reads policies as a control plane would for the fleet of one rollout."""
 
-    Parameters
-    ----------
-    zones : sequence of int
-        Zone of each node, in the order of dispatch.
-    """
-
-    def __init__(self, history: History, zones: Sequence[int]) -> None:
+    def __init__(
+        self,
+        history: History,
+        zones: Sequence[int],  # zone of each node, in the order of dispatch
+    ) -> None:
         self._history = history
         n_zones = max(zones, default=0) + 1
         self.interval_s = _find_interval_s(history)

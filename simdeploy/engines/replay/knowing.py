@@ -28,15 +28,12 @@ class RunBy(NamedTuple):
     orchestrator: Orchestrator
 
 
-def know(history: History, run_by: RunBy | None, interval_ns: int) -> KnownRollout:
+def know(
+    history: History,
+    run_by: RunBy | None,  # None if that is not on record
+    interval_ns: int,  # of its health windows
+) -> KnownRollout:
     """Return what is known of a rollout.
-
-    Parameters
-    ----------
-    run_by : RunBy or None
-        None if that is not on record.
-    interval_ns : int
-        Of its health windows.
 
     Raises
     ------

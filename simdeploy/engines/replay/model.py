@@ -47,19 +47,15 @@ class Model:
 
 
 class Modeller:
-    """Draws models of one rollout, given its record.
+    """Draws models of one rollout, given its record."""
 
-    Parameters
-    ----------
-    known : KnownRollout
-    fleet : Fleet
-        With the laws; its classes are matched with those on record by name.
-    kinds : sequence of ReleaseKind
-        With their probabilities before anything is known; empty if nothing is released.
-    operator : Operator
-    """
-
-    def __init__(self, known: KnownRollout, fleet: Fleet, kinds: Sequence[ReleaseKind], operator: Operator) -> None:
+    def __init__(
+        self,
+        known: KnownRollout,
+        fleet: Fleet,  # with the laws; its classes are matched with those on record by name
+        kinds: Sequence[ReleaseKind],  # with their probabilities before anything is known; empty if nothing is released
+        operator: Operator,
+    ) -> None:
         self._operator = operator
         self._nodes = len(known.nodes)
         self._fleet = _lay_out(known, fleet)

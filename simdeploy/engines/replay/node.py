@@ -21,17 +21,7 @@ _FOR_EVER = 1 << 62
 
 
 class ReplayedNode(Node):
-    """A node whose fate is on record, counted from its dispatch.
-
-    Parameters
-    ----------
-    repeats : bool
-        Whether its health check is the very one that it was recorded under.
-    waits_unseen : bool
-        Whether a node that was never dispatched might be waited for, for ever.
-    may_have_hung : bool
-        Whether a node that was silent may have hung before, which only those notice who look at the ends of attempts.
-    """
+    """A node whose fate is on record, counted from its dispatch."""
 
     __slots__ = ("_known", "_known_until", "_ledger", "_may_have_hung", "_repeats", "_tries", "_waits_unseen")
 
@@ -43,8 +33,9 @@ class ReplayedNode(Node):
         *,
         known: KnownNode,
         ledger: Ledger,
-        repeats: bool,
-        waits_unseen: bool,
+        repeats: bool,  # whether its health check is the very one that it was recorded under
+        waits_unseen: bool,  # whether a node that was never dispatched might be waited for, for ever
+        # Whether a node that was silent may have hung before, which only those notice who look at the ends of attempts.
         may_have_hung: bool,
     ) -> None:
         super().__init__(site, listeners, number)

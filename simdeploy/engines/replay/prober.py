@@ -15,18 +15,17 @@ if TYPE_CHECKING:
 
 
 class ReplayedProber(Prober):
-    """Reads the windows of nodes off their records.
-
-    Parameters
-    ----------
-    per_window : int
-        Windows on record that make one of the policy's.
-    same_gate : bool
-        Whether the gate is the one that it was recorded under.
-    """
+    """Reads the windows of nodes off their records."""
 
     def __init__(
-        self, site: Site, known: KnownRollout, ledger: Ledger, *, per_window: int, same_gate: bool, nodes_count: bool
+        self,
+        site: Site,
+        known: KnownRollout,
+        ledger: Ledger,
+        *,
+        per_window: int,  # windows on record that make one of the policy's
+        same_gate: bool,  # whether the gate is the one that it was recorded under
+        nodes_count: bool,
     ) -> None:
         super().__init__(site.world, site.rule, site.load, site.windows, site.compared, nodes_count=nodes_count)
         self._known = known

@@ -18,20 +18,14 @@ _HOLD_THE_LOCK = ("reference",)  # plain Python, so two threads are no faster th
 
 
 def choose_executor(
-    *, executor: Executor | None = None, workers: int = 1, cluster: str | None = None, engine: str
+    *,
+    executor: Executor | None = None,  # returned if given; excludes `workers` and `cluster`
+    workers: int = 1,  # spans run at a time; 1 is this process alone
+    # Address of a Dask scheduler, such as ``tcp://10.0.0.5:8786``; then `workers` must be 1.
+    cluster: str | None = None,
+    engine: str,  # the reference engine needs processes to use several cores; others use threads, which start instantly
 ) -> Executor:
     """Return the executor of a job.
-
-    Parameters
-    ----------
-    executor : Executor, optional
-        Returned if given; excludes `workers` and `cluster`.
-    workers : int, default 1
-        Spans run at a time; 1 is this process alone.
-    cluster : str, optional
-        Address of a Dask scheduler, such as ``tcp://10.0.0.5:8786``; then `workers` must be 1.
-    engine : str
-        The reference engine needs processes to use several cores; others use threads, which start instantly.
 
     Raises
     ------

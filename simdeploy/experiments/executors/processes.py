@@ -50,11 +50,6 @@ _NO_JOB = pickle.dumps(None)
 class Processes:
     """Runs spans on processes, which start in about a second and are used again by calls within a minute.
 
-    Attributes
-    ----------
-    workers : int
-        Number of processes.
-
     Notes
     -----
     A worker that dies (killed, out of memory) is replaced. Its span is retried alone, then in halves, until the cause is

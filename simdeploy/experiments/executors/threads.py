@@ -37,11 +37,6 @@ class InProcess:
 class Threads:
     """Runs spans on threads, which start instantly and share compiled code.
 
-    Attributes
-    ----------
-    workers : int
-        Number of threads.
-
     Examples
     --------
     >>> from simdeploy.experiments import replicate

@@ -71,23 +71,14 @@ class StoredTable:
     """The table in a store at the time of reading; made by :func:`read_store`.
 
     Rows are in the order of the parts' numbers. Nothing is cached: keep a column that you need twice.
-
-    Attributes
-    ----------
-    columns : tuple of str
-        Empty if there is no part.
-    manifest : dict
-        Question, versions and hashes: see `docs/store.md`. Do not change it.
-    is_complete : bool
-        Whether no part is missing.
     """
 
     def __init__(self, folder: Folder, manifest: Manifest, entries: Sequence[Entry], *, is_complete: bool) -> None:
         self._folder = folder
         self._entries = entries
-        self.manifest = manifest
-        self.is_complete = is_complete
-        self.columns: tuple[str, ...] = ()
+        self.manifest = manifest  # question, versions and hashes: see `docs/store.md`; not to be changed
+        self.is_complete = is_complete  # whether no part is missing
+        self.columns: tuple[str, ...] = ()  # none if there is no part
         if entries:
             self._schema = read_schema(folder.part(entries[0].part), entries[0])
             self.columns = tuple(self._schema.names)
@@ -113,14 +104,6 @@ class StoredTable:
     def to_frame(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Read several columns in the given order; default: all.
 
-        Parameters
-        ----------
-        columns : sequence of str, optional
-
-        Returns
-        -------
-        DataFrame
-
         Raises
         ------
         InputError
@@ -138,14 +121,6 @@ class StoredTable:
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
         """Read part by part: together the same as :meth:`to_frame`, index included.
-
-        Parameters
-        ----------
-        columns : sequence of str, optional
-
-        Yields
-        ------
-        DataFrame
 
         Raises
         ------

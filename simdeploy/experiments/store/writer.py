@@ -36,15 +36,6 @@ class Store:
 
     Only one call at a time writes to a folder, from one thread.
 
-    Attributes
-    ----------
-    cut : JSON value
-        Division of the work into parts, fixed when the folder was created.
-    is_resumed : bool
-        Whether an earlier call created the folder.
-    notes : tuple of str
-        Notes for the user, such as damaged parts to recompute.
-
     Notes
     -----
     `docs/store.md` describes the folder and its guarantees.
@@ -62,22 +53,16 @@ class Store:
     """
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str], *, question: Mapping[str, Any], make_cut: Callable[[], Any]) -> Self:
+    def open(
+        cls,
+        path: str | os.PathLike[str],  # a new or empty folder, or one of the same question. Parents are created.
+        *,
+        question: Mapping[str, Any],  # the question, as JSON values: everything that affects the rows or their order
+        # Returns the division into parts as a JSON value; called only for a new folder. With a key `n_parts`, readers
+        # know how many parts are missing.
+        make_cut: Callable[[], Any],
+    ) -> Self:
         """Create a folder, or resume one of the same question.
-
-        Parameters
-        ----------
-        path : path-like
-            A new or empty folder, or one of the same question. Parents are created.
-        question : mapping
-            The question, as JSON values: everything that affects the rows or their order.
-        make_cut : callable
-            Returns the division into parts as a JSON value; called only for a new folder. With a key `n_parts`, readers know how
-            many parts are missing.
-
-        Returns
-        -------
-        Store
 
         Raises
         ------
@@ -108,11 +93,17 @@ class Store:
         return store
 
     def __init__(
-        self, folder: Folder, lock: FolderLock, manifest: Manifest, *, is_resumed: bool, notes: Sequence[str]
+        self,
+        folder: Folder,
+        lock: FolderLock,
+        manifest: Manifest,
+        *,
+        is_resumed: bool,  # whether an earlier call created the folder
+        notes: Sequence[str],  # notes for the user, such as damaged parts to recompute
     ) -> None:
         make_folder(folder.parts)
         recovered, recovery_notes = _recover(folder, count_parts(manifest))
-        self.cut = manifest["cut"]
+        self.cut = manifest["cut"]  # division of the work into parts, fixed when the folder was created
         self.is_resumed = is_resumed
         self.notes = (*notes, *recovery_notes)
         self._folder = folder
@@ -128,16 +119,14 @@ class Store:
         """Numbers of finished parts, with verified files."""
         return self._entries.keys()
 
-    def write(self, number: int, table: pa.Table) -> None:
+    def write(
+        self,
+        number: int,  # from 0. Parts may be written in any order; readers get them by number.
+        # With the columns and types of the other parts. Pandas types (`Int64`, `str`) are kept for readers; a pandas
+        # index becomes a column.
+        table: pa.Table,
+    ) -> None:
         """Write a part durably.
-
-        Parameters
-        ----------
-        number : int
-            From 0. Parts may be written in any order; readers get them by number.
-        table : pyarrow.Table
-            With the columns and types of the other parts. Pandas types (`Int64`, `str`) are kept for readers; a pandas index becomes
-            a column.
 
         Raises
         ------
@@ -161,12 +150,7 @@ class Store:
         self._schema = table.schema
 
     def finish(self, n_parts: int) -> None:
-        """Mark the store as complete.
-
-        Parameters
-        ----------
-        n_parts : int
-            Total parts; those from 0 to `n_parts - 1` must be finished.
+        """Mark the store as complete: parts from 0 to `n_parts - 1` are all.
 
         Raises
         ------

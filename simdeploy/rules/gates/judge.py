@@ -32,24 +32,6 @@ class UnhealthyLooks:
 class Judge:
     """Judges one wave, look by look.
 
-    Parameters
-    ----------
-    gate : Gate
-        Any but one that judges running nodes.
-    uniform : callable
-        Random numbers by index, for the order of requests.
-    unhealthy : UnhealthyLooks, optional
-        Those so far, if they are not only of this wave.
-
-    Attributes
-    ----------
-    requests, failed : int
-        Of the new version, as far as examined.
-    can_compare : bool
-        Whether there are nodes to compare with, for a gate that compares; set before the first look.
-    can_tell : bool
-        Whether the last look was informative; it may have been "unhealthy, so far".
-
     Examples
     --------
     >>> from fractions import Fraction
@@ -61,28 +43,31 @@ class Judge:
     """
 
     def __init__(
-        self, gate: Gate, uniform: Callable[[int], float] | None, unhealthy: UnhealthyLooks | None = None
+        self,
+        gate: Gate,  # any but one that judges running nodes
+        uniform: Callable[[int], float] | None,  # random numbers by index, for the order of requests
+        unhealthy: UnhealthyLooks | None = None,  # those so far, if they are not only of this wave
     ) -> None:
         self._gate = gate
         self._uniform = uniform
-        self.requests = 0
-        self.failed = 0
+        self.requests = 0  # of the new version, as far as examined
+        self.failed = 0  # of these
+        # Whether there are nodes to compare with, for a gate that compares; set before the first look.
         self.can_compare = True
-        self.can_tell = False
+        self.can_tell = False  # whether the last look was informative; it may have been "unhealthy, so far"
         self._old_failed = 0
         self._draws = 0
         self._healthy = 0
         self._unhealthy = UnhealthyLooks() if unhealthy is None else unhealthy
         self._rates: tuple[list[float], list[float]] = ([], [])
 
-    def take(self, look: Look, *, is_over: bool) -> Verdict | None:
-        """Take one more look; return the verdict on the wave, if there is one now.
-
-        Parameters
-        ----------
-        is_over : bool
-            Whether the observation has ended: no later look is certain to come in time.
-        """
+    def take(
+        self,
+        look: Look,
+        *,
+        is_over: bool,  # whether the observation has ended: no later look is certain to come in time
+    ) -> Verdict | None:
+        """Take one more look; return the verdict on the wave, if there is one now."""
         if self._gate.method == "pooled_window":
             return self._take_window(look)
         verdict = self._walk(look) if self._gate.method == "sprt_requests" else self._add(look)
@@ -210,35 +195,20 @@ class Walk(NamedTuple):
 
 
 def walk_requests(
-    before: Walk,
-    requests: int,
-    failed: int,
+    before: Walk,  # current state of the test
+    requests: int,  # of this look
+    failed: int,  # of this look
     *,
-    bounds: tuple[float, float],
-    steps: tuple[float, float],
-    least: int,
-    most: int,
-    uniform: Callable[[int], float],
+    bounds: tuple[float, float],  # lower and upper bound of the log-likelihood ratio
+    steps: tuple[float, float],  # what a failed and a served request add to it
+    least: int,  # requests before which nothing is decided; takes precedence over `most` if larger
+    most: int,  # requests at which it ends
+    uniform: Callable[[int], float],  # the random number of an index
 ) -> Walk:
     """Process the requests of one look one by one, and stop at a bound.
 
     The failed ones are a random choice, made from one failure to the next: J. S. Vitter, "Faster methods for random
     sampling", Communications of the ACM 27 (1984) 703-718, method A (the gap before the next one, by inversion).
-
-    Parameters
-    ----------
-    before : Walk
-        Current state of the test.
-    requests, failed : int
-        Of this look.
-    bounds : (float, float)
-        Lower and upper bound of the log-likelihood ratio.
-    steps : (float, float)
-        What a failed and a served request add to it.
-    least, most : int
-        Requests before which nothing is decided, and at which it ends; `least` takes precedence if larger.
-    uniform : callable
-        The random number of an index.
 
     Examples
     --------

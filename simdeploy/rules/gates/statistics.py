@@ -33,7 +33,13 @@ def log_likelihood_ratio(failed: int, requests: int, if_failed: float, if_served
     return failed * if_failed + (requests - failed) * if_served
 
 
-def log_mixture_evidence(failed: int, requests: int, null: float, a: float, b: float) -> float:
+def log_mixture_evidence(
+    failed: int,
+    requests: int,
+    null: float,  # in (0, 1)
+    a: float,  # of the prior, above 0; its probability beyond `null` must not vanish in floating point
+    b: float,  # likewise
+) -> float:
     """Return the log of the evidence that more than a fraction `null` of all requests fail.
 
     The likelihood ratio of a probability p to `null`, averaged over a Beta(a, b) prior truncated to p > null [2]_. For
@@ -43,13 +49,6 @@ def log_mixture_evidence(failed: int, requests: int, null: float, a: float, b: f
     new version fails more often than the old one under as many requests [3]_. The failures of a look are then not
     independent draws, but drawn without replacement among all its requests; the average of a convex function of them is
     smaller [4]_, so the bound holds at looks of any size.
-
-    Parameters
-    ----------
-    null : float
-        In (0, 1).
-    a, b : float
-        Of the prior, above 0; its probability beyond `null` must not vanish in floating point.
 
     Examples
     --------
@@ -91,19 +90,15 @@ def next_sum(before: float, failed: int, requests: int, if_failed: float, if_ser
 
 
 def judge_ranks(
-    new: Sequence[float], old: Sequence[float], *, tolerance: float, z: float
+    new: Sequence[float],  # error rates, one per look
+    old: Sequence[float],  # likewise
+    *,
+    tolerance: float,  # fraction of the estimated shift below which the lower end of its interval is tolerated
+    # Normal quantile of the two-sided interval. Only its lower end counts, so a good release is called higher at most
+    # about half as often as the interval errs.
+    z: float,
 ) -> Literal["higher", "alike"] | None:
     """Return whether the new series is higher than the old one by more than a tolerance; None with too little data.
-
-    Parameters
-    ----------
-    new, old : sequence of float
-        Error rates, one per look.
-    tolerance : float
-        Fraction of the estimated shift below which the lower end of its interval is tolerated.
-    z : float
-        Normal quantile of the two-sided interval. Only its lower end counts, so a good release is called higher at most
-        about half as often as the interval errs.
 
     Notes
     -----

@@ -15,27 +15,17 @@ _NEAREST = 1e-6
 
 
 def select_ocba(
-    sample: Sampler, candidates: Sequence[int] | np.ndarray, *, budget: int, n0: int, step: int, start: int = 0
+    sample: Sampler,
+    candidates: Sequence[int] | np.ndarray,
+    *,
+    budget: int,  # observations of all candidates together, at least `n0` of each. All are made.
+    n0: int,  # initial observations of each candidate, at least 2; use 10 or more, enough to see rare events
+    step: int,  # observations between two allocations
+    start: int = 0,  # number of the first observation
 ) -> Selection:
     r"""Select the candidate with the lowest mean within a budget, without a guarantee.
 
-    Parameters
-    ----------
-    sample : Sampler
-    candidates : sequence of int
-    budget : int
-        Observations of all candidates together, at least `n0` of each. All are made.
-    n0 : int
-        Initial observations of each candidate, at least 2; use 10 or more, enough to see rare events.
-    step : int
-        Observations between two allocations.
-    start : int, default 0
-        Number of the first observation.
-
-    Returns
-    -------
-    Selection
-        Never `is_decided`; all candidates are `survivors`, by their means. `probability_correct` is the estimate below.
+    The selection is never `is_decided`; all candidates are `survivors`, by their means. Its `probability_correct` is the estimate below.
 
     Raises
     ------

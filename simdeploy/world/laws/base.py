@@ -195,9 +195,9 @@ def make_grid(
 
 def climb(
     target: FloatArray,
-    start: FloatArray,
-    gap: Callable[[FloatArray, FloatArray], FloatArray],
-    slope: Callable[[FloatArray], FloatArray],
+    start: FloatArray,  # at or left of the roots
+    gap: Callable[[FloatArray, FloatArray], FloatArray],  # of x and target
+    slope: Callable[[FloatArray], FloatArray],  # of x; at least 0
 ) -> FloatArray:
     """Find the roots of ``gap(x, target)``, a convex decreasing function of x with slope ``-slope(x)``.
 
@@ -206,19 +206,6 @@ def climb(
     Started at or left of the root, Newton's steps on either stay left of it and only ever increase. The start is the next
     point to the left on a grid of quantiles between which the survival at most halves, so a step covers at least half of
     what is left and then converges quadratically.
-
-    Parameters
-    ----------
-    target, start : ndarray of float, shape (n,)
-        `start` at or left of the roots.
-    gap : callable
-        Of x and target.
-    slope : callable
-        Of x; at least 0.
-
-    Returns
-    -------
-    ndarray of float, shape (n,)
     """
     x = np.array(start, dtype=np.float64)
     active = np.arange(x.size)

@@ -17,18 +17,13 @@ from simdeploy.world.laws.base import Distribution, FloatArray, require, require
 class Empirical(Distribution):
     """One of `values`, each equally likely; nothing in between.
 
-    Parameters
-    ----------
-    values : iterable of float
-        At least one; kept sorted.
-
     Examples
     --------
     >>> Empirical([30.0, 10.0, 20.0]).quantile(0.5)
     20.0
     """
 
-    values: tuple[float, ...]
+    values: tuple[float, ...]  # at least one; sorted
 
     def __init__(self, values: Iterable[float]) -> None:
         object.__setattr__(self, "values", tuple(sorted(float(value) for value in values)))

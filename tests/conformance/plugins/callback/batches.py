@@ -1,7 +1,5 @@
 """Write what Ansible does to hosts as lines of JSON, into the file that BATCHES_FILE names."""
 
-from __future__ import annotations
-
 import json
 import os
 from pathlib import Path

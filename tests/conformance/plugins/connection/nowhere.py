@@ -1,7 +1,5 @@
 """A connection to a host that never answers."""
 
-from __future__ import annotations
-
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.connection import ConnectionBase
 
