@@ -310,17 +310,17 @@ OF_NO_ENGINE = {
 
 
 @pytest.mark.slow
-def test_no_command_uses_the_network(folder, engine):
+def test_no_command_uses_the_network(folder):
     """No command asks for an address or opens a socket of the internet, on either engine, nor do its workers. [contract]"""
     # `explore` listens, and only to those who know how (tests/test_explorer_server.py).
     assert {**ON_AN_ENGINE, **OF_NO_ENGINE}.keys() == set(application._COMMANDS) - {"explore"}
     calls = [
         [name, *(argument.format(engine=engine) for argument in arguments), "--engine", engine]
+        for engine in ("reference", "compiled")
         for name, variants in ON_AN_ENGINE.items()
         for arguments in variants
     ]
-    if engine == "reference":
-        calls += [[name, *arguments] for name, variants in OF_NO_ENGINE.items() for arguments in variants]
+    calls += [[name, *arguments] for name, variants in OF_NO_ENGINE.items() for arguments in variants]
     done, log = run_without_network(folder, RUNNER, json.dumps(calls))
     assert done.returncode == 0, done.stderr
     codes = json.loads(done.stdout)

@@ -195,7 +195,7 @@ def tilted_probabilities(kinds: Sequence[ReleaseKind], tilt: Tilt) -> list[Fract
     """Return the probabilities of the kinds of release under a tilt, exact."""
     from fractions import Fraction
 
-    factors = dict(tilt.release)
-    weighed = [kind.probability * Fraction(factors.get(kind.name, 1.0)) for kind in kinds]
+    factors = {name: Fraction(factor) for name, factor in dict(tilt.release).items()}
+    weighed = [kind.probability * factors[kind.name] if kind.name in factors else kind.probability for kind in kinds]
     total = sum(weighed)
-    return [one / total for one in weighed] if total else weighed
+    return weighed if total in (0, 1) else [one / total for one in weighed]

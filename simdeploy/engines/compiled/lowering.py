@@ -65,10 +65,11 @@ def lower(
     """Lower a scenario for policies whose deployments are of types with the same traits."""
     kinds = scenario.drawn_release if traits.releases else ()
     fleet, operator = scenario.fleet, scenario.operator
+    behaviours = fleet.behaviours
     laws = LawTable()
     processes: list[dict[str, float]] = []
-    classes = [_lower_class(scenario, number, b, laws, processes) for number, b in enumerate(fleet.behaviours)]
-    pieces = _lower_traffic(fleet.behaviours, classes)
+    classes = [_lower_class(scenario, number, b, laws, processes) for number, b in enumerate(behaviours)]
+    pieces = _lower_traffic(behaviours, classes)
     lowered_kinds = _lower_kinds(kinds, laws, scenario.tilt or NO_TILT)
     may_bundle = may_bundle and _may_bundle(scenario, traits)
     policies, peaks = lower_policies(scenario, chosen, kinds, traits, may_bundle=may_bundle)
@@ -96,16 +97,16 @@ def lower(
         "undone": traits.undone,
         "begins": traits.begins,
         "leaves": traits.leaves,
-        "goes_down": any(b.crash or b.zone_outage or b.down for b in fleet.behaviours),
-        "degrades": any(b.flapping for b in fleet.behaviours),
-        "goes_offline": any(b.connection for b in fleet.behaviours),
-        "draws_levels": not all(isinstance(b.error_rate, Constant) for b in fleet.behaviours),
+        "goes_down": any(b.crash or b.zone_outage or b.down for b in behaviours),
+        "degrades": any(b.flapping for b in behaviours),
+        "goes_offline": any(b.connection for b in behaviours),
+        "draws_levels": not all(isinstance(b.error_rate, Constant) for b in behaviours),
         "affects_some": any(kind.affects.by != "all" for kind in kinds),
         "shuffles": fleet.order == "random"
         or any(node_class.share is not None for node_class in fleet.classes)
         or any(kind.affects.by == "count" for kind in kinds),
         "draws_after": not all(isinstance(kind.after, Constant) for kind in kinds),
-        "restarts": any(b.start_attempts > 1 for b in fleet.behaviours),
+        "restarts": any(b.start_attempts > 1 for b in behaviours),
         "promote_after_law": laws.add(operator.promote_after),
         "escape_detection_law": laws.add(operator.escape_detection),
         "notices_defect": operator.notices_defect,
@@ -142,14 +143,14 @@ def lower(
         "ordered": np.array(fleet.first, dtype=np.int64),
         "class_nodes": np.array(class_nodes, dtype=np.int64),
         "laws": records,
-        "level_pieces": np.array([make_pieces(b.error_rate) for b in fleet.behaviours]),
+        "level_pieces": np.array([make_pieces(b.error_rate) for b in behaviours]),
         "processes": make_table(PROCESS_RECORD, processes),
         "script": np.array(script, dtype=np.int64),
         "peaks": np.array(peaks, dtype=np.int64),
         "traffic": pieces,
         "continuations": np.zeros(0, CONTINUATION_RECORD),
         "look_times": np.zeros(0, np.int64),
-        "day_points": np.array(traffic_points(fleet.behaviours), dtype=np.int64),
+        "day_points": np.array(traffic_points(behaviours), dtype=np.int64),
         "openings": np.array(openings, dtype=np.int64),
         **policies,
     }
@@ -249,7 +250,7 @@ def _lower_kinds(kinds: Sequence[ReleaseKind], laws: LawTable, tilt: Tilt) -> li
         lowered.append(
             {
                 # u = (word + 1/2) / 2**52 is below the probability for words before this one.
-                "first_word_beyond": math.ceil(reached * (1 << 52) - Fraction(1, 2)),
+                "first_word_beyond": -((reached.denominator - (reached.numerator << 53)) // (2 * reached.denominator)),
                 "defective": kind.defective,
                 "error_rate": kind.error_rate,
                 "start_failure": kind.start_failure,

@@ -117,10 +117,17 @@ def _fraction(name: str, percent: Fraction) -> dict[str, int]:
 OF_LIMITS = frozenset(lower_limits(None, 1))
 
 
+_NO_GATE: dict[str, float] = {
+    **{name: 0 for name in POLICY_RECORD.names or () if name.startswith("gate")},
+    "gate": -1,
+    "gate_needed": 1,
+    "gate_bottom": 1,
+}
+
+
 def lower_gate(gate: Gate | None) -> dict[str, float]:
     if gate is None:
-        nothing = {name: 0 for name in POLICY_RECORD.names or () if name.startswith("gate")}
-        return {**nothing, "gate": -1, "gate_needed": 1, "gate_bottom": 1}
+        return _NO_GATE
     rate, _ = _exact_in_64_bits(gate.max_error_rate, MOST_GATED_REQUESTS, reaches=False)
     prior = 0.0
     if gate.method in ("e_process", "multinomial"):

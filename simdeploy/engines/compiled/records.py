@@ -289,6 +289,6 @@ def make_table(record: np.dtype[Any], rows: Sequence[Mapping[str, Any]]) -> np.n
     """Make a table of records, each of which is given by name, field by field."""
     names = record.names or ()
     for row in rows:
-        if row.keys() != set(names):
+        if len(row) != len(names):
             raise AssertionError(sorted(row.keys() ^ set(names)))
-    return np.array([tuple(row[name] for name in names) for row in rows], dtype=record)
+    return np.array([tuple(map(row.__getitem__, names)) for row in rows], dtype=record)

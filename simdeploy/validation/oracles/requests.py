@@ -176,6 +176,8 @@ def waves_shed_requests(
 
     def shed_s(size: int) -> float:
         # Of a wave, in seconds of all requests.
+        if not shed[: size + 1].any():
+            return 0.0
         out = np.arange(size + 1)
 
         def at(t: float) -> float:
