@@ -83,6 +83,25 @@ def test_run_tells_what_happened(folder):
         assert any(line.split()[:1] == [name] for line in lines)
 
 
+@pytest.mark.parametrize(
+    ("starts", "answer"),
+    [(0, "The rollout completed after "), (1, "The rollout was stopped after "), (None, "The rollout is in progress.")],
+)
+def test_run_says_how_a_rollout_without_a_release_ended(folder, starts, answer):
+    """A restart has no verdict; the answer says whether it completed, was stopped, or goes on. [contract]"""
+    raw = {
+        "name": "again",
+        "fleet": {"nodes": 2, "update_duration": 60, "start_failure": starts or 0},
+        "policies": {"p": {"strategy": "rolling", "health_check": {"deadline": "5m"}}},
+        "deployment": {"type": "restart"},
+    }
+    if starts is None:
+        raw["fleet"]["classes"] = [{"name": "gone", "nodes": [1], "down": True}]
+        raw["orchestrator"] = {"unreachable_nodes": "wait"}
+    Path("again.json").write_text(json.dumps(raw), encoding="utf-8")
+    assert invoke("run", "again.json").stdout.startswith(answer)
+
+
 def told(spec, *, replication=0, **sections):
     """Return the lines of the story of one rollout."""
     from simdeploy.report.story import tell
