@@ -146,6 +146,16 @@ def test_a_story_of_a_stop():
     ]
 
 
+def test_a_story_of_a_failed_gate():
+    """Nodes that fail with their wave are counted as such. [oracle]"""
+    check = {"deadline": "5m", "max_error_rate": 0.05, "gate": {"kind": "pooled"}}
+    spec = {"strategy": "rolling", "max_parallel": 4, "health_check": check}
+    fleet = {"nodes": 12, "update_duration": 60, "requests_per_second": 20}
+    release = {"bad": {"probability": 1, "defective": True, "error_rate": 0.5}}
+    lines = [text for _, text in told(spec, fleet=fleet, release=release)]
+    assert any(line.startswith("wave 1: 4 failed (4 in a wave that failed the gate); ") for line in lines)
+
+
 def test_a_story_of_people():
     """Script, operator and an escape that people notice are told at their times. [oracle]"""
     release = {"bad": {"probability": 1, "defective": True, "error_rate": 0.5}}
