@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 import pandas as pd
@@ -243,7 +243,7 @@ def test_large_numbers_along_an_axis_are_apart():
     ax = drawn(table([(3600.0 * n,) for n in (1, 2, 3, 4)], columns=(RATE,), n=3), (9, 3.4))[0]
     places = [label.get_window_extent() for label in ax.get_xticklabels() if label.get_text()]
     digit = places[-1].width / len(ax.get_xticklabels()[-1].get_text())
-    assert all(right.x0 - left.x1 > digit for left, right in zip(places, places[1:], strict=False))
+    assert all(right.x0 - left.x1 > digit for left, right in pairwise(places))
 
 
 def test_a_long_key_is_broken_after_a_dot():

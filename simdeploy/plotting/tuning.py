@@ -141,13 +141,14 @@ def _place_roles(result: Tuning, frame: pd.DataFrame) -> dict[str, str]:
     numbers = result.policies.groupby("policy")["candidate"].first()
     rows = {}
     for role in numbers.index.intersection(list(_ROLES)):
-        number = numbers[role]
-        found_in = frame.loc[frame["candidate"].eq(number), "row"]
+        found_in = frame.loc[frame["candidate"].eq(numbers[role]), "row"]
         verdicts = result.verdicts.loc[result.verdicts["policy"].eq(role), "verdict"]
         if not found_in.empty:
             rows[role] = str(found_in.iloc[0])
+        elif result.requirements:
+            rows[role] = _ROW_BY_VERDICT[join(verdicts.to_numpy(str)[None])[0].item()]
         else:
-            rows[role] = _ROW_BY_VERDICT[join(verdicts.to_numpy(str)[None])[0].item()] if len(verdicts) else _ALL
+            rows[role] = _ALL
     return rows
 
 
