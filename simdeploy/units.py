@@ -126,7 +126,7 @@ def _decimal(value: int, size: int) -> str:
 
 
 def short_duration(ns: float) -> str:
-    """Write a duration for people, in two parts at most: ``1h 5m``, ``2m 30s``, ``450ms``.
+    """Write a duration for people, in two parts at most, three of days: ``2d 1h 5m``, ``2m 30s``, ``450ms``.
 
     Examples
     --------
@@ -147,4 +147,5 @@ def short_duration(ns: float) -> str:
     minutes, seconds = divmod(rest, 60)
     parts = [(days, "d"), (hours, "h"), (minutes, "m"), (seconds, "s")]
     first = next((place for place, (amount, _) in enumerate(parts) if amount), 3)
-    return " ".join(f"{amount}{unit}" for amount, unit in parts[first : first + 2] if amount)
+    n_parts = 3 if days else 2
+    return " ".join(f"{amount}{unit}" for amount, unit in parts[first : first + n_parts] if amount)

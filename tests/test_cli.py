@@ -81,6 +81,25 @@ def test_run_tells_what_happened(folder):
         assert any(line.split()[:1] == [name] for line in lines)
 
 
+@pytest.mark.parametrize(
+    ("starts", "answer"),
+    [(0, "The rollout completed after "), (1, "The rollout was stopped after "), (None, "The rollout is in progress.")],
+)
+def test_run_says_how_a_rollout_without_a_release_ended(folder, starts, answer):
+    """A restart has no verdict; the answer says whether it completed, was stopped, or goes on. [contract]"""
+    raw = {
+        "name": "again",
+        "fleet": {"nodes": 2, "update_duration": 60, "start_failure": starts or 0},
+        "policies": {"p": {"strategy": "rolling", "health_check": {"deadline": "5m"}}},
+        "deployment": {"type": "restart"},
+    }
+    if starts is None:
+        raw["fleet"]["classes"] = [{"name": "gone", "nodes": [1], "down": True}]
+        raw["orchestrator"] = {"unreachable_nodes": "wait"}
+    Path("again.json").write_text(json.dumps(raw), encoding="utf-8")
+    assert invoke("run", "again.json").stdout.startswith(answer)
+
+
 def told(spec, *, replication=0, **sections):
     """Return the lines of the story of one rollout."""
     from simdeploy.report.story import tell
@@ -123,6 +142,16 @@ def test_a_story_of_a_stop():
         (60, "rollback of 4 nodes begins"),
         (80, "rollback finished: 4 nodes rolled back"),
     ]
+
+
+def test_a_story_of_a_failed_gate():
+    """Nodes that fail with their wave are counted as such. [oracle]"""
+    check = {"deadline": "5m", "max_error_rate": 0.05, "gate": {"kind": "pooled"}}
+    spec = {"strategy": "rolling", "max_parallel": 4, "health_check": check}
+    fleet = {"nodes": 12, "update_duration": 60, "requests_per_second": 20}
+    release = {"bad": {"probability": 1, "defective": True, "error_rate": 0.5}}
+    lines = [text for _, text in told(spec, fleet=fleet, release=release)]
+    assert any(line.startswith("wave 1: 4 failed (4 in a wave that failed the gate); ") for line in lines)
 
 
 def test_a_story_of_people():

@@ -388,9 +388,9 @@ UNKNOWN = (math.nan, math.nan)
         (((-0.2, -0.1), (-0.1, 0.1)), "better", "better", "Use other instead of the threshold: "),
         (((0.1, 0.2), (0.0, 0.0)), "worse", "worse", "other has more errors."),
         (((-0.2, -0.1), (-0.2, -0.1)), "trades", "trade-off", "other lowers one error but raises the other."),
-        (((0.0, 0.0), (0.0, 0.0)), "equal", "equal", "No other gate is clearly better"),
-        (((-0.1, 0.1), (0.0, 0.0)), "unclear", "unclear", "No other gate is clearly better"),
-        (((-0.2, -0.1), UNKNOWN), "unknown", "unknown", "No other gate is clearly better"),
+        (((0.0, 0.0), (0.0, 0.0)), "equal", "equal", "No other gate clearly errs less"),
+        (((-0.1, 0.1), (0.0, 0.0)), "unclear", "unclear", "No other gate clearly errs less"),
+        (((-0.2, -0.1), UNKNOWN), "unknown", "unknown", "No other gate clearly errs less"),
     ],
 )
 def test_every_verdict_is_data(less, verdict, shown, said):
@@ -425,7 +425,7 @@ def test_nothing_is_better_than_what_is_sure():
     """Where no interval says so, no gate is called better. [contract]"""
     result = pretend(threshold=(0.3, 0.1), other=(0.1, 0.0, (-0.4, 0.01), (-0.01, 0.2)))
     assert result.answer == (
-        "No other gate is clearly better than the threshold (95 % confidence). "
+        "No other gate clearly errs less than the threshold (95 % confidence). "
         "Threshold: false alarms 30 %, escapes 10 % (defects that fail 5 % of requests)."
     )
 

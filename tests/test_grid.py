@@ -185,6 +185,12 @@ def test_the_answer_names_the_ends(result):
     assert nothing.answer == "No replication of 6 cases has a value."
 
 
+def test_the_answer_names_no_ends_that_read_alike(result):
+    """If rates of all cases are the same, as far as they are written, the answer says so once. [contract]"""
+    answer = summarize_grid(result.to_frame().assign(verdict="completed_good")).answer
+    assert re.fullmatch(r"False alarms in 6 cases: 0\.0 % \(95 % CI 0\.0 to [\d.]+\) in each case\.", answer)
+
+
 def test_what_is_no_table_of_a_sweep(result):
     """Missing columns are told with the nearest ones, and so is a level that is none. [contract]"""
     frame = result.to_frame().rename(columns={"case": "cas"})

@@ -1,7 +1,7 @@
 """The heat map of a sweep: which cells are drawn, what is said of them, and that it can be read."""
 
 import math
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 import pandas as pd
@@ -234,6 +234,22 @@ def test_nothing_varied_is_nothing_to_draw():
 def test_texts_do_not_overlap(frame, size):
     """Whatever the grid, no two texts overlap, and none is cut off. [property]"""
     assert not find_unreadable(drawn(frame, size)[0].figure)
+
+
+def test_large_numbers_along_an_axis_are_apart():
+    """Between numbers along a horizontal axis is the width of a digit, so that they read as several numbers. [contract]"""
+    ax = drawn(table([(3600.0 * n,) for n in (1, 2, 3, 4)], columns=(RATE,), n=3), (9, 3.4))[0]
+    places = [label.get_window_extent() for label in ax.get_xticklabels() if label.get_text()]
+    digit = places[-1].width / len(ax.get_xticklabels()[-1].get_text())
+    assert all(right.x0 - left.x1 > digit for left, right in pairwise(places))
+
+
+def test_a_long_key_is_broken_after_a_dot():
+    """The name of an axis that is longer than the axis goes on in a second line, not amid a word. [contract]"""
+    key = "scenario.fleet.service.shared.capacity"
+    ax = drawn(table(list(product((0, 1), (1.1, 1.2))), columns=(NODES, key)), (9, 3.4))[0]
+    assert all(line.endswith(".") for line in ax.get_ylabel().splitlines()[:-1])
+    assert "".join(ax.get_ylabel().splitlines()) == key
 
 
 @pytest.mark.parametrize(("n", "is_numbered"), [(5, True), (16, False)])

@@ -212,6 +212,15 @@ def test_little_is_told_of_records(scenario, folder):
     assert not any(word in str(caught.value) for word in ("secret", "password", "hush", "1234"))
 
 
+def test_a_mistake_of_no_single_file_names_none(tmp_path):
+    """Where the size of the fleet is in no file, the message names the key, and no file of records. [contract]"""
+    table = "rollout,node,dispatched_at,started_at,status\nmon,a,2026-03-02T08:00:00Z,2026-03-02T08:00:30Z,running\n"
+    (tmp_path / "nodes.csv").write_text(table, encoding="utf-8")
+    raw = {"name": "r", "fleet": {"nodes": 2, "update_duration": 30, "records": "nodes.csv"}}
+    with pytest.raises(InputError, match=r"^fleet\.records: the size of the fleet is not on record"):
+        Scenario.from_dict(raw | {"policies": {"p": {"strategy": "immediate"}}}, base=tmp_path)
+
+
 def test_what_can_not_be_asked(scenario):
     """Rollouts on record have no probabilities that could be changed; and some policies can't be asked of them. [contract]"""
     with pytest.raises(InputError, match="can't be changed"):

@@ -390,6 +390,19 @@ def test_intervals_are_read_as_they_are_written(a, b, c, scale):
 # -- the command ---------------------------------------------------------------------------------------------------------
 
 
+def test_no_warning_is_repeated_for_every_case(tmp_path, monkeypatch):
+    """What is odd about a value of a threshold is said once, not for each case that has it. [contract]"""
+    monkeypatch.chdir(tmp_path)
+    raw = {
+        "name": "three",
+        "fleet": {"nodes": 3, "update_duration": 60, "start_failure": 0.1, "requests_per_second": 10},
+        "policies": {"p": {"strategy": "rolling", "max_failed_nodes": 0, "health_check": {"deadline": "5m"}}},
+    }
+    Path("three.yaml").write_text(json.dumps(raw), encoding="utf-8")
+    found = invoke("report", "three.yaml", "-o", "report.md", "--replications", 20, "--engine", "compiled")
+    assert found.stderr.count("max_failed_nodes: can never stop a rollout of 3 nodes") == 1
+
+
 def test_the_command_and_the_call(tmp_path, monkeypatch):
     """The command writes what the call writes, and both the command that does so. [contract]"""
     monkeypatch.chdir(tmp_path)

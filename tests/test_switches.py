@@ -245,6 +245,17 @@ def test_what_changes_nothing_is_said():
     assert shown.count("no effect") == (~result.values["has_effect"]).sum() > 0
 
 
+def test_what_changes_nothing_has_no_effect(monkeypatch):
+    """Without an effect, the cost does not change, although the rate of false alarms is known under one value only. [oracle]"""
+    kinds = {"good": {"probability": 0.9}, "bad": {"probability": 0.1, "defective": True, "start_failure": 0.5}}
+    policies = {"strict": {"max_failed_nodes": 0}, "lax": {"max_failed_nodes": 1}}
+    made = scenario(policies, classes=(), start_failure=0.05, release=kinds)
+    leave_switches(monkeypatch, "failed_node_holds_slot", "canary_rounding")
+    result = vary_switches(made, replications=20, pairs=False, engine="compiled")
+    assert not result.values["has_effect"].any()
+    assert result.values["effect"].tolist() == [0.0, 0.0, 0.0]
+
+
 def test_what_is_not_possible_is_listed(monkeypatch):
     """Values that contradict each other are rows that say so, alone and as pairs. [contract]"""
     made = scenario(EDGE, orchestrator={"pacing": "sliding"})

@@ -195,6 +195,8 @@ def test_ranges_leave_out_what_would_be_refused(recwarn):
     assert ranges["max_failed_nodes"].numbers == (0, 1, 2, 10)
     assert "health_check.max_error_rate" not in ranges  # no traffic
     tradeoff(scenario, replications=1, engine="compiled")
+    larger = with_defects(fleet=fleet | {"nodes": 40}, policies={"p": tight | {"max_parallel": 8}}, release=None)
+    tradeoff(larger, replications=1, engine="compiled")  # the API's default is all at once
     assert not recwarn
 
 

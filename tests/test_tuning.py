@@ -149,6 +149,17 @@ class TestKnownOptimum:
         strictest = min(limit for limit in range(20) if stop(limit, FLAKY) <= 0.01)
         assert near["escaped given defective <= 0.0001"] == pytest.approx(1 - stop(strictest, BROKEN), rel=1e-6)
 
+    def test_what_a_budget_leaves_open_is_undecided(self, limits):
+        """Candidates that may meet a requirement are undecided, in the table and in both pictures, if none is known to. [contract]"""
+        result = search(limits, vary={"max_failed_nodes": [8, 9]}, requirements=["cost <= 10000"], most=2000)
+        assert result.choice is None
+        assert without_reference(result)["outcome"].tolist() == ["requirements undecided"] * result.n_undecided
+        labels = plot_tuning(Figure().subplots(), result).get_yticklabels()
+        assert [label.get_text() for label in labels] == [f"undecided\n{result.n_undecided}"]
+        assert [label.get_text() for label in plot_settings(Figure().subplots(), result).get_yticklabels()] == [
+            "max_failed_nodes"
+        ]
+
     def test_an_impossible_mean_is_known_from_the_first_worlds(self):
         """Where every candidate costs far more than required, no more worlds are needed to say that none can meet it. [oracle]"""
         # Of every second, in which at least one wave of 40 s is waited for if the release is good.
@@ -721,12 +732,23 @@ class TestResult:
     def test_candidates_have_a_row_by_requirement(self, result):
         """The rows of the cloud count the candidates that meet the requirements and those that don't. [property]"""
         ax = plot_tuning(Figure().subplots(), result)
-        rows = dict(label.get_text().split("\n") for label in ax.get_yticklabels())
+        rows = dict(label.get_text().split("\n") for label in ax.get_yticklabels() if "\n" in label.get_text())
         missed = int(result.candidates["outcome"].eq("requirement not met").sum())
         assert int(rows["misses a requirement"]) == missed > 0
         assert sum(map(int, rows.values())) == result.n_candidates
         ax = plot_tuning(Figure().subplots(), replace(result, requirements=()))
         assert [label.get_text() for label in ax.get_yticklabels()] == ["candidates\n20"]
+
+    def test_policies_have_the_row_of_their_verdict(self, limits):
+        """API defaults that are no candidate, and miss a requirement, are drawn in the row of those that do. [contract]"""
+        # The defaults stop if more than 10 % of the nodes fail, the others never by a percentage.
+        assert stop(NODES // 10, FLAKY) > 0.04 > stop(8, FLAKY)
+        result = search(limits, vary={"max_failed_nodes": [8, 9]}, requirements=["false_alarm given good <= 4%"])
+        ax = plot_tuning(Figure().subplots(), result)
+        rows = [label.get_text().partition("\n")[0] for label in ax.get_yticklabels()]
+        drawn = {line.get_label(): rows[round(line.get_ydata()[0])] for line in ax.lines if len(line.get_ydata()) == 1}
+        assert drawn["recommended"] == "meets the requirements"
+        assert drawn["API defaults"] == "misses a requirement"
 
     def test_the_picture_of_settings(self, result):
         """Each value of each setting is drawn at the best estimate with it; recommended and current ones are marked. [property]"""

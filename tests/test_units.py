@@ -168,14 +168,14 @@ def test_rounding_is_half_up(number: Decimal) -> None:
         (59_700_000_000, "1m"),
         (3_599_600_000_000, "1h"),
         (86_400_000_000_000, "1d"),
-        (90_061_000_000_000, "1d 1h"),
+        (90_061_000_000_000, "1d 1h 1m"),
         (-62_400_000_000, "-1m 2s"),
         (62_400_000_000.0, "1m 2s"),
         (math.nan, "never"),
     ],
 )
 def test_durations_for_people(ns: float, text: str) -> None:
-    """A duration is rounded to two parts and carried over, has its sign in front, and NaN never happened [contract]."""
+    """A duration is rounded to two parts, three of days, and carried over, has its sign in front, and NaN never happened [contract]."""
     assert short_duration(ns) == text
 
 

@@ -95,7 +95,8 @@ def command(study: Study, *, vary: tuple[str, ...], write_policy: Path | None, d
         lines=[f"{result.direction}imise {result.of}" + (f", subject to {required}" if required else "")],
         after=describe_specs(result),
         files=lambda: _write_policy(result, write_policy, dialect, base),
-        failed=result.choice is None,
+        failed=result.choice is None and not result.n_undecided,
+        undecided=result.choice is None and result.n_undecided > 0,
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from simdeploy.analysis.asking.judging import MET, MISSED, UNDECIDED, join
 from simdeploy.analysis.tuning.result import REFERENCE
 from simdeploy.plotting import style
 from simdeploy.plotting.axes import label_points, set_measure_axis
@@ -25,20 +26,24 @@ if TYPE_CHECKING:
     from simdeploy.analysis.tuning import Tuning
 
 # Rows of candidates, from the top, and how they are drawn.
-_ALL, _MEETS, _UNKNOWN = "candidates", "meets the requirements", "unknown"
+_ALL, _MEETS, _UNDECIDED, _MISSES, _UNKNOWN = (
+    "candidates", "meets the requirements", "undecided", "misses a requirement", "unknown"
+)  # fmt: skip
 _ROWS = {
     _ALL: Look(style.BLUE, "o"),  # without requirements
     _MEETS: Look(style.BLUE, "o"),
-    "undecided": Look(style.ORANGE, "+"),
-    "misses a requirement": Look(style.VERMILION, "x"),
+    _UNDECIDED: Look(style.ORANGE, "+"),
+    _MISSES: Look(style.VERMILION, "x"),
     _UNKNOWN: Look(style.GREY, "+"),
 }
 # The row of each outcome, with requirements.
 _ROW_OF = {
     **dict.fromkeys(("chosen", "indistinguishable from the choice", "not better", "eliminated"), _MEETS),
-    "requirements undecided": "undecided",
-    "requirement not met": "misses a requirement",
+    "requirements undecided": _UNDECIDED,
+    "requirement not met": _MISSES,
 }
+# Of policies that are not candidates, by their verdict on all requirements.
+_ROW_BY_VERDICT = {MET: _MEETS, UNDECIDED: _UNDECIDED, MISSED: _MISSES}
 _ROLES = {"choice": ("recommended", BETTER), "current": ("current", CURRENT), "defaults": ("API defaults", DEFAULT)}
 _MARKER_SIZES = {"*": 13, "o": 7, "s": 7}
 _MUCH = 30  # a factor beyond which an axis is logarithmic
@@ -81,7 +86,8 @@ def plot_tuning(ax: Axes, result: Tuning) -> Axes:
     'makespan (min)'
     """
     frame = _read_candidates(result)
-    rows = [name for name in _ROWS if frame["row"].eq(name).any()]
+    row_of_role = _place_roles(result, frame)
+    rows = [name for name in _ROWS if frame["row"].eq(name).any() or name in row_of_role.values()]
     # The same heights in every picture of a result.
     heights = np.random.default_rng(0).uniform(-_JITTER, _JITTER, len(frame))
     for row, name in enumerate(rows):
@@ -90,9 +96,10 @@ def plot_tuning(ax: Axes, result: Tuning) -> Axes:
             frame.loc[is_in, "estimate"], row + heights[is_in], s=7, color=look.colour, marker=look.marker,
             alpha=0.35 if len(frame) > 100 else 0.8, linewidths=0.0 if look.marker == "o" else 0.6, zorder=2,
         )  # fmt: skip
-    set_rows(ax, [f"{name}\n{frame['row'].eq(name).sum():,}" for name in rows])
+    counts = frame["row"].value_counts()
+    set_rows(ax, [f"{name}\n{counts[name]:,}" if name in counts else name for name in rows])
     _set_objective_axis(ax, result, frame)
-    _draw_roles(ax, result, frame, rows)
+    _draw_roles(ax, result, {role: rows.index(name) for role, name in row_of_role.items()})
     # So that nobody takes a small mark that is better for a better policy.
     note = f"small marks: rough first estimates; large marks: final ones, 95 % CI{tell_untrusted(ax)}"
     ax.set_xlabel(f"{ax.get_xlabel()}\n{note}")
@@ -129,8 +136,24 @@ def _set_objective_axis(ax: Axes, result: Tuning, frame: pd.DataFrame) -> None:
     ax.set_axisbelow(True)
 
 
-def _draw_roles(ax: Axes, result: Tuning, frame: pd.DataFrame, rows: Sequence[str]) -> None:
-    """Draw the policies of the result in the row of the candidates like them, each with its name and estimate."""
+def _place_roles(result: Tuning, frame: pd.DataFrame) -> dict[str, str]:
+    """Return the row of each policy of the result: that of the candidates like it, or that of its verdicts."""
+    numbers = result.policies.groupby("policy")["candidate"].first()
+    rows = {}
+    for role in numbers.index.intersection(list(_ROLES)):
+        found_in = frame.loc[frame["candidate"].eq(numbers[role]), "row"]
+        verdicts = result.verdicts.loc[result.verdicts["policy"].eq(role), "verdict"]
+        if not found_in.empty:
+            rows[role] = str(found_in.iloc[0])
+        elif result.requirements:
+            rows[role] = _ROW_BY_VERDICT[join(verdicts.to_numpy(str)[None])[0].item()]
+        else:
+            rows[role] = _ALL
+    return rows
+
+
+def _draw_roles(ax: Axes, result: Tuning, rows: Mapping[str, int]) -> None:
+    """Draw the policies of the result in their rows, each with its name and estimate."""
     unit = find_cost_unit(result.computed_under)
     roles = result.policies[result.policies["measure"].eq(str(result.of))].set_index("policy")
     points, words, names = [], [], []
@@ -138,8 +161,7 @@ def _draw_roles(ax: Axes, result: Tuning, frame: pd.DataFrame, rows: Sequence[st
         is_repeated = role == "current" and result.keeps_current
         if is_repeated or role not in roles.index or not np.isfinite(roles["estimate"][role]):
             continue
-        found_in = frame.loc[frame["candidate"].eq(roles["candidate"][role]), "row"]
-        row = 0 if found_in.empty else rows.index(found_in.iloc[0])
+        row = rows[role]
         value, low, high = (float(roles[column][role]) for column in ("estimate", "low", "high"))
         is_trusted = bool(roles["is_trusted"][role])
         draw_intervals(ax, "x", row, low, high, is_trusted, color=look.colour, linewidth=1.6, zorder=4)
@@ -197,7 +219,7 @@ def plot_settings(ax: Axes, result: Tuning) -> Axes:
     'lowest makespan (min) tried with this value'
     """
     frame = _read_candidates(result)
-    reachable = frame[frame["outcome"].map(_ROW_OF).eq(_MEETS)]
+    reachable = frame[frame["outcome"].map(_ROW_OF).eq(_MEETS if result.choice is not None else _UNDECIDED)]
     is_min = result.direction == "min"
     settings = _find_settings(result, reachable)
     written = {name: reachable[name].map(partial(format_setting, result, name)) for name in settings}

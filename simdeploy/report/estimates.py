@@ -38,10 +38,12 @@ def tell(result: Estimates) -> str:
 
 
 def tell_range(name: str, rows: pd.DataFrame, cases: Sequence[str], scale: Scale, level: float) -> list[str]:
-    """Say where an estimate is lowest and highest, also without the cases; at least one estimate isn't missing."""
+    """Say where an estimate is lowest and highest, if they differ as written, also without the cases; at least one isn't missing."""
     lowest, highest = int(rows["estimate"].argmin()), int(rows["estimate"].argmax())
     low, high = write_estimate(rows.iloc[lowest], scale, level=level), write_estimate(rows.iloc[highest], scale)
     start = capitalize(name)
+    if len(rows) > 1 and len({write_estimate(row, scale) for _, row in rows.iterrows()}) == 1:
+        return [f"{start}: {low} in each case"]
     if lowest == highest:
         return [f"{start}: {low} for {cases[lowest]}", f"{start}: {low}"]
     return [

@@ -73,7 +73,7 @@ def _tell_best(result: GateComparison, verdicts: Mapping[str, str]) -> list[str]
     """Say which gate is best and how it changes both errors, or that none is better."""
     level = wording.percent(result.confidence_level)
     if result.best is None:
-        return [f"No other gate is clearly better than the threshold ({level} confidence)"]
+        return [f"No other gate clearly errs less than the threshold ({level} confidence)"]
     is_only = list(verdicts.values()).count("better") == 1
     start = f"Use {result.best} instead of the threshold{'' if is_only else ', with the lowest estimated errors'}"
     changes = []

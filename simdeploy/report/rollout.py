@@ -18,14 +18,26 @@ _VERDICTS = {
     "false_alarm": "False alarm: a good release was stopped",
     "escaped": "Escape: a defective release completed",
 }
+# Without a verdict.
+_ENDS = {
+    "completed": "The rollout completed",
+    "failed": "The rollout was stopped",
+    "canceled": "The rollout was canceled",
+}
 
 
 def tell(rollout: OneRollout) -> str:
     """Say how it ended, and how many requests were shed."""
     verdict, makespan_s = rollout.responses["verdict"], rollout.responses["makespan_s"]
-    ended = _VERDICTS[verdict] if isinstance(verdict, str) else f"The rollout is {rollout.responses['state']}"
+    state = str(rollout.responses["state"])
+    ended = (
+        _VERDICTS[verdict]
+        if isinstance(verdict, str)
+        else _ENDS.get(state, f"The rollout is {state.replace('_', ' ')}")
+    )
     after = "" if math.isnan(makespan_s) else f" after {short_duration(makespan_s * NS_PER_S)}"
-    n_shed = round(rollout.responses["shed_requests"])
+    shed_requests = rollout.responses["shed_requests"]  # unknown of a rollout that never ends
+    n_shed = 0 if math.isnan(shed_requests) else round(shed_requests)
     shed = f"; the service shed {plural(n_shed, 'request')}" if n_shed else ""
     return f"{ended}{after}{shed}."
 

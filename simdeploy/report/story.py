@@ -22,6 +22,8 @@ _MANY_WAVES = 10
 _FIRST_WAVES = 3
 _EVENTFUL_WAVES = 10
 _SETTLED = ("running", "stopped", "skipped", "failed")
+# Reasons of failures that don't follow a number of nodes.
+_REASONS = {"its wave failed the gate": "in a wave that failed the gate"}
 _STATE_WORDS = {"in_progress": "resumed", "paused": "paused", "completed": "completed", "failed": "stopped"}
 
 
@@ -180,7 +182,9 @@ def _ends(wave: _Wave) -> Iterator[str]:
     """Yield the number of nodes by end, with reasons for failures."""
     for status in _SETTLED:
         if status == "failed" and wave.failures:
-            reasons = ", ".join(f"{count:,} {reason}" for reason, count in wave.failures.most_common())
+            reasons = ", ".join(
+                f"{count:,} {_REASONS.get(reason, reason)}" for reason, count in wave.failures.most_common()
+            )
             yield f"{wave.ends[status]:,} {status} ({reasons})"
         elif wave.ends[status]:
             yield f"{wave.ends[status]:,} {status}"

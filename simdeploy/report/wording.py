@@ -32,6 +32,7 @@ _LEAST_PERCENT = 1e-3  # smaller fractions are written without the unit
 # Smaller exact numbers, by their decimal exponent, are as good as 0.
 LEAST_EXACT = -4
 _MOST_DIGITS = 5  # of an estimate with an interval
+_MOST_DECIMALS = 6
 # Before an interval that may not cover as often as it says.
 UNTRUSTED = "~"
 # Verdicts that people read as another word.
@@ -203,9 +204,14 @@ def format_number(value: float, uncertainty: float, *, sign: bool = False) -> st
     --------
     >>> format_number(1234.5678, 0.21), format_number(1234.5678, 130.0), format_number(0.0, 0.0)
     ('1,234.57', '1,235', '0.0')
+    >>> format_number(1.8e-18, 2.7e-18), format_number(0.0000123, 1e-8)
+    ('0.0', '0.000012')
     """
     decimals = 1 - math.floor(math.log10(uncertainty)) if 0 < uncertainty < math.inf else 1
-    text = format(value, f"{'+' if sign else ''},.{min(max(decimals, 0), 6)}f")
+    if decimals > _MOST_DECIMALS:
+        # What rounds to 0 is a rounding error, and needs no digits.
+        decimals = _MOST_DECIMALS if round(value, _MOST_DECIMALS) else 1
+    text = format(value, f"{'+' if sign else ''},.{max(decimals, 0)}f")
     # An estimate just below 0 must not read "-0.0".
     return text.replace("-", "+" if sign else "") if not text.strip("-0.,") else text
 

@@ -69,8 +69,8 @@ class Files:
 
     @staticmethod
     def _outside(problem: Problem) -> Problem:
-        # Problems without a line, such as a missing file, are reported where the file is named.
-        if problem.line is not None:
+        # Problems without a line, such as a missing file, are reported where the file is named. Some are of all files together.
+        if problem.line is not None or problem.file is None:
             return problem
         return replace(problem, message=f"{problem.file}: {problem.message}", file=None)
 

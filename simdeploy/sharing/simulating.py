@@ -13,7 +13,7 @@ from simdeploy.analysis.asking.simulating import cap_replications, find_possible
 from simdeploy.analysis.tradeoffs.lever_ranges import LeverRange, find_ranges
 from simdeploy.errors import InputError, Problem, SimdeployWarning
 from simdeploy.experiments import sweep
-from simdeploy.experiments.levers import Lever, change_policy, find_levers, own_identity
+from simdeploy.experiments.levers import Lever, change_policy, change_quietly, find_levers, own_identity
 from simdeploy.experiments.store.manifest import find_versions, hash_json
 from simdeploy.scenario.measures import Measure, parse_measure
 from simdeploy.scenario.written_specs import write_specs
@@ -180,10 +180,9 @@ def add_policies(dials: Dials, scenario: Scenario, policy: ScenarioPolicy, lever
     keys = [dial.key for dial in dials.dials]
     if any(key not in levers or levers[key].is_factor for key in keys):
         return dials
-    own = own_identity(policy, scenario)
     made = []
     for position in dials.positions():
         places = zip(dials.dials, position, strict=True)
         values = {levers[dial.key]: _as_value(dial.raw[place]) for dial, place in places}
-        made.append(write_specs(change_policy(policy, values, scenario, own), scenario))
+        made.append(write_specs(change_quietly(policy, values, scenario), scenario))  # the sweep has warned
     return replace(dials, policy=policy.name, specs=tuple(made))

@@ -62,11 +62,18 @@ class Choice:
 
     def row(self, simulated: Simulated) -> dict[str, Any]:
         """Return a row of the table of values."""
-        row = self._row(simulated.setting, simulated.standings)
-        changed, own = simulated.standings.values[self._subject], self._base.values[self._subject]
+        standings = self._find_standings(simulated)
+        row = self._row(simulated.setting, standings)
+        changed, own = standings.values[self._subject], self._base.values[self._subject]
         effect = estimate_difference(changed, own, self._rule.of, self._rule.confidence_level)
         effect = effect if row["holds"] is not None else NO_ESTIMATE
         return row | interval_cells("effect", effect) | {"has_effect": simulated.has_effect}
+
+    def _find_standings(self, simulated: Simulated) -> Standings:
+        """Return the standings under a setting. Those of equal rollouts are equal, even if rates of verdicts are known under the
+        scenario's own switches and counted under the setting.
+        """
+        return simulated.standings if simulated.has_effect else self._base
 
     def _row(self, setting: Setting, standings: Standings) -> dict[str, Any]:
         conclusion = self._conclude(standings)
@@ -87,7 +94,9 @@ class Choice:
     ) -> list[dict[str, Any]]:
         """Simulate pairs of values and return the rows of the table of pairs."""
         quantities = {each.setting: self._quantity(each.standings) for each in simulated}
-        keeps = {each.setting: self._row(each.setting, each.standings)["holds"] is True for each in simulated}
+        keeps = {
+            each.setting: self._row(each.setting, self._find_standings(each))["holds"] is True for each in simulated
+        }
         none = self._quantity(self._base)
         # One value may be possible only together with another one: alone it has no quantity, and flips nothing.
         unknown = none.where(np.zeros(none.values.shape, dtype=bool))

@@ -186,8 +186,10 @@ def tradeoff(
     ranges = find_ranges(scenario, chosen, vary)
     divided = find_divided(scenario, [chosen], measures, len(numbers))
     parts = folders_of(divided)
+    # Default ranges have no suspicious values but the policy's own and the API's defaults, which nobody asked for.
+    suspects = vary is not None
     campaign = Campaign(
-        seed, engine, executor, workers, cluster, store, progress, parts=parts, warns_of_suspicions=True
+        seed, engine, executor, workers, cluster, store, progress, parts=parts, warns_of_suspicions=suspects
     )
     points = _side_by_side(ranges)
     policies = {chosen.name: chosen}

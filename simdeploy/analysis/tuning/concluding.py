@@ -55,10 +55,13 @@ def report(
                 found.outcome[confirmed.shown[place]] = "indistinguishable from the choice"
         choice = found.candidates.choice(confirmed.choice)
         probability, doubt = selection.probability_correct, _find_doubt(question, found, confirmed, indifference)
+    if confirmed is None and question.requirements:
+        # Nothing is known to be better than candidates that may meet the requirements.
+        found.outcome[np.isin(found.outcome, [OPEN, RULED_OUT])] = NOT_KNOWN
     is_decided = confirmed is not None and doubt is None
     binding, gain = _find_binding(confirmed, roles)
     candidates = _tabulate_candidates(found)
-    is_left = candidates["outcome"].isin([OPEN, NOT_KNOWN, RULED_OUT])
+    is_left = candidates["outcome"].eq(NOT_KNOWN)
     return result.Tuning(
         of=question.objective,
         direction="min" if question.sign > 0 else "max",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from simdeploy.world.release import ReleaseKind
 
 _MOST_PEAK_WINDOWS = 64
+_OTHERS = [name for name in POLICY_RECORD.names or () if name not in OF_LIMITS]  # everything but limits
 
 
 def lower_policies(
@@ -142,7 +144,7 @@ def lower_policies(
     ]
     chain_policies(
         bundles["members"],
-        [tuple(value for name, value in record.items() if name not in OF_LIMITS) for record in records],
+        [*map(itemgetter(*_OTHERS), records)],
         [stops[row.limits] if counts_nodes[row.limits] else None for row in rows],
     )
     tables = {
