@@ -147,8 +147,8 @@ class Draws:
             # The other stream of the block is mostly asked next, then both at the next index.
             if (stream, index, 0) not in self._across:
                 self._compute_across(stream, index, 0)
-            numbers = np.frombuffer(self._across[stream, index, 0])[nodes]
-            return numbers
+            at_index: FloatArray = np.frombuffer(self._across[stream, index, 0])[nodes]
+            return at_index
         return uniforms(self.seed, self._replication_of(stream.block, nodes), stream, nodes, index)
 
     def first(self, stream: Stream, nodes: np.ndarray, n: int) -> FloatArray:
