@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -288,7 +289,8 @@ CONTINUATION_RECORD = np.dtype(
 def make_table(record: np.dtype[Any], rows: Sequence[Mapping[str, Any]]) -> np.ndarray:
     """Make a table of records, each of which is given by name, field by field."""
     names = record.names or ()
+    expected = set(names)
     for row in rows:
-        if row.keys() != set(names):
-            raise AssertionError(sorted(row.keys() ^ set(names)))
-    return np.array([tuple(row[name] for name in names) for row in rows], dtype=record)
+        if row.keys() != expected:
+            raise AssertionError(sorted(row.keys() ^ expected))
+    return np.array([*map(itemgetter(*names), rows)], dtype=record)
