@@ -4,6 +4,7 @@ import math
 import random
 from collections import Counter
 from dataclasses import replace
+from functools import cache
 
 import pytest
 from generators import Decisions, scenario_of
@@ -72,6 +73,19 @@ def case_of(rollout):
     return _Case(read_histories(rollout.to_records("r"))[0])
 
 
+@cache
+def make_calm_case(seed):
+    """Return scenario and case of a calm rollout, or None; every mistake is looked for in the same ones."""
+    made = simulate_first(calm(draw_raw(seed)), seed)
+    return None if made is None else (made[0], case_of(made[1]))
+
+
+@cache
+def measure_simulated(seed, name):
+    """Return what comes of another policy in the same world."""
+    return measure(simulate(make_calm_case(seed)[0], name, replication=seed)._recording)
+
+
 def refusals(case, run_by):
     return list(find_refusals(case._history, case.known, case.recorded, run_by))
 
@@ -127,11 +141,10 @@ def tally_others(seeds):
     """
     count = Counter()
     for seed in seeds:
-        made = simulate_first(calm(draw_raw(seed)), seed)
+        made = make_calm_case(seed)
         if made is None:
             continue
-        scenario, rollout = made
-        case = case_of(rollout)
+        scenario, case = made
         kinds = scenario.release if TYPES[case.known.type_name].releases else ()
         model = Modeller(case.known, scenario.fleet, kinds, scenario.operator).draw(0, seed)
         for name in list(scenario.policies)[1:]:
@@ -140,7 +153,7 @@ def tally_others(seeds):
             if refusals(case, run_by):
                 count["refused"] += 1
                 continue
-            true = measure(simulate(scenario, name, replication=seed)._recording)
+            true = measure_simulated(seed, name)
             bounded = bound_rollout(case.known, run_by)
             for response, value in true.items():
                 bounds = bounded.bounds[response]

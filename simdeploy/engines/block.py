@@ -80,7 +80,8 @@ class Block:
         row = self.index[policy, place]
         values: dict[str, Any] = {}
         known = (*RESPONSES, *((WEIGHT,) if WEIGHT in self.numbers else ()))
-        for name in known if self.is_ok[row] else ():
+        is_ok = self.words["status"][self.codes["status"][row]] == "ok"
+        for name in known if is_ok else ():
             if name in WORDS:
                 code = self.codes[name][row]
                 values[name] = self.words[name][code] if code >= 0 else np.nan

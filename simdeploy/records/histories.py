@@ -32,8 +32,19 @@ class History(NamedTuple):
 
 def to_rows(frame: pd.DataFrame) -> list[Row]:
     """Return the rows of a table of records; what is missing is None."""
-    known = frame.astype(object).where(frame.notna(), None)
-    return [{str(name): value for name, value in row.items()} for row in known.to_dict("records")]
+    if frame.empty:
+        return []
+    names = [str(name) for name in frame]
+    columns = [_to_values(column) for _, column in frame.items()]
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _to_values(column: pd.Series) -> list[Any]:
+    """Return the values of a column; what is missing is None."""
+    values, is_missing = column.tolist(), column.isna()
+    if is_missing.any():
+        return [None if missing else value for value, missing in zip(values, is_missing.tolist(), strict=True)]
+    return values
 
 
 def to_ns(seconds: float | None) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
+from functools import cache
 from typing import TYPE_CHECKING, Literal, get_args
 
 if TYPE_CHECKING:
@@ -85,12 +86,23 @@ def make_table(name: str, columns: Mapping[str, object] | pd.DataFrame) -> pd.Da
     """Return a table of records with exactly its columns, in order and of their types; columns not given are missing."""
     import pandas as pd
 
+    if isinstance(columns, dict) and not columns:
+        return _make_empty_table(name).copy()
     dtypes = COLUMNS[name]
     frame = pd.DataFrame(columns, columns=list(dtypes)).reset_index(drop=True)
-    # A year of rollouts has thousands of tables, and pandas takes its time to find out that a type is right already.
-    found = frame.dtypes.astype(str).to_dict()
-    wrong = {column: dtype for column, dtype in dtypes.items() if found[column] != dtype}
-    return frame.astype(wrong) if wrong else frame
+    # A year of rollouts has thousands of tables, and pandas takes its time to find out that a type is right already, or
+    # to change some columns at once.
+    for column, found in frame.dtypes.items():
+        if str(found) != dtypes[str(column)]:
+            frame[column] = frame[column].astype(pd.api.types.pandas_dtype(dtypes[str(column)]))
+    return frame
+
+
+@cache
+def _make_empty_table(name: str) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame(columns=list(COLUMNS[name])).astype(dict(COLUMNS[name]))
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -32,6 +33,25 @@ class Terms:
     time: np.ndarray
     attempts: np.ndarray
     times: np.ndarray  # how often each occurs
+
+    @cached_property
+    def log_time(self) -> np.ndarray:
+        """The logarithms of the times."""
+        logs: np.ndarray = np.log(self.time)
+        return logs
+
+    @cached_property
+    def starts(self) -> np.ndarray:
+        """The first row of each group."""
+        return np.flatnonzero(np.diff(self.group, prepend=-1))
+
+    @cached_property
+    def by_attempts(self) -> list[tuple[int, np.ndarray | slice]]:
+        """Each number of attempts with its rows."""
+        numbers = np.unique(self.attempts).tolist()
+        if len(numbers) == 1:
+            return [(numbers[0], slice(None))]
+        return [(n, self.attempts == n) for n in numbers]
 
     @classmethod
     def of(cls, data: Durations) -> Terms:

@@ -6,6 +6,7 @@ Log-likelihoods are functions of many points at once, (n, k) -> (n,): all that d
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,10 @@ _FLAT = 1e-8
 _FLATTEST = 1e-10
 _CLOSE_ROOT = 2e-3  # of deviances
 _FARTHEST = 1e3
+
+
+class StartError(ValueError):
+    """A log-likelihood is not finite where the search for its maximum begins."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,11 @@ def maximize(
 ) -> Maximum:
     """Find the maximum by Newton's method with numeric derivatives.
 
+    Raises
+    ------
+    StartError
+        If it is not finite at the start.
+
     Examples
     --------
     >>> import numpy as np
@@ -51,7 +61,7 @@ def maximize(
     free = np.array([place for place in range(len(x)) if place not in fixed], dtype=int)
     value, gradient, curvature = _derive(log_likelihood, x, free)
     if not np.isfinite(value):
-        raise ValueError("the log-likelihood is not finite at the start")
+        raise StartError("the log-likelihood is not finite at the start")
     for _ in range(_ROUNDS):
         if not len(free):
             break
@@ -169,14 +179,14 @@ class _Search:
         for near in (others, self.best.x):
             start = near.copy()
             start[self.place] = at
-            if np.isfinite(self.log_likelihood(start[None])[0]):
+            with suppress(StartError):
                 found = maximize(self.log_likelihood, start, fixed=self.fixed)
                 return float(np.sqrt(max(0.0, 2 * (self.best.value - found.value)))), found.x
         return np.inf, others
 
 
 def _derive(log_likelihood: LogLikelihood, x: np.ndarray, free: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
-    """Return value, gradient and minus the second derivatives, by central differences in one call."""
+    """Return value, gradient and minus the second derivatives, by central differences in one call; a flat one where it is not finite."""
     k = len(free)
     steps = np.zeros((k, len(x)))
     steps[np.arange(k), free] = _STEP
@@ -185,6 +195,8 @@ def _derive(log_likelihood: LogLikelihood, x: np.ndarray, free: np.ndarray) -> t
         [x[None], x + steps, x - steps, x + steps[first] + steps[second], x - steps[first] - steps[second]]
     )
     values = log_likelihood(points)
+    if not np.isfinite(values[0]):
+        return float(values[0]), np.zeros(k), np.eye(k)
     value, plus, minus = values[0], values[1 : k + 1], values[k + 1 : 2 * k + 1]
     both, neither = np.split(values[2 * k + 1 :], 2)
     gradient = (plus - minus) / (2 * _STEP)

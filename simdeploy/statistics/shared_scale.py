@@ -25,6 +25,7 @@ _POINTS, _WEIGHTS = np.polynomial.hermite.hermgauss(7)
 _LOG_WEIGHTS = np.log(_WEIGHTS) + _POINTS**2 - 0.5 * math.log(math.pi)
 _NEWTON_STEPS = 5
 _DELTA = 1e-3
+_AROUND = np.array([-_DELTA, 0.0, _DELTA])
 _TINY = 1e-300
 
 
@@ -82,10 +83,11 @@ class SharedScale:
             weight = spread**2 * information
             z = np.nan_to_num(np.where(information > 0, (centre - location) / spread * weight / (1 + weight), 0.0))
             for _ in range(_NEWTON_STEPS):
-                values = log_joint(np.stack([z - _DELTA, z, z + _DELTA], axis=2))
+                values = log_joint(z[:, :, None] + _AROUND)
                 slope = (values[:, :, 2] - values[:, :, 0]) / (2 * _DELTA)
                 curvature = np.maximum((2 * values[:, :, 1] - values[:, :, 0] - values[:, :, 2]) / _DELTA**2, 0.5)
-                move = np.clip(np.nan_to_num(slope / curvature), -1.0, 1.0)
+                move = slope / curvature
+                move = np.clip(np.where(np.isnan(move), 0.0, move), -1.0, 1.0)
                 z = z + move
                 if np.abs(move).max(initial=0.0) < 1e-3:
                     break
@@ -106,6 +108,7 @@ class _AtShape:
         if family == "weibull":
             different, places = np.unique(shape, return_inverse=True)
             self._powers = np.array([grouped.sum_powers(each) for each in different])[places][:, :, None]
+        self._laws: dict[int, tuple[Family, np.ndarray, np.ndarray]] = {}
 
     def guess(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the mode of each group as if all were first attempts that ended, and the information that it rests on."""
@@ -129,12 +132,17 @@ class _AtShape:
         still_open = self._grouped.still_open
         if len(still_open):
             each = self._log_open(still_open, v[:, still_open.group]) * still_open.times[:, None]
-            starts = np.flatnonzero(np.diff(still_open.group, prepend=-1))
-            total[:, still_open.group[starts]] += np.add.reduceat(each, starts, axis=1)
+            total[:, still_open.group[still_open.starts]] += np.add.reduceat(each, still_open.starts, axis=1)
         return total
 
+    def _law_of_sum(self, n: int) -> tuple[Family, np.ndarray, np.ndarray]:
+        """Return the law of the sum of `n` attempts of scale 1, as `match_sum` does."""
+        if n not in self._laws:
+            self._laws[n] = match_sum(self._family, self._shape, n)
+        return self._laws[n]
+
     def _log_density(self, ended: Ended, v: np.ndarray) -> np.ndarray:
-        family, shape, location = match_sum(self._family, self._shape, ended.attempts)
+        family, shape, location = self._law_of_sum(ended.attempts)
         v = v + location
         rows, logs, times = ended.rows[:, None], ended.logs[:, None], ended.times[:, None]
         density: np.ndarray
@@ -153,19 +161,18 @@ class _AtShape:
 
     def _log_open(self, terms: Terms, v: np.ndarray) -> np.ndarray:
         """Return the log-probabilities that the last attempt has not ended, and those before have."""
-        x = np.log(terms.time)[:, None] - v
-        probability = self._hang + (1 - self._hang) * self._survival(terms.attempts, x)
-        is_later = terms.attempts > 1
-        if is_later.any():
-            probability[:, is_later] -= self._survival(terms.attempts[is_later] - 1, x[:, is_later])
+        x = terms.log_time[:, None] - v
+        survival = np.empty_like(x)
+        for n, rows in terms.by_attempts:
+            survival[:, rows] = self._survival(n, x[:, rows])
+        probability = self._hang + (1 - self._hang) * survival
+        for n, rows in terms.by_attempts:
+            if n > 1:
+                probability[:, rows] -= self._survival(n - 1, x[:, rows])
         logs: np.ndarray = np.log(np.maximum(probability, _TINY))
         return logs
 
-    def _survival(self, attempts: np.ndarray, log_x: np.ndarray) -> np.ndarray:
+    def _survival(self, attempts: int, log_x: np.ndarray) -> np.ndarray:
         """Return the probabilities that sums of so many attempts of scale 1 are above exp(`log_x`)."""
-        found = np.empty_like(log_x)
-        for n in np.unique(attempts):
-            family, shape, location = match_sum(self._family, self._shape, int(n))
-            rows = attempts == n
-            found[:, rows] = LIFETIMES[family].survival(np.exp(log_x[:, rows] - location), shape)
-        return found
+        family, shape, location = self._law_of_sum(attempts)
+        return LIFETIMES[family].survival(np.exp(log_x - location), shape)

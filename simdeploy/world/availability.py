@@ -209,6 +209,7 @@ class Processes:
         # Until when it is known without a process of its own that a subject is good: nothing is known at -1.
         self._good_until = array("q", np.where(self._bad_at_first, -1, self._first_end).tobytes())
         self._made: dict[int, Alternating] = {}
+        self._undisturbed: tuple[int, Spells] | None = None
 
     def undisturbed(self, subject: int) -> Alternating:
         """Recreate a subject's process, without renewals or changes of rate."""
@@ -242,13 +243,24 @@ class Processes:
     def all_bad_spells(self, end: int, *, undisturbed: bool = False) -> Spells:
         """Return the bad spells of all subjects within [0, end); `undisturbed` is without renewals or changes of rate."""
         changed = [] if undisturbed else [subject for subject, process in self._made.items() if process.is_changed]
-        subjects = np.setdiff1d(self._subjects, changed) if changed else self._subjects
+        if not changed:
+            return self._undisturbed_spells(end)
         rows = [(subject, *spell) for subject in changed for spell in self._made[subject].bad_spells(0, end)]
-        parts = [Spells(*np.array(rows, np.int64).reshape(-1, 3).T)]
-        for bad_at_first in (False, True):
-            of_kind = subjects[self._bad_at_first[subjects] == bad_at_first]
-            parts += self._walk(of_kind, end, bad_at_first=bad_at_first)
-        return Spells.joined(parts)
+        others = self._undisturbed_spells(end)
+        is_other = np.isin(others.subject, changed, invert=True)
+        return Spells.joined(
+            [Spells(*np.array(rows, np.int64).reshape(-1, 3).T), Spells(*(column[is_other] for column in others))]
+        )
+
+    def _undisturbed_spells(self, end: int) -> Spells:
+        """Return those of all subjects without renewals or changes of rate; kept, since both kinds are mostly asked up to one end."""
+        if self._undisturbed is None or self._undisturbed[0] != end:
+            parts: list[Spells] = []
+            for bad_at_first in (False, True):
+                of_kind = self._subjects[self._bad_at_first[self._subjects] == bad_at_first]
+                parts += self._walk(of_kind, end, bad_at_first=bad_at_first)
+            self._undisturbed = end, Spells.joined(parts)
+        return self._undisturbed[1]
 
     def _walk(self, subjects: np.ndarray, limit: int, *, bad_at_first: bool) -> Iterator[Spells]:
         """Yield the bad spells up to a limit of subjects that begin alike: the first ones of all, then the next ones, and so on."""

@@ -138,6 +138,12 @@ class Draws:
                 self._first = self._compute_first()
             numbers: FloatArray = self._first[stream.lane, _PLACES[stream.block], nodes]
             return numbers
+        if 0 < index < _FIRST_INDICES and self._n_nodes <= _SMALL_FLEET:
+            # The other stream of the block is mostly asked next, then both at the next index.
+            if (stream, index, 0) not in self._across:
+                self._compute_across(stream, index, 0)
+            at_index: FloatArray = np.frombuffer(self._across[stream, index, 0])[nodes]
+            return at_index
         return uniforms(self.seed, self._replication_of(stream.block, nodes), stream, nodes, index)
 
     def first(self, stream: Stream, nodes: np.ndarray, n: int) -> FloatArray:
@@ -171,7 +177,7 @@ class Draws:
         n_nodes = 1 if stream.node_is == "0" else self._n_nodes
         nodes = np.arange(first, min(stop, n_nodes) if node < n_nodes else stop)
         index_block = index // 2 if stream.paired_indices else index
-        n_blocks = 1 if stream.index_is == "0" else max(_WORTH_A_CALL // len(nodes), 1)
+        n_blocks = 1 if stream.index_is == "0" else min(max(_WORTH_A_CALL // len(nodes), 1), _FIRST_INDICES)
         index_blocks = np.arange(n_blocks) + index_block // n_blocks * n_blocks
         replication = self._replication_of(stream.block, nodes)
         lanes = block_uniforms(self.seed, replication, stream.block, nodes, index_blocks[:, np.newaxis])

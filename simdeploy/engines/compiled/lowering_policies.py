@@ -71,10 +71,11 @@ def lower_policies(
         gate = None if traits.leaves else read_gate(policy, scenario.orchestrator)
         rule = read_health_rule(policy, scenario.orchestrator)
         key = (*what_plans_depend_on(policy), policy.slot_delay_ns, gate is None)
-        if key not in plans:
+        lowered = plans.get(key)  # once: to hash fractions takes long
+        if lowered is None:
             plan = plan_waves(policy, scenario.orchestrator, total, scenario.fleet.zones)
             has_steps = plan.has_slots and (plan.is_list or plan.per_zone < total)
-            plans[key] = LoweredPlan(
+            lowered = plans[key] = LoweredPlan(
                 len(sizes),
                 len(plan.sizes),
                 plan.canaries,
@@ -96,21 +97,19 @@ def lower_policies(
             bakes_ns += plan.bakes_ns
             wave_terms += _lower_wave_terms(plan, reaches=scenario.orchestrator.limit_comparison == "reaches")
         limit = read_limits(policy, scenario.orchestrator, total)
-        counts_each = _counts_each(policy, limit, plans[key])
-        has_more = counts_each or _has_more(policy, scenario.orchestrator, rule, plans[key])
+        counts_each = _counts_each(policy, limit, lowered)
+        has_more = counts_each or _has_more(policy, scenario.orchestrator, rule, lowered)
         rows.append(
             Row(
                 policy.auto_promote,
                 policy.no_auto_rollback,
                 rules.setdefault(rule, len(rules)),
-                plans[key],
+                lowered,
                 limits.setdefault(limit, len(limits)),
                 gates.setdefault(gate, len(gates)),
                 counts_each,
                 has_more,
-                is_plain=not has_more
-                and not rule.cumulative
-                and not (traits.undone and plans[key].rollback_size < total),
+                is_plain=not has_more and not rule.cumulative and not (traits.undone and lowered.rollback_size < total),
             )
         )
     # Whatever fails, windows are healthy where all requests may.

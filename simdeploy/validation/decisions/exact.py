@@ -194,17 +194,19 @@ def _walk(course: Course, fate: Fate, kind: ReleaseKind, prices: _Prices) -> tup
         states = _pass_time(states, prices, course.start_s, touched=before, starting=nodes)
         states = moments.start_wave(states, nodes, fate.start_failure)
         waits = np.zeros(states.shape[:2])
+        n_failed = states.shape[1]
+        stops = course.stops(wave, n_failed, touched - np.arange(nodes + 1))
         for instant, next_s in _with_next(fate):
             states = _pass_time(states, prices, instant.after_s, touched=touched)
-            states = moments.run_some(moments.fail_some(states, instant.failure), instant.running)
+            states = moments.fail_some(states, instant.failure, n_failed=n_failed)
+            states = moments.run_some(states, instant.running)
             if next_s == 0:
                 continue  # what happens at one instant is judged together
-            resolved = touched - np.arange(nodes + 1)
-            stops = course.stops(wave, states.shape[1], resolved)
             stopped += _undo_stop(course, prices, np.where(stops, states, 0.0).sum(axis=(1, 2))[:, None], touched)
             states = np.where(stops, 0.0, states)
             waits += states[:, :, 0]
             states[:, :, 0] = 0.0
+            states = _trim(states)
         states = _trim(waits)
         if touched < course.plan.total:
             states = _pass_time(states, prices, course.bake_s, touched=touched)
@@ -242,5 +244,5 @@ def _undo_by_hand(course: Course, prices: _Prices, ended: np.ndarray, touched: i
 
 def _trim(states: np.ndarray) -> np.ndarray:
     """Cut off numbers of failed nodes that no rollout reaches without a stop."""
-    reached = np.flatnonzero(states[0])
+    reached = np.flatnonzero(states[0].reshape(states.shape[1], -1).any(axis=1))
     return states[:, : reached[-1] + 1] if len(reached) else states[:, :1]

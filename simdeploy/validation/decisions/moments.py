@@ -43,7 +43,12 @@ def pay(moments: np.ndarray, fixed: np.ndarray, per_unstarted: np.ndarray | None
     # E[(fixed + slope * U)] and the same times U.
     payment, times_u = fixed * p + slope * u, fixed * u + slope * uu
     squares = cc + 2 * (fixed * c + slope * cu) + fixed * payment + slope * times_u
-    return np.concatenate([moments[:_PER_ACCOUNT], c + payment, cu + times_u, squares])
+    following = moments.copy()
+    paid, paid_u, paid_squares = _accounts(following)
+    paid += payment
+    paid_u += times_u
+    paid_squares[...] = squares
+    return following
 
 
 def _accounts(moments: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -67,16 +72,20 @@ def start_wave(moments: np.ndarray, nodes: int, failure: float) -> np.ndarray:
     return following
 
 
-def fail_some(moments: np.ndarray, failure: float) -> np.ndarray:
-    """Let each unresolved node fail with a probability."""
-    if not failure:
+def fail_some(moments: np.ndarray, failure: float, *, n_failed: int) -> np.ndarray:
+    """Let each unresolved node fail with a probability; return states of numbers of failed nodes below `n_failed`."""
+    layers, reached, most = moments.shape
+    if not failure and reached == n_failed:
         return moments
-    _, n_failed, most = moments.shape
-    chances = binomial(most - 1, failure)
-    following = np.zeros_like(moments)
-    for fail in range(most):
-        # No state has more failed nodes than there were nodes, so the rows cut off here are empty.
-        following[:, fail:, : most - fail] += moments[:, : n_failed - fail, fail:] * chances[fail:, fail]
+    following = np.zeros((layers, n_failed, most))
+    following[:, :reached] = moments
+    if failure:
+        chances = binomial(most - 1, failure)
+        following[:, :reached] *= chances[:, 0]
+        for fail in range(1, most):
+            # No state has more failed nodes than there were nodes, so the rows cut off here are empty.
+            to = following[:, fail : fail + reached, : most - fail]
+            to += moments[:, : to.shape[1], fail:] * chances[fail:, fail]
     return following
 
 
