@@ -282,7 +282,7 @@ def test_no_choice_is_an_exit_code():
 
 def test_an_undecided_choice_has_an_exit_code_of_its_own():
     """If policies may meet the requirements, but the budget ends before that is known, the command exits 3. [contract]"""
-    done = call(*SEARCH, "--require", "cost <= 10000", "--most", "2000")
+    done = invoke(*SEARCH, "--require", "cost <= 10000", "--most", "2000")
     assert done.stdout.startswith("None of 20 policies is known to meet the requirements. 20 may")
     assert done.exit_code == 3
 

@@ -36,6 +36,7 @@ _OF_WHAT = {"false_alarm": "of good releases", "escape": "of defective releases"
 _SIZES = (("small", 6.0), ("x-small", 5.0))  # of numbers in cells, with what a character takes in points
 _TICK_PT = 18  # what a tick label takes along a vertical axis
 _CHARACTER_PT = 6.5  # of a tick label, with what must be free beside it
+_MOST_STEPS = 9  # between numbers along an axis
 
 
 @in_plain_text
@@ -204,7 +205,12 @@ def _positions(axis: Axis, column: pd.Series) -> np.ndarray:
 
     if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column) and not column.isna().any():
         axis.set_label_text(str(column.name))
-        axis.set_major_locator(MaxNLocator("auto", integer=pd.api.types.is_integer_dtype(column)))
+        is_whole = pd.api.types.is_integer_dtype(column)
+        axis.set_major_locator(MaxNLocator("auto", integer=is_whole))
+        if axis is axis.axes.xaxis:
+            longest = max(len(format_value(value)) for value in column)
+            n_fitting = int(measure_axes(axis.axes)[0] / (_CHARACTER_PT * longest))
+            axis.set_major_locator(MaxNLocator(max(1, min(n_fitting, _MOST_STEPS)), integer=is_whole))
         return column.to_numpy(dtype=float)
     values, places = _places(column)
     _label_cells(axis, str(column.name), values)

@@ -5,6 +5,7 @@ matplotlib wraps text as well, but then reads a dollar sign as mathematics.
 
 from __future__ import annotations
 
+import re
 import textwrap
 from typing import TYPE_CHECKING
 
@@ -42,6 +43,8 @@ def wrap_words(ax: Axes, text: str, size: str = "medium") -> str:
     >>> from matplotlib.figure import Figure
     >>> wrap_words(Figure(figsize=(3, 3)).subplots(), "a title that is too long for so small a picture").splitlines()
     ['a title that is too long for so', 'small a picture']
+    >>> wrap_words(Figure(figsize=(3, 3)).subplots(), "scenario.fleet.service.shared.capacity").splitlines()
+    ['scenario.fleet.service.shared.', 'capacity']
     """
     return _wrap_lines(text, measure_axes(ax)[0] * _PART / _CHARACTER_PT[size])
 
@@ -76,4 +79,11 @@ def _fit(text: Text, length_pt: float) -> None:
 
 def _wrap_lines(text: str, n_characters: float) -> str:
     width = max(_FEWEST, int(n_characters))
+    text = re.sub(rf"\S{{{width + 1},}}", lambda word: _break_key(word[0], width), text)
     return "\n".join("\n".join(textwrap.wrap(line, width, break_on_hyphens=False)) for line in text.split("\n"))
+
+
+def _break_key(word: str, width: int) -> str:
+    """Break a word that is too long for a line after its dots, as the path of a key has them."""
+    parts = textwrap.wrap(word.replace(".", ". "), width, break_on_hyphens=False)
+    return "\n".join(part.replace(". ", ".") for part in parts)
