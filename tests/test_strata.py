@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
-from small import maybe_bad, small
+from small import maybe_bad, rarely_bad, small
 
 from simdeploy.analysis import (
     analyze_sensitivity,
@@ -464,3 +464,19 @@ def test_cases_at_once_are_cases_one_by_one(measure):
     others = sample[[1, 2, 3, 0]]
     alone = [estimate_difference(case, other, *asked) for case, other in zip(sample, others, strict=True)]
     assert estimate_differences(sample, others, *asked) == alone
+
+
+def test_a_mean_needs_worlds_of_every_kind():
+    """Two of three samples of 400 drawn worlds have none of a kind of one in a thousand, on which failed requests depend. [oracle]"""
+    rare = {"probability": 0.001, "defective": True, "error_rate": 0.9}
+    scenario = rarely_bad(release={**maybe_bad(0.5, 0.01), "good": {"probability": 0.499}, "awful": rare})
+    measures = ["failed_requests_excess", "cost", "min_in_service_fraction"]
+    for seed in range(3):
+        drawn = estimate(replicate(scenario, replications=400, seed=seed, engine="compiled"), measures).estimates
+        assert drawn["is_trusted"].tolist() == [False, False, True]
+    by_kind = estimate(replicate(scenario, strata="kinds", replications=400, engine="compiled"), measures).estimates
+    assert by_kind["is_trusted"].all()
+    # An hour of 200 requests a second, 1 % of which fail in half of the rollouts, and 90 % in one of a thousand.
+    exact = 3600 * 200 * (0.5 * 0.01 + 0.001 * 0.9)
+    assert (by_kind["low"][:2] < exact).all()
+    assert (exact < by_kind["high"][:2]).all()

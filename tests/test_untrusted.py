@@ -11,11 +11,13 @@ import pytest
 from drawn import draw, find_unreadable
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from small import rolling, small
 
 import simdeploy as sd
 from simdeploy import plotting
 from simdeploy.analysis import summarize_grid
 from simdeploy.plotting.intervals import add_interval, draw_intervals
+from simdeploy.report.comparison import tabulate
 
 NOTE = "dashed: may be too narrow"
 # A result with trusted and one with other intervals, and its picture on so many axes.
@@ -102,3 +104,24 @@ def test_a_line_of_an_unknown_interval_is_not_drawn():
     ax.set_xlabel("cost")
     add_interval(ax, "x", 0.9)
     assert ax.get_xlabel() == f"cost, 90 % CI; {NOTE}"
+
+
+@pytest.mark.parametrize("name", ["Comparison", "CostResult", "Estimates", "InformationResult", "ObservationResult"])
+def test_answers_mark_them_as_tables_do(name):
+    """Each interval of an answer has the mark if it may be too narrow, and none has it otherwise. [contract]"""
+    result = every_result.make(name)
+    marked = with_trust(result, is_trusted=False).answer
+    assert "(~95 % CI " in marked
+    assert with_trust(result, is_trusted=True).answer == marked.replace("(~", "(")
+
+
+def test_gaps_to_the_best_are_marked():
+    """An interval against the best other policy has the mark where it may be too narrow, and the title explains it. [contract]"""
+    policies = {f"waves-{n}": rolling(n) for n in (3, 4, 6)}
+    for n, is_marked in ((30, True), (2000, False)):
+        rows = sd.replicate(small(policies=policies, costs={"hour_of_delay": 60}), replications=n, engine="compiled")
+        tables = tabulate(sd.compare(rows))
+        table = next(table for table in tables if "minus best other" in table.header)
+        gaps = [row[table.header.index("minus best other")] for row in table.rows]
+        assert [gap.startswith("~") for gap in gaps] == [is_marked] * 3
+        assert table.title.endswith("; ~: interval may be too narrow") == is_marked

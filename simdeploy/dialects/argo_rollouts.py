@@ -21,7 +21,7 @@ from simdeploy.dialects.argo_steps import Stage, read_steps
 from simdeploy.dialects.judging import Check, Judgement, judge
 from simdeploy.dialects.reading import Group, Reading, or_else, write_duration
 from simdeploy.errors import Problem
-from simdeploy.units import NS_PER_S, parse_duration
+from simdeploy.units import NS_PER_S
 
 if TYPE_CHECKING:
     from simdeploy.dialects.imported import PolicyImport
@@ -98,7 +98,10 @@ def _finish(
     then = "everything rolls back" if aborts else "the rollout has failed, and nothing rolls back; Argo only reports it"
     if judgement is not None and not aborts:
         then = "left out: Argo only reports it, and the rollout keeps waiting"
-    deadline = manifests.read_progress_deadline(spec, terms.min_ready_s, then)
+    deadline_ns = manifests.read_progress_deadline(spec, terms.min_ready_s, then)
+    judged_ns = terms.min_ready_s * NS_PER_S if judgement is None else judgement.longest_ns
+    if judgement is not None and not aborts:
+        deadline_ns = None
     pods = manifests.read_pods(spec, terms.min_ready_s)
     switches = {
         **switches,
@@ -111,14 +114,13 @@ def _finish(
     else:
         pods |= judgement.watch()
         switches |= {"cant_tell": "stop", "window_reset": False}
-        deadline = write_duration(parse_duration(deadline) + judgement.longest_ns) if deadline and aborts else None
     reading.note("unreachable_nodes", "approximate", "a node that is down at its turn is updated when it is up again")
     text = "everything rolls back to the stable version" if goes_back else "nothing rolls back"
     reading.note("no_auto_rollback", "exact", text)
     return {
         **policy,
         **pods,
-        "progress_deadline": deadline,
+        "progress_deadline": None if deadline_ns is None else write_duration(deadline_ns + judged_ns),
         "rollback_parallel": policy.get("rollback_parallel") if goes_back else None,
         "no_auto_rollback": not goes_back,
     }, switches
@@ -183,6 +185,8 @@ def _read_background(terms: _Terms, canary: Group, stages: list[Stage]) -> tuple
     background = canary.group("analysis")
     if not background.data:
         return [], 0
+    starts = background.whole("startingStep") or 0
+    background.exact("startingStep", f"waves are judged from step {starts} on", default="0; ")
     old = _is_old_version(terms.spec.reading)
     checks = terms.read_checks(background, promotes_inconclusive=old, of_rollout=True)
     shortest = min((stage.pause_ns for stage in stages[:-1] if stage.pause_ns), default=0)
@@ -191,8 +195,6 @@ def _read_background(terms: _Terms, canary: Group, stages: list[Stage]) -> tuple
     ]
     text = "a wave's nodes are judged during its pause, at least once; those of earlier waves no longer"
     canary.approximate("analysis", text)
-    starts = background.whole("startingStep") or 0
-    background.exact("startingStep", f"waves are judged from step {starts} on", default="0; ")
     return checks, starts
 
 

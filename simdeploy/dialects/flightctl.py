@@ -8,6 +8,7 @@ unavailable at once. Source: flightctl/flightctl:docs/user/rollout-policies.md.
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.dialects.reading import Group, Reading, or_else, write_duration
@@ -37,7 +38,7 @@ def read(reading: Reading) -> PolicyImport:
         reading.note("spec.rolloutPolicy", "exact", "not given: all devices are updated at once")
         return reading.finish({"strategy": "immediate"}, {"on_failure": "continue"}, nodes=reading.nodes(None))
     waves = _read_waves(policy.group("deviceSelection"))
-    threshold = _read_threshold(policy)
+    percent = _read_threshold(policy)
     budget = _read_budget(policy.group("disruptionBudget"))
     deadline_ns = or_else(policy.duration("defaultUpdateTimeout", 1), _DEADLINE_NS)
     policy.approximate("defaultUpdateTimeout", f"a device has failed after {write_duration(deadline_ns)}")
@@ -49,7 +50,7 @@ def read(reading: Reading) -> PolicyImport:
             "waves": waves,
             **budget,
             "health_check": {"deadline": write_duration(deadline_ns)},
-            "max_failed_nodes_percent": 100 - threshold,
+            "max_failed_nodes_percent": percent,
             "no_auto_rollback": True,
         },
         {"failed_percent_of": "wave", "limits_judged": "wave_end", "on_failure": "pause"},
@@ -100,13 +101,13 @@ def _read_percent(group: Group, key: str) -> float | None:
 
 
 def _read_threshold(policy: Group) -> float:
+    """Return the percentage of a batch that may fail, exact in decimals: 0.1 beside a threshold of 99.9 %."""
     percent = _read_percent(policy, "successThreshold")
     if "successThreshold" in policy and (percent is None or percent > 100):
         policy.refuse("successThreshold", "not a percent", allowed='text such as "95%"')
-    percent = or_else(percent, _THRESHOLD)
-    text = f"the rollout stops if more than {100 - percent:g} % of a batch have failed at its end"
-    policy.exact("successThreshold", text)
-    return percent
+    most = float(100 - Decimal(str(or_else(percent, _THRESHOLD))))
+    policy.exact("successThreshold", f"the rollout stops if more than {most:g} % of a batch have failed at its end")
+    return most
 
 
 def _read_budget(budget: Group) -> dict[str, int]:

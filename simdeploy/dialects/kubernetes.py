@@ -14,6 +14,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.dialects import manifests
+from simdeploy.dialects.reading import write_duration
+from simdeploy.units import NS_PER_S
 
 if TYPE_CHECKING:
     from simdeploy.dialects.imported import PolicyImport
@@ -53,7 +55,9 @@ def read(reading: Reading) -> PolicyImport:
     readers = {"Deployment": _read_deployment, "DaemonSet": _read_daemons, "StatefulSet": _read_stateful}
     policy, switches = readers[manifest.kind](spec)
     if manifest.kind == "Deployment":
-        policy["progress_deadline"] = manifests.read_progress_deadline(spec, min_ready_s, _REPORTED)
+        deadline_ns = manifests.read_progress_deadline(spec, min_ready_s, _REPORTED)
+        if deadline_ns is not None:
+            policy["progress_deadline"] = write_duration(deadline_ns + min_ready_s * NS_PER_S)
     policy = {"strategy": "rolling", **policy, **manifests.read_pods(spec, min_ready_s), "no_auto_rollback": True}
     spec.no_counterparts(_ASIDE)
     spec.note_rest()

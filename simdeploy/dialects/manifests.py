@@ -266,16 +266,20 @@ def _read_probe(spec: Group) -> int | None:
     return max(seconds)
 
 
-def read_progress_deadline(spec: Group, min_ready_s: int, then: str) -> str | None:
-    """Return how long a rollout may be without progress; None forever. `then` says what happens at the end."""
+def read_progress_deadline(spec: Group, min_ready_s: int, then: str) -> int | None:
+    """Return for how long no pod may get ready, nanoseconds; None forever. `then` says what happens at the end.
+
+    A pod that gets ready is progress, too, not only one that is available: a node has `min_ready_s` in addition.
+    """
     seconds = spec.whole("progressDeadlineSeconds", 1, NO_DEADLINE)
     if seconds == NO_DEADLINE:
         spec.exact("progressDeadlineSeconds", "the largest number: no deadline")
         return None
     given = "progressDeadlineSeconds" in spec
-    spec.approximate("progressDeadlineSeconds", then, default="600; ")
+    longer = "; minReadySeconds are added, because a pod that gets ready is progress, too" if min_ready_s else ""
+    spec.approximate("progressDeadlineSeconds", f"{then}{longer}", default="600; ")
     if (seconds or 600) <= min_ready_s:
         key = "progressDeadlineSeconds" if given else "minReadySeconds"
         allowed = f"more than {min_ready_s:,}" if given else f"less than {seconds or 600:,}"
         spec.refuse(key, "the progress deadline is not longer than minReadySeconds", allowed=allowed)
-    return write_duration((seconds or 600) * NS_PER_S)
+    return (seconds or 600) * NS_PER_S

@@ -153,7 +153,8 @@ class _Update:
             update = self._stating(name)
             value = _duration(update, name, 1 if name == "healthy_deadline" else 0)
             values[name] = _DEFAULTS[name] if value is None else value
-            update.exact(name, f"{write_duration(values[name])}: {meaning}")
+            is_none = name == "progress_deadline" and not values[name]
+            update.exact(name, "0: none" if is_none else f"{write_duration(values[name])}: {meaning}")
         healthy, deadline, progress = (values[name] for name in _DEFAULTS)
         if healthy >= deadline:
             allowed = f"less than healthy_deadline, {write_duration(deadline)}"

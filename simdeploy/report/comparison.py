@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from simdeploy.analysis.asking.naming import LABELS
@@ -235,13 +236,18 @@ def _tabulate_verdicts(comparison: Comparison) -> Table:
     return make_table(f"Requirements (bounds: {level} confidence each)", rows, columns)
 
 
+def _write_gap(low: float, high: float, scale: wording.Scale, *, is_trusted: bool) -> str:
+    gap = wording.format_interval(low, high, wording.difference_scale(scale))
+    return gap if is_trusted or math.isnan(low) else f"{wording.UNTRUSTED}{gap}"
+
+
 def _tabulate_ranking(comparison: Comparison, of: str, ranked: pd.DataFrame) -> Table:
     scale = _scale_of_best(comparison, of, ranked)
     # A policy without rivals has no verdict, and is the best.
     words = {"better": "yes", "worse": "no", "unknown": "yes"}
-    ends = zip(ranked["low"], ranked["high"], strict=True)
+    ends = zip(ranked["low"], ranked["high"], ranked["is_trusted"], strict=True)
     rows = ranked.assign(
-        gap=[wording.format_interval(low, high, wording.difference_scale(scale)) for low, high in ends],
+        gap=[_write_gap(low, high, scale, is_trusted=is_trusted) for low, high, is_trusted in ends],
         is_best=[
             "not ruled out" if is_vague else words.get(verdict, "may be")
             for verdict, is_vague in zip(ranked["verdict"], _is_vague(ranked), strict=True)

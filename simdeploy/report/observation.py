@@ -41,8 +41,9 @@ def _tell_one_more(result: ObservationResult, lever: str, level: float | None) -
         return f"the effect of {_ONE_MORE[lever]} is unknown"
     saves = row["estimate"] >= 0
     ends = (row["estimate"], row["low"], row["high"]) if saves else (-row["estimate"], -row["high"], -row["low"])
+    amounts = {**row, **dict(zip(("estimate", "low", "high"), ends, strict=True))}
     scale = wording.cost_scale(wording.find_cost_unit(result.computed_under))
-    amount = wording.format_estimate(*ends, scale, level=level)
+    amount = wording.write_estimate(amounts, scale, level=level)
     effect = f"{_ONE_MORE[lever]} {'saves' if saves else 'costs'} {amount}"
     if row["verdict"] == "better":
         return f"{effect}, worthwhile up to {_write_amount(lever, limit['pays_until'])}"

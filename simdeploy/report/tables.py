@@ -104,7 +104,8 @@ def make_table(
     rows = frame.to_dict("records")
     written = [(column, _write_cells(frame, rows, column, cost_unit)) for column in columns]
     shown = [(column.heading, cells) for column, cells in written if any(cells) or not column.is_optional]
-    if any(f"({UNTRUSTED}" in cell or f"\n{UNTRUSTED}" in cell for _, cells in shown for cell in cells):
+    marks = (UNTRUSTED, f"({UNTRUSTED}", f"\n{UNTRUSTED}")
+    if any(cell.startswith(marks[0]) or marks[1] in cell or marks[2] in cell for _, cells in shown for cell in cells):
         title = f"{title}; {UNTRUSTED}: interval may be too narrow"
     return Table(title, tuple(heading for heading, _ in shown), tuple(zip(*(cells for _, cells in shown), strict=True)))
 

@@ -196,6 +196,12 @@ def test_an_inline_analysis_is_a_gate():
     assert aborts.policy["progress_deadline"] == "20m"  # and five looks of two minutes
 
 
+def test_a_pod_that_gets_ready_is_progress():
+    """A node has minReadySeconds beyond the progress deadline, within which its pod has to get ready. [contract]"""
+    rollout = "apiVersion: argoproj.io/v1alpha1\nkind: Rollout\nspec: {minReadySeconds: 300, strategy: {canary: {}}}\n"
+    assert read_policy(rollout).policy["progress_deadline"] == "15m"
+
+
 def test_a_background_analysis_judges_during_the_pauses():
     """It takes no time of its own: each wave is watched during its pause, once at least; the rest is not. [contract]"""
     imported = read_policy(BACKGROUND + TEMPLATE)
@@ -362,6 +368,7 @@ def test_every_field_of_the_strategy_has_a_note():
     text = text.replace("- pause: {}", "- experiment: {duration: 5m, templates: []}")
     imported = read_policy(text + TEMPLATE)
     noted = [note.field for note in imported.notes]
+    assert noted.count("spec.strategy.canary.analysis.startingStep") == 1
     for key in (
         "canaryService",
         "antiAffinity",

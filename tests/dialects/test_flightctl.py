@@ -140,3 +140,11 @@ def test_batches_of_a_hundred_devices(engine):
     suspended = roll_out(imported, 100, fail=[50, 51], engine=engine)
     assert batches(suspended) == [1, 49, 30]
     assert suspended.responses["state"] == "paused"
+
+
+def test_a_batch_at_its_threshold_goes_on(engine):
+    """One device of a thousand may fail under a threshold of 99.9 %, in decimals as they are written. [oracle]"""
+    imported = read_policy(fleet("{successThreshold: 99.9%}"))
+    assert imported.policy["max_failed_nodes_percent"] == 0.1
+    assert roll_out(imported, 1000, fail=[0], engine=engine).responses["state"] == "completed"
+    assert roll_out(imported, 1000, fail=[0, 1], engine=engine).responses["state"] == "paused"

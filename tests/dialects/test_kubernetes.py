@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from foreign import assert_one_problem, notes_of, refusal
+from foreign import assert_one_problem, notes_of, refusal, roll_out
 
 import simdeploy
 from simdeploy.dialects import read_policy
@@ -70,7 +70,7 @@ def test_a_deployment_is_a_sliding_window():
         "strategy": "rolling",
         "max_parallel": 5,
         "surge": 3,
-        "progress_deadline": "5m",
+        "progress_deadline": "5m20s",  # with minReadySeconds
         "health_check": {"deadline": "720h", "min_healthy_time": "20s"},
         "retries": 1000,
         "retry_delay": "10s",
@@ -292,7 +292,7 @@ def test_recognised_by_content(text):
 
 
 def test_a_bad_version_stops_at_the_budget(tmp_path, engine):
-    """No pod of the new version gets ready: 3 and 2 of 10 are touched, and the deadline ends it. [oracle]"""
+    """No pod of the new version gets ready: 3 and 2 of 10 are touched, and the deadline with minReadySeconds ends it. [oracle]"""
     path = tmp_path / "stuck.yaml"
     scenario = {
         "name": "stuck",
@@ -303,4 +303,14 @@ def test_a_bad_version_stops_at_the_budget(tmp_path, engine):
     path.write_text(json.dumps(scenario), encoding="utf-8")
     rollout = simdeploy.simulate(path, "shop", seed=1, engine=engine)
     assert rollout.nodes["dispatched_at_s"].notna().sum() == 5
-    assert rollout.responses["stopped_at_s"] == 300.0
+    assert rollout.responses["stopped_at_s"] == 320.0
+
+
+def test_a_pod_that_gets_ready_is_progress(engine):
+    """A pod may take the whole deadline to get ready, and then has to stay so: 3 times 500 s and 300 s. [oracle]"""
+    spec = "spec: {replicas: 3, minReadySeconds: 300, progressDeadlineSeconds: 600}\n"
+    imported = read_policy(f"apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: slow}}\n{spec}")
+    rollout = roll_out(imported, 3, engine=engine, update_duration="500s")
+    assert (rollout.responses["state"], rollout.responses["makespan_s"]) == ("completed", 2400.0)
+    (note,) = notes_of(imported, "spec.progressDeadlineSeconds")
+    assert "minReadySeconds are added" in note.text

@@ -9,7 +9,7 @@ import numpy as np
 
 from simdeploy.analysis.asking.pricing import find_prices, is_of_verdicts
 from simdeploy.scenario.measures import SORTS, Measure
-from simdeploy.vocabulary import COSTS, VERDICTS
+from simdeploy.vocabulary import VERDICTS
 
 if TYPE_CHECKING:
     from simdeploy.experiments.kinds import Kinds
@@ -34,8 +34,11 @@ class Known:
         return any(self.kinds.allows(verdict, name) for name in names)
 
     def expected(self, measure: Measure) -> np.ndarray:
-        """Return how many worlds are expected of the rarest kind of release that a cost depends on; by case, or for all."""
-        if measure.of not in COSTS or self.kinds is None:
+        """Return how many worlds are expected of the rarest kind of release that a mean depends on; by case, or for all.
+
+        Fractions are bounded: their limits allow for kinds that no world showed.
+        """
+        if measure.kind != "mean" or measure.is_fraction or self.kinds is None:
             return np.array([np.inf])
         possible = np.atleast_2d(self.kinds.probabilities)
         if self.names:
