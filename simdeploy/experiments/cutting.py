@@ -189,11 +189,11 @@ def _time(job: Job, group: int, size: Piece) -> float:
 
 
 def _growing_sizes(n_policies: int, replications: int) -> Iterator[Piece]:
-    """Yield sizes that double in policies, then quadruple in replications."""
+    """Yield sizes that quadruple, first in policies, then in replications."""
     size = Piece(1, 1)
     while size.n_policies < n_policies:
         yield size
-        size = Piece(min(2 * size.n_policies, n_policies), 1)
+        size = Piece(min(4 * size.n_policies, n_policies), 1)
     most = min(replications, max(1, _MOST_ROWS // n_policies))
     while size.n_replications < most:
         yield size
