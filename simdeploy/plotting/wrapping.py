@@ -44,7 +44,7 @@ def wrap_words(ax: Axes, text: str, size: str = "medium") -> str:
     >>> wrap_words(Figure(figsize=(3, 3)).subplots(), "a title that is too long for so small a picture").splitlines()
     ['a title that is too long for so', 'small a picture']
     >>> wrap_words(Figure(figsize=(3, 3)).subplots(), "scenario.fleet.service.shared.capacity").splitlines()
-    ['scenario.fleet.service.shared.', 'capacity']
+    ['scenario.fleet.service.', 'shared.capacity']
     """
     return _wrap_lines(text, measure_axes(ax)[0] * _PART / _CHARACTER_PT[size])
 
