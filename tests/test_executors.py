@@ -173,9 +173,10 @@ def test_errors_are_the_callers(executor):
 def helpers_of_ours():
     """Threads and processes that an executor may have started."""
     names = ("simdeploy", "IO loop", "ThreadPoolExecutor")
-    return {thread for thread in threading.enumerate() if thread.name.startswith(names)}, set(
-        multiprocessing.active_children()
-    )
+    return {
+        *(thread for thread in threading.enumerate() if thread.name.startswith(names)),
+        *multiprocessing.active_children(),
+    }
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -200,8 +201,8 @@ def test_nothing_is_left_behind(executor, kind, end, request):
         running.close()
     if kind == "dask":
         scheduler = request.getfixturevalue("local_cluster").scheduler
-        wait_until(lambda: not scheduler.tasks and len(scheduler.clients) == 1 and helpers_of_ours() == before)
-    assert helpers_of_ours() == before
+        wait_until(lambda: not scheduler.tasks and len(scheduler.clients) == 1 and helpers_of_ours() <= before)
+    assert helpers_of_ours() <= before  # those of an earlier test may end meanwhile
 
 
 @pytest.mark.parametrize("kind", ["processes", "dask"])
