@@ -107,6 +107,12 @@ def test_a_command_has_what_all_have(name):
     )
 
 
+@pytest.mark.parametrize("name", ["compare", "sweep", "timelines", "tradeoff", "gates", "discover", "sensitivity"])
+def test_one_replication_is_no_plural(name):
+    """What a table is about is grammatical for one replication, too. [contract]"""
+    assert ", 1 replication " in call(name, "--replications", "1").stdout.replace(": ", ", ")
+
+
 def test_engines_are_those_there_are():
     """--engine offers the engines of the library. [contract]"""
     assert set(ENGINES) == set(choice.ENGINES)

@@ -37,6 +37,7 @@ def command(study: Study, *, precision: tuple[str, ...], baseline: str | None, b
     from simdeploy.analysis.costs.causes import estimate_costs
     from simdeploy.analysis.estimates.precision import replicate_to_precision
     from simdeploy.experiments.by_kind import count_worlds
+    from simdeploy.report.wording import plural
 
     targets = read_precision(study.ctx, precision)
     scenario, policies = study.scenario, study.policies or {name: name for name in study.scenario.policies}
@@ -57,7 +58,7 @@ def command(study: Study, *, precision: tuple[str, ...], baseline: str | None, b
     costs = estimate_costs(responses, confidence_level=confidence_level) if by_cause else None
     return Finding(
         result,
-        about=f"{replications:,} replications of each policy{describe_worlds(count_worlds(responses))}",
+        about=f"{plural(replications, 'replication')} of each policy{describe_worlds(count_worlds(responses))}",
         precision=precision_reached,
         more=[] if costs is None else costs.summarize(),
         table=lambda: responses,

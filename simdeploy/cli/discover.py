@@ -25,13 +25,14 @@ def command(study: Study, *, vary: tuple[str, ...]) -> Finding:
     how much of the box breaks, and how much of what breaks is in the box, both from other worlds than the box was found in.
     """
     from simdeploy.analysis import discover
+    from simdeploy.report.wording import plural
 
     policy = study.policy
     values = read_vary(vary, study.scenario, {policy.name: policy}, has_ranges=True)
     result = study.run(discover, study.scenario, policy, vary=values)
     return Finding(
         result,
-        about=f"policy {policy.name}, {len(result.worlds):,} worlds, {result.n_replications:,} replications in each",
+        about=f"policy {policy.name}, {len(result.worlds):,} worlds, {plural(result.n_replications, 'replication')} in each",
         lines=[f"required: {requirement}" for requirement in result.requirements],
         table=lambda: result.worlds,
         under={"requirements": list(map(str, result.requirements))},

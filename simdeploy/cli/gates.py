@@ -39,6 +39,7 @@ def command(study: Study, *, gates: tuple[str, ...], sizes: str | None) -> Findi
     and the scenario's releases.
     """
     from simdeploy.analysis import compare_gates
+    from simdeploy.report.wording import plural
 
     result = study.run(
         compare_gates,
@@ -50,7 +51,7 @@ def command(study: Study, *, gates: tuple[str, ...], sizes: str | None) -> Findi
     n = study.ctx.params["replications"]
     return Finding(
         result,
-        about=f"policy {result.policy}, {n:,} replications of each gate at each of {len(result.sizes)} sizes",
+        about=f"policy {result.policy}, {plural(n, 'replication')} of each gate at each of {len(result.sizes)} sizes",
         under={"replications": n},
     )
 

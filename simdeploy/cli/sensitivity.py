@@ -37,12 +37,13 @@ def command(study: Study, *, vary: tuple[str, ...]) -> Finding:
     the same simulated worlds.
     """
     from simdeploy.analysis import estimate_sensitivity
+    from simdeploy.report.wording import plural
 
     policy = study.policy
     values = read_vary(vary, study.scenario, {policy.name: policy}, has_ranges=True)
     result = study.run(estimate_sensitivity, study.scenario, policy, vary=values)
     return Finding(
         result,
-        about=f"policy {policy.name}, {len(result.points):,} points, {result.n_replications:,} replications of each",
+        about=f"policy {policy.name}, {len(result.points):,} points, {plural(result.n_replications, 'replication')} of each",
         undecided=result.is_refused,
     )

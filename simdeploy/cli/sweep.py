@@ -65,6 +65,7 @@ def command(
     from simdeploy.analysis.estimates.precision import sweep_to_precision
     from simdeploy.experiments import sweep
     from simdeploy.experiments.by_kind import count_worlds
+    from simdeploy.report.wording import plural
     from simdeploy.scenario.measures import parse_measure
 
     scenario, params = study.scenario, study.ctx.params
@@ -91,7 +92,7 @@ def command(
     return Finding(
         summary,
         about=f"{several} {', '.join(result.policies)}, {len(result.cases):,} cases, "
-        f"{result.replications:,} replications of each{describe_worlds(count_worlds(result))}",
+        f"{plural(result.replications, 'replication')} of each{describe_worlds(count_worlds(result))}",
         lines=[f"{name}, {result.list_values(name)}" for name in result.factors],
         precision=precision_reached,
         draw=lambda: _draw(summary),

@@ -24,13 +24,14 @@ def command(study: Study) -> Finding:
     pairs, in the same simulated worlds.
     """
     from simdeploy.analysis.switches.varying import vary_switches
+    from simdeploy.report.wording import plural
 
     result = study.run(vary_switches, study.scenario, study.policies or None)
     replications = study.ctx.params["replications"]
     n_settings = 1 + int(result.values["is_possible"].sum()) + int(result.pairs["is_possible"].sum())
     return Finding(
         result,
-        about=f"{replications:,} replications of each policy under each of {n_settings:,} settings",
+        about=f"{plural(replications, 'replication')} of each policy under each of {n_settings:,} settings",
         lines=[f"required: {requirement}" for requirement in result.requirements],
         under={"replications": replications, "requirements": list(map(str, result.requirements))},
     )

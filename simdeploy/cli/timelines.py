@@ -33,11 +33,12 @@ def command(study: Study, *, quantities: tuple[str, ...] | None, every: str | No
     and which fraction of requests fails or is shed. --out writes the bands (mean and quantiles at each instant), --plot draws them.
     """
     from simdeploy.analysis.bands.tracing import timelines
+    from simdeploy.report.wording import plural
 
     policies = study.policies or None
     result = study.run(timelines, study.scenario, policies, quantities=quantities, every=every, until=until)
     return Finding(
         result,
-        about=f"{result.n_replications:,} replications of each policy, every {result.every_s:g} s",
+        about=f"{plural(result.n_replications, 'replication')} of each policy, every {result.every_s:g} s",
         failed=bool(result.n_failed),  # a warning has said which
     )

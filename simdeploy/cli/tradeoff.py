@@ -24,6 +24,7 @@ def command(study: Study, *, vary: tuple[str, ...], x: str | None, y: str | None
     better value; then every curve with its band.
     """
     from simdeploy.analysis.tradeoffs.moving import default_axes, tradeoff
+    from simdeploy.report.wording import plural
 
     policy = study.policy
     values = read_vary(vary, study.scenario, {policy.name: policy}, has_ranges=False) if vary else None
@@ -34,5 +35,5 @@ def command(study: Study, *, vary: tuple[str, ...], x: str | None, y: str | None
     result = study.run(tradeoff, study.scenario, policy, vary=values, axes=axes)
     return Finding(
         result,
-        about=f"policy {result.policy}, {study.ctx.params['replications']:,} replications of each value",
+        about=f"policy {result.policy}, {plural(study.ctx.params['replications'], 'replication')} of each value",
     )

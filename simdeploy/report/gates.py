@@ -142,7 +142,7 @@ def _tabulate_good(result: GateComparison) -> Table:
     alarms = Column(STOPPED, "false alarms", "estimate", wording.PERCENT)
     columns = (_GATE, alarms, *measure_columns(map(as_measure, _OF_GOOD)))
     level = wording.percent(result.confidence_level)
-    title = f"Good release, {result.n_replications:,} replications ({level} bands over {len(result.sizes)} sizes)"
+    title = f"Good release, {wording.plural(result.n_replications, 'replication')} ({level} bands over {len(result.sizes)} sizes)"
     return make_table(title, frame, columns)
 
 

@@ -15,6 +15,7 @@ from simdeploy.report.wording import (
     join_answer,
     measure_scale,
     percent,
+    plural,
     round_up,
 )
 
@@ -35,7 +36,7 @@ _COLUMNS = (
 
 def tell(result: Precision[Any]) -> str:
     """Say whether the replications were enough, and which estimate is the hardest if not."""
-    used = f"{result.n_replications:,} replications per {case_noun(result.case_columns)}"
+    used = f"{plural(result.n_replications, 'replication')} per {case_noun(result.case_columns)}"
     if result.is_reached:
         targets = ", ".join(_describe(target, find_cost_unit(result.computed_under)) for target in result.targets)
         start = f"{used} are enough"
