@@ -80,7 +80,7 @@ class Block:
         row = self.index[policy, place]
         values: dict[str, Any] = {}
         known = (*RESPONSES, *((WEIGHT,) if WEIGHT in self.numbers else ()))
-        is_ok = self.words["status"][self.codes["status"][row]] == "ok"
+        is_ok = self.words["status"][self.codes["status"][row]] == "ok"  # `is_ok` would ask of all rows
         for name in known if is_ok else ():
             if name in WORDS:
                 code = self.codes[name][row]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -206,11 +206,11 @@ def _positions(axis: Axis, column: pd.Series) -> np.ndarray:
     if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column) and not column.isna().any():
         axis.set_label_text(str(column.name))
         is_whole = pd.api.types.is_integer_dtype(column)
-        axis.set_major_locator(MaxNLocator("auto", integer=is_whole))
+        n_steps: int | Literal["auto"] = "auto"
         if axis is axis.axes.xaxis:
             longest = max(len(format_value(value)) for value in column)
-            n_fitting = int(measure_axes(axis.axes)[0] / (_CHARACTER_PT * longest))
-            axis.set_major_locator(MaxNLocator(max(1, min(n_fitting, _MOST_STEPS)), integer=is_whole))
+            n_steps = max(1, min(int(measure_axes(axis.axes)[0] / (_CHARACTER_PT * longest)), _MOST_STEPS))
+        axis.set_major_locator(MaxNLocator(n_steps, integer=is_whole))
         return column.to_numpy(dtype=float)
     values, places = _places(column)
     _label_cells(axis, str(column.name), values)

@@ -196,6 +196,6 @@ def tilted_probabilities(kinds: Sequence[ReleaseKind], tilt: Tilt) -> list[Fract
     from fractions import Fraction
 
     factors = {name: Fraction(factor) for name, factor in dict(tilt.release).items()}
-    weighed = [kind.probability * factors[kind.name] if kind.name in factors else kind.probability for kind in kinds]
+    weighed = [kind.probability * factors.get(kind.name, 1) for kind in kinds]
     total = sum(weighed)
     return weighed if total in (0, 1) else [one / total for one in weighed]

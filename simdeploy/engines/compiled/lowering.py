@@ -249,7 +249,8 @@ def _lower_kinds(kinds: Sequence[ReleaseKind], laws: LawTable, tilt: Tilt) -> li
         first_node, n_nodes = n_nodes, n_nodes + len(_exact_nodes(kind))
         lowered.append(
             {
-                # u = (word + 1/2) / 2**52 is below the probability for words before this one.
+                # u = (word + 1/2) / 2**52 is below the probability p for words before this one: 2**52 p - 1/2, rounded up in
+                # whole numbers, since fractions take long.
                 "first_word_beyond": -((reached.denominator - (reached.numerator << 53)) // (2 * reached.denominator)),
                 "defective": kind.defective,
                 "error_rate": kind.error_rate,
