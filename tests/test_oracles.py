@@ -358,8 +358,11 @@ def _holds_the_last_factor(traffic: Traffic) -> np.ndarray:
 
 
 def _ends_waves_early(patch: pytest.MonkeyPatch) -> None:
-    for view, nodes in (("is_over", "unresolved"), ("is_heard", "in_flight")):
-        ends = property(lambda wave, nodes=nodes: wave.turns == wave.size and getattr(wave, nodes) <= 1)
+    for view, nodes in (
+        ("is_over", "unresolved"),
+        ("is_heard", "in_flight"),
+    ):  # once, for waves that are over are counted
+        ends = property(lambda wave, nodes=nodes: wave.turns == wave.size and getattr(wave, nodes) == 1)
         patch.setattr(dispatch_module.Wave, view, ends)
 
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings, strategies as st
 from simdeploy.errors import InputError
 from simdeploy.world import streams
 from simdeploy.world.draws import OF_NODES, Draws, Lineage
-from simdeploy.world.streams import Stream, philox4x32, uniform, uniforms
+from simdeploy.world.streams import Stream, few_uniforms, philox4x32, uniform, uniforms
 
 WORDS = st.integers(0, 2**32 - 1)
 SEEDS = st.integers(0, 2**64 - 1)
@@ -71,6 +71,15 @@ def test_uniform_follows_the_documented_layout(
 ) -> None:
     """A number at any place is the one that the documented layout puts there [oracle]."""
     assert uniform(seed, replication, stream, node, index) == uniform_by_hand(seed, replication, stream, node, index)
+
+
+@given(SEEDS, WORDS, WORDS, st.integers(0, 2**32 - 9), st.integers(0, 8))
+def test_a_few_numbers_of_a_node_are_those_of_the_layout(
+    seed: int, replication: int, node: int, first: int, n: int
+) -> None:
+    """So are the numbers of one node at consecutive indices [oracle]."""
+    by_hand = [uniform_by_hand(seed, replication, Stream.WINDOW, node, index) for index in range(first, first + n)]
+    assert few_uniforms(seed, replication, Stream.WINDOW, node, first, n) == by_hand
 
 
 @pytest.mark.parametrize(("word", "expected"), [(0, 2.0**-53), (2**32 - 1, 1 - 2.0**-53)])

@@ -60,6 +60,8 @@ class Intervals:
     def meet(self, other: Intervals) -> Intervals:
         """Return when a node is in an interval of both; those of each must not overlap."""
         both = self._of_nodes_in(other).and_also(other._of_nodes_in(self))
+        if not len(both.node):
+            return both
         node = np.concatenate([both.node, both.node])
         time = np.concatenate([both.end, both.start])
         change = np.repeat([-1, 1], len(both.start))

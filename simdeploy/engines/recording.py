@@ -6,6 +6,7 @@ from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
+from operator import itemgetter
 from struct import Struct
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -202,46 +203,32 @@ class StatusFields(NamedTuple):
 
 
 class History:
-    """The revisions of one deployment: what changed, one per settled instant with a change.
-
-    Like those of `Transitions`, they are kept one after the other in one list.
-    """
-
-    _N_COLUMNS = 1 + len(StatusFields._fields)
+    """The revisions of one deployment: what changed, one per settled instant with a change."""
 
     def __init__(self, total_nodes: int) -> None:
         self.total_nodes = total_nodes
-        self._fields: list[Any] = []
-        # Of the last revision and of the one before.
-        self._last: StatusFields | None = None
-        self._before: StatusFields | None = None
+        self.times_ns: list[int] = []  # when each revision was made
+        self._rows: list[StatusFields] = []
 
     def settle(self, time_ns: int, fields: StatusFields) -> None:
         """Note the fields as they are now; several notes at one instant leave one revision."""
-        revisions, n = self._fields, self._N_COLUMNS
-        if revisions and revisions[-n] == time_ns:
-            del revisions[-n:]
-            self._last = self._before
-        if fields != self._last:
-            revisions += (time_ns, *fields)
-            self._before, self._last = self._last, fields
+        times, rows = self.times_ns, self._rows
+        if times and times[-1] == time_ns:
+            del times[-1], rows[-1]
+        if not rows or fields != rows[-1]:
+            times.append(time_ns)
+            rows.append(fields)
 
     def __len__(self) -> int:
-        return len(self._fields) // self._N_COLUMNS
-
-    @property
-    def times_ns(self) -> list[int]:
-        """When each revision was made."""
-        return self._fields[:: self._N_COLUMNS]
+        return len(self._rows)
 
     def fields(self, revision: int) -> StatusFields:
         """Return the fields of a revision, counted from 0; from the end if below that."""
-        first = revision % len(self) * self._N_COLUMNS
-        return StatusFields(*self._fields[first + 1 : first + self._N_COLUMNS])
+        return self._rows[revision]
 
     def column(self, name: str) -> list[Any]:
         """Return one field of all revisions."""
-        return self._fields[1 + StatusFields._fields.index(name) :: self._N_COLUMNS]
+        return list(map(itemgetter(StatusFields._fields.index(name)), self._rows))
 
 
 @dataclass(slots=True)

@@ -7,9 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from simdeploy.world.streams import SEED_LIMIT, WORD_LIMIT, FloatArray, Stream, block_uniforms, uniforms, whole_number
+from simdeploy.world.streams import (
+    SEED_LIMIT,
+    WORD_LIMIT,
+    FloatArray,
+    Stream,
+    block_uniforms,
+    few_uniforms,
+    uniforms,
+    whole_number,
+)
 
 # Most numbers are asked for node by node at a small index (the first attempt, the first windows), so they are
 # computed across nodes; a long series at one node (a flapping node, a long validation) is computed along the index.
@@ -112,11 +120,10 @@ class Draws:
             return self.draw(stream, node, index)
 
     def series(self, stream: Stream, node: int, first: int, n: int, *, is_usual: bool) -> list[float]:
-        """Return the numbers of a node at indices `first`, ..., `first + n - 1`; `is_usual` says whether most nodes need theirs, too."""
+        """Return n numbers of a node, from index `first` on, of a stream with paired indices; `is_usual` if most nodes need theirs."""
         if not is_usual:
-            replication = self._replication_of(stream.block, node)
-            alone: list[float] = uniforms(self.seed, replication, stream, node, np.arange(first, first + n)).tolist()
-            return alone
+            replication = int(self._replication_of(stream.block, node))
+            return few_uniforms(self.seed, replication, stream, node, first, n)
         chunk, place = node >> _NODES_BITS, node & (_NODES - 1)
         try:
             return [self._across[stream, index, chunk][place] for index in range(first, first + n)]
@@ -153,11 +160,10 @@ class Draws:
         lanes = block_uniforms(self.seed, replication, stream.block, nodes, index_blocks[:, np.newaxis])
         return lanes.T.reshape(len(nodes), -1)[:, :n]
 
-    def _replication_of(self, block: int, nodes: int | np.ndarray) -> npt.ArrayLike:
+    def _replication_of(self, block: int, nodes: int | np.ndarray) -> Any:
         if self._lineage is None or block not in self._lineage.blocks:
             return self.replication
-        of_nodes: npt.ArrayLike = self._lineage.nodes[nodes]
-        return of_nodes
+        return self._lineage.nodes[nodes]
 
     def _compute_first(self) -> FloatArray:
         replications = np.full(_OF_EACH_NODE.shape, self.replication)

@@ -11,6 +11,8 @@ import simpy
 
 Process = Generator[simpy.Event, Any, None]
 
+_step = simpy.Environment.step  # `super()` would cost more than what it calls
+
 
 class Clock(simpy.Environment):
     """SimPy's environment, counting whole nanoseconds. What begins at once, and the end of an instant, are no events."""
@@ -62,7 +64,7 @@ class Clock(simpy.Environment):
             self.is_rung = False
             self.settle()
         else:
-            super().step()
+            _step(self)
 
 
 class Routine:

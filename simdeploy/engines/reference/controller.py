@@ -152,11 +152,12 @@ class Controller:
         """Count, let gates look, act, and see to those that go back, once everything else of this instant has happened."""
         if self._late_verdicts:
             self._count_late_verdicts()
-        for judge in self._judges:
-            for what in judge.act():
-                self.course.say(what)
-        # What gates do to nodes happens before the control plane acts on it.
-        self._site.begin_round()
+        if self._judges:
+            for judge in self._judges:
+                for what in judge.act():
+                    self.course.say(what)
+            # What gates do to nodes happens before the control plane acts on it.
+            self._site.begin_round()
         self.act()
         if self._judges and self._is_at_rest:
             for judge in self._judges:
@@ -183,9 +184,11 @@ class Controller:
         if self._new_policy is not None:
             self._change_policy(self._new_policy)
         self._judge()
-        self.people.obey_script()
-        self.people.obey_operator()
-        self._advance()
+        self.people.act()
+        if self.pacing.advance():
+            self.course.end(
+                "completed", f"{self.judging.updated} nodes updated, {self.judging.failed} failed", undo=False
+            )
         if self._deadlines_of_rollout.are_set:
             stands_still = self.course.is_paused or self.pacing.stands_still or self.course.is_over
             self._deadlines_of_rollout.stand_still(stands_still)
@@ -228,12 +231,6 @@ class Controller:
         else:
             self.course.say(crossed)
 
-    def _advance(self) -> None:
-        if self.pacing.advance():
-            self.course.end(
-                "completed", f"{self.judging.updated} nodes updated, {self.judging.failed} failed", undo=False
-            )
-
     # -- what it says ------------------------------------------------------------------------------
 
     def _message(self) -> str:
@@ -249,21 +246,20 @@ class Controller:
         return f"{what}; {remark}" if remark else what
 
     def _note(self) -> None:
-        dispatched_ns, counted_ns = self.pacing.last_dispatch_ns, self.judging.last_count_ns
-        first_ns, last_ns = self._bound_deadlines()
+        course, pacing, judging = self.course, self.pacing, self.judging
+        dispatched_ns, counted_ns = pacing.last_dispatch_ns, judging.last_count_ns
         self.history.settle(
             self._site.env.now,
             StatusFields(
-                self.course.state,
+                course.state,
                 self._message(),
                 len(self.dispatcher.waves),
-                self.judging.updated,
-                self.judging.failed,
-                bool(self.canaries) and self.pacing.promoted_waves > 0,
-                self.course.makespan_ns,
+                judging.updated,
+                judging.failed,
+                bool(self.canaries) and pacing.promoted_waves > 0,
+                course.makespan_ns,
                 dispatched_ns if counted_ns is None else max(counted_ns, dispatched_ns or 0),
-                first_ns,
-                last_ns,
+                *self._bound_deadlines(),
             ),
         )
 

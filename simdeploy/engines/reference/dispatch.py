@@ -83,6 +83,12 @@ class Dispatcher:
         return bool(self._up_again)
 
     @property
+    def awaits_verdicts(self) -> bool:
+        """Whether every node of the wave that was opened last has had its turn, and nothing but verdicts is missing."""
+        wave = self.waves[-1]
+        return wave.turns == wave.size and not wave.is_heard and not self._up_again
+
+    @property
     def held_back(self) -> int:
         """Nodes whose turn has come and that nothing will happen to by itself: down for good, or held back by a pause."""
         return self.waited_in_vain + len(self._up_again)

@@ -53,7 +53,8 @@ class Judging:
             self._news = True
         else:
             self.updated += 1
-            self._deadlines.progress()
+            if self._deadlines.are_set:
+                self._deadlines.progress()
             self._news |= self._success_matters
 
     def _find_whether_success_matters(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 from simdeploy.rules.waves import BATCH_EVERY_NS
@@ -18,6 +19,11 @@ FREEZES = "a failed node freezes the rollout"
 # ready: the next wave may go. wave: one is in flight. bake, baked: after it. await: it waits for a promotion.
 # main: sliding or rate pacing is at work. done: every node has had its turn.
 Phase = Literal["ready", "wave", "bake", "baked", "await", "main", "done"]
+
+
+@lru_cache
+def _name_wave(number: int, total: int) -> str:
+    return f"wave {number} of {total}"  # the same text for every verdict
 
 
 class Pacing:
@@ -97,6 +103,8 @@ class Pacing:
         if self.is_frozen and self.freezes_any and not self._is_said_to_freeze:
             self._is_said_to_freeze = True
             self._course.say(FREEZES)
+        if self._phase == "wave" and self._dispatcher.awaits_verdicts:  # as at nearly every look
+            return False
         if self._phase == "wave" and self._is_wave_through:
             self._finish_wave()
         if self._phase == "baked":
@@ -249,7 +257,7 @@ class Pacing:
     def describe(self) -> str:
         """Say where the rollout stands, for the deployment's message."""
         number = len(self._dispatcher.waves)
-        wave = f"wave {number} of {len(self._site.terms.plan.sizes)}"
+        wave = _name_wave(number, len(self._site.terms.plan.sizes))
         match self._phase:
             case "bake":
                 return f"baking after {wave}"

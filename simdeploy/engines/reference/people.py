@@ -76,8 +76,14 @@ class People:
         self._orders.append(action)
         self._site.ring()
 
-    def obey_script(self) -> None:
-        """Do what the script says."""
+    def act(self) -> None:
+        """Do what the script says, then let the operator look, if it is time."""
+        if self._orders:
+            self._obey_script()
+        if self._pacing.operator_is_due:
+            self._look()
+
+    def _obey_script(self) -> None:
         while self._orders:
             action = self._orders.popleft()
             self._script_ahead -= 1
@@ -120,11 +126,8 @@ class People:
             return f"not all {'canaries' if of_canaries else 'nodes of a wave that awaits it'} are resolved"
         return None
 
-    def obey_operator(self) -> None:
-        """Let the operator look, if it is time."""
+    def _look(self) -> None:
         pacing = self._pacing
-        if not pacing.operator_is_due:
-            return
         pacing.operator_is_due = False
         if self._course.is_over or not pacing.awaits_promotion or pacing.promotion_wanted:
             return
