@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from itertools import islice
+from itertools import islice, pairwise
 
 import numpy as np
 import pytest
@@ -14,6 +14,7 @@ from simdeploy.world.availability import CRASH_STREAMS, Alternating, Processes
 from simdeploy.world.distributions import Constant, Distribution, Exponential, Lognormal, Uniform, Weibull, sample_ns
 from simdeploy.world.draws import Draws
 from simdeploy.world.residual import Residual
+from simdeploy.world.spells import SpellLaws
 from simdeploy.world.streams import Stream, uniform
 
 SEED = 8
@@ -50,6 +51,20 @@ def test_spells_are_a_function_of_the_uniforms(subject: int) -> None:
         numbers[is_bad] += 1
         is_bad = not is_bad
     assert list(process.bad_spells(0, end)) == expected
+
+
+def test_lengths_in_blocks_are_those_one_by_one() -> None:
+    """Once many subjects have asked for lengths, these are computed in blocks, which changes none. [property]"""
+    laws = [Weibull(300.0, 0.7), Lognormal(60.0, 1.0), Constant(0.1), Exponential(20.0)]
+    places = [(subject, index, is_bad) for subject in range(1_500) for index in (1, 2) for is_bad in (False, True)]
+    for good, bad in pairwise(laws):
+        draws = Draws(SEED, 0)
+        many = SpellLaws(draws, good, bad, CRASH_STREAMS, n_subjects=1_500)
+        for place, (subject, index, is_bad) in enumerate(places):
+            in_block = many.length_ns(subject, index, is_bad=is_bad)
+            if place % 40 == 39:
+                alone = SpellLaws(draws, good, bad, CRASH_STREAMS, n_subjects=1_500)
+                assert in_block == alone.length_ns(subject, index, is_bad=is_bad)
 
 
 @given(st.integers(0, 49), st.lists(st.tuples(st.integers(0, 4000), st.integers(0, 900)), min_size=1, max_size=12))

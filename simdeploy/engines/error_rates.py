@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from simdeploy.engines.intervals import FOREVER, Intervals
+from simdeploy.engines.intervals import FOREVER, Intervals, distinct
 
 if TYPE_CHECKING:
     from simdeploy.engines.recording import Recording
@@ -50,15 +50,22 @@ class ErrorRates:
         requests = np.array([float(behaviour.requests_per_second) for behaviour in world.behaviours])[world.class_of]
         baseline = np.array(world.baseline)
         added = np.array(world.affected) * (world.release.error_rate if world.release else 0.0)
-        serving = service.in_service
         started, back_from = service.exposure_bounds
-        on_new = serving.clipped(started[serving.node], back_from[serving.node])
-        on_old = serving.clipped(0, started[serving.node]).and_also(serving.clipped(back_from[serving.node], FOREVER))
         shown_from = np.full(world.n_nodes, FOREVER)
         for node in np.flatnonzero((added > 0) & (started < FOREVER)).tolist():
             shown_from[node] = min(int(started[node]) + world.after_ns(node), FOREVER)
-        shown = on_new.clipped(shown_from[on_new.node], FOREVER)
-        degraded = service.degraded
+
+        def split(intervals: Intervals) -> tuple[Intervals, Intervals, Intervals]:
+            """Return the parts on the old version, on the new one, and those of them in which the release's failures show."""
+            node = intervals.node
+            on_old = intervals.clipped(0, started[node]).and_also(intervals.clipped(back_from[node], FOREVER))
+            on_new = intervals.clipped(started[node], back_from[node])
+            return on_old, on_new, on_new.clipped(shown_from[on_new.node], FOREVER)
+
+        degraded, beside = service.degraded, service.beside
+        within = degraded.meet(service.in_service)
+        on_old, on_new, shown = split(service.in_service)
+        degraded_on_old, degraded_on_new, degraded_shown = split(within)
         level = np.array([b.flapping.error_rate if b.flapping else 0.0 for b in world.behaviours])[world.class_of]
 
         self._requests = service.requests
@@ -66,22 +73,22 @@ class ErrorRates:
         self._old: list[_Sum] = []
         self._new: list[_Sum] = []
         # A node may be there twice on the old version: by itself, and beside a restarted instance.
-        for totals, parts in ((self._old, (on_old, service.beside)), (self._new, (on_new,))):
+        of_old = (on_old, degraded_on_old), (beside, beside.meet(degraded))
+        for totals, parts in ((self._old, of_old), (self._new, ((on_new, degraded_on_new),))):
             for number in range(n_groups):
                 total = _Sum(group_of, number)
-                for intervals in parts:
+                for intervals, while_degraded in parts:
                     total.add(intervals, requests, requests * baseline)
-                    total.add(intervals.meet(degraded), None, requests * (1 - baseline) * level)
+                    total.add(while_degraded, None, requests * (1 - baseline) * level)
                 totals.append(total)
         for total in self._new:
             total.add(shown, None, requests * (1 - baseline) * added)
-            total.add(shown.meet(degraded), None, -requests * (1 - baseline) * added * level)
-        within = degraded.meet(serving)
+            total.add(degraded_shown, None, -requests * (1 - baseline) * added * level)
         shows = shown_from[shown.node]
         times = np.concatenate([within.start, within.end, shows, self._requests.bends_ns])
         # The instants up to the horizon at which the error level of a node in service changes by itself: the release's
         # failures show, a degraded spell begins or ends, or traffic bends.
-        self.changes_ns = np.unique(times[times <= service.end_ns])
+        self.changes_ns = distinct(times[times <= service.end_ns])
 
     def at(self, times_ns: np.ndarray) -> tuple[Rates, Rates]:
         """Return the rates of nodes on the old version and of those on the new one, once each instant has settled."""

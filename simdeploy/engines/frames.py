@@ -11,7 +11,7 @@ import numpy as np
 
 from simdeploy.engines.deployments import Recorded, node_name
 from simdeploy.engines.error_rates import ErrorRates
-from simdeploy.engines.intervals import FOREVER, Intervals, or_forever
+from simdeploy.engines.intervals import FOREVER, Intervals, distinct, or_forever
 from simdeploy.engines.recording import CONTROL_PLANE, Recording
 from simdeploy.engines.schema import EVENT_WORDS, PENDING, STATUSES
 from simdeploy.rules.deployment_types import TYPES
@@ -54,7 +54,8 @@ def make_timeline(recording: Recording, service: Service) -> pd.DataFrame:
     exposed_at, exposed = service.exposed.count_changes(end)
     out_at, out = service.out_of_service.count_changes(end)
     rates = ErrorRates(recording, service)
-    times = _merge([np.zeros(1, np.int64), moved, window_ends, exposed_at, out_at, rates.changes_ns])
+    columns_of_times = [np.zeros(1, np.int64), moved, window_ends, exposed_at, out_at, rates.changes_ns]
+    times = distinct(np.concatenate(columns_of_times))
 
     counts = np.zeros((len(STATUSES), len(times)), dtype=np.int64)
     counts[PENDING] = total
@@ -281,12 +282,6 @@ def _divide(failed: np.ndarray, requests: np.ndarray) -> np.ndarray:
     rates = np.full(len(requests), np.nan)
     np.divide(failed, requests, out=rates, where=requests > 0)
     return rates
-
-
-def _merge(columns: list[np.ndarray]) -> np.ndarray:
-    """Return the distinct times of several columns, each of which is in order: a stable sort only merges them."""
-    times = np.sort(np.concatenate(columns), kind="stable")
-    return times[np.diff(times, prepend=-1) > 0]
 
 
 def _as_of(times: np.ndarray, changed_at: np.ndarray, counts: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from simdeploy.engines.intervals import distinct
 from simdeploy.units import NS_PER_S
 from simdeploy.world.pools import integrate_many, pools_of
 
@@ -161,7 +162,7 @@ class Requests:
         end = self._end_ns
         missed, serving = (self._of_pool(intervals, pool) for intervals in (self._missed, self._serving))
         points = self._points(end)
-        times = np.unique(np.concatenate([[0, end], missed.start, missed.end, serving.start, serving.end, points]))
+        times = distinct(np.concatenate([[0, end], missed.start, missed.end, serving.start, serving.end, points]))
         times = times[times <= end]
         weights, served = self._weights(missed, times), self._weights(serving, times).sum(axis=1)
         factors = self._factors(times)

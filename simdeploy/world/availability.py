@@ -59,6 +59,7 @@ class Alternating:
         "_bad_at_first",
         "_ends",
         "_hazard_left",
+        "_knows_hazard",
         "_law",
         "_laws",
         "_rate",
@@ -68,6 +69,12 @@ class Alternating:
         "is_changed",
     )
 
+    # Of the good spell at hand, since its rate was last set: age, and the hazard at which it ends, if that is known.
+    _start: int
+    _age_ns: int
+    _knows_hazard: bool
+    _hazard_left: float
+
     def __init__(self, laws: SpellLaws, subject: int, bad_at_first: bool, first_end_ns: int) -> None:
         self._laws = laws
         self._subject = subject
@@ -75,10 +82,8 @@ class Alternating:
         self._ends = [first_end_ns]
         self._renewals = 0
         self._rate = 1.0
-        self._age_ns = 0
-        self._hazard_left = math.nan
         self.is_changed = False  # whether its rate was set, or a good spell renewed
-        self._begin(0, 0)
+        self._begin(0)
 
     def bad_at(self, t: int) -> bool:
         """Return whether t lies in a bad spell."""
@@ -111,6 +116,8 @@ class Alternating:
         spell = self._forget_after(t)
         if not self._is_bad(spell) and rate != self._rate:
             age = t - self._start
+            if not self._knows_hazard:
+                self._find_hazard(spell)
             if self._rate > 0:  # at rate 0 a spell may exceed its longest duration, where the hazard is infinite
                 self._hazard_left -= self._rate * (self._hazard(age) - self._hazard(self._age_ns))
             self._age_ns = age
@@ -141,20 +148,23 @@ class Alternating:
     def _length(self, spell: int, start: int) -> int:
         if self._is_bad(spell):
             return self._laws.length_ns(self._subject, _index(spell), is_bad=True)
-        self._begin(spell, start)
-        index = _index(spell) + self._renewals
-        return self._laws.length_ns(self._subject, index, is_bad=False) if self._rate == 1.0 else self._end_age()
+        self._begin(start)
+        if self._rate == 1.0:
+            return self._laws.length_ns(self._subject, _index(spell) + self._renewals, is_bad=False)
+        self._find_hazard(spell)
+        return self._end_age()
 
-    def _begin(self, spell: int, start: int) -> None:
-        """Record the distribution of a new good spell, and the hazard at which it ends."""
+    def _begin(self, start: int) -> None:
+        """Take note of a new good spell."""
         self._start = start
         self._age_ns = 0
-        if self._is_bad(spell):
-            self._hazard_left = math.nan
-        else:
-            self._law = self._laws.good if spell or self._renewals else self._laws.good_residual
-            uniform = self._laws.good_uniform(self._subject, _index(spell) + self._renewals)
-            self._hazard_left = -math.log1p(-uniform)
+        self._knows_hazard = False  # before a rate makes it matter
+
+    def _find_hazard(self, spell: int) -> None:
+        """Find the distribution of a good spell, and the hazard at which it ends."""
+        self._knows_hazard = True
+        self._law = self._laws.good if spell or self._renewals else self._laws.good_residual
+        self._hazard_left = -math.log1p(-self._laws.good_uniform(self._subject, _index(spell) + self._renewals))
 
     def _forget_after(self, t: int) -> int:
         """Discard spells after the one at t: a change at t changes the future.
@@ -165,7 +175,7 @@ class Alternating:
         if spell + 1 < len(self._ends):
             del self._ends[spell + 1 :]
             if not self._is_bad(spell):
-                self._begin(spell, self._ends[spell - 1] if spell else 0)
+                self._begin(self._ends[spell - 1] if spell else 0)
         return spell
 
     def _hazard(self, age_ns: int) -> float:
@@ -197,7 +207,7 @@ class Processes:
         bad: Distribution,
         streams: SpellStreams,
     ) -> None:
-        self._laws = SpellLaws(draws, good, bad, streams)
+        self._laws = SpellLaws(draws, good, bad, streams, int(subjects.max(initial=-1)) + 1)
         self._subjects = subjects
         self._begin(*self._laws.draw_first(subjects))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -19,9 +19,9 @@ class Blocks(Generic[T]):
 
     def __init__(self, n_nodes: int) -> None:
         self._n_nodes = n_nodes
-        self._made: dict[tuple[int, int], list[T]] = {}
+        self._made: dict[tuple[int, int], Sequence[T]] = {}
 
-    def take(self, node: int, index: int, compute: Callable[[np.ndarray, int], list[T]]) -> T:
+    def take(self, node: int, index: int, compute: Callable[[np.ndarray, int], Sequence[T]]) -> T:
         """Return a node's value at an index; `compute`, always the same, is not kept, as it mostly belongs to who keeps this."""
         try:
             return self._made[index, node // _BLOCK][node % _BLOCK]

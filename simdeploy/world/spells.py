@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+from array import array
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from simdeploy.world.blocks import Blocks
 from simdeploy.world.distributions import sample_ns
 from simdeploy.world.residual import Residual
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from simdeploy.world.draws import Draws
     from simdeploy.world.laws.base import Distribution
     from simdeploy.world.streams import Stream
 
 Spell = tuple[int, int]
+
+# The first lengths are computed one by one, since in most rollouts few subjects need any: so many, or one for so many subjects.
+_MOST_ALONE = 64
+_SUBJECTS_OF_ONE = 16
+# So are those of spells that only few subjects reach, because theirs are short.
+_INDICES_IN_BLOCKS = 64
 
 
 class SpellStreams(NamedTuple):
@@ -52,9 +62,13 @@ class SpellLaws:
         good: Distribution,  # of the two kinds of spell, seconds
         bad: Distribution,
         streams: SpellStreams,
+        n_subjects: int,  # subjects are numbers below this
     ) -> None:
         self._draws = draws
         self._streams = streams
+        self._in_blocks: Blocks[int] = Blocks(n_subjects)
+        self._n_alone = 0  # how many lengths were computed one by one
+        self._most_alone = max(_MOST_ALONE, n_subjects // _SUBJECTS_OF_ONE)
         self.good, self.bad = good, bad
         self.good_residual = Residual(good)
 
@@ -73,8 +87,15 @@ class SpellLaws:
 
     def length_ns(self, subject: int, index: int, *, is_bad: bool) -> int:
         """Return the length of a spell (not the one at time 0), nanoseconds."""
+        if self._n_alone >= self._most_alone and index < _INDICES_IN_BLOCKS:
+            return self._in_blocks.take(subject, 2 * index + is_bad, self._make_block)
+        self._n_alone += 1
         law, stream = self._of_kind(is_bad)
         return int(sample_ns(law, self._draws.draw(stream, subject, index)))
+
+    def _make_block(self, subjects: np.ndarray, place: int) -> Sequence[int]:
+        index, is_bad = divmod(place, 2)
+        return array("q", self.lengths_ns(subjects, index, is_bad=is_bad == 1).tobytes())
 
     def lengths_ns(self, subjects: np.ndarray, index: int, *, is_bad: bool) -> np.ndarray:
         """Return those of many subjects."""
