@@ -250,9 +250,14 @@ def _order(first: np.ndarray, then: np.ndarray) -> np.ndarray:
 
 def _words(places: np.ndarray, words: Sequence[str]) -> pd.api.extensions.ExtensionArray:
     """Make a column of words, given as places in a list."""
+    return _vocabulary(tuple(words)).take(places)
+
+
+@lru_cache(maxsize=32)  # most rollouts have the same words
+def _vocabulary(words: tuple[str, ...]) -> pd.api.extensions.ExtensionArray:
     import pandas as pd
 
-    return pd.array(words, dtype="str").take(places)
+    return pd.array(words, dtype="str")
 
 
 def _texts(texts: Sequence[str]) -> pd.api.extensions.ExtensionArray:

@@ -248,6 +248,7 @@ class Controller:
     def _note(self) -> None:
         course, pacing, judging = self.course, self.pacing, self.judging
         dispatched_ns, counted_ns = pacing.last_dispatch_ns, judging.last_count_ns
+        first_ns, last_ns = self._bound_deadlines()
         self.history.settle(
             self._site.env.now,
             StatusFields(
@@ -259,7 +260,8 @@ class Controller:
                 bool(self.canaries) and pacing.promoted_waves > 0,
                 course.makespan_ns,
                 dispatched_ns if counted_ns is None else max(counted_ns, dispatched_ns or 0),
-                *self._bound_deadlines(),
+                first_ns,
+                last_ns,
             ),
         )
 
