@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -17,14 +16,6 @@ if TYPE_CHECKING:
 
 
 CONTROL_PLANE = -1  # the node number of what the control plane does
-
-
-def _numbers() -> array[int]:
-    return array("q")
-
-
-def _flags() -> array[int]:
-    return array("b")
 
 
 class Moves(NamedTuple):
@@ -82,29 +73,25 @@ class Windows:
     are first asked for, once all windows are there: those that were added one by one, then those of spans, packed as in `Transitions`.
     """
 
+    _PACK_ONE = Struct("=4q3?").pack
+    _ONE = np.dtype("i8,i8,i8,i8,?,?,?")
+    _ONE.names = ("end_ns", "node", "requests", "failed", "healthy", "up", "counted")
     _PACK_SPAN = Struct("=5q").pack
 
     def __init__(self) -> None:
-        self._end_ns, self._node, self._requests, self._failed = (_numbers() for _ in range(4))
-        self._healthy, self._up, self._counted = (_flags() for _ in range(3))
+        self._singles = bytearray()
         # Of each span: node, end of the first window, interval, whether they are counted, and how many; and of each of its windows.
         self._spans = bytearray()
         self._of_spans = tuple(bytearray() for _ in range(4))
 
     def add(self, end_ns: int, node: int, requests: int, failed: int, *, healthy: bool, up: bool, counted: bool) -> int:
         """Add one window; return its place."""
-        self._end_ns.append(end_ns)
-        self._node.append(node)
-        self._requests.append(requests)
-        self._failed.append(failed)
-        self._healthy.append(healthy)
-        self._up.append(up)
-        self._counted.append(counted)
-        return len(self._end_ns) - 1
+        self._singles += self._PACK_ONE(end_ns, node, requests, failed, healthy, up, counted)
+        return len(self._singles) // self._ONE.itemsize - 1
 
     def count(self, place: int) -> None:
         """Take note that a window that was added is counted."""
-        self._counted[place] = True
+        self._singles[(place + 1) * self._ONE.itemsize - 1] = True  # the last one of its fields
 
     def extend(self, node: int, first_end: int, interval: int, span: Span, *, counted: bool) -> None:
         """Add the windows of a span."""
@@ -119,6 +106,11 @@ class Windows:
         all_up += bytes(up)
 
     @cached_property
+    def _rows(self) -> np.ndarray:
+        """The windows that were added one by one."""
+        return np.frombuffer(bytes(self._singles), self._ONE)
+
+    @cached_property
     def _columns_of_spans(self) -> np.ndarray:
         return np.frombuffer(bytes(self._spans), np.int64).reshape(-1, 5).T
 
@@ -127,45 +119,46 @@ class Windows:
         """When each window ended."""
         lengths = self._columns_of_spans[4]
         place = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-        return np.concatenate([self._end_ns, self._repeat(1) + place * self._repeat(2)])
+        return np.concatenate([self._rows["end_ns"], self._repeat(1) + place * self._repeat(2)])
 
     @cached_property
     def node(self) -> np.ndarray:
         """The node of each."""
-        return np.concatenate([self._node, self._repeat(0)])
+        return np.concatenate([self._rows["node"], self._repeat(0)])
 
     @cached_property
     def requests(self) -> np.ndarray:
         """The requests of each."""
-        return self._join(self._requests, 0, np.int64)
+        return self._join("requests", 0)
 
     @cached_property
     def failed(self) -> np.ndarray:
         """The failed requests of each."""
-        return self._join(self._failed, 1, np.int64)
+        return self._join("failed", 1)
 
     @cached_property
     def healthy(self) -> np.ndarray:
         """Whether each was healthy."""
-        return self._join(self._healthy, 2, bool)
+        return self._join("healthy", 2)
 
     @cached_property
     def up(self) -> np.ndarray:
         """Whether its node was up throughout."""
-        return self._join(self._up, 3, bool)
+        return self._join("up", 3)
 
     @cached_property
     def counted(self) -> np.ndarray:
         """Whether it was counted."""
-        return np.concatenate([self._counted, self._repeat(3)]).astype(bool)
+        return np.concatenate([self._rows["counted"], self._repeat(3).astype(bool)])
 
     def _repeat(self, place: int) -> np.ndarray:
         """Return what holds for all windows of a span, once for each of them."""
         return np.repeat(self._columns_of_spans[place], self._columns_of_spans[4])
 
-    def _join(self, singles: array[int], place: int, dtype: Any) -> np.ndarray:
+    def _join(self, name: str, place: int) -> np.ndarray:
         """Return a column of windows that were added one by one, and of those of spans."""
-        return np.concatenate([np.array(singles, dtype), np.frombuffer(bytes(self._of_spans[place]), dtype)])
+        column = self._rows[name]
+        return np.concatenate([column, np.frombuffer(bytes(self._of_spans[place]), column.dtype)])
 
 
 @cache
