@@ -120,9 +120,9 @@ def test_windows_and_spells_of_the_reference_engine(counts: Counter[str]) -> Non
     assert 0 < counts["length_ns"] < 0.4 * NODES
 
 
-def count_steps(nodes: int) -> int:
+def count_steps(nodes: int, case: str = "flapping and crashes", tables: tuple[str, ...] = TABLES) -> int:
     """Return how many lines of Python a rollout and its records take."""
-    changes = CASES["flapping and crashes"].changes | {
+    changes = CASES[case].changes | {
         "fleet.nodes": nodes,
         f"policies.{POLICY}.max_parallel": nodes // 10,
         f"policies.{POLICY}.max_failed_nodes": nodes,
@@ -139,7 +139,7 @@ def count_steps(nodes: int) -> int:
     sys.settrace(trace)
     try:
         rollout = simulate(scenario, seed=5, engine="reference")
-        for table in TABLES:
+        for table in tables:
             getattr(rollout, table)
     finally:
         sys.settrace(before)
@@ -151,6 +151,14 @@ def test_the_reference_engine_is_linear() -> None:
     """Eight times the nodes take no more than eight times the steps, records and all. [property]"""
     count_steps(400)  # what is read once is read
     assert 7 < count_steps(3200) / count_steps(400) < 8
+
+
+def test_steps_per_node_update_of_the_reference_engine() -> None:
+    """A plain node takes so many lines of Python, SimPy's included; a line more at each window fails here on any machine. [property]"""
+    for tables, most in (((), 394), (TABLES, 427)):
+        count_steps(400, "plain", tables)  # what is read once is read
+        fewer, more = (count_steps(nodes, "plain", tables) for nodes in (400, 800))
+        assert 0 < (more - fewer) / 400 < most, (more - fewer) / 400
 
 
 def test_what_a_rollout_of_the_reference_engine_leaves() -> None:
