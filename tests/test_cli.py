@@ -547,10 +547,11 @@ def test_a_full_disk_behind_standard_output(folder, arguments):
 
 
 @pytest.mark.parametrize("option", [["--out", "r.csv"], ["--out", "r.parquet"], ["--plot", "p.png"]])
-def test_a_file_that_finds_no_room(folder, option):
+def test_a_file_that_finds_no_room(folder, option, monkeypatch):
     """A file that can't be written to its end is not there, the old one still is, and the exit code is 2. [contract]"""
     name = option[1]
     Path(name).write_text("old")
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # which would be cut short for all later imports
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
     try:
