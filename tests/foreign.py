@@ -30,6 +30,13 @@ def notes_of(imported: PolicyImport, field: str) -> list[Note]:
     return [note for note in imported.notes if note.field == field]
 
 
+def replace_all(text: str, changes: dict[str, str]) -> str:
+    """Return a text in which each of these stands for what was there, one after the other."""
+    for before, after in changes.items():
+        text = text.replace(before, after)
+    return text
+
+
 def refusal(text: str, **given: Any) -> list[str]:
     """Return what a text is refused for, a line each."""
     return refusals(read_policy, text, **given)
@@ -48,9 +55,8 @@ def without_note(imported: PolicyImport, text: str, section: str) -> list[str]:
     leaves = [leaf for document in Source(text).documents for leaf in _leaves(document.data, ())]
     fields = [format_path(leaf) for leaf in leaves if format_path(leaf).startswith(section)]
     assert fields, section
-    return [
-        field for field in fields if not any(field == one or field.startswith((f"{one}.", f"{one}[")) for one in noted)
-    ]
+    inside = tuple(f"{one}{mark}" for one in noted for mark in ".[")
+    return [field for field in fields if field not in noted and not field.startswith(inside)]
 
 
 def _leaves(value: Any, path: tuple[str | int, ...]) -> Iterator[tuple[str | int, ...]]:
@@ -78,22 +84,16 @@ def messages(text: str) -> list[tuple[int | None, str, str]]:
 
 def roll_out(imported: PolicyImport, nodes: int, *, fail: Sequence[int] = (), engine: str, **fleet: Any) -> Rollout:
     """Simulate an imported policy: each node takes 30 s to start, except those that never do."""
+    times = {"update_duration": "30s", "rollback_duration": "10s", "requests_per_second": 10}
     scenario: dict[str, Any] = {
         "name": "imported",
-        "fleet": {
-            "nodes": nodes,
-            "update_duration": "30s",
-            "rollback_duration": "10s",
-            "requests_per_second": 10,
-            **fleet,
-        },
+        "fleet": {"nodes": nodes, **times, **fleet},
         "health": {"interval": "1s"},
         "policies": {"theirs": imported.policy},
     }
     if fail:
-        scenario["release"] = {
-            "bad": {"probability": 1, "defective": True, "start_failure": 1, "affects": {"nodes": list(fail)}}
-        }
+        bad = {"probability": 1, "defective": True, "start_failure": 1, "affects": {"nodes": list(fail)}}
+        scenario["release"] = {"bad": bad}
     return simulate(Scenario.from_dict(scenario), "theirs", engine=engine)
 
 

@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from refusals import refused
 from scipy import stats
 from scipy.special import betaln
 from test_advice import BASE, at, call, look, make
@@ -50,6 +51,12 @@ def find_posterior(scenario, evidence, seen=None, instant=100, n=200):
     return result.kinds.iloc[1]
 
 
+def read(scenario, seen, instant, counts):
+    """Return what was seen of nodes and what was counted, as conditioning takes it."""
+    plan = plan_waves(scenario.policy().policy, scenario.orchestrator, 6, 1)
+    return read_evidence(scenario, plan, read_seen(scenario, None, seen, instant), counts)
+
+
 def assert_near(kind, chances):
     """Hold a posterior to the chance of the evidence under both kinds."""
     exact = 0.3 * chances[1] / (0.7 * chances[0] + 0.3 * chances[1])
@@ -86,9 +93,8 @@ def test_windows_of_a_release_that_affects_a_share():
 
 def test_a_failed_node_with_windows():
     """A node that fails its health check by its windows counts by them. [oracle]"""
-    scenario = make(
-        {**SERVING, "orchestrator.window_reset": False}, health_check={"deadline": "95s", "min_healthy_time": "20s"}
-    )
+    check = {"deadline": "95s", "min_healthy_time": "20s"}
+    scenario = make({**SERVING, "orchestrator.window_reset": False}, health_check=check)
     seen = table(("failed", "running", "running", "starting", "starting", "starting"))
     counts = [(12, 11, 6), (8, 7), (4, 9)]
     kind = find_posterior(scenario, windows(counts), seen=seen)
@@ -97,17 +103,9 @@ def test_a_failed_node_with_windows():
 
 def test_a_level_of_its_own():
     """Given its windows a node's level has a beta distribution, and so have its further ones. [oracle]"""
-    scenario = make(
-        {
-            **SERVING,
-            "fleet.error_rate": {"beta": {"mean": 0.05, "sd": 0.03}},
-            "release.bad.probability": 0,
-            "release.good.probability": 1,
-        }
-    )
-    seen = read_seen(scenario, None, table(), 100)
-    plan = plan_waves(seen.policy.policy, scenario.orchestrator, 6, 1)
-    seen = read_evidence(scenario, plan, seen, windows())
+    good = {"release.bad.probability": 0, "release.good.probability": 1}
+    scenario = make({**SERVING, "fleet.error_rate": {"beta": {"mean": 0.05, "sd": 0.03}}, **good})
+    seen = read(scenario, table(), 100, windows())
     (found,) = condition(scenario, seen, replications=1500, seed=0, engine="compiled").by_kind
     strength = 0.05 * 0.95 / 0.03**2 - 1
     a, b = 0.05 * strength, 0.95 * strength
@@ -118,9 +116,9 @@ def test_a_level_of_its_own():
         weights = found.weights / found.weights.sum()
         n = 1 / (weights**2).sum()
         assert abs((weights * level).sum() - known.mean()) <= 4 * known.std() / math.sqrt(n)
-        assert abs((weights * level**2).sum() - known.var() - known.mean() ** 2) <= 4 * stats.tstd(
-            level**2
-        ) / math.sqrt(n)
+        squares = level**2
+        moment = known.var() + known.mean() ** 2
+        assert abs((weights * squares).sum() - moment) <= 4 * stats.tstd(squares) / math.sqrt(n)
     assert found.weights.std() < 1e-6 * found.weights.mean()
 
 
@@ -130,8 +128,7 @@ def test_kinds_with_levels_of_their_own():
     scenario = make({**SERVING, "fleet.classes": classes, "release.bad.error_rate": 0.000001})
     strength = 0.06 * 0.94 / 0.02**2 - 1
     a, b = 0.06 * strength, 0.94 * strength
-    seen = read_seen(scenario, None, table(), 100)
-    seen = read_evidence(scenario, plan_waves(seen.policy.policy, scenario.orchestrator, 6, 1), seen, windows())
+    seen = read(scenario, table(), 100, windows())
     found = condition(scenario, seen, replications=100, seed=0, engine="compiled")
     # Relative to the largest chance that the counts can have.
     logs = 0.0
@@ -155,21 +152,9 @@ def test_instants_of_windows_tell_the_start():
     scenario = make({**SERVING, "fleet.update_duration": {"uniform": {"low": "40s", "high": "80s"}}})
     counts = windows([(6, 5)]).assign(to_s=[75.0, 85.0])
     seen = table(("validating",) * 3 + ("pending",) * 3)
-    seen = read_evidence(
-        scenario,
-        plan_waves(scenario.policy().policy, scenario.orchestrator, 6, 1),
-        read_seen(scenario, None, seen, 90),
-        counts,
-    )
-    assert seen.nodes.started_ns[0] == 65e9
-    told = "row 2.to_s: no window of the node ends then"
-    with pytest.raises(InputError, match=told):
-        read_evidence(
-            scenario,
-            plan_waves(scenario.policy().policy, scenario.orchestrator, 6, 1),
-            read_seen(scenario, None, table(), 90),
-            counts.assign(to_s=[75.0, 88.0]),
-        )
+    assert read(scenario, seen, 90, counts).nodes.started_ns[0] == 65e9
+    error = refused(read, scenario, table(), 90, counts.assign(to_s=[75.0, 88.0]))
+    assert "row 2.to_s: no window of the node ends then" in str(error)
 
 
 def test_a_total_at_known_levels():
@@ -242,43 +227,37 @@ def test_counts_that_cannot_be(evidence, told):
 def test_counts_that_are_not_supported():
     """What counts can't be conditioned on is refused by name. [contract]"""
     total = [{"requests": 10, "failed": 1}]
-    for changes, told in (
-        ({"fleet.crash": {"up": "5h", "repair": "5m"}}, "not supported with crashes"),
-        ({"fleet.flapping": {"good": "4h", "degraded": "1m", "error_rate": 0.3}}, "not supported with degraded spells"),
-        ({"fleet.service": {"shared": {"capacity": 2}}}, "not supported with a shared service"),
-        ({"fleet.requests_per_second": 0}, "not supported with a fleet without requests"),
+    for changes, evidence, told in (
+        ({"fleet.crash": {"up": "5h", "repair": "5m"}}, total, "crashes"),
+        ({"fleet.flapping": {"good": "4h", "degraded": "1m", "error_rate": 0.3}}, total, "degraded spells"),
+        ({"fleet.service": {"shared": {"capacity": 2}}}, total, "a shared service"),
+        ({"fleet.requests_per_second": 0}, total, "a fleet without requests"),
+        ({"orchestrator.reporting_delay": "5s"}, windows(), "a reporting delay"),
     ):
-        with pytest.raises(InputError, match=told):
-            sd.forecast(make({**SERVING, **changes}), seen=table(), at=100, evidence=total, replications=20)
-    late = make({**SERVING, "orchestrator.reporting_delay": "5s"})
-    with pytest.raises(InputError, match="not supported with a reporting delay"):
-        sd.forecast(late, seen=table(), at=100, evidence=windows(), replications=20)
+        how = {"seen": table(), "at": 100, "evidence": evidence, "replications": 20}
+        assert f"not supported with {told}" in str(refused(sd.forecast, make({**SERVING, **changes}), **how))
     seen = look(make(SERVING), 95, current_wave=2, updated_nodes=3, failed_nodes=0)
-    with pytest.raises(InputError, match="need a table of nodes"):
-        sd.forecast(make(SERVING), seen=seen, evidence=windows(), replications=20)
+    error = refused(sd.forecast, make(SERVING), seen=seen, evidence=windows(), replications=20)
+    assert "need a table of nodes" in str(error)
 
 
 def test_counts_come_from_files(tmp_path, monkeypatch):
     """CSV and JSON say the same, beside an object from standard input. [contract]"""
     monkeypatch.chdir(tmp_path)
     scenario = make(SERVING)
-    (tmp_path / "six.yaml").write_text(
-        json.dumps({**BASE, "fleet": {**BASE["fleet"], "requests_per_second": 10, "error_rate": 0.05}}),
-        encoding="utf-8",
-    )
+    fleet = {**BASE["fleet"], "requests_per_second": 10, "error_rate": 0.05}
+    (tmp_path / "six.yaml").write_text(json.dumps({**BASE, "fleet": fleet}), encoding="utf-8")
     text = look(scenario, 150, current_wave=1, updated_nodes=1, failed_nodes=0, last_progress_time=at(100)).to_json()
     rows = [{"version": "new", "requests": 900, "failed": 60}]
     (tmp_path / "totals.json").write_text(json.dumps(rows), encoding="utf-8")
     pd.DataFrame(rows).to_csv("totals.csv", index=False)
-    said = [
-        call("advise", "six.yaml", "--seen", "-", "--evidence", f"totals.{end}", "--json", input=text).stdout
-        for end in ("json", "csv")
-    ]
+    asked = ("advise", "six.yaml", "--seen", "-", "--evidence")
+    said = [call(*asked, f"totals.{end}", "--json", input=text).stdout for end in ("json", "csv")]
     documents = [json.loads(text) for text in said]
     assert len({each["computed_under"].pop("command") for each in documents}) == 2
     assert documents[0] == documents[1]
     assert documents[0]["kinds"]
-    both = call("advise", "six.yaml", "--seen", "-", "--evidence", "-", input=text)
+    both = call(*asked, "-", input=text)
     assert (both.exit_code, "standard input" in both.stderr) == (2, True)
 
 

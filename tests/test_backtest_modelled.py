@@ -6,10 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from invoking import invoke
+from refusals import refused
 from test_backtest import CHECK, bounds, rolling
 from test_backtest_worlds import case_of
 
-from simdeploy import InputError, Records, Scenario, backtest, simulate
+from simdeploy import Records, Scenario, backtest, simulate
 from simdeploy.analysis.backtest.bounding import measure
 from simdeploy.engines.replay import Modeller, replay
 
@@ -99,6 +100,8 @@ class TestLaws:
 
 def test_on_average_as_simulated(make_scenario):
     """Over many worlds, modelled rollouts end as simulated ones do in these, canaries, silent nodes and people included. [oracle]"""
+    check = {"deadline": "5m", "min_healthy_time": "60s", "max_error_rate": 0.06}
+    lax = {"max_failed_nodes": 2, "max_failed_nodes_percent": 100, "health_check": check}
     scenario = Scenario.from_dict(
         {
             "name": "varied",
@@ -119,14 +122,7 @@ def test_on_average_as_simulated(make_scenario):
             "operator": {"promote_after": {"exponential": {"mean": "5m"}}, "notices_defect": 0.5},
             "policies": {
                 "strict": rolling(4, max_failed_nodes=0, health_check={**CHECK, "deadline": "3m"}),
-                "canary": {
-                    "strategy": "canary",
-                    "canary_count": 3,
-                    "max_parallel": 4,
-                    "max_failed_nodes": 2,
-                    "max_failed_nodes_percent": 100,
-                    "health_check": {"deadline": "5m", "min_healthy_time": "60s", "max_error_rate": 0.06},
-                },
+                "canary": rolling(strategy="canary", canary_count=3, **lax),
             },
         }
     )
@@ -171,33 +167,24 @@ class TestBacktest:
 
     def test_only_if_asked_for(self, stopped):
         """Without being asked for there is no estimate; bounds don't depend on it, nor on the seed of its draws. [contract]"""
-        bare, modelled, again, other = (
-            backtest(stopped, LAX, **how) for how in ({}, {"modelled": 2}, {"modelled": 2}, {"modelled": 2, "seed": 1})
-        )
+        bare, other = backtest(stopped, LAX), backtest(stopped, LAX, modelled=2, seed=1)
+        modelled, again = (backtest(stopped, LAX, modelled=2) for _ in range(2))
         assert bare.rollouts["modelled"].isna().all()
         assert bare.summary["modelled"].isna().all()
         assert bounds(bare, "makespan_s", rollout="1") == bounds(modelled, "makespan_s", rollout="1")
         assert again.rollouts.equals(modelled.rollouts)
         assert not other.rollouts["modelled"].equals(modelled.rollouts["modelled"])
         for bad in (-1, 1.5, True):
-            with pytest.raises(InputError, match="modelled: out of range"):
-                backtest(stopped, LAX, modelled=bad)
+            assert "modelled: out of range" in str(refused(backtest, stopped, LAX, modelled=bad))
 
-    def test_the_command(self, tmp_path, monkeypatch):
+    def test_the_command(self, make_scenario, tmp_path, monkeypatch):
         """--modelled prints the rates of the estimate, marked as such. [contract]"""
         monkeypatch.chdir(tmp_path)
-        scenario = Scenario.from_dict(
-            {
-                "name": "ten",
-                "fleet": {"nodes": 10, "update_duration": 30, "start_failure": 0.2},
-                "policies": {"p": rolling(max_failed_nodes=0)},
-            }
-        )
+        scenario = make_scenario(fleet={"start_failure": 0.2})
         for k in range(3):
-            simulate(scenario, replication=k).write(tmp_path / "history" / f"{k}")
-        (tmp_path / "lax.yaml").write_text(
-            "{strategy: rolling, max_parallel: 4, max_failed_nodes: 4, health_check: {deadline: 5m}}"
-        )
+            simulate(scenario, rolling(max_failed_nodes=0), replication=k).write(tmp_path / "history" / f"{k}")
+        lax = "{strategy: rolling, max_parallel: 4, max_failed_nodes: 4, health_check: {deadline: 5m}}"
+        (tmp_path / "lax.yaml").write_text(lax)
         asked = ["backtest", "history", "--policy", "lax.yaml"]
         shown = invoke(*asked, "--modelled", "2")
         assert shown.exit_code == 0

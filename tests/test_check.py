@@ -5,11 +5,12 @@ from dataclasses import replace
 
 import pytest
 from drawn import draw_on, find_unreadable
+from refusals import refused
 
 from simdeploy import Scenario
 from simdeploy.analysis.asking.judging import plan_looks
 from simdeploy.analysis.checking.checking import check
-from simdeploy.errors import InputError, SimdeployWarning
+from simdeploy.errors import SimdeployWarning
 from simdeploy.experiments import replicate
 from simdeploy.experiments.campaign import Campaign
 from simdeploy.report.checking import describe_requirement, format_bounds, requirement_of
@@ -21,9 +22,9 @@ from simdeploy.validation import oracles
 # -- a check -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("most", "looks"), [(1, (1,)), (100, (100,)), (101, (100, 101)), (1000, (100, 200, 400, 800, 1000))]
-)
+@pytest.mark.parametrize(("most", "looks"), [
+    (1, (1,)), (100, (100,)), (101, (100, 101)), (1000, (100, 200, 400, 800, 1000)),
+])  # fmt: skip
 def test_looks(most, looks):
     """Looks are at 100 replications and at twice as many each time, the last one at the budget. [contract]"""
     assert plan_looks(most) == looks
@@ -32,27 +33,22 @@ def test_looks(most, looks):
 FAILURE, LIMIT = 0.15, 2
 
 
+def at_once(limit):
+    """Return a policy that only the count of failed nodes can stop."""
+    return {"strategy": "immediate", "max_failed_nodes": limit, "max_failed_nodes_percent": 100}
+
+
 def failing(failure=FAILURE, **more):
     """Make a scenario whose false alarms have a closed form."""
-    return Scenario.from_dict(
-        {
-            "name": "failing",
-            "fleet": {"nodes": 20, "update_duration": "30s", "start_failure": failure},
-            "policies": {
-                "p": {"strategy": "immediate", "max_failed_nodes": LIMIT, "max_failed_nodes_percent": 100},
-            },
-            **more,
-        }
-    )
+    fleet = {"nodes": 20, "update_duration": "30s", "start_failure": failure}
+    return Scenario.from_dict({"name": "failing", "fleet": fleet, "policies": {"p": at_once(LIMIT)}, **more})
 
 
 def test_worlds_stay_divided_when_what_is_open_depends_on_no_kind():
     """Once the requirements on errors are decided, a quantile that is still open gets more worlds of every kind. [contract]"""
     release = {"good": {"probability": 0.7}, "bad": {"probability": 0.3, "defective": True, "start_failure": 0.2}}
-    scenario = failing(release=release)
-    found = check(
-        scenario, requirements=["escaped given defective <= 90%", "p90 failed_nodes <= 6"], most=400, engine="reference"
-    )
+    requirements = ["escaped given defective <= 90%", "p90 failed_nodes <= 6"]
+    found = check(failing(release=release), requirements=requirements, most=400, engine="reference")
     rates, quantile = found.verdicts["replications"]
     assert rates < quantile
     assert found.verdicts["verdict"].iloc[0] == "met"
@@ -61,9 +57,8 @@ def test_worlds_stay_divided_when_what_is_open_depends_on_no_kind():
 def test_a_check_agrees_with_the_closed_form(engine):
     """Limits on both sides of the closed form get the right verdicts; both engines the same table. [oracle]"""
     truth = oracles.stop_probability(20, FAILURE, LIMIT)
-    found = check(
-        failing(), requirements=[f"false_alarm <= {truth + 0.15}", f"false_alarm <= {truth - 0.15}"], engine=engine
-    )
+    requirements = [f"false_alarm <= {truth + 0.15}", f"false_alarm <= {truth - 0.15}"]
+    found = check(failing(), requirements=requirements, engine=engine)
     assert list(found.verdicts["verdict"]) == ["met", "not met"]
     assert found.verdict == "not met"
     assert found.verdicts["low"].le(truth).all()
@@ -90,16 +85,9 @@ def test_only_the_undecided_are_replicated_further(monkeypatch):
         return simulate(campaign, scenarios, policies, **arguments)
 
     monkeypatch.setattr(Campaign, "sweep", counting)
-    scenario = failing(0.02).with_values(
-        {"policies.q": {"strategy": "immediate", "max_failed_nodes": 0, "max_failed_nodes_percent": 100}}
-    )
-    told = []
-    found = check(
-        scenario,
-        requirements=["false_alarm <= 0.33", "p90 makespan_s <= 1m"],
-        most=200,
-        progress=lambda *n: told.append(n),
-    )
+    scenario = failing(0.02, policies={"p": at_once(LIMIT), "q": at_once(0)})
+    told, requirements = [], ["false_alarm <= 0.33", "p90 makespan_s <= 1m"]
+    found = check(scenario, requirements=requirements, most=200, progress=lambda *n: told.append(n))
     assert asked == [(("p", "q"), range(100)), (("q",), range(100, 200))]
     assert found.verdicts["replications"].tolist() == [100, 100, 200, 100]
     assert told[-1] == (300, 300)
@@ -108,9 +96,8 @@ def test_only_the_undecided_are_replicated_further(monkeypatch):
 
 def test_requirements_of_the_scenario_are_the_default():
     """Without requirements the scenario's own are checked: of one policy, or of every one. [contract]"""
-    other = {"strategy": "immediate", "max_failed_nodes": 20, "max_failed_nodes_percent": 100}
     requirements = [{"of": "failed", "at_most": 0.9}, {"of": "completed", "at_least": 0.1, "policy": "q"}]
-    scenario = failing(requirements=requirements, policies={"p": other, "q": other})
+    scenario = failing(requirements=requirements, policies={"p": at_once(20), "q": at_once(20)})
     found = check(scenario, most=100).verdicts
     pairs = [("p", "failed <= 0.9"), ("q", "failed <= 0.9"), ("q", "completed >= 0.1")]
     assert list(zip(found["policy"], found["requirement"], strict=True)) == pairs
@@ -122,9 +109,8 @@ def test_costs_are_checked():
     """A requirement on the cost is one on what the scenario says that each rollout costs. [oracle]"""
     scenario = failing(costs={"hour_of_delay": 120, "false_alarm": 50})
     truth = 50 * oracles.stop_probability(20, FAILURE, LIMIT) + 120 * 30 / 3600
-    found = check(
-        scenario, requirements=[f"cost <= {1.2 * truth}", f"cost <= {0.8 * truth}"], engine="compiled"
-    ).verdicts
+    requirements = [f"cost <= {1.2 * truth}", f"cost <= {0.8 * truth}"]
+    found = check(scenario, requirements=requirements, engine="compiled").verdicts
     assert found["verdict"].tolist() == ["met", "not met"]
     assert found["replications"].ge(1000).all()
 
@@ -206,11 +192,8 @@ def test_failed_replications_are_left_out_and_counted(monkeypatch):
 )
 def test_bad_arguments(arguments, said):
     """What makes no sense is refused in words. [contract]"""
-    asked = (
-        arguments if "requirements" in arguments or not arguments else {"requirements": "failed <= 0.5", **arguments}
-    )
-    with pytest.raises(InputError, match=said):
-        check(failing(), **asked)
+    asked = {"requirements": "failed <= 0.5", **arguments} if arguments else {}
+    assert said in str(refused(check, failing(), **asked))
 
 
 # -- in words ----------------------------------------------------------------------------------------------------------
@@ -219,10 +202,9 @@ def test_bad_arguments(arguments, said):
 def test_the_answer_says_what_is_not_met():
     """The answer names what isn't met or undecided, and says how sure that is. [contract]"""
     both = check(failing(), requirements=["failed <= 0.9", "failed <= 0.1"], most=100)
-    assert both.answer == ("1 of 2 requirements is not met (95 % confidence): p, failed rollouts at most 10 %.")
-    assert (
-        check(failing(), requirements="failed <= 0.9", most=100).answer == "The requirement is met (95 % confidence)."
-    )
+    assert both.answer == "1 of 2 requirements is not met (95 % confidence): p, failed rollouts at most 10 %."
+    met = check(failing(), requirements="failed <= 0.9", most=100)
+    assert met.answer == "The requirement is met (95 % confidence)."
     unknown = check(failing(), requirements=["failed <= 0.9", "escaped <= 0"], most=100)
     assert unknown.answer == (
         "1 of 2 requirements is undecided after 100 rollouts per policy: p, escapes at most 0 %. "
@@ -286,9 +268,8 @@ def drawn(found):
 
 def test_the_picture_has_what_was_found_relative_to_its_limit():
     """Estimate and bounds are as far from the line as from the limit; what keeps within it is on the left. [contract]"""
-    found = check(
-        failing(), requirements=["failed <= 0.9", "completed >= 0.8", "p99 makespan_s <= 1m", "escaped <= 0"], most=100
-    )
+    requirements = ["failed <= 0.9", "completed >= 0.8", "p99 makespan_s <= 1m", "escaped <= 0"]
+    found = check(failing(), requirements=requirements, most=100)
     ax, lines = drawn(found)
     for height, sign in ((0, 1), (1, -1)):
         row = found.verdicts.iloc[height]

@@ -13,8 +13,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
+from by_hand import script
 from invoking import invoke
 from rich.console import Console
+from small import IMMEDIATE, rolling
 from terminals import END, TIMEOUT_S, on_terminal, read_until
 
 import simdeploy
@@ -38,7 +40,9 @@ policies:
   careful: {strategy: canary, canary_count: 2, auto_promote: true, max_parallel: 38, health_check: {deadline: 5m}}
   at-once: {strategy: immediate}
 """
-SPEC = {"strategy": "rolling", "max_parallel": 20, "health_check": {"deadline": "5m"}}
+SPEC = rolling(20)
+CHECK = {"deadline": "5m", "min_healthy_time": "30s"}
+BAD = {"bad": {"probability": 1, "defective": True, "error_rate": 0.5}}
 
 
 @pytest.fixture
@@ -61,6 +65,13 @@ def finish(*arguments, **options):
     process = start(*arguments, **options)
     out, err = process.communicate(timeout=TIMEOUT_S)
     return process.returncode, out, err
+
+
+def run_python(code, *arguments, **options):
+    """Run a script, which must end well; return its output."""
+    command = [sys.executable, "-c", code, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=True, **options)
+    return done.stdout
 
 
 # -- run ---------------------------------------------------------------------------------------------------------------
@@ -90,7 +101,7 @@ def test_run_says_how_a_rollout_without_a_release_ended(folder, starts, answer):
     raw = {
         "name": "again",
         "fleet": {"nodes": 2, "update_duration": 60, "start_failure": starts or 0},
-        "policies": {"p": {"strategy": "rolling", "health_check": {"deadline": "5m"}}},
+        "policies": {"p": rolling()},
         "deployment": {"type": "restart"},
     }
     if starts is None:
@@ -100,24 +111,24 @@ def test_run_says_how_a_rollout_without_a_release_ended(folder, starts, answer):
     assert invoke("run", "again.json").stdout.startswith(answer)
 
 
-def told(spec, *, replication=0, **sections):
-    """Return the lines of the story of one rollout."""
+def roll(spec, *, replication=0, fleet=None, **sections):
+    """Return a rollout of nodes that start within a minute, and the lines of its story."""
     from simdeploy.report.story import tell
 
-    raw = {"name": "t", "fleet": {"nodes": 12, "update_duration": 60}, "policies": {"p": spec}, **sections}
-    rollout = simdeploy.simulate(simdeploy.Scenario.from_dict(raw), replication=replication)
-    return [(line.time_s, line.text) for line in tell(rollout, hint=" (--records DIR writes all)")]
+    fleet = {"nodes": 12, "update_duration": 60} | (fleet or {})
+    scenario = simdeploy.Scenario.from_dict({"name": "t", "fleet": fleet, "policies": {"p": spec}, **sections})
+    rollout = simdeploy.simulate(scenario, replication=replication)
+    return rollout, [(line.time_s, line.text) for line in tell(rollout, hint=" (--records DIR writes all)")]
+
+
+def told(spec, **how):
+    """Return the lines of the story of one rollout."""
+    return roll(spec, **how)[1]
 
 
 def test_a_story_of_waves():
     """Waves are told in order with their sizes, ends and windows; the times are those of the model. [oracle]"""
-    spec = {
-        "strategy": "canary",
-        "canary_count": 2,
-        "max_parallel": 5,
-        "auto_promote": True,
-        "health_check": {"deadline": "5m", "min_healthy_time": "30s"},
-    }
+    spec = rolling(5, strategy="canary", canary_count=2, auto_promote=True, health_check=CHECK)
     # 60 s of starting and 3 windows of 10 s: a wave takes 90 s.
     assert told(spec) == [
         (0, "wave 1 of 3 (canaries): 2 nodes"),
@@ -133,9 +144,7 @@ def test_a_story_of_waves():
 
 def test_a_story_of_a_stop():
     """A stop says why, what was in flight, and when the rollback began and ended. [oracle]"""
-    spec = {"strategy": "rolling", "max_parallel": 4, "health_check": {"deadline": "5m"}}
-    fleet = {"nodes": 12, "update_duration": 60, "rollback_duration": 20, "start_failure": 1}
-    assert told(spec, fleet=fleet) == [
+    assert told(rolling(4), fleet={"rollback_duration": 20, "start_failure": 1}) == [
         (0, "wave 1 of 3: 4 nodes"),
         (60, "wave 1: 4 failed (4 did not start)"),
         (60, "stopped: 4 failed of 12 nodes of the fleet exceeds max_failed_nodes_percent 10"),
@@ -147,22 +156,15 @@ def test_a_story_of_a_stop():
 def test_a_story_of_a_failed_gate():
     """Nodes that fail with their wave are counted as such. [oracle]"""
     check = {"deadline": "5m", "max_error_rate": 0.05, "gate": {"kind": "pooled"}}
-    spec = {"strategy": "rolling", "max_parallel": 4, "health_check": check}
-    fleet = {"nodes": 12, "update_duration": 60, "requests_per_second": 20}
-    release = {"bad": {"probability": 1, "defective": True, "error_rate": 0.5}}
-    lines = [text for _, text in told(spec, fleet=fleet, release=release)]
+    story = told(rolling(4, health_check=check), fleet={"requests_per_second": 20}, release=BAD)
+    lines = [text for _, text in story]
     assert any(line.startswith("wave 1: 4 failed (4 in a wave that failed the gate); ") for line in lines)
 
 
 def test_a_story_of_people():
     """Script, operator and an escape that people notice are told at their times. [oracle]"""
-    release = {"bad": {"probability": 1, "defective": True, "error_rate": 0.5}}
-    operator = {
-        "escape_detection": 600,
-        "script": [{"at": 10, "do": "pause"}, {"at": 100, "do": "resume"}, {"at": 110, "do": "promote"}],
-    }
-    lines = told({"strategy": "immediate"}, release=release, operator=operator)
-    assert lines == [
+    operator = {"escape_detection": 600, **script((10, "pause"), (100, "resume"), (110, "promote"))}
+    assert told(IMMEDIATE, release=BAD, operator=operator) == [
         (0, "wave 1 of 1: 12 nodes"),
         (10, "paused: script: pause"),
         (60, "wave 1: 12 running"),
@@ -176,13 +178,8 @@ def test_a_story_of_people():
 
 def test_a_story_of_verdicts_that_are_heard_late():
     """A node that goes offline is counted once: as it ended, or as failed if it is not heard of by the deadline. [oracle]"""
-    spec = {"strategy": "rolling", "max_parallel": 6, "max_failed_nodes": 12, "max_failed_nodes_percent": 100}
-    spec["health_check"] = {"deadline": "5m", "min_healthy_time": "30s"}
-    fleet = {
-        "nodes": 60,
-        "update_duration": 60,
-        "connection": {"online": "5m", "offline": {"exponential": {"mean": "3m"}}},
-    }
+    spec = rolling(6, max_failed_nodes=12, max_failed_nodes_percent=100, health_check=CHECK)
+    fleet = {"nodes": 60, "connection": {"online": "5m", "offline": {"exponential": {"mean": "3m"}}}}
     lines = told(spec, fleet=fleet, orchestrator={"unreachable_nodes": "skip"})
     ends = [text for _, text in lines if re.match(r"wave \d+: ", text)]
     assert len(ends) == 10
@@ -198,9 +195,8 @@ def test_a_story_of_verdicts_that_are_heard_late():
 
 def test_a_story_of_many_waves_is_short():
     """Of many waves the first, the last and those with failures are told, and none of the other nodes is lost. [contract]"""
-    spec = {"strategy": "rolling", "max_parallel": 1, "max_failed_nodes": 40, "health_check": {"deadline": "5m"}}
-    spec |= {"max_failed_nodes_percent": 100}
-    texts = [text for _, text in told(spec, fleet={"nodes": 40, "update_duration": 60})]
+    spec = rolling(1, max_failed_nodes=40, max_failed_nodes_percent=100)
+    texts = [text for _, text in told(spec, fleet={"nodes": 40})]
     assert texts == [
         *(
             text
@@ -212,7 +208,7 @@ def test_a_story_of_many_waves_is_short():
         "wave 40: 1 running; 3 health windows",
         "completed: 40 nodes updated, 0 failed",
     ]
-    texts = [text for _, text in told(spec, fleet={"nodes": 40, "update_duration": 60, "start_failure": 0.1})]
+    texts = [text for _, text in told(spec, fleet={"nodes": 40, "start_failure": 0.1})]
     failed = [text for text in texts if "1 failed" in text and text.startswith("wave ")]
     assert 1 < len(failed) < 10
     assert texts[-1] == f"completed: {40 - len(failed)} nodes updated, {len(failed)} failed"
@@ -221,9 +217,8 @@ def test_a_story_of_many_waves_is_short():
 
 def test_a_story_of_many_failures_is_short():
     """Where something happens in most of many waves, only some of these are told, and all failures are counted. [contract]"""
-    spec = {"strategy": "rolling", "max_parallel": 2, "max_failed_nodes": 200, "health_check": {"deadline": "5m"}}
-    spec |= {"max_failed_nodes_percent": 100}
-    texts = [text for _, text in told(spec, fleet={"nodes": 200, "update_duration": 60, "start_failure": 0.5})]
+    spec = rolling(2, max_failed_nodes=200, max_failed_nodes_percent=100)
+    texts = [text for _, text in told(spec, fleet={"nodes": 200, "start_failure": 0.5})]
     assert len(texts) < 50
     counts = [re.search(r"([\d,]+) failed", text) for text in texts if text.startswith(("wave ", "... and"))]
     n_failed = sum(int(count[1]) for count in counts if count)
@@ -239,26 +234,16 @@ def test_a_story_of_many_failures_is_short():
 @pytest.mark.parametrize("kind", ["update", "create", "restart", "stop"])
 def test_a_story_has_every_node(switches, kind):
     """Under every way of pacing, failing and undoing, each dispatched or skipped node is in one wave of the story. [property]"""
-    spec = {"strategy": "rolling", "max_parallel": 5, "health_check": {"deadline": "5m"}}
     fleet = {
         "nodes": 23,
         "update_duration": {"exponential": {"mean": 60}},
         "start_failure": 0.2,
         "crash": {"up": {"exponential": {"mean": "1h"}}, "repair": {"constant": "10m"}},
     }
+    sections = {"fleet": fleet, "orchestrator": switches, "deployment": {"type": kind}}
     for replication in range(3):
-        raw = {
-            "name": "t",
-            "fleet": fleet,
-            "policies": {"p": spec},
-            "orchestrator": switches,
-            "deployment": {"type": kind},
-        }
-        scenario = simdeploy.Scenario.from_dict(raw)
-        rollout = simdeploy.simulate(scenario, replication=replication)
-        from simdeploy.report.story import tell
-
-        begun = [line.text for line in tell(rollout) if re.match(r"wave \d+ of|\.\.\. and", line.text)]
+        rollout, story = roll(rolling(5), replication=replication, **sections)
+        begun = [text for _, text in story if re.match(r"wave \d+ of|\.\.\. and", text)]
         turns = rollout.events["from_status"].eq("pending") & rollout.events["node"].notna()
         assert sum(int(text.split(": ")[1].split()[0]) for text in begun) == turns.sum()
 
@@ -344,10 +329,8 @@ def test_compare_says_which_replications_failed(folder, monkeypatch):
     monkeypatch.setattr("simdeploy.engines.running.simulate", sometimes)
     result = invoke("compare", "s.yaml", "--replications", 3)
     assert result.exit_code == 1
-    assert (
-        "3 of 9 replications failed; the first: policy in-tens, replication 1, simulate: ValueError: broken"
-        in result.stderr
-    )
+    first = "policy in-tens, replication 1, simulate: ValueError: broken"
+    assert f"3 of 9 replications failed; the first: {first}" in result.stderr
     assert result.stdout.partition("(continued)")[0].count("1 failed") == 3
 
 
@@ -375,10 +358,8 @@ def test_a_narrow_terminal_gets_whole_numbers(folder):
     assert "left" in shown
     table = shown[shown.index("Estimates") :]
     assert "(continued)" in table
-    plain = [
-        line for line in table.replace("\x1b[1m", "").replace("\x1b[0m", "").splitlines() if "Differences" not in line
-    ]
-    assert max(map(len, plain)) <= 60
+    plain = table.replace("\x1b[1m", "").replace("\x1b[0m", "").splitlines()
+    assert max(len(line) for line in plain if "Differences" not in line) <= 60
     assert "…" not in table
 
 
@@ -436,11 +417,8 @@ def test_validate_says_everything_that_is_wrong(folder):
     assert result.stdout.startswith("ok: s.yaml")
     lines = result.stderr.splitlines()
     assert all(line.startswith("error: ") for line in lines)
-    assert [sum(f"error: {name}" in line for line in lines) for name in ("bad.yaml", "bad.json", "missing.yaml")] == [
-        2,
-        2,
-        1,
-    ]
+    for name, n_problems in (("bad.yaml", 2), ("bad.json", 2), ("missing.yaml", 1)):
+        assert sum(f"error: {name}" in line for line in lines) == n_problems
     assert any(line.startswith("error: bad.yaml:4: fleet.nodes:") for line in lines)
 
 
@@ -461,10 +439,7 @@ def test_warnings_are_lines_on_standard_error(folder):
 def test_warnings_are_of_the_policies_that_are_used(folder):
     """A command warns of the policies it simulates, whether named or by default, and of none else. [contract]"""
     raw = yaml.safe_load(SCENARIO)
-    raw["policies"] = {
-        name: {"strategy": "rolling", "max_parallel": 2, "max_failed_nodes": 400, "health_check": {"deadline": "5m"}}
-        for name in ("first", "second")
-    }
+    raw["policies"] = {name: rolling(2, max_failed_nodes=400) for name in ("first", "second")}
     Path("w.yaml").write_text(yaml.safe_dump(raw, sort_keys=False))
 
     def warned(*arguments):
@@ -491,13 +466,10 @@ def test_completion(shell, monkeypatch):
     assert "_SIMDEPLOY_COMPLETE" in script
     env = {**os.environ, "_SIMDEPLOY_COMPLETE": f"{shell}_complete", "COMP_WORDS": "simdeploy co"}
     env["COMP_CWORD"] = "co" if shell == "fish" else "1"
-    code = "from simdeploy.cli import main; main()"
-    found = subprocess.run(
-        [sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=TIMEOUT_S, check=True
-    )
-    assert "compare" in found.stdout
-    assert "completion" in found.stdout
-    assert "validate" not in found.stdout
+    found = run_python("from simdeploy.cli import main; main()", env=env)
+    assert "compare" in found
+    assert "completion" in found
+    assert "validate" not in found
 
 
 def test_help_and_version_are_quick():
@@ -507,10 +479,7 @@ def test_help_and_version_are_quick():
         "try:\n    main()\nfinally:\n    print([m for m in ('numpy', 'pandas', 'scipy', 'pydantic', 'rich', 'yaml') if m in sys.modules])"
     )
     for argument in ("--help", "--version"):
-        found = subprocess.run(
-            [sys.executable, "-c", code, argument], capture_output=True, text=True, timeout=TIMEOUT_S, check=True
-        )
-        assert found.stdout.splitlines()[-1] == "[]"
+        assert run_python(code, argument).splitlines()[-1] == "[]"
     assert invoke("--version").stdout.split()[-1] == simdeploy.__version__
 
 
@@ -562,13 +531,8 @@ def test_a_reader_that_leaves_is_no_error(folder):
     assert process.stderr.read() == ""
     process.stderr.close()
     assert process.wait(timeout=TIMEOUT_S) != 0
-    closed = subprocess.run(
-        ["sh", "-c", f"exec {sys.executable} -m simdeploy run s.yaml >&-"],
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_S,
-        check=False,
-    )
+    command = ["sh", "-c", f"exec {sys.executable} -m simdeploy run s.yaml >&-"]
+    closed = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
     assert (closed.returncode, closed.stderr) == (0, "")
 
 
@@ -583,10 +547,11 @@ def test_a_full_disk_behind_standard_output(folder, arguments):
 
 
 @pytest.mark.parametrize("option", [["--out", "r.csv"], ["--out", "r.parquet"], ["--plot", "p.png"]])
-def test_a_file_that_finds_no_room(folder, option):
+def test_a_file_that_finds_no_room(folder, option, monkeypatch):
     """A file that can't be written to its end is not there, the old one still is, and the exit code is 2. [contract]"""
     name = option[1]
     Path(name).write_text("old")
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # which would be cut short for all later imports
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
     try:

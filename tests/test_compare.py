@@ -210,18 +210,16 @@ def test_order_of_rows_is_irrelevant(shuffler, n):
     shuffler.shuffle(order)
     expected, found = compare(table, baseline="a").to_frame(), compare(table.iloc[order], baseline="a").to_frame()
     keys = ["baseline", "policy", "response", "level"]
-    pd.testing.assert_frame_equal(
-        expected.sort_values(keys, ignore_index=True), found.sort_values(keys, ignore_index=True), check_exact=True
-    )
+    expected, found = (frame.sort_values(keys, ignore_index=True) for frame in (expected, found))
+    pd.testing.assert_frame_equal(expected, found, check_exact=True)
 
 
 def test_common_worlds_remove_variance():
     """Two policies that share most of their noise show the variance removed that their correlation implies. [oracle]"""
     rng = np.random.default_rng(4)
     shared, own = rng.normal(0, 3, 4000), rng.normal(0, 1, (2, 4000))
-    found = row(
-        compare(responses(makespan_s=np.concatenate([shared + own[0], shared + own[1]]))).differences, "b", "makespan_s"
-    )
+    table = responses(makespan_s=np.concatenate([shared + own[0], shared + own[1]]))
+    found = row(compare(table).differences, "b", "makespan_s")
     # Var(X) = Var(Y) = 10, Var(X - Y) = 2, so 1 - 2/20. The correlation r = 0.9 has a standard error of (1 - r^2) / sqrt(n).
     assert abs(found["variance_removed_fraction"] - 0.9) <= 4 * (1 - 0.9**2) / math.sqrt(4000)
 

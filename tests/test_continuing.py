@@ -13,6 +13,7 @@ import pytest
 from generators import Decisions, scenario_of
 from refusals import refused
 from rows_equal import are_equal
+from small import IMMEDIATE, rolling
 
 from simdeploy import Scenario, simulate
 from simdeploy.engines import continuing as continuing_module, looks as looks_module
@@ -41,6 +42,7 @@ from simdeploy.world.draws import OF_NODES, Lineage
 from simdeploy.world.operator import ScriptedAct
 from simdeploy.world.streams import Stream
 
+CHECK = {"deadline": "2m", "min_healthy_time": "30s"}
 IN_TWOS = Scenario.from_dict(
     {
         "name": "in twos",
@@ -48,12 +50,7 @@ IN_TWOS = Scenario.from_dict(
         "release": {"good": {"probability": 0.5}, "bad": {"probability": 0.5, "defective": True}},
         "operator": {"promote_after": "10m", "rejects_good": 0, "notices_defect": 0},
         "policies": {
-            "in-twos": {
-                "strategy": "canary",
-                "canary_count": 2,
-                "max_parallel": 2,
-                "health_check": {"deadline": "2m", "min_healthy_time": "30s"},
-            }
+            "in-twos": {"strategy": "canary", "canary_count": 2, "max_parallel": 2, "health_check": CHECK},
         },
     }
 )
@@ -71,16 +68,16 @@ def plain(n: int, scenario: Scenario) -> Worlds:
     return Worlds(numbers, np.repeat(numbers[:, np.newaxis], scenario.fleet.nodes, axis=1))
 
 
+def run_world(
+    scenario: Scenario, policy: ScenarioPolicy, engine: str, looks_s: tuple[float, ...] = (), **how: Any
+) -> Continued:
+    """Continue the first replication, and look at it at some instants."""
+    looks_ns = [int(look * NS_PER_S) for look in looks_s]
+    return run_continued(scenario, policy, plain(1, scenario), looks_ns=looks_ns, seed=1, engine=engine, **how)
+
+
 def run_one(at_s: float, act: Act, engine: str, looks_s: tuple[float, ...] = ()) -> Continued:
-    return run_continued(
-        IN_TWOS,
-        POLICY,
-        plain(1, IN_TWOS),
-        looks_ns=[int(look * NS_PER_S) for look in looks_s],
-        change=(int(at_s * NS_PER_S), act),
-        seed=1,
-        engine=engine,
-    )
+    return run_world(IN_TWOS, POLICY, engine, looks_s, change=(int(at_s * NS_PER_S), act))
 
 
 def test_worlds_of_one_replication_are_replications(engine: str) -> None:
@@ -105,13 +102,12 @@ def test_ways_to_go_on_are_the_same_together_as_alone(engine: str) -> None:
         looks_ns = half_ns, 2 * half_ns
         # The same policy takes its own place, if any may.
         changes = [] if change_problems(scenario, policy, policy) else [(half_ns + 1, policy)]
+        pause, resume = ScriptedAct(half_ns + 1, "pause"), ScriptedAct(2 * half_ns + 1, "resume")
         ways = [
             Continuation(looks_ns=looks_ns, nodes_at_ns=half_ns),
             *(Continuation(change=change, looks_ns=looks_ns) for change in changes),
             Continuation((ScriptedAct(half_ns + 1, "cancel"),), looks_ns=looks_ns[:1], nodes_at_ns=2 * half_ns),
-            Continuation(
-                (ScriptedAct(half_ns + 1, "pause"), ScriptedAct(2 * half_ns + 1, "resume")), looks_ns=looks_ns
-            ),
+            Continuation((pause, resume), looks_ns=looks_ns),
             Continuation((ScriptedAct(2 * half_ns + 1, "cancel"),), looks_ns=looks_ns[1:]),
         ]
         together = run_continuations(scenario, policy, worlds, ways, **how)
@@ -137,9 +133,8 @@ def test_every_number_is_of_the_fleet_or_of_a_node() -> None:
 
 def test_a_node_takes_only_its_own_numbers_along(engine: str) -> None:
     """A node that has another replication's numbers starts when it does there, and nobody else changes. [property]"""
-    scenario = IN_TWOS.with_values(
-        {"fleet.update_duration": {"exponential": {"mean": "30s"}}, "policies": {"all": {"strategy": "immediate"}}}
-    )
+    values = {"fleet.update_duration": {"exponential": {"mean": "30s"}}, "policies": {"all": IMMEDIATE}}
+    scenario = IN_TWOS.with_values(values)
     policy = scenario.policy("all")
     worlds = plain(2, scenario)
     worlds.nodes[0, 3] = 1
@@ -151,16 +146,7 @@ def test_a_node_takes_only_its_own_numbers_along(engine: str) -> None:
 
 def test_looks_show_the_deployment_and_its_nodes(engine: str) -> None:
     """Canaries of 30 s each are validated at 30 s, running at 60 s, and promoted at 660 s; four nodes follow. [contract]"""
-    looks_s = (0, 59, 60, 660, 720, 780)
-    seen = run_continued(
-        IN_TWOS,
-        POLICY,
-        plain(1, IN_TWOS),
-        looks_ns=[look * NS_PER_S for look in looks_s],
-        nodes_at_ns=690 * NS_PER_S,
-        seed=1,
-        engine=engine,
-    )
+    seen = run_world(IN_TWOS, POLICY, engine, (0, 59, 60, 660, 720, 780), nodes_at_ns=690 * NS_PER_S)
     looks = seen.looks[0]
     assert [STATES[state] for state in looks["state"]] == ["in_progress"] * 5 + ["completed"]
     assert looks["current_wave"].tolist() == [1, 1, 1, 2, 3, 3]
@@ -174,9 +160,8 @@ def test_looks_show_the_deployment_and_its_nodes(engine: str) -> None:
     assert seconds["healthy_deadline_ns"] == seconds["health_check_deadline_ns"]
     assert seen.nodes is not None
     nodes = seen.nodes[0]
-    assert [NODE_STATUSES[status] for status in nodes["status"]] == (
-        ["running"] * 2 + ["validating"] * 2 + ["pending"] * 2
-    )
+    statuses = ["running"] * 2 + ["validating"] * 2 + ["pending"] * 2
+    assert [NODE_STATUSES[status] for status in nodes["status"]] == statuses
     assert (nodes["dispatched_ns"] / NS_PER_S).tolist() == [0, 0, 660, 660, none, none]
     assert (nodes["started_ns"] / NS_PER_S).tolist() == [30, 30, 690, 690, none, none]
     assert (nodes["resolved_ns"] / NS_PER_S).tolist() == [60, 60] + [none] * 4
@@ -220,13 +205,7 @@ FAILING = Scenario.from_dict(
             "classes": [{"name": "broken", "nodes": [1, 3], "start_failure": 1}],
         },
         "policies": {
-            "in-threes": {
-                "strategy": "rolling",
-                "max_parallel": 3,
-                "max_failed_nodes": 9,
-                "max_failed_nodes_percent": 100,
-                "health_check": {"deadline": "2m", "min_healthy_time": "30s"},
-            }
+            "in-threes": rolling(3, max_failed_nodes=9, max_failed_nodes_percent=100, health_check=CHECK),
         },
     }
 )
@@ -238,15 +217,7 @@ def change_at(
     """Run the policy above with other fields after an instant; a wave of it takes 60 s."""
     raw = FAILING.to_dict()["policies"]["in-threes"] | {"dialect": dialect}
     before, raw = FAILING.policy(raw), raw | fields
-    return run_continued(
-        FAILING,
-        before,
-        plain(1, FAILING),
-        looks_ns=[int(look * NS_PER_S) for look in looks_s],
-        change=(int(at_s * NS_PER_S), FAILING.policy(raw)),
-        seed=1,
-        engine=engine,
-    )
+    return run_world(FAILING, before, engine, looks_s, change=(int(at_s * NS_PER_S), FAILING.policy(raw)))
 
 
 def test_waves_to_come_have_another_size(engine: str) -> None:
@@ -276,12 +247,9 @@ def test_nodes_that_are_tried_again_keep_their_health_check(engine: str) -> None
     """The first wave, unhealthy up to 150 s, is tried again, and fails for good under the limit that it was dispatched with. [contract]"""
     scenario = FAILING.with_values({"fleet.error_rate": 0.05, "fleet.requests_per_second": 100})
     raw = scenario.to_dict()["policies"]["in-threes"] | {"dialect": "general", "retries": 1, "retry_unhealthy": True}
-    strict, lax = (
-        scenario.policy(raw | {"health_check": raw["health_check"] | {"max_error_rate": rate}}) for rate in (0.01, 0.2)
-    )
-    change = (100 * NS_PER_S, lax)
-    continued = run_continued(scenario, strict, plain(1, scenario), looks_ns=[], change=change, seed=1, engine=engine)
-    done = continued.block.row(0, 0)
+    checks = [raw["health_check"] | {"max_error_rate": rate} for rate in (0.01, 0.2)]
+    strict, lax = (scenario.policy(raw | {"health_check": check}) for check in checks)
+    done = run_world(scenario, strict, engine, change=(100 * NS_PER_S, lax)).block.row(0, 0)
     assert (done["state"], done["failed_nodes"]) == ("completed", 4)  # nodes 0 and 2, and those of the broken class
 
 
@@ -319,10 +287,7 @@ def test_a_change_after_the_end_comes_too_late(engine: str) -> None:
     [
         ({"strategy": "canary", "canary_count": 1}, "strategy"),
         ({"dialect": "general", "surge": 1}, "surge"),
-        (
-            {"health_check": {"deadline": "2m", "gate": {"kind": "cusum", "good": 0.01, "bad": 0.1}}},
-            "health_check.gate",
-        ),
+        ({"health_check": CHECK | {"gate": {"kind": "cusum", "good": 0.01, "bad": 0.1}}}, "health_check.gate"),
         ({"orchestrator": "expanso-rollout"}, "orchestrator"),
     ],
 )
@@ -394,19 +359,9 @@ def agree(number: int, chance: random.Random, act: Act | None) -> Continued:
     numbers = np.random.default_rng(number).integers(0, 2**32, size=(3, scenario.fleet.nodes + 1))
     worlds = Worlds(numbers[:, 0], numbers[:, 1:])
     at_ns, *looks_ns = instants(chance, scenario, policy, worlds, number)
-    one, other = (
-        run_continued(
-            scenario,
-            policy,
-            worlds,
-            looks_ns=[*looks_ns, at_ns],
-            nodes_at_ns=looks_ns[0],
-            change=None if act is None else (at_ns, act),
-            seed=number,
-            engine=engine,
-        )
-        for engine in ("reference", "compiled")
-    )
+    change = None if act is None else (at_ns, act)
+    how: dict[str, Any] = {"looks_ns": [*looks_ns, at_ns], "nodes_at_ns": looks_ns[0], "change": change, "seed": number}
+    one, other = (run_continued(scenario, policy, worlds, engine=engine, **how) for engine in ("reference", "compiled"))
     for place in range(3):
         row, same = one.block.row(0, place), other.block.row(0, place)
         differing = {name: (row[name], same.get(name)) for name in row if not are_equal(name, row, same, 1e-9)}

@@ -30,14 +30,8 @@ def policy_of(raw: dict[str, Any], dialect: Dialect, interval_ns: int = 7 * S) -
 
 
 # What both dialects say alike, and what it becomes.
-COMMON = {
-    "strategy": "canary",
-    "canary_count": 3,
-    "canary_percent": 7,
-    "auto_promote": True,
-    "max_failed_nodes": 4,
-    "no_auto_rollback": True,
-}
+CANARIES = {"strategy": "canary", "canary_count": 3, "canary_percent": 7, "auto_promote": True}
+COMMON = {**CANARIES, "max_failed_nodes": 4, "no_auto_rollback": True}
 WRITTEN = {**COMMON, "max_failed_nodes_percent": 0.3}
 READ = {**COMMON, "max_failed_nodes_percent": Fraction(3, 10), "max_error_rate": Fraction(7, 100)}
 
@@ -59,22 +53,16 @@ def test_every_field_of_the_deployment_dialect_arrives() -> None:
 
 def test_every_field_of_the_rollout_dialect_arrives() -> None:
     """Each key of a rollout spec has its place in the policy; the scenario's interval is not used [contract]."""
-    health_check = {
-        "deadline": 300 * S,
-        "interval": 11 * S,
-        "max_error_rate": 0.07,
-        "success_threshold": 4,
-        "failure_threshold": 6,
-    }
+    thresholds = {"success_threshold": 4, "failure_threshold": 6}
+    health_check = {"deadline": 300 * S, "interval": 11 * S, "max_error_rate": 0.07, **thresholds}
     assert policy_of({**WRITTEN, "max_parallel": 5, "health_check": health_check}, "rollout") == Policy(
         **READ,
+        **thresholds,
         dialect="rollout",
         max_parallel=5,
         deadline_ns=300 * S,
         interval_ns=11 * S,
         min_healthy_ns=None,
-        success_threshold=4,
-        failure_threshold=6,
     )
 
 

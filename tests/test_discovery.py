@@ -22,7 +22,7 @@ from simdeploy.analysis import discover, find_boxes
 from simdeploy.analysis.discovery.choosing import choose, hypergeometric_tail, quasi_p, share
 from simdeploy.analysis.discovery.columns import describe_limits, read_columns
 from simdeploy.engines import running
-from simdeploy.errors import InputError, SimdeployWarning
+from simdeploy.errors import SimdeployWarning
 from simdeploy.experiments import LatinHypercube, Range, read_store, sweep
 from simdeploy.plotting import plot_discovery, plot_peeling_path
 from simdeploy.statistics.boxes import Box, Column, Limits, cut_below, peel
@@ -324,10 +324,9 @@ def test_a_failed_simulation_in_the_middle(monkeypatch):
 
     monkeypatch.setattr(running, "simulate", sometimes)
     vary = {"fleet.nodes": (4, 12), "fleet.update_duration": ("30s", "90s")}
+    how = {"points": 120, "replications": 2, "engine": "reference"}
     with pytest.warns(SimdeployWarning, match="replications failed"):
-        result = discover(
-            make(), vary=vary, requirements="makespan_s <= 10m", points=120, replications=2, engine="reference"
-        )
+        result = discover(make(), vary=vary, requirements="makespan_s <= 10m", **how)
     failed = result.worlds["scenario.fleet.nodes"] == 7
     assert (result.worlds["reason"] == np.where(failed, "a replication failed", "")).all()
     assert result.n_failed == failed.sum() == result.left_out["a replication failed"]
@@ -493,28 +492,17 @@ def test_refusals(arguments, message):
 def test_labels_that_are_none(labels, message):
     """Labels are true or false, one for each world. [contract]"""
     assert message in str(refused(find_boxes, worlds(50, 0), labels))
-    with pytest.raises(InputError, match="too few worlds"):
-        find_boxes(worlds(30, 0), [True] * 30)
+    assert "too few worlds" in str(refused(find_boxes, worlds(30, 0), [True] * 30))
 
 
 @pytest.mark.parametrize(
     ("breaks", "known", "expected", "words"),
     [
         (lambda p: p["a"] > 0.6, 400, "found", "The policy breaks where a is above "),
-        (
-            lambda p: p["noise"] > 0.6,
-            400,
-            "not found",
-            ". No range of the factors has clearly more of them.",
-        ),
+        (lambda p: p["noise"] > 0.6, 400, "not found", ". No range of the factors has clearly more of them."),
         (lambda p: p["a"] > 2, 400, "none", "The policy breaks in none of 400 worlds: "),
         (lambda p: p["a"] < 2, 400, "all", "The policy breaks in all 400 worlds: "),
-        (
-            lambda p: p["a"] > 0.6,
-            100,
-            "refused",
-            "Where the policy breaks is unknown: 300 of 400 worlds are excluded",
-        ),
+        (lambda p: p["a"] > 0.6, 100, "refused", "Where the policy breaks is unknown: 300 of 400 worlds are excluded"),
     ],
 )
 def test_verdicts_are_data(breaks, known, expected, words):

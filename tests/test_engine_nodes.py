@@ -3,117 +3,110 @@
 import math
 
 import pytest
+import small
+from by_hand import CHECK, switches as expanso
+from small import IMMEDIATE
 
 from simdeploy import simulate
 
-CHECK = {"deadline": "10m", "min_healthy_time": "30s"}
-
 
 def rolling(**health):
-    return {"strategy": "rolling", "health_check": {**CHECK, **health}}
+    return small.rolling(health_check=CHECK | health)
 
 
-def run(make_scenario, policy=None, **changes):
-    return simulate(make_scenario(**changes), policy or rolling())
+@pytest.fixture
+def run(make_scenario):
+    """Simulate a rollout on the orchestrator expanso with other switches."""
+
+    def run(policy=None, *, fleet, switches=None, **sections):
+        scenario = make_scenario(fleet=fleet, orchestrator=expanso(**(switches or {})), **sections)
+        return simulate(scenario, policy or rolling())
+
+    return run
 
 
 def node(rollout, number=0):
     return rollout.nodes.loc[number]
 
 
-def test_a_node_starts_validates_and_runs(make_scenario):
+def test_a_node_starts_validates_and_runs(run):
     """30 s of starting and three windows of 10 s make a node running after 60 s. [contract]"""
-    rollout = run(make_scenario, fleet={"nodes": 1})
+    rollout = run(fleet={"nodes": 1})
     events = rollout.events[rollout.events["node"].notna()]
     assert events["time_s"].tolist() == [0, 30, 60]
     assert events["to_status"].tolist() == ["starting", "validating", "running"]
 
 
-def test_a_node_that_fails_its_health_check_serves_on(make_scenario):
+def test_a_node_that_fails_its_health_check_serves_on(run):
     """A failed health check leaves the node in service with the new version; a failed start doesn't. [contract]"""
-    stop = {"preset": "expanso", "on_failure": "stop"}
-    sick = run(
-        make_scenario,
-        rolling(deadline="100s"),
-        fleet={"nodes": 1, "requests_per_second": 10, "error_rate": 0.9},
-        orchestrator=stop,
-        operator={"escape_detection": "1000s"},
-    )
+    how = {"switches": {"on_failure": "stop"}, "operator": {"escape_detection": "1000s"}}
+    sick = run(rolling(deadline="100s"), fleet={"nodes": 1, "requests_per_second": 10, "error_rate": 0.9}, **how)
     assert node(sick)["status"] == "rolled_back"
     assert node(sick)["exposed_s"] == 1100 - 30
     assert sick.responses["unavailable_node_s"] == 30 + 30
-    broken = run(
-        make_scenario,
-        fleet={"nodes": 1, "start_failure": 1},
-        orchestrator=stop,
-        operator={"escape_detection": "1000s"},
-    )
+    broken = run(fleet={"nodes": 1, "start_failure": 1}, **how)
     assert node(broken)["reason"] == "back"
     assert broken.responses["exposed_node_s"] == 0
     assert broken.responses["unavailable_node_s"] == 30 + 1000 + 30
 
 
-def test_retries_follow_at_once(make_scenario):
+def test_retries_follow_at_once(run):
     """A node that never starts is tried as often as allowed, each for the whole duration. [contract]"""
-    rollout = run(make_scenario, fleet={"nodes": 1, "start_failure": 1, "start_attempts": 3})
+    rollout = run(fleet={"nodes": 1, "start_failure": 1, "start_attempts": 3})
     assert node(rollout)["attempts"] == 3
     assert rollout.responses["stopped_at_s"] == 90
 
 
-def test_the_deadline_cuts_retries(make_scenario):
+def test_the_deadline_cuts_retries(run):
     """A retry that would end after the deadline fails at the deadline, starting. [contract]"""
-    rollout = run(make_scenario, rolling(deadline="70s"), fleet={"nodes": 1, "start_failure": 1, "start_attempts": 9})
+    rollout = run(rolling(deadline="70s"), fleet={"nodes": 1, "start_failure": 1, "start_attempts": 9})
     assert rollout.responses["stopped_at_s"] == 70
     assert "deadline passed while starting" in rollout.events["reason"].tolist()
 
 
-def test_a_start_that_fails_exactly_on_the_deadline(make_scenario):
+def test_a_start_that_fails_exactly_on_the_deadline(run):
     """A start known to have failed exactly on the deadline is a failed start. [contract]"""
     policy = rolling(deadline="30s", min_healthy_time="0s")
-    rollout = run(make_scenario, policy, fleet={"nodes": 1, "start_failure": 1})
+    rollout = run(policy, fleet={"nodes": 1, "start_failure": 1})
     assert "did not start" in rollout.events["reason"].tolist()
 
 
 @pytest.mark.parametrize(("switch", "known_at"), [("dispatch", 600), ("started", 630)])
-def test_a_hung_node_is_silent_until_the_deadline(make_scenario, switch, known_at):
+def test_a_hung_node_is_silent_until_the_deadline(run, switch, known_at):
     """A hang is known at the deadline only, has no further attempts, and is out of service. [contract]"""
-    rollout = run(
-        make_scenario,
-        fleet={"nodes": 1, "start_hang": 1, "start_attempts": 5},
-        orchestrator={"preset": "expanso", "deadline_starts": switch},
-    )
+    hung = {"nodes": 1, "start_hang": 1, "start_attempts": 5}
+    rollout = run(fleet=hung, switches={"deadline_starts": switch})
     assert rollout.responses["stopped_at_s"] == known_at
     assert node(rollout)["attempts"] == 1
     assert rollout.responses["unavailable_node_s"] == known_at + 30
 
 
-def test_immediate_takes_a_hung_node_for_running(make_scenario):
+def test_immediate_takes_a_hung_node_for_running(run):
     """The strategy immediate doesn't look: a hung node counts as running and is out of service. [contract]"""
-    rollout = run(make_scenario, {"strategy": "immediate"}, fleet={"nodes": 4, "start_hang": 1})
+    rollout = run(IMMEDIATE, fleet={"nodes": 4, "start_hang": 1})
     assert rollout.responses["state"] == "completed"
     assert rollout.responses["updated_nodes"] == 4
     assert rollout.responses["exposed_node_s"] == 0
     assert rollout.timeline["in_service"].iloc[-1] == 0
 
 
-def test_a_window_is_judged_by_whole_requests(make_scenario):
+def test_a_window_is_judged_by_whole_requests(run):
     """With p = 1 every request fails, with p = 0 none; the limit is exact. [contract]"""
     fleet = {"nodes": 1, "requests_per_second": 10, "error_rate": 1}
-    passed = run(make_scenario, rolling(max_error_rate=1.0), fleet=fleet)
+    passed = run(rolling(max_error_rate=1.0), fleet=fleet)
     assert passed.responses["state"] == "completed"
     assert passed.timeline["failed_requests"].sum() == passed.timeline["requests"].sum() == 300
-    assert run(make_scenario, rolling(max_error_rate=0.99), fleet=fleet).responses["state"] == "failed"
+    assert run(rolling(max_error_rate=0.99), fleet=fleet).responses["state"] == "failed"
 
 
-def test_a_latent_defect_shows_after_exposure(make_scenario):
+def test_a_latent_defect_shows_after_exposure(run):
     """A level that shows 25 s after exposure spoils the third window by its half, and counts from then on. [contract]"""
     rollout = run(
-        make_scenario,
         rolling(max_error_rate=0.4),
         fleet={"nodes": 1, "requests_per_second": 1000},
         release={"bad": {"probability": 1, "defective": True, "error_rate": 1, "after": 25}},
         operator={"escape_detection": 100},
-        orchestrator={"preset": "expanso", "on_failure": "stop"},
+        switches={"on_failure": "stop"},
     )
     windows = rollout.timeline[rollout.timeline["requests"] > 0]
     assert windows["failed_requests"].iloc[:2].tolist() == [0, 0]
@@ -124,13 +117,10 @@ def test_a_latent_defect_shows_after_exposure(make_scenario):
     assert rollout.responses["defective_node_s"] == 670
 
 
-def test_a_node_that_is_down_is_unhealthy(make_scenario):
+def test_a_node_that_is_down_is_unhealthy(run):
     """A node that crashes while it starts passes no window until its repair, and fails by its deadline. [contract]"""
-    rollout = run(
-        make_scenario,
-        fleet={"nodes": 400, "crash": {"up": "20s", "repair": "15m"}},
-        orchestrator={"preset": "expanso", "unreachable_nodes": "skip", "on_failure": "continue"},
-    )
+    fleet = {"nodes": 400, "crash": {"up": "20s", "repair": "15m"}}
+    rollout = run(fleet=fleet, switches={"unreachable_nodes": "skip", "on_failure": "continue"})
     # An up time lasts 20 s at most, a start 30 s, a repair longer than the deadline.
     touched = rollout.nodes[rollout.nodes["dispatched_at_s"].notna()]
     assert 0 < len(touched) < 40
@@ -139,13 +129,10 @@ def test_a_node_that_is_down_is_unhealthy(make_scenario):
     assert rollout.responses["exposed_node_s"] == len(touched) * 570
 
 
-def test_a_crash_spoils_a_window_and_repair_ends_it(make_scenario):
+def test_a_crash_spoils_a_window_and_repair_ends_it(run):
     """A node with a crash of 1 s in a window needs three more healthy ones after it. [contract]"""
-    rollout = run(
-        make_scenario,
-        fleet={"nodes": 300, "crash": {"up": "45s", "repair": "1s"}},
-        orchestrator={"preset": "expanso", "unreachable_nodes": "skip"},
-    )
+    fleet = {"nodes": 300, "crash": {"up": "45s", "repair": "1s"}}
+    rollout = run(fleet=fleet, switches={"unreachable_nodes": "skip"})
     done = rollout.nodes[rollout.nodes["status"] == "running"]
     # A crash every 46 s: the first one in [0, 45] s falls into starting, or into one of the three windows;
     # then what is left of 45 s of up time holds three windows, or not.
@@ -155,13 +142,10 @@ def test_a_crash_spoils_a_window_and_repair_ends_it(make_scenario):
     assert ((done["resolved_at_s"] - done["started_at_s"]) == 10 * done["windows"]).all()
 
 
-def test_classes_have_their_own_behaviour(make_scenario):
+def test_classes_have_their_own_behaviour(run):
     """A class has exactly its share of nodes, and its keys override the fleet's. [contract]"""
-    rollout = run(
-        make_scenario,
-        {"strategy": "immediate"},
-        fleet={"nodes": 10, "classes": [{"name": "slow", "share": 0.25, "update_duration": 90}]},
-    )
+    classes = [{"name": "slow", "share": 0.25, "update_duration": 90}]
+    rollout = run(IMMEDIATE, fleet={"nodes": 10, "classes": classes})
     slow = rollout.nodes[rollout.nodes["class"] == "slow"]
     assert len(slow) == 3
     assert slow["started_at_s"].eq(90).all()
@@ -172,27 +156,26 @@ def test_classes_have_their_own_behaviour(make_scenario):
     ("affects", "expected"),
     [("all", 10), ({"count": 3}, 3), ({"zones": [1]}, 5), ({"classes": ["few"]}, 2), ({"share": 0}, 0)],
 )
-def test_whom_a_release_affects(make_scenario, affects, expected):
+def test_whom_a_release_affects(run, affects, expected):
     """A release affects all, an exact count, whole zones or classes, or a share. [contract]"""
     rollout = run(
-        make_scenario,
-        {"strategy": "immediate"},
+        IMMEDIATE,
         fleet={"nodes": 10, "zones": 2, "classes": [{"name": "few", "share": 0.2}]},
         release={"bad": {"probability": 1, "defective": True, "start_failure": 1, "affects": affects}},
-        orchestrator={"preset": "expanso", "limits_apply_to_immediate": False},
+        switches={"limits_apply_to_immediate": False},
     )
     assert rollout.nodes["affected"].sum() == expected
     assert (rollout.nodes["status"] == "failed").sum() + (rollout.nodes["status"] == "rolled_back").sum() >= expected
     assert rollout.responses["failed_nodes"] == expected
 
 
-def test_updates_go_in_the_fleet_s_order(make_scenario):
+def test_updates_go_in_the_fleet_s_order(run):
     """Zone order takes zone by zone; random order is a permutation that a seed decides. [contract]"""
-    one_by_one = {"strategy": "rolling", "max_parallel": 1, "health_check": CHECK}
-    by_zone = run(make_scenario, one_by_one, fleet={"nodes": 6, "zones": 3, "order": "zone"})
+    one_by_one = {**rolling(), "max_parallel": 1}
+    by_zone = run(one_by_one, fleet={"nodes": 6, "zones": 3, "order": "zone"})
     assert by_zone.nodes.sort_values("position")["node"].tolist() == [0, 3, 1, 4, 2, 5]
     assert by_zone.nodes.sort_values("dispatched_at_s")["node"].tolist() == [0, 3, 1, 4, 2, 5]
-    shuffled = run(make_scenario, one_by_one, fleet={"nodes": 50, "order": "random"})
+    shuffled = run(one_by_one, fleet={"nodes": 50, "order": "random"})
     order = shuffled.nodes.sort_values("position")["node"].tolist()
     assert order != sorted(order)
     assert sorted(order) == list(range(50))

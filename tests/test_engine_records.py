@@ -4,19 +4,14 @@ import json
 
 import pandas as pd
 import pytest
+from by_hand import CHECK, canary
 
 from simdeploy import InputError, simulate
 from simdeploy.api import parse_deployment
 from simdeploy.engines.schema import STATUSES
 from simdeploy.vocabulary import RESPONSES
 
-CANARY = {
-    "strategy": "canary",
-    "canary_count": 2,
-    "max_parallel": 4,
-    "auto_promote": True,
-    "health_check": {"deadline": "10m", "min_healthy_time": "30s"},
-}
+CANARY = canary(2, 4, auto_promote=True, health_check=CHECK)
 
 COLUMNS = {
     "events": "time_s node from_status to_status wave reason",

@@ -156,10 +156,8 @@ def test_a_slot_that_is_given_up_at_the_start_is_not_held_later(make_scenario):
 
 def test_a_node_that_is_down_at_its_turn_needs_no_slot(make_scenario):
     """Nodes that are down at their turn hold no slot, and no delay follows. [contract]"""
-    scenario = make_scenario(
-        fleet={"crash": {"up": "1ms", "repair": "1000h"}},
-        orchestrator={"pacing": "sliding", "failed_node_holds_slot": True},
-    )
+    switches = {"pacing": "sliding", "failed_node_holds_slot": True}
+    scenario = make_scenario(fleet={"crash": {"up": "1ms", "repair": "1000h"}}, orchestrator=switches)
     rollout = run(scenario, general(max_parallel=2, max_parallel_per_zone=1, slot_delay="1m"))
     assert (rollout.responses["makespan_s"], rollout.responses["failed_nodes"]) == (0, 10)
 
@@ -183,17 +181,15 @@ def test_within_a_wave_nodes_wait_for_a_change_window(make_scenario):
     rollout = run(scenario, general(waves=[4, 6], max_parallel=2, slot_delay="5s"))
     # The second pair could go at 35 s; windows open at 60 s.
     assert dispatched(rollout) == [0, 0, 60, 60, 95, 95, 130, 130, 165, 165]
-    assert [reason for time, reason in said(rollout) if time == 35] == [
-        "waits for the change window that opens Mon 09:01"
-    ]
+    waits = "waits for the change window that opens Mon 09:01"
+    assert [reason for time, reason in said(rollout) if time == 35] == [waits]
 
 
 @pytest.mark.parametrize("clocks", ["run", "stop"])
 def test_a_delay_runs_during_a_pause(make_scenario, clocks):
     """A pause holds back what slots would let go, but no delay of a slot, whatever pauses do to clocks. [contract]"""
-    scenario = make_scenario(
-        orchestrator={"pacing": "sliding", "paused_clocks": clocks}, operator=script((31, "pause"), (50, "resume"))
-    )
+    switches = {"pacing": "sliding", "paused_clocks": clocks}
+    scenario = make_scenario(orchestrator=switches, operator=script((31, "pause"), (50, "resume")))
     rollout = run(scenario, general(max_parallel=5, slot_delay="5s"))
     assert dispatched(rollout) == [0] * 5 + [50] * 5
 

@@ -105,14 +105,14 @@ def rows_of_fake(table):
 
 
 @contextlib.contextmanager
-def killing(job, cell):
-    """Kill the process that begins a cell, while whoever is in this block waits for it."""
+def when_begun(job, cell, act):
+    """Act once a cell is begun, while whoever is in this block waits for it."""
 
-    def kill():
+    def wait():
         wait_until(job.mark(cell).exists)
-        os.kill(int(job.mark(cell).read_text()), signal.SIGKILL)
+        act()
 
-    thread = threading.Thread(target=kill)
+    thread = threading.Thread(target=wait)
     thread.start()
     yield
     thread.join()
@@ -173,10 +173,8 @@ def test_errors_are_the_callers(executor):
 def helpers_of_ours():
     """Threads and processes that an executor may have started."""
     names = ("simdeploy", "IO loop", "ThreadPoolExecutor")
-    return {
-        *(thread for thread in threading.enumerate() if thread.name.startswith(names)),
-        *multiprocessing.active_children(),
-    }
+    threads = {thread for thread in threading.enumerate() if thread.name.startswith(names)}
+    return threads.union(multiprocessing.active_children())
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -209,7 +207,7 @@ def test_nothing_is_left_behind(executor, kind, end, request):
 def test_a_killed_worker_costs_nothing(executor, tmp_path):
     """A worker that is killed while it works changes no row: what it was at is done again. [contract]"""
     job = make_job(2, folder=str(tmp_path), held_once=((0, 5),))
-    with killing(job, (0, 5)):
+    with when_begun(job, (0, 5), lambda: os.kill(int(job.mark((0, 5)).read_text()), signal.SIGKILL)):
         table = tabulate(job, executor.run(job, spans((Piece(1, 2),), job, 20)), 20)
     assert rows_of_fake(table) == expected_of_fake(2, 20)
     assert table["status"].eq("ok").all()
@@ -299,9 +297,8 @@ def test_a_cluster_loses_a_span_and_no_more(executor_of_dask, tmp_path):
     job = make_job(1, folder=str(tmp_path), deadly=((0, 5),))
     table = tabulate(job, executor_of_dask.run(job, spans((Piece(1, 2),), job, 12)), 12)
     assert table["stage"].eq("worker").tolist() == [number in (4, 5) for number in range(12)]
-    assert rows_of_fake(table[table["status"].eq("ok")]) == [
-        row for row in expected_of_fake(1, 12) if row[1] not in (4, 5)
-    ]
+    expected = [row for row in expected_of_fake(1, 12) if row[1] not in (4, 5)]
+    assert rows_of_fake(table[table["status"].eq("ok")]) == expected
 
 
 @pytest.fixture
@@ -355,17 +352,10 @@ class TestClusterMessages:
     def test_a_scheduler_that_dies(self, scheduler, tmp_path):
         """A cluster without workers is waited for and said; one whose scheduler dies is an error that helps. [contract]"""
         job = make_job(1, folder=str(tmp_path), held_once=((0, 0),))
-        with run_dask("worker", scheduler.address, "--no-nanny", "--nthreads", "1"):
-
-            def kill():
-                wait_until(job.mark((0, 0)).exists)
-                scheduler.process.kill()
-
-            thread = threading.Thread(target=kill)
-            thread.start()
-            with pytest.raises(SimulationError, match=r"lost the Dask scheduler at tcp://\S+\. .*is saved"), waiting():
-                list(DaskCluster(scheduler.address).run(job, spans((Piece(1, 1),), job, 50)))
-            thread.join()
+        lost = pytest.raises(SimulationError, match=r"lost the Dask scheduler at tcp://\S+\. .*is saved")
+        worker = run_dask("worker", scheduler.address, "--no-nanny", "--nthreads", "1")
+        with worker, when_begun(job, (0, 0), scheduler.process.kill), lost, waiting():
+            list(DaskCluster(scheduler.address).run(job, spans((Piece(1, 1),), job, 50)))
 
 
 @contextlib.contextmanager
@@ -520,9 +510,8 @@ def test_a_moment_of_the_compiled_engine_is_one_span(engine, nodes, n_replicatio
 @settings(max_examples=300)
 def test_a_span_takes_about_a_second(n_policies, replications, world, policy, start, first_use):
     """Whatever a replication costs, a span takes about a second where it can, and cutting costs little. [property]"""
-    piece, of_span, job, of_cutting = cut_costly(
-        n_policies, replications, world=world, policy=policy, start=start, first_use=first_use
-    )
+    costs = {"world": world, "policy": policy, "start": start, "first_use": first_use}
+    piece, of_span, job, of_cutting = cut_costly(n_policies, replications, **costs)
     n_cells, n_rows = n_policies * replications, piece.n_policies * piece.n_replications
     if n_cells < 64:
         assert (piece, of_cutting) == ((n_policies, 1), 0)
@@ -649,9 +638,8 @@ class TestTable:
         outcomes.put(0, Block.of_rows(5, [self.ROWS]))
         frame = outcomes.to_frame(keys)
         assert frame.columns.tolist() == table.column_names
-        assert {name: str(dtype) for name, dtype in frame.dtypes.items() if name in DTYPES} == {
-            name: DTYPES[name] for name in frame if name in DTYPES
-        }
+        for name in set(frame) & set(DTYPES):
+            assert str(frame.dtypes[name]) == DTYPES[name]
 
     def test_missing_is_missing(self):
         """What is unknown, and all responses of a failed replication, are missing: no NaN for others to trip over. [contract]"""

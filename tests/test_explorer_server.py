@@ -96,24 +96,17 @@ def test_a_conversation_needs_token_and_origin(client, refused):
 @pytest.mark.filterwarnings("ignore:other machines")
 def test_names_of_a_server(explorer, host, is_called):
     """A server that others can reach may be called by this machine's name, no server by a foreign one; tokens differ. [contract]"""
-    names = {
-        "10.0.0.7": True,
-        "[fe80::1]": True,
-        "localhost": True,
-        "example.org": False,
-        socket.gethostname(): is_called,
-    }
+    names = {**dict.fromkeys(("10.0.0.7", "[fe80::1]", "localhost"), 200), "example.org": 403}
+    names[socket.gethostname()] = 200 if is_called else 403
     with closing(serving.listen(host, 0)) as listening:
         made, url = running.make_server(explorer, listening)
         token = url.partition("?token=")[2]
         assert len(token) >= 32
         assert running.make_server(explorer, listening)[1] != url
     visitor = TestClient(made.config.app)
-    statuses = {
-        name: visitor.get("/icon.svg", params={"token": token}, headers={"host": f"{name}:80"}).status_code
-        for name in names
-    }
-    assert statuses == {name: 200 if is_right else 403 for name, is_right in names.items()}
+    for name, status in names.items():
+        answer = visitor.get("/icon.svg", params={"token": token}, headers={"host": f"{name}:80"})
+        assert answer.status_code == status, name
 
 
 @pytest.mark.parametrize("path", [*PATHS, "/nothing", "/../pyproject.toml", "/static/host.js"])
@@ -139,9 +132,8 @@ def test_the_page_is_of_itself(client):
     """The page has no script or style in it, and asks only for what this server has; its title can't be markup. [contract]"""
     page = client.get("/", params={"token": "the-token"}).text
     addresses = re.findall(r'(?:src|href)="([^"]+)"', page)
-    assert {address.partition("?")[0] for address in addresses} == {
-        path[1:] for path in PATHS if path not in ("/", "/explorer.js")
-    }
+    parts = {path[1:] for path in PATHS if path not in ("/", "/explorer.js")}
+    assert {address.partition("?")[0] for address in addresses} == parts
     assert all(address.endswith("?token=the-token") for address in addresses)
     assert not re.search(r"<style|style=|<script[^>]*>[^<]| on\w+=", page)
     scenario = simdeploy.Scenario.from_dict(

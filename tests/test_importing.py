@@ -65,25 +65,26 @@ def test_an_imported_policy_is_a_policy(folder: Path) -> None:
 )
 def test_text_in_no_format(text: str, message: str) -> None:
     """Says what is wrong, and where. [contract]"""
-    with pytest.raises(InputError, match=message):
-        read_policy(text)
+    assert message in str(refused(read_policy, text))
 
 
 def test_aliases_cannot_explode() -> None:
     """Ten levels of ten aliases are 10^10 values; they are counted, not made. [contract]"""
     levels = ["a0: &a0 [x]"] + [f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 10)}]" for level in range(1, 11)]
-    with pytest.raises(InputError, match="more than 100,000 values"):
-        read_policy("\n".join(["kind: Fleet", *levels]))
+    assert "more than 100,000 values" in str(refused(read_policy, "\n".join(["kind: Fleet", *levels])))
 
 
-def test_bad_arguments() -> None:
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"kind": "fligtctl"}, "did you mean 'flightctl'"),
+        ({"nodes": 0}, "not a number of nodes"),
+        ({"variables": {"batch": 3}}, "no such variable"),
+    ],
+)
+def test_bad_arguments(given: dict, message: str) -> None:
     """Kinds, numbers and variables. [contract]"""
-    with pytest.raises(InputError, match="did you mean 'flightctl'"):
-        read_policy(FLEET_POLICY, "fligtctl")
-    with pytest.raises(InputError, match="not a number of nodes"):
-        read_policy(FLEET_POLICY, nodes=0)
-    with pytest.raises(InputError, match="no such variable"):
-        read_policy(FLEET_POLICY, variables={"batch": 3})
+    assert message in str(refused(read_policy, FLEET_POLICY, **given))
 
 
 def test_all_problems_at_once_with_lines() -> None:
@@ -156,5 +157,5 @@ def test_the_imported_file_is_not_overwritten(tmp_path: Path) -> None:
 
 def test_a_policy_of_our_own_needs_no_import() -> None:
     """[contract]"""
-    with pytest.raises(InputError, match="needs no import: use it with --policy"):
-        read_policy("dialect: general\nstrategy: immediate\n")
+    error = refused(read_policy, "dialect: general\nstrategy: immediate\n")
+    assert "needs no import: use it with --policy" in str(error)

@@ -85,10 +85,9 @@ class TestLimit:
         result = try_few(scenario, candidates=30)
         assert result.largest_wave == result.current_wave == 6
         # All candidates, which a search of the whole ranges would simulate.
-        everything, limited = (
-            make_candidates(scenario, scenario.policy(), None, most=10**6, seed=0, largest_wave=limit)
-            for limit in (None, 6)
-        )
+        how = {"most": 10**6, "seed": 0}
+        everything = make_candidates(scenario, scenario.policy(), None, largest_wave=None, **how)
+        limited = make_candidates(scenario, scenario.policy(), None, largest_wave=6, **how)
         assert limited.n_beyond == result.n_beyond_largest_wave
         tables = [pd.DataFrame(made.columns(range(len(made)))) for made in (everything, limited)]
         of_grid, within = (sizes_of(table, scenario) for table in tables)
@@ -174,14 +173,9 @@ class TestLifted:
         assert (result.largest_wave, result.n_beyond_largest_wave) == (None, 0)
         assert "No wave" not in result.answer
 
-    @pytest.mark.parametrize(
-        "required",
-        [
-            "min_in_service_fraction >= 0.5",
-            "p5 min_in_service_fraction >= 50%",
-            "min_in_service_fraction given good >= 0.5",
-        ],
-    )
+    @pytest.mark.parametrize("required", [
+        "min_in_service_fraction >= 0.5", "p5 min_in_service_fraction >= 50%", "min_in_service_fraction given good >= 0.5",
+    ])  # fmt: skip
     def test_a_requirement_on_the_minimum_in_service_lifts_it(self, required):
         """With such a requirement there is no limit but a given one. [contract]"""
         scenario = make()
@@ -236,15 +230,10 @@ class TestLifted:
 
 @pytest.fixture(scope="module")
 def limited():
+    # Of few rollouts, so that whether their costs can be trusted says nothing.
+    limits = dict.fromkeys(("FEWEST_WORLDS", "LARGEST_WEIGHT", "_FEWEST_VALUES", "_FEWEST_EQUAL"), 1)
     with pytest.MonkeyPatch.context() as patch:
-        # Of few rollouts, so that whether their costs can be trusted says nothing.
-        for name, value in (
-            ("FEWEST_WORLDS", 1),
-            ("LARGEST_WEIGHT", 1),
-            ("_FEWEST_VALUES", 1),
-            ("_FEWEST_EQUAL", 1),
-            ("MOST_SKEWED", 1e9),
-        ):
+        for name, value in {**limits, "MOST_SKEWED": 1e9}.items():
             patch.setattr(f"simdeploy.statistics.combining.{name}", value)
         found = search(make())
     rows = found.policies.copy()  # how long the answer is must not depend on the digits of its numbers
@@ -294,17 +283,13 @@ class TestTold:
         table = limited.summarize()[0]
         place = table.header.index("minimum in service")
         in_service = limited.policies[limited.policies["measure"].eq("min_in_service_fraction")]
-        assert [float(row[place].split()[0]) for row in table.rows] == pytest.approx(
-            100 * in_service["estimate"].to_numpy(), abs=0.1
-        )
-        for value, told in (
-            (0.8, ". "),
-            (0.7951, "; minimum in service 80 %. "),
-            (0.62, "; minimum in service 62 %. "),
-        ):
+        shown = [float(row[place].split()[0]) for row in table.rows]
+        assert shown == pytest.approx(100 * in_service["estimate"].to_numpy(), abs=0.1)
+        named = {0.8: "", 0.7951: "; minimum in service 80 %", 0.62: "; minimum in service 62 %"}
+        for value, told in named.items():
             rows = limited.policies.copy()
             rows.loc[in_service.index[0], "estimate"] = value
-            assert f" for the current policy{told}The best of" in replace(limited, policies=rows).answer
+            assert f" for the current policy{told}. The best of" in replace(limited, policies=rows).answer
         # It gives way to how sure the choice is.
         long = replace(limited, policies=rows, current_policy="a-policy-" * 6)
         assert "minimum in service" not in long.answer

@@ -17,12 +17,8 @@ from simdeploy.units import NS_PER_S
 from simdeploy.world.operator import ScriptedAct
 
 LATER = "2h"  # than the rollouts are watched
-CANARY = {
-    "strategy": "canary",
-    "canary_count": 2,
-    "max_parallel": 2,
-    "health_check": {"deadline": "2m", "min_healthy_time": "30s"},
-}
+CHECK = {"deadline": "2m", "min_healthy_time": "30s"}
+CANARY = {"strategy": "canary", "canary_count": 2, "max_parallel": 2, "health_check": CHECK}
 IN_TWOS = {"name": "in twos", "fleet": {"nodes": 6, "update_duration": "30s"}, "policies": {"canary": CANARY}}
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from invoking import invoke
+from small import maybe_bad, rolling
 from test_call_language import CALLS, QUICK, SCENARIO, parameters
 
 from simdeploy import Scenario, analysis, memory, simulate
@@ -30,14 +31,7 @@ DEADLINE_S = 300
 
 @pytest.fixture
 def scenario(make_scenario):
-    return make_scenario(
-        costs={"hour_of_delay": 60},
-        release={
-            "good": {"probability": 0.5},
-            "bad": {"probability": 0.5, "defective": True, "error_rate": 0.4},
-        },
-        policies={"q": {"strategy": "rolling", "max_parallel": 2, "health_check": {"deadline": "5m"}}},
-    )
+    return make_scenario(costs={"hour_of_delay": 60}, release=maybe_bad(), policies={"q": rolling(2)})
 
 
 @pytest.fixture
@@ -52,6 +46,17 @@ def no_work(monkeypatch):
 
 
 VARY = {"max_parallel": [1, 2]}
+
+
+def run_limited(words, limit=None, *, check=False):
+    """Run Python with a limit on its address space, if any."""
+
+    def set_limit():
+        if limit is not None:
+            resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+    how = {"capture_output": True, "text": True, "timeout": DEADLINE_S, "preexec_fn": set_limit}
+    return subprocess.run([sys.executable, *map(str, words)], check=check, **how)
 
 
 # The memory of timelines does not grow with the replications.
@@ -182,14 +187,7 @@ class TestFree:
         """A limit on the address space counts, less what is used of it. [contract]"""
         limit = 3_000_000_000
         code = "from simdeploy.memory import find_free_bytes; print(find_free_bytes())"
-        done = subprocess.run(
-            [sys.executable, "-c", code],
-            capture_output=True,
-            text=True,
-            check=True,
-            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
-        )
-        assert 0 < int(done.stdout) < limit
+        assert 0 < int(run_limited(["-c", code], limit, check=True).stdout) < limit
 
 
 def test_the_size_is_that_of_the_table(scenario):
@@ -219,10 +217,8 @@ class TestFleet:
     )
     def test_ten_million_nodes(self, huge, call, engine):
         """A fleet of which a rollout takes more than 2 GB is refused, with an estimate and what is possible. [contract]"""
-        said = (
-            rf"fleet.nodes: .* memory limit of the {engine} engine \(found 10,000,000: \d+\.\d GB\); allowed: 2 GB, or"
-        )
-        with pytest.raises(InputError, match=said):
+        limit = rf"memory limit of the {engine} engine \(found 10,000,000: \d+\.\d GB\); allowed: 2 GB, or"
+        with pytest.raises(InputError, match=f"fleet.nodes: .* {limit}"):
             call(huge, engine)
 
     def test_on_the_command_line(self, repository, tmp_path):
@@ -245,10 +241,8 @@ class TestFleet:
         from simdeploy.rules.deployment_types import TYPES
 
         def size(n):
-            scenario = make_scenario(
-                fleet={"nodes": n, "service": service, "connection": connection},
-                policies={"p": {"max_parallel": max_parallel}},
-            )
+            fleet = {"nodes": n, "service": service, "connection": connection}
+            scenario = make_scenario(fleet=fleet, policies={"p": {"max_parallel": max_parallel}})
             lowered = lower(scenario, list(scenario.policies.values()), TYPES["update"])
             return sum(table.nbytes for table in Memory(lowered, 0)._tables.values())
 
@@ -278,9 +272,11 @@ class TestFleet:
 
 def test_tables_that_do_not_fit_are_failed_rows(scenario, monkeypatch):
     """Where the tables of a span can't be had, its replications failed, and say so; nothing is raised. [contract]"""
-    monkeypatch.setattr(
-        "simdeploy.engines.running.run_block", lambda *_, **__: (_ for _ in ()).throw(MemoryError("no"))
-    )
+
+    def run_out(*_, **__):
+        raise MemoryError("no")
+
+    monkeypatch.setattr("simdeploy.engines.running.run_block", run_out)
     with pytest.warns(SimdeployWarning, match="6 of 6 replications failed"):
         table = replicate(scenario, replications=3, engine="reference")
     assert table["stage"].eq("simulate").all()
@@ -336,14 +332,7 @@ class TestLimits:
                 print(result.to_frame()[["status", "stage", "error"]].to_json(orient="records"))
         """)
         )
-        return subprocess.run(
-            [sys.executable, "-W", "ignore", str(script)],
-            capture_output=True,
-            text=True,
-            timeout=DEADLINE_S,
-            check=False,
-            preexec_fn=of_all and (lambda: resource.setrlimit(resource.RLIMIT_AS, (of_all, of_all))),
-        )
+        return run_limited(["-W", "ignore", script], of_all)
 
     @pytest.mark.parametrize("spare", [1_000_000, 10_000_000, 100_000_000])
     def test_of_workers(self, tmp_path, repository, spare):
@@ -360,9 +349,7 @@ class TestLimits:
     def test_of_everything(self, tmp_path, repository):
         """Under a limit that is enough for the reference engine, `auto` takes it, however large the job is. [contract]"""
         code = "from simdeploy.engines.choice import choose_engine; print(choose_engine('auto', node_updates=10**9))"
-        limited = {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_AS, (10**9, 10**9))}
-        run = [sys.executable, "-c", code]
-        assert subprocess.run(run, capture_output=True, text=True, check=True, **limited).stdout == "reference\n"
+        assert run_limited(["-c", code], 10**9, check=True).stdout == "reference\n"
 
     @pytest.mark.parametrize("workers", [1, 2])
     def test_of_the_compiled_engine(self, tmp_path, repository, workers):

@@ -48,15 +48,10 @@ def folder(tmp_path):
     (tmp_path / "bin").mkdir()
     (tmp_path / "printed").write_text(PRINTED)
     (tmp_path / "report").write_text(REPORT)
-    for name, says in (
-        ("simdeploy", SIMDEPLOY),
-        ("pip", ""),
-        ("gh", GH),
-        ("curl", 'exit "$FAKE_POST"'),
-    ):
+    for name, says in {"simdeploy": SIMDEPLOY, "pip": "", "gh": GH, "curl": 'exit "$FAKE_POST"'}.items():
         stand_in = tmp_path / "bin" / name
-        stand_in.write_text(f'#!/bin/sh\nfor word in {name} "$@"; do printf "%s\\037" "$word" >> "$HERE/calls"; done\n')
-        stand_in.write_text(stand_in.read_text() + f'echo >> "$HERE/calls"\n{says}\n')
+        notes = f'for word in {name} "$@"; do printf "%s\\037" "$word" >> "$HERE/calls"; done'
+        stand_in.write_text(f'#!/bin/sh\n{notes}\necho >> "$HERE/calls"\n{says}\n')
         stand_in.chmod(0o755)
     scenario = {
         "name": "two",
@@ -70,13 +65,8 @@ def folder(tmp_path):
 
 def run(text, folder, code=0, posts=0, **variables):
     """Run shell lines as a pipeline does; return the exit code."""
-    environment = {
-        "PATH": f"{folder / 'bin'}:/usr/bin:/bin",
-        "HERE": str(folder),
-        "FAKE_CODE": str(code),
-        "FAKE_POST": str(posts),
-        **variables,
-    }
+    fakes = {"HERE": str(folder), "FAKE_CODE": str(code), "FAKE_POST": str(posts)}
+    environment = {"PATH": f"{folder / 'bin'}:/usr/bin:/bin", **fakes, **variables}
     words = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", text]
     return subprocess.run(words, cwd=folder, env=environment, check=False, capture_output=True).returncode
 
@@ -210,10 +200,9 @@ class TestGitLab:
         assert calls(folder, "pip") == [["install", "--quiet", "simdeploy[fast]"]]
         check, *reports = calls(folder, "simdeploy")
         assert check == ["check", "two nodes.yaml", "--junit", "simdeploy.xml", "-o", "simdeploy.json"]
-        posted = calls(folder, "curl")
-        assert [words[-1] for words in posted] == (
-            ["https://gitlab.example/api/v4/projects/5/merge_requests/12/notes"] if token else []
-        )
+        addresses = [words[-1] for words in calls(folder, "curl")]
+        notes = "https://gitlab.example/api/v4/projects/5/merge_requests/12/notes"
+        assert addresses == ([notes] if token else [])
         assert (folder / "simdeploy.md").read_text() == (INDENTED if code == 2 else REPORT)
         assert len(reports) == (code != 2)
         for each in reports:
@@ -257,8 +246,7 @@ def test_metrics_are_documented():
     """The page lists every metric that a rollout can have. [contract]"""
     fleet = {"service": {"shared": {"capacity": 1.1, "across": "fleet"}}}
     rollout = simulate(small(fleet, policies={"waves": rolling(5)}))
-    samples = [
-        one.name for family in text_string_to_metric_families(rollout.to_openmetrics()) for one in family.samples
-    ]
+    families = text_string_to_metric_families(rollout.to_openmetrics())
+    samples = [one.name for family in families for one in family.samples]
     rows = [line.split(" | ")[0] for line in PAGE.splitlines() if line.startswith("| `simdeploy_")]
     assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} == set(samples)

@@ -14,6 +14,7 @@ from drawn import draw_on, find_overlaps, find_unreadable, list_texts
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from small import IMMEDIATE, rolling
 
 from simdeploy.analysis import compare
 from simdeploy.engines import simulate
@@ -32,7 +33,7 @@ def rollout(
     nodes=60, *, name="small", policy="waves", spec=None, release=None, orchestrator="expanso", operator=None, **fleet
 ):
     """Simulate a small rollout."""
-    spec = spec or {"strategy": "rolling", "max_parallel": 10, "health_check": {"deadline": "5m"}}
+    spec = spec or rolling(10)
     return simulate(
         Scenario.from_dict(
             {
@@ -127,29 +128,16 @@ def test_places_are_spread_as_little_as_can_be():
 
 
 STOPPED = {"start_failure": 0.6}
+BAD = {"bad": {"probability": 1, "defective": True, "error_rate": 0.5}}
+OF_LARGE = {"strategy": "canary", "canary_percent": 1, "auto_promote": True, "health_check": {"deadline": "9m"}}
 ROLLOUTS = {
     "completed": {},
     "stopped and rolled back": STOPPED,
-    "escaped": {
-        "spec": {"strategy": "immediate"},
-        "release": {"bad": {"probability": 1, "defective": True, "error_rate": 0.5}},
-    },
+    "escaped": {"spec": IMMEDIATE, "release": BAD},
     "one node": {"nodes": 1},
-    "no time at all": {"update_duration": 0, "spec": {"strategy": "immediate"}},
-    "many waves": {
-        "nodes": 300,
-        "spec": {"strategy": "rolling", "max_parallel": 1, "health_check": {"deadline": "5m", "min_healthy_time": 0}},
-    },
-    "large": {
-        "nodes": 10_000,
-        "spec": {
-            "strategy": "canary",
-            "canary_percent": 1,
-            "auto_promote": True,
-            "max_parallel": 1000,
-            "health_check": {"deadline": "9m"},
-        },
-    },
+    "no time at all": {"update_duration": 0, "spec": IMMEDIATE},
+    "many waves": {"nodes": 300, "spec": rolling(1, health_check={"deadline": "5m", "min_healthy_time": 0})},
+    "large": {"nodes": 10_000, "spec": {**OF_LARGE, "max_parallel": 1000}},
     "long names": {"name": LONG, "policy": LONG, **STOPPED},
     "a short way back after a long wait": {
         "spec": {"strategy": "canary", "canary_count": 2, "health_check": {"deadline": "5m"}},
@@ -225,8 +213,7 @@ CANARIES = {"strategy": "canary", "canary_count": 6, "auto_promote": True, "max_
 @pytest.mark.parametrize("nodes", [600, 60])
 def test_six_canaries_can_be_seen(nodes):
     """Nodes have one scale, and a strip of its own if six canaries can't be seen in it; the title has the count. [contract]"""
-    bad = {"bad": {"probability": 1, "defective": True, "error_rate": 0.5}}
-    result = rollout(nodes, spec={**CANARIES, "health_check": {"deadline": "5m"}}, release=bad, requests_per_second=10)
+    result = rollout(nodes, spec={**CANARIES, "health_check": {"deadline": "5m"}}, release=BAD, requests_per_second=10)
     ax = draw_on(plot_timeline, result)
     assert ax.get_title(loc="left").endswith(f"failed (stopped defective), 6 of {nodes} nodes failed")
     places = [ax.transData.transform((0, some))[1] for some in (0, nodes / 2, nodes)]
@@ -283,9 +270,8 @@ def test_windows_over_the_limit_are_marked(nodes):
 def test_windows_without_a_limit_have_no_line():
     """Where a gate judges waves, windows of new and compared old nodes are points of two colours, without a limit. [contract]"""
     check = {**CHECKED["health_check"], "gate": {"kind": "baseline", "alpha": 0.05}}
-    result = rollout(
-        spec={**CHECKED, "health_check": check, "max_parallel": 10}, requests_per_second=10, error_rate=0.02
-    )
+    spec = {**CHECKED, "health_check": check, "max_parallel": 10}
+    result = rollout(spec=spec, requests_per_second=10, error_rate=0.02)
     strip = strip_of_error_rates(result)
     points = [line for line in strip.lines if len(line.get_xydata())]
     assert [line.get_marker() for line in points] == [".", "."]
@@ -307,12 +293,8 @@ def test_the_end_and_the_way_back_are_marked():
     labels = " ".join(text.get_text() for text in ax.texts)
     assert "failed" in labels
     assert "restored" in labels
-    lines = [
-        segments
-        for collection in ax.collections
-        if hasattr(collection, "get_segments")
-        for segments in collection.get_segments()
-    ]
+    collections = [collection for collection in ax.collections if hasattr(collection, "get_segments")]
+    lines = [segments for collection in collections for segments in collection.get_segments()]
     values = result.response_values
     assert [line[0][0] for line in lines] == [values["makespan_s"], values["restored_at_s"]]
 
@@ -331,8 +313,7 @@ def test_thinning_keeps_the_worst_moment():
 @pytest.mark.parametrize(("median", "unit"), [("2s", "s"), ("5m", "min"), ("5h", "h"), ("100h", "d")])
 def test_time_is_in_a_unit_that_fits(median, unit):
     """The time axis has the unit that its length asks for, and its data stay in seconds. [contract]"""
-    spec = {"strategy": "immediate"}
-    result = rollout(update_duration=median, spec=spec)
+    result = rollout(update_duration=median, spec=IMMEDIATE)
     ax = draw_on(plot_timeline, result)
     assert ax.get_xlabel().endswith(f"({unit})")
     assert ax.get_xlim()[1] >= result.response_values["makespan_s"]

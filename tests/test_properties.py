@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from fractions import Fraction
 from typing import Any
 
@@ -172,9 +173,8 @@ def test_rollback_is_a_deployment_of_its_own(raw: Raw) -> None:
     revisions = rollout.revisions
     begins_s = revisions.loc[revisions["deployment"] == rollback.id, "time_s"].iloc[0]
     makespan_s = rollout.response_values["makespan_s"]
-    undone_at_once = (
-        is_stopped(rollout) and rollout.orchestrator.on_failure != "stop" and not rollout.policy.policy.no_auto_rollback
-    )
+    goes_back = rollout.orchestrator.on_failure != "stop" and not rollout.policy.policy.no_auto_rollback
+    undone_at_once = is_stopped(rollout) and goes_back
     assert begins_s == makespan_s if undone_at_once else begins_s >= makespan_s
 
 
@@ -214,11 +214,8 @@ def first_crossing_s(rollout: Rollout) -> float:
     failed_at = events.loc[events["node"].notna() & (events["to_status"] == "failed"), "time_s"]
     for failed, time_s in enumerate(failed_at, start=1):
         of_fleet = Fraction(failed * 100, rollout.scenario.fleet.nodes)
-        crossed = (
-            [failed >= count, of_fleet >= percent]
-            if switches.limit_comparison == "reaches"
-            else [failed > count, of_fleet > percent]
-        )
+        crosses = operator.ge if switches.limit_comparison == "reaches" else operator.gt
+        crossed = [crosses(failed, count), crosses(of_fleet, percent)]
         if (any if switches.limit_combination == "either" else all)(crossed):
             return float(time_s)
     return math.inf
@@ -459,13 +456,9 @@ def test_verdict_follows_from_state_and_release(raw: Raw) -> None:
     if not ends(rollout) or not releases:
         assert math.isnan(values["verdict"])
         return
-    expected = {
-        (False, False): "completed_good",
-        (False, True): "escaped",
-        (True, False): "false_alarm",
-        (True, True): "stopped_defective",
-    }
-    assert values["verdict"] == expected[is_stopped(rollout), _is_defective(rollout)]
+    of_good, of_defective = ("completed_good", "false_alarm"), ("escaped", "stopped_defective")
+    verdicts = of_defective if _is_defective(rollout) else of_good
+    assert values["verdict"] == verdicts[is_stopped(rollout)]
 
 
 # -- the generated scenarios use the whole format --------------------------------------------------
@@ -477,9 +470,8 @@ def features(rollout: Rollout, raw: Raw) -> list[tuple[Any, ...]]:
     met: list[tuple[Any, ...]] = [(name, getattr(switches, name)) for name in switch_values()]
     fleet = rollout.scenario.fleet
     for behaviour in fleet.behaviours:
-        met += [
-            (name,) for name in ("crash", "flapping", "zone_outage", "down", "connection") if getattr(behaviour, name)
-        ]
+        names = ("crash", "flapping", "zone_outage", "down", "connection")
+        met += [(name,) for name in names if getattr(behaviour, name)]
     met += [("order", fleet.order), ("classes", bool(fleet.classes)), ("type", raw["deployment"]["type"])]
     met += [("affects", kind.affects.by) for kind in rollout.scenario.release]
     policy = rollout.policy.policy

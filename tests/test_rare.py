@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from drawn import draw, find_unreadable
 from matplotlib.figure import Figure
+from small import IMMEDIATE, maybe_bad, rolling
 
 from simdeploy import InputError, Rare, Scenario, Tilt, estimate_rare
 from simdeploy.analysis.rare import by_importance
@@ -23,7 +24,7 @@ from simdeploy.world.laws.lognormal import Lognormal
 from simdeploy.world.tilt import odds_times
 
 NODES, P = 300, 0.004
-AT_ONCE = {"at-once": {"strategy": "immediate"}}
+AT_ONCE = {"at-once": IMMEDIATE}
 
 
 def world(policies: dict[str, Any] | None = None, **fleet: Any) -> Scenario:
@@ -32,7 +33,11 @@ def world(policies: dict[str, Any] | None = None, **fleet: Any) -> Scenario:
 
 
 def waves(**keys: Any) -> dict[str, Any]:
-    return {"waves": {"strategy": "rolling", "max_parallel": 5, "health_check": {"deadline": "5m"}, **keys}}
+    return {"waves": rolling(5, **keys)}
+
+
+def estimate(scenario: Scenario, event: str, replications: int = 10_000, **how: Any) -> Rare:
+    return estimate_rare(scenario, event=event, replications=replications, engine="compiled", **how)
 
 
 def is_right(found: Rare, truth: float) -> bool:
@@ -45,13 +50,7 @@ def is_right(found: Rare, truth: float) -> bool:
 @pytest.mark.parametrize(("at_least", "factor"), [(8, 6.0), (10, 8.0), (14, 12.0)])
 def test_many_failures_are_a_binomial_tail(at_least: int, factor: float) -> None:
     """Estimates of 4e-5, 8e-7 and 1e-10 are within 4 standard errors of the exact tail, with errors below 3 %. [oracle]"""
-    found = estimate_rare(
-        world(),
-        event=f"failed_nodes >= {at_least}",
-        tilt={"start_failure": factor},
-        replications=20_000,
-        engine="compiled",
-    )
+    found = estimate(world(), f"failed_nodes >= {at_least}", 20_000, tilt={"start_failure": factor})
     assert is_right(found, binomial_tail(NODES, P, at_least))
     assert found.standard_error < 0.03 * found.probability
     assert not found.doubts
@@ -59,8 +58,7 @@ def test_many_failures_are_a_binomial_tail(at_least: int, factor: float) -> None
 
 def test_the_ladder_finds_a_tilt() -> None:
     """Without being told it tilts what makes the event, in other worlds than those that judge, and is right. [oracle]"""
-    scenario = world(update_duration={"exponential": {"mean": "30s"}})
-    found = estimate_rare(scenario, event="failed_nodes >= 10", replications=8000, engine="compiled")
+    found = estimate(world(update_duration={"exponential": {"mean": "30s"}}), "failed_nodes >= 10", 8000)
     assert list(found.tilt) == ["start_failure"]
     assert 4 <= found.tilt["start_failure"] <= 16
     assert is_right(found, binomial_tail(NODES, P, 10))
@@ -75,9 +73,7 @@ def test_a_slow_update_is_the_tail_of_a_law() -> None:
     assert isinstance(law, Lognormal)
     truth = slowest_exceeds(3, law.survival(300.0))
     assert 1e-8 < truth < 1e-6
-    found = estimate_rare(
-        scenario, event="makespan_s > 5m", tilt={"update_duration": 6}, replications=60_000, engine="compiled"
-    )
+    found = estimate(scenario, "makespan_s > 5m", 60_000, tilt={"update_duration": 6})
     assert is_right(found, truth)
     assert found.gain > 20
 
@@ -88,10 +84,7 @@ def test_what_is_drawn_once_is_tilted_given_a_kind() -> None:
         {
             "name": "escape",
             "fleet": {"nodes": 1, "update_duration": "30s", "requests_per_second": 10},
-            "release": {
-                "good": {"probability": 0.99},
-                "bad": {"probability": 0.01, "defective": True, "error_rate": 0.5},
-            },
+            "release": maybe_bad(0.01, 0.5),
             "operator": {"escape_detection": {"lognormal": {"median": "10m", "sigma": 1}}},
             "policies": AT_ONCE,
         }
@@ -99,30 +92,20 @@ def test_what_is_drawn_once_is_tilted_given_a_kind() -> None:
     # 5 failed requests a second; a median of 600 s.
     truth = 0.01 * float(Lognormal(600.0, 1.0).survival(20_000.0))
     assert 1e-7 < truth < 1e-5
-    event = "failed_requests_excess > 100000 and escaped"
-    found = estimate_rare(scenario, event=event, replications=10_000, engine="compiled")
+    found = estimate(scenario, "failed_requests_excess > 100000 and escaped")
     assert set(found.tilt) == {"escape_detection"}
     assert is_right(found, truth)
-    given = estimate_rare(
-        scenario, event="failed_requests_excess > 100000 given bad", replications=10_000, engine="compiled"
-    )
+    given = estimate(scenario, "failed_requests_excess > 100000 given bad")
     assert is_right(given, truth / 0.01)
-    unknown = estimate_rare(
-        scenario,
-        event="failed_requests_excess > 100000 given escaped",
-        tilt={"escape_detection": 8},
-        replications=10_000,
-        engine="compiled",
-    )
+    unknown = estimate(scenario, "failed_requests_excess > 100000 given escaped", tilt={"escape_detection": 8})
     assert is_right(unknown, truth / 0.01)
 
 
 @pytest.fixture(scope="module")
 def experiments() -> list[Rare]:
     """150 estimates of the probability that seven or more of 100 nodes fail, each of which fails once in a hundred times."""
-    asked = {"event": "failed_nodes >= 7", "tilt": {"start_failure": 4}, "replications": 2000, "engine": "compiled"}
-    scenario = world(nodes=100, start_failure=0.01)
-    return [estimate_rare(scenario, seed=seed, **asked) for seed in range(150)]
+    scenario, tilt = world(nodes=100, start_failure=0.01), {"start_failure": 4}
+    return [estimate(scenario, "failed_nodes >= 7", 2000, tilt=tilt, seed=seed) for seed in range(150)]
 
 
 def test_intervals_cover(experiments: list[Rare]) -> None:
@@ -144,8 +127,8 @@ def test_what_is_stated_was_not_chosen_by_its_hits(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(by_importance, "_run", draw_failures)
     truth, scenario = binomial_tail(nodes, p, at_least), world(nodes=nodes, start_failure=p)
-    asked: dict[str, Any] = {"tilt": {"start_failure": 4.5}, "replications": 2000, "engine": "compiled"}
-    runs = [estimate_rare(scenario, event="failed_nodes >= 9", seed=seed, **asked) for seed in range(experiments)]
+    tilt = {"start_failure": 4.5}
+    runs = [estimate(scenario, "failed_nodes >= 9", 2000, tilt=tilt, seed=seed) for seed in range(experiments)]
     stated = [found for found in runs if found.is_trusted]
     assert 20 < len(stated) < experiments / 2
     mean = np.mean([found.probability for found in stated])
@@ -168,9 +151,7 @@ def test_the_gain_is_that_of_the_variances(experiments: list[Rare]) -> None:
 def test_splitting_agrees_with_the_tail() -> None:
     """Levels that a pilot chose lead to an estimate within 4 standard errors of 3e-5, at a tenth of the work. [oracle]"""
     scenario = world(waves(max_failed_nodes=299, max_failed_nodes_percent=99), nodes=100, start_failure=0.008)
-    found = estimate_rare(
-        scenario, event="failed_nodes >= 7", method="splitting", replications=30_000, seed=2, engine="compiled"
-    )
+    found = estimate(scenario, "failed_nodes >= 7", 30_000, method="splitting", seed=2)
     truth = binomial_tail(100, 0.008, 7)
     assert 1e-5 < truth < 1e-4
     assert is_right(found, truth)
@@ -180,20 +161,17 @@ def test_splitting_agrees_with_the_tail() -> None:
 
 def test_splitting_by_exposure() -> None:
     """Of a defect that stops the rollout nearly always, what gets through is estimated by the nodes exposed. [oracle]"""
+    check = {"deadline": "1h", "min_healthy_time": "0s"}
     scenario = Scenario.from_dict(
         {
             "name": "lets-through",
             "fleet": {"nodes": 20, "update_duration": "10s", "requests_per_second": 10},
             "release": {"bad": {"probability": 1, "defective": True, "start_failure": 0.3}},
-            "policies": waves(
-                max_parallel=1, max_failed_nodes=0, health_check={"deadline": "1h", "min_healthy_time": "0s"}
-            ),
+            "policies": {"waves": rolling(1, max_failed_nodes=0, health_check=check)},
         }
     )
     levels = {"peak_exposed_nodes": [4, 8, 12, 16]}
-    found = estimate_rare(
-        scenario, event="escaped", method="splitting", levels=levels, replications=10_000, engine="compiled"
-    )
+    found = estimate(scenario, "escaped", method="splitting", levels=levels)
     assert is_right(found, 0.7**20)
     assert found.diagnosis["n_hits"] == 10
 
@@ -203,9 +181,7 @@ def test_splitting_by_exposure() -> None:
 
 def test_an_absurd_tilt_states_no_probability() -> None:
     """Weights with a heavy tail are found out: there is no probability, and the sentence says why. [contract]"""
-    found = estimate_rare(
-        world(), event="failed_nodes >= 10", tilt={"start_failure": 60}, replications=3000, engine="compiled"
-    )
+    found = estimate(world(), "failed_nodes >= 10", 3000, tilt={"start_failure": 60})
     assert math.isnan(found.probability)
     assert math.isnan(found.gain)
     assert "probability unknown, the estimate can't be trusted" in found.answer
@@ -214,21 +190,12 @@ def test_an_absurd_tilt_states_no_probability() -> None:
 
 def test_an_event_that_is_never_met_states_no_probability() -> None:
     """Where a tilt is too small for the event to happen at all, the answer is not 0. [contract]"""
-    found = estimate_rare(
-        world(), event="failed_nodes >= 30", tilt={"start_failure": 1.1}, replications=500, engine="compiled"
-    )
+    found = estimate(world(), "failed_nodes >= 30", 500, tilt={"start_failure": 1.1})
     assert "the event occurred in none of the 500 replications" in found.answer
-    assert "nan" not in [
-        word for table in found.summarize() for row in table.rows for cell in row for word in cell.split()
-    ]
-    nobody = estimate_rare(
-        world(waves()),
-        event="failed_nodes >= 200",
-        method="splitting",
-        levels={"failed_nodes": [2]},
-        replications=400,
-        engine="compiled",
-    )
+    cells = [cell for table in found.summarize() for row in table.rows for cell in row]
+    assert "nan" not in " ".join(cells).split()
+    levels = {"failed_nodes": [2]}
+    nobody = estimate(world(waves()), "failed_nodes >= 200", 400, method="splitting", levels=levels)
     assert "the event occurred in 0 of 10 independent repetitions" in nobody.answer
 
 
@@ -242,9 +209,7 @@ def test_rollouts_that_never_end_leave_it_open() -> None:
             "policies": waves(max_failed_nodes=4),
         }
     )
-    found = estimate_rare(
-        scenario, event="makespan_s > 10h", tilt={"start_failure": 1.5}, replications=400, engine="compiled"
-    )
+    found = estimate(scenario, "makespan_s > 10h", 400, tilt={"start_failure": 1.5})
     assert "rollouts never end" in found.answer
 
 
@@ -333,9 +298,9 @@ def test_what_is_no_event_is_refused(text: str, message: str) -> None:
 )
 def test_bad_arguments_are_refused(changes: dict[str, Any], message: str) -> None:
     """What makes no sense is refused by name before anything is simulated. [contract]"""
-    arguments: dict[str, Any] = {"event": "failed_nodes >= 3", "replications": 200, "engine": "compiled"}
+    arguments = {"event": "failed_nodes >= 3", "replications": 200} | changes
     with pytest.raises(InputError, match=message):
-        estimate_rare(world(), **(arguments | changes))
+        estimate(world(), **arguments)
 
 
 def test_a_tilted_scenario_is_refused() -> None:
@@ -349,9 +314,7 @@ def test_a_tilted_scenario_is_refused() -> None:
 
 @pytest.fixture(scope="module")
 def found() -> Rare:
-    return estimate_rare(
-        world(), event="failed_nodes >= 8", tilt={"start_failure": 6}, replications=2000, engine="compiled"
-    )
+    return estimate(world(), "failed_nodes >= 8", 2000, tilt={"start_failure": 6})
 
 
 def test_a_result_says_everything(found: Rare) -> None:
@@ -407,7 +370,5 @@ def test_the_picture_shows_both_ways(found: Rare) -> None:
     probability = format_probability(found.probability, found.low, found.high, level=found.confidence_level)
     assert probability in ax.get_title(loc="left").replace("\n", " ")
     assert not find_unreadable(draw(figure))
-    absurd = estimate_rare(
-        world(), event="failed_nodes >= 8", tilt={"start_failure": 90}, replications=300, engine="compiled"
-    )
+    absurd = estimate(world(), "failed_nodes >= 8", 300, tilt={"start_failure": 90})
     assert "no probability is stated" in plot_rare(Figure().subplots(), absurd).texts[0].get_text()

@@ -14,6 +14,7 @@ from every_result import MAKE, SCENARIO, grid, make
 from hypothesis import given, strategies as st
 from invoking import invoke
 from matplotlib.figure import Figure
+from small import rolling
 
 import simdeploy as sd
 from simdeploy.plotting.figures import draw_figure
@@ -34,9 +35,7 @@ EVIL = {
     "fleet": {"nodes": 4, "update_duration": {"exponential": {"mean": "30s"}}, "start_failure": 0.2},
     "release": {HOSTILE: {"probability": 1}},
     "requirements": [{"of": "makespan_s", "at_most": "1h", "given": HOSTILE}],
-    "policies": {
-        HOSTILE: {"strategy": "rolling", "max_parallel": 2, "max_failed_nodes": 1, "health_check": {"deadline": "5m"}}
-    },
+    "policies": {HOSTILE: rolling(2, max_failed_nodes=1)},
 }
 
 
@@ -119,19 +118,7 @@ def test_a_result_keeps_its_command(tmp_path, monkeypatch):
     """What a command wrote as JSON says what it rests on, of whom it speaks and how to compute it again. [contract]"""
     monkeypatch.chdir(tmp_path)
     scenario = str(SCENARIOS / "small-fleet.yaml")
-    asked = [
-        "check",
-        scenario,
-        "--require",
-        "makespan_s <= 2h",
-        "--most",
-        "100",
-        "--engine",
-        "compiled",
-        "-o",
-        "a.json",
-    ]
-    invoke(*asked)
+    invoke("check", scenario, "--require", "makespan_s <= 2h", "--most", 100, "--engine", "compiled", "-o", "a.json")
     markdown = invoke("report", "a.json", "--format", "md").stdout
     assert f"simdeploy check {scenario} --require 'makespan_s <= 2h' --most 100 --engine compiled -o a.json" in markdown
     assert re.search(r"\| scenario_sha256 \| [0-9a-f]{64} \|", markdown)
@@ -178,9 +165,7 @@ def test_untrusted_intervals_are_marked(small_pictures):
 def test_positions_are_cases():
     """Each position of the dials shows the estimates of its case, whatever the order of the cases. [property]"""
     result = sd.estimate(grid(), ["makespan_s", "failed"])
-    shuffled = sd.Estimates(
-        result.estimates.sample(frac=1, random_state=1), result.measures, result.case_columns, 0.95, {}
-    )
+    shuffled = replace(result, estimates=result.estimates.sample(frac=1, random_state=1))
     dials = make_dials(shuffled)
     keys = ["max_failed_nodes", "scenario.fleet.start_failure", "policy"]
     assert [(dial.key, dial.is_slider) for dial in dials.dials] == list(zip(keys, [True, True, False], strict=True))
@@ -207,10 +192,8 @@ def test_a_scenario_has_thresholds_that_matter():
     """Of a scenario two thresholds move, at first where the policy has them; of both limits the one that decides. [contract]"""
     dials = gather(SCENARIO, QUICK).dials
     percent, rate = dials.dials
-    assert (percent.key, percent.values[percent.start]) == (
-        "max_failed_nodes_percent",
-        "10",
-    )  # 4 of 40 nodes, before 10
+    # 4 of 40 nodes, before 10.
+    assert (percent.key, percent.values[percent.start]) == ("max_failed_nodes_percent", "10")
     assert (rate.key, rate.values[rate.start]) == ("health_check.max_error_rate", "0.1")
     both = SCENARIO.with_values({"orchestrator.limit_combination": "both"})
     assert gather(both, QUICK).dials.dials[0].key == "max_failed_nodes"
@@ -219,7 +202,7 @@ def test_a_scenario_has_thresholds_that_matter():
 @pytest.mark.parametrize("limit", ["max_failed_nodes", "max_failed_nodes_percent"])
 def test_unset_limits(limit):
     """Of two limits the one that is set moves; a setting without a value starts at unset, and its policy leaves it out. [contract]"""
-    policy = {"dialect": "general", "strategy": "rolling", "max_parallel": 2, "health_check": {"deadline": "5m"}}
+    policy = {"dialect": "general", **rolling(2)}
     raw = {**EVIL, "policies": {"p": {**policy, limit: 2}}}
     dials = gather(sd.Scenario.from_dict(raw), QUICK).dials
     assert (dials.dials[0].key, dials.dials[0].values[dials.dials[0].start]) == (limit, "2")

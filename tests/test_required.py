@@ -50,8 +50,8 @@ def test_requirements_of_other_policies():
     own = Requirement(Measure("failed"), at_most=0.1, policy="own")
     assert read_requirements([THEIRS, own], scenario=SCENARIO, policies=["own"]) == (own,)
     assert read_requirements([THEIRS, own]) == (THEIRS, own)
-    with pytest.raises(InputError, match=r"requirements\[1\].policy: no such policy \(found 'own'\); allowed: p, q"):
-        read_requirements([THEIRS, own], scenario=SCENARIO)
+    told = "requirements[1].policy: no such policy (found 'own'); allowed: p, q"
+    assert told in str(refused(read_requirements, [THEIRS, own], scenario=SCENARIO))
     with pytest.raises(InputError, match=r"requirements\[0\].policy: no such policy .*; allowed: p"):
         read_requirements([THEIRS], policies=["p"])
 
@@ -112,12 +112,8 @@ def test_what_seldom_happens_is_possible():
     """A release that is ever so seldom defective may be, and what hangs on the policy may be so. [contract]"""
     raw = {**RAW, "release": {"fine": {"probability": 0.999}, "bad": {"probability": 0.001, "defective": True}}}
     scenario = Scenario.from_dict(raw)
-    for text in (
-        "escaped given defective",
-        "makespan_s given paused",
-        "makespan_s given passed_canary",
-        "waves given bad",
-    ):
+    of_makespan = [f"makespan_s given {condition}" for condition in ("paused", "passed_canary")]
+    for text in ("escaped given defective", *of_makespan, "waves given bad"):
         assert why_impossible(parse_measure(text), scenario.release, "update") is None
 
 

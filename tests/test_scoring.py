@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from commands import CREATED, keep
 from invoking import invoke
+from small import rolling
 
 import simdeploy as sd
 from simdeploy.analysis.scoring import log as log_module
@@ -16,20 +17,13 @@ from simdeploy.analysis.scoring.scoring import _list_times
 from simdeploy.errors import InputError, SimdeployWarning
 from simdeploy.statistics.reliability import decompose_brier, resample_mean, share_interval
 
+CHECK = {"deadline": "5m", "min_healthy_time": "0s"}
 SCENARIO = {
     "name": "four",
     "fleet": {"nodes": 4, "update_duration": "1m", "start_failure": 0.05},
     "release": {"good": {"probability": 0.9}, "bad": {"probability": 0.1, "defective": True, "start_failure": 0.9}},
     "costs": {"hour_of_delay": 10, "false_alarm": 50, "escape": 400},
-    "policies": {
-        "in-twos": {
-            "strategy": "rolling",
-            "max_parallel": 2,
-            "max_failed_nodes": 2,
-            "max_failed_nodes_percent": 50,
-            "health_check": {"deadline": "5m", "min_healthy_time": "0s"},
-        }
-    },
+    "policies": {"in-twos": rolling(2, max_failed_nodes=2, max_failed_nodes_percent=50, health_check=CHECK)},
 }
 FEW = {"replications": 20, "engine": "compiled"}
 

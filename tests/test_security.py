@@ -46,9 +46,8 @@ def folder(tmp_path, monkeypatch):
     """An empty folder with a scenario, which is the working directory."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "s.yaml").write_text(SCENARIO)
-    (tmp_path / "job.yaml").write_text(
-        "apiVersion: apps/v1\nkind: DaemonSet\nspec: {updateStrategy: {type: RollingUpdate}}\n"
-    )
+    spec = "spec: {updateStrategy: {type: RollingUpdate}}"
+    (tmp_path / "job.yaml").write_text(f"apiVersion: apps/v1\nkind: DaemonSet\n{spec}\n")
     nodes = "".join(f"monday,n{number},0,{30 + number}\n" for number in range(9))
     (tmp_path / "nodes.csv").write_text(f"rollout,node,dispatched_at_s,started_at_s\n{nodes}")
     spec = {"strategy": "rolling", "max_parallel": 1, "max_failed_nodes": 0, "health_check": {"deadline": "5m"}}
@@ -114,11 +113,8 @@ def test_objects_of_a_deployment(folder, watch, body):
     """Keys and texts in a deployment that other readers have made objects of are data. [contract]"""
     file = folder / "d.json"
     spec = {"strategy": "immediate", "max_parallel": 3}
-    for document in (
-        {**spec, **body},
-        {"deployment": {"spec": {**spec, **body}}},
-        {"deployment": {"spec": spec, **body}},
-    ):
+    inside = {**spec, **body}
+    for document in (inside, {"deployment": {"spec": inside}}, {"deployment": {"spec": spec, **body}}):
         file.write_text(json.dumps(document))
         with watch.on(folder) as seen:
             run_quietly(lambda: read_deployment(file))
@@ -138,37 +134,35 @@ def _seal(store, number, content):
         journal.write(json.dumps(entry) + "\n")
 
 
-def _with_metadata(store, number, **changes):
-    """Return a part with other metadata for pandas."""
-    table = pq.read_table(store / "parts" / f"part-{number:06d}.parquet")
-    noted = json.loads(table.schema.metadata[b"pandas"]) | changes
+def _change(store, change):
+    """Put another table into the first part."""
     sink = pa.BufferOutputStream()
-    pq.write_table(table.replace_schema_metadata({b"pandas": json.dumps(noted).encode()}), sink)
-    return sink.getvalue().to_pybytes()
+    pq.write_table(change(pq.read_table(store / "parts" / "part-000000.parquet")), sink)
+    _seal(store, 0, sink.getvalue().to_pybytes())
 
 
-def _extension(store, number):
-    """Return a part with a type of its own that says how to make it: as a pickle."""
-    table = pq.read_table(store / "parts" / f"part-{number:06d}.parquet")
-    noted = {
-        b"ARROW:extension:name": b"arrow.py_extension_type",
-        b"ARROW:extension:metadata": pickle.dumps(Evil()),
-    }
+def _note(store, **changes):
+    """Give the first part other metadata for pandas."""
+
+    def note(table):
+        noted = json.loads(table.schema.metadata[b"pandas"]) | changes
+        return table.replace_schema_metadata({b"pandas": json.dumps(noted).encode()})
+
+    _change(store, note)
+
+
+def _extend(table):
+    """Give a table a type of its own that says how to make it: as a pickle."""
+    noted = {b"ARROW:extension:name": b"arrow.py_extension_type", b"ARROW:extension:metadata": pickle.dumps(Evil())}
     fields = [field.with_metadata(noted) for field in table.schema]
-    sink = pa.BufferOutputStream()
-    pq.write_table(table.cast(pa.schema(fields, table.schema.metadata)), sink)
-    return sink.getvalue().to_pybytes()
+    return table.cast(pa.schema(fields, table.schema.metadata))
 
 
-def _pickle_cell(store, number):
-    """Return a part with pickles for texts, which pandas is asked to make objects of."""
-    table = pq.read_table(store / "parts" / f"part-{number:06d}.parquet")
+def _pickle_cells(table):
+    """Give a table pickles for texts, which pandas is asked to make objects of."""
     cells = pa.array([pickle.dumps(Evil())] * table.num_rows, pa.binary())
     at = table.schema.get_field_index("error")
-    table = table.set_column(at, pa.field("error", pa.binary()), cells)
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink)
-    return sink.getvalue().to_pybytes()
+    return table.set_column(at, pa.field("error", pa.binary()), cells)
 
 
 def _column(**changes):
@@ -176,19 +170,16 @@ def _column(**changes):
     return {"columns": [column | changes]}
 
 
+TOUCH = f"__import__('os').system('touch {CANARY}')"
 ATTACKS = {
     "pickle as part": lambda store: _seal(store, 0, pickle.dumps(Evil())),
-    "pickled type": lambda store: _seal(store, 0, _extension(store, 0)),
-    "pickled cells": lambda store: _seal(store, 0, _pickle_cell(store, 0)),
-    "pandas type": lambda store: _seal(
-        store, 0, _with_metadata(store, 0, **_column(numpy_type=f"__import__('os').system('touch {CANARY}')"))
+    "pickled type": lambda store: _change(store, _extend),
+    "pickled cells": lambda store: _change(store, _pickle_cells),
+    "pandas type": lambda store: _note(store, **_column(numpy_type=TOUCH)),
+    "pandas metadata": lambda store: _note(
+        store, **_column(metadata={"py/reduce": f"touch {CANARY}"}, pandas_type="pickle")
     ),
-    "pandas metadata": lambda store: _seal(
-        store, 0, _with_metadata(store, 0, **_column(metadata={"py/reduce": f"touch {CANARY}"}, pandas_type="pickle"))
-    ),
-    "pandas index": lambda store: _seal(
-        store, 0, _with_metadata(store, 0, index_columns=[{"kind": f"__import__('os').system('touch {CANARY}')"}])
-    ),
+    "pandas index": lambda store: _note(store, index_columns=[{"kind": TOUCH}]),
     "pickle as manifest": lambda store: (store / "manifest.json").write_bytes(pickle.dumps(Evil())),
     "pickle as journal": lambda store: (store / "journal.jsonl").write_bytes(pickle.dumps(Evil()) + b"\n"),
     "pickles beside": lambda store: [
@@ -371,11 +362,8 @@ def find_tests(file: Path) -> set[str]:
     for node in ast.parse(file.read_text(encoding="utf-8")).body:
         members = node.body if isinstance(node, ast.ClassDef) else [node]
         prefix = f"{node.name}::" if isinstance(node, ast.ClassDef) else ""
-        found |= {
-            prefix + member.name
-            for member in members
-            if isinstance(member, ast.FunctionDef) and member.name.startswith("test_")
-        }
+        functions = [member for member in members if isinstance(member, ast.FunctionDef)]
+        found |= {prefix + function.name for function in functions if function.name.startswith("test_")}
     return found
 
 

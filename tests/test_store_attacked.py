@@ -228,6 +228,11 @@ def in_manifest(change):
     return write
 
 
+def replacing(before, after):
+    """Return what writes a manifest in which one text stands for another."""
+    return lambda path: path.write_text(path.read_text().replace(before, after))
+
+
 MANIFESTS = {
     "hashes are a list": in_manifest(lambda manifest: manifest.update(hashes=[])),
     "no hashes": in_manifest(lambda manifest: manifest.pop("hashes")),
@@ -238,14 +243,10 @@ MANIFESTS = {
     "NaN": in_manifest(lambda manifest: manifest.update(question={"seed": float("nan")})),
     "a lone surrogate": in_manifest(lambda manifest: manifest["question"].update(name="\ud800")),
     "nested brackets": lambda path: path.write_text("[" * 100_000),
-    "nested brackets in the question": lambda path: path.write_text(
-        path.read_text().replace('"seed": 0', '"seed": ' + "[" * 5000 + "]" * 5000)
-    ),
-    "another question than its hash": lambda path: path.write_text(
-        path.read_text().replace('"max_parallel": 2', '"max_parallel": 3')
-    ),
-    "another cut than its hash": lambda path: path.write_text(path.read_text().replace('"n_parts": 3', '"n_parts": 4')),
-    "no version of simdeploy": lambda path: path.write_text(path.read_text().replace('"simdeploy": ', '"simdeplox": ')),
+    "nested brackets in the question": replacing('"seed": 0', '"seed": ' + "[" * 5000 + "]" * 5000),
+    "another question than its hash": replacing('"max_parallel": 2', '"max_parallel": 3'),
+    "another cut than its hash": replacing('"n_parts": 3', '"n_parts": 4'),
+    "no version of simdeploy": replacing('"simdeploy": ', '"simdeplox": '),
     "cut short": lambda path: path.write_bytes(path.read_bytes()[:-20]),
     "no UTF-8": lambda path: path.write_bytes(path.read_bytes().replace(b"small", b"sm\xe4ll")),
 }
@@ -291,12 +292,7 @@ def as_folder(path):
     (path / "kept").write_text(OUTSIDE)
 
 
-STRANGERS = {
-    "a named pipe": os.mkfifo,
-    "a folder": as_folder,
-    "a link": as_link,
-    "a link to itself": as_loop,
-}
+STRANGERS = {"a named pipe": os.mkfifo, "a folder": as_folder, "a link": as_link, "a link to itself": as_loop}
 
 
 def in_place_of(path, put):

@@ -45,6 +45,10 @@ def to_deployment(spec, nodes=100, interval_ns=10 * S, **options):
     return translate_spec(spec, "deployment", nodes=nodes, interval_ns=interval_ns, **options)
 
 
+def plan(spec, nodes):
+    return plan_waves(policy_from_spec(spec, interval_ns=10 * S), EXPANSO, nodes)
+
+
 def translate_generated(scenario, spec):
     return translate_spec(
         spec,
@@ -105,12 +109,8 @@ def test_waves_are_the_largest_that_are_not_larger(wanted, nodes):
     waves = [math.ceil(Fraction(percent * nodes, 100)) for percent in range(1, 101)]
     meant = min(wanted or nodes, nodes)
     best = max([wave for wave in waves if wave <= meant], default=waves[0])
-    plans = [
-        plan_waves(policy_from_spec(spec, interval_ns=S), EXPANSO, nodes)
-        for spec in (translation.spec, rolling(max_parallel=wanted))
-    ]
-    assert plans[0].parallel == best
-    assert plans[1].parallel == meant
+    assert plan(translation.spec, nodes).parallel == best
+    assert plan(rolling(max_parallel=wanted), nodes).parallel == meant
     assert translation.is_exact == (best == meant)
 
 
@@ -120,8 +120,7 @@ def test_a_percent_is_always_a_number_of_nodes(percent, nodes):
     spec = RolloutSpec(strategy="rolling", max_parallel=percent, health_check=RolloutHealthCheck(deadline=S))
     translation = to_deployment(spec, nodes)
     assert translation.is_exact
-    plans = [plan_waves(policy_from_spec(one, interval_ns=10 * S), EXPANSO, nodes) for one in (spec, translation.spec)]
-    assert plans[0] == plans[1]
+    assert plan(spec, nodes) == plan(translation.spec, nodes)
 
 
 @given(
@@ -148,9 +147,8 @@ def test_windows_and_deadlines(interval_ns, healthy_ns, deadline_ns, max_error_r
     back = to_deployment(translation.spec, interval_ns=interval_ns)
     assert back.is_exact
     assert parse_duration(back.spec.health_check.deadline) == deadline_ns
-    assert (
-        parse_duration(back.spec.health_check.min_healthy_time) == max(-(-healthy_ns // interval_ns), 1) * interval_ns
-    )
+    n_windows = max(-(-healthy_ns // interval_ns), 1)
+    assert parse_duration(back.spec.health_check.min_healthy_time) == n_windows * interval_ns
 
 
 def test_every_other_field_is_carried_over():
@@ -199,23 +197,17 @@ def test_what_is_lost_is_told():
     """Everything that the other dialect can't say is a loss, in words, and among the notes. [contract]"""
     check = RolloutHealthCheck(deadline=60 * S, interval=5 * S, success_threshold=2, failure_threshold=3)
     spec = RolloutSpec(strategy="rolling", max_parallel=5, health_check=check)
+    of_a_thousand = "of 1,000 nodes is not a whole percent"
+    without_window = DeploymentSpec(strategy="rolling", health_check=HealthCheck(deadline="1m", min_healthy_time="0"))
     cases = [
         (to_deployment(spec, interval_ns=5 * S), ["failure_threshold: can't be expressed"]),
         (to_deployment(spec), ["interval: windows of 5s can't be expressed", "failure_threshold: can't be expressed"]),
         (to_deployment(spec, interval_ns=5 * S, window_reset=False), ["window_reset: ", "failure_threshold: "]),
-        (to_rollout(rolling(max_parallel=45), 1000), ["max_parallel: 45 of 1,000 nodes is not a whole percent"]),
-        (
-            to_rollout(rolling(max_parallel=3), 1000),
-            ["max_parallel: 3 of 1,000 nodes is not a whole percent; 1 percent"],
-        ),
+        (to_rollout(rolling(max_parallel=45), 1000), [f"max_parallel: 45 {of_a_thousand}"]),
+        (to_rollout(rolling(max_parallel=3), 1000), [f"max_parallel: 3 {of_a_thousand}; 1 percent"]),
         (to_rollout(rolling(), window_reset=False), ["window_reset: "]),
         (to_rollout(rolling(), interval_ns=30 * S, window_reset=False), []),
-        (
-            to_rollout(
-                DeploymentSpec(strategy="rolling", health_check=HealthCheck(deadline="1m", min_healthy_time="0"))
-            ),
-            ["min_healthy_time: a node needs 1 healthy window"],
-        ),
+        (to_rollout(without_window), ["min_healthy_time: a node needs 1 healthy window"]),
     ]
     for translation, losses in cases:
         assert len(translation.losses) == len(losses), translation
@@ -226,24 +218,21 @@ def test_what_is_lost_is_told():
 
 def test_what_changes_its_form_is_told():
     """Notes say what depends on this fleet, what is rounded, and why the threshold is as high as it is. [contract]"""
-    spec = DeploymentSpec(
-        strategy="rolling", max_parallel=20, health_check=HealthCheck(deadline="5m", min_healthy_time="45s")
-    )
+    check = HealthCheck(deadline="5m", min_healthy_time="45s")
+    spec = DeploymentSpec(strategy="rolling", max_parallel=20, health_check=check)
     notes = "\n".join(to_rollout(spec).notes)
     assert "in this fleet of 100, 20 percent are 20 nodes" in notes
     assert "45s is rounded up to 5 windows of 10s" in notes
     assert "31, never reached: only 30 windows of 10s fit the deadline" in notes
     assert any("500 nodes are all" in note for note in to_rollout(rolling(max_parallel=500)).notes)
-    assert any(
-        "7 of this fleet's 100 nodes" in note for note in to_deployment(to_rollout(rolling(max_parallel=7)).spec).notes
-    )
+    back = to_deployment(to_rollout(rolling(max_parallel=7)).spec)
+    assert any("7 of this fleet's 100 nodes" in note for note in back.notes)
 
 
 def test_immediate_leaves_out_what_it_ignores():
     """Under immediate neither waves nor a health check is carried over, and nothing is lost. [contract]"""
-    spec = DeploymentSpec(
-        strategy="immediate", max_parallel=3, max_failed_nodes=2, health_check=HealthCheck(min_healthy_time="0")
-    )
+    ignored = {"max_parallel": 3, "health_check": HealthCheck(min_healthy_time="0")}
+    spec = DeploymentSpec(strategy="immediate", max_failed_nodes=2, **ignored)
     translation = to_rollout(spec)
     assert translation.to_dict() == {"dialect": "rollout", "strategy": "immediate", "max_failed_nodes": 2}
     assert translation.is_exact
@@ -253,9 +242,8 @@ def test_immediate_leaves_out_what_it_ignores():
 
 def test_unknown_keys_are_left_out():
     """A key that the API doesn't know is left out, above all one that the other dialect would know. [contract]"""
-    spec = DeploymentSpec(
-        strategy="rolling", surge=3, health_check=HealthCheck(deadline="5m", success_threshold=9, grace="1s")
-    )
+    check = HealthCheck(deadline="5m", success_threshold=9, grace="1s")
+    spec = DeploymentSpec(strategy="rolling", surge=3, health_check=check)
     translation = to_rollout(spec)
     assert "surge" not in translation.to_dict()
     assert translation.spec.health_check.success_threshold == 3

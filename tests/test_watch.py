@@ -100,14 +100,8 @@ def test_limits_are_those_of_the_policy():
     assert (start["failed"].value, start["failed"].is_over) == (0, False)
     at_once = Film(roll(policy={"strategy": "immediate"}))
     limits = {gauge.name: gauge.limit for gauge in at_once.frame(0.0, (10, 40)).gauges}
-    assert limits == {
-        "updated": 40,
-        "in service": 40,
-        "failed": 10,
-        "failed of fleet": 0.1,
-        "errors": None,
-        "errors, new": None,
-    }
+    of_failed = {"failed": 10, "failed of fleet": 0.1}
+    assert limits == {"updated": 40, "in service": 40, **of_failed, "errors": None, "errors, new": None}
 
 
 def test_events_are_told_when_they_happen():
@@ -135,10 +129,8 @@ def test_nodes_show_their_status_or_that_they_are_down():
     for time_s, at in zip(times_s.tolist(), shown, strict=True):
         down = set(rollout.down_spells.query("from_s <= @time_s < until_s")["node"])
         so_far = events[events["time_s"] <= time_s].drop_duplicates("node", keep="last")
-        statuses = {
-            **dict.fromkeys(range(40), "pending"),
-            **dict(zip(so_far["node"], so_far["to_status"], strict=True)),
-        }
+        statuses = dict.fromkeys(range(40), "pending")
+        statuses.update(zip(so_far["node"], so_far["to_status"], strict=True))
         for node, status in statuses.items():
             serves = status in ("pending", "validating", "running", "rolled_back", "skipped")
             expected = "down" if node in down and serves else status
@@ -202,14 +194,8 @@ def test_all_is_there_without_colour():
         assert f"{name:<9}{''.join(LETTERS[cell] for cell in cells)}\n" in text
     for shown, n in frame.counts.items():
         assert f"{LETTERS[shown]} {shown.replace('_', ' ')} {n}" in text
-    for words in (
-        "small / p, replication 1",
-        "limit 3",
-        "limit 20 %",
-        "of capacity, over",
-        "wave",
-        "failed: did not start",
-    ):
+    limits = ("limit 3", "limit 20 %", "of capacity, over")
+    for words in ("small / p, replication 1", *limits, "wave", "failed: did not start"):
         assert words in text
 
 

@@ -121,12 +121,8 @@ def test_a_template_for_any_errors_fatal_depends_on_the_version(version: str | N
     given = {} if version is None else {"ansible_version": version}
     found = read_policy(playbook('any_errors_fatal: "{{ strict | default(false) }}"'), variables=given)
     assert ("max_failed_nodes" in found.policy) is stops
-    assert (
-        read_policy(playbook('any_errors_fatal: "{{ strict }}"'), variables={"strict": "true"}).policy[
-            "max_failed_nodes"
-        ]
-        == 0
-    )
+    strict = read_policy(playbook('any_errors_fatal: "{{ strict }}"'), variables={"strict": "true"})
+    assert strict.policy["max_failed_nodes"] == 0
 
 
 def test_other_strategies_have_no_limits() -> None:

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from foreign import batches, fidelities, messages, roll_out, without_note
+from foreign import batches, fidelities, messages, replace_all, roll_out, without_note
 
 from simdeploy.dialects import read_policy
 
@@ -52,8 +52,8 @@ def criterion(kind, percent, least):
     return {"failureType": kind, "action": "CANCEL", "thresholdPercentage": percent, "minNumberOfExecutedThings": least}
 
 
-def aborting(*criteria):
-    return read_policy(json.dumps({"abortConfig": {"criteriaList": criteria}}))
+def aborting(*criteria, **sections):
+    return read_policy(json.dumps({"abortConfig": {"criteriaList": criteria}, **sections}))
 
 
 def test_every_field_is_mapped():
@@ -82,13 +82,7 @@ def test_every_field_is_mapped():
 def test_every_field_has_a_note():
     """No field of the sections on rollout, abort, timeout and retries is passed over. [contract]"""
     imported = read_policy(JOB)
-    for section in (
-        "jobExecutionsRolloutConfig",
-        "abortConfig",
-        "timeoutConfig",
-        "jobExecutionsRetryConfig",
-        "targetSelection",
-    ):
+    for section in json.loads(JOB).keys() - {"jobId"}:
         assert without_note(imported, JOB, section) == []
     assert fidelities(imported)["abortConfig.criteriaList[0].failureType"] == "exact"
 
@@ -173,12 +167,8 @@ def test_devices_reject_nothing():
 def test_a_job_template_is_evaluated():
     """CloudFormation's spellings, and its parameters. [contract]"""
     imported = read_policy(TEMPLATE, variables={"Rate": "60"})
-    assert imported.orchestrator["rate"] == {
-        "per_minute": 60,
-        "growth": 2.0,
-        "growth_every": 50,
-        "max_per_minute": 1000,
-    }
+    rate = {"per_minute": 60, "growth": 2.0, "growth_every": 50, "max_per_minute": 1000}
+    assert imported.orchestrator["rate"] == rate
     assert imported.orchestrator["minimum_sample"] == 5
     assert imported.policy["retries"] == 1
     assert read_policy(TEMPLATE).orchestrator["rate"]["per_minute"] == 30
@@ -200,13 +190,7 @@ def test_greengrass_deployments_and_answers_have_a_job_inside():
 
 def test_all_bad_values_are_reported_with_lines():
     """Line, field and what is wrong, all at once. [contract]"""
-    text = (
-        JOB.replace("500", "5000")
-        .replace("1.5", "9")
-        .replace("300", "0")
-        .replace("12.5", "120")
-        .replace("90", '"soon"')
-    )
+    text = replace_all(JOB, {"500": "5000", "1.5": "9", "300": "0", "12.5": "120", "90": '"soon"'})
     rate = "jobExecutionsRolloutConfig.exponentialRate"
     assert messages(text) == [
         (5, "jobExecutionsRolloutConfig.maximumPerMinute", "too large"),
@@ -220,13 +204,9 @@ def test_all_bad_values_are_reported_with_lines():
 def test_required_fields_are_missed():
     """An exponential rate has a base, a factor and a criterion; an abort criterion all of its fields. [contract]"""
     text = '{"jobExecutionsRolloutConfig": {"exponentialRate": {"x": 1}}, "abortConfig": {"criteriaList": [{"failureType": "ALL"}]}}'
-    assert {field.rpartition(".")[2] for _, field, _ in messages(text)} == {
-        "baseRatePerMinute",
-        "incrementFactor",
-        "numberOfNotifiedThings",
-        "thresholdPercentage",
-        "minNumberOfExecutedThings",
-    }
+    rate = {"baseRatePerMinute", "incrementFactor", "numberOfNotifiedThings"}
+    criteria = {"thresholdPercentage", "minNumberOfExecutedThings"}
+    assert {field.rpartition(".")[2] for _, field, _ in messages(text)} == rate | criteria
 
 
 def test_the_rate_grows_with_the_devices_notified(engine):
@@ -240,17 +220,12 @@ def test_the_rate_grows_with_the_devices_notified(engine):
 
 def test_a_job_is_aborted_once_enough_executions_have_ended(engine):
     """Of 20 a minute two fail: never below the minimum of 50, at 10 % with the third batch. [oracle]"""
-    text = json.dumps(
-        {
-            "jobExecutionsRolloutConfig": {"maximumPerMinute": 20},
-            "abortConfig": {"criteriaList": [criterion("ALL", 10, 50)]},
-        }
-    )
+    imported = aborting(criterion("ALL", 10, 50), jobExecutionsRolloutConfig={"maximumPerMinute": 20})
     failing = [0, 1, 20, 21, 40, 41]
-    rollout = roll_out(read_policy(text), 200, fail=failing, engine=engine)
+    rollout = roll_out(imported, 200, fail=failing, engine=engine)
     assert batches(rollout) == [20, 20, 20]
     assert rollout.responses["stopped_at_s"] == 150
-    assert roll_out(read_policy(text), 200, fail=failing[:5], engine=engine).responses["state"] == "completed"
+    assert roll_out(imported, 200, fail=failing[:5], engine=engine).responses["state"] == "completed"
 
 
 def test_schedules_are_noted():

@@ -3,10 +3,9 @@
 import json
 
 import pytest
-from foreign import batches, fidelities, messages, notes_of, roll_out, without_note
+from foreign import batches, fidelities, messages, notes_of, refusal, roll_out, without_note
 
 from simdeploy.dialects import read_policy
-from simdeploy.errors import InputError
 
 CONFIG = """\
 {
@@ -71,8 +70,7 @@ def test_a_number_of_hosts_is_pace_and_tolerance():
 
 def test_a_number_of_hosts_needs_the_number_of_nodes():
     """Otherwise nobody knows how many may be out of service. [contract]"""
-    with pytest.raises(InputError, match="pass --nodes N"):
-        read_policy(hosts("HOST_COUNT", 6))
+    assert "pass --nodes N" in refusal(hosts("HOST_COUNT", 6))[0]
 
 
 @pytest.mark.parametrize("percent", [1, 50, 85, 99])
@@ -102,8 +100,7 @@ def test_a_percentage_of_few_hosts_depends_on_rounding(percent, nodes, fidelity)
 )
 def test_a_minimum_that_leaves_no_host_is_refused(kind, value, nodes):
     """CodeDeploy fails such a deployment before it begins. [contract]"""
-    with pytest.raises(InputError, match="CodeDeploy fails at once"):
-        read_policy(hosts(kind, value), nodes=nodes)
+    assert "CodeDeploy fails at once" in refusal(hosts(kind, value), nodes=nodes)[0]
     read_policy(hosts("FLEET_PERCENT", 90), nodes=10)
 
 
@@ -118,11 +115,7 @@ def test_without_minimum_one_host_must_succeed(text):
 def test_predefined_configurations_for_servers():
     """One at a time, or half of the hosts; the first is what a group has that says nothing. [contract]"""
     one = read_policy(predefined("OneAtATime"))
-    assert (one.policy["max_parallel"], one.policy["max_failed_nodes"], one.policy["max_failed_nodes_percent"]) == (
-        1,
-        1,
-        99,
-    )
+    assert [one.policy[f"max_{name}"] for name in ("parallel", "failed_nodes", "failed_nodes_percent")] == [1, 1, 99]
     assert one.orchestrator == {"pacing": "sliding", **SLOTS, "on_failure": "stop"}
     half = read_policy(predefined("HalfAtATime"))
     assert (half.policy["max_parallel"], half.policy["max_failed_nodes_percent"]) == ("50%", 50)
@@ -149,9 +142,8 @@ def test_predefined_shifts_of_traffic(name, waves):
 
 def test_an_unknown_name_is_refused():
     """Of somebody's own configuration the file must say more. [contract]"""
-    assert messages('{"deploymentConfigName": "mine"}') == [
-        (1, "deploymentConfigName", "a custom configuration that the file only names")
-    ]
+    told = "a custom configuration that the file only names"
+    assert messages('{"deploymentConfigName": "mine"}') == [(1, "deploymentConfigName", told)]
 
 
 def test_zones_follow_one_another():
@@ -183,8 +175,7 @@ def test_a_number_of_hosts_per_zone_needs_the_size_of_zones():
     unknown = read_policy(text, nodes=30)
     assert "max_parallel_per_zone" not in unknown.policy
     assert "--var zones=Z" in unknown.unknown[0].text
-    with pytest.raises(InputError, match="a zone has 3 hosts"):
-        read_policy(text, nodes=9, variables={"zones": "3"})
+    assert "a zone has 3 hosts" in refusal(text, nodes=9, variables={"zones": "3"})[0]
 
 
 def test_a_template_is_evaluated():
@@ -208,13 +199,8 @@ def test_a_template_is_evaluated():
 )
 def test_a_rollback_follows_a_failure_if_it_is_enabled_for_failures(section, back):
     """Alarms alone lead to none. [contract]"""
-    group = {
-        "deploymentGroupInfo": {
-            "deploymentConfigName": "CodeDeployDefault.OneAtATime",
-            "autoRollbackConfiguration": section,
-        }
-    }
-    imported = read_policy(json.dumps(group))
+    group = {"deploymentConfigName": "CodeDeployDefault.OneAtATime", "autoRollbackConfiguration": section}
+    imported = read_policy(json.dumps({"deploymentGroupInfo": group}))
     assert (imported.orchestrator["on_failure"] == "rollback") is back
     assert ("no_auto_rollback" in imported.policy) is not back
 
@@ -232,8 +218,7 @@ def test_all_bad_values_are_reported_with_lines():
 def test_steps_of_traffic_must_be_said():
     """A canary without percentage is none. [contract]"""
     text = '{"trafficRoutingConfig": {"type": "TimeBasedCanary", "timeBasedCanary": {"canaryInterval": 5}}}'
-    with pytest.raises(InputError, match=r"timeBasedCanary\.canaryPercentage: not given"):
-        read_policy(text)
+    assert "timeBasedCanary.canaryPercentage: not given" in refusal(text)[0]
 
 
 @pytest.mark.parametrize(
@@ -267,10 +252,8 @@ def test_half_of_nine_hosts(engine):
 
 def test_zones_are_updated_one_after_the_other(engine):
     """Three hosts at a time of each zone, whose failures count for the next zone, too. [oracle]"""
-    config = {
-        "minimumHealthyHosts": {"type": "HOST_COUNT", "value": 9},
-        "zonalConfig": {"monitorDurationInSeconds": 60},
-    }
+    minimum = {"type": "HOST_COUNT", "value": 9}
+    config = {"minimumHealthyHosts": minimum, "zonalConfig": {"monitorDurationInSeconds": 60}}
     imported = read_policy(json.dumps(config), nodes=12)
     rollout = roll_out(imported, 12, zones=2, order="zone", engine=engine)
     assert sorted(rollout.nodes["dispatched_at_s"].unique()) == [0, 30, 120, 150]

@@ -22,9 +22,8 @@ SPEC = {
     "health_check": {"deadline": "5m", "max_error_rate": 0.05},
 }
 ROLLOUT = {**SPEC, "health_check": {"deadline": 300 * 10**9, "success_threshold": 4}}
-BODY = {
-    "deployment": {"id": "d-1", "type": "update", "spec": SPEC, "status": {"state": "completed", "total_nodes": 50}}
-}
+STATUS = {"state": "completed", "total_nodes": 50}
+BODY = {"deployment": {"id": "d-1", "type": "update", "spec": SPEC, "status": STATUS}}
 EXAMPLE = """\
 name: collect
 type: pipeline
@@ -112,11 +111,9 @@ def test_unknown_fields_are_noted_in_the_order_of_the_file() -> None:
 
 def test_the_same_number_means_what_its_dialect_says() -> None:
     """20 is a number of nodes in one dialect, a percent in the other; the notes say which. [contract]"""
-    texts = [
-        notes(read_policy(json.dumps({key: spec})))[f"{key}.max_parallel"][1]
-        for key, spec in (("deployment", SPEC), ("rollout", ROLLOUT))
-    ]
-    assert texts == ["20: nodes in a wave; 0: all at once", "20: percent of the nodes in a wave"]
+    meant = {"deployment": "20: nodes in a wave; 0: all at once", "rollout": "20: percent of the nodes in a wave"}
+    for key, spec in (("deployment", SPEC), ("rollout", ROLLOUT)):
+        assert notes(read_policy(json.dumps({key: spec})))[f"{key}.max_parallel"][1] == meant[key]
 
 
 def test_another_type_of_deployment_is_said_to_be_the_scenarios() -> None:

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from foreign import assert_one_problem, notes_of, refusal, roll_out
+from foreign import assert_one_problem, notes_of, refusal, replace_all, roll_out
 
 import simdeploy
 from simdeploy.dialects import read_policy
@@ -54,10 +54,8 @@ spec:
 
 
 def deployment(surge, unavailable, replicas=10):
-    text = DEPLOYMENT.replace("replicas: 10", f"replicas: {replicas}")
-    return text.replace("maxSurge: 3", f"maxSurge: {surge}").replace(
-        "maxUnavailable: 20%", f"maxUnavailable: {unavailable}"
-    )
+    names = {"replicas: 10": replicas, "maxSurge: 3": surge, "maxUnavailable: 20%": unavailable}
+    return replace_all(DEPLOYMENT, {before: f"{before.partition(':')[0]}: {now}" for before, now in names.items()})
 
 
 def test_a_deployment_is_a_sliding_window():
@@ -77,12 +75,8 @@ def test_a_deployment_is_a_sliding_window():
         "no_auto_rollback": True,
         "orchestrator": imported.orchestrator,
     }
-    assert imported.orchestrator == {
-        "pacing": "sliding",
-        "failed_node_holds_slot": True,
-        "unreachable_nodes": "wait",
-        "on_failure": "stop",
-    }
+    switches = {"pacing": "sliding", "failed_node_holds_slot": True, "unreachable_nodes": "wait"}
+    assert imported.orchestrator == {**switches, "on_failure": "stop"}
     json.dumps(imported.policy)
 
 
@@ -123,12 +117,9 @@ def test_every_field_of_the_spec_has_a_note_with_its_line():
     """Whatever stands in spec and strategy occurs in a note, and its line is that of the field. [contract]"""
     imported = read_policy(DEPLOYMENT)
     lines = {note.field: note.line for note in imported.notes}
-    assert lines["spec.minReadySeconds"] == 6
-    assert lines["spec.progressDeadlineSeconds"] == 7
-    assert lines["spec.revisionHistoryLimit"] == 8
-    assert lines["spec.selector"] == 9
-    assert lines["spec.strategy.rollingUpdate.maxSurge"] == 13
-    assert lines["spec.strategy.rollingUpdate.maxUnavailable"] == 14
+    fields = ["minReadySeconds", "progressDeadlineSeconds", "revisionHistoryLimit", "selector"]
+    fields += ["strategy.rollingUpdate.maxSurge", "strategy.rollingUpdate.maxUnavailable"]
+    assert [lines[f"spec.{field}"] for field in fields] == [6, 7, 8, 9, 13, 14]
     odd = read_policy(DEPLOYMENT.replace("    type: Rolling", "    colour: red\n    type: Rolling"))
     (note,) = notes_of(odd, "spec.strategy.colour")
     assert (note.fidelity, note.line) == ("none", 11)
@@ -154,11 +145,8 @@ def test_a_readiness_probe_takes_its_time():
     """A pod is ready after its first successful probes, and then available after minReadySeconds. [contract]"""
     probe = 'readinessProbe: {initialDelaySeconds: 15, periodSeconds: 5, httpGet: {path: "/"}}'
     imported = read_policy(DEPLOYMENT.replace('image: "shop:2"', f'image: "shop:2", {probe}'))
-    assert imported.policy["health_check"] == {
-        "deadline": "720h",
-        "min_healthy_time": "35s",
-        "max_error_rate": 0.99,
-    }
+    check = {"deadline": "720h", "min_healthy_time": "35s", "max_error_rate": 0.99}
+    assert imported.policy["health_check"] == check
     assert "15s" in notes_of(imported, "spec.template.spec.containers")[0].text
 
 
