@@ -166,6 +166,17 @@ class TestKnownOptimum:
         assert words_of(plot_tuning(Figure().subplots(), result)) == [f"undecided\n{result.n_undecided}"]
         assert words_of(plot_settings(Figure().subplots(), result)) == ["max_failed_nodes"]
 
+    @pytest.mark.parametrize(("indifference", "doubt"), [(30, "requirements"), (40, None)])
+    def test_a_cheaper_one_that_may_meet_the_requirements_leaves_doubt(self, limits, indifference, doubt):
+        """Where nobody knows whether a cheaper candidate meets the requirements, the choice is not decided, unless it costs as little. [oracle]"""
+        # The mean of the limit 4, estimated from 100,000 rollouts; that of the limit 2 is 122 s.
+        required, vary = ["makespan_s <= 142.47s"], {"max_failed_nodes": [2, 4]}
+        result = search(limits, vary=vary, requirements=required, indifference=indifference, most=20_000)
+        assert 30 < cost(2) - cost(4) < 40
+        assert (result.choice["max_failed_nodes"], result.doubt, result.is_decided) == (2, doubt, doubt is None)
+        doubted = "and meets the requirements" in result.answer
+        assert doubted == (not result.is_decided)
+
     def test_an_impossible_mean_is_known_from_the_first_worlds(self):
         """Where every candidate costs far more than required, no more worlds are needed to say that none can meet it. [oracle]"""
         # Of every second, in which at least one wave of 40 s is waited for if the release is good.
