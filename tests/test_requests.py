@@ -592,7 +592,7 @@ def test_bad_requests_are_refused(fleet: dict[str, Any], path: str, fragment: st
             {"service": shared(2)},
             {"lost_request": 1},
             "costs.lost_request",
-            "no effect: in a shared service no request",
+            "no effect: in a shared service no request is lost",
         ),
         ({"service": shared(2, "zone"), "zones": 2}, {}, "", ""),
         ({"service": shared(2, "zone")}, {}, "fleet.service.shared.across", "no effect: the fleet has no zones"),
