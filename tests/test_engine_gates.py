@@ -19,7 +19,8 @@ def rollout(
     limits = {"max_failed_nodes": 100, "max_failed_nodes_percent": 100}
     fleet = {"nodes": nodes, "update_duration": 10, "requests_per_second": 10, **(fleet or {})}
     policies = {"p": rolling(2, health_check=check, **limits) | (policy or {})}
-    return simulate(Scenario.from_dict({"name": "gated", "fleet": fleet, "policies": policies, **sections}))
+    scenario = Scenario.from_dict({"name": "gated", "fleet": fleet, "policies": policies, **sections})
+    return simulate(scenario, engine="reference")
 
 
 BAD = {"bad": {"probability": 1, "defective": True, "error_rate": 1}}
