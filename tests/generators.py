@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from copy import deepcopy
 from typing import Any, TypeVar
 
+from by_hand import script
 from hypothesis import strategies as st
 
 from simdeploy.rules.deployment_types import TYPES
@@ -413,18 +414,36 @@ def without_gates(raw: Raw) -> Raw:
     return raw | {"policies": policies}
 
 
-def one_policy(
-    deadline: str,
-    healthy: str,
-    *,
-    strategy: str = "rolling",
-    dialect: str = "deployment",
-    check: Raw | None = None,
-    **keys: Any,
-) -> Raw:
-    """Return the section with one policy, whose nodes have so long to be healthy for so long."""
+def one_policy(deadline: str = "5m", healthy: str = "10s", *, check: Raw | None = None, **keys: Any) -> Raw:
+    """Return the section with one policy, rolling unless told otherwise, whose nodes have so long to be healthy for so long."""
     health_check = {"deadline": deadline, "min_healthy_time": healthy, **(check or {})}
-    return {"p": {"dialect": dialect, "strategy": strategy, **keys, "health_check": health_check}}
+    return {"p": {"dialect": "deployment", "strategy": "rolling", **keys, "health_check": health_check}}
+
+
+def general_policy(deadline: str = "5m", healthy: str = "10s", **keys: Any) -> Raw:
+    """Return it in the general dialect."""
+    return one_policy(deadline, healthy, dialect="general", **keys)
+
+
+def tried_policy(deadline: str = "50s", healthy: str = "10s", **keys: Any) -> Raw:
+    """Return it with nodes that are surged."""
+    return general_policy(deadline, healthy, **{"max_parallel": 3, "surge": 2, **keys})
+
+
+def canary_policy(count: int, deadline: str = "5m", healthy: str = "10s", **keys: Any) -> Raw:
+    """Return it with so many canaries."""
+    return one_policy(deadline, healthy, strategy="canary", canary_count=count, **keys)
+
+
+def spells(up: Any, repair: Any) -> Raw:
+    """Return crashes after exponential times."""
+    return {"up": {"exponential": {"mean": up}}, "repair": repair}
+
+
+TWENTY: Raw = {"nodes": 20, "update_duration": 20}
+FAILING: Raw = {"start_failure": 0.3, "start_attempts": 1}
+SHARED: Raw = {"shared": {"capacity": 1.2}}
+OFTEN_OFFLINE: Raw = {"online": 60, "offline": {"exponential": {"mean": 100}}}
 
 
 # What is met often only if several things come together.
@@ -436,18 +455,13 @@ LINE_CORNERS: tuple[dict[str, Raw], ...] = (
         "deployment": {"type": "update"},
     },
     # Nodes that are surged are not heard of.
-    {
-        "fleet": {"update_duration": 20, "connection": {"online": 60, "offline": {"exponential": {"mean": 100}}}},
-        "policies": one_policy("50s", "10s", dialect="general", max_parallel=3, surge=2),
-    },
+    {"fleet": {"update_duration": 20, "connection": OFTEN_OFFLINE}, "policies": tried_policy()},
     # Canaries are not heard of.
     {
-        "fleet": {"update_duration": 20, "connection": {"online": 60, "offline": {"exponential": {"mean": 100}}}},
+        "fleet": {"update_duration": 20, "connection": OFTEN_OFFLINE},
         "operator": {"promote_after": 30},
         "orchestrator": {"canary_gate": "limits"},
-        "policies": one_policy(
-            "100s", "0s", strategy="canary", canary_count=4, max_failed_nodes=50, max_failed_nodes_percent=100
-        ),
+        "policies": canary_policy(4, "100s", "0s", max_failed_nodes=50, max_failed_nodes_percent=100),
     },
 )
 
@@ -469,7 +483,7 @@ def with_lines(decisions: Decisions, raw: Raw) -> Raw:
 DELAY_CORNERS: tuple[dict[str, Raw], ...] = (
     # A wave is judged by its own failures when the next one is out.
     {
-        "fleet": {"update_duration": 20, "start_failure": 0.3, "start_attempts": 1},
+        "fleet": {"update_duration": 20, **FAILING},
         "orchestrator": {"failed_percent_of": "wave", "pacing": "barrier", "limit_combination": "either"},
         "policies": one_policy("100s", "0s", max_parallel=3, max_failed_nodes=50, max_failed_nodes_percent=50),
     },
@@ -546,33 +560,26 @@ def with_requests(decisions: Decisions, raw: Raw) -> Raw:
 
 # -- change windows ---------------------------------------------------------------------------------
 
-_SUNDAY = ["sun"]
-_MONDAY = ["mon"]
+
+def window(opens: Any, closes: Any, *days: str) -> Raw:
+    return {"from": opens, "to": closes} | ({"days": [*days]} if days else {})
+
+
+_NINE_S = 9 * 3600
 # When a rollout starts, and windows that open and close within minutes of that.
 TIMETABLES: tuple[tuple[str, list[Raw]], ...] = (
-    ("2026-01-05T09:00:00Z", [{"from": "9h", "to": "9h1m"}, {"from": "9h3m", "to": "9h"}]),
-    (
-        "2026-01-05T09:00:00+05:30",
-        [{"from": "9h40s", "to": "9h2m"}, {"from": "9h1m", "to": "9h2m30s"}, {"from": "9h5m", "to": "8h59m"}],
-    ),
+    ("2026-01-05T09:00:00Z", [window("9h", "9h1m"), window("9h3m", "9h")]),
+    ("2026-01-05T09:00:00+05:30", [window("9h40s", "9h2m"), window("9h1m", "9h2m30s"), window("9h5m", "8h59m")]),
     (
         "2026-01-07T09:00:00-11:00",
-        [{"from": 9 * 3600 + 20 * k, "to": 9 * 3600 + 20 * k + 10} for k in range(30)]
-        + [{"from": "9h10m", "to": "9h"}],
+        [*(window(_NINE_S + 20 * k, _NINE_S + 20 * k + 10) for k in range(30)), window("9h10m", "9h")],
     ),
     (
         "2026-01-04T23:59:10+01:00",
-        [
-            {"days": _SUNDAY, "from": "23h59m30s", "to": "30s"},
-            {"days": _MONDAY, "from": "100s", "to": "120s"},
-            {"days": _MONDAY, "from": "5m", "to": "5m"},
-        ],
+        [window("23h59m30s", "30s", "sun"), window("100s", "120s", "mon"), window("5m", "5m", "mon")],
     ),
-    (
-        "2026-01-05T00:00:00Z",
-        [{"days": _MONDAY, "from": "30s", "to": "1m"}, {"days": _MONDAY, "from": "20m", "to": "24h"}],
-    ),
-    ("2026-01-05T09:00:00Z", [{"from": "9h", "to": "9h"}]),
+    ("2026-01-05T00:00:00Z", [window("30s", "1m", "mon"), window("20m", "24h", "mon")]),
+    ("2026-01-05T09:00:00Z", [window("9h", "9h")]),
 )
 
 
@@ -589,14 +596,6 @@ def with_change_windows(decisions: Decisions, raw: Raw) -> Raw:
 
 # -- whole scenarios -------------------------------------------------------------------------------
 
-_TRIED: Raw = {
-    "dialect": "general",
-    "strategy": "rolling",
-    "max_parallel": 3,
-    "surge": 2,
-    "health_check": {"deadline": "50s", "min_healthy_time": "10s"},
-}
-
 # What happens only if several things come together, which is rare when each is drawn by itself.
 CORNERS: tuple[dict[str, Raw], ...] = (
     # Tries fail, and count; nodes that are surged among them.
@@ -605,75 +604,58 @@ CORNERS: tuple[dict[str, Raw], ...] = (
             "update_duration": 20,
             "start_failure": 0.5,
             "start_hang": 0.1,
-            "service": {"shared": {"capacity": 1.2}},
-            "crash": {"up": {"exponential": {"mean": 60}}, "repair": 10},
+            "service": SHARED,
+            "crash": spells(60, 10),
         },
         "orchestrator": {"failed_tries_count": True},
-        "policies": {"p": {**_TRIED, "retries": 2, "retry_delay": "7s", "max_failed_nodes": 3}},
+        "policies": tried_policy(retries=2, retry_delay="7s", max_failed_nodes=3),
     },
     # Unhealthy nodes are tried again.
     {
         "fleet": {"update_duration": 20, "error_rate": 0.15, "requests_per_second": 7, "start_failure": 0.1},
         "operator": {"script": []},
-        "policies": {
-            "p": {
-                **_TRIED,
-                "retries": 2,
-                "retry_delay": "7s",
-                "retry_unhealthy": True,
-                "health_check": {
-                    "deadline": "80s",
-                    "min_healthy_time": "20s",
-                    "max_error_rate": 0.15,
-                    "failure_threshold": 2,
-                },
-            }
-        },
+        "policies": tried_policy(
+            *("80s", "20s"),
+            retries=2,
+            retry_delay="7s",
+            retry_unhealthy=True,
+            check={"max_error_rate": 0.15, "failure_threshold": 2},
+        ),
     },
     # So they are in a shared service, where canaries are surged.
     {
-        "fleet": {
-            "update_duration": 20,
-            "error_rate": 0.1,
-            "requests_per_second": 7,
-            "service": {"shared": {"capacity": 1.2}},
-        },
-        "policies": {
-            "p": {
-                **_TRIED,
-                "strategy": "canary",
-                "canary_count": 4,
-                "surge": 1,
-                "surge_canaries": True,
-                "auto_promote": True,
-                "retries": 3,
-                "retry_unhealthy": True,
-                "health_check": {"deadline": "60s", "min_healthy_time": "20s", "max_error_rate": 0.1},
-            }
-        },
+        "fleet": {"update_duration": 20, "error_rate": 0.1, "requests_per_second": 7, "service": SHARED},
+        "policies": tried_policy(
+            *("60s", "20s"),
+            strategy="canary",
+            canary_count=4,
+            surge=1,
+            surge_canaries=True,
+            auto_promote=True,
+            retries=3,
+            retry_unhealthy=True,
+            check={"max_error_rate": 0.1},
+        ),
     },
     # Nodes that are surged fail, hold their places, and go back.
     {
-        "fleet": {"update_duration": 20, "start_failure": 0.3, "start_attempts": 1, "rollback_failure": 0.3},
+        "fleet": {"update_duration": 20, **FAILING, "rollback_failure": 0.3},
         "orchestrator": {"failed_node_holds_slot": True, "pacing": "sliding", "failed_percent_of": "fleet"},
-        "policies": {"p": {**_TRIED, "max_failed_nodes": 3}},
+        "policies": tried_policy(max_failed_nodes=3),
     },
     # Immediate takes surged nodes that hang for running.
     {
-        "fleet": {"start_hang": 0.3, "service": {"shared": {"capacity": 1.2}}},
+        "fleet": {"start_hang": 0.3, "service": SHARED},
         "policies": {"p": {"dialect": "general", "strategy": "immediate", "surge": "50%"}},
     },
     # Ends while nodes that are down are waited for.
     {
-        "fleet": {
-            "crash": {"up": {"exponential": {"mean": "1m"}}, "repair": {"exponential": {"mean": "3m"}}},
-            "start_failure": 0.7,
-        },
+        "fleet": {"crash": spells("1m", {"exponential": {"mean": "3m"}}), "start_failure": 0.7},
         "orchestrator": {"unreachable_nodes": "wait", "limit_comparison": "reaches", "on_failure": "rollback"},
     },
     # Nodes are skipped.
     {
-        "fleet": {"crash": {"up": {"exponential": {"mean": "2m"}}, "repair": 60}},
+        "fleet": {"crash": spells("2m", 60)},
         "orchestrator": {"unreachable_nodes": "skip", "on_failure": "continue"},
     },
     # Every slot is held.
@@ -687,39 +669,39 @@ CORNERS: tuple[dict[str, Raw], ...] = (
             "on_failure": "continue",
         },
         "operator": {"script": []},
-        "policies": one_policy("2m", "10s", max_parallel=2),
+        "policies": one_policy("2m", max_parallel=2),
     },
     # A person is slower than the script.
     {
-        "operator": {"promote_after": "10m", "script": [{"at": 200, "do": "promote"}]},
-        "policies": one_policy("1m", "20s", strategy="canary", canary_count=2),
+        "operator": {"promote_after": "10m", **script((200, "promote"))},
+        "policies": canary_policy(2, "1m", "20s"),
     },
     # Goes back in waves.
     {
         "fleet": {"nodes": 20, "start_failure": 0.2},
         "orchestrator": {"rollback_pacing": "max_parallel", "canary_gate": "limits", "on_failure": "rollback"},
-        "policies": one_policy("2m", "10s", max_parallel=3, max_failed_nodes=1),
+        "policies": one_policy("2m", max_parallel=3, max_failed_nodes=1),
     },
     # Script and operator act at the instant at which nodes fail.
     {
         "fleet": {"update_duration": 10, "slowdown": 1, "start_failure": 0.5, "start_attempts": 1},
-        "operator": {"script": [{"at": 10, "do": "cancel"}], "escape_detection": 50},
+        "operator": {**script((10, "cancel")), "escape_detection": 50},
         "orchestrator": {"on_failure": "rollback"},
-        "policies": one_policy("5m", "0s", max_failed_nodes=2),
+        "policies": one_policy(healthy="0s", max_failed_nodes=2),
     },
     # Script and operator act at one instant.
     {
         "fleet": {"update_duration": 10, "slowdown": 1},
-        "operator": {"promote_after": 30, "rejects_good": 0.5, "script": [{"at": 40, "do": "promote"}]},
+        "operator": {"promote_after": 30, "rejects_good": 0.5, **script((40, "promote"))},
         "orchestrator": {"bake_time": 0},
-        "policies": one_policy("5m", "0s", strategy="canary", canary_count=2),
+        "policies": canary_policy(2, healthy="0s"),
     },
     # Pauses at failures, and is resumed.
     {
-        "fleet": {"update_duration": 20, "start_failure": 0.3, "start_attempts": 1},
-        "operator": {"script": [{"at": at, "do": "resume"} for at in (100, 200, 300)]},
+        "fleet": {"update_duration": 20, **FAILING},
+        "operator": script((100, "resume"), (200, "resume"), (300, "resume")),
         "orchestrator": {"on_failure": "pause"},
-        "policies": one_policy("5m", "0s", max_parallel=2, max_failed_nodes=1),
+        "policies": one_policy(healthy="0s", max_parallel=2, max_failed_nodes=1),
     },
     # Nodes crash at the ends of windows.
     {
@@ -734,18 +716,16 @@ CORNERS: tuple[dict[str, Raw], ...] = (
             "requests_per_second": 7,
             "flapping": {"good": 20, "degraded": 5, "error_rate": 0.2},
         },
-        "policies": one_policy("5m", "40s", max_failed_nodes=3, check={"max_error_rate": 0.2}),
+        "policies": one_policy(healthy="40s", max_failed_nodes=3, check={"max_error_rate": 0.2}),
     },
     # Running nodes are watched, which now and then raises an alarm.
     {
-        "fleet": {"nodes": 20, "update_duration": 20, "requests_per_second": 7, "error_rate": 0.1},
+        "fleet": {**TWENTY, "requests_per_second": 7, "error_rate": 0.1},
         "operator": {"script": []},
         "orchestrator": {"on_failure": "rollback", "cant_tell": "wait"},
         "deployment": {"type": "restart"},
-        "policies": one_policy(
+        "policies": general_policy(
             "10m",
-            "10s",
-            dialect="general",
             max_parallel=2,
             check={"max_error_rate": 1, "gate": {"kind": "cusum", "good": 0.05, "bad": 0.3, "alarm_every": 5}},
         ),
@@ -756,10 +736,8 @@ CORNERS: tuple[dict[str, Raw], ...] = (
         "operator": {"script": []},
         "orchestrator": {"pacing": "barrier", "cant_tell": "pass", "on_failure": "rollback"},
         "deployment": {"type": "restart"},
-        "policies": one_policy(
+        "policies": general_policy(
             "10m",
-            "10s",
-            dialect="general",
             max_parallel=2,
             check={
                 "max_error_rate": 0.1,
@@ -771,16 +749,16 @@ CORNERS: tuple[dict[str, Raw], ...] = (
     },
     # Nodes are compared with nodes on the old version.
     {
-        "fleet": {"nodes": 20, "update_duration": 20, "requests_per_second": 60},
+        "fleet": {**TWENTY, "requests_per_second": 60},
         "orchestrator": {"pacing": "barrier"},
         "policies": one_policy(
-            "5m", "40s", max_parallel=4, check={"gate": {"kind": "baseline", "test": "multinomial"}}
+            healthy="40s", max_parallel=4, check={"gate": {"kind": "baseline", "test": "multinomial"}}
         ),
     },
     # Paused and resumed.
     {
         "fleet": {"update_duration": 20, "slowdown": 1},
-        "operator": {"script": [{"at": 40, "do": "pause"}, {"at": 100, "do": "resume"}]},
+        "operator": script((40, "pause"), (100, "resume")),
         "orchestrator": {"bake_time": 60, "paused_clocks": "stop"},
         "policies": {
             "p": {
@@ -794,13 +772,8 @@ CORNERS: tuple[dict[str, Raw], ...] = (
     },
     # Slots and nodes that come up again wait for a change window.
     {
-        "fleet": {
-            "nodes": 20,
-            "update_duration": 20,
-            "slowdown": 1,
-            "crash": {"up": {"exponential": {"mean": "3m"}}, "repair": 40},
-        },
-        "operator": {"change_windows": [{"from": "9h", "to": "9h1m"}, {"from": "9h3m", "to": "9h"}]},
+        "fleet": {**TWENTY, "slowdown": 1, "crash": spells("3m", 40)},
+        "operator": {"change_windows": [window("9h", "9h1m"), window("9h3m", "9h")]},
         "orchestrator": {
             "pacing": "sliding",
             "failed_percent_of": "fleet",
@@ -808,31 +781,25 @@ CORNERS: tuple[dict[str, Raw], ...] = (
             "on_failure": "continue",
         },
         "deployment": {"created_at": "2026-01-05T08:59:50+01:00"},
-        "policies": one_policy("5m", "10s", max_parallel=3),
+        "policies": one_policy(max_parallel=3),
     },
     # The clock of rate pacing stands still while a change window is closed, and while people pause.
     {
-        "fleet": {"nodes": 20, "update_duration": 20},
+        "fleet": TWENTY,
         "operator": {
-            "change_windows": [
-                {"from": "9h", "to": "9h1m30s"},
-                {"from": "9h4m", "to": "9h5m"},
-                {"from": "9h7m", "to": "9h"},
-            ],
-            "script": [{"at": 70, "do": "pause"}, {"at": 290, "do": "resume"}],
+            "change_windows": [window("9h", "9h1m30s"), window("9h4m", "9h5m"), window("9h7m", "9h")],
+            **script((70, "pause"), (290, "resume")),
         },
         "orchestrator": {"pacing": "rate", "failed_percent_of": "fleet", "rate": {"per_minute": 3}},
         "deployment": {"created_at": "2026-01-05T09:00:00-03:00"},
-        "policies": one_policy("5m", "10s", strategy="canary", canary_count=2, auto_promote=True),
+        "policies": canary_policy(2, auto_promote=True),
     },
     # A window slides within waves.
     {
-        "fleet": {"nodes": 20, "update_duration": 20},
+        "fleet": TWENTY,
         "orchestrator": {"pacing": "sliding", "failed_percent_of": "fleet", "slot_until": "resolved"},
-        "policies": one_policy(
-            "5m",
-            "20s",
-            dialect="general",
+        "policies": general_policy(
+            healthy="20s",
             waves=[3, {"until": "37%", "bake_time": "20s"}, "13%"],
             max_parallel=2,
             check={"max_error_rate": 0.3},
@@ -840,24 +807,17 @@ CORNERS: tuple[dict[str, Raw], ...] = (
     },
     # People promote later waves, too, or stop the rollout there.
     {
-        "fleet": {"nodes": 20, "update_duration": 20, "slowdown": 1, "start_failure": 0, "start_hang": 0},
+        "fleet": {**TWENTY, "slowdown": 1, "start_failure": 0, "start_hang": 0},
         "operator": {"promote_after": 50, "notices_defect": 1, "script": []},
-        "policies": one_policy(
-            "5m",
-            "10s",
-            dialect="general",
-            waves=[{"size": 1, "promotion": True}, {"until": 14, "promotion": True}, {"size": 5}],
-            max_parallel=0,
+        "policies": general_policy(
+            waves=[{"size": 1, "promotion": True}, {"until": 14, "promotion": True}, {"size": 5}], max_parallel=0
         ),
     },
     # The gate judges some waves, for some time.
     {
         "fleet": {"nodes": 20, "update_duration": 10, "requests_per_second": 7, "error_rate": 0.05},
         "orchestrator": {"pacing": "barrier", "on_failure": "continue"},
-        "policies": one_policy(
-            "5m",
-            "10s",
-            dialect="general",
+        "policies": general_policy(
             waves=[{"size": 3, "gate": False}, {"size": 4, "min_healthy_time": "40s"}, 6],
             max_parallel=0,
             check={"max_error_rate": 0.1, "gate": {"kind": "pooled", "over": "window"}},
@@ -865,27 +825,15 @@ CORNERS: tuple[dict[str, Raw], ...] = (
     },
     # So it does in zones, some of whose nodes are down.
     {
-        "fleet": {
-            "nodes": 20,
-            "zones": 4,
-            "order": "zone",
-            "crash": {"up": {"exponential": {"mean": "3m"}}, "repair": 60},
-        },
-        "operator": {"script": [{"at": 30, "do": "pause"}, {"at": 70, "do": "resume"}]},
-        "policies": one_policy(
-            "5m", "10s", dialect="general", waves=["55%", 2], max_parallel=3, max_parallel_per_zone=2
-        ),
+        "fleet": {"nodes": 20, "zones": 4, "order": "zone", "crash": spells("3m", 60)},
+        "operator": script((30, "pause"), (70, "resume")),
+        "policies": general_policy(waves=["55%", 2], max_parallel=3, max_parallel_per_zone=2),
     },
     # A failed node freezes the rollout while nodes that are down are waited for.
     {
-        "fleet": {
-            "nodes": 20,
-            "start_failure": 0.2,
-            "start_attempts": 1,
-            "crash": {"up": {"exponential": {"mean": "2m"}}, "repair": 60},
-        },
+        "fleet": {"nodes": 20, "start_failure": 0.2, "start_attempts": 1, "crash": spells("2m", 60)},
         "orchestrator": {"failed_node_freezes": True, "unreachable_nodes": "wait", "on_failure": "continue"},
-        "policies": one_policy("5m", "10s", dialect="general", waves=[14], max_parallel=0),
+        "policies": general_policy(waves=[14], max_parallel=0),
     },
     # Failed nodes hold the slots of their zones.
     {
@@ -896,15 +844,8 @@ CORNERS: tuple[dict[str, Raw], ...] = (
             "all_slots_held": "fail",
             "on_failure": "pause",
         },
-        "policies": one_policy(
-            "2m",
-            "10s",
-            strategy="canary",
-            dialect="general",
-            auto_promote=True,
-            waves=[3, 8],
-            max_parallel=5,
-            max_parallel_per_zone=2,
+        "policies": general_policy(
+            "2m", strategy="canary", auto_promote=True, waves=[3, 8], max_parallel=5, max_parallel_per_zone=2
         ),
     },
 )

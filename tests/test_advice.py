@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import itertools
 import json
 import math
 from types import SimpleNamespace
@@ -62,6 +63,7 @@ BASE = {
     "costs": {"hour_of_delay": 10, "false_alarm": 50, "escape": 400},
     "policies": {"waves": rolling(3, max_failed_nodes=3, max_failed_nodes_percent=60, health_check=CHECK)},
 }
+ALL_GOOD = {"release.bad.probability": 0, "release.good.probability": 1}
 ONE_AFTER_ONE = {"fleet.start_attempts": 1, "fleet.update_duration": "1m", "policies.waves.max_parallel": 1}
 
 
@@ -77,9 +79,15 @@ def at(seconds):
     return format_time(parse_time(CREATED) + round(seconds * 1e9))
 
 
-def look(scenario, updated_s, **status):
-    """Return a deployment object."""
+def counts(wave, updated, failed):
+    """Return the fields of a status that count."""
+    return {"current_wave": wave, "updated_nodes": updated, "failed_nodes": failed}
+
+
+def look(scenario, updated_s, counted=(), **status):
+    """Return a deployment object, with these counts if there are any: its wave, its updated and its failed nodes."""
     status = {"state": "in_progress", "created_at": CREATED, "updated_at": at(updated_s), **status}
+    status |= counts(*counted) if counted else {}
     return Deployment(id="d", type="update", spec=scenario.policy().spec, status=DeploymentStatus(**status))
 
 
@@ -131,17 +139,22 @@ LAWS = {
 }
 
 
+def laws_of(scenario):
+    """Yield each kind of release, and the law of a node under it."""
+    rule = read_health_rule(scenario.policy().policy, scenario.orchestrator)
+    for kind in scenario.release:
+        yield kind, NodeLaw(scenario.fleet.behaviour, kind, rule, float(kind.affects.share or 1))
+
+
 @pytest.mark.parametrize("case", LAWS)
 def test_laws_are_those_of_drawn_nodes(case):
     """By any time as many nodes run, and have failed, as the law of a node says. [oracle]"""
     changes, policy = LAWS[case]
     scenario = make({"fleet.requests_per_second": 10, **changes}, **policy)
-    rule = read_health_rule(scenario.policy().policy, scenario.orchestrator)
     n, behaviour = 20_000, scenario.fleet.behaviour
     slowdown, failure = behaviour.slowdown.mean, behaviour.start_failure.mean
     nodes = Nodes(np.arange(n), np.zeros(n, int), np.zeros(n, int), np.full(n, slowdown), np.full(n, failure))
-    for kind in scenario.release:
-        law = NodeLaw(behaviour, kind, rule, float(kind.affects.share or 1))
+    for _, law in laws_of(scenario):
         verdicts, times, _ = draw_lives([law], nodes, 5, np.zeros(n, int))
         for x in np.quantile(times, [0.1, 0.5, 0.9, 0.99]):
             for verdict, by in ((RUNS, law.running), (FAILS, law.failed)):
@@ -158,11 +171,9 @@ def test_drawn_nodes_are_those_of_the_engine(case):
         policy = {**policy, "max_parallel": 100}
     large = {"fleet.nodes": 60, "fleet.requests_per_second": 10, "policies.waves.max_failed_nodes_percent": 100}
     scenario = make({**large, **changes}, max_failed_nodes=60, **({"max_parallel": 60} | policy))
-    rule = read_health_rule(scenario.policy().policy, scenario.orchestrator)
-    for kind in scenario.release:
+    behaviour = scenario.fleet.behaviour
+    for kind, law in laws_of(scenario):
         engine = sd.simulate(scenario.given(kind.name), replication=7).nodes
-        behaviour = scenario.fleet.behaviour
-        law = NodeLaw(behaviour, kind, rule, float(kind.affects.share or 1))
         shared = [np.full(60, each.mean) for each in (behaviour.slowdown, behaviour.start_failure)]
         nodes = Nodes(np.arange(60), np.zeros(60, int), np.zeros(60, int), *shared)
         verdicts, times, _ = draw_lives([law], nodes, 0, np.full(60, 7))
@@ -186,12 +197,10 @@ def test_compiled_tries_find_the_same(case):
     """Compiled code finds the same first replication for each node as numpy. [property]"""
     changes, policy = TRIED[case]
     scenario = make({"fleet.requests_per_second": 10, **changes}, **policy)
-    rule = read_health_rule(scenario.policy().policy, scenario.orchestrator)
-    n, behaviour = 300, scenario.fleet.behaviour
+    n = 300
     rng = np.random.default_rng(1)
     nodes = Nodes(np.arange(n), np.arange(n), np.zeros(n, int), rng.uniform(0.8, 1.2, n), np.full(n, 0.1))
-    for kind in scenario.release:
-        law = NodeLaw(behaviour, kind, rule, float(kind.affects.share or 1))
+    for _, law in laws_of(scenario):
         # What each node does in some replication, to some seconds.
         verdicts, times, _ = draw_lives([law], nodes, 5, np.full(n, 10**6))
         wanted, supply = Observed.of_verdicts(verdicts, times - 5e9, times + 5e9), Supply(0, 2000 * n, 2000)
@@ -283,85 +292,60 @@ BATCHES = {"orchestrator.pacing": "rate", "orchestrator.rate": {"per_minute": 2}
 def cases():
     """Yield a name, a scenario, what is seen, and the instant of looking."""
     plain = make()
-    counts = {"current_wave": 2, "updated_nodes": 3, "failed_nodes": 1}
-    yield "one object", plain, look(plain, 220, **counts), None
-    yield "nothing happened since", plain, look(plain, 220, **counts), 245
+    yield "one object", plain, look(plain, 220, (2, 3, 1)), None
+    yield "nothing happened since", plain, look(plain, 220, (2, 3, 1)), 245
     coupled = make(COUPLED)
-    yield "level, slowdown, classes, count", coupled, look(coupled, 220, **counts), None
+    yield "level, slowdown, classes, count", coupled, look(coupled, 220, (2, 3, 1)), None
     rollout = sd.simulate(coupled, replication=5)
     revisions = rollout.revisions
     skewed = {"fleet.update_duration": {"lognormal": {"median": "40s", "p95": "50s"}}}
     wide = make({**COUPLED, **skewed, "fleet.slowdown": {"lognormal": {"mean": 1, "sd": 0.1}}}, max_parallel=2)
-    yield "starts that nobody saw", wide, look(wide, 290, current_wave=3, updated_nodes=5, failed_nodes=0), None
+    yield "starts that nobody saw", wide, look(wide, 290, (3, 5, 0)), None
     yield "revisions", make(COUPLED), revisions[revisions["time_s"] < 100], None
     zones = make({"fleet.zones": 3, "release.bad.affects": {"zones": [0, 1]}, "fleet.start_attempts": 1})
-    first = look(zones, 70, current_wave=1, updated_nodes=0, failed_nodes=1)
-    second = look(
-        zones,
-        108,
-        current_wave=2,
-        updated_nodes=2,
-        failed_nodes=1,
-        last_progress_time=at(108),
-        healthy_deadline=at(288),
-    )
+    first = look(zones, 70, (1, 0, 1))
+    second = look(zones, 108, (2, 2, 1), last_progress_time=at(108), healthy_deadline=at(288))
     yield "looks with instants", zones, [(at(75), first), (at(120), second)], None
     waits = canary()
-    yield "canaries promoted", waits, look(waits, 240, current_wave=2, updated_nodes=2, failed_nodes=0), None
-    resolved = {"current_wave": 1, "updated_nodes": 2, "failed_nodes": 0, "canary_promoted": False}
-    yield "canaries wait", waits, look(waits, 150, **resolved), 200
-    resolved = {"current_wave": 1, "updated_nodes": 2, "failed_nodes": 0}
-    promoted = look(waits, 215, current_wave=2, updated_nodes=2, failed_nodes=0)
-    yield "canaries promoted between looks", waits, [look(waits, 145, **resolved), promoted], None
-    paused = look(plain, 60, state="paused", current_wave=1, updated_nodes=0, failed_nodes=0)
-    yield (
-        "paused",
-        plain,
-        [paused, look(plain, 200, state="paused", current_wave=1, updated_nodes=2, failed_nodes=1)],
-        None,
-    )
-    stopped = {"state": "failed", "current_wave": 2, "updated_nodes": 1, "failed_nodes": 4}
-    yield "stopped", plain, look(plain, 280, **stopped), None
-    yield "stopped long ago", plain, look(plain, 280, **stopped), 400
-    done = {"state": "completed", "current_wave": 2, "updated_nodes": 5, "failed_nodes": 1}
-    yield "completed, when it ended", coupled, look(coupled, 240, **done, completed_at=at(240)), None
+    yield "canaries promoted", waits, look(waits, 240, (2, 2, 0)), None
+    yield "canaries wait", waits, look(waits, 150, (1, 2, 0), canary_promoted=False), 200
+    resolved, promoted = look(waits, 145, (1, 2, 0)), look(waits, 215, (2, 2, 0))
+    yield "canaries promoted between looks", waits, [resolved, promoted], None
+    first, then = look(plain, 60, (1, 0, 0), state="paused"), look(plain, 200, (1, 2, 1), state="paused")
+    yield "paused", plain, [first, then], None
+    yield "stopped", plain, look(plain, 280, (2, 1, 4), state="failed"), None
+    yield "stopped long ago", plain, look(plain, 280, (2, 1, 4), state="failed"), 400
+    ended = look(coupled, 240, (2, 5, 1), state="completed", completed_at=at(240))
+    yield "completed, when it ended", coupled, ended, None
     one = make({"fleet.start_attempts": 1}, max_parallel=6)
-    yield (
-        "stopped with others in flight",
-        one,
-        look(one, 280, **stopped | {"current_wave": 1, "updated_nodes": 0}),
-        None,
-    )
-    ended = look(one, 66, **stopped | {"current_wave": 1, "updated_nodes": 0}, completed_at=at(66))
+    yield "stopped with others in flight", one, look(one, 280, (1, 0, 4), state="failed"), None
+    ended = look(one, 66, (1, 0, 4), state="failed", completed_at=at(66))
     yield "stopped, when it ended", one, ended, None
     for spell, changes in SPELLS.items():
         spelled = make(changes)
-        counts = {"current_wave": 2, "updated_nodes": 2, "failed_nodes": 1}
-        yield spell, spelled, look(spelled, 110, **counts, healthy_deadline=at(290)), None
+        yield spell, spelled, look(spelled, 110, (2, 2, 1), healthy_deadline=at(290)), None
     crashing = make(SPELLS["crashes"] | COUPLED)
-    first = look(crashing, 30, current_wave=1, updated_nodes=0, failed_nodes=0)
-    then = look(crashing, 220, current_wave=2, updated_nodes=3, failed_nodes=1)
+    first = look(crashing, 30, (1, 0, 0))
+    then = look(crashing, 220, (2, 3, 1))
     yield "crashes, looks", crashing, [first, then], None
-    yield "crashes, stopped", crashing, [first, look(crashing, 280, **stopped)], None
+    yield "crashes, stopped", crashing, [first, look(crashing, 280, (2, 1, 4), state="failed")], None
     waits = canary(**SPELLS["degraded spells"])
-    first = look(waits, 30, current_wave=1, updated_nodes=0, failed_nodes=0)
-    then = look(waits, 240, current_wave=2, updated_nodes=2, failed_nodes=0)
+    first = look(waits, 30, (1, 0, 0))
+    then = look(waits, 240, (2, 2, 0))
     yield "degraded spells, canaries", waits, [first, then], None
     sliding = make({"orchestrator.pacing": "sliding"})
     yield "sliding", sliding, look(sliding, 150, updated_nodes=3, failed_nodes=0), None
     batches = make({**COUPLED, **BATCHES})
-    counts = {"current_wave": 3, "updated_nodes": 4, "failed_nodes": 0}
-    yield "batches", batches, look(batches, 150, **counts, last_progress_time=at(144)), None
-    first = look(batches, 100, current_wave=2, updated_nodes=1, failed_nodes=0, health_check_deadline=at(180))
-    second = look(batches, 170, current_wave=3, updated_nodes=3, failed_nodes=0, health_check_deadline=at(240))
+    yield "batches", batches, look(batches, 150, (3, 4, 0), last_progress_time=at(144)), None
+    first = look(batches, 100, (2, 1, 0), health_check_deadline=at(180))
+    second = look(batches, 170, (3, 3, 0), health_check_deadline=at(240))
     yield "batches, looks", batches, [first, second], None
     few = make({**BATCHES, "fleet.nodes": 3, "orchestrator.rate": {"per_minute": 1}})
     revisions = sd.simulate(few, replication=0).revisions
     yield "batches, revisions", few, revisions[revisions["time_s"] < 130], None
-    stopped = {"state": "failed", "current_wave": 3, "updated_nodes": 2, "failed_nodes": 4}
-    yield "batches, stopped", make(BATCHES), look(batches, 400, **stopped), None
-    done |= {"current_wave": 3, "updated_nodes": 6, "failed_nodes": 0}
-    yield "batches, when they ended", batches, look(batches, 205, **done, completed_at=at(205)), None
+    yield "batches, stopped", make(BATCHES), look(batches, 400, (3, 2, 4), state="failed"), None
+    ended = look(batches, 205, (3, 6, 0), state="completed", completed_at=at(205))
+    yield "batches, when they ended", batches, ended, None
 
 
 CASES = {name: case for name, *case in cases()}
@@ -387,24 +371,15 @@ def test_nodes_are_tried_alike_on_both_engines(name, monkeypatch):
     monkeypatch.setattr(proposing_spells, "TRIES", 4)
     scenario, seen, instant = CASES[name]
     seen = read_seen(scenario, None, seen, instant)
-    plan = plan_waves(
-        seen.policy.policy, scenario.orchestrator_of(seen.policy), scenario.fleet.nodes, scenario.fleet.zones
-    )
+    fleet, orchestrator = scenario.fleet, scenario.orchestrator_of(seen.policy)
+    plan = plan_waves(seen.policy.policy, orchestrator, fleet.nodes, fleet.zones)
     kind, roots = scenario.release[1], np.arange(16)
     course, shared = read_course(scenario, plan, seen), (scenario.given(kind.name), seen.policy, plan, kind, 3)
     found = []
     for engine in ("compiled", "reference"):
         strays = find_strays(Rollouts(*shared, 100 + roots), engine, course.end_ns)
-        proposer = SpellProposer(
-            RoughRollouts(*shared, roots, strays, engine),
-            course,
-            Supply(1000, 10**6, 10**4),
-            roots,
-            np.zeros(16),
-            None,
-            never_failed=False,
-        )
-        proposal = proposer.propose()
+        rough, supply = RoughRollouts(*shared, roots, strays, engine), Supply(1000, 10**6, 10**4)
+        proposal = SpellProposer(rough, course, supply, roots, np.zeros(16), None, never_failed=False).propose()
         found.append([proposal.log_weights.tolist(), proposal.are_drawn.tolist(), proposal.worlds.nodes.tolist()])
     assert np.isfinite(found[0][0]).sum() >= 3
     assert found[0] == found[1]
@@ -416,7 +391,7 @@ def test_the_clock_is_that_of_the_rollout():
     hours = {"operator.change_windows": [{"from": "9h", "to": "17h"}], "release.bad.start_failure": 0}
     scenario = make(steady | hours).with_values({"deployment.created_at": "2026-01-01T12:00:00+01:00"})
     created = {"created_at": "2026-01-05T15:59:00Z", "updated_at": "2026-01-05T16:00:30Z"}
-    seen = look(scenario, 90, **created, current_wave=1, updated_nodes=3, failed_nodes=0)
+    seen = look(scenario, 90, (1, 3, 0), **created)
     result = sd.forecast(scenario, seen=seen, at=100, replications=20, engine="compiled")
     left = result.forecast.set_index("measure").loc["time_left_s", "estimate"]
     assert left.tolist() == pytest.approx([16 * 3600 + 60 + 90 - 100] * 4)
@@ -438,7 +413,7 @@ def test_most_worlds_count():
         "release.bad.start_failure": 0.9,
     }
     scenario = make(changes, max_parallel=8)
-    seen = read_seen(scenario, None, look(scenario, 270, current_wave=3, updated_nodes=16, failed_nodes=1), None)
+    seen = read_seen(scenario, None, look(scenario, 270, (3, 16, 1)), None)
     good, bad = condition(scenario, seen, replications=200, seed=0, engine="compiled").by_kind
     assert good.weights.sum() ** 2 / (good.weights**2).sum() > 100
     assert len(good.weights) >= 200
@@ -448,7 +423,7 @@ def test_most_worlds_count():
 def test_kinds_after_k_failures_of_n():
     """With nodes one after the other the posterior is that of two binomials. [oracle]"""
     scenario = make({**ONE_AFTER_ONE, "release.bad.affects": "all"})
-    seen = look(scenario, 420, current_wave=6, updated_nodes=3, failed_nodes=2)
+    seen = look(scenario, 420, (6, 3, 2))
     result = sd.forecast(scenario, seen=seen, replications=400, engine="compiled")
     chances = np.array([0.7, 0.3]) * [stats.binom.pmf(2, 5, 0.1), stats.binom.pmf(2, 5, 0.55)]
     # A good start takes 90 s, a failed one 60 s, so that the sixth node went at 390 s whoever failed.
@@ -460,7 +435,7 @@ def test_a_failure_in_an_unknown_wave():
     """If the release hurts two of five nodes, one failure has the probability that any of them failed alone. [oracle]"""
     scenario = make({**ONE_AFTER_ONE, "release.bad.affects": {"nodes": [0, 3]}})
     # Nodes 0 to 4, one of which failed, went within 60 + 4 x 90 s.
-    seen = look(scenario, 450, current_wave=6, updated_nodes=4, failed_nodes=1)
+    seen = look(scenario, 450, (6, 4, 1))
     result = sd.forecast(scenario, seen=seen, replications=2000, engine="compiled")
     chances = []
     for hurt in ((), (0, 3)):
@@ -473,14 +448,8 @@ def test_a_failure_in_an_unknown_wave():
 
 def test_a_level_that_all_nodes_share():
     """If the chance of a failure is drawn once, the next node fails with the beta-binomial's probability. [oracle]"""
-    level = {
-        "fleet.start_failure": {"beta": {"mean": 0.2, "sd": 0.2}},
-        "release.bad.probability": 0,
-        "release.good.probability": 1,
-    }
-    scenario = make({**ONE_AFTER_ONE, **level})
-
-    seen = look(scenario, 390.6, current_wave=6, updated_nodes=3, failed_nodes=2)
+    scenario = make({**ONE_AFTER_ONE, **ALL_GOOD, "fleet.start_failure": {"beta": {"mean": 0.2, "sd": 0.2}}})
+    seen = look(scenario, 390.6, (6, 3, 2))
     result = sd.forecast(scenario, seen=seen, replications=2000, engine="compiled")
     strength = 0.2 * 0.8 / 0.2**2 - 1
     exact = (0.2 * strength + 2) / (strength + 5)
@@ -491,12 +460,11 @@ def test_a_level_that_all_nodes_share():
 def test_the_last_node_of_a_wave():
     """When a wave goes the slowdown is known: as the largest of three uniform times says. [oracle]"""
     slow = {"fleet.slowdown": {"empirical": {"values": [1.0, 1.25]}}, "fleet.start_failure": 0}
-    scenario = make({**slow, "fleet.start_attempts": 1, "release.bad.probability": 0, "release.good.probability": 1})
+    scenario = make({**slow, "fleet.start_attempts": 1, **ALL_GOOD})
     # The first wave took 79 s and three windows.
-    seen = look(scenario, 109, current_wave=2, updated_nodes=3, failed_nodes=0, last_progress_time=at(109))
-    conditioned = condition(
-        scenario, read_seen(scenario, None, seen, None), replications=2000, seed=0, engine="compiled"
-    )
+    seen = look(scenario, 109, (2, 3, 0), last_progress_time=at(109))
+    seen = read_seen(scenario, None, seen, None)
+    conditioned = condition(scenario, seen, replications=2000, seed=0, engine="compiled")
     weights = conditioned.by_kind[0].weights
     from simdeploy.world.streams import Stream, uniforms
 
@@ -511,26 +479,17 @@ def test_the_last_node_of_a_wave():
 # -- what cannot be, and what is not supported --------------------------------------------------------------------------
 
 IMPOSSIBLE = [
-    (
-        {"current_wave": 1, "updated_nodes": 4, "failed_nodes": 0},
-        "4 updated and 0 failed nodes, but only 3 were dispatched",
-    ),
-    (
-        {"current_wave": 2, "updated_nodes": 2, "failed_nodes": 0},
-        "wave 2 went, although only 2 of the 3 nodes before it",
-    ),
-    ({"current_wave": 3, "updated_nodes": 2, "failed_nodes": 0}, "there is no such wave"),
-    ({"current_wave": 2, "updated_nodes": 0, "failed_nodes": 4}, "more failed nodes than the rollout survives"),
+    (counts(1, 4, 0), "4 updated and 0 failed nodes, but only 3 were dispatched"),
+    (counts(2, 2, 0), "wave 2 went, although only 2 of the 3 nodes before it"),
+    (counts(3, 2, 0), "there is no such wave"),
+    (counts(2, 0, 4), "more failed nodes than the rollout survives"),
     ({"total_nodes": 7}, "another fleet"),
     ({"state": "pending"}, "has not begun"),
-    (
-        {"state": "completed", "current_wave": 2, "updated_nodes": 5, "failed_nodes": 0},
-        "only 5 of 6 nodes have a verdict",
-    ),
+    ({"state": "completed", **counts(2, 5, 0)}, "only 5 of 6 nodes have a verdict"),
     ({"current_wave": 1, "health_check_deadline": at(100)}, "no node can have it"),
     ({"current_wave": 1, "health_check_deadline": at(180)}, "no node is in flight with it"),
     ({"canary_promoted": True}, "has no canaries"),
-    ({"current_wave": 2, "updated_nodes": 6, "failed_nodes": 0}, "does this happen"),
+    (counts(2, 6, 0), "does this happen"),
 ]
 
 
@@ -544,9 +503,9 @@ def test_what_cannot_have_happened(status, told):
 
 def test_nothing_changes_for_too_long():
     """Nodes that are in flight for longer than their deadline since the last change are an error. [contract]"""
-    scenario, counts = make(), {"current_wave": 1, "updated_nodes": 2, "failed_nodes": 0}
+    scenario = make()
     for fields in ({}, {"health_check_deadline": at(180)}):
-        seen = look(scenario, 120, **counts, **fields)
+        seen = look(scenario, 120, (1, 2, 0), **fields)
         assert sd.forecast(scenario, seen=seen, at=150, replications=20, engine="compiled").n_worlds
         with pytest.raises(InputError, match=r"at: nothing changed for 4m 40s, although 1 of 3 nodes .* at most 3m"):
             sd.forecast(scenario, seen=seen, at=400, replications=20, engine="compiled")
@@ -557,29 +516,23 @@ def test_nothing_changes_for_too_long():
 def test_promotions_that_did_not_come():
     """Canaries that wait longer than the scenario's operator ever takes are an error with the reason; up to then they aren't. [contract]"""
     policy = {"strategy": "canary", "canary_count": 2, "max_parallel": 2, "max_failed_nodes": 1}
-    for after, waits, told in (
-        (0, 0, "promotes at once"),
-        (30, 29, None),
-        (30, 31, "within 30s"),
-        ("exponential", 300, None),
-    ):
-        law = {"exponential": {"mean": "10m"}} if after == "exponential" else after
-        scenario = make({"operator.promote_after": law}, **policy)
-        seen = look(scenario, 100, current_wave=1, updated_nodes=2, failed_nodes=0)
+    seldom = {"exponential": {"mean": "10m"}}
+    for after, waits, told in ((0, 0, "promotes at once"), (30, 29, None), (30, 31, "within 30s"), (seldom, 300, None)):
+        scenario = make({"operator.promote_after": after}, **policy)
+        seen = look(scenario, 100, (1, 2, 0))
         how = {"seen": seen, "at": 100 + waits, "replications": 20, "engine": "reference"}
         if told is None:
             assert sd.forecast(scenario, **how).n_worlds
             continue
-        with pytest.raises(
-            InputError, match=rf"status\.current_wave: wave 1 waits for a promotion, .* {told}; allowed: operator"
-        ):
+        waiting = r"status\.current_wave: wave 1 waits for a promotion"
+        with pytest.raises(InputError, match=rf"{waiting}, .* {told}; allowed: operator"):
             sd.forecast(scenario, **how)
 
 
 def test_batches_that_cannot_have_gone():
     """Under rate pacing more or fewer batches than minutes have begun, and nodes that went at other times, are errors. [contract]"""
     scenario, how = make(BATCHES), {"replications": 20, "engine": "reference"}
-    early = look(scenario, 100, current_wave=3, updated_nodes=2, failed_nodes=0)
+    early = look(scenario, 100, (3, 2, 0))
     with pytest.raises(InputError, match=r"a batch goes each minute, so 2 went by 100\.5 s \(found 3\)"):
         sd.advise(scenario, seen=early, **how)
     table = pd.DataFrame({"node": range(4), "status": "starting", "dispatched_at_s": [0, 0, 60, 75]})
@@ -629,20 +582,20 @@ def test_what_happened_is_possible(case):
 def test_looks_that_contradict_each_other():
     """Counts that fall, an end that doesn't last, another spec and a wrong order are errors. [contract]"""
     scenario = make()
-    first = look(scenario, 100, current_wave=1, updated_nodes=2, failed_nodes=0)
+    first = look(scenario, 100, (1, 2, 0))
     for later, told in (
-        (look(scenario, 120, current_wave=1, updated_nodes=1, failed_nodes=0), "updated_nodes falls from 2 to 1"),
-        (look(scenario, 90, current_wave=1, updated_nodes=2, failed_nodes=0), "not in order"),
+        (look(scenario, 120, (1, 1, 0)), "updated_nodes falls from 2 to 1"),
+        (look(scenario, 90, (1, 2, 0)), "not in order"),
         (look(make(max_parallel=2), 120, current_wave=1), "spec changes"),
     ):
         with pytest.raises(InputError, match=told):
             sd.forecast(scenario, seen=[first, later], replications=20)
-    paused = look(scenario, 100, state="paused", current_wave=1, updated_nodes=3, failed_nodes=0)
-    resumed, later = (look(scenario, 150 + 90 * n, current_wave=2, updated_nodes=3 + n, failed_nodes=0) for n in (0, 1))
+    paused = look(scenario, 100, (1, 3, 0), state="paused")
+    resumed, later = (look(scenario, 150 + 90 * n, (2, 3 + n, 0)) for n in (0, 1))
     with pytest.raises(InputError, match=r"seen\[1\]\.status\.state: .* nobody knows when it was resumed"):
         sd.forecast(scenario, seen=[paused, later], replications=20)
     assert sd.forecast(scenario, seen=[paused, resumed, later], replications=20).state == "in_progress"
-    ended = look(scenario, 100, state="canceled", current_wave=1, updated_nodes=2, failed_nodes=0)
+    ended = look(scenario, 100, (1, 2, 0), state="canceled")
     with pytest.raises(InputError, match="canceled stays so"):
         sd.forecast(scenario, seen=[ended, look(scenario, 120, current_wave=1)], replications=20)
 
@@ -650,7 +603,7 @@ def test_looks_that_contradict_each_other():
 def test_arguments_that_make_no_sense():
     """What isn't seen, an instant too early, acts that aren't offered and what isn't supported are refused by name. [contract]"""
     scenario = make()
-    seen = look(scenario, 100, current_wave=1, updated_nodes=1, failed_nodes=0)
+    seen = look(scenario, 100, (1, 1, 0))
     stop = Deployment(**{**seen.model_dump(), "type": "rollback", "spec": seen.spec, "status": seen.status})
     gated = make(health_check={**CHECK, "max_error_rate": 0.05, "gate": {"kind": "pooled"}})
     for arguments, told in (
@@ -684,7 +637,7 @@ def test_arguments_that_make_no_sense():
 def test_acts_are_compared_in_the_same_worlds():
     """The best act costs nothing more than itself, the others as much as their means differ by. [property]"""
     scenario = make()
-    seen = look(scenario, 220, current_wave=2, updated_nodes=2, failed_nodes=2)
+    seen = look(scenario, 220, (2, 2, 2))
     result = sd.advise(scenario, seen=seen, replications=1000, engine="compiled")
     acts = result.acts.set_index("act")
     assert list(acts.index) == ["go on", "pause 10m", "cancel"]
@@ -700,7 +653,7 @@ def test_acts_are_compared_in_the_same_worlds():
 def test_fields_that_change():
     """With a limit that no number of failures crosses no further node stops a rollout. [contract]"""
     scenario = make({"fleet.start_failure": 0.4})
-    seen = look(scenario, 220, current_wave=2, updated_nodes=1, failed_nodes=3)
+    seen = look(scenario, 220, (2, 1, 3))
     acts = {"go on": "go on", "allow all": {"max_failed_nodes": 6, "max_failed_nodes_percent": 100}}
     result = sd.advise(scenario, seen=seen, acts=acts, replications=200, engine="compiled")
     acts = result.acts.set_index("act")
@@ -712,7 +665,7 @@ def test_fields_that_change():
 def test_a_terminal_state_offers_nothing():
     """After its end a rollout has kinds and a forecast, and no acts. [contract]"""
     scenario = make()
-    ended = look(scenario, 100, state="canceled", current_wave=1, updated_nodes=1, failed_nodes=0)
+    ended = look(scenario, 100, (1, 1, 0), state="canceled")
     result = sd.advise(scenario, seen=ended, replications=20, engine="reference")
     assert (len(result.acts), len(result.waiting), result.best) == (0, 0, "")
     with pytest.raises(InputError, match="offers no acts"):
@@ -722,11 +675,11 @@ def test_a_terminal_state_offers_nothing():
 def test_what_waits_is_promoted():
     """Canaries that wait can be promoted, and a paused rollout resumed. [contract]"""
     scenario = canary()
-    waits = {"current_wave": 1, "updated_nodes": 2, "failed_nodes": 0, "canary_promoted": False}
-    result = sd.advise(scenario, seen=look(scenario, 150, **waits), replications=40, engine="compiled")
+    waits = look(scenario, 150, (1, 2, 0), canary_promoted=False)
+    result = sd.advise(scenario, seen=waits, replications=40, engine="compiled")
     assert result.acts["act"].tolist() == ["go on", "promote", "pause 10m", "cancel"]
     plain = make()
-    paused = look(plain, 100, state="paused", current_wave=1, updated_nodes=3, failed_nodes=0)
+    paused = look(plain, 100, (1, 3, 0), state="paused")
     result = sd.advise(plain, seen=paused, replications=40, engine="compiled")
     acts = result.acts.set_index("act")
     assert list(acts.index) == ["go on", "resume", "cancel"]
@@ -737,7 +690,7 @@ def test_what_waits_is_promoted():
 def test_too_few_effective_worlds_are_none():
     """With fewer than a hundred effective worlds no act is best. [contract]"""
     scenario = make()
-    seen = look(scenario, 220, current_wave=2, updated_nodes=3, failed_nodes=1)
+    seen = look(scenario, 220, (2, 3, 1))
     result = sd.advise(scenario, seen=seen, replications=20, engine="compiled")
     assert result.effective_worlds < 100
     assert (result.best, result.is_trusted) == ("", False)
@@ -766,8 +719,7 @@ def test_the_way_that_worlds_were_found_is_told(told, changes, is_table):
     """The command says whether chances are from laws, each node was tried by itself, or whole worlds were, and why. [contract]"""
     scenario = make({"fleet.start_failure": 0, **changes}, max_parallel=6)
     table = pd.DataFrame({"node": range(6), "status": "starting"})
-    counts = {"current_wave": 1, "updated_nodes": 0, "failed_nodes": 0}
-    seen = table if is_table else look(scenario, 20, **counts)
+    seen = table if is_table else look(scenario, 20, (1, 0, 0))
     result = sd.forecast(scenario, seen=seen, at=20, replications=20, engine="compiled")
     assert describe_way(result).startswith(f"{told}: {result.n_tried:,} worlds tried, ")
     # What is kept says it, too.
@@ -818,15 +770,14 @@ def test_waiting_pays_seldom_where_it_is_worth_nothing():
 def test_worlds_that_are_over_stay_as_they_are(then):
     """An act changes no world that was over before it, so these need not be run again. [property]"""
     scenario = make(max_failed_nodes=1)
-    seen = read_seen(scenario, None, look(scenario, 30, current_wave=1, updated_nodes=0, failed_nodes=0), None)
+    seen = read_seen(scenario, None, look(scenario, 30, (1, 0, 0)), None)
     conditioned = condition(scenario, seen, replications=100, seed=3, engine="compiled")
     later_ns = conditioned.at_ns + 170 * NS_PER_S
     script = (ScriptedAct(conditioned.at_ns + 1, "pause"), ScriptedAct(later_ns + 1, then))
     script = script[1:] if then == "cancel" else script
     told = []
-    together, alone = (
-        Runner(conditioned, Threads(1), (conditioned.at_ns, later_ns), (), told.append) for _ in range(2)
-    )
+    looks_ns = (conditioned.at_ns, later_ns)
+    together, alone = (Runner(conditioned, Threads(1), looks_ns, (), told.append) for _ in range(2))
     together.run_all([(script, None), ((), None), (script[:-1], None)])
     are_over = together.run(script[:-1]).numbers["makespan_s"] * NS_PER_S <= later_ns
     assert 0 < are_over.sum() < len(are_over)
@@ -873,7 +824,7 @@ def test_quantiles_of_weighted_worlds():
 def test_neither_workers_nor_engine_change_an_answer():
     """Threads and both engines give the same advice. [property]"""
     scenario = make()
-    seen = look(scenario, 220, current_wave=2, updated_nodes=3, failed_nodes=1)
+    seen = look(scenario, 220, (2, 3, 1))
     how = {"seen": seen, "replications": 20, "acts": ["go on", "cancel"]}
     compiled = sd.advise(scenario, engine="compiled", **how)
     threads = sd.advise(scenario, engine="compiled", executor=Threads(2), **how)
@@ -887,7 +838,7 @@ def test_progress_reaches_its_total():
     """Progress begins at nothing, never goes back, and ends at its total. [contract]"""
     scenario = make()
     heard = []
-    seen = look(scenario, 220, current_wave=2, updated_nodes=3, failed_nodes=1)
+    seen = look(scenario, 220, (2, 3, 1))
     sd.advise(scenario, seen=seen, replications=20, engine="compiled", progress=lambda *of: heard.append(of))
     done = [so_far for so_far, _ in heard]
     assert done[0] == 0
@@ -906,11 +857,7 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "six.yaml").write_text(json.dumps(BASE), encoding="utf-8")
     scenario = make()
-    looks = [
-        look(scenario, 100, current_wave=1, updated_nodes=1, failed_nodes=0),
-        look(scenario, 220, current_wave=2, updated_nodes=3, failed_nodes=1),
-    ]
-    for number, each in enumerate(looks):
+    for number, each in enumerate((look(scenario, 100, (1, 1, 0)), look(scenario, 220, (2, 3, 1)))):
         (tmp_path / f"{number}.json").write_text(each.to_json(), encoding="utf-8")
     return tmp_path
 
@@ -924,14 +871,12 @@ def test_what_was_seen_comes_from_files_and_pipes(folder):
     """Several files, a list in one, and standard input say the same; a table has every change. [contract]"""
     texts = [(folder / f"{number}.json").read_text(encoding="utf-8") for number in (0, 1)]
     (folder / "list.json").write_text(json.dumps([json.loads(text) for text in texts]), encoding="utf-8")
-    said = [
-        json.loads(text)
-        for text in (
-            call("forecast", "six.yaml", "--seen", "0.json", "--seen", "1.json", "--json").stdout,
-            call("forecast", "six.yaml", "--seen", "list.json", "--json").stdout,
-            call("forecast", "six.yaml", "--seen", "-", "--json", input=(folder / "list.json").read_text()).stdout,
-        )
-    ]
+    calls = (
+        call("forecast", "six.yaml", "--seen", "0.json", "--seen", "1.json", "--json"),
+        call("forecast", "six.yaml", "--seen", "list.json", "--json"),
+        call("forecast", "six.yaml", "--seen", "-", "--json", input=(folder / "list.json").read_text()),
+    )
+    said = [json.loads(each.stdout) for each in calls]
     assert len({each["computed_under"].pop("command") for each in said}) == 3
     assert said[0] == said[1] == said[2]
     revisions = sd.simulate(make(), replication=2).revisions
@@ -960,13 +905,10 @@ def test_exit_codes(best, code, pays):
     """The exit code and the first words are the best act; where it pays to wait otherwise than by it, that is to wait. [contract]"""
     from simdeploy.cli.advise import find_code
 
-    ways = [
-        {"how": how, "wait_s": 300.0 * n, "worth": n, "pays": how == pays} for how in ("go on", "pause") for n in (1, 2)
-    ]
-    acts = [
-        {"act": act, "cost": 7.0, "more_than_best": 0.0, "more_low": 0.0, "more_high": 0.0}
-        for act in ("go on", "cancel")
-    ]
+    offered = itertools.product(("go on", "pause"), (1, 2))
+    ways = [{"how": how, "wait_s": 300.0 * n, "worth": n, "pays": how == pays} for how, n in offered]
+    equal = {"cost": 7.0, "more_than_best": 0.0, "more_low": 0.0, "more_high": 0.0}
+    acts = [{"act": act, **equal} for act in ("go on", "cancel")]
     kinds = pd.DataFrame({"defective": [True], "posterior": [0.5]})
     fields = dict.fromkeys(field.name for field in dataclasses.fields(Advice))
     fields |= {"best": best, "waiting": pd.DataFrame(ways), "acts": pd.DataFrame(acts), "kinds": kinds}
@@ -997,20 +939,8 @@ def test_a_paused_rollout_stays_paused():
 
 def test_a_picture_and_a_table(folder):
     """A picture is drawn, and the table is that of the acts. [contract]"""
-    result = call(
-        "advise",
-        "six.yaml",
-        "--seen",
-        "1.json",
-        "--plot",
-        "p.svg",
-        "--out",
-        "o.csv",
-        "--act",
-        "go on",
-        "--act",
-        "cancel",
-    )
+    files, acts = ("--seen", "1.json", "--plot", "p.svg", "--out", "o.csv"), ("--act", "go on", "--act", "cancel")
+    result = call("advise", "six.yaml", *files, *acts)
     assert result.exit_code == 3, result.stderr  # too few worlds
     assert pd.read_csv("o.csv")["act"].tolist() == ["go on", "cancel"]
     assert (folder / "p.svg").stat().st_size > 0

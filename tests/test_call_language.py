@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from small import rolling
+from small import IMMEDIATE, maybe_bad, rolling
 from test_command_language import COMMANDS
 
 import simdeploy
@@ -23,14 +23,11 @@ from simdeploy.scenario.measures import Measure, Requirement
 SCENARIO = {
     "name": "small",
     "fleet": {"nodes": 3, "update_duration": {"exponential": {"mean": "1m"}}, "start_failure": 0.1},
-    "release": {
-        "good": {"probability": 0.7},
-        "bad": {"probability": 0.3, "defective": True, "error_rate": 0.05},
-    },
+    "release": maybe_bad(0.3, 0.05),
     "costs": {"hour_of_delay": 60, "escape": 100},
     "policies": {
         "waves": rolling(2, max_failed_nodes=1, health_check={"deadline": "5m", "max_error_rate": 0.02}),
-        "at-once": {"strategy": "immediate"},
+        "at-once": IMMEDIATE,
     },
 }
 VARY = {"max_failed_nodes": [0, 2]}
@@ -150,9 +147,8 @@ def test_names_order_and_defaults(name):
     assert set(EVERYWHERE) <= set(own)
     shared = [key for key in SHARED if key in own]
     assert list(own)[-len(shared) :] == shared
-    assert {key: own[key].default for key in shared if SHARED[key] is not ...} == {
-        key: SHARED[key] for key in shared if SHARED[key] is not ...
-    }
+    alike = [key for key in shared if SHARED[key] is not ...]
+    assert [own[key].default for key in alike] == [SHARED[key] for key in alike]
 
 
 @pytest.mark.parametrize("name", COMMAND_OF)

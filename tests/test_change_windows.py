@@ -10,8 +10,8 @@ from typing import Any
 import jsonschema
 import numpy as np
 import pytest
-from by_hand import NO_WINDOWS, said, values_of
-from generators import TIMETABLES, Decisions, scenario_of
+from by_hand import NO_WINDOWS, canary, rolling, said, script, values_of
+from generators import TIMETABLES, Decisions, scenario_of, window
 from hypothesis import given, settings, strategies as st
 from refusals import refused
 from rows_equal import differences
@@ -23,18 +23,11 @@ from simdeploy.units import NS_PER_S
 from simdeploy.world.change_windows import DAYS, Calendar, ChangeWindow, calendar_of, weekly_openings
 
 MONDAY_9 = "2026-01-05T09:00:00Z"
+THIRTY_WITH_CRASHES = {"nodes": 30, "crash": {"up": {"exponential": {"mean": "5m"}}, "repair": 200}}
 
 
-def window(opens: str, closes: str, *days: str) -> dict[str, Any]:
-    return {"from": opens, "to": closes} | ({"days": [*days]} if days else {})
-
-
-def rolling(parallel: int = 2, **keys: Any) -> dict[str, Any]:
-    return {"strategy": "rolling", "max_parallel": parallel, "health_check": NO_WINDOWS, **keys}
-
-
-def canary(count: int, **keys: Any) -> dict[str, Any]:
-    return {"strategy": "canary", "canary_count": count, "max_parallel": 2, "health_check": NO_WINDOWS, **keys}
+def by_rate(per_minute: int, **switches: Any) -> dict[str, Any]:
+    return {"pacing": "rate", "rate": {"per_minute": per_minute}} | switches
 
 
 def raw_of(windows: Any, created_at: str = MONDAY_9, policy: Any = None, **sections: Any) -> dict[str, Any]:
@@ -44,7 +37,7 @@ def raw_of(windows: Any, created_at: str = MONDAY_9, policy: Any = None, **secti
         "fleet": {"nodes": 6, "update_duration": 30, **sections.pop("fleet", {})},
         "operator": {"change_windows": windows, **sections.pop("operator", {})},
         "deployment": {"created_at": created_at},
-        "policies": {"p": policy or rolling()},
+        "policies": {"p": policy or rolling(2)},
         **sections,
     }
     return copy.deepcopy(raw)
@@ -94,7 +87,7 @@ def test_a_free_slot_waits(engine: str) -> None:
 def test_the_clock_of_rate_pacing_stands_still(engine: str) -> None:
     """Batches are due when windows have been open for a minute each; one that is due at the closing goes at the opening. [contract]"""
     windows = [window("9h", "9h1m"), window("9h10m", "9h11m30s"), window("10h", "11h")]
-    batches = scenario(windows, orchestrator={"pacing": "rate", "rate": {"per_minute": 1}}, policy=rolling(0))
+    batches = scenario(windows, orchestrator=by_rate(1), policy=rolling(0))
     # Due after 0, 1, 2, 3, 4 and 5 open minutes; 2.5 open minutes are over when the second window closes.
     assert dispatched(batches) == [0, 600, 660, 3630, 3690, 3750]
     assert values_of(batches, engine)["makespan_s"] == 3780
@@ -107,8 +100,8 @@ def test_a_pause_of_the_rate_clock_counts_open_time_only(engine: str, clocks: st
         [window("9h", "9h1m"), window("9h10m", "10h")],
         policy=rolling(0),
         fleet={"nodes": 4},
-        orchestrator={"pacing": "rate", "rate": {"per_minute": 1}, "paused_clocks": clocks},
-        operator={"script": [{"at": 30, "do": "pause"}, {"at": 630, "do": "resume"}]},
+        orchestrator=by_rate(1, paused_clocks=clocks),
+        operator=script((30, "pause"), (630, "resume")),
     )
     assert dispatched(paused) == batches
     assert values_of(paused, engine)["makespan_s"] == batches[-1] + 30
@@ -116,11 +109,8 @@ def test_a_pause_of_the_rate_clock_counts_open_time_only(engine: str, clocks: st
 
 def test_the_rate_clock_begins_with_a_promotion_in_the_night(engine: str) -> None:
     """Canaries promoted while closed: the first batch goes at the opening, the next one a minute later. [contract]"""
-    promoted = scenario(
-        [window("9h", "9h20s"), window("9h10m", "10h")],
-        policy=canary(1, auto_promote=True),
-        orchestrator={"pacing": "rate", "rate": {"per_minute": 3}},
-    )
+    windows = [window("9h", "9h20s"), window("9h10m", "10h")]
+    promoted = scenario(windows, policy=canary(1, 2, auto_promote=True), orchestrator=by_rate(3))
     assert dispatched(promoted) == [0, 600, 660]
     assert (30, "canaries promoted") in said(simulate(promoted))
     assert values_of(promoted, engine)["makespan_s"] == 690
@@ -129,8 +119,8 @@ def test_the_rate_clock_begins_with_a_promotion_in_the_night(engine: str) -> Non
 def test_a_resumed_rollout_waits(engine: str) -> None:
     """A resume while closed sends nothing; a pause that outlasts the opening holds the wave until its end. [contract]"""
     windows = [window("9h", "9h20s"), window("9h10m", "9h10m20s"), window("9h20m", "10h")]
-    acts = [(10, "pause"), (100, "resume"), (605, "pause"), (700, "resume"), (1190, "pause"), (1250, "resume")]
-    paused = scenario(windows, operator={"script": [{"at": at, "do": do} for at, do in acts]})
+    pauses = ((10, "pause"), (100, "resume"), (605, "pause"), (700, "resume"), (1190, "pause"), (1250, "resume"))
+    paused = scenario(windows, operator=script(*pauses))
     assert dispatched(paused) == [0, 600, 1250]
     assert values_of(paused, engine)["makespan_s"] == 1280
 
@@ -138,16 +128,10 @@ def test_a_resumed_rollout_waits(engine: str) -> None:
 @pytest.mark.parametrize("what", ["fail", "skip", "wait"])
 def test_a_node_is_looked_at_when_the_window_opens(engine: str, what: str) -> None:
     """Who is down is told at the opening: the same as if people had paused at once and resumed then. [contract]"""
-    crash = {"up": {"exponential": {"mean": "5m"}}, "repair": 200}
-    fleet = {"nodes": 30, "crash": crash}
-    rest = {
-        "fleet": fleet,
-        "orchestrator": {"unreachable_nodes": what, "on_failure": "continue"},
-        "policy": rolling(30),
-    }
+    switches = {"unreachable_nodes": what, "on_failure": "continue"}
+    rest = {"fleet": THIRTY_WITH_CRASHES, "orchestrator": switches, "policy": rolling(30)}
     hours = scenario([window("9h", "16h")], "2026-01-05T08:50:00Z", **rest)
-    people = {"script": [{"at": 0, "do": "pause"}, {"at": 600, "do": "resume"}]}
-    paused = scenario(None, operator=people, **rest)
+    paused = scenario(None, operator=script((0, "pause"), (600, "resume")), **rest)
     found = values_of(hours, engine)
     assert not differences(["p"], [[values_of(paused, engine)]], [[found]])
     assert found["touched_nodes"] == 30 if what == "wait" else 0 < found["touched_nodes"] < 30
@@ -155,11 +139,9 @@ def test_a_node_is_looked_at_when_the_window_opens(engine: str, what: str) -> No
 
 def test_a_node_that_comes_up_in_the_night_waits(engine: str) -> None:
     """Nodes that were waited for and are up while closed are dispatched when the window opens, if they still are. [contract]"""
-    fleet = {"nodes": 30, "crash": {"up": {"exponential": {"mean": "5m"}}, "repair": 200}}
     waits = {"unreachable_nodes": "wait", "on_failure": "continue"}
-    hours = scenario(
-        [window("9h", "9h1m"), window("9h10m", "10h")], fleet=fleet, orchestrator=waits, policy=rolling(30)
-    )
+    rest = {"fleet": THIRTY_WITH_CRASHES, "orchestrator": waits, "policy": rolling(30)}
+    hours = scenario([window("9h", "9h1m"), window("9h10m", "10h")], **rest)
     times = dispatched(hours)
     assert any(0 < time < 60 for time in times)
     assert 600 in times
@@ -176,7 +158,7 @@ def test_bake_time_and_promotion_run_through_the_night(engine: str) -> None:
     """Bake time and promote_after begin while open and end while closed; the next wave goes at the opening. [contract]"""
     baked = scenario(
         [window("9h", "9h1m"), window("10h", "11h")],
-        policy=canary(2),
+        policy=canary(2, 2),
         operator={"promote_after": "20m"},
         orchestrator={"bake_time": "10m"},
     )
@@ -191,13 +173,12 @@ def test_a_stop_goes_back_in_the_night(engine: str, pacing: str, restored_at: in
     """A limit crossed while closed stops the rollout, and everything goes back at once or in waves, window or not. [contract]"""
     stopped = scenario(
         [window("9h", "9h20s"), window("10h", "11h")],
-        policy=rolling(2, max_failed_nodes=0) | {"max_parallel": 4},
+        policy=rolling(4, max_failed_nodes=0),
         fleet={"start_failure": 1, "rollback_duration": 30},
         orchestrator={"rollback_pacing": pacing},
     )
     if pacing == "max_parallel":
-        stopped = stopped.with_values({"policies.p.strategy": "canary", "policies.p.canary_count": 4})
-        stopped = stopped.with_values({"policies.p.max_parallel": 2})
+        stopped = stopped.with_values({"policies.p": canary(4, 2, max_failed_nodes=0)})
     values = values_of(stopped, engine)
     assert (values["stopped_at_s"], values["restored_at_s"], values["touched_nodes"]) == (30, restored_at, 4)
 
@@ -205,9 +186,9 @@ def test_a_stop_goes_back_in_the_night(engine: str, pacing: str, restored_at: in
 @pytest.mark.parametrize("pacing", ["barrier", "sliding", "rate"])
 def test_a_rollout_completes_in_the_night(engine: str, pacing: str) -> None:
     """The last verdict completes the rollout, also while closed. [contract]"""
-    orchestrator = {"pacing": pacing, "rate": {"per_minute": 6}}
-    done = scenario([window("9h", "9h1s")], policy=rolling(6), orchestrator=orchestrator)
-    assert (values_of(done, engine)["state"], values_of(done, engine)["makespan_s"]) == ("completed", 30)
+    done = scenario([window("9h", "9h1s")], policy=rolling(6), orchestrator=by_rate(6, pacing=pacing))
+    values = values_of(done, engine)
+    assert (values["state"], values["makespan_s"]) == ("completed", 30)
 
 
 def test_running_nodes_are_watched_while_the_rollout_waits(engine: str) -> None:
@@ -215,7 +196,7 @@ def test_running_nodes_are_watched_while_the_rollout_waits(engine: str) -> None:
     gate = {"kind": "cusum", "good": 0.01, "bad": 0.5, "alarm_every": 1000}
     watched = scenario(
         [window("9h", "9h20s"), window("9h10m", "10h")],
-        policy=rolling(1) | {"health_check": {**NO_WINDOWS, "gate": gate}},
+        policy=rolling(1, health={**NO_WINDOWS, "gate": gate}),
         fleet={"nodes": 2, "requests_per_second": 1},
     )
     values = values_of(watched, engine)
@@ -344,27 +325,19 @@ def test_the_message_says_what_is_awaited() -> None:
     rollout = simulate(hours)
     revisions = list(zip(rollout.revisions["time_s"], rollout.revisions["message"], strict=True))
     awaited = "waits for the change window that opens Tue 09:00"
-    assert revisions[:3] == [
-        (0, "wave 1 of 2"),
-        (30, f"wave 1 of 2; {awaited}"),
-        (86400, "wave 2 of 2"),
-    ]
-    assert [reason for _, reason in said(simulate(hours))].count(awaited) == 1
+    assert revisions[:3] == [(0, "wave 1 of 2"), (30, f"wave 1 of 2; {awaited}"), (86400, "wave 2 of 2")]
+    assert [reason for _, reason in said(rollout)].count(awaited) == 1
     first = simulate(scenario([window("9h", "16h")], "2026-01-05T08:00:00Z"))
     assert first.revisions["message"][0] == "nothing dispatched yet; waits for the change window that opens Mon 09:00"
 
 
 def test_the_message_of_a_clock_that_stands_still() -> None:
     """Under rate pacing what is awaited is said from the closing on, and once. [contract]"""
-    hours = scenario(
-        [window("9h", "9h40s"), window("10h", "11h")],
-        policy=rolling(0),
-        orchestrator={"pacing": "rate", "rate": {"per_minute": 3}},
-    )
-    rollout = simulate(hours)
+    windows = [window("9h", "9h40s"), window("10h", "11h")]
+    rollout = simulate(scenario(windows, policy=rolling(0), orchestrator=by_rate(3)))
     times = rollout.revisions.loc[rollout.revisions["message"].str.contains("opens Mon 10:00"), "time_s"]
     assert times.tolist() == [40]
-    assert [time for time, reason in said(simulate(hours)) if "opens Mon 10:00" in reason] == [40]
+    assert [time for time, reason in said(rollout) if "opens Mon 10:00" in reason] == [40]
 
 
 @pytest.mark.parametrize("number", range(12))
@@ -384,24 +357,24 @@ def test_windows_that_are_always_open_change_nothing(number: int) -> None:
 
 BAD_DAYS = ([], [1], "mon", ["monday"], ["mon", "mon"])
 BAD = [
-    ([], "operator.change_windows", "no window ever opens, so that nothing can be dispatched (found [])"),
-    (7, "operator.change_windows", "not a list (found 7)"),
-    ([7], "operator.change_windows[0]", "not a group of keys (found 7); allowed: the keys days, from, to"),
-    ([{"to": "3h"}], "operator.change_windows[0].from", "required key is missing"),
-    ([{"from": "3h"}], "operator.change_windows[0].to", "required key is missing"),
-    ([window("24h", "3h")], "operator.change_windows[0].from", "beyond the day (found '24h'); allowed: a time since"),
-    ([window("1h", "25h")], "operator.change_windows[0].to", 'such as "9h30m", above 0h, up to "24h"'),
-    ([window("1h", "0h")], "operator.change_windows[0].to", "write 24h for midnight"),
-    ([window("9:30", "16h")], "operator.change_windows[0].from", "write 9h30m"),
-    ([window("-1h", "16h")], "operator.change_windows[0].from", "negative"),
-    ([window("1h", "2h", "monday")], "operator.change_windows[0].days[0]", "unknown day (found 'monday')"),
-    ([window("1h", "2h", "monday")], "operator.change_windows[0].days[0]", "write mon"),
-    ([window("1h", "2h", "wen")], "operator.change_windows[0].days[0]", "did you mean 'wed'?"),
-    ([{**window("1h", "2h"), "days": [1]}], "operator.change_windows[0].days[0]", "not a day of the week (found 1)"),
-    ([{**window("1h", "2h"), "days": []}], "operator.change_windows[0].days", "no day: the window never opens"),
-    ([{**window("1h", "2h"), "days": "mon"}], "operator.change_windows[0].days", "write [mon]"),
-    ([window("1h", "2h", "mon", "mon")], "operator.change_windows[0].days[1]", "duplicate day (found mon)"),
-    ([{**window("1h", "2h"), "day": ["mon"]}], "operator.change_windows[0].day", "did you mean 'days'?"),
+    ([], "", "no window ever opens, so that nothing can be dispatched (found [])"),
+    (7, "", "not a list (found 7)"),
+    ([7], "[0]", "not a group of keys (found 7); allowed: the keys days, from, to"),
+    ([{"to": "3h"}], "[0].from", "required key is missing"),
+    ([{"from": "3h"}], "[0].to", "required key is missing"),
+    ([window("24h", "3h")], "[0].from", "beyond the day (found '24h'); allowed: a time since"),
+    ([window("1h", "25h")], "[0].to", 'such as "9h30m", above 0h, up to "24h"'),
+    ([window("1h", "0h")], "[0].to", "write 24h for midnight"),
+    ([window("9:30", "16h")], "[0].from", "write 9h30m"),
+    ([window("-1h", "16h")], "[0].from", "negative"),
+    ([window("1h", "2h", "monday")], "[0].days[0]", "unknown day (found 'monday')"),
+    ([window("1h", "2h", "monday")], "[0].days[0]", "write mon"),
+    ([window("1h", "2h", "wen")], "[0].days[0]", "did you mean 'wed'?"),
+    ([{**window("1h", "2h"), "days": [1]}], "[0].days[0]", "not a day of the week (found 1)"),
+    ([{**window("1h", "2h"), "days": []}], "[0].days", "no day: the window never opens"),
+    ([{**window("1h", "2h"), "days": "mon"}], "[0].days", "write [mon]"),
+    ([window("1h", "2h", "mon", "mon")], "[0].days[1]", "duplicate day (found mon)"),
+    ([{**window("1h", "2h"), "day": ["mon"]}], "[0].day", "did you mean 'days'?"),
 ]
 
 
@@ -409,7 +382,7 @@ BAD = [
 def test_bad_windows_are_refused(windows: Any, path: str, text: str) -> None:
     """A list without an opening, hours outside the day and unknown days are refused, with what is allowed. [contract]"""
     (problem,) = refused(scenario, windows).problems
-    assert format_path(problem.path) == path
+    assert format_path(problem.path) == f"operator.change_windows{path}"
     assert text in str(problem)
 
 
@@ -437,19 +410,19 @@ def test_windows_are_read_and_written() -> None:
     assert scenario(None).operator.change_windows == ()
 
 
+ALWAYS_OPEN = "no effect: some window is open at any time"
+
+
 @pytest.mark.parametrize(
     ("windows", "texts"),
     [
         ("none", []),
         ([window("9h", "16h")], []),
-        ([window("0h", "24h")], ["no effect: some window is open at any time"]),
-        ([window("9h", "16h"), window("15h", "9h")], ["no effect: some window is open at any time"]),
-        ([window("9h", "9h", *DAYS)], ["no effect: some window is open at any time"]),
+        ([window("0h", "24h")], [ALWAYS_OPEN]),
+        ([window("9h", "16h"), window("15h", "9h")], [ALWAYS_OPEN]),
+        ([window("9h", "9h", *DAYS)], [ALWAYS_OPEN]),
         ([window("9h", "9h", *DAYS[1:])], []),
-        (
-            [{"from": 9, "to": 16.5}],
-            ["a number is seconds; for the hour write 9h", "a number is seconds; for the hour write 16.5h"],
-        ),
+        ([{"from": 9, "to": 16.5}], [f"a number is seconds; for the hour write {hour}h" for hour in ("9", "16.5")]),
     ],
 )
 def test_suspicious_windows_are_warned_about(windows: Any, texts: list[str]) -> None:
@@ -463,18 +436,13 @@ def test_hours_are_factors() -> None:
     changed = hours.with_values({"operator.change_windows.0.days": ["tue"], "operator.change_windows[0].to": "17h"})
     assert changed.operator.change_windows == (ChangeWindow((1,), 9 * 3600 * NS_PER_S, 17 * 3600 * NS_PER_S),)
     assert hours.with_values({"operator.change_windows": None}).operator.change_windows == ()
-    assert hours.with_values({"deployment.created_at": "2026-01-05T07:00:00Z"}).identity.created_at.endswith(
-        "07:00:00Z"
-    )
-    table = sweep(
-        hours,
-        "p",
-        vary={
-            "scenario.operator.change_windows.0.from": ["10h", "11h"],
-            "scenario.deployment.created_at": ["2026-01-05T09:00:00Z", "2026-01-05T10:30:00Z"],
-        },
-        replications=1,
-    ).to_frame()
+    early = hours.with_values({"deployment.created_at": "2026-01-05T07:00:00Z"})
+    assert early.identity.created_at.endswith("07:00:00Z")
+    vary = {
+        "scenario.operator.change_windows.0.from": ["10h", "11h"],
+        "scenario.deployment.created_at": ["2026-01-05T09:00:00Z", "2026-01-05T10:30:00Z"],
+    }
+    table = sweep(hours, "p", vary=vary, replications=1).to_frame()
     assert table["makespan_s"].to_numpy() == pytest.approx(np.array([3600, 0, 7200, 1800]) + 90)
 
 

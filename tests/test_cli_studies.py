@@ -47,90 +47,78 @@ TWO_KEYS = ("--vary", "max_failed_nodes=0:4:3", "--vary", "max_parallel=2,6")
 IN_WORLDS = ("--vary", "fleet.start_failure=0.01:0.5:log", "--vary", "update_duration=20s:40s")
 WORLDS = {"fleet.start_failure": Range(0.01, 0.5, log=True), "update_duration": (20.0, 40.0)}
 TILT = {"start_failure": 4.0}
+SPLITTING = ("--method", "splitting", "--levels")
+SIZES = {"max_parallel": [2, 6]}
+TWO_GATES = {"pooled": "pooled", "strict": {"kind": "sprt", "alpha": 0.001}}
 
-# Options, the call in Python that asks the same, and what the line below the answer says of it.
+# Options, the function of Python that answers the same with which arguments, and what the line below the answer says of it.
 ASKED = {
     "tradeoff": (
         [*TWO_KEYS, "--replications", "6"],
-        lambda s, **how: tradeoff(
-            s, vary={"max_failed_nodes": [0, 2, 4], "max_parallel": [2, 6]}, replications=6, **how
-        ),
+        tradeoff, {"vary": {"max_failed_nodes": [0, 2, 4], "max_parallel": [2, 6]}, "replications": 6},
         "policy waves, 6 replications of each value",
     ),
     "tradeoff --y": (
         ["--vary", "max_parallel=2,6", "--y", "makespan_s", "--replications", "6"],
-        lambda s, **how: tradeoff(
-            s, vary={"max_parallel": [2, 6]}, axes=["false_alarm given good", "makespan_s"], replications=6, **how
-        ),
+        tradeoff, {"vary": SIZES, "axes": ["false_alarm given good", "makespan_s"], "replications": 6},
         "policy waves, 6 replications of each value",
     ),
     "tradeoff --x": (
         ["--vary", "max_parallel=2,6", "--x", "makespan_s", "--replications", "6"],
-        lambda s, **how: tradeoff(
-            s, vary={"max_parallel": [2, 6]}, axes=["makespan_s", "escaped given defective"], replications=6, **how
-        ),
+        tradeoff, {"vary": SIZES, "axes": ["makespan_s", "escaped given defective"], "replications": 6},
         "policy waves, 6 replications of each value",
     ),
     "gates": (
         ["--gate", "pooled", "--gate", "strict=sprt,alpha=0.001", "--sizes", "0.05,10%", "--replications", "6"],
-        lambda s, **how: compare_gates(
-            s, gates={"pooled": "pooled", "strict": {"kind": "sprt", "alpha": 0.001}}, sizes=[0.05, 0.1],
-            replications=6, **how,
-        ),
+        compare_gates, {"gates": TWO_GATES, "sizes": [0.05, 0.1], "replications": 6},
         "policy waves, 6 replications of each gate at each of 3 sizes",
     ),
     "gates, all": (
         ["--sizes", "0.1", "--replications", "3"],
-        lambda s, **how: compare_gates(s, sizes=[0.1], replications=3, **how),
+        compare_gates, {"sizes": [0.1], "replications": 3},
         "policy waves, 3 replications of each gate at each of 2 sizes",
     ),
     "switches": (
         ["--replications", "4"],
-        lambda s, **how: vary_switches(s, replications=4, **how),
+        vary_switches, {"replications": 4},
         "4 replications of each policy under each of 21 settings",
     ),
     "switches, otherwise": (
         ["--policy", "careful", "--policy", "waves", "--of", "false_alarm", "--direction", "max", "--no-pairs",
          "--require", "makespan_s <= 1h", "--confidence-level", "0.9", "--replications", "4"],
-        lambda s, **how: vary_switches(
-            s, ["careful", "waves"], of="false_alarm", direction="max", pairs=False, requirements="makespan_s <= 1h",
-            confidence_level=0.9, replications=4, **how,
-        ),
+        vary_switches, {"policies": ["careful", "waves"], "of": "false_alarm", "direction": "max", "pairs": False,
+                        "requirements": "makespan_s <= 1h", "confidence_level": 0.9, "replications": 4},
         "4 replications of each policy under each of 7 settings",
     ),
     "sensitivity": (
         [*IN_WORLDS, "--of", "makespan_s", "--size", "4", "--replications", "4"],
-        lambda s, **how: estimate_sensitivity(s, vary=WORLDS, of="makespan_s", size=4, replications=4, **how),
+        estimate_sensitivity, {"vary": WORLDS, "of": "makespan_s", "size": 4, "replications": 4},
         "policy waves, 12 points, 4 replications of each",
     ),
     "sensitivity --method sobol": (
         [*IN_WORLDS, "--of", "makespan_s", "--method", "sobol", "--size", "16", "--replications", "2"],
-        lambda s, **how: estimate_sensitivity(
-            s, vary=WORLDS, of="makespan_s", method="sobol", size=16, replications=2, **how
-        ),
+        estimate_sensitivity, {"vary": WORLDS, "of": "makespan_s", "method": "sobol", "size": 16, "replications": 2},
         "policy waves, 64 points, 2 replications of each",
     ),
     "discover": (
         [*IN_WORLDS, "--points", "40", "--replications", "4"],
-        lambda s, **how: discover(s, vary=WORLDS, points=40, replications=4, **how),
+        discover, {"vary": WORLDS, "points": 40, "replications": 4},
         "policy waves, 40 worlds, 4 replications in each",
     ),
     "tune": (
         ["--vary", "max_failed_nodes=0:4:3", "--replications", "4", "--most", "50", "--final", "20"],
-        lambda s, **how: tune(s, vary={"max_failed_nodes": [0, 2, 4]}, replications=4, most=50, final=20, **how),
+        tune, {"vary": {"max_failed_nodes": [0, 2, 4]}, "replications": 4, "most": 50, "final": 20},
         "policy waves",
     ),
     "rare": (
         ["--event", "failed_nodes >= 4", "--tilt", "start_failure=4", "--replications", "300"],
-        lambda s, **how: estimate_rare(s, event="failed_nodes >= 4", tilt=TILT, replications=300, **how),
+        estimate_rare, {"event": "failed_nodes >= 4", "tilt": TILT, "replications": 300},
         "policy waves",
     ),
     "rare --method splitting": (
-        ["--event", "failed_nodes >= 3", "--method", "splitting", "--levels", "failed_nodes=1,2",
-         "--replications", "300"],
-        lambda s, **how: estimate_rare(
-            s, event="failed_nodes >= 3", method="splitting", levels={"failed_nodes": [1, 2]}, replications=300, **how
-        ),
+        ["--event", "failed_nodes >= 3", *SPLITTING, "failed_nodes=1,2", "--replications", "300"],
+        estimate_rare, {"event": "failed_nodes >= 3", "method": "splitting", "levels": {"failed_nodes": [1, 2]},
+                        "replications": 300},
         "policy waves",
     ),
 }  # fmt: skip
@@ -149,9 +137,9 @@ def folder(tmp_path, monkeypatch, few_switch_values):
 @pytest.mark.parametrize("asked", ASKED)
 def test_the_answer_is_that_of_python(asked):
     """The first line and the document are those of the call with the same arguments; then it is said what was asked. [contract]"""
-    options, in_python, about = ASKED[asked]
+    options, function, arguments, about = ASKED[asked]
     how = {"seed": 3, "engine": "compiled"}
-    expected = in_python(read_scenario("s.yaml"), **how)
+    expected = function(read_scenario("s.yaml"), **arguments, **how)
     asked = [asked.split()[0].rstrip(","), "s.yaml", *options, "--seed", how["seed"], "--engine", how["engine"]]
     lines = invoke(*asked, "--full").stdout.splitlines()
     assert lines[0] == expected.answer
@@ -205,10 +193,7 @@ def test_how_a_gate_is_written(text, gate):
         (["switches", "--replications", "1"], "--replications"),
         (["sensitivity", "--of", "makespan_s"], "vary: nothing to vary; allowed: keys of the scenario with your range"),
         (["discover"], "vary: nothing to vary; allowed: keys of the scenario with your range"),
-        (
-            ["rare", "--event", "escaped", "--method", "splitting", "--levels", "failed_nodes=2,x"],
-            "invalid levels (found '2,x')",
-        ),
+        (["rare", "--event", "escaped", *SPLITTING, "failed_nodes=2,x"], "invalid levels (found '2,x')"),
     ],
 )
 def test_what_makes_no_sense_is_refused_before_the_work(folder, monkeypatch, arguments, told):

@@ -16,7 +16,7 @@ from simdeploy.scenario.parts import Costs
 pytestmark = pytest.mark.usefixtures("few_worlds_suffice")
 
 HOURLY = Costs(0, 0, hour_of_delay=1, false_alarm=0, escape=0)
-ESCAPES = "escaped given defective <= 20%"
+ESCAPES, FEW_ESCAPES = "escaped given defective <= 20%", "escapes of defective releases at most 20 %"
 N = 200
 
 
@@ -55,17 +55,14 @@ def ranked(found, response="cost"):
 def test_the_cheapest_that_misses_nothing_is_recommended():
     """A cheaper policy that is shown to miss a requirement is excluded by a verdict, and the answer says what it misses. [contract]"""
     found = compare(policies(cheap=1.0, fair=0.0, slow=0.0), costs=HOURLY, requirements=ESCAPES)
-    assert found.verdicts[["policy", "verdict"]].values.tolist() == [
-        ["cheap", "not met"], ["fair", "met"], ["slow", "met"],
-    ]  # fmt: skip
+    judged = found.verdicts[["policy", "verdict"]].values.tolist()
+    assert judged == [["cheap", "not met"], ["fair", "met"], ["slow", "met"]]
     verdicts, ranks = ranked(found)
     assert verdicts == {"cheap": "excluded", "fair": "better", "slow": "worse"}
     assert ranks["fair"] == 1
     assert np.isnan(ranks["cheap"])
     assert found.answer.startswith("Use fair: mean cost ")
-    assert found.answer.endswith(
-        "lower than slow. cheap (1) misses a requirement: escapes of defective releases at most 20 %."
-    )
+    assert found.answer.endswith(f"lower than slow. cheap (1) misses a requirement: {FEW_ESCAPES}.")
     without = compare(policies(cheap=1.0, fair=0.0, slow=0.0), costs=HOURLY)
     assert without.verdicts.empty
     assert without.answer.startswith("Use cheap: ")
@@ -75,17 +72,15 @@ def test_the_only_one_left_is_recommended():
     """If all policies but one miss a requirement, that one is recommended. [contract]"""
     found = compare(policies(cheap=1.0, fair=0.0), costs=HOURLY, requirements=ESCAPES)
     assert found.answer.startswith("Use fair: mean cost ")
-    assert found.answer.endswith(" cheap (1) misses a requirement: escapes of defective releases at most 20 %.")
+    assert found.answer.endswith(f" cheap (1) misses a requirement: {FEW_ESCAPES}.")
 
 
 def test_nothing_is_recommended_if_all_miss():
     """If every policy misses a requirement, all are ranked and none is recommended. [contract]"""
     found = compare(policies(cheap=1.0, fair=0.9), costs=HOURLY, requirements=ESCAPES)
     assert "excluded" not in ranked(found)[0].values()
-    assert found.answer.startswith(
-        "No policy meets the requirements. Both miss one: escapes of defective releases at most 20 %. "
-        "cheap has the lowest mean cost: "
-    )
+    told = f"No policy meets the requirements. Both miss one: {FEW_ESCAPES}. cheap has the lowest mean cost: "
+    assert found.answer.startswith(told)
 
 
 def test_what_all_miss_is_named():
@@ -94,12 +89,10 @@ def test_what_all_miss_is_named():
     table.loc[table["policy"].eq("fair"), "blast_radius"] = 0.1
     requirements = [ESCAPES, "p90 blast_radius given defective <= 20%", "p95 blast_radius given defective <= 30%"]
     found = compare(table, costs=HOURLY, requirements=requirements)
-    assert found.verdicts.groupby("policy")["verdict"].agg(lambda of: set(of) == {"not met"}).to_dict() == {
-        "cheap": True, "fair": False, "slow": True,
-    }  # fmt: skip
-    assert found.answer.startswith(
-        "No policy meets the requirements. All miss one: escapes of defective releases at most 20 %. cheap has the lowest "
-    )
+    misses_all = found.verdicts.groupby("policy")["verdict"].agg(lambda of: set(of) == {"not met"})
+    assert misses_all.to_dict() == {"cheap": True, "fair": False, "slow": True}
+    told = f"No policy meets the requirements. All miss one: {FEW_ESCAPES}. cheap has the lowest "
+    assert found.answer.startswith(told)
 
 
 def test_what_is_undecided_is_no_reason_to_exclude():
@@ -107,16 +100,14 @@ def test_what_is_undecided_is_no_reason_to_exclude():
     found = compare(policies(cheap=0.2, fair=0.0), costs=HOURLY, requirements=ESCAPES)
     assert found.verdicts["verdict"].tolist() == ["undecided", "met"]
     assert found.answer.startswith("Use cheap: ")
-    assert found.answer.endswith("Undecided whether it can meet escapes of defective releases at most 20 %.")
+    assert found.answer.endswith(f"Undecided whether it can meet {FEW_ESCAPES}.")
 
 
 def test_without_costs_the_others_are_compared():
     """Without costs, too, the policies that miss a requirement are named, and the others compared. [contract]"""
     found = compare(policies(cheap=1.0, fair=0.1, slow=0.0), requirements=ESCAPES)
     assert found.judged_by == ("false_alarm given good", "escaped given defective")
-    assert found.answer.startswith(
-        "cheap misses a requirement: escapes of defective releases at most 20 %. Of the others, "
-    )
+    assert found.answer.startswith(f"cheap misses a requirement: {FEW_ESCAPES}. Of the others, ")
     rows = found.ranking[found.ranking["level"].eq("escaped")].set_index("policy")
     assert rows["verdict"].to_dict() == {"cheap": "excluded", "fair": "worse", "slow": "better"}
 
@@ -139,9 +130,7 @@ def test_the_table_shows_the_verdicts():
     estimates, verdicts, *_ = compare(table, costs=HOURLY, requirements=ESCAPES).summarize()
     assert estimates.header[:2] == ("policy", "requirements")
     assert [row[1] for row in estimates.rows] == ["not met", "met"]
-    assert verdicts.rows[0][:4] == (
-        "cheap", "escapes of defective releases at most 20 %", "not met", "100.0 % (97.0 to 100.0)",
-    )  # fmt: skip
+    assert verdicts.rows[0][:4] == ("cheap", FEW_ESCAPES, "not met", "100.0 % (97.0 to 100.0)")
     plain = compare(table, costs=HOURLY).summarize()
     assert "requirements" not in plain[0].header
     assert len(plain) == 2
@@ -178,9 +167,7 @@ def test_verdicts_are_those_of_the_other_analyses(replications):
     found = compare(swept)
     joined = {}
     for policy, verdicts in found.verdicts.groupby("policy")["verdict"]:
-        joined[policy] = (
-            "not met" if "not met" in set(verdicts) else "undecided" if "undecided" in set(verdicts) else "met"
-        )
+        joined[policy] = next(word for word in ("not met", "undecided", "met") if word in set(verdicts))
     regrets = simdeploy.estimate_regret(swept, requirements=SCENARIO.requirements).regrets
     assert joined == dict(zip(regrets["policy"], regrets["verdict"], strict=True))
     if replications <= 100:  # one look, so the whole error is for it

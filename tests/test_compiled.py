@@ -259,11 +259,8 @@ def test_code_is_loaded_without_what_compiles_it(tmp_path):
         """)
     )
     command = [sys.executable, "-c", "import made"]
-    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
-    said = [
-        subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True).stdout
-        for _ in range(2)
-    ]
+    how = {"cwd": tmp_path, "env": {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}, "text": True}
+    said = [subprocess.check_output(command, **how) for _ in range(2)]
     assert said == ["2 True\n", "2 False\n"]
 
 
@@ -326,9 +323,8 @@ def test_normal_quantile_exponential_and_logarithm():
     """The functions written here agree with scipy and the C library to the last digits, one by one or many at once. [oracle]"""
     from scipy.special import ndtri
 
-    u = np.concatenate(
-        [np.random.default_rng(6).random(5000), 2.0 ** -np.arange(2.0, 53), 1 - 2.0 ** -np.arange(2.0, 53)]
-    )
+    powers = 2.0 ** -np.arange(2.0, 53)
+    u = np.concatenate([np.random.default_rng(6).random(5000), powers, 1 - powers])
     x = np.linspace(-707, 709, len(u))
     out = np.empty((5, len(u)))
     ask_special(u, x, out)
@@ -404,11 +400,7 @@ def test_bounds_on_words_of_windows(requests: int, more: int, rate: Fraction, of
 
 
 @settings(max_examples=300)
-@given(
-    total=st.integers(1, 60),
-    share=st.fractions(0, 1, max_denominator=5000),
-    reaches=st.booleans(),
-)
+@given(total=st.integers(1, 60), share=st.fractions(0, 1, max_denominator=5000), reaches=st.booleans())
 def test_a_percent_with_small_numbers_says_the_same(total: int, share: Fraction, reaches: bool):
     """The fraction that limits are held against crosses for the same numbers of failed nodes as the exact one. [property]"""
     small, small_reaches = _exact_in_64_bits(share, total, reaches=reaches)
@@ -491,10 +483,8 @@ def test_a_run_leaves_what_was_prepared(name: str):
     prepared = prepare_compiled(scenario, policies)
     before = [{table: array.tobytes() for table, array in lowered.tables.items()} for _, lowered in prepared.parts]
     assert any(tables["bundles"] for tables in before) or name != "small-fleet"
-    blocks = [
-        run_compiled(scenario, policies, seed=5, first=3, count=4, prepared=ready)
-        for ready in (prepared, prepared, None)
-    ]
+    how = {"seed": 5, "first": 3, "count": 4}
+    blocks = [run_compiled(scenario, policies, prepared=ready, **how) for ready in (prepared, prepared, None)]
     for tables, (_, lowered) in zip(before, prepared.parts, strict=True):
         assert all(lowered.tables[table].tobytes() == content for table, content in tables.items())
     rows = [[block.row(0, place) for place in range(4)] for block in blocks]
@@ -598,9 +588,8 @@ def test_code_that_is_not_written_yet(compiled_engine: None, monkeypatch: pytest
 def test_damaged_code_is_compiled_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, damage: str):
     """A file of the cache that lost its end, or a bit, counts as missing, and is written again. [contract]"""
     module = tmp_path / "module.py"
-    module.write_text(
-        "from simdeploy.engines.compiled.jit import entry\n@entry(cache=True)\ndef add_one(x):\n    return x + 1\n"
-    )
+    imported = "from simdeploy.engines.compiled.jit import entry\n"
+    module.write_text(f"{imported}@entry(cache=True)\ndef add_one(x):\n    return x + 1\n")
     monkeypatch.setattr(numba.core.config, "CACHE_DIR", str(tmp_path))
 
     def count_hits() -> int:
@@ -613,10 +602,8 @@ def test_damaged_code_is_compiled_again(tmp_path: Path, monkeypatch: pytest.Monk
     (path,) = tmp_path.rglob(f"*.{kind}")
     written = path.read_bytes()
     middle = len(written) // 2
-    changed = bytes([written[middle] ^ 1])
-    path.write_bytes(
-        {"emptied": b"", "cut": written[:middle], "changed": written[:middle] + changed + written[middle + 1 :]}[damage]
-    )
+    changed = written[:middle] + bytes([written[middle] ^ 1]) + written[middle + 1 :]
+    path.write_bytes({"emptied": b"", "cut": written[:middle], "changed": changed}[damage])
     assert count_hits() == 0
     assert count_hits() == 1
 

@@ -172,9 +172,8 @@ def test_every_cost_is_drawn_with_its_unit(name):
     words = draw(name, UNIT)
     assert any(UNIT in text for text in words)
     without = [re.sub(rf", {UNIT}| \({UNIT}\)| {UNIT}", "", text) for text in words]
-    assert [text.split() for text in without] == [
-        text.split() for text in draw(name, None)
-    ]  # lines may break elsewhere
+    # Lines may break elsewhere.
+    assert [text.split() for text in without] == [text.split() for text in draw(name, None)]
 
 
 def test_a_unit_is_told_where_a_rollout_has_it():
@@ -207,10 +206,8 @@ def test_other_numbers_have_no_costs():
 def test_a_verdict_on_costs_is_computed_under_them():
     """Where a world breaks for its cost, the result says what the costs were. [contract]"""
     how = {"vary": {STARTS: (0.0, 0.5)}, "points": 40, "replications": 2, "engine": "compiled"}
-    found = [
-        sd.discover(scenario(UNIT), "canary", requirements=one, **how)
-        for one in ("p50 cost <= 100", "p50 makespan_s <= 1h")
-    ]
+    limits = ("p50 cost <= 100", "p50 makespan_s <= 1h")
+    found = [sd.discover(scenario(UNIT), "canary", requirements=limit, **how) for limit in limits]
     assert [result.computed_under.get("costs", {}).get("unit") for result in found] == [UNIT, None]
 
 
@@ -218,10 +215,8 @@ def test_scenarios_of_one_unit():
     """Regrets over scenarios with costs of their own are in their common unit. [contract]"""
     table = sd.sweep([world(500), world(2000)], POLICIES, **FEW)
     result = sd.estimate_regret(table)
-    assert {name: of["escape"] for name, of in result.computed_under["costs"].items()} == {
-        "world 500": 500,
-        "world 2000": 2000,
-    }
+    prices = {name: of["escape"] for name, of in result.computed_under["costs"].items()}
+    assert prices == {"world 500": 500, "world 2000": 2000}
     assert f" {UNIT} (" in result.answer
     assert say(sd.read_result(result.to_dict())) == say(result)
 
@@ -241,20 +236,16 @@ def test_the_unit_is_no_part_of_a_rollout(tmp_path):
     assert (tmp_path / "store" / "manifest.json").read_bytes() == manifest
     pd.testing.assert_frame_equal(first.to_frame(), second.to_frame())
     assert " USD per rollout" in sd.estimate_costs(second).answer
-    assert (
-        " USD per rollout" in sd.estimate_costs(sd.read_store(tmp_path / "store"), costs=scenario("USD").costs).answer
-    )
+    read = sd.read_store(tmp_path / "store")
+    assert " USD per rollout" in sd.estimate_costs(read, costs=scenario("USD").costs).answer
 
 
 def test_commands_tell_the_unit(tmp_path):
     """A command takes it from the file; JUnit has it, too. [contract]"""
     file = tmp_path / "x.yaml"
-    file.write_text(
-        json.dumps(
-            {**scenario(UNIT).to_dict(), "requirements": [{"of": "cost_delay", "quantile": 0.95, "at_most": 1}]}
-        ),
-        encoding="utf-8",
-    )
+    requirement = {"of": "cost_delay", "quantile": 0.95, "at_most": 1}
+    raw = {**scenario(UNIT).to_dict(), "requirements": [requirement]}
+    file.write_text(json.dumps(raw), encoding="utf-8")
     few = ["--engine", "compiled", "--replications", "20"]
     told = invoke("compare", file, *few, "--costs", "--plot", tmp_path / "x.svg")
     assert told.exit_code == 0, told.stderr
@@ -263,6 +254,5 @@ def test_commands_tell_the_unit(tmp_path):
     junit = tmp_path / "x.xml"
     checked = invoke("check", file, "--engine", "compiled", "--most", "100", "--junit", junit)
     assert checked.exit_code in (0, 1, 3), checked.stderr
-    assert re.search(
-        r"p95 of cost of delay at most 1 (€|&#8364;).*found [\d.]+ (€|&#8364;)", junit.read_text(encoding="utf-8")
-    )
+    told = r"p95 of cost of delay at most 1 (€|&#8364;).*found [\d.]+ (€|&#8364;)"
+    assert re.search(told, junit.read_text(encoding="utf-8"))

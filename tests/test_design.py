@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, strategies as st
 from refusals import refusals
-from small import rolling
+from small import IMMEDIATE, maybe_bad, rolling
 
 from simdeploy.api import read_deployment
 from simdeploy.experiments.arguments import find_bases, name_policies, name_scenarios
@@ -30,11 +30,11 @@ SCENARIO = {
         "classes": [{"name": "arm", "share": 0.5, "update_duration": 40}],
         "start_failure": 0.05,
     },
-    "release": {"good": {"probability": 0.5}, "bad": {"probability": 0.5, "defective": True, "error_rate": 0.4}},
+    "release": maybe_bad(),
     "policies": {
         "waves": {"strategy": "rolling", "max_parallel": 5, "health_check": {"deadline": "5m"}},
         "newer": rolling(25, dialect="rollout", health_check={"deadline": "5m", "interval": "10s"}),
-        "at-once": {"strategy": "immediate"},
+        "at-once": IMMEDIATE,
     },
 }
 
@@ -107,17 +107,9 @@ def test_what_the_scenario_states_comes_first(scenario):
 
 def test_unknown_keys_are_told_with_the_nearest(scenario):
     """All unknown keys are told, each with the key that was probably meant. [contract]"""
-    told = refusals(
-        find,
-        scenario,
-        "max_eror_rate",
-        "scenario.fleet.nods",
-        "scenario.policies.waves.max_parallel",
-        "max_parallel",
-        "max_parallel",
-        "scenario.name",
-    )
-    assert told == [
+    misspelt = ("max_eror_rate", "scenario.fleet.nods")
+    misplaced = ("scenario.policies.waves.max_parallel", "max_parallel", "max_parallel", "scenario.name")
+    assert refusals(find, scenario, *misspelt, *misplaced) == [
         "max_eror_rate: no such key to vary; did you mean 'max_error_rate'?",
         "scenario.fleet.nods: no such key to vary; did you mean 'scenario.fleet.nodes'?",
         (
@@ -172,18 +164,15 @@ def test_values_may_be_any_sequence_of_plain_values():
 @pytest.mark.parametrize(
     ("asked", "told"),
     [
-        (
-            "0.1",
-            "health_check.max_error_rate: not a list of values (found '0.1'); allowed: a list, a range or an array",
-        ),
-        (0.1, "health_check.max_error_rate: not a list of values (found 0.1); allowed: a list, a range or an array"),
-        ([], "health_check.max_error_rate: no values; allowed: at least one"),
-        ([float("nan")], "health_check.max_error_rate: not a finite number (found nan)"),
+        ("0.1", "not a list of values (found '0.1'); allowed: a list, a range or an array"),
+        (0.1, "not a list of values (found 0.1); allowed: a list, a range or an array"),
+        ([], "no values; allowed: at least one"),
+        ([float("nan")], "not a finite number (found nan)"),
     ],
 )
 def test_what_is_no_list_of_values(asked, told):
     """What is no list of values, or holds what no file could, is told with its key. [contract]"""
-    assert refusals(make_points, [NUMBER], [asked], "grid", seed=0) == [told]
+    assert refusals(make_points, [NUMBER], [asked], "grid", seed=0) == [f"health_check.max_error_rate: {told}"]
 
 
 def test_designs_that_there_are_not():
@@ -191,10 +180,8 @@ def test_designs_that_there_are_not():
     assert refusals(make_points, [NUMBER], [[0.1]], "gird", seed=0) == [
         "design: unknown design (found 'gird'); allowed: \"grid\", \"list\" or LatinHypercube(n); did you mean 'grid'?"
     ]
-    assert (
-        "design: invalid Latin hypercube (found 0)"
-        in refusals(make_points, [NUMBER], [(0, 1)], LatinHypercube(0), seed=0)[0]
-    )
+    empty = refusals(make_points, [NUMBER], [(0, 1)], LatinHypercube(0), seed=0)
+    assert "design: invalid Latin hypercube (found 0)" in empty[0]
     many = [range(1001), np.linspace(0, 1, 1000)]
     assert refusals(make_points, [WHOLE, NUMBER], many, "grid", seed=0) == [
         "vary: too many cases (found 1,001,000); allowed: up to 1,000,000"
@@ -246,14 +233,12 @@ def test_ranges_that_there_are_not():
 
 def test_cases_are_numbered_by_scenario_policy_and_point(scenario):
     """Scenarios come first, then policies, then points; names and values stand in columns with their full paths. [contract]"""
-    made = cases(
-        {"a": scenario, "b": scenario.with_values({"fleet.nodes": 10})}, ["waves", "newer"], max_failed_nodes=[1, 2]
-    )
+    scenarios = {"a": scenario, "b": scenario.with_values({"fleet.nodes": 10})}
+    made = cases(scenarios, ["waves", "newer"], max_failed_nodes=[1, 2])
     frame = made.table.to_frame()
     assert list(frame) == ["case", "scenario", "policy", "max_failed_nodes"]
-    assert list(frame.itertuples(index=False, name=None)) == [
-        (number, *rest) for number, rest in enumerate(product("ab", ["waves", "newer"], [1, 2]))
-    ]
+    expected = [(number, *rest) for number, rest in enumerate(product("ab", ["waves", "newer"], [1, 2]))]
+    assert list(frame.itertuples(index=False, name=None)) == expected
     assert len(made.job.groups) == 2
 
 
@@ -321,14 +306,8 @@ def test_columns_have_the_types_of_their_keys(scenario, key, asked, dtype, shown
 
 def test_every_invalid_value_is_told_at_once(scenario):
     """Each value that its key can't have is told once, with what is allowed, of policy and scenario alike. [contract]"""
-    told = refusals(
-        cases,
-        scenario,
-        max_failed_nodes=[0, 1.5, -1],
-        max_error_rate=[0.1, 10],
-        start_failure=[0.1, 2, "often"],
-        pacing=["barier", "sliding"],
-    )
+    of_policy = {"max_failed_nodes": [0, 1.5, -1], "max_error_rate": [0.1, 10]}
+    told = refusals(cases, scenario, **of_policy, start_failure=[0.1, 2, "often"], pacing=["barier", "sliding"])
     assert sorted(told) == [
         ("health_check.max_error_rate: too large (found 10); allowed: a fraction from 0 to 1; write 0.10 for 10 %"),
         "max_failed_nodes: negative (found -1); allowed: a whole number from 0 to 10,000,000",
@@ -400,9 +379,8 @@ def test_ranges_that_no_table_holds(spread, told):
 
 def test_only_what_is_tried_is_checked(scenario):
     """A factor may contradict a policy as it is, as long as it doesn't contradict what is tried of it. [contract]"""
-    made = cases(
-        scenario, "waves", "list", scenario__health__interval=["6m"], deadline=["20m"], min_healthy_time=["7m"]
-    )
+    tried = {"scenario__health__interval": ["6m"], "deadline": ["20m"], "min_healthy_time": ["7m"]}
+    made = cases(scenario, "waves", "list", **tried)
     assert made.job.groups[0].policies[0].policy.windows_needed == 2
     assert "no node can become healthy" in refusals(cases, scenario, scenario__health__interval=["6m"])[0]
 
@@ -421,12 +399,11 @@ def test_several_scenarios_and_policies_need_names():
     assert "duplicate name (found 'small')" in refusals(name_scenarios, [one, one])[0]
     assert refusals(name_scenarios, []) == ["scenario: no scenario"]
     assert "not a scenario or the path" in refusals(name_scenarios, [3])[0]
-    spec = {"strategy": "immediate"}
     assert list(name_policies("waves")) == ["waves"]
-    assert list(name_policies(["waves", spec])) == ["waves", "immediate"]
-    assert list(name_policies(spec)) == ["immediate"]
-    assert list(name_policies({"a": spec, "b": "waves"})) == ["a", "b"]
-    assert "duplicate name (found 'immediate')" in refusals(name_policies, [spec, spec])[0]
+    assert list(name_policies(["waves", IMMEDIATE])) == ["waves", "immediate"]
+    assert list(name_policies(IMMEDIATE)) == ["immediate"]
+    assert list(name_policies({"a": IMMEDIATE, "b": "waves"})) == ["a", "b"]
+    assert "duplicate name (found 'immediate')" in refusals(name_policies, [IMMEDIATE, IMMEDIATE])[0]
     assert refusals(name_policies, []) == ["policies: no policy"]
     assert "no such policy (found 'wave')" in refusals(find_bases, {"small": one}, {"wave": "wave"})[0]
 
@@ -437,6 +414,7 @@ def test_a_policy_from_json_keeps_what_it_says_of_itself(scenario, tmp_path):
     (tmp_path / "ours.json").write_text(json.dumps({"deployment": {"id": "d-7", "type": "restart", "spec": spec}}))
     document = read_deployment(tmp_path / "ours.json")
     made = cases(scenario, {"ours": document}, max_parallel=[1, 2], scenario__deployment__namespace=["x"])
-    assert [policy.identity.type for policy in made.job.groups[0].policies] == ["restart", "restart"]
-    assert {policy.identity.namespace for policy in made.job.groups[0].policies} == {"x"}
-    assert [policy.policy.max_parallel for policy in made.job.groups[0].policies] == [1, 2]
+    policies = made.job.groups[0].policies
+    assert [policy.identity.type for policy in policies] == ["restart", "restart"]
+    assert {policy.identity.namespace for policy in policies} == {"x"}
+    assert [policy.policy.max_parallel for policy in policies] == [1, 2]

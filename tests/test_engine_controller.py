@@ -1,6 +1,6 @@
 """The controller in the reference engine, by its records: pacing, gate, pauses, nodes that are waited for."""
 
-from by_hand import CHECK, TEN, ZONE_3_FAILS, canary, rolling, said, switches
+from by_hand import CHECK, TEN, ZONE_3_FAILS, canary, rolling, said, script, switches
 
 from simdeploy import simulate
 
@@ -44,9 +44,8 @@ def test_sliding_refills_slots(make_scenario):
 
 def test_sliding_after_canaries_takes_bake_time_once(make_scenario):
     """Under sliding pacing the canaries alone have a bake time. [contract]"""
-    rollout = simulate(
-        make_scenario(orchestrator=switches(pacing="sliding", bake_time="100s")), canary(2, 4, auto_promote=True)
-    )
+    scenario = make_scenario(orchestrator=switches(pacing="sliding", bake_time="100s"))
+    rollout = simulate(scenario, canary(2, 4, auto_promote=True))
     assert [time for _, time in dispatches(rollout)] == [0, 0, *[130] * 4, *[160] * 4]
     assert rollout.responses["waves"] == 2
 
@@ -75,22 +74,16 @@ def test_a_failed_canary_is_in_the_message(make_scenario):
 
 def test_a_crossed_limit_is_told_again_when_a_further_node_fails(make_scenario):
     """on_failure: pause tells the crossing once, and after a resume once more for the next failed node. [contract]"""
-    scenario = make_scenario(
-        fleet=TEN,
-        release=ZONE_3_FAILS,
-        orchestrator=switches(on_failure="pause"),
-        operator={"script": [{"at": 1000, "do": "resume"}, {"at": 2000, "do": "resume"}]},
-    )
+    rest = {"orchestrator": switches(on_failure="pause"), "operator": script((1000, "resume"), (2000, "resume"))}
+    scenario = make_scenario(fleet=TEN, release=ZONE_3_FAILS, **rest)
     rollout = simulate(scenario, rolling(1, max_failed_nodes=0, max_failed_nodes_percent=100))
     assert [time for time, reason in said(rollout) if "exceed" in reason] == [120, 1120]
 
 
 def test_a_deadline_that_passed_is_not_missed_again_without_progress(make_scenario):
     """A rollout that goes on for ever without a running node misses `progress_deadline` once. [contract]"""
-    scenario = make_scenario(
-        fleet={"start_failure": 1.0},
-        orchestrator=switches(pacing="sliding", failed_node_holds_slot=True, on_failure="continue"),
-    )
+    orchestrator = switches(pacing="sliding", failed_node_holds_slot=True, on_failure="continue")
+    scenario = make_scenario(fleet={"start_failure": 1.0}, orchestrator=orchestrator)
     policy = rolling(2, dialect="general", progress_deadline="10m")
     missed = [time for time, reason in said(simulate(scenario, policy, engine="reference")) if "progress" in reason]
     assert missed == [600]
@@ -111,10 +104,8 @@ def test_the_gate_is_open_once_canaries_are_promoted(make_scenario):
 
 def test_waiting_for_nodes_that_are_down(make_scenario):
     """A node that is waited for holds its slot and is dispatched when it is up. [contract]"""
-    scenario = make_scenario(
-        fleet={"nodes": 200, "crash": {"up": "1000h", "repair": "100h"}},
-        orchestrator=switches(unreachable_nodes="wait"),
-    )
+    fleet = {"nodes": 200, "crash": {"up": "1000h", "repair": "100h"}}
+    scenario = make_scenario(fleet=fleet, orchestrator=switches(unreachable_nodes="wait"))
     rollout = simulate(scenario, rolling(100))
     late = rollout.nodes[(rollout.nodes["wave"] == 1) & (rollout.nodes["dispatched_at_s"] > 0)]
     assert 0 < len(late) < 30

@@ -5,38 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from by_hand import script
+from small import rolling
 
 from simdeploy import InputError, Rollout, Scenario, SimdeployWarning, simulate
 
-Raw = dict[str, Any]
 
-
-def rollout(gate: Any, *, nodes: int = 4, engine: str = "reference", **changes: Any) -> Rollout:
+def rollout(
+    gate: Any, *, nodes: int = 4, fleet: Any = None, policy: Any = None, health_check: Any = None, **sections: Any
+) -> Rollout:
     """Four nodes that start after 10 s and meet 10 requests a second, judged by a gate; windows of 10 s, two of them needed."""
-    raw: Raw = {
-        "name": "gated",
-        "fleet": {"nodes": nodes, "update_duration": 10, "requests_per_second": 10, **changes.pop("fleet", {})},
-        "release": changes.pop("release", {"good": {"probability": 1}}),
-        "orchestrator": changes.pop("orchestrator", {}),
-        "operator": changes.pop("operator", {}),
-        "policies": {
-            "p": {
-                "strategy": "rolling",
-                "max_parallel": 2,
-                "max_failed_nodes": 100,
-                "max_failed_nodes_percent": 100,
-                **changes.pop("policy", {}),
-                "health_check": {
-                    "deadline": "60s",
-                    "min_healthy_time": "20s",
-                    "gate": gate,
-                    **changes.pop("health_check", {}),
-                },
-            }
-        },
-    }
-    assert not changes
-    return simulate(Scenario.from_dict(raw), "p", engine=engine)
+    check = {"deadline": "60s", "min_healthy_time": "20s", "gate": gate, **(health_check or {})}
+    limits = {"max_failed_nodes": 100, "max_failed_nodes_percent": 100}
+    fleet = {"nodes": nodes, "update_duration": 10, "requests_per_second": 10, **(fleet or {})}
+    policies = {"p": rolling(2, health_check=check, **limits) | (policy or {})}
+    scenario = Scenario.from_dict({"name": "gated", "fleet": fleet, "policies": policies, **sections})
+    return simulate(scenario, engine="reference")
 
 
 BAD = {"bad": {"probability": 1, "defective": True, "error_rate": 1}}
@@ -137,13 +121,9 @@ def test_unhealthy_looks_are_counted_in_the_whole_rollout(engine: str) -> None:
     """Waves that pass leave their unhealthy looks to those that follow: the third of all stops the rollout. [oracle]"""
     check = {"failure_threshold": 3, "cumulative_failures": True, "max_error_rate": 0.1, "deadline": "1h"}
     gate = {"kind": "pooled", "over": "window", "failures_of": "rollout"}
-    policy = {"dialect": "general", "strategy": "rolling", "max_parallel": 2}
-    raw = {
-        "name": "carried",
-        "fleet": {"nodes": 12, "update_duration": "10s", "requests_per_second": 10, "error_rate": 0.1},
-        "policies": {"p": policy | {"health_check": check | {"min_healthy_time": "10s", "gate": gate}}},
-    }
-    scenario = Scenario.from_dict(raw)
+    policy = rolling(2, dialect="general", health_check=check | {"min_healthy_time": "10s", "gate": gate})
+    fleet = {"nodes": 12, "update_duration": "10s", "requests_per_second": 10, "error_rate": 0.1}
+    scenario = Scenario.from_dict({"name": "carried", "fleet": fleet, "policies": {"p": policy}})
     stopped_late = 0
     for seed in range(12):
         windows = simulate(scenario, seed=seed, engine="reference").windows
@@ -189,14 +169,14 @@ def test_a_latent_defect_is_found_on_running_nodes() -> None:
 
 def test_nobody_watches_a_rollout_that_is_paused_for_good() -> None:
     """Where nothing else can happen any more the looks end, and so does the simulation. [contract]"""
-    run = rollout("cusum", operator={"script": [{"at": 35, "do": "pause"}]})
+    run = rollout("cusum", operator=script((35, "pause")))
     assert run.response_values["state"] == "paused"
 
 
 def test_a_gate_that_fails_may_pause() -> None:
     """Under on_failure: pause the wave has failed, and the rollout goes on when it is told to. [contract]"""
-    operator = {"script": [{"at": 100, "do": "resume"}, {"at": 200, "do": "resume"}]}
-    run = rollout(SPRT, release=BAD, orchestrator={"on_failure": "pause"}, operator=operator)
+    resumes = script((100, "resume"), (200, "resume"))
+    run = rollout(SPRT, release=BAD, orchestrator={"on_failure": "pause"}, operator=resumes)
     assert said(run)[0][0] == 20
     assert (run.response_values["state"], run.response_values["makespan_s"]) == ("completed", 200)
     assert run.response_values["failed_nodes"] == 4
@@ -205,10 +185,8 @@ def test_a_gate_that_fails_may_pause() -> None:
 def test_failed_nodes_may_go_back_by_themselves() -> None:
     """Nodes whose wave failed its gate go back like any failed node, once. [contract]"""
     run = rollout(SPRT, release=BAD, orchestrator={"node_local_rollback": True}, fleet={"rollback_duration": 5})
-    assert [event for event in happened(run) if event[2] == "rolling_back"] == [
-        (20, 0, "rolling_back", "rolls back by itself"),
-        (20, 1, "rolling_back", "rolls back by itself"),
-    ]
+    back = [event for event in happened(run) if event[2] == "rolling_back"]
+    assert back == [(20, node, "rolling_back", "rolls back by itself") for node in (0, 1)]
     assert run.response_values["restored_at_s"] == 25
 
 

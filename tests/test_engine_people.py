@@ -50,33 +50,27 @@ def test_a_pause_at_the_start(make_scenario):
 @pytest.mark.parametrize(("clocks", "sent"), [("run", [0, 330]), ("stop", [0, 430])])
 def test_bake_time_while_paused(make_scenario, clocks, sent):
     """Bake time runs on during a pause, or is frozen. [contract]"""
-    scenario = make_scenario(
-        operator=script((130, "pause"), (230, "resume")), orchestrator=switches(bake_time="300s", paused_clocks=clocks)
-    )
+    orchestrator = switches(bake_time="300s", paused_clocks=clocks)
+    scenario = make_scenario(operator=script((130, "pause"), (230, "resume")), orchestrator=orchestrator)
     assert waves(simulate(scenario, rolling(5))) == sent
 
 
 @pytest.mark.parametrize(("clocks", "sent"), [("run", [0, 630]), ("stop", [0, 730])])
 def test_the_operator_while_paused(make_scenario, clocks, sent):
     """promote_after runs on during a pause, or is frozen. [contract]"""
-    scenario = make_scenario(
-        operator={"promote_after": 600, **script((130, "pause"), (230, "resume"))},
-        orchestrator=switches(paused_clocks=clocks),
-    )
+    operator = {"promote_after": 600, **script((130, "pause"), (230, "resume"))}
+    scenario = make_scenario(operator=operator, orchestrator=switches(paused_clocks=clocks))
     assert waves(simulate(scenario, canary(2))) == sent
 
 
 @pytest.mark.parametrize(
-    ("clocks", "sent"),
-    [("run", [0, 60, 190, 190, 240, 300]), ("stop", [0, 60, 210, 270, 330, 390])],
+    ("clocks", "sent"), [("run", [0, 60, 190, 190, 240, 300]), ("stop", [0, 60, 210, 270, 330, 390])]
 )
 def test_the_rate_clock_while_paused(make_scenario, clocks, sent):
     """Batches that fell due during a pause go at the resume, or the clock was frozen. [contract]"""
-    scenario = make_scenario(
-        fleet={"nodes": 12},
-        operator=script((100, "pause"), (190, "resume")),
-        orchestrator=switches(pacing="rate", rate={"per_minute": 2}, paused_clocks=clocks),
-    )
+    orchestrator = switches(pacing="rate", rate={"per_minute": 2}, paused_clocks=clocks)
+    pause = script((100, "pause"), (190, "resume"))
+    scenario = make_scenario(fleet={"nodes": 12}, operator=pause, orchestrator=orchestrator)
     rollout = simulate(scenario, rolling(0))
     first = rollout.nodes.groupby("wave")["dispatched_at_s"].first().tolist()
     assert first == sent
@@ -93,10 +87,8 @@ def test_a_promotion_while_paused_takes_effect_at_the_resume(make_scenario):
 
 def test_a_script_promotes_once_canaries_are_resolved(make_scenario):
     """A promotion in the script works once all canaries are resolved, the bake time over or not. [contract]"""
-    scenario = make_scenario(
-        operator={"promote_after": "10h", **script((10, "promote"), (100, "promote"), (120, "promote"))},
-        orchestrator=switches(bake_time="1h"),
-    )
+    operator = {"promote_after": "10h", **script((10, "promote"), (100, "promote"), (120, "promote"))}
+    scenario = make_scenario(operator=operator, orchestrator=switches(bake_time="1h"))
     rollout = simulate(scenario, canary(2))
     assert waves(rollout) == [0, 100]
     assert (10, "script: promote has no effect: not all canaries are resolved") in said(rollout)
@@ -121,10 +113,8 @@ def test_acts_without_effect_leave_an_event(make_scenario, acts, why):
 
 def test_nodes_that_come_up_while_paused_wait_for_the_resume(make_scenario):
     """A node that was waited for and is up again during a pause is dispatched at the resume. [contract]"""
-    scenario = make_scenario(
-        fleet={"nodes": 50, "crash": {"up": "1000h", "repair": "10h"}},
-        operator=script((10, "pause"), (40 * 3600, "resume")),
-        orchestrator=switches(unreachable_nodes="wait"),
-    )
+    fleet = {"nodes": 50, "crash": {"up": "1000h", "repair": "10h"}}
+    pause = script((10, "pause"), (40 * 3600, "resume"))
+    scenario = make_scenario(fleet=fleet, operator=pause, orchestrator=switches(unreachable_nodes="wait"))
     rollout = simulate(scenario, rolling(0))
     assert set(rollout.nodes["dispatched_at_s"]) == {0, 40 * 3600}

@@ -1,7 +1,8 @@
 """Going back in the reference engine, by its records: at once, in waves, by hand, node by node."""
 
 import pytest
-from by_hand import BAD_ZONE_3_FAILS, TEN, rolling, switches
+from by_hand import BAD, BAD_ZONE_3_FAILS, TEN, rolling, switches
+from small import IMMEDIATE
 
 from simdeploy import simulate
 
@@ -26,9 +27,8 @@ def test_a_stop_rolls_back_every_touched_node_at_once(make_scenario):
 
 def test_rolling_back_in_waves(make_scenario):
     """Under rollback_pacing: max_parallel nodes go back in waves, in the order of dispatch; until then they go on. [contract]"""
-    scenario = make_scenario(
-        fleet={**TEN, "order": "zone"}, release=BAD_ZONE_3_FAILS, orchestrator=switches(rollback_pacing="max_parallel")
-    )
+    in_waves = switches(rollback_pacing="max_parallel")
+    scenario = make_scenario(fleet={**TEN, "order": "zone"}, release=BAD_ZONE_3_FAILS, orchestrator=in_waves)
     rollout = simulate(scenario, rolling(4, max_failed_nodes=1, max_failed_nodes_percent=100))
     back = rollout.nodes[rollout.nodes["rollback_started_at_s"].notna()].sort_values("rollback_started_at_s")
     # Nodes 3 and 7 are last in zone order: waves of 4, 4 and 2 were sent, the stop is at 90 s.
@@ -57,18 +57,13 @@ def test_nodes_that_go_back_by_themselves_are_not_of_the_rollback(make_scenario)
 
 @pytest.mark.parametrize(
     ("kind", "left"),
-    [
-        ("rollback", {"failed": 2, "running": 8}),
-        ("restart", {"failed": 10}),
-        ("stop", {"stopped": 10}),
-    ],
+    [("rollback", {"failed": 2, "running": 8}), ("restart", {"failed": 10}), ("stop", {"stopped": 10})],
 )
 def test_types_that_are_not_undone(make_scenario, kind, left):
     """rollback, restart and stop have no second deployment: nodes stay as they are. [contract]"""
     fleet = TEN if kind == "rollback" else {**TEN, "start_failure": 1}
-    scenario = make_scenario(
-        fleet=fleet, release=BAD_ZONE_3_FAILS, deployment={"type": kind}, operator={"escape_detection": 1000}
-    )
+    rest = {"deployment": {"type": kind}, "operator": {"escape_detection": 1000}}
+    scenario = make_scenario(fleet=fleet, release=BAD_ZONE_3_FAILS, **rest)
     rollout = simulate(scenario, rolling(0, max_failed_nodes=0))
     assert len(rollout.deployments) == 1
     assert statuses(rollout) == left
@@ -81,9 +76,8 @@ def test_a_stop_without_rollback_is_undone_by_hand(make_scenario):
         (rolling(0, max_failed_nodes=0, no_auto_rollback=True), switches()),
         (rolling(0, max_failed_nodes=0), switches(on_failure="stop")),
     ):
-        scenario = make_scenario(
-            fleet=fleet, release=BAD_ZONE_3_FAILS, operator={"escape_detection": 1000}, orchestrator=orchestrator
-        )
+        rest = {"operator": {"escape_detection": 1000}, "orchestrator": orchestrator}
+        scenario = make_scenario(fleet=fleet, release=BAD_ZONE_3_FAILS, **rest)
         rollout = simulate(scenario, policy)
         values = rollout.responses
         stopped = values["stopped_at_s"]
@@ -112,9 +106,8 @@ def test_nodes_that_go_back_by_themselves(make_scenario):
 
 def test_create(make_scenario):
     """create: a node is not missed before its first start, and going back removes it. [contract]"""
-    scenario = make_scenario(
-        fleet=TEN, release=BAD_ZONE_3_FAILS, deployment={"type": "create", "from_version": 0, "to_version": 1}
-    )
+    create = {"type": "create", "from_version": 0, "to_version": 1}
+    scenario = make_scenario(fleet=TEN, release=BAD_ZONE_3_FAILS, deployment=create)
     done = simulate(scenario, rolling(5, max_failed_nodes_percent=100))
     assert done.responses["verdict"] == "escaped"
     stopped = simulate(scenario, rolling(5, max_failed_nodes=0))
@@ -126,19 +119,16 @@ def test_create(make_scenario):
 
 def test_renewal_by_update(make_scenario):
     """With renewed_by_update a successful start begins a new up time: no crash for the next 59 s. [contract]"""
-    policy = {"strategy": "immediate"}
-    fleet = {"nodes": 60, "update_duration": 10}
-    crash = {"up": "60s", "repair": "60s"}
-    release = {"bad": {"probability": 1, "defective": True}}
 
     def down_after_start(*, renewed):
+        crash = {"up": "60s", "repair": "60s", "renewed_by_update": renewed}
         scenario = make_scenario(
-            fleet={**fleet, "crash": {**crash, "renewed_by_update": renewed}},
-            release=release,
+            fleet={"nodes": 60, "update_duration": 10, "crash": crash},
+            release=BAD,
             operator={"escape_detection": "59s"},
             orchestrator=switches(unreachable_nodes="skip"),
         )
-        rollout = simulate(scenario, policy)
+        rollout = simulate(scenario, IMMEDIATE)
         touched = rollout.nodes[rollout.nodes["dispatched_at_s"].notna()]
         # Going back takes 10 s as well; whatever exceeds 20 s is a crash.
         return (touched["unavailable_s"] > 20).mean()

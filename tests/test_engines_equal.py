@@ -13,12 +13,25 @@ from typing import Any
 import hypothesis
 import pytest
 import yaml
+from by_hand import ENGINES
 from encounters import Feature, count, watching
-from generators import ACTIONS, GATES, STRATEGIES, Decisions, Raw, scenario_of, scenarios, without_lines
+from generators import (
+    ACTIONS,
+    GATES,
+    STRATEGIES,
+    Decisions,
+    Raw,
+    general_policy,
+    one_policy,
+    scenario_of,
+    scenarios,
+    spells,
+    without_lines,
+)
 from hypothesis import Phase, given, settings, strategies as st
 from mistakes import MISTAKES, NEEDS, TOLD_BY
 from reducing import reduced
-from rows_equal import Row, are_equal, differences, run
+from rows_equal import REPLICATIONS, Row, are_equal, differences, run
 from small import rolling
 
 from simdeploy import Scenario, simulate
@@ -75,66 +88,55 @@ def test_what_differs_is_seen(name: str, one: Any, other: Any) -> None:
     assert differences(["p"], [[{**rest, name: one}]], [[{**rest, name: other}]])
 
 
+def both(scenario: Scenario, seed: int, replications: int = REPLICATIONS) -> tuple[list[list[Row]], list[str]]:
+    """Return what the reference engine gives of all policies, and what the compiled one gives otherwise."""
+    policies = list(scenario.policies.values())
+    expected, found = (run(scenario, policies, engine, seed, replications=replications) for engine in ENGINES)
+    return expected, differences(list(scenario.policies), expected, found)
+
+
 @pytest.mark.parametrize("pacing", ["sliding", "barrier"])
 @pytest.mark.parametrize("unreachable", ["fail", "skip", "wait"])
 @pytest.mark.parametrize("duration", [45, {"lognormal": {"median": 45, "p95": 120}}], ids=["alike", "spread"])
 def test_engines_are_equal_over_larger_fleets(pacing: str, unreachable: str, duration: Any) -> None:
     """Where many nodes are plain and have their verdicts one after the other, or at once, until a limit is crossed. [property]"""
-    flapping = {"good": "30m", "degraded": "45s", "error_rate": 0.3}
-    crash = {"up": {"exponential": {"mean": "3h"}}, "repair": {"exponential": {"mean": "5m"}}}
     fleet = {
         "nodes": 60,
         "update_duration": duration,
         "start_failure": 0.05,
         "error_rate": 0.004,
         "requests_per_second": 20,
+        "flapping": {"good": "30m", "degraded": "45s", "error_rate": 0.3},
+        "crash": spells("3h", {"exponential": {"mean": "5m"}}),
     }
     health_check = {"deadline": "10m", "max_error_rate": 0.02, "min_healthy_time": "60s"}
-    scenario = Scenario.from_dict(
-        {
-            "name": "larger",
-            "fleet": {**fleet, "flapping": flapping, "crash": crash},
-            "orchestrator": {"pacing": pacing, "unreachable_nodes": unreachable},
-            "policies": {
-                f"up to {n}": rolling(10, max_failed_nodes=n, max_failed_nodes_percent=100, health_check=health_check)
-                for n in (1, 60)
-            },
-        }
-    )
-    policies = list(scenario.policies.values())
-    expected, found = (run(scenario, policies, engine, seed=3) for engine in ("reference", "compiled"))
+    policy = rolling(10, max_failed_nodes_percent=100, health_check=health_check)
+    raw = {
+        "name": "larger",
+        "fleet": fleet,
+        "orchestrator": {"pacing": pacing, "unreachable_nodes": unreachable},
+        "policies": {f"up to {n}": {**policy, "max_failed_nodes": n} for n in (1, 60)},
+    }
+    expected, differing = both(Scenario.from_dict(raw), 3)
     assert {row["state"] for rows in expected for row in rows} == {"completed", "failed"}
-    assert differences(list(scenario.policies), expected, found) == []
+    assert differing == []
 
 
 @pytest.mark.parametrize("across", ["class", "zone"])
 def test_only_some_waves_are_compared(across: str) -> None:
     """Nodes of a wave without its gate are compared with nobody, and nobody asks in which pool those would be. [contract]"""
-    gate = {"kind": "baseline", "test": "mann_whitney"}
-    scenario = Scenario.from_dict(
-        {
-            "name": "some",
-            "fleet": {
-                "nodes": 12,
-                "update_duration": 30,
-                "requests_per_second": 20,
-                "zones": 2,
-                "classes": [{"name": "large", "share": 0.5}, {"name": "small", "share": 0.5}],
-                "service": {"shared": {"across": across, "capacity": 2}},
-            },
-            "policies": {
-                "p": {
-                    "strategy": "rolling",
-                    "dialect": "general",
-                    "waves": [{"size": 4, "gate": False}, 4, {"size": 4, "gate": False}],
-                    "health_check": {"deadline": "10m", "min_healthy_time": "60s", "gate": gate},
-                }
-            },
-        }
-    )
-    policies = list(scenario.policies.values())
-    expected, found = (run(scenario, policies, engine, seed=3) for engine in ("reference", "compiled"))
-    assert differences(list(scenario.policies), expected, found) == []
+    fleet = {
+        "nodes": 12,
+        "update_duration": 30,
+        "requests_per_second": 20,
+        "zones": 2,
+        "classes": [{"name": "large", "share": 0.5}, {"name": "small", "share": 0.5}],
+        "service": {"shared": {"across": across, "capacity": 2}},
+    }
+    waves = [{"size": 4, "gate": False}, 4, {"size": 4, "gate": False}]
+    policies = general_policy("10m", "60s", waves=waves, check={"gate": {"kind": "baseline", "test": "mann_whitney"}})
+    _, differing = both(Scenario.from_dict({"name": "some", "fleet": fleet, "policies": policies}), 3)
+    assert differing == []
 
 
 # -- what must be met ------------------------------------------------------------------------------
@@ -143,22 +145,14 @@ def test_only_some_waves_are_compared(across: str) -> None:
 FAMILIES = ("Constant", "Uniform", "Triangular", "Exponential", "Weibull", "Lognormal", "Gamma", "Beta", "Empirical")
 # Those that lie between 0 and 1.
 BOUNDED = ("Constant", "Uniform", "Triangular", "Beta", "Empirical")
-PLACES = {
-    "fleet.update_duration": FAMILIES,
-    "fleet.rollback_duration": FAMILIES,
-    "fleet.slowdown": FAMILIES,
-    "fleet.start_failure": BOUNDED,
-    "fleet.error_rate": BOUNDED,
-    "fleet.crash.up": FAMILIES,
-    "fleet.crash.repair": FAMILIES,
-    "fleet.zone_outage.up": FAMILIES,
-    "fleet.zone_outage.repair": FAMILIES,
-    "fleet.connection.online": FAMILIES,
-    "fleet.connection.offline": FAMILIES,
-    "release.after": FAMILIES,
-    "operator.promote_after": FAMILIES,
-    "operator.escape_detection": FAMILIES,
-}
+PROBABILITIES = ("fleet.start_failure", "fleet.error_rate")
+TIMES = (
+    *("fleet.update_duration", "fleet.rollback_duration", "fleet.slowdown"),
+    *("fleet.crash.up", "fleet.crash.repair", "fleet.zone_outage.up", "fleet.zone_outage.repair"),
+    *("fleet.connection.online", "fleet.connection.offline"),
+    *("release.after", "operator.promote_after", "operator.escape_detection"),
+)
+PLACES = dict.fromkeys(PROBABILITIES, BOUNDED) | dict.fromkeys(TIMES, FAMILIES)
 FATES = (
     "did not start",
     "deadline passed while starting",
@@ -245,6 +239,10 @@ BESIDE = (
     "it holds its place",
     "it goes back by itself",
 )
+HELD_BACK = (
+    *("first wave", "wave", "slot", "slot within a wave", "batch", "rate clock", "returned node"),
+    *("nothing: completed", "with a script", "and rolled back", "rollout with a gate"),
+)
 RETRIES = (
     "did not start; is tried again",
     "deadline passed while starting; is tried again",
@@ -300,17 +298,7 @@ def wanted() -> dict[Feature, int]:
     often |= {("fate", fate): 20 for fate in FATES}
     often |= {("gate", method): 4 for method in METHODS}
     often |= {("gate says", what): 20 for what in ("pass", "fail", "undecided")}
-    held = (
-        "first wave",
-        "wave",
-        "slot",
-        "slot within a wave",
-        "batch",
-        "rate clock",
-        "returned node",
-        "nothing: completed",
-    )
-    often |= {("held back", what): 20 for what in (*held, "with a script", "and rolled back", "rollout with a gate")}
+    often |= {("held back", what): 20 for what in HELD_BACK}
     often |= {("latent defect",): 20, ("open defect",): 20}
     often |= {("traffic",): 50, ("traffic of a shared service",): 20, ("load changes",): 50, ("overload",): 50}
     often |= {("service", across): 20 for across in ("fleet", "zone", "class")}
@@ -351,20 +339,17 @@ def test_failures_of_several_waves() -> None:
     """A gate that counts unhealthy looks over the whole rollout ends alike on both engines, also if they are of several waves. [property]"""
     gate = {"kind": "pooled", "over": "window", "failures_of": "rollout"}
     check = {"deadline": "10m", "min_healthy_time": "10s", "max_error_rate": 0.1, "failure_threshold": 3}
-    rolling = {"dialect": "general", "strategy": "rolling", "max_parallel": 2}
     raw = {
         "name": "several-waves",
         "fleet": {"nodes": 20, "update_duration": 10, "requests_per_second": 7, "error_rate": 0.1},
         "policies": {
-            name: {**rolling, "health_check": {**check, "cumulative_failures": cumulative, "gate": gate}}
+            name: rolling(2, dialect="general", health_check={**check, "cumulative_failures": cumulative, "gate": gate})
             for name, cumulative in (("in-all", True), ("in-a-row", False))
         },
     }
-    scenario = Scenario.from_dict(raw)
-    policies = list(scenario.policies.values())
     with watching() as seen:
-        expected = run(scenario, policies, "reference", 1, 0, 30)
-    assert not differences(list(scenario.policies), expected, run(scenario, policies, "compiled", 1, 0, 30))
+        _, differing = both(Scenario.from_dict(raw), 1, 30)
+    assert not differing
     assert sum("failures of several waves" in each.gates for each in seen) > 10
 
 
@@ -375,12 +360,10 @@ def test_a_batch_is_due_when_a_gate_looks() -> None:
         "name": "batches",
         "fleet": {"nodes": 12, "update_duration": 12, "requests_per_second": 7, "classes": [idle]},
         "orchestrator": {"pacing": "rate", "rate": {"per_minute": 1}, "on_failure": "continue"},
-        "policies": {"p": {"strategy": "rolling", "health_check": {"deadline": "5m", "gate": {"kind": "bayes"}}}},
+        "policies": {"p": rolling(health_check={"deadline": "5m", "gate": {"kind": "bayes"}})},
     }
-    scenario = Scenario.from_dict(raw)
-    policies = list(scenario.policies.values())
-    expected = run(scenario, policies, "reference", 2, 0, 20)
-    assert not differences(["p"], expected, run(scenario, policies, "compiled", 2, 0, 20))
+    expected, differing = both(Scenario.from_dict(raw), 2, 20)
+    assert not differing
     assert {row["makespan_s"] for row in expected[0]} >= {11 * 60 + 300.0}
 
 
@@ -410,31 +393,18 @@ def test_gates_of_a_shared_service(gate: Raw) -> None:
 
     def differ(raw: Raw, seed: int) -> list[str]:
         nonlocal n_judged
-        policy = rolling(
-            4, health_check={"deadline": "5m", "min_healthy_time": "20s", "max_error_rate": 0.1, "gate": gate}
-        )
         shared = {"capacity": 1.2, "across": "zone" if seed % 3 else "fleet"}
-        fleet = without_lines(raw["fleet"]) | {
-            "nodes": 30,
-            "zones": 3,
-            "requests_per_second": 7,
-            "service": {"shared": shared},
+        ours = {"nodes": 30, "zones": 3, "requests_per_second": 7, "service": {"shared": shared}}
+        sections = {
+            "fleet": without_lines(raw["fleet"]) | ours,
+            "orchestrator": {"on_failure": "continue"} if gate["kind"] == "cusum" else {},
+            "operator": {},  # days of waiting for a change window would cost more than all else
+            "deployment": {"type": "update"},
+            "policies": one_policy("5m", "20s", max_parallel=4, check={"max_error_rate": 0.1, "gate": gate}),
         }
-        orchestrator = {"on_failure": "continue"} if gate["kind"] == "cusum" else {}
-        scenario = Scenario.from_dict(
-            raw
-            | {
-                "fleet": fleet,
-                "orchestrator": orchestrator,
-                "operator": {},  # days of waiting for a change window would cost more than all else
-                "deployment": {"type": "update"},
-                "policies": {"p": policy},
-            }
-        )
-        policies = [scenario.policy("p")]
-        expected = run(scenario, policies, "reference", seed)
+        expected, differing = both(Scenario.from_dict(raw | sections), seed)
         n_judged += sum(row["decision_requests"] > 0 for row in expected[0])
-        return differences(["p"], expected, run(scenario, policies, "compiled", seed))
+        return differing
 
     over(scenarios(), 25, 0, differ)
     assert n_judged > 20
@@ -446,19 +416,12 @@ def test_nodes_that_are_unhealthy_for_long(needed_s: int, added: float, after: A
     """Engines find the same first healthy windows in a row among many unhealthy ones. [property]"""
     kind = {"probability": 1, "defective": True, "error_rate": added, "after": after}
     health = {"deadline": "30m", "max_error_rate": 0.02, "min_healthy_time": f"{needed_s}s"}
-    policy = {"strategy": "rolling", "max_parallel": 15, "max_failed_nodes": 30, "health_check": health}
+    policies = {f"{n} at once": rolling(n, max_failed_nodes=30, health_check=health) for n in (15, 7)}
     for error_rate in (0.01, {"beta": {"mean": 0.01, "sd": 0.005}}):
         fleet = {"nodes": 30, "update_duration": "45s", "requests_per_second": 20, "error_rate": error_rate}
-        raw = {
-            "name": "slow",
-            "fleet": fleet,
-            "release": {"bad": kind},
-            "policies": {"p": policy, "q": {**policy, "max_parallel": 7}},
-        }
-        scenario = Scenario.from_dict(raw)
-        policies = [scenario.policy(name) for name in "pq"]
-        expected, found = (run(scenario, policies, engine, seed=0) for engine in ("reference", "compiled"))
-        assert differences("pq", expected, found) == []
+        raw = {"name": "slow", "fleet": fleet, "release": {"bad": kind}, "policies": policies}
+        expected, differing = both(Scenario.from_dict(raw), 0)
+        assert differing == []
         windows = [row["decision_windows"] / row["touched_nodes"] for row in expected[0]]
         assert after != "0s" or min(windows) > 1.2 * needed_s / 10
 
@@ -468,7 +431,7 @@ def test_nodes_that_are_unhealthy_for_long(needed_s: int, added: float, after: A
     "disturbances",
     [
         {
-            "crash": {"up": {"exponential": {"mean": "20m"}}, "repair": {"exponential": {"mean": "40s"}}},
+            "crash": spells("20m", {"exponential": {"mean": "40s"}}),
             "flapping": {"good": "4m", "degraded": "45s", "error_rate": 0.05},
         },
         {"traffic": {"daily": [["0h", 1.0], ["10m", 0.4], ["20m", 1.3]]}},
@@ -478,22 +441,15 @@ def test_nodes_that_are_unhealthy_for_long(needed_s: int, added: float, after: A
 def test_disturbed_nodes_that_are_unhealthy_for_long(disturbances: Raw, needed_s: int) -> None:
     """So they do where nodes crash, are degraded, or meet more or fewer requests. [property]"""
     health = {"deadline": "20m", "max_error_rate": 0.02, "min_healthy_time": f"{needed_s}s"}
-    policy = {"strategy": "rolling", "max_parallel": 20, "max_failed_nodes": 60, "health_check": health}
+    fleet = {"nodes": 60, "update_duration": "45s", "requests_per_second": 20, "error_rate": 0.008, **disturbances}
     raw = {
         "name": "disturbed",
-        "fleet": {
-            "nodes": 60,
-            "update_duration": "45s",
-            "requests_per_second": 20,
-            "error_rate": 0.008,
-            **disturbances,
-        },
+        "fleet": fleet,
         "release": {"bad": {"probability": 1, "defective": True, "error_rate": 0.008, "after": "95s"}},
-        "policies": {"p": policy},
+        "policies": {"p": rolling(20, max_failed_nodes=60, health_check=health)},
     }
-    scenario = Scenario.from_dict(raw)
-    expected, found = (run(scenario, [scenario.policy("p")], engine, seed=0) for engine in ("reference", "compiled"))
-    assert differences("p", expected, found) == []
+    expected, differing = both(Scenario.from_dict(raw), 0)
+    assert differing == []
     assert all(row["decision_windows"] / row["touched_nodes"] > 1.05 * needed_s / 10 for row in expected[0])
     assert min(row["failed_nodes"] for row in expected[0]) < 60
 

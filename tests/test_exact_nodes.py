@@ -9,34 +9,33 @@ from typing import Any
 
 import jsonschema
 import pytest
-from by_hand import ENGINES, NO_WINDOWS, values_of
+from by_hand import ENGINES, canary, rolling, script, values_of
 from refusals import refused
+from small import IMMEDIATE
 
 from simdeploy import Rollout, Scenario, simulate, sweep
 from simdeploy.errors import InputError, SimdeployWarning, format_path
 from simdeploy.scenario import scenario_schema
 
 AWAY = {"name": "away", "nodes": [4], "down": True}
-ROLLING = {"strategy": "rolling", "max_parallel": 2, "health_check": NO_WINDOWS}
+NEVER_STOPPED = {"max_failed_nodes": 30, "max_failed_nodes_percent": 100}
+LENIENT = {"p": {**IMMEDIATE, **NEVER_STOPPED}}
 
 
 def raw_of(fleet: dict[str, Any], **sections: Any) -> dict[str, Any]:
     """Return a scenario of ten nodes that take 30 s each, in waves of two."""
-    return {
-        "name": "exact",
-        "fleet": {"nodes": 10, "update_duration": 30, **fleet},
-        "policies": {"p": ROLLING},
-        **copy.deepcopy(sections),
-    }
+    fleet = {"nodes": 10, "update_duration": 30, **fleet}
+    return {"name": "exact", "fleet": fleet, "policies": {"p": rolling(2)}, **copy.deepcopy(sections)}
 
 
 def scenario_of(fleet: dict[str, Any], **sections: Any) -> Scenario:
     return Scenario.from_dict(raw_of(fleet, **sections))
 
 
-def affecting(*nodes: int) -> dict[str, Any]:
-    """Return a release that breaks every start on these nodes."""
-    return {"bad": {"probability": 1, "defective": True, "start_failure": 1, "affects": {"nodes": [*nodes]}}}
+def affecting(*nodes: int, **others: Any) -> dict[str, Any]:
+    """Return a release that breaks every start on these nodes, or on those that are chosen otherwise."""
+    affects = others or {"nodes": [*nodes]}
+    return {"bad": {"probability": 1, "defective": True, "start_failure": 1, "affects": affects}}
 
 
 # -- reading ---------------------------------------------------------------------------------------
@@ -48,10 +47,8 @@ def test_exact_nodes_are_read_and_written() -> None:
     scenario = Scenario.from_dict(raw)
     fleet = scenario.fleet
     assert (fleet.order, fleet.first) == ("nodes", (9, 2))
-    assert [(one.name, one.share, one.nodes, one.behaviour.down) for one in fleet.classes] == [
-        ("away", None, (4,), True),
-        ("rest", 0.5, (), False),
-    ]
+    away, rest = ((one.name, one.share, one.nodes, one.behaviour.down) for one in fleet.classes)
+    assert (away, rest) == (("away", None, (4,), True), ("rest", 0.5, (), False))
     affects = scenario.release[0].affects
     assert (affects.by, affects.members) == ("nodes", (2, 9))
     assert scenario.to_dict() == raw
@@ -61,15 +58,9 @@ def test_exact_nodes_are_read_and_written() -> None:
 def test_exact_nodes_can_be_changed() -> None:
     """Lists and their items, `down` and the number of nodes can be set by path. [contract]"""
     scenario = scenario_of({"order": [9, 2], "classes": [AWAY]}, release=affecting(2))
-    changed = scenario.with_values(
-        {
-            "fleet.nodes": 20,
-            "fleet.order": [19],
-            "fleet.classes.away.nodes": [5, 19],
-            "fleet.classes.away.down": False,
-            "release.bad.affects.nodes.0": 12,
-        }
-    )
+    of_class = {"fleet.classes.away.nodes": [5, 19], "fleet.classes.away.down": False}
+    values = {"fleet.nodes": 20, "fleet.order": [19], **of_class, "release.bad.affects.nodes.0": 12}
+    changed = scenario.with_values(values)
     assert (changed.fleet.nodes, changed.fleet.first, changed.fleet.classes[0].nodes) == (20, (19,), (5, 19))
     assert not changed.fleet.classes[0].behaviour.down
     assert changed.release[0].affects.members == (12,)
@@ -80,12 +71,9 @@ def fleet_and(classes: Any) -> dict[str, Any]:
     return raw_of({"classes": classes})
 
 
+NONE_SUCH = "no such node (found {}); allowed: 0 to 9".format
 BAD = [
-    (
-        raw_of({"order": [9, 10]}),
-        "fleet.order[1]",
-        "no such node (found 10); allowed: 0 to 9; nodes are numbered from 0",
-    ),
+    (raw_of({"order": [9, 10]}), "fleet.order[1]", f"{NONE_SUCH(10)}; nodes are numbered from 0"),
     (raw_of({"order": [9, 2, 9]}), "fleet.order[2]", "duplicate node; first named by order[0] (found 9)"),
     (raw_of({"order": [-1]}), "fleet.order[0]", "negative"),
     (raw_of({"order": [1.5]}), "fleet.order[0]", "not a whole number"),
@@ -93,11 +81,7 @@ BAD = [
     (raw_of({"order": "zones"}), "fleet.order", "or a list of nodes such as [9, 2]; did you mean 'zone'?"),
     (raw_of({"order": 3}), "fleet.order", "write [3]"),
     (raw_of({"down": True}), "fleet.down", "a key of a class"),
-    (
-        fleet_and([{"name": "a", "nodes": [4, 99]}]),
-        "fleet.classes[0].nodes[1]",
-        "no such node (found 99); allowed: 0 to 9",
-    ),
+    (fleet_and([{"name": "a", "nodes": [4, 99]}]), "fleet.classes[0].nodes[1]", NONE_SUCH(99)),
     (fleet_and([{"name": "a", "nodes": [4, 4]}]), "fleet.classes[0].nodes[1]", "first named by nodes[0]"),
     (fleet_and([{"name": "a", "nodes": 4}]), "fleet.classes[0].nodes", "write [4]"),
     (fleet_and([{"name": "a", "nods": [4]}]), "fleet.classes[0].nods", "did you mean 'nodes'?"),
@@ -109,7 +93,7 @@ BAD = [
         "fleet.classes[1].nodes[1]",
         "a node of two classes; first named by classes[0].nodes[0] (found 4)",
     ),
-    (raw_of({}, release=affecting(2, 10)), "release.bad.affects.nodes[1]", "no such node (found 10); allowed: 0 to 9"),
+    (raw_of({}, release=affecting(2, 10)), "release.bad.affects.nodes[1]", NONE_SUCH(10)),
     (raw_of({}, release=affecting(2, 2)), "release.bad.affects.nodes[1]", "duplicate node; first named by nodes[0]"),
     (raw_of({}, release=affecting(-2)), "release.bad.affects.nodes[0]", "negative"),
     (raw_of({}, release=affecting()), "release.bad.affects.nodes", "a non-empty list"),
@@ -154,18 +138,15 @@ def test_the_schema_knows_exact_nodes() -> None:
         assert bool(list(validator.iter_errors(raw))) == is_seen, (path, fragment)
 
 
-LIMITED = {"p": {**ROLLING, "max_failed_nodes": 0}}
+LIMITED = {"p": rolling(2, max_failed_nodes=0)}
+WAITS = {"unreachable_nodes": "wait"}
 
 
 @pytest.mark.parametrize(
     ("raw", "path", "fragment"),
     [
         (fleet_and([{"name": "all", "share": 1, "down": True}]), "fleet.classes", "every node is down for good"),
-        (
-            raw_of({"classes": [AWAY]}, orchestrator={"unreachable_nodes": "wait"}),
-            "orchestrator.unreachable_nodes",
-            "no rollout completes",
-        ),
+        (raw_of({"classes": [AWAY]}, orchestrator=WAITS), "orchestrator.unreachable_nodes", "no rollout completes"),
         (raw_of({"classes": [AWAY]}, policies=LIMITED), "policies.p", "1 failed node exceeds max_failed_nodes 0"),
         (
             fleet_and([{**AWAY, "update_duration": 5, "crash": {"up": 1, "repair": 1}}]),
@@ -195,7 +176,7 @@ def test_dangerous_nodes_are_warned_about(raw: dict[str, Any], path: str, fragme
         fleet_and([{**AWAY, "requests_per_second": 5}]),
         fleet_and([AWAY, {"name": "b", "share": 0.9}]),
         raw_of({"classes": [AWAY]}, orchestrator={"unreachable_nodes": "skip"}, policies=LIMITED),
-        raw_of({"classes": [{"name": "a", "share": 0.01, "down": True}]}, orchestrator={"unreachable_nodes": "wait"}),
+        raw_of({"classes": [{"name": "a", "share": 0.01, "down": True}]}, orchestrator=WAITS),
         fleet_and([{"name": "off", "share": 0.5, "down": False, "update_duration": 5}]),
     ],
 )
@@ -211,7 +192,7 @@ def test_usual_nodes_are_not_warned_about(raw: dict[str, Any]) -> None:
 
 def test_listed_nodes_go_first() -> None:
     """Listed nodes are dispatched first, in the order of the list; the others follow by number. [contract]"""
-    scenario = scenario_of({"order": [9, 2, 7]}, policies={"p": {**ROLLING, "max_parallel": 1}})
+    scenario = scenario_of({"order": [9, 2, 7]}, policies={"p": rolling(1)})
     nodes = simulate(scenario).nodes
     expected = [9, 2, 7, 0, 1, 3, 4, 5, 6, 8]
     assert nodes.sort_values("position")["node"].tolist() == expected
@@ -220,16 +201,15 @@ def test_listed_nodes_go_first() -> None:
 
 def test_listed_nodes_are_the_canaries(engine: str) -> None:
     """A defect on the first listed node is found by the canary, whatever its number is. [contract]"""
-    canary = {"strategy": "canary", "canary_count": 1, "auto_promote": True, "health_check": NO_WINDOWS}
-    scenario = scenario_of({"order": [9, 2]}, release=affecting(9), policies={"p": canary})
+    policies = {"p": canary(1, auto_promote=True)}
+    scenario = scenario_of({"order": [9, 2]}, release=affecting(9), policies=policies)
     assert values_of(scenario, engine)["touched_nodes"] == 1
     assert values_of(scenario.with_values({"fleet.order": "index"}), engine)["touched_nodes"] == 10
 
 
 def test_listed_nodes_are_affected_exactly(engine: str) -> None:
     """A release affects exactly the listed nodes, in every replication. [contract]"""
-    lenient = {"p": {"strategy": "immediate", "max_failed_nodes": 10, "max_failed_nodes_percent": 100}}
-    scenario = scenario_of({}, release=affecting(2, 9), policies=lenient)
+    scenario = scenario_of({}, release=affecting(2, 9), policies=LENIENT)
     for replication in range(3):
         assert values_of(scenario, engine, replication)["failed_nodes"] == 2
     rollout = simulate(scenario)
@@ -244,7 +224,7 @@ def test_classes_take_their_nodes_first() -> None:
         {"name": "named", "nodes": [8, 3], "update_duration": 50},
         {"name": "rest", "share": 0.5, "update_duration": 60},
     ]
-    scenario = scenario_of({"classes": classes}, policies={"p": {"strategy": "immediate"}})
+    scenario = scenario_of({"classes": classes}, policies={"p": IMMEDIATE})
     members = set()
     for replication in range(10):
         nodes = simulate(scenario, replication=replication).nodes
@@ -264,9 +244,8 @@ def test_naming_a_node_moves_nobody_else() -> None:
         "crash": {"up": "5m", "repair": "1m"},
         "order": "random",
     }
-    policies = {"p": {"strategy": "immediate", "max_failed_nodes": 30, "max_failed_nodes_percent": 100}}
-    before = simulate(scenario_of(fleet, policies=policies)).nodes
-    after = simulate(scenario_of({**fleet, "classes": [AWAY]}, policies=policies)).nodes
+    before = simulate(scenario_of(fleet, policies=LENIENT)).nodes
+    after = simulate(scenario_of({**fleet, "classes": [AWAY]}, policies=LENIENT)).nodes
     columns = ["position", "dispatched_at_s", "started_at_s", "status", "attempts", "resolved_at_s"]
     others = before["node"] != 4
     assert before.loc[others, columns].equals(after.loc[others, columns])
@@ -276,18 +255,16 @@ def test_naming_a_node_moves_nobody_else() -> None:
 # -- nodes that are down for good ------------------------------------------------------------------
 
 
-def rollout_of(unreachable: str, policy: dict[str, Any] | None = None, **sections: Any) -> Rollout:
-    orchestrator = {"unreachable_nodes": unreachable, **sections.pop("orchestrator", {})}
-    return simulate(scenario_of({"classes": [AWAY]}, orchestrator=orchestrator, **sections), policy or "p")
+def rollout_of(unreachable: str) -> Rollout:
+    return simulate(scenario_of({"classes": [AWAY]}, orchestrator={"unreachable_nodes": unreachable}))
 
 
 def test_down_nodes_fail_at_their_turn() -> None:
     """Under `fail` a node that is down for good has failed at its turn, untouched; it is no excess. [contract]"""
     rollout = rollout_of("fail")
     nodes, values = rollout.nodes, rollout.response_values
-    assert nodes.loc[nodes["status"] == "failed", ["node", "reason", "resolved_at_s"]].values.tolist() == [
-        [4, "down when its turn came", 60.0]
-    ]
+    failed = nodes.loc[nodes["status"] == "failed", ["node", "reason", "resolved_at_s"]]
+    assert failed.values.tolist() == [[4, "down when its turn came", 60.0]]
     assert math.isnan(nodes["dispatched_at_s"][4])
     assert (values["state"], values["makespan_s"]) == ("completed", 150)
     assert (values["failed_nodes"], values["touched_nodes"], values["updated_nodes"]) == (1, 9, 9)
@@ -327,30 +304,32 @@ GATES = [
 ]
 
 
-@pytest.mark.parametrize("gate", GATES, ids=[" ".join(map(str, gate.values())) for gate in GATES])
+with_each_gate = pytest.mark.parametrize("gate", GATES, ids=lambda gate: " ".join(map(str, gate.values())))
+JUDGED = {"deadline": "2m", "min_healthy_time": "20s", "max_error_rate": 0.05}
+
+
+@with_each_gate
 @pytest.mark.parametrize("requests", [0, 7])
 def test_gates_do_not_look_for_ever(engine: str, gate: dict[str, Any], requests: int) -> None:
     """Looks end where only nodes are left that nothing will happen to: the simulation ends. [contract]"""
-    check = {"deadline": "2m", "min_healthy_time": "20s", "max_error_rate": 0.05, "gate": gate}
     scenario = scenario_of(
         {"classes": [AWAY], "requests_per_second": requests},
-        orchestrator={"unreachable_nodes": "wait", "canary_gate": "limits"},
-        policies={"p": {**ROLLING, "max_parallel": 5, "health_check": check}},
+        orchestrator={**WAITS, "canary_gate": "limits"},
+        policies={"p": rolling(5, {**JUDGED, "gate": gate})},
     )
     values = values_of(scenario, engine)
     assert values["state"] in ("in_progress", "failed")
     assert values["touched_nodes"] == 4
 
 
-@pytest.mark.parametrize("gate", GATES, ids=[" ".join(map(str, gate.values())) for gate in GATES])
+@with_each_gate
 def test_gates_do_not_look_at_a_pause_for_ever(engine: str, gate: dict[str, Any]) -> None:
     """A node that comes up during a pause for good is never dispatched: looks end, as the simulation does. [contract]"""
-    check = {"deadline": "2m", "min_healthy_time": "20s", "max_error_rate": 0.05, "gate": gate}
     scenario = scenario_of(
         {"zones": 10, "zone_outage": {"up": 100, "repair": 100}},
-        orchestrator={"unreachable_nodes": "wait"},
-        operator={"script": [{"at": 5, "do": "pause"}]},
-        policies={"p": {**ROLLING, "health_check": check, "max_failed_nodes": 10, "max_failed_nodes_percent": 100}},
+        orchestrator=WAITS,
+        operator=script((5, "pause")),
+        policies={"p": rolling(2, {**JUDGED, "gate": gate}, **NEVER_STOPPED)},
     )
     states = {values_of(scenario, engine, replication)["state"] for replication in range(8)}
     assert "paused" in states
@@ -366,7 +345,7 @@ def test_down_nodes_cost_nothing_in_any_type(engine: str, type_name: str, treatm
         deployment={"type": type_name},
     )
     # All nodes of zone 0 but node 4 fail: the rollout is stopped, and goes back.
-    failing = {"bad": {"probability": 1, "defective": True, "start_failure": 1, "affects": {"zones": [0]}}}
+    failing = affecting(zones=[0])
     for release in ({"good": {"probability": 1}}, failing):
         changed = scenario.with_values({"release": release})
         everyone = changed.with_values({"fleet.classes": [{**AWAY, "down": False}]})
@@ -381,8 +360,7 @@ def test_down_nodes_cost_nothing_in_any_type(engine: str, type_name: str, treatm
 @pytest.mark.parametrize("share", [0.1, 0.5, 1])
 def test_shares_may_be_down(engine: str, share: float) -> None:
     """With a share exactly so many random nodes are down for good; a rollout of nobody completes at once. [contract]"""
-    policy = {"strategy": "immediate", "max_failed_nodes": 10, "max_failed_nodes_percent": 100}
-    scenario = scenario_of({"classes": [{"name": "off", "share": share, "down": True}]}, policies={"p": policy})
+    scenario = scenario_of({"classes": [{"name": "off", "share": share, "down": True}]}, policies=LENIENT)
     values = values_of(scenario, engine)
     assert (values["failed_nodes"], values["touched_nodes"]) == (10 * share, 10 - 10 * share)
     assert values["state"] == "completed"
@@ -395,7 +373,7 @@ def test_a_real_rollout_can_be_replayed() -> None:
     scenario = scenario_of(
         {"order": [7, 3], "classes": [AWAY, {"name": "slow", "nodes": [0, 3], "update_duration": 75}]},
         release=affecting(1, 5),
-        policies={"p": {**ROLLING, "max_failed_nodes": 2, "max_failed_nodes_percent": 100}},
+        policies={"p": rolling(2, max_failed_nodes=2, max_failed_nodes_percent=100)},
     )
     rollout = simulate(scenario)
     waves = rollout.nodes.groupby("wave")["node"].apply(list).to_dict()

@@ -63,9 +63,8 @@ def test_specs_have_the_names_they_are_given(scenario):
     table = replicate(scenario, policies={"in-tens": spec, "old": "in-fives"}, replications=2)
     assert list(table["policy"].unique()) == ["in-tens", "old"]
     alone = replicate(scenario, policies="in-fives", replications=2)
-    pd.testing.assert_series_equal(
-        table.loc[table["policy"].eq("old"), "makespan_s"], alone["makespan_s"], check_index=False
-    )
+    old = table[table["policy"].eq("old")]
+    pd.testing.assert_series_equal(old["makespan_s"], alone["makespan_s"], check_index=False)
 
 
 def test_a_failed_replication_is_a_row(scenario, monkeypatch):

@@ -46,6 +46,11 @@ SCENARIO = {
 }
 
 
+def begin(scenario, policy="waves", values=None):
+    """Return a place of a scenario's own policies."""
+    return settle(Position(policy, values or {}), scenario, scenario.policies)
+
+
 @pytest.fixture
 def scenario():
     return simdeploy.Scenario.from_dict(SCENARIO)
@@ -113,9 +118,8 @@ def test_a_position_is_the_file_with_these_values(explorer):
     changed["policies"]["waves"]["health_check"]["max_error_rate"] = 0.1
     other = simdeploy.Scenario.from_dict(changed)
     for number in range(5):
-        one, two = (
-            simdeploy.simulate(*each, replication=number) for each in ((place.scenario, place.policy), (other, "waves"))
-        )
+        one = simdeploy.simulate(place.scenario, place.policy, replication=number)
+        two = simdeploy.simulate(other, "waves", replication=number)
         assert one.events.equals(two.events)
 
 
@@ -156,16 +160,16 @@ def test_controls_begin_at_the_file_and_know_the_default(name):
     """Every control stands at the file's value, its steps ascend, and its default is what the API takes without the key. [property]"""
     scenario = simdeploy.load_example(name)
     for policy in list(scenario.policies)[:2]:
-        place = settle(Position(policy, {}), scenario, scenario.policies)
+        place = begin(scenario, policy)
         for control in [*find_policy_controls(place), *find_world_controls(scenario)]:
-            there = settle(Position(policy, control.steps[control.base].values), scenario, scenario.policies)
+            there = begin(scenario, policy, control.steps[control.base].values)
             assert there.policy.policy == place.policy.policy, control
             assert there.scenario.fleet == scenario.fleet, control
             numbers = [step.number for step in control.steps]
             assert control.kind == "choice" or numbers == sorted(set(numbers))
             if control.default not in (None, control.base):  # where the file writes it out
-                unset = settle(Position(policy, {control.name: None}), scenario, scenario.policies)
-                default = settle(Position(policy, control.steps[control.default].values), scenario, scenario.policies)
+                unset = begin(scenario, policy, {control.name: None})
+                default = begin(scenario, policy, control.steps[control.default].values)
                 assert default.policy.policy == unset.policy.policy, control
 
 
@@ -187,10 +191,10 @@ def test_sliders_of_shipped_scenarios_end_at_values_that_are_valid(name):
     """Both ends of every slider of a shipped scenario are values that it takes. [property]"""
     scenario = simdeploy.read_scenario(SCENARIOS / f"{name}.yaml")
     first = next(iter(scenario.policies))
-    place = settle(Position(first, {}), scenario, scenario.policies)
+    place = begin(scenario, first)
     for control in [*find_policy_controls(place), *find_world_controls(scenario)]:
         for step in (control.steps[0], control.steps[-1]):
-            settle(Position(first, step.values), scenario, scenario.policies)
+            begin(scenario, first, step.values)
 
 
 @pytest.mark.parametrize("shares", [(0.8, 0.1, 0.1), (0.05, 0.9, 0.05), (0.0, 0.3, 0.7), (None, 0.4, 0.6)])
@@ -203,7 +207,7 @@ def test_defective_kinds_are_never_too_probable_together(shares):
     assert len(controls) == len(names) - 1
     for end in (0, -1):
         values = {control.name: control.steps[end].values[control.name] for control in controls}
-        place = settle(Position("waves", values), scenario, scenario.policies)
+        place = begin(scenario, "waves", values)
         assert sum(kind.probability for kind in place.scenario.release) == pytest.approx(1)
 
 
@@ -211,7 +215,7 @@ def test_unset_is_a_step_of_its_own():
     """A setting without value and default stands at `unset`, and 0 is another step that can be chosen. [contract]"""
     general = {**SCENARIO["policies"]["waves"], "dialect": "general"}
     scenario = simdeploy.Scenario.from_dict({**SCENARIO, "policies": {"waves": general}})
-    place = settle(Position("waves", {}), scenario, scenario.policies)
+    place = begin(scenario)
     controls = {control.name: control for control in find_policy_controls(place)}
     limit, wait = controls["max_failed_nodes_percent"], controls["health_check.min_healthy_time"]
     for control, name, at in ((limit, "max_failed_nodes_percent", -1), (wait, "health_check.min_healthy_time", 0)):
@@ -219,7 +223,7 @@ def test_unset_is_a_step_of_its_own():
         assert (control.steps[at].values, control.steps[at].text) == ({name: None}, "unset")
         assert 0 in [step.values[name] for step in control.steps]
     assert "unset" not in [step.text for step in controls["max_failed_nodes"].steps]
-    stricter = settle(Position("waves", {"max_failed_nodes_percent": 0}), scenario, scenario.policies)
+    stricter = begin(scenario, "waves", {"max_failed_nodes_percent": 0})
     assert stricter.policy.policy != place.policy.policy
 
 
@@ -274,9 +278,8 @@ def test_a_curve_has_here_and_the_default(explorer):
     assert [point["value"] for point in curve["points"] if point["is_default"]] == [10]
     vary = {"max_failed_nodes": [0, 1, 2, 5]}
     measures = find_measures(place.scenario, "update")
-    same = simdeploy.tradeoff(
-        place.scenario, place.policy, vary=vary, axes=measures, replications=30, engine="reference"
-    ).curves
+    how = {"vary": vary, "axes": measures, "replications": 30, "engine": "reference"}
+    same = simdeploy.tradeoff(place.scenario, place.policy, **how).curves
     rates = same[same["measure"].eq(str(measures[0]))].set_index("value")["estimate"]
     for point in curve["points"]:
         assert point["estimates"][0]["estimate"] == pytest.approx(rates[point["value"]])
@@ -396,13 +399,8 @@ def talk(explorer, monkeypatch):
 
 def ask(number, **values):
     """Return a question."""
-    position = {"policy": "waves", "values": values}
-    return {
-        "ask": number,
-        "position": position,
-        "curve": "max_failed_nodes",
-        "rollout": {"replication": 1, "kind": None},
-    }
+    position, rollout = {"policy": "waves", "values": values}, {"replication": 1, "kind": None}
+    return {"ask": number, "position": position, "curve": "max_failed_nodes", "rollout": rollout}
 
 
 def test_numbers_come_first_and_are_refined(talk):
@@ -417,11 +415,8 @@ def test_numbers_come_first_and_are_refined(talk):
     assert set(answers[0]["specs"]) == {"deployment", "rollout"}
     conversation.hear(ask(2))  # the same position: what is known, and no controls
     again = [heard.next() for _ in range(3)]
-    assert [(answer["type"], answer.get("n")) for answer in again] == [
-        ("numbers", 40),
-        ("rollout", None),
-        ("curve", 50),
-    ]
+    known = [("numbers", 40), ("rollout", None), ("curve", 50)]
+    assert [(answer["type"], answer.get("n")) for answer in again] == known
 
 
 @pytest.mark.parametrize("fails", [False, True])
@@ -542,17 +537,8 @@ def test_a_bug_is_said_and_ends_nothing(talk, monkeypatch):
 def test_the_module_is_of_itself():
     """The front end imports nothing, asks for no address, makes no markup of texts, and has the colours of all pictures. [contract]"""
     module = read_module()
-    for word in (
-        "import ",
-        "import(",
-        "fetch(",
-        "XMLHttpRequest",
-        "innerHTML",
-        "outerHTML",
-        "insertAdjacentHTML",
-        "eval(",
-        "Function(",
-    ):
+    imports, addresses, markup = ("import ", "import("), ("fetch(", "XMLHttpRequest"), ("innerHTML", "outerHTML")
+    for word in (*imports, *addresses, *markup, "insertAdjacentHTML", "eval(", "Function("):
         assert word not in module, word
     assert module.rstrip().endswith("export default { render };")
     assert set(list_looks()["statuses"].values()) == {look.colour for look in STATUS_LOOKS.values()}

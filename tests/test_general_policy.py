@@ -9,8 +9,11 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
+from by_hand import ENGINES, script
 from refusals import refused
+from small import maybe_bad
 
 from simdeploy import Scenario, read_scenario, simulate
 from simdeploy.analysis import tune
@@ -24,7 +27,6 @@ from simdeploy.rules.waves import Plan, WaveLimits, plan_waves
 from simdeploy.scenario.policies import read_policy_file
 from simdeploy.units import NS_PER_S
 
-ENGINES = ("reference", "compiled")
 S = NS_PER_S
 HEALTH_CHECK = {"deadline": "5m"}
 ROLLING = {"dialect": "general", "strategy": "rolling", "health_check": HEALTH_CHECK}
@@ -32,26 +34,19 @@ ROLLING = {"dialect": "general", "strategy": "rolling", "health_check": HEALTH_C
 
 def scenario_of(policy: dict[str, Any], **more: Any) -> Scenario:
     fleet = {"nodes": 12, "zones": 3, "update_duration": "30s", "requests_per_second": 10, **more.pop("fleet", {})}
-    raw = {
-        "name": "general",
-        "fleet": fleet,
-        "health": {"interval": "1s"},
-        "policies": {"one": ROLLING | policy},
-        **more,
-    }
-    return Scenario.from_dict(raw)
+    raw = {"name": "general", "fleet": fleet, "health": {"interval": "1s"}, "policies": {"one": ROLLING | policy}}
+    return Scenario.from_dict(raw | more)
+
+
+def responses_of(policy: dict[str, Any], engine: str, **more: Any) -> pd.Series:
+    """Return the responses of a rollout."""
+    return simulate(scenario_of(policy, **more), engine=engine).responses
 
 
 def failing(*nodes: int, **effect: Any) -> dict[str, Any]:
     """Return the release in which these nodes fail to start, or whatever else is said."""
-    return {
-        "bad": {
-            "probability": 1,
-            "defective": True,
-            "affects": {"nodes": list(nodes)},
-            **(effect or {"start_failure": 1}),
-        }
-    }
+    effect = effect or {"start_failure": 1}
+    return {"bad": {"probability": 1, "defective": True, "affects": {"nodes": list(nodes)}, **effect}}
 
 
 def message_of(policy: dict[str, Any], engine: str = "reference", **more: Any) -> tuple[float, str]:
@@ -128,20 +123,18 @@ def test_rate_grows_with_nodes() -> None:
 def test_any_wave_may_await_a_promotion(engine: str) -> None:
     """Waves of 30 s; after the second an operator comes after 5 minutes, after the last as well. [oracle]"""
     waves = [2, {"size": 4, "promotion": True}, 4, {"until": "100%", "promotion": True}]
-    by_hand = scenario_of({"waves": waves}, operator={"promote_after": "5m"})
-    assert simulate(by_hand, engine=engine).responses["makespan_s"] == 4 * 30 + 2 * 300
-    at_once = scenario_of({"waves": waves, "auto_promote": True})
-    assert simulate(at_once, engine=engine).responses["makespan_s"] == 4 * 30
-    script = [{"at": at, "do": "promote"} for at in (45, 70, 80, 200)]
-    scripted = scenario_of({"waves": waves}, operator={"promote_after": "5m", "script": script})
-    assert simulate(scripted, engine=engine).responses["makespan_s"] == 200
+    by_hand = {"promote_after": "5m"}
+    assert responses_of({"waves": waves}, engine, operator=by_hand)["makespan_s"] == 4 * 30 + 2 * 300
+    assert responses_of({"waves": waves, "auto_promote": True}, engine)["makespan_s"] == 4 * 30
+    scripted = by_hand | script(*((at, "promote") for at in (45, 70, 80, 200)))
+    assert responses_of({"waves": waves}, engine, operator=scripted)["makespan_s"] == 200
 
 
 def test_what_a_rollout_says_of_promotions() -> None:
     """A promotion that comes too early, or once too often, has no effect; the wave that waits is named. [contract]"""
     waves = [2, {"size": 4, "promotion": True}, 6]
-    script = [{"at": at, "do": "promote"} for at in (45, 70, 80)]
-    rollout = simulate(scenario_of({"waves": waves}, operator={"promote_after": "5m", "script": script}))
+    acts = script((45, "promote"), (70, "promote"), (80, "promote"))
+    rollout = simulate(scenario_of({"waves": waves}, operator={"promote_after": "5m", **acts}))
     said = rollout.events.loc[rollout.events["node"].isna(), ["time_s", "reason"]].to_numpy().tolist()
     assert [45, "script: promote has no effect: not all nodes of a wave that awaits it are resolved"] in said
     assert [70, "wave 2 promoted"] in said
@@ -156,8 +149,8 @@ def test_an_operator_looks_at_all_nodes_so_far(engine: str, node: int, after: st
     affects = {"nodes": [node]}
     late = {"late": {"probability": 1, "defective": True, "error_rate": 0.5, "after": after, "affects": affects}}
     waves = [{"size": 2, "promotion": True}, {"size": 4, "promotion": True}, 6]
-    scenario = scenario_of({"waves": waves}, operator={"promote_after": "2m", "notices_defect": 1}, release=late)
-    responses = simulate(scenario, engine=engine).responses
+    operator = {"promote_after": "2m", "notices_defect": 1}
+    responses = responses_of({"waves": waves}, engine, operator=operator, release=late)
     assert (responses["state"], responses["stopped_at_s"]) == ("canceled", 30 + 120 + 30 + 120)
 
 
@@ -165,8 +158,7 @@ def test_waves_are_observed_for_times_of_their_own(engine: str) -> None:
     """Four waves of 30 s and 60, 10, 0 and again 0 s of health. [oracle]"""
     waves = [{"size": 2, "min_healthy_time": "60s"}, 3, {"size": 4, "min_healthy_time": "0s"}]
     check = HEALTH_CHECK | {"min_healthy_time": "10s", "interval": "10s"}
-    scenario = scenario_of({"waves": waves, "health_check": check})
-    responses = simulate(scenario, engine=engine).responses
+    responses = responses_of({"waves": waves, "health_check": check}, engine)
     assert responses["makespan_s"] == 4 * 30 + 60 + 10
     assert responses["decision_windows"] == 2 * 6 + 3
 
@@ -178,7 +170,7 @@ def test_a_gate_judges_some_waves(engine: str, judged: tuple[bool, bool], stoppe
     check = {"interval": "10s", "min_healthy_time": "10s", "max_error_rate": 0.1, "gate": "pooled"}
     policy = {"waves": waves, "health_check": HEALTH_CHECK | check}
     bad = {"bad": {"probability": 1, "defective": True, "error_rate": 0.5}}
-    responses = simulate(scenario_of(policy, release=bad), engine=engine).responses
+    responses = responses_of(policy, engine, release=bad)
     assert responses["state"] == ("completed" if stopped_at_s is None else "failed")
     assert stopped_at_s is None or responses["stopped_at_s"] == stopped_at_s
     assert responses["decision_requests"] == (0 if stopped_at_s is None else 6 * 100)
@@ -219,11 +211,11 @@ def test_a_wave_that_is_passed_over_as_a_whole(engine: str) -> None:
     """Nobody has to fail; after a pause and a resume the same wave isn't lost again. [oracle]"""
     fleet = {"classes": [{"name": "down", "nodes": [3, 4], "down": True}]}
     switches = {"lost_waves": "fail", "unreachable_nodes": "skip"}
-    policy = {"waves": [3, 2, 4]}
+    policy, resumed = {"waves": [3, 2, 4]}, script((100, "resume"))
     assert message_of(policy, engine, fleet=fleet, orchestrator=switches)[0] == 30
-    resumes = {"script": [{"at": 100, "do": "resume"}]}
-    scenario = scenario_of(policy, fleet=fleet, orchestrator=switches | {"on_failure": "pause"}, operator=resumes)
-    assert simulate(scenario, engine=engine).responses["makespan_s"] == 100 + 30 + 30
+    switches["on_failure"] = "pause"
+    responses = responses_of(policy, engine, fleet=fleet, orchestrator=switches, operator=resumed)
+    assert responses["makespan_s"] == 100 + 30 + 30
 
 
 # -- limits and deadlines, on both engines ---------------------------------------------------------
@@ -255,9 +247,7 @@ def test_a_limit_of_one_wave(engine: str) -> None:
     assert message_of({"waves": waves}, engine, release=failing(2, 3, 4)) == expected
     expected = (30, "1 failed node of the wave exceeds its max_failed_nodes 0")
     assert message_of({"waves": waves}, engine, release=failing(1)) == expected
-    assert (
-        simulate(scenario_of({"waves": waves}, release=failing(2, 3)), engine=engine).responses["state"] == "completed"
-    )
+    assert responses_of({"waves": waves}, engine, release=failing(2, 3))["state"] == "completed"
 
 
 def test_failures_in_a_row(engine: str) -> None:
@@ -273,8 +263,8 @@ def test_failures_in_a_row(engine: str) -> None:
 
 def test_the_deadline_of_a_rollout(engine: str) -> None:
     """Six waves of 30 s: complete exactly at 180 s is in time, and one instant later is not. [oracle]"""
-    in_time = simulate(scenario_of({"max_parallel": 2, "rollout_deadline": "180s"}), engine=engine)
-    assert in_time.responses["state"] == "completed"
+    in_time = {"max_parallel": 2, "rollout_deadline": "180s"}
+    assert responses_of(in_time, engine)["state"] == "completed"
     expected = (179, "not complete after rollout_deadline 2m 59s")
     assert message_of({"max_parallel": 2, "rollout_deadline": "179s"}, engine) == expected
 
@@ -285,7 +275,7 @@ def test_progress_is_a_node_that_becomes_running(engine: str) -> None:
     policy = {"max_parallel": 2, "progress_deadline": "45s"}
     expected = (75, "no node became running within progress_deadline 45s")
     assert message_of(policy, engine, orchestrator=sliding, release=failing(2, 3, start_hang=1)) == expected
-    assert simulate(scenario_of(policy), engine=engine).responses["state"] == "completed"
+    assert responses_of(policy, engine)["state"] == "completed"
 
 
 @pytest.mark.parametrize("key", ["progress_deadline", "rollout_deadline"])
@@ -299,40 +289,36 @@ def test_a_deadline_passes_as_a_window_of_a_shared_service_ends(key: str, engine
 def test_progress_is_not_awaited_while_canaries_are(engine: str) -> None:
     """A promotion after 10 minutes is no lack of progress; after it the clock begins anew. [oracle]"""
     canary = {"strategy": "canary", "canary_count": 1, "max_parallel": 4, "progress_deadline": "45s"}
-    rollout = simulate(scenario_of(canary, operator={"promote_after": "10m"}), engine=engine)
-    assert (rollout.responses["state"], rollout.responses["makespan_s"]) == ("completed", 30 + 600 + 90)
+    responses = responses_of(canary, engine, operator={"promote_after": "10m"})
+    assert (responses["state"], responses["makespan_s"]) == ("completed", 30 + 600 + 90)
 
 
 def test_a_deadline_that_only_pauses_is_told_once(engine: str) -> None:
     """After the resume the rollout goes on, although it is late. [oracle]"""
-    script = [{"at": "200s", "do": "resume"}]
     late = {"max_parallel": 2, "rollout_deadline": "100s"}
-    scenario = scenario_of(late, orchestrator={"on_failure": "pause"}, operator={"script": script})
-    assert simulate(scenario, engine=engine).responses["makespan_s"] == 200 + 2 * 30
+    responses = responses_of(late, engine, orchestrator={"on_failure": "pause"}, operator=script((200, "resume")))
+    assert responses["makespan_s"] == 200 + 2 * 30
 
 
 def test_nobody_looks_for_ever_at_a_rollout_that_is_paused_beyond_its_deadline(engine: str) -> None:
     """A gate looks at running nodes no more once a failure has paused the rollout for good, though all nodes have had their turn. [contract]"""
     check = HEALTH_CHECK | {"gate": {"kind": "cusum", "good": 0.05, "bad": 0.3, "alarm_every": 50}}
     policy = {"max_parallel": 0, "max_failed_nodes": 0, "rollout_deadline": "5m", "health_check": check}
-    scenario = scenario_of(policy, orchestrator={"on_failure": "pause"}, release=failing(1))
-    responses = simulate(scenario, engine=engine).responses
+    responses = responses_of(policy, engine, orchestrator={"on_failure": "pause"}, release=failing(1))
     assert (responses["state"], responses["failed_nodes"]) == ("paused", 1)
 
 
 def test_a_deadline_does_not_matter_to_a_rollout_that_only_awaits_its_resume(engine: str) -> None:
     """All nodes run at 30 s, in a pause from 10 s on: the deadline of 100 s passes, and the resume at 200 s completes it. [contract]"""
-    script = [{"at": "10s", "do": "pause"}, {"at": "200s", "do": "resume"}]
-    scenario = scenario_of({"max_parallel": 0, "rollout_deadline": "100s"}, operator={"script": script})
-    responses = simulate(scenario, engine=engine).responses
+    paused = script((10, "pause"), (200, "resume"))
+    responses = responses_of({"max_parallel": 0, "rollout_deadline": "100s"}, engine, operator=paused)
     assert (responses["state"], responses["makespan_s"]) == ("completed", 200)
 
 
 def test_a_rollback_in_waves_with_pauses(engine: str) -> None:
     """8 touched nodes go back three at a time, 10 s after those before are back. [oracle]"""
     policy = {"max_parallel": 2, "rollout_deadline": "100s", "rollback_parallel": "25%", "rollback_delay": "10s"}
-    rollout = simulate(scenario_of(policy), engine=engine)
-    assert rollout.responses["restored_at_s"] == 100 + 3 * 30 + 2 * 10
+    assert responses_of(policy, engine)["restored_at_s"] == 100 + 3 * 30 + 2 * 10
 
 
 def test_unhealthy_windows_that_need_not_be_in_a_row(engine: str) -> None:
@@ -341,8 +327,8 @@ def test_unhealthy_windows_that_need_not_be_in_a_row(engine: str) -> None:
     release = failing(*range(12), error_rate=0.3)
     for cumulative in (False, True):
         policy = {"health_check": check | {"cumulative_failures": cumulative}}
-        windows = simulate(scenario_of(policy, release=release)).windows
-        nodes = simulate(scenario_of(policy, release=release)).nodes
+        rollout = simulate(scenario_of(policy, release=release))
+        windows, nodes = rollout.windows, rollout.nodes
         failed = nodes.index[nodes["failed_reason"] == "unhealthy"]
         for node in failed:
             healthy = windows.loc[windows["node"] == nodes.loc[node, "node"], "healthy"].tolist()
@@ -350,8 +336,7 @@ def test_unhealthy_windows_that_need_not_be_in_a_row(engine: str) -> None:
             assert (healthy.count(False) == 3) or not cumulative
             assert cumulative or not any(healthy[-3:])
         assert len(failed) > 0
-        fast = simulate(scenario_of(policy, release=release), engine=engine).responses
-        assert fast["failed_nodes"] == nodes["failed_reason"].ne("").sum()
+        assert responses_of(policy, engine, release=release)["failed_nodes"] == nodes["failed_reason"].ne("").sum()
 
 
 # -- own orchestrators -----------------------------------------------------------------------------
@@ -424,13 +409,8 @@ def test_keys_of_the_general_dialect_are_hinted_at() -> None:
 def test_values_are_set_by_path() -> None:
     """Also those in a list of waves, and of an own orchestrator. [contract]"""
     scenario = scenario_of({"waves": [1, {"until": "50%"}], "orchestrator": "expanso"})
-    changed = scenario.with_values(
-        {
-            "policies.one.waves.1.until": "75%",
-            "policies.one.retries": 2,
-            "policies.one.orchestrator.limit_comparison": "reaches",
-        }
-    )
+    values = {"waves.1.until": "75%", "retries": 2, "orchestrator.limit_comparison": "reaches"}
+    changed = scenario.with_values({f"policies.one.{key}": value for key, value in values.items()})
     policy = changed.policy()
     assert policy.policy.waves[1].amount == Fraction(75)
     assert policy.policy.retries == 2
@@ -462,11 +442,9 @@ def test_the_general_dialect_says_what_the_api_does(spec: DeploymentSpec | Rollo
     assert general.is_exact
     scenario = scenario_of({}, release={"bad": {"probability": 1, "defective": True, "start_failure": 0.2}})
     for replication in range(5):
-        rows = [
-            simulate(scenario, one, replication=replication, seed=3).responses.drop("state")
-            for one in (spec, general.spec)
-        ]
-        assert rows[0].equals(rows[1])
+        rollouts = (simulate(scenario, one, replication=replication, seed=3) for one in (spec, general.spec))
+        one, other = (rollout.responses.drop("state") for rollout in rollouts)
+        assert one.equals(other)
 
 
 @pytest.mark.parametrize("spec", API_SPECS[1:])
@@ -479,9 +457,8 @@ def test_and_back_where_the_api_can_say_it(spec: DeploymentSpec | RolloutSpec) -
 
 def test_what_the_api_cannot_say_is_refused_by_key() -> None:
     """With every key that stands in the way. [contract]"""
-    spec = GeneralSpec(
-        strategy="rolling", waves=[1, 5], surge=2, health_check={"deadline": "5m", "cumulative_failures": True}
-    )
+    check = {"deadline": "5m", "cumulative_failures": True}
+    spec = GeneralSpec(strategy="rolling", waves=[1, 5], surge=2, health_check=check)
     error = refused(translate_spec, spec, "deployment", nodes=12, interval_ns=S)
     found = [(problem.path, problem.message) for problem in error.problems]
     message = "the deployment dialect can't express this"
@@ -577,10 +554,7 @@ def test_a_dialect_beside_another_orchestrators_file(tmp_path: Path) -> None:
 
 WORLDS = {
     "fleet": {"requests_per_second": 5, "error_rate": 0.001},
-    "release": {
-        "good": {"probability": 0.5},
-        "bad": {"probability": 0.5, "defective": True, "error_rate": 0.5},
-    },
+    "release": maybe_bad(error_rate=0.5),
     "costs": {"hour_of_delay": 1, "false_alarm": 10, "escape": 100},
 }
 LIMITED = {

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from by_hand import script
 from drawn import draw_on, find_unreadable
 from matplotlib.figure import Figure
 from scipy import stats
@@ -52,6 +53,11 @@ def rollouts(costs, releases):
     )
 
 
+def worth(table, **how):
+    """Return what knowing is worth, where time is money."""
+    return value_of_perfect_information(table, costs=TIME_IS_MONEY, **how)
+
+
 def value(result, name):
     """Return the row of one value."""
     return result.values.set_index("information").loc[name]
@@ -65,9 +71,8 @@ def test_two_policies_in_worlds_of_two_kinds(p):
     """With a bold policy (1, or 9 if bad) and a careful one (4) both values are the closed form. [oracle]"""
     n = 20_000
     is_bad = np.random.default_rng(1).random(n) < p
-    result = value_of_perfect_information(
-        rollouts([np.where(is_bad, 9.0, 1.0), np.full(n, 4.0)], np.where(is_bad, "bad", "good")), costs=TIME_IS_MONEY
-    )
+    costs, releases = [np.where(is_bad, 9.0, 1.0), np.full(n, 4.0)], np.where(is_bad, "bad", "good")
+    result = worth(rollouts(costs, releases))
     bold, careful = 1 + 8 * p, 4
     exact = min(bold, careful) - ((1 - p) * 1 + p * 4)
     # The regret of the better policy is 5 (bold) or 3 (careful) in one kind of world, else 0.
@@ -83,7 +88,7 @@ def test_the_kinds_add_up():
     """What is saved for each kind, weighted with its share, is what knowing the kind is worth. [property]"""
     rng = np.random.default_rng(2)
     costs, releases = rng.lognormal(0, 1, (4, 300)), rng.choice(["x", "y", "z"], 300)
-    result = value_of_perfect_information(rollouts(costs, releases), costs=TIME_IS_MONEY)
+    result = worth(rollouts(costs, releases))
     kinds = result.kinds
     assert (kinds["share"] * kinds["saved"]).sum() == pytest.approx(value(result, "kind of release")["estimate"])
     assert (kinds["cost_of_single"] - kinds["cost"]).tolist() == pytest.approx(kinds["saved"].tolist())
@@ -181,13 +186,8 @@ def test_what_knowing_is_worth_by_known_chances(missed, single, n_escaped):
     """Where chances of escapes are known, the single policy is the one that other calls name, whatever was drawn, and knowing the
     world saves at least as much as knowing the kind. [oracle]"""
     n, defective, price = 60, 1e-4, 1e6
-    kinds = Kinds(
-        ("good", "bad"),
-        (False, True),
-        np.array([1 - defective, defective]),
-        np.array([[0, 1 - missed], [0, 1]]),
-        ("a", "b"),
-    )
+    probabilities, of_policies = np.array([1 - defective, defective]), np.array([[0, 1 - missed], [0, 1]])
+    kinds = Kinds(("good", "bad"), (False, True), probabilities, of_policies, ("a", "b"))
     table = rollouts([[1.0] * 2 * n, [1.5] * 2 * n], ["good"] * n + ["bad"] * n)
     of_kind = [*range(n), *kinds.worlds("bad", range(n))]
     escaped = ["escaped"] * n_escaped + ["stopped_defective"] * (n - n_escaped)
@@ -256,26 +256,24 @@ def test_what_failed_is_left_out():
         table = rollouts(costs, "x" * len(costs[0]))
         return table.assign(status=np.where(table["makespan_s"].isna(), "failed", "ok"))
 
-    result = value_of_perfect_information(with_failures([[1, 2, np.nan, 4], [4, 3, 2, 1]]), costs=TIME_IS_MONEY)
+    result = worth(with_failures([[1, 2, np.nan, 4], [4, 3, 2, 1]]))
     assert result.n_left_out == 1
     assert set(result.values["n"]) == {3}
     with pytest.raises(InputError, match="fewer than two replications"):
-        value_of_perfect_information(with_failures([[1, np.nan], [np.nan, 1]]), costs=TIME_IS_MONEY)
+        worth(with_failures([[1, np.nan], [np.nan, 1]]))
 
 
 def test_one_policy_has_nothing_to_choose():
     """With one policy, or policies that are the same, nothing is worth knowing. [contract]"""
     for costs in ([[1, 2, 4]], [[1, 2, 4]] * 3):
-        result = value_of_perfect_information(rollouts(costs, "xyx"), costs=TIME_IS_MONEY)
+        result = worth(rollouts(costs, "xyx"))
         assert result.values[["estimate", "low", "high"]].eq(0).all(axis=None)
 
 
 @pytest.mark.usefixtures("students_limits")
 def test_what_knowing_is_told_in_words():
     """The answer, the tables and the plain form have both values. [contract]"""
-    result = value_of_perfect_information(
-        rollouts([[1, 9, 1, 9], [4, 4, 4, 4]], ["good", "bad"] * 2), costs=TIME_IS_MONEY, confidence_level=0.5
-    )
+    result = worth(rollouts([[1, 9, 1, 9], [4, 4, 4, 4]], ["good", "bad"] * 2), confidence_level=0.5)
     assert result.answer == (
         "Knowing the kind of release in advance saves 1.5 per rollout (50 % CI 0.0 to 2.7) over always using b; "
         "knowing everything saves 1.50 (0.84 to 2.73)."
@@ -283,7 +281,7 @@ def test_what_knowing_is_told_in_words():
     assert result.summarize()[1].rows == (("good", "50.0 %", "a", "1.0", "3.0"), ("bad", "50.0 %", "b", "4.0", "0.0"))
     assert result.to_dict()["kinds"][0]["policy"] == "a"
     with pytest.raises(InputError, match="release"):
-        value_of_perfect_information(rollouts([[1, 2]], "xx").drop(columns="release"), costs=TIME_IS_MONEY)
+        worth(rollouts([[1, 2]], "xx").drop(columns="release"))
 
 
 def test_every_choice_that_is_told_is_in_the_plain_form():
@@ -291,7 +289,7 @@ def test_every_choice_that_is_told_is_in_the_plain_form():
     table = rollouts([[1, 9, 1, 9], [4, 4, 4, 4], [5, 5, 5, 5]], ["good", "bad"] * 2)
     lost = table["policy"].eq("c") & table["replication"].eq(0)
     table.loc[lost, "makespan_s"] = np.nan
-    plain = value_of_perfect_information(table, costs=TIME_IS_MONEY).to_dict()
+    plain = worth(table).to_dict()
     assert f"over always using {plain['policy']};" in plain["answer"]
     assert plain["unknown_fractions"] == {"a": 0, "b": 0, "c": 0.25}
     assert plain["answer"].endswith("Cost unknown for c: 25 % of its rollouts never end.")
@@ -313,6 +311,8 @@ def scenario(policy, **sections):
     return Scenario.from_dict(raw)
 
 
+ESCAPES = {"costs": {"escape": 100}}
+LATENT = {"bad": {"probability": 1.0, "defective": True, "error_rate": 1, "after": "90s"}}
 ROLLING = {"strategy": "rolling", "max_parallel": 4, "health_check": {"deadline": "5m", "min_healthy_time": "1m"}}
 CANARY = {**ROLLING, "strategy": "canary", "canary_count": 2, "auto_promote": True}
 WINDOWS = rolling(34, dialect="rollout", health_check={"deadline": "5m", "interval": "25s", "success_threshold": 2})
@@ -331,11 +331,8 @@ def test_a_minute_costs_a_minute_per_wave():
 
 def test_a_minute_that_finds_a_latent_defect():
     """A defect that shows after 90 s is found by two minutes of watching and saves each escape. [oracle]"""
-    release = {
-        "good": {"probability": 0.5},
-        "latent": {"probability": 0.5, "defective": True, "error_rate": 1, "after": "90s"},
-    }
-    found = scenario(ROLLING, release=release, costs={"escape": 100})
+    release = {"good": {"probability": 0.5}, "latent": {**LATENT["bad"], "probability": 0.5}}
+    found = scenario(ROLLING, release=release, **ESCAPES)
     result = value_of_observation(found, replications=400, minutes=[1, 2], canaries=[], engine="compiled")
     one, two = result.steps[result.steps["lever"].eq("minutes")].to_dict("records")
     assert abs(one["estimate"] - 50) <= 4 * one["standard_error"] + 1e-9
@@ -349,11 +346,9 @@ def test_a_minute_that_finds_a_latent_defect():
 
 def test_canaries_that_are_fragile():
     """With starts that fail, canaries cost the false alarms that they raise: 1 - (1 - q)^n of good releases. [oracle]"""
-    fragile = scenario(
-        {**CANARY, "max_failed_nodes": 11, "max_failed_nodes_percent": 99},
-        fleet={"nodes": 12, "update_duration": "1m", "start_failure": 0.1},
-        costs={"false_alarm": 100},
-    )
+    fleet = {"nodes": 12, "update_duration": "1m", "start_failure": 0.1}
+    policy = {**CANARY, "max_failed_nodes": 11, "max_failed_nodes_percent": 99}
+    fragile = scenario(policy, fleet=fleet, costs={"false_alarm": 100})
     result = value_of_observation(fragile, replications=1000, canaries=[0, 2, 4], minutes=[], engine="compiled")
     rows = result.savings[result.savings["cause"].eq("cost_false_alarm") & result.savings["lever"].eq("canaries")]
     for row in rows.to_dict("records"):
@@ -394,15 +389,9 @@ def test_a_percent_of_canaries_is_counted():
     """The current number of canaries is what the orchestrator makes of the percentage. [contract]"""
     spec = {**CANARY, "canary_count": None, "canary_percent": 20}
     steps = make_steps(scenario(spec), scenario(spec).policy("p"))
-    assert [(step.value, step.is_current) for step in steps if step.lever == "canaries"] == [
-        (0, False),
-        (1, False),
-        (3, True),
-        (4, False),
-        (5, False),
-        (7, False),
-        (11, False),
-    ]
+    of_canaries = [step for step in steps if step.lever == "canaries"]
+    assert [step.value for step in of_canaries] == [0, 1, 3, 4, 5, 7, 11]
+    assert [step.value for step in of_canaries if step.is_current] == [3]
 
 
 def test_the_base_is_the_policy_as_it_is():
@@ -427,7 +416,7 @@ def test_one_replication_knows_no_interval():
 
 def test_rollouts_that_never_end_tell_nothing():
     """Where no rollout ends, savings are NaN and the answer says that nothing is known. [contract]"""
-    paused = scenario(ROLLING, operator={"script": [{"at": 10, "do": "pause"}]})
+    paused = scenario(ROLLING, operator=script((10, "pause")))
     result = value_of_observation(paused, replications=3)
     assert result.savings[["cost", "estimate"]].isna().all(axis=None)
     assert "the effect of one more canary is unknown" in result.answer
@@ -440,10 +429,6 @@ def told(watched):
     return next((verdict for said, verdict in words.items() if said in watched), "worse")
 
 
-ESCAPES = {"costs": {"escape": 100}}
-LATENT = {"bad": {"probability": 1.0, "defective": True, "error_rate": 1, "after": "90s"}}
-
-
 @pytest.mark.usefixtures("few_values_suffice")
 @pytest.mark.parametrize(
     ("verdict", "n", "sections"),
@@ -452,7 +437,7 @@ LATENT = {"bad": {"probability": 1.0, "defective": True, "error_rate": 1, "after
         ("worse", 40, {}),
         ("equal", 40, ESCAPES),
         ("unclear", 1, {}),
-        ("unknown", 3, {"operator": {"script": [{"at": 10, "do": "pause"}]}}),
+        ("unknown", 3, {"operator": script((10, "pause"))}),
     ],
 )
 def test_every_verdict_of_watching_is_in_the_plain_form(verdict, n, sections):
@@ -491,8 +476,7 @@ def test_what_cannot_be_watched(policy, sections, arguments, said):
 
 def test_the_picture_of_watching():
     """Lines have their names at their ends, the current policy is marked, and more without a significant gain is shaded. [contract]"""
-    release = {"latent": {"probability": 1, "defective": True, "error_rate": 1, "after": "90s"}}
-    small = scenario(ROLLING, release=release, costs={"escape": 100, "hour_of_delay": 1})
+    small = scenario(ROLLING, release=LATENT, costs={"escape": 100, "hour_of_delay": 1})
     result = value_of_observation(small, replications=4, minutes=[1, 2, 3])
     ax = draw_on(plot_value_of_observation, result, lever="minutes")
     lines = {line.get_label(): line for line in ax.lines}

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from by_hand import BAD, CHECK, script
+from small import IMMEDIATE
 
 from simdeploy import InputError, Rollout, Scenario, simulate
 from simdeploy.analysis import compare_gates
 from simdeploy.units import NS_PER_S
 from simdeploy.world.realized import World
 
-CHECK = {"deadline": "10m", "min_healthy_time": "30s"}
 NEVER_ONLINE = {"online": "1ns", "offline": "1000h"}
 # Whoever is dispatched, which takes 30 s and then 30 s of windows, is offline from 45 s at the latest, for ten minutes.
 BREAKS = {"online": "45s", "offline": "10m"}
@@ -28,11 +29,8 @@ def rolling(parallel=0, deadline="10m", **keys):
 
 def breaking(make_scenario, fleet=None, orchestrator=None, **changes):
     """Make a fleet that goes offline after its dispatch."""
-    return make_scenario(
-        fleet={"nodes": MANY, "connection": BREAKS, **(fleet or {})},
-        orchestrator=orchestrator or switches(),
-        **changes,
-    )
+    fleet = {"nodes": MANY, "connection": BREAKS, **(fleet or {})}
+    return make_scenario(fleet=fleet, orchestrator=orchestrator or switches(), **changes)
 
 
 def run(scenario: Scenario, policy: Any, engine: str) -> dict[str, Any]:
@@ -66,9 +64,7 @@ def test_nodes_that_are_offline_at_their_turn(make_scenario, engine, what, faile
 
 def test_who_is_offline_at_its_turn_is_so_under_any_policy(make_scenario, engine):
     """Whether a node is reached depends neither on when it has its turn, nor on what becomes of others. [property]"""
-    scenario = make_scenario(
-        fleet={"nodes": MANY, "connection": {"online": "10m", "offline": "5m"}}, orchestrator=switches()
-    )
+    scenario = breaking(make_scenario, {"connection": {"online": "10m", "offline": "5m"}})
     at_once, *others = (run(scenario, rolling(parallel), engine)["touched_nodes"] for parallel in (0, 10, 70))
     assert others == [at_once] * 2
     assert 0 < at_once < MANY
@@ -89,9 +85,8 @@ def test_a_line_is_stationary_from_its_turn_on(make_scenario):
 
 def test_the_records_say_offline(make_scenario):
     """The reason of a node that was offline at its turn says so; such a failure is known at once. [contract]"""
-    scenario = make_scenario(
-        fleet={"connection": NEVER_ONLINE}, orchestrator=switches(unreachable_nodes="fail", on_failure="rollback")
-    )
+    orchestrator = switches(unreachable_nodes="fail", on_failure="rollback")
+    scenario = make_scenario(fleet={"connection": NEVER_ONLINE}, orchestrator=orchestrator)
     rollout = simulate(scenario, rolling(4, max_failed_nodes=3, max_failed_nodes_percent=100))
     assert rollout.responses["stopped_at_s"] == 0
     failed = rollout.nodes[rollout.nodes["status"] == "failed"]
@@ -107,17 +102,15 @@ def test_a_node_is_waited_for_until_it_is_up_and_online(make_scenario, engine):
     world = World(scenario.fleet, scenario.release, scenario.operator, 0, 0)
     expected = []
     for node in range(30):
-        spells = sorted(
-            [*world.down_spells(node, 0, 10**13), *world.lines._processes[node].undisturbed(node).bad_spells(0, 10**13)]
-        )
+        offline = world.lines._processes[node].undisturbed(node).bad_spells(0, 10**13)
         t = 0
-        for start, end in spells:
+        for start, end in sorted([*world.down_spells(node, 0, 10**13), *offline]):
             t = end if start <= t < end else t
         expected.append(t / NS_PER_S)
-    rollout = simulate(scenario, {"strategy": "immediate"})
+    rollout = simulate(scenario, IMMEDIATE)
     assert rollout.nodes["dispatched_at_s"].tolist() == pytest.approx(expected, abs=1e-9)
     assert max(expected) > 0
-    assert run(scenario, {"strategy": "immediate"}, engine)["makespan_s"] == rollout.responses["makespan_s"]
+    assert run(scenario, IMMEDIATE, engine)["makespan_s"] == rollout.responses["makespan_s"]
 
 
 def test_offline_spells_begin_at_a_nodes_turn(make_scenario):
@@ -217,16 +210,16 @@ def test_the_deadline_may_start_when_the_node_has_started(make_scenario, engine)
     assert (values["updated_nodes"], values["failed_nodes"]) == (in_time, len(nodes) - in_time)
     # Without windows there is such a deadline, too.
     no_windows = {**rolling(), "health_check": {"deadline": "10m", "min_healthy_time": "0s"}}
-    assert run(
-        breaking(make_scenario, {"update_duration": 60}, switches(deadline_starts="started")), no_windows, engine
-    )["makespan_s"] == pytest.approx(max(online_again_s(scenario, nodes.index, 60).values()), rel=1e-12)
+    slower = breaking(make_scenario, {"update_duration": 60}, switches(deadline_starts="started"))
+    makespan_s = max(online_again_s(scenario, nodes.index, 60).values())
+    assert run(slower, no_windows, engine)["makespan_s"] == pytest.approx(makespan_s, rel=1e-12)
 
 
 def test_immediate_has_no_deadline(make_scenario, engine):
     """Under immediate a verdict that is heard late just comes late. [contract]"""
     scenario = breaking(make_scenario, {"update_duration": 60})
-    nodes = touched(simulate(scenario, {"strategy": "immediate"}))
-    values = run(scenario, {"strategy": "immediate"}, engine)
+    nodes = touched(simulate(scenario, IMMEDIATE))
+    values = run(scenario, IMMEDIATE, engine)
     assert (values["updated_nodes"], values["failed_nodes"]) == (len(nodes), 0)
     assert values["makespan_s"] == max(online_again_s(scenario, nodes.index, 60).values())
 
@@ -269,7 +262,7 @@ def test_a_limit_is_crossed_by_what_was_heard(make_scenario, engine):
 
 def test_after_the_end_nobody_minds_deadlines(make_scenario):
     """A node whose deadline passes after the end keeps its own verdict, and is heard of later. [contract]"""
-    scenario = breaking(make_scenario, orchestrator=switches(), operator={"script": [{"at": 300, "do": "cancel"}]})
+    scenario = breaking(make_scenario, orchestrator=switches(), operator=script((300, "cancel")))
     rollout = simulate(scenario, rolling(no_auto_rollback=True))
     nodes = touched(rollout)
     assert not nodes["ever_failed"].any()
@@ -280,13 +273,9 @@ def test_after_the_end_nobody_minds_deadlines(make_scenario):
 def test_types_without_a_release(make_scenario, engine):
     """restart: as an update, without a way back; stop: no deadline, and the node leaves before anybody hears of it. [contract]"""
     restart = breaking(make_scenario, deployment={"type": "restart"})
-    n_touched = len(touched(simulate(restart, rolling())))
+    n = len(touched(simulate(restart, rolling())))
     values = run(restart, rolling(), engine)
-    assert (values["failed_nodes"], values["makespan_s"], values["unavailable_node_s"]) == (
-        n_touched,
-        600,
-        30 * n_touched,
-    )
+    assert (values["failed_nodes"], values["makespan_s"], values["unavailable_node_s"]) == (n, 600, 30 * n)
     stop = breaking(make_scenario, {"update_duration": 60}, deployment={"type": "stop"})
     nodes = touched(simulate(stop, rolling()))
     values = run(stop, rolling(), engine)
@@ -317,12 +306,8 @@ def test_a_node_that_was_not_heard_of_holds_its_slot(make_scenario, engine, loca
 @pytest.mark.parametrize(("deadline", "state", "acts_s"), [("10m", "completed", 700), ("700s", "canceled", None)])
 def test_an_operator_sees_what_was_heard(make_scenario, engine, deadline, state, acts_s):
     """promote_after starts when the last canary was heard of or given up; one that was given up shows no defect. [contract]"""
-    scenario = breaking(
-        make_scenario,
-        orchestrator=switches(canary_gate="limits"),
-        release={"bad": {"probability": 1, "defective": True}},
-        operator={"promote_after": 100, "notices_defect": 1},
-    )
+    operator = {"promote_after": 100, "notices_defect": 1}
+    scenario = breaking(make_scenario, None, switches(canary_gate="limits"), release=BAD, operator=operator)
     policy = {"strategy": "canary", "canary_count": MANY, "health_check": {**CHECK, "deadline": deadline}}
     nodes = touched(simulate(scenario, policy))
     values = run(scenario, policy, engine)
@@ -335,7 +320,7 @@ def test_an_operator_sees_what_was_heard(make_scenario, engine, deadline, state,
 
 def test_orders_to_go_back_reach_nodes_that_are_online(make_scenario, engine):
     """A cancel at 50 s sends back at once who is online; the others run on, and go back when they are online again. [contract]"""
-    scenario = breaking(make_scenario, {"rollback_duration": 20}, operator={"script": [{"at": 20, "do": "cancel"}]})
+    scenario = breaking(make_scenario, {"rollback_duration": 20}, operator=script((20, "cancel")))
     rollout = simulate(scenario, rolling())
     nodes = touched(rollout)
     online = online_again_s(scenario, nodes.index, 20)
@@ -356,12 +341,8 @@ def test_orders_to_go_back_reach_nodes_that_are_online(make_scenario, engine):
 
 def test_rollback_waves_wait_for_nodes_that_are_offline(make_scenario, engine):
     """A rollback wave is over at the true end of going back, whether the node is online then or not. [contract]"""
-    scenario = breaking(
-        make_scenario,
-        {"rollback_duration": 700},
-        switches(rollback_pacing="max_parallel"),
-        operator={"script": [{"at": 60, "do": "cancel"}]},
-    )
+    pacing = switches(rollback_pacing="max_parallel")
+    scenario = breaking(make_scenario, {"rollback_duration": 700}, pacing, operator=script((60, "cancel")))
     policy = {"strategy": "canary", "canary_count": MANY, "max_parallel": 1, "health_check": CHECK}
     nodes = touched(simulate(scenario, policy)).sort_index()
     sent = 60.0
@@ -374,11 +355,7 @@ def test_rollback_waves_wait_for_nodes_that_are_offline(make_scenario, engine):
 
 def test_people_reach_nodes_that_are_online(make_scenario, engine):
     """An escape that people notice is undone node by node, as each is online. [contract]"""
-    scenario = breaking(
-        make_scenario,
-        release={"bad": {"probability": 1, "defective": True}},
-        operator={"escape_detection": 0},
-    )
+    scenario = breaking(make_scenario, release=BAD, operator={"escape_detection": 0})
     nodes = touched(simulate(scenario, rolling()))
     online = online_again_s(scenario, nodes.index, 600)
     assert max(online.values()) > 600

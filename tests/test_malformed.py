@@ -67,6 +67,26 @@ def policy(name: str, text: str, below: str, fragment: str) -> Case:
     return Case(name, in_policy(text), f"policies.p.{below}", 6, fragment)
 
 
+def slowdown(name: str, value: str, below: str, fragment: str) -> Case:
+    """Add a slowdown in line 5."""
+    return fleet(name, "slowdown", value, below, fragment)
+
+
+def duration(name: str, value: str, fragment: str, below: str = "") -> Case:
+    """Add a duration in line 5."""
+    return fleet(name, "rollback_duration", value, below, fragment)
+
+
+def classes(name: str, value: str, below: str, fragment: str) -> Case:
+    """Add classes of nodes in line 5."""
+    return fleet(name, "classes", f"[{value}]", below, fragment)
+
+
+def affects(name: str, nodes: str, below: str, fragment: str) -> Case:
+    """Add a release that affects these nodes in line 7."""
+    return release(name, f"a: {{probability: 1, affects: {nodes}}}", f"a.affects{below}", fragment)
+
+
 def health(name: str, text: str, below: str, fragment: str) -> Case:
     """Have a rolling policy with this health check in line 6."""
     return policy(name, f"strategy: rolling, health_check: {{{text}}}", f"health_check{below}", fragment)
@@ -107,9 +127,7 @@ SYNTAX = [
     Case("a cycle of anchors", BASE + "costs: &a {failed_request: *a}", "", 7, "cycle"),
     Case("a cycle in a list", BASE + "costs: &a [1, *a]", "", 7, "cycle"),
     Case("deep nesting", BASE + "description: " + "[" * 5000, "", 7, "deeper than 64"),
-    Case(
-        "deep nesting in block style", "".join(" " * depth + "a:\n" for depth in range(200)), "", 65, "deeper than 64"
-    ),
+    Case("deep nesting in blocks", "".join(" " * depth + "a:\n" for depth in range(200)), "", 65, "deeper than 64"),
     fleet("hexadecimal", "zones", "0x10", "", "decimal"),
     fleet("octal", "zones", "0o17", "", "decimal"),
     fleet("NaN", "start_hang", ".nan", "", "finite"),
@@ -219,18 +237,18 @@ REQUIREMENTS = [
 ]
 
 DURATIONS = [
-    fleet("a number as text", "rollback_duration", '"5"', "", '"5s"'),
-    fleet("clock time", "rollback_duration", "1:30", "", "1m30s"),
-    fleet("days", "rollback_duration", "2d", "", "48h"),
-    fleet("words", "rollback_duration", "5 min", "", "write 5m"),
-    fleet("capitals", "rollback_duration", "5M", "", "write 5m"),
-    fleet("negative duration", "rollback_duration", "-5s", "", "negative"),
-    fleet("a negative number of seconds", "rollback_duration", "-5", "", "negative"),
-    fleet("a huge duration", "rollback_duration", "1000000h", "", "100 years"),
-    fleet("a huge number of seconds", "rollback_duration", "1e12", "", "100 years"),
-    fleet("beyond any duration", "rollback_duration", "99999999999999h", "", "292 years"),
-    fleet("true as a duration", "rollback_duration", "true", "", "not a duration"),
-    fleet("an empty duration", "rollback_duration", '""', "", "not a duration"),
+    duration("a number as text", '"5"', '"5s"'),
+    duration("clock time", "1:30", "1m30s"),
+    duration("days", "2d", "48h"),
+    duration("words", "5 min", "write 5m"),
+    duration("capitals", "5M", "write 5m"),
+    duration("negative duration", "-5s", "negative"),
+    duration("a negative number of seconds", "-5", "negative"),
+    duration("a huge duration", "1000000h", "100 years"),
+    duration("a huge number of seconds", "1e12", "100 years"),
+    duration("beyond any duration", "99999999999999h", "292 years"),
+    duration("true as a duration", "true", "not a duration"),
+    duration("an empty duration", '""', "not a duration"),
     top("too short an interval", "health", "{interval: 1us}", ".interval", "at least 1ms"),
     top("an interval of 0", "health", "{interval: 0}", ".interval", "too short"),
     top("a negative delay", "orchestrator", "{reporting_delay: -1s}", ".reporting_delay", "negative"),
@@ -238,32 +256,24 @@ DURATIONS = [
 ]
 
 LAWS = [
-    fleet("a shape of next to nothing", "slowdown", "{gamma: {shape: 1e-320, scale: 1}}", ".gamma.shape", "close to 0"),
-    fleet("an unknown family", "slowdown", "{normal: {mean: 1}}", ".normal", "lognormal"),
-    fleet("a misspelt family", "slowdown", "{lognorml: {mean: 1, sd: 1}}", ".lognorml", "'lognormal'"),
-    fleet("parameters without a family", "slowdown", "{median: 1, p95: 2}", ".median", "lognormal: {median, p95}"),
-    fleet("two families", "slowdown", "{constant: 1, exponential: {mean: 1}}", "", "exactly one"),
-    fleet("no family", "slowdown", "{}", "", "exactly one"),
-    fleet("a list as a law", "slowdown", "[1, 2]", "", "distribution"),
-    fleet("a bare parameter", "slowdown", "{exponential: 5}", ".exponential", "{mean}"),
-    fleet("an unknown parameter", "slowdown", "{gamma: {mean: 1, sdd: 1}}", ".gamma.sdd", "'sd'"),
-    fleet("a missing parameter", "slowdown", "{gamma: {mean: 1}}", ".gamma", "{mean, sd} or {shape, scale}"),
-    fleet("mixed parameters", "slowdown", "{lognormal: {median: 1, sd: 1}}", ".lognormal", "{median, p95}"),
-    fleet("a shape of 0", "slowdown", "{weibull: {mean: 1, shape: 0}}", ".weibull.shape", "above 0"),
-    fleet(
-        "a shape with a unit", "rollback_duration", "{weibull: {mean: 1s, shape: 1s}}", ".weibull.shape", "not a number"
-    ),
-    fleet(
-        "a bad duration in a law",
-        "rollback_duration",
-        "{exponential: {mean: 1x}}",
-        ".exponential.mean",
-        "not a duration",
-    ),
-    fleet("a p95 below the median", "rollback_duration", "{lognormal: {median: 2m, p95: 1m}}", ".lognormal", "p95"),
-    fleet("low above high", "rollback_duration", "{uniform: {low: 2, high: 1}}", ".uniform", "low"),
-    fleet("low equal to high", "rollback_duration", "{uniform: {low: 2, high: 2}}", ".uniform", "constant"),
-    fleet("a mode outside", "rollback_duration", "{triangular: {low: 1, mode: 5, high: 2}}", ".triangular", "mode"),
+    slowdown("a shape of next to nothing", "{gamma: {shape: 1e-320, scale: 1}}", ".gamma.shape", "close to 0"),
+    slowdown("an unknown family", "{normal: {mean: 1}}", ".normal", "lognormal"),
+    slowdown("a misspelt family", "{lognorml: {mean: 1, sd: 1}}", ".lognorml", "'lognormal'"),
+    slowdown("parameters without a family", "{median: 1, p95: 2}", ".median", "lognormal: {median, p95}"),
+    slowdown("two families", "{constant: 1, exponential: {mean: 1}}", "", "exactly one"),
+    slowdown("no family", "{}", "", "exactly one"),
+    slowdown("a list as a law", "[1, 2]", "", "distribution"),
+    slowdown("a bare parameter", "{exponential: 5}", ".exponential", "{mean}"),
+    slowdown("an unknown parameter", "{gamma: {mean: 1, sdd: 1}}", ".gamma.sdd", "'sd'"),
+    slowdown("a missing parameter", "{gamma: {mean: 1}}", ".gamma", "{mean, sd} or {shape, scale}"),
+    slowdown("mixed parameters", "{lognormal: {median: 1, sd: 1}}", ".lognormal", "{median, p95}"),
+    slowdown("a shape of 0", "{weibull: {mean: 1, shape: 0}}", ".weibull.shape", "above 0"),
+    duration("a shape with a unit", "{weibull: {mean: 1s, shape: 1s}}", "not a number", ".weibull.shape"),
+    duration("a bad duration in a law", "{exponential: {mean: 1x}}", "not a duration", ".exponential.mean"),
+    duration("a p95 below the median", "{lognormal: {median: 2m, p95: 1m}}", "p95", ".lognormal"),
+    duration("low above high", "{uniform: {low: 2, high: 1}}", "low", ".uniform"),
+    duration("low equal to high", "{uniform: {low: 2, high: 2}}", "constant", ".uniform"),
+    duration("a mode outside", "{triangular: {low: 1, mode: 5, high: 2}}", "mode", ".triangular"),
     fleet("too wide a beta", "error_rate", "{beta: {mean: 0.5, sd: 0.6}}", ".beta", "sd"),
     fleet("a probability above 1", "start_hang", "1.5", "", "from 0 to 1"),
     fleet("a probability in percent", "start_hang", "5%", "", "write 0.05"),
@@ -276,12 +286,12 @@ LAWS = [
         ".uniform.high",
         "from 0 to 1",
     ),
-    fleet("a slowdown of 0", "slowdown", "0", "", "always 0"),
-    fleet("the mean is above 100 years", "rollback_duration", "{lognormal: {median: 1h, sigma: 8}}", "", "100 years"),
-    fleet("empty empirical values", "slowdown", "{empirical: {values: []}}", ".empirical.values", "at least one"),
-    fleet("a bad empirical value", "slowdown", "{empirical: {values: [1, x]}}", ".empirical.values[1]", "not a number"),
-    fleet("values and a file", "slowdown", "{empirical: {values: [1], file: x.csv}}", ".empirical", "{file: x.csv}"),
-    fleet("a file that doesn't exist", "slowdown", "{empirical: {file: no.csv}}", ".empirical.file", "No such file"),
+    slowdown("a slowdown of 0", "0", "", "always 0"),
+    duration("the mean is above 100 years", "{lognormal: {median: 1h, sigma: 8}}", "100 years"),
+    slowdown("empty empirical values", "{empirical: {values: []}}", ".empirical.values", "at least one"),
+    slowdown("a bad empirical value", "{empirical: {values: [1, x]}}", ".empirical.values[1]", "not a number"),
+    slowdown("values and a file", "{empirical: {values: [1], file: x.csv}}", ".empirical", "{file: x.csv}"),
+    slowdown("a file that doesn't exist", "{empirical: {file: no.csv}}", ".empirical.file", "No such file"),
     fleet("a crash that never ends", "crash", "{up: 0.0001, repair: 0}", ".repair", "1ms"),
     fleet("a line that never holds", "connection", "{online: 0.0001, offline: 0}", ".offline", "1ms"),
     fleet("a line without offline times", "connection", "{online: 1h}", ".offline", "required"),
@@ -293,21 +303,18 @@ CONTRADICTIONS = [
     fleet("more zones than nodes", "zones", "11", "", "1 to 10"),
     fleet("a node first that doesn't exist", "order", "[9, 10]", "[1]", "allowed: 0 to 9"),
     fleet("a node first that comes twice", "order", "[9, 2, 9]", "[2]", "first named by order[0]"),
-    fleet("a node of a class that doesn't exist", "classes", "[{name: a, nodes: [-1]}]", "[0].nodes[0]", "negative"),
-    fleet("half a node", "classes", "[{name: a, nodes: [0.5]}]", "[0].nodes[0]", "not a whole number"),
-    fleet("a class without nodes", "classes", "[{name: a}]", "[0]", "exactly one of share and nodes"),
-    fleet(
+    classes("a node of a class that doesn't exist", "{name: a, nodes: [-1]}", "[0].nodes[0]", "negative"),
+    classes("half a node", "{name: a, nodes: [0.5]}", "[0].nodes[0]", "not a whole number"),
+    classes("a class without nodes", "{name: a}", "[0]", "exactly one of share and nodes"),
+    classes(
         "a node of two classes",
-        "classes",
-        "[{name: a, nodes: [4]}, {name: b, nodes: [5, 4]}]",
+        "{name: a, nodes: [4]}, {name: b, nodes: [5, 4]}",
         "[1].nodes[1]",
         "first named by classes[0].nodes[0]",
     ),
     fleet("nodes that are down, but of no class", "down", "true", "", "a key of a class"),
-    fleet("shares above 1", "classes", "[{name: a, share: 0.6}, {name: b, share: 0.5}]", "", "1.1"),
-    fleet(
-        "classes of one name", "classes", "[{name: a, share: 0.1}, {name: a, share: 0.1}]", "[1].name", "duplicate name"
-    ),
+    classes("shares above 1", "{name: a, share: 0.6}, {name: b, share: 0.5}", "", "1.1"),
+    classes("classes of one name", "{name: a, share: 0.1}, {name: a, share: 0.1}", "[1].name", "duplicate name"),
     Case(
         "probabilities that don't sum to 1",
         BASE + "release: {a: {probability: 0.5}, b: {probability: 0.4}}",
@@ -318,25 +325,13 @@ CONTRADICTIONS = [
     top("no kinds of release", "release", "{}", "", "probability"),
     release("a release without probability", "a: {defective: true}", "a.probability", "required"),
     release("a negative probability", "a: {probability: -1}, b: {probability: 1}", "a.probability", "negative"),
-    release(
-        "a class that doesn't exist",
-        "a: {probability: 1, affects: {classes: [arm]}}",
-        "a.affects.classes[0]",
-        "no classes",
-    ),
-    release(
-        "a zone that doesn't exist", "a: {probability: 1, affects: {zones: [0, 1]}}", "a.affects.zones[1]", "0 to 0"
-    ),
-    release(
-        "an affected node that doesn't exist",
-        "a: {probability: 1, affects: {nodes: [0, 10]}}",
-        "a.affects.nodes[1]",
-        "0 to 9",
-    ),
-    release("a count of 0", "a: {probability: 1, affects: {count: 0}}", "a.affects.count", "1 to"),
-    release("two choices of nodes", "a: {probability: 1, affects: {count: 1, share: 0.5}}", "a.affects", "exactly one"),
-    release("an unknown choice of nodes", "a: {probability: 1, affects: {shares: 0.5}}", "a.affects.shares", "'share'"),
-    release("some nodes", "a: {probability: 1, affects: some}", "a.affects", "{share: 0.3}"),
+    affects("a class that doesn't exist", "{classes: [arm]}", ".classes[0]", "no classes"),
+    affects("a zone that doesn't exist", "{zones: [0, 1]}", ".zones[1]", "0 to 0"),
+    affects("an affected node that doesn't exist", "{nodes: [0, 10]}", ".nodes[1]", "0 to 9"),
+    affects("a count of 0", "{count: 0}", ".count", "1 to"),
+    affects("two choices of nodes", "{count: 1, share: 0.5}", "", "exactly one"),
+    affects("an unknown choice of nodes", "{shares: 0.5}", ".shares", "'share'"),
+    affects("some nodes", "some", "", "{share: 0.3}"),
     release("a negative crash rate", "a: {probability: 1, crash_rate: -1}", "a.crash_rate", "negative"),
     top(
         "percent of a wave without waves",

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small import rolling
+from small import IMMEDIATE, rolling
 
 from simdeploy import Rollout, Scenario, simulate
 from simdeploy.world import draws as draws_module, streams as streams_module
@@ -57,9 +57,7 @@ WORLD: dict[str, Any] = {
         "escape_detection": {"exponential": {"mean": "1h"}},
     },
     "orchestrator": {"on_failure": "continue", "unreachable_nodes": "wait"},
-    "policies": {
-        "p": {"strategy": "canary", "canary_count": 5, "max_parallel": 10, "health_check": HEALTH_CHECK},
-    },
+    "policies": {"p": rolling(10, strategy="canary", canary_count=5, health_check=HEALTH_CHECK)},
 }
 
 # Those that only a policy with a gate draws from, and which.
@@ -68,9 +66,6 @@ GATE_STREAMS: dict[Stream, Any] = {
     Stream.GATE_ORDER: {"kind": "sprt", "on": "requests", "good": 0.3, "bad": 0.6},
     Stream.WATCHED_WINDOW: "cusum",
 }
-
-
-# Others are of analyses.
 
 
 # What a world is made of; others choose among rollouts on record, or say how what was seen came about.
@@ -150,9 +145,6 @@ ENTERS: dict[Stream, set[Stream]] = {
 }
 
 
-# Which rollout on record a world is has a test of its own.
-
-
 def turn_around(patch: pytest.MonkeyPatch, stream: Stream) -> None:
     """Replace every number u of one stream by 1 - u."""
     original = streams_module.block_uniforms
@@ -230,10 +222,7 @@ CHANGES: dict[str, tuple[dict[str, Any], set[Stream]]] = {
         {"fleet.connection": None},
         {Stream.CONNECTION_STATE, Stream.CONNECTION_ONLINE, Stream.CONNECTION_OFFLINE},
     ),
-    "longer-offline": (
-        {"fleet.connection.offline": "5m"},
-        {Stream.CONNECTION_OFFLINE},
-    ),
+    "longer-offline": ({"fleet.connection.offline": "5m"}, {Stream.CONNECTION_OFFLINE}),
     "by-index": ({"fleet.order": "index"}, {Stream.ORDER}),
     "no-classes": ({"fleet.classes": None}, {Stream.CLASS}),
     "shows-at-once": ({"release.this.after": 0, "release.that.after": 0}, {Stream.AFTER}),
@@ -269,37 +258,27 @@ def test_more_nodes_change_no_other_node(scenario: Scenario, more: int) -> None:
 
 def test_another_class_changes_no_node_outside(scenario: Scenario) -> None:
     """Other laws for one class leave the nodes outside it as they were. [property]"""
-    changed = scenario.with_values(
-        {
-            "fleet.classes.other.update_duration": 3,
-            "fleet.classes.other.start_failure": 0.9,
-            "fleet.classes.other.crash": {"up": 100, "repair": 100},
-            "fleet.classes.other.flapping": None,
-            "fleet.classes.other.error_rate": 0,
-        }
-    )
+    laws = {"update_duration": 3, "start_failure": 0.9, "crash": {"up": 100, "repair": 100}, "flapping": None}
+    values = {f"fleet.classes.other.{name}": law for name, law in laws.items()}
+    changed = scenario.with_values({**values, "fleet.classes.other.error_rate": 0})
     one, other = make_world(scenario), make_world(changed)
     assert (one.class_of == other.class_of).all()
     for node in np.flatnonzero(one.class_of == 0).tolist():
         assert decisions(one, range(node, node + 1)) == decisions(other, range(node, node + 1))
 
 
-def fates(rollout: Rollout) -> dict[int, tuple[Any, ...]]:
+def fates(rollout: Rollout) -> dict[int, list[Any]]:
     """What a node met while it started and went back: durations don't depend on when that was."""
     nodes = rollout.nodes[rollout.nodes["started_at_s"].notna()]
     took_s = nodes["started_at_s"] - nodes["dispatched_at_s"]
-    return {
-        node: (attempts, round(took, 6), affected)
-        for node, attempts, took, affected in zip(
-            nodes["node"], nodes["attempts"], took_s, nodes["affected"], strict=True
-        )
-    }
+    columns = zip(nodes["node"], nodes["attempts"], took_s.round(6), nodes["affected"], strict=True)
+    return {node: rest for node, *rest in columns}
 
 
 POLICIES: dict[str, dict[str, Any]] = {
-    "one-by-one": {"strategy": "rolling", "max_parallel": 1, "health_check": HEALTH_CHECK},
-    "waves": {"strategy": "rolling", "max_parallel": 7, "health_check": HEALTH_CHECK},
-    "at-once": {"strategy": "immediate"},
+    "one-by-one": rolling(1, health_check=HEALTH_CHECK),
+    "waves": rolling(7, health_check=HEALTH_CHECK),
+    "at-once": IMMEDIATE,
     "thresholds": rolling(40, dialect="rollout", health_check={"deadline": 600000000000, "interval": 5000000000}),
 }
 

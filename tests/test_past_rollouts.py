@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
+from by_hand import ENGINES
 from test_backtest import CHECK, bounds, rolling
 
 import simdeploy
@@ -85,9 +86,8 @@ def test_other_policies_are_as_in_a_backtest(folder, scenario):
 
 def test_what_is_not_on_record_follows_the_fleet(tmp_path):
     """Of two nodes on record the first failed and stopped the rollout; the second does what the fleet's keys say. [oracle]"""
-    (tmp_path / "nodes.csv").write_text(
-        "rollout,node,dispatched_at_s,resolved_at_s,status,cause,attempts\nr,a,0,20,failed,did_not_start,1\n"
-    )
+    header = "rollout,node,dispatched_at_s,resolved_at_s,status,cause,attempts"
+    (tmp_path / "nodes.csv").write_text(f"{header}\nr,a,0,20,failed,did_not_start,1\n")
     (tmp_path / "rollouts.csv").write_text("rollout,nodes,state\nr,2,failed\n")
     lax = {
         "strategy": "rolling",
@@ -121,11 +121,8 @@ def test_a_kind_has_the_rollouts_of_its_kind(drawn, scenario):
     n_good = kinds.count("good")
     assert 0 < n_good < N
     good = scenario.given("good")
-    makespans = [
-        simulate(drawn, seed=SEED, replication=k).responses["makespan_s"]
-        for k, kind in enumerate(kinds)
-        if kind == "good"
-    ]
+    of_good = [k for k, kind in enumerate(kinds) if kind == "good"]
+    makespans = [simulate(drawn, seed=SEED, replication=k).responses["makespan_s"] for k in of_good]
     assert [simulate(good, replication=k).responses["makespan_s"] for k in range(n_good)] == makespans
     table = simdeploy.replicate(scenario, "fours", replications=N)
     assert table["release"].tolist() == kinds
@@ -135,14 +132,12 @@ def test_a_kind_has_the_rollouts_of_its_kind(drawn, scenario):
 
 def test_the_engine_does_not_matter(scenario):
     """Rollouts on record are the same with either engine, one by one, in tables and over time. [contract]"""
-    one, other = (simulate(scenario, "twos", replication=3, engine=engine) for engine in ("reference", "compiled"))
+    one, other = (simulate(scenario, "twos", replication=3, engine=engine) for engine in ENGINES)
     assert rows(one) == rows(other)
-    tables = [simdeploy.replicate(scenario, replications=4, engine=engine) for engine in ("reference", "compiled")]
+    tables = [simdeploy.replicate(scenario, replications=4, engine=engine) for engine in ENGINES]
     pd.testing.assert_frame_equal(*(table.drop(columns="engine", errors="ignore") for table in tables))
-    lines = [
-        simdeploy.timelines(scenario, quantities=["failed"], every="1m", replications=4, engine=engine).to_frame()
-        for engine in ("reference", "compiled")
-    ]
+    how = {"quantities": ["failed"], "every": "1m", "replications": 4}
+    lines = [simdeploy.timelines(scenario, engine=engine, **how).to_frame() for engine in ENGINES]
     pd.testing.assert_frame_equal(*lines)
 
 

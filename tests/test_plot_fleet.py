@@ -54,9 +54,8 @@ def test_a_map_can_be_read(case, size):
         if text.get_transform() == ax.transAxes:
             place = ax.transData.inverted().transform(ax.transAxes.transform(text.get_position()))
             area = areas_of(ax)[text.get_text().replace(" ", "_")].get_path()
-            assert any(
-                area.contains_point((place[0], place[1] + away)) for away in (0, -0.01, 0.01)
-            )  # it may span zones
+            # It may span zones.
+            assert any(area.contains_point((place[0], place[1] + away)) for away in (0, -0.01, 0.01))
 
 
 def test_areas_are_the_statuses_of_nodes():

@@ -89,11 +89,7 @@ def test_half_widths_as_people_write_them(measure, text, half_width, is_relative
 @pytest.mark.parametrize(
     ("measure", "text", "told"),
     [
-        (
-            "escaped",
-            "1%",
-            "ambiguous percentage (found '1%'); allowed: 1pp (the same as 0.01), or",
-        ),
+        ("escaped", "1%", "ambiguous percentage (found '1%'); allowed: 1pp (the same as 0.01), or"),
         ("escaped", "x%", "ambiguous percentage"),
         ("escaped", "5s", "invalid half-width (found '5s'); allowed: above 0: percentage points such as 1pp"),
         ("makespan_s", "1pp", "invalid half-width (found '1pp'); allowed: above 0: a half-width such as 5 or 5s"),
@@ -141,26 +137,18 @@ def test_what_makes_no_sense_is_refused_before_the_work(scenario, no_work, targe
     assert told in str(refused(replicate_to_precision, scenario, targets=targets, **options))
 
 
+RESTART = {"deployment": {"type": "restart"}, "release": None}
+NEVER_BAD = {"release": {"fine": {"probability": 1}, "bad": {"probability": 0, "defective": True}}}
+
+
 @pytest.mark.parametrize(
     ("change", "measure", "told"),
     [
         ({"costs": None}, "cost", "cost: the scenario has no costs"),
-        (
-            {"deployment": {"type": "restart"}, "release": None},
-            "escaped",
-            "escaped: a restart has no release",
-        ),
-        (
-            {"deployment": {"type": "restart"}, "release": None},
-            "waves given good",
-            "waves given good: a restart has no release",
-        ),
+        (RESTART, "escaped", "escaped: a restart has no release"),
+        (RESTART, "waves given good", "waves given good: a restart has no release"),
         ({"release": {"fine": {"probability": 1}}}, "escaped given defective", "no defective release"),
-        (
-            {"release": {"fine": {"probability": 1}, "bad": {"probability": 0, "defective": True}}},
-            "escaped given defective",
-            "escaped given defective: the scenario has no defective release",
-        ),
+        (NEVER_BAD, "escaped given defective", "escaped given defective: the scenario has no defective release"),
     ],
 )
 def test_what_no_replication_could_tell_is_refused(no_work, change, measure, told):
@@ -212,10 +200,9 @@ def test_why_not_yet():
     assert look([0.0] * 182, "escaped", "0.01") == "the interval is wider than requested"
     # One in a hundred: skewness 98 / sqrt(99).
     rare = np.tile([1.0] + [0.0] * 99, 24)
-    assert (
-        look(rare, "cost", "1")
-        == f"a mean of values this skewed needs at least {math.ceil(25 * 98**2 / 99):,}; there are 2,400"
-    )
+    needed = math.ceil(25 * 98**2 / 99)
+    told = f"a mean of values this skewed needs at least {needed:,}; there are 2,400"
+    assert look(rare, "cost", "1") == told
     assert look(np.tile(rare, 2), "cost", "1") == ""
 
 
@@ -261,13 +248,11 @@ def test_coverage_of_the_interval_at_which_it_stops(law):
     going_on = np.array([draw(rng, looks[-1]) for _ in range(REPETITIONS)])
     for n in looks:
         found = estimate_cases(as_sample(going_on[:, :n]), target.measure, 0.95)
-        waits = np.array(
-            [bool(why_not_yet(row[:n], of_row, target)) for row, of_row in zip(going_on, found, strict=True)]
-        )
+        rows = zip(going_on, found, strict=True)
+        waits = np.array([bool(why_not_yet(row[:n], of_row, target)) for row, of_row in rows])
         waits &= n < looks[-1]
-        covered += sum(
-            of_row.low <= truth <= of_row.high for of_row, waits_on in zip(found, waits, strict=True) if not waits_on
-        )
+        covers = np.array([of_row.low <= truth <= of_row.high for of_row in found])
+        covered += covers[~waits].sum()
         used |= set() if waits.all() else {n}
         going_on = going_on[waits]
         if not len(going_on):
@@ -343,43 +328,27 @@ def test_it_is_one_replicate_of_so_many(scenario):
     pd.testing.assert_frame_equal(found.responses, table)
     assert found.responses.attrs == table.attrs
     assert found.computed_under == read_computed_under(table)
-    pd.testing.assert_frame_equal(
-        found.estimates[["scenario", "policy", *ESTIMATE_COLUMNS]], estimate(table, list(TARGETS)).estimates
-    )
+    expected = estimate(table, list(TARGETS)).estimates
+    pd.testing.assert_frame_equal(found.estimates[["scenario", "policy", *ESTIMATE_COLUMNS]], expected)
     # One look earlier it was not.
-    before = replicate_to_precision(
-        scenario, targets=TARGETS, seed=4, engine="compiled", most=plan_looks(found.n_replications)[-2]
-    )
+    most = plan_looks(found.n_replications)[-2]
+    before = replicate_to_precision(scenario, targets=TARGETS, seed=4, engine="compiled", most=most)
     assert before.n_replications < found.n_replications
     assert not before.is_reached
 
 
 def test_it_is_one_sweep_of_so_many(scenario, tmp_path):
     """In memory and in a folder it is one sweep with the worlds of each kind that it took, of every case. [property]"""
-    found = sweep_to_precision(
-        scenario, ["waves", "at-once"], targets=TARGETS, vary={"scenario.fleet.start_failure": (0.0, 0.1)}, **QUICK
-    )
-    stored = sweep_to_precision(
-        scenario,
-        ["waves", "at-once"],
-        targets=TARGETS,
-        vary={"scenario.fleet.start_failure": iter([0.0, 0.1])},
-        store=tmp_path,
-        **QUICK,
-    )
-    expected = sweep(
-        scenario,
-        ["waves", "at-once"],
-        vary={"scenario.fleet.start_failure": iter([0.0, 0.1])},
-        strata=count_worlds(found.responses),
-        engine="compiled",
-    )
+    asked, key = (scenario, ["waves", "at-once"]), "scenario.fleet.start_failure"
+    found = sweep_to_precision(*asked, targets=TARGETS, vary={key: (0.0, 0.1)}, **QUICK)
+    stored = sweep_to_precision(*asked, targets=TARGETS, vary={key: iter([0.0, 0.1])}, store=tmp_path, **QUICK)
+    worlds = count_worlds(found.responses)
+    expected = sweep(*asked, vary={key: iter([0.0, 0.1])}, strata=worlds, engine="compiled")
+    estimates = estimate(expected, list(TARGETS)).estimates[list(ESTIMATE_COLUMNS)]
     for one in (found, stored):
         assert one.n_replications == found.n_replications > 100
         pd.testing.assert_frame_equal(one.responses.to_frame(), expected.to_frame())
-        pd.testing.assert_frame_equal(
-            one.estimates[list(ESTIMATE_COLUMNS)], estimate(expected, list(TARGETS)).estimates[list(ESTIMATE_COLUMNS)]
-        )
+        pd.testing.assert_frame_equal(one.estimates[list(ESTIMATE_COLUMNS)], estimates)
     assert stored.responses.store == tmp_path
     read = read_batches(tmp_path)
     assert len(read) == 4 * found.n_replications
@@ -389,14 +358,8 @@ def test_it_is_one_sweep_of_so_many(scenario, tmp_path):
 
 def test_ranges_of_a_hypercube_stay_ranges(scenario):
     """A pair is a range to a Latin hypercube, and its points are the same in every batch. [contract]"""
-    found = sweep_to_precision(
-        scenario,
-        "waves",
-        targets={"makespan_s": "30%"},
-        vary={"scenario.fleet.start_failure": (0.0, 0.1)},
-        design=LatinHypercube(3),
-        **QUICK,
-    )
+    asked = {"targets": {"makespan_s": "30%"}, "vary": {"scenario.fleet.start_failure": (0.0, 0.1)}}
+    found = sweep_to_precision(scenario, "waves", design=LatinHypercube(3), **asked, **QUICK)
     assert found.estimates["scenario.fleet.start_failure"].between(0.001, 0.0999).all()
     assert found.n_replications > 100
 
@@ -465,9 +428,11 @@ def test_a_warning_is_given_once(scenario):
 def test_failed_replications_are_left_out(scenario, monkeypatch):
     """Failed replications are warned of, counted, and in no estimate. [contract]"""
     run = Job.run
-    monkeypatch.setattr(
-        Job, "run", lambda job, span: job.failed(span, "simulate", "broken") if span.first >= 100 else run(job, span)
-    )
+
+    def fail_later(job, span):
+        return job.failed(span, "simulate", "broken") if span.first >= 100 else run(job, span)
+
+    monkeypatch.setattr(Job, "run", fail_later)
     with pytest.warns(SimdeployWarning, match="failed"):
         found = replicate_to_precision(scenario, targets={"p50 makespan_s": "1s"}, most=200, engine="compiled")
     assert set(found.estimates["n_left_out"]) == {100}

@@ -6,8 +6,8 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 import pytest
+from drawn import draw_on
 from hypothesis import given, settings, strategies as st
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from scipy import stats
 
@@ -37,6 +37,10 @@ def table(values, response="makespan_s", names="abcdefgh", **columns):
         for number, value in enumerate(row)
     ]
     return pd.DataFrame(rows).assign(**columns)
+
+
+# Costs of three rollouts: the best policy, one that is surely dearer, and one that may be as good.
+BEST, DEAR, CLOSE = [1.0, 2.0, 3.0], [9.0, 10.1, 11.2], [2.0, 1.0, 4.0]
 
 
 def of(frame, response, level=None):
@@ -233,12 +237,8 @@ def test_what_has_no_values_is_not_ranked():
 def test_policies_that_share_no_world_cannot_be_told_apart():
     """Two policies without a replication in common may both be the best, without an interval. [contract]"""
     nothing = [np.nan] * 3
-    found = rank_policies(
-        np.array([[1.0, 1.1, 1.2, *nothing], [*nothing, 9.0, 9.1, 9.2]]),
-        is_rate=False,
-        direction="min",
-        confidence_level=0.95,
-    )
+    values = np.array([[1.0, 1.1, 1.2, *nothing], [*nothing, 9.0, 9.1, 9.2]])
+    found = rank_policies(values, is_rate=False, direction="min", confidence_level=0.95)
     assert found.is_among_best.all()
     assert np.isnan([found.low, found.high, found.estimate]).all()
     assert found.rank.tolist() == [1, 2]
@@ -301,27 +301,21 @@ def costs_by_policy(*values):
     return compare(responses, costs=COSTS_OF_TIME)
 
 
+OF_BEST = "2.0 per rollout (95 % CI -0.5 to 4.5)"
+
+
 @pytest.mark.usefixtures("students_limits")
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ([[1.0, 2.0, 3.0]], "a: mean cost 2.0 per rollout (95 % CI -0.5 to 4.5)."),
+        ([BEST], f"a: mean cost {OF_BEST}."),
+        ([BEST, DEAR], f"Use a: mean cost {OF_BEST}, lower than b."),
         (
-            [[1.0, 2.0, 3.0], [9.0, 10.1, 11.0]],
-            "Use a: mean cost 2.0 per rollout (95 % CI -0.5 to 4.5), lower than b.",
-        ),
-        (
-            [[1.0, 2.0, 3.0], [1.0, 2.5, 2.0]],
+            [BEST, [1.0, 2.5, 2.0]],
             "b has the lowest mean cost: 1.8 per rollout (95 % CI -0.1 to 3.7), but a may be as good.",
         ),
-        (
-            [[1.0, 2.0, 3.0], [9.0, 10.1, 11.2], [2.0, 1.0, 4.0]],
-            "a has the lowest mean cost: 2.0 per rollout (95 % CI -0.5 to 4.5), but c may be as good.",
-        ),
-        (
-            [[1.0, 2.0, 3.0]] * 2,
-            "a and b have the same mean cost: 2.0 per rollout (95 % CI -0.5 to 4.5).",
-        ),
+        ([BEST, DEAR, CLOSE], f"a has the lowest mean cost: {OF_BEST}, but c may be as good."),
+        ([BEST] * 2, f"a and b have the same mean cost: {OF_BEST}."),
     ],
 )
 def test_the_answer_on_costs(values, said):
@@ -331,9 +325,8 @@ def test_the_answer_on_costs(values, said):
 
 def test_the_answer_where_nothing_ended():
     """Where no rollout ended the sentence says so. [contract]"""
-    assert compare(table([[np.nan] * 3] * 2)).answer == (
-        "Makespan unknown for a and b: 100 % of their rollouts never end."
-    )
+    answer = compare(table([[np.nan] * 3] * 2)).answer
+    assert answer == "Makespan unknown for a and b: 100 % of their rollouts never end."
 
 
 def test_the_answer_without_costs():
@@ -349,7 +342,7 @@ def test_the_answer_without_costs():
 
 def test_the_ranking_is_shown_of_more_than_two():
     """Of three policies the last table is the ranking, best first; of two there is none. [contract]"""
-    *_, ranking = costs_by_policy([9.0, 10.1, 11.2], [1.0, 2.0, 3.0], [2.0, 1.0, 4.0]).summarize()
+    *_, ranking = costs_by_policy(DEAR, BEST, CLOSE).summarize()
     assert [row[0] for row in ranking.rows] == ["b", "c", "a"]
     assert [row[-1] for row in ranking.rows] == ["may be", "may be", "no"]
     assert len(costs_by_policy([9.0, 10.1], [1.0, 2.0]).summarize()) == 2
@@ -360,30 +353,19 @@ def test_a_wide_interval_is_no_merit():
     rare = [10.0] * 59 + [17_000.0]
     found = costs_by_policy([10.0, 11.0] * 30, [25.0, 26.5] * 30, rare)
     assert found.answer.endswith(", lower than b; c is too uncertain to rule out.")
-    assert [(row[0], row[-1]) for row in found.summarize()[-1].rows] == [
-        ("a", "may be"),
-        ("b", "no"),
-        ("c", "not ruled out"),
-    ]
+    rows = [(row[0], row[-1]) for row in found.summarize()[-1].rows]
+    assert rows == [("a", "may be"), ("b", "no"), ("c", "not ruled out")]
 
 
 @pytest.mark.parametrize(
     ("values", "verdicts", "said"),
     [
-        (
-            [[1.0, 2.0, 3.0], [9.0, 10.1, 11.2], [9.1, 10.1, 11.1]],
-            ["better", "worse", "worse"],
-            "lower than b and c",
-        ),
-        (
-            [[1.0, 2.0, 3.0], [9.0, 10.1, 11.2], [2.0, 1.0, 4.0]],
-            ["unclear", "worse", "unclear"],
-            "but c may be as good",
-        ),
-        ([[1.0, 2.0, 3.0]] * 2, ["equal", "equal"], "a and b have the same mean cost"),
+        ([BEST, DEAR, [9.1, 10.1, 11.1]], ["better", "worse", "worse"], "lower than b and c"),
+        ([BEST, DEAR, CLOSE], ["unclear", "worse", "unclear"], "but c may be as good"),
+        ([BEST] * 2, ["equal", "equal"], "a and b have the same mean cost"),
         ([[1.0, 2.0], [2.0, 1.0], [1.5, 1.6]], ["unclear"] * 3, "but c may be as good"),
-        ([[1.0, 2.0, 3.0], [9.0, 10.1, 11.2], [np.nan] * 3], ["better", "worse", "unknown"], "lower than b"),
-        ([[1.0, 2.0, 3.0], [np.nan] * 3], ["unknown", "unknown"], "a: mean cost 2.0 per rollout"),
+        ([BEST, DEAR, [np.nan] * 3], ["better", "worse", "unknown"], "lower than b"),
+        ([BEST, [np.nan] * 3], ["unknown", "unknown"], "a: mean cost 2.0 per rollout"),
         ([[np.nan] * 3] * 2, ["unknown", "unknown"], "Cost unknown for a and b"),
     ],
 )
@@ -423,9 +405,8 @@ def test_who_completes_only_easy_rollouts_is_not_the_soonest():
     rng = np.random.default_rng(6)
     is_hard = np.arange(40) % 2 == 1
     lax = np.where(is_hard, 100.0, 10.0) + rng.normal(0, 0.1, 40)
-    strict = np.where(
-        is_hard, np.nan, lax + rng.normal(1, 0.1, 40)
-    )  # always about a second later, and failed where it is hard
+    # Always about a second later, and failed where it is hard.
+    strict = np.where(is_hard, np.nan, lax + rng.normal(1, 0.1, 40))
     names, numbers = ["strict"] * 40 + ["lax"] * 40, [*range(40)] * 2
     makespans = np.concatenate([np.where(is_hard, 1.0, strict), lax])
     states = ["failed" if hard else "completed" for hard in is_hard] + ["completed"] * 40
@@ -444,11 +425,7 @@ def test_who_completes_only_easy_rollouts_is_not_the_soonest():
 
 def test_the_picture_of_a_ranking():
     """Policies stand from the best to the worst, and whether each may be the best is told apart by its mark. [contract]"""
-    figure = Figure(layout="constrained")
-    canvas, ax = FigureCanvasAgg(figure), figure.subplots()
-    comparison = costs_by_policy([9.0, 10.1, 11.2], [1.0, 2.0, 3.0], [2.0, 1.0, 4.0], [np.nan] * 3)
-    assert plot_ranking(ax, comparison) is ax
-    canvas.draw()
+    ax = draw_on(plot_ranking, costs_by_policy(DEAR, BEST, CLOSE, [np.nan] * 3))
     assert [text.get_text() for text in ax.get_yticklabels()] == ["b", "c", "a"]
     best, rest = (line for line in ax.lines if line.get_marker() in ("o", "s"))
     assert (best.get_marker(), rest.get_marker()) == ("o", "s")

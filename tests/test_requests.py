@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from by_hand import ENGINES, NO_WINDOWS, values_of
-from generators import Decisions, scenario_of as generated
+from by_hand import ENGINES, rolling, script, values_of
+from generators import Decisions, scenario_of as generated, spells
 from hypothesis import given, strategies as st
 from refusals import refused
 from scipy.stats import binom
+from small import IMMEDIATE
 
 from simdeploy import Scenario, simulate, sweep
 from simdeploy.engines.reference.engine import run_reference
@@ -28,28 +29,31 @@ from simdeploy.world.streams import Stream
 from simdeploy.world.traffic import DAY_NS, Traffic
 
 CHECK = {"deadline": "10m", "min_healthy_time": "30s", "max_error_rate": 0.05}
-AT_ONCE = {"strategy": "rolling", "max_parallel": 0, "health_check": CHECK}
+AT_ONCE = rolling(0, CHECK)
 LENIENT = {"max_failed_nodes": 10, "max_failed_nodes_percent": 100}
-IN_TWOS = {"strategy": "rolling", "max_parallel": 2, "health_check": NO_WINDOWS}
+IN_TWOS = rolling(2)
 SLOW = {"name": "slow", "nodes": [0], "update_duration": 60}
+AWAY = {"name": "away", "nodes": [9], "down": True}
+EIGHT = "2026-03-02T08:00:00Z"
 
 
 def scenario_of(fleet: dict[str, Any], policy: dict[str, Any] = AT_ONCE, at: str = "", **sections: Any) -> Scenario:
     """Return ten nodes of three requests per second that take 30 s each, at once; `at` is when the rollout starts."""
     if at:
         sections["deployment"] = {**sections.get("deployment", {}), "created_at": at}
+    fleet = {"nodes": 10, "update_duration": 30, "requests_per_second": 3, **fleet}
     return Scenario.from_dict(
-        {
-            "name": "requests",
-            "fleet": {"nodes": 10, "update_duration": 30, "requests_per_second": 3, **fleet},
-            "policies": {"p": policy},
-            **copy.deepcopy(sections),
-        }
+        {"name": "requests", "fleet": fleet, "policies": {"p": policy}, **copy.deepcopy(sections)}
     )
 
 
 def shared(capacity: float, across: str = "fleet") -> dict[str, Any]:
     return {"shared": {"capacity": capacity, "across": across}}
+
+
+def daily(*points: list[Any]) -> dict[str, Any]:
+    """Return the key of a fleet, or of a class, with the traffic of a day."""
+    return {"traffic": {"daily": [*points]}}
 
 
 def met(scenario: Scenario, node: int = 0) -> list[int]:
@@ -62,7 +66,7 @@ def met(scenario: Scenario, node: int = 0) -> list[int]:
 
 # -- windows by the time of day --------------------------------------------------------------------
 
-RISING = {"daily": [["8h", 1], ["9h", 2]]}
+RISING = daily(["8h", 1], ["9h", 2])
 ONE = {"nodes": 1, "requests_per_second": 36}
 
 
@@ -70,7 +74,7 @@ ONE = {"nodes": 1, "requests_per_second": 36}
     ("at", "requests"),
     [
         # At 8:00 the middles of the windows are 35, 45 and 55 s after it: 360 (1 + 35 / 3600) = 363.5, a half, is rounded up.
-        ("2026-03-02T08:00:00Z", [364, 365, 366]),
+        (EIGHT, [364, 365, 366]),
         # It is 8:00 where the time is written, whatever the hour in UTC.
         ("2026-03-02T08:00:00+05:30", [364, 365, 366]),
         ("2026-03-02T08:00:00-11:00", [364, 365, 366]),
@@ -82,14 +86,13 @@ ONE = {"nodes": 1, "requests_per_second": 36}
 )
 def test_windows_meet_the_traffic_of_their_hour(at: str, requests: list[int]) -> None:
     """A window meets the integral of the traffic, rounded, by the clock of the place where the rollout was created. [contract]"""
-    assert met(scenario_of({**ONE, "traffic": RISING}, at=at)) == requests
+    assert met(scenario_of({**ONE, **RISING}, at=at)) == requests
 
 
 def test_traffic_runs_over_midnight() -> None:
     """Between the last point of a day and the first of the next traffic is linear as well. [contract]"""
     # From 12 at 18:00 to 0 at 6:00: 6 at midnight, 1 less every hour. The first window lies around midnight.
-    traffic = {"daily": [["6h", 0], ["18h", 12]]}
-    fleet = {"nodes": 1, "requests_per_second": 360, "traffic": traffic}
+    fleet = {"nodes": 1, "requests_per_second": 360, **daily(["6h", 0], ["18h", 12])}
     assert met(scenario_of(fleet, at="2026-03-02T23:59:25Z")) == [21_600, 21_590, 21_580]
 
 
@@ -97,33 +100,26 @@ def test_traffic_runs_over_midnight() -> None:
 def test_traffic_bends_within_a_window(service: Any) -> None:
     """A window of four hours in which traffic bends three times meets the area under it. [contract]"""
     # From 1:00 to 5:00: an hour of 0 to 2, one of 2, one of 2 to 0, and one of 0. 3 x 3600 x (1 + 2 + 1) requests.
-    traffic = {"daily": [["1h", 0], ["2h", 2], ["3h", 2], ["4h", 0]]}
-    check = {"deadline": "5h", "min_healthy_time": "4h"}
-    policy = {**AT_ONCE, "health_check": check}
-    fleet = {"traffic": traffic, "service": service}
-    scenario = scenario_of(fleet, policy, at="2026-03-02T00:59:30Z", health={"interval": "4h"})
-    assert met(scenario) == [43_200]
+    fleet = {**daily(["1h", 0], ["2h", 2], ["3h", 2], ["4h", 0]), "service": service}
+    policy = rolling(0, {"deadline": "5h", "min_healthy_time": "4h"})
+    rest = {"at": "2026-03-02T00:59:30Z", "health": {"interval": "4h"}}
+    assert met(scenario_of(fleet, policy, **rest)) == [43_200]
 
 
 def test_one_point_is_a_constant() -> None:
     """A single point is the factor of the whole day; a class may have its own traffic. [contract]"""
-    scenario = scenario_of(
-        {
-            "traffic": {"daily": [["5h", 2]]},
-            "classes": [
-                {"name": "quiet", "nodes": [1], "traffic": {"daily": [["0h", 0]]}},
-                {"name": "plain", "nodes": [2], "traffic": "none"},
-            ],
-        }
-    )
+    classes = [
+        {"name": "quiet", "nodes": [1], **daily(["0h", 0])},
+        {"name": "plain", "nodes": [2], "traffic": "none"},
+    ]
+    scenario = scenario_of({**daily(["5h", 2]), "classes": classes})
     assert [met(scenario, node) for node in (0, 1, 2)] == [[60] * 3, [0] * 3, [30] * 3]
 
 
 @pytest.mark.parametrize(("silence", "state"), [("healthy", "completed"), ("unhealthy", "failed")])
 def test_hours_without_traffic_have_no_requests(engine: str, silence: str, state: str) -> None:
     """Windows of an hour without traffic are windows without requests. [contract]"""
-    traffic = {"daily": [["0h", 0], ["5h", 0], ["6h", 1]]}
-    fleet = {"traffic": traffic, "error_rate": 0.9}
+    fleet = {**daily(["0h", 0], ["5h", 0], ["6h", 1]), "error_rate": 0.9}
     scenario = scenario_of(fleet, at="2026-03-02T03:00:00Z", orchestrator={"no_traffic": silence})
     values = values_of(scenario, engine)
     assert (values["state"], values["decision_requests"]) == (state, 0)
@@ -151,14 +147,14 @@ def test_a_shared_service_loses_nothing(engine: str) -> None:
 def test_more_is_lost_by_day(engine: str) -> None:
     """The first wave loses 2 x 3 requests per second for 30 s at 8:00, each further one a little more. [oracle]"""
     # Five waves are out one after the other: 6 x the integral of 1 + t / 3600 over 150 s.
-    values = values_of(scenario_of({"traffic": RISING}, IN_TWOS, at="2026-03-02T08:00:00Z"), engine)
+    values = values_of(scenario_of(RISING, IN_TWOS, at=EIGHT), engine)
     assert values["lost_requests"] == pytest.approx(6 * (150 + 150**2 / 7200), rel=1e-12)
 
 
 @pytest.mark.parametrize("service", ["local", shared(1)], ids=["local", "shared"])
 def test_what_is_down_anyway_is_no_excess(engine: str, service: Any) -> None:
     """A node that is down for good adds to lost or shed requests, and not to their excess. [contract]"""
-    fleet = {"service": service, "classes": [{"name": "away", "nodes": [9], "down": True}]}
+    fleet = {"service": service, "classes": [AWAY]}
     values = values_of(scenario_of(fleet, IN_TWOS), engine)
     name = "lost_requests" if service == "local" else "shed_requests"
     # Node 9 for the 150 s of five waves, the other nine for 30 s each.
@@ -168,7 +164,7 @@ def test_what_is_down_anyway_is_no_excess(engine: str, service: Any) -> None:
 
 def test_spare_capacity_takes_over_what_is_down_anyway(engine: str) -> None:
     """With a ninth to spare one node down is no loss: only what the waves take beyond that is shed. [contract]"""
-    fleet = {"service": shared(10 / 9), "classes": [{"name": "away", "nodes": [9], "down": True}]}
+    fleet = {"service": shared(10 / 9), "classes": [AWAY]}
     values = values_of(scenario_of(fleet, IN_TWOS), engine)
     # Seven nodes serve 7 x 10/9 of 10 during four waves, eight of them during the last one, of one node.
     expected = 3 * 30 * (4 * (10 - 70 / 9) + (10 - 80 / 9))
@@ -283,15 +279,14 @@ def test_capacity_is_that_of_settled_instants(engine: str, wave: int, out: int) 
 
 def test_capacity_is_lowest_at_the_peak(engine: str) -> None:
     """A peak of traffic in the middle of a wave counts, though no node comes or goes then. [contract]"""
-    traffic = {"daily": [["8h", 1], ["8h15s", 4], ["8h30s", 1]]}
-    fleet = {"service": shared(1.5), "traffic": traffic}
-    values = values_of(scenario_of(fleet, IN_TWOS, at="2026-03-02T08:00:00Z"), engine)
+    fleet = {"service": shared(1.5), **daily(["8h", 1], ["8h15s", 4], ["8h30s", 1])}
+    values = values_of(scenario_of(fleet, IN_TWOS, at=EIGHT), engine)
     assert values["min_capacity_ratio"] == pytest.approx(1.5 * 8 / 40, rel=1e-12)
     # Demand is 30 (1 + t / 5) up to 15 s and falls likewise; 8 x 3 x 1.5 = 36 are served from 1 s to 29 s on.
     assert values["shed_requests"] == pytest.approx(28 * (120 - 36) / 2, rel=1e-12)
 
 
-@pytest.mark.parametrize("silence", [{"requests_per_second": 0}, {"traffic": {"daily": [["3h", 0]]}}])
+@pytest.mark.parametrize("silence", [{"requests_per_second": 0}, daily(["3h", 0])])
 def test_capacity_is_unknown_without_demand(engine: str, silence: dict[str, Any]) -> None:
     """Without requests nothing is shed, and the ratio is NaN. [contract]"""
     values = values_of(scenario_of({"service": shared(1.5), **silence}), engine)
@@ -309,7 +304,7 @@ def test_an_outage_without_demand_is_none(engine: str) -> None:
 
 def test_responses_about_requests_are_unknown_without_an_end(engine: str) -> None:
     """Where a rollout never ends, lost and shed requests and the lowest capacity are NaN. [contract]"""
-    paused = scenario_of({"service": shared(2)}, IN_TWOS, operator={"script": [{"at": 5, "do": "pause"}]})
+    paused = scenario_of({"service": shared(2)}, IN_TWOS, operator=script((5, "pause")))
     values = values_of(paused, engine)
     names = ("lost_requests", "lost_requests_excess", "shed_requests", "shed_requests_excess", "min_capacity_ratio")
     assert values["state"] == "paused"
@@ -323,7 +318,7 @@ def test_responses_about_requests_are_unknown_without_an_end(engine: str) -> Non
 def test_zones_may_share(engine: str, across: str, lowest: float, shed: float) -> None:
     """Two nodes of a zone of five are out: three serve the zone's requests, or eight those of the fleet. [contract]"""
     fleet = {"service": shared(1, across), "zones": 2, "order": "zone"}
-    first_two = scenario_of(fleet, IN_TWOS, operator={"script": [{"at": 10, "do": "cancel"}]})
+    first_two = scenario_of(fleet, IN_TWOS, operator=script((10, "cancel")))
     values = values_of(first_two, engine)
     assert values["min_capacity_ratio"] == pytest.approx(lowest, rel=1e-12)
     # They go back at once, which takes 30 s.
@@ -352,20 +347,17 @@ CRASHING = {
     "nodes": 40,
     "zones": 4,
     "update_duration": {"exponential": {"mean": 30}},
-    "crash": {
-        "up": {"exponential": {"mean": "4m"}},
-        "repair": {"exponential": {"mean": 40}},
-        "renewed_by_update": True,
-    },
-    "zone_outage": {"up": {"exponential": {"mean": "20m"}}, "repair": "30s"},
+    "crash": spells("4m", {"exponential": {"mean": 40}}) | {"renewed_by_update": True},
+    "zone_outage": spells("20m", "30s"),
     "classes": [{"name": "away", "share": 0.1, "down": True}],
 }
+NEVER_STOPPED = {"max_failed_nodes": 40, "max_failed_nodes_percent": 100}
 
 
 @pytest.mark.parametrize("type_name", ["update", "restart", "rollback"])
 def test_shed_requests_follow_from_the_nodes_in_service(engine: str, type_name: str) -> None:
     """Shed requests and lowest capacity are those of the timeline's nodes in service, crashes included. [property]"""
-    policy = {**IN_TWOS, "max_parallel": 6, "max_failed_nodes": 40, "max_failed_nodes_percent": 100}
+    policy = rolling(6, **NEVER_STOPPED)
     scenario = scenario_of({**CRASHING, "service": shared(1.3)}, policy, deployment={"type": type_name})
     for replication in range(5):
         rollout = simulate(scenario, replication=replication)
@@ -382,7 +374,7 @@ def test_shed_requests_follow_from_the_nodes_in_service(engine: str, type_name: 
 
 def test_load_follows_from_the_nodes_in_service() -> None:
     """Windows meet the requests of all nodes, shared by those that the timeline has in service, crashes included. [property]"""
-    policy = {**AT_ONCE, "max_failed_nodes": 40, "max_failed_nodes_percent": 100}
+    policy = {**AT_ONCE, **NEVER_STOPPED}
     release = {"shaky": {"probability": 1, "crash_rate": 4}}
     scenario = scenario_of({**CRASHING, "service": shared(2)}, policy, release=release)
     for replication in range(3):
@@ -404,7 +396,7 @@ def test_load_follows_from_the_nodes_in_service() -> None:
 
 def test_lost_requests_follow_from_the_time_out_of_service(engine: str) -> None:
     """Lost requests are the node-seconds out of service x requests per second, in excess as well. [property]"""
-    policy = {**IN_TWOS, "max_failed_nodes": 40, "max_failed_nodes_percent": 100}
+    policy = {**IN_TWOS, **NEVER_STOPPED}
     for replication in range(5):
         values = values_of(scenario_of(CRASHING, policy), engine, replication)
         assert values["lost_requests"] == pytest.approx(3 * values["unavailable_node_s"], rel=1e-9)
@@ -414,8 +406,7 @@ def test_lost_requests_follow_from_the_time_out_of_service(engine: str) -> None:
 
 def test_nodes_that_are_down_leave_their_requests() -> None:
     """A node that is down for good is missed: nine nodes meet 10/9 of their requests. [contract]"""
-    classes = [{"name": "away", "nodes": [4], "down": True}]
-    assert met(scenario_of({"service": shared(2), "classes": classes}, {**AT_ONCE, **LENIENT})) == [33] * 3
+    assert met(scenario_of({"service": shared(2), "classes": [AWAY]}, {**AT_ONCE, **LENIENT})) == [33] * 3
 
 
 def load_s(pool: PoolLoad, capacity: float, start: int, end: int) -> float:
@@ -472,13 +463,8 @@ def test_a_node_is_not_missed_before_it_is_created(engine: str) -> None:
 
 def test_a_created_node_is_missed_until_it_is_removed(engine: str) -> None:
     """Nodes that go back, for 30 s, are out of service and missed; afterwards nobody asks for them. [contract]"""
-    scenario = scenario_of(
-        {"service": shared(1.5)},
-        IN_TWOS,
-        deployment={"type": "create"},
-        operator={"script": [{"at": 70, "do": "cancel"}]},
-    )
-    values = values_of(scenario, engine)
+    rest = {"deployment": {"type": "create"}, "operator": script((70, "cancel"))}
+    values = values_of(scenario_of({"service": shared(1.5)}, IN_TWOS, **rest), engine)
     # Four nodes run at 60 s and go back at 70 s; the third wave has not started.
     assert (values["shed_requests"], values["min_capacity_ratio"]) == (4 * 3 * 30, 0)
 
@@ -491,10 +477,8 @@ def test_a_node_is_missed_until_it_leaves(engine: str) -> None:
 
 def test_nodes_that_stop_take_their_requests_along(engine: str) -> None:
     """In a stop one of ten is down for good: 10 then 8, 6, 4 and 2 nodes are missed, and one of them is never there. [contract]"""
-    classes = [{"name": "away", "nodes": [9], "down": True}]
-    policy = {**IN_TWOS, **LENIENT}
-    scenario = scenario_of({"service": shared(1), "classes": classes}, policy, deployment={"type": "stop"})
-    values = values_of(scenario, engine)
+    fleet = {"service": shared(1), "classes": [AWAY]}
+    values = values_of(scenario_of(fleet, {**IN_TWOS, **LENIENT}, deployment={"type": "stop"}), engine)
     # At last one of two serves, until 150 s; the missing one is not missed any more when that has left, too.
     assert values["makespan_s"] == 150
     assert values["shed_requests"] == pytest.approx(3 * 150, rel=1e-12)
@@ -521,31 +505,25 @@ def test_nodes_that_are_down_for_good_are_missed_as_long_as_their_pool(engine: s
 
 # -- failed requests -------------------------------------------------------------------------------
 
+DEFECT_FOR_100_S: dict[str, Any] = {
+    "release": {"bad": {"probability": 1, "defective": True, "error_rate": 0.5}},
+    "operator": {"escape_detection": 100},
+}
+
 
 @pytest.mark.parametrize(
     ("service", "served"), [("local", 1), (shared(2), 10 / 9), (shared(1.05), 1.05), (shared(1), 1)]
 )
 def test_a_defect_fails_what_a_node_serves(engine: str, service: Any, served: float) -> None:
     """Nine nodes serve what they have, 10/9 of it, or as much as they can, for 100 s, and all ten their own for 100 s. [oracle]"""
-    scenario = scenario_of(
-        {"service": service, "classes": [{**SLOW, "update_duration": 130}]},
-        {"strategy": "immediate"},
-        release={"bad": {"probability": 1, "defective": True, "error_rate": 0.5}},
-        operator={"escape_detection": 100},
-    )
-    values = values_of(scenario, engine)
+    fleet = {"service": service, "classes": [{**SLOW, "update_duration": 130}]}
+    values = values_of(scenario_of(fleet, IMMEDIATE, **DEFECT_FOR_100_S), engine)
     assert values["failed_requests_excess"] == pytest.approx(0.5 * 3 * (900 * served + 900 + 100), rel=1e-12)
 
 
 def test_a_defect_fails_more_by_day(engine: str) -> None:
     """Failed requests in excess weigh with the traffic: from 30 s after 8:00 on for 100 s. [oracle]"""
-    scenario = scenario_of(
-        {"traffic": RISING},
-        {"strategy": "immediate"},
-        at="2026-03-02T08:00:00Z",
-        release={"bad": {"probability": 1, "defective": True, "error_rate": 0.5}},
-        operator={"escape_detection": 100},
-    )
+    scenario = scenario_of(RISING, IMMEDIATE, at=EIGHT, **DEFECT_FOR_100_S)
     expected = 10 * 3 * 0.5 * 100 * (1 + 80 / 3600)
     assert values_of(scenario, engine)["failed_requests_excess"] == pytest.approx(expected, rel=1e-12)
 
@@ -555,17 +533,14 @@ def test_a_defect_fails_more_by_day(engine: str) -> None:
 
 def test_requests_are_read_and_written() -> None:
     """Service and traffic are read, and written as they were; `local` and `none` are the defaults. [contract]"""
-    raw = {
-        "name": "requests",
-        "fleet": {
-            "nodes": 10,
-            "update_duration": 30,
-            "service": shared(1.4, "zone"),
-            "traffic": {"daily": [["0h", 0.2], ["8h30m", 1], ["20h", 0.6]]},
-            "classes": [{"name": "a", "share": 0.5, "traffic": "none"}],
-        },
-        "policies": {"p": IN_TWOS},
+    fleet = {
+        "nodes": 10,
+        "update_duration": 30,
+        "service": shared(1.4, "zone"),
+        "traffic": {"daily": [["0h", 0.2], ["8h30m", 1], ["20h", 0.6]]},
+        "classes": [{"name": "a", "share": 0.5, "traffic": "none"}],
     }
+    raw = {"name": "requests", "fleet": fleet, "policies": {"p": IN_TWOS}}
     scenario = Scenario.from_dict(raw)
     assert scenario.to_dict() == raw
     assert scenario.fleet.service is not None
@@ -577,41 +552,33 @@ def test_requests_are_read_and_written() -> None:
 
 
 BAD = [
-    ({"service": "shared"}, "fleet.service", "allowed: local, or {shared: {capacity: 1.4}}; write {shared:"),
-    ({"service": "lokal"}, "fleet.service", "did you mean 'local'?"),
-    ({"service": True}, "fleet.service", "(found true); allowed: local, or {shared: {capacity: 1.4}}"),
-    ({"service": {"shared": {}}}, "fleet.service.shared.capacity", "required key is missing"),
-    ({"service": shared(0)}, "fleet.service.shared.capacity", "(found 0); allowed: a number above 0"),
-    ({"service": {"shared": {"capacity": "140%"}}}, "fleet.service.shared.capacity", "write 1.4"),
-    ({"service": shared(1, "zones")}, "fleet.service.shared.across", "did you mean 'zone'?"),
-    ({"service": {"shard": {"capacity": 1}}}, "fleet.service.shard", "did you mean 'shared'?"),
-    ({"service": {"capacity": 1.4}}, "fleet.service.capacity", "a key of shared: service: {shared: {capacity: 1.4"),
-    ({"shared": {"capacity": 1.4}}, "fleet.shared", "a key of service"),
-    ({"daily": [["8h", 1]]}, "fleet.daily", "a key of traffic: traffic: {daily:"),
-    ({"capacity": 1.4}, "fleet.capacity", "a key of service: service: {shared: {capacity: 1.4}}"),
-    ({"classes": [{"name": "a", "share": 0.5, "service": "local"}]}, "fleet.classes[0].service", "unknown key"),
-    ({"traffic": {"daily": []}}, "fleet.traffic.daily", "a list of pairs, such as [[0h, 0.2], [8h, 1]]"),
-    ({"traffic": {"daily": [["8h", 1, 2]]}}, "fleet.traffic.daily[0]", "a time of day and a factor"),
-    ({"traffic": {"daily": [["8h", 1], ["8h", 2]]}}, "fleet.traffic.daily[1][0]", "a time after 8h"),
-    (
-        {"traffic": {"daily": [["24h", 1]]}},
-        "fleet.traffic.daily[0][0]",
-        "(found '24h'); allowed: a time of day from 0h",
-    ),
-    ({"traffic": {"daily": [["8:30", 1]]}}, "fleet.traffic.daily[0][0]", "write 8h30m or 8m30s"),
-    (
-        {"traffic": {"daily": [["8h", -1]]}},
-        "fleet.traffic.daily[0][1]",
-        "negative (found -1); allowed: a number from 0",
-    ),
-    ({"traffic": {"dayly": [["8h", 1]]}}, "fleet.traffic.dayly", "did you mean 'daily'?"),
+    ({"service": "shared"}, "service", "allowed: local, or {shared: {capacity: 1.4}}; write {shared:"),
+    ({"service": "lokal"}, "service", "did you mean 'local'?"),
+    ({"service": True}, "service", "(found true); allowed: local, or {shared: {capacity: 1.4}}"),
+    ({"service": {"shared": {}}}, "service.shared.capacity", "required key is missing"),
+    ({"service": shared(0)}, "service.shared.capacity", "(found 0); allowed: a number above 0"),
+    ({"service": {"shared": {"capacity": "140%"}}}, "service.shared.capacity", "write 1.4"),
+    ({"service": shared(1, "zones")}, "service.shared.across", "did you mean 'zone'?"),
+    ({"service": {"shard": {"capacity": 1}}}, "service.shard", "did you mean 'shared'?"),
+    ({"service": {"capacity": 1.4}}, "service.capacity", "a key of shared: service: {shared: {capacity: 1.4"),
+    ({"shared": {"capacity": 1.4}}, "shared", "a key of service"),
+    ({"daily": [["8h", 1]]}, "daily", "a key of traffic: traffic: {daily:"),
+    ({"capacity": 1.4}, "capacity", "a key of service: service: {shared: {capacity: 1.4}}"),
+    ({"classes": [{"name": "a", "share": 0.5, "service": "local"}]}, "classes[0].service", "unknown key"),
+    (daily(), "traffic.daily", "a list of pairs, such as [[0h, 0.2], [8h, 1]]"),
+    (daily(["8h", 1, 2]), "traffic.daily[0]", "a time of day and a factor"),
+    (daily(["8h", 1], ["8h", 2]), "traffic.daily[1][0]", "a time after 8h"),
+    (daily(["24h", 1]), "traffic.daily[0][0]", "(found '24h'); allowed: a time of day from 0h"),
+    (daily(["8:30", 1]), "traffic.daily[0][0]", "write 8h30m or 8m30s"),
+    (daily(["8h", -1]), "traffic.daily[0][1]", "negative (found -1); allowed: a number from 0"),
+    ({"traffic": {"dayly": [["8h", 1]]}}, "traffic.dayly", "did you mean 'daily'?"),
 ]
 
 
 @pytest.mark.parametrize(("fleet", "path", "fragment"), BAD)
 def test_bad_requests_are_refused(fleet: dict[str, Any], path: str, fragment: str) -> None:
     """A bad value is an error that names its place, what is allowed, and what was probably meant. [contract]"""
-    problem = next(problem for problem in refused(scenario_of, fleet).problems if format_path(problem.path) == path)
+    problem = next(one for one in refused(scenario_of, fleet).problems if format_path(one.path) == f"fleet.{path}")
     assert fragment in str(problem)
 
 
@@ -622,7 +589,7 @@ def test_bad_requests_are_refused(fleet: dict[str, Any], path: str, fragment: st
         ({}, {"lost_request": 1, "shed_request": 0}, "", ""),
         ({}, {"shed_request": 1}, "costs.shed_request", "no effect: in a local service no request is shed"),
         (
-            {"service": shared(1.4)},
+            {"service": shared(2)},
             {"lost_request": 1},
             "costs.lost_request",
             "no effect: in a shared service no request is lost",
@@ -631,19 +598,14 @@ def test_bad_requests_are_refused(fleet: dict[str, Any], path: str, fragment: st
         ({"service": shared(2, "zone")}, {}, "fleet.service.shared.across", "no effect: the fleet has no zones"),
         ({"service": shared(2, "class")}, {}, "fleet.service.shared.across", "no effect: the fleet has no classes"),
         ({"service": shared(0.9)}, {}, "fleet.service.shared.capacity", "below the demand of 1 at any hour"),
-        ({"service": shared(0.9), "traffic": RISING}, {}, "fleet.service.shared.capacity", "below the demand of 1 at"),
-        ({"service": shared(1), "traffic": RISING}, {}, "", ""),
+        ({"service": shared(0.9), **RISING}, {}, "fleet.service.shared.capacity", "below the demand of 1 at"),
+        ({"service": shared(1), **RISING}, {}, "", ""),
         ({"service": shared(2), "requests_per_second": 0}, {}, "fleet.service", "no effect: there are no requests"),
-        ({"traffic": RISING, "requests_per_second": 0}, {}, "fleet.traffic", "no effect: there are no requests"),
-        ({"traffic": {"daily": [[0, 1], [28_800, 2]]}}, {}, "", ""),
+        ({**RISING, "requests_per_second": 0}, {}, "fleet.traffic", "no effect: there are no requests"),
+        (daily([0, 1], [28_800, 2]), {}, "", ""),
+        (daily([0, 1], [8.5, 2]), {}, "fleet.traffic.daily[1][0]", "a number is seconds; for the hour write 8.5h"),
         (
-            {"traffic": {"daily": [[0, 1], [8.5, 2]]}},
-            {},
-            "fleet.traffic.daily[1][0]",
-            "a number is seconds; for the hour write 8.5h",
-        ),
-        (
-            {"classes": [{"name": "a", "share": 0.5, "traffic": {"daily": [[8, 1]]}}]},
+            {"classes": [{"name": "a", "share": 0.5, **daily([8, 1])}]},
             {},
             "fleet.classes[0].traffic.daily[0][0]",
             "a number is seconds; for the hour write 8h",
@@ -655,23 +617,16 @@ def test_suspicious_requests_are_warned_about(
 ) -> None:
     """Keys without effect, hours that are seconds, and a service that is always overloaded are warned about. [contract]"""
     policy = {**AT_ONCE, "max_parallel": 2}
-    found = scenario_of(fleet, policy, at="2026-03-02T08:00:00Z", costs={"failed_request": 1, **costs}).warnings
+    found = scenario_of(fleet, policy, at=EIGHT, costs={"failed_request": 1, **costs}).warnings
     assert [format_path(problem.path) for problem in found] == [path] * bool(path)
     assert all(text in problem.message for problem in found)
 
 
 def test_requests_can_be_varied() -> None:
     """Capacity, factors and times of traffic, and the start are factors of `with_values` and of a sweep. [contract]"""
-    traffic = {"daily": [["8h", 1], ["9h", 2]]}
-    scenario = scenario_of({"service": shared(1), "traffic": traffic}, IN_TWOS, at="2026-03-02T08:00:00Z")
-    changed = scenario.with_values(
-        {
-            "fleet.service.shared.capacity": 1.5,
-            "fleet.service.shared.across": "zone",
-            "fleet.traffic.daily.1.0": "10h",
-            "fleet.traffic.daily.1.1": 3,
-        }
-    )
+    scenario = scenario_of({"service": shared(1), **RISING}, IN_TWOS, at=EIGHT)
+    service = {"fleet.service.shared.capacity": 1.5, "fleet.service.shared.across": "zone"}
+    changed = scenario.with_values({**service, "fleet.traffic.daily.1.0": "10h", "fleet.traffic.daily.1.1": 3})
     assert changed.fleet.service is not None
     assert (changed.fleet.service.capacity, changed.fleet.service.across) == (1.5, "zone")
     assert changed.fleet.behaviour.traffic is not None
@@ -683,12 +638,11 @@ def test_requests_can_be_varied() -> None:
 
 def test_requests_can_be_swept(engine: str) -> None:
     """A sweep over capacity, traffic and hour gives what each scenario gives alone. [contract]"""
-    traffic = {"daily": [["8h", 1], ["9h", 2]]}
-    scenario = scenario_of({"service": shared(1), "traffic": traffic}, IN_TWOS, at="2026-03-02T08:00:00Z")
+    scenario = scenario_of({"service": shared(1), **RISING}, IN_TWOS, at=EIGHT)
     vary: dict[str, list[Any]] = {
         "scenario.fleet.service.shared.capacity": [0.9, 1.1],
         "scenario.fleet.traffic.daily.1.1": [2, 4],
-        "scenario.deployment.created_at": ["2026-03-02T08:00:00Z", "2026-03-02T09:00:00+02:00"],
+        "scenario.deployment.created_at": [EIGHT, "2026-03-02T09:00:00+02:00"],
     }
     table = sweep(scenario, "p", vary=vary, replications=1, engine=engine).to_frame()
     assert table["status"].eq("ok").all()
@@ -700,9 +654,8 @@ def test_requests_can_be_swept(engine: str) -> None:
 
 # -- traffic as a function -------------------------------------------------------------------------
 
-_TIMES = st.lists(st.integers(0, 86_399_999).map(lambda ms: ms * 10**6), min_size=1, max_size=6, unique=True).map(
-    sorted
-)
+_MILLISECONDS = st.integers(0, 86_399_999).map(lambda ms: ms * 10**6)
+_TIMES = st.lists(_MILLISECONDS, min_size=1, max_size=6, unique=True).map(sorted)
 
 
 @given(times=_TIMES, data=st.data(), start=st.integers(0, 3 * DAY_NS), length=st.integers(0, 3 * DAY_NS))

@@ -21,10 +21,11 @@ from typing import Any
 import jsonschema
 import numpy as np
 import pytest
+from small import IMMEDIATE
 
 from simdeploy.api import DeploymentSpec, HealthCheck, RolloutSpec, parse_deployment
 from simdeploy.errors import InputError, SimdeployWarning, format_path
-from simdeploy.rules.orchestrator import PRESETS, Orchestrator, Rate
+from simdeploy.rules.orchestrator import PRESETS, Orchestrator, Rate, switch_values
 from simdeploy.scenario import Identity, Scenario, load, read_scenario, scenario_schema
 from simdeploy.scenario.laws import DURATION, FACTOR, FAMILIES, PROBABILITY_LAW, Files, Quantity, read_law
 from simdeploy.scenario.yaml_text import parse_yaml
@@ -64,7 +65,12 @@ ROLLING: dict[str, Any] = {"strategy": "rolling", "max_parallel": 2, "health_che
 def minimal(**sections: Any) -> dict[str, Any]:
     """Return the least that a scenario says, with other sections; `fleet` keys are added."""
     fleet = {"nodes": 10, "update_duration": "45s", **sections.pop("fleet", {})}
-    return {"name": "x", "fleet": fleet, "policies": {"p": {"strategy": "immediate"}}, **sections}
+    return {"name": "x", "fleet": fleet, "policies": {"p": IMMEDIATE}, **sections}
+
+
+def read(**sections: Any) -> Scenario:
+    """Read the least that a scenario says, with other sections."""
+    return Scenario.from_dict(minimal(**sections))
 
 
 @pytest.fixture
@@ -113,30 +119,19 @@ def test_the_first_release_reads(first_release: Scenario) -> None:
     assert first_release.identity.job_id == "sensor-pipeline"
     assert first_release.costs is not None
     assert dataclasses.astuple(first_release.costs) == (0.0001, 0.5, 20, 300, 5000, "", None, None)
-    assert list(first_release.policies) == [
-        "all-at-once",
-        "waves-of-50",
-        "careful",
-        "newer-dialect",
-        "from-an-api-response",
-    ]
+    names = ["all-at-once", "waves-of-50", "careful", "newer-dialect", "from-an-api-response"]
+    assert list(first_release.policies) == names
     newer = first_release.policies["newer-dialect"].policy
-    assert (newer.dialect, newer.max_parallel, newer.deadline_ns, newer.windows_needed) == (
-        "rollout",
-        5,
-        300 * SECOND,
-        2,
-    )
+    assert (newer.dialect, newer.max_parallel) == ("rollout", 5)
+    assert (newer.deadline_ns, newer.windows_needed) == (300 * SECOND, 2)
     from_file = first_release.policies["from-an-api-response"]
     assert (from_file.identity.id, from_file.policy.max_parallel) == ("d-7", 10)
 
 
 def test_the_first_release_warns_of_what_is_suspicious(first_release: Scenario) -> None:
     """The file of the first release has a promotion that nobody waits for and a dialect under another's preset. [contract]"""
-    assert [format_path(problem.path) for problem in first_release.warnings] == [
-        "operator.promote_after",
-        "policies.newer-dialect",
-    ]
+    paths = [format_path(problem.path) for problem in first_release.warnings]
+    assert paths == ["operator.promote_after", "policies.newer-dialect"]
 
 
 DEFAULTS = {
@@ -197,24 +192,23 @@ DEFAULTS = {
 def test_a_key_left_out_has_its_default() -> None:
     """Stating every default changes nothing. [contract]"""
     stated = minimal(**copy.deepcopy(DEFAULTS))
-    assert Scenario.from_dict(minimal()) == Scenario.from_dict(stated)
+    assert read() == Scenario.from_dict(stated)
 
 
 @pytest.mark.parametrize(
     ("path", "other"),
     [
         ("description", "y"),
+        *((f"fleet.{name}", 0.1) for name in ("rollback_failure", "start_failure", "start_hang", "error_rate")),
+        *((f"release.good.{name}", 0.1) for name in ("start_failure", "start_hang", "error_rate")),
+        *((f"operator.{name}", 0.1) for name in ("notices_defect", "rejects_good")),
         ("fleet.zones", 2),
         ("fleet.order", "zone"),
         ("fleet.order", [3]),
         ("fleet.requests_per_second", 1),
         ("fleet.rollback_duration", "1s"),
-        ("fleet.rollback_failure", 0.1),
         ("fleet.slowdown", 2),
-        ("fleet.start_failure", 0.1),
         ("fleet.start_attempts", 2),
-        ("fleet.start_hang", 0.1),
-        ("fleet.error_rate", 0.1),
         ("fleet.flapping", {"good": 1, "degraded": 1, "error_rate": 0.1}),
         ("fleet.crash", {"up": 1, "repair": 1}),
         ("fleet.zone_outage", {"up": 1, "repair": 1}),
@@ -222,16 +216,11 @@ def test_a_key_left_out_has_its_default() -> None:
         ("fleet.classes", [{"name": "a", "share": 0.1}]),
         ("fleet.classes", [{"name": "a", "nodes": [3], "down": True}]),
         ("release.good.defective", True),
-        ("release.good.error_rate", 0.1),
-        ("release.good.start_failure", 0.1),
-        ("release.good.start_hang", 0.1),
         ("release.good.after", 1),
         ("release.good.affects", {"share": 0.5}),
         ("release.good.affects", {"nodes": [3]}),
         ("release.good.crash_rate", 2),
         ("operator.promote_after", 1),
-        ("operator.notices_defect", 0.1),
-        ("operator.rejects_good", 0.1),
         ("operator.escape_detection", 1),
         ("operator.script", [{"at": 1, "do": "pause"}]),
         ("orchestrator", "expanso-rollout"),
@@ -253,34 +242,16 @@ def test_a_key_left_out_has_its_default() -> None:
         ("requirements", [{"of": "escaped", "at_most": 0.01}]),
         *(
             (f"orchestrator.{name}", value)
-            for name, value in {
-                "pacing": "rate",
-                "failed_node_holds_slot": True,
-                "limit_comparison": "reaches",
-                "limit_combination": "both",
-                "failed_percent_of": "wave",
-                "limits_judged": "wave_end",
-                "limits_apply_to_immediate": False,
-                "canary_size": "count_first",
-                "canary_rounding": "floor",
-                "canary_gate": "limits",
-                "deadline_starts": "started",
-                "window_reset": False,
-                "no_traffic": "unhealthy",
-                "node_local_rollback": True,
-                "on_failure": "stop",
-                "rollback_pacing": "max_parallel",
-                "unreachable_nodes": "wait",
-                "paused_clocks": "stop",
-                "explicit_zero_limit": "default",
-            }.items()
+            for name, values in switch_values().items()
+            for value in values
+            if value != getattr(Orchestrator(), name)
         ),
     ],
 )
 def test_a_key_can_be_set_and_is_compared(path: str, other: object) -> None:
     """Every key makes another scenario, whether its section is in the file or not. [property]"""
-    bare = Scenario.from_dict(minimal())
-    stated = Scenario.from_dict(minimal(**copy.deepcopy(DEFAULTS)))
+    bare = read()
+    stated = read(**copy.deepcopy(DEFAULTS))
     assert bare.with_values({path: other}) != bare
     assert bare.with_values({path: other}) == stated.with_values({path: other})
 
@@ -317,19 +288,16 @@ def test_every_form_of_a_law(quantity: Quantity, raw: object, law: Distribution,
 def test_measured_durations_may_have_units(tmp_path: Path) -> None:
     """A file of durations may hold Go's form or seconds, with Windows' line ends. [contract]"""
     (tmp_path / "x.csv").write_bytes(b"\xef\xbb\xbf45s\r\n1m30s\r\n2.5\r\n")
-    assert read_law({"empirical": {"file": "x.csv"}}, DURATION, files=Files(str(tmp_path))) == Empirical(
-        (45.0, 90.0, 2.5)
-    )
+    law = read_law({"empirical": {"file": "x.csv"}}, DURATION, files=Files(str(tmp_path)))
+    assert law == Empirical((45.0, 90.0, 2.5))
 
 
 def test_decimals_are_exact() -> None:
     """Decimals become the rationals of their shortest literals. [contract]"""
-    scenario = Scenario.from_dict(
-        minimal(
-            fleet={"requests_per_second": 0.1, "classes": [{"name": "a", "share": 0.07}]},
-            release={"a": {"probability": 0.1}, "b": {"probability": 0.2}, "c": {"probability": 0.7}},
-            orchestrator={"pacing": "rate", "rate": {"per_minute": 0.3, "growth": 1.1, "max_per_minute": 2.2}},
-        )
+    scenario = read(
+        fleet={"requests_per_second": 0.1, "classes": [{"name": "a", "share": 0.07}]},
+        release={"a": {"probability": 0.1}, "b": {"probability": 0.2}, "c": {"probability": 0.7}},
+        orchestrator={"pacing": "rate", "rate": {"per_minute": 0.3, "growth": 1.1, "max_per_minute": 2.2}},
     )
     assert scenario.fleet.behaviour.requests_per_second == Fraction(1, 10)
     assert scenario.fleet.classes[0].share == Fraction(7, 100)
@@ -344,7 +312,7 @@ def test_decimals_are_exact() -> None:
 def test_durations_are_exact(text: str, ns: int) -> None:
     """Durations become whole nanoseconds. [contract]"""
     raw, _ = parse_yaml(f"operator: {{script: [{{at: {text}, do: pause}}]}}")
-    assert Scenario.from_dict(minimal(**raw)).operator.script[0].at_ns == ns
+    assert read(**raw).operator.script[0].at_ns == ns
 
 
 @pytest.mark.parametrize(
@@ -401,7 +369,7 @@ def test_null_is_left_out_but_none_in_a_class_switches_off() -> None:
         {"name": "on", "share": 0.1},
     ]
     fleet = {"crash": crash, "connection": line, "requests_per_second": 5, "zones": None, "classes": classes}
-    scenario = Scenario.from_dict(minimal(fleet=fleet))
+    scenario = read(fleet=fleet)
     assert [node_class.behaviour.crash is None for node_class in scenario.fleet.classes] == [True, True, False]
     assert [one.behaviour.connection is None for one in scenario.fleet.classes] == [True, True, False]
     assert all(behaviour.requests_per_second == 5 for behaviour in scenario.fleet.behaviours)
@@ -411,7 +379,7 @@ def test_null_is_left_out_but_none_in_a_class_switches_off() -> None:
 def test_rollback_takes_as_long_as_the_nodes_own_update() -> None:
     """Without a rollback_duration anywhere a class's own update_duration is its own rollback_duration. [contract]"""
     classes = [{"name": "a", "share": 0.1, "update_duration": "90s"}]
-    bare = Scenario.from_dict(minimal(fleet={"classes": classes}))
+    bare = read(fleet={"classes": classes})
     assert [law.rollback_duration for law in bare.fleet.behaviours] == [Constant(45), Constant(90)]
     stated = bare.with_values({"fleet.rollback_duration": "20s"})
     assert [law.rollback_duration for law in stated.fleet.behaviours] == [Constant(20), Constant(20)]
@@ -421,10 +389,8 @@ def test_rollback_takes_as_long_as_the_nodes_own_update() -> None:
 
 def test_presets() -> None:
     """A preset is a name, or a name with switches that differ. [contract]"""
-    assert Scenario.from_dict(minimal(orchestrator="expanso-rollout")).orchestrator == PRESETS["expanso-rollout"]
-    mixed = Scenario.from_dict(
-        minimal(orchestrator={"preset": "expanso-rollout", "bake_time": "1s", "on_failure": "stop"})
-    )
+    assert read(orchestrator="expanso-rollout").orchestrator == PRESETS["expanso-rollout"]
+    mixed = read(orchestrator={"preset": "expanso-rollout", "bake_time": "1s", "on_failure": "stop"})
     assert mixed.orchestrator == Orchestrator(
         preset="expanso-rollout", node_local_rollback=True, bake_time_ns=SECOND, on_failure="stop"
     )
@@ -442,7 +408,7 @@ def test_values_at_paths(first_release: Scenario) -> None:
             "operator.script.1.at": "30m",
             "fleet.update_duration.lognormal.p95": "3m",
             "release.bad.affects": {"count": 5},
-            "policies.new": {"strategy": "immediate"},
+            "policies.new": IMMEDIATE,
         }
     )
     assert changed.fleet.nodes == 500
@@ -459,7 +425,7 @@ def test_values_at_paths(first_release: Scenario) -> None:
 
 def test_a_preset_is_expanded_when_a_switch_is_set() -> None:
     """Setting a switch below a preset's name keeps the preset. [contract]"""
-    scenario = Scenario.from_dict(minimal(orchestrator="expanso-rollout")).with_values(
+    scenario = read(orchestrator="expanso-rollout").with_values(
         {"orchestrator.rate.growth": 1, "orchestrator.pacing": "rate"}
     )
     assert scenario.orchestrator == dataclasses.replace(PRESETS["expanso-rollout"], pacing="rate")
@@ -468,27 +434,21 @@ def test_a_preset_is_expanded_when_a_switch_is_set() -> None:
 def test_names_with_dots() -> None:
     """Names of policies and releases may hold dots; the longest name that fits is meant. [contract]"""
     policies = {"v1": dict(ROLLING), "v1.2": dict(ROLLING), "v1.max_parallel": dict(ROLLING)}
-    scenario = Scenario.from_dict(minimal(policies=policies))
-    changed = scenario.with_values(
-        {"policies.v1.2.max_parallel": 7, "policies.v1.max_parallel": {"strategy": "immediate"}}
-    )
+    scenario = read(policies=policies)
+    changed = scenario.with_values({"policies.v1.2.max_parallel": 7, "policies.v1.max_parallel": IMMEDIATE})
     assert [policy.policy.max_parallel for policy in changed.policies.values()] == [2, 7, 0]
 
 
 def test_sections_that_are_not_there_yet() -> None:
     """A section that the file leaves out is made, if all that it needs comes with it. [contract]"""
-    scenario = Scenario.from_dict(minimal()).with_values(
-        {"fleet.crash.up": "5h", "fleet.crash.repair": {"exponential": {"mean": "1m"}}}
-    )
+    scenario = read().with_values({"fleet.crash.up": "5h", "fleet.crash.repair": {"exponential": {"mean": "1m"}}})
     assert scenario.fleet.behaviour.crash == Outages(Constant(5 * 3600), Exponential(60))
 
 
 def test_numbers_of_numpy_are_numbers() -> None:
     """What numpy's arrays hold is taken as numbers, so that a loop over them works. [contract]"""
     nodes = np.arange(5, 7)
-    scenario = Scenario.from_dict(minimal()).with_values(
-        {"fleet.nodes": nodes[1], "fleet.start_hang": np.float64(0.25)}
-    )
+    scenario = read().with_values({"fleet.nodes": nodes[1], "fleet.start_hang": np.float64(0.25)})
     assert (scenario.fleet.nodes, scenario.fleet.behaviour.start_hang) == (6, 0.25)
     assert json.dumps(scenario.to_dict())
 
@@ -531,8 +491,8 @@ def test_frozen(first_release: Scenario) -> None:
 
 def test_equal_by_meaning() -> None:
     """Two ways of writing the same thing make equal scenarios; source and warnings don't count. [contract]"""
-    one = Scenario.from_dict(minimal(fleet={"rollback_duration": "1m30s", "start_hang": 0}, health={"interval": 10}))
-    two = Scenario.from_dict(minimal(fleet={"rollback_duration": {"constant": 90.0}}))
+    one = read(fleet={"rollback_duration": "1m30s", "start_hang": 0}, health={"interval": 10})
+    two = read(fleet={"rollback_duration": {"constant": 90.0}})
     assert one == two
     assert one != two.with_values({"fleet.nodes": 11})
 
@@ -558,7 +518,7 @@ def test_results_of_reading_do_not_depend_on_the_hash_seed(first_release: Scenar
 
 def test_the_first_policy_is_the_default() -> None:
     """None is the first policy of the file, a name is that one. [contract]"""
-    scenario = Scenario.from_dict(minimal(policies={"b": dict(ROLLING), "a": {"strategy": "immediate"}}))
+    scenario = read(policies={"b": dict(ROLLING), "a": IMMEDIATE})
     assert scenario.policy().name == "b"
     assert scenario.policy("a") is scenario.policies["a"]
     assert scenario.policy(scenario.policies["a"]) is scenario.policies["a"]
@@ -566,7 +526,7 @@ def test_the_first_policy_is_the_default() -> None:
 
 def test_policies_of_callers() -> None:
     """A dict, a spec and a document make the policy that the file would. [contract]"""
-    scenario = Scenario.from_dict(minimal(policies={"rolling": dict(ROLLING)}, health={"interval": "5s"}))
+    scenario = read(policies={"rolling": dict(ROLLING)}, health={"interval": "5s"})
     spec = DeploymentSpec(strategy="rolling", max_parallel=2, health_check=HealthCheck(deadline="5m"))
     document = parse_deployment(json.dumps(ROLLING))
     for policy in (ROLLING, spec, document):
@@ -610,7 +570,7 @@ def test_a_json_policy_brings_its_identity(tmp_path: Path) -> None:
 )
 def test_versions_are_by_the_type(tmp_path: Path, deployment: dict[str, Any], versions: tuple[int, int]) -> None:
     """Versions that nobody states are those that the type usually has, of a policy in JSON as well. [contract]"""
-    identity = Scenario.from_dict(minimal(deployment=deployment)).identity
+    identity = read(deployment=deployment).identity
     assert (identity.from_version, identity.to_version) == versions
     response = copy.deepcopy(RESPONSE)
     for key in ("from_version", "to_version"):
@@ -635,7 +595,7 @@ def test_versions_are_by_the_type(tmp_path: Path, deployment: dict[str, Any], ve
 def test_versions_that_contradict_the_type_are_warned_about(deployment: dict[str, Any], said: str) -> None:
     """Versions that the type of a deployment usually doesn't have are legal, and a warning. [contract]"""
     with pytest.warns(SimdeployWarning, match=f"deployment: {said}"):
-        scenario = Scenario.from_dict(minimal(deployment=deployment))
+        scenario = read(deployment=deployment)
     assert scenario.identity.to_version == deployment["to_version"]
 
 
@@ -658,23 +618,28 @@ def one(spec: Mapping[str, Any] = MappingProxyType({}), **changes: Any) -> dict[
     return {"policies": {"p": {**spec, **changes}}}
 
 
+def rolled(fleet: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """Return the sections with a rolling policy and these keys of the fleet."""
+    return one(ROLLING, **changes) | {"fleet": fleet}
+
+
+CHECK = "policies.p.health_check"
+REACHES = {"orchestrator": {"limit_comparison": "reaches"}}
+OFFICE_HOURS = {"operator": {"change_windows": [{"from": "9h", "to": "16h"}]}}
+AT_NINE = {"deployment": {"created_at": "2026-03-02T09:00:00Z"}}
 BUSY_AT_NOON = {"requests_per_second": 1, "traffic": {"daily": [["0h", 0.5], ["12h", 1]]}}
 SUSPICIOUS: list[tuple[dict[str, Any], str, str]] = [
     (one(ROLLING, max_failed_nodes=10), "policies.p.max_failed_nodes", "can never"),
-    (
-        one(ROLLING, max_failed_nodes=11) | {"orchestrator": {"limit_comparison": "reaches"}},
-        "policies.p.max_failed_nodes",
-        "can never",
-    ),
+    (one(ROLLING, max_failed_nodes=11) | REACHES, "policies.p.max_failed_nodes", "can never"),
     (one(ROLLING, max_failed_nodes_percent=100), "policies.p.max_failed_nodes_percent", "can never"),
     (one(CANARY, canary_count=11), "policies.p.canary_count", "10 nodes"),
     (
-        one(CANARY, strategy="immediate", max_parallel=5),
+        one(CANARY, **IMMEDIATE, max_parallel=5),
         "policies.p",
         "immediate ignores max_parallel, canary_count, health_check",
     ),
     (
-        one(strategy="immediate", max_failed_nodes=5) | {"orchestrator": {"limits_apply_to_immediate": False}},
+        one(IMMEDIATE, max_failed_nodes=5) | {"orchestrator": {"limits_apply_to_immediate": False}},
         "policies.p",
         "immediate ignores max_failed_nodes",
     ),
@@ -683,36 +648,23 @@ SUSPICIOUS: list[tuple[dict[str, Any], str, str]] = [
     (one(ROLLING) | {"orchestrator": {"pacing": "rate"}}, "policies.p.max_parallel", "ignored under pacing: rate"),
     ({"orchestrator": {"rate": {"growth": 2}}}, "orchestrator.rate", "barrier"),
     ({"orchestrator": {"bake_time": "1h"}}, "orchestrator.bake_time", "not watched"),
-    (one(strategy="immediate", dialect="rollout"), "policies.p", "expanso-rollout"),
+    (one(IMMEDIATE, dialect="rollout"), "policies.p", "expanso-rollout"),
     ({"orchestrator": "expanso-rollout"}, "policies.p", "expanso-rollout"),
-    (
-        one(ROLLING) | {"fleet": {"update_duration": {"uniform": {"low": "271s", "high": "10m"}}}},
-        "policies.p.health_check.deadline",
-        "at least 4m31s",
-    ),
-    (
-        one(ROLLING) | {"fleet": {"classes": [{"name": "arm", "share": 0.1, "slowdown": 7}]}},
-        "policies.p.health_check.deadline",
-        "no node of class arm",
-    ),
+    (rolled({"update_duration": {"uniform": {"low": "271s", "high": "10m"}}}), f"{CHECK}.deadline", "at least 4m31s"),
+    (rolled({"classes": [{"name": "arm", "share": 0.1, "slowdown": 7}]}), f"{CHECK}.deadline", "no node of class arm"),
     ({"operator": {"promote_after": "1h"}}, "operator.promote_after", "without auto_promote"),
     ({"release": {"a": {"probability": 1, "affects": {"count": 11}}}}, "release.a.affects.count", "10 nodes"),
-    (one(ROLLING, max_parallel=0) | {"fleet": {"nodes": 11}}, "policies.p.max_parallel", "all 11 nodes at once"),
+    (rolled({"nodes": 11}, max_parallel=0), "policies.p.max_parallel", "all 11 nodes at once"),
     (one(CANARY) | {"fleet": {"nodes": 11}}, "policies.p.max_parallel", "nodes after the canaries at once"),
     (
         one(ROLLING, health_check={"deadline": "5m", "min_healthy_time": "31s"}),
-        "policies.p.health_check.min_healthy_time",
+        f"{CHECK}.min_healthy_time",
         "rounded up to 4 windows of 10s, 40s",
     ),
+    (rolled({"requests_per_second": 1, "error_rate": 0.11}), f"{CHECK}.max_error_rate", "the average 0.11"),
     (
-        one(ROLLING) | {"fleet": {"requests_per_second": 1, "error_rate": 0.11}},
-        "policies.p.health_check.max_error_rate",
-        "the average 0.11",
-    ),
-    (
-        one(ROLLING)
-        | {"fleet": {"requests_per_second": 1, "classes": [{"name": "old", "share": 0.5, "error_rate": 0.2}]}},
-        "policies.p.health_check.max_error_rate",
+        rolled({"requests_per_second": 1, "classes": [{"name": "old", "share": 0.5, "error_rate": 0.2}]}),
+        f"{CHECK}.max_error_rate",
         "nodes of class old",
     ),
     ({"fleet": {"start_failure": 0.51}}, "fleet.start_failure", "with any release"),
@@ -728,7 +680,7 @@ SUSPICIOUS: list[tuple[dict[str, Any], str, str]] = [
         "deployment.created_at",
         "under traffic; by default rollouts start on a Thursday at 00:00 UTC",
     ),
-    ({"operator": {"change_windows": [{"from": "9h", "to": "16h"}]}}, "deployment.created_at", "under change_windows"),
+    (OFFICE_HOURS, "deployment.created_at", "under change_windows"),
 ]
 
 
@@ -736,7 +688,7 @@ SUSPICIOUS: list[tuple[dict[str, Any], str, str]] = [
 def test_suspicious_values_are_warned_about(change: dict[str, Any], path: str, fragment: str) -> None:
     """What is legal but probably not meant is one warning, with its path, told and kept. [contract]"""
     with pytest.warns(SimdeployWarning) as caught:
-        scenario = Scenario.from_dict(minimal(**copy.deepcopy(change)))
+        scenario = read(**copy.deepcopy(change))
     assert [str(warning.message) for warning in caught] == [str(problem) for problem in scenario.warnings]
     (problem,) = scenario.warnings
     assert format_path(problem.path) == path
@@ -747,24 +699,20 @@ def test_suspicious_values_are_warned_about(change: dict[str, Any], path: str, f
     "change",
     [
         one(ROLLING, max_failed_nodes=9, max_failed_nodes_percent=99.9),
-        one(ROLLING, max_failed_nodes=10) | {"orchestrator": {"limit_comparison": "reaches"}},
+        one(ROLLING, max_failed_nodes=10) | REACHES,
         one(ROLLING, max_parallel=10),
         one(ROLLING, max_parallel=0),
         one(ROLLING, health_check={"deadline": "5m", "min_healthy_time": "0s"}),
-        one(ROLLING) | {"fleet": {"start_failure": 0.5}},
+        rolled({"start_failure": 0.5}),
         one(CANARY, canary_count=10) | {"operator": {"promote_after": "1h"}},
-        one(strategy="immediate", max_failed_nodes=5, max_parallel=0),
-        one(ROLLING) | {"fleet": {"update_duration": "270s"}},
-        one(ROLLING, health_check={"deadline": "30s"}) | {"fleet": {"update_duration": 0}},
-        one(ROLLING)
-        | {"fleet": {"update_duration": "1h", "classes": [{"name": "all", "share": 1, "update_duration": "1s"}]}},
-        one(ROLLING) | {"fleet": {"update_duration": "1h"}, "orchestrator": {"deadline_starts": "started"}},
-        one(ROLLING) | {"fleet": {"update_duration": "1h"}, "deployment": {"type": "stop"}},
-        {"fleet": BUSY_AT_NOON, "deployment": {"created_at": "2026-03-02T09:00:00Z"}},
-        {
-            "operator": {"change_windows": [{"from": "9h", "to": "16h"}]},
-            "deployment": {"created_at": "2026-03-02T09:00:00Z"},
-        },
+        one(IMMEDIATE, max_failed_nodes=5, max_parallel=0),
+        rolled({"update_duration": "270s"}),
+        rolled({"update_duration": 0}, health_check={"deadline": "30s"}),
+        rolled({"update_duration": "1h", "classes": [{"name": "all", "share": 1, "update_duration": "1s"}]}),
+        rolled({"update_duration": "1h"}) | {"orchestrator": {"deadline_starts": "started"}},
+        rolled({"update_duration": "1h"}) | {"deployment": {"type": "stop"}},
+        {"fleet": BUSY_AT_NOON} | AT_NINE,
+        OFFICE_HOURS | AT_NINE,
         {"orchestrator": {"pacing": "rate", "rate": {"growth": 2}}},
         {"orchestrator": {"minimum_sample": 10}, "release": {"a": {"probability": 1, "affects": {"count": 10}}}},
         {"fleet": {"requests_per_second": 1, "error_rate": 0.1}},
@@ -775,18 +723,15 @@ def test_usual_values_are_not_warned_about(change: dict[str, Any]) -> None:
     """Values just this side of a suspicion bring none. [contract]"""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert Scenario.from_dict(minimal(**copy.deepcopy(change))).warnings == ()
+        assert read(**copy.deepcopy(change)).warnings == ()
 
 
 def test_unknown_keys_in_json_are_warned_about(tmp_path: Path) -> None:
     """An unknown key in a policy's JSON is kept, and told with that file's name and line. [contract]"""
-    (tmp_path / "d.json").write_text(
-        '{"deployment": {\n"spec": {"strategy": "immediate",\n"surge": 3}}}', encoding="utf-8"
-    )
+    text = '{"deployment": {\n"spec": {"strategy": "immediate",\n"surge": 3}}}'
+    (tmp_path / "d.json").write_text(text, encoding="utf-8")
     file = tmp_path / "s.yaml"
-    file.write_text(
-        "name: x\nfleet: {nodes: 1, update_duration: 1s}\npolicies: {p: {file: d.json}}\n", encoding="utf-8"
-    )
+    file.write_text(json.dumps(minimal(policies={"p": {"file": "d.json"}})), encoding="utf-8")
     with pytest.warns(SimdeployWarning, match="surge"):
         scenario = read_scenario(file)
     (problem,) = scenario.warnings
@@ -850,8 +795,8 @@ def test_the_schema_accepts_shipped_scenarios(path: Path) -> None:
         {"orchestrator": {"pacing": "slide"}},
         {"orchestrator": "expansoo"},
         {"policies": {}},
-        one(strategy="immediate", surge=3),
-        one(strategy="immediate", dialect="rolout"),
+        one(IMMEDIATE, surge=3),
+        one(IMMEDIATE, dialect="rolout"),
         {"policies": {"p": {"file": "d.json", "strategy": "immediate"}}},
         {"release": {"a": {}}},
         {"operator": {"script": [{"at": 1, "do": "stop"}]}},
@@ -933,10 +878,5 @@ def test_the_page_has_every_family() -> None:
 )
 def test_times_that_are_always_0_are_refused(section: dict[str, Any], key: str):
     """Spells that take no time at all are no process; they are refused where the file is read. [contract]"""
-    raw = {
-        "name": "always down",
-        "fleet": {"nodes": 3, "update_duration": 3, **section},
-        "policies": {"p": {"strategy": "immediate"}},
-    }
     with pytest.raises(InputError, match=rf"fleet\.{key}.*the mean must be above 0"):
-        Scenario.from_dict(raw)
+        read(fleet=section)

@@ -41,6 +41,11 @@ def sampler(means, seed, *, correlation=0.0, draw=None):
     return sample
 
 
+def choose(sample, candidates, indifference=0.5, alpha=0.1, n0=10, **how):
+    """Select by Kim and Nelson's procedure."""
+    return select_kim_nelson(sample, candidates, indifference=indifference, alpha=alpha, n0=n0, **how)
+
+
 def of_matrix(values):
     """Make a sampler that reads a matrix, and counts what was asked."""
 
@@ -72,7 +77,7 @@ def test_the_best_is_selected_as_often_as_promised(k, correlation):
     right = 0
     for seed in range(REPETITIONS):
         sample = sampler(means, seed, correlation=correlation)
-        selection = select_kim_nelson(sample, np.arange(k), indifference=0.5, alpha=0.1, n0=10)
+        selection = choose(sample, np.arange(k))
         assert selection.is_decided
         right += selection.best == 0
     assert kept_often_enough(right, 0.9)
@@ -86,7 +91,7 @@ def test_batches_of_skewed_observations(draw, batch, correlation):
     right = 0
     for seed in range(REPETITIONS):
         sample = sampler(slippage(10, gap), seed, correlation=correlation, draw=draw)
-        selection = select_kim_nelson(sample, np.arange(10), indifference=gap, alpha=0.1, n0=10, batch=batch)
+        selection = choose(sample, np.arange(10), indifference=gap, batch=batch)
         right += selection.best == 0
     assert kept_often_enough(right, 0.9)
 
@@ -99,7 +104,7 @@ def test_screening_and_selection_share_the_error():
         sample = sampler(means, seed, correlation=0.3)
         kept = screen(sample(np.arange(k), 0, n), alpha=0.05)
         rest = np.flatnonzero(kept)
-        selection = select_kim_nelson(sample, rest, indifference=0.5, alpha=0.05, n0=10, start=n)
+        selection = choose(sample, rest, alpha=0.05, start=n)
         right += selection.best == 0
     assert kept_often_enough(right, 0.9)
 
@@ -110,7 +115,7 @@ def test_what_is_selected_is_within_the_indifference():
     for seed in range(REPETITIONS):
         means = np.random.default_rng((seed, 7)).normal(scale=0.5, size=15)
         sample = sampler(means, seed, correlation=0.5)
-        selection = select_kim_nelson(sample, np.arange(15), indifference=0.5, alpha=0.1, n0=10)
+        selection = choose(sample, np.arange(15))
         good += means[selection.best] <= means.min() + 0.5
     assert kept_often_enough(good, 0.9)
 
@@ -148,7 +153,7 @@ def test_it_is_the_procedure_of_the_paper(seed):
     looks = [n0]
     while looks[-1] < 3000:
         looks.append(kim_nelson.next_look(looks[-1]))
-    selection = select_kim_nelson(of_matrix(values), range(k), indifference=0.8, alpha=alpha, n0=n0)
+    selection = choose(of_matrix(values), range(k), indifference=0.8, alpha=alpha, n0=n0)
     # The last look is where the widest triangle closes, if that comes before the next one.
     looks = sorted({*looks, *selection.rounds["n"]})
     assert (selection.best, selection.n_used.tolist()) == transcribed(values, 0.8, alpha, n0, looks)
@@ -161,7 +166,7 @@ def test_a_look_at_every_observation(seed):
     values = np.array([[0.0], [0.3], [0.6]]) + generator.normal(size=(3, 3000))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(kim_nelson, "next_look", lambda r: r + 1)
-        selection = select_kim_nelson(of_matrix(values), range(3), indifference=0.7, alpha=0.1, n0=5)
+        selection = choose(of_matrix(values), range(3), indifference=0.7, n0=5)
     assert (selection.best, selection.n_used.tolist()) == transcribed(values, 0.7, 0.1, 5, range(5, 3000))
 
 
@@ -190,12 +195,7 @@ def test_the_constant_by_hand():
 def test_wider_gaps_take_fewer_observations():
     """The further the others are behind, the fewer observations it takes. [property]"""
     totals = [
-        sum(
-            select_kim_nelson(
-                sampler(slippage(10, gap), seed), np.arange(10), indifference=0.5, alpha=0.1, n0=10
-            ).n_observations
-            for seed in range(50)
-        )
+        sum(choose(sampler(slippage(10, gap), seed), np.arange(10)).n_observations for seed in range(50))
         for gap in (0.5, 1.0, 2.0)
     ]
     assert totals[0] > 1.2 * totals[1] > 1.2**2 * totals[2]
@@ -206,9 +206,7 @@ def test_observations_are_asked_for_once():
     generator = np.random.default_rng(1)
     sample = of_matrix(slippage(4, 0.2)[:, None] + generator.normal(size=(4, 40_000)))
     rows = []
-    selection = select_kim_nelson(
-        sample, [3, 1, 0], indifference=0.2, alpha=0.1, n0=4, batch=5, start=100, report=rows.append
-    )
+    selection = choose(sample, [3, 1, 0], indifference=0.2, n0=4, batch=5, start=100, report=rows.append)
     for candidate, n_used in zip(selection.candidates, selection.n_used, strict=True):
         spans = [(first, first + count) for asked, first, count in sample.asked if candidate in asked]
         assert spans[0][0] == 100
@@ -226,7 +224,7 @@ def test_observations_are_asked_for_once():
 def test_a_used_up_budget_decides_nothing():
     """At `most` observations of a candidate it stops undecided, with those that are still in, the lowest mean first. [contract]"""
     sample = sampler(np.array([0.0, 0.0, 5.0]), 3)
-    selection = select_kim_nelson(sample, [0, 1, 2], indifference=0.1, alpha=0.1, n0=10, batch=2, most=101)
+    selection = choose(sample, [0, 1, 2], indifference=0.1, batch=2, most=101)
     assert not selection.is_decided
     assert math.isnan(selection.probability_correct)
     assert selection.n_used.tolist() == [100, 100, 20]
@@ -234,9 +232,7 @@ def test_a_used_up_budget_decides_nothing():
     assert selection.best == selection.survivors[0] == selection.means[:2].argmin()
     assert selection.answer.startswith("Undecided: 2 of 3 candidates remain")
     assert selection.to_dict()["probability_correct"] is None
-    longer = select_kim_nelson(
-        sample, [0, 1, 2], indifference=0.1, alpha=0.1, n0=10, batch=2, budget=selection.n_needed
-    )
+    longer = choose(sample, [0, 1, 2], indifference=0.1, batch=2, budget=selection.n_needed)
     assert longer.is_decided
     assert selection.n_observations < longer.n_observations == longer.n_needed <= selection.n_needed
 
@@ -252,7 +248,7 @@ def test_a_used_up_budget_decides_nothing():
 def test_verdicts_are_data(is_decided, probability, words):
     """Every verdict that the sentence states is in to_dict(), and the words follow from it. [contract]"""
     sample = sampler(np.array([1.0, 0.0, 5.0]), 3)
-    decided = select_kim_nelson(sample, [0, 1, 2], indifference=0.5, alpha=0.05, n0=10)
+    decided = choose(sample, [0, 1, 2], alpha=0.05)
     selection = replace(
         decided, is_decided=is_decided, probability_correct=probability, survivors=np.array([1, 0]), best=1
     )
@@ -267,9 +263,7 @@ def test_a_race_ends_where_the_triangle_closes():
     """Candidates of equal means run until one observation after the triangle has closed, and are decided there. [oracle]"""
     difference = np.resize([1.0, -1.0], 5000)
     difference[0] += 1e-6
-    selection = select_kim_nelson(
-        of_matrix(np.stack([0 * difference, difference])), [0, 1], indifference=0.1, alpha=0.05, n0=10
-    )
+    selection = choose(of_matrix(np.stack([0 * difference, difference])), [0, 1], indifference=0.1, alpha=0.05)
     end = 2 * find_eta(2, 10, 0.05) * 9 * difference[:10].var(ddof=1) / 0.1**2
     assert selection.n_used.tolist() == [math.floor(end) + 1] * 2
     assert selection.survivors.tolist() == [0]
@@ -280,11 +274,11 @@ def test_equal_candidates_end_together():
     generator = np.random.default_rng(5)
     world = generator.normal(size=5000)
     values = np.stack([world + 1, world * 0.9, world * 0.9, np.full(5000, 3.0)])
-    selection = select_kim_nelson(of_matrix(values), [0, 2, 1, 3], indifference=0.1, alpha=0.05, n0=20)
+    selection = choose(of_matrix(values), [0, 2, 1, 3], indifference=0.1, alpha=0.05, n0=20)
     assert selection.is_decided
     assert selection.survivors.tolist() == [2, 1]
     assert selection.best == 2
-    constants = select_kim_nelson(of_matrix(np.full((4, 100), 0.1)), range(4), indifference=0.1, alpha=0.05, n0=7)
+    constants = choose(of_matrix(np.full((4, 100), 0.1)), range(4), indifference=0.1, alpha=0.05, n0=7)
     assert (constants.is_decided, constants.best, constants.n_observations) == (True, 0, 28)
     assert constants.survivors.tolist() == [0, 1, 2, 3]
 
@@ -293,7 +287,7 @@ def test_one_candidate_is_the_best():
     """The only candidate is selected without an observation, by both procedures and by screening. [contract]"""
     sample = of_matrix(np.zeros((9, 0)))
     for selection in (
-        select_kim_nelson(sample, [8], indifference=1, alpha=0.05, n0=10),
+        choose(sample, [8], indifference=1, alpha=0.05),
         select_ocba(sample, [8], budget=10, n0=5, step=1),
     ):
         assert (selection.best, selection.is_decided, selection.n_observations) == (8, True, 0)
@@ -521,7 +515,7 @@ def test_a_missing_value_is_no_observation():
     values = np.zeros((3, 100))
     values[2, 13] = math.nan
     with pytest.raises(ValueError, match="observation 13 of candidate 2 is nan"):
-        select_kim_nelson(of_matrix(values), [1, 2], indifference=1, alpha=0.1, n0=5, start=10)
+        choose(of_matrix(values), [1, 2], indifference=1, n0=5, start=10)
     with pytest.raises(ValueError, match="observation 13 of candidate 2 is nan"):
         select_ocba(of_matrix(values), [1, 2], budget=40, n0=20, step=5)
     with pytest.raises(ValueError, match="shape"):
@@ -549,11 +543,8 @@ def rare_costs(rng_seed):
 
 def test_a_rare_event_counts_before_it_occurs():
     """A candidate that is cheap until something rare happens is seldom selected, once that is allowed for. [statistical]"""
-    choose = {"indifference": 0.5, "alpha": 0.05, "n0": 20}
     wrong = {
-        unseen: sum(
-            select_kim_nelson(rare_costs(seed), [0, 1], unseen=unseen, **choose).best == 1 for seed in range(40)
-        )
+        unseen: sum(choose(rare_costs(seed), [0, 1], alpha=0.05, n0=20, unseen=unseen).best == 1 for seed in range(40))
         for unseen in (None, 2000.0)
     }
     assert wrong[None] >= 35
@@ -567,10 +558,7 @@ def test_updated_variances_keep_the_promise(unseen):
     def right(seed):
         rng = np.random.default_rng(seed)
         pool = rng.normal(size=(5, 4000)) + np.array([0.0, 0.5, 0.5, 0.5, 0.5])[:, None]
-        found = select_kim_nelson(
-            lambda candidates, first, count: pool[candidates, first : first + count],
-            range(5), indifference=0.5, alpha=0.1, n0=10, unseen=unseen,
-        )  # fmt: skip
+        found = choose(of_matrix(pool), range(5), unseen=unseen)
         return found.best == 0
 
     n = 300

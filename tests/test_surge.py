@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import pytest
-from by_hand import steady
+from by_hand import script, steady
 
 from simdeploy import SimdeployWarning, simulate
 
@@ -64,10 +64,7 @@ def test_old_instances_serve_beside_new_ones(engine: str, surge: int, requests: 
 
 def test_a_surge_may_shed_less_than_no_rollout(engine: str) -> None:
     """Second instances make up for a node that is down for good. [contract]"""
-    fleet = {
-        "service": {"shared": {"capacity": 1}},
-        "classes": [{"name": "away", "nodes": [3], "down": True}],
-    }
+    fleet = {"service": {"shared": {"capacity": 1}}, "classes": [{"name": "away", "nodes": [3], "down": True}]}
     skips = {"unreachable_nodes": "skip"}
     values = run(engine, fleet, policy={"surge": 2}, orchestrator=skips).response_values
     # Three nodes serve 30 of 40 requests per second; from 30 to 60 s five instances do, from 90 to 120 s four.
@@ -163,9 +160,8 @@ def test_a_node_that_cannot_be_reached_takes_no_place(engine: str) -> None:
 def test_a_surged_node_goes_back_by_itself(engine: str, service: Any) -> None:
     """A node that goes back by itself has its old instance all the time, and frees its place. [contract]"""
     switches = {"node_local_rollback": True, "failed_node_holds_slot": True, "pacing": "sliding"}
-    values = run(
-        engine, service, policy={"surge": 2}, release=release(0, 1, start_failure=1), orchestrator=switches
-    ).response_values
+    policy, fails = {"surge": 2}, release(0, 1, start_failure=1)
+    values = run(engine, service, policy=policy, release=fails, orchestrator=switches).response_values
     assert (values["failed_nodes"], values["unavailable_node_s"], values["makespan_s"]) == (2, 0, 90)
 
 
@@ -188,14 +184,8 @@ def test_nodes_with_one_instance_are_not_surged(engine: str, kind: str, service:
 def test_a_gate_decides_on_the_old_instances(engine: str, error_rate: float, unavailable: float, service: Any) -> None:
     """Nodes of a wave that fails its gate keep their old instances; those of one that passed it lose them. [contract]"""
     gated = {**CHECK, "max_error_rate": 0.1, "gate": {"kind": "pooled"}}
-    effect = {"error_rate": error_rate, "start_failure": 0}
-    values = run(
-        engine,
-        service,
-        policy={"surge": 2, "health_check": gated},
-        release=release(0, 1, **effect),
-        operator={"script": [{"at": 70, "do": "cancel"}]},
-    ).response_values
+    policy, effect = {"surge": 2, "health_check": gated}, release(0, 1, error_rate=error_rate, start_failure=0)
+    values = run(engine, service, policy=policy, release=effect, operator=script((70, "cancel"))).response_values
     assert values["stopped_at_s"] == (60 if error_rate else 70)
     assert values["unavailable_node_s"] == unavailable
 

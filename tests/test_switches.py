@@ -42,21 +42,37 @@ HEALTH = {"deadline": "10m", "min_healthy_time": "10s"}
 
 def scenario(policies, *, orchestrator="expanso", costs=COSTS, requirements=(), classes=BROKEN, release=None, **fleet):
     """Make a scenario of ten nodes of which one never starts."""
+    usual = {"strategy": "rolling", "health_check": HEALTH, "max_failed_nodes_percent": 100}
     raw = {
         "name": "known",
         "fleet": {"nodes": 10, "update_duration": 60, "requests_per_second": 1, "classes": classes, **fleet},
         "orchestrator": orchestrator,
-        "policies": {
-            name: {"strategy": "rolling", "health_check": HEALTH, "max_failed_nodes_percent": 100, **spec}
-            for name, spec in policies.items()
-        },
+        "policies": {name: usual | spec for name, spec in policies.items()},
         "requirements": list(requirements),
+        "costs": costs,
+        "release": release,
     }
-    if costs is not None:
-        raw["costs"] = costs
-    if release is not None:
-        raw["release"] = release
     return Scenario.from_dict(raw)
+
+
+def vary(made, replications, **how):
+    """Vary switches by themselves, with the compiled engine unless told otherwise."""
+    return vary_switches(made, replications=replications, **{"pairs": False, "engine": "compiled"} | how)
+
+
+def by_value(result):
+    """Return the rows of a result's values by switch and value."""
+    return result.values.set_index(["switch", "value"])
+
+
+def simulated(made, replications, **switches):
+    """Return the table of rollouts under some switches."""
+    changed = made.with_values({f"orchestrator.{name}": value for name, value in switches.items()})
+    return replicate(changed, replications=replications, engine="compiled")
+
+
+def makespans(table, policy):
+    return table.loc[table["policy"].eq(policy), "makespan_s"].to_numpy()
 
 
 def paired_interval(one, other):
@@ -96,7 +112,7 @@ GATE = {
 )
 def test_known_switches_flip_the_choice(policies, choice, expected):
     """The choice flips, surely, under the values that are known to flip it, and under no other. [oracle]"""
-    result = vary_switches(scenario(policies), replications=100, pairs=False, engine="compiled")
+    result = vary(scenario(policies), 100)
     assert result.choice == choice
     assert flips(result) == expected
     rows = result.values[result.values["holds"].eq(False)]
@@ -105,10 +121,8 @@ def test_known_switches_flip_the_choice(policies, choice, expected):
     assert (rows["margin"] < 0).all()
     assert set(rows["choice"]) == {name for name in policies if name != choice}
     n = int(result.values["is_possible"].sum())
-    assert (
-        f"recommended under {n - len(expected) - int('on_failure: continue' in expected)} of {n} switch values"
-        in result.answer
-    )
+    n_under = n - len(expected) - int("on_failure: continue" in expected)
+    assert f"recommended under {n_under} of {n} switch values" in result.answer
 
 
 def leave_switches(monkeypatch, *switches):
@@ -124,53 +138,36 @@ def leave_switches(monkeypatch, *switches):
 def test_two_switches_that_flip_the_choice_together(monkeypatch):
     """Failed nodes that hold their slots matter under sliding only; the two together flip what neither flips. [oracle]"""
     # Two slots of which one is lost, or four of which one is lost: the fast one loses half of its speed.
-    policies = {
-        "two": {"max_parallel": 2},
-        "four": {"max_parallel": 4, "health_check": {**HEALTH, "min_healthy_time": "90s"}},
-    }
-    made = scenario(
-        {name: {"max_failed_nodes": 9, **spec} for name, spec in policies.items()}, nodes=20, update_duration=60
-    )
-    made = made.with_values({"fleet.classes.broken.share": 0.05})
+    two = {"max_parallel": 2, "max_failed_nodes": 9}
+    four = {**two, "max_parallel": 4, "health_check": {**HEALTH, "min_healthy_time": "90s"}}
+    made = scenario({"two": two, "four": four}, nodes=20).with_values({"fleet.classes.broken.share": 0.05})
     leave_switches(monkeypatch, "pacing", "failed_node_holds_slot", "slot_until", "canary_gate", "limit_comparison")
-    result = vary_switches(made, of="makespan_s", replications=100, engine="compiled")
+    result = vary(made, 100, of="makespan_s", pairs=True)
     assert result.choice == "two"
     assert not flips(result) & {"pacing: sliding", "failed_node_holds_slot: true"}
-    row = result.pairs.set_index(["switch", "value", "other_switch", "other_value"]).loc[
-        ("pacing", "sliding", "failed_node_holds_slot", "true")
-    ]
+    pairs = result.pairs.set_index(["switch", "value", "other_switch", "other_value"])
+    row = pairs.loc[("pacing", "sliding", "failed_node_holds_slot", "true")]
     assert row["flips_together"]
     assert row["interacts"]
     assert row["is_sure"]
     assert row["choice"] == "four"
     assert row["p_value"] < 0.01
-    both = replicate(
-        made.with_values({"orchestrator.pacing": "sliding", "orchestrator.failed_node_holds_slot": True}),
-        replications=100,
-        engine="compiled",
-    )
-    sliding = replicate(made.with_values({"orchestrator.pacing": "sliding"}), replications=100, engine="compiled")
-    margins = [
-        (
-            table.query("policy == 'four'")["makespan_s"].to_numpy()
-            - table.query("policy == 'two'")["makespan_s"].to_numpy()
-        )
-        for table in (both, sliding)
-    ]
+    both = simulated(made, 100, pacing="sliding", failed_node_holds_slot=True)
+    sliding = simulated(made, 100, pacing="sliding")
+    margins = [makespans(table, "four") - makespans(table, "two") for table in (both, sliding)]
     # Alone the slot changes nothing, so that the interaction is the difference to sliding alone.
     interval = paired_interval(*margins)
     assert row["interaction"] == pytest.approx((margins[0] - margins[1]).mean())
     assert (row["interaction_low"], row["interaction_high"]) == pytest.approx(interval, rel=0.01)
-    idle = result.values.set_index(["switch", "value"]).loc[("failed_node_holds_slot", "true")]
+    idle = by_value(result).loc[("failed_node_holds_slot", "true")]
     assert not idle["has_effect"]
     assert "pacing: sliding, failed_node_holds_slot: true" in [row[0] for row in result.summarize()[-1].rows]
 
 
 def test_every_value_of_the_models_table_is_tried(repository, make_scenario):
     """Of every switch that the API leaves open, all values of model section 6 but the scenario's own are tried. [contract]"""
-    section = (
-        (repository / "docs/model.md").read_text(encoding="utf-8").partition("## 6. Switches")[2].partition("\n## ")[0]
-    )
+    page = (repository / "docs/model.md").read_text(encoding="utf-8")
+    section = page.partition("## 6. Switches")[2].partition("\n## ")[0]
     model = {
         name: (default, re.findall(r"`(\w+)`", text.rpartition(". ")[2]))
         for name, default, text in re.findall(r"^\| `(\w+)` \| `(.*?)` \| (.*) \|$", section, re.MULTILINE)
@@ -212,16 +209,12 @@ def test_pairs_are_of_different_switches(make_scenario):
 def test_numbers_are_those_of_replicate():
     """A row is what replicate gives under that value: the choice, its margin and the paired change of its cost. [oracle]"""
     made = scenario(EDGE)
-    result = vary_switches(made, of="makespan_s", replications=60, pairs=False, engine="compiled")
-    found = result.values.set_index(["switch", "value"])
+    result = vary(made, 60, of="makespan_s")
+    found = by_value(result)
     for switch, value, raw in (("pacing", "sliding", "sliding"), ("bake_time", "10m0s", "10m")):
-        tables = [
-            replicate(each, replications=60, engine="compiled")
-            for each in (made, made.with_values({f"orchestrator.{switch}": raw}))
-        ]
-        (base, _), (fast, slow) = (
-            [table.loc[table["policy"].eq(name), "makespan_s"].to_numpy() for name in EDGE] for table in tables
-        )
+        base = makespans(simulated(made, 60), "fast")
+        changed = simulated(made, 60, **{switch: raw})
+        fast, slow = makespans(changed, "fast"), makespans(changed, "slow")
         row = found.loc[switch, value]
         interval = paired_interval(slow, fast)
         assert row["margin"] == pytest.approx((slow - fast).mean())
@@ -234,12 +227,11 @@ def test_numbers_are_those_of_replicate():
 def test_what_changes_nothing_is_said():
     """A value has no effect exactly if no response of any rollout of any policy differs. [oracle]"""
     made = scenario({name: GATE[name] for name in ("slow", "canary")})  # the gate is nothing to the first of them
-    result = vary_switches(made, replications=20, pairs=False, engine="compiled")
-    base = replicate(made, replications=20, engine="compiled").drop(columns=["scenario"])
+    result = vary(made, 20)
+    base = simulated(made, 20).drop(columns=["scenario"])
     for value in list_switch_values(made):
-        changed = made.with_values({f"orchestrator.{value.switch}": value.value})
-        same = replicate(changed, replications=20, engine="compiled").drop(columns=["scenario"]).equals(base)
-        row = result.values.set_index(["switch", "value"]).loc[(value.switch, value.text)]
+        same = simulated(made, 20, **{value.switch: value.value}).drop(columns=["scenario"]).equals(base)
+        row = by_value(result).loc[(value.switch, value.text)]
         assert row["has_effect"] == (not same), value
     shown = [row[2] for row in result.summarize()[0].rows]
     assert shown.count("no effect") == (~result.values["has_effect"]).sum() > 0
@@ -251,7 +243,7 @@ def test_what_changes_nothing_has_no_effect(monkeypatch):
     policies = {"strict": {"max_failed_nodes": 0}, "lax": {"max_failed_nodes": 1}}
     made = scenario(policies, classes=(), start_failure=0.05, release=kinds)
     leave_switches(monkeypatch, "failed_node_holds_slot", "canary_rounding")
-    result = vary_switches(made, replications=20, pairs=False, engine="compiled")
+    result = vary(made, 20)
     assert not result.values["has_effect"].any()
     assert result.values["effect"].tolist() == [0.0, 0.0, 0.0]
 
@@ -260,14 +252,13 @@ def test_what_is_not_possible_is_listed(monkeypatch):
     """Values that contradict each other are rows that say so, alone and as pairs. [contract]"""
     made = scenario(EDGE, orchestrator={"pacing": "sliding"})
     list_few = leave_switches(monkeypatch, "pacing", "failed_percent_of", "failed_node_holds_slot", "slot_until")
-    result = vary_switches(made, replications=5, engine="compiled")
-    row = result.values.set_index(["switch", "value"]).loc[("failed_percent_of", "wave")]
+    result = vary(made, 5, pairs=True)
+    row = by_value(result).loc[("failed_percent_of", "wave")]
     assert not row["is_possible"]
     assert "invalid under pacing: sliding" in row["reason"]
     assert row[["choice", "holds", "is_sure", "margin", "effect", "has_effect"]].isna().all()
-    assert [row[1:3] for row in result.summarize()[0].rows if row[0] == "failed_percent_of: wave"] == [
-        ("fleet", "impossible")
-    ]
+    shown = [row[1:3] for row in result.summarize()[0].rows if row[0] == "failed_percent_of: wave"]
+    assert shown == [("fleet", "impossible")]
     refused = result.pairs[~result.pairs["is_possible"]]
     # With barrier, waves have a meaning again.
     assert "barrier" not in set(refused["value"])
@@ -278,8 +269,8 @@ def test_what_is_not_possible_is_listed(monkeypatch):
 def test_what_never_ends_is_not_known(monkeypatch):
     """Under on_failure: pause stopped rollouts have no cost, so that the choice isn't known, and said not to be. [contract]"""
     leave_switches(monkeypatch, "on_failure", "pacing", "limit_comparison")
-    result = vary_switches(scenario(ZERO), replications=10, engine="compiled")
-    row = result.values.set_index(["switch", "value"]).loc[("on_failure", "pause")]
+    result = vary(scenario(ZERO), 10, pairs=True)
+    row = by_value(result).loc[("on_failure", "pause")]
     assert row[["choice", "holds", "margin", "effect"]].isna().all()
     assert row["reason"] == "100 % of strict's rollouts never end, so their cost is unknown"
     assert "nknown under on_failure: pause" in result.answer
@@ -292,7 +283,7 @@ def test_nothing_to_choose_even_as_it_is():
     """Where the choice isn't known with the switches as they are, that is said instead of a table of nothing. [contract]"""
     made = scenario(ZERO, orchestrator={"on_failure": "pause"})
     with pytest.raises(InputError, match="no policy can be chosen: 100 % of strict's rollouts never end"):
-        vary_switches(made, replications=5, pairs=False, engine="compiled")
+        vary(made, 5)
 
 
 def test_a_policy_that_always_fails_is_no_choice(monkeypatch):
@@ -317,24 +308,18 @@ def test_requirements_decide_before_the_measure():
     """A policy that breaks a requirement isn't chosen; if none is left there is no choice, and that may hold or not. [oracle]"""
     strict = [{"of": "false_alarm", "given": "good", "at_most": 0.01}]
     cheap = {**COSTS, "false_alarm": 0}
-    free = vary_switches(scenario(EDGE, costs=cheap), replications=50, pairs=False, engine="compiled")
-    bound = vary_switches(
-        scenario(EDGE, costs=cheap, requirements=strict), replications=50, pairs=False, engine="compiled"
-    )
+    free = vary(scenario(EDGE, costs=cheap), 50)
+    bound = vary(scenario(EDGE, costs=cheap, requirements=strict), 50)
     assert flips(free) == set()
     assert flips(bound) == {"limit_comparison: reaches"}
-    row = bound.values.set_index(["switch", "value"]).loc[("limit_comparison", "reaches")]
+    row = by_value(bound).loc[("limit_comparison", "reaches")]
     assert row["reason"] == "fast breaks false_alarm given good <= 0.01"
     # 0 of 50 may be more than 1 %.
     assert bound.policies["verdict"].tolist() == ["undecided", "undecided"]
     assert bound.to_dict()["unsure_of"] == "requirements"
-    assert (
-        "he recommendation is uncertain (95 % confidence): whether fast and slow can meet the requirements is undecided"
-        in bound.answer
-    )
-    none = vary_switches(
-        scenario(ZERO, requirements=strict), policies=["strict"], replications=50, pairs=False, engine="compiled"
-    )
+    undecided = "whether fast and slow can meet the requirements is undecided"
+    assert f"he recommendation is uncertain (95 % confidence): {undecided}" in bound.answer
+    none = vary(scenario(ZERO, requirements=strict), 50, policies=["strict"])
     assert none.choice is None
     assert none.answer.startswith("No policy meets the requirements under")
     assert flips(none) == {"explicit_zero_limit: default", "on_failure: continue"}
@@ -348,7 +333,7 @@ def test_requirements_decide_before_the_measure():
 def test_no_policy_meets_the_requirements_whatever_the_switch():
     """If no policy ever meets the requirements, the answer and the table say so, without empty columns. [contract]"""
     never = [{"of": "makespan_s", "at_most": 1}]
-    result = vary_switches(scenario(EDGE, requirements=never), replications=1000, pairs=False, engine="compiled")
+    result = vary(scenario(EDGE, requirements=never), 1000)
     table = result.summarize()[0]
     assert result.answer.startswith("No policy meets the requirements under any of 3")
     assert "recommended" not in table.header
@@ -359,7 +344,7 @@ def test_no_policy_meets_the_requirements_whatever_the_switch():
 @pytest.mark.usefixtures("few_values_suffice")
 def test_an_uncertain_lead_says_how_many_replications_it_needs():
     """Half as wide an interval needs four times as many replications; a lead of 0 is never confirmed. [oracle]"""
-    result = vary_switches(scenario(EDGE, costs=HASTE), replications=20, engine="compiled", pairs=False)
+    result = vary(scenario(EDGE, costs=HASTE), 20)
     assert math.isnan(result.replications_needed)
     base = result.base.assign(margin=2.0, margin_low=-2.0, margin_high=6.0)
     unsure = replace(result, unsure_of="margin", base=base)
@@ -374,7 +359,7 @@ def test_an_uncertain_lead_says_how_many_replications_it_needs():
 @pytest.mark.usefixtures("few_values_suffice")
 def test_verdicts_are_data(few_switch_values):
     """Every verdict that the sentence states is in to_dict(), and the words follow from it. [contract]"""
-    result = vary_switches(scenario(EDGE, costs=HASTE), replications=20, engine="compiled")
+    result = vary(scenario(EDGE, costs=HASTE), 20, pairs=True)
     document = result.to_dict()
     words = {
         (True, True): "holds",
@@ -412,29 +397,22 @@ def test_one_policy_needs_a_requirement():
     """One policy can only meet its requirements or not; without any there is nothing to choose. [contract]"""
     with pytest.raises(InputError, match="only one policy to choose from"):
         vary_switches(scenario(EDGE), policies="fast", replications=5)
-    result = vary_switches(
-        scenario(EDGE),
-        policies="fast",
-        requirements=["false_alarm <= 50%"],
-        replications=50,
-        pairs=False,
-        engine="compiled",
-    )
+    result = vary(scenario(EDGE), 50, policies="fast", requirements=["false_alarm <= 50%"])
     assert result.answer.startswith("fast meets its requirements under ")
     assert flips(result) == {"limit_comparison: reaches"}
     ax = plot_tornado(Figure().subplots(), result)
     assert ax.get_xlabel().startswith("change of cost of fast")
 
 
+NO_COSTS = "the scenario has no costs"
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (
-            {"of": "cost"},
-            "the scenario has no costs, so cost can't be measured; add a `costs` section or use another measure",
-        ),
+        ({"of": "cost"}, f"{NO_COSTS}, so cost can't be measured; add a `costs` section or use another measure"),
         ({"of": Measure("makespan_s", quantile=2)}, "invalid quantile"),
-        ({"requirements": ["cost <= 1"]}, "the scenario has no costs"),
+        ({"requirements": ["cost <= 1"]}, NO_COSTS),
     ],
 )
 def test_what_makes_no_sense_is_refused_before_the_work(arguments, told, monkeypatch):
@@ -447,10 +425,10 @@ def test_what_makes_no_sense_is_refused_before_the_work(arguments, told, monkeyp
 def test_restarts_have_no_verdicts_and_still_a_makespan():
     """A restart draws no release; its policies are chosen by what a restart has. [contract]"""
     made = scenario(EDGE).with_values({"deployment.type": "restart"})
-    result = vary_switches(made, of="makespan_s", replications=10, pairs=False, engine="compiled")
+    result = vary(made, 10, of="makespan_s")
     assert result.choice == "fast"
     with pytest.raises(InputError, match="no rollout of fast has a value"):
-        vary_switches(made, of="false_alarm", replications=10, pairs=False, engine="compiled")
+        vary(made, 10, of="false_alarm")
 
 
 def test_a_folder_goes_on_where_an_earlier_call_ended(tmp_path, few_switch_values, monkeypatch):
@@ -487,14 +465,14 @@ def test_a_folder_goes_on_where_an_earlier_call_ended(tmp_path, few_switch_value
 def test_parts_of_the_pairs_change_no_number(monkeypatch, few_switch_values):
     """However many pairs are simulated at a time, the table is the same. [property]"""
     made = scenario(EDGE)
-    whole = vary_switches(made, replications=3, engine="compiled")
+    whole = vary(made, 3, pairs=True)
     monkeypatch.setattr("simdeploy.analysis.switches.switch_values._MOST_ROWS", 20)
-    pd.testing.assert_frame_equal(vary_switches(made, replications=3, engine="compiled").pairs, whole.pairs)
+    pd.testing.assert_frame_equal(vary(made, 3, pairs=True).pairs, whole.pairs)
 
 
 def test_flips_together_are_flips_of_neither(few_switch_values):
     """A pair flips together exactly if it flips the choice, and neither of its values does. [property]"""
-    result = vary_switches(scenario(EDGE, costs=HASTE), replications=20, engine="compiled")
+    result = vary(scenario(EDGE, costs=HASTE), 20, pairs=True)
     alone = flips(result)
     assert alone
     for row in result.pairs.itertuples():
@@ -516,7 +494,7 @@ def test_failed_replications_are_counted(monkeypatch):
 
     monkeypatch.setattr(Job, "run", fail_first)
     with pytest.warns(SimdeployWarning, match="replications failed; the first: case"):
-        result = vary_switches(scenario(EDGE), of="makespan_s", replications=10, pairs=False, engine="compiled")
+        result = vary(scenario(EDGE), 10, of="makespan_s")
     assert result.n_failed > 0
     assert result.policies["n"].tolist() < [10, 11]
     assert result.choice == "fast"
@@ -551,10 +529,9 @@ def test_interactions_are_covered(skewed):
     found = [estimate_interaction(*(each + effects), confidence_level=0.95) for each in draws]
     covered = np.mean([interaction.low <= 0.5 <= interaction.high for interaction in found])
     assert 0.95 - SPREAD <= covered <= 0.95 + SPREAD
-    p_values = stats.ttest_1samp(
-        (draws[0] + effects)[3] - (draws[0] + effects)[1] - (draws[0] + effects)[2] + draws[0][0], 0
-    )
-    assert found[0].p_value == pytest.approx(p_values.pvalue)
+    neither, one, other, both = draws[0] + effects
+    p_value = stats.ttest_1samp(both - one - other + neither, 0).pvalue
+    assert found[0].p_value == pytest.approx(p_value)
 
 
 def test_interactions_of_few_or_equal_values():
@@ -571,9 +548,8 @@ def conclusion(values, *, subject=0, feasibility=None):
     names = [f"p{place}" for place in range(len(values))]
     estimates = tuple(estimate_values(of_policy, rule.of, 0.95) for of_policy in values)
     feasibility = tuple(feasibility or [MET] * len(values))
-    standings = Standings(
-        tuple(names), values, estimates, feasibility, np.zeros(len(values)), np.zeros(len(values), bool)
-    )
+    zeros = np.zeros(len(values))
+    standings = Standings(tuple(names), values, estimates, feasibility, zeros, zeros.astype(bool))
     return conclude(standings, rule, subject=subject, base=subject)
 
 
@@ -623,7 +599,7 @@ def draw_tornado(result):
 
 def test_the_picture_shows_flips_and_sizes():
     """Flips are on top and named in words, the rest by size with its number, and all values are accounted for. [contract]"""
-    result = vary_switches(scenario(GATE), replications=50, pairs=False, engine="compiled")
+    result = vary(scenario(GATE), 50)
     ax, labels = draw_tornado(result)
     words = {labels[round(text.xy[1])]: text.get_text() for text in ax.texts if text.xy[0] == 1.02}
     values = result.values.assign(name=result.values["switch"] + ": " + result.values["value"]).set_index("name")
@@ -650,7 +626,7 @@ def test_the_picture_shows_flips_and_sizes():
 
 def test_one_large_margin_flattens_no_other():
     """Where margins differ by orders of magnitude the axis is logarithmic beyond what it says, else linear. [contract]"""
-    result = vary_switches(scenario(GATE), replications=20, pairs=False, engine="compiled")
+    result = vary(scenario(GATE), 20)
     ax, _ = draw_tornado(result)
     assert ax.get_xscale() == "linear"
     largest = result.values["margin"].abs().idxmax()

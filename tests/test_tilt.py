@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from by_hand import ENGINES
 from generators import Decisions, scenario_of
 from test_engines_equal import are_equal
 
@@ -66,21 +67,14 @@ def test_engines_are_equal_under_tilts() -> None:
         able = tiltable(scenario.fleet, scenario.release, scenario.operator)
         tilted = scenario.tilted({name: chance.choice([0.5, 1.5, 4.0]) for name in able if chance.random() < 0.7})
         policies = list(tilted.policies.values())
-        one, other = (
-            run_block(tilted, policies, seed=number, first=0, count=2, engine=engine)
-            for engine in ("reference", "compiled")
-        )
+        how = {"seed": number, "first": 0, "count": 2}
+        one, other = (run_block(tilted, policies, engine=engine, **how) for engine in ENGINES)
         for policy in range(len(policies)):
             for place in range(2):
                 a, b = one.row(policy, place), other.row(policy, place)
-                assert all(are_equal(name, a, b, 1e-9) for name in a if name != "weight"), (number, policy, place)
-                assert math.isclose(a["weight"], b["weight"], rel_tol=1e-9), (
-                    number,
-                    policy,
-                    place,
-                    a["weight"],
-                    b["weight"],
-                )
+                at = (number, policy, place)
+                assert all(are_equal(name, a, b, 1e-9) for name in a if name != "weight"), at
+                assert math.isclose(a["weight"], b["weight"], rel_tol=1e-9), (*at, a["weight"], b["weight"])
                 weighted += a["weight"] != 1
     assert weighted > 300
 
@@ -165,9 +159,8 @@ def test_a_failure_counts_if_the_attempt_ends_by_the_deadline(engine: str, deadl
     health = {"deadline": deadline, "min_healthy_time": "0s"}
     policy = {"strategy": "rolling", "max_failed_nodes": 9, "max_failed_nodes_percent": 100, "health_check": health}
     table = replicate_failing(policy, 9, 30, engine)
-    expected = (
-        0.2 ** table["failed_nodes"] * 1.8 ** (5 - table["failed_nodes"]) if is_looked_at else 1 + 0 * table["waves"]
-    )
+    looked_at = 0.2 ** table["failed_nodes"] * 1.8 ** (5 - table["failed_nodes"])
+    expected = looked_at if is_looked_at else 1 + 0 * table["waves"]
     assert table["weight"].tolist() == pytest.approx(expected.astype(float).tolist(), rel=1e-12)
 
 
@@ -180,34 +173,23 @@ def test_weights_go_through_workers_sweeps_and_stores(tmp_path: Any) -> None:
     table = replicate(tilted, replications=30, engine="compiled")
     spread = replicate(tilted, replications=30, engine="reference", workers=2)
     assert spread["weight"].tolist() == table["weight"].tolist()
-    vary = {"max_failed_nodes": [2, 5]}
-    in_memory = sweep(tilted, "rolling", vary=vary, replications=30, engine="compiled")
-    stored = sweep(tilted, "rolling", vary=vary, replications=30, engine="compiled", store=tmp_path / "store")
+    how = {"vary": {"max_failed_nodes": [2, 5]}, "replications": 30, "engine": "compiled"}
+    in_memory = sweep(tilted, "rolling", **how)
+    stored = sweep(tilted, "rolling", store=tmp_path / "store", **how)
     read = read_store(tmp_path / "store").to_frame()
     assert list(read.columns).index("weight") == list(read.columns).index("status") - 1
     for frame in (in_memory.to_frame(), stored.to_frame(), read):
         first = frame[frame["max_failed_nodes"].eq(2)].sort_values("replication")
         assert first["weight"].tolist() == table["weight"].tolist()
     with pytest.raises(InputError, match="tilt"):
-        sweep(
-            world().tilted({"start_failure": 4}),
-            "rolling",
-            vary=vary,
-            replications=30,
-            engine="compiled",
-            store=tmp_path / "store",
-        )
+        sweep(world().tilted({"start_failure": 4}), "rolling", store=tmp_path / "store", **how)
     assert tilted.with_values({"fleet.nodes": 20}).tilt == tilted.tilt
 
 
 def test_a_table_of_scenarios_with_and_without_a_tilt() -> None:
     """Beside a tilted scenario one that isn't has weights of 1. [contract]"""
-    found = sweep(
-        {"plain": world(), "tilted": world().tilted({"start_failure": 3})},
-        "rolling",
-        replications=5,
-        engine="compiled",
-    ).to_frame()
+    scenarios = {"plain": world(), "tilted": world().tilted({"start_failure": 3})}
+    found = sweep(scenarios, "rolling", replications=5, engine="compiled").to_frame()
     assert set(found.loc[found["scenario"].eq("plain"), "weight"]) == {1.0}
     assert len(set(found.loc[found["scenario"].eq("tilted"), "weight"])) > 1
 

@@ -9,7 +9,7 @@ import pytest
 from drawn import draw_on, find_unreadable
 from matplotlib.figure import Figure
 from refusals import refused
-from small import maybe_bad, rolling, small
+from small import IMMEDIATE, maybe_bad, rolling, small
 
 from simdeploy.analysis.asking.measuring import Values
 from simdeploy.analysis.asking.verdicts import judge_change
@@ -35,9 +35,8 @@ ESCAPED = Measure("escaped", given="defective")
 
 def make(**changes):
     """Make a scenario of flaky starts, one wave, and no other limit than `max_failed_nodes`."""
-    policy = rolling(
-        max_failed_nodes=2, max_failed_nodes_percent=99, health_check={"deadline": "5m", "min_healthy_time": 0}
-    )
+    check = {"deadline": "5m", "min_healthy_time": 0}
+    policy = rolling(max_failed_nodes=2, max_failed_nodes_percent=99, health_check=check)
     raw = {
         "name": "flaky",
         "fleet": {"nodes": NODES, "update_duration": "30s", "start_failure": FAILURE},
@@ -58,14 +57,8 @@ def with_defects(**changes):
 def test_the_whole_band_of_a_limit_covers():
     """Over 800 repetitions of 40 rollouts all intervals of a curve of rates cover at once in 95 % at least. [oracle]"""
     limits, n = range(6), 40
-    result = sweep(
-        make(),
-        "waves",
-        vary={"max_failed_nodes": limits},
-        replications=COVERAGE_RUNS * n,
-        seed=3,
-        engine="compiled",
-    )
+    how = {"replications": COVERAGE_RUNS * n, "seed": 3, "engine": "compiled"}
+    result = sweep(make(), "waves", vary={"max_failed_nodes": limits}, **how)
     measure = Measure("false_alarm")
     values = Values(result, [measure]).of(measure).reshape(len(limits), COVERAGE_RUNS, n)
     truths = [oracles.stop_probability(NODES, FAILURE, limit) for limit in limits]
@@ -75,13 +68,9 @@ def test_the_whole_band_of_a_limit_covers():
 def test_the_whole_band_of_a_mean_covers():
     """Over 800 repetitions of 100 rollouts with exponential updates all t intervals of a curve cover at once. [oracle]"""
     sizes, n = (1, 2, 4, 8), 100
-    scenario = Scenario.from_dict(
-        {
-            "name": "waves",
-            "fleet": {"nodes": 8, "update_duration": {"exponential": {"mean": 60}}},
-            "policies": {"waves": {"strategy": "rolling", "health_check": {"deadline": "10h", "min_healthy_time": 0}}},
-        }
-    )
+    fleet = {"nodes": 8, "update_duration": {"exponential": {"mean": 60}}}
+    policies = {"waves": rolling(health_check={"deadline": "10h", "min_healthy_time": 0})}
+    scenario = make(fleet=fleet, policies=policies)
     replications = COVERAGE_RUNS * n
     result = sweep(scenario, "waves", vary={"max_parallel": sizes}, replications=replications, engine="compiled")
     measure = Measure("makespan_s")
@@ -113,14 +102,9 @@ def test_a_point_is_the_sweep_of_its_lever_alone():
     """A curve has the numbers that a sweep of this key alone gives, in the same worlds. [property]"""
     scenario = with_defects()
     found = tradeoff(scenario, replications=15, seed=5, engine="compiled")  # too few to divide by kind of release
-    assert {lever.name for lever in found.levers} == {
-        "max_failed_nodes",
-        "max_failed_nodes_percent",
-        "max_parallel",
-        "health_check.max_error_rate",
-        "health_check.min_healthy_time",
-        "health_check.deadline",
-    }
+    of_policy = {"max_failed_nodes", "max_failed_nodes_percent", "max_parallel"}
+    of_check = {f"health_check.{name}" for name in ("max_error_rate", "min_healthy_time", "deadline")}
+    assert {lever.name for lever in found.levers} == of_policy | of_check
     for lever in found.levers:
         curve = found.curves[found.curves["lever"].eq(lever.name)]
         numbers = curve["value"].drop_duplicates().tolist()
@@ -167,13 +151,10 @@ def test_policy_and_default_are_on_every_curve(policy):
     assert n_defaults.max() == 1
     marked = {(lever, row.value) for lever, row in curves[curves["is_default"]].iterrows()}
     if "dialect" in policy:
-        assert marked >= {
-            ("health_check.success_threshold", 2),
-            ("health_check.failure_threshold", 3),
-            ("max_parallel", 10),
-        }
-        assert curves.loc[curves["is_current"], "value"]["health_check.success_threshold"] == 4
-        assert curves.loc[curves["is_current"], "value"]["health_check.deadline"] == 300
+        thresholds = {("health_check.success_threshold", 2), ("health_check.failure_threshold", 3)}
+        assert marked >= thresholds | {("max_parallel", 10)}
+        current = curves.loc[curves["is_current"], "value"]
+        assert (current["health_check.success_threshold"], current["health_check.deadline"]) == (4, 300)
     else:
         assert marked >= {("health_check.min_healthy_time", 30), ("max_failed_nodes", 10), ("max_parallel", 12)}
     assert all(curves.loc[[lever.name], "value"].is_monotonic_increasing for lever in found.levers)
@@ -182,12 +163,8 @@ def test_policy_and_default_are_on_every_curve(policy):
 def test_ranges_leave_out_what_would_be_refused(recwarn):
     """No value of a default range is refused or warned about, nor is the default where the policy can't have it. [contract]"""
     tight = {"strategy": "rolling", "health_check": {"deadline": "25s", "min_healthy_time": "10s"}}
-    fleet = {
-        "nodes": 5,
-        "requests_per_second": 0,
-        "error_rate": 0,
-        "update_duration": {"uniform": {"low": 10, "high": 12}},
-    }
+    duration = {"uniform": {"low": 10, "high": 12}}
+    fleet = {"nodes": 5, "requests_per_second": 0, "error_rate": 0, "update_duration": duration}
     scenario = with_defects(fleet=fleet, policies={"p": tight}, release=None)
     ranges = {one.lever.name: one for one in find_ranges(scenario, scenario.policy(), None)}
     assert ranges["health_check.min_healthy_time"].numbers == (0, 10)
@@ -242,9 +219,8 @@ def test_what_is_better_seldom_is_a_mistake():
     for _ in range(n):
         worlds = rng.random((4, 60))
         values = {FALSE_ALARM: (worlds < 0.3).astype(float), Measure("makespan_s"): rng.exponential(size=(4, 60))}
-        curves, differences = estimate_curves(
-            ranges, values, {measure: np.zeros(len(of)) for measure, of in values.items()}, 0.95
-        )
+        unknown = {measure: np.zeros(len(of)) for measure, of in values.items()}
+        curves, differences = estimate_curves(ranges, values, unknown, 0.95)
         is_better = differences["verdict"].eq("better").any()
         assert is_better or conclude(curves, differences, tuple(values)).improvement is None
         mistakes += is_better
@@ -301,19 +277,14 @@ def test_every_verdict_is_data(intervals, verdicts, both, said, shown):
 def test_an_axis_that_nobody_can_have_is_no_default():
     """Scenarios without a defective kind, without a good one, or without a release get the measures they can have. [contract]"""
     kinds = {"bad": {"probability": 1, "defective": True, "error_rate": 0.2}}
-    expected = {
-        "good": (make(), ["false_alarm given good", "makespan_s given completed_good"]),
-        "bad": (with_defects(release=kinds), ["escaped given defective", "blast_radius given defective"]),
-        "restart": (
-            with_defects(release=None, deployment={"type": "restart"}),
-            ["makespan_s given completed", "failed", "min_in_service_fraction given completed"],
-        ),
-        "costs": (
-            make(costs={"false_alarm": 1}),
-            ["false_alarm given good", "makespan_s given completed_good", "cost"],
-        ),
-    }
-    for scenario, axes in expected.values():
+    restart = with_defects(release=None, deployment={"type": "restart"})
+    of_good = ["false_alarm given good", "makespan_s given completed_good"]
+    for scenario, axes in (
+        (make(), of_good),
+        (with_defects(release=kinds), ["escaped given defective", "blast_radius given defective"]),
+        (restart, ["makespan_s given completed", "failed", "min_in_service_fraction given completed"]),
+        (make(costs={"false_alarm": 1}), [*of_good, "cost"]),
+    ):
         found = tradeoff(scenario, vary={"max_parallel": [2, 4]}, replications=4, engine="compiled")
         assert [str(axis) for axis in found.axes] == axes
         assert found.answer
@@ -340,9 +311,8 @@ def test_one_rollout_has_no_interval():
 
 def test_what_has_no_better_side_is_no_improvement():
     """More waves are neither better nor worse, however sure they are. [contract]"""
-    found = tradeoff(
-        with_defects(), vary={"max_parallel": [2, 12]}, axes=["waves", "decision_windows"], replications=50
-    )
+    asked = {"vary": {"max_parallel": [2, 12]}, "axes": ["waves", "decision_windows"]}
+    found = tradeoff(with_defects(), replications=50, **asked)
     assert found.differences["low"].gt(0).any()
     assert found.differences["verdict"].isin(["better", "worse"]).sum() == 0
     assert found.improvement is None
@@ -391,9 +361,7 @@ def test_what_never_happens_is_no_axis():
 
 def test_a_policy_without_thresholds():
     """An immediate policy whose limits don't apply has no threshold, which is told. [contract]"""
-    scenario = with_defects(
-        policies={"p": {"strategy": "immediate"}}, orchestrator={"limits_apply_to_immediate": False}
-    )
+    scenario = with_defects(policies={"p": IMMEDIATE}, orchestrator={"limits_apply_to_immediate": False})
     with pytest.raises(InputError, match="no threshold to vary"):
         tradeoff(scenario, replications=1)
 
@@ -401,11 +369,16 @@ def test_a_policy_without_thresholds():
 # -- the picture -------------------------------------------------------------------------------------------------------
 
 
+def by_value(curve):
+    """Return the estimates of a lever's values by measure."""
+    return curve.pivot_table(index="value", columns="measure", values="estimate")
+
+
 def test_the_picture_joins_points_in_the_order_of_values():
     """The line goes through the estimates in the order of the lever's values; marks are at policy and default. [contract]"""
     found = tradeoff(with_defects(), vary={"max_failed_nodes": [5, 0, 2]}, replications=60, engine="compiled")
     ax = draw_on(plot_tradeoff, found, lever="max_failed_nodes")
-    curve = found.curves.pivot_table(index="value", columns="measure", values="estimate")
+    curve = by_value(found.curves)
     line, default, policy, *_ = ax.get_lines()
     np.testing.assert_allclose(line.get_xdata(), curve[str(FALSE_ALARM)])
     np.testing.assert_allclose(line.get_ydata(), curve[str(ESCAPED)])
@@ -420,9 +393,8 @@ def test_the_picture_joins_points_in_the_order_of_values():
 def test_values_at_one_place_share_a_label():
     """Neighbours on the curve that share a place have one label with the first and the last value. [contract]"""
     found = tradeoff(with_defects(), vary={"max_failed_nodes": [0, 2, 5]}, replications=60, engine="compiled")
-    same = (
-        found.curves.groupby(["lever", "measure"])["estimate"].transform("first").mask(found.curves["value"].eq(0), 0.5)
-    )
+    first = found.curves.groupby(["lever", "measure"])["estimate"].transform("first")
+    same = first.mask(found.curves["value"].eq(0), 0.5)
     ax = draw_on(plot_tradeoff, replace(found, curves=found.curves.assign(estimate=same)))
     values = sorted(found.curves["value"].unique())
     shared = f"{values[1]:g} to {values[-1]:g}\ncurrent and API default 10"
@@ -447,9 +419,7 @@ def test_all_levers_leave_from_the_current_policy(levers):
     lines = {line.get_label(): line for line in ax.lines}
     assert set(lines) - {"better"} == {"max_failed_nodes", "health_check.max_error_rate", "current policy"}
     for name in ("max_failed_nodes", "health_check.max_error_rate"):
-        curve = levers.curves[levers.curves["lever"].eq(name)].pivot_table(
-            index="value", columns="measure", values="estimate"
-        )
+        curve = by_value(levers.curves[levers.curves["lever"].eq(name)])
         np.testing.assert_allclose(lines[name].get_xdata(), curve[str(FALSE_ALARM)])
         np.testing.assert_allclose(lines[name].get_ydata(), curve[str(ESCAPED)])
     current = levers.curves[levers.curves["is_current"]].groupby("measure")["estimate"].first()
@@ -471,9 +441,8 @@ def test_the_better_value_is_marked(levers):
     ax = draw_on(plot_tradeoff, better, size=(5, 4))
     (star,) = [line for line in ax.lines if line.get_label() == "better"]
     curve = levers.curves[levers.curves["lever"].eq("health_check.max_error_rate") & levers.curves["value"].eq(value)]
-    assert [*star.get_xdata(), *star.get_ydata()] == curve.set_index("measure")["estimate"][
-        [str(FALSE_ALARM), str(ESCAPED)]
-    ].tolist()
+    estimates = curve.set_index("measure")["estimate"]
+    assert [*star.get_xdata(), *star.get_ydata()] == estimates[[str(FALSE_ALARM), str(ESCAPED)]].tolist()
     assert "better: max_error_rate 0.02" in {text.get_text() for text in ax.texts if text.get_visible()}
     alone = draw_on(plot_tradeoff, better, lever="health_check.max_error_rate")
     assert any({"better", "better 0.02"} & set(text.get_text().splitlines()) for text in alone.texts)

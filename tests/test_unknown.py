@@ -27,19 +27,16 @@ def policy(max_failed_nodes):
 @pytest.fixture(scope="module")
 def pausing():
     """Three releases of five fail half of the starts: strict and stricter stop them, and then wait for a person for ever."""
-    return Scenario.from_dict(
-        {
-            "name": "pausing",
-            "fleet": {"nodes": 20, "update_duration": "1m"},
-            "release": {
-                "good": {"probability": 0.4},
-                "bad": {"probability": 0.6, "defective": True, "start_failure": 0.5},
-            },
-            "costs": {"hour_of_delay": 60, "escape": 20},
-            "orchestrator": {"on_failure": "pause"},
-            "policies": {"strict": policy(1), "lax": policy(19), "laxer": {**policy(19), "max_parallel": 1}},
-        }
-    )
+    bad = {"probability": 0.6, "defective": True, "start_failure": 0.5}
+    raw = {
+        "name": "pausing",
+        "fleet": {"nodes": 20, "update_duration": "1m"},
+        "release": {"good": {"probability": 0.4}, "bad": bad},
+        "costs": {"hour_of_delay": 60, "escape": 20},
+        "orchestrator": {"on_failure": "pause"},
+        "policies": {"strict": policy(1), "lax": policy(19), "laxer": {**policy(19), "max_parallel": 1}},
+    }
+    return Scenario.from_dict(raw)
 
 
 @pytest.fixture(scope="module")
@@ -168,9 +165,8 @@ def test_perfect_information(pausing, table, share, said):
     assert (result.policy, result.n_left_out) == ("lax", 0)
     assert result.answer.startswith("Knowing the kind of release in advance saves ")
     assert result.answer.endswith(f"Cost unknown for {said}.")
-    with pytest.raises(
-        InputError, match=rf"can't choose: rollouts that never end .* \(found {100 * share:.3g} % of strict"
-    ):
+    told = rf"can't choose: rollouts that never end .* \(found {100 * share:.3g} % of strict"
+    with pytest.raises(InputError, match=told):
         value_of_perfect_information(table[table["policy"].ne("laxer")], costs=pausing.costs)
 
 
@@ -186,14 +182,8 @@ def test_watching(pausing):
 
 def test_a_tradeoff(pausing):
     """A value under which rollouts never end is no improvement, and is called unknown. [contract]"""
-    found = tradeoff(
-        pausing,
-        "lax",
-        vary={"max_failed_nodes": [0, 19]},
-        axes=["cost", "blast_radius"],
-        replications=N,
-        engine="compiled",
-    )
+    how = {"axes": ["cost", "blast_radius"], "replications": N, "engine": "compiled"}
+    found = tradeoff(pausing, "lax", vary={"max_failed_nodes": [0, 19]}, **how)
     rows = found.differences.query("measure == 'cost'")
     assert rows["unknown_fraction"].gt(0).all()
     assert rows[["estimate", "low", "high"]].isna().all(axis=None)
@@ -201,13 +191,6 @@ def test_a_tradeoff(pausing):
     assert "instead of" not in found.answer
     judged = {row[0]: row[-1] for row in found.summarize()[0].rows}
     assert judged["0"] == "unknown"
-    other_way = tradeoff(
-        pausing,
-        "strict",
-        vary={"max_failed_nodes": [19]},
-        axes=["cost", "blast_radius"],
-        replications=N,
-        engine="compiled",
-    )
+    other_way = tradeoff(pausing, "strict", vary={"max_failed_nodes": [19]}, **how)
     assert "Cost unknown for strict: " in other_way.answer
     assert np.isnan(other_way.differences.query("measure == 'cost'")["low"]).all()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
 import pytest
-from small import maybe_bad
+from small import maybe_bad, rolling
 
 from simdeploy import Scenario
 from simdeploy.engines.compiled import outcomes as at
@@ -38,20 +39,12 @@ def bench(fleet: dict[str, Any] | None = None, **sections: Any) -> Scenario:
 
 def grid(scenario: Scenario, rates: Sequence[float] = RATES, sizes: Sequence[int] = (20,)) -> list[ScenarioPolicy]:
     """Make policies of all error rates, sizes of waves and limits, those of a rate one after the other."""
-    return [
-        scenario.policy(
-            {
-                "strategy": "rolling",
-                "max_parallel": size,
-                "max_failed_nodes": limit,
-                "max_failed_nodes_percent": 10 + limit,
-                "health_check": {"deadline": "10m", "max_error_rate": rate, "min_healthy_time": "60s"},
-            }
-        )
-        for rate in rates
-        for size in sizes
-        for limit in LIMITS
-    ]
+    policies = []
+    for rate, size, limit in product(rates, sizes, LIMITS):
+        health_check = {"deadline": "10m", "max_error_rate": rate, "min_healthy_time": "60s"}
+        limits = {"max_failed_nodes": limit, "max_failed_nodes_percent": 10 + limit}
+        policies.append(scenario.policy(rolling(size, health_check=health_check, **limits)))
+    return policies
 
 
 def follow(
@@ -87,9 +80,8 @@ def count_distinct(index: np.ndarray, size: int) -> int:
 )
 def test_limits_in_one_pass(percent_of: str, switches: dict[str, Any]) -> None:
     """Whatever limits are of, policies have the outcomes in one pass that they have one by one, and none is run alone. [property]"""
-    scenario = bench(
-        {"start_failure": 0.08}, release=maybe_bad(), orchestrator={"failed_percent_of": percent_of, **switches}
-    )
+    orchestrator = {"failed_percent_of": percent_of, **switches}
+    scenario = bench({"start_failure": 0.08}, release=maybe_bad(), orchestrator=orchestrator)
     policies = grid(scenario, (0.02, 0.1), (7, 40))
     work, index, whole, real = follow(scenario, policies)
     alone, index_alone, whole_alone, real_alone = follow(scenario, policies, may_bundle=False)
@@ -145,14 +137,8 @@ def test_a_defective_release_costs_the_nodes_it_touches() -> None:
     work, index, whole, _ = follow(scenario, policies)
     n_touched = whole[index[0], at.TOUCHED].sum()
     assert n_touched == 20 * REPLICATIONS
-    assert work == {
-        "sampled": n_touched,
-        "looks": 0,
-        "fates": n_touched,
-        "bundles": REPLICATIONS,
-        "waves": REPLICATIONS,
-        "rollouts": 0,
-    }
+    of_nodes = {"sampled": n_touched, "looks": 0, "fates": n_touched}
+    assert work == {**of_nodes, "bundles": REPLICATIONS, "waves": REPLICATIONS, "rollouts": 0}
 
 
 def test_rules_that_fare_alike_share_what_they_cost() -> None:

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from by_hand import ENGINES
 
 from simdeploy import InputError, Scenario, read_policy, simulate
 from simdeploy.engines import Rollout
 
 FILE = Path(__file__).resolve().parents[1] / "data" / "decisions-of-orchestrators.json"
 VECTORS: list[dict[str, Any]] = json.loads(FILE.read_text(encoding="utf-8"))
-ENGINES = ("reference", "compiled")
 EFFECTS = {
     "fail": {"start_failure": 1},
     "hang": {"start_hang": 1},
@@ -43,11 +43,9 @@ def scenario_of(vector: dict[str, Any]) -> Scenario:
             nodes, after = nodes["nodes"], {"after": nodes["after_s"]}
         if nodes:
             release = {"bad": {"probability": 1, "defective": True, **effect, **after, "affects": {"nodes": nodes}}}
-    operator: dict[str, Any] = {"escape_detection": "1000h"}
+    operator: dict[str, Any] = {"escape_detection": "1000h", "script": events.get("script")}
     if events.get("never_promoted"):
         operator["promote_after"] = "100000h"
-    if events.get("script"):
-        operator["script"] = events["script"]
     raw = {
         "name": vector["id"],
         "fleet": fleet,

@@ -55,9 +55,8 @@ INLINE = CANARY.replace(
     "      - pause: {}\n",
     "      - analysis:\n          templates: [{templateName: success}]\n          args: [{name: service, value: shop}]\n",
 )
-BACKGROUND = CANARY.replace(
-    "      steps:", "      analysis:\n        templates: [{templateName: success}]\n      steps:"
-)
+ANALYSIS = "      analysis:\n        templates: [{templateName: success}]\n"
+BACKGROUND = CANARY.replace("      steps:", f"{ANALYSIS}      steps:")
 BLUE_GREEN = """\
 apiVersion: argoproj.io/v1alpha1
 kind: Rollout
@@ -306,13 +305,9 @@ def test_inconclusive_measurements_by_version():
     """Between both conditions a rollout is paused; before 1.8.2 a background analysis let it go on. [contract]"""
     both = "successCondition: result[0] >= 0.95\n    failureCondition: result[0] < 0.8"
     old = "successCondition: result[0] >= {{args.least}}"
-    limits = {
-        version: metric(old, both, BACKGROUND, variables=version and {"argo_rollouts_version": version}).policy[
-            "health_check"
-        ]["max_error_rate"]
-        for version in (None, "v1.8.1", "1.8.2", "1.9")
-    }
-    assert limits == {None: 0.05, "v1.8.1": 0.2, "1.8.2": 0.05, "1.9": 0.05}
+    for version, rate in ((None, 0.05), ("v1.8.1", 0.2), ("1.8.2", 0.05), ("1.9", 0.05)):
+        imported = metric(old, both, BACKGROUND, variables=version and {"argo_rollouts_version": version})
+        assert imported.policy["health_check"]["max_error_rate"] == rate
     assert metric(old, both).policy["health_check"]["max_error_rate"] == 0.05
     with pytest.raises(InputError, match="not a version"):
         metric(old, both, BACKGROUND, variables={"argo_rollouts_version": "new"})
@@ -345,9 +340,8 @@ def test_blue_green_is_one_wave_beside_the_old_one():
     assert (policy["strategy"], policy["surge"]) == ("rolling", "100%")
     waiting = read_policy(BLUE_GREEN.replace("autoPromotionSeconds: 90", "autoPromotionEnabled: false")).policy
     assert (waiting["strategy"], waiting["auto_promote"]) == ("canary", False)
-    judged = BLUE_GREEN.replace(
-        "autoPromotionSeconds: 90", "postPromotionAnalysis: {templates: [{templateName: success}]}"
-    )
+    analysis = "postPromotionAnalysis: {templates: [{templateName: success}]}"
+    judged = BLUE_GREEN.replace("autoPromotionSeconds: 90", analysis)
     assert read_policy(judged + TEMPLATE).policy["health_check"]["max_error_rate"] == 0.05
 
 
@@ -361,23 +355,13 @@ def test_templates_alone_judge_one_wave():
 
 def test_every_field_of_the_strategy_has_a_note():
     """Each key of the strategy, its steps and the spec occurs in a note. [contract]"""
-    text = BACKGROUND.replace(
-        "      maxSurge: 2",
-        "      canaryService: c\n      antiAffinity: {}\n      scaleDownDelaySeconds: 30\n      colour: red\n      maxSurge: 2",
-    )
+    more = ("canaryService: c", "antiAffinity: {}", "scaleDownDelaySeconds: 30", "colour: red")
+    text = BACKGROUND.replace("      maxSurge", "".join(f"      {field}\n" for field in more) + "      maxSurge")
     text = text.replace("- pause: {}", "- experiment: {duration: 5m, templates: []}")
     imported = read_policy(text + TEMPLATE)
     noted = [note.field for note in imported.notes]
     assert noted.count("spec.strategy.canary.analysis.startingStep") == 1
-    for key in (
-        "canaryService",
-        "antiAffinity",
-        "scaleDownDelaySeconds",
-        "colour",
-        "maxSurge",
-        "maxUnavailable",
-        "analysis",
-    ):
+    for key in (*(field.split(":")[0] for field in more), "maxSurge", "maxUnavailable", "analysis"):
         assert f"spec.strategy.canary.{key}" in noted
     for number in range(6):
         assert any(field.startswith(f"spec.strategy.canary.steps[{number}].") for field in noted)

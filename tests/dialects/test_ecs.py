@@ -181,9 +181,8 @@ def test_a_circuit_breaker_that_is_off_has_no_effect():
 
 def test_traffic_in_steps_becomes_waves():
     """Linear and canary strategies, with their defaults; blue/green is all at once beside the old tasks. [contract]"""
-    linear = read_policy(
-        service(strategy="LINEAR", linearConfiguration={"stepPercent": 25, "stepBakeTimeInMinutes": 2})
-    )
+    steps = {"stepPercent": 25, "stepBakeTimeInMinutes": 2}
+    linear = read_policy(service(strategy="LINEAR", linearConfiguration=steps))
     assert linear.policy["waves"] == [{"size": "25%", "bake_time": "2m"}]
     assert linear.policy["surge"] == "100%"
     assert linear.orchestrator["pacing"] == "barrier"
@@ -265,9 +264,8 @@ def test_answers_of_the_api_are_read():
 
 def test_all_bad_values_are_reported_with_lines():
     """Line, field and what is wrong, all at once. [contract]"""
-    text = (
-        SERVICE.replace("75", "101").replace('"COUNT"', '"NUMBER"').replace('"enable": true,\n', '"enable": "yes",\n')
-    )
+    text = SERVICE.replace("75", "101").replace('"COUNT"', '"NUMBER"')
+    text = text.replace('"enable": true,\n', '"enable": "yes",\n')
     assert messages(text) == [
         (9, "deploymentConfiguration.minimumHealthyPercent", "too large"),
         (12, "deploymentConfiguration.deploymentCircuitBreaker.enable", "not a boolean"),

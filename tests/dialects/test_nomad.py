@@ -161,10 +161,8 @@ def test_rescheduling_is_trying_again(block: str, retries: int | None, delay: st
 
 def test_the_groups_update_goes_before_the_jobs() -> None:
     """What the group leaves out, the job's update says; what both say has a note. [contract]"""
-    text = job("max_parallel = 2\n").replace(
-        "  group", "  update {\n    max_parallel = 5\n    canary = 1\n  }\n  group"
-    )
-    imported = read_policy(text)
+    of_job = "  update {\n    max_parallel = 5\n    canary = 1\n  }\n"
+    imported = read_policy(job("max_parallel = 2\n").replace("  group", f"{of_job}  group"))
     assert (imported.policy["max_parallel"], imported.policy["canary_count"]) == (2, 1)
     assert notes(imported)["update.max_parallel"] == ("none", "the group's update overrides it", 10)
 
@@ -203,12 +201,9 @@ def test_locals_that_contain_each_other_end() -> None:
     """Neither a circle nor a text that doubles at every step is evaluated for ever. [property]"""
     doubling = "".join(f'l{n} = "${{local.l{n + 1}}}${{local.l{n + 1}}}"\n' for n in range(60))
     circle = "a = local.b\nb = local.a\n"
-    for more, value in (
-        (circle, "local.a"),
-        (doubling + 'l60 = "x"\n', "local.l0"),
-        (doubling + 'l60 = ""\n', "local.l0"),
-    ):
-        text = job(f"max_parallel = {value}\n").replace("locals {\n", f"locals {{\n{more}")
+    doubled = [doubling + f'l60 = "{last}"\n' for last in ("x", "")]
+    for more, name in ((circle, "a"), *((text, "l0") for text in doubled)):
+        text = job(f"max_parallel = local.{name}\n").replace("locals {\n", f"locals {{\n{more}")
         assert read_policy(text).unknown
 
 
@@ -221,70 +216,21 @@ def test_every_field_of_update_has_a_note_with_its_line() -> None:
     assert found["group.front.update.canary"] == ("exact", "not given: no canaries", None)
 
 
+OF_GROUP = {"MaxParallel": 2, "MinHealthyTime": 15 * 10**9, "HealthyDeadline": 120 * 10**9, "Canary": None}
 API = {
     "Job": {
         "Type": "service",
         "Update": {"MaxParallel": 1, "HealthCheck": "", "MinHealthyTime": 0, "Canary": 0},
-        "TaskGroups": [
-            {
-                "Name": "front",
-                "Count": 6,
-                "Update": {
-                    "MaxParallel": 2,
-                    "MinHealthyTime": 15 * 10**9,
-                    "HealthyDeadline": 120 * 10**9,
-                    "Canary": None,
-                },
-            }
-        ],
+        "TaskGroups": [{"Name": "front", "Count": 6, "Update": OF_GROUP}],
     }
 }
+IN_HCL = {"max_parallel": 2, "min_healthy_time": "15s", "healthy_deadline": "2m"}
+WITH_VARIABLE = {"count": 6, "update": [IN_HCL | {"max_parallel": "${var.n}"}]}
 TWINS = [
     json.dumps(API, indent=1),
     json.dumps(API["Job"]),
-    json.dumps(
-        {
-            "job": {
-                "shop": {
-                    "group": {
-                        "front": {
-                            "count": 6,
-                            "update": {"max_parallel": 2, "min_healthy_time": "15s", "healthy_deadline": "2m"},
-                        }
-                    }
-                }
-            }
-        }
-    ),
-    json.dumps(
-        {
-            "variable": {"n": [{"default": 2}]},
-            "job": [
-                {
-                    "shop": [
-                        {
-                            "group": [
-                                {
-                                    "front": [
-                                        {
-                                            "count": 6,
-                                            "update": [
-                                                {
-                                                    "max_parallel": "${var.n}",
-                                                    "min_healthy_time": "15s",
-                                                    "healthy_deadline": "2m",
-                                                }
-                                            ],
-                                        }
-                                    ]
-                                }
-                            ]
-                        }
-                    ]
-                }
-            ],
-        }
-    ),
+    json.dumps({"job": {"shop": {"group": {"front": {"count": 6, "update": IN_HCL}}}}}),
+    json.dumps({"variable": {"n": [{"default": 2}]}, "job": [{"shop": [{"group": [{"front": [WITH_VARIABLE]}]}]}]}),
 ]
 
 

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from by_hand import script
 from small import small
 
 from simdeploy import InputError, read_records, simulate
@@ -85,13 +86,8 @@ def test_instants_of_any_zone_and_unit(tmp_path):
     start = pd.Timestamp("2026-03-02T09:00:00+01:00")
     for unit, zone in (("ns", "Europe/Berlin"), ("us", "America/New_York"), ("ms", "UTC"), ("s", "Asia/Tokyo")):
         dispatched = pd.Series([start] * 2).dt.tz_convert(zone).dt.as_unit(unit)
-        frame = pd.DataFrame(
-            {
-                "node": ["a", "b"],
-                "dispatched_at": dispatched,
-                "started_at": ["2026-03-02T08:00:07Z", "2026-03-02T08:00:08Z"],
-            }
-        )
+        started = ["2026-03-02T08:00:07Z", "2026-03-02T08:00:08Z"]
+        frame = pd.DataFrame({"node": ["a", "b"], "dispatched_at": dispatched, "started_at": started})
         records = read_records(write(frame, tmp_path / "n.parquet"))
         assert records.rollouts["started_at"].tolist() == [start]
         assert records.nodes["started_at_s"].tolist() == [7, 8]
@@ -115,13 +111,8 @@ def test_the_start_of_a_table_of_rollouts_counts(tmp_path):
     """Timestamps are relative to the stated start, and to the first dispatch only where none is stated. [contract]"""
     write(with_instants(NODES), tmp_path / "nodes.csv")
     policy = {"strategy": "rolling", "max_parallel": 2, "health_check": {"deadline": "5m", "min_healthy_time": "30s"}}
-    rollouts = {
-        "rollout": "mon",
-        "started_at": "2026-03-02T07:59:00Z",
-        "policy": policy,
-        "defective": False,
-        "state": "completed",
-    }
+    rollouts = {"rollout": "mon", "started_at": "2026-03-02T07:59:00Z", "policy": policy}
+    rollouts |= {"defective": False, "state": "completed"}
     (tmp_path / "rollouts.json").write_text(json.dumps([rollouts]))
     records = read_records(tmp_path)
     assert records.nodes["dispatched_at_s"].tolist() == [60, 120, 0, 10.5]
@@ -155,24 +146,15 @@ def test_repeated_and_contradicting_rows(tmp_path):
     (tmp_path / "2.csv").write_text(f"{head}r,c,0,7\nr,b,0,6.5\nr,c,0,7\n")
     records = read_records(tmp_path)
     assert records.nodes["node"].tolist() == ["a", "c"]
-    assert dropped(records) == [
-        (4, 2, "repeats an earlier row"),
-        (3, 1, "contradicts another row of the same node of a rollout"),
-        (4, 1, "repeats an earlier row"),
-        (3, 1, "contradicts another row of the same node of a rollout"),
-    ]
+    repeats, contradicts = "repeats an earlier row", "contradicts another row of the same node of a rollout"
+    assert dropped(records) == [(4, 2, repeats), (3, 1, contradicts), (4, 1, repeats), (3, 1, contradicts)]
 
 
 def test_the_order_of_rows_does_not_matter(tmp_path):
     """Shuffled rows have the same positions, by their dispatch. [property]"""
     rng = np.random.default_rng(5)
-    nodes = pd.DataFrame(
-        {
-            "rollout": np.repeat(["a", "b", "c"], 40),
-            "node": np.tile([f"n{i}" for i in range(40)], 3),
-            "dispatched_at_s": rng.permuted(np.arange(120.0)),
-        }
-    )
+    names = {"rollout": np.repeat(["a", "b", "c"], 40), "node": np.tile([f"n{i}" for i in range(40)], 3)}
+    nodes = pd.DataFrame(names | {"dispatched_at_s": rng.permuted(np.arange(120.0))})
     keys = ["rollout", "node"]
     expected = read_records(write(nodes, tmp_path / "n.csv")).nodes.sort_values(keys, ignore_index=True)
     for seed in range(3):
@@ -215,13 +197,9 @@ def test_cells_with_line_ends(tmp_path):
     """Lines are those of the file, also below a cell of several lines. [contract]"""
     (tmp_path / "n.csv").write_text('node,note,dispatched_at_s\na,"one\ntwo\nthree",0\nb,"x",0\nc,"y",never\n')
     records = read_records(tmp_path / "n.csv")
-    assert [each for each in dropped(records) if each[1]] == [
-        (
-            6,
-            1,
-            "dispatched_at_s: not a time (found 'never'); allowed: seconds after the start of the rollout, or timestamps",
-        )
-    ]
+    allowed = "seconds after the start of the rollout, or timestamps"
+    told = f"dispatched_at_s: not a time (found 'never'); allowed: {allowed}"
+    assert [each for each in dropped(records) if each[1]] == [(6, 1, told)]
 
 
 def test_windows(tmp_path):
@@ -253,7 +231,7 @@ wed,b,2026-03-04T08:00:50.25Z,10,0,,0
 
 def test_tables_of_records_read_as_they_were(tmp_path):
     """The tables of `Records`, written as CSV, give the same records again. [contract]"""
-    scenario = small(operator={"script": [{"at": "1m", "do": "pause"}, {"at": "3m", "do": "resume"}]})
+    scenario = small(operator=script((60, "pause"), (180, "resume")))
     records = simulate(scenario, "waves", seed=4).to_records("r")
     for name in ("rollouts", "nodes", "windows", "acts"):
         getattr(records, name).to_csv(tmp_path / f"{name}.csv", index=False)
