@@ -43,7 +43,9 @@ operator:
 costs: {failed_request: 0.01, unavailable_node_hour: 1, hour_of_delay: 20, false_alarm: 200, escape: 2000}
 
 # What a policy has to keep, for `simdeploy check` and `simdeploy tune`; remove the marks to use it.
-# requirements: ["false_alarm given good <= 2%", "p95 makespan_s <= 4h"]
+# requirements:
+#   - {of: false_alarm, given: good, at_most: 0.02}
+#   - {of: makespan_s, quantile: 0.95, at_most: 4h}
 """
 
 _POLICIES = """\
