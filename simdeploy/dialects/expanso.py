@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from simdeploy.api.check import build_spec
 from simdeploy.api.document import recognise
-from simdeploy.dialects.reading import Group, Reading, write_duration
+from simdeploy.dialects.reading import Group, Reading
 from simdeploy.dialects.specs import policy_from_spec
 from simdeploy.errors import Path, Problem
+from simdeploy.units import write_duration
 
 if TYPE_CHECKING:
     from simdeploy.api.spec import Spec
