@@ -202,8 +202,8 @@ def path_schema(path: str) -> Mapping[str, Any]:
 
     Examples
     --------
-    >>> sorted(key_types(path_schema("release.bad.after"))), sorted(key_types(path_schema("fleet.classes.web.down")))
-    (['number', 'string'], ['boolean'])
+    >>> [sorted(key_types(path_schema(path))) for path in ("release.bad.affects.share", "fleet.classes.web.down")]
+    [['number'], ['boolean']]
     """
     schema: Mapping[str, Any] = shared_schema()
     for part in path.split("."):
