@@ -125,6 +125,20 @@ def _decimal(value: int, size: int) -> str:
     return f"{whole}.{digits}" if digits else str(whole)
 
 
+def write_duration(ns: int) -> str:
+    """Write nanoseconds as people write a duration in a file: like `format_duration`, without parts at its end that are 0.
+
+    Examples
+    --------
+    >>> write_duration(600_000_000_000), write_duration(3_600_000_000_000), write_duration(90_000_000_000), write_duration(0)
+    ('10m', '1h', '1m30s', '0s')
+    """
+    text = format_duration(ns)
+    for zero, unit in (("m0s", "m"), ("h0m", "h")):
+        text = text.removesuffix(zero) + unit if text.endswith(zero) else text
+    return text
+
+
 def short_duration(ns: float) -> str:
     """Write a duration for people, in two parts at most, three of days: ``2d 1h 5m``, ``2m 30s``, ``450ms``.
 

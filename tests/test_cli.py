@@ -397,6 +397,17 @@ def test_validate_says_what_was_read(folder):
     ]
 
 
+def test_validate_knows_scenarios_in_json(folder):
+    """A JSON file with a fleet is a scenario, good or bad, not a policy without a strategy. [contract]"""
+    policy = {"strategy": "immediate"}
+    raw = {"name": "j", "fleet": {"nodes": 2, "update_duration": "1m"}, "policies": {"p": policy}}
+    Path("s.json").write_text(json.dumps(raw))
+    Path("bad.json").write_text(json.dumps({**raw, "fleet": {"nodes": 2}}))
+    result = invoke("validate", "s.json", "bad.json")
+    assert result.stdout.startswith("ok: s.json: scenario j, 2 nodes")
+    assert result.stderr == "error: bad.json:1: fleet.update_duration: required key is missing\n"
+
+
 def test_validate_knows_policies_in_yaml(folder):
     """A YAML file with a strategy is a policy, not a scenario without a fleet. [contract]"""
     policy = "dialect: general\nstrategy: rolling\nhealth_check: {deadline: 5m}\n"

@@ -118,6 +118,19 @@ def test_designs(folder):
     assert set(table["scenario.orchestrator.pacing"]) == {"barrier", "sliding"}
 
 
+def test_durations_are_written_as_durations(folder):
+    """In what people read; JSON and tables of files have seconds. [contract]"""
+    asked = ("--vary", "deadline=2m,10m", "--vary", "max_failed_nodes=1,2", *QUICK)
+    lines = call(*asked, "--out", "cells.csv").stdout.splitlines()
+    assert "health_check.deadline, 2 values: 2m, 10m" in lines
+    assert [line.split("  ")[0].strip() for line in lines if line.startswith((" 2m", " 10m"))][:4] == [
+        "2m, 1", "2m, 2", "10m, 1", "10m, 2",
+    ]  # fmt: skip
+    cells = json.loads(call(*asked, "--json").stdout)["cells"]
+    assert [cell["health_check.deadline"] for cell in cells] == [120, 120, 600, 600]
+    assert pd.read_csv("cells.csv")["health_check.deadline"].tolist() == [120, 120, 600, 600]
+
+
 # -- values ------------------------------------------------------------------------------------------------------------
 
 

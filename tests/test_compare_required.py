@@ -103,6 +103,34 @@ def test_what_is_undecided_is_no_reason_to_exclude():
     assert found.answer.endswith(f"Undecided whether it can meet {FEW_ESCAPES}.")
 
 
+def test_the_reason_is_told_why_a_mean_is_undecided():
+    """What keeps a requirement open is in the table and, if it isn't only the interval, in the answer. [contract]"""
+    required = "unavailable_excess_node_s <= 5"
+    found = compare(policies(cheap=0.0, fair=0.0), costs=HOURLY, requirements=[required, ESCAPES])
+    reason = "a mean needs at least 1,000 observations; there are 200"
+    assert found.verdicts["reason"].tolist() == [reason, "", reason, ""]
+    assert found.answer.endswith(f" Undecided whether it can meet excess unavailable node-seconds at most 5: {reason}.")
+    _, verdicts, *_ = found.summarize()
+    assert verdicts.header[-1] == "reason"
+    assert verdicts.rows[0][-1] == reason
+    within = compare(policies(cheap=0.2, fair=0.0), costs=HOURLY, requirements=ESCAPES)
+    assert within.verdicts["reason"].tolist() == ["the confidence interval contains the limit", ""]
+
+
+def test_what_is_undecided_is_told_without_a_recommendation():
+    """Of policies that may all be the best, too, the answer says what is undecided; of those that miss something, not. [contract]"""
+    required = "unavailable_excess_node_s <= 5"
+    alike = compare(policies(cheap=0.0, fair=0.0), requirements=required)
+    assert "Undecided whether cheap and fair can meet excess unavailable node-seconds at most 5" in alike.answer
+    differ = compare(policies(cheap=0.2, fair=0.0), requirements=[required, ESCAPES])
+    assert "Undecided whether cheap and fair can meet all requirements" in differ.answer
+    alone = compare(policies(cheap=0.0), requirements=required)
+    assert "Undecided whether it can meet" in alone.answer
+    missed = compare(policies(cheap=1.0), requirements=[required, ESCAPES])
+    assert "Undecided" not in missed.answer
+    assert all(len(found.answer) <= 240 for found in (alike, differ, alone, missed))
+
+
 def test_without_costs_the_others_are_compared():
     """Without costs, too, the policies that miss a requirement are named, and the others compared. [contract]"""
     found = compare(policies(cheap=1.0, fair=0.1, slow=0.0), requirements=ESCAPES)
@@ -174,6 +202,11 @@ def test_verdicts_are_those_of_the_other_analyses(replications):
         checked = simdeploy.check(SCENARIO, most=replications, engine="compiled").verdicts
         keys = ["policy", "requirement", "verdict"]
         assert checked[keys].values.tolist() == found.verdicts[keys].values.tolist()
+        # A check knows beforehand that its budget is too small for a mean.
+        told, also = (
+            verdicts["reason"].str.replace("the budget is", "there are") for verdicts in (checked, found.verdicts)
+        )
+        assert told.tolist() == also.tolist()
     switches = simdeploy.vary_switches(SCENARIO, pairs=False, **how).policies
     assert joined == dict(zip(switches["policy"], switches["verdict"], strict=True))
     assert len(set(joined.values())) > 1

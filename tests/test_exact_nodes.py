@@ -142,6 +142,37 @@ LIMITED = {"p": rolling(2, max_failed_nodes=0)}
 WAITS = {"unreachable_nodes": "wait"}
 
 
+def canary(*sizes: int) -> dict[str, Any]:
+    """Return one policy whose canaries are so many nodes, and its limits above all nodes that are down here."""
+    waves = [*sizes, {"until": "100%"}]
+    promoted = {"dialect": "general", "auto_promote": True, "waves": waves, "max_failed_nodes_percent": 50}
+    return {"p": {"strategy": "canary", "health_check": NO_WINDOWS, **promoted}}
+
+
+def away(*nodes: int) -> dict[str, Any]:
+    """Return a class of nodes that are down for good."""
+    return {"name": "away", "nodes": list(nodes), "down": True}
+
+
+# Of ten nodes in three zones.
+LOST_CANARIES = [
+    ({"classes": [away(4)]}, canary(5), "node 4 is down for good"),
+    ({"classes": [away(9)], "order": [9, 2]}, canary(1), "node 9 is down for good"),
+    ({"classes": [away(3, 6)], "order": "zone", "zones": 3}, canary(3), "2 of them are down for good, such as node 3"),
+    ({"classes": [away(9)], "order": "random"}, canary(10), "1 of 10 nodes are down for good"),
+    ({"classes": [{"name": "a", "share": 0.2, "down": True}]}, canary(9), "2 of 10 nodes are down for good"),
+    ({"classes": [away(1)]}, canary(2, 5), "node 1 is down for good"),
+]
+KEPT_CANARIES = [
+    ({"classes": [away(4)]}, canary(4), {}),
+    ({"classes": [away(4)]}, canary(5), {"canary_gate": "limits"}),
+    ({"classes": [away(4)]}, canary(5), {"unreachable_nodes": "skip"}),
+    ({"classes": [away(4)]}, canary(5), {"on_failure": "continue"}),
+    ({"classes": [away(4)], "order": "random"}, canary(9), {}),
+    ({"classes": [{"name": "a", "share": 0.2, "down": True}]}, canary(8), {}),
+]
+
+
 @pytest.mark.parametrize(
     ("raw", "path", "fragment"),
     [
@@ -185,6 +216,25 @@ def test_usual_nodes_are_not_warned_about(raw: dict[str, Any]) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert Scenario.from_dict(raw).warnings == ()
+
+
+@pytest.mark.parametrize(("fleet", "policies", "fragment"), LOST_CANARIES)
+def test_canaries_that_are_down_for_good_are_warned_about(fleet: dict, policies: dict, fragment: str) -> None:
+    """Where no rollout gets beyond its canaries because some of them are down for good, that is one warning. [contract]"""
+    with pytest.warns(SimdeployWarning, match=f"canaries are never all healthy.*{fragment}") as caught:
+        scenario = scenario_of(fleet, policies=policies)
+    assert len(caught) == 1
+    ended = {simulate(scenario, replication=number).responses["state"] for number in range(20)}
+    assert "completed" not in ended
+
+
+@pytest.mark.parametrize(("fleet", "policies", "switches"), KEPT_CANARIES)
+def test_canaries_that_may_be_up_are_not_warned_about(fleet: dict, policies: dict, switches: dict) -> None:
+    """Some rollouts complete, and there is no warning. [contract]"""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        scenario = scenario_of(fleet, policies=policies, orchestrator=switches)
+    assert "completed" in {simulate(scenario, replication=number).responses["state"] for number in range(100)}
 
 
 # -- order, classes, affected nodes ----------------------------------------------------------------

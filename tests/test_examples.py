@@ -103,6 +103,19 @@ def test_a_new_scenario_has_what_was_said(tmp_path, name, nodes):
     assert (refused.exit_code, "exists already" in refused.stderr) == (2, True)
 
 
+def test_requirements_of_a_new_scenario_can_be_used(tmp_path):
+    """Without the marks of a comment they are requirements. [contract]"""
+    file = tmp_path / "fleet.yaml"
+    invoke("new", "--nodes", 60, file)
+    before, mark, requirements = file.read_text(encoding="utf-8").partition("# requirements:")
+    requirements, _, policies = requirements.partition("\npolicies:")
+    file.write_text(f"{before}{(mark + requirements).replace('# ', '')}\npolicies:{policies}", encoding="utf-8")
+    assert [str(each) for each in simdeploy.read_scenario(file).requirements] == [
+        "false_alarm given good <= 0.02",
+        "p95 makespan_s <= 14400",
+    ]
+
+
 @pytest.mark.parametrize("is_terminal", [False, True])
 def test_questions(tmp_path, monkeypatch, is_terminal):
     """A person is asked for what no option says, again if the answer is none; without a terminal defaults are taken. [contract]"""

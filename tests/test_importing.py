@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -112,6 +113,39 @@ def test_a_scenario_needs_the_number_of_nodes(folder: Path) -> None:
     assert done.exit_code == 2
     assert "pass --nodes N" in done.stderr
     assert not (folder / "made.yaml").exists()
+
+
+def test_what_is_written_suits_the_default_windows(folder: Path) -> None:
+    """A healthy time that is possible in shorter windows only is refused with the line of the imported file. [contract]"""
+    job = "deployment:\n  strategy: rolling\n  health_check:\n    deadline: 35s\n    min_healthy_time: 31s\n"
+    (folder / "job.yaml").write_text(job)
+    done = invoke("import", folder / "job.yaml", "--nodes", "6", "-o", folder / "made.yaml")
+    assert done.exit_code == 2
+    assert "job.yaml:4: health_check.deadline: no node can become healthy in time" in done.stderr
+    assert not (folder / "made.yaml").exists()
+
+
+@pytest.mark.parametrize(("given", "zones"), [((), 3), (("--var", "zones=4"), 4)])
+def test_zones_that_the_policy_needs_are_written(tmp_path: Path, given: tuple[str, ...], zones: int) -> None:
+    """As many as are given, otherwise an assumed number. [contract]"""
+    least = {"type": "HOST_COUNT", "value": 1}
+    zonal = {"monitorDurationInSeconds": 60, "minimumHealthyHostsPerZone": least}
+    config = {"computePlatform": "Server", "minimumHealthyHosts": {**least, "value": 6}, "zonalConfig": zonal}
+    (tmp_path / "zonal.json").write_text(json.dumps(config))
+    done = invoke("import", tmp_path / "zonal.json", "--nodes", "12", *given, "-o", tmp_path / "made.yaml")
+    assert done.exit_code == 0
+    fleet = read_scenario(tmp_path / "made.yaml").fleet
+    assert (fleet.order, fleet.zones) == ("zone", zones)
+    assert ("zones: 3  # assumed" in (tmp_path / "made.yaml").read_text()) == (not given)
+
+
+@pytest.mark.parametrize("name", [" .yaml", "a\x01b.yaml"])
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+def test_a_file_whose_name_is_no_name(folder: Path, name: str) -> None:
+    """The scenario is called as the kind of the file. [contract]"""
+    (folder / "policy.yaml").rename(folder / name)
+    assert invoke("import", folder / name, "--nodes", "30", "-o", folder / "made.yaml").exit_code == 0
+    assert read_scenario(folder / "made.yaml").name == "flightctl"
 
 
 def test_validate_says_what_it_is(folder: Path) -> None:

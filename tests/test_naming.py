@@ -19,8 +19,17 @@ def test_two_keys_with_one_end():
     """Keys that end alike are told apart by as much of them as that takes. [contract]"""
     made = cases(**{"error_rate": [0.2, 0.3], "scenario.fleet.error_rate": [0.1, 0.2], "health_check.deadline": [5, 6]})
     assert name_cases(made) == [
-        "error_rate 0.2, fleet.error_rate 0.1, deadline 5",
-        "error_rate 0.3, fleet.error_rate 0.2, deadline 6",
+        "error_rate 0.2, fleet.error_rate 0.1, deadline 5s",
+        "error_rate 0.3, fleet.error_rate 0.2, deadline 6s",
+    ]
+
+
+def test_durations_have_a_unit():
+    """Keys whose values are durations, which tables have in seconds, are told from other numbers by their path. [contract]"""
+    paths = {"scenario.release.bad.after": [0, 600], "health_check.deadline": [90.0, 3600.0], "max_parallel": [60, 600]}
+    assert name_cases(cases(**paths)) == [
+        "after 0s, deadline 1m30s, max_parallel 60",
+        "after 10m, deadline 1h, max_parallel 600",
     ]
 
 

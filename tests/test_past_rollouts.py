@@ -207,13 +207,35 @@ def test_little_is_told_of_records(scenario, folder):
     assert not any(word in str(caught.value) for word in ("secret", "password", "hush", "1234"))
 
 
+UPDATED = "mon,{},2026-03-02T08:00:00Z,2026-03-02T08:00:30Z,running\n"
+TABLE = f"rollout,node,dispatched_at,started_at,status\n{UPDATED.format('a')}{UPDATED.format('b')}"
+
+
+def with_table(nodes, folder):
+    """Return a scenario whose worlds are one rollout that says neither its fleet's size nor how it ended."""
+    (folder / "nodes.csv").write_text(TABLE, encoding="utf-8")
+    raw = {"name": "r", "fleet": {"nodes": nodes, "update_duration": 30, "records": "nodes.csv"}}
+    return Scenario.from_dict(raw | {"policies": {"p": {"strategy": "immediate"}}}, base=folder)
+
+
+def test_the_fleet_says_its_size_where_no_record_does(tmp_path):
+    """The nodes beyond those on record were never dispatched; a changed size changes them, whatever became of the file. [contract]"""
+    scenario = with_table(4, tmp_path)
+    (tmp_path / "nodes.csv").unlink()
+    for fleet in (scenario, scenario.with_values({"fleet.nodes": 7})):
+        (history,) = fleet.past.histories
+        assert len(history.nodes) == fleet.fleet.nodes
+        assert [node["node"] for node in history.nodes[:3]] == ["a", "b", "(unnamed 1)"]
+        assert simulate(fleet).responses["updated_nodes"] == fleet.fleet.nodes
+
+
 def test_a_mistake_of_no_single_file_names_none(tmp_path):
-    """Where the size of the fleet is in no file, the message names the key, and no file of records. [contract]"""
-    table = "rollout,node,dispatched_at,started_at,status\nmon,a,2026-03-02T08:00:00Z,2026-03-02T08:00:30Z,running\n"
-    (tmp_path / "nodes.csv").write_text(table, encoding="utf-8")
-    raw = {"name": "r", "fleet": {"nodes": 2, "update_duration": 30, "records": "nodes.csv"}}
-    with pytest.raises(InputError, match=r"^fleet\.records: the size of the fleet is not on record"):
-        Scenario.from_dict(raw | {"policies": {"p": {"strategy": "immediate"}}}, base=tmp_path)
+    """Where a rollout has more nodes than the fleet, the message names the key, and no file of records. [contract]"""
+    with pytest.raises(InputError, match=r"^fleet\.records: more nodes on record than in the fleet") as caught:
+        with_table(1, tmp_path)
+    assert "mon" not in str(caught.value)
+    with pytest.raises(InputError, match=r"^fleet\.nodes: [^\n]*$"):
+        with_table(0, tmp_path)
 
 
 def test_what_can_not_be_asked(scenario):

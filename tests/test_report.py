@@ -398,6 +398,18 @@ def test_the_command_and_the_call(tmp_path, monkeypatch):
     assert f"simdeploy report {scenario} -o report.md --replications 20 --engine compiled" in by_command
 
 
+def test_a_scenario_in_json_is_one(tmp_path, monkeypatch):
+    """The report is that of the same scenario in YAML, and its options are allowed. [contract]"""
+    monkeypatch.chdir(tmp_path)
+    for file in ("s.json", "s.yaml"):
+        Path(file).write_text(json.dumps(EVIL | {"name": "s"}), encoding="utf-8")
+    words = ("--replications", 20, "--engine", "compiled", "--format", "md")
+    by_json, by_yaml = (invoke("report", file, *words) for file in ("s.json", "s.yaml"))
+    assert (by_json.exit_code, by_json.stdout) == (0, by_yaml.stdout.replace("s.yaml", "s.json"))
+    sd.write_report("s.json", "s.md", replications=20, engine="compiled")
+    assert Path("s.md").read_text(encoding="utf-8").partition("```")[0] == by_json.stdout.partition("```")[0]
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

@@ -317,7 +317,7 @@ def test_worlds_and_candidates_of_a_sweep(tmp_path):
     result = estimate_regret(sweep(scenarios, ["fast", "slow"], **how), of="makespan_s")
     assert result.regrets["candidate"].nunique() == 4
     assert result.regrets["world"].unique().tolist() == [
-        f"{name}, update_duration {seconds}" for name in scenarios for seconds in (30, 60)
+        f"{name}, update_duration {duration}" for name in scenarios for duration in ("30s", "1m")
     ]
     assert result.regrets.columns[:7].tolist() == [
         *("candidate", "policy", "max_failed_nodes", "world", "scenario", "scenario.fleet.update_duration"),

@@ -233,6 +233,23 @@ def test_coverage_given_what_happens_in_a_world(n, passes):
     assert trusted == 1
 
 
+@pytest.mark.parametrize("passes", [0.5, 0.05, 0.002])
+def test_coverage_of_fractions_given_what_happens_in_a_world(passes):
+    """How much of the fleet releases reach that pass the canaries: covered also where no defective world passed, within 0 and 1. [oracle]"""
+    rng, n = np.random.default_rng(7), 200
+    has_passed = rng.random((REPETITIONS, 2 * n)) < np.repeat([0.95, passes], n)
+    reached = np.hstack([rng.beta(2, 8, (REPETITIONS, n)), rng.beta(8, 2, (REPETITIONS, n))])
+    sample = divided(np.where(has_passed, reached, np.nan), n)
+    sample = replace(sample, selects=np.array([True, True]), bounds=(0.0, 1.0))
+    truth = (0.9 * 0.95 * 0.2 + 0.1 * passes * 0.8) / (0.9 * 0.95 + 0.1 * passes)
+    combined = combine(sample, is_rate=False, confidence_level=0.95)
+    covered, trusted = coverage(combined, truth)
+    assert covered >= LEAST
+    never = ~has_passed[:, n:].any(axis=1)
+    assert np.isfinite(combined.low[never]).all()
+    assert trusted >= np.mean(has_passed[:, n:].sum(axis=1) != 1)
+
+
 @pytest.mark.usefixtures("few_values_suffice")
 def test_a_mean_of_what_was_never_seen_is_not_trusted():
     """The mean of worlds that pass has no limits while those of one kind never did; a kind that can't is left out. [contract]"""

@@ -404,6 +404,17 @@ def test_one_policy_needs_a_requirement():
     assert ax.get_xlabel().startswith("change of cost of fast")
 
 
+def test_the_picture_counts_unknown_values(few_switch_values):
+    """Its title says of how many values it is unknown whether they change the choice, as its rows and the table do. [contract]"""
+    result = vary_switches(scenario(EDGE, costs=HASTE), replications=20, engine="compiled", pairs=False)
+    for n, said in ((0, "choice"), (1, "; 1 is unknown"), (2, "; 2 are unknown")):
+        verdicts = ["unknown"] * n + ["holds"] * (len(result.values) - n)
+        made = replace(result, values=result.values.assign(verdict=verdicts))
+        title = plot_tornado(Figure(figsize=(9, 4)).subplots(), made).get_title().replace("\n", " ")
+        assert title.startswith(f"0 of {len(verdicts)} values of a switch")
+        assert title.endswith(said)
+
+
 NO_COSTS = "the scenario has no costs"
 
 

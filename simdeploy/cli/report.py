@@ -48,7 +48,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     picture, tables that sort, assumptions, policies as JSON, and how to compute it again. Of a scenario it compares the policies;
     of scenarios and sweeps, sliders move two thresholds. It needs no network.
     """
-    from simdeploy.sharing.gathering import gather
+    from simdeploy.sharing.gathering import gather, is_computed
     from simdeploy.sharing.simulating import Request
     from simdeploy.sharing.writing import FORMS
 
@@ -60,7 +60,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
         raise click.UsageError(f"--format {options['form']} needs a file that ends with {ending}")
     source: Any = options["source"]
     how = {name: options[name] for name in ("replications", "confidence_level", "seed", "engine", "workers")}
-    if Path(source).is_dir() or source.lower().endswith(".json"):
+    if is_computed(Path(source)):
         given = [name for name in _OF_SCENARIOS if shared.is_given(ctx, name)]
         if given:
             flag = next(param.opts[0] for param in ctx.command.params if param.name == given[0])

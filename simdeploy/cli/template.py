@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from simdeploy.errors import InputError, Problem, printable
+from simdeploy.errors import InputError, Problem, format_path, is_printable, printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +23,7 @@ name: {name}
 
 fleet:
   nodes: {nodes}
-  requests_per_second: {requests}
+{zones}  requests_per_second: {requests}
   update_duration: {{lognormal: {{median: 30s, p95: 1m}}}}  # assumed; to stop a node, update it and start it again
   start_failure: 0.005  # assumed; probability that a good version doesn't start
   error_rate: 0.001  # assumed; fraction of requests that fail on a good version
@@ -42,7 +43,9 @@ operator:
 costs: {failed_request: 0.01, unavailable_node_hour: 1, hour_of_delay: 20, false_alarm: 200, escape: 2000}
 
 # What a policy has to keep, for `simdeploy check` and `simdeploy tune`; remove the marks to use it.
-# requirements: ["false_alarm given good <= 2%", "p95 makespan_s <= 4h"]
+# requirements:
+#   - {of: false_alarm, given: good, at_most: 0.02}
+#   - {of: makespan_s, quantile: 0.95, at_most: 4h}
 """
 
 _POLICIES = """\
@@ -59,6 +62,10 @@ _POLICIES = """\
     health_check: {{deadline: 5m}}"""
 
 
+# Of a fleet whose zones are updated one after the other, if nobody says how many there are.
+_ZONES = 3
+
+
 def write_scenario(name: str, nodes: int, requests: float, percent_defective: float) -> str:
     """Return the text of a scenario with two policies; the last number is how many of a hundred releases are defective."""
     head = f"""\
@@ -70,6 +77,7 @@ def write_scenario(name: str, nodes: int, requests: float, percent_defective: fl
         head=head,
         name=_scalar(name),
         nodes=nodes,
+        zones="",
         requests=f"{requests:.10g}  # per node",
         release=_write_release(probability),
         more=_MORE,
@@ -91,24 +99,51 @@ def write_template(imported: PolicyImport, file: str) -> str:
     Raises
     ------
     InputError
-        If neither the file nor the caller states the number of nodes.
+        If neither the file nor the caller states the number of nodes, or if what is assumed doesn't suit the policy.
     """
+    from simdeploy.scenario.files import Files
+    from simdeploy.scenario.scenario import build
+    from simdeploy.scenario.yaml_text import parse_yaml
+
     if imported.nodes is None:
         hint = "pass --nodes N"
         raise InputError(
             Problem("a scenario needs the number of nodes, which the file doesn't state", file=file, hint=hint)
         )
-    name = PurePath(file).name.partition(".")[0] or imported.kind
+    name = PurePath(file).name.partition(".")[0]
+    if not name.strip() or not is_printable(name):
+        name = imported.kind
     notes = "\n".join(f"  # {printable(str(note))}" for note in imported.notes)
-    return _TEMPLATE.format(
+    text = _TEMPLATE.format(
         head=f"# Made from {printable(file)} ({imported.kind}). What it doesn't say is assumed: put in what you know of your fleet.",
         name=_scalar(name),
         nodes=imported.nodes,
+        zones=_write_zones(imported, imported.nodes),
         requests="10  # assumed; per node",
         release=_write_release(0.05),
         more="",
         policies=f"{notes}\n\n  {_scalar(name)}:\n{_indent(write_yaml(imported.policy), 4)}",
     )
+    _, problems = build(parse_yaml(text)[0], Files(""))
+    if problems:
+        raise InputError([_in_imported(problem, imported, file) for problem in problems])
+    return text
+
+
+def _write_zones(imported: PolicyImport, nodes: int) -> str:
+    """Return the keys of a fleet that a policy goes through zone by zone."""
+    if not imported.policy.get("zone_by_zone"):
+        return ""
+    given = imported.computed_under["variables"].get("zones")
+    zones = given or f"{min(_ZONES, nodes)}  # assumed"
+    return f"  zones: {zones}\n  order: zone  # as the policy needs it\n"
+
+
+def _in_imported(problem: Problem, imported: PolicyImport, file: str) -> Problem:
+    """Return a problem of a scenario as one of the file that its policy is from; the line is known where its field is called alike."""
+    path = problem.path[2:] if problem.path[:1] == ("policies",) else problem.path
+    lines = (note.line for note in imported.notes if path and note.field.endswith(format_path(path)))
+    return replace(problem, path=path, file=file, line=next(lines, None))
 
 
 def write_yaml(data: Mapping[str, Any]) -> str:

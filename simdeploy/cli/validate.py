@@ -63,9 +63,10 @@ def _is_policy(file: str) -> bool:
     """Whether a file is a policy in a dialect of simdeploy: JSON, or YAML with a strategy of its own."""
     from simdeploy.api.files import read_text
     from simdeploy.dialects.source import Source
+    from simdeploy.scenario.loading import is_json_scenario
 
     if file.lower().endswith(".json"):
-        return True
+        return not is_json_scenario(file)
     return any(
         "strategy" in document.data and "policies" not in document.data for document in Source(read_text(file)).groups
     )

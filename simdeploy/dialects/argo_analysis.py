@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 from simdeploy.dialects.judging import HOUR_NS, Check, read_interval
 from simdeploy.dialects.manifests import UNKNOWN, Manifest, evaluate_with
-from simdeploy.dialects.reading import Group, Reading, write_duration
-from simdeploy.units import NS_PER_S
+from simdeploy.dialects.reading import Group, Reading
+from simdeploy.units import NS_PER_S, write_duration
 
 _RESULT = r"(?:\bresult\b[\w\[\].]*|\b(?:default|asFloat)\(\s*result\b[^()]*\)|#)"
 _COMPARISON = re.compile(rf"(?P<left>{_RESULT})\s*(?P<op>>=|<=|>|<)\s*(?P<number>\d*\.?\d+)(?![\w.])")

@@ -19,9 +19,9 @@ from simdeploy.dialects import manifests
 from simdeploy.dialects.argo_analysis import read_checks, read_template
 from simdeploy.dialects.argo_steps import Stage, read_steps
 from simdeploy.dialects.judging import Check, Judgement, judge
-from simdeploy.dialects.reading import Group, Reading, or_else, write_duration
+from simdeploy.dialects.reading import Group, Reading, or_else
 from simdeploy.errors import Problem
-from simdeploy.units import NS_PER_S
+from simdeploy.units import NS_PER_S, write_duration
 
 if TYPE_CHECKING:
     from simdeploy.dialects.imported import PolicyImport

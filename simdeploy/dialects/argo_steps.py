@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass, field
 
 from simdeploy.dialects.manifests import UNKNOWN
-from simdeploy.dialects.reading import Group, write_duration
+from simdeploy.dialects.reading import Group
 from simdeploy.errors import listed
-from simdeploy.units import NS_PER_S
+from simdeploy.units import NS_PER_S, write_duration
 
 # A step is one of these, with any of the others.
 _MAIN = ("setWeight", "pause", "experiment", "analysis")

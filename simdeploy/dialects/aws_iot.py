@@ -12,9 +12,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.dialects.cloudformation import open_part, resource_names, resource_properties
-from simdeploy.dialects.reading import Group, Reading, or_else, write_duration
+from simdeploy.dialects.reading import Group, Reading, or_else
 from simdeploy.errors import Path, listed
-from simdeploy.units import NS_PER_S
+from simdeploy.units import NS_PER_S, write_duration
 
 if TYPE_CHECKING:
     from simdeploy.dialects.imported import PolicyImport

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from simdeploy.api.check import build_spec
 from simdeploy.api.document import recognise
-from simdeploy.dialects.reading import Group, Reading, write_duration
+from simdeploy.dialects.reading import Group, Reading
+from simdeploy.dialects.specs import policy_from_spec
 from simdeploy.errors import Path, Problem
+from simdeploy.units import write_duration
 
 if TYPE_CHECKING:
     from simdeploy.api.spec import Spec
@@ -89,6 +91,7 @@ def read(reading: Reading) -> PolicyImport:
         for problem in problems:
             _refuse(reading, document, path, problem)
         if built is not None:
+            _refuse_impossible(spec, built)
             policy = {**_note_spec(spec, built, dialect), **beside}
     nodes = _read_around(reading, document, path, wrapper)
     return reading.finish(policy, None, nodes=nodes)
@@ -97,6 +100,21 @@ def read(reading: Reading) -> PolicyImport:
 def _refuse(reading: Reading, document: Document, path: Path, problem: Problem) -> None:
     where = (*path, *problem.path)
     reading.problems.append(replace(problem, path=where, file=reading.source.file, line=document.line(where)))
+
+
+def _refuse_impossible(spec: Group, built: Spec) -> None:
+    """Add a problem if no node can become healthy before the deadline, in any scenario."""
+    # Where a window's length is the scenario's, it may be a divisor of every duration.
+    policy = policy_from_spec(built, interval_ns=1)
+    needed_ns = policy.windows_needed * policy.interval_ns
+    if policy.strategy == "immediate" or policy.deadline_ns is None or needed_ns <= policy.deadline_ns:
+        return
+    is_time = policy.success_threshold is None
+    cause, needed = "min_healthy_time" if is_time else "success_threshold", write_duration(needed_ns)
+    check = spec.group("health_check")
+    which = cause if cause in check else f"the default {cause}"
+    message = f"no node can become healthy in time: {which} needs {needed}"
+    check.refuse("deadline", message, allowed=f"at least {needed if is_time else f'{needed_ns} ({needed})'}")
 
 
 def _dialect(

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from simdeploy.dialects.judging import Check, Judgement, judge, read_interval
 from simdeploy.dialects.manifests import PATIENCE, RESTARTS, UNKNOWN, choose_manifest, find_manifests, refuse_without
-from simdeploy.dialects.reading import Group, Reading, write_duration
-from simdeploy.units import NS_PER_S
+from simdeploy.dialects.reading import Group, Reading
+from simdeploy.units import NS_PER_S, write_duration
 
 if TYPE_CHECKING:
     from simdeploy.dialects.imported import PolicyImport

@@ -11,8 +11,8 @@ import re
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.dialects.reading import Group, Reading, or_else, write_duration
-from simdeploy.units import NS_PER_S
+from simdeploy.dialects.reading import Group, Reading, or_else
+from simdeploy.units import NS_PER_S, write_duration
 
 if TYPE_CHECKING:
     from simdeploy.dialects.imported import PolicyImport

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from simdeploy.dialects.manifests import RESTARTS
-from simdeploy.dialects.reading import Group, write_duration
-from simdeploy.units import NS_PER_S
+from simdeploy.dialects.reading import Group
+from simdeploy.units import NS_PER_S, write_duration
 
 HOUR_NS = 3600 * NS_PER_S
 _LONGEST_NS = 24 * HOUR_NS

@@ -14,8 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.dialects import manifests
-from simdeploy.dialects.reading import write_duration
-from simdeploy.units import NS_PER_S
+from simdeploy.units import NS_PER_S, write_duration
 
 if TYPE_CHECKING:
     from simdeploy.dialects.imported import PolicyImport

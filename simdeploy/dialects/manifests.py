@@ -13,10 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from simdeploy.dialects.reading import NOTHING_SERVED, Evaluate, Group, Reading, write_duration
+from simdeploy.dialects.reading import NOTHING_SERVED, Evaluate, Group, Reading
 from simdeploy.dialects.source import Document, Source, Tagged
 from simdeploy.errors import InputError, Path, Problem
-from simdeploy.units import NS_PER_S
+from simdeploy.units import NS_PER_S, write_duration
 
 # Nobody gives a pod up: a month, and a thousand restarts, outlast every deadline of a rollout.
 PATIENCE = "720h"

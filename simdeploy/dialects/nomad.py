@@ -14,8 +14,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.dialects.nomad_job import JobFile, is_job
-from simdeploy.dialects.reading import NOTHING_SERVED, Group, Reading, write_duration
-from simdeploy.units import MAX_DURATION_NS, NS_PER_S
+from simdeploy.dialects.reading import NOTHING_SERVED, Group, Reading
+from simdeploy.units import MAX_DURATION_NS, NS_PER_S, write_duration
 
 if TYPE_CHECKING:
     from simdeploy.dialects.imported import PolicyImport

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from simdeploy.dialects.imported import Fidelity, Note, PolicyImport, merge_policy
 from simdeploy.dialects.source import MAX_DEPTH, Document, Source, Tagged
 from simdeploy.errors import InputError, Path, Problem, format_path, listed, nearest, not_among, raise_if_any, shorten
-from simdeploy.units import MAX_DURATION_NS, format_duration, parse_duration
+from simdeploy.units import MAX_DURATION_NS, parse_duration, write_duration
 
 # The error rate above which a node serves nothing. For formats whose health checks see dead tasks, but no rates.
 NOTHING_SERVED = 0.99
@@ -366,20 +366,6 @@ class Group:
 def or_else(value: T | None, default: T) -> T:
     """Return a value, or the format's default if it is not given."""
     return default if value is None else value
-
-
-def write_duration(ns: int) -> str:
-    """Write a duration for a policy.
-
-    Examples
-    --------
-    >>> write_duration(600_000_000_000), write_duration(3_600_000_000_000), write_duration(0)
-    ('10m', '1h', '0s')
-    """
-    text = format_duration(ns)
-    for zero, unit in (("m0s", "m"), ("h0m", "h")):
-        text = text.removesuffix(zero) + unit if text.endswith(zero) else text
-    return text
 
 
 def _unknown(value: Tagged) -> str:

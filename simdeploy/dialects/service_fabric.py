@@ -15,10 +15,10 @@ import re
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.dialects.reading import NOTHING_SERVED, Group, Reading, or_else, write_duration
+from simdeploy.dialects.reading import NOTHING_SERVED, Group, Reading, or_else
 from simdeploy.dialects.source import Source, Tagged
 from simdeploy.errors import Path, Problem, shorten
-from simdeploy.units import MAX_DURATION_NS, NS_PER_S
+from simdeploy.units import MAX_DURATION_NS, NS_PER_S, write_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,10 +12,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.dialects.reading import NOTHING_SERVED, Group, Reading, or_else, write_duration
+from simdeploy.dialects.reading import NOTHING_SERVED, Group, Reading, or_else
 from simdeploy.dialects.source import Document, Source, Tagged
 from simdeploy.errors import shorten
-from simdeploy.units import MAX_DURATION_NS, NS_PER_S
+from simdeploy.units import MAX_DURATION_NS, NS_PER_S, write_duration
 
 if TYPE_CHECKING:
     from simdeploy.dialects.imported import PolicyImport

@@ -83,7 +83,8 @@ def _find_kind(document: Any) -> type[Result]:
     """Return the class that a document names."""
     if not isinstance(document, dict) or "result" not in document:
         hint = "documents of older versions can't be read; write it again"
-        raise InputError(Problem("the kind of result is missing", ("result",), hint=hint))
+        allowed = "what a command wrote with -o FILE.json or --json"
+        raise InputError(Problem("the kind of result is missing", ("result",), allowed=allowed, hint=hint))
     kind = find_kind(document["result"])
     if document.get("format") != FORMAT:
         found, allowed = shorten(document.get("format")), str(FORMAT)

@@ -8,11 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache, cached_property
 from itertools import chain
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal
 
 from simdeploy.api.gate import READ_BY
 from simdeploy.errors import InputError, Problem, SimdeployWarning, collect, listed, nearest, raise_if_any, shorten
-from simdeploy.units import NS_PER_S, exact, format_duration, round_half_up
+from simdeploy.units import NS_PER_S, exact, format_duration, round_half_up, write_duration
 
 if TYPE_CHECKING:
     from simdeploy.api import Spec
@@ -170,6 +171,38 @@ def _levers_of(dialect: Dialect) -> list[Lever]:
 
     keys = all_keys({}, spec_schema(dialect))
     return [Lever(key.path, _kind(key.schema)) for key in keys if key.path.partition(".")[0] not in _NO_LEVERS]
+
+
+@cache
+def is_duration(name: str) -> bool:
+    """Tell whether a varied key of this full name has durations, which tables of sweeps have in seconds.
+
+    Examples
+    --------
+    >>> [is_duration(name) for name in ("health_check.deadline", "scenario.release.bad.after", "max_parallel")]
+    [True, True, False]
+    """
+    from simdeploy.api.spec import SPEC_TYPES
+    from simdeploy.scenario.json_schema import path_schema
+
+    if name.startswith(FACTOR_PREFIX):
+        return _kind(path_schema(name.removeprefix(FACTOR_PREFIX))) == "duration"
+    return any(lever == Lever(name, "duration") for dialect in SPEC_TYPES for lever in _levers_of(dialect))
+
+
+def write_duration_of(name: str, value: Any) -> str | None:
+    """Return the value of a varied key with its unit, to six digits, if it is a number of seconds, otherwise None.
+
+    Examples
+    --------
+    >>> [write_duration_of("health_check.deadline", value) for value in (90.0, 123.4567, "2m")]
+    ['1m30s', '2m3.457s', None]
+    >>> write_duration_of("max_parallel", 90)
+    """
+    is_number = isinstance(value, Real) and not isinstance(value, bool) and value == value
+    if not is_number or not is_duration(name):
+        return None
+    return write_duration(round_half_up(exact(float(f"{value:.6g}")) * NS_PER_S))
 
 
 def _by_name(levers: Iterable[Lever]) -> dict[str, Lever]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.errors import Problem, nearest, raise_if_any
+from simdeploy.experiments.levers import write_duration_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -111,7 +112,10 @@ class SweepResult:
 
     def list_values(self, key: str) -> str:
         """Return the number of values of a column of `cases`, and all of them or the first and last, as text."""
-        values = [f"{value:g}" if isinstance(value, float) else str(value) for value in self.cases[key].unique()]
+        values = [
+            write_duration_of(key, value) or (f"{value:g}" if isinstance(value, float) else str(value))
+            for value in self.cases[key].unique()
+        ]
         if len(values) > _MOST_SHOWN:
             return f"{len(values):,} values: {values[0]}, {values[1]}, ..., {values[-1]}"
         return f"{len(values)} value{'s' * (len(values) > 1)}: {', '.join(values)}"

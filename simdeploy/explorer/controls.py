@@ -125,7 +125,7 @@ def _describe(lever: Lever, number: float, scale: Scale, place: Place) -> str:
     if lever.name == "max_parallel" and number == place.scenario.fleet.nodes and not scale.unit:
         return "all at once"
     if lever.kind == "duration":
-        return write_value(lever, number).replace("m0s", "m").replace("h0m", "h")
+        return write_value(lever, number)
     return f"{scale.factor * number:.10g} {scale.unit}".rstrip()
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from simdeploy.analysis import GridSummary, summarize_grid
-from simdeploy.analysis.asking.naming import LABELS, format_value
+from simdeploy.analysis.asking.naming import LABELS, format_factor, format_value
 from simdeploy.analysis.estimates.grid import MEANS, PROPORTIONS, QUANTITIES
 from simdeploy.errors import Problem, not_among, raise_if_any
 from simdeploy.plotting.axes import set_unit_axis
@@ -174,7 +174,7 @@ def _write_numbers(ax: Axes, estimates: np.ndarray, shown: Slice, quantity: str,
 
 def _label_cells(axis: Axis, name: str, values: Sequence[Any]) -> None:
     """Write as many of the values as there is room for."""
-    words = [format_value(value) for value in values]
+    words = [format_factor(name, value) for value in values]
     width_pt, height_pt = measure_axes(axis.axes)
     is_horizontal = axis is axis.axes.xaxis
     n_fitting = width_pt // (_CHARACTER_PT * max(map(len, words))) if is_horizontal else height_pt // _TICK_PT

@@ -303,4 +303,6 @@ def _label(ax: Axes, result: Switches, scale: Scale, n_shown: int, linear: float
     text += f"; {n - n_shown} further values change it by less or not at all" if n > n_shown else ""
     ax.set_xlabel(text, fontsize="small")
     title = f"{n_flips} of {n} values of a switch change or may change the choice"
+    if n_unknown := int(verdicts.eq("unknown").sum()):
+        title += f"; {n_unknown} {'is' if n_unknown == 1 else 'are'} unknown"
     ax.set_title(wrap_words(ax, title), fontsize="medium", pad=18)

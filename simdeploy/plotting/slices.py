@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simdeploy.analysis.asking.naming import format_value
+from simdeploy.analysis.asking.naming import format_factor
 from simdeploy.errors import InputError, Problem, nearest, raise_if_any, shorten
 from simdeploy.report.grid import name_rows
 
@@ -60,7 +60,7 @@ def choose_slice(summary: GridSummary, at: Mapping[str, Any]) -> Slice:
             loose.append(key)
             continue
         cells = _only(cells, key, at[key] if key in at else cells[key].iloc[0], given=key in at)
-        fixed.append(f"{key} {format_value(cells[key].iloc[0])}")
+        fixed.append(f"{key} {format_factor(key, cells[key].iloc[0])}")
     notes = [f"at {', '.join(fixed)}"] * bool(fixed) + [f"points differ in {', '.join(loose)}"] * bool(loose)
     heading, words = name_rows(summary)
     names = tuple(np.array(words, dtype=object)[summary.cells.index.get_indexer(cells.index)])
@@ -108,6 +108,6 @@ def _only(cells: pd.DataFrame, key: str, value: Any, *, given: bool) -> pd.DataF
 
     is_it = cells[key].isna() if pd.isna(value) else cells[key].eq(value).fillna(value=False)
     if given and not is_it.any():
-        allowed = ", ".join(format_value(known) for known in cells[key].unique()[:20])
+        allowed = ", ".join(format_factor(key, known) for known in cells[key].unique()[:20])
         raise InputError(Problem("not a value that was tried", ("at", key), found=shorten(value), allowed=allowed))
     return cells[is_it]

@@ -73,25 +73,38 @@ def read_histories(
     InputError
         If nodes or the size of the fleet are missing.
     """
+    return _fill(_list_histories(records), fleet_size)
+
+
+def _list_histories(records: Records) -> list[History]:
+    """Return the records of each rollout with the nodes that they name; raise an `InputError` if there is none."""
     of_rollouts = {str(row["rollout"]): row for row in to_rows(records.rollouts)}
+    if not of_rollouts:
+        raise InputError(Problem("no rollouts", ("records",), allowed="records of at least one"))
     nodes, windows, acts = (_group(frame) for frame in (records.nodes, records.windows, records.acts))
     outages = to_rows(records.outages)
-    problems, histories = [], []
-    for name, rollout in of_rollouts.items():
-        rows, n_nodes = order_nodes(nodes.get(name, [])), rollout["nodes"]
-        if n_nodes is None and rollout["state"] == "completed":
+    return [
+        History(rollout, order_nodes(nodes.get(name, [])), windows.get(name, []), acts.get(name, []), outages)
+        for name, rollout in of_rollouts.items()
+    ]
+
+
+def _fill(histories: Iterable[History], fleet_size: int | None) -> list[History]:
+    """Add the nodes that the records don't name, in fleets whose size is on record, or else `fleet_size`."""
+    problems, filled = [], []
+    for history in histories:
+        name, rows, n_nodes = str(history.rollout["rollout"]), history.nodes, history.rollout["nodes"]
+        if n_nodes is None and history.rollout["state"] == "completed":
             n_nodes = len(rows)  # all of them were updated
         if n_nodes is None:
             n_nodes = fleet_size
         if n_nodes is None or not rows or n_nodes < len(rows):
             problems.append(_explain_fleet(name, len(rows), n_nodes))
             continue
-        rows += [_blank(name, number) for number in range(int(n_nodes) - len(rows))]
-        histories.append(History(rollout, rows, windows.get(name, []), acts.get(name, []), outages))
+        unnamed = [_blank(name, number) for number in range(int(n_nodes) - len(rows))]
+        filled.append(history._replace(nodes=[*rows, *unnamed]))
     raise_if_any(tell_once(problems))
-    if not histories:
-        raise InputError(Problem("no rollouts", ("records",), allowed="records of at least one"))
-    return histories
+    return filled
 
 
 def _group(frame: pd.DataFrame) -> dict[str, list[Row]]:
@@ -112,8 +125,10 @@ def _explain_fleet(name: str, rows: int, n_nodes: int | None) -> Problem:
         message = "the size of the fleet is not on record, and another policy might have updated more nodes"
         allowed = "nodes= (--nodes N); or `nodes`, or the state completed, in a table of rollouts"
         return Problem(message, ("rollout", name), found=f"{rows} nodes", allowed=allowed)
-    found = f"{rows} nodes on record of {n_nodes}" if rows else "none"
-    return Problem("a backtest needs the nodes of each rollout", ("rollout", name), found=found)
+    if not rows:
+        return Problem("the nodes of each rollout are needed", ("rollout", name), found="none")
+    found = f"{rows} nodes on record of {n_nodes}"
+    return Problem("more nodes on record than in the fleet", ("rollout", name), found=found)
 
 
 def tell_once(problems: Iterable[Problem]) -> list[Problem]:
@@ -144,13 +159,23 @@ class PastRollouts:
 
     @classmethod
     def of(cls, records: Records) -> PastRollouts:
-        """Return the rollouts of some records.
+        """Return the rollouts of some records, with the nodes that these name.
 
         Raises
         ------
         InputError
-            If nodes or the size of the fleet are missing.
+            If there is no rollout.
         """
         tables = (getattr(records, each.name) for each in fields(records) if each.name != "dropped")
         text = "\n".join(table.to_csv(index=False) for table in tables)
-        return cls(hashlib.sha256(text.encode()).hexdigest(), tuple(read_histories(records)))
+        return cls(hashlib.sha256(text.encode()).hexdigest(), tuple(_list_histories(records)))
+
+    def in_fleet(self, size: int) -> PastRollouts:
+        """Return the rollouts with all nodes of their fleets, of this size if the records don't say it.
+
+        Raises
+        ------
+        InputError
+            If nodes are missing, or there are more of them than the fleet has.
+        """
+        return replace(self, histories=tuple(_fill(self.histories, size)))

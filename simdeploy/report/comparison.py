@@ -59,7 +59,9 @@ def tell(comparison: Comparison) -> str:
             sentences.append(_tell_best(comparison, of, rows, recommended, level))
     if recommended:
         return wording.join_answer([*sentences, missed, tell_undecided(comparison, recommended), *unknown])
-    known = [forms for forms in (missed, *sentences, *unknown) if forms]
+    eligible = [policy for policy in comparison.policies if policy not in list_excluded(comparison)]
+    undecided = [] if none_is_eligible(comparison) else tell_undecided(comparison, eligible)
+    known = [forms for forms in (missed, *sentences, undecided, *unknown) if forms]
     return wording.join_answer(known or ["No rollout ended, so the policies can't be compared"])
 
 
@@ -231,6 +233,7 @@ def _tabulate_verdicts(comparison: Comparison) -> Table:
         Column("verdict", "verdict"),
         Column("estimate", "estimate", "estimate", "scale"),
         Column("n", "n", "count"),
+        Column("reason", "reason", is_optional=True),
     )
     level = wording.percent(comparison.confidence_level)
     return make_table(f"Requirements (bounds: {level} confidence each)", rows, columns)

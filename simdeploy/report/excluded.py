@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from simdeploy.analysis.asking.judging import join
+from simdeploy.analysis.asking.judging import IN_INTERVAL, join
 from simdeploy.analysis.comparison.measured import find_rows
 from simdeploy.analysis.comparison.required import find_excluded
 from simdeploy.report.checking import describe_requirement
@@ -59,12 +59,21 @@ def tell_missed(comparison: Comparison) -> list[str]:
 
 
 def tell_undecided(comparison: Comparison, policies: Collection[str]) -> list[str]:
-    """Say which requirements some policies may miss."""
+    """Say which requirements some policies may miss, and why nobody knows: a sentence and shorter ones, or nothing."""
     verdicts = comparison.verdicts
-    is_open = verdicts["verdict"].eq("undecided") & verdicts["policy"].isin(policies)
-    described = _describe(comparison, dict.fromkeys(verdicts.loc[is_open, "requirement"]), is_brief=False)
-    it = "it" if len(policies) == 1 else "they"
-    return [f"Undecided whether {it} can meet {names}" for names in list_forms(described)] if described else []
+    rows = verdicts[verdicts["verdict"].eq("undecided") & verdicts["policy"].isin(policies)]
+    of_policies = rows.groupby("policy", sort=False)["requirement"].agg(tuple)
+    if of_policies.empty:
+        return []
+    subjects = ["it"] if len(policies) == 1 else list_forms(of_policies.index.tolist())
+    if of_policies.nunique() == 1:
+        requirements = list_forms(_describe(comparison, of_policies.iloc[0], is_brief=False))
+    else:
+        requirements = ["all requirements"]
+    forms = [f"Undecided whether {who} can meet {what}" for who in subjects for what in requirements]
+    reasons = rows["reason"].unique().tolist()
+    explained = [f"{form}: {reasons[0]}" for form in forms] if len(reasons) == 1 and IN_INTERVAL not in reasons else []
+    return [*explained, *forms]
 
 
 def _miss(policies: Sized) -> str:

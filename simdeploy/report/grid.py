@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from simdeploy.analysis.asking.naming import LABELS, format_value, name_cases, shorten_names
+from simdeploy.analysis.asking.naming import LABELS, format_factor, name_cases, shorten_names
 from simdeploy.analysis.estimates.grid import MEANS, PROPORTIONS, GridSummary
 from simdeploy.report.estimates import tell_range
 from simdeploy.report.tables import Column, make_table
@@ -54,7 +54,7 @@ def name_rows(summary: GridSummary) -> tuple[str, list[str]]:
     """Return the heading and the cells of the first column: a table that continues repeats it alone, so it identifies the case."""
     varied = [name for name in ("scenario", "policy") if summary.cells[name].nunique() > 1]
     factors = [*varied, *summary.factors]
-    values = [[format_value(value) for value in summary.cells[name]] for name in factors]
+    values = [[format_factor(name, value) for value in summary.cells[name]] for name in factors]
     named = [", ".join(words) for words in zip(*values, strict=True)] if factors else map(str, summary.cells["case"])
     return ", ".join([*varied, *shorten_names(summary.factors)]) or "case", [*named]
 

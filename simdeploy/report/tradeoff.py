@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from simdeploy.analysis.asking.naming import describe_measure
 from simdeploy.report import wording
 from simdeploy.report.tables import Column, make_table, spread
-from simdeploy.units import NS_PER_S, exact, format_duration, round_half_up
+from simdeploy.units import NS_PER_S, exact, round_half_up, write_duration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,7 +51,7 @@ def write_value(lever: Lever, number: float) -> str:
     '1000000'
     """
     if lever.kind == "duration":
-        return format_duration(round_half_up(exact(number) * NS_PER_S))
+        return write_duration(round_half_up(exact(number) * NS_PER_S))
     return f"{number:.10g}"
 
 

@@ -53,7 +53,7 @@ class Files:
         return self.texts[name]
 
     def past_rollouts(self, name: str) -> PastRollouts:
-        """Return the rollouts of a file or folder of records, or raise an `InputError`."""
+        """Return the rollouts of a file or folder of records with the nodes that it names, or raise an `InputError`."""
         if name not in self.past:
             from simdeploy.records import read_records
             from simdeploy.records.histories import PastRollouts
@@ -62,7 +62,7 @@ class Files:
                 place = find_inside(self.path(name), (self.base, *self.allowed))
                 self.past[name] = PastRollouts.of(read_records(place))
             except InputError as error:
-                raise InputError([self._outside(_briefly(problem)) for problem in error.problems]) from None
+                raise InputError([self._outside(briefly(problem)) for problem in error.problems]) from None
             except (OSError, ValueError) as error:  # a name too long, or with a NUL
                 raise InputError(Problem(f"can't be read: {getattr(error, 'strerror', None) or error}")) from None
         return self.past[name]
@@ -75,7 +75,7 @@ class Files:
         return replace(problem, message=f"{problem.file}: {problem.message}", file=None)
 
 
-def _briefly(problem: Problem) -> Problem:
+def briefly(problem: Problem) -> Problem:
     """Return a problem with records that shows nothing of what is in them: it may be another file."""
     hint = "simdeploy calibrate says more of records" if problem.found else None
     return replace(problem, path=(), found=None, hint=hint)

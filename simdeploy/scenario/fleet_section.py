@@ -19,9 +19,10 @@ from pydantic import (
 from pydantic.functional_validators import ModelWrapValidatorHandler
 
 from simdeploy.api.values import Flag, choice
-from simdeploy.errors import Problem, nearest
+from simdeploy.errors import InputError, Problem, nearest
 from simdeploy.records.histories import PastRollouts
 from simdeploy.scenario import values
+from simdeploy.scenario.files import briefly
 from simdeploy.scenario.laws import DurationLaw, FactorLaw, ProbabilityLaw
 from simdeploy.scenario.node_lists import node_list, unknown_nodes
 from simdeploy.scenario.past_rollouts import RECORDS
@@ -218,6 +219,16 @@ class FleetSection(BehaviourSection):
     resample: Annotated[Literal["rollouts"], choice("rollouts")] | None = optional(
         None, "Draw rollouts on record at random, instead of one after the other."
     )
+
+    @field_validator("records")
+    @classmethod
+    def _records_fit(cls, records: PastRollouts | None, info: ValidationInfo) -> PastRollouts | None:
+        if records is None or "nodes" not in info.data:
+            return records
+        try:
+            return records.in_fleet(info.data["nodes"])
+        except InputError as error:
+            raise validation_error(map(briefly, error.problems)) from None
 
     @field_validator("zones")
     @classmethod

@@ -193,3 +193,20 @@ def key_schema(schema: Mapping[str, Any], key: str | int) -> Mapping[str, Any]:
         if isinstance(below, Mapping):
             schemas.append(below)
     return {"anyOf": schemas}
+
+
+def path_schema(path: str) -> Mapping[str, Any]:
+    """Return the schema of a value of a scenario by its dotted path, whatever kinds of release and items of lists are called.
+
+    It is empty if there is no such value, or if a name has dots.
+
+    Examples
+    --------
+    >>> [sorted(key_types(path_schema(path))) for path in ("release.bad.affects.share", "fleet.classes.web.down")]
+    [['number'], ['boolean']]
+    """
+    schema: Mapping[str, Any] = shared_schema()
+    for part in path.split("."):
+        below = key_schema(schema, part)
+        schema = below if below["anyOf"] else key_schema(schema, int(part) if part.isdecimal() else 0)
+    return schema

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from simdeploy.api.files import read_text
+from simdeploy.api.json_text import parse_json
 from simdeploy.errors import InputError, Problem, cut, shorten
 from simdeploy.scenario.files import Files, Folder
 from simdeploy.scenario.scenario import Scenario, build, warn
@@ -61,6 +63,14 @@ def as_scenario(scenario: ScenarioOrPath) -> Scenario:
         return read_scenario(scenario)
     message = "not a scenario or the path of one"
     raise InputError(Problem(message, ("scenario",), found=shorten(scenario)))
+
+
+def is_json_scenario(path: str | os.PathLike[str]) -> bool:
+    """Whether a file of JSON, which may also hold a policy or a result, is a scenario: it has a fleet."""
+    data = None
+    with suppress(InputError):  # of whoever reads it as what it is said to be
+        data = parse_json(read_text(path))
+    return isinstance(data, dict) and "fleet" in data and "result" not in data
 
 
 def load(

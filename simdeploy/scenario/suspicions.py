@@ -14,6 +14,7 @@ from simdeploy.rules.health import read_max_error_rate
 from simdeploy.rules.limits import Counts, read_limits
 from simdeploy.rules.orchestrator import Orchestrator
 from simdeploy.rules.waves import plan_waves
+from simdeploy.scenario.down_nodes import count_down, why_one_is_down
 from simdeploy.scenario.gate_checks import gate_in_fleet_suspicions, gate_suspicions
 from simdeploy.scenario.parts import ScenarioPolicy
 from simdeploy.units import NS_PER_S, exact, format_duration, round_half_up
@@ -132,8 +133,9 @@ class PolicyInFleetSuspicions(PolicySuspicions):
             if policy.gate is not None:
                 yield from gate_in_fleet_suspicions(self.scenario_policy, self.path, self.fleet, self.orchestrator)
         yield from self._limits()
-        if self.fleet.classes:
+        if self.fleet.classes and self.orchestrator.unreachable_nodes == "fail":
             yield from self._down_nodes()
+            yield from self._down_canaries()
 
     def _sizes(self) -> Iterator[Problem]:
         policy, nodes = self.scenario_policy.policy, self.fleet.nodes
@@ -212,7 +214,7 @@ class PolicyInFleetSuspicions(PolicySuspicions):
 
     def _down_nodes(self) -> Iterator[Problem]:
         down = count_down(self.fleet)
-        if not down or down == self.fleet.nodes or self.orchestrator.unreachable_nodes != "fail":
+        if not down or down == self.fleet.nodes:
             return
         limits = read_limits(self.scenario_policy.policy, self.orchestrator, self.fleet.nodes)
         if limits is None or limits.percent_of == "wave":
@@ -220,6 +222,16 @@ class PolicyInFleetSuspicions(PolicySuspicions):
         crossed = limits.crossed(Counts(failed=down, running=self.fleet.nodes - down, wave_failed=0, wave_size=0))
         if crossed:
             yield self._say(f"no rollout stays within its limits: nodes that are down count as failed; {crossed}")
+
+    def _down_canaries(self) -> Iterator[Problem]:
+        policy, orchestrator = self.scenario_policy.policy, self.orchestrator
+        is_required = orchestrator.canary_gate == "all_healthy" and orchestrator.on_failure != "continue"
+        if policy.strategy != "canary" or not is_required:
+            return
+        canaries = plan_waves(policy, orchestrator, self.fleet.nodes, self.fleet.zones).canaries
+        why = why_one_is_down(self.fleet, canaries)
+        if why is not None:
+            yield self._say(f"the canaries are never all healthy, which canary_gate: all_healthy requires: {why}")
 
     def _behaviours(self) -> Iterator[tuple[str, Behaviour]]:
         classes, nodes = self.fleet.classes, self.fleet.nodes
@@ -233,16 +245,6 @@ class PolicyInFleetSuspicions(PolicySuspicions):
 @lru_cache
 def _least_starting_ns(duration_s: float, slowdown: float) -> int:
     return round_half_up(exact(float(duration_s)) * exact(float(slowdown)) * NS_PER_S)
-
-
-def count_down(fleet: Fleet) -> int:
-    """Return how many nodes of a fleet are down for good."""
-    down, left = 0, fleet.nodes - sum(len(one.nodes) for one in fleet.classes)
-    for one in fleet.classes:
-        size = one.wanted(fleet.nodes) if one.share is None else min(one.wanted(fleet.nodes), left)
-        left -= 0 if one.share is None else size
-        down += size if one.behaviour.down else 0
-    return down
 
 
 def _class_suspicions(fleet: Fleet, orchestrator: Orchestrator) -> Iterator[Problem]:

@@ -19,6 +19,7 @@ from simdeploy.experiments.store.manifest import find_versions
 from simdeploy.result import Result, Table, read_computed_under
 from simdeploy.rules.orchestrator import PRESETS
 from simdeploy.scenario import Scenario, read_scenario
+from simdeploy.scenario.loading import is_json_scenario
 from simdeploy.scenario.written_specs import Specs, write_specs
 from simdeploy.sharing.assumptions import list_facts, list_switches, read_world
 from simdeploy.sharing.contents import Contents, make_origin
@@ -40,9 +41,14 @@ def gather(source: Any, request: Request) -> Contents:
     path = Path(source)
     if path.is_dir():
         return _of_table(read_store(path), request, path.name)
-    if path.suffix.lower() == ".json":
+    if is_computed(path):
         return _of_result(read_result(path), request, path)
     return report_scenario(read_scenario(path), request)
+
+
+def is_computed(path: Path) -> bool:
+    """Whether a path is that of a sweep or a result, not of a scenario."""
+    return path.is_dir() or (path.suffix.lower() == ".json" and not is_json_scenario(path))
 
 
 def _of_table(table: Any, request: Request, name: str | None) -> Contents:

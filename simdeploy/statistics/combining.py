@@ -240,15 +240,17 @@ def _reach_of_selection(
     total = weights.sum(axis=1, keepdims=True)
     amount = np.where(weights > 0, weights * part.centre, 0.0)
     estimate = amount.sum(axis=1, keepdims=True) / total
+    bounds = (0.0, 1.0) if is_rate else design.bounds
     reaches = []
-    for least_or_most in (0.0, 1.0):
-        centre = np.where(part.n > 0, part.centre, least_or_most if is_rate else np.nan)
+    # Where the condition never held, values may be anything, and a mean has no limits unless its values have bounds.
+    for is_most, bound in enumerate(bounds if np.isfinite(bounds).all() else (np.nan, np.nan)):
+        centre = np.where(part.n > 0, part.centre, bound)
         moved = [
             (amount.sum(axis=1, keepdims=True) - amount + probabilities * limit * centre)
             / (total - weights + probabilities * limit)
             - estimate
             for limit in limits
         ]
-        furthest = np.max(moved, axis=0) if least_or_most else -np.min(moved, axis=0)
+        furthest = np.max(moved, axis=0) if is_most else -np.min(moved, axis=0)
         reaches.append(np.where(probabilities > 0, np.maximum(furthest, 0.0) ** 2, 0.0).sum(axis=1))
     return reaches[0], reaches[1]

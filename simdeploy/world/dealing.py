@@ -36,18 +36,24 @@ def deal_classes(fleet: Fleet, draws: Draws) -> np.ndarray:
 
 def order_nodes(fleet: Fleet, draws: Draws) -> list[int]:
     """Return the nodes in the order in which they are updated."""
-    nodes = np.arange(fleet.nodes)
-    if fleet.order == "random":
+    order = fixed_order(fleet)
+    if order is None:
         order = np.argsort(draws.coupled(Stream.ORDER, fleet.nodes), kind="stable")
-    elif fleet.order == "zone":
-        order = np.lexsort((nodes, nodes % fleet.zones))
-    elif fleet.order == "nodes":
-        first = np.array(fleet.first, dtype=np.int64)
-        order = np.concatenate([first, np.delete(nodes, first)])
-    else:
-        order = nodes
     numbers: list[int] = order.tolist()
     return numbers
+
+
+def fixed_order(fleet: Fleet) -> np.ndarray | None:
+    """Return the nodes in the order in which they are updated in every replication; None if it is random."""
+    nodes = np.arange(fleet.nodes)
+    if fleet.order == "random":
+        return None
+    if fleet.order == "zone":
+        return np.lexsort((nodes, nodes % fleet.zones))
+    if fleet.order == "nodes":
+        first = np.array(fleet.first, dtype=np.int64)
+        return np.concatenate([first, np.delete(nodes, first)])
+    return nodes
 
 
 def pick_release(kinds: Sequence[ReleaseKind], tilt: Tilt, draws: Draws) -> ReleaseKind | None:

@@ -149,6 +149,18 @@ def test_an_import_can_be_simulated(tmp_path) -> None:
         (EXAMPLE.replace("30s", "soon"), "line 9: deployment.health_check.interval: not a duration"),
         ('{\n "rollout": {"strategy": "rolling"}\n}', "line 2: rollout.health_check: rolling needs a health check"),
         ('{"strategy": "immediate"}', "the dialect is ambiguous"),
+        (
+            EXAMPLE.replace("interval: 30s", "min_healthy_time: 10m\n    deadline: 1m"),
+            "line 10: deployment.health_check.deadline: no node can become healthy in time: min_healthy_time needs 10m",
+        ),
+        (
+            EXAMPLE.replace("interval: 30s", "deadline: 25s"),
+            "line 9: deployment.health_check.deadline: no node can become healthy in time: the default min_healthy_time needs 30s",
+        ),
+        (
+            json.dumps({"rollout": {**ROLLOUT, "health_check": {"deadline": 39 * 10**9, "success_threshold": 4}}}),
+            "success_threshold needs 40s (found 39000000000); allowed: at least 40000000000 (40s)",
+        ),
         ("a: 1\nb: 2\n", "no deployment"),
         ("# nothing\n---\n", "no deployment"),
     ],
@@ -156,3 +168,11 @@ def test_an_import_can_be_simulated(tmp_path) -> None:
 def test_bad_values_have_a_line_and_a_field(text: str, problem: str) -> None:
     """A problem says where it is. [contract]"""
     assert any(problem in found for found in refusal(text, kind="expanso"))
+
+
+def test_a_deadline_as_long_as_the_healthy_time_is_possible() -> None:
+    """Windows may be as short as the scenario says; immediate rollouts don't wait for health. [contract]"""
+    text = EXAMPLE.replace("interval: 30s", "min_healthy_time: 31s\n    deadline: 31s")
+    assert read_policy(text).policy["health_check"] == {"min_healthy_time": "31s", "deadline": "31s"}
+    at_once = {"strategy": "immediate", "health_check": {"deadline": "1s"}}
+    assert read_policy(json.dumps({"deployment": at_once})).policy["strategy"] == "immediate"

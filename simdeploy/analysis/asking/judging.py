@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 Verdict = Literal["met", "not met", "undecided"]
 MET, MISSED, UNDECIDED = "met", "not met", "undecided"
+# Why more observations would decide a requirement that these could have decided.
+IN_INTERVAL = "the confidence interval contains the limit"
 _DTYPE = "<U9"
 
 # Student's bounds reflect only observed events: 1,000 rollouts miss an event of one rollout in 200 one time in 150.
@@ -96,6 +98,33 @@ def judge(
     return Judged(verdict, estimates.estimate, estimates.low, estimates.high, estimates.n, fewest)
 
 
+def why_undecided(requirement: Requirement, n: int, fewest: float, unknown_fraction: float) -> str:
+    """Return why observations leave a requirement undecided.
+
+    There are `n` of them, and `fewest` can show the requirement to be met (`Judged`); of `unknown_fraction` of its rollouts the value
+    is unknown because they never end.
+
+    Examples
+    --------
+    >>> from simdeploy.scenario.measures import parse_requirement
+    >>> why_undecided(parse_requirement("makespan_s <= 10m"), 400, FEWEST_OF_A_MEAN, 0.0)
+    'a mean needs at least 1,000 observations; there are 400'
+    """
+    given, limit = requirement.measure.given, requirement.limit
+    if unknown_fraction > 0:
+        relevant = "" if given is None else "relevant "
+        return f"{100 * unknown_fraction:.3g} % of the {relevant}rollouts never end"
+    if n == 0:
+        return "no rollout has a value" if given is None else f"no rollout has a value under the condition {given}"
+    if math.isinf(fewest):
+        return f"no number of rollouts can confirm a rate of exactly {limit:g}"
+    if requirement.measure.kind == "mean" and n < FEWEST_OF_A_MEAN:
+        return f"a mean needs at least {FEWEST_OF_A_MEAN:,} observations; there are {n:,}"
+    if n < fewest:
+        return f"at least {fewest:,.0f} observations are needed; there are {n:,}"
+    return IN_INTERVAL
+
+
 def join(verdicts: np.ndarray) -> np.ndarray:
     """Return one verdict per case (row) for several requirements (columns): whether all are met, or one isn't.
 
@@ -146,8 +175,8 @@ class Feasibility:
 def judge_each(
     values: Values, requirements: Sequence[Requirement], *, confidence_level: float
 ) -> Iterator[tuple[np.ndarray, Judged, np.ndarray]]:
-    """Judge each requirement: yield the cases of its policy, their verdicts, and whether rollouts that never end leave
-    a value unknown.
+    """Judge each requirement: yield the cases of its policy, their verdicts, and of which fraction of the rollouts the value is
+    unknown because they never end.
 
     `confidence_level` is that of the verdict on each requirement separately; below 1/2 it counts as 1/2.
     """
@@ -155,8 +184,8 @@ def judge_each(
     error = min(1 - confidence_level, 0.5)
     for requirement in requirements:
         cases = np.flatnonzero(policies.isin([requirement.policy]) | (requirement.policy is None))
-        unknown = values.unknown_fractions(requirement.measure)[cases] > 0
-        yield cases, judge(values.sample(requirement.measure)[cases], requirement, error, unknown=unknown), unknown
+        unknown = values.unknown_fractions(requirement.measure)[cases]
+        yield cases, judge(values.sample(requirement.measure)[cases], requirement, error, unknown=unknown > 0), unknown
 
 
 def judge_requirements(
@@ -167,7 +196,7 @@ def judge_requirements(
     verdicts, is_broken, is_unknown = np.full(shape, MET, dtype=_DTYPE), np.zeros(shape, bool), np.zeros(shape, bool)
     for place, of_requirement in enumerate(judge_each(values, requirements, confidence_level=confidence_level)):
         cases, judged, unknown = of_requirement
-        verdicts[cases, place], is_unknown[cases, place] = judged.verdict, unknown
+        verdicts[cases, place], is_unknown[cases, place] = judged.verdict, unknown > 0
         is_broken[cases, place] = requirements[place].is_broken_by(judged.estimate)
     names = [str(requirement) for requirement in requirements]
     return tuple(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simdeploy.experiments.levers import FACTOR_PREFIX
+from simdeploy.experiments.levers import FACTOR_PREFIX, write_duration_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -118,7 +118,7 @@ def name_cases(cases: pd.DataFrame, columns: Sequence[str] | None = None) -> lis
     varied = [key for key in telling if key not in ("scenario", "policy")]
     short = dict(zip(varied, shorten_names(varied), strict=True))
     words = [
-        [f"{short[key]} {format_value(value)}" if key in short else str(value) for value in cases[key]]
+        [f"{short[key]} {format_factor(key, value)}" if key in short else str(value) for value in cases[key]]
         for key in telling
     ]
     names = [", ".join(of_case) for of_case in zip(*words, strict=True)]
@@ -167,6 +167,17 @@ def name_factors(names: Sequence[str]) -> list[str]:
     """
     short = [name.split(".", 2)[-1] if name.startswith(FACTOR_PREFIX) else name for name in names]
     return [name if short.count(end) > 1 else end for name, end in zip(names, short, strict=True)]
+
+
+def format_factor(name: str, value: Any) -> str:
+    """Write the value of a varied key by its full name; durations, which are seconds in tables, with their unit.
+
+    Examples
+    --------
+    >>> format_factor("health_check.deadline", 600.0), format_factor("max_parallel", 4)
+    ('10m', '4')
+    """
+    return write_duration_of(name, value) or format_value(value)
 
 
 def format_value(value: Any) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from simdeploy.analysis.asking.judging import FEWEST_OF_A_MEAN, UNDECIDED, Judged
+from simdeploy.analysis.asking.judging import FEWEST_OF_A_MEAN, UNDECIDED, Judged, why_undecided
 from simdeploy.analysis.asking.requirements import Asked, read_requirements, why_impossible
 from simdeploy.errors import Problem, collect, raise_if_any, shorten
 from simdeploy.experiments.arguments import is_whole
@@ -63,18 +63,8 @@ class Question:
         """Why it is undecided; otherwise empty."""
         if self.judged is None or self.verdict != UNDECIDED:
             return self.hopeless
-        given, limit = self.requirement.measure.given, self.requirement.limit
         n, fewest = self.judged.n.item(), self.judged.fewest.item()
-        if self.n_unknown:
-            relevant = "" if given is None else "relevant "
-            return f"{100 * self.unknown_fraction:.3g} % of the {relevant}rollouts never end"
-        if n == 0:
-            return "no rollout has a value" if given is None else f"no rollout has a value under the condition {given}"
-        if math.isinf(fewest):
-            return f"no number of rollouts can confirm a rate of exactly {limit:g}"
-        if n < fewest:
-            return f"at least {fewest:,.0f} observations are needed; there are {n:,}"
-        return "the confidence interval contains the limit"
+        return why_undecided(self.requirement, n, fewest, self.unknown_fraction)
 
 
 def ask(

@@ -76,8 +76,8 @@ class Comparison(Result):
     requirements : tuple of Requirement
     verdicts : DataFrame
         One row per policy and requirement: `policy`, `requirement` as text, its `estimate` with the bounds `low` and
-        `high`, `n` (observations used), and `verdict` ("met", "not met", "undecided") at the confidence level, each
-        separately, as in `estimate_regret`.
+        `high`, `n` (observations used), `verdict` ("met", "not met", "undecided") at the confidence level, each
+        separately, as in `estimate_regret`, and the `reason` if undecided.
     judged_by : tuple of str
         Measures that decide which policy `answer` recommends: the cost, if there is one; otherwise false alarms of good
         releases and escapes of defective ones; without verdicts, the makespan of completed rollouts.

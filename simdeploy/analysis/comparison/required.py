@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.analysis.asking.judging import MISSED, judge_each
+from simdeploy.analysis.asking.judging import MISSED, UNDECIDED, judge_each, why_undecided
 from simdeploy.analysis.asking.measuring import Values
 from simdeploy.analysis.asking.requirements import Asked, find_requirements, read_requirements
 from simdeploy.result import INTERVAL, make_frame
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from simdeploy.scenario.measures import Requirement
     from simdeploy.scenario.parts import Costs
 
-VERDICT = {"policy": "str", "requirement": "str", **INTERVAL, "n": "int64", "verdict": "str"}
+VERDICT = {"policy": "str", "requirement": "str", **INTERVAL, "n": "int64", "verdict": "str", "reason": "str"}
 
 
 def read_required(responses: object, requirements: Asked | None, owners: Mapping[str, str]) -> tuple[Requirement, ...]:
@@ -47,10 +47,12 @@ def judge_policies(
     rows: list[dict[str, Any]] = []
     policies = values.cases["policy"].tolist()
     judged_each = judge_each(values, each_policys, confidence_level=confidence_level)
-    for requirement, (cases, judged, _) in zip(each_policys, judged_each, strict=True):
+    for requirement, (cases, judged, unknown) in zip(each_policys, judged_each, strict=True):
         for place, case in enumerate(cases):
             numbers = {name: getattr(judged, name)[place].item() for name in (*INTERVAL, "n", "verdict")}
-            rows.append({"policy": policies[case], "requirement": str(requirement), **numbers})
+            known = numbers["n"], judged.fewest[place].item(), unknown[place].item()
+            reason = why_undecided(requirement, *known) if numbers["verdict"] == UNDECIDED else ""
+            rows.append({"policy": policies[case], "requirement": str(requirement), **numbers, "reason": reason})
     return make_frame(sorted(rows, key=lambda row: policies.index(row["policy"])), VERDICT)
 
 

@@ -17,7 +17,7 @@ from simdeploy.errors import InputError, Problem, raise_if_any
 from simdeploy.experiments.design import make_points
 from simdeploy.experiments.levers import GATE, GATE_KIND, Lever, find_levers
 from simdeploy.experiments.ranges import ladder
-from simdeploy.units import NS_PER_S, format_duration
+from simdeploy.units import NS_PER_S, format_duration, write_duration
 
 if TYPE_CHECKING:
     from simdeploy.scenario import Scenario, ScenarioPolicy
@@ -264,11 +264,11 @@ class _Space:
         for windows, factor in product(_HEALTHY_WINDOWS, _DEADLINES):
             least_s = self._slow_start_s() + windows * interval_ns / NS_PER_S
             deadline_s = max((self._base.policy.deadline_ns or 0) / NS_PER_S, _round_up(least_s)) * factor
-            deadline = _write_duration(round(deadline_s * NS_PER_S))
+            deadline = write_duration(round(deadline_s * NS_PER_S))
             if self._dialect == "rollout":
                 rows += [(windows, failing, deadline) for failing in (1, 3)]
             else:
-                rows.append((_write_duration(windows * interval_ns), deadline))
+                rows.append((write_duration(windows * interval_ns), deadline))
         return rows
 
     def _slow_start_s(self) -> float:
@@ -284,20 +284,6 @@ def _round_up(seconds: float) -> float:
     """Round up to whole minutes, short times to ten seconds, for readability."""
     step = 60 if seconds > 120 else 10
     return math.ceil(seconds / step) * step
-
-
-def _write_duration(ns: int) -> str:
-    """Write a duration without parts that are 0.
-
-    Examples
-    --------
-    >>> _write_duration(300 * 10**9), _write_duration(3600 * 10**9), _write_duration(90 * 10**9)
-    ('5m', '1h', '1m30s')
-    """
-    text = format_duration(ns)
-    for empty in ("m0s", "h0m"):
-        text = text[:-2] if text.endswith(empty) else text
-    return text
 
 
 def is_of_gate(lever: Lever) -> bool:

@@ -1,0 +1,49 @@
+"""What a file says of nodes that are down for good."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from simdeploy.world.dealing import fixed_order
+
+if TYPE_CHECKING:
+    from simdeploy.world.fleet import Fleet
+
+
+def count_down(fleet: Fleet) -> int:
+    """Return how many nodes of a fleet are down for good."""
+    down, left = 0, fleet.nodes - sum(len(one.nodes) for one in fleet.classes)
+    for one in fleet.classes:
+        size = one.wanted(fleet.nodes) if one.share is None else min(one.wanted(fleet.nodes), left)
+        left -= 0 if one.share is None else size
+        down += size if one.behaviour.down else 0
+    return down
+
+
+def why_one_is_down(fleet: Fleet, first: int) -> str | None:
+    """Return why one of the nodes that go first is down for good in every replication; None if none has to be, or all nodes are.
+
+    Examples
+    --------
+    >>> from simdeploy.scenario import Scenario
+    >>> scenario = Scenario.from_dict({
+    ...     "name": "away",
+    ...     "fleet": {"nodes": 9, "update_duration": "1m", "classes": [{"name": "a", "nodes": [2, 7], "down": True}]},
+    ...     "policies": {"p": {"strategy": "immediate", "max_failed_nodes": 2, "max_failed_nodes_percent": 100}},
+    ... })
+    >>> [why_one_is_down(scenario.fleet, first) for first in (2, 3, 8)]
+    [None, 'node 2 is down for good', '2 of them are down for good, such as node 2']
+    """
+    down = count_down(fleet)
+    if down == fleet.nodes:
+        return None
+    named = [node for one in fleet.classes if one.behaviour.down for node in one.nodes]
+    order = fixed_order(fleet) if named else None
+    certain = [] if order is None else np.intersect1d(named, order[:first]).tolist()
+    if certain:
+        few = f"{len(certain):,} of them are down for good, such as node {certain[0]}"
+        return few if len(certain) > 1 else f"node {certain[0]} is down for good"
+    # Wherever they are.
+    return f"{down:,} of {fleet.nodes:,} nodes are down for good" if down > fleet.nodes - first else None
