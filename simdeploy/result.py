@@ -184,7 +184,8 @@ def make_frame(rows: Sequence[Mapping[str, Any]], dtypes: Mapping[str, Any]) -> 
     """
     import pandas as pd
 
-    return pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=dtype) for name, dtype in dtypes.items()})
+    # Arrays, because a frame of series looks at the index of each.
+    return pd.DataFrame({name: pd.array([row[name] for row in rows], dtype=dtype) for name, dtype in dtypes.items()})
 
 
 def read_computed_under(responses: Any) -> dict[str, Any]:

@@ -169,7 +169,7 @@ def test_a_tail_that_limits_allow_for_is_no_skewness():
     found = combine(as_sample(values[None]), is_rate=False, confidence_level=0.95)
     assert found.skewness.item() == 0
     assert found.high.item() - values.mean() > 2 * (values.mean() - found.low.item())
-    low, high = reach_of_tails(values[None], find_moments(values[None]), np.full(1, 2.0))
+    low, high = reach_of_tails([values[None]], find_moments(values[None, None]), np.full((1, 1), 2.0))
     assert low == 0 < high
 
 
@@ -178,9 +178,9 @@ def test_tails_of_mirrored_values_are_mirrored():
     values = np.random.default_rng(2).lognormal(0, 1.5, (200, 60)) - 2 * np.random.default_rng(3).lognormal(
         0, 1, (200, 60)
     )
-    quantile = np.full(200, 2.0)
-    low, high = reach_of_tails(values, find_moments(values), quantile)
-    mirrored = reach_of_tails(-values, find_moments(-values), quantile)
+    quantile = np.full((200, 1), 2.0)
+    low, high = reach_of_tails([values], find_moments(values[:, None]), quantile)
+    mirrored = reach_of_tails([-values], find_moments(-values[:, None]), quantile)
     assert (low > 0).any()
     assert (high > 0).any()
     np.testing.assert_allclose(mirrored, (high, low), rtol=1e-9)
@@ -189,8 +189,9 @@ def test_tails_of_mirrored_values_are_mirrored():
 def test_means_of_what_is_never_negative_are_not_negative():
     """A long tail below reaches as far as 0 where no value is negative. [property]"""
     values = 60 - np.minimum(np.random.default_rng(1).lognormal(0, 2.5, (500, 60)), 60)
-    low, _ = reach_of_tails(values, find_moments(values), np.full(500, 2.0))
+    quantile = np.full((500, 1), 2.0)
+    (low,) = reach_of_tails([values], find_moments(values[:, None]), quantile)[0].T
     assert (low == values.mean(axis=1)).any()
     assert (low <= values.mean(axis=1) + 1e-9).all()
-    lower, _ = reach_of_tails(values - 100, find_moments(values - 100), np.full(500, 2.0))
+    (lower,) = reach_of_tails([values - 100], find_moments(values[:, None] - 100), quantile)[0].T
     assert (lower > values.mean(axis=1)).any()

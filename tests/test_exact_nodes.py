@@ -9,7 +9,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from by_hand import ENGINES, canary, rolling, script, values_of
+from by_hand import ENGINES, NO_WINDOWS, canary, rolling, script, values_of
 from refusals import refused
 from small import IMMEDIATE
 
@@ -142,7 +142,7 @@ LIMITED = {"p": rolling(2, max_failed_nodes=0)}
 WAITS = {"unreachable_nodes": "wait"}
 
 
-def canary(*sizes: int) -> dict[str, Any]:
+def with_canaries(*sizes: int) -> dict[str, Any]:
     """Return one policy whose canaries are so many nodes, and its limits above all nodes that are down here."""
     waves = [*sizes, {"until": "100%"}]
     promoted = {"dialect": "general", "auto_promote": True, "waves": waves, "max_failed_nodes_percent": 50}
@@ -156,20 +156,24 @@ def away(*nodes: int) -> dict[str, Any]:
 
 # Of ten nodes in three zones.
 LOST_CANARIES = [
-    ({"classes": [away(4)]}, canary(5), "node 4 is down for good"),
-    ({"classes": [away(9)], "order": [9, 2]}, canary(1), "node 9 is down for good"),
-    ({"classes": [away(3, 6)], "order": "zone", "zones": 3}, canary(3), "2 of them are down for good, such as node 3"),
-    ({"classes": [away(9)], "order": "random"}, canary(10), "1 of 10 nodes are down for good"),
-    ({"classes": [{"name": "a", "share": 0.2, "down": True}]}, canary(9), "2 of 10 nodes are down for good"),
-    ({"classes": [away(1)]}, canary(2, 5), "node 1 is down for good"),
+    ({"classes": [away(4)]}, with_canaries(5), "node 4 is down for good"),
+    ({"classes": [away(9)], "order": [9, 2]}, with_canaries(1), "node 9 is down for good"),
+    (
+        {"classes": [away(3, 6)], "order": "zone", "zones": 3},
+        with_canaries(3),
+        "2 of them are down for good, such as node 3",
+    ),
+    ({"classes": [away(9)], "order": "random"}, with_canaries(10), "1 of 10 nodes are down for good"),
+    ({"classes": [{"name": "a", "share": 0.2, "down": True}]}, with_canaries(9), "2 of 10 nodes are down for good"),
+    ({"classes": [away(1)]}, with_canaries(2, 5), "node 1 is down for good"),
 ]
 KEPT_CANARIES = [
-    ({"classes": [away(4)]}, canary(4), {}),
-    ({"classes": [away(4)]}, canary(5), {"canary_gate": "limits"}),
-    ({"classes": [away(4)]}, canary(5), {"unreachable_nodes": "skip"}),
-    ({"classes": [away(4)]}, canary(5), {"on_failure": "continue"}),
-    ({"classes": [away(4)], "order": "random"}, canary(9), {}),
-    ({"classes": [{"name": "a", "share": 0.2, "down": True}]}, canary(8), {}),
+    ({"classes": [away(4)]}, with_canaries(4), {}),
+    ({"classes": [away(4)]}, with_canaries(5), {"canary_gate": "limits"}),
+    ({"classes": [away(4)]}, with_canaries(5), {"unreachable_nodes": "skip"}),
+    ({"classes": [away(4)]}, with_canaries(5), {"on_failure": "continue"}),
+    ({"classes": [away(4)], "order": "random"}, with_canaries(9), {}),
+    ({"classes": [{"name": "a", "share": 0.2, "down": True}]}, with_canaries(8), {}),
 ]
 
 

@@ -21,6 +21,8 @@ from simdeploy.analysis import (
 from simdeploy.analysis.asking.allocating import plan_samples
 from simdeploy.analysis.asking.simulating import replicate_kinds
 from simdeploy.analysis.sensitivity.responding import respond
+from simdeploy.engines import running, simulate
+from simdeploy.errors import SimdeployWarning
 from simdeploy.experiments import read_store, replicate, sweep
 from simdeploy.experiments.batches import read_batches
 from simdeploy.experiments.by_kind import count_worlds
@@ -343,6 +345,27 @@ def test_allocation_depends_on_finished_worlds_alone(tmp_path):
     assert len(of_policy) == 120
     assert of_policy["release"].value_counts().min() >= 20
     assert compare(table).estimates["n"].max() == 120
+
+
+@pytest.mark.parametrize("tilt", [None, {"start_failure": 2.0}])
+def test_failed_replications_are_those_of_a_store(tmp_path, monkeypatch, tilt):
+    """Where replications fail, a table of worlds by kind is that of its store, with the same weights. [contract]"""
+
+    def sometimes(scenario, policy, *, replication, **options):
+        if replication % 3 == 1:
+            raise ValueError
+        return simulate(scenario, policy, replication=replication, **options)
+
+    monkeypatch.setattr(running, "simulate", sometimes)
+    scenario = mixed() if tilt is None else mixed().tilted(tilt)
+    how = {"replications": 12, "strata": "kinds", "engine": "reference"}
+    with pytest.warns(SimdeployWarning, match="replications failed"):
+        table = replicate(scenario, **how)
+    with pytest.warns(SimdeployWarning, match="replications failed"):
+        stored = replicate(scenario, **how, store=tmp_path / "store")
+    pd.testing.assert_frame_equal(table, stored, check_exact=True)
+    assert set(table["status"]) == {"ok", "failed"}
+    assert table["weight"].isna().any() == (tilt is not None)
 
 
 def test_a_tilted_table_is_refused_by_what_ignores_weights():

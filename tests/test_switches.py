@@ -25,7 +25,8 @@ from simdeploy.plotting.sensitivity import plot_tornado
 from simdeploy.rules.orchestrator import OF_OTHERS, switch_values
 from simdeploy.scenario import Scenario
 from simdeploy.scenario.measures import Measure
-from simdeploy.statistics.estimators import estimate_values
+from simdeploy.statistics.estimators import estimate_cases
+from simdeploy.statistics.sample import as_sample
 
 pytestmark = pytest.mark.usefixtures("few_worlds_suffice")
 
@@ -557,7 +558,7 @@ def conclusion(values, *, subject=0, feasibility=None):
     """Conclude from made-up values, by policy and replication."""
     rule = Rule(Measure("makespan_s"), "min", 0.95)
     names = [f"p{place}" for place in range(len(values))]
-    estimates = tuple(estimate_values(of_policy, rule.of, 0.95) for of_policy in values)
+    estimates = tuple(estimate_cases(as_sample(values), rule.of, 0.95))
     feasibility = tuple(feasibility or [MET] * len(values))
     zeros = np.zeros(len(values))
     standings = Standings(tuple(names), values, estimates, feasibility, zeros, zeros.astype(bool))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
@@ -58,16 +58,20 @@ class RowsByKind:
                     batch[WEIGHT] = of_rows * batch[WEIGHT] if self.is_tilted else of_rows
                 yield batch[list(columns)]
 
-    @property
-    def are_in_memory(self) -> bool:
-        """Whether all rows are in memory."""
-        return all(isinstance(rows, RowsInMemory) for _, _, rows in self.parts)
+    def to_outcomes(self, columns: Sequence[str]) -> Outcomes:
+        """Return some columns by case and replication, of rows in memory."""
+        return Outcomes.join([rows.to_outcomes(columns) for _, _, rows in self.parts if isinstance(rows, RowsInMemory)])
 
-    def to_outcomes(self, columns: Sequence[str]) -> tuple[Outcomes, np.ndarray]:
-        """Return some columns by case and replication, and the numbers of the replications, of rows in memory."""
-        replications = np.concatenate([np.arange(worlds.start, worlds.stop) for _, worlds, _ in self.parts])
-        of_parts = [rows.to_outcomes(columns) for _, _, rows in self.parts if isinstance(rows, RowsInMemory)]
-        return Outcomes.join(of_parts), replications
+    def to_replications(self, columns: Sequence[str], keys: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+        """Return some columns of rows in memory, by case, then by replication; `keys` have a value for each case."""
+        outcomes = self.to_outcomes([name for name in columns if name != WEIGHT or self.is_tilted])
+        n_cases, _ = outcomes.shape
+        frame = outcomes.to_frame(keys)
+        if WEIGHT in columns:
+            weights = [np.full((len(worlds), n_cases), self._weights(kind)) for kind, worlds, _ in self.parts]
+            of_rows = np.concatenate(weights).T.ravel()
+            frame[WEIGHT] = of_rows * frame[WEIGHT] if self.is_tilted else of_rows
+        return frame[list(columns)]
 
     def _weights(self, kind: str) -> np.ndarray:
         """Return the weight of a world of a kind, by case if probabilities are; the mean of all weights is 1."""
@@ -75,6 +79,12 @@ class RowsByKind:
         n_of_kind = sum(len(worlds) for name, worlds, _ in self.parts if name == kind)
         weights: np.ndarray = self.kinds.probabilities[..., self.kinds.names.index(kind)] * n / n_of_kind
         return weights
+
+
+def are_in_memory(rows: Rows) -> TypeGuard[RowsInMemory | RowsByKind]:
+    """Return whether all rows are in memory, so that they can be had as outcomes."""
+    parts = [of for _, _, of in rows.parts] if isinstance(rows, RowsByKind) else [rows]
+    return all(isinstance(of, RowsInMemory) for of in parts)
 
 
 def count_worlds(responses: SweepResult | pd.DataFrame) -> dict[str, int]:

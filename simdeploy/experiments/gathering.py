@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from simdeploy.errors import InputError, Problem, nearest, raise_if_any, shorten
-from simdeploy.experiments.by_kind import RowsByKind
+from simdeploy.experiments.by_kind import are_in_memory
 from simdeploy.experiments.kinds import Kinds, is_divided
 from simdeploy.experiments.result import SweepResult
-from simdeploy.experiments.rows import RowsInMemory
 from simdeploy.experiments.table import Outcomes
 from simdeploy.vocabulary import RESPONSES, WEIGHT
 
@@ -74,12 +73,9 @@ def gather(responses: pd.DataFrame | Batches | Gathered, columns: Sequence[str])
     if WEIGHT not in columns and not is_divided(responses):
         refuse_weights(responses.columns)
     raise_if_any(missing_columns(("policy", "replication", *columns), responses.columns))
-    rows = responses._rows if isinstance(responses, SweepResult) else None  # noqa: SLF001 - of this package
-    if isinstance(responses, SweepResult) and isinstance(rows, RowsInMemory):
+    if isinstance(responses, SweepResult) and are_in_memory(rows := responses._rows):  # noqa: SLF001 - of this package
         outcomes = rows.to_outcomes(columns)
-        return Gathered(responses.cases, outcomes, outcomes.first + np.arange(outcomes.shape[1]), kinds)
-    if isinstance(responses, SweepResult) and isinstance(rows, RowsByKind) and rows.are_in_memory:
-        return Gathered(responses.cases, *rows.to_outcomes(columns), kinds)
+        return Gathered(responses.cases, outcomes, outcomes.replications, kinds)
     frame = _read(responses, columns)
     keys = [name for name in frame.columns if name not in NO_FACTORS]
     identity = "case" if "case" in frame else "policy"

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from simdeploy.errors import raise_if_any
 from simdeploy.experiments.arguments import Progress, check_numbers, choose_policies
-from simdeploy.experiments.by_kind import FOLDERS, sweep_kinds
+from simdeploy.experiments.by_kind import FOLDERS, RowsByKind, are_in_memory, sweep_kinds
 from simdeploy.experiments.campaign import Campaign
 from simdeploy.experiments.jobs import Executor
 from simdeploy.experiments.kinds import kinds_of, read_worlds
-from simdeploy.experiments.rows import RowsInMemory
 from simdeploy.experiments.table import ROW_BYTES
 from simdeploy.memory import USE_A_STORE, check_rows_fit
 from simdeploy.scenario import ScenarioOrPath, as_scenario
@@ -130,9 +129,13 @@ def to_replications(result: SweepResult) -> pd.DataFrame:
     """Return the rows of a sweep that varies only the policy, as the table of `replicate`."""
     rows = result._rows  # noqa: SLF001 - of this package
     names = [name for name in result.columns if name != "case"]
-    if not isinstance(rows, RowsInMemory):
+    if not are_in_memory(rows):
         return result.to_frame(names)
     # The usual case, without a second table in memory.
-    table = rows.to_outcomes(names).to_frame({name: result.cases[name].tolist() for name in ("scenario", "policy")})
+    keys = {name: result.cases[name].tolist() for name in ("scenario", "policy")}
+    if isinstance(rows, RowsByKind):
+        table = rows.to_replications(names, keys)
+    else:
+        table = rows.to_outcomes(names).to_frame(keys)
     table.attrs.update(result.attrs)
     return table

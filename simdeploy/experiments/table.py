@@ -59,6 +59,7 @@ class Outcomes:
         self, n_policies: int, n_replications: int, *, first: int = 0, columns: Sequence[str] = COLUMNS
     ) -> None:
         self.first = first  # the first replication
+        self.replications = np.arange(first, first + n_replications, dtype=np.int64)  # their numbers
         shape = (n_policies, n_replications)
         # Whether a replication exists and succeeded, by policy and replication.
         self.is_ok = np.zeros(shape, dtype=bool)
@@ -77,6 +78,7 @@ class Outcomes:
         first = parts[0]
         n_replications = sum(part.shape[1] for part in parts)
         joined = cls(first.shape[0], n_replications, columns=first.columns)
+        joined.replications = np.concatenate([part.replications for part in parts])
         start = 0
         for part in parts:
             here = slice(start, start + part.shape[1])
@@ -151,9 +153,8 @@ class Outcomes:
 
         n_policies, n_replications = self.is_ok.shape
         is_missing = ~self.is_ok.ravel()
-        replications = np.arange(self.first, self.first + n_replications, dtype=np.int64)
         columns = {name: _repeated(values, n_replications) for name, values in keys.items()}
-        columns["replication"] = pa.array(np.tile(replications, n_policies))
+        columns["replication"] = pa.array(np.tile(self.replications, n_policies))
         for name in columns_of(is_weighted=WEIGHT in self._numbers):
             if name in self._codes:
                 columns[name] = _words(self._codes[name].ravel(), list(self._places[name]))
@@ -188,8 +189,7 @@ class Outcomes:
                 columns[name] = np.repeat(values, n_replications)
             else:
                 columns[name] = _repeated(values, n_replications).to_pandas().astype("str")
-        replications = np.arange(self.first, self.first + n_replications, dtype=np.int64)
-        columns["replication"] = np.tile(replications, n_policies)
+        columns["replication"] = np.tile(self.replications, n_policies)
         for name in columns_of(is_weighted=WEIGHT in self._numbers):
             if name in self._codes:
                 words = _words(self._codes.pop(name).ravel(), list(self._places[name]))

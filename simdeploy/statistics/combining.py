@@ -205,15 +205,16 @@ def _trust_means(
     is_equal = ~varies & ~is_known
     is_few = np.sum(design.counts, axis=-1) < FEWEST_WORLDS
     is_few |= (np.where(unknown > 0, design.probabilities, 0.0) > LARGEST_WEIGHT * design.counts).any(axis=1)
+    is_bounded = bool(np.isfinite(design.bounds).all())
     most = np.zeros(len(n))
-    if is_equal.any() or is_few.any():
+    if is_equal.any() or (is_bounded and is_few.any()):
         most = _limit_unseen(unknown, n, level)
     # As many values of a single stratum say as much: equal ones, and those that vary alike in all strata.
     with np.errstate(divide="ignore"):
         equal, varied = -unseen_events(level) / np.log1p(-most), 1 / (weights**2 / np.maximum(n, 1)).sum(axis=1)
     size = np.rint(np.where(is_equal, equal, varied))
     fewest = np.full(len(n), _FEWEST_VALUES * max(normal_quantile(level) / normal_quantile(0.95), 1.0))
-    if np.isfinite(design.bounds).all():
+    if is_bounded:
         down, up = (np.where(is_equal | is_few, most * np.abs(bound - found.estimate), 0.0) for bound in design.bounds)
         fewest[is_equal], is_few = 0, np.zeros(len(n), dtype=bool)
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -24,10 +25,12 @@ _FEWEST = 10
 SHOWN = 400
 
 
-def reach_of_tails(values: np.ndarray, moments: Moments, quantile: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    r"""Return how far below and above their mean the limits of the mean of values lie, row by row, if they are lognormal on that side
-    of their median; 0 on a side on which they don't look so. The first `SHOWN` values suffice; `moments` are those of all, and
-    `quantile` is Student's.
+def reach_of_tails(
+    values: Sequence[np.ndarray], moments: Moments, quantile: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    r"""Return how far below and above their mean the limits of the mean of values lie, by case and stratum, if they are lognormal on that
+    side of their median; 0 on a side on which they don't look so. Values are those of each stratum, a case in each row, of which the
+    first `SHOWN` suffice; `moments` are those of all, and `quantile` is Student's.
 
     Notes
     -----
@@ -47,60 +50,68 @@ def reach_of_tails(values: np.ndarray, moments: Moments, quantile: np.ndarray) -
     >>> from simdeploy.statistics.moments import find_moments
     >>> normal = ndtri((np.arange(200) + 0.5) / 200)
     >>> values = np.stack([np.exp(1.5 * normal), normal])
-    >>> low, high = reach_of_tails(values, find_moments(values), np.full(2, 1.97))
-    >>> low.tolist(), high.round(2).tolist()
+    >>> low, high = reach_of_tails([values], find_moments(values[:, None]), np.full((2, 1), 1.97))
+    >>> low[:, 0].tolist(), high[:, 0].round(2).tolist()
     ([0.0, 0.0], [1.17, 0.0])
     """
-    if values.shape[-1] < _FEWEST:
-        return np.zeros(len(values)), np.zeros(len(values))
-    values = take_shown(values)
-    n, deepest, middle, width, below, above = _find_depths(values)
+    if max(of.shape[-1] for of in values) < _FEWEST:
+        return np.zeros(quantile.shape), np.zeros(quantile.shape)
+    values = [take_shown(of) for of in values]
+    n, deepest, middle, width, depths = _find_depths(values)
     with np.errstate(invalid="ignore", divide="ignore"):
-        sigmas = [_find_sigma(n, deepest, depths / width, moments.n) for depths in (below, above)]
-    if not any(sigma.any() for sigma in sigmas):
-        return np.zeros(len(values)), np.zeros(len(values))
-    off = values - middle[:, None]
-    halves = [np.fmax(sign * off, 0.0) for sign in (-1, 1)]  # 0 for NaN
+        sigma = _find_sigma(n, deepest, depths / width, moments.n)
+    if not sigma.any():
+        return np.zeros(quantile.shape), np.zeros(quantile.shape)
+    others = [of[::-1] for of in _describe_halves(values, n, middle)]
+    off = moments.mean - middle
+    low, high = _reach_of_sides(sigma, deepest, depths[1], others, np.stack([-off, off]), moments, quantile)
+    is_negative = np.stack([(of < 0).any(axis=-1) for of in values], axis=-1)
+    return np.where(is_negative, low, np.minimum(low, moments.mean)), high
+
+
+def _describe_halves(values: Sequence[np.ndarray], n: np.ndarray, middle: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return of the distances below and above the median their means and mean squares; 0 counts for a value on the other side."""
+    sums = np.empty((2, 2, *n.shape))
+    for place, of in enumerate(values):
+        off = of - middle[:, place, None]
+        for side, sign in enumerate((-1, 1)):
+            half = np.fmax(sign * off, 0.0)  # 0 for NaN
+            sums[0, side, :, place], sums[1, side, :, place] = half.sum(axis=-1), (half * half).sum(axis=-1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        means = [half.sum(axis=-1) / n for half in halves]
-        squares = [(half * half).sum(axis=-1) / n for half in halves]
-    reaches = []
-    for side, depths in enumerate((below, above)):
-        centre = moments.mean - middle if side else middle - moments.mean
-        other = means[1 - side], squares[1 - side]
-        reaches.append(_reach_of_side(sigmas[side], deepest, depths[1], other, centre, moments, quantile))
-    is_negative = (values < 0).any(axis=-1)
-    return np.where(is_negative, reaches[0], np.minimum(reaches[0], moments.mean)), reaches[1]
+        means, squares = sums / n
+    return means, squares
 
 
 def _find_sigma(n: np.ndarray, deepest: np.ndarray, ratios: np.ndarray, n_all: np.ndarray) -> np.ndarray:
-    """Return the sigma of a side on which values look lognormal, as two depths have these ratios to the interquartile range; 0 otherwise."""
-    check, deep = _solve_sigma(ratios[0], _CHECK), np.zeros(len(n))
-    for p in set(deepest.tolist()):
+    """Return the sigma of each side on which values look lognormal, as two depths have these ratios to the interquartile range; 0 otherwise."""
+    check, deep = _solve_sigma(ratios[0], _CHECK), np.zeros(ratios[1].shape)
+    for p in set(deepest.ravel().tolist()):
         is_so = deepest == p
-        deep[is_so] = _solve_sigma(ratios[1][is_so], p)
+        deep[:, is_so] = _solve_sigma(ratios[1][:, is_so], p)
     agree = np.abs(check - deep) < _APART + _APART_OF_FEW / np.sqrt(n)
     looks_so = agree & (check > 0) & (deep > 0) & _needs_more(deep, n_all) & (n >= _FEWEST)
     return np.where(looks_so, np.minimum(deep + _OF_FEW / n, _MOST_SIGMA), 0.0)
 
 
-def _reach_of_side(
+def _reach_of_sides(
     sigma: np.ndarray,
     deepest: np.ndarray,
     depth: np.ndarray,
-    other: tuple[np.ndarray, np.ndarray],
+    others: Sequence[np.ndarray],
     centre: np.ndarray,
     moments: Moments,
     quantile: np.ndarray,
 ) -> np.ndarray:
-    """Return how far the limit lies from the mean, which is `centre` beyond the median; the `other` half has a mean and a mean square."""
+    """Return by side how far the limit lies from the mean, which is `centre` beyond the median; `others` are the mean and the mean square
+    of the half on the other side.
+    """
     from scipy.special import ndtr, ndtri
 
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         unit = depth / np.expm1(-ndtri(deepest) * sigma)
         first, second = np.exp(sigma**2 / 2) * ndtr(sigma), np.exp(2 * sigma**2) * ndtr(2 * sigma)
-        mean = unit * (first - 0.5) - other[0]
-        variance = unit**2 * (second - 2 * first + 0.5) + other[1] - mean**2
+        mean = unit * (first - 0.5) - others[0]
+        variance = unit**2 * (second - 2 * first + 0.5) + others[1] - mean**2
         reach = np.maximum(mean - centre, 0.0) + quantile * np.sqrt(np.fmax(moments.variance, variance) / moments.n)
     return np.where(sigma > 0, zero_if_unknown(reach), 0.0)
 
@@ -145,23 +156,30 @@ def take_shown(values: np.ndarray) -> np.ndarray:
 
 
 def _find_depths(
-    values: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return of each row of values their number, the smaller of two probabilities, the median, the interquartile range, and how far the
-    quantiles of the two lie below and above the median.
+    values: Sequence[np.ndarray],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return of the values of each case and stratum their number, the smaller of two probabilities, the median, the interquartile range,
+    and how far the quantiles of the two lie from the median, by probability and side: below and above.
     """
-    n = (~np.isnan(values)).sum(axis=-1)
+    n = np.stack([(~np.isnan(of)).sum(axis=-1) for of in values], axis=-1)
     deepest = np.minimum(_BEYOND / np.maximum(n, 1), _CHECK)
-    tails = np.stack([np.full(len(n), _CHECK), deepest])
-    ordered = np.sort(values, axis=-1)  # NaN come last
-    rows, last = np.arange(len(values)), np.maximum(n - 1, 0)
+    tails = np.stack([np.full(n.shape, _CHECK), deepest])
+    # Side by side, each stratum in order; NaN come last.
+    ordered = np.concatenate([np.sort(of, axis=-1) for of in values], axis=-1)
+    first = np.cumsum([0, *(of.shape[-1] for of in values[:-1])])
+    rows, last = np.arange(len(n))[:, None], np.maximum(n - 1, 0)
+
+    def at(places: np.ndarray) -> np.ndarray:
+        found: np.ndarray = ordered[rows, np.minimum(first + places, ordered.shape[-1] - 1)]
+        return found
 
     def find(probabilities: np.ndarray) -> np.ndarray:
         places = probabilities * last
         under = np.floor(places).astype(np.int64)
-        lesser, greater = ordered[rows, under], ordered[rows, np.minimum(under + 1, last)]
+        lesser, greater = at(under), at(np.minimum(under + 1, last))
         found: np.ndarray = lesser + (places - under) * (greater - lesser)
         return found
 
-    first, middle, third = find(np.array([[_QUARTILE], [0.5], [1 - _QUARTILE]]))
-    return n, deepest, middle, third - first, middle - find(tails), find(1 - tails) - middle
+    lower, middle, upper = find(np.array([_QUARTILE, 0.5, 1 - _QUARTILE])[:, None, None])
+    depths = np.stack([middle - find(tails), find(1 - tails) - middle], axis=1)
+    return n, deepest, middle, upper - lower, depths

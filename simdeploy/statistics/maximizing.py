@@ -34,7 +34,13 @@ class Maximum:
 
     x: np.ndarray  # the parameters
     value: float  # the log-likelihood
-    covariance: np.ndarray  # the inverse of its curvature; infinite where it is flat
+    free: np.ndarray  # places of the parameters that were not fixed
+    curvature: np.ndarray  # minus the second derivatives by these
+
+    def variance(self, place: int) -> float:
+        """Return that of a parameter by the inverse of the curvature, very large where the likelihood is flat; NaN of a fixed one."""
+        at = np.flatnonzero(self.free == place)
+        return float(_invert(self.curvature)[at[0], at[0]]) if len(at) else np.nan
 
 
 def maximize(
@@ -68,7 +74,8 @@ def maximize(
         step = _find_step(gradient, curvature)
         tried = x + np.zeros((len(_FRACTIONS), len(x)))
         tried[:, free] += _FRACTIONS[:, None] * step
-        values = np.nan_to_num(log_likelihood(tried), nan=-np.inf)
+        values = log_likelihood(tried)
+        values = np.where(np.isnan(values), -np.inf, values)
         best = int(np.argmax(values))
         gain = values[best] - value
         if gain <= _CLOSE:
@@ -77,9 +84,7 @@ def maximize(
             break
         x = tried[best]
         value, gradient, curvature = _derive(log_likelihood, x, free)
-    covariance = np.full((len(x), len(x)), np.nan)
-    covariance[np.ix_(free, free)] = _invert(curvature)
-    return Maximum(x, float(value), covariance)
+    return Maximum(x, float(value), free, curvature)
 
 
 def profile(
@@ -102,7 +107,7 @@ def profile(
     >>> round(low, 3), round(high, 3)
     (1.04, 4.96)
     """
-    variance = best.covariance[place, place]
+    variance = best.variance(place)
     scale = float(np.sqrt(variance)) if np.isfinite(variance) and variance > 0 else 1.0
     search = _Search(log_likelihood, best, place, float(np.sqrt(2 * drop)), tuple({place, *fixed}))
     return search.find_end(-min(scale, 1.0), lowest), search.find_end(min(scale, 1.0), np.inf)
@@ -198,7 +203,7 @@ def _derive(log_likelihood: LogLikelihood, x: np.ndarray, free: np.ndarray) -> t
     if not np.isfinite(values[0]):
         return float(values[0]), np.zeros(k), np.eye(k)
     value, plus, minus = values[0], values[1 : k + 1], values[k + 1 : 2 * k + 1]
-    both, neither = np.split(values[2 * k + 1 :], 2)
+    both, neither = values[2 * k + 1 :].reshape(2, -1)
     gradient = (plus - minus) / (2 * _STEP)
     curvature = np.zeros((k, k))
     curvature[np.arange(k), np.arange(k)] = -(plus - 2 * value + minus) / _STEP**2
@@ -222,7 +227,7 @@ def _find_step(gradient: np.ndarray, curvature: np.ndarray) -> np.ndarray:
 
 
 def _invert(curvature: np.ndarray) -> np.ndarray:
-    """Return the inverse; very large where the likelihood is flat."""
+    """Return the inverse."""
     values, vectors = np.linalg.eigh(curvature)
     inverse: np.ndarray = (vectors / np.where(values > _FLATTEST, values, _FLATTEST)) @ vectors.T
     return inverse

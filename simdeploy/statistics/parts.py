@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -76,20 +77,30 @@ def describe_rates(sample: Sample, level: float) -> Parts:
 
 def describe_means(sample: Sample, level: float) -> Parts:
     """Describe the strata of a sample of any values."""
-    parts = [_mean(sample, place, level) for place in range(sample.strata.n)]
-    if len(parts) == 1:
-        return Parts(*(column[:, None] for column in parts[0]))
-    return Parts(*(np.stack(column, axis=1) for column in zip(*parts, strict=True)))
-
-
-def _mean(sample: Sample, place: int, level: float) -> Parts:
-    """Describe one stratum of each case."""
-    columns = sample.strata.columns[place]
     # In the order of worlds in memory, so that each case's sums are those that it has alone, to the last digit.
-    values = np.ascontiguousarray(sample.values[:, columns])
-    moments = find_moments(values)
-    part = parts_of_means(moments, level)
-    below, above, rest = part.below, part.above, values
+    values = [np.ascontiguousarray(sample.values[:, columns]) for columns in sample.strata.columns]
+    moments = _find_moments(values)
+    parts = parts_of_means(moments, level)
+    if sample.lumps:
+        found = [_set_lumps_apart(sample, place, of, parts, level) for place, of in enumerate(values)]
+        below, above, rest = zip(*found, strict=True)
+        parts = parts._replace(below=np.stack(below, axis=1), above=np.stack(above, axis=1))
+        values, moments = list(rest), _find_moments(rest)
+    return allow_for_tails(parts, values, moments, level)
+
+
+def _find_moments(values: Sequence[np.ndarray]) -> Moments:
+    """Return the moments by case and stratum."""
+    found = [find_moments(of) for of in values]
+    return Moments(*(np.stack(column, axis=1) for column in zip(*found, strict=True)))
+
+
+def _set_lumps_apart(
+    sample: Sample, place: int, values: np.ndarray, parts: Parts, level: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the distances of the limits of one stratum with its lumps' part of them, and its values without the lumps that were drawn."""
+    columns = sample.strata.columns[place]
+    n, below, above, rest = parts.n[:, place], parts.below[:, place], parts.above[:, place], values
     for lump in sample.lumps:
         size = float(lump.sizes[place])
         if not size:
@@ -107,37 +118,39 @@ def _mean(sample: Sample, place: int, level: float) -> Parts:
             off = np.where(is_drawn, 0.0, np.maximum(*found))
             known = np.sqrt(below**2 + off), np.sqrt(above**2 + off)
         if is_drawn.any():
-            drawn = _widen(sample, happened, part.n, size, level, below, above)
+            drawn = _widen(sample, happened, n, size, level, below, above)
             rest = rest - size * np.where(is_drawn[:, None], happened, 0.0)
         below, above = (np.where(is_drawn, new, old) for new, old in zip(drawn, known, strict=True))
-    moments = moments if rest is values else find_moments(rest)
-    return allow_for_tails(part._replace(below=below, above=above), rest, moments, level)
+    return below, above, rest
 
 
-def allow_for_tails(part: Parts, values: np.ndarray, moments: Moments, level: float) -> Parts:
+def allow_for_tails(parts: Parts, values: Sequence[np.ndarray], moments: Moments, level: float) -> Parts:
     """Widen limits of means on each side: for tails that samples don't show, by Johnson's (1978) shift on the side to which values are
     skewed, and as if values as far out as the farthest one were as frequent as they may be where n values show one.
 
-    By values, apart from lumps, of which the first `SHOWN` suffice, and the moments of all.
+    By the values of each stratum, apart from lumps, of which the first `SHOWN` suffice, and the moments of all.
     """
-    values = take_shown(values)
+    values = [take_shown(of) for of in values]
     n = np.maximum(moments.n, 1)
-    quantile = _student_quantile(part.n, level)
+    quantile = _student_quantile(parts.n, level)
     usual = quantile * np.sqrt(moments.variance / n)
     low, high = reach_of_tails(values, moments, quantile)
     with np.errstate(invalid="ignore", divide="ignore"):
         shift = zero_if_unknown(moments.third / (6 * n * moments.variance)) * (1 + 2 * normal_quantile(level) ** 2)
     missed = events_beyond_one(level) / n
-    least, most = (extreme.reduce(values, axis=-1, initial=np.nan) for extreme in (np.fmin, np.fmax))
+    least, most = (
+        np.stack([extreme.reduce(of, axis=-1, initial=np.nan) for of in values], axis=-1)
+        for extreme in (np.fmin, np.fmax)
+    )
     below, above = (
         np.sqrt(old**2 + (np.maximum(tail, usual) + skewed) ** 2 - usual**2 + zero_if_unknown(missed * farthest) ** 2)
         for old, tail, skewed, farthest in (
-            (part.below, low, np.maximum(-shift, 0.0), moments.mean - least),
-            (part.above, high, np.maximum(shift, 0.0), most - moments.mean),
+            (parts.below, low, np.maximum(-shift, 0.0), moments.mean - least),
+            (parts.above, high, np.maximum(shift, 0.0), most - moments.mean),
         )
     )
     allows = np.where(moments.third < 0, low, high) > usual
-    return part._replace(below=below, above=above, third=np.where(allows, 0.0, moments.third))
+    return parts._replace(below=below, above=above, third=np.where(allows, 0.0, moments.third))
 
 
 def _squared_reach_of_few(values: np.ndarray, is_so: np.ndarray, most: np.ndarray, level: float) -> np.ndarray:

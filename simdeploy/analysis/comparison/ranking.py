@@ -249,9 +249,9 @@ def _name(part: Mapping[str, Any], measure: Measure) -> dict[str, Any]:
     return {name: [value] * len(part["policy"]) for name, value in name_measure(measure).items()} | dict(part)
 
 
-def _join(parts: Sequence[Mapping[str, Any]], dtypes: Mapping[str, str]) -> pd.DataFrame:
+def _join(parts: Sequence[Mapping[str, Any]], dtypes: Mapping[str, Any]) -> pd.DataFrame:
     """Return columns of several measures, one below the other, as a table."""
     import pandas as pd
 
     columns = {name: [value for part in parts for value in part[name]] for name in dtypes}
-    return pd.DataFrame({name: pd.Series(columns[name], dtype=dtype) for name, dtype in dtypes.items()})
+    return pd.DataFrame({name: pd.array(columns[name], dtype=dtype) for name, dtype in dtypes.items()})

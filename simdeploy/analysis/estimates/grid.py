@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,7 +17,7 @@ from simdeploy.statistics.combining import Combined, Design, join_parts
 from simdeploy.statistics.heavy_tails import SHOWN
 from simdeploy.statistics.levels import level_problems
 from simdeploy.statistics.moments import Moments
-from simdeploy.statistics.parts import Parts, allow_for_tails, parts_of_means, parts_of_rates
+from simdeploy.statistics.parts import allow_for_tails, parts_of_means, parts_of_rates
 from simdeploy.vocabulary import RESPONSES, VERDICTS, WEIGHT
 
 if TYPE_CHECKING:
@@ -164,19 +164,12 @@ def summarize_grid(result: Batches | pd.DataFrame, *, confidence_level: float = 
         of_name = design if name == MEANS[name] else design._replace(selects=completes)
         is_fraction = MEANS[name] in FRACTIONS
         of_name = of_name._replace(bounds=(0.0, 1.0)) if is_fraction else of_name
-        found = _describe(moments[name].of(numbers), shown.pop(name).of(numbers), confidence_level)
+        of_all = moments[name].of(numbers)
+        found = parts_of_means(of_all, confidence_level)
+        found = allow_for_tails(found, shown.pop(name).of(numbers), of_all, confidence_level)
         joined = join_parts(found, of_name, is_rate=False, confidence_level=confidence_level)
         _put(cells, name, joined.as_fractions() if is_fraction else joined)
     return GridSummary(cells, factors, confidence_level, read_computed_under(result))
-
-
-def _describe(moments: Moments, shown: Sequence[np.ndarray], level: float) -> Parts:
-    """Return what each case and stratum says of a mean, by its moments and its first values in rows, by stratum."""
-    parts = []
-    for place, values in enumerate(shown):
-        of_stratum = Moments(*(column[:, place] for column in moments))
-        parts.append(allow_for_tails(parts_of_means(of_stratum, level), values, of_stratum, level))
-    return Parts(*(np.stack(column, axis=1) for column in zip(*parts, strict=True)))
 
 
 def _is_completed(batch: pd.DataFrame) -> np.ndarray:
