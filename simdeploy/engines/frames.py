@@ -181,8 +181,10 @@ def make_revisions(deployments: Sequence[Recorded], start_ns: int) -> pd.DataFra
     lengths = [len(history) for history in histories]
     revised_ns = np.concatenate([np.array(history.times_ns, np.int64) for history in histories])
 
+    fields = [history.columns for history in histories]
+
     def of_all(name: str) -> list[Any]:
-        return list(chain.from_iterable(history.column(name) for history in histories))
+        return list(chain.from_iterable(columns[name] for columns in fields))
 
     of_deployment = np.repeat(np.arange(len(deployments)), lengths)
     columns = {

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
-from operator import itemgetter
 from struct import Struct
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -195,15 +194,19 @@ class StatusFields(NamedTuple):
     healthy_deadline_ns: int | None
 
 
+# The same as a plain tuple, which the garbage collector leaves alone once it has seen it.
+_Fields: TypeAlias = tuple[str, str, int, int, int, bool, int | None, int | None, int | None, int | None]
+
+
 class History:
     """The revisions of one deployment: what changed, one per settled instant with a change."""
 
     def __init__(self, total_nodes: int) -> None:
         self.total_nodes = total_nodes
         self.times_ns: list[int] = []  # when each revision was made
-        self._rows: list[StatusFields] = []
+        self._rows: list[_Fields] = []
 
-    def settle(self, time_ns: int, fields: StatusFields) -> None:
+    def settle(self, time_ns: int, fields: _Fields) -> None:
         """Note the fields as they are now; several notes at one instant leave one revision."""
         times, rows = self.times_ns, self._rows
         if times and times[-1] == time_ns:
@@ -217,11 +220,12 @@ class History:
 
     def fields(self, revision: int) -> StatusFields:
         """Return the fields of a revision, counted from 0; from the end if below that."""
-        return self._rows[revision]
+        return StatusFields._make(self._rows[revision])
 
-    def column(self, name: str) -> list[Any]:
-        """Return one field of all revisions."""
-        return list(map(itemgetter(StatusFields._fields.index(name)), self._rows))
+    @property
+    def columns(self) -> dict[str, tuple[Any, ...]]:
+        """Each field of all revisions."""
+        return dict(zip(StatusFields._fields, zip(*self._rows, strict=True), strict=True))
 
 
 @dataclass(slots=True)

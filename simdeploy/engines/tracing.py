@@ -61,7 +61,7 @@ def trace(recording: Recording, grid: Grid) -> np.ndarray:
     service = Service(recording, open_end_ns=grid.last_ns)
     times = np.minimum(grid.times_ns, service.end_ns)
     history = recording.update
-    updated, failed = np.array(history.column("updated_nodes")), np.array(history.column("failed_nodes"))
+    updated, failed = (np.array(history.columns[name]) for name in ("updated_nodes", "failed_nodes"))
     revision = np.searchsorted(history.times_ns, times, side="right") - 1
     old, new = ErrorRates(recording, service).at(times)
     demand, _, shed = service.requests.rates_at(times)

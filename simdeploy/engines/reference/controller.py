@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from typing import TYPE_CHECKING
 
-from simdeploy.engines.recording import History, StatusFields
+from simdeploy.engines.recording import History
 from simdeploy.engines.reference.change_windows import OpenHours
 from simdeploy.engines.reference.deadlines import Deadlines
 from simdeploy.engines.reference.dispatch import Dispatcher
@@ -251,7 +251,7 @@ class Controller:
         first_ns, last_ns = self._bound_deadlines()
         self.history.settle(
             self._site.env.now,
-            StatusFields(
+            (  # as in `StatusFields`
                 course.state,
                 self._message(),
                 len(self.dispatcher.waves),
