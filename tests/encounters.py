@@ -100,7 +100,7 @@ class Watched:
     @cached_property
     def stuck(self) -> set[str]:
         """What kept nodes from their turn, in words."""
-        said = set(self.recording.update.column("message"))
+        said = set(self.recording.update.columns["message"])
         ways = {"slots": "hold all slots", "zone": "hold all slots of zone", "freeze": "freezes the rollout"}
         return {way for way, words in ways.items() if any(words in message for message in said)}
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -65,21 +64,33 @@ _gives_up_slot, _reports_start = Controller.gives_up_slot, Line.reports_start
 
 def instead(owner: Any, name: str, value: Any) -> Plant:
     """Put something in the place of a function, or of an attribute."""
-    return lambda patch: patch.setattr(owner, name, value, raising=False)
+    return lambda patch: patch.setattr(owner, name, value)
 
 
-def _always(value: Any) -> property:
-    return property(lambda _: value, lambda _, __: None)
+def _always(owner: type, name: str, value: Any) -> Plant:
+    """Put a value in the place of one that instances have."""
+    assert name in owner.__init__.__code__.co_names  # type: ignore[misc]
+    always = property(lambda _: value, lambda _, __: None)
+    return lambda patch: patch.setattr(owner, name, always, raising=False)
 
 
-def _looks(*steps: str) -> Plant:
+def _looks(*steps: Callable[[Controller], None]) -> Plant:
     """Let the controller take the steps of one look in another order."""
 
     def act(controller: Controller) -> None:
-        for step in (*steps, "_note"):
-            attrgetter(step)(controller)()
+        for step in (*steps, Controller._note):
+            step(controller)
 
     return instead(Controller, "act", act)
+
+
+def _script(controller: Controller) -> None:
+    controller.people._obey_script()
+
+
+def _operator(controller: Controller) -> None:
+    if controller.pacing.operator_is_due:
+        controller.people._look()
 
 
 def rules(function: str, **changes: Callable[[Any], Any]) -> Plant:
@@ -297,16 +308,16 @@ def _opens_every_day(windows: tuple[ChangeWindow, ...], begins_ns: int) -> Calen
 # Each with the generated scenario that told it, to be tried first: whatever else is generated, the search finds another.
 _TOLD: dict[str, tuple[int, Plant]] = {
     # One instant.
-    "a cancel beats a stop": (63, _looks("people.obey_script", "_judge", "people.obey_operator", "_advance")),
-    "the operator beats the script": (215, _looks("_judge", "people.obey_operator", "people.obey_script", "_advance")),
-    "dispatch beats a stop": (10, _looks("_advance", "_judge", "people.obey_script", "people.obey_operator")),
+    "a cancel beats a stop": (63, _looks(_script, Controller._judge, _operator, Controller._advance)),
+    "the operator beats the script": (215, _looks(Controller._judge, _operator, _script, Controller._advance)),
+    "dispatch beats a stop": (10, _looks(Controller._advance, Controller._judge, _script, _operator)),
     # Limits and gate.
     "exceeding is reaching": (9, rules("read_limits", reaches=lambda reaches: not reaches)),
     "either is both": (13, rules("read_limits", both=lambda both: not both)),
     "a sample is one larger": (78, rules("read_limits", minimum_sample=lambda sample: sample + 1)),
     "percent is of the fleet": (17, rules("read_limits", percent_of=lambda _: "fleet")),
     "the gate stays shut": (26, instead(Judging, "_what_is_crossed", _gate_stays_shut)),
-    "a resumed rollout stops again": (123, instead(Judging, "_acknowledged_failures", _always(0))),
+    "a resumed rollout stops again": (123, _always(Judging, "_acknowledged_failures", 0)),
     "nodes count after the end": (5, instead(Controller, "hears_of", _counts_after_the_end)),
     # Slots and lists of waves.
     "a failed node holds no slot": (47, instead(Slots, "resolve", _holds_no_slot)),
@@ -341,7 +352,7 @@ _TOLD: dict[str, tuple[int, Plant]] = {
         118,
         rules("plan_waves", watches=lambda own: tuple(replace(one, by_gate=True) for one in own)),
     ),
-    "a failed node freezes nothing": (1, instead(Pacing, "is_frozen", _always(False))),
+    "a failed node freezes nothing": (1, _always(Pacing, "is_frozen", value=False)),
     "a freeze spares nodes that were waited for": (400, instead(Pacing, "freezes_any", property(_freezes_turns_only))),
     "no wave is lost": (9, instead(Judging, "_take_lost_wave", lambda judging: None)),
     "no rollout is stuck": (11, instead(Judging, "_find_stuck", lambda judging: None)),
@@ -402,7 +413,7 @@ _TOLD: dict[str, tuple[int, Plant]] = {
         instead(Course, "count_down", lambda course, ns, done, in_open_hours=False: _count_down(course, ns, done)),
     ),
     "returned nodes need no window": (46, instead(Pacing, "_wait_for_opening", _dispatches_returned_nodes)),
-    "an opening is nothing ahead": (28, instead(OpenHours, "is_awaited", _always(False))),
+    "an opening is nothing ahead": (28, _always(OpenHours, "is_awaited", value=False)),
     # Nodes.
     "a retry takes as long as the first try": (
         0,
@@ -491,7 +502,7 @@ _TOLD: dict[str, tuple[int, Plant]] = {
     "an operator sees what does not show": (132, instead(people_module, "_shows", lambda site, canary: True)),
     "an operator never notices": (3, instead(people_module, "rejects", lambda site, operator, canaries: False)),
     "the rate clock starts late": (18, instead(Pacing, "start", _starts_without_a_clock)),
-    "nobody waits for nodes that go back by themselves": (0, instead(Rollback, "_going_back", _always(0))),
+    "nobody waits for nodes that go back by themselves": (0, _always(Rollback, "_going_back", 0)),
     "a failed rollback restores": (56, instead(Rollback, "restored_ns", property(lambda rollback: rollback.ended_ns))),
     "rollbacks go at once": (0, rules("plan_waves", rollback=lambda _: 10**6)),
 }

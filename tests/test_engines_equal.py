@@ -504,6 +504,10 @@ def test_a_planted_mistake_is_found(
         expected = examined(number)
         with monkeypatch.context() as patch:
             MISTAKES[mistake](patch)
-            if differences(["p"], expected, outcome(made(number), number)):
+            found = outcome(made(number), number)
+            # It is no mistake of the test's, such as a name that isn't there any more.
+            errors = [row.get("error", "") for rows in found for row in rows]
+            assert not any(error.startswith(("AttributeError", "NameError", "TypeError")) for error in errors), errors
+            if differences(["p"], expected, found):
                 return
     pytest.fail(f"no scenario of {ENOUGH} tells")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from struct import Struct
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
@@ -55,14 +55,28 @@ class Transitions:
         return Moves._make([*numbers, self._reasons])
 
 
-# Of windows of one node, each an interval after the one before: requests, failed ones, whether each is healthy, whether the node was up.
-Span = tuple[Sequence[int], Sequence[int], Sequence[bool], Sequence[bool]]
+# A window as bytes: requests, failed ones, whether it is healthy, whether the node was up.
+WINDOW = np.dtype("i8,i8,?,?")
+WINDOW.names = ("requests", "failed", "healthy", "up")
+_HEALTHY = 16  # bytes before this one
+pack_window = Struct("=2q2?").pack
+# Windows of one node, each an interval after the one before.
+Span: TypeAlias = bytes
+
+
+def count_windows(span: Span) -> int:
+    """Return how many windows a span has."""
+    return len(span) // WINDOW.itemsize
 
 
 def cut_span(span: Span, n: int) -> Span:
     """Return the first n windows of a span."""
-    requests, failed, healthy, up = span
-    return requests[:n], failed[:n], healthy[:n], up[:n]
+    return span[: n * WINDOW.itemsize]
+
+
+def are_healthy(span: Span) -> Sequence[int]:
+    """Return whether each window of a span is healthy."""
+    return span[_HEALTHY :: WINDOW.itemsize]
 
 
 class Windows:
@@ -79,9 +93,9 @@ class Windows:
 
     def __init__(self) -> None:
         self._singles = bytearray()
-        # Of each span: node, end of the first window, interval, whether they are counted, and how many; and of each of its windows.
+        # Of each span: node, end of the first window, interval, whether they are counted, and how many; and all their windows.
         self._spans = bytearray()
-        self._of_spans = tuple(bytearray() for _ in range(4))
+        self._of_spans = bytearray()
 
     def add(self, end_ns: int, node: int, requests: int, failed: int, *, healthy: bool, up: bool, counted: bool) -> int:
         """Add one window; return its place."""
@@ -94,20 +108,17 @@ class Windows:
 
     def extend(self, node: int, first_end: int, interval: int, span: Span, *, counted: bool) -> None:
         """Add the windows of a span."""
-        requests, failed, healthy, up = span
-        n = len(requests)
-        self._spans += self._PACK_SPAN(node, first_end, interval, counted, n)
-        all_requests, all_failed, all_healthy, all_up = self._of_spans
-        pack = _pack_numbers(n)
-        all_requests += pack(*requests)
-        all_failed += pack(*failed)
-        all_healthy += bytes(healthy)
-        all_up += bytes(up)
+        self._spans += self._PACK_SPAN(node, first_end, interval, counted, count_windows(span))
+        self._of_spans += span
 
     @cached_property
     def _rows(self) -> np.ndarray:
         """The windows that were added one by one."""
         return np.frombuffer(bytes(self._singles), self._ONE)
+
+    @cached_property
+    def _rows_of_spans(self) -> np.ndarray:
+        return np.frombuffer(bytes(self._of_spans), WINDOW)
 
     @cached_property
     def _columns_of_spans(self) -> np.ndarray:
@@ -128,22 +139,22 @@ class Windows:
     @cached_property
     def requests(self) -> np.ndarray:
         """The requests of each."""
-        return self._join("requests", 0)
+        return self._join("requests")
 
     @cached_property
     def failed(self) -> np.ndarray:
         """The failed requests of each."""
-        return self._join("failed", 1)
+        return self._join("failed")
 
     @cached_property
     def healthy(self) -> np.ndarray:
         """Whether each was healthy."""
-        return self._join("healthy", 2)
+        return self._join("healthy")
 
     @cached_property
     def up(self) -> np.ndarray:
         """Whether its node was up throughout."""
-        return self._join("up", 3)
+        return self._join("up")
 
     @cached_property
     def counted(self) -> np.ndarray:
@@ -154,15 +165,9 @@ class Windows:
         """Return what holds for all windows of a span, once for each of them."""
         return np.repeat(self._columns_of_spans[place], self._columns_of_spans[4])
 
-    def _join(self, name: str, place: int) -> np.ndarray:
+    def _join(self, name: str) -> np.ndarray:
         """Return a column of windows that were added one by one, and of those of spans."""
-        column = self._rows[name]
-        return np.concatenate([column, np.frombuffer(bytes(self._of_spans[place]), column.dtype)])
-
-
-@cache
-def _pack_numbers(n: int) -> Callable[..., bytes]:
-    return Struct(f"={n}q").pack
+        return np.concatenate([self._rows[name], self._rows_of_spans[name]])
 
 
 class NoWindows(Windows):

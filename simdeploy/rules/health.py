@@ -123,12 +123,12 @@ class HealthRecord:
         """The windows after which the node is running at the soonest."""
         return self._rule.windows_needed - self.healthy
 
-    def add_all(self, healthy: Sequence[bool]) -> tuple[int, NodeVerdict]:
+    def add_all(self, healthy: Sequence[int]) -> tuple[int, NodeVerdict]:
         """Add windows, up to the one that leads to a verdict; return how many these are, and the verdict."""
         if len(healthy) <= self._rule.windows_needed - self.healthy and all(healthy):
             return len(healthy), self._add_healthy(len(healthy))
         for n, is_healthy in enumerate(healthy, start=1):
-            verdict = self.add(is_healthy)
+            verdict = self.add(bool(is_healthy))
             if verdict is not None:
                 return n, verdict
         return len(healthy), None

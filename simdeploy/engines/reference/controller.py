@@ -185,10 +185,7 @@ class Controller:
             self._change_policy(self._new_policy)
         self._judge()
         self.people.act()
-        if self.pacing.advance():
-            self.course.end(
-                "completed", f"{self.judging.updated} nodes updated, {self.judging.failed} failed", undo=False
-            )
+        self._advance()
         if self._deadlines_of_rollout.are_set:
             stands_still = self.course.is_paused or self.pacing.stands_still or self.course.is_over
             self._deadlines_of_rollout.stand_still(stands_still)
@@ -230,6 +227,12 @@ class Controller:
             self.course.pause(crossed)
         else:
             self.course.say(crossed)
+
+    def _advance(self) -> None:
+        if self.pacing.advance():
+            self.course.end(
+                "completed", f"{self.judging.updated} nodes updated, {self.judging.failed} failed", undo=False
+            )
 
     # -- what it says ------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, Protocol
 
-from simdeploy.engines.recording import NodeFate, cut_span
+from simdeploy.engines.recording import NodeFate, count_windows, cut_span
 from simdeploy.engines.schema import (
     FAILED,
     REMOVED,
@@ -272,7 +272,7 @@ class Node:
                 # Nobody else acts on what is seen before the verdict.
                 span, verdict = prober.looks_ahead(self.number, self.fate, record, start, deadline)
                 try:
-                    yield env.timeout(len(span[0]) * interval)
+                    yield env.timeout(count_windows(span) * interval)
                 except GeneratorExit:
                     span = cut_span(span, (env.now - start) // interval)
                     raise

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from simdeploy.engines.recording import NodeFate, Span, Windows, cut_span
+from simdeploy.engines.recording import (
+    WINDOW,
+    NodeFate,
+    Span,
+    Windows,
+    are_healthy,
+    count_windows,
+    cut_span,
+    pack_window,
+)
 from simdeploy.world.binomial import failed_requests, failed_requests_of, find_table
 from simdeploy.world.blocks import Blocks
 from simdeploy.world.distributions import Constant
@@ -110,12 +119,12 @@ class Prober:
                 span = cut_span(span, n)
         else:
             span = self._see_alike(number, fate.windows, n, is_usual=record.healthy == fate.windows)
-        n_seen, verdict = record.add_all(span[2])
+        n_seen, verdict = record.add_all(are_healthy(span))
         return span if n_seen == n else cut_span(span, n_seen), verdict
 
     def saw(self, number: int, fate: NodeFate, start: int, span: Span) -> None:
         """Record the windows of a look ahead, the first of which began at `start`."""
-        fate.windows += len(span[0])
+        fate.windows += count_windows(span)
         self._windows.extend(number, start + self._interval_ns, self._interval_ns, span, counted=self._nodes_count)
 
     def _see(self, number: int, fate: NodeFate, window: int, start: int, end: int) -> View:
@@ -135,9 +144,11 @@ class Prober:
         """Look at n windows one by one."""
         interval, first = self._interval_ns, fate.windows
         begins = range(start, start + n * interval, interval)
-        views = [self._see(number, fate, first + place, begin, begin + interval) for place, begin in enumerate(begins)]
-        requests, failed, up, healthy = zip(*views, strict=True)
-        return requests, failed, healthy, up
+        span = bytearray()
+        for place, begin in enumerate(begins):
+            requests, failed, up, healthy = self._see(number, fate, first + place, begin, begin + interval)
+            span += pack_window(requests, failed, healthy, up)
+        return bytes(span)
 
     def _are_alike(self, number: int, start: int, end: int) -> bool:
         """Tell whether a node is up and fails as it always does from `start` to `end`."""
@@ -155,12 +166,11 @@ class Prober:
         uniforms = world.window_uniforms(number, first, n, is_usual=is_usual)
         once = self._differ[world.class_numbers[number]]
         failed = failed_requests_of(requests, world.baseline[number], uniforms, once=once)
-        return (requests,) * n, failed, [count <= allowed for count in failed], (True,) * n
+        return b"".join([pack_window(requests, count, count <= allowed, True) for count in failed])
 
     def _see_first(self, nodes: np.ndarray, n: int) -> list[Span]:
         """Look at the first n windows of many nodes at once, as far as their class has a table."""
-        world, always = self._world, (True,) * n
-        spans: list[Span] = [((), (), (), ())] * len(nodes)
+        world, windows = self._world, np.zeros((len(nodes), n), WINDOW)
         uniforms, classes = world.first_window_uniforms(nodes, n), world.class_of[nodes]
         for number, (same, table) in enumerate(zip(self._same, self._tables, strict=True)):
             if same is None or table is None:
@@ -168,14 +178,15 @@ class Prober:
             requests, allowed, _ = same
             places = np.flatnonzero(classes == number)
             failed = np.searchsorted(table, uniforms[places])
-            healthy = failed <= allowed
-            of_each = (requests,) * n
-            rows = zip(
-                places.tolist(), failed.tolist(), healthy.tolist(), np.all(healthy, axis=1).tolist(), strict=True
-            )
-            for place, counts, are_healthy, all_healthy in rows:
-                spans[place] = (of_each, counts, always if all_healthy else are_healthy, always)
-        return spans
+            for name, values in (
+                ("requests", requests),
+                ("failed", failed),
+                ("healthy", failed <= allowed),
+                ("up", True),
+            ):
+                windows[name][places] = values
+        of_all, size = windows.tobytes(), n * WINDOW.itemsize
+        return [of_all[first : first + size] for first in range(0, len(of_all), size)]
 
     def looks_at_old(self, number: int, fate: NodeFate, start: int, end: int, requests: int) -> Seen | None:
         """Count the failed ones of as many requests of a node on the old version; None if it was not up throughout."""
