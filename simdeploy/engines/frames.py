@@ -54,8 +54,8 @@ def make_timeline(recording: Recording, service: Service) -> pd.DataFrame:
     exposed_at, exposed = service.exposed.count_changes(end)
     out_at, out = service.out_of_service.count_changes(end)
     rates = ErrorRates(recording, service)
-    columns_of_times = [np.zeros(1, np.int64), moved, window_ends, exposed_at, out_at, rates.changes_ns]
-    times = distinct(np.concatenate(columns_of_times))
+    changes = [np.zeros(1, np.int64), moved, window_ends, exposed_at, out_at, rates.changes_ns]
+    times = distinct(np.concatenate(changes))
 
     counts = np.zeros((len(STATUSES), len(times)), dtype=np.int64)
     counts[PENDING] = total

@@ -117,8 +117,7 @@ class Intervals:
 
 def distinct(times_ns: np.ndarray) -> np.ndarray:
     """Return the distinct ones of some times, in order; `np.unique`, which hashes whole numbers, takes far longer where they are many."""
-    # A stable sort merges columns of times that are in order, one after the other.
-    ordered = np.sort(times_ns, kind="stable")
+    ordered = np.sort(times_ns)
     return ordered[np.diff(ordered, prepend=-1) > 0]
 
 

@@ -56,8 +56,7 @@ class Transitions:
 
 
 # A window as bytes: requests, failed ones, whether it is healthy, whether the node was up.
-WINDOW = np.dtype("i8,i8,?,?")
-WINDOW.names = ("requests", "failed", "healthy", "up")
+WINDOW = np.dtype([("requests", "i8"), ("failed", "i8"), ("healthy", "?"), ("up", "?")])
 _HEALTHY = 16  # bytes before this one
 pack_window = Struct("=2q2?").pack
 # Windows of one node, each an interval after the one before.
@@ -87,8 +86,7 @@ class Windows:
     """
 
     _PACK_ONE = Struct("=4q3?").pack
-    _ONE = np.dtype("i8,i8,i8,i8,?,?,?")
-    _ONE.names = ("end_ns", "node", "requests", "failed", "healthy", "up", "counted")
+    _ONE = np.dtype([("end_ns", "i8"), ("node", "i8"), *WINDOW.descr, ("counted", "?")])
     _PACK_SPAN = Struct("=5q").pack
 
     def __init__(self) -> None:

@@ -54,8 +54,7 @@ class RowsByKind:
             for batch in rows.batches(needed):
                 if WEIGHT in columns:
                     weights = self._weights(kind)
-                    of_rows = weights[batch["case"].to_numpy()] if weights.ndim else float(weights)
-                    batch[WEIGHT] = of_rows * batch[WEIGHT] if self.is_tilted else of_rows
+                    self._weigh(batch, weights[batch["case"].to_numpy()] if weights.ndim else float(weights))
                 yield batch[list(columns)]
 
     def to_outcomes(self, columns: Sequence[str]) -> Outcomes:
@@ -69,9 +68,11 @@ class RowsByKind:
         frame = outcomes.to_frame(keys)
         if WEIGHT in columns:
             weights = [np.full((len(worlds), n_cases), self._weights(kind)) for kind, worlds, _ in self.parts]
-            of_rows = np.concatenate(weights).T.ravel()
-            frame[WEIGHT] = of_rows * frame[WEIGHT] if self.is_tilted else of_rows
+            self._weigh(frame, np.concatenate(weights).T.ravel())
         return frame[list(columns)]
+
+    def _weigh(self, frame: pd.DataFrame, of_rows: np.ndarray | float) -> None:
+        frame[WEIGHT] = of_rows * frame[WEIGHT] if self.is_tilted else of_rows
 
     def _weights(self, kind: str) -> np.ndarray:
         """Return the weight of a world of a kind, by case if probabilities are; the mean of all weights is 1."""

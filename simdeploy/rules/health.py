@@ -125,7 +125,7 @@ class HealthRecord:
 
     def add_all(self, healthy: Sequence[int]) -> tuple[int, NodeVerdict]:
         """Add windows, up to the one that leads to a verdict; return how many these are, and the verdict."""
-        if len(healthy) <= self._rule.windows_needed - self.healthy and all(healthy):
+        if len(healthy) <= self.least_needed and all(healthy):
             return len(healthy), self._add_healthy(len(healthy))
         for n, is_healthy in enumerate(healthy, start=1):
             verdict = self.add(bool(is_healthy))

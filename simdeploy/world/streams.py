@@ -228,8 +228,7 @@ def few_uniforms(
 
 @functools.lru_cache(maxsize=8)
 def _plain_round_keys(seed: int) -> list[tuple[int, int]]:
-    low, high = divmod(seed, WORD_LIMIT)[::-1]
-    return [(int(a[0]), int(b[0])) for a, b in _round_keys(low, high)]
+    return [(int(low[0]), int(high[0])) for low, high in _round_keys(seed % WORD_LIMIT, seed // WORD_LIMIT)]
 
 
 def uniform(
