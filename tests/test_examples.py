@@ -1,5 +1,7 @@
 """Examples that come with the package, `simdeploy examples`, and `simdeploy new`."""
 
+import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -101,6 +103,21 @@ def test_a_new_scenario_has_what_was_said(tmp_path, name, nodes):
     ]
     refused = invoke("new", file)
     assert (refused.exit_code, "exists already" in refused.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("file", [" .yaml", "a\tb.yaml", "\u202e.yml"])
+def test_a_new_scenario_under_no_name_at_all(tmp_path, file):
+    """A scenario in a file whose name can't be a scenario's gets another, and can be read. [contract]"""
+    assert invoke("new", "--nodes", 60, tmp_path / file).exit_code == 0
+    assert simdeploy.read_scenario(tmp_path / file).name == "scenario"
+
+
+@pytest.mark.parametrize("file", ["my fleet.yaml", "fleet.yml"])
+def test_a_new_scenario_says_what_to_try(tmp_path, file):
+    """The command in its comment is one that a shell runs with this file. [contract]"""
+    invoke("new", "--nodes", 60, tmp_path / file)
+    [command] = re.findall("simdeploy compare .*", (tmp_path / file).read_text(encoding="utf-8"))
+    assert shlex.split(command) == ["simdeploy", "compare", str(tmp_path / file)]
 
 
 def test_requirements_of_a_new_scenario_can_be_used(tmp_path):

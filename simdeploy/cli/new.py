@@ -51,7 +51,7 @@ def command(*, file: Path, like: str | None, **answers: float | None) -> None:
     nodes, requests, defective = (_answered(name, answers[name]) for name in _QUESTIONS)
     from simdeploy.cli.template import write_scenario
 
-    text = write_scenario(file.stem, int(nodes), requests, defective)
+    text = write_scenario(file, int(nodes), requests, defective)
     with writing():
         write_text(text, file)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
@@ -66,16 +67,16 @@ _POLICIES = """\
 _ZONES = 3
 
 
-def write_scenario(name: str, nodes: int, requests: float, percent_defective: float) -> str:
+def write_scenario(file: PurePath, nodes: int, requests: float, percent_defective: float) -> str:
     """Return the text of a scenario with two policies; the last number is how many of a hundred releases are defective."""
     head = f"""\
 # What is marked "assumed" is plausible, not yours: put in what you know of your fleet. Then try
-#   simdeploy compare {printable(name)}.yaml
+#   simdeploy compare {shlex.quote(printable(str(file)))}
 # Further keys: docs/scenario-file.md."""
     probability = float(f"{percent_defective / 100:.10g}")
     return _TEMPLATE.format(
         head=head,
-        name=_scalar(name),
+        name=_scalar(_name(file.stem, "scenario")),
         nodes=nodes,
         zones="",
         requests=f"{requests:.10g}  # per node",
@@ -83,6 +84,11 @@ def write_scenario(name: str, nodes: int, requests: float, percent_defective: fl
         more=_MORE,
         policies=_POLICIES.format(tenth=-(-nodes // 10)),
     )
+
+
+def _name(of_file: str, otherwise: str) -> str:
+    """Return the name of a file if a scenario can have it as well."""
+    return of_file if of_file.strip() and is_printable(of_file) else otherwise
 
 
 def _write_release(probability: float) -> str:
@@ -110,9 +116,7 @@ def write_template(imported: PolicyImport, file: str) -> str:
         raise InputError(
             Problem("a scenario needs the number of nodes, which the file doesn't state", file=file, hint=hint)
         )
-    name = PurePath(file).name.partition(".")[0]
-    if not name.strip() or not is_printable(name):
-        name = imported.kind
+    name = _name(PurePath(file).name.partition(".")[0], imported.kind)
     notes = "\n".join(f"  # {printable(str(note))}" for note in imported.notes)
     text = _TEMPLATE.format(
         head=f"# Made from {printable(file)} ({imported.kind}). What it doesn't say is assumed: put in what you know of your fleet.",
