@@ -147,6 +147,11 @@ def test_limits_in_words():
     assert describe_limits(Limits(low=0.12498), x, names) == "x is above 0.125"
     assert describe_limits(Limits(low=0.160123, high=0.5), x, names) == "x is from 0.16 to 0.5"
     assert describe_limits(Limits(high=0.5), x, names) == "x is below 0.5"
+    duration = "scenario.fleet.update_duration"
+    seconds = Column(duration, np.array([30.0, 40, 90, 150]))
+    assert describe_limits(Limits(low=61.7, high=121.3), seconds, {duration: "u"}) == "u is from 1m to 1m40s"
+    whole = Column(duration, np.array([30.0, 90]), is_whole=True)
+    assert describe_limits(Limits(low=60), whole, {duration: "u"}) == "u is at least 1m"
     w = Column("w", np.array([0.0, 1.0]), words=("blue", "red"))
     assert describe_limits(Limits(places=frozenset({1})), w, names) == "w is red"
 
@@ -416,6 +421,23 @@ def test_pictures():
     lowest = 100 * result.path[["coverage", "held_out_coverage"]].min().min()
     assert 0 <= lowest - trail.get_xlim()[0] <= max(0.06 * (100 - lowest), 0.5) + 1e-9
     assert not find_unreadable(trail.figure)
+
+
+def test_axes_of_durations_have_a_unit():
+    """The axis of a factor that is a duration says in which unit it is, the words at its limits as well. [contract]"""
+    rng = np.random.default_rng(0)
+    points = pd.DataFrame(
+        {
+            "health_check.deadline": 10 ** rng.uniform(1, 3, 400),
+            "scenario.fleet.update_duration": rng.uniform(30, 300, 400),
+        }
+    )
+    limits = (points["health_check.deadline"] > 200) & (points["scenario.fleet.update_duration"] < 120)
+    ax = draw_on(plot_discovery, find_boxes(points, limits))
+    assert {ax.get_xlabel(), ax.get_ylabel()} == {"health_check.deadline (s)", "update_duration (min)"}
+    assert {"2m", "3m19s"} <= {text.get_text() for text in ax.texts}
+    linear = ax.xaxis if ax.get_xscale() == "linear" else ax.yaxis
+    assert [label.get_text() for label in linear.get_ticklabels()][1:3] == ["1", "2"]
 
 
 def find_ends(words):

@@ -194,6 +194,19 @@ def test_one_key_is_a_line():
     assert axes[2].get_ylabel() == "mean makespan if completed (min)"
 
 
+@pytest.mark.parametrize("points", [[(30.0,), (60.0,), (300.0,)], [(30.0, 1), (60.0, 2), (300.0, 0)]])
+def test_durations_have_a_unit(points):
+    """An axis of durations is in the unit that suits them, of a line and of points. [contract]"""
+    ax = drawn(table(points, columns=("health_check.min_healthy_time", NODES)))[0]
+    label = {ax.get_xlabel().replace("\n", " "), ax.get_ylabel().replace("\n", " ")} & {
+        "health_check.min_healthy_time (min)"
+    }
+    assert label
+    axis = ax.xaxis if "time" in ax.get_xlabel() else ax.yaxis
+    shown = [tick.get_text() for tick in axis.get_ticklabels() if 60 <= tick.get_position()[axis is ax.yaxis] <= 300]
+    assert (shown[0], shown[-1]) == ("1", "5")
+
+
 def test_words_are_side_by_side():
     """Values that are no numbers, or not set, are axes as well. [contract]"""
     frame = table(list(product(("barrier", "sliding"), (0, 1))), columns=("scenario.orchestrator.pacing", NODES))

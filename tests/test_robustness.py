@@ -349,6 +349,14 @@ def test_the_picture_shows_every_regret():
     assert not find_unreadable(ax.figure)
 
 
+def test_the_picture_writes_durations_with_their_unit():
+    """Worlds that differ in a duration are labelled with its unit. [contract]"""
+    frame = table(np.array([[[30.0], [10.0]], [[10.0], [20.0]]]))
+    frame["scenario.fleet.update_duration"] = frame["scenario"].map({"w0": 30.0, "w1": 90.0})
+    ax = draw_on(plot_regret, estimate_regret(frame, of="makespan_s"))
+    assert [label.get_text() for label in ax.get_xticklabels()][:2] == ["w0\n30s", "w1\n1m30s"]
+
+
 def test_the_picture_hides_the_regret_of_what_is_infeasible():
     """Where a requirement is missed a cell has no colour but a hatch, and says so; doubt is a question mark. [contract]"""
     rng = np.random.default_rng(0)

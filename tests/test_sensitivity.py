@@ -264,6 +264,15 @@ def test_whole_numbers_choices_and_logarithms():
     assert abs((spread["p"] < 0.01).mean() - 0.5) < 0.01
 
 
+def test_ranges_of_durations_have_units():
+    """The range of a factor that is a duration is written with its unit, which others have none of. [contract]"""
+    design = design_sensitivity(
+        {"health_check.deadline": (30, 600), "scenario.fleet.update_duration": [10, 90.5], "n": (2, 20)}, size=4
+    )
+    result = analyze_sensitivity(design, design.points.sum(axis=1))
+    assert result.factors["over"].tolist() == ["30s to 10m", "10s, 1m30.5s", "2 to 20"]
+
+
 def test_seed_0_is_a_seed():
     """The same seed gives the same points, 0 as well as any other, and another one others. [property]"""
     for method in ("morris", "sobol"):

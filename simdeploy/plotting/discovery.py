@@ -11,7 +11,9 @@ import numpy as np
 from simdeploy.analysis.asking.naming import name_factors
 from simdeploy.analysis.discovery.columns import read_columns, write_ends
 from simdeploy.analysis.discovery.result import WORLD, Discovery
+from simdeploy.experiments.levers import is_duration
 from simdeploy.plotting import style
+from simdeploy.plotting.axes import set_time_axis
 from simdeploy.plotting.style import in_plain_text, put_legend_above, write_above, write_beside
 from simdeploy.plotting.wrapping import wrap_words
 from simdeploy.report.wording import PERCENT, format_amount
@@ -243,6 +245,7 @@ def _set_axis(ax: Axes, which: str, axis: _Axis, label: str) -> None:
         drawn.set_ticks(range(len(axis.words)), axis.words, parse_math=False)
     elif axis.is_log:
         ax.set(**{f"{which}scale": "log"})
+        label = f"{label} (s)" if is_duration(axis.factor) else label
         if axis.values.max() / axis.values.min() < _MOST_RATIO:
             drawn.set_major_locator(LogLocator(subs=(1, 2, 5)))
             drawn.set_major_formatter(lambda value, _: f"{value:g}")
@@ -251,6 +254,8 @@ def _set_axis(ax: Axes, which: str, axis: _Axis, label: str) -> None:
         drawn.set_major_locator(MaxNLocator(integer=True))
     drawn.set_label_text(label)
     ax.set(**{f"{which}lim": axis.ends})
+    if is_duration(axis.factor) and axis.words is None and not axis.is_log:
+        set_time_axis(drawn, axis.ends[1], label)
 
 
 def _draw_box(ax: Axes, limits: pd.DataFrame, tested: pd.DataFrame, x: _Axis, y: _Axis, *, is_found: bool) -> None:

@@ -12,7 +12,8 @@ from simdeploy.analysis import GridSummary, summarize_grid
 from simdeploy.analysis.asking.naming import LABELS, format_factor, format_value
 from simdeploy.analysis.estimates.grid import MEANS, PROPORTIONS, QUANTITIES
 from simdeploy.errors import Problem, not_among, raise_if_any
-from simdeploy.plotting.axes import set_unit_axis
+from simdeploy.experiments.levers import is_duration
+from simdeploy.plotting.axes import set_time_axis, set_unit_axis
 from simdeploy.plotting.intervals import draw_intervals, tell_untrusted
 from simdeploy.plotting.marks import mark_points
 from simdeploy.plotting.slices import Slice, choose_slice
@@ -204,6 +205,11 @@ def _positions(axis: Axis, column: pd.Series) -> np.ndarray:
     from matplotlib.ticker import MaxNLocator
 
     if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column) and not column.isna().any():
+        if is_duration(str(column.name)):
+            margin = 0.05 * (column.max() - column.min())
+            axis.set_view_interval(column.min() - margin, column.max() + margin, ignore=True)
+            set_time_axis(axis, float(column.max()), str(column.name))
+            return column.to_numpy(dtype=float)
         axis.set_label_text(str(column.name))
         is_whole = pd.api.types.is_integer_dtype(column)
         n_steps: int | Literal["auto"] = "auto"

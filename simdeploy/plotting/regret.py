@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simdeploy.analysis.asking.naming import describe_measure, format_value, shorten_names
+from simdeploy.analysis.asking.naming import describe_measure, format_factor, shorten_names
 from simdeploy.experiments.levers import FACTOR_PREFIX
 from simdeploy.plotting.marks import mark_rows
 from simdeploy.plotting.style import DARK_GREY, GREY, PALE_GREY, contrast_to, in_plain_text, wrap_name
@@ -182,7 +182,7 @@ def _label_worlds(
     if names in ([], ["scenario"]) or table.duplicated(names).any():
         names, labels = [], [_wrap(world) for world in worlds]
     else:
-        labels = ["\n".join(format_value(value) for value in values) for values in table[names].to_numpy(object)]
+        labels = ["\n".join(map(format_factor, names, values)) for values in table[names].to_numpy(object)]
     is_wide = max(len(line) for label in labels for line in label.split("\n")) * _CHARACTER_PT > room_pt
     if is_wide:
         labels = [label.replace("\n", ", ") for label in labels] if names else worlds

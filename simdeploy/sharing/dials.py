@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simdeploy.analysis.asking.naming import describe_measure, format_value, shorten_names
+from simdeploy.analysis.asking.naming import describe_measure, format_factor, shorten_names
 from simdeploy.analysis.estimates.grid import GridSummary
 from simdeploy.report.grid import SHOWN, quantity_scale, quantity_title
 from simdeploy.report.wording import Scale, find_cost_unit, interval_names, scale_of, trust_name, write_estimate
@@ -74,13 +74,10 @@ class Dials:
         return product(*(range(len(dial.values)) for dial in self.dials))
 
 
-def make_dials(
-    result: GridSummary | Estimates, *, current: Mapping[str, Any] | None = None, in_seconds: Sequence[str] = ()
-) -> Dials | None:
+def make_dials(result: GridSummary | Estimates, *, current: Mapping[str, Any] | None = None) -> Dials | None:
     """Return the cases of a sweep as a grid; None if nothing was varied, or not every combination tried.
 
-    `current` has values by key that the page shows first, None for an unset one, `in_seconds` the keys that are durations. Keys with numbers
-    come first, and two of them get sliders.
+    `current` has values by key that the page shows first, None for an unset one. Keys with numbers come first, and two of them get sliders.
 
     Examples
     --------
@@ -112,7 +109,7 @@ def make_dials(
             key,
             name,
             tuple(of_key),
-            tuple(f"{format_value(value)}{' s' if key in in_seconds and value == value else ''}" for value in of_key),
+            tuple(format_factor(key, value) for value in of_key),
             _find_start(of_key, current[key]) if current and key in current else 0,
             number < n_sliders,
         )

@@ -24,7 +24,7 @@ from simdeploy.scenario.written_specs import Specs, write_specs
 from simdeploy.sharing.assumptions import list_facts, list_switches, read_world
 from simdeploy.sharing.contents import Contents, make_origin
 from simdeploy.sharing.dials import Dials, make_dials
-from simdeploy.sharing.simulating import Request, add_policies, find_durations, report_scenario
+from simdeploy.sharing.simulating import Request, add_policies, report_scenario
 
 
 def gather(source: Any, request: Request) -> Contents:
@@ -76,13 +76,12 @@ def _of_table(table: Any, request: Request, name: str | None) -> Contents:
 
 
 def _make_dials(result: GridSummary, question: Mapping[str, Any], scenario: Scenario | None) -> Dials | None:
-    if scenario is None:
-        return make_dials(result)
-    policies = [*scenario.policies.values()]
-    specs = [policy.spec for policy in policies]
-    levers = {lever.name: lever for lever in find_levers(question.get("vary") or {}, [scenario], specs)}
-    dials = make_dials(result, in_seconds=find_durations(levers))
-    return dials if dials is None or len(policies) > 1 else add_policies(dials, scenario, policies[0], levers)
+    dials = make_dials(result)
+    if dials is None or scenario is None or len(scenario.policies) > 1:
+        return dials
+    (policy,) = scenario.policies.values()
+    levers = {lever.name: lever for lever in find_levers(question.get("vary") or {}, [scenario], [policy.spec])}
+    return add_policies(dials, scenario, policy, levers)
 
 
 def _find_scenario(question: Mapping[str, Any]) -> Scenario | None:

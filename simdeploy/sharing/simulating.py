@@ -149,7 +149,7 @@ def _simulate_dials(
     levers = {each.lever.name: each.lever for each in ranges}
     current = {each.lever.name: each.current for each in ranges}
     found = estimate(result, measures, confidence_level=request.confidence_level)
-    dials = make_dials(found, current=current, in_seconds=find_durations(levers))
+    dials = make_dials(found, current=current)
     return dials and add_policies(dials, scenario, policy, levers)
 
 
@@ -158,11 +158,6 @@ def _as_value(value: Any) -> Any:
     if value != value:
         return None
     return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-def find_durations(levers: Mapping[str, Lever]) -> list[str]:
-    """Return the keys whose values are durations, in seconds."""
-    return [name for name, lever in levers.items() if lever.kind == "duration"]
 
 
 def _list_measures(scenario: Scenario) -> list[Measure]:

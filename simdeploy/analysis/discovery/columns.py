@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simdeploy.analysis.asking.naming import format_value
+from simdeploy.analysis.asking.naming import format_factor
 from simdeploy.statistics.boxes import Box, Column, Limits
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def read_columns(worlds: pd.DataFrame) -> list[Column]:
             numbers = values.to_numpy(dtype=np.float64)
             columns.append(Column(str(name), numbers, is_whole=kind.is_integer_dtype(values.dtype)))
             continue
-        words = [format_value(value) for value in values]
+        words = [format_factor(str(name), value) for value in values]
         known = tuple(sorted(set(words)))
         places = np.array([known.index(word) for word in words], dtype=np.float64)
         columns.append(Column(str(name), places, words=known))
@@ -69,7 +69,8 @@ def describe_limits(limits: Limits, column: Column, names: Mapping[str, str]) ->
         return f"{name} is {' or '.join(words[place] for place in sorted(limits.places))}"
     low, high = write_ends(limits, column)
     if column.is_whole:
-        ends = {low or format_value(int(column.values.min())), high or format_value(int(column.values.max()))}
+        least, most = (format_factor(column.name, int(value)) for value in (column.values.min(), column.values.max()))
+        ends = {low or least, high or most}
         if len(ends) == 1:
             return f"{name} is {ends.pop()}"
         if low and high:
@@ -91,15 +92,16 @@ def write_ends(limits: Limits, column: Column) -> tuple[str, str]:
             end if math.isinf(end) else math.ceil(end) if is_low else math.floor(end)
             for end, is_low in ((low, True), (high, False))
         )
-    return _write_end(low, column.values), _write_end(high, column.values)
+    return _write_end(low, column), _write_end(high, column)
 
 
-def _write_end(end: float, values: np.ndarray) -> str:
+def _write_end(end: float, column: Column) -> str:
     """Write an end, a fraction with the fewest digits that leave all values on their side of it."""
     if math.isinf(end):
         return ""
     if isinstance(end, int):
-        return format_value(end)
+        return format_factor(column.name, end)
+    values = column.values
     below, above = values[values < end].max(initial=-math.inf), values[values > end].min(initial=math.inf)
     rounded = (float(f"{end:.{digits}g}") for digits in range(1, _MOST_DIGITS))
-    return format_value(next((number for number in rounded if below < number < above), end))
+    return format_factor(column.name, next((number for number in rounded if below < number < above), end))

@@ -104,7 +104,7 @@ def discover(
     >>> vary = {"fleet.update_duration": ("30s", "90s"), "fleet.rollback_duration": ("10s", "40s")}
     >>> result = discover(scenario, vary=vary, requirements="makespan_s <= 80s", replications=2, engine="reference")
     >>> print(result.boxes["limits"].iloc[0])
-    update_duration is above 50
+    update_duration is above 50s
     """
     scenario = as_scenario(scenario)
     numbers = check_numbers(replications=replications, seed=seed, engine=engine)

@@ -279,7 +279,7 @@ def _has_order(spread: Spread) -> bool:
 def _factors(design: SensitivityDesign, inert: set[str], directions: list[dict[str, Any]]) -> pd.DataFrame:
     unknown = dict.fromkeys(FACTOR)
     rows = [
-        {**unknown, "factor": name, "over": describe_spread(spread), "is_inert": name in inert, **direction}
+        {**unknown, "factor": name, "over": describe_spread(name, spread), "is_inert": name in inert, **direction}
         for name, spread, direction in zip(design.names, design.spreads, directions, strict=True)
     ]
     return make_frame(rows, FACTOR)

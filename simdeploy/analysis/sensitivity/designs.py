@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from simdeploy.analysis.asking.naming import format_value
+from simdeploy.analysis.asking.naming import format_factor
 from simdeploy.errors import InputError, Problem, not_among, raise_if_any, shorten
 from simdeploy.experiments.arguments import check_numbers, is_whole
 from simdeploy.experiments.design import check_number_of_cases, sample_hypercube, spread_over
@@ -151,7 +151,7 @@ def make_design(
         if spread.is_single
     ]
     problems += [
-        Problem("duplicate value", (lever.name,), found=describe_spread(spread), allowed="each value once")
+        Problem("duplicate value", (lever.name,), found=describe_spread(lever.name, spread), allowed="each value once")
         for lever, spread in zip(levers, spreads, strict=True)
         if isinstance(spread, Choices) and len(set(map(repr, spread.values))) < len(spread.values)
     ]
@@ -169,17 +169,19 @@ def make_design(
     return SensitivityDesign(kind, tuple(levers), tuple(spreads), tuple(map(tuple, columns)), places, None, seed)
 
 
-def describe_spread(spread: Spread) -> str:
-    """Describe a range in words.
+def describe_spread(name: str, spread: Spread) -> str:
+    """Describe a range of a varied key in words.
 
     Examples
     --------
-    >>> describe_spread(Interval(0.001, 0.1, is_whole=False, is_log=True))
-    '0.001 to 0.1, log'
+    >>> describe_spread("health_check.deadline", Interval(30, 600, is_whole=False, is_log=True))
+    '30s to 10m, log'
     """
     if isinstance(spread, Interval):
-        return f"{format_value(spread.low)} to {format_value(spread.high)}" + (", log" if spread.is_log else "")
-    return ", ".join("unset" if value is None else format_value(value) for value in spread.values)
+        return f"{format_factor(name, spread.low)} to {format_factor(name, spread.high)}" + (
+            ", log" if spread.is_log else ""
+        )
+    return ", ".join("unset" if value is None else format_factor(name, value) for value in spread.values)
 
 
 def _problems(levers: Sequence[Lever], method: object, size: object) -> list[Problem]:
