@@ -24,6 +24,7 @@ from simdeploy import (
 from simdeploy.cli.gates import read_gate_options
 from simdeploy.experiments import Range
 from simdeploy.experiments.jobs import Job
+from simdeploy.report.checking import describe_requirement
 from simdeploy.scenario.policies import read_policy_file
 
 SCENARIO = """
@@ -145,7 +146,7 @@ def test_the_answer_is_that_of_python(asked):
     assert lines[0] == expected.answer
     assert any(line.startswith(f"small: {about}, ") and f", seed 3, engine {how['engine']}" in line for line in lines)
     for requirement in getattr(expected, "requirements", ()):
-        assert any(line.endswith(str(requirement)) for line in lines[:6])
+        assert any(line.endswith(describe_requirement(requirement)) for line in lines[:6])
     document = json.loads(invoke(*asked, "--json").stdout)
     assert document | {"computed_under": 0} == json.loads(json.dumps(expected.to_dict())) | {"computed_under": 0}
 
@@ -260,7 +261,10 @@ def test_no_choice_is_an_exit_code():
     done = invoke(*SEARCH, *IMPOSSIBLE, "--write-policy", "best.yaml")
     assert done.exit_code == 1
     assert done.stdout.startswith("None of 20 policies meets all requirements")
-    assert "subject to false_alarm given good <= 0.01; escaped given defective <= 0.0001" in done.stdout
+    assert (
+        "subject to false alarms of good releases at most 1 %; escapes of defective releases at most 0.01 %"
+        in done.stdout
+    )
     assert "best.yaml was not written: no recommended policy" in done.stderr
     assert not Path("best.yaml").exists()
 

@@ -25,6 +25,7 @@ def command(study: Study, *, vary: tuple[str, ...]) -> Finding:
     how much of the box breaks, and how much of what breaks is in the box, both from other worlds than the box was found in.
     """
     from simdeploy.analysis import discover
+    from simdeploy.report.checking import describe_requirements
     from simdeploy.report.wording import plural
 
     policy = study.policy
@@ -33,7 +34,7 @@ def command(study: Study, *, vary: tuple[str, ...]) -> Finding:
     return Finding(
         result,
         about=f"policy {policy.name}, {len(result.worlds):,} worlds, {plural(result.n_replications, 'replication')} in each",
-        lines=[f"required: {requirement}" for requirement in result.requirements],
+        lines=[f"required: {requirement}" for requirement in describe_requirements(result)],
         table=lambda: result.worlds,
         under={"requirements": list(map(str, result.requirements))},
         undecided=result.is_refused,

@@ -24,6 +24,7 @@ def command(study: Study) -> Finding:
     pairs, in the same simulated worlds.
     """
     from simdeploy.analysis.switches.varying import vary_switches
+    from simdeploy.report.checking import describe_requirements
     from simdeploy.report.wording import plural
 
     result = study.run(vary_switches, study.scenario, study.policies or None)
@@ -32,6 +33,6 @@ def command(study: Study) -> Finding:
     return Finding(
         result,
         about=f"{plural(replications, 'replication')} of each policy under each of {n_settings:,} settings",
-        lines=[f"required: {requirement}" for requirement in result.requirements],
+        lines=[f"required: {requirement}" for requirement in describe_requirements(result)],
         under={"replications": replications, "requirements": list(map(str, result.requirements))},
     )

@@ -81,6 +81,8 @@ def command(study: Study, *, vary: tuple[str, ...], write_policy: Path | None, d
     limiting requirement, and the policy as a deployment spec in both API dialects.
     """
     from simdeploy.analysis import tune
+    from simdeploy.analysis.asking.naming import describe_measure
+    from simdeploy.report.checking import describe_requirements
     from simdeploy.report.tuning import describe_specs
 
     base = study.policy
@@ -88,11 +90,13 @@ def command(study: Study, *, vary: tuple[str, ...], write_policy: Path | None, d
         raise InputError(Problem("a general policy is written in its own dialect", ("--dialect",), found=dialect))
     values = read_vary(vary, study.scenario, {base.name: base}, has_ranges=False, is_grid=True) if vary else None
     result = study.run(tune, study.scenario, base, vary=values)
-    required = "; ".join(map(str, result.requirements))
+    required = "; ".join(describe_requirements(result))
     return Finding(
         result,
         about=f"policy {base.name}",
-        lines=[f"{result.direction}imise {result.of}" + (f", subject to {required}" if required else "")],
+        lines=[
+            f"{result.direction}imise {describe_measure(result.of)}" + (f", subject to {required}" if required else "")
+        ],
         after=describe_specs(result),
         files=lambda: _write_policy(result, write_policy, dialect, base),
         failed=result.choice is None and not result.n_undecided,

@@ -31,6 +31,7 @@ _FOUND = re.compile(r"(.*) \(found ([^()]*)\)")
 _NO_POLICY = {"policies": {"none": {"strategy": "immediate"}}, "requirements": []}
 
 _MOST_SHOWN = 3
+_NUMBER = re.compile(r"(?:\d[\d.,]*(?:ns|us|ms|s|m|h|d)?)+")  # with the units of a duration
 _MOST_KEPT = 20_000  # worlds for other kinds of release, of some kilobytes each
 
 
@@ -311,17 +312,34 @@ class Findings:
 
 
 def fold(problems: Iterable[Problem]) -> list[Problem]:
-    """Merge problems that differ only in the value found.
+    """Merge problems that differ only in the value found, and many that differ only in numbers.
 
     Examples
     --------
     >>> print(*fold([Problem("too large", found=str(value)) for value in range(10, 15)]))
     too large (found 10, 11, 12 and 2 more)
+    >>> print(*fold([Problem(f"takes {seconds}s") for seconds in (7.5, 80, 30, 100)]))
+    takes 7.5s; 3 more like this
     """
     values_of: dict[Problem, list[str]] = {}
     for problem in problems:
         values_of.setdefault(replace(problem, found=None), []).extend([] if problem.found is None else [problem.found])
-    return [replace(problem, found=_shown(values)) for problem, values in values_of.items()]
+    alike: dict[Problem, list[Problem]] = {}
+    for problem, values in values_of.items():
+        pattern = replace(problem, message=_NUMBER.sub("0", problem.message), hint=None)
+        alike.setdefault(pattern, []).append(replace(problem, found=_shown(values)))
+    return [
+        problem
+        for group in alike.values()
+        for problem in (group if len(group) <= _MOST_SHOWN else [_standing_for(group)])
+    ]
+
+
+def _standing_for(group: Sequence[Problem]) -> Problem:
+    """Return the first of some problems, which says how many more there are."""
+    first, *others = group
+    more = f"{len(others):,} more like this"
+    return replace(first, hint=f"{first.hint}; {more}" if first.hint else more)
 
 
 def _shown(values: Sequence[str]) -> str | None:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
 
     from simdeploy.analysis.checking.checking import Check
+    from simdeploy.analysis.discovery.result import Discovery
+    from simdeploy.analysis.switches.result import Switches
+    from simdeploy.analysis.tuning.result import Tuning
     from simdeploy.result import Table
 
 _COLUMNS = (
@@ -42,6 +45,12 @@ def describe_requirement(requirement: Requirement, cost_unit: str = "", *, is_br
     """
     name = (wording.name_briefly if is_brief else describe_measure)(requirement.measure)
     return f"{name} {describe_limit(requirement, cost_unit)}"
+
+
+def describe_requirements(result: Discovery | Switches | Tuning) -> list[str]:
+    """Describe the requirements of a result, costs in its unit."""
+    cost_unit = wording.find_cost_unit(result.computed_under)
+    return [describe_requirement(requirement, cost_unit) for requirement in result.requirements]
 
 
 def describe_limit(requirement: Requirement, cost_unit: str = "") -> str:
