@@ -513,8 +513,21 @@ class TestWhatIsRuledOut:
         sections = {"deployment": {"type": "restart"}, "costs": {"hour_of_delay": 9}}
         scenario = make_scenario(fleet={"start_failure": 0.05}, **sections)
         result = search(scenario, vary={"max_parallel": [1, 5], "max_failed_nodes": [0, 9]})
-        assert set(result.policies["measure"]) == {"cost", "makespan_s", "min_in_service_fraction", "failed"}
+        expected = {"cost", "makespan_s given completed", "min_in_service_fraction", "failed"}
+        assert set(result.policies["measure"]) == expected
         assert "a restart has no release" in str(refused(search, scenario, of="makespan_s given good"))
+
+    def test_a_short_makespan_of_stopped_rollouts_is_no_merit(self, make_scenario):
+        """The makespan is that of completed good rollouts: a policy that stops nearly all is not faster for it. [contract]"""
+        costs = {"hour_of_delay": 9, "false_alarm": 1000}
+        scenario = make_scenario(fleet={"start_failure": 0.2}, costs=costs)
+        found = search(scenario, vary={"max_failed_nodes": [0, 12], "max_failed_nodes_percent": [100]}).policies
+        rows = found[found["measure"].str.startswith("makespan_s")].set_index("policy")
+        assert set(rows["measure"]) == {"makespan_s given completed_good"}
+        alarms = found[found["measure"].eq("false_alarm given good")].set_index("policy")["estimate"]
+        hasty = alarms.idxmax()
+        assert alarms["choice"] < 0.1 < 0.5 < alarms[hasty]
+        assert rows.loc[hasty, "verdict"] != "better"
 
     def test_the_scenarios_other_policies_are_candidates(self):
         """A policy of the file that the levers can make is tried, also if it isn't in the grid. [contract]"""
