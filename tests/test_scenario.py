@@ -667,7 +667,13 @@ SUSPICIOUS: list[tuple[dict[str, Any], str, str]] = [
         f"{CHECK}.max_error_rate",
         "nodes of class old",
     ),
+    (
+        rolled({"requests_per_second": 1, "flapping": {"good": "6m", "degraded": "4m", "error_rate": 0.3}}),
+        f"{CHECK}.max_error_rate",
+        "the average 0.12",
+    ),
     ({"fleet": {"start_failure": 0.51}}, "fleet.start_failure", "with any release"),
+    ({"release": {"a": {"probability": 1, "start_failure": 0.6}}}, "release.a.start_failure", "is not defective"),
     (
         {"fleet": {"classes": [{"name": "old", "share": 0.5}, {"name": "bad", "share": 0.5, "start_failure": 0.9}]}},
         "fleet.classes[1].start_failure",
