@@ -376,6 +376,22 @@ def test_no_word_of_a_table_is_lost(width):
     assert "…" not in shown
 
 
+@pytest.mark.parametrize("width", [80, 100])
+def test_a_continued_table_repeats_what_identifies_its_rows(width):
+    """Of rows that only two columns tell apart, both are repeated, even if one has long words. [contract]"""
+    console = Console(width=width, file=io.StringIO(), markup=False)
+    header = ["policy", "release", *(f"worst {number}" for number in range(5))]
+    long = "a kind of release with a long name"
+    rows = [["rolling", kind, *["18 at 12m 55s"] * 5] for kind in ("good", long)] + [["canary", "good", *["1"] * 5]]
+    print_table(console, "Title", header, rows)
+    parts = console.file.getvalue().split("Title")[1:]
+    assert len(parts) > 1
+    assert max(map(len, console.file.getvalue().splitlines())) <= width
+    for part in parts:
+        assert (part.count("rolling"), part.count("canary"), part.count("good")) == (2, 1, 2)
+        assert set(long.split()) <= set(part.split())
+
+
 @pytest.mark.parametrize("width", [1, 10])
 def test_a_terminal_without_room_is_no_error(width):
     """Where nothing fits, something is shown. [contract]"""
