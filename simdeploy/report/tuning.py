@@ -121,7 +121,8 @@ def _tell_certainty(result: Tuning) -> list[str]:
     """Say with which probability the recommended policy is the best."""
     if result.is_decided and not math.isnan(result.expected_correct):
         n_left = int(result.stages.loc[result.stages["stage"].eq("select"), "candidates"].iloc[-1])
-        return [f"The best of {n_left:,} finalists with probability about {100 * result.probability_correct:.0f} %"]
+        best = f"The best of {n_left:,} finalists" if n_left > 1 else "The only finalist, and the best"
+        return [f"{best} with probability about {100 * result.probability_correct:.0f} %"]
     margin = _tell_amount(result, result.indifference, is_difference=True)
     if result.is_decided:
         n, policies = result.n_candidates, "policies"
