@@ -181,7 +181,7 @@ def tabulate(comparison: Comparison) -> tuple[Table, ...]:
         tables.append(_tabulate_verdicts(comparison))
     if len(comparison.policies) > 1:
         pairs = {str(policy): int(n) for policy, n in comparison.differences.groupby("policy")["n"].max().items()}
-        counts = {policy: f"{n} pairs" for policy, n in pairs.items()}
+        counts = {policy: wording.plural(n, "pair") for policy, n in pairs.items()}
         title = f"Differences from {comparison.baseline} in the same worlds ({level})"
         tables.append(_tabulate_responses(title, comparison.differences, "stacked difference", pairs, counts, {}, unit))
     # For two policies the differences suffice.
