@@ -429,8 +429,12 @@ def test_validate_knows_policies_in_yaml(folder):
     policy = "dialect: general\nstrategy: rolling\nhealth_check: {deadline: 5m}\n"
     Path("policy.yaml").write_text(policy)
     Path("typo.yaml").write_text(policy + "orchestrator: {pacing: slidin}\n")
-    result = invoke("validate", "policy.yaml", "typo.yaml")
-    assert result.stdout == "ok: policy.yaml: a spec in the general dialect, strategy rolling\n"
+    Path("tuned.yaml").write_text("deployment: {spec: {strategy: rolling, health_check: {deadline: 5m}}}\n")
+    result = invoke("validate", "policy.yaml", "typo.yaml", "tuned.yaml")
+    assert result.stdout.splitlines() == [
+        "ok: policy.yaml: a spec in the general dialect, strategy rolling",
+        "ok: tuned.yaml: a deployment in the deployment dialect, strategy rolling",
+    ]
     (line,) = result.stderr.splitlines()
     assert line.startswith("error: typo.yaml:4: orchestrator.pacing: unknown value")
 
