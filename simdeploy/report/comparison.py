@@ -51,7 +51,7 @@ def tell(comparison: Comparison) -> str:
     """
     missed, unknown = tell_missed(comparison), _tell_unknown(comparison)
     ranked = _rank(comparison)
-    recommended = _find_recommended(comparison, ranked)
+    recommended = list(comparison.recommended)
     sentences: list[list[str]] = []
     for of, rows in ranked.items():
         level = None if sentences else comparison.confidence_level
@@ -63,18 +63,6 @@ def tell(comparison: Comparison) -> str:
     undecided = [] if none_is_eligible(comparison) else tell_undecided(comparison, eligible)
     known = [forms for forms in (missed, *sentences, undecided, *unknown) if forms]
     return wording.join_answer(known or ["No rollout ended, so the policies can't be compared"])
-
-
-def _find_recommended(comparison: Comparison, by_measure: Mapping[str, pd.DataFrame]) -> list[str]:
-    """Return the policies to use: those of lowest cost, if no other may be as good and not all miss a requirement."""
-    if comparison.judged_by != ("cost",) or none_is_eligible(comparison):
-        return []
-    ranked = by_measure["cost"]
-    is_first = ranked["rank"].eq(1)
-    others = ranked[~is_first]
-    is_compared = len(others) > 0 or (len(ranked) == 1 and list_excluded(comparison))
-    is_clear = is_compared and others["verdict"].eq("worse").all()
-    return ranked.loc[is_first, "policy"].tolist() if is_clear else []
 
 
 def _tell_unknown(comparison: Comparison) -> list[str]:
