@@ -538,6 +538,15 @@ class TestWhatIsRuledOut:
         assert alarms[hasty] > 0.5
         assert rows.loc[hasty, "verdict"] != "better"
 
+    def test_what_is_cheaper_and_misses_a_requirement_is_told_so(self):
+        """The answer says why a current policy of lower cost isn't recommended. [contract]"""
+        cheapest = min(range(NODES), key=cost)
+        required = f"false_alarm given good <= {stop(cheapest, FLAKY) / 2}"
+        scenario = with_limits({"max_failed_nodes": cheapest})
+        result = search(scenario, vary={"max_failed_nodes": [cheapest, NODES - 1]}, requirements=[required])
+        assert result.choice == {"max_failed_nodes": NODES - 1}
+        assert "for the current policy (misses a requirement)" in result.answer
+
     def test_the_scenarios_other_policies_are_candidates(self):
         """A policy of the file that the levers can make is tried, also if it isn't in the grid. [contract]"""
         best = {"best": {**LIMITS["policies"]["waves"], "max_failed_nodes": 5}}

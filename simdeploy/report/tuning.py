@@ -113,8 +113,17 @@ def _tell_other(result: Tuning) -> str:
             if row["unknown_fraction"] > 0:
                 fraction = f"{100 * row['unknown_fraction']:.2g} %"
                 return f", against an unknown value for {name} ({fraction} of its rollouts never end)"
-            return f", against {_tell_amount(result, row['estimate'])} for {name}"
+            return f", against {_tell_amount(result, row['estimate'])} for {name}{_tell_miss(result, role, row)}"
     return ""
+
+
+def _tell_miss(result: Tuning, role: str, row: wording.Row) -> str:
+    """Say of a policy that seems better than the recommended one what keeps it from being recommended."""
+    seems_better = row["difference"] < 0 if result.direction == "min" else row["difference"] > 0
+    verdicts = set(result.verdicts.loc[result.verdicts["policy"].eq(role), "verdict"]) if seems_better else set()
+    if "not met" in verdicts:
+        return " (misses a requirement)"
+    return " (requirements undecided)" if "undecided" in verdicts else ""
 
 
 def _tell_certainty(result: Tuning) -> list[str]:
