@@ -48,6 +48,13 @@ def test_what_is_no_table_is_refused(call):
         assert "no table of replications" in str(refused(call, other))
 
 
+def test_one_pair_is_no_plural():
+    """Under a policy stands in how many worlds it is compared: one pair, or several pairs. [contract]"""
+    for n, told in ((1, "1 pair"), (2, "2 pairs")):
+        _, differences, *_ = compare(responses(makespan_s=[60.0, 90.0] * n)).summarize()
+        assert differences.rows[0][0].splitlines() == ["b", told]
+
+
 @pytest.mark.usefixtures("students_limits")
 def test_mean_by_hand():
     """A mean, its standard error and its t interval are those computed by hand. [oracle]"""
