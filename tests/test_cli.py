@@ -377,6 +377,21 @@ def test_no_word_of_a_table_is_lost(width):
 
 
 @pytest.mark.parametrize("width", [80, 100])
+def test_long_words_leave_the_first_column_room(width):
+    """A sentence in a later column is wrapped before the name of its row is broken into pieces. [contract]"""
+    console = Console(width=width, file=io.StringIO(), markup=False)
+    name, note = (
+        "fleet.start_hang",
+        "too few rollouts to know how much it varies from one to the next, which is assumed",
+    )
+    print_table(console, "Notes", ["parameter", "note"], [[name, note]])
+    shown = console.file.getvalue()
+    assert name in shown
+    assert set(note.split()) <= set(shown.split())
+    assert max(map(len, shown.splitlines())) <= width
+
+
+@pytest.mark.parametrize("width", [80, 100])
 def test_a_continued_table_repeats_what_identifies_its_rows(width):
     """Of rows that only two columns tell apart, both are repeated, even if one has long words. [contract]"""
     console = Console(width=width, file=io.StringIO(), markup=False)

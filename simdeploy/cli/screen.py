@@ -93,7 +93,9 @@ def _count_keys(console: Console, header: Sequence[str], rows: Sequence[Sequence
 
 def _find_widths(console: Console, header: Sequence[str], rows: Sequence[Sequence[str]], n_keys: int) -> list[int]:
     """Return the widths of the columns: of numbers what they need, of further keys at most a quarter of the console."""
-    room = max(1, console.width - _FIRST_WIDTH - _EDGES)
+    # Words of later columns leave the first one a quarter of the console, if it needs that.
+    first = max([len(header[0]), *(len(line) for row in rows for line in row[0].splitlines())])
+    room = max(1, console.width - max(_FIRST_WIDTH, min(first, console.width // 4)) - _EDGES)
     widths = []
     for place, heading in enumerate(header):
         lines = [line for row in rows for line in row[place].splitlines()]
