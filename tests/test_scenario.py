@@ -886,3 +886,11 @@ def test_times_that_are_always_0_are_refused(section: dict[str, Any], key: str):
     """Spells that take no time at all are no process; they are refused where the file is read. [contract]"""
     with pytest.raises(InputError, match=rf"fleet\.{key}.*the mean must be above 0"):
         read(fleet=section)
+
+
+def test_invalid_costs_are_not_missing_ones() -> None:
+    """Where the costs are invalid, a requirement on the cost is not said to lack them. [contract]"""
+    raw = minimal() | {"costs": {"unit": "x" * 99}, "requirements": [{"of": "cost", "at_most": 1}]}
+    with pytest.raises(InputError) as error:
+        Scenario.from_dict(raw)
+    assert [".".join(map(str, problem.path)) for problem in error.value.problems] == ["costs.unit"]
