@@ -17,6 +17,8 @@ NODE_STATUSES = (
     "removed",
     "stopped",
 )
+# Kinds of gate.
+GATES = ("threshold", "pooled", "sprt", "e_process", "baseline", "bayes", "cusum")
 VERDICTS = ("completed_good", "stopped_defective", "false_alarm", "escaped")
 
 # Responses of model section 5 and the pandas type of their column.

@@ -376,6 +376,37 @@ def test_no_word_of_a_table_is_lost(width):
     assert "…" not in shown
 
 
+@pytest.mark.parametrize("width", [80, 100])
+def test_long_words_leave_the_first_column_room(width):
+    """A sentence in a later column is wrapped before the name of its row is broken into pieces. [contract]"""
+    console = Console(width=width, file=io.StringIO(), markup=False)
+    name, note = (
+        "fleet.start_hang",
+        "too few rollouts to know how much it varies from one to the next, which is assumed",
+    )
+    print_table(console, "Notes", ["parameter", "note"], [[name, note]])
+    shown = console.file.getvalue()
+    assert name in shown
+    assert set(note.split()) <= set(shown.split())
+    assert max(map(len, shown.splitlines())) <= width
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_a_continued_table_repeats_what_identifies_its_rows(width):
+    """Of rows that only two columns tell apart, both are repeated, even if one has long words. [contract]"""
+    console = Console(width=width, file=io.StringIO(), markup=False)
+    header = ["policy", "release", *(f"worst {number}" for number in range(5))]
+    long = "a kind of release with a long name"
+    rows = [["rolling", kind, *["18 at 12m 55s"] * 5] for kind in ("good", long)] + [["canary", "good", *["1"] * 5]]
+    print_table(console, "Title", header, rows)
+    parts = console.file.getvalue().split("Title")[1:]
+    assert len(parts) > 1
+    assert max(map(len, console.file.getvalue().splitlines())) <= width
+    for part in parts:
+        assert (part.count("rolling"), part.count("canary"), part.count("good")) == (2, 1, 2)
+        assert set(long.split()) <= set(part.split())
+
+
 @pytest.mark.parametrize("width", [1, 10])
 def test_a_terminal_without_room_is_no_error(width):
     """Where nothing fits, something is shown. [contract]"""
@@ -413,8 +444,12 @@ def test_validate_knows_policies_in_yaml(folder):
     policy = "dialect: general\nstrategy: rolling\nhealth_check: {deadline: 5m}\n"
     Path("policy.yaml").write_text(policy)
     Path("typo.yaml").write_text(policy + "orchestrator: {pacing: slidin}\n")
-    result = invoke("validate", "policy.yaml", "typo.yaml")
-    assert result.stdout == "ok: policy.yaml: a spec in the general dialect, strategy rolling\n"
+    Path("tuned.yaml").write_text("deployment: {spec: {strategy: rolling, health_check: {deadline: 5m}}}\n")
+    result = invoke("validate", "policy.yaml", "typo.yaml", "tuned.yaml")
+    assert result.stdout.splitlines() == [
+        "ok: policy.yaml: a spec in the general dialect, strategy rolling",
+        "ok: tuned.yaml: a deployment in the deployment dialect, strategy rolling",
+    ]
     (line,) = result.stderr.splitlines()
     assert line.startswith("error: typo.yaml:4: orchestrator.pacing: unknown value")
 

@@ -6,11 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings, strategies as st
+from refusals import refused
 from scipy import special, stats
 from small import IMMEDIATE, rolling, small
 
 import simdeploy
-from simdeploy.analysis import compare, estimate, summarize_grid
+from simdeploy.analysis import compare, estimate, estimate_costs, estimate_regret, summarize_grid
 from simdeploy.analysis.comparison.measured import name_rows
 from simdeploy.errors import InputError
 from simdeploy.scenario.parts import Costs
@@ -38,6 +39,20 @@ def row(frame, policy, response, level=None):
     rows = rows[rows["level"].isna() if level is None else rows["level"].eq(level)]
     assert len(rows) == 1
     return rows.iloc[0]
+
+
+@pytest.mark.parametrize("call", [compare, lambda table: estimate(table, "cost"), estimate_costs, estimate_regret])
+def test_what_is_no_table_is_refused(call):
+    """A scenario's path, or nothing, in place of a table is an input error that says what is allowed. [contract]"""
+    for other in ("scenario.yaml", None):
+        assert "no table of replications" in str(refused(call, other))
+
+
+def test_one_pair_is_no_plural():
+    """Under a policy stands in how many worlds it is compared: one pair, or several pairs. [contract]"""
+    for n, told in ((1, "1 pair"), (2, "2 pairs")):
+        _, differences, *_ = compare(responses(makespan_s=[60.0, 90.0] * n)).summarize()
+        assert differences.rows[0][0].splitlines() == ["b", told]
 
 
 @pytest.mark.usefixtures("students_limits")

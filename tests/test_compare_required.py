@@ -103,6 +103,25 @@ def test_what_is_undecided_is_no_reason_to_exclude():
     assert found.answer.endswith(f"Undecided whether it can meet {FEW_ESCAPES}.")
 
 
+def test_who_is_undecided_is_named_after_who_misses():
+    """After a policy that misses a requirement was named, the answer names the one whose requirement is undecided. [contract]"""
+    found = compare(policies(cheap=0.2, slow=1.0), costs=HOURLY, requirements=ESCAPES)
+    assert found.verdicts["verdict"].tolist() == ["undecided", "not met"]
+    assert found.answer.endswith(f"Undecided whether cheap can meet {FEW_ESCAPES}.")
+
+
+def test_what_the_answer_recommends_is_in_the_result():
+    """The answer says to use the policies that `recommended` lists, and no others; JSON has them, too. [contract]"""
+    only = compare(policies(cheap=0.0, slow=1.0), costs=HOURLY, requirements=ESCAPES)
+    clear = compare(policies(cheap=0.2, fair=0.0), costs=HOURLY, requirements=ESCAPES)
+    none_meets = compare(policies(cheap=1.0, slow=1.0), costs=HOURLY, requirements=ESCAPES)
+    without_costs = compare(policies(cheap=0.2, fair=0.0), requirements=ESCAPES)
+    assert [found.recommended for found in (only, clear, none_meets, without_costs)] == [("cheap",), ("cheap",), (), ()]
+    for found in (only, clear, none_meets, without_costs):
+        assert found.answer.startswith("Use cheap: ") == (found.recommended == ("cheap",))
+        assert found.to_dict()["recommended"] == list(found.recommended)
+
+
 def test_the_reason_is_told_why_a_mean_is_undecided():
     """What keeps a requirement open is in the table and, if it isn't only the interval, in the answer. [contract]"""
     required = "unavailable_excess_node_s <= 5"

@@ -11,10 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from simdeploy.api.gate import GATES
 from simdeploy.rules.gates.gate import METHODS
 from simdeploy.rules.orchestrator import Orchestrator
-from simdeploy.vocabulary import RESPONSES
+from simdeploy.vocabulary import GATES, RESPONSES
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")

@@ -370,6 +370,10 @@ def test_undecided_worlds_are_told():
     n_undecided = int(result.worlds["is_undecided"].sum())
     assert 0 < n_undecided < 60
     assert f". {n_undecided} worlds are undecided after 10 replications" in result.answer
+    brief = discover(
+        scenario, vary=vary, requirements="in_progress <= 1%", points=60, replications=1, engine="compiled"
+    )
+    assert brief.answer.endswith(". 60 worlds are counted by their estimates: undecided after 1 replication.")
     row = result.boxes.iloc[0]
     inside = result.worlds[result.worlds["is_held_out"] & (result.worlds["box"] == 1)]
     assert row["n_undecided"] == inside["is_undecided"].sum()

@@ -8,6 +8,7 @@ from types import MappingProxyType
 import pandas as pd
 import pytest
 from drawn import draw, find_unreadable
+from invoking import invoke
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from refusals import refused
@@ -20,7 +21,6 @@ from simdeploy.analysis.gates.curves import CURVE, DIFFERENCE, MEASURES, OF_MIXT
 from simdeploy.analysis.gates.result import GateComparison
 from simdeploy.analysis.gates.sizes import choose_size, read_sizes, scenario_of_size
 from simdeploy.analysis.gates.variants import CURRENT, DEFAULT_GATES, make_variants
-from simdeploy.api.gate import GATES
 from simdeploy.engines import running
 from simdeploy.errors import SimdeployWarning
 from simdeploy.experiments.jobs import Job
@@ -29,6 +29,7 @@ from simdeploy.plotting.gates import PANELS
 from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.estimators import estimate_difference
 from simdeploy.statistics.intervals import proportion_interval
+from simdeploy.vocabulary import GATES
 
 NODES, WINDOWS, PER_WINDOW, LIMIT = 4, 3, 25, 0.04
 
@@ -550,3 +551,9 @@ def test_failed_replications_are_told(monkeypatch):
         found = compare(make(), ["pooled"], 5, "reference", sizes=[0.05])
     assert found.n_failed == 6
     assert found.row("pooled", 0.05, STOPPED)["n"] == 4
+
+
+def test_help_lists_the_kinds_of_gate():
+    """--help names every kind that --gate may be. [contract]"""
+    shown = " ".join(invoke("gates", "--help").stdout.split())
+    assert f"Kinds: {', '.join(kind for kind in GATES if kind != 'threshold')}." in shown

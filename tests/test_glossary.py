@@ -67,3 +67,16 @@ def test_listed_names_exist():
     known = set().union(*map(columns_of, KINDS), RESPONSES, OF_REPLICATIONS, make("ParetoFront").cases)
     assert known >= NAMES
     assert {name for name in NAMES if any(name.removesuffix(suffix) in NAMES - {name} for suffix in SUFFIXES)} == set()
+
+
+# Of headings, whose meaning needs no entry.
+PLAIN = {"above", "meanwhile", "minutes", "required", "where"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_headings_are_explained(kind):
+    """The glossary has every word that stands above a column of a table, if it isn't a setting's name [contract]."""
+    headings = [heading for table in make(kind).summarize() for heading in table.header if "_" not in heading]
+    words = {word for heading in headings for word in re.findall(r"[a-z][a-z-]{2,}", heading.lower())}
+    text = TEXT.lower()
+    assert {word for word in words - PLAIN if word.removesuffix("s") not in text} == set()

@@ -185,6 +185,15 @@ def test_the_answer_names_the_ends(result):
     assert nothing.answer == "No replication of 6 cases has a value."
 
 
+def test_the_answer_marks_what_the_table_marks():
+    """An interval that may be too narrow is marked in the answer, as it is in the table. [contract]"""
+    found = summarize_grid(table([1, 1, 1], verdict=[None] * 3, state="completed", makespan_s=[60.0, 90.0, 75.0]))
+    assert not found.cells["completed_makespan_s_is_trusted"].any()
+    assert found.answer.startswith("Makespan if completed in 1 case: ")
+    assert "(~95 % CI" in found.answer
+    assert "(~" in str(found.summarize()[0].rows)
+
+
 def test_the_answer_names_no_ends_that_read_alike(result):
     """If rates of all cases are the same, as far as they are written, the answer says so once. [contract]"""
     answer = summarize_grid(result.to_frame().assign(verdict="completed_good")).answer

@@ -5,6 +5,7 @@ import importlib
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import simdeploy
 from simdeploy.report import REPORTS
 from simdeploy.result import Result
 
+ROOT = Path(simdeploy.__file__).parent
 PACKAGES = ["simdeploy", "simdeploy.analysis", "simdeploy.plotting", "simdeploy.validation"]
 
 
@@ -70,3 +72,50 @@ def test_every_package_says_what_may_be_used_from_outside():
     for path in Path(simdeploy.__file__).parent.rglob("__init__.py"):
         words = " ".join((ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").split())
         assert re.match(r".{20,}[.;:] .*(From|from) outside: .+", words), path
+
+
+@cache
+def list_names(path):
+    """Return the functions and classes that a file defines, and what it imports."""
+    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    return {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.alias)}
+
+
+def find_names(package):
+    """Return the names of modules and packages in or beside a package, and those that its files define or import."""
+    names = {path.stem for folder in (package, package.parent, ROOT) for path in folder.iterdir()}
+    return names.union(*map(list_names, package.rglob("*.py")))
+
+
+def test_what_a_package_names_is_there():
+    """A module, function or class that the docstring of a package names exists. [contract]"""
+    missing = []
+    for path in sorted(ROOT.rglob("__init__.py")):
+        named = re.findall(r"`([a-zA-Z_.]+)`", ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "")
+        known = find_names(path.parent) | set(simdeploy.__all__) | {"__init__.pyi"}
+        missing += [(path.parent.name, name) for name in named if name not in known and not is_found(name, path.parent)]
+    assert missing == []
+
+
+def is_found(name, package):
+    """Return whether a dotted name, or one relative to a package, is a module or a name that one has."""
+    start, _, last = name.rpartition(".")
+    if not start:
+        return any(
+            re.search(rf"^(    )?{name}\b", text.read_text(encoding="utf-8"), re.MULTILINE)
+            for text in package.rglob("*.py")
+        )
+    base = name if name.startswith("simdeploy.") else f"simdeploy.{'.'.join(package.relative_to(ROOT).parts)}.{name}"
+    try:
+        importlib.import_module(base)
+    except ModuleNotFoundError:
+        return hasattr(importlib.import_module(base.rpartition(".")[0]), last)
+    return True
+
+
+@pytest.mark.parametrize("package", ["statistics", "engines/compiled", "engines/reference"])
+def test_a_package_that_lists_its_files_lists_all(package):
+    """Packages whose docstring lists their modules list each of them. [contract]"""
+    words = ast.get_docstring(ast.parse((ROOT / package / "__init__.py").read_text(encoding="utf-8"))) or ""
+    modules = {path.stem for path in (ROOT / package).glob("*.py")} - {"__init__"}
+    assert {name for name in modules if f"`{name}" not in words} == set()

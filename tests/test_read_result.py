@@ -262,6 +262,9 @@ def state(document, path, value):
             row[column] = value
     if column and "verdict" in changed:
         changed["verdict"] = value
+    if path == "ranking.verdict":  # as it follows where all others are worse
+        rows = [row for row in changed["ranking"] if row["response"] == "cost" and row["rank"] == 1]
+        changed["recommended"] = [row["policy"] for row in rows]
     if "wait" in changed:  # as it follows
         paying = [row for row in changed["waiting"] if row["pays"] and row["how"] != changed["best"]]
         changed["wait"] = max(paying, key=lambda row: row["worth"]) if paying and changed["best"] else None

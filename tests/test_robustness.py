@@ -165,6 +165,14 @@ def test_gaps_of_quantiles_by_hand():
     assert (gaps.low[0, 1], gaps.high[0, 1]) == (-gaps.high[1, 0], -gaps.low[1, 0])
 
 
+def test_the_scenarios_requirements_are_the_default():
+    """Candidates have to meet the requirements of the scenario that was swept, as in a comparison, unless others are given. [contract]"""
+    scenario = small(policies={"p": rolling()}, requirements=[{"of": "failed_nodes", "at_most": 1000}])
+    table = sweep(scenario, "p", vary={"max_parallel": [1, 2]}, replications=2, engine="compiled")
+    assert [str(each) for each in estimate_regret(table, of="makespan_s").requirements] == ["failed_nodes <= 1000"]
+    assert estimate_regret(table, of="makespan_s", requirements=()).requirements == ()
+
+
 def test_domain_criterion_by_hand():
     """A requirement is met, not met or undecided in a world by its interval; a candidate needs all of its own. [oracle]"""
     rng = np.random.default_rng(0)

@@ -667,7 +667,13 @@ SUSPICIOUS: list[tuple[dict[str, Any], str, str]] = [
         f"{CHECK}.max_error_rate",
         "nodes of class old",
     ),
+    (
+        rolled({"requests_per_second": 1, "flapping": {"good": "6m", "degraded": "4m", "error_rate": 0.3}}),
+        f"{CHECK}.max_error_rate",
+        "the average 0.12",
+    ),
     ({"fleet": {"start_failure": 0.51}}, "fleet.start_failure", "with any release"),
+    ({"release": {"a": {"probability": 1, "start_failure": 0.6}}}, "release.a.start_failure", "is not defective"),
     (
         {"fleet": {"classes": [{"name": "old", "share": 0.5}, {"name": "bad", "share": 0.5, "start_failure": 0.9}]}},
         "fleet.classes[1].start_failure",
@@ -880,3 +886,11 @@ def test_times_that_are_always_0_are_refused(section: dict[str, Any], key: str):
     """Spells that take no time at all are no process; they are refused where the file is read. [contract]"""
     with pytest.raises(InputError, match=rf"fleet\.{key}.*the mean must be above 0"):
         read(fleet=section)
+
+
+def test_invalid_costs_are_not_missing_ones() -> None:
+    """Where the costs are invalid, a requirement on the cost is not said to lack them. [contract]"""
+    raw = minimal() | {"costs": {"unit": "x" * 99}, "requirements": [{"of": "cost", "at_most": 1}]}
+    with pytest.raises(InputError) as error:
+        Scenario.from_dict(raw)
+    assert [".".join(map(str, problem.path)) for problem in error.value.problems] == ["costs.unit"]

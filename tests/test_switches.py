@@ -599,6 +599,10 @@ def test_a_choice_is_only_sure_if_requirements_are():
     assert (unsure.choice, unsure.is_sure) == ("p0", False)
     flipped = conclusion(values)
     assert (flipped.choice, flipped.is_sure, flipped.rival, flipped.reason) == ("p1", True, "p1", "p1 is better")
+    may_miss = Feasibility(is_met=True, verdict="undecided", broken=(), is_known=True)
+    assert conclusion(values, feasibility=[MET, may_miss]).reason == "p1 seems better"
+    seems_to_break = conclusion(values[::-1], feasibility=[undecided, MET])
+    assert (seems_to_break.choice, seems_to_break.reason) == ("p1", "p0 seems to break x")
     assert flipped.margin[0] == pytest.approx(-1)
     assert flipped.margin[2] < 0
 

@@ -311,3 +311,14 @@ def test_the_command_says_the_worst_instant(tmp_path):
         f"95 % of rollouts have at most {worst['p95']:g} failed nodes at any time; the worst is at "
     )
     assert f"under {worst['policy']} with release {worst['release']}" in done.output
+
+
+@pytest.mark.parametrize(
+    ("failure", "told"),
+    [(0, "95 % of rollouts have no failed nodes at any time."), (1, "have at most 1 failed node at any time")],
+)
+def test_no_node_and_one_node_are_told_in_words(failure, told):
+    """The answer says that no node fails, and that one does, in words that fit the number. [contract]"""
+    fleet = {"start_failure": failure, "nodes": 1}
+    found = simdeploy.timelines(small(fleet, release=None), "waves", quantities="failed", until="6m", **FEW)
+    assert told in found.answer

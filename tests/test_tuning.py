@@ -206,6 +206,14 @@ class TestKnownOptimum:
         assert "finalists with probability about" in result.answer
         assert math.isnan(search(limits, vary={"max_failed_nodes": [1, 6]}).expected_correct)
 
+    def test_equal_finalists_are_one_choice(self, make_scenario):
+        """Finalists that do the same in every world don't make the choice less probable, as any of them is right. [contract]"""
+        scenario = make_scenario(fleet={"start_failure": 0}, costs={"hour_of_delay": 9})
+        result = search(scenario, vary={"max_failed_nodes": [5, 6, 7]}, replications=20, final=2000)
+        assert result.stages.set_index("stage").loc["select", "candidates"] > 1
+        assert result.probability_correct > 0.9
+        assert "finalists with probability about 98 %; no other is close" in result.answer
+
     def test_a_small_budget_is_little_work(self, limits):
         """New worlds and the scale of the indifference keep to `most` as well, and the answer says that it was too little. [contract]"""
         result = search(limits, vary={"max_failed_nodes": [4, 6]}, replications=4, most=200)
@@ -513,8 +521,31 @@ class TestWhatIsRuledOut:
         sections = {"deployment": {"type": "restart"}, "costs": {"hour_of_delay": 9}}
         scenario = make_scenario(fleet={"start_failure": 0.05}, **sections)
         result = search(scenario, vary={"max_parallel": [1, 5], "max_failed_nodes": [0, 9]})
-        assert set(result.policies["measure"]) == {"cost", "makespan_s", "min_in_service_fraction", "failed"}
+        expected = {"cost", "makespan_s given completed", "min_in_service_fraction", "failed"}
+        assert set(result.policies["measure"]) == expected
         assert "a restart has no release" in str(refused(search, scenario, of="makespan_s given good"))
+
+    def test_a_short_makespan_of_stopped_rollouts_is_no_merit(self, make_scenario):
+        """The makespan is that of completed good rollouts: a policy that stops nearly all is not faster for it. [contract]"""
+        costs = {"hour_of_delay": 9, "false_alarm": 1000}
+        scenario = make_scenario(fleet={"start_failure": 0.2}, costs=costs)
+        found = search(scenario, vary={"max_failed_nodes": [0, 12], "max_failed_nodes_percent": [100]}).policies
+        rows = found[found["measure"].str.startswith("makespan_s")].set_index("policy")
+        assert set(rows["measure"]) == {"makespan_s given completed_good"}
+        alarms = found[found["measure"].eq("false_alarm given good")].set_index("policy")["estimate"]
+        hasty = alarms.idxmax()
+        assert alarms["choice"] < 0.1
+        assert alarms[hasty] > 0.5
+        assert rows.loc[hasty, "verdict"] != "better"
+
+    def test_what_is_cheaper_and_misses_a_requirement_is_told_so(self):
+        """The answer says why a current policy of lower cost isn't recommended. [contract]"""
+        cheapest = min(range(NODES), key=cost)
+        required = f"false_alarm given good <= {stop(cheapest, FLAKY) / 2}"
+        scenario = with_limits({"max_failed_nodes": cheapest})
+        result = search(scenario, vary={"max_failed_nodes": [cheapest, NODES - 1]}, requirements=[required])
+        assert result.choice == {"max_failed_nodes": NODES - 1}
+        assert "for the current policy (misses a requirement)" in result.answer
 
     def test_the_scenarios_other_policies_are_candidates(self):
         """A policy of the file that the levers can make is tried, also if it isn't in the grid. [contract]"""

@@ -11,8 +11,7 @@ from pydantic import Field, model_validator
 
 from simdeploy.api.values import Count, FractionNumber, PositiveNumber, choice
 from simdeploy.api.wire import WireObject, unset
-
-GATES = ("threshold", "pooled", "sprt", "e_process", "baseline", "bayes", "cusum")
+from simdeploy.vocabulary import GATES
 
 # Which keys beside `kind` a gate reads.
 READ_BY: dict[str, tuple[str, ...]] = {

@@ -31,7 +31,7 @@ from simdeploy.cli.study import Finding, study_command
     whole_option(
         "--modelled",
         0,
-        "Estimate between the bounds: draw what is not on record so often.",
+        "Estimate between the bounds: how often to draw what is not on record.",
         least=0,
         most=10_000,
     ),

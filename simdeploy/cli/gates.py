@@ -9,6 +9,7 @@ import click
 
 from simdeploy.cli.study import Finding, Study, study_command
 from simdeploy.errors import InputError, Problem, raise_if_any, shorten
+from simdeploy.vocabulary import GATES
 
 _FORMS = "KIND, KIND,key=value,..., or NAME=KIND,key=value,..."
 
@@ -23,8 +24,8 @@ _FORMS = "KIND, KIND,key=value,..., or NAME=KIND,key=value,..."
     "gates",
     metavar="[NAME=]KIND[,KEY=VALUE...]",
     multiple=True,
-    help="Gate to compare with the threshold, such as sprt or strict=sprt,alpha=0.001; repeatable. Default: every "
-    "kind, with parameters derived from the policy.",
+    help="Gate to compare with the threshold, such as sprt or strict=sprt,alpha=0.001; repeatable. Kinds: "
+    f"{', '.join(GATES[1:])}. Default: every kind, with parameters derived from the policy.",
 )
 @click.option(
     "--sizes",

@@ -147,7 +147,7 @@ REQUIRE = click.Option(
 
 def policy_option(default: str) -> click.Option:
     """Return ``--policy``; its default is "all" policies of the scenario, that which was "seen", or the first."""
-    default = {"all": "all", "seen": "that which was seen"}.get(default, "the first")
+    default = {"all": "all", "seen": "the one that was seen"}.get(default, "the first")
     return click.Option(
         ["--policy", "policies"],
         metavar="NAME|FILE",

@@ -26,8 +26,8 @@ from simdeploy.cli.study import Finding, study_command
 def command(ctx: click.Context, *, log: str, outcomes: str | None, confidence_level: float) -> Finding:
     """Compare kept forecasts with what happened.
 
-    DIR is the folder that forecast and advise were given as --log. Says how often what was called so probable happened, and how many
-    times left lay in their forecasts.
+    DIR is the --log folder of forecast and advise. Prints how often events happened that were forecast with each probability,
+    and how many of the times left lay within their forecasts.
     """
     from simdeploy.analysis import score
     from simdeploy.report.wording import plural

@@ -20,6 +20,7 @@ _WIDTH_OF_A_PIPE = 100
 _UNLIMITED = 10_000
 _FIRST_WIDTH = 12  # of the first column at least
 _EDGES = 5  # what two columns take beside their words
+_MOST_KEYS = 3
 
 
 def make_console() -> Console:
@@ -49,41 +50,69 @@ def _lines(text: str) -> str:
 
 
 def print_table(console: Console, title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table, split into several that repeat the first column if it is too wide."""
+    """Print a table, split into several that repeat the columns that identify a row if it is too wide."""
     header, rows = [_lines(cell) for cell in header], [[_lines(cell) for cell in row] for row in rows]
-    for part, places in enumerate(_parts(console, header, rows)):
+    for part, table in enumerate(_parts(console, header, rows)):
         heading = title if part == 0 else f"{title.partition(';')[0]} (continued)"
         console.print(Text(_lines(heading), style="bold"))
-        console.print(_table(console, header, rows, places))
+        console.print(table)
 
 
-def _parts(console: Console, header: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[list[int]]:
-    """Split the columns into as few groups as fit, each with the first column."""
-    part = [0]
-    for place in range(1, len(header)):
-        wider = [*part, place]
-        table = _table(console, header, rows, wider)
-        # Measured without the terminal's own width, which would cap the answer.
-        needed = Measurement.get(console, console.options.update(max_width=_UNLIMITED), table).minimum
-        if needed > console.width and len(part) > 1:
+def _parts(console: Console, header: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[Table]:
+    """Split the columns into as few tables as fit, each with the first columns, by which its rows are identified."""
+    whole = _table(console, header, rows, range(len(header)))
+    if _fits(console, whole):
+        yield whole
+        return
+    n_keys = _count_keys(console, header, rows)
+    part = _table(console, header, rows, places := [*range(n_keys)], n_keys)
+    for place in range(n_keys, len(header)):
+        wider = _table(console, header, rows, [*places, place], n_keys)
+        if len(places) > n_keys and not _fits(console, wider):
             yield part
-            part = [0, place]
-        else:
-            part = wider
+            places = [*range(n_keys)]
+            wider = _table(console, header, rows, [*places, place], n_keys)
+        part, places = wider, [*places, place]
     yield part
 
 
-def _table(console: Console, header: Sequence[str], rows: Sequence[Sequence[str]], places: Sequence[int]) -> Table:
+def _fits(console: Console, table: Table) -> bool:
+    # Measured without the terminal's own width, which would cap the answer.
+    needed = Measurement.get(console, console.options.update(max_width=_UNLIMITED), table).minimum
+    return needed <= console.width
+
+
+def _count_keys(console: Console, header: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
+    """Return how many of the first columns identify a row; only the first if that are too many to repeat."""
+    for n in range(1, min(_MOST_KEYS, len(header) - 1) + 1):
+        if len({tuple(row[:n]) for row in rows}) == len(rows):
+            widths = _find_widths(console, header, rows, n)
+            return n if _FIRST_WIDTH + sum(widths[1:n]) + max(widths[n:]) + (n + 1) * _EDGES <= console.width else 1
+    return 1
+
+
+def _find_widths(console: Console, header: Sequence[str], rows: Sequence[Sequence[str]], n_keys: int) -> list[int]:
+    """Return the widths of the columns: of numbers what they need, of further keys at most a quarter of the console."""
+    # Words of later columns leave the first one a quarter of the console, if it needs that.
+    first = max([len(header[0]), *(len(line) for row in rows for line in row[0].splitlines())])
+    room = max(1, console.width - max(_FIRST_WIDTH, min(first, console.width // 4)) - _EDGES)
+    widths = []
+    for place, heading in enumerate(header):
+        lines = [line for row in rows for line in row[place].splitlines()]
+        # A heading may take several lines, a number may not; nor may words, unless a terminal has no room for them.
+        needed = min(max([1, *map(len, [*lines, *heading.split()])]), room)
+        widths.append(min(needed, max(console.width // 4, _FIRST_WIDTH)) if place < n_keys else needed)
+    return widths
+
+
+def _table(
+    console: Console, header: Sequence[str], rows: Sequence[Sequence[str]], places: Sequence[int], n_keys: int = 1
+) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    lines = [[line for row in rows for line in row[place].splitlines()] for place in range(len(header))]
-    room = max(1, console.width - _FIRST_WIDTH - _EDGES)
-    # A heading may take several lines, a number may not; nor may words, unless a terminal has no room for them.
-    widths = [
-        min(max([1, *map(len, [*of_column, *heading.split()])]), room)
-        for heading, of_column in zip(header, lines, strict=True)
-    ]
-    longest = max(map(len, [header[0], *lines[0]]))
-    left = console.width - _EDGES - max([0, *widths[1:]])
+    widths = _find_widths(console, header, rows, n_keys)
+    keys = sum(width + _EDGES for width in widths[1:n_keys])
+    longest = max(map(len, [header[0], *(line for row in rows for line in row[0].splitlines())]))
+    left = console.width - _EDGES - keys - max([0, *widths[n_keys:]])
     table.add_column(
         Text(header[0]), overflow="fold", min_width=max(min(longest, console.width // 3, left), _FIRST_WIDTH)
     )

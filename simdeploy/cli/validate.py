@@ -60,16 +60,18 @@ def _describe_scenario(file: str) -> str:
 
 
 def _is_policy(file: str) -> bool:
-    """Whether a file is a policy in a dialect of simdeploy: JSON, or YAML with a strategy of its own."""
+    """Whether a file is a policy in a dialect of simdeploy: JSON, or YAML with a spec, by itself or as `tune` writes it."""
     from simdeploy.api.files import read_text
+    from simdeploy.dialects.expanso import is_deployment
     from simdeploy.dialects.source import Source
     from simdeploy.scenario.loading import is_json_scenario
 
     if file.lower().endswith(".json"):
         return not is_json_scenario(file)
-    return any(
-        "strategy" in document.data and "policies" not in document.data for document in Source(read_text(file)).groups
-    )
+    source = Source(read_text(file), file)
+    if any("policies" in document.data for document in source.groups):
+        return False
+    return is_deployment(source) or any("strategy" in document.data for document in source.groups)
 
 
 def _describe_policy(file: str) -> str:

@@ -170,7 +170,8 @@ class _Translator:
         if wanted == 0:
             return 100
         if wanted >= nodes:
-            self._notes.append(f"max_parallel: {wanted:,} nodes are all {nodes:,} of this fleet, 100 percent")
+            who = f"{wanted:,} nodes are all {nodes:,} of this fleet" if nodes > 1 else "1 node is all of this fleet"
+            self._notes.append(f"max_parallel: {who}, 100 percent")
             return 100
         # Of 0 percent the dialect makes its default.
         percent = max(100 * wanted // nodes, 1)

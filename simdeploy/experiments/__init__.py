@@ -1,6 +1,10 @@
 """Many replications of scenarios under policies, and the tables that come out.
 
-From outside: the names below; for analyses also `gathering`, `levers`, `changes`, `cases` and `progress`.
+`sweep` and `replication` are the calls, `campaign` runs them: `cases` and `design` say what, `cutting` in which spans,
+`executors` where, `store` keeps the parts.
+
+From outside: the names below; by analyses also `arguments`, `campaign`, `design`, `gathering`, `jobs`, `kinds`, `levers`,
+`ranges` and `by_kind`.
 """
 
 from simdeploy.experiments.design import LatinHypercube

@@ -53,6 +53,13 @@ class Gathered:
         return [*self.cases.columns, "replication", *self.outcomes.columns]
 
 
+def refuse_others(responses: object) -> None:
+    """Raise `InputError` for anything but a table of replications, such as a scenario or its path."""
+    if not hasattr(responses, "columns"):
+        allowed = "a table of replications, such as from `replicate` or `sweep`"
+        raise InputError(Problem("no table of replications", ("responses",), found=shorten(responses), allowed=allowed))
+
+
 def gather(responses: pd.DataFrame | Batches | Gathered, columns: Sequence[str]) -> Gathered:
     """Gather some columns of a table of replications, unless they are; order and further columns don't matter.
 
@@ -69,6 +76,7 @@ def gather(responses: pd.DataFrame | Batches | Gathered, columns: Sequence[str])
     """
     if isinstance(responses, Gathered):
         return responses
+    refuse_others(responses)
     kinds = Kinds.from_attrs(getattr(responses, "attrs", {}))
     if WEIGHT not in columns and not is_divided(responses):
         refuse_weights(responses.columns)

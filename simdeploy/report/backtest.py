@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from simdeploy.result import Table
 
 _NAMES = {
-    "stopped": ("stopped", "rollouts"),
-    "false_alarm given good": ("false alarms", "good releases"),
-    "escaped given defective": ("escapes", "defective releases"),
+    "stopped": ("stopped", "rollout"),
+    "false_alarm given good": ("false alarms", "good release"),
+    "escaped given defective": ("escapes", "defective release"),
 }
 _RATES = (Column("policy", "policy"), *(Column(measure, name) for measure, (name, _) in _NAMES.items()))
 _ROLLOUTS = (
@@ -40,8 +40,8 @@ def tell(result: Backtest) -> str:
     for policy in result.policies:
         counts = _counts(result, policy)
         kinds = [
-            f"{say_count(counts[measure])} {what} of {_count_all(counts[measure])} {nouns}{_say_recorded(recorded[measure])}"
-            for measure, (what, nouns) in list(_NAMES.items())[1:]
+            f"{say_count(counts[measure])} {what} of {plural(_count_all(counts[measure]), noun)}{_say_recorded(recorded[measure])}"
+            for measure, (what, noun) in list(_NAMES.items())[1:]
             if _count_all(counts[measure])
         ]
         stopped = f"{policy} would have stopped {say_count(counts['stopped'])} of {plural(n, 'rollout')}"

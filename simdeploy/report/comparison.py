@@ -51,7 +51,7 @@ def tell(comparison: Comparison) -> str:
     """
     missed, unknown = tell_missed(comparison), _tell_unknown(comparison)
     ranked = _rank(comparison)
-    recommended = _find_recommended(comparison, ranked)
+    recommended = list(comparison.recommended)
     sentences: list[list[str]] = []
     for of, rows in ranked.items():
         level = None if sentences else comparison.confidence_level
@@ -63,18 +63,6 @@ def tell(comparison: Comparison) -> str:
     undecided = [] if none_is_eligible(comparison) else tell_undecided(comparison, eligible)
     known = [forms for forms in (missed, *sentences, undecided, *unknown) if forms]
     return wording.join_answer(known or ["No rollout ended, so the policies can't be compared"])
-
-
-def _find_recommended(comparison: Comparison, by_measure: Mapping[str, pd.DataFrame]) -> list[str]:
-    """Return the policies to use: those of lowest cost, if no other may be as good and not all miss a requirement."""
-    if comparison.judged_by != ("cost",) or none_is_eligible(comparison):
-        return []
-    ranked = by_measure["cost"]
-    is_first = ranked["rank"].eq(1)
-    others = ranked[~is_first]
-    is_compared = len(others) > 0 or (len(ranked) == 1 and list_excluded(comparison))
-    is_clear = is_compared and others["verdict"].eq("worse").all()
-    return ranked.loc[is_first, "policy"].tolist() if is_clear else []
 
 
 def _tell_unknown(comparison: Comparison) -> list[str]:
@@ -181,7 +169,7 @@ def tabulate(comparison: Comparison) -> tuple[Table, ...]:
         tables.append(_tabulate_verdicts(comparison))
     if len(comparison.policies) > 1:
         pairs = {str(policy): int(n) for policy, n in comparison.differences.groupby("policy")["n"].max().items()}
-        counts = {policy: f"{n} pairs" for policy, n in pairs.items()}
+        counts = {policy: wording.plural(n, "pair") for policy, n in pairs.items()}
         title = f"Differences from {comparison.baseline} in the same worlds ({level})"
         tables.append(_tabulate_responses(title, comparison.differences, "stacked difference", pairs, counts, {}, unit))
     # For two policies the differences suffice.

@@ -66,7 +66,11 @@ def tell(result: Discovery) -> str:
         sentences.insert(1, wording.capitalize(_say_left_out(result)))
     if n_undecided := int(result.worlds["is_undecided"].sum()):
         n = wording.plural(result.n_replications, "replication")
-        sentences.append(f"{wording.plural(n_undecided, 'world is', 'worlds are')} undecided after {n}")
+        counted = wording.plural(
+            n_undecided, "world is counted by its estimate", "worlds are counted by their estimates"
+        )
+        brief = wording.plural(n_undecided, "world is", "worlds are")
+        sentences.append([f"{counted}: undecided after {n}", f"{brief} undecided after {n}"])
     return wording.join_answer(sentences)
 
 

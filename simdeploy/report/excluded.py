@@ -65,7 +65,9 @@ def tell_undecided(comparison: Comparison, policies: Collection[str]) -> list[st
     of_policies = rows.groupby("policy", sort=False)["requirement"].agg(tuple)
     if of_policies.empty:
         return []
-    subjects = ["it"] if len(policies) == 1 else list_forms(of_policies.index.tolist())
+    # "It" would be the policy that was named last, as one that misses a requirement.
+    is_clear = len(policies) == 1 and not verdicts["verdict"].eq("not met").any()
+    subjects = ["it"] if is_clear else list_forms(of_policies.index.tolist())
     if of_policies.nunique() == 1:
         requirements = list_forms(_describe(comparison, of_policies.iloc[0], is_brief=False))
     else:

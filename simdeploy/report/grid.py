@@ -9,7 +9,16 @@ from simdeploy.analysis.asking.naming import LABELS, format_factor, name_cases, 
 from simdeploy.analysis.estimates.grid import MEANS, PROPORTIONS, GridSummary
 from simdeploy.report.estimates import tell_range
 from simdeploy.report.tables import Column, make_table
-from simdeploy.report.wording import PERCENT, Scale, interval_names, join_answer, percent, plural, response_scale
+from simdeploy.report.wording import (
+    PERCENT,
+    Scale,
+    interval_names,
+    join_answer,
+    percent,
+    plural,
+    response_scale,
+    trust_name,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +38,8 @@ def tell(summary: GridSummary) -> str:
     if not known:
         return join_answer([f"No replication of {n} has a value"])
     name = known[0]
-    rows = cells[list(interval_names(f"{name}_estimate"))].set_axis(["estimate", "low", "high"], axis="columns")
+    names = [*interval_names(f"{name}_estimate"), trust_name(f"{name}_estimate")]
+    rows = cells[names].set_axis(["estimate", "low", "high", "is_trusted"], axis="columns")
     cases = name_cases(cells, ["scenario", "policy", *summary.factors])
     title = f"{quantity_title(name)} in {n}"
     return join_answer([tell_range(title, rows, cases, quantity_scale(name, cells), summary.confidence_level)])

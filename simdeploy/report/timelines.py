@@ -35,9 +35,12 @@ def tell(result: Timelines) -> str:
     if rows.empty:
         return join_answer([f"No rollout has a value of the {NAMES[of]}"])
     worst = rows.sort_values("peak", ascending=of in WORST_WHEN_LOW, kind="stable").iloc[0]
-    level = write_level(of, worst["peak"])
-    what = f"an {NAMES[of]} of {{}} {level}" if of.startswith("error_rate") else f"{{}} {level} {NAMES[of]}"
     fraction, bound = describe_extreme(of, result.quantiles)
+    if worst["peak"] == 0 and bound == "at most" and not is_fraction(of):
+        return join_answer([f"{fraction} of rollouts have no {NAMES[of]} at any time"])
+    level = write_level(of, worst["peak"])
+    name = NAMES[of].replace("nodes", "node") if level == "1" else NAMES[of]
+    what = f"an {name} of {{}} {level}" if of.startswith("error_rate") else f"{{}} {level} {name}"
     found = f"{fraction} of rollouts have {what.format(bound)} at any time"
     release = f" with release {worst['release']}" if worst["release"] else ""
     when = f"the worst is at {short_duration(worst['peak_at_s'] * NS_PER_S)}"

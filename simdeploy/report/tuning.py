@@ -113,15 +113,25 @@ def _tell_other(result: Tuning) -> str:
             if row["unknown_fraction"] > 0:
                 fraction = f"{100 * row['unknown_fraction']:.2g} %"
                 return f", against an unknown value for {name} ({fraction} of its rollouts never end)"
-            return f", against {_tell_amount(result, row['estimate'])} for {name}"
+            return f", against {_tell_amount(result, row['estimate'])} for {name}{_tell_miss(result, role, row)}"
     return ""
+
+
+def _tell_miss(result: Tuning, role: str, row: wording.Row) -> str:
+    """Say of a policy that seems better than the recommended one what keeps it from being recommended."""
+    seems_better = row["difference"] < 0 if result.direction == "min" else row["difference"] > 0
+    verdicts = set(result.verdicts.loc[result.verdicts["policy"].eq(role), "verdict"]) if seems_better else set()
+    if "not met" in verdicts:
+        return " (misses a requirement)"
+    return " (requirements undecided)" if "undecided" in verdicts else ""
 
 
 def _tell_certainty(result: Tuning) -> list[str]:
     """Say with which probability the recommended policy is the best."""
     if result.is_decided and not math.isnan(result.expected_correct):
         n_left = int(result.stages.loc[result.stages["stage"].eq("select"), "candidates"].iloc[-1])
-        return [f"The best of {n_left:,} finalists with probability about {100 * result.probability_correct:.0f} %"]
+        best = f"The best of {n_left:,} finalists" if n_left > 1 else "The only finalist, and the best"
+        return [f"{best} with probability about {100 * result.probability_correct:.0f} %"]
     margin = _tell_amount(result, result.indifference, is_difference=True)
     if result.is_decided:
         n, policies = result.n_candidates, "policies"

@@ -223,12 +223,12 @@ def format_amount(value: float, scale: Scale, *, digits: int = 3) -> str:
     --------
     >>> format_amount(0.0123, PERCENT), format_amount(float("nan"), PERCENT), format_amount(12345.6, NO_SCALE)
     ('1.23 %', 'no value', '12,346')
-    >>> format_amount(0.0000123, PERCENT), format_amount(4.48e-07, PERCENT)
-    ('0.00123 %', '4.48e-07')
+    >>> format_amount(0.0000123, PERCENT), format_amount(4.48e-07, PERCENT), format_amount(-0.0, NO_SCALE)
+    ('0.00123 %', '4.48e-07', '0')
     """
     if math.isnan(value):
         return "no value"
-    number = value * scale.factor
+    number = value * scale.factor + 0.0  # 0.0 instead of -0.0
     if scale == PERCENT and 0 < abs(number) < _LEAST_PERCENT:
         return f"{value:.{digits}g}"
     form = ",.0f" if abs(number) >= 10**digits else f".{digits}g"

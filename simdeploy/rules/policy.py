@@ -30,7 +30,7 @@ class WaveTerms:
 class GateTerms:
     """The keys of ``health_check.gate``; None for missing ones."""
 
-    kind: str  # one of `simdeploy.api.gate.GATES`
+    kind: str  # one of `simdeploy.vocabulary.GATES`
     over: str | None = None  # variants of pooled
     failures_of: str | None = None  # whether unhealthy looks are counted in each wave or in the whole rollout (pooled)
     on: str | None = None  # variants of sprt

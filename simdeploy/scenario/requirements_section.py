@@ -72,7 +72,7 @@ def cross_check_requirements(
     *,
     policies: Collection[str],
     kinds: tuple[str, ...] | None,
-    has_costs: bool,
+    has_costs: bool | None,
 ) -> Iterator[Problem]:
     """Check requirements against the rest of the file; `kinds` is None if invalid."""
     for number_, requirement in enumerate(requirements):

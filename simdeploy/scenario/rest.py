@@ -197,7 +197,8 @@ def _cross_check(parts: Mapping[str, Any], policies: tuple[str, ...]) -> Iterato
         parts.get("requirements", ()),
         policies=policies,
         kinds=tuple(kind.name for kind in parts.get("release", ())) or None,
-        has_costs=parts.get("costs") is not None,
+        # Nothing is known of them if that section is invalid.
+        has_costs=parts["costs"] is not None if "costs" in parts else None,
     )
     valid: Mapping[str, ScenarioPolicy] = parts["policies"]
     if "health_interval_ns" in parts:

@@ -20,6 +20,7 @@ from simdeploy.scenario.parts import ScenarioPolicy
 from simdeploy.units import NS_PER_S, exact, format_duration, round_half_up
 from simdeploy.world.change_windows import ChangeWindow, is_always_open
 from simdeploy.world.fleet import Behaviour, Fleet
+from simdeploy.world.levels import either
 from simdeploy.world.release import ReleaseKind
 
 # Updating this many nodes at once may well be meant.
@@ -197,7 +198,7 @@ class PolicyInFleetSuspicions(PolicySuspicions):
     def _error_rate(self) -> Iterator[Problem]:
         limit = float(read_max_error_rate(self.scenario_policy.policy, self.orchestrator))
         for name, behaviour in self._behaviours():
-            usual = behaviour.error_rate.mean
+            usual = _usual_error_rate(behaviour)
             if usual > limit and behaviour.requests_per_second:
                 message = f"below the average {usual:.3g} of nodes{name} without a release: good nodes look bad"
                 yield self._say(message, "health_check", "max_error_rate", found=f"{limit:g}")
@@ -242,6 +243,14 @@ class PolicyInFleetSuspicions(PolicySuspicions):
                 yield f" of class {node_class.name}", node_class.behaviour
 
 
+def _usual_error_rate(behaviour: Behaviour) -> float:
+    """Return the average fraction of requests that fail without a release, degraded spells included."""
+    flapping, own = behaviour.flapping, behaviour.error_rate.mean
+    if flapping is None:
+        return own
+    return either(own, flapping.error_rate * flapping.degraded_s / (flapping.good_s + flapping.degraded_s))
+
+
 @lru_cache
 def _least_starting_ns(duration_s: float, slowdown: float) -> int:
     return round_half_up(exact(float(duration_s)) * exact(float(slowdown)) * NS_PER_S)
@@ -279,6 +288,9 @@ def fleet_suspicions(fleet: Fleet, release: tuple[ReleaseKind, ...], orchestrato
             message = "most start attempts fail with any release"
             yield Problem(message, where, found=f"{failure.mean:.3g}")
     for kind in release:
+        if kind.start_failure > _MOST_FAILURES and not kind.defective:
+            message = "most start attempts fail on nodes that it affects, although it is not defective"
+            yield Problem(message, ("release", kind.name, "start_failure"), found=f"{kind.start_failure:.3g}")
         if kind.affects.count > nodes:
             path = ("release", kind.name, "affects", "count")
             yield Problem(f"more than the fleet's {nodes} nodes", path, found=str(kind.affects.count))

@@ -13,7 +13,7 @@ from simdeploy.analysis.asking.columns import find_columns, names_kind
 from simdeploy.analysis.asking.known import Known
 from simdeploy.analysis.asking.pricing import describe_costs, find_amounts, find_costs, find_extra, find_prices
 from simdeploy.errors import InputError, Problem, collect, raise_if_any
-from simdeploy.experiments.gathering import Batches, Gathered, gather
+from simdeploy.experiments.gathering import Batches, Gathered, gather, refuse_others
 from simdeploy.experiments.kinds import Kinds, is_divided
 from simdeploy.scenario.measures import ON_DEFECTIVE, PASSED, SORTS, Measure, measure_problems, parse_measure
 from simdeploy.statistics.sample import UNBOUNDED, Lump, Sample, Strata
@@ -60,6 +60,7 @@ class Values:
         release: Sequence[ReleaseKind] = (),
         takes_weights: bool = False,  # whether the caller uses `weights`; otherwise a weighted table is an error
     ) -> None:
+        refuse_others(responses)
         self.measures = read_measures(measures)
         self.kinds: tuple[str, ...] = ()  # names of the kinds of release, if they were simulated separately
         known = find_costs(responses, costs)

@@ -14,7 +14,7 @@ from simdeploy.analysis.asking.measuring import Values
 from simdeploy.analysis.asking.pricing import find_costs
 from simdeploy.analysis.asking.requirements import Asked
 from simdeploy.analysis.asking.verdicts import Verdict, find_direction, judge_difference
-from simdeploy.analysis.comparison.measured import measure_policies, name_measure, read_table
+from simdeploy.analysis.comparison.measured import find_rows, measure_policies, name_measure, read_table
 from simdeploy.analysis.comparison.ranking import PAIR, RANKING, RankVerdict, tabulate_pairs, tabulate_ranking
 from simdeploy.analysis.comparison.required import VERDICT, find_excluded, judge_policies, read_required
 from simdeploy.errors import not_among, raise_if_any
@@ -103,6 +103,21 @@ class Comparison(Result):
     n_failed: Mapping[str, int]
     computed_under: Mapping[str, Any]
     _values: Values = field(repr=False)
+    also = ("recommended",)
+
+    @property
+    def recommended(self) -> tuple[str, ...]:
+        """The policies to use: those of lowest cost, if no other may be as good and not all miss a requirement; else none."""
+        excluded = find_excluded(self.verdicts, self.policies)
+        all_miss = not excluded and self.verdicts["verdict"].eq(judging.MISSED).any()
+        if self.judged_by != ("cost",) or all_miss:
+            return ()
+        ranked = find_rows(self.ranking, Measure("cost")).dropna(subset="rank")
+        is_first = ranked["rank"].eq(1)
+        others = ranked[~is_first]
+        is_compared = len(others) > 0 or (len(ranked) == 1 and excluded)
+        is_clear = is_compared and others["verdict"].eq("worse").all()
+        return tuple(ranked.loc[is_first, "policy"]) if is_clear else ()
 
     @LateTable(Columns(PAIR, words={"verdict": Verdict}))
     def pairs(self) -> pd.DataFrame:

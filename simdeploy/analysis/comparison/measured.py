@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from simdeploy.analysis.asking.measuring import Values
 from simdeploy.analysis.asking.naming import name_cases
 from simdeploy.errors import InputError, Problem, raise_if_any
-from simdeploy.experiments.gathering import NO_FACTORS, Batches, missing_columns, refuse_weights
+from simdeploy.experiments.gathering import NO_FACTORS, Batches, missing_columns, refuse_others, refuse_weights
 from simdeploy.experiments.kinds import is_divided
 from simdeploy.experiments.levers import FACTOR_PREFIX
 from simdeploy.scenario.measures import Measure
@@ -34,6 +34,7 @@ def read_table(responses: pd.DataFrame | Batches) -> tuple[pd.DataFrame, dict[st
     """
     import pandas as pd
 
+    refuse_others(responses)
     _refuse_weights(responses)
     if not isinstance(responses, pd.DataFrame):
         attrs = getattr(responses, "attrs", {})

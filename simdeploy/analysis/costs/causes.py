@@ -12,6 +12,7 @@ import numpy as np
 from simdeploy.analysis.asking.measuring import Values
 from simdeploy.analysis.asking.pricing import find_costs
 from simdeploy.errors import InputError, Problem, shorten
+from simdeploy.experiments.gathering import refuse_others
 from simdeploy.result import ESTIMATE, Columns, Result, make_frame, read_computed_under
 from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.estimators import estimate_cases
@@ -136,6 +137,7 @@ def estimate_costs(
     6  waves      cost_false_alarm       0.0  2
     7  waves           cost_escape     500.0  2
     """
+    refuse_others(responses)
     costs = check_arguments(find_costs(responses, costs), confidence_level)
     values = Values(responses, [Measure(cause) for cause in COSTS], costs=costs)
     by_cause = {cause: values.sample(Measure(cause)) for cause in COSTS}

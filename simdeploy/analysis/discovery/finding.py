@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simdeploy.analysis.asking.measuring import Values
-from simdeploy.analysis.asking.requirements import Asked, read_requirements
+from simdeploy.analysis.asking.requirements import Asked, find_requirements, read_requirements
 from simdeploy.analysis.discovery.breaking import Breaking, judge_worlds, read_labels
 from simdeploy.analysis.discovery.columns import read_columns
 from simdeploy.analysis.discovery.result import Discovery
@@ -38,7 +38,7 @@ def find_boxes(
     worlds: pd.DataFrame | Batches,
     is_broken: Any = None,
     *,
-    requirements: Asked = (),
+    requirements: Asked | None = None,
     costs: Costs | None = None,
     confidence_level: float = 0.95,
     seed: int = 0,
@@ -52,8 +52,9 @@ def find_boxes(
         `requirements`, also one with worlds by kind of release.
     is_broken : array_like of bool, optional
         Whether each world breaks; missing if unknown.
-    requirements : str or Requirement, or several of them
-        For a table of replications: a world, which is a case, breaks if one of them isn't met.
+    requirements : str or Requirement, or several of them, optional
+        For a table of replications: a world, which is a case, breaks if one of them isn't met. By default the scenario's
+        requirements, from `sweep`.
     costs : Costs, optional
         The scenario's; for requirements on costs.
     confidence_level : float, default 0.95
@@ -101,13 +102,15 @@ def find_boxes(
     policy, n_replications, n_failed = None, 0, 0
     under = read_computed_under(worlds)
     if is_broken is None:
-        wanted = read_requirements(requirements)
+        wanted = find_requirements(worlds) if requirements is None else read_requirements(requirements)
         if not wanted:
             allowed = "is_broken, or requirements for a table of replications"
             raise InputError(Problem("no requirement", ("requirements",), allowed=allowed))
         values = Values(worlds, [requirement.measure for requirement in wanted], costs=costs)
         points = _factors(values.cases)
         policy = str(values.cases["policy"].iloc[0])
+        if requirements is None:
+            wanted = tuple(each for each in wanted if each.policy in (None, policy))
         wanted = read_requirements(wanted, policies=[policy])
         known = judge_worlds(values, wanted, confidence_level=confidence_level)
         n_replications, n_failed = values.n_replications, int((~values.is_ok).sum())

@@ -12,7 +12,7 @@ import numpy as np
 from simdeploy.analysis.asking import verdicts
 from simdeploy.analysis.asking.judging import Verdict, judge_requirements
 from simdeploy.analysis.asking.measuring import read_measures
-from simdeploy.analysis.asking.requirements import Asked, read_requirements
+from simdeploy.analysis.asking.requirements import Asked, find_requirements, read_requirements
 from simdeploy.analysis.asking.verdicts import Direction, read_direction
 from simdeploy.analysis.regret.regrets import (
     REGRET,
@@ -92,7 +92,7 @@ def estimate_regret(
     *,
     of: Measure | str = "cost",
     direction: Direction | None = None,
-    requirements: Asked = (),
+    requirements: Asked | None = None,
     costs: Costs | Mapping[str, Costs] | None = None,
     confidence_level: float = 0.95,
 ) -> Robustness:
@@ -108,8 +108,8 @@ def estimate_regret(
     direction : {'min', 'max'}, optional
         Whether lower or higher is better; by default higher for `completed_good`, `stopped_defective` and
         `min_in_service_fraction`, lower for everything else.
-    requirements : str or Requirement, or several of them
-        What candidates must achieve in a world.
+    requirements : str or Requirement, or several of them, optional
+        What candidates must achieve in a world. By default the requirements of a single scenario, from `sweep`.
     costs : Costs or mapping of str to Costs, optional
         For all scenarios, or by scenario name. By default each scenario's, from `sweep`.
     confidence_level : float, default 0.95
@@ -158,11 +158,16 @@ def estimate_regret(
     0         a        10.0          5.0       night
     1         b        20.0         10.0         day
     """
-    measure, wanted = _read(of, requirements, confidence_level)
+    measure, wanted = _read(
+        of, find_requirements(responses) if requirements is None else requirements, confidence_level
+    )
     direction = read_direction(direction, measure)
     parts, counted_under = read_values(responses, (measure, *(requirement.measure for requirement in wanted)), costs)
     cases = parts[0][0].cases
-    wanted = read_requirements(wanted, policies=list(cases["policy"].unique()))
+    policies = list(cases["policy"].unique())
+    if requirements is None:
+        wanted = tuple(each for each in wanted if each.policy in (None, *policies))
+    wanted = read_requirements(wanted, policies=policies)
     worlds = find_worlds(cases)
     part_of = np.zeros(len(cases), np.int64)
     unknown = np.zeros(len(cases))

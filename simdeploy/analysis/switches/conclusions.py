@@ -144,16 +144,20 @@ def conclude(standings: Standings, rule: Rule, *, subject: int, base: int | None
             verdicts[place] == "met" and gaps.high[place, base] < 0 and gaps.trusts_high[place, base]
             for place in others
         )
-    why = _why_not(standings, choice, base)
+    why = _why_not(standings, choice, base, is_sure=is_sure)
     return Conclusion(None if choice is None else names[choice], True, is_sure, margin, rival, why)
 
 
-def _why_not(standings: Standings, choice: int | None, base: int | None) -> str:
+def _why_not(standings: Standings, choice: int | None, base: int | None, *, is_sure: bool) -> str:
+    """Return why the choice is another one; what only estimates say seems so."""
     if choice == base:
         return ""
     if base is None:
-        return "meets the requirements"
-    broken = standings.feasibility[base].broken
-    if broken:
-        return f"{standings.policies[base]} breaks {' and '.join(broken)}"
-    return "" if choice is None else f"{standings.policies[choice]} is better"
+        return "meets the requirements" if is_sure else "seems to meet the requirements"
+    feasibility = standings.feasibility[base]
+    if feasibility.broken:
+        breaks = "breaks" if feasibility.verdict == "not met" else "seems to break"
+        return f"{standings.policies[base]} {breaks} {' and '.join(feasibility.broken)}"
+    if choice is None:
+        return ""
+    return f"{standings.policies[choice]} {'is' if is_sure else 'seems'} better"

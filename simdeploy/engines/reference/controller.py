@@ -230,9 +230,9 @@ class Controller:
 
     def _advance(self) -> None:
         if self.pacing.advance():
-            self.course.end(
-                "completed", f"{self.judging.updated} nodes updated, {self.judging.failed} failed", undo=False
-            )
+            updated = self.judging.updated
+            message = f"{updated} node{'s' * (updated != 1)} updated, {self.judging.failed} failed"
+            self.course.end("completed", message, undo=False)
 
     # -- what it says ------------------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
 """Gates beyond the API's threshold: they judge a release by its requests, without a clock (model section 8).
 
-`terms` (a policy's gate), `gate` (the same as an orchestrator interprets it, ready to judge), `statistics`, `ranks` and
-`by_request` (the tests), `judge` (one wave's evidence, look by look).
+`gate` (a policy's gate as an orchestrator interprets it, ready to judge), `statistics` (the tests), `judge` (one wave's
+evidence, look by look).
 
-From outside: `terms` by scenarios, `gate` and `judge` by engines and oracles.
+From outside: all of them, by scenarios, engines and oracles.
 """
