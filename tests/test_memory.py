@@ -307,54 +307,75 @@ def test_what_was_simulated_is_freed_where_memory_runs_out(scenario, monkeypatch
 class TestLimits:
     """Processes with a limit on their address space."""
 
-    @staticmethod
-    def run(tmp_path, repository, *, of_all=None, of_workers=0, nodes=20, engine="reference", workers=2):
-        """Run a sweep in a script whose processes have limits: rows as dictionaries, or the last line of an error."""
-        script = tmp_path / "script.py"
-        script.write_text(
-            textwrap.dedent(f"""
-            import resource
-            from simdeploy.experiments import sweep
-            from simdeploy.scenario import Scenario
-            import simdeploy.engines.reference.engine, simdeploy.engines.rollout, scipy.special, pandas
-            if __name__ == "__mp_main__" and {of_workers}:
-                used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
-                resource.setrlimit(resource.RLIMIT_AS, (used + {of_workers}, used + {of_workers}))
-            if __name__ == "__main__":
-                scenario = Scenario.from_dict({{
-                    "name": "s",
-                    "fleet": {{"nodes": {nodes}, "update_duration": {{"exponential": {{"mean": "30s"}}}}}},
-                    "policies": {{"p": {{"strategy": "rolling", "health_check": {{"deadline": "10m"}}}}}},
-                }})
-                result = sweep(
-                    scenario, "p", vary={{"max_parallel": [10, 20]}}, replications=2, engine={engine!r}, workers={workers}
-                )
-                print(result.to_frame()[["status", "stage", "error"]].to_json(orient="records"))
-        """)
-        )
-        return run_limited(["-W", "ignore", script], of_all)
+    SCRIPT = """
+import json, os, resource, sys
+from simdeploy.errors import SimulationError
+from simdeploy.experiments import sweep
+from simdeploy.experiments.executors import processes
+from simdeploy.scenario import Scenario
+import simdeploy.engines.reference.engine, simdeploy.engines.rollout, scipy.special, pandas
+if __name__ == "__mp_main__" and int(os.environ["OF_WORKERS"]):
+    used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + int(os.environ["OF_WORKERS"]),) * 2)
+if __name__ == "__main__":
+    limits, nodes, how = json.loads(sys.argv[1])
+    scenario = Scenario.from_dict({
+        "name": "s",
+        "fleet": {"nodes": nodes, "update_duration": {"exponential": {"mean": "30s"}}},
+        "policies": {"p": {"strategy": "rolling", "health_check": {"deadline": "10m"}}},
+    })
+    for limit in limits:
+        os.environ["OF_WORKERS"] = str(limit)
+        try:
+            result = sweep(scenario, "p", vary={"max_parallel": [10, 20]}, replications=2, **how)
+            print(result.to_frame()[["status", "stage", "error"]].to_json(orient="records"))
+        except SimulationError as error:
+            print(json.dumps(str(error)))
+        for worker in processes._spare.pop(os.getpid(), []):  # of this limit
+            worker.process.terminate()
+"""
 
-    @pytest.mark.parametrize("spare", [1_000_000, 10_000_000, 100_000_000])
-    def test_of_workers(self, tmp_path, repository, spare):
+    @classmethod
+    def run(cls, *, of_workers=(0,), of_all=None, nodes=20, **how):
+        """Run a sweep in a process whose workers have limits, one after the other; each has rows as dictionaries, or the text of an error."""
+        return run_limited(["-W", "ignore", cls.script, json.dumps([of_workers, nodes, how])], of_all)
+
+    @pytest.fixture(scope="class", autouse=True)
+    @classmethod
+    def write_script(cls, tmp_path_factory):
+        """Write the script into a file, which workers import."""
+        cls.script = tmp_path_factory.mktemp("limits") / "script.py"
+        cls.script.write_text(cls.SCRIPT)
+
+    SPARE = (1_000_000, 10_000_000, 100_000_000)
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def found(cls):
+        """What becomes of a sweep whose workers have so many bytes, by their number: in one process, for starting it takes longest."""
+        done = cls.run(of_workers=cls.SPARE, nodes=5000, engine="reference", workers=2)
+        assert done.returncode == 0, done.stderr
+        return dict(zip(cls.SPARE, map(json.loads, done.stdout.splitlines()), strict=True))
+
+    @pytest.mark.parametrize("spare", SPARE)
+    def test_of_workers(self, found, spare):
         """Workers that get no memory leave failed rows that say why, or the call ends with an error; nothing hangs. [contract]"""
-        done = self.run(tmp_path, repository, of_workers=spare, nodes=5000)
-        if done.returncode:
-            assert "simdeploy.errors.SimulationError: no worker process could start: " in done.stderr.splitlines()[-1]
+        if isinstance(found[spare], str):
+            assert found[spare].startswith("no worker process could start: ")
             return
-        rows = json.loads(done.stdout)
-        assert len(rows) == 4
-        for row in rows:
+        assert len(found[spare]) == 4
+        for row in found[spare]:
             assert row["status"] == "ok" or (row["stage"] in ("simulate", "worker") and row["error"])
 
-    def test_of_everything(self, tmp_path, repository):
+    def test_of_everything(self):
         """Under a limit that is enough for the reference engine, `auto` takes it, however large the job is. [contract]"""
         code = "from simdeploy.engines.choice import choose_engine; print(choose_engine('auto', node_updates=10**9))"
         assert run_limited(["-c", code], 10**9, check=True).stdout == "reference\n"
 
     @pytest.mark.parametrize("workers", [1, 2])
-    def test_of_the_compiled_engine(self, tmp_path, repository, workers):
+    def test_of_the_compiled_engine(self, workers):
         """Where the compiled engine doesn't fit it is refused in words, rather than ended by one of its libraries. [contract]"""
-        done = self.run(tmp_path, repository, of_all=10**9, engine="compiled", workers=workers)
+        done = self.run(of_all=10**9, engine="compiled", workers=workers)
         assert done.returncode == 1
         assert "InputError: engine: too little address space for the compiled engine" in done.stderr.splitlines()[-1]
 

@@ -57,6 +57,8 @@ def shell(monkeypatch, compiled_engine):
         monkeypatch.setattr(InteractiveShell, "_instance", shell)
         shell.history_manager.enabled = False
         shell.enable_matplotlib("inline")
+        # A picture is drawn when its cell has run, and nobody looks at its pixels.
+        shell.display_formatter.formatters["image/png"].enabled = False
         yield shell
         plt.close("all")
     plt.switch_backend(backend)

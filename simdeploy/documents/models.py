@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from importlib import import_module
 from types import GenericAlias
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast, get_args, get_origin, get_type_hints
@@ -78,15 +79,24 @@ class _Open(BaseModel):
 
 def make_model(kind: type[Result], dtypes: Mapping[str, Mapping[str, str]] | None = None) -> type[BaseModel]:
     """Return what a document of a kind of result holds; without the columns of each table some may have any."""
+    if dtypes is None:
+        return _make_model(kind.__name__, None)
+    return _make_model(kind.__name__, tuple((name, tuple(columns.items())) for name, columns in dtypes.items()))
+
+
+@lru_cache(maxsize=64)  # making a model takes longer than reading most documents
+def _make_model(name: str, table_dtypes: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] | None) -> type[BaseModel]:
+    kind = find_kind(name)
+    dtypes = None if table_dtypes is None else {name: dict(columns) for name, columns in table_dtypes}
     # A number may be missing, or infinite.
     hints, tables = kind.hints(float=Number), kind.tables()
     keys: dict[str, Any] = {"result": Literal[kind.__name__], "format": Literal[FORMAT], "answer": str}
     keys |= {name: _type(hint) for name, hint in hints.items() if name not in tables}
     keys |= {name: get_type_hints(getattr(kind, name).fget)["return"] for name in kind.also}
     more = [name for name, columns in tables.items() if columns.has_more]
-    for name, columns in tables.items():
-        stated = columns if dtypes is None else replace(columns, dtypes=dtypes[name], has_more=False)
-        keys[name] = _table(stated, name)
+    for table, columns in tables.items():
+        stated = columns if dtypes is None else replace(columns, dtypes=dtypes[table], has_more=False)
+        keys[table] = _table(stated, table)
     if more:
         keys["dtypes"] = _model(dict.fromkeys(more, Dtypes), "dtypes")
     return _model(keys, kind.__name__)

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import fields
+from functools import cache
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -92,11 +93,16 @@ def _find_kind(document: Any) -> type[Result]:
     return kind
 
 
+@cache
+def _dtypes_adapter() -> TypeAdapter[dict[str, Dtypes]]:
+    return TypeAdapter(dict[str, Dtypes])
+
+
 def _find_dtypes(kind: type[Result], document: Mapping[str, Any]) -> dict[str, dict[str, str]]:
     """Return the columns of each table: as they are declared, or stated by the document where it may have more."""
     stated = document.get("dtypes", {})
     try:
-        TypeAdapter(dict[str, Dtypes]).validate_python(stated)
+        _dtypes_adapter().validate_python(stated)
     except ValidationError as error:
         raise InputError(_problems(error, ("dtypes",))) from None
     tables = kind.tables()

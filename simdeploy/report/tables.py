@@ -34,7 +34,7 @@ from simdeploy.report.wording import (
     trust_name,
     write_estimate,
 )
-from simdeploy.result import Table
+from simdeploy.result import Table, list_rows
 from simdeploy.scenario.measures import Measure
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def make_table(
     import pandas as pd
 
     frame = pd.DataFrame(frame)
-    rows = frame.to_dict("records")
+    rows = list_rows(frame)
     written = [(column, _write_cells(frame, rows, column, cost_unit)) for column in columns]
     shown = [(column.heading, cells) for column, cells in written if any(cells) or not column.is_optional]
     marks = (UNTRUSTED, f"({UNTRUSTED}", f"\n{UNTRUSTED}")

@@ -202,7 +202,7 @@ def fit_table(table: pa.Table, schema: pa.Schema | None) -> pa.Table:
     `schema`, that of earlier parts.
     """
     fitted = table.replace_schema_metadata(_pandas_metadata(table.schema))
-    if schema is None:
+    if schema is None or fitted.schema.equals(schema, check_metadata=True):
         return fitted
     before, now = describe_columns(schema), describe_columns(fitted.schema)
     problems = [
