@@ -136,6 +136,9 @@ class Draws:
 
     def coupled(self, stream: Stream, n: int) -> FloatArray:
         """Return the numbers of nodes 0, ..., n - 1 that decide about all of them together, so that none has its own."""
+        is_own = self._lineage is None or stream.block not in self._lineage.blocks
+        if n == self._n_nodes <= _SMALL_FLEET and is_own:
+            return self._first_of(stream)
         return uniforms(self.seed, self.replication, stream, np.arange(n))
 
     def of_nodes(self, stream: Stream, nodes: np.ndarray, index: int = 0) -> FloatArray:
