@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast, get_type_hints
 
@@ -186,7 +186,16 @@ def make_frame(rows: Sequence[Mapping[str, Any]], dtypes: Mapping[str, Any]) -> 
     import pandas as pd
 
     # Arrays, because a frame of series looks at the index of each.
-    return pd.DataFrame({name: pd.array([row[name] for row in rows], dtype=dtype) for name, dtype in dtypes.items()})
+    return pd.DataFrame(
+        {name: pd.array([row[name] for row in rows], dtype=_read_dtype(dtype)) for name, dtype in dtypes.items()}
+    )
+
+
+@lru_cache(maxsize=64)  # reading the name of a type takes longer than making a short column of it
+def _read_dtype(dtype: Any) -> Any:
+    from pandas.api.types import pandas_dtype
+
+    return pandas_dtype(dtype)
 
 
 def read_computed_under(responses: Any) -> dict[str, Any]:

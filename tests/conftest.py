@@ -127,7 +127,7 @@ def _leave_anything_in_memory() -> None:
     def get_anything(self: Any, size: int) -> Any:
         memory = get(self, size)
         if size < 50_000_000:  # more would take long
-            memory.fill(0x7B)
+            memory[:size].fill(0x7B)  # not all that a larger fleet left
             self.is_zero = False
         return memory
 

@@ -38,6 +38,8 @@ class Intervals:
 
     def and_also(self, other: Intervals) -> Intervals:
         """Return the rows of both."""
+        if not len(other.node) or not len(self.node):
+            return self if len(self.node) else other
         return Intervals(
             np.concatenate([self.node, other.node]),
             np.concatenate([self.start, other.start]),
@@ -46,6 +48,8 @@ class Intervals:
 
     def union(self) -> Intervals:
         """Merge the intervals of each node that overlap or touch; sorted by node and start."""
+        if not len(self.node):
+            return self
         node = np.concatenate([self.node, self.node])
         time = np.concatenate([self.start, self.end])
         change = np.repeat([1, -1], len(self.start))
@@ -109,10 +113,12 @@ class Intervals:
         time = np.concatenate([self.start, self.end])
         change = np.repeat([1, -1], len(self.start))
         keep = time <= until_ns
-        times, where = np.unique(time[keep], return_inverse=True)
-        net = np.zeros(len(times), dtype=np.int64)
-        np.add.at(net, where, change[keep])
-        return times, np.cumsum(net)
+        time, change = time[keep], change[keep]
+        order = np.argsort(time)
+        time, counts = time[order], np.cumsum(change[order])
+        is_last = np.ones(len(time), bool)  # of its instant
+        is_last[:-1] = time[1:] > time[:-1]
+        return time[is_last], counts[is_last]
 
 
 def distinct(times_ns: np.ndarray) -> np.ndarray:
@@ -128,5 +134,7 @@ def or_forever(times_ns: Sequence[int | None]) -> np.ndarray:
 
 def sum_s(lengths_ns: np.ndarray) -> float:
     """Add up nanoseconds and return seconds; whole seconds and the rest apart, since the sum may pass 64 bits."""
+    if not len(lengths_ns):
+        return 0.0
     seconds, rest = np.divmod(lengths_ns, NS_PER_S)
     return float(int(seconds.sum()) + int(rest.sum()) / NS_PER_S)

@@ -73,8 +73,10 @@ class Requests:
     def lost_within(self, intervals: Intervals) -> float:
         """Return the requests of nodes within their intervals up to the end."""
         clipped = intervals.clipped(0, self._end_ns)
-        numbers = self._world.class_of[clipped.node]
         total = 0.0
+        if not len(clipped.node):
+            return total
+        numbers = self._world.class_of[clipped.node]
         for number, rate in enumerate(self._rates.tolist()):
             own = numbers == number
             total += rate * float(self._seconds(number, clipped.start[own], clipped.end[own]).sum())

@@ -82,7 +82,7 @@ class Service:
     @cached_property
     def down_anyway(self) -> Intervals:
         """When the same nodes would have been down without the rollout."""
-        return self._find_down(undisturbed=True)
+        return self._find_down(undisturbed=True) if self._recording.world.any_crash_was_changed else self.down
 
     @cached_property
     def in_service(self) -> Intervals:
@@ -191,6 +191,8 @@ class Service:
         return down
 
     def _find_down(self, *, undisturbed: bool) -> Intervals:
+        if not self._recording.world.anything_goes_down:
+            return Intervals.of(())
         until = self.end_ns + 1
         down = Intervals(*self._recording.world.all_down_spells(until, undisturbed=undisturbed))
         return self._within_scope(down).clipped(0, until).union()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -188,12 +189,11 @@ class Outcomes:
             if isinstance(values, np.ndarray):
                 columns[name] = np.repeat(values, n_replications)
             else:
-                columns[name] = _repeated(values, n_replications).to_pandas().astype("str")
+                columns[name] = _to_series(_repeated(values, n_replications))
         columns["replication"] = np.tile(self.replications, n_policies)
         for name in columns_of(is_weighted=WEIGHT in self._numbers):
             if name in self._codes:
-                words = _words(self._codes.pop(name).ravel(), list(self._places[name]))
-                columns[name] = words.to_pandas().astype(DTYPES[name])
+                columns[name] = _to_series(_words(self._codes.pop(name).ravel(), list(self._places[name])))
             elif name in self._numbers:
                 values = self._numbers.pop(name).ravel()
                 if values.dtype == np.float64:
@@ -220,3 +220,16 @@ def _words(codes: np.ndarray, words: Sequence[str]) -> pa.Array:
 
     places = pa.array(codes, mask=codes < 0)
     return pa.DictionaryArray.from_arrays(places, pa.array(words, pa.large_string())).dictionary_decode()
+
+
+def _to_series(words: pa.Array) -> pd.Series[str]:
+    """Return words as pandas has them, mostly without looking for the type by its name, which takes longer than all else."""
+    series: pd.Series[str] = words.to_pandas()
+    return series if series.dtype == _type_of_words() else series.astype("str")
+
+
+@lru_cache
+def _type_of_words() -> Any:
+    from pandas.api.types import pandas_dtype
+
+    return pandas_dtype("str")

@@ -250,6 +250,11 @@ class Processes:
         """Yield the subject's bad spells within [start, end)."""
         return iter(()) if end <= self._good_until[subject] else self.of(subject).bad_spells(start, end)
 
+    @property
+    def any_is_changed(self) -> bool:
+        """Whether any subject's rate was set, or a good spell of it renewed."""
+        return any(process.is_changed for process in self._made.values())
+
     def all_bad_spells(self, end: int, *, undisturbed: bool = False) -> Spells:
         """Return the bad spells of all subjects within [0, end); `undisturbed` is without renewals or changes of rate."""
         changed = [] if undisturbed else [subject for subject, process in self._made.items() if process.is_changed]
@@ -294,6 +299,11 @@ class BadForGood(Processes):
 
     def __init__(self, subjects: np.ndarray) -> None:
         self._subjects = subjects
+
+    @property
+    def any_is_changed(self) -> bool:
+        """False."""
+        return False
 
     def bad_at(self, subject: int, t: int) -> bool:  # noqa: ARG002
         """Return True."""

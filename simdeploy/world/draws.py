@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -49,14 +50,13 @@ OF_NODES = BRANCHING | frozenset(
     )
 )
 
-# Blocks that every node has at index 0; all of them are computed at once for a fleet so small that calls cost more.
-_OF_EACH_NODE: Any = np.array(sorted({stream.block for stream in Stream if stream.node_is == "node"}))[:, np.newaxis]
-_PLACES = {block: place for place, block in enumerate(_OF_EACH_NODE.ravel().tolist())}
-_SMALL_FLEET = 64
+# Blocks that every node has at index 0.
+_OF_EACH_NODE = sorted({stream.block for stream in Stream if stream.node_is == "node"})
+_PLACES = {block: place for place, block in enumerate(_OF_EACH_NODE)}
 # Blocks with one number a rollout, which nearly every rollout needs.
-_SINGLE: Any = np.array(
-    sorted({stream.block for stream in Stream if stream.node_is == stream.index_is == "0"} - OF_NODES)
-)
+_SINGLE = sorted({stream.block for stream in Stream if stream.node_is == stream.index_is == "0"} - OF_NODES)
+# All of these are computed at once for a fleet so small that calls cost more.
+_SMALL_FLEET = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +101,7 @@ class Draws:
         # (stream, index, node // _NODES) and (stream, node, index // _INDICES) -> consecutive numbers, packed for the caches
         self._across: dict[tuple[int, int, int], array[float]] = {}
         self._along: dict[tuple[int, int, int], array[float]] = {}
-        self._first: FloatArray | None = None  # by lane, block of `_OF_EACH_NODE` and node
+        self._first: FloatArray | None = None  # of a small fleet, by lane, block of `_OF_EACH_NODE` and node
 
     def draw(self, stream: Stream, node: int = 0, index: int = 0) -> float:
         """One random number, in (0, 1)."""
@@ -136,14 +136,15 @@ class Draws:
 
     def coupled(self, stream: Stream, n: int) -> FloatArray:
         """Return the numbers of nodes 0, ..., n - 1 that decide about all of them together, so that none has its own."""
+        is_own = self._lineage is None or stream.block not in self._lineage.blocks
+        if n == self._n_nodes <= _SMALL_FLEET and is_own:
+            return self._first_of(stream)
         return uniforms(self.seed, self.replication, stream, np.arange(n))
 
     def of_nodes(self, stream: Stream, nodes: np.ndarray, index: int = 0) -> FloatArray:
         """Return the numbers of some nodes at one index."""
         if index == 0 and stream.node_is == "node" and self._n_nodes <= _SMALL_FLEET:
-            if self._first is None:
-                self._first = self._compute_first()
-            numbers: FloatArray = self._first[stream.lane, _PLACES[stream.block], nodes]
+            numbers: FloatArray = self._first_of(stream)[nodes]
             return numbers
         if 0 < index < _FIRST_INDICES and self._n_nodes <= _SMALL_FLEET:
             # The other stream of the block is mostly asked next, then both at the next index.
@@ -165,18 +166,41 @@ class Draws:
             return self.replication
         return self._lineage.nodes[nodes]
 
+    def _first_of(self, stream: Stream) -> FloatArray:
+        """Return the numbers of all nodes of a small fleet at index 0."""
+        if self._first is None:
+            self._first = self._compute_first()
+        numbers: FloatArray = self._first[stream.lane, _PLACES[stream.block]]
+        return numbers
+
     def _compute_first(self) -> FloatArray:
-        replications = np.full(_OF_EACH_NODE.shape, self.replication)
+        blocks, nodes = _lay_out(self._n_nodes)
+        replications: Any = self.replication
         if self._lineage is not None:
-            is_of_others = np.isin(_OF_EACH_NODE, list(self._lineage.blocks))
-            replications = np.where(is_of_others, self._lineage.nodes, replications)
-        return block_uniforms(self.seed, replications, _OF_EACH_NODE, np.arange(self._n_nodes), 0)
+            is_of_others = np.isin(blocks, list(self._lineage.blocks))
+            replications = np.where(is_of_others, self._lineage.nodes[nodes], self.replication)
+        lanes = block_uniforms(self.seed, replications, blocks, nodes, 0)
+        self._keep_single(lanes[:, -len(_SINGLE) :])
+        return lanes[:, : -len(_SINGLE)].reshape(2, len(_OF_EACH_NODE), self._n_nodes)
+
+    def _compute_single(self) -> None:
+        blocks, nodes = _lay_out(0)
+        self._keep_single(block_uniforms(self.seed, self.replication, blocks, nodes, 0))
+
+    def _keep_single(self, lanes: FloatArray) -> None:
+        for block, *numbers in zip(_SINGLE, *lanes.tolist(), strict=True):
+            self._across |= {(2 * block + lane, 0, 0): array("d", [number]) for lane, number in enumerate(numbers)}
 
     def _compute_across(self, stream: Stream, index: int, node: int) -> None:
-        if stream.block in _SINGLE and node == index == 0:
-            lanes = block_uniforms(self.seed, self.replication, _SINGLE, np.zeros(len(_SINGLE), np.int64), 0)
-            for block, *numbers in zip(_SINGLE.tolist(), *lanes.tolist(), strict=True):
-                self._across |= {(2 * block + lane, 0, 0): array("d", [number]) for lane, number in enumerate(numbers)}
+        is_small = self._n_nodes <= _SMALL_FLEET
+        if index == node == 0 and stream.block in _SINGLE:
+            if is_small:
+                self._first = self._compute_first()
+            else:
+                self._compute_single()
+            return
+        if index == 0 and is_small and stream.node_is == "node" and node < self._n_nodes:
+            self._across[stream, 0, 0] = array("d", self._first_of(stream).tobytes())
             return
         chunk = node >> _NODES_BITS
         first, stop = chunk << _NODES_BITS, (chunk + 1) << _NODES_BITS
@@ -205,3 +229,11 @@ class Draws:
         lanes = block_uniforms(self.seed, replication, stream.block, node, np.arange(first, stop))
         for lane, numbers in enumerate(lanes):
             self._along[2 * stream.block + lane, node, chunk] = array("d", numbers.tobytes())
+
+
+@lru_cache(maxsize=_SMALL_FLEET + 1)
+def _lay_out(n_nodes: int) -> tuple[Any, Any]:
+    """Return block and node of each number that is computed at once for a small fleet: those of each node, then the single ones."""
+    blocks = np.concatenate([np.repeat(_OF_EACH_NODE, n_nodes), _SINGLE]).astype(np.int64)
+    nodes = np.concatenate([np.tile(np.arange(n_nodes), len(_OF_EACH_NODE)), np.zeros(len(_SINGLE), np.int64)])
+    return blocks, nodes

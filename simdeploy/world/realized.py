@@ -220,6 +220,11 @@ class World:
         if zone:
             yield from zone.bad_spells(int(self.zone_of[node]), start, end)
 
+    @property
+    def any_crash_was_changed(self) -> bool:
+        """Whether the updates so far have changed when any node crashes."""
+        return any(crash.any_is_changed for crash in self._crash_of_class if crash)
+
     def all_down_spells(self, end: int, *, undisturbed: bool = False) -> Spells:
         """Return those of all nodes within [0, end); `undisturbed` is as if no node had been updated."""
         crashes = [crash.all_bad_spells(end, undisturbed=undisturbed) for crash in self._crash_of_class if crash]

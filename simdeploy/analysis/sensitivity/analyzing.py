@@ -147,20 +147,30 @@ def _analyze(
     confidence_level: float,
     under: Mapping[str, Any],
 ) -> Sensitivity:
+    import pandas as pd
+
     n_blocks, per_block, _ = design.places.shape
     reasons = responses.reason.reshape(n_blocks, per_block)
     is_used = (reasons == "").all(axis=1)
     first_reasons = [next(filter(None, row)) for row in reasons[~is_used].tolist()]
     left_out = {reason: first_reasons.count(reason) for reason in sorted(set(first_reasons))}
-    points = design.points.assign(response=responses.all, reason=responses.reason.astype(str))
-    points.insert(0, "block", np.repeat(np.arange(n_blocks), per_block))
+    points = pd.DataFrame(
+        {
+            "block": np.repeat(np.arange(n_blocks), per_block),
+            **dict(zip(design.names, design.values, strict=True)),
+            "response": responses.all,
+            "reason": responses.reason.astype(str),
+        }
+    )
     n_unknown = sum(number for reason, number in left_out.items() if reason != FAILED)
     n_used = int(is_used.sum())
     is_too_little = n_used < _LEAST_BLOCKS or n_unknown > MOST_UNKNOWN_FRACTION * n_blocks
     indices = _estimate(design, responses, is_used, confidence_level, is_refused=is_too_little)
-    is_constant = n_used > 0 and points["response"].nunique() == 1
+    known = responses.all[~np.isnan(responses.all)]
+    is_constant = bool(n_used > 0 and len(known) and (known == known[0]).all())
     is_refused = bool(indices["estimate"].isna().all()) and not is_constant
-    ranked = indices[indices["index"].eq(RANKED_BY[design.method])]
+    kinds = _kinds_of_index(design)
+    ranked = indices.iloc[kinds.index(RANKED_BY[design.method]) :: len(kinds)]
     is_inert = ranked["estimate"].eq(0) & ranked["standard_error"].eq(0)
     directions = (
         [{} for _ in design.names]
@@ -190,7 +200,7 @@ def _analyze(
 def _estimate(
     design: SensitivityDesign, responses: Responses, is_used: np.ndarray, confidence_level: float, *, is_refused: bool
 ) -> pd.DataFrame:
-    kinds = MORRIS if design.method == "morris" else SOBOL
+    kinds = _kinds_of_index(design)
     shape = len(kinds), len(design.levers)
     if is_refused:
         estimate = error = half_width = np.full(shape, np.nan)
@@ -208,6 +218,11 @@ def _estimate(
             values = (design.names[lever], kind, *interval, float(error[place, lever]))
             rows.append(dict(zip(INDEX, values, strict=True)))
     return make_frame(rows, INDEX)
+
+
+def _kinds_of_index(design: SensitivityDesign) -> tuple[str, ...]:
+    """Return the indices of each factor, in their order in the table."""
+    return MORRIS if design.method == "morris" else SOBOL
 
 
 def _with_errors(
