@@ -37,9 +37,9 @@ RARE = {"event": "failed_nodes >= 2", "replications": 200}
 # A question of each call that is answered in a moment; two of the last, which works in either of two ways.
 QUICK = {
     "replicate": {"replications": 40},
-    "sweep": {"policies": "waves", "vary": VARY, "replications": 30},
+    "sweep": {"vary": VARY, "replications": 30},
     "replicate_to_precision": {"policies": "waves", "targets": {"p50 makespan_s": "10%"}, "most": 200},
-    "sweep_to_precision": {"policies": "waves", "targets": {"p50 makespan_s": "15%"}, "vary": VARY, "most": 200},
+    "sweep_to_precision": {"targets": {"p50 makespan_s": "15%"}, "vary": VARY, "most": 200},
     "check": {"requirements": ["failed <= 40%", "p50 makespan_s <= 1h"], "most": 150},
     "compare_gates": {"gates": ["pooled"], "sizes": [0.05], "replications": 10},
     "tradeoff": {"vary": VARY, "replications": 20},
@@ -143,6 +143,7 @@ def test_names_order_and_defaults(name):
     own = parameters(CALLS[name])
     positional = [key for key, one in own.items() if one.kind is one.POSITIONAL_OR_KEYWORD]
     assert positional in (["scenario", "policy"], ["scenario", "policies"])
+    assert own[positional[1]].default is None
     assert not OLD_NAMES & set(own)
     assert set(EVERYWHERE) <= set(own)
     shared = [key for key in SHARED if key in own]

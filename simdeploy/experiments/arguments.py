@@ -95,6 +95,12 @@ def name_policies(policy: Any) -> dict[str, Any]:
     return _unique("policies", listed)
 
 
+def name_swept(scenarios: Mapping[str, Scenario], policies: Any) -> dict[str, Any]:
+    """Return the policies of a sweep by their names in tables; by default the first of the first scenario."""
+    first = next(iter(scenarios.values()))
+    return name_policies(list(first.policies)[:1] if policies is None else policies)
+
+
 def choose_policies(scenario: Scenario, policies: Any) -> tuple[dict[str, ScenarioPolicy], list[Problem]]:
     """Return the requested policies of a scenario (default: all), and problems."""
     chosen: dict[str, ScenarioPolicy] = {}

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from simdeploy.errors import InputError, Problem
-from simdeploy.experiments.arguments import Progress, check_numbers, find_bases, name_policies, name_scenarios
+from simdeploy.experiments.arguments import Progress, check_numbers, find_bases, name_scenarios, name_swept
 from simdeploy.experiments.by_kind import FOLDERS, kinds_of_sweep, sweep_kinds
 from simdeploy.experiments.campaign import Campaign
 from simdeploy.experiments.design import Design, keep_values
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def sweep(
     scenario: ScenarioOrPath | Sequence[ScenarioOrPath] | Mapping[str, ScenarioOrPath],
-    policies: Policy | Sequence[Policy] | Mapping[str, Policy],
+    policies: Policy | Sequence[Policy] | Mapping[str, Policy] | None = None,
     *,
     vary: Mapping[str, Iterable[Any]] | None = None,
     design: Design = "grid",
@@ -44,8 +44,9 @@ def sweep(
     ----------
     scenario : Scenario or path, or several
         A sequence, or a mapping from names in the table.
-    policies : str, mapping, spec or document, or several
-        Names of the scenario's policies, or specs; a sequence, or a mapping from names in the table.
+    policies : str, mapping, spec or document, or several, optional
+        Names of the scenario's policies, or specs; a sequence, or a mapping from names in the table. By default the first of the
+        scenario, or of the first scenario.
     vary : mapping of str to iterable, optional
         Values by key. A policy's key is its path in the spec (``health_check.max_error_rate``), a scenario's starts with
         ``scenario.`` (``scenario.fleet.start_failure``); an unambiguous end of a path suffices. Values are as in a file; a
@@ -119,7 +120,8 @@ def sweep(
     3             2                           20.0        80.0
     """
     numbers = check_numbers(replications=replications, seed=seed, engine=engine)
-    scenarios, named = name_scenarios(scenario), name_policies(policies)
+    scenarios = name_scenarios(scenario)
+    named = name_swept(scenarios, policies)
     if not vary and len(scenarios) * len(named) == 1:
         find_bases(scenarios, named)  # refuses unknown policies
         allowed = "a key with values, or several scenarios or policies"

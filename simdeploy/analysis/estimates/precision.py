@@ -14,7 +14,7 @@ from simdeploy.analysis.asking.simulating import find_possible
 from simdeploy.analysis.estimates.precision_result import Precision, Responses, precision_frame
 from simdeploy.analysis.estimates.targets import FIRST_LOOK, Target, Targets, plan_looks, read_targets
 from simdeploy.errors import InputError, Problem, raise_if_any, shorten
-from simdeploy.experiments.arguments import check_numbers, choose_policies, is_whole, name_policies, name_scenarios
+from simdeploy.experiments.arguments import check_numbers, choose_policies, is_whole, name_scenarios, name_swept
 from simdeploy.experiments.batches import BATCHES, batch_name, join_batches
 from simdeploy.experiments.by_kind import join_kinds, kinds_of_sweep, read_division, sweep_kinds
 from simdeploy.experiments.campaign import Campaign
@@ -141,7 +141,7 @@ def replicate_to_precision(
 
 def sweep_to_precision(
     scenario: ScenarioOrPath | Sequence[ScenarioOrPath] | Mapping[str, ScenarioOrPath],
-    policies: Policy | Sequence[Policy] | Mapping[str, Policy],
+    policies: Policy | Sequence[Policy] | Mapping[str, Policy] | None = None,
     *,
     targets: Targets,
     vary: Mapping[str, Iterable[Any]] | None = None,
@@ -203,7 +203,8 @@ def sweep_to_precision(
     >>> found.n_replications, found.estimates["is_reached"].tolist(), found.responses
     (200, [True, True], <SweepResult: 2 cases, 200 replications each, over max_parallel>)
     """
-    scenarios, named = name_scenarios(scenario), name_policies(policies)
+    scenarios = name_scenarios(scenario)
+    named = name_swept(scenarios, policies)
     check_numbers(replications=1, seed=seed, engine=engine)
     question = _read(list(scenarios.values()), targets, most, confidence_level)
     campaign = Campaign(
