@@ -55,6 +55,8 @@ if (source) {
     const highest = Math.max(...known.map((cell) => cell[3] ?? cell[1]));
     // Wide intervals of a few cases would leave no room for all others; an arrow marks where they are cut.
     const high = most > least ? Math.min(highest, least + 1.6 * (most - least)) : highest;
+    // A fraction next to 0 shall look like one.
+    if (quantity.unit === "%" && high < 1) return [least, 1];
     return high > least ? [least, high] : [least, least + 1];
   }
 
@@ -75,9 +77,9 @@ if (source) {
       if (number % every === 0 && number !== place[along] && Math.abs(number - place[along]) < every) return;
       const anchor = number === n - 1 && value.length > 3 ? "end" : "middle";
       const weight = number === place[along] ? "bold" : "normal";
-      draw(svg, "text", { x: x(number), y: HEIGHT - BOTTOM + 19, "text-anchor": anchor, "font-size": 11, "font-weight": weight, fill: "#555" }, value.replace(/ s$/, ""));
+      draw(svg, "text", { x: x(number), y: HEIGHT - BOTTOM + 19, "text-anchor": anchor, "font-size": 11, "font-weight": weight, fill: "#555" }, value);
     });
-    draw(svg, "text", { x: (LEFT + WIDTH - RIGHT) / 2, y: HEIGHT - 5, "text-anchor": "middle", "font-size": 11, fill: "#555" }, dial.name + (/ s$/.test(dial.values[0]) ? " (s)" : ""));
+    draw(svg, "text", { x: (LEFT + WIDTH - RIGHT) / 2, y: HEIGHT - 5, "text-anchor": "middle", "font-size": 11, fill: "#555" }, dial.name);
     const line = (at) => dial.values.map((_, value) => quantity.cells[index(at.map((own, m) => (m === along ? value : own)))]);
     const path = (cells, part) => {
       let pen = "M", text = "";

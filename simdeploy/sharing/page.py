@@ -231,7 +231,7 @@ def _list_grid(dials: Dials) -> dict[str, Any]:
             for dial in dials.dials
         ],
         "quantities": [
-            {"title": quantity.title, "cells": [_list_numbers(cell) for cell in quantity.cells]}
+            {"title": quantity.title, "unit": quantity.unit, "cells": [_list_numbers(cell) for cell in quantity.cells]}
             for quantity in dials.quantities
         ],
     }
