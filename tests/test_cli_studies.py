@@ -276,6 +276,22 @@ def test_an_undecided_choice_has_an_exit_code_of_its_own():
     assert done.exit_code == 3
 
 
+@pytest.mark.parametrize(("replications", "code"), [(1, 3), (100, 0)])
+def test_a_discovery_of_undecided_worlds_has_that_exit_code(replications, code):
+    """Where each world is counted by its estimate alone, the command exits 3. [contract]"""
+    asked = (
+        "--vary",
+        "fleet.start_failure=0:0.2",
+        "--require",
+        "in_progress <= 20%",
+        "--points",
+        40,
+        "--engine",
+        "compiled",
+    )
+    assert invoke("discover", "limits.yaml", *asked, "--replications", replications).exit_code == code
+
+
 def test_who_reads_one_line_gets_the_files():
     """Piped into a reader of one line, the command still writes its files, and ends well. [contract]"""
     command = [sys.executable, "-m", "simdeploy", *SEARCH, "--out", "all.csv"]

@@ -374,6 +374,11 @@ def test_undecided_worlds_are_told():
         scenario, vary=vary, requirements="in_progress <= 1%", points=60, replications=1, engine="compiled"
     )
     assert brief.answer.endswith(". 60 worlds are counted by their estimates: undecided after 1 replication.")
+    # Of one replication no interval is known, so all worlds are undecided, which comes before a second box.
+    points = replace(result, worlds=result.worlds.assign(is_undecided=True))
+    first, second, *_ = points.answer.split(". ")
+    assert first.startswith("waves breaks where ")
+    assert second == "60 worlds are undecided after 10 replications"
     row = result.boxes.iloc[0]
     inside = result.worlds[result.worlds["is_held_out"] & (result.worlds["box"] == 1)]
     assert row["n_undecided"] == inside["is_undecided"].sum()

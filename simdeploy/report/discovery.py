@@ -70,7 +70,9 @@ def tell(result: Discovery) -> str:
             n_undecided, "world is counted by its estimate", "worlds are counted by their estimates"
         )
         brief = wording.plural(n_undecided, "world is", "worlds are")
-        sentences.append([f"{counted}: undecided after {n}", f"{brief} undecided after {n}"])
+        # If these are all worlds, that comes before whatever else they say.
+        place = 1 if n_undecided == result.n_known else len(sentences)
+        sentences.insert(place, [f"{counted}: undecided after {n}", f"{brief} undecided after {n}"])
     return wording.join_answer(sentences)
 
 
