@@ -653,6 +653,7 @@ SUSPICIOUS: list[tuple[dict[str, Any], str, str]] = [
     (rolled({"update_duration": {"uniform": {"low": "271s", "high": "10m"}}}), f"{CHECK}.deadline", "at least 4m31s"),
     (rolled({"classes": [{"name": "arm", "share": 0.1, "slowdown": 7}]}), f"{CHECK}.deadline", "no node of class arm"),
     ({"operator": {"promote_after": "1h"}}, "operator.promote_after", "without auto_promote"),
+    ({"deployment": {"type": "stop"}, "release": {"a": {"probability": 1}}}, "release", "a stop releases nothing"),
     ({"release": {"a": {"probability": 1, "affects": {"count": 11}}}}, "release.a.affects.count", "10 nodes"),
     (rolled({"nodes": 11}, max_parallel=0), "policies.p.max_parallel", "all 11 nodes at once"),
     (one(CANARY) | {"fleet": {"nodes": 11}}, "policies.p.max_parallel", "nodes after the canaries at once"),

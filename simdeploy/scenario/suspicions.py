@@ -340,6 +340,9 @@ def process_suspicions(
     if is_given(raw, "operator", "promote_after") and not waits:
         message = "no effect: no policy awaits a promotion without auto_promote"
         yield Problem(message, ("operator", "promote_after"))
+    types = sorted({one.identity.type for one in policies.values()})
+    if is_given(raw, "release") and types and not any(TYPES[name].releases for name in types):
+        yield Problem(f"no effect: a {' or '.join(types)} releases nothing", ("release",))
 
 
 def start_suspicions(raw: Mapping[str, Any], fleet: Fleet, change_windows: Sequence[ChangeWindow]) -> Iterator[Problem]:
