@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise, permutations
 
 import numpy as np
@@ -445,6 +446,22 @@ def test_the_probability_is_a_bound():
         bound = estimate_probability(means[:k], variances[:k], n[:k])
         assert bound <= right + 4 * error
         assert k > 2 or bound >= right - 4 * error
+
+
+def test_what_was_the_same_so_far_is_a_tie():
+    """Candidates that differ in one world of five hundred are an even choice as long as that hasn't occurred. [oracle]"""
+
+    def sample(seed, candidates, first, count):
+        worlds = np.random.default_rng(seed).random(200)[first : first + count]
+        return worlds + 1000 * np.outer(candidates == seed % 2, worlds < 0.002)
+
+    found = []
+    for seed in range(300):
+        selection = select_ocba(partial(sample, seed), [0, 1], n0=20, step=20, budget=200)
+        found.append((selection.probability_correct, selection.best != seed % 2))
+    stated, is_right = np.array(found, float).T
+    assert set(stated[stated < 0.6]) == {0.5}
+    assert stated.mean() <= is_right.mean() + 4 * is_right.std() / math.sqrt(len(found))
 
 
 def test_an_allocation_without_variance():

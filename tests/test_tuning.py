@@ -214,6 +214,14 @@ class TestKnownOptimum:
         assert result.probability_correct > 0.9
         assert "finalists with probability about 98 %; no other is close" in result.answer
 
+    @pytest.mark.parametrize("seed", range(4))
+    def test_finalists_that_differ_seldom_are_not_equal(self, seed):
+        """Where one release in five hundred is bad and escapes of it are dear, finalists that differ then are told apart. [oracle]"""
+        scenario = with_limits(release=maybe_fails(0.002), costs={"false_alarm": 300, "escape": 150_000})
+        result = search(scenario, vary={"max_failed_nodes": [5, 19]}, replications=20, final=2000, seed=seed)
+        assert not result.candidates["outcome"].eq("equal to another").any()
+        assert result.choice == {"max_failed_nodes": 5}
+
     def test_a_small_budget_is_little_work(self, limits):
         """New worlds and the scale of the indifference keep to `most` as well, and the answer says that it was too little. [contract]"""
         result = search(limits, vary={"max_failed_nodes": [4, 6]}, replications=4, most=200)

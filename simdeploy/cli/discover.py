@@ -37,5 +37,5 @@ def command(study: Study, *, vary: tuple[str, ...]) -> Finding:
         lines=[f"required: {requirement}" for requirement in describe_requirements(result)],
         table=lambda: result.worlds,
         under={"requirements": list(map(str, result.requirements))},
-        undecided=result.is_refused or bool(result.worlds["is_undecided"].sum() == result.n_known),
+        undecided=result.is_refused or result.n_undecided == result.n_known,
     )

@@ -64,7 +64,7 @@ def tell(result: Discovery) -> str:
         ]
     if result.left_out:
         sentences.insert(1, wording.capitalize(_say_left_out(result)))
-    if n_undecided := int(result.worlds["is_undecided"].sum()):
+    if n_undecided := result.n_undecided:
         n = wording.plural(result.n_replications, "replication")
         counted = wording.plural(
             n_undecided, "world is counted by its estimate", "worlds are counted by their estimates"

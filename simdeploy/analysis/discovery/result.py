@@ -102,3 +102,8 @@ class Discovery(Result):
     n_failed: int
     confidence_level: float
     computed_under: Mapping[str, Any]
+
+    @property
+    def n_undecided(self) -> int:
+        """How many worlds are counted by their estimates alone."""
+        return int(self.worlds["is_undecided"].sum())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -19,6 +20,7 @@ from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.estimators import estimate_values
 from simdeploy.statistics.sample import Sample
 from simdeploy.statistics.selection import Selection, screen, select_kim_nelson, select_ocba
+from simdeploy.statistics.selection.ocba import estimate_probability
 
 # The selection starts with this many observations.
 _FIRST_BATCHES = 20
@@ -233,6 +235,7 @@ class Stages:
         question, before, mark = self._question, self.worlds.done, self.worlds.mark()
         batch = self._allocation.divide(WORLDS_OF_A_BATCH)
         self._n_batches = 0
+        observed: dict[int, list[np.ndarray]] = {}
 
         def sample(candidates: np.ndarray, first: int, count: int) -> np.ndarray:
             self._n_batches = max(self._n_batches, first + count)
@@ -240,7 +243,10 @@ class Stages:
             if measured.has_gap.any():
                 self.rule_out_valueless(candidates[measured.has_gap])
                 raise NoValueError
-            return average_batches(measured.observations, list(batch.values()), count)
+            averages = average_batches(measured.observations, list(batch.values()), count)
+            for number, of_candidate in zip(candidates.tolist(), averages, strict=True):
+                observed.setdefault(number, []).append(of_candidate)
+            return averages
 
         unseen = self._allocation.unseen(np.array(list(batch.values())) - 1).max()
         try:
@@ -253,6 +259,9 @@ class Stages:
                 budget = max(question.final // WORLDS_OF_A_BATCH, _FIRST_BATCHES * len(numbers))
                 step = max(budget // _STEPS, 1)
                 selection = select_ocba(sample, numbers, n0=_FIRST_BATCHES, step=step, budget=budget)
+                if len(numbers) > 1:
+                    values = {number: np.concatenate(batches) for number, batches in observed.items()}
+                    selection = replace(selection, probability_correct=_count_equal_once(selection.best, values))
         finally:
             self._note("select", len(numbers), self._n_batches * WORLDS_OF_A_BATCH, before)
         is_equal = (selection.means == selection.means[selection.candidates == selection.best]) | (
@@ -333,3 +342,18 @@ def average_batches(observations: Sample, sizes: Sequence[int], count: int) -> n
         if not np.isnan(values).all():
             total += weights[:, place, None] * values.mean(axis=2)
     return total
+
+
+def _count_equal_once(best: int, values: dict[int, np.ndarray]) -> float:
+    """Return the probability that the best of some candidates is, where any that did the same in all worlds that both met is right.
+
+    These are as many as it takes to merge candidates, with worlds of each kind of release; to the selection a tie is even.
+    """
+    of_best = values.pop(best)
+    kept = [of_best]
+    for of_other in values.values():
+        n = min(len(of_best), len(of_other))
+        if not np.array_equal(of_best[:n], of_other[:n]):
+            kept.append(of_other)
+    means, variances, sizes = zip(*((each.mean(), each.var(ddof=1), len(each)) for each in kept), strict=True)
+    return estimate_probability(np.array(means), np.array(variances), np.array(sizes))

@@ -78,11 +78,8 @@ def select_ocba(
     # Sums are of deviations from a first value, which keeps the digits of the variance.
     offsets = values[:, 0].copy()
     n, sums, squares = np.full(len(ids), n0), np.zeros(len(ids)), np.zeros(len(ids))
-    observed: list[list[np.ndarray]] = [[] for _ in ids]
 
     def add(rows: np.ndarray, values: np.ndarray) -> None:
-        for row, of_row in zip(rows.tolist(), values, strict=True):
-            observed[row].append(of_row)
         deviations = values - offsets[rows, None]
         sums[rows] += deviations.sum(axis=1)
         squares[rows] += (deviations**2).sum(axis=1)
@@ -103,9 +100,6 @@ def select_ocba(
             add(rows, selected.observe(sample, ids[rows], start + first, count))
         n += more
     order = np.argsort(means, kind="stable")
-    # As the best are those that did the same in all that both observed: any of them is a correct choice.
-    is_other = np.array([not _are_equal(observed[place], observed[order[0]]) for place in range(len(ids))])
-    is_other[order[0]] = True
     return Selection(
         candidates=ids,
         best=int(ids[order[0]]),
@@ -115,15 +109,9 @@ def select_ocba(
         n_observations=budget,
         n_needed=budget,
         is_decided=False,
-        probability_correct=estimate_probability(means[is_other], variances[is_other], n[is_other]),
+        probability_correct=estimate_probability(means, variances, n),
         rounds=selected.tabulate_rounds(rounds),
     )
-
-
-def _are_equal(values: list[np.ndarray], others: list[np.ndarray]) -> bool:
-    first, second = np.concatenate(values), np.concatenate(others)
-    n = min(len(first), len(second))
-    return np.array_equal(first[:n], second[:n])
 
 
 def allocate(means: np.ndarray, variances: np.ndarray, total: float) -> np.ndarray:
