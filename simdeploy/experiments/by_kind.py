@@ -11,6 +11,7 @@ import numpy as np
 
 from simdeploy.experiments.arguments import find_bases, is_whole
 from simdeploy.experiments.case_table import CaseTable
+from simdeploy.experiments.cases import Shared
 from simdeploy.experiments.design import Design, count_points, keep_values, make_points
 from simdeploy.experiments.kinds import Kinds, find_kinds, is_divided, is_of_release, kinds_of
 from simdeploy.experiments.levers import find_levers
@@ -129,18 +130,18 @@ def sweep_kinds(
     part: str | None = None,
     vary: Mapping[str, Iterable[Any]] | None = None,
     design: Design = "grid",
-    made: dict[Any, Any] | None = None,
+    shared: Shared | None = None,
 ) -> SweepResult:
     """Simulate a sweep with its own worlds for each kind of release; `worlds` are their numbers, from 0.
 
-    With a store, each kind has a folder. `made` keeps the cases, for a sweep of the same ones in other worlds.
+    With a store, each kind has a folder. `shared` is what it has in common with sweeps of the same cases in other worlds.
     """
     kinds = kinds_of(scenario)
     prefix = "" if part is None else f"{part}-"
     vary = keep_values(vary)
     campaign.expect_more(len(policies) * count_points(vary, design) * sum(map(len, worlds.values())))
     parts = []
-    made = {} if made is None else made
+    shared = Shared() if shared is None else shared
     for kind, numbers in worlds.items():
         result = campaign.sweep(
             {scenario.name: scenario.given(kind)},
@@ -149,7 +150,7 @@ def sweep_kinds(
             vary=vary,
             design=design,
             replications=kinds.worlds(kind, numbers),
-            made=made,
+            shared=shared,
             worlds=worlds,
         )
         parts.append((kind, kinds.worlds(kind, numbers), result))

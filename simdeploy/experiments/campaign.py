@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from simdeploy.errors import InputError, Problem, warn_user
 from simdeploy.experiments.arguments import Bases, Progress, as_reporter, find_bases
 from simdeploy.experiments.case_table import CaseTable
-from simdeploy.experiments.cases import CaseMaker
+from simdeploy.experiments.cases import CaseMaker, Shared
 from simdeploy.experiments.design import Design, LatinHypercube, Points, check_number_of_cases, make_points
 from simdeploy.experiments.executors import choose_executor
 from simdeploy.experiments.kinds import find_kinds
@@ -114,29 +114,28 @@ class Campaign:
         vary: Mapping[str, Iterable[Any]] | None = None,
         design: Design = "grid",
         replications: range,
-        made: dict[Any, Any] | None = None,
+        shared: Shared | None = None,
         worlds: Mapping[str, range] | None = None,
     ) -> SweepResult:
         """Simulate a sweep of scenarios and policies by their names in the table; `part` is its folder in the store.
 
-        `made` keeps the cases, for a sweep of the same ones in other worlds. `worlds` are those of all kinds of release
-        that are simulated for the same part.
+        `shared` is what it has in common with sweeps of the same cases in other worlds. `worlds` are those of all kinds
+        of release that are simulated for the same part.
         """
         bases = find_bases(scenarios, policies)
         asked = dict(vary or {})
-        made = {} if made is None else made
-        if "levers" not in made:
-            specs = [base.spec for base in bases.values()]
-            levers = made["levers"] = find_levers(asked, list(scenarios.values()), specs)
-            made["points"] = make_points(levers, list(asked.values()), design, seed=self.seed)
-        points = made["points"]
+        shared = Shared() if shared is None else shared
+        if shared.points is None:
+            levers = find_levers(asked, list(scenarios.values()), [base.spec for base in bases.values()])
+            shared.points = make_points(levers, list(asked.values()), design, seed=self.seed)
+        points = shared.points
         check_number_of_cases(len(bases) * len(points))
         n_rows = len(bases) * len(points) * len(replications)
         if self.store is None:
             check_rows_fit(n_rows, ROW_BYTES, hint=USE_A_STORE)
         is_weighted = any(scenario.tilt is not None for scenario in scenarios.values())
         table = CaseTable(tuple(scenarios), tuple(policies), points, is_weighted=is_weighted)
-        maker = CaseMaker(table, scenarios, bases, self.seed, self._engine, made)
+        maker = CaseMaker(table, scenarios, bases, self.seed, self._engine, shared)
         work = Work(
             maker,
             replications,
@@ -150,8 +149,10 @@ class Campaign:
         scenario = next(iter(scenarios.values()))
         is_of_kind = any(kind.name == scenario.kind for kind in scenario.release)
         stopped = maker.find_stop_chances() if is_of_kind else None
-        cases = made["cases"] = made["cases"] if "cases" in made else table.to_frame()
-        release = made["release"] = made["release"] if "release" in made else _describe_release(scenarios, cases)
+        if shared.cases is None or shared.release is None:
+            shared.cases = table.to_frame()
+            shared.release = _describe_release(scenarios, shared.cases)
+        release = shared.release
         rows: Rows
         folder = self.store if part is None else place_within(self.store, part)
         if folder is None:
@@ -170,7 +171,7 @@ class Campaign:
         self._note_failures(rows, table)
         self.note(n_rows, engine)
         return SweepResult(
-            cases=cases,
+            cases=shared.cases,
             factors=table.factors,
             scenarios=table.scenarios,
             policies=table.policies,

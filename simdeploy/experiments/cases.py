@@ -20,6 +20,8 @@ from simdeploy.experiments.jobs import Group, Job, Span
 from simdeploy.experiments.levers import Lever, change_policy, own_identity
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from simdeploy.engines.block import Block
     from simdeploy.scenario import Scenario, ScenarioPolicy
 
@@ -89,6 +91,19 @@ class Cases:
         return np.split(order + self.numbers.start, ends[:-1])
 
 
+@dataclass
+class Shared:
+    """What sweeps of the same cases in different worlds have in common; the first one fills it in."""
+
+    points: Points | None = None
+    cases: pd.DataFrame | None = None  # identifying columns
+    release: dict[str, Any] | None = None  # kinds of release, for `attrs`
+    # By scenario, policy and point.
+    policies: dict[tuple[object, ...], _Made[ScenarioPolicy]] = field(default_factory=dict)
+    # Scenarios without policies, for all kinds of release, by name and values of the factors.
+    worlds: dict[tuple[object, ...], _Made[Scenario]] = field(default_factory=dict)
+
+
 @dataclass(frozen=True)
 class CaseMaker:
     """Factory of cases."""
@@ -98,8 +113,7 @@ class CaseMaker:
     bases: Bases
     seed: int
     engine: str
-    # Policies made so far, by scenario, policy and point, and worlds, without policy: one kind of release shares those of the others.
-    made: dict[Any, _Made[Any]] = field(default_factory=dict)
+    shared: Shared = field(default_factory=Shared)
 
     def check(self, numbers: Sequence[int]) -> Checked:
         """Check some cases, keeping only the findings; raise `InputError` with all invalid values and combinations."""
@@ -173,9 +187,9 @@ def _as_problem(text: str) -> Problem:
 class _Worlds:
     """A scenario with the values of its factors, each combination made once."""
 
-    def __init__(self, name: str, scenario: Scenario, points: Points, made: dict[Any, _Made[Any]]) -> None:
+    def __init__(self, name: str, scenario: Scenario, points: Points, shared: Shared) -> None:
         self.scenario = scenario
-        self._name, self._points, self._made = name, points, made
+        self._name, self._points, self._shared = name, points, shared.worlds
         self._factors = [place for place, lever in enumerate(points.levers) if lever.is_factor]
         self._known: dict[tuple[int, ...], _Made[Scenario]] = {}
 
@@ -185,7 +199,7 @@ class _Worlds:
             return _Made(self.scenario, (), ())
         key = tuple(index[place] for place in self._factors)
         if key not in self._known:
-            made = self._made.get((self._name, None, *key)) or self._make(key)
+            made = self._shared.get((self._name, *key)) or self._make(key)
             if made.value is not None and self.scenario.kind is not None:
                 given = _record(partial(made.value.given, self.scenario.kind), prefix=("scenario",))
                 made = given._replace(warnings=made.warnings)
@@ -196,8 +210,8 @@ class _Worlds:
         levers, values = self._points.levers, self._points.values
         changes = {levers[place].path: values[place][at] for place, at in zip(self._factors, key, strict=True)}
         made = _record(partial(self._bare.with_values, changes), prefix=("scenario",))
-        if self.scenario.kind is not None and len(self._made) < _MOST_KEPT:
-            self._made[self._name, None, *key] = made
+        if self.scenario.kind is not None and len(self._shared) < _MOST_KEPT:
+            self._shared[self._name, *key] = made
         return made
 
     @cached_property
@@ -217,7 +231,7 @@ class _Making:
         self._maker = maker
         self._points = maker.table.points
         self._worlds = {
-            name: _Worlds(name, scenario, self._points, maker.made) for name, scenario in maker.scenarios.items()
+            name: _Worlds(name, scenario, self._points, maker.shared) for name, scenario in maker.scenarios.items()
         }
         self._own = {key: own_identity(base, maker.scenarios[key[0]]) for key, base in maker.bases.items()}
         self._keys = [place for place, lever in enumerate(self._points.levers) if not lever.is_factor]
@@ -250,13 +264,13 @@ class _Making:
     def _make_policy(self, scenario: str, name: str, index: Sequence[int]) -> _Made[ScenarioPolicy]:
         """Return the policy of a case, also if its scenario is invalid."""
         key = (scenario, name, *index)
-        policy = self._maker.made.get(key)
+        policy = self._maker.shared.policies.get(key)
         if policy is None:
             worlds = self._worlds[scenario]
             world = worlds.at(index).value or worlds.scenario
             base, own = self._maker.bases[scenario, name], self._own[scenario, name]
             policy = _record(partial(change_policy, base, self._values(index), world, own))
-            self._maker.made[key] = policy
+            self._maker.shared.policies[key] = policy
         return policy
 
     def sum_up(self) -> Checked:

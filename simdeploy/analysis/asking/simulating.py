@@ -12,6 +12,7 @@ from simdeploy.errors import raise_if_any
 from simdeploy.experiments.arguments import Progress, check_numbers, choose_policies, find_bases
 from simdeploy.experiments.by_kind import FOLDERS, join_kinds, kinds_of_sweep, sweep_kinds
 from simdeploy.experiments.campaign import Campaign
+from simdeploy.experiments.cases import Shared
 from simdeploy.experiments.design import Design, count_points
 from simdeploy.experiments.kinds import Kinds, kinds_of
 from simdeploy.experiments.replication import to_replications
@@ -112,17 +113,18 @@ def plan_worlds(
     replications: range,
     *,
     part: str = "pilot",
-    **how: Any,
+    vary: Mapping[str, Sequence[Any]] | None = None,
+    design: Design = "grid",
+    shared: Shared | None = None,
 ) -> tuple[dict[str, range], dict[str, range], SweepResult]:
     """Simulate a pilot, as `sweep_kinds` does; return the numbers of its worlds by kind, those of all worlds, and its
     replications.
     """
     first = replications.start
-    varied = {"vary": how.get("vary"), "design": how.get("design", "grid")}
-    kinds = kinds_of_sweep(scenario, policies, **varied, seed=campaign.seed) or kinds_of(scenario)
+    kinds = kinds_of_sweep(scenario, policies, vary=vary, design=design, seed=campaign.seed) or kinds_of(scenario)
     pilot = plan_pilot(kinds, concerned, len(replications))
     begun = {kind: range(first, first + n) for kind, n in pilot.items()}
-    result = sweep_kinds(campaign, scenario, policies, begun, part=part, **how)
+    result = sweep_kinds(campaign, scenario, policies, begun, part=part, vary=vary, design=design, shared=shared)
     values = Values(result, measures, costs=scenario.costs, release=scenario.release)
     counts = plan_rest(values, measures, concerned, len(replications))
     return begun, {kind: range(first, first + n) for kind, n in counts.items()}, result
@@ -152,7 +154,7 @@ def sweep_by_kind(
             count_points(vary or {}, design) * len(policies) * len(replications), nodes=scenario.fleet.nodes
         )
     prefix = "" if part is None else f"{part}-"
-    how: dict[str, Any] = {"vary": vary, "design": design, "made": {}}
+    how: dict[str, Any] = {"vary": vary, "design": design, "shared": Shared()}
     begun, worlds, pilot = plan_worlds(
         campaign, scenario, policies, measures, concerned, replications, part=f"{prefix}pilot", **how
     )
