@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
-from simdeploy.errors import InputError, Path, Problem, SimdeployWarning, cut, shorten
+from simdeploy.errors import InputError, Path, Problem, SimdeployWarning, cut
 from simdeploy.experiments.arguments import Bases
+from simdeploy.experiments.case_problems import CaseProblems, fold
 from simdeploy.experiments.case_table import CaseTable
 from simdeploy.experiments.chances import StopChances
 from simdeploy.experiments.design import Points
@@ -32,8 +33,6 @@ _FOUND = re.compile(r"(.*) \(found ([^()]*)\)")
 # Replaces the scenario's policies while its factors change, because they are not simulated.
 _NO_POLICY = {"policies": {"none": {"strategy": "immediate"}}, "requirements": []}
 
-_MOST_SHOWN = 3
-_NUMBER = re.compile(r"(?:\d[\d.,]*(?:ns|us|ms|s|m|h|d)?)+")  # with the units of a duration
 _MOST_KEPT = 20_000  # worlds for other kinds of release, of some kilobytes each
 
 
@@ -227,7 +226,7 @@ class _Making:
         self.groups: list[tuple[Scenario, list[ScenarioPolicy]]] = []
         self.group: list[int] = []
         self.place: list[int] = []
-        self.errors, self.warnings = Findings(), Findings()
+        self.errors, self.warnings = CaseProblems(), CaseProblems()
         self._maker = maker
         self._points = maker.table.points
         self._worlds = {
@@ -298,82 +297,3 @@ class _Making:
         if place == len(policies):
             policies.append(policy)
         return group, place
-
-
-@dataclass
-class Findings:
-    """Problems, each with its cases' numbers."""
-
-    cases: dict[Problem, list[int]] = field(default_factory=dict)
-
-    def note(self, problems: Iterable[Problem], case: int) -> None:
-        """Add problems of a case."""
-        for problem in problems:
-            self.cases.setdefault(problem, []).append(case)
-
-    def of_each_case(self) -> dict[int, str]:
-        """Return the problems of each invalid case as text."""
-        by_case: dict[int, list[str]] = {}
-        for problem, cases in self.cases.items():
-            for case in cases:
-                by_case.setdefault(case, []).append(str(problem))
-        return {case: "; ".join(problems) for case, problems in by_case.items()}
-
-    def list_problems(self, n_cases: int, points: Points) -> list[Problem]:
-        """Return the problems, with the number of cases and the first one unless a single value is the cause."""
-        counts = [np.bincount(column) for column in points.index.T]
-        return [_placed(problem, cases, n_cases, points, counts) for problem, cases in self.cases.items()]
-
-
-def fold(problems: Iterable[Problem]) -> list[Problem]:
-    """Merge problems that differ only in the value found, and many that differ only in numbers.
-
-    Examples
-    --------
-    >>> print(*fold([Problem("too large", found=str(value)) for value in range(10, 15)]))
-    too large (found 10, 11, 12 and 2 more)
-    >>> print(*fold([Problem(f"takes {seconds}s") for seconds in (7.5, 80, 30, 100)]))
-    takes 7.5s; 3 more like this
-    """
-    values_of: dict[Problem, list[str]] = {}
-    for problem in problems:
-        values_of.setdefault(replace(problem, found=None), []).extend([] if problem.found is None else [problem.found])
-    alike: dict[Problem, list[Problem]] = {}
-    for problem, values in values_of.items():
-        pattern = replace(problem, message=_NUMBER.sub("0", problem.message), hint=None)
-        alike.setdefault(pattern, []).append(replace(problem, found=_shown(values)))
-    return [
-        problem
-        for group in alike.values()
-        for problem in (group if len(group) <= _MOST_SHOWN else [_standing_for(group)])
-    ]
-
-
-def _standing_for(group: Sequence[Problem]) -> Problem:
-    """Return the first of some problems, which says how many more there are."""
-    first, *others = group
-    more = f"{len(others):,} more like this"
-    return replace(first, hint=f"{first.hint}; {more}" if first.hint else more)
-
-
-def _shown(values: Sequence[str]) -> str | None:
-    more = f" and {len(values) - _MOST_SHOWN} more" if len(values) > _MOST_SHOWN else ""
-    return ", ".join(values[:_MOST_SHOWN]) + more or None
-
-
-def _placed(
-    problem: Problem, cases: Sequence[int], n_cases: int, points: Points, counts: Sequence[np.ndarray]
-) -> Problem:
-    if len(cases) == n_cases:
-        return problem
-    affected = np.unique(np.array(cases) % len(points))
-    for column, count in zip(points.index.T, counts, strict=True):
-        if len(affected) == count[column[affected[0]]] and len(set(column[affected])) == 1:
-            return problem
-    first = ", ".join(f"{name}={_word(value)}" for name, value in points.point(cases[0] % len(points)).items())
-    where = f"in {len(cases):,} of {n_cases:,} cases" + (f", first: {first}" if first else "")
-    return replace(problem, hint=f"{problem.hint}; {where}" if problem.hint else where)
-
-
-def _word(value: Any) -> str:
-    return value if isinstance(value, str) else shorten(value)
