@@ -35,7 +35,8 @@ from simdeploy.errors import InputError, Problem, raise_if_any, shorten
     "tilts",
     metavar="NAME[=FACTOR]",
     multiple=True,
-    help="What to make likelier, and by how much; without factors a pilot finds them. Repeatable; default: everything.",
+    help="What to make likelier, such as start_failure or release.KIND, and by how much; without factors a pilot finds "
+    "them. Repeatable; default: everything.",
 )
 @click.option(
     "--levels",
