@@ -1,8 +1,11 @@
 """Flight Control: the rollout policy of a Fleet.
 
-Devices go in batches of a list; a batch's limit as a percent counts what earlier batches took. After a batch, the share of its devices
-that succeeded must reach `successThreshold`, else the rollout is suspended. A disruption budget bounds how many devices of a group are
-unavailable at once. Source: flightctl/flightctl:docs/user/rollout-policies.md.
+Devices go in batches of a list; a batch's limit as a percent counts what earlier batches took, and is rounded to the nearest number.
+Before the next batch, the share of a batch's devices that succeeded must reach `successThreshold`, the next batch's own if it has one,
+else the rollout is suspended; so it is after the last batch. Without a list all devices go at once, and nothing is judged. Devices that
+are disconnected are left to the last batch. A disruption budget bounds how many devices of a group are unavailable at once.
+Source: flightctl/flightctl: docs/user/rollout-policies.md, internal/rollout/device_selection (consts.go, reconciler.go,
+batch_sequence_selector.go).
 """
 
 from __future__ import annotations
@@ -16,29 +19,34 @@ from simdeploy.units import NS_PER_S, write_duration
 
 if TYPE_CHECKING:
     from simdeploy.dialects.imported import PolicyImport
-    from simdeploy.dialects.source import Source
+    from simdeploy.dialects.source import Document, Source
 
 _PERCENT = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)%")
-_THRESHOLD = 95.0
-_DEADLINE_NS = 3600 * NS_PER_S
+_MOST_FAILED = 10.0
+_DEADLINE_NS = 24 * 3600 * NS_PER_S
 
 
 def recognises(source: Source) -> bool:
     """Tell whether a text is a Fleet."""
-    return any(document.data.get("kind") == "Fleet" for document in source.groups)
+    return any(_is_fleet(document) for document in source.groups)
+
+
+def _is_fleet(document: Document) -> bool:
+    """Tell whether a document is a Fleet; other projects have objects of that kind, too."""
+    group, slash, _ = str(document.data.get("apiVersion")).partition("/")
+    return document.data.get("kind") == "Fleet" and (not slash or group == "flightctl.io")
 
 
 def read(reading: Reading) -> PolicyImport:
     """Read the rollout policy of the first Fleet."""
-    document = next((one for one in reading.source.groups if one.data.get("kind") == "Fleet"), None)
+    document = next((one for one in reading.source.groups if _is_fleet(one)), None)
     if document is None:
         raise reading.nothing("a document with kind: Fleet")
     policy = Group(reading, document, ()).group("spec").group("rolloutPolicy")
     if not policy.data:
         reading.note("spec.rolloutPolicy", "exact", "not given: all devices are updated at once")
         return reading.finish({"strategy": "immediate"}, {"on_failure": "continue"}, nodes=reading.nodes(None))
-    waves = _read_waves(policy.group("deviceSelection"))
-    percent = _read_threshold(policy)
+    limits, switches = _read_batches(policy)
     budget = _read_budget(policy.group("disruptionBudget"))
     deadline_ns = or_else(policy.duration("defaultUpdateTimeout", 1), _DEADLINE_NS)
     policy.approximate("defaultUpdateTimeout", f"a device has failed after {write_duration(deadline_ns)}")
@@ -47,50 +55,91 @@ def read(reading: Reading) -> PolicyImport:
     return reading.finish(
         {
             "strategy": "rolling",
-            "waves": waves,
+            **limits,
             **budget,
             "health_check": {"deadline": write_duration(deadline_ns)},
-            "max_failed_nodes_percent": percent,
             "no_auto_rollback": True,
         },
-        {"failed_percent_of": "wave", "limits_judged": "wave_end", "on_failure": "pause"},
+        switches,
         nodes=reading.nodes(None),
     )
 
 
-def _read_waves(selection: Group) -> list[Any]:
+def _read_batches(policy: Group) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return waves with the percentage of each that may fail, and the switches that read them."""
+    selection = policy.group("deviceSelection")
+    most = or_else(_read_threshold(policy), _MOST_FAILED)
     if not selection.data:
-        selection.exact("sequence", "all devices are one batch")
-        return [{"until": "100%"}]
+        selection.exact("sequence", "all devices are updated at once")
+        policy.no_counterparts({"successThreshold": "without batches nothing is judged"})
+        offline = "a device that is disconnected is updated when it is back"
+        policy.reading.note("unreachable_nodes", "approximate", offline)
+        return {"waves": [{"until": "100%"}]}, {"unreachable_nodes": "wait", "on_failure": "continue"}
     selection.text("strategy", "BatchSequence")
     selection.exact("strategy", "one batch after the other")
-    waves: list[Any] = []
-    for batch in selection.groups("sequence"):
-        selective = "selector" in batch
-        batch.no_counterparts({"selector": "nodes have no labels: the batch takes the next nodes in the fleet's order"})
-        percent = _read_percent(batch, "limit")
-        if "limit" not in batch and selective:
-            batch.approximate("limit", "the batch takes all devices that match; how many is unknown, so it is left out")
-        elif "limit" not in batch:
-            batch.exact("limit", "the batch takes all devices that are left")
-            waves.append({"until": "100%"})
-        elif percent is not None and percent <= 100:
-            text = f"up to {percent:g} % of the fleet, with the batches before"
-            if selective:
-                batch.approximate("limit", f"{text}, instead of the devices that match")
-            else:
-                batch.exact("limit", text)
-            waves.append({"until": f"{percent:g}%"})
-        elif percent is None and isinstance(batch.data["limit"], int):
-            count = batch.whole("limit", 1)
-            batch.exact("limit", f"{count} node{'s' * (count != 1)}")
-            waves.append(count)
-        else:
-            batch.refuse("limit", "not a number of devices", allowed='a whole number, or text such as "50%"')
-        batch.note_rest()
+    batches = selection.groups("sequence")
+    own = [_read_own_threshold(batch, number) for number, batch in enumerate(batches)]
+    following = [most if percent is None else percent for percent in own[1:]] + [most]
+    found = zip([_read_batch(batch) for batch in batches], following, strict=False)
+    waves = [(wave, percent) for wave, percent in found if wave is not None] + [({"until": "100%"}, most)]
     selection.exact("sequence", "all other devices follow as a last batch")
     selection.note_rest()
-    return [*waves, {"until": "100%"}]
+    text = f"the rollout stops if more than {most:g} % of a batch have failed at its end"
+    policy.exact("successThreshold", text)
+    offline = "a device that is disconnected is left to the last batch; here it is passed over"
+    policy.reading.note("unreachable_nodes", "approximate", offline)
+    switches = {
+        "wave_rounding": "nearest",
+        "failed_percent_of": "wave",
+        "limits_judged": "wave_end",
+        "unreachable_nodes": "skip",
+        "on_failure": "pause",
+    }
+    if all(percent == most for _, percent in waves):
+        plain = [wave.get("size", wave) for wave, _ in waves]
+        return {"waves": plain, "max_failed_nodes_percent": most}, switches
+    return {"waves": [{**wave, "max_failed_nodes_percent": percent} for wave, percent in waves]}, switches
+
+
+def _read_own_threshold(batch: Group, number: int) -> float | None:
+    """Return the percentage of the batch before this one that may have failed when it starts; None if it doesn't say so."""
+    most = _read_threshold(batch)
+    if number == 0:
+        batch.no_counterparts({"successThreshold": "without effect: there is no batch before it to judge"})
+    elif most is not None:
+        text = f"the rollout stops before this batch if more than {most:g} % of the previous one have failed"
+        batch.exact("successThreshold", text)
+    return most
+
+
+def _read_batch(batch: Group) -> dict[str, Any] | None:
+    """Return a wave; None if it has no devices, or nobody knows how many."""
+    selective = "selector" in batch
+    batch.no_counterparts({"selector": "nodes have no labels: the batch takes the next nodes in the fleet's order"})
+    percent = _read_percent(batch, "limit")
+    nodes = batch.reading.given_nodes
+    wave: dict[str, Any] | None = None
+    if "limit" not in batch and selective:
+        batch.approximate("limit", "the batch takes all devices that match; how many is unknown, so it is left out")
+    elif "limit" not in batch:
+        batch.exact("limit", "the batch takes all devices that are left")
+        wave = {"until": "100%"}
+    elif percent is not None and percent <= 100:
+        text = f"up to {percent:g} % of the fleet, with the batches before"
+        is_empty = nodes is not None and nodes * percent < 50
+        wave = None if is_empty else {"until": f"{percent:g}%"}
+        if selective:
+            batch.approximate("limit", f"{text}, instead of the devices that match")
+        else:
+            batch.exact("limit", f"{text}{': none' if is_empty else ''}")
+    elif percent is None and isinstance(batch.data["limit"], int):
+        count = batch.whole("limit", 1)
+        batch.exact("limit", f"{count} node{'s' * (count != 1)}")
+        wave = {"size": count}
+    else:
+        batch.refuse("limit", "not a number of devices", allowed='a whole number, or text such as "50%"')
+    batch.note_rest()
+    return wave
 
 
 def _read_percent(group: Group, key: str) -> float | None:
@@ -100,14 +149,12 @@ def _read_percent(group: Group, key: str) -> float | None:
     return float(match[1]) if match else None
 
 
-def _read_threshold(policy: Group) -> float:
-    """Return the percentage of a batch that may fail, exact in decimals: 0.1 beside a threshold of 99.9 %."""
-    percent = _read_percent(policy, "successThreshold")
-    if "successThreshold" in policy and (percent is None or percent > 100):
-        policy.refuse("successThreshold", "not a percent", allowed='text such as "95%"')
-    most = float(100 - Decimal(str(or_else(percent, _THRESHOLD))))
-    policy.exact("successThreshold", f"the rollout stops if more than {most:g} % of a batch have failed at its end")
-    return most
+def _read_threshold(group: Group) -> float | None:
+    """Return the percentage of a batch that may fail, exact in decimals: 0.1 beside a threshold of 99.9 %; None if it is not given."""
+    percent = _read_percent(group, "successThreshold")
+    if "successThreshold" in group and (percent is None or percent > 100):
+        group.refuse("successThreshold", "not a percent", allowed='text such as "90%"')
+    return None if percent is None else float(100 - Decimal(str(percent)))
 
 
 def _read_budget(budget: Group) -> dict[str, int]:

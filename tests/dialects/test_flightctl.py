@@ -1,7 +1,7 @@
 """Flight Control's fleets become general policies."""
 
 import pytest
-from foreign import batches, fidelities, messages, refusal, roll_out, without_note
+from foreign import batches, fidelities, messages, recognised_as, refusal, roll_out, without_note
 from refusals import refused
 
 from simdeploy.dialects import read_policy
@@ -49,7 +49,13 @@ def test_every_field_is_mapped():
         "health_check": {"deadline": "20m"},
         "max_failed_nodes_percent": 10.0,
         "no_auto_rollback": True,
-        "orchestrator": {"failed_percent_of": "wave", "limits_judged": "wave_end", "on_failure": "pause"},
+        "orchestrator": {
+            "wave_rounding": "nearest",
+            "failed_percent_of": "wave",
+            "limits_judged": "wave_end",
+            "unreachable_nodes": "skip",
+            "on_failure": "pause",
+        },
     }
 
 
@@ -64,13 +70,50 @@ def test_every_field_has_a_note():
 
 
 def test_defaults_are_noted():
-    """95 % of a batch must succeed; without batches all devices are one. [contract]"""
-    imported = read_policy(fleet("{disruptionBudget: {maxUnavailable: 3}}"))
-    assert imported.policy["waves"] == [{"until": "100%"}]
-    assert imported.policy["max_failed_nodes_percent"] == 5
+    """90 % of a batch must succeed, within a day. [contract]"""
+    imported = batches_of("{limit: 5}")
+    assert imported.policy["max_failed_nodes_percent"] == 10
+    assert imported.policy["health_check"] == {"deadline": "24h"}
     texts = {note.field: note.text for note in imported.notes if note.line is None}
-    assert texts["spec.rolloutPolicy.successThreshold"].startswith("not given: the rollout stops if more than 5 %")
+    assert texts["spec.rolloutPolicy.successThreshold"].startswith("not given: the rollout stops if more than 10 %")
     assert texts["spec.rolloutPolicy.defaultUpdateTimeout"].startswith("not given: ")
+
+
+def test_without_batches_nothing_is_judged():
+    """All devices go at once, as fast as the budget allows. [contract]"""
+    imported = read_policy(fleet("{successThreshold: 99%, disruptionBudget: {maxUnavailable: 3}}"))
+    assert imported.policy["waves"] == [{"until": "100%"}]
+    assert "max_failed_nodes_percent" not in imported.policy
+    assert imported.orchestrator["on_failure"] == "continue"
+    assert fidelities(imported)["spec.rolloutPolicy.successThreshold"] == "none"
+
+
+def test_a_threshold_of_a_batch_is_that_of_the_one_before(engine):
+    """It decides whether its batch starts; the first has none before it. [oracle]"""
+    first, second = "{limit: 50%, successThreshold: 100%}", "{limit: 80%, successThreshold: 50%}"
+    imported = batches_of(first, second)
+    assert [wave["max_failed_nodes_percent"] for wave in imported.policy["waves"]] == [50, 10, 10]
+    sequence = "spec.rolloutPolicy.deviceSelection.sequence"
+    found = fidelities(imported)
+    assert [found[f"{sequence}[{number}].successThreshold"] for number in (0, 1)] == ["none", "exact"]
+    assert batches(roll_out(imported, 10, fail=[0, 1], engine=engine)) == [5, 3, 2]
+    assert batches(roll_out(imported, 10, fail=[0, 1, 2], engine=engine)) == [5]
+    assert batches(roll_out(imported, 10, fail=[5], engine=engine)) == [5, 3]
+
+
+def test_percentages_are_rounded_to_the_nearest_number(engine):
+    """Half a device counts as one; a batch of less is left out if the number of devices is known. [oracle]"""
+    assert batches(roll_out(batches_of("{limit: 10%}", "{limit: 50%}"), 13, engine=engine)) == [1, 6, 6]
+    text = fleet("{deviceSelection: {sequence: [{limit: 10%}, {limit: 50%}]}}")
+    assert read_policy(text, nodes=5).policy["waves"][0] == {"until": "10%"}
+    assert read_policy(text, nodes=4).policy["waves"] == [{"until": "50%"}, {"until": "100%"}]
+
+
+def test_fleets_of_other_projects_are_not_recognised():
+    """Agones has objects of that kind. [contract]"""
+    text = "apiVersion: {version}\nkind: Fleet\nspec: {{}}\n"
+    versions = ["v1alpha1", "flightctl.io/v1beta1", "agones.dev/v1"]
+    assert [recognised_as(text.format(version=one)) for one in versions] == [["flightctl"], ["flightctl"], []]
 
 
 def test_without_a_rollout_policy_all_devices_are_updated_at_once():
@@ -134,14 +177,15 @@ def test_batches_of_a_hundred_devices(engine):
     imported = batches_of("{limit: 1}", "{limit: 50%}", "{limit: 80%}")
     assert batches(roll_out(imported, 100, engine=engine)) == [1, 49, 30, 20]
     assert batches(roll_out(imported, 100, fail=[50], engine=engine)) == [1, 49, 30, 20]
-    suspended = roll_out(imported, 100, fail=[50, 51], engine=engine)
+    assert batches(roll_out(imported, 100, fail=[50, 51, 52], engine=engine)) == [1, 49, 30, 20]
+    suspended = roll_out(imported, 100, fail=[50, 51, 52, 53], engine=engine)
     assert batches(suspended) == [1, 49, 30]
     assert suspended.responses["state"] == "paused"
 
 
 def test_a_batch_at_its_threshold_goes_on(engine):
     """One device of a thousand may fail under a threshold of 99.9 %, in decimals as they are written. [oracle]"""
-    imported = read_policy(fleet("{successThreshold: 99.9%}"))
+    imported = read_policy(fleet("{deviceSelection: {sequence: []}, successThreshold: 99.9%}"))
     assert imported.policy["max_failed_nodes_percent"] == 0.1
     assert roll_out(imported, 1000, fail=[0], engine=engine).responses["state"] == "completed"
     assert roll_out(imported, 1000, fail=[0, 1], engine=engine).responses["state"] == "paused"
