@@ -223,8 +223,8 @@ def format_path(path: Sequence[str | int]) -> str:
     return text
 
 
-def nearest(word: object, allowed: Iterable[str]) -> str | None:
-    """Say which allowed word was probably meant, or None when nothing is near.
+def nearest(word: object, allowed: Iterable[str], likeness: float = 0.6) -> str | None:
+    """Say which allowed word was probably meant, or None when nothing is near; `likeness` is 1 for equal words.
 
     Examples
     --------
@@ -236,7 +236,7 @@ def nearest(word: object, allowed: Iterable[str]) -> str | None:
     if len(text) > _MOST_LETTERS:
         return None
     folded = {choice.lower().replace("-", "_"): choice for choice in reversed(choices)}
-    close = difflib.get_close_matches(text.lower().replace("-", "_"), folded, n=1, cutoff=0.6)
+    close = difflib.get_close_matches(text.lower().replace("-", "_"), folded, n=1, cutoff=likeness)
     return f"did you mean '{folded[close[0]]}'?" if close else None
 
 

@@ -156,6 +156,16 @@ def test_validate_says_what_it_is(folder: Path) -> None:
     assert "Use it with --policy" in done.stdout
 
 
+def test_a_misspelt_field_is_told_by_every_command(folder: Path) -> None:
+    """Those that simulate, and those that only read. [contract]"""
+    (folder / "policy.yaml").write_text(f"{FLEET_POLICY}    succesThreshold: 80%\n")
+    words = "not a field that this importer knows; did you mean 'successThreshold'?"
+    for done in (invoke("validate", folder / "policy.yaml"), invoke("validate", folder / "scenario.yaml")):
+        assert done.exit_code == 0
+        assert "warning: " in done.stderr
+        assert words in done.stderr
+
+
 def test_a_variable_has_a_name_and_a_value(folder: Path) -> None:
     """Anything else is a wrong use. [contract]"""
     done = invoke("import", folder / "policy.yaml", "--var", "batch")

@@ -86,10 +86,12 @@ def contradictions(raw: Mapping[str, Any], dialect: Dialect | None = None) -> li
     health_check = raw.get("health_check")
     if health_check is None:
         message = f"{strategy} needs a health check"
-        problems.append(Problem(message, path=("health_check",), allowed='a health check with at least a "deadline"'))
+        allowed, hint = 'a health check with at least a "deadline"', misspelt("health_check", raw)
+        problems.append(Problem(message, path=("health_check",), allowed=allowed, hint=hint))
     elif isinstance(health_check, Mapping) and health_check.get("deadline") in (None, ""):
         found = shorten(health_check["deadline"]) if "deadline" in health_check else None
-        problems.append(Problem(f"{strategy} needs a deadline", path=("health_check", "deadline"), found=found))
+        path, hint = ("health_check", "deadline"), misspelt("deadline", health_check)
+        problems.append(Problem(f"{strategy} needs a deadline", path=path, found=found, hint=hint))
     canaries = [key for key in ("canary_count", "canary_percent") if _is_set(raw.get(key))]
     is_general = dialect == "general"
     if strategy == "canary" and not canaries and not (is_general and raw.get("waves")):
@@ -168,7 +170,7 @@ def _problem(details: Mapping[str, Any]) -> Problem:
     path, value = tuple(details["loc"]), details["input"]
     match details["type"]:
         case "missing":
-            return Problem(MISSING, path=path, hint=_misspelt(path[-1], value))
+            return Problem(MISSING, path=path, hint=misspelt(path[-1], value))
         case "refused":
             return Problem(path=path, found=shorten(value), **details["ctx"])
         case "tuple_type":
@@ -182,8 +184,9 @@ def not_a_group(value: object, path: Path) -> Problem:
     return Problem("not a group of keys", path=path, found=shorten(value), allowed="an object")
 
 
-def _misspelt(name: str, raw: Mapping[str, Any]) -> str | None:
-    meant = (key for key in islice(raw, MOST_PROBLEMS) if nearest(key, [name]))
+def misspelt(name: str, raw: Mapping[str, Any]) -> str | None:
+    """Say which key of a mapping was probably meant to be one that it lacks; None if none is near."""
+    meant = (key for key in islice(raw, MOST_PROBLEMS) if key != name and nearest(key, [name]))
     return next((f"found '{key}': did you mean '{name}'?" for key in meant), None)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
-from simdeploy.api.check import MISSING, build, build_spec, contradictions, not_a_group, unknown_keys_in
+from simdeploy.api.check import MISSING, build, build_spec, contradictions, misspelt, not_a_group, unknown_keys_in
 from simdeploy.api.deployment import Deployment
 from simdeploy.api.files import read_text
 from simdeploy.api.json_text import locate, parse_json
@@ -28,10 +28,8 @@ _KEYS: dict[str, Dialect] = {
     "success_threshold": "rollout",
     "failure_threshold": "rollout",
 }
-_HOW = (
-    "set 'dialect: deployment' or 'dialect: rollout' beside the file in a scenario, dialect=... in Python, "
-    f"or wrap the spec: {WRAPPED}"
-)
+_SET = "set 'dialect: deployment' or 'dialect: rollout' beside the file in a scenario, dialect=... in Python"
+_HOW = f"{_SET}, or wrap the spec: {WRAPPED}"
 
 _IDENTITY = {
     "id": "the deployment's id",
@@ -170,7 +168,7 @@ def _read_spec(
         dialect = dialect or stated
     recognised = dialect or recognise(raw, wrapper)
     if isinstance(recognised, Problem):
-        return None, [problem.at(prefix=path) for problem in (recognised, *contradictions(raw))], []
+        return None, [problem.at(prefix=path) for problem in without_dialect(raw, recognised)], []
     spec, problems = build_spec(raw, dialect=recognised)
     warnings = unknown_keys_in(raw, SPEC_TYPES[recognised])
     return (
@@ -178,6 +176,15 @@ def _read_spec(
         [problem.at(prefix=path) for problem in problems],
         [problem.at(prefix=path) for problem in warnings],
     )
+
+
+def without_dialect(raw: Mapping[str, Any], problem: Problem) -> list[Problem]:
+    """Return all problems of a spec whose dialect has one: only misspelt keys if there are any, since these may be the evidence."""
+    others = contradictions(raw)
+    slip = None if "strategy" in raw else misspelt("strategy", raw)
+    slips = [Problem(MISSING, ("strategy",), hint=slip)] if slip else []
+    slips += [other for other in others if other.hint]
+    return slips or [problem, *others]
 
 
 def recognise(spec: Mapping[str, Any], wrapper: Dialect | None) -> Dialect | Problem:
@@ -192,6 +199,10 @@ def recognise(spec: Mapping[str, Any], wrapper: Dialect | None) -> Dialect | Pro
     'deployment'
     """
     evidence: dict[Dialect, list[str]] = {"deployment": [], "rollout": []}
+    keys: dict[Dialect, list[str]] = {
+        "deployment": [],
+        "rollout": [],
+    }  # of the health check, one for each of the evidence
     if wrapper is not None:
         evidence[wrapper].append(f"the key {wrapper}")
     health_check = spec.get("health_check")
@@ -199,19 +210,27 @@ def recognise(spec: Mapping[str, Any], wrapper: Dialect | None) -> Dialect | Pro
         for key in health_check:
             if key in _KEYS:
                 evidence[_KEYS[key]].append(format_path(("health_check", key)))
+                keys[_KEYS[key]].append(key)
         for key in _DURATIONS:
             value = health_check.get(key)
             if isinstance(value, str) and value:
                 evidence["deployment"].append(f"the string in {format_path(('health_check', key))}")
+                keys["deployment"].append(key)
             elif isinstance(value, int | float) and not isinstance(value, bool):
                 evidence["rollout"].append(f"the number in {format_path(('health_check', key))}")
+                keys["rollout"].append(key)
     spoken = [dialect for dialect, signs in evidence.items() if signs]
     if len(spoken) == 1:
         return spoken[0]
     if not spoken:
         return Problem("the dialect is ambiguous: deployment or rollout", hint=_HOW)
     mix = "; ".join(f"{dialect}: {', '.join(signs)}" for dialect, signs in evidence.items())
-    return Problem("keys of both dialects, deployment and rollout", found=mix, hint=_HOW)
+    message = "keys of both dialects, deployment and rollout"
+    if wrapper is None:
+        return Problem(message, found=mix, hint=_HOW)
+    other: Dialect = "rollout" if wrapper == "deployment" else "deployment"
+    hint = f"write it as the {wrapper} dialect does, or the key around it as '{other}'; or {_SET}"
+    return Problem(message, ("health_check", keys[other][0]), found=mix, hint=hint)
 
 
 def placeholders(deployment: Mapping[str, Any]) -> list[Problem]:

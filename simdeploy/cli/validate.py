@@ -42,8 +42,9 @@ def _describe_import(file: str) -> str | None:
     if kind is None or is_deployment(source):
         return None
     imported = import_source(source, kind)
-    for note in imported.unknown:
-        say(f"warning: {file}: {note}")
+    for note in imported.notes:
+        if note.warning:
+            say(f"warning: {file}: {note}")
     return f"{imported.answer} Use it with --policy {file}, or see `simdeploy import {file}`."
 
 

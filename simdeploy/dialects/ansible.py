@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from simdeploy.dialects import jinja
 from simdeploy.dialects.reading import Group, Reading
-from simdeploy.dialects.source import Document, Source, Unknown
+from simdeploy.dialects.source import Document, Source, Tagged, Unknown
 from simdeploy.errors import InputError, Problem, listed, nearest, shorten
 from simdeploy.units import MAX_DURATION_NS, NS_PER_S
 
@@ -105,6 +105,9 @@ def _evaluator(reading: Reading, play: dict[str, Any]) -> Any:
         return value
 
     def evaluate(value: Any, group: Group, key: str) -> Any:
+        if isinstance(value, Tagged):
+            group.not_evaluated(key, f"{shorten(value)}: only Ansible can read it; treated as not given")
+            return None
         try:
             if isinstance(value, list):
                 return [jinja.render(item, look_up) if jinja.is_template(item) else item for item in value]
@@ -120,6 +123,8 @@ def _from(play: Group, key: str) -> str:
     """Return where a value comes from, if a template says it; inventories may say something else."""
     raw = play.data.get(key)
     parts = raw if isinstance(raw, list) else [raw]
+    if play.name_of(key) in play.reading.unknown:
+        return ""
     return f", from {shorten(raw)} without the inventory's variables" if any(map(jinja.is_template, parts)) else ""
 
 
@@ -154,7 +159,8 @@ def _read_batch(play: Group, item: Any, nodes: int | None) -> tuple[Any, str]:
         or len(number) > 9
     ):
         allowed = 'a whole number, a whole percent such as "20%", or a list'
-        play.refuse("serial", f"not a batch size: {shorten(item)}", allowed=allowed)
+        message = "not a batch size" if item is play.data["serial"] else f"not a batch size: {shorten(item)}"
+        play.refuse("serial", message, allowed=allowed)
         return 1, "1"
     size = int(number)
     if size < 0 or text == "0":
@@ -195,7 +201,12 @@ def _read_limits(play: Group, reading: Reading) -> tuple[dict[str, Any], dict[st
         text = f"the play stops if more than {percent:g} % of a batch have failed"
     switches = {"limit_comparison": "exceeds", "unreachable_nodes": "skip", "lost_waves": "fail"}
     play.exact(key, f"{text}{_from(play, key)}")
-    play.no_counterparts({"ignore_unreachable": "nodes that are down can't be updated"})
+    play.no_counterparts(
+        {
+            "ignore_errors": "a host whose tasks fail goes on and counts as updated; here a node that fails has failed",
+            "ignore_unreachable": "nodes that are down can't be updated",
+        }
+    )
     play.approximate("unreachable hosts", unreachable)
     return limits, switches
 
@@ -261,5 +272,6 @@ def _read_times(play: Group) -> tuple[str, str | None]:
         if unit in ("minutes", "seconds") and type(value) is int
     )
     if 0 < seconds < MAX_DURATION_NS // NS_PER_S:
-        play.approximate(key, f"end with a pause of {seconds:,} s: after each batch but the last")
+        condition = f", whether or not {shorten(last['when'])}" if "when" in last else ""
+        play.approximate(key, f"end with a pause of {seconds:,} s: after each batch but the last{condition}")
     return f"{timeout}s" if timeout else _DEADLINE, f"{seconds}s" if 0 < seconds < MAX_DURATION_NS // NS_PER_S else None

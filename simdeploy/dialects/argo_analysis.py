@@ -142,7 +142,6 @@ def _read_metric(
 _WITHOUT = {
     "initialDelay": "measured from the start of the wave's nodes on",
     "consecutiveSuccessLimit": "the analysis ends at its count",
-    "inconclusiveLimit": "the first inconclusive measurement counts",
 }
 
 
@@ -160,6 +159,7 @@ def _read_limit(metric: Group, words: str, promotes_inconclusive: bool) -> float
     if not limits:
         metric.no_counterpart("provider", "judged by what it runs, which is not simulated")
     if len(known) < 2:
+        metric.no_counterparts({"inconclusiveLimit": "one condition leaves no measurement inconclusive"})
         return next(iter(known.values()), None)
     if promotes_inconclusive:
         metric.approximate("inconclusiveLimit", "this version promotes what is inconclusive: only failures count")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from simdeploy.dialects.manifests import UNKNOWN
 from simdeploy.dialects.reading import Group
-from simdeploy.errors import listed
+from simdeploy.errors import listed, nearest
 from simdeploy.units import NS_PER_S, write_duration
 
 # A step is one of these, with any of the others.
@@ -36,8 +36,10 @@ def read_steps(canary: Group, nodes: int, surge: int) -> list[Stage]:
     for number, step in enumerate(canary.groups("steps")):
         kinds = [kind for kind in (*_MAIN, "setCanaryScale", *_ROUTES[1:]) if kind in step]
         if len([kind for kind in kinds if kind in _MAIN]) > 1 or not kinds:
-            allowed = f"one of {listed(_MAIN)}, or {listed(('setCanaryScale', *_ROUTES[1:]))}"
-            step.refuse(kinds[0] if kinds else "setWeight", "not exactly one step", allowed=allowed)
+            others = ("setCanaryScale", *_ROUTES[1:])
+            allowed = f"one of {listed(_MAIN)}, or {listed(others)}"
+            hint = None if kinds else next(filter(None, (nearest(key, (*_MAIN, *others)) for key in step)), None)
+            step.refuse(kinds[0] if kinds else "setWeight", "not exactly one step", allowed=allowed, hint=hint)
         else:
             _read_step(step, stages, size)
         if stages:

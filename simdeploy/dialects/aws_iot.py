@@ -48,6 +48,7 @@ def read(reading: Reading) -> PolicyImport:
     deadline = _read_timeout(job.group("timeoutConfig"))
     retries = _read_retries(job.group("jobExecutionsRetryConfig"))
     job.no_counterparts(_ASIDE)
+    job.note_misspelt()
     reading.note("unreachable_nodes", "exact", "a device that is offline gets its job when it is back")
     reading.note("no_auto_rollback", "exact", "an aborted job leaves devices as they are")
     policy = {
@@ -93,7 +94,7 @@ def _read_rate(rollout: Group) -> dict[str, Any]:
         rollout.note_rest()
         return {"per_minute": most}
     bounded.exact("maximumPerMinute", f"at most {most:,} devices a minute")
-    base, factor = growing.whole("baseRatePerMinute", 1, _FASTEST), growing.number("incrementFactor", 1, 5)
+    base, factor = growing.whole("baseRatePerMinute", 1, _FASTEST), growing.number("incrementFactor", 1.1, 5)
     for key in ("baseRatePerMinute", "incrementFactor"):
         if key not in growing:
             growing.refuse(key, "required", allowed="a number")
@@ -174,16 +175,19 @@ def _read_timeout(config: Group) -> str:
 
 def _read_retries(config: Group) -> int | None:
     """Return how often a node that fails is tried again: the most of all criteria."""
-    most = None
-    for criterion in config.groups(config.spelling("criteriaList", "RetryCriteriaList")):
-        kind = criterion.text("failureType", "FAILED", "TIMED_OUT", "ALL")
-        number = criterion.whole("numberOfRetries", 0, 10)
-        if kind == "ALL":
+    criteria = config.groups(config.spelling("criteriaList", "RetryCriteriaList"))
+    numbers = [criterion.whole("numberOfRetries", 0, 10) or 0 for criterion in criteria]
+    most = max(numbers, default=None)
+    for criterion, number in zip(criteria, numbers, strict=True):
+        if criterion.text("failureType", "FAILED", "TIMED_OUT", "ALL") == "ALL":
             criterion.exact("failureType", "nodes that fail or time out are tried again")
         else:
             criterion.approximate("failureType", "nodes are tried again whether they failed or timed out")
-        criterion.exact("numberOfRetries", f"{number or 0} times")
+        times = f"{most} time{'s' * (most != 1)}"
+        if number == most:
+            criterion.exact("numberOfRetries", times)
+        else:
+            criterion.approximate("numberOfRetries", f"{times}, the most of all criteria")
         criterion.note_rest()
-        most = number if most is None else max(most, number or 0)
     config.note_rest()
     return most

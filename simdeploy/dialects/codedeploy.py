@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from simdeploy.dialects.cloudformation import open_part, resource_names, resource_properties
 from simdeploy.dialects.reading import Group, Reading, or_else
 from simdeploy.dialects.source import Source, Tagged
+from simdeploy.errors import nearest
 
 if TYPE_CHECKING:
     from simdeploy.dialects.imported import PolicyImport
@@ -94,7 +95,8 @@ def _read_name(config: Group) -> str | None:
         config.approximate("deploymentConfigName", "predefined; steps of traffic become steps of nodes")
         return short
     allowed = f"a predefined name such as {_PREDEFINED}OneAtATime, or minimumHealthyHosts beside it"
-    config.refuse("deploymentConfigName", "a custom configuration that the file only names", allowed=allowed)
+    hint = nearest(name, [_PREDEFINED + one for one in _ON_SERVERS], 0.8)
+    config.refuse("deploymentConfigName", "a custom configuration that the file only names", allowed=allowed, hint=hint)
     return ""
 
 
@@ -182,6 +184,8 @@ def _read_zone_minimum(hosts: Group, nodes: int | None) -> int | str | None:
     """Return how many hosts of a zone may be out of service, or may fail; None without a bound."""
     percent = hosts.text("type", "HOST_COUNT", "FLEET_PERCENT") != "HOST_COUNT"
     least = or_else(hosts.whole("value", 0, 99 if percent else 10_000_000), 0)
+    if "type" in hosts:
+        hosts.exact("type", "a percentage of a zone's hosts" if percent else "a number of hosts in each zone")
     if percent or least == 0:
         text = f"{least} % of a zone's hosts" if least else "no minimum"
         _note_percent(hosts, "value", text, least, "hosts in a zone")

@@ -46,6 +46,7 @@ def read(reading: Reading) -> PolicyImport:
     pace = _read_pace(config, nodes, daemon=daemon)
     health = _read_health(service)
     limit, counted, on_failure = _read_breaker(config.group("deploymentCircuitBreaker"), nodes)
+    service.note_misspelt()
     text = "nothing watches metrics; the closest counterpart is health_check.max_error_rate or a gate"
     config.no_counterparts({"alarms": text})
     config.note_rest()
@@ -151,7 +152,7 @@ def _read_band(config: Group, nodes: int | None, *, daemon: bool) -> dict[str, A
     config.exact(low, f"{least} %, rounded up: {missing:,} of {nodes:,} tasks may be missing")
     config.exact(high, f"{most} %, rounded down: {beside:,} tasks may start beside the {nodes:,}")
     if missing + beside == 0:
-        message = f"with {nodes:,} tasks ECS may neither stop an old one nor start a new one, and waits forever"
+        message = f"with {nodes:,} task{'s' * (nodes != 1)} ECS may neither stop an old one nor start a new one, and waits forever"
         config.refuse(low, message, allowed="a lower minimumHealthyPercent or a higher maximumPercent")
     return {"max_parallel": missing + beside, "surge": beside or None}
 

@@ -12,10 +12,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.api.check import build_spec
-from simdeploy.api.document import recognise
-from simdeploy.dialects.reading import Group, Reading
+from simdeploy.api.document import recognise, without_dialect
+from simdeploy.dialects.imported import UNKNOWN
+from simdeploy.dialects.reading import LIKE, Group, Reading
 from simdeploy.dialects.specs import policy_from_spec
-from simdeploy.errors import Path, Problem
+from simdeploy.errors import Path, Problem, nearest
 from simdeploy.units import write_duration
 
 if TYPE_CHECKING:
@@ -85,7 +86,8 @@ def read(reading: Reading) -> PolicyImport:
         spec.exact(key, "the same in a scenario")
     policy: dict[str, Any] = {}
     if isinstance(dialect, Problem):
-        _refuse(reading, document, path, dialect)
+        for problem in without_dialect(raw, dialect):
+            _refuse(reading, document, path, problem)
     else:
         built, problems = build_spec(raw, dialect=dialect)
         for problem in problems:
@@ -180,7 +182,8 @@ def _note_fields(group: Group, built: Any, defaults: list[str], dialect: Dialect
         group.exact(key, f"{_show(key, value)}{f': {meaning}' if meaning else ''}")
     for key in values:
         if key not in known:
-            group.no_counterpart(key, _UNKNOWN)
+            meant = nearest(key, type(built).model_fields, LIKE)
+            group.no_counterpart(key, f"{UNKNOWN}; {meant}" if meant else _UNKNOWN)
     for key in defaults:
         if key in type(built).model_fields and key not in known and built.effective(key) is not None:
             group.exact(key, f"not given: {_show(key, built.effective(key))}")

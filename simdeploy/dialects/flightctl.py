@@ -42,7 +42,9 @@ def read(reading: Reading) -> PolicyImport:
     document = next((one for one in reading.source.groups if _is_fleet(one)), None)
     if document is None:
         raise reading.nothing("a document with kind: Fleet")
-    policy = Group(reading, document, ()).group("spec").group("rolloutPolicy")
+    spec = Group(reading, document, ()).group("spec")
+    policy = spec.group("rolloutPolicy")
+    spec.note_misspelt()
     if not policy.data:
         reading.note("spec.rolloutPolicy", "exact", "not given: all devices are updated at once")
         return reading.finish({"strategy": "immediate"}, {"on_failure": "continue"}, nodes=reading.nodes(None))

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 Fidelity = Literal["exact", "approximate", "none", "not evaluated"]
 
+UNKNOWN = "not a field that this importer knows"
+
 
 @dataclass(frozen=True)
 class Note:
@@ -33,6 +35,13 @@ class Note:
         place = "default" if self.line is None else f"line {self.line}"
         words = {"none": "no counterpart"}.get(self.fidelity, self.fidelity)
         return f"{place}: {self.field}: {words}: {self.text}"
+
+    @property
+    def warning(self) -> str | None:
+        """What is said of it wherever the file is used as a policy: that it was not evaluated, or is probably misspelt."""
+        if self.fidelity == "not evaluated":
+            return f"not evaluated: {self.text}"
+        return self.text if self.text.startswith(f"{UNKNOWN}; did you mean") else None
 
 
 NOTES = Columns({"line": "Int64", "field": "str", "fidelity": "str", "text": "str"}, words={"fidelity": Fidelity})

@@ -108,6 +108,8 @@ def _arguments(tokens: list[tuple[str, str]], look_up: Callable[[str], Any]) -> 
 def _filtered(value: Any, named: tuple[str, str], arguments: list[Any]) -> Any:
     name = named[1]
     if name in ("default", "d") and arguments:
+        if isinstance(arguments[0], _Undefined) and arguments[0].name == "omit":
+            return value
         missing = isinstance(value, _Undefined) or (len(arguments) > 1 and bool(arguments[1]) and not value)
         return arguments[0] if missing else value
     if isinstance(value, _Undefined):

@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.dialects import manifests
+from simdeploy.dialects.imported import UNKNOWN
 from simdeploy.units import NS_PER_S, write_duration
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ def read(reading: Reading) -> PolicyImport:
             policy["progress_deadline"] = write_duration(deadline_ns + min_ready_s * NS_PER_S)
     policy = {"strategy": "rolling", **policy, **manifests.read_pods(spec, min_ready_s), "no_auto_rollback": True}
     spec.no_counterparts(_ASIDE)
+    names = ("updateStrategy", "strategy") if manifest.kind == "Deployment" else ("strategy", "updateStrategy")
+    spec.no_counterparts({names[0]: f"{UNKNOWN}; did you mean '{names[1]}'?"})
     spec.note_rest()
     reading.note("no_auto_rollback", "exact", "Kubernetes never rolls back by itself")
     reading.note("failed_node_holds_slot", "exact", "a pod that is not available keeps its place in the budget")

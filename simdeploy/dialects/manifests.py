@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from simdeploy.dialects import imported
 from simdeploy.dialects.reading import NOTHING_SERVED, Evaluate, Group, Reading
 from simdeploy.dialects.source import Document, Source, Tagged
 from simdeploy.errors import InputError, Path, Problem
@@ -24,7 +25,7 @@ RESTARTS: dict[str, Any] = {"retries": 1000, "retry_delay": "10s"}
 # Numbers of seconds are 32 bits wide, and the largest one is no deadline.
 NO_DEADLINE = 2**31 - 1
 _MOST_S = 100_000
-UNKNOWN = "not a field that this importer knows; it has no effect"
+UNKNOWN = f"{imported.UNKNOWN}; it has no effect"
 
 _PERCENT = re.compile(r"(\d{1,9})%")
 _TEMPLATE = re.compile(
@@ -256,13 +257,14 @@ def _read_probe(spec: Group) -> int | None:
             probe = container.group("readinessProbe")
             period = probe.whole("periodSeconds", 1, _MOST_S) or 10
             successes = probe.whole("successThreshold", 1, 10) or 1
-            seconds.append(max(period * successes, probe.whole("initialDelaySeconds", 0, _MOST_S) or 0))
+            delay = probe.whole("initialDelaySeconds", 0, _MOST_S) or 0
+            seconds.append(max(period * successes, delay + period * (successes - 1)))
     if not seconds:
         if pod.data:
             pod.exact("containers", "without a readiness probe, a pod is ready as soon as its containers run")
         return None
-    text = "at least; they fail where a node is down or serves nothing but errors"
-    pod.approximate("containers", f"readiness probes take {max(seconds)}s {text}")
+    text = "they fail where a node is down or serves nothing but errors"
+    pod.approximate("containers", f"readiness probes take about {max(seconds)}s; {text}")
     return max(seconds)
 
 

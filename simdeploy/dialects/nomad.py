@@ -54,6 +54,8 @@ def read(reading: Reading) -> PolicyImport:
     nodes = reading.nodes(None) if kind == "system" else _read_count(reading, file, group)
     group.no_counterparts(_BESIDE)
     policy, orchestrator = _Update(reading, file, job, group, is_system=kind == "system").read(nodes)
+    for stated in (job, group):
+        stated.note_misspelt()
     return reading.finish(policy, orchestrator, nodes=nodes)
 
 

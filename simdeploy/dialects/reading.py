@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, TypeVar
 
-from simdeploy.dialects.imported import Fidelity, Note, PolicyImport, merge_policy
+from simdeploy.dialects.imported import UNKNOWN, Fidelity, Note, PolicyImport, merge_policy
 from simdeploy.dialects.source import MAX_DEPTH, Document, Source, Tagged
 from simdeploy.errors import InputError, Path, Problem, format_path, listed, nearest, not_among, raise_if_any, shorten
 from simdeploy.units import MAX_DURATION_NS, parse_duration, write_duration
@@ -19,6 +19,9 @@ NOTHING_SERVED = 0.99
 
 # How importers say so of a value that was not evaluated; replaced by what is assumed, if a note says that.
 _NOT_GIVEN = "; treated as not given"
+# From here on a word is taken for a field's name with a slip of the pen; and so many fields of a group are compared.
+LIKE = 0.8
+_MOST_COMPARED = 100
 _PART = re.compile(r"[.\[]")
 T = TypeVar("T")
 
@@ -80,9 +83,11 @@ class Reading:
         candidates = preferred or names
         if chosen is not None:
             self.problems.append(not_among(f"no such {variable}", (variable,), chosen, names))
-        elif len(candidates) > 1:
-            how = f"--var {variable}=NAME chooses one of {listed(candidates)}"
-            self.note(variable, "approximate", f"{candidates[0]}, the first in the file; {how}")
+        elif len(names) > 1:
+            which = "the only one that says how to update" if len(preferred) == 1 else "the first in the file"
+            others = candidates if len(candidates) > 1 else names
+            how = f"--var {variable}=NAME chooses one of {listed(others)}"
+            self.note(variable, "approximate", f"{candidates[0]}, {which}; {how}")
         return candidates[0]
 
     def nodes(self, stated: int | None, *, why: str | None = None) -> int | None:
@@ -130,7 +135,7 @@ class Reading:
         raise_if_any(self._all_problems())
         merged = merge_policy(policy, orchestrator)
         under = {"nodes": self.given_nodes, "variables": dict(self.variables)}
-        notes = tuple(self.notes)
+        notes = tuple(dict.fromkeys(self.notes))  # what is used twice is noted once
         return PolicyImport(self.kind, merged, dict(orchestrator or {}), notes, nodes, self.source.file, under)
 
     def _all_problems(self) -> list[Problem]:
@@ -172,6 +177,7 @@ class Group:
         self._evaluate = evaluate
         self._spell = spell
         self._name = format_path(path) if name is None else name
+        self._asked: set[str] = set()  # the fields that the importer knows, as the file spells them
         data: Any = document.data
         for part in path:
             is_there = isinstance(data, dict) and part in data
@@ -190,7 +196,9 @@ class Group:
 
     def spelled(self, key: str) -> str:
         """Return a field's name as the file spells it."""
-        return key if self._spell is None else self._spell(self, key)
+        spelled = key if self._spell is None else self._spell(self, key)
+        self._asked.add(spelled)
+        return spelled
 
     def name_of(self, spelled: str) -> str:
         """Return a field's name for notes."""
@@ -227,13 +235,23 @@ class Group:
 
     def note_rest(self, text: str = "not simulated", keys: Iterable[str] | None = None) -> None:
         """Note that every field of this group, or those of them in `keys`, has no counterpart unless it has a note."""
+        self.note_misspelt()
         for key in list(self.data) if keys is None else keys:
             if key in self.data and self.name_of(key) not in self.reading.noted:
-                self._note(key, "none", text)
+                is_empty = key in self._asked and self.data[key] in (None, [], {})
+                self._note(key, "none", "empty" if is_empty else text)
+
+    def note_misspelt(self) -> None:
+        """Note of each field that the importer doesn't know which one was probably meant, if any is near."""
+        missing = sorted(key for key in self._asked if self.data.get(key) is None)
+        for key in islice(self.data, _MOST_COMPARED):
+            meant = None if key in self._asked else nearest(key, missing, LIKE)
+            if meant and self.name_of(key) not in self.reading.noted:
+                self._note(key, "none", f"{UNKNOWN}; {meant}")
 
     def _note(self, key: str, fidelity: Fidelity, text: str, default: str = "") -> None:
         line = self.document.line((*self.path, key)) if key in self.data else None
-        if self.data.get(key) is None and not text.startswith("not given"):
+        if self.data.get(key) is None and not text.startswith(("not given", "empty")):
             text = f"not given: {default}{text}"
         name = self.name_of(key)
         if name in self.reading.unknown and fidelity != "none":
@@ -354,7 +372,12 @@ class Group:
 
     def refuse(self, key: str, message: str, *, allowed: str | None = None, hint: str | None = None) -> None:
         """Add a problem with a field's value."""
-        self._refuse(key, message, self.data.get(self.spelled(key)), allowed, hint)
+        spelled = self.spelled(key)
+        found = self.data.get(spelled)
+        if found is None and hint is None:
+            like = (one for one in islice(self.data, _MOST_COMPARED) if nearest(one, [spelled], LIKE))
+            hint = next((f"found '{one}': did you mean '{spelled}'?" for one in like if one != spelled), None)
+        self._refuse(key, message, found, allowed, hint)
 
     def _refuse(
         self, key: str | None, message: str, found: object, allowed: str | None = None, hint: str | None = None

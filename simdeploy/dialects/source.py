@@ -22,7 +22,7 @@ _STANDARD = "tag:yaml.org,2002:"
 _EQUALS_SIGN = "tag:yaml.org,2002:value"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Tagged:
     """A value with a tag of the format's own, such as ``!Ref DesiredCount``, which nothing here evaluates."""
 
@@ -31,6 +31,8 @@ class Tagged:
 
     def __str__(self) -> str:
         return f"{self.tag} {self.value}"
+
+    __repr__ = __str__
 
 
 class Unknown(Exception):  # noqa: N818 - it is no error of the file's

@@ -50,6 +50,7 @@ def read(reading: Reading) -> PolicyImport:
     deploy.no_counterparts(
         {"restart_policy": "a task that failed has failed, whether its slot is started again or not"}
     )
+    deploy.note_misspelt()
     reading.note("fleet.order", "approximate", "Swarm takes slots in no particular order; a fleet's order is its own")
     return reading.finish(
         {"strategy": "rolling", **policy, "no_auto_rollback": None if on_failure == "rollback" else True},

@@ -122,10 +122,10 @@ def _read_orchestrator(raw: object, prefix: Path) -> tuple[Orchestrator | None, 
 
 
 def imported_policy(name: str, imported: PolicyImport, around: Surroundings, path: Path = ()) -> PolicyReading:
-    """Make a policy of an imported file; values that were not evaluated are warnings."""
+    """Make a policy of an imported file; values that were not evaluated, and fields that may be misspelt, are warnings."""
     reading = read_policy(name, imported.policy, around, path)
     warnings = [
-        Problem(f"not evaluated: {note.text}", (note.field,), imported.file, note.line) for note in imported.unknown
+        Problem(note.warning, (note.field,), imported.file, note.line) for note in imported.notes if note.warning
     ]
     return replace(reading, warnings=[*reading.warnings, *warnings])
 

@@ -151,7 +151,14 @@ def test_templates_have_the_callers_value_the_plays_or_the_default(template: str
 
 @pytest.mark.parametrize(
     "template",
-    ["{{ batch }}", "{{ a + 1 }}", "{% if x %}3{% endif %}", "{{ groups['all'] | length }}", "{{ x | default(y) }}"],
+    [
+        "{{ batch }}",
+        "{{ batch | default(omit) }}",
+        "{{ a + 1 }}",
+        "{% if x %}3{% endif %}",
+        "{{ groups['all'] | length }}",
+        "{{ x | default(y) }}",
+    ],
 )
 def test_what_cant_be_evaluated_is_noted_with_what_is_assumed(template: str) -> None:
     """A template without a value is no batch size; the note says that all hosts are assumed to be one batch. [contract]"""
@@ -159,6 +166,16 @@ def test_what_cant_be_evaluated_is_noted_with_what_is_assumed(template: str) -> 
     assert imported.policy["waves"] == [{"until": "100%"}]
     (note,) = imported.unknown
     assert note.text.endswith("; assumed: all hosts are one batch")
+
+
+def test_only_ansible_reads_its_tags_and_omits() -> None:
+    """The note names the variable that is omitted; of a secret, that nobody else can read it. [contract]"""
+    omitted = read_policy(PLAY.replace("# keywords", 'serial: "{{ batch | default(omit) }}"')).unknown[0].text
+    assert "the variable batch has no value; pass --var batch=VALUE" in omitted
+    secret = read_policy(playbook("max_fail_percentage: !vault abc")).unknown[0]
+    assert (secret.field, "max_failed_nodes_percent" in secret.text) == ("max_fail_percentage", False)
+    assert secret.text.startswith("!vault abc: only Ansible can read it; assumed: the play stops if a whole batch")
+    assert not secret.text.endswith("without the inventory's variables")
 
 
 def test_the_last_play_with_serial_is_the_rollout() -> None:
@@ -176,6 +193,10 @@ def test_a_pause_at_the_end_is_bake_time_and_a_timeout_is_a_deadline() -> None:
     imported = read_policy(text)
     assert imported.orchestrator["bake_time"] == "90s"
     assert imported.policy["health_check"] == {"deadline": "600s"}
+    conditional = playbook("post_tasks:", "  - pause: {minutes: 1}", "    when: soak")
+    assert notes(read_policy(conditional))["post_tasks"][1].endswith(
+        "after each batch but the last, whether or not 'soak'"
+    )
 
 
 def test_every_keyword_has_a_note_with_its_line() -> None:
@@ -188,7 +209,7 @@ def test_every_keyword_has_a_note_with_its_line() -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        (playbook().replace("5", "12.5%"), "line 8: [1].serial: not a batch size: '12.5%'"),
+        (playbook().replace("5", "12.5%"), "line 8: [1].serial: not a batch size (found '12.5%')"),
         (playbook().replace("5", "[1, many]"), "line 8: [1].serial: not a batch size: 'many'"),
         (playbook("max_fail_percentage: some"), "line 9: [1].max_fail_percentage: not a percent"),
         (playbook("any_errors_fatal: 3"), "line 9: [1].any_errors_fatal: not a boolean"),

@@ -313,6 +313,17 @@ def test_inconclusive_measurements_by_version():
         metric(old, both, BACKGROUND, variables={"argo_rollouts_version": "new"})
 
 
+def test_what_is_used_twice_is_noted_once():
+    """A template of two steps, and the limit of inconclusive measurements of a metric with both conditions. [contract]"""
+    both = "inconclusiveLimit: 1\n    successCondition: result[0] >= 0.95\n    failureCondition: result[0] < 0.8"
+    steps = INLINE.replace(
+        "- setWeight: 60", "- analysis: {templates: [{templateName: success}]}\n      - setWeight: 60"
+    )
+    imported = read_policy(steps + TEMPLATE.replace("successCondition: result[0] >= {{args.least}}", both))
+    fields = [note.field for note in imported.notes if note.field.startswith("AnalysisTemplate")]
+    assert len(fields) == len(set(fields))
+
+
 def test_the_strictest_of_several_metrics():
     """The lowest allowed error rate and the fewest allowed failures judge. [contract]"""
     second = TEMPLATE[TEMPLATE.index("  - name: success-rate") :].replace("success-rate", "second")

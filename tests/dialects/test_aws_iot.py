@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from foreign import batches, fidelities, messages, replace_all, roll_out, without_note
+from foreign import batches, fidelities, messages, notes, replace_all, roll_out, without_note
 
 from simdeploy.dialects import read_policy
 
@@ -162,6 +162,19 @@ def test_devices_reject_nothing():
     imported = aborting(criterion("REJECTED", 1, 1))
     assert "max_failed_nodes_percent" not in imported.policy
     assert imported.orchestrator["on_failure"] == "continue"
+
+
+def test_the_most_retries_count():
+    """For other failures that is an approximation. [contract]"""
+    criteria = [{"failureType": "FAILED", "numberOfRetries": 3}, {"failureType": "TIMED_OUT", "numberOfRetries": 1}]
+    imported = aborting(jobExecutionsRetryConfig={"criteriaList": criteria})
+    assert imported.policy["retries"] == 3
+    found = notes(imported)
+    names = [f"jobExecutionsRetryConfig.criteriaList[{number}].numberOfRetries" for number in (0, 1)]
+    assert [found[name][:2] for name in names] == [
+        ("exact", "3 times"),
+        ("approximate", "3 times, the most of all criteria"),
+    ]
 
 
 def test_a_job_template_is_evaluated():

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 
 import pytest
 from dialects import (
@@ -48,6 +49,31 @@ FILES = {
 }
 
 
+# A file of each kind, one of its fields, and that field with a slip of the pen.
+SLIPS = [
+    (test_ansible.playbook("max_fail_percentage: 5"), "max_fail_percentage", "max_fail_percent"),
+    (test_argo_rollouts.CANARY, "steps", "step"),
+    (test_aws_iot.JOB, "abortConfig", "abortConfg"),
+    (test_aws_iot.JOB, "maximumPerMinute", "maximumPerMinutes"),
+    (test_codedeploy.CONFIG, "monitorDurationInSeconds", "monitorDurationInSecond"),
+    (test_ecs.SERVICE, "deploymentConfiguration", "deploymentConfiguraton"),
+    (test_ecs.SERVICE, "enable", "enabled"),
+    (test_expanso.EXAMPLE, "max_parallel", "max_paralel"),
+    (test_flagger.CANARY, "threshold", "treshold"),
+    (test_flagger.CANARY, "analysis", "anlysis"),
+    (test_flightctl.FLEET, "rolloutPolicy", "rollOutPolicy"),
+    (test_flightctl.FLEET, "successThreshold", "succesThreshold"),
+    (test_kubernetes.DEPLOYMENT, "rollingUpdate", "rollingupdate"),
+    (test_kubernetes.DEPLOYMENT, "minReadySeconds", "minReadySecond"),
+    (test_kubernetes.DAEMONS, "updateStrategy", "strategy"),
+    (test_nomad.job(test_nomad.FULL), "max_parallel", "max_paralel"),
+    (test_nomad.job(test_nomad.FULL), "update", "updat"),
+    (test_nomad.job(test_nomad.FULL), "type", "typ"),
+    (test_service_fabric.parameters(), "FailureAction", "FailureActon"),
+    (test_swarm.STACK, "update_config", "update_confg"),
+    (test_swarm.STACK, "parallelism", "paralellism"),
+]
+
 # Near misses.
 NO_FILES = [
     {"taskDefinition": "web:2"},
@@ -70,6 +96,18 @@ def test_every_kind_is_attacked():
 def test_files_are_recognised_as_nothing_else(kind):
     """Each file is of its kind, and of no other. [contract]"""
     assert [recognised_as(text) for text in FILES[kind]] == [[kind]] * len(FILES[kind])
+
+
+@pytest.mark.parametrize(("text", "field", "slip"), SLIPS, ids=[slip for _, _, slip in SLIPS])
+def test_a_misspelt_field_is_a_warning(text, field, slip):
+    """The note on it says what was probably meant, and so does every use of the file; no field of a file is taken for misspelt. [contract]"""
+    before = [note for note in read_policy(text, nodes=20).notes if note.warning and "did you mean" in note.warning]
+    broken = re.sub(rf"\b{field}\b", slip, text, count=1)
+    found = [note for note in read_policy(broken, nodes=20).notes if note.warning and "did you mean" in note.warning]
+    (note,) = found
+    line = next(number for number, words in enumerate(broken.splitlines(), 1) if re.search(rf"\b{slip}\b", words))
+    assert (before, note.field.rpartition(".")[2], note.line) == ([], slip, line)
+    assert note.text.endswith(f"did you mean '{field}'?")
 
 
 @pytest.mark.parametrize("data", NO_FILES, ids=str)

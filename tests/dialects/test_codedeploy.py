@@ -144,6 +144,7 @@ def test_an_unknown_name_is_refused():
     """Of somebody's own configuration the file must say more. [contract]"""
     told = "a custom configuration that the file only names"
     assert messages('{"deploymentConfigName": "mine"}') == [(1, "deploymentConfigName", told)]
+    assert refusal(predefined("OneAtTime"))[0].endswith("did you mean 'CodeDeployDefault.OneAtATime'?")
 
 
 def test_zones_follow_one_another():
@@ -171,7 +172,9 @@ def test_the_first_zone_takes_as_long_as_the_others_unless_it_says():
 def test_a_number_of_hosts_per_zone_needs_the_size_of_zones():
     """It is given by nodes and the variable zones, or noted as unknown. [contract]"""
     text = CONFIG.replace('"FLEET_PERCENT", "value": 40', '"HOST_COUNT", "value": 4')
-    assert read_policy(text, nodes=30, variables={"zones": "3"}).policy["max_parallel_per_zone"] == 6
+    known = read_policy(text, nodes=30, variables={"zones": "3"})
+    assert known.policy["max_parallel_per_zone"] == 6
+    assert fidelities(known)["zonalConfig.minimumHealthyHostsPerZone.type"] == "exact"
     unknown = read_policy(text, nodes=30)
     assert "max_parallel_per_zone" not in unknown.policy
     assert "--var zones=Z" in unknown.unknown[0].text

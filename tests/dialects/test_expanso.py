@@ -170,6 +170,31 @@ def test_bad_values_have_a_line_and_a_field(text: str, problem: str) -> None:
     assert any(problem in found for found in refusal(text, kind="expanso"))
 
 
+@pytest.mark.parametrize(
+    ("spec", "problem"),
+    [
+        (
+            {"strategy": "rolling", "health_chek": {"deadline": 10**9}},
+            "found 'health_chek': did you mean 'health_check'?",
+        ),
+        ({"strategy": "rolling", "health_check": {"deadlin": 10**9}}, "found 'deadlin': did you mean 'deadline'?"),
+    ],
+)
+def test_a_misspelt_key_is_no_ambiguous_dialect(spec: dict, problem: str) -> None:
+    """It may be the one that tells the dialect. [contract]"""
+    for data in (spec, {"spec": spec}, {"rollout": {"spec": spec}}):
+        (found,) = refusal(json.dumps(data, indent=1))
+        assert found.endswith(problem)
+
+
+def test_keys_of_both_dialects_are_told_where_they_are() -> None:
+    """Below a wrapper it is the key that doesn't suit it. [contract]"""
+    check = {**ROLLOUT["health_check"], "min_healthy_time": "30s"}
+    (found,) = refusal(json.dumps({"rollout": {"spec": {**ROLLOUT, "health_check": check}}}, indent=1))
+    assert "rollout.spec.health_check.min_healthy_time: keys of both dialects" in found
+    assert "write it as the rollout dialect does, or the key around it as 'deployment'" in found
+
+
 def test_a_deadline_as_long_as_the_healthy_time_is_possible() -> None:
     """Windows may be as short as the scenario says; immediate rollouts don't wait for health. [contract]"""
     text = EXAMPLE.replace("interval: 30s", "min_healthy_time: 31s\n    deadline: 31s")

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from foreign import assert_one_problem, notes_of, refusal
+from foreign import assert_one_problem, notes, notes_of, refusal
 
 import simdeploy
 from simdeploy.dialects import read_policy
@@ -210,6 +210,12 @@ def test_variables_of_the_text():
     text = changed("stepWeight: 20", "stepWeight: ${STEP:=25}")
     assert weights(text) == ["25%", "50%", "100%"]
     assert weights(text, variables={"STEP": 50}) == ["50%", "100%"]
+
+
+def test_an_empty_list_of_metrics_is_known():
+    """It is empty, not unknown. [contract]"""
+    text = CANARY[: CANARY.index("    metrics:")] + "    metrics: []\n"
+    assert notes(read_policy(text))["spec.analysis.metrics"][:2] == ("none", "empty")
 
 
 def test_recognised_before_a_workload():

@@ -148,6 +148,8 @@ def test_a_readiness_probe_takes_its_time():
     check = {"deadline": "720h", "min_healthy_time": "35s", "max_error_rate": 0.99}
     assert imported.policy["health_check"] == check
     assert "15s" in notes_of(imported, "spec.template.spec.containers")[0].text
+    twice = read_policy(DEPLOYMENT.replace('image: "shop:2"', f'image: "shop:2", {probe[:-1]}, successThreshold: 3}}'))
+    assert twice.policy["health_check"]["min_healthy_time"] == "45s"
 
 
 def test_a_daemon_set_rounds_up_in_any_fleet():

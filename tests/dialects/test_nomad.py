@@ -171,6 +171,8 @@ def test_one_of_several_groups_is_chosen() -> None:
     """By default the first with an update of its own; the variable `group` names another. [contract]"""
     text = job(FULL).replace("  group", '  group "cron" {\n    count = 3\n  }\n  group')
     assert read_policy(text).policy["max_parallel"] == 2
+    told = "front, the only one that says how to update; --var group=NAME chooses one of cron, front"
+    assert notes(read_policy(text))["group"][1] == told
     other = read_policy(text, variables={"group": "cron"})
     assert (other.policy["max_parallel"], other.nodes) == (1, 3)
     own = text.replace("variable", 'variable "group" {\n  default = 1\n}\nvariable', 1)
