@@ -166,6 +166,18 @@ def test_a_misspelt_field_is_told_by_every_command(folder: Path) -> None:
         assert words in done.stderr
 
 
+def test_names_in_a_file_forge_no_line(folder: Path) -> None:
+    """Neither on the terminal nor in the scenario that is written. [contract]"""
+    names = r'"a\nerror: fake": {image: a, deploy: {update_config: {"\e[2J": 1}}}, "b\e]0;T\a": {image: b}'
+    (folder / "stack.yaml").write_text(f"services: {{{names}}}\n")
+    done = invoke("import", folder / "stack.yaml", "--nodes", "3", "-o", folder / "made.yaml")
+    assert done.exit_code == 0
+    for text in (done.stdout, done.stderr, (folder / "made.yaml").read_text()):
+        assert "\nerror: fake" not in text
+        assert "\x1b" not in text
+    assert r"a\nerror: fake" in done.stdout
+
+
 def test_a_variable_has_a_name_and_a_value(folder: Path) -> None:
     """Anything else is a wrong use. [contract]"""
     done = invoke("import", folder / "policy.yaml", "--var", "batch")

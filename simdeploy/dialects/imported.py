@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from simdeploy.errors import printable
 from simdeploy.result import Columns, Result, make_frame
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class Note:
     def __str__(self) -> str:
         place = "default" if self.line is None else f"line {self.line}"
         words = {"none": "no counterpart"}.get(self.fidelity, self.fidelity)
-        return f"{place}: {self.field}: {words}: {self.text}"
+        return printable(f"{place}: {self.field}: {words}: {self.text}")
 
     @property
     def warning(self) -> str | None:

@@ -19,7 +19,8 @@ MAX_VALUES = 100_000
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MERGE = "tag:yaml.org,2002:merge"
 _STANDARD = "tag:yaml.org,2002:"
-_EQUALS_SIGN = "tag:yaml.org,2002:value"
+# What PyYAML makes something else of, but is text to everybody who reads such files.
+_TEXTS = ("tag:yaml.org,2002:value", "tag:yaml.org,2002:timestamp")
 
 
 @dataclass(frozen=True, repr=False)
@@ -155,10 +156,10 @@ class _Builder:
             for number, item in enumerate(node.value):
                 self._lines[(*path, number)] = item.start_mark.line + 1
                 data.append(self._value(item, (*path, number)))
-        elif node.tag.startswith(_STANDARD) and node.tag != _EQUALS_SIGN:
+        elif node.tag.startswith(_STANDARD) and node.tag not in _TEXTS:
             try:
                 data = self._loader.construct_object(node)
-            except ValueError:  # a number of thousands of digits, a day that there isn't
+            except ValueError:  # a number of thousands of digits
                 line, found = node.start_mark.line + 1, shorten(node.value)
                 message = "not a value that can be read"
                 raise InputError(Problem(message, path, file=self._source.file, line=line, found=found)) from None
