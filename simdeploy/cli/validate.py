@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from simdeploy.cli.answers import say
@@ -10,6 +12,9 @@ from simdeploy.cli.files import PathName
 from simdeploy.cli.inputs import read_with_warnings
 from simdeploy.cli.options import ALLOW_FILES, use
 from simdeploy.errors import Problem, collect, raise_if_any
+
+if TYPE_CHECKING:
+    from simdeploy.dialects.source import Source
 
 
 @click.command("validate", cls=Command, example="simdeploy validate scenarios/*.yaml")
@@ -20,24 +25,25 @@ def command(files: tuple[str, ...]) -> None:
 
     A FILE is a scenario, a policy (JSON or YAML), or another orchestrator's file. Prints "ok" with a summary, or every problem with its line; then exits with 2.
     """
+    from simdeploy.api.files import read_text
+    from simdeploy.dialects.source import Source
+
     problems: list[Problem] = []
     for file in files:
         with collect(problems):
-            description = _describe_import(file) or (
-                _describe_policy(file) if _is_policy(file) else _describe_scenario(file)
+            source = Source(read_text(file), file)
+            description = _describe_import(source, file) or (
+                _describe_policy(file) if _is_policy(source, file) else _describe_scenario(file)
             )
             say(f"ok: {file}: {description}", err=False)
     raise_if_any(problems)
 
 
-def _describe_import(file: str) -> str | None:
+def _describe_import(source: Source, file: str) -> str | None:
     """Describe another orchestrator's policy; None if the file is none."""
-    from simdeploy.api.files import read_text
     from simdeploy.dialects.expanso import is_deployment
     from simdeploy.dialects.importing import import_source, recognise
-    from simdeploy.dialects.source import Source
 
-    source = Source(read_text(file), file)
     kind = recognise(source)
     if kind is None or is_deployment(source):
         return None
@@ -60,16 +66,13 @@ def _describe_scenario(file: str) -> str:
     )
 
 
-def _is_policy(file: str) -> bool:
+def _is_policy(source: Source, file: str) -> bool:
     """Whether a file is a policy in a dialect of simdeploy: JSON, or YAML with a spec, by itself or as `tune` writes it."""
-    from simdeploy.api.files import read_text
     from simdeploy.dialects.expanso import is_deployment
-    from simdeploy.dialects.source import Source
     from simdeploy.scenario.loading import is_json_scenario
 
     if file.lower().endswith(".json"):
         return not is_json_scenario(file)
-    source = Source(read_text(file), file)
     if any("policies" in document.data for document in source.groups):
         return False
     return is_deployment(source) or any("strategy" in document.data for document in source.groups)
