@@ -95,13 +95,18 @@ def test_what_is_impossible_has_no_value(type_):
     scenario = Scenario.from_dict({**RAW, "deployment": {"type": type_}})
     table = replicate(scenario, replications=40, engine="reference")
     conditions = (None, *EVENTS, "fine", "poor", "bad")
-    measures = [Measure(of, given=given) for of in ("makespan_s", "touched_nodes", *EVENTS) for given in conditions]
+    measures = [
+        Measure(of, given=given)
+        for of in ("makespan_s", "touched_nodes", "min_capacity_ratio", *EVENTS)
+        for given in conditions
+    ]
     values = Values(table, measures, release=scenario.release)
-    reasons = {measure: why_impossible(measure, scenario.release, type_) for measure in measures}
+    reasons = {measure: why_impossible(measure, scenario, type_) for measure in measures}
     for measure, reason in reasons.items():
         assert reason is None or np.isnan(values.of(measure)).all(), measure
     said = {str(measure) for measure, reason in reasons.items() if reason is not None}
     assert {"touched_nodes given poor", "escaped given defective", "makespan_s given escaped"} <= said
+    assert "min_capacity_ratio" in said
     assert "touched_nodes" not in said
     # A verdict, and a sort of release: impossible only where nothing is released; else a rate of 0 or more.
     assert ({"escaped", "false_alarm given good", "failed given fine"} <= said) is not TYPES[type_].releases
@@ -114,7 +119,7 @@ def test_what_seldom_happens_is_possible():
     scenario = Scenario.from_dict(raw)
     of_makespan = [f"makespan_s given {condition}" for condition in ("paused", "passed_canary")]
     for text in ("escaped given defective", *of_makespan, "waves given bad"):
-        assert why_impossible(parse_measure(text), scenario.release, "update") is None
+        assert why_impossible(parse_measure(text), scenario, "update") is None
 
 
 def test_a_table_knows_no_kinds():

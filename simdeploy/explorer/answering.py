@@ -228,7 +228,7 @@ def find_measures(scenario: Scenario, type_: str) -> tuple[Measure, ...]:
     axes = default_axes(scenario, type_)
     for name in ("blast_radius", "min_in_service_fraction"):
         is_there = any(parse_measure(axis).of == name for axis in axes)
-        if not is_there and why_impossible(parse_measure(name), scenario.release, type_) is None:
+        if not is_there and why_impossible(parse_measure(name), scenario, type_) is None:
             axes.insert(len(axes) - ("cost" in axes), name)
     return read_measures(axes)
 

@@ -86,7 +86,7 @@ def problems_in(measure: Measure, scenario: Scenario) -> list[Problem]:
     return measure_problems(measure, kinds, has_costs=scenario.costs is not None)
 
 
-def why_impossible(measure: Measure, release: Sequence[ReleaseKind], type_: str) -> str | None:
+def why_impossible(measure: Measure, scenario: Scenario, type_: str) -> str | None:
     """Return why no rollout of this type of deployment, under any policy, has a value of a measure; None if some may.
 
     Examples
@@ -97,12 +97,17 @@ def why_impossible(measure: Measure, release: Sequence[ReleaseKind], type_: str)
     ...     "release": {"fine": {"probability": 1}, "bad": {"probability": 0, "defective": True}},
     ...     "policies": {"p": {"strategy": "immediate"}},
     ... })
-    >>> print(why_impossible(Measure("blast_radius", given="defective"), scenario.release, "update"))
+    >>> print(why_impossible(Measure("blast_radius", given="defective"), scenario, "update"))
     the scenario has no defective release, so the condition defective never holds
-    >>> print(why_impossible(Measure("false_alarm"), scenario.release, "restart"))
+    >>> print(why_impossible(Measure("false_alarm"), scenario, "restart"))
     a restart has no release, so its rollouts have no verdict and are neither good nor defective
-    >>> why_impossible(Measure("makespan_s"), scenario.release, "restart")
+    >>> print(why_impossible(Measure("min_capacity_ratio"), scenario, "restart"))
+    fleet.service is local, and only a shared service has a capacity
+    >>> why_impossible(Measure("makespan_s"), scenario, "restart")
     """
+    if measure.of == "min_capacity_ratio" and scenario.fleet.service is None:
+        return "fleet.service is local, and only a shared service has a capacity"
+    release = scenario.release
     for event in (measure.of, measure.given):
         concerned = find_subject(event, {kind.name for kind in release})
         if concerned is None:

@@ -88,7 +88,7 @@ def ask(
     types = {policy: chosen.identity.type for policy, chosen in policies.items()}
     questions = []
     for policy, requirement in pairs:
-        impossible = why_impossible(requirement.measure, scenario.release, types[policy])
+        impossible = why_impossible(requirement.measure, scenario, types[policy])
         hopeless = _why_too_few(requirement, most) if impossible is None else impossible
         questions.append(Question(policy, requirement, hopeless, is_impossible=impossible is not None))
     return questions

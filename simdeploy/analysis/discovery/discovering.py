@@ -153,7 +153,7 @@ def _read_requirements(
             allowed = 'a requirement such as "false_alarm given good <= 5%"'
             problems.append(Problem("no requirement", ("requirements",), allowed=allowed))
     for requirement in wanted:
-        if reason := why_impossible(requirement.measure, scenario.release, type_):
+        if reason := why_impossible(requirement.measure, scenario, type_):
             problems.append(Problem(reason, ("requirements",), found=str(requirement)))
     raise_if_any(problems)
     return wanted

@@ -169,7 +169,7 @@ def _impossible(measure: Measure, scenarios: Collection[Scenario]) -> list[Probl
     """Return why no replication of these scenarios can measure something; paths are its keys."""
     kinds = tuple(dict.fromkeys(kind.name for scenario in scenarios for kind in scenario.release))
     problems = measure_problems(measure, kinds, has_costs=any(scenario.costs is not None for scenario in scenarios))
-    reasons = [why_impossible(measure, scenario.release, scenario.identity.type) for scenario in scenarios]
+    reasons = [why_impossible(measure, scenario, scenario.identity.type) for scenario in scenarios]
     if not problems and None not in reasons:
         problems = [Problem(str(reasons[0]))]
     return problems

@@ -173,9 +173,7 @@ def _check_policy(policy: ScenarioPolicy) -> None:
 def _measures_of_mixture(scenario: Scenario, policy: ScenarioPolicy) -> tuple[Measure, ...]:
     names = [*_OF_MIXTURE, *(["cost"] if scenario.costs is not None else [])]
     measures = map(parse_measure, names)
-    return tuple(
-        measure for measure in measures if why_impossible(measure, scenario.release, policy.identity.type) is None
-    )
+    return tuple(measure for measure in measures if why_impossible(measure, scenario, policy.identity.type) is None)
 
 
 def _tabulate(variants: tuple[Variant, ...]) -> Any:

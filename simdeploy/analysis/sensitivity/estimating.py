@@ -127,7 +127,7 @@ def _read_measure(of: Measure | str, confidence_level: float, scenario: Scenario
     with collect(problems):
         (measure,) = read_measures([of])
         problems += problems_in(measure, scenario)
-    if not problems and (reason := why_impossible(measure, scenario.release, type_)):
+    if not problems and (reason := why_impossible(measure, scenario, type_)):
         problems.append(Problem(reason, ("of",), found=shorten(str(measure))))
     raise_if_any(problems)
     return measure

@@ -224,7 +224,7 @@ def _read_axes(axes: Sequence[Measure | str] | None, scenario: Scenario, type_: 
     problems = []
     for measure in measures:
         problems += of_text(str(measure), problems_in(measure, scenario))
-        if reason := why_impossible(measure, scenario.release, type_):
+        if reason := why_impossible(measure, scenario, type_):
             problems.append(Problem(reason, ("axes",), found=str(measure)))
     if len(set(measures)) < len(measures):
         problems.append(Problem("duplicate measure", ("axes",), found=", ".join(map(str, measures))))
@@ -246,7 +246,7 @@ def default_axes(scenario: Scenario, type_: str) -> list[str]:
         "makespan_s given completed_good",
         "blast_radius given defective",
     )
-    possible = [axis for axis in axes if why_impossible(parse_measure(axis), scenario.release, type_) is None]
+    possible = [axis for axis in axes if why_impossible(parse_measure(axis), scenario, type_) is None]
     return [*possible, *(["cost"] if scenario.costs is not None else [])]
 
 

@@ -107,7 +107,7 @@ def read_question(
     with collect(problems):
         required = read_requirements(requirements, scenario=scenario, policies=[base.name])
     for number, requirement in enumerate(required):
-        if reason := why_impossible(requirement.measure, scenario.release, type_):
+        if reason := why_impossible(requirement.measure, scenario, type_):
             problems.append(Problem(f"can't be decided: {reason}", ("requirements", number), found=str(requirement)))
     current_wave = count_in_flight(base, scenario)
     limit = find_largest_wave(largest_wave, scenario, objective, required, current_wave, problems)
@@ -124,7 +124,7 @@ def read_question(
         objective=objective,
         sign=sign,
         requirements=required,
-        shown=tuple(measure for measure in shown if why_impossible(measure, scenario.release, type_) is None),
+        shown=tuple(measure for measure in shown if why_impossible(measure, scenario, type_) is None),
         worlds=replications,
         most=most,
         indifference=indifference,
@@ -176,7 +176,7 @@ def _read_objective(scenario: Scenario, type_: str, of: Measure | str, problems:
     elif measure.of in _NO_OBJECTIVES:
         message = "known only for some rollouts, which differ between policies"
         objective_problems.append(Problem(message, found=str(measure)))
-    elif reason := why_impossible(measure, scenario.release, type_):
+    elif reason := why_impossible(measure, scenario, type_):
         objective_problems.append(Problem(f"can't be decided: {reason}", found=str(measure)))
     problems += [replace(problem, path=("of",)) for problem in objective_problems]
     return measure
