@@ -514,6 +514,22 @@ def test_a_deadline_of_no_time_is_doubted(key: str) -> None:
         scenario_of({key: 0, "max_parallel": 2})
 
 
+@pytest.mark.parametrize(
+    ("key", "longest", "needed"),
+    [
+        ("progress_deadline", "59s", "a node takes at least 1m0s"),
+        ("rollout_deadline", "5m59s", "6 waves takes at least 6m0s"),
+    ],
+)
+def test_a_deadline_that_no_rollout_meets_is_doubted(key: str, longest: str, needed: str) -> None:
+    """Twelve nodes in waves of two: each wave takes 30 s of starting and 30 s of windows. [contract]"""
+    policy = {"max_parallel": 2, "health_check": HEALTH_CHECK | {"min_healthy_time": "30s"}}
+    with pytest.warns(SimdeployWarning, match=f"{key}: no rollout can meet it: updating {needed}"):
+        scenario_of(policy | {key: longest})
+    with warnings.catch_warnings(action="error", category=SimdeployWarning):
+        scenario_of(policy | {key: "6m"})
+
+
 def test_immediate_tells_which_waves_it_ignores() -> None:
     """[contract]"""
     with pytest.warns(SimdeployWarning, match="immediate ignores health_check, waves"):

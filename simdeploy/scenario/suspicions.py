@@ -133,6 +133,7 @@ class PolicyInFleetSuspicions(PolicySuspicions):
             yield from self._error_rate()
             if policy.gate is not None:
                 yield from gate_in_fleet_suspicions(self.scenario_policy, self.path, self.fleet, self.orchestrator)
+        yield from self._deadlines_of_rollouts()
         yield from self._limits()
         if self.fleet.classes and self.orchestrator.unreachable_nodes == "fail":
             yield from self._down_nodes()
@@ -194,6 +195,29 @@ class PolicyInFleetSuspicions(PolicySuspicions):
                     f"its windows {format_duration(windows_ns)}"
                 )
                 yield self._say(message, "health_check", "deadline", found=format_duration(deadline_ns))
+
+    def _deadlines_of_rollouts(self) -> Iterator[Problem]:
+        policy = self.scenario_policy.policy
+        if not (policy.progress_deadline_ns or policy.rollout_deadline_ns):
+            return
+        least_ns = min(
+            (_least_starting_ns(b.update_duration.support[0], b.slowdown.support[0]) for _, b in self._behaviours()),
+            default=0,
+        )
+        if policy.strategy != "immediate" and self.scenario_policy.identity.type != "stop":
+            own_ns = (terms.min_healthy_ns for terms in policy.waves)
+            windows = [policy.windows_needed, *(-(-ns // policy.interval_ns) for ns in own_ns if ns is not None)]
+            least_ns += min(windows) * policy.interval_ns
+        plan = plan_waves(policy, self.orchestrator, self.fleet.nodes, self.fleet.zones)
+        waves = len(plan.sizes) if plan.pacing == "barrier" else 1
+        whole_ns = waves * least_ns + (sum(plan.bakes_ns) if plan.pacing == "barrier" else 0)
+        for key, deadline_ns, needed_ns, what in (
+            ("progress_deadline", policy.progress_deadline_ns, least_ns, "a node"),
+            ("rollout_deadline", policy.rollout_deadline_ns, whole_ns, f"{waves} wave{'s' * (waves != 1)}"),
+        ):
+            if deadline_ns and deadline_ns < needed_ns:
+                message = f"no rollout can meet it: updating {what} takes at least {format_duration(needed_ns)}"
+                yield self._say(message, key, found=format_duration(deadline_ns))
 
     def _error_rate(self) -> Iterator[Problem]:
         limit = float(read_max_error_rate(self.scenario_policy.policy, self.orchestrator))
