@@ -94,10 +94,14 @@ def test_run_tells_what_happened(folder):
 
 @pytest.mark.parametrize(
     ("starts", "answer"),
-    [(0, "The rollout completed after "), (1, "The rollout was stopped after "), (None, "The rollout is in progress.")],
+    [
+        (0, "The rollout completed after "),
+        (1, "The rollout was stopped after "),
+        (None, "The rollout never ends: it stays in progress (wave 1 of 1)."),
+    ],
 )
 def test_run_says_how_a_rollout_without_a_release_ended(folder, starts, answer):
-    """A restart has no verdict; the answer says whether it completed, was stopped, or goes on. [contract]"""
+    """A restart has no verdict; the answer says whether it completed, was stopped, or never ends. [contract]"""
     raw = {
         "name": "again",
         "fleet": {"nodes": 2, "update_duration": 60, "start_failure": starts or 0},

@@ -30,13 +30,12 @@ def tell(rollout: OneRollout) -> str:
     """Say how it ended, and how many requests were shed."""
     verdict, makespan_s = rollout.responses["verdict"], rollout.responses["makespan_s"]
     state = str(rollout.responses["state"])
-    ended = (
-        _VERDICTS[verdict]
-        if isinstance(verdict, str)
-        else _ENDS.get(state, f"The rollout is {state.replace('_', ' ')}")
-    )
-    after = "" if math.isnan(makespan_s) else f" after {short_duration(makespan_s * NS_PER_S)}"
-    shed_requests = rollout.responses["shed_requests"]  # unknown of a rollout that never ends
+    if math.isnan(makespan_s):
+        message = rollout.deployment["status"]["message"]
+        return f"The rollout never ends: it stays {state.replace('_', ' ')} ({message})."
+    ended = _VERDICTS[verdict] if isinstance(verdict, str) else _ENDS[state]
+    after = f" after {short_duration(makespan_s * NS_PER_S)}"
+    shed_requests = rollout.responses["shed_requests"]
     n_shed = 0 if math.isnan(shed_requests) else round(shed_requests)
     shed = f"; the service shed {plural(n_shed, 'request')}" if n_shed else ""
     return f"{ended}{after}{shed}."
