@@ -66,6 +66,16 @@ def test_what_cannot_be_written_is_bad_input(tmp_path, monkeypatch, words):
     assert "No space left on device" in refused.stderr
 
 
+def test_an_example_is_no_folder(tmp_path, monkeypatch):
+    """Who names an example as the folder is told how to copy it; a folder that is there may have any name. [contract]"""
+    monkeypatch.chdir(tmp_path)
+    refused = invoke("examples", "small-fleet")
+    assert (refused.exit_code, list(tmp_path.iterdir())) == (2, [])
+    assert "simdeploy new --like small-fleet FILE" in refused.stderr
+    Path("small-fleet").mkdir()
+    assert invoke("examples", "small-fleet").exit_code == 0
+
+
 def test_an_example_that_is_missing(tmp_path):
     """Who names a shipped scenario that isn't there is told how to get it; of other files nothing is said. [contract]"""
     assert "simdeploy examples scenarios" in invoke("run", tmp_path / "small-fleet.yaml").stderr
@@ -95,7 +105,7 @@ def test_a_new_scenario_has_what_was_said(tmp_path, name, nodes):
     assert invoke("new", "--nodes", nodes, "--requests", 0.5, "--defective", 12.5, file).exit_code == 0
     scenario, errors, warnings = load(file)
     assert not errors
-    assert not [problem for problem in warnings if nodes > 1]
+    assert not warnings
     assert (scenario.name, scenario.fleet.nodes, scenario.fleet.behaviour.requests_per_second) == (name, nodes, 0.5)
     assert [(kind.name, kind.probability, kind.defective) for kind in scenario.release] == [
         ("good", 0.875, False),

@@ -10,6 +10,7 @@ from simdeploy.cli.answers import say, whoever_listens
 from simdeploy.cli.command import Command
 from simdeploy.cli.files import folder_argument, writing
 from simdeploy.cli.options import use
+from simdeploy.errors import InputError, Problem
 
 
 @click.command("examples", cls=Command, example="simdeploy examples scenarios")
@@ -19,9 +20,12 @@ def command(folder: Path | None) -> None:
 
     With a folder DIR, copies all of them there. Never overwrites a file. To begin with one example: `simdeploy new --like NAME FILE`.
     """
-    from simdeploy.scenario.examples import copy_examples, describe_examples
+    from simdeploy.scenario.examples import copy_examples, describe_examples, example_names
 
     if folder is not None:
+        if str(folder) in example_names() and not folder.exists():
+            hint = f"to copy it: simdeploy new --like {folder} FILE"
+            raise InputError(Problem("the name of an example, not a folder", file=str(folder), hint=hint))
         with writing():
             written = copy_examples(folder)
         say(f"wrote {len(written)} files to {folder}")

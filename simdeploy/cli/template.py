@@ -55,9 +55,9 @@ _POLICIES = """\
     strategy: rolling
     max_parallel: {tenth}
     health_check: {{deadline: 5m}}
-  canary:  # two nodes first
+  canary:  # a few nodes first
     strategy: canary
-    canary_count: 2
+    canary_count: {canaries}
     auto_promote: true
     max_parallel: {tenth}
     health_check: {{deadline: 5m}}"""
@@ -82,7 +82,7 @@ def write_scenario(file: PurePath, nodes: int, requests: float, percent_defectiv
         requests=f"{requests:.10g}  # per node",
         release=_write_release(probability),
         more=_MORE,
-        policies=_POLICIES.format(tenth=-(-nodes // 10)),
+        policies=_POLICIES.format(tenth=-(-nodes // 10), canaries=min(2, nodes)),
     )
 
 
