@@ -87,7 +87,9 @@ def translate_spec(
     `max_parallel` n of N nodes becomes the highest percent p with ceil(p N / 100) <= n (model, section 4), which is
     exact where any is; the lowest that there is, 1 percent, may be more than n. `min_healthy_time` becomes as many
     windows as fit it, rounded up as the model does (section 3). `failure_threshold` becomes one more than the windows
-    that can end before the deadline, so that it never decides; back, it is lost unless it never did.
+    that can end before the deadline, so that it never decides; back, it is lost unless it never did. To and from the
+    general dialect the orchestrator has to have `wave_rounding: ceil` and `explicit_zero_limit: zero_tolerance`, its
+    defaults, where the policy has percentages or limits of 0.
 
     Examples
     --------
