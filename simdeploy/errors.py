@@ -240,6 +240,21 @@ def nearest(word: object, allowed: Iterable[str], likeness: float = 0.6) -> str 
     return f"did you mean '{folded[close[0]]}'?" if close else None
 
 
+def nearest_path(path: str, known: Iterable[str]) -> str | None:
+    """Say which key with dots was probably meant, as `nearest` does: those of the path's section go first, since not all are compared.
+
+    Examples
+    --------
+    >>> nearest_path("scenario.operator.promote_aftr", ["scenario.fleet.nodes", "scenario.operator.promote_after"])
+    "did you mean 'scenario.operator.promote_after'?"
+    """
+
+    def section(key: str) -> str:
+        return key.removeprefix("scenario.").partition(".")[0]
+
+    return nearest(path, sorted(known, key=lambda key: section(key) != section(path)))
+
+
 def not_among(message: str, path: Path, word: object, known: Iterable[str]) -> Problem:
     """Return the problem of a word that is none of those that are known.
 

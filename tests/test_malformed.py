@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 from refusals import refused
 
+from simdeploy import sweep
 from simdeploy.api import DeploymentSpec, HealthCheck
 from simdeploy.errors import InputError, Problem, format_path
 from simdeploy.scenario import Scenario, read_scenario
@@ -619,6 +620,16 @@ def test_bad_dicts_are_told(change: Any, path: str, fragment: str) -> None:
 def test_bad_values_are_told(values: dict[str, Any], path: str, fragment: str) -> None:
     """A bad path or value given to with_values is an InputError with the full path. [contract]"""
     assert_told(lambda: Scenario.from_dict(GOOD).with_values(values), path, fragment)
+
+
+def test_a_path_is_compared_with_those_of_its_section_first() -> None:
+    """Twenty classes have more keys than are compared with a wrong one, which may be of another section. [contract]"""
+    classes = [{"name": f"c{number}", "share": 0.01} for number in range(20)]
+    scenario = Scenario.from_dict({**GOOD, "fleet": {**GOOD["fleet"], "classes": classes}})
+    change = {"orchestrator.reporting_dela": "5s"}
+    assert_told(lambda: scenario.with_values(change), "orchestrator.reporting_dela", "'orchestrator.reporting_delay'")
+    with pytest.raises(InputError, match="did you mean 'scenario.operator.promote_after'"):
+        sweep(scenario, vary={"scenario.operator.promote_aftr": ["1m"]}, replications=1)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal
 
 from simdeploy.api.gate import READ_BY
-from simdeploy.errors import InputError, Problem, SimdeployWarning, collect, listed, nearest, raise_if_any, shorten
+from simdeploy.errors import InputError, Problem, SimdeployWarning, collect, listed, nearest_path, raise_if_any, shorten
 from simdeploy.units import NS_PER_S, exact, format_duration, round_half_up, write_duration
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ class _Catalogue:
 
     def _unknown(self, name: str) -> InputError:
         ends = dict.fromkeys(full.rpartition(".")[2] for full in self.all)
-        return InputError(Problem("no such key to vary", (name,), hint=nearest(name, [*ends, *self.all])))
+        return InputError(Problem("no such key to vary", (name,), hint=nearest_path(name, [*ends, *self.all])))
 
 
 @cache

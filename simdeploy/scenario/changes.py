@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from functools import reduce
 from typing import Any, NamedTuple
 
-from simdeploy.errors import InputError, Path, Problem, collect, format_path, nearest, raise_if_any
+from simdeploy.errors import InputError, Path, Problem, collect, format_path, nearest_path, raise_if_any
 from simdeploy.scenario.json_schema import key_default, key_schema, known_keys, may_add_keys, shared_schema
 
 _INDEX = re.compile(r"\[(\d+)\]")
@@ -162,5 +162,5 @@ def _item(items: list[Any], head: str) -> int | None:
 
 
 def _no_such_path(raw: Mapping[str, Any], path: str) -> InputError:
-    hint = nearest(path, (key.path for key in all_keys(raw, shared_schema())))
+    hint = nearest_path(path, (key.path for key in all_keys(raw, shared_schema())))
     return InputError(Problem("no such key in a scenario", (path,), hint=hint))
