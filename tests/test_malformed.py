@@ -628,7 +628,7 @@ def test_a_path_is_compared_with_those_of_its_section_first() -> None:
     scenario = Scenario.from_dict({**GOOD, "fleet": {**GOOD["fleet"], "classes": classes}})
     change = {"orchestrator.reporting_dela": "5s"}
     assert_told(lambda: scenario.with_values(change), "orchestrator.reporting_dela", "'orchestrator.reporting_delay'")
-    with pytest.raises(InputError, match="did you mean 'scenario.operator.promote_after'"):
+    with pytest.raises(InputError, match=r"did you mean 'scenario\.operator\.promote_after'"):
         sweep(scenario, vary={"scenario.operator.promote_aftr": ["1m"]}, replications=1)
 
 
