@@ -680,6 +680,12 @@ SUSPICIOUS: list[tuple[dict[str, Any], str, str]] = [
         "fleet.classes[1].start_failure",
         "with any release",
     ),
+    ({"release": {"a": {"probability": 1, "defective": True, "crash_rate": 2}}}, "release.a.defective", "nothing fail"),
+    (
+        one(ROLLING, dialect="general", max_failed_nodes_per_zone=5) | {"fleet": {"zones": 2}},
+        "policies.p.max_failed_nodes_per_zone",
+        "zones have at most 5 nodes",
+    ),
     ({"orchestrator": {"minimum_sample": 11}}, "orchestrator.minimum_sample", "never applies"),
     ({"release": {"a": {"probability": 1, "error_rate": 0.5}}}, "fleet.requests_per_second", "traffic"),
     (
@@ -707,6 +713,8 @@ def test_suspicious_values_are_warned_about(change: dict[str, Any], path: str, f
     [
         one(ROLLING, max_failed_nodes=9, max_failed_nodes_percent=99.9),
         one(ROLLING, max_failed_nodes=10) | REACHES,
+        one(ROLLING, dialect="general", max_failed_nodes_per_zone="99%") | {"fleet": {"zones": 2}},
+        one(ROLLING, dialect="general", max_failed_nodes_per_zone=5) | {"fleet": {"zones": 2}} | REACHES,
         one(ROLLING, max_parallel=10),
         one(ROLLING, max_parallel=0),
         one(ROLLING, health_check={"deadline": "5m", "min_healthy_time": "0s"}),
@@ -723,6 +731,10 @@ def test_suspicious_values_are_warned_about(change: dict[str, Any], path: str, f
         {"orchestrator": {"pacing": "rate", "rate": {"growth": 2}}},
         {"orchestrator": {"minimum_sample": 10}, "release": {"a": {"probability": 1, "affects": {"count": 10}}}},
         {"fleet": {"requests_per_second": 1, "error_rate": 0.1}},
+        {
+            "fleet": {"crash": {"up": "1h", "repair": "1m"}},
+            "release": {"a": {"probability": 1, "defective": True, "crash_rate": 2}},
+        },
         {"fleet": {"zones": 10, "classes": [{"name": "a", "share": 0.5}, {"name": "b", "share": 0.5}]}},
     ],
 )

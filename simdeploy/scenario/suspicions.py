@@ -13,7 +13,7 @@ from simdeploy.rules.deployment_types import TYPES
 from simdeploy.rules.health import read_max_error_rate
 from simdeploy.rules.limits import Counts, read_limits
 from simdeploy.rules.orchestrator import Orchestrator
-from simdeploy.rules.waves import plan_waves
+from simdeploy.rules.waves import count_share, plan_waves
 from simdeploy.scenario.down_nodes import count_down, why_one_is_down
 from simdeploy.scenario.gate_checks import gate_in_fleet_suspicions, gate_suspicions
 from simdeploy.scenario.parts import ScenarioPolicy
@@ -236,6 +236,12 @@ class PolicyInFleetSuspicions(PolicySuspicions):
             yield self._say(message, "max_failed_nodes", found=count)
         if not reaches and percent is not None and percent.numerator >= 100 * percent.denominator:
             yield self._say("can never stop a rollout", "max_failed_nodes_percent", found=f"{float(percent):g}")
+        most = -(-nodes // self.fleet.zones)  # nodes of a zone
+        per_zone = policy.max_failed_nodes_per_zone
+        if per_zone is not None and count_share(per_zone, "floor", most) >= most + reaches:
+            message, spec = f"can never stop a rollout whose zones have at most {most} nodes", self.scenario_policy.spec
+            found = getattr(spec, "max_failed_nodes_per_zone", None)
+            yield self._say(message, "max_failed_nodes_per_zone", found=found)
 
     def _down_nodes(self) -> Iterator[Problem]:
         down = count_down(self.fleet)
@@ -315,6 +321,8 @@ def fleet_suspicions(fleet: Fleet, release: tuple[ReleaseKind, ...], orchestrato
         if kind.start_failure > _MOST_FAILURES and not kind.defective:
             message = "most start attempts fail on nodes that it affects, although it is not defective"
             yield Problem(message, ("release", kind.name, "start_failure"), found=f"{kind.start_failure:.3g}")
+        if kind.defective and not _has_effect(kind, fleet):
+            yield Problem("defective, but it makes nothing fail", ("release", kind.name, "defective"))
         if kind.affects.count > nodes:
             path = ("release", kind.name, "affects", "count")
             yield Problem(f"more than the fleet's {nodes} nodes", path, found=str(kind.affects.count))
@@ -326,6 +334,11 @@ def fleet_suspicions(fleet: Fleet, release: tuple[ReleaseKind, ...], orchestrato
         yield Problem(message, ("fleet", "requests_per_second"))
     if fleet.classes:
         yield from _class_suspicions(fleet, orchestrator)
+
+
+def _has_effect(kind: ReleaseKind, fleet: Fleet) -> bool:
+    crashes = kind.crash_rate > 1 and any(behaviour.crash is not None for behaviour in fleet.behaviours)
+    return crashes or kind.error_rate > 0 or kind.start_failure > 0 or kind.start_hang > 0
 
 
 def _has_failures(fleet: Fleet, release: tuple[ReleaseKind, ...]) -> bool:
