@@ -172,6 +172,16 @@ def test_canaries_outside_a_list_hold_no_slot_of_the_others(make_scenario):
     assert dispatched(rollout) == [0, 0, 0, 0, 30, 30, 65, 65, 100, 135]
 
 
+@pytest.mark.parametrize(("healthy", "last"), [("0s", 40), ("10s", 50)])
+def test_canaries_outside_a_list_leave_slots_without_delay_at_their_start(make_scenario, healthy, last):
+    """Under slot_until: started, too, canaries that no list has leave their slots without delay. [contract]"""
+    scenario = make_scenario(fleet={"nodes": 8, "update_duration": "20s"}, orchestrator={"slot_until": "started"})
+    check = {"deadline": "5m", "min_healthy_time": healthy}
+    policy = general("canary", canary_count=4, auto_promote=True, max_parallel_per_zone=2, health_check=check)
+    rollout = run(scenario, {**policy, "slot_delay": "30s"})
+    assert dispatched(rollout) == [0, 0, 20, 20, last, last, last + 50, last + 50]
+
+
 def test_within_a_wave_nodes_wait_for_a_change_window(make_scenario):
     """A slot that is free while no change window is open is filled at the next opening. [contract]"""
     scenario = make_scenario(

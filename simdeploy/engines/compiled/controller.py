@@ -238,7 +238,7 @@ def _let_happen(run):
             count(run, node)
         elif what == GIVES_UP_SLOT:
             if run.makespan == NEVER:
-                give_up_slot(run, node, True)
+                give_up_slot(run, node)
         elif what == TRIES_AGAIN:
             run.between_tries -= 1
             run.is_rung = True

@@ -146,7 +146,7 @@ def _give_turn_to_unreachable_node(run, node, wave):
         hear_of(run, node)
     elif run.unreachable == UNREACHABLE_SKIP:
         waves(run)[IN_FLIGHT, wave] -= 1
-        give_up_slot(run, node, False)
+        give_up_slot(run, node)
         resolve_in_wave(run, wave)
         waves(run)[PASSED_OVER, wave] += 1
         if run.fails_when_lost:

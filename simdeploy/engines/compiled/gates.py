@@ -244,7 +244,7 @@ def is_observed(run, node):
     elif table[GATE_VERDICT, wave] == NO_VERDICT:
         table[WAITING, wave] += 1
         table[FIRST_DUE, wave] = min(table[FIRST_DUE, wave], fates(run)[DEADLINE, node])
-        give_up_slot(run, node, True)
+        give_up_slot(run, node)
         enqueue(run, fates(run)[DEADLINE, node], node, MEETS_DEADLINE)
 
 

@@ -108,24 +108,28 @@ def resolve_slot(run, node):
             _free(run, node)
 
 
+@inlined
+def _needs_slot(run, node):
+    """Tell whether a node's slot may be held or delayed: nodes that are not dispatched and canaries outside a list need none."""
+    plan, fate = policy_of(run), fates(run)
+    return fate[DISPATCHED, node] < NEVER and (plan.is_list or plan.canaries == 0 or fate[WAVE, node] > 1)
+
+
 @compiled
 def _resolve_slot(run, node):
-    # A node that was not dispatched never needed one; canaries outside a list are apart from the waves that follow.
-    plan, fate = policy_of(run), fates(run)
-    needed_it = fate[DISPATCHED, node] < NEVER and (plan.is_list or plan.canaries == 0 or fate[WAVE, node] > 1)
-    if needed_it and run.failed_node_holds_slot:
-        if fails_unheard(run, node) or (fate[HAS_FAILED, node] and not run.goes_back_by_itself):
+    if run.failed_node_holds_slot and _needs_slot(run, node):
+        if fails_unheard(run, node) or (fates(run)[HAS_FAILED, node] and not run.goes_back_by_itself):
             return
-    give_up_slot(run, node, needed_it)
+    give_up_slot(run, node)
 
 
 @compiled
-def give_up_slot(run, node, may_delay):
-    """Let a node give up its slot, if it has one."""
+def give_up_slot(run, node):
+    """Let a node give up its slot, if it has one; it is free after the delay, unless the node never needed it."""
     if not has_slot(run, node):
         return
     lists(run)[HAS_SLOT, node] = 0
-    if may_delay and policy_of(run).slot_delay:
+    if policy_of(run).slot_delay and _needs_slot(run, node):
         run.slots_delayed += 1
         enqueue(run, run.now + policy_of(run).slot_delay, node, FREES_SLOT)
     else:

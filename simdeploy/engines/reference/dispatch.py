@@ -98,7 +98,7 @@ class Dispatcher:
         wave = self.waves[node.fate.wave - 1]
         wave.in_flight -= 1
         if self.slots.holders:
-            self.slots.resolve(node, is_canary=wave.is_canary)
+            self.slots.resolve(node)
         return wave
 
     def resolve(self, node: Node) -> Wave:

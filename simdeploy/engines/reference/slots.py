@@ -56,24 +56,22 @@ class Slots:
             self.holders.add(node.number)
             self._add(node, 1)
 
-    def resolve(self, node: Node, *, is_canary: bool) -> None:
+    def resolve(self, node: Node) -> None:
         """Let a node that has its verdict give up its slot, unless it keeps that for good."""
-        # A node that was not dispatched never needed one; canaries outside a list are apart from the waves that follow.
-        has_slot = node.fate.dispatched_ns is not None and (self._site.terms.plan.is_list or not is_canary)
-        if not (has_slot and self._failed_nodes_hold and self.are_held_by(node)):
-            self.give_up(node, at_once=not has_slot)
+        if not (self._needs_slot(node) and self._failed_nodes_hold and self.are_held_by(node)):
+            self.give_up(node)
 
     def are_held_by(self, node: Node) -> bool:
         """Tell whether a node is one of the failed ones that may hold a slot: it had one, and doesn't go back by itself."""
         goes_back = self._site.goes_back_by_itself and node.fate.failed_reason != NOT_HEARD
         return node.fate.ever_failed and node.fate.dispatched_ns is not None and not goes_back
 
-    def give_up(self, node: Node, *, at_once: bool = False) -> None:
-        """Let a node give up its slot, if it has one; it is free after the delay, unless at once."""
+    def give_up(self, node: Node) -> None:
+        """Let a node give up its slot, if it has one; it is free after the delay, unless the node never needed it."""
         if node.number not in self.holders:
             return
         self.holders.remove(node.number)
-        if at_once or not self._delay_ns:
+        if not self._delay_ns or not self._needs_slot(node):
             self._free(node)
         else:
             self.delayed += 1
@@ -87,6 +85,12 @@ class Slots:
         if self._taken_of_zone.get(zone, 0) >= self._site.terms.plan.per_zone:
             return f"failed nodes hold all slots of zone {zone}"
         return None
+
+    def _needs_slot(self, node: Node) -> bool:
+        """Tell whether a node's slot may be held or delayed: nodes that are not dispatched and canaries outside a list need none."""
+        plan = self._site.terms.plan
+        is_apart = plan.canaries > 0 and not plan.is_list and node.fate.wave == 1
+        return node.fate.dispatched_ns is not None and not is_apart
 
     def _free_delayed(self, node: Node) -> None:
         self.delayed -= 1
