@@ -4,7 +4,7 @@ import math
 from dataclasses import replace
 
 import pytest
-from drawn import draw_on, find_unreadable
+from drawn import draw, draw_on, find_unreadable
 from refusals import refused
 
 from simdeploy import Scenario
@@ -13,6 +13,7 @@ from simdeploy.analysis.checking.checking import check
 from simdeploy.errors import SimdeployWarning
 from simdeploy.experiments import replicate
 from simdeploy.experiments.campaign import Campaign
+from simdeploy.plotting.figures import draw_figure
 from simdeploy.report.checking import describe_requirement, format_bounds, requirement_of
 from simdeploy.scenario.measures import Measure, Requirement, parse_requirement
 from simdeploy.statistics.intervals import proportion_interval
@@ -286,6 +287,17 @@ def test_the_picture_has_what_was_found_relative_to_its_limit():
     assert ax.get_yticklabels()[1].get_text() == "p\ncompleted rollouts\nat least 80 %"
     n_met = int(found.verdicts["verdict"].eq("met").sum())
     assert ax.get_title().startswith(f"{n_met} of 4 requirements met")
+
+
+def test_the_picture_of_long_names():
+    """Rows of the command's picture are as high as their labels. [contract]"""
+    found = check(failing(), requirements=["failed <= 0.9", "completed >= 0.8"], most=100)
+    long = replace(
+        found, verdicts=found.verdicts.assign(policy="the policy that this team has used since it was founded")
+    )
+    figure = draw_figure(long)
+    assert find_unreadable(draw(figure)) == []
+    assert figure.get_figheight() > draw_figure(found).get_figheight()
 
 
 def test_the_picture_of_what_was_never_tried():

@@ -7,7 +7,7 @@ import pytest
 from matplotlib.colors import to_rgb
 
 from simdeploy.plotting import style
-from simdeploy.plotting.style import LINE_LOOKS, OUTCOME_LOOKS, STATUS_LOOKS, contrast_to, darken
+from simdeploy.plotting.style import LINE_LOOKS, OUTCOME_LOOKS, STATUS_LOOKS, choose_line_looks, contrast_to, darken
 
 # Of linear RGB. Source: G. M. Machado, M. M. Oliveira and L. A. F. Fernandes (2009), A physiologically-based model for
 # simulation of color vision deficiency, table 1, severity 1.0.
@@ -76,6 +76,15 @@ def test_neighbouring_lines_differ(vision):
     """Lines that follow each other differ in colour for every vision. [contract]"""
     for one, other in pairwise(LINE_LOOKS):
         assert distance(one.colour, other.colour, vision) > LEAST
+
+
+def test_lines_of_one_colour_differ():
+    """Of up to 15 lines no two have the same colour and the same line, nor the same colour and mark. [contract]"""
+    looks = choose_line_looks(15)
+    assert tuple(looks[: len(LINE_LOOKS)]) == LINE_LOOKS
+    assert (
+        len({(look.colour, look.line) for look in looks}) == len({(look.colour, look.marker) for look in looks}) == 15
+    )
 
 
 def test_words_on_colours():

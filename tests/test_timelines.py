@@ -1,13 +1,14 @@
 """Bands over many rollouts: what they count, on both engines, in parts and after an interruption."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 from by_hand import ENGINES
 from commands import SCENARIOS
-from drawn import draw, find_unreadable
+from drawn import draw, draw_on, find_unreadable
 from generators import scenarios
 from invoking import invoke
 from matplotlib.figure import Figure
@@ -21,6 +22,7 @@ from simdeploy.analysis.bands.counting import Bands
 from simdeploy.engines.traces import BROKEN, QUANTITIES, Grid, Traces
 from simdeploy.engines.tracing import run_traces, trace
 from simdeploy.plotting import plot_timelines
+from simdeploy.plotting.figures import draw_figure
 
 FEW = {"replications": 60, "engine": "compiled"}
 
@@ -283,6 +285,13 @@ def test_pictures_can_be_read():
         figure = Figure(figsize=(5, 3), layout="constrained")
         plot_timelines(figure.subplots(), result, release=release)
         assert find_unreadable(draw(figure)) == []
+    # Many and long names are in a legend: once in the command's picture.
+    copies = [result.bands.assign(policy=result.bands["policy"] + f" in the shops of region {n}") for n in range(3)]
+    many = replace(result, bands=pd.concat(copies, ignore_index=True))
+    assert find_unreadable(draw(draw_figure(many))) == []
+    ax = draw_on(plot_timelines, many, release="good", size=(6, 5))
+    assert find_unreadable(ax.figure) == []
+    assert len(ax.get_legend().get_texts()) == many.bands["policy"].nunique() == 9
     assert "no such release" in str(refused(plot_timelines, Figure().subplots(), result, release="bda"))
 
 

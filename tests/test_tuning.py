@@ -24,6 +24,7 @@ from simdeploy.analysis.tuning.space import CURRENT, DEFAULTS, make_candidates
 from simdeploy.analysis.tuning.stages import average_batches
 from simdeploy.errors import InputError, SimdeployWarning
 from simdeploy.experiments.levers import change_policy, find_levers
+from simdeploy.plotting.figures import draw_figure
 from simdeploy.plotting.tuning import plot_settings, plot_tuning
 from simdeploy.report.tuning import describe_specs
 from simdeploy.scenario import Scenario
@@ -785,6 +786,16 @@ class TestResult:
         labels = [text.get_text() for text in ax.texts if text.get_visible()]
         assert f"{result.choice['max_failed_nodes']}" in labels
         assert find_unreadable(ax.figure) == []
+        # Those that miss a requirement, far away, take no room.
+        assert np.ptp(ax.get_xlim()) < 1.5 * np.ptp(list(best))
+
+    def test_the_picture_without_settings(self, result):
+        """Where no candidate meets the requirements the panel of settings says so, and is low. [contract]"""
+        none = replace(result, choice=None, candidates=result.candidates.assign(outcome="requirement not met"))
+        assert [text.get_text() for text in draw_on(plot_settings, none).texts] == [
+            "no candidate meets all requirements"
+        ]
+        assert draw_figure(none).get_figheight() < 4
 
 
 class TestStore:

@@ -73,7 +73,7 @@ def plot_check(ax: Axes, check: Check) -> Axes:
             ends, style = (estimate, bound if is_known else edge), "solid" if is_known else "dotted"
             ax.plot(ends, (height, height), color=colour, linewidth=1.8, linestyle=style)
         ax.plot([estimate], [height], linestyle="none", marker=marker, color=colour, markersize=7, clip_on=False)
-    set_rows(ax, [_name(row, unit) for row in rows])
+    set_rows(ax, name_rows(check))
     mark_rows(ax, "requirement", [name_row(row, unit) for row in rows])
     ax.tick_params(axis="y", labelsize="small")
     _set_distance_axis(ax, left, right)
@@ -100,10 +100,13 @@ def _place(requirement: Requirement, row: Mapping[Hashable, Any]) -> tuple[float
     return (estimate, low, high) if requirement.at_least is None else (0.0 - estimate, 0.0 - high, 0.0 - low)
 
 
-def _name(row: Mapping[Hashable, Any], cost_unit: str) -> str:
-    required = describe_requirement(requirement_of(row), cost_unit)
-    measure, sign, limit = re.split(r" (at most|at least) ", required)
-    return "\n".join([*(wrap_name(text, _WIDTH) for text in (row["policy"], measure)), f"{sign} {limit}"])
+def name_rows(check: Check) -> list[str]:
+    """Return the label of each row: policy, measure and limit, on lines of their own."""
+    labels, unit = [], find_cost_unit(check.computed_under)
+    for row in check.verdicts.to_dict("records"):
+        measure, sign, limit = re.split(r" (at most|at least) ", describe_requirement(requirement_of(row), unit))
+        labels.append("\n".join([*(wrap_name(text, _WIDTH) for text in (row["policy"], measure)), f"{sign} {limit}"]))
+    return labels
 
 
 def _set_distance_axis(ax: Axes, left: float, right: float) -> None:

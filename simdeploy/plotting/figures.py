@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, Any
 from matplotlib.figure import Figure
 
 from simdeploy import plotting
+from simdeploy.plotting.check import name_rows
 from simdeploy.plotting.slices import list_slices
+from simdeploy.plotting.timelines import draw_bands, fit_beside
+from simdeploy.plotting.tuning import find_settings
 
 if TYPE_CHECKING:
     from simdeploy.analysis.advice.result import Advice, Forecast
     from simdeploy.analysis.bands.result import Timelines
+    from simdeploy.analysis.checking.checking import Check
     from simdeploy.analysis.comparison.compare import Comparison
     from simdeploy.analysis.costs.observation import ObservationResult
     from simdeploy.analysis.discovery.result import Discovery
@@ -91,6 +95,12 @@ def _draw_forecast(result: Advice | Forecast) -> Figure:
     return figure
 
 
+def _draw_check(result: Check) -> Figure:
+    """Draw rows that are as high as the longest of their labels."""
+    n_lines = max(label.count("\n") + 1 for label in name_rows(result))
+    return _alone("plot_check", 7, 1.3, 0.15 * max(n_lines, 3), "verdicts")(result)
+
+
 def _draw_comparison(result: Comparison) -> Figure:
     """Draw the verdicts, or the first response that the comparison has."""
     responses = result.estimates["response"].tolist()
@@ -162,9 +172,20 @@ def _draw_timelines(result: Timelines) -> Figure:
     names = result.peaks["quantity"].drop_duplicates().tolist()
     figure = Figure(figsize=(1.2 + 3.6 * len(releases), 0.6 + 2.4 * len(names)), layout="constrained")
     panels = figure.subplots(len(names), len(releases), squeeze=False, sharex=True, sharey="row")
+    is_labelled = fit_beside(panels[0, 0], result)
+    if not is_labelled:
+        n_policies = result.bands["policy"].nunique()
+        figure.set_figheight(figure.get_figheight() + 0.35 * -(-n_policies // len(releases)))
     for row, name in zip(panels, names, strict=True):
         for ax, release in zip(row, releases, strict=True):
-            plotting.plot_timelines(ax, result, quantity=name, release=release)
+            draw_bands(ax, result, name, release, is_labelled=is_labelled)
+    if not is_labelled:
+        legend = figure.legend(
+            *panels[0, 0].get_legend_handles_labels(), loc="outside upper left", ncols=len(releases), fontsize="small",
+            frameon=False,
+        )  # fmt: skip
+        for text in legend.get_texts():
+            text.set_parse_math(False)
     return figure
 
 
@@ -179,7 +200,7 @@ def _draw_tradeoff(result: Tradeoff) -> Figure:
 
 def _draw_tuning(result: Tuning) -> Figure:
     """Draw all candidates, and below what each value of each setting can reach."""
-    below = 3.8 if result.choice is None else 0.6 + 0.25 * len(result.choice)  # inches
+    below = 0.6 + 0.25 * max(len(find_settings(result)), 1)  # inches
     plots = (plotting.plot_tuning, plotting.plot_settings)
     return stack_panels((7.5, 2.4 + below), *plots, of=(result, result), height_ratios=[1.6, below])
 
@@ -188,7 +209,7 @@ _FIGURES: dict[str, Callable[[Any], Figure | None]] = {
     "Advice": _draw_advice,
     "Backtest": _alone("plot_backtest", 8, 1.6, 0.5, "policies"),
     "Calibration": _alone("plot_calibration", 5.5, 4.5),
-    "Check": _alone("plot_check", 7, 1.3, 0.45, "verdicts"),
+    "Check": _draw_check,
     "Comparison": _draw_comparison,
     "CostResult": _alone("plot_costs", 8, 1.2, 0.6, "totals"),
     "Discovery": _draw_discovery,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
@@ -102,6 +102,20 @@ CURRENT, BETTER, DEFAULT = Look(BLACK, "o"), Look(BLACK, "*"), Look(BLACK, "s")
 
 P = ParamSpec("P")
 A = TypeVar("A")
+
+
+def choose_line_looks(n: int) -> list[Look]:
+    """Return a look for each of so many lines: when the colours begin again, with the next line and mark.
+
+    Examples
+    --------
+    >>> looks = choose_line_looks(9)
+    >>> looks[8].colour == looks[0].colour, looks[8].line == looks[0].line
+    (True, False)
+    """
+    n_looks = len(LINE_LOOKS)
+    shapes = [LINE_LOOKS[(number + number // n_looks) % n_looks] for number in range(n)]
+    return [replace(shape, colour=LINE_LOOKS[number % n_looks].colour) for number, shape in enumerate(shapes)]
 
 
 def darken(colour: Any) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import cycle
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -15,7 +14,7 @@ from simdeploy.plotting.axes import label_points, sample_line
 from simdeploy.plotting.intervals import tell_untrusted
 from simdeploy.plotting.marks import mark_points
 from simdeploy.plotting.plane import choose_measures, draw_both_intervals, read_values, set_axes
-from simdeploy.plotting.style import BETTER, CURRENT, DEFAULT, LINE_LOOKS, in_plain_text, say_nothing_known
+from simdeploy.plotting.style import BETTER, CURRENT, DEFAULT, choose_line_looks, in_plain_text, say_nothing_known
 from simdeploy.plotting.wrapping import wrap_axis_label
 from simdeploy.report.tradeoff import name_values, write_value
 from simdeploy.report.wording import find_cost_unit, percent
@@ -172,7 +171,7 @@ def _draw_curves(ax: Axes, result: Tradeoff, measures: Sequence[Measure], curves
         _draw_mark(ax, "is_current", start[:, 0])
         labels.append((start[:, 0], "current", CURRENT.colour))
     lines, still = [np.empty((0, 2))], []
-    for curve, look in zip(curves, cycle(LINE_LOOKS), strict=False):
+    for curve, look in zip(curves, choose_line_looks(len(curves)), strict=True):
         points = curve.points
         if not _is_moving(points / spans):
             still.append(curve.lever.name.rpartition(".")[2])

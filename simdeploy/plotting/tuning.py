@@ -15,7 +15,7 @@ from simdeploy.plotting import style
 from simdeploy.plotting.axes import label_points, set_measure_axis
 from simdeploy.plotting.intervals import draw_intervals, tell_untrusted
 from simdeploy.plotting.marks import mark_points
-from simdeploy.plotting.style import BETTER, CURRENT, DEFAULT, Look, in_plain_text, set_rows
+from simdeploy.plotting.style import BETTER, CURRENT, DEFAULT, Look, in_plain_text, say_nothing_known, set_rows
 from simdeploy.report.tuning import format_setting, name_policies
 from simdeploy.report.wording import find_cost_unit, format_number, measure_scale
 
@@ -98,7 +98,10 @@ def plot_tuning(ax: Axes, result: Tuning) -> Axes:
         )  # fmt: skip
     counts = frame["row"].value_counts()
     set_rows(ax, [f"{name}\n{counts[name]:,}" if name in counts else name for name in rows])
-    _set_objective_axis(ax, result, frame)
+    roles = result.policies[result.policies["measure"].eq(str(result.of))]
+    _set_objective_axis(
+        ax, result, np.concatenate([frame["estimate"], roles[["estimate", "low", "high"]].to_numpy().ravel()])
+    )
     _draw_roles(ax, result, {role: rows.index(name) for role, name in row_of_role.items()})
     # So that nobody takes a small mark that is better for a better policy.
     note = f"small marks: rough first estimates; large marks: final ones, 95 % CI{tell_untrusted(ax)}"
@@ -116,12 +119,10 @@ def _read_candidates(result: Tuning) -> pd.DataFrame:
     return frame.assign(row=frame["outcome"].map(_ROW_OF).fillna(_UNKNOWN) if result.requirements else _ALL)
 
 
-def _set_objective_axis(ax: Axes, result: Tuning, frame: pd.DataFrame) -> None:
+def _set_objective_axis(ax: Axes, result: Tuning, values: np.ndarray) -> None:
     from matplotlib.ticker import LogFormatter
 
     measure, unit = result.of, find_cost_unit(result.computed_under)
-    roles = result.policies[result.policies["measure"].eq(str(measure))]
-    values = np.concatenate([frame["estimate"], roles[["estimate", "low", "high"]].to_numpy().ravel()])
     values = values[np.isfinite(values)]
     lowest, largest = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
     room = 0.06 * (largest - lowest) or max(0.05 * abs(largest), 0.01)
@@ -218,16 +219,19 @@ def plot_settings(ax: Axes, result: Tuning) -> Axes:
     >>> plot_settings(Figure().subplots(), result).get_xlabel().split(" (★")[0]
     'lowest makespan (min) tried with this value'
     """
-    frame = _read_candidates(result)
-    reachable = frame[frame["outcome"].map(_ROW_OF).eq(_MEETS if result.choice is not None else _UNDECIDED)]
+    reachable = _find_reachable(result)
     is_min = result.direction == "min"
-    settings = _find_settings(result, reachable)
+    settings = find_settings(result)
+    if not settings:
+        is_one = len(reachable) > 0
+        say_nothing_known(ax, "no setting has several values" if is_one else "no candidate meets all requirements")
+        return ax
     written = {name: reachable[name].map(partial(format_setting, result, name)) for name in settings}
     best = {name: _find_best(reachable["estimate"], written[name], is_min=is_min) for name in settings}
     # The ones that matter most on top.
     order = sorted(settings, key=lambda name: -_spread(list(best[name].values())))
     set_rows(ax, [name.rpartition(".")[2] for name in order])
-    _set_objective_axis(ax, result, frame)
+    _set_objective_axis(ax, result, np.array([value for values in best.values() for value in values.values()]))
     ax.set_xlabel(
         f"{'lowest' if is_min else 'highest'} {ax.get_xlabel()} tried with this value (★ recommended, ● current)"
     )
@@ -243,8 +247,15 @@ def plot_settings(ax: Axes, result: Tuning) -> Axes:
     return ax
 
 
-def _find_settings(result: Tuning, reachable: pd.DataFrame) -> list[str]:
-    """Return the settings with several values among candidates that can be reached."""
+def _find_reachable(result: Tuning) -> pd.DataFrame:
+    """Return the candidates that may meet all requirements."""
+    frame = _read_candidates(result)
+    return frame[frame["outcome"].map(_ROW_OF).eq(_MEETS if result.choice is not None else _UNDECIDED)]
+
+
+def find_settings(result: Tuning) -> list[str]:
+    """Return the settings with several values among candidates that may meet all requirements."""
+    reachable = _find_reachable(result)
     columns = list(result.candidates.columns)
     names = columns[columns.index("candidate") + 1 : columns.index("n")]
     return [name for name in names if reachable[name].map(partial(format_setting, result, name)).nunique() > 1]
