@@ -430,6 +430,17 @@ def test_pictures():
     lowest = 100 * result.path[["coverage", "held_out_coverage"]].min().min()
     assert 0 <= lowest - trail.get_xlim()[0] <= max(0.06 * (100 - lowest), 0.5) + 1e-9
     assert not find_unreadable(trail.figure)
+    narrow = replace(result, path=result.path.assign(coverage=1.0, held_out_coverage=1.0))
+    assert max(tick for tick in draw_on(plot_peeling_path, narrow).get_xticks() if tick <= 101) == 100
+
+
+def test_axes_of_tiny_fractions_have_plain_numbers():
+    """Ticks are read without a factor beside the axis. [contract]"""
+    rng = np.random.default_rng(0)
+    points = pd.DataFrame({"p": rng.uniform(0, 1e-5, 400), "q": rng.uniform(0, 1e9, 400)})
+    ax = draw_on(plot_discovery, find_boxes(points, (points["p"] > 6e-6) & (points["q"] < 5e8)))
+    assert {ax.xaxis.get_offset_text().get_text(), ax.yaxis.get_offset_text().get_text()} == {""}
+    assert not find_unreadable(ax.figure)
 
 
 def test_axes_of_durations_have_a_unit():

@@ -519,9 +519,11 @@ def test_the_picture_of_gates_can_be_read(found, size):
     """No text lies on another or is cut off, with long names of gates too. [contract]"""
     named = {"pooled": "pooled over all of the nodes of a wave"}
     changed = replace(found, gates=found.gates.replace(named), curves=found.curves.replace(named), best=named["pooled"])
-    figure = Figure(figsize=size, layout="constrained")
-    plot_gates(figure.subplots(2, 3), changed)
-    assert find_unreadable(draw(figure)) == []
+    tiny = replace(changed, size=changed.size / 1e4, curves=changed.curves.assign(size=changed.curves["size"] / 1e4))
+    for drawn in (changed, tiny):
+        figure = Figure(figsize=size, layout="constrained")
+        plot_gates(figure.subplots(2, 3), drawn)
+        assert find_unreadable(draw(figure)) == []
 
 
 def test_a_log_axis_draws_no_zero(found):

@@ -8,7 +8,7 @@ from every_result import make, replications
 from matplotlib.figure import Figure
 
 from simdeploy import plotting
-from simdeploy.plotting.axes import set_measure_axis
+from simdeploy.plotting.axes import set_limits, set_measure_axis
 from simdeploy.scenario.measures import parse_measure
 
 WIDTH_IN = 3.3
@@ -43,14 +43,33 @@ def test_it_can_be_read(name):
     assert find_unreadable(draw_on(plot, size=(WIDTH_IN, height_in)).figure) == []
 
 
-@pytest.mark.parametrize(("measure", "high"), [("makespan_s", 9_900), ("blast_radius", 1.0)])
-def test_ticks_keep_their_distance(measure, high):
-    """On narrow axes there are two ticks at least, and a character's width between them. [contract]"""
-    figure = Figure(figsize=(1.9, 1.9), layout="constrained")
+@pytest.mark.parametrize(
+    ("measure", "low", "high"),
+    [("makespan_s", 0, 9_900), ("blast_radius", 0, 1.0), ("cost", 0, 30_000), ("cost", 9_001_020e6, 9_001_380e6)],
+)
+def test_ticks_keep_their_distance(measure, low, high):
+    """On narrow axes there are two ticks at least, a character's width between them, and nothing to add or multiply. [contract]"""
+    figure = Figure(figsize=(1.9 if low == 0 else 4.5, 1.9), layout="constrained")
     ax = figure.subplots()
-    ax.set_xlim(0, high)
+    ax.set_xlim(low, high)
     set_measure_axis(ax.xaxis, parse_measure(measure), high)
     draw(figure)
-    shown = [tick.label1.get_window_extent() for tick in ax.xaxis.get_major_ticks() if 0 <= tick.get_loc() <= high]
+    ticks = [tick for tick in ax.xaxis.get_major_ticks() if low <= tick.get_loc() <= high]
+    shown = [tick.label1.get_window_extent() for tick in ticks]
     assert len(shown) >= 2
     assert all(right.x0 - left.x1 > 5 for left, right in pairwise(shown))
+    assert ax.xaxis.get_offset_text().get_text() == ""
+    if measure == "cost":
+        assert all("," in tick.label1.get_text() for tick in ticks if tick.get_loc())
+
+
+@pytest.mark.parametrize("value", [0.0, 0.4, 1.0])
+def test_an_axis_of_one_fraction_stays_between_0_and_1(value):
+    """Around a single fraction there is some room, but no tick below 0 or above 100 %. [contract]"""
+    ax = Figure().subplots()
+    set_limits(ax, "x", parse_measure("escaped"), [value])
+    low, high = ax.get_xlim()
+    assert low < value < high
+    assert high - low >= 0.01
+    assert low >= -0.001
+    assert high <= 1.001

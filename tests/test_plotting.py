@@ -267,6 +267,13 @@ def test_windows_over_the_limit_are_marked(nodes):
     assert [text.get_text() for text in strip.texts] == ["limit 10%"]
 
 
+def test_tiny_error_rates_can_be_seen():
+    """The strip ends a little above the highest rate and the limit, however low they are. [contract]"""
+    spec = {**CHECKED, "health_check": {**CHECKED["health_check"], "max_error_rate": 0.000005}, "max_parallel": 10}
+    strip = strip_of_error_rates(rollout(spec=spec, requests_per_second=1000))
+    assert 0.000005 < strip.get_ylim()[1] < 0.00001
+
+
 def test_windows_without_a_limit_have_no_line():
     """Where a gate judges waves, windows of new and compared old nodes are points of two colours, without a limit. [contract]"""
     check = {**CHECKED["health_check"], "gate": {"kind": "baseline", "alpha": 0.05}}
@@ -363,6 +370,8 @@ def test_what_is_unknown_is_said():
     ax = draw_on(plot_comparison, replications(2), response="makespan_s")
     assert [text.get_text() for text in ax.texts] == ["no value"]
     assert "n = 0" in ax.get_yticklabels()[0].get_text()
+    pending = pd.DataFrame({"policy": ["a", "b"], "replication": [0, 0], "verdict": [None, "completed_good"]})
+    assert [text.get_text() for text in draw_on(plot_comparison, compare(pending)).texts] == ["no value"]
 
 
 def test_an_unknown_response_is_refused():

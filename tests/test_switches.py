@@ -412,7 +412,7 @@ def test_the_picture_counts_unknown_values(few_switch_values):
         verdicts = ["unknown"] * n + ["holds"] * (len(result.values) - n)
         made = replace(result, values=result.values.assign(verdict=verdicts))
         title = plot_tornado(Figure(figsize=(9, 4)).subplots(), made).get_title().replace("\n", " ")
-        assert title.startswith(f"0 of {len(verdicts)} values of a switch")
+        assert title.startswith(f"0 of {len(verdicts)} switch values change")
         assert title.endswith(said)
 
 

@@ -68,7 +68,14 @@ def set_measure_axis(axis: Axis, measure: Measure, longest: float, cost_unit: st
     label = label or describe_measure(measure)
     if measure.of in COSTS and cost_unit:
         label = f"{label} ({cost_unit})"
-    most = _count_ticks(axis, len("100%"), _MOST_MEASURE_TICKS) if measure.is_fraction else _MOST_MEASURE_TICKS
+    most = _MOST_MEASURE_TICKS
+    if not measure.is_duration:
+        widest = (
+            "100%"
+            if measure.is_fraction
+            else max((write_number(round(end)) for end in axis.get_view_interval()), key=len)
+        )
+        most = count_ticks(axis, len(widest), most)
     axis.set_major_locator(MaxNLocator(most, steps=[1, 2, 5, 10]))
     set_unit_axis(axis, "s" if measure.is_duration else "fraction" if measure.is_fraction else "", longest, label)
 
@@ -78,8 +85,7 @@ def set_unit_axis(axis: Axis, unit: str, longest: float, label: str) -> None:
     if unit == "s":
         set_time_axis(axis, longest, label)
         return
-    if unit == "fraction":
-        axis.set_major_formatter(write_percent)
+    axis.set_major_formatter(write_percent if unit == "fraction" else write_number)
     axis.set_label_text(label)
 
 
@@ -94,7 +100,7 @@ def set_log_axis(ax: Axes, low: float, high: float) -> None:
         subs = (1.0, 2.0, 5.0) if high < 10 * low else (1.0, 3.0) if high < 50 * low else (1.0,)
         ax.set_xscale("log")
         ax.xaxis.set_major_locator(LogLocator(subs=subs, numticks=6))
-        ax.xaxis.set_major_formatter(_write_count)
+        ax.xaxis.set_major_formatter(write_number)
         ax.xaxis.set_minor_formatter(NullFormatter())
     ax.set_xlim(low, high)
 
@@ -135,8 +141,9 @@ def set_log_measure_axis(ax: Axes, linear: float, low: float, high: float, scale
     ax.xaxis.set_major_formatter(lambda value, _: f"{round(value * scale.factor, 9):,g}{unit}")
 
 
-def _write_count(value: float, _place: float | None = None) -> str:
-    return f"{value / 1e6:,g} M" if value >= 1e6 else f"{value:,.6g}"
+def write_number(value: float, _place: float | None = None) -> str:
+    """Return a tick of an axis of numbers: all its digits, in millions if there are many."""
+    return f"{value / 1e6:,.9g} M" if abs(value) >= 1e6 else f"{value:,.9g}"
 
 
 def write_percent(value: float, _place: float | None = None) -> str:
@@ -151,11 +158,16 @@ def set_limits(ax: Axes, which: str, measure: Measure, ends: Iterable[float], ro
     """
     known = np.array([end for end in ends if np.isfinite(end)])
     low, high = float(known.min()), float(known.max())
-    margin = room * (high - low) if high > low else max(0.05 * abs(high), 0.01)
     if measure.is_fraction:
         low, high = max(low, 0.0), min(high, 1.0)
-        margin = room * (high - low) if high > low else 0.01
-    getattr(ax, f"set_{which}lim")(low - margin, high + margin)
+    first, last = low, high
+    if high == low:
+        around = 0.01 if measure.is_fraction else max(0.05 * abs(high), 0.01)
+        first, last = low - around, high + around
+        if measure.is_fraction:  # where nothing is below 0 and above 1
+            first, last = max(first, 0.0), min(last, 1.0)
+    margin = room * (last - first)
+    getattr(ax, f"set_{which}lim")(first - margin, last + margin)
     return high
 
 
@@ -241,14 +253,14 @@ def set_time_axis(axis: Axis, longest_s: float, label: str) -> None:
     low_s, high_s = axis.get_view_interval()
     longest = _STEPS[unit][-1]
     steps = chain(_PARTS, _STEPS[unit], (longest * 2**doubled for doubled in count(1)))
-    most = _count_ticks(axis, len(f"{max(abs(low_s), abs(high_s)) * factor:.0f}"), _MOST_TIME_TICKS)
+    most = count_ticks(axis, len(f"{max(abs(low_s), abs(high_s)) * factor:.0f}"), _MOST_TIME_TICKS)
     step = next(step for step in steps if (high_s - low_s) * factor / step <= most)
     axis.set_major_locator(MultipleLocator(step / factor))
     axis.set_major_formatter(lambda seconds, _: f"{round(seconds * factor, 4):g}")
     axis.set_label_text(f"{label} ({unit})")
 
 
-def _count_ticks(axis: Axis, n_characters: int, most: int) -> int:
+def count_ticks(axis: Axis, n_characters: int, most: int) -> int:
     """Return how many ticks with words of so many characters an axis has room for, from 2 to the most."""
     width_pt, height_pt = measure_axes(axis.axes)
     room = width_pt / (_DIGIT_PT * (n_characters + 1)) if axis is axis.axes.xaxis else height_pt / _LINE_PT

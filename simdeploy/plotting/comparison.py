@@ -75,8 +75,8 @@ def plot_comparison(ax: Axes, comparison: Comparison, *, response: str = "verdic
     if response not in LEVELS:
         estimates = estimates[estimates["given"].isna()]
     if estimates.empty:
-        known = comparison.estimates["response"].unique()
-        raise InputError(not_among("no such response in the comparison", ("response",), response, known))
+        responses = comparison.estimates["response"].unique()
+        raise InputError(not_among("no such response in the comparison", ("response",), response, responses))
     levels = _choose_levels(response, estimates)
     n_policies = len(comparison.policies)
     for place, level in enumerate(levels):
@@ -84,6 +84,9 @@ def plot_comparison(ax: Axes, comparison: Comparison, *, response: str = "verdic
         # Levels share the height of a policy's row, the first on top.
         offset = (place - (len(levels) - 1) / 2) * (0.8 / len(levels))
         _draw_estimates(ax, rows, [row + offset for row in range(n_policies)], level)
+    known = estimates.groupby("policy")["estimate"].count()
+    for row in [row for row, policy in enumerate(comparison.policies) if not known[policy]]:
+        say_no_value(ax, row)
     n = estimates.drop_duplicates(["policy", "given"]).groupby("policy")["n"].sum()
     estimates = estimates[estimates["level"].isin(levels) | estimates["level"].isna()]
     set_rows(ax, [name_row(policy, n[policy]) for policy in comparison.policies])
@@ -111,16 +114,13 @@ def _draw_estimates(ax: Axes, rows: pd.DataFrame, heights: list[float], level: s
     draw_intervals(ax, "x", heights, low, high, is_trusted, color=look.colour, linewidth=1.6)
     label = None if level is None else _BAD_VERDICTS.get(level, level.replace("_", " "))
     ax.plot(estimate, heights, look.marker, color=look.colour, markersize=5, label=label, clip_on=False)
-    for value, height in zip(estimate, heights, strict=True):
-        if level is None and math.isnan(value):
-            say_no_value(ax, height)
 
 
 def _set_value_axis(ax: Axes, response: str, estimates: pd.DataFrame, comparison: Comparison) -> None:
     largest = float(estimates[["estimate", "high"]].max().max())
     if response in LEVELS:
         right = min(1.05 * largest, 1.0) if largest > 0 else 1.0
-        ax.set_xlim(-0.01 * right, right)  # a mark at 0 is whole
+        ax.set_xlim(-0.01 * right, 1.01 * right)  # marks at both ends are whole
         set_unit_axis(ax.xaxis, "fraction", 1, "probability")
     else:
         unit = find_cost_unit(comparison.computed_under)

@@ -13,7 +13,7 @@ from simdeploy.analysis.discovery.columns import read_columns, write_ends
 from simdeploy.analysis.discovery.result import WORLD, Discovery
 from simdeploy.experiments.levers import is_duration
 from simdeploy.plotting import style
-from simdeploy.plotting.axes import set_time_axis
+from simdeploy.plotting.axes import count_ticks, set_time_axis, write_number
 from simdeploy.plotting.style import in_plain_text, put_legend_above, write_above, write_beside
 from simdeploy.plotting.wrapping import wrap_words
 from simdeploy.report.wording import PERCENT, format_amount
@@ -162,6 +162,8 @@ def plot_peeling_path(ax: Axes, result: Discovery, *, box: int = 1) -> Axes:
     >>> [text.get_text() for text in ax.get_legend().get_texts()]
     ['in the worlds of the search', 'in other worlds', 'chosen on the path', 'the box, in other worlds']
     """
+    from matplotlib.ticker import MaxNLocator
+
     path = result.path[result.path["box"].eq(box)]
     boxes = result.boxes[result.boxes["box"].eq(box)]
     line: dict[str, Any] = {"markersize": 4, "linewidth": 1}
@@ -176,10 +178,14 @@ def plot_peeling_path(ax: Axes, result: Discovery, *, box: int = 1) -> Axes:
             x, y = 100 * rows[f"{stem}coverage"], 100 * rows[f"{stem}density"]
             ax.plot(x, y, marks, color=colour, label=label, **look)
     known = 100 * path[["coverage", "density", "held_out_coverage", "held_out_density"]].to_numpy(dtype=float)
-    for setter, numbers in ((ax.set_xlim, known[:, ::2]), (ax.set_ylim, known[:, 1::2])):
+    for which, numbers in (("x", known[:, ::2]), ("y", known[:, 1::2])):
         low = float(np.nanmin(numbers)) if np.isfinite(numbers).any() else 0.0
         margin = max(0.06 * (100 - low), 0.5)
-        setter(low - margin, 100 + margin)
+        n_ticks = count_ticks(getattr(ax, f"{which}axis"), len("99.5"), 6)
+        ticks = MaxNLocator(n_ticks, steps=[1, 2, 5, 10]).tick_values(low - margin, 100)
+        ax.set(
+            **{f"{which}ticks": [tick for tick in ticks if tick <= 100], f"{which}lim": (low - margin, 100 + margin)}
+        )
     _number_factors(ax, path)
     ax.set_xlabel("part of all breaking worlds in the box (%)")
     ax.set_ylabel("part of the box that breaks (%)")
@@ -250,8 +256,9 @@ def _set_axis(ax: Axes, which: str, axis: _Axis, label: str) -> None:
             drawn.set_major_locator(LogLocator(subs=(1, 2, 5)))
             drawn.set_major_formatter(lambda value, _: f"{value:g}")
             drawn.set_minor_formatter(NullFormatter())
-    elif axis.is_whole:
-        drawn.set_major_locator(MaxNLocator(integer=True))
+    else:
+        drawn.set_major_locator(MaxNLocator("auto", integer=axis.is_whole, steps=[1, 2, 2.5, 5, 10]))
+        drawn.set_major_formatter(write_number)
     drawn.set_label_text(label)
     ax.set(**{f"{which}lim": axis.ends})
     if is_duration(axis.factor) and axis.words is None and not axis.is_log:

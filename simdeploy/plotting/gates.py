@@ -13,7 +13,15 @@ from simdeploy.analysis.asking.naming import describe_measure
 from simdeploy.analysis.gates.curves import STOPPED, as_measure
 from simdeploy.errors import InputError, Problem
 from simdeploy.plotting import style
-from simdeploy.plotting.axes import label_points, sample_line, set_limits, set_log_axis, set_measure_axis, write_percent
+from simdeploy.plotting.axes import (
+    count_ticks,
+    label_points,
+    sample_line,
+    set_limits,
+    set_log_axis,
+    set_measure_axis,
+    write_percent,
+)
 from simdeploy.plotting.intervals import draw_intervals, tell_untrusted
 from simdeploy.plotting.style import Look, in_plain_text, set_rows, wrap_name, write_beside
 from simdeploy.report.wording import VERDICTS
@@ -153,7 +161,8 @@ def _draw_curves(ax: Axes, result: GateComparison, looks: dict[str, Look]) -> No
     ax.yaxis.set_major_formatter(write_percent)
     ax.set_ylabel(STOPPED, fontsize="small")
     ax.set_xlim(-0.03 * end, 1.03 * end)
-    ax.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+    widest = max(map(write_percent, MaxNLocator(5, steps=[1, 2, 5, 10]).tick_values(0, end)), key=len)
+    ax.xaxis.set_major_locator(MaxNLocator(count_ticks(ax.xaxis, len(widest), 5), steps=[1, 2, 5, 10]))
     ax.xaxis.set_major_formatter(write_percent)
     beyond = "\n(all gates stop larger defects)" if end < result.sizes[-1] else ""
     ax.set_xlabel(f"error rate that the release adds{beyond}", fontsize="small")

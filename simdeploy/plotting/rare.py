@@ -59,6 +59,8 @@ def plot_rare(ax: Axes, rare: Rare) -> Axes:
 
 
 def _draw_errors(ax: Axes, rare: Rare) -> None:
+    from matplotlib.patheffects import withStroke
+
     n_all = rare.n_rollouts + rare.n_pilot
     error = rare.standard_error / rare.probability
     plain, is_narrow = rare.plain_rollouts, measure_axes(ax)[0] < NARROW_PT
@@ -77,7 +79,7 @@ def _draw_errors(ax: Axes, rare: Rare) -> None:
         ax.annotate(
             text.replace(" ", "\n", 1) if is_narrow else text, (n, error), xytext=(5, 4) if is_left else (-5, -5),
             textcoords="offset points", ha="left" if is_left else "right", va="bottom" if is_left else "top", color=colour,
-            fontsize="x-small" if is_narrow else "medium",
+            fontsize="x-small" if is_narrow else "medium", path_effects=[withStroke(linewidth=3, foreground="white")],
         )  # fmt: skip
     ax.yaxis.set_major_formatter(lambda value, _: f"{100 * value:,g} %")
     ax.margins(x=0)

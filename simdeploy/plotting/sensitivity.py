@@ -9,7 +9,7 @@ import numpy as np
 
 from simdeploy.analysis.asking.naming import describe_measure
 from simdeploy.plotting import style
-from simdeploy.plotting.axes import set_symlog_axis
+from simdeploy.plotting.axes import set_symlog_axis, write_number
 from simdeploy.plotting.intervals import draw_intervals, tell_untrusted
 from simdeploy.plotting.style import in_plain_text, put_legend_above, wrap_name, write_above, write_beside
 from simdeploy.plotting.wrapping import NARROW_PT, measure_axes, wrap_words
@@ -110,6 +110,7 @@ def plot_sensitivity(ax: Axes, result: Sensitivity) -> Axes:
             markeredgecolor=style.INK, markersize=5, label="spread of effects (sigma)",
         )  # fmt: skip
     ax.axvline(0, color=style.INK, linewidth=0.8)
+    ax.xaxis.set_major_formatter(write_number)
     _set_bars(ax, [f"{_break_name(short[name])}\n{wrap_name(over[name], _LABEL_WIDTH)}" for name in factors])
     _name_directions(ax, result, factors)
     quantity = "part of the variance" if result.method == "sobol" else "effect over its whole range"
@@ -259,7 +260,11 @@ def _set_margin_scale(ax: Axes, ends: np.ndarray, start: float) -> float:
         return math.inf
     linear = float(10 ** math.floor(math.log10(np.median(sizes))))
     set_symlog_axis(
-        ax, linear, min(1.6 * low, 0.0), max(1.6 * high, 0.0), lambda value: f"{value:+,g}" if value else "0"
+        ax,
+        linear,
+        min(1.6 * low, 0.0),
+        max(1.6 * high, 0.0),
+        lambda value: f"{'+' if value > 0 else ''}{write_number(value)}",
     )
     return linear
 
@@ -296,13 +301,13 @@ def _label(ax: Axes, result: Switches, scale: Scale, n_shown: int, linear: float
     else:
         text = f"change of {measure} of {subject}{unit}"
     if linear < math.inf:
-        text += f" (logarithmic beyond {linear:g})"
+        text += f" (logarithmic beyond {write_number(linear)})"
     verdicts = result.values["verdict"]
     n_flips, n = int(verdicts.isin(list(_FLIPS)).sum()), int(verdicts.ne("impossible").sum())
     text += f"\nlines: {percent(result.confidence_level)} CI{tell_untrusted(ax, ', ')}"
     text += f"; {n - n_shown} further values change it by less or not at all" if n > n_shown else ""
     ax.set_xlabel(text, fontsize="small")
-    title = f"{n_flips} of {n} values of a switch change or may change the choice"
+    title = f"{n_flips} of {n} switch values {'changes' if n_flips == 1 else 'change'} or may change the choice"
     if n_unknown := int(verdicts.eq("unknown").sum()):
         title += f"; {n_unknown} {'is' if n_unknown == 1 else 'are'} unknown"
     ax.set_title(wrap_words(ax, title), fontsize="medium", pad=18)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from simdeploy.plotting import one_rollout, style
-from simdeploy.plotting.axes import set_time_axis, write_percent
+from simdeploy.plotting.axes import set_time_axis, write_number, write_percent
 from simdeploy.plotting.style import STATUS_LOOKS, in_plain_text, label_line_ends
 from simdeploy.plotting.wrapping import measure_axes
 from simdeploy.report.wording import time_scale
@@ -145,7 +145,7 @@ def _draw_error_rates(ax: Axes, windows: pd.DataFrame) -> None:
     ]
     for shown, look in looks:
         ax.plot(shown["ended_s"], shown["error_rate"], linestyle="none", **look)
-    highest = float(np.nanmax([windows["error_rate"].max(), limit, 0.001]))
+    highest = float(np.nanmax([windows["error_rate"].max(), limit])) or 0.001
     ax.set_ylim(-0.04 * highest, 1.12 * highest)
     if limit == limit:
         line = ax.axhline(limit, color=style.INK, linewidth=1, linestyle="--", label=f"limit {write_percent(limit)}")
@@ -270,3 +270,4 @@ def _set_node_axis(ax: Axes, total: int) -> None:
     ax.set_ylabel("nodes")
     ticks = MaxNLocator(6, integer=True, steps=[1, 2, 5, 10]).tick_values(0, total)
     ax.set_yticks([tick for tick in ticks if 0 <= tick <= total])
+    ax.yaxis.set_major_formatter(write_number)
