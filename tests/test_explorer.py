@@ -24,6 +24,7 @@ from simdeploy.explorer.front_end import list_looks, read_module
 from simdeploy.explorer.position import Position, read_position, settle
 from simdeploy.explorer.preparing import begin_loading
 from simdeploy.plotting.style import STATUS_LOOKS
+from simdeploy.report.rollout import say_end
 
 SCENARIO = {
     "name": "small",
@@ -343,9 +344,22 @@ def test_a_film_is_its_rollout(explorer):
         for name, of in film["statuses"].items():
             assert sum(film["shown"][what] == name for what in shown) == of[place_]
     assert film["kind"] == "bad"
+    assert film["headline"] == f"{say_end(rollout.response_values)}."
     assert film["counters"]["failed"][-1] == rollout.response_values["failed_nodes"]
     assert film["limits"] == {"failed": 0, "error_rate_new": 0.05}
     json.dumps(film, allow_nan=False)
+
+
+def test_what_never_ends_is_said():
+    """Where rollouts never end there is no value for this reason, in the numbers and in the curve; the film says that they stay paused. [contract]"""
+    paused = {"operator": {"script": [{"at": "1s", "do": "pause"}]}, "release": {"good": {"probability": 1}}}
+    scenario = simdeploy.Scenario.from_dict({**SCENARIO, **paused, "fleet": {**SCENARIO["fleet"], "start_failure": 0}})
+    explorer = Explorer(scenario, scenario.policies, engine="reference")
+    place = explorer.settle(explorer.start)
+    curve = explorer.draw_curve(place, "max_failed_nodes", 2)
+    for rows in (explorer.estimate(place, 2), *(point["estimates"] for point in curve["points"])):
+        assert {row["interval"] for row in rows if row["measure"].startswith("makespan_s")} == {"rollouts never end"}
+    assert explorer.show_rollout(place, 0, None)["headline"] == "The rollout never ends: it stays paused."
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in SCENARIOS.glob("*.yaml")))

@@ -151,6 +151,7 @@ class Explorer:
         result = sweep_by_kind(campaign, scenario, policies, divides_by, concerned, range(n))
         values = Values(result, measures, costs=scenario.costs, release=scenario.release)
         frame = estimate_frame(values, measures, self.confidence_level)
+        frame["unknown_fraction"] = [float(values.unknown_fractions(measure)[0]) for measure in measures]
         unit = scenario.costs.unit if scenario.costs is not None else ""
         return [_to_row(row, unit or "") for row in frame.to_dict("records")]
 
@@ -248,7 +249,10 @@ def _to_row(row: Mapping[Any, Any], cost_unit: str) -> dict[str, Any]:
     scale = measure_scale(measure, abs(estimate or 0.0), cost_unit)
     # A rate that is known without simulation has an interval without width.
     is_exact = measure.kind == "rate" and estimate is not None and low == high
-    interval = "exact" if is_exact else write_estimate(row, scale).partition(" (")[2].removesuffix(")")
+    if estimate is None:
+        interval = "rollouts never end" if row["unknown_fraction"] > 0 else "no rollout of this kind"
+    else:
+        interval = "exact" if is_exact else write_estimate(row, scale).partition(" (")[2].removesuffix(")")
     return {
         "measure": str(measure),
         "label": capitalize(name_briefly(measure)),

@@ -9,6 +9,7 @@ import numpy as np
 
 from simdeploy.engines import Rollout, simulate
 from simdeploy.engines.fleet_map import SHOWN, Cells, FleetMap, choose, make_cells
+from simdeploy.report.rollout import say_end
 from simdeploy.report.story import tell
 from simdeploy.report.wording import time_scale
 from simdeploy.rules.health import judges_waves, read_max_error_rate
@@ -43,6 +44,7 @@ def make_film(place: Place, replication: int, kind: str | None, seed: int) -> di
     return {
         "replication": replication,
         "kind": responses["release"],
+        "headline": f"{say_end(rollout.response_values)}.",
         "verdict": responses["verdict"],
         "state": responses["state"],
         "end_s": end_s,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from simdeploy.report.wording import plural
 from simdeploy.result import Table
@@ -28,17 +29,27 @@ _ENDS = {
 
 def tell(rollout: OneRollout) -> str:
     """Say how it ended, and how many requests were shed."""
-    verdict, makespan_s = rollout.responses["verdict"], rollout.responses["makespan_s"]
-    state = str(rollout.responses["state"])
-    if math.isnan(makespan_s):
-        message = rollout.deployment["status"]["message"]
-        return f"The rollout never ends: it stays {state.replace('_', ' ')} ({message})."
-    ended = _VERDICTS[verdict] if isinstance(verdict, str) else _ENDS[state]
-    after = f" after {short_duration(makespan_s * NS_PER_S)}"
+    if math.isnan(rollout.responses["makespan_s"]):
+        return f"{say_end(rollout.responses)} ({rollout.deployment['status']['message']})."
     shed_requests = rollout.responses["shed_requests"]
     n_shed = 0 if math.isnan(shed_requests) else round(shed_requests)
     shed = f"; the service shed {plural(n_shed, 'request')}" if n_shed else ""
-    return f"{ended}{after}{shed}."
+    return f"{say_end(rollout.responses)}{shed}."
+
+
+def say_end(responses: Mapping[str, Any]) -> str:
+    """Say how a rollout with these responses ended, and when.
+
+    Examples
+    --------
+    >>> say_end({"verdict": "false_alarm", "state": "failed", "makespan_s": 46.0})
+    'False alarm: a good release was stopped after 46s'
+    """
+    verdict, makespan_s, state = responses["verdict"], responses["makespan_s"], str(responses["state"])
+    if math.isnan(makespan_s):
+        return f"The rollout never ends: it stays {state.replace('_', ' ')}"
+    ended = _VERDICTS[verdict] if isinstance(verdict, str) else _ENDS[state]
+    return f"{ended} after {short_duration(makespan_s * NS_PER_S)}"
 
 
 def tabulate(rollout: OneRollout) -> tuple[Table, ...]:

@@ -14,6 +14,7 @@ from simdeploy.explorer.answering import Effort, Explorer, find_measures
 from simdeploy.explorer.front_end import read_module, read_style
 from simdeploy.explorer.position import Position, settle
 from simdeploy.explorer.preparing import begin_loading
+from simdeploy.report.rollout import say_end
 from simdeploy.report.wording import format_amount, measure_scale
 from simdeploy.web.serving import listen
 
@@ -25,6 +26,10 @@ SCENARIO = "small-fleet"
 TOO_WIDE = """() => document.documentElement.scrollWidth <= document.documentElement.clientWidth ? []
   : [...document.querySelectorAll("body *")].filter((each) => each.getBoundingClientRect().right > innerWidth + 0.5
     && !each.closest(".scroll")).map((each) => each.outerHTML.slice(0, 80))"""
+LONG = """() => {
+  for (const each of document.querySelectorAll(".card .value, .card .interval")) each.textContent = "9,002,600,241,162 EUR";
+  for (const each of document.querySelectorAll("h1, .title option")) each.textContent = "the-policy-of-all-shops-".repeat(4);
+}"""
 EVENTS = """([name, step]) => {
   const range = document.querySelector(`input[type=range][data-name="${name}"]`);
   range.value = step;
@@ -220,6 +225,10 @@ def test_a_rollout_is_stepped_through(explore, scenario):
     place = settle(Position("rolling", {"max_failed_nodes": 0}), scenario, scenario.policies)
     rollout = simdeploy.simulate(scenario.given("good"), place.policy, replication=1)
     expect(panel.locator("output").first).to_have_text("rollout 1")
+    expect(panel.locator(".headline")).to_have_text(f"{say_end(rollout.response_values)}. Release: good.")
+    for drawn in panel.locator("path.area").all():  # ends where it begins: upright
+        path = drawn.get_attribute("d")
+        assert path.split("H")[-1].removesuffix("Z") == path.removeprefix("M").partition(",")[0]
     panel.get_by_role("button", name="To the end").click()
     states = {"completed": "completed", "failed": "failed"}
     expect(panel.locator(".clock")).to_contain_text(states[rollout.response_values["state"]])
@@ -286,6 +295,8 @@ def test_nobody_is_left_out(explore, name, options):
     visited.screenshot(f"explorer-{name}")
     found = axe.Axe().run(page).response["violations"]
     assert [f"{each['id']}: {each['nodes'][0]['html']}" for each in found if each["impact"] != "minor"] == []
+    assert page.evaluate(TOO_WIDE) == []
+    page.evaluate(LONG)
     assert page.evaluate(TOO_WIDE) == []
 
 

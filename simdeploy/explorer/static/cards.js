@@ -56,7 +56,7 @@ class Cards {
         "span",
         { class: "interval", title: `${level} confidence interval${doubt}` },
         make("span", { class: "unseen" }, `${level} interval `),
-        estimate.interval || "no rollout of this kind",
+        estimate.interval,
         doubt ? make("abbr", { class: "doubt", title: doubt.slice(2) }, " ~") : null,
       ),
       this.drawStrip(estimate, before),

@@ -1,9 +1,6 @@
 // One rollout to step through: statuses over time, the fleet at an instant, counters beside their limits, and what happened.
 
 const STACK = ["running", "validating", "starting", "failed", "rolling_back", "rolled_back", "rollback_failed", "removed", "stopped", "skipped", "down", "pending"];
-const VERDICTS = {
-  completed_good: "completed, rightly", stopped_defective: "stopped, rightly", false_alarm: "stopped, a false alarm,", escaped: "completed, an escape,",
-};
 const PLAY_MS = 40;
 const MOST_SHOWN = 4; // lines of what happened
 
@@ -52,7 +49,7 @@ class Rollout {
     for (const each of this.inTime) each.disabled = false;
     this.number.textContent = `rollout ${formatPlain(film.replication)}`;
     this.kind.value = this.asked.kind ?? "";
-    this.headline.textContent = `${film.kind ? `${capital(film.kind)} release: ` : ""}${VERDICTS[film.verdict] ?? words(film.state)} after ${formatNumber(film.end_s * film.scale.factor)} ${film.scale.unit}`;
+    this.headline.textContent = `${film.headline}${film.kind ? ` Release: ${film.kind}.` : ""}`;
     this.slider.max = film.times_s.length - 1;
     this.cells = null;
     this.draw();
@@ -201,8 +198,7 @@ function stepPath(upper, lower) {
   const forth = upper.flatMap(([px, py], place) => (place ? [`H${px.toFixed(1)}`, `V${py.toFixed(1)}`] : [`M${px.toFixed(1)},${py.toFixed(1)}`]));
   const back = [];
   for (let place = lower.length - 1; place >= 0; place -= 1) {
-    back.push(`V${lower[place][1].toFixed(1)}`);
-    if (place) back.push(`H${lower[place][0].toFixed(1)}`);
+    back.push(`V${lower[place][1].toFixed(1)}`, `H${lower[place][0].toFixed(1)}`);
   }
   return `${forth.join("")}${back.join("")}Z`;
 }

@@ -114,6 +114,7 @@ class Tradeoff {
       bar(b, { x1: at[0], x2: at[0], y1: y.place(b.low * yUnit.factor), y2: y.place(b.high * yUnit.factor) });
       bar(a, { y1: at[1], y2: at[1], x1: x.place(a.low * xUnit.factor), x2: x.place(a.high * xUnit.factor) });
     }
+    if (!placed.length) chart.append(svg("text", { x: (box.left + box.right) / 2, y: (box.top + box.bottom) / 2, "text-anchor": "middle" }, "no value at any position"));
     this.drawPoints(chart, placed, box, xName === VALUE);
     this.place.replaceChildren(chart);
     this.note.textContent = `${plural(n, "rollout")} of each value; bars are ${this.level} intervals for all values together.${doubt}`;
