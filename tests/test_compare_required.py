@@ -10,6 +10,7 @@ import simdeploy
 from simdeploy.analysis import compare
 from simdeploy.errors import InputError
 from simdeploy.plotting.comparison import plot_ranking
+from simdeploy.report.excluded import tell_missed
 from simdeploy.scenario.measures import Measure, Requirement
 from simdeploy.scenario.parts import Costs
 
@@ -73,6 +74,7 @@ def test_the_only_one_left_is_recommended():
     found = compare(policies(cheap=1.0, fair=0.0), costs=HOURLY, requirements=ESCAPES)
     assert found.answer.startswith("Use fair: mean cost ")
     assert found.answer.endswith(f" cheap (1) misses a requirement: {FEW_ESCAPES}.")
+    assert tell_missed(found)[-1] == "1 policy misses requirements"
 
 
 def test_nothing_is_recommended_if_all_miss():

@@ -222,6 +222,7 @@ def test_what_changes_its_form_is_told():
     spec = DeploymentSpec(strategy="rolling", max_parallel=20, health_check=check)
     notes = "\n".join(to_rollout(spec).notes)
     assert "in this fleet of 100, 20 percent are 20 nodes" in notes
+    assert "1 percent is 1 node;" in "\n".join(to_rollout(rolling(max_parallel=1)).notes)
     assert "45s is rounded up to 5 windows of 10s" in notes
     assert "31, never reached: only 30 windows of 10s fit the deadline" in notes
     assert any("500 nodes are all" in note for note in to_rollout(rolling(max_parallel=500)).notes)

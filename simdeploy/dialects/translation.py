@@ -178,7 +178,7 @@ class _Translator:
         # Of 0 percent the dialect makes its default.
         percent = max(100 * wanted // nodes, 1)
         wave = ceil(Fraction(percent * nodes, 100))
-        meant = f"{percent} percent are {wave:,} nodes"
+        meant = f"{percent} percent {'is 1 node' if wave == 1 else f'are {wave:,} nodes'}"
         if wave == wanted:
             self._notes.append(f"max_parallel: in this fleet of {nodes:,}, {meant}; a percentage scales with the fleet")
         else:

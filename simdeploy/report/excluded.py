@@ -45,7 +45,11 @@ def tell_missed(comparison: Comparison) -> list[str]:
         return []
     named = [form for is_brief in (False, True) for form in _list_missed(comparison, policies, is_brief=is_brief)]
     if excluded:
-        return [*named, f"{list_some(excluded)} {_miss(excluded)} requirements", f"{len(excluded)} miss requirements"]
+        return [
+            *named,
+            f"{list_some(excluded)} {_miss(excluded)} requirements",
+            f"{plural(len(excluded), 'policy', 'policies')} {_miss(excluded)} requirements",
+        ]
     none = "No policy meets the requirements"
     by_all = [text for text in next(iter(policies)) if all(text in requirements for requirements in policies)]
     subject = {1: "It", 2: "Both"}.get(len(missed), "All")

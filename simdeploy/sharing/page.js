@@ -31,6 +31,7 @@ if (source) {
   const SVG = "http://www.w3.org/2000/svg";
   const [WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM] = [320, 176, 46, 10, 10, 40];
 
+  const short = new Intl.NumberFormat("en-US", { notation: "compact", maximumSignificantDigits: 6 });
   const index = (at) => at.reduce((sum, value, n) => sum * grid.dials[n].values.length + value, 0);
   const moved = (n, value) => place.map((own, m) => (m === n ? value : own));
   const draw = (parent, name, attributes, text) => {
@@ -68,7 +69,7 @@ if (source) {
     const y = (value) => TOP + (1 - (Math.min(Math.max(value, low), high) - low) / (high - low)) * (HEIGHT - TOP - BOTTOM);
     for (const tick of steps(low, high)) {
       draw(svg, "line", { x1: LEFT, x2: WIDTH - RIGHT, y1: y(tick), y2: y(tick), stroke: "#e3e3e3" });
-      const label = Math.abs(tick) >= 1e4 ? tick.toExponential(0).replace("e+", "e") : String(+tick.toPrecision(6));
+      const label = Math.abs(tick) >= 1e4 ? short.format(tick) : String(+tick.toPrecision(6));
       draw(svg, "text", { x: LEFT - 5, y: y(tick) + 4, "text-anchor": "end", "font-size": 11, fill: "#555" }, label);
     }
     const every = Math.ceil(n / 8);

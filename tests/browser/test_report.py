@@ -1,6 +1,7 @@
 """The page of a report in a browser: sliders, sorting, what is read aloud, and that nothing leaves it."""
 
 import functools
+import re
 from dataclasses import replace
 from itertools import pairwise
 
@@ -62,6 +63,19 @@ def test_it_opens_without_a_network(name, size, pages, visit):
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     seen.assert_quiet()
     seen.screenshot(f"report-{name}-{size[0]}")
+
+
+def test_large_costs_have_short_ticks(tmp_path, visit):
+    """Ticks of a chart are evenly spaced, short numbers: no power of ten, and none rounded to one digit. [contract]"""
+    costs = {"costs": {"escape": 3e6, "false_alarm": 3e6}}
+    sd.write_report(
+        sd.Scenario.from_dict({**SCENARIO, **costs}), tmp_path / "dear.html", replications=20, engine="compiled"
+    )
+    page = visit((tmp_path / "dear.html").as_uri()).page
+    (dear,) = [svg for svg in page.locator("svg[id^=chart-]").all() if "cost" in svg.get_attribute("aria-label")]
+    ticks = [text for text in dear.locator("text[text-anchor=end]").all_text_contents() if text != "0"]
+    assert len(ticks) > 1
+    assert all(re.fullmatch(r"[\d.]+[KM]", tick) for tick in ticks)
 
 
 def read_estimates(page, dials):
