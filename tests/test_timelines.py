@@ -312,6 +312,7 @@ def test_pictures_show_the_bands():
 def test_the_command_says_the_worst_instant(tmp_path):
     """The answer has the highest band of failed nodes; the table of bands goes to --out. [contract]"""
     words = ["timelines", str(SCENARIOS / "small-fleet.yaml"), "--quantity", "failed", "--replications", "50"]
+    words += ["--every", "2m", "--until", "2h"]
     done = invoke(*words, "--out", tmp_path / "bands.csv", "--engine", "compiled")
     assert done.exit_code == 0
     table = pd.read_csv(tmp_path / "bands.csv")
@@ -320,6 +321,8 @@ def test_the_command_says_the_worst_instant(tmp_path):
         f"95 % of rollouts have at most {worst['p95']:g} failed nodes at any time; the worst is at "
     )
     assert f"under {worst['policy']} with release {worst['release']}" in done.output
+    assert ", every 2m, " in done.output
+    assert "Worst instants, up to 2h (percentage of rollouts that are no worse)" in done.output
 
 
 @pytest.mark.parametrize(

@@ -34,11 +34,12 @@ def command(study: Study, *, quantities: tuple[str, ...] | None, every: str | No
     """
     from simdeploy.analysis.bands.tracing import timelines
     from simdeploy.report.wording import plural
+    from simdeploy.units import NS_PER_S, short_duration
 
     policies = study.policies or None
     result = study.run(timelines, study.scenario, policies, quantities=quantities, every=every, until=until)
     return Finding(
         result,
-        about=f"{plural(result.n_replications, 'replication')} of each policy, every {result.every_s:g} s",
+        about=f"{plural(result.n_replications, 'replication')} of each policy, every {short_duration(result.every_s * NS_PER_S)}",
         failed=bool(result.n_failed),  # a warning has said which
     )
