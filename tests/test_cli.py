@@ -151,7 +151,7 @@ def test_a_story_of_a_stop():
     assert told(rolling(4), fleet={"rollback_duration": 20, "start_failure": 1}) == [
         (0, "wave 1 of 3: 4 nodes"),
         (60, "wave 1: 4 failed (4 did not start)"),
-        (60, "stopped: 4 failed of 12 nodes of the fleet exceeds max_failed_nodes_percent 10"),
+        (60, "stopped: 4 of 12 nodes of the fleet failed, which exceeds max_failed_nodes_percent 10"),
         (60, "rollback of 4 nodes begins"),
         (80, "rollback finished: 4 nodes rolled back"),
     ]

@@ -225,7 +225,7 @@ def test_a_wave_that_is_passed_over_as_a_whole(engine: str) -> None:
     ("limit", "nodes", "expected"),
     [
         (1, (0, 3), (60, "2 failed nodes of a zone exceed max_failed_nodes_per_zone 1")),
-        ("50%", (0, 3, 6), (120, "3 failed of 4 nodes of a zone exceeds max_failed_nodes_per_zone 50%")),
+        ("50%", (0, 3, 6), (120, "3 of 4 nodes of a zone failed, which exceeds max_failed_nodes_per_zone 50%")),
         (1, (0, 1, 2), None),
     ],
 )
@@ -243,7 +243,7 @@ def test_a_limit_of_every_zone(
 def test_a_limit_of_one_wave(engine: str) -> None:
     """The first wave may lose none, the second 40 % of its five nodes. [oracle]"""
     waves = [{"size": 2, "max_failed_nodes": 0}, {"size": 5, "max_failed_nodes_percent": 40}]
-    expected = (60, "3 failed of 5 nodes of the wave exceeds its max_failed_nodes_percent 40")
+    expected = (60, "3 of 5 nodes of the wave failed, which exceeds its max_failed_nodes_percent 40")
     assert message_of({"waves": waves}, engine, release=failing(2, 3, 4)) == expected
     expected = (30, "1 failed node of the wave exceeds its max_failed_nodes 0")
     assert message_of({"waves": waves}, engine, release=failing(1)) == expected

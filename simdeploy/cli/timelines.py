@@ -24,7 +24,7 @@ from simdeploy.vocabulary import TRACED
     callback=lambda _ctx, _param, value: value or None,
     help="What to show over time; repeatable. Default: all (shed of a shared service only).",
 )
-@click.option("--every", metavar="DURATION", help="Distance of the instants; default: about a 200th of --until.")
+@click.option("--every", metavar="DURATION", help="Time between instants; default: about 1/200 of --until.")
 @click.option("--until", metavar="DURATION", help="Last instant; default: the longest of 100 rollouts.")
 def command(study: Study, *, quantities: tuple[str, ...] | None, every: str | None, until: str | None) -> Finding:
     """Show the spread of rollouts over time.

@@ -92,4 +92,6 @@ def _placed(
 
 
 def _word(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
     return value if isinstance(value, str) else shorten(value)

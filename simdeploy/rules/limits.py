@@ -81,14 +81,16 @@ class Limits:
         if self._is_count_crossed(failed, counts.wave.count):
             return f"{self._says(failed, 'of the wave')} its max_failed_nodes {counts.wave.count}"
         if self._is_percent_crossed(failed, size, counts.wave.percent):
-            return f"{failed} failed of {size} nodes of the wave {self._verb(1)} its max_failed_nodes_percent {_number(counts.wave.percent)}"
+            part = self._says_part(failed, size, "nodes of the wave")
+            return f"{part} its max_failed_nodes_percent {_number(counts.wave.percent)}"
         return None
 
     def _by_zone(self, counts: Counts) -> str | None:
         failed, size, limit = counts.zone_failed, counts.zone_size, self.per_zone
         if isinstance(limit, Fraction):
             if self._is_percent_crossed(failed, size, limit):
-                return f"{failed} failed of {size} nodes of a zone {self._verb(1)} max_failed_nodes_per_zone {_number(limit)}%"
+                part = self._says_part(failed, size, "nodes of a zone")
+                return f"{part} max_failed_nodes_per_zone {_number(limit)}%"
         elif self._is_count_crossed(failed, limit):
             return f"{self._says(failed, 'of a zone')} max_failed_nodes_per_zone {limit}"
         return None
@@ -117,7 +119,7 @@ class Limits:
         of_what = {"fleet": "nodes of the fleet", "resolved": "resolved nodes", "wave": "nodes of the wave"}[
             self.percent_of
         ]
-        return f"{failed} failed of {of} {of_what} {self._verb(1)} max_failed_nodes_percent {_number(limit)}"
+        return f"{self._says_part(failed, of, of_what)} max_failed_nodes_percent {_number(limit)}"
 
     def _is_count_crossed(self, failed: int, limit: int | None) -> bool:
         return limit is not None and failed > 0 and failed >= limit + (0 if self.reaches else 1)
@@ -131,6 +133,9 @@ class Limits:
 
     def _says(self, failed: int, where: str) -> str:
         return f"{failed} failed {'node' if failed == 1 else 'nodes'} {where} {self._verb(failed)}"
+
+    def _says_part(self, failed: int, of: int, of_what: str) -> str:
+        return f"{failed} of {of} {of_what} failed, which {self._verb(1)}"
 
     def _verb(self, failed: int) -> str:
         verb = "reach" if self.reaches else "exceed"

@@ -37,10 +37,10 @@ def gate_problems(
         return
     path = (*path, "health_check", "gate")
     if any(behaviour.connection for behaviour in fleet.behaviours):
-        message = "judges what is heard at once, but nodes go offline by fleet.connection"
+        message = "a gate needs reports at once, but nodes go offline (fleet.connection)"
         yield Problem(message, (*path, "kind"), found=terms.kind, allowed="threshold, or no fleet.connection")
     if orchestrator.reporting_delay_ns:
-        message = "judges what is heard at once, but orchestrator.reporting_delay is not 0s"
+        message = "a gate needs reports at once, but orchestrator.reporting_delay is not 0s"
         yield Problem(message, (*path, "kind"), found=terms.kind, allowed="threshold, or no reporting_delay")
     has_waves = orchestrator.pacing != "sliding" or bool(policy.waves)
     if judges_waves(policy) and not has_waves:

@@ -224,7 +224,7 @@ class PolicyInFleetSuspicions(PolicySuspicions):
         for name, behaviour in self._behaviours():
             usual = _usual_error_rate(behaviour)
             if usual > limit and behaviour.requests_per_second:
-                message = f"below the average {usual:.3g} of nodes{name} without a release: good nodes look bad"
+                message = f"below the average error rate of nodes{name} without the release, {usual:.3g}: healthy nodes look bad"
                 yield self._say(message, "health_check", "max_error_rate", found=f"{limit:g}")
 
     def _limits(self) -> Iterator[Problem]:
