@@ -161,7 +161,7 @@ def _in_seconds(frame: pd.DataFrame, name: str, part: Part, starts: pd.Series) -
     instants = [time for time in _TIMES.get(name, ()) if time in frame]
     if not instants:
         return frame
-    start = pd.Series(frame["rollout"]).map(starts).to_numpy("datetime64[ns]")
+    start = starts.reindex(pd.Index(frame["rollout"])).to_numpy("datetime64[ns]")
     seconds = {}
     is_without = np.zeros(len(frame), dtype=bool)
     for time in instants:

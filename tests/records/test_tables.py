@@ -254,6 +254,8 @@ def test_tables_of_records_read_as_they_were(tmp_path):
         ({"a.csv": "node,node\na,3\n"}, "a.csv:1: two columns of the same name \\(found 'node'\\)"),
         ({"a.csv": "node,started_at_s\na,x\n"}, "nothing is left of the records\n.*a.csv:2: started_at_s: not a time .*found 1 rows"),
         ({"a.csv": "node,started_at_s\n"}, "nothing is left of the records; no file has a row"),
+        ({"a.csv": "rollout,node,ended,requests\nr,a,2026-03-02T08:00:00Z,5\n"}, "nothing is left of the records\n.*a.csv:2: no start of its rollout is known"),
+        ({"a.csv": "node,started_at\na,2026-03-02T08:00:00Z\n"}, "nothing is left of the records\n.*a.csv:2: no start of its rollout is known"),
         ({"a.csv": "PK\x03\x04"}, "a.csv: compressed \\(zip, as spreadsheets are\\); unpack it first"),
         ({"a.csv": "node,started_at_s\na,1772438400000\n"}, "too long after the start .*map Unix times to started_at"),
         ({"a.json": '{"apiVersion": "v1", "kind": "Pod", "spec": {}}'}, "a.json: no kind of records \\(found an object with apiVersion, kind, spec\\)"),
