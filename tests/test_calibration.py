@@ -468,6 +468,20 @@ def test_what_is_not_used_is_told(records):
     assert dropped["reason"].str.contains("clocks differ").sum() == 1
 
 
+def test_nodes_that_run_did_not_fail(records):
+    """A node that runs without a time of its start counts as started, not as a failure; without any times nothing is fitted. [contract]"""
+    nodes, path = records.nodes.reset_index(drop=True), "fleet.start_failure"
+    complete = find(rows_of(fit(records)), path)
+    some = nodes["started_at_s"].mask((nodes["status"] == "running") & (nodes.index % 3 == 0))
+    found = fit(with_tables(records, nodes=nodes.assign(started_at_s=some)))
+    pd.testing.assert_series_equal(find(rows_of(found), path), complete)
+    assert found.dropped["reason"].str.startswith("no time of the start").sum() == 1
+    for cause in ("did_not_start", None):
+        bare = with_tables(records, nodes=nodes.assign(started_at_s=math.nan, cause=cause))
+        assert not cause or read_attempts(bare).frame["failed"].sum() > 0
+    assert "no record says how long an attempt to start took" in str(refused(fit, bare))
+
+
 def test_nothing_is_fitted_to_nothing():
     """Without a single start there is no calibration; records without rollouts neither. [contract]"""
     for records in (Records(), with_tables(SMALL.draw(2, 1), nodes={})):
@@ -483,6 +497,11 @@ def test_order_and_missing_columns(records, calibration):
     bare = fit(with_tables(records, nodes=records.nodes[columns], windows={}))
     found = rows_of(bare)
     assert "one attempt per node" in find(found, "fleet.start_failure")["note"]
+    assert "no deadline on record" not in find(found, "fleet.start_failure")["note"]
+    endless = fit(
+        with_tables(records, nodes=records.nodes[columns], rollouts=records.rollouts.drop(columns="deadline_s"))
+    )
+    assert "no deadline on record" in find(rows_of(endless), "fleet.start_failure")["note"]
     assert "assumed: no window on record has requests" in bare.to_yaml()
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
+from typing import Any
 
 from simdeploy.api.document import DeploymentDocument
+from simdeploy.units import NS_PER_S
 
 
 def write_policy(document: DeploymentDocument) -> str:
@@ -18,3 +21,10 @@ def write_policy(document: DeploymentDocument) -> str:
     """
     own = {} if document.orchestrator is None else {"orchestrator": document.orchestrator}
     return json.dumps({"dialect": document.dialect, **document.spec.to_dict(), **own})
+
+
+def read_health_times(spec: Any) -> dict[str, float]:
+    """Return the columns of rollouts that a spec states, NaN where it doesn't: the interval and the deadline of health checks."""
+    check = None if spec.strategy == "immediate" else spec.health_check
+    times_ns = {"interval_s": getattr(check, "interval_ns", None), "deadline_s": getattr(check, "deadline_ns", None)}
+    return {name: math.nan if time_ns is None else time_ns / NS_PER_S for name, time_ns in times_ns.items()}

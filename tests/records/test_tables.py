@@ -118,6 +118,7 @@ def test_the_start_of_a_table_of_rollouts_counts(tmp_path):
     assert records.nodes["dispatched_at_s"].tolist() == [60, 120, 0, 10.5]
     first = records.rollouts.set_index("rollout").loc["mon"]
     assert json.loads(first["policy"]) == {"dialect": "deployment", **policy}
+    assert first["deadline_s"] == 300
     assert first["defective"] is np.False_ or first["defective"] is False
     assert records.rollouts["defective"].isna().tolist() == [False, True]
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 from simdeploy.analysis.calibration.result import DROPPED
 
 _SHARPNESS_S = 1e-9  # of recorded times
+# Statuses of nodes that have started, also if nobody recorded when.
+_STARTED = ("validating", "running")
 
 # Why the time of a node's attempts can't be used.
 _REASONS = (
@@ -42,6 +44,8 @@ class Attempts:
     dropped: pd.DataFrame  # as in `Calibration`
     start_attempts: int | None  # how many there are of each try; None if no node used them up
     are_counted: bool  # whether the records have numbers of attempts
+    # Whether nodes are taken for failed that may have been silent until a deadline, which is not on record.
+    are_deadlines_missing: bool
 
     def durations(self, chosen: np.ndarray) -> Durations:
         """Return the usable times of some rows."""
@@ -66,17 +70,26 @@ def read_attempts(records: Records) -> Attempts:
     attempts = nodes["attempts"].astype("float64").to_numpy()
     are_counted = bool(np.isfinite(attempts).any())
     attempts = np.nan_to_num(attempts, nan=1.0)
-    has_started = ~np.isnan(started)
+    has_started = ~np.isnan(started) | nodes["status"].isin(_STARTED) | nodes["cause"].isin(("unhealthy", "gate"))
+    has_started = has_started.to_numpy()
     cause = _find_causes(nodes, has_started, resolved - dispatched, deadline)
+    is_inferred = nodes["cause"].isna().to_numpy() & pd.notna(cause)
+    # Where no start has a time, a failed node without one may have started.
+    n_rollouts = len(rollouts)
+    is_without = np.bincount(of, has_started, n_rollouts) > 0
+    is_without &= np.bincount(of, ~np.isnan(started), n_rollouts) == 0
+    is_open = is_inferred & is_without[of]
+    cause[is_open] = None
     gave_up, is_silent = cause == "did_not_start", cause == "silent"
     is_over = has_started | gave_up
     ended = np.maximum(attempts - ~is_over, 0)
+    ended[np.bincount(of, is_open, n_rollouts)[of] > 0] = 0
     end = np.where(has_started, started, np.where(gave_up | is_silent, resolved, watched.to_numpy()))
-    time_s = end - dispatched
+    time_s = np.where(is_open, np.nan, end - dispatched)
     limit, per_try = _count_attempts(rollouts, of, attempts, gave_up)
     is_refused = (
         attempts < 1,
-        ~is_over & ~is_silent & ~(time_s > 0),
+        ~is_over & ~is_silent & ~is_open & ~(time_s > 0),
         np.isnan(time_s),
         time_s < 0,
         time_s == 0,
@@ -104,7 +117,8 @@ def read_attempts(records: Records) -> Attempts:
         for reason, rows in zip(_REASONS, counts.tolist(), strict=True)
         if rows
     ]
-    return Attempts(frame, make_frame(dropped, DROPPED), limit, are_counted)
+    are_deadlines_missing = bool((is_inferred & gave_up & np.isnan(deadline)).any())
+    return Attempts(frame, make_frame(dropped, DROPPED), limit, are_counted, are_deadlines_missing)
 
 
 def _find_causes(

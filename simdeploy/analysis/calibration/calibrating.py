@@ -211,9 +211,11 @@ class _Fitting:
         self.fits += fitted.fits
         self.points += fitted.points
         self.laws[f"{path}.update_duration"] = fitted.law
-        is_mixed = self.records.rollouts["defective"].isna().any()
-        note = "of all releases: nobody knows which were defective" if is_mixed else ""
-        note = note if attempts.are_counted else "one attempt per node, for want of their numbers; " + note
+        notes = [] if attempts.are_counted else ["one attempt per node, for want of their numbers"]
+        if attempts.are_deadlines_missing:
+            notes.append("no deadline on record: nodes silent until theirs count as failed, not as hangs")
+        if self.records.rollouts["defective"].isna().any():
+            notes.append("of all releases: nobody knows which were defective")
         base = frame[is_part & is_base]
         counted, total = count_by_rollout(base, "failed", ["ended"])
         if len(total):
@@ -223,7 +225,7 @@ class _Fitting:
                 total,
                 n_nodes=len(base),
                 confidence_level=level,
-                note=note.rstrip("; "),
+                note="; ".join(notes),
             )
         if path == "fleet" and attempts.start_attempts is not None:
             n = attempts.start_attempts

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -16,8 +15,7 @@ from simdeploy.records.cells import in_utc
 from simdeploy.records.content import Content, Document
 from simdeploy.records.fields import instants, seconds_since
 from simdeploy.records.parts import ROW, Dropped, Part
-from simdeploy.records.policies import write_policy
-from simdeploy.units import NS_PER_S
+from simdeploy.records.policies import read_health_times, write_policy
 from simdeploy.vocabulary import TERMINAL_STATES
 
 KIND = "deployment objects of the API"
@@ -103,7 +101,7 @@ def _make_part(name: str, revisions: list[_Revision], dropped: list[Dropped]) ->
             "started_at": in_utc(instants([start])),
             "nodes": pd.array([last.status.total_nodes], dtype="Int64"),
             "policy": [write_policy(last.document)],
-            **_health(last),
+            **{name: [value] for name, value in read_health_times(last.deployment.spec).items()},
             "state": [last.status.state],
             "ended_s": [seconds_since(start, ended)],
             "watched_until_s": [seconds_since(start, max(starts))],
@@ -143,17 +141,6 @@ def _without_repetitions(revisions: list[_Revision], dropped: list[Dropped]) -> 
                 Dropped(each.file, each.line, 1, "contradicts another object of the same revision") for each in alike
             ]
     return kept
-
-
-def _health(last: _Revision) -> dict[str, list[float]]:
-    check = last.deployment.spec.health_check
-    if check is None or last.deployment.spec.strategy == "immediate":
-        return {"interval_s": [math.nan], "deadline_s": [math.nan]}
-    interval = getattr(check, "interval_ns", None)
-    return {
-        "interval_s": [math.nan if interval is None else interval / NS_PER_S],
-        "deadline_s": [math.nan if check.deadline_ns is None else check.deadline_ns / NS_PER_S],
-    }
 
 
 def _acts(revisions: Sequence[_Revision], start: int) -> list[dict[str, Any]]:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simdeploy.api.document import parse_deployment
+from simdeploy.api.document import DeploymentDocument, parse_deployment
 from simdeploy.errors import InputError
 from simdeploy.records.cells import Rows, in_utc
 from simdeploy.records.content import Content
 from simdeploy.records.parts import Part, part_of
-from simdeploy.records.policies import write_policy
+from simdeploy.records.policies import read_health_times, write_policy
 from simdeploy.records.sources.node_table import name_rollouts, read_times
 from simdeploy.records.table import COLUMNS
 from simdeploy.rules.deployment_types import TYPES
@@ -58,16 +58,22 @@ def _read(content: Content, names: Mapping[str, str]) -> Part:
     }
     rows.raise_if_refused()
     if policies is not None:
-        columns["policy"] = policies.map(_read_policies(rows, policies))
+        found = _read_policies(rows, policies)
+        columns["policy"] = policies.map({text: write_policy(document) for text, document in found.items()})
+        for name in ("interval_s", "deadline_s"):
+            by_policy = policies.map({text: read_health_times(each.spec)[name] for text, each in found.items()})
+            columns[name] = (
+                by_policy if columns[name] is None else np.where(np.isnan(columns[name]), by_policy, columns[name])
+            )
     return part_of(rows, "rollouts", columns, known=list(COLUMNS["rollouts"]))
 
 
-def _read_policies(rows: Rows, policies: pd.Series) -> dict[str, str]:
-    """Return each policy as `Records` has it, or raise an `InputError`; most rollouts share theirs."""
-    found: dict[str, str] = {}
+def _read_policies(rows: Rows, policies: pd.Series) -> dict[str, DeploymentDocument]:
+    """Return each policy, or raise an `InputError`; most rollouts share theirs."""
+    found: dict[str, DeploymentDocument] = {}
     for text in policies.dropna().unique():
         try:
-            found[text] = write_policy(parse_deployment(text))
+            found[text] = parse_deployment(text)
         except InputError as error:
             row = int(np.flatnonzero((policies == text).fillna(value=False).to_numpy(dtype=bool))[0])
             line = rows.table.find_line(row)
