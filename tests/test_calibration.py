@@ -314,13 +314,27 @@ def test_intervals_of_rare_failures_cover(sd):
     """Of failures of 1 in 200, and of none in many histories, intervals cover as often as they say; four standard errors. [oracle]"""
     rng, mean, repetitions = np.random.default_rng(3), 0.005, 100
     concentration = mean * (1 - mean) / sd**2 - 1 if sd else math.inf
-    covered = 0
+    covered = np.zeros(2)
     for _ in range(repetitions):
         levels = rng.beta(concentration * mean, concentration * (1 - mean), 20) if sd else mean
         counted, total = rng.binomial(30, levels, 20), np.full(20, 30)
-        found = fit_fraction("failures", counted, total, n_nodes=600, confidence_level=0.95)[0]
-        covered += found.low <= mean <= found.high
-    assert covered >= repetitions * 0.95 - 4 * math.sqrt(repetitions * 0.95 * 0.05)
+        found = fit_fraction("failures", counted, total, n_nodes=600, confidence_level=0.95)
+        covered += [each.low <= truth <= each.high for each, truth in zip(found, (mean, sd), strict=True)]
+    assert (covered >= repetitions * 0.95 - 4 * math.sqrt(repetitions * 0.95 * 0.05)).all()
+
+
+@pytest.mark.parametrize("n", [3, 12])
+def test_intervals_of_rollouts_that_are_alike(n):
+    """If no attempt failed, or all did, limits are those of an event of whole rollouts; they are never narrower than those of all attempts. [oracle]"""
+    total = np.full(n, 20)
+    none, some, every = (fit_fraction("f", np.full(n, k), total, n_nodes=1, confidence_level=0.95) for k in (0, 1, 20))
+    fewest = 0.025 ** (1 / n)
+    assert [none[0].low, none[0].high, every[0].low, every[0].high] == pytest.approx([0, 1 - fewest, fewest, 1])
+    exact = stats.binomtest(n, 20 * n).proportion_ci(method="exact")
+    assert some[0].low <= 1.05 * exact.low
+    assert some[0].high >= exact.high / 1.05
+    if n == 12:
+        assert none[1].high == every[1].high == pytest.approx(math.sqrt(fewest * (1 - fewest)))
 
 
 def test_what_never_happened_is_bounded_by_rollouts():

@@ -38,8 +38,10 @@ def fit_fraction(
     rest = (n, n_nodes)
     if n < FEWEST_FOR_SPREAD:
         estimate, low, high = ratio_interval(counted, total, confidence_level)
-        if n > 1 and not counted.any():
-            high = proportion_interval(0, n, confidence_level)[1]
+        if n > 1:
+            alike = _limit_alike(counted, total, confidence_level)
+            least = alike or proportion_interval(int(counted.sum()), int(total.sum()), confidence_level)
+            low, high = min(low, least[0]), max(high, least[1])
         few = "too few rollouts to know how much it varies from one to the next"
         return [
             Parameter(path, estimate, low, min(high, 1.0), *rest, note=note),
@@ -51,10 +53,18 @@ def fit_fraction(
     mean, sd = counts.read(best.x)
     low, high = expit(profile(counts, best, 0, drop=drop, lowest=_LOWEST_LOGIT))
     low_sd, high_sd = np.exp(profile(counts, best, 1, drop=drop, lowest=LEAST_LOG_SD))
-    if not counted.any():  # at worst all of a rollout's attempts share their fate
-        mean, high = 0.0, proportion_interval(0, n, confidence_level)[1]
-    found = [
-        Parameter(f"{path}.beta.mean" if sd else path, mean, float(low) if mean else 0.0, float(high), *rest, note=note)
-    ]
+    alike = _limit_alike(counted, total, confidence_level)
+    if alike is not None:
+        mean, low, high = float(counted.any()), *alike
+        high_sd = math.sqrt((high - low) * (1 - high + low))
+    found = [Parameter(f"{path}.beta.mean" if sd else path, mean, float(low), float(high), *rest, note=note)]
     varies = "how much it varies from rollout to rollout"
     return [*found, Parameter(f"{path}.beta.sd", sd, float(low_sd) if sd else 0.0, float(high_sd), *rest, note=varies)]
+
+
+def _limit_alike(counted: np.ndarray, total: np.ndarray, confidence_level: float) -> tuple[float, float] | None:
+    """Return limits of the mean if it is none of all, or all: at worst the attempts of a rollout share their fate. None otherwise."""
+    if counted.any() and (counted < total).any():
+        return None
+    n = len(total)
+    return proportion_interval(n if counted.any() else 0, n, confidence_level)
