@@ -396,6 +396,22 @@ def test_what_a_defective_release_adds():
     assert found.loc["release.slow.probability", "estimate"] == 0.5
 
 
+@pytest.mark.parametrize("named", [["fine"] * 9 + ["slow"] * 3, ["slow"] * 4 + ["broken"] * 4 + ["fatal"] * 4])
+@pytest.mark.parametrize("n_seen", [9, 12])
+def test_defective_kinds_are_defective_in_the_scenario(named, n_seen):
+    """Also if no record of their nodes says what they add, or if there is nothing else on record; then the fleet adds nothing. [contract]"""
+    records = SMALL.draw(12, 1)
+    is_bad = [name != "fine" for name in named]
+    nodes = records.nodes[records.nodes["rollout"].isin([f"r{k}" for k in range(n_seen)])]
+    rollouts = records.rollouts.assign(release=named, defective=is_bad)
+    found = fit(with_tables(records, nodes=nodes, rollouts=rollouts, windows={}))
+    kinds = {kind.name: kind for kind in found.scenario.release}
+    assert {name: kind.defective for name, kind in kinds.items()} == dict(zip(named, is_bad, strict=True))
+    paths = rows_of(found).filter(regex="release.*start_failure", axis=0)
+    assert paths["source"].eq("fitted" if "fine" in named else "not_identified").all()
+    assert ("flapping, start_failure" in found.text) == ("fine" not in named)
+
+
 def test_rates_without_numbers_of_requests():
     """From rates alone the mean is fitted, and what a release adds; the spread is at most that of the nodes on record. [oracle]"""
     records = SMALL.draw(30, 1)
@@ -496,8 +512,16 @@ def test_nodes_that_run_did_not_fail(records):
     assert "no record says how long an attempt to start took" in str(refused(fit, bare))
 
 
+def test_a_fleet_that_never_started():
+    """Also if no node ever started, the scenario can be read: with an assumed deadline. [contract]"""
+    times = {"started_at_s": math.nan, "resolved_at_s": np.linspace(20, 60, 60), "status": "failed"}
+    with pytest.warns(simdeploy.SimdeployWarning, match="most start attempts fail"):
+        scenario = fit(make_records(np.ones((6, 10)), **times)).scenario
+    assert scenario.policies["rolling"].spec.health_check.deadline_ns == 60 * 10**9
+
+
 def test_nothing_is_fitted_to_nothing():
-    """Without a single start there is no calibration; records without rollouts neither. [contract]"""
+    """Without a single attempt there is no calibration; records without rollouts neither. [contract]"""
     for records in (Records(), with_tables(SMALL.draw(2, 1), nodes={})):
         assert "no record says how long an attempt to start took" in str(refused(fit, records))
     assert "invalid confidence level" in str(refused(fit, SMALL.draw(5, 1), confidence_level=95))

@@ -291,7 +291,7 @@ class _Fitting:
             )
 
     def _find_base(self, path: str) -> Base:
-        """Return the mean of a fraction of the fleet."""
+        """Return the mean of a fraction of the fleet; all of it may be the release's where nothing else is on record."""
         ends = (path, f"{path}.beta.mean")
         found = next((each for each in self.parameters if each.path in ends), None)
-        return Base(math.nan, math.nan, math.nan) if found is None else Base(found.estimate, found.low, found.high)
+        return Base(0.0, 0.0, 1.0, is_known=False) if found is None else Base(found.estimate, found.low, found.high)

@@ -25,11 +25,12 @@ ASSUMED = {"probability": 0.05, "error_rate": 0.2, "start_failure": 0.05}
 
 @dataclass(frozen=True)
 class Base:
-    """What the fleet does without a defective release: mean and limits of a fraction; NaN if unknown."""
+    """What the fleet does without a defective release: mean and limits of a fraction."""
 
     mean: float
     low: float
     high: float
+    is_known: bool = True
 
 
 def name_kinds(rollouts: pd.DataFrame) -> np.ndarray:
@@ -42,6 +43,12 @@ def name_kinds(rollouts: pd.DataFrame) -> np.ndarray:
         [f"{name}-{BAD}" if bad and name in both else name for name, bad in zip(names, is_defective, strict=True)]
     )
     return np.where(rollouts["defective"].notna().to_numpy(), names.astype(object), "")
+
+
+def find_defective(rollouts: pd.DataFrame) -> list[str]:
+    """Return the names of the defective kinds on record, or of the one that is assumed."""
+    is_bad = rollouts["defective"].fillna(False).to_numpy(dtype=bool)
+    return list(dict.fromkeys(name_kinds(rollouts)[is_bad])) or [BAD]
 
 
 def fit_mix(rollouts: pd.DataFrame, kinds: np.ndarray, confidence_level: float) -> list[Parameter]:
@@ -93,12 +100,12 @@ def fit_effects(
     found = []
     frame = attempts.frame[is_kind[attempts.frame["rollout"].to_numpy()]]
     counted, total = count_by_rollout(frame, "failed", ["ended"])
-    if len(total) and math.isfinite(starts.mean):
+    if len(total):
         path = f"release.{name}.start_failure"
         level = fit_fraction(path, counted, total, n_nodes=len(frame), confidence_level=confidence_level)[0]
         found.append(_beyond(replace(level, path=path), starts))
     seen = failures.chosen(failures.frame["is_new"] & failures.frame["rollout"].isin(rollouts["rollout"][is_kind]))
-    if len(seen.frame) and math.isfinite(errors.mean):
+    if len(seen.frame):
         path = f"release.{name}.error_rate"
         level = seen.fit(path, confidence_level=confidence_level, note="")[0]
         found.append(_beyond(replace(level, path=path), errors))
@@ -113,8 +120,11 @@ def _beyond(level: Parameter, base: Base) -> Parameter:
 
     low, high = np.nan_to_num(base.high, nan=base.mean), np.nan_to_num(base.low, nan=base.mean)
     note = "what it adds on average over all nodes; whether all of them are affected was not fitted"
+    if not base.is_known:
+        note = f"{note}; what the fleet does without a defect is not on record, and taken for nothing"
     return replace(
         level,
+        source="fitted" if base.is_known else "not_identified",
         estimate=beyond(level.estimate, base.mean),
         low=beyond(level.low, float(low)) if math.isfinite(level.low) else math.nan,
         high=beyond(level.high, float(high)) if math.isfinite(level.high) else math.nan,

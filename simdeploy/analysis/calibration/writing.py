@@ -8,10 +8,11 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import yaml
 
 from simdeploy.analysis.calibration.parameters import Parameter
-from simdeploy.analysis.calibration.releases import ASSUMED, BAD
+from simdeploy.analysis.calibration.releases import ASSUMED, find_defective
 from simdeploy.errors import InputError, SimdeployWarning, printable
 from simdeploy.rules.orchestrator import PRESETS
 
@@ -37,7 +38,7 @@ def write_scenario(
     The rows are policies that are no policies of a scenario, as in `Calibration.dropped`.
     """
     known = _Parameters(parameters, laws)
-    head = [*_list_head(records), *_list_fleet(known), "", *_list_releases(known), ""]
+    head = [*_list_head(records), *_list_fleet(known), "", *_list_releases(known, find_defective(records.rollouts)), ""]
     head.append("# assumed, as by default: what people do (operator), costs, requirements")
     policies, dropped = _find_policies(records, head)
     lines = [*head, "", "policies:", *policies]
@@ -82,7 +83,7 @@ def _list_fleet(known: _Parameters) -> Iterator[str]:
     if not known.of("fleet.error_rate"):
         yield "  error_rate: 0.001  # assumed"
     yield f"  # assumed, as by default: {_NEVER_FITTED}" + "".join(
-        f", {key}" for key in ("crash", "zone_outage", "connection") if not known.of(f"fleet.{key}")
+        f", {key}" for key in ("start_failure", "crash", "zone_outage", "connection") if not known.of(f"fleet.{key}")
     )
     if known.classes:
         yield "  classes:"
@@ -127,24 +128,19 @@ def _find_value(known: _Parameters, path: str, key: str) -> Any:
     return {"beta": {"mean": mean, "sd": sd}}
 
 
-def _list_releases(known: _Parameters) -> Iterator[str]:
+def _list_releases(known: _Parameters, bad: Sequence[str]) -> Iterator[str]:
     yield "release:"
     names = [
         each.path.split(".", 1)[1].removesuffix(".probability")
         for each in known.all
         if each.path.endswith(".probability")
     ]
-    bad = {
-        name
-        for name in names
-        if name == BAD or known.of(f"release.{name}.error_rate") or known.of(f"release.{name}.start_failure")
-    }
     left = 1.0
     lines = []
-    for name in sorted(names, key=lambda name: name not in bad):
-        probability = round(known.estimate(f"release.{name}.probability"), 6)
-        is_last = name == [each for each in names if each not in bad][-1:][0] if set(names) - bad else False
-        probability = round(left, 6) if is_last else probability
+    ordered = sorted(names, key=lambda name: name not in bad)
+    for name in ordered:
+        is_last = name == ordered[-1]
+        probability = round(left if is_last else known.estimate(f"release.{name}.probability"), 6)
         left -= probability
         text = [f"  # {_describe(known.of(f'release.{name}.probability'))}"]
         if probability > 0:
@@ -221,7 +217,7 @@ def _shorten(switches: dict[str, Any]) -> dict[str, Any]:
 def _find_deadline(records: Records) -> float:
     known = records.rollouts["deadline_s"].dropna()
     longest = (records.nodes["started_at_s"] - records.nodes["dispatched_at_s"]).max()
-    return float(known.iloc[-1]) if len(known) else float(f"{max(2 * longest, 60.0):.2g}")
+    return float(known.iloc[-1]) if len(known) else float(f"{np.fmax(2 * longest, 60.0):.2g}")
 
 
 def _describe(found: Sequence[Parameter]) -> str:
