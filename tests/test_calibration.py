@@ -445,6 +445,10 @@ def test_outages_of_nodes_and_zones():
         {"node": "c", "from": pd.NaT, "to": pd.NaT, **spans},
         {"zone": "z", "from": start + 20 * hour, "to": start + 24 * hour, **spans},
         {"zone": "y", "from": pd.NaT, "to": pd.NaT, **spans},
+        # Of other logs: a part of the first outage, one of those above in a shorter span, and one that isn't used.
+        {"node": "a", "from": start + 11 * hour, "to": start + 12 * hour, **spans},
+        {"node": "b", "from": start + 50 * hour, "to": start + 51 * hour, **spans, "watched_until": start + 60 * hour},
+        {"node": "d", "from": start + 50 * hour, "to": start + 51 * hour},
     ]
     records = with_tables(SMALL.draw(6, 1), outages=pd.DataFrame(rows))
     calibration = fit(records)
@@ -454,6 +458,27 @@ def test_outages_of_nodes_and_zones():
     assert found["fleet.zone_outage.up.exponential.mean"] == pytest.approx(196)
     assert found["fleet.zone_outage.repair.exponential.mean"] == pytest.approx(4)
     assert "zone_outage" in calibration.scenario.to_dict()["fleet"]
+    assert "3 outages of 3 nodes; not used, for want of the span watched: 1 rows" in calibration.text
+
+
+@pytest.mark.parametrize("minutes", [0, 30])
+def test_outages_that_all_nodes_have_alike(minutes):
+    """Limits allow for the chance in their number; from outages that took no time there is no time of repair. [oracle]"""
+    start, hour = pd.Timestamp("2026-01-01", tz="UTC"), pd.Timedelta("1h")
+    ends = start + hour + pd.Timedelta(minutes=minutes)
+    outages = {
+        "node": list("abc"),
+        "from": start + hour,
+        "to": ends,
+        "watched_from": start,
+        "watched_until": start + 100 * hour,
+    }
+    found = rows_of(fit(with_tables(SMALL.draw(6, 1), outages=pd.DataFrame(outages))))
+    up, repair = (found.loc[f"fleet.crash.{part}.exponential.mean"] for part in ("up", "repair"))
+    watched_s = 3 * (360_000 - 60 * minutes)
+    assert up["low"] == pytest.approx(watched_s / (stats.chi2(8).ppf(0.975) / 2))
+    assert up["high"] == pytest.approx(watched_s / (stats.chi2(6).ppf(0.025) / 2))
+    assert repair["source"] == ("fitted" if minutes else "not_identified")
 
 
 def test_laws_of_outages():

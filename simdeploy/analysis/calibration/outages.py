@@ -49,11 +49,13 @@ def fit_outages(records: Records, confidence_level: float, *, samples: int, seed
         if not len(chosen):
             continue
         rows = _read_rows(chosen, unit)
+        n_without = int(chosen[["watched_from", "watched_until"]].isna().any(axis=1).sum())
+        unused = f"not used, for want of the span watched: {n_without:,} rows" if n_without else ""
         sums = _add_up(rows)
         for part, times in (("up", _list_up(rows)), ("repair", _list_repairs(rows))):
             ended = times[times["ended"]]
             if len(ended) < _FEWEST_TIMES or ended["unit"].nunique() < FEWEST_FOR_SPREAD:
-                found.parameters.append(_fit_exponential(path, part, sums, confidence_level, unit))
+                found.parameters.append(_fit_exponential(path, part, sums, confidence_level, unit, unused))
                 continue
             fitted = fit_durations(
                 f"{path}.{part}",
@@ -70,7 +72,7 @@ def fit_outages(records: Records, confidence_level: float, *, samples: int, seed
                 seed=seed,
                 may_vary=False,
             )
-            note = f"{len(ended):,} times of {len(sums):,} {unit}s"
+            note = "; ".join(filter(None, [f"{len(ended):,} times of {len(sums):,} {unit}s", unused]))
             law = [
                 replace(each, n_rollouts=0, n_nodes=len(sums), note="; ".join(filter(None, [each.note, note])))
                 for each in fitted.parameters
@@ -84,11 +86,14 @@ def fit_outages(records: Records, confidence_level: float, *, samples: int, seed
 
 
 def _read_rows(outages: pd.DataFrame, unit: str) -> pd.DataFrame:
-    """Return times in seconds: the span watched (`first`, `last`), and the outage (`start`, `end`), NaN if there is none."""
+    """Return times in seconds: the span watched (`first`, `last`), and the outage (`start`, `end`), NaN if there is none.
+
+    Spans of a unit that overlap are one, and so are outages, which may be in several logs. Rows without a span say nothing.
+    """
     import pandas as pd
 
     seconds = {name: _to_seconds(outages[name]) for name in ("from", "to", "watched_from", "watched_until")}
-    return pd.DataFrame(
+    rows = pd.DataFrame(
         {
             "unit": np.unique(outages[unit].to_numpy(dtype=object), return_inverse=True)[1],
             "first": seconds["watched_from"],
@@ -96,7 +101,27 @@ def _read_rows(outages: pd.DataFrame, unit: str) -> pd.DataFrame:
             "start": seconds["from"],
             "end": seconds["to"],
         }
-    ).sort_values(["unit", "first", "start"], kind="stable", ignore_index=True)
+    ).dropna(subset=["first", "last"])
+    rows = rows.assign(until=rows["end"].fillna(rows["last"]))
+    by_span = rows.groupby(_number_overlapping(rows, "first", "last"))
+    rows = rows.assign(first=by_span["first"].transform("min"), last=by_span["last"].transform("max"))
+    down = rows[rows["start"].notna()]
+    merged = down.groupby(_number_overlapping(down, "start", "until")).agg(
+        {"unit": "first", "first": "first", "last": "first", "start": "min", "end": "max", "until": "max"}
+    )
+    # One that goes on beyond the end of all others has none on record.
+    merged["end"] = merged["end"].where(merged["end"] >= merged["until"])
+    free = rows[rows["start"].isna()].drop_duplicates(["unit", "first", "last"])
+    return pd.concat([merged, free] if len(merged) else [free]).sort_values(
+        ["unit", "first", "start"], kind="stable", ignore_index=True
+    )
+
+
+def _number_overlapping(rows: pd.DataFrame, start: str, end: str) -> pd.Series[int]:
+    """Number intervals of units so that those that overlap have the same number."""
+    ordered = rows.sort_values(["unit", start], kind="stable")
+    reach = ordered.groupby("unit")[end].cummax().groupby(ordered["unit"]).shift()
+    return (~(ordered[start] < reach)).cumsum().reindex(rows.index)
 
 
 def _list_repairs(rows: pd.DataFrame) -> pd.DataFrame:
@@ -147,14 +172,20 @@ def _to_seconds(times: pd.Series[pd.Timestamp]) -> np.ndarray:
     return since
 
 
-def _fit_exponential(path: str, part: str, sums: pd.DataFrame, confidence_level: float, unit: str) -> Parameter:
+def _fit_exponential(
+    path: str, part: str, sums: pd.DataFrame, confidence_level: float, unit: str, unused: str
+) -> Parameter:
+    from scipy.special import gammaincinv
+
     count = "began" if part == "up" else "ended"
     of, n = sums["up" if part == "up" else "down"].to_numpy(), int(sums[count].sum())
     end, rest = f"{path}.{part}.exponential.mean", (0, len(sums))
-    note = f"{n:,} outages of {len(sums):,} {unit}s"
-    if not n:
-        unknown = (math.nan, float(of.sum()) / 3.7 if part == "up" else 0.0, math.inf)
+    note = "; ".join(filter(None, [f"{n:,} outages of {len(sums):,} {unit}s", unused]))
+    total, tail = float(of.sum()), (1 - confidence_level) / 2
+    if not n or not total:
+        unknown = (math.nan, total / -math.log(tail) if part == "up" else 0.0, math.inf)
         return Parameter(end, *unknown, *rest, source="not_identified", note=note)
-    # Of the rate, so that units without an outage count.
+    # Of the rate, so that units without an outage count; never narrower than if all units were alike (Poisson).
     rate, low, high = ratio_interval(sums[count].to_numpy(dtype=float), of, confidence_level)
-    return Parameter(end, 1 / rate, 1 / high, 1 / low if low != 0 else math.inf, *rest, note=note)
+    low, high = np.minimum(low, gammaincinv(n, tail) / total), np.maximum(high, gammaincinv(n + 1, 1 - tail) / total)
+    return Parameter(end, 1 / rate, float(1 / high), float(1 / low) if low != 0 else math.inf, *rest, note=note)
