@@ -341,7 +341,7 @@ class TestRefused:
     @pytest.mark.parametrize(
         ("table", "values", "message"),
         [
-            ("nodes", {"dispatched_at_s": math.nan}, "one of these times is missing, as of node-0"),
+            ("nodes", {"dispatched_at_s": math.nan}, "one of these times is missing (found 10 such nodes, as node-0)"),
             ("nodes", {"started_at_s": math.nan}, "one of these times is missing"),
             ("rollouts", {"policy": "{"}, "monday.policy: not JSON"),
             ("rollouts", {"policy": '{"strategy": "rollin"}'}, "rollin"),

@@ -53,12 +53,12 @@ def know(
     ]
     missing = [str(row["node"]) for row, node in zip(nodes, known, strict=True) if node is None]
     if missing:
-        message = f"a backtest counts from a node's dispatch to its start, and one of these times is missing, as of {missing[0]}"
+        message = "a backtest counts from a node's dispatch to its start, and one of these times is missing"
         raise InputError(
             Problem(
                 message,
                 ("rollout", str(history.rollout["rollout"])),
-                found=f"{len(missing)} such nodes",
+                found=f"{len(missing)} such nodes, as {missing[0]}",
                 allowed="dispatched_at_s, and started_at_s of nodes that started",
             )
         )
