@@ -485,6 +485,8 @@ IMPOSSIBLE = [
     (counts(2, 0, 4), "more failed nodes than the rollout survives"),
     ({"total_nodes": 7}, "another fleet"),
     ({"state": "pending"}, "has not begun"),
+    (counts(0, 0, 0), "the first wave goes at once"),
+    ({"state": "canceled", **counts(0, 0, 0)}, "the first wave goes at once"),
     ({"state": "completed", **counts(2, 5, 0)}, "only 5 of 6 nodes have a verdict"),
     ({"current_wave": 1, "health_check_deadline": at(100)}, "no node can have it"),
     ({"current_wave": 1, "health_check_deadline": at(180)}, "no node is in flight with it"),
@@ -835,9 +837,12 @@ def test_neither_workers_nor_engine_change_an_answer():
 
 
 def test_progress_reaches_its_total():
-    """Progress begins at nothing, never goes back, and ends at its total. [contract]"""
+    """Progress begins at nothing, once nothing is refused, never goes back, and ends at its total. [contract]"""
     scenario = make()
     heard = []
+    with pytest.raises(InputError, match="no such wave"):
+        sd.forecast(scenario, seen=look(scenario, 300, (3, 2, 0)), progress=lambda *of: heard.append(of))
+    assert not heard
     seen = look(scenario, 220, (2, 3, 1))
     sd.advise(scenario, seen=seen, replications=20, engine="compiled", progress=lambda *of: heard.append(of))
     done = [so_far for so_far, _ in heard]

@@ -135,6 +135,7 @@ def condition(
         read = read_batches if plan.pacing == "rate" else read_course
         course = read(scenario, plan, seen)
         course.pauses = find_pauses(seen)
+    tell(0)  # nothing is refused from here on but what is too improbable
     paused = _with_acts(scenario, seen, plan)
     kinds = [kind for kind in scenario.release if kind.probability]
 

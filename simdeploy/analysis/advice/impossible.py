@@ -71,6 +71,11 @@ def _check_look(
     is_over = fields.get("state") in TERMINAL_STATES
     if fields.get("state") == "pending":
         yield Problem("a rollout that is pending has not begun", (*path, "state"))
+    may_wait = scenario.operator.change_windows or scenario.operator.script
+    if wave == 0 and not may_wait and not any(each.fields.get("state") == "paused" for each in seen.looks):
+        allowed = "at least 1; leave this look out, or its current_wave"
+        yield Problem("the first wave goes at once", (*path, "current_wave"), found="0", allowed=allowed)
+        return
     if wave is not None and wave > len(plan.sizes):
         allowed = f"at most {len(plan.sizes)}, the waves of the policy"
         yield Problem("there is no such wave", (*path, "current_wave"), found=shorten(wave), allowed=allowed)

@@ -135,7 +135,6 @@ class Question:
         n, n_runs = self._replications, 1 + len(ways)
         self._campaign.expect(n * n_runs, nodes=self.scenario.fleet.nodes)
         self._n_runs, self._done, self._total = n_runs, 0, n * n_runs
-        self._campaign.report(0, n * n_runs)
         self._conditioned = condition(
             self.scenario,
             self.seen,
