@@ -140,6 +140,19 @@ def test_outcomes_come_in_several_forms(tmp_path):
         assert answers["was_left_s"].tolist() == [140.0]
         assert answers["has_completed"].tolist() == [0.0]
     assert sd.score(tmp_path).answers["was_left_s"].tolist() == [90.0]
+    defects = sd.score(tmp_path, outcomes=rows.assign(defective=True)[["id", "defective"]]).answers
+    assert defects[["was_defective", "was_left_s"]].values.tolist() == [[1.0, 90.0]]
+
+
+def test_outcomes_that_do_not_fit_the_log_are_told(tmp_path):
+    """Outcomes of no rollout in the log, and ends before the look, are warned of; such times are not compared. [contract]"""
+    keep(tmp_path, "a", 0.2)
+    with pytest.warns(SimdeployWarning, match="no rollout in the log is among the outcomes, such as 'a'"):
+        sd.score(tmp_path, outcomes=table([("A", True, None)]))
+    with pytest.warns(SimdeployWarning, match="1 of 1 answers were given when, by their outcomes"):
+        result = sd.score(tmp_path, outcomes=table([("a", True, "2026-01-05T08:59:00Z")]))
+    assert result.times.empty
+    assert result.probabilities["n_rollouts"].tolist() == [1, 0]
 
 
 @pytest.mark.parametrize(

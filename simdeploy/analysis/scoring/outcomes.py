@@ -57,10 +57,10 @@ def read_outcomes(given: Any) -> dict[str, Outcome]:
         given = _read_file(Path(given))
     if isinstance(given, Mapping) and isinstance(given.get("deployments"), Sequence):
         given = given["deployments"]
-    if isinstance(given, pd.DataFrame) and "completed_at" in given and "revision" not in given:
+    if isinstance(given, pd.DataFrame) and "revision" not in given:
+        if not set(_COLUMNS[1:]) & set(given):
+            raise InputError(Problem("not outcomes", ("outcomes",), found=shorten(list(given)), allowed=_FORMS))
         pairs = _read_table(given)
-    elif isinstance(given, pd.DataFrame) and "revision" not in given:
-        raise InputError(Problem("not outcomes", ("outcomes",), found=shorten(list(given)), allowed=_FORMS))
     else:
         pairs = [pair for each in list_objects(given) if (pair := find_outcome(each, strict=True))]
     return join_outcomes(pairs)
@@ -127,7 +127,7 @@ def _read_table(frame: pd.DataFrame) -> list[tuple[str, Outcome]]:
         for name, read in (("defective", _read_yes), ("state", _read_state), ("completed_at", _read_time)):
             values[name] = read(known[name]) if name in known else None
             if name in known and values[name] is None:
-                allowed = {"defective": "true or false", "state": ", ".join(TERMINAL_STATES)}
+                allowed = {"defective": "true or false", "state": ", ".join(STATES)}
                 message, shown = f"invalid {name}", allowed.get(name, "an RFC 3339 time")
                 problems.append(Problem(message, (*where, name), found=shorten(known[name]), allowed=shown))
         is_over = values["state"] in TERMINAL_STATES if "state" in known else True

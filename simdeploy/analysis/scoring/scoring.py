@@ -101,9 +101,17 @@ def score(
     entries, damaged = read_log(log)
     _warn_of_shared_ids(entries)
     known = _find_outcomes(entries)
-    for name, outcome in ({} if outcomes is None else read_outcomes(outcomes)).items():
+    stated = {} if outcomes is None else read_outcomes(outcomes)
+    if entries and stated and not stated.keys() & {entry.rollout for entry in entries}:
+        warn_user(f"no rollout in the log is among the outcomes, such as {shorten(entries[0].rollout)}")
+    for name, outcome in stated.items():
         known[name] = outcome.merge(known.get(name, Outcome())) or outcome
     answers = make_frame([_compare(entry, known.get(entry.rollout, Outcome())) for entry in entries], ANSWERS)
+    is_late = answers["was_left_s"] < 0
+    if is_late.any():
+        when = "when, by their outcomes, the rollouts were over; their times are not compared"
+        warn_user(f"{int(is_late.sum()):,} of {len(answers):,} answers were given {when}")
+        answers["was_left_s"] = answers["was_left_s"].mask(is_late)
     probabilities, bins = [], []
     for event, (called, happened, before) in _EVENTS.items():
         part = answers[
