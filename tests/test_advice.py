@@ -611,7 +611,7 @@ def test_arguments_that_make_no_sense():
     for arguments, told in (
         ({"seen": 3}, "not a deployment object"),
         ({"seen": []}, "nothing was seen"),
-        ({"seen": pd.DataFrame({"node": [0]})}, "not a table of revisions"),
+        ({"seen": pd.DataFrame({"node": [0]})}, "neither a table of revisions nor of nodes"),
         ({"seen": seen, "at": 50}, "before updated_at"),
         ({"seen": seen, "at": "soon"}, "not an instant"),
         ({"seen": stop}, "type rollback is not supported"),

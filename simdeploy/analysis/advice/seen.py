@@ -252,7 +252,13 @@ def _read_revisions(frame: pd.DataFrame) -> list[_Status]:
     """Read a table with the columns of `Rollout.revisions`; a rollback's are left out."""
     columns = set(map(str, frame.columns))
     if not {"state", "updated_at", "current_wave"} <= columns:
-        raise InputError(Problem("not a table of revisions", ("seen",), allowed="the columns of Rollout.revisions"))
+        raise InputError(
+            Problem(
+                "neither a table of revisions nor of nodes",
+                ("seen",),
+                allowed="the columns of Rollout.revisions, or of a table of nodes (node, status)",
+            )
+        )
     if "deployment" in columns and len(frame):
         frame = frame[frame["deployment"] == frame["deployment"].iloc[0]]
     if not len(frame):
