@@ -373,6 +373,11 @@ def test_the_release_mix_is_assumed_or_bounded(records):
     assert row["estimate"] == pytest.approx(0.2)
     assert row["low"] == pytest.approx(stats.binomtest(3, 25).proportion_ci(method="exact").low)
     assert row["high"] == pytest.approx(stats.binomtest(13, 25).proportion_ci(method="exact").high)
+    types = ["update"] * 15 + ["restart"] * 10  # which release nothing
+    row = rows_of(fit(with_tables(records, rollouts=rollouts.assign(defective=some, type=types)))).loc[
+        "release.bad.probability"
+    ]
+    assert row["high"] == pytest.approx(stats.binomtest(3, 15).proportion_ci(method="exact").high)
     bad = pd.array([True] * 3 + [pd.NA] * 22, "boolean")
     mix = rows_of(fit(with_tables(records, rollouts=rollouts.assign(defective=bad)))).filter(like="release", axis=0)
     assert mix.loc["release.good.probability", ["estimate", "low"]].tolist() == pytest.approx([22 / 25, 0])

@@ -12,7 +12,7 @@ import numpy as np
 from simdeploy.analysis.calibration.attempts import Attempts, read_attempts
 from simdeploy.analysis.calibration.outages import fit_outages
 from simdeploy.analysis.calibration.parameters import FEWEST_FOR_SPREAD, Parameter
-from simdeploy.analysis.calibration.releases import Base, fit_effects, fit_mix, name_kinds
+from simdeploy.analysis.calibration.releases import Base, find_releases, fit_effects, fit_mix, name_kinds
 from simdeploy.analysis.calibration.requests import Failures, fit_requests
 from simdeploy.analysis.calibration.result import DROPPED, FITS, PARAMETERS, POINTS, Calibration
 from simdeploy.analysis.calibration.starts import count_by_rollout, fit_fraction
@@ -176,6 +176,12 @@ class _Fitting:
             own = own.drop(index=own["size"].idxmax())
         return sorted(own.index)
 
+    @property
+    def _is_mixed(self) -> bool:
+        """Whether releases may have been defective of which nobody knows it."""
+        rollouts = self.records.rollouts
+        return bool((rollouts["defective"].isna() & find_releases(rollouts)).any())
+
     def _describe_fleet(self) -> None:
         rollouts, nodes = self.records.rollouts, self.records.nodes
         sizes = rollouts["nodes"].dropna().astype(int)
@@ -214,7 +220,7 @@ class _Fitting:
         notes = [] if attempts.are_counted else ["one attempt per node, for want of their numbers"]
         if attempts.are_deadlines_missing:
             notes.append("no deadline on record: nodes silent until theirs count as failed, not as hangs")
-        if self.records.rollouts["defective"].isna().any():
+        if self._is_mixed:
             notes.append("of all releases: nobody knows which were defective")
         base = frame[is_part & is_base]
         counted, total = count_by_rollout(base, "failed", ["ended"])
@@ -258,8 +264,7 @@ class _Fitting:
         level = self.confidence_level
         base = failures.chosen(~failures.frame["is_new"] | ~failures.frame["rollout"].isin(bad))
         if not base.frame.empty:
-            is_mixed = self.records.rollouts["defective"].isna().any()
-            note = "of all releases: nobody knows which were defective" if is_mixed else ""
+            note = "of all releases: nobody knows which were defective" if self._is_mixed else ""
             self.parameters += fit_requests("fleet.requests_per_second", self.records, confidence_level=level)
             self.parameters += base.fit("fleet.error_rate", confidence_level=level, note=note)
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from simdeploy.analysis.calibration.parameters import Parameter
 from simdeploy.analysis.calibration.starts import count_by_rollout, fit_fraction
+from simdeploy.rules.deployment_types import TYPES
 from simdeploy.statistics.intervals import proportion_interval
 
 if TYPE_CHECKING:
@@ -45,6 +46,11 @@ def name_kinds(rollouts: pd.DataFrame) -> np.ndarray:
     return np.where(rollouts["defective"].notna().to_numpy(), names.astype(object), "")
 
 
+def find_releases(rollouts: pd.DataFrame) -> np.ndarray:
+    """Say which rollouts release something, unlike restarts and stops; those of unknown type are updates."""
+    return ~rollouts["type"].isin([name for name, traits in TYPES.items() if not traits.releases]).to_numpy()
+
+
 def find_defective(rollouts: pd.DataFrame) -> list[str]:
     """Return the names of the defective kinds on record, or of the one that is assumed."""
     is_bad = rollouts["defective"].fillna(False).to_numpy(dtype=bool)
@@ -53,6 +59,8 @@ def find_defective(rollouts: pd.DataFrame) -> list[str]:
 
 def fit_mix(rollouts: pd.DataFrame, kinds: np.ndarray, confidence_level: float) -> list[Parameter]:
     """Return the probability of each kind, with bounds for what is not known of the others."""
+    is_release = find_releases(rollouts)
+    rollouts, kinds = rollouts[is_release], kinds[is_release]
     n, n_known = len(rollouts), int((kinds != "").sum())
     rest = (n_known, 0)
     if not n_known:
