@@ -698,7 +698,9 @@ def test_too_few_effective_worlds_are_none():
     assert (result.best, result.is_trusted) == ("", False)
     assert result.answer.startswith("Undecided")
     assert "whole ones" not in tell(result)
-    tried = tell(dataclasses.replace(result, why_tried="a reporting delay"))
+    tried = tell(dataclasses.replace(result, why_tried="missing counts", n_tried=30))
+    assert tried.endswith("whole ones that were tried because of missing counts. Simulate more --replications.")
+    tried = tell(dataclasses.replace(result, why_tried="a reporting delay", n_tried=10_000_000))
     assert tried.endswith("whole ones that were tried because of a reporting delay. Leave out instants.")
     worst = "rate pacing after canaries without a table of nodes"
     tried = tell(dataclasses.replace(result, why_tried=worst, n_tried=10_000_000))

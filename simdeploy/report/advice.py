@@ -26,6 +26,9 @@ _MEASURES = {
     "exposed_nodes_to_come": "nodes that are exposed yet",
 }
 
+# If one in so many whole worlds shows what was seen, more of them are soon found.
+_SELDOM = 100
+
 
 def tell(result: Forecast) -> str:
     """Say what to do and why, or how the rollout goes on."""
@@ -35,6 +38,8 @@ def tell(result: Forecast) -> str:
         if result.way == "worlds":
             few += f", of {result.n_tried:,} whole ones that were tried because of {result.why_tried}"
             better = "Give one, or leave out instants" if WITHOUT_TABLE in result.why_tried else "Leave out instants"
+            if result.n_tried < _SELDOM * result.n_worlds:
+                better = "Simulate more --replications"
         return wording.join_answer([few, better])
     if not isinstance(result, Advice) or result.acts.empty:
         return wording.join_answer([_say_defective(result), _say_going_on(result)])
