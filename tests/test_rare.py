@@ -271,7 +271,7 @@ def test_events_are_read_as_they_are_written(text: str, written: str) -> None:
         ("makespan_s", "needs a limit"),
         ("escaped > 1", "an event takes no limit"),
         ("makespan_s < soon", "invalid amount"),
-        ("cost > 1", "the scenario has no costs"),
+        ("cost > 1", "a cost can't be part of an event"),
         ("escaped given bat", "unknown condition"),
         ("< 3", "invalid event"),
     ],

@@ -486,12 +486,21 @@ class TestWhatIsRuledOut:
         assert result.candidates.set_index("max_parallel")["estimate"].isna()[1]
 
     @pytest.mark.parametrize("of", ["makespan_s given defective", "cost"])
-    def test_a_value_that_nobody_knows_is_not_0(self, limits, of):
+    @pytest.mark.parametrize("required", [(), ("cost <= 1e9",)])
+    def test_a_value_that_nobody_knows_is_not_0(self, limits, of, required):
         """Where rollouts stay paused under every candidate, there is no choice, and the answer says why. [contract]"""
         scenario = limits.with_values({"orchestrator.on_failure": "pause"})
-        result = search(scenario, vary={"max_failed_nodes": [0, 1]}, of=of)
+        result = search(scenario, vary={"max_failed_nodes": [0, 1]}, of=of, requirements=required)
         assert result.choice is None
         assert "of all 3 policies is unknown, as rollouts never end or failed" in result.answer
+        assert result.out_of_reach["estimate"].isna().all()
+
+    def test_what_never_ends_is_not_called_a_miss(self, holding):
+        """Candidates of which a rollout never ends are not said to miss a requirement, nor to come near it. [contract]"""
+        result = search(holding(0.5), vary={"max_parallel": [1, 10]}, requirements=["blast_radius <= 0.3"])
+        outcomes = result.candidates.set_index("max_parallel")["outcome"]
+        assert (outcomes[1], outcomes[10]) == ("never ends", "requirement not met")
+        assert "known to meet the requirements, as rollouts of 2 never end or failed. By first" in result.answer
 
     def test_a_policy_of_today_that_never_ends_has_no_mean(self, holding):
         """The cost of today's policy is not told as that of the rollouts that end; how many don't is. [contract]"""

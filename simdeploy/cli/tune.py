@@ -91,6 +91,7 @@ def command(study: Study, *, vary: tuple[str, ...], write_policy: Path | None, d
     values = read_vary(vary, study.scenario, {base.name: base}, has_ranges=False, is_grid=True) if vary else None
     result = study.run(tune, study.scenario, base, vary=values)
     required = "; ".join(describe_requirements(result))
+    is_unknown = result.choice is None and (result.n_undecided > 0 or result.n_valueless > 0)
     return Finding(
         result,
         about=f"policy {base.name}",
@@ -99,8 +100,8 @@ def command(study: Study, *, vary: tuple[str, ...], write_policy: Path | None, d
         ],
         after=describe_specs(result),
         files=lambda: _write_policy(result, write_policy, dialect, base),
-        failed=result.choice is None and not result.n_undecided,
-        undecided=result.choice is None and result.n_undecided > 0,
+        failed=result.choice is None and not is_unknown,
+        undecided=is_unknown,
     )
 
 

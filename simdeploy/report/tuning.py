@@ -52,16 +52,17 @@ def tell(result: Tuning) -> str:
 
 def _tell_nothing(result: Tuning) -> str:
     n, limit = result.n_candidates, _tell_limit(result)
-    if not result.requirements:
+    if not result.requirements or result.n_valueless == n:
         unknown = f"the {wording.name_objective(result.of)} of all {n:,} policies is unknown"
         return wording.join_answer([f"No recommendation: {unknown}, as rollouts never end or failed", limit])
     if result.n_undecided:
         none = f"None of {n:,} policies is known to meet the requirements"
         return wording.join_answer([none, f"{result.n_undecided:,} may: raise `most` (--most) to decide", limit])
-    if len(result.requirements) == 1:
-        required, best = "meets the requirement", "the best has"
-    else:
+    required, best = "meets the requirement", "the best has"
+    if len(result.requirements) > 1:
         required, best = "meets all requirements", "the best that meet the others have"
+    if result.n_valueless:
+        required = f"is known to meet the requirements, as rollouts of {result.n_valueless:,} never end or failed"
     nearest = _tell_nearest(result)
     forms = [wording.join_words(nearest[:most], word="or") for most in range(len(nearest), 0, -1)]
     reached = [f"By first estimates, {best} {form}" for form in forms]

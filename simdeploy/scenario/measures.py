@@ -263,7 +263,10 @@ def parse_event(text: str, kinds: tuple[str, ...] | None = None) -> Event:
             problems.append(Problem("invalid event", found=shorten(part), allowed=_EVENT_FORM))
             continue
         measure = Measure(match["of"], given=given or None)
-        problems += measure_problems(measure, kinds, has_costs=False)
+        problems += measure_problems(measure, kinds)
+        if measure.of in COSTS:
+            hint = 'use what it is made of, such as "failed_requests_excess > 1000 and escaped"'
+            problems.append(Problem("a cost can't be part of an event", (measure.of,), hint=hint))
         if (measure.of in EVENTS) == bool(match["sign"]):
             message = "an event takes no limit" if match["sign"] else "a response needs a limit"
             problems.append(Problem(message, (measure.of,), allowed=_EVENT_FORM))

@@ -22,6 +22,8 @@ _MATTERS, _MATTERS_OF_A_RATE = 0.05, 0.005
 _DIGITS = 6
 
 OPEN, EQUAL, NEVER_ENDS, FAILED = "not better", "equal to another", "never ends", "failed"
+# Without a known value of the objective.
+VALUELESS = (NEVER_ENDS, FAILED)
 MISSES, NOT_KNOWN, RULED_OUT = "requirement not met", "requirements undecided", "eliminated"
 
 
@@ -84,7 +86,7 @@ class Findings:
     def find_held_back(self, question: Question, choice: int, most: int) -> dict[str, np.ndarray]:
         """Find, by requirement, candidates that look better than the recommended one and miss only that requirement."""
         held_back: dict[str, np.ndarray] = {}
-        is_out = np.isin(self.outcome, [NEVER_ENDS, FAILED, EQUAL, REFERENCE])
+        is_out = np.isin(self.outcome, [*VALUELESS, EQUAL, REFERENCE])
         estimates = np.where(is_out, np.inf, question.sign * self.estimates)
         for place, requirement in enumerate(question.requirements):
             others = [other for other in range(len(question.requirements)) if other != place]

@@ -161,6 +161,11 @@ class Tuning(Result):
         return int(self.candidates["outcome"].ne(REFERENCE).sum())
 
     @property
+    def n_valueless(self) -> int:
+        """How many candidates have a rollout that never ends or failed, so that their value is unknown."""
+        return int(self.candidates["outcome"].isin(["never ends", "failed"]).sum())
+
+    @property
     def n_runners_up(self) -> int:
         """How many other candidates are indistinguishable from the recommended policy."""
         return int(self.policies.loc[self.policies["policy"].str.startswith(RUNNER_UP), "policy"].nunique())
