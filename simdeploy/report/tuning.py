@@ -172,8 +172,10 @@ def _tell_end(result: Tuning) -> str:
 
 
 def _tell_rivals(result: Tuning) -> str:
-    n = result.n_runners_up
-    return f"{wording.plural(n, 'other')} may be as good" if n else "no other is close"
+    n, n_equal = result.n_runners_up, result.n_equal
+    if n:
+        return f"{wording.plural(n, 'other')} may be as good"
+    return f"{wording.plural(n_equal, 'other')} {wording.is_or_are(n_equal)} equal" if n_equal else "no other is close"
 
 
 def _tell_binding(result: Tuning) -> str:

@@ -171,6 +171,15 @@ class Tuning(Result):
         return int(self.policies.loc[self.policies["policy"].str.startswith(RUNNER_UP), "policy"].nunique())
 
     @property
+    def n_equal(self) -> int:
+        """How many other candidates did the same as the recommended policy in every world."""
+        equal_to = self.candidates.set_index("candidate")["equal_to"]
+        # What equals another one may itself equal the recommended policy.
+        stands = equal_to.map(equal_to).fillna(equal_to)
+        chosen = self.candidates.loc[self.candidates["outcome"].eq("chosen"), "candidate"]
+        return int(stands.isin(chosen).sum())
+
+    @property
     def default_limits(self) -> dict[str, float]:
         """The API's limits of failed nodes of a policy that leaves them out, in the dialect of the current policy; the general
         one has none.
