@@ -393,6 +393,18 @@ def test_kinds_that_only_some_cases_have():
     assert found[0] == pytest.approx(found[1])
 
 
+def test_a_probability_that_is_varied_alone_leaves_the_rest_to_the_other_kinds():
+    """Kinds whose probability isn't varied keep their ratio, drawn or in worlds of their own. [oracle]"""
+    scenario = small(release=maybe_bad(0.1))
+    alone = {"scenario.release.bad.probability": [0.0, 0.3]}
+    both = {"scenario.release.good.probability": [1.0, 0.7], **alone}
+    for strata in (None, "kinds"):
+        how = {"design": "list", "strata": strata, "replications": 100, "engine": "compiled"}
+        found, expected = (sweep(scenario, "waves", vary=vary, **how) for vary in (alone, both))
+        assert found.to_frame(["release", "verdict"]).equals(expected.to_frame(["release", "verdict"]))
+        assert found.attrs.get("release") == expected.attrs.get("release")
+
+
 def test_cases_with_other_kinds_cannot_be_divided():
     """If cases have different kinds of release, there are no strata that all share: that is an error. [contract]"""
     vary = {"scenario.release": [maybe_bad(), {"fine": {"probability": 1}}]}

@@ -18,6 +18,7 @@ from simdeploy.experiments.case_table import CaseTable
 from simdeploy.experiments.chances import StopChances
 from simdeploy.experiments.design import Points
 from simdeploy.experiments.jobs import Group, Job, Span
+from simdeploy.experiments.kinds import balance
 from simdeploy.experiments.levers import Lever, change_policy, own_identity
 
 if TYPE_CHECKING:
@@ -208,7 +209,7 @@ class _Worlds:
     def _make(self, key: tuple[int, ...]) -> _Made[Scenario]:
         levers, values = self._points.levers, self._points.values
         changes = {levers[place].path: values[place][at] for place, at in zip(self._factors, key, strict=True)}
-        made = _record(partial(self._bare.with_values, changes), prefix=("scenario",))
+        made = _record(partial(self._bare.with_values, balance(changes, self._bare)), prefix=("scenario",))
         if self.scenario.kind is not None and len(self._shared) < _MOST_KEPT:
             self._shared[self._name, *key] = made
         return made

@@ -167,7 +167,8 @@ def find_kinds(scenario: Scenario, cases: pd.DataFrame) -> Kinds | None:
         with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
             try:
                 values_of = {name.removeprefix(FACTOR_PREFIX): _value(value) for name, value in changed.items()}
-                case = scenario.given(None).with_values(values_of)
+                bare = scenario.given(None)
+                case = bare.with_values(balance(values_of, bare))
             except InputError:
                 continue
         of_case = kinds_of(case)
@@ -175,6 +176,33 @@ def find_kinds(scenario: Scenario, cases: pd.DataFrame) -> Kinds | None:
             return None
         by_case[rows] = of_case.probabilities
     return replace(kinds, probabilities=by_case)
+
+
+def balance(changes: Mapping[str, Any], scenario: Scenario) -> dict[str, Any]:
+    """Return changes of a scenario's values with the probabilities of kinds that are not changed: in their old ratio, whatever is left.
+
+    Examples
+    --------
+    >>> from simdeploy.scenario import Scenario
+    >>> scenario = Scenario.from_dict({
+    ...     "name": "one-node",
+    ...     "fleet": {"nodes": 1, "update_duration": "1m"},
+    ...     "release": {"good": {"probability": 0.75}, "bad": {"probability": 0.25, "defective": True}},
+    ...     "policies": {"p": {"strategy": "immediate"}},
+    ... })
+    >>> balance({"release.bad.probability": 0.5}, scenario)
+    {'release.good.probability': 0.5, 'release.bad.probability': 0.5}
+    """
+    paths = {f"release.{kind.name}.probability": kind for kind in scenario.release}
+    moved = {path: changes[path] for path in paths if path in changes}
+    if not moved or not all(isinstance(value, int | float) and 0 <= value <= 1 for value in moved.values()):
+        return dict(changes)
+    kept = {path: float(kind.probability) for path, kind in paths.items() if path not in moved}
+    left, before = 1 - sum(moved.values()), sum(kept.values())
+    if not kept or left < 0:
+        return dict(changes)
+    shares = {path: left * (share / before if before else 1 / len(kept)) for path, share in kept.items()}
+    return {**shares, **changes}
 
 
 def is_of_release(name: str) -> bool:

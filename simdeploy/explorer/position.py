@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.errors import InputError, Problem, SimdeployWarning, not_among, raise_if_any, shorten
+from simdeploy.experiments.kinds import balance
 from simdeploy.experiments.levers import change_policy, find_levers, own_identity
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 _MOST_VALUES = 50
 _LONGEST = 200  # characters of a name or a text
-_SHARE = "probability"
 
 
 @dataclass(frozen=True)
@@ -124,22 +124,8 @@ def settle(position: Position, scenario: Scenario, policies: Mapping[str, Scenar
         if factors:
             # Other policies, which requirements may name, may not fit into the changed world, and are not simulated.
             only: dict[str, Any] = {"policies": {"none": {"strategy": "immediate"}}, "requirements": []}
-            world = scenario.with_values({**_balance(factors, scenario), **only})
+            world = scenario.with_values({**balance(factors, scenario), **only})
             world = replace(world, requirements=scenario.requirements)
         changed = change_policy(policy, settings, world, own_identity(policy, scenario)) if values else policy
     texts = dict.fromkeys(str(warning.message) for warning in caught)
     return Place(position, world, changed, tuple(texts))
-
-
-def _balance(factors: Mapping[str, Any], scenario: Scenario) -> dict[str, Any]:
-    """Return the factors with the probabilities of kinds that were not moved: in their old ratio, whatever is left."""
-    paths = {f"release.{kind.name}.{_SHARE}": kind for kind in scenario.release}
-    moved = {path: factors[path] for path in paths if path in factors}
-    if not moved or not all(isinstance(value, int | float) and 0 <= value <= 1 for value in moved.values()):
-        return dict(factors)
-    kept = {path: float(kind.probability) for path, kind in paths.items() if path not in moved}
-    left, before = 1 - sum(moved.values()), sum(kept.values())
-    if not kept or left < 0:
-        return dict(factors)
-    shares = {path: left * (share / before if before else 1 / len(kept)) for path, share in kept.items()}
-    return {**shares, **factors}
