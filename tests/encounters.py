@@ -194,11 +194,11 @@ def watching() -> Iterator[list[Watched]]:
             seen[-1].slots.add("a start is heard late")
         reports_start(line, node)
 
-    def spy_give_up(slots: Slots, node: Node, *, at_once: bool = False) -> None:
-        if node.number in slots.holders and not at_once and node.fate.resolved_ns is None:
+    def spy_give_up(slots: Slots, node: Node) -> None:
+        if node.number in slots.holders and node.fate.resolved_ns is None:
             starts = slots._site.slot_is_free_at_start
             seen[-1].slots.add("given up at the start" if starts else "given up before a gate")
-        give_up(slots, node, at_once=at_once)
+        give_up(slots, node)
 
     def spy_take_window(judge: Judge, look: Look) -> Verdict | None:
         before = judge._unhealthy.count

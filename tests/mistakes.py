@@ -110,9 +110,24 @@ def _counts_after_the_end(controller: Controller, node: Node) -> None:
         controller.judging.failed += node.fate.ever_failed
 
 
-def _holds_no_slot(slots: Slots, node: Node, *, is_canary: bool) -> None:
-    _resolve_slot(slots, node, is_canary=is_canary)
+def _holds_no_slot(slots: Slots, node: Node) -> None:
+    _resolve_slot(slots, node)
     slots.give_up(node)
+
+
+def _needs_slot_if_dispatched(_slots: Slots, node: Node) -> bool:
+    return node.fate.dispatched_ns is not None
+
+
+def _gives_up_without_delay(slots: Slots, node: Node) -> None:
+    slots._delay_ns = 0
+    _give_up(slots, node)
+
+
+def _delays_every_slot(slots: Slots, node: Node) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(slots, "_needs_slot", lambda _: True)
+        _give_up(slots, node)
 
 
 def _keeps_slot_before_gate(controller: Controller, node: Node) -> None:
@@ -321,18 +336,9 @@ _TOLD: dict[str, tuple[int, Plant]] = {
     "nodes count after the end": (5, instead(Controller, "hears_of", _counts_after_the_end)),
     # Slots and lists of waves.
     "a failed node holds no slot": (47, instead(Slots, "resolve", _holds_no_slot)),
-    "canaries hold slots": (
-        694,
-        instead(Slots, "resolve", lambda slots, node, *, is_canary: _resolve_slot(slots, node, is_canary=False)),
-    ),
-    "a slot has no delay": (
-        20,
-        instead(Slots, "give_up", lambda slots, node, **_: _give_up(slots, node, at_once=True)),
-    ),
-    "a delay follows every turn": (
-        105,
-        instead(Slots, "give_up", lambda slots, node, **_: _give_up(slots, node, at_once=False)),
-    ),
+    "canaries hold slots": (694, instead(Slots, "_needs_slot", _needs_slot_if_dispatched)),
+    "a slot has no delay": (20, instead(Slots, "give_up", _gives_up_without_delay)),
+    "a delay follows every turn": (105, instead(Slots, "give_up", _delays_every_slot)),
     "a start frees no slot": (92, instead(Line, "reports_start", lambda line, node: None)),
     "starts are heard at once": (741, instead(Line, "reports_start", _hears_starts_at_once)),
     "who waits for a gate keeps its slot": (217, instead(Controller, "gives_up_slot", _keeps_slot_before_gate)),
