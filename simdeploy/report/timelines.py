@@ -64,7 +64,9 @@ def tabulate(result: Timelines) -> tuple[Table, ...]:
         Column(of, f"{NAMES[of]} ({describe_extreme(of, result.quantiles)[0]})")
         for of in peaks["quantity"].drop_duplicates()
     ]
-    title = f"Worst instants, up to {short_duration(result.until_s * NS_PER_S)} (percentage of rollouts that are no worse)"
+    title = (
+        f"Worst instants, up to {short_duration(result.until_s * NS_PER_S)} (percentage of rollouts that are no worse)"
+    )
     return (make_table(title, frame, columns),)
 
 

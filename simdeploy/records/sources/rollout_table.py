@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -62,9 +62,8 @@ def _read(content: Content, names: Mapping[str, str]) -> Part:
         columns["policy"] = policies.map({text: write_policy(document) for text, document in found.items()})
         for name in ("interval_s", "deadline_s"):
             by_policy = policies.map({text: read_health_times(each.spec)[name] for text, each in found.items()})
-            columns[name] = (
-                by_policy if columns[name] is None else np.where(np.isnan(columns[name]), by_policy, columns[name])
-            )
+            stated: Any = columns[name]
+            columns[name] = by_policy if stated is None else np.where(np.isnan(stated), by_policy, stated)
     return part_of(rows, "rollouts", columns, known=list(COLUMNS["rollouts"]))
 
 
