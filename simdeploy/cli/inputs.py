@@ -12,6 +12,7 @@ import click
 from simdeploy.cli.answers import say
 from simdeploy.cli.options import ALLOWED, TLS, TLS_META, flags, is_given
 from simdeploy.errors import InputError, Problem, listed, name_problems
+from simdeploy.units import NS_PER_S, format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -92,11 +93,21 @@ def choose_policies(scenario: Scenario, names: Sequence[str]) -> dict[str, str |
 
 
 def describe_orchestrator(orchestrator: Orchestrator) -> str:
-    """Describe the switches: the preset and its changes."""
+    """Describe the switches: the preset and its changes.
+
+    Examples
+    --------
+    >>> from simdeploy.rules.orchestrator import Orchestrator
+    >>> describe_orchestrator(Orchestrator(pacing="sliding", bake_time_ns=90 * NS_PER_S))
+    'orchestrator expanso with pacing: sliding, bake_time: 1m30s'
+    """
     from simdeploy.scenario.orchestrator_section import write_orchestrator
     from simdeploy.sharing.assumptions import write_value
 
     changed = write_orchestrator(orchestrator)
     preset = changed.pop("preset")
+    for name in ("bake_time", "reporting_delay"):
+        if name in changed:
+            changed[name] = format_duration(round(changed[name] * NS_PER_S))
     listed = ", ".join(f"{name}: {write_value(value, is_inside=True)}" for name, value in changed.items())
     return f"orchestrator {preset}" + (f" with {listed}" if listed else "")
