@@ -246,7 +246,10 @@ class Scenario:
         >>> scenario = Scenario.from_dict({
         ...     "name": "small",
         ...     "fleet": {"nodes": 12, "update_duration": "45s"},
-        ...     "release": {"good": {"probability": 0.9}, "bad": {"probability": 0.1, "defective": True}},
+        ...     "release": {
+        ...         "good": {"probability": 0.9},
+        ...         "bad": {"probability": 0.1, "defective": True, "start_failure": 0.2},
+        ...     },
         ...     "policies": {"at-once": {"strategy": "immediate"}},
         ... })
         >>> [float(kind.probability) for kind in scenario.given("bad").drawn_release]
