@@ -164,8 +164,17 @@ def _read_mode(parameters: _Parameters) -> tuple[bool, bool]:
     group, key = parameters.find("RollingUpgradeMode")
     if key not in group:
         group, key = parameters.find("UpgradeMode")
-    mode = or_else(group.text(key, "Monitored", "UnmonitoredAuto", "UnmonitoredManual"), "Monitored")
-    if mode == "UnmonitoredManual":
+    unsaid_in_rest = key not in group and any(key.lower() == _MONITORING[0] for key in parameters.groups[0])
+    default = "UnmonitoredAuto" if unsaid_in_rest else "Monitored"
+    mode = or_else(group.text(key, "Monitored", "UnmonitoredAuto", "UnmonitoredManual"), default)
+    if unsaid_in_rest:
+        text = (
+            "UnmonitoredAuto in the REST API: domain after domain, whatever fails; the MonitoringPolicy has no effect"
+        )
+        group.exact(key, text)
+    elif key not in group:
+        group.approximate(key, "taken as Monitored: domain after domain, if healthy")
+    elif mode == "UnmonitoredManual":
         group.approximate(key, "a person starts each domain; here only the second (promotion of canaries)")
     else:
         group.exact(key, "domain after domain" + (", if healthy" if mode == "Monitored" else ", whatever fails"))

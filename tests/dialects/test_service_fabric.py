@@ -92,7 +92,7 @@ def test_every_field_has_a_note():
 
 def test_defaults_are_those_of_service_fabric_and_are_noted():
     """0 s, 120 s, 600 s, no timeouts and no unhealthy node. [contract]"""
-    imported = read_policy('{"MonitoringPolicy": {"FailureAction": "Manual"}}')
+    imported = read_policy('{"RollingUpgradeMode": "Monitored", "MonitoringPolicy": {"FailureAction": "Manual"}}')
     assert imported.policy["health_check"] == {"deadline": "12m", "max_error_rate": 0.99, "min_healthy_time": "2m"}
     assert imported.policy["max_failed_nodes_percent"] == 0
     assert "rollout_deadline" not in imported.policy
@@ -186,6 +186,16 @@ def test_unmonitored_upgrades_watch_nothing():
     manual = read_policy(parameters(UpgradeMode="UnmonitoredManual"))
     assert manual.policy["strategy"] == "canary"
     assert manual.orchestrator["canary_gate"] == "limits"
+
+
+def test_without_a_mode_the_rest_api_monitors_nothing():
+    """A monitoring policy alone has no effect there; other files with one are taken as monitored. [contract]"""
+    rest = read_policy(REST.replace('  "RollingUpgradeMode": "Monitored",\n', ""))
+    assert rest.orchestrator["on_failure"] == "continue"
+    assert fidelities(rest)["MonitoringPolicy.FailureAction"] == "none"
+    arm = read_policy(ARM)
+    assert arm.orchestrator["on_failure"] == "pause"
+    assert fidelities(arm)["resources[1].properties.upgradePolicy.UpgradeMode"] == "approximate"
 
 
 def test_a_template_is_evaluated():
