@@ -45,6 +45,8 @@ def parse_hcl(source: Source) -> Document:
         found = _NAMES.get(kind, shorten(words, 30) if words else "the end of the line")
         line, column = (error.line, error.column) if error.line > 0 else (None, None)
         hint = "is a brace or a quotation mark missing?" if kind == "$END" else None
+        if "[[" in source.text:  # Levant and Nomad Pack
+            hint = "render templates first"
         problem = Problem("not valid HCL", file=source.file, line=line, column=column, found=found, hint=hint)
         raise InputError(problem) from None
     except (LarkError, RecursionError) as error:
@@ -103,7 +105,7 @@ class _Builder:
         try:
             return constant(tree)
         except Unknown:
-            return Expression(tree, self._text[tree.meta.start_pos : tree.meta.end_pos])
+            return Expression(tree, self._text[tree.meta.start_pos : tree.meta.end_pos].strip())
 
     def _refuse(self, message: str, path: Path, tree: Any) -> NoReturn:
         raise InputError(Problem(message, path, file=self._source.file, line=tree.meta.line))

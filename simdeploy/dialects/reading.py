@@ -391,6 +391,11 @@ def or_else(value: T | None, default: T) -> T:
     return default if value is None else value
 
 
+def counted(number: int, word: str) -> str:
+    """Return a number of things: ``1 node``, ``2,000 nodes``."""
+    return f"{number:,} {word}{'' if number == 1 else 's'}"
+
+
 def _unknown(value: Tagged) -> str:
     return f"{shorten(str(value))}: depends on something outside the file{_NOT_GIVEN}"
 

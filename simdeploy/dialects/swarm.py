@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.dialects.reading import NOTHING_SERVED, Group, Reading, or_else
+from simdeploy.dialects.reading import NOTHING_SERVED, Group, Reading, counted, or_else
 from simdeploy.dialects.source import Document, Source, Tagged
 from simdeploy.errors import shorten
 from simdeploy.units import MAX_DURATION_NS, NS_PER_S, write_duration
@@ -123,7 +123,11 @@ def _read_rollback(config: Group, *, used: bool) -> dict[str, Any]:
         return {}
     parallelism = or_else(config.whole("parallelism"), 1)
     delay_ns = or_else(config.duration("delay"), 0)
-    text = f"{parallelism:,} nodes at a time, each time waiting for all of them" if parallelism else "all nodes at once"
+    text = (
+        f"{counted(parallelism, 'node')} at a time, each time waiting for all of them"
+        if parallelism
+        else "all nodes at once"
+    )
     config.approximate("parallelism", text)
     config.approximate("delay", f"{write_duration(delay_ns)} between these groups of nodes")
     config.no_counterparts(_OF_NO_ROLLBACK)

@@ -110,6 +110,16 @@ def test_a_misspelt_field_is_a_warning(text, field, slip):
     assert note.text.endswith(f"did you mean '{field}'?")
 
 
+@pytest.mark.parametrize("kind", FILES)
+def test_one_is_singular(kind):
+    """Notes on a file whose numbers are all 1. [contract]"""
+    one = [re.sub(r"(?<=[:= ])\d+(?=[,\s}\]])", "1", text) for text in FILES[kind]]
+    for text in one:
+        with contextlib.suppress(InputError):
+            told = [note.text for note in read_policy(text, nodes=1).notes]
+            assert not [words for words in told if re.search(r"(?<!of )(?<![\d,.])1 [a-z]+s\b", words)]
+
+
 @pytest.mark.parametrize("data", NO_FILES, ids=str)
 def test_other_files_are_not_recognised(data):
     """What only looks like a file of some kind is of none. [contract]"""

@@ -197,6 +197,7 @@ def test_what_cant_be_evaluated_is_noted_with_what_is_assumed(value: str) -> Non
     (note,) = imported.unknown
     assert note.field == "group.front.update.max_parallel"
     assert note.text.endswith("; assumed: at most 1 in flight")
+    assert "\n" not in note.text
 
 
 def test_locals_that_contain_each_other_end() -> None:
@@ -284,6 +285,7 @@ def test_all_problems_are_told_at_once() -> None:
             'job "a" {\n  type = "batch"\n  group "b" {}\n}\n',
             "line 2: job.a.type: jobs of this type have no deployments",
         ),
+        ('job "a" {\n  count = [[ .count ]]\n}\n', "line 2: not valid HCL (found '.count ]]'); render templates first"),
         ('job "a" {\n}\n', "line 1: job.a.group: no group"),
         ('variable "a" {\n}\n', "no job"),
         ('job "a" {\n group "g" {}\n}\njob "b" {\n}\n', "line 4: job.b: more than one job"),
