@@ -166,6 +166,16 @@ def test_a_misspelt_field_is_told_by_every_command(folder: Path) -> None:
         assert words in done.stderr
 
 
+def test_a_variable_that_is_missing_is_given_to_import(folder: Path) -> None:
+    """Other commands have no option for it, so they say whose it is. [contract]"""
+    job = 'job "a" {\n  group "g" {\n    count = 4\n    update {\n      max_parallel = var.p\n    }\n  }\n}\n'
+    (folder / "policy.yaml").write_text(job)
+    for file in ("policy.yaml", "scenario.yaml"):
+        told = invoke("validate", folder / file).stderr
+        assert "policy.yaml:5: group.g.update.max_parallel: not evaluated: " in told
+        assert told.rstrip().endswith("; --var is an option of simdeploy import")
+
+
 def test_names_in_a_file_forge_no_line(folder: Path) -> None:
     """Neither on the terminal nor in the scenario that is written. [contract]"""
     names = r'"a\nerror: fake": {image: a, deploy: {update_config: {"\e[2J": 1}}}, "b\e]0;T\a": {image: b}'

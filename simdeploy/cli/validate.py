@@ -48,9 +48,8 @@ def _describe_import(source: Source, file: str) -> str | None:
     if kind is None or is_deployment(source):
         return None
     imported = import_source(source, kind)
-    for note in imported.notes:
-        if note.warning:
-            say(f"warning: {file}: {note}")
+    for problem in imported.warnings():
+        say(f"warning: {problem}")
     return f"{imported.answer} Use it with --policy {file}, or see `simdeploy import {file}`."
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from simdeploy.errors import printable
+from simdeploy.errors import Problem, printable
 from simdeploy.result import Columns, Result, make_frame
 
 if TYPE_CHECKING:
@@ -41,7 +41,8 @@ class Note:
     def warning(self) -> str | None:
         """What is said of it wherever the file is used as a policy: that it was not evaluated, or is probably misspelt."""
         if self.fidelity == "not evaluated":
-            return f"not evaluated: {self.text}"
+            how = "; --var is an option of simdeploy import" if "--var" in self.text else ""
+            return f"not evaluated: {self.text}{how}"
         return self.text if self.text.startswith(f"{UNKNOWN}; did you mean") else None
 
 
@@ -89,6 +90,10 @@ class PolicyImport(Result):
     def unknown(self) -> tuple[Note, ...]:
         """The notes on values that were not evaluated."""
         return tuple(note for note in self.notes if note.fidelity == "not evaluated")
+
+    def warnings(self) -> list[Problem]:
+        """Return what is said of the file wherever it is used as a policy."""
+        return [Problem(note.warning, (note.field,), self.file, note.line) for note in self.notes if note.warning]
 
     def to_frame(self) -> pd.DataFrame:
         """Return the notes as a table."""

@@ -64,7 +64,7 @@ def _read_count(reading: Reading, file: JobFile, group: Group) -> int | None:
     stated = count if "count" in group else file.block(group, "scaling").whole("min") or 1
     nodes = reading.nodes(stated or None)
     if reading.given_nodes is not None:
-        group.approximate("count", f"given instead: {counted(reading.given_nodes, 'node')}")
+        group.approximate("count", f"{counted(reading.given_nodes, 'node')}, as given by the caller")
     else:
         group.exact("count", "unknown" if stated is None else f"{counted(stated, 'allocation')}: as many nodes")
     return nodes

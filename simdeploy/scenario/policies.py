@@ -124,10 +124,7 @@ def _read_orchestrator(raw: object, prefix: Path) -> tuple[Orchestrator | None, 
 def imported_policy(name: str, imported: PolicyImport, around: Surroundings, path: Path = ()) -> PolicyReading:
     """Make a policy of an imported file; values that were not evaluated, and fields that may be misspelt, are warnings."""
     reading = read_policy(name, imported.policy, around, path)
-    warnings = [
-        Problem(note.warning, (note.field,), imported.file, note.line) for note in imported.notes if note.warning
-    ]
-    return replace(reading, warnings=[*reading.warnings, *warnings])
+    return replace(reading, warnings=[*reading.warnings, *imported.warnings()])
 
 
 def _read_file(name: str, raw: Mapping[str, Any], around: Surroundings, prefix: Path) -> PolicyReading:
