@@ -53,11 +53,15 @@ class _Evaluator:
         self._mappings = _mapping(document.data, "Mappings")
         self._conditions = _mapping(document.data, "Conditions")
         self._open: set[str] = set()  # conditions that are being evaluated: a template may be circular
+        self._missing: list[str] = []  # parameters without a value, whenever one was asked for
 
     def value(self, value: Any) -> Any:
         call = _call(value)
         if call is not None:
-            return self._apply(*call)
+            n_before = len(self._missing)
+            found = self._apply(*call)
+            missing = tuple(dict.fromkeys(self._missing[n_before:]))
+            return replace(found, missing=missing) if isinstance(found, Tagged) else found
         if isinstance(value, dict):
             return {key: self.value(one) for key, one in value.items()}
         return [self.value(one) for one in value] if isinstance(value, list) else value
@@ -81,6 +85,8 @@ class _Evaluator:
     def _parameter(self, name: str, unknown: Tagged) -> Any:
         given = self._reading.variable(name) if name in self._parameters else None
         default = _mapping(self._parameters, name).get("Default")
+        if given is None and default is None and name in self._parameters:
+            self._missing.append(name)
         return next((value for value in (given, default) if value is not None), unknown)
 
     def _substitute(self, text: str, unknown: Tagged) -> Any:

@@ -397,7 +397,8 @@ def counted(number: int, word: str) -> str:
 
 
 def _unknown(value: Tagged) -> str:
-    return f"{shorten(str(value))}: depends on something outside the file{_NOT_GIVEN}"
+    how = f"; give {', '.join(f'--var {name}=VALUE' for name in value.missing[:3])}" if value.missing else ""
+    return f"{shorten(str(value))}: depends on something outside the file{how}{_NOT_GIVEN}"
 
 
 def _whole(value: object) -> int | None:

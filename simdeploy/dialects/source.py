@@ -29,6 +29,7 @@ class Tagged:
 
     tag: str  # with its exclamation mark
     value: Any  # plain data
+    missing: tuple[str, ...] = ()  # variables of the format without which it isn't known
 
     def __str__(self) -> str:
         return f"{self.tag} {self.value}"

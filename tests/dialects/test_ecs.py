@@ -231,6 +231,15 @@ def test_an_unknown_parameter_is_not_guessed():
     assert imported.policy["max_parallel"] == imported.policy["surge"] == 4
 
 
+def test_a_parameter_that_decides_a_condition_is_named():
+    """Wherever it is hidden: in a condition of a condition, a mapping, or a text. [contract]"""
+    hidden = read_policy(TEMPLATE.replace("Stage: {Type: String, Default: test}", "Stage: {Type: String}"))
+    fields = ("MaximumPercent", "DeploymentCircuitBreaker")
+    texts = [note.text for note in hidden.unknown if note.field.endswith(fields)]
+    assert len(texts) == len(fields)
+    assert all(words.count("give --var Stage=VALUE") == 1 for words in texts)
+
+
 def test_functions_as_json_mean_the_same():
     """Templates in JSON write functions as mappings. [contract]"""
     body = {"Type": "AWS::ECS::Service", "Properties": {"DesiredCount": {"Ref": "Tasks"}, "DeploymentConfiguration": {
