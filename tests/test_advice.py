@@ -313,6 +313,7 @@ def cases():
     yield "canaries promoted between looks", waits, [resolved, promoted], None
     first, then = look(plain, 60, (1, 0, 0), state="paused"), look(plain, 200, (1, 2, 1), state="paused")
     yield "paused", plain, [first, then], None
+    yield "canceled", plain, look(plain, 150, (2, 2, 1), state="canceled"), 200
     yield "stopped", plain, look(plain, 280, (2, 1, 4), state="failed"), None
     yield "stopped long ago", plain, look(plain, 280, (2, 1, 4), state="failed"), 400
     ended = look(coupled, 240, (2, 5, 1), state="completed", completed_at=at(240))
@@ -344,6 +345,7 @@ def cases():
     revisions = sd.simulate(few, replication=0).revisions
     yield "batches, revisions", few, revisions[revisions["time_s"] < 130], None
     yield "batches, stopped", make(BATCHES), look(batches, 400, (3, 2, 4), state="failed"), None
+    yield "batches, canceled", batches, look(batches, 150, (3, 4, 0), state="canceled"), None
     ended = look(batches, 205, (3, 6, 0), state="completed", completed_at=at(205))
     yield "batches, when they ended", batches, ended, None
 
@@ -418,6 +420,9 @@ def test_most_worlds_count():
     assert good.weights.sum() ** 2 / (good.weights**2).sum() > 100
     assert len(good.weights) >= 200
     assert len(bad.weights) < 50
+    # Nodes in flight waited until somebody canceled.
+    seen = read_seen(scenario, None, look(scenario, 270, (3, 16, 1), state="canceled"), None)
+    assert condition(scenario, seen, replications=200, seed=0, engine="compiled").effective_worlds > 100
 
 
 def test_kinds_after_k_failures_of_n():

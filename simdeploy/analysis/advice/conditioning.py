@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from simdeploy.analysis.advice.acting import awaits_promotion
 from simdeploy.analysis.advice.impossible import check_possible
 from simdeploy.analysis.advice.impossible_nodes import check_chances, check_nodes
 from simdeploy.analysis.advice.proposing_batches import read_batches
@@ -19,7 +18,7 @@ from simdeploy.analysis.advice.result import NODE_BY_NODE, WITHOUT_TABLE
 from simdeploy.analysis.advice.searching import Found, Search
 from simdeploy.analysis.advice.settling import settle_fleet
 from simdeploy.analysis.advice.totals import refuse_evidence
-from simdeploy.analysis.advice.waves import find_pauses, read_course
+from simdeploy.analysis.advice.waves import find_cancel, find_pauses, read_course
 from simdeploy.analysis.advice.ways import (
     find_spells,
     follows_clock,
@@ -199,8 +198,8 @@ def _with_acts(scenario: Scenario, seen: Seen, plan: Plan) -> Scenario:
     pauses = find_pauses(seen)
     acts = [ScriptedAct(begins, "pause") for begins, _ in pauses]
     acts += [ScriptedAct(int(ends), "resume") for _, ends in pauses if np.isfinite(ends)]
-    if seen.last.fields.get("state") == "canceled" and not awaits_promotion(seen.last.fields, seen.policy, plan):
-        acts.append(ScriptedAct(int(seen.last.fields.get("completed_ns", seen.last.since_ns)), "cancel"))
+    if (canceled_ns := find_cancel(plan, seen)) is not None:
+        acts.append(ScriptedAct(canceled_ns, "cancel"))
     operator = scenario.operator
     return replace(scenario, operator=replace(operator, script=(*operator.script, *acts))) if acts else scenario
 

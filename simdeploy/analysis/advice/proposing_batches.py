@@ -16,7 +16,7 @@ from simdeploy.analysis.advice.dealing import deal_verdicts
 from simdeploy.analysis.advice.fates import Bounds, Fates
 from simdeploy.analysis.advice.node_table import HALF_SECOND_NS
 from simdeploy.analysis.advice.proposing import Proposal, Proposer
-from simdeploy.analysis.advice.waves import Cell, Course, Span, Stretch, find_progress
+from simdeploy.analysis.advice.waves import Cell, Course, Span, Stretch, find_cancel, find_progress
 from simdeploy.engines.continuing import Worlds
 from simdeploy.rules.health import read_health_rule
 from simdeploy.rules.waves import BATCH_EVERY_NS, Plan
@@ -51,8 +51,10 @@ def read_batches(scenario: Scenario, plan: Plan, seen: Seen) -> Course:
             stretches[-1].cells[0].wave = max(first, stretches[-1].cells[0].wave)
         updated, failed, at_ns = new_updated, new_failed, float(look.at_ns)
     last = seen.last
-    is_over = last.fields["state"] in TERMINAL_STATES
-    return Course(stretches, starts, int(last.fields["current_wave"]), last.at_ns, is_over)
+    canceled_ns = find_cancel(plan, seen)
+    is_over = last.fields["state"] in TERMINAL_STATES and canceled_ns is None
+    n_waves = int(last.fields["current_wave"])
+    return Course(stretches, starts, n_waves, last.at_ns, is_over, canceled_ns=canceled_ns)
 
 
 def _find_first(look: Look, starts: Sequence[Span], deadline_ns: int | None) -> int:
@@ -179,7 +181,8 @@ class BatchProposer(Proposer):
         ]
         laws = rollouts.laws(0)
         present = [bool((places == place).any()) for place in range(len(laws))]
-        fates = Fates(rollouts, laws, bounds, np.full(self._n, course.end_ns - start), present)
+        end_ns = course.end_ns if course.canceled_ns is None else course.canceled_ns
+        fates = Fates(rollouts, laws, bounds, np.full(self._n, end_ns - start), present)
         before = 0
         for number, cell in enumerate(cells):
             if cell.wave > wave:  # it is over, since the first batch that has nodes in flight is a later one

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from simdeploy.analysis.advice.acting import awaits_promotion
 from simdeploy.analysis.advice.node_table import HALF_SECOND_NS
 from simdeploy.rules.health import read_health_rule
 from simdeploy.vocabulary import TERMINAL_STATES
@@ -62,13 +63,16 @@ class Course:
     starts: list[Span]  # when each wave of the plan was dispatched
     n_waves: int  # waves that were dispatched
     end_ns: int  # the last look
-    is_over: bool  # whether the deployment has ended, so that its counts are those of its end
+    is_over: bool  # whether the deployment has ended by itself, so that its counts are those of its end
     # Between which instants nothing was dispatched because somebody had paused.
     pauses: list[tuple[int, float]] = field(default_factory=list)
+    canceled_ns: int | None = None  # when somebody canceled it
 
     @property
     def waits_ns(self) -> float:
-        """Until when nodes in flight have no verdict: the last look; or else, at least, the end of the deployment, which may be earlier."""
+        """Until when nodes in flight have no verdict: a cancel, or the last look; or else, at least, the end of the deployment, which may be earlier."""
+        if self.canceled_ns is not None:
+            return self.canceled_ns
         if not self.is_over:
             return self.end_ns
         cells = [cell for each in self.stretches for cell in each.cells if cell.wave == self.n_waves - 1]
@@ -87,6 +91,14 @@ def find_pauses(seen: Seen) -> list[tuple[int, float]]:
             pauses[-1] = (pauses[-1][0], look.since_ns)
         is_paused = state == "paused" if state is not None else is_paused
     return pauses
+
+
+def find_cancel(plan: Plan, seen: Seen) -> int | None:
+    """Return when somebody canceled; None if nobody did, or for canaries that await a promotion: there the operator may have."""
+    fields = seen.last.fields
+    if fields.get("state") != "canceled" or awaits_promotion(fields, seen.policy, plan):
+        return None
+    return int(fields.get("completed_ns", seen.last.since_ns))
 
 
 def read_course(scenario: Scenario, plan: Plan, seen: Seen) -> Course:
@@ -118,8 +130,10 @@ def read_course(scenario: Scenario, plan: Plan, seen: Seen) -> Course:
             stretches.append(Stretch(cells, n_failed - failed))
         wave, resolved, failed, at_ns = now - 1, new, n_failed, float(look.at_ns)
     last = seen.last
-    is_over = last.fields["state"] in TERMINAL_STATES
-    return Course(stretches, starts, int(last.fields["current_wave"]), last.at_ns, is_over)
+    canceled_ns = find_cancel(plan, seen)
+    is_over = last.fields["state"] in TERMINAL_STATES and canceled_ns is None
+    n_waves = int(last.fields["current_wave"])
+    return Course(stretches, starts, n_waves, last.at_ns, is_over, canceled_ns=canceled_ns)
 
 
 def _list_cells(
