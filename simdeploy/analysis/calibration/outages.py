@@ -121,8 +121,7 @@ def _number_overlapping(rows: pd.DataFrame, start: str, end: str) -> pd.Series[i
     """Number intervals of units so that those that overlap have the same number."""
     ordered = rows.sort_values(["unit", start], kind="stable")
     reach = ordered.groupby("unit")[end].cummax().groupby(ordered["unit"]).shift()
-    is_apart = ~(ordered[start] < reach)
-    return is_apart.astype("int64").cumsum().reindex(rows.index)
+    return (~(ordered[start] < reach)).astype("int64").cumsum().reindex(rows.index)
 
 
 def _list_repairs(rows: pd.DataFrame) -> pd.DataFrame:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -61,9 +61,9 @@ def _read(content: Content, names: Mapping[str, str]) -> Part:
         found = _read_policies(rows, policies)
         columns["policy"] = policies.map({text: write_policy(document) for text, document in found.items()})
         for name in ("interval_s", "deadline_s"):
-            by_policy = policies.map({text: read_health_times(each.spec)[name] for text, each in found.items()})
-            stated: Any = columns[name]
-            columns[name] = by_policy if stated is None else np.where(np.isnan(stated), by_policy, stated)
+            of_policy = policies.map({text: read_health_times(each.spec)[name] for text, each in found.items()})
+            stated = rows.number(name)
+            columns[name] = of_policy if stated is None else np.where(np.isnan(stated), of_policy, stated)
     return part_of(rows, "rollouts", columns, known=list(COLUMNS["rollouts"]))
 
 
