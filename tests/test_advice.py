@@ -629,6 +629,7 @@ def test_arguments_that_make_no_sense():
         ({"seen": seen, "acts": {"more": {"max_failed_nods": 20}}}, "max_failed_nods"),
         ({"seen": seen, "acts": {"other": {"strategy": "immediate"}}}, "can't change during a rollout"),
         ({"seen": seen, "acts": {"same": {}}}, "nothing changes"),
+        ({"seen": seen, "acts": {"": "cancel"}}, "an act without a name"),
         ({"seen": seen, "acts": "rollback"}, "cancel rolls back"),
         ({"seen": seen, "replications": 3}, "invalid number of replications"),
         ({"seen": seen, "confidence_level": 95}, "invalid confidence level"),

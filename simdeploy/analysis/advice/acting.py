@@ -68,6 +68,8 @@ def choose_acts(asked: Any, scenario: Scenario, seen: Seen, plan: Plan) -> tuple
     acts = [_read(*item, scenario, seen) for item in _list(asked)]
     if not acts:
         raise InputError(Problem("no act", ("acts",), allowed=", ".join(_WORDS)))
+    if not all(act.name.strip() for act in acts):
+        raise InputError(Problem("an act without a name", ("acts",)))
     if len({act.name for act in acts}) < len(acts):
         raise InputError(Problem("duplicate name", ("acts",)))
     for act in acts:
