@@ -37,6 +37,7 @@ _NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 # Times of the record's own clock beyond this many seconds after the start (30 years) are Unix times, or in milliseconds.
 _MOST_SECONDS = 1e9
 _YEARS = ("1700-01-01", "2200-01-01")
+_OFFSET = r":[0-9.]+(?:Z|[+-][0-9:]+)\s*$"
 _INSTANT = "a time such as 2026-03-02T08:00:00Z"
 
 # Rows with the same mistake that are told one by one.
@@ -89,6 +90,8 @@ class Rows:
         self.kept = np.ones(table.n_rows, dtype=bool)
         self.refusals: list[Refusal] = []
         self.asked: set[str] = set()
+        # By column of timestamps in text, how many have no offset, and how many have one.
+        self._offsets: dict[str, tuple[int, int]] = {}
         self._names = {ours: theirs for ours, theirs in (names or {}).items() if theirs in table.columns}
 
     @classmethod
@@ -121,6 +124,14 @@ class Rows:
         free = [name for name in known if self.find(name) is None]
         hints = [f"{shorten(name)}: {hint}" for name in unread[:MOST_PROBLEMS] if (hint := nearest(name, free))]
         return printable("; ".join([f"columns not read: {listed(unread)}", *hints]))
+
+    def note_offsets(self) -> str | None:
+        """Say which timestamps have no offset, if others have one: they may be of another clock."""
+        without = {name: n for name, (n, _) in self._offsets.items() if n}
+        if not without or not any(n_with for _, n_with in self._offsets.values()):
+            return None
+        columns = ", ".join(f"{shorten(name)} ({n:,} rows)" for name, n in without.items())
+        return printable(f"times without an offset are taken for UTC, others have one: {columns}")
 
     def refuse(self, bad: Array, field: str, message: str, **more: Any) -> None:
         """Remember rows that can't be used."""
@@ -289,7 +300,10 @@ class Rows:
     def _parse_instants(self, theirs: str) -> pd.Series:
         import pandas as pd
 
-        return pd.to_datetime(self._text(theirs), format="ISO8601", utc=True, errors="coerce")
+        texts = self._text(theirs)
+        n_with = int(texts.str.contains(_OFFSET, regex=True).fillna(value=False).sum())
+        self._offsets[theirs] = (int(texts.notna().sum()) - n_with, n_with)
+        return pd.to_datetime(texts, format="ISO8601", utc=True, errors="coerce")
 
     def _numbers(self, theirs: str) -> tuple[Array, Array]:
         """Return a column as numbers, and which of its cells are none."""

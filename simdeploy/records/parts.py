@@ -55,9 +55,9 @@ def part_of(rows: Rows, name: str, columns: Mapping[str, object], *, known: Sequ
     frame = frame.assign(**{ROW: np.arange(len(rows), dtype=np.int64)})
     frame = frame[rows.kept] if not rows.kept.all() else frame
     part = Part(rows.file, {name: frame}, rows.table.find_line)
-    note = None if known is None else rows.note_unread(known)
-    if note is not None:
-        part.dropped.append(Dropped(rows.file, None, 0, note))
+    for note in (None if known is None else rows.note_unread(known), rows.note_offsets()):
+        if note is not None:
+            part.dropped.append(Dropped(rows.file, None, 0, note))
     for refusal in rows.refusals:
         first = int(refusal.rows[0])
         reason = str(refusal.problem(first))

@@ -123,6 +123,22 @@ def test_the_start_of_a_table_of_rollouts_counts(tmp_path):
     assert records.rollouts["defective"].isna().tolist() == [False, True]
 
 
+@pytest.mark.parametrize(
+    ("dispatched", "started", "noted"),
+    [
+        ("2026-03-29T01:59:50Z", "2026-03-29 03:00:20", ["'started_at' (2 rows)"]),
+        ("2026-03-29T01:59:50+01:00", "2026-03-29T03:00:20.5+0200", []),
+        ("2026-03-29", "2026-03-29 03:00:20", []),
+    ],
+)
+def test_times_of_two_clocks_are_told(dispatched, started, noted, tmp_path):
+    """If some timestamps have an offset, those without one, which are taken for UTC, are named. [contract]"""
+    rows = [f"{node},{dispatched},{started}\n" for node in "ab"]
+    (tmp_path / "n.csv").write_text("".join(["node,dispatched_at,started_at\n", *rows]))
+    told = "times without an offset are taken for UTC, others have one: "
+    assert dropped(read_records(tmp_path / "n.csv")) == [(None, 0, f"{told}{columns}") for columns in noted]
+
+
 def test_what_a_skewed_clock_makes_negative_is_left_out(tmp_path):
     """A node that started before its dispatch is left out, with its line and the reason; never cut to 0. [contract]"""
     lines = [
