@@ -542,6 +542,14 @@ def test_nodes_that_run_did_not_fail(records):
     assert "no record says how long an attempt to start took" in str(refused(fit, bare))
 
 
+def test_the_fleet_is_as_large_as_in_the_last_rollout(records):
+    """Of rollouts of several sizes, that counts which began last, wherever its row is. [contract]"""
+    days = pd.Timestamp("2026-03-02", tz="UTC") - pd.to_timedelta(np.arange(25), unit="D")
+    rollouts = records.rollouts.assign(started_at=days, nodes=[40] + [30] * 24)
+    row = rows_of(fit(with_tables(records, rollouts=rollouts))).loc["fleet.nodes"]
+    assert row[["estimate", "low", "high"]].tolist() == [40, 30, 40]
+
+
 def test_a_fleet_that_never_started():
     """Also if no node ever started, the scenario can be read: with an assumed deadline. [contract]"""
     times = {"started_at_s": math.nan, "resolved_at_s": np.linspace(20, 60, 60), "status": "failed"}

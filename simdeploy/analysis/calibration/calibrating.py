@@ -184,7 +184,9 @@ class _Fitting:
 
     def _describe_fleet(self) -> None:
         rollouts, nodes = self.records.rollouts, self.records.nodes
-        sizes = rollouts["nodes"].dropna().astype(int)
+        # The last one is that which began last; without times, that of the last row.
+        in_time = rollouts.sort_values("started_at", kind="stable", na_position="first")
+        sizes = in_time["nodes"].dropna().astype(int)
         is_stated = not sizes.empty
         if not is_stated:
             sizes = nodes.groupby("rollout").size()
