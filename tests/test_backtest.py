@@ -289,11 +289,12 @@ class TestReproduced:
         assert none.reproduced.iloc[0].tolist()[1:] == [pd.NA, "its policy is not on record"]
         assert bounds(none, "makespan_s") == (300, 300)
 
-    def test_outcomes_that_depend_on_the_place(self, make_scenario):
+    @pytest.mark.parametrize("cause", ["did_not_start", None])
+    def test_outcomes_that_depend_on_the_place(self, make_scenario, cause):
         """A warning says that nodes late in the order fail more often. [contract]"""
         records = record(make_scenario(fleet={"nodes": 60}), IMMEDIATE)
         late = records.nodes["position"].ge(50)
-        failed = change(records, "nodes", late, cause="did_not_start", started_at_s=math.nan, status="failed")
+        failed = change(records, "nodes", late, cause=cause, started_at_s=math.nan, status="failed")
         with pytest.warns(SimdeployWarning) as caught:
             found = replay(failed, IMMEDIATE)
         assert any("late in the order" in str(each.message) for each in caught)

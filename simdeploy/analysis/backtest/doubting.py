@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from simdeploy.records.histories import History
+    from simdeploy.records.histories import History, Row
 
 _FEWEST_FAILURES = 5
 _FEWEST_ROLLOUTS = 10
@@ -33,8 +33,16 @@ def find_doubts(histories: Sequence[History]) -> Iterator[str]:
 
 def _starts(history: History) -> list[bool]:
     """Return of each start that ended, in the order of dispatch, whether it failed."""
-    ended = [row for row in history.nodes if row["started_at_s"] is not None or row["cause"] == "did_not_start"]
+    deadline_s = history.rollout["deadline_s"] or math.inf
+    ended = [row for row in history.nodes if row["started_at_s"] is not None or _gave_up(row, deadline_s)]
     return [row["started_at_s"] is None for row in ended]
+
+
+def _gave_up(row: Row, deadline_s: float) -> bool:
+    """Say whether a node that did not start failed before its deadline, if no cause is on record."""
+    if row["cause"] is not None or row["status"] != "failed" or row["resolved_at_s"] is None:
+        return bool(row["cause"] == "did_not_start")
+    return bool(row["resolved_at_s"] - (row["dispatched_at_s"] or 0.0) < deadline_s)
 
 
 def _test_positions(histories: Sequence[History]) -> float:
