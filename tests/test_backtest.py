@@ -278,6 +278,8 @@ class TestReproduced:
             records = record(make_scenario(fleet=fleet), rolling(**NEVER_STOPS))
             found = replay(change(records, "nodes", records.nodes.index, cause=None), rolling(2))
             assert found.reproduced["is_reproduced"].tolist() == [True]
+            back = change(records, "nodes", records.nodes.index, cause=None, status="rolled_back")
+            assert replay(back, rolling(2)).reproduced["is_reproduced"].tolist() == [True]
 
     def test_another_policy_on_record(self, calm):
         """A record with the wrong policy is not reproduced; one without any can't be. [contract]"""

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from simdeploy.rules.policy import Policy
 
 
+_TAKEN_BACK = ("rolling_back", "rolled_back", "rollback_failed", "removed")
+
+
 class RunBy(NamedTuple):
     """The policy and the switches that a rollout was run by."""
 
@@ -120,7 +123,11 @@ def _know_node(
         return KnownNode(down_at_turn_ns=is_down, outages=outages)
     if resolved is None:
         resolved = to_ns(row["heard_at_s"])
-    has_failed = row["cause"] is not None or row["status"] == "failed"
+    # Under a health check a verdict without a start is a failure, also of a node that was taken back since.
+    has_no_start = started is None and rule is not None and rule.is_checked
+    has_failed = (
+        row["cause"] is not None or row["status"] == "failed" or (has_no_start and row["status"] in _TAKEN_BACK)
+    )
     after = None if resolved is None else resolved - dispatched
     seen = max((watched if watched is not None else -1) - dispatched, -1)
     repeats_only = rule is not None and rule.retries > 0
