@@ -1,5 +1,6 @@
 """Pictures in a column of a page: nothing is cut, and words don't hide each other."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -34,6 +35,18 @@ PICTURES = {
     ),
     "distribution": (lambda ax: plotting.plot_distribution(ax, replications(), measure="cost"), 2.6),
 }
+
+
+def test_all_nodes_fail():
+    """The picture of a forecast has room for failed nodes and their limit where hardly any node is updated. [contract]"""
+    found = make("Forecast")
+    counts = dict.fromkeys(("updated_nodes_low", "updated_nodes", "updated_nodes_high"), 0.0)
+    failed = dict.fromkeys(("failed_nodes_low", "failed_nodes", "failed_nodes_high"), 8000.0)
+    found = replace(found, course=found.course.assign(**counts, **failed), failed_limit=9000.0)
+    ax = draw_on(plotting.plot_forecast, found, size=(WIDTH_IN, 2.8))
+    assert find_unreadable(ax.figure) == []
+    assert ax.get_ylim()[1] > 9000
+    assert "8,000" in [label.get_text() for label in ax.get_yticklabels()]
 
 
 @pytest.mark.parametrize("name", PICTURES)

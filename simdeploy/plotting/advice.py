@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simdeploy.plotting.axes import set_time_axis, write_percent
+from simdeploy.plotting.axes import set_time_axis, write_number, write_percent
 from simdeploy.plotting.intervals import add_interval, draw_intervals
 from simdeploy.plotting.style import BLUE, GREY, INK, VERMILION, in_plain_text, label_line_ends, set_rows
 from simdeploy.report.wording import find_cost_unit
@@ -51,9 +51,11 @@ def plot_forecast(ax: Axes, forecast: Forecast) -> Axes:
         lines.append(ax.axhline(forecast.failed_limit, **limit, label="failed\nthat end it"))
     longest = float(course["time_s"].max())
     ax.set_xlim(0, longest)
-    ax.set_ylim(0, _ROOM * max(float(course["updated_nodes_high"].max()), 1.0))
+    highest = [*course[["updated_nodes_high", "failed_nodes_high"]].max(), forecast.failed_limit, 1.0]
+    ax.set_ylim(0, _ROOM * float(np.nanmax(highest)))
     set_time_axis(ax.xaxis, longest, "time since the start")
     ax.yaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 5, 10]))
+    ax.yaxis.set_major_formatter(write_number)
     ax.set_ylabel("nodes")
     ax.set_title("seen, then median and middle 95 %", loc="left", fontsize="small")
     label_line_ends(ax, lines)
@@ -112,6 +114,7 @@ def plot_acts(ax: Axes, advice: Advice) -> Axes:
     ax.plot(acts["cost"][~is_best], rows[~is_best], "o", color=GREY)
     ax.plot(acts["cost"][is_best], rows[is_best], "o", color=INK)
     unit = find_cost_unit(advice.computed_under)
+    ax.xaxis.set_major_formatter(write_number)
     ax.set_xlabel(f"cost of the whole rollout{f', {unit}' if unit else ''}")
     add_interval(ax, "x", advice.confidence_level)
     return ax

@@ -25,7 +25,7 @@ def find_refusals(history: History, known: KnownRollout, recorded: RunBy | None,
         yield Problem(
             "verdicts were heard of later than nodes had them: when a node can be reached depends on when it is asked",
             ("heard_at_s",),
-            found=f"{len(late)} nodes, the first {late[0]['node']}",
+            found=f"{len(late)} {'node' if len(late) == 1 else 'nodes'}, first {late[0]['node']}",
         )
     if TYPES[known.type_name].leaves:
         yield Problem("nodes only leave: nothing starts that a policy could judge", ("type",), found=known.type_name)
