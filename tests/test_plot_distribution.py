@@ -67,6 +67,17 @@ def test_whole_numbers_have_classes_of_their_own():
     assert heights.max() == 1
 
 
+@pytest.mark.parametrize("value", [0.0, 3.0, 75.5])
+def test_a_constant_has_no_spread(value):
+    """What is the same in every replication is one narrow bar, within the range that it can have. [contract]"""
+    ax = draw_distribution(make_table(only=[value] * 20))
+    ((edges, heights, _),) = read_rows(ax)
+    (place,) = np.flatnonzero(heights)
+    assert edges[place] - 1e-9 <= value < edges[place + 1] + 1e-9
+    assert edges[place + 1] - edges[place] < 0.1 * np.ptp(ax.get_xlim())
+    assert edges[0] >= 0
+
+
 def test_kinds_of_release_count_by_their_probabilities():
     """In worlds by kind of release a class counts as the kinds are probable, and quantiles are those of `estimate`. [oracle]"""
     raw = {

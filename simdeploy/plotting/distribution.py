@@ -141,8 +141,9 @@ def _choose_edges(values: np.ndarray, linear: float | None) -> np.ndarray:
         first = [] if values.min() > 0 else [0.0]
         return np.array([*first, *np.geomspace(linear, values.max(), _N_BINS + 1 - len(first))])
     low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
-    if (values == np.round(values)).all() and high - low < _N_BINS:
+    if low == high:  # one narrow class among empty ones: a bar as wide as the axes would be a spread
+        around = 0.1 * abs(low)
+        low, high = (low - around, high + around) if around else (0.0, 1.0)
+    elif (values == np.round(values)).all() and high - low < _N_BINS:
         return np.arange(low - 0.5, high + 1)
-    if low == high:
-        return np.array([low - 0.5, high + 0.5])
     return np.linspace(low, high, _N_BINS + 1)
