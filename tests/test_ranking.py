@@ -20,6 +20,7 @@ from simdeploy.scenario.measures import Measure
 from simdeploy.scenario.parts import Costs
 from simdeploy.statistics.estimators import estimate_difference
 from simdeploy.statistics.pairs import pair_policies
+from simdeploy.statistics.sample import Sample, Strata
 from simdeploy.vocabulary import COSTS, RESPONSES, STATES
 
 pytestmark = pytest.mark.usefixtures("few_values_suffice")
@@ -242,6 +243,13 @@ def test_policies_that_share_no_world_cannot_be_told_apart():
     assert found.is_among_best.all()
     assert np.isnan([found.low, found.high, found.estimate]).all()
     assert found.rank.tolist() == [1, 2]
+    # Of kinds of release with worlds of their own, each mean counts as much as the kind is probable.
+    often, seldom = [1.0, np.nan], [20.0, 20.0, 20.0, np.nan]
+    strata = Strata(np.array([0, 0, 1, 1, 1, 1]), np.array([0.9, 0.1]))
+    values = np.array([[*often, *seldom], np.where(np.isnan([*often, *seldom]), 9.0, np.nan)])
+    sample = Sample(values, strata, np.full(2, np.inf))
+    ranks = rank_policies(sample, is_rate=False, direction="min", confidence_level=0.95).rank
+    assert ranks.tolist() == [1, 2]
 
 
 def test_a_policy_that_is_out_is_nobodys_rival():

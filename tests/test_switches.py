@@ -390,6 +390,9 @@ def test_verdicts_are_data(few_switch_values):
         made = replace(result, unsure_of=unsure_of)
         assert part in made.answer
         assert made.to_dict()["unsure_of"] == unsure_of
+    tied = replace(result, unsure_of="margin", base=result.base.assign(margin=0.0, margin_low=0.0, margin_high=0.0))
+    assert f"o difference from {result.base['rival'].item()} was seen" in tied.answer
+    assert "lead" not in tied.answer
     together = result.pairs.assign(flips_together=True, verdict="may change")
     assert f"{len(together)} of {len(together)} pairs may change it" in replace(result, pairs=together).answer
 

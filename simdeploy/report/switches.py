@@ -82,6 +82,11 @@ def _say_margin(result: Switches) -> list[str]:
         scale = wording.difference_scale(wording.scale_of(result.of, result.base["margin"], unit))
         base = result.base.iloc[0]
         margin = wording.write_estimate(base, scale, "margin", sign=True, level=result.confidence_level)
+        if base["margin"] == 0:
+            return [
+                f"no difference from {base['rival']} was seen: {margin}",
+                f"no difference from {base['rival']} was seen",
+            ]
         brief = wording.format_amount(base["margin"], scale)
         needed = result.replications_needed
         about = "" if math.isnan(needed) else f"; about {wording.round_up(needed):,} replications needed"

@@ -12,7 +12,6 @@ import numpy as np
 from simdeploy.analysis.asking.verdicts import Direction, Verdict, find_direction, judge_difference
 from simdeploy.analysis.comparison.measured import name_measure
 from simdeploy.result import INTERVAL
-from simdeploy.statistics.moments import find_means
 from simdeploy.statistics.pairs import pair_policies
 from simdeploy.statistics.sample import Sample, as_sample
 
@@ -126,7 +125,7 @@ def rank_policies(
         low, high = _intervals(limits, is_best)
         is_trusted[is_known] = _trust(limits, pairs.is_sure, is_best)
         highest = _highest(apart)
-        columns["rank"][is_known] = _rank(find_means(compared.values)[1] if np.isnan(highest).any() else highest)
+        columns["rank"][is_known] = _rank(compared.means() if np.isnan(highest).any() else highest)
         columns["estimate"][is_known] = 0.0 + sign * highest
         # The other sign reverses an interval; 0 - 0 avoids -0.
         columns["low"][is_known], columns["high"][is_known] = (low, high) if sign > 0 else (0.0 - high, 0.0 - low)
