@@ -17,6 +17,7 @@ from simdeploy.world.fleet import Flapping
 WIDE = {"error_rate": {"beta": {"mean": 0.02, "sd": 0.015}}}
 FLAPPING = {"flapping": {"good": "30m", "degraded": "5m", "error_rate": 0.3}}
 BUSY = {"requests_per_second": 50}
+SILENT = {"requests_per_second": 0}
 
 
 def make(gate: Any = None, **fleet: Any) -> Scenario:
@@ -48,7 +49,7 @@ def misfits(**fleet: Any) -> dict[str, str]:
         ({"flapping": {"good": "30m", "degraded": "1s", "error_rate": 0.1}}, set()),
         # Pairs are of one class, but a wave is of both.
         ({"classes": [{"name": "bad", "share": 0.5, "error_rate": 0.1}]}, {"e_process"}),
-        (WIDE | {"requests_per_second": 0}, set()),
+        (WIDE | SILENT, set()),
     ],
 )
 def test_what_does_not_suit_the_fleet_is_not_offered(fleet: dict[str, Any], expected: set[str]) -> None:
@@ -99,3 +100,13 @@ def test_degraded_time_of_an_observation() -> None:
     assert abs(added.mean() - mean) < 4 * math.sqrt(variance / n)
     squares = (added - mean) ** 2
     assert abs(squares.mean() - variance) < 4 * squares.std() / math.sqrt(n)
+
+
+@pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
+@pytest.mark.parametrize(
+    ("gate", "fleet", "is_warned"), [("pooled", {}, False), ("pooled", SILENT, True), ("threshold", SILENT, False)]
+)
+def test_a_gate_without_requests_is_warned_of(gate: str, fleet: dict[str, Any], is_warned: bool) -> None:
+    """A gate that no requests reach never gives a verdict, which a warning says; the threshold judges what there is. [contract]"""
+    warned = [problem for problem in make(gate, **fleet).warnings if "nothing to judge" in str(problem)]
+    assert bool(warned) == is_warned

@@ -300,9 +300,11 @@ def test_what_makes_no_sense_is_refused_before_the_work(monkeypatch, arguments, 
 
 
 def test_what_releases_nothing_is_refused():
-    """A restart has no release that a gate could judge. [contract]"""
+    """A restart has no release that a gate could judge, nor do nodes without requests show what it is like. [contract]"""
     restart = make(deployment={"type": "restart"}, release=None)
     assert "a restart has no release" in str(refused(compare, restart))
+    silent = make(fleet={"nodes": NODES, "update_duration": "30s"}, release={"good": {"probability": 1}})
+    assert "nodes have no requests, so gates have nothing to judge" in str(refused(compare, silent))
 
 
 # -- what is said ----------------------------------------------------------------------------------------------------
