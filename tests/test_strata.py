@@ -405,6 +405,22 @@ def test_a_probability_that_is_varied_alone_leaves_the_rest_to_the_other_kinds()
         assert found.attrs.get("release") == expected.attrs.get("release")
 
 
+@pytest.mark.parametrize("is_difference", [False, True])
+def test_equal_values_of_one_kind_may_hide_rare_ones(is_difference):
+    """Where good releases do the same in every world, limits reach as far as so many worlds may miss, also if other kinds vary. [oracle]"""
+    strata = Strata(np.repeat([0, 1], [300, 100]), np.array([0.98, 0.02]))
+    varied = np.linspace(0, 1, 100)
+    values = np.stack([np.r_[np.full(300, 0.75), varied], np.r_[np.full(300, 0.5), varied / 2]])
+    sample = Sample(values, strata, np.full(2, np.inf), bounds=(0.0, 1.0))
+    found = combine(sample[:1] - sample[1:] if is_difference else sample[:1], is_rate=False, confidence_level=0.95)
+    missed = 0.98 * (1 - 0.025 ** (1 / 300))  # the exact limit of a rate of which 300 worlds show nothing
+    down, up = (1.0, 1.0) if is_difference else (found.estimate.item(), 1 - found.estimate.item())
+    assert found.trusts_low.all()
+    assert found.trusts_high.all()
+    assert (found.estimate - found.low).item() == pytest.approx(missed * down, rel=0.1)
+    assert (found.high - found.estimate).item() == pytest.approx(missed * up, rel=0.1)
+
+
 def test_cases_with_other_kinds_cannot_be_divided():
     """If cases have different kinds of release, there are no strata that all share: that is an error. [contract]"""
     vary = {"scenario.release": [maybe_bad(), {"fine": {"probability": 1}}]}

@@ -70,6 +70,7 @@ class Design(NamedTuple):
     is_certain: np.ndarray | None = None
     bounds: tuple[float, float] = UNBOUNDED
     spread: np.ndarray | None = None
+    has_lumps: bool = False  # whether limits allow for the rare values by themselves
 
     @property
     def n(self) -> int:
@@ -118,7 +119,13 @@ def combine(sample: Sample, *, is_rate: bool, confidence_level: float) -> Combin
 def _combine(sample: Sample, *, is_rate: bool, confidence_level: float) -> Combined:
     strata = sample.strata
     design = Design(
-        strata.probabilities, strata.counts, sample.selects, sample.is_certain, sample.bounds, sample.spread
+        strata.probabilities,
+        strata.counts,
+        sample.selects,
+        sample.is_certain,
+        sample.bounds,
+        sample.spread,
+        has_lumps=bool(sample.lumps),
     )
     parts = describe_rates(sample, confidence_level) if is_rate else describe_means(sample, confidence_level)
     found = join_parts(parts, design, is_rate=is_rate, confidence_level=confidence_level)
@@ -173,7 +180,8 @@ def join_parts(parts: Parts, design: Design, *, is_rate: bool, confidence_level:
     found = Combined(estimate, low, high, n, error, skewness, ~np.isnan(low), ~np.isnan(high))
     if is_rate:
         return found
-    return _trust_means(found, weights, varies, parts.n, design, confidence_level)
+    is_flat = parts.variance <= (_NOTHING * parts.centre) ** 2
+    return _trust_means(found, weights, varies, is_flat, parts.n, design, confidence_level)
 
 
 def _limit_unseen(weights: np.ndarray, n: np.ndarray, level: float) -> np.ndarray:
@@ -193,11 +201,17 @@ def _limit_unseen(weights: np.ndarray, n: np.ndarray, level: float) -> np.ndarra
 
 
 def _trust_means(
-    found: Combined, weights: np.ndarray, varies: np.ndarray, n: np.ndarray, design: Design, level: float
+    found: Combined,
+    weights: np.ndarray,
+    varies: np.ndarray,
+    is_flat: np.ndarray,
+    n: np.ndarray,
+    design: Design,
+    level: float,
 ) -> Combined:
     """Return which limits of means can be trusted: not those of few worlds, which miss rare values, unless values are known beforehand
     or limits reach as far as rare ones may, at the rate at which n values miss them: of fractions, and of equal differences, other than
-    0, within the range of what they are the differences of.
+    0, within the range of what they are the differences of. So do those of which only some strata have equal values.
     """
     is_certain = np.zeros(1, dtype=bool) if design.is_certain is None else design.is_certain
     unknown = np.where(is_certain, 0.0, weights)
@@ -221,6 +235,11 @@ def _trust_means(
         spread = np.zeros(len(n)) if design.spread is None else zero_if_unknown(design.spread)
         down = up = np.where(is_equal & (found.estimate != 0), most * spread, 0.0)
         fewest[is_equal & ~(down > _NOTHING * np.abs(found.estimate))] = _FEWEST_EQUAL
+    is_partly = varies[:, None] & is_flat & (unknown > 0) & (not design.has_lumps)
+    if is_partly.any():
+        unseen = _limit_unseen(np.where(is_partly, weights, 0.0), n, level)
+        below, above = [np.abs(bound - found.estimate) for bound in design.bounds] if is_bounded else [spread, spread]
+        down, up = np.maximum(down, unseen * below), np.maximum(up, unseen * above)
     is_enough = is_known | ((size >= fewest) & ~is_few)
     return found._replace(
         low=np.where(down > 0, found.estimate - np.hypot(found.estimate - found.low, down), found.low),
