@@ -112,7 +112,10 @@ def _read_band(config: Group, name: str | None) -> tuple[int | None, dict[str, A
         # With one host, one failure is too many: 100 % exceeds 99.
         limits = {"max_failed_nodes": 1, "max_failed_nodes_percent": 99}
         return nodes, {"max_parallel": 1, **limits}, {"pacing": "sliding", **_SLOTS}
-    percent = hosts.text("type", "HOST_COUNT", "FLEET_PERCENT") == "FLEET_PERCENT" or name == "HalfAtATime"
+    kind = hosts.text("type", "HOST_COUNT", "FLEET_PERCENT")
+    if kind is None and isinstance(hosts.data.get(hosts.spelled("type")), str):
+        return nodes, {}, {}
+    percent = kind == "FLEET_PERCENT" or name == "HalfAtATime"
     given = hosts.whole("value", 0, 100 if percent else 10_000_000)
     least = {"HalfAtATime": 50, "AllAtOnce": 0}.get(name or "", given)
     said, key = (hosts, "value") if name is None else (config, "deploymentConfigName")

@@ -140,6 +140,11 @@ def test_predefined_shifts_of_traffic(name, waves):
     assert "max_failed_nodes_percent" not in imported.policy
 
 
+def test_an_unknown_type_is_the_only_problem():
+    """Nothing follows from it, such as that a number of hosts needs that of the fleet. [contract]"""
+    assert messages(hosts("PERCENT", 75)) == [(1, "minimumHealthyHosts.type", "unknown value")]
+
+
 def test_an_unknown_name_is_refused():
     """Of somebody's own configuration the file must say more. [contract]"""
     told = "a custom configuration that the file only names"
