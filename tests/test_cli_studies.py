@@ -270,9 +270,14 @@ def test_no_choice_is_an_exit_code():
 
 
 def test_an_undecided_choice_has_an_exit_code_of_its_own():
-    """If policies may meet the requirements, but the budget ends before that is known, the command exits 3. [contract]"""
+    """If policies may meet the requirements, but the budget ends before that is known, or rollouts never end, the command exits 3. [contract]"""
     done = invoke(*SEARCH, "--require", "cost <= 10000", "--most", "2000")
     assert done.stdout.startswith("None of 20 policies is known to meet the requirements. 20 may")
+    assert done.exit_code == 3
+    paused = LIMITS | {"orchestrator": LIMITS.get("orchestrator", {}) | {"on_failure": "pause"}}
+    Path("limits.yaml").write_text(yaml.safe_dump(paused), encoding="utf-8")
+    done = invoke(*SEARCH[:-1], "max_failed_nodes=0,1", "--require", "cost <= 10000")
+    assert done.stdout.startswith("No recommendation: the mean cost of all 3 policies is unknown")
     assert done.exit_code == 3
 
 
