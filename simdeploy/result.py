@@ -38,13 +38,13 @@ def interval_columns(name: str) -> dict[str, str]:
     return {**floats(name, f"{name}_low", f"{name}_high"), f"{name}_is_trusted": "bool"}
 
 
-def interval_cells(name: str, found: Any) -> dict[str, Any]:
+def interval_cells(name: str, interval: Any) -> dict[str, Any]:
     """Return the cells of `interval_columns`."""
     return {
-        name: found.estimate,
-        f"{name}_low": found.low,
-        f"{name}_high": found.high,
-        f"{name}_is_trusted": found.is_trusted,
+        name: interval.estimate,
+        f"{name}_low": interval.low,
+        f"{name}_high": interval.high,
+        f"{name}_is_trusted": interval.is_trusted,
     }
 
 
@@ -141,7 +141,7 @@ class Result:
     @classmethod
     def tables(cls) -> dict[str, Columns]:
         """Return the columns of each table, by its name."""
-        declared = {name: found for name, hint in cls.hints().items() if (found := find_declared(hint, Columns))}
+        declared = {name: columns for name, hint in cls.hints().items() if (columns := find_declared(hint, Columns))}
         return declared | {name: late.columns for name, late in vars(cls).items() if isinstance(late, LateTable)}
 
     def to_dict(self) -> dict[str, Any]:
@@ -172,7 +172,7 @@ class Result:
 
 def find_declared(hint: Any, kind: type[Declared]) -> Declared | None:
     """Return the declaration of a field beside its type."""
-    return next((found for found in getattr(hint, "__metadata__", ()) if isinstance(found, kind)), None)
+    return next((annotation for annotation in getattr(hint, "__metadata__", ()) if isinstance(annotation, kind)), None)
 
 
 def make_frame(rows: Sequence[Mapping[str, Any]], dtypes: Mapping[str, Any]) -> pd.DataFrame:

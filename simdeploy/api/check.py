@@ -210,8 +210,8 @@ def unknown_keys_in(raw: Mapping[str, Any], model: type[WireObject]) -> list[Pro
 
 def _object_types(annotation: object) -> list[type[WireObject]]:
     parts = get_args(annotation)
-    found = [part for part in parts if isinstance(part, type) and issubclass(part, WireObject)]
-    return found + [one for part in parts if get_origin(part) is tuple for one in _object_types(part)]
+    direct = [part for part in parts if isinstance(part, type) and issubclass(part, WireObject)]
+    return direct + [inner for part in parts if get_origin(part) is tuple for inner in _object_types(part)]
 
 
 def _key_hint(key: str, model: type[WireObject]) -> str | None:

@@ -241,14 +241,17 @@ def placeholders(deployment: Mapping[str, Any]) -> list[Problem]:
     status = deployment.get("status")
     status = status if isinstance(status, Mapping) else {}
     canary_nodes = status.get("canary_nodes")
-    found: list[tuple[Path, str]] = [
+    places_of_placeholders: list[tuple[Path, str]] = [
         ((key,), allowed) for key, allowed in _IDENTITY.items() if deployment.get(key) == PLACEHOLDER
     ]
     if status.get("message") == PLACEHOLDER:
-        found.append((("status", "message"), "the reason for the state"))
+        places_of_placeholders.append((("status", "message"), "the reason for the state"))
     if isinstance(canary_nodes, list):
         places = (index for index, node in enumerate(canary_nodes) if node == PLACEHOLDER)
-        found += [(("status", "canary_nodes", index), "a node's name") for index in islice(places, MOST_PROBLEMS)]
+        places_of_placeholders += [
+            (("status", "canary_nodes", index), "a node's name") for index in islice(places, MOST_PROBLEMS)
+        ]
     return [
-        Problem(PLACEHOLDER_MESSAGE, path=path, found=repr(PLACEHOLDER), allowed=allowed) for path, allowed in found
+        Problem(PLACEHOLDER_MESSAGE, path=path, found=repr(PLACEHOLDER), allowed=allowed)
+        for path, allowed in places_of_placeholders
     ]

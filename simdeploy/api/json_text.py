@@ -164,10 +164,10 @@ def lines_of(text: str) -> dict[Path, int]:
     {(): 1, ('a',): 2, ('a', 0): 3}
     """
     lines: dict[Path, int] = {}
-    number, read = 1, 0
+    number, counted = 1, 0
     for path, offset in _places(text):
-        number += text.count("\n", read, offset)
-        read = offset
+        number += text.count("\n", counted, offset)
+        counted = offset
         lines[path] = number
     return lines
 

@@ -168,9 +168,9 @@ def _identify(ctx: click.Context, study: Study, *, is_one: bool) -> dict[str, An
 def _describe_switches(study: Study) -> str:
     """Describe the scenario's switches, and name the policies that have their own."""
     used = study.policies.values() if study.policies else study.scenario.policies.values()
-    own = [policy.name for policy in map(study.scenario.policy, used) if policy.orchestrator is not None]
+    with_switches = [policy.name for policy in map(study.scenario.policy, used) if policy.orchestrator is not None]
     text = describe_orchestrator(study.scenario.orchestrator)
-    return f"{text}; its own for {', '.join(own)}" if own else text
+    return f"{text}; its own for {', '.join(with_switches)}" if with_switches else text
 
 
 def _finish(ctx: click.Context, finding: Finding) -> None:

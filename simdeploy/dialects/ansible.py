@@ -47,7 +47,7 @@ def _is_playbook(data: object) -> bool:
 
 def read(reading: Reading) -> PolicyImport:
     """Read the rollout from one play."""
-    document = next((one for one in reading.source.documents if _is_playbook(one.data)), None)
+    document = next((candidate for candidate in reading.source.documents if _is_playbook(candidate.data)), None)
     if document is None:
         allowed = "a list of plays, each with hosts"
         raise reading.refusal(Problem("no playbook", file=reading.source.file, allowed=allowed))
@@ -75,15 +75,15 @@ def _choose_play(reading: Reading, document: Document) -> Group:
     plays = {number: play for number, play in enumerate(document.data) if "hosts" in play}
     wanted = reading.variable("play")
     names = {number: str(play.get("name", number + 1)) for number, play in plays.items()}
-    found = [number for number, name in names.items() if wanted in (name, str(number + 1))]
-    if wanted is not None and not found:
+    matching = [number for number, name in names.items() if wanted in (name, str(number + 1))]
+    if wanted is not None and not matching:
         message, hint = f"no play {shorten(wanted)}", nearest(wanted, names.values())
         raise reading.refusal(document.problem(message, (), allowed=listed(names.values()), hint=hint))
     if not plays:
         message = "no play: all are imported from other files"
         raise reading.refusal(document.problem(message, (), allowed="a play with hosts"))
     serial = [number for number, play in plays.items() if play.get("serial") is not None]
-    chosen = found[0] if found else (serial or list(plays))[-1]
+    chosen = matching[0] if matching else (serial or list(plays))[-1]
     for number in range(len(document.data)):
         if number != chosen:
             name = names.get(number, "import_playbook")
@@ -94,12 +94,12 @@ def _choose_play(reading: Reading, document: Document) -> Group:
 
 def _evaluator(reading: Reading, play: dict[str, Any]) -> Any:
     given = play.get("vars")
-    own: dict[str, Any] = given if isinstance(given, dict) else {}
+    variables: dict[str, Any] = given if isinstance(given, dict) else {}
 
     def look_up(name: str) -> Any:
         value = reading.variable(name)
         if value is None:
-            value = own[name]
+            value = variables[name]
         if jinja.is_template(value) or not isinstance(value, str | int | float):
             raise Unknown(f"vars.{name} is not a plain value; pass --var {name}=VALUE")
         return value

@@ -48,7 +48,7 @@ def read_checks(
         name = argument.text("name")
         if name and isinstance(argument.data.get("value"), str | int | float):
             given[name] = str(argument.data["value"])
-    ignored = {str(one.data.get("metricName")) for one in analysis.groups("dryRun")}
+    ignored = {str(group.data.get("metricName")) for group in analysis.groups("dryRun")}
     if ignored:
         analysis.no_counterpart("dryRun", "metrics of a dry run decide nothing")
     checks: list[Check] = []
@@ -85,7 +85,7 @@ def read_template(
 
     template = manifest.open(reading, name=f"{manifest.kind} {manifest.name}", evaluate=evaluate_with(look_up))
     spec = template.group("spec")
-    ignored = {*ignored, *(str(one.data.get("metricName")) for one in spec.groups("dryRun"))}
+    ignored = {*ignored, *(str(group.data.get("metricName")) for group in spec.groups("dryRun"))}
     spec.no_counterparts({"dryRun": "metrics of a dry run decide nothing"})
     for argument in spec.groups("args"):
         default = argument.data.get("value")
@@ -173,11 +173,11 @@ def _condition(metric: Group, key: str, words: str) -> float | None:
     text = metric.text(key)
     if text is None:
         return None
-    found = _comparisons(text)
-    if len(found) != 1:
+    comparisons = _comparisons(text)
+    if len(comparisons) != 1:
         metric.not_evaluated(key, "only a comparison of one result with one number is read; not checked here")
         return None
-    op, number = found[0]
+    op, number = comparisons[0]
     rate = _max_error_rate(op if key == "successCondition" else _OPPOSITE[op], Decimal(number), words)
     if rate is None:
         text = "not a rate of failed or successful requests, as far as its name, query and number say"
@@ -209,10 +209,10 @@ def read_rate(
     >>> read_rate("result[0] >= 0.95", fails=False, words="success-rate")
     Rate(is_of_successes=True, whole=1)
     """
-    found = _comparisons(condition)
-    if len(found) != 1:
+    comparisons = _comparisons(condition)
+    if len(comparisons) != 1:
         return None
-    op, number = _OPPOSITE[found[0][0]] if fails else found[0][0], Decimal(found[0][1])
+    op, number = _OPPOSITE[comparisons[0][0]] if fails else comparisons[0][0], Decimal(comparisons[0][1])
     if _max_error_rate(op, number, words) is None:
         return None
     is_of_successes = op in (">", ">=")
@@ -221,8 +221,8 @@ def read_rate(
 
 def _comparisons(condition: str) -> list[tuple[str, str]]:
     """Return the comparisons of a result with a number in a condition: operator and number."""
-    found = [(match["op"], match["number"]) for match in _COMPARISON.finditer(condition)]
-    return found + [(_FLIPPED[match["op"]], match["number"]) for match in _MIRRORED.finditer(condition)]
+    comparisons = [(match["op"], match["number"]) for match in _COMPARISON.finditer(condition)]
+    return comparisons + [(_FLIPPED[match["op"]], match["number"]) for match in _MIRRORED.finditer(condition)]
 
 
 def _max_error_rate(op: str, number: Decimal, words: str) -> float | None:

@@ -33,12 +33,14 @@ _FIXED_IN = (1, 8, 2)  # promotes no longer what a background analysis finds inc
 
 def recognises(source: Source) -> bool:
     """Tell whether a text has a Rollout or an AnalysisTemplate."""
-    return any(one.is_of("argoproj.io", "Rollout", *_TEMPLATES) for one in manifests.find_manifests(source))
+    return any(manifest.is_of("argoproj.io", "Rollout", *_TEMPLATES) for manifest in manifests.find_manifests(source))
 
 
 def read(reading: Reading) -> PolicyImport:
     """Read a Rollout: the only one, the one that the variable `object` names, or the first."""
-    templates = {one.name: one for one in manifests.find_manifests(reading.source) if one.kind in _TEMPLATES}
+    templates = {
+        template.name: template for template in manifests.find_manifests(reading.source) if template.kind in _TEMPLATES
+    }
     manifest = manifests.choose_manifest(reading, ("Rollout",))
     if manifest is None:
         return _read_templates(reading, templates)

@@ -142,7 +142,8 @@ def _read_abort(config: Group) -> tuple[float | None, int]:
     # Of several, the one nearest to what a failed node is; of equal kinds the strictest.
     order = ("ALL", "FAILED", "TIMED_OUT")
     applying = sorted(
-        (one for one in criteria if one[0] in order), key=lambda one: (order.index(one[0]), one[1], one[2])
+        (entry for entry in criteria if entry[0] in order),
+        key=lambda entry: (order.index(entry[0]), entry[1], entry[2]),
     )
     for kind, percent, least, criterion in criteria:
         if not applying or criterion is not applying[0][3]:

@@ -32,7 +32,9 @@ def _spell(group: Group, name: str) -> str:
 def resource_names(document: Document, *types: str) -> list[str]:
     """Return the names of a template's resources of some types."""
     resources = _mapping(document.data, "Resources")
-    return [name for name, one in resources.items() if isinstance(one, dict) and one.get("Type") in types]
+    return [
+        name for name, resource in resources.items() if isinstance(resource, dict) and resource.get("Type") in types
+    ]
 
 
 def resource_properties(reading: Reading, document: Document, name: str) -> Group:
@@ -63,8 +65,8 @@ class _Evaluator:
             missing = tuple(dict.fromkeys(self._missing[n_before:]))
             return replace(found, missing=missing) if isinstance(found, Tagged) else found
         if isinstance(value, dict):
-            return {key: self.value(one) for key, one in value.items()}
-        return [self.value(one) for one in value] if isinstance(value, list) else value
+            return {key: self.value(inner) for key, inner in value.items()}
+        return [self.value(inner) for inner in value] if isinstance(value, list) else value
 
     def _apply(self, function: str, argument: Any) -> Any:
         unknown = Tagged(f"!{function}", argument)
@@ -76,10 +78,10 @@ class _Evaluator:
         if function == "Sub" and isinstance(argument, str):
             return self._substitute(argument, unknown)
         if function == "FindInMap" and isinstance(argument, list) and len(argument) == 3:
-            found: Any = self._mappings
+            mapped: Any = self._mappings
             for key in map(self.value, argument):
-                found = found.get(key) if isinstance(found, dict) and isinstance(key, str) else None
-            return unknown if found is None else found
+                mapped = mapped.get(key) if isinstance(mapped, dict) and isinstance(key, str) else None
+            return unknown if mapped is None else mapped
         return unknown
 
     def _parameter(self, name: str, unknown: Tagged) -> Any:
@@ -119,7 +121,7 @@ class _Evaluator:
         if function == "Equals" and len(argument) == 2:
             left, right = map(self.value, argument)
             return None if isinstance(left, Tagged) or isinstance(right, Tagged) else _text(left) == _text(right)
-        truths = [self._truth(one) for one in argument]
+        truths = [self._truth(condition) for condition in argument]
         if function == "Not" and len(truths) == 1 and truths[0] is not None:
             return not truths[0]
         if function in ("And", "Or"):
@@ -145,5 +147,5 @@ def _text(value: Any) -> str:
 
 
 def _mapping(value: Mapping[str, Any], key: str) -> dict[str, Any]:
-    found = value.get(key)
-    return found if isinstance(found, dict) else {}
+    inner = value.get(key)
+    return inner if isinstance(inner, dict) else {}

@@ -118,7 +118,7 @@ def _read_band(config: Group, name: str | None) -> tuple[int | None, dict[str, A
     percent = kind == "FLEET_PERCENT" or name == "HalfAtATime"
     given = hosts.whole("value", 0, 100 if percent else 10_000_000)
     least = {"HalfAtATime": 50, "AllAtOnce": 0}.get(name or "", given)
-    said, key = (hosts, "value") if name is None else (config, "deploymentConfigName")
+    place, key = (hosts, "value") if name is None else (config, "deploymentConfigName")
     if name == "":
         return nodes, {}, {}
     if least is None:
@@ -126,7 +126,7 @@ def _read_band(config: Group, name: str | None) -> tuple[int | None, dict[str, A
             hosts.refuse("value", "the number of hosts that must stay healthy is missing", allowed="a whole number")
         return nodes, {}, {}
     if least == 0:
-        said.exact(key, "all hosts at once; one must succeed")
+        place.exact(key, "all hosts at once; one must succeed")
         switches = {"pacing": "sliding", "limit_comparison": "reaches"}
         return nodes, {"max_parallel": 0, "max_failed_nodes_percent": 100}, switches
     if not percent:
@@ -135,12 +135,12 @@ def _read_band(config: Group, name: str | None) -> tuple[int | None, dict[str, A
     if (most is not None and most < 1) or (percent and least == 100):
         of = "the hosts" if nodes is None else counted(nodes, "host")
         message = f"CodeDeploy fails at once: none of {of} may be taken out of service"
-        said.refuse(key, message, allowed="a lower minimum")
+        place.refuse(key, message, allowed="a lower minimum")
         return nodes, {}, {}
     amount = f"{100 - least}%" if percent else most
     shown = f"{amount} of the hosts, rounded down," if percent else f"{most:,} of {nodes:,} hosts" if most else ""
     text = f"{shown} at a time; each failure takes one of these places, and none left is a failure"
-    _note_percent(said, key, text, least if percent and most is None else 0, "hosts")
+    _note_percent(place, key, text, least if percent and most is None else 0, "hosts")
     if "type" in hosts:
         hosts.exact("type", "a percentage of the hosts, rounded up" if percent else "a number of hosts")
     hosts.note_rest()

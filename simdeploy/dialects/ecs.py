@@ -71,8 +71,12 @@ def _services(document: Document) -> dict[str, Path]:
     data = document.data
     several = data.get("services")
     places: list[tuple[Path, Any]] = [((), data), (("service",), data.get("service"))]
-    places += [(("services", number), one) for number, one in enumerate(several if isinstance(several, list) else ())]
-    return {str(one.get("serviceName") or format_path(path)): path for path, one in places if _is_service(one)}
+    places += [
+        (("services", number), service) for number, service in enumerate(several if isinstance(several, list) else ())
+    ]
+    return {
+        str(service.get("serviceName") or format_path(path)): path for path, service in places if _is_service(service)
+    }
 
 
 def _is_service(value: Any) -> bool:
@@ -85,9 +89,9 @@ def _is_service(value: Any) -> bool:
 def _find(reading: Reading) -> Group:
     for document in reading.source.groups:
         if names := resource_names(document, _RESOURCE):
-            properties = {one: document.data["Resources"][one].get("Properties") for one in names}
+            properties = {name: document.data["Resources"][name].get("Properties") for name in names}
             saying = [
-                one for one, has in properties.items() if isinstance(has, dict) and "DeploymentConfiguration" in has
+                name for name, has in properties.items() if isinstance(has, dict) and "DeploymentConfiguration" in has
             ]
             return resource_properties(reading, document, reading.choose("service", names, saying))
         if places := _services(document):
@@ -191,7 +195,7 @@ def _read_targets(service: Group) -> tuple[int, int, int]:
     first = next(iter(service.groups("loadBalancers")), None)
     arn = None if first is None else first.data.get(first.spelled("targetGroupArn"))
     target = str(arn.value) if isinstance(arn, Tagged) and arn.tag == "!Ref" else ""
-    template = next((one for one in templates if target in resource_names(one, _TARGETS)), None)
+    template = next((candidate for candidate in templates if target in resource_names(candidate, _TARGETS)), None)
     values, where = [30, 5, 2], "a target group's defaults"
     if template is not None:
         targets, where = resource_properties(service.reading, template, target), f"from {target}"

@@ -46,8 +46,8 @@ def recognises(source: Source) -> bool:
 
 def is_deployment(source: Source) -> bool:
     """Tell whether a text is a deployment of the API or its spec, which `simdeploy.api` reads without an import."""
-    found = [place for document in source.groups if (place := _find(document.data)) is not None]
-    return bool(found) and not found[0][2]
+    places = [place for document in source.groups if (place := _find(document.data)) is not None]
+    return bool(places) and not places[0][2]
 
 
 def _find(data: dict[str, Any]) -> tuple[Path, Dialect | None, bool] | None:
@@ -73,11 +73,11 @@ def _find(data: dict[str, Any]) -> tuple[Path, Dialect | None, bool] | None:
 def read(reading: Reading) -> PolicyImport:
     """Read the policy of the first job or deployment."""
     places = ((document, _find(document.data)) for document in reading.source.groups)
-    document, found = next((place for place in places if place[1] is not None), (None, None))
-    if document is None or found is None:
+    document, located = next((place for place in places if place[1] is not None), (None, None))
+    if document is None or located is None:
         allowed = 'a job with "deployment" or "rollout", a deployment with a "spec", or a spec with a "strategy"'
         raise reading.refusal(Problem("no deployment", file=reading.source.file, allowed=allowed))
-    path, wrapper, _ = found
+    path, wrapper, _ = located
     spec = Group(reading, document, path)
     raw, is_example = _translate_example(spec)
     dialect = _dialect(document, raw, wrapper, is_example=is_example)

@@ -31,7 +31,7 @@ _SWITCHES = {"pacing": "barrier", "unreachable_nodes": "wait", "on_failure": "ro
 
 def recognises(source: Source) -> bool:
     """Tell whether a text has a Canary."""
-    return any(one.is_of("flagger.app", "Canary") for one in find_manifests(source))
+    return any(manifest.is_of("flagger.app", "Canary") for manifest in find_manifests(source))
 
 
 def read(reading: Reading) -> PolicyImport:

@@ -39,7 +39,7 @@ def _is_fleet(document: Document) -> bool:
 
 def read(reading: Reading) -> PolicyImport:
     """Read the rollout policy of the first Fleet."""
-    document = next((one for one in reading.source.groups if _is_fleet(one)), None)
+    document = next((candidate for candidate in reading.source.groups if _is_fleet(candidate)), None)
     if document is None:
         raise reading.nothing("a document with kind: Fleet")
     spec = Group(reading, document, ()).group("spec")

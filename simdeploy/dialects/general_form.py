@@ -45,26 +45,26 @@ def to_general(
     raw |= {key: spec.effective(key) for key in _LIMITS}
     if spec.strategy == "immediate":
         return GeneralSpec(**raw)
-    own: HealthCheck | RolloutHealthCheck
+    health_check: HealthCheck | RolloutHealthCheck
     if isinstance(spec, DeploymentSpec):
         raw["max_parallel"] = spec.effective("max_parallel")
-        own = spec.health_check or HealthCheck()
+        health_check = spec.health_check or HealthCheck()
         times = {
-            "deadline": own.deadline,
-            "min_healthy_time": own.effective("min_healthy_time"),
+            "deadline": health_check.deadline,
+            "min_healthy_time": health_check.effective("min_healthy_time"),
             "interval": format_duration(interval_ns),
         }
     else:
         raw["max_parallel"] = f"{spec.effective('max_parallel') or DEFAULTS['rollout']['max_parallel']}%"
-        own = spec.health_check or RolloutHealthCheck()
+        health_check = spec.health_check or RolloutHealthCheck()
         times = {
-            "deadline": None if own.deadline_ns is None else format_duration(own.deadline_ns),
-            "interval": format_duration(own.interval_ns),
-            "success_threshold": own.effective("success_threshold"),
-            "failure_threshold": own.effective("failure_threshold"),
+            "deadline": None if health_check.deadline_ns is None else format_duration(health_check.deadline_ns),
+            "interval": format_duration(health_check.interval_ns),
+            "success_threshold": health_check.effective("success_threshold"),
+            "failure_threshold": health_check.effective("failure_threshold"),
         }
-    gate = {} if own.gate is None else {"gate": own.gate.to_dict()}
-    raw["health_check"] = GeneralHealthCheck(**times, max_error_rate=own.effective("max_error_rate"), **gate)
+    gate = {} if health_check.gate is None else {"gate": health_check.gate.to_dict()}
+    raw["health_check"] = GeneralHealthCheck(**times, max_error_rate=health_check.effective("max_error_rate"), **gate)
     return GeneralSpec(**raw)
 
 
@@ -99,8 +99,8 @@ def from_general(
     rate = 1.0 if check.max_error_rate is None else check.max_error_rate
     if dialect == "deployment":
         raw["max_parallel"] = _nodes_of(spec.max_parallel, nodes)
-        own = {"deadline": check.deadline, "min_healthy_time": check.min_healthy_time or "0s"}
-        return DeploymentSpec(**raw, health_check=HealthCheck(**own, max_error_rate=rate)), notes
+        health_check = {"deadline": check.deadline, "min_healthy_time": check.min_healthy_time or "0s"}
+        return DeploymentSpec(**raw, health_check=HealthCheck(**health_check, max_error_rate=rate)), notes
     raw["max_parallel"] = 100 if not spec.max_parallel else int(exact(float(str(spec.max_parallel).rstrip("%"))))
     windows = {
         "deadline": check.deadline_ns,

@@ -103,5 +103,5 @@ class PolicyImport(Result):
 def merge_policy(policy: Mapping[str, Any], orchestrator: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return a policy, by default a general one, with its orchestrator if it has one, and without what is None."""
     stated = {key: value for key, value in policy.items() if value is not None}
-    own = {} if orchestrator is None else {"orchestrator": dict(orchestrator)}
-    return {"dialect": "general", **stated, **own}
+    switches = {} if orchestrator is None else {"orchestrator": dict(orchestrator)}
+    return {"dialect": "general", **stated, **switches}

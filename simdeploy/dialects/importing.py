@@ -60,10 +60,10 @@ def read_policy(
     if nodes is not None and (isinstance(nodes, bool) or not isinstance(nodes, int) or nodes < 1):
         raise InputError(Problem("not a number of nodes", ("nodes",), found=shorten(nodes), allowed="1 or more"))
     source = _source(text_or_path)
-    found = kind or recognise(source)
-    if found is None:
+    recognised = kind or recognise(source)
+    if recognised is None:
         raise InputError(unrecognised(source))
-    return import_source(source, found, nodes=nodes, variables=variables)
+    return import_source(source, recognised, nodes=nodes, variables=variables)
 
 
 def import_source(

@@ -40,9 +40,9 @@ _ORCHESTRATOR = {
 def recognises(source: Source) -> bool:
     """Tell whether a text has a workload, and nothing that rolls one out in another way."""
     objects = manifests.find_manifests(source)
-    if any(one.is_of(group, *kinds) for one in objects for group, kinds in _ROLLOUTS.items()):
+    if any(manifest.is_of(group, *kinds) for manifest in objects for group, kinds in _ROLLOUTS.items()):
         return False
-    return any(one.is_of("apps", *_KINDS) or one.is_of("extensions", *_KINDS) for one in objects)
+    return any(manifest.is_of("apps", *_KINDS) or manifest.is_of("extensions", *_KINDS) for manifest in objects)
 
 
 def read(reading: Reading) -> PolicyImport:

@@ -67,18 +67,18 @@ class Manifest:
 
 def find_manifests(source: Source) -> list[Manifest]:
     """Return all objects of a file."""
-    found: list[Manifest] = []
+    manifests: list[Manifest] = []
     for document in source.groups:
         items = document.data.get("items")
         if isinstance(items, list) and str(document.data.get("kind")).endswith("List"):
-            found += [
+            manifests += [
                 Manifest(document, ("items", number), item)
                 for number, item in enumerate(items)
                 if isinstance(item, dict)
             ]
         else:
-            found.append(Manifest(document, (), document.data))
-    return found
+            manifests.append(Manifest(document, (), document.data))
+    return manifests
 
 
 def choose_manifest(reading: Reading, kinds: tuple[str, ...]) -> Manifest | None:
@@ -86,11 +86,11 @@ def choose_manifest(reading: Reading, kinds: tuple[str, ...]) -> Manifest | None
 
     None if there is none.
     """
-    manifests = [one for one in find_manifests(reading.source) if one.kind in kinds]
+    manifests = [manifest for manifest in find_manifests(reading.source) if manifest.kind in kinds]
     if not manifests:
         return None
-    chosen = reading.choose("object", [f"{one.kind}/{one.name}" for one in manifests])
-    return next(one for one in manifests if f"{one.kind}/{one.name}" == chosen)
+    chosen = reading.choose("object", [f"{manifest.kind}/{manifest.name}" for manifest in manifests])
+    return next(manifest for manifest in manifests if f"{manifest.kind}/{manifest.name}" == chosen)
 
 
 def refuse_without(reading: Reading, *kinds: str) -> InputError:
@@ -115,12 +115,12 @@ def evaluate_with(look_up: Callable[[str], str | None]) -> Evaluate:
 
         def fill(match: re.Match[str]) -> str:
             name = (match["shell"] or match["helm"]).removeprefix("args.")
-            found = look_up(name)
-            if found is None:
-                found = match["shell_default"] if match["shell"] else match["helm_default"]
-            if found is None:
+            filled = look_up(name)
+            if filled is None:
+                filled = match["shell_default"] if match["shell"] else match["helm_default"]
+            if filled is None:
                 missing.append(name)
-            return found or ""
+            return filled or ""
 
         text = _TEMPLATE.sub(fill, value)
         if missing:

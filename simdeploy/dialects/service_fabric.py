@@ -58,10 +58,10 @@ def _search(data: Any) -> Path | None:
     """Return the path of the outermost mapping that has upgrade parameters, in a template or an answer too."""
     level: list[tuple[Path, Any]] = [((), data)]
     for _ in range(_DEEPEST):
-        for path, one in level:
-            if isinstance(one, dict) and any(_plain(key) in (*_MONITORING, *_TIMES) for key in one):
+        for path, value in level:
+            if isinstance(value, dict) and any(_plain(key) in (*_MONITORING, *_TIMES) for key in value):
                 return path
-        level = [((*path, key), inner) for path, one in level for key, inner in _parts(one)]
+        level = [((*path, key), inner) for path, value in level for key, inner in _parts(value)]
     return None
 
 
@@ -268,9 +268,9 @@ def _evaluate(value: Any, group: Group, key: str) -> Any:
         given = group.reading.variable(match[1])
         parameters = group.document.data.get("parameters")
         declared = parameters.get(match[1]) if isinstance(parameters, dict) else None
-        found = declared.get("defaultValue") if given is None and isinstance(declared, dict) else given
-        if found is not None:
-            return found
+        known_value = declared.get("defaultValue") if given is None and isinstance(declared, dict) else given
+        if known_value is not None:
+            return known_value
     hint = f"give it with --var {match[1]}=VALUE" if match else "an expression"
     group.not_evaluated(key, f"{shorten(text)}: {hint}; treated as not given")
     return None

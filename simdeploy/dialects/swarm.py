@@ -36,11 +36,11 @@ def recognises(source: Source) -> bool:
 
 def read(reading: Reading) -> PolicyImport:
     """Read the service that the variable `service` names, or the first that says how to update."""
-    document = next((one for one in reading.source.groups if _services(one)), None)
+    document = next((each for each in reading.source.groups if _services(each)), None)
     if document is None:
         raise reading.nothing("a stack file with services")
     services = _services(document)
-    deploying = [name for name, one in services.items() if isinstance(one.get("deploy"), dict)]
+    deploying = [name for name, each in services.items() if isinstance(each.get("deploy"), dict)]
     updating = [name for name in deploying if services[name]["deploy"].get("update_config")]
     name = reading.choose("service", list(services), updating or deploying)
     deploy = Group(reading, document, ("services", name), evaluate=_evaluate).group("deploy")
@@ -63,8 +63,12 @@ def _services(document: Document) -> dict[str, dict[str, Any]]:
     services = document.data.get("services")
     if not isinstance(services, dict):
         return {}
-    named = {name: one for name, one in services.items() if isinstance(one, dict)}
-    return named if any("image" in one or "deploy" in one or "build" in one for one in named.values()) else {}
+    named = {name: service for name, service in services.items() if isinstance(service, dict)}
+    return (
+        named
+        if any("image" in service or "deploy" in service or "build" in service for service in named.values())
+        else {}
+    )
 
 
 def _read_replicas(deploy: Group) -> int | None:

@@ -111,8 +111,8 @@ def translate_spec(
         gate = name_gate(spec)
         return Translation(spec, (f"{gate}; omitted from the API spec",) if gate else ())
     if isinstance(spec, GeneralSpec):
-        said, notes = from_general(spec, dialect, nodes=nodes, interval_ns=interval_ns)
-        return Translation(said, tuple(notes))
+        translated, notes = from_general(spec, dialect, nodes=nodes, interval_ns=interval_ns)
+        return Translation(translated, tuple(notes))
     if dialect == "general":
         return Translation(to_general(spec, interval_ns=interval_ns))
     translator = _Translator(spec, nodes, interval_ns, window_reset)

@@ -218,6 +218,6 @@ def _tidy(schema: Any) -> Any:
 def _describe_fields(kind: type[Result]) -> dict[str, str]:
     """Return what the docstring of a result says of its fields."""
     section = (kind.__doc__ or "").partition("----------\n")[2]
-    found = re.findall(r"^    (\w[\w, ]*) : .*\n((?:        .*\n)+)", section, flags=re.MULTILINE)
-    described = {name: " ".join(text.split()) for names, text in found for name in names.split(", ")}
+    matches = re.findall(r"^    (\w[\w, ]*) : .*\n((?:        .*\n)+)", section, flags=re.MULTILINE)
+    described = {name: " ".join(text.split()) for names, text in matches for name in names.split(", ")}
     return {name: text for name, text in described.items() if name in kind.hints()}

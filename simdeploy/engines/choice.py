@@ -143,7 +143,7 @@ def check_room(scenario: Scenario, policies: Iterable[ScenarioPolicy], engine: s
     if engine == "compiled":
         per_node = _COMPILED + _COMPILED_WINDOWS * len(windows)
         per_node += _COMPILED_SHARED if scenario.fleet.service is not None else 0
-        per_node += _COMPILED_LINES if any(one.connection for one in scenario.fleet.behaviours) else 0
+        per_node += _COMPILED_LINES if any(behaviour.connection for behaviour in scenario.fleet.behaviours) else 0
     else:
         per_node = _REFERENCE + _REFERENCE_WINDOW * max(windows, default=0)
     if nodes * per_node <= MOST_BYTES:

@@ -99,8 +99,8 @@ def run_continued(
         else:
             script = (ScriptedAct(after_ns + 1, act),)
     way = Continuation(script, changed, in_order, nodes_at_ns)
-    (found,) = run_continuations(scenario, policy, worlds, [way], seed=seed, engine=engine)
-    return replace(found, looks=found.looks[:, np.argsort(order)])
+    (continued,) = run_continuations(scenario, policy, worlds, [way], seed=seed, engine=engine)
+    return replace(continued, looks=continued.looks[:, np.argsort(order)])
 
 
 def run_continuations(
@@ -120,12 +120,12 @@ def run_continuations(
         If another policy differs in what can't change during a rollout; see `change_problems`.
     """
     chosen = []
-    for one in continuations:
-        change = one.change
+    for continuation in continuations:
+        change = continuation.change
         if change is not None:
             raise_if_any(change_problems(scenario, policy, change[1]))
             change = change[0], replace(change[1], identity=policy.identity)
-        chosen.append(replace(one, change=change))
+        chosen.append(replace(continuation, change=change))
     run = _run_compiled if engine == "compiled" else _run_reference
     return run(scenario, policy, worlds, chosen, seed)
 
@@ -149,19 +149,19 @@ def _run_compiled(
     block, all_looks, all_nodes = run_compiled_worlds(scenario, policy, worlds, continuations, seed=seed)
     all_done: list[Continued] = []
     first_look = first_node = 0
-    for number, one in enumerate(continuations):
+    for number, continuation in enumerate(continuations):
         index = block.index[number]
-        looks = all_looks[:, first_look : first_look + len(one.looks_ns)]
-        first_look += len(one.looks_ns)
-        stem, _ = one.find_stem(continuations[:number])
+        looks = all_looks[:, first_look : first_look + len(continuation.looks_ns)]
+        first_look += len(continuation.looks_ns)
+        stem, _ = continuation.find_stem(continuations[:number])
         if stem >= 0:
             same = index == block.index[stem]
-            looks[same] = _looks_of_stem(one, continuations[stem], all_done[stem].looks[same])
+            looks[same] = _looks_of_stem(continuation, continuations[stem], all_done[stem].looks[same])
         failed = ~block.is_ok[index]
         looks[failed] = np.zeros((), LOOK)
         looks["state"][failed] = NOT_THERE
         nodes = None
-        if one.nodes_at_ns is not None:
+        if continuation.nodes_at_ns is not None:
             nodes = all_nodes[:, first_node : first_node + scenario.fleet.nodes]
             first_node += scenario.fleet.nodes
             nodes[failed] = np.zeros((), NODE_LOOK)
@@ -178,19 +178,19 @@ def _run_reference(
     all_done: list[Continued] = []
     all_rows: list[list[dict[str, Any]]] = []
     ended = np.full((len(continuations), len(worlds.roots)), np.inf)
-    for number, one in enumerate(continuations):
-        stem, parts_at_ns = one.find_stem(continuations[:number])
-        operator = replace(scenario.operator, script=(*scenario.operator.script, *one.script))
+    for number, continuation in enumerate(continuations):
+        stem, parts_at_ns = continuation.find_stem(continuations[:number])
+        operator = replace(scenario.operator, script=(*scenario.operator.script, *continuation.script))
         way = replace(scenario, operator=operator)
-        change = None if one.change is None else (one.change[0], one.change[1].policy)
+        change = None if continuation.change is None else (continuation.change[0], continuation.change[1].policy)
         rows: list[dict[str, Any]] = []
-        looks = np.zeros((len(worlds.roots), len(one.looks_ns)), LOOK)
-        nodes = None if one.nodes_at_ns is None else np.zeros(worlds.nodes.shape, NODE_LOOK)
+        looks = np.zeros((len(worlds.roots), len(continuation.looks_ns)), LOOK)
+        nodes = None if continuation.nodes_at_ns is None else np.zeros(worlds.nodes.shape, NODE_LOOK)
         for place, (root, of_nodes) in enumerate(zip(worlds.roots.tolist(), worlds.nodes, strict=True)):
             if stem >= 0 and ended[stem, place] < parts_at_ns:
                 ended[number, place] = ended[stem, place]
                 rows.append(all_rows[stem][place])
-                looks[place] = _looks_of_stem(one, continuations[stem], all_done[stem].looks[place])
+                looks[place] = _looks_of_stem(continuation, continuations[stem], all_done[stem].looks[place])
                 continue
             lineage = Lineage(of_nodes, worlds.blocks)
             try:
@@ -202,14 +202,14 @@ def _run_reference(
             rows.append({**compute_responses(recording), "status": "ok"})
             if recording.makespan_ns is not None:
                 ended[number, place] = recording.makespan_ns
-            looks[place] = look_at(recording.update, one.looks_ns)
-            if nodes is not None and one.nodes_at_ns is not None:
-                nodes[place] = look_at_nodes(recording, one.nodes_at_ns)
+            looks[place] = look_at(recording.update, continuation.looks_ns)
+            if nodes is not None and continuation.nodes_at_ns is not None:
+                nodes[place] = look_at_nodes(recording, continuation.nodes_at_ns)
         all_rows.append(rows)
         all_done.append(Continued(Block.of_rows(0, [rows]), looks, nodes))
     return all_done
 
 
-def _looks_of_stem(one: Continuation, stem: Continuation, looks: np.ndarray) -> np.ndarray:
+def _looks_of_stem(continuation: Continuation, stem: Continuation, looks: np.ndarray) -> np.ndarray:
     """Return the looks at rollouts that were over before two ways part."""
-    return looks[..., [stem.looks_ns.index(at_ns) for at_ns in one.looks_ns]]
+    return looks[..., [stem.looks_ns.index(at_ns) for at_ns in continuation.looks_ns]]

@@ -61,7 +61,7 @@ def make_timeline(recording: Recording, service: Service) -> pd.DataFrame:
     counts[PENDING] = total
     at = np.searchsorted(times, moved)
     for status in np.union1d(left, entered):
-        came, went = (np.bincount(at[one == status], minlength=len(times)) for one in (entered, left))
+        came, went = (np.bincount(at[states == status], minlength=len(times)) for states in (entered, left))
         counts[status] += np.cumsum(came - went)
 
     ended = np.searchsorted(window_ends, times, side="right")
@@ -177,7 +177,7 @@ def make_nodes(recording: Recording, service: Service, class_names: list[str]) -
 
 def make_revisions(deployments: Sequence[Recorded], start_ns: int) -> pd.DataFrame:
     """Return one row per revision of each deployment; who the canaries are stands in `nodes`, once."""
-    histories = [one.history for one in deployments]
+    histories = [deployment.history for deployment in deployments]
     lengths = [len(history) for history in histories]
     revised_ns = np.concatenate([np.array(history.times_ns, np.int64) for history in histories])
 
@@ -188,19 +188,19 @@ def make_revisions(deployments: Sequence[Recorded], start_ns: int) -> pd.DataFra
 
     of_deployment = np.repeat(np.arange(len(deployments)), lengths)
     columns = {
-        "deployment": _words(of_deployment, [one.id for one in deployments]),
+        "deployment": _words(of_deployment, [deployment.id for deployment in deployments]),
         "revision": np.concatenate([np.arange(1, length + 1) for length in lengths]),
         "time_s": revised_ns / NS_PER_S,
-        "type": _words(of_deployment, [one.type for one in deployments]),
-        "from_version": np.repeat([one.from_version for one in deployments], lengths),
-        "to_version": np.repeat([one.to_version for one in deployments], lengths),
+        "type": _words(of_deployment, [deployment.type for deployment in deployments]),
+        "from_version": np.repeat([deployment.from_version for deployment in deployments], lengths),
+        "to_version": np.repeat([deployment.to_version for deployment in deployments], lengths),
         "state": _texts(of_all("state")),
         "message": _texts(of_all("message")),
         "current_wave": np.array(of_all("current_wave")),
         "total_nodes": np.repeat([history.total_nodes for history in histories], lengths),
         "updated_nodes": np.array(of_all("updated_nodes")),
         "failed_nodes": np.array(of_all("failed_nodes")),
-        "canaries": np.repeat([len(one.canaries) for one in deployments], lengths),
+        "canaries": np.repeat([len(deployment.canaries) for deployment in deployments], lengths),
         "canary_promoted": np.array(of_all("canary_promoted")),
     }
     times = {

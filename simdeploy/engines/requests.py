@@ -78,8 +78,8 @@ class Requests:
             return total
         numbers = self._world.class_of[clipped.node]
         for number, rate in enumerate(self._rates.tolist()):
-            own = numbers == number
-            total += rate * float(self._seconds(number, clipped.start[own], clipped.end[own]).sum())
+            of_class = numbers == number
+            total += rate * float(self._seconds(number, clipped.start[of_class], clipped.end[of_class]).sum())
         return total
 
     def _seconds(self, number: int, start: np.ndarray, end: np.ndarray) -> np.ndarray:

@@ -141,17 +141,17 @@ class CaseMaker:
         """
         making = _Making(self)
         chances: dict[int, StopChances] = {}  # by the identity of a scenario
-        found = np.full(len(self.table), np.nan)
-        if len(found) > _MOST_KEPT and any(lever.is_factor for lever in self.table.points.levers):
-            return found
-        for case in range(len(found)):
+        stop_chances = np.full(len(self.table), np.nan)
+        if len(stop_chances) > _MOST_KEPT and any(lever.is_factor for lever in self.table.points.levers):
+            return stop_chances
+        for case in range(len(stop_chances)):
             world, policy = making.find(case)
             if world is None or policy is None:
                 continue
             if id(world) not in chances:
                 chances[id(world)] = StopChances(world, next(kind for kind in world.release if kind.name == world.kind))
-            found[case] = chances[id(world)].of(policy)
-        return found
+            stop_chances[case] = chances[id(world)].of(policy)
+        return stop_chances
 
     def _make(self, numbers: Sequence[int], *, keep_broken: bool) -> _Making:
         making = _Making(self)
@@ -268,8 +268,8 @@ class _Making:
         if policy is None:
             worlds = self._worlds[scenario]
             world = worlds.at(index).value or worlds.scenario
-            base, own = self._maker.bases[scenario, name], self._own[scenario, name]
-            policy = _record(partial(change_policy, base, self._values(index), world, own))
+            base, identity = self._maker.bases[scenario, name], self._own[scenario, name]
+            policy = _record(partial(change_policy, base, self._values(index), world, identity))
             self._maker.shared.policies[key] = policy
         return policy
 

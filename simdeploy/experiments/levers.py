@@ -207,10 +207,10 @@ def write_duration_of(name: str, value: Any) -> str | None:
 
 def _by_name(levers: Iterable[Lever]) -> dict[str, Lever]:
     """Return levers by name, the first of each."""
-    found: dict[str, Lever] = {}
+    by_name: dict[str, Lever] = {}
     for lever in levers:
-        found.setdefault(lever.name, lever)
-    return found
+        by_name.setdefault(lever.name, lever)
+    return by_name
 
 
 def _kind(schema: Mapping[str, Any]) -> Kind:
@@ -261,7 +261,7 @@ def _leaves(path: str, value: Any) -> list[tuple[str, Any]]:
 
 
 def change_policy(
-    base: ScenarioPolicy, values: Mapping[Lever, Any], scenario: Scenario, own: Mapping[str, Any]
+    base: ScenarioPolicy, values: Mapping[Lever, Any], scenario: Scenario, identity: Mapping[str, Any]
 ) -> ScenarioPolicy:
     """Return a policy of a scenario with changed values; `own` is its own identity, see `own_identity`.
 
@@ -285,7 +285,7 @@ def change_policy(
     if spec is None:
         raise InputError(problems)
     made = replace(scenario.under(base).policy(spec), name=base.name, orchestrator=base.orchestrator)
-    return replace(made, identity=replace(made.identity, **own)) if own else made
+    return replace(made, identity=replace(made.identity, **identity)) if identity else made
 
 
 def change_quietly(base: ScenarioPolicy, values: Mapping[Lever, Any], scenario: Scenario) -> ScenarioPolicy:

@@ -127,10 +127,10 @@ class Work:
 
     def _choose_engine(self) -> str:
         """Return the requested engine, or the one that suits the size of the work."""
-        own = round(self._n_cases * len(self._replications) * self._node_updates)
+        updates = round(self._n_cases * len(self._replications) * self._node_updates)
         groups = self._cases.job.groups if self._cases else ()
         asked = ((group.scenario, group.policies) for group in groups)
-        return choose_engine(self._maker.engine, asked, node_updates=max(own, self._expected_updates))
+        return choose_engine(self._maker.engine, asked, node_updates=max(updates, self._expected_updates))
 
     def _cut(self) -> dict[str, Any]:
         engine = self._choose_engine()

@@ -165,16 +165,16 @@ class Explorer:
         return self._remember(key, lambda: self._draw_curve(place, lever, n, is_superseded))
 
     def _draw_curve(self, place: Place, lever: str, n: int, is_superseded: Asked) -> dict[str, Any]:
-        found = find_levers([lever], [place.scenario], [place.policy.spec])[0]
+        varied = find_levers([lever], [place.scenario], [place.policy.spec])[0]
         ranges = {each.lever.name: each for each in find_ranges(place.scenario, place.policy, None)}
-        if found.name not in ranges:
+        if varied.name not in ranges:
             raise InputError(Problem("no curve of this setting", (lever,), allowed=", ".join(ranges)))
         measures = find_measures(place.scenario, place.policy.identity.type)
         with warnings.catch_warnings(action="ignore", category=SimdeployWarning):  # said with the numbers
             result = tradeoff(
                 place.scenario,
                 place.policy,
-                vary={found.name: ranges[found.name].values},
+                vary={varied.name: ranges[varied.name].values},
                 axes=measures,
                 replications=n,
                 confidence_level=self.confidence_level,
@@ -188,7 +188,7 @@ class Explorer:
             about = {"value": row["value"], "is_default": bool(row["is_default"]), "is_here": bool(row["is_current"])}
             point = points.setdefault(row["value"], {**about, "estimates": []})
             point["estimates"].append(_to_row(row, unit or ""))
-        return {"lever": found.name, "kind": found.kind, "n": n, "points": list(points.values())}
+        return {"lever": varied.name, "kind": varied.kind, "n": n, "points": list(points.values())}
 
     def show_rollout(self, place: Place, replication: int, kind: str | None) -> dict[str, Any]:
         """Return one rollout to step through; `kind` is the release's, by default that which is drawn."""

@@ -44,15 +44,15 @@ class ExplorerWidget(anywidget.AnyWidget):
         """
         if not isinstance(content, Mapping) or not isinstance(view := content.get("view"), str):
             return
-        said = content.get("content")
-        if said in ("hello", "bye"):
+        message = content.get("content")
+        if message in ("hello", "bye"):
             self._end(view)
-            if said == "hello":
+            if message == "hello":
                 while len(self._conversations) >= _MOST_VIEWS:  # pages that were closed say no bye
                     self._end(next(iter(self._conversations)))
                 self._conversations[view] = Conversation(self._explorer, partial(self._answer, view))
         elif view in self._conversations:
-            self._conversations[view].hear(said)
+            self._conversations[view].hear(message)
 
     def _answer(self, view: str, answer: dict[str, Any]) -> None:
         self.send({"view": view, **answer})

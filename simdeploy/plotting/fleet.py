@@ -87,8 +87,8 @@ def plot_fleet(ax: Axes, rollout: Rollout) -> Axes:
         top = one_rollout.leave_room_above(ax, 1, len(keys) + n_without_place, height_pt)
         ax.set_ylim(bottom, top)
         part = 1 / (top - bottom)
-        found = free.find_places(list(areas), height_pt * part)
-        places = {name: (x, (y - bottom) * part) for name, (x, y) in found.items()}
+        positions = free.find_places(list(areas), height_pt * part)
+        places = {name: (x, (y - bottom) * part) for name, (x, y) in positions.items()}
         n_without_place = len(areas) - len(places)
     without_place = [area for number, area in areas.items() if SHOWN[number] not in places]
     one_rollout.draw_status_legend(ax, [*without_place, *keys])

@@ -79,8 +79,8 @@ def _drop(frame: pd.DataFrame, bad: np.ndarray, reason: str, parts: Sequence[Par
 
 def _is_own(frame: pd.DataFrame, parts: Sequence[Part]) -> np.ndarray:
     """Say which rows are of files that simdeploy wrote."""
-    own: np.ndarray = np.array([part.is_own for part in parts], dtype=bool)[frame[PART].to_numpy(dtype=np.int64)]
-    return own
+    are_own: np.ndarray = np.array([part.is_own for part in parts], dtype=bool)[frame[PART].to_numpy(dtype=np.int64)]
+    return are_own
 
 
 def _pairs(names: Sequence[str]) -> Iterator[tuple[str, str]]:

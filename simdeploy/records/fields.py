@@ -47,14 +47,14 @@ class Fields:
 
     def items(self, *path: str) -> Iterator[Fields]:
         """Yield the items of a list or an object at a path; nothing if there is none."""
-        found = self[path]
-        if found.data is None:
+        field = self[path]
+        if field.data is None:
             return
-        if not isinstance(found.data, list | dict):
-            found.refuse("not a list", "a list or an object")
-        pairs = found.data.items() if isinstance(found.data, dict) else enumerate(found.data)
+        if not isinstance(field.data, list | dict):
+            field.refuse("not a list", "a list or an object")
+        pairs = field.data.items() if isinstance(field.data, dict) else enumerate(field.data)
         for key, item in pairs:
-            yield Fields(self.content, self.document, (*found.path, key), item)
+            yield Fields(self.content, self.document, (*field.path, key), item)
 
     def refuse(self, message: str, allowed: str | None = None) -> None:
         """Raise an `InputError` about this value."""
@@ -62,32 +62,32 @@ class Fields:
 
     def text(self, *path: str) -> str | None:
         """Return text at a path, or None if it is missing or empty."""
-        found = self[path]
-        if found.data is None or found.data == "":
+        field = self[path]
+        if field.data is None or field.data == "":
             return None
-        if not isinstance(found.data, str):
-            found.refuse("not text", "text")
-        if not is_printable(found.data):
-            found.refuse(UNPRINTABLE)
-        text: str = found.data
+        if not isinstance(field.data, str):
+            field.refuse("not text", "text")
+        if not is_printable(field.data):
+            field.refuse(UNPRINTABLE)
+        text: str = field.data
         return text
 
     def whole(self, *path: str) -> int | None:
         """Return a whole number at a path, 0 or more, or None if it is missing."""
-        found = self[path]
-        if found.data is None:
+        field = self[path]
+        if field.data is None:
             return None
-        if isinstance(found.data, bool) or not isinstance(found.data, int) or not 0 <= found.data <= _LATEST_NS:
-            found.refuse("not a whole number", "a whole number, 0 or more")
-        number: int = found.data
+        if isinstance(field.data, bool) or not isinstance(field.data, int) or not 0 <= field.data <= _LATEST_NS:
+            field.refuse("not a whole number", "a whole number, 0 or more")
+        number: int = field.data
         return number
 
     def flag(self, *path: str) -> bool | None:
         """Return a truth value at a path, or None if it is missing."""
-        found = self[path]
-        if found.data is not None and not isinstance(found.data, bool):
-            found.refuse("neither true nor false", "true or false")
-        flag: bool | None = found.data
+        field = self[path]
+        if field.data is not None and not isinstance(field.data, bool):
+            field.refuse("neither true nor false", "true or false")
+        flag: bool | None = field.data
         return flag
 
     def time(self, *path: str) -> int | None:

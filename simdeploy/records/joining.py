@@ -117,9 +117,9 @@ def _find_starts(parts: Sequence[Part]) -> pd.Series:
         [part.first_seen for part in parts if part.first_seen is not None],
     )
     starts = pd.Series(dtype="datetime64[ns]", index=pd.Index([], dtype="str"))
-    for found in sources:
-        if found:
-            first = pd.concat(found).dropna().groupby(level=0, sort=False).min()
+    for instants in sources:
+        if instants:
+            first = pd.concat(instants).dropna().groupby(level=0, sort=False).min()
             starts = pd.concat([starts, first[~first.index.isin(starts.index)]])
     return starts.astype("datetime64[ns]")
 

@@ -26,7 +26,7 @@ def place(
     order = np.argsort(ended, kind="stable")
     firsts = np.searchsorted(ended[order], spans["start"].to_numpy("datetime64[ns]"), side="right")
     lasts = np.searchsorted(ended[order], spans["end"].to_numpy("datetime64[ns]"), side="right")
-    found = np.zeros(len(frame), dtype=np.int64)
+    matches = np.zeros(len(frame), dtype=np.int64)
     rollout = np.full(len(frame), "", dtype=object)
     node = frame["node"].to_numpy(dtype=object).copy()
     is_new = np.full(len(frame), np.nan)
@@ -39,11 +39,11 @@ def place(
             rows, known = rows[known >= 0], known[known >= 0]
             node[rows] = members["node"].to_numpy(dtype=object)[known]
             is_new[rows] = _find_versions((ended[rows] - start).astype(np.int64) / NS_PER_S, members.iloc[known])
-        found[rows] += 1
+        matches[rows] += 1
         rollout[rows] = name
     reasons = {
-        "no rollout on record at its time, or not of this node": found == 0,
-        "several rollouts at its time": found > 1,
+        "no rollout on record at its time, or not of this node": matches == 0,
+        "several rollouts at its time": matches > 1,
     }
     for reason, bad in reasons.items():
         if bad.any():
@@ -53,7 +53,7 @@ def place(
         "node": pd.array(node, dtype="str"),
         "on_new_version": pd.arrays.BooleanArray(is_new == 1, np.isnan(is_new)),
     }
-    placed: pd.DataFrame = frame.assign(**columns)[found == 1]
+    placed: pd.DataFrame = frame.assign(**columns)[matches == 1]
     return placed
 
 

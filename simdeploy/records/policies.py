@@ -19,8 +19,8 @@ def write_policy(document: DeploymentDocument) -> str:
     >>> write_policy(parse_deployment('{"deployment": {"id": "d", "spec": {"strategy": "immediate"}}}'))
     '{"dialect": "deployment", "strategy": "immediate"}'
     """
-    own = {} if document.orchestrator is None else {"orchestrator": document.orchestrator}
-    return json.dumps({"dialect": document.dialect, **document.spec.to_dict(), **own})
+    switches = {} if document.orchestrator is None else {"orchestrator": document.orchestrator}
+    return json.dumps({"dialect": document.dialect, **document.spec.to_dict(), **switches})
 
 
 def read_health_times(spec: Any) -> dict[str, float]:

@@ -60,10 +60,10 @@ def read_records(*paths: str | os.PathLike[str], mapping: Mapping[str, str] | No
 
 
 def _read_parts(contents: Sequence[Content], names: Mapping[str, str]) -> list[Part]:
-    found: dict[ModuleType, list[Content]] = {source: [] for source in SOURCES}
+    by_source: dict[ModuleType, list[Content]] = {source: [] for source in SOURCES}
     for content in contents:
-        found[_recognise(content, names)].append(content)
-    return [part for source, of_kind in found.items() if of_kind for part in source.read(of_kind, names)]
+        by_source[_recognise(content, names)].append(content)
+    return [part for source, of_kind in by_source.items() if of_kind for part in source.read(of_kind, names)]
 
 
 def _check_mapping(mapping: Mapping[str, str]) -> dict[str, str]:
@@ -80,10 +80,10 @@ def _check_mapping(mapping: Mapping[str, str]) -> dict[str, str]:
 
 
 def _check_columns(names: Mapping[str, str], contents: Sequence[Content]) -> None:
-    found = (
+    columns_of_files = (
         content.table.columns if content.table is not None else prometheus.find_names(content) for content in contents
     )
-    columns = sorted({column for names_of_file in found for column in names_of_file})
+    columns = sorted({column for names_of_file in columns_of_files for column in names_of_file})
     missing = [theirs for theirs in names.values() if theirs not in columns]
     if missing:
         raise InputError([not_among("no file has this column", ("mapping",), name, columns) for name in missing])

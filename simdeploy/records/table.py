@@ -92,8 +92,8 @@ def make_table(name: str, columns: Mapping[str, object] | pd.DataFrame) -> pd.Da
     frame = pd.DataFrame(columns, columns=list(dtypes)).reset_index(drop=True)
     # A year of rollouts has thousands of tables, and pandas takes its time to find out that a type is right already, or
     # to change some columns at once.
-    for column, found in frame.dtypes.items():
-        if str(found) != dtypes[str(column)]:
+    for column, dtype in frame.dtypes.items():
+        if str(dtype) != dtypes[str(column)]:
             frame[column] = frame[column].astype(pd.api.types.pandas_dtype(dtypes[str(column)]))
     return frame
 

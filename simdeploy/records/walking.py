@@ -46,7 +46,7 @@ def _read(file: str, folder: str) -> Content:
 
 def _find_files(folder: str, dropped: list[Dropped]) -> list[str]:
     """Return the files of a folder that may be records, and the folders of simulated rollouts in it."""
-    found: list[str] = []
+    paths: list[str] = []
     n_files = 0
     for place, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
@@ -55,18 +55,18 @@ def _find_files(folder: str, dropped: list[Dropped]) -> list[str]:
             raise InputError(Problem(f"more than {MAX_FILES:,} files", file=folder))
         if _ROLLOUT in files:
             folders.clear()
-            found.append(place)
+            paths.append(place)
             continue
         for name in sorted(files):
             file = str(Path(place) / name)
             if name.lower().endswith(ENDINGS) and not name.startswith("."):
-                found.append(file)
+                paths.append(file)
             elif not name.startswith("."):
                 dropped.append(Dropped(file, None, 0, f"not read: none of the endings {', '.join(ENDINGS)}"))
-    if not found:
+    if not paths:
         allowed = f"files with the endings {', '.join(ENDINGS)}, or folders of simulated rollouts"
         raise InputError(Problem("no records in this folder", file=folder, allowed=allowed))
-    return found
+    return paths
 
 
 def _is_new(place: str, seen: set[str]) -> bool:

@@ -126,8 +126,8 @@ def _rollout_rows(result: Backtest) -> list[dict[str, Any]]:
             continue
         cells: dict[str, Any] = {"rollout": rollout, "policy": policy, "stopped": _say_outcome(row["low"], row["high"])}
         for response in ("makespan_s", "touched_nodes", "blast_radius"):
-            found = by_key[rollout, policy, response]
-            cells[response] = _say_range(found["low"], found["high"], scales.get(response, Scale(1, "")))
+            cell = by_key[rollout, policy, response]
+            cells[response] = _say_range(cell["low"], cell["high"], scales.get(response, Scale(1, "")))
         moved = row["moved_s"]
         rows.append(cells | {"moved": format_amount(moved, response_scale("makespan_s", moved))})
     return rows

@@ -86,9 +86,9 @@ def _miss(policies: Sized) -> str:
     return "misses" if len(policies) == 1 else "miss"
 
 
-def _count(requirements: Sized, one: str) -> str:
+def _count(requirements: Sized, singular: str) -> str:
     """Return a number of requirements; `one` is what a single one is called."""
-    return one if len(requirements) == 1 else plural(len(requirements), "requirement")
+    return singular if len(requirements) == 1 else plural(len(requirements), "requirement")
 
 
 def _list_missed(comparison: Comparison, policies: Mapping[tuple[str, ...], list[str]], *, is_brief: bool) -> list[str]:

@@ -112,8 +112,8 @@ def _tell_waves(rollout: Rollout, most_waves: int, hint: str) -> Iterator[Line]:
     windows = nodes.groupby("wave")["windows"].sum().to_dict()
     over, over_s = _end(rollout.events)
     waves = _read_waves(rollout.events, over)
-    told = _choose_waves(waves) if len(waves) > most_waves else set(waves)
-    for is_told, run in groupby(waves.items(), key=lambda item: item[0] in told):
+    chosen = _choose_waves(waves) if len(waves) > most_waves else set(waves)
+    for is_told, run in groupby(waves.items(), key=lambda item: item[0] in chosen):
         group = list(run)
         if not is_told:
             last = group[-1][1]
@@ -134,11 +134,11 @@ def _choose_waves(waves: Mapping[int, _Wave]) -> set[int]:
     """Return which of many waves to tell one by one; a single wave between others is told, too."""
     numbers = list(waves)
     eventful = [number for number in numbers if not waves[number].is_uneventful]
-    told = {*numbers[:_FIRST_WAVES], *eventful[:_EVENTFUL_WAVES], *eventful[-1:], numbers[-1]}
+    chosen = {*numbers[:_FIRST_WAVES], *eventful[:_EVENTFUL_WAVES], *eventful[-1:], numbers[-1]}
     for before, number, after in zip(numbers, numbers[1:], numbers[2:], strict=False):
-        if {before, after} <= told:
-            told.add(number)
-    return told
+        if {before, after} <= chosen:
+            chosen.add(number)
+    return chosen
 
 
 def _sum_up(waves: Sequence[_Wave]) -> str:

@@ -41,10 +41,10 @@ def tell(result: Timelines) -> str:
     level = write_level(of, worst["peak"])
     name = NAMES[of].replace("nodes", "node") if level == "1" else NAMES[of]
     what = f"an {name} of {{}} {level}" if of.startswith("error_rate") else f"{{}} {level} {name}"
-    found = f"{fraction} of rollouts have {what.format(bound)} at any time"
+    finding = f"{fraction} of rollouts have {what.format(bound)} at any time"
     release = f" with release {worst['release']}" if worst["release"] else ""
     when = f"the worst is at {short_duration(worst['peak_at_s'] * NS_PER_S)}"
-    return join_answer([[f"{found}; {when}, under {worst['policy']}{release}", f"{found}; {when}", found]])
+    return join_answer([[f"{finding}; {when}, under {worst['policy']}{release}", f"{finding}; {when}", finding]])
 
 
 def tabulate(result: Timelines) -> tuple[Table, ...]:

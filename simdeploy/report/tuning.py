@@ -280,8 +280,8 @@ def _tabulate_levers(result: Tuning) -> Table:
         ]
         if any(is_left_out):
             texts = [format_setting(result, limit, value) for value in values]
-            told = _tell_default(default)
-            written[limit] = [told if out else text for out, text in zip(is_left_out, texts, strict=True)]
+            default_text = _tell_default(default)
+            written[limit] = [default_text if out else text for out, text in zip(is_left_out, texts, strict=True)]
     rows = rows.assign(**written)
     columns = (Column(*each) for each in zip(written, shorten_names(list(written)), strict=True))
     return make_table("Settings that differ, and limits by default", rows, (Column("named", "policy"), *columns))

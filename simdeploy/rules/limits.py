@@ -67,9 +67,9 @@ class Limits:
         >>> limits.crossed(Counts(failed=11, running=500, wave_failed=4, wave_size=50))
         '11 failed nodes exceed max_failed_nodes 10'
         """
-        own = self._by_wave(counts) or self._by_zone(counts)
-        if own:
-            return own
+        crossed = self._by_wave(counts) or self._by_zone(counts)
+        if crossed:
+            return crossed
         by_count = self._by_count(counts)
         by_percent = self._by_percent(counts)
         if self.both:

@@ -112,5 +112,5 @@ class Policy:
     @property
     def most_windows_needed(self) -> int:
         """Healthy windows until a node of the wave that needs most is running."""
-        own = (terms.min_healthy_ns for terms in self.waves if self.strategy != "immediate")
-        return max([self.windows_needed, *(-(-ns // self.interval_ns) for ns in own if ns is not None)])
+        times_ns = (terms.min_healthy_ns for terms in self.waves if self.strategy != "immediate")
+        return max([self.windows_needed, *(-(-ns // self.interval_ns) for ns in times_ns if ns is not None)])

@@ -192,12 +192,12 @@ def _listed_waves(policy: Policy, rounding: Rounding, total: int, zones: int) ->
 def _follow_list(terms: tuple[WaveTerms, ...], rounding: Rounding, total: int) -> Iterator[_Wave]:
     """Yield the waves of a list over `total` nodes; a size repeats, after a sum comes the rest."""
     done = 0
-    for one in terms:
-        size = count_share(one.amount, rounding, total) - (done if one.is_until else 0)
+    for wave_terms in terms:
+        size = count_share(wave_terms.amount, rounding, total) - (done if wave_terms.is_until else 0)
         size = min(size, total - done)
         if size > 0:
             done += size
-            yield _listed_wave(size, one)
+            yield _listed_wave(size, wave_terms)
     last = terms[-1]
     while done < total:
         size = total - done

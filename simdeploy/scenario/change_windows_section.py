@@ -106,7 +106,9 @@ ChangeWindows = Annotated[list[ChangeWindowSection], BeforeValidator(_not_empty)
 def build_change_windows(sections: Sequence[ChangeWindowSection] | None) -> tuple[ChangeWindow, ...]:
     """Build the windows from checked sections."""
     every_day = tuple(range(len(DAYS)))
-    return tuple(ChangeWindow(one.days or every_day, getattr(one, "from"), one.to) for one in sections or ())
+    return tuple(
+        ChangeWindow(section.days or every_day, getattr(section, "from"), section.to) for section in sections or ()
+    )
 
 
 def change_window_suspicions(raw: Mapping[str, Any], windows: Sequence[ChangeWindow]) -> Iterator[Problem]:

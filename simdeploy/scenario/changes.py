@@ -24,11 +24,11 @@ def set_values(raw: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, A
     {'fleet': {'nodes': 6, 'zones': 2}}
     """
     changed = dict(raw)
-    own: dict[int, Any] = {}  # by id, what was copied already
+    copies: dict[int, Any] = {}  # by id, what was copied already
     problems: list[Problem] = []
     for path, value in values.items():
         with collect(problems):
-            _set(changed, _with_dots(path), value, own)
+            _set(changed, _with_dots(path), value, copies)
     raise_if_any(problems)
     return changed
 
@@ -81,7 +81,7 @@ def _with_dots(path: str) -> str:
     return _INDEX.sub(r".\1", path) if "[" in path else path
 
 
-def _set(raw: dict[str, Any], path: str, value: object, own: dict[int, Any]) -> None:
+def _set(raw: dict[str, Any], path: str, value: object, copies: dict[int, Any]) -> None:
     place = _stated_place(raw, path) or next(_resolve(raw, shared_schema(), path, ()), None)
     if place is None:
         raise _no_such_path(raw, path)
@@ -96,9 +96,9 @@ def _set(raw: dict[str, Any], path: str, value: object, own: dict[int, Any]) -> 
         if not isinstance(child, (dict, list)):
             message = f"{format_path(parents[: depth + 1])} is a single value, without keys"
             raise InputError(Problem(message, place))
-        if id(child) not in own:
+        if id(child) not in copies:
             child = child.copy()
-            own[id(child)] = child
+            copies[id(child)] = child
         node[part] = child
         node = child
     node[last] = value

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 def count_down(fleet: Fleet) -> int:
     """Return how many nodes of a fleet are down for good."""
-    down, left = 0, fleet.nodes - sum(len(one.nodes) for one in fleet.classes)
-    for one in fleet.classes:
-        size = one.wanted(fleet.nodes) if one.share is None else min(one.wanted(fleet.nodes), left)
-        left -= 0 if one.share is None else size
-        down += size if one.behaviour.down else 0
+    down, left = 0, fleet.nodes - sum(len(node_class.nodes) for node_class in fleet.classes)
+    for node_class in fleet.classes:
+        size = node_class.wanted(fleet.nodes) if node_class.share is None else min(node_class.wanted(fleet.nodes), left)
+        left -= 0 if node_class.share is None else size
+        down += size if node_class.behaviour.down else 0
     return down
 
 
@@ -39,7 +39,7 @@ def why_one_is_down(fleet: Fleet, first: int) -> str | None:
     down = count_down(fleet)
     if down == fleet.nodes:
         return None
-    named = [node for one in fleet.classes if one.behaviour.down for node in one.nodes]
+    named = [node for node_class in fleet.classes if node_class.behaviour.down for node in node_class.nodes]
     order = fixed_order(fleet) if named else None
     certain = [] if order is None else np.intersect1d(named, order[:first]).tolist()
     if certain:

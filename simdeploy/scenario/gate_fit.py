@@ -84,14 +84,14 @@ def _find_highest(fleet: Fleet, rule: HealthRule, size: int) -> float:
 
 
 def _find_rates(behaviour: Behaviour, rule: HealthRule) -> _Rates:
-    own = behaviour.error_rate
+    error_rate = behaviour.error_rate
     if behaviour.flapping is None:
-        return _Rates(own.mean, own.variance)
+        return _Rates(error_rate.mean, error_rate.variance)
     degraded, variance = _find_degraded(behaviour.flapping, max(rule.windows_needed, 1) * rule.interval_ns / NS_PER_S)
     # Both causes of failures are independent: 1 - (1 - own)(1 - degraded).
     return _Rates(
-        1 - (1 - own.mean) * (1 - degraded),
-        own.variance * ((1 - degraded) ** 2 + variance) + (1 - own.mean) ** 2 * variance,
+        1 - (1 - error_rate.mean) * (1 - degraded),
+        error_rate.variance * ((1 - degraded) ** 2 + variance) + (1 - error_rate.mean) ** 2 * variance,
     )
 
 

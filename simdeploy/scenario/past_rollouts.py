@@ -37,8 +37,8 @@ def find_kind(history: History, release: Sequence[ReleaseKind]) -> ReleaseKind |
     is_defective = history.rollout["defective"]
     alike = [kind for kind in release if is_defective in (None, kind.defective)]
     named = [kind for kind in alike if kind.name == history.rollout["release"]]
-    found = named or (alike if is_defective is not None or len(release) == 1 else [])
-    return found[0] if len(found) == 1 else None
+    candidates = named or (alike if is_defective is not None or len(release) == 1 else [])
+    return candidates[0] if len(candidates) == 1 else None
 
 
 def past_problems(

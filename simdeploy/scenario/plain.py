@@ -23,7 +23,7 @@ _PLAIN = (str, int, float, bool, type(None), dict, list)
 _MOST_SHARED = 5000
 
 
-def read_once(read: Callable[..., T]) -> Callable[..., T]:
+def read_once(function: Callable[..., T]) -> Callable[..., T]:
     """Decorate a reader of plain data so that equal data is read once.
 
     1, 1.0 and true differ. What is raised is not remembered, nor what is made of a single number or of data that names files,
@@ -34,15 +34,15 @@ def read_once(read: Callable[..., T]) -> Callable[..., T]:
     def remember(text: _Text, *context: Any) -> T:
         value, about_files = text.data
         del text.data  # the text is kept, and they may be large
-        return read(value, *context, **about_files)
+        return function(value, *context, **about_files)
 
-    @wraps(read)
+    @wraps(function)
     def reader(value: object, *context: Any, **about_files: Any) -> T:
         if type(value) in (int, float):  # read as fast as found again
-            return read(value, *context, **about_files)
+            return function(value, *context, **about_files)
         text = _Text(repr(value))
         if len(text) > _MOST_SHARED or "'file'" in text or "'records'" in text:
-            return read(value, *context, **about_files)
+            return function(value, *context, **about_files)
         text.data = value, about_files
         return remember(text, *context)
 

@@ -90,7 +90,9 @@ def read_parts(raw: object, files: Files, before: Origin | None = None) -> Readi
 def _read_rest(raw: Mapping[str, Any], files: Files, nodes: int | None, before: Origin | None) -> RestReading:
     known: dict[str, SectionReading] = {}
     if before is not None:
-        known = {name: read for name, read in before.rest.sections.items() if raw.get(name) is before.raw.get(name)}
+        known = {
+            name: section for name, section in before.rest.sections.items() if raw.get(name) is before.raw.get(name)
+        }
         if len(known) == len(REST) and before.rest.surroundings.nodes in (None, nodes):
             return before.rest
     stated = {name: value for name, value in raw.items() if name != "fleet"}

@@ -80,10 +80,12 @@ def read_rest(
     stated: Mapping[str, Any] = sections["policies"].section if "policies" in sections else {}
     surroundings = _find_surroundings(sections, parts, *((files, nodes) if _name_files(stated) else (_NO_FILES, None)))
     policies = {name: read_policy(name, policy, surroundings, ("policies", name)) for name, policy in stated.items()}
-    parts["policies"] = FrozenMapping({name: read.policy for name, read in policies.items() if read.policy is not None})
+    parts["policies"] = FrozenMapping(
+        {name: reading.policy for name, reading in policies.items() if reading.policy is not None}
+    )
     errors = tuple(_policy_problems(policies, parts)), tuple(_cross_check(parts, tuple(stated)))
     early = version_suspicions(parts["identity"], ("deployment",)) if "identity" in parts else []
-    early += [warning for read in policies.values() for warning in read.warnings]
+    early += [warning for reading in policies.values() for warning in reading.warnings]
     late: Sequence[Problem] = ()
     of_policies: dict[str, Sequence[Problem]] = {}
     if not misread and not any(errors):
@@ -181,12 +183,12 @@ def _name_files(policies: Mapping[str, Any]) -> bool:
 
 
 def _policy_problems(policies: Mapping[str, PolicyReading], parts: Mapping[str, Any]) -> Iterator[Problem]:
-    for name, read in policies.items():
+    for name, policy in policies.items():
         if not name.strip():
             yield Problem("a policy without a name", ("policies", name))
-        yield from read.problems
-        if read.policy is None and read.stand_in is not None and "health_interval_ns" in parts:
-            yield from health_problems(read.stand_in, ("policies", name))
+        yield from policy.problems
+        if policy.policy is None and policy.stand_in is not None and "health_interval_ns" in parts:
+            yield from health_problems(policy.stand_in, ("policies", name))
     orchestrator: Orchestrator | None = parts.get("orchestrator")
     if orchestrator is not None:
         yield from orchestrator_problems(orchestrator)

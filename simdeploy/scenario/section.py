@@ -83,9 +83,9 @@ class Section(BaseModel):
             raise validation_error(problems)
         # pydantic has set the other keys to what a file would say.
         values = section.__dict__
-        read = {key: values[key] for key in known}
+        valid = {key: values[key] for key in known}
         values.update(cls._defaults())
-        values.update(read)
+        values.update(valid)
         return section
 
     @classmethod

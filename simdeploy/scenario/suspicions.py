@@ -266,7 +266,10 @@ class PolicyInFleetSuspicions(PolicySuspicions):
 
     def _behaviours(self) -> Iterator[tuple[str, Behaviour]]:
         classes, nodes = self.fleet.classes, self.fleet.nodes
-        if not classes or sum(len(one.nodes) if one.share is None else one.share * nodes for one in classes) < nodes:
+        if (
+            not classes
+            or sum(len(each.nodes) if each.share is None else each.share * nodes for each in classes) < nodes
+        ):
             yield (" outside the classes" if classes else ""), self.fleet.behaviour
         for node_class in classes:
             if not node_class.behaviour.down:
@@ -275,10 +278,10 @@ class PolicyInFleetSuspicions(PolicySuspicions):
 
 def _usual_error_rate(behaviour: Behaviour) -> float:
     """Return the average fraction of requests that fail without a release, degraded spells included."""
-    flapping, own = behaviour.flapping, behaviour.error_rate.mean
+    flapping, usual = behaviour.flapping, behaviour.error_rate.mean
     if flapping is None:
-        return own
-    return either(own, flapping.error_rate * flapping.degraded_s / (flapping.good_s + flapping.degraded_s))
+        return usual
+    return either(usual, flapping.error_rate * flapping.degraded_s / (flapping.good_s + flapping.degraded_s))
 
 
 @lru_cache
@@ -287,14 +290,14 @@ def _least_starting_ns(duration_s: float, slowdown: float) -> int:
 
 
 def _class_suspicions(fleet: Fleet, orchestrator: Orchestrator) -> Iterator[Problem]:
-    named = sum(len(one.nodes) for one in fleet.classes)
+    named = sum(len(node_class.nodes) for node_class in fleet.classes)
     left = fleet.nodes - named
-    for place, one in enumerate(fleet.classes):
-        if one.share is not None:
-            wanted = one.wanted(fleet.nodes)
+    for place, node_class in enumerate(fleet.classes):
+        if node_class.share is not None:
+            wanted = node_class.wanted(fleet.nodes)
             if named and wanted > left:
                 message = f"only {left} of {wanted} nodes are left for it: other classes name theirs"
-                yield Problem(message, ("fleet", "classes", place, "share"), found=f"{float(one.share):g}")
+                yield Problem(message, ("fleet", "classes", place, "share"), found=f"{float(node_class.share):g}")
             left -= min(wanted, left)
     down = count_down(fleet)
     if down == fleet.nodes:
@@ -350,9 +353,9 @@ def _has_failures(fleet: Fleet, release: tuple[ReleaseKind, ...]) -> bool:
 
 def idle_key_suspicions(classes: Sequence[Mapping[str, Any]]) -> Iterator[Problem]:
     """Warn about keys without effect of a fleet's classes, as in a file."""
-    for place, one in enumerate(classes):
-        if is_given(one, "down") and one["down"]:
-            idle = [key for key in one if key not in _KEYS_OF_DOWN_NODES and is_given(one, key)]
+    for place, node_class in enumerate(classes):
+        if is_given(node_class, "down") and node_class["down"]:
+            idle = [key for key in node_class if key not in _KEYS_OF_DOWN_NODES and is_given(node_class, key)]
             if idle:
                 message = f"its nodes are down for good, so {', '.join(idle)} has no effect"
                 yield Problem(message, ("fleet", "classes", place))
@@ -373,11 +376,11 @@ def process_suspicions(
         message = "running nodes are not watched: bake_time only gives `after` and the operator time"
         found = format_duration(orchestrator.bake_time_ns)
         yield Problem(message, ("orchestrator", "bake_time"), found=found)
-    waits = any(one.policy.awaits_promotion and not one.policy.auto_promote for one in policies.values())
+    waits = any(each.policy.awaits_promotion and not each.policy.auto_promote for each in policies.values())
     if is_given(raw, "operator", "promote_after") and not waits:
         message = "no effect: no policy awaits a promotion without auto_promote"
         yield Problem(message, ("operator", "promote_after"))
-    types = sorted({one.identity.type for one in policies.values()})
+    types = sorted({each.identity.type for each in policies.values()})
     if is_given(raw, "release") and types and not any(TYPES[name].releases for name in types):
         yield Problem(f"no effect: a {' or '.join(types)} releases nothing", ("release",))
 

@@ -51,14 +51,14 @@ def list_intervals(cells: Sequence[str]) -> list[Interval | None] | None:
     [Interval(estimate=5.1, low=4.0, high=7.0, is_trusted=True), Interval(estimate=9.0, low=2.0, high=20.0, is_trusted=False), None]
     >>> list_intervals(["5.1 % (4.0 to 7.0)", "90 s (60 to 120)"])
     """
-    found = [_ESTIMATE.match(cell) for cell in cells]
-    units = {match["unit"] for match in found if match}
-    if len(units) != 1 or sum(match is not None for match in found) < 2:
+    matches = [_ESTIMATE.match(cell) for cell in cells]
+    units = {match["unit"] for match in matches if match}
+    if len(units) != 1 or sum(match is not None for match in matches) < 2:
         return None
     return [
         match
         and Interval(_to_float(match["number"]), _to_float(match["low"]), _to_float(match["high"]), not match["mark"])
-        for match in found
+        for match in matches
     ]
 
 

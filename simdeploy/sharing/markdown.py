@@ -101,5 +101,5 @@ def _fence(text: str, language: str) -> Iterator[str]:
 
 def _escape(text: str) -> str:
     """Return text that stays text; a name with an @ calls nobody."""
-    quoted = _ACTING.sub(lambda found: f"\\{found[0]}", text)
-    return _CALLING.sub(lambda found: f"{found[0]}\u2060", quoted).replace("\n", "<br>")
+    quoted = _ACTING.sub(lambda match: f"\\{match[0]}", text)
+    return _CALLING.sub(lambda match: f"{match[0]}\u2060", quoted).replace("\n", "<br>")

@@ -148,8 +148,8 @@ def _simulate_dials(
     result = sweep(scenario, {policy.name: policy}, **{**request.how, **how}, strata=strata)
     levers = {each.lever.name: each.lever for each in ranges}
     current = {each.lever.name: each.current for each in ranges}
-    found = estimate(result, measures, confidence_level=request.confidence_level)
-    dials = make_dials(found, current=current)
+    estimates = estimate(result, measures, confidence_level=request.confidence_level)
+    dials = make_dials(estimates, current=current)
     return dials and add_policies(dials, scenario, policy, levers)
 
 

@@ -128,11 +128,13 @@ def _combine(sample: Sample, *, is_rate: bool, confidence_level: float) -> Combi
         has_lumps=bool(sample.lumps),
     )
     parts = describe_rates(sample, confidence_level) if is_rate else describe_means(sample, confidence_level)
-    found = join_parts(parts, design, is_rate=is_rate, confidence_level=confidence_level)
+    combined = join_parts(parts, design, is_rate=is_rate, confidence_level=confidence_level)
     if is_rate and not sample.is_difference:
-        found = found.as_fractions()
+        combined = combined.as_fractions()
     is_complete = is_rate | (sample.n_expected >= FEWEST_OF_A_KIND)
-    return found._replace(trusts_low=found.trusts_low & is_complete, trusts_high=found.trusts_high & is_complete)
+    return combined._replace(
+        trusts_low=combined.trusts_low & is_complete, trusts_high=combined.trusts_high & is_complete
+    )
 
 
 def join_parts(parts: Parts, design: Design, *, is_rate: bool, confidence_level: float) -> Combined:
@@ -177,11 +179,11 @@ def join_parts(parts: Parts, design: Design, *, is_rate: bool, confidence_level:
         skewness = np.where(varies, third / scale**3, 0.0)
     if design.n == 1:  # to the last digit
         low, high = estimate - parts.below[:, 0], estimate + parts.above[:, 0]
-    found = Combined(estimate, low, high, n, error, skewness, ~np.isnan(low), ~np.isnan(high))
+    combined = Combined(estimate, low, high, n, error, skewness, ~np.isnan(low), ~np.isnan(high))
     if is_rate:
-        return found
+        return combined
     is_flat = parts.variance <= (_NOTHING * parts.centre) ** 2
-    return _trust_means(found, weights, varies, is_flat, parts.n, design, confidence_level)
+    return _trust_means(combined, weights, varies, is_flat, parts.n, design, confidence_level)
 
 
 def _limit_unseen(weights: np.ndarray, n: np.ndarray, level: float) -> np.ndarray:
@@ -201,7 +203,7 @@ def _limit_unseen(weights: np.ndarray, n: np.ndarray, level: float) -> np.ndarra
 
 
 def _trust_means(
-    found: Combined,
+    combined: Combined,
     weights: np.ndarray,
     varies: np.ndarray,
     is_flat: np.ndarray,
@@ -229,23 +231,27 @@ def _trust_means(
     size = np.rint(np.where(is_equal, equal, varied))
     fewest = np.full(len(n), _FEWEST_VALUES * max(normal_quantile(level) / normal_quantile(0.95), 1.0))
     if is_bounded:
-        down, up = (np.where(is_equal | is_few, most * np.abs(bound - found.estimate), 0.0) for bound in design.bounds)
+        down, up = (
+            np.where(is_equal | is_few, most * np.abs(bound - combined.estimate), 0.0) for bound in design.bounds
+        )
         fewest[is_equal], is_few = 0, np.zeros(len(n), dtype=bool)
     else:
         spread = np.zeros(len(n)) if design.spread is None else zero_if_unknown(design.spread)
-        down = up = np.where(is_equal & (found.estimate != 0), most * spread, 0.0)
-        fewest[is_equal & ~(down > _NOTHING * np.abs(found.estimate))] = _FEWEST_EQUAL
+        down = up = np.where(is_equal & (combined.estimate != 0), most * spread, 0.0)
+        fewest[is_equal & ~(down > _NOTHING * np.abs(combined.estimate))] = _FEWEST_EQUAL
     is_partly = varies[:, None] & is_flat & (unknown > 0) & (not design.has_lumps)
     if is_partly.any():
         unseen = _limit_unseen(np.where(is_partly, weights, 0.0), n, level)
-        below, above = [np.abs(bound - found.estimate) for bound in design.bounds] if is_bounded else [spread, spread]
+        below, above = (
+            [np.abs(bound - combined.estimate) for bound in design.bounds] if is_bounded else [spread, spread]
+        )
         down, up = np.maximum(down, unseen * below), np.maximum(up, unseen * above)
     is_enough = is_known | ((size >= fewest) & ~is_few)
-    return found._replace(
-        low=np.where(down > 0, found.estimate - np.hypot(found.estimate - found.low, down), found.low),
-        high=np.where(up > 0, found.estimate + np.hypot(found.high - found.estimate, up), found.high),
-        trusts_low=found.trusts_low & is_enough & (found.skewness >= -MOST_SKEWED),
-        trusts_high=found.trusts_high & is_enough & (found.skewness <= MOST_SKEWED),
+    return combined._replace(
+        low=np.where(down > 0, combined.estimate - np.hypot(combined.estimate - combined.low, down), combined.low),
+        high=np.where(up > 0, combined.estimate + np.hypot(combined.high - combined.estimate, up), combined.high),
+        trusts_low=combined.trusts_low & is_enough & (combined.skewness >= -MOST_SKEWED),
+        trusts_high=combined.trusts_high & is_enough & (combined.skewness <= MOST_SKEWED),
     )
 
 

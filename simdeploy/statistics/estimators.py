@@ -102,8 +102,8 @@ def estimate_cases(sample: Sample, measure: Measure, confidence_level: float) ->
 
 
 def _combine(sample: Sample, measure: Measure, confidence_level: float) -> Combined:
-    found = combine(sample, is_rate=measure.kind == "rate", confidence_level=confidence_level)
-    return found.as_fractions() if measure.is_fraction and not sample.is_difference else found
+    combined = combine(sample, is_rate=measure.kind == "rate", confidence_level=confidence_level)
+    return combined.as_fractions() if measure.is_fraction and not sample.is_difference else combined
 
 
 def estimate_rows(values: np.ndarray | Sample, measure: Measure, confidence_level: float) -> Combined:
@@ -120,9 +120,9 @@ def estimate_rows(values: np.ndarray | Sample, measure: Measure, confidence_leve
     sample = as_sample(values)
     if measure.kind != "quantile":
         return _combine(sample, measure, confidence_level)
-    found = estimate_cases(sample, measure, confidence_level)
-    columns = {name: np.array([getattr(row, name) for row in found]) for name in Estimate._fields}
-    return Combined(**columns, skewness=np.zeros(len(found)))
+    estimates = estimate_cases(sample, measure, confidence_level)
+    columns = {name: np.array([getattr(row, name) for row in estimates]) for name in Estimate._fields}
+    return Combined(**columns, skewness=np.zeros(len(estimates)))
 
 
 def _estimate_quantile(sample: Sample, quantile: float, confidence_level: float) -> Estimate:
@@ -171,8 +171,8 @@ def _limits_of_quantile(sample: Sample, quantile: float, confidence_level: float
 
     def share_below(value: float) -> tuple[float, float]:
         is_below = np.where(np.isnan(sample.values), np.nan, sample.values <= value)
-        found = combine(replace(plain, values=is_below)[None], is_rate=True, confidence_level=confidence_level)
-        return found.low.item(), found.high.item()
+        combined = combine(replace(plain, values=is_below)[None], is_rate=True, confidence_level=confidence_level)
+        return combined.low.item(), combined.high.item()
 
     def first(reaches: Callable[[tuple[float, float]], bool]) -> float:
         """Return the first value at which the share below is high enough; NaN if none is, or all are."""
@@ -238,9 +238,9 @@ def estimate_differences(first: Sample, second: Sample, measure: Measure, confid
     if measure.kind != "quantile":
         return estimate_cases(first - second, measure, confidence_level)
     level = (1 + confidence_level) / 2
-    found = []
+    differences = []
     for more, less in zip(*(estimate_cases(each, measure, level) for each in (first, second)), strict=True):
         ends = more.low - less.high, more.high - less.low
         are_trusted = (not math.isnan(end) for end in ends)
-        found.append(Estimate(more.estimate - less.estimate, *ends, min(more.n, less.n), math.nan, *are_trusted))
-    return found
+        differences.append(Estimate(more.estimate - less.estimate, *ends, min(more.n, less.n), math.nan, *are_trusted))
+    return differences

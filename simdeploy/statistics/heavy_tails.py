@@ -170,15 +170,15 @@ def _find_depths(
     rows, last = np.arange(len(n))[:, None], np.maximum(n - 1, 0)
 
     def at(places: np.ndarray) -> np.ndarray:
-        found: np.ndarray = ordered[rows, np.minimum(first + places, ordered.shape[-1] - 1)]
-        return found
+        quantiles: np.ndarray = ordered[rows, np.minimum(first + places, ordered.shape[-1] - 1)]
+        return quantiles
 
     def find(probabilities: np.ndarray) -> np.ndarray:
         places = probabilities * last
         under = np.floor(places).astype(np.int64)
         lesser, greater = at(under), at(np.minimum(under + 1, last))
-        found: np.ndarray = lesser + (places - under) * (greater - lesser)
-        return found
+        quantiles: np.ndarray = lesser + (places - under) * (greater - lesser)
+        return quantiles
 
     lower, middle, upper = find(np.array([_QUARTILE, 0.5, 1 - _QUARTILE])[:, None, None])
     depths = np.stack([middle - find(tails), find(1 - tails) - middle], axis=1)

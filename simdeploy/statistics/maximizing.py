@@ -161,13 +161,13 @@ class _Search:
         at = centre + self.wanted * scale
         for _ in range(40):
             at = max(at, bound) if scale < 0 else min(at, bound)
-            root, found = self._look(at, others)
+            root, fitted = self._look(at, others)
             if abs(root - self.wanted) < _CLOSE_ROOT:
                 return at
             if root < self.wanted:
                 if at == bound or abs(at - centre) > _FARTHEST:
                     return beyond
-                inside, root_inside, others = at, root, found
+                inside, root_inside, others = at, root, fitted
             else:
                 outside, root_outside = at, root
             if np.isnan(outside):
@@ -185,8 +185,8 @@ class _Search:
             start = near.copy()
             start[self.place] = at
             with suppress(StartError):
-                found = maximize(self.log_likelihood, start, fixed=self.fixed)
-                return float(np.sqrt(max(0.0, 2 * (self.best.value - found.value)))), found.x
+                maximum = maximize(self.log_likelihood, start, fixed=self.fixed)
+                return float(np.sqrt(max(0.0, 2 * (self.best.value - maximum.value)))), maximum.x
         return np.inf, others
 
 

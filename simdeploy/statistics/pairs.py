@@ -64,11 +64,11 @@ def pair_policies(values: np.ndarray | Sample, *, is_rate: bool, error: float) -
     some = max(_MOST_AT_ONCE // max(sample.values.shape[-1], 1), 1)
     for start in range(0, len(rows), some):
         row, column = rows[start : start + some], columns[start : start + some]
-        found = combine(sample[row] - sample[column], is_rate=is_rate, confidence_level=1 - 2 * error)
-        numbers["estimate"][column, row], numbers["estimate"][row, column] = -found.estimate, found.estimate + 0.0
-        numbers["lower"][column, row], numbers["lower"][row, column] = -found.high, found.low
-        n[column, row] = n[row, column] = found.n
-        is_trusted[column, row], is_trusted[row, column] = found.trusts_high, found.trusts_low
+        combined = combine(sample[row] - sample[column], is_rate=is_rate, confidence_level=1 - 2 * error)
+        numbers["estimate"][column, row], numbers["estimate"][row, column] = -combined.estimate, combined.estimate + 0.0
+        numbers["lower"][column, row], numbers["lower"][row, column] = -combined.high, combined.low
+        n[column, row] = n[row, column] = combined.n
+        is_trusted[column, row], is_trusted[row, column] = combined.trusts_high, combined.trusts_low
     np.fill_diagonal(numbers["lower"], np.nan)
     return Pairs(**numbers, n=n, is_trusted=is_trusted)
 

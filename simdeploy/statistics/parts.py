@@ -82,8 +82,8 @@ def describe_means(sample: Sample, level: float) -> Parts:
     moments = _find_moments(values)
     parts = parts_of_means(moments, level)
     if sample.lumps:
-        found = [_set_lumps_apart(sample, place, of, parts, level) for place, of in enumerate(values)]
-        below, above, rest = zip(*found, strict=True)
+        described = [_set_lumps_apart(sample, place, of, parts, level) for place, of in enumerate(values)]
+        below, above, rest = zip(*described, strict=True)
         parts = parts._replace(below=np.stack(below, axis=1), above=np.stack(above, axis=1))
         values, moments = list(rest), _find_moments(rest)
     return allow_for_tails(parts, values, moments, level)
@@ -91,8 +91,8 @@ def describe_means(sample: Sample, level: float) -> Parts:
 
 def _find_moments(values: Sequence[np.ndarray]) -> Moments:
     """Return the moments by case and stratum."""
-    found = [find_moments(of) for of in values]
-    return Moments(*(np.stack(column, axis=1) for column in zip(*found, strict=True)))
+    moments = [find_moments(of) for of in values]
+    return Moments(*(np.stack(column, axis=1) for column in zip(*moments, strict=True)))
 
 
 def _set_lumps_apart(
@@ -111,11 +111,11 @@ def _set_lumps_apart(
         known, drawn = (below, above), (below, above)
         if not is_drawn.all():
             rarer, chances = lump.find_rarer(sample.strata)
-            found = [
+            bounds = [
                 _squared_reach_of_few(values, is_so, size * chance, level)
                 for is_so, chance in ((zero_if_unknown(happened) != 0, rate), (rarer[:, columns], chances[:, place]))
             ]
-            off = np.where(is_drawn, 0.0, np.maximum(*found))
+            off = np.where(is_drawn, 0.0, np.maximum(*bounds))
             known = np.sqrt(below**2 + off), np.sqrt(above**2 + off)
         if is_drawn.any():
             drawn = _widen(sample, happened, n, size, level, below, above)
@@ -162,8 +162,8 @@ def _squared_reach_of_few(values: np.ndarray, is_so: np.ndarray, most: np.ndarra
     k, _, variance, _ = find_moments(events)
     n = np.maximum((~np.isnan(values)).sum(axis=1), 1)
     excess = _student_quantile(k, level) ** 2 - _student_quantile(n, level) ** 2
-    found = np.where(k > 1, k / n**2 * variance * excess, np.inf)
-    reach: np.ndarray = np.minimum(np.maximum(found, 0.0), most**2)
+    squared = np.where(k > 1, k / n**2 * variance * excess, np.inf)
+    reach: np.ndarray = np.minimum(np.maximum(squared, 0.0), most**2)
     return reach
 
 

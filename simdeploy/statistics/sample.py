@@ -195,8 +195,8 @@ class Sample:
 
     def means_by_stratum(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the mean of each case in each stratum, NaN without values, and the strata's weights, which sum to 1."""
-        found = [find_means(self.values[..., columns]) for columns in self.strata.columns]
-        n, means = (np.stack(of_strata, axis=-1) for of_strata in zip(*found, strict=True))
+        described = [find_means(self.values[..., columns]) for columns in self.strata.columns]
+        n, means = (np.stack(of_strata, axis=-1) for of_strata in zip(*described, strict=True))
         return means, weigh(self.strata.probabilities, n, self.strata.counts)
 
     def join(self, more: Sample) -> Sample:

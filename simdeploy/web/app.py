@@ -81,13 +81,13 @@ def make_app(service: Service, *, hosts: Collection[str] = ()) -> Application:
         service.tick()
         await guard(scope, receive, send_with_date)
 
-    one = path_of("{id}")
+    deployment_path = path_of("{id}")
     app = Starlette(
         routes=[
             Route("/openapi.json", show_description),
             Route(path_of(), list_or_create, methods=["GET", "POST"]),
-            Route(one, show),
-            *(Route(f"{one}/{act}", acting(act), methods=["POST"]) for act in ACTS),
+            Route(deployment_path, show),
+            *(Route(f"{deployment_path}/{act}", acting(act), methods=["POST"]) for act in ACTS),
         ],
         exception_handlers=dict.fromkeys((*_STATUS, HTTPException), _tell),
     )

@@ -81,9 +81,9 @@ class Guard:
             return "this server doesn't answer to that host name"
         is_socket = scope["type"] == "websocket"
         scheme = scope.get("scheme", "ws" if is_socket else "http")
-        own = f"{_SCHEMES.get(scheme, scheme)}://{hosts[0]}".lower()
+        expected = f"{_SCHEMES.get(scheme, scheme)}://{hosts[0]}".lower()
         origins = _values(scope, b"origin")
-        if any(origin.lower() != own for origin in origins) or (is_socket and not origins):
+        if any(origin.lower() != expected for origin in origins) or (is_socket and not origins):
             return "requests from pages of other sites are refused"
         if self._token is not None:
             given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[-1]
@@ -149,10 +149,10 @@ def _repeat(body: bytes, receive: Receive) -> Receive:
 
 def write_problem(status: HTTPStatus, detail: str, problems: Collection[object] = ()) -> bytes:
     """Return a problem in JSON (RFC 9457), with all that is wrong if that is more than the detail."""
-    told: dict[str, Any] = {"title": status.phrase, "status": status.value, "detail": detail}
+    document: dict[str, Any] = {"title": status.phrase, "status": status.value, "detail": detail}
     if problems:
-        told["problems"] = [str(problem) for problem in problems]
-    return json.dumps(told, indent=2).encode()
+        document["problems"] = [str(problem) for problem in problems]
+    return json.dumps(document, indent=2).encode()
 
 
 async def _refuse(send: Send, status: HTTPStatus, detail: str) -> None:

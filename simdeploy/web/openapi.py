@@ -91,7 +91,7 @@ def describe_api() -> dict[str, Any]:
             "detail",
         ),
     }
-    one = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}, "example": "d-1"}
+    id_parameter = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}, "example": "d-1"}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -107,10 +107,10 @@ def describe_api() -> dict[str, Any]:
                 "post": _create(),
             },
             path_of("{id}"): {
-                "parameters": [one],
+                "parameters": [id_parameter],
                 "get": _operation("get", "Return a deployment.", {200: "DeploymentBody"}, 404),
             },
-            **{f"{path_of('{id}')}/{act}": {"parameters": [one], "post": _act(act)} for act in ACTS},
+            **{f"{path_of('{id}')}/{act}": {"parameters": [id_parameter], "post": _act(act)} for act in ACTS},
         },
         "components": {"schemas": schemas},
     }

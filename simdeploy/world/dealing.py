@@ -83,7 +83,7 @@ def find_affected(fleet: Fleet, release: ReleaseKind | None, class_of: np.ndarra
         hit[np.argsort(draws.coupled(Stream.AFFECTED, fleet.nodes), kind="stable")[: affects.count]] = True
         return hit
     if affects.by == "classes":
-        numbers = [i for i, one in enumerate(fleet.classes, start=1) if one.name in affects.members]
+        numbers = [i for i, node_class in enumerate(fleet.classes, start=1) if node_class.name in affects.members]
         return np.isin(class_of, numbers)
     if affects.by == "zones":
         return np.isin(nodes % fleet.zones, affects.members)

@@ -115,4 +115,6 @@ def peak_rate(behaviour: Behaviour) -> Fraction:
 
 def traffic_points(behaviours: Sequence[Behaviour]) -> list[int]:
     """Return the times of the day at which the traffic of some class bends, rising, nanoseconds since midnight."""
-    return sorted({int(start) for one in behaviours if one.traffic for start in one.traffic.pieces[0]})
+    return sorted(
+        {int(start) for behaviour in behaviours if behaviour.traffic for start in behaviour.traffic.pieces[0]}
+    )

@@ -86,20 +86,20 @@ class Tilt:
         InputError
             For an unknown name, with the nearest one.
         """
-        own: dict[str, Any] = {}
+        of_draws: dict[str, Any] = {}
         kinds: dict[str, float] = {}
         problems = []
         for name, factor in factors.items():
             if name.startswith(_RELEASE):
                 kinds[name.removeprefix(_RELEASE)] = factor
             elif name in NAMES:
-                own[name] = factor
+                of_draws[name] = factor
             else:
                 allowed = ", ".join((*NAMES, "release.KIND"))
                 hint = nearest(name, NAMES)
                 problems.append(Problem("can't be tilted", ("tilt", name), allowed=allowed, hint=hint))
         raise_if_any(problems)
-        return cls(**own, release=kinds)
+        return cls(**of_draws, release=kinds)
 
     @property
     def factors(self) -> dict[str, float]:
@@ -198,4 +198,4 @@ def tilted_probabilities(kinds: Sequence[ReleaseKind], tilt: Tilt) -> list[Fract
     factors = {name: Fraction(factor) for name, factor in dict(tilt.release).items()}
     weighed = [kind.probability * factors.get(kind.name, 1) for kind in kinds]
     total = sum(weighed)
-    return weighed if total in (0, 1) else [one / total for one in weighed]
+    return weighed if total in (0, 1) else [weight / total for weight in weighed]

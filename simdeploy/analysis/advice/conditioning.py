@@ -131,8 +131,8 @@ def condition(
     check_possible(scenario, plan, seen, every_node_has_verdict=has_verdicts, by_clock=by_clock)
     course = None
     if seen.nodes is None and not why_tried:
-        read = read_batches if plan.pacing == "rate" else read_course
-        course = read(scenario, plan, seen)
+        read_seen = read_batches if plan.pacing == "rate" else read_course
+        course = read_seen(scenario, plan, seen)
         course.pauses = find_pauses(seen)
     tell(0)  # nothing is refused from here on but what is too improbable
     paused = _with_acts(scenario, seen, plan)
@@ -204,11 +204,11 @@ def _with_acts(scenario: Scenario, seen: Seen, plan: Plan) -> Scenario:
     return replace(scenario, operator=replace(operator, script=(*operator.script, *acts))) if acts else scenario
 
 
-def _weigh(found: list[Found], why_tried: str) -> tuple[OfKind, ...]:
+def _weigh(pieces: list[Found], why_tried: str) -> tuple[OfKind, ...]:
     """Return the worlds of all kinds, with weights on one scale."""
-    best = max((each.log_weights.max(initial=-np.inf) for each in found), default=-np.inf)
+    best = max((each.log_weights.max(initial=-np.inf) for each in pieces), default=-np.inf)
     if not np.isfinite(best):
-        n_tried = sum(each.n_tried for each in found)
+        n_tried = sum(each.n_tried for each in pieces)
         hint = "does the scenario describe this fleet?"
         if why_tried:
             better = "give a table of nodes" if WITHOUT_TABLE in why_tried else "see less"
@@ -216,7 +216,7 @@ def _weigh(found: list[Found], why_tried: str) -> tuple[OfKind, ...]:
         message = f"in none of {n_tried:,} worlds does this happen"
         raise InputError(Problem(message, ("seen",), hint=hint))
     by_kind, lost, kept = [], 0.0, 0.0
-    for each in found:
+    for each in pieces:
         scale = float(each.kind.probability) / each.n_tried
         weights = scale * np.exp(each.log_weights - best)
         by_kind.append(OfKind(each.kind, each.n_tried, each.worlds, weights))

@@ -45,8 +45,8 @@ class Counts:
         best = self.best_ratio(law)
         for part, places in split_affected(law, nodes.numbers, seed, replications):
             if len(places):
-                numbers, own = nodes.numbers[places], replications[places]
-                accepted[places] = self._accept(part, numbers, seed, own, best)
+                numbers, chosen_replications = nodes.numbers[places], replications[places]
+                accepted[places] = self._accept(part, numbers, seed, chosen_replications, best)
         return accepted
 
     def _accept(
@@ -64,8 +64,8 @@ class Counts:
             of_health = chance if is_healthy else 1 - chance
             ratio *= np.broadcast_to(ratios[:, window], len(numbers)) / np.maximum(of_health, TINY)
         u = uniforms(seed, replications, Stream.SEEN_VERDICT, numbers)
-        found: np.ndarray = agrees & (u * best <= ratio)
-        return found
+        are_accepted: np.ndarray = agrees & (u * best <= ratio)
+        return are_accepted
 
 
 def _healthy(law: NodeLaw, windows: tuple[tuple[int, int], ...]) -> np.ndarray:
@@ -98,8 +98,8 @@ def log_relative_binomial(requests: np.ndarray, failed: np.ndarray, levels: np.n
     best = failed / np.maximum(requests, 1)
     with np.errstate(divide="ignore"):
         logs = xlogy(failed, levels) + xlog1py(requests - failed, -levels)
-    found: np.ndarray = logs - xlogy(failed, best) - xlog1py(requests - failed, -best)
-    return found
+    log_ratios: np.ndarray = logs - xlogy(failed, best) - xlog1py(requests - failed, -best)
+    return log_ratios
 
 
 @lru_cache(maxsize=4096)
@@ -111,10 +111,10 @@ def _windows_of(law: NodeLaw, windows: tuple[tuple[int, int], ...]) -> Windows:
     n = min(len(windows), most)
     ratios, seen = _ratios(law, windows, levels, after_ns)[:, :n], _healthy(law, windows)[:n]
     healthy[:, :n], unhealthy[:, :n] = np.where(seen, ratios, 0.0), np.where(seen, 0.0, ratios)
-    found = decide(rule, healthy, unhealthy)
+    decided = decide(rule, healthy, unhealthy)
     # Whoever is decided earlier has fewer windows than were counted.
     is_late = np.arange(most + 1) >= len(windows)
-    return Windows(found.running * is_late, found.failed * is_late, found.left * is_late)
+    return Windows(decided.running * is_late, decided.failed * is_late, decided.left * is_late)
 
 
 @lru_cache(maxsize=4096)

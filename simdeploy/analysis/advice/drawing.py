@@ -92,14 +92,14 @@ def _draw(
         if not len(left):
             break
 
-        own = replications[left], nodes.numbers[left]
+        left_replications, left_nodes = replications[left], nodes.numbers[left]
         # Both are of one block.
-        u, u_failure = block_uniforms(seed, own[0], Stream.UPDATE_DURATION.block, own[1], attempt)
+        u, u_failure = block_uniforms(seed, left_replications, Stream.UPDATE_DURATION.block, left_nodes, attempt)
         times[left] += _durations(law, u, nodes.slowdown[left], roughly)
         fails = u_failure < law.failure(nodes.start_failure[left])
         hangs = np.zeros(len(left), dtype=bool)
         if hang:
-            hangs = uniforms(seed, own[0], Stream.START_HANG, own[1], attempt) < hang
+            hangs = uniforms(seed, left_replications, Stream.START_HANG, left_nodes, attempt) < hang
         is_late = times[left] > deadline if rule.deadline_from_dispatch else np.zeros(len(left), dtype=bool)
         if rule.is_checked:
             times[left[hangs]] = deadline if rule.deadline_from_dispatch else times[left[hangs]] + deadline
@@ -207,8 +207,8 @@ class _Windows:
         """Return which of some nodes have a healthy window."""
         if self._bounds is None:
             are_alike = len(self._levels) == 1
-            own = (self._levels, self._after_ns) if are_alike else (self._levels[places], self._after_ns[places])
-            low = high = np.broadcast_to(self._chances(window, *own), len(places))
+            parameters = (self._levels, self._after_ns) if are_alike else (self._levels[places], self._after_ns[places])
+            low = high = np.broadcast_to(self._chances(window, *parameters), len(places))
         else:
             table, rows = self._bounds
             high, low = table[rows[places], window] + _ROUNDING, table[rows[places] + 1, window] - _ROUNDING
@@ -220,10 +220,10 @@ class _Windows:
             is_open = (u > low[asked]) & (u <= high[asked])
             if is_open.any():
                 nodes = places[asked[is_open]]
-                own = draw_own_numbers(
+                parameters = draw_own_numbers(
                     self._law, self._numbers[nodes], self._seed, self._replications[nodes], roughly=self._roughly
                 )
-                is_healthy[asked[is_open]] = u[is_open] <= self._chances(window, *own)
+                is_healthy[asked[is_open]] = u[is_open] <= self._chances(window, *parameters)
         return is_healthy
 
     def _draw(self, window: int, nodes: np.ndarray) -> np.ndarray:
@@ -240,8 +240,8 @@ class _Windows:
 
     def _chances(self, window: int, levels: np.ndarray, after_ns: np.ndarray) -> np.ndarray:
         law = self._law
-        found: np.ndarray = healthy_chances(law.behaviour, law.kind, law.rule, np.array([window]), levels, after_ns)
-        return found[:, 0]
+        chances: np.ndarray = healthy_chances(law.behaviour, law.kind, law.rule, np.array([window]), levels, after_ns)
+        return chances[:, 0]
 
 
 def draw_own_numbers(

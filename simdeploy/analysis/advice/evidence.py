@@ -71,12 +71,12 @@ def _read_frame(given: Any) -> pd.DataFrame:
 
 def _read_row(number: int, row: Mapping[Any, Any], problems: RowProblems) -> dict[str, Any]:
     """Return a row with all columns; None where empty."""
-    found: dict[str, Any] = {"row": number}
+    fields: dict[str, Any] = {"row": number}
     for name in ("version", "node", "wave", "from_s", "to_s", "requests", "failed"):
         value = row.get(name)
-        found[name] = None if value is None or value != value or value == "" else value
+        fields[name] = None if value is None or value != value or value == "" else value
     for name in ("requests", "failed"):
-        value = found[name]
+        value = fields[name]
         if (
             isinstance(value, bool)
             or not isinstance(value, int | float)
@@ -84,24 +84,24 @@ def _read_row(number: int, row: Mapping[Any, Any], problems: RowProblems) -> dic
             or value != int(value)
         ):
             problems.add(number, name, "not a number of requests", value, "a whole number from 0")
-            found[name] = 0
-        found[name] = int(found[name])
-    if found["failed"] > found["requests"]:
+            fields[name] = 0
+        fields[name] = int(fields[name])
+    if fields["failed"] > fields["requests"]:
         problems.add(
-            number, "failed", "more failed requests than requests", found["failed"], f"at most {found['requests']}"
+            number, "failed", "more failed requests than requests", fields["failed"], f"at most {fields['requests']}"
         )
-    found["version"] = "new" if found["version"] is None else found["version"]
-    if found["version"] not in _VERSIONS:
-        problems.add_unknown(number, "version", "no such version", found["version"], _VERSIONS)
+    fields["version"] = "new" if fields["version"] is None else fields["version"]
+    if fields["version"] not in _VERSIONS:
+        problems.add_unknown(number, "version", "no such version", fields["version"], _VERSIONS)
     for name in ("from_s", "to_s"):
-        value = found[name]
+        value = fields[name]
         if value is not None and (
             isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e10
         ):
             allowed = "seconds after the start of the rollout"
             problems.add(number, name, "not an instant", value, allowed)
-            found[name] = None
-    return found
+            fields[name] = None
+    return fields
 
 
 def _read_total(plan: Plan, seen: Seen, row: Mapping[str, Any], problems: RowProblems) -> Total:

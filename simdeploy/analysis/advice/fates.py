@@ -81,8 +81,8 @@ class Fates:
     def _stays(self, place: int, law: NodeLaw, until: np.ndarray) -> np.ndarray:
         """Return the probability that a node has no verdict by then."""
         runs, fails = (self._rollouts.chance_by(place, law, until, verdict) for verdict in (RUNS, FAILS))
-        found: np.ndarray = 1 - runs - fails
-        return found
+        stays: np.ndarray = 1 - runs - fails
+        return stays
 
     @property
     def of_verdicts(self) -> np.ndarray:
@@ -100,8 +100,8 @@ class Fates:
     def early(self, laws: np.ndarray, fates: np.ndarray, worlds: np.ndarray) -> np.ndarray:
         """Return the chance that nodes are early, given that they have the whole fate."""
         whole, early = self.chances[laws, fates, worlds], self.chances[laws, fates + EARLY, worlds]
-        found: np.ndarray = np.divide(early, whole, out=np.zeros(len(whole)), where=whole > 0)
-        return found
+        fraction_early: np.ndarray = np.divide(early, whole, out=np.zeros(len(whole)), where=whole > 0)
+        return fraction_early
 
     def wait_until(self, end: np.ndarray) -> np.ndarray:
         """Let nodes in flight have no verdict until other times; return how much more probable that is, by law and world."""

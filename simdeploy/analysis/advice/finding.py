@@ -46,8 +46,8 @@ class Supply:
 
     def of(self, worlds: np.ndarray, number: np.ndarray | int) -> np.ndarray:
         """Return the replications of a try."""
-        found: np.ndarray = self.first + (self.per_world * worlds + np.asarray(number)) % self.n
-        return found
+        replications: np.ndarray = self.first + (self.per_world * worlds + np.asarray(number)) % self.n
+        return replications
 
 
 def least_chances(laws: Sequence[NodeLaw]) -> np.ndarray:
@@ -76,7 +76,7 @@ def find_replications(
     Return the replications, -1 if none was found, and the times of the verdicts, nanoseconds after the dispatch.
     """
     n = len(nodes.numbers)
-    found, times = np.full(n, -1, dtype=np.int64), np.zeros(n)
+    replications, times = np.full(n, -1, dtype=np.int64), np.zeros(n)
     for place, law in enumerate(laws):
         chosen = np.flatnonzero(nodes.laws == place)
         if not len(chosen):
@@ -84,12 +84,12 @@ def find_replications(
         tables = tabulate(law)
         of_law = nodes.take(chosen), supply, seed, wanted.take(chosen), counts
         if tables is None:
-            found[chosen], times[chosen] = _find(laws, *of_law, _MOST)
+            replications[chosen], times[chosen] = _find(laws, *of_law, _MOST)
         elif is_compiled:
-            found[chosen], times[chosen] = _find_compiled(law, tables, *of_law)
+            replications[chosen], times[chosen] = _find_compiled(law, tables, *of_law)
         else:
-            found[chosen], times[chosen] = _find(laws, *of_law, _MOST_WITH_TABLES)
-    return found, times
+            replications[chosen], times[chosen] = _find(laws, *of_law, _MOST_WITH_TABLES)
+    return replications, times
 
 
 def _find_compiled(
@@ -105,7 +105,7 @@ def _find_compiled(
     from simdeploy.analysis.advice.trying import find_tries
 
     n, rule = len(nodes.numbers), law.rule
-    found, times = np.full(n, -1, dtype=np.int64), np.zeros(n)
+    matched, times = np.full(n, -1, dtype=np.int64), np.zeros(n)
     of_rule = (
         rule.is_checked,
         rule.deadline_from_dispatch,
@@ -146,10 +146,10 @@ def _find_compiled(
         lives = draw_lives([law], alike, seed, replications)
         fits = fit(wanted.take(left), *lives)
         fits &= _agree([law], alike, wanted.take(left), counts, seed, replications)
-        found[left[fits]], times[left[fits]] = replications[fits], lives[1][fits]
+        matched[left[fits]], times[left[fits]] = replications[fits], lives[1][fits]
         from_try[left] = tries + 1
         left = left[~fits]
-    return found, times
+    return matched, times
 
 
 def fit(
@@ -161,8 +161,8 @@ def fit(
     has_started = starts < FOREVER
     fits &= (wanted.started == UNKNOWN) | ((wanted.started == YES) == has_started)
     in_time = (starts > wanted.start_low - off_ns) & (starts <= wanted.start_high + off_ns)
-    found: np.ndarray = fits & (in_time | ~has_started)
-    return found
+    are_possible: np.ndarray = fits & (in_time | ~has_started)
+    return are_possible
 
 
 def _agree(
@@ -192,7 +192,7 @@ def _find(
     most: int,
 ) -> tuple[np.ndarray, np.ndarray]:
     n = len(nodes.numbers)
-    found, times = np.zeros(n, dtype=np.int64), np.zeros(n)
+    matched, times = np.zeros(n, dtype=np.int64), np.zeros(n)
     left, first, at_once = np.arange(n), 0, 1
     while len(left) and first < most:
         at_once = min(max(_MOST_AT_ONCE // len(left), 1), 2 * at_once, most - first)
@@ -209,7 +209,7 @@ def _find(
         by_node = fits.reshape(len(left), at_once)
         has_one = by_node.any(axis=1)
         places = by_node.argmax(axis=1)[has_one] + np.flatnonzero(has_one) * at_once
-        found[left[has_one]], times[left[has_one]] = replications[places], at[places]
+        matched[left[has_one]], times[left[has_one]] = replications[places], at[places]
         left, first = left[~has_one], first + at_once
-    found[left] = -1
-    return found, times
+    matched[left] = -1
+    return matched, times

@@ -50,10 +50,10 @@ class Guide:
         self._width = self._edges[1]
         behaviours = rollouts.scenario.fleet.behaviours
         self._shares = np.array([(rollouts.law_places == place).mean() for place in range(2 * len(behaviours))])
-        self._slowdown = middles([one.slowdown for one in behaviours])
-        self._level = middles([one.start_failure for one in behaviours])
+        self._slowdown = middles([behaviour.slowdown for behaviour in behaviours])
+        self._level = middles([behaviour.start_failure for behaviour in behaviours])
         # Whether the durations of updates vary; otherwise a cell may miss the few instants at which a wave can start.
-        self.is_spread = any(not isinstance(one.update_duration, Constant) for one in behaviours)
+        self.is_spread = any(not isinstance(behaviour.update_duration, Constant) for behaviour in behaviours)
         self._failed = sum(each.failed for each in course.stretches)
         self._resolved = sum(cell.count for each in course.stretches for cell in each.cells)
         # By wave: the law of the largest time of its nodes, and the chance of what was seen from it on.
@@ -66,12 +66,12 @@ class Guide:
         scale = np.zeros(len(self._slowdown[0]))
         counts = [self._of_counts(wave, *law) for wave, law in enumerate(laws)]
         for wave in reversed(range(n_waves)):
-            found = counts[wave]
+            chances = counts[wave]
             if wave + 1 < n_waves:
-                found = found * self._follow(wave, self._ahead[wave + 1])
-            best = np.maximum(found.max(axis=1, keepdims=True), TINY)
+                chances = chances * self._follow(wave, self._ahead[wave + 1])
+            best = np.maximum(chances.max(axis=1, keepdims=True), TINY)
             scale = scale + np.log(best[:, 0])
-            self._ahead[wave], self._log_scale[wave] = found / best, scale
+            self._ahead[wave], self._log_scale[wave] = chances / best, scale
         self._starts = self._expect_starts(counts)
         by_slowdown = scale + log_chances(self._ahead[0][:, 0])
         by_level = self._of_failures()
@@ -124,8 +124,8 @@ class Guide:
 
     def starts(self, wave: int, roots: np.ndarray) -> np.ndarray:
         """Return the mean start of a wave, given what was seen."""
-        found: np.ndarray = self._starts[wave][self._bins(roots)]
-        return found
+        chances: np.ndarray = self._starts[wave][self._bins(roots)]
+        return chances
 
     def _bins(self, roots: np.ndarray) -> np.ndarray:
         return place_of(uniforms(self._rollouts.seed, roots, Stream.SLOWDOWN, 0), len(self._starts[0]))
@@ -166,8 +166,8 @@ class Guide:
             lower, upper = table[:, below], table[:, below + 1]
         else:
             lower, upper = table[bins[:, np.newaxis], below], table[bins[:, np.newaxis], below + 1]
-        found: np.ndarray = np.where(x_ns < 0, 0.0, lower + (x - below) * (upper - lower))
-        return found
+        values: np.ndarray = np.where(x_ns < 0, 0.0, lower + (x - below) * (upper - lower))
+        return values
 
     def _of_counts(self, wave: int, law: np.ndarray, mixed: np.ndarray) -> np.ndarray:
         """Return the chance of the counts of a wave, by slowdown and the cell of its start."""
@@ -189,8 +189,8 @@ class Guide:
         logs[:, ~is_possible] = -np.inf
         # What is less probable than this is taken to be as probable, so that no number is too small.
         best = logs.max(axis=1, keepdims=True, initial=-1e300)
-        found: np.ndarray = np.exp(np.maximum(best, -600.0) + np.where(np.isfinite(logs), logs - best, -np.inf))
-        return found
+        chances: np.ndarray = np.exp(np.maximum(best, -600.0) + np.where(np.isfinite(logs), logs - best, -np.inf))
+        return chances
 
     def _follow(self, wave: int, ahead: np.ndarray) -> np.ndarray:
         """Return the mean of what lies ahead of a wave, by slowdown and the cell of its start."""
@@ -234,7 +234,7 @@ class Guide:
         """Return the logarithm of the chance of what was seen, by how long people take to promote the canaries."""
         scale = self._log_scale[1] - self._log_scale[1].max()
         by_slowdown = of_canaries * np.exp(scale)
-        found = [
+        chances = [
             float(
                 by_slowdown
                 @ (np.diff(self._interpolate(self._lengths[0], self._edges - pause_ns), axis=1) * self._ahead[1]).sum(
@@ -243,7 +243,7 @@ class Guide:
             )
             for pause_ns in self._pauses(0)
         ]
-        return log_chances(np.array(found))
+        return log_chances(np.array(chances))
 
     def _of_failures(self) -> np.ndarray:
         """Return the logarithm of the chance of the failures among verdicts, by level of failures to start."""
@@ -252,9 +252,9 @@ class Guide:
         total = np.maximum(runs + fails, TINY)
         ways = math.lgamma(self._resolved + 1) - math.lgamma(self._failed + 1)
         ways -= math.lgamma(self._resolved - self._failed + 1)
-        found = ways + self._failed * np.log(np.maximum(fails / total, TINY))
-        found = found + (self._resolved - self._failed) * np.log(np.maximum(runs / total, TINY))
-        return np.atleast_1d(found)
+        log_weights = ways + self._failed * np.log(np.maximum(fails / total, TINY))
+        log_weights = log_weights + (self._resolved - self._failed) * np.log(np.maximum(runs / total, TINY))
+        return np.atleast_1d(log_weights)
 
 
 def _bound_promotion(rollouts: Rollouts, course: Course) -> Span:
@@ -268,8 +268,8 @@ def _bound_promotion(rollouts: Rollouts, course: Course) -> Span:
 def _convolve(these: np.ndarray, those: np.ndarray) -> np.ndarray:
     size = these.shape[1] + those.shape[1]
     product = np.fft.rfft(these, size, axis=1) * np.fft.rfft(those, size, axis=1)
-    found: np.ndarray = np.maximum(np.fft.irfft(product, size, axis=1), 0.0)
-    return found
+    convolved: np.ndarray = np.maximum(np.fft.irfft(product, size, axis=1), 0.0)
+    return convolved
 
 
 def middles(laws: list[Distribution], n_bins: int = _BINS) -> list[np.ndarray]:
@@ -280,8 +280,8 @@ def middles(laws: list[Distribution], n_bins: int = _BINS) -> list[np.ndarray]:
 
 def _normalise(chances: np.ndarray, otherwise: np.ndarray) -> np.ndarray:
     total = chances.sum(axis=1, keepdims=True)
-    found: np.ndarray = np.where(total > 0, chances / np.where(total > 0, total, 1.0), otherwise)
-    return found
+    normalised: np.ndarray = np.where(total > 0, chances / np.where(total > 0, total, 1.0), otherwise)
+    return normalised
 
 
 def relate(logs: np.ndarray) -> np.ndarray:
@@ -290,8 +290,8 @@ def relate(logs: np.ndarray) -> np.ndarray:
     if not np.isfinite(best):
         return np.ones(1)
     padded = np.pad(np.exp(logs - best), 1, mode="edge")
-    found: np.ndarray = np.maximum(np.maximum(padded[:-2], padded[2:]), padded[1:-1])
-    return found
+    widened: np.ndarray = np.maximum(np.maximum(padded[:-2], padded[2:]), padded[1:-1])
+    return widened
 
 
 def log_mean(logs: np.ndarray) -> float:

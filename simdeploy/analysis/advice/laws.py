@@ -51,8 +51,8 @@ _NOTHING = 1e-15
 def log_chances(chances: np.ndarray) -> np.ndarray:
     """Return the logarithms of chances, minus infinity for what can't happen."""
     with np.errstate(divide="ignore"):
-        found: np.ndarray = np.log(chances)
-    return found
+        logs: np.ndarray = np.log(chances)
+    return logs
 
 
 @dataclass(frozen=True)
@@ -215,11 +215,11 @@ def steps_of(behaviour: Behaviour, kind: ReleaseKind | None, *, finely: bool = F
     """Return levels and times after which the release shows, in pairs that are equally likely."""
     n = 4 * _STEPS if finely else _STEPS
     steps = (np.arange(n) + 0.5) / n
-    one = steps[n // 2 :][:1]
-    levels = behaviour.error_rate.quantile(one if isinstance(behaviour.error_rate, Constant) else steps)
+    middle = steps[n // 2 :][:1]
+    levels = behaviour.error_rate.quantile(middle if isinstance(behaviour.error_rate, Constant) else steps)
     after_ns = np.zeros(1)
     if kind is not None and kind.error_rate:
-        after_ns = sample_ns(kind.after, one if isinstance(kind.after, Constant) else steps).astype(float)
+        after_ns = sample_ns(kind.after, middle if isinstance(kind.after, Constant) else steps).astype(float)
     return np.repeat(levels, len(after_ns)), np.tile(after_ns, len(levels))
 
 
@@ -251,8 +251,8 @@ def error_levels(
         ends = rule.interval_ns * (windows + 1)
         present = np.clip((ends - after_ns) / rule.interval_ns, 0.0, 1.0)  # as a fraction of the window
         levels = levels + present * (1 - levels) * kind.error_rate
-    found: np.ndarray = np.broadcast_to(levels, (len(levels), len(windows)))
-    return found
+    repeated: np.ndarray = np.broadcast_to(levels, (len(levels), len(windows)))
+    return repeated
 
 
 def decide(

@@ -58,8 +58,8 @@ class Lives:
             engine=self.engine,
         )
         assert continued.nodes is not None  # noqa: S101 - they were asked for
-        found: np.ndarray = np.take_along_axis(continued.nodes, columns, axis=1).reshape(tried.shape)
-        return found
+        lives: np.ndarray = np.take_along_axis(continued.nodes, columns, axis=1).reshape(tried.shape)
+        return lives
 
 
 @dataclass(frozen=True, eq=False)

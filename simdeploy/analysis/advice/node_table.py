@@ -86,14 +86,14 @@ class NodeTable:
 
     def after_ns(self, at_ns: int) -> np.ndarray:
         """Return the instant after which each node gets its verdict in any world that looks like this until an instant."""
-        found: np.ndarray = np.where(self.are_resolved, self.resolved_ns - self.slack_ns - 1, at_ns)
-        return np.where(np.isnan(found), -np.inf, found)
+        earliest_ns: np.ndarray = np.where(self.are_resolved, self.resolved_ns - self.slack_ns - 1, at_ns)
+        return np.where(np.isnan(earliest_ns), -np.inf, earliest_ns)
 
     @property
     def are_resolved(self) -> np.ndarray:
         """Which nodes have a verdict."""
-        found: np.ndarray = np.isin(self.status, (RUNNING, FAILED))
-        return found
+        are_resolved: np.ndarray = np.isin(self.status, (RUNNING, FAILED))
+        return are_resolved
 
     @property
     def last_ns(self) -> float:
@@ -125,36 +125,36 @@ class NodeTable:
     def agree(
         self,
         rollouts: Rollouts,
-        found: np.ndarray,  # NODE_LOOK at the instant of looking, shape (worlds, nodes)
+        look: np.ndarray,  # NODE_LOOK at the instant of looking, shape (worlds, nodes)
         sizes: Sequence[int],  # as for `match`
     ) -> np.ndarray:
         """Return which worlds look like the table."""
         nodes, agree = self.match(rollouts, sizes)
         n = self.n_turns
-        later = np.take_along_axis(found, rollouts.order[:, n:], axis=1)
+        later = np.take_along_axis(look, rollouts.order[:, n:], axis=1)
         agree &= ((later["dispatched_ns"] == NOT_THERE) & (later["resolved_ns"] == NOT_THERE)).all(axis=1)
-        return agree & self.fit(np.take_along_axis(found, nodes, axis=1), slice(n), sizes).all(axis=1)
+        return agree & self.fit(np.take_along_axis(look, nodes, axis=1), slice(n), sizes).all(axis=1)
 
     def fit(
         self,
-        found: np.ndarray,  # NODE_LOOK at the instant of looking, shape (worlds, nodes), in the order of the rows
+        look: np.ndarray,  # NODE_LOOK at the instant of looking, shape (worlds, nodes), in the order of the rows
         places: slice,  # of the rows, all of nodes that had their turn
         sizes: Sequence[int],
     ) -> np.ndarray:
         """Return which nodes look like their rows."""
-        has_verdict = found["resolved_ns"] != NOT_THERE
-        status = np.where(has_verdict, np.where(found["status"] == RUNNING, RUNNING, FAILED), STARTING)
+        has_verdict = look["resolved_ns"] != NOT_THERE
+        status = np.where(has_verdict, np.where(look["status"] == RUNNING, RUNNING, FAILED), STARTING)
         fit: np.ndarray = status == np.where(self.are_resolved, self.status, STARTING)[places]
-        fit &= (found["status"] == SKIPPED) | (self.status != SKIPPED)[places]
+        fit &= (look["status"] == SKIPPED) | (self.status != SKIPPED)[places]
         dispatched = self.dispatched[places]
-        fit &= (dispatched == UNKNOWN) | ((found["dispatched_ns"] != NOT_THERE) == (dispatched == YES))
+        fit &= (dispatched == UNKNOWN) | ((look["dispatched_ns"] != NOT_THERE) == (dispatched == YES))
         started = self.started[places]
-        fit &= (started == UNKNOWN) | ((found["started_ns"] != NOT_THERE) == (started == YES))
+        fit &= (started == UNKNOWN) | ((look["started_ns"] != NOT_THERE) == (started == YES))
         slacks = self.dispatch_slack_ns(sizes), self.slack_ns, self.slack_ns
         for name, slack in zip(("dispatched_ns", "started_ns", "resolved_ns"), slacks, strict=True):
             seen = getattr(self, name)[places]
             known = ~np.isnan(seen)
-            fit[:, known] &= np.abs(found[name][:, known] - seen[known]) <= slack[places][known]
+            fit[:, known] &= np.abs(look[name][:, known] - seen[known]) <= slack[places][known]
         return fit
 
     def match(

@@ -117,11 +117,11 @@ def _read_times(frame: pd.DataFrame, problems: RowProblems) -> tuple[dict[str, n
 def _read_seconds(row: int, name: str, value: Any, problems: RowProblems) -> float:
     if value is None or value != value or value == "":
         return math.nan
-    found = read_seconds(value)
-    if found is None:
+    seconds = read_seconds(value)
+    if seconds is None:
         problems.add(row + 1, name, "not an instant", value, "seconds after the start of the rollout; empty: not yet")
         return math.nan
-    return float(found)
+    return float(seconds)
 
 
 def _read_stamps(frame: pd.DataFrame, name: str, problems: RowProblems) -> np.ndarray:
@@ -130,11 +130,11 @@ def _read_stamps(frame: pd.DataFrame, name: str, problems: RowProblems) -> np.nd
     given = frame[name]
     if pd.api.types.is_numeric_dtype(given):
         return given.to_numpy(dtype=float) * NS_PER_S  # seconds since 1970
-    found = pd.to_datetime(given, utc=True, format="ISO8601", errors="coerce")
-    for row in np.flatnonzero(found.isna() & given.notna() & given.ne("")).tolist():
+    instants = pd.to_datetime(given, utc=True, format="ISO8601", errors="coerce")
+    for row in np.flatnonzero(instants.isna() & given.notna() & given.ne("")).tolist():
         problems.add(row + 1, name, "not an instant", given[row], "an RFC 3339 time; empty: not yet")
-    values = found.to_numpy(dtype="datetime64[ns]").astype(np.int64).astype(float)
-    stamps: np.ndarray = np.where(found.isna(), np.nan, values)
+    values = instants.to_numpy(dtype="datetime64[ns]").astype(np.int64).astype(float)
+    stamps: np.ndarray = np.where(instants.isna(), np.nan, values)
     return stamps
 
 
@@ -235,7 +235,7 @@ def _read_zones(scenario: Scenario, frame: pd.DataFrame, problems: RowProblems) 
     zones = scenario.fleet.zones
     if "zone" not in frame or frame["zone"].isna().all():
         return None
-    found = np.zeros(len(frame), dtype=np.int64)
+    zone_numbers = np.zeros(len(frame), dtype=np.int64)
     for row, value in enumerate(frame["zone"].tolist()):
         number = float(value) if str(value).strip().replace(".0", "").isdigit() else math.nan
         if not 0 <= number < zones:
@@ -244,15 +244,15 @@ def _read_zones(scenario: Scenario, frame: pd.DataFrame, problems: RowProblems) 
             )
             problems.add(row + 1, "zone", "no such zone", value, allowed)
             return None
-        found[row] = int(number)
-    return found if zones > 1 else None
+        zone_numbers[row] = int(number)
+    return zone_numbers if zones > 1 else None
 
 
 def _read_classes(scenario: Scenario, frame: pd.DataFrame, problems: RowProblems) -> np.ndarray | None:
     names = ["", *(each.name for each in scenario.fleet.classes)]
     if "class" not in frame or frame["class"].isna().all():
         return None
-    found = np.zeros(len(frame), dtype=np.int64)
+    class_numbers = np.zeros(len(frame), dtype=np.int64)
     for row, value in enumerate(frame["class"].tolist()):
         name = "" if value is None or value != value else str(value)
         if name not in names:
@@ -261,5 +261,5 @@ def _read_classes(scenario: Scenario, frame: pd.DataFrame, problems: RowProblems
             else:
                 problems.add(row + 1, "class", "the scenario has no classes", name)
             return None
-        found[row] = names.index(name)
-    return found if len(names) > 1 else None
+        class_numbers[row] = names.index(name)
+    return class_numbers if len(names) > 1 else None

@@ -146,7 +146,7 @@ class Proposer:
         self, wave: int, cells: Sequence[Cell], starts: np.ndarray, pause_ns: np.ndarray | float, *, is_over: bool
     ) -> list[Bounds]:
         """Return, for each cell, when its verdicts came after the start of the wave."""
-        found = []
+        bounds = []
         self._next_start = None
         self._log_ahead = np.zeros(self._n) if wave + 1 == self._course.n_waves else None
         for number, cell in enumerate(cells):
@@ -167,8 +167,8 @@ class Proposer:
                     last = np.maximum(last, chosen[0] - starts - pause_ns)
                     self._weigh(-chosen[2])
                     self._log_ahead = chosen[3]
-            found.append(Bounds(low, high, last))
-        return found
+            bounds.append(Bounds(low, high, last))
+        return bounds
 
     # -- dealing -----------------------------------------------------------------------------------
 
@@ -272,8 +272,8 @@ class Proposer:
 
     @property
     def _are_possible(self) -> np.ndarray:
-        found: np.ndarray = np.isfinite(self._log_weights) & self._are_drawn
-        return found
+        are_possible: np.ndarray = np.isfinite(self._log_weights) & self._are_drawn
+        return are_possible
 
     def _weigh(self, log_factors: np.ndarray) -> None:
         log_factors = np.where(np.isnan(log_factors), -np.inf, log_factors)

@@ -117,13 +117,13 @@ def _favour(
     """Return means with which a node gets one of the late verdicts with a probability of at least 1 / nodes, unless one has it already."""
     shares = np.divide(odds, means, out=np.zeros(means.shape), where=means > 0)
     early, later = shares[:late].sum(axis=0), shares[late:].sum(axis=0)
-    found = means.copy()
+    favoured = means.copy()
     if n_nodes == 1:
-        found[:late] = np.where(is_met, found[:late], 0.0)
+        favoured[:late] = np.where(is_met, favoured[:late], 0.0)
     else:
         wanted = np.divide(early, later, out=np.ones(len(early)), where=later > 0) / (n_nodes - 1)
-        found[late:] /= np.where(is_met, 1.0, np.maximum(wanted, 1.0))
-    return found
+        favoured[late:] /= np.where(is_met, 1.0, np.maximum(wanted, 1.0))
+    return favoured
 
 
 class BatchFates(Fates):

@@ -108,15 +108,15 @@ class LifeProposer(NodeProposer):
         drawn = np.full(chances.shape, -1, dtype=np.int64)
         worlds, columns = np.nonzero(self._is_possible[:, np.newaxis] & (chances > 0))
         nodes = replace(flat.take(worlds * chances.shape[1] + columns), worlds=slots[worlds])
-        wanted, own = seen.take((worlds, columns)), chances[worlds, columns]
-        kept = np.flatnonzero(own >= self._find_rarest(laws, nodes, wanted))
+        wanted, wanted_chances = seen.take((worlds, columns)), chances[worlds, columns]
+        kept = np.flatnonzero(wanted_chances >= self._find_rarest(laws, nodes, wanted))
         drawn[worlds[kept], columns[kept]], _ = find_replications(
             laws,
             nodes.take(kept),
             supply,
             self._rollouts.seed,
             wanted.take(kept).in_the_end,
-            is_compiled=is_worth_compiling(own[kept]),
+            is_compiled=is_worth_compiling(wanted_chances[kept]),
         )
         return drawn
 
@@ -131,9 +131,9 @@ class LifeProposer(NodeProposer):
         if not len(possible):
             return shown, dispatched
         nodes = self._nodes[possible, places]
-        found = self._lives.follow(possible, self._numbers[possible], nodes, numbers[possible])
-        flat = found.reshape(-1, nodes.shape[1])
-        shown[possible] = self._table.fit(flat, places, together(self._rollouts.plan)).reshape(found.shape)
-        at = found["dispatched_ns"]
+        lives = self._lives.follow(possible, self._numbers[possible], nodes, numbers[possible])
+        flat = lives.reshape(-1, nodes.shape[1])
+        shown[possible] = self._table.fit(flat, places, together(self._rollouts.plan)).reshape(lives.shape)
+        at = lives["dispatched_ns"]
         dispatched[possible] = np.where(at == NOT_THERE, np.inf, at)
         return shown, dispatched

@@ -113,8 +113,8 @@ class NodeProposer:
         possible = flat.take(worlds * chances.shape[1] + columns)
         drawn = replace(possible, worlds=slots[worlds])
         wanted = seen.take((worlds, columns))
-        own = narrowed[worlds, columns]
-        self._are_drawn[worlds[own < self._find_rarest(laws, drawn, wanted)]] = False
+        wanted_chances = narrowed[worlds, columns]
+        self._are_drawn[worlds[wanted_chances < self._find_rarest(laws, drawn, wanted)]] = False
         kept = np.flatnonzero(self._are_drawn[worlds])
         replications, at = find_replications(
             laws,
@@ -123,7 +123,7 @@ class NodeProposer:
             self._rollouts.seed,
             wanted.take(kept).in_the_end,
             self._table.counts,
-            is_compiled=is_worth_compiling(own[kept]),
+            is_compiled=is_worth_compiling(wanted_chances[kept]),
         )
         self._are_drawn[worlds[kept[replications < 0]]] = False
         self._numbers[worlds[kept], drawn.numbers[kept]] = np.maximum(replications, 0)
@@ -232,15 +232,15 @@ class NodeProposer:
 
     def bound_promotion(self) -> Span:
         """Return how long people took to promote, as far as verdicts and the starts of waves tell."""
-        table, plan, found = self._table, self._rollouts.plan, Span()
+        table, plan, span = self._table, self._rollouts.plan, Span()
         for (wave, places), (_, following) in pairwise(self._waves):
             over, after = table.resolved_ns[places], table.dispatched_ns[following]
             if self._rollouts.awaits_promotion(wave) and not np.isnan(over).any() and not np.isnan(after).all():
                 slack, slack_ns = table.slack_ns[places], self._dispatch_slack_ns[following.start]
                 low = np.nanmax(after) - slack_ns - (over + slack).max()
                 high = np.nanmin(after) + slack_ns - (over - slack).max()
-                found.meet(float(low) - plan.bakes_ns[wave] - 2, float(high) - plan.bakes_ns[wave])
-        return found
+                span.meet(float(low) - plan.bakes_ns[wave] - 2, float(high) - plan.bakes_ns[wave])
+        return span
 
 
 class _Grid(Rollouts):
@@ -261,8 +261,8 @@ class NodeGuide:
 
     def __init__(self, pilot: Rollouts, table: NodeTable, at_ns: int) -> None:
         behaviours = pilot.scenario.fleet.behaviours
-        slowdowns = np.stack(middles([one.slowdown for one in behaviours], _BINS))
-        levels = np.stack(middles([one.start_failure for one in behaviours], _BINS_OF_LEVELS))
+        slowdowns = np.stack(middles([behaviour.slowdown for behaviour in behaviours], _BINS))
+        levels = np.stack(middles([behaviour.start_failure for behaviour in behaviours], _BINS_OF_LEVELS))
         middle = slice(levels.shape[1] // 2, levels.shape[1] // 2 + 1)
         proposer = partial(NodeProposer, table=table, at_ns=at_ns, times_slack=_GUIDE_SLACK, knows_pauses=False)
         by_slowdown, best = proposer(
@@ -278,7 +278,7 @@ class NodeGuide:
         self.hardest = best[is_likely].min(axis=0)
         keeps = {Stream.SLOWDOWN: relate(by_slowdown), Stream.START_FAILURE_LEVEL: relate(by_level)}
         # Verdicts of nodes that are offline come later than they seem to.
-        is_heard = not any(one.connection for one in behaviours)
+        is_heard = not any(behaviour.connection for behaviour in behaviours)
         self._sieve = Sieve(pilot, keeps, NodeProposer(pilot, table, at_ns).bound_promotion() if is_heard else None)
         base = float(by_level[middle][0])
         self.log_likelihood = log_mean(by_slowdown)  # of the table, roughly

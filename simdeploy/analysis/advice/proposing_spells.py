@@ -106,9 +106,9 @@ class SpellProposer(Proposer):
         """Return which verdicts nodes get with some numbers, and when after the start of their wave; shape (worlds, tries, nodes)."""
         verdicts, times = np.full(tried.shape, -1), np.full(tried.shape, FOREVER)
         possible = np.flatnonzero(self._are_possible)
-        found = self._lives.follow(possible, self._numbers[possible], nodes[possible], tried[possible])
-        over = found["resolved_ns"]
-        verdicts[possible] = np.where(found["status"] == RUNNING, RUNS, FAILS)
+        lives = self._lives.follow(possible, self._numbers[possible], nodes[possible], tried[possible])
+        over = lives["resolved_ns"]
+        verdicts[possible] = np.where(lives["status"] == RUNNING, RUNS, FAILS)
         times[possible] = np.where(over == NOT_THERE, FOREVER, over - self._starts[possible, np.newaxis, np.newaxis])
         return verdicts, times
 
@@ -118,5 +118,5 @@ class SpellProposer(Proposer):
         low, high, verdict = (
             each[:, np.newaxis] for each in (fates.low[dealt, every], fates.high[dealt, every], fates.verdicts[dealt])
         )
-        found: np.ndarray = (times > low) & (times <= high) & ((verdict < 0) | (verdicts == verdict))
-        return found
+        agree: np.ndarray = (times > low) & (times <= high) & ((verdict < 0) | (verdicts == verdict))
+        return agree

@@ -203,17 +203,17 @@ class Question:
         names = np.repeat([each.kind.name for each in by_kind], [len(each.weights) for each in by_kind])
         rows = []
         for kind in self.scenario.release:
-            found = Interval(0.0, 0.0, 0.0)
+            posterior = Interval(0.0, 0.0, 0.0)
             if kind.probability:
-                found = self._weighted.probability((names == kind.name).astype(float))
+                posterior = self._weighted.probability((names == kind.name).astype(float))
             rows.append(
                 {
                     "kind": kind.name,
                     "defective": kind.defective,
                     "prior": float(kind.probability),
-                    "posterior": found.estimate,
-                    "low": found.low,
-                    "high": found.high,
+                    "posterior": posterior.estimate,
+                    "low": posterior.low,
+                    "high": posterior.high,
                 }
             )
         return rows
@@ -261,8 +261,8 @@ class Question:
             values, look = {}, self._outcomes.look(at_ns)
             for name in ("updated_nodes", "failed_nodes"):
                 counts = look[name].astype(float)
-                found = [self._weighted.quantile(counts, level).estimate for level in _LEVELS]
-                values |= dict(zip((f"{name}_low", name, f"{name}_high"), found, strict=True))
+                quantiles = [self._weighted.quantile(counts, level).estimate for level in _LEVELS]
+                values |= dict(zip((f"{name}_low", name, f"{name}_high"), quantiles, strict=True))
             rows.append({"time_s": at_ns / NS_PER_S, "is_past": False, **values})
         return rows
 
@@ -306,5 +306,5 @@ class Question:
         )
 
 
-def _row(name: str, quantile: float, found: Interval) -> dict[str, Any]:
-    return {"measure": name, "quantile": quantile, **found._asdict()}
+def _row(name: str, quantile: float, interval: Interval) -> dict[str, Any]:
+    return {"measure": name, "quantile": quantile, **interval._asdict()}

@@ -77,8 +77,8 @@ class Rollouts:
             return np.zeros(len(self.roots))
         x_ns = np.clip(x_ns, -1.0, FOREVER)
         function = law.running if verdict == RUNS else law.failed
-        found = function(x_ns, self.slowdown[place], self.start_failure[place])
-        return np.where(x_ns < 0, 0.0, found)
+        chances = function(x_ns, self.slowdown[place], self.start_failure[place])
+        return np.where(x_ns < 0, 0.0, chances)
 
     @cached_property
     def _ever(self) -> dict[tuple[int, NodeLaw, int], np.ndarray]:
@@ -131,14 +131,16 @@ class Rollouts:
     def slowdown(self) -> np.ndarray:
         """By law and world."""
         u = self._once(Stream.SLOWDOWN)
-        return np.repeat([np.asarray(one.slowdown.quantile(u)) for one in self.scenario.fleet.behaviours], 2, axis=0)
+        return np.repeat(
+            [np.asarray(behaviour.slowdown.quantile(u)) for behaviour in self.scenario.fleet.behaviours], 2, axis=0
+        )
 
     @cached_property
     def start_failure(self) -> np.ndarray:
         """Probability that an attempt to start fails, without what the release adds, by law and world."""
         u = self._once(Stream.START_FAILURE_LEVEL)
         return np.repeat(
-            [np.asarray(one.start_failure.quantile(u)) for one in self.scenario.fleet.behaviours], 2, axis=0
+            [np.asarray(behaviour.start_failure.quantile(u)) for behaviour in self.scenario.fleet.behaviours], 2, axis=0
         )
 
     @cached_property

@@ -105,8 +105,8 @@ class _Chance:
 
     def is_lost(self, low: Any, high: Any) -> np.ndarray:
         """Return the chance that the last attempt fails in (low, high]."""
-        found = (1 - self.hang) * self.failure * self.reached[-1] * self.within(len(self.reached), low, high)
-        return np.where(self.may_not, found, 0.0)
+        lost = (1 - self.hang) * self.failure * self.reached[-1] * self.within(len(self.reached), low, high)
+        return np.where(self.may_not, lost, 0.0)
 
     def is_silent(self, until: Any) -> np.ndarray:
         """Return the chance that no attempt has started the node, and not all have failed, by some time."""

@@ -119,16 +119,16 @@ def find_strays(rollouts: Rollouts, engine: str, end_ns: float) -> tuple[Strays,
     for wave, size in enumerate(plan.sizes):
         nodes = order[:, first : first + size]
         first += size
-        found = np.take_along_axis(continued.nodes, nodes, axis=1)
-        over = found["resolved_ns"]
+        lives = np.take_along_axis(continued.nodes, nodes, axis=1)
+        over = lives["resolved_ns"]
         # A node that could not be reached failed at its turn.
-        turns = np.where(found["dispatched_ns"] == NOT_THERE, over, found["dispatched_ns"])
+        turns = np.where(lives["dispatched_ns"] == NOT_THERE, over, lives["dispatched_ns"])
         starts = np.where(turns == NOT_THERE, THE_END_NS, turns).min(axis=1)
         worlds, columns = np.nonzero(over != NOT_THERE)
         numbers = nodes[worlds, columns]
         picked = rollouts.pick(worlds, numbers)
         usual = draw_lives(Rollouts.laws(rollouts, wave), picked, rollouts.seed, roots[worlds])
-        verdicts = np.where(found["status"][worlds, columns] == RUNNING, RUNS, FAILS)
+        verdicts = np.where(lives["status"][worlds, columns] == RUNNING, RUNS, FAILS)
         times = (over[worlds, columns] - starts[worlds]).astype(float)
         strays = (verdicts != usual[0]) | (np.abs(times - usual[1]) > _OFF_NS)
         parts.append((picked.laws, verdicts, times, strays))

@@ -46,7 +46,7 @@ def tabulate(law: NodeLaw) -> Tables | None:
     behaviour, rule = law.behaviour, law.rule
     parts = [part for _, part in law.parts] or [law]
     windows = rule.deadline_ns // rule.interval_ns if rule.is_checked and rule.windows_needed else 0
-    has_steps = any(isinstance(one, Empirical) for one in (behaviour.update_duration, behaviour.error_rate))
+    has_steps = any(isinstance(quantity, Empirical) for quantity in (behaviour.update_duration, behaviour.error_rate))
     if has_steps or windows > _MOST_WINDOWS or any(part.constants[1] is None for part in parts):
         return None
     levels = np.array([0.5])

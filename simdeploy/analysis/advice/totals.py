@@ -70,8 +70,8 @@ class Exposures:
             chosen = np.flatnonzero(laws == place)
             if not len(chosen):
                 continue
-            own = numbers[chosen], self.rollouts.seed, replications[chosen]
-            levels, after_ns = draw_own_numbers(law, *own)
+            identity = numbers[chosen], self.rollouts.seed, replications[chosen]
+            levels, after_ns = draw_own_numbers(law, *identity)
             base[chosen], rates[chosen] = levels, float(law.behaviour.requests_per_second)
             if law.kind is not None and law.kind.error_rate:
                 release[chosen], shows_ns[chosen] = law.kind.error_rate, after_ns
@@ -109,5 +109,5 @@ class Exposures:
         shown = np.where(never, 0.0, np.maximum(end - np.maximum(begin, started + shows_ns), 0.0) * rates)
         failed = base * length + (1 - base) * release * np.minimum(shown, length)
         with np.errstate(invalid="ignore", divide="ignore"):
-            found: np.ndarray = failed.sum(axis=1) / length.sum(axis=1)
-        return found
+            means: np.ndarray = failed.sum(axis=1) / length.sum(axis=1)
+        return means

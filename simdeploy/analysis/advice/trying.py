@@ -228,7 +228,7 @@ def find_tries(seed, supply, tries, nodes, seen, slowdown, failures, law):
     key0, key1 = np.uint64(seed) & _LOW, np.uint64(seed) >> _32
     is_sieved = attempts == 1 and n_supply >= _BATCH
     n_steps = durations.shape[1] - 1
-    found = np.full(len(numbers), -1, np.int64)
+    first_tries = np.full(len(numbers), -1, np.int64)
     even_ahead, odd_ahead = np.empty(_BATCH, np.uint64), np.empty(_BATCH, np.uint64)
     highest, hits = np.zeros(_BATCH, np.uint64), np.empty(_BATCH, np.int64)
     # The chance of a healthy window at worst: with all windows up to it, a node runs as soon as it can.
@@ -291,7 +291,7 @@ def find_tries(seed, supply, tries, nodes, seen, slowdown, failures, law):
                 even, odd = block(key0, key1, replication, _ATTEMPT, node, _0)
             words = even, odd
             if _does(key0, key1, replication, node, words, of_node, slowdown[place], chances, law):
-                found[place] = number
+                first_tries[place] = number
                 break
             number += 1
-    return found
+    return first_tries

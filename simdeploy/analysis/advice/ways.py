@@ -51,7 +51,7 @@ def why_no_laws(scenario: Scenario, plan: Plan, seen: Seen) -> str:
         why_turns: bool(why_turns),
         f"{find_spells(scenario)}{WITHOUT_TABLE}": bool(find_spells(scenario))
         and not _tries_nodes(scenario, plan, seen),
-        "traffic": any(one.traffic for one in behaviours),
+        "traffic": any(behaviour.traffic for behaviour in behaviours),
         "a shared service": fleet.service is not None,
         "change windows": bool(scenario.operator.change_windows),
         "a script": bool(scenario.operator.script),
@@ -68,10 +68,10 @@ def find_spells(scenario: Scenario) -> str:
     """Return what happens to nodes at times of their own, or of their zone, so that their lives have no law; empty if nothing does."""
     behaviours = scenario.fleet.behaviours
     spells = {
-        "crashes": any(one.crash or one.down for one in behaviours),
-        "zone outages": any(one.zone_outage for one in behaviours),
-        "degraded spells": any(one.flapping for one in behaviours),
-        "lines that break": any(one.connection for one in behaviours),
+        "crashes": any(behaviour.crash or behaviour.down for behaviour in behaviours),
+        "zone outages": any(behaviour.zone_outage for behaviour in behaviours),
+        "degraded spells": any(behaviour.flapping for behaviour in behaviours),
+        "lines that break": any(behaviour.connection for behaviour in behaviours),
     }
     return next((spell for spell, holds in spells.items() if holds), "")
 
@@ -84,8 +84,10 @@ def _tries_nodes(scenario: Scenario, plan: Plan, seen: Seen) -> bool:
     # Given the counts of one look, whole worlds are as good.
     if len(seen.looks) == 1 and not any(name.endswith("_ns") for name in seen.last.fields):
         return False
-    may_be_missed = orchestrator.unreachable_nodes != "fail" and any(one.may_be_unreachable for one in behaviours)
-    return plan.pacing == "barrier" and not may_be_missed and not any(one.connection for one in behaviours)
+    may_be_missed = orchestrator.unreachable_nodes != "fail" and any(
+        behaviour.may_be_unreachable for behaviour in behaviours
+    )
+    return plan.pacing == "barrier" and not may_be_missed and not any(behaviour.connection for behaviour in behaviours)
 
 
 def _why_no_turns(scenario: Scenario, plan: Plan, seen: Seen) -> str:

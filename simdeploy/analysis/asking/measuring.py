@@ -277,14 +277,14 @@ class Values:
 
 def read_measures(measures: Sequence[Measure | str]) -> tuple[Measure, ...]:
     """Return measures, parsed if they are text; an `InputError` lists everything wrong."""
-    read: list[Measure] = []
+    parsed: list[Measure] = []
     problems: list[Problem] = []
     for measure in measures:
         with collect(problems):
-            read.append(parse_measure(measure) if isinstance(measure, str) else measure)
-            problems += measure_problems(read[-1])
+            parsed.append(parse_measure(measure) if isinstance(measure, str) else measure)
+            problems += measure_problems(parsed[-1])
     raise_if_any(problems)
-    return tuple(read)
+    return tuple(parsed)
 
 
 def _indicator(is_so: np.ndarray, is_known: np.ndarray) -> np.ndarray:

@@ -91,9 +91,9 @@ def find_prices(measure: Measure, costs: Costs | None) -> dict[str, float]:
     if costs is None or measure.of not in COSTS:
         return {}
     priced = {verdict: price for verdict, price in _verdict_prices(costs).items() if price}
-    own = _VERDICTS.get(measure.of)
-    if own is not None:
-        return {verdict: price for verdict, price in priced.items() if verdict == own}
+    expected = _VERDICTS.get(measure.of)
+    if expected is not None:
+        return {verdict: price for verdict, price in priced.items() if verdict == expected}
     return priced if measure.of == "cost" else dict.fromkeys(priced, 0.0)
 
 

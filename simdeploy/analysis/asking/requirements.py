@@ -45,16 +45,16 @@ def read_requirements(
     )
     kinds = None if scenario is None else tuple(kind.name for kind in scenario.release)
     has_costs = None if scenario is None else scenario.costs is not None
-    read: dict[Requirement, None] = {}
+    requirements: dict[Requirement, None] = {}
     problems: list[Problem] = []
     for number, item in enumerate(_list(asked)):
         with collect(problems, prefix=("requirements", number)):
             requirement = _read(item)
             raise_if_any(cross_check_requirement(requirement, policies=known, kinds=kinds, has_costs=has_costs))
             if policies is None or requirement.policy is None or requirement.policy in policies:
-                read[requirement] = None
+                requirements[requirement] = None
     raise_if_any(problems)
-    return tuple(read)
+    return tuple(requirements)
 
 
 def find_requirements(responses: object) -> tuple[Requirement, ...]:

@@ -120,11 +120,11 @@ def backtest(
             for policy, given in named.items():
                 with collect(problems, prefix=("rollout", name, policy)):
                     run_by = case.read(given)
-                    found = bound_rollout(case.known, run_by)
-                    bounded[policy][name] = found.bounds
-                    if found.unknown_ns is not None:
+                    outcome = bound_rollout(case.known, run_by)
+                    bounded[policy][name] = outcome.bounds
+                    if outcome.unknown_ns is not None:
                         estimates[policy][name] = estimator.estimate(place, case.known, run_by)
-                    rows += _to_rows(name, policy, found.bounds, estimates[policy].get(name, {}), found.moved_s)
+                    rows += _to_rows(name, policy, outcome.bounds, estimates[policy].get(name, {}), outcome.moved_s)
     raise_if_any(tell_once(problems))
     defective = {str(history.rollout["rollout"]): history.rollout["defective"] for history in histories}
     summary = [

@@ -37,7 +37,7 @@ def reproduce(history: History, known: KnownRollout, recorded: RunBy | None) -> 
 
 def _differences(history: History, recording: Recording, unknown_ns: int | None) -> Iterator[str]:
     """List what differs up to the time from which on it is not known, in order of time."""
-    found = []
+    differences = []
     for row, fate in zip(history.nodes, recording.fates, strict=True):
         for what, column, time_ns in (
             ("dispatched", "dispatched_at_s", fate.dispatched_ns),
@@ -49,8 +49,8 @@ def _differences(history: History, recording: Recording, unknown_ns: int | None)
             # After the end nodes go on as nobody knows.
             is_over = recording.makespan_ns is not None and first is not None and first > recording.makespan_ns
             if was != time_ns and is_judged and not is_over:
-                found.append((first or 0, f"{row['node']} {what} {_say(time_ns)}, on record {_say(was)}"))
-    yield from (text for _, text in sorted(found))
+                differences.append((first or 0, f"{row['node']} {what} {_say(time_ns)}, on record {_say(was)}"))
+    yield from (text for _, text in sorted(differences))
     if unknown_ns is not None:
         return
     state, ended = history.rollout["state"], to_ns(history.rollout["ended_s"])

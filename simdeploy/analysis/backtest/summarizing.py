@@ -69,8 +69,8 @@ def _rate(bounds: Sequence[Bounds], confidence_level: float) -> dict[str, Any]:
 
 def _model(values: Sequence[tuple[Bounds, float | None]]) -> float:
     """Return the mean over rollouts of what is known, or modelled; NaN if something is neither, or nothing had to be modelled."""
-    found = [bounds.low if bounds.low == bounds.high else modelled for bounds, modelled in values]
+    known = [bounds.low if bounds.low == bounds.high else modelled for bounds, modelled in values]
     is_needed = any(bounds.low != bounds.high for bounds, _ in values)
-    if not is_needed or any(value is None for value in found):
+    if not is_needed or any(value is None for value in known):
         return math.nan
-    return sum(value for value in found if value is not None) / len(found)
+    return sum(value for value in known if value is not None) / len(known)

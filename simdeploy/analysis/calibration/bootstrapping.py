@@ -46,7 +46,7 @@ def bootstrap(
         raise InputError(Problem("out of range", ("n",), found=str(n), allowed="at least 1"))
     folder = None if store is None else _open(Path(store), fitted, seed)
     draw = _choose(fitted, seed)
-    found = []
+    scenarios = []
     for number in range(n):
         file = None if folder is None else folder / f"fit-{number + 1:05d}.yaml"
         if file is not None and file.exists():
@@ -55,10 +55,10 @@ def bootstrap(
             text = fitted.write_again(draw(number), file is not None)  # nobody reads comments that are not kept
             if file is not None:
                 write_file(file, text.encode())
-        found.append(Scenario.from_dict(parse_yaml(text)[0]))
+        scenarios.append(Scenario.from_dict(parse_yaml(text)[0]))
         if progress is not None:
             progress(number + 1, n)
-    return tuple(found)
+    return tuple(scenarios)
 
 
 def _choose(fitted: Fitted, seed: int) -> Callable[[int], Records]:

@@ -116,14 +116,14 @@ class _Fitting:
         if not (frame["is_usable"] & frame["is_over"]).any():
             hint = "nodes need dispatched_at_s and started_at_s"
             raise InputError(Problem("no record says how long an attempt to start took", ("records",), hint=hint))
-        own = self._find_classes()
+        class_names = self._find_classes()
         classes = frame["class"].to_numpy(dtype=object)
         is_bad = rollouts["defective"].fillna(False).to_numpy(dtype=bool)
         self._describe_fleet()
-        self._fit_starts("fleet", ~np.isin(classes, own), ~is_bad[frame["rollout"].to_numpy()])
+        self._fit_starts("fleet", ~np.isin(classes, class_names), ~is_bad[frame["rollout"].to_numpy()])
         failures = Failures.of(self.records)
         self._fit_requests(failures, rollouts["rollout"][is_bad])
-        for name in own:
+        for name in class_names:
             is_class = classes == name
             self._fit_share(name)
             self._fit_starts(f"fleet.classes.{name}", is_class, ~is_bad[frame["rollout"].to_numpy()])
@@ -171,10 +171,10 @@ class _Fitting:
         is_enough = (
             (counts["size"] >= _FEWEST_ATTEMPTS) & (counts["nunique"] >= FEWEST_FOR_SPREAD) & (counts.index != "")
         )
-        own = counts[is_enough]
-        if own["size"].sum() == counts["size"].sum():
-            own = own.drop(index=own["size"].idxmax())
-        return sorted(own.index)
+        large = counts[is_enough]
+        if large["size"].sum() == counts["size"].sum():
+            large = large.drop(index=large["size"].idxmax())
+        return sorted(large.index)
 
     @property
     def _is_mixed(self) -> bool:
@@ -246,11 +246,11 @@ class _Fitting:
     def _fit_hangs(self, path: str, part: pd.DataFrame, estimate: float) -> None:
         """Bound the fraction of hangs: none of the silent attempts, or all."""
         counted, total = count_by_rollout(part, "silent", ["silent", "ended"])
-        found = fit_fraction(path, counted, total, n_nodes=len(part), confidence_level=self.confidence_level)[0]
+        parameter = fit_fraction(path, counted, total, n_nodes=len(part), confidence_level=self.confidence_level)[0]
         if counted.any():
             note = "silent until the deadline: hangs, or starts that would have come later; the value is the family's split"
-            found = replace(found, estimate=estimate, source="not_identified", note=note)
-        self.parameters.append(replace(found, path=path, low=0.0))
+            parameter = replace(parameter, estimate=estimate, source="not_identified", note=note)
+        self.parameters.append(replace(parameter, path=path, low=0.0))
 
     def _fit_share(self, name: str) -> None:
         nodes = self.records.nodes
@@ -300,5 +300,9 @@ class _Fitting:
     def _find_base(self, path: str) -> Base:
         """Return the mean of a fraction of the fleet; all of it may be the release's where nothing else is on record."""
         ends = (path, f"{path}.beta.mean")
-        found = next((each for each in self.parameters if each.path in ends), None)
-        return Base(0.0, 0.0, 1.0, is_known=False) if found is None else Base(found.estimate, found.low, found.high)
+        parameter = next((each for each in self.parameters if each.path in ends), None)
+        return (
+            Base(0.0, 0.0, 1.0, is_known=False)
+            if parameter is None
+            else Base(parameter.estimate, parameter.low, parameter.high)
+        )

@@ -43,7 +43,7 @@ def fit_outages(records: Records, confidence_level: float, *, samples: int, seed
     divided by the number that ended: the maximum of the likelihood, censored or not.
     """
     outages = records.outages
-    found = FittedOutages()
+    fitted_outages = FittedOutages()
     for path, unit in (("fleet.crash", "node"), ("fleet.zone_outage", "zone")):
         chosen = outages[outages[unit].notna() & (outages["node"].isna() if unit == "zone" else True)]
         if not len(chosen):
@@ -55,7 +55,7 @@ def fit_outages(records: Records, confidence_level: float, *, samples: int, seed
         for part, times in (("up", _list_up(rows)), ("repair", _list_repairs(rows))):
             ended = times[times["ended"]]
             if len(ended) < _FEWEST_TIMES or ended["unit"].nunique() < FEWEST_FOR_SPREAD:
-                found.parameters.append(_fit_exponential(path, part, sums, confidence_level, unit, unused))
+                fitted_outages.parameters.append(_fit_exponential(path, part, sums, confidence_level, unit, unused))
                 continue
             fitted = fit_durations(
                 f"{path}.{part}",
@@ -78,11 +78,11 @@ def fit_outages(records: Records, confidence_level: float, *, samples: int, seed
                 for each in fitted.parameters
                 if each.path.startswith(f"{path}.{part}")
             ]
-            found.parameters.extend(law)
-            found.fits.extend(fitted.fits)
-            found.points.extend(fitted.points)
-            found.laws[f"{path}.{part}"] = fitted.law
-    return found
+            fitted_outages.parameters.extend(law)
+            fitted_outages.fits.extend(fitted.fits)
+            fitted_outages.points.extend(fitted.points)
+            fitted_outages.laws[f"{path}.{part}"] = fitted.law
+    return fitted_outages
 
 
 def _read_rows(outages: pd.DataFrame, unit: str) -> pd.DataFrame:

@@ -79,7 +79,7 @@ def fit_mix(rollouts: pd.DataFrame, kinds: np.ndarray, confidence_level: float) 
     n_open = n - n_known
     # Incidents say that releases were defective, and no event that one was good.
     others = (GOOD if GOOD not in names else "others") if is_bad.sum() == n_known < n else None
-    found = []
+    parameters = []
     for name in names if others is None else [others, *names]:
         k = 0 if name == others else int((kinds == name).sum())
         low = proportion_interval(k, n, confidence_level)[0]
@@ -89,8 +89,8 @@ def fit_mix(rollouts: pd.DataFrame, kinds: np.ndarray, confidence_level: float) 
         if others is not None:
             note += f"; these are taken for {GOOD}"
             estimate = (n_open if name == others else k) / n
-        found.append(Parameter(f"release.{name}.probability", estimate, low, high, *rest, note=note))
-    return found
+        parameters.append(Parameter(f"release.{name}.probability", estimate, low, high, *rest, note=note))
+    return parameters
 
 
 def fit_effects(
@@ -105,26 +105,26 @@ def fit_effects(
     confidence_level: float,
 ) -> list[Parameter]:
     """Return what a defective kind adds to failed starts and to failed requests, as far as its rollouts show it."""
-    found = []
+    parameters = []
     frame = attempts.frame[is_kind[attempts.frame["rollout"].to_numpy()]]
     counted, total = count_by_rollout(frame, "failed", ["ended"])
     if len(total):
         path = f"release.{name}.start_failure"
         level = fit_fraction(path, counted, total, n_nodes=len(frame), confidence_level=confidence_level)[0]
-        found.append(_beyond(replace(level, path=path), starts))
+        parameters.append(_beyond(replace(level, path=path), starts))
     seen = failures.chosen(failures.frame["is_new"] & failures.frame["rollout"].isin(rollouts["rollout"][is_kind]))
     if len(seen.frame):
         path = f"release.{name}.error_rate"
         level = seen.fit(path, confidence_level=confidence_level, note="")[0]
-        found.append(_beyond(replace(level, path=path), errors))
-    return found
+        parameters.append(_beyond(replace(level, path=path), errors))
+    return parameters
 
 
 def _beyond(level: Parameter, base: Base) -> Parameter:
     """Return what is added to the fleet's own failures, with limits that allow for those of the fleet."""
 
-    def beyond(total: float, own: float) -> float:
-        return min(max(1 - (1 - total) / (1 - own), 0.0), 1.0) if own < 1 else 0.0
+    def beyond(total: float, of_fleet: float) -> float:
+        return min(max(1 - (1 - total) / (1 - of_fleet), 0.0), 1.0) if of_fleet < 1 else 0.0
 
     low, high = np.nan_to_num(base.high, nan=base.mean), np.nan_to_num(base.low, nan=base.mean)
     note = "what it adds on average over all nodes; whether all of them are affected was not fitted"

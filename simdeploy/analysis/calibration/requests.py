@@ -114,12 +114,12 @@ def fit_error_rate(path: str, counts: pd.DataFrame, *, confidence_level: float, 
     errors = _find_errors(model, best.x, free, of, n)
     half = float(stdtrit(n - 1, (1 + confidence_level) / 2)) * errors if n > 1 else np.full(len(free), math.nan)
     low, high = expit(best.x[0] - half[0]), expit(best.x[0] + half[0])
-    found = [Parameter(f"{path}.beta.mean" if sd else path, mean, float(low), float(high), *rest, note=note)]
+    means = [Parameter(f"{path}.beta.mean" if sd else path, mean, float(low), float(high), *rest, note=note)]
     if sd:
         limits = (float(np.exp(best.x[1] - half[1])), float(np.exp(best.x[1] + half[1])))
     else:
         limits = (0.0, float(np.exp(profile(model, best, 1, drop=drop, lowest=LEAST_LOG_SD)[1])) if n > 1 else math.nan)
-    return [*found, Parameter(f"{path}.beta.sd", sd, *limits, *rest, note="how much it varies from node to node")]
+    return [*means, Parameter(f"{path}.beta.sd", sd, *limits, *rest, note="how much it varies from node to node")]
 
 
 def _find_errors(model: BetaBinomial, x: np.ndarray, free: tuple[int, ...], of: np.ndarray, n: int) -> np.ndarray:

@@ -57,9 +57,12 @@ def fit_fraction(
     if alike is not None:
         mean, low, high = float(counted.any()), *alike
         high_sd = math.sqrt((high - low) * (1 - high + low))
-    found = [Parameter(f"{path}.beta.mean" if sd else path, mean, float(low), float(high), *rest, note=note)]
+    parameters = [Parameter(f"{path}.beta.mean" if sd else path, mean, float(low), float(high), *rest, note=note)]
     varies = "how much it varies from rollout to rollout"
-    return [*found, Parameter(f"{path}.beta.sd", sd, float(low_sd) if sd else 0.0, float(high_sd), *rest, note=varies)]
+    return [
+        *parameters,
+        Parameter(f"{path}.beta.sd", sd, float(low_sd) if sd else 0.0, float(high_sd), *rest, note=varies),
+    ]
 
 
 def _limit_alike(counted: np.ndarray, total: np.ndarray, confidence_level: float) -> tuple[float, float] | None:

@@ -220,7 +220,7 @@ def _find_intervals(question: _Question, model: SharedScale, best: Maximum) -> l
     """Return the parameters of the law and of the slowdown, with profile-likelihood intervals."""
     family, drop = model.family, find_drop(question.n_rollouts, question.confidence_level)
     fixed = _fixed(family, question.fixed)
-    found = []
+    parameters = []
     for place, name in enumerate(NAMES[family]):
         function, top = (model.__call__, best)
         if family == "gamma" and place == SHAPE:
@@ -228,14 +228,14 @@ def _find_intervals(question: _Question, model: SharedScale, best: Maximum) -> l
         limits = profile(function, top, place, drop=drop, fixed=fixed)
         if question.n_rollouts < FEWEST_FOR_SPREAD:
             limits = _few_limits(question, top.x[place], limits, place)
-        found.append(
+        parameters.append(
             question.parameter(f".{family}.{name}", (math.exp(top.x[place]), math.exp(limits[0]), math.exp(limits[1])))
         )
     if SPREAD in fixed:
-        return [*found, _of_slowdown(question, (0.0, 0.0, 0.0))]
+        return [*parameters, _of_slowdown(question, (0.0, 0.0, 0.0))]
     low, high = np.exp(profile(model, best, SPREAD, drop=drop, fixed=fixed, lowest=LEAST_LOG))
     spread = math.exp(best.x[SPREAD]) if best.x[SPREAD] > LEAST_LOG + 2 else 0.0
-    return [*found, _of_slowdown(question, (spread, float(low) if spread else 0.0, float(high)))]
+    return [*parameters, _of_slowdown(question, (spread, float(low) if spread else 0.0, float(high)))]
 
 
 def _few_limits(question: _Question, at: float, limits: tuple[float, float], place: int) -> tuple[float, float]:

@@ -61,8 +61,8 @@ class _Parameters:
         return [each for each in self.all if each.path == path or each.path.startswith(f"{path}.")]
 
     def estimate(self, path: str, default: float = 0.0) -> float:
-        found = next((each.estimate for each in self.all if each.path == path), default)
-        return default if math.isnan(found) else found
+        estimate = next((each.estimate for each in self.all if each.path == path), default)
+        return default if math.isnan(estimate) else estimate
 
 
 def _list_head(records: Records) -> Iterator[str]:
@@ -97,11 +97,11 @@ def _list_fleet(known: _Parameters) -> Iterator[str]:
 
 def _list_key(known: _Parameters, path: str, key: str, indent: str) -> Iterator[str]:
     """Yield a comment and a line, if there is something to say."""
-    found = known.of(path)
-    if not found:
+    parameters = known.of(path)
+    if not parameters:
         return
     value = _find_value(known, path, key)
-    text = _describe(found)
+    text = _describe(parameters)
     yield f"{indent}# {text}"
     if value is not None:
         yield f"{indent}{key}: {_flow(value)}"
@@ -148,11 +148,11 @@ def _list_releases(known: _Parameters, bad: Sequence[str]) -> Iterator[str]:
             if name in bad:
                 kind["defective"] = True
                 of = {key: known.of(f"release.{name}.{key}") for key in ("start_failure", "error_rate")}
-                for key, found in of.items():
-                    if found:
-                        text.append(f"  # {key}: {_describe(found)}")
-                    kind[key] = known.estimate(f"release.{name}.{key}") if found else ASSUMED[key]
-                assumed = [key for key, found in of.items() if not found]
+                for key, parameters in of.items():
+                    if parameters:
+                        text.append(f"  # {key}: {_describe(parameters)}")
+                    kind[key] = known.estimate(f"release.{name}.{key}") if parameters else ASSUMED[key]
+                assumed = [key for key, parameters in of.items() if not parameters]
                 if assumed:
                     text.append(
                         f"  # assumed: {' and '.join(assumed)} of {printable(name)}, and that all nodes are affected"
@@ -220,11 +220,15 @@ def _find_deadline(records: Records) -> float:
     return float(known.iloc[-1]) if len(known) else float(f"{np.fmax(2 * longest, 60.0):.2g}")
 
 
-def _describe(found: Sequence[Parameter]) -> str:
+def _describe(parameters: Sequence[Parameter]) -> str:
     """Say what numbers rest on: `fitted: mean 0.05 (0.04 to 0.06), sd 0.02 (0.01 to 0.04); 20 rollouts, 1,980 nodes`."""
     by_source: dict[str, list[str]] = {}
-    for each in found:
-        name = each.path.rpartition(".")[2] if len(found) > 1 or each.path.endswith((".sigma", ".mean", ".sd")) else ""
+    for each in parameters:
+        name = (
+            each.path.rpartition(".")[2]
+            if len(parameters) > 1 or each.path.endswith((".sigma", ".mean", ".sd"))
+            else ""
+        )
         if math.isnan(each.estimate):
             text = ""
         elif math.isnan(each.low) or math.isnan(each.high) or each.low == each.high == each.estimate:
@@ -232,12 +236,14 @@ def _describe(found: Sequence[Parameter]) -> str:
         else:
             text = f"{name} {_number(each.estimate)} ({_number(each.low)} to {_number(each.high)})".strip()
         by_source.setdefault(each.source.replace("_", " "), []).append(text)
-    said = "; ".join(f"{source}: {', '.join(filter(None, texts))}".rstrip(": ") for source, texts in by_source.items())
-    first = found[0]
+    sources = "; ".join(
+        f"{source}: {', '.join(filter(None, texts))}".rstrip(": ") for source, texts in by_source.items()
+    )
+    first = parameters[0]
     rests = [f"{first.n_rollouts:,} rollout{'s' * (first.n_rollouts != 1)}"] if first.n_rollouts else []
     rests += [f"{first.n_nodes:,} node{'s' * (first.n_nodes != 1)}"] if first.n_nodes else []
-    notes = list(dict.fromkeys(each.note for each in found if each.note))
-    return printable("; ".join([said, *([", ".join(rests)] if rests else []), *notes]))
+    notes = list(dict.fromkeys(each.note for each in parameters if each.note))
+    return printable("; ".join([sources, *([", ".join(rests)] if rests else []), *notes]))
 
 
 def _number(value: float) -> str:

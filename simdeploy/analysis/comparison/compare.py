@@ -279,8 +279,8 @@ def _estimate(
     # All policies, and each of the others and the one they are compared with where both have a value.
     cases = sample[[*range(n), *others, *[compared] * len(others)]]
     has_value = np.concatenate([~np.isnan(sample.values), in_both, in_both])
-    found = estimate_cases(cases.where(has_value), measure, confidence_level)
-    estimates, first, second = found[:n], found[n : 2 * n - 1], found[2 * n - 1 :]
+    all_estimates = estimate_cases(cases.where(has_value), measure, confidence_level)
+    estimates, first, second = all_estimates[:n], all_estimates[n : 2 * n - 1], all_estimates[2 * n - 1 :]
     cells = [each.to_row() | {"unknown_fraction": unknown[place]} for place, each in enumerate(estimates)]
     if not others:
         return cells, {}

@@ -79,9 +79,9 @@ def _add_as_drawn(by_rule: Sample, cost: Sample, best_by_kind: Sample) -> Sample
 
 def _limits(saved: Sample, error: float) -> Combined:
     """Return limits of the mean of each row that err with a probability; trusted also where nothing differed in any of enough worlds."""
-    found = combine(saved, is_rate=False, confidence_level=1 - 2 * error)
-    are_equal = never_differ(found.low, found.high, found.n)
-    return found._replace(trusts_low=found.trusts_low | are_equal, trusts_high=found.trusts_high | are_equal)
+    combined = combine(saved, is_rate=False, confidence_level=1 - 2 * error)
+    are_equal = never_differ(combined.low, combined.high, combined.n)
+    return combined._replace(trusts_low=combined.trusts_low | are_equal, trusts_high=combined.trusts_high | are_equal)
 
 
 def _value(
@@ -90,7 +90,7 @@ def _value(
     """Estimate the least mean of the rows, between the least lower limit and the least upper limit."""
     lower = _limits(saved, error)
     low, high = max(float(lower.low.min()), 0.0), max(float(upper.min()), 0.0)
-    found = Estimate(
+    estimate = Estimate(
         lower.estimate[single].item(),
         low,
         high,
@@ -99,7 +99,7 @@ def _value(
         bool(lower.trusts_low.all()),
         bool(trusts_high),
     )
-    return found.to_row()
+    return estimate.to_row()
 
 
 def largest_limits(cost: np.ndarray | Sample, kind_of: np.ndarray, error: float) -> np.ndarray:
@@ -156,9 +156,9 @@ def _limits_by_stratum(cost: Sample, error: float) -> np.ndarray:
     find = _over_all if float(len(cost)) ** cost.strata.n <= _MOST_RULES else _kind_by_kind
     limits = []
     for policy in range(len(cost)):
-        found = [_limits(of_kind[policy : policy + 1] - of_kind, error) for of_kind in of_kinds]
-        means = np.stack([of_kind.estimate for of_kind in found], axis=1) * probabilities
-        above = np.stack([of_kind.high - of_kind.estimate for of_kind in found], axis=1) * probabilities
+        by_kind = [_limits(of_kind[policy : policy + 1] - of_kind, error) for of_kind in of_kinds]
+        means = np.stack([of_kind.estimate for of_kind in by_kind], axis=1) * probabilities
+        above = np.stack([of_kind.high - of_kind.estimate for of_kind in by_kind], axis=1) * probabilities
         limits.append(find(means, above**2, None, 1.0))
     return np.array(limits)
 

@@ -165,9 +165,9 @@ def summarize_grid(result: Batches | pd.DataFrame, *, confidence_level: float = 
         is_fraction = MEANS[name] in FRACTIONS
         of_name = of_name._replace(bounds=(0.0, 1.0)) if is_fraction else of_name
         of_all = moments[name].of(numbers)
-        found = parts_of_means(of_all, confidence_level)
-        found = allow_for_tails(found, shown.pop(name).of(numbers), of_all, confidence_level)
-        joined = join_parts(found, of_name, is_rate=False, confidence_level=confidence_level)
+        parts = parts_of_means(of_all, confidence_level)
+        parts = allow_for_tails(parts, shown.pop(name).of(numbers), of_all, confidence_level)
+        joined = join_parts(parts, of_name, is_rate=False, confidence_level=confidence_level)
         _put(cells, name, joined.as_fractions() if is_fraction else joined)
     return GridSummary(cells, factors, confidence_level, read_computed_under(result))
 
@@ -338,9 +338,9 @@ def _grown(values: np.ndarray, size: int, fill: float) -> np.ndarray:
     return np.concatenate([values, more])
 
 
-def _put(cells: pd.DataFrame, name: str, found: Combined) -> None:
-    cells[f"{name}_n"] = found.n
-    cells[f"{name}_estimate"] = found.estimate
-    cells[f"{name}_low"], cells[f"{name}_high"] = found.low, found.high
-    cells[f"{name}_half_width"] = (found.high - found.low) / 2
-    cells[f"{name}_is_trusted"] = found.trusts_low & found.trusts_high
+def _put(cells: pd.DataFrame, name: str, combined: Combined) -> None:
+    cells[f"{name}_n"] = combined.n
+    cells[f"{name}_estimate"] = combined.estimate
+    cells[f"{name}_low"], cells[f"{name}_high"] = combined.low, combined.high
+    cells[f"{name}_half_width"] = (combined.high - combined.low) / 2
+    cells[f"{name}_is_trusted"] = combined.trusts_low & combined.trusts_high

@@ -66,7 +66,7 @@ def read_gates(gates: Iterable[str] | Mapping[str, GateInput] | None) -> dict[st
     strict {'kind': 'sprt', 'alpha': 0.001}
     """
     named = _name_gates(DEFAULT_GATES if gates is None else gates)
-    read: dict[str, Gate] = {THRESHOLD: Gate(kind=THRESHOLD)}
+    by_name: dict[str, Gate] = {THRESHOLD: Gate(kind=THRESHOLD)}
     problems: list[Problem] = []
     for name, given in named.items():
         problems += name_problems(str(name), ("gates",))
@@ -84,9 +84,9 @@ def read_gates(gates: Iterable[str] | Mapping[str, GateInput] | None) -> dict[st
         if gate is not None and gate.kind != THRESHOLD and name in (THRESHOLD, CURRENT):
             problems.append(Problem("duplicate name", ("gates", name), found=gate.kind, hint="choose another name"))
         elif gate is not None and gate.kind != THRESHOLD:
-            read[name] = gate
+            by_name[name] = gate
     raise_if_any(problems)
-    return read
+    return by_name
 
 
 def _name_gates(gates: Any) -> dict[str, Any]:

@@ -33,8 +33,8 @@ def estimate_by_importance(
     asked = _read_tilt(question.scenario, tilt)
     plans = [_plan(question, kind, asked) for kind in kinds]
     counts = divide_rollouts(question, kinds, [plan.pilot for plan in plans])
-    found = [_estimate(question, *each) for each in zip(kinds, plans, counts, strict=True)]
-    parts = [each.part for each in found]
+    estimates = [_estimate(question, *each) for each in zip(kinds, plans, counts, strict=True)]
+    parts = [each.part for each in estimates]
     main = plans[main_part(parts)].tilt
     steps = [
         {"kind": kind.name, "stage": 0, "tilt": str(rung.tilt), "level": math.nan, "n": question.pilot_rollouts}
@@ -43,11 +43,11 @@ def estimate_by_importance(
         for rung in plan.rungs
     ]
     return {
-        **combine(parts, question.condition, question.confidence_level, sum(each.n_failed for each in found)),
+        **combine(parts, question.condition, question.confidence_level, sum(each.n_failed for each in estimates)),
         "tilt": main.factors,
         "levels": (),
         "counts": "",
-        "diagnosis": _diagnose_all(found),
+        "diagnosis": _diagnose_all(estimates),
         "steps": make_frame(steps, STEP_COLUMNS),
     }
 
@@ -114,15 +114,15 @@ def _estimate(question: Question, kind: Kind, plan: _Plan, n: int) -> _Found:
     return _Found(part, weights, contributions, diagnosis, met.n_failed)
 
 
-def _diagnose_all(found: Sequence[_Found]) -> dict[str, bool | int | float]:
+def _diagnose_all(estimates: Sequence[_Found]) -> dict[str, bool | int | float]:
     """Return the diagnosis of all rollouts together, weighted by kind, with the heaviest tail of any kind."""
-    n, total = sum(each.part.n for each in found), sum(each.part.kind.probability for each in found)
-    scales = [each.part.kind.probability / total * n / each.part.n for each in found]
+    n, total = sum(each.part.n for each in estimates), sum(each.part.kind.probability for each in estimates)
+    scales = [each.part.kind.probability / total * n / each.part.n for each in estimates]
     weights, contributions = (
         np.concatenate([scale * of_kind for scale, of_kind in zip(scales, arrays, strict=True)])
-        for arrays in ([each.weights for each in found], [each.contributions for each in found])
+        for arrays in ([each.weights for each in estimates], [each.contributions for each in estimates])
     )
-    tails = [each.diagnosis.k_hat for each in found if not math.isnan(each.diagnosis.k_hat)]
+    tails = [each.diagnosis.k_hat for each in estimates if not math.isnan(each.diagnosis.k_hat)]
     joined = replace(diagnose(weights, contributions), k_hat=max(tails, default=math.nan))
     fields = {name: value for name, value in asdict(joined).items() if name != "doubts"}
     return fields | {"is_bounded": joined.k_hat == -math.inf}

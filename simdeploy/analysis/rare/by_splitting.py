@@ -68,7 +68,7 @@ def _make_plans(
     n = question.pilot_rollouts
     if asked is None or len(kinds) > 1:
         check_rows_fit(n, _bytes_of_lineage(question), hint=FEWER)
-    found, pilots = [], []
+    schedules, pilots = [], []
     for kind, process in zip(kinds, processes, strict=True):
         first = kind.pilot_worlds(n).start
         levels, used = (asked, 0) if asked is not None else choose_levels(process, effort=n, first=first)
@@ -77,12 +77,12 @@ def _make_plans(
             result = split(process, levels, effort=n, first=first + used, seed=question.seed)
             pilot, used = _judge(result), used + n * len(result.values)
             levels = levels if pilot.estimate else []  # an exact limit needs plain rollouts
-        found.append((levels, used))
+        schedules.append((levels, used))
         pilots.append(pilot)
     counts = divide_rollouts(question, kinds, pilots)
     return [
         Plan(levels, used, max(count // (REPETITIONS * (len(levels) + 1)), _FEWEST_EFFORT))
-        for (levels, used), count in zip(found, counts, strict=True)
+        for (levels, used), count in zip(schedules, counts, strict=True)
     ]
 
 

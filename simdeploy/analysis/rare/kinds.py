@@ -63,14 +63,14 @@ def find_kinds(question: Question) -> tuple[Kind, ...]:
     of_event = [condition.of for condition in event.conditions if condition.sign is None]
     needed = [*of_condition, *(of_event if question.condition is not None else ())]
     kinds = kinds_of(scenario)
-    found = tuple(
+    relevant = tuple(
         Kind(kind.name, float(kind.probability), scenario.given(kind.name), number, number * kinds.span, kinds.span)
         for number, kind in enumerate(scenario.drawn_release)
         if kind.probability > 0 and all(kinds.allows(each, kind.name) for each in needed)
     )
-    if not found:
+    if not relevant:
         raise InputError(Problem("no kind of release of the scenario allows this event", ("event",), found=str(event)))
-    return found
+    return relevant
 
 
 class Pilot(NamedTuple):

@@ -147,14 +147,14 @@ def list_objects(seen: Any) -> list[Any]:
     if isinstance(seen, pd.DataFrame):
         return [_to_row(row) for row in seen.to_dict("records")]
     many = seen if isinstance(seen, Sequence) and not isinstance(seen, str | bytes | tuple) else [seen]
-    found = []
+    objects = []
     for item in many:
         when, each = item if isinstance(item, tuple) and len(item) == 2 else (None, item)
         if isinstance(each, DeploymentDocument):
             each = each.deployment
         body = json.loads(each.to_json()) if isinstance(each, Deployment) else to_plain(each)
-        found.append(body if when is None or not isinstance(body, dict) else {"seen_at": to_plain(when), **body})
-    return found
+        objects.append(body if when is None or not isinstance(body, dict) else {"seen_at": to_plain(when), **body})
+    return objects
 
 
 def _to_row(row: Mapping[Any, Any]) -> dict[str, Any]:
@@ -180,6 +180,6 @@ def _first(objects: list[Any], field: str) -> str | None:
         status = body.get("status")
         for where in (body, status if isinstance(status, Mapping) else {}):
             if isinstance(where.get(field), str) and where[field]:
-                found: str = where[field]
-                return found
+                value: str = where[field]
+                return value
     return None

@@ -68,13 +68,13 @@ def read_outcomes(given: Any) -> dict[str, Outcome]:
 
 def join_outcomes(pairs: Iterable[tuple[str, Outcome]]) -> dict[str, Outcome]:
     """Return what is known of each rollout."""
-    found: dict[str, Outcome] = {}
+    by_rollout: dict[str, Outcome] = {}
     for name, outcome in pairs:
-        merged = found.get(name, Outcome()).merge(outcome)
+        merged = by_rollout.get(name, Outcome()).merge(outcome)
         if merged is None:
             raise InputError(Problem("outcomes contradict each other", ("outcomes",), found=shorten(name)))
-        found[name] = merged
-    return found
+        by_rollout[name] = merged
+    return by_rollout
 
 
 def find_outcome(
@@ -124,8 +124,8 @@ def _read_table(frame: pd.DataFrame) -> list[tuple[str, Outcome]]:
             problems.append(Problem("the id is missing", where))
             continue
         values: dict[str, Any] = {}
-        for name, read in (("defective", _read_yes), ("state", _read_state), ("completed_at", _read_time)):
-            values[name] = read(known[name]) if name in known else None
+        for name, reader in (("defective", _read_yes), ("state", _read_state), ("completed_at", _read_time)):
+            values[name] = reader(known[name]) if name in known else None
             if name in known and values[name] is None:
                 allowed = {"defective": "true or false", "state": ", ".join(STATES)}
                 message, shown = f"invalid {name}", allowed.get(name, "an RFC 3339 time")

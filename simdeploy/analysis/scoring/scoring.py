@@ -148,31 +148,31 @@ def _warn_of_shared_ids(entries: Sequence[Entry]) -> None:
 
 def _find_outcomes(entries: Sequence[Entry]) -> dict[str, Outcome]:
     """Return the ends that answers of the log were given; the last one of each rollout."""
-    found = {}
+    outcomes = {}
     for entry in entries:
         for each in entry.seen:
             pair = find_outcome(each)
             if pair is not None:
-                found[entry.rollout] = pair[1]
-    return found
+                outcomes[entry.rollout] = pair[1]
+    return outcomes
 
 
 def _compare(entry: Entry, outcome: Outcome) -> dict[str, Any]:
     """Return what an answer said, and what happened."""
     kinds, forecast = entry.answer["kinds"], entry.answer["forecast"]
-    said = {(row["measure"], row["quantile"]): row["estimate"] for row in forecast}
+    estimates = {(row["measure"], row["quantile"]): row["estimate"] for row in forecast}
     left = math.nan
     if outcome.completed_ns is not None and entry.created_at:
         left = (outcome.completed_ns - parse_time(entry.created_at)) / NS_PER_S - entry.at_s
-    times = [_number(said.get(("time_left_s", level))) for level in _LEVELS]
-    use = _choose_use(entry, outcome, _number(said.get(("canceled", None))))
+    times = [_number(estimates.get(("time_left_s", level))) for level in _LEVELS]
+    use = _choose_use(entry, outcome, _number(estimates.get(("canceled", None))))
     return {
         "file": entry.file,
         "rollout": entry.rollout,
         "at_s": entry.at_s,
         "defective": math.fsum(kind["posterior"] for kind in kinds if kind["defective"]),
         "before": math.fsum(kind["prior"] for kind in kinds if kind["defective"]),
-        "completed": _number(said.get(("completed", None))),
+        "completed": _number(estimates.get(("completed", None))),
         **dict(zip(("left_low_s", "left_s", "left_high_s"), times, strict=True)),
         "was_defective": _number(outcome.defective),
         # How it would have gone on, nobody knows.

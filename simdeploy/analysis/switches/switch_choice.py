@@ -64,8 +64,8 @@ class Choice:
         """Return a row of the table of values."""
         standings = self._find_standings(simulated)
         row = self._row(simulated.setting, standings)
-        changed, own = standings.values[self._subject], self._base.values[self._subject]
-        effect = estimate_difference(changed, own, self._rule.of, self._rule.confidence_level)
+        changed, unchanged = standings.values[self._subject], self._base.values[self._subject]
+        effect = estimate_difference(changed, unchanged, self._rule.of, self._rule.confidence_level)
         effect = effect if row["holds"] is not None else NO_ESTIMATE
         return row | interval_cells("effect", effect) | {"has_effect": simulated.has_effect}
 
@@ -170,15 +170,15 @@ def estimate_interaction(
     from scipy.special import stdtr
 
     differences = (as_sample(both) - as_sample(first)) - (as_sample(second) - as_sample(none))
-    found = estimate_values(differences, Measure("cost"), confidence_level)
-    freedom, error = found.n - differences.strata.n, found.standard_error
-    if math.isnan(found.low):
+    interaction = estimate_values(differences, Measure("cost"), confidence_level)
+    freedom, error = interaction.n - differences.strata.n, interaction.standard_error
+    if math.isnan(interaction.low):
         p_value = math.nan
     elif error == 0:
-        p_value = 1.0 if found.estimate == 0 else 0.0
+        p_value = 1.0 if interaction.estimate == 0 else 0.0
     else:
-        p_value = 2 * float(stdtr(freedom, -abs(found.estimate) / error))
-    return Interaction(found.estimate, found.low, found.high, p_value, found.is_trusted)
+        p_value = 2 * float(stdtr(freedom, -abs(interaction.estimate) / error))
+    return Interaction(interaction.estimate, interaction.low, interaction.high, p_value, interaction.is_trusted)
 
 
 def adjust_by_holm(p_values: np.ndarray) -> np.ndarray:

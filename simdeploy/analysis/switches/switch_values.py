@@ -74,13 +74,13 @@ def list_switch_values(scenario: Scenario) -> tuple[SwitchValue, ...]:
     >>> [str(value) for value in values if value.switch == "reporting_delay"]
     ['reporting_delay: 12s', 'reporting_delay: 45s']
     """
-    own, listed = scenario.orchestrator, {**switch_values(), **_telling_values(scenario.fleet)}
+    orchestrator, listed = scenario.orchestrator, {**switch_values(), **_telling_values(scenario.fleet)}
     return tuple(
         _as_in_a_file(switch.name, value)
         for switch in fields(Orchestrator)
         if switch.name not in OF_OTHERS
         for value in dict.fromkeys(listed.get(switch.name, ()))
-        if value != getattr(own, switch.name)
+        if value != getattr(orchestrator, switch.name)
     )
 
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 def report(
     scenario: Scenario,
     question: Question,
-    found: Findings,
+    findings: Findings,
     confirmed: Confirmed | None,
     *,
     indifference: float,
@@ -47,20 +47,20 @@ def report(
     choice, probability = None, math.nan
     doubt: result.Doubt | None = None
     if confirmed is not None:
-        roles = _name_roles(question, found, confirmed)
+        roles = _name_roles(question, findings, confirmed)
         selection = confirmed.selection
-        found.outcome[confirmed.choice] = "chosen"
+        findings.outcome[confirmed.choice] = "chosen"
         for role, place in roles.items():
             if role.startswith(result.RUNNER_UP):
-                found.outcome[confirmed.shown[place]] = "indistinguishable from the choice"
-        choice = found.candidates.choice(confirmed.choice)
-        probability, doubt = selection.probability_correct, _find_doubt(question, found, confirmed, indifference)
+                findings.outcome[confirmed.shown[place]] = "indistinguishable from the choice"
+        choice = findings.candidates.choice(confirmed.choice)
+        probability, doubt = selection.probability_correct, _find_doubt(question, findings, confirmed, indifference)
     if confirmed is None and question.requirements:
         # Nothing is known to be better than candidates that may meet the requirements.
-        found.outcome[np.isin(found.outcome, [OPEN, RULED_OUT])] = NOT_KNOWN
+        findings.outcome[np.isin(findings.outcome, [OPEN, RULED_OUT])] = NOT_KNOWN
     is_decided = confirmed is not None and doubt is None
     binding, gain = _find_binding(confirmed, roles)
-    candidates = _tabulate_candidates(found)
+    candidates = _tabulate_candidates(findings)
     is_left = candidates["outcome"].eq(NOT_KNOWN)
     return result.Tuning(
         of=question.objective,
@@ -72,14 +72,14 @@ def report(
         verdicts=_tabulate_verdicts(question, confirmed, roles),
         binding=binding,
         gain_without_binding=gain,
-        out_of_reach=_tabulate_nearest(question.requirements if choice is None else (), found),
+        out_of_reach=_tabulate_nearest(question.requirements if choice is None else (), findings),
         candidates=candidates,
-        stages=make_frame(found.stages, result.STAGE),
+        stages=make_frame(findings.stages, result.STAGE),
         current_policy=question.base.name,
-        n_possible=found.candidates.n_possible,
-        at_end=() if confirmed is None else nearby.ends(found.candidates.points[confirmed.choice]),
-        largest_wave=found.candidates.largest_wave,
-        n_beyond_largest_wave=found.candidates.n_beyond,
+        n_possible=findings.candidates.n_possible,
+        at_end=() if confirmed is None else nearby.ends(findings.candidates.points[confirmed.choice]),
+        largest_wave=findings.candidates.largest_wave,
+        n_beyond_largest_wave=findings.candidates.n_beyond,
         current_wave=question.current_wave,
         indifference=indifference,
         confidence_level=question.confidence_level,
@@ -95,19 +95,21 @@ def report(
     )
 
 
-def _find_doubt(question: Question, found: Findings, confirmed: Confirmed, indifference: float) -> result.Doubt | None:
+def _find_doubt(
+    question: Question, findings: Findings, confirmed: Confirmed, indifference: float
+) -> result.Doubt | None:
     """Return why the recommendation has no stated probability; None if it has."""
     estimate = estimate_values(
         confirmed.measured.of[question.objective][0], question.objective, question.confidence_level
     )
     if confirmed.is_contradicted:
         return "contradicted"
-    if found.is_cut or not (confirmed.selection.is_decided or question.final is not None):
+    if findings.is_cut or not (confirmed.selection.is_decided or question.final is not None):
         return "budget"
     if not estimate.is_trusted:
         return "skewed"
     bound = question.sign * estimate.estimate - indifference
-    is_rival = (found.outcome == NOT_KNOWN) & (question.sign * found.estimates < bound)
+    is_rival = (findings.outcome == NOT_KNOWN) & (question.sign * findings.estimates < bound)
     return "requirements" if is_rival.any() else None
 
 
@@ -127,14 +129,14 @@ def _state_probability(question: Question, probability: float, *, is_decided: bo
     return min(probability, (1 + question.confidence_level) / 2) if not math.isnan(probability) else math.nan
 
 
-def _name_roles(question: Question, found: Findings, confirmed: Confirmed) -> dict[str, int]:
+def _name_roles(question: Question, findings: Findings, confirmed: Confirmed) -> dict[str, int]:
     """Return which shown candidates to report, and as what: recommended, runner-up, current policy."""
     shown = confirmed.shown
     roles = {result.CHOICE: 0}
-    today = {role: found.candidates.roles[role] for role in (CURRENT, DEFAULTS)}
+    today = {role: findings.candidates.roles[role] for role in (CURRENT, DEFAULTS)}
     n_runners_up = 0
     for place, number in enumerate(shown):
-        if place > 0 and found.outcome[number] == OPEN and confirmed.is_near(place):
+        if place > 0 and findings.outcome[number] == OPEN and confirmed.is_near(place):
             n_runners_up += 1
             roles[f"{result.RUNNER_UP}{n_runners_up}"] = place
     # API defaults may be the current policy, and the current policy may be the recommended one.
@@ -208,13 +210,13 @@ def _find_binding(confirmed: Confirmed | None, roles: Mapping[str, int]) -> tupl
     return (name, gain) if name else (None, math.nan)
 
 
-def _tabulate_nearest(requirements: Sequence[Requirement], found: Findings) -> pd.DataFrame:
+def _tabulate_nearest(requirements: Sequence[Requirement], findings: Findings) -> pd.DataFrame:
     """Return how near candidates that meet all other requirements come to each one, of those that could be recommended if they met it."""
     rows = []
-    is_eligible = ~np.isin(found.outcome, [*VALUELESS, result.REFERENCE])
+    is_eligible = ~np.isin(findings.outcome, [*VALUELESS, result.REFERENCE])
     for place, requirement in enumerate(requirements):
         others = [other for other in range(len(requirements)) if other != place]
-        values = found.required[is_eligible & found.meets(requirements, others), place]
+        values = findings.required[is_eligible & findings.meets(requirements, others), place]
         values = values[~np.isnan(values)]
         nearest = values.min if requirement.at_most is not None else values.max
         rows.append({"requirement": str(requirement), "estimate": float(nearest()) if len(values) else math.nan})
@@ -230,17 +232,17 @@ def _specs(scenario: Scenario, question: Question, choice: Mapping[str, Any]) ->
         return write_specs(change_policy(base, values, scenario, own_identity(base, scenario)), scenario)
 
 
-def _tabulate_candidates(found: Findings) -> pd.DataFrame:
+def _tabulate_candidates(findings: Findings) -> pd.DataFrame:
     import pandas as pd
 
-    candidates = found.candidates
+    candidates = findings.candidates
     frame = pd.DataFrame({"candidate": np.arange(len(candidates))})
     for name, values in candidates.columns(range(len(candidates))).items():
         frame[name] = pd.Series(values, dtype=object)
-    frame["n"] = found.worlds
-    frame["estimate"] = found.estimates
-    frame["outcome"] = pd.Series(found.outcome, dtype="str")
-    is_equal = found.outcome == EQUAL
-    frame["equal_to"] = pd.array(np.where(is_equal, found.equal_to, -1), dtype="Int64")
+    frame["n"] = findings.worlds
+    frame["estimate"] = findings.estimates
+    frame["outcome"] = pd.Series(findings.outcome, dtype="str")
+    is_equal = findings.outcome == EQUAL
+    frame["equal_to"] = pd.array(np.where(is_equal, findings.equal_to, -1), dtype="Int64")
     frame.loc[~is_equal, "equal_to"] = pd.NA
     return frame

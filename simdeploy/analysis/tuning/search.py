@@ -209,13 +209,13 @@ class _Search:
 
     def _attempt(self, certified: np.ndarray, attempt: int) -> Confirmed | None:
         """Choose among the open candidates; None if the choice doesn't meet the requirements, or nothing is left."""
-        stages, found = self._stages, self._found
+        stages, findings = self._stages, self._found
         certified = stages.settle(stages.screen(certified), certified)
         while len(certified):
             try:
                 selection, choice = stages.select(certified)
             except NoValueError:
-                certified = certified[found.is_open[certified]]
+                certified = certified[findings.is_open[certified]]
                 continue
             held_back = stages.find_held_back(choice)
             shown = list(dict.fromkeys([*self._shown(selection, choice), *held_back.values()]))
@@ -223,18 +223,18 @@ class _Search:
             if measured.has_gap[0]:
                 stages.rule_out_valueless(np.array(shown[:1]))
             elif verdicts[0] != MET:
-                found.rule_out(np.array(shown[:1]), MISSES if verdicts[0] == MISSED else NOT_KNOWN)
+                findings.rule_out(np.array(shown[:1]), MISSES if verdicts[0] == MISSED else NOT_KNOWN)
                 return None
             else:
                 confirmed = Confirmed(
-                    self._question, selection, tuple(shown), measured, held_back, alpha, found.candidates.reference
+                    self._question, selection, tuple(shown), measured, held_back, alpha, findings.candidates.reference
                 )
                 better = confirmed.find_better(verdicts)
                 if not len(better):
                     return self._settle_on(confirmed, verdicts)
-                found.admit(better)
+                findings.admit(better)
                 certified = np.union1d(certified, better)
-            certified = certified[(certified != choice) & found.is_open[certified]]
+            certified = certified[(certified != choice) & findings.is_open[certified]]
         return None
 
     def _settle_on(self, confirmed: Confirmed, verdicts: np.ndarray) -> Confirmed:

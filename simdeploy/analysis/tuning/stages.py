@@ -67,12 +67,12 @@ class Stages:
     @cached_property
     def indifference(self) -> float:
         """The smallest difference that matters: by default in proportion to the best candidate's value, in new worlds."""
-        question, found = self._question, self.found
+        question, known = self._question, self.found
         if question.indifference is not None:
             return question.indifference
-        promising = found.list_promising(question, _LEADERS)
+        promising = known.list_promising(question, _LEADERS)
         if not len(promising) or question.objective.is_fraction:
-            return found.default_indifference(question, None)
+            return known.default_indifference(question, None)
         n_worlds = max(min(_WORLDS_OF_SCALE, question.most // len(promising)), question.worlds)
         counts = self._allocation.divide(n_worlds)
         # The luckiest of the first stage may be far from the best.
@@ -87,35 +87,35 @@ class Stages:
                 break
             counts = self._allocation.divide_for(measured.observed, measured.n_worlds, fewest=WORLDS_OF_A_BATCH)
             measured = measured.join(self._measure("scale", [best], counts))
-        return found.default_indifference(question, float(measured.means[0]))
+        return known.default_indifference(question, float(measured.means[0]))
 
     def try_all(self) -> None:
         """Try every candidate, and those near the best of a sample; rule out the unpromising."""
-        question, found = self._question, self.found
-        self.worlds.check_room(len(found.candidates), question.worlds)
+        question, known = self._question, self.found
+        self.worlds.check_room(len(known.candidates), question.worlds)
         self._allocation.learn(self._pilot().observed)
         counts = self._allocation.divide(question.worlds)
         worlds, before = self.worlds.take(counts), self.worlds.done
-        measured = self.worlds.measure(np.arange(len(found.candidates)), worlds)
+        measured = self.worlds.measure(np.arange(len(known.candidates)), worlds)
         for _ in range(_MOST_STEPS if self._nearby.is_needed else 0):
             order = np.lexsort([measured.means, measured.has_gap])
-            leaders = order[order != found.candidates.reference][:_LEADERS]
-            candidates = self._nearby.around(found.candidates, leaders)
-            if len(candidates) == len(found.candidates):
+            leaders = order[order != known.candidates.reference][:_LEADERS]
+            candidates = self._nearby.around(known.candidates, leaders)
+            if len(candidates) == len(known.candidates):
                 break
-            new = np.arange(len(found.candidates), len(candidates))
-            found.extend(candidates)
+            new = np.arange(len(known.candidates), len(candidates))
+            known.extend(candidates)
             self.worlds.candidates = candidates
             measured = measured.stack(self.worlds.measure(new, worlds))
-        self._note("try all", len(found.candidates), sum(counts.values()), before)
+        self._note("try all", len(known.candidates), sum(counts.values()), before)
         self._tried = measured
-        numbers = np.arange(len(found.candidates))
-        found.estimates, found.worlds = measured.means * question.sign, sum(counts.values())
+        numbers = np.arange(len(known.candidates))
+        known.estimates, known.worlds = measured.means * question.sign, sum(counts.values())
         self.rule_out_valueless(numbers[measured.has_gap])
         judged, overall = findings.judge_candidates(measured.of, question.requirements, self._alpha_of_requirement)
-        found.note_requirements([of_requirement.estimate for of_requirement in judged], question.requirements)
-        found.rule_out(numbers[overall == MISSED], findings.MISSES)
-        self._allocation.learn(measured.take(found.is_open).observed)
+        known.note_requirements([of_requirement.estimate for of_requirement in judged], question.requirements)
+        known.rule_out(numbers[overall == MISSED], findings.MISSES)
+        self._allocation.learn(measured.take(known.is_open).observed)
 
     def _pilot(self) -> Measured:
         """Simulate a few candidates from all over the grid, to see what varies."""

@@ -62,9 +62,9 @@ def render(frame: Frame, width: int, height: int, *, pace: str = "", keys: str =
     below = [Text(keys, style=_DIM)] if keys else []
     room = height - len(above) - len(below)
     latest = list(frame.events)[-room:] if room > 0 else []
-    told = [Text(f"{_say_time(line.time_s):>10}  {printable(line.text)}") for line in latest]
-    told += [Text()] * (room - len(told)) if keys else []
-    lines = [*above[: height - len(below)], *told, *below]
+    latest_lines = [Text(f"{_say_time(line.time_s):>10}  {printable(line.text)}") for line in latest]
+    latest_lines += [Text()] * (room - len(latest_lines)) if keys else []
+    lines = [*above[: height - len(below)], *latest_lines, *below]
     for line in lines:
         line.truncate(width)
         line.no_wrap = True

@@ -188,11 +188,11 @@ def _add(run, wave, look, node, per_ns):
     if added_level(run, node) > 0:
         after = after_ns(run, node)
         plain_until, shown_since = min(max(after // interval, begin), end), min(max(-(-after // interval), begin), end)
-    own, old = known_level(run, node), known_level(run, partner) if partner >= 0 else 0.0
-    if own == own and old == old and (plain_until == end or shown_since == begin):
+    level, old = known_level(run, node), known_level(run, partner) if partner >= 0 else 0.0
+    if level == level and old == old and (plain_until == end or shown_since == begin):
         if plain_until < end:
-            own = level_given(run, node, own, start, start + interval)
-        note(run, wave, node, begin, end, to, own, old)
+            level = level_given(run, node, level, start, start + interval)
+        note(run, wave, node, begin, end, to, level, old)
         return
     _add_windows(run, node, requests, begin, plain_until, sums[SUM_FAILED], to)
     _add_windows(run, node, requests, plain_until, shown_since, sums[SUM_FAILED], to)
@@ -218,9 +218,9 @@ def _add_windows(run, node, requests, begin, end, sums, to):
 def _count(run, node, n, requests, start):
     """Count the failed requests of n windows at the level of the first one; a level of the node alone is worked out only if needed."""
     end = start + policy_of(run).interval
-    own = known_level(run, node)
-    if own != own:
+    level = known_level(run, node)
+    if level != level:
         if count_failed(run, n, requests, level_given(run, node, near_level(run, node), start, end), FARTHEST_OFF):
             return
-        own = own_level(run, node)
-    count_failed(run, n, requests, level_given(run, node, own, start, end), 0.0)
+        level = own_level(run, node)
+    count_failed(run, n, requests, level_given(run, node, level, start, end), 0.0)

@@ -77,8 +77,8 @@ def _add_alike(run, is_old, first, sums, columns):
     while place < run.n_noted and requests[place] == requests[first] and levels[place] == levels[first]:
         place += 1
     key0, key1, interval, n = run.key0, run.key1, policy_of(run).interval, np.int64(0)
-    for one in range(first, place):
-        node, begin, end = nodes[NODE_AHEAD, one], nodes[FIRST_AHEAD, one], nodes[END_AHEAD, one]
+    for earlier in range(first, place):
+        node, begin, end = nodes[NODE_AHEAD, earlier], nodes[FIRST_AHEAD, earlier], nodes[END_AHEAD, earlier]
         if is_old:
             partner = lists(run)[PARTNER, node]
             replication = replication_of(run, OLD_WINDOW, partner)
@@ -87,17 +87,17 @@ def _add_alike(run, is_old, first, sums, columns):
         else:
             even = begin & ~1
             more = draw_pairs_by(key0, key1, replication_of(run, WINDOW, node), node, even, end - even, words[n:])
-        nodes[DRAWN_AHEAD, one] = more
+        nodes[DRAWN_AHEAD, earlier] = more
         n += more
     count_failed(run, n, requests[first], levels[first], 0.0)
     n = np.int64(0)
-    for one in range(first, place):
-        begin, end, to = nodes[FIRST_AHEAD, one], nodes[END_AHEAD, one], nodes[TO_AHEAD, one]
+    for earlier in range(first, place):
+        begin, end, to = nodes[FIRST_AHEAD, earlier], nodes[END_AHEAD, earlier], nodes[TO_AHEAD, earlier]
         even = begin if is_old else begin & ~1
         # Nobody looks at columns beyond the last one.
         is_cut = to + end < columns
-        add_counts(run, n, begin - even, end - even, is_cut, nodes[DRAWN_AHEAD, one], sums, to + even)
-        n += nodes[DRAWN_AHEAD, one]
+        add_counts(run, n, begin - even, end - even, is_cut, nodes[DRAWN_AHEAD, earlier], sums, to + even)
+        n += nodes[DRAWN_AHEAD, earlier]
     return place
 
 

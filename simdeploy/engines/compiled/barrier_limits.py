@@ -92,17 +92,17 @@ def sort_least(numbers, n, k):
         return n
     done = 0
     for place in range(n):
-        one, hole = numbers[place], done
+        number, hole = numbers[place], done
         if done == k:
-            if one >= numbers[k - 1]:
+            if number >= numbers[k - 1]:
                 continue
             hole = k - 1
         else:
             done += 1
-        while hole > 0 and numbers[hole - 1] > one:
+        while hole > 0 and numbers[hole - 1] > number:
             numbers[hole] = numbers[hole - 1]
             hole -= 1
-        numbers[hole] = one
+        numbers[hole] = number
     return done
 
 
@@ -112,10 +112,10 @@ def _sort(numbers, n):
     gap = max(n // 2, 1)
     while gap > 0:
         for i in range(gap, n):
-            one = numbers[i]
+            number = numbers[i]
             j = i - gap
-            while j >= 0 and numbers[j] > one:
+            while j >= 0 and numbers[j] > number:
                 numbers[j + gap] = numbers[j]
                 j -= gap
-            numbers[j + gap] = one
+            numbers[j + gap] = number
         gap //= 2

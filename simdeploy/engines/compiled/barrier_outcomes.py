@@ -263,10 +263,10 @@ def _added_failures(run, last, leaves, hurt_high, hurt_low):
     if run.kind < 0 or run.error_rate == 0:
         return total
     wave = first = 0
-    one = classes(run)[0]
+    node_class = classes(run)[0]
     is_same = (
         run.n_classes == 1
-        and one.baseline == one.baseline
+        and node_class.baseline == node_class.baseline
         and (run.after_law < 0 or law_at(run, run.after_law).kind == CONSTANT)
     )
     high = low = np.int64(0)
@@ -285,7 +285,7 @@ def _added_failures(run, last, leaves, hurt_high, hurt_low):
         first = until
         wave += 1
     if is_same:
-        total = one.requests_per_second * (1 - one.baseline) * run.error_rate * at.sum_s(high, low)
+        total = node_class.requests_per_second * (1 - node_class.baseline) * run.error_rate * at.sum_s(high, low)
     return total
 
 
@@ -299,7 +299,7 @@ def _add_failures(run, first, last, leaves, total):
         node = order[position]
         since = start + after_ns(run, node)
         if since < leaves:
-            one = classes(run)[drawn(run)[CLASS, node]]
-            rate = one.requests_per_second * (1 - near_level(run, node)) * run.error_rate
+            node_class = classes(run)[drawn(run)[CLASS, node]]
+            rate = node_class.requests_per_second * (1 - near_level(run, node)) * run.error_rate
             total += rate * float(leaves - since) / NS_PER_S
     return total

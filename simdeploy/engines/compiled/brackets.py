@@ -29,8 +29,8 @@ _SLACK = 1e-9
 def prepare_brackets(run):
     """Fill the tables: the last healthy word at either end of each interval, by rule, class and level."""
     n, ends = N_BRACKETS >> 1, np.empty(N_BRACKETS)
-    for one in range(run.n_classes):
-        law = law_at(run, classes(run)[one].error_rate)
+    for class_number in range(run.n_classes):
+        law = law_at(run, classes(run)[class_number].error_rate)
         for place in range(N_BRACKETS):
             end = (place + 1) / n if place < n else (n - 1 + (place - n + 1) / n) / n
             ends[place] = quantile(law, min(end, _LARGEST))
@@ -40,22 +40,22 @@ def prepare_brackets(run):
             policy = policy_of(run)
             if policy.rule > done:  # rules are numbered as they first appear
                 done = policy.rule
-                if last_word_of(run, policy, one, 0) == UNKNOWN:
-                    _fill_rows(run, policy, one, ends)
+                if last_word_of(run, policy, class_number, 0) == UNKNOWN:
+                    _fill_rows(run, policy, class_number, ends)
 
 
 @compiled
-def _fill_rows(run, policy, one, ends):
-    class_rule = class_rule_of(run, policy, one)
+def _fill_rows(run, policy, number, ends):
+    class_rule = class_rule_of(run, policy, number)
     for level in range(1 + run.n_kinds):
         added = kinds(run)[level - 1].error_rate if level else 0.0
-        row = bracket_of(run, policy, one, level)
+        row = bracket_of(run, policy, number, level)
         p_low = added
         for place in range(len(ends)):
             if place == len(ends) // 2 - 1:
                 continue  # its parts follow
-            own = ends[place]
-            p_high = own if added == 0 else 1 - (1 - own) * (1 - added)
+            p_own = ends[place]
+            p_high = p_own if added == 0 else 1 - (1 - p_own) * (1 - added)
             # A little beyond: neither quantiles nor words are exact in their last digits.
             bracket_words(run)[row, place] = _word_at(class_rule, min(p_high * (1 + _SLACK), 1.0)) - 64
             words_beyond(run)[row, place] = _word_at(class_rule, p_low * (1 - _SLACK)) + 64

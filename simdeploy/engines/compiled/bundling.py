@@ -121,15 +121,15 @@ def bundle_policies(
             first_with = {rows[number].limits: number for number in reversed(numbers)}
             by_limits = any(stops[limit] is None for limit in first_with)
             at = {limit: limit if by_limits else stops[limit] or 0 for limit in first_with}
-            own = sorted(set(at.values()))
+            own_stops = sorted(set(at.values()))
             first = len(all_stops)
-            places = {stop: first + place for place, stop in enumerate(own)}
+            places = {stop: first + place for place, stop in enumerate(own_stops)}
             members["stop"][numbers] = [places[at[rows[number].limits]] for number in numbers]
-            all_stops += [first_with[limit] for limit in own] if by_limits else own
+            all_stops += [first_with[limit] for limit in own_stops] if by_limits else own_stops
             records.append(
                 {
                     "policy": numbers[0],
-                    "kind": kinds.setdefault((*key, by_limits, *own), len(kinds)),
+                    "kind": kinds.setdefault((*key, by_limits, *own_stops), len(kinds)),
                     "first": first,
                     "last": len(all_stops),
                     "by_limits": by_limits,

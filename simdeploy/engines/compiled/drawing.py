@@ -160,7 +160,7 @@ def _set_peaks(run, first, last):
 
 @part("peaks_of_nodes", types.int64, types.int64, seconds=0.3)
 def _set_peaks_of_nodes(run, first, last):
-    key0, key1, own = run.key0, run.key1, lineages(run)[run.row]
+    key0, key1, of_nodes = run.key0, run.key1, lineages(run)[run.row]
     done = 0
     for number in range(run.n_peaks):
         row, windows = peak_words(run)[number], peaks(run)[number]
@@ -169,11 +169,11 @@ def _set_peaks_of_nodes(run, first, last):
         # A block that was looked at in part is looked at once more.
         for pair in range(done >> 1, windows >> 1):
             for node in range(first, last):
-                even, odd = block(key0, key1, own[node], _WINDOW_BLOCK, np.uint64(node), np.uint64(pair))
+                even, odd = block(key0, key1, of_nodes[node], _WINDOW_BLOCK, np.uint64(node), np.uint64(pair))
                 row[node] = max(row[node], np.int64(max(even, odd) >> _12))
         if windows & 1:
             for node in range(first, last):
-                even, _ = block(key0, key1, own[node], _WINDOW_BLOCK, np.uint64(node), np.uint64(windows >> 1))
+                even, _ = block(key0, key1, of_nodes[node], _WINDOW_BLOCK, np.uint64(node), np.uint64(windows >> 1))
                 row[node] = max(row[node], np.int64(even >> _12))
         done = windows
 
@@ -201,25 +201,25 @@ def _set_rollbacks(run, first, last):
     fill_words(run, Stream.ROLLBACK_DURATION.value, first, last)
     durations, lane = drawn(run)[ROLLBACK, first:last], words(run)[1]
     if run.n_classes == 1:
-        one = classes(run)[0]
-        spread(run, law_at(run, one.rollback), words(run)[0, : last - first], 1.0, run.tilt_rollback, durations)
-        if one.rollback_failure > 0:
+        node_class = classes(run)[0]
+        spread(run, law_at(run, node_class.rollback), words(run)[0, : last - first], 1.0, run.tilt_rollback, durations)
+        if node_class.rollback_failure > 0:
             for place in range(last - first):
-                if to_uniform(lane[place]) < one.rollback_failure:
+                if to_uniform(lane[place]) < node_class.rollback_failure:
                     durations[place] = -1 - durations[place]
         return
     for place in range(last - first):
-        one = classes(run)[drawn(run)[CLASS, first + place]]
+        node_class = classes(run)[drawn(run)[CLASS, first + place]]
         u = bend(to_uniform(words(run)[0, place]), run.tilt_rollback)
-        duration = draw_ns(law_at(run, one.rollback), u, 1.0)
-        durations[place] = -1 - duration if to_uniform(lane[place]) < one.rollback_failure else duration
+        duration = draw_ns(law_at(run, node_class.rollback), u, 1.0)
+        durations[place] = -1 - duration if to_uniform(lane[place]) < node_class.rollback_failure else duration
 
 
 @compiled
 def known_level(run, node):
     """Return a node's own level of failed requests; NaN where that is still to be drawn."""
-    one = classes(run)[drawn(run)[CLASS, node]]
-    return one.baseline if one.baseline == one.baseline else baselines(run)[node]
+    node_class = classes(run)[drawn(run)[CLASS, node]]
+    return node_class.baseline if node_class.baseline == node_class.baseline else baselines(run)[node]
 
 
 @compiled

@@ -118,8 +118,8 @@ def see(run, node, window):
         return nothing, nothing, nothing
     shed = old_shed = 0.0
     if run.shared:  # in its last window
-        one = classes(run)[drawn(run)[CLASS, node]]
-        requests = count_requests(one.requests_per_second, met(run)[MET_SECONDS, node])
+        node_class = classes(run)[drawn(run)[CLASS, node]]
+        requests = count_requests(node_class.requests_per_second, met(run)[MET_SECONDS, node])
         shed, old_shed = met(run)[MET_FRACTION, node], met(run)[OLD_FRACTION, node]
     else:
         requests = requests_within(run, node, start, end)
@@ -148,8 +148,8 @@ def watch(run, node, look):
     shed = 0.0
     if run.shared:
         pooled = pool_looks(run)[pool_of(run, node)]
-        one = classes(run)[drawn(run)[CLASS, node]]
-        requested, shed = count_requests(one.requests_per_second, pooled[LOOK_SECONDS]), pooled[LOOK_FRACTION]
+        node_class = classes(run)[drawn(run)[CLASS, node]]
+        requested, shed = count_requests(node_class.requests_per_second, pooled[LOOK_SECONDS]), pooled[LOOK_FRACTION]
     else:
         requested = requests_within(run, node, start, run.now)
     if requested == 0:
@@ -164,13 +164,13 @@ def watch_many(run, nodes, look):
     policy, n = policy_of(run), len(nodes)
     real, counts, numbers = at_once(run), counted(run)[COUNT], counted(run)[REQUESTS]
     words, levels, left = counted(run)[WINDOW_WORD], real[LEVEL], counted(run)[LEFT]
-    one = classes(run)[0]
+    node_class = classes(run)[0]
     requests = failed = np.int64(0)
     draw_look(run, nodes, look, words)
-    if run.n_classes == 1 and one.baseline == one.baseline and (run.kind < 0 or run.error_rate == 0):
+    if run.n_classes == 1 and node_class.baseline == node_class.baseline and (run.kind < 0 or run.error_rate == 0):
         each = class_rule_of(run, policy, 0).requests
         if each > 0:
-            count_failed(run, n, each, one.baseline, 0.0)
+            count_failed(run, n, each, node_class.baseline, 0.0)
             for place in range(n):
                 failed += counts[place]
         return each * n, failed

@@ -40,8 +40,8 @@ def _draw_after(run, node):
 @compiled
 def is_disturbed(run, node):
     """Tell whether an update changes when a node crashes."""
-    one = classes(run)[drawn(run)[CLASS, node]]
-    return one.crash >= 0 and (one.renewed or crash_rate(run, node) != 1.0)
+    node_class = classes(run)[drawn(run)[CLASS, node]]
+    return node_class.crash >= 0 and (node_class.renewed or crash_rate(run, node) != 1.0)
 
 
 @compiled
@@ -53,10 +53,10 @@ def crash_rate(run, node):
 @compiled
 def begin_crashes(walk, run, node, started, back_from):
     """Put a walk at the begin of a node's crashes, disturbed by an update that started and went back."""
-    one = classes(run)[drawn(run)[CLASS, node]]
-    spells.begin(run, walk, one.crash, node)
+    node_class = classes(run)[drawn(run)[CLASS, node]]
+    spells.begin(run, walk, node_class.crash, node)
     if started < NEVER and is_disturbed(run, node):
-        spells.disturb(walk, started, back_from, crash_rate(run, node), one.renewed)
+        spells.disturb(walk, started, back_from, crash_rate(run, node), node_class.renewed)
 
 
 @compiled

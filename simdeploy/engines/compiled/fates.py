@@ -59,7 +59,7 @@ def find_start(run, node, at, first):
     number = drawn(run)[CLASS, node]
     chances = today(run)[number]
     affected = drawn(run)[AFFECTED, node] != 0
-    one = classes(run)[number]
+    node_class = classes(run)[number]
     if first == 0:
         fate[DISPATCHED, node] = at
     rule = policy_of_node(run, node)
@@ -105,7 +105,7 @@ def find_start(run, node, at, first):
         if not fails:
             break
         attempt += 1
-        if attempt == first + one.start_attempts:
+        if attempt == first + node_class.start_attempts:
             fate[RESOLVED, node] = t
             fate[HAS_FAILED, node] = 1
             fate[ATTEMPTS, node] = attempt
@@ -157,15 +157,15 @@ def _follow_down(run, node, t, only_now):
 
 @compiled
 def _is_down(run, node, t):
-    one = classes(run)[drawn(run)[CLASS, node]]
-    if one.crash >= 0:
-        spells.begin(run, walk_at(run, spells.CRASH), one.crash, node)
+    node_class = classes(run)[drawn(run)[CLASS, node]]
+    if node_class.crash >= 0:
+        spells.begin(run, walk_at(run, spells.CRASH), node_class.crash, node)
         spells.reach(run, walk_at(run, spells.CRASH), t)
         if walk_at(run, spells.CRASH).is_bad:
             return True
-    if one.zone_outage >= 0:
+    if node_class.zone_outage >= 0:
         zone = node % run.zones
-        spells.begin(run, walk_at(run, spells.ZONE), one.zone_outage, zone)
+        spells.begin(run, walk_at(run, spells.ZONE), node_class.zone_outage, zone)
         spells.reach(run, walk_at(run, spells.ZONE), t)
         return walk_at(run, spells.ZONE).is_bad
     return False
@@ -174,23 +174,23 @@ def _is_down(run, node, t):
 @compiled
 def is_down_for_good(run, node):
     """Tell whether a node is never up."""
-    one = classes(run)[drawn(run)[CLASS, node]]
-    return one.crash >= 0 and process_at(run, one.crash).bad < 0
+    node_class = classes(run)[drawn(run)[CLASS, node]]
+    return node_class.crash >= 0 and process_at(run, node_class.crash).bad < 0
 
 
 @compiled
 def _up_again(run, node, t):
-    one = classes(run)[drawn(run)[CLASS, node]]
-    if one.crash >= 0:
-        spells.begin(run, walk_at(run, spells.CRASH), one.crash, node)
-    if one.zone_outage >= 0:
+    node_class = classes(run)[drawn(run)[CLASS, node]]
+    if node_class.crash >= 0:
+        spells.begin(run, walk_at(run, spells.CRASH), node_class.crash, node)
+    if node_class.zone_outage >= 0:
         zone = node % run.zones
-        spells.begin(run, walk_at(run, spells.ZONE), one.zone_outage, zone)
+        spells.begin(run, walk_at(run, spells.ZONE), node_class.zone_outage, zone)
     while True:
         asked = t
-        if one.crash >= 0:
+        if node_class.crash >= 0:
             t = _good_from(run, walk_at(run, spells.CRASH), t)
-        if one.zone_outage >= 0:
+        if node_class.zone_outage >= 0:
             t = _good_from(run, walk_at(run, spells.ZONE), t)
         is_up = t == asked
         if run.goes_offline:

@@ -53,7 +53,7 @@ def become_healthy(run, node, started, deadline):
     number = drawn(run)[CLASS, node]
     class_rule = class_rule_of(run, rule, number)
     interval, needed = rule.interval, needed_of(run, node)
-    one = classes(run)[number]
+    node_class = classes(run)[number]
     shown_from = started + after_ns(run, node) if added_level(run, node) > 0 else NEVER
     bounds = _find_bounds(run, rule, node, shown_from < NEVER)
 
@@ -67,8 +67,8 @@ def become_healthy(run, node, started, deadline):
             fate[WINDOWS, node] = needed
             return
 
-    has_crashes, has_outages = one.crash >= 0, one.zone_outage >= 0
-    flaps = one.flapping >= 0 and 0 <= class_rule.allowed < class_rule.requests
+    has_crashes, has_outages = node_class.crash >= 0, node_class.zone_outage >= 0
+    flaps = node_class.flapping >= 0 and 0 <= class_rule.allowed < class_rule.requests
     if has_crashes or has_outages or flaps:
         look_ahead(run, deadline)
         if stays_up(run, node, deadline) and not is_disturbed(run, node):
@@ -79,9 +79,9 @@ def become_healthy(run, node, started, deadline):
         begin_crashes(walk_at(run, spells.CRASH), run, node, started, NEVER)
     if has_outages:
         zone = node % run.zones
-        spells.begin(run, walk_at(run, spells.ZONE), one.zone_outage, zone)
+        spells.begin(run, walk_at(run, spells.ZONE), node_class.zone_outage, zone)
     if flaps:
-        spells.begin(run, walk_at(run, spells.FLAPPING), one.flapping, node)
+        spells.begin(run, walk_at(run, spells.FLAPPING), node_class.flapping, node)
     if rule.consecutive and rule.failure_threshold == 0:
         walks = has_crashes, has_outages, flaps
         find_healthy_run(run, rule, needed, node, started, deadline, shown_from, bounds, walks, 0, False)
@@ -275,13 +275,13 @@ def _is_healthy(run, rule, node, word, start, shown_from, bounds, degraded, both
             return True
         if word > beyond or surely == beyond:
             return False
-    own, added = own_level(run, node), added_level(run, node)
+    p_own, added = own_level(run, node), added_level(run, node)
     if degraded == 0 and shown == end:
-        p = own
+        p = p_own
     else:
         level = classes(run)[number].degraded_level
         lost = (added * (end - shown) + level * degraded - added * level * both) / (end - start)
-        p = min(max(1 - (1 - own) * (1 - lost), 0.0), 1.0)
+        p = min(max(1 - (1 - p_own) * (1 - lost), 0.0), 1.0)
     return is_healthy_word(word, class_rule.allowed, class_rule.requests, p)
 
 
@@ -291,17 +291,17 @@ def is_undisturbed(run, node, start, end):
     if not run.goes_down and not run.degrades:
         return True
     look_ahead(run, end)
-    one = classes(run)[drawn(run)[CLASS, node]]
+    node_class = classes(run)[drawn(run)[CLASS, node]]
     if run.goes_down and (is_disturbed(run, node) or not stays_up(run, node, end)):
-        if one.crash >= 0:
+        if node_class.crash >= 0:
             begin_crashes(walk_at(run, spells.CRASH), run, node, fates(run)[STARTED, node], NEVER)
             if not is_good_throughout(run, walk_at(run, spells.CRASH), start, end):
                 return False
-        if one.zone_outage >= 0:
-            spells.begin(run, walk_at(run, spells.ZONE), one.zone_outage, node % run.zones)
+        if node_class.zone_outage >= 0:
+            spells.begin(run, walk_at(run, spells.ZONE), node_class.zone_outage, node % run.zones)
             if not is_good_throughout(run, walk_at(run, spells.ZONE), start, end):
                 return False
     if run.degrades and not stays_undegraded(run, node):
-        spells.begin(run, walk_at(run, spells.FLAPPING), one.flapping, node)
+        spells.begin(run, walk_at(run, spells.FLAPPING), node_class.flapping, node)
         return is_good_throughout(run, walk_at(run, spells.FLAPPING), start, end)
     return True

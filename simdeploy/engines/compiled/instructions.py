@@ -102,7 +102,7 @@ class OwnLower(Lower):
             not isinstance(table_type, types.Array)
             or table_type.layout != "C"
             or len(index_types) != table_type.ndim
-            or not all(isinstance(one, types.Integer) for one in index_types)
+            or not all(isinstance(part_type, types.Integer) for part_type in index_types)
         ):
             return None
         builder, array, indices = self.builder, self.loadvar(table.name), self.loadvar(index.name)
@@ -183,10 +183,10 @@ class OwnLower(Lower):
         """Return the smaller or larger of some numbers; None of other calls."""
         function: Any = self.typeof(expr.func.name)
         compare = _COMPARISONS.get(getattr(function, "typing_key", None))
-        kinds = [self.typeof(one.name) for one in expr.args]
+        kinds = [self.typeof(argument.name) for argument in expr.args]
         if compare is None or expr.vararg or not all(isinstance(kind, _NUMBERS) for kind in kinds):
             return None
-        values = [self.loadvar(one.name) for one in expr.args]
+        values = [self.loadvar(argument.name) for argument in expr.args]
         result = do_minmax(self.context, self.builder, kinds, values, compare)
         return self.context.cast(self.builder, result, self.context.typing_context.unify_types(*kinds), resty)
 

@@ -105,7 +105,7 @@ def _link(function: Callable[..., Any], *, forceinline: bool) -> Any:
     of_literals = dispatcher.get_call_template
 
     def of_their_types(arguments: Sequence[Any], keywords: Mapping[str, Any]) -> Any:
-        return of_literals(tuple(types.unliteral(one) for one in arguments), keywords)
+        return of_literals(tuple(types.unliteral(argument) for argument in arguments), keywords)
 
     dispatcher.get_call_template = of_their_types
     return dispatcher
@@ -113,10 +113,10 @@ def _link(function: Callable[..., Any], *, forceinline: bool) -> Any:
 
 def find_sources() -> list[Path]:
     """Return the files of compiled code, and those from which they import something: their constants are compiled in."""
-    own = sorted(_PACKAGE.glob("*.py"))
-    modules = {module for path in own for module in _IMPORT.findall(path.read_text(encoding="utf-8"))}
+    sources = sorted(_PACKAGE.glob("*.py"))
+    modules = {module for path in sources for module in _IMPORT.findall(path.read_text(encoding="utf-8"))}
     others = {_ROOT.joinpath(*module.split(".")).with_suffix(".py") for module in modules}
-    return [*own, *sorted(path for path in others - set(own) if path.is_file())]
+    return [*sources, *sorted(path for path in others - set(sources) if path.is_file())]
 
 
 @cache

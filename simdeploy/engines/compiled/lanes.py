@@ -35,11 +35,11 @@ def fill_words(run, stream, first, last):
 
 @part("own_words", types.int64, types.int64, types.int64, seconds=0.2)
 def _fill_own_words(run, stream, first, last):
-    key0, key1, own = run.key0, run.key1, lineages(run)[run.row]
+    key0, key1, of_nodes = run.key0, run.key1, lineages(run)[run.row]
     stream_block = np.uint64(stream >> 1)
     both = words(run)
     for place in range(last - first):
-        even, odd = block(key0, key1, own[first + place], stream_block, np.uint64(first + place), _0)
+        even, odd = block(key0, key1, of_nodes[first + place], stream_block, np.uint64(first + place), _0)
         both[0, place] = even
         both[1, place] = odd
 

@@ -35,8 +35,8 @@ def _is_own_limit_crossed(run, wave):
     """Tell whether a limit of a wave alone, or of a zone, is crossed."""
     policy = policy_of(run)
     if policy.has_wave_limits:
-        own, failed = terms_of_wave(run, wave), waves(run)[WAVE_FAILED, wave]
-        if _is_crossed_by(failed, size_of_wave(run, wave), own.count, own.top, own.bottom, policy.reaches):
+        terms, failed = terms_of_wave(run, wave), waves(run)[WAVE_FAILED, wave]
+        if _is_crossed_by(failed, size_of_wave(run, wave), terms.count, terms.top, terms.bottom, policy.reaches):
             return True
     if policy.watches_zones:
         for zone in range(run.zones):

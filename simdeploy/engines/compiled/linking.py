@@ -189,9 +189,9 @@ def link_callees(define: Any) -> Any:
 def _define_pipeline(state: Any, lowering: Any, unused: Collection[Any]) -> Any:
     pipeline = DefaultPassBuilder.define_nopython_pipeline(state)
     pipeline.passes = [
-        (lowering if one is typed_passes.NativeLowering else one, description)
-        for one, description in pipeline.passes
-        if one not in unused
+        (lowering if lowering_pass is typed_passes.NativeLowering else lowering_pass, description)
+        for lowering_pass, description in pipeline.passes
+        if lowering_pass not in unused
     ]
     return pipeline
 

@@ -49,9 +49,9 @@ _MOST_NUMBERS = 8  # of allowed failures that are looked at
 
 
 @compiled
-def piece_at(run, one, rest):
+def piece_at(run, node_class, rest):
     """Return the piece of a class's day that contains a time since midnight."""
-    low, high = one.first_piece, one.last_piece - 1
+    low, high = node_class.first_piece, node_class.last_piece - 1
     while low < high:
         middle = (low + high + 1) // 2
         if traffic(run)[STARTS, middle] <= rest:
@@ -64,30 +64,32 @@ def piece_at(run, one, rest):
 @compiled
 def factor_at(run, number, t):
     """Return the traffic of a class at a time, nanoseconds since midnight."""
-    one = classes(run)[number]
-    if one.first_piece == one.last_piece:
+    node_class = classes(run)[number]
+    if node_class.first_piece == node_class.last_piece:
         return 1.0
     rest = t % DAY_NS
-    place, table = piece_at(run, one, rest), traffic(run)
+    place, table = piece_at(run, node_class, rest), traffic(run)
     return table[_FACTORS, place] + table[_SLOPES, place] * ((rest - table[STARTS, place]) / NS_PER_S)
 
 
 @compiled
 def traffic_between(run, number, start, end):
     """Return the integral of a class's traffic over [start, end), times since the start of the rollout, seconds."""
-    one = classes(run)[number]
-    if one.first_piece == one.last_piece:
+    node_class = classes(run)[number]
+    if node_class.first_piece == node_class.last_piece:
         return (end - start) / NS_PER_S
     start += policy_of(run).begins_in_week
     end += policy_of(run).begins_in_week
     first_day, last_day = start // DAY_NS, end // DAY_NS
-    within = _within_day(run, one, end - last_day * DAY_NS) - _within_day(run, one, start - first_day * DAY_NS)
-    return (last_day - first_day) * one.day_s + within
+    within = _within_day(run, node_class, end - last_day * DAY_NS) - _within_day(
+        run, node_class, start - first_day * DAY_NS
+    )
+    return (last_day - first_day) * node_class.day_s + within
 
 
 @compiled
-def _within_day(run, one, rest):
-    return within_piece(traffic(run), piece_at(run, one, rest), rest)
+def _within_day(run, node_class, rest):
+    return within_piece(traffic(run), piece_at(run, node_class, rest), rest)
 
 
 @inlined
@@ -98,9 +100,9 @@ def within_piece(table, place, rest):
 
 
 @inlined
-def end_of_piece(one, table, piece):
+def end_of_piece(node_class, table, piece):
     """Return when a piece of a class's day ends, nanoseconds since midnight."""
-    return np.int64(table[STARTS, piece + 1]) if piece + 1 < one.last_piece else np.int64(DAY_NS)
+    return np.int64(table[STARTS, piece + 1]) if piece + 1 < node_class.last_piece else np.int64(DAY_NS)
 
 
 @compiled
@@ -120,11 +122,11 @@ def _requests_met(run, node, start, windows):
 @compiled
 def requests_of_windows(run, number, start, interval, windows):
     """Return the requests of so many windows of a node of a local service, one after the other from `start` on."""
-    one, table, total = classes(run)[number], traffic(run), np.int64(0)
+    node_class, table, total = classes(run)[number], traffic(run), np.int64(0)
     start += policy_of(run).begins_in_week
     day = start // DAY_NS
     rest = start - day * DAY_NS
-    place = piece_at(run, one, rest)
+    place = piece_at(run, node_class, rest)
     before = within_piece(table, place, rest)
     for _ in range(windows):
         rest += interval
@@ -132,11 +134,11 @@ def requests_of_windows(run, number, start, interval, windows):
         if rest >= DAY_NS:
             whole_days = float(rest // DAY_NS)
             rest %= DAY_NS
-            place = piece_at(run, one, rest)
-        while place + 1 < one.last_piece and table[STARTS, place + 1] <= rest:
+            place = piece_at(run, node_class, rest)
+        while place + 1 < node_class.last_piece and table[STARTS, place + 1] <= rest:
             place += 1
         after = within_piece(table, place, rest)
-        total += count_requests(one.requests_per_second, whole_days * one.day_s + (after - before))
+        total += count_requests(node_class.requests_per_second, whole_days * node_class.day_s + (after - before))
         before = after
     return total
 
@@ -144,15 +146,15 @@ def requests_of_windows(run, number, start, interval, windows):
 @compiled
 def bounds_of_factor(run, number, start, end):
     """Return the lowest and the highest traffic of a class from one time to another, since the start of the rollout."""
-    one, table = classes(run)[number], traffic(run)
-    if one.first_piece == one.last_piece:
+    node_class, table = classes(run)[number], traffic(run)
+    if node_class.first_piece == node_class.last_piece:
         return 1.0, 1.0
     start += policy_of(run).begins_in_week
     end = min(end + policy_of(run).begins_in_week, start + DAY_NS)
     here, there = factor_at(run, number, start), factor_at(run, number, end)
     lowest, highest = min(here, there), max(here, there)
     day = start - start % DAY_NS
-    for place in range(one.first_piece, one.last_piece):
+    for place in range(node_class.first_piece, node_class.last_piece):
         today = day + np.int64(table[STARTS, place])
         if start < today < end or start < today + DAY_NS < end:
             lowest = min(lowest, table[_FACTORS, place])
@@ -215,9 +217,9 @@ def demand_at(run, missed, t):
     """Return the requests per second of so many missed nodes by class, at a time since midnight."""
     demand = 0.0
     for number in range(run.n_classes):
-        one = classes(run)[number]
-        weight = missed[number] * one.requests_per_second
-        demand += weight if one.first_piece == one.last_piece else weight * factor_at(run, number, t)
+        node_class = classes(run)[number]
+        weight = missed[number] * node_class.requests_per_second
+        demand += weight if node_class.first_piece == node_class.last_piece else weight * factor_at(run, number, t)
     return demand
 
 

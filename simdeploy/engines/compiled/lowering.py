@@ -78,7 +78,7 @@ def lower(
     by_zone = [set(kind.affects.members if kind.affects.by == "zones" else ()) for kind in kinds]
     # Always open is the same as no change windows.
     openings = () if is_always_open(operator.change_windows) else weekly_openings(operator.change_windows)
-    class_nodes = [(node, number) for number, one in enumerate(fleet.classes, start=1) for node in one.nodes]
+    class_nodes = [(node, number) for number, of_class in enumerate(fleet.classes, start=1) for node in of_class.nodes]
     affects_nodes = [node for kind in kinds for node in _exact_nodes(kind)]
     scalars = {
         "nodes": fleet.nodes,

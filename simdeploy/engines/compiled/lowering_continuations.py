@@ -29,28 +29,28 @@ def lower_continuations(scenario: Scenario, policy: ScenarioPolicy, continuation
     acts: list[tuple[int, int]] = []
     looks: list[int] = []
     n_node_looks = 0
-    for place, one in enumerate(continuations):
-        own_acts = lower_script((*scenario.operator.script, *one.script))
-        stem, parts_at = one.find_stem(continuations[:place])
+    for place, continuation in enumerate(continuations):
+        own_acts = lower_script((*scenario.operator.script, *continuation.script))
+        stem, parts_at = continuation.find_stem(continuations[:place])
         records.append(
             {
                 "first_act": len(acts),
                 "last_act": len(acts) + len(own_acts),
                 "first_look": len(looks),
-                "last_look": len(looks) + len(one.looks_ns),
-                "nodes_look_at": NEVER if one.nodes_at_ns is None else one.nodes_at_ns,
+                "last_look": len(looks) + len(continuation.looks_ns),
+                "nodes_look_at": NEVER if continuation.nodes_at_ns is None else continuation.nodes_at_ns,
                 "first_node_look": n_node_looks,
-                "change_at": NEVER if one.change is None else one.change[0],
-                "next_policy": 0 if one.change is None else len(policies),
+                "change_at": NEVER if continuation.change is None else continuation.change[0],
+                "next_policy": 0 if continuation.change is None else len(policies),
                 "stem": stem,
                 "parts_at": parts_at,
                 "ended": 0,
             }
         )
         acts += own_acts
-        looks += one.looks_ns
-        n_node_looks += 0 if one.nodes_at_ns is None else scenario.fleet.nodes
-        policies += () if one.change is None else one.change[1:]
+        looks += continuation.looks_ns
+        n_node_looks += 0 if continuation.nodes_at_ns is None else scenario.fleet.nodes
+        policies += () if continuation.change is None else continuation.change[1:]
     lowered = lower(scenario.under(policy), policies, TYPES[policy.identity.type], may_bundle=False)
     tables = dict(lowered.tables)
     if len(policies) > 1:
@@ -59,7 +59,7 @@ def lower_continuations(scenario: Scenario, policy: ScenarioPolicy, continuation
         **lowered.scalars,
         "n_continuations": len(records),
         # Gates look at nodes before their turn.
-        "draws_at_turns": scenario.fleet.order == "index" and all(one.policy.gate is None for one in policies),
+        "draws_at_turns": scenario.fleet.order == "index" and all(each.policy.gate is None for each in policies),
         "n_looks": len(looks),
         "n_looked_at": n_node_looks,
         "n_acts": len(acts),

@@ -65,8 +65,8 @@ def lower_policies(
     limits: dict[Limits | None, int] = {}
     gates: dict[Gate | None, int] = {None: 0}
     rows = []
-    for one in chosen:
-        policy = one.policy
+    for chosen_policy in chosen:
+        policy = chosen_policy.policy
         # Nodes that leave have no windows to judge.
         gate = None if traits.leaves else read_gate(policy, scenario.orchestrator)
         rule = read_health_rule(policy, scenario.orchestrator)
@@ -126,14 +126,14 @@ def lower_policies(
             **row.plan._asdict(),
             **lowered_limits[row.limits],
             **lowered_gates[row.gate],
-            "progress_deadline": _or_never(one.policy.progress_deadline_ns),
-            "rollout_deadline": _or_never(one.policy.rollout_deadline_ns),
+            "progress_deadline": _or_never(chosen_policy.policy.progress_deadline_ns),
+            "rollout_deadline": _or_never(chosen_policy.policy.rollout_deadline_ns),
             "counts_each": row.counts_each,
-            "rollback_delay": one.policy.rollback_delay_ns,
+            "rollback_delay": chosen_policy.policy.rollback_delay_ns,
             "has_more": row.has_more,
-            "begins_in_week": time_in_week(one.identity.created_at),
+            "begins_in_week": time_in_week(chosen_policy.identity.created_at),
         }
-        for one, row in zip(chosen, rows, strict=True)
+        for chosen_policy, row in zip(chosen, rows, strict=True)
     ]
     behaviours = scenario.fleet.behaviours
     stops = [stops_at(limit, total) for limit in limits]

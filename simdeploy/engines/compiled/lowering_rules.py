@@ -62,8 +62,8 @@ def last_words(rule: HealthRule, behaviour: Behaviour, kinds: Sequence[ReleaseKi
         return [NEVER if allowed < 0 else ALWAYS] * (1 + len(kinds))
     if not isinstance(behaviour.error_rate, Constant):
         return [UNKNOWN] * (1 + len(kinds))
-    own = behaviour.error_rate.quantile(0.5)
-    levels = [own, *(mean_level(own, kind.error_rate, 0.0, 1, 1, 0, 0) for kind in kinds)]
+    level = behaviour.error_rate.quantile(0.5)
+    levels = [level, *(mean_level(level, kind.error_rate, 0.0, 1, 1, 0, 0) for kind in kinds)]
     return [NEVER if p >= 1 else math.floor(binomial_cdf(allowed, requests, p) * 2.0**52 - 0.5) for p in levels]
 
 

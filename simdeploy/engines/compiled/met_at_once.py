@@ -23,11 +23,11 @@ from simdeploy.world.traffic import DAY_NS
 @part("met_at_once", types.int64, returns=types.int64, seconds=0.3)
 def requests_met_at_once(run, n):
     """Return the requests of windows of n nodes of a fleet with one class, whose starts and numbers of windows stand in `scratch`."""
-    one, table, spans, interval = classes(run)[0], traffic(run), scratch(run), policy_of(run).interval
+    node_class, table, spans, interval = classes(run)[0], traffic(run), scratch(run), policy_of(run).interval
     rests, windows = counted(run)[COUNT], counted(run)[REQUESTS]
     total, m, most = np.int64(0), np.int64(0), np.int64(0)
     day = low = high = np.int64(0)
-    piece = one.first_piece
+    piece = node_class.first_piece
     for place in range(n):
         rest, n_windows = spans[0, place] + policy_of(run).begins_in_week - day, spans[1, place]
         if rest < low or rest + n_windows * interval >= high:
@@ -36,8 +36,8 @@ def requests_met_at_once(run, n):
             skipped = rest // DAY_NS * DAY_NS
             day += skipped
             rest -= skipped
-            piece = piece_at(run, one, rest)
-            low, high = np.int64(table[STARTS, piece]), end_of_piece(one, table, piece)
+            piece = piece_at(run, node_class, rest)
+            low, high = np.int64(table[STARTS, piece]), end_of_piece(node_class, table, piece)
             if rest + n_windows * interval >= high:
                 total += requests_of_windows(run, 0, spans[0, place], interval, n_windows)
                 continue

@@ -208,9 +208,9 @@ def _change_all_starting(run, until, n):
 @compiled
 def _lost_at_starts(run, horizon, n_listed):
     """Return the requests that are lost up to the horizon while nodes of one class start, except those that are listed."""
-    one, table, begins = classes(run)[0], traffic(run), policy_of(run).begins_in_week
+    node_class, table, begins = classes(run)[0], traffic(run), policy_of(run).begins_in_week
     day = low = high = end_low = end_high = np.int64(0)
-    piece = end_piece = one.first_piece
+    piece = end_piece = node_class.first_piece
     lost, listed = 0.0, 0
     for node in range(run.nodes):
         if listed < n_listed and lists(run)[LISTED, listed] == node:
@@ -219,17 +219,19 @@ def _lost_at_starts(run, horizon, n_listed):
         begin, length = _starting(run, node, horizon)
         rest = begin + begins - day
         if rest < 0 or rest + length >= DAY_NS:
-            lost += one.requests_per_second * traffic_between(run, 0, begin, begin + length)
+            lost += node_class.requests_per_second * traffic_between(run, 0, begin, begin + length)
             day += rest // DAY_NS * DAY_NS
             continue
         if rest < low or rest >= high:
-            piece = piece_at(run, one, rest)
-            low, high = np.int64(table[STARTS, piece]), end_of_piece(one, table, piece)
+            piece = piece_at(run, node_class, rest)
+            low, high = np.int64(table[STARTS, piece]), end_of_piece(node_class, table, piece)
         end = rest + length
         if end < end_low or end >= end_high:
-            end_piece = piece_at(run, one, end)
-            end_low, end_high = np.int64(table[STARTS, end_piece]), end_of_piece(one, table, end_piece)
-        lost += one.requests_per_second * (within_piece(table, end_piece, end) - within_piece(table, piece, rest))
+            end_piece = piece_at(run, node_class, end)
+            end_low, end_high = np.int64(table[STARTS, end_piece]), end_of_piece(node_class, table, end_piece)
+        lost += node_class.requests_per_second * (
+            within_piece(table, end_piece, end) - within_piece(table, piece, rest)
+        )
     return lost
 
 

@@ -39,15 +39,17 @@ _MARGIN_NS = 1000.0
 def begin_spells(run):
     """Find out below which words nodes begin with a bad spell, and when zones' first good spells end."""
     for number in range(run.n_classes):
-        one, chances = classes(run)[number], today(run)[number]
-        chances.begins_bad[CRASH] = first_word_not_below(process_at(run, one.crash).p_bad) if one.crash >= 0 else 0
-        chances.begins_bad[FLAPPING] = (
-            first_word_not_below(process_at(run, one.flapping).p_bad) if one.flapping >= 0 else 0
+        node_class, chances = classes(run)[number], today(run)[number]
+        chances.begins_bad[CRASH] = (
+            first_word_not_below(process_at(run, node_class.crash).p_bad) if node_class.crash >= 0 else 0
         )
-        if one.zone_outage >= 0:
+        chances.begins_bad[FLAPPING] = (
+            first_word_not_below(process_at(run, node_class.flapping).p_bad) if node_class.flapping >= 0 else 0
+        )
+        if node_class.zone_outage >= 0:
             for zone in range(run.zones):
                 walk = walk_at(run, ZONE)
-                begin(run, walk, one.zone_outage, zone)
+                begin(run, walk, node_class.zone_outage, zone)
                 zone_ends(run)[number, zone] = 0 if walk.is_bad else walk.end
 
 
@@ -101,10 +103,12 @@ def look_ahead(run, t):
 def _find_words_that_last(run):
     x = run.quiet_until / NS_PER_S
     for number in range(run.n_classes):
-        one, chances = classes(run)[number], today(run)[number]
-        chances.quiet_beyond[CRASH] = _word_that_lasts(run, one.crash, x) if one.crash >= 0 else np.int64(-NEVER)
+        node_class, chances = classes(run)[number], today(run)[number]
+        chances.quiet_beyond[CRASH] = (
+            _word_that_lasts(run, node_class.crash, x) if node_class.crash >= 0 else np.int64(-NEVER)
+        )
         chances.quiet_beyond[FLAPPING] = (
-            _word_that_lasts(run, one.flapping, x) if one.flapping >= 0 else np.int64(-NEVER)
+            _word_that_lasts(run, node_class.flapping, x) if node_class.flapping >= 0 else np.int64(-NEVER)
         )
 
 
@@ -133,11 +137,16 @@ def stays_undegraded(run, node):
 @compiled
 def list_going_down(run, t, nodes):
     """List the nodes that may be down before t, or crash at other times because of their update; return how many they are."""
-    one, n = classes(run)[0], 0
+    node_class, n = classes(run)[0], 0
     if not run.goes_down:
         return n
     look_ahead(run, t)
-    if run.n_classes == 1 and one.zone_outage < 0 and not one.renewed and (run.kind < 0 or run.crash_rate == 1.0):
+    if (
+        run.n_classes == 1
+        and node_class.zone_outage < 0
+        and not node_class.renewed
+        and (run.kind < 0 or run.crash_rate == 1.0)
+    ):
         crash_words, beyond = drawn(run)[CRASH_WORD], today(run)[0].quiet_beyond[CRASH]
         for node in range(run.nodes):
             nodes[n] = node

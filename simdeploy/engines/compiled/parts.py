@@ -203,16 +203,16 @@ class _Left:
 
     def take(self) -> Iterator[str]:
         """Yield one after the other for the process that asks, until none is left."""
-        own: set[str] = set()
+        taken: set[str] = set()
         while True:
             with self._lock:
                 if not self._names:
                     return
-                elsewhere = self._taken - own
+                elsewhere = self._taken - taken
                 name = min(self._names, key=lambda name: _known[name].beside in elsewhere)
                 self._names.remove(name)
                 self._taken.add(name)
-            own.add(name)
+            taken.add(name)
             yield name
 
 

@@ -142,11 +142,11 @@ def _reset_pools(run):
 
 @compiled
 def _begin_walks(run, node):
-    one = classes(run)[drawn(run)[CLASS, node]]
-    if one.crash >= 0:
-        spells.begin(run, _crashes_of(run, node), one.crash, node)
-    if one.zone_outage >= 0:
-        spells.begin(run, _outages_of(run, node), one.zone_outage, node % run.zones)
+    node_class = classes(run)[drawn(run)[CLASS, node]]
+    if node_class.crash >= 0:
+        spells.begin(run, _crashes_of(run, node), node_class.crash, node)
+    if node_class.zone_outage >= 0:
+        spells.begin(run, _outages_of(run, node), node_class.zone_outage, node % run.zones)
 
 
 @compiled
@@ -163,13 +163,13 @@ def _outages_of(run, node):
 @compiled
 def _look_at(run, node, t):
     """Tell whether a node is down at t, not before the last look, and until when that stays so as far as nothing changes it."""
-    one = classes(run)[drawn(run)[CLASS, node]]
+    node_class = classes(run)[drawn(run)[CLASS, node]]
     is_down, following = False, NEVER
-    if one.crash >= 0:
+    if node_class.crash >= 0:
         walk = _crashes_of(run, node)
         spells.reach(run, walk, t)
         is_down, following = walk.is_bad, walk.end
-    if one.zone_outage >= 0:
+    if node_class.zone_outage >= 0:
         walk = _outages_of(run, node)
         spells.reach(run, walk, t)
         is_down, following = is_down or walk.is_bad, min(following, walk.end)

@@ -31,10 +31,10 @@ _NOTHING = -1.0  # nothing but a node's own level let requests fail
 def requests_within(run, node, start, end):
     """Return the requests that a node of a local service meets within a window."""
     number = drawn(run)[CLASS, node]
-    one = classes(run)[number]
-    if one.first_piece == one.last_piece:
+    node_class = classes(run)[number]
+    if node_class.first_piece == node_class.last_piece:
         return class_rule_of(run, policy_of_node(run, node), number).requests
-    return count_requests(one.requests_per_second, traffic_between(run, number, start, end))
+    return count_requests(node_class.requests_per_second, traffic_between(run, number, start, end))
 
 
 @part("requests", types.int64, types.int64, types.int64, returns=types.boolean, seconds=0.3)
@@ -74,13 +74,13 @@ def _stayed_up(run, node, start, end):
     look_ahead(run, end)
     if not is_disturbed(run, node) and stays_up(run, node, end):
         return True
-    one = classes(run)[drawn(run)[CLASS, node]]
-    if one.crash >= 0:
+    node_class = classes(run)[drawn(run)[CLASS, node]]
+    if node_class.crash >= 0:
         begin_crashes(walk_at(run, spells.CRASH), run, node, fates(run)[STARTED, node], NEVER)
         if not is_good_throughout(run, walk_at(run, spells.CRASH), start, end):
             return False
-    if one.zone_outage >= 0:
-        spells.begin(run, walk_at(run, spells.ZONE), one.zone_outage, node % run.zones)
+    if node_class.zone_outage >= 0:
+        spells.begin(run, walk_at(run, spells.ZONE), node_class.zone_outage, node % run.zones)
         return is_good_throughout(run, walk_at(run, spells.ZONE), start, end)
     return True
 
@@ -92,28 +92,28 @@ def level_within(run, node, start, end):
 
 
 @compiled
-def level_given(run, node, own, start, end):
+def level_given(run, node, level, start, end):
     """Return the same of a node whose own level is given."""
     lost = _lost_within(run, node, start, end)
-    return own if lost == _NOTHING else min(max(1 - (1 - own) * (1 - lost), 0.0), 1.0)
+    return level if lost == _NOTHING else min(max(1 - (1 - level) * (1 - lost), 0.0), 1.0)
 
 
 @part("levels", types.int64, types.int64, types.int64, returns=types.float64, seconds=0.3)
 def _lost_within(run, node, start, end):
     """Return the fraction that fails of requests that the node's own level lets succeed."""
     started = fates(run)[STARTED, node]
-    one = classes(run)[drawn(run)[CLASS, node]]
+    node_class = classes(run)[drawn(run)[CLASS, node]]
     added = added_level(run, node) if started < NEVER else 0.0
     shown = end
     if added > 0:
         shown = min(max(started + after_ns(run, node), start), end)
     degraded = both = np.int64(0)
-    if one.flapping >= 0:
+    if node_class.flapping >= 0:
         look_ahead(run, end)
         if not stays_undegraded(run, node):
-            spells.begin(run, walk_at(run, spells.FLAPPING), one.flapping, node)
+            spells.begin(run, walk_at(run, spells.FLAPPING), node_class.flapping, node)
             degraded, both = degraded_within(run, walk_at(run, spells.FLAPPING), start, end, shown)
     if shown == end and degraded == 0:
         return _NOTHING
-    level = one.degraded_level
+    level = node_class.degraded_level
     return (added * (end - shown) + level * degraded - added * level * both) / (end - start)

@@ -109,17 +109,17 @@ def _set_quick_words_by_traffic(run, until):
     """
     rule = policy_of(run)
     for number in range(run.n_classes):
-        one, chances = classes(run)[number], today(run)[number]
+        node_class, chances = classes(run)[number], today(run)[number]
         if (
-            one.first_piece < one.last_piece
+            node_class.first_piece < node_class.last_piece
             and rule.needed > 0
             and (rule.peak >= 0 or rule.rate_top >= rule.rate_bottom)
         ):
-            usual = one.requests_per_second * (rule.interval / NS_PER_S)
+            usual = node_class.requests_per_second * (rule.interval / NS_PER_S)
             lowest, highest = bounds_of_factor(run, number, run.now, until)
             fewest, most = np.int64(math.floor(usual * lowest)), np.int64(math.floor(usual * highest + 0.51))
-            chances.quick_word = words_between(rule, fewest, most, one.baseline)
-            hurt = 1 - (1 - one.baseline) * (1 - run.error_rate)
+            chances.quick_word = words_between(rule, fewest, most, node_class.baseline)
+            hurt = 1 - (1 - node_class.baseline) * (1 - run.error_rate)
             chances.quick_word_affected = words_between(rule, fewest, most, hurt)
             chances.bracket = chances.bracket_affected = -1
 
@@ -171,8 +171,8 @@ def list_slow(run, rule, first, last, now, slow, n_slow):
     """List the positions from first to last of nodes that are not quick and calm if they are dispatched now; return how many are listed."""
     draws, latest = drawn(run), latest_start(rule)
     may_be_disturbed = run.goes_down or run.degrades
-    chances, one = today(run)[0], classes(run)[0]
-    is_plain = chances.bracket < 0 and chances.bracket_affected < 0 and one.zone_outage < 0
+    chances, node_class = today(run)[0], classes(run)[0]
+    is_plain = chances.bracket < 0 and chances.bracket_affected < 0 and node_class.zone_outage < 0
     if run.n_classes == 1 and run.order == ORDER_INDEX and is_plain:
         durations, fails, hangs = draws[DURATION, first:last], draws[FAILS, first:last], draws[HANGS, first:last]
         affected = draws[AFFECTED, first:last]
@@ -185,8 +185,8 @@ def list_slow(run, rule, first, last, now, slow, n_slow):
                 slow[n_slow] = first + place
                 n_slow += is_slow
             return n_slow
-        if one.crash >= 0 and (one.renewed or (run.crash_rate != 1.0 and run.kind >= 0)):
-            plain, hurt = np.int64(-1) if one.renewed else plain, np.int64(-1)
+        if node_class.crash >= 0 and (node_class.renewed or (run.crash_rate != 1.0 and run.kind >= 0)):
+            plain, hurt = np.int64(-1) if node_class.renewed else plain, np.int64(-1)
         crashes, crash_beyond = draws[CRASH_WORD, first:last], chances.quiet_beyond[CRASH]
         flaps, flap_beyond = draws[FLAP_WORD, first:last], chances.quiet_beyond[FLAPPING]
         for place in range(last - first):

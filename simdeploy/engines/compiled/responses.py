@@ -219,7 +219,7 @@ def _added_failures(run, horizon):
         until = min(fate[BACK_FROM, node], horizon)
         if since >= until:
             continue
-        one = classes(run)[drawn(run)[CLASS, node]]
-        rate = one.requests_per_second * (1 - near_level(run, node)) * added
+        node_class = classes(run)[drawn(run)[CLASS, node]]
+        rate = node_class.requests_per_second * (1 - near_level(run, node)) * added
         total += rate * served_well(run, node, since, until) / NS_PER_S
     return total

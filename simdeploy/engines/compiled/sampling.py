@@ -143,17 +143,17 @@ def _sample_once(run):
     level = _once(run, Stream.START_FAILURE_LEVEL.value, run.tilt_level)
     slow = _once(run, Stream.SLOWDOWN.value, run.tilt_slowdown)
     for number in range(run.n_classes):
-        one, chances = classes(run)[number], today(run)[number]
-        p = quantile(law_at(run, one.start_failure), level)
-        chances.slowdown = quantile(law_at(run, one.slowdown), slow)
-        p_affected, hang_affected = _either(p, added_failure), _either(one.start_hang, added_hang)
+        node_class, chances = classes(run)[number], today(run)[number]
+        p = quantile(law_at(run, node_class.start_failure), level)
+        chances.slowdown = quantile(law_at(run, node_class.slowdown), slow)
+        p_affected, hang_affected = _either(p, added_failure), _either(node_class.start_hang, added_hang)
         chances.start_failure = odds_times(p, run.tilt_failure)
         chances.start_failure_affected = odds_times(p_affected, run.tilt_failure)
-        chances.start_hang = odds_times(one.start_hang, run.tilt_hang)
+        chances.start_hang = odds_times(node_class.start_hang, run.tilt_hang)
         chances.start_hang_affected = odds_times(hang_affected, run.tilt_hang)
         if run.is_tilted:
             set_log_weights(chances.log_fails, chances.log_starts, p, p_affected, run.tilt_failure)
-            set_log_weights(chances.log_hangs, chances.log_answers, one.start_hang, hang_affected, run.tilt_hang)
+            set_log_weights(chances.log_hangs, chances.log_answers, node_class.start_hang, hang_affected, run.tilt_hang)
     run.operator_uniform = draw(run, Stream.OPERATOR_DECISION.value, 0, 0)
     u = _once(run, Stream.PROMOTE_AFTER.value, run.tilt_promote)
     run.promote_after = draw_ns(law_at(run, run.promote_after_law), u, 1.0)

@@ -63,25 +63,25 @@ def _may_go_down(run, node, end):
 @part("interruptions", types.int64, types.int64, types.int64, returns=types.float64, seconds=0.3)
 def _served_in_spells(run, node, start, end):
     fate = fates(run)
-    one = classes(run)[drawn(run)[CLASS, node]]
+    node_class = classes(run)[drawn(run)[CLASS, node]]
     goes_down, flaps = _may_go_down(run, node, end), not stays_undegraded(run, node)
-    if goes_down and one.crash >= 0:
+    if goes_down and node_class.crash >= 0:
         begin_crashes(walk_at(run, spells.CRASH), run, node, fate[STARTED, node], fate[BACK_FROM, node])
-    if goes_down and one.zone_outage >= 0:
+    if goes_down and node_class.zone_outage >= 0:
         zone = node % run.zones
-        spells.begin(run, walk_at(run, spells.ZONE), one.zone_outage, zone)
+        spells.begin(run, walk_at(run, spells.ZONE), node_class.zone_outage, zone)
     if flaps:
-        spells.begin(run, walk_at(run, spells.FLAPPING), one.flapping, node)
+        spells.begin(run, walk_at(run, spells.FLAPPING), node_class.flapping, node)
     served = degraded = 0.0
     t = start
     while t < end:
         until = end
         is_up = True
-        if goes_down and one.crash >= 0:
+        if goes_down and node_class.crash >= 0:
             spells.reach(run, walk_at(run, spells.CRASH), t)
             until = min(until, walk_at(run, spells.CRASH).end)
             is_up = not walk_at(run, spells.CRASH).is_bad
-        if goes_down and one.zone_outage >= 0:
+        if goes_down and node_class.zone_outage >= 0:
             spells.reach(run, walk_at(run, spells.ZONE), t)
             until = min(until, walk_at(run, spells.ZONE).end)
             is_up = is_up and not walk_at(run, spells.ZONE).is_bad
@@ -101,7 +101,7 @@ def _served_in_spells(run, node, start, end):
             if is_degraded:
                 degraded += met
         t = until
-    return served - one.degraded_level * degraded
+    return served - node_class.degraded_level * degraded
 
 
 @compiled
@@ -234,15 +234,15 @@ def scope(run, node, until):
 def down_spells(run, node, until, is_real, k):
     """Append the spells in which a node is missed and down: as they were, or as they would have been untouched."""
     start, end = scope(run, node, until)
-    one = classes(run)[drawn(run)[CLASS, node]]
-    if one.crash >= 0:
+    node_class = classes(run)[drawn(run)[CLASS, node]]
+    if node_class.crash >= 0:
         if is_real:
             begin_crashes(walk_at(run, spells.CRASH), run, node, fates(run)[STARTED, node], fates(run)[BACK_FROM, node])
         else:
-            spells.begin(run, walk_at(run, spells.CRASH), one.crash, node)
+            spells.begin(run, walk_at(run, spells.CRASH), node_class.crash, node)
         k = _append_bad(run, walk_at(run, spells.CRASH), node, start, end, is_real, k)
-    if one.zone_outage >= 0 and k >= 0:
-        spells.begin(run, walk_at(run, spells.ZONE), one.zone_outage, node % run.zones)
+    if node_class.zone_outage >= 0 and k >= 0:
+        spells.begin(run, walk_at(run, spells.ZONE), node_class.zone_outage, node % run.zones)
         k = _append_bad(run, walk_at(run, spells.ZONE), node, start, end, False, k)
     return k
 

@@ -211,7 +211,9 @@ def _tidy_a_little(tidy: Any) -> Any:
 
     def tidy_a_little(self: Any, steps: Any, function: Any) -> Any:
         is_own = function.func_id.modname.startswith("simdeploy.")  # another thread may compile something else
-        return tidy(self, [one for one in steps if not is_own or one.__name__ == "peep_hole_list_to_tuple"], function)
+        return tidy(
+            self, [step for step in steps if not is_own or step.__name__ == "peep_hole_list_to_tuple"], function
+        )
 
     return tidy_a_little
 
@@ -231,13 +233,13 @@ def _list_vars(_: Any) -> Any:
             return listed
         elif kind is not list and kind is not tuple:
             return []
-        found: list[Any] = []
+        variables: list[Any] = []
         for part in value:
             if type(part) is ir.Var:
-                found.append(part)
+                variables.append(part)
             elif type(part) is not str and type(part) is not ir.Loc:
-                found += list_vars(self, part)
-        return found
+                variables += list_vars(self, part)
+        return variables
 
     return list_vars
 

@@ -156,9 +156,9 @@ def _follow(run, wave, n_slots):
             # The next one is left to others, after all verdicts of this instant.
             while free >= 0:
                 ends[free], free = LAST, nodes[free]
-            for one in range(n_slots):
-                if ends[one] == (end | 1) and run.next_turn < run.nodes:
-                    ends[one] = LAST
+            for place in range(n_slots):
+                if ends[place] == (end | 1) and run.next_turn < run.nodes:
+                    ends[place] = LAST
                     _count(run, wave, 0)
             break
     return True
@@ -178,8 +178,8 @@ def _begin_matches(ends, winners, n_slots):
     for slot in range(n_slots):
         winners[n_slots + slot] = slot
     for match in range(n_slots - 1, 0, -1):
-        one, other = winners[2 * match], winners[2 * match + 1]
-        winners[match] = other if ends[other] < ends[one] else one
+        first, other = winners[2 * match], winners[2 * match + 1]
+        winners[match] = other if ends[other] < ends[first] else first
     return winners[1]
 
 

@@ -141,34 +141,34 @@ def _add_spell(run, node, since, until, end):
 def _add_part(run, node, is_new, since, until, end):
     if since >= until:
         return
-    one = classes(run)[drawn(run)[CLASS, node]]
-    requests = one.requests_per_second
+    node_class = classes(run)[drawn(run)[CLASS, node]]
+    requests = node_class.requests_per_second
     if requests == 0:
         return
-    own, group = own_level(run, node), _group_of(run, node)
+    level, group = own_level(run, node), _group_of(run, node)
     failed_row = _FAILED_NEW if is_new else _FAILED_OLD
     _count(run, SERVING_NEW if is_new else SERVING_OLD, since, until, end)
     _add(run, group, _REQUESTS_NEW if is_new else _REQUESTS_OLD, requests, since, until, end)
-    _add(run, group, failed_row, requests * own, since, until, end)
+    _add(run, group, failed_row, requests * level, since, until, end)
     added = 0.0
     shown_from = until
     if is_new and run.kind >= 0:
         added = added_level(run, node)
         if added > 0:
             shown_from = max(since, fates(run)[STARTED, node] + after_ns(run, node))
-            _add(run, group, failed_row, requests * (1 - own) * added, shown_from, until, end)
+            _add(run, group, failed_row, requests * (1 - level) * added, shown_from, until, end)
     if stays_undegraded(run, node):
         return
     walk = walk_at(run, spells.FLAPPING)
-    spells.begin(run, walk, one.flapping, node)
+    spells.begin(run, walk, node_class.flapping, node)
     t = since
     while t < until:
         spells.reach(run, walk, t)
         upto = min(walk.end, until)
         if walk.is_bad:
-            _add(run, group, failed_row, requests * (1 - own) * one.degraded_level, t, upto, end)
+            _add(run, group, failed_row, requests * (1 - level) * node_class.degraded_level, t, upto, end)
             if added > 0:
-                both = -requests * (1 - own) * added * one.degraded_level
+                both = -requests * (1 - level) * added * node_class.degraded_level
                 _add(run, group, failed_row, both, max(t, shown_from), upto, end)
         t = upto
 

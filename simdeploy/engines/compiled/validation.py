@@ -121,9 +121,9 @@ def _find_bounds(run, rule, node, start, end):
     number = drawn(run)[CLASS, node]
     seconds = rule.interval / NS_PER_S * bounds_of_factor(run, number, start, end)[0]
     fewest, rate = math.floor(classes(run)[number].requests_per_second * seconds), rule.rate_top / rule.rate_bottom
-    own = own_level(run, node)
-    surely, beyond = words_of_rate(fewest, rate, own)
-    shown, shown_beyond = words_of_rate(fewest, rate, 1 - (1 - own) * (1 - added_level(run, node)))
+    level = own_level(run, node)
+    surely, beyond = words_of_rate(fewest, rate, level)
+    shown, shown_beyond = words_of_rate(fewest, rate, 1 - (1 - level) * (1 - added_level(run, node)))
     if run.goes_down or run.degrades:
         surely = shown = np.int64(-1)
     return surely, beyond, shown, shown_beyond
@@ -230,14 +230,14 @@ def _is_quickly_healthy(run, node, window, requests):
 
     A word up to which windows with so many requests are healthy is kept for the next ones, in a table that only gates need otherwise.
     """
-    policy, one = policy_of(run), classes(run)[0]
+    policy, node_class = policy_of(run), classes(run)[0]
     if (
         run.n_classes > 1
         or run.goes_down
         or run.degrades
         or run.changed_at > 0
         or policy.gate >= 0
-        or one.baseline != one.baseline
+        or node_class.baseline != node_class.baseline
         or met(run)[MET_FRACTION, node] > 0
         or added_level(run, node) > 0
     ):
@@ -246,7 +246,7 @@ def _is_quickly_healthy(run, node, window, requests):
     place = requests & (N_AT_ONCE - 1)
     if keys[place] != requests:
         keys[place] = requests
-        words[place] = surely_healthy_word(allowed_of(policy, requests), requests, one.baseline)
+        words[place] = surely_healthy_word(allowed_of(policy, requests), requests, node_class.baseline)
     # Nearly always the highest of all its words tells.
     if policy.peak >= 0 and window < policy.needed and peak_words(run)[policy.peak, node] <= words[place]:
         return True

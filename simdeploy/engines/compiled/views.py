@@ -51,7 +51,8 @@ def make_view(address: str, dtype: Any, *shape: str | int) -> Any:
             intp = context.get_value_type(types.intp)
             item_size = intp(np.dtype(dtype).itemsize)
             sizes = [
-                intp(one) if isinstance(one, int) else load(context, builder, record_type, record, one) for one in shape
+                intp(length) if isinstance(length, int) else load(context, builder, record_type, record, length)
+                for length in shape
             ]
             at = load(context, builder, record_type, record, address)
             data = builder.inttoptr(at, context.get_data_type(array_type.dtype).as_pointer())

@@ -97,7 +97,7 @@ def _later_tries(run, node, attempt):
 def _later_attempts(run, node, took, first, last):
     """Return what attempts of one try count, and the number of the one after them; 0 if the node is not tried again."""
     rule, number = policy_of(run), drawn(run)[CLASS, node]
-    one, chances = classes(run)[number], today(run)[number]
+    node_class, chances = classes(run)[number], today(run)[number]
     affected = drawn(run)[AFFECTED, node]
     p_fail = chances.start_failure_affected if affected else chances.start_failure
     p_hang = chances.start_hang_affected if affected else chances.start_hang
@@ -106,7 +106,7 @@ def _later_attempts(run, node, took, first, last):
     for attempt in range(first, last):
         u = draw(run, Stream.UPDATE_DURATION.value, node, attempt)
         total += log_weight_of_draw(u, run.tilt_update)
-        took += draw_ns(law_at(run, one.update), bend(u, run.tilt_update), chances.slowdown)
+        took += draw_ns(law_at(run, node_class.update), bend(u, run.tilt_update), chances.slowdown)
         hangs = p_hang > 0 and draw(run, Stream.START_HANG.value, node, attempt) < p_hang
         total += chances.log_hangs[affected] if hangs else chances.log_answers[affected]
         if hangs or (has_deadline and took > rule.deadline):
@@ -120,10 +120,10 @@ def _later_attempts(run, node, took, first, last):
 
 @compiled
 def _going_back(run, node):
-    one = classes(run)[drawn(run)[CLASS, node]]
-    p = one.rollback_failure
+    node_class = classes(run)[drawn(run)[CLASS, node]]
+    p = node_class.rollback_failure
     fails = p > 0 and draw(run, Stream.ROLLBACK_FAILURE.value, node, 0) < p
     length = draw(run, Stream.ROLLBACK_DURATION.value, node, 0)
     return log_weight_of_draw(length, run.tilt_rollback) + log_weight_of_chance(
-        one.true_rollback_failure, run.tilt_back, fails
+        node_class.true_rollback_failure, run.tilt_back, fails
     )

@@ -58,7 +58,7 @@ class Controller:
         self._new_policy: Policy | None = None
         self._rollback = rollback
         self._running_watch = running_watch
-        self._judges = tuple(one for one in (wave_gates, running_watch) if one is not None)
+        self._judges = tuple(judge for judge in (wave_gates, running_watch) if judge is not None)
         self._deadlines_of_rollout = Deadlines(site)
         self._hours = OpenHours(site, calendar)
         opened = None if wave_gates is None else wave_gates.opened

@@ -98,14 +98,14 @@ class WaveGates:
     def _find_partners(self, watched: WatchedWave, rest: Sequence[Node]) -> None:
         classes = self._site.world.class_numbers
         wanted = Counter(classes[node.number] for node in watched.nodes)
-        found: dict[int, list[Node]] = {number: [] for number in wanted}
+        partners: dict[int, list[Node]] = {number: [] for number in wanted}
         for node in reversed(rest):
-            of_class = found.get(classes[node.number])
+            of_class = partners.get(classes[node.number])
             if of_class is not None and len(of_class) < wanted[classes[node.number]]:
                 of_class.append(node)
-                if all(len(found[number]) == wanted[number] for number in wanted):
+                if all(len(partners[number]) == wanted[number] for number in wanted):
                     break
-        left = {number: iter(of_class) for number, of_class in found.items()}
+        left = {number: iter(of_class) for number, of_class in partners.items()}
         for node in watched.nodes:
             partner = next(left[classes[node.number]], None)
             if partner is not None:
@@ -174,8 +174,8 @@ class WaveGates:
         for node in due:
             if node.fate.resolved_ns is None:
                 self._settle_at_deadline(node)
-        said, self._said = self._said, []
-        return said
+        events, self._said = self._said, []
+        return events
 
     def _look(self, watched: WatchedWave) -> None:
         verdict = watched.judge.take(watched.take_look(), is_over=self._is_observed(watched))
@@ -204,9 +204,9 @@ class WaveGates:
     def _speak(self, watched: WatchedWave, verdict: Verdict) -> None:
         judge = watched.judge
         watched.verdict = verdict
-        told = "" if judge.can_tell else ", undecided"
+        doubt = "" if judge.can_tell else ", undecided"
         name = self._gate.method.replace("_", " ")
-        what = f"gate {name}{told}: {judge.failed} of {judge.requests} requests failed"
+        what = f"gate {name}{doubt}: {judge.failed} of {judge.requests} requests failed"
         self._said.append(f"wave {watched.wave.number} {verdict}es" if verdict == "pass" else what)
         if verdict == "pass":
             for node in sorted(watched.waiting, key=lambda node: node.number):

@@ -138,7 +138,7 @@ class Judging:
         are_canaries = self._site.terms.plan.canaries > 0 and not self._pacing.promoted_waves
         if are_canaries and self._switches.canary_gate == "all_healthy" and wave.failed:
             return f"{wave.failed} of {wave.size} canaries failed"
-        limits, own = self._site.terms.limits, self._site.terms.plan.limits
+        limits, wave_limits = self._site.terms.limits, self._site.terms.plan.limits
         if limits is None:
             return None
         for judged in self._waves_to_judge(judged_before):
@@ -149,7 +149,7 @@ class Judging:
                     wave_failed=judged.failed,
                     wave_size=judged.size,
                     counted=self._tally.in_a_row if limits.consecutive else self._failures,
-                    wave=own[judged.number - 1] if own else NO_WAVE_LIMITS,
+                    wave=wave_limits[judged.number - 1] if wave_limits else NO_WAVE_LIMITS,
                     zone_failed=zone_failed,
                     zone_size=zone_size,
                 )

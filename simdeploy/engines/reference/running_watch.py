@@ -68,7 +68,7 @@ class RunningWatch:
 
     def _judge(self) -> list[str]:
         gate, requests, failed = self._gate, self._requests, self._failed
-        told = ""
+        doubt = ""
         if requests >= max(gate.minimum_sample, 1):
             self._sum = next_sum(self._sum, failed, requests, gate.if_failed, gate.if_served)
             is_alarm = self._sum >= gate.upper
@@ -76,10 +76,10 @@ class RunningWatch:
             return []
         else:
             is_alarm = gate.cant_tell == "stop"
-            told = ", undecided"
+            doubt = ", undecided"
         self._requests = self._failed = 0
         if not is_alarm:
             return []
         self._sum = 0.0
-        self._alarm = f"gate cusum{told}: {failed} of {requests} requests failed at the last look at running nodes"
+        self._alarm = f"gate cusum{doubt}: {failed} of {requests} requests failed at the last look at running nodes"
         return [self._alarm]

@@ -59,7 +59,7 @@ class Modeller:
         self._operator = operator
         self._nodes = len(known.nodes)
         self._fleet = _lay_out(known, fleet)
-        numbers = {one.name: number for number, one in enumerate(fleet.classes, start=1)}
+        numbers = {node_class.name: number for number, node_class in enumerate(fleet.classes, start=1)}
         class_of = np.array([numbers.get(name, 0) for name in known.class_names], dtype=np.int64)
         self._members = [np.flatnonzero(class_of == number) for number in range(len(self._fleet.behaviours))]
         self._seen = _Seen.of(known)
@@ -94,8 +94,8 @@ class Modeller:
             for each in self._fleet.behaviours
         ]
         classes = tuple(
-            replace(one, behaviour=behaviour)
-            for one, behaviour in zip(self._fleet.classes, behaviours[1:], strict=True)
+            replace(node_class, behaviour=behaviour)
+            for node_class, behaviour in zip(self._fleet.classes, behaviours[1:], strict=True)
         )
         affected = draws.fleet(Stream.AFFECTED, self._nodes) < branch.chances
         rates = draws.fleet(Stream.ERROR_RATE, self._nodes)
@@ -115,7 +115,7 @@ class Modeller:
 
     def _judge_slowdowns(self, u: np.ndarray) -> np.ndarray:
         """Return the log-likelihood of what is on record of durations, by the quantile of the slowdown."""
-        found, seen = np.zeros(len(u)), self._seen
+        log_likelihood, seen = np.zeros(len(u)), self._seen
         for behaviour, members in zip(self._fleet.behaviours, self._members, strict=True):
             scale = behaviour.slowdown.quantile(u)[:, np.newaxis]
             law = behaviour.update_duration
@@ -124,12 +124,12 @@ class Modeller:
             at = seen.ended_s[members]
             times = at[np.isfinite(at)] / scale
             density = law.cdf(times * (1 + _WIDTH)) - law.cdf(times * (1 - _WIDTH))
-            found += np.log(np.maximum(density, _LEAST)).sum(axis=1)
+            log_likelihood += np.log(np.maximum(density, _LEAST)).sum(axis=1)
             at = seen.silent_s[members]
             hang = behaviour.start_hang
             silent = hang + (1 - hang) * law.survival(at[np.isfinite(at)] / scale)
-            found += np.log(np.maximum(silent, _LEAST)).sum(axis=1)
-        return found
+            log_likelihood += np.log(np.maximum(silent, _LEAST)).sum(axis=1)
+        return log_likelihood
 
     def _branch(self, kind: ReleaseKind | None, chances: np.ndarray) -> _Branch:
         """Return what is so if the release is of a kind that affects nodes with some chances."""
@@ -137,13 +137,13 @@ class Modeller:
         added = (0.0, 0.0) if kind is None else (kind.error_rate, kind.start_failure)
 
         def judge_levels(u: np.ndarray) -> np.ndarray:
-            found = np.zeros(len(u))
+            log_likelihood = np.zeros(len(u))
             for behaviour, members in zip(self._fleet.behaviours, self._members, strict=True):
                 p = behaviour.start_failure.quantile(u)[:, np.newaxis]
                 fails = 1 - (1 - p) * (1 - chances[members] * added[1])
-                found += (seen.failed[members] * np.log(np.maximum(fails, _LEAST))).sum(axis=1)
-                found += (seen.started[members] * np.log(np.maximum(1 - fails, _LEAST))).sum(axis=1)
-            return found
+                log_likelihood += (seen.failed[members] * np.log(np.maximum(fails, _LEAST))).sum(axis=1)
+                log_likelihood += (seen.started[members] * np.log(np.maximum(1 - fails, _LEAST))).sum(axis=1)
+            return log_likelihood
 
         level = _Posterior.of(judge_levels)
         chances, total = chances.copy(), level.log_likelihood
@@ -257,7 +257,8 @@ class _ErrorRates:
 def _lay_out(known: KnownRollout, fleet: Fleet) -> Fleet:
     """Return the fleet with the nodes on record, by position; they go down when the record says so."""
     classes = tuple(
-        NodeClass(one.name, None, _always_up(one.behaviour), _find_members(known, one.name)) for one in fleet.classes
+        NodeClass(node_class.name, None, _always_up(node_class.behaviour), _find_members(known, node_class.name))
+        for node_class in fleet.classes
     )
     behaviour = _always_up(fleet.behaviour)
     return replace(

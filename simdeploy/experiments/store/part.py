@@ -66,8 +66,8 @@ def find_damage(path: Path, entry: Entry, *, verify: bool) -> str | None:
 
 def find_damages(folder: Folder, entries: Mapping[int, Entry], *, verify: bool) -> dict[int, str]:
     """Return what is wrong with the files of parts, by number, of those that are damaged."""
-    found = {number: find_damage(folder.part(number), entry, verify=verify) for number, entry in entries.items()}
-    return {number: damage for number, damage in found.items() if damage is not None}
+    damages = {number: find_damage(folder.part(number), entry, verify=verify) for number, entry in entries.items()}
+    return {number: damage for number, damage in damages.items() if damage is not None}
 
 
 def read_schema(path: Path, entry: Entry) -> pa.Schema:

@@ -101,12 +101,12 @@ def _name(run: Fields) -> str:
 
 def _rate(metric: Fields) -> Rate | None:
     words = f"{metric.text('name')} {metric[('provider',)].data}"
-    found = [
+    rates = [
         rate
         for key in ("successCondition", "failureCondition")
         if (text := metric.text(key)) and (rate := read_rate(text, fails=key == "failureCondition", words=words))
     ]
-    return found[0] if found and all(rate == found[0] for rate in found) else None
+    return rates[0] if rates and all(rate == rates[0] for rate in rates) else None
 
 
 def _error_rate(value: str | None, rate: Rate | None) -> float:

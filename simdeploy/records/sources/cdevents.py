@@ -193,8 +193,8 @@ def _name(event: _Event) -> str:
 
 def _tell_apart(names: Sequence[str]) -> list[str]:
     counts: dict[str, int] = {}
-    told = []
+    distinct = []
     for name in names:
         counts[name] = counts.get(name, 0) + 1
-        told.append(name if counts[name] == 1 else f"{name} ({counts[name]})")
-    return told
+        distinct.append(name if counts[name] == 1 else f"{name} ({counts[name]})")
+    return distinct

@@ -61,13 +61,13 @@ def read(contents: Sequence[Content], names: Mapping[str, str]) -> list[Part]:  
 
 
 def _read(content: Content, document: Document) -> _Revision:
-    found, problems = read_body(document.data, None)
-    if found is None:
+    body, problems = read_body(document.data, None)
+    if body is None:
         raise InputError([_place(content, document, problem) for problem in problems])
-    deployment = found.deployment
+    deployment = body.deployment
     if deployment is None or not deployment.id or deployment.status is None:
         raise InputError(content.problem(document, (), "no id or status", allowed="a deployment with id and status"))
-    return _Revision(found, deployment, deployment.status, content.file, content.line(document))
+    return _Revision(body, deployment, deployment.status, content.file, content.line(document))
 
 
 def _place(content: Content, document: Document, problem: Problem) -> Problem:

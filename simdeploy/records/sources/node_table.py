@@ -61,9 +61,9 @@ def read_times(rows: Rows, times: Sequence[str]) -> dict[str, object]:
     """Return columns of times, each by its name with `_s` if it is in seconds, without if it has instants."""
     columns: dict[str, object] = {}
     for name in times:
-        found = rows.times(name)
-        if found is not None:
-            columns[f"{name}_s" if found.instants is None else name] = (
-                found.seconds if found.instants is None else found.instants
+        column = rows.times(name)
+        if column is not None:
+            columns[f"{name}_s" if column.instants is None else name] = (
+                column.seconds if column.instants is None else column.instants
             )
     return columns

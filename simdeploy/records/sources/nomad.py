@@ -88,18 +88,18 @@ def read(contents: Sequence[Content], names: Mapping[str, str]) -> list[Part]:  
 
 def _read_deployments(objects: Iterable[tuple[Content, Document]], dropped: list[Dropped]) -> dict[str, Fields]:
     """Return deployments by their ids: of several objects of one the last."""
-    found: dict[str, Fields] = {}
+    deployments: dict[str, Fields] = {}
     for content, document in objects:
         fields = Fields(content, document)
         name = fields.text("ID") or ""
         if not name:
             fields["ID",].refuse("missing", "the deployment's id")
-        if name in found:
-            older, newer = sorted((found[name], fields), key=_modified)
+        if name in deployments:
+            older, newer = sorted((deployments[name], fields), key=_modified)
             dropped.append(Dropped(older.content.file, older.line, 1, "there is a later object of this deployment"))
             fields = newer
-        found[name] = fields
-    return found
+        deployments[name] = fields
+    return deployments
 
 
 def _modified(fields: Fields) -> tuple[int, int]:
@@ -232,15 +232,15 @@ def _node_part(
 def _deployment_part(name: str, fields: Fields, allocations: Iterable[_Allocation]) -> Part:
     import pandas as pd
 
-    own = [each for each in allocations if each.rollout == name]
+    of_rollout = [each for each in allocations if each.rollout == name]
     created_ns, modified_ns = fields.time_ns("CreateTime"), fields.time_ns("ModifyTime")
     status = fields.text("Status") or ""
     if status not in _STATES:
         fields["Status",].refuse("unknown status", ", ".join(_STATES))
     state = _STATES[status]
     # Deployments have times since Nomad 1.9.
-    start = min([each.created_ns for each in own] if created_ns is None else [created_ns], default=None)
-    last = max((each.modified_ns or 0 for each in own), default=0)
+    start = min([each.created_ns for each in of_rollout] if created_ns is None else [created_ns], default=None)
+    last = max((each.modified_ns or 0 for each in of_rollout), default=0)
     until = max(last, modified_ns or 0) or None
     wanted = [group.whole("DesiredTotal") or 0 for group in fields.items("TaskGroups")]
 

@@ -124,7 +124,7 @@ def _find_table(folder: str, name: str) -> str:
     return there[0] if there else str(files[0])
 
 
-def _read_table(folder: str, name: str, read: Callable[[Rows], Mapping[str, Any]]) -> pd.DataFrame:
+def _read_table(folder: str, name: str, read_columns: Callable[[Rows], Mapping[str, Any]]) -> pd.DataFrame:
     """Read one of the tables; a missing column, or a value that can't be, is an error."""
     import pandas as pd
 
@@ -134,7 +134,7 @@ def _read_table(folder: str, name: str, read: Callable[[Rows], Mapping[str, Any]
     if table is None:
         raise InputError(Problem("not a table", file=file, allowed="Parquet or CSV"))
     rows = Rows(table, file)
-    columns = read(rows)
+    columns = read_columns(rows)
     missing = [column for column, values in columns.items() if values is None]
     if missing:
         raise InputError([Problem("no such column", (column,), file=file) for column in missing])

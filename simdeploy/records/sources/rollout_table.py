@@ -69,10 +69,10 @@ def _read(content: Content, names: Mapping[str, str]) -> Part:
 
 def _read_policies(rows: Rows, policies: pd.Series) -> dict[str, DeploymentDocument]:
     """Return each policy, or raise an `InputError`; most rollouts share theirs."""
-    found: dict[str, DeploymentDocument] = {}
+    written: dict[str, DeploymentDocument] = {}
     for text in policies.dropna().unique():
         try:
-            found[text] = parse_deployment(text)
+            written[text] = parse_deployment(text)
         except InputError as error:
             row = int(np.flatnonzero((policies == text).fillna(value=False).to_numpy(dtype=bool))[0])
             line = rows.table.find_line(row)
@@ -82,4 +82,4 @@ def _read_policies(rows: Rows, policies: pd.Series) -> dict[str, DeploymentDocum
                 for each in error.problems
             ]
             raise InputError(problems) from None
-    return found
+    return written

@@ -179,8 +179,8 @@ class Judge:
         if gate.method == "pooled_observation":
             return "pass" if self.failed <= gate.max_error_rate * self.requests else "fail"
         if gate.method == "mann_whitney":
-            found = judge_ranks(*self._rates, tolerance=gate.tolerance, z=gate.z)
-            return None if found is None else ("fail" if found == "higher" else "pass")
+            verdict = judge_ranks(*self._rates, tolerance=gate.tolerance, z=gate.z)
+            return None if verdict is None else ("fail" if verdict == "higher" else "pass")
         return "pass"  # a one-sided test that found nothing
 
 

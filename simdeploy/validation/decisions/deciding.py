@@ -106,41 +106,41 @@ def verify_decisions(
 
 def _answer(problem: Problem, seed: int, engine: str) -> dict[str, Any]:
     """Return the row of `Decisions.answers` for one seed."""
-    found = tune(problem.scenario, vary=problem.vary, seed=seed, engine=engine, confidence_level=_CONFIDENCE_LEVEL)
+    tuning = tune(problem.scenario, vary=problem.vary, seed=seed, engine=engine, confidence_level=_CONFIDENCE_LEVEL)
     row: dict[str, Any] = {
         "problem": problem.name,
         "seed": seed,
-        "choice": "" if found.choice is None else describe(found.choice),
+        "choice": "" if tuning.choice is None else describe(tuning.choice),
         **dict.fromkeys(("cost", "estimate", "low", "high"), math.nan),
-        "probability": found.probability_correct,
-        "rollouts": int(found.stages["rollouts"].sum()),
+        "probability": tuning.probability_correct,
+        "rollouts": int(tuning.stages["rollouts"].sum()),
         **dict.fromkeys(CLAIMS),
         **_judge_comparison(problem, seed, engine),
     }
-    if found.choice is None:
+    if tuning.choice is None:
         is_right = problem.optimum.best is None
-        is_stated = found.n_undecided == 0
+        is_stated = tuning.n_undecided == 0
         stated = {"is_near": is_right, "probability": _CONFIDENCE_LEVEL if is_stated else math.nan}
         return {**row, **stated, "is_choice_right": is_right if is_stated else None}
-    exact = problem.evaluate(found.choice)
+    exact = problem.evaluate(tuning.choice)
     is_near = problem.is_feasible(exact) and exact.cost <= (1 + WITHIN) * problem.optimum.cost
-    interval = found.objective_row(CHOICE) or {}
+    interval = tuning.objective_row(CHOICE) or {}
     return {
         **row,
         **{name: interval[name] for name in ("estimate", "low", "high")},
         "cost": exact.cost,
         "is_near": is_near,
-        "is_choice_right": None if math.isnan(found.probability_correct) else is_near,
+        "is_choice_right": None if math.isnan(tuning.probability_correct) else is_near,
         "covers_cost": _covers(interval["low"], interval["high"], exact.cost) if interval["is_trusted"] else None,
-        "covers_differences": _judge_differences(problem, found, exact.cost),
+        "covers_differences": _judge_differences(problem, tuning, exact.cost),
     }
 
 
-def _judge_differences(problem: Problem, found: Tuning, cost: float) -> bool | None:
+def _judge_differences(problem: Problem, tuning: Tuning, cost: float) -> bool | None:
     """Return whether all intervals of differences from the choice contain the exact ones; None without any."""
-    assert found.choice is not None  # noqa: S101 - there is a choice
-    rows = found.policies[found.policies["measure"].eq(str(found.of)) & found.policies["policy"].ne(CHOICE)]
-    candidates = found.candidates.set_index("candidate")
+    assert tuning.choice is not None  # noqa: S101 - there is a choice
+    rows = tuning.policies[tuning.policies["measure"].eq(str(tuning.of)) & tuning.policies["policy"].ne(CHOICE)]
+    candidates = tuning.candidates.set_index("candidate")
     candidates = candidates[[name for name in candidates if name not in CANDIDATE]]
     verdicts = []
     for row in rows.to_dict("records"):

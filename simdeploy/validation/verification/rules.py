@@ -181,15 +181,15 @@ def windows() -> tuple[Case, ...]:
         return oracles.validation(healthy(), 3, 7)
 
     in_a_row, held = "three windows in a row of seven", "validation Validation"
-    one, three = checks("45s", "10s"), checks("100s", "25s")
-    told = (
-        ("one window", "nodes that pass", "healthy_window_probability", healthy, "updated_nodes", one),
+    single, three = checks("45s", "10s"), checks("100s", "25s")
+    quantities = (
+        ("one window", "nodes that pass", "healthy_window_probability", healthy, "updated_nodes", single),
         (in_a_row, "nodes that pass", held, lambda: validated().pass_probability, "updated_nodes", three),
         (in_a_row, "windows of a node", held, lambda: validated().mean_windows, "decision_windows", three),
     )
     return tuple(
         make_case(name, quantity, held, truth, number_of(column, 20), fleet, policy, orchestrator=goes_on)
-        for name, quantity, held, truth, column, policy in told
+        for name, quantity, held, truth, column, policy in quantities
     )
 
 

@@ -228,8 +228,8 @@ def compare_case(case: Case, engine: str, table: pd.DataFrame | str) -> dict[str
     apart = abs(estimate - truth)
     exactly = 0.0 if apart <= _EQUAL * abs(truth) else math.inf
     distance = apart / standard_error if standard_error > 0 else exactly
-    found = {"estimate": estimate, "standard_error": standard_error, "distance": distance}
-    return {**row, **found, "ok": distance <= WITHIN, "note": ""}
+    estimated = {"estimate": estimate, "standard_error": standard_error, "distance": distance}
+    return {**row, **estimated, "ok": distance <= WITHIN, "note": ""}
 
 
 def compare_engines(case: Case, first: pd.DataFrame | str, second: pd.DataFrame | str) -> dict[str, Any]:
