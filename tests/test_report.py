@@ -19,7 +19,7 @@ from small import rolling
 import simdeploy as sd
 from simdeploy.plotting.figures import draw_figure
 from simdeploy.report import REPORTS, ask
-from simdeploy.report.wording import PERCENT, Scale, format_estimate
+from simdeploy.report.formatting import PERCENT, Scale, format_estimate
 from simdeploy.sharing import page as page_module
 from simdeploy.sharing.cells import list_intervals, list_numbers
 from simdeploy.sharing.dials import Cell, Dial, Dials, Quantity, make_dials

@@ -6,8 +6,9 @@ import pandas as pd
 import pytest
 from hypothesis import given, strategies as st
 
+from simdeploy.report.formatting import NO_SCALE, PERCENT, format_estimate
 from simdeploy.report.tables import Column, Kind, make_table, spread
-from simdeploy.report.wording import NO_SCALE, PERCENT, format_estimate, list_some
+from simdeploy.report.wording import list_some
 from simdeploy.scenario.measures import parse_measure
 
 SECONDS = parse_measure("makespan_s")

@@ -12,7 +12,7 @@ from simdeploy.analysis.tuning.confirmed import Confirmed
 from simdeploy.analysis.tuning.neighbours import make_neighbourhood
 from simdeploy.analysis.tuning.space import make_candidates
 from simdeploy.analysis.tuning.worlds import Measured
-from simdeploy.report.wording import round_up
+from simdeploy.report.formatting import round_up
 from simdeploy.scenario import Scenario
 from simdeploy.statistics.sample import as_sample
 from simdeploy.validation.decisions.exact import evaluate

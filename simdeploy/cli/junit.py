@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 
 from simdeploy.errors import printable
 from simdeploy.report.checking import describe_requirement, format_bounds, requirement_of
-from simdeploy.report.wording import find_cost_unit
+from simdeploy.report.formatting import find_cost_unit
 
 if TYPE_CHECKING:
     from simdeploy.analysis.checking.checking import Check

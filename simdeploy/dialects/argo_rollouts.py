@@ -161,11 +161,11 @@ def _read_canary(terms: _Terms, canary: Group) -> _Parts:
     if len(set(checks)) > 1:
         text = "the strictest of several metrics and analyses judges for all"
         terms.spec.reading.note("metrics", "approximate", text)
-    judgement = judge(checks, max(one or 0 for one in watched), of_rollout=bool(background)) if checks else None
+    judgement = judge(checks, max(watch or 0 for watch in watched), of_rollout=bool(background)) if checks else None
     _note_lone_canary(terms.nodes, stages[0], judgement)
     if len(stages) == 1 and judgement is None and not stages[0].waits and not router:
         return {"strategy": "rolling", **parallel}, {"pacing": "sliding"}, None
-    waves = [_wave(stage, one, judgement, least_ns) for stage, one in zip(stages, watched, strict=True)]
+    waves = [_wave(stage, watch, judgement, least_ns) for stage, watch in zip(stages, watched, strict=True)]
     for stage, wave in zip(stages[1:], waves[1:], strict=True):
         if stage.waits:
             wave["promotion"] = True

@@ -95,7 +95,7 @@ def _read_name(config: Group) -> str | None:
         config.approximate("deploymentConfigName", "predefined; steps of traffic become steps of nodes")
         return short
     allowed = f"a predefined name such as {_PREDEFINED}OneAtATime, or minimumHealthyHosts beside it"
-    hint = nearest(name, [_PREDEFINED + one for one in _ON_SERVERS], 0.8)
+    hint = nearest(name, [_PREDEFINED + suffix for suffix in _ON_SERVERS], 0.8)
     config.refuse("deploymentConfigName", "a custom configuration that the file only names", allowed=allowed, hint=hint)
     return ""
 

@@ -80,10 +80,10 @@ def _read_batches(policy: Group) -> tuple[dict[str, Any], dict[str, Any]]:
     selection.text("strategy", "BatchSequence")
     selection.exact("strategy", "one batch after the other")
     batches = selection.groups("sequence")
-    own = [_read_own_threshold(batch, number) for number, batch in enumerate(batches)]
-    following = [most if percent is None else percent for percent in own[1:]] + [most]
-    found = zip([_read_batch(batch) for batch in batches], following, strict=False)
-    waves = [(wave, percent) for wave, percent in found if wave is not None] + [({"until": "100%"}, most)]
+    stated = [_read_own_threshold(batch, number) for number, batch in enumerate(batches)]
+    following = [most if percent is None else percent for percent in stated[1:]] + [most]
+    pairs = zip([_read_batch(batch) for batch in batches], following, strict=False)
+    waves = [(wave, percent) for wave, percent in pairs if wave is not None] + [({"until": "100%"}, most)]
     selection.exact("sequence", "all other devices follow as a last batch")
     selection.note_rest()
     text = f"the rollout stops if more than {most:g} % of a batch have failed at its end"

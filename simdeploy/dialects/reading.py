@@ -375,8 +375,8 @@ class Group:
         spelled = self.spelled(key)
         found = self.data.get(spelled)
         if found is None and hint is None:
-            like = (one for one in islice(self.data, _MOST_COMPARED) if nearest(one, [spelled], LIKE))
-            hint = next((f"found '{one}': did you mean '{spelled}'?" for one in like if one != spelled), None)
+            like = (name for name in islice(self.data, _MOST_COMPARED) if nearest(name, [spelled], LIKE))
+            hint = next((f"found '{name}': did you mean '{spelled}'?" for name in like if name != spelled), None)
         self._refuse(key, message, found, allowed, hint)
 
     def _refuse(

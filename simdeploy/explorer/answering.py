@@ -24,7 +24,8 @@ from simdeploy.experiments.levers import find_levers
 from simdeploy.explorer.controls import find_policy_controls, find_world_controls
 from simdeploy.explorer.film import make_film
 from simdeploy.explorer.position import Place, Position, settle
-from simdeploy.report.wording import UNTRUSTED, capitalize, format_amount, measure_scale, name_briefly, write_estimate
+from simdeploy.report.formatting import UNTRUSTED, format_amount, measure_scale, write_estimate
+from simdeploy.report.wording import capitalize, name_briefly
 from simdeploy.scenario.measures import Measure, parse_measure
 from simdeploy.scenario.written_specs import write_specs
 

@@ -12,8 +12,8 @@ from simdeploy.analysis.tradeoffs.lever_ranges import LeverRange, find_ranges
 from simdeploy.errors import InputError, SimdeployWarning
 from simdeploy.experiments.levers import FACTOR_PREFIX, Lever, change_policy, own_identity, stated_numbers
 from simdeploy.explorer.position import Place, Position, settle
+from simdeploy.report.formatting import NO_SCALE, PERCENT, Scale
 from simdeploy.report.tradeoff import write_value
-from simdeploy.report.wording import NO_SCALE, PERCENT, Scale
 from simdeploy.units import NS_PER_S, exact
 
 if TYPE_CHECKING:

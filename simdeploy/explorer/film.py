@@ -9,9 +9,9 @@ import numpy as np
 
 from simdeploy.engines import Rollout, simulate
 from simdeploy.engines.fleet_map import SHOWN, Cells, FleetMap, choose, make_cells
+from simdeploy.report.formatting import time_scale
 from simdeploy.report.rollout import say_end
 from simdeploy.report.story import tell
-from simdeploy.report.wording import time_scale
 from simdeploy.rules.health import judges_waves, read_max_error_rate
 from simdeploy.rules.limits import NO_COUNT, read_limits
 

@@ -9,7 +9,7 @@ import numpy as np
 from simdeploy.plotting.axes import set_time_axis, write_number, write_percent
 from simdeploy.plotting.intervals import add_interval, draw_intervals
 from simdeploy.plotting.style import BLUE, GREY, INK, VERMILION, in_plain_text, label_line_ends, set_rows
-from simdeploy.report.wording import find_cost_unit
+from simdeploy.report.formatting import find_cost_unit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -15,7 +15,7 @@ from simdeploy.analysis.asking.naming import describe_measure
 from simdeploy.errors import InputError, not_among
 from simdeploy.plotting.style import INK, before_drawing, darken
 from simdeploy.plotting.wrapping import NARROW_PT, measure_axes
-from simdeploy.report.wording import Scale, time_scale
+from simdeploy.report.formatting import Scale, time_scale
 from simdeploy.vocabulary import COSTS
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from simdeploy.plotting.axes import find_measure, set_measure_axis, set_unit_axi
 from simdeploy.plotting.intervals import add_interval, draw_intervals
 from simdeploy.plotting.marks import mark_rows
 from simdeploy.plotting.style import in_plain_text, name_row, put_legend_above, say_no_value, set_rows, wrap_name
-from simdeploy.report.wording import case_noun, find_cost_unit
+from simdeploy.report.formatting import find_cost_unit
+from simdeploy.report.wording import case_noun
 from simdeploy.scenario.measures import Measure, parse_measure
 
 if TYPE_CHECKING:

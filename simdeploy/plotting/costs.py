@@ -14,7 +14,8 @@ from simdeploy.plotting.intervals import add_interval, draw_intervals
 from simdeploy.plotting.marks import mark_rows
 from simdeploy.plotting.style import Look, in_plain_text, name_row, put_legend_above, say_no_value, set_rows
 from simdeploy.plotting.wrapping import NARROW_PT, measure_axes
-from simdeploy.report.wording import find_cost_unit, name_cause
+from simdeploy.report.formatting import find_cost_unit
+from simdeploy.report.wording import name_cause
 from simdeploy.scenario.measures import Measure
 from simdeploy.vocabulary import CAUSES
 

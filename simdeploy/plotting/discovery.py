@@ -16,7 +16,7 @@ from simdeploy.plotting import style
 from simdeploy.plotting.axes import count_ticks, set_time_axis, write_number
 from simdeploy.plotting.style import in_plain_text, put_legend_above, write_above, write_beside
 from simdeploy.plotting.wrapping import wrap_words
-from simdeploy.report.wording import PERCENT, format_amount
+from simdeploy.report.formatting import PERCENT, format_amount
 from simdeploy.statistics.boxes import Limits
 
 if TYPE_CHECKING:

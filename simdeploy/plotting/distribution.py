@@ -13,7 +13,7 @@ from simdeploy.errors import InputError, Problem
 from simdeploy.plotting import style
 from simdeploy.plotting.axes import set_limits, set_log_measure_axis, set_measure_axis
 from simdeploy.plotting.style import in_plain_text, name_row, put_legend_above, say_no_value, set_rows, write_beside
-from simdeploy.report.wording import find_cost_unit, measure_scale, percent
+from simdeploy.report.formatting import find_cost_unit, measure_scale, percent
 from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.estimators import find_quantiles
 

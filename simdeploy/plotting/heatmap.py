@@ -19,8 +19,8 @@ from simdeploy.plotting.marks import mark_points
 from simdeploy.plotting.slices import Slice, choose_slice
 from simdeploy.plotting.style import BLUE, DARK_GREY, GREY, contrast_to, in_plain_text, say_nothing_known
 from simdeploy.plotting.wrapping import measure_axes, wrap_words
+from simdeploy.report.formatting import POINTS, format_number, interval_names, percent
 from simdeploy.report.grid import quantity_scale, quantity_title
-from simdeploy.report.wording import POINTS, format_number, interval_names, percent
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from simdeploy.plotting.wrapping import wrap_axis_label
-from simdeploy.report.wording import percent
+from simdeploy.report.formatting import percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,7 +10,8 @@ import numpy as np
 from simdeploy.plotting import style
 from simdeploy.plotting.style import STATUS_LOOKS
 from simdeploy.plotting.wrapping import measure_axes, wrap_words
-from simdeploy.report.wording import Scale, format_number, plural
+from simdeploy.report.formatting import Scale, format_number
+from simdeploy.report.wording import plural
 
 if TYPE_CHECKING:
     import pandas as pd

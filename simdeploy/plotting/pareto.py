@@ -13,7 +13,7 @@ from simdeploy.plotting.intervals import tell_untrusted
 from simdeploy.plotting.marks import mark_points
 from simdeploy.plotting.plane import choose_measures, draw_both_intervals, read_values, set_axes
 from simdeploy.plotting.style import BLUE, LIGHT_GREY, ORANGE, in_plain_text, put_legend_above, say_nothing_known
-from simdeploy.report.wording import find_cost_unit
+from simdeploy.report.formatting import find_cost_unit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,7 +11,7 @@ from simdeploy.experiments.levers import FACTOR_PREFIX
 from simdeploy.plotting.marks import mark_rows
 from simdeploy.plotting.style import DARK_GREY, GREY, PALE_GREY, contrast_to, in_plain_text, wrap_name
 from simdeploy.plotting.wrapping import NARROW_PT, measure_axes
-from simdeploy.report.wording import difference_scale, find_cost_unit, format_number, measure_scale
+from simdeploy.report.formatting import difference_scale, find_cost_unit, format_number, measure_scale
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,8 +13,7 @@ from simdeploy.plotting.axes import set_symlog_axis, write_number
 from simdeploy.plotting.intervals import draw_intervals, tell_untrusted
 from simdeploy.plotting.style import in_plain_text, put_legend_above, wrap_name, write_above, write_beside
 from simdeploy.plotting.wrapping import NARROW_PT, measure_axes, wrap_words
-from simdeploy.report.sensitivity import index_scale, say_subject, short_names
-from simdeploy.report.wording import (
+from simdeploy.report.formatting import (
     difference_scale,
     find_cost_unit,
     format_number,
@@ -23,6 +22,7 @@ from simdeploy.report.wording import (
     scale_of,
     trust_name,
 )
+from simdeploy.report.sensitivity import index_scale, say_subject, short_names
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from simdeploy.analysis.sensitivity.result import Sensitivity
     from simdeploy.analysis.switches.result import Switches
-    from simdeploy.report.wording import Scale
+    from simdeploy.report.formatting import Scale
 
 # Of each method: the index that is a bar, and what the other one is.
 _BARS = {

@@ -11,7 +11,7 @@ from simdeploy.plotting import one_rollout, style
 from simdeploy.plotting.axes import set_time_axis, write_number, write_percent
 from simdeploy.plotting.style import STATUS_LOOKS, in_plain_text, label_line_ends
 from simdeploy.plotting.wrapping import measure_axes
-from simdeploy.report.wording import time_scale
+from simdeploy.report.formatting import time_scale
 
 if TYPE_CHECKING:
     import pandas as pd

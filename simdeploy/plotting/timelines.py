@@ -11,8 +11,8 @@ from simdeploy.errors import InputError, not_among
 from simdeploy.plotting.axes import set_time_axis, write_number, write_percent
 from simdeploy.plotting.style import choose_line_looks, in_plain_text, label_line_ends, put_legend_above, wrap_name
 from simdeploy.plotting.wrapping import measure_axes
+from simdeploy.report.formatting import percent
 from simdeploy.report.timelines import NAMES, is_fraction
-from simdeploy.report.wording import percent
 
 if TYPE_CHECKING:
     import pandas as pd

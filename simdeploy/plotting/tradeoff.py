@@ -16,8 +16,8 @@ from simdeploy.plotting.marks import mark_points
 from simdeploy.plotting.plane import choose_measures, draw_both_intervals, read_values, set_axes
 from simdeploy.plotting.style import BETTER, CURRENT, DEFAULT, choose_line_looks, in_plain_text, say_nothing_known
 from simdeploy.plotting.wrapping import wrap_axis_label
+from simdeploy.report.formatting import find_cost_unit, percent
 from simdeploy.report.tradeoff import name_values, write_value
-from simdeploy.report.wording import find_cost_unit, percent
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -16,8 +16,8 @@ from simdeploy.plotting.axes import label_points, set_measure_axis
 from simdeploy.plotting.intervals import draw_intervals, tell_untrusted
 from simdeploy.plotting.marks import mark_points
 from simdeploy.plotting.style import BETTER, CURRENT, DEFAULT, Look, in_plain_text, say_nothing_known, set_rows
+from simdeploy.report.formatting import find_cost_unit, format_number, measure_scale
 from simdeploy.report.tuning import format_setting, name_policies
-from simdeploy.report.wording import find_cost_unit, format_number, measure_scale
 
 if TYPE_CHECKING:
     import pandas as pd

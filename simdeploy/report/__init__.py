@@ -3,7 +3,8 @@
 Each kind of result has a module with two functions: `tell` returns the answer, `tabulate` the tables that support it.
 `simdeploy.result.Result` finds them by its type. Verdicts are decided in `simdeploy.analysis` and stand in the result.
 
-From outside: `ask`, `tell`, `tabulate` and `to_html`; the modules `wording` and `tables` are shared by reports and plots.
+From outside: `ask`, `tell`, `tabulate` and `to_html`; the modules `formatting`, `wording` and `tables` are shared by
+reports and plots.
 """
 
 from __future__ import annotations

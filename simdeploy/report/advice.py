@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from simdeploy.analysis.advice.result import WITHOUT_TABLE, Advice, Forecast
-from simdeploy.report import wording
+from simdeploy.report import formatting, wording
 from simdeploy.report.tables import Column, make_table
 from simdeploy.result import Table
 from simdeploy.units import NS_PER_S, short_duration
@@ -49,7 +49,7 @@ def tell(result: Forecast) -> str:
 
 
 def _tell_best(advice: Advice) -> str:
-    unit = wording.find_cost_unit(advice.computed_under)
+    unit = formatting.find_cost_unit(advice.computed_under)
     unit = f" {unit}" if unit else ""
     rows = advice.acts.to_dict("records")
     others = sorted((row for row in rows if row["act"] != advice.best), key=lambda row: row["more_than_best"])
@@ -86,7 +86,7 @@ def _more(row: Mapping[Any, Any]) -> str:
 
 
 def _number(value: float) -> str:
-    return wording.format_amount(value, wording.NO_SCALE)
+    return formatting.format_amount(value, formatting.NO_SCALE)
 
 
 def _percent(value: float) -> str:
@@ -124,19 +124,19 @@ def tabulate(result: Forecast) -> tuple[Table, ...]:
 
 
 def _tabulate_acts(advice: Advice) -> Table:
-    acts, unit = advice.acts, wording.find_cost_unit(advice.computed_under)
+    acts, unit = advice.acts, formatting.find_cost_unit(advice.computed_under)
     longest = float(acts["time_left_s"].max())
     frame = acts.assign(
         cost_low=acts["low"],
         cost_high=acts["high"],
         more_than_best_low=acts["more_low"],
         more_than_best_high=acts["more_high"],
-        left=[wording.format_amount(s, wording.time_scale(longest)) for s in acts["time_left_s"]],
+        left=[formatting.format_amount(s, formatting.time_scale(longest)) for s in acts["time_left_s"]],
     )
     columns = (
         Column("act", "act"),
-        Column("cost", f"cost{f', {unit}' if unit else ''}", "stacked estimate", wording.NO_SCALE),
-        Column("more_than_best", "more than the best", "stacked difference", wording.NO_SCALE),
+        Column("cost", f"cost{f', {unit}' if unit else ''}", "stacked estimate", formatting.NO_SCALE),
+        Column("more_than_best", "more than the best", "stacked difference", formatting.NO_SCALE),
         Column("false_alarm", "false alarm", "share"),
         Column("escaped", "escape", "share"),
         Column("left", "time left"),
@@ -155,7 +155,7 @@ def _tabulate_waiting(advice: Advice) -> Table:
     columns = (
         Column("how", "meanwhile"),
         Column("wait", "look again after"),
-        Column("worth", "worth", "difference", wording.NO_SCALE),
+        Column("worth", "worth", "difference", formatting.NO_SCALE),
     )
     return make_table("Worth of waiting", frame, columns)
 
@@ -166,7 +166,7 @@ def _tabulate_kinds(result: Forecast) -> Table:
         Column("kind", "kind of release"),
         Column("defective", "defective", "yes"),
         Column("prior", "before", "share"),
-        Column("posterior", "given what was seen", "estimate", wording.PERCENT),
+        Column("posterior", "given what was seen", "estimate", formatting.PERCENT),
     )
     return make_table("Kinds of release", frame, columns)
 
@@ -180,10 +180,10 @@ def _tabulate_forecast(result: Forecast) -> Table:
         if len(part) == 1:
             rows.append({"measure": _MEASURES[str(name)], "mean": f"{100 * mean:.1f} %", "range": ""})
             continue
-        scale = wording.time_scale(float(part["estimate"].max())) if name == "time_left_s" else wording.NO_SCALE
-        middle = [wording.format_amount(by_quantile[level], scale) for level in (0.025, 0.975)]
+        scale = formatting.time_scale(float(part["estimate"].max())) if name == "time_left_s" else formatting.NO_SCALE
+        middle = [formatting.format_amount(by_quantile[level], scale) for level in (0.025, 0.975)]
         spread = "" if math.isnan(by_quantile[0.5]) else f"{middle[0]} to {middle[1]}"
-        rows.append({"measure": _MEASURES[str(name)], "mean": wording.format_amount(mean, scale), "range": spread})
+        rows.append({"measure": _MEASURES[str(name)], "mean": formatting.format_amount(mean, scale), "range": spread})
     columns = (
         Column("measure", "if the rollout goes on"),
         Column("mean", "probability or mean"),

@@ -6,8 +6,9 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.backtest.result import RECORDED, Backtest
+from simdeploy.report.formatting import Scale, format_amount, percent, response_scale
 from simdeploy.report.tables import Column, make_table
-from simdeploy.report.wording import Scale, format_amount, join_answer, percent, plural, response_scale
+from simdeploy.report.wording import join_answer, plural
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

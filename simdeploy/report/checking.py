@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.asking.naming import describe_measure
-from simdeploy.report import wording
+from simdeploy.report import formatting, wording
 from simdeploy.report.tables import Column, make_table
 from simdeploy.scenario.measures import Measure, Requirement
 
@@ -49,7 +49,7 @@ def describe_requirement(requirement: Requirement, cost_unit: str = "", *, is_br
 
 def describe_requirements(result: Discovery | Switches | Tuning) -> list[str]:
     """Describe the requirements of a result, costs in its unit."""
-    cost_unit = wording.find_cost_unit(result.computed_under)
+    cost_unit = formatting.find_cost_unit(result.computed_under)
     return [describe_requirement(requirement, cost_unit) for requirement in result.requirements]
 
 
@@ -63,12 +63,12 @@ def describe_limit(requirement: Requirement, cost_unit: str = "") -> str:
     'at most 30 min'
     """
     sign = "at most" if requirement.at_least is None else "at least"
-    return f"{sign} {wording.format_amount(requirement.limit, limit_scale(requirement, cost_unit), digits=6)}"
+    return f"{sign} {formatting.format_amount(requirement.limit, limit_scale(requirement, cost_unit), digits=6)}"
 
 
-def limit_scale(requirement: Requirement, cost_unit: str) -> wording.Scale:
+def limit_scale(requirement: Requirement, cost_unit: str) -> formatting.Scale:
     """Return the scale in which a requirement's limit is written, and what is compared with it."""
-    return wording.measure_scale(requirement.measure, abs(requirement.limit), cost_unit)
+    return formatting.measure_scale(requirement.measure, abs(requirement.limit), cost_unit)
 
 
 def name_row(row: Mapping[Hashable, Any], cost_unit: str) -> str:
@@ -94,14 +94,14 @@ def format_bounds(row: Mapping[Hashable, Any], cost_unit: str = "") -> str:
     >>> format_bounds({**row, "estimate": 540.0, "low": 510.0, "high": float("nan")})
     '9.00 min (8.50 or more)'
     """
-    return wording.write_estimate(row, limit_scale(requirement_of(row), cost_unit))
+    return formatting.write_estimate(row, limit_scale(requirement_of(row), cost_unit))
 
 
 def tell(check: Check) -> str:
     """Say whether all requirements are met, and which are not."""
     verdicts = check.verdicts["verdict"]
     n, n_missed, n_open = len(verdicts), int(verdicts.eq("not met").sum()), int(verdicts.eq("undecided").sum())
-    level = wording.percent(check.confidence_level)
+    level = formatting.percent(check.confidence_level)
     if n_missed:
         start = f"{_count(n_missed, n, 'not met')} ({level} confidence)"
         sentences = [[*_name(check, "not met", start), start]]
@@ -128,12 +128,12 @@ def tell(check: Check) -> str:
 
 def tabulate(check: Check) -> tuple[Table, ...]:
     """Return the verdicts as a table."""
-    unit = wording.find_cost_unit(check.computed_under)
+    unit = formatting.find_cost_unit(check.computed_under)
     rows = [
         {**row, "required": name_row(row, unit), "bounds": format_bounds(row, unit)}
         for row in check.verdicts.to_dict("records")
     ]
-    title = f"Requirements (bounds: {wording.percent(check.confidence_level)} confidence each)"
+    title = f"Requirements (bounds: {formatting.percent(check.confidence_level)} confidence each)"
     return (make_table(title, rows, _COLUMNS),)
 
 
@@ -151,7 +151,7 @@ def _count(n_some: int, n: int, state: str) -> str:
 
 def _name(check: Check, verdict: str, start: str) -> list[str]:
     """Return a sentence that names the requirements with a verdict, and shorter ones."""
-    names, unit = [], wording.find_cost_unit(check.computed_under)
+    names, unit = [], formatting.find_cost_unit(check.computed_under)
     for row in check.verdicts[check.verdicts["verdict"].eq(verdict)].to_dict("records"):
         # Rollouts that never end are the reason why nobody can know.
         reason = f", but {row['reason']}" if row["unknown_fraction"] > 0 else ""

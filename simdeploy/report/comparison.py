@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from simdeploy.analysis.asking.naming import LABELS
 from simdeploy.analysis.comparison.measured import find_rows, name_rows
-from simdeploy.report import wording
+from simdeploy.report import formatting, wording
 from simdeploy.report.checking import describe_requirement, limit_scale
 from simdeploy.report.excluded import join_each, list_excluded, none_is_eligible, tell_missed, tell_undecided
 from simdeploy.report.tables import Column, Kind, make_table, spread
@@ -106,7 +106,7 @@ def _tell_best(
     best, others = ranked.loc[is_first, "policy"].tolist(), ranked.loc[~is_first, "policy"].tolist()
     rivals = ranked.loc[~is_first & ranked["verdict"].ne("worse"), "policy"].tolist()
     scale = _scale_of_best(comparison, of, ranked)
-    amount = wording.write_estimate(ranked.iloc[0], scale, "policy_estimate", level=level)
+    amount = formatting.write_estimate(ranked.iloc[0], scale, "policy_estimate", level=level)
     noun, most, than = _BEST_BY[of]
     among = f"Of those with known {_noun(of)}, " if _find_unknown(comparison, of) else ""
     if recommended:
@@ -144,11 +144,11 @@ def _is_vague(ranked: pd.DataFrame) -> pd.Series:
     return ~is_excluded & ranked["rank"].gt(ranked.loc[is_excluded, "rank"].min())
 
 
-def _scale_of_best(comparison: Comparison, of: str, ranked: pd.DataFrame) -> wording.Scale:
-    unit = wording.find_cost_unit(comparison.computed_under)
+def _scale_of_best(comparison: Comparison, of: str, ranked: pd.DataFrame) -> formatting.Scale:
+    unit = formatting.find_cost_unit(comparison.computed_under)
     if of == "cost":
-        return wording.cost_scale(unit)
-    return wording.scale_of(parse_measure(of), ranked["policy_estimate"], unit)
+        return formatting.cost_scale(unit)
+    return formatting.scale_of(parse_measure(of), ranked["policy_estimate"], unit)
 
 
 def _noun(of: str) -> str:
@@ -157,8 +157,8 @@ def _noun(of: str) -> str:
 
 def tabulate(comparison: Comparison) -> tuple[Table, ...]:
     """Return the main estimates, their differences if there are several policies, and the ranking."""
-    level = f"{wording.percent(comparison.confidence_level)} CI"
-    unit = wording.find_cost_unit(comparison.computed_under)
+    level = f"{formatting.percent(comparison.confidence_level)} CI"
+    unit = formatting.find_cost_unit(comparison.computed_under)
     n_used = {policy: n - comparison.n_failed[policy] for policy, n in comparison.n_replications.items()}
     counts = {policy: f"n = {n}" for policy, n in n_used.items()}
     counts |= {policy: f"{counts[policy]}\n{n} failed" for policy, n in comparison.n_failed.items() if n}
@@ -209,7 +209,7 @@ def _tabulate_responses(
 
 
 def _tabulate_verdicts(comparison: Comparison) -> Table:
-    unit = wording.find_cost_unit(comparison.computed_under)
+    unit = formatting.find_cost_unit(comparison.computed_under)
     rows = []
     for row in comparison.verdicts.to_dict("records"):
         requirement = parse_requirement(row["requirement"])
@@ -223,13 +223,13 @@ def _tabulate_verdicts(comparison: Comparison) -> Table:
         Column("n", "n", "count"),
         Column("reason", "reason", is_optional=True),
     )
-    level = wording.percent(comparison.confidence_level)
+    level = formatting.percent(comparison.confidence_level)
     return make_table(f"Requirements (bounds: {level} confidence each)", rows, columns)
 
 
-def _write_gap(low: float, high: float, scale: wording.Scale, *, is_trusted: bool) -> str:
-    gap = wording.format_interval(low, high, wording.difference_scale(scale))
-    return gap if is_trusted or math.isnan(low) else f"{wording.UNTRUSTED}{gap}"
+def _write_gap(low: float, high: float, scale: formatting.Scale, *, is_trusted: bool) -> str:
+    gap = formatting.format_interval(low, high, formatting.difference_scale(scale))
+    return gap if is_trusted or math.isnan(low) else f"{formatting.UNTRUSTED}{gap}"
 
 
 def _tabulate_ranking(comparison: Comparison, of: str, ranked: pd.DataFrame) -> Table:
@@ -250,5 +250,5 @@ def _tabulate_ranking(comparison: Comparison, of: str, ranked: pd.DataFrame) -> 
         Column("gap", "minus best other"),
         Column("is_best", "best?"),
     )
-    level = wording.percent(comparison.confidence_level)
+    level = formatting.percent(comparison.confidence_level)
     return make_table(f"Against the best other policy ({level} CI for all together)", rows, columns)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from simdeploy.analysis.asking.naming import LABELS, name_cases
-from simdeploy.report import wording
+from simdeploy.report import formatting, wording
 from simdeploy.report.tables import Column, make_table, spread
 from simdeploy.scenario.measures import Measure
 from simdeploy.vocabulary import COSTS
@@ -34,19 +34,19 @@ def tell(result: CostResult) -> str:
 
 
 def _tell_cheapest(result: CostResult, names: list[str]) -> str:
-    totals, unit = result.totals, wording.find_cost_unit(result.computed_under)
+    totals, unit = result.totals, formatting.find_cost_unit(result.computed_under)
     place = totals["is_cheapest"].tolist().index(True)
     has_unknown = totals["unknown_fraction"].gt(0)
     is_compared = (totals["estimate"].notna() & ~has_unknown).sum() > 1
     among = "Of the cases with known cost, " if has_unknown.any() and is_compared else ""
-    amount = wording.write_estimate(totals.iloc[place], wording.cost_scale(unit), level=result.confidence_level)
+    amount = formatting.write_estimate(totals.iloc[place], formatting.cost_scale(unit), level=result.confidence_level)
     start = f"{among}{names[place]} has the lowest mean cost" if is_compared else f"Mean cost of {names[place]}"
     text = f"{start}: {amount}"
     largest = result.parts[result.parts["is_cheapest"] & result.parts["is_largest_cause"]]
     if largest.empty:
         return text
     cause = wording.name_cause(largest["cause"].item())
-    share = wording.format_number(largest["estimate"].item(), largest["half_width"].item())
+    share = formatting.format_number(largest["estimate"].item(), largest["half_width"].item())
     return f"{text}. Largest cause: {cause}, {share} {unit}".rstrip()
 
 
@@ -55,6 +55,6 @@ def tabulate(result: CostResult) -> tuple[Table, ...]:
     is_free = result.parts["estimate"].eq(0).groupby(result.parts["cause"]).all()
     columns = tuple(column for column in _COLUMNS if column.name not in _OF_REQUESTS or not is_free[column.name])
     parts = result.parts.assign(named=name_cases(result.parts, result.case_columns))
-    title = f"Cost per rollout by cause ({wording.percent(result.confidence_level)} CI)"
-    unit = wording.find_cost_unit(result.computed_under)
+    title = f"Cost per rollout by cause ({formatting.percent(result.confidence_level)} CI)"
+    unit = formatting.find_cost_unit(result.computed_under)
     return (make_table(title, spread(parts, "named", "cause"), columns, unit),)

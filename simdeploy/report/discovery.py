@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from simdeploy.analysis.sensitivity.responding import NEVER_ENDS, NO_VALUE
-from simdeploy.report import wording
+from simdeploy.report import formatting, wording
 from simdeploy.report.tables import Column, make_table
 
 if TYPE_CHECKING:
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 _BOXES = (
     Column("box", "box"),
     Column("is_found", "confirmed", "yes"),
-    Column("density", "breaks inside", "estimate", wording.PERCENT),
+    Column("density", "breaks inside", "estimate", formatting.PERCENT),
     Column("density_outside", "breaks outside", "share"),
-    Column("coverage", "share of all breaks", "estimate", wording.PERCENT),
+    Column("coverage", "share of all breaks", "estimate", formatting.PERCENT),
     Column("mass", "share of all worlds", "share"),
     Column("undecided", "undecided"),
     Column("p_value", "p-value", "p-value"),
@@ -45,7 +45,7 @@ def tell(result: Discovery) -> str:
     sentences: list[str | list[str]]
     n_of = f"{result.n_broken:,} of {result.n_known:,} worlds"
     interval = (result.share, result.share_low, result.share_high)
-    share = wording.format_estimate(*interval, wording.PERCENT, level=result.confidence_level)
+    share = formatting.format_estimate(*interval, formatting.PERCENT, level=result.confidence_level)
     if not result.n_broken:
         sentences = [f"{subject} breaks in none of {result.n_known:,} worlds: {share}"]
     elif result.n_broken == result.n_known:
@@ -54,9 +54,9 @@ def tell(result: Discovery) -> str:
         sentences = [f"{subject} breaks in {n_of}: {share}", "No range of the factors has clearly more of them"]
     else:
         first, *others = (row for _, row in boxes.iterrows())
-        density = wording.write_estimate(first, wording.PERCENT, "density", level=result.confidence_level)
-        coverage = wording.write_estimate(first, wording.PERCENT, "coverage")
-        overall = wording.format_estimate(*interval, wording.PERCENT)
+        density = formatting.write_estimate(first, formatting.PERCENT, "density", level=result.confidence_level)
+        coverage = formatting.write_estimate(first, formatting.PERCENT, "coverage")
+        overall = formatting.format_estimate(*interval, formatting.PERCENT)
         sentences = [
             f"{subject} breaks where {first['limits']}: in {density} of these worlds, {coverage} of all breaks",
             *map(_tell_further, others),
@@ -79,7 +79,7 @@ def tell(result: Discovery) -> str:
 def tabulate(result: Discovery) -> tuple[Table, ...]:
     """Return the boxes, their limits, and the peeling path of the first box."""
     tables = []
-    level = wording.percent(result.confidence_level)
+    level = formatting.percent(result.confidence_level)
     if len(result.boxes):
         boxes = result.boxes.assign(undecided=[f"{row.n_undecided} of {row.n}" for row in result.boxes.itertuples()])
         title = f"Boxes, checked in other worlds ({level} CI)"
@@ -93,8 +93,8 @@ def tabulate(result: Discovery) -> tuple[Table, ...]:
 
 def _tell_further(row: pd.Series) -> list[str]:
     """Say the same of a further box, in a sentence and one without intervals."""
-    written = (wording.write_estimate(row, wording.PERCENT, name) for name in ("density", "coverage"))
-    brief = (wording.format_amount(row[name], wording.PERCENT) for name in ("density", "coverage"))
+    written = (formatting.write_estimate(row, formatting.PERCENT, name) for name in ("density", "coverage"))
+    brief = (formatting.format_amount(row[name], formatting.PERCENT) for name in ("density", "coverage"))
     return [
         f"Otherwise where {row['limits']}: in {density} of these, {coverage} of all breaks"
         for density, coverage in (written, brief)

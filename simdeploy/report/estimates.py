@@ -5,16 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from simdeploy.analysis.asking.naming import describe_measure, name_cases
+from simdeploy.report.formatting import find_cost_unit, percent, scale_of, write_estimate
 from simdeploy.report.tables import Column, make_table, measure_columns, spread
-from simdeploy.report.wording import (
-    capitalize,
-    case_noun,
-    find_cost_unit,
-    join_answer,
-    percent,
-    scale_of,
-    write_estimate,
-)
+from simdeploy.report.wording import capitalize, case_noun, join_answer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from simdeploy.analysis.estimates.estimating import Estimates
-    from simdeploy.report.wording import Scale
+    from simdeploy.report.formatting import Scale
     from simdeploy.result import Table
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from simdeploy.analysis.gates.curves import STOPPED, as_measure
 from simdeploy.analysis.gates.variants import THRESHOLD
-from simdeploy.report import wording
+from simdeploy.report import formatting, wording
 from simdeploy.report.tables import Column, make_table, measure_columns, spread
 from simdeploy.scenario.measures import parse_measure
 from simdeploy.units import NS_PER_S, short_duration
@@ -51,15 +51,15 @@ def _find_verdicts(result: GateComparison) -> dict[str, str]:
 
 
 def _size(size: float) -> str:
-    return wording.format_amount(size, wording.PERCENT, digits=4)
+    return formatting.format_amount(size, formatting.PERCENT, digits=4)
 
 
 def _tell_threshold(result: GateComparison) -> str:
     good, bad = (result.row(THRESHOLD, size, STOPPED) for size in (0.0, result.size))
     if max(good["unknown_fraction"], bad["unknown_fraction"]) > 0:
         return ""
-    escapes = wording.format_amount(1 - bad["estimate"], wording.PERCENT)
-    alarms = wording.format_amount(good["estimate"], wording.PERCENT)
+    escapes = formatting.format_amount(1 - bad["estimate"], formatting.PERCENT)
+    alarms = formatting.format_amount(good["estimate"], formatting.PERCENT)
     return f"Threshold: false alarms {alarms}, escapes {escapes} (defects that fail {_size(result.size)} of requests)"
 
 
@@ -71,7 +71,7 @@ def _tell_unknown(result: GateComparison) -> str:
 
 def _tell_best(result: GateComparison, verdicts: Mapping[str, str]) -> list[str]:
     """Say which gate is best and how it changes both errors, or that none is better."""
-    level = wording.percent(result.confidence_level)
+    level = formatting.percent(result.confidence_level)
     if result.best is None:
         return [f"No other gate clearly errs less than the threshold ({level} confidence)"]
     is_only = list(verdicts.values()).count("better") == 1
@@ -81,7 +81,7 @@ def _tell_best(result: GateComparison, verdicts: Mapping[str, str]) -> list[str]
         row = result.difference(result.best, size, STOPPED)
         ends = (row["low"], row["high"]) if size == 0 else (-row["high"], -row["low"])
         how = "change by" if row["verdict"] in ("better", "worse") else "stay within"
-        changes.append(f"{name} {how} {wording.format_interval(*ends, wording.POINTS)}")
+        changes.append(f"{name} {how} {formatting.format_interval(*ends, formatting.POINTS)}")
     text = f"{start}: {', '.join(changes)} ({level} CI)"
     return [text if len(text) < wording.LONGEST_ANSWER else start]
 
@@ -116,8 +116,8 @@ def _tell_cost(result: GateComparison) -> str:
     best = rows.iloc[0]
     if result.cheapest == THRESHOLD:
         return "The threshold has the lowest mean cost"
-    scale = wording.cost_scale(wording.find_cost_unit(result.computed_under))
-    difference = wording.write_estimate(best, scale, "difference", sign=True)
+    scale = formatting.cost_scale(formatting.find_cost_unit(result.computed_under))
+    difference = formatting.write_estimate(best, scale, "difference", sign=True)
     how = "" if best["verdict"] == "better" else ", not a clear difference"
     return f"{result.cheapest} has the lowest mean cost, {difference} against the threshold{how}"
 
@@ -139,9 +139,9 @@ def _tabulate_gates(result: GateComparison) -> Table:
 
 def _tabulate_good(result: GateComparison) -> Table:
     frame = _spread_curves(result, 0.0)
-    alarms = Column(STOPPED, "false alarms", "estimate", wording.PERCENT)
+    alarms = Column(STOPPED, "false alarms", "estimate", formatting.PERCENT)
     columns = (_GATE, alarms, *measure_columns(map(as_measure, _OF_GOOD)))
-    level = wording.percent(result.confidence_level)
+    level = formatting.percent(result.confidence_level)
     title = f"Good release, {wording.plural(result.n_replications, 'replication')} ({level} bands over {len(result.sizes)} sizes)"
     return make_table(title, frame, columns)
 
@@ -149,12 +149,12 @@ def _tabulate_good(result: GateComparison) -> Table:
 def _tabulate_defect(result: GateComparison) -> Table:
     frame = _spread_curves(result, result.size)
     # Releases that aren't stopped escape.
-    estimate, low, high = wording.interval_names(STOPPED)
+    estimate, low, high = formatting.interval_names(STOPPED)
     frame[[estimate, low, high]] = 1 - frame[[estimate, high, low]].to_numpy()
     frame["verdict"] = frame["gate"].map(_find_verdicts(result)).replace(wording.VERDICTS)
     columns = (
         _GATE,
-        Column(STOPPED, "escapes", "estimate", wording.PERCENT),
+        Column(STOPPED, "escapes", "estimate", formatting.PERCENT),
         *measure_columns(map(as_measure, _OF_DEFECT)),
         Column("verdict", "against threshold"),
     )
@@ -176,13 +176,13 @@ def _tabulate_curve(result: GateComparison) -> Table:
 def _tabulate_mixture(result: GateComparison) -> Table:
     frame = spread(result.mixture, "gate", "measure", also=_UNKNOWN)
     cost = result.mixture[result.mixture["measure"].eq("cost")]
-    frame = frame.merge(cost[["gate", *wording.interval_names("difference")]], on="gate", how="left")
-    unit = wording.find_cost_unit(result.computed_under)
+    frame = frame.merge(cost[["gate", *formatting.interval_names("difference")]], on="gate", how="left")
+    unit = formatting.find_cost_unit(result.computed_under)
     columns = [_GATE]
     for column in measure_columns(map(parse_measure, result.mixture["measure"].unique())):
         columns.append(column)
         if column.name == "cost":
             columns.append(Column("difference", "cost minus threshold", "difference", column.scale))
-    level = wording.percent(result.confidence_level)
+    level = formatting.percent(result.confidence_level)
     title = f"Releases of the scenario ({level} CI, for all differences together)"
     return make_table(title, frame, columns, unit)

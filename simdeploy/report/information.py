@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from simdeploy.analysis.costs.knowing import KIND, WORLD
-from simdeploy.report import wording
+from simdeploy.report import formatting, wording
 from simdeploy.report.tables import Column, make_table
 
 if TYPE_CHECKING:
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 def tell(result: InformationResult) -> str:
     """Say what knowing the kind of release, or everything, would save."""
-    unit = wording.find_cost_unit(result.computed_under)
+    unit = formatting.find_cost_unit(result.computed_under)
     rows = {row["information"]: row for row in result.values.to_dict("records")}
-    of_kind = wording.write_estimate(rows[KIND], wording.cost_scale(unit), level=result.confidence_level)
+    of_kind = formatting.write_estimate(rows[KIND], formatting.cost_scale(unit), level=result.confidence_level)
     unknown = wording.say_unknown(result.unknown_fractions, "cost")
-    of_world = wording.write_estimate(rows[WORLD], wording.Scale(1, unit))
+    of_world = formatting.write_estimate(rows[WORLD], formatting.Scale(1, unit))
     saved = (
         f"Knowing the kind of release in advance saves {of_kind} over always using {result.policy}; "
         f"knowing everything saves {of_world}"
@@ -29,10 +29,10 @@ def tell(result: InformationResult) -> str:
 
 def tabulate(result: InformationResult) -> tuple[Table, ...]:
     """Return both values, and the cheapest policy for each kind of release."""
-    title = f"Value of information ({wording.percent(result.confidence_level)} CI)"
+    title = f"Value of information ({formatting.percent(result.confidence_level)} CI)"
     of_kinds = f"Policy with the lowest mean cost per kind of release, against always {result.policy}"
-    unit = wording.find_cost_unit(result.computed_under)
-    values = (Column("information", "known"), Column("estimate", "saved", "estimate", wording.cost_scale(unit)))
+    unit = formatting.find_cost_unit(result.computed_under)
+    values = (Column("information", "known"), Column("estimate", "saved", "estimate", formatting.cost_scale(unit)))
     kinds = (
         Column("release", "release"),
         Column("share", "share", "share"),

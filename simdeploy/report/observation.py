@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from simdeploy.analysis.costs.observation_steps import LEVERS
-from simdeploy.report import wording
+from simdeploy.report import formatting, wording
 from simdeploy.report.tables import Column, make_table, spread
 from simdeploy.vocabulary import CAUSES
 
@@ -42,8 +42,8 @@ def _tell_one_more(result: ObservationResult, lever: str, level: float | None) -
     saves = row["estimate"] >= 0
     ends = (row["estimate"], row["low"], row["high"]) if saves else (-row["estimate"], -row["high"], -row["low"])
     amounts = {**row, **dict(zip(("estimate", "low", "high"), ends, strict=True))}
-    scale = wording.cost_scale(wording.find_cost_unit(result.computed_under))
-    amount = wording.write_estimate(amounts, scale, level=level)
+    scale = formatting.cost_scale(formatting.find_cost_unit(result.computed_under))
+    amount = formatting.write_estimate(amounts, scale, level=level)
     effect = f"{_ONE_MORE[lever]} {'saves' if saves else 'costs'} {amount}"
     if row["verdict"] == "better":
         return f"{effect}, worthwhile up to {_write_amount(lever, limit['pays_until'])}"
@@ -70,11 +70,11 @@ def _tabulate_lever(result: ObservationResult, lever: str) -> Table:
     frame = frame.assign(named=[f"{value:g}{' (current)' if value == current else ''}" for value in frame["value"]])
     headings = {"cost": "total", **{cause: wording.name_cause(cause) for cause in causes}}
     frame.loc[frame["value"].eq(current), list(headings)] = math.nan  # from itself it differs by nothing
-    scale = wording.Scale(1, wording.find_cost_unit(result.computed_under))
+    scale = formatting.Scale(1, formatting.find_cost_unit(result.computed_under))
     columns = (
         Column("named", lever),
         *(Column(name, heading, "stacked difference", scale) for name, heading in headings.items()),
         Column("estimate", "by this step", "stacked difference", scale),
     )
-    title = f"Cost saved by {lever}, against {result.policy} ({wording.percent(result.confidence_level)} CI)"
+    title = f"Cost saved by {lever}, against {result.policy} ({formatting.percent(result.confidence_level)} CI)"
     return make_table(title, frame, columns)

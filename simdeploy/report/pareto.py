@@ -7,16 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simdeploy.analysis.asking.naming import describe_measure, name_cases
+from simdeploy.report.formatting import find_cost_unit, percent
 from simdeploy.report.tables import Column, make_table, spread
-from simdeploy.report.wording import (
-    find_cost_unit,
-    is_or_are,
-    join_answer,
-    join_words,
-    list_forms,
-    percent,
-    say_unknown,
-)
+from simdeploy.report.wording import is_or_are, join_answer, join_words, list_forms, say_unknown
 
 if TYPE_CHECKING:
     from simdeploy.analysis.tradeoffs.pareto import ParetoFront

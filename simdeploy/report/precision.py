@@ -5,24 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.asking.naming import describe_measure, name_cases
-from simdeploy.report.tables import Column, make_table
-from simdeploy.report.wording import (
+from simdeploy.report.formatting import (
     Scale,
-    case_noun,
     difference_scale,
     find_cost_unit,
     format_amount,
-    join_answer,
     measure_scale,
     percent,
-    plural,
     round_up,
 )
+from simdeploy.report.tables import Column, make_table
+from simdeploy.report.wording import case_noun, join_answer, plural
 
 if TYPE_CHECKING:
     from simdeploy.analysis.estimates.precision_result import Precision
     from simdeploy.analysis.estimates.targets import Target
-    from simdeploy.report.wording import Row
+    from simdeploy.report.formatting import Row
     from simdeploy.result import Table
     from simdeploy.scenario.measures import Measure
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from simdeploy.report.formatting import PERCENT, format_estimate, percent
 from simdeploy.report.tables import Column, make_table
-from simdeploy.report.wording import PERCENT, format_estimate, join_answer, percent
+from simdeploy.report.wording import join_answer
 from simdeploy.result import Table
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.asking.naming import describe_measure
-from simdeploy.report import wording
+from simdeploy.report import formatting, wording
 from simdeploy.report.tables import Column, make_table, spread
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def _tell_lowest(result: Robustness, worlds: str) -> list[str]:
     if others.empty:
         return [f"{first['candidate']} is the only candidate in {worlds}"]
     scale = _scale(result, result.candidates["max_regret"])
-    regret = wording.write_estimate(first, scale, "max_regret", level=result.confidence_level)
+    regret = formatting.write_estimate(first, scale, "max_regret", level=result.confidence_level)
     where = f" in {first['worst_world']}" if first["max_regret"] > 0 else ""
     start = f"{first['candidate']} is the safest choice over {worlds}"
     gap = f"in {name} at most {regret} behind the best"
@@ -55,7 +55,7 @@ def _tell_lowest(result: Robustness, worlds: str) -> list[str]:
         ends.append(f", but {wording.plural(len(rivals), 'other')} may be as good")
     needed = result.replications_needed
     if not math.isnan(needed):
-        ends = [*(f"{end}; about {wording.round_up(needed):,} replications needed" for end in ends), ends[-1]]
+        ends = [*(f"{end}; about {formatting.round_up(needed):,} replications needed" for end in ends), ends[-1]]
     return [
         f"{start}: {gap}{where}{ends[0]}",
         *(f"{start}: {gap}{end}" for end in ends),
@@ -80,7 +80,7 @@ def tabulate(result: Robustness) -> tuple[Table, ...]:
         Column("mean_regret", "mean gap", "estimate", _scale(result, result.candidates["mean_regret"])),
         Column("met", "requirements met in worlds", is_optional=True),
     ]
-    level = wording.percent(result.confidence_level)
+    level = formatting.percent(result.confidence_level)
     title = f"Gap to the best candidate (regret) in {describe_measure(result.of)} ({level} CI for all together)"
     tables = [make_table(title, rows, columns)]
     worlds = list(result.regrets["world"].unique())
@@ -93,9 +93,9 @@ def tabulate(result: Robustness) -> tuple[Table, ...]:
     return tuple(tables)
 
 
-def _scale(result: Robustness, regrets: pd.Series[Any]) -> wording.Scale:
-    unit = wording.find_cost_unit(result.computed_under)
-    return wording.difference_scale(wording.scale_of(result.of, regrets, unit))
+def _scale(result: Robustness, regrets: pd.Series[Any]) -> formatting.Scale:
+    unit = formatting.find_cost_unit(result.computed_under)
+    return formatting.difference_scale(formatting.scale_of(result.of, regrets, unit))
 
 
 def _say_met(row: Mapping[Any, Any]) -> str:

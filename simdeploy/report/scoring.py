@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 
 from simdeploy.analysis.scoring.result import FEWEST_ROLLOUTS, Score
+from simdeploy.report.formatting import PERCENT
 from simdeploy.report.tables import Column, make_table
-from simdeploy.report.wording import PERCENT, join_answer, plural
+from simdeploy.report.wording import join_answer, plural
 from simdeploy.result import Table
 from simdeploy.units import NS_PER_S, short_duration
 

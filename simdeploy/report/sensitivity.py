@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from simdeploy.analysis.asking.naming import describe_measure, name_factors
 from simdeploy.analysis.sensitivity.responding import NEVER_ENDS, NO_VALUE
 from simdeploy.analysis.sensitivity.result import RANKED_BY, Sensitivity
-from simdeploy.report import wording
+from simdeploy.report import formatting, wording
 from simdeploy.report.tables import Column, make_table, spread
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def tell(result: Sensitivity) -> str:
     ranked = result.indices[result.indices["index"].eq(RANKED_BY[result.method])]
     moving = ranked[~ranked["factor"].isin(inert)]
     next_ones = moving.iloc[1:_MOST_NAMED].to_dict("records")
-    others = [f"{short[row['factor']]} {wording.write_estimate(row, scale)}" for row in next_ones]
+    others = [f"{short[row['factor']]} {formatting.write_estimate(row, scale)}" for row in next_ones]
     without_effect = [short[name] for name in ranked["factor"] if name in inert]
     has = "has" if len(inert) == 1 else "have"
     return wording.join_answer(
@@ -63,7 +63,7 @@ def tabulate(result: Sensitivity) -> tuple[Table, ...]:
         Column("over", "range"),
         *(Column(kind, _HEADINGS[kind], "estimate", index_scale(result)) for kind in result.indices["index"].unique()),
     ]
-    title = f"Effects on {say_subject(result)} ({wording.percent(result.confidence_level)} CI)"
+    title = f"Effects on {say_subject(result)} ({formatting.percent(result.confidence_level)} CI)"
     return (make_table(title, frame.assign(factor=frame["factor"].map(short_names(result))), columns),)
 
 
@@ -79,24 +79,24 @@ def short_names(result: Sensitivity) -> dict[str, str]:
     return dict(zip(names, name_factors(names), strict=True))
 
 
-def index_scale(result: Sensitivity) -> wording.Scale:
+def index_scale(result: Sensitivity) -> formatting.Scale:
     """Return the scale of the indices."""
     if result.method == "sobol":
-        return wording.PERCENT
+        return formatting.PERCENT
     if result.of is None:
-        return wording.NO_SCALE
-    unit = wording.find_cost_unit(result.computed_under)
-    return wording.difference_scale(wording.scale_of(result.of, result.indices["estimate"], unit))
+        return formatting.NO_SCALE
+    unit = formatting.find_cost_unit(result.computed_under)
+    return formatting.difference_scale(formatting.scale_of(result.of, result.indices["estimate"], unit))
 
 
 def _say_first(result: Sensitivity, row: pd.Series) -> str:
     scale, level = index_scale(result), result.confidence_level
     text = f"{short_names(result)[row['factor']]} moves {say_subject(result)} most"
     if result.method == "morris":
-        return f"{text}: by {wording.write_estimate(row, scale, level=level)} on average across its range"
+        return f"{text}: by {formatting.write_estimate(row, scale, level=level)} on average across its range"
     indices = result.indices
     alone = indices[indices["factor"].eq(row["factor"]) & indices["index"].eq("first")].iloc[0]
-    alone_share, share = wording.write_estimate(alone, scale, level=level), wording.write_estimate(row, scale)
+    alone_share, share = formatting.write_estimate(alone, scale, level=level), formatting.write_estimate(row, scale)
     return f"{text}: alone it explains {alone_share} of the variation, {share} with interactions"
 
 

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from simdeploy.analysis.asking.naming import describe_measure
-from simdeploy.report import wording
+from simdeploy.report import formatting, wording
 from simdeploy.report.tables import Column, make_table
 
 if TYPE_CHECKING:
@@ -78,18 +78,18 @@ def _say_margin(result: Switches) -> list[str]:
     if result.unsure_of is None:
         return []
     if result.unsure_of == "margin":
-        unit = wording.find_cost_unit(result.computed_under)
-        scale = wording.difference_scale(wording.scale_of(result.of, result.base["margin"], unit))
+        unit = formatting.find_cost_unit(result.computed_under)
+        scale = formatting.difference_scale(formatting.scale_of(result.of, result.base["margin"], unit))
         base = result.base.iloc[0]
-        margin = wording.write_estimate(base, scale, "margin", sign=True, level=result.confidence_level)
+        margin = formatting.write_estimate(base, scale, "margin", sign=True, level=result.confidence_level)
         if base["margin"] == 0:
             return [
                 f"no difference from {base['rival']} was seen: {margin}",
                 f"no difference from {base['rival']} was seen",
             ]
-        brief = wording.format_amount(base["margin"], scale)
+        brief = formatting.format_amount(base["margin"], scale)
         needed = result.replications_needed
-        about = "" if math.isnan(needed) else f"; about {wording.round_up(needed):,} replications needed"
+        about = "" if math.isnan(needed) else f"; about {formatting.round_up(needed):,} replications needed"
         return [
             f"its lead over {base['rival']} is uncertain: {margin}{about}",
             f"its lead is uncertain: {brief}{about}",
@@ -97,7 +97,7 @@ def _say_margin(result: Switches) -> list[str]:
             "its lead is uncertain",
         ]
     undecided = result.policies.loc[result.policies["verdict"].eq("undecided"), "policy"].tolist()
-    text = f"the recommendation is uncertain ({wording.percent(result.confidence_level)} confidence)"
+    text = f"the recommendation is uncertain ({formatting.percent(result.confidence_level)} confidence)"
     if result.choice is None:
         text = "this is uncertain"
     return [
@@ -114,7 +114,7 @@ def _tabulate_policies(result: Switches) -> Table:
         *([Column("verdict", "requirements")] if result.requirements else []),
         Column("chosen", ""),
     ]
-    return make_table("Under the current switches", policies, columns, wording.find_cost_unit(result.computed_under))
+    return make_table("Under the current switches", policies, columns, formatting.find_cost_unit(result.computed_under))
 
 
 def _tabulate_values(result: Switches) -> Table:
@@ -137,7 +137,7 @@ def _tabulate_values(result: Switches) -> Table:
         Column("effect", f"change in {describe_measure(result.of)}", "difference", result.of),
         Column("reason", "reason"),
     )
-    return make_table("One switch at a time", values, columns, wording.find_cost_unit(result.computed_under))
+    return make_table("One switch at a time", values, columns, formatting.find_cost_unit(result.computed_under))
 
 
 def _tabulate_pairs(result: Switches, pairs: pd.DataFrame) -> Table:
@@ -156,7 +156,7 @@ def _tabulate_pairs(result: Switches, pairs: pd.DataFrame) -> Table:
         Column("reason", "reason"),
     )
     title = f"Pairs of switches: {len(pairs):,} of {len(result.pairs):,} interact"
-    return make_table(title, pairs, columns, wording.find_cost_unit(result.computed_under))
+    return make_table(title, pairs, columns, formatting.find_cost_unit(result.computed_under))
 
 
 def _columns_of_choice(result: Switches) -> tuple[Column, ...]:

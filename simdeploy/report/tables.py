@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from simdeploy.analysis.asking.naming import describe_measure, format_value
-from simdeploy.report.wording import (
+from simdeploy.report.formatting import (
     NO_SCALE,
     UNTRUSTED,
     Scale,
@@ -40,7 +40,7 @@ from simdeploy.scenario.measures import Measure
 if TYPE_CHECKING:
     import pandas as pd
 
-    from simdeploy.report.wording import Row
+    from simdeploy.report.formatting import Row
 
 Kind = Literal[
     "text",

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from simdeploy.analysis.bands.result import WORST_WHEN_LOW, Timelines
+from simdeploy.report.formatting import percent
 from simdeploy.report.tables import Column, make_table
-from simdeploy.report.wording import join_answer, percent
+from simdeploy.report.wording import join_answer
 from simdeploy.units import NS_PER_S, short_duration
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.asking.naming import describe_measure
-from simdeploy.report import wording
+from simdeploy.report import formatting, wording
 from simdeploy.report.tables import Column, make_table, spread
 from simdeploy.units import NS_PER_S, exact, round_half_up, write_duration
 
@@ -33,7 +33,7 @@ def tell(result: Tradeoff) -> str:
         verdict = f"Use {lever.name} {better} instead of {current}: {changes}"
     elif of_axes["low"].notna().any():
         x, y = (wording.name_briefly(measure) for measure in result.axes[:2])
-        level = wording.percent(result.confidence_level)
+        level = formatting.percent(result.confidence_level)
         verdict = f"No other value clearly improves {x} or {y} without worsening the other ({level} confidence)"
     unknown, current_values = _tell_current(result, lever)
     return wording.join_answer([verdict, *unknown, _tell_default(result, lever), current_values])
@@ -70,8 +70,10 @@ def _tell_current(result: Tradeoff, lever: Lever) -> tuple[list[str], str]:
             unknown.append(f"{wording.capitalize(name)} unknown for {result.policy}")
         else:
             scale = _scale(result, measure)
-            is_nothing = scale == wording.PERCENT and abs(row["estimate"]) * scale.factor < 10.0**wording.LEAST_EXACT
-            known.append(f"{name} {wording.format_amount(0.0 if is_nothing else row['estimate'], scale)}")
+            is_nothing = (
+                scale == formatting.PERCENT and abs(row["estimate"]) * scale.factor < 10.0**formatting.LEAST_EXACT
+            )
+            known.append(f"{name} {formatting.format_amount(0.0 if is_nothing else row['estimate'], scale)}")
     current = write_value(lever, float(rows["value"].iloc[0]))
     default = ", the API default" if rows["is_default"].iloc[0] else ""
     values = f"{lever.name} {current} (current{default})"
@@ -117,7 +119,7 @@ def _tell_change(result: Tradeoff, measure: Measure, change: Mapping[Any, Any]) 
         return f"{name} unknown ({100 * change['unknown_fraction']:.3g} % of the rollouts never end)"
     if verdict == "equal":
         return f"{name} unchanged"
-    by = _write_difference(change, wording.difference_scale(scale))
+    by = _write_difference(change, formatting.difference_scale(scale))
     if verdict == "unclear":
         return f"no clear change in {name} ({by})"
     rows = result.curves[result.curves["lever"].eq(change["lever"]) & result.curves["measure"].eq(str(measure))]
@@ -125,7 +127,7 @@ def _tell_change(result: Tradeoff, measure: Measure, change: Mapping[Any, Any]) 
     if changed["n"] != current["n"]:  # means over different rollouts don't differ by the estimated difference
         return f"{name} changed by {by}"
     before, after = (
-        wording.format_number(row["estimate"] * scale.factor, (row["high"] - row["low"]) / 2 * scale.factor)
+        formatting.format_number(row["estimate"] * scale.factor, (row["high"] - row["low"]) / 2 * scale.factor)
         if row["low"] < row["high"]
         else f"{row['estimate'] * scale.factor:.3g}"
         for row in (current, changed)
@@ -133,17 +135,17 @@ def _tell_change(result: Tradeoff, measure: Measure, change: Mapping[Any, Any]) 
     return f"{name} from {before} to {after} {scale.unit}".rstrip() + f" (by {by})"
 
 
-def _write_difference(change: Mapping[Any, Any], scale: wording.Scale) -> str:
+def _write_difference(change: Mapping[Any, Any], scale: formatting.Scale) -> str:
     """Write the interval of a difference, or a difference that is known."""
     if change["low"] == change["high"]:
         return f"{change['low'] * scale.factor:+.3g} {scale.unit}".rstrip()
-    return wording.format_interval(change["low"], change["high"], scale)
+    return formatting.format_interval(change["low"], change["high"], scale)
 
 
-def _scale(result: Tradeoff, measure: Measure) -> wording.Scale:
+def _scale(result: Tradeoff, measure: Measure) -> formatting.Scale:
     """Return one scale for all values of a measure, so that they compare."""
     values = result.curves.loc[result.curves["measure"].eq(str(measure)), "estimate"]
-    return wording.scale_of(measure, values, wording.find_cost_unit(result.computed_under))
+    return formatting.scale_of(measure, values, formatting.find_cost_unit(result.computed_under))
 
 
 def tabulate(result: Tradeoff) -> tuple[Table, ...]:
@@ -167,7 +169,7 @@ def _tabulate_lever(result: Tradeoff, lever: Lever) -> Table:
         *(Column(str(of), describe_measure(of), "estimate", _scale(result, of)) for of in result.axes),
         Column("verdict", "against current"),
     )
-    level = wording.percent(result.confidence_level)
+    level = formatting.percent(result.confidence_level)
     title = f"{lever.name} ({level} CI for all cells together)"
     return make_table(title, frame, columns)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from simdeploy.analysis.asking.naming import describe_measure, format_value, shorten_names
 from simdeploy.analysis.tuning.in_flight import IN_SERVICE
 from simdeploy.analysis.tuning.result import CHOICE, Tuning
-from simdeploy.report import wording
+from simdeploy.report import formatting, wording
 from simdeploy.report.checking import describe_limit
 from simdeploy.report.tables import Column, make_table, measure_columns, spread
 from simdeploy.scenario.measures import Measure, parse_measure, parse_requirement
@@ -71,21 +71,23 @@ def _tell_nothing(result: Tuning) -> str:
 
 def _tell_nearest(result: Tuning) -> list[str]:
     """Say per requirement how near policies come that seem to meet all others."""
-    unit, nearest = wording.find_cost_unit(result.computed_under), []
+    unit, nearest = formatting.find_cost_unit(result.computed_under), []
     for row in result.out_of_reach.dropna().to_dict("records"):
         requirement = parse_requirement(row["requirement"])
-        scale = wording.measure_scale(requirement.measure, abs(row["estimate"]), unit)
-        best, limit = wording.format_amount(row["estimate"], scale), describe_limit(requirement, unit)
+        scale = formatting.measure_scale(requirement.measure, abs(row["estimate"]), unit)
+        best, limit = formatting.format_amount(row["estimate"], scale), describe_limit(requirement, unit)
         nearest.append(f"{wording.name_briefly(requirement.measure)} of {best} ({limit} required)")
     return nearest
 
 
 def _tell_choice(result: Tuning) -> list[str]:
     is_cost = result.of == Measure("cost")
-    scale = wording.cost_scale(wording.find_cost_unit(result.computed_under)) if is_cost else objective_scale(result)
+    scale = (
+        formatting.cost_scale(formatting.find_cost_unit(result.computed_under)) if is_cost else objective_scale(result)
+    )
     row = result.objective_row(CHOICE)
     assert row is not None  # noqa: S101 - there is a choice
-    amount = wording.write_estimate(row, scale, level=result.confidence_level)
+    amount = formatting.write_estimate(row, scale, level=result.confidence_level)
     estimate = f"{wording.name_objective(result.of)} {amount}"
     if result.keeps_current:
         starts = [f"Keep {result.current_policy}: {estimate}"]
@@ -103,7 +105,7 @@ def _tell_in_service(result: Tuning) -> str:
     row = result.row(CHOICE, IN_SERVICE)
     if row is None or result.of == IN_SERVICE or not row["estimate"] < _FEW_IN_SERVICE:
         return ""
-    return f"; minimum in service {wording.format_amount(row['estimate'], wording.PERCENT, digits=2)}"
+    return f"; minimum in service {formatting.format_amount(row['estimate'], formatting.PERCENT, digits=2)}"
 
 
 def _tell_other(result: Tuning) -> str:
@@ -118,7 +120,7 @@ def _tell_other(result: Tuning) -> str:
     return ""
 
 
-def _tell_miss(result: Tuning, role: str, row: wording.Row) -> str:
+def _tell_miss(result: Tuning, role: str, row: formatting.Row) -> str:
     """Say of a policy that seems better than the recommended one what keeps it from being recommended."""
     seems_better = row["difference"] < 0 if result.direction == "min" else row["difference"] > 0
     verdicts = set(result.verdicts.loc[result.verdicts["policy"].eq(role), "verdict"]) if seems_better else set()
@@ -138,7 +140,7 @@ def _tell_certainty(result: Tuning) -> list[str]:
         n, policies = result.n_candidates, "policies"
         if n < result.n_possible:
             policies = f"policies tried, {_tell_share(result)} of the grid"
-        certainty = f"({wording.percent(result.confidence_level)} confidence unless another is within {margin})"
+        certainty = f"({formatting.percent(result.confidence_level)} confidence unless another is within {margin})"
         forms = [
             f"The best of {n:,} {policies} {certainty}",
             f"Best of {n:,}{policies.removeprefix('policies')} {certainty}",
@@ -155,14 +157,16 @@ def _tell_certainty(result: Tuning) -> list[str]:
         case "requirements":
             return [f"Undecided whether {another} and meets the requirements: raise `most` (--most)"]
     if not math.isnan(result.rollouts_to_decide):
-        short = f"Undecided whether {another}: set `most` (--most) to {wording.round_up(result.rollouts_to_decide):,}"
+        short = (
+            f"Undecided whether {another}: set `most` (--most) to {formatting.round_up(result.rollouts_to_decide):,}"
+        )
         return [f"{short}, or widen `indifference`", short]
     return [f"Undecided whether {another}: raise `most` (--most)"]
 
 
 def _tell_share(result: Tuning) -> str:
     """Say how much of the grid was tried."""
-    return wording.format_amount(result.n_candidates / result.n_possible, wording.PERCENT, digits=2)
+    return formatting.format_amount(result.n_candidates / result.n_possible, formatting.PERCENT, digits=2)
 
 
 def _tell_end(result: Tuning) -> str:
@@ -199,16 +203,16 @@ def _better(result: Tuning) -> str:
     return "lower" if result.direction == "min" else "higher"
 
 
-def objective_scale(result: Tuning) -> wording.Scale:
+def objective_scale(result: Tuning) -> formatting.Scale:
     """Return one scale for all values of the objective."""
     values = result.policies.loc[result.policies["measure"].eq(str(result.of)), "estimate"]
-    return wording.scale_of(result.of, values, wording.find_cost_unit(result.computed_under))
+    return formatting.scale_of(result.of, values, formatting.find_cost_unit(result.computed_under))
 
 
 def _tell_amount(result: Tuning, value: float, *, is_difference: bool = False) -> str:
     scale = objective_scale(result)
-    unit = (wording.difference_scale(scale) if is_difference else scale).unit
-    return f"{wording.format_number(value * scale.factor, abs(value * scale.factor) / 10)} {unit}".rstrip()
+    unit = (formatting.difference_scale(scale) if is_difference else scale).unit
+    return f"{formatting.format_number(value * scale.factor, abs(value * scale.factor) / 10)} {unit}".rstrip()
 
 
 def format_setting(result: Tuning, name: str, value: Any) -> str:
@@ -245,7 +249,7 @@ def tabulate(result: Tuning) -> tuple[Table, ...]:
 def _tabulate_policies(result: Tuning) -> Table:
     frame, of = spread(result.policies, "policy", "measure"), str(result.of)
     of_objective = result.policies[result.policies["measure"].eq(of)]
-    differences = of_objective[["policy", *wording.interval_names("difference")]]
+    differences = of_objective[["policy", *formatting.interval_names("difference")]]
     frame = frame.merge(differences, on="policy", how="left").assign(named=list(name_policies(result).values()))
     others = [measure for name in result.policies["measure"].unique() if (measure := parse_measure(name)) != result.of]
     scale = objective_scale(result)
@@ -255,9 +259,9 @@ def _tabulate_policies(result: Tuning) -> Table:
         Column("difference", "minus recommended", "difference", scale),
         *measure_columns(others),
     )
-    worlds, level = int(result.policies["n"].max()), wording.percent(result.confidence_level)
+    worlds, level = int(result.policies["n"].max()), formatting.percent(result.confidence_level)
     title = f"Policies in {worlds:,} new worlds ({level} CI, for all differences together)"
-    return make_table(title, frame, columns, wording.find_cost_unit(result.computed_under))
+    return make_table(title, frame, columns, formatting.find_cost_unit(result.computed_under))
 
 
 def name_policies(result: Tuning) -> dict[str, str]:
@@ -292,10 +296,12 @@ def _tell_default(limit: float) -> str:
 
 
 def _tabulate_verdicts(result: Tuning) -> Table:
-    rows, unit = result.verdicts.to_dict("records"), wording.find_cost_unit(result.computed_under)
+    rows, unit = result.verdicts.to_dict("records"), formatting.find_cost_unit(result.computed_under)
     for row in rows:
         row["named"] = f"{name_policies(result)[row['policy']]}: {row['requirement']}"
-        row["scale"] = wording.measure_scale(parse_requirement(row["requirement"]).measure, abs(row["estimate"]), unit)
+        row["scale"] = formatting.measure_scale(
+            parse_requirement(row["requirement"]).measure, abs(row["estimate"]), unit
+        )
     return make_table("Requirements in the same worlds", rows, _VERDICTS)
 
 

@@ -12,8 +12,8 @@ import numpy as np
 
 from simdeploy.analysis.asking.naming import describe_measure, format_factor, shorten_names
 from simdeploy.analysis.estimates.grid import GridSummary
+from simdeploy.report.formatting import Scale, find_cost_unit, interval_names, scale_of, trust_name, write_estimate
 from simdeploy.report.grid import SHOWN, quantity_scale, quantity_title
-from simdeploy.report.wording import Scale, find_cost_unit, interval_names, scale_of, trust_name, write_estimate
 
 if TYPE_CHECKING:
     import pandas as pd

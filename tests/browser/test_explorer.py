@@ -14,8 +14,8 @@ from simdeploy.explorer.answering import Effort, Explorer, find_measures
 from simdeploy.explorer.front_end import read_module, read_style
 from simdeploy.explorer.position import Position, settle
 from simdeploy.explorer.preparing import begin_loading
+from simdeploy.report.formatting import format_amount, measure_scale
 from simdeploy.report.rollout import say_end
-from simdeploy.report.wording import format_amount, measure_scale
 from simdeploy.web.serving import listen
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install '.[test]'")
