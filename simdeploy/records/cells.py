@@ -130,7 +130,7 @@ class Rows:
         without = {name: n for name, (n, _) in self._offsets.items() if n}
         if not without or not any(n_with for _, n_with in self._offsets.values()):
             return None
-        columns = ", ".join(f"{shorten(name)} ({n:,} rows)" for name, n in without.items())
+        columns = ", ".join(f"{shorten(name)} ({n:,} row{'s' * (n > 1)})" for name, n in without.items())
         return printable(f"times without an offset are taken for UTC, others have one: {columns}")
 
     def refuse(self, bad: Array, field: str, message: str, **more: Any) -> None:
@@ -301,9 +301,11 @@ class Rows:
         import pandas as pd
 
         texts = self._text(theirs)
-        n_with = int(texts.str.contains(_OFFSET, regex=True).fillna(value=False).sum())
-        self._offsets[theirs] = (int(texts.notna().sum()) - n_with, n_with)
-        return pd.to_datetime(texts, format="ISO8601", utc=True, errors="coerce")
+        instants = pd.to_datetime(texts, format="ISO8601", utc=True, errors="coerce")
+        are_with = texts.str.contains(_OFFSET, regex=True).fillna(value=False) & instants.notna()
+        n_with = int(are_with.sum())
+        self._offsets[theirs] = (int(instants.notna().sum()) - n_with, n_with)
+        return instants
 
     def _numbers(self, theirs: str) -> tuple[Array, Array]:
         """Return a column as numbers, and which of its cells are none."""
