@@ -22,7 +22,12 @@ from simdeploy.scenario.measures import Measure, Requirement
 
 SCENARIO = {
     "name": "small",
-    "fleet": {"nodes": 3, "update_duration": {"exponential": {"mean": "1m"}}, "start_failure": 0.1, "requests_per_second": 1},
+    "fleet": {
+        "nodes": 3,
+        "update_duration": {"exponential": {"mean": "1m"}},
+        "start_failure": 0.1,
+        "requests_per_second": 1,
+    },
     "release": maybe_bad(0.3, 0.05),
     "costs": {"hour_of_delay": 60, "escape": 100},
     "policies": {

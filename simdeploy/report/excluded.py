@@ -70,16 +70,16 @@ def tell_undecided(comparison: Comparison, policies: Collection[str]) -> list[st
     of_policies = rows.groupby("policy", sort=False)["requirement"].agg(tuple)
     if of_policies.empty:
         return []
-    # "It" would be the policy that was named last, as one that misses a requirement.
+    # Without a name it would be the policy that was named last, as one that misses a requirement.
     is_clear = len(policies) == 1 and not verdicts["verdict"].eq("not met").any()
-    subjects = ["it"] if is_clear else list_forms(of_policies.index.tolist())
+    subjects = [""] if is_clear else [f" for {names}" for names in list_forms(of_policies.index.tolist())]
     if of_policies.nunique() == 1:
         requirements = list_forms(_describe(comparison, of_policies.iloc[0], is_brief=False))
     else:
-        requirements = ["all requirements"]
-    forms = [f"Undecided whether {who} can meet {what}" for who in subjects for what in requirements]
+        requirements = ["some requirements"]
+    forms = [f"Undecided{who}: {what}" for who in subjects for what in requirements]
     reasons = rows["reason"].unique().tolist()
-    explained = [f"{form}: {reasons[0]}" for form in forms] if len(reasons) == 1 and IN_INTERVAL not in reasons else []
+    explained = [f"{form} ({reasons[0]})" for form in forms] if len(reasons) == 1 and IN_INTERVAL not in reasons else []
     return [*explained, *forms]
 
 
