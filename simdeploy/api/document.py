@@ -199,10 +199,7 @@ def recognise(spec: Mapping[str, Any], wrapper: Dialect | None) -> Dialect | Pro
     'deployment'
     """
     evidence: dict[Dialect, list[str]] = {"deployment": [], "rollout": []}
-    keys: dict[Dialect, list[str]] = {
-        "deployment": [],
-        "rollout": [],
-    }  # of the health check, one for each of the evidence
+    keys: dict[Dialect, list[str]] = {"deployment": [], "rollout": []}  # of the health check
     if wrapper is not None:
         evidence[wrapper].append(f"the key {wrapper}")
     health_check = spec.get("health_check")

@@ -61,9 +61,9 @@ class _Evaluator:
         call = _call(value)
         if call is not None:
             n_before = len(self._missing)
-            found = self._apply(*call)
+            applied = self._apply(*call)
             missing = tuple(dict.fromkeys(self._missing[n_before:]))
-            return replace(found, missing=missing) if isinstance(found, Tagged) else found
+            return replace(applied, missing=missing) if isinstance(applied, Tagged) else applied
         if isinstance(value, dict):
             return {key: self.value(inner) for key, inner in value.items()}
         return [self.value(inner) for inner in value] if isinstance(value, list) else value

@@ -125,14 +125,13 @@ class Stages:
 
     def find_feasible(self) -> np.ndarray:
         """Look for promising candidates that are confirmed to meet the requirements; without requirements, all are."""
-        found = self.found
-        numbers = found.open_numbers()
+        numbers = self.found.open_numbers()
         if not self._question.requirements:
             return numbers
         known = numbers[np.isin(numbers, list(self._met))]
         if len(known):
             return known
-        order = numbers[np.lexsort([self._tried.means[numbers], ~found.looks_feasible[numbers]])]
+        order = numbers[np.lexsort([self._tried.means[numbers], ~self.found.looks_feasible[numbers]])]
         for start in range(0, min(len(order), _MOST_SETTLED), _AT_ONCE):
             some = order[start : start + _AT_ONCE]
             met: np.ndarray = some[self._settle(some, enough=1) == MET]

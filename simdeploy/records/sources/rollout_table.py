@@ -58,10 +58,10 @@ def _read(content: Content, names: Mapping[str, str]) -> Part:
     }
     rows.raise_if_refused()
     if policies is not None:
-        found = _read_policies(rows, policies)
-        columns["policy"] = policies.map({text: write_policy(document) for text, document in found.items()})
+        documents = _read_policies(rows, policies)
+        columns["policy"] = policies.map({text: write_policy(document) for text, document in documents.items()})
         for name in ("interval_s", "deadline_s"):
-            of_policy = policies.map({text: read_health_times(each.spec)[name] for text, each in found.items()})
+            of_policy = policies.map({text: read_health_times(each.spec)[name] for text, each in documents.items()})
             stated = rows.number(name)
             columns[name] = of_policy if stated is None else np.where(np.isnan(stated), of_policy, stated)
     return part_of(rows, "rollouts", columns, known=list(COLUMNS["rollouts"]))
@@ -69,10 +69,10 @@ def _read(content: Content, names: Mapping[str, str]) -> Part:
 
 def _read_policies(rows: Rows, policies: pd.Series) -> dict[str, DeploymentDocument]:
     """Return each policy, or raise an `InputError`; most rollouts share theirs."""
-    written: dict[str, DeploymentDocument] = {}
+    documents: dict[str, DeploymentDocument] = {}
     for text in policies.dropna().unique():
         try:
-            written[text] = parse_deployment(text)
+            documents[text] = parse_deployment(text)
         except InputError as error:
             row = int(np.flatnonzero((policies == text).fillna(value=False).to_numpy(dtype=bool))[0])
             line = rows.table.find_line(row)
@@ -82,4 +82,4 @@ def _read_policies(rows: Rows, policies: pd.Series) -> dict[str, DeploymentDocum
                 for each in error.problems
             ]
             raise InputError(problems) from None
-    return written
+    return documents
