@@ -421,6 +421,24 @@ def test_equal_values_of_one_kind_may_hide_rare_ones(is_difference):
     assert (found.high - found.estimate).item() == pytest.approx(missed * up, rel=0.1)
 
 
+@pytest.mark.parametrize("is_difference", [False, True])
+@pytest.mark.parametrize("rate", [0.0005, 0.004, 0.02])
+def test_values_that_are_rare_in_one_kind_are_covered(rate, is_difference):
+    """Trusted intervals hold a mean of which good releases seldom have another value. [oracle]"""
+    n, rng = 1000, np.random.default_rng([1, round(10_000 * rate)])
+    strata = Strata(np.repeat([0, 1], [300, 100]), np.array([0.98, 0.02]))
+    varied = rng.random((n, 100))
+    values = np.c_[np.where(rng.random((n, 300)) < rate, 0.0, 0.75), varied]
+    others = np.c_[np.full((n, 300), 0.5), varied / 2]
+    sample, other = (Sample(each, strata, np.full(n, np.inf), bounds=(0.0, 1.0)) for each in (values, others))
+    truth = 0.98 * (0.75 * (1 - rate) - 0.5 * is_difference) + 0.02 * (0.5 - 0.25 * is_difference)
+    found = combine(sample - other if is_difference else sample, is_rate=False, confidence_level=0.95)
+    is_trusted = found.trusts_low & found.trusts_high
+    covered = ((found.low <= truth) & (truth <= found.high))[is_trusted]
+    assert len(covered) > n / 2
+    assert covered.mean() >= 0.95 - 4 * np.sqrt(0.95 * 0.05 / len(covered))
+
+
 def test_cases_with_other_kinds_cannot_be_divided():
     """If cases have different kinds of release, there are no strata that all share: that is an error. [contract]"""
     vary = {"scenario.release": [maybe_bad(), {"fine": {"probability": 1}}]}

@@ -184,9 +184,9 @@ def not_a_group(value: object, path: Path) -> Problem:
     return Problem("not a group of keys", path=path, found=shorten(value), allowed="an object")
 
 
-def misspelt(name: str, raw: Mapping[str, Any]) -> str | None:
-    """Say which key of a mapping was probably meant to be one that it lacks; None if none is near."""
-    meant = (key for key in islice(raw, MOST_PROBLEMS) if key != name and nearest(key, [name]))
+def misspelt(name: str, raw: Mapping[str, Any], likeness: float = 0.6) -> str | None:
+    """Say which key of a mapping was probably meant to be one that it lacks; None if none is near (see `nearest`)."""
+    meant = (key for key in islice(raw, MOST_PROBLEMS) if key != name and nearest(key, [name], likeness))
     return next((f"found '{key}': did you mean '{name}'?" for key in meant), None)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, TypeVar
 
+from simdeploy.api.check import misspelt
 from simdeploy.dialects.imported import UNKNOWN, Fidelity, Note, PolicyImport, merge_policy
 from simdeploy.dialects.source import MAX_DEPTH, Document, Source, Tagged
 from simdeploy.errors import InputError, Path, Problem, format_path, listed, nearest, not_among, raise_if_any, shorten
@@ -375,8 +376,7 @@ class Group:
         spelled = self.spelled(key)
         found = self.data.get(spelled)
         if found is None and hint is None:
-            like = (name for name in islice(self.data, _MOST_COMPARED) if nearest(name, [spelled], LIKE))
-            hint = next((f"found '{name}': did you mean '{spelled}'?" for name in like if name != spelled), None)
+            hint = misspelt(spelled, self.data, LIKE)
         self._refuse(key, message, found, allowed, hint)
 
     def _refuse(

@@ -160,5 +160,5 @@ def check_room(scenario: Scenario, policies: Iterable[ScenarioPolicy], engine: s
 def _count_windows(policy: ScenarioPolicy) -> int:
     """Return how many windows a healthy node has before it is running, or misses its deadline."""
     rule = policy.policy
-    needed = rule.most_windows_needed
+    needed = max(rule.windows_of_waves)
     return needed if rule.deadline_ns is None else min(needed, -(-rule.deadline_ns // rule.interval_ns))

@@ -161,13 +161,13 @@ def find_kinds(scenario: Scenario, cases: pd.DataFrame) -> Kinds | None:
     varied = [name for name in cases.columns if is_of_release(name)]
     if not varied:
         return kinds
+    bare = scenario.given(None)
     by_case = np.zeros((len(cases), len(kinds.names)))  # a case that is impossible has no release
     for values, rows in cases.groupby(varied, dropna=False, sort=False).indices.items():
         changed = dict(zip(varied, values if isinstance(values, tuple) else (values,), strict=True))
         with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
             try:
                 values_of = {name.removeprefix(FACTOR_PREFIX): _value(value) for name, value in changed.items()}
-                bare = scenario.given(None)
                 case = bare.with_values(balance(values_of, bare))
             except InputError:
                 continue

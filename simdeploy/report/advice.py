@@ -26,9 +26,6 @@ _MEASURES = {
     "exposed_nodes_to_come": "nodes that are exposed yet",
 }
 
-# If one in so many whole worlds shows what was seen, more of them are soon found.
-_SELDOM = 100
-
 
 def tell(result: Forecast) -> str:
     """Say what to do and why, or how the rollout goes on."""
@@ -38,7 +35,7 @@ def tell(result: Forecast) -> str:
         if result.way == "worlds":
             few += f", of {result.n_tried:,} whole ones that were tried because of {result.why_tried}"
             better = "Give one, or leave out instants" if WITHOUT_TABLE in result.why_tried else "Leave out instants"
-            if result.n_tried < _SELDOM * result.n_worlds:
+            if result.is_soon_found:
                 better = "Simulate more --replications"
         return wording.join_answer([few, better])
     if not isinstance(result, Advice) or result.acts.empty:

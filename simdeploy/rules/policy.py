@@ -110,7 +110,7 @@ class Policy:
         return self.strategy == "canary" or has_promotions
 
     @property
-    def most_windows_needed(self) -> int:
-        """Healthy windows until a node of the wave that needs most is running."""
+    def windows_of_waves(self) -> list[int]:
+        """Healthy windows until a node is running: by the health check, and by each wave with a time of its own."""
         times_ns = (terms.min_healthy_ns for terms in self.waves if self.strategy != "immediate")
-        return max([self.windows_needed, *(-(-ns // self.interval_ns) for ns in times_ns if ns is not None)])
+        return [self.windows_needed, *(-(-ns // self.interval_ns) for ns in times_ns if ns is not None)]

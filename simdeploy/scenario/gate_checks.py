@@ -169,7 +169,7 @@ def gate_in_fleet_suspicions(
     if terms is None:
         return
     path = (*path, "health_check", "gate")
-    if terms.kind != "threshold" and not any(behaviour.requests_per_second for behaviour in fleet.behaviours):
+    if terms.kind != "threshold" and not fleet.has_requests:
         yield Problem("nodes have no requests, so the gate has nothing to judge", (*path, "kind"), found=terms.kind)
     is_alone = scenario_policy.identity.type == "create" or len(_sizes(policy, fleet, orchestrator)) == 1
     if terms.kind == "baseline" and is_alone:

@@ -143,7 +143,7 @@ def request_suspicions(stated: Mapping[str, Any], fleet: Fleet, costs: Costs | N
         yield Problem("no effect: in a shared service no request is lost", ("costs", "lost_request"))
     if not (has_traffic or service):
         return
-    if not any(behaviour.requests_per_second for behaviour in fleet.behaviours):
+    if not fleet.has_requests:
         if has_traffic:
             yield Problem("no effect: there are no requests", ("fleet", "traffic"))
         if service is not None:

@@ -205,9 +205,7 @@ class PolicyInFleetSuspicions(PolicySuspicions):
             default=0,
         )
         if policy.strategy != "immediate" and self.scenario_policy.identity.type != "stop":
-            own_ns = (terms.min_healthy_ns for terms in policy.waves)
-            windows = [policy.windows_needed, *(-(-ns // policy.interval_ns) for ns in own_ns if ns is not None)]
-            least_ns += min(windows) * policy.interval_ns
+            least_ns += min(policy.windows_of_waves) * policy.interval_ns
         plan = plan_waves(policy, self.orchestrator, self.fleet.nodes, self.fleet.zones)
         waves = len(plan.sizes) if plan.pacing == "barrier" else 1
         whole_ns = waves * least_ns + (sum(plan.bakes_ns) if plan.pacing == "barrier" else 0)
@@ -332,7 +330,7 @@ def fleet_suspicions(fleet: Fleet, release: tuple[ReleaseKind, ...], orchestrato
     if orchestrator.minimum_sample > nodes:
         message = f"more than the fleet's {nodes} nodes: a percent limit never applies"
         yield Problem(message, ("orchestrator", "minimum_sample"), found=str(orchestrator.minimum_sample))
-    if not any(behaviour.requests_per_second for behaviour in fleet.behaviours) and _has_failures(fleet, release):
+    if not fleet.has_requests and _has_failures(fleet, release):
         message = "0: windows see no traffic, so no error_rate has an effect"
         yield Problem(message, ("fleet", "requests_per_second"))
     if fleet.classes:

@@ -106,6 +106,11 @@ class Fleet:
         """Behaviours by class number: 0 is the fleet's own, then the classes in the file's order."""
         return (self.behaviour, *(node_class.behaviour for node_class in self.classes))
 
+    @property
+    def has_requests(self) -> bool:
+        """Whether any node has requests."""
+        return any(behaviour.requests_per_second for behaviour in self.behaviours)
+
 
 def peak_rate(behaviour: Behaviour) -> Fraction:
     """Return the most requests per second that a node of a local service has at any time of the day."""

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 How = Literal["go on", "pause"]
 Way = Literal["laws", "nodes", "worlds"]
 
+# If at most one in so many worlds shows what was seen, more of them take long to find.
+_SELDOM = 100
+
 KINDS = {"kind": "str", "defective": "bool", **floats("prior", "posterior", "low", "high")}
 FORECAST = {"measure": "str", "quantile": "float64", **INTERVAL}
 COURSE = {
@@ -95,6 +98,11 @@ class Forecast(Result):
         if self.why_tried.endswith(NODE_BY_NODE):
             return "nodes"
         return "worlds" if self.why_tried else "laws"
+
+    @property
+    def is_soon_found(self) -> bool:
+        """Whether enough of the worlds that were tried show what was seen for more of them to be found soon."""
+        return self.n_tried < _SELDOM * self.n_worlds
 
     @property
     def defective(self) -> float:

@@ -123,7 +123,7 @@ def compare_gates(
     raise_if_any(level_problems(confidence_level))
     chosen = scenario.policy(policy)
     _check_policy(chosen)
-    if not any(behaviour.requests_per_second for behaviour in scenario.fleet.behaviours):
+    if not scenario.fleet.has_requests:
         message = "nodes have no requests, so gates have nothing to judge"
         raise InputError(Problem(message, ("scenario", "fleet", "requests_per_second"), allowed="above 0"))
     of_curve = read_sizes(sizes, scenario, chosen)

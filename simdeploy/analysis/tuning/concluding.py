@@ -13,7 +13,7 @@ from simdeploy.analysis.asking.judging import MET, MISSED
 from simdeploy.analysis.asking.pricing import describe_costs
 from simdeploy.analysis.asking.verdicts import Direction, find_direction, judge_change
 from simdeploy.analysis.tuning import result
-from simdeploy.analysis.tuning.findings import EQUAL, NOT_KNOWN, OPEN, RULED_OUT, VALUELESS, Findings, judge_candidates
+from simdeploy.analysis.tuning.findings import EQUAL, NOT_KNOWN, OPEN, RULED_OUT, Findings, judge_candidates
 from simdeploy.analysis.tuning.question import WORLDS_OF_A_BATCH, Question
 from simdeploy.analysis.tuning.space import CURRENT, DEFAULTS
 from simdeploy.errors import SimdeployWarning
@@ -213,7 +213,7 @@ def _find_binding(confirmed: Confirmed | None, roles: Mapping[str, int]) -> tupl
 def _tabulate_nearest(requirements: Sequence[Requirement], findings: Findings) -> pd.DataFrame:
     """Return how near candidates that meet all other requirements come to each one, of those that could be recommended if they met it."""
     rows = []
-    is_eligible = ~np.isin(findings.outcome, [*VALUELESS, result.REFERENCE])
+    is_eligible = ~np.isin(findings.outcome, [*result.VALUELESS, result.REFERENCE])
     for place, requirement in enumerate(requirements):
         others = [other for other in range(len(requirements)) if other != place]
         values = findings.required[is_eligible & findings.meets(requirements, others), place]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simdeploy.analysis.asking.judging import MET, UNDECIDED, Judged, join, judge, plan_looks
-from simdeploy.analysis.tuning.result import REFERENCE
+from simdeploy.analysis.tuning.result import REFERENCE, VALUELESS
 
 if TYPE_CHECKING:
     from simdeploy.analysis.tuning.question import Question
@@ -21,9 +21,7 @@ _MATTERS, _MATTERS_OF_A_RATE = 0.05, 0.005
 # Decimal digits in which rollouts are compared.
 _DIGITS = 6
 
-OPEN, EQUAL, NEVER_ENDS, FAILED = "not better", "equal to another", "never ends", "failed"
-# Without a known value of the objective.
-VALUELESS = (NEVER_ENDS, FAILED)
+OPEN, EQUAL = "not better", "equal to another"
 MISSES, NOT_KNOWN, RULED_OUT = "requirement not met", "requirements undecided", "eliminated"
 
 

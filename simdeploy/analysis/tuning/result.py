@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 CHOICE, RUNNER_UP, WITHOUT = "choice", "runner-up ", "without "
 # The outcome of a candidate that can't be recommended: the API defaults, if they change limits that are not varied.
 REFERENCE = "for comparison"
+# Those of candidates without a known value of the objective.
+VALUELESS = NEVER_ENDS, FAILED = "never ends", "failed"
 
 # Why a recommendation has no stated probability: the budget ended; new worlds contradict the selection; the cost of the
 # recommended policy is too skewed; whether a better one meets the requirements is not known.
@@ -163,7 +165,7 @@ class Tuning(Result):
     @property
     def n_valueless(self) -> int:
         """How many candidates have a rollout that never ends or failed, so that their value is unknown."""
-        return int(self.candidates["outcome"].isin(["never ends", "failed"]).sum())
+        return int(self.candidates["outcome"].isin(VALUELESS).sum())
 
     @property
     def n_runners_up(self) -> int:

@@ -11,7 +11,7 @@ import numpy as np
 
 from simdeploy.analysis.asking.allocating import Allocation
 from simdeploy.analysis.asking.judging import MET, MISSED, UNDECIDED
-from simdeploy.analysis.tuning import findings
+from simdeploy.analysis.tuning import findings, result
 from simdeploy.analysis.tuning.neighbours import Neighbourhood
 from simdeploy.analysis.tuning.question import WORLDS_OF_A_BATCH, Question
 from simdeploy.analysis.tuning.space import Candidates
@@ -317,8 +317,8 @@ class Stages:
     def rule_out_valueless(self, numbers: np.ndarray) -> None:
         """Rule out candidates with a rollout without a value: it failed, or never ends."""
         has_failed = np.isin(numbers, list(self.worlds.failed))
-        self.found.rule_out(numbers[has_failed], findings.FAILED)
-        self.found.rule_out(numbers[~has_failed], findings.NEVER_ENDS)
+        self.found.rule_out(numbers[has_failed], result.FAILED)
+        self.found.rule_out(numbers[~has_failed], result.NEVER_ENDS)
 
     def _measure(self, stage: str, numbers: Sequence[int] | np.ndarray, counts: Mapping[str, int]) -> Measured:
         before = self.worlds.done
