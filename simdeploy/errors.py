@@ -267,6 +267,17 @@ def not_among(message: str, path: Path, word: object, known: Iterable[str]) -> P
     return Problem(message, path, found=shorten(word), allowed=listed(known), hint=nearest(word, known))
 
 
+def plural(n: int, noun: str, nouns: str = "") -> str:
+    """Write a number of things.
+
+    Examples
+    --------
+    >>> plural(1, "rollout"), plural(1000, "rollout"), plural(2, "policy", "policies")
+    ('1 rollout', '1,000 rollouts', '2 policies')
+    """
+    return f"{n:,} {noun if n == 1 else nouns or f'{noun}s'}"
+
+
 def listed(words: Iterable[str]) -> str:
     """Write words with commas between them; of more than thirty the first, and how many more there are.
 

@@ -463,7 +463,7 @@ def test_outages_of_nodes_and_zones():
     assert found["fleet.zone_outage.up.exponential.mean"] == pytest.approx(196)
     assert found["fleet.zone_outage.repair.exponential.mean"] == pytest.approx(4)
     assert "zone_outage" in calibration.scenario.to_dict()["fleet"]
-    assert "3 outages of 3 nodes; not used, for want of the span watched: 1 rows" in calibration.text
+    assert "3 outages of 3 nodes; not used, for want of the span watched: 1 row" in calibration.text
 
 
 @pytest.mark.parametrize("minutes", [0, 30])

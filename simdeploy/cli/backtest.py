@@ -7,6 +7,7 @@ import click
 from simdeploy.cli.files import PathName
 from simdeploy.cli.options import CONFIDENCE_LEVEL, MAP, use, whole_option
 from simdeploy.cli.study import Finding, study_command
+from simdeploy.errors import plural
 
 
 @study_command(
@@ -52,7 +53,6 @@ def command(
     when, and what would have been exposed. What the records don't show is bounded, not invented.
     """
     from simdeploy.analysis import backtest
-    from simdeploy.report.wording import plural
 
     result = backtest(
         list(records),

@@ -12,6 +12,7 @@ from simdeploy.cli.files import PathName, file_option, folder_option
 from simdeploy.cli.options import MAP, use, whole_option
 from simdeploy.cli.progress import progress_bar
 from simdeploy.cli.study import Finding, study_command
+from simdeploy.errors import plural
 
 if TYPE_CHECKING:
     from simdeploy.analysis.calibration import Calibration
@@ -50,7 +51,6 @@ def command(
     parameter with its interval, and what the records leave open; -o FILE.yaml writes the scenario, with a comment on each number.
     """
     from simdeploy.analysis.calibration import calibrate
-    from simdeploy.report.wording import plural
 
     if (bootstrap is None) != (scenario_folder is None):
         raise click.UsageError("--bootstrap N and --store DIR need each other")

@@ -7,7 +7,7 @@ from pathlib import Path
 from simdeploy.cli.files import file_option, write_file
 from simdeploy.cli.options import REQUIRE, most_option, use
 from simdeploy.cli.study import Finding, Study, study_command
-from simdeploy.errors import InputError, Problem
+from simdeploy.errors import InputError, Problem, plural
 
 
 @study_command(
@@ -22,7 +22,6 @@ def command(study: Study, *, requirements: tuple[str, ...] | None, most: int, ju
     Simulates the policies of SCENARIO until every requirement is decided, at most --most rollouts per policy.
     """
     from simdeploy.analysis.checking.checking import check
-    from simdeploy.report.wording import plural
 
     if not requirements and not study.scenario.requirements:
         hint = 'add "requirements: [{of: false_alarm, given: good, at_most: 0.01}]" to the scenario, '

@@ -8,7 +8,7 @@ import click
 
 from simdeploy.cli.options import read_precision
 from simdeploy.cli.study import Finding, Study, describe_worlds, study_command
-from simdeploy.errors import InputError, Problem, not_among
+from simdeploy.errors import InputError, Problem, not_among, plural
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -37,7 +37,6 @@ def command(study: Study, *, precision: tuple[str, ...], baseline: str | None, b
     from simdeploy.analysis.costs.causes import estimate_costs
     from simdeploy.analysis.estimates.precision import replicate_to_precision
     from simdeploy.experiments.by_kind import count_worlds
-    from simdeploy.report.wording import plural
 
     targets = read_precision(study.ctx, precision)
     scenario, policies = study.scenario, study.policies or {name: name for name in study.scenario.policies}

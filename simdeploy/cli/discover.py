@@ -5,6 +5,7 @@ from __future__ import annotations
 from simdeploy.cli.options import REQUIRE, use, vary_option, whole_option
 from simdeploy.cli.study import Finding, Study, study_command
 from simdeploy.cli.vary import read_vary
+from simdeploy.errors import plural
 
 
 @study_command(
@@ -26,7 +27,6 @@ def command(study: Study, *, vary: tuple[str, ...]) -> Finding:
     """
     from simdeploy.analysis import discover
     from simdeploy.report.checking import describe_requirements
-    from simdeploy.report.wording import plural
 
     policy = study.policy
     values = read_vary(vary, study.scenario, {policy.name: policy}, has_ranges=True)

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from simdeploy.cli.study import Finding, Study, study_command
-from simdeploy.errors import InputError, Problem, raise_if_any, shorten
+from simdeploy.errors import InputError, Problem, plural, raise_if_any, shorten
 from simdeploy.vocabulary import GATES
 
 _FORMS = "KIND, KIND,key=value,..., or NAME=KIND,key=value,..."
@@ -40,7 +40,6 @@ def command(study: Study, *, gates: tuple[str, ...], sizes: str | None) -> Findi
     and the scenario's releases.
     """
     from simdeploy.analysis import compare_gates
-    from simdeploy.report.wording import plural
 
     result = study.run(
         compare_gates,

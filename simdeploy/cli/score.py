@@ -7,6 +7,7 @@ import click
 from simdeploy.cli.files import PathName
 from simdeploy.cli.options import CONFIDENCE_LEVEL, use
 from simdeploy.cli.study import Finding, study_command
+from simdeploy.errors import plural
 
 
 @study_command(
@@ -30,7 +31,6 @@ def command(ctx: click.Context, *, log: str, outcomes: str | None, confidence_le
     and how many of the times left lay within their forecasts.
     """
     from simdeploy.analysis import score
-    from simdeploy.report.wording import plural
 
     result = score(log, outcomes=outcomes, confidence_level=confidence_level, seed=ctx.params["seed"])
     left_out = f"; {plural(len(result.files), 'file')} left out" if len(result.files) else ""

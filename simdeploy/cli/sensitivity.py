@@ -7,6 +7,7 @@ import click
 from simdeploy.cli.options import OF, Choice, use, vary_option, whole_option
 from simdeploy.cli.study import Finding, Study, study_command
 from simdeploy.cli.vary import read_vary
+from simdeploy.errors import plural
 
 
 @study_command(
@@ -37,7 +38,6 @@ def command(study: Study, *, vary: tuple[str, ...]) -> Finding:
     the same simulated worlds.
     """
     from simdeploy.analysis import estimate_sensitivity
-    from simdeploy.report.wording import plural
 
     policy = study.policy
     values = read_vary(vary, study.scenario, {policy.name: policy}, has_ranges=True)

@@ -20,6 +20,7 @@ from simdeploy.cli.command import FAILED, UNDECIDED, Command, command_line
 from simdeploy.cli.files import write_picture, write_table, write_text, writing
 from simdeploy.cli.inputs import choose_policies, describe_orchestrator, prepare_cluster, read_with_warnings
 from simdeploy.cli.progress import resumable
+from simdeploy.errors import plural
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -189,7 +190,7 @@ def _finish(ctx: click.Context, finding: Finding) -> None:
     else:
         tables, after = list(result.summarize()), list(finding.after)
         if len(tables) > 1 and not ctx.params["full"]:
-            after.append(f"--full prints {len(tables) - 1} more table{'s' * (len(tables) != 2)}.")
+            after.append(f"--full prints {plural(len(tables) - 1, 'more table')}.")
             del tables[1:]
         tables += [*(precision.summarize() if precision else ()), *finding.more]
         print_answer(result.answer, _head(ctx, finding, under), tables, after)

@@ -12,7 +12,7 @@ from simdeploy.cli.answers import say
 from simdeploy.cli.options import read_precision, use, vary_option
 from simdeploy.cli.study import Finding, Study, describe_worlds, study_command
 from simdeploy.cli.vary import read_count, read_vary
-from simdeploy.errors import shorten
+from simdeploy.errors import plural, shorten
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -65,7 +65,6 @@ def command(
     from simdeploy.analysis.estimates.precision import sweep_to_precision
     from simdeploy.experiments import sweep
     from simdeploy.experiments.by_kind import count_worlds
-    from simdeploy.report.wording import plural
     from simdeploy.scenario.measures import parse_measure
 
     scenario, params = study.scenario, study.ctx.params

@@ -6,6 +6,7 @@ import click
 
 from simdeploy.cli.options import DIRECTION, OF, REQUIRE, use
 from simdeploy.cli.study import Finding, Study, study_command
+from simdeploy.errors import plural
 
 
 @study_command(
@@ -25,7 +26,6 @@ def command(study: Study) -> Finding:
     """
     from simdeploy.analysis.switches.varying import vary_switches
     from simdeploy.report.checking import describe_requirements
-    from simdeploy.report.wording import plural
 
     result = study.run(vary_switches, study.scenario, study.policies or None)
     replications = study.ctx.params["replications"]

@@ -6,6 +6,7 @@ import click
 
 from simdeploy.cli.options import Choice
 from simdeploy.cli.study import Finding, Study, study_command
+from simdeploy.errors import plural
 from simdeploy.vocabulary import TRACED
 
 
@@ -33,7 +34,6 @@ def command(study: Study, *, quantities: tuple[str, ...] | None, every: str | No
     and which fraction of requests fails or is shed. --out writes the bands (mean and quantiles at each instant), --plot draws them.
     """
     from simdeploy.analysis.bands.tracing import timelines
-    from simdeploy.report.wording import plural
     from simdeploy.units import NS_PER_S, short_duration
 
     policies = study.policies or None

@@ -7,6 +7,7 @@ import click
 from simdeploy.cli.options import use, vary_option
 from simdeploy.cli.study import Finding, Study, study_command
 from simdeploy.cli.vary import read_vary
+from simdeploy.errors import plural
 
 
 @study_command(
@@ -24,7 +25,6 @@ def command(study: Study, *, vary: tuple[str, ...], x: str | None, y: str | None
     better value; then every curve with its band.
     """
     from simdeploy.analysis.tradeoffs.moving import default_axes, tradeoff
-    from simdeploy.report.wording import plural
 
     policy = study.policy
     values = read_vary(vary, study.scenario, {policy.name: policy}, has_ranges=False) if vary else None

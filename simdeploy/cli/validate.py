@@ -11,7 +11,7 @@ from simdeploy.cli.command import Command
 from simdeploy.cli.files import PathName
 from simdeploy.cli.inputs import read_with_warnings
 from simdeploy.cli.options import ALLOW_FILES, use
-from simdeploy.errors import Problem, collect, raise_if_any
+from simdeploy.errors import Problem, collect, plural, raise_if_any
 
 if TYPE_CHECKING:
     from simdeploy.dialects.source import Source
@@ -54,7 +54,6 @@ def _describe_import(source: Source, file: str) -> str | None:
 
 
 def _describe_scenario(file: str) -> str:
-    from simdeploy.report.wording import plural
 
     scenario = read_with_warnings(file)
     policies = list(scenario.policies)

@@ -13,9 +13,9 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.dialects import jinja
-from simdeploy.dialects.reading import Group, Reading, counted
+from simdeploy.dialects.reading import Group, Reading
 from simdeploy.dialects.source import Document, Source, Tagged, Unknown
-from simdeploy.errors import InputError, Problem, listed, nearest, shorten
+from simdeploy.errors import InputError, Problem, listed, nearest, plural, shorten
 from simdeploy.units import MAX_DURATION_NS, NS_PER_S
 
 if TYPE_CHECKING:
@@ -246,7 +246,7 @@ def _read_fatal(play: Group, reading: Reading) -> bool:
 def _read_throttle(play: Group) -> int | None:
     throttle = play.whole("throttle")
     if throttle:
-        text = f"at most {counted(throttle, 'host')} of a batch in flight; Ansible counts them task by task"
+        text = f"at most {plural(throttle, 'host')} of a batch in flight; Ansible counts them task by task"
         play.approximate("throttle", text)
         return throttle
     text = "not in a playbook (command line or configuration, 5 by default): here all hosts of a batch are in flight at once"

@@ -17,7 +17,8 @@ from typing import NamedTuple
 
 from simdeploy.dialects.judging import HOUR_NS, Check, read_interval
 from simdeploy.dialects.manifests import UNKNOWN, Manifest, evaluate_with
-from simdeploy.dialects.reading import Group, Reading, counted
+from simdeploy.dialects.reading import Group, Reading
+from simdeploy.errors import plural
 from simdeploy.units import NS_PER_S, write_duration
 
 _RESULT = r"(?:\bresult\b[\w\[\].]*|\b(?:default|asFloat)\(\s*result\b[^()]*\)|#)"
@@ -125,7 +126,7 @@ def _read_metric(
     window = interval_ns or _query_range(words)
     every = f"the errors of a wave are judged every {write_duration(window)}"
     times = "without end" if count is None else f"{count:,} times" if count > 1 else "once"
-    allowed = "any number of failed measurements" if failure_limit < 0 else counted(failure_limit, "failed measurement")
+    allowed = "any number of failed measurements" if failure_limit < 0 else plural(failure_limit, "failed measurement")
     text = f"{every}, at the end of a window instead of its start"
     metric.approximate("interval", text, default="one measurement; ")
     metric.approximate("count", times)

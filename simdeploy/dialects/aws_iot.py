@@ -12,8 +12,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.dialects.cloudformation import open_part, resource_names, resource_properties
-from simdeploy.dialects.reading import Group, Reading, counted, or_else
-from simdeploy.errors import Path, listed
+from simdeploy.dialects.reading import Group, Reading, or_else
+from simdeploy.errors import Path, listed, plural
 from simdeploy.units import NS_PER_S, write_duration
 
 if TYPE_CHECKING:
@@ -90,16 +90,16 @@ def _read_rate(rollout: Group) -> dict[str, Any]:
     bounded = growing if "maximumPerMinute" not in rollout and "maximumPerMinute" in growing.data else rollout
     most = or_else(bounded.whole("maximumPerMinute", 1, _FASTEST), _FASTEST)
     if not growing.data:
-        rollout.exact("maximumPerMinute", f"{counted(most, 'device')} notified each minute")
+        rollout.exact("maximumPerMinute", f"{plural(most, 'device')} notified each minute")
         rollout.note_rest()
         return {"per_minute": most}
-    bounded.exact("maximumPerMinute", f"at most {counted(most, 'device')} a minute")
+    bounded.exact("maximumPerMinute", f"at most {plural(most, 'device')} a minute")
     base, factor = growing.whole("baseRatePerMinute", 1, _FASTEST), growing.number("incrementFactor", 1.1, 5)
     for key in ("baseRatePerMinute", "incrementFactor"):
         if key not in growing:
             growing.refuse(key, "required", allowed="a number")
     base, factor = or_else(base, 1), or_else(factor, 1.0)
-    growing.exact("baseRatePerMinute", f"{counted(base, 'device')} a minute at first")
+    growing.exact("baseRatePerMinute", f"{plural(base, 'device')} a minute at first")
     growing.exact("incrementFactor", f"{factor:g} times as many at each step")
     every = _read_step(growing.group("rateIncreaseCriteria"))
     growing.note_rest()
@@ -112,7 +112,7 @@ def _read_step(criteria: Group) -> int:
     notified_key, succeeded_key = "numberOfNotifiedThings", "numberOfSucceededThings"
     notified, succeeded = criteria.whole(notified_key, 1), criteria.whole(succeeded_key, 1)
     if notified is not None:
-        criteria.exact(notified_key, f"the rate grows after every {counted(notified, 'device')}")
+        criteria.exact(notified_key, f"the rate grows after every {plural(notified, 'device')}")
     if succeeded is not None:
         text = f"the rate grows after {succeeded:,} notified devices, without waiting for their success"
         if notified is None:
@@ -157,7 +157,7 @@ def _read_abort(config: Group) -> tuple[float | None, int]:
             criterion.approximate("failureType", "every failed node counts, whether it failed or timed out")
         criterion.exact("thresholdPercentage", f"stops at {percent:g} % of the nodes that are done")
         criterion.exact(
-            "minNumberOfExecutedThings", f"not before {counted(least, 'node')} {'is' if least == 1 else 'are'} done"
+            "minNumberOfExecutedThings", f"not before {plural(least, 'node')} {'is' if least == 1 else 'are'} done"
         )
         criterion.exact("action", "queued executions are canceled, running ones go on")
     if not config.data:
@@ -186,7 +186,7 @@ def _read_retries(config: Group) -> int | None:
             criterion.exact("failureType", "nodes that fail or time out are tried again")
         else:
             criterion.approximate("failureType", "nodes are tried again whether they failed or timed out")
-        times = counted(most or 0, "time")
+        times = plural(most or 0, "time")
         if number == most:
             criterion.exact("numberOfRetries", times)
         else:

@@ -16,9 +16,9 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.dialects.cloudformation import open_part, resource_names, resource_properties
-from simdeploy.dialects.reading import Group, Reading, counted, or_else
+from simdeploy.dialects.reading import Group, Reading, or_else
 from simdeploy.dialects.source import Source, Tagged
-from simdeploy.errors import nearest
+from simdeploy.errors import nearest, plural
 
 if TYPE_CHECKING:
     from simdeploy.dialects.imported import PolicyImport
@@ -133,7 +133,7 @@ def _read_band(config: Group, name: str | None) -> tuple[int | None, dict[str, A
         nodes = config.reading.nodes(None, why="the minimum of healthy hosts is a number")
     most = None if nodes is None else nodes - (math.ceil(Fraction(least * nodes, 100)) if percent else least)
     if (most is not None and most < 1) or (percent and least == 100):
-        of = "the hosts" if nodes is None else counted(nodes, "host")
+        of = "the hosts" if nodes is None else plural(nodes, "host")
         message = f"CodeDeploy fails at once: none of {of} may be taken out of service"
         place.refuse(key, message, allowed="a lower minimum")
         return nodes, {}, {}
@@ -200,9 +200,7 @@ def _read_zone_minimum(hosts: Group, nodes: int | None) -> int | str | None:
         return None
     size = nodes // int(n_zones)
     if size <= least:
-        hosts.refuse(
-            "value", f"CodeDeploy fails at once: a zone has {counted(size, 'host')}", allowed="a lower minimum"
-        )
+        hosts.refuse("value", f"CodeDeploy fails at once: a zone has {plural(size, 'host')}", allowed="a lower minimum")
         return None
     hosts.exact("value", f"{size - least:,} of {size:,} hosts of a zone may be out of service")
     return size - least

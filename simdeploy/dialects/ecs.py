@@ -15,9 +15,9 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.dialects.cloudformation import open_part, resource_names, resource_properties
-from simdeploy.dialects.reading import NOTHING_SERVED, Group, Reading, counted, or_else
+from simdeploy.dialects.reading import NOTHING_SERVED, Group, Reading, or_else
 from simdeploy.dialects.source import Document, Source, Tagged
-from simdeploy.errors import Path, format_path
+from simdeploy.errors import Path, format_path, plural
 
 if TYPE_CHECKING:
     from simdeploy.dialects.imported import PolicyImport
@@ -156,9 +156,7 @@ def _read_band(config: Group, nodes: int | None, *, daemon: bool) -> dict[str, A
     config.exact(low, f"{least} %, rounded up: {missing:,} of {nodes:,} tasks may be missing")
     config.exact(high, f"{most} %, rounded down: {beside:,} tasks may start beside the {nodes:,}")
     if missing + beside == 0:
-        message = (
-            f"with {counted(nodes, 'task')} ECS may neither stop an old one nor start a new one, and waits forever"
-        )
+        message = f"with {plural(nodes, 'task')} ECS may neither stop an old one nor start a new one, and waits forever"
         config.refuse(low, message, allowed="a lower minimumHealthyPercent or a higher maximumPercent")
     return {"max_parallel": missing + beside, "surge": beside or None}
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from simdeploy.api.check import build_spec
 from simdeploy.api.document import recognise, without_dialect
 from simdeploy.dialects.imported import UNKNOWN
-from simdeploy.dialects.reading import LIKE, Group, Reading, counted
+from simdeploy.dialects.reading import LIKE, Group, Reading
 from simdeploy.dialects.specs import policy_from_spec
-from simdeploy.errors import Path, Problem, nearest
+from simdeploy.errors import Path, Problem, nearest, plural
 from simdeploy.units import write_duration
 
 if TYPE_CHECKING:
@@ -207,5 +207,5 @@ def _read_around(reading: Reading, document: Document, path: Path, wrapper: Dial
     status = body.data.get("status")
     total = body.group("status").whole("total_nodes") if isinstance(status, dict) else None
     if total:
-        body.group("status").exact("total_nodes", counted(total, "node"))
+        body.group("status").exact("total_nodes", plural(total, "node"))
     return reading.nodes(total or None)

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from simdeploy.dialects.judging import Check, Judgement, judge, read_interval
 from simdeploy.dialects.manifests import PATIENCE, RESTARTS, UNKNOWN, choose_manifest, find_manifests, refuse_without
-from simdeploy.dialects.reading import Group, Reading, counted
+from simdeploy.dialects.reading import Group, Reading
+from simdeploy.errors import plural
 from simdeploy.units import NS_PER_S, write_duration
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def _find_replicas(reading: Reading, spec: Group) -> int | None:
             deployment = manifest.open(reading, name=f"{manifest.kind} {manifest.name}")
             replicas = deployment.group("spec").whole("replicas", 1)
             if replicas is not None:
-                target.exact("name", f"in this file, with {counted(replicas, 'replica')}")
+                target.exact("name", f"in this file, with {plural(replicas, 'replica')}")
             return replicas
     return None
 
@@ -94,7 +95,7 @@ def _read_analysis(spec: Group, analysis: Group, nodes: int | None) -> tuple[lis
     iterations = _read_iterations(spec, analysis)
     if iterations:
         waves: list[dict[str, Any]] = [{"until": "100%"}]
-        text = f"all nodes in one wave, judged {counted(iterations, 'time')}; they serve once started"
+        text = f"all nodes in one wave, judged {plural(iterations, 'time')}; they serve once started"
         analysis.approximate("iterations", text)
     else:
         waves = _plan(_read_weights(analysis), tick_ns, nodes)

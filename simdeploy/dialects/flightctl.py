@@ -14,7 +14,8 @@ import re
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.dialects.reading import Group, Reading, counted, or_else
+from simdeploy.dialects.reading import Group, Reading, or_else
+from simdeploy.errors import plural
 from simdeploy.units import NS_PER_S, write_duration
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ def _read_batch(batch: Group) -> dict[str, Any] | None:
             batch.exact("limit", f"{text}{': none' if is_empty else ''}")
     elif percent is None and isinstance(batch.data["limit"], int):
         count = batch.whole("limit", 1)
-        batch.exact("limit", counted(or_else(count, 1), "node"))
+        batch.exact("limit", plural(or_else(count, 1), "node"))
         wave = {"size": count}
     else:
         batch.refuse("limit", "not a number of devices", allowed='a whole number, or text such as "50%"')
@@ -170,7 +171,7 @@ def _read_budget(budget: Group) -> dict[str, int]:
     bounds: list[int] = []
     most = budget.whole("maxUnavailable", 1)
     if most is not None:
-        text = f"at most {counted(most, 'node')} {whose} in flight; nodes down otherwise don't count"
+        text = f"at most {plural(most, 'node')} {whose} in flight; nodes down otherwise don't count"
         budget.approximate("maxUnavailable", text)
         bounds.append(most)
     least = budget.whole("minAvailable", 0)

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from simdeploy.dialects import imported
-from simdeploy.dialects.reading import NOTHING_SERVED, Evaluate, Group, Reading, counted
+from simdeploy.dialects.reading import NOTHING_SERVED, Evaluate, Group, Reading
 from simdeploy.dialects.source import Document, Source, Tagged
-from simdeploy.errors import InputError, Path, Problem
+from simdeploy.errors import InputError, Path, Problem, plural
 from simdeploy.units import NS_PER_S, write_duration
 
 # Nobody gives a pod up: a month, and a thousand restarts, outlast every deadline of a rollout.
@@ -217,11 +217,11 @@ def read_replicas(spec: Group) -> int:
     stated = spec.whole("replicas", 0)
     nodes = reading.nodes(1 if stated is None else stated) or 0
     if reading.given_nodes is not None:
-        spec.exact("replicas", f"{counted(nodes, 'node')}, as given by the caller")
+        spec.exact("replicas", f"{plural(nodes, 'node')}, as given by the caller")
     elif stated is None:
         spec.exact("replicas", "not given: 1, unless an autoscaler sets it; --nodes N gives another number")
     else:
-        spec.exact("replicas", counted(nodes, "node"))
+        spec.exact("replicas", plural(nodes, "node"))
     if nodes == 0:
         spec.refuse("replicas", "there is nothing to update", allowed="1 or more", hint="pass --nodes N")
         return 1

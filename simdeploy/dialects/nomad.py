@@ -14,7 +14,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.dialects.nomad_job import JobFile, is_job
-from simdeploy.dialects.reading import NOTHING_SERVED, Group, Reading, counted
+from simdeploy.dialects.reading import NOTHING_SERVED, Group, Reading
+from simdeploy.errors import plural
 from simdeploy.units import MAX_DURATION_NS, NS_PER_S, write_duration
 
 if TYPE_CHECKING:
@@ -64,9 +65,9 @@ def _read_count(reading: Reading, file: JobFile, group: Group) -> int | None:
     stated = count if "count" in group else file.block(group, "scaling").whole("min") or 1
     nodes = reading.nodes(stated or None)
     if reading.given_nodes is not None:
-        group.approximate("count", f"{counted(reading.given_nodes, 'node')}, as given by the caller")
+        group.approximate("count", f"{plural(reading.given_nodes, 'node')}, as given by the caller")
     else:
-        group.exact("count", "unknown" if stated is None else f"{counted(stated, 'allocation')}: as many nodes")
+        group.exact("count", "unknown" if stated is None else f"{plural(stated, 'allocation')}: as many nodes")
     return nodes
 
 
@@ -230,7 +231,7 @@ class _Update:
             group.note_rest("progress_deadline is 0: nothing is rescheduled while the deployment runs")
             return {}
         retries = -(-progress // delay) if unlimited else attempts or 0
-        often = "any number of times within progress_deadline" if unlimited else counted(retries, "time")
+        often = "any number of times within progress_deadline" if unlimited else plural(retries, "time")
         known = "" if group.data else "not given: "
         text = f"{known}an unhealthy allocation is tried again {often}, {write_duration(delay)} later, here on the same node"
         text += ", where it serves until the next try has started; nothing else is placed until that begins"

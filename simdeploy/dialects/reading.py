@@ -12,7 +12,17 @@ from typing import Any, TypeVar
 from simdeploy.api.check import misspelt
 from simdeploy.dialects.imported import UNKNOWN, Fidelity, Note, PolicyImport, merge_policy
 from simdeploy.dialects.source import MAX_DEPTH, Document, Source, Tagged
-from simdeploy.errors import InputError, Path, Problem, format_path, listed, nearest, not_among, raise_if_any, shorten
+from simdeploy.errors import (
+    InputError,
+    Path,
+    Problem,
+    format_path,
+    listed,
+    nearest,
+    not_among,
+    raise_if_any,
+    shorten,
+)
 from simdeploy.units import MAX_DURATION_NS, parse_duration, write_duration
 
 # The error rate above which a node serves nothing. For formats whose health checks see dead tasks, but no rates.
@@ -389,11 +399,6 @@ class Group:
 def or_else(value: T | None, default: T) -> T:
     """Return a value, or the format's default if it is not given."""
     return default if value is None else value
-
-
-def counted(number: int, word: str) -> str:
-    """Return a number of things: ``1 node``, ``2,000 nodes``."""
-    return f"{number:,} {word}{'' if number == 1 else 's'}"
 
 
 def _unknown(value: Tagged) -> str:

@@ -12,9 +12,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.dialects.reading import NOTHING_SERVED, Group, Reading, counted, or_else
+from simdeploy.dialects.reading import NOTHING_SERVED, Group, Reading, or_else
 from simdeploy.dialects.source import Document, Source, Tagged
-from simdeploy.errors import shorten
+from simdeploy.errors import plural, shorten
 from simdeploy.units import MAX_DURATION_NS, NS_PER_S, write_duration
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def _read_rollback(config: Group, *, used: bool) -> dict[str, Any]:
     parallelism = or_else(config.whole("parallelism"), 1)
     delay_ns = or_else(config.duration("delay"), 0)
     text = (
-        f"{counted(parallelism, 'node')} at a time, each time waiting for all of them"
+        f"{plural(parallelism, 'node')} at a time, each time waiting for all of them"
         if parallelism
         else "all nodes at once"
     )

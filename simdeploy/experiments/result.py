@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.errors import Problem, nearest, raise_if_any
+from simdeploy.errors import Problem, nearest, plural, raise_if_any
 from simdeploy.experiments.levers import write_duration_of
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class SweepResult:
         ]
         if len(values) > _MOST_SHOWN:
             return f"{len(values):,} values: {values[0]}, {values[1]}, ..., {values[-1]}"
-        return f"{len(values)} value{'s' * (len(values) > 1)}: {', '.join(values)}"
+        return f"{plural(len(values), 'value')}: {', '.join(values)}"
 
     def _summary(self) -> str:
         varied = ", ".join(self.factors) or "scenarios and policies"

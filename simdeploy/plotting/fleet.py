@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simdeploy.engines.fleet_map import SHOWN, Cells, FleetMap, choose, find_offline, make_cells
+from simdeploy.errors import plural
 from simdeploy.plotting import one_rollout, style
 from simdeploy.plotting.axes import set_time_axis
 from simdeploy.plotting.style import STATUS_LOOKS, contrast_to, in_plain_text
 from simdeploy.plotting.wrapping import measure_axes
 from simdeploy.report.formatting import time_scale
-from simdeploy.report.wording import plural
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

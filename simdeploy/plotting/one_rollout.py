@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from simdeploy.errors import plural
 from simdeploy.plotting import style
 from simdeploy.plotting.style import STATUS_LOOKS
 from simdeploy.plotting.wrapping import measure_axes, wrap_words
 from simdeploy.report.formatting import Scale, format_number
-from simdeploy.report.wording import plural
 
 if TYPE_CHECKING:
     import pandas as pd

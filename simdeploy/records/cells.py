@@ -18,6 +18,7 @@ from simdeploy.errors import (
     is_printable,
     listed,
     nearest,
+    plural,
     printable,
     shorten,
 )
@@ -130,7 +131,7 @@ class Rows:
         without = {name: n for name, (n, _) in self._offsets.items() if n}
         if not without or not any(n_with for _, n_with in self._offsets.values()):
             return None
-        columns = ", ".join(f"{shorten(name)} ({n:,} row{'s' * (n > 1)})" for name, n in without.items())
+        columns = ", ".join(f"{shorten(name)} ({plural(n, 'row')})" for name, n in without.items())
         return printable(f"times without an offset are taken for UTC, others have one: {columns}")
 
     def refuse(self, bad: Array, field: str, message: str, **more: Any) -> None:

@@ -6,9 +6,10 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.backtest.result import RECORDED, Backtest
+from simdeploy.errors import plural
 from simdeploy.report.formatting import Scale, format_amount, percent, response_scale
 from simdeploy.report.tables import Column, make_table
-from simdeploy.report.wording import join_answer, plural
+from simdeploy.report.wording import join_answer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

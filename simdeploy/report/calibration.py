@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from simdeploy.errors import plural
 from simdeploy.report.tables import Column, make_table
-from simdeploy.report.wording import is_or_are, join_answer, plural
+from simdeploy.report.wording import is_or_are, join_answer
 
 if TYPE_CHECKING:
     import pandas as pd

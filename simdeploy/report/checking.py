@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.asking.naming import describe_measure
+from simdeploy.errors import plural
 from simdeploy.report import formatting, wording
 from simdeploy.report.tables import Column, make_table
 from simdeploy.scenario.measures import Measure, Requirement
@@ -111,7 +112,7 @@ def tell(check: Check) -> str:
         tried = int(check.verdicts.loc[verdicts.eq("undecided"), "replications"].max())
         may_be_decided = bool(check.verdicts["may_be_decided"].any())
         state = "undecided" if tried or may_be_decided else "undecidable"
-        start = _count(n_open, n, f"{state} after {wording.plural(tried, 'rollout')} per policy" if tried else state)
+        start = _count(n_open, n, f"{state} after {plural(tried, 'rollout')} per policy" if tried else state)
         sentences = [[*_name(check, "undecided", start), start]]
         if may_be_decided:
             sentences.append(["Raise `most` (--most) to decide"])
@@ -121,7 +122,7 @@ def tell(check: Check) -> str:
     else:
         sentences = [[f"{_count(n, n, 'met')} ({level} confidence{' each' if n > 1 else ''})"]]
     if n_failed := sum(check.n_failed.values()):
-        failed = wording.plural(n_failed, "replication")
+        failed = plural(n_failed, "replication")
         sentences.append([f"{failed} failed and {wording.is_or_are(n_failed)} excluded"])
     return wording.join_answer(sentences)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from simdeploy.analysis.asking.naming import LABELS
 from simdeploy.analysis.comparison.measured import find_rows, name_rows
+from simdeploy.errors import plural
 from simdeploy.report import formatting, wording
 from simdeploy.report.checking import describe_requirement, limit_scale
 from simdeploy.report.excluded import join_each, list_excluded, none_is_eligible, tell_missed, tell_undecided
@@ -169,7 +170,7 @@ def tabulate(comparison: Comparison) -> tuple[Table, ...]:
         tables.append(_tabulate_verdicts(comparison))
     if len(comparison.policies) > 1:
         pairs = {str(policy): int(n) for policy, n in comparison.differences.groupby("policy")["n"].max().items()}
-        counts = {policy: wording.plural(n, "pair") for policy, n in pairs.items()}
+        counts = {policy: plural(n, "pair") for policy, n in pairs.items()}
         title = f"Differences from {comparison.baseline} in the same worlds ({level})"
         tables.append(_tabulate_responses(title, comparison.differences, "stacked difference", pairs, counts, {}, unit))
     # For two policies the differences suffice.

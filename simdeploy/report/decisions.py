@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from simdeploy.errors import plural
 from simdeploy.report.tables import Column, make_table
 from simdeploy.report.wording import join_answer
 
@@ -50,7 +51,7 @@ def tell(result: Decisions) -> str:
     choices = (
         f"{near:,} of {n:,} choices cost at most 2 % more than the best policy; {stated:,} of {n:,} state a probability"
     )
-    where = f"{len(problems)} problem{'s' * (len(problems) != 1)}"
+    where = plural(len(problems), "problem")
     if result.is_ok:
         return join_answer([f"No claim is refuted, of {n_tested} in {where}", choices])
     n_refuted = refuted["problem"].nunique()

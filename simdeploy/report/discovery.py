@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from simdeploy.analysis.sensitivity.responding import NEVER_ENDS, NO_VALUE
+from simdeploy.errors import plural
 from simdeploy.report import formatting, wording
 from simdeploy.report.tables import Column, make_table
 
@@ -65,11 +66,9 @@ def tell(result: Discovery) -> str:
     if result.left_out:
         sentences.insert(1, wording.capitalize(_say_left_out(result)))
     if n_undecided := result.n_undecided:
-        n = wording.plural(result.n_replications, "replication")
-        counted = wording.plural(
-            n_undecided, "world is counted by its estimate", "worlds are counted by their estimates"
-        )
-        brief = wording.plural(n_undecided, "world is", "worlds are")
+        n = plural(result.n_replications, "replication")
+        counted = plural(n_undecided, "world is counted by its estimate", "worlds are counted by their estimates")
+        brief = plural(n_undecided, "world is", "worlds are")
         # If these are all worlds, that comes before whatever else they say.
         place = 1 if n_undecided == result.n_known else len(sentences)
         sentences.insert(place, [f"{counted}: undecided after {n}", f"{brief} undecided after {n}"])

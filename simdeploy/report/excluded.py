@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from simdeploy.analysis.asking.judging import IN_INTERVAL, join
 from simdeploy.analysis.comparison.measured import find_rows
 from simdeploy.analysis.comparison.required import find_excluded
+from simdeploy.errors import plural
 from simdeploy.report.checking import describe_requirement
 from simdeploy.report.formatting import Scale, find_cost_unit, format_amount
-from simdeploy.report.wording import join_words, list_forms, list_some, plural
+from simdeploy.report.wording import join_words, list_forms, list_some
 from simdeploy.scenario.measures import Measure, parse_requirement
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from simdeploy.analysis.gates.curves import STOPPED, as_measure
 from simdeploy.analysis.gates.variants import THRESHOLD
+from simdeploy.errors import plural
 from simdeploy.report import formatting, wording
 from simdeploy.report.tables import Column, make_table, measure_columns, spread
 from simdeploy.scenario.measures import parse_measure
@@ -142,7 +143,9 @@ def _tabulate_good(result: GateComparison) -> Table:
     alarms = Column(STOPPED, "false alarms", "estimate", formatting.PERCENT)
     columns = (_GATE, alarms, *measure_columns(map(as_measure, _OF_GOOD)))
     level = formatting.percent(result.confidence_level)
-    title = f"Good release, {wording.plural(result.n_replications, 'replication')} ({level} bands over {len(result.sizes)} sizes)"
+    title = (
+        f"Good release, {plural(result.n_replications, 'replication')} ({level} bands over {len(result.sizes)} sizes)"
+    )
     return make_table(title, frame, columns)
 
 

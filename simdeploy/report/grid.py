@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from simdeploy.analysis.asking.naming import LABELS, format_factor, name_cases, shorten_names
 from simdeploy.analysis.estimates.grid import MEANS, PROPORTIONS, GridSummary
+from simdeploy.errors import plural
 from simdeploy.report.estimates import tell_range
 from simdeploy.report.formatting import PERCENT, Scale, interval_names, percent, response_scale, trust_name
 from simdeploy.report.tables import Column, make_table
-from simdeploy.report.wording import join_answer, plural
+from simdeploy.report.wording import join_answer
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from simdeploy.report.wording import join_answer, plural
+from simdeploy.errors import plural
+from simdeploy.report.wording import join_answer
 from simdeploy.result import Table
 
 if TYPE_CHECKING:

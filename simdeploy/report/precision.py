@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.asking.naming import describe_measure, name_cases
+from simdeploy.errors import plural
 from simdeploy.report.formatting import (
     Scale,
     difference_scale,
@@ -15,7 +16,7 @@ from simdeploy.report.formatting import (
     round_up,
 )
 from simdeploy.report.tables import Column, make_table
-from simdeploy.report.wording import case_noun, join_answer, plural
+from simdeploy.report.wording import case_noun, join_answer
 
 if TYPE_CHECKING:
     from simdeploy.analysis.estimates.precision_result import Precision

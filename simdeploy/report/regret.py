@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.asking.naming import describe_measure
+from simdeploy.errors import plural
 from simdeploy.report import formatting, wording
 from simdeploy.report.tables import Column, make_table, spread
 
@@ -23,7 +24,7 @@ _MOST_COLUMNS = 12
 def tell(result: Robustness) -> str:
     """Say which candidate has the smallest largest regret, whether that is certain, and where it meets requirements."""
     n_worlds = result.regrets["world"].nunique()
-    worlds = wording.plural(n_worlds, "world")
+    worlds = plural(n_worlds, "world")
     sentences: list[str | list[str]] = [_tell_lowest(result, worlds)]
     if n_left_out := n_worlds - int(result.candidates["n_worlds"].iloc[0]):
         excluded = f"{n_left_out:,} of {worlds} {wording.is_or_are(n_left_out)} excluded"
@@ -52,7 +53,7 @@ def _tell_lowest(result: Robustness, worlds: str) -> list[str]:
     names = others["candidate"].tolist()
     ends = wording.compare_with_others(names, rivals, "less than", noun="candidate", separator=";")
     if 0 < len(rivals) < max(len(others), 2):
-        ends.append(f", but {wording.plural(len(rivals), 'other')} may be as good")
+        ends.append(f", but {plural(len(rivals), 'other')} may be as good")
     needed = result.replications_needed
     if not math.isnan(needed):
         ends = [*(f"{end}; about {formatting.round_up(needed):,} replications needed" for end in ends), ends[-1]]

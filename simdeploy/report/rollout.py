@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.report.wording import plural
+from simdeploy.errors import plural
 from simdeploy.result import Table
 from simdeploy.units import NS_PER_S, short_duration
 

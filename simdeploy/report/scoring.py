@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 
 from simdeploy.analysis.scoring.result import FEWEST_ROLLOUTS, Score
+from simdeploy.errors import plural
 from simdeploy.report.formatting import PERCENT
 from simdeploy.report.tables import Column, make_table
-from simdeploy.report.wording import join_answer, plural
+from simdeploy.report.wording import join_answer
 from simdeploy.result import Table
 from simdeploy.units import NS_PER_S, short_duration
 

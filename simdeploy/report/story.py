@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
-from simdeploy.report.wording import plural
+from simdeploy.errors import plural
 from simdeploy.rules.waves import plan_waves
 from simdeploy.vocabulary import TERMINAL_STATES
 

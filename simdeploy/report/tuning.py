@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from simdeploy.analysis.asking.naming import describe_measure, format_value, shorten_names
 from simdeploy.analysis.tuning.in_flight import IN_SERVICE
 from simdeploy.analysis.tuning.result import CHOICE, Tuning
+from simdeploy.errors import plural
 from simdeploy.report import formatting, wording
 from simdeploy.report.checking import describe_limit
 from simdeploy.report.tables import Column, make_table, measure_columns, spread
@@ -178,8 +179,8 @@ def _tell_end(result: Tuning) -> str:
 def _tell_rivals(result: Tuning) -> str:
     n, n_equal = result.n_runners_up, result.n_equal
     if n:
-        return f"{wording.plural(n, 'other')} may be as good"
-    return f"{wording.plural(n_equal, 'other')} {wording.is_or_are(n_equal)} equal" if n_equal else "no other is close"
+        return f"{plural(n, 'other')} may be as good"
+    return f"{plural(n_equal, 'other')} {wording.is_or_are(n_equal)} equal" if n_equal else "no other is close"
 
 
 def _tell_binding(result: Tuning) -> str:
@@ -193,7 +194,7 @@ def _tell_limit(result: Tuning) -> list[str]:
     """Say which candidates were left out for the size of their waves, and how to try them."""
     if not result.n_beyond_largest_wave or result.largest_wave is None:
         return []
-    nodes, today = wording.plural(result.largest_wave, "node"), result.current_wave
+    nodes, today = plural(result.largest_wave, "node"), result.current_wave
     than = f"today's {nodes}" if result.largest_wave == today else nodes
     wave, lift = f"No {'other ' * (result.largest_wave < today)}wave", "was tried (--largest-wave all)"
     return [f"{wave} larger than {than} {lift}", f"{wave} above {result.largest_wave} {lift}"]

@@ -60,17 +60,6 @@ def capitalize(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def plural(n: int, noun: str, nouns: str = "") -> str:
-    """Write a number of things.
-
-    Examples
-    --------
-    >>> plural(1, "rollout"), plural(1000, "rollout"), plural(2, "policy", "policies")
-    ('1 rollout', '1,000 rollouts', '2 policies')
-    """
-    return f"{n:,} {noun if n == 1 else nouns or f'{noun}s'}"
-
-
 def case_noun(case_columns: Sequence[str]) -> str:
     """Return what the rows of estimates are called."""
     return "case" if "case" in case_columns else "policy"

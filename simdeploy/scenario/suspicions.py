@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from simdeploy.api import GeneralSpec
-from simdeploy.errors import Path, Problem
+from simdeploy.errors import Path, Problem, plural
 from simdeploy.rules.deployment_types import TYPES
 from simdeploy.rules.health import read_max_error_rate
 from simdeploy.rules.limits import Counts, read_limits
@@ -83,7 +83,7 @@ class PolicySuspicions:
         policy = self.scenario_policy.policy
         watched_ns = policy.windows_needed * policy.interval_ns
         if policy.min_healthy_ns is not None and watched_ns != policy.min_healthy_ns:
-            windows = f"{policy.windows_needed} window{'s' * (policy.windows_needed != 1)}"
+            windows = plural(policy.windows_needed, "window")
             message = f"rounded up to {windows} of {format_duration(policy.interval_ns)}, {format_duration(watched_ns)}"
             found = format_duration(policy.min_healthy_ns)
             yield self._say(message, "health_check", "min_healthy_time", found=found)
@@ -211,7 +211,7 @@ class PolicyInFleetSuspicions(PolicySuspicions):
         whole_ns = waves * least_ns + (sum(plan.bakes_ns) if plan.pacing == "barrier" else 0)
         for key, deadline_ns, needed_ns, what in (
             ("progress_deadline", policy.progress_deadline_ns, least_ns, "a node"),
-            ("rollout_deadline", policy.rollout_deadline_ns, whole_ns, f"{waves} wave{'s' * (waves != 1)}"),
+            ("rollout_deadline", policy.rollout_deadline_ns, whole_ns, plural(waves, "wave")),
         ):
             if deadline_ns and deadline_ns < needed_ns:
                 message = f"no rollout can meet it: updating {what} takes at least {format_duration(needed_ns)}"

@@ -10,6 +10,7 @@ import numpy as np
 
 from simdeploy.analysis.calibration.parameters import FEWEST_FOR_SPREAD, Parameter, ratio_interval
 from simdeploy.analysis.calibration.updates import fit_durations
+from simdeploy.errors import plural
 from simdeploy.statistics.censored import Durations
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def fit_outages(records: Records, confidence_level: float, *, samples: int, seed
             continue
         rows = _read_rows(chosen, unit)
         n_without = int(chosen[["watched_from", "watched_until"]].isna().any(axis=1).sum())
-        unused = f"not used, for want of the span watched: {n_without:,} rows" if n_without else ""
+        unused = f"not used, for want of the span watched: {plural(n_without, 'row')}" if n_without else ""
         sums = _add_up(rows)
         for part, times in (("up", _list_up(rows)), ("repair", _list_repairs(rows))):
             ended = times[times["ended"]]

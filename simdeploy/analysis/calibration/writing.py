@@ -13,7 +13,7 @@ import yaml
 
 from simdeploy.analysis.calibration.parameters import Parameter
 from simdeploy.analysis.calibration.releases import ASSUMED, find_defective
-from simdeploy.errors import InputError, SimdeployWarning, printable
+from simdeploy.errors import InputError, SimdeployWarning, plural, printable
 from simdeploy.rules.orchestrator import PRESETS
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class _Parameters:
 
 def _list_head(records: Records) -> Iterator[str]:
     n = len(records.rollouts)
-    yield f"# Fitted to the records of {n:,} rollout{'s' * (n != 1)} by simdeploy calibrate. Beside each number stand its interval and"
+    yield f"# Fitted to the records of {plural(n, 'rollout')} by simdeploy calibrate. Beside each number stand its interval and"
     yield "# what it rests on. What the records don't show is assumed, and marked: put in what you know of your fleet."
     yield "simdeploy: 1"
     yield "name: calibrated"
@@ -185,7 +185,7 @@ def _find_policies(records: Records, head: Sequence[str]) -> tuple[list[str], li
             reason = f"policy not used for the scenario: {printable(str(error)).splitlines()[0][:200]}"
             dropped.append({"file": None, "line": None, "rows": int(times), "reason": reason})
             continue
-        lines.append(f"  # of {times:,} rollout{'s' * (times != 1)} on record\n  {name}: {_flow(policy)}")
+        lines.append(f"  # of {plural(times, 'rollout')} on record\n  {name}: {_flow(policy)}")
     if not lines:
         size = raw["fleet"]["nodes"]
         policy = {
@@ -240,8 +240,8 @@ def _describe(parameters: Sequence[Parameter]) -> str:
         f"{source}: {', '.join(filter(None, texts))}".rstrip(": ") for source, texts in by_source.items()
     )
     first = parameters[0]
-    rests = [f"{first.n_rollouts:,} rollout{'s' * (first.n_rollouts != 1)}"] if first.n_rollouts else []
-    rests += [f"{first.n_nodes:,} node{'s' * (first.n_nodes != 1)}"] if first.n_nodes else []
+    rests = [plural(first.n_rollouts, "rollout")] if first.n_rollouts else []
+    rests += [plural(first.n_nodes, "node")] if first.n_nodes else []
     notes = list(dict.fromkeys(each.note for each in parameters if each.note))
     return printable("; ".join([sources, *([", ".join(rests)] if rests else []), *notes]))
 

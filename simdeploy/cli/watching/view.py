@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 from rich.style import Style
 from rich.text import Text
 
-from simdeploy.errors import printable
+from simdeploy.errors import plural, printable
 from simdeploy.plotting.style import STATUS_LOOKS, contrast_to
-from simdeploy.report.wording import plural
 from simdeploy.units import NS_PER_S, short_duration
 
 if TYPE_CHECKING:
