@@ -35,13 +35,13 @@ _CODES = {"go on": 0, "cancel": CANCEL, "promote": PROMOTE}
     metavar="ACT",
     multiple=True,
     callback=lambda _ctx, _param, value: value or None,
-    help="'go on', promote, 'pause 10m', resume or cancel; repeatable. Default: what the state offers.",
+    help="'go on', promote, 'pause 10m', resume or cancel; repeatable. Default: all that the state allows.",
 )
 @click.option(
     "--exit-code",
     "tells_act",
     is_flag=True,
-    help="Exit with the best act: 0 go on, 10 wait, 11 cancel, 12 promote, 13 another one, 3 none.",
+    help="The exit code is the best act: 0 go on, 10 wait, 11 cancel, 12 promote, 13 another one, 3 none.",
 )
 def command(
     study: Study,
@@ -55,8 +55,8 @@ def command(
 ) -> Finding:
     """Say whether a rollout should go on, wait or end.
 
-    Takes the worlds of SCENARIO in which what was seen of the rollout would have been seen, and lets each go on under each act. Says how
-    probable a defective release is, what each act costs, and what waiting is worth.
+    Continues worlds of SCENARIO that agree with what was seen of the rollout, under each act. Says how probable a defective release is,
+    what each act costs, and what waiting is worth.
     """
     from simdeploy.analysis import advise
 

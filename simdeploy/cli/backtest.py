@@ -23,11 +23,11 @@ from simdeploy.errors import plural
     metavar="FILE",
     multiple=True,
     required=True,
-    help="Policy file, named after itself; repeatable.",
+    help="Policy file; its name is that of the policy; repeatable.",
 )
 @use(
     MAP,
-    whole_option("--nodes", None, "Size of the fleet in rollouts whose records don't say it."),
+    whole_option("--nodes", None, "Size of the fleet in rollouts whose records don't state it."),
     CONFIDENCE_LEVEL,
     whole_option(
         "--modelled",
@@ -49,8 +49,8 @@ def command(
 ) -> Finding:
     """Replay recorded rollouts under other policies.
 
-    RECORDS are files or folders of rollouts that happened. Prints which of them each policy would have stopped,
-    when, and what would have been exposed. What the records don't show is bounded, not invented.
+    RECORDS are files or folders with records of past rollouts. Prints which of them each policy would have stopped, when, and how many
+    nodes would have been exposed. Results that the records don't determine are bounded, not invented.
     """
     from simdeploy.analysis import backtest
 

@@ -48,7 +48,8 @@ def command(
     """Fit a scenario to records of rollouts.
 
     RECORDS are files or folders: records that simdeploy wrote, tables of nodes, health windows and rollouts, and others. Prints every
-    parameter with its interval, and what the records leave open; -o FILE.yaml writes the scenario, with a comment on each number.
+    parameter with its interval, and those that the records can't determine. -o FILE.yaml writes the scenario, with a comment on each
+    number.
     """
     from simdeploy.analysis.calibration import calibrate
 

@@ -22,8 +22,9 @@ from simdeploy.errors import plural
 def command(study: Study, *, vary: tuple[str, ...]) -> Finding:
     """Find the conditions under which a policy breaks.
 
-    Varies factors of SCENARIO; a world breaks if it misses a requirement. Prints the box of factors where worlds break,
-    how much of the box breaks, and how much of what breaks is in the box, both from other worlds than the box was found in.
+    Varies factors of SCENARIO. A world breaks if the policy misses a requirement there. Prints the ranges of factors (a box) in which
+    most worlds break, the fraction of worlds in the box that break, and the fraction of breaking worlds that are in it. Both
+    fractions are from other worlds than those that found the box.
     """
     from simdeploy.analysis import discover
     from simdeploy.report.checking import describe_requirements

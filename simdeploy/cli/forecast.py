@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 def command(study: Study, *, seen: tuple[str, ...], at: str | None, evidence: str | None, log: Path | None) -> Finding:
     """Forecast how a rollout goes on.
 
-    Takes the worlds of SCENARIO in which what was seen of the rollout would have been seen: a deployment object as it stands now, or several
-    over time. Says when it will be done, how many nodes will fail, and how probable each kind of release is.
+    Continues worlds of SCENARIO that agree with what was seen of the rollout: its deployment object now, or several over time. Says when
+    it will end, how many nodes will fail, and how probable each kind of release is.
     """
     from simdeploy.analysis import forecast
 

@@ -33,11 +33,11 @@ _FORMS = "KIND, KIND,key=value,..., or NAME=KIND,key=value,..."
     help="Added error rates, such as 0.01,0.02,5%; 0 is always included. Default: up to four times max_error_rate.",
 )
 def command(study: Study, *, gates: tuple[str, ...], sizes: str | None) -> Finding:
-    """Compare gates by what they stop, miss and cost.
+    """Compare gates by their errors and costs.
 
-    Tests every gate in the same simulated worlds of SCENARIO, by size of defect. Prints the threshold's errors and the
-    gates that err less, with their costs; then tables of the gates, a good release, a defect, the stop rate by size,
-    and the scenario's releases.
+    Tests every gate in the same simulated worlds of SCENARIO, for defects of several sizes. Prints the errors of the
+    threshold and the gates with fewer errors, with their costs; then tables of the gates, a good release, a defect, the
+    stop rate by size, and the scenario's releases.
     """
     from simdeploy.analysis import compare_gates
 

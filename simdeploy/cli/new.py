@@ -27,12 +27,12 @@ _QUESTIONS: dict[str, tuple[str, float, click.ParamType[Any]]] = {
 @click.option("--like", metavar="NAME", help="Copy an example instead; `simdeploy examples` lists them.")
 @click.option("--nodes", type=_NODES, help="Nodes of the fleet.")
 @click.option("--requests", type=_REQUESTS, help="Requests per second and node.")
-@click.option("--defective", type=_PERCENT, help="Of a hundred releases, how many are defective.")
+@click.option("--defective", type=_PERCENT, help="Percentage of releases that are defective.")
 def command(*, file: Path, like: str | None, **answers: float | None) -> None:
     """Write a scenario with comments, to be completed.
 
-    Asks for values that are not given as options; without a terminal it takes 100 nodes, 10 requests and 5 releases. Never overwrites a
-    file.
+    Asks for values that are not given as options. Without a terminal, they are 100 nodes, 10 requests per second and 5 % defective
+    releases. Never overwrites a file.
     """
     given = [f"--{name}" for name, value in answers.items() if value is not None]
     if like is not None:

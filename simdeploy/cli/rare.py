@@ -28,22 +28,22 @@ from simdeploy.errors import InputError, Problem, raise_if_any, shorten
     type=Choice(["importance", "splitting"]),
     default="importance",
     show_default=True,
-    help="importance: make the event likelier and weight the results; splitting: branch where it nearly happened.",
+    help="importance: make the event likelier and weight the results; splitting: branch rollouts that come near it.",
 )
 @click.option(
     "--tilt",
     "tilts",
     metavar="NAME[=FACTOR]",
     multiple=True,
-    help="What to make likelier, such as start_failure or release.KIND, and by how much; without factors a pilot finds "
-    "them. Repeatable; default: everything.",
+    help="Probability to increase, such as start_failure or release.KIND, and its factor (by default found by a pilot); "
+    "repeatable. Default: all.",
 )
 @click.option(
     "--levels",
     default="failed_nodes",
     show_default=True,
     metavar="NAME[=N,N,...]",
-    help="Splitting by failed_nodes or peak_exposed_nodes, and its levels; default: found by a pilot.",
+    help="Response for splitting, failed_nodes or peak_exposed_nodes, and its levels (by default found by a pilot).",
 )
 def command(study: Study, *, tilts: tuple[str, ...], levels: str) -> Finding:
     """Estimate the probability of a rare catastrophe.

@@ -27,7 +27,7 @@ _OF_SCENARIOS = ("policies", "vary", "replications", "seed", "engine", "workers"
         click.Option(
             ["--format", "form"],
             type=shared.Choice(["html", "md"]),
-            help="Form of the report; default: by the ending. Markdown is printed if there is no -o.",
+            help="Format of the report; default: by the suffix of -o. Without -o, Markdown is printed.",
         ),
         shared.policy_option("one"),
         shared.vary_option("Policy keys to move; default: two thresholds that matter."),
@@ -44,9 +44,9 @@ _OF_SCENARIOS = ("policies", "vary", "replications", "seed", "engine", "workers"
 def command(ctx: click.Context, /, **options: Any) -> None:
     """Write one file to share: a page, or Markdown.
 
-    SOURCE is a scenario, a sweep's folder (--store), or what any command wrote with -o FILE.json. The page has question, answer,
-    picture, tables that sort, assumptions, policies as JSON, and how to compute it again. Of a scenario it compares the policies;
-    of scenarios and sweeps, sliders move two thresholds. It needs no network.
+    SOURCE is a scenario, the folder of a sweep (--store), or the output of any command with -o FILE.json. The page has the question, the
+    answer, a picture, sortable tables, assumptions, policies as JSON, and the command that computes it again. For a scenario, it compares
+    the policies. For scenarios and sweeps, it has sliders for two thresholds. It needs no network.
     """
     from simdeploy.sharing.gathering import gather, is_computed
     from simdeploy.sharing.simulating import Request

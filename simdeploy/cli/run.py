@@ -27,16 +27,16 @@ if TYPE_CHECKING:
     file_option(["--prometheus"], "Write metrics over time as OpenMetrics text (.prom, .txt).", ".prom", ".txt"),
 )
 @click.option(
-    "--records-form", type=Choice(RECORD_FORMS), default="parquet", show_default=True, help="Form of these tables."
+    "--records-form", type=Choice(RECORD_FORMS), default="parquet", show_default=True, help="Format of these tables."
 )
 def command(
     study: Study, *, replication: int, records: Path | None, prometheus: Path | None, records_form: str
 ) -> Finding:
     """Simulate one rollout and describe what happened.
 
-    Describes the rollout of SCENARIO wave by wave. --out writes the nodes over time, --plot draws each of them and how many there
-    are of each status; --json has the API's final deployment object under "deployment". --records writes events, nodes over
-    time, nodes, health windows and revisions; --prometheus metrics to import into Prometheus.
+    Describes the rollout of SCENARIO wave by wave. --out writes the numbers of nodes over time. --plot draws each node, and the number
+    in each status. --json has the API's final deployment object under "deployment". --records writes events, nodes over time, nodes,
+    health windows and revisions. --prometheus writes metrics to import into Prometheus.
     """
     from simdeploy.engines import OneRollout, simulate
     from simdeploy.report.story import tell

@@ -25,10 +25,10 @@ from simdeploy.errors import plural
 )
 @use(CONFIDENCE_LEVEL)
 def command(ctx: click.Context, *, log: str, outcomes: str | None, confidence_level: float) -> Finding:
-    """Compare kept forecasts with what happened.
+    """Compare logged forecasts with what happened.
 
-    DIR is the --log folder of forecast and advise. Prints how often events happened that were forecast with each probability,
-    and how many of the times left lay within their forecasts.
+    DIR is the --log folder of forecast and advise. Prints how often events happened, by their forecast probability, and how often the
+    time left was within its forecast.
     """
     from simdeploy.analysis import score
 

@@ -36,7 +36,7 @@ EVIDENCE = click.Option(
     type=PathName(exists=True, dir_okay=False, readable=True, allow_dash=True),
     help="Counts of requests: health windows of nodes, or totals (CSV, Parquet or JSON; - is standard input).",
 )
-LOG = folder_option(["--log"], "Keep the answer in this folder, for simdeploy score.")
+LOG = folder_option(["--log"], "Save the answer in this folder, for simdeploy score.")
 
 
 def read_evidence(name: str | None, seen: Sequence[str]) -> Any:

@@ -22,7 +22,7 @@ from simdeploy.errors import plural
     type=Choice(["morris", "sobol"]),
     default="morris",
     show_default=True,
-    help="morris: rank many factors with few points; sobol: the share of the variance each explains.",
+    help="morris: rank many factors with few points; sobol: fraction of the variance that each explains.",
 )
 @use(
     whole_option(

@@ -62,7 +62,7 @@ def _print_description(ctx: click.Context, _param: click.Parameter, value: bool)
             metavar="NAME",
             multiple=True,
             callback=_check_names,
-            help="Also answer requests for this host name; repeatable.",
+            help="Also accept requests for this host name; repeatable.",
         ),
         whole_option("--limit", 1000, "Deployments to keep; more are refused."),
         click.Option(
@@ -80,10 +80,10 @@ def _print_description(ctx: click.Context, _param: click.Parameter, value: bool)
     example="simdeploy serve scenarios/small-fleet.yaml --speed 60",
 )
 def command(**options: Any) -> None:
-    """Show simulated deployments over HTTP, as the API does.
+    """Serve simulated deployments over HTTP, as the API does.
 
-    Starts one deployment per policy of SCENARIO, and more on request. Each goes on with a clock; you can list them, read them, create,
-    pause, resume, promote, roll back and cancel them. Ctrl-C stops the server. Needs simdeploy[serve].
+    Starts one deployment per policy of SCENARIO, and more on request. They proceed with a simulated clock. You can list, read, create,
+    pause, resume, promote, roll back and cancel deployments. Ctrl-C stops the server. Needs simdeploy[serve].
     """
     from simdeploy.web.serving import listen, make_server, require_packages, serve, url_of
 

@@ -58,7 +58,7 @@ def command(
     """Try many values of policy and scenario keys.
 
     All cases share the same simulated worlds of SCENARIO. Prints false alarm and escape rates, makespan and cost per
-    case, with intervals. Where the release has several kinds, each has worlds of its own.
+    case, with intervals. If there are several kinds of release, each has separate worlds.
     """
     from simdeploy.analysis import summarize_grid
     from simdeploy.analysis.asking.simulating import find_possible

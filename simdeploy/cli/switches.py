@@ -21,7 +21,7 @@ from simdeploy.errors import plural
 def command(study: Study) -> Finding:
     """Choose a policy, and test the choice against switches.
 
-    Switches are the details of a control plane that the API leaves open. Tries every value of every switch, alone and in
+    Switches are rules of a control plane that the API doesn't document. Tries every value of every switch, alone and in
     pairs, in the same simulated worlds.
     """
     from simdeploy.analysis.switches.varying import vary_switches

@@ -23,15 +23,15 @@ from simdeploy.vocabulary import TRACED
     multiple=True,
     type=Choice(TRACED),
     callback=lambda _ctx, _param, value: value or None,
-    help="What to show over time; repeatable. Default: all (shed of a shared service only).",
+    help="What to show over time; repeatable. Default: all (shed only for a shared service).",
 )
 @click.option("--every", metavar="DURATION", help="Time between instants; default: about 1/200 of --until.")
-@click.option("--until", metavar="DURATION", help="Last instant; default: the longest of 100 rollouts.")
+@click.option("--until", metavar="DURATION", help="Last instant; default: the end of the longest of 100 rollouts.")
 def command(study: Study, *, quantities: tuple[str, ...] | None, every: str | None, until: str | None) -> Finding:
     """Show the spread of rollouts over time.
 
     Simulates every policy of SCENARIO and prints the worst instants by kind of release: how many nodes have failed, are exposed or in service,
-    and which fraction of requests fails or is shed. --out writes the bands (mean and quantiles at each instant), --plot draws them.
+    and which fraction of requests fails or is shed. --out writes the bands (mean and quantiles at each instant), and --plot draws them.
     """
     from simdeploy.analysis.bands.tracing import timelines
     from simdeploy.units import NS_PER_S, short_duration

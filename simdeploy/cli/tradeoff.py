@@ -21,8 +21,8 @@ from simdeploy.errors import plural
 def command(study: Study, *, vary: tuple[str, ...], x: str | None, y: str | None) -> Finding:
     """Trade false alarms against escapes, by threshold.
 
-    Varies each threshold of a policy alone on SCENARIO. Prints the current policy, the API default and the nearest
-    better value; then every curve with its band.
+    Varies the thresholds of a policy on SCENARIO, one at a time. Prints the current policy, the API default and the
+    nearest better value; then every curve with its intervals.
     """
     from simdeploy.analysis.tradeoffs.moving import default_axes, tradeoff
 

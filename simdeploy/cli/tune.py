@@ -43,16 +43,16 @@ def _read_wave(_ctx: click.Context, _param: click.Parameter, value: str | None) 
     whole_option(
         "--candidates",
         None,
-        "Policies to try; of more combinations a sample, and what is near its best; default: 10,000, of a shared service"
-        " fewer.",
+        "Policies to try. If there are more combinations: a sample, and neighbours of its best. Default: 10,000, fewer for a"
+        " shared service.",
     )
 )
 @click.option(
     "--largest-wave",
     metavar="N|all",
     callback=_read_wave,
-    help="Most nodes in flight at once in the default ranges; default: as many as today, unless --require keeps nodes in"
-    " service.",
+    help="Most nodes in flight at once in the default ranges. Default: as many as the current policy plans, unless --require"
+    " keeps nodes in service.",
 )
 @click.option(
     "--indifference",
@@ -76,9 +76,9 @@ def _read_wave(_ctx: click.Context, _param: click.Parameter, value: str | None) 
 def command(study: Study, *, vary: tuple[str, ...], write_policy: Path | None, dialect: str | None) -> Finding:
     """Find the best policy that meets the requirements.
 
-    Tries every candidate in --replications worlds of SCENARIO; each later stage takes at most --most rollouts (three
-    million, of large fleets and shared services fewer). Prints the recommended policy and its savings, others that may be as good, the
-    limiting requirement, and the policy as a deployment spec in both API dialects.
+    Tries every candidate in --replications worlds of SCENARIO. Each later stage takes at most --most rollouts (default: three million,
+    fewer for large fleets and shared services). Prints the recommended policy and its savings, others that may be as good, the limiting
+    requirement, and the policy as a deployment spec in both API dialects.
     """
     from simdeploy.analysis import tune
     from simdeploy.analysis.asking.naming import describe_measure
