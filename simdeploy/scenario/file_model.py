@@ -60,7 +60,7 @@ class OperatorSection(Section):
 class HealthSection(Section):
     """Health check defaults."""
 
-    interval: values.IntervalNs = optional("10s", "Evaluation window, if the policy's dialect states none.")
+    interval: values.IntervalNs = optional("10s", "Length of a health window, if the policy's dialect doesn't set it.")
 
 
 class DeploymentSection(Section):

@@ -143,7 +143,7 @@ class BehaviourSection(Section):
     crash: Annotated[CrashSection | None, OrNone] = none_field("Crashes and repairs of each node.")
     zone_outage: Annotated[ZoneOutageSection | None, OrNone] = none_field("Outages of whole zones.")
     connection: Annotated[ConnectionSection | None, OrNone] = none_field(
-        "Online and offline times of each node's line to the control plane."
+        "Online and offline times of each node's connection to the control plane."
     )
 
 
@@ -210,7 +210,7 @@ class FleetSection(BehaviourSection):
         description="Duration of one start attempt; the node is out of service meanwhile."
     )
     service: Annotated[ServiceSection | None, local] = local_field(
-        "What becomes of the requests of a node that is out of service: local, lost; shared, served by others."
+        "Requests to a node out of service: local, they are lost; shared, other nodes serve them."
     )
     classes: Annotated[list[ClassSection] | None, OrNone] = none_field("Parts of the fleet that behave differently.")
     records: Annotated[PastRollouts, RECORDS] | None = optional(

@@ -52,7 +52,7 @@ class RateSection(Section):
     growth: ExactPositive = optional(1, "Factor from batch to batch.")
     max_per_minute: Annotated[ExactPositive | None, OrNone] = none_field("Largest batch.")
     growth_every: Annotated[Annotated[int, whole(1, MAX_NODES)] | None, OrNone] = none_field(
-        "Nodes after each of which a batch grows; default: after each batch."
+        "Number of nodes after which batches grow again; default: after each batch."
     )
 
 

@@ -70,7 +70,9 @@ class ServiceSection(Section):
         ("capacity", "across"), "a key of shared: service: {shared: {capacity: 1.4, across: zone}}"
     )
 
-    shared: SharedServiceSection = Field(description="The other nodes of its pool, as far as their capacity goes.")
+    shared: SharedServiceSection = Field(
+        description="Other nodes of its pool serve the requests, up to their capacity."
+    )
 
 
 def _read_curve(raw: object) -> tuple[tuple[int, float], ...]:
@@ -117,7 +119,7 @@ class TrafficSection(Section):
     """Traffic by the time of day."""
 
     daily: Annotated[tuple[tuple[int, float], ...], _DAY_CURVE] = Field(
-        description="Times of day and factors on requests_per_second, linear between them, around midnight too."
+        description="Times of day and factors on requests_per_second, interpolated linearly, also across midnight."
     )
 
     def build(self) -> Traffic:
