@@ -27,7 +27,7 @@ _OF_SCENARIOS = ("policies", "vary", "replications", "seed", "engine", "workers"
         click.Option(
             ["--format", "form"],
             type=shared.Choice(["html", "md"]),
-            help="Format of the report; default: by the suffix of -o. Without -o, Markdown is printed.",
+            help="Format of the report; default: by the suffix of -o. 'md' without -o prints the report.",
         ),
         shared.policy_option("one"),
         shared.vary_option("Policy keys to move; default: two thresholds that matter."),
