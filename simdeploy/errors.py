@@ -1,4 +1,4 @@
-"""What can go wrong, told to a person: one kind of exception, made of problems.
+"""Exceptions, warnings, and the problems that their messages consist of.
 
 A :class:`Problem` is one finding about the input: where it is, what was found, what is allowed and
 what was probably meant. An :class:`InputError` carries all of them at once.
@@ -18,13 +18,13 @@ from itertools import islice
 
 Path = tuple[str | int, ...]
 
-# More would help nobody, and a file of 10 MB may have millions.
+# Nobody would read more, and a file of 10 MB may have millions.
 MOST_PROBLEMS = 100
 
 UNPRINTABLE = "unprintable character"
 NAME_FORM = "one line without control characters"
 
-# Longer words are no slip of the pen, and difflib takes their lengths' product.
+# Longer words are not typing errors, and difflib's time grows with the product of both lengths.
 _MOST_LETTERS = 100
 _MOST_CHOICES = 1000
 _MOST_LISTED = 30
@@ -34,8 +34,8 @@ _MOST_BITS = 1024
 _LONGEST_KEY = 60
 _LONGEST_FILE = 1000
 
-# What moves a cursor, breaks a line, turns the direction of writing, or can't be seen; and what XML and UTF-8 can't hold.
-# The joiners U+200C and U+200D are letters of some scripts, and parts of emoji.
+# Characters that move the cursor, break the line, change the writing direction or are invisible, and those that XML or UTF-8
+# can't represent. The joiners U+200C and U+200D are allowed, because some scripts and emoji need them.
 _UNPRINTABLE = re.compile(
     "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff"
     "\ufeff\ufff9-\ufffb\ufffe\uffff\U000e0000-\U000e007f]"
@@ -51,11 +51,11 @@ class SimulationError(SimdeployError):
 
 
 class SimdeployWarning(UserWarning):
-    """Something legal that is probably not what was meant."""
+    """Something valid that is probably not what was meant."""
 
 
 def warn_user(text: str, category: type[Warning] = SimdeployWarning) -> None:
-    """Emit a warning as one of the line, outside of this library, that called it."""
+    """Emit a warning that is attributed to the line of the caller's code that called this library."""
     frame, level = inspect.currentframe(), 1
     while frame is not None and str(frame.f_globals.get("__name__")).partition(".")[0] == "simdeploy":
         frame, level = frame.f_back, level + 1
@@ -83,8 +83,7 @@ class Problem:
     hint : str or None
         What was probably meant.
     meant : (str, tuple of str) or None
-        A word, and the words out of which one was probably meant: `cut` makes a hint of them, or where none is near what
-        is allowed.
+        A word, and the valid words: `cut` turns them into `hint`, or into `allowed` if none of them is similar.
     n_more : int
         How many further problems this one stands for.
 
@@ -125,17 +124,17 @@ class Problem:
         return line if len(line) <= _LONGEST_LINE else line[: _LONGEST_LINE - 3] + "..."
 
     def at(self, *, file: str | None = None, prefix: Path = ()) -> Problem:
-        """Return the same problem seen from outside: in a file, or below another key."""
+        """Return the same problem located in a file, or below another key."""
         return replace(self, file=self.file or file, path=prefix + self.path)
 
 
 class InputError(SimdeployError):
-    """The input is not usable; `problems` says everything that is wrong with it.
+    """The input is invalid; `problems` lists everything that is wrong with it.
 
     Parameters
     ----------
     problems : Problem, str, or iterable of Problem
-        At least one; of more than a hundred the first are kept, and how many more there are.
+        At least one. If there are more than a hundred, the first hundred are kept and the others counted.
     """
 
     def __init__(self, problems: Problem | str | Iterable[Problem]) -> None:
@@ -145,7 +144,7 @@ class InputError(SimdeployError):
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
     def __reduce__(self) -> tuple[type[InputError], tuple[tuple[Problem, ...]]]:
-        # Exceptions are rebuilt from args when they cross a process border; args hold only the text.
+        # Unpickling in another process would pass `args`, which hold only the text.
         return (type(self), (self.problems,))
 
 
@@ -157,7 +156,7 @@ def raise_if_any(problems: Collection[Problem]) -> None:
 
 @contextlib.contextmanager
 def collect(problems: list[Problem], prefix: Path = ()) -> Iterator[None]:
-    """Add the problems of an `InputError`, seen from outside, to a list instead of raising it.
+    """Add the problems of an `InputError` to a list, with a prefix to their paths, instead of raising it.
 
     Examples
     --------
@@ -174,10 +173,9 @@ def collect(problems: list[Problem], prefix: Path = ()) -> Iterator[None]:
 
 
 def cut(problems: Iterable[Problem]) -> tuple[Problem, ...]:
-    """Return the first hundred problems with their suggestions, and one that says how many more there are.
+    """Return the first hundred problems, the first of them with hints, and one that counts the rest.
 
-    Everything that is said of a file passes through here, so that a file of 10 MB can't make more messages than anybody
-    reads, or more suggestions than are read.
+    All problems of a file pass through here, so a file of 10 MB can't produce more messages and hints than anybody reads.
 
     Examples
     --------
@@ -224,7 +222,7 @@ def format_path(path: Sequence[str | int]) -> str:
 
 
 def nearest(word: object, allowed: Iterable[str], likeness: float = 0.6) -> str | None:
-    """Say which allowed word was probably meant, or None when nothing is near; `likeness` is 1 for equal words.
+    """Say which allowed word was probably meant, or None if none is similar enough; equal words have `likeness` 1.
 
     Examples
     --------
@@ -241,7 +239,7 @@ def nearest(word: object, allowed: Iterable[str], likeness: float = 0.6) -> str 
 
 
 def nearest_path(path: str, known: Iterable[str]) -> str | None:
-    """Say which key with dots was probably meant, as `nearest` does: those of the path's section go first, since not all are compared.
+    """Say which dotted key was probably meant, as `nearest` does, but try keys of the same section first: not all are compared.
 
     Examples
     --------
@@ -256,7 +254,7 @@ def nearest_path(path: str, known: Iterable[str]) -> str | None:
 
 
 def not_among(message: str, path: Path, word: object, known: Iterable[str]) -> Problem:
-    """Return the problem of a word that is none of those that are known.
+    """Return the problem of a word that is not one of the known words.
 
     Examples
     --------
@@ -268,7 +266,7 @@ def not_among(message: str, path: Path, word: object, known: Iterable[str]) -> P
 
 
 def plural(n: int, noun: str, nouns: str = "") -> str:
-    """Write a number of things.
+    """Write a number with its noun in the singular or plural.
 
     Examples
     --------
@@ -279,7 +277,7 @@ def plural(n: int, noun: str, nouns: str = "") -> str:
 
 
 def listed(words: Iterable[str]) -> str:
-    """Write words with commas between them; of more than thirty the first, and how many more there are.
+    """Join words with commas; beyond thirty, only say how many more there are.
 
     Examples
     --------
@@ -305,7 +303,7 @@ def shorten(value: object, width: int = 60) -> str:
         return f"a number of about {int(value.bit_length() * math.log10(2)) + 1:,} digits"
     try:
         text = repr(value[: width + 1] if isinstance(value, str | bytes) else value)
-    except ValueError:  # Python writes no number of more than 4300 digits, wherever it is
+    except ValueError:  # Python refuses to write a number of more than 4300 digits, also inside a list
         text = f"a {type(value).__name__} with a very large number"
     return _shortened(printable(text), width)
 
@@ -315,7 +313,7 @@ def _shortened(text: str, width: int) -> str:
 
 
 def is_printable(text: str) -> bool:
-    r"""Say whether text shows what it is: no control characters, line breaks, or signs that turn the direction of writing.
+    r"""Say whether text has no control characters, line breaks, or characters that change the writing direction.
 
     Examples
     --------
@@ -326,7 +324,7 @@ def is_printable(text: str) -> bool:
 
 
 def printable(text: str) -> str:
-    r"""Return text in which nothing acts on a terminal: what `is_printable` refuses is written as in Python.
+    r"""Make text safe for a terminal: characters that `is_printable` refuses become Python escapes.
 
     Examples
     --------
@@ -337,7 +335,7 @@ def printable(text: str) -> str:
 
 
 def escape(text: str, write: Callable[[str], str]) -> str:
-    r"""Return text in which `write` has put something in the place of every character that `is_printable` refuses.
+    r"""Replace every character that `is_printable` refuses by what `write` returns for it.
 
     Examples
     --------
@@ -348,7 +346,7 @@ def escape(text: str, write: Callable[[str], str]) -> str:
 
 
 def name_problems(name: str, path: Path = ()) -> list[Problem]:
-    r"""Say what is wrong with a name that somebody gives to something.
+    r"""List what is wrong with a name given by a user.
 
     Examples
     --------

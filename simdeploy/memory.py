@@ -1,4 +1,4 @@
-"""How much memory a process can still get, and refusing at once what could never fit."""
+"""How much memory a process can still get, and a check that refuses tables that can't fit."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ USE_A_STORE = "save the rows to a folder: `sweep(..., store=DIR)` or `simdeploy 
 _PROC = Path("/proc")
 _CONTROL_GROUPS = Path("/sys/fs/cgroup")
 _BYTES_PER_GB = 1e9
-_SMALL = 1_000_000  # bytes: asking the system takes longer than many a small sweep
+_SMALL = 1_000_000  # bytes: below this the check would take longer than many sweeps
 
 
 def find_free_bytes() -> int | None:
@@ -22,9 +22,8 @@ def find_free_bytes() -> int | None:
 
     Notes
     -----
-    The least of what the machine has left (on Linux; elsewhere all that it has), what this process's control group and
-    those above it have left, and what the limit on its address space (``ulimit -v``) has left. Swap doesn't count, and
-    what only caches files does as if it were free.
+    The minimum of what is left of the machine's memory (all of it, except on Linux), of the limits of this process's control
+    group and its parents, and of the limit on address space (``ulimit -v``). Swap doesn't count; file caches count as free.
 
     Examples
     --------
@@ -36,12 +35,12 @@ def find_free_bytes() -> int | None:
 
 
 def find_free_address_space() -> int | None:
-    """Return what the limit on this process's address space has left; None if there is no limit."""
+    """Return what is left of the limit on this process's address space; None without a limit."""
     return min(_of_address_space(), default=None)
 
 
 def check_rows_fit(n_rows: int, bytes_per_row: int, *, hint: str) -> None:
-    """Refuse a table that is larger than the memory that is left; the hint says what to do instead.
+    """Refuse a table that is larger than the free memory; the hint says what to do instead.
 
     Examples
     --------
@@ -69,7 +68,7 @@ def _of_machine() -> Iterator[int]:
 
 
 def _of_control_groups() -> Iterator[int]:
-    """Yield what is left in each control group that this process is in, of either version."""
+    """Yield what is left in each control group of this process, of version 1 or 2."""
     with contextlib.suppress(OSError):
         for line in (_PROC / "self/cgroup").read_text().splitlines():
             _, controllers, path = line.split(":", 2)

@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas as pd
 
-# With these a spreadsheet begins a formula, whatever it is that stands there.
+# A spreadsheet reads text that starts with one of these as a formula.
 _FORMULA = "=+-@\t\r"
 
 
@@ -32,7 +32,7 @@ def _without_formulas(frame: pd.DataFrame) -> pd.DataFrame:
 
     is_text = [not pd_types.is_numeric_dtype(dtype) for dtype in frame.dtypes]
     texts = {
-        # Mapped as they are, whole numbers beside an unknown one would become floats.
+        # As objects, because otherwise whole numbers beside an unknown one would become floats.
         name: pd.Series([_quote_formula(cell) for cell in frame[name].astype(object)], frame.index, dtype=object)
         for name in frame.columns[is_text]
     }
@@ -46,7 +46,7 @@ def _quote_formula(cell: Any) -> Any:
         float(cell)
     except ValueError:
         return f"'{cell}"
-    return cell  # a number, which computes nothing
+    return cell  # a number, such as -1, is harmless
 
 
 def write_file(path: Path, write: Callable[[IO[bytes]], object]) -> None:
@@ -59,7 +59,7 @@ def write_file(path: Path, write: Callable[[IO[bytes]], object]) -> None:
             os.fsync(file.fileno())
         beside.replace(path)
     except OSError as error:
-        # Said of the file that was asked for, not of the one beside it.
+        # Name the requested file, not the temporary one.
         raise OSError(error.errno, error.strerror or str(error), str(path)) from error
     finally:
         with contextlib.suppress(OSError):

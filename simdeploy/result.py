@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 Declared = TypeVar("Declared")
 
-# Of documents from `Result.to_dict`; it changes when older versions can't read them.
+# Format of documents from `Result.to_dict`; it changes when older versions can't read them.
 FORMAT = 1
 
-# What a table of replications records although no rollout depends on it: an analysis reports what it uses of these.
+# Recorded with a table of replications although no rollout depends on them; each analysis reports those it uses.
 OF_ANALYSES = ("costs", "requirements")
 _NOT_TOLD = (*OF_ANALYSES, "release")
 
@@ -55,7 +55,9 @@ class Columns:
     dtypes: Mapping[str, str]  # by the names of the columns that are always present
     # Whether there are further columns, such as the factors of a sweep: a document states the types of all.
     has_more: bool = False
-    words: Mapping[str, Any] = field(default_factory=dict)  # allowed words of columns with few, such as verdicts
+    words: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # by column with a fixed set of words, such as verdicts: its words
 
 
 @dataclass(frozen=True)
@@ -185,13 +187,13 @@ def make_frame(rows: Sequence[Mapping[str, Any]], dtypes: Mapping[str, Any]) -> 
     """
     import pandas as pd
 
-    # Arrays, because a frame of series looks at the index of each.
+    # Arrays, because pandas would align the index of every series.
     return pd.DataFrame(
         {name: pd.array([row[name] for row in rows], dtype=_read_dtype(dtype)) for name, dtype in dtypes.items()}
     )
 
 
-@lru_cache(maxsize=64)  # reading the name of a type takes longer than making a short column of it
+@lru_cache(maxsize=64)  # parsing the name takes longer than making a short column
 def _read_dtype(dtype: Any) -> Any:
     from pandas.api.types import pandas_dtype
 
@@ -201,8 +203,8 @@ def _read_dtype(dtype: Any) -> Any:
 def read_computed_under(responses: Any) -> dict[str, Any]:
     """Return the origin recorded with a table of replications: scenario, seed, engine and switches, if any.
 
-    Costs and requirements are not included: they don't affect rollouts, and each analysis reports those it uses. Nor are
-    the probabilities of the kinds of release, which are the scenario's.
+    Costs and requirements are not included, because they don't affect rollouts and each analysis reports those it uses;
+    nor are the probabilities of the kinds of release, which the scenario has.
 
     Examples
     --------

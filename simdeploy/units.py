@@ -1,4 +1,4 @@
-"""Exact numbers at the door: durations in whole nanoseconds, decimals as rationals, one way of rounding."""
+"""Exact input: durations in whole nanoseconds, decimals as rationals, one way of rounding."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _TERM = re.compile(r"(?=\.?[0-9])([0-9]*)\.?([0-9]*)(ns|us|µs|μs|ms|s|m|h)")
 _MAX_TEXT = 100
 
 
-@lru_cache(maxsize=4096, typed=True)  # typed: a fraction may equal a float and not its literal
+@lru_cache(maxsize=4096, typed=True)  # typed: a fraction may equal a float whose decimal literal is another number
 def exact(number: float | Fraction) -> Fraction:
     """Read a number as the rational of its shortest decimal literal; a ValueError if it is not finite.
 
@@ -126,7 +126,7 @@ def _decimal(value: int, size: int) -> str:
 
 
 def write_duration(ns: int) -> str:
-    """Write nanoseconds as people write a duration in a file: like `format_duration`, without parts at its end that are 0.
+    """Write nanoseconds as people write a duration in a file: like `format_duration`, without trailing zero parts.
 
     Examples
     --------
@@ -140,7 +140,7 @@ def write_duration(ns: int) -> str:
 
 
 def short_duration(ns: float) -> str:
-    """Write a duration for people, in two parts at most, three of days: ``2d 1h 5m``, ``2m 30s``, ``450ms``.
+    """Write a duration for people, in at most two parts, or three with days: ``2d 1h 5m``, ``2m 30s``, ``450ms``.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The words and columns that come out of a rollout, in one place: names, order, types."""
+"""Words and columns of a rollout's output, in one place: names, order, types."""
 
 from __future__ import annotations
 
@@ -50,14 +50,14 @@ RESPONSES = {
     "decision_requests": "Int64",
 }
 
-# What the interval of a mean takes to be trusted: so many worlds in all, none that counts for more releases than this, and so many that are
-# expected of each kind of release. Others too often miss what happens in one rollout of a hundred, which may cost any amount.
+# The interval of a mean is trusted from this many worlds on, if no world has a larger weight, and if at least this many are
+# expected of each kind of release. With less, it too often misses events of one rollout in a hundred, which may cost any amount.
 FEWEST_WORLDS, LARGEST_WEIGHT, FEWEST_OF_A_KIND = 400, 1 / 300, 20
 
-# The likelihood ratio of a replication under a tilt; no response, for it says nothing of the rollout.
+# The likelihood ratio of a replication under a tilt. Not a response, because it describes the sampling, not the rollout.
 WEIGHT = "weight"
 
-# What a replication costs by the scenario's `costs`, split by cause; `cost` is their sum.
+# The cost of a replication under the scenario's `costs`, by cause; `cost` is the sum.
 CAUSES = (
     "cost_delay",
     "cost_failed_requests",
@@ -72,11 +72,11 @@ COSTS = ("cost", *CAUSES)
 # Forms in which the tables of a rollout are written.
 RECORD_FORMS = ("parquet", "csv")
 
-# What is traced over time, as `timelines` names it: nodes as the deployment counts them, nodes, expected error rates, and the fraction of
-# requests that is shed.
+# What `timelines` traces: nodes as the deployment counts them (updated, failed), numbers of nodes, expected error rates, and
+# the fraction of requests that are shed.
 TRACED = ("updated", "failed", "exposed", "in_service", "error_rate", "error_rate_new", "shed")
 
-# Kinds of files that can be imported, in the order in which a text is tried. Each has a module of `simdeploy.dialects` with
+# Kinds of files that can be imported, in the order in which they are tried. Each has a module in `simdeploy.dialects` with
 # `recognises(source)`, which must not raise, and `read(reading)`.
 IMPORT_KINDS = (
     "nomad",
