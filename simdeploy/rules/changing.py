@@ -1,4 +1,4 @@
-"""Policies that change during a rollout (model section 9): what can, and the plan from then on."""
+"""Policies that change during a rollout (model section 9): which keys may change, and the new plan."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _KEYS = {
 
 
 def what_cannot_change(before: Policy, after: Policy) -> Iterator[str]:
-    """Yield the keys of a spec that differ, although they can't change during a rollout."""
+    """Yield the keys of a spec that differ but can't change during a rollout."""
     for field in fields(Policy):
         can_change = field.name in CAN_CHANGE and not (field.name == "max_parallel" and before.waves)
         if not can_change and getattr(before, field.name) != getattr(after, field.name):
@@ -51,7 +51,7 @@ def what_cannot_change(before: Policy, after: Policy) -> Iterator[str]:
 
 
 def change_plan(before: Plan, after: Plan, n_opened: int, bake_ns: int) -> Plan:
-    """Return a plan from the instant on at which the policy changes: waves that have been opened stay as they are.
+    """Return the plan after a change of the policy: waves that were opened before stay as they are.
 
     Examples
     --------

@@ -10,8 +10,8 @@ class TypeTraits:
     """What a type of deployment means for its nodes."""
 
     releases: bool  # whether nodes serve a new version
-    undone: bool  # whether a stop or an escape is rolled back
-    first: int  # version before, if versions are not given
+    undone: bool  # whether a stopped or escaped rollout is rolled back
+    first: int  # default version before
     step: int  # usual increase of the version
     begins: bool = False  # whether there is no old version (create): rollback removes a node
     leaves: bool = False  # whether nodes leave for good (stop)
@@ -32,7 +32,7 @@ TYPES = {
 
 
 def fill_versions(kind: str, from_version: int | None, to_version: int | None) -> tuple[int, int]:
-    """Return the versions before and after a deployment of a type; unknown ones get their usual values.
+    """Return the versions before and after a deployment of a type, with defaults for those that are None.
 
     Examples
     --------

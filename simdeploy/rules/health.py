@@ -1,4 +1,4 @@
-"""When a window is healthy and when a node is: the health check without a clock (model section 3)."""
+"""When windows and nodes are healthy: the health check without a clock (model section 3)."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ class HealthRule:
     interval_ns: int  # length of a window
     is_checked: bool  # False for the strategy immediate, which checks no node and has no deadline
     deadline_ns: int  # longest wait for a verdict
-    deadline_from_dispatch: bool  # whether the deadline's clock starts at dispatch, otherwise when starting ends
-    windows_needed: int  # healthy windows until a node is running; 0 needs none
+    deadline_from_dispatch: bool  # whether the deadline counts from the dispatch, otherwise from the end of the start
+    windows_needed: int  # healthy windows until a node is running
     consecutive: bool  # whether one bad window restarts the count
     failure_threshold: int | None  # unhealthy windows until a node has failed
     max_error_rate: Fraction
     no_traffic_is_healthy: bool
-    cumulative: bool = False  # whether they need not be consecutive
+    cumulative: bool = False  # whether the windows of `failure_threshold` need not be consecutive
     retries: int = 0  # how often a node that did not start is tried again
-    retry_delay_ns: int = 0  # pause before each of them
-    retries_unhealthy: bool = False  # whether that holds for a node that failed its health check as well
+    retry_delay_ns: int = 0  # pause before each retry
+    retries_unhealthy: bool = False  # whether nodes that fail their health check are tried again, too
 
     def of_wave(self, watch: WaveWatch) -> HealthRule:
         """Return the rule for the nodes of a wave."""
@@ -46,7 +46,7 @@ class HealthRule:
         return replace(self, windows_needed=-(-watch.min_healthy_ns // self.interval_ns))
 
     def requests_per_window(self, requests_per_second: Fraction) -> int:
-        """Return a node's requests in one window, halves up."""
+        """Return a node's requests in one window, rounded half up."""
         return round_half_up(requests_per_second * self.interval_ns / NS_PER_S)
 
     def allowed_failures(self, requests: int) -> int:
@@ -66,7 +66,7 @@ class HealthRule:
 def read_max_error_rate(policy: Policy, orchestrator: Orchestrator) -> Fraction:
     """Return the highest error rate that an orchestrator allows under a policy."""
     rate = policy.max_error_rate
-    if policy.dialect == "general":  # which has no defaults
+    if policy.dialect == "general":  # without defaults
         return Fraction(1) if rate is None else rate
     if rate is None or (rate == 0 and orchestrator.explicit_zero_limit == "default"):
         return DEFAULT_MAX_ERROR_RATE
@@ -74,7 +74,7 @@ def read_max_error_rate(policy: Policy, orchestrator: Orchestrator) -> Fraction:
 
 
 def judges_waves(policy: Policy) -> bool:
-    """Whether a gate judges the requests of whole waves, so that a single node only has to be up."""
+    """Whether a gate judges the requests of whole waves, so a single node only has to be up."""
     return policy.gate is not None and policy.gate.kind not in ("threshold", "cusum")
 
 
@@ -88,7 +88,7 @@ def read_health_rule(policy: Policy, orchestrator: Orchestrator) -> HealthRule:
         deadline_ns=policy.deadline_ns or 0,
         deadline_from_dispatch=orchestrator.deadline_starts == "dispatch",
         windows_needed=0 if immediate else policy.windows_needed,
-        # A number of windows is consecutive whatever the switch says.
+        # A threshold counts consecutive windows, whatever the switch says.
         consecutive=orchestrator.window_reset or policy.success_threshold is not None,
         failure_threshold=None if immediate else policy.failure_threshold,
         max_error_rate=rate,
@@ -120,11 +120,11 @@ class HealthRecord:
 
     @property
     def least_needed(self) -> int:
-        """The windows after which the node is running at the soonest."""
+        """The minimum number of further windows until the node is running."""
         return self._rule.windows_needed - self.healthy
 
     def add_all(self, healthy: Sequence[int]) -> tuple[int, NodeVerdict]:
-        """Add windows, up to the one that leads to a verdict; return how many these are, and the verdict."""
+        """Add windows up to a verdict; return how many were added, and the verdict."""
         if len(healthy) <= self.least_needed and all(healthy):
             return len(healthy), self._add_healthy(len(healthy))
         for n, is_healthy in enumerate(healthy, start=1):

@@ -1,4 +1,4 @@
-"""When a rollout has too many failures: the limits, exact, in whole numbers (model section 4)."""
+"""When a rollout has too many failures: its limits, in exact integer arithmetic (model section 4)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Counts:
     # wave_failed, wave_size: failed nodes of the wave being judged, and its size
     wave_failed: int
     wave_size: int
-    # What `max_failed_nodes` bounds, if that is not `failed`: failures in a row, or failed tries.
+    # The count that `max_failed_nodes` bounds, if not `failed`: failures in a row, or failed tries.
     counted: int | None = None
     wave: WaveLimits = NO_WAVE_LIMITS  # limits of the wave being judged alone
     # zone_failed, zone_size: failed nodes of the zone being judged, and its size
@@ -51,13 +51,12 @@ class Limits:
     total: int  # nodes of the fleet, including skipped ones
     per_zone: int | Fraction | None = None  # of a zone's failed nodes: a number, or a percent of its nodes
     consecutive: bool = False  # whether the count bounds failures in a row
-    counts_tries: bool = False  # whether the count bounds failed tries, of which a node may have several
+    counts_tries: bool = False  # whether the count bounds failed tries; a node may have several
 
     def crossed(self, counts: Counts) -> str | None:
         """Return which limit is crossed, in words for the deployment's message; None if the rollout may continue.
 
-        Nothing is crossed before a node has failed, so `reaches` with a limit of 0 doesn't stop a rollout without
-        failures.
+        No limit is crossed before a node has failed, so `reaches` with a limit of 0 doesn't stop a rollout without failures.
 
         Examples
         --------
@@ -127,7 +126,7 @@ class Limits:
     def _is_percent_crossed(self, failed: int, of: int, limit: Fraction | None) -> bool:
         if limit is None or failed == 0 or of < 1:
             return False
-        # failed / of against percent / 100, in integers: no rounding at an exact limit.
+        # Compares failed / of with percent / 100 in integers, so that nothing is rounded at an exact limit.
         have, allowed = failed * 100 * limit.denominator, limit.numerator * of
         return have > allowed or (have == allowed and self.reaches)
 
@@ -160,7 +159,7 @@ def read_limits(policy: Policy, orchestrator: Orchestrator, total: int) -> Limit
     if policy.strategy == "immediate" and not orchestrator.limits_apply_to_immediate:
         return None
     count, percent = policy.max_failed_nodes, policy.max_failed_nodes_percent
-    if policy.dialect == "general":  # which has no defaults
+    if policy.dialect == "general":  # without defaults
         count, percent = NO_COUNT if count is None else count, NO_PERCENT if percent is None else percent
     else:
         zero_is_default = orchestrator.explicit_zero_limit == "default"

@@ -16,18 +16,18 @@ UnreachableNodes = Literal["fail", "skip", "wait"]
 CantTell = Literal["wait", "pass", "stop"]
 Rounding = Literal["ceil", "floor", "nearest"]
 
-# Marks a switch as one of how other orchestrators differ; what the API leaves open is none of them.
+# Marks switches that describe other orchestrators, as opposed to those that the API leaves open.
 _OF_OTHERS = MappingProxyType({"of others": True})
 
 
 @dataclass(frozen=True)
 class Rate:
-    """Batches under ``pacing: rate``: one a minute, growing with time or with the nodes that had their turn."""
+    """Batches under ``pacing: rate``: one a minute, growing with time or with the number of nodes dispatched."""
 
     per_minute: Fraction = Fraction(50)  # nodes in the first batch
     growth: Fraction = Fraction(1)  # factor from batch to batch
     max_per_minute: Fraction | None = None  # largest batch; None without a limit
-    # Nodes of earlier batches after each of which a batch grows; None: after each batch.
+    # A batch grows each time the earlier ones have had this many more nodes; None: after each batch.
     growth_every: int | None = None
 
 
@@ -36,16 +36,16 @@ class Orchestrator:
     """One value per switch; the defaults are the preset ``expanso``."""
 
     preset: str = "expanso"  # the bundle that the switches started from
-    # The next nodes go when the whole wave is resolved, when a slot is free, or by the clock.
+    # Whether the next nodes go when the whole wave is resolved, when a slot is free, or by the clock.
     pacing: Pacing = "barrier"
     failed_node_holds_slot: bool = False  # whether a failed node keeps its slot (sliding, or within a wave)
     # Whether nothing more is dispatched once a node has failed.
     failed_node_freezes: bool = field(default=False, metadata=_OF_OTHERS)
-    # When a node's slot is free.
+    # Whether a node's slot is free once it is resolved, or once it has started.
     slot_until: Literal["resolved", "started"] = field(default="resolved", metadata=_OF_OTHERS)
-    # What happens to a rollout that can't go on because of failed nodes: it waits for ever, or it fails.
+    # Whether a rollout in which failed nodes hold all slots waits forever or fails.
     all_slots_held: Literal["wait", "fail"] = field(default="wait", metadata=_OF_OTHERS)
-    # Whether a rollout fails once a wave is resolved and none of its nodes is running: all failed or were passed over.
+    # Whether a rollout fails once all nodes of a wave have failed or were skipped.
     lost_waves: Literal["continue", "fail"] = field(default="continue", metadata=_OF_OTHERS)
     limit_comparison: Literal["exceeds", "reaches"] = "exceeds"  # whether the rollout stops above a limit or at it
     limit_combination: Literal["either", "both"] = "either"  # of count and percent
@@ -54,7 +54,7 @@ class Orchestrator:
     # Whether each failed try of a node counts for `max_failed_nodes`, not only its last.
     failed_tries_count: bool = field(default=False, metadata=_OF_OTHERS)
     failed_percent_of: PercentOf = "fleet"  # the denominator of the percent limit
-    limits_judged: Literal["at_once", "wave_end"] = "at_once"  # when; under sliding always at once
+    limits_judged: Literal["at_once", "wave_end"] = "at_once"  # always at once under sliding
     minimum_sample: int = 0  # resolved nodes before a percent limit applies
     limits_apply_to_immediate: bool = True
     # Which of count and percent counts when both are set.
@@ -67,17 +67,17 @@ class Orchestrator:
     deadline_starts: Literal["dispatch", "started"] = "dispatch"
     window_reset: bool = True  # whether one bad window restarts min_healthy_time
     bake_time_ns: int = 0  # pause after a wave, nanoseconds
-    reporting_delay_ns: int = 0  # by how much later a verdict is judged than pacing acts on it, nanoseconds
+    reporting_delay_ns: int = 0  # by how much limits, promotion and completion lag behind pacing, nanoseconds
     rate: Rate = Rate()
-    no_traffic: Literal["healthy", "unhealthy"] = "healthy"  # what a window without requests is
-    node_local_rollback: bool = False  # whether a failed node goes back by itself
+    no_traffic: Literal["healthy", "unhealthy"] = "healthy"  # how a window without requests counts
+    node_local_rollback: bool = False  # whether a failed node rolls back by itself
     on_failure: OnFailure = "rollback"
     rollback_pacing: Literal["all_at_once", "max_parallel"] = "all_at_once"
     unreachable_nodes: UnreachableNodes = "fail"  # what happens to nodes that are down or offline when their turn comes
     # Whether bake time, promotion delay and rate clock go on while paused.
     paused_clocks: Literal["run", "stop"] = "run"
     explicit_zero_limit: Literal["zero_tolerance", "default"] = "zero_tolerance"  # what an explicit 0 of a limit means
-    # What a gate does that can't tell at the end of the observation: wait until the deadline, pass, or stop.
+    # What a gate without a verdict does at the end of the observation: wait until the deadline, pass, or stop.
     cant_tell: CantTell = "wait"
 
     def switches(self) -> dict[str, Any]:

@@ -17,7 +17,7 @@ class WaveTerms:
     """One entry of a list of waves."""
 
     amount: int | Fraction  # nodes, or a percent of them
-    is_until: bool = False  # whether the amount counts the nodes of all waves before as well
+    is_until: bool = False  # whether the amount includes the nodes of all earlier waves
     bake_ns: int | None = None  # pause after the wave; None is the orchestrator's
     max_failed_nodes: int | None = None
     max_failed_nodes_percent: Fraction | None = None  # limits of this wave alone; the percent is of its nodes
@@ -75,7 +75,7 @@ class Policy:
     max_failed_nodes_percent: Fraction | None  # of whatever the orchestrator's `failed_percent_of` says, 0 to 100
     no_auto_rollback: bool
     gate: GateTerms | None = None  # what judges the new version, beyond the API; None is the API's threshold
-    # Empty: all waves are of `max_parallel` nodes. This and what follows is of the general dialect only.
+    # Empty: all waves have `max_parallel` nodes. This field and those below are of the general dialect only.
     waves: tuple[WaveTerms, ...] = ()
     zone_by_zone: bool = False
     # zone_bake_ns, first_zone_bake_ns: pause after the last wave of a zone, and of the first zone
@@ -83,7 +83,7 @@ class Policy:
     first_zone_bake_ns: int | None = None
     max_parallel_per_zone: int | Fraction = 0  # amount of each zone in flight at once; 0 is all
     surge: int | Fraction = 0  # amount of nodes in flight that are updated beside their old instance
-    surge_canaries: bool = False  # whether all canaries are
+    surge_canaries: bool = False  # whether all canaries are updated beside their old instance
     slot_delay_ns: int = 0
     cumulative_failures: bool = False  # whether the windows of `failure_threshold` need not be consecutive
     max_failed_nodes_per_zone: int | Fraction | None = None
@@ -92,7 +92,7 @@ class Policy:
     retry_unhealthy: bool = False  # whether nodes that fail their health check are tried again as well
     progress_deadline_ns: int | None = None
     rollout_deadline_ns: int | None = None
-    # Amount going back at once; 0 is all, None as the orchestrator says.
+    # Amount rolled back at once; 0 is all, None as the orchestrator says.
     rollback_parallel: int | Fraction | None = None
     rollback_delay_ns: int = 0
 
@@ -111,6 +111,6 @@ class Policy:
 
     @property
     def windows_of_waves(self) -> list[int]:
-        """Healthy windows until a node is running: by the health check, and by each wave with a time of its own."""
+        """Healthy windows until a node is running, by the health check and by each wave that overrides its healthy time."""
         times_ns = (terms.min_healthy_ns for terms in self.waves if self.strategy != "immediate")
         return [self.windows_needed, *(-(-ns // self.interval_ns) for ns in times_ns if ns is not None)]

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from simdeploy.rules.orchestrator import Orchestrator, Pacing, Rate, Rounding
     from simdeploy.rules.policy import Policy, WaveTerms
 
-# What `max_parallel` of the rollout dialect means when it is 0 or unset, percent.
+# Default of `max_parallel` in the rollout dialect, also for 0; percent.
 DEFAULT_WAVE_PERCENT = 10
-# Between two batches of rate pacing.
+# Time between two batches of rate pacing.
 BATCH_EVERY_NS = 60 * NS_PER_S
 
 _ROUNDINGS: dict[Rounding, Callable[[Fraction], int]] = {
@@ -40,7 +40,7 @@ NO_WAVE_LIMITS = WaveLimits()
 
 @dataclass(frozen=True)
 class WaveWatch:
-    """How the nodes of one wave are watched, where that is not as the policy's health check says."""
+    """Where the watching of a wave's nodes differs from the policy's health check."""
 
     min_healthy_ns: int | None = None  # healthy time that they need; None is the policy's
     by_gate: bool = True  # whether the gate judges the wave
@@ -62,25 +62,24 @@ class Plan:
     sizes: tuple[int, ...]
     bakes_ns: tuple[int, ...]  # pause after every wave, nanoseconds; 0 after the last
     per_zone: int  # nodes of one zone in flight at once; `total` where nothing bounds them
-    # surge, canary_surge: nodes in flight that are updated beside their old instance: when a node is dispatched, and
-    # when a canary is
+    # surge, canary_surge: most nodes in flight updated beside their old instance, at the dispatch of a node and of a canary
     surge: int
     canary_surge: int
     rollback: int  # nodes that go back at once
     promotions: tuple[bool, ...]  # whether each wave awaits a promotion; canaries do
     limits: tuple[WaveLimits, ...] = ()  # one per wave; empty if no wave has its own
-    watches: tuple[WaveWatch, ...] = ()  # the same
+    watches: tuple[WaveWatch, ...] = ()  # likewise
     is_list: bool = False  # whether the waves are those of a list, within which `parallel` bounds the nodes in flight
 
     @property
     def has_slots(self) -> bool:
-        """Whether nodes take slots, of which there are not enough for all of them."""
+        """Whether nodes need slots, and there are fewer slots than nodes."""
         return self.pacing == "sliding" or (self.is_list and self.parallel < self.total) or self.per_zone < self.total
 
 
 @dataclass(frozen=True)
 class _Wave:
-    """A wave of a list, before all are put together; without a pause of its own, `bake_ns` is None."""
+    """A wave of a list; `bake_ns` is None if the list states no pause for it."""
 
     size: int
     bake_ns: int | None = None
@@ -90,7 +89,7 @@ class _Wave:
 
 
 def what_plans_depend_on(policy: Policy) -> tuple[object, ...]:
-    """Return what a plan depends on in a policy; planning a large fleet anew for each of many would take long."""
+    """Return what a plan depends on in a policy, so that policies that agree in it can share the plan of a large fleet."""
     return (
         policy.strategy,
         policy.dialect,
@@ -111,7 +110,7 @@ def plan_waves(
     # read.
     orchestrator: Orchestrator,
     total: int,  # nodes of the fleet, at least 1
-    zones: int = 1,  # with a node each in turn
+    zones: int = 1,  # node i is in zone i mod zones
 ) -> Plan:
     """Plan the waves of a rollout over `total` nodes.
 
@@ -166,7 +165,7 @@ def _waves_alike(orchestrator: Orchestrator, parallel: int, rest: int) -> list[i
 
 
 def equal_waves(size: int, total: int) -> list[int]:
-    """Return the sizes of waves over so many nodes that are equal but for the last one.
+    """Return the sizes of waves of `size` nodes over `total` nodes; the last one may be smaller.
 
     Examples
     --------
@@ -190,7 +189,7 @@ def _listed_waves(policy: Policy, rounding: Rounding, total: int, zones: int) ->
 
 
 def _follow_list(terms: tuple[WaveTerms, ...], rounding: Rounding, total: int) -> Iterator[_Wave]:
-    """Yield the waves of a list over `total` nodes; a size repeats, after a sum comes the rest."""
+    """Yield the waves of a list over `total` nodes: a last size repeats, after a last sum comes the rest."""
     done = 0
     for wave_terms in terms:
         size = count_share(wave_terms.amount, rounding, total) - (done if wave_terms.is_until else 0)
@@ -231,7 +230,7 @@ def _rollback_nodes(policy: Policy, orchestrator: Orchestrator, parallel: int, t
 
 
 def count_share(amount: int | Fraction, rounding: Rounding, of: int | Fraction, least: int = 1) -> int:
-    """Return a number of nodes; of a percentage above 0 at least `least`.
+    """Return an amount as a number of nodes; a percentage above 0 gives at least `least`.
 
     Examples
     --------

@@ -39,7 +39,7 @@ def _is_bad(spell: int, *, bad_at_first: bool) -> bool:
 
 
 def _index(spell: int) -> int:
-    """Return the number of a spell among those of its kind, which is 0 only for the one in progress at time 0."""
+    """Return the number of a spell among those of its kind; 0 is reserved for the one in progress at time 0."""
     return (spell + 1) // 2
 
 
@@ -69,7 +69,7 @@ class Alternating:
         "is_changed",
     )
 
-    # Of the good spell at hand, since its rate was last set: age, and the hazard at which it ends, if that is known.
+    # Of the current good spell, since its rate was last set: its age, and the hazard at which it ends, if known.
     _start: int
     _age_ns: int
     _knows_hazard: bool
@@ -82,7 +82,7 @@ class Alternating:
         self._ends = [first_end_ns]
         self._renewals = 0
         self._rate = 1.0
-        self.is_changed = False  # whether its rate was set, or a good spell renewed
+        self.is_changed = False  # whether a rate was set or a good spell renewed
         self._begin(0)
 
     def bad_at(self, t: int) -> bool:
@@ -98,7 +98,7 @@ class Alternating:
         return t
 
     def ends_at(self, t: int) -> int:
-        """Return the end of the spell that contains t, as far as nothing changes it."""
+        """Return the end of the spell that contains t, unless something changes it."""
         return self._ends[self._spell_at(t)]
 
     def bad_spells(self, start: int, end: int) -> Iterator[Spell]:
@@ -158,7 +158,7 @@ class Alternating:
         """Take note of a new good spell."""
         self._start = start
         self._age_ns = 0
-        self._knows_hazard = False  # before a rate makes it matter
+        self._knows_hazard = False  # not needed until a rate is set
 
     def _find_hazard(self, spell: int) -> None:
         """Find the distribution of a good spell, and the hazard at which it ends."""
@@ -169,7 +169,7 @@ class Alternating:
     def _forget_after(self, t: int) -> int:
         """Discard spells after the one at t: a change at t changes the future.
 
-        Only a process without changes is ever asked about its future.
+        Callers ask about the future only of processes without changes.
         """
         spell = self._spell_at(t)
         if spell + 1 < len(self._ends):
@@ -212,11 +212,11 @@ class Processes:
         self._begin(*self._laws.draw_first(subjects))
 
     def _begin(self, bad_at_first: np.ndarray, first_end: np.ndarray) -> None:
-        # By the subject's number, whether it is one of these or not: quicker to look up than by name.
+        # Indexed by the subject's number, with unused places for other subjects: faster than a dictionary.
         size = int(self._subjects.max(initial=-1)) + 1
         self._bad_at_first, self._first_end = np.zeros(size, bool), np.zeros(size, np.int64)
         self._bad_at_first[self._subjects], self._first_end[self._subjects] = bad_at_first, first_end
-        # Until when it is known without a process of its own that a subject is good: nothing is known at -1.
+        # Until when a subject is known to be good without making its process; -1 if that is unknown.
         self._good_until = array("q", np.where(self._bad_at_first, -1, self._first_end).tobytes())
         self._made: dict[int, Alternating] = {}
         self._undisturbed: tuple[int, Spells] | None = None
@@ -238,12 +238,12 @@ class Processes:
         return t >= self._good_until[subject] and self.of(subject).bad_at(t)
 
     def ends_at(self, subject: int, t: int) -> int:
-        """Return the end of the subject's spell that contains t, as far as nothing changes it."""
+        """Return the end of the subject's spell that contains t, unless something changes it."""
         good_until = self._good_until[subject]
         return good_until if t < good_until else self.of(subject).ends_at(t)
 
     def is_good_until(self, subject: int, end: int) -> bool:
-        """Return quickly whether the subject is in the good spell of time 0 until `end`; False if not quickly known."""
+        """Return True if the subject is known at once to be in the good spell of time 0 until `end`."""
         return end <= self._good_until[subject]
 
     def bad_spells(self, subject: int, start: int, end: int) -> Iterator[Spell]:
@@ -252,7 +252,7 @@ class Processes:
 
     @property
     def any_is_changed(self) -> bool:
-        """Whether any subject's rate was set, or a good spell of it renewed."""
+        """Whether a rate was set or a good spell renewed for any subject."""
         return any(process.is_changed for process in self._made.values())
 
     def all_bad_spells(self, end: int, *, undisturbed: bool = False) -> Spells:
@@ -268,7 +268,7 @@ class Processes:
         )
 
     def _undisturbed_spells(self, end: int) -> Spells:
-        """Return those of all subjects without renewals or changes of rate; kept, since both kinds are mostly asked up to one end."""
+        """Return the bad spells of all subjects without renewals or changes of rate; cached, because `end` is mostly the same."""
         if self._undisturbed is None or self._undisturbed[0] != end:
             parts: list[Spells] = []
             for bad_at_first in (False, True):
@@ -278,7 +278,7 @@ class Processes:
         return self._undisturbed[1]
 
     def _walk(self, subjects: np.ndarray, limit: int, *, bad_at_first: bool) -> Iterator[Spells]:
-        """Yield the bad spells up to a limit of subjects that begin alike: the first ones of all, then the next ones, and so on."""
+        """Yield the bad spells up to a limit, for subjects in the same state at first: all first spells, all second ones, and so on."""
         start, end = np.zeros(len(subjects), np.int64), self._first_end[subjects]
         for spell in count(1):
             if _is_bad(spell - 1, bad_at_first=bad_at_first):
@@ -292,9 +292,9 @@ class Processes:
 
 
 class BadForGood(Processes):
-    """Processes of subjects that are in a bad spell at time 0, which never ends; nothing is drawn.
+    """Processes of subjects that are bad forever, without random numbers.
 
-    They must not be asked when a subject is good again.
+    `good_again` must not be called.
     """
 
     def __init__(self, subjects: np.ndarray) -> None:

@@ -15,10 +15,10 @@ from functools import lru_cache
 
 from simdeploy.world.special import special
 
-# Tables are summed up from P(0), which must not underflow, and get long with the mean.
+# Tables are sums from P(0), which must not underflow; their length grows with the mean.
 _LONGEST_MEAN = 100.0
 _SMALLEST_LOG = -600.0
-# With so few expected, adding up to `u` takes less time than a table for a few windows.
+# With so few expected failures, summing up to `u` takes less time than making a table for a few windows.
 _FEW = 4.0
 _BRACKET_SDS = 4.0
 
@@ -28,7 +28,7 @@ def failed_requests(
     p: float,  # probability that one of them fails, in [0, 1]
     u: float,  # uniform in (0, 1)
     *,
-    # Whether hardly any other window has the same `requests` and `p`, so that a table of them is not worth its time.
+    # Whether hardly any other window has the same `requests` and `p`, so a table isn't worth its time.
     once: bool = False,
 ) -> int:
     """Smallest k whose binomial cdf is at least `u`.
@@ -49,7 +49,7 @@ def failed_requests(
 
 
 def failed_requests_of(requests: int, p: float, uniforms: Sequence[float], *, once: bool = False) -> list[int]:
-    """Compute :func:`failed_requests` of windows that are alike; `once` says whether hardly any others are.
+    """Compute :func:`failed_requests` of windows with the same `requests` and `p`; `once` as there.
 
     Examples
     --------
@@ -68,7 +68,7 @@ def binomial_cdf(
     requests: int,  # up to 10**12
     p: float,  # probability that one request fails, in [0, 1]
 ) -> float:
-    """Probability of at most `k` failed requests: where :func:`failed_requests` steps from `k` to `k` + 1.
+    """Probability of at most `k` failed requests: the uniform at which :func:`failed_requests` steps from `k` to `k` + 1.
 
     Examples
     --------
@@ -83,22 +83,22 @@ def binomial_cdf(
     if table is not None:
         return table[k] if k < len(table) else 1.0
 
-    # scipy's cdf is not monotone in its last digits. But the search is a fixed binary tree over k, so whatever those
-    # digits are, the uniforms that end at or below k are an interval from 0. Its end is what the pivots on the way to k
-    # leave open: those below k send some uniforms to the left (surely in), those from k on send some to the right (out).
-    surely_in, open_up_to = 0.0, 1.0
+    # scipy's cdf is not monotone in its last digits. But the search is a fixed binary tree over k, so the uniforms that lead
+    # to k or less always form an interval from 0. The pivots on the way to k narrow down its end: those below k send some
+    # uniforms to the left, which belong to the interval, those from k on send some to the right, which don't.
+    lower, upper = 0.0, 1.0
 
     def towards_k(pivot: int) -> bool:
-        nonlocal surely_in, open_up_to
-        here = min(max(_rough_cdf(pivot, requests, p), surely_in), open_up_to)
+        nonlocal lower, upper
+        here = min(max(_rough_cdf(pivot, requests, p), lower), upper)
         if pivot < k:
-            surely_in = here
+            lower = here
         else:
-            open_up_to = here
+            upper = here
         return pivot >= k
 
     _search(requests, p, towards_k)
-    return open_up_to
+    return upper
 
 
 @lru_cache(maxsize=1 << 16)
@@ -110,7 +110,7 @@ def find_table(requests: int, p: float) -> Sequence[float] | None:
 
 
 def _sums_below(u: float, requests: int, p: float) -> list[float]:
-    """Return those of the cumulative probabilities of 0, 1, ..., that are below `u`, until they stop growing."""
+    """Return the cumulative probabilities of 0, 1, ... that are below `u`, until they stop growing."""
     sums: list[float] = []
     term = total = math.exp(requests * math.log1p(-p))
     odds = p / (1.0 - p)
@@ -122,7 +122,7 @@ def _sums_below(u: float, requests: int, p: float) -> list[float]:
         if total + term == total and k > requests * p:
             return sums
         total = min(total + term, 1.0)
-    # All of them are at most `requests`.
+    # The last one is exactly 1, because no window has more than `requests` failures.
     return sums if u <= 1.0 else [*sums, 1.0]
 
 

@@ -22,7 +22,7 @@ class Blocks(Generic[T]):
         self._made: dict[tuple[int, int], Sequence[T]] = {}
 
     def take(self, node: int, index: int, compute: Callable[[np.ndarray, int], Sequence[T]]) -> T:
-        """Return a node's value at an index; `compute`, always the same, is not kept, as it mostly belongs to who keeps this."""
+        """Return a node's value at an index. `compute` must always be the same; storing it would often make a reference cycle."""
         try:
             return self._made[index, node // _BLOCK][node % _BLOCK]
         except KeyError:

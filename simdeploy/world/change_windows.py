@@ -21,13 +21,13 @@ class ChangeWindow:
     """The same hours on some days of every week."""
 
     days: tuple[int, ...]  # on which it opens, 0 for Monday
-    # from_ns, to_ns: nanoseconds since midnight. A window whose end is not after its beginning runs into the next day.
+    # from_ns, to_ns: nanoseconds since midnight; a window whose end is not after its start ends on the next day.
     from_ns: int
     to_ns: int
 
 
 def weekly_openings(windows: Iterable[ChangeWindow]) -> tuple[Span, ...]:
-    """Return when any of the windows is open, in nanoseconds since Monday 00:00: in order, apart, within one week.
+    """Return when any window is open, nanoseconds since Monday 00:00: disjoint spans within one week, in order.
 
     Examples
     --------
@@ -51,7 +51,7 @@ def weekly_openings(windows: Iterable[ChangeWindow]) -> tuple[Span, ...]:
 
 
 def is_always_open(windows: Iterable[ChangeWindow]) -> bool:
-    """Tell whether some window is open at any hour of the week."""
+    """Tell whether at any time of the week some window is open."""
     return weekly_openings(windows) == ((0, WEEK_NS),)
 
 
@@ -77,7 +77,7 @@ class Calendar:
         self._per_week = sum(end - start for start, end in openings)
 
     def is_open(self, t: int) -> bool:
-        """Tell whether a window is open at t: from its beginning on, and no longer at its end."""
+        """Tell whether a window is open at t; its start is included, its end isn't."""
         t = (t + self._begins) % WEEK_NS
         place = bisect_right(self._ends, t)  # of the first that ends after it
         return place < len(self._ends) and self._openings[place][0] <= t
@@ -103,11 +103,11 @@ class Calendar:
         return self._open_time_until(end) - self._open_time_until(start)
 
     def when_open_for(self, start: int, length: int) -> int:
-        """Return the first instant t at which a window has been open for so long within [start, t)."""
+        """Return the first instant t at which windows have been open for `length` within [start, t)."""
         if length <= 0:
             return start
         weeks, left = divmod(self._open_time_until(start) + length - 1, self._per_week)
-        left += 1  # the end of a window comes before the beginning of the next one
+        left += 1  # so that a time used up at the end of a window gives that instant, not the next opening
         for opens, closes in self._openings:
             if left <= closes - opens:
                 return weeks * WEEK_NS + opens + left - self._begins
@@ -126,13 +126,13 @@ class Calendar:
         return text
 
     def _open_time_until(self, t: int) -> int:
-        """Return for how long a window is open from the Monday before the start to t."""
+        """Return for how long windows are open between the Monday before the rollout and t."""
         weeks, at = divmod(t + self._begins, WEEK_NS)
         return weeks * self._per_week + sum(min(at, end) - start for start, end in self._openings if start < at)
 
 
 def calendar_of(windows: tuple[ChangeWindow, ...], begins_ns: int) -> Calendar | None:
-    """Return the calendar of a rollout that starts so long after a Monday 00:00; None if nodes may always be dispatched."""
+    """Return the calendar of a rollout that starts `begins_ns` after a Monday 00:00; None if nodes may always be dispatched."""
     if not windows or is_always_open(windows):
         return None
     return Calendar(weekly_openings(windows), begins_ns)

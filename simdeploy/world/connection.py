@@ -1,4 +1,4 @@
-"""The line between a node and the control plane: online and offline spells, which change nothing else (model section 3)."""
+"""The line between a node and the control plane: online and offline spells, which don't affect the node (model section 3)."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Connection:
 class Lines:
     """When the nodes of a fleet are online, from the turn of each on.
 
-    Nobody asks about a node before its turn, and its process is stationary. So it is as good to let it begin there, and a node is
-    reached at its turn under one policy if it is under another.
+    A node's process begins at its turn, so a node that is online at its turn under one policy is so under any other. This is
+    possible because the process is stationary, and nothing depends on it earlier.
     """
 
     def __init__(
@@ -37,11 +37,11 @@ class Lines:
         self.ever_break = any(processes)
 
     def begin(self, node: int, t: int) -> None:
-        """Take note that a node has its turn at t; 0 unless it is said."""
+        """Record that a node's turn is at t; without a record it is 0."""
         self._turns[node] = t
 
     def is_online(self, node: int, t: int) -> bool:
-        """Return whether anything passes between a node and the control plane at t."""
+        """Return whether a node and the control plane can reach each other at t."""
         process = self._processes[node]
         return process is None or not process.bad_at(node, t - self._turns[node])
 

@@ -1,4 +1,4 @@
-"""What is dealt to the nodes of a replication: their classes, their order, and what the release affects (model sections 2 and 3)."""
+"""Random assignments in a replication: classes and order of the nodes, and which of them the release affects (model sections 2, 3)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def deal_classes(fleet: Fleet, draws: Draws) -> np.ndarray:
-    """Give each class its exact nodes, then round(share x nodes) random ones of the others, in the file's order."""
+    """Give each class its exact nodes, then in the file's order round(share x nodes) random ones of the others."""
     class_of = np.zeros(fleet.nodes, dtype=np.int64)
     for number, node_class in enumerate(fleet.classes, start=1):
         class_of[list(node_class.nodes)] = number

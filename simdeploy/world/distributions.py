@@ -59,15 +59,15 @@ def sample_ns(
 ) -> Any:
     """Sample a duration in whole nanoseconds.
 
-    It is that of `to_ns` of the quantile. A constant is taken as its shortest decimal literal, so a duration in a file
-    is exactly that many nanoseconds.
+    This is `to_ns` of the quantile. A constant is read as its shortest decimal literal, so a duration in a file is exact to
+    the nanosecond.
 
     Examples
     --------
     >>> sample_ns(Constant(0.1), 0.7), sample_ns(Uniform(0.0, 10.0), 0.5, factor=2.0)
     (100000000, 10000000000)
     """
-    if type(law) is Constant and factor == 1.0:  # an abstract base class makes isinstance slow
+    if type(law) is Constant and factor == 1.0:  # isinstance is slow for an abstract base class
         ns = _exact_ns(law.value)
         return ns if isinstance(u, float) else np.full(np.shape(u), ns, dtype=np.int64)
     return to_ns(law.quantile(u), factor)

@@ -20,21 +20,21 @@ from simdeploy.world.streams import (
     whole_number,
 )
 
-# Most numbers are asked for node by node at a small index (the first attempt, the first windows), so they are
-# computed across nodes; a long series at one node (a flapping node, a long validation) is computed along the index.
+# Most numbers have a small index (the first attempt, the first windows), so they are computed for many nodes at once;
+# a long series of one node (a flapping node, a long validation) is computed for many indices at once.
 _FIRST_INDICES = 64
 _NODES_BITS = 10
 _NODES = 1 << _NODES_BITS
-# A call of the generator costs as much as some hundred numbers: a small fleet has several indices computed by one.
+# A call of the generator costs as much as some hundred numbers, so for a small fleet one call computes several indices.
 _WORTH_A_CALL = 256
 _INDICES_BITS = 7
 _INDICES = 1 << _INDICES_BITS
-_MOST_CHUNKS = 16  # of consecutive indices a node, far more than are in use at a time
-# Blocks drawn for a node only from its dispatch on.
+_MOST_CHUNKS = 16  # chunks of indices cached per node, far more than are in use at a time
+# Blocks with decisions about a node from its dispatch on.
 BRANCHING = frozenset(
     stream.block for stream in (Stream.UPDATE_DURATION, Stream.START_HANG, Stream.WINDOW, Stream.ROLLBACK_DURATION)
 )
-# Blocks of everything that is drawn for each node alone.
+# Blocks with all decisions about single nodes.
 OF_NODES = BRANCHING | frozenset(
     stream.block
     for stream in (
@@ -50,18 +50,18 @@ OF_NODES = BRANCHING | frozenset(
     )
 )
 
-# Blocks that every node has at index 0.
+# Blocks with a number for each node at index 0.
 _OF_EACH_NODE = sorted({stream.block for stream in Stream if stream.node_is == "node"})
 _PLACES = {block: place for place, block in enumerate(_OF_EACH_NODE)}
-# Blocks with one number a rollout, which nearly every rollout needs.
+# Blocks with one number per rollout, which nearly every rollout needs.
 _SINGLE = sorted({stream.block for stream in Stream if stream.node_is == stream.index_is == "0"} - OF_NODES)
-# All of these are computed at once for a fleet so small that calls cost more.
+# Up to this size of the fleet, all of these are computed in one call, because calls cost more than numbers.
 _SMALL_FLEET = 64
 
 
 @dataclass(frozen=True, eq=False)
 class Lineage:
-    """Whose numbers nodes have, if not those of their own replication."""
+    """Which other replications supply the random numbers of nodes."""
 
     nodes: np.ndarray  # int, shape (n_nodes,): replication that supplies each node's numbers
     blocks: frozenset[int]  # which numbers: `BRANCHING`, or `OF_NODES`
@@ -70,7 +70,7 @@ class Lineage:
 class Draws:
     """Random numbers of one (seed, replication), each equal to :func:`~simdeploy.world.streams.uniform`.
 
-    The cache speeds up engines that need one number at a time; it changes no number.
+    A cache speeds up engines that need one number at a time.
 
     Raises
     ------
@@ -110,7 +110,7 @@ class Draws:
                 return self._across[stream, index, node >> _NODES_BITS][node & (_NODES - 1)]
             return self._along[stream, node, index >> _INDICES_BITS][index & (_INDICES - 1)]
         except LookupError:
-            # Chunks end where the ranges end, so a place out of range is never found and comes by here.
+            # Chunks end where the ranges end, so arguments out of range are never in the cache and are detected here.
             whole_number(node, "node", WORD_LIMIT)
             whole_number(index, "index", WORD_LIMIT)
             if index < _FIRST_INDICES:
@@ -120,7 +120,7 @@ class Draws:
             return self.draw(stream, node, index)
 
     def series(self, stream: Stream, node: int, first: int, n: int, *, is_usual: bool) -> list[float]:
-        """Return n numbers of a node, from index `first` on, of a stream with paired indices; `is_usual` if most nodes need theirs."""
+        """Return n numbers of a node from index `first` on, of a stream with paired indices; `is_usual`: most nodes need theirs."""
         if not is_usual:
             replication = int(self._replication_of(stream.block, node))
             return few_uniforms(self.seed, replication, stream, node, first, n)
@@ -135,7 +135,7 @@ class Draws:
         return self.of_nodes(stream, np.arange(n), index)
 
     def coupled(self, stream: Stream, n: int) -> FloatArray:
-        """Return the numbers of nodes 0, ..., n - 1 that decide about all of them together, so that none has its own."""
+        """Return the numbers of nodes 0, ..., n - 1 for a decision about all of them together, so no lineage applies."""
         is_own = self._lineage is None or stream.block not in self._lineage.blocks
         if n == self._n_nodes <= _SMALL_FLEET and is_own:
             return self._first_of(stream)
@@ -147,7 +147,7 @@ class Draws:
             numbers: FloatArray = self._first_of(stream)[nodes]
             return numbers
         if 0 < index < _FIRST_INDICES and self._n_nodes <= _SMALL_FLEET:
-            # The other stream of the block is mostly asked next, then both at the next index.
+            # Cached, because the other stream of the block, and both at the next index, are mostly needed next.
             if (stream, index, 0) not in self._across:
                 self._compute_across(stream, index, 0)
             at_index: FloatArray = np.frombuffer(self._across[stream, index, 0])[nodes]
@@ -219,7 +219,7 @@ class Draws:
 
     def _compute_along(self, stream: Stream, node: int, chunk: int) -> None:
         if len(self._along) >= _MOST_CHUNKS * self._n_nodes:
-            self._along.clear()  # of rollouts that go on and on
+            self._along.clear()  # bounds the memory of very long rollouts
         first, stop = chunk * _INDICES, (chunk + 1) * _INDICES
         replication = self._replication_of(stream.block, node)
         if stream.paired_indices:
@@ -233,7 +233,7 @@ class Draws:
 
 @lru_cache(maxsize=_SMALL_FLEET + 1)
 def _lay_out(n_nodes: int) -> tuple[Any, Any]:
-    """Return block and node of each number that is computed at once for a small fleet: those of each node, then the single ones."""
+    """Return block and node of each number of a small fleet's one call: numbers of each node, then those of the rollout."""
     blocks = np.concatenate([np.repeat(_OF_EACH_NODE, n_nodes), _SINGLE]).astype(np.int64)
     nodes = np.concatenate([np.tile(np.arange(n_nodes), len(_OF_EACH_NODE)), np.zeros(len(_SINGLE), np.int64)])
     return blocks, nodes

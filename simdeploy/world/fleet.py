@@ -79,7 +79,9 @@ class NodeClass:
     """A part of the fleet with different behaviour: a share of it, or exact nodes."""
 
     name: str
-    share: Fraction | None  # of the fleet; exactly round(share x nodes) nodes, halves up, of those that no class names
+    share: (
+        Fraction | None
+    )  # of the fleet: exactly round(share x nodes) nodes, halves up, among those that no class names
     behaviour: Behaviour  # the fleet's, with the keys of the class replaced
     nodes: tuple[int, ...] = ()  # exactly these nodes; empty if there is a share
 
@@ -99,7 +101,7 @@ class Fleet:
     behaviour: Behaviour  # of nodes in no class
     classes: tuple[NodeClass, ...]
     first: tuple[int, ...] = ()  # nodes that go first, in this order; empty unless the order is ``nodes``
-    service: SharedService | None = None  # None if each node has requests of its own, which nobody else serves
+    service: SharedService | None = None  # None if each node has its own requests, which no other node serves
 
     @property
     def behaviours(self) -> tuple[Behaviour, ...]:
@@ -119,7 +121,7 @@ def peak_rate(behaviour: Behaviour) -> Fraction:
 
 
 def traffic_points(behaviours: Sequence[Behaviour]) -> list[int]:
-    """Return the times of the day at which the traffic of some class bends, rising, nanoseconds since midnight."""
+    """Return the times of the day at which the slope of some class's traffic changes, sorted, nanoseconds since midnight."""
     return sorted(
         {int(start) for behaviour in behaviours if behaviour.traffic for start in behaviour.traffic.pieces[0]}
     )

@@ -1,4 +1,4 @@
-"""How causes of failed requests combine: two independent ones, and those of a window (model section 3)."""
+"""How causes of failed requests combine, at an instant and over a window (model section 3)."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def integrate(
     capacity: float,
     seconds: float,
 ) -> tuple[float, float]:
-    """Integrate a load that changes linearly, and what of it exceeds the capacity.
+    """Integrate a load that changes linearly, and the part of it above the capacity.
 
     Examples
     --------
@@ -54,7 +54,7 @@ def integrate(
 def integrate_many(
     before: np.ndarray, after: np.ndarray, capacity: np.ndarray | float, seconds: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return `integrate` of many pieces."""
+    """Return `integrate` for many pieces."""
     met = (before + after) * 0.5 * seconds
     first, last = before - capacity, after - capacity
     above = np.maximum(first, 0.0) + np.maximum(last, 0.0)

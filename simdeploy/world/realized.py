@@ -1,4 +1,4 @@
-"""One replication's world: what each node meets, in any order of queries (model sections 2 and 3).
+"""One replication's world: everything random that happens to each node, in any order of queries (model sections 2 and 3).
 
 Everything is a function of (scenario, seed, replication). No number is drawn "next": an engine may query a node's
 second attempt or its ninth window in any order and gets the same number.
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# Members of an enumeration are slow to look up in Python 3.11, and these are drawn from for each node.
+# Looking up members of an enumeration is slow in Python 3.11, and these are needed for each node.
 _START_HANG, _START_FAILURE = Stream.START_HANG, Stream.START_FAILURE
 _ROLLBACK_FAILURE, _WINDOW = Stream.ROLLBACK_FAILURE, Stream.WINDOW
 
@@ -72,7 +72,7 @@ class World:
         self.anything_goes_down = any(b.crash or b.zone_outage or b.down for b in self.behaviours)
         self.order = order_nodes(fleet, self.draws)  # node numbers
         self.release = pick_release(release, tilt, self.draws)  # the actual one
-        # By node: whether the release can affect it, and its error rate without a release and while not degraded.
+        # By node: whether the release can affect it, and its error rate without the release and degraded spells.
         self.affected = find_affected(fleet, self.release, self.class_of, self.draws).tolist()
         self.baseline: list[float] = self._per_class(Stream.ERROR_RATE, lambda b, u: b.error_rate.quantile(u)).tolist()
 
@@ -82,7 +82,7 @@ class World:
         level = self._bent(Stream.START_FAILURE_LEVEL, tilt.start_failure_level)
         start_failure = [float(b.start_failure.quantile(level)) for b in self.behaviours]
         added = (self.release.start_failure, self.release.start_hang) if self.release else (0.0, 0.0)
-        # Per class: of a node that the release doesn't affect, and of one that it does.
+        # Per class: for nodes that the release doesn't affect, and for those that it does.
         self.true_start_failure = [(p, either(p, added[0])) for p in start_failure]
         self.true_start_hang = [(b.start_hang, either(b.start_hang, added[1])) for b in self.behaviours]
         self._p_start_failure = _tilted(self.true_start_failure, tilt.start_failure)
@@ -92,7 +92,7 @@ class World:
         self._start_ns: Blocks[int] = Blocks(n)
         self._rollback_ns: Blocks[int] = Blocks(n)
         self._after_ns: Blocks[int] = Blocks(n)
-        # Of each class, and of each node.
+        # By class, then by node.
         self._crash_of_class = [
             BadForGood(self._nodes[self.class_of == number]) if b.down else process
             for number, (b, process) in enumerate(
@@ -143,11 +143,11 @@ class World:
         return self.draws.draw(_WINDOW, node, window)
 
     def window_uniforms(self, node: int, first: int, n: int, *, is_usual: bool) -> list[float]:
-        """Return those of n windows; `is_usual` says whether most nodes need theirs, too."""
+        """Return the uniforms of n windows; `is_usual`: most nodes need theirs, too."""
         return self.draws.series(_WINDOW, node, first, n, is_usual=is_usual)
 
     def first_window_uniforms(self, nodes: np.ndarray, n: int) -> np.ndarray:
-        """Return those of the first n windows of nodes, shape (nodes, n)."""
+        """Return the uniforms of the first n windows of some nodes, shape (nodes, n)."""
         return self.draws.first(_WINDOW, nodes, n)
 
     # -- what the release adds ---------------------------------------------------------------------
@@ -189,7 +189,7 @@ class World:
         return self.behaviour_of[node].down
 
     def up_again(self, node: int, t: int) -> int:
-        """Return the first instant from t on at which the node is up and online; for a node that is not down for good."""
+        """Return the first instant from t on at which the node is up and online; it must not be down for good."""
         crash, zone = self._crash[node], self._zones[node]
         while self.is_down(node, t) or not self.lines.is_online(node, t):
             t = crash.of(node).good_again(t) if crash else t
@@ -198,7 +198,7 @@ class World:
         return t
 
     def may_change_at(self, node: int, t: int) -> int:
-        """Return the first instant after t at which a node may go down or come up, as far as nothing changes it."""
+        """Return the first instant after t at which a node may go down or come up, unless something changes it."""
         crash, zone = self._crash[node], self._zones[node]
         ends = [crash.ends_at(node, t)] if crash else []
         if zone:
@@ -226,7 +226,7 @@ class World:
         return any(crash.any_is_changed for crash in self._crash_of_class if crash)
 
     def all_down_spells(self, end: int, *, undisturbed: bool = False) -> Spells:
-        """Return those of all nodes within [0, end); `undisturbed` is as if no node had been updated."""
+        """Return the down spells of all nodes within [0, end); `undisturbed`: as if no node had been updated."""
         crashes = [crash.all_bad_spells(end, undisturbed=undisturbed) for crash in self._crash_of_class if crash]
         outages = [
             self._of_nodes(number, zone.all_bad_spells(end)) for number, zone in enumerate(self._zones_of_class) if zone
@@ -234,7 +234,7 @@ class World:
         return Spells.joined(crashes + outages)
 
     def _of_nodes(self, number: int, spells: Spells) -> Spells:
-        """Return the spells of the nodes of a class, of those of zones."""
+        """Turn spells of zones into spells of the nodes of a class in them."""
         nodes = self._nodes[self.class_of == number]
         nodes = nodes[np.argsort(self.zone_of[nodes])]
         first, last = (np.searchsorted(self.zone_of[nodes], spells.subject, side=side) for side in ("left", "right"))
@@ -244,7 +244,7 @@ class World:
         return Spells(nodes[place], spells.start[row], spells.end[row])
 
     def is_undegraded_until(self, node: int, end: int) -> bool:
-        """Return quickly whether a node was never degraded before `end`; False if not quickly known."""
+        """Return True if a node is known at once not to be degraded before `end`."""
         flapping = self._flapping[node]
         return flapping is None or flapping.is_good_until(node, end)
 
@@ -261,7 +261,7 @@ class World:
         return flapping.bad_spells(node, start, end) if flapping else iter(())
 
     def all_degraded_spells(self, end: int) -> Spells:
-        """Return those of all nodes within [0, end)."""
+        """Return the degraded spells of all nodes within [0, end)."""
         return Spells.joined([flapping.all_bad_spells(end) for flapping in self._flapping_of_class if flapping])
 
     def may_go_down(self, node: int) -> bool:
@@ -269,7 +269,7 @@ class World:
         return self._crash[node] is not None or self._zones[node] is not None
 
     def note_start(self, node: int, t: int) -> None:
-        """Record that a node has begun to serve the new version: its crash rate and clock may change."""
+        """Record that a node has begun to serve the new version: its up time may be renewed, and its crash rate change."""
         crash = self._crash[node]
         if crash is None:
             return
@@ -286,7 +286,7 @@ class World:
             crash.of(node).set_rate(t, 1.0)
 
     def is_disturbed(self, node: int) -> bool:
-        """Return whether an update changes when a node crashes."""
+        """Return whether an update affects when a node crashes."""
         crash = self.behaviour_of[node].crash
         return crash is not None and (crash.renewed_by_update or self.crash_rate(node) != 1.0)
 
@@ -363,7 +363,7 @@ class World:
         ]
 
     def _per_node(self, by_class: Sequence[T]) -> list[T]:
-        """Return what holds for each node, of what holds for each class."""
+        """Spread values by class over the nodes."""
         return (
             [by_class[number] for number in self.class_numbers] if len(by_class) > 1 else [by_class[0]] * self.n_nodes
         )

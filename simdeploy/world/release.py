@@ -20,8 +20,8 @@ class Affects:
     by: AffectedBy = "all"  # how the nodes are chosen
     share: Fraction | None = None  # with ``share``: the independent probability of each node
     count: int = 0  # with ``count``: exactly this many nodes, at random
-    # With ``classes`` the classes' names, with ``zones`` the zones' numbers: all of their nodes. With ``nodes`` exactly
-    # these nodes.
+    # With ``classes`` names of classes and with ``zones`` numbers of zones, all of whose nodes are affected; with ``nodes``
+    # exactly these nodes.
     members: tuple[str | int, ...] = ()
 
 

@@ -1,4 +1,4 @@
-"""What is left of a time that runs already: the residual life of a renewal process (model section 3)."""
+"""The remaining part of a time in progress: the residual life of a renewal process (model section 3)."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Residual(Law):
         return self.law.limited_mean(_finite(x)) / self.law.mean
 
     def _survival(self, x: Any) -> Any:
-        # Where the excess is a difference of two nearly equal terms, rounding may leave it below 0.
+        # Some laws compute the excess as a difference of nearly equal terms, which rounding may leave below 0.
         return np.maximum(self.law.expected_excess(_finite(x)), 0.0) / self.law.mean
 
     def _quantile(self, u: Any) -> Any:
@@ -64,7 +64,7 @@ class Residual(Law):
         return self._invert(1 - s, s)
 
     def _invert(self, below: Any, above: Any) -> Any:
-        """Use the smaller of the two shares, which sum to 1, because it has all its digits."""
+        """Invert the smaller of two shares that sum to 1, because it has more accurate digits."""
         shares = np.atleast_1d(below).ravel(), np.atleast_1d(above).ravel()
         lower = shares[0] <= 0.5
         x = np.empty(lower.shape)

@@ -15,7 +15,7 @@ _LOG2_E = math.log2(math.e)
 
 class _ScipySpecial:
     def __getattr__(self, name: str) -> Any:
-        from scipy import special  # a third of a second, which only a simulation needs to wait for
+        from scipy import special  # takes a third of a second, and only simulations need it
 
         function = getattr(special, name)
         setattr(self, name, function)

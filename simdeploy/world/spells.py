@@ -1,4 +1,4 @@
-"""Spells of alternating processes: the laws and the random numbers that their lengths come from (model section 3)."""
+"""Lengths of the spells of alternating processes, from their laws and random numbers (model section 3)."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 
 Spell = tuple[int, int]
 
-# The first lengths are computed one by one, since in most rollouts few subjects need any: so many, or one for so many subjects.
+# In most rollouts few subjects need any, so the first lengths are computed one by one: 64, or if that is more, a sixteenth of
+# the number of subjects.
 _MOST_ALONE = 64
 _SUBJECTS_OF_ONE = 16
-# So are those of spells that only few subjects reach, because theirs are short.
+# So are the lengths of spells with higher numbers, because only few subjects reach them.
 _INDICES_IN_BLOCKS = 64
 
 
@@ -73,7 +74,7 @@ class SpellLaws:
         self.good_residual = Residual(good)
 
     def draw_first(self, subjects: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return of each subject whether the spell in progress at time 0 is bad, and when it ends."""
+        """Return for each subject whether the spell in progress at time 0 is bad, and when it ends."""
         is_bad = self._at_once(self._streams.state, subjects) < self.bad.mean / (self.good.mean + self.bad.mean)
         ends = np.zeros(len(subjects), dtype=np.int64)
         ends[~is_bad] = sample_ns(self.good_residual, self._at_once(self._streams.good, subjects[~is_bad]))
@@ -98,7 +99,7 @@ class SpellLaws:
         return array("q", self.lengths_ns(subjects, index, is_bad=is_bad == 1).tobytes())
 
     def lengths_ns(self, subjects: np.ndarray, index: int, *, is_bad: bool) -> np.ndarray:
-        """Return those of many subjects."""
+        """Return the lengths of many subjects' spells, nanoseconds."""
         law, stream = self._of_kind(is_bad)
         return sample_ns(law, self._at_once(stream, subjects, index))
 

@@ -51,7 +51,7 @@ WORD_LIMIT = 1 << 32
 
 @enum.unique
 class Stream(enum.IntEnum):
-    """Every decision that chance takes; the value is twice the block number plus the lane.
+    """Every random decision; the value is twice the block number plus the lane.
 
     Examples
     --------
@@ -69,7 +69,7 @@ class Stream(enum.IntEnum):
     def __new__(
         cls, block: int, lane: int, node_is: str, index_is: str, decides: str, paired_indices: bool = False
     ) -> Self:
-        """Make a member of one line of the table below."""
+        """Make a member from a line of the table below."""
         member = int.__new__(cls, 2 * block + lane)
         member._value_ = 2 * block + lane
         member.block = block
@@ -113,8 +113,8 @@ class Stream(enum.IntEnum):
     CONNECTION_STATE = 18, 0, "node", "0", "whether the node is offline at its turn"
     CONNECTION_ONLINE = 19, 0, "node", "spell", "how long the node stays online"
     CONNECTION_OFFLINE = 19, 1, "node", "spell", "how long it stays offline"
-    SEEN_VERDICT = 20, 0, "place", "0", "which verdict seen is the node's; if counts are met"
-    SEEN_WAVE = 20, 1, "wave", "look", "how many failures that were seen are its own, and its last node"
+    SEEN_VERDICT = 20, 0, "place", "0", "in advice: which observed verdict the node has"
+    SEEN_WAVE = 20, 1, "wave", "look", "in advice: its failures and last node; worlds kept"
 
 
 def philox4x32(
@@ -136,7 +136,7 @@ def philox4x32(
 
 
 def _apply_rounds(even: WordArray, odd: WordArray, low_key: int, high_key: int) -> tuple[WordArray, WordArray]:
-    # Both halves of a round are the same work on different words, so they are done as one array of two rows.
+    # Both halves of a round do the same with different words, so they are two rows of one array.
     for round_key in _round_keys(low_key, high_key):
         product = even * _MULTIPLIERS
         even = (product >> _WORD)[::-1] ^ odd
@@ -208,7 +208,7 @@ def few_uniforms(
     first: int,
     n: int,
 ) -> list[float]:
-    """The numbers of one node at n indices from `first` on: those of `uniforms`, sooner if they are a few dozens or less.
+    """The numbers of one node at n indices from `first` on: equal to `uniforms`, and faster up to a few dozen.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""A change of measure: other probabilities of what is drawn, and the weight that compensates (model section 9)."""
+"""A change of measure: changed probabilities, and the weights that correct for them (model section 9)."""
 
 from __future__ import annotations
 
@@ -26,18 +26,17 @@ _RELEASE = "release."
 
 @dataclass(frozen=True, kw_only=True)
 class Tilt:
-    r"""How much more often than in the scenario events happen; 1 is unchanged.
+    r"""Factors by which events are more likely than in the scenario; 1 is unchanged.
 
     Attributes
     ----------
     start_failure, start_hang, rollback_failure : float
         Factor on the odds p / (1 - p) for an attempt to start, or a rollback, whatever p is.
     update_duration, rollback_duration, slowdown, start_failure_level, promote_after, escape_detection : float
-        Divisor of a draw's hazard: its survival :math:`S` becomes :math:`S^{1/f}`. Above 1 the value is longer (or
-        larger), and no weight is above f. `start_failure_level` is the probability of a failed start if it has a
-        distribution.
+        Divisor f of a draw's hazard: its survival :math:`S` becomes :math:`S^{1/f}`. Above 1 values are longer (or larger),
+        and weights at most f. `start_failure_level` is the probability of a failed start, if it has a distribution.
     release : mapping of str to float
-        By kind of release: factor on its probability, before all are divided by their sum.
+        By kind of release: factor on its probability, before all are normalised to sum to 1.
 
     Raises
     ------
@@ -124,7 +123,7 @@ NO_TILT = Tilt()
 
 
 def tilt_problems(tilt: Tilt, fleet: Fleet, release: Sequence[ReleaseKind], operator: Operator) -> list[Problem]:
-    """Return which factors have no effect in a world, because nothing is drawn there."""
+    """List factors without effect, because the scenario draws nothing that they change."""
     able = tiltable(fleet, release, operator)
     message, allowed = "the scenario draws nothing here", ", ".join(able) or "nothing"
     return [
@@ -169,7 +168,7 @@ def odds_times(p: float, factor: float) -> float:
 
 
 def log_weight_of_chance(p: float, factor: float, *, happened: bool) -> float:
-    """Return the log ratio of an outcome's probability with `p` to that with odds `factor` times those."""
+    """Return the log ratio of an outcome's probability with `p` to that with odds multiplied by `factor`."""
     return math.log(1 - p + p * factor) - (math.log(factor) if happened else 0.0)
 
 
@@ -187,7 +186,7 @@ def bend(u: Any, factor: float) -> Any:
 
 
 def log_weight_of_draw(u: float, factor: float) -> float:
-    """Return the log ratio of a draw's density to that with its hazard divided by `factor`; `u` is not bent yet."""
+    """Return the log ratio of a draw's density to that with its hazard divided by `factor`; `u` is the uniform before `bend`."""
     return math.log(factor) + (factor - 1) * math.log1p(-u)
 
 

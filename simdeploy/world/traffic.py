@@ -16,7 +16,7 @@ DAY_NS = 24 * 3600 * NS_PER_S
 
 
 class TrafficPiece(NamedTuple):
-    """A piece of traffic between two points, or midnight: when it holds, the factor at its start, and the change per second."""
+    """A linear piece of traffic between two points, or midnight: its time, the factor at its start, the change per second."""
 
     start_ns: int
     end_ns: int
@@ -67,7 +67,7 @@ class Traffic:
 
     @cached_property
     def _rows(self) -> tuple[list[float], ...]:
-        # Lists: a single number of an array is slow to get.
+        # Lists, because indexing a single number of an array is slow.
         return tuple(row.tolist() for row in self.pieces)
 
     def factor_at(self, t: int) -> float:
@@ -128,9 +128,9 @@ STEADY = Traffic((0,), (1.0,))
 
 
 def count_requests(rate: float, seconds: float) -> int:
-    """Return the requests of a window that meets so many seconds of `rate` requests per second, rounded.
+    """Return the rounded number of requests of a window with `seconds` of `rate` requests per second.
 
-    Halves are rounded up, and so is a value within 1e-6 of one, so that sums in different orders give the same.
+    Halves are rounded up, and so is a value within 1e-6 of one, so that the order of summation doesn't matter.
 
     Examples
     --------

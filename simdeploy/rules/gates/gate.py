@@ -35,13 +35,13 @@ DEFAULT_TOLERANCE = 0.25
 DEFAULT_ALARM_EVERY = 10_000.0
 # Default prior of the beta mixtures: Jeffreys'.
 _JEFFREYS = 0.5
-# An SPRT ends at this multiple of the requests of a test of fixed size with the same errors.
+# An SPRT ends at this multiple of the sample size of a fixed-size test with the same error probabilities.
 _TRUNCATED_AT = 3
-# A comparison by ranks uses all pairs of looks, so it collects no more than this many.
+# A comparison by ranks uses all pairs of looks, so their number is limited.
 MOST_RANKED = 1000
-# Totals of a wave are compared with an error rate in whole numbers of 64 bits.
+# Totals of a wave are compared with an error rate in 64-bit integers.
 MOST_GATED_REQUESTS = 10**9
-# A test from request to request takes each of them in turn.
+# A test request by request visits each of them.
 MOST_ORDERED_REQUESTS = 10**6
 
 
@@ -54,10 +54,9 @@ class Gate:
     cant_tell: CantTell  # action if the observation ends without a verdict
     max_error_rate: Fraction  # the policy's, in effect
     windows_needed: int  # healthy looks that pass, at least 1 (pooled_window)
-    consecutive: bool  # whether one bad look restarts their count
+    consecutive: bool  # whether one bad look restarts the count of healthy ones
     failure_threshold: int | None  # unhealthy looks that fail (pooled_window)
-    # if_failed, if_served: what one failed, and one served, request adds to the log-likelihood ratio of bad to good, for
-    # sprt and cusum
+    # if_failed, if_served: added to the log-likelihood ratio of bad to good by a failed and by a served request (sprt, cusum)
     if_failed: float = 0.0
     if_served: float = 0.0
     # upper, lower: log-likelihood ratio at which a test fails, and at which it passes (sprt); log evidence at which it
@@ -70,11 +69,11 @@ class Gate:
     prior_a: float = _JEFFREYS
     prior_b: float = _JEFFREYS
     confidence: float = 1.0  # posterior probability that decides (bayes)
-    # tolerance, z: for mann_whitney: fraction of the shift that is tolerated, and the normal quantile of its interval
+    # tolerance, z: fraction of the shift that is tolerated, and normal quantile of its interval (mann_whitney)
     tolerance: float = 0.0
     z: float = 0.0
-    cumulative: bool = False  # whether they need not be consecutive
-    of_rollout: bool = False  # whether those of all waves are counted together
+    cumulative: bool = False  # whether the unhealthy looks of `failure_threshold` need not be consecutive
+    of_rollout: bool = False  # whether unhealthy looks of all waves are counted together
 
     def of_wave(self, watch: WaveWatch, interval_ns: int) -> Gate:
         """Return the gate of a wave, with windows of this length."""
@@ -122,9 +121,9 @@ def good_and_bad(terms: GateTerms, max_error_rate: float) -> tuple[float, float]
 def beta_prior(terms: GateTerms, max_error_rate: float) -> tuple[float, float]:
     """Return both parameters of the beta prior.
 
-    By default a mixture has Jeffreys' prior, and a Bayesian gate a mean of half the limit with the weight of as many
-    requests as have one failure at that rate: the prior probability of exceeding the limit is then about 13 %, unless
-    the limit is very wide. A much heavier prior decides before the first request, and lets anything pass.
+    By default a mixture has Jeffreys' prior. A Bayesian gate has a mean of half the limit, with the weight of the number of
+    requests in which one failure is expected at that rate: the prior probability of exceeding the limit is then about 13 %,
+    unless the limit is very wide. A much heavier prior would decide before the first request, and let anything pass.
     """
     if terms.kind != "bayes" and terms.prior_mean is None and terms.prior_strength is None:
         return _JEFFREYS, _JEFFREYS
@@ -165,8 +164,8 @@ def read_gate(policy: Policy, orchestrator: Orchestrator) -> Gate | None:
     if method in ("sprt_windows", "sprt_requests", "cusum"):
         numbers = {"if_failed": math.log(bad / good), "if_served": math.log((1 - bad) / (1 - good))}
     if method in ("sprt_windows", "sprt_requests"):
-        # Wald, "Sequential Analysis" (1947), section 3.3: what he puts for the bounds A and B. A release in order then fails with
-        # a probability of at most alpha / (1 - beta), his section 3.2, as long as the test isn't cut off.
+        # Wald's approximations of the bounds A and B, "Sequential Analysis" (1947), section 3.3. A good release then fails with
+        # a probability of at most alpha / (1 - beta) (section 3.2), unless the test is truncated.
         numbers |= {"upper": math.log((1 - beta) / alpha), "lower": math.log(beta / (1 - alpha))}
         most = fixed_size(good, bad, alpha, beta) * _TRUNCATED_AT if terms.most is None else terms.most
     if method in ("e_process", "multinomial"):

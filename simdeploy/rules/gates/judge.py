@@ -1,4 +1,4 @@
-"""One wave before its gate: the evidence so far, and the verdict after each look."""
+"""The judging of one wave by its gate: the evidence so far, and the verdict after each look."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Look:
 
 @dataclass
 class UnhealthyLooks:
-    """How many looks were unhealthy: of one wave, or of all waves of a rollout."""
+    """Count of unhealthy looks, of one wave or of all waves of a rollout."""
 
     count: int = 0
 
@@ -46,7 +46,7 @@ class Judge:
         self,
         gate: Gate,  # any but one that judges running nodes
         uniform: Callable[[int], float] | None,  # random numbers by index, for the order of requests
-        unhealthy: UnhealthyLooks | None = None,  # those so far, if they are not only of this wave
+        unhealthy: UnhealthyLooks | None = None,  # count of the rollout so far; None for a count of this wave alone
     ) -> None:
         self._gate = gate
         self._uniform = uniform
@@ -54,7 +54,7 @@ class Judge:
         self.failed = 0  # of these
         # Whether there are nodes to compare with, for a gate that compares; set before the first look.
         self.can_compare = True
-        self.can_tell = False  # whether the last look was informative; it may have been "unhealthy, so far"
+        self.can_tell = False  # whether the last look was informative, even if it led to no verdict
         self._old_failed = 0
         self._draws = 0
         self._healthy = 0
@@ -116,7 +116,7 @@ class Judge:
         return self.requests >= max(self._gate.minimum_sample, 1)
 
     def _add(self, look: Look) -> Verdict | None:
-        """Add a look to the totals; return a verdict that is possible at any look."""
+        """Add a look to the totals; return the verdict if the gate can give it at any look."""
         gate = self._gate
         self.requests += look.requests
         self.failed += look.failed
@@ -150,7 +150,7 @@ class Judge:
         if ratio >= gate.upper or ratio <= gate.lower:
             return "fail" if ratio >= gate.upper else "pass"
         if self.requests >= gate.most:
-            # Cut off: by the sign, as in Wald, "Sequential Analysis" (1947), section 3.8.
+            # Truncated: the sign decides, as in Wald, "Sequential Analysis" (1947), section 3.8.
             return "fail" if ratio > 0 else "pass"
         return None
 
@@ -172,7 +172,7 @@ class Judge:
         return self._by_ratio() if walk.is_over else None
 
     def _conclude(self) -> Verdict | None:
-        """Return a verdict that is possible only at the end of the observation."""
+        """Return the verdict of a gate that decides only at the end of the observation."""
         gate = self._gate
         if not self._has_sample:
             return None
@@ -201,14 +201,14 @@ def walk_requests(
     *,
     bounds: tuple[float, float],  # lower and upper bound of the log-likelihood ratio
     steps: tuple[float, float],  # what a failed and a served request add to it
-    least: int,  # requests before which nothing is decided; takes precedence over `most` if larger
+    least: int,  # requests before which there is no verdict; takes precedence over `most` if larger
     most: int,  # requests at which it ends
     uniform: Callable[[int], float],  # the random number of an index
 ) -> Walk:
     """Process the requests of one look one by one, and stop at a bound.
 
-    The failed ones are a random choice, made from one failure to the next: J. S. Vitter, "Faster methods for random
-    sampling", Communications of the ACM 27 (1984) 703-718, method A (the gap before the next one, by inversion).
+    Which of them fail is chosen at random, by drawing the gap before each failure: J. S. Vitter, "Faster methods for random
+    sampling", Communications of the ACM 27 (1984) 703-718, method A.
 
     Examples
     --------

@@ -1,13 +1,13 @@
-"""The tests of a gate: on totals, how many requests were looked at and how many of them failed; and on two series, by ranks.
+"""The tests of a gate: on totals of requests and failures, and by ranks on two series.
 
 References
 ----------
 .. [1] A. Wald, "Sequential Analysis", Wiley, 1947, section 3.1; first in "Sequential tests of statistical hypotheses", Annals of
    Mathematical Statistics 16 (1945) 117-186.
 .. [2] H. Robbins, "Statistical methods related to the law of the iterated logarithm", Annals of Mathematical Statistics 41
-   (1970) 1397-1409 (likelihood ratios averaged over a prior, and the inequality of Ville that bounds them for good).
+   (1970) 1397-1409 (likelihood ratios averaged over a prior, bounded at all times by Ville's inequality).
 .. [3] M. Lindon, A. Malek, "Anytime-valid inference for multinomial count data", NeurIPS 2022 (the Bayes factor of a Dirichlet
-   prior to fixed proportions; here of two, with the prior cut at the null, since only more failures matter).
+   prior to fixed proportions; here two, with the prior truncated at the null, because only more failures matter).
 .. [4] W. Hoeffding, "Probability inequalities for sums of bounded random variables", Journal of the American Statistical
    Association 58 (1963) 13-30, theorem 4 (sampling without replacement).
 """
@@ -37,17 +37,17 @@ def log_mixture_evidence(
     failed: int,
     requests: int,
     null: float,  # in (0, 1)
-    a: float,  # of the prior, above 0; its probability beyond `null` must not vanish in floating point
+    a: float,  # of the prior, above 0; its probability above `null` must not underflow
     b: float,  # likewise
 ) -> float:
     """Return the log of the evidence that more than a fraction `null` of all requests fail.
 
     The likelihood ratio of a probability p to `null`, averaged over a Beta(a, b) prior truncated to p > null [2]_. For
-    any true probability up to `null`, it ever exceeds 1 / alpha, at any look, with probability at most alpha.
+    any true probability up to `null`, the probability that it exceeds 1 / alpha at any look is at most alpha.
 
-    With `null` 1/2, `failed` the failures on the new version and `requests` those on both, it is the evidence that the
+    With `null` 1/2, `failed` the failures on the new version and `requests` the failures on both, it is the evidence that the
     new version fails more often than the old one under as many requests [3]_. The failures of a look are then not
-    independent draws, but drawn without replacement among all its requests; the average of a convex function of them is
+    independent, but drawn without replacement from all its requests. This makes the mean of a convex function of them
     smaller [4]_, so the bound holds at looks of any size.
 
     Examples
@@ -64,7 +64,7 @@ def log_mixture_evidence(
 
 
 def posterior_above(failed: int, requests: int, limit: float, a: float, b: float) -> float:
-    """Return the probability that more than a fraction `limit` of all requests fail, after a Beta(a, b) prior.
+    """Return the posterior probability that more than a fraction `limit` of all requests fail, with a Beta(a, b) prior.
 
     Examples
     --------
@@ -94,19 +94,19 @@ def judge_ranks(
     old: Sequence[float],  # likewise
     *,
     tolerance: float,  # fraction of the estimated shift below which the lower end of its interval is tolerated
-    # Normal quantile of the two-sided interval. Only its lower end counts, so a good release is called higher at most
-    # about half as often as the interval errs.
+    # Normal quantile of the two-sided interval. Only its lower end counts, so a good release is judged higher at most
+    # about half as often as the interval misses.
     z: float,
 ) -> Literal["higher", "alike"] | None:
     """Return whether the new series is higher than the old one by more than a tolerance; None with too little data.
 
     Notes
     -----
-    Kayenta's judge. The shift's estimate is Hodges and Lehmann's, with its interval by the order of all differences
-    (Moses) [1]_, whose end is placed by the normal approximation [2]_. Kayenta's judge (`MannWhitneyClassifier` in
-    spinnaker/kayenta) calls a metric high if the lower end of that interval is above a fraction, the tolerance, of the
-    size of the estimated shift; it is called with a confidence of 0.98 and a tolerance of 0.25. It finds the end where
-    the test's own statistic, corrected for ties and continuity, meets the quantile, which is about the same.
+    Follows Kayenta's judge (`MannWhitneyClassifier` in spinnaker/kayenta), which judges a metric high if the lower end of the
+    interval of the shift is above a fraction, the tolerance, of the absolute estimate; it is called with a confidence of 0.98
+    and a tolerance of 0.25. The estimate is Hodges and Lehmann's, and its interval Moses', from the ordered differences
+    [1]_, with its end by the normal approximation [2]_. Kayenta instead inverts the test's statistic, corrected for ties and
+    continuity, which gives about the same end.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""What every law can be asked, and how the integrals of its survival are inverted."""
+"""The interface of all laws, and the inversion of the integrals of their survival."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ _MOST_STEPS = 100
 class Law(ABC):
     """A law of one number: its distribution function from both ends, and the inverses.
 
-    All four methods take a float and return a float, or an array and return an array. Both ways give the same
-    bits. Upper tails have methods of their own because 1 - u loses them.
+    All four methods take a float and return a float, or an array and return an array, with bitwise equal results. Upper tails
+    have separate methods, because 1 - u loses their digits.
     """
 
     @property
@@ -77,7 +77,7 @@ class Distribution(Law):
     """
 
     if TYPE_CHECKING:
-        # Seen by the type checker only: some laws have the mean as a field, which a property here would forbid.
+        # For the type checker only: some laws have the mean as a field, which a property here would forbid.
         @property
         def mean(self) -> float:
             """The mean."""
@@ -104,7 +104,7 @@ class Distribution(Law):
 
     @cached_property
     def grid(self) -> Grid:
-        """Points at which Newton's method may start, with both integrals of the survival there."""
+        """Starting points for Newton's method, with both integrals of the survival there."""
         return make_grid(self._inverse_survival, self.limited_mean, self.expected_excess)
 
 
@@ -118,12 +118,12 @@ class UnboundedLaw(Distribution):
 
 
 def require(condition: bool, message: str) -> None:
-    """Refuse parameters that make no law.
+    """Refuse invalid parameters of a law.
 
     Raises
     ------
     ValueError
-        With `message`, which is for people.
+        With `message`.
     """
     if not condition:
         raise ValueError(message)
@@ -186,7 +186,7 @@ def make_grid(
     """Tabulate a law of numbers >= 0 at quantiles."""
     points = inverse_survival(_LEVELS)
     x = np.concatenate([[0.0], points[np.isfinite(points)]])
-    # Rounding may bend the ends by a last digit; the search needs them in order.
+    # The search needs sorted values, and rounding may disorder their last digits.
     limited = np.maximum.accumulate(limited_mean(x))
     excess = np.minimum.accumulate(expected_excess(x))
     limited[0], excess[0] = 0.0, np.inf
@@ -212,7 +212,7 @@ def climb(
     for _ in range(_MOST_STEPS):
         here = x[active]
         slopes = slope(here)
-        # A survival that underflows leaves nothing to go by: stay, beyond every uniform there is.
+        # Where the survival underflows, there is no step: the point is beyond the quantile of any uniform.
         step = np.divide(gap(here, target[active]), slopes, out=np.zeros_like(slopes), where=slopes > 0)
         forward = step > _SMALLEST_STEP * here
         active = active[forward]

@@ -77,5 +77,5 @@ class Beta(Distribution):
 
 
 def _invertible(probability: Any) -> Any:
-    # scipy gives NaN for some of the probabilities below 1e-17; the smallest uniform is larger than that.
+    # scipy returns NaN for some probabilities below 1e-17; the smallest uniform is larger.
     return np.where(probability > 0, np.maximum(probability, 2.0**-53), 0.0)

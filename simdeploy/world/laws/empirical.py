@@ -59,20 +59,20 @@ class Empirical(Distribution):
         return (n - np.searchsorted(self._array, x, side="right")) / n
 
     def _quantile(self, u: Any) -> Any:
-        # The smallest k with k / n >= u, the quotient rounded as in _cdf: u * n is rounded too and may be one off.
+        # The smallest k with k / n >= u, with the quotient rounded as in _cdf; ceil(u * n) may be off by one.
         n = len(self.values)
         k = np.ceil(u * n)
         k = np.where((k - 1) / n >= u, k - 1, np.where(k / n < u, k + 1, k))
         return self._array[np.maximum(k.astype(np.int64), 1) - 1]
 
     def _inverse_survival(self, s: Any) -> Any:
-        # The largest number of values left out with k / n <= s.
+        # The largest k, the number of values above the result, with k / n <= s.
         n = len(self.values)
         k = np.floor(s * n)
         k = np.where((k + 1) / n <= s, k + 1, np.where(k / n > s, k - 1, k))
         return self._array[np.maximum(n - k.astype(np.int64), 1) - 1]
 
-    # Between two values both integrals of the survival are straight lines; these are their heights at the values.
+    # Both integrals of the survival are linear between two values; these are their heights at the values.
 
     @cached_property
     def limited_means(self) -> FloatArray:

@@ -34,7 +34,7 @@ class Lognormal(UnboundedLaw):
 
     @classmethod
     def from_p95(cls, median: float, p95: float) -> Lognormal:
-        """Make the law of which 95 % lie below `p95`."""
+        """Make the law with this median and 95 % quantile."""
         require_positive(median=median)
         require_finite(p95=p95)
         require(p95 > median, f"p95 ({p95}) must be above the median ({median})")

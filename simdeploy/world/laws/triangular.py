@@ -62,16 +62,16 @@ class Triangular(Distribution):
         return self.high - self.mode
 
     def _up(self, x: Any) -> tuple[Any, Any]:
-        """How far `x` has come on the rising side, and how far it still has to go there."""
+        """Distances from `low` to `x` and from `x` to `mode`, with `x` clipped to the rising side."""
         inside = np.clip(x, self.low, self.mode)
         return inside - self.low, self.mode - inside
 
     def _down(self, x: Any) -> tuple[Any, Any]:
-        """How far `x` has come on the falling side, and how far it still has to go there."""
+        """Distances from `mode` to `x` and from `x` to `high`, with `x` clipped to the falling side."""
         inside = np.clip(x, self.mode, self.high)
         return inside - self.mode, self.high - inside
 
-    # Each of these is one term for the rising side plus one for the falling side, written so that no two nearly equal
+    # Each function below has a term for the rising side and one for the falling side, written so that no two nearly equal
     # numbers are subtracted; a side of length 0 has no term.
 
     def _cdf(self, x: Any) -> Any:

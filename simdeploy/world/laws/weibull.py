@@ -54,7 +54,7 @@ class Weibull(UnboundedLaw):
     @property
     def variance(self) -> float:
         """The variance."""
-        # The usual difference of two gammas near 1 would lose all digits for a large shape.
+        # For a large shape the usual difference of two gamma functions near 1 would lose all digits.
         ratio = math.lgamma(1 + 2 / self.shape) - 2 * math.lgamma(1 + 1 / self.shape)
         return self.mean**2 * math.expm1(ratio)
 
