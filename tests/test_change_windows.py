@@ -357,7 +357,7 @@ def test_windows_that_are_always_open_change_nothing(number: int) -> None:
 
 BAD_DAYS = ([], [1], "mon", ["monday"], ["mon", "mon"])
 BAD = [
-    ([], "", "no window ever opens, so that nothing can be dispatched (found [])"),
+    ([], "", "no window ever opens, so nothing can be dispatched (found [])"),
     (7, "", "not a list (found 7)"),
     ([7], "[0]", "not a group of keys (found 7); allowed: the keys days, from, to"),
     ([{"to": "3h"}], "[0].from", "required key is missing"),

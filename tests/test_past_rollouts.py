@@ -165,17 +165,17 @@ def test_a_scenario_keeps_its_records(tmp_path):
     [
         (
             {"fleet.nodes": 9},
-            "fleet.nodes: not the number of nodes of all rollouts on record .found 9, and a rollout of 10 nodes",
+            "fleet.nodes: must be the number of nodes of all rollouts on record .found 9, but a rollout of 10 nodes",
         ),
-        ({"fleet.order": "random"}, "fleet.order: not beside `records`"),
-        ({"fleet.crash": {"up": "24h", "repair": "1h"}}, "fleet.crash: not beside `records`"),
-        ({"fleet.connection": {"online": "24h", "offline": "1h"}}, "fleet.connection: not beside `records`"),
+        ({"fleet.order": "random"}, "fleet.order: not allowed beside `records`"),
+        ({"fleet.crash": {"up": "24h", "repair": "1h"}}, "fleet.crash: not allowed beside `records`"),
+        ({"fleet.connection": {"online": "24h", "offline": "1h"}}, "fleet.connection: not allowed beside `records`"),
         (
             {"fleet.classes": [{"name": "x", "nodes": [1], "down": True}]},
-            r"fleet.classes\[0\].down: not beside `records`",
+            r"fleet.classes\[0\].down: not allowed beside `records`",
         ),
-        ({"operator.script": [{"at": "1m", "do": "pause"}]}, "operator.script: not beside `records`"),
-        ({"deployment.type": "restart"}, "deployment.type: not the type of all rollouts"),
+        ({"operator.script": [{"at": "1m", "do": "pause"}]}, "operator.script: not allowed beside `records`"),
+        ({"deployment.type": "restart"}, "deployment.type: must be the type of all rollouts"),
         (
             {"release": {"good": {"probability": 1}, "fine": {"probability": 0}}},
             "fleet.records: the kind of a rollout's release",

@@ -1,7 +1,8 @@
 """Scenario files and scenarios, which are frozen values.
 
-From outside: `read_scenario`, `load` (returns errors and warnings), `as_scenario` (for calls that take a scenario), `Scenario`,
-`ScenarioPolicy`, `Identity`, `Costs`, `scenario_schema`, `load_example` and the other calls of `examples`. Imports dialects, rules, world, api, units, errors.
+May be used from outside: `read_scenario`, `load` (returns errors and warnings), `as_scenario` (for calls that take a scenario),
+`Scenario`, `ScenarioPolicy`, `Identity`, `Costs`, `scenario_schema`, `load_example` and the other calls of `examples`. May
+import: dialects, rules, world, api, units, errors.
 """
 
 from simdeploy.scenario.examples import load_example

@@ -48,7 +48,7 @@ _DAY_LIST = ReadBy(_read_days, {"type": "array", "items": dict(_DAY.schema), "mi
 
 
 def _time_of_day(*, is_end: bool) -> Kind:
-    """Return the kind of times of the day, since midnight: of windows' beginnings, or of their ends."""
+    """Return the kind of a window's start or end, a time since midnight."""
     allowed = 'above 0h, up to "24h"' if is_end else 'from "0h" to below "24h"'
 
     def read(value: object) -> int:
@@ -93,7 +93,7 @@ else:
 def _not_empty(raw: object) -> object:
     if isinstance(raw, list) and not raw:
         message, hint = (
-            "no window ever opens, so that nothing can be dispatched",
+            "no window ever opens, so nothing can be dispatched",
             "leave out the key to dispatch at any time",
         )
         raise validation_error([Problem(message, found="[]", allowed="at least one window", hint=hint)])
@@ -112,7 +112,7 @@ def build_change_windows(sections: Sequence[ChangeWindowSection] | None) -> tupl
 
 
 def change_window_suspicions(raw: Mapping[str, Any], windows: Sequence[ChangeWindow]) -> Iterator[Problem]:
-    """Warn about windows without effect, and about hours that are seconds."""
+    """Warn about windows without effect, and about bare numbers, which are seconds but probably meant as hours."""
     if not windows:
         return
     if is_always_open(windows):

@@ -24,7 +24,7 @@ def set_values(raw: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, A
     {'fleet': {'nodes': 6, 'zones': 2}}
     """
     changed = dict(raw)
-    copies: dict[int, Any] = {}  # by id, what was copied already
+    copies: dict[int, Any] = {}  # by id: containers that were copied already
     problems: list[Problem] = []
     for path, value in values.items():
         with collect(problems):
@@ -38,7 +38,7 @@ class Key(NamedTuple):
 
     path: str  # with dots
     schema: Mapping[str, Any]  # JSON Schema of its value
-    is_stated: bool  # whether the value is stated, rather than a default
+    is_stated: bool  # whether the value is stated rather than a default
 
 
 def find_key(raw: Mapping[str, Any], path: str) -> Key:
@@ -115,7 +115,7 @@ def _child(node: Any, schema: Mapping[str, Any], part: str | int) -> Any:
 
 
 def _stated_place(raw: Mapping[str, Any], path: str) -> Path | None:
-    """Return what `_resolve` would find first, soon, of keys that are all stated where no name has dots; None of others."""
+    """Return the first result of `_resolve`, but faster; None unless all keys are stated and no name on the way has dots."""
     place = tuple(path.split("."))
     node: Any = raw
     for part in place:
@@ -126,7 +126,7 @@ def _stated_place(raw: Mapping[str, Any], path: str) -> Path | None:
 
 
 def _resolve(node: object, schema: Mapping[str, Any], rest: str, path: Path) -> Iterator[Path]:
-    """Yield the paths that a dotted text can mean, the longest names first."""
+    """Yield the paths that a dotted text can mean, those with the longest names first."""
     if isinstance(node, list):
         head, _, tail = rest.partition(".")
         number = _item(node, head)

@@ -1,4 +1,4 @@
-"""What a file says of nodes that are down for good."""
+"""Nodes that a file declares down for good."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def count_down(fleet: Fleet) -> int:
 
 
 def why_one_is_down(fleet: Fleet, first: int) -> str | None:
-    """Return why one of the nodes that go first is down for good in every replication; None if none has to be, or all nodes are.
+    """Return why at least one of the `first` nodes is down for good in every replication; None if it needn't be, or all are.
 
     Examples
     --------
@@ -45,5 +45,5 @@ def why_one_is_down(fleet: Fleet, first: int) -> str | None:
     if certain:
         few = f"{len(certain):,} of them are down for good, such as node {certain[0]}"
         return few if len(certain) > 1 else f"node {certain[0]} is down for good"
-    # Wherever they are.
+    # Too many are down for all `first` nodes to be up, whatever the order.
     return f"{down:,} of {fleet.nodes:,} nodes are down for good" if down > fleet.nodes - first else None

@@ -29,7 +29,7 @@ def _read_policies(raw: object) -> dict[str, Any]:
     return raw
 
 
-# The specs themselves are read where the rest of the scenario is known.
+# Only the names are checked here; specs are read later, with the rest of the scenario.
 Policies = Annotated[dict[str, Any], PlainValidator(_read_policies)]
 
 

@@ -24,7 +24,7 @@ class Files:
 
     So a scenario can be changed or sent to another process after its files have changed. `base` is the folder of
     relative names, empty for the working directory; `allowed` are further folders that may contain the files; `texts`
-    and `past` are those already read, by name.
+    and `past` are files already read, by name.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Files:
         return self.texts[name]
 
     def past_rollouts(self, name: str) -> PastRollouts:
-        """Return the rollouts of a file or folder of records with the nodes that it names, or raise an `InputError`."""
+        """Return the rollouts in a file or folder of records, or raise an `InputError`."""
         if name not in self.past:
             from simdeploy.records import read_records
             from simdeploy.records.histories import PastRollouts
@@ -69,20 +69,21 @@ class Files:
 
     @staticmethod
     def _outside(problem: Problem) -> Problem:
-        # Problems without a line, such as a missing file, are reported where the file is named. Some are of all files together.
+        # Problems without a line, such as a missing file, are reported where the scenario names the file. Some have no file,
+        # because they concern several.
         if problem.line is not None or problem.file is None:
             return problem
         return replace(problem, message=f"{problem.file}: {problem.message}", file=None)
 
 
 def briefly(problem: Problem) -> Problem:
-    """Return a problem with records that shows nothing of what is in them: it may be another file."""
-    hint = "simdeploy calibrate says more of records" if problem.found else None
+    """Return a problem with records without any of their contents: the scenario may name a wrong, confidential file."""
+    hint = "run `simdeploy calibrate` on the records for details" if problem.found else None
     return replace(problem, path=(), found=None, hint=hint)
 
 
 def first_word(text: str) -> str:
-    """Return the first word of a text: messages show no more of a file, which may be the wrong one.
+    """Return the first word of a file's text; messages show no more, because it may be a wrong, confidential file.
 
     Examples
     --------

@@ -53,7 +53,7 @@ def none_field(description: str) -> Any:
 
 
 def _check_lasts(time: Any) -> Any:
-    """Check a time that a process alternates with another: a law, or nanoseconds."""
+    """Check that one of the two times of an alternating process, a law or nanoseconds, is not always 0."""
     mean_s = time / NS_PER_S if isinstance(time, int) else time.mean
     if mean_s <= 0:
         raise validation_error([Problem("too short: the mean must be above 0", found=f"{mean_s:g} s")])
@@ -61,7 +61,7 @@ def _check_lasts(time: Any) -> Any:
 
 
 def _check_cycle(time: Any, info: ValidationInfo) -> Any:
-    """Check the second of both times; the first is the only other key so far, if it is valid."""
+    """Check the sum of both times, at the second; the first is the only other key read so far, if it is valid."""
     for first in info.data.values():
         mean_s = (first + time) / NS_PER_S if isinstance(time, int) else first.mean + time.mean
         if mean_s < _MIN_CYCLE_S:
@@ -148,13 +148,13 @@ class BehaviourSection(Section):
 
 
 def _complete_class(schema: dict[str, Any]) -> None:
-    # In a class a key that is left out has the fleet's value.
+    # A key that a class leaves out has the fleet's value, not a default.
     for key in schema["properties"].values():
         key.pop("default", None)
     schema["oneOf"] = [{"required": [key]} for key in _CHOICES]
 
 
-# A class has one or the other.
+# A class has exactly one of these.
 _CHOICES = ("share", "nodes")
 
 
@@ -268,7 +268,7 @@ class FleetSection(BehaviourSection):
 
 
 def _node_problems(classes: Sequence[ClassSection], n_nodes: int | None) -> Iterator[Problem]:
-    """Look for exact nodes that don't exist, or that several classes name."""
+    """List exact nodes that don't exist, or that several classes name."""
     first: dict[int, tuple[int, int]] = {}
     for number, section in enumerate(classes):
         nodes, path = section.nodes or (), (number, "nodes")
@@ -293,10 +293,10 @@ def build_fleet(section: FleetSection) -> Fleet:
     classes = []
     for class_section in section.classes or ():
         overrides = {name: getattr(class_section, name) for name in class_section.model_fields_set if name in keys}
-        # Not from the fleet's behaviour: there rollback_duration has become the fleet's update_duration already.
+        # From the keys, because in the fleet's behaviour rollback_duration has already defaulted to the fleet's update_duration.
         behaviour = _behaviour(keys | overrides)
         if class_section.down:
-            # Nothing else happens to a node that never serves.
+            # Nodes that never serve can't degrade, crash or go offline.
             behaviour = replace(behaviour, flapping=None, crash=None, zone_outage=None, connection=None, down=True)
         classes.append(NodeClass(class_section.name, class_section.share, behaviour, class_section.nodes or ()))
     order: Order

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 def gate_problems(
     scenario_policy: ScenarioPolicy, path: Path, fleet: Fleet, orchestrator: Orchestrator
 ) -> Iterator[Problem]:
-    """List what makes a gate with valid values unusable."""
+    """List reasons why a gate with valid values can't be used in this fleet."""
     policy = scenario_policy.policy
     terms = policy.gate
     if terms is None or policy.strategy == "immediate":
@@ -66,7 +66,7 @@ def gate_problems(
 
 
 def _compares_with_limit(terms: GateTerms) -> bool:
-    """Whether a gate's test depends on `max_error_rate`."""
+    """Whether a gate's test uses `max_error_rate`."""
     if terms.kind in ("sprt", "cusum"):
         return terms.good is None or terms.bad is None
     return terms.kind in ("pooled", "e_process", "bayes")
@@ -81,7 +81,7 @@ def _has_mass_above(terms: GateTerms, limit: float) -> bool:
 
 
 def _number_problems(terms: GateTerms, path: Path) -> Iterator[Problem]:
-    # (key, lowest, highest): both ends are excluded.
+    # (key, lowest, highest), both exclusive.
     ranges = (
         ("alpha", 0.0, 1.0),
         ("beta", 0.0, 1.0),
@@ -126,10 +126,10 @@ def _size_problems(policy: Policy, path: Path, fleet: Fleet, orchestrator: Orche
 
 
 def _most_requests(policy: Policy, fleet: Fleet, orchestrator: Orchestrator) -> tuple[int, int]:
-    """Return the most requests that one wave can meet: in an interval, and until the deadline."""
+    """Return the most requests that one wave can receive: in an interval, and until the deadline."""
     rule = read_health_rule(policy, orchestrator)
     window = max(rule.requests_per_window(peak_rate(behaviour)) for behaviour in fleet.behaviours)
-    # In a shared service one wave may have to meet the requests of all nodes.
+    # In a shared service one wave may receive the requests of all nodes.
     in_window = window * (max(_sizes(policy, fleet, orchestrator)) if fleet.service is None else fleet.nodes)
     return in_window, in_window * max(rule.deadline_ns // rule.interval_ns, 1)
 
@@ -139,7 +139,7 @@ def _sizes(policy: Policy, fleet: Fleet, orchestrator: Orchestrator) -> tuple[in
 
 
 def gate_suspicions(scenario_policy: ScenarioPolicy, path: Path) -> Iterator[Problem]:
-    """List keys of a gate without effect in any fleet."""
+    """Warn about keys of a gate without effect in any fleet."""
     ignored = _ignored_keys(scenario_policy)
     terms = scenario_policy.policy.gate
     path = (*path, "health_check", "gate")
@@ -163,7 +163,7 @@ def gate_suspicions(scenario_policy: ScenarioPolicy, path: Path) -> Iterator[Pro
 def gate_in_fleet_suspicions(
     scenario_policy: ScenarioPolicy, path: Path, fleet: Fleet, orchestrator: Orchestrator
 ) -> Iterator[Problem]:
-    """List what makes a gate unfit for a fleet, such as one that never gives a verdict."""
+    """Warn about a gate that doesn't suit the fleet, such as one that never gives a verdict."""
     policy = scenario_policy.policy
     terms = policy.gate
     if terms is None:

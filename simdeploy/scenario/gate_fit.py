@@ -16,28 +16,28 @@ if TYPE_CHECKING:
     from simdeploy.rules.policy import Policy
     from simdeploy.world.fleet import Behaviour, Flapping, Fleet
 
-# The variance of nodes' error rates over that of chance alone, above which a test of pairs errs noticeably more often: ranks, with
-# a tolerance, bear more than counts.
+# Above this ratio of the variance of nodes' error rates to that of chance alone, a comparison of versions errs noticeably more
+# often. Ranks, with a tolerance, are more robust than counts.
 _MOST_SPREAD = {"multinomial": 0.5, "mann_whitney": 2.0}
 # A wave's mean error rate rarely exceeds its expectation by more standard deviations.
 _FAR = 3.0
 
 
 class _Rates(NamedTuple):
-    """A node's error rate over its observation, without a release: its mean and variance between nodes and times."""
+    """A node's error rate over its observation, without a release: mean and variance over nodes and times."""
 
     mean: float
     variance: float
 
 
 def find_misfit(policy: Policy, fleet: Fleet, orchestrator: Orchestrator) -> str | None:
-    r"""Say why a policy's gate stops good releases of this fleet too often; None if it doesn't, or promises nothing.
+    r"""Say why a policy's gate stops good releases of this fleet too often; None if it doesn't, or guarantees nothing.
 
     Notes
     -----
-    A node with n requests in its observation fails :math:`p (1 - p) / n` of variance by chance. Tests of pairs know of nothing else; a
-    law of error rates, or degraded spells, adds its own variance: here their ratio is compared with what the test bears. An
-    e-process holds at any rates up to `max_error_rate`, so the mean of a wave must not exceed it.
+    The error rate of a node with n requests in its observation has variance :math:`p (1 - p) / n` by chance. Comparisons of
+    versions assume no other variance, but a law of error rates or degraded spells adds some: the ratio of both is limited. An
+    e-process is valid at all rates up to `max_error_rate`, so the mean rate of a wave must not exceed it.
 
     The time-average over an observation of length T of a process that is degraded with probability q has variance :math:`q (1 - q)
     \cdot 2 (x - 1 + e^{-x}) / x^2`, where x is T times the sum of both rates of change.
@@ -67,7 +67,7 @@ def _find_spread(behaviour: Behaviour, rule: HealthRule) -> float:
 
 
 def _find_highest(fleet: Fleet, rule: HealthRule, size: int) -> float:
-    """Return the highest mean error rate that a wave of so many nodes is likely to have."""
+    """Return the highest mean error rate that a wave of `size` nodes is likely to have."""
     weights = [
         nodes * float(behaviour.requests_per_second)
         for nodes, behaviour in zip(_count_nodes(fleet), fleet.behaviours, strict=True)
@@ -104,6 +104,6 @@ def _find_degraded(flapping: Flapping, observed_s: float) -> tuple[float, float]
 
 
 def _count_nodes(fleet: Fleet) -> Sequence[int]:
-    """Return how many nodes behave in each way, by the order of `Fleet.behaviours`."""
+    """Return the number of nodes of each behaviour, in the order of `Fleet.behaviours`."""
     of_classes = [node_class.wanted(fleet.nodes) for node_class in fleet.classes]
     return [max(fleet.nodes - sum(of_classes), 0), *of_classes]

@@ -18,14 +18,14 @@ V = TypeVar("V")
 
 
 def _remembered(ask: Callable[..., V]) -> Callable[..., V]:
-    """Cache answers by the identity of the schema's part; parts are never changed."""
+    """Cache answers by the identity of the part of the schema; parts are never changed."""
     known: dict[Any, tuple[Mapping[str, Any], V]] = {}
 
     @wraps(ask)
     def answer(schema: Mapping[str, Any], *arguments: str | int) -> V:
         place = (id(schema), *arguments)
         if place not in known:
-            known[place] = schema, ask(schema, *arguments)  # a reference, so that the id stays unique
+            known[place] = schema, ask(schema, *arguments)  # keeps the schema alive, so that its id stays unique
         return known[place][1]
 
     return answer
@@ -44,7 +44,7 @@ def scenario_schema() -> dict[str, Any]:
 
 @lru_cache(maxsize=1)
 def shared_schema() -> dict[str, Any]:
-    """Return the same without copying; do not change it."""
+    """Return `scenario_schema` without copying; do not change it."""
     schema = ScenarioFile.model_json_schema(mode="validation")
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     definitions = schema["$defs"]
@@ -106,7 +106,7 @@ def _inline_spec(dialect: Dialect, definitions: dict[str, Any]) -> dict[str, Any
 
 
 def _closed(schema: dict[str, Any]) -> dict[str, Any]:
-    # On the wire unknown keys are kept; in a scenario file they are errors.
+    # The API keeps unknown keys; in a scenario file they are errors.
     return {**schema, "additionalProperties": False}
 
 
@@ -196,7 +196,7 @@ def key_schema(schema: Mapping[str, Any], key: str | int) -> Mapping[str, Any]:
 
 
 def path_schema(path: str) -> Mapping[str, Any]:
-    """Return the schema of a value of a scenario by its dotted path, whatever kinds of release and items of lists are called.
+    """Return the schema of a scenario's value by its dotted path, with any names of kinds of release and items of lists.
 
     It is empty if there is no such value, or if a name has dots.
 

@@ -23,7 +23,7 @@ from simdeploy.world.distributions import Constant, Distribution, Empirical
 
 Form = tuple[tuple[str, ...], Callable[..., Distribution]]
 
-# Family -> its sets of parameters, each with what makes the law of them, in this order.
+# By family: its sets of parameters, each with the function that takes them in this order.
 FAMILIES: dict[str, tuple[Form, ...]] = {
     "uniform": ((("low", "high"), distributions.Uniform),),
     "triangular": ((("low", "mode", "high"), distributions.Triangular),),
@@ -37,7 +37,7 @@ FAMILIES: dict[str, tuple[Form, ...]] = {
     "gamma": ((("mean", "sd"), distributions.Gamma.from_mean_sd), (("shape", "scale"), distributions.Gamma)),
     "beta": ((("mean", "sd"), distributions.Beta.from_mean_sd), (("alpha", "beta"), distributions.Beta)),
 }
-# Parameters without a unit; all others are in the unit of what the law is of.
+# Parameters without a unit; all others have the unit of the quantity.
 _SHAPES = ("shape", "sigma", "alpha", "beta")
 _ALL_FAMILIES = ("constant", *FAMILIES, "empirical")
 _MAX_BAD_LINES = 20
@@ -66,8 +66,7 @@ QUANTITIES = (DURATION, PROBABILITY_LAW, FACTOR)
 
 @read_once
 def read_law(raw: object, quantity: Quantity, files: Files | None = None) -> Distribution:
-    """Read a constant or a distribution; `files` has those of ``empirical: {file: ...}``, and paths of problems are
-    relative.
+    """Read a constant or a distribution; `files` are for ``empirical: {file: ...}``, and paths of problems are relative.
 
     Examples
     --------

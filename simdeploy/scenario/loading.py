@@ -66,9 +66,9 @@ def as_scenario(scenario: ScenarioOrPath) -> Scenario:
 
 
 def is_json_scenario(path: str | os.PathLike[str]) -> bool:
-    """Whether a file of JSON, which may also hold a policy or a result, is a scenario: it has a fleet."""
+    """Whether a JSON file, which may also hold a policy or a result, is a scenario: it has a fleet."""
     data = None
-    with suppress(InputError):  # of whoever reads it as what it is said to be
+    with suppress(InputError):  # reported later, by the reader of that kind of file
         data = parse_json(read_text(path))
     return isinstance(data, dict) and "fleet" in data and "result" not in data
 
@@ -85,7 +85,7 @@ def load(
         return None, error.problems, ()
     scenario, errors = build(raw, Files(str(Path(file).parent), allow_files), source=file, positions=positions)
     if problems:
-        # A malformed value is reported once; its placeholder may be invalid, too.
+        # A malformed value is reported only once, although its placeholder may be invalid, too.
         reported = {problem.path for problem in problems}
         problems += [problem for problem in errors if problem.path not in reported]
         return None, cut(sorted(problems, key=lambda problem: problem.line or 0)), ()

@@ -42,8 +42,8 @@ class Measure:
 
     Notes
     -----
-    ``passed_canary``: something was dispatched after the first wave (the canaries, if any), or the rollout completed. Rates
-    of verdicts are over the rollouts with a verdict.
+    ``passed_canary``: nodes were dispatched after the first wave (the canaries, if any), or the rollout completed. Rates
+    of verdicts are among the rollouts with a verdict.
 
     Examples
     --------
@@ -265,7 +265,7 @@ def parse_event(text: str, kinds: tuple[str, ...] | None = None) -> Event:
         measure = Measure(match["of"], given=given or None)
         problems += measure_problems(measure, kinds)
         if measure.of in COSTS:
-            hint = 'use what it is made of, such as "failed_requests_excess > 1000 and escaped"'
+            hint = 'use the quantities it depends on, such as "failed_requests_excess > 1000 and escaped"'
             problems.append(Problem("a cost can't be part of an event", (measure.of,), hint=hint))
         if (measure.of in EVENTS) == bool(match["sign"]):
             message = "an event takes no limit" if match["sign"] else "a response needs a limit"

@@ -13,7 +13,7 @@ NODES_SCHEMA = {"type": "array", "items": dict(_NODE.schema), "minItems": 1, "un
 
 
 def read_nodes(raw: object, name: str) -> tuple[int, ...]:
-    """Read numbers of nodes, each once, or raise an `InputError` with relative paths; `name` is that of the list.
+    """Read distinct numbers of nodes, or raise an `InputError` with relative paths; `name` is the name of the list.
 
     Examples
     --------
@@ -33,7 +33,7 @@ def read_nodes(raw: object, name: str) -> tuple[int, ...]:
 
 
 def unknown_nodes(nodes: Sequence[int], n_nodes: int, path: Path) -> Iterator[Problem]:
-    """Look for nodes that a fleet of `n_nodes` doesn't have; `path` is that of the list."""
+    """List nodes that a fleet of `n_nodes` doesn't have; `path` is the path of the list."""
     for position, node in enumerate(nodes):
         if node >= n_nodes:
             hint = "nodes are numbered from 0" if node == n_nodes else None
@@ -42,7 +42,7 @@ def unknown_nodes(nodes: Sequence[int], n_nodes: int, path: Path) -> Iterator[Pr
 
 
 def node_list(name: str, words: tuple[str, ...] = ()) -> ReadBy:
-    """Return the reader of a list of nodes with the key `name`; `words` may stand in place of a list."""
+    """Return the reader of a list of nodes under the key `name`, where any of `words` is allowed instead of a list."""
 
     def read(raw: object) -> str | tuple[int, ...]:
         if not words or isinstance(raw, list):

@@ -79,7 +79,7 @@ if TYPE_CHECKING:
         """How the control plane reads a policy."""
 
 else:
-    # The switches with a closed list of values are the ones that the rules know: no second list of them here.
+    # Switches with a closed list of values are generated from the rules, which have the only list of them.
     OrchestratorSection = create_model(
         "OrchestratorSection",
         __base__=_OrchestratorBase,

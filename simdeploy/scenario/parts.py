@@ -79,8 +79,8 @@ class ScenarioPolicy:
     """A policy of a scenario."""
 
     name: str
-    spec: Spec  # its form on the wire, as it was read
-    policy: Policy  # form for the rules
+    spec: Spec  # as it was read
+    policy: Policy  # as the rules use it
     identity: Identity  # the scenario's, overridden by a JSON file
     orchestrator: Orchestrator | None = None  # the policy's own, which replaces the scenario's
 
@@ -104,7 +104,7 @@ class FrozenMapping(Mapping[str, V]):
 
     def items(self) -> ItemsView[str, V]:
         """Return the pairs of names and values."""
-        return self._items.items()  # Mapping's own look every value up
+        return self._items.items()  # Mapping's would look up every value
 
     def values(self) -> ValuesView[V]:
         """Return the values."""

@@ -1,4 +1,4 @@
-"""Rollouts on record as the worlds of a scenario: which file they are in, and what they can't be combined with."""
+"""Rollouts on record as the worlds of a scenario: their file, and the keys that they exclude."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from simdeploy.world.release import ReleaseKind
 
 _PATH = ("fleet", "records")
-# What a record says itself, or can't say.
+# Keys that records replace, or have no counterpart of.
 _INSTEAD = ("crash", "zone_outage", "connection", "down")
 
 
@@ -30,9 +30,9 @@ RECORDS = ReadBy(_read_records, {"type": "string"}, needs_files=True)
 
 
 def find_kind(history: History, release: Sequence[ReleaseKind]) -> ReleaseKind | None:
-    """Return the kind of a rollout's release among those of a scenario: of the same name, or the only one that is as defective.
+    """Return the scenario's kind of release of a recorded rollout: by its name, or the only kind with the same `defective`.
 
-    None if it isn't known.
+    None if it can't be determined.
     """
     is_defective = history.rollout["defective"]
     alike = [kind for kind in release if is_defective in (None, kind.defective)]
@@ -44,28 +44,29 @@ def find_kind(history: History, release: Sequence[ReleaseKind]) -> ReleaseKind |
 def past_problems(
     past: PastRollouts, fleet: Fleet, release: Sequence[ReleaseKind], operator: Operator, deployment_type: str
 ) -> Iterator[Problem]:
-    """List what contradicts rollouts on record, or can't be combined with them."""
+    """List keys that contradict rollouts on record, or can't be combined with them."""
     sizes = {len(history.nodes) for history in past.histories} - {fleet.nodes}
     if sizes:
-        found = f"{fleet.nodes:,}, and a rollout of {min(sizes):,} nodes"
-        yield Problem("not the number of nodes of all rollouts on record", ("fleet", "nodes"), found=found)
+        found = f"{fleet.nodes:,}, but a rollout of {min(sizes):,} nodes"
+        yield Problem("must be the number of nodes of all rollouts on record", ("fleet", "nodes"), found=found)
     places: list[tuple[str | int, ...]] = [(), *(("classes", number) for number in range(len(fleet.classes)))]
     for place, behaviour in zip(places, fleet.behaviours, strict=True):
         for key in _INSTEAD:
             if getattr(behaviour, key) and not (place and getattr(fleet.behaviour, key)):
-                yield Problem("not beside `records`, which say when nodes are down or unheard", ("fleet", *place, key))
+                message = "not allowed beside `records`, which state when nodes are down or offline"
+                yield Problem(message, ("fleet", *place, key))
     if fleet.order != "index":
-        yield Problem("not beside `records`: nodes go in the order on record", ("fleet", "order"))
+        yield Problem("not allowed beside `records`, which have the order of the nodes", ("fleet", "order"))
     if operator.script:
-        yield Problem("not beside `records`, which have what people did", ("operator", "script"))
+        yield Problem("not allowed beside `records`, which have people's actions", ("operator", "script"))
     types = {history.rollout["type"] or "update" for history in past.histories} - {deployment_type}
     if types:
-        found = f"{deployment_type}, and a rollout of type {min(types)}"
-        yield Problem("not the type of all rollouts on record", ("deployment", "type"), found=found)
+        found = f"{deployment_type}, but a rollout of type {min(types)}"
+        yield Problem("must be the type of all rollouts on record", ("deployment", "type"), found=found)
     kinds = [find_kind(history, release) for history in past.histories]
     if None in kinds and release:
         name = past.histories[kinds.index(None)].rollout["rollout"]
-        message = "the kind of a rollout's release is not on record, or none of the scenario's"
+        message = "the kind of a rollout's release is not recorded, or matches none of the scenario's"
         hint = "state `release` or `defective` in a table of rollouts, or only one kind in `release`"
         yield Problem(message, _PATH, found=f"rollout {first_word(str(name))}", hint=hint)
         return

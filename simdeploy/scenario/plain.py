@@ -1,4 +1,4 @@
-"""From Python values to plain data as in a file."""
+"""Conversion of Python values to plain data as in a file."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ _MAX_BITS = 1024
 
 _PLAIN = (str, int, float, bool, type(None), dict, list)
 
-# Characters: larger parts are hardly in two files, and would take much memory.
+# Characters. Larger parts hardly occur twice, and would take much memory.
 _MOST_SHARED = 5000
 
 
 def read_once(function: Callable[..., T]) -> Callable[..., T]:
     """Decorate a reader of plain data so that equal data is read once.
 
-    1, 1.0 and true differ. What is raised is not remembered, nor what is made of a single number or of data that names files,
-    which all keywords are about.
+    1, 1.0 and true are not equal here. Exceptions are not cached, nor results from single numbers or from data that names
+    files. Keyword arguments must only concern files.
     """
 
     @lru_cache(maxsize=1024)
     def remember(text: _Text, *context: Any) -> T:
         value, about_files = text.data
-        del text.data  # the text is kept, and they may be large
+        del text.data  # the cache keeps the text, but needs no data, which may be large
         return function(value, *context, **about_files)
 
     @wraps(function)
     def reader(value: object, *context: Any, **about_files: Any) -> T:
-        if type(value) in (int, float):  # read as fast as found again
+        if type(value) in (int, float):  # reading is as fast as the cache
             return function(value, *context, **about_files)
         text = _Text(repr(value))
         if len(text) > _MOST_SHARED or "'file'" in text or "'records'" in text:
@@ -50,7 +50,7 @@ def read_once(function: Callable[..., T]) -> Callable[..., T]:
 
 
 class _Text(str):
-    """Plain data as text, with all that it is read from."""
+    """Plain data as text, together with the data and the keyword arguments of its reader."""
 
     __slots__ = ("data",)
 
@@ -91,7 +91,7 @@ def _copy(value: Any, path: Path, problems: list[Problem]) -> Any:
 
 
 def _convert(value: Any) -> Any:
-    """Return a value of another type as the plain one that it stands for, if there is one."""
+    """Return the plain equivalent of a value of another type, if there is one."""
     if hasattr(value, "tolist") and not isinstance(value, type):
         value = value.tolist()  # numpy's scalars and arrays, and pandas' series
     if isinstance(value, os.PathLike):
@@ -124,7 +124,7 @@ def _copy_mapping(value: Mapping[Any, Any], path: Path, problems: list[Problem])
         if isinstance(key, str):
             kind = type(item)
             name = key if type(key) is str else str(key)
-            # Most values are text or numbers, of which this is quickly known to be plain.
+            # Most values are text or numbers, and this test is quick.
             if (
                 (kind is str and item.isascii())
                 or (kind is float and math.isfinite(item))

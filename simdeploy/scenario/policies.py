@@ -51,10 +51,10 @@ class Surroundings:
     """Context that a policy takes from its scenario."""
 
     identity: Identity
-    stated: tuple[str, ...]  # identity keys stated in the scenario, which a JSON file should not contradict
+    stated: tuple[str, ...]  # identity keys that the scenario states; a JSON file should not contradict them
     interval_ns: int  # evaluation window, if the dialect states none
     files: Files
-    nodes: int | None = None  # of the fleet, if it can be read
+    nodes: int | None = None  # of the fleet, if valid
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def _read_orchestrator(raw: object, prefix: Path) -> tuple[Orchestrator | None, 
 
 
 def imported_policy(name: str, imported: PolicyImport, around: Surroundings, path: Path = ()) -> PolicyReading:
-    """Make a policy of an imported file; values that were not evaluated, and fields that may be misspelt, are warnings."""
+    """Make a policy from an imported file; warn about values that were not evaluated and fields that may be misspelt."""
     reading = read_policy(name, imported.policy, around, path)
     return replace(reading, warnings=[*reading.warnings, *imported.warnings()])
 
@@ -179,7 +179,7 @@ def version_suspicions(identity: Identity, path: Path) -> list[Problem]:
 
 
 def _with_versions_of_type(identity: Identity, document: DeploymentDocument, around: Surroundings) -> Identity:
-    """Return an identity of another type than the scenario's, with versions that suit it unless they are stated."""
+    """Return an identity whose type differs from the scenario's, with default versions of that type unless they are stated."""
     known = {
         key: getattr(identity, key) if key in around.stated or getattr(document.deployment, key) is not None else None
         for key in ("from_version", "to_version")
@@ -206,7 +206,7 @@ def _policy(
 def read_policy_file(path: str | os.PathLike[str], nodes: int | None = None) -> DeploymentDocument | PolicyImport:
     """Read a policy from a file: JSON or YAML of a dialect, or another orchestrator's file, recognised by its content.
 
-    `nodes` is the number of nodes of the fleet that it is for.
+    `nodes` is the number of nodes of its fleet.
     """
     return parse_policy(read_text(path), file=os.fspath(path), nodes=nodes)
 
@@ -242,6 +242,6 @@ def parse_policy(
     bad = problems if made is None else _read_orchestrator(made.orchestrator, ())[1]
     if made is None or bad:
         raise InputError(located(cut(bad), file, positions))
-    # Unknown keys are kept, so no allowed keys are listed.
+    # Unknown keys are legal here, so the allowed keys are not listed.
     kept = [replace(problem, allowed=None) for problem in cut(problems)]
     return replace(made, warnings=tuple(located(kept, file, positions)))

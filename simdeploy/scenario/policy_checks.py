@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from simdeploy.scenario.parts import ScenarioPolicy
     from simdeploy.world.fleet import Fleet
 
-# Windows are numbered in 32 bits: the counter of the random numbers has no more.
+# The counter of the random numbers has 32 bits for the number of a window.
 _MAX_WINDOWS = 1 << 32
 
 
 def policy_problems(
     scenario_policy: ScenarioPolicy, path: Path, fleet: Fleet, orchestrator: Orchestrator
 ) -> Iterator[Problem]:
-    """List what makes a policy impossible in a fleet under an orchestrator."""
+    """List reasons why a policy is impossible in a fleet under an orchestrator."""
     yield from gate_problems(scenario_policy, path, fleet, orchestrator)
     policy = scenario_policy.policy
     if policy.retries and orchestrator.failed_tries_count:
@@ -44,12 +44,12 @@ def policy_problems(
 
 
 def _tries_problems(policy: Policy, path: Path, fleet: Fleet, orchestrator: Orchestrator) -> Iterator[Problem]:
-    """List what keeps failed tries from being counted: nodes try again by themselves, and only verdicts are reported."""
+    """List reasons why failed tries can't be counted: nodes try again by themselves, and if reports are late, only verdicts are."""
     late = "reporting_delay" if orchestrator.reporting_delay_ns else ""
     if any(behaviour.connection for behaviour in fleet.behaviours):
         late = "fleet.connection"
     if late:
-        message = f"failed_tries_count needs tries that are heard of at once, but only verdicts are reported late under {late}"
+        message = f"failed_tries_count needs immediate reports, but under {late} only verdicts are reported, and late"
         allowed = f"0, failed_tries_count: false, or no {late}"
         yield Problem(message, (*path, "retries"), found=str(policy.retries), allowed=allowed)
 

@@ -1,4 +1,4 @@
-"""From plain data to the parts of a scenario, with all checks."""
+"""Conversion of plain data to the parts of a scenario, with all checks."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _MAX_REQUESTS = 10**12
 
 
 class Origin(NamedTuple):
-    """What a scenario was read from: enough to change it."""
+    """The data and files that a scenario was read from, which `with_values` starts from."""
 
     raw: Mapping[str, Any]
     files: Files
@@ -47,7 +47,7 @@ class Origin(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """What was read of a scenario's data; problems are without file and line."""
+    """The result of reading a scenario's data; problems are without file and line."""
 
     origin: Origin | None  # None if there are errors
     parts: Mapping[str, Any]  # a scenario's fields by name, as far as they are valid
@@ -57,7 +57,8 @@ class Reading(NamedTuple):
 def read_parts(raw: object, files: Files, before: Origin | None = None) -> Reading:
     """Check everything, and build all valid parts.
 
-    An invalid section doesn't prevent checks of the others. What is the same object as `before` is not read again.
+    An invalid section doesn't prevent checks of the others. Sections that are the same objects as in `before` are not read
+    again.
     """
     if not isinstance(raw, Mapping):
         allowed = "the keys " + ", ".join(ScenarioFile.model_fields)
@@ -100,7 +101,7 @@ def _read_rest(raw: Mapping[str, Any], files: Files, nodes: int | None, before: 
 
 
 def _fleet_problems(section: SectionReading | None, parts: Mapping[str, Any]) -> Iterator[Problem]:
-    """Compare the fleet with the parts that could be read."""
+    """Compare the fleet with the parts that are valid."""
     if section is None:
         return
     fleet: Fleet = section.part
@@ -142,7 +143,7 @@ def _policy_suspicions(raw: Mapping[str, Any], parts: Mapping[str, Any], rest: R
 
 
 def affects_problems(kind: ReleaseKind, fleet: Fleet) -> Iterator[Problem]:
-    """Look for classes, zones and nodes that don't exist."""
+    """List classes, zones and nodes that don't exist."""
     affects = kind.affects
     if not affects.members:
         return
@@ -161,10 +162,10 @@ def affects_problems(kind: ReleaseKind, fleet: Fleet) -> Iterator[Problem]:
 
 
 def request_problems(fleet: Fleet, intervals_ns: Iterable[int]) -> Iterator[Problem]:
-    """Limit the requests of one window: of a shared service, if one node of a pool has to meet them all."""
+    """Limit the requests of one window; in a shared service a single node may receive those of the whole fleet."""
     most = _MAX_REQUESTS
     if fleet.service is not None or any(behaviour.traffic for behaviour in fleet.behaviours):
-        most = MOST_GATED_REQUESTS  # compared with an error rate in whole numbers
+        most = MOST_GATED_REQUESTS  # these are compared with an error rate in 64-bit integers
     longest_ns = max(intervals_ns, default=0)
     window_ns = longest_ns * (1 if fleet.service is None else fleet.nodes)
     for number, behaviour in enumerate(fleet.behaviours):

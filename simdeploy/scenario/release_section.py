@@ -121,7 +121,7 @@ def _read_kinds(raw: object, handler: ValidatorFunctionWrapHandler) -> dict[str,
 
 
 def _sum_problems(raw: Mapping[str, Any]) -> list[Problem]:
-    # On the raw values, so that another mistake in a kind doesn't hide this one.
+    # From the raw values, so that another mistake in a kind doesn't hide this one.
     total = Fraction(0)
     for kind in raw.values():
         try:

@@ -20,10 +20,10 @@ _AMOUNT = number(float, -MAX_NUMBER)
 
 
 def _read_limit(value: object) -> float:
-    # A duration where the measure is one, which is checked where both are known.
+    # Text is a duration; whether the measure is one is checked later, when both are known.
     if isinstance(value, str):
         if value.strip().endswith("%"):
-            _AMOUNT.read(value)  # which says how to write it
+            _AMOUNT.read(value)  # raises, with a hint how to write a fraction
         return duration_ns(value) / NS_PER_S
     return float(_AMOUNT.read(value))
 
@@ -87,7 +87,7 @@ def cross_check_requirement(
     kinds: tuple[str, ...] | None,
     has_costs: bool | None,
 ) -> list[Problem]:
-    """Check one requirement against what is known (None if unknown); paths are its keys."""
+    """Check one requirement against the rest of the file; arguments are None if unknown, and paths its keys."""
     problems = measures.measure_problems(requirement.measure, kinds, has_costs=has_costs)
     problems += measures.requirement_problems(requirement)
     if requirement.policy is not None and policies is not None and requirement.policy not in policies:

@@ -1,4 +1,4 @@
-"""The sections of a file other than the fleet, and what can be said of them whatever the fleet is."""
+"""The sections of a file other than the fleet, and their checks that don't depend on the fleet."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ REST = tuple(name for name in ScenarioFile.model_fields if name != "fleet")
 
 
 class SectionReading(NamedTuple):
-    """A section of a file, and the part of a scenario that is made of it alone, if there is one."""
+    """A section of a file, and the part of a scenario built from it alone, if there is one."""
 
     section: Any
     part: Any
@@ -42,13 +42,13 @@ class SectionReading(NamedTuple):
 
 @dataclass(frozen=True)
 class RestReading:
-    """All sections but the fleet, with what is wrong with them.
+    """All sections but the fleet, with their problems.
 
-    There are problems to report before those of the fleet and others to report after them.
+    `errors` and `warnings` are pairs: problems to report before those of the fleet, and after them.
     """
 
     sections: Mapping[str, SectionReading]  # by name, as far as they are valid
-    parts: Mapping[str, Any]  # a scenario's fields by name, likewise
+    parts: Mapping[str, Any]  # fields of a scenario by name, likewise
     surroundings: Surroundings  # context for further policies
     misread: Mapping[str, Sequence[Problem]]  # by section; unknown ones are under ""
     errors: tuple[Sequence[Problem], Sequence[Problem]]
@@ -64,7 +64,7 @@ def read_rest(
     nodes: int | None,
     known: Mapping[str, SectionReading],
 ) -> RestReading:
-    """Read everything but the fleet, and compare it; files of policies are read for a fleet of `nodes`, if they are known.
+    """Read and check everything but the fleet; files of policies are read for a fleet of `nodes`, if known.
 
     An invalid section doesn't prevent checks of the others. Sections `known` from the same data are not read again.
     """
@@ -99,7 +99,7 @@ def read_rest(
 def read_section(
     raw: Mapping[str, Any], name: str, files: Files | None, misread: dict[str, Sequence[Problem]]
 ) -> SectionReading | None:
-    """Read a section on its own, so that a bad one leaves the others; its problems become those of its name in `misread`."""
+    """Read one section, so that an invalid one doesn't affect others; its problems go to `misread`, under its name."""
     value = raw.get(name)
     if value is None:
         if not ScenarioFile.model_fields[name].is_required():
@@ -147,13 +147,13 @@ def _costs(section: CostsSection | None) -> Costs | None:
 
 
 def _identity(section: DeploymentSection) -> Identity:
-    # The API shows an id, for which the file has no key.
+    # The API shows an id, but the file has no key for it.
     versions = fill_versions(section.type, section.from_version, section.to_version)
     known = section.model_dump() | dict(zip(("from_version", "to_version"), versions, strict=True))
     return Identity(id=f"{section.job_id}-{known['to_version']}", **known)
 
 
-# By section, the name of the part that is made of it alone, and how.
+# By section: the part of a scenario built from it alone, and its builder.
 _BUILDERS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "name": ("name", str),
     "description": ("description", str),
@@ -171,7 +171,7 @@ _BUILDERS: dict[str, tuple[str, Callable[[Any], Any]]] = {
 def _find_surroundings(
     sections: Mapping[str, SectionReading], parts: Mapping[str, Any], files: Files, nodes: int | None
 ) -> Surroundings:
-    # Where identity or interval can't be read, policies are still checked, under stand-ins.
+    # If identity or interval are invalid, policies are still checked, with defaults.
     deployment = sections["deployment"].section if "deployment" in sections else DeploymentSection()
     identity = parts.get("identity") or _identity(deployment)
     interval_ns = parts.get("health_interval_ns") or HealthSection().interval
@@ -199,7 +199,7 @@ def _cross_check(parts: Mapping[str, Any], policies: tuple[str, ...]) -> Iterato
         parts.get("requirements", ()),
         policies=policies,
         kinds=tuple(kind.name for kind in parts.get("release", ())) or None,
-        # Nothing is known of them if that section is invalid.
+        # None if that section is invalid.
         has_costs=parts["costs"] is not None if "costs" in parts else None,
     )
     valid: Mapping[str, ScenarioPolicy] = parts["policies"]

@@ -9,13 +9,13 @@ from __future__ import annotations
 import math
 import re
 
-# Possessive: time stays linear whatever the word.
+# Possessive quantifiers keep the time linear for any word.
 _WHOLE = re.compile(r"[-+]?[0-9]++")
 _DECIMAL = re.compile(r"[-+]?(\.[0-9]++|[0-9]++(\.[0-9]*+)?)([eE][-+]?[0-9]++)?")
 _OTHER_BASE = re.compile(r"[-+]?0[xob][0-9a-fA-F]+")
 _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 
-# More digits than any exact decimal needs; Python itself refuses to read 4301.
+# More digits than any exact decimal needs; Python refuses to read more than 4300.
 _MAX_DIGITS = 400
 
 _CONSTANTS: dict[str, bool | None] = {"": None, "~": None, "null": None, "true": True, "false": False}

@@ -1,4 +1,4 @@
-"""Base of the sections of a scenario file, and conversion of pydantic's errors to one problem per mistake."""
+"""Base class of the sections of a scenario file, and conversion of pydantic's errors to one problem per mistake."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def optional(default: Any, description: str) -> Any:
 def unknown_keys(
     raw: Mapping[str, Any], known: Collection[str], elsewhere: Mapping[str, str] | None = None
 ) -> list[Problem]:
-    """List unknown keys; `elsewhere` has hints for keys that belong to another place."""
+    """List unknown keys; `elsewhere` has hints for keys that belong elsewhere."""
     words, hints = tuple(known), elsewhere or {}
     return [
         Problem("unknown key", (key,), hint=hints.get(key), meant=None if key in hints else (key, words))
@@ -60,7 +60,7 @@ class Section(BaseModel):
     shorthand: ClassVar[str | None] = None  # key whose text value may stand for the whole group
     # Keys for which null means none; for others, null is the same as leaving the key out.
     nullable: ClassVar[tuple[str, ...]] = ()
-    elsewhere: ClassVar[Mapping[str, str]] = {}  # by unknown key, a hint where it belongs
+    elsewhere: ClassVar[Mapping[str, str]] = {}  # by unknown key: a hint where it belongs
 
     @model_validator(mode="wrap")
     @classmethod
@@ -81,7 +81,7 @@ class Section(BaseModel):
             problems += (problem for problem in problems_of(error) if not is_explained(problem, unknown))
         if problems:
             raise validation_error(problems)
-        # pydantic has set the other keys to what a file would say.
+        # pydantic has set the other keys to their defaults as written in a file, not as read from it.
         values = section.__dict__
         valid = {key: values[key] for key in known}
         values.update(cls._defaults())
@@ -89,19 +89,19 @@ class Section(BaseModel):
         return section
 
     @classmethod
-    def meant_by(cls, raw: Any) -> str | None:  # noqa: ARG003 - for those who override it
-        """Return a hint how to write what isn't a group of keys, if that can be told."""
+    def meant_by(cls, raw: Any) -> str | None:  # noqa: ARG003 - for overrides
+        """Return a hint how to write a value that isn't a group of keys, if there is one."""
         return None
 
     @classmethod
     @cache
     def _fields(cls) -> dict[str, FieldInfo]:
-        return cls.model_fields  # pydantic looks for it anew every time
+        return cls.model_fields  # cached, because pydantic looks it up every time
 
     @classmethod
     @cache
     def _defaults(cls) -> dict[str, Any]:
-        """Return the values of keys that are left out, which are the same in every file."""
+        """Return the values of omitted keys, which are the same for every file."""
         fields = {name: field for name, field in cls.model_fields.items() if not field.is_required()}
         return {name: key_reader(field).validate_python(field.default) for name, field in fields.items()}
 

@@ -1,4 +1,4 @@
-"""The keys of ``fleet`` about requests: who serves them, and how many there are by the time of day."""
+"""The keys of ``fleet`` about requests: which nodes serve them, and their number by the time of day."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ class TrafficSection(Section):
 
 
 def request_suspicions(stated: Mapping[str, Any], fleet: Fleet, costs: Costs | None) -> Iterator[Problem]:
-    """Warn about hours that are seconds, keys without effect, and a service that is always overloaded.
+    """Warn about bare numbers meant as hours, keys without effect, and a service that is always overloaded.
 
     `stated` is the section `fleet` of the file.
     """

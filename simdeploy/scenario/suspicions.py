@@ -23,11 +23,11 @@ from simdeploy.world.fleet import Behaviour, Fleet
 from simdeploy.world.levels import either
 from simdeploy.world.release import ReleaseKind
 
-# Updating this many nodes at once may well be meant.
+# Updating this many nodes at once may be intended.
 _FEW_NODES = 10
 _MOST_FAILURES = 0.5
 
-# Requests are missed whether they are served or not.
+# `requests_per_second` matters for nodes that are down, too: their requests are lost or served by others.
 _KEYS_OF_DOWN_NODES = ("name", "share", "nodes", "down", "requests_per_second")
 
 
@@ -101,7 +101,7 @@ class PolicySuspicions:
         deadlines = {"progress_deadline": policy.progress_deadline_ns, "rollout_deadline": policy.rollout_deadline_ns}
         for key, deadline_ns in deadlines.items():
             if deadline_ns == 0:
-                yield self._say("no rollout can complete in no time; leave it out for no deadline", key, found="0s")
+                yield self._say("no rollout can complete in 0s; omit the key for no deadline", key, found="0s")
 
     def _instances(self) -> Iterator[Problem]:
         policy, kind = self.scenario_policy.policy, self.scenario_policy.identity.type
@@ -166,7 +166,7 @@ class PolicyInFleetSuspicions(PolicySuspicions):
                 yield self._say(f"0 {message}", "max_parallel", found=0)
 
     def _zones_bound(self) -> bool:
-        """Whether max_parallel_per_zone keeps any node of a zone waiting."""
+        """Whether max_parallel_per_zone ever makes a node wait."""
         plan = plan_waves(self.scenario_policy.policy, self.orchestrator, self.fleet.nodes, self.fleet.zones)
         return plan.per_zone < -(-self.fleet.nodes // self.fleet.zones)
 
@@ -294,7 +294,7 @@ def _class_suspicions(fleet: Fleet, orchestrator: Orchestrator) -> Iterator[Prob
         if node_class.share is not None:
             wanted = node_class.wanted(fleet.nodes)
             if named and wanted > left:
-                message = f"only {left} of {wanted} nodes are left for it: other classes name theirs"
+                message = f"only {left} of its {wanted} nodes are available: other classes name exact nodes"
                 yield Problem(message, ("fleet", "classes", place, "share"), found=f"{float(node_class.share):g}")
             left -= min(wanted, left)
     down = count_down(fleet)
@@ -350,7 +350,7 @@ def _has_failures(fleet: Fleet, release: tuple[ReleaseKind, ...]) -> bool:
 
 
 def idle_key_suspicions(classes: Sequence[Mapping[str, Any]]) -> Iterator[Problem]:
-    """Warn about keys without effect of a fleet's classes, as in a file."""
+    """Warn about keys of a fleet's classes without effect; `classes` are as in a file."""
     for place, node_class in enumerate(classes):
         if is_given(node_class, "down") and node_class["down"]:
             idle = [key for key in node_class if key not in _KEYS_OF_DOWN_NODES and is_given(node_class, key)]
@@ -384,7 +384,7 @@ def process_suspicions(
 
 
 def start_suspicions(raw: Mapping[str, Any], fleet: Fleet, change_windows: Sequence[ChangeWindow]) -> Iterator[Problem]:
-    """Warn about an hour of the start that is left out although it matters."""
+    """Warn if the start of the rollout is not stated although its hour matters."""
     has_traffic = any(b.traffic is not None and b.requests_per_second for b in fleet.behaviours)
     has_windows = bool(change_windows) and not is_always_open(change_windows)
     if (has_traffic or has_windows) and not is_given(raw, "deployment", "created_at"):

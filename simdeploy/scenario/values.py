@@ -33,10 +33,10 @@ _DAYS = re.compile(r"(\d+)d(?:ays?)?")
 _UNIT_WORDS = (("milliseconds?", "ms"), ("sec(?:ond)?s?", "s"), ("min(?:ute)?s?", "m"), ("(?:hrs?|hours?)", "h"))
 _NUMERIC = re.compile(r"[-+]?\d+(?:\.\d+)?")
 
-# Longer text is not a typing error.
+# Longer text gets no hint: it is not a misspelt value.
 _MAX_HINTED = 30
 
-# It follows every amount, also in short answers.
+# The unit follows every amount, also in short answers.
 _LONGEST_UNIT = 12
 
 # The end of a long rollout must be a valid time, too.
@@ -66,7 +66,7 @@ def read_list(kind: Kind, raw: object) -> tuple[Any, ...]:
 
 
 def write_list(raw: object) -> str | None:
-    """Suggest a list in place of one whole number."""
+    """Suggest a list instead of a single whole number."""
     return f"write [{shorten(raw)}]" if isinstance(raw, int) and not isinstance(raw, bool) else None
 
 
@@ -199,7 +199,7 @@ def _time(value: object) -> str:
     except ValueError as error:
         raise Refused(str(error)) from None
     if not _YEARS[0] <= int(text[:4]) <= _YEARS[1]:
-        raise Refused("out of reach")
+        raise Refused("year out of range")
     return text
 
 

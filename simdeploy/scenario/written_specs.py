@@ -32,7 +32,7 @@ def write_specs(policy: ScenarioPolicy, scenario: Scenario) -> Specs:
     deployment 1 5m
     rollout 50 300000000000
     """
-    # What only a general policy can say is in no dialect of the API.
+    # No dialect of the API can express all of a general policy.
     spec = policy.spec
     dialects: tuple[Dialect, ...] = ("general",) if spec.dialect == "general" else ("deployment", "rollout")
     specs: Specs = {}

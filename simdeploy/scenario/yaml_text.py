@@ -64,10 +64,10 @@ class _Node:
 
 
 def parse_yaml(text: str, file: str | None = None, problems: list[Problem] | None = None) -> tuple[Any, Positions]:
-    r"""Read one YAML document: its data, and line and column, from 1, by path of the root and every key and list item.
+    r"""Read one YAML document; return its data, and line and column of every key and list item by path, counted from 1.
 
-    `problems` collects those that don't prevent further checks (duplicate keys, unusual numbers); by default they are
-    raised with all others that can be found.
+    `problems` collects problems that don't prevent further checks (duplicate keys, unusual numbers); by default they are
+    raised together with the others.
 
     Examples
     --------
@@ -108,7 +108,7 @@ def _syntax_problem(error: yaml.MarkedYAMLError, file: str | None) -> Problem:
 
 
 class _Composer:
-    """From events to a tree of nodes in which an alias is the anchor's own node."""
+    """Builds from events a tree of nodes in which an alias is its anchor's node."""
 
     def __init__(self, file: str | None, problems: list[Problem]) -> None:
         self.file = file
@@ -196,7 +196,7 @@ class _Composer:
                 self._problem(key, f"duplicate key, first in line {lines[key.value]}", shorten(key.value))
             else:
                 lines[key.value] = key.line
-                # A value's place is that of its key, where people look first.
+                # A value's position is that of its key, where people look first.
                 node.items.append(((key.value, key.line, key.column), value))
 
     def _problem(self, node: _Node, message: str, found: str | None = None, hint: str | None = None) -> None:
@@ -211,7 +211,7 @@ class _Composer:
 
 
 class _Expander:
-    """From nodes to plain data; every visit beyond a node's first is an alias's and is counted."""
+    """Converts nodes to plain data; visits of a node after the first come from aliases, and are counted."""
 
     def __init__(self, file: str | None, problems: list[Problem], positions: Positions) -> None:
         self.file = file
@@ -235,7 +235,7 @@ class _Expander:
         return data
 
     def _count(self, node: _Node, path: Path) -> None:
-        # `seen` decides only whether to count; no result depends on its order.
+        # A set is safe here: no result depends on its order.
         if id(node) in self.seen:
             self.aliased += 1
         self.seen.add(id(node))
