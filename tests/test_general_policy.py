@@ -181,7 +181,7 @@ def test_terms_of_waves_that_make_no_sense() -> None:
     with pytest.raises(InputError, match=r"waves\[1\].min_healthy_time: no node of the wave can become healthy"):
         scenario_of({"waves": [1, {"size": 2, "min_healthy_time": "10m"}]})
     windows = {"health_check": HEALTH_CHECK | {"success_threshold": 3}}
-    with pytest.raises(InputError, match=r"waves\[0\].min_healthy_time: not beside success_threshold"):
+    with pytest.raises(InputError, match=r"waves\[0\].min_healthy_time: not allowed beside success_threshold"):
         scenario_of(windows | {"waves": [{"size": 2, "min_healthy_time": "10s"}]})
     with pytest.warns(SimdeployWarning, match=r"waves\[0\].gate: no effect: no gate judges waves"):
         scenario_of({"waves": [{"size": 2, "gate": False}]})
@@ -381,7 +381,11 @@ def test_bad_switches_of_an_own_orchestrator() -> None:
         ({"waves": [0]}, ("waves", 0, "size"), "too small"),
         ({"waves": [{"bake_time": "5m"}]}, ("waves", 0), "a wave needs either size or until"),
         ({"waves": [{"sizes": 3, "until": 4}]}, ("waves", 0, "sizes"), "unknown key"),
-        ({"waves": [1], "canary_count": 3}, ("canary_count",), "not beside waves, whose first entry is the canaries"),
+        (
+            {"waves": [1], "canary_count": 3},
+            ("canary_count",),
+            "not allowed beside waves, whose first entry is the canaries",
+        ),
         ({"max_parallel": "120%"}, ("max_parallel",), "neither a number of nodes nor a percentage from 0% to 100%"),
         ({"zone_bake_time": "5m"}, ("zone_bake_time",), "needs zone_by_zone: true"),
         ({"zone_by_zone": True, "waves": [1]}, ("zone_by_zone",), "needs fleet.order: zone"),
@@ -389,7 +393,7 @@ def test_bad_switches_of_an_own_orchestrator() -> None:
         (
             {"health_check": {"deadline": "5m", "min_healthy_time": "5s", "success_threshold": 3}},
             ("health_check", "min_healthy_time"),
-            "not beside success_threshold: both say when a node is healthy",
+            "not allowed beside success_threshold: both define when a node is healthy",
         ),
         ({"surg": 1}, ("surg",), "unknown key"),
     ],

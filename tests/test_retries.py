@@ -256,5 +256,5 @@ def test_an_unhealthy_node_that_does_not_start_again(engine: str) -> None:
 def test_the_verdict_of_a_gate_is_final() -> None:
     """Beside a gate that judges waves nothing that is unhealthy is tried again. [contract]"""
     check = CHECK | {"max_error_rate": 0.5, "gate": "pooled"}
-    with pytest.raises(InputError, match="retry_unhealthy: not beside a gate that judges waves"):
+    with pytest.raises(InputError, match="retry_unhealthy: not allowed beside a gate that judges waves"):
         scenario_of(None, {"retries": 1, "retry_unhealthy": True, "health_check": check})

@@ -1,8 +1,8 @@
-"""The API's deployment object, field by field, in both dialects, and the general dialect, which says more.
+"""The API's deployment object, field by field, in both dialects, and the general dialect, which can express more.
 
-From outside: types (frozen pydantic models): `Deployment`, `DeploymentStatus`, and per dialect `DeploymentSpec` with
-`HealthCheck`, `RolloutSpec` with `RolloutHealthCheck`, `GeneralSpec` with `GeneralHealthCheck` and `WaveEntry`. Readers: `read_deployment` and `parse_deployment` for JSON,
-`spec_from_dict` for specs in a scenario or in Python.
+May be used from outside: the frozen pydantic models `Deployment` and `DeploymentStatus`, and per dialect `DeploymentSpec` with
+`HealthCheck`, `RolloutSpec` with `RolloutHealthCheck`, `GeneralSpec` with `GeneralHealthCheck` and `WaveEntry`; the readers
+`read_deployment` and `parse_deployment` for JSON, and `spec_from_dict` for specs in a scenario or in Python.
 """
 
 from simdeploy.api.check import spec_from_dict, spec_problems, unknown_keys

@@ -1,4 +1,4 @@
-"""From plain values to a spec, reporting all problems at once."""
+"""Conversion of plain values to a spec, reporting all problems at once."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def spec_from_dict(
     Durations may be Go strings or numbers: whole nanoseconds in the rollout dialect, seconds in the others. The
     spec stores them in the dialect's JSON form.
 
-    The spec is None if there are problems: all are returned, including `spec_problems` and unknown keys, with paths
-    relative to the spec.
+    If there are problems, the spec is None. All problems are returned, including `spec_problems` and unknown keys, with
+    paths relative to the spec.
 
     Examples
     --------
@@ -78,7 +78,7 @@ def spec_problems(spec: Spec) -> list[Problem]:
 
 
 def contradictions(raw: Mapping[str, Any], dialect: Dialect | None = None) -> list[Problem]:
-    """Like `spec_problems`, for unchecked plain values; `dialect` is None if it is not known."""
+    """Like `spec_problems`, for unchecked plain values; `dialect` is None if unknown."""
     strategy = raw.get("strategy")
     if strategy not in ("rolling", "canary"):
         return []
@@ -112,7 +112,7 @@ def _contradictions_of_general(raw: Mapping[str, Any], strategy: str, canaries: 
                 message = "a wave needs either size or until"
                 problems.append(Problem(message, path=("waves", number), allowed="{size: 10%} or {until: 50%}"))
         problems += (
-            Problem("not beside waves, whose first entry is the canaries", path=(key,), found=shorten(raw[key]))
+            Problem("not allowed beside waves, whose first entry is the canaries", path=(key,), found=shorten(raw[key]))
             for key in canaries
         )
     if raw.get("zone_by_zone") is True and strategy != "rolling":
@@ -127,7 +127,7 @@ def _contradictions_of_general(raw: Mapping[str, Any], strategy: str, canaries: 
         groups: list[tuple[Path, Mapping[str, Any]]] = [(("health_check",), health_check)]
         if isinstance(waves, Sequence) and not isinstance(waves, str):
             groups += [(("waves", number), wave) for number, wave in enumerate(waves) if isinstance(wave, Mapping)]
-        message = "not beside success_threshold: both say when a node is healthy"
+        message = "not allowed beside success_threshold: both define when a node is healthy"
         problems += (
             Problem(message, path=(*path, "min_healthy_time"))
             for path, group in groups
@@ -137,12 +137,12 @@ def _contradictions_of_general(raw: Mapping[str, Any], strategy: str, canaries: 
 
 
 def _is_set(size: object) -> bool:
-    # A size of a wrong type is told where values are checked, and is no sign that none was meant.
+    # A size of a wrong type counts as set: it is reported where values are checked.
     return size is not None and (isinstance(size, bool) or size != 0)
 
 
 def unknown_keys(value: WireObject) -> list[Problem]:
-    """List keys that the API doesn't know, each with the nearest known key.
+    """List keys that the API doesn't know, each with the most similar known key.
 
     Examples
     --------
@@ -154,7 +154,7 @@ def unknown_keys(value: WireObject) -> list[Problem]:
 
 
 def build(model: type[W], raw: Mapping[str, Any]) -> tuple[W | None, list[Problem]]:
-    """Build an object from a mapping; unknown keys pass. One problem per bad value or missing key."""
+    """Build an object from a mapping, ignoring unknown keys, with one problem per bad value or missing key."""
     try:
         return model.model_validate(_plain(raw)), []
     except ValidationError as error:
@@ -162,7 +162,7 @@ def build(model: type[W], raw: Mapping[str, Any]) -> tuple[W | None, list[Proble
 
 
 def _plain(value: Any) -> Any:
-    # pydantic takes a dict where an object is due; a frozen scenario holds read-only mappings.
+    # pydantic expects a dict for an object; a frozen scenario holds read-only mappings.
     return {str(key): _plain(item) for key, item in value.items()} if isinstance(value, Mapping) else value
 
 
@@ -185,13 +185,13 @@ def not_a_group(value: object, path: Path) -> Problem:
 
 
 def misspelt(name: str, raw: Mapping[str, Any], likeness: float = 0.6) -> str | None:
-    """Say which key of a mapping was probably meant to be one that it lacks; None if none is near (see `nearest`)."""
+    """Say which key of a mapping is probably a misspelling of the missing key `name`; None if none is (see `nearest`)."""
     meant = (key for key in islice(raw, MOST_PROBLEMS) if key != name and nearest(key, [name], likeness))
     return next((f"found '{key}': did you mean '{name}'?" for key in meant), None)
 
 
 def unknown_keys_in(raw: Mapping[str, Any], model: type[WireObject]) -> list[Problem]:
-    """List unknown keys of a mapping at any depth, each with the nearest known key."""
+    """List unknown keys of a mapping at any depth, each with the most similar known key."""
     problems: list[Problem] = []
     for key, value in raw.items():
         field = model.model_fields.get(key)

@@ -19,7 +19,7 @@ State = Annotated[
     Literal["pending", "in_progress", "paused", "completed", "failed", "canceled"],
     choice("pending", "in_progress", "paused", "completed", "failed", "canceled"),
 ]
-# Of a hundred thousand bad names the first is enough.
+# Of a hundred thousand bad names, only the first is reported.
 Names = Annotated[tuple[Name, ...], Field(fail_fast=True)]
 
 
@@ -52,7 +52,7 @@ class DeploymentStatus(WireObject):
 class Deployment(WireObject):
     """A deployment, as returned by ``GET deployment``.
 
-    Pass the spec as an object, not a dict, whose dialect would be unknown. `parse_deployment` reads JSON.
+    Pass the spec as an object, because the dialect of a dict would be unknown. `parse_deployment` reads JSON.
 
     Examples
     --------
@@ -84,7 +84,7 @@ class Deployment(WireObject):
     def to_body(self) -> dict[str, Any]:
         """Return the body of ``GET deployment`` as JSON values, under the key of the spec's dialect.
 
-        A general spec, which is beyond the API, states its dialect itself.
+        A general spec, which the API doesn't have, states its dialect itself.
         """
         value = self.to_dict()
         if self.spec.dialect == "general":

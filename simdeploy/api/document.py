@@ -49,7 +49,7 @@ class DeploymentDocument:
     warnings: tuple[Problem, ...] = ()  # unknown keys, which are kept, with file and line
     wrapper: Dialect | None = None  # the key around the object, as in a response body
     beside: Mapping[str, Any] = field(default_factory=dict, hash=False)  # unknown keys beside the wrapper
-    # The policy's own beside a bare spec, as it was read: it is not checked here.
+    # The policy's own orchestrator, beside a bare spec, unchecked.
     orchestrator: Any = field(default=None, hash=False)
 
     def to_json(self) -> str:
@@ -68,8 +68,8 @@ def read_deployment(path: str | os.PathLike[str], *, dialect: Dialect | None = N
     path : path
         The body of ``GET deployment``, a deployment object, or a bare spec.
     dialect : {'deployment', 'rollout', 'general'}, optional
-        By default as the spec states it, or recognised from keys that only one dialect has. If given, durations may also have the other dialect's form
-        (a number is seconds for deployment, nanoseconds for rollout).
+        By default as the spec states it, or recognised from keys that only one dialect has. If given, durations may also have
+        the other dialect's form (a number is seconds for deployment, nanoseconds for rollout).
 
     Raises
     ------
@@ -99,7 +99,7 @@ def parse_deployment(text: str, *, file: str | None = None, dialect: Dialect | N
     document, problems = read_body(body, dialect)
     if document is None:
         raise InputError(locate(cut(problems), text, file=file))
-    # Unknown keys are kept, so nothing is said of what would be allowed.
+    # Unknown keys are legal here, so the allowed keys are not listed.
     kept = [replace(problem, allowed=None) for problem in cut(problems)]
     return replace(document, warnings=tuple(locate(kept, text, file=file)))
 
@@ -142,7 +142,7 @@ def _read_deployment_object(
     if not isinstance(raw, dict):
         return None, [not_a_group(raw, path)]
     spec, problems, warnings = _read_spec(raw.get("spec"), (*path, "spec"), dialect, wrapper)
-    # A stand-in where the spec is no use, so that everything beside it is checked all the same.
+    # An invalid spec is replaced, so that everything beside it is checked nevertheless.
     stand_in = spec or DeploymentSpec(strategy="immediate")
     deployment, others = build(Deployment, {**raw, "spec": stand_in})
     problems += (problem.at(prefix=path) for problem in others)
@@ -179,7 +179,7 @@ def _read_spec(
 
 
 def without_dialect(raw: Mapping[str, Any], problem: Problem) -> list[Problem]:
-    """Return all problems of a spec whose dialect has one: only misspelt keys if there are any, since these may be the evidence."""
+    """Return the problems of a spec of unknown dialect: only misspelt keys if there are any, as they may be the missing evidence."""
     others = contradictions(raw)
     slip = None if "strategy" in raw else misspelt("strategy", raw)
     slips = [Problem(MISSING, ("strategy",), hint=slip)] if slip else []
@@ -233,7 +233,7 @@ def recognise(spec: Mapping[str, Any], wrapper: Dialect | None) -> Dialect | Pro
 def placeholders(deployment: Mapping[str, Any]) -> list[Problem]:
     """List text fields that still hold the documentation's placeholder "string".
 
-    That may be a real name, so call this only if a duration or time in the same body is the placeholder.
+    It may also be a real name, so call this only if a duration or time in the same body is the placeholder.
     """
     status = deployment.get("status")
     status = status if isinstance(status, Mapping) else {}

@@ -14,15 +14,15 @@ from simdeploy.errors import InputError, Problem
 
 MAX_BYTES = 10_000_000
 
-# A pipe that nobody writes to would be waited for without end.
+# Without a limit, reading a pipe that nobody writes to would never end.
 _PATIENCE_S = 30.0
 
-# The system reserves as much for each piece that is read.
+# Python allocates this much memory for each read.
 _MOST_BYTES_AT_ONCE = 16_000_000
 
 OUTSIDE_SCENARIO = Problem("outside the scenario's folder", hint="use --allow-files DIR, or allow_files in Python")
 
-# Opening a pipe or a terminal must not wait; Windows has neither flag.
+# Opening a pipe or a terminal must not block. Windows lacks some of these flags.
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 
@@ -40,7 +40,7 @@ def read_text(
     ------
     InputError
         If the file can't be read, is outside the folders, is a folder or device, is too large, empty, binary or not UTF-8, or
-        if a pipe gives nothing for 30 s.
+        is a pipe that sends nothing for 30 s.
     """
     data = read_bytes(path, inside=inside, most_bytes=most_bytes)
     return decode(data, file=os.fspath(path), most_bytes=most_bytes)
@@ -53,13 +53,13 @@ def read_bytes(
     outside: Problem = OUTSIDE_SCENARIO,
     most_bytes: int = MAX_BYTES,
 ) -> bytes:
-    """Read a file as `read_text` does, but as it is; `outside` is the problem of a file outside the folders.
+    """Read a file as `read_text` does, without decoding; `outside` is the problem of a file outside the folders.
 
-    What is read is one byte longer than is allowed if the file is.
+    For a file that is too large, return one byte more than `most_bytes`.
     """
     file = os.fspath(path)
     try:
-        # What was found to be inside is what is opened: a link that is put there in between is not followed.
+        # The resolved path is opened without following links, so a link created after the check can't lead outside.
         target, flags = (file, _FLAGS) if inside is None else (find_inside(file, inside, outside), _FLAGS | _NO_FOLLOW)
         descriptor = os.open(target, flags)
         try:
@@ -82,7 +82,7 @@ def find_inside(file: str, folders: Sequence[str | os.PathLike[str]], outside: P
 
 
 def _read(descriptor: int, file: str, most_bytes: int, *, takes_pipes: bool) -> bytes:
-    """Read what is open, whatever it has turned out to be, up to one byte more than is allowed."""
+    """Read an open file or pipe up to one byte more than `most_bytes`; refuse everything else."""
     status = os.fstat(descriptor)
     mode = status.st_mode
     chunk_bytes = min(most_bytes, _MOST_BYTES_AT_ONCE) + 1
@@ -91,7 +91,7 @@ def _read(descriptor: int, file: str, most_bytes: int, *, takes_pipes: bool) -> 
     if stat.S_ISFIFO(mode) and takes_pipes:
         chunks = _chunks_of_pipe(descriptor, file, chunk_bytes)
     elif stat.S_ISREG(mode):
-        # What a kernel makes up as it is read, such as the files of /proc, has no size.
+        # Files that the kernel generates, such as those of /proc, have size 0: no scenario may name them.
         is_readable = takes_pipes or status.st_size > 0
         chunks = iter(lambda: os.read(descriptor, chunk_bytes) if is_readable else b"", b"")
     else:

@@ -13,7 +13,7 @@ from simdeploy.api.values import Count, FractionNumber, PositiveNumber, choice
 from simdeploy.api.wire import WireObject, unset
 from simdeploy.vocabulary import GATES
 
-# Which keys beside `kind` a gate reads.
+# The keys beside `kind` that each gate reads.
 READ_BY: dict[str, tuple[str, ...]] = {
     "threshold": (),
     "pooled": ("over", "failures_of", "minimum_sample"),

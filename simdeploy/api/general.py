@@ -1,4 +1,4 @@
-"""The general dialect: what other orchestrators' policies say, and the API's dialects can't. It has no hidden defaults."""
+"""The general dialect: it expresses policies of other orchestrators that the API's dialects can't, without hidden defaults."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from simdeploy.units import parse_duration
 
 
 def duration_ns(text: str | None) -> int | None:
-    """Return a duration of the wire in nanoseconds; None where it is unset."""
+    """Return a duration of the API in nanoseconds; None if it is unset."""
     return parse_duration(text) if text else None
 
 
 def _accept_amount(schema: dict[str, Any], model: type[WireObject]) -> None:
-    """Let an amount stand for a wave, as the validator does."""
+    """Allow an amount in place of a wave, as the validator does."""
     for_editors(schema, model)
     group = dict(schema)
     schema.clear()

@@ -14,12 +14,12 @@ from simdeploy.errors import MOST_PROBLEMS, InputError, Path, Problem, cut, rais
 
 MAX_DEPTH = 64
 
-# A deployment has some dozens, and the names of its canaries.
+# A deployment has a few dozen values, and the names of its canaries.
 MAX_VALUES = 100_000
-_TOKENS = 4  # of a value: its key, a comma, and its quotes or brackets
+_TOKENS = 4  # per value at most: its key, a comma, and its quotes or brackets
 _MAX_DIGITS = 40
 
-# Possessive, and an unfinished string reaches to the end: time stays linear whatever the text.
+# Possessive quantifiers, and an unfinished string that reaches to the end, keep the time linear for any text.
 _STRING = r'"(?:[^"\\]++|\\.)*+"?'
 _MARK = re.compile(_STRING + r"|[\[\]{},]", re.DOTALL)
 _DEEPER = {"[": 1, "{": 1, "]": -1, "}": -1}
@@ -29,7 +29,7 @@ _TOKEN = re.compile(_STRING + r'|[\[\]{},:]|[^\s\[\]{},:"]++', re.DOTALL)
 
 @dataclass(frozen=True)
 class _Bad:
-    """Stands where a value was that Python would read but JSON doesn't have, or nobody can hold."""
+    """Placeholder of a value that Python would read but JSON doesn't allow, or that is too large."""
 
     problem: Problem
 
@@ -173,7 +173,7 @@ def lines_of(text: str) -> dict[Path, int]:
 
 
 def _places(text: str) -> Iterator[tuple[Path, int]]:
-    """Walk through valid JSON: the offset of every key, and of every item of a list."""
+    """Yield path and offset of every key and every list item of valid JSON."""
     path: list[str | int] = []
     in_list: list[bool] = []
     at_key = at_item = False
@@ -212,7 +212,7 @@ def _duplicate_keys(text: str, file: str | None) -> list[Problem]:
     problems: list[Problem] = []
     for path, offset in _places(text):
         if path[:-1] in repeated:
-            repeated.add(path)  # what is inside a repeated object is no repetition of its own
+            repeated.add(path)  # keys inside a repeated object are not reported as repeated
         elif path in first:
             repeated.add(path)
             problem = Problem("duplicate key", path=path, file=file)

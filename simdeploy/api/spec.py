@@ -58,7 +58,7 @@ class RolloutHealthCheck(WireObject):
 
     @property
     def deadline_ns(self) -> int | None:
-        """The deadline in nanoseconds, None where it is unset."""
+        """The deadline in nanoseconds, None if unset."""
         return None if self.deadline == "" else self.deadline
 
     @property

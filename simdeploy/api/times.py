@@ -10,7 +10,7 @@ from simdeploy.errors import SimulationError
 from simdeploy.units import NS_PER_S
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_EPOCH_WALL = _EPOCH.replace(tzinfo=None)  # of an aware instant isoformat would write the offset, too
+_EPOCH_WALL = _EPOCH.replace(tzinfo=None)  # naive, because isoformat would write the offset of an aware time
 _WEEK_NS = 7 * 24 * 3600 * NS_PER_S
 _FIRST_MONDAY_NS = 4 * 24 * 3600 * NS_PER_S  # 1970 began on a Thursday
 _FORM = re.compile(
@@ -38,9 +38,9 @@ def parse_time(
     return wall_ns - offset_ns
 
 
-@lru_cache(maxsize=256)  # thousands of policies begin at the same time
+@lru_cache(maxsize=256)  # thousands of policies start at the same time
 def time_in_week(text: str) -> int:
-    """Return the nanoseconds since Monday 00:00 of an RFC 3339 time, in the offset that it is written with.
+    """Return the nanoseconds since Monday 00:00, local time, of an RFC 3339 time with its offset.
 
     Raises
     ------
@@ -56,7 +56,7 @@ def time_in_week(text: str) -> int:
 
 
 def _read(text: str) -> tuple[int, int]:
-    """Return what the clock on the wall shows, nanoseconds since 1970, and how far it is ahead of UTC."""
+    """Return the local time, nanoseconds since 1970-01-01T00:00:00, and how far it is ahead of UTC."""
     match = _FORM.fullmatch(text)
     if match is None:
         raise ValueError("not an RFC 3339 time")

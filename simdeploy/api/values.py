@@ -20,7 +20,7 @@ from simdeploy.units import MAX_DURATION_NS, NS_PER_S, exact, format_duration, p
 MAX_COUNT = 10_000_000
 MAX_VERSION = (1 << 63) - 1
 
-# A window must let time pass: of a shorter one a deadline of minutes would hold billions.
+# With shorter windows, a deadline of minutes would have billions of them.
 MIN_INTERVAL_NS = 1_000_000
 
 PROSE_FORM = "text without control characters"
@@ -66,7 +66,7 @@ def _whole(value: object) -> int:
     if isinstance(value, bool):
         raise Refused("not a whole number")
     try:
-        return operator.index(value)  # type: ignore[arg-type]  # what is no integer raises
+        return operator.index(value)  # type: ignore[arg-type]  # raises unless it is an integer
     except TypeError:
         hint = f"write {value:.0f}" if isinstance(value, float) and value.is_integer() and abs(value) < 1e15 else None
         raise Refused("not a whole number", hint) from None
@@ -221,7 +221,7 @@ def duration_in_range(ns: int, low: int = 0) -> int:
 
 
 def _go_duration(value: object) -> str:
-    """Keep a Go duration as it was read; a bare number is seconds, for which the wire has no form of its own."""
+    """Return a Go duration as it was read; a bare number is seconds, written as a Go duration."""
     if isinstance(value, str):
         if value:
             _go_ns(value)

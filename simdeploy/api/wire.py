@@ -28,19 +28,19 @@ DEFAULTS: Mapping[Dialect, Mapping[str, bool | int | float | str]] = MappingProx
         "rollout": MappingProxyType(
             _BOTH | {"max_parallel": 10, "interval": 10 * NS_PER_S, "success_threshold": 2, "failure_threshold": 3}
         ),
-        # What a general policy doesn't state doesn't apply.
+        # In a general policy, keys that are not stated don't apply.
         "general": MappingProxyType({"auto_promote": False, "no_auto_rollback": False}),
     }
 )
 
 
 def unset(description: str) -> Any:
-    """Declare a key that may be left out, with what editors show of it."""
+    """Declare a key that may be left out, with the description that editors show."""
     return Field(default=None, description=description)
 
 
 def for_editors(schema: dict[str, Any], model: type[WireObject]) -> None:
-    """Show the docstring's first sentence only, and what the API documents, not the null that means unset."""
+    """Show only the docstring's first paragraph, and the API's documented defaults instead of null for unset."""
     schema["description"] = schema["description"].partition("\n\n")[0]
     for name, field in schema.get("properties", {}).items():
         field.pop("default", None)
@@ -89,5 +89,5 @@ def canonical_json(value: object) -> str:
     }
     """
     text = json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False)
-    # JSON lets most of what acts on a terminal stand as it is.
+    # JSON itself doesn't escape most characters that affect a terminal.
     return "\n".join(escape(line, lambda letter: json.dumps(letter)[1:-1]) for line in text.split("\n")) + "\n"

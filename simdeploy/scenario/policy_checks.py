@@ -31,10 +31,10 @@ def policy_problems(
     if policy.strategy == "immediate":
         return
     if policy.retry_unhealthy and judges_waves(policy):
-        message = "not beside a gate that judges waves, whose verdict is final"
+        message = "not allowed beside a gate that judges waves, whose verdict is final"
         yield Problem(message, (*path, "retry_unhealthy"), allowed="false, or the gate threshold or cusum")
     if policy.waves and orchestrator.pacing == "rate":
-        yield Problem("not under pacing: rate, whose batches go by the clock", (*path, "waves"))
+        yield Problem("not allowed under pacing: rate, whose batches go by the clock", (*path, "waves"))
     if policy.zone_by_zone and fleet.order != "zone":
         message, allowed = "needs fleet.order: zone", "fleet: {order: zone}"
         yield Problem(message, (*path, "zone_by_zone"), found=f"order: {fleet.order}", allowed=allowed)
