@@ -1,6 +1,6 @@
 """One file to share: a result, or a scenario with its policies, as a page or as Markdown.
 
-From outside: `write_report`.
+May be used from outside: `write_report`.
 """
 
 import lazy_loader

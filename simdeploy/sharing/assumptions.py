@@ -1,4 +1,4 @@
-"""What an answer rests on, as tables: the scenario as its file says it, and the switches of the orchestrator."""
+"""The assumptions of an answer, as tables: the scenario as its file states it, and the switches of the orchestrator."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _NOT_WORLD = ("simdeploy", "name", "description", "policies", "orchestrator")
 
 
 def read_world(scenario: Scenario) -> dict[str, Any]:
-    """Return the sections of a scenario's file on the world, and on what it costs."""
+    """Return the sections of a scenario's file about the world and its costs."""
     return {name: section for name, section in scenario.to_question().items() if name not in _NOT_WORLD}
 
 
 def list_facts(world: Mapping[str, Any]) -> Table:
-    """Return what a scenario's file states about the world, with the meaning of each key.
+    """Return the keys that a scenario's file states about the world, with their values and meanings.
 
     Examples
     --------
@@ -41,7 +41,7 @@ def list_facts(world: Mapping[str, Any]) -> Table:
 
 
 def list_switches(computed_under: Mapping[str, Any]) -> tuple[Table, ...]:
-    """Return the switches of a result's orchestrator, with what the preset has; a table for each scenario.
+    """Return the switches of a result's orchestrator beside those of its preset, in a table for each scenario.
 
     Examples
     --------
@@ -72,7 +72,7 @@ def _tabulate_switches(title: str, switches: Mapping[str, Any]) -> Table:
 
 
 def _list_rows(node: Mapping[str, Any], prefix: str, meanings: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
-    """Yield keys with values; what has a meaning of its own below a section is one row."""
+    """Yield keys with values and meanings; a group of keys with its own meaning, below a section, is one row."""
     for name, value in node.items():
         path = f"{prefix}{name}"
         meaning = meanings.get(path, "")

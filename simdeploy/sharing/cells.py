@@ -1,4 +1,4 @@
-"""Cells of tables as numbers: to sort by, and to draw beside each other."""
+"""Cells of tables as numbers, for sorting and for drawing."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Interval(NamedTuple):
 
 
 def list_numbers(cells: Sequence[str]) -> list[float | None] | None:
-    """Return what to sort a column by, None for cells without a number; None if it is one of words.
+    """Return the numbers to sort a column by, None for cells without one; None if it is a column of words.
 
     Examples
     --------
@@ -43,7 +43,7 @@ _BLANK = ("", "-", "no value", "unknown", "unset", "none")
 
 
 def list_intervals(cells: Sequence[str]) -> list[Interval | None] | None:
-    """Return the intervals of a column, to draw on one scale; None if there are fewer than two, or in several units.
+    """Return the intervals of a column, to draw on one scale; None if there are fewer than two, or their units differ.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What a report says, whatever its form."""
+"""The contents of a report, in any format."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Contents:
-    """What a report says."""
+    """The contents of a report."""
 
-    # title, about: the scenario, and what it says of itself
+    # title, about: name and description of the scenario
     title: str
     about: str
     result: Result  # has the answer, the tables and the picture
@@ -29,14 +29,14 @@ class Contents:
     origin: Table  # seed, engine, versions, digests
 
 
-# What a report says of these has its own place.
+# Shown elsewhere in a report.
 _ELSEWHERE = ("switches", "strata", "world", "specs")
 
 
 def make_origin(
     computed_under: Mapping[str, Any], more: Sequence[tuple[str, str]], versions: Mapping[str, str]
 ) -> Table:
-    """Return what must be known to compute a result again.
+    """Return the table of everything needed to compute a result again.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""A grid of cases behind sliders: what a reader can move without a simulation."""
+"""A grid of simulated cases behind sliders."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ _OF_CELL = ["estimate", "low", "high", "is_trusted"]
 
 @dataclass(frozen=True)
 class Dial:
-    """A key that is varied, the end of it that tells it apart, its values and the place of the one that the page shows first."""
+    """A key that is varied."""
 
     key: str
-    name: str
+    name: str  # the shortest end of the key that no other dial has
     raw: tuple[Any, ...]
-    values: tuple[str, ...]
-    start: int
+    values: tuple[str, ...]  # `raw` as text
+    start: int  # place of the value that the page shows first
     is_slider: bool
 
 
@@ -53,7 +53,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Quantity:
-    """What is estimated, in a unit, of every case."""
+    """A quantity with its estimates for all cases."""
 
     title: str
     unit: str
@@ -62,7 +62,7 @@ class Quantity:
 
 @dataclass(frozen=True)
 class Dials:
-    """A grid of cases, the last dial changing fastest; the specs of the `policy` in all cases, if known."""
+    """A grid of cases, with the last dial changing fastest, and the specs of the `policy` in all cases, if known."""
 
     dials: tuple[Dial, ...]
     quantities: tuple[Quantity, ...]
@@ -70,14 +70,14 @@ class Dials:
     specs: tuple[Specs, ...] = ()
 
     def positions(self) -> Iterator[tuple[int, ...]]:
-        """Yield the position of every case: a place in the values of each dial."""
+        """Yield the position of every case: an index into the values of each dial."""
         return product(*(range(len(dial.values)) for dial in self.dials))
 
 
 def make_dials(result: GridSummary | Estimates, *, current: Mapping[str, Any] | None = None) -> Dials | None:
-    """Return the cases of a sweep as a grid; None if nothing was varied, or not every combination tried.
+    """Return the cases of a sweep as a grid; None if nothing was varied, or not every combination was tried.
 
-    `current` has values by key that the page shows first, None for an unset one. Keys with numbers come first, and two of them get sliders.
+    The page shows the values `current` first, by key, None for an unset one. Keys with numbers come first; two get sliders.
 
     Examples
     --------
@@ -123,7 +123,7 @@ def make_dials(result: GridSummary | Estimates, *, current: Mapping[str, Any] | 
 
 
 def _find_start(values: Sequence[Any], current: Any) -> int:
-    """Return the place of a value, None being the missing one; the first if it isn't there."""
+    """Return the place of a value, where None means the missing one; 0 if it isn't there."""
     return next((at for at, each in enumerate(values) if each == current or (current is None and each != each)), 0)
 
 
@@ -134,14 +134,14 @@ def _is_number(values: pd.Series[Any]) -> bool:
 
 
 def _list_values(values: pd.Series[Any]) -> list[Any]:
-    """Return the different values, numbers ascending, with a missing one last."""
+    """Return the distinct values, numbers ascending, with the missing one last."""
     known = values.dropna().drop_duplicates()
     known = known.sort_values() if _is_number(values) else known
     return [*known.tolist(), *([math.nan] if values.isna().any() else [])]
 
 
 def _sort(frame: pd.DataFrame, keys: Sequence[str], values: Sequence[Sequence[Any]]) -> list[dict[Any, Any]]:
-    """Return rows in the order of the positions."""
+    """Return the rows in the order of `Dials.positions`."""
     import pandas as pd
 
     places = []

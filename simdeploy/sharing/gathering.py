@@ -1,4 +1,4 @@
-"""From a source to what a report says: scenarios are simulated, stores and results are read."""
+"""Gathers the contents of a report: scenarios are simulated, stores and results are read."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from simdeploy.sharing.simulating import Request, add_policies, report_scenario
 
 
 def gather(source: Any, request: Request) -> Contents:
-    """Return what a report on a source says."""
+    """Return the contents of a report on a source."""
     if isinstance(source, Result):
         return _of_result(source, request)
     if isinstance(source, Scenario):
@@ -47,12 +47,12 @@ def gather(source: Any, request: Request) -> Contents:
 
 
 def is_computed(path: Path) -> bool:
-    """Whether a path is that of a sweep or a result, not of a scenario."""
+    """Whether a path leads to a sweep or a result, not to a scenario."""
     return path.is_dir() or (path.suffix.lower() == ".json" and not is_json_scenario(path))
 
 
 def _of_table(table: Any, request: Request, name: str | None) -> Contents:
-    """Return what is said of the rows of a sweep, or of the policies of a comparison."""
+    """Return the contents of a report on the rows of a sweep, or on the policies of a comparison."""
     level = request.confidence_level
     result: GridSummary | Comparison
     result = summarize_grid(table, confidence_level=level)
@@ -85,15 +85,15 @@ def _make_dials(result: GridSummary, question: Mapping[str, Any], scenario: Scen
 
 
 def _find_scenario(question: Mapping[str, Any]) -> Scenario | None:
-    """Return the scenario of a store, with the policies that it was asked; None of several, or without files it needs.
+    """Return the scenario of a store with its policies; None if there are several, or if files that it names are missing.
 
-    A store keeps only what rollouts depend on, and its switches apart.
+    A store keeps only those keys that rollouts depend on, and keeps the switches separately.
     """
     scenarios = question.get("scenario", {})
     if len(scenarios) != 1:
         return None
     ((name, raw),) = scenarios.items()
-    # Worlds of a kind of release have it as a key, which no file has.
+    # A store notes a fixed kind of release, or a tilt, in keys that no file has.
     world = {key: section for key, section in raw.items() if key not in ("kind", "tilt")}
     policies = {
         policy: {"dialect": of[name]["dialect"], **of[name]["spec"]} for policy, of in question["policies"].items()
@@ -107,7 +107,7 @@ def _find_scenario(question: Mapping[str, Any]) -> Scenario | None:
 
 
 def _read_question(question: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a store was asked, as far as it is no scenario."""
+    """Return the question of a store without its scenario."""
     known = {
         name: question[name] for name in ("replications", "worlds", "seed", "engine", "design") if name in question
     }
@@ -134,13 +134,13 @@ def _of_result(result: Result, request: Request, path: Path | None = None) -> Co
 
 
 def _list_facts(world: Any) -> list[Table]:
-    """Return the facts of a world that a document has, if it has one as a file would."""
+    """Return the facts about the world in a document, if they have the form of a scenario file."""
     is_world = isinstance(world, Mapping) and all(isinstance(section, Mapping | list) for section in world.values())
     return [list_facts(world)] if is_world and world else []
 
 
 def _read_specs(specs: Any) -> dict[str, Specs]:
-    """Return the policies that a document has as specs; what isn't one is left out."""
+    """Return the specs of policies in a document, without malformed ones."""
     if not isinstance(specs, Mapping):
         return {}
     return {
@@ -160,7 +160,7 @@ def _name(computed_under: Mapping[str, Any], scenario: Scenario | None, otherwis
 
 
 def _list_specs(result: Result) -> Iterator[tuple[str, Specs]]:
-    """Yield the policies that a result holds: that of a search, or of an import."""
+    """Yield the policy that a result holds: of a search, or of an import."""
     specs, policy = getattr(result, "specs", None), getattr(result, "policy", None)
     if isinstance(specs, Mapping) and specs:
         yield "recommended policy", dict(specs)

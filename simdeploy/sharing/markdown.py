@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from simdeploy.sharing.contents import Contents
 
 MOST_ROWS = 40  # of a table
-# What Markdown or HTML would act on, anywhere in a line.
+# Characters with a meaning in Markdown or HTML.
 _ACTING = re.compile(r"[\\`*\[\]<>#|~$&]|(?<!\w)_|_(?!\w)|^[-+]")
-_CALLING = re.compile(r"@|(?<=:)(?=//)")  # people, addresses
+_LINKING = re.compile(r"@|(?<=:)(?=//)")  # places where mentions and addresses become links
 
 
 def to_markdown(contents: Contents) -> str:
@@ -91,7 +91,7 @@ def _write_table(table: Table) -> Iterator[str]:
 
 
 def _fence(text: str, language: str) -> Iterator[str]:
-    """Yield a block of code, fenced by more backticks than any row of them inside."""
+    """Yield a block of code, with a fence longer than any run of backticks inside."""
     longest = max((len(ticks) for ticks in re.findall("`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     yield f"{fence}{language}"
@@ -100,6 +100,6 @@ def _fence(text: str, language: str) -> Iterator[str]:
 
 
 def _escape(text: str) -> str:
-    """Return text that stays text; a name with an @ calls nobody."""
+    """Escape text so that it has no markup and mentions no user."""
     quoted = _ACTING.sub(lambda match: f"\\{match[0]}", text)
-    return _CALLING.sub(lambda match: f"{match[0]}\u2060", quoted).replace("\n", "<br>")
+    return _LINKING.sub(lambda match: f"{match[0]}\u2060", quoted).replace("\n", "<br>")

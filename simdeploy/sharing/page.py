@@ -1,4 +1,4 @@
-"""A report as one page: nothing is loaded, and only what stands in it runs."""
+"""A report as one HTML page that loads nothing and runs only its own scripts."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def _write_answer(contents: Contents) -> Iterator[str]:
 
 
 def _write_table(table: Table, css_class: str = "") -> str:
-    """Return a table whose headings sort it; intervals of a column are also drawn, on one scale."""
+    """Return a table that is sorted by clicking its headings; intervals of a column are also drawn, on one scale."""
     rows = table.rows[:MOST_ROWS]
     columns = [[row[place] for row in rows] for place in range(len(table.header))]
     written = [_write_column(column) for column in columns]
@@ -151,7 +151,7 @@ def _write_column(cells: list[str]) -> Iterator[str]:
 
 
 def _draw_intervals(intervals: list[Interval | None]) -> Iterator[str]:
-    """Yield a bar from bound to bound and a point, filled if the interval is trusted, for each of a column."""
+    """Yield for each interval of a column a bar with a point, which is filled if the interval is trusted."""
     known = [interval for interval in intervals if interval is not None]
     least, most = min(each.low for each in known), max(each.high for each in known)
     width, height = _BAR
@@ -173,7 +173,7 @@ def _draw_intervals(intervals: list[Interval | None]) -> Iterator[str]:
 
 
 def _write_dials(dials: Dials) -> Iterator[str]:
-    """Yield the sliders with what is behind them, without the policies, or none, if the page would become too large."""
+    """Yield the sliders and their data; without policies, or not at all, if the page would become too large."""
     n, grid, policies = math.prod(len(dial.values) for dial in dials.dials), _list_grid(dials), _list_policies(dials)
     if len(_to_script(grid)) > _MOST_GRID_BYTES:
         yield f'<p class="soft">The sliders are left out: with {n:,} positions the page would be too large.</p>'
@@ -247,7 +247,7 @@ def _list_numbers(cell: Cell) -> list[Any]:
 
 
 def _to_script(data: Any) -> str:
-    """Return JSON that no HTML parser ends, whatever names are in it."""
+    """Return JSON that can't end the script element, whatever names it contains."""
     text = json.dumps(data, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 

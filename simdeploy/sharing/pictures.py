@@ -1,4 +1,4 @@
-"""Pictures of a page: images, with the places where rows of its tables are drawn."""
+"""Pictures of a page: images, with the places at which rows of its tables are drawn."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MOST_MARKS = 2000
 
 
 def write_picture(figure: Figure, alt: str) -> str:
-    """Return a picture as an image of its own, so that nothing in it can act or be mixed up; its marks are data for the script.
+    """Return a picture as an image, so that nothing in it can run or clash with the page, with its marks as data for the script.
 
     Examples
     --------
@@ -28,14 +28,14 @@ def write_picture(figure: Figure, alt: str) -> str:
     """
     width, height = (round(96 * inches) for inches in figure.get_size_inches())
     image = f'<img alt="{escape(alt)}" width="{width}" height="{height}" src="{_encode(figure)}">'
-    panels = list(list_marks(figure))  # now that it is drawn
+    panels = list(list_marks(figure))  # after drawing, which places the marks
     n = sum(len(marks) for _, marks in panels)
     data = f' data-marks="{escape(json.dumps(panels, separators=(",", ":")))}"' if 0 < n <= _MOST_MARKS else ""
     return f'<figure role="group" tabindex="0" aria-label="picture"><div class="picture"{data}>{image}</div></figure>'
 
 
 def _encode(figure: Figure) -> str:
-    """Return a picture as a data address."""
+    """Return a picture as a data URL."""
     import matplotlib as mpl
 
     file = io.BytesIO()

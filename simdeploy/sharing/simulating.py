@@ -1,4 +1,4 @@
-"""What a report says of a scenario: its policies are compared, and the thresholds of one of them varied."""
+"""Contents of a report on a scenario: its policies are compared, and the thresholds of one of them varied."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
     from simdeploy.experiments.arguments import Progress
     from simdeploy.scenario import Scenario, ScenarioPolicy
 
-# The thresholds that get sliders if none are named, the most telling first.
+# The thresholds that get sliders by default, most informative first.
 _PREFERRED = ("max_failed_nodes", "max_failed_nodes_percent", "health_check.max_error_rate", "max_parallel")
 _LIMITS = _PREFERRED[:2]
-# What a change review asks for, and the scenario's requirements.
+# Measures that a change review asks for; the scenario's requirements are added.
 _MEASURES = ("false_alarm given good", "escaped given defective", "makespan_s given completed_good")
 _LAST = "blast_radius given defective"
 
 
 @dataclass(frozen=True)
 class Request:
-    """How a scenario is simulated for a report; a result or a store has been."""
+    """How a scenario is simulated for a report."""
 
     policy: Any = None
     vary: Mapping[str, Sequence[Any]] | None = None
@@ -45,7 +45,7 @@ class Request:
     engine: str = "auto"
     workers: int = 1
     progress: bool | Progress = False
-    command: str | None = None  # that writes the report
+    command: str | None = None  # the command line that writes the report
 
     @property
     def how(self) -> dict[str, Any]:
@@ -55,11 +55,11 @@ class Request:
 
 
 def report_scenario(scenario: Scenario, request: Request) -> Contents:
-    """Return what a report on a scenario says."""
+    """Return the contents of a report on a scenario."""
     request = replace(request, replications=cap_replications(scenario, request.replications))
     policy, ranges = _choose_policy(scenario, request)
     names: dict[str, Any] = {name: name for name in scenario.policies}
-    if request.policy is not None:  # which may be another one of that name
+    if request.policy is not None:  # it may replace a policy of the same name
         names[policy.name] = policy
     responses = replicate_kinds(scenario, names, **request.how)
     result = compare(responses, confidence_level=request.confidence_level)
@@ -80,12 +80,15 @@ def report_scenario(scenario: Scenario, request: Request) -> Contents:
 
 
 def _choose_policy(scenario: Scenario, request: Request) -> tuple[ScenarioPolicy, tuple[LeverRange, ...]]:
-    """Return the policy whose thresholds move, by default the first with two of them or that obeys those named, and these."""
+    """Return the policy whose thresholds move, and these thresholds.
+
+    By default it is the first policy with two of them, or that uses those named.
+    """
     policies = [*scenario.policies.values()] if request.policy is None else [scenario.policy(request.policy)]
     if request.vary and request.policy is None:
         obedient = [policy for policy in policies if _obeys(scenario, policy, request.vary)]
         if not obedient:
-            find_ranges(scenario, policies[0], request.vary)  # says what else is wrong with the keys
+            find_ranges(scenario, policies[0], request.vary)  # raises if the keys are invalid
             message, hint = "ignored by every policy of the scenario", "choose another `policy` (--policy)"
             raise InputError(Problem(message, ("vary",), found=", ".join(request.vary), hint=hint))
         policies = obedient[:1]
@@ -95,7 +98,7 @@ def _choose_policy(scenario: Scenario, request: Request) -> tuple[ScenarioPolicy
 
 
 def _obeys(scenario: Scenario, policy: ScenarioPolicy, vary: Mapping[str, Sequence[Any]]) -> bool:
-    """Return whether a policy has some settings and ignores none of them; problems of their values are raised later."""
+    """Return whether a policy has all these settings and ignores none; invalid values are reported later."""
     try:
         levers = find_levers(vary, [scenario], [policy.spec])
     except InputError:
@@ -111,7 +114,7 @@ def _obeys(scenario: Scenario, policy: ScenarioPolicy, vary: Mapping[str, Sequen
 def _choose_ranges(
     scenario: Scenario, policy: ScenarioPolicy, vary: Mapping[str, Sequence[Any]] | None
 ) -> tuple[LeverRange, ...]:
-    """Return the thresholds that move: those named, or the limit that decides and the next that matters."""
+    """Return the thresholds that move: those named, or the limit that decides and the next most informative one."""
     if vary:
         return find_ranges(scenario, policy, vary)
     try:
@@ -127,7 +130,7 @@ def _choose_ranges(
 
 
 def _find_idle_limit(scenario: Scenario, policy: ScenarioPolicy, count: LeverRange, percent: LeverRange) -> str:
-    """Return which of both limits never decides, because it is unset, or the other one is reached first, or last."""
+    """Return the limit that never decides: an unset one, or the one crossed later (earlier, if both must be crossed)."""
     if count.current is None or percent.current is None:
         return _LIMITS[1] if percent.current is None else _LIMITS[0]
     counts_first = count.current <= percent.current / 100 * scenario.fleet.nodes
@@ -161,7 +164,7 @@ def _as_value(value: Any) -> Any:
 
 
 def _list_measures(scenario: Scenario) -> list[Measure]:
-    """Return what a page shows of a case, as far as the scenario has releases of the kind."""
+    """Return the measures that a page shows of a case, without those of releases that the scenario doesn't have."""
     sorts = {kind.defective for kind in scenario.release}
     names = [*_MEASURES, *(["cost"] if scenario.costs is not None else []), _LAST]
     names = [name for name in names if True in sorts or not name.endswith("given defective")]
@@ -171,7 +174,7 @@ def _list_measures(scenario: Scenario) -> list[Measure]:
 
 
 def add_policies(dials: Dials, scenario: Scenario, policy: ScenarioPolicy, levers: Mapping[str, Lever]) -> Dials:
-    """Return a grid with the policy of every case; unchanged if the cases differ in more than keys of the policy."""
+    """Return a grid with the policy's specs in every case; unchanged if the cases differ in more than keys of the policy."""
     keys = [dial.key for dial in dials.dials]
     if any(key not in levers or levers[key].is_factor for key in keys):
         return dials

@@ -43,18 +43,18 @@ def write_report(
     Parameters
     ----------
     source : path, Scenario, Result, SweepResult or StoredTable
-        A scenario or its file, whose policies are compared, and thresholds of one of them varied; a result or its JSON
-        file; a sweep or its folder.
+        A scenario or its file: its policies are compared, and thresholds of one of them varied. Or a result or its JSON
+        file; or a sweep or its folder.
     path : path-like
         The file. With the ending .html it is a page that needs nothing else; with .md, Markdown for a pull request.
     policy : str or ScenarioPolicy, optional
-        Of a scenario: whose thresholds move. Default: the first policy with two of them.
+        For a scenario: the policy whose thresholds move. Default: the first policy with two of them.
     vary : mapping of str to sequence, optional
-        Of a scenario: the thresholds that move, and their values. Default: two that matter.
+        For a scenario: the thresholds that move, and their values. Default: two that matter.
     replications : int, default 400
-        Of a scenario: rollouts of each policy, and of each position of the sliders.
+        For a scenario: rollouts of each policy, and of each position of the sliders.
     confidence_level : float, default 0.95
-        Of a scenario or a sweep.
+        For a scenario or a sweep.
     seed : int, default 0
     engine : {'auto', 'compiled', 'reference'}
     workers : int, default 1
