@@ -1,7 +1,7 @@
-"""From a spec to the general policy, to a spec of another dialect, and from other orchestrators' files.
+"""Conversion of specs to general policies and between dialects, and importers of other orchestrators' files.
 
-From outside: `policy_from_spec`, `translate_spec` of `translation`, and `read_policy`, which imports a file. Each format that
-can be imported has one module, with `recognises(source)` and `read(reading)`.
+May be used from outside: `policy_from_spec`, `translate_spec` of `translation`, and `read_policy`, which imports a file. Each
+format that can be imported has one module, with `recognises(source)` and `read(reading)`.
 """
 
 from simdeploy.dialects.imported import Note, PolicyImport

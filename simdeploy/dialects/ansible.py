@@ -71,7 +71,7 @@ def read(reading: Reading) -> PolicyImport:
 
 
 def _choose_play(reading: Reading, document: Document) -> Group:
-    """Return the play that is the rollout: that of the variable `play`, else the last with serial, else the last."""
+    """Return the play to import: the one that the variable `play` names, else the last with serial, else the last."""
     plays = {number: play for number, play in enumerate(document.data) if "hosts" in play}
     wanted = reading.variable("play")
     names = {number: str(play.get("name", number + 1)) for number, play in plays.items()}
@@ -120,7 +120,7 @@ def _evaluator(reading: Reading, play: dict[str, Any]) -> Any:
 
 
 def _from(play: Group, key: str) -> str:
-    """Return where a value comes from, if a template says it; inventories may say something else."""
+    """Say which template a value comes from, if any, because an inventory may override its variables."""
     raw = play.data.get(key)
     parts = raw if isinstance(raw, list) else [raw]
     if play.name_of(key) in play.reading.unknown:
@@ -175,7 +175,7 @@ def _read_batch(play: Group, item: Any, nodes: int | None) -> tuple[Any, str]:
 
 
 def _read_limits(play: Group, reading: Reading) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return limits and the switches that read them."""
+    """Return the limits and the switches that interpret them."""
     strategy = play.text("strategy") or "linear"
     limits: dict[str, Any]
     is_linear = strategy.rpartition(".")[2] in ("linear", "debug")

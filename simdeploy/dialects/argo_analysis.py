@@ -1,9 +1,10 @@
-"""Argo Rollouts: what an AnalysisTemplate measures, as far as a rollout that is simulated has it.
+"""Argo Rollouts: the metrics of an AnalysisTemplate, as far as simulated rollouts have them.
 
-A metric is measured every `interval`, `count` times or without end. It fails when more measurements failed than `failureLimit`
-(strictly more, not in a row), and ends well at `count`. A measurement fails that meets `failureCondition`, or misses
-`successCondition` if only that is given; between the two it is inconclusive, which pauses the rollout. Errors, such as no data, are
-tried again every 10 s, and end the analysis after more than `consecutiveErrorLimit` in a row. The worst metric decides.
+A metric is measured every `interval`, `count` times or indefinitely. It fails once strictly more than `failureLimit`
+measurements have failed, in a row or not, and succeeds at `count`. A measurement fails if it meets `failureCondition`, or if
+it misses `successCondition` and only that is given; between the two it is inconclusive, which pauses the rollout. After an
+error, such as no data, it is repeated every 10 s; more than `consecutiveErrorLimit` errors in a row end the analysis. The worst
+metric decides.
 Here only metrics that compare one rate of failed or successful requests with a number can be judged.
 Source: argoproj/argo-rollouts, analysis/analysis.go.
 """
@@ -43,7 +44,7 @@ def read_checks(
     promotes_inconclusive: bool = False,  # whether an inconclusive metric lets the rollout go on
     of_rollout: bool = False,  # whether it is one analysis of the whole rollout, not one of a step
 ) -> list[Check]:
-    """Return what an analysis of a Rollout checks, of what can be simulated; with notes on every metric."""
+    """Return the checks of a Rollout's analysis that can be simulated, with notes on every metric."""
     given: dict[str, str] = {}
     for argument in analysis.groups("args"):
         name = argument.text("name")
@@ -78,7 +79,7 @@ def read_template(
     *,
     of_rollout: bool = False,
 ) -> list[Check]:
-    """Return what an AnalysisTemplate checks; `given` are arguments, `ignored` the metrics of a dry run."""
+    """Return the checks of an AnalysisTemplate; `given` are arguments, `ignored` the metrics of a dry run."""
     values = dict(given)
 
     def look_up(name: str) -> str | None:
@@ -154,7 +155,7 @@ def _query_range(words: str) -> int:
 
 
 def _read_limit(metric: Group, words: str, promotes_inconclusive: bool) -> float | None:
-    """Return the highest error rate that a metric allows, with notes on its conditions; None if it can't be told."""
+    """Return the highest error rate that a metric allows, with notes on its conditions; None if unknown."""
     limits = {key: _condition(metric, key, words) for key in ("successCondition", "failureCondition") if key in metric}
     known = {key: limit for key, limit in limits.items() if limit is not None}
     if not limits:
@@ -191,10 +192,10 @@ def _condition(metric: Group, key: str, words: str) -> float | None:
 
 
 class Rate(NamedTuple):
-    """What a metric measures, if it is a rate of requests."""
+    """A rate of requests that a metric measures."""
 
     is_of_successes: bool  # whether it counts successes, not failures
-    whole: int  # its value if all requests count: 1, or 100
+    whole: int  # its highest value, 1 or 100
 
 
 def read_rate(
@@ -203,7 +204,7 @@ def read_rate(
     fails: bool,  # whether it is the condition of failure
     words: str,  # the metric's name and query
 ) -> Rate | None:
-    """Return what rate a metric measures, by one of its conditions; None if it is none.
+    """Return the rate that a metric measures, recognised by one of its conditions; None if it is no rate.
 
     Examples
     --------
@@ -230,7 +231,7 @@ def _max_error_rate(op: str, number: Decimal, words: str) -> float | None:
     """Return the highest rate of failures at which a result meets a comparison; None if the result is no rate."""
     if _NO_RATE.search(words):
         return None
-    if op in (">", ">="):  # a rate of successes
+    if op in (">", ">="):  # the result is a rate of successes
         if 0 < number <= 1:
             return float(1 - number)
         return float(1 - number / 100) if 50 <= number <= 100 else None

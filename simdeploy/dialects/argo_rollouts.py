@@ -1,10 +1,11 @@
 """Argo Rollouts: a Rollout with its AnalysisTemplates.
 
-A canary goes step by step. Without a traffic router, `setWeight` is a number of pods: the one whose share is nearest to the weight, ties
-up, never none nor all for a weight from 1 to 99 of two pods or more, and one pod more in all may be counted on if there is a surge.
-With a router it is the weight of all pods, rounded up, started beside the stable ones. A step ends when its pods are available; a pause
-waits for its duration or for somebody; an analysis waits for its metrics, and one that fails sends everything back to the stable
-version at once. After the last step comes the rest. `blueGreen` starts all pods beside the old ones and switches the traffic.
+A canary proceeds step by step. Without a traffic router, `setWeight` becomes the number of pods whose share is nearest to the
+weight: ties go up, a weight from 1 to 99 of two pods or more gives neither none nor all, and with a surge the total may have
+one more pod. With a router it is that percentage of all pods, rounded up, started beside the stable ones. A step ends when its
+pods are available; a pause waits for its duration or for a person; an analysis waits for its metrics, and if it fails,
+everything rolls back to the stable version at once. The remaining pods follow after the last step. `blueGreen` starts all pods
+beside the old ones and switches the traffic.
 A rollout without progress for `progressDeadlineSeconds` is only reported, unless `progressDeadlineAbort` is set.
 Source: argoproj/argo-rollouts: utils/replicaset/canary.go, rollout/analysis.go, pkg/apis/rollouts/validation/validation.go.
 """
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from simdeploy.dialects.source import Source
 
 _TEMPLATES = ("AnalysisTemplate", "ClusterAnalysisTemplate")
-_FIXED_IN = (1, 8, 2)  # promotes no longer what a background analysis finds inconclusive
+_FIXED_IN = (1, 8, 2)  # no longer promotes a rollout whose background analysis is inconclusive
 
 
 def recognises(source: Source) -> bool:
@@ -91,7 +92,7 @@ _Parts = tuple[dict[str, Any], dict[str, Any], "Judgement | None"]
 def _finish(
     terms: _Terms, policy: dict[str, Any], switches: dict[str, Any], judgement: Judgement | None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return policy and switches with what all strategies have: how pods and the progress of the rollout are watched."""
+    """Complete policy and switches with the part common to all strategies: the watching of pods and of the rollout's progress."""
     spec, reading = terms.spec, terms.spec.reading
     aborts = spec.flag("progressDeadlineAbort") or False
     text = "everything rolls back" if aborts else "only reported"
@@ -183,7 +184,7 @@ _CANARY_ASIDE = {
 
 
 def _read_background(terms: _Terms, canary: Group, stages: list[Stage]) -> tuple[list[Check], int]:
-    """Return what a background analysis checks, and from which step on."""
+    """Return the checks of a background analysis, and the step from which on it runs."""
     background = canary.group("analysis")
     if not background.data:
         return [], 0
@@ -201,7 +202,7 @@ def _read_background(terms: _Terms, canary: Group, stages: list[Stage]) -> tuple
 
 
 def _observe(stage: Stage, of_step: list[Check], background: list[Check], least_ns: int) -> int | None:
-    """Return for how long the nodes of a stage are judged; None if they aren't."""
+    """Return how long the nodes of a stage are judged; None if they aren't."""
     if not of_step and not background:
         return None
     measured = max((check.count or 1) * check.interval_ns for check in [*of_step, *background])
@@ -209,7 +210,7 @@ def _observe(stage: Stage, of_step: list[Check], background: list[Check], least_
 
 
 def _wave(stage: Stage, watched_ns: int | None, judgement: Judgement | None, least_ns: int) -> dict[str, Any]:
-    """Return an entry of `waves`; a background analysis watches during the pause, the analysis of a step comes before it."""
+    """Return an entry of `waves`; a background analysis runs during the pause, the analysis of a step before it."""
     wave: dict[str, Any] = {"until": stage.until}
     watched_in_pause_ns = 0
     if judgement is not None:
@@ -227,7 +228,7 @@ def _wave(stage: Stage, watched_ns: int | None, judgement: Judgement | None, lea
 
 
 def _is_old_version(reading: Reading) -> bool:
-    """Whether the caller's version of Argo Rollouts promotes what a background analysis finds inconclusive."""
+    """Whether the caller's version of Argo Rollouts promotes rollouts whose background analysis is inconclusive."""
     stated = reading.variable("argo_rollouts_version")
     if stated is None:
         return False

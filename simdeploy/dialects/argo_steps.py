@@ -10,7 +10,7 @@ from simdeploy.dialects.reading import Group
 from simdeploy.errors import listed, nearest
 from simdeploy.units import NS_PER_S, write_duration
 
-# A step is one of these, with any of the others.
+# A step has exactly one of these keys, and any others.
 _MAIN = ("setWeight", "pause", "experiment", "analysis")
 _LONGEST_NS = 8760 * 3600 * NS_PER_S
 _SIZES = ("setCanaryScale", "setWeight")
@@ -19,13 +19,13 @@ _ROUTES = ("experiment", "setHeaderRoute", "setMirrorRoute", "plugin")
 
 @dataclass
 class Stage:
-    """Nodes that are updated together, and what happens then."""
+    """Nodes that are updated together, and what follows."""
 
-    until: int  # nodes that are updated in all
+    until: int  # total number of updated nodes after this stage
     pause_ns: int = 0
-    waits: bool = False  # whether somebody has to promote the rollout
+    waits: bool = False  # whether a person has to promote the rollout
     last_step: int = 0  # number of the last step that belongs to it, from 0
-    origin: tuple[Group, str] | None = None  # the field that says so; None for what comes after the last step
+    origin: tuple[Group, str] | None = None  # its field in the file; None for the rest after the last step
     analyses: list[Group] = field(default_factory=list)
 
 
@@ -70,7 +70,7 @@ def _read_step(step: Group, stages: list[Stage], size: _Size) -> None:
 
 
 class _Size:
-    """How many nodes a canary has, by the weight or the scale that was set last."""
+    """The size of a canary, by the weight or the scale that was set last."""
 
     def __init__(self, canary: Group, nodes: int, surge: int) -> None:
         self.nodes = nodes
@@ -100,7 +100,7 @@ class _Size:
             self.scale = None if scale.flag("matchTrafficWeight") else self.scale
 
     def target(self) -> int:
-        """Return how many nodes are updated in all."""
+        """Return the total number of updated nodes."""
         if not self.has_router:
             return min(near_weight(self.nodes, self.weight, self.most, self.surge), self.nodes)
         if self.scale is not None and self.scale[0] == "replicas":
@@ -138,7 +138,7 @@ def _read_pause(step: Group, stages: list[Stage]) -> None:
 
 
 def _seconds(pause: Group, duration: object) -> int | None:
-    """Return a duration in nanoseconds: a number of seconds, digits alone too, or Go's form."""
+    """Return a duration in nanoseconds, from a number of seconds, which may be text, or from Go's form."""
     text = str(duration) if isinstance(duration, int) and not isinstance(duration, bool) else duration
     if isinstance(text, str) and re.fullmatch(r"[0-9]{1,9}", text):
         return int(text) * NS_PER_S
@@ -162,7 +162,7 @@ def _add_stage(step: Group, kind: str, stages: list[Stage], size: _Size) -> None
 
 
 def near_weight(nodes: int, weight: int, most: int, surge: int) -> int:
-    """Return how many pods of a canary are nearest to a weight, where pods share the traffic equally."""
+    """Return the number of canary pods nearest to a weight, if all pods share the traffic equally."""
     product = nodes * weight
     up, down = -(-product // most), product // most
     none_allowed = weight in (0, most) or (nodes == 1 and surge == 0)

@@ -1,10 +1,10 @@
 """AWS IoT Jobs: how a job is rolled out and aborted, as the API's JSON or as a job template of CloudFormation.
 
-Devices are notified at a rate per minute. It may grow by a factor whenever so many more devices were notified, or succeeded, up to a
-limit. A criterion aborts the job once a minimum of executions has ended and a percentage of those has failed; that cancels what is
-queued, and nothing rolls back. A device that takes too long has timed out, and may be tried again. Nobody watches a device that
-succeeded. Sources: awsdocs/aws-iot-docs:developerguide/job-rollout-abort.md; the API reference of AWS IoT (JobExecutionsRolloutConfig,
-ExponentialRolloutRate, AbortCriteria, TimeoutConfig, JobExecutionsRetryConfig).
+Devices are notified at a rate per minute. It may grow by a factor each time a number of further devices were notified or
+succeeded, up to a limit. A criterion aborts the job once a minimum of executions has ended and a percentage of those has
+failed; this cancels queued executions, and nothing rolls back. A device that takes too long times out, and may be tried again.
+Devices that succeeded are not watched. Sources: awsdocs/aws-iot-docs:developerguide/job-rollout-abort.md; the API reference of
+AWS IoT (JobExecutionsRolloutConfig, ExponentialRolloutRate, AbortCriteria, TimeoutConfig, JobExecutionsRetryConfig).
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from simdeploy.dialects.source import Document, Source
 
 _RESOURCE = "AWS::IoT::JobTemplate"
-# AWS's own documentation spells the first in both ways.
+# AWS's documentation uses both spellings.
 _ROLLOUT = ("jobExecutionsRolloutConfig", "jobExecutionRolloutConfig")
 _SECTIONS = (*_ROLLOUT, "abortConfig", "jobExecutionsRetryConfig")
-_WRAPPERS = ("job", "iotJobConfiguration")  # of an answer, and of a Greengrass deployment
+_WRAPPERS = ("job", "iotJobConfiguration")  # in a response of the API, and in a Greengrass deployment
 _ASIDE = {
     "schedulingConfig": "use the scenario's change windows instead",
     "maintenanceWindows": "use the scenario's change windows instead",
@@ -66,7 +66,7 @@ def read(reading: Reading) -> PolicyImport:
 
 
 def _place(document: Document) -> Path | None:
-    """Return where in a document a job is."""
+    """Return the path of a job in a document."""
     for path in ((), *((wrapper,) for wrapper in _WRAPPERS)):
         place = document.data.get(path[0]) if path else document.data
         if isinstance(place, dict) and any(isinstance(place.get(section), dict) for section in _SECTIONS):
@@ -86,7 +86,7 @@ def _find(reading: Reading) -> Group:
 
 def _read_rate(rollout: Group) -> dict[str, Any]:
     growing = rollout.group(rollout.spelling("exponentialRate", "exponentialRolloutRate", "ExponentialRolloutRate"))
-    # One page of the documentation has the limit inside.
+    # One page of the documentation places the limit inside.
     bounded = growing if "maximumPerMinute" not in rollout and "maximumPerMinute" in growing.data else rollout
     most = or_else(bounded.whole("maximumPerMinute", 1, _FASTEST), _FASTEST)
     if not growing.data:
@@ -108,7 +108,7 @@ def _read_rate(rollout: Group) -> dict[str, Any]:
 
 
 def _read_step(criteria: Group) -> int:
-    """Return after how many further devices the rate grows."""
+    """Return the number of further devices after which the rate grows."""
     notified_key, succeeded_key = "numberOfNotifiedThings", "numberOfSucceededThings"
     notified, succeeded = criteria.whole(notified_key, 1), criteria.whole(succeeded_key, 1)
     if notified is not None:
@@ -127,7 +127,7 @@ def _read_step(criteria: Group) -> int:
 
 
 def _read_abort(config: Group) -> tuple[float | None, int]:
-    """Return percentage and minimum of the criterion that counts most failures; None if no criterion applies."""
+    """Return percentage and minimum of the criterion that counts the most kinds of failure; None if none applies."""
     criteria: list[tuple[str, float, int, Group]] = []
     for criterion in config.groups("criteriaList"):
         kind = criterion.text("failureType", *_FAILURES)
@@ -139,7 +139,7 @@ def _read_abort(config: Group) -> tuple[float | None, int]:
                 criterion.refuse(key, "required")
         if kind and percent is not None and least is not None:
             criteria.append((kind, percent, least, criterion))
-    # Of several, the one nearest to what a failed node is; of equal kinds the strictest.
+    # The kind that is most like a failed node comes first; among equal kinds the strictest.
     order = ("ALL", "FAILED", "TIMED_OUT")
     applying = sorted(
         (entry for entry in criteria if entry[0] in order),
@@ -177,7 +177,7 @@ def _read_timeout(config: Group) -> str:
 
 
 def _read_retries(config: Group) -> int | None:
-    """Return how often a node that fails is tried again: the most of all criteria."""
+    """Return how often a node that fails is tried again: the maximum of all criteria."""
     criteria = config.groups(config.spelling("criteriaList", "RetryCriteriaList"))
     numbers = [criterion.whole("numberOfRetries", 0, 10) or 0 for criterion in criteria]
     most = max(numbers, default=None)

@@ -1,4 +1,4 @@
-"""CloudFormation templates: their resources, with references replaced by values, and the two spellings of every field."""
+"""CloudFormation templates: their resources with references replaced by values, and the two spellings of every field."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NO_VALUE = "AWS::NoValue"
 
 
 def open_part(reading: Reading, document: Document, path: Path) -> Group:
-    """Return a part of the API's JSON, or of a template, as a group whose fields are called as in the API."""
+    """Return a part of the API's JSON, or of a template, as a group whose fields have the API's names."""
     return Group(reading, document, path, spell=_spell)
 
 
@@ -38,10 +38,10 @@ def resource_names(document: Document, *types: str) -> list[str]:
 
 
 def resource_properties(reading: Reading, document: Document, name: str) -> Group:
-    """Return the properties of a resource, whose functions are evaluated as far as parameters are known.
+    """Return the properties of a resource, with functions evaluated as far as parameters are known.
 
-    A parameter is what the caller gives as a variable of its name, or its default. What can't be evaluated is left as a
-    `Tagged` value, which `Group` takes as not given, with a note.
+    A parameter has the value of the caller's variable of its name, or its default. Anything that can't be evaluated remains a
+    `Tagged` value, which `Group` treats as not given, with a note.
     """
     properties = _Evaluator(reading, document).value(document.data["Resources"][name].get("Properties"))
     evaluated = replace(document, data={"Resources": {name: {"Properties": properties}}})
@@ -55,7 +55,7 @@ class _Evaluator:
         self._mappings = _mapping(document.data, "Mappings")
         self._conditions = _mapping(document.data, "Conditions")
         self._open: set[str] = set()  # conditions that are being evaluated: a template may be circular
-        self._missing: list[str] = []  # parameters without a value, whenever one was asked for
+        self._missing: list[str] = []  # parameters that were needed but have no value
 
     def value(self, value: Any) -> Any:
         call = _call(value)
@@ -131,7 +131,7 @@ class _Evaluator:
 
 
 def _call(value: Any) -> tuple[str, Any] | None:
-    """Return a function's name without its prefix, and its argument, from either of its forms; None for plain data."""
+    """Return name (without prefix) and argument of a function in either of its forms; None for plain data."""
     if isinstance(value, Tagged):
         return value.tag.removeprefix("!"), value.value
     if isinstance(value, dict) and len(value) == 1:
@@ -142,7 +142,7 @@ def _call(value: Any) -> tuple[str, Any] | None:
 
 
 def _text(value: Any) -> str:
-    """Return a value as CloudFormation compares it."""
+    """Return a value as text, as CloudFormation compares it."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

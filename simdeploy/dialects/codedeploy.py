@@ -1,9 +1,9 @@
 """AWS CodeDeploy: a deployment configuration, as the API's JSON or as a resource of a CloudFormation template.
 
-On servers one number sets both pace and tolerance: so many hosts must stay healthy. CodeDeploy updates as many hosts at once as are
-healthy beyond that minimum, and a failed host counts against it from then on. So every failure slows the rollout down, and it
-fails when no host can be taken out of service any more although some are left; at the very end the minimum is enough. At least
-one host must succeed. Zones may follow one another, with time between them. On Lambda and ECS, traffic is shifted in steps.
+On servers one number sets both pace and tolerance: the minimum of healthy hosts. CodeDeploy updates as many hosts at once as are
+healthy beyond that minimum, and failed hosts are not healthy. So every failure slows the rollout down, and it fails when no
+further host may be taken out of service although some remain; after the last host, the minimum is enough. At least one host
+must succeed. Zones may follow one another, with time between them. On Lambda and ECS, traffic is shifted in steps.
 Sources: awsdocs/aws-codedeploy-user-guide:doc_source/{instances-health.md, deployment-configurations.md}; the API reference
 (DeploymentConfigInfo, ZonalConfig, TrafficRoutingConfig).
 """
@@ -33,7 +33,7 @@ _SLOTS = {"failed_node_holds_slot": True, "all_slots_held": "fail"}
 
 
 def recognises(source: Source) -> bool:
-    """Tell whether a text is a deployment configuration, or uses one, or is a template with one."""
+    """Tell whether a text is a deployment configuration, names one, or is a template with one."""
     for document in source.groups:
         places = [document.data, *(document.data.get(answer) for answer in _ANSWERS)]
         if any(_is_configuration(place) for place in places) or resource_names(document, *_RESOURCES):
@@ -82,7 +82,7 @@ def _find(reading: Reading) -> Group:
 
 
 def _read_name(config: Group) -> str | None:
-    """Return the name of a predefined configuration, without its prefix, if the file says nothing else."""
+    """Return the name of a predefined configuration, without its prefix, if the file states only its name."""
     name = config.text("deploymentConfigName")
     if any(section in config for section in _SECTIONS):
         return None
@@ -150,7 +150,7 @@ def _read_band(config: Group, name: str | None) -> tuple[int | None, dict[str, A
 
 
 def _read_zones(config: Group, nodes: int | None, switches: dict[str, Any]) -> dict[str, Any]:
-    """Return what one zone after the other means, and change the pacing: each zone is a wave."""
+    """Return the keys for zones one after the other, where each zone is a wave, and set the pacing in `switches`."""
     zones = config.group("zonalConfig")
     if not zones.data:
         return {}
@@ -173,7 +173,7 @@ def _read_zones(config: Group, nodes: int | None, switches: dict[str, Any]) -> d
 
 
 def _note_percent(group: Group, key: str, text: str, least: int, of: str) -> None:
-    """Note a minimum; one in percent of an unknown number may leave none of a few hosts, where rounding here leaves one."""
+    """Note a minimum in percent: CodeDeploy may be unable to take any of a few hosts out of service, here one always may be."""
     enough = math.ceil(Fraction(100, 100 - least))
     if enough <= 2:
         group.exact(key, text)
@@ -184,7 +184,7 @@ def _note_percent(group: Group, key: str, text: str, least: int, of: str) -> Non
 
 
 def _read_zone_minimum(hosts: Group, nodes: int | None) -> int | str | None:
-    """Return how many hosts of a zone may be out of service, or may fail; None without a bound."""
+    """Return how many hosts of a zone may be out of service or failed; None without a limit."""
     percent = hosts.text("type", "HOST_COUNT", "FLEET_PERCENT") != "HOST_COUNT"
     least = or_else(hosts.whole("value", 0, 99 if percent else 10_000_000), 0)
     if "type" in hosts:
@@ -207,7 +207,7 @@ def _read_zone_minimum(hosts: Group, nodes: int | None) -> int | str | None:
 
 
 def _read_rollback(config: Group) -> bool:
-    """Tell whether a failed deployment is followed by one of the last revision; a deployment group says so."""
+    """Tell whether the last revision is deployed after a failure; this is a setting of a deployment group."""
     if "autoRollbackConfiguration" not in config:
         for document in config.document.source.groups:
             for name in resource_names(document, _RESOURCES[1])[:1]:

@@ -1,9 +1,9 @@
 """Amazon ECS: a service, as the API's JSON or as a resource of a CloudFormation template.
 
 In a rolling update, ECS starts new tasks while there are no more than `maximumPercent` of the desired count, and stops old ones
-while at least `minimumHealthyPercent` of it is healthy. A task that fails is started again without end, unless the circuit breaker
-is on: it fails the deployment when so many starts have failed as its threshold says; a task that becomes healthy starts its count
-anew. The other strategies shift traffic in steps. Sources: the API reference of Amazon ECS (DeploymentConfiguration,
+while at least `minimumHealthyPercent` of it is healthy. A failed task is started again indefinitely, unless the circuit breaker
+is on: it fails the deployment when the number of failed starts reaches its threshold; a task that becomes healthy resets the
+count. The other strategies shift traffic in steps. Sources: the API reference of Amazon ECS (DeploymentConfiguration,
 DeploymentCircuitBreaker, ThresholdConfiguration, LinearConfiguration, CanaryConfiguration);
 awsdocs/amazon-ecs-developer-guide:doc_source/deployment-type-ecs.md.
 """
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 _RESOURCE = "AWS::ECS::Service"
 _TARGETS = "AWS::ElasticLoadBalancingV2::TargetGroup"
-_DEADLINE = "3h"  # after which CloudFormation gives up a service that isn't stable
-_SHORT_S = 3600  # so long a check takes at most that fits well into the deadline
+_DEADLINE = "3h"  # CloudFormation gives up a service that isn't stable by then
+_SHORT_S = 3600  # longest check that fits well into the deadline
 _FEWEST, _MOST = 3, 200  # of a bounded threshold
 
 
@@ -67,7 +67,7 @@ def read(reading: Reading) -> PolicyImport:
 
 
 def _services(document: Document) -> dict[str, Path]:
-    """Return the places of services in the API's form: one alone, or those in an answer of the API."""
+    """Return the paths of services in the API's form: a single one, or those in a response of the API."""
     data = document.data
     several = data.get("services")
     places: list[tuple[Path, Any]] = [((), data), (("service",), data.get("service"))]
@@ -145,7 +145,7 @@ def _read_step(steps: Group, prefix: str, least: float, percent: float, minutes:
 
 
 def _read_band(config: Group, nodes: int | None, *, daemon: bool) -> dict[str, Any]:
-    """Return how many tasks may be in flight: those that may start beside the old ones, and those that may be missing."""
+    """Return how many tasks may be in flight: the number that may start beside old ones, and the number that may be missing."""
     low, high = "minimumHealthyPercent", "maximumPercent"
     least = or_else(config.whole(low, 0, 100), 0 if daemon else 100)
     most = or_else(config.whole(high, 0, 10_000), 100 if daemon else 200)
@@ -188,7 +188,7 @@ def _read_health(service: Group) -> dict[str, Any]:
 
 
 def _read_targets(service: Group) -> tuple[int, int, int]:
-    """Return interval and thresholds of the first target group, if it is in the same template; else the defaults."""
+    """Return interval and thresholds of the first target group if it is in the same template, else the defaults."""
     templates = service.document.source.groups
     first = next(iter(service.groups("loadBalancers")), None)
     arn = None if first is None else first.data.get(first.spelled("targetGroupArn"))
@@ -206,7 +206,7 @@ def _read_targets(service: Group) -> tuple[int, int, int]:
 
 
 def _read_breaker(breaker: Group, nodes: int | None) -> tuple[int | None, str, str]:
-    """Return after how many failures the deployment fails, how they are counted, and what follows."""
+    """Return the number of failures at which the deployment fails, how they are counted, and what follows."""
     on, back = breaker.flag("enable"), breaker.flag("rollback")
     reset = or_else(breaker.flag("resetOnHealthyTask"), True)
     if not on:

@@ -1,9 +1,10 @@
 """Expanso: the policy of a job or a deployment, in either dialect of its API, or in the form of its published examples.
 
-A job spec says it in `deployment` (durations are text, `max_parallel` a number of nodes) or, in newer versions, in `rollout` (whole
-nanoseconds, a percent); a GET body has it below `deployment.spec`. The published examples have `auto_rollback`, and a probe instead
-of limits, which neither schema knows. The policy keeps its own dialect, and the scenario's orchestrator reads it. Sources: docs.expanso.io,
-schemas api.GetDeploymentResponse, types.JobSpec and types.RolloutSpec; expanso-io/examples.expanso.io, examples/.
+A job spec has the policy in `deployment` (durations are text, `max_parallel` a number of nodes) or, in newer versions, in
+`rollout` (whole nanoseconds, a percent); a GET body has it in `deployment.spec`. The published examples have `auto_rollback`,
+and a probe instead of limits; neither is in the schemas. The policy keeps its dialect, and the scenario's orchestrator
+interprets it. Sources: docs.expanso.io, schemas api.GetDeploymentResponse, types.JobSpec and types.RolloutSpec;
+expanso-io/examples.expanso.io, examples/.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ _MEANINGS = {
     "max_failed_nodes_percent": {},
     "no_auto_rollback": {},
 }
-# Of the published examples' probes.
+# Keys of health checks in the schemas, as opposed to the probes of the published examples.
 _OF_SCHEMAS = ("deadline", "max_error_rate", "min_healthy_time", "gate")
 _HEALTH_DEFAULTS = ("max_error_rate", "min_healthy_time", "interval", "success_threshold", "failure_threshold")
 
@@ -51,7 +52,7 @@ def is_deployment(source: Source) -> bool:
 
 
 def _find(data: dict[str, Any]) -> tuple[Path, Dialect | None, bool] | None:
-    """Return the path to the spec, the key around it, and whether that is part of a job; None if there is no spec."""
+    """Return the path to the spec, the key around it, and whether it is in a job; None if there is no spec."""
     if "apiVersion" in data or data.get("dialect") == "general":
         return None
     for around in ((), ("job",), ("spec",), ("job", "spec")):
@@ -106,7 +107,7 @@ def _refuse(reading: Reading, document: Document, path: Path, problem: Problem) 
 
 def _refuse_impossible(spec: Group, built: Spec) -> None:
     """Add a problem if no node can become healthy before the deadline, in any scenario."""
-    # Where a window's length is the scenario's, it may be a divisor of every duration.
+    # The shortest window is the most permissive: the scenario's may divide every duration.
     policy = policy_from_spec(built, interval_ns=1)
     needed_ns = policy.windows_needed * policy.interval_ns
     if policy.strategy == "immediate" or policy.deadline_ns is None or needed_ns <= policy.deadline_ns:
@@ -128,7 +129,7 @@ def _dialect(
 
 
 def _translate_example(spec: Group) -> tuple[dict[str, Any], bool]:
-    """Return a spec with the published examples' own fields translated, and whether it had any."""
+    """Return a spec with the fields that only published examples have translated, and whether it had any."""
     raw = dict(spec.data)
     check = raw.get("health_check")
     probe = spec.group("health_check") if isinstance(check, dict) else None
@@ -197,7 +198,7 @@ def _show(key: str, value: object) -> str:
 
 
 def _read_around(reading: Reading, document: Document, path: Path, wrapper: Dialect | None) -> int | None:
-    """Read what a deployment says beside its spec; return the number of nodes."""
+    """Read the keys of a deployment beside its spec; return the number of nodes."""
     if not path or path[-1] != "spec":
         return reading.nodes(None)
     body = Group(reading, document, path[:-1], name=wrapper)

@@ -1,10 +1,11 @@
 """Flagger: a Canary.
 
-All new pods start beside the old ones. Then, at every tick of `interval`, each metric is checked over its own past; if all hold, the
-canary's share of the traffic grows by `stepWeight`, or to the next of `stepWeights`, until it is `maxWeight` or more. One more tick
-that holds promotes it, which moves all that is left. A check that fails holds the weight and is counted for the whole rollout, not in a
-row; at `threshold` of them everything rolls back. With `iterations` the traffic does not grow: so many ticks must hold, then all of it
-moves at once. Pods that aren't ready within `progressDeadlineSeconds` send everything back, too.
+All new pods start beside the old ones. Then, at every tick of `interval`, each metric is checked over its own period. If all
+checks pass, the canary's share of the traffic grows by `stepWeight`, or to the next of `stepWeights`, until it is at least
+`maxWeight`. The next passed tick promotes the canary, which moves the rest. A failed check keeps the weight; at `threshold`
+failed checks in the whole rollout, in a row or not, everything rolls back. With `iterations` the traffic does not grow: after
+that many passed ticks all of it moves at once. Everything also rolls back if pods aren't ready within
+`progressDeadlineSeconds`.
 Source: fluxcd/flagger: pkg/controller/scheduler.go, pkg/controller/scheduler_metrics.go, pkg/apis/flagger/v1beta1/canary.go.
 """
 
@@ -85,7 +86,7 @@ def _find_replicas(reading: Reading, spec: Group) -> int | None:
 
 
 def _read_analysis(spec: Group, analysis: Group, nodes: int | None) -> tuple[list[dict[str, Any]], dict[str, Any], int]:
-    """Return waves, what watches their nodes, and how long a wave is judged at most."""
+    """Return the waves, how their nodes are watched, and the longest time that a wave is judged."""
     interval_ns = read_interval(analysis)
     tick_ns = max(interval_ns or _DEFAULT_NS, _SHORTEST_NS)
     clipped = "shorter than 10s: " if interval_ns is not None and interval_ns < _SHORTEST_NS else ""
@@ -131,7 +132,7 @@ def _read_iterations(spec: Group, analysis: Group) -> int:
 
 
 def _read_weights(analysis: Group) -> list[int]:
-    """Return the weights that a canary has one after the other."""
+    """Return the successive weights of a canary."""
     step = analysis.whole("stepWeight", 0, 100) or 0
     listed: list[int] = []
     for number, weight in enumerate(analysis.items("stepWeights")):
@@ -177,12 +178,12 @@ def _plan(weights: list[int], tick_ns: int, nodes: int | None) -> list[dict[str,
         else:
             bake_ns += tick_ns
             waves[-1]["bake_time"] = write_duration(bake_ns)
-    # What is promoted in the end is not checked any more.
+    # The promoted rest is not checked any more.
     return waves if waves[-1]["until"] == "100%" else [*waves, {"until": "100%", "min_healthy_time": "0s"}]
 
 
 def _read_metric(metric: Group) -> float | None:
-    """Return the highest error rate that a metric allows, with notes; None if it is not a rate of successes."""
+    """Return the highest error rate that a metric allows, with notes; None if it isn't a rate of successes."""
     name = metric.text("name")
     within = metric.group("thresholdRange")
     if name != "request-success-rate" or "templateRef" in metric or "query" in metric:

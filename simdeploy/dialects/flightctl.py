@@ -1,9 +1,10 @@
 """Flight Control: the rollout policy of a Fleet.
 
-Devices go in batches of a list; a batch's limit as a percent counts what earlier batches took, and is rounded to the nearest number.
-Before the next batch, the share of a batch's devices that succeeded must reach `successThreshold`, the next batch's own if it has one,
-else the rollout is suspended; so it is after the last batch. Without a list all devices go at once, and nothing is judged. Devices that
-are disconnected are left to the last batch. A disruption budget bounds how many devices of a group are unavailable at once.
+Devices are updated in the batches of a list; a batch's limit in percent includes earlier batches, and is rounded to the nearest
+number. Before the next batch, and after the last one, the share of a batch's devices that succeeded must reach
+`successThreshold`, which the next batch may override; otherwise the rollout is suspended. Without a list all devices are
+updated at once, and nothing is judged. Disconnected devices are left to the last batch. A disruption budget limits how many
+devices of a group are unavailable at once.
 Source: flightctl/flightctl: docs/user/rollout-policies.md, internal/rollout/device_selection (consts.go, reconciler.go,
 batch_sequence_selector.go).
 """
@@ -69,7 +70,7 @@ def read(reading: Reading) -> PolicyImport:
 
 
 def _read_batches(policy: Group) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return waves with the percentage of each that may fail, and the switches that read them."""
+    """Return the waves with the percentage of each that may fail, and the switches that interpret them."""
     selection = policy.group("deviceSelection")
     most = or_else(_read_threshold(policy), _MOST_FAILED)
     if not selection.data:
@@ -105,7 +106,7 @@ def _read_batches(policy: Group) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _read_own_threshold(batch: Group, number: int) -> float | None:
-    """Return the percentage of the batch before this one that may have failed when it starts; None if it doesn't say so."""
+    """Return the percentage of the previous batch that may have failed when this one starts; None if it states none."""
     most = _read_threshold(batch)
     if number == 0:
         batch.no_counterparts({"successThreshold": "without effect: there is no batch before it to judge"})
@@ -116,7 +117,7 @@ def _read_own_threshold(batch: Group, number: int) -> float | None:
 
 
 def _read_batch(batch: Group) -> dict[str, Any] | None:
-    """Return a wave; None if it has no devices, or nobody knows how many."""
+    """Return a wave; None if the number of its devices is 0 or unknown."""
     selective = "selector" in batch
     batch.no_counterparts({"selector": "nodes have no labels: the batch takes the next nodes in the fleet's order"})
     percent = _read_percent(batch, "limit")
@@ -146,14 +147,14 @@ def _read_batch(batch: Group) -> dict[str, Any] | None:
 
 
 def _read_percent(group: Group, key: str) -> float | None:
-    """Return a percent; None, without a problem, if the value is no percent."""
+    """Return a percentage; None, without a problem, if the value is none."""
     value = group.value(key)
     match = _PERCENT.fullmatch(value) if isinstance(value, str) else None
     return float(match[1]) if match else None
 
 
 def _read_threshold(group: Group) -> float | None:
-    """Return the percentage of a batch that may fail, exact in decimals: 0.1 beside a threshold of 99.9 %; None if it is not given."""
+    """Return the percentage of a batch that may fail, exact in decimals: 0.1 for a threshold of 99.9 %; None if not given."""
     percent = _read_percent(group, "successThreshold")
     if "successThreshold" in group and (percent is None or percent > 100):
         group.refuse("successThreshold", "not a percent", allowed='text such as "90%"')

@@ -1,4 +1,4 @@
-"""A spec of the API in the general dialect, and back where the API can say it."""
+"""Conversion of a spec of the API to the general dialect, and back if the API can express it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from simdeploy.api import Dialect
 
-# Keys that both forms have, with the same meaning.
+# Keys with the same meaning in both forms.
 _SHARED = ("strategy", "canary_count", "canary_percent", "auto_promote", "no_auto_rollback")
 _LIMITS = ("max_failed_nodes", "max_failed_nodes_percent")
 
@@ -34,7 +34,7 @@ def to_general(
     *,
     interval_ns: int,  # length of an evaluation window where the dialect states none, nanoseconds
 ) -> GeneralSpec:
-    """Return a spec of the API in the general dialect, which states what are defaults there.
+    """Return a spec of the API in the general dialect, with its defaults made explicit.
 
     Examples
     --------
@@ -71,7 +71,7 @@ def to_general(
 def from_general(
     spec: GeneralSpec, dialect: Dialect, *, nodes: int, interval_ns: int
 ) -> tuple[DeploymentSpec | RolloutSpec, list[str]]:
-    """Return a general spec in a dialect of the API, with notes on what changes its form.
+    """Return a general spec in a dialect of the API, with notes on keys that change their form.
 
     Raises
     ------

@@ -1,6 +1,6 @@
-"""HashiCorp's configuration language (HCL2): a text becomes a `Document`.
+"""HashiCorp's configuration language (HCL2), parsed to a `Document`.
 
-Parsing is done by the package python-hcl2; nothing is executed. Attributes that are not constant are kept as `Expression`.
+The package python-hcl2 parses; nothing is executed. Attributes that are not constant are kept as `Expression`.
 """
 
 from __future__ import annotations

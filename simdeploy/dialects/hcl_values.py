@@ -1,4 +1,4 @@
-"""Values in HCL: variables (the caller's value before the default), locals, and texts and lists that contain them."""
+"""Values in HCL: variables (the caller's value, else the default), locals, and texts and lists that contain them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from simdeploy.dialects.reading import Group, Reading
 
 _MOST_DIGITS = 18
-# Values that are looked up for one field, and letters of a text: locals that contain each other could make any number.
+# Limits on lookups for one field and on letters of a text, because locals that contain each other can grow exponentially.
 _MOST_STEPS = 1000
 _MOST_LETTERS = 10_000
 
@@ -48,7 +48,9 @@ class Scope:
                 self._defaults[name] = _mapping(_listed(block)[-1] if block else None).get("default")
         for block in _listed(data.get("variables")):
             self._defaults.update(_mapping(block))
-        reading.used_variables.update(self._defaults)  # those that no field read here depends on may be given, too
+        reading.used_variables.update(
+            self._defaults
+        )  # the caller may also give variables that no field read here needs
         self._locals = {name: value for block in _listed(data.get("locals")) for name, value in _mapping(block).items()}
         self._open: set[str] = set()
         self._n_steps = 0
@@ -57,7 +59,7 @@ class Scope:
         return variable in self._defaults
 
     def evaluate(self, value: Any, group: Group, key: str) -> Any:
-        """Return the value of a field, None with a note if the file and the caller don't state it."""
+        """Return the value of a field; None, with a note, if neither file nor caller state it."""
         self._n_steps = 0
         try:
             return self._resolve(value)
@@ -139,7 +141,7 @@ def _evaluate(tree: Any, scope: Scope | None, depth: int) -> Any:
 
 
 def _name(tree: Any) -> str:
-    """Return the name that an expression or the part after a dot consists of; empty if it is anything else."""
+    """Return the name that an expression, or the part after a dot, consists of; empty for anything else."""
     parts = [child for child in tree.children if hasattr(child, "data")]
     if len(parts) == 1 and parts[0].data == "identifier" and tree.data in ("expr_term", "get_attr"):
         return str(parts[0].children[0])

@@ -1,4 +1,4 @@
-"""What an importer returns: a general policy, its orchestrator, and a note on every field."""
+"""The result of an importer: a policy, its orchestrator, and a note on every field."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Note:
     """
 
     field: str  # the field as the file spells it, such as ``group.app.update.max_parallel``
-    fidelity: Fidelity  # how well the policy says it; what is not evaluated depends on something outside the file
-    text: str  # what it became, and how that differs
+    fidelity: Fidelity  # how well the policy expresses it; "not evaluated" if it depends on something outside the file
+    text: str  # its counterpart, and the difference
     line: int | None = None  # in the file, from 1; None for a default of the format
 
     def __str__(self) -> str:
@@ -39,7 +39,7 @@ class Note:
 
     @property
     def warning(self) -> str | None:
-        """What is said of it wherever the file is used as a policy: that it was not evaluated, or is probably misspelt."""
+        """Warning wherever the file is used as a policy: the field was not evaluated, or is probably misspelt."""
         if self.fidelity == "not evaluated":
             how = "; --var is an option of simdeploy import" if "--var" in self.text else ""
             return f"not evaluated: {self.text}{how}"
@@ -58,10 +58,10 @@ class PolicyImport(Result):
     kind : str
         One of `simdeploy.dialects.KINDS`.
     policy : dict
-        A policy as a scenario's `policies` say it: in the general dialect with its own `orchestrator`; an `expanso` file's in a
+        A policy as in a scenario's `policies`: in the general dialect with its own `orchestrator`, or for the kind `expanso` in a
         dialect of the API, for the scenario's orchestrator.
     orchestrator : dict
-        Its switches alone, as the `orchestrator` section of a scenario says them; empty if the scenario's apply.
+        Its switches alone, as in the `orchestrator` section of a scenario; empty if the scenario's apply.
     notes : tuple of Note
         One or more for every field of the file that says how to update, and for defaults that matter.
     nodes : int or None
@@ -92,7 +92,7 @@ class PolicyImport(Result):
         return tuple(note for note in self.notes if note.fidelity == "not evaluated")
 
     def warnings(self) -> list[Problem]:
-        """Return what is said of the file wherever it is used as a policy."""
+        """Return the warnings wherever the file is used as a policy."""
         return [Problem(note.warning, (note.field,), self.file, note.line) for note in self.notes if note.warning]
 
     def to_frame(self) -> pd.DataFrame:
@@ -101,7 +101,7 @@ class PolicyImport(Result):
 
 
 def merge_policy(policy: Mapping[str, Any], orchestrator: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return a policy, by default a general one, with its orchestrator if it has one, and without what is None."""
+    """Return a policy, by default a general one, with its orchestrator if there is one, and without keys that are None."""
     stated = {key: value for key, value in policy.items() if value is not None}
     switches = {} if orchestrator is None else {"orchestrator": dict(orchestrator)}
     return {"dialect": "general", **stated, **switches}

@@ -1,4 +1,4 @@
-"""Policies from other orchestrators' files: which format a text is in, and what it says."""
+"""Import of policies from other orchestrators' files, after recognising their format."""
 
 from __future__ import annotations
 
@@ -76,12 +76,12 @@ def import_source(
 
 
 def recognise(source: Source) -> str | None:
-    """Return the kind of a text, recognised by its content; None if it is none that is known."""
+    """Return the kind of a text, recognised by its content; None if it is unknown."""
     return next((kind for kind in KINDS if _module(kind).recognises(source)), None)
 
 
 def unrecognised(source: Source) -> list[Problem]:
-    """Return why a text can't be imported: it can't be parsed, or is in no known format."""
+    """Return the reasons why a text can't be imported: it can't be parsed, or is in no known format."""
     if source.is_json or not source.groups:
         try:
             _ = source.documents

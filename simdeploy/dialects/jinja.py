@@ -1,4 +1,4 @@
-"""The part of Jinja that says a number or a flag: a variable, a constant, and a few filters, foremost ``default``."""
+"""The part of Jinja needed for numbers and flags: variables, constants, and a few filters such as ``default``."""
 
 from __future__ import annotations
 

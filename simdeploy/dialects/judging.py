@@ -1,4 +1,4 @@
-"""A canary that is judged as a whole by the error rate of its requests (Argo Rollouts, Flagger), as a gate on waves."""
+"""Judging a canary as a whole by the error rate of its requests (Argo Rollouts, Flagger), with a gate on waves."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ALL_TRIES_NS = 80 * 8760 * HOUR_NS
 
 @dataclass(frozen=True)
 class Check:
-    """What one metric allows.
+    """The limits of one metric.
 
     Attributes
     ----------
@@ -25,9 +25,9 @@ class Check:
     interval_ns : int
         Between measurements.
     count : int or None
-        Measurements; None without end.
+        Measurements; None for no end.
     failure_limit : int
-        Failed measurements that are allowed; negative without a limit.
+        Failed measurements that are allowed; negative for no limit.
     """
 
     max_error_rate: float
@@ -47,12 +47,12 @@ class Judgement:
 
     @property
     def longest_ns(self) -> int:
-        """How long it takes at most until there is a verdict."""
+        """The longest time until a verdict."""
         looks = -(-self.observation_ns // self.check.interval_ns) + (self.failure_limit or 0) + 1
         return looks * self.check.interval_ns
 
     def watch(self) -> dict[str, Any]:
-        """Return the parts of a policy that watch nodes, judged or not started."""
+        """Return the keys of a policy that watch nodes: a gate, and retries of nodes that don't start."""
         deadline_ns = max(4 * self.longest_ns, HOUR_NS)
         check = {
             "deadline": write_duration(deadline_ns),
@@ -67,7 +67,7 @@ class Judgement:
 
 
 def judge(checks: list[Check], least_ns: int, *, of_rollout: bool = False) -> Judgement:
-    """Return the strictest judgement of several checks; every wave is watched for `least_ns` at least."""
+    """Return the strictest judgement of several checks; every wave is watched for at least `least_ns`."""
     strictest = min(checks, key=lambda check: check.max_error_rate)
     limits = [check.failure_limit for check in checks if check.failure_limit >= 0]
     measured = max((check.count or 1) * check.interval_ns for check in checks)
@@ -75,7 +75,7 @@ def judge(checks: list[Check], least_ns: int, *, of_rollout: bool = False) -> Ju
 
 
 def read_interval(group: Group) -> int | None:
-    """Return how often a metric is measured."""
+    """Return the interval at which a metric is measured."""
     interval_ns = group.duration("interval", NS_PER_S)
     if interval_ns is not None and interval_ns > _LONGEST_NS:
         group.refuse("interval", "too long", allowed=f"at most {write_duration(_LONGEST_NS)}")

@@ -1,10 +1,10 @@
 """Kubernetes: Deployment, DaemonSet and StatefulSet.
 
-All three keep a window sliding: as many pods as the budget allows are replaced at once, and the next one goes when a new pod is
-available. A Deployment may start `maxSurge` pods beside the old ones (rounded up) and take `maxUnavailable` away (rounded down, 1 if
-both come to 0); a DaemonSet has one of both, rounded up; a StatefulSet goes from the last pod to the first, one by one or
-`maxUnavailable` at once (rounded down). A pod that never gets available keeps its place in the budget, so a bad version stops there.
-Nothing ever goes back by itself, and `progressDeadlineSeconds` only reports that nothing moves.
+All three update a sliding window: as many pods as the budget allows are replaced at once, and the next one follows when a new
+pod is available. A Deployment may start `maxSurge` pods beside the old ones (rounded up) and take `maxUnavailable` away (rounded
+down, 1 if both are 0); a DaemonSet has one of both, rounded up; a StatefulSet goes from the last pod to the first, one by one
+or `maxUnavailable` at once (rounded down). A pod that never becomes available keeps its place in the budget, so a bad version
+stops there. Nothing rolls back by itself, and `progressDeadlineSeconds` only reports that there is no progress.
 Source: kubernetes/kubernetes: pkg/controller/deployment/rolling.go, pkg/controller/daemon/update.go,
 pkg/controller/statefulset/stateful_set_control.go, pkg/apis/apps/validation/validation.go.
 """
@@ -38,7 +38,7 @@ _ORCHESTRATOR = {
 
 
 def recognises(source: Source) -> bool:
-    """Tell whether a text has a workload, and nothing that rolls one out in another way."""
+    """Tell whether a text has a workload, and no other object that rolls it out."""
     objects = manifests.find_manifests(source)
     if any(manifest.is_of(group, *kinds) for manifest in objects for group, kinds in _ROLLOUTS.items()):
         return False
@@ -67,7 +67,7 @@ def read(reading: Reading) -> PolicyImport:
     reading.note("failed_node_holds_slot", "exact", "a pod that is not available keeps its place in the budget")
     reading.note("unreachable_nodes", "approximate", "a node that is down at its turn is updated when it is up again")
     nodes = policy.pop("nodes", None)
-    # A window slides, waves don't.
+    # Without waves, updates are a sliding window.
     pacing = {"pacing": "barrier" if "waves" in policy else "sliding"}
     return reading.finish(policy, {**pacing, **_ORCHESTRATOR, **switches}, nodes=nodes)
 

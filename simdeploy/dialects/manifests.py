@@ -1,8 +1,8 @@
-"""Kubernetes objects: which of a file is meant, and what several kinds of them say in the same way.
+"""Kubernetes objects: the choice of one in a file, and the fields that several kinds have in common.
 
 A file has documents, and each may be a List of objects. Values that are templates of Helm (``{{ .Values.replicas }}``, in quotes) or
 of envsubst (``${REPLICAS:=3}``) are looked up among the caller's variables. A pod counts as available when its readiness probe
-has succeeded and it has been ready for `minReadySeconds`; a container that crashes is started again, without end.
+has succeeded and it has been ready for `minReadySeconds`; a container that crashes is started again indefinitely.
 Sources: kubernetes/kubernetes, pkg/api/v1/pod/util.go; kubernetes.io, "Configure Liveness, Readiness and Startup Probes".
 """
 
@@ -19,10 +19,10 @@ from simdeploy.dialects.source import Document, Source, Tagged
 from simdeploy.errors import InputError, Path, Problem, plural
 from simdeploy.units import NS_PER_S, write_duration
 
-# Nobody gives a pod up: a month, and a thousand restarts, outlast every deadline of a rollout.
+# Kubernetes never gives up a pod: a month, and a thousand restarts, outlast every deadline of a rollout.
 PATIENCE = "720h"
 RESTARTS: dict[str, Any] = {"retries": 1000, "retry_delay": "10s"}
-# Numbers of seconds are 32 bits wide, and the largest one is no deadline.
+# The largest 32-bit number of seconds means no deadline.
 NO_DEADLINE = 2**31 - 1
 _MOST_S = 100_000
 UNKNOWN = f"{imported.UNKNOWN}; it has no effect"
@@ -56,7 +56,7 @@ class Manifest:
         return name if isinstance(name, str) else ""
 
     def is_of(self, group: str, *kinds: str) -> bool:
-        """Tell whether it is of one of these kinds of an API group, such as ``apps``."""
+        """Tell whether it has one of these kinds of an API group, such as ``apps``."""
         version = self.data.get("apiVersion")
         return self.kind in kinds and isinstance(version, str) and version.startswith(f"{group}/")
 
@@ -94,13 +94,13 @@ def choose_manifest(reading: Reading, kinds: tuple[str, ...]) -> Manifest | None
 
 
 def refuse_without(reading: Reading, *kinds: str) -> InputError:
-    """Return the exception of a file without an object of these kinds."""
+    """Return the exception for a file without an object of these kinds."""
     words = " or ".join(kinds)
     return reading.refusal(Problem(f"no {words}", file=reading.source.file, allowed=f"a document with kind: {words}"))
 
 
 def evaluate_with(look_up: Callable[[str], str | None]) -> Evaluate:
-    """Return what evaluates the templates in a value: their variables are looked up, else their defaults are taken.
+    """Return a function that evaluates the templates in a value: it looks up their variables, else takes their defaults.
 
     Arguments of Argo's analyses, ``{{args.name}}``, are looked up without ``args.``.
     """
@@ -146,7 +146,7 @@ class Amount:
         return f"{self.number}%" if self.is_percent else str(self.number)
 
     def of(self, nodes: int, *, up: bool) -> int:
-        """Return how many nodes of so many it is."""
+        """Return the number of nodes in a fleet of `nodes`."""
         if not self.is_percent:
             return self.number
         return -(-self.number * nodes // 100) if up else self.number * nodes // 100
@@ -188,7 +188,7 @@ class Budget:
 
 
 def read_budget(group: Group, nodes: int) -> Budget:
-    """Return what `maxSurge` and `maxUnavailable` of a Deployment or a canary come to, 25 % being the default of both."""
+    """Return `maxSurge` and `maxUnavailable` of a Deployment or a canary in nodes; the default of both is 25 %."""
     surge = read_amount(group, "maxSurge") or Amount(25, True)
     unavailable = read_amount(group, "maxUnavailable", most_percent=100) or Amount(25, True)
     n_surge, n_unavailable = surge.of(nodes, up=True), unavailable.of(nodes, up=False)
@@ -229,7 +229,7 @@ def read_replicas(spec: Group) -> int:
 
 
 def read_min_ready(spec: Group) -> int:
-    """Return for how many seconds a pod must be ready to count as available."""
+    """Return the seconds that a pod must be ready to count as available."""
     seconds = spec.whole("minReadySeconds", 0, _MOST_S) or 0
     text = "must be ready that long, in whole health windows" if seconds else "available as soon as it is ready"
     spec.exact("minReadySeconds", text, default="0, ")
@@ -237,7 +237,7 @@ def read_min_ready(spec: Group) -> int:
 
 
 def read_pods(spec: Group, min_ready_s: int) -> dict[str, Any]:
-    """Return the health check of pods and how they are restarted, as parts of a policy, with notes on what says so."""
+    """Return the keys of a policy for the health checks and restarts of pods, with notes on their fields."""
     probed_s = _read_probe(spec)
     reading = spec.reading
     reading.note("health_check.deadline", "exact", "no pod is given up; a deadline of 30 days stands for that")
@@ -249,7 +249,7 @@ def read_pods(spec: Group, min_ready_s: int) -> dict[str, Any]:
 
 
 def _read_probe(spec: Group) -> int | None:
-    """Return how many seconds the slowest readiness probe of a pod's containers takes at least; None without one."""
+    """Return the minimum seconds of the slowest readiness probe of a pod's containers; None without one."""
     pod = spec.group("template").group("spec")
     seconds: list[int] = []
     for container in pod.groups("containers"):
@@ -269,9 +269,9 @@ def _read_probe(spec: Group) -> int | None:
 
 
 def read_progress_deadline(spec: Group, min_ready_s: int, then: str) -> int | None:
-    """Return for how long no pod may get ready, nanoseconds; None forever. `then` says what happens at the end.
+    """Return the longest time without progress, nanoseconds; None for no limit. `then` says what happens at its end.
 
-    A pod that gets ready is progress, too, not only one that is available: a node has `min_ready_s` in addition.
+    A pod makes progress when it becomes ready, before it is available, so `min_ready_s` are added.
     """
     seconds = spec.whole("progressDeadlineSeconds", 1, NO_DEADLINE)
     if seconds == NO_DEADLINE:

@@ -1,12 +1,12 @@
 """Nomad: the `update` block of a service or system job, in HCL or JSON.
 
-At most `max_parallel` allocations of the new version are in flight; each success frees its place. An unhealthy allocation of a service job
-blocks new ones until its replacement is placed, in a system job it doesn't count. A deployment fails at the first allocation that may
-not be rescheduled (with a progress deadline of 0: at the first unhealthy one), or if none became healthy for `progress_deadline`. Then
-`auto_revert` goes back to the last stable version. Canaries of a service job are a number of additional allocations; those of a system
-job are a percent of the nodes, rounded up, at most `max_parallel`. Sources: hashicorp/nomad, nomad/structs/structs.go (defaults,
-validation), scheduler/reconciler/reconcile_cluster.go (service), scheduler/scheduler_system.go (system),
-nomad/deploymentwatcher/deployment_watcher.go (failures).
+At most `max_parallel` allocations of the new version are in flight; each success frees its place. An unhealthy allocation of a
+service job blocks new ones until its replacement is placed; in a system job it doesn't count. A deployment fails at the first
+allocation that may not be rescheduled (with a progress deadline of 0: at the first unhealthy one), or if none became healthy for
+`progress_deadline`. Then `auto_revert` rolls back to the last stable version. Canaries of a service job are a number of
+additional allocations; those of a system job are a percent of the nodes, rounded up, at most `max_parallel`. Sources:
+hashicorp/nomad, nomad/structs/structs.go (defaults, validation), scheduler/reconciler/reconcile_cluster.go (service),
+scheduler/scheduler_system.go (system), nomad/deploymentwatcher/deployment_watcher.go (failures).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _DEFAULTS = {
     "progress_deadline": 600 * NS_PER_S,
 }
 _RESCHEDULE_DELAY = 30 * NS_PER_S
-# What the group says besides, and what simulates it.
+# Other blocks of a group, and the keys of a scenario that simulate them.
 _BESIDE = {
     "restart": "restarts on the same node are the fleet's start_attempts",
     "migrate": "says how nodes are drained, not updated",
@@ -80,7 +80,7 @@ def _duration(group: Group, key: str, low_ns: int) -> int | None:
 
 
 class _Update:
-    """The update of a group; what it leaves out, the job's update may say."""
+    """The update of a group; fields that it leaves out may be in the job's update."""
 
     def __init__(self, reading: Reading, file: JobFile, job: Group, group: Group, *, is_system: bool) -> None:
         self._reading = reading
@@ -92,7 +92,7 @@ class _Update:
         self._reschedule = file.block(stated, "reschedule")
 
     def _stating(self, key: str) -> Group:
-        """Return the update that states a field; in the API's JSON 0 may mean that nobody did."""
+        """Return the update, of the group or the job, that states a field; in the API's JSON 0 may mean unset."""
         job = self._job
         is_stated = key in job and not (self._file.is_api and job.data[job.spelled(key)] in ("", 0, False))
         return job if key not in self._group and is_stated else self._group
@@ -217,7 +217,7 @@ class _Update:
         )
 
     def _read_retries(self, progress: int) -> dict[str, Any]:
-        """Return how often an allocation that did not start, or became unhealthy, is tried again."""
+        """Return the retries of an allocation that did not start or became unhealthy."""
         group = self._reschedule
         if self._is_system:
             for key in group:
@@ -250,7 +250,7 @@ class _Update:
         return {"retries": retries, "retry_delay": write_duration(delay), "retry_unhealthy": True}
 
     def _note_rest(self, text: str, *keys: str) -> None:
-        """Note fields that have no note yet, all or those named."""
+        """Note fields without a note, all of them or `keys`."""
         for update in (self._group, self._job):
             for key in [update.spelled(key) for key in keys] or list(update):
                 over = update is self._job and self._stating(key) is not update and not keys

@@ -1,4 +1,4 @@
-"""Where a Nomad job says what: in HCL, HCL's JSON form or JSON of Nomad's API (``nomad job inspect``, ``nomad job run -output``)."""
+"""The parts of a Nomad job in HCL, HCL's JSON form or JSON of Nomad's API (``nomad job inspect``, ``nomad job run -output``)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class JobFile:
         self.is_api = _is_api(self._data)
 
     def job(self) -> Group:
-        """Return the job, whose fields are called as in HCL."""
+        """Return the job, with fields named as in HCL."""
         if self.is_api:
             path: Path = ("Job",) if "Job" in self._data else ()
             return Group(self._reading, self.document, path, name="", spell=_spell_for_api)
@@ -51,7 +51,7 @@ class JobFile:
         return self._group((*path, names[0]), "")
 
     def group(self, job: Group) -> Group:
-        """Return the group that is read; all are updated side by side, each by itself."""
+        """Return the group to import; Nomad updates all groups side by side, each by itself."""
         named: dict[str, Group] = {}
         if self.is_api:
             named = {str(group.data.get("Name", number)): group for number, group in enumerate(job.groups("group"))}
@@ -91,7 +91,7 @@ class JobFile:
 
 
 def _spell_for_api(group: Group, key: str) -> str:  # noqa: ARG001 - as every `Spell`
-    """Return how the API spells a key of HCL; its own keys stay as they are."""
+    """Return the API's spelling of a key of HCL; other keys stay as they are."""
     return key if key[:1].isupper() else _API_NAMES.get(key, key.title().replace("_", ""))
 
 

@@ -25,27 +25,28 @@ from simdeploy.errors import (
 )
 from simdeploy.units import MAX_DURATION_NS, parse_duration, write_duration
 
-# The error rate above which a node serves nothing. For formats whose health checks see dead tasks, but no rates.
+# Above this error rate a node serves nothing; for formats whose health checks detect dead tasks but no rates.
 NOTHING_SERVED = 0.99
 
-# How importers say so of a value that was not evaluated; replaced by what is assumed, if a note says that.
+# End of a note on a value that was not evaluated; `Reading.assume` replaces it.
 _NOT_GIVEN = "; treated as not given"
-# From here on a word is taken for a field's name with a slip of the pen; and so many fields of a group are compared.
+# From this likeness on, an unknown field counts as misspelt; and the most fields of a group that are compared.
 LIKE = 0.8
 _MOST_COMPARED = 100
 _PART = re.compile(r"[.\[]")
 T = TypeVar("T")
 
-# What stands for a value that could not be evaluated: the field counts as not given, and has a note.
+# ``evaluate(value, group, key)`` returns the value of a template or reference. If it can't, it calls `Group.not_evaluated` and
+# returns None, so the field counts as not given.
 Evaluate = Callable[[Any, "Group", str], Any]
 
-# How the file spells a field's name.
+# ``spell(group, key)`` returns a field's name as the file spells it.
 Spell = Callable[["Group", str], str]
 
 
 @dataclass
 class Reading:
-    """What an importer knows and has found so far."""
+    """The input of an importer, and its notes and problems so far."""
 
     kind: str
     source: Source
@@ -54,18 +55,18 @@ class Reading:
     notes: list[Note] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     used_variables: set[str] = field(default_factory=set)
-    noted: set[str] = field(default_factory=set)  # fields with a note, and the groups that they are in
-    unknown: dict[str, int] = field(default_factory=dict)  # place of the note on each field that was not evaluated
+    noted: set[str] = field(default_factory=set)  # fields with a note, and their groups
+    unknown: dict[str, int] = field(default_factory=dict)  # by field that was not evaluated: place of its note
 
     def note(self, name: str, fidelity: Fidelity, text: str, line: int | None = None) -> None:
-        """Add a note on a field; without a line it is on a default of the format."""
+        """Add a note on a field, or without a line on a default of the format."""
         if fidelity == "not evaluated":
             self.unknown.setdefault(name, len(self.notes))
         self.noted.update((name, *(name[: mark.start()] for mark in islice(_PART.finditer(name), MAX_DEPTH))))
         self.notes.append(Note(name, fidelity, text, line))
 
     def assume(self, name: str, text: str) -> None:
-        """Say in the note on a field that was not evaluated what is assumed instead."""
+        """Add to the note on a field that was not evaluated what is assumed instead."""
         note = self.notes[self.unknown[name]]
         known, mark, assumed = note.text.removesuffix(_NOT_GIVEN).partition("; assumed: ")
         if text not in assumed:
@@ -73,7 +74,7 @@ class Reading:
             self.notes[self.unknown[name]] = replace(note, text=text)
 
     def variable(self, name: str) -> str | None:
-        """Return the value that the caller gives to a variable, and remember that it was asked for."""
+        """Return the caller's value of a variable, and record that it was requested."""
         self.used_variables.add(name)
         return self.variables.get(name)
 
@@ -81,12 +82,12 @@ class Reading:
         self,
         variable: str,
         names: Sequence[str],  # at least one
-        # Those of them that say how to update; the first of them is taken if there are any.
+        # Those of `names` that say how to update; if there are any, the first of them is the default.
         preferred: Sequence[str] = (),
     ) -> str:
         """Return one of several parts of the file: the one that the caller names by a variable, or the first.
 
-        If there is no part of that name, the first is read as well, for all that is wrong with the file.
+        If there is no part of that name, the first is read nevertheless, to report all problems of the file.
         """
         chosen = self.variable(variable)
         if chosen is not None and chosen in names:
@@ -102,7 +103,7 @@ class Reading:
         return candidates[0]
 
     def nodes(self, stated: int | None, *, why: str | None = None) -> int | None:
-        """Return how many nodes there are: the caller's number before the file's; with `why`, there must be one."""
+        """Return the number of nodes: the caller's, else the file's; with `why`, there must be one."""
         nodes = self.given_nodes if self.given_nodes is not None else stated
         if nodes is None and why is not None:
             message, hint = (
@@ -113,7 +114,7 @@ class Reading:
         return nodes
 
     def nothing(self, allowed: str) -> InputError:
-        """Return the exception of a file with nothing of the kind.
+        """Return the exception for a file without anything of its kind.
 
         Raises
         ------
@@ -124,13 +125,13 @@ class Reading:
         return self.refusal(Problem(f"nothing of the kind {self.kind!r}", file=self.source.file, allowed=allowed))
 
     def refusal(self, *last: Problem) -> InputError:
-        """Return the exception with all problems so far, and last ones."""
+        """Return the exception with all problems so far, followed by `last`."""
         self.problems += last
         return InputError(self._all_problems())
 
     def finish(
         self,
-        # A general policy without `orchestrator`, unless it states another `dialect`; what is None is left out.
+        # A general policy, unless it states another `dialect`, without `orchestrator`; keys that are None are left out.
         policy: Mapping[str, Any],
         orchestrator: Mapping[str, Any] | None,  # its switches; None if the scenario's apply
         *,
@@ -146,11 +147,11 @@ class Reading:
         raise_if_any(self._all_problems())
         merged = merge_policy(policy, orchestrator)
         under = {"nodes": self.given_nodes, "variables": dict(self.variables)}
-        notes = tuple(dict.fromkeys(self.notes))  # what is used twice is noted once
+        notes = tuple(dict.fromkeys(self.notes))  # parts that are used twice have one note
         return PolicyImport(self.kind, merged, dict(orchestrator or {}), notes, nodes, self.source.file, under)
 
     def _all_problems(self) -> list[Problem]:
-        """Return the problems, at last those of variables that nothing has asked for."""
+        """Return the problems, followed by those of variables that were never requested."""
         known = sorted(self.used_variables)
         allowed = listed(known) if known else "none: nothing that is read depends on a variable"
         return self.problems + [
@@ -161,12 +162,12 @@ class Reading:
 
 
 class Group:
-    """A mapping of the file, whose fields are read by name; every getter returns None where the field is not given.
+    """A mapping of the file, with fields that are read by name; every getter returns None if the field is not given.
 
-    One that the file doesn't have is empty, and notes in it are on defaults.
+    A group that the file doesn't have is empty, and its notes are on defaults.
 
-    A value that depends on something outside the file (`Tagged`, or what `evaluate` says so of) gets the note "not
-    evaluated" and counts as not given. A bad value is a problem with line and field, and counts as not given too.
+    A value that depends on something outside the file (`Tagged`, or as `evaluate` decides) gets the note "not evaluated" and
+    counts as not given. An invalid value is a problem with line and field, and counts as not given, too.
     """
 
     def __init__(
@@ -175,11 +176,8 @@ class Group:
         document: Document,
         path: Path,
         *,
-        # ``evaluate(value, group, key)`` returns the value of a template or reference; if it can't, it calls
-        # `Group.not_evaluated` and returns None.
         evaluate: Evaluate | None = None,
-        name: str | None = None,  # how notes call the group; default: its path
-        # ``spell(group, key)`` returns how the file spells a field's name; default: as it is.
+        name: str | None = None,  # name of the group in notes; default: its path
         spell: Spell | None = None,
     ) -> None:
         self.reading = reading
@@ -216,13 +214,13 @@ class Group:
         return f"{self._name}.{spelled}" if self._name else spelled
 
     def spelling(self, *names: str) -> str:
-        """Return which of several spellings of a field's name occurs; the first if none does."""
+        """Return the spelling of a field's name that occurs in the group, by default the first."""
         return next((name for name in names if self.data.get(name) is not None), names[0])
 
     # -- notes -------------------------------------------------------------------------------------
 
     def exact(self, key: str, text: str, *, default: str = "") -> None:
-        """Note that a field maps exactly; if it isn't given, that its default does, which is said before the text."""
+        """Note that a field, or if it isn't given its default, maps exactly; `default` precedes the text then."""
         self._note(self.spelled(key), "exact", text, default)
 
     def approximate(self, key: str, text: str, *, default: str = "") -> None:
@@ -234,18 +232,18 @@ class Group:
         self._note(self.spelled(key), "none", text)
 
     def no_counterparts(self, texts: Mapping[str, str]) -> None:
-        """Note of each of some fields that it has no counterpart, if it is given."""
+        """Note that some fields, if given, have no counterpart."""
         for key, text in texts.items():
             if key in self:
                 self.no_counterpart(key, text)
 
     def not_evaluated(self, key: str, text: str) -> None:
-        """Note that a field's value was not evaluated; what maps exactly or approximately after that is what is assumed instead."""
+        """Note that a field's value was not evaluated; a later note on how it maps is added as the assumption."""
         if self.name_of(self.spelled(key)) not in self.reading.unknown:
             self._note(self.spelled(key), "not evaluated", text)
 
     def note_rest(self, text: str = "not simulated", keys: Iterable[str] | None = None) -> None:
-        """Note that every field of this group, or those of them in `keys`, has no counterpart unless it has a note."""
+        """Note that all fields of this group without a note, or those of them in `keys`, have no counterpart."""
         self.note_misspelt()
         for key in list(self.data) if keys is None else keys:
             if key in self.data and self.name_of(key) not in self.reading.noted:
@@ -253,7 +251,7 @@ class Group:
                 self._note(key, "none", "empty" if is_empty else text)
 
     def note_misspelt(self) -> None:
-        """Note of each field that the importer doesn't know which one was probably meant, if any is near."""
+        """Note for each unknown field which known one was probably meant, if any is similar."""
         missing = sorted(key for key in self._asked if self.data.get(key) is None)
         for key in islice(self.data, _MOST_COMPARED):
             meant = None if key in self._asked else nearest(key, missing, LIKE)
@@ -273,7 +271,7 @@ class Group:
     # -- values ------------------------------------------------------------------------------------
 
     def value(self, key: str) -> Any:
-        """Return a field's value as it is, evaluated if it has to be."""
+        """Return a field's value unchecked, but evaluated."""
         value = self.data.get(self.spelled(key))
         if value is None:
             return None
@@ -308,7 +306,7 @@ class Group:
         return None
 
     def whole(self, key: str, low: int = 0, high: int = 10_000_000) -> int | None:
-        """Return a field that is a whole number; digits as text are one, too."""
+        """Return a field that is a whole number, possibly as text."""
         value = self.value(key)
         if value is None:
             return None

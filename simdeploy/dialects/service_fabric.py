@@ -1,9 +1,9 @@
 """Azure Service Fabric: the parameters of an application's rolling upgrade, as JSON.
 
 An upgrade goes through the cluster's upgrade domains, one after the other. In a monitored upgrade, Service Fabric waits after each
-domain, and then wants the application healthy for `HealthCheckStableDuration`. Until `HealthCheckRetryTimeout` it looks again; then
-`FailureAction` follows, a rollback through the domains or a stop for a person. The application is healthy while the percentage of
-nodes on which it is not stays within `MaxPercentUnhealthyDeployedApplications`, rounded up. Source:
+domain; then the application must be healthy for `HealthCheckStableDuration`. It is checked again until `HealthCheckRetryTimeout`;
+then `FailureAction` follows, a rollback through the domains or a stop that awaits a person. The application is healthy while the
+percentage of unhealthy nodes stays within `MaxPercentUnhealthyDeployedApplications`, rounded up. Source:
 MicrosoftDocs/azure-docs:articles/service-fabric/service-fabric-application-upgrade-parameters.md; the REST reference
 (MonitoringPolicyDescription, ApplicationHealthPolicy).
 """
@@ -33,9 +33,9 @@ _TIMESPAN = re.compile(r"(?:(\d{1,8})\.)?(\d{1,2}):(\d{1,2}):(\d{1,2}(?:\.\d{1,9
 _ISO = re.compile(r"P(?:(\d{1,8})D)?(?:T(?:(\d{1,9})H)?(?:(\d{1,9})M)?(?:(\d{1,12}(?:\.\d{1,9})?)S)?)?")
 _PARAMETER = re.compile(r"\[parameters\('(\w+)'\)\]")
 _MS_NS = 10**6
-_INFINITE = 4_294_967_295  # how 32 bits write it
+_INFINITE = 4_294_967_295  # infinity in 32-bit numbers
 _DEEPEST = 6
-_DOMAINS = 5  # of a cluster as Azure makes it
+_DOMAINS = 5  # Azure's default
 _VARIABLE = "upgrade_domains"
 _UNWATCHED = "24h"
 
@@ -55,7 +55,7 @@ def read(reading: Reading) -> PolicyImport:
 
 
 def _search(data: Any) -> Path | None:
-    """Return the path of the outermost mapping that has upgrade parameters, in a template or an answer too."""
+    """Return the path of the outermost mapping with upgrade parameters, also in a template or a response."""
     level: list[tuple[Path, Any]] = [((), data)]
     for _ in range(_DEEPEST):
         for path, value in level:
@@ -73,7 +73,7 @@ def _parts(data: Any) -> Iterator[tuple[str | int, Any]]:
 
 
 def _plain(key: str) -> str:
-    """Return a parameter's name as all of PowerShell, REST and templates spell it, without its unit."""
+    """Return a parameter's name in a form common to PowerShell, REST and templates, without its unit."""
     return _UNIT.sub("", key.lower())
 
 
@@ -108,7 +108,7 @@ class _Parameters:
 
 
 def _read_duration(key: str, value: Any) -> int | None:
-    """Return a duration in any form of the tools; None if it is none."""
+    """Return a duration in any of the tools' forms; None if it is invalid."""
     text = "" if isinstance(value, bool) else str(value).strip()
     unit_ns = _unit_ns(key)
     if text.isascii() and text.isdecimal() and unit_ns is not None and len(text) <= 20:
@@ -121,7 +121,7 @@ def _read_duration(key: str, value: Any) -> int | None:
 
 
 def _unit_ns(key: str) -> int | None:
-    """Return the unit of a number, which a parameter has in its name; None if it has none."""
+    """Return the unit in a parameter's name; None if there is none."""
     unit = _UNIT.search(key.lower())
     if unit is None:
         return None
@@ -182,7 +182,7 @@ def _read_mode(parameters: _Parameters) -> tuple[bool, bool]:
 
 
 def _read_domains(reading: Reading) -> int:
-    """Return the number of upgrade domains, which the cluster knows and the file doesn't."""
+    """Return the number of upgrade domains, a property of the cluster that the file doesn't state."""
     text = reading.variable(_VARIABLE)
     if text is None:
         unknown = f"the cluster knows their number; {_DOMAINS} are assumed, give another with --var {_VARIABLE}=N"
@@ -243,7 +243,7 @@ def _read_times(parameters: _Parameters, switches: dict[str, Any]) -> dict[str, 
 
 
 def _read_health(parameters: _Parameters, nodes: int | None) -> dict[str, Any]:
-    """Return how many nodes may be unhealthy."""
+    """Return the limit on unhealthy nodes."""
     group, key = parameters.find("MaxPercentUnhealthyDeployedApplications")
     percent = or_else(group.whole(key, 0, 100), 0)
     if nodes is None or percent == 0:
@@ -259,7 +259,7 @@ def _read_health(parameters: _Parameters, nodes: int | None) -> dict[str, Any]:
 
 
 def _evaluate(value: Any, group: Group, key: str) -> Any:
-    """Return a value with a reference to a template's parameter replaced, as far as its value is known."""
+    """Return a value with a reference to a template's parameter replaced, if its value is known."""
     text = str(value) if isinstance(value, str | Tagged) else ""
     if not isinstance(value, Tagged) and not (text.startswith("[") and text.endswith("]")):
         return value

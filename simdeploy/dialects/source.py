@@ -19,17 +19,17 @@ MAX_VALUES = 100_000
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MERGE = "tag:yaml.org,2002:merge"
 _STANDARD = "tag:yaml.org,2002:"
-# What PyYAML makes something else of, but is text to everybody who reads such files.
+# PyYAML would convert these, but tools that read such files take them as text.
 _TEXTS = ("tag:yaml.org,2002:value", "tag:yaml.org,2002:timestamp")
 
 
 @dataclass(frozen=True, repr=False)
 class Tagged:
-    """A value with a tag of the format's own, such as ``!Ref DesiredCount``, which nothing here evaluates."""
+    """A value with a tag of its format, such as ``!Ref DesiredCount``, that is not evaluated here."""
 
     tag: str  # with its exclamation mark
     value: Any  # plain data
-    missing: tuple[str, ...] = ()  # variables of the format without which it isn't known
+    missing: tuple[str, ...] = ()  # variables that its value depends on but that have none
 
     def __str__(self) -> str:
         return f"{self.tag} {self.value}"
@@ -37,7 +37,7 @@ class Tagged:
     __repr__ = __str__
 
 
-class Unknown(Exception):  # noqa: N818 - it is no error of the file's
+class Unknown(Exception):  # noqa: N818 - not an error in the file
     """A value that the file alone doesn't state; the text says why."""
 
 
@@ -128,12 +128,12 @@ class Source:
 
     @property
     def template_hint(self) -> str | None:
-        """What to do with a template of a template engine, if the text has any."""
+        """A hint for text with templates; None without any."""
         return 'render templates first, or put "{{ ... }}" into quotes' if "{{" in self.text else None
 
 
 class _Builder:
-    """From PyYAML's nodes to plain data; merge keys are merged, aliases expanded and counted."""
+    """Converts PyYAML's nodes to plain data: merge keys are merged, aliases expanded and counted."""
 
     def __init__(self, source: Source, loader: Any) -> None:
         self._source = source
@@ -160,7 +160,7 @@ class _Builder:
         elif node.tag.startswith(_STANDARD) and node.tag not in _TEXTS:
             try:
                 data = self._loader.construct_object(node)
-            except ValueError:  # a number of thousands of digits
+            except ValueError:  # such as a number of thousands of digits
                 line, found = node.start_mark.line + 1, shorten(node.value)
                 message = "not a value that can be read"
                 raise InputError(Problem(message, path, file=self._source.file, line=line, found=found)) from None

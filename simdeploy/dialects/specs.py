@@ -1,4 +1,4 @@
-"""From a spec on the wire to the general policy."""
+"""Conversion of a spec to the general policy."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def policy_from_spec(
         return _policy_from_general(spec, interval_ns)
     health_check: HealthCheck | RolloutHealthCheck
     healthy: dict[str, Any]
-    if isinstance(spec, DeploymentSpec):  # healthy is a time, in windows as long as the scenario says
+    if isinstance(spec, DeploymentSpec):  # requires a healthy time, in windows of the scenario's length
         health_check = spec.health_check or HealthCheck()
         healthy = {
             "interval_ns": interval_ns,
@@ -39,7 +39,7 @@ def policy_from_spec(
             "success_threshold": None,
             "failure_threshold": None,
         }
-    else:  # healthy is a number of windows
+    else:  # requires a number of healthy windows
         health_check = spec.health_check or RolloutHealthCheck()
         healthy = {
             "interval_ns": health_check.interval_ns,
@@ -51,7 +51,7 @@ def policy_from_spec(
 
 
 def _common_terms(spec: Spec, check: HealthCheck | RolloutHealthCheck | GeneralHealthCheck) -> dict[str, Any]:
-    """Return the fields of a policy that all dialects state in the same way."""
+    """Return the fields of a policy that all dialects have in common."""
     return {
         "dialect": spec.dialect,
         "strategy": spec.strategy,
@@ -118,12 +118,12 @@ def _amount(amount: int | str | None) -> int | Fraction | None:
 
 
 def _exact_or_none(number: float | None) -> Fraction | None:
-    """Return a limit as an exact rational, None where it is unset."""
+    """Return a limit as an exact rational; None if it is unset."""
     return None if number is None else exact(number)
 
 
 def _gate_terms(gate: Gate | None) -> GateTerms | None:
-    """Return what a spec says of its gate; None where the API's threshold judges."""
+    """Return the terms of a spec's gate; None if the API's threshold judges."""
     if gate is None or gate.kind == "threshold":
         return None
     return GateTerms(**{name: value for name, value in gate if name in GateTerms.__dataclass_fields__})

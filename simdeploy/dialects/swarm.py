@@ -1,10 +1,11 @@
 """Docker Swarm: how a service of a stack file is updated.
 
-So many workers as `parallelism` says take one slot after the other. A worker waits until the slot's new task runs or has failed,
-without a time limit, and then for `delay`. A new task that ends within `monitor` after it began to run is a failure, as is one
-that never runs. When failures exceed `max_failure_ratio` of the slots to update, the update pauses or rolls back; what workers
-have begun goes on. After the last slot, failures count for one more `monitor`. A rollback follows `rollback_config`, and pauses if it
-fails. Sources: moby/swarmkit:manager/orchestrator/update/updater.go, api/defaults/service.go; docker/cli:cli/compose/convert/service.go.
+`parallelism` workers take one slot after the other. A worker waits, without a time limit, until the slot's new task runs or has
+failed, and then for `delay`. A new task that ends within `monitor` after it began to run is a failure, as is one that never
+runs. When failures exceed `max_failure_ratio` of the slots to update, the update pauses or rolls back; workers finish the slots
+that they have begun. After the last slot, failures count for one more `monitor`. A rollback follows `rollback_config`, and
+pauses if it fails. Sources: moby/swarmkit:manager/orchestrator/update/updater.go, api/defaults/service.go;
+docker/cli:cli/compose/convert/service.go.
 """
 
 from __future__ import annotations
@@ -84,7 +85,7 @@ def _read_replicas(deploy: Group) -> int | None:
 
 
 def _read_update(config: Group) -> tuple[dict[str, Any], str]:
-    """Return what the section says, and what follows when too many tasks fail."""
+    """Return the keys of a policy from the section, and what follows when too many tasks fail."""
     parallelism = or_else(config.whole("parallelism"), 1)
     config.exact("parallelism", f"slots at a time: {parallelism:,}" if parallelism else "all slots at once")
     delay_ns = or_else(config.duration("delay"), 0)

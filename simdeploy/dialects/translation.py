@@ -1,4 +1,4 @@
-"""A policy in the other dialect of the API, and what is lost on the way."""
+"""Translation of a policy to the other dialect of the API, with notes on losses."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class Translation:
     """A spec in another dialect."""
 
     spec: Spec
-    notes: tuple[str, ...] = ()  # what changes its form, in words, and how; what is lost is among them
-    # What this dialect can't say, or not in this fleet. Without any the rollouts are the same.
+    notes: tuple[str, ...] = ()  # keys that change their form, in words, including the losses
+    # Keys that this dialect can't express, at least not in this fleet. Without any, rollouts are the same.
     losses: tuple[str, ...] = ()
 
     @property
@@ -42,33 +42,33 @@ class Translation:
         return not self.losses
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the spec as a scenario's policy says it, with its dialect."""
+        """Return the spec as in a scenario's policies, with its dialect."""
         return {"dialect": self.spec.dialect, **self.spec.to_dict()}
 
     def to_json(self) -> str:
-        """Return the spec as JSON, the way the API takes it: without a gate, which is beyond the API."""
+        """Return the spec as JSON that the API accepts, without a gate."""
         return canonical_json(api_spec(self.spec).to_dict())
 
 
 def translate_spec(
     spec: Spec, dialect: Dialect, *, nodes: int, interval_ns: int, window_reset: bool = True
 ) -> Translation:
-    """Say a spec in another dialect: of the API as nearly as it can be said, but a general policy exactly or not at all.
+    """Translate a spec to another dialect: between the API's dialects as closely as possible, otherwise exactly or not at all.
 
     Parameters
     ----------
     spec : DeploymentSpec or RolloutSpec
         Without `spec_problems`.
     dialect : {'deployment', 'rollout'}
-        The form to write it in. In its own it stays as it is, except in `Translation.to_json`: no dialect of the API
-        knows a gate.
+        The dialect to write. In its own dialect a spec is unchanged, except that `Translation.to_json` omits a gate, which the
+        API doesn't have.
     nodes : int
-        Nodes of the fleet, at least 1: one dialect counts them, the other takes a whole percent.
+        Nodes of the fleet, at least 1, to convert between numbers of nodes and percentages.
     interval_ns : int
-        Length of an evaluation window where the dialect states none (`health.interval` of the scenario), nanoseconds.
+        Length of an evaluation window if the dialect states none (`health.interval` of the scenario), nanoseconds.
     window_reset : bool, default True
-        The orchestrator's switch: whether an unhealthy window makes the deployment dialect count its healthy windows
-        anew. Those of the rollout dialect are always counted so.
+        The orchestrator's switch: whether an unhealthy window resets the count of healthy windows in the deployment dialect.
+        In the rollout dialect it always does.
 
     Returns
     -------
@@ -85,11 +85,11 @@ def translate_spec(
     Notes
     -----
     `max_parallel` n of N nodes becomes the highest percent p with ceil(p N / 100) <= n (model, section 4), which is
-    exact where any is; the lowest that there is, 1 percent, may be more than n. `min_healthy_time` becomes as many
-    windows as fit it, rounded up as the model does (section 3). `failure_threshold` becomes one more than the windows
-    that can end before the deadline, so that it never decides; back, it is lost unless it never did. To and from the
-    general dialect the orchestrator has to have `wave_rounding: ceil` and `explicit_zero_limit: zero_tolerance`, its
-    defaults, where the policy has percentages or limits of 0.
+    exact if any is; the lowest one, 1 percent, may be more than n. `min_healthy_time` becomes a number of windows, rounded
+    up as in the model (section 3). `failure_threshold` becomes one more than the number of windows that can end before the
+    deadline, so that it never decides; in the other direction it is lost, unless it never decides. Translations to and from
+    the general dialect assume the orchestrator's defaults `wave_rounding: ceil` (for percentages) and
+    `explicit_zero_limit: zero_tolerance` (for limits of 0).
 
     Examples
     --------
@@ -124,7 +124,7 @@ def translate_spec(
 
 
 def name_gate(spec: Spec) -> str:
-    """Say which gate of a spec is beyond the API; the empty text if none is.
+    """Say which gate of a spec the API doesn't have; empty without one.
 
     Examples
     --------
@@ -138,7 +138,7 @@ def name_gate(spec: Spec) -> str:
 
 
 class _Translator:
-    """One translation under way: its notes are collected."""
+    """One translation, which collects its notes."""
 
     def __init__(self, spec: Spec, nodes: int, interval_ns: int, window_reset: bool) -> None:
         self._nodes = nodes
@@ -175,7 +175,7 @@ class _Translator:
             who = f"{wanted:,} nodes are all {nodes:,} of this fleet" if nodes > 1 else "1 node is all of this fleet"
             self._notes.append(f"max_parallel: {who}, 100 percent")
             return 100
-        # Of 0 percent the dialect makes its default.
+        # In this dialect 0 percent would mean the default.
         percent = max(100 * wanted // nodes, 1)
         wave = ceil(Fraction(percent * nodes, 100))
         meant = f"{percent} percent {'is 1 node' if wave == 1 else f'are {wave:,} nodes'}"
