@@ -111,7 +111,7 @@ def _read_question(question: Mapping[str, Any]) -> dict[str, Any]:
     known = {
         name: question[name] for name in ("replications", "worlds", "seed", "engine", "design") if name in question
     }
-    if "worlds" in known:  # of which a folder has those of one kind
+    if "worlds" in known:  # numbers by kind of release, where a folder has the replications of only one kind
         known["replications"] = sum(range(*ends).stop for ends in known.pop("worlds").values())
     switches = question.get("switches", {})
     return known | ({"switches": next(iter(switches.values()))} if len(switches) == 1 else {})

@@ -1,4 +1,4 @@
-"""Change windows at work: the wait for the next opening, and a countdown that stands still meanwhile (model section 4)."""
+"""Change windows in a run: waiting for the next opening, and a countdown that stops meanwhile (model section 4)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class OpenHours:
 
     @property
     def are_now(self) -> bool:
-        """Whether nodes may be dispatched at the present instant."""
+        """Whether nodes may be dispatched now."""
         return self.calendar is None or self.calendar.is_open(self._site.env.now)
 
     def name_next(self) -> str:
@@ -36,7 +36,7 @@ class OpenHours:
         return self.calendar.name(self.calendar.next_opening(self._site.env.now))
 
     def await_next(self) -> None:
-        """Let the control plane look again when a window opens."""
+        """Wake the control plane when a window opens."""
         if self.calendar is None:
             raise AssertionError(self)
         self.is_awaited = True
@@ -47,7 +47,7 @@ class OpenHours:
 
 
 class OpenCountdown(Countdown):
-    """A countdown that stands still while no window is open, and tells when that begins and ends."""
+    """A countdown that runs only while a window is open, and reports when it stops and continues."""
 
     def __init__(
         self,

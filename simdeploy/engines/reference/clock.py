@@ -1,4 +1,4 @@
-"""What SimPy's clock lacks here: processes with fewer events, the end of an instant, and a countdown that can be frozen."""
+"""Additions to SimPy's clock: processes with fewer events, the end of an instant, and a countdown that can be frozen."""
 
 from __future__ import annotations
 
@@ -10,30 +10,29 @@ import simpy
 
 Process = Generator[simpy.Event, Any, None]
 
-_step = simpy.Environment.step  # `super()` would cost more than what it calls
+_step = simpy.Environment.step  # calling it through `super()` would double its time
 
 
 class Clock(simpy.Environment):
-    """SimPy's environment, counting whole nanoseconds. What begins at once, and the end of an instant, are no events."""
+    """SimPy's environment in whole nanoseconds, where immediate starts and the end of an instant need no events."""
 
     def __init__(
         self,
-        # Is called at the end of each instant at which somebody rang, once everything else has happened; more may
-        # happen then.
+        # Called at the end of each instant with a ring, after all other events; it may cause more at the same instant.
         settle: Callable[[], None],
     ) -> None:
         super().__init__()
-        # SimPy binds it early, too, but not in a subclass.
+        # SimPy binds it in advance, too, but not in a subclass.
         self.timeout = MethodType(simpy.Timeout, self)  # type: ignore[method-assign]
         self.settle = settle
         self._beginners: list[Routine] = []
-        self.is_rung = False  # whether somebody rings at the present instant
+        self.is_rung = False  # whether `settle` is called at the end of this instant
 
-    # The present instant, nanoseconds after the start; read so often that SimPy's property would take a twentieth of the time.
+    # The present instant, nanoseconds after the start; read so often that SimPy's property would take 5 % of the time.
     now: int = 0
 
     def begin(self, generator: Process) -> Routine:
-        """Let a generator begin before anything else happens, after those for which this was said earlier."""
+        """Start a generator before any further event, and after those started earlier."""
         routine = Routine(generator)
         self._beginners.append(routine)
         return routine
@@ -43,18 +42,18 @@ class Clock(simpy.Environment):
         self.timeout(t - self._now).callbacks.append(lambda _: callback())
 
     def ring_at(self, t: int) -> None:
-        """Ring at a later instant."""
+        """Have `settle` called at the end of a later instant."""
         self.timeout(t - self._now).callbacks.append(self._ring)
 
     def _ring(self, _: simpy.Event) -> None:
         self.is_rung = True
 
     def peek(self) -> float:
-        """Return when something happens next."""
+        """Return the time of the next event."""
         return self._now if self._beginners or self.is_rung else super().peek()
 
     def step(self) -> None:
-        """Let what comes next happen."""
+        """Process the next event."""
         if self._beginners:
             beginners, self._beginners = self._beginners, []
             for routine in beginners:
@@ -69,9 +68,9 @@ class Clock(simpy.Environment):
 
 
 class Routine:
-    """A generator that goes on whenever the event happens that it has yielded.
+    """A generator that continues when the event that it has yielded happens.
 
-    A process of SimPy is that, too, at the cost of two more events: one to begin, and one to let others wait for its end.
+    SimPy's processes do the same, but need two more events: one to begin, and one for others that wait for the end.
     """
 
     __slots__ = ("_awaited", "_generator")
@@ -87,7 +86,7 @@ class Routine:
             awaited.callbacks.append(self.go_on)
 
     def stop(self) -> None:
-        """End it where it is, unless it has ended."""
+        """Stop the generator where it is, unless it has ended."""
         if self._awaited is not None:
             self._awaited.callbacks.remove(self.go_on)
             self._awaited = None
@@ -95,7 +94,7 @@ class Routine:
 
 
 class Countdown:
-    """Calls back after a time that does not run while it is frozen."""
+    """Calls back after a time that stops while the countdown is frozen."""
 
     def __init__(self, env: Clock, duration_ns: int, callback: Callable[[], None], *, frozen: bool) -> None:
         self._env = env
@@ -113,14 +112,14 @@ class Countdown:
             self.cancel()
 
     def thaw(self) -> None:
-        """Let the clock run on."""
+        """Let the clock continue."""
         if self._process is None:
             self._since = self._env.now
             self._process = self._env.process(self._run())
 
     @property
     def is_running(self) -> bool:
-        """Whether it will call back, if nobody stops it."""
+        """Whether it will call back unless it is stopped."""
         return self._process is not None and self._process.is_alive
 
     def cancel(self) -> None:

@@ -1,7 +1,7 @@
-"""The controller: hears of nodes, and looks at the end of each instant (model section 4).
+"""The controller: it receives reports of nodes, and acts at the end of each instant (model section 4).
 
-It looks once at everything that happened, in a fixed order: limits and canary gate, then script, then operator, then what comes
-next. What it does may happen at the same instant; then it looks again.
+It considers everything that happened together, in a fixed order: limits and canary gate, then script, then operator, then
+pacing. If its acts have effects at the same instant, it acts again.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ class Controller:
         operator: Operator,
         rollback: Rollback,
         wave_gates: WaveGates | None,
-        running_watch: RunningWatch | None,  # the gate beyond the API's threshold is either of them, if there is one
+        running_watch: RunningWatch | None,  # at most one of both gates is there; neither for the API's threshold
         calendar: Calendar | None,  # when nodes may be dispatched; None if always
-        # Reads another policy, given the plan so far and how many of its waves have been opened.
+        # Interprets a changed policy, given the plan so far and the number of waves opened.
         read_terms: Callable[[Policy, Plan, int], Terms],
     ) -> None:
         self._site = site
@@ -74,12 +74,12 @@ class Controller:
         )
         self.people = People(site, self.course, self.dispatcher, self.pacing, operator)
         self.canaries = [nodes[number] for number in site.world.order[: site.terms.plan.canaries]]
-        # Those of nodes with one and the same deadline come in order, because they all run for the same time.
+        # By length of the deadline, because deadlines of the same length pass in the order of their start.
         self._deadlines: defaultdict[int, deque[tuple[int, Node]]] = defaultdict(deque)
-        self._late_verdicts: deque[tuple[int, Node]] = deque()  # when they count, in order
+        self._late_verdicts: deque[tuple[int, Node]] = deque()  # with the time at which each counts, in order
         self.history = History(total_nodes=site.terms.plan.total)  # of the deployment
 
-    # -- what it is told ---------------------------------------------------------------------------
+    # -- notifications -----------------------------------------------------------------------------
 
     def start(self) -> None:
         """Begin, at the end of the present instant."""
@@ -89,7 +89,7 @@ class Controller:
         self._site.ring()
 
     def hears_of(self, node: Node) -> None:
-        """Take note of a node's verdict, for pacing, and have it counted; after the end nobody does any more."""
+        """Record a node's verdict for pacing, and count it, now or later; ignore it after the rollout's end."""
         if self._running_watch is not None and node.fate.status == RUNNING:
             self._running_watch.runs(node)
         if self._site.is_over:
@@ -99,7 +99,7 @@ class Controller:
             self.pacing.hear_of_failure()
         if node.fate.surged and not (self._switches.failed_node_holds_slot and self.dispatcher.slots.are_held_by(node)):
             self.dispatcher.surging -= 1
-        # Nobody has to report that a node could not be dispatched.
+        # The control plane knows without a report that a node could not be dispatched.
         if not self._switches.reporting_delay_ns or node.fate.dispatched_ns is None:
             self.judging.count(node)
             self._site.ring()
@@ -109,11 +109,11 @@ class Controller:
             self._site.ring()
 
     def gives_up_slot(self, node: Node) -> None:
-        """Let a node that needs its slot no more give it up before its verdict."""
+        """Free the slot of a node that doesn't need it any more, before its verdict."""
         self.dispatcher.slots.give_up(node)
 
     def _bounds_deadlines(self, node: Node) -> bool:
-        """Return whether a node has the first or the last deadline of those that were not heard of at the last look."""
+        """Return whether a node has the first or the last deadline among nodes without a verdict at the last look."""
         return any(queue and (node is queue[0][1] or node is queue[-1][1]) for queue in self._deadlines.values())
 
     def _count_later(self, node: Node) -> None:
@@ -123,40 +123,40 @@ class Controller:
         self._late_verdicts.append((due_ns, node))
 
     def _count_late_verdicts(self) -> None:
-        """Let the verdicts count that are due."""
+        """Count the late verdicts that are due."""
         while self._late_verdicts and self._late_verdicts[0][0] <= self._site.env.now:
             _, node = self._late_verdicts.popleft()
             if not self.course.is_over:
                 self.judging.count(node)
 
     def expects_verdict_by(self, node: Node, deadline_ns: int) -> None:
-        """Take note of a node's deadline."""
+        """Record a node's deadline."""
         self._deadlines[node.rule.deadline_ns].append((deadline_ns, node))
         self._site.ring()
 
     def hears_of_try(self) -> None:
-        """Take note that a node is tried again: that may count as a failure."""
+        """Record that a node's try has failed and another follows; this may count as a failure."""
         if not self.course.is_over:
             self.judging.count_try()
         self.pacing.between_tries += 1
         self._site.ring()
 
     def hears_of_next_try(self) -> None:
-        """Take note that a node's next try begins."""
+        """Record that a node's next try begins."""
         self.pacing.between_tries -= 1
         self._site.ring()
 
     # -- the end of an instant ---------------------------------------------------------------------
 
     def settle(self) -> None:
-        """Count, let gates look, act, and see to those that go back, once everything else of this instant has happened."""
+        """At the end of an instant: count late verdicts, let gates look, act, and advance the rollback."""
         if self._late_verdicts:
             self._count_late_verdicts()
         if self._judges:
             for judge in self._judges:
                 for what in judge.act():
                     self.course.say(what)
-            # What gates do to nodes happens before the control plane acts on it.
+            # Verdicts of gates come before the control plane's acts on them.
             self._site.begin_round()
         self.act()
         if self._judges and self._is_at_rest:
@@ -167,7 +167,7 @@ class Controller:
 
     @property
     def _is_at_rest(self) -> bool:
-        """Whether a rollout that goes on has nothing ahead of it: nobody will act any more."""
+        """Whether an unfinished rollout will never change again, because nothing is scheduled."""
         return (
             not self.course.is_over
             and not self._site.env.is_rung
@@ -180,7 +180,7 @@ class Controller:
         )
 
     def act(self) -> None:
-        """Do what is due, in this order."""
+        """Change the policy, judge, let people act, and advance, in this order."""
         if self._new_policy is not None:
             self._change_policy(self._new_policy)
         self._judge()
@@ -192,7 +192,7 @@ class Controller:
         self._note()
 
     def changes(self, policy: Policy) -> None:
-        """Take another policy, to be gone by from the end of the present instant on."""
+        """Switch to another policy at the end of the present instant."""
         self._new_policy = policy
         self._site.ring()
 
@@ -234,7 +234,7 @@ class Controller:
             message = f"{updated} node{'s' * (updated != 1)} updated, {self.judging.failed} failed"
             self.course.end("completed", message, undo=False)
 
-    # -- what it says ------------------------------------------------------------------------------
+    # -- the deployment's status -------------------------------------------------------------------
 
     def _message(self) -> str:
         remark = self.course.remark
@@ -269,10 +269,10 @@ class Controller:
         )
 
     def _bound_deadlines(self) -> tuple[int | None, int | None]:
-        """Return the first and the last deadline of nodes that are not heard of, while the rollout goes on."""
+        """Return the first and the last deadline of nodes without a verdict, while the rollout continues."""
         first_ns = last_ns = None
         for queue in self._deadlines.values():
-            # Those that were heard of have none any more; those that are tried again have another one.
+            # Nodes with a verdict have no deadline any more; nodes that are tried again have a new one.
             while queue and queue[0][1].deadline_ns != queue[0][0]:
                 queue.popleft()
             while queue and queue[-1][1].deadline_ns != queue[-1][0]:

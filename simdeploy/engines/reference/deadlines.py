@@ -1,4 +1,4 @@
-"""The deadlines of a whole rollout: until when it must be complete, and how long it may be without progress."""
+"""The deadlines of a whole rollout: for its completion, and for its progress."""
 
 from __future__ import annotations
 
@@ -15,16 +15,15 @@ if TYPE_CHECKING:
 class Deadlines:
     """Both deadlines of a policy, if it has any.
 
-    The clock of progress stands still while nothing is to be expected of the rollout, and begins anew afterwards.
+    The clock of progress stops while no progress can be expected, and restarts afterwards.
     """
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        self._since: int | None = 0  # None once the deadline has passed, until a node runs or the clock begins anew
+        self._since: int | None = 0  # start of the clock; None once the deadline has passed, until it restarts
         self._stands_still = True
         self._is_awaited = False
         self._is_late = False
-        # Whether there is a deadline.
         self.are_set = self._rollout_ns is not None or self._progress_ns is not None
 
     @property
@@ -53,7 +52,7 @@ class Deadlines:
             self._site.env.ring_at(self._rollout_ns)
 
     def change(self, before: Policy) -> None:
-        """Take note that the policy was another one before; a clock of progress that did not run yet begins now."""
+        """Apply a change of the policy; a clock of progress that did not run before starts now."""
         self.are_set = self._rollout_ns is not None or self._progress_ns is not None
         if self._rollout_ns != before.rollout_deadline_ns:
             self._is_late = False
@@ -64,11 +63,11 @@ class Deadlines:
                 self._stands_still = True
 
     def progress(self) -> None:
-        """Take note that a node has become running."""
+        """Record that a node has become running."""
         self._since = self._site.env.now
 
     def stand_still(self, stands_still: bool) -> None:
-        """Stop the clock of progress, or let it begin anew."""
+        """Stop or restart the clock of progress."""
         if self._progress_ns is None:
             return
         if self._stands_still and not stands_still:
@@ -86,7 +85,7 @@ class Deadlines:
             self._site.ring()
 
     def tell(self) -> str | None:
-        """Return which deadline has passed, once, in words for the deployment's message."""
+        """Report once that a deadline has passed, in words for the deployment's message; otherwise None."""
         now, progress_ns, due_ns = self._site.env.now, self._progress_ns, self._progress_due_ns
         if self._rollout_ns is not None and not self._is_late and now >= self._rollout_ns:
             self._is_late = True

@@ -1,4 +1,4 @@
-"""Whose turn it is: waves, the order of nodes, and nodes that can't be reached at their turn (model section 4)."""
+"""The nodes' turns: waves, the order of nodes, and nodes that can't be reached at their turn (model section 4)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Wave:
-    """One wave: how many of its nodes have had their turn, and how many are not resolved yet."""
+    """One wave and the progress of its nodes."""
 
     number: int  # counted from 1
     size: int  # nodes, skipped ones included
@@ -26,17 +26,17 @@ class Wave:
     turns: int = 0  # nodes whose turn has come
     in_flight: int = 0  # nodes whose verdict was not heard
     unresolved: int = 0  # nodes whose verdict does not count yet
-    failed: int = 0  # failed and running nodes whose verdict does
+    failed: int = 0  # failed, running: nodes whose verdict counts
     running: int = 0
 
     @property
     def is_over(self) -> bool:
-        """Whether every node of the wave has had its turn, and its verdict counts."""
+        """Whether all nodes of the wave have had their turn and their verdicts count."""
         return self.turns == self.size and self.unresolved == 0
 
     @property
     def is_heard(self) -> bool:
-        """Whether every node of the wave has had its turn, and its verdict was heard."""
+        """Whether all nodes of the wave have had their turn and their verdicts were heard."""
         return self.turns == self.size and self.in_flight == 0
 
 
@@ -48,8 +48,8 @@ class Dispatcher:
         site: Site,
         orchestrator: Orchestrator,
         nodes: list[Node],  # by number
-        slot_delay_ns: int,  # for how long a slot stays taken once its node has given it up
-        # Takes note of a wave, of its nodes, and of those that come after it.
+        slot_delay_ns: int,  # how long a slot stays taken after its node has given it up
+        # Receives an opened wave, its nodes, and the nodes after it.
         opened: Callable[[Wave, Sequence[Node], Sequence[Node]], None] | None,
     ) -> None:
         self._site = site
@@ -59,12 +59,13 @@ class Dispatcher:
         self._opened = opened
         self.slots = Slots(site, slot_delay_ns, failed_nodes_hold=orchestrator.failed_node_holds_slot)
         self._up_again: list[Node] = []
-        self.waves: list[Wave] = []  # those that have been opened
-        self.waves_over = 0  # how many of them are
+        self.waves: list[Wave] = []  # opened waves
+        self.waves_over = 0  # number of waves that are over
         self.lost_wave: Wave | None = None  # the last one that is over without a running node
         self.touched: list[Node] = []  # in the order of their dispatch
         self.unresolved = 0  # nodes whose turn has come and whose verdict does not count yet
-        self.waiting = self.waited_in_vain = 0  # nodes that are waited for; those of them that are down for good
+        # waiting, waited_in_vain: unreachable nodes that the rollout waits for, and those of them that are down for good
+        self.waiting = self.waited_in_vain = 0
         self.surging = 0  # nodes that take a place of `surge`
 
     @property
@@ -79,22 +80,22 @@ class Dispatcher:
 
     @property
     def any_returned(self) -> bool:
-        """Whether nodes that were waited for are up again and not dispatched yet."""
+        """Whether any node that the rollout waited for is up again but not dispatched yet."""
         return bool(self._up_again)
 
     @property
     def awaits_verdicts(self) -> bool:
-        """Whether every node of the wave that was opened last has had its turn, and nothing but verdicts is missing."""
+        """Whether only verdicts are missing in the wave opened last: all its nodes have had their turn."""
         wave = self.waves[-1]
         return wave.turns == wave.size and not wave.is_heard and not self._up_again
 
     @property
     def held_back(self) -> int:
-        """Nodes whose turn has come and that nothing will happen to by itself: down for good, or held back by a pause."""
+        """Nodes whose turn has come but that no event is scheduled for: down for good, or held back by a pause."""
         return self.waited_in_vain + len(self._up_again)
 
     def hear(self, node: Node) -> Wave:
-        """Take note that a node's verdict was heard, or that it needs none; return its wave."""
+        """Record that a node's verdict was heard, or that it needs none; return its wave."""
         wave = self.waves[node.fate.wave - 1]
         wave.in_flight -= 1
         if self.slots.holders:
@@ -102,7 +103,7 @@ class Dispatcher:
         return wave
 
     def resolve(self, node: Node) -> Wave:
-        """Take note that a node's verdict counts, or that it needs none; return its wave."""
+        """Record that a node's verdict counts, or that it needs none; return its wave."""
         wave = self.waves[node.fate.wave - 1]
         wave.unresolved -= 1
         self.unresolved -= 1
@@ -137,7 +138,7 @@ class Dispatcher:
 
     @property
     def turns_due(self) -> int:
-        """How many nodes of the wave that was opened last find a slot."""
+        """Number of nodes of the wave opened last that find a slot."""
         left = self.waves[-1].size - self.waves[-1].turns
         return self._count_free(left) if left else 0
 
@@ -145,19 +146,19 @@ class Dispatcher:
         return self.slots.count_free(self._order, self._next, most, is_bounded=self._is_bounded)
 
     def why_stuck(self) -> str | None:
-        """Say why no slot will ever be free for the next node; None if one is, or may be."""
+        """Say why no slot will ever be free for the next node; None if one is or may become free."""
         if self.unresolved or not self.left or self.slots.delayed or not self._site.terms.plan.has_slots:
             return None
         return self.slots.why_none_is_free(self._order[self._next], is_bounded=self._is_bounded)
 
     @property
     def _is_bounded(self) -> bool:
-        """Whether `max_parallel` bounds the next nodes: it does not bound canaries, unless their wave is in a list."""
+        """Whether `max_parallel` limits the next nodes; it doesn't limit canaries, unless their wave is in a list."""
         plan = self._site.terms.plan
         return plan.is_list or (plan.pacing == "sliding" and self._next >= plan.canaries)
 
     def give_turns(self, count: int) -> None:
-        """Let the next nodes have their turn, as part of the wave that was opened last."""
+        """Give the next nodes their turn, as part of the wave opened last."""
         wave = self.waves[-1]
         turns = self._order[self._next : self._next + count]
         self._next += len(turns)
@@ -190,7 +191,7 @@ class Dispatcher:
                     self._wait_for(node)
 
     def admit_returned(self) -> None:
-        """Dispatch the nodes that were waited for and can be reached again."""
+        """Dispatch nodes that the rollout waited for and that can be reached again."""
         if not self._up_again:
             return
         returned, self._up_again = sorted(self._up_again, key=lambda node: node.number), []

@@ -1,4 +1,4 @@
-"""Pauses, ends, and when service is whole again after them (model section 4)."""
+"""Pauses and ends of a rollout, and when service is restored after them (model section 4)."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class Course:
         self._hours = hours
         self._clocks: list[Countdown] = []
         self.state = "in_progress"  # as in the API
-        self.remark = ""  # what the deployment's message says beside where it stands
-        self.makespan_ns: int | None = None  # None while it goes on
+        self.remark = ""  # the part of the deployment's message beside its progress
+        self.makespan_ns: int | None = None  # None until the end
 
     @property
     def is_over(self) -> bool:
@@ -53,11 +53,11 @@ class Course:
 
     @property
     def any_clock_runs(self) -> bool:
-        """Whether a countdown will end if nothing else happens."""
+        """Whether a countdown is running."""
         return any(clock.is_running for clock in self._clocks)
 
     def count_down(self, duration_ns: int, callback: Callable[[], None], *, in_open_hours: bool = False) -> None:
-        """Begin a countdown in the place of any other; it may stand still while no change window is open."""
+        """Start a countdown, replacing any other; with `in_open_hours` it runs only while a change window is open."""
         frozen = self.is_paused and self._clocks_stop
         env, calendar = self._site.env, self._hours.calendar
         if in_open_hours and calendar is not None:
@@ -67,7 +67,7 @@ class Course:
             self._clocks = [Countdown(env, duration_ns, callback, frozen=frozen)]
 
     def cancel_clocks(self) -> None:
-        """End the countdown before its time."""
+        """Cancel the countdown."""
         for clock in self._clocks:
             clock.cancel()
         self._clocks = []
@@ -83,14 +83,14 @@ class Course:
                 clock.freeze()
 
     def resume(self) -> None:
-        """Go on after a pause."""
+        """Resume after a pause."""
         self.say("script: resume", to_state="in_progress")
         self.state = "in_progress"
         for clock in self._clocks:
             clock.thaw()
 
     def end(self, state: str, reason: str, *, undo: bool) -> None:
-        """End the deployment, and roll back what it touched: at once, or by hand later."""
+        """End the deployment, and roll back the touched nodes: at once, or by hand later."""
         self.say(reason, to_state=state)
         self.state = state
         self.remark = reason
@@ -107,7 +107,7 @@ class Course:
             Countdown(self._site.env, detection_ns, lambda: self._rollback.ask(touched), frozen=False)
 
     def roll_back(self, reason: str) -> None:
-        """Roll back what the deployment touched, whatever the policy says; cancel it first if it goes on."""
+        """Roll back the touched nodes, whatever the policy says; cancel the deployment first if it is not over."""
         if self.is_over:
             self.say(reason)
             self._rollback.ask(self._dispatcher.touched)
@@ -133,7 +133,7 @@ class Course:
 
     @property
     def horizon_ns(self) -> int | None:
-        """When service is whole again; None if it never is. To be asked when nothing happens any more."""
+        """When service is restored; None if it never is. Valid only at the end of the run."""
         if self.makespan_ns is None:
             return None
         if self.state == "completed" and not self._escaped:

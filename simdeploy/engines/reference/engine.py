@@ -1,4 +1,4 @@
-"""The reference engine: puts world, rules and SimPy processes together and lets them run."""
+"""The reference engine: combines world, rules and SimPy processes, and runs them."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def begin_reference(
     seed: int,
     replication: int,
     lineage: Lineage | None = None,  # other replications that supply numbers of nodes
-    change: tuple[int, Policy] | None = None,  # another policy, and when it takes the place of the first one
-    by_hand: bool = False,  # whether people outside act instead of the scenario's operator
+    change: tuple[int, Policy] | None = None,  # another policy, and when it replaces the first one
+    by_hand: bool = False,  # whether a user acts instead of the scenario's operator
 ) -> Run:
     """Prepare one replication."""
     type_name = chosen.identity.type
@@ -95,8 +95,8 @@ def run_reference(
                 scenario, chosen, seed=seed, replication=replication, lineage=lineage, change=change
             ).finish()
         except MemoryError as error:
-            # What was simulated is freed here: where no memory is left, CPython may try forever to note in a function of
-            # more than 256 instructions where it was interrupted.
+            # Free the simulation's memory here: without any left, CPython may try forever to record the traceback in a
+            # function of more than 256 instructions.
             error.__traceback__ = error.__cause__ = error.__context__ = None
             gc.collect()
             raise
@@ -110,14 +110,14 @@ def run_reference(
 
 
 class Cast:
-    """Who plays in a run: the nodes, and the prober that looks at them."""
+    """Factory of the nodes of a run, and of the prober that looks at them."""
 
     def make_node(self, site: Site, listeners: Listeners, number: int) -> Node:
         """Return a node by its number."""
         return Node(site, listeners, number)
 
     def make_prober(self, site: Site) -> Prober:
-        """Return the prober of a run, which the site has made."""
+        """Return the prober of a run."""
         return site.prober
 
 
@@ -133,11 +133,11 @@ class Run:
         type_name: str,
         *,
         zones: int,  # of the fleet
-        calendar: Calendar | None = None,  # when nodes may be dispatched; always unless given
-        cast: Cast | None = None,  # nodes and prober, if they are not to draw from the world
-        change: tuple[int, Policy] | None = None,  # another policy, and when it takes the place of the first one
-        # Whether people outside act at any time, by `act`. Then the scenario's operator doesn't, nor does anybody undo
-        # a stop or an escape by themselves.
+        calendar: Calendar | None = None,  # when nodes may be dispatched; default: always
+        cast: Cast | None = None,  # nodes and prober that don't draw from the world
+        change: tuple[int, Policy] | None = None,  # another policy, and when it replaces the first one
+        # Whether a user acts at any time, by `act`. Then the scenario's operator doesn't act, and nobody undoes a stop or an
+        # escape later.
         by_hand: bool = False,
     ) -> None:
         cast = cast or Cast()
@@ -182,11 +182,11 @@ class Run:
         controller.start()
 
     def act(self, act: Act, at_ns: int) -> None:
-        """Have somebody act at an instant that `advance` has not reached."""
+        """Schedule an act at an instant that `advance` has not reached."""
         self.site.env.call_at(at_ns, partial(self.controller.people.tell, act))
 
     def advance(self, until_ns: int, may_go_on: Callable[[], bool] = lambda: True) -> bool:
-        """Let everything happen up to the end of an instant, as long as it may go on; return whether it all has."""
+        """Run up to the end of an instant, while `may_go_on` returns true; return whether that end was reached."""
         env = self.site.env
         while env.peek() <= until_ns:
             if not may_go_on():
@@ -195,9 +195,9 @@ class Run:
         return True
 
     def finish(self) -> Recording:
-        """Let everything happen, and return it; the run is of no use afterwards."""
-        step = self.site.env.step  # `env.run` is one of the functions that don't end without memory
-        with suppress(EmptySchedule, StopSimulation):  # nothing is left, or somebody ends it
+        """Run to the end, and return the recording; the run can't be used afterwards."""
+        step = self.site.env.step  # not `env.run`, which may never end when memory runs out
+        with suppress(EmptySchedule, StopSimulation):  # no event is left, or a replay ends the run
             while True:
                 step()
         site, controller, rollback = self.site, self.controller, self.rollback
@@ -221,7 +221,7 @@ class Run:
             horizon_ns=controller.course.horizon_ns,
             gate_requests=None if self._wave_gates is None else self._wave_gates.requests,
         )
-        # Who tells whom is a circle, which only the collector would let go.
+        # Break reference cycles, which only the garbage collector would free.
         del self._line.control_plane, site.when_settled, site.env.settle, site.env.timeout
         vars(self._listeners).clear()
         return recording
@@ -229,10 +229,10 @@ class Run:
 
 @contextmanager
 def collector_paused() -> Iterator[None]:
-    """Keep Python from looking for reference cycles meanwhile.
+    """Disable Python's garbage collector.
 
-    A run leaves hardly any behind, and the collector's passes over everything that a large fleet keeps
-    alive would cost more per node the larger the fleet is.
+    A run leaves hardly any reference cycles, and the collector's passes over the objects of a large fleet would cost more per
+    node the larger the fleet is.
     """
     was_enabled = gc.isenabled()
     gc.disable()

@@ -1,4 +1,4 @@
-"""Gates at work: looks at waves, and the verdicts that come of them (model section 8)."""
+"""Gates in a run: their looks at waves, and the resulting verdicts (model section 8)."""
 
 from __future__ import annotations
 
@@ -21,25 +21,27 @@ if TYPE_CHECKING:
 
 
 class WatchedWave:
-    """One wave before its gate."""
+    """One wave judged by a gate."""
 
     def __init__(self, wave: Wave, judge: Judge) -> None:
         self.wave = wave
         self.judge = judge
         self.nodes: list[Node] = []
         self.verdict: Verdict | None = None
-        self.waiting: list[Node] = []  # those that have their own observation and wait for the gate
-        self.partners: dict[int, Node] = {}  # by number of the new node: the one on the old version it is compared with
+        self.waiting: list[Node] = []  # nodes that are observed long enough and wait for the gate
+        self.partners: dict[
+            int, Node
+        ] = {}  # by number of a new node: the node on the old version that it is compared with
         self.has_begun = self.look_is_due = False
         self.requests = self.failed = self.old_failed = 0
         self._places: list[tuple[Windows, int]] = []
 
     def add(self, windows: Windows, place: int) -> None:
-        """Record that the next look takes a window."""
+        """Record a window for the next look."""
         self._places.append((windows, place))
 
     def take_look(self) -> Look:
-        """Return what came in since the look before."""
+        """Return the evidence since the last look."""
         look = Look(self.requests, self.failed, self.old_failed)
         self.requests = self.failed = self.old_failed = 0
         for windows, place in self._places:
@@ -49,7 +51,7 @@ class WatchedWave:
 
 
 class WaveGates:
-    """All waves of a rollout before a gate that judges waves."""
+    """All waves of a rollout judged by a gate."""
 
     def __init__(self, site: Site, gate: Gate, watches: Sequence[WaveWatch]) -> None:
         self._site = site
@@ -64,22 +66,22 @@ class WaveGates:
 
     @property
     def requests(self) -> int:
-        """Requests that were looked at."""
+        """Requests examined so far."""
         return sum(watched.judge.requests for watched in self._waves)
 
     def take_alarm(self) -> str | None:
-        """Return why the rollout is to be stopped, once."""
+        """Return once why the rollout must stop; otherwise None."""
         alarm, self._alarm = self._alarm, None
         return alarm
 
     def end(self) -> None:
-        """Look no more."""
+        """Stop looking."""
         self._has_ended = True
 
-    # -- what it is told ---------------------------------------------------------------------------
+    # -- notifications -----------------------------------------------------------------------------
 
     def opened(self, wave: Wave, nodes: Sequence[Node], rest: Sequence[Node]) -> None:
-        """Take note of a wave, of its nodes, and of those that come after it."""
+        """Record an opened wave with its nodes, and the nodes after it."""
         number = len(self._waves)
         draws = self._site.world.draws
         watch = self._watches[number] if self._watches else USUAL_WATCH
@@ -112,7 +114,7 @@ class WaveGates:
                 watched.partners[node.number] = partner
 
     def has_started(self, node: Node) -> bool:
-        """Take note that a node has started; return whether it fails at once, because its wave has failed."""
+        """Record that a node has started; return whether it fails at once, because its wave has failed."""
         watched = self._of(node)
         if not watched.has_begun:
             watched.has_begun = True
@@ -120,7 +122,7 @@ class WaveGates:
         return watched.verdict == "fail"
 
     def saw(self, node: Node, seen: Seen, start: int, end: int) -> None:
-        """Take note of a window that ended; one in which the node was down says nothing about the release."""
+        """Record a window that ended, unless the node was down, which says nothing about the release."""
         if not seen.was_up:
             return
         watched = self._of(node)
@@ -138,7 +140,7 @@ class WaveGates:
         watched.failed += seen.failed
 
     def has_observation(self, node: Node) -> bool:
-        """Take note that a node has its own observation; return whether it may run at once."""
+        """Record that a node is observed long enough; return whether it may run at once."""
         watched = self._of(node)
         if watched.verdict == "pass":
             return True
@@ -146,7 +148,7 @@ class WaveGates:
         return False
 
     def meets_deadline(self, node: Node) -> None:
-        """Take note that a node that waits has met its deadline."""
+        """Record that a waiting node's deadline has passed."""
         self._due.append(node)
         self._site.ring()
 
@@ -164,7 +166,7 @@ class WaveGates:
     # -- the end of an instant ---------------------------------------------------------------------
 
     def act(self) -> list[str]:
-        """Look at the waves that are due, then settle nodes that have met their deadline; return what is to be said of it."""
+        """Look at the waves that are due, then settle nodes whose deadline has passed; return the texts of events."""
         for watched in self._waves:
             if watched.look_is_due:
                 watched.look_is_due = False
@@ -183,7 +185,7 @@ class WaveGates:
             self._speak(watched, verdict)
 
     def _is_observed(self, watched: WatchedWave) -> bool:
-        """Tell whether no node is still being observed, or a node that waits can't wait for another look."""
+        """Tell whether the observation is over: no node is still observed, or a waiting node's deadline precedes the next look."""
         waiting = [node for node in watched.waiting if node.fate.resolved_ns is None]
         wave = watched.wave
         if wave.turns == wave.size and wave.unresolved == len(waiting):

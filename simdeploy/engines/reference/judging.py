@@ -1,4 +1,4 @@
-"""What stops or pauses a rollout (model section 4): limits, deadlines, and failed nodes that keep it from going on."""
+"""Reasons to stop or pause a rollout (model section 4): limits, deadlines, and failed nodes that block it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Judging:
-    """Counts the verdicts that the deployment knows of, and says what of them stops it."""
+    """Counts the verdicts known to the deployment, and decides whether they stop it."""
 
     def __init__(
         self,
@@ -39,12 +39,12 @@ class Judging:
         self._news = self._was_stuck = False
         self._waves_judged = self._first_unjudged = self._acknowledged_failures = 0
         self._success_matters = self._find_whether_success_matters()
-        # Nodes that reached running (or left for good), and that ever failed, until the rollout ended.
+        # Nodes that reached running (or left for good), and nodes that ever failed, until the rollout ended.
         self.updated = self.failed = 0
         self.last_count_ns: int | None = None  # when a verdict last counted
 
     def count(self, node: Node) -> None:
-        """Let a verdict count, for everything but pacing."""
+        """Count a verdict, for everything but pacing."""
         node.fate.counted_ns = self.last_count_ns = self._site.env.now
         self._dispatcher.resolve(node)
         self._tally.add(node, self._site.env.now)
@@ -58,13 +58,13 @@ class Judging:
             self._news |= self._success_matters
 
     def _find_whether_success_matters(self) -> bool:
-        """Tell whether limits may be crossed when a node succeeds: later than its failures happened, or once there is a sample."""
+        """Tell whether a node's success may cross a limit: limits are judged later than failures, or need a minimum sample."""
         limits = self._site.terms.limits
         is_late = self._at_wave_end or self._switches.reporting_delay_ns > 0
         return is_late or (limits is not None and limits.minimum_sample > 0)
 
     def count_try(self) -> None:
-        """Let a failed try of a node that is tried again count, if it does."""
+        """Count a failed try of a node that is tried again, if limits count tries."""
         limits = self._site.terms.limits
         if limits is not None and limits.counts_tries:
             self._tally.add_try(self._site.env.now)
@@ -80,35 +80,35 @@ class Judging:
         return crossed or lost or self._find_stuck()
 
     def judge_anew(self) -> None:
-        """Judge the verdicts that have been judged once more, because the limits have changed."""
+        """Judge all verdicts again, because the limits have changed."""
         self._news = True
         self._success_matters = self._find_whether_success_matters()
 
     def acknowledge(self) -> None:
-        """Mind the failures so far no more, unless a further one happens."""
+        """Ignore the failures so far, until a further one happens."""
         self._acknowledged_failures = self._failures
 
     def _judge_limits(self, alarm: str | None) -> str | None:
-        """Say what is crossed, now that there is an alarm, or verdicts that were not judged yet."""
+        """Say what is crossed, given an alarm or new verdicts."""
         if not alarm and self._at_wave_end and self._dispatcher.waves_over == self._waves_judged:
             return None
         self._news = False
         self._waves_judged = self._dispatcher.waves_over
         judged_before, self._first_unjudged = self._first_unjudged, self._count_leading_waves_over()
-        # After a pause the same crossing counts again only when a further node has failed.
+        # After a pause, the same crossing counts again only once a further node has failed.
         if not alarm and self._failures <= self._acknowledged_failures:
             return None
         return alarm or self._what_is_crossed(judged_before)
 
     def _take_lost_wave(self) -> str | None:
-        """Say once, if that is a failure, that no node of a wave is running."""
+        """Report once that no node of a wave is running, if this fails the rollout."""
         lost, self._dispatcher.lost_wave = self._dispatcher.lost_wave, None
         if lost is None or self._switches.lost_waves == "continue":
             return None
         return f"no node of wave {lost.number} is running: {lost.failed} failed of {lost.size}"
 
     def _find_stuck(self) -> str | None:
-        """Say once, if that is a failure, that failed nodes keep a rollout from going on."""
+        """Report once that failed nodes block the rollout, if this fails it."""
         if self._was_stuck or self._switches.all_slots_held == "wait":
             return None
         stuck = self._why_stuck()
@@ -116,7 +116,7 @@ class Judging:
         return stuck
 
     def _why_stuck(self) -> str | None:
-        """Say why failed nodes let no other one have its turn, now that nothing is in flight; None if that is not so."""
+        """Say why failed nodes block all others while none is in flight; None if they don't."""
         dispatcher = self._dispatcher
         if not self._pacing.freezes_any:
             return dispatcher.why_stuck()
@@ -159,7 +159,7 @@ class Judging:
         return None
 
     def _waves_to_judge(self, judged_before: int) -> list[Wave]:
-        """Return the waves whose size the percent limit may be of: the last one, or those that verdicts were late of."""
+        """Return the waves that a percent limit may refer to: the last one, or those with late verdicts."""
         is_of_waves = self._switches.failed_percent_of == "wave" or self._site.terms.plan.limits
         if not self._switches.reporting_delay_ns or not is_of_waves:
             return self._dispatcher.waves[-1:]

@@ -1,4 +1,4 @@
-"""What passes between nodes and the control plane: verdicts in one direction, orders to go back in the other (model section 4)."""
+"""Messages between nodes and the control plane: verdicts one way, orders to roll back the other way (model section 4)."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 
 class ControlPlane(Protocol):
-    """Who hears of verdicts."""
+    """The receiver of verdicts."""
 
     def hears_of(self, node: Node) -> None:
-        """Take note that a node is resolved."""
+        """Record that a node is resolved."""
 
     def gives_up_slot(self, node: Node) -> None:
-        """Take note that a node needs its slot no more."""
+        """Record that a node doesn't need its slot any more."""
 
 
 class Line:
@@ -36,14 +36,14 @@ class Line:
         """Pass on a verdict: at once, at the end of the node's offline spell, or at its deadline."""
         lines, now = self._site.world.lines, self._site.env.now
         heard_ns = lines.online_again(node.number, now) if lines.ever_break else now
-        # The control plane knows by itself that it could not dispatch a node.
+        # The control plane knows without a report that it could not dispatch a node.
         if heard_ns == now or node.fate.dispatched_ns is None:
             self._is_heard(node)
         else:
             self._site.env.process(self._is_heard_late(node, heard_ns))
 
     def reports_start(self, node: Node) -> None:
-        """Pass on that a node has started, if anybody minds: at once, or at the end of the node's offline spell."""
+        """Report that a node has started, if this frees its slot: at once, or at the end of its offline spell."""
         if not self._site.slot_is_free_at_start:
             return
         heard_ns = self._site.world.lines.online_again(node.number, self._site.env.now)
@@ -56,7 +56,7 @@ class Line:
         env = self._site.env
         if heard_ns > node.deadline_ns:
             yield env.timeout(node.deadline_ns - env.now)
-            # Once the rollout is over nobody minds deadlines.
+            # Deadlines don't matter once the rollout is over.
             if not self._site.is_over or node.fate.ever_failed:
                 node.is_not_heard_of()
                 self._is_heard(node)
@@ -73,7 +73,7 @@ class Line:
     # -- to a node ---------------------------------------------------------------------------------
 
     def send_back(self, node: Node) -> None:
-        """Order a node to go back, which it does as soon as it is online."""
+        """Order a node to roll back as soon as it is online."""
         at_ns = self._site.world.lines.online_again(node.number, self._site.env.now)
         if at_ns == self._site.env.now:
             node.roll_back()
@@ -85,7 +85,7 @@ class Line:
         self._site.ring()
 
     def act(self) -> None:
-        """At the end of an instant: let the nodes that an order has reached go back."""
+        """At the end of an instant: roll back the nodes that an order has reached."""
         if not self._reached:
             return
         reached, self._reached = sorted(self._reached, key=lambda node: node.number), []

@@ -1,4 +1,4 @@
-"""The requests that a node meets if it shares those of its pool (model section 3)."""
+"""The requests that a node receives if it shares those of its pool (model section 3)."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from simdeploy.rules.deployment_types import TypeTraits
     from simdeploy.world.realized import World
 
-# The traffic of a class without any never bends.
+# Constant traffic, for a class without any.
 _STEADY = TrafficPiece(0, 1 << 62, 1.0, 0.0)
 
 
 class PooledRequests:
-    """The nodes of a pool share its requests.
+    """The requests of nodes that share those of their pool.
 
-    A pool is followed change by change, in order of time; whatever is asked lies behind the last one.
+    Pools are followed change by change in order of time, so no query may precede the last change.
     """
 
     def __init__(self, world: World, traits: TypeTraits) -> None:
@@ -31,9 +31,9 @@ class PooledRequests:
         pool_of = pools_of(world).tolist()
         pools = [_Pool(world, world.service.capacity) for _ in range(max(pool_of) + 1)]
         self._pool_of = [pools[number] for number in pool_of]
-        # Of each node, the end of its last window and the sums there: the next window begins there.
+        # By node: the end of its last window, where the next one mostly begins, and the sums there.
         self._last_looks = [(-1, 0.0, 0.0)] * world.n_nodes
-        # Instances of each node that serve unless it is down: its old one, its new one, or both.
+        # By node: the instances that serve unless it is down: the old one, the new one, or both.
         self._instances = [int(not traits.begins)] * world.n_nodes
         self._is_missed = [not traits.begins] * world.n_nodes
         self._is_up = [not world.is_down(node, 0) for node in range(world.n_nodes)]
@@ -41,7 +41,7 @@ class PooledRequests:
             pool = self._pool_of[node]
             pool.miss(number, int(self._is_missed[node]))
             pool.serving[number] += self._is_missed[node] and self._is_up[node]
-        # When nodes may go down or come up next; entries of which the node has a later version don't count.
+        # Heap of times at which nodes may go down or come up next; entries with an outdated version are ignored.
         self._versions = [0] * world.n_nodes
         self._changes = [
             (world.may_change_at(node, 0), node, 0) for node in range(world.n_nodes) if world.may_go_down(node)
@@ -49,7 +49,7 @@ class PooledRequests:
         heapify(self._changes)
 
     def over(self, node: int, start: int, end: int) -> tuple[float, float]:
-        """Return the integral of demand over what serves; what exceeds the capacity is shed."""
+        """Return the integral of demand per serving node over a window, seconds, and the fraction that is shed."""
         if self._changes:
             self._follow(end)
         pool = self._pool_of[node]
@@ -62,33 +62,33 @@ class PooledRequests:
         return seconds, (shed - shed_before) / seconds if seconds > 0 else 0.0
 
     def leaves_service(self, node: int, t: int) -> None:
-        """Take note that a node does not serve any more, whether it is down or not."""
+        """Record that a node doesn't serve any more."""
         self._put(node, t, missed=self._is_missed[node], instances=0)
 
     def has_started(self, node: int, t: int) -> None:
-        """Take note that a node serves the new version unless it is down, is missed, and crashes as the release has it."""
+        """Record that a node serves the new version unless it is down, is missed, and crashes at the release's rate."""
         self._crashes_change(node, t)
         self._put(node, t, missed=True, instances=self._instances[node] + 1)
 
     def old_stops(self, node: int, t: int) -> None:
-        """Take note that the old instance of a node, which was updated beside it, does not serve any more."""
+        """Record that the old instance of a node that was updated beside it doesn't serve any more."""
         self._put(node, t, missed=self._is_missed[node], instances=self._instances[node] - 1)
 
     def goes_back(self, node: int, t: int, *, keeps_old: bool) -> None:
-        """Take note that only the old instance of a node still serves, if it is there, and that it crashes as it did before."""
+        """Record that at most the old instance of a node still serves, and that it crashes at its former rate."""
         self._crashes_change(node, t)
         self._put(node, t, missed=self._is_missed[node], instances=int(keeps_old))
 
     def enters_service(self, node: int, t: int) -> None:
-        """Take note that a node serves again, unless it is down."""
+        """Record that a node serves again, unless it is down."""
         self._put(node, t, missed=self._is_missed[node], instances=1)
 
     def is_gone(self, node: int, t: int) -> None:
-        """Take note that a node is not missed any more."""
+        """Record that a node isn't missed any more."""
         self._put(node, t, missed=False, instances=self._instances[node])
 
     def _crashes_change(self, node: int, t: int) -> None:
-        """Note that an update changes a node's crashes from now on."""
+        """Record that a node's crash rate changes now."""
         if not self._world.may_go_down(node):
             return
         self._follow(t)
@@ -96,7 +96,7 @@ class PooledRequests:
         heappush(self._changes, (self._world.may_change_at(node, t), node, self._versions[node]))
 
     def _put(self, node: int, t: int, *, missed: bool, instances: int) -> None:
-        """Let a node be missed from now on or not, and so many instances of it serve, unless it is down."""
+        """Set whether a node is missed from t on, and the number of its instances that serve unless it is down."""
         self._follow(t)
         was_missed, before = self._is_missed[node], self._instances[node]
         if missed == was_missed and instances == before:
@@ -110,7 +110,7 @@ class PooledRequests:
             pool.serving[number] += missed * instances - was_missed * before
 
     def _follow(self, t: int) -> None:
-        """Let nodes go down and come up, up to a time."""
+        """Apply crashes and repairs of nodes up to a time."""
         changes, world = self._changes, self._world
         while changes and changes[0][0] <= t:
             at, node, version = heappop(changes)
@@ -127,7 +127,7 @@ class PooledRequests:
 
 
 class _Pool:
-    """One pool: running sums of the seconds of requests that a node of it met, and of those that were shed."""
+    """One pool: running sums of the seconds of requests that each of its nodes received, and of those that were shed."""
 
     def __init__(self, world: World, capacity: float) -> None:
         self._capacity = capacity
@@ -135,7 +135,7 @@ class _Pool:
         self._traffic = [behaviour.traffic for behaviour in world.behaviours]
         self._rates = [float(behaviour.requests_per_second) for behaviour in world.behaviours]
         self._missed = [0] * len(self._rates)
-        self.serving = [0] * len(self._rates)  # instances of nodes by class; after `reach` it may be changed
+        self.serving = [0] * len(self._rates)  # by class: serving instances; callers change it after `reach`
         self._look_at_traffic(0)
         self._piece = _Piece(0, 0.0, 0.0)
         self._pieces, self._begins = [self._piece], [0]
@@ -149,7 +149,7 @@ class _Pool:
         self._piece.load = None
 
     def miss(self, number: int, change: int) -> None:
-        """Let more nodes of a class be missed, or less; after `reach`."""
+        """Change the number of missed nodes of a class; call `reach` first."""
         self._missed[number] += change
 
     def sums_at(self, t: int) -> tuple[float, float]:
@@ -170,13 +170,13 @@ class _Pool:
         return piece.met + met, piece.shed + shed
 
     def _look_at_traffic(self, t: int) -> None:
-        """Note the traffic from a time on, and when it bends next."""
+        """Set the traffic from a time on, and when its slope changes next."""
         at = self._starts_at_ns + t
         self._traffic_pieces = [traffic.piece_at(at) if traffic else _STEADY for traffic in self._traffic]
         self._bends_at = min(part.end_ns for part in self._traffic_pieces) - self._starts_at_ns
 
     def _settle(self, piece: _Piece) -> float:
-        """Take the counts as they are now for the present piece; return its load at the start."""
+        """Fix the counts of the present piece; return its load at the start."""
         at = self._starts_at_ns + piece.start
         demand = slope = serving = 0.0
         for part, rate, missed, serve in zip(
@@ -191,12 +191,12 @@ class _Pool:
 
 
 class _Piece:
-    """A span of time in which the same nodes of a pool are missed and serve, and traffic doesn't bend."""
+    """A span of time in which the same nodes of a pool are missed and serve, and traffic is linear."""
 
     __slots__ = ("load", "met", "shed", "slope", "start")
 
     def __init__(self, start: int, met: float, shed: float) -> None:
         self.start, self.met, self.shed = start, met, shed  # the sums at its start
-        # Demand over what serves at the start, 0 while nobody serves; None until somebody asks.
+        # Demand per serving node at the start, 0 if none serves; None until it is needed.
         self.load: float | None = None
         self.slope = 0.0  # its change per second

@@ -1,4 +1,4 @@
-"""One node: it starts, is validated window by window, runs or fails, and may go back (model section 3)."""
+"""One node: it starts, is validated window by window, runs or fails, and may roll back (model section 3)."""
 
 from __future__ import annotations
 
@@ -34,59 +34,59 @@ _TAKEN_FOR_RUNNING = "counted as running, but silent"
 
 
 class Expectations(Protocol):
-    """What the controller is told of a node at once."""
+    """Notifications that reach the controller at once."""
 
     def expects_verdict_by(self, node: Node, deadline_ns: int) -> None:
-        """Take note of a node's deadline."""
+        """Record a node's deadline."""
 
     def gives_up_slot(self, node: Node) -> None:
-        """Take note that a node needs its slot no more."""
+        """Record that a node doesn't need its slot any more."""
 
     def hears_of_try(self) -> None:
-        """Take note that a node did not start, and is tried again."""
+        """Record that a node's try has failed and another follows."""
 
     def hears_of_next_try(self) -> None:
-        """Take note that its next try begins."""
+        """Record that a node's next try begins."""
 
 
 class Verdicts(Protocol):
-    """What passes a node's verdict on."""
+    """The transmission of a node's verdict."""
 
     def reports(self, node: Node) -> None:
-        """Pass on that a node is resolved."""
+        """Report that a node is resolved."""
 
     def reports_start(self, node: Node) -> None:
-        """Pass on that a node has started."""
+        """Report that a node has started."""
 
 
 class WayBack(Protocol):
-    """What a node tells the rollback."""
+    """Notifications of the rollback."""
 
     def has_left(self) -> None:
-        """Take note that a node has begun to go back."""
+        """Record that a node has begun to roll back."""
 
     def has_returned(self, node: Node) -> None:
-        """Take note that a node is back, or has failed to come back."""
+        """Record that a node's rollback has ended, successfully or not."""
 
 
 class Gates(Protocol):
-    """What a node tells the gates of waves, and asks them."""
+    """Notifications of the gates of waves, and queries."""
 
     def has_started(self, node: Node) -> bool:
-        """Take note that a node has started; return whether it fails at once."""
+        """Record that a node has started; return whether it fails at once."""
 
     def saw(self, node: Node, seen: Seen, start: int, end: int) -> None:
-        """Take note of a window that ended."""
+        """Record a window that ended."""
 
     def has_observation(self, node: Node) -> bool:
-        """Take note that a node has its own observation; return whether it may run at once."""
+        """Record that a node is observed long enough; return whether it may run at once."""
 
     def meets_deadline(self, node: Node) -> None:
-        """Take note that a node that waits has met its deadline."""
+        """Record that a waiting node's deadline has passed."""
 
 
 class Listeners:
-    """Whom the nodes of a run tell what happens to them; put in by the engine, for all of them know nodes, too."""
+    """The receivers of the nodes' notifications; the engine sets them later, because they refer to nodes, too."""
 
     controller: Expectations
     line: Verdicts
@@ -100,7 +100,7 @@ class Node:
     __slots__ = ("_listeners", "_prober", "_routine", "_site", "deadline_ns", "fate", "number", "rule")
 
     _prober: Prober
-    rule: HealthRule  # how it is judged once it is dispatched: as all that are dispatched at the same time
+    rule: HealthRule  # set at its dispatch, because the policy may change
 
     def __init__(self, site: Site, listeners: Listeners, number: int) -> None:
         self._site = site
@@ -108,7 +108,7 @@ class Node:
         self.number = number
         self.fate = NodeFate()
         self._routine: Routine | None = None
-        # When its verdict must have been heard; there may be no such time, none yet, or it was heard.
+        # When its verdict must be heard; `NO_DEADLINE_NS` without a deadline, before it is known, or once the verdict was heard.
         self.deadline_ns = NO_DEADLINE_NS
 
     def dispatch(self, *, surged: bool) -> None:
@@ -121,21 +121,21 @@ class Node:
         self._routine = self._site.env.begin(self._go_back_after(life) if self._site.goes_back_by_itself else life)
 
     def skip(self, reason: str) -> None:
-        """Be passed over: neither failed nor touched."""
+        """Skip the node: it is neither failed nor touched."""
         self._become(SKIPPED, reason)
 
     def fail(self, reason: str) -> None:
-        """Become failed, for good: a failed node may go back but still counts."""
+        """Fail, for good: a failed node still counts after it has rolled back."""
         self.fate.failed_ns = self._site.env.now
         self.fate.failed_reason = reason
         self._resolve(FAILED, reason)
 
     def is_heard_of(self) -> None:
-        """Be heard of later than the node got its verdict."""
+        """Note that the verdict was heard later than the node got it."""
         self._site.note(self.number, self.fate.status, self.fate.status, self.fate.wave, "heard of")
 
     def is_not_heard_of(self) -> None:
-        """Be given up at the deadline: failed, if the node did not fail by itself."""
+        """Fail at the deadline because no verdict was heard, unless the node has failed already."""
         self.fate.unheard = True
         if not self.fate.ever_failed:
             self.fate.failed_ns = self._site.env.now
@@ -143,12 +143,12 @@ class Node:
             self._become(FAILED, NOT_HEARD)
 
     def run_from_outside(self, reason: str) -> None:
-        """Become running by the verdict of a gate."""
+        """Become running by a gate's verdict."""
         self._stop_waiting()
         self._resolve(RUNNING, reason)
 
     def fail_from_outside(self, reason: str) -> None:
-        """Become failed by the verdict of a gate."""
+        """Fail by a gate's verdict."""
         self._stop_waiting()
         self.fail(reason)
         if self._site.goes_back_by_itself:
@@ -160,19 +160,19 @@ class Node:
             self._routine.stop()
 
     def roll_back(self) -> None:
-        """Go back to the old version, whatever the node is doing; not twice."""
+        """Roll back to the old version, whatever the node is doing, unless it has already."""
         if self.fate.back_from_ns is None:
             self._stop_waiting()
             self._routine = self._site.env.begin(self._go_back("rollback"))
 
     def _go_back_after(self, life: Process) -> Process:
-        """Go back after a life that ends in failure."""
+        """Roll back after a life that ends in failure."""
         yield from life
         if self.fate.ever_failed:
             yield from self._go_back("rolls back by itself")
 
     def _leave(self) -> Process:
-        """Serve until the time is up, then leave for good: no start, no windows."""
+        """Serve for the update duration, then leave for good, without start and windows."""
         self._become(STARTING, "dispatched")
         yield self._site.env.timeout(self._site.world.start_ns(self.number, 0))
         if self._site.load is not None:
@@ -204,7 +204,7 @@ class Node:
             self.fail(why_not)
 
     def _begin_try(self) -> int | None:
-        """Note by when the node must have its verdict; return that time, None if its clock does not run yet."""
+        """Set the time by which the node must have its verdict, and return it; None if its clock doesn't run yet."""
         if not (self.rule.is_checked and self.rule.deadline_from_dispatch):
             return None
         self.deadline_ns = self._site.env.now + self.rule.deadline_ns
@@ -212,9 +212,9 @@ class Node:
         return self.deadline_ns
 
     def _serve(self, deadline: int | None) -> Generator[simpy.Event, Any, str]:
-        """Serve the new version, and get a verdict on it; return why it is not healthy, which is empty if it has its verdict."""
+        """Start, and be judged; return why the node isn't healthy, empty if it has its verdict."""
         site = self._site
-        # A node that is tried again, because it was unhealthy, served all the time.
+        # A node that is tried again because it was unhealthy has been serving all the time.
         if self.fate.started_ns is None:
             self.fate.started_ns = site.env.now
             site.world.note_start(self.number, site.env.now)
@@ -232,7 +232,7 @@ class Node:
         return ""
 
     def _start(self, deadline: int | None) -> Generator[simpy.Event, Any, str]:
-        """Make attempts to start, as many as allowed; return why none succeeded, which is empty if one did."""
+        """Make as many attempts to start as allowed; return why none succeeded, empty if one did."""
         fate, world, env = self.fate, self._site.world, self._site.env
         for attempt in range(fate.attempts, fate.attempts + world.behaviour_of[self.number].start_attempts):
             fate.attempts = attempt + 1
@@ -248,7 +248,7 @@ class Node:
         return "did not start"
 
     def _hang(self, duration: int, deadline: int | None) -> Generator[simpy.Event, Any, str]:
-        """Stay silent: taken for running by `immediate`, which doesn't look; else until the deadline."""
+        """Stay silent until the deadline; `immediate`, which checks nothing, counts the node as running."""
         env = self._site.env
         if not self.rule.is_checked:
             yield env.timeout(duration)
@@ -259,17 +259,17 @@ class Node:
         return "silent until the deadline"
 
     def _validate(self, deadline: int | None) -> Generator[simpy.Event, Any, str]:
-        """Be validated from now on; return why the node is not healthy, as `_serve`."""
+        """Be validated from now on; return why the node isn't healthy, as `_serve`."""
         deadline = self._begin_validation(deadline)
         return self._observe(HealthRecord(self.rule), self._site.env.now, deadline)
 
     def _observe(self, record: HealthRecord, start: int, deadline: int) -> Generator[simpy.Event, Any, str]:
-        """Be looked at, window by window, the first of which began at `start`; return why the node is not healthy."""
+        """Be judged window by window, from `start` on; return why the node isn't healthy."""
         env, prober, interval = self._site.env, self._prober, self.rule.interval_ns
         foresees = prober.foresees(self.number)
         while start + interval <= deadline:
             if foresees:
-                # Nobody else acts on what is seen before the verdict.
+                # Nothing else depends on single windows, so all are judged at once.
                 span, verdict = prober.looks_ahead(self.number, self.fate, record, start, deadline)
                 try:
                     yield env.timeout(count_windows(span) * interval)
@@ -292,7 +292,7 @@ class Node:
         return "not healthy by the deadline"
 
     def _begin_validation(self, deadline: int | None) -> int:
-        """Be validated from now on; return the deadline."""
+        """Begin validation now; return the deadline."""
         self._become(VALIDATING, "started")
         if deadline is None:
             deadline = self._site.env.now + self.rule.deadline_ns
@@ -301,7 +301,7 @@ class Node:
         return deadline
 
     def _go_before_gate(self, gates: Gates, deadline: int | None) -> Process:
-        """Be up for the node's own observation, and wait for the verdict on its wave, window by window."""
+        """Stay up for the required time, and wait for the verdict on the node's wave, window by window."""
         env = self._site.env
         deadline = self._begin_validation(deadline)
         if gates.has_started(self):
@@ -331,10 +331,10 @@ class Node:
             self.fail("not healthy by the deadline")
             return
         gates.meets_deadline(self)
-        yield env.event()  # until somebody settles it
+        yield env.event()  # wait until the gate settles the node
 
     def _may_run(self, gates: Gates, reason: str) -> bool:
-        """Run once the node has its own observation, if its gate has passed; otherwise wait for it, without a slot."""
+        """Run if the gate has passed the wave; otherwise wait for it, without a slot."""
         if gates.has_observation(self):
             self._resolve(RUNNING, reason)
             return True

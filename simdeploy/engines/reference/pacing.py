@@ -1,4 +1,4 @@
-"""What comes next (model section 4): waves, slots and batches, promotions, and the end of a rollout that is through."""
+"""The next step of a rollout (model section 4): waves, slots and batches, promotions, and completion."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 FREEZES = "a failed node freezes the rollout"
 
-# ready: the next wave may go. wave: one is in flight. bake, baked: after it. await: it waits for a promotion.
-# main: sliding or rate pacing is at work. done: every node has had its turn.
+# ready: the next wave may open. wave: a wave is in flight. bake, baked: during and after its pause. await: it awaits a promotion.
+# main: sliding or rate pacing. done: every node has had its turn.
 Phase = Literal["ready", "wave", "bake", "baked", "await", "main", "done"]
 
 
@@ -46,56 +46,56 @@ class Pacing:
         self._phase: Phase = "ready"
         self._batches_due = 0
         self._is_said_to_freeze = False
-        self.promoted_waves = 0  # number of the wave that was promoted last; 0 before the first
-        # Whether somebody promotes, or the operator looks, at the next step of this instant.
+        self.promoted_waves = 0  # number of the wave promoted last; 0 before the first
+        # Whether a promotion was requested, or the operator looks, at the next step of this instant.
         self.promotion_wanted = self.operator_is_due = False
-        self.opening: str | None = None  # the opening of a change window that is awaited, in words
-        self.is_frozen = False  # whether a failure was heard that freezes the rollout
+        self.opening: str | None = None  # the awaited opening of a change window, in words
+        self.is_frozen = False  # whether a failure has frozen the rollout
         self.between_tries = 0  # nodes that wait for their next try
         self.last_dispatch_ns: int | None = None
 
     def start(self) -> None:
-        """Let the clock of rate pacing run from the start, even if a pause at 0 s holds the batch back."""
+        """Start the clock of rate pacing, even if a pause at 0 s holds back the first batch."""
         if self._site.terms.plan.pacing == "rate" and not self._site.terms.plan.canaries:
             self._batch_is_due()
 
     def hear_of_failure(self) -> None:
-        """Take note that a node has failed, which may freeze the rollout."""
+        """Record that a node has failed; this may freeze the rollout."""
         if self._freezes and not self.is_frozen:
             self.is_frozen = True
             self._site.ring()
 
     def take_over_promotion(self) -> None:
-        """Promote, if a promotion is awaited and nobody has to do it any more."""
+        """Promote if a promotion is awaited but the changed policy needs none."""
         if self._phase == "await" and self._site.terms.policy.auto_promote:
             self.promotion_wanted = True
 
     @property
     def freezes_any(self) -> bool:
-        """Whether a failed node, or one that waits for its next try, keeps any from being dispatched."""
+        """Whether a failed node, or one between two tries, blocks all dispatches."""
         is_frozen = self._freezes and (self.is_frozen or self.between_tries > 0)
         return is_frozen and (self._dispatcher.left > 0 or self._dispatcher.waiting > 0)
 
     @property
     def awaits_promotion(self) -> bool:
-        """Whether the wave that was opened last needs a promotion that it hasn't had yet."""
+        """Whether the wave opened last still needs a promotion."""
         number = len(self._dispatcher.waves)
         return number > self.promoted_waves and self._site.terms.plan.promotions[number - 1]
 
     @property
     def stands_still(self) -> bool:
-        """Whether nothing is to be expected of a node: the rollout bakes, or awaits a promotion or a change window."""
+        """Whether no node can make progress: the rollout bakes, or awaits a promotion or a change window."""
         return self._phase in ("bake", "baked", "await") or self._hours.is_awaited
 
     @property
     def had_all_turns(self) -> bool:
-        """Whether every node has had its turn, and its verdict counts."""
+        """Whether all nodes have had their turn and their verdicts count."""
         return not self._dispatcher.left and self._dispatcher.waves_over == len(self._dispatcher.waves)
 
     # -- the end of an instant ---------------------------------------------------------------------
 
     def advance(self) -> bool:
-        """Do what comes next; return whether the rollout is complete."""
+        """Take the next step; return whether the rollout is complete."""
         opening, self.opening = self.opening, None
         self._hours.is_awaited = False
         if self._site.is_over:
@@ -103,7 +103,7 @@ class Pacing:
         if self.is_frozen and self.freezes_any and not self._is_said_to_freeze:
             self._is_said_to_freeze = True
             self._course.say(FREEZES)
-        if self._phase == "wave" and self._dispatcher.awaits_verdicts:  # as at nearly every look
+        if self._phase == "wave" and self._dispatcher.awaits_verdicts:  # the most frequent case
             return False
         if self._phase == "wave" and self._is_wave_through:
             self._finish_wave()
@@ -114,7 +114,7 @@ class Pacing:
         if self.promotion_wanted:
             self._promote()
         if self._freezes and self.freezes_any:
-            return False  # nor will it end
+            return False
         if self._hours.are_now:
             self._dispatch()
         else:
@@ -136,14 +136,14 @@ class Pacing:
 
     @property
     def _is_wave_through(self) -> bool:
-        """Whether what comes after the last wave may come: promotions and the end wait until verdicts count, other waves don't."""
+        """Whether the step after a wave may follow: promotion and completion wait until verdicts count, the next wave doesn't."""
         wave = self._dispatcher.waves[-1]
         if not self._dispatcher.left:
             return self._dispatcher.waves_over == len(self._dispatcher.waves)
         return wave.is_over if self._site.terms.plan.promotions[wave.number - 1] else wave.is_heard
 
     def _finish_wave(self) -> None:
-        """Bake after a wave, if the plan says so."""
+        """Bake after a wave if the plan has a pause."""
         bake_ns = self._site.terms.plan.bakes_ns[len(self._dispatcher.waves) - 1]
         if bake_ns:
             self._phase = "bake"
@@ -196,18 +196,18 @@ class Pacing:
             self._batch_is_due()
 
     def _keep_going(self) -> None:
-        """Sliding and rate pacing: fill free slots, or send a batch that is due; one step a look."""
+        """Sliding and rate pacing: fill free slots, or send a batch that is due; one step per look."""
         late = self._late_batches if self._site.terms.plan.pacing == "rate" else 0
         if late:
             self._dispatcher.open_wave()
         if late > 1:
             self._site.ring()
-        # Nothing ends in the look in which nodes have their turn: those that are down then are resolved at once.
+        # Not in the same look: nodes that are down at their turn are resolved at once.
         if not self._fill_slots() and self.had_all_turns:
             self._phase = "done"
 
     def _fill_slots(self) -> bool:
-        """Let nodes of the wave that was opened last have their turn, as many as find a slot; return whether any does."""
+        """Give as many nodes of the wave opened last their turn as find a slot; return whether any does."""
         count = self._dispatcher.turns_due
         if count > 0:
             self._dispatcher.give_turns(count)
@@ -216,7 +216,7 @@ class Pacing:
 
     @property
     def _finds_slot(self) -> bool:
-        """Whether a node of the wave at hand, or of the next one, could have its turn now."""
+        """Whether a node of the current or the next wave could have its turn now."""
         if self._phase == "ready":
             return self._dispatcher.may_open_wave
         return self._phase in ("wave", "main") and self._dispatcher.turns_due > 0
@@ -235,7 +235,7 @@ class Pacing:
         self._site.ring()
 
     def _wait_for_opening(self) -> None:
-        """While no change window is open: dispatch nothing, but let the clock of rate pacing begin, and see the end."""
+        """While no change window is open: dispatch nothing, but start the clock of rate pacing, and detect the end."""
         is_rate, is_canary = (
             self._site.terms.plan.pacing == "rate",
             self._site.terms.plan.canaries > 0 and not self._dispatcher.waves,
@@ -252,10 +252,10 @@ class Pacing:
         if waits or stands_still:
             self.opening = f"the change window that opens {self._hours.name_next()}"
 
-    # -- what it says ------------------------------------------------------------------------------
+    # -- the deployment's message ------------------------------------------------------------------
 
     def describe(self) -> str:
-        """Say where the rollout stands, for the deployment's message."""
+        """Describe the progress of the rollout."""
         number = len(self._dispatcher.waves)
         wave = _name_wave(number, len(self._site.terms.plan.sizes))
         match self._phase:

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from simdeploy.engines.reference.pacing import Pacing
     from simdeploy.engines.reference.site import Site
 
-# By hand somebody may also ask for a rollback, whatever the policy says, and after the end of the deployment.
+# A user acting by hand may also request a rollback, whatever the policy says, even after the end of the deployment.
 Act: TypeAlias = Action | Literal["rollback"]
 
 
 def follow_script(site: Site, tell: Callable[[Action], None], script: Sequence[ScriptedAct]) -> Process:
-    """Hand on each act at its time; acts of one instant in the file's order."""
+    """Pass on each act at its time, acts of one instant in the file's order."""
     for act in sorted(script, key=lambda act: act.at_ns):
         yield site.env.timeout(act.at_ns - site.env.now)
         tell(act.do)
@@ -40,7 +40,7 @@ def rejects(site: Site, operator: Operator, nodes: Sequence[Node]) -> bool:
 def _shows(site: Site, node: Node) -> bool:
     """Tell whether a node is affected and was exposed long enough for the defect to show."""
     fate = node.fate
-    # A node that was not heard of by its deadline tells the operator nothing.
+    # The operator sees no defect on a node without a report by its deadline.
     if fate.started_ns is None or fate.unheard or not site.world.affected[node.number]:
         return False
     exposed_until = site.env.now if fate.back_from_ns is None else fate.back_from_ns
@@ -48,7 +48,7 @@ def _shows(site: Site, node: Node) -> bool:
 
 
 class People:
-    """The script and the operator, at the end of an instant."""
+    """The acts of script and operator at the end of an instant."""
 
     def __init__(
         self,
@@ -68,16 +68,16 @@ class People:
 
     @property
     def may_act(self) -> bool:
-        """Whether anybody may act later on."""
+        """Whether any act may still follow."""
         return self._site.by_hand or self._script_ahead > 0
 
     def tell(self, action: Act) -> None:
-        """Take an act, to be done at the end of the present instant."""
+        """Schedule an act for the end of the present instant."""
         self._orders.append(action)
         self._site.ring()
 
     def act(self) -> None:
-        """Do what the script says, then let the operator look, if it is time."""
+        """Carry out acts of the script, then let the operator decide if it is time."""
         if self._orders:
             self._obey_script()
         if self._pacing.operator_is_due:

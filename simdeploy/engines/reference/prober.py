@@ -1,4 +1,4 @@
-"""The prober: counts a window's failed requests and says whether it was healthy (model sections 3 and 8)."""
+"""The prober: it counts a window's failed requests and decides whether it was healthy (model sections 3 and 8)."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ if TYPE_CHECKING:
 
 
 class Seen(NamedTuple):
-    """What was seen in one window."""
+    """The result of one window."""
 
     requests: int
     failed: int
     was_up: bool
     healthy: bool
-    place: int  # among the windows that are recorded
+    place: int  # among the recorded windows
 
 
 # Requests, failed ones, whether the node was up, whether the window is healthy.
 View = tuple[int, int, bool, bool]
-_MOST_AHEAD = 32  # windows: a node may go back before it has had more
+_MOST_AHEAD = 32  # windows judged at once; a rollback may make further ones useless
 
 
 class Prober:
@@ -64,7 +64,7 @@ class Prober:
         self._compared = compared
         self._nodes_count = nodes_count
         self._interval_ns = rule.interval_ns
-        # Per class, where all windows meet the same: requests of a window, and the most failed ones of a healthy one.
+        # By class, if all windows have the same requests: their number, most failures of a healthy window, and shed fraction.
         self._same: list[tuple[int, int, float] | None] = []
         for behaviour in world.behaviours:
             requests = rule.requests_per_window(behaviour.requests_per_second)
@@ -73,12 +73,13 @@ class Prober:
         self._rates = [float(behaviour.requests_per_second) for behaviour in world.behaviours]
         self._degraded = [b.flapping.error_rate if b.flapping else None for b in world.behaviours]
         self._allows = cache(rule.allowed_failures)
-        # Per class: whether hardly any windows of different nodes are alike.
+        # By class: whether hardly any windows of different nodes have the same requests and error rate.
         self._differ = [
             same is None or not isinstance(b.error_rate, Constant)
             for same, b in zip(self._same, world.behaviours, strict=True)
         ]
-        # Per class: whether a node's windows are all alike, whatever happens; and the cdf of failed requests, if all nodes have one.
+        # By class: whether requests and error rate are the same in all windows of a node; and the cdf of failed requests, if
+        # it is the same for all nodes.
         release_adds = world.release is not None and world.release.error_rate > 0
         self._never_changes = [
             same is not None and not (release_adds or b.flapping or b.crash or b.zone_outage or b.down)
@@ -92,11 +93,11 @@ class Prober:
         self._first_windows: Blocks[Span] = Blocks(world.n_nodes)
 
     def foresees(self, number: int) -> bool:
-        """Return whether nothing that may happen meanwhile changes what a node's windows see."""
+        """Return whether a node's future windows are independent of all events until then."""
         return self._foresees_all or (self._world.service is None and not self._world.is_disturbed(number))
 
     def looks_at(self, number: int, fate: NodeFate, start: int, end: int) -> Seen:
-        """Judge a node's window from `start` to `end`, which is now: up throughout, and few enough failed requests."""
+        """Judge a node's window that ends now: healthy if it was up throughout with few enough failed requests."""
         requests, failed, was_up, healthy = self._see(number, fate, fate.windows, start, end)
         place = self._windows.add(end, number, requests, failed, healthy=healthy, up=was_up, counted=self._nodes_count)
         fate.windows += 1
@@ -105,9 +106,9 @@ class Prober:
     def looks_ahead(
         self, number: int, fate: NodeFate, record: HealthRecord, start: int, deadline: int
     ) -> tuple[Span, NodeVerdict]:
-        """Judge a node's next windows, the first of which begins at `start`: as many as it needs at least, or fewer until it fails.
+        """Judge a node's next windows, from `start` on: the fewest that it can need for its verdict, or fewer until it fails.
 
-        Return what they see unless somebody interrupts the node, and the verdict that the last one leads to.
+        Return the windows, valid unless the node is interrupted, and the verdict after the last one.
         """
         needed = min(record.least_needed, _MOST_AHEAD)
         n = min(needed, (deadline - start) // self._interval_ns)
@@ -123,7 +124,7 @@ class Prober:
         return span if n_seen == n else cut_span(span, n_seen), verdict
 
     def saw(self, number: int, fate: NodeFate, start: int, span: Span) -> None:
-        """Record the windows of a look ahead, the first of which began at `start`."""
+        """Record windows that were judged ahead, from `start` on."""
         fate.windows += count_windows(span)
         self._windows.extend(number, start + self._interval_ns, self._interval_ns, span, counted=self._nodes_count)
 
@@ -151,7 +152,7 @@ class Prober:
         return bytes(span)
 
     def _are_alike(self, number: int, start: int, end: int) -> bool:
-        """Tell whether a node is up and fails as it always does from `start` to `end`."""
+        """Tell whether a node is up, with its usual error rate, from `start` to `end`."""
         of_class = self._world.class_numbers[number]
         return self._never_changes[of_class] or (
             self._same[of_class] is not None
@@ -160,7 +161,7 @@ class Prober:
         )
 
     def _see_alike(self, number: int, first: int, n: int, *, is_usual: bool) -> Span:
-        """Look at n windows that are alike, at once; `is_usual` says whether most nodes have them."""
+        """Judge n windows with the same requests and error rate at once; `is_usual`: most nodes have such windows."""
         world = self._world
         requests, allowed, _ = self._meets(number, 0, 0)  # as any other window
         uniforms = world.window_uniforms(number, first, n, is_usual=is_usual)
@@ -169,7 +170,7 @@ class Prober:
         return b"".join([pack_window(requests, count, count <= allowed, True) for count in failed])
 
     def _see_first(self, nodes: np.ndarray, n: int) -> list[Span]:
-        """Look at the first n windows of many nodes at once, as far as their class has a table."""
+        """Judge the first n windows of many nodes at once, if their class has a table."""
         world, windows = self._world, np.zeros((len(nodes), n), WINDOW)
         uniforms, classes = world.first_window_uniforms(nodes, n), world.class_of[nodes]
         for number, (same, table) in enumerate(zip(self._same, self._tables, strict=True)):
@@ -189,7 +190,7 @@ class Prober:
         return [of_all[first : first + size] for first in range(0, len(of_all), size)]
 
     def looks_at_old(self, number: int, fate: NodeFate, start: int, end: int, requests: int) -> Seen | None:
-        """Count the failed ones of as many requests of a node on the old version; None if it was not up throughout."""
+        """Count the failures among as many requests of a node on the old version; None if it wasn't up throughout."""
         world = self._world
         if not world.was_up(number, start, end):
             return None
@@ -205,7 +206,7 @@ class Prober:
         return Seen(requests, failed, True, healthy, place)
 
     def watches(self, number: int, fate: NodeFate, start: int, end: int, look: int) -> tuple[int, int]:
-        """Count requests and failed requests of a running node; none where it was not up throughout."""
+        """Count requests and failed requests of a running node; none if it wasn't up throughout."""
         world = self._world
         if not world.was_up(number, start, end):
             return 0, 0
@@ -221,7 +222,7 @@ class Prober:
         return requests, failed
 
     def _meets(self, number: int, start: int, end: int) -> tuple[int, int, float]:
-        """Return the requests of a window, the most failed ones of a healthy one, and the fraction that is shed."""
+        """Return the requests of a window, the most failures of a healthy one, and the fraction that is shed."""
         of_class = self._world.class_numbers[number]
         same = self._same[of_class]
         if same is not None:
@@ -234,7 +235,7 @@ class Prober:
         return requests, self._allows(requests), shed
 
     def _level(self, number: int, fate: NodeFate, start: int, end: int, shed: float) -> float:
-        """Return the fraction of a window's requests that fail on average: of those served by the node's level, and those shed."""
+        """Return the expected fraction of failed requests in a window: failures of the node, and shed requests."""
         level = self._own_level(number, fate, start, end, self._degraded[self._world.class_numbers[number]])
         return 1 - (1 - level) * (1 - shed) if shed else level
 

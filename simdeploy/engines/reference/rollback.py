@@ -1,4 +1,4 @@
-"""Going back: the second deployment, after a stop or once people notice an escape (model section 4)."""
+"""The rollback: a second deployment after a stop, or once people notice an escape (model section 4)."""
 
 from __future__ import annotations
 
@@ -15,44 +15,44 @@ if TYPE_CHECKING:
 
 
 class Rollback:
-    """Rolls nodes back in one wave or in several, each sent when the one before it is back."""
+    """Rolls nodes back in one or several waves, each after the previous one has ended."""
 
     def __init__(self, site: Site, line: Line) -> None:
         self._site = site
         self._line = line
-        self._may_send_ns: int | None = 0  # the next wave; None until the wave on its way is back
+        self._may_send_ns: int | None = 0  # when the next wave may be sent; None while a wave rolls back
         self._asked_for: Sequence[Node] = ()
-        self.is_asked_for = False  # whether nodes were asked to go back
+        self.is_asked_for = False  # whether a rollback was requested
         self._waves = 0
         self._numbers: frozenset[int] = frozenset()
         self._in_wave: set[int] = set()
         self._sent = self._returned = self._failed = 0
         self._completed_ns: int | None = None
         self._last_return_ns: int | None = None
-        # Of all nodes, those that go back by themselves included.
+        # Includes nodes that roll back by themselves.
         self._going_back = 0
         self._any_failed = False
         self.history: History | None = None  # None until there is something to roll back
-        self.nodes: list[Node] = []  # those that were rolled back, in the order in which they were dispatched
-        self.ended_ns: int | None = None  # when the last node was back (or failed to come back)
+        self.nodes: list[Node] = []  # the nodes of the rollback, in the order of their dispatch
+        self.ended_ns: int | None = None  # when the last node's rollback ended, successfully or not
 
     @property
     def restored_ns(self) -> int | None:
-        """When service was whole again; None if a node failed to come back, or nothing was rolled back."""
+        """When service was restored; None if a node's rollback failed, or nothing was rolled back."""
         return None if self._any_failed else self.ended_ns
 
     def ask(self, touched: Sequence[Node]) -> None:
-        """Ask for all touched nodes to go back, from this instant on."""
+        """Request the rollback of all touched nodes, from this instant on."""
         self._asked_for = touched
         self.is_asked_for = True
         self._site.ring()
 
     def has_left(self) -> None:
-        """Take note that a node has begun to go back, by itself or not."""
+        """Record that a node has begun to roll back, by itself or not."""
         self._going_back += 1
 
     def has_returned(self, node: Node) -> None:
-        """Take note that a node is back, or has failed to come back."""
+        """Record that a node's rollback has ended, successfully or not."""
         failed = node.fate.status == ROLLBACK_FAILED
         self._going_back -= 1
         self._any_failed |= failed
@@ -70,7 +70,7 @@ class Rollback:
         if self.ended_ns is not None:
             return
         if self._waves == 0:
-            # Nodes that go back by themselves are not rolled back again, but service waits for them.
+            # Nodes that roll back by themselves are not rolled back again, but service isn't restored before they are.
             self.nodes = [node for node in self._asked_for if node.fate.back_from_ns is None]
             self._numbers = frozenset(node.number for node in self.nodes)
             self.history = History(total_nodes=len(self.nodes)) if self.nodes else None
@@ -94,7 +94,7 @@ class Rollback:
         self._may_send_ns = None
         for node in wave:
             self._line.send_back(node)
-        # A node that went back by itself before its turn may be back already; an order may still be on its way.
+        # A node that rolled back by itself before its turn may have ended already; an order may still be on its way.
         self._in_wave = {node.number for node in wave if node.fate.back_until_ns is None}
 
     def _note(self) -> None:

@@ -1,4 +1,4 @@
-"""Running nodes under watch: all of them together, look by look, until the rollout ends (model section 8)."""
+"""Watching all running nodes together, look by look, until the rollout ends (model section 8)."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class RunningWatch:
         self._alarm: str | None = None
 
     def take_alarm(self) -> str | None:
-        """Return why the rollout is to be stopped, once."""
+        """Return once why the rollout must stop; otherwise None."""
         alarm, self._alarm = self._alarm, None
         return alarm
 
     def runs(self, node: Node) -> None:
-        """Take note that a node runs."""
+        """Record that a node runs."""
         if not self._nodes:
             self._site.env.process(self._look_again_and_again())
         self._nodes.append(node)
@@ -46,7 +46,7 @@ class RunningWatch:
             self._site.ring()
 
     def act(self) -> list[str]:
-        """Look, if it is time; return what is to be said of it."""
+        """Look if it is time; return the texts of events."""
         if not self._is_due:
             return []
         self._is_due = False
@@ -63,7 +63,7 @@ class RunningWatch:
         return self._judge()
 
     def end(self) -> None:
-        """Look no more."""
+        """Stop looking."""
         self._has_ended = True
 
     def _judge(self) -> list[str]:

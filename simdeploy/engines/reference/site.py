@@ -1,4 +1,4 @@
-"""What everybody in one run shares: the clock, the world, the rules, and the end of every instant."""
+"""The shared state of one run: the clock, the world, the rules, and the end of every instant."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ MAX_RUN_NS = 1 << 62  # times are added up in 64-bit integers afterwards
 
 
 class Site:
-    """The shared place of one run."""
+    """The shared state of one run."""
 
-    # What is done at the end of an instant at which somebody rang; put in by the engine.
+    # Called at the end of an instant with a ring; set by the engine.
     when_settled: Callable[[], None]
 
     def __init__(
@@ -40,17 +40,16 @@ class Site:
     ) -> None:
         self.env = Clock(self._settle)
         self.world = world
-        self.terms = terms  # what the rollout goes by now
+        self.terms = terms  # those in effect now
         self.type_name = type_name
         self.type = TYPES[type_name]
-        self.by_hand = by_hand  # whether people outside act at any time, instead of the scenario's operator
+        self.by_hand = by_hand  # whether a user acts at any time, instead of the scenario's operator
         self.goes_back_by_itself = orchestrator.node_local_rollback and self.type.releases
-        # Whether a node gives up its slot when it has started, otherwise with its verdict.
+        # Whether a node gives up its slot once it has started, otherwise with its verdict.
         self.slot_is_free_at_start = orchestrator.slot_until == "started"
         self.transitions = Transitions()
-        # Somebody may take any time to act, and meanwhile gates look on.
+        # Not kept for a user acting by hand, who may take any time while gates keep looking.
         self.windows, self.compared = (NoWindows(), NoWindows()) if by_hand else (Windows(), Windows())
-        # The requests of nodes that share them.
         self.load = None if world.service is None else PooledRequests(world, self.type)
         self._nodes_count = not waves_are_judged
         self.prober = self._make_prober()
@@ -59,11 +58,11 @@ class Site:
 
     @property
     def rule(self) -> HealthRule:
-        """How nodes are judged that are dispatched now, unless their wave has its own rule."""
+        """The rule for nodes that are dispatched now, unless their wave has its own."""
         return self.terms.rule
 
     def change_terms(self, terms: Terms) -> None:
-        """Go by other terms from now on; nodes that were dispatched keep their rule, and their prober."""
+        """Use other terms from now on; nodes already dispatched keep their rule and prober."""
         self.terms = terms
         self.prober = self._make_prober()
 
@@ -71,15 +70,15 @@ class Site:
         return Prober(self.world, self.rule, self.load, self.windows, self.compared, nodes_count=self._nodes_count)
 
     def note(self, node: int, from_status: int, to_status: int, wave: int, reason: str) -> None:
-        """Record a change of status, or of node `CONTROL_PLANE` an act; statuses as places in `EVENT_WORDS`."""
+        """Record a change of status, or for node `CONTROL_PLANE` an act; statuses are places in `EVENT_WORDS`."""
         self.transitions.add(self.env.now, self._round, node, from_status, to_status, wave, reason)
 
     def begin_round(self) -> None:
-        """Tell what happens from now on at this instant from what has happened already."""
+        """Separate events from now on at this instant from those before."""
         self._round += 1
 
     def ring(self) -> None:
-        """Ask the control plane to look, once everything else of this instant has happened."""
+        """Have the control plane act at the end of this instant."""
         self.env.is_rung = True
 
     def _settle(self) -> None:
@@ -87,5 +86,5 @@ class Site:
             raise SimulationError("the rollout exceeds 146 years, the limit of 64-bit times")
         self._round += 1
         self.when_settled()
-        # What was done may happen at this very instant; if so, there is another look before it ends.
+        # Acts may have effects at the same instant; then there is another round before it ends.
         self._round += 1

@@ -1,4 +1,4 @@
-"""Slots: what bounds the nodes in flight, in all and of each zone (model section 4)."""
+"""Slots: limits on the nodes in flight, in total and per zone (model section 4)."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ class Slots:
     def __init__(
         self,
         site: Site,
-        delay_ns: int,  # for how long a slot stays taken once its node has given it up
+        delay_ns: int,  # how long a slot stays taken after its node has given it up
         *,
-        failed_nodes_hold: bool,  # whether failed nodes keep theirs for good
+        failed_nodes_hold: bool,  # whether failed nodes keep their slots for good
     ) -> None:
         self._site = site
         self._delay_ns = delay_ns
         self._failed_nodes_hold = failed_nodes_hold
-        self.holders: set[int] = set()  # numbers of the nodes that have one
+        self.holders: set[int] = set()  # numbers of the nodes with a slot
         self._taken = 0
         self._taken_of_zone: dict[int, int] = {}
         self.delayed = 0  # slots that were given up and are not free yet
 
     def count_free(self, nodes: Sequence[Node], first: int, most: int, *, is_bounded: bool) -> int:
-        """Return how many nodes from a place of the order on find a slot, at most so many.
+        """Return how many nodes find a slot, from place `first` of the order on, at most `most`.
 
-        A node whose zone is full keeps those behind it waiting. `is_bounded` says whether `max_parallel` bounds them.
+        A node whose zone is full blocks those behind it. `is_bounded`: whether `max_parallel` limits them.
         """
         if is_bounded:
             most = min(most, self._site.terms.plan.parallel - self._taken)
@@ -49,7 +49,7 @@ class Slots:
         return max(most, 0)
 
     def take(self, nodes: Iterable[Node]) -> None:
-        """Let nodes take a slot each."""
+        """Give each node a slot."""
         if not self._site.terms.plan.has_slots:
             return
         for node in nodes:
@@ -57,17 +57,17 @@ class Slots:
             self._add(node, 1)
 
     def resolve(self, node: Node) -> None:
-        """Let a node that has its verdict give up its slot, unless it keeps that for good."""
+        """Free the slot of a node that has its verdict, unless it keeps it for good."""
         if not (self._needs_slot(node) and self._failed_nodes_hold and self.are_held_by(node)):
             self.give_up(node)
 
     def are_held_by(self, node: Node) -> bool:
-        """Tell whether a node is one of the failed ones that may hold a slot: it had one, and doesn't go back by itself."""
+        """Tell whether a node may hold a slot after its failure: it was dispatched, and doesn't roll back by itself."""
         goes_back = self._site.goes_back_by_itself and node.fate.failed_reason != NOT_HEARD
         return node.fate.ever_failed and node.fate.dispatched_ns is not None and not goes_back
 
     def give_up(self, node: Node) -> None:
-        """Let a node give up its slot, if it has one; it is free after the delay, unless the node never needed it."""
+        """Free a node's slot, if it has one: after the delay, or at once if the node didn't need it."""
         if node.number not in self.holders:
             return
         self.holders.remove(node.number)
@@ -78,7 +78,7 @@ class Slots:
             self._site.env.call_at(self._site.env.now + self._delay_ns, partial(self._free_delayed, node))
 
     def why_none_is_free(self, node: Node, *, is_bounded: bool) -> str | None:
-        """Say which slots failed nodes hold, if no other node has one, so that a node never finds one; None if it does."""
+        """Say which slots failed nodes hold so that a node never finds one, given that no others are taken; None if it does."""
         if is_bounded and self._taken >= self._site.terms.plan.parallel:
             return "failed nodes hold all slots"
         zone = self._zone_of(node)
@@ -87,7 +87,7 @@ class Slots:
         return None
 
     def _needs_slot(self, node: Node) -> bool:
-        """Tell whether a node's slot may be held or delayed: nodes that are not dispatched and canaries outside a list need none."""
+        """Tell whether a node needed its slot: skipped nodes, and canaries outside a list, don't."""
         plan = self._site.terms.plan
         is_apart = plan.canaries > 0 and not plan.is_list and node.fate.wave == 1
         return node.fate.dispatched_ns is not None and not is_apart

@@ -1,4 +1,4 @@
-"""The failures that limits are compared with, as far as a deployment does not show them: in a row, and by zone."""
+"""Counts of failures for limits, beyond those that a deployment shows: in a row, and by zone."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 
 class Tally:
-    """Counts the verdicts of nodes as they count."""
+    """Counts failures in a row and by zone."""
 
     def __init__(self, zone_of: np.ndarray) -> None:
         self._zone_of = zone_of
         self._failed = np.zeros_like(np.bincount(zone_of))
         self._row_at = self._failures_now = 0
         self._ran_at = -1
-        self.in_a_row = 0  # failures since a node last became running; those of the same instant count as later
+        self.in_a_row = 0  # failures since a node last became running, including those of the same instant
         self.earlier_tries = 0  # failed tries of nodes that were tried again, if these count
 
     def add_try(self, now: int) -> None:
@@ -43,7 +43,7 @@ class Tally:
             self.in_a_row = self._failures_now if now == self._row_at else 0
 
     def list_zones(self, limits: Limits) -> list[tuple[int, int]]:
-        """Return failed nodes and size of every zone with failures; one zone without, if zones have no limit."""
+        """Return failed nodes and size of every zone with failures; a single (0, 0) without any, or if zones have no limit."""
         if limits.per_zone is None:
             return [(0, 0)]
         sizes = np.bincount(self._zone_of)

@@ -1,4 +1,4 @@
-"""What a rollout goes by: a policy as its orchestrator reads it. Somebody may change the policy on the way."""
+"""The terms of a rollout: a policy as its orchestrator interprets it. They may change during the rollout."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Terms:
-    """A policy, and what follows from it."""
+    """A policy, and the plan, rule and limits derived from it."""
 
     policy: Policy
     plan: Plan
-    rule: HealthRule  # how nodes are judged, unless their wave has its own rule
+    rule: HealthRule  # for nodes whose wave has no rule of its own
     limits: Limits | None
 
     def rule_of(self, wave: int) -> HealthRule:
-        """Return the rule for the nodes of a wave, which are counted from 1."""
+        """Return the rule for the nodes of a wave, counted from 1."""
         return self.rule.of_wave(self.plan.watches[wave - 1]) if self.plan.watches else self.rule

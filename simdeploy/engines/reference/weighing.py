@@ -1,8 +1,8 @@
-"""How much likelier a rollout was than it was made to be: the weight of a replication under a tilt (model section 9).
+"""The weight of a replication under a tilt: the likelihood ratio of its random draws (model section 9).
 
-What counts is what was drawn for nodes that were dispatched: of each attempt to start that began, or would have begun had
-the node been left alone, whether it hangs, how long it takes and whether it fails; of each node that went back, how long
-that takes and whether it fails; and what is drawn once, whether it came to matter or not.
+The draws that count are, for nodes that were dispatched: whether each attempt to start hangs, its duration, and whether it
+fails, including attempts that would have followed without an interruption; for nodes that rolled back: duration and failure
+of the rollback; and all draws that are made once per replication, whether they mattered or not.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 def weigh(
     world: World,
-    kinds: Sequence[ReleaseKind],  # what the release might have been
+    kinds: Sequence[ReleaseKind],  # possible kinds of the release
     rule: HealthRule,
     traits: TypeTraits,
     fates: Sequence[NodeFate],  # by node number
 ) -> float:
-    """Return the likelihood ratio of what was drawn: the scenario's over the tilted one's."""
+    """Return the likelihood ratio of the draws: under the scenario over under the tilt."""
     logs = [_once(world, kinds)]
     for node, fate in enumerate(fates):
         if fate.dispatched_ns is not None:
@@ -42,12 +42,12 @@ def weigh(
 
 
 def _add_up(terms: Iterable[float]) -> float:
-    # One after the other, as the compiled engine; `sum` compensates for rounding from Python 3.12 on.
+    # Plain addition as in the compiled engine; from Python 3.12 on, `sum` compensates for rounding.
     return reduce(operator.add, terms, 0.0)
 
 
 def weight_of(log_weight: float) -> float:
-    """Return a weight, at most what floating point has.
+    """Return a weight, limited to the largest float.
 
     Examples
     --------
@@ -73,7 +73,7 @@ def _once(world: World, kinds: Sequence[ReleaseKind]) -> float:
 
 
 def _attempts(world: World, rule: HealthRule, traits: TypeTraits, node: int) -> Iterator[float]:
-    """Yield what a node's attempts to start count, one draw after the other."""
+    """Yield the log weights of a node's attempts to start, draw by draw."""
     first, is_over = 0, False
     for _ in range(rule.retries + 1):
         first, is_over = yield from _attempts_of_try(world, rule, traits, node, first)
@@ -84,7 +84,7 @@ def _attempts(world: World, rule: HealthRule, traits: TypeTraits, node: int) -> 
 def _attempts_of_try(
     world: World, rule: HealthRule, traits: TypeTraits, node: int, first: int
 ) -> Generator[float, None, tuple[int, bool]]:
-    """Yield what the attempts of one try count, from a number on; return the next number, and whether it needs no other try."""
+    """Yield the log weights of one try's attempts, from `first` on; return the next attempt, and whether no other try follows."""
     tilt, number, affected = world.tilt, world.class_numbers[node], world.affected[node]
     p_hang, p_fail = world.true_start_hang[number][affected], world.true_start_failure[number][affected]
     took_ns, last = 0, first + world.behaviour_of[node].start_attempts
@@ -100,7 +100,7 @@ def _attempts_of_try(
         fails = world.start_fails(node, attempt)
         yield log_weight_of_chance(p_fail, tilt.start_failure, happened=fails)
         if not fails:
-            # Whether it becomes unhealthy, and is tried again, depends on what is not counted: it counts as if it did.
+            # Health depends on draws that don't count, so assume that the node becomes unhealthy and is tried again.
             return attempt + 1, not rule.retries_unhealthy
     return last, False
 
