@@ -119,7 +119,7 @@ class TestKnown:
         hasty = rolling(max_failed_nodes=0, health_check={**CHECK, "deadline": "45s"})
         assert bounds(replay(blind, hasty), "makespan_s") == (45, 45)
         error = refused(replay, blind, check(max_error_rate=0))
-        assert "no windows with their requests are on record" in str(error)
+        assert "no windows with requests are on record" in str(error)
 
 
 class TestUnknown:
@@ -332,7 +332,7 @@ class TestRefused:
     def test_verdicts_heard_late(self, calm):
         """Lines that break depend on when they are asked. [contract]"""
         late = change(calm, "nodes", [3], heard_at_s=70.0)
-        assert "heard of later" in (told := str(refused(replay, late, rolling(2))))
+        assert "heard later" in (told := str(refused(replay, late, rolling(2))))
         assert "1 nodes" not in told
 
     def test_a_stop(self, calm):
@@ -345,8 +345,8 @@ class TestRefused:
     @pytest.mark.parametrize(
         ("table", "values", "message"),
         [
-            ("nodes", {"dispatched_at_s": math.nan}, "one of these times is missing (found 10 such nodes, as node-0)"),
-            ("nodes", {"started_at_s": math.nan}, "one of these times is missing"),
+            ("nodes", {"dispatched_at_s": math.nan}, "and one is missing (found 10 nodes, such as node-0)"),
+            ("nodes", {"started_at_s": math.nan}, "dispatch and start, and one is missing"),
             ("rollouts", {"policy": "{"}, "monday.policy: not JSON"),
             ("rollouts", {"policy": '{"strategy": "rollin"}'}, "rollin"),
             ("rollouts", {"nodes": 3}, "10 nodes on record of 3"),

@@ -1,8 +1,8 @@
-"""Recorded rollouts under other policies: the reference engine, with nodes that do what a record says.
+"""Recorded rollouts under other policies: the reference engine, with nodes that repeat their records.
 
-What a record leaves open happens as a `Filler` says, or a `Model`: what the laws of a fleet make of it, given the record. Modules: `knowing`
-reads what is known of a rollout, `interpreting` what a policy means in it, `refusing` what can't be asked; `worlds` makes it a replication of a
-scenario. From outside: these, `replay` and what it takes, `find_longest_move`.
+Where a record ends, a `Filler` decides, or a `Model`, which draws from the laws of a fleet given the record. Modules: `knowing`
+extracts what is known of a rollout, `interpreting` interprets a policy for it, `refusing` lists policies that can't be replayed,
+`worlds` makes it a replication of a scenario. May be used from outside: these, `replay` and its arguments, `find_longest_move`.
 """
 
 from simdeploy.engines.replay.known import KnownNode, KnownRollout, Outage

@@ -1,4 +1,4 @@
-"""What a policy means in the fleet of a recorded rollout."""
+"""Interpretation of policies for the fleet of a recorded rollout."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DEFAULT_INTERVAL_S = 10.0
 
 
 class Interpreter:
-    """Reads policies as a control plane would for the fleet of one rollout."""
+    """Reads policies for the fleet of one rollout, as its control plane would."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class Interpreter:
         )
 
     def recorded(self) -> RunBy | None:
-        """Return what the rollout was run by; None if that is not on record."""
+        """Return the policy and switches that the rollout was run by; None if not on record."""
         text = self._history.rollout["policy"]
         if text is None:
             return None
@@ -63,9 +63,9 @@ class Interpreter:
             raise InputError(problem.at(prefix=path) for problem in error.problems) from None
 
     def read(self, policy: Any, otherwise: RunBy | None = None) -> RunBy:
-        """Return what a policy means; one without an orchestrator has that of `otherwise`, or the default one."""
+        """Return policy and switches; without its own orchestrator a policy has that of `otherwise`, or the default one."""
         with warnings.catch_warnings():
-            # What has no effect in this fleet may have one in another.
+            # Keys without effect in this fleet may have one in another.
             warnings.simplefilter("ignore", SimdeployWarning)
             scenario = self._scenario
             chosen = scenario.policy(policy)
@@ -75,7 +75,7 @@ class Interpreter:
         return RunBy(chosen.policy, orchestrator)
 
     def interval_ns(self, run_by: RunBy | None) -> int:
-        """Return the length of the windows on record."""
+        """Return the length of the recorded windows."""
         stated = to_ns(self._history.rollout["interval_s"])
         if stated is None and run_by is not None:
             return run_by.policy.interval_ns
@@ -83,7 +83,7 @@ class Interpreter:
 
 
 def _find_interval_s(history: History) -> float:
-    """Return the length of a health window: as stated, or the least time between windows of a node."""
+    """Return the length of a health window: as stated, or the shortest time between windows of a node."""
     stated = history.rollout["interval_s"]
     if stated is not None:
         return float(stated)
@@ -96,7 +96,7 @@ def _find_interval_s(history: History) -> float:
 
 
 def _is_zone_by_zone(zones: Sequence[int], n_zones: int) -> bool:
-    """Return whether nodes went zone by zone, as many of each as if they were dealt in turn."""
+    """Return whether nodes were dispatched zone by zone, in zones of the sizes that `i % n_zones` gives."""
     sizes = [len(range(zone, len(zones), n_zones)) for zone in range(n_zones)]
     return list(zones) == [zone for zone, size in enumerate(sizes) for _ in range(size)]
 

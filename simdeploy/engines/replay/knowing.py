@@ -1,4 +1,4 @@
-"""From the records of a rollout to what is known of each of its nodes."""
+"""Extracts from the records of a rollout what is known of each of its nodes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from simdeploy.engines.replay.known import KnownNode, KnownRollout, Outage, SeenWindow
-from simdeploy.errors import InputError, Problem
+from simdeploy.errors import InputError, Problem, plural
 from simdeploy.records.histories import History, Row, to_ns
 from simdeploy.rules.health import HealthRule, judges_waves, read_health_rule
 from simdeploy.rules.waves import plan_waves
@@ -36,12 +36,12 @@ def know(
     run_by: RunBy | None,  # None if that is not on record
     interval_ns: int,  # of its health windows
 ) -> KnownRollout:
-    """Return what is known of a rollout.
+    """Return a rollout as known from its record.
 
     Raises
     ------
     InputError
-        If the times without which nothing can be replayed are missing.
+        If times are missing that a replay needs.
     """
     nodes = history.nodes
     zones = number([row["zone"] for row in nodes])
@@ -56,12 +56,12 @@ def know(
     ]
     missing = [str(row["node"]) for row, node in zip(nodes, known, strict=True) if node is None]
     if missing:
-        message = "a backtest counts from a node's dispatch to its start, and one of these times is missing"
+        message = "a backtest needs the times of each node's dispatch and start, and one is missing"
         raise InputError(
             Problem(
                 message,
                 ("rollout", str(history.rollout["rollout"])),
-                found=f"{len(missing)} such nodes, as {missing[0]}",
+                found=f"{plural(len(missing), 'node')}, such as {missing[0]}",
                 allowed="dispatched_at_s, and started_at_s of nodes that started",
             )
         )
@@ -98,7 +98,7 @@ def _find_time_of_day(started: pd.Timestamp | None) -> int:
 
 
 def number(words: Sequence[Any]) -> list[int]:
-    """Number words, such as the zones of nodes: whole numbers that leave nothing out as they are, others as they come."""
+    """Number words, such as zones: numbers 0, 1, ... without gaps stay as they are, others are numbered as they occur."""
     try:
         numbers = [int(word) for word in words]
     except (TypeError, ValueError):
@@ -113,7 +113,7 @@ def number(words: Sequence[Any]) -> list[int]:
 def _know_node(
     row: Row, rule: HealthRule | None, windows: list[Row] | None, interval_ns: int, outages: tuple[Outage, ...]
 ) -> KnownNode | None:
-    """Return what is known of a node; None if times are missing without which nothing is."""
+    """Return a node as known from its record; None if necessary times are missing."""
     dispatched, started = to_ns(row["dispatched_at_s"]), to_ns(row["started_at_s"])
     resolved, watched = to_ns(row["resolved_at_s"]), to_ns(row["watched_until_s"])
     if dispatched is None:
@@ -123,7 +123,7 @@ def _know_node(
         return KnownNode(down_at_turn_ns=is_down, outages=outages)
     if resolved is None:
         resolved = to_ns(row["heard_at_s"])
-    # Under a health check a verdict without a start is a failure, also of a node that was taken back since.
+    # Under a health check a verdict without a start is a failure, even if the node was rolled back later.
     has_no_start = started is None and rule is not None and rule.is_checked
     has_failed = (
         row["cause"] is not None or row["status"] == "failed" or (has_no_start and row["status"] in _TAKEN_BACK)
@@ -152,14 +152,14 @@ def _know_node(
     if repeats_only and has_failed:
         return KnownNode(dispatched, "silent", after, has_failed=True, is_repeated_only=True, outages=outages)
     if not has_failed:
-        # Taken for running, although nothing came of it.
+        # Counted as running, although it hung.
         if rule is None or rule.is_checked:
             return None
         return KnownNode(dispatched, "hangs", after, outages=outages)
     deadline_ns = rule.deadline_ns if rule is not None and rule.is_checked else None
     cause = row["cause"]
     if cause is None and deadline_ns is not None and rule is not None and rule.deadline_from_dispatch:
-        # Without a start, a node fails before its deadline only if its attempts did.
+        # A node without a start fails before its deadline only if its attempts failed.
         cause = "did_not_start" if after < deadline_ns else "silent"
     if cause == "did_not_start":
         return KnownNode(dispatched, "failed", after, has_failed=True, outages=outages)
@@ -170,7 +170,7 @@ def _know_node(
 
 
 def _in_a_row(windows: list[Row], started: int, resolved: int | None, interval_ns: int) -> tuple[SeenWindow, ...]:
-    """Return the windows that follow each other from the start on, up to the verdict."""
+    """Return the consecutive windows from the start to the verdict."""
     seen: list[SeenWindow] = []
     for row in windows:
         end = to_ns(row["ended_s"]) or 0
@@ -187,7 +187,7 @@ def _in_a_row(windows: list[Row], started: int, resolved: int | None, interval_n
 
 def _see(row: Row) -> SeenWindow:
     up = row["up"]
-    if up is None:  # an unhealthy window without a failed request can only have been one of a node that was down
+    if up is None:  # only a node that is down has an unhealthy window without a failed request
         up = not (row["healthy"] is False and row["failed_requests"] == 0)
     return SeenWindow(int(row["requests"]), int(row["failed_requests"]), bool(up))
 
@@ -199,7 +199,7 @@ class _Windows(NamedTuple):
 
 
 def _sort_windows(history: History, places: Mapping[Any, int]) -> _Windows:
-    """Tell windows of nodes on the new version, in order of time, from those on the old one and of running nodes."""
+    """Sort windows into those of nodes on the new version, in order of time, on the old version, and of running nodes."""
     sorted_windows = _Windows({}, {}, {})
     for row in sorted(history.windows, key=lambda row: row["ended_s"] or 0.0):
         place = places.get(row["node"])
@@ -220,7 +220,7 @@ def _sort_windows(history: History, places: Mapping[Any, int]) -> _Windows:
 
 
 def _have_windows(history: History, run_by: RunBy | None, rule: HealthRule | None) -> bool:
-    """Return whether the windows by which the nodes were judged are on record, with their requests."""
+    """Return whether the windows that judged the nodes are on record, with their requests."""
     if any(row["requests"] is None or row["failed_requests"] is None for row in history.windows):
         return False
     if history.windows:
@@ -260,7 +260,7 @@ def _place_outages(history: History) -> list[tuple[Outage, ...]]:
 
 
 def _promote_after(history: History, run_by: RunBy | None, acts: Sequence[ScriptedAct], zones: int) -> int | None:
-    """Return how long people took to promote the canaries once these were resolved, and baked; None if they did not."""
+    """Return how long after their bake time people promoted the canaries; None if they didn't."""
     promoted = next((act.at_ns for act in acts if act.do == "promote"), None)
     if promoted is None or run_by is None:
         return None

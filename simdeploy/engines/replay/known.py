@@ -1,4 +1,4 @@
-"""What a record says of a rollout, in the form in which it is replayed: nodes by position, times in nanoseconds."""
+"""A rollout as known from its record, in the form for replays: nodes by position, times in nanoseconds."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ if TYPE_CHECKING:
     from simdeploy.rules.policy import Policy
     from simdeploy.world.operator import ScriptedAct
 
-# started: it started then. failed: its last attempt had failed by then. silent: nothing had come of it until then, and whether
-# anything ever does is not known. hangs: its attempt ended then, and nothing ever comes of it.
+# What happened to a node at `start_ns`. started: it started. failed: its last attempt failed. silent: nothing had been heard
+# until then, and the rest is unknown. hangs: its attempt ended, and nothing will ever be heard.
 Start = Literal["started", "failed", "silent", "hangs"]
 
 
 class SeenWindow(NamedTuple):
-    """What a health window saw."""
+    """The result of a health window."""
 
     requests: int
     failed: int
@@ -32,42 +32,46 @@ class Outage(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class KnownNode:
-    """What is known of a node; times from its dispatch on, unless said otherwise."""
+    """The known part of a node's fate; times are counted from its dispatch unless stated otherwise."""
 
     dispatched_ns: int | None = None  # after the start of the rollout; None if it never was
     start: Start = "silent"
-    start_ns: int = -1  # when it started, and so on; -1 for a node of which nothing is known
-    windows: tuple[SeenWindow, ...] | None = ()  # those in a row from its start on; None if there are none on record
-    verdict_ns: int | None = None  # when a node that started was resolved; None if it was not
-    has_failed: bool = False  # whether its verdict was that it failed, started or not
-    watched_ns: int = -1  # how far it is known, if it started
-    is_repeated_only: bool = False  # whether only under the very same health check, as its tries are not told apart
-    down_at_turn_ns: int | None = None  # after the start of the rollout: found down at its turn; -1: at an unknown time
+    start_ns: int = -1  # time of `start`; -1 if nothing is known of the node
+    windows: tuple[SeenWindow, ...] | None = ()  # consecutive windows from its start on; None if none are on record
+    verdict_ns: int | None = None  # when a node that started was resolved; None if it wasn't
+    has_failed: bool = False  # whether its verdict is a failure, started or not
+    watched_ns: int = -1  # until when it is known, if it started
+    is_repeated_only: bool = (
+        False  # whether it is known only under the same health check, as tries can't be distinguished
+    )
+    down_at_turn_ns: int | None = (
+        None  # when it was found down at its turn, after the rollout's start; -1: at an unknown time
+    )
     outages: tuple[Outage, ...] = ()  # of the node or its zone, in order
-    attempts: int | None = None  # to start, as far as it is known; None if they were not counted
+    attempts: int | None = None  # attempts to start; None if unknown
 
 
 @dataclass(frozen=True)
 class KnownRollout:
-    """What is known of a rollout."""
+    """The known part of a rollout."""
 
     nodes: tuple[KnownNode, ...]  # all of the fleet, in the order of dispatch
     zone_of: tuple[int, ...]  # by position, as the next two
     class_of: tuple[int, ...]
     class_names: tuple[str, ...]  # empty for a node in no class
     zones: int
-    # Those it was run by; None if they are not on record.
+    # policy, orchestrator: those that it was run by; None if not on record
     policy: Policy | None
     orchestrator: Orchestrator | None
     interval_ns: int  # of its health windows
     type_name: str = "update"  # of the deployment
-    acts: tuple[ScriptedAct, ...] = ()  # what people did
-    # How long after the canaries (and their bake time) they were promoted by people; None if they were not.
+    acts: tuple[ScriptedAct, ...] = ()  # acts of people
+    # How long after their bake time people promoted the canaries; None if they didn't.
     promote_after_ns: int | None = None
-    # By position and end of a window, after the start of the rollout: what was seen of a node on the old version.
+    # Windows of nodes on the old version, by position and end of the window after the start of the rollout.
     old_windows: dict[tuple[int, int], SeenWindow] = field(default_factory=dict)
-    # The same of a running node; the end is counted from its dispatch.
+    # Windows of running nodes, by position and end of the window after the node's dispatch.
     running_windows: dict[tuple[int, int], SeenWindow] = field(default_factory=dict)
     release: str | None = None  # its kind
-    is_defective: bool | None = None  # None if nobody knows
+    is_defective: bool | None = None  # None if unknown
     starts_at_ns: int = 0  # time of the day at which the rollout started, since midnight

@@ -1,4 +1,4 @@
-"""What a replay has met that the record does not say."""
+"""A ledger of what a replay needed but the record doesn't state."""
 
 from __future__ import annotations
 
@@ -7,31 +7,31 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from simdeploy.engines.reference.site import Site
 
-# What happens to a node where its record ends: it fails, or runs, at the first instant at which it could, or it runs at the last; or what
-# a model says.
+# What happens to a node where its record ends: it fails or runs at the first possible instant, runs at the last one, or follows
+# a model.
 Filler = Literal["fails", "runs", "late", "modelled"]
 
 
 class UnknownFateError(Exception):
-    """The record does not say what a node does now."""
+    """The record doesn't state what a node does now."""
 
 
 class Ledger:
-    """Takes note of what is not known."""
+    """Records when a replay first depends on something unknown."""
 
     site: Site
 
     def __init__(self, filler: Filler) -> None:
         self.filler = filler
-        self.unknown_ns: int | None = None  # the first instant at which what happens depends on what is not known
-        self.asks_people = False  # whether that, or anything later, is what people would have done
+        self.unknown_ns: int | None = None  # the first instant that depends on something unknown
+        self.asks_people = False  # whether the unknown includes acts of people
 
     def meet(self, *, people: bool = False) -> None:
-        """Take note that something is not known now; after the end of the rollout nobody minds."""
+        """Record that something is unknown now, unless the rollout has ended."""
         if not self.site.is_over:
             self.meet_at(self.site.env.now, people=people)
 
     def meet_at(self, t: int, *, people: bool = False) -> None:
-        """Take note that something was not known at a time."""
+        """Record that something was unknown at a time."""
         self.unknown_ns = t if self.unknown_ns is None else min(self.unknown_ns, t)
         self.asks_people |= people

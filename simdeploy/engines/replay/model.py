@@ -1,8 +1,8 @@
-"""What nodes do where their record ends: the laws of a fleet, given what is on record of the rollout.
+"""The behaviour of nodes after their record ends: the laws of a fleet, given the rollout's record.
 
-The nodes of a rollout share its slowdown, its level of start failures and its release, and each has an error rate of its own. Given the
-record each of these has another law than before. It is found on a grid of quantiles of the law of the fleet, whatever that is, and the
-random number that decides it in a simulated world picks from there.
+The nodes of a rollout share its slowdown, its level of start failures and its release, and each has its own error rate. Their
+posterior laws given the record are computed on a grid of quantiles of the fleet's law, so this works for any law; the random
+number that decides the value in a simulated world then selects a quantile.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ if TYPE_CHECKING:
 
 _POINTS = 1000  # of laws of a rollout
 _POINTS_OF_NODES = 200
-# Half the width of the interval around a duration whose probability stands for the density there, as a part of it.
+# The density at a duration is approximated by the probability of an interval around it, of this relative half width.
 _WIDTH = 0.01
 _LEAST = 1e-300
 
 
 @dataclass(frozen=True)
 class Model:
-    """What a replay draws where the record ends."""
+    """The world that a replay draws from after the record ends."""
 
-    fleet: Fleet  # nodes by position; nothing varies from rollout to rollout
+    fleet: Fleet  # nodes by position; values that vary between rollouts are fixed
     release: tuple[ReleaseKind, ...]  # one, or none
     operator: Operator
     seed: int
@@ -52,8 +52,8 @@ class Modeller:
     def __init__(
         self,
         known: KnownRollout,
-        fleet: Fleet,  # with the laws; its classes are matched with those on record by name
-        kinds: Sequence[ReleaseKind],  # with their probabilities before anything is known; empty if nothing is released
+        fleet: Fleet,  # with the laws; its classes are matched by name with the recorded ones
+        kinds: Sequence[ReleaseKind],  # with prior probabilities; empty without a release
         operator: Operator,
     ) -> None:
         self._operator = operator
@@ -114,7 +114,7 @@ class Modeller:
         )
 
     def _judge_slowdowns(self, u: np.ndarray) -> np.ndarray:
-        """Return the log-likelihood of what is on record of durations, by the quantile of the slowdown."""
+        """Return the log-likelihood of the recorded durations, by the quantile of the slowdown."""
         log_likelihood, seen = np.zeros(len(u)), self._seen
         for behaviour, members in zip(self._fleet.behaviours, self._members, strict=True):
             scale = behaviour.slowdown.quantile(u)[:, np.newaxis]
@@ -132,7 +132,7 @@ class Modeller:
         return log_likelihood
 
     def _branch(self, kind: ReleaseKind | None, chances: np.ndarray) -> _Branch:
-        """Return what is so if the release is of a kind that affects nodes with some chances."""
+        """Return the posteriors if the release is of a kind that affects nodes with these probabilities."""
         seen = self._seen
         added = (0.0, 0.0) if kind is None else (kind.error_rate, kind.start_failure)
 
@@ -159,10 +159,10 @@ class Modeller:
 
 @dataclass(frozen=True)
 class _Seen:
-    """What is on record of each node, NaN or 0 where nothing is."""
+    """The recorded data of each node, NaN or 0 if missing."""
 
-    ended_s: np.ndarray  # how long its only attempt took
-    silent_s: np.ndarray  # or how long nothing had come of it
+    ended_s: np.ndarray  # duration of its only attempt
+    silent_s: np.ndarray  # or how long the attempt had lasted when the record ends
     failed: np.ndarray  # attempts
     started: np.ndarray  # attempts: one or none
     requests: np.ndarray
@@ -191,10 +191,10 @@ class _Seen:
 
 @dataclass(frozen=True)
 class _Branch:
-    """What follows if the release is of one kind."""
+    """The posteriors if the release is of one kind."""
 
     kind: ReleaseKind | None
-    chances: np.ndarray  # that it affects a node
+    chances: np.ndarray  # probability that it affects each node
     level: _Posterior
     errors: list[_ErrorRates]
     log_likelihood: float
@@ -202,7 +202,7 @@ class _Branch:
 
 @dataclass(frozen=True)
 class _Posterior:
-    """The law of a quantile given a record."""
+    """The posterior law of a quantile, given a record."""
 
     cdf: np.ndarray  # at the ends of equal intervals
     log_likelihood: float
@@ -217,13 +217,13 @@ class _Posterior:
         )
 
     def quantile(self, u: float) -> float:
-        """Return the quantile of the law before, by that of the law given the record."""
+        """Convert a quantile of the posterior law to one of the prior law."""
         return float(np.interp(u, self.cdf, np.linspace(0.0, 1.0, len(self.cdf))))
 
 
 @dataclass(frozen=True)
 class _ErrorRates:
-    """Error rates of the nodes of a class, given their windows: if the release doesn't affect a node, and if it does."""
+    """Posterior error rates of a class's nodes, given their windows: unaffected by the release, and affected."""
 
     rates: np.ndarray  # at quantiles of their law
     cdf: np.ndarray  # by whether it affects the node, node and quantile
@@ -247,7 +247,7 @@ class _ErrorRates:
         return cls(rates, cdf, weights.mean(axis=2), scale, law, requests > 0)
 
     def draw(self, u: np.ndarray, is_hurt: np.ndarray) -> np.ndarray:
-        """Return a rate for each node; one of which nothing was seen has the law of all."""
+        """Return a rate for each node; nodes without windows have the prior law."""
         places = (self.cdf[is_hurt, np.arange(len(u))] < u[:, np.newaxis]).sum(axis=1)
         given = self.rates[np.minimum(places, _POINTS_OF_NODES - 1)]
         drawn: np.ndarray = np.where(self.is_seen, given, self.law.quantile(u))
@@ -255,7 +255,7 @@ class _ErrorRates:
 
 
 def _lay_out(known: KnownRollout, fleet: Fleet) -> Fleet:
-    """Return the fleet with the nodes on record, by position; they go down when the record says so."""
+    """Return the fleet with the recorded nodes, by position, without crashes and outages of its own."""
     classes = tuple(
         NodeClass(node_class.name, None, _always_up(node_class.behaviour), _find_members(known, node_class.name))
         for node_class in fleet.classes
@@ -275,13 +275,13 @@ def _always_up(behaviour: Behaviour) -> Behaviour:
 
 
 def _possible(kinds: Sequence[ReleaseKind], known: KnownRollout) -> list[ReleaseKind]:
-    """Return the kinds that the release may be of: the one on record, or those that are as defective."""
+    """Return the possible kinds of the release: the recorded one, or those with the same `defective`."""
     alike = [kind for kind in kinds if known.is_defective in (None, kind.defective)] or list(kinds)
     return [kind for kind in alike if kind.name == known.release] or alike
 
 
 def _find_chances(kind: ReleaseKind, known: KnownRollout, fleet: Fleet, class_of: np.ndarray) -> np.ndarray:
-    """Return with which probability a kind of release affects each node."""
+    """Return the probability that a kind of release affects each node."""
     affects = kind.affects
     if affects.by == "share":
         return np.full(fleet.nodes, float(affects.share or 0))

@@ -1,4 +1,4 @@
-"""Nodes and a prober that go on by the laws of a fleet where the record ends."""
+"""Nodes and a prober that follow the laws of a fleet after the record ends."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
     from simdeploy.engines.reference.clock import Process
 
 _FOR_EVER = 1 << 62
-# A node that would have started earlier in so many worlds hangs.
+# After this many worlds without a silence as long as the recorded one, the node hangs.
 _MOST_WORLDS = 200
 
 
 class ModelledNode(ReplayedNode):
-    """A node that does what is on record of it, and then what a model says."""
+    """A node that repeats its record, and then follows a model."""
 
     __slots__ = ()
 
     @property
     def known_until_ns(self) -> int:
-        """For ever: an outage that it meets otherwise changes nothing."""
+        """Forever: outages at other times than recorded don't matter here."""
         return _FOR_EVER
 
     def _update(self) -> Process:
@@ -42,7 +42,7 @@ class ModelledNode(ReplayedNode):
         return Node._update(self)  # noqa: SLF001 - as any node does, with what is on record below
 
     def _start(self, deadline: int | None) -> Generator[simpy.Event, Any, str]:
-        """Make the attempts on record, then others; if only its silence is on record, those of a world with as much of it."""
+        """Make the recorded attempts, then others; if only silence is on record, those of a world with as long a silence."""
         self._tries += 1
         known, is_first = self._known, self._tries == 1
         if is_first and known.start != "silent" and not known.is_repeated_only:
@@ -58,7 +58,7 @@ class ModelledNode(ReplayedNode):
             self.fate.attempts -= first
 
     def _find_silence(self, for_ns: int) -> int | None:
-        """Return the first attempt of a series after whose beginning nothing is heard for so long; None if there is none."""
+        """Return the first attempt of a series that begins with at least `for_ns` of silence; None if there is none."""
         world, n = self._site.world, self._site.world.behaviour_of[self.number].start_attempts
         for first in range(0, n * _MOST_WORLDS, n):
             ends = 0
@@ -80,7 +80,7 @@ class ModelledNode(ReplayedNode):
         return (yield from self._go_on_healthy())
 
     def _go_on_healthy(self) -> Generator[simpy.Event, Any, str]:
-        """Be observed further: a node without windows on record was healthy until nothing more was known of it."""
+        """Continue the observation: a node without recorded windows was healthy until its record ends."""
         record = HealthRecord(self.rule)
         start = self.fate.started_ns or 0
         while start + self.rule.interval_ns <= self._site.env.now:
@@ -92,10 +92,10 @@ class ModelledNode(ReplayedNode):
 
 
 class ModelledProber(ReplayedProber):
-    """Sees what is on record, and otherwise what a model says."""
+    """Returns recorded windows, and otherwise those of a model."""
 
     def looks_at(self, number: int, fate: NodeFate, start: int, end: int) -> Seen:
-        """Return what a window on record saw, or what another one sees."""
+        """Return a recorded window, or a modelled one."""
         try:
             return super().looks_at(number, fate, start, end)
         except UnknownFateError:
@@ -103,7 +103,7 @@ class ModelledProber(ReplayedProber):
             return Prober.looks_at(self, number, fate, start, end)
 
     def looks_at_old(self, number: int, fate: NodeFate, start: int, end: int, requests: int) -> Seen | None:
-        """Return what was seen of a node on the old version at the same time, or what may be."""
+        """Return the window of a node on the old version at the same time, recorded or modelled."""
         seen = self._known.old_windows.get((number, end))
         if (seen is not None and seen.requests == requests) or self._is_as_recorded():
             return super().looks_at_old(number, fate, start, end, requests)
@@ -111,7 +111,7 @@ class ModelledProber(ReplayedProber):
         return Prober.looks_at_old(self, number, fate, start, end, requests)
 
     def watches(self, number: int, fate: NodeFate, start: int, end: int, look: int) -> tuple[int, int]:
-        """Return what was seen of a running node as long after its dispatch, or what may be."""
+        """Return the window of a running node at the same time after its dispatch, recorded or modelled."""
         is_seen = (number, end - (fate.dispatched_ns or 0)) in self._known.running_windows
         if is_seen or self._is_as_recorded():
             return super().watches(number, fate, start, end, look)

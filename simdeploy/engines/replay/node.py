@@ -1,4 +1,4 @@
-"""A node that does what its record says, as long as that says anything."""
+"""A node that repeats its record until it ends."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _FOR_EVER = 1 << 62
 
 
 class ReplayedNode(Node):
-    """A node whose fate is on record, counted from its dispatch."""
+    """A node that repeats its recorded fate, counted from its dispatch."""
 
     __slots__ = ("_known", "_known_until", "_ledger", "_may_have_hung", "_repeats", "_tries", "_waits_unseen")
 
@@ -33,9 +33,9 @@ class ReplayedNode(Node):
         *,
         known: KnownNode,
         ledger: Ledger,
-        repeats: bool,  # whether its health check is the very one that it was recorded under
-        waits_unseen: bool,  # whether a node that was never dispatched might be waited for, for ever
-        # Whether a node that was silent may have hung before, which only those notice who look at the ends of attempts.
+        repeats: bool,  # whether its health check is the recorded one
+        waits_unseen: bool,  # whether the rollout may wait forever for a node that was never dispatched
+        # Whether a silent node may have hung earlier; a policy that checks no nodes would count it as running then.
         may_have_hung: bool,
     ) -> None:
         super().__init__(site, listeners, number)
@@ -48,7 +48,7 @@ class ReplayedNode(Node):
         self._known_until = _FOR_EVER
 
     def dispatch(self, *, surged: bool) -> None:
-        """Begin to update the node; if that is not when it was recorded, it is known until an outage comes in between."""
+        """Begin to update the node; at another time than recorded, it is known only until an outage differs."""
         now, was = self._site.env.now, self._known.dispatched_ns
         if was is not None and was != now:
             for outage in self._known.outages:
@@ -59,7 +59,7 @@ class ReplayedNode(Node):
 
     @property
     def known_until_ns(self) -> int:
-        """How far it is known because of outages, after the start of the rollout."""
+        """Until when outages leave its fate known, after the start of the rollout."""
         return min((self.fate.dispatched_ns or 0) + self._known_until, _FOR_EVER)
 
     def _update(self) -> Process:
@@ -84,7 +84,7 @@ class ReplayedNode(Node):
         self._resolve(RUNNING, UNKNOWN)
 
     def _latest(self) -> int | None:
-        """Return when the node has its verdict at the latest; None if there is no such time."""
+        """Return the latest time of the node's verdict; None if there is none."""
         rule, now = self._site.rule, self._site.env.now
         if not rule.is_checked or (self._waits_unseen and self._known.dispatched_ns is None):
             return None
@@ -100,7 +100,7 @@ class ReplayedNode(Node):
     # -- what is known -----------------------------------------------------------------------------
 
     def _start(self, deadline: int | None) -> Generator[simpy.Event, Any, str]:
-        """Make the attempts on record; those of later tries are beyond it."""
+        """Make the recorded attempts; later tries are not on record."""
         self._tries += 1
         if self._tries > 1:
             raise UnknownFateError
@@ -110,7 +110,7 @@ class ReplayedNode(Node):
         fate, known, env, rule = self.fate, self._known, self._site.env, self._site.rule
         begun = fate.dispatched_ns or 0
         if known.start == "silent" and self._may_have_hung and not rule.is_checked:
-            raise UnknownFateError  # if it hung, it is taken for running at some time
+            raise UnknownFateError  # if it hung, it counts as running at an unknown time
         ends = begun + known.start_ns
         is_late = deadline is not None and (ends > deadline if known.start in ("started", "failed") else True)
         if deadline is not None and is_late and (known.start != "silent" or deadline <= ends):
@@ -130,7 +130,7 @@ class ReplayedNode(Node):
         return "" if known.start == "started" else "did not start"
 
     def _wait_until(self, t: int) -> Process:
-        """Wait, as long as the record is good for it."""
+        """Wait, at most until the fate is no longer known."""
         env = self._site.env
         if t > self.known_until_ns:
             yield env.timeout(max(self.known_until_ns - env.now, 0))
@@ -143,7 +143,7 @@ class ReplayedNode(Node):
         return (yield from super()._validate(deadline))
 
     def _repeat_verdict(self, deadline: int) -> Generator[simpy.Event, Any, str]:
-        """Have the verdict on record, without windows, unless an earlier deadline passes before it."""
+        """Get the recorded verdict, without windows, unless an earlier deadline passes first."""
         known, fate = self._known, self.fate
         begun = fate.dispatched_ns or 0
         seen_until = begun + (known.watched_ns if known.verdict_ns is None else known.verdict_ns)
@@ -159,10 +159,10 @@ class ReplayedNode(Node):
             return ""
         if self._repeats or deadline == seen_until:
             return "unhealthy"
-        raise UnknownFateError  # whether it was unhealthy, or met its deadline
+        raise UnknownFateError  # the recorded failure may have been by windows or by the deadline
 
     def _repeat(self) -> Process:
-        """Do again what was recorded, whatever tries it took."""
+        """Repeat the recorded fate, in however many tries."""
         known, fate, site = self._known, self.fate, self._site
         begun = fate.dispatched_ns or 0
         self._become(STARTING, "dispatched")

@@ -1,4 +1,4 @@
-"""A prober that sees what was seen."""
+"""A prober that repeats recorded windows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class ReplayedProber(Prober):
-    """Reads the windows of nodes off their records."""
+    """Takes the windows of nodes from their records."""
 
     def __init__(
         self,
@@ -23,8 +23,8 @@ class ReplayedProber(Prober):
         known: KnownRollout,
         ledger: Ledger,
         *,
-        per_window: int,  # windows on record that make one of the policy's
-        same_gate: bool,  # whether the gate is the one that it was recorded under
+        per_window: int,  # recorded windows per window of the policy
+        same_gate: bool,  # whether the gate is the recorded one
         nodes_count: bool,
     ) -> None:
         super().__init__(site.world, site.rule, site.load, site.windows, site.compared, nodes_count=nodes_count)
@@ -40,7 +40,7 @@ class ReplayedProber(Prober):
         return False
 
     def looks_at(self, number: int, fate: NodeFate, start: int, end: int) -> Seen:  # noqa: ARG002
-        """Return what the window saw that a node had as long after its start."""
+        """Return the recorded window at the same time after the node's start."""
         windows, first = self._known.nodes[number].windows or (), fate.windows * self._per_window
         parts = windows[first : first + self._per_window]
         if len(parts) < self._per_window or end > self.nodes[number].known_until_ns:
@@ -56,7 +56,7 @@ class ReplayedProber(Prober):
         return Seen(seen.requests, seen.failed, seen.up, healthy, place)
 
     def looks_at_old(self, number: int, fate: NodeFate, start: int, end: int, requests: int) -> Seen | None:  # noqa: ARG002
-        """Return what was seen of a node on the old version at the same time."""
+        """Return the recorded window of a node on the old version at the same time."""
         seen = self._known.old_windows.get((number, end))
         if seen is None or seen.requests != requests:
             if not self._is_as_recorded():
@@ -67,7 +67,7 @@ class ReplayedProber(Prober):
         return Seen(requests, seen.failed, True, healthy, place)
 
     def watches(self, number: int, fate: NodeFate, start: int, end: int, look: int) -> tuple[int, int]:  # noqa: ARG002
-        """Return what was seen of a running node as long after its dispatch."""
+        """Return the recorded window of a running node at the same time after its dispatch."""
         after = end - (fate.dispatched_ns or 0)
         seen = self._known.running_windows.get((number, after))
         if seen is None:
@@ -87,7 +87,7 @@ class ReplayedProber(Prober):
         return seen.requests, seen.failed
 
     def _is_as_recorded(self) -> bool:
-        """Whether everything so far was as recorded: what was not seen then was down."""
+        """Whether everything so far was as recorded, so a missing window means that the node was down."""
         if not self._same_gate:
             return False
         for node, known in zip(self.nodes, self._known.nodes, strict=True):

@@ -1,11 +1,11 @@
-"""What a record can't be asked: policies for which it lacks what they judge by."""
+"""Policies that a record can't replay, because it lacks data that they judge by."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from simdeploy.engines.replay.interpreting import describe_s
-from simdeploy.errors import Problem
+from simdeploy.errors import Problem, plural
 from simdeploy.rules.deployment_types import TYPES
 from simdeploy.rules.gates.gate import read_gate
 from simdeploy.rules.health import judges_waves, read_health_rule
@@ -23,32 +23,32 @@ def find_refusals(history: History, known: KnownRollout, recorded: RunBy | None,
     late = [row for row in history.nodes if _is_heard_late(row)]
     if late:
         yield Problem(
-            "verdicts were heard of later than nodes had them: when a node can be reached depends on when it is asked",
+            "verdicts were heard later than nodes had them, so whether a node can be reached at other times is unknown",
             ("heard_at_s",),
-            found=f"{len(late)} {'node' if len(late) == 1 else 'nodes'}, first {late[0]['node']}",
+            found=f"{plural(len(late), 'node')}, such as {late[0]['node']}",
         )
     if TYPES[known.type_name].leaves:
-        yield Problem("nodes only leave: nothing starts that a policy could judge", ("type",), found=known.type_name)
+        yield Problem("nodes only leave, so there is nothing to judge", ("type",), found=known.type_name)
     yield from _zone_problems(history, run_by)
     for policy in {each.policy for each in (recorded, run_by) if each is not None}:
         if policy.retry_unhealthy and policy.retries:
-            yield Problem("the tries of a node that was unhealthy are not told apart on record", ("retry_unhealthy",))
+            yield Problem("records don't distinguish the tries of an unhealthy node", ("retry_unhealthy",))
         if any(terms.promotion for terms in policy.waves):
-            yield Problem("what people do is on record of canaries only", ("waves", "promotion"))
+            yield Problem("records have people's decisions only for canaries", ("waves", "promotion"))
     rule = read_health_rule(run_by.policy, run_by.orchestrator)
     if not rule.is_checked:
         return
     looks = rule.windows_needed > 0 or run_by.policy.gate is not None
     if looks and (rule.interval_ns % known.interval_ns or rule.interval_ns < known.interval_ns):
         yield Problem(
-            "not a multiple of the windows on record",
+            "not a multiple of the recorded windows",
             ("health_check", "interval"),
             found=describe_s(rule.interval_ns),
             allowed=f"multiples of {describe_s(known.interval_ns)}",
         )
     lacks_windows = any(node.start == "started" and node.windows is None for node in known.nodes)
     if looks and lacks_windows and not _judges_alike(recorded, run_by):
-        message = "no windows with their requests are on record, so what judges nodes can't be changed"
+        message = "no windows with requests are on record, so only the recorded health check can be replayed"
         allowed = "the recorded interval, max_error_rate, thresholds and gate, with any deadline"
         hint = "state each rollout's `policy` in a table of rollouts" if recorded is None else None
         yield Problem(message, ("health_check",), allowed=allowed, hint=hint)
@@ -74,7 +74,7 @@ def _zone_problems(history: History, run_by: RunBy) -> Iterator[Problem]:
 
 
 def _judges_alike(recorded: RunBy | None, run_by: RunBy) -> bool:
-    """Return whether windows are judged as they were, whatever the deadlines are."""
+    """Return whether windows are judged as in the recorded rollout, whatever the deadlines are."""
     if recorded is None or recorded.policy.gate != run_by.policy.gate or judges_waves(run_by.policy):
         return False
     was, now = (read_health_rule(each.policy, each.orchestrator) for each in (recorded, run_by))
@@ -98,10 +98,10 @@ def _gate_problems(known: KnownRollout, run_by: RunBy, *, lacks_windows: bool) -
     if gate is None:
         return
     if lacks_windows:
-        yield Problem("no windows with their requests are on record, which a gate judges", path)
+        yield Problem("judges windows with requests, and none are on record", path)
     if gate.method == "sprt_requests":
         yield Problem("judges requests one by one, and their order is not on record", path, allowed="on: windows")
     if gate.compares and not known.old_windows:
-        yield Problem("compares with nodes on the old version, of which no windows are on record", path)
+        yield Problem("compares with nodes on the old version, but no windows of them are on record", path)
     if gate.watches_running and not known.running_windows:
-        yield Problem("watches running nodes, of which no windows are on record", path)
+        yield Problem("watches running nodes, but no windows of them are on record", path)

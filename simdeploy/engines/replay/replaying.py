@@ -40,8 +40,8 @@ class Replay:
     """A recorded rollout, replayed."""
 
     recording: Recording
-    unknown_ns: int | None  # from when on it rests on what is not on record; None if it does not
-    asks_people: bool  # whether that is, among others, what people would have done
+    unknown_ns: int | None  # when it first depends on something that is not on record; None if it never does
+    asks_people: bool  # whether that includes acts of people
 
 
 def replay(
@@ -52,9 +52,9 @@ def replay(
     *,
     calendar: Calendar | None = None,
 ) -> Replay:
-    """Replay a rollout under a policy; where the record ends, nodes do what the filler or a model says.
+    """Replay a rollout under a policy; after their record ends, nodes follow the filler or a model.
 
-    A `calendar` says when nodes may be dispatched.
+    A `calendar` states when nodes may be dispatched.
     """
     is_same = policy == known.policy and orchestrator == known.orchestrator
     model = filler if isinstance(filler, Model) else None
@@ -81,7 +81,7 @@ def replay(
             ledger.meet_at(t, people=True)
     turns = {t for node in known.nodes for t in (node.dispatched_ns, node.down_at_turn_ns)}
     for act in acts:
-        # Which of both came first at that instant is not on record.
+        # The record doesn't state whether the act or the turn came first at that instant.
         if act.do in ("pause", "cancel") and act.at_ns in turns:
             ledger.meet_at(act.at_ns, people=True)
     return Replay(recording, ledger.unknown_ns, ledger.asks_people)
@@ -98,7 +98,7 @@ def _find_first_move(known: KnownRollout, recording: Recording) -> int | None:
 
 
 def find_longest_move(known: KnownRollout, recording: Recording, until_ns: int | None = None) -> int:
-    """Return the furthest that a dispatch before a time moved, nanoseconds."""
+    """Return the largest change in the time of a dispatch before `until_ns`, nanoseconds."""
     return max(
         (
             abs(fate.dispatched_ns - node.dispatched_ns)
@@ -112,7 +112,7 @@ def find_longest_move(known: KnownRollout, recording: Recording, until_ns: int |
 
 
 class _Recorded(Cast):
-    """Nodes and prober that do and see what is on record."""
+    """Makes nodes and a prober that repeat the record."""
 
     def __init__(self, known: KnownRollout, policy: Policy, orchestrator: Orchestrator, ledger: Ledger) -> None:
         self._known = known
@@ -135,7 +135,7 @@ class _Recorded(Cast):
         self._may_have_hung = was is None or was.strategy != "immediate"
 
     def make_node(self, site: Site, listeners: Listeners, number: int) -> Node:
-        """Return a node that does what is on record."""
+        """Return a node that repeats its record."""
         node = (ModelledNode if self._ledger.filler == "modelled" else ReplayedNode)(
             site,
             listeners,
@@ -150,7 +150,7 @@ class _Recorded(Cast):
         return node
 
     def make_prober(self, site: Site) -> Prober:
-        """Return a prober that sees what is on record."""
+        """Return a prober that repeats recorded windows."""
         self._ledger.site = site
         prober = (ModelledProber if self._ledger.filler == "modelled" else ReplayedProber)(
             site,
@@ -165,7 +165,7 @@ class _Recorded(Cast):
 
 
 def _bare_model(known: KnownRollout, operator: Operator) -> Model:
-    """Return a model of nodes that do nothing by themselves."""
+    """Return a model without any random behaviour."""
     behaviour = Behaviour(
         requests_per_second=Fraction(0),
         update_duration=_NOTHING,
@@ -190,7 +190,7 @@ def _bare_model(known: KnownRollout, operator: Operator) -> Model:
 
 
 class _RecordedWorld(World):
-    """A world in which nodes do what is on record."""
+    """A world in which nodes repeat their records."""
 
     nodes: list[ReplayedNode]  # those of the run
 
@@ -199,26 +199,26 @@ class _RecordedWorld(World):
             model.fleet, model.release, model.operator, model.seed, model.replication, starts_at_ns=known.starts_at_ns
         )
         self.zone_of = np.array(known.zone_of, dtype=np.int64)
-        self.anything_goes_down = True  # whatever the model says, records say who was down
+        self.anything_goes_down = True  # outages come from the records, not from the model
         self.affected, self.baseline = model.affected, model.baseline
         self._known = known
         self._ledger = ledger
         self._is_same = is_same
-        # When nodes had their turn that were found down at theirs, at a time that is not known.
+        # Turns, in this replay, of nodes that were found down at an unknown time.
         self.doubts_ns: list[int] = []
 
     @property
     def promote_after_ns(self) -> int:
-        """How long people take for the canaries; asked when they begin to."""
+        """How long people take to promote the canaries; read when their decision begins."""
         known = self._known.promote_after_ns
         if self._is_same:
             now = self._ledger.site.env.now
             ahead = [act.at_ns for act in self._known.acts if act.do in ("promote", "cancel") and act.at_ns >= now]
             if not ahead or self._ledger.unknown_ns is not None:
                 return self._ask_people()
-            # An act of this very instant may have come before the canaries were resolved.
+            # An act of this instant may have preceded the resolution of the canaries.
             return 0 if min(ahead) == now else _NEVER_NS
-        # Nobody knows what people do about a canary that failed, which they saw healthy.
+        # It is unknown what people would do about a failed canary that they saw healthy.
         seen = zip(self.nodes, self._known.nodes, strict=True)
         if known is None or any(node.fate.ever_failed and not was.has_failed for node, was in seen):
             return self._ask_people()
@@ -226,11 +226,11 @@ class _RecordedWorld(World):
 
     @promote_after_ns.setter
     def promote_after_ns(self, drawn: int) -> None:
-        """Keep what a world would have drawn."""
+        """Keep the time that the world has drawn."""
         self._drawn_promote_after_ns = drawn
 
     def _ask_people(self) -> int:
-        """End the run: whatever people would have done, nothing is known from now on."""
+        """End the run: without people's decision, nothing is known from now on."""
         self._ledger.meet(people=True)
         raise StopSimulation(None)
 
@@ -250,10 +250,10 @@ class _RecordedWorld(World):
 
 
 class _ModelledWorld(_RecordedWorld):
-    """A world in which nodes and people go on as a model says where the record ends."""
+    """A world in which nodes and people follow a model after the record ends."""
 
     def _ask_people(self) -> int:
-        """Return how long people take: as long as they did, otherwise as a model says."""
+        """Return how long people take: as recorded, otherwise as the model has drawn."""
         self._ledger.meet(people=True)
         known = self._known.promote_after_ns
         return self._drawn_promote_after_ns if known is None else known

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 
 class Past(NamedTuple):
-    """What is known of a rollout on record."""
+    """A rollout on record, prepared for replays."""
 
-    interpreter: Interpreter  # says what a policy means in it
-    run_by: RunBy | None  # what it was run by; None if that is not on record
+    interpreter: Interpreter  # interprets policies for its fleet
+    run_by: RunBy | None  # policy and switches that it was run by; None if not on record
     known: KnownRollout
 
     @classmethod
@@ -40,12 +40,12 @@ class Past(NamedTuple):
 
 
 def run_past(scenario: Scenario, chosen: ScenarioPolicy, *, seed: int, replication: int) -> Recording:
-    """Replay the rollout on record that a replication is; what is not on record is drawn by the fleet's laws, given the record.
+    """Replay the recorded rollout of a replication; after the record ends, draw from the fleet's laws given the record.
 
     Raises
     ------
     InputError
-        If the policy can't be asked of that rollout.
+        If that rollout can't be replayed under the policy.
     """
     history = choose_past(scenario, seed=seed, replication=replication)
     past = Past.of(history)
@@ -59,7 +59,7 @@ def run_past(scenario: Scenario, chosen: ScenarioPolicy, *, seed: int, replicati
 
 
 def choose_past(scenario: Scenario, *, seed: int, replication: int) -> History:
-    """Return the rollout on record that a replication is: of all, or of those whose release is of the scenario's kind."""
+    """Return the recorded rollout of a replication: one of all, or of those with the scenario's kind of release."""
     if scenario.past is None:
         raise AssertionError
     histories = scenario.past.histories
