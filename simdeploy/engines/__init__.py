@@ -1,7 +1,7 @@
-"""Clocks for the model: `simulate` and its result.
+"""Engines that run the model: `simulate` and its result.
 
-May be used from outside: the names in `__init__.pyi`. They are imported on first use, so that who compiles a part of an engine waits
-for no others.
+May be used from outside: the names in `__init__.pyi`. They are imported on first use, so a process that compiles one part of an
+engine doesn't wait for others.
 May import: `simdeploy.scenario` and what lies below it.
 """
 

@@ -1,4 +1,4 @@
-"""Responses of many replications of several policies, in columns: what engines hand to experiments."""
+"""Responses of many replications of several policies, in columns, as engines return them."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ COLUMNS = (*RESPONSES, "status", "stage", "error")
 
 @dataclass(frozen=True)
 class Block:
-    """What several policies did in consecutive replications; outcomes that are equal may be kept once."""
+    """Outcomes of several policies in consecutive replications; equal outcomes may be stored once."""
 
     first: int
     # int32, shape (policies, replications): which row of the columns holds the outcome of a policy in a replication.
     index: np.ndarray
     codes: Mapping[str, np.ndarray]  # columns that hold words, as places in `words`; -1 is missing
     words: Mapping[str, tuple[str, ...]]
-    # Columns that hold numbers: int64 for whole numbers, else float64. Those of a row whose status is not "ok" mean
-    # nothing. Under a tilt there is a `weight` beside the responses.
+    # Columns that hold numbers: int64 for whole numbers, else float64; meaningless in rows whose status is not "ok". Under a
+    # tilt there is a `weight` beside the responses.
     numbers: Mapping[str, np.ndarray]
 
     @property
     def n_rows(self) -> int:
-        """How many distinct rows there are."""
+        """Number of distinct rows."""
         return len(self.codes["status"])
 
     def __getstate__(self) -> dict[str, Any]:
-        """Send each column in one piece, and equal ones once: many say that something did not happen."""
+        """Pickle each column in one piece, and equal ones once, as many columns are constant."""
         numbers: dict[str, np.ndarray] = {}
         for name, column in self.numbers.items():
             whole = np.ascontiguousarray(column)
@@ -48,7 +48,7 @@ class Block:
         first: int,
         rows: Sequence[Sequence[Mapping[str, Any]]],  # by policy, then by replication
     ) -> Block:
-        """Make a block of one mapping per policy and replication: responses, `status`, and of a failed one `stage` and `error`."""
+        """Make a block from a mapping per policy and replication: responses, `status`, and if it failed `stage` and `error`."""
         flat = [row for of_policy in rows for row in of_policy]
         codes, words = {}, {}
         for name in WORDS:
@@ -80,7 +80,7 @@ class Block:
         row = self.index[policy, place]
         values: dict[str, Any] = {}
         known = (*RESPONSES, *((WEIGHT,) if WEIGHT in self.numbers else ()))
-        is_ok = self.words["status"][self.codes["status"][row]] == "ok"  # `is_ok` would ask of all rows
+        is_ok = self.words["status"][self.codes["status"][row]] == "ok"  # `self.is_ok` would compute all rows
         for name in known if is_ok else ():
             if name in WORDS:
                 code = self.codes[name][row]
@@ -95,7 +95,7 @@ class Block:
 
     @property
     def is_ok(self) -> np.ndarray:
-        """Tell of each distinct row whether the replication came to its end."""
+        """Whether the replication of each distinct row completed without an error."""
         words = self.words["status"]
         is_ok: np.ndarray = np.array([word == "ok" for word in words], dtype=bool)[self.codes["status"]]
         return is_ok
@@ -103,7 +103,7 @@ class Block:
 
 def _has_same_bits(column: np.ndarray, other: np.ndarray) -> bool:
     bits, others = column.view(np.int64), other.view(np.int64)
-    # Mostly the first number tells.
+    # The first number mostly decides.
     is_first_equal = column.dtype == other.dtype and np.array_equal(bits[:1], others[:1])
     return is_first_equal and np.array_equal(bits, others)
 

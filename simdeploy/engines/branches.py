@@ -1,9 +1,9 @@
-"""Which replications branch off others: by whose numbers they have, and the level that is waited for.
+"""Replications that branch off others, described by the replications that supply their random numbers.
 
-The state of a rollout at an instant is which numbers it has used. Whoever was dispatched by then keeps his replication's
-numbers, and everybody else gets those of a fresh one; what is drawn for the whole fleet, and whatever goes up and down by
-itself, stays as it is in the root, for it may have acted already. Run from the start, such a branch does the same up to
-that instant, whatever the fresh numbers are.
+The state of a rollout at an instant is the set of numbers that it has used. In a branch, nodes dispatched by then keep their
+replication's numbers, and all others get those of a fresh replication. Numbers for the whole fleet, and those of crashes and
+degraded spells, stay those of the root, because they may have had effects already. Run from the start, such a branch does the
+same up to that instant, whatever the fresh numbers are.
 """
 
 from __future__ import annotations
@@ -20,13 +20,12 @@ LEVELS_OF = ("failed_nodes", "peak_exposed_nodes")
 
 @dataclass(frozen=True, eq=False)
 class Branches:
-    """Several replications by whose numbers they have, and the level that is waited for."""
+    """Several branches by the replications that supply their numbers, and the level at which they branch next."""
 
-    # int, shape (branches,): the replication of what is drawn for the whole fleet, and of what goes up and down by
-    # itself.
+    # int, shape (branches,): the replication that supplies numbers for the whole fleet, crashes and degraded spells.
     roots: np.ndarray
-    nodes: np.ndarray  # int, shape (branches, nodes): the replication of what happens to each node in the update
-    # What the level is a number of: nodes that failed before the end, or nodes exposed at once.
+    nodes: np.ndarray  # int, shape (branches, nodes): the replication that supplies the numbers of each node's update
+    # The quantity that reaches the level: nodes that failed before the end, or nodes exposed at once.
     counts: Literal["failed_nodes", "peak_exposed_nodes"]
     level: int  # at least 1
     blocks: ClassVar[frozenset[int]] = BRANCHING
@@ -35,20 +34,19 @@ class Branches:
     def start(
         cls, numbers: np.ndarray, n_nodes: int, counts: Literal["failed_nodes", "peak_exposed_nodes"]
     ) -> Branches:
-        """Return replications that branch off nothing yet."""
+        """Return roots: replications that don't branch off others."""
         return cls(numbers, np.repeat(numbers[:, np.newaxis], n_nodes, axis=1), counts, 1)
 
     def towards(self, level: int) -> Branches:
-        """Return the same, on their way to a level."""
+        """Return the same branches with another level."""
         return replace(self, level=level)
 
     def branch(
         self,
-        parents: np.ndarray,  # place of each one's parent
-        # Shape (branches, nodes); of each of these, the nodes that keep their numbers, as `run_branches` gives it.
-        kept: np.ndarray,
-        numbers: np.ndarray,  # for each a fresh replication
+        parents: np.ndarray,  # place of each new branch's parent in these
+        kept: np.ndarray,  # shape (branches, nodes): the nodes that keep their numbers, from `run_branches`
+        numbers: np.ndarray,  # a fresh replication for each new branch
     ) -> Branches:
-        """Return replications that branch off some of these."""
+        """Return branches of some of these."""
         nodes = np.where(kept[parents], self.nodes[parents], numbers[:, np.newaxis])
         return replace(self, roots=self.roots[parents], nodes=nodes)

@@ -1,4 +1,4 @@
-"""Simulating replications that branch off others: what happened up to an instant stays, and what comes after it is drawn anew."""
+"""Simulating replications that branch off others: the past up to an instant stays, and the rest is drawn anew."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which engine runs: by name, or whichever is done sooner; how much memory each takes, and what is too large for it."""
+"""The choice of the engine, by name or by expected time, and the memory that each needs."""
 
 from __future__ import annotations
 
@@ -16,27 +16,25 @@ if TYPE_CHECKING:
 
 ENGINES = ("auto", "compiled", "reference")
 
-# What a node's update takes, roughly, on any machine of these years; and what the compiled engine needs before its first
-# rollout.
+# Rough times of a node's update, and of loading and compiling the compiled engine before its first rollout.
 _S_PER_NODE = {"reference": 5e-5, "compiled": 1e-7}
 _LOADING_S = 4.0
 _COMPILING_S = 60.0  # at most
 
 MOST_BYTES = 2_000_000_000
-# For each node: the compiled engine's tables, of 72 numbers of 8 bytes, one more for each number of windows that a
-# policy asks for, and 28 for a wave, if each node is one; and the records of the reference engine, as measured, with
-# those of each window.
+# Bytes per node: tables of the compiled engine (72 numbers of 8 bytes, one more for each distinct number of windows in the
+# policies, and 28 for a wave, in case each node is one), and measured records of the reference engine, and of each window.
 _COMPILED, _COMPILED_WINDOWS = 792, 8
 _COMPILED_SHARED = 680  # more if nodes share their requests
 _COMPILED_LINES = 56  # and if lines break
 _REFERENCE, _REFERENCE_WINDOW = 6_500, 170
-# What libraries, compiler and their threads reserve; with less, some of them end the process without a word.
+# Reserved by libraries, the compiler and their threads; with less, some of them end the process without a message.
 _ADDRESS_SPACE = 1_500_000_000
 _BYTES_PER_GB = 1e9
 
 
 def check_engine(engine: object) -> None:
-    """Refuse a name that is none of `ENGINES`, and the compiled engine if numba can't be used.
+    """Refuse an unknown name, and the compiled engine if numba can't be used.
 
     Raises
     ------
@@ -44,7 +42,7 @@ def check_engine(engine: object) -> None:
         With the nearest name, or what to install.
     """
     if engine == "compiled":
-        import_module("simdeploy.engines.compiled")  # which refuses to be imported
+        import_module("simdeploy.engines.compiled")  # raises if numba can't be used
     if engine not in ENGINES:
         hint = nearest(engine, ENGINES)
         raise InputError(
@@ -54,19 +52,19 @@ def check_engine(engine: object) -> None:
 
 def choose_engine(
     engine: str,  # auto, compiled or reference
-    # What is simulated, if that is known, for not all of the engine need be compiled.
+    # The scenarios and policies to simulate, if known, because they may need only parts of the engine compiled.
     asked: Iterable[tuple[Scenario, Sequence[ScenarioPolicy]]] = (),
     *,
     node_updates: int,  # size of the whole job: rollouts times nodes
-    in_bundles: bool = True,  # whether nothing but outcomes is asked for, so that many policies may be run at once
+    in_bundles: bool = True,  # whether only outcomes are needed, so that many policies may be run together
 ) -> str:
-    """Return the engine that is meant: ``auto`` is the compiled one where loading or compiling it pays.
+    """Return the engine to use; ``auto`` is the compiled one if loading or compiling it pays off.
 
     Notes
     -----
-    The engines give the same numbers, so that this is a question of time only: small jobs are done before the compiled
-    engine is loaded, and middling ones before what they need of it is compiled, where that was not done before on this
-    machine. Where numba can't be used there is no compiled engine, which larger jobs say once.
+    The engines give the same numbers, so this is only a question of time: small jobs are finished before the compiled engine
+    would be loaded, and medium ones before the parts they need would be compiled, unless this machine has compiled them
+    before. If numba can't be used, larger jobs warn once.
 
     Examples
     --------
@@ -90,7 +88,7 @@ def choose_engine(
 
 
 def expect_seconds(engine: str, node_updates: float) -> float:
-    """Return how long an engine takes, roughly: good enough to choose sizes by, and the same on every machine.
+    """Return roughly how long an engine takes: good enough to choose sizes, and the same on every machine.
 
     Examples
     --------
@@ -102,7 +100,7 @@ def expect_seconds(engine: str, node_updates: float) -> float:
 
 @cache
 def why_not_compiled() -> Problem | None:
-    """Return why there is no compiled engine, which numba compiles, if there is none."""
+    """Return why the compiled engine is not available; None if it is."""
     try:
         import_module("simdeploy.engines.compiled")
     except InputError as error:
@@ -112,7 +110,7 @@ def why_not_compiled() -> Problem | None:
 
 @cache
 def _say_what_is_missing(why: Problem) -> None:
-    """Say, once, that the compiled engine would be faster."""
+    """Warn once that the compiled engine would be faster."""
     warn_user(f"{why.message}, so the slow reference engine runs; for the fast one: {why.hint}")
 
 
@@ -123,21 +121,21 @@ def has_address_space() -> bool:
 
 
 def check_room(scenario: Scenario, policies: Iterable[ScenarioPolicy], engine: str, *, is_choice: bool = True) -> None:
-    """Refuse a fleet of which one rollout would take more than 2 GB, and an engine for which there is no room.
+    """Refuse a fleet if one rollout would take more than 2 GB, or if the engine itself doesn't fit in memory.
 
     Another engine is suggested if there is a choice.
 
     Raises
     ------
     InputError
-        With an estimate of the memory, the limit, and about how many nodes are within it; or with what the engine needs.
+        With an estimate of the memory, the limit, and the number of nodes within it; or with the engine's needs.
     """
     if engine == "compiled" and not has_address_space():
         message = "too little address space for the compiled engine (`ulimit -v`)"
         allowed = f"{_ADDRESS_SPACE / _BYTES_PER_GB:g} GB beyond current use, or the reference engine"
         raise InputError(Problem(message, ("engine",), found=engine, allowed=allowed))
     nodes = scenario.fleet.nodes
-    if nodes * (_REFERENCE + _REFERENCE_WINDOW) <= MOST_BYTES // 100:  # a window or a hundred: no need to count them
+    if nodes * (_REFERENCE + _REFERENCE_WINDOW) <= MOST_BYTES // 100:  # enough for a hundred windows per node
         return
     windows = {_count_windows(policy) for policy in policies}
     if engine == "compiled":
@@ -158,7 +156,7 @@ def check_room(scenario: Scenario, policies: Iterable[ScenarioPolicy], engine: s
 
 
 def _count_windows(policy: ScenarioPolicy) -> int:
-    """Return how many windows a healthy node has before it is running, or misses its deadline."""
+    """Return the number of windows of a healthy node until it is running or misses its deadline."""
     rule = policy.policy
     needed = max(rule.windows_of_waves)
     return needed if rule.deadline_ns is None else min(needed, -(-rule.deadline_ns // rule.interval_ns))

@@ -1,8 +1,8 @@
-"""Simulating worlds in which something was seen, and how they go on from there.
+"""Simulating worlds that agree with an observation, and their continuations.
 
-A world is put together from replications: what is drawn for the whole fleet comes from one, and what is drawn for each node from
-one of its own. It is run from the start, and nothing is copied. An act from outside takes effect in the nanosecond after an
-instant, so whatever the act is, all that happens up to the end of that instant is the same.
+A world is combined from replications: one supplies the numbers for the whole fleet, and one for each node those of the node. It is
+run from the start, without copying any state. An act of the user takes effect in the nanosecond after an instant, so everything up
+to the end of that instant is the same for all acts.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ __all__ = [
 class Pause:
     """Pausing a rollout for some time."""
 
-    length_ns: int  # after which somebody resumes
+    length_ns: int  # until it is resumed
 
 
-# Later than anything that happens.
+# Later than any event.
 THE_END_NS = (1 << 62) - 1
 
 Act: TypeAlias = "Action | Pause | ScenarioPolicy"
@@ -56,13 +56,12 @@ Act: TypeAlias = "Action | Pause | ScenarioPolicy"
 
 @dataclass(frozen=True, eq=False)
 class Continued:
-    """What became of worlds."""
+    """Outcomes of worlds."""
 
     block: Block  # responses: one policy, one place per world
-    # LOOK, shape (worlds, looks): the deployment object at the end of each instant; the state of a world that failed is
-    # `NOT_THERE`.
+    # LOOK, shape (worlds, looks): the deployment object at the end of each instant; the state is `NOT_THERE` if the world failed.
     looks: np.ndarray
-    # NODE_LOOK, shape (worlds, nodes), or None: the nodes at the end of one instant, if they were asked for.
+    # NODE_LOOK, shape (worlds, nodes): the nodes at the end of one instant; None unless requested.
     nodes: np.ndarray | None
 
 
@@ -73,18 +72,18 @@ def run_continued(
     *,
     looks_ns: Sequence[int],  # instants, not before the start of the rollout
     nodes_at_ns: int | None = None,  # instant at which the nodes are looked at
-    # What somebody does after the end of an instant: an act of a script, a pause for some time, or another policy that
-    # takes the place of this one. An act that isn't possible then has no effect, as in a script.
+    # An act of the user after the end of an instant: an act as in a script, a pause, or another policy that replaces this one.
+    # Acts that are impossible then have no effect, as in a script.
     change: tuple[int, Act] | None = None,
     seed: int,
     engine: str,  # compiled or reference
 ) -> Continued:
-    """Run worlds to their end, and look at them on the way.
+    """Run worlds to their end, and look at them at some instants.
 
     Raises
     ------
     InputError
-        If the other policy differs in what can't change during a rollout; see `change_problems`.
+        If the other policy differs in keys that can't change during a rollout; see `change_problems`.
     """
     order = np.argsort(np.array(looks_ns, np.int64), kind="stable")
     in_order = tuple(looks_ns[place] for place in order)
@@ -112,12 +111,12 @@ def run_continuations(
     seed: int,
     engine: str,
 ) -> list[Continued]:
-    """Run worlds to their end in several ways: what they draw is drawn once, and rollouts that are over before ways part are run once.
+    """Run worlds to their end in several ways, drawing once, and running rollouts that are over before the ways differ once.
 
     Raises
     ------
     InputError
-        If another policy differs in what can't change during a rollout; see `change_problems`.
+        If another policy differs in keys that can't change during a rollout; see `change_problems`.
     """
     chosen = []
     for continuation in continuations:
@@ -131,7 +130,7 @@ def run_continuations(
 
 
 def change_problems(scenario: Scenario, before: ScenarioPolicy, after: ScenarioPolicy) -> list[Problem]:
-    """Say what of a policy can't become that of another one during a rollout."""
+    """List the keys of `after` that differ from `before` but can't change during a rollout."""
     keys = list(what_cannot_change(before.policy, after.policy))
     if scenario.orchestrator_of(before) != scenario.orchestrator_of(after):
         keys.append("orchestrator")
@@ -211,5 +210,5 @@ def _run_reference(
 
 
 def _looks_of_stem(continuation: Continuation, stem: Continuation, looks: np.ndarray) -> np.ndarray:
-    """Return the looks at rollouts that were over before two ways part."""
+    """Return the looks at rollouts that were over before two ways differ."""
     return looks[..., [stem.looks_ns.index(at_ns) for at_ns in continuation.looks_ns]]

@@ -1,8 +1,8 @@
-"""The fleet's expected error rate over time: requests that reach nodes in service, and those of them that fail.
+"""The fleet's expected error rate over time: requests to nodes in service, and the failed ones among them.
 
-A node in service fails a fraction ``1 - (1 - baseline)(1 - release)(1 - degraded)`` of its requests (model section 3). Multiplied
-out, that is a sum of terms, each of which holds during intervals. What a node meets per request per second changes with traffic
-and with the load of its pool, alike for all nodes of a group.
+A node in service fails a fraction ``1 - (1 - baseline)(1 - release)(1 - degraded)`` of its requests (model section 3). Expanded,
+this is a sum of terms that each hold during intervals. The requests of a node, relative to its requests per second, change with
+traffic and the load of its pool in the same way for all nodes of a group.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ class Rates(NamedTuple):
             return np.where(self.requests > 0, self.failed / self.requests, np.nan)
 
     def under(self, load: np.ndarray, shed: np.ndarray) -> Rates:
-        """Return the rates if nodes meet `load` times as many requests, of which a fraction is shed."""
+        """Return the rates under `load` times as many requests, with a fraction of them shed."""
         return Rates(self.requests * load, (self.failed + shed * (self.requests - self.failed)) * load)
 
     def __add__(self, other: object) -> Rates:
-        """Return the rates of both."""
+        """Return the sum of the rates."""
         if not isinstance(other, Rates):
             return NotImplemented
         return Rates(self.requests + other.requests, self.failed + other.failed)
@@ -56,7 +56,7 @@ class ErrorRates:
             shown_from[node] = min(int(started[node]) + world.after_ns(node), FOREVER)
 
         def split(intervals: Intervals) -> tuple[Intervals, Intervals, Intervals]:
-            """Return the parts on the old version, on the new one, and those of them in which the release's failures show."""
+            """Return the parts on the old version, on the new one, and those on the new one in which the release's failures show."""
             node = intervals.node
             on_old = intervals.clipped(0, started[node]).and_also(intervals.clipped(back_from[node], FOREVER))
             on_new = intervals.clipped(started[node], back_from[node])
@@ -72,7 +72,7 @@ class ErrorRates:
         group_of, n_groups = self._requests.group_of, self._requests.n_groups
         self._old: list[_Sum] = []
         self._new: list[_Sum] = []
-        # A node may be there twice on the old version: by itself, and beside a restarted instance.
+        # A node may count twice on the old version: by itself, and beside a restarted instance.
         of_old = (on_old, degraded_on_old), (beside, beside.meet(degraded))
         for totals, parts in ((self._old, of_old), (self._new, ((on_new, degraded_on_new),))):
             for number in range(n_groups):
@@ -86,8 +86,8 @@ class ErrorRates:
             total.add(degraded_shown, None, -requests * (1 - baseline) * added * level)
         shows = shown_from[shown.node]
         times = np.concatenate([within.start, within.end, shows, self._requests.bends_ns])
-        # The instants up to the horizon at which the error level of a node in service changes by itself: the release's
-        # failures show, a degraded spell begins or ends, or traffic bends.
+        # Instants up to the horizon at which error rates change without an event: the release's failures show, a degraded spell
+        # begins or ends, or the slope of traffic changes.
         self.changes_ns = distinct(times[times <= service.end_ns])
 
     def at(self, times_ns: np.ndarray) -> tuple[Rates, Rates]:
@@ -136,7 +136,7 @@ class _Sum:
             values = np.concatenate(columns)[order]
             return np.concatenate([np.zeros(1, values.dtype), np.cumsum(values)])
 
-        # Rounding leaves a little where all terms have ended; they are counted to know.
+        # Counting the terms shows where all have ended, although rounding leaves a small sum.
         terms = sums(self._terms)
         requests = np.where(terms & 0xFFFFFFFF, sums(self._requests), 0.0)
         failed = np.where(terms >> 32, sums(self._failed), 0.0)

@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from simdeploy.rules.policy import Policy
     from simdeploy.scenario import ScenarioPolicy
 
-EVERY_S = 15  # as monitoring usually scrapes
+EVERY_S = 15  # a usual scrape interval
 _MOST_SCRAPES = 20_000
 _NS_PER_MS = 1_000_000
 
 
 @dataclass
 class _Family:
-    """A metric, and its series by label: a value per scrape, NaN where there is none."""
+    """A metric, and its series by label: a value per scrape, NaN if there is none."""
 
     name: str
     text: str
@@ -43,7 +43,7 @@ class _Family:
 def write_openmetrics(
     timeline: pd.DataFrame,  # of the rollout
     revisions: pd.DataFrame,  # of the rollout
-    policy: ScenarioPolicy,  # its limits count, and those of the orchestrator
+    policy: ScenarioPolicy,  # for the metrics of limits
     orchestrator: Orchestrator,
     *,
     n_nodes: int,
@@ -51,8 +51,8 @@ def write_openmetrics(
 ) -> Iterator[str]:
     """Yield the lines of a rollout's metrics.
 
-    Every `EVERY_S` seconds from the start, or less often if the rollout is very long, each series has the value that holds then.
-    Unknown values are left out.
+    Every `EVERY_S` seconds from the start, or less often if the rollout is very long, each series has its current value. Unknown
+    values are left out.
     """
     last_s = max(timeline["time_s"].iloc[-1], revisions["time_s"].max())
     every_s = EVERY_S * max(1, -(-int(last_s) // (EVERY_S * _MOST_SCRAPES)))
@@ -77,7 +77,7 @@ def write_openmetrics(
 
 
 def _of_nodes(timeline: pd.DataFrame, scrapes_s: np.ndarray) -> Iterator[_Family]:
-    """Yield what the fleet and its service would tell."""
+    """Yield metrics of the fleet and its service."""
 
     def at(values: pd.Series) -> np.ndarray:
         return _as_of(timeline["time_s"].to_numpy(), values.to_numpy(), scrapes_s)
@@ -96,7 +96,7 @@ def _of_nodes(timeline: pd.DataFrame, scrapes_s: np.ndarray) -> Iterator[_Family
         yield _Family(f"simdeploy_window_{name}", text, "counter").add(at(timeline[name].cumsum()))
 
 
-# By column of the timeline: the name of the metric, and its text.
+# By column of the timeline: name and help text of the metric.
 _GAUGES = {
     "exposed": ("exposed_nodes", "Nodes on the new version, or down with it."),
     "in_service": ("in_service_nodes", "Nodes in service."),
@@ -113,14 +113,14 @@ _COUNTERS = {
 
 
 def _of_deployments(revisions: pd.DataFrame, scrapes_s: np.ndarray) -> Iterator[_Family]:
-    """Yield what the control plane would tell of the deployment and its rollback."""
+    """Yield the control plane's metrics of the deployment and its rollback."""
     state = _Family("simdeploy_deployment_state", "1 for the state that the deployment is in.")
     families = {name: _Family(f"simdeploy_deployment_{name}", text) for name, text in _COUNTS.items()}
     for id_, rows in revisions.groupby("deployment", sort=False):
         labels = {"deployment": str(id_), "type": rows["type"].iloc[0]}
         times_s = rows["time_s"].to_numpy()
         for name in STATES:
-            if name != "pending":  # which ends at the start
+            if name != "pending":  # this state ends at the start
                 state.add(_as_of(times_s, (rows["state"] == name).to_numpy(), scrapes_s), **labels, state=name)
         for name, family in families.items():
             family.add(_as_of(times_s, rows[_OF_STATUS[name]].to_numpy(), scrapes_s), **labels)
@@ -140,7 +140,7 @@ _OF_STATUS = {name: name for name in _COUNTS} | {"nodes": "total_nodes", "wave":
 
 
 def _of_limits(policy: Policy, orchestrator: Orchestrator, n_nodes: int) -> Iterator[_Family]:
-    """Yield what stops the rollout."""
+    """Yield metrics of the limits that stop the rollout."""
     limits = read_limits(policy, orchestrator, n_nodes)
     if limits is not None and limits.max_failed_nodes != NO_COUNT:
         yield _Family("simdeploy_max_failed_nodes", "Limit of failed nodes.").add(limits.max_failed_nodes)

@@ -1,4 +1,4 @@
-"""The nodes of a rollout in cells, and what each cell shows at any instant: the map that pictures and `watch` draw."""
+"""A map of the nodes of a rollout for pictures and `watch`: cells, and their status at any instant."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
     from simdeploy.engines.rollout import Rollout
 
-# What a node shows: its status, or that it is down by itself although it would serve by its status.
+# What a node shows: its status, or that it is down although it would serve by its status.
 SHOWN = (*STATUSES, "down")
 DOWN = len(STATUSES)
 _SERVES = np.isin(np.arange(len(STATUSES)), (PENDING, VALIDATING, RUNNING, ROLLED_BACK, SKIPPED))
-# One such node is enough for its cell to show it.
+# A cell shows one of these if a single node has it.
 _TROUBLE = (FAILED, ROLLBACK_FAILED, DOWN)
 
 
@@ -36,18 +36,17 @@ class Cells:
     """The nodes of a fleet in cells: by zone, and within a zone in the order of their dispatch."""
 
     cell_of: np.ndarray  # by node number
-    # zone, group, n_nodes: by cell: its zone, the number of its wave or waves among all groups, and how many nodes it
-    # has
+    # zone, group, n_nodes: by cell: its zone, the place of its wave or waves among all groups, and its number of nodes
     zone: np.ndarray
     group: np.ndarray
     n_nodes: np.ndarray
 
 
 def make_cells(nodes: pd.DataFrame, most_of_zone: int, *, by_zone: bool = True) -> Cells:
-    """Divide the nodes of `Rollout.nodes` into cells, at most so many for each zone.
+    """Divide the nodes of `Rollout.nodes` into cells, at most `most_of_zone` for each zone.
 
-    A cell has one node if there is room, and never nodes of two waves; where there are too many waves for that, it never has
-    nodes of the first wave and of others. Every wave has a cell, however small it is beside the others.
+    If there is room, a cell has one node. A cell never mixes nodes of two waves, or if there are too many waves, nodes of the
+    first wave with others. Every wave has a cell, however small it is.
     """
     zone = nodes["zone"].to_numpy(np.int64) if by_zone else np.zeros(len(nodes), np.int64)
     wave = nodes["wave"].fillna(nodes["wave"].max() + 1 if nodes["wave"].notna().any() else 1).to_numpy(np.int64)
@@ -68,9 +67,9 @@ def make_cells(nodes: pd.DataFrame, most_of_zone: int, *, by_zone: bool = True) 
 
 
 def _divide(nodes: np.ndarray, wave: np.ndarray, most: int) -> list[list[np.ndarray]]:
-    """Return the cells of each group of nodes, which are in the order of their waves."""
+    """Return the cells of each group of nodes, in the order of their waves."""
     of_nodes = wave[nodes]
-    # Each wave by itself, or the first one and the others, or all together.
+    # Each wave separately, or the first one and the rest, or all together.
     choices = (of_nodes, np.minimum(of_nodes, of_nodes[0] + 1), np.zeros(len(nodes)))
     by = next((by for by in choices if 2 * len(np.unique(by)) <= most or len(nodes) <= most), choices[-1])
     groups = np.split(nodes, np.flatnonzero(np.diff(by)) + 1)
@@ -81,7 +80,7 @@ def _divide(nodes: np.ndarray, wave: np.ndarray, most: int) -> list[list[np.ndar
 
 
 class FleetMap:
-    """What the nodes of a rollout show, and when that changes.
+    """The status that the nodes of a rollout show, over time.
 
     Examples
     --------
@@ -104,7 +103,7 @@ class FleetMap:
         )
 
     def count(self, cells: Cells, times_s: np.ndarray) -> np.ndarray:
-        """Count what nodes show once everything at each of some instants, in order, has happened.
+        """Count the statuses that nodes show at the end of each of some instants, which are in order.
 
         The result has the shape (times, cells, len(SHOWN)).
         """
@@ -120,7 +119,7 @@ class FleetMap:
 
 
 def find_offline(rollout: Rollout, cells: Cells, times_s: np.ndarray) -> np.ndarray:
-    """Return whether most nodes of each cell are offline at each of some instants, in order: shape (times, cells)."""
+    """Return whether most nodes of each cell are offline at some instants, in order: shape (times, cells)."""
     spells = rollout.offline_spells
     changes = np.zeros((len(times_s) + 1, len(cells.n_nodes)), np.int32)
     cell = cells.cell_of[spells["node"].to_numpy(np.int64)]
@@ -131,7 +130,7 @@ def find_offline(rollout: Rollout, cells: Cells, times_s: np.ndarray) -> np.ndar
 
 
 def choose(counts: np.ndarray) -> np.ndarray:
-    """Return what each cell shows, as its place in `SHOWN`: trouble that any of its nodes has, otherwise what most of them show."""
+    """Return what each cell shows, as a place in `SHOWN`: trouble of any of its nodes, otherwise the most frequent status."""
     chosen: np.ndarray = counts.argmax(axis=-1)
     for trouble in reversed(_TROUBLE):
         chosen = np.where(counts[..., trouble] > 0, trouble, chosen)
@@ -139,7 +138,7 @@ def choose(counts: np.ndarray) -> np.ndarray:
 
 
 def _find_changes(events: pd.DataFrame, down: pd.DataFrame, n_nodes: int) -> tuple[np.ndarray, ...]:
-    """Return the changes of what nodes show: node, time in seconds, and what it showed before and after."""
+    """Return the changes of what nodes show: node, time in seconds, and places in `SHOWN` before and after."""
     of_nodes = events[events["node"].notna()]
     numbers = {status: number for number, status in enumerate(STATUSES)}
     n_moves, n_spells = len(of_nodes), len(down)
@@ -158,7 +157,7 @@ def _find_changes(events: pd.DataFrame, down: pd.DataFrame, n_nodes: int) -> tup
     deeper = np.repeat([0, 1, -1], [n_nodes + n_moves, n_spells, n_spells])
     order = np.lexsort((np.arange(len(node)), time_s, node))
     node, time_s, status, deeper = node[order], time_s[order], status[order], deeper[order]
-    # Each row has the status of the last move before it: every node begins with one.
+    # Each row gets the status of the last move before it; every node begins with one.
     last = np.maximum.accumulate(np.where(status >= 0, np.arange(len(status)), 0))
     status = status[last]
     shown = np.where((np.cumsum(deeper) > 0) & _SERVES[status], DOWN, status)

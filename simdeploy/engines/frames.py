@@ -1,4 +1,4 @@
-"""The tables of one rollout, made from its recording when somebody asks for them."""
+"""The tables of one rollout, made from its recording on request."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def make_events(recording: Recording) -> pd.DataFrame:
     """Return one row per change of a node's status or act of the control plane (node missing)."""
     moves = recording.transitions.columns
-    # They are in order of time and look of the control plane; then by node: the order in which things are said to happen.
+    # Rows are in order of time and round of the control plane; sort them by node within a round.
     look = np.cumsum((np.diff(moves.time_ns, prepend=0) > 0) | (np.diff(moves.round, prepend=0) > 0))
     order = _order(look, moves.node)
     columns = {
@@ -48,7 +48,7 @@ def make_timeline(recording: Recording, service: Service) -> pd.DataFrame:
     moved = moves.time_ns[of_node]
     left, entered = moves.from_status[of_node], moves.to_status[of_node]
     window_ends = recording.windows.end_ns
-    looked = np.argsort(window_ends)  # places found in order are found fast
+    looked = np.argsort(window_ends)  # `searchsorted` is faster with sorted values
     looked = looked[: np.searchsorted(window_ends, end, side="right", sorter=looked)]
     window_ends = window_ends[looked]
     exposed_at, exposed = service.exposed.count_changes(end)
@@ -92,12 +92,12 @@ def make_timeline(recording: Recording, service: Service) -> pd.DataFrame:
 
 
 def make_down_spells(service: Service) -> pd.DataFrame:
-    """Return one row per time that a node was down by itself, up to the horizon."""
+    """Return one row per spell in which a node was down, up to the horizon."""
     return _to_spells(service.down.clipped(0, service.end_ns))
 
 
 def make_offline_spells(recording: Recording, end_ns: int) -> pd.DataFrame:
-    """Return one row per time that a node was offline, from its turn up to the horizon."""
+    """Return one row per spell in which a node was offline, from its turn up to the horizon."""
     lines = recording.world.lines
     had_turn = [node for node, fate in enumerate(recording.fates) if fate.wave]
     return _to_spells(Intervals.of((node, *spell) for node in had_turn for spell in lines.offline_spells(node, end_ns)))
@@ -116,7 +116,7 @@ def make_windows(recording: Recording, class_names: list[str], max_error_rate: f
     waves = np.array([fate.wave for fate in recording.fates], np.int64)[node]
     waves[len(new.node) :] = 0
     counted = np.concatenate([new.counted, old.counted])
-    if recording.makespan_ns is not None:  # the verdicts of nodes that are still in flight change nothing
+    if recording.makespan_ns is not None:  # later verdicts, of nodes still in flight, change nothing
         counted &= ended <= recording.makespan_ns
     columns = {
         "ended_s": ended / NS_PER_S,
@@ -137,7 +137,7 @@ def make_windows(recording: Recording, class_names: list[str], max_error_rate: f
 
 
 def make_nodes(recording: Recording, service: Service, class_names: list[str]) -> pd.DataFrame:
-    """Return one row per node: who it was and what became of it."""
+    """Return one row per node: its identity and its fate."""
     world, fates = recording.world, recording.fates
     position = np.empty(world.n_nodes, dtype=np.int64)
     position[world.order] = np.arange(world.n_nodes)
@@ -176,7 +176,7 @@ def make_nodes(recording: Recording, service: Service, class_names: list[str]) -
 
 
 def make_revisions(deployments: Sequence[Recorded], start_ns: int) -> pd.DataFrame:
-    """Return one row per revision of each deployment; who the canaries are stands in `nodes`, once."""
+    """Return one row per revision of each deployment, without the names of canaries, which are in `nodes`."""
     histories = [deployment.history for deployment in deployments]
     lengths = [len(history) for history in histories]
     revised_ns = np.concatenate([np.array(history.times_ns, np.int64) for history in histories])
@@ -215,7 +215,7 @@ def make_revisions(deployments: Sequence[Recorded], start_ns: int) -> pd.DataFra
 
 
 def _datetimes(columns: Mapping[str, np.ndarray], start_ns: int) -> dict[str, pd.DatetimeIndex]:
-    """Make columns of instants in UTC from nanoseconds after the start, NaT for ever after.
+    """Make columns of instants in UTC from nanoseconds after the start; `FOREVER` becomes NaT.
 
     Years in which nanoseconds since 1970 don't fit into 64 bits are kept in microseconds.
     """
@@ -233,7 +233,7 @@ def _datetimes(columns: Mapping[str, np.ndarray], start_ns: int) -> dict[str, pd
 
 
 def _make_table(columns: Mapping[str, Any], order: np.ndarray | None = None) -> pd.DataFrame:
-    """Make a table of columns, which are its own, or of their rows in an order."""
+    """Make a table of columns without copying them, or of their rows in an order."""
     import pandas as pd
 
     if order is not None:
@@ -242,7 +242,7 @@ def _make_table(columns: Mapping[str, Any], order: np.ndarray | None = None) -> 
 
 
 def _order(first: np.ndarray, then: np.ndarray) -> np.ndarray:
-    """Return the order of rows by one column, and by small numbers where that is the same, of which there are mostly few."""
+    """Return the order of rows by one column, then by small numbers."""
     order = np.argsort(first, kind="stable")
     is_next = np.diff(first[order], prepend=-1) > 0
     if is_next.all():
@@ -263,14 +263,14 @@ def _vocabulary(words: tuple[str, ...]) -> pd.api.extensions.ExtensionArray:
 
 
 def _texts(texts: Sequence[str]) -> pd.api.extensions.ExtensionArray:
-    """Make a column of texts, of which few are distinct."""
+    """Make a column of texts with few distinct values."""
     places = {text: place for place, text in enumerate(dict.fromkeys(texts))}
     return _words(np.fromiter(map(places.__getitem__, texts), np.int64, count=len(texts)), list(places))
 
 
 @lru_cache(maxsize=1)
 def _name_nodes(n_nodes: int) -> pd.api.extensions.ExtensionArray:
-    """Make a column of the nodes' names, which all rollouts of a fleet have."""
+    """Make a column of the nodes' names, cached for all rollouts of a fleet."""
     import pandas as pd
 
     return pd.array([node_name(number) for number in range(n_nodes)], dtype="str")

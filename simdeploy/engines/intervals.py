@@ -1,4 +1,4 @@
-"""Intervals of time per node, as columns of whole nanoseconds: unions, lengths, and how many at once."""
+"""Intervals of time per node, as columns of whole nanoseconds: unions, lengths, and counts over time."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Intervals:
 
     @classmethod
     def of(cls, rows: Iterable[tuple[int, int, int]]) -> Intervals:
-        """Make them of (node, start, end)."""
+        """Make intervals from (node, start, end)."""
         columns = np.array(list(rows), dtype=np.int64).reshape(-1, 3)
         return cls(columns[:, 0], columns[:, 1], columns[:, 2])
 
@@ -33,7 +33,7 @@ class Intervals:
         return Intervals(self.node[keep], first[keep], last[keep])
 
     def rows(self, chosen: np.ndarray) -> Intervals:
-        """Return those rows for which a mask holds."""
+        """Return the rows selected by a mask."""
         return Intervals(self.node[chosen], self.start[chosen], self.end[chosen])
 
     def and_also(self, other: Intervals) -> Intervals:
@@ -53,7 +53,7 @@ class Intervals:
         node = np.concatenate([self.node, self.node])
         time = np.concatenate([self.start, self.end])
         change = np.repeat([1, -1], len(self.start))
-        # At one instant starts come before ends, as they do here, so that intervals that touch become one.
+        # The stable sort keeps starts before ends at the same instant, so intervals that touch become one.
         order = np.lexsort((time, node))
         node, time, change = node[order], time[order], change[order]
         depth = np.cumsum(change)
@@ -62,14 +62,14 @@ class Intervals:
         return Intervals(node[begins], time[begins], time[ends])
 
     def meet(self, other: Intervals) -> Intervals:
-        """Return when a node is in an interval of both; those of each must not overlap."""
+        """Return the intersection per node; the intervals of each operand must not overlap."""
         both = self._of_nodes_in(other).and_also(other._of_nodes_in(self))
         if not len(both.node):
             return both
         node = np.concatenate([both.node, both.node])
         time = np.concatenate([both.end, both.start])
         change = np.repeat([-1, 1], len(both.start))
-        # At one instant ends come before starts, as they do here: intervals that touch do not meet.
+        # The stable sort keeps ends before starts at the same instant, so intervals that touch have no intersection.
         order = np.lexsort((time, node))
         node, time, change = node[order], time[order], change[order]
         depth = np.cumsum(change)
@@ -78,13 +78,13 @@ class Intervals:
         return Intervals(node[begins], time[begins], time[ends])
 
     def _of_nodes_in(self, other: Intervals) -> Intervals:
-        """Return the rows of nodes of which another one has rows, too."""
+        """Return the rows of nodes that `other` has rows of, too."""
         is_there = np.zeros(max(self.node.max(initial=-1), other.node.max(initial=-1)) + 1, bool)
         is_there[other.node] = True
         return self.rows(is_there[self.node])
 
     def outside(self, start: np.ndarray, end: np.ndarray) -> Intervals:
-        """Return the parts of [start, end) of each node in none of its intervals, which must be a union."""
+        """Return the parts of [start, end) of each node outside its intervals, which must be a union."""
         inside = self.clipped(start[self.node], end[self.node])
         nodes = np.arange(len(start))
         # The gaps lie between the end of one interval and the start of the next.
@@ -101,14 +101,14 @@ class Intervals:
         return sum_s(np.minimum(self.end, horizon_ns) - np.minimum(self.start, horizon_ns))
 
     def count_at(self, times_ns: np.ndarray) -> np.ndarray:
-        """Return how many intervals hold at each of some instants."""
+        """Return the number of intervals that contain each of some instants."""
         begun, ended = np.sort(self.start), np.sort(self.end)
         return np.searchsorted(begun, times_ns, side="right") - np.searchsorted(ended, times_ns, side="right")
 
     def count_changes(self, until_ns: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the instants, up to and including `until_ns`, after which another number of nodes is in an interval.
+        """Return the instants, up to and including `until_ns`, at which the number of nodes in an interval changes.
 
-        They increase; the counts are of nodes in an interval once everything at that instant has happened.
+        They increase; the counts are those at the end of each instant.
         """
         time = np.concatenate([self.start, self.end])
         change = np.repeat([1, -1], len(self.start))
@@ -122,18 +122,18 @@ class Intervals:
 
 
 def distinct(times_ns: np.ndarray) -> np.ndarray:
-    """Return the distinct ones of some times, in order; `np.unique`, which hashes whole numbers, takes far longer where they are many."""
+    """Return the distinct times, sorted; `np.unique` hashes whole numbers, which is much slower for many."""
     ordered = np.sort(times_ns)
     return ordered[np.diff(ordered, prepend=-1) > 0]
 
 
 def or_forever(times_ns: Sequence[int | None]) -> np.ndarray:
-    """Return times as a column, `FOREVER` where there is none."""
+    """Return times as a column, with `FOREVER` for None."""
     return np.array([FOREVER if time is None else time for time in times_ns], dtype=np.int64)
 
 
 def sum_s(lengths_ns: np.ndarray) -> float:
-    """Add up nanoseconds and return seconds; whole seconds and the rest apart, since the sum may pass 64 bits."""
+    """Return the sum of nanoseconds in seconds; whole seconds and the rest are summed separately, because 64 bits may overflow."""
     if not len(lengths_ns):
         return 0.0
     seconds, rest = np.divmod(lengths_ns, NS_PER_S)

@@ -1,4 +1,4 @@
-"""A rollout that goes on with somebody's clock, and on which people act by hand (model section 9)."""
+"""A rollout that advances with the caller's clock, and on which people act by hand (model section 9)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class LiveRollout:
     """One replication of one policy up to an instant, simulated no further.
 
-    Whoever calls `act` is the operator, who promotes, and rolls back what escaped. The scenario's script acts as well.
+    The caller is the operator, who promotes and rolls back with `act`. The scenario's script acts as well.
 
     Raises
     ------
@@ -55,9 +55,9 @@ class LiveRollout:
         self._run.advance(0)
 
     def advance(self, now_ns: int, may_go_on: Callable[[], bool] = lambda: True) -> bool:
-        """Let everything happen up to the end of an instant, nanoseconds after the start.
+        """Simulate up to the end of an instant, nanoseconds after the start.
 
-        It stops once it may not go on, and returns whether everything has happened. If not, ask again before anything else.
+        Stops when `may_go_on` returns false, and returns whether the end was reached. If not, call it again first.
         """
         self.now_ns = max(self.now_ns, now_ns)
         return self._run.advance(self.now_ns, may_go_on)
@@ -67,7 +67,7 @@ class LiveRollout:
         return self._run.controller.people.why_not(act)
 
     def act(self, act: Act) -> None:
-        """Act in the nanosecond after now, which is the present then."""
+        """Act in the nanosecond after now, and advance to it."""
         self._run.act(act, self.now_ns + 1)
         self.advance(self.now_ns + 1)
 

@@ -1,4 +1,4 @@
-"""What can be seen of a rollout at the end of an instant: its deployment object, and its nodes."""
+"""The visible state of a rollout at the end of an instant: its deployment object, and its nodes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-# Instead of a time that is not there (yet), and of the state of a replication that failed.
+# Stands for a missing time, and for the state of a failed replication.
 NOT_THERE = -1
 _TIMES_OF_NODES = ("dispatched_ns", "started_ns", "resolved_ns")
 # The deployment object: `state` as its place in `STATES`, and times in nanoseconds after the start of the rollout.

@@ -1,4 +1,4 @@
-"""The reference engine in the world of a replication, which is drawn, or on record."""
+"""The reference engine in the world of a replication, drawn or recorded."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def record(scenario: Scenario, policy: ScenarioPolicy, *, seed: int, replication: int) -> Recording:
-    """Return what happens in one replication of a policy."""
+    """Return the recording of one replication of a policy."""
     if scenario.past is not None:
         from simdeploy.engines.replay.worlds import run_past
 

@@ -1,4 +1,4 @@
-"""One rollout as a result: what became of it, and what happened."""
+"""One rollout as a result: its responses, and its course."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class OneRollout(Result):
-    """What happened in one rollout: what ``simdeploy run`` writes.
+    """One rollout, as ``simdeploy run`` writes it.
 
     Attributes
     ----------
@@ -24,7 +24,7 @@ class OneRollout(Result):
     deployment : mapping
         The final deployment object of the API.
     story : tuple of mapping
-        What happened, as `text`, with its time in seconds, `time_s`.
+        Events, with `text` and time in seconds, `time_s`.
     computed_under : mapping
         Scenario, policy, seed, replication, engine and switches.
     """

@@ -1,4 +1,4 @@
-"""What an engine leaves behind: plain columns of numbers, before anything is computed from them."""
+"""The output of an engine: plain columns of numbers, before anything is computed from them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from simdeploy.world.realized import World
 
 
-CONTROL_PLANE = -1  # the node number of what the control plane does
+CONTROL_PLANE = -1  # the node number of acts of the control plane
 
 
 class Moves(NamedTuple):
@@ -32,7 +32,7 @@ class Moves(NamedTuple):
 class Transitions:
     """Collects `Moves`.
 
-    Numbers are packed into bytes, because the garbage collector would visit each number of a list.
+    Numbers are packed into bytes, because the garbage collector would traverse lists.
     """
 
     _PACK = Struct("=6q").pack
@@ -50,16 +50,16 @@ class Transitions:
 
     @cached_property
     def columns(self) -> Moves:
-        """All of them, made when they are first asked for, once all rows are there."""
+        """All rows as columns, made on first access; no rows may be added later."""
         numbers = np.frombuffer(bytes(self._numbers), np.int64).reshape(-1, 6).T.copy()
         return Moves._make([*numbers, self._reasons])
 
 
 # A window as bytes: requests, failed ones, whether it is healthy, whether the node was up.
 WINDOW = np.dtype([("requests", "i8"), ("failed", "i8"), ("healthy", "?"), ("up", "?")])
-_HEALTHY = 16  # bytes before this one
+_HEALTHY = 16  # offset of `healthy` in a window
 pack_window = Struct("=2q2?").pack
-# Windows of one node, each an interval after the one before.
+# Consecutive windows of one node.
 Span: TypeAlias = bytes
 
 
@@ -81,8 +81,8 @@ def are_healthy(span: Span) -> Sequence[int]:
 class Windows:
     """Health windows that ended, in columns, in no particular order.
 
-    A window is `counted` if the verdict on its node, its wave or the running nodes used it. Columns are put together when they
-    are first asked for, once all windows are there: those that were added one by one, then those of spans, packed as in `Transitions`.
+    A window is `counted` if the verdict on its node, its wave or the running nodes used it. Columns are made on first access, after
+    which no windows may be added: first windows that were added one by one, then those of spans, packed as in `Transitions`.
     """
 
     _PACK_ONE = Struct("=4q3?").pack
@@ -91,7 +91,7 @@ class Windows:
 
     def __init__(self) -> None:
         self._singles = bytearray()
-        # Of each span: node, end of the first window, interval, whether they are counted, and how many; and all their windows.
+        # For each span: node, end of the first window, interval, whether its windows are counted, and their number; then all windows.
         self._spans = bytearray()
         self._of_spans = bytearray()
 
@@ -101,8 +101,8 @@ class Windows:
         return len(self._singles) // self._ONE.itemsize - 1
 
     def count(self, place: int) -> None:
-        """Take note that a window that was added is counted."""
-        self._singles[(place + 1) * self._ONE.itemsize - 1] = True  # the last one of its fields
+        """Record that a window that was added is counted."""
+        self._singles[(place + 1) * self._ONE.itemsize - 1] = True  # `counted` is the last field
 
     def extend(self, node: int, first_end: int, interval: int, span: Span, *, counted: bool) -> None:
         """Add the windows of a span."""
@@ -131,36 +131,36 @@ class Windows:
 
     @cached_property
     def node(self) -> np.ndarray:
-        """The node of each."""
+        """The node of each window."""
         return np.concatenate([self._rows["node"], self._repeat(0)])
 
     @cached_property
     def requests(self) -> np.ndarray:
-        """The requests of each."""
+        """The requests of each window."""
         return self._join("requests")
 
     @cached_property
     def failed(self) -> np.ndarray:
-        """The failed requests of each."""
+        """The failed requests of each window."""
         return self._join("failed")
 
     @cached_property
     def healthy(self) -> np.ndarray:
-        """Whether each was healthy."""
+        """Whether each window was healthy."""
         return self._join("healthy")
 
     @cached_property
     def up(self) -> np.ndarray:
-        """Whether its node was up throughout."""
+        """Whether the node was up throughout each window."""
         return self._join("up")
 
     @cached_property
     def counted(self) -> np.ndarray:
-        """Whether it was counted."""
+        """Whether each window was counted."""
         return np.concatenate([self._rows["counted"], self._repeat(3).astype(bool)])
 
     def _repeat(self, place: int) -> np.ndarray:
-        """Return what holds for all windows of a span, once for each of them."""
+        """Return a field of each span, repeated for each of its windows."""
         return np.repeat(self._columns_of_spans[place], self._columns_of_spans[4])
 
     def _join(self, name: str) -> np.ndarray:
@@ -169,10 +169,10 @@ class Windows:
 
 
 class NoWindows(Windows):
-    """Health windows of a run in which nobody looks at them afterwards: none is kept."""
+    """Discards health windows, for runs whose windows are not needed afterwards."""
 
     def add(self, end_ns: int, node: int, requests: int, failed: int, *, healthy: bool, up: bool, counted: bool) -> int:  # noqa: ARG002
-        """Keep none of them."""
+        """Keep nothing."""
         return 0
 
     def count(self, place: int) -> None:
@@ -197,12 +197,12 @@ class StatusFields(NamedTuple):
     healthy_deadline_ns: int | None
 
 
-# The same as a plain tuple, which the garbage collector leaves alone once it has seen it.
+# `StatusFields` as a plain tuple, which the garbage collector stops tracking.
 _Fields: TypeAlias = tuple[str, str, int, int, int, bool, int | None, int | None, int | None, int | None]
 
 
 class History:
-    """The revisions of one deployment: what changed, one per settled instant with a change."""
+    """The revisions of one deployment, one per settled instant with a change."""
 
     def __init__(self, total_nodes: int) -> None:
         self.total_nodes = total_nodes
@@ -210,7 +210,7 @@ class History:
         self._rows: list[_Fields] = []
 
     def settle(self, time_ns: int, fields: _Fields) -> None:
-        """Note the fields as they are now; several notes at one instant leave one revision."""
+        """Record the present fields; several calls at one instant leave one revision."""
         times, rows = self.times_ns, self._rows
         if times and times[-1] == time_ns:
             del times[-1], rows[-1]
@@ -222,7 +222,7 @@ class History:
         return len(self._rows)
 
     def fields(self, revision: int) -> StatusFields:
-        """Return the fields of a revision, counted from 0; from the end if below that."""
+        """Return the fields of a revision, counted from 0, or from the end if negative."""
         return StatusFields._make(self._rows[revision])
 
     @property
@@ -233,11 +233,11 @@ class History:
 
 @dataclass(slots=True)
 class NodeFate:
-    """What happened to one node; times in nanoseconds, None where it did not happen.
+    """The fate of one node; times in nanoseconds, None if it didn't happen.
 
-    `resolved_ns` is when the node itself got its verdict, `heard_ns` when the control plane acted on it: when that heard of it,
-    or at the deadline where that was not soon enough (`unheard`); `counted_ns` when the deployment counted it. A node is `surged`
-    if its old instance serves on while the new one starts, until `replaced_ns`.
+    `resolved_ns` is when the node itself got its verdict, `heard_ns` when the control plane heard it, or the deadline if that was
+    earlier (`unheard`), and `counted_ns` when the deployment counted it. A node is `surged` if its old instance serves while the
+    new one starts, until `replaced_ns`.
     """
 
     status: int = 0
@@ -260,7 +260,7 @@ class NodeFate:
 
     @property
     def ever_failed(self) -> bool:
-        """Whether the node has failed, even if it went back since."""
+        """Whether the node has ever failed, even if it rolled back later."""
         return self.failed_ns is not None
 
     @property
@@ -271,7 +271,7 @@ class NodeFate:
 
 @dataclass
 class Recording:
-    """Everything that one replication left behind."""
+    """The recording of one replication."""
 
     world: World
     type_name: str
@@ -293,6 +293,6 @@ class Recording:
     makespan_ns: int | None
     restored_ns: int | None
     horizon_ns: int | None  # end of the integrals
-    # Requests that gates of waves have looked at; None where nodes are judged by their own windows.
+    # Requests that gates of waves have examined; None if nodes are judged by their own windows.
     gate_requests: int | None
     weight: float | None = None  # of the replication; None without a tilt

@@ -1,4 +1,4 @@
-"""Requests over one rollout: how many nodes met, and which were lost or shed (model section 5)."""
+"""Requests over one rollout: those that nodes received, and those that were lost or shed (model section 5)."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class PoolLoad:
     """The load of one pool, piece by piece: within a piece the same nodes serve, and demand changes linearly."""
 
     times_ns: np.ndarray  # where pieces begin; the last one is the end
-    # load, load_after: demand over serving at the start and at the end of each piece; 0 while nobody serves
+    # load, load_after: demand per serving node at the start and at the end of each piece; 0 while none serves
     load: np.ndarray
     load_after: np.ndarray
-    served_s: np.ndarray  # integral, up to the start of each piece, of the load that was served
-    shed: float  # requests that nobody served
+    served_s: np.ndarray  # integral of the served load up to the start of each piece
+    shed: float  # shed requests
     lowest_ratio: float  # lowest capacity / demand; infinite without demand
 
 
@@ -38,10 +38,9 @@ class Requests:
     def __init__(
         self,
         world: World,
-        # Returns when each node is missed, one instant beyond the end, to see it settled.
+        # Returns when each node is missed, up to one instant beyond the end, so that the end is settled.
         missed: Callable[[], Intervals],
-        # Returns when it serves, once for each of its instances; neither is asked where nodes have requests of their
-        # own, unless somebody wants rates.
+        # Returns when each node serves, once for each instance. In a local service both are called only for rates.
         serving: Callable[[], Intervals],
         end_ns: int,
     ) -> None:
@@ -59,7 +58,7 @@ class Requests:
         return self._find_serving()
 
     def between(self, node: int, start: int, end: int) -> float:
-        """Return how many nanoseconds of its requests a node that is in service serves within [start, end)."""
+        """Return the nanoseconds of its own requests that a node in service serves within [start, end)."""
         world = self._world
         if world.service is None:
             number = world.class_numbers[node]
@@ -71,7 +70,7 @@ class Requests:
         return float(last - first) * NS_PER_S
 
     def lost_within(self, intervals: Intervals) -> float:
-        """Return the requests of nodes within their intervals up to the end."""
+        """Return the requests of nodes during their intervals, up to the end."""
         clipped = intervals.clipped(0, self._end_ns)
         total = 0.0
         if not len(clipped.node):
@@ -92,21 +91,21 @@ class Requests:
 
     @cached_property
     def group_of(self) -> np.ndarray:
-        """The number of each node's group: nodes of which meet the same per request per second."""
+        """The number of each node's group: its nodes receive the same per request per second."""
         return self._world.class_of if self._world.service is None else self._pool_of
 
     @property
     def n_groups(self) -> int:
-        """How many groups there are."""
+        """Number of groups."""
         return len(self._rates) if self._world.service is None else int(self._pool_of.max()) + 1
 
     @property
     def bends_ns(self) -> np.ndarray:
-        """The instants up to the end at which traffic bends."""
+        """The instants up to the end at which the slope of traffic changes."""
         return self._points(self._end_ns + 1)
 
     def loads_at(self, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return by group what a node in service meets per request per second, and the fraction of it that is shed.
+        """Return by group the load of a node in service, per request per second, and the fraction of it that is shed.
 
         Both have the shape (groups, times).
         """
@@ -121,7 +120,7 @@ class Requests:
         return load, np.clip(shed, 0.0, 1.0)
 
     def rates_at(self, times: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return the demand at some instants, what of it is lost, and what is shed; requests per second."""
+        """Return demand, lost requests and shed requests at some instants, per second."""
         factors = self._factors(times)
         if self._world.service is None:
             demand = (self._weights(self._missed, times) * factors).sum(axis=1)
@@ -135,7 +134,7 @@ class Requests:
         return demand, np.zeros(len(times)), shed
 
     def highest_load_at(self, times: np.ndarray) -> np.ndarray:
-        """Return demand over capacity of the pool that has most of it; infinite if nobody serves it, NaN without pools."""
+        """Return the highest ratio of demand to capacity of all pools; infinite if no node serves one, NaN without pools."""
         if self._world.service is None:
             return np.full(len(times), np.nan)
         factors, highest = self._factors(times), np.zeros(len(times))
@@ -168,7 +167,7 @@ class Requests:
         times = times[times <= end]
         weights, served = self._weights(missed, times), self._weights(serving, times).sum(axis=1)
         factors = self._factors(times)
-        # Demand where a piece begins, and where it ends; the last one is the instant of the end, once it has settled.
+        # Demand at the start and at the end of each piece; the last piece is the settled instant of the end.
         before = (weights * factors).sum(axis=1)
         after = np.append((weights[:-1] * factors[1:]).sum(axis=1), before[-1])
         seconds = np.append(np.diff(times), 0) / NS_PER_S
@@ -192,7 +191,7 @@ class Requests:
         return intervals.rows(self._pool_of[intervals.node] == pool)
 
     def _weights(self, intervals: Intervals, times: np.ndarray) -> np.ndarray:
-        """Return the requests per second, without traffic, of nodes within their intervals, by time and class."""
+        """Return the requests per second, without traffic, of nodes during their intervals, by time and class."""
         numbers = self._world.class_of[intervals.node]
         counts = np.zeros((len(times), len(self._rates)))
         for number in range(len(self._rates)):

@@ -20,7 +20,7 @@ _OF_REQUESTS = ("lost_requests", "lost_requests_excess", "shed_requests", "shed_
 
 def compute_responses(
     recording: Recording,
-    service: Service | None = None,  # made of the same recording, if there is one already
+    service: Service | None = None,  # of the same recording, if it exists already
 ) -> dict[str, Any]:
     """Compute every response, in the order of `vocabulary.RESPONSES`.
 
@@ -74,7 +74,7 @@ def compute_responses(
 
 
 def _compute_requests(world: World, service: Service) -> dict[str, float]:
-    """Compute the requests that nobody served: lost where each node has its own, shed where the others serve them."""
+    """Compute the requests that were not served: lost in a local service, shed in a shared one."""
     requests = service.requests
     if world.service is None:
         lost = requests.lost_within(service.out_of_service)
@@ -97,13 +97,13 @@ def _verdict(recording: Recording) -> str | float:
 
 
 def _decided(recording: Recording) -> np.ndarray:
-    """Return of each window whether it ended by the makespan."""
+    """Return for each window whether it ended by the makespan."""
     ends = recording.windows.end_ns
     return np.full(len(ends), True) if recording.makespan_ns is None else ends <= recording.makespan_ns
 
 
 def _decision_requests(recording: Recording, decided: np.ndarray) -> int:
-    """Count the requests that a verdict looked at: those of windows that ended by the makespan, or what gates took."""
+    """Count the requests behind verdicts: those of windows that ended by the makespan, or those that gates examined."""
     if recording.gate_requests is not None:
         return recording.gate_requests
     return int(recording.windows.requests[decided].sum())

@@ -35,9 +35,9 @@ TABLES = ("events", "timeline", "nodes", "windows", "revisions")
 
 
 class Rollout:
-    """One replication of one policy: what happened, and what came out.
+    """One replication of one policy: its events and responses.
 
-    Made by :func:`simdeploy.simulate`; not to be changed. Tables are made when they are first asked for.
+    Made by :func:`simdeploy.simulate`; do not change it. Tables are made on first access.
 
     Attributes
     ----------
@@ -97,8 +97,8 @@ class Rollout:
     def timeline(self) -> pd.DataFrame:
         """Nodes per status at every settled instant with a change.
 
-        With the nodes exposed and in service, requests and failed requests of the windows that ended then, and what is
-        expected of all nodes in service: requests per second, the load of a shared service, and the fraction that fails.
+        With the nodes exposed and in service, requests and failed requests of the windows that ended then, and expectations
+        for all nodes in service: requests per second, the load of a shared service, and the fraction that fails.
         """
         return frames.make_timeline(self._recording, self._service)
 
@@ -109,7 +109,7 @@ class Rollout:
 
     @cached_property
     def down_spells(self) -> pd.DataFrame:
-        """When nodes were down by themselves, whatever the rollout did: one row per spell, up to the end of the records."""
+        """When nodes were down because of crashes or outages: one row per spell, up to the end of the records."""
         return frames.make_down_spells(self._service)
 
     @cached_property
@@ -153,7 +153,7 @@ class Rollout:
         revision : int
             Counted from 1, as in `revisions`.
         rollback : bool, default False
-            Whether the rollback is meant, which is a deployment of its own.
+            Whether to return the rollback, which is a separate deployment.
 
         Raises
         ------
@@ -169,7 +169,7 @@ class Rollout:
         return make_deployment(self.policy, recorded[number], revision)
 
     def write(self, folder: str | os.PathLike[str], *, form: str = "parquet") -> None:
-        """Write all tables, and what the rollout was, into a folder.
+        """Write all tables, and a description of the rollout, into a folder.
 
         The files are ``events``, ``timeline``, ``nodes``, ``windows`` and ``revisions``, and ``rollout.json`` with scenario,
         policy, seed, replication, responses, the final deployment objects, and what `read_records` needs (``record``). Existing
@@ -220,8 +220,7 @@ class Rollout:
         name : str, default "1"
             Identifies the rollout among others; its start is the deployment's `created_at`.
         watched_until_s : float, optional
-            How far the record reaches, seconds after the start; by default until service is restored, or as far as anything
-            happened.
+            How far the record reaches, seconds after the start; by default until service is restored, or until the last event.
 
         Returns
         -------
@@ -246,7 +245,7 @@ class Rollout:
         return make_records(name, self._facts(watched_until_s), Tables(self.nodes, self.windows, self.events))
 
     def _facts(self, watched_until_s: float | None = None) -> dict[str, Any]:
-        """Return the row of `Records.rollouts`, as plain values but for unknown times."""
+        """Return the row of `Records.rollouts`, as plain values with NaN for unknown times."""
         scenario, chosen, responses = self.scenario, self.policy, self.response_values
         kind = responses["release"] or None
         rule = read_health_rule(chosen.policy, self.orchestrator)
@@ -254,7 +253,7 @@ class Rollout:
             "started_at": format_time(self._start_ns),
             "nodes": scenario.fleet.nodes,
             "type": chosen.identity.type,
-            # With the switches it ran under, as a scenario file may state it.
+            # With its switches, as in a scenario file.
             "policy": {
                 "dialect": chosen.spec.dialect,
                 **chosen.spec.to_dict(),
@@ -281,11 +280,11 @@ class Rollout:
         }
 
     def to_json(self) -> str:
-        """Return the final deployment object as the body of the API's GET, canonical."""
+        """Return the final deployment object as the body of the API's GET, in canonical form."""
         return self.deployment.to_json()
 
     def to_openmetrics(self) -> str:
-        """Return what monitoring would have seen of the rollout, as OpenMetrics text.
+        """Return the metrics that monitoring would have recorded, as OpenMetrics text.
 
         Nodes by status, requests, errors, the deployment's counts and its limits, every 15 s, with timestamps.
 
@@ -325,7 +324,7 @@ class Rollout:
 
     @property
     def _headline(self) -> str:
-        """How it went, such as ``careful: completed after 34m 10s; 1000 of 1000 nodes updated, 0 failed (completed_good)``."""
+        """A summary such as ``careful: completed after 34m 10s; 1000 of 1000 nodes updated, 0 failed (completed_good)``."""
         values = self.response_values
         makespan = values["makespan_s"]
         after = f" after {short_duration(makespan * NS_PER_S)}" if makespan == makespan else ""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def prepare_block(scenario: Scenario, policies: Sequence[ScenarioPolicy], *, engine: str) -> Prepared | None:
-    """Return what all blocks of some policies have in common; the reference engine, which runs those on record, prepares nothing."""
+    """Return the preparation shared by all blocks of some policies; None for the reference engine and for rollouts on record."""
     if engine != "compiled" or scenario.past is not None:
         return None
     from simdeploy.engines.compiled.engine import prepare_compiled
@@ -29,12 +29,12 @@ def run_block(
     seed: int,
     first: int,
     count: int,
-    engine: str,  # as `choose_engine` gives it
+    engine: str,  # from `choose_engine`
     prepared: Prepared | None = None,  # from `prepare_block`, for the same scenario, policies and engine
 ) -> Block:
-    """Simulate replications `first`, ..., `first + count - 1` of each policy; all policies meet the same worlds.
+    """Simulate replications `first`, ..., `first + count - 1` of each policy, in the same worlds for all policies.
 
-    A replication that fails is a row whose `status` is "failed", with `stage` and `error`; it costs no other one.
+    A replication that fails is a row with `status` "failed", `stage` and `error`; it doesn't affect others.
     """
     if engine == "compiled" and scenario.past is None:
         from simdeploy.engines.compiled.engine import run_compiled

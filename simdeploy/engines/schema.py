@@ -20,6 +20,6 @@ STATUSES = NODE_STATUSES
     STOPPED,
 ) = range(len(STATUSES))
 
-# What changes is kept as its place in this list: the status of a node, or the state of the deployment.
+# Statuses of nodes and states of the deployment in events are places in this list.
 EVENT_WORDS = tuple(dict.fromkeys((*STATUSES, *STATES)))
 STATE_PLACES = {state: EVENT_WORDS.index(state) for state in STATES}

@@ -1,4 +1,4 @@
-"""Who served, who was out of service, and when: intervals read off a recording (model section 5)."""
+"""When nodes served, or were out of service: intervals derived from a recording (model section 5)."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class Service:
         self,
         recording: Recording,
         *,
-        open_end_ns: int | None = None,  # the end of what is looked at if there is no horizon
+        open_end_ns: int | None = None,  # the end of all intervals if there is no horizon
     ) -> None:
         self._recording = recording
         self._type = TYPES[recording.type_name]
-        # The horizon; where there is none, `open_end_ns`, by default the last thing that happened.
+        # The end: the horizon, or without one `open_end_ns`, by default the last event.
         if recording.horizon_ns is not None:
             self.end_ns = recording.horizon_ns
         elif open_end_ns is not None:
@@ -71,12 +71,12 @@ class Service:
 
     @cached_property
     def out_of_service(self) -> Intervals:
-        """When a node that is missed did not serve, whatever the reason; one instant beyond the end, to see it settled."""
+        """When a missed node did not serve for any reason, up to one instant beyond the end, so that the end is settled."""
         return self._out_by_status.and_also(self.down).clipped(0, self.end_ns + 1).union()
 
     @cached_property
     def down(self) -> Intervals:
-        """When a node that is missed was down by itself; one instant beyond the end, to see it settled."""
+        """When a missed node was crashed or its zone out, up to one instant beyond the end, so that the end is settled."""
         return self._find_down(undisturbed=False)
 
     @cached_property
@@ -86,7 +86,7 @@ class Service:
 
     @cached_property
     def in_service(self) -> Intervals:
-        """When a node that is missed served; one instant beyond the end, to see it settled."""
+        """When a missed node served, up to one instant beyond the end, so that the end is settled."""
         return self.out_of_service.outside(*self._missed_bounds)
 
     @cached_property
@@ -100,7 +100,7 @@ class Service:
     @cached_property
     def requests(self) -> Requests:
         """The requests of nodes that are missed."""
-        # They ask only as long as this is there, so that neither keeps the other: a large recording is freed at once.
+        # A weak reference avoids a cycle, so that a large recording is freed at once.
         service = weakref.proxy(self)
         return Requests(
             self._recording.world,
@@ -111,7 +111,7 @@ class Service:
 
     @cached_property
     def requests_anyway(self) -> Requests:
-        """The same if only those nodes were out of service that would be down anyway."""
+        """The requests of missed nodes if only those were out of service that would be down without the rollout."""
         service = weakref.proxy(self)
         return Requests(
             self._recording.world,
@@ -132,7 +132,7 @@ class Service:
         return missed_from, missed_until
 
     def served_anyway(self) -> Intervals:
-        """Return when nodes that are missed would have served without the rollout."""
+        """Return when missed nodes would have served without the rollout."""
         return self.down_anyway.outside(*self._missed_bounds)
 
     def missed(self) -> Intervals:
@@ -143,7 +143,7 @@ class Service:
         return self._intervals(missed_from, missed_until)
 
     def _with_their_pools(self, missed_until: np.ndarray) -> np.ndarray:
-        """Let nodes that are down for good be missed only until the last other node of their pool has left."""
+        """End the missing of nodes that are down for good when the last other node of their pool has left."""
         world = self._recording.world
         is_away = np.array([world.is_down_for_good(node) for node in range(world.n_nodes)])
         pools = pools_of(world)
@@ -153,11 +153,11 @@ class Service:
 
     @property
     def exposure_bounds(self) -> tuple[np.ndarray, np.ndarray]:
-        """Start and end of each node's exposure; `FOREVER` where there is none."""
+        """Start and end of each node's exposure; `FOREVER` without any."""
         if not self._type.releases:
             never = np.full(len(self._started), FOREVER)
             return never, never
-        # A node that never started may go back all the same.
+        # A node that never started may roll back nevertheless.
         return self._started, np.where(self._started < FOREVER, self._back_from, FOREVER)
 
     @cached_property
@@ -175,13 +175,13 @@ class Service:
         keeps_old = self._surged & (self._replaced == FOREVER)
         going_back = self._intervals(np.where(has_started & ~keeps_old, self._back_from, FOREVER), back)
         if self._type.begins:
-            # Nobody misses a node before its first successful start.
+            # A new node is not missed before its first successful start.
             return going_back
         since = np.where(self._surged, self._replaced, self._dispatched)
         return self._intervals(since, np.where(has_started, self._started, back)).and_also(going_back)
 
     def _within_scope(self, down: Intervals) -> Intervals:
-        """Leave out the times at which nobody misses the node."""
+        """Leave out the times at which the node is not missed."""
         if self._type.begins:
             removed = np.where(self._status == REMOVED, self._back_until, FOREVER)
             return down.clipped(self._started[down.node], removed[down.node])
@@ -205,14 +205,14 @@ class Service:
         clipped = intervals.clipped(0, self.end_ns)
         lengths_s = (clipped.end - clipped.start) / NS_PER_S
         n_nodes = self._recording.world.n_nodes
-        # Of nothing at all, bincount makes whole numbers.
+        # For empty input, bincount returns integers.
         return np.bincount(clipped.node, weights=lengths_s, minlength=n_nodes).astype(np.float64)
 
     def added_failures(self) -> float:
         """Return the expected failed requests that the release added up to the horizon.
 
-        The integral of the requests that a node serves x added error level over nodes exposed and in service, where the
-        added level is the level minus what the node would have without the release.
+        The integral, over nodes exposed and in service, of served requests x added error rate, where the added error rate is
+        the error rate minus that without the release.
         """
         world = self._recording.world
         total = 0.0
@@ -233,7 +233,7 @@ class Service:
         return total
 
     def _served(self, node: int, start: int, end: int) -> tuple[float, float]:
-        """Return the nanoseconds of its requests that a node served within [start, end), and of those the ones while degraded."""
+        """Return the nanoseconds of its requests that a node served within [start, end), in total and while degraded."""
         world, between = self._recording.world, self.requests.between
         degraded = list(world.degraded_spells(node, start, end))
         up = [(start, end)]

@@ -30,17 +30,16 @@ def simulate(
     scenario : Scenario or path
         The world, as :func:`simdeploy.read_scenario` gives it, or the path of its file.
     policy : str, mapping, spec or document, optional
-        The name of one of the scenario's policies, or a deployment spec: fields as in the API, and
-        `dialect` where it is not the default; or what :func:`simdeploy.read_deployment` returns.
-        Default: the scenario's first policy.
+        The name of one of the scenario's policies, or a deployment spec: fields as in the API, and `dialect` unless it is the
+        default; or the result of :func:`simdeploy.read_deployment`. Default: the scenario's first policy.
     seed : int, default 0
         Of the random numbers, 0 to 2**64 - 1.
     replication : int, default 0
-        Which of the worlds of that seed, 0 to 2**32 - 1. Every policy meets the same one.
+        Which of the worlds of that seed, 0 to 2**32 - 1; it is the same for every policy.
     engine : {'auto', 'compiled', 'reference'}
-        The reference engine unless told otherwise: it leaves records of what happened. The compiled engine gives the
-        responses only; tables are then made by the reference engine when they are first asked for. Rollouts on record
-        (`fleet.records`) are always run by the reference engine.
+        ``auto`` is the reference engine, which records all events. The compiled engine returns only the responses; the
+        reference engine then makes the tables on first access. Rollouts on record (`fleet.records`) are always run by the
+        reference engine.
 
     Returns
     -------

@@ -17,7 +17,7 @@ UPDATED, FAILED, EXPOSED, IN_SERVICE, ERROR_RATE, ERROR_RATE_NEW, SHED = range(l
 
 STEP = 0.0005
 UNKNOWN = -1
-# A rate so close below the middle between two steps is rounded up: the engines' sums may differ in the last digits.
+# A rate just below the middle between two steps is rounded up, because the engines' sums may differ in their last digits.
 MIDDLE = 0.5 + 1e-6
 
 NO_RELEASE = -1

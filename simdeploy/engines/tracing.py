@@ -30,7 +30,7 @@ def run_traces(
 ) -> Traces:
     """Trace replications `first`, ..., `first + count - 1` of each policy.
 
-    After its horizon a rollout keeps the values that it has there.
+    After its horizon a rollout keeps the values at the horizon.
     """
     if engine == "compiled" and scenario.past is None:
         from simdeploy.engines.compiled.engine import run_compiled_traces

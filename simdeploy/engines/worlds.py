@@ -1,4 +1,4 @@
-"""Worlds that are put together from several replications: whose numbers the fleet has, and each node; and how they go on."""
+"""Worlds combined from several replications, which supply the random numbers of the fleet and of each node; and continuations."""
 
 from __future__ import annotations
 
@@ -19,27 +19,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Worlds:
-    """Worlds, by the replications that they are put together from."""
+    """Worlds, by the replications that they are combined from."""
 
-    # int, shape (worlds,): the replication of what is drawn once for the whole fleet: kind of release, slowdown, level
-    # of start failures, the operator, order and classes of nodes, nodes that are affected if their number is given, and
-    # zones.
+    # int, shape (worlds,): the replication that supplies decisions for the whole fleet: kind of release, slowdown, level of
+    # start failures, the operator, order and classes of nodes, affected nodes if their number is given, and zones.
     roots: np.ndarray
-    # int, shape (worlds, nodes): the replication of everything that is drawn for each node alone: attempts, windows,
-    # going back, whether it is affected if that is a share, `after`, its level of failed requests, crashes, degraded
-    # spells and lines.
+    # int, shape (worlds, nodes): the replication that supplies decisions about each node: attempts, windows, rollback, whether
+    # it is affected if that is a share, `after`, its error rate, crashes, degraded spells and lines.
     nodes: np.ndarray
     blocks: ClassVar[frozenset[int]] = OF_NODES
 
 
 @dataclass(frozen=True)
 class Continuation:
-    """How worlds go on."""
+    """A continuation of worlds."""
 
-    script: tuple[ScriptedAct, ...] = ()  # what people do beside the scenario's script
-    change: tuple[int, ScenarioPolicy] | None = None  # another policy, and when it takes the place of the first one
+    script: tuple[ScriptedAct, ...] = ()  # acts beside those of the scenario's script
+    change: tuple[int, ScenarioPolicy] | None = None  # another policy, and when it replaces the first one
     looks_ns: tuple[int, ...] = ()  # instants at which the deployment is looked at, ascending
-    nodes_at_ns: int | None = None  # instant at which the nodes are
+    nodes_at_ns: int | None = None  # instant at which the nodes are looked at
 
     @property
     def _events(self) -> list[tuple[int, object]]:
@@ -47,7 +45,7 @@ class Continuation:
         return sorted([*acts, *([] if self.change is None else [self.change])], key=lambda event: event[0])
 
     def parts_at(self, other: Continuation) -> int | None:
-        """Return the first instant at which something else is done than in another one; None if they are the same.
+        """Return the first instant at which the acts differ from those of another continuation; None if they are the same.
 
         Examples
         --------
@@ -62,9 +60,9 @@ class Continuation:
         return None
 
     def find_stem(self, earlier: Sequence[Continuation]) -> tuple[int, int]:
-        """Return the place of the one from which this parts last, and when: rollouts that are over by then are the same; -1 for none.
+        """Return the place of the earlier continuation that differs last from this one, and when; -1 if there is none.
 
-        It has all looks of this one.
+        Rollouts that are over by then are the same in both. It has all looks of this one.
         """
         stem = -1, 0
         for place, other in enumerate(earlier):
