@@ -1,8 +1,8 @@
 """Validation of the numbers: closed forms (`oracles`), both engines compared with them (`verification`), and problems of
-choosing a policy whose best answer is known (`decisions`).
+choosing a policy with known best answers (`decisions`).
 
-Nothing else uses it, so an error can't affect both sides. From outside: `verify`, `Verification`, `verify_decisions`,
-`Decisions`, and the closed forms of `oracles`.
+Nothing else uses it, so an error can't affect both sides. May be used from outside: `verify`, `Verification`,
+`verify_decisions`, `Decisions`, and the closed forms of `oracles`.
 """
 
 import lazy_loader

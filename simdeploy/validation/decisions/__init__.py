@@ -1,7 +1,7 @@
-"""Decisions held against exact costs: policies evaluated without simulation (`exact`, by `course` and `moments`), problems with
+"""Decisions compared with exact costs: policies evaluated without simulation (`exact`, by `course` and `moments`), problems with
 a known best policy (`problems`, `optimum`), and the answers of `tune` and `compare` to them (`deciding`, `result`).
 
-From outside: `verify_decisions`, `Decisions`.
+May be used from outside: `verify_decisions`, `Decisions`.
 """
 
 from simdeploy.validation.decisions.deciding import verify_decisions

@@ -1,4 +1,4 @@
-"""The scenarios with exact costs, and what a policy does in them: its waves, when it stops, and a node's fate."""
+"""Scenarios with exact costs, and the course of a policy in them: its waves, when it stops, and a node's fate."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from simdeploy.world.release import ReleaseKind
 
 
-# A probability below this is what rounding left of 0.
+# Smaller probabilities are rounding errors of 0.
 _ROUNDING = 1e-14
 
 
@@ -37,7 +37,7 @@ class Instant:
 
 @dataclass(frozen=True)
 class Fate:
-    """What happens to each node, independently of the others, given the kind of release."""
+    """The possible fates of each node, independent of the others given the kind of release."""
 
     start_failure: float  # probability that it fails to start
     instants: tuple[Instant, ...]  # after the end of starting, in order
@@ -45,7 +45,7 @@ class Fate:
 
 @dataclass(frozen=True)
 class Course:
-    """What a policy does, whatever the release."""
+    """The part of a policy's course that doesn't depend on the release."""
 
     plan: Plan
     limits: Limits | None
@@ -81,7 +81,7 @@ class Course:
 
 
 def read_course(scenario: Scenario, policy: ScenarioPolicy) -> Course:
-    """Read what a policy does; an `InputError` lists whatever has no exact costs here."""
+    """Read a policy's course; an `InputError` lists everything that has no exact costs here."""
     raise_if_any(_problems(scenario, policy))
     fleet, orchestrator = scenario.fleet, scenario.orchestrator_of(policy)
     return Course(
@@ -97,12 +97,12 @@ def read_course(scenario: Scenario, policy: ScenarioPolicy) -> Course:
 
 
 def read_fate(scenario: Scenario, policy: ScenarioPolicy, kind: ReleaseKind) -> Fate:
-    """Read what happens to a node under a policy, if the release is of a kind."""
+    """Read the possible fates of a node under a policy, for a kind of release."""
     rule = read_health_rule(policy.policy, scenario.orchestrator_of(policy))
     return _find_fate(scenario.fleet.behaviour, rule, kind, _start_s(scenario))
 
 
-@lru_cache(maxsize=1024)  # the policies of a grid share few of them
+@lru_cache(maxsize=1024)  # the policies of a grid have only a few different ones
 def _find_fate(behaviour: Behaviour, rule: HealthRule, kind: ReleaseKind, start_s: float) -> Fate:
     base = behaviour.start_failure.mean
     affected = 1.0 if kind.affects.share is None else float(kind.affects.share)
@@ -133,7 +133,7 @@ def _find_fate(behaviour: Behaviour, rule: HealthRule, kind: ReleaseKind, start_
 
 
 def _make_instants(running: np.ndarray, failed: np.ndarray, interval_ns: int, deadline_ns: int) -> tuple[Instant, ...]:
-    """Return the instants with any verdict; whoever has none at the deadline fails then."""
+    """Return the instants with possible verdicts; nodes without a verdict at the deadline fail then."""
     by_time = {
         k * interval_ns: [float(f), float(r)] for k, (f, r) in enumerate(zip(failed, running, strict=True)) if f + r
     }
@@ -157,7 +157,7 @@ def _start_s(scenario: Scenario) -> float:
 
 
 def _problems(scenario: Scenario, policy: ScenarioPolicy) -> list[Problem]:
-    """Return whatever makes nodes depend on each other, or a time vary."""
+    """List keys that make nodes dependent or times random."""
     fleet, operator, orchestrator, spec = (
         scenario.fleet,
         scenario.operator,
@@ -215,7 +215,7 @@ def _problems(scenario: Scenario, policy: ScenarioPolicy) -> list[Problem]:
     for kind in kinds:
         usual[("release", kind.name, "start_hang")] = kind.start_hang == 0
         usual[("release", kind.name, "after")] = isinstance(kind.after, Constant) and kind.after.value == 0
-        # Which nodes are affected would matter for the failed requests of those that pass.
+        # Failed requests of nodes that pass would depend on which nodes are affected.
         by = ("all",) if costly and kind.error_rate else ("all", "share")
         usual[("release", kind.name, "affects")] = kind.affects.by in by
     return problems + [Problem("no exact cost", path) for path, is_usual in usual.items() if not is_usual]

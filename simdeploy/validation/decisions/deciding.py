@@ -1,4 +1,4 @@
-"""Answers of `tune` and `compare` to problems whose best policy is known."""
+"""Answers of `tune` and `compare` to problems with a known best policy."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ _REFUTES = math.erfc(4 / math.sqrt(2)) / 2
 _CONFIDENCE_LEVEL = 0.95
 # As many as the command `compare` makes by default.
 _REPLICATIONS = 400
-# Relative: what rounding may leave between an interval without width and the exact cost.
+# Relative tolerance for rounding between an interval without width and the exact cost.
 _ROUNDING = 1e-9
 
 
 def verify_decisions(
     *, seeds: int = 30, seed: int = 0, engine: str = "auto", progress: bool | Progress = False
 ) -> Decisions:
-    r"""Hold what `tune` and `compare` claim against exact costs, in ten problems whose best policy is known.
+    r"""Compare the claims of `tune` and `compare` with exact costs, in ten problems with a known best policy.
 
     Parameters
     ----------
@@ -66,10 +66,10 @@ def verify_decisions(
     - *cost of the choice*, *cost of the current policy*: the interval of `tune`, or of `compare`, contains the exact cost,
       unless it is marked as untrusted;
     - *differences from the choice*: all intervals of `tune` contain the exact differences;
-    - *which policy costs less*: whatever `compare` says of pairs of policies is true.
+    - *which policy costs less*: all statements of `compare` about pairs of policies are true.
 
     Of n stated claims with mean probability p, the number of true ones is compared with the binomial law: a claim is refuted
-    if so few or fewer have a probability below :math:`\Phi(-4) \approx 3.2 \cdot 10^{-5}`.
+    if that number or fewer has a probability below :math:`\Phi(-4) \approx 3.2 \cdot 10^{-5}`.
 
     Takes one and a half minutes per seed.
 
@@ -152,7 +152,7 @@ def _judge_differences(problem: Problem, tuning: Tuning, cost: float) -> bool | 
 
 
 def _judge_comparison(problem: Problem, seed: int, engine: str) -> dict[str, bool | None]:
-    """Return whether what `compare` states of the problem's named policies is true."""
+    """Return whether the statements of `compare` about the problem's named policies are true."""
     scenario = problem.scenario
     table = replicate_kinds(scenario, replications=_REPLICATIONS, seed=seed, engine=engine)
     compared = compare(table, confidence_level=_CONFIDENCE_LEVEL)

@@ -34,7 +34,7 @@ class _Prices(NamedTuple):
 
 @dataclass(frozen=True)
 class ExactKind:
-    """What a policy comes to if the release is of one kind."""
+    """Exact results of a policy if the release is of one kind."""
 
     kind: str
     probability: float  # of the kind
@@ -49,7 +49,7 @@ class ExactKind:
 
 @dataclass(frozen=True)
 class Exact:
-    """What a policy comes to, by kind of release and over all of them."""
+    """Exact results of a policy, by kind of release and over all of them."""
 
     kinds: tuple[ExactKind, ...]  # in the scenario's order
 
@@ -70,7 +70,7 @@ class Exact:
         return {verdict: self._rate(verdict, self.kinds) for verdict in VERDICTS}
 
     def value(self, measure: Measure) -> float:
-        """Return the exact value of a measure: `cost`, `makespan_s`, or the rate of a verdict; any of them given `good`,
+        """Return the exact value of a measure: `cost`, `makespan_s`, or the rate of a verdict, each optionally given `good`,
         `defective` or a kind.
 
         Raises
@@ -201,7 +201,7 @@ def _walk(course: Course, fate: Fate, kind: ReleaseKind, prices: _Prices) -> tup
             states = moments.fail_some(states, instant.failure, n_failed=n_failed)
             states = moments.run_some(states, instant.running)
             if next_s == 0:
-                continue  # what happens at one instant is judged together
+                continue  # verdicts at one instant are judged together
             stopped += _undo_stop(course, prices, np.where(stops, states, 0.0).sum(axis=(1, 2))[:, None], touched)
             states = np.where(stops, 0.0, states)
             waits += states[:, :, 0]
@@ -217,13 +217,13 @@ def _walk(course: Course, fate: Fate, kind: ReleaseKind, prices: _Prices) -> tup
 
 
 def _with_next(fate: Fate) -> list[tuple[Instant, float]]:
-    """Return the instants of a wave, from the end of starting, and how long after each the next one follows."""
+    """Return the instants of a wave, from the end of starting on, and the time from each to the next."""
     instants = (_STARTED, *fate.instants)
     return list(zip(instants, [*(instant.after_s for instant in fate.instants), math.inf], strict=True))
 
 
 def _pass_time(states: np.ndarray, prices: _Prices, seconds: float, *, touched: int, starting: int = 0) -> np.ndarray:
-    """Let time pass; of `touched` nodes those that failed to start are out of service, the others exposed."""
+    """Charge for a span of time: of `touched` nodes those that failed to start are out of service, the others exposed."""
     if not seconds:
         return states
     fixed = prices.delay + prices.exposed * touched + prices.out * starting
@@ -237,12 +237,12 @@ def _undo_stop(course: Course, prices: _Prices, stopped: np.ndarray, touched: in
 
 
 def _undo_by_hand(course: Course, prices: _Prices, ended: np.ndarray, touched: int) -> np.ndarray:
-    """Let people notice, and roll all nodes back at once; the deployment is over, so nothing is delayed."""
+    """Charge for the time until people notice, and for the rollback of all nodes; nothing is delayed any more."""
     noticed = _pass_time(ended, prices._replace(delay=np.zeros_like(prices.delay)), course.detection_s, touched=touched)
     return moments.pay(noticed, prices.out * touched * course.rollback_s)
 
 
 def _trim(states: np.ndarray) -> np.ndarray:
-    """Cut off numbers of failed nodes that no rollout reaches without a stop."""
+    """Drop the highest numbers of failed nodes if no rollout reaches them without a stop."""
     reached = np.flatnonzero(states[0].reshape(states.shape[1], -1).any(axis=1))
     return states[:, : reached[-1] + 1] if len(reached) else states[:, :1]

@@ -1,8 +1,8 @@
-"""Probabilities of the states of a rollout, with the first two moments of what each account has paid so far.
+"""Probabilities of the states of a rollout, with the first two moments of each account's payments so far.
 
 An array has layers along its first axis: the probability of each state, and the sums (expectations over that part of all
-rollouts) of U, U**2, and per account C, C * U and C**2. U is the number of nodes that failed to start, C what the account
-has paid. All payments are linear in U, so these moments stay exact.
+rollouts) of U, U**2, and per account C, C * U and C**2. U is the number of nodes that failed to start, C the account's
+payments. All payments are linear in U, so these moments stay exact.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ def probability(moments: np.ndarray) -> float:
 
 
 def paid(moments: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return, by account, the sums of what was paid and of its square."""
+    """Return, by account, the sums of the payments and of their squares."""
     c, _, cc = _accounts(moments)
     states = tuple(range(1, c.ndim))
     return c.sum(axis=states), cc.sum(axis=states)
 
 
 def pay(moments: np.ndarray, fixed: np.ndarray, per_unstarted: np.ndarray | None = None) -> np.ndarray:
-    """Add ``fixed + per_unstarted * U``, by account, to what was paid in every state."""
+    """Add ``fixed + per_unstarted * U``, by account, to the payments in every state."""
     p, u, uu = moments[:_PER_ACCOUNT]
     c, cu, cc = _accounts(moments)
     by_account = (-1, *(1 for _ in p.shape))
@@ -59,7 +59,7 @@ def _accounts(moments: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def start_wave(moments: np.ndarray, nodes: int, failure: float) -> np.ndarray:
-    """Let a wave start: from states by failed nodes (last axis) to states by failed and unresolved nodes."""
+    """Start a wave: convert states by failed nodes (last axis) to states by failed and unresolved nodes."""
     n_failed = moments.shape[1]
     fail = np.arange(nodes + 1)[:, None]
     p, u, uu = moments[:_PER_ACCOUNT, None]
@@ -73,7 +73,7 @@ def start_wave(moments: np.ndarray, nodes: int, failure: float) -> np.ndarray:
 
 
 def fail_some(moments: np.ndarray, failure: float, *, n_failed: int) -> np.ndarray:
-    """Let each unresolved node fail with a probability; return states of numbers of failed nodes below `n_failed`."""
+    """Let each unresolved node fail with a probability; return the states with fewer than `n_failed` failed nodes."""
     layers, reached, most = moments.shape
     if not failure and reached == n_failed:
         return moments
@@ -94,7 +94,7 @@ def run_some(moments: np.ndarray, running: float) -> np.ndarray:
     if not running:
         return moments
     unresolved = moments.shape[2]
-    # From r unresolved nodes to r - k, where k are running.
+    # Transition from r unresolved nodes to r - k, if k are running.
     passing = np.zeros((unresolved, unresolved))
     for before, chances in enumerate(binomial(unresolved - 1, running)):
         passing[before, : before + 1] = chances[: before + 1][::-1]

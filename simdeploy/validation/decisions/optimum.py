@@ -39,7 +39,7 @@ class Problem:
     ----------
     name : str
     difficulty : str
-        What makes it hard.
+        The reason why it is hard.
     contents : mapping
         The scenario as in a file; its first policy is the current one.
     vary : mapping of str to sequence
@@ -63,7 +63,7 @@ class Problem:
 
     @cached_property
     def optimum(self) -> Optimum:
-        """The exact optimum: seconds of work, done once."""
+        """The exact optimum; takes seconds, and is computed once."""
         return find_optimum(self)
 
     def policy(self, settings: Mapping[str, Any]) -> ScenarioPolicy:
@@ -79,7 +79,7 @@ class Problem:
         return (dict(zip(self.vary, point, strict=True)) for point in product(*self.vary.values()))
 
     def evaluate(self, settings: Mapping[str, Any]) -> Exact:
-        """Return what the current policy with changed settings comes to."""
+        """Return the exact results of the current policy with changed settings."""
         return evaluate(self.scenario, self.policy(settings))
 
     def is_feasible(self, exact: Exact) -> bool:
@@ -92,7 +92,7 @@ class Problem:
 
 # A choice is right if it costs at most this much more than the best.
 WITHIN = 0.02
-# Relative: costs that differ by less are equal but for rounding.
+# Relative tolerance for costs that are equal but for rounding.
 _EQUAL = 1e-9
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from simdeploy.validation.decisions.optimum import Problem
 
-# A node starts in a minute and needs three healthy windows of 200 requests; whoever has an unhealthy one fails.
+# A node starts in a minute and needs three healthy windows of 200 requests; it fails with one unhealthy window.
 _FLEET = {
     "nodes": 60,
     "update_duration": "60s",

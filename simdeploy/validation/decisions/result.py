@@ -1,4 +1,4 @@
-"""Result of `verify_decisions`: what was decided, and which claims hold."""
+"""Result of `verify_decisions`: the decisions, and which claims are true."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Decisions(Result):
         (`median_cost`, `worst_cost`), and the mean number of `rollouts` of a search.
     claims : DataFrame
         One row per problem and claim: in how many answers it was `stated`, and in how many of these it was `true`; the
-        mean stated probability (`level`); `p_value`, the probability of so few or fewer true ones if each were true with
+        mean stated probability (`level`); `p_value`, the probability of at most that many true ones if each were true with
         that probability; and `ok`, missing if the claim was never stated.
     answers : DataFrame
         One row per problem and seed: the settings of the `choice` (empty without one), its exact `cost`, `is_near`, the

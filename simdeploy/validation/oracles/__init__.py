@@ -1,9 +1,8 @@
-"""Closed forms that a simulation can be held against: one subject one file.
+"""Closed forms to compare simulations with, one subject per file.
 
-They share nothing with the engines but the laws, and how a policy's gate is read, so that an error in one does not hide in
-the other.
+They share only the laws and the reading of gates with the engines, so that an error can't affect both.
 
-From outside: those that `__init__.pyi` lists.
+May be used from outside: those that `__init__.pyi` lists.
 """
 
 import lazy_loader

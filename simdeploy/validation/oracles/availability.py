@@ -1,4 +1,4 @@
-"""Nodes that are down or degraded for a part of the time, and what a release adds to that."""
+"""Nodes that are down or degraded for a part of the time, and the effect of a release on it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def unavailability(mean_up: float, mean_repair: float) -> float:
-    """Fraction of nodes down at any time: of a stationary alternating renewal process, whatever its laws.
+    """Fraction of nodes down at any time, in a stationary alternating renewal process with any laws.
 
     Parameters
     ----------

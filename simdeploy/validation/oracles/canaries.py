@@ -1,4 +1,4 @@
-"""What a canary set shows, and what people make of it."""
+"""Defects that canaries show, and people's decisions about them."""
 
 from __future__ import annotations
 
@@ -66,8 +66,8 @@ def canary_blast_radius(nodes: int, canaries: int, passing: float) -> float:
 
     Notes
     -----
-    ``canaries / nodes`` where they don't pass, 1 where they do: every canary serves the new version when the first of them
-    is judged, given that all start in the same time.
+    ``canaries / nodes`` if they don't pass, 1 if they do: every canary serves the new version when the first of them is
+    judged, provided that all start in the same time.
 
     Examples
     --------

@@ -1,7 +1,7 @@
-"""How long a rollout takes when nodes are dispatched only in change windows.
+"""Makespans of rollouts whose nodes are dispatched only in change windows.
 
-Windows are pairs of seconds (opens, closes) since the beginning of a period, a day or a week, in order and apart; `starts_s` is
-when in the period the rollout starts. Makespans are seconds after that.
+Windows are pairs of seconds (opens, closes) since the beginning of a period, a day or a week, disjoint and in order; `starts_s`
+is the start of the rollout within the period. Makespans are seconds after it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 DAY_S = 86400.0
 
-# Beyond this, what is left of a mean doesn't matter.
+# A remaining probability below this doesn't matter.
 _LEFT = 1e-15
 
 
@@ -32,7 +32,7 @@ def waves_in_change_windows_s(
 
     Notes
     -----
-    A wave goes at the end of the one before it, or if that is outside all windows at the beginning of the next one:
+    A wave is sent at the end of the previous one, or if that is outside all windows, when the next window opens:
     ``T[k+1] = next(T[k] + durations_s[k])``. The makespan is ``T[n] + durations_s[n] - starts_s``.
 
     Examples
@@ -66,8 +66,8 @@ def exponential_waves_in_change_windows_s(
     Notes
     -----
     While a window is open, waves end at rate ``1 / mean_s``, because each is followed by the next one at once. While none is
-    open, one wave at most ends, in a time of length c with probability ``1 - exp(-c / mean_s)``, and nothing follows until the
-    next window opens; if it doesn't end it is as good as new (memorylessness). So by time t the number of waves that have ended
+    open, at most one wave ends, in a time of length c with probability ``1 - exp(-c / mean_s)``, and nothing follows until the
+    next window opens; if it doesn't end, it is as good as new (memorylessness). So by time t the number of waves that have ended
     is a Poisson variable with mean (open time until t) / ``mean_s``, plus an independent Bernoulli variable for each closed
     time since the first opening. The mean makespan is the integral of the probability that this number is below `waves`. With
     r waves to go, an open time of length c contributes ``mean_s * sum over j < r of P(Gamma(j + 1) <= c / mean_s)``. A closed
@@ -120,7 +120,7 @@ def exponential_waves_in_change_windows_s(
 def batches_in_change_windows_s(
     batches: int, windows: Sequence[tuple[float, float]], *, starts_s: float = 0, every_s: float = DAY_S
 ) -> list[float]:
-    """When the batches of rate pacing go under change windows, seconds after the start of the rollout.
+    """Times at which the batches of rate pacing are sent under change windows, seconds after the start of the rollout.
 
     Parameters
     ----------
@@ -130,8 +130,8 @@ def batches_in_change_windows_s(
 
     Notes
     -----
-    The clock of rate pacing stands still while no window is open. So batch k, counted from 0, is due when windows have been
-    open for k minutes, and goes then or, if the window closes at that instant, when the next one opens.
+    The clock of rate pacing stops while no window is open. So batch k, counted from 0, is due when windows have been open for
+    k minutes, and is sent then or, if the window closes at that instant, when the next one opens.
     With :func:`last_end_s` this gives the mean makespan.
 
     Examples
@@ -152,7 +152,7 @@ def batches_in_change_windows_s(
 
 
 def _pieces(windows: Sequence[tuple[float, float]], starts_s: float, every_s: float) -> Iterator[tuple[float, bool]]:
-    """Yield the lengths of times from the start on, and whether they are open, without end."""
+    """Yield the lengths of successive open and closed times from the start on, and whether they are open, endlessly."""
     marks = [mark for window in windows for mark in window]
     edges = [0.0, *marks, every_s]
     while True:

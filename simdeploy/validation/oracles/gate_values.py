@@ -16,16 +16,16 @@ from simdeploy.units import NS_PER_S, exact
 
 @dataclass(frozen=True)
 class GateCharacteristics:
-    """Probabilities of a gate's verdicts on a wave, and the requests that they take.
+    """Probabilities of a gate's verdicts on a wave, and the requests needed for them.
 
     Attributes
     ----------
     fails, passes : float
         Probabilities of the verdicts.
     cant_tell : float
-        Probability that there is none at the last look: what happens then is the switch's matter.
+        Probability that there is no verdict at the last look; the switch `cant_tell` decides what happens then.
     expected_requests : float
-        Mean number of requests of the new version that were looked at, up to the verdict or the last look.
+        Mean number of requests of the new version that were examined, up to the verdict or the last look.
     """
 
     fails: float
@@ -43,7 +43,7 @@ def make_gate(
     cant_tell: Literal["wait", "pass", "stop"] = "wait",
     **keys: Any,
 ) -> Gate:
-    """Make a gate from the keys of a policy's ``health_check.gate``, to look at its characteristics.
+    """Make a gate from the keys of a policy's ``health_check.gate``, to compute its characteristics.
 
     Parameters
     ----------
@@ -101,10 +101,10 @@ def wald_approximation(gate: Gate, error_rate: float) -> GateCharacteristics:
 
     Notes
     -----
-    With z what a request adds to the log-likelihood ratio, and the h other than 0 for which ``E[exp(h z)] = 1``, the test
-    passes with probability ``L = (A**h - 1) / (A**h - B**h)``, A and B being its bounds, and takes
-    ``(L log B + (1 - L) log A) / E[z]`` requests; where ``E[z] = 0`` these are ``L = log A / (log A - log B)`` and
-    ``-log A log B / E[z**2]``. Left out are by how much the last request exceeds a bound, and that the test ends at ``most``.
+    Let z be the contribution of a request to the log-likelihood ratio, h the number other than 0 with ``E[exp(h z)] = 1``, and
+    A and B the bounds. The test passes with probability ``L = (A**h - 1) / (A**h - B**h)``, and takes
+    ``(L log B + (1 - L) log A) / E[z]`` requests; if ``E[z] = 0`` these are ``L = log A / (log A - log B)`` and
+    ``-log A log B / E[z**2]``. The approximations neglect the excess over a bound, and the truncation at ``most``.
 
     References
     ----------
@@ -132,7 +132,7 @@ def wald_approximation(gate: Gate, error_rate: float) -> GateCharacteristics:
 
 
 def _other_root(error_rate: float, up: float, down: float) -> float:
-    """Return the h other than 0 at which the mean of exp(h z) is 1; 0 where there is none."""
+    """Return the h other than 0 at which the mean of exp(h z) is 1; 0 if there is none."""
     from scipy.optimize import brentq
 
     def excess(h: float) -> float:

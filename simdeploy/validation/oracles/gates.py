@@ -1,4 +1,4 @@
-"""Operating characteristics of gates: how often each verdict is given, and after how many requests."""
+"""Operating characteristics of gates: probabilities of verdicts, and the requests needed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _FAILS, _PASSES = 1, -1
 
-# Less probable counts are left out; all of them together are far below the rounding of a sum.
+# Less probable counts are left out; together they are far below rounding errors.
 _NEGLIGIBLE = 1e-20
 
 
@@ -34,26 +34,25 @@ def gate_characteristics(
     Parameters
     ----------
     gate : Gate
-        Of `make_gate`, or of a policy (`simdeploy.rules.gates.gate.read_gate`); any but ``mann_whitney``, whose ranks are of
-        all looks at once.
+        From `make_gate`, or of a policy (`simdeploy.rules.gates.gate.read_gate`); any but ``mann_whitney``, which ranks all
+        looks together.
     requests : sequence of int
         Of the new version, look by look; the observation is over after the last.
     error_rate : float
         Probability that a request of the new version fails.
     old_error_rate : float, optional
-        The same of the old version, which meets as many requests (``baseline``); as that of the new one if left out.
+        Likewise for the old version, which gets as many requests (``baseline``); default: `error_rate`.
 
     Returns
     -------
     GateCharacteristics
-        Exact but for rounding: counts of failures with a probability below 1e-20 are left out.
+        Exact except for rounding, and for counts of failures with a probability below 1e-20, which are left out.
 
     Notes
     -----
-    The law of the failed requests of all waves without a verdict is carried forward from look to look; what meets a bound
-    leaves it. An SPRT on requests goes on by single requests: in random order they are as independent as before. Windows that
-    are pooled look by look are a Markov chain of healthy and unhealthy ones; a CUSUM is followed from each look at which it
-    was 0.
+    The law of the failed requests of waves without a verdict is carried forward from look to look; states at a bound are
+    absorbed. An SPRT on requests proceeds by single requests, which remain independent in random order. Windows that are pooled
+    look by look are a Markov chain of healthy and unhealthy ones; a CUSUM is followed from each look at which it was 0.
 
     References
     ----------
@@ -141,7 +140,7 @@ def _judge(gate: Gate, total: int, failed: npt.NDArray[np.int64], *, is_over: bo
 
 @lru_cache(maxsize=8)
 def _failing_pairs(gate: Gate, size: int) -> npt.NDArray[np.bool_]:
-    """Return at which counts of the new and of the old version the evidence is enough, after however many requests."""
+    """Return the counts of failures, of the new and of the old version, at which there is enough evidence to fail."""
     failed, old_failed = np.indices((size, size))
     return np.asarray(_log_evidence(gate, failed, old_failed) >= gate.upper)
 
@@ -154,7 +153,7 @@ def _beta_above(gate: Gate, failed: npt.NDArray[np.int64], others: npt.NDArray[n
 
 
 def _log_evidence(gate: Gate, failed: npt.NDArray[np.int64], others: npt.NDArray[np.int64]) -> Floats:
-    """Return the log of the likelihood under the prior beyond `null`, over that of `null` itself."""
+    """Return the log ratio of the likelihood under the prior above `null` to that of `null` itself."""
     from scipy import special
 
     with np.errstate(divide="ignore"):
@@ -199,7 +198,7 @@ def _pooled_windows(gate: Gate, requests: Sequence[int], error_rate: float) -> G
 
 
 def cusum_run_length(gate: Gate, requests: int, error_rate: float) -> float:
-    """Mean number of looks until a CUSUM raises its alarm, the same number of requests at every look.
+    """Mean number of looks until a CUSUM raises its alarm, with the same number of requests at every look.
 
     Parameters
     ----------
@@ -213,8 +212,8 @@ def cusum_run_length(gate: Gate, requests: int, error_rate: float) -> float:
     Notes
     -----
     From one zero of the sum to the next it is an SPRT between 0 and the alarm. If such a test takes L looks on average, and ends
-    with an alarm with probability P, the mean is ``L / P``. Both are found by the law of failed requests from look to look, exactly
-    but for rounding: a test that still goes on with a probability of 1e-16 of that of an alarm is left.
+    with an alarm with probability P, the mean is ``L / P``. Both are found from the law of failed requests from look to look,
+    exactly except for rounding: a test is abandoned when its probability of continuing is 1e-16 of that of an alarm.
 
     References
     ----------
@@ -288,7 +287,7 @@ def _next_look(gate: Gate, probabilities: Floats, law: Floats, total: int) -> tu
 
 
 def failed_law(requests: int, error_rate: float) -> Floats:
-    """Return the probabilities of 0, 1, ... failed requests among some: the binomial law up to where it is negligible.
+    """Return the probabilities of 0, 1, ... failed requests among `requests`: the binomial law without its negligible tail.
 
     Examples
     --------
@@ -302,7 +301,7 @@ def failed_law(requests: int, error_rate: float) -> Floats:
 
 
 def add_failures(probabilities: Floats, law: Floats) -> Floats:
-    """Return the probabilities of counts, along the first axis, after independent failures of a law were added to them.
+    """Return the probabilities of counts, along the first axis, after adding independent failures with a law.
 
     Examples
     --------
@@ -321,7 +320,7 @@ def add_failures(probabilities: Floats, law: Floats) -> Floats:
 
 
 def cut(probabilities: Floats) -> Floats:
-    """Leave out the highest counts, along every axis, that are negligible.
+    """Leave out the highest counts along every axis if they are negligible.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Health windows: when one is healthy, and when a node has seen enough of them."""
+"""Health windows: the probability that one is healthy, and the number that a node needs."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def validation(
     consecutive: bool = True,
     failure_threshold: int | None = None,
 ) -> Validation:
-    """Follow a node through its windows until it is running, fails, or its deadline cuts it off.
+    """Follow a node through its windows until it is running, fails, or reaches its deadline.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Starts that fail, and how soon a limit on failed nodes stops the rollout."""
+"""Failed starts, and how soon a limit on failed nodes stops the rollout."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def start_success_probability(failure: float, *, hang: float = 0.0, attempts: in
     Parameters
     ----------
     failure, hang : float
-        Probabilities that an attempt that doesn't hang fails, and that an attempt hangs, after which there is no other.
+        Probability that an attempt fails if it doesn't hang, and that it hangs; no attempt follows a hang.
     attempts : int
 
     Notes
@@ -36,7 +36,7 @@ def failures_to_stop(limit: int, *, reaches: bool = False) -> int:
     limit : int
         `max_failed_nodes`.
     reaches : bool
-        Whether reaching the limit is enough, else it must be exceeded. A rollout without a failure is never stopped.
+        Whether reaching the limit is enough; otherwise it must be exceeded. A rollout without a failure is never stopped.
 
     Examples
     --------
@@ -133,7 +133,7 @@ def correlated_failures_variance(nodes: int, mean: float, sd: float) -> float:
 
 
 def mean_dispatched_until_stop(nodes: int, failure: float, limit: int, *, reaches: bool = False) -> float:
-    """Mean number of nodes dispatched, one at a time, until the limit stops the rollout or the fleet is through.
+    """Mean number of nodes dispatched, one at a time, until the limit stops the rollout or no node is left.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ def mean_dispatched_until_stop(nodes: int, failure: float, limit: int, *, reache
 
     Notes
     -----
-    The node at which the r-th failure falls follows the negative binomial law; truncated by the fleet its mean is the sum
+    The number of the node with the r-th failure has the negative binomial law; truncated by the fleet, its mean is the sum
     of ``P(fewer than r failures among the first m)`` over m = 0, ..., nodes - 1.
 
     References

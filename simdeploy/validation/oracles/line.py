@@ -1,4 +1,4 @@
-"""Nodes whose line to the control plane breaks: who is reached, what is heard in time, and when all are back."""
+"""Nodes whose line to the control plane breaks: nodes reached, verdicts heard in time, and when all are rolled back."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def unheard_by_deadline(mean_online_s: float, mean_offline_s: float, *, verdict_
 
 
 def mean_restoration_s(nodes: int, offline: float, mean_offline_s: float, *, rollback_s: float) -> float:
-    """Mean time from an order to go back until all nodes are back, with exponential offline spells.
+    """Mean time from an order to roll back until all nodes are back, with exponential offline spells.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def mean_restoration_s(nodes: int, offline: float, mean_offline_s: float, *, rol
     mean_offline_s : float
         Seconds.
     rollback_s : float
-        That every node takes to go back, seconds.
+        Rollback time of every node, seconds.
 
     Notes
     -----

@@ -1,4 +1,4 @@
-"""How long a rollout takes when nothing fails: order statistics of the starting times."""
+"""Makespans of rollouts in which nothing fails: order statistics of the starting times."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ def exponential_sliding_makespan_s(mean_s: float, nodes: int, slots: int) -> flo
 
     Notes
     -----
-    While all slots are busy nodes end every ``mean_s / slots``; that happens ``nodes - slots`` times until nobody waits.
-    What is in flight then ends after another ``mean_s * H_slots`` (memorylessness):
+    While all slots are busy, a node ends every ``mean_s / slots`` on average; after ``nodes - slots`` ends no node waits any
+    more. The nodes then in flight end after another ``mean_s * H_slots`` (memorylessness):
     ``mean_s * ((nodes - slots) / slots + H_slots)``.
 
     References
@@ -86,7 +86,7 @@ def barrier_makespan_s(
 
     Notes
     -----
-    The sum over the waves of :func:`last_end_s`, and of what follows each of them.
+    The sum over the waves of :func:`last_end_s`, and of the windows and pauses after them.
 
     Examples
     --------
@@ -142,7 +142,7 @@ def last_end_s(law: Distribution, batches: Sequence[tuple[float, int]]) -> float
 
 
 def find_marks(law: Distribution) -> list[float]:
-    """Return quantiles of a law, to where not even one of a million nodes is left."""
+    """Return quantiles of a law, up to where none of a million nodes is left."""
     survivals = np.concatenate([[0.999, 0.99, 0.9, 0.7, 0.5, 0.3], 10.0 ** -np.arange(1, 25)])
     marks: list[float] = law.inverse_survival(survivals).tolist()
     return marks

@@ -1,4 +1,4 @@
-"""Rare events with a closed form: many failures among many nodes, and a walk that gets to the top."""
+"""Rare events with a closed form: many failures among many nodes, and a random walk that reaches the top."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def binomial_tail(nodes: int, failure: float, at_least: int) -> float:
 
 
 def top_probability(up: Sequence[float], start: int) -> float:
-    r"""Probability that a birth-death chain gets to the top before it gets to 0.
+    r"""Probability that a birth-death chain reaches the top before 0.
 
     Parameters
     ----------
     up : sequence of float
-        Of the states 1, 2, ..., top - 1: the probability of a step up, else it is one down.
+        For the states 1, 2, ..., top - 1: the probability of a step up; otherwise the step is down.
     start : int
         From 0 to the top.
 
@@ -62,7 +62,7 @@ def top_probability(up: Sequence[float], start: int) -> float:
 
 
 def slowest_exceeds(nodes: int, survival: float) -> float:
-    """Probability that the slowest of several independent updates exceeds a time that each exceeds with a probability.
+    """Probability that the slowest of several independent updates exceeds a time that each exceeds with probability `survival`.
 
     Parameters
     ----------

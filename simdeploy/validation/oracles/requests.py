@@ -1,4 +1,4 @@
-"""Requests to nodes that are out of service: how many are lost or shed, and what that does to health windows."""
+"""Requests to nodes out of service: numbers of lost and shed requests, and their effect on health windows."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def traffic_s(daily: Sequence[tuple[float, float]], start_s: float, length_s: fl
     Parameters
     ----------
     daily : sequence of (float, float)
-        Times of day, seconds since midnight, rising; and factors, linear between them, around midnight too.
+        Ascending times of day, seconds since midnight, and factors, linear in between and across midnight.
     start_s, length_s : float
         Time of day at which the window begins, and its length, seconds.
 
     Returns
     -------
     float
-        Seconds: times requests per second, it is the mean number of requests.
+        Seconds; multiplied by requests per second, the mean number of requests.
 
     Notes
     -----
@@ -56,7 +56,7 @@ def lost_requests(
     daily: Sequence[tuple[float, float]] = ((0, 1),),
     start_s: float = 0,
 ) -> float:
-    """Mean requests that a wave loses while its nodes start, if nobody else serves them.
+    """Mean number of requests that a wave loses while its nodes start, if no other nodes serve them.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def lost_requests(
 
 
 def shed_fraction(nodes: int, out: int, capacity: float) -> float:
-    """Fraction of the requests that the other nodes of a pool can't serve while some are out.
+    """Fraction of requests that a pool can't serve while some of its nodes are out.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def shed_fraction(nodes: int, out: int, capacity: float) -> float:
 
 
 def largest_wave(nodes: int, capacity: float | Fraction, shed: float | Fraction = 0) -> int:
-    """Most nodes of a pool that may be out so that no more than a fraction of its requests is shed.
+    """Largest number of nodes of a pool that may be out without shedding more than a fraction of its requests.
 
     Parameters
     ----------
@@ -139,7 +139,7 @@ def largest_wave(nodes: int, capacity: float | Fraction, shed: float | Fraction 
 def waves_shed_requests(
     law: Distribution, nodes: int, wave_sizes: Sequence[int], capacity: float, requests_per_second: float
 ) -> float:
-    """Mean requests shed while waves start, each sent when the one before it has started.
+    """Mean number of requests shed while waves start, each sent when the previous one has started.
 
     Parameters
     ----------
@@ -175,7 +175,7 @@ def waves_shed_requests(
     shed = np.array([shed_fraction(nodes, out, capacity) for out in range(max(wave_sizes) + 1)])
 
     def shed_s(size: int) -> float:
-        # Of a wave, in seconds of all requests.
+        # Of a wave, in seconds of the pool's requests.
         if not shed[: size + 1].any():
             return 0.0
         out = np.arange(size + 1)
@@ -213,14 +213,14 @@ def waves_min_capacity_ratio(nodes: int, wave_sizes: Iterable[int], capacity: fl
 
 
 def overload_probability(nodes: int, wave: int, down: float, capacity: float) -> float:
-    """Probability that a wave overloads the nodes that serve, because too many of them are down.
+    """Probability that a wave overloads the serving nodes, because too many others are down.
 
     Parameters
     ----------
     nodes : int
         Of the pool; all have the same requests per second.
     wave : int
-        Nodes sent; those of them that are down are out in any case.
+        Nodes of the wave, whether they are down or not.
     down : float
         Probability that a node is down, independently of others: :func:`unavailability`.
     capacity : float
@@ -254,7 +254,7 @@ def loaded_window_probability(
     Parameters
     ----------
     requests_per_window : float
-        Of a node's own.
+        A node's own requests in a window.
     nodes, out : int
         Of the pool, and of these out of service throughout the window. All have the same requests per second.
     capacity : float

@@ -1,6 +1,6 @@
-"""Both engines compared with closed forms, by users on their machines.
+"""Both engines compared with closed forms, for users to run on their machines.
 
-From outside: `verify`, `Verification`.
+May be used from outside: `verify`, `Verification`.
 """
 
 from simdeploy.validation.verification.verifying import Verification, verify

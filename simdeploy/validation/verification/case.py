@@ -56,20 +56,20 @@ def canary(count: int, **more: Any) -> dict[str, Any]:
 
 
 def number_of(name: str, divisor: float = 1.0) -> Callable[[pd.DataFrame], np.ndarray]:
-    """Take a response, divided."""
+    """Return a function of a table: a response, divided."""
     return lambda table: table[name].to_numpy(float, na_value=math.nan) / divisor
 
 
 def at_least(name: str, least: float) -> Callable[[pd.DataFrame], np.ndarray]:
-    """Take 1 where a response is at least this, otherwise 0."""
+    """Return a function of a table: 1 if a response is at least this, otherwise 0."""
     return lambda table: (table[name].to_numpy(float, na_value=math.nan) >= least).astype(float)
 
 
 def below(name: str, limit: float) -> Callable[[pd.DataFrame], np.ndarray]:
-    """Take 1 where a response is below this, otherwise 0."""
+    """Return a function of a table: 1 if a response is below this, otherwise 0."""
     return lambda table: (table[name].to_numpy(float, na_value=math.nan) < limit).astype(float)
 
 
 def share_of(column: str, word: str) -> Callable[[pd.DataFrame], np.ndarray]:
-    """Take 1 where a column has this word, otherwise 0."""
+    """Return a function of a table: 1 if a column has this word, otherwise 0."""
     return lambda table: table[column].eq(word).to_numpy(float)

@@ -41,7 +41,7 @@ def _of_waves(name: str, gate: Mapping[str, Any], limit: float) -> list[Case]:
 
     policy = rolling(health_check=health_check, **NEVER_STOPS)
     quantities = [("stopped", lambda: known().fails + known().cant_tell, share_of("verdict", "false_alarm"))]
-    if gate["kind"] != "pooled":  # which looks at all of them
+    if gate["kind"] != "pooled":  # this kind always examines all of them
         quantities.append(("requests looked at", lambda: known().expected_requests, number_of("decision_requests")))
     stops = {"cant_tell": "stop"}
     return [

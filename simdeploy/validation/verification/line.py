@@ -9,7 +9,7 @@ _ONLINE_S, _OFFLINE_S = 1200, 400
 
 
 def lines() -> tuple[Case, ...]:
-    """Who is reached, what is heard in time, and when all are back."""
+    """Nodes reached, verdicts heard in time, and when all nodes are rolled back."""
     spells = {"online": {"exponential": {"mean": _ONLINE_S}}, "offline": {"exponential": {"mean": _OFFLINE_S}}}
     skips = {"unreachable_nodes": "skip", "on_failure": "continue"}
 
@@ -49,7 +49,7 @@ def lines() -> tuple[Case, ...]:
             "a cancel while some are offline",
             "restored at, s",
             "mean_restoration_s offline_after unreachable_at_turn",
-            # Nodes that are skipped have nothing to go back from.
+            # Skipped nodes are not rolled back.
             lambda: (
                 300
                 + oracles.mean_restoration_s(

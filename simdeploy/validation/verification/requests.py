@@ -138,7 +138,7 @@ def _overloaded() -> tuple[Case, ...]:
             {
                 "nodes": 30,
                 "requests_per_second": 5,
-                # So short that nothing else goes down meanwhile.
+                # So short that no other node goes down meanwhile.
                 "update_duration": "1ns",
                 "rollback_duration": "0s",
                 "crash": {"up": {"exponential": {"mean": "9h"}}, "repair": {"exponential": {"mean": "1h"}}},

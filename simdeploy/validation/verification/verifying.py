@@ -39,7 +39,7 @@ _COMPARISON = {
     "note": "str",
 }
 _AGREEMENT = {"case": "str", "rollouts": "int64", "different": "int64", "ok": "boolean", "note": "str"}
-# In a tenth of the time the compiled engine does this many times as many, which find errors a seventh of the size.
+# The compiled engine simulates this many times as many rollouts, in a tenth of the time: they detect errors a seventh as large.
 _TIMES_COMPILED = 50
 # Standard errors are reliable only if a mean is nearly normal.
 FEWEST = 100
@@ -140,7 +140,7 @@ def verify(
     agreement: list[dict[str, Any]] = []
     cases = make_cases()
     for place, case in enumerate(cases):
-        # Quantities of one scenario stand together, and take it from the same rollouts.
+        # Quantities of one scenario are adjacent, and use the same rollouts.
         if place == 0 or case.name != cases[place - 1].name:
             n = {"reference": replications, "compiled": _TIMES_COMPILED * replications}
             tables = {name: simulate_case(case, name, n[name], seed) for name in names}
@@ -219,11 +219,11 @@ def compare_case(case: Case, engine: str, table: pd.DataFrame | str) -> dict[str
     if len(failed):
         return {**row, "ok": False, "note": f"{len(failed):,} rollouts failed; the first: {failed['error'].iloc[0]}"}
     values, truth = case.take(table), row["closed_form"]
-    # Taken from the first value on, so that observations that are all the same have an error of exactly 0.
+    # Relative to the first value, so that constant observations have an error of exactly 0.
     off = values - values[0]
     estimate, standard_error = float(values[0] + off.mean()), math.sqrt(off.var(ddof=1) / len(values))
     if np.isin(values, (0, 1)).all():
-        # That of the closed form: of a few successes the sample's own error is far too small.
+        # From the closed form, because with few successes the sample's standard error is far too small.
         standard_error = math.sqrt(truth * (1 - truth) / len(values)) if 0 < truth < 1 else 0.0
     apart = abs(estimate - truth)
     exactly = 0.0 if apart <= _EQUAL * abs(truth) else math.inf

@@ -77,7 +77,7 @@ def service() -> tuple[Case, ...]:
     up_s, repair_s, hour_s = 36_000, 3600, 3600
 
     def added_down() -> float:
-        # Only nodes that are up are touched; the release affects each for the hour until it is noticed.
+        # Only nodes that are up are touched; each is exposed to the release for the hour until it is noticed.
         added_s = oracles.exposed_down_s(up_s, repair_s, 10, hour_s) - oracles.exposed_down_s(up_s, repair_s, 1, hour_s)
         return (1 - oracles.unavailability(up_s, repair_s)) * added_s
 
