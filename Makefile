@@ -1,9 +1,9 @@
-# The two commands of the README, and what contributors use beside them.
+# The two commands of the README, and commands for contributors.
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 SCENARIO = scenarios/small-fleet.yaml
-# Which tests, and further options of pytest.
+# Selected tests, and further options of pytest.
 TESTS ?=
 
 .PHONY: demo test check check-lowest docs linkcheck constraints release fuzz bench conformance clean
@@ -20,7 +20,7 @@ check: $(VENV)/.tested
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# The tests with the lowest versions that pyproject.toml allows, which use what newer libraries call deprecated.
+# The tests with the lowest versions that pyproject.toml allows; these use functions that other libraries have deprecated since.
 LOWEST = $(VENV)-lowest
 check-lowest:
 	mkdir -p $(LOWEST)
@@ -33,35 +33,35 @@ docs: $(VENV)/.documented
 	mkdir -p build/site/source
 	$(SITE) build/site/html
 
-# Whether links to other sites still lead somewhere.
+# Check links to other sites.
 linkcheck: $(VENV)/.documented
 	mkdir -p build/site/source
 	$(SITE) -b linkcheck build/site/links
 
-# The versions that are installed, as constraints for others: after the tests have passed.
+# Write the installed versions as constraints for users; run it after the tests have passed.
 constraints: $(VENV)/.tested
 	echo "# Versions with which the tests last passed; 'make constraints' writes this file." > constraints.txt
 	$(BIN)/python -m pip freeze --exclude-editable | grep -E '^[A-Za-z0-9._-]+==[^ ]+$$' >> constraints.txt
 
-# The tag of the version, which has to have its date in CHANGELOG.md, on the commit that is checked out.
+# Tag the current commit with the version, whose date must be in CHANGELOG.md.
 release: $(VENV)/.tested
 	$(BIN)/python -m pytest -n 0 -q tests/test_packaging.py
 	git diff --quiet HEAD
 	version=$$($(BIN)/hatchling version) && grep "^## \[$$version\] - 20" CHANGELOG.md && git tag -a "v$$version" -m "simdeploy $$version"
 
-# CASES mutated files and stores of each kind, new ones each time unless FIRST says which number is the first.
+# CASES mutated files and stores of each kind, different ones each time unless FIRST sets the number of the first.
 CASES ?= 2000
 FIRST ?= $(shell date +%s)000000
 fuzz: $(VENV)/.tested
 	HYPOTHESIS_PROFILE=fuzz FUZZ_CASES=$(CASES) FUZZ_FIRST=$(FIRST) $(BIN)/python -m pytest -n auto \
 		tests/test_fuzzing.py tests/dialects/test_broken_files.py tests/test_properties.py tests/test_engines_equal.py tests/test_malformed.py tests/test_openapi.py
 
-# Measured figures go to docs/performance.md with BENCH="benchmarks --write-page"; a part of the benchmarks replaces its rows there.
+# BENCH="benchmarks --write-page" writes the results to docs/performance.md; a part of the benchmarks replaces only its rows.
 BENCH ?= benchmarks
 bench: $(VENV)/.tested
 	$(BIN)/python -m pytest $(BENCH) --benchmark-only -p no:xdist
 
-# Real Docker Swarm, as root: Debian's packages are unpacked, not installed. Some minutes.
+# Record and replay real Docker Swarm, as root. Takes some minutes; Debian's packages are unpacked, not installed.
 RECORDINGS ?= tests/conformance/recordings
 conformance: $(VENV)/.tested
 	$(BIN)/python tests/conformance/record_swarm.py $(RECORDINGS)

@@ -1,4 +1,4 @@
-"""The README as a package index shows it, where links that are relative to the repository lead nowhere."""
+"""The README for a package index, where links relative to the repository would be broken."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from hatchling.metadata.plugin.interface import MetadataHookInterface
 
-# Code; or a picture, with its caption, or a link, whose target is no address.
+# Code, which stays as it is; or a picture with its caption, or a link, if the target is relative.
 _PARTS = re.compile(
     r"^```.*?^```|`[^`\n]*`|!\[(?P<alt>[^\]]*)\]\((?P<image>(?!\w+:)[^)]+)\)(?P<caption>\n+\*[^*]+\*)?\n*"
     r"|\[(?P<text>(?:`[^`]*`|[^\]`])*)\]\((?P<target>(?!\w+:)[^)]+)\)",
@@ -17,7 +17,7 @@ _PARTS = re.compile(
 
 
 def make_absolute(text: str, repository: str | None, version: str) -> str:
-    """Let relative links and pictures lead into the repository at the tag of a version; without one, leave out both.
+    """Make relative links and pictures absolute, at the version's tag of a repository; without a repository, remove them.
 
     Examples
     --------

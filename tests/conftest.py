@@ -1,4 +1,4 @@
-"""What several test files need: settings of hypothesis, small scenarios."""
+"""Settings of hypothesis and pytest, and fixtures for several test files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-# Before numpy is imported. Tests run side by side, and start hundreds of commands, which need not translate their modules each time.
+# Before numpy is imported: one thread each, because tests run in parallel; and cached bytecode, because they start hundreds of commands.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
@@ -27,9 +27,9 @@ from hypothesis import HealthCheck, settings  # noqa: E402
 
 mpl.use("Agg")
 gc.disable()  # until all tests are collected
-# Nobody cuts the power of these tests, so no file has to be on the disk: they would wait for it for minutes.
-os.fsync = os.fstat  # type: ignore[assignment]  # which refuses what is no open file as well
-pytest.register_assert_rewrite("engine_contract")  # its tests stand in a module that is not called test_*
+# Waiting for the disk would take minutes, and no test cuts the power.
+os.fsync = os.fstat  # type: ignore[assignment]  # also raises for invalid file descriptors
+pytest.register_assert_rewrite("engine_contract")  # its tests are in a module not named test_*
 
 settings.register_profile(
     "ci", derandomize=True, deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
@@ -44,7 +44,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
 def pytest_configure() -> None:
-    """Search with all indices checked, of which compiled code checks none by itself."""
+    """Check all indices of compiled code while fuzzing; usually it checks none."""
     if os.environ.get("HYPOTHESIS_PROFILE") == "fuzz" and find_spec("numba"):
         from bounds import check_bounds
 
@@ -74,7 +74,7 @@ def _merge(into: dict[str, Any], changes: dict[str, Any]) -> None:
 
 @pytest.fixture(scope="session")
 def make_scenario() -> Callable[..., Any]:
-    """Make a scenario: ten nodes, 30 s each, in fours, three healthy windows; `changes` are merged into it."""
+    """Makes a scenario of ten nodes, 30 s each, in waves of four, with three healthy windows; `changes` are merged into it."""
     from simdeploy import Scenario
 
     def make(**changes: Any) -> Any:
@@ -87,7 +87,7 @@ def make_scenario() -> Callable[..., Any]:
 
 @pytest.fixture(scope="session", autouse=True)
 def interruptible() -> None:
-    """Processes that tests start can be interrupted, even where a shell runs the tests in the background and has Ctrl-C ignored."""
+    """Let processes that tests start react to Ctrl-C, which a shell makes background processes ignore."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -100,14 +100,14 @@ def repository() -> Path:
 
 @pytest.fixture(params=["reference", "compiled"])
 def engine(request: pytest.FixtureRequest) -> str:
-    """Each engine in turn, for whatever must hold on both."""
+    """Each engine in turn, for tests that must pass on both."""
     name: str = request.param
     return name
 
 
 @pytest.fixture(scope="session")
 def compiled_engine() -> None:
-    """The whole compiled engine, loaded, and compiled without the warning that this takes a while."""
+    """The whole compiled engine, compiled and loaded without the warning that this takes a while."""
     import numpy as np
 
     from simdeploy.engines.compiled.kernel import load_parts
@@ -115,47 +115,47 @@ def compiled_engine() -> None:
 
     with warnings.catch_warnings(action="ignore"):
         load_parts(["entry", *PARTS], np.zeros(1, RUN))
-    _leave_anything_in_memory()
+    _fill_reused_memory()
 
 
-def _leave_anything_in_memory() -> None:
-    """Let numbers that the engine reads before it has written them be no node's, and no time."""
+def _fill_reused_memory() -> None:
+    """Fill the engine's memory with numbers that are no valid node or time, to detect reading before writing."""
     from simdeploy.engines.compiled.scratch import Scratch
 
     get = Scratch._get_memory
 
-    def get_anything(self: Any, size: int) -> Any:
+    def get_filled(self: Any, size: int) -> Any:
         memory = get(self, size)
-        if size < 50_000_000:  # more would take long
-            memory[:size].fill(0x7B)  # not all that a larger fleet left
+        if size < 50_000_000:  # filling more would take long
+            memory[:size].fill(0x7B)  # only the part in use: a larger fleet may have left more memory
             self.is_zero = False
         return memory
 
-    Scratch._get_memory = get_anything  # type: ignore[method-assign]
+    Scratch._get_memory = get_filled  # type: ignore[method-assign]
 
 
 @lru_cache
 def needs_engine(path: Path) -> bool:
-    """Whether tests of a file run the compiled engine, perhaps in other processes."""
+    """Whether a file's tests run the compiled engine, perhaps in other processes."""
     text = path.read_text(encoding="utf-8")
     return "compiled" in text or "from commands" in text or re.search(r"def test_.*\bengine\b", text) is not None
 
 
 @pytest.fixture(autouse=True)
 def engine_that_is_needed(request: pytest.FixtureRequest) -> None:
-    """Whoever begins with such a file has the whole engine compiled, so that nobody waits for a part of it first, or is told so."""
+    """Compile the whole engine before the first test that needs it, so that no test waits for a part or gets the warning."""
     if needs_engine(request.node.path):
         request.getfixturevalue("compiled_engine")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let the second of two processes begin with the files that need the compiled engine, so that only it compiles, and each
-    with those that have slow tests, so that neither is left alone with one in the end.
+    """Order tests for two processes: the second begins with files that need the compiled engine, so only it compiles, and
+    both begin with files that have slow tests, so that neither finishes long before the other.
     """
     needs = {path for path in {item.path for item in items} if needs_engine(path)}
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: (item.path in needs, item.path not in slow))
-    # Every process gets a row of tests, as many as any other: files without slow tests fill up the first row.
+    # Each process gets half of the tests in this order, so files with the engine but without slow tests fill up the first half.
     n_without = sum(item.path not in needs for item in items)
     cut = min(n_without + (len(items) + 1) // 2, len(items))
     while n_without < cut < len(items) and items[cut].path == items[cut - 1].path:
@@ -164,15 +164,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Keep what collecting made out of the garbage collector's way: it lives as long as the process."""
+    """Exclude objects made by collection from garbage collection, because they live as long as the process."""
     gc.collect()
     gc.freeze()
     gc.enable()
-    gc.set_threshold(50_000, 20, 50)  # seldom: what tests make is mostly gone without it
+    gc.set_threshold(50_000, 20, 50)  # rarely, because most objects of tests are freed without it
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Show what became of mutated files and stores: each mutator's cases with `make fuzz`, each target's otherwise."""
+    """Summarise the outcomes of mutated files and stores: by mutator with `make fuzz`, otherwise by target only."""
     counts: dict[tuple[str, str], list[int]] = {}
     for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
         for name, rows in getattr(report, "user_properties", ()):
@@ -195,21 +195,21 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture
 def few_worlds_suffice(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let verdicts on means rest on fewer worlds than show rare rollouts."""
+    """Trust intervals of means from fewer worlds than rare rollouts require."""
     monkeypatch.setattr("simdeploy.statistics.combining.FEWEST_WORLDS", 1)
     monkeypatch.setattr("simdeploy.statistics.combining.LARGEST_WEIGHT", 1)
 
 
 @pytest.fixture
 def few_values_suffice(few_worlds_suffice: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let verdicts on means rest on tables small enough to be made by hand."""
+    """Trust intervals of means from tables small enough to write by hand."""
     monkeypatch.setattr("simdeploy.statistics.combining._FEWEST_VALUES", 1)
     monkeypatch.setattr("simdeploy.statistics.combining._FEWEST_EQUAL", 1)
 
 
 @pytest.fixture
 def few_switch_values(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave but the first values of some switches, so that there are few pairs."""
+    """Use only the first values of some switches, so that there are few pairs."""
     from simdeploy.analysis.switches import switch_values, varying
 
     first_values = switch_values.list_switch_values
@@ -218,6 +218,6 @@ def few_switch_values(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def students_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave the limits of means as Student's, whatever the skewness and the tails of values."""
+    """Use Student's limits of means, whatever the skewness and tails of the values."""
     for user in ("simdeploy.statistics.parts", "simdeploy.analysis.estimates.grid"):
         monkeypatch.setattr(f"{user}.allow_for_tails", lambda part, *_: part)
