@@ -1,4 +1,4 @@
-"""How compiled code gets at its tables: views of them, by the record that holds their addresses, and what a policy's rows say."""
+"""Access of compiled code to its tables: views, by the record that holds their addresses, and queries of a policy's rows."""
 
 from __future__ import annotations
 
@@ -79,10 +79,10 @@ class_nodes = make_view("class_nodes_at", INT, "n_class_nodes", 2)  # exact node
 law_at = make_reader("laws_at", LAW_RECORD)
 floats_of = make_view("floats_at", REAL, 3, "size")  # of a law: its values or grid
 process_at = make_reader("processes_at", PROCESS_RECORD)
-script = make_view("script_at", INT, "n_acts", 2)  # when, what; by time in each way in which a world goes on
+script = make_view("script_at", INT, "n_acts", 2)  # time, act; by time in each continuation
 openings = make_view("openings_at", INT, "n_openings", 2)  # when change windows open and close, since Monday 00:00
 policy_at = make_reader("policies_at", POLICY_RECORD)
-policy_of = make_current("policies_at", POLICY_RECORD, "policy")  # the policy at hand
+policy_of = make_current("policies_at", POLICY_RECORD, "policy")  # the current policy
 _class_rule_at = make_reader("class_rules_at", CLASS_RULE_RECORD)
 _last_word_at = make_reader("last_words_at", INT)
 _size_at = make_reader("sizes_at", INT)
@@ -103,7 +103,7 @@ stops_of = make_view("stops_at", INT, "n_stops")
 places_of = make_view("places_at", INT, "n_stops")
 bundle_slots = make_view("bundle_slots_at", INT, "n_slots")  # a hash table of bundles
 peaks = make_view("peaks_at", INT, "n_peaks")  # numbers of windows whose highest word is wanted, ascending
-# Of the replication at hand.
+# Of the current replication.
 today = make_view("today_at", TODAY_RECORD, "n_classes")
 drawn = make_view("drawn_at", INT, N_DRAWN, "nodes")
 # Of zones' first good spells; 0 where that is a bad one.
@@ -121,41 +121,40 @@ counted = make_view("counted_at", INT, N_COUNTED, N_AT_ONCE)
 ahead = make_view("ahead_at", INT, N_AHEAD, N_AHEAD_STATE)
 ahead_sums = make_view("ahead_sums_at", INT, N_AHEAD, N_AHEAD_SUMS, 2 * MOST_AHEAD + 2)
 noted = make_view("noted_at", INT, N_NOTED, MOST_NOTED)
-# Of every replication that is put together from several: that of the fleet, and those of its nodes; and of one that branches off
-# another what it leaves behind.
+# For every replication combined from several: that of the fleet, and those of its nodes; and the results of branches.
 roots = make_view("roots_at", WORD, "n_lineages")
 lineages = make_view("lineages_at", WORD, "n_lineages", "nodes")
 kept = make_view("kept_at", BOOL, "n_lineages", "nodes")
 reached = make_view("reached_at", BOOL, "n_lineages")
 continuation_at = make_reader("continuations_at", CONTINUATION_RECORD)
-look_times = make_view("look_times_at", INT, "n_looks")  # ascending in each way in which a world goes on
+look_times = make_view("look_times_at", INT, "n_looks")  # ascending in each continuation
 looks = make_view("looks_at", LOOK, "n_lineages", "n_looks")
 node_looks = make_view("node_looks_at", NODE_LOOK, "n_lineages", "n_looked_at")
-# What is traced: of every policy and replication; and changes from instant to instant, of the rollout at hand.
+# What is traced: of every policy and replication; and changes from instant to instant, of the current rollout.
 traces = make_view("traces_at", np.int32, "n_traces", N_TRACED, "n_times")
 traced_counts = make_view("traced_counts_at", INT, N_TRACED_COUNTS, "n_slots_traced")
 traced_sums = make_view("traced_sums_at", REAL, "n_groups", N_TRACED_SUMS, "n_slots_traced")
 # Traffic: starts, factors, changes per second and integrals of all pieces (`simdeploy.world.traffic.Traffic.pieces`).
 traffic = make_view("traffic_at", REAL, 4, "n_pieces")
 day_points = make_view("day_points_at", INT, "n_day_points")
-# Pools: when each last changed, its sums, and how many nodes of each class are missed, and serve.
+# Pools: time of the last change, sums, and the numbers of missed and of serving nodes by class.
 pool_times = make_view("pool_times_at", INT, "n_pools")
 pool_sums = make_view("pool_sums_at", REAL, "n_pools", N_POOL)
 pool_counts = make_view("pool_counts_at", INT, "n_pools", 2, "n_classes")
 pool_looks = make_view("pool_looks_at", REAL, "n_pools", N_LOOK)
 pool_members = make_view("members_of_pools_at", INT, N_MEMBER, "nodes")
 met = make_view("met_at", REAL, N_MET, "nodes")
-lines = make_view("lines_at", INT, N_LINE, "nodes")  # empty where no line breaks
+lines = make_view("lines_at", INT, N_LINE, "nodes")  # empty if no line breaks
 walk_of_member = make_reader("walks_of_members_at", WALK_RECORD)  # two for each node that shares its requests
-# A heap: when nodes may go down or come up next, and which.
+# A heap of times at which nodes may go down or come up next, with their numbers.
 flips = make_view("flips_at", INT, 2, "flip_room")
 # The load of each pool over the rollout, piece by piece: when they begin; and the first piece of each pool.
 load_times = make_view("load_times_at", INT, "room")
 loads = make_view("loads_at", REAL, N_LOAD, "room")
 load_starts = make_view("load_starts_at", INT, "n_pool_ends")
-# Sums over nodes in the order of dispatch: requests lost while they go back, and requests per second of those that fail to.
+# Sums over nodes in the order of dispatch: requests lost during rollbacks, and requests per second of failed rollbacks.
 back_rates = make_view("back_rates_at", REAL, 2, "nodes")
-# Of the rollout at hand.
+# Of the current rollout.
 fates = make_view("fates_at", INT, N_FATE, "nodes")
 zone_failed = make_view("zone_failed_at", INT, "zones")  # only where zones have a limit
 relative = make_view("relative_at", INT, N_RELATIVE, "nodes")
@@ -164,16 +163,16 @@ lists = make_view("lists_at", INT, N_LISTS, "nodes")
 waves = make_view("waves_at", INT, N_WAVE, "most_waves")
 slots_of_zones = make_view("slots_of_zones_at", INT, "zones")  # that are taken
 walk_at = make_reader("walks_at", WALK_RECORD)
-# Error rates of looks at waves, of nodes on the new and on the old version; and which look at the wave was before.
+# Error rates at looks at waves, of nodes on the new and on the old version; and the previous look at the wave.
 ranked = make_view("ranked_at", REAL, 2, "room_ranked")
 ranked_before = make_view("ranked_before_at", INT, "room_ranked")
 scratch = make_view("scratch_at", INT, 2, "room")  # intervals: starts, ends
-queue = make_view("queue_at", INT, 2, "room")  # when something happens, and what to which node
+queue = make_view("queue_at", INT, 2, "room")  # times of events, and codes of event and node
 
 
 @inlined
 def policy_of_node(run, node):
-    """The policy that a node was dispatched under, by whose health check it is judged."""
+    """The policy that a node was dispatched under; its health check judges the node."""
     keeps_first = run.changed_at > 0 and fates(run)[DISPATCHED, node] < run.changed_at
     return policy_at(run, run.first_policy if keeps_first else run.policy)
 
@@ -186,13 +185,13 @@ def is_surged(run, node):
 
 @inlined
 def windows_from(run, node):
-    """When a node's windows begin: at its start, or at that of its last try; NEVER if there are none."""
+    """When a node's windows begin: at its start, or at the start of its last try; NEVER without windows."""
     return fates(run)[WINDOWS_FROM if policy_of_node(run, node).tries_unhealthy else STARTED, node]
 
 
 @inlined
 def class_rule_of(run, policy, number):
-    """What a window meets under a policy's rule, for a class."""
+    """Requests of a window, and the failures allowed, under a policy's rule, for a class."""
     return _class_rule_at(run, policy.rule * run.n_classes + number)
 
 
@@ -218,19 +217,19 @@ def last_word_of(run, policy, number, level):
 
 @inlined
 def size_of_wave(run, wave):
-    """How many nodes the policy's plan has in a wave, counted from 0."""
+    """Number of nodes in a wave of the policy's plan; waves are counted from 0."""
     return _size_at(run, policy_of(run).first_size + wave)
 
 
 @inlined
 def terms_of_wave(run, wave):
-    """What the policy's plan says of a wave alone."""
+    """The terms of a single wave in the policy's plan."""
     return _wave_terms_at(run, policy_of(run).first_size + wave)
 
 
 @inlined
 def needed_of(run, node):
-    """How many healthy windows a node needs, which is a matter of its wave."""
+    """Number of healthy windows that a node needs, which depends on its wave."""
     policy = policy_of_node(run, node)
     if policy.watches_by_wave:
         healthy = terms_of_wave(run, fates(run)[WAVE, node] - 1).healthy
@@ -241,14 +240,14 @@ def needed_of(run, node):
 
 @compiled
 def awaits_promotion(run, wave):
-    """Tell whether what comes after a wave takes a promotion: after the canaries, and where the list of waves says so."""
+    """Tell whether a promotion is needed after a wave: the canaries, or a wave whose terms say so."""
     policy = policy_of(run)
     return (wave == 0 and policy.canaries > 0) or (policy.has_promotions and terms_of_wave(run, wave).promotion)
 
 
 @inlined
 def bake_after(run, wave):
-    """For how long the policy's plan pauses after a wave."""
+    """Pause after a wave in the policy's plan."""
     return _bake_at(run, policy_of(run).first_size + wave)
 
 

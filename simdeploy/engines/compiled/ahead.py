@@ -1,7 +1,7 @@
-"""What gates see of a wave (model section 8), for compiled code: summed over its nodes for several looks in advance.
+"""The evidence of gates about a wave (model section 8), for compiled code: summed over its nodes for several looks in advance.
 
-Once a node is dispatched, it is known when its windows end, and which of them a look may take. So they are drawn many at once, node by
-node, where nothing disturbs it. If another node is dispatched before these looks, its windows are added, or all is summed once more.
+Once a node is dispatched, the ends of its windows are known, and which look takes each. So many windows of an undisturbed node are
+drawn at once. If another node is dispatched before these looks, its windows are added, or everything is summed again.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ from simdeploy.engines.compiled.tables import (
 
 @compiled
 def reset_ahead(run):
-    """Forget what was summed."""
+    """Discard all sums."""
     for place in range(N_AHEAD):
         ahead(run)[place, AHEAD_OF] = -1
 
@@ -100,7 +100,7 @@ def _begin(run, wave, look):
     if state[AHEAD_OF] == wave and look < state[AHEAD_UNTIL]:
         n = np.int64(1)  # others may be dispatched at any time
     elif gate == POOLED_WINDOW or gate == SPRT_WINDOWS or gate == SPRT_REQUESTS or gate == BAYES:
-        n = min(n, look)  # it may be over soon
+        n = min(n, look)  # the gate may decide soon
     n = min(n, max(_last_look(run, wave) - look, 0) + 1)
     state[AHEAD_OF], state[AHEAD_FROM], state[AHEAD_UNTIL] = wave, look, look + n
     for row in range(len(sums)):
@@ -111,7 +111,7 @@ def _begin(run, wave, look):
 
 @compiled
 def _last_look(run, wave):
-    """Return the look at which the observation of a wave ends at the latest, if waiting changes nothing; NEVER if that isn't known."""
+    """Return the last look of a wave's observation, if waiting changes nothing; NEVER if that isn't known yet."""
     table, fate = waves(run), fates(run)
     if table[TURNS, wave] < size_of_wave(run, wave):
         return np.int64(NEVER)
@@ -126,7 +126,7 @@ def _last_look(run, wave):
 
 @compiled
 def _add_nodes(run, wave, look, n_before):
-    """Add the windows of all nodes that were dispatched since the first so many places of a wave were looked through."""
+    """Add the windows of nodes dispatched since the first `n_before` places of a wave were added."""
     state, until = ahead(run)[wave % N_AHEAD], lists(run)[SEEN_UNTIL]
     first, turns = waves(run)[FIRST_PLACE, wave], waves(run)[TURNS, wave]
     per_ns = 1.0 / policy_of(run).interval
@@ -143,13 +143,13 @@ def _add_nodes(run, wave, look, n_before):
 
 @inlined
 def _add(run, wave, look, node, per_ns):
-    """Add the windows of a node that end from a look on, or note them, to be added together with those of others."""
+    """Add the windows of a node that end from a look on, or note them, to be added together with those of other nodes."""
     fate, policy = fates(run), policy_of(run)
     state, sums = ahead(run)[wave % N_AHEAD], ahead_sums(run)[wave % N_AHEAD]
     started, interval = fate[STARTED, node], policy.interval
     if started == NEVER:
         return
-    # Looks no longer take a node once it has failed, which it has after its deadline, if there is no verdict on the wave.
+    # Looks don't include a node after its failure, which happens at its deadline at the latest, without a verdict on the wave.
     last = fate[RESOLVED if fate[HAS_FAILED, node] else DEADLINE, node]
     partner = np.int64(-1)
     if policy.gate_compares:
@@ -216,7 +216,7 @@ def _add_windows(run, node, requests, begin, end, sums, to):
 
 @compiled
 def _count(run, node, n, requests, start):
-    """Count the failed requests of n windows at the level of the first one; a level of the node alone is worked out only if needed."""
+    """Count the failed requests of n windows at the level of the first one; the node's own level is computed only if needed."""
     end = start + policy_of(run).interval
     level = known_level(run, node)
     if level != level:

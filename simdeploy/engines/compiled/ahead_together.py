@@ -1,4 +1,4 @@
-"""Windows of nodes that are alike, which gates see in advance (see `ahead`), for compiled code: drawn and counted together."""
+"""Windows with the same requests and level, counted for gates in advance (see `ahead`), for compiled code: drawn and counted together."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ from simdeploy.engines.compiled.tables import (
 
 @inlined
 def note(run, wave, node, begin, end, to, level, old_level):
-    """Note the windows of a node that nothing disturbs, of one level as those of its partner are, to be added soon."""
+    """Note the windows of an undisturbed node, to be added later; they have one level, and those of its partner have one."""
     nodes, place = noted(run), run.n_noted
     nodes[NODE_AHEAD, place], nodes[TO_AHEAD, place] = node, to
     nodes[FIRST_AHEAD, place], nodes[END_AHEAD, place] = begin, end
@@ -58,7 +58,7 @@ def note(run, wave, node, begin, end, to, level, old_level):
 
 @compiled
 def add_together(run, wave):
-    """Add the windows of nodes that are noted to the failed requests of the looks that take them."""
+    """Add the windows of noted nodes to the failed requests of the looks that take them."""
     sums, state, place = ahead_sums(run)[wave % N_AHEAD], ahead(run)[wave % N_AHEAD], np.int64(0)
     columns = 1 + state[AHEAD_UNTIL] - state[AHEAD_FROM]
     while place < run.n_noted:
@@ -71,7 +71,7 @@ def add_together(run, wave):
 
 @compiled
 def _add_alike(run, is_old, first, sums, columns):
-    """Add those of noted nodes from a place on, or of their partners, as long as they are alike; return up to which place they are."""
+    """Add the windows of noted nodes, or of their partners, from a place on while they are alike; return the place after them."""
     nodes, words, place = noted(run), counted(run)[WINDOW_WORD], first + 1
     requests, levels = counted(run)[REQUESTS], at_once(run)[OLD_LEVEL if is_old else LEVEL]
     while place < run.n_noted and requests[place] == requests[first] and levels[place] == levels[first]:
@@ -94,7 +94,7 @@ def _add_alike(run, is_old, first, sums, columns):
     for earlier in range(first, place):
         begin, end, to = nodes[FIRST_AHEAD, earlier], nodes[END_AHEAD, earlier], nodes[TO_AHEAD, earlier]
         even = begin if is_old else begin & ~1
-        # Nobody looks at columns beyond the last one.
+        # Columns beyond the last one are not needed.
         is_cut = to + end < columns
         add_counts(run, n, begin - even, end - even, is_cut, nodes[DRAWN_AHEAD, earlier], sums, to + even)
         n += nodes[DRAWN_AHEAD, earlier]

@@ -21,16 +21,16 @@ from simdeploy.engines.compiled.special import normal_quantiles
 from simdeploy.engines.compiled.tables import COUNT, FAR, NORMAL, STEP_WORD, UNIFORM, WINDOW_WORD
 from simdeploy.world.binomial import _SMALLEST_LOG
 
-_MOST_STEPS = 50.0  # requests that fail on average, up to which steps are faster than the expansion
+_MOST_STEPS = 50.0  # mean number of failures up to which steps are faster than the expansion
 _STEPS_AT_ONCE = 5
 _WORDS, _PER_WORD = 2.0**52, 2.0**-52
 
 
 @compiled
 def count_failed(run, n, requests, p, off):
-    """Count how many of the requests fail in each of n windows that meet as many: `failed_of` each of the uniforms of their words.
+    """Count the failed requests of n windows with the same number of requests: `failed_of` for the uniform of each word.
 
-    False if p may be off by so much that this makes a difference.
+    False if the error of p, up to `off`, might change a count.
     """
     if p < 1.0 and requests * p <= _MOST_STEPS and _begin_steps(run, requests, p):
         return _count_by_steps(run, n, requests, p, off)
@@ -49,7 +49,7 @@ def count_failed(run, n, requests, p, off):
 
 @compiled
 def _begin_steps(run, requests, p):
-    """Begin with the steps of a cdf, unless they are those at hand; tell whether it can be told by steps."""
+    """Prepare the steps of a cdf, unless they are the current ones; tell whether steps can be used."""
     if requests != run.stepped_requests or p != run.stepped_p:
         run.stepped_requests, run.stepped_p = requests, p
         log_none = requests * math.log1p(-p)
@@ -61,7 +61,7 @@ def _begin_steps(run, requests, p):
 
 @compiled
 def _add_steps(run, requests, p):
-    """Add some steps, by the same sums as for a single window; where there is no step any more, no word is above it."""
+    """Add some steps, by the same sums as for a single window; after the last step, no word is above it."""
     odds, step_words = p / (1.0 - p), counted(run)[STEP_WORD]
     for k in range(run.n_steps, run.n_steps + _STEPS_AT_ONCE):
         if k:
@@ -78,7 +78,7 @@ def _add_steps(run, requests, p):
 
 @compiled
 def _count_by_steps(run, n, requests, p, off):
-    """Go up the cdf, some steps at once, as long as there are words above it."""
+    """Go up the cdf, some steps at a time, while any words are above it."""
     words, step_words, counts = counted(run)[WINDOW_WORD], counted(run)[STEP_WORD], counted(run)[COUNT]
     near, n_near = np.int64(2 * requests * off * _WORDS) + 2, 0  # no cdf changes by more
     if run.n_steps == 0:

@@ -1,9 +1,9 @@
-"""Barrier pacing in one pass for many policies: no queue, and whatever two policies share is worked out once.
+"""Barrier pacing in one pass for many policies: without a queue, and everything that two policies share is computed once.
 
-Where nothing depends on the clock (no crashes, outages or degraded spells), a node's fate in time relative to its dispatch
-is the same under every plan. So fates are found once per rule of judging nodes; rules under which all fates are equal, up to where
-all policies have ended, share what follows. A wave takes as long as its slowest node, and limits only say at which of the few
-failures the rollout stops: one trajectory per plan serves all limits. Sums over whole waves make the outcome of each stop cheap.
+If nothing depends on the clock (no crashes, outages or degraded spells), a node's fate, in time relative to its dispatch, is the
+same under every plan. So fates are computed once per rule of judging nodes; rules with equal fates, up to where all policies have
+ended, share the rest. A wave takes as long as its slowest node, and limits only determine at which of the few failures the rollout
+stops: one trajectory per plan serves all limits. Sums over whole waves make the outcome of each stop cheap.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _LOW = (1 << 32) - 1
 
 @compiled
 def prepare_barrier(run):
-    """Put what a replication has by node into the order of dispatch, where trajectories need it so."""
+    """Sort the numbers of a replication by the order of dispatch, if trajectories need it."""
     affected, of_node = relative(run)[REL_AFFECTED], drawn(run)[AFFECTED]
     run.n_back = 0
     run.group = -1
@@ -63,20 +63,19 @@ def prepare_barrier(run):
 
 @compiled
 def follow_bundle(run, number, whole, real):
-    """Follow the rollout of a bundle of policies, which differ in their limits only, under the rule at hand.
+    """Follow the rollout of a bundle of policies, which differ in their limits only, under the current rule.
 
     Parameters
     ----------
     number : int
-        Of the bundle, for each of whose stops the row of its outcome is written.
+        Number of the bundle; the row of the outcome is written for each of its stops.
     whole, real : ndarray
         Rows of outcomes, from `run.n_outcomes` on.
 
     Returns
     -------
     bool
-        False if these rollouts are to be run one by one: something else happens at the instant of a stop, or times are
-        too long.
+        False if these rollouts must be run one by one: another event happens at the instant of a stop, or times are too long.
     """
     policy, bundle = policy_of(run), bundle_at(run, number)
     stops, places = stops_of(run)[bundle.first : bundle.last], places_of(run)[bundle.first : bundle.last]
@@ -156,14 +155,14 @@ def _reset_sums(run):
 
 @compiled
 def _look_at_wave(run, first, last, failures):
-    """Sum up a wave and list its failures; return how many there are, and how long the wave takes."""
+    """Sum up a wave and list its failures; return their number, and how long the wave takes."""
     run.work_waves += 1
     run.wave_size = last - first
     run.wave_failed = run.wave_started = run.wave_windows = run.wave_requests = run.wave_at_once = 0
     run.wave_starts_high = run.wave_starts_low = run.wave_hurt = run.wave_hurt_high = run.wave_hurt_low = 0
     run.wave_rate_starts = run.wave_rate_stuck = 0.0
     lasts = np.int64(0)
-    # Block by block, so that what is drawn is in the cache.
+    # Block by block, so that drawn numbers are still in the processor's cache.
     while first < last:
         until = min(first + NODES_AT_ONCE, last)
         know_fates(run, until)
@@ -234,7 +233,7 @@ def _sum_up(run, first, last, failures):
 
 @compiled
 def _sum_up_requests(run, first, last):
-    """Add what nodes of several classes meet to the sums of their wave."""
+    """Add the requests of nodes of several classes to the sums of their wave."""
     rel, policy = relative(run), policy_of(run)
     for position in range(first, last):
         run.wave_requests += rel[REL_WINDOWS, position] * requests_at(run, policy, position)
@@ -249,7 +248,7 @@ def _sum_up_requests(run, first, last):
 
 @compiled
 def _absorb_wave(run, begins):
-    """Add a wave that went to its end to the sums over all waves."""
+    """Add a completed wave to the sums over all waves."""
     high, low = begins >> 32, begins & _LOW
     stuck = run.wave_size - run.wave_started
     run.most_out = max(run.most_out, run.sum_stuck + run.wave_size - run.wave_at_once)

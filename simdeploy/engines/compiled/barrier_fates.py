@@ -1,7 +1,7 @@
-"""Fates of nodes relative to their dispatch, found as far as somebody asks: what bundles of policies share (see `barrier`).
+"""Fates of nodes relative to their dispatch, computed on demand and shared by bundles of policies (see `barrier`).
 
-Rules that differ in the highest error rate only come one after the other, the strictest first. Nearly every node is healthy at once
-under all of them; the others are listed once, and looser rules look at those only that are not healthy at once under stricter ones.
+Rules that differ only in the highest error rate follow one another, the strictest first. Nearly every node is healthy at once under
+all of them; the others are listed once, and looser rules consider only nodes that are not healthy at once under stricter ones.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _29, _32 = np.uint64(29), np.uint64(32)
 
 @compiled
 def begin_rule(run, number):
-    """Make ready for fates under a rule, whose policy is at hand."""
+    """Prepare for fates under a rule; its policy is the current one."""
     rule, record = policy_of(run), rule_at(run, number)
     if run.group != record.group:
         run.group = record.group
@@ -66,7 +66,7 @@ def begin_rule(run, number):
 
 @compiled
 def _clean(run, needed):
-    """Let all nodes have healthy windows only, as nearly all had before, too."""
+    """Reset all fates to healthy windows only, which nearly all have already."""
     rel, slow = relative(run), lists(run)[SLOW]
     if run.clean_windows != needed:
         run.clean_windows = needed
@@ -78,7 +78,7 @@ def _clean(run, needed):
 
 @compiled
 def know_fates(run, last):
-    """Work out the fates of nodes before position `last`, as far as they are not known yet."""
+    """Compute the fates of nodes before position `last` that are not known yet."""
     _list_nodes(run, last)
     rule, n_slow, n_met, n_kept = policy_of(run), run.n_slow, run.n_met, run.n_kept
     positions, rows = lists(run)[SLOW], lists(run)[STEPS_AT]
@@ -93,7 +93,7 @@ def know_fates(run, last):
 
 @inlined
 def _know_fate(run, rule, position, row, n_kept):
-    """Write a node's fate, and tell whether it counts in the key of all, as that of a quick node doesn't."""
+    """Write a node's fate, and tell whether it counts in the key of all fates; that of a quick node doesn't."""
     node, has_steps = drawn(run)[ORDER, position], run.has_steps and row < N_STEPPING
     of_node = steps(run)[row if has_steps else 0]
     if has_steps and has_same_fate(run, rule, of_node, node):
@@ -122,7 +122,7 @@ def _find_fate(run, rule, position, row, node, has_steps):
         if run.n_rules > 1 and is_quick(run, rule, latest_start(rule), node):
             _be_quick(run, rule, position)
             return True
-        # Of the table of fates one column does for all, because each is only handed on.
+        # One column of the table of fates is reused for all nodes, because each fate is copied at once.
         run.fates_at -= 8 * node
         fate, rel = fates(run), relative(run)
         fate[STARTED, node] = NEVER
@@ -138,7 +138,7 @@ def _find_fate(run, rule, position, row, node, has_steps):
 
 @compiled
 def _add_to_key(run, n_kept, key0, key1):
-    """Note the key of all fates up to one, a sum over nodes: two rules with the same key give every node the same fate."""
+    """Store the key of all fates up to one, a sum over nodes: under two rules with the same key all nodes have the same fates."""
     keys0, keys1 = lists(run)[KEY0], lists(run)[KEY1]
     before0, before1 = key_of_fates(run, n_kept)
     keys0[n_kept], keys1[n_kept] = before0 + key0, before1 + key1
@@ -167,7 +167,7 @@ def _mix(key, word):
 
 @compiled
 def _be_quick(run, rule, position):
-    """Write the fate of such a node."""
+    """Write the fate of a quick node."""
     rel = relative(run)
     duration = drawn(run)[DURATION, drawn(run)[ORDER, position]]
     rel[REL_STARTED, position] = duration
@@ -178,7 +178,7 @@ def _be_quick(run, rule, position):
 
 @compiled
 def _list_nodes(run, last):
-    """Go on to a position: write that fate for every node, and list those that don't have it under the rule at hand."""
+    """Advance to a position: write the fate of a quick node for every node, and list those that are not quick under the current rule."""
     first = run.n_listed
     if first >= last:
         return

@@ -1,7 +1,7 @@
-"""Where policies of a bundle stop whose limits ask for more than the number of failed nodes (see `barrier`).
+"""Stops of policies in a bundle whose limits depend on more than the number of failed nodes (see `barrier`).
 
-Verdicts come in the same order under all of them, so each needs its first crossing only. A percentage of resolved nodes rises with
-failures only, and a minimum sample is reached once: nobody has to look at any other verdict.
+Verdicts come in the same order under all of them, so each needs only its first crossing. A percentage of resolved nodes rises only
+at failures, and a minimum sample is reached once, so no other verdict needs to be considered.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _FEW = 64
 
 @compiled
 def stop_by_limits(run, number, everyone, wave, first, begins, lasts, whole, real):
-    """Write the outcomes of those policies that stop in a wave; return how many go on, or -1 if they are to be run one by one."""
+    """Write the outcomes of policies that stop in a wave; return how many continue, or -1 if they must be run one by one."""
     bundle, policies, places = bundle_at(run, number), stops_of(run), places_of(run)
     last, failures = first + run.wave_size, lists(run)[FAILURES]
     n_left = 0
@@ -52,14 +52,14 @@ def stop_by_limits(run, number, everyone, wave, first, begins, lasts, whole, rea
 
 @compiled
 def _find_instants(run, minimum_sample, first, lasts):
-    """List when in a wave a limit may be crossed, in order, and return how often: at failures, and where the sample is reached."""
+    """List the instants of a wave at which a limit may be crossed, in order: failures, and the reaching of the sample; return their number."""
     failures, n = lists(run)[FAILURES], run.wave_failed
     before = run.sum_failed + run.sum_updated
     reaches_sample = before < minimum_sample <= before + run.wave_size
     if run.judged_at_wave_end:
         failures[0] = lasts
         return 1 if n or reaches_sample else 0
-    # Where all nodes fail, the sample is reached at a failure.
+    # If all nodes fail, the sample is reached at a failure.
     if reaches_sample and n < run.wave_size and run.sum_failed + n:
         resolved, rel = lists(run)[RESOLVED_AT], relative(run)[REL_RESOLVED, first : first + run.wave_size]
         for place in range(run.wave_size):
@@ -86,7 +86,7 @@ def _count(run, first, last, t):
 
 @compiled
 def sort_least(numbers, n, k):
-    """Put at least the k least of the first n numbers in front, in order; return how many are."""
+    """Move at least the k smallest of the first n numbers to the front, in order; return how many are there."""
     if k >= n or k > _FEW:
         _sort(numbers, n)
         return n
@@ -108,7 +108,7 @@ def sort_least(numbers, n, k):
 
 @compiled
 def _sort(numbers, n):
-    """Sort the first n numbers by Shell's method: mostly they are few, but under a bad release all nodes of a wave."""
+    """Sort the first n numbers by Shell's method: mostly few, but under a bad release all nodes of a wave."""
     gap = max(n // 2, 1)
     while gap > 0:
         for i in range(gap, n):

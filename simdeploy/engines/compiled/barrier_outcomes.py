@@ -62,7 +62,7 @@ def rate_at(run, position):
 
 @compiled
 def _sum_rollbacks(run, last):
-    """Sum up how long going back takes, over the first nodes in the order of dispatch."""
+    """Sum up the rollback times of the first nodes in the order of dispatch."""
     rel, longests = relative(run), relative(run)[BACK_LONGEST]
     first = run.n_back
     if first < last:
@@ -113,7 +113,7 @@ def _sum_rollbacks(run, last):
 
 @compiled
 def write_outcome(run, how, ends, wave, first, last, begins, whole_rows, real_rows):
-    """Write the outcome of a rollout that ends so at `ends`, while the nodes from `first` to `last` are in flight."""
+    """Write the outcome of a rollout that ends at `ends` while the nodes from `first` to `last` are in flight."""
     policy, rel = policy_of(run), relative(run)
     escaped = how == COMPLETED and run.defective
     goes_back = run.undone and (how != COMPLETED or escaped)
@@ -126,7 +126,7 @@ def write_outcome(run, how, ends, wave, first, last, begins, whole_rows, real_ro
         horizon = back + rel[BACK_LONGEST, last - 1]
     if horizon >= NEVER:
         return False
-    # Nodes that start at the very instant at which all go back are never seen exposed.
+    # Nodes that start at the instant at which all roll back are never counted as exposed.
     if goes_back and first == last and back == run.last_start:
         return False
     leaves = back if goes_back else horizon  # when exposure ends
@@ -146,7 +146,7 @@ def write_outcome(run, how, ends, wave, first, last, begins, whole_rows, real_ro
     if first < last:
         most_out = max(most_out, run.sum_stuck + (last - first) - run.wave_at_once)
         now, until = ends - begins, leaves - begins
-        # Who starts when all go back is not seen exposed.
+        # Nodes that start when all roll back are not counted as exposed.
         exposed_before = until if goes_back else until + 1
         started, resolved = rel[REL_STARTED, first:last], rel[REL_RESOLVED, first:last]
         failures, done = rel[REL_FAILED, first:last], rel[REL_WINDOWS, first:last]
@@ -226,7 +226,7 @@ def write_outcome(run, how, ends, wave, first, last, begins, whole_rows, real_ro
 
 @compiled
 def _sum_since(started, until):
-    """Sum up how long before `until` nodes started that did: the upper and lower halves apart."""
+    """Sum up the times from each start to `until`, for nodes that started before it: the upper and lower halves separately."""
     high = low = np.int64(0)
     for place in range(len(started)):
         length = max(until - started[place], 0)
@@ -237,7 +237,7 @@ def _sum_since(started, until):
 
 @compiled
 def _sum_since_of(started, affected, until):
-    """Sum up the same of nodes that are affected."""
+    """Sum up the same for affected nodes."""
     high = low = total = np.int64(0)
     if until < NEVER // len(started):
         for place in range(len(started)):
@@ -252,13 +252,13 @@ def _sum_since_of(started, affected, until):
 
 @inlined
 def _ended_by(since, windows, interval, per_ns):
-    """Return how many of the windows of a node have ended that long after its start."""
+    """Return how many windows of a node have ended `since` after its start."""
     return times_in(min(max(since, 0), windows * interval), interval, per_ns)
 
 
 @compiled
 def _added_failures(run, last, leaves, hurt_high, hurt_low):
-    """Return the expected failed requests that the release added until all went back; `hurt` are the times that a defect was out."""
+    """Return the expected failed requests that the release added until the rollback; `hurt` is the exposure to a defect."""
     total = 0.0
     if run.kind < 0 or run.error_rate == 0:
         return total

@@ -1,7 +1,7 @@
-"""Where the failed requests of a window step from k to k + 1, for compiled code: `simdeploy.world.binomial` once more.
+"""The uniforms at which the failed requests of a window step from k to k + 1, for compiled code, as in `simdeploy.world.binomial`.
 
-Numbers are defined by a search over a cdf with many steps. Nearly always one or two values of the cdf tell where it ends, because
-the uniform is far from them, compared with rounding; only otherwise the search itself decides.
+Numbers are defined by a search over a cdf with many steps. Nearly always one or two values of the cdf determine its result, because
+the uniform is far from them, compared with rounding; only otherwise is the search itself needed.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from simdeploy.world.binomial import _BRACKET_SDS, _LONGEST_MEAN, _SMALLEST_LOG
 ALWAYS = 1 << 53  # above every word of 52 bits
 NEVER = -1
 _WORDS, _PER_WORD = 2.0**52, 2.0**-52
-MARGIN = 1e-12  # below which rounding in a bound or a cdf says nothing
-# Up to so many requests a cdf is known far better than that.
+MARGIN = 1e-12  # relative error that a bound or a cdf may have
+# Up to this number of requests, a cdf is far more accurate.
 _MOST_REQUESTS = 1_000_000
 _MOST_STEPS = 8  # from the guess; the search looks at about as many values
-# Where the expansion of the quantile is used: from this variance on, and so many standard deviations around the mean.
+# The expansion of the quantile is used from this variance on, and within this many standard deviations of the mean.
 LEAST_VARIANCE, _FARTHEST = 4.0, 5.0
 
 
@@ -42,8 +42,8 @@ def last_healthy_word(allowed, requests, p):
 
 @compiled
 def surely_healthy_word(allowed, requests, p):
-    """Return a word up to which such a window is surely healthy, mostly little less than `last_healthy_word`, from one value of the cdf
-    or, of very many requests, Chernoff's bound.
+    """Return a word up to which such a window is surely healthy, mostly little less than `last_healthy_word`, from one value of the
+    cdf, or for very many requests from Chernoff's bound.
     """
     if allowed >= requests >= 0 or (p <= 0.0 and allowed >= 0):
         return np.int64(ALWAYS)
@@ -83,8 +83,8 @@ def is_healthy_word(word, allowed, requests, p):
 
 @compiled
 def words_of_rate(requests, rate, p):
-    """Return a word up to which a window of at least so many requests is surely healthy, and one beyond which surely not, if it is
-    healthy up to a rate of failures; -1 and ALWAYS if nothing is sure, also if p is not known.
+    """Return a word up to which a window with at least `requests` requests, healthy up to a rate of failures, is surely healthy, and
+    one beyond which it surely isn't; -1 and ALWAYS if there are no such words or p is unknown.
     """
     if requests > 0 and p < rate:
         if p <= 0 or rate >= 1:
@@ -98,7 +98,7 @@ def words_of_rate(requests, rate, p):
 
 @compiled
 def shortfall(share, p):
-    """Return the divergence D of a share from p, 0 <= share < p: n requests have so small a share of failures with probability
+    """Return the divergence D of a share from p, 0 <= share < p: the probability that at most this share of n requests fails is
     <= exp(-n D).
     """
     d = (1 - share) * math.log((1 - share) / (1 - p))
@@ -107,7 +107,7 @@ def shortfall(share, p):
 
 @compiled
 def divergence(share, p):
-    """Return the divergence D of a share from p, 0 < p < share: n requests have so large a share of failures with probability
+    """Return the divergence D of a share from p, 0 < p < share: the probability that at least this share of n requests fails is
     <= exp(-n D) (Chernoff's bound).
     """
     d = share * math.log(share / p)
@@ -137,7 +137,7 @@ def _table_cdf(k, requests, p, log_none):
 
 @inlined
 def _pivot(step, mean, reach, low, high):
-    """Where the search looks next: at both ends of where the number mostly is, then in the middle of what is left."""
+    """The next pivot of the search: both ends of the likely range, then the middle of the remaining one."""
     if step == 0:
         return np.int64(math.floor(mean - reach))
     if step == 1:
@@ -147,7 +147,7 @@ def _pivot(step, mean, reach, low, high):
 
 @compiled
 def _search_cdf(k, requests, p):
-    """Follow the search for the quantile on its way to k; what its pivots leave open ends at the cdf."""
+    """Follow the search for the quantile on its way to k; return the end of the interval that its pivots leave, the cdf."""
     surely_in, open_up_to = 0.0, 1.0
     low, high = np.int64(0), np.int64(requests)
     mean, reach = requests * p, _BRACKET_SDS * math.sqrt(requests * p * (1.0 - p)) + 1.0
@@ -181,7 +181,7 @@ def failed_of(requests, p, u):
 
 @inlined
 def may_expand(requests, p):
-    """Tell whether numbers can be told from an expansion of the quantile."""
+    """Tell whether the expansion of the quantile can be used."""
     return p < 1.0 and requests <= _MOST_REQUESTS and requests * p * (1.0 - p) >= LEAST_VARIANCE
 
 
@@ -207,7 +207,7 @@ def expand(requests, p):
 
 @inlined
 def number_at(z, requests, c0, c1, c2, c3, variance, off):
-    """Return the quantile at a normal quantile, -1 where it is too near to the next one for the expansion, off by so much, to tell.
+    """Return the quantile at a normal quantile; -1 if it is too near to a step for the expansion, whose error is up to `off`.
 
     The cubic is off by less than half of `near` (`tests/test_failed_at_once.py`).
     """
@@ -220,7 +220,7 @@ def number_at(z, requests, c0, c1, c2, c3, variance, off):
 
 @compiled
 def failed_of_exactly(requests, p, u):
-    """Return the same number from the cdf alone."""
+    """Return the number of failed requests from the cdf alone."""
     if p >= 1.0:
         return np.int64(requests)
     log_none = requests * math.log1p(-p)
@@ -235,7 +235,7 @@ def failed_of_exactly(requests, p, u):
 
 @compiled
 def failed_by_guess(requests, p, u, margin):
-    """Return what the search finds, from a few values of the cdf around a guess; -1 if they say nothing for sure."""
+    """Return the result of the search from a few values of the cdf around a guess; -1 if they don't determine it."""
     z = normal_quantile(u)
     guess = requests * p + z * math.sqrt(requests * p * (1.0 - p)) + (z * z - 1.0) * (1.0 - 2.0 * p) / 6.0
     k = np.int64(min(max(math.floor(guess + 0.5), 0.0), requests - 1.0))

@@ -1,4 +1,4 @@
-"""Windows that are surely healthy or unhealthy when a node's own level is known by an interval only: most need no more."""
+"""Windows that are surely healthy or unhealthy, given only an interval for a node's own level, which mostly suffices."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def prepare_brackets(run):
         for number in range(run.n_policies):
             run.policy = number
             policy = policy_of(run)
-            if policy.rule > done:  # rules are numbered as they first appear
+            if policy.rule > done:  # rules are numbered in the order of their first use
                 done = policy.rule
                 if last_word_of(run, policy, class_number, 0) == UNKNOWN:
                     _fill_rows(run, policy, class_number, ends)
@@ -53,10 +53,10 @@ def _fill_rows(run, policy, number, ends):
         p_low = added
         for place in range(len(ends)):
             if place == len(ends) // 2 - 1:
-                continue  # its parts follow
+                continue  # the last interval is divided below
             p_own = ends[place]
             p_high = p_own if added == 0 else 1 - (1 - p_own) * (1 - added)
-            # A little beyond: neither quantiles nor words are exact in their last digits.
+            # With some slack, because quantiles and words are not exact in their last digits.
             bracket_words(run)[row, place] = _word_at(class_rule, min(p_high * (1 + _SLACK), 1.0)) - 64
             words_beyond(run)[row, place] = _word_at(class_rule, p_low * (1 - _SLACK)) + 64
             p_low = p_high

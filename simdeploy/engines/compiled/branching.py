@@ -13,7 +13,7 @@ from simdeploy.engines.compiled.tables import BACK_FROM, DISPATCHED, NEVER, STAR
 
 @compiled
 def mark(run):
-    """Write whether the rollout at hand reached its level, and whose numbers it has in common with what branches off there."""
+    """Write whether the current rollout reached its level, and which nodes keep their numbers in branches from there."""
     at = _failed_at(run) if run.counts_failed else _exposed_at(run)
     reached(run)[run.row] = at < NEVER
     for node in range(run.nodes):

@@ -1,4 +1,4 @@
-"""Which policies can be followed together (see `barrier`), and what they share."""
+"""Bundles of policies that can be followed together (see `barrier`), and the parts that they share."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BEYOND_ANY_FLEET = 1 << 40  # nodes
 
 
 class LoweredPlan(NamedTuple):
-    """A plan as the table of policies has it."""
+    """A plan as in the table of policies."""
 
     first_size: int
     n_waves: int
@@ -53,11 +53,11 @@ class Row(NamedTuple):
     gate: int  # 0 for none
     counts_each: bool
     has_more: bool
-    is_plain: bool  # nothing that bundles don't know
+    is_plain: bool  # whether it has only features that bundles support
 
 
 def stops_at(limits: Limits | None, total: int) -> int | None:
-    """Return the number of failed nodes at which limits stop a rollout; None if it takes more than that number to tell."""
+    """Return the number of failed nodes at which limits stop a rollout; None if they depend on more than that number."""
     if limits is None:
         return BEYOND_ANY_FLEET
     is_of_fleet = limits.percent_of == "fleet" or (limits.max_failed_nodes_percent >= 100 and not limits.reaches)
@@ -82,12 +82,12 @@ def bundle_policies(
     Parameters
     ----------
     rules : sequence of HealthRule
-        By their numbers. Those that differ in the highest error rate only come one after the other, the strictest first, since
-        most nodes have the same fate under them.
+        By number. Rules that differ only in the highest error rate become neighbours, the strictest first, because most nodes have
+        the same fate under them.
     limits : sequence of Limits or None
         By their numbers.
     stops : sequence of int or None
-        By number of limits, what `stops_at` says.
+        By number of limits: the result of `stops_at`.
     may_bundle : bool
         Whether the scenario allows it at all.
     """
@@ -156,7 +156,7 @@ def _minimum_sample(limits: Limits | None) -> int:
 
 
 def chain_policies(members: np.ndarray, alike: Sequence[Hashable], stops: Sequence[int | None]) -> None:
-    """Note for each policy which one differs in nothing but the next stricter limits, and order their turns so that it comes first.
+    """Note for each policy the one that differs only in the next stricter limits, and order their turns so that it comes first.
 
     Parameters
     ----------
@@ -164,7 +164,7 @@ def chain_policies(members: np.ndarray, alike: Sequence[Hashable], stops: Sequen
     alike : sequence
         Everything of each policy but its limits.
     stops : sequence of int or None
-        By policy: the number of failed nodes at which its limits stop it, if that is all there is to them.
+        By policy: the number of failed nodes at which its limits stop it; None if they depend on more.
     """
     members["stricter"] = -1
     latest: dict[Hashable, int] = {}

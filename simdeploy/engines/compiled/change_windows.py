@@ -1,4 +1,4 @@
-"""Change windows (model section 4), for compiled code: `simdeploy.world.change_windows` once more."""
+"""Change windows (model section 4), for compiled code, as in `simdeploy.world.change_windows`."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def next_opening(run):
 
 @compiled
 def open_time_until(run, t):
-    """Return for how long a window is open from the Monday before the start to t."""
+    """Return how long windows are open between the Monday before the rollout and t."""
     since = t + policy_of(run).begins_in_week
     per_week, rest = np.int64(0), np.int64(0)
     for number in range(run.n_openings):
@@ -52,13 +52,13 @@ def open_time_until(run, t):
 
 @part("openings", types.int64, types.int64, returns=types.int64, seconds=0.2)
 def when_open_for(run, start, length):
-    """Return the first instant t at which a window has been open for so long within [start, t)."""
+    """Return the first instant t at which windows have been open for `length` within [start, t)."""
     if length <= 0:
         return start
     per_week = np.int64(0)
     for number in range(run.n_openings):
         per_week += openings(run)[number, 1] - openings(run)[number, 0]
-    # The end of a window comes before the beginning of the next one.
+    # A time used up at the end of a window gives that instant, not the next opening.
     before = open_time_until(run, start) + length - 1
     week, left = before // per_week, before % per_week + 1
     number = 0

@@ -1,4 +1,4 @@
-"""Another policy takes the place of a rollout's (model section 9), for compiled code."""
+"""Changes of a rollout's policy (model section 9), for compiled code."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from simdeploy.engines.compiled.tables import N_WAVE, NEVER
 
 @part("changes", seconds=0.2)
 def change_policy(run):
-    """Go by the next policy from now on; nodes that were dispatched keep their health check."""
+    """Switch to the next policy; nodes already dispatched keep their health check."""
     run.change_at = NEVER
     if run.makespan < NEVER:
         return
@@ -34,7 +34,7 @@ def change_policy(run):
 
 @compiled
 def _plan_waves(run, before, after):
-    """Plan the waves that have not been opened: as large as the new policy says."""
+    """Plan the waves that have not been opened by the new policy."""
     size_of, bake_of, done = sizes(run), bakes(run), 0
     n = 0
     while done < run.nodes:

@@ -1,4 +1,4 @@
-"""What happens when, for compiled code: the queue of events, and the one countdown that a pause may freeze."""
+"""Time, for compiled code: the queue of events, and the countdown that a pause may freeze."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LAST = np.iinfo(np.int64).max
 
 NO_CLOCK, BAKE_CLOCK, OPERATOR_CLOCK, BATCH_CLOCK = range(4)
 
-# In the queue: when, and what happens to which node (or wave: IS_LOOKED_AT).
+# Events in the queue, each of a node (IS_LOOKED_AT: of a wave).
 (
     GETS_VERDICT,
     IS_UP,
@@ -34,7 +34,7 @@ NO_CLOCK, BAKE_CLOCK, OPERATOR_CLOCK, BATCH_CLOCK = range(4)
     TRIES_AGAIN,
     N_EVENTS,
 ) = range(17)
-# Both are kept in one number: what happens in so many bits, the node above them.
+# Event and node share one number: the event has the lowest bits.
 EVENT_BITS = 5
 EVENT_MASK = (1 << EVENT_BITS) - 1
 if N_EVENTS > 1 << EVENT_BITS:
@@ -50,14 +50,14 @@ def next_in_queue(run):
 
 @inlined
 def next_visit(run):
-    """Return when somebody next looks at the rollout, acts, or changes its policy; NEVER if nobody does."""
+    """Return when the rollout is next looked at, acted on, or its policy changed; NEVER without any."""
     acts_at = script(run)[run.acts_told, 0] if run.acts_told < run.last_act else NEVER
     return min(acts_at, run.look_at, run.change_at)
 
 
 @compiled
 def enqueue(run, time, node, what):
-    """Put something that happens to a node into the queue."""
+    """Put an event of a node into the queue."""
     push(queue(run), run.queued, time, (node << EVENT_BITS) + what)
     run.queued += 1
 
@@ -70,7 +70,7 @@ def _place_in_ring(run, n):
 
 @compiled
 def enqueue_window(run, time, node):
-    """Put the end of a node's window into the ring: windows are equally long, so that each mostly ends after those that began before."""
+    """Put the end of a node's window into the ring: windows have equal lengths, so each mostly ends after those that began earlier."""
     ring, n = pool_members(run), run.n_in_ring
     if n == run.nodes or (n and time < ring[ENDS_AT, _place_in_ring(run, n - 1)]):
         enqueue(run, time, node, ENDS_WINDOW)
@@ -82,7 +82,7 @@ def enqueue_window(run, time, node):
 
 @compiled
 def dequeue(run):
-    """Take the first out of the queue or the ring; return its node and what happens to it."""
+    """Take the first event out of the queue or the ring; return its node and the event."""
     if run.n_in_ring and (run.queued == 0 or pool_members(run)[ENDS_AT, run.first_in_ring] <= queue(run)[0, 0]):
         node = pool_members(run)[IN_RING, run.first_in_ring]
         run.first_in_ring = _place_in_ring(run, 1)
@@ -114,13 +114,13 @@ def pop(heap, n):
     first = heap[1, 0]
     n -= 1
     time, code = heap[0, n], heap[1, n]
-    heap[0, n] = LAST  # the one place beyond the last that may be compared
+    heap[0, n] = LAST  # the place after the last one may be compared
     place = 0
     while True:
         child = 2 * place + 1
         if child >= n:
             break
-        # Nobody can foresee which of two comes first: added, not branched on.
+        # Added instead of branching, because the result is unpredictable.
         child += np.int64(heap[0, child + 1] < heap[0, child])
         if heap[0, child] >= time:
             break
@@ -143,7 +143,7 @@ def count_down(run, clock, duration):
 
 @compiled
 def thaw_clock(run):
-    """Let the countdown run on; that of rate pacing stands still while no change window is open."""
+    """Let the countdown continue; that of rate pacing stops while no change window is open."""
     run.clock_is_frozen = False
     run.clock_since = run.now
     if run.n_openings and run.clock == BATCH_CLOCK:

@@ -1,7 +1,7 @@
-"""Whole numbers for the words among which a scenario chooses: compiled code knows no words.
+"""Whole numbers for the words of a scenario's choices, because compiled code has no words.
 
-A word's number is its place in the list of what may be chosen, which stands where the word's meaning does; so the two can't
-disagree, and a choice that gets one more word can't be imported before this file knows it.
+A word's number is its place in the `Literal` of its choice, so both can't disagree, and if a choice gets another word, the import
+fails until it is added here.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A world that goes on in several ways, for compiled code: what it draws is drawn once."""
+"""A world with several continuations, for compiled code: its numbers are drawn once."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from simdeploy.engines.compiled.responses import measure
 
 @compiled
 def run_continuations(run, index):
-    """Run the world at hand in each of its ways; False if one has more spells, or looks, than there is room for."""
+    """Run each continuation of the current world; False if one has more spells, or looks, than there is room for."""
     for number in range(len(index)):
         continuation = continuation_at(run, number)
         if continuation.stem >= 0 and continuation_at(run, continuation.stem).ended < continuation.parts_at:
-            # What comes after the end changes nothing.
+            # Differences after the end have no effect.
             continuation.ended = continuation_at(run, continuation.stem).ended
             index[number] = index[continuation.stem]
             continue

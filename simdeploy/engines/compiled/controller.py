@@ -1,7 +1,7 @@
-"""The controller (model section 4), for compiled code: sends waves, judges limits, and brings the rollout to its end.
+"""The controller (model section 4), for compiled code: it sends waves, judges limits, and ends the rollout.
 
-Everything of an instant happens first; then `_act` looks once, as the reference engine's controller does, and what it does may
-happen at the same instant.
+All events of an instant come first; then `_act` acts once, as the reference engine's controller does, possibly with effects at the
+same instant.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def run_rollout(run):
     if run.goes_offline:
         reset_lines(run)
     if policy_of(run).pacing == RATE and policy_of(run).canaries == 0:
-        batch_is_due(run)  # its clock runs from the start, even if a pause at 0 s holds the batch back
+        batch_is_due(run)  # its clock runs from the start, even if a pause at 0 s holds back the batch
     while True:
         _let_happen(run)
         if run.is_rung or run.looks_due:
@@ -112,7 +112,7 @@ def run_rollout(run):
         if run.visit_at <= following:
             following = _visit(run, following)
         if following >= NEVER:
-            # Nothing happens any more; what lies beyond is more than 146 years away.
+            # No event is left, except any that are more than 146 years away.
             run.ran_too_long = _is_something_beyond(run)
             return
         run.now = following
@@ -120,7 +120,7 @@ def run_rollout(run):
 
 @compiled
 def reset(run):
-    """Put the record at the start of a rollout."""
+    """Reset the record to the start of a rollout."""
     run.has_more = policy_of(run).has_more
     run.now = 0
     run.state = IN_PROGRESS
@@ -156,7 +156,7 @@ def reset(run):
 
 @compiled
 def _is_something_beyond(run):
-    """Tell whether the control plane would have more to do beyond the times that can be told."""
+    """Tell whether the control plane would have more to do after the last representable time."""
     is_queued = run.queued + run.n_in_ring > 0
     if run.makespan == NEVER:
         return is_queued or (run.clock != NO_CLOCK and not run.clock_is_frozen) or run.awaits_opening
@@ -172,7 +172,7 @@ def _next_instant(run):
 
 @inlined
 def _next_of_others(run):
-    """Return when something next happens that is not in the queue."""
+    """Return the time of the next event that is not in the queue."""
     following = NEVER
     if run.clock != NO_CLOCK and not run.clock_is_frozen:
         following = min(following, run.clock_ends)
@@ -206,19 +206,19 @@ def _visit(run, following):
 
 @compiled
 def _let_happen(run):
-    """Let everything of the present instant happen that the control plane does not do itself."""
+    """Process all events of the present instant except acts of the control plane."""
     now = run.now
     until = now
     if run.shared and not _is_due(run):
-        # While nodes that share requests end their windows, instants follow each other until something concerns the control plane.
+        # Ends of windows of nodes that share requests are processed until an event concerns the control plane.
         until = min(_next_of_others(run), run.visit_at)
     while next_in_queue(run) <= now:
         node, what = dequeue(run)
         if what == GETS_VERDICT:
             if run.goes_offline:
-                # After the end, when a node may have been sent back meanwhile, nobody counts.
+                # Verdicts don't count after the end of the rollout, when the node may have been rolled back.
                 hear_of(run, node)
-            # A node that was sent back, or judged by its gate, meanwhile gets no verdict any more.
+            # A node that has been rolled back, or judged by its gate, meanwhile gets no verdict any more.
             elif fates(run)[BACK_FROM, node] == NEVER and fates(run)[RESOLVED, node] == now:
                 if run.shared:
                     happens_at_verdict(run, node)
@@ -245,7 +245,7 @@ def _let_happen(run):
         elif what == FREES_SLOT:
             free_late(run, node)
         elif what == GOES_BACK:
-            # Of a node that was sent back before it could fail, there is no verdict.
+            # A node that was rolled back before it could fail has no verdict.
             if fates(run)[BACK_FROM, node] == NEVER and fates(run)[RESOLVED, node] == now:
                 if run.shared:
                     happens_at_verdict(run, node)
@@ -253,7 +253,7 @@ def _let_happen(run):
                     run.any_went_by_itself = True
                     go_back(run, node)
         elif what == GETS_ORDER:
-            # Nothing else is due where lines break, for there are no gates.
+            # If lines break, nothing else is due, because gates are not allowed then.
             lists(run)[DUE, run.n_due] = node
             run.n_due += 1
             run.is_rung = True
@@ -294,7 +294,7 @@ def _let_happen(run):
 
 @inlined
 def _is_due(run):
-    """Tell whether a deadline of the rollout, or a wave of going back, is due at this instant."""
+    """Tell whether a deadline of the rollout, or a wave of the rollback, is due at this instant."""
     if not run.has_more:
         return False
     return run.next_rollback == run.now or (
@@ -317,7 +317,7 @@ def _act(run):
     if run.has_more and policy_of(run).counts_each:
         waits = run.phase == BAKE or run.phase == BAKED or run.phase == AWAIT or run.awaits_opening
         let_progress_stand_still(run, run.state == PAUSED or waits or run.makespan < NEVER)
-    # Looks at waves would not end by themselves only where a node is waited for, or never has its turn.
+    # Looks at waves end by themselves, unless the rollout waits for a node, or a node never has its turn.
     policy = policy_of(run)
     if policy.gate >= 0 and (policy.gate == CUSUM or run.any_waits or policy.has_steps) and _is_at_rest(run):
         run.watch_has_ended = True
@@ -335,14 +335,14 @@ def _look_by_gate(run):
 
 @compiled
 def _is_at_rest(run):
-    """Tell whether a rollout that goes on has nothing ahead of it."""
+    """Tell whether an unfinished rollout will never change again."""
     if run.makespan < NEVER or run.is_rung or run.acts_done < run.last_act:
         return False
     if run.awaits_opening or run.slots_delayed or (run.clock != NO_CLOCK and not run.clock_is_frozen):
         return False
     if policy_of(run).counts_each and next_deadline(run) < NEVER:
         return False
-    # Nothing happens by itself to a node that is down for good, or that came up while the rollout is paused.
+    # No event is scheduled for nodes that are down for good, or that came up while the rollout is paused.
     held_back = run.waited_in_vain + run.n_up_again
     for wave in range(run.waves_open):
         held_back -= waves(run)[UNRESOLVED, wave]

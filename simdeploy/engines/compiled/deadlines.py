@@ -9,7 +9,7 @@ from simdeploy.engines.compiled.tables import NEVER
 
 @compiled
 def reset_deadlines(run):
-    """Put both at the start of a rollout."""
+    """Reset both deadlines to the start of a rollout."""
     run.is_late = False
     run.progress_since = 0
     run.progress_stands_still = True
@@ -17,7 +17,7 @@ def reset_deadlines(run):
 
 @compiled
 def let_progress_stand_still(run, stands_still):
-    """Stop the clock of progress, or let it begin anew."""
+    """Stop or restart the clock of progress."""
     if run.progress_stands_still and not stands_still:
         run.progress_since = run.now
     run.progress_stands_still = stands_still
@@ -25,7 +25,7 @@ def let_progress_stand_still(run, stands_still):
 
 @compiled
 def next_deadline(run):
-    """Return when the next of them passes; NEVER if none is ahead."""
+    """Return when the next deadline passes; NEVER if none is ahead."""
     policy = policy_of(run)
     following = NEVER
     if policy.rollout_deadline < NEVER and not run.is_late and policy.rollout_deadline > run.now:
@@ -39,7 +39,7 @@ def next_deadline(run):
 
 @compiled
 def is_deadline_now(run):
-    """Tell whether one of them passes at this instant."""
+    """Tell whether a deadline passes at this instant."""
     policy = policy_of(run)
     return (policy.rollout_deadline == run.now and not run.is_late) or (
         policy.progress_deadline < NEVER
@@ -50,7 +50,7 @@ def is_deadline_now(run):
 
 @compiled
 def tell_deadline(run):
-    """Tell whether a deadline has passed, once."""
+    """Report once that a deadline has passed."""
     policy = policy_of(run)
     if policy.rollout_deadline <= run.now and not run.is_late:
         run.is_late = True
@@ -59,5 +59,5 @@ def tell_deadline(run):
         return False
     if run.now < run.progress_since + policy.progress_deadline:
         return False
-    run.progress_since = NEVER  # until a node runs, or the clock begins anew
+    run.progress_since = NEVER  # until a node runs, or the clock restarts
     return True

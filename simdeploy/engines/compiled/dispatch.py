@@ -1,4 +1,4 @@
-"""Whose turn it is (model section 4), for compiled code: waves, the order of nodes, and nodes not to be reached at their turn."""
+"""The nodes' turns (model section 4), for compiled code: waves, the order of nodes, and nodes that can't be reached at their turn."""
 
 from __future__ import annotations
 
@@ -83,14 +83,14 @@ def open_wave(run):
 
 @inlined
 def turns_due(run):
-    """Return how many nodes of the wave that was opened last find a slot."""
+    """Return the number of nodes of the wave opened last that find a slot."""
     wave = run.waves_open - 1
     return count_free(run, size_of_wave(run, wave) - waves(run)[TURNS, wave])
 
 
 @inlined
 def fill_slots(run):
-    """Let nodes of the wave that was opened last have their turn, as many as find a slot; tell whether any does."""
+    """Give as many nodes of the wave opened last their turn as find a slot; tell whether any does."""
     count = turns_due(run)
     if count > 0:
         give_turns(run, count)
@@ -99,7 +99,7 @@ def fill_slots(run):
 
 @compiled
 def give_turns(run, count):
-    """Let the next nodes have their turn, as part of the wave that was opened last."""
+    """Give the next nodes their turn, as part of the wave opened last."""
     fate = fates(run)
     wave = run.waves_open - 1
     marks_slots = policy_of(run).marks_slots
@@ -163,14 +163,14 @@ def _give_turn_to_unreachable_node(run, node, wave):
 
 @compiled
 def send_wave(run, count):
-    """Let a whole wave have its turn, all of which is in flight before anything else happens.
+    """Give all nodes of a wave their turn before any other event.
 
-    If nothing can happen before its last verdict that anybody would act upon, the others are counted at once.
+    If no event before the last verdict can cause an act, the other verdicts are counted at once.
     """
     turns, wave = lists(run), run.waves_open - 1
     is_gated = judges_waves(policy_of(run)) and not run.varies
     is_alone = run.queued == 0 and run.clock == NO_CLOCK and not run.goes_back_by_itself and policy_of(run).gate < 0
-    # Where nodes go back in the order of their dispatch, it has to be kept. Nodes that share requests depend on each other.
+    # If nodes roll back in the order of their dispatch, it must be kept. Nodes that share requests depend on each other.
     if (
         not (is_gated or is_alone)
         or run.shared
@@ -200,7 +200,7 @@ def send_wave(run, count):
             elif run.goes_offline:
                 set_heard(run, node)
         else:
-            # Its turn comes after those of all others here; nobody can tell.
+            # Here its turn comes after all others, which makes no difference.
             _give_turn_to_unreachable_node(run, node, wave)
     if not is_gated:
         expect_verdicts(run, wave, turns[TOUCHED, before : run.n_touched])
@@ -208,7 +208,7 @@ def send_wave(run, count):
 
 @compiled
 def expect_verdicts(run, wave, nodes):
-    """Queue the verdicts of nodes of a wave, the last ones; if nobody acts before the last of them, the others count at once."""
+    """Queue the verdicts of a wave's last nodes; if no act can follow before the last verdict, the others count at once."""
     fate = fates(run)
     counted = HEARD if run.goes_offline else RESOLVED
     has_failed = COUNTS_FAILED if run.goes_offline else HAS_FAILED
@@ -218,7 +218,7 @@ def expect_verdicts(run, wave, nodes):
         n_failed += fate[has_failed, node]
         if fate[counted, node] > lasts:
             lasts, last = fate[counted, node], node
-    # All that is queued are nodes of this wave that are waited for; they may fail, too.
+    # Only nodes of this wave that the rollout waits for are queued; they may fail, too.
     can_be_counted = last >= 0 and lasts < next_visit(run) and not might_stop(run, wave, n_failed + run.queued)
     for node in nodes:
         if not can_be_counted or node == last:
@@ -234,7 +234,7 @@ def expect_verdicts(run, wave, nodes):
 
 @compiled
 def _goes_back_in_order(run):
-    """Tell whether nodes go back in the order of their dispatch, under this policy or the one that takes its place."""
+    """Tell whether nodes roll back in the order of their dispatch, under this policy or the one that replaces it."""
     may_change = run.change_at < NEVER and policy_at(run, run.next_policy).rollback_size < run.nodes
     return may_change or policy_of(run).rollback_size < run.nodes
 
@@ -270,7 +270,7 @@ def _begin_try(run, node, at, first):
 
 @part("tries", types.int64, seconds=0.3)
 def try_again(run, node):
-    """Let a node that did not start be tried again, unless it was sent back meanwhile; its failed try may count."""
+    """Try a node again that did not start, unless it has been rolled back meanwhile; its failed try may count."""
     fate = fates(run)
     if fate[BACK_FROM, node] < NEVER:
         return
@@ -292,7 +292,7 @@ def try_again(run, node):
 
 @compiled
 def admit_returned(run):
-    """Dispatch the nodes that were waited for and can be reached again, by number."""
+    """Dispatch nodes that the rollout waited for and that can be reached again, by number."""
     returned = sort(lists(run)[UP_AGAIN, : run.n_up_again])
     run.n_up_again = 0
     for node in returned:

@@ -1,6 +1,6 @@
-"""Numbers of each node, drawn as soon as somebody asks for them, for compiled code.
+"""Random numbers of each node, drawn on demand, for compiled code.
 
-Loops over nodes are kept free of branches where a number is needed for every node, so that they become vector instructions.
+Loops over nodes have no branches if a number is needed for every node, so that they become vector instructions.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _WINDOW_BLOCK = np.uint64(Stream.WINDOW.block)
 
 @compiled
 def sample_nodes(run, last):
-    """Draw what a rollout needs of the nodes up to a number, whether they have their turn or not."""
+    """Draw the numbers of all nodes up to a number, whether they have their turn or not."""
     if run.n_sampled < last:
         _draw(run, run.n_sampled, last, False)
         run.n_sampled = last
@@ -42,7 +42,7 @@ def sample_nodes(run, last):
 
 @compiled
 def set_rollbacks(run):
-    """Draw how long going back takes, for every node; -1 - duration where it fails in the end."""
+    """Draw the rollback time of every node; -1 - duration if the rollback fails."""
     if not run.has_rollbacks:
         run.has_rollbacks = True
         draw_rollbacks(run, 0, run.nodes)
@@ -50,13 +50,13 @@ def set_rollbacks(run):
 
 @compiled
 def draw_rollbacks(run, first, last):
-    """Draw the same for some nodes."""
+    """Draw the rollback times of some nodes."""
     _draw(run, first, last, True)
 
 
 @part("draws", types.int64, types.int64, types.boolean, seconds=1.5)
 def _draw(run, first, last, back):
-    """Draw what nodes need for going back, or for everything else: block by block, so that what is drawn stays in the cache meanwhile."""
+    """Draw the numbers of nodes for rollbacks, or for everything else: in blocks that fit into the processor's cache."""
     if back:
         _set_rollbacks(run, first, last)
         return
@@ -74,7 +74,7 @@ def _draw(run, first, last, back):
 
 @compiled
 def _set_starts(run, first, last):
-    """Draw how long each node's first attempt to start takes, and whether it fails."""
+    """Draw the duration of each node's first attempt to start, and whether it fails."""
     fill_words(run, Stream.UPDATE_DURATION.value, first, last)
     durations, fails = drawn(run)[DURATION, first:last], drawn(run)[FAILS, first:last]
     affected, lane = drawn(run)[AFFECTED, first:last], words(run)[1]
@@ -166,7 +166,7 @@ def _set_peaks_of_nodes(run, first, last):
         row, windows = peak_words(run)[number], peaks(run)[number]
         for node in range(first, last):
             row[node] = peak_words(run)[number - 1, node] if number else 0
-        # A block that was looked at in part is looked at once more.
+        # A block that was only partly examined is examined again.
         for pair in range(done >> 1, windows >> 1):
             for node in range(first, last):
                 even, odd = block(key0, key1, of_nodes[node], _WINDOW_BLOCK, np.uint64(node), np.uint64(pair))
@@ -180,7 +180,7 @@ def _set_peaks_of_nodes(run, first, last):
 
 @compiled
 def _forget_levels(run, first, last):
-    """Let levels that are drawn per node be drawn when they are first asked for."""
+    """Mark levels that are drawn per node as not drawn yet."""
     any_drawn = False
     for number in range(run.n_classes):
         any_drawn |= classes(run)[number].baseline != classes(run)[number].baseline
@@ -217,14 +217,14 @@ def _set_rollbacks(run, first, last):
 
 @compiled
 def known_level(run, node):
-    """Return a node's own level of failed requests; NaN where that is still to be drawn."""
+    """Return a node's own level of failed requests; NaN if it is not drawn yet."""
     node_class = classes(run)[drawn(run)[CLASS, node]]
     return node_class.baseline if node_class.baseline == node_class.baseline else baselines(run)[node]
 
 
 @compiled
 def own_level(run, node):
-    """Return a node's own level of failed requests, drawn when it is first asked for."""
+    """Return a node's own level of failed requests, drawn on first use."""
     level = known_level(run, node)
     return level if level == level else _draw_level(run, node)
 

@@ -1,4 +1,4 @@
-"""Pauses, ends, and when service is whole again after them (model section 4), for compiled code."""
+"""Pauses and ends of a rollout, and when service is restored after them (model section 4), for compiled code."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def end(run, how, undo):
 
 @compiled
 def horizon_of(run):
-    """Return when service is whole again, NEVER if it never is; for a rollout in which nothing happens any more."""
+    """Return when service is restored, NEVER if it never is; valid only at the end of the run."""
     if run.makespan == NEVER:
         return NEVER
     escaped = run.state == COMPLETED and run.defective

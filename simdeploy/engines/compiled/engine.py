@@ -1,4 +1,4 @@
-"""Running a block on the compiled engine: make records of it, run them, give the numbers their names."""
+"""Running a block on the compiled engine: make its records, run them, name the numbers."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ if TYPE_CHECKING:
     from simdeploy.scenario import Scenario, ScenarioPolicy
 
 
-# Rows for which there is room at first: enough for one replication of every policy, and for many.
+# Initial room for rows, unless one replication of all policies needs more.
 _ROWS = 4096
-_AT_ONCE = 256  # replications whose indices are turned round: what is read meanwhile stays in the cache
+_AT_ONCE = 256  # replications whose indices are transposed together, so that they stay in the processor's cache
 _MANY = 50
 _TOO_LONG = "the rollout exceeds 146 years, the limit of 64-bit times"
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A scenario and policies, ready to be run in any replications.
+    """A scenario and policies, ready to run in any replications.
 
     Attributes
     ----------
     parts : tuple of (list of int, Lowered)
-        Policies that meet the same worlds, by their places, and their tables.
+        Places of policies that meet the same worlds, and their tables.
     n_policies : int
     """
 
@@ -49,8 +49,8 @@ class Prepared:
 
 
 def prepare_compiled(scenario: Scenario, policies: Sequence[ScenarioPolicy]) -> Prepared:
-    """Make the tables that do not depend on replications, which for many policies takes longer than some replications."""
-    # Policies of types that mean different things for the nodes meet worlds of which some have no release.
+    """Make the tables that don't depend on replications; for many policies this takes longer than some replications."""
+    # Deployment types with different traits need different worlds: some have no release.
     alike: dict[tuple[TypeTraits, Orchestrator], list[int]] = {}
     for number, policy in enumerate(policies):
         alike.setdefault((TYPES[policy.identity.type], scenario.orchestrator_of(policy)), []).append(number)
@@ -62,9 +62,9 @@ def prepare_compiled(scenario: Scenario, policies: Sequence[ScenarioPolicy]) -> 
 
 
 def expect_compiling(asked: Iterable[tuple[Scenario, Sequence[ScenarioPolicy]]], *, in_bundles: bool = True) -> float:
-    """Return how long, roughly, compiling takes before policies in scenarios can be run; 0 if it is done, and for nothing asked all.
+    """Return roughly how long compiling takes before policies in scenarios can be run: 0 if it is done, and all parts if none are given.
 
-    Of very many scenarios only some are looked at. Unless `in_bundles`, rollouts are run one by one, and more is noted of them.
+    Only some of very many scenarios are considered. Unless `in_bundles`, rollouts are run one by one, with more notes.
     """
     parts: set[str] = set()
     for scenario, policies in islice(asked, _MANY):
@@ -84,7 +84,7 @@ def run_compiled(
     count: int,
     prepared: Prepared | None = None,
 ) -> Block:
-    """Simulate replications `first`, ..., `first + count - 1` of each policy; `prepared` saves making them ready again."""
+    """Simulate replications `first`, ..., `first + count - 1` of each policy; `prepared` saves preparing them again."""
     prepared = prepared or prepare_compiled(scenario, policies)
     is_weighted = scenario.tilt is not None
     names = tuple(kind.name for kind in scenario.release)
@@ -108,7 +108,7 @@ def run_compiled(
 def run_compiled_branches(
     scenario: Scenario, policy: ScenarioPolicy, branches: Branches, *, seed: int
 ) -> tuple[Block, np.ndarray, np.ndarray]:
-    """Simulate replications that branch off others; return also which nodes were dispatched by their level, and who reached it."""
+    """Simulate branches; return also which nodes were dispatched when the level was reached, and which branches reached it."""
     memory = Memory(
         lower(scenario.under(policy), [policy], TYPES[policy.identity.type], may_bundle=False), seed, branches
     )
@@ -118,10 +118,10 @@ def run_compiled_branches(
 def run_compiled_worlds(
     scenario: Scenario, policy: ScenarioPolicy, worlds: Worlds, continuations: Sequence[Continuation], *, seed: int
 ) -> tuple[Block, np.ndarray, np.ndarray]:
-    """Simulate worlds that go on in several ways, which are the policies of the block.
+    """Simulate worlds with several continuations, which are the policies of the block.
 
-    Returns also the looks at their deployments and nodes, those of all ways beside each other. There are none where a way has its outcome
-    from an earlier one.
+    Returns also the looks at their deployments and nodes, those of all continuations side by side. There are none if a continuation
+    has the outcome of an earlier one.
     """
     memory = Memory(lower_continuations(scenario, policy, continuations), seed, worlds=worlds)
     block = _run_lineages(scenario, memory, len(worlds.roots), len(continuations))
@@ -143,7 +143,7 @@ def run_compiled_traces(
     values = np.empty((len(policies), count, len(QUANTITIES), grid.n_times), np.int32)
     kinds = np.empty((len(policies), count), np.int32)
     error = ""
-    # One after the other: the tables of a policy are as large as its traces.
+    # Separately, because the tables of a policy are as large as its traces.
     for number, policy in enumerate(policies):
         lowered = lower(scenario.under(policy), [policy], TYPES[policy.identity.type], may_bundle=False)
         memory = Memory(lowered, seed, grid=grid, n_traces=count)
@@ -157,7 +157,7 @@ def run_compiled_traces(
 
 
 def _run(memory: Memory, first: int, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Run all replications; return rows of outcomes, and write into `index`, by replication, which one is whose."""
+    """Run all replications; return rows of outcomes, and write into `index` the row of each replication and policy."""
     count, n_policies = index.shape
     progress = np.zeros(2, dtype=np.int64)
     whole, real = _make_rows(min(count * n_policies, max(_ROWS, n_policies)))
@@ -165,7 +165,7 @@ def _run(memory: Memory, first: int, index: np.ndarray) -> tuple[np.ndarray, np.
         if ends == kernel.SPELLS_FULL:
             memory.make_room()
             continue
-        # As many more as the others will need if they are like those that are done, and some more.
+        # Extrapolate from the replications done so far, with a reserve.
         done, used = (int(number) for number in progress[:2])
         likely = int(1.1 * used / done * (count - done)) + n_policies
         before = whole, real
@@ -196,7 +196,7 @@ def _to_block(
         first=first,
         index=index,
         codes={
-            # Narrow, for a block may travel to another process.
+            # Narrow types, because a block may be sent to another process.
             "state": np.where(failed, -1, whole[:, at.STATE]).astype(np.int16),
             "release": np.where(failed, -1, np.where(kind < 0, len(names), kind)).astype(np.int32),
             "verdict": np.where(failed, -1, whole[:, at.VERDICT]).astype(np.int16),

@@ -1,4 +1,4 @@
-"""What gates look at (model section 8), for compiled code: failed requests of nodes, by the interval."""
+"""The evidence of gates (model section 8), for compiled code: failed requests of nodes, by interval."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ _MOST_GROUPS = 8
 
 @part("partners", types.int64, types.int64, returns=types.boolean, seconds=0.2, can_fail=True)
 def find_partners(run, first, count):
-    """Give each of the next nodes the node on the old version that it is compared with, -1 for none; tell whether any has one."""
+    """Assign to each of the next nodes the node on the old version that it is compared with, -1 for none; tell whether any has one."""
     draws, partner = drawn(run), lists(run)[PARTNER]
     order = draws[ORDER]
     for place in range(first, first + count):
@@ -70,7 +70,7 @@ def find_partners(run, first, count):
     for place in range(first, first + count):
         wanted[draws[CLASS, order[place]]] += 1
         open_ones += 1
-    # The next node of each class that is to be given one, by place.
+    # By class: the place of the next node to assign a partner to.
     next_of = np.full(run.n_classes, first, np.int64)
     place = run.nodes - 1
     while place >= first + count and open_ones > 0:
@@ -106,7 +106,7 @@ def gather(run, wave):
 
 @compiled
 def see(run, node, window):
-    """Return the same of one window of a node; no requests of one that a look leaves out."""
+    """Return the same for one window of a node; no requests if looks leave it out."""
     policy, fate = policy_of(run), fates(run)
     interval, started = policy.interval, fate[STARTED, node]
     start = started + window * interval
@@ -140,7 +140,7 @@ def see(run, node, window):
 
 @compiled
 def watch(run, node, look):
-    """Return requests and failed ones of a running node in the last interval; -1 requests where it was not up throughout."""
+    """Return requests and failed ones of a running node in the last interval; -1 requests if it wasn't up throughout."""
     policy = policy_of(run)
     start = run.now - policy.interval
     if not was_up(run, node, start, run.now):
@@ -160,7 +160,7 @@ def watch(run, node, look):
 
 @compiled
 def watch_many(run, nodes, look):
-    """Return requests and failed ones of running nodes in the last interval, where nothing disturbs them; of so many as fit at once."""
+    """Return requests and failed ones of undisturbed running nodes in the last interval, of as many nodes as fit."""
     policy, n = policy_of(run), len(nodes)
     real, counts, numbers = at_once(run), counted(run)[COUNT], counted(run)[REQUESTS]
     words, levels, left = counted(run)[WINDOW_WORD], real[LEVEL], counted(run)[LEFT]
@@ -180,7 +180,7 @@ def watch_many(run, nodes, look):
         levels[place] = level_within(run, node, run.now - policy.interval, run.now)
         left[place] = words[place]
         requests += numbers[place]
-    # Those that meet as many requests at the same level together, until there are no more alike than by chance.
+    # Count nodes with the same requests and level together, while there are enough of them.
     n_left, n_groups = n, 0
     while n_left > 0:
         each, level = numbers[0], levels[0]

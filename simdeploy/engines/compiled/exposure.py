@@ -1,4 +1,4 @@
-"""What a release and a node's spells do to it once it has started: its level of failed requests, and when it is down."""
+"""Effects of release and spells on a node that has started: its level of failed requests, and when it is down."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _draw_after(run, node):
 
 @compiled
 def is_disturbed(run, node):
-    """Tell whether an update changes when a node crashes."""
+    """Tell whether an update affects when a node crashes."""
     node_class = classes(run)[drawn(run)[CLASS, node]]
     return node_class.crash >= 0 and (node_class.renewed or crash_rate(run, node) != 1.0)
 
@@ -52,7 +52,7 @@ def crash_rate(run, node):
 
 @compiled
 def begin_crashes(walk, run, node, started, back_from):
-    """Put a walk at the begin of a node's crashes, disturbed by an update that started and went back."""
+    """Start a walk along a node's crashes, disturbed by an update from its start to its rollback."""
     node_class = classes(run)[drawn(run)[CLASS, node]]
     spells.begin(run, walk, node_class.crash, node)
     if started < NEVER and is_disturbed(run, node):
@@ -61,7 +61,7 @@ def begin_crashes(walk, run, node, started, back_from):
 
 @compiled
 def degraded_within(run, walk, start, end, shown):
-    """Return for how long a window was degraded, and for how long both that and the release's level were there."""
+    """Return how long a window was degraded, and how long it was so with the release's level shown."""
     degraded = both = np.int64(0)
     t = start
     while t < end:

@@ -46,7 +46,7 @@ from simdeploy.world.streams import Stream
 
 @part("fates", types.int64, types.int64, types.int64, seconds=1)
 def meet_fate(run, node, at, first):
-    """Work out when a node that is tried at `at`, with attempts from the number `first` on, starts, and when it gets which verdict."""
+    """Compute start and verdict of a node that is tried at `at`, with attempts from the number `first` on."""
     deadline = find_start(run, node, at, first)
     if deadline >= 0:
         become_healthy(run, node, fates(run)[STARTED, node], deadline)
@@ -54,7 +54,7 @@ def meet_fate(run, node, at, first):
 
 @compiled
 def find_start(run, node, at, first):
-    """Work out when it starts, and return until when its windows are to be judged; -1 where that is all that happens here."""
+    """Compute its start, and return until when its windows must be judged; -1 if none are judged here."""
     fate = fates(run)
     number = drawn(run)[CLASS, node]
     chances = today(run)[number]
@@ -123,7 +123,7 @@ def find_start(run, node, at, first):
         fate[RESOLVED, node] = t
         return np.int64(-1)
     if run.varies or was_started:
-        return np.int64(-1)  # it is validated where its requests are known
+        return np.int64(-1)  # validated later, when its requests are known
     return deadline
 
 
@@ -137,14 +137,14 @@ def _draw_duration(run, node, attempt):
 
 @compiled
 def is_down(run, node, t):
-    """Tell whether a node that was not started yet is down at t."""
+    """Tell whether a node that hasn't started yet is down at t."""
     look_ahead(run, t + 1)
     return not stays_up(run, node, t + 1) and _follow_down(run, node, t, True) > t
 
 
 @compiled
 def up_again(run, node, t):
-    """Return the first instant from t on at which a node is up and online; not for one that is down for good."""
+    """Return the first instant from t on at which a node is up and online; it must not be down for good."""
     return _follow_down(run, node, t, False)
 
 

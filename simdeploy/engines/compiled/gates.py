@@ -1,4 +1,4 @@
-"""Gates at work (model section 8), for compiled code: waves that wait for the verdict of their gate, and looks at them."""
+"""Gates in a run (model section 8), for compiled code: waves that wait for the verdict of their gate, and looks at them."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def judges_waves(policy):
 
 @compiled
 def reset_gates(run):
-    """Put what gates keep at the start of a rollout; the table of waves is 0 but for this."""
+    """Reset the gates' part of the table of waves, which is 0 otherwise."""
     for wave in range(policy_of(run).n_waves):
         waves(run)[GATE_BEGUN, wave] = waves(run)[FIRST_START, wave] = NEVER
         waves(run)[FIRST_DUE, wave] = LAST
@@ -91,14 +91,14 @@ def reset_gates(run):
 
 @compiled
 def expect(run, node):
-    """Queue what a node that is dispatched comes to."""
+    """Queue the events of a dispatched node."""
     fate, policy = fates(run), policy_of(run)
     if run.has_more:
         expect_free_slot(run, node)
         if _expects_further_try(run, node):
             return
     if run.shared and windows_from(run, node) < NEVER:
-        # Its windows depend on what others do meanwhile.
+        # Its windows depend on what other nodes do meanwhile.
         fate[WINDOWS, node] = 0
         fate[OBSERVED, node] = NEVER
         enqueue(run, windows_from(run, node), node, HAS_STARTED)
@@ -118,7 +118,7 @@ def expect(run, node):
         if not fate[HAS_FAILED, node]:
             fate[OBSERVED, node] = fate[RESOLVED, node]
             fate[RESOLVED, node] = NEVER
-            # As many as it meets if the gate never speaks.
+            # The number if the gate never gives a verdict.
             fate[WINDOWS, node] = (fate[DEADLINE, node] - started) // policy.interval
             if run.has_more or table[GATE_VERDICT, wave] == PASSES:
                 enqueue(run, fate[OBSERVED, node], node, IS_OBSERVED)
@@ -130,7 +130,7 @@ def expect(run, node):
 
 @compiled
 def _wait(run, node):
-    """Let a node wait for its gate, from its own observation on; of all nodes of a wave that do, one deadline at a time is queued."""
+    """Let a node wait for its gate once it is observed long enough; of a wave's waiting nodes only the first deadline is queued."""
     table, wave = waves(run), fates(run)[WAVE, node] - 1
     table[WAITING, wave] += 1
     table[LAST_OBSERVED, wave] = max(table[LAST_OBSERVED, wave], fates(run)[OBSERVED, node])
@@ -141,7 +141,7 @@ def _wait(run, node):
 
 @compiled
 def _expects_further_try(run, node):
-    """Queue that a node's try fails if that is not its last one, instead of its verdict."""
+    """Queue the failure of a node's try instead of its verdict, unless it is the last one."""
     fate = fates(run)
     if not fate[HAS_FAILED, node] or fate[TRIED, node] >= policy_of_node(run, node).retries:
         return False
@@ -155,7 +155,7 @@ def _expects_further_try(run, node):
 
 @compiled
 def _expect_verdict(run, node):
-    """Queue the verdict of a node, where it is known when that comes."""
+    """Queue the verdict of a node if its time is known."""
     fate = fates(run)
     if not run.goes_offline:
         enqueue(run, fate[RESOLVED, node], node, GETS_VERDICT)
@@ -169,7 +169,7 @@ def _expect_verdict(run, node):
 
 @part("waits", types.int64, types.int64, seconds=0.5)
 def happens_before_gate(run, node, what):
-    """Let a node start, have its own observation, or meet its deadline; or let a wave be looked at."""
+    """Process the start of a node, the end of its own observation, its deadline, or a look at a wave."""
     fate, table = fates(run), waves(run)
     if what == IS_LOOKED_AT:
         wave = node
@@ -182,7 +182,7 @@ def happens_before_gate(run, node, what):
     if what == MEETS_DEADLINE and not _is_told_each(run):
         _meet_deadlines(run, fate[WAVE, node] - 1)
         return
-    # Judged by the gate, or sent back, meanwhile.
+    # Judged by the gate, or rolled back, meanwhile.
     if fate[RESOLVED, node] < run.now or fate[BACK_FROM, node] < NEVER:
         return
     wave = fate[WAVE, node] - 1
@@ -202,7 +202,7 @@ def happens_before_gate(run, node, what):
 
 @inlined
 def _is_told_each(run):
-    """Tell whether all that nodes come to is queued, one by one."""
+    """Tell whether all events of nodes are queued one by one."""
     return run.has_more or run.shared
 
 
@@ -215,7 +215,7 @@ def _is_due(run, node):
 
 @compiled
 def _meet_deadlines(run, wave):
-    """Note which nodes of a wave that wait meet their deadline now, and queue the next one."""
+    """Note the waiting nodes of a wave whose deadline is now, and queue the next deadline."""
     table, fate = waves(run), fates(run)
     if table[GATE_VERDICT, wave] != NO_VERDICT or table[FIRST_DUE, wave] != run.now:
         return
@@ -237,7 +237,7 @@ def _meet_deadlines(run, wave):
 
 @compiled
 def is_observed(run, node):
-    """Let a node that has its own observation run, if its gate has passed, or wait for it."""
+    """Let a node that is observed long enough run if its gate has passed, or else wait for it."""
     table, wave = waves(run), fates(run)[WAVE, node] - 1
     if table[GATE_VERDICT, wave] == PASSES:
         _settle(run, node, False)
@@ -265,7 +265,7 @@ def _settle(run, node, fails):
 
 @compiled
 def look_at_waves(run):
-    """Look at the waves that are due, then settle nodes that have met their deadline."""
+    """Look at the waves that are due, then settle nodes whose deadline has passed."""
     table, fate = waves(run), fates(run)
     if run.looks_due:
         run.looks_due = 0
@@ -303,7 +303,7 @@ def _is_waiting(run, node):
 
 @compiled
 def _is_observed(run, wave):
-    """Tell whether no node is still being observed, or a node that waits can't wait for another look."""
+    """Tell whether the observation is over: no node is still observed, or a waiting node's deadline precedes the next look."""
     table = waves(run)
     if table[TURNS, wave] == size_of_wave(run, wave) and table[UNRESOLVED, wave] == table[WAITING, wave]:
         if table[LAST_OBSERVED, wave] <= run.now:

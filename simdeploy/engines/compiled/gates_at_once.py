@@ -1,4 +1,4 @@
-"""Waves before their gate, where nobody acts upon a single node (see `gates`): all nodes of a wave wait, or pass, at once; and its looks."""
+"""Waves judged by a gate when no single node matters (see `gates`): all nodes of a wave wait, or pass, at once; and its looks."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ from simdeploy.engines.compiled.tables import (
 
 @part("together", types.int64, types.int64, seconds=0.2)
 def wait_together(run, wave, before):
-    """Let the last nodes that were touched, all but so many, wait for the gate of their wave, as `expect` would let each of them.
+    """Let all touched nodes but the first `before` wait for the gate of their wave, as `expect` does for single nodes.
 
     They are dispatched now, and none fails by itself.
     """
@@ -79,14 +79,14 @@ def wait_together(run, wave, before):
 
 @compiled
 def pass_together(run, wave):
-    """Let all nodes of a wave run that has passed its gate, at once or when each is observed; False if somebody might act meanwhile.
+    """Let all nodes of a wave that has passed its gate run, at once or when each is observed; False if an act might follow meanwhile.
 
-    Only the last one's verdict is queued, unless that is now; the others count at once.
+    Only the last verdict is queued, unless it is now; the others count at once.
     """
     fate, table, policy = fates(run), waves(run), policy_of(run)
     if run.has_more or run.shared or run.reporting_delay or policy.pacing != BARRIER or run.clock != NO_CLOCK:
         return False
-    # Of nodes that are queued, or up again, nothing is worse to come than their failure.
+    # The worst case for nodes that are queued, or up again, is their failure.
     n_failed = run.queued + run.n_up_again
     if table[LAST_OBSERVED, wave] >= next_visit(run) or might_stop(run, wave, n_failed):
         return False
@@ -117,7 +117,7 @@ def pass_together(run, wave):
 
 @compiled
 def goes_to_next_look(run):
-    """Go to the next look at a wave, if nothing else happens until then, nor is there anything else to do now, such as to send a batch."""
+    """Go to the next look at a wave, if there is no event until then and nothing else to do now, such as sending a batch."""
     at, events = run.now + policy_of(run).interval, queue(run)
     if not run.only_looks:
         return False

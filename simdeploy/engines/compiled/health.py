@@ -1,4 +1,4 @@
-"""Whether and when a node that has started becomes healthy (model section 3), where all windows meet the same requests."""
+"""Whether and when a node that has started becomes healthy (model section 3), if all windows have the same number of requests."""
 
 from __future__ import annotations
 
@@ -40,15 +40,15 @@ from simdeploy.engines.compiled.prober import is_window_healthy
 from simdeploy.engines.compiled.records import N_WINDOW_WORDS, UNKNOWN
 from simdeploy.engines.compiled.tables import CLASS, HAS_FAILED, LEVEL_WORD, NEVER, RESOLVED, STARTED, WINDOWS
 
-# Words by which a degraded window may seem healthier than one that isn't, through rounding: far more than it takes.
+# Tolerance, in words, for rounding that makes a degraded window seem healthier than another: far more than needed.
 _SLACK = 1 << 23
-# Where words are healthy up to here only, most runs are ruled out by their last window.
+# If the last healthy word is below this, most runs are ruled out by their last window.
 _SELDOM = 1 << 48
 
 
 @part("health", types.int64, types.int64, types.int64, seconds=0.7, beside="fates")
 def become_healthy(run, node, started, deadline):
-    """Work out when a node gets which verdict, from its start on."""
+    """Compute a node's verdict and its time, from its start on."""
     rule, fate = policy_of_node(run, node), fates(run)
     number = drawn(run)[CLASS, node]
     class_rule = class_rule_of(run, rule, number)
@@ -119,7 +119,7 @@ def become_healthy(run, node, started, deadline):
 
 @compiled
 def _is_good(run, rule, node, word, start, shown_from, bounds, walks):
-    """Tell whether a window is healthy, all things considered; walks go forwards only, so windows come in order."""
+    """Tell whether a window is healthy, including spells; windows must come in order, because walks only go forwards."""
     has_crashes, has_outages, flaps = walks
     end = start + rule.interval
     degraded = both = np.int64(0)
@@ -137,14 +137,14 @@ def _is_good(run, rule, node, word, start, shown_from, bounds, walks):
 def find_healthy_run(run, rule, needed, node, started, deadline, shown_from, bounds, walks, earlier, varies):
     """Find the first healthy windows in a row, `earlier` windows not counted: from the last of them backwards.
 
-    An unhealthy window rules out all runs that hold it, so of a node that stays unhealthy few windows are looked at. Crashes and
-    degraded spells make no window healthier, so they are looked at, forwards, only where a run would be healthy without them. If
-    requests vary, a window that `bounds` leave open is looked at whole.
+    An unhealthy window rules out all runs that contain it, so few windows of a node that stays unhealthy are examined. Crashes and
+    degraded spells make no window healthier, so they are examined, forwards, only for runs that are healthy without them. If
+    requests vary, a window that `bounds` leave undecided is examined completely.
     """
     fate, interval, is_calm = fates(run), rule.interval, not (walks[0] or walks[1] or walks[2])
-    words, first_drawn, next_drawn = window_words(run), np.int64(0), np.int64(0)  # those at hand
+    words, first_drawn, next_drawn = window_words(run), np.int64(0), np.int64(0)  # the range of words drawn
     n_windows = (deadline - started) // interval if deadline > started else 0
-    # Windows before the first of these have the node's own level only, those from the second on the release's, too.
+    # Windows before `plain_until` have only the node's own level, those from `shown_since` on also the release's.
     plain_until = shown_since = np.int64(0)
     plain, plain_beyond, shown, shown_beyond = bounds
     if shown_from <= started:
@@ -154,11 +154,11 @@ def find_healthy_run(run, rule, needed, node, started, deadline, shown_from, bou
         shown_since = plain_until + ((shown_from - started) % interval > 0)
     else:
         shown, shown_beyond = plain, plain_beyond
-    # From where on windows are never healthy.
+    # Windows from here on are never healthy.
     n_open = n_windows if shown_beyond >= 0 else min(shown_since, n_windows)
     slack = np.int64(0 if is_calm else _SLACK)
-    first = known = np.int64(0)  # where the run would begin, and up to where its windows are healthy, apart from spells
-    checked = np.int64(0)  # up to where spells were looked at
+    first = known = np.int64(0)  # begin of the run, and end of its windows known to be healthy apart from spells
+    checked = np.int64(0)  # windows before this were examined for spells
     while first + needed <= n_open:
         if first == known and first >= max(shown_since, 1) and shown_beyond < _SELDOM:
             first = known = _skip_unhealthy(run, node, first, needed, n_open, shown_beyond + slack, earlier)
@@ -218,7 +218,7 @@ def find_healthy_run(run, rule, needed, node, started, deadline, shown_from, bou
 
 @inlined
 def _word_at(run, node, number, first_drawn, next_drawn):
-    """Return the word of a window: drawn, unless it is at hand."""
+    """Return the word of a window, drawn unless it is in the range of words drawn."""
     if first_drawn <= number < next_drawn:
         return window_words(run)[number & 1, (number - first_drawn) >> 1]
     return draw_window(run, node, number)
@@ -226,8 +226,8 @@ def _word_at(run, node, number, first_drawn, next_drawn):
 
 @compiled
 def _skip_unhealthy(run, node, first, needed, n_open, beyond, earlier):
-    """Return where a run may begin at the earliest, from `first` on, if windows whose word is beyond that are unhealthy: drawn many
-    at once, each the last window of a run.
+    """Return the earliest begin of a run, from `first` on, given that windows with words above `beyond` are unhealthy: many words
+    are drawn at once, each of the last window of a run.
     """
     words = window_words(run)
     while first + needed <= n_open:
@@ -241,8 +241,8 @@ def _skip_unhealthy(run, node, first, needed, n_open, beyond, earlier):
 
 @compiled
 def _find_bounds(run, rule, node, may_show):
-    """Return words up to which a window is surely healthy and beyond which surely not, first of the node's own level, then with
-    the release's; equal where levels are not drawn per node.
+    """Return words up to which a window is surely healthy and beyond which it surely isn't, first at the node's own level, then with
+    the release's; they are equal unless levels are drawn per node.
     """
     plain, beyond = bounds_at(run, rule, node, 0)
     shown, shown_beyond = bounds_at(run, rule, node, 1 + run.kind) if may_show else (plain, beyond)
@@ -262,7 +262,7 @@ def bounds_at(run, rule, node, level):
 
 @compiled
 def _is_healthy(run, rule, node, word, start, shown_from, bounds, degraded, both):
-    """Tell whether few enough requests fail in a window that is degraded for so long, and for so long with the release's level, too."""
+    """Tell whether few enough requests fail in a window that is degraded for `degraded`, and for `both` also with the release's level."""
     number = drawn(run)[CLASS, node]
     class_rule = class_rule_of(run, rule, number)
     if class_rule.allowed < 0 or class_rule.allowed >= class_rule.requests:
@@ -287,7 +287,7 @@ def _is_healthy(run, rule, node, word, start, shown_from, bounds, degraded, both
 
 @compiled
 def is_undisturbed(run, node, start, end):
-    """Tell whether a node is up and not degraded throughout [start, end): at a glance, or by a walk up to there."""
+    """Tell whether a node is up and not degraded throughout [start, end): by a quick test, or by a walk up to there."""
     if not run.goes_down and not run.degrades:
         return True
     look_ahead(run, end)

@@ -1,7 +1,7 @@
-"""How functions of the engine become instructions of LLVM: a quarter fewer than by numba alone.
+"""Lowering of the engine's functions to instructions of LLVM: a quarter fewer than numba makes.
 
-Every instruction takes time to make, to write down, to read and to optimise. Here no index is negative, loops count up, calls of functions
-that can't fail have no status, and what owns no memory needs no clearing.
+Every instruction takes time to make, write, read and optimise. Here no index is negative, loops count up, calls of functions that
+can't fail have no status, and values that own no memory need no clearing.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from numba.cpython.builtins import do_minmax
 from simdeploy.engines.compiled.views import DATA, ITEM_SIZE, SHAPE, pack
 
 CAN_FAIL = "can_fail"
-NEVER_FAILS = "never_fails"  # an attribute of functions of which that is said; others may fail
+NEVER_FAILS = "never_fails"  # attribute of functions that can't fail; others may
 _COMPARISONS: dict[Any, Any] = {min: operator.lt, max: operator.gt}
 _NUMBERS = (types.Integer, types.Float)
 _START_AND_STOP = 2
@@ -28,7 +28,7 @@ _PARTS_OF_PAIRS = {"pair_first": 0, "pair_second": 1}
 
 
 class OwnLower(Lower):
-    """Lowering of a function of the engine; what is noted of it says whether it can fail."""
+    """Lowering of a function of the engine; its attribute NEVER_FAILS says whether it can fail."""
 
     def lower_normal_function(self, fndesc: Any) -> None:
         super().lower_normal_function(fndesc)
@@ -51,7 +51,7 @@ class OwnLower(Lower):
     def lower_binop(self, resty: Any, expr: Any, op: Any) -> Any:
         if op is operator.pow:
             return super().lower_binop(resty, expr, op)
-        # numba would first look for operators of constants, which only powers have.
+        # numba would first search for operators with constants, which only powers need.
         signature = self.fndesc.calltypes[expr]
         operands = [
             self.context.cast(self.builder, self.loadvar(operand.name), self.typeof(operand.name), kind)
@@ -90,11 +90,11 @@ class OwnLower(Lower):
             super().delvar(name)
 
     def _may_own(self, kind: Any) -> bool:
-        """Tell whether values of a type may own memory, and are to be told when they are gone."""
+        """Tell whether values of a type may own memory, so that references must be counted."""
         return bool(self.context.data_model_manager[kind].contains_nrt_meminfo())
 
     def _find_place(self, table: Any, index: Any) -> Any:
-        """Return a pointer to one item of a table; None if that is not what is asked for. No index here is negative."""
+        """Return a pointer to one item of a table; None for other kinds of indexing. No index here is negative."""
         table_type, index_type = self.typeof(table.name), self.typeof(index.name)
         is_tuple = isinstance(index_type, types.BaseTuple)
         index_types = index_type.types if is_tuple else (index_type,)
@@ -116,7 +116,7 @@ class OwnLower(Lower):
         return builder.gep(builder.extract_value(array, DATA), [place])
 
     def _find_row(self, table: Any, index: Any) -> Any:
-        """Return a row of a table of two dimensions that this function doesn't own; None if that is not what is asked for."""
+        """Return a row of a two-dimensional table that this function doesn't own; None for other kinds of indexing."""
         table_type, index_type = self.typeof(table.name), self.typeof(index.name)
         if (
             self.context.enable_nrt
@@ -133,7 +133,7 @@ class OwnLower(Lower):
         return pack(self.context, builder, table_type.copy(ndim=1), data, item_size, [size])
 
     def _begin_to_count(self, expr: Any) -> Any:
-        """Return the iterator of a range whose step is a constant, and more than 0; None of anything else."""
+        """Return the iterator of a range whose step is a constant above 0; None for anything else."""
         range_type = self.typeof(expr.value.name)
         step = self._find_step(expr.value) if isinstance(range_type, types.RangeType) else 0
         if step <= 0:
@@ -145,7 +145,7 @@ class OwnLower(Lower):
         if step > 1:
             count = builder.udiv(builder.add(count, start.type(step - 1)), start.type(step))
         iterator = self.context.get_constant_null(range_type.iterator_type)
-        # As numba keeps them: where the next number stands, the last one, the step, and where it stands how many are left.
+        # In numba's layout: pointer to the next number, stop, step, and pointer to the number of remaining ones.
         for part, value in enumerate((self._keep(start), stop, start.type(step), self._keep(count))):
             iterator = builder.insert_value(iterator, value, part)
         return iterator
@@ -161,7 +161,7 @@ class OwnLower(Lower):
         return 1 if len(call.args) <= _START_AND_STOP else guard(find_const, self.func_ir, call.args[2]) or 0
 
     def _count_on(self, expr: Any) -> Any:
-        """Return the next number of a range and whether there is one; None of anything else."""
+        """Return the next number of a range and whether there is one; None for anything else."""
         if not isinstance(self.typeof(expr.value.name), types.RangeIteratorType):
             return None
         builder, iterator = self.builder, self.loadvar(expr.value.name)
@@ -174,13 +174,13 @@ class OwnLower(Lower):
         return builder.insert_value(pair, builder.icmp_signed(">", left, left.type(0)), 1)
 
     def _keep(self, value: Any) -> Any:
-        """Return a place for a value that changes."""
+        """Return a pointer to a new variable with this value."""
         place = _reserve(self.builder, value.type)
         self.builder.store(value, place)
         return place
 
     def _lower_extreme(self, resty: Any, expr: Any) -> Any:
-        """Return the smaller or larger of some numbers; None of other calls."""
+        """Return the minimum or maximum of some numbers; None for other calls."""
         function: Any = self.typeof(expr.func.name)
         compare = _COMPARISONS.get(getattr(function, "typing_key", None))
         kinds = [self.typeof(argument.name) for argument in expr.args]
@@ -192,13 +192,13 @@ class OwnLower(Lower):
 
 
 def _reserve(builder: Any, kind: Any) -> Any:
-    """Return a place for values of a type, where nothing is yet."""
+    """Return a pointer to an uninitialised variable of a type."""
     with builder.goto_entry_block():
         return builder.alloca(kind)
 
 
 def call_what_never_fails(context: Any, builder: Any, function: Any, signature: Any, arguments: Any) -> Any:
-    """Call a function without asking whether it failed, and return its result."""
+    """Call a function without checking whether it failed, and return its result."""
     result_at, error_at = function.type.pointee.args[:2]
     result = _reserve(builder, result_at.pointee)
     packed = context.call_conv._get_arg_packer(signature.args).as_arguments(builder, arguments)  # noqa: SLF001
@@ -207,7 +207,7 @@ def call_what_never_fails(context: Any, builder: Any, function: Any, signature: 
 
 
 def make_call(fndesc: Any, library: Any) -> Callable[..., Any]:
-    """Return what makes the instructions of a call of a function that can't fail."""
+    """Return the function that makes the instructions of a call of a function that can't fail."""
 
     def call(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         function = context.declare_function(builder.module, fndesc)

@@ -1,8 +1,8 @@
-"""How everything here is compiled, and what the code is kept under: without the interpreter's lock, with IEEE division, and without fast-math.
+"""Compilation of the engine's functions, and the key of their cached code: without the interpreter's lock and fast-math, with IEEE division.
 
-Entries, which Python calls, are compiled as numba does it; all other functions are merely linked into them (:mod:`.linking`). Most of
-the time that it takes is Python's: a third of a millisecond for every instruction of a function. So what many functions need is a view or a
-function of its own (`inlined`), rather than numba's `inline="always"`, which would make its instructions again for every caller.
+Entries, which Python calls, are compiled as usual by numba; all other functions are merely linked into them (:mod:`.linking`). Most of
+the time is spent in Python: a third of a millisecond for every instruction of a function. So code that many functions need is a view or
+a separate function (`inlined`), rather than numba's `inline="always"`, which would make its instructions again for every caller.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from numba import types
 from simdeploy.engines.compiled.linking import LINKED, EntryCompiler
 from simdeploy.errors import SimdeployWarning
 
-# numba's own types say less than it accepts.
+# numba's type hints are narrower than what it accepts.
 _njit: Any = numba.njit
 
 _PACKAGE = Path(__file__).parent
@@ -34,7 +34,7 @@ _IMPORT = re.compile(r"^from (simdeploy[.\w]*) import ", re.MULTILINE)
 
 
 def entry(*, cache: bool = False, by_address: bool = False) -> Callable[[Callable[..., Any]], Any]:
-    """Compile a function that Python calls, or that is called `by_address`; its code may be kept on disk, if there is a folder for it."""
+    """Compile a function that Python calls, or that is called `by_address`; cache its code on disk, if there is a folder for it."""
 
     def decorate(function: Callable[..., Any]) -> Any:
         dispatcher = _njit(
@@ -55,10 +55,10 @@ def entry(*, cache: bool = False, by_address: bool = False) -> Callable[[Callabl
 
 
 def _keep_under_sources(store: Any) -> None:
-    """Make `source_number` part of what a function's code is kept under, and of its file's name.
+    """Make `source_number` part of the key of a function's cached code, and of its file's name.
 
-    numba writes into its index which file holds the code before that is written, and uses names again: a process that came in between
-    would load what other sources were compiled to.
+    numba updates its index before it writes the code, and reuses file names: a process that reads in between would load code compiled
+    from other sources.
     """
     key_of, files = store._index_key, store._cache_file  # noqa: SLF001
     name_of = files._data_name  # noqa: SLF001
@@ -67,7 +67,7 @@ def _keep_under_sources(store: Any) -> None:
 
 
 def _take_no_damaged_file(files: Any) -> None:
-    """Let a file of the cache that is not as it was written count as missing: numba would raise an error, or run what it holds."""
+    """Treat a damaged file of the cache as missing: numba would raise an error, or run its contents."""
     load_index, dump = files._load_index, files._dump  # noqa: SLF001
 
     def load_index_or_none() -> Any:
@@ -78,7 +78,7 @@ def _take_no_damaged_file(files: Any) -> None:
 
     def dump_with_digest(written: Any) -> bytes:
         pickled: bytes = dump(written)
-        return pickled + hashlib.sha256(pickled).digest()  # which pickle does not read
+        return pickled + hashlib.sha256(pickled).digest()  # pickle ignores what follows the data
 
     def load_data_as_written(name: str) -> Any:
         content = Path(files._data_path(name)).read_bytes()  # noqa: SLF001
@@ -90,7 +90,7 @@ def _take_no_damaged_file(files: Any) -> None:
 
 
 def compiled(function: Callable[..., Any]) -> Any:
-    """Compile a function that only compiled code calls, once for all constants that it may be called with."""
+    """Compile a function that only compiled code calls, once for all constant arguments."""
     return _link(function, forceinline=False)
 
 
@@ -100,7 +100,7 @@ def inlined(function: Callable[..., Any]) -> Any:
 
 
 def _link(function: Callable[..., Any], *, forceinline: bool) -> Any:
-    # Callees would inherit `forceinline` if it weren't given.
+    # Stated explicitly, because callees would inherit `forceinline`.
     dispatcher = _njit(nogil=True, forceinline=forceinline, **LINKED)(function)
     of_literals = dispatcher.get_call_template
 
@@ -112,7 +112,7 @@ def _link(function: Callable[..., Any], *, forceinline: bool) -> Any:
 
 
 def find_sources() -> list[Path]:
-    """Return the files of compiled code, and those from which they import something: their constants are compiled in."""
+    """Return the files of compiled code, and those that they import from, because constants are compiled in."""
     sources = sorted(_PACKAGE.glob("*.py"))
     modules = {module for path in sources for module in _IMPORT.findall(path.read_text(encoding="utf-8"))}
     others = {_ROOT.joinpath(*module.split(".")).with_suffix(".py") for module in modules}
@@ -123,9 +123,8 @@ def find_sources() -> list[Path]:
 def source_number() -> int:
     """Return a number that changes with the sources of compiled code, and with the libraries whose functions it calls.
 
-    numba keeps compiled code beside the source file, or in the user's cache folder where that can't be written, and makes
-    it anew when that one file changes; it does not notice a change in the files that the function's callees come from. So
-    this number is part of what the code is kept under.
+    numba caches compiled code beside the source file, or if that isn't writable in the user's cache folder, and renews it when that
+    file changes, but not when the files of the function's callees do. So this number is part of the key.
     """
     import llvmlite
     import numba
@@ -142,7 +141,7 @@ def source_number() -> int:
 
 
 def is_cached(dispatcher: Any, signature: Any) -> bool:
-    """Tell whether numba has the code of a function on disk, without loading it."""
+    """Tell, without loading it, whether numba has the code of a function on disk."""
     try:
         store = dispatcher._cache  # noqa: SLF001 - there is no public way to ask
         files = store._cache_file  # noqa: SLF001
@@ -164,7 +163,7 @@ def get_address(dispatcher: Any, signature: Any) -> int:
 
 
 def announce(seconds: float) -> None:
-    """Say that compiling begins, and about how long it takes."""
+    """Announce that compiling begins, and about how long it takes."""
     about_s = 5 * math.ceil(seconds / 5)
     message = (
         f"compiling what this run needs of the fast engine, once for this machine (about {about_s} s); "

@@ -1,4 +1,4 @@
-"""The tests of gates (model section 8), for compiled code: `simdeploy.rules.gates.judge` once more."""
+"""The tests of gates (model section 8), for compiled code, as in `simdeploy.rules.gates.judge`."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from simdeploy.rules.gates.gate import MOST_RANKED
 from simdeploy.world.streams import Stream
 
 NO_VERDICT, PASSES, FAILS = range(3)
-_SLACK = 1e-9  # more than rounding does to a bound
+_SLACK = 1e-9  # larger than rounding errors of a bound
 
 
 @compiled
@@ -71,7 +71,7 @@ def take_look(run, wave, is_over):
 
 @compiled
 def without_verdict(run, wave):
-    """Say what becomes of a wave of which it can't be told."""
+    """Return what happens to a wave without a verdict."""
     if run.cant_tell == CANT_TELL_WAIT:
         return PASSES if waves(run)[ALONE, wave] else NO_VERDICT
     return PASSES if run.cant_tell == CANT_TELL_PASS else FAILS
@@ -118,7 +118,7 @@ def _looks_needed(run, wave):
 
 @compiled
 def _judge_totals(run, wave):
-    """Say what may be said at any look."""
+    """Return the verdict if the gate can give it at any look."""
     gate, table = policy_of(run), waves(run)
     seen, bad = table[SEEN, wave], table[SEEN_BAD, wave]
     if seen < max(gate.gate_minimum, 1):
@@ -152,10 +152,10 @@ def _by_ratio(gate, failed, requests):
 
 @compiled
 def _by_posterior(gate, a, b):
-    """Judge by a beta posterior: by a bound on its tail, or by the tail.
+    """Judge by a beta posterior: by a bound on its tail, or by the tail itself.
 
-    By Chernoff's bound on the difference of two gamma variables, to one of which a beta variable is in proportion, it is beyond a point
-    on the other side of its mean with a probability of at most exp(-(a + b) D), where D is the divergence of the mean from the point.
+    A beta variable is the ratio of a gamma variable to the sum of two. So by Chernoff's bound it lies beyond a point on the other side
+    of its mean with a probability of at most exp(-(a + b) D), where D is the divergence of the mean from the point.
     """
     mean, doubt = a / (a + b), 1.0 - gate.gate_confidence
     if 0.0 < gate.gate_null < 1.0:
@@ -171,7 +171,7 @@ def _by_posterior(gate, a, b):
 
 @compiled
 def _is_evident(gate, failed, requests):
-    """Tell whether the evidence is enough: a mean of likelihood ratios, which are none above that of the share that failed."""
+    """Tell whether the evidence suffices: a mean of likelihood ratios, at most that of the observed share of failures."""
     if requests > 0:
         most, share = 0.0, failed / requests
         if share > gate.gate_null:
@@ -193,7 +193,7 @@ def _log_evidence(gate, failed, requests):
 
 @compiled
 def _walk(run, wave, requests, failed):
-    """Go through the requests of a look one by one, in random order; stop where it is decided."""
+    """Process the requests of a look one by one, in random order, until the test decides."""
     gate, table = policy_of(run), waves(run)
     seen, bad, draws = table[SEEN, wave], table[SEEN_BAD, wave], table[GATE_DRAWS, wave]
     least = max(gate.gate_minimum, 1)
@@ -229,7 +229,7 @@ def _walk(run, wave, requests, failed):
 
 @compiled
 def _conclude(run, wave):
-    """Say what may be said at the end of the observation only."""
+    """Return the verdict of a gate that decides only at the end of the observation."""
     gate, table = policy_of(run), waves(run)
     seen, bad = table[SEEN, wave], table[SEEN_BAD, wave]
     if seen < max(gate.gate_minimum, 1):
@@ -282,7 +282,7 @@ def _judge_ranks(run, wave):
     if _count_not_above(new, old, 0.0) >= place:
         return PASSES  # the interval's lower end is not above 0
     if _count_not_above(new, old, gate.gate_tolerance * (new[n - 1] - old[0])) < place:
-        return FAILS  # it is above the tolerance even if the shift were the largest difference
+        return FAILS  # it is above the tolerance even for the largest possible shift
     differences = np.empty(n * n)
     for i in range(n):
         for j in range(n):

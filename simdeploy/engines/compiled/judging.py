@@ -1,4 +1,4 @@
-"""What stops or pauses a rollout (model section 4), for compiled code: limits, deadlines, gates, and failed nodes that keep it from going on."""
+"""Reasons to stop or pause a rollout (model section 4), for compiled code: limits, deadlines, gates, and failed nodes that block it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def judge(run):
     if run.makespan < NEVER:
         return
     if run.has_more and policy_of(run).counts_each and not alarm:
-        # A paused rollout that is through otherwise meets its deadline, too, but that stops it no more.
+        # A deadline also passes in a paused rollout that is complete otherwise, but then it doesn't stop it.
         alarm = tell_deadline(run) and not _had_all_turns_and_promotion(run)
     # A sliding wave ends with the rollout.
     at_wave_end = run.judged_at_wave_end and policy_of(run).pacing != SLIDING
@@ -61,7 +61,7 @@ def judge(run):
 
 @compiled
 def _find_stuck(run):
-    """Tell once whether failed nodes let no other one have its turn, now that nothing is in flight."""
+    """Report once whether failed nodes block all others while none is in flight."""
     if run.was_stuck:
         return False
     unresolved = np.int64(0)

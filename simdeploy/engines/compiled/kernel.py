@@ -1,6 +1,6 @@
-"""What is compiled and cached: replications of many policies.
+"""The compiled entry: replications of many policies.
 
-It has parts (:mod:`.parts`), and nobody waits for more of them than a run needs.
+It has parts (:mod:`.parts`), so that a run compiles only those that it needs.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ from simdeploy.engines.compiled.tables import ONE_BY_ONE
 from simdeploy.engines.compiled.tracing import trace
 from simdeploy.engines.compiled.weighing import weigh
 
-# Why a call ends: all replications are done; there is no room for more outcomes; a rollout had more spells than there was
-# room for; a policy could not be followed in a bundle, and what follows it otherwise is not loaded.
+# Why a call ends: all replications are done; no room for more outcomes; no room for the spells of a rollout; a policy could not be
+# followed in a bundle, and the parts to run it otherwise are not loaded.
 DONE, ROWS_FULL, SPELLS_FULL, BEYOND_BUNDLES = range(4)
 
 _REPLICATIONS, _ROWS = range(2)
 
 
-# What all runs need; and what rollouts that are not followed in bundles do.
+# Parts that all runs need; and those for rollouts that are not followed in bundles.
 _ALWAYS = ("entry", "draws", "words", "fates")
 _ONE_BY_ONE = ("rollouts", "verdicts", "outcomes")
 
@@ -80,22 +80,22 @@ add_part("entry", _run, _SIGNATURE, seconds=1.5)
 
 
 def find_parts(run: Any, *, in_bundles: bool, with_notes: bool) -> set[str]:
-    """Return the parts that a run needs, perhaps some more.
+    """Return the parts that a run needs, and possibly more.
 
     Parameters
     ----------
     run : mapping of str to number
-        The record of the run, or what a scenario and policies say of it.
+        The record of the run, or its fields as far as scenario and policies determine them.
     in_bundles : bool
         Whether all rollouts are followed in bundles, unless that turns out not to be possible.
     with_notes : bool
-        Whether anything is noted besides outcomes.
+        Whether notes besides outcomes are needed.
     """
     has_gates, has_worlds, shared = run["has_gates"], run["n_continuations"], run["shared"]
     has_spells = run["goes_down"] or run["degrades"]
-    # Of a node by itself, with other requests or more than one try; in a shared service windows depend on what other nodes do.
+    # Of single nodes, with varying requests or several tries; in a shared service windows depend on other nodes.
     has_windows = not shared and (run["varies"] or run["retries"])
-    is_seen = has_windows or shared or has_gates  # what a node is like in a single window
+    is_seen = has_windows or shared or has_gates  # whether single windows of nodes are examined
     chosen = {
         **dict.fromkeys(_ALWAYS, True),
         "bundles": run["n_rules"],
@@ -147,11 +147,11 @@ def run_replications(
     first : int
         Replication.
     whole, real : ndarray, shape (rows, responses)
-        Outcomes; equal ones of one replication may be kept once.
+        Outcomes; equal ones of one replication may share a row.
     index : ndarray of int32, shape (replications, policies)
         The row of each policy's outcome.
     progress : ndarray of int64, shape (2,)
-        Replications that are done, and rows that are used; read and written.
+        Replications done, and rows used; read and written.
 
     Returns
     -------
@@ -195,7 +195,7 @@ def _run_bundles(run, first, index, progress):
 
 @compiled
 def _run_one_by_one(run, indices, progress):
-    """Run the rollouts of all policies that were not followed in bundles; False if one has more spells than there is room for."""
+    """Run the rollouts of policies that were not followed in bundles; False if one has more spells than there is room for."""
     place, n_replications = progress[_REPLICATIONS], indices.shape[0]
     index = indices[place]
     if run.n_continuations:
@@ -208,7 +208,7 @@ def _run_one_by_one(run, indices, progress):
             continue
         member = member_at(run, number)
         if member.stricter >= 0 and member_at(run, member.stricter).crossed_none:
-            # Limits that were never crossed changed nothing, so looser ones don't, either.
+            # Limits that were never crossed had no effect, so looser ones have none, either.
             index[number] = index[member.stricter]
             member.crossed_none = True
             continue
@@ -229,7 +229,7 @@ def _run_one_by_one(run, indices, progress):
 
 @part("notes", returns=types.boolean, seconds=3, can_fail=True)
 def _note(run):
-    """Note what some ask for besides the outcome of a rollout; False if it has more spells than there is room for."""
+    """Write requested notes besides the outcome of a rollout; False if it has more spells than there is room for."""
     if run.n_times and not trace(run):
         return False
     if run.is_tilted:
@@ -274,7 +274,7 @@ def _set_places(run, number, row):
 
 @compiled
 def _has_twin(run, number):
-    """Tell whether all nodes that had their turn under a bundle of the same kind have the same fates here; take its outcomes then."""
+    """Tell whether all nodes dispatched under an earlier bundle of the same kind have the same fates here; if so, copy its outcomes."""
     bundle, slots = bundle_at(run, number), bundle_slots(run)
     kind = bundle_at(run, bundle.kind)
     wave, last = 0, np.int64(0)
@@ -298,7 +298,7 @@ def _has_twin(run, number):
 
 @compiled
 def _remember(run, number):
-    """Let later bundles take the outcomes of one that was followed."""
+    """Remember a bundle that was followed, so that later ones can copy its outcomes."""
     bundle, slots = bundle_at(run, number), bundle_slots(run)
     kind = bundle_at(run, bundle.kind)
     bundle.touched = run.touched

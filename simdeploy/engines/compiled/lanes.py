@@ -26,7 +26,7 @@ NODES_AT_ONCE = 2048  # whose draws and fates fit into the cache of a core
 
 @compiled
 def fill_words(run, stream, first, last):
-    """Draw both words of the stream's block at index 0, for some nodes; those of the first stand first."""
+    """Draw both words of the stream's block at index 0 for some nodes; the word of node `first` has place 0."""
     if is_of_nodes(run, stream >> 1):
         _fill_own_words(run, stream, first, last)
     else:
@@ -46,7 +46,7 @@ def _fill_own_words(run, stream, first, last):
 
 @part("words", types.int64, types.int64, types.int64, seconds=0.2)
 def fill_coupled_words(run, stream, first, last):
-    """Draw the same of words that decide about all nodes together, so that none has its own."""
+    """Draw words for a decision about all nodes together, so no lineage applies."""
     key0, key1, replication = run.key0, run.key1, run.replication
     stream_block = np.uint64(stream >> 1)
     both = words(run)
@@ -73,7 +73,7 @@ def spread(run, law, lane, factor, tilt, out):
 
 @compiled
 def _spread_lognormal(run, median, sigma, lane, factor, out):
-    # Batch by batch, so that what the loops hand on stays in the fastest memory.
+    # In batches, so that intermediate values stay in the fastest cache.
     uniforms, z, r = batch(run)[0], batch(run)[1], batch(run)[2]
     for first in range(0, len(lane), N_BATCH):
         some, some_out = lane[first : first + N_BATCH], out[first : first + N_BATCH]
@@ -88,7 +88,7 @@ def _spread_lognormal(run, median, sigma, lane, factor, out):
 
 @inlined
 def times_in(length, interval, per_ns):
-    """Return how often an interval goes into a length that is not negative: a division without one, by the reciprocal of the interval."""
+    """Return how often an interval fits into a length of at least 0: an integer division by means of the interval's reciprocal."""
     times = np.int64(length * per_ns)
     left = length - times * interval
     return times + (left >= interval) - (left < 0)

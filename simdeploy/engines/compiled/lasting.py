@@ -1,4 +1,4 @@
-"""How long spells last, for compiled code: exponential ones at once, those by other laws by a part of its own (see :mod:`.parts`)."""
+"""Lengths of spells, for compiled code: exponential ones directly, those with other laws in a separate part (see :mod:`.parts`)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LEFT, _INVERSE, _SURVIVAL, _INVERSE_LEFT, _SURVIVAL_LEFT = range(5)
 
 @compiled
 def left_at(run, number, u):
-    """Return the quantile of what is left of a spell that runs at time 0, by the number of its law."""
+    """Return the quantile of the rest of a spell in progress at time 0, by the number of its law."""
     law = law_at(run, number)
     if law.kind != laws.EXPONENTIAL:
         return _ask(run, number, _LEFT, u)
@@ -23,7 +23,7 @@ def left_at(run, number, u):
 
 @compiled
 def inverse_survival(run, number, s, is_first):
-    """Return the smallest time whose survival is at most s: of a spell, or of what is left of the first one at time 0."""
+    """Return the smallest time whose survival is at most s: of a spell, or of the rest of the first one at time 0."""
     law = law_at(run, number)
     if law.kind != laws.EXPONENTIAL:
         return _ask(run, number, _INVERSE_LEFT if is_first else _INVERSE, s)
@@ -32,7 +32,7 @@ def inverse_survival(run, number, s, is_first):
 
 @compiled
 def survival(run, number, x, is_first):
-    """Return the probability of more than x seconds: of a spell, or of what is left of the first one at time 0."""
+    """Return the probability of more than x seconds: of a spell, or of the rest of the first one at time 0."""
     law = law_at(run, number)
     if law.kind != laws.EXPONENTIAL:
         return _ask(run, number, _SURVIVAL_LEFT if is_first else _SURVIVAL, x)

@@ -1,6 +1,7 @@
 """Distributions for compiled code: the laws of `simdeploy.world.laws` as records, by the same formulas.
 
-A law is one record; what has no fixed size (observed values, grids for Newton's method) lies in a common array of floats, of which it knows the address.
+A law is one record; parts without a fixed size (observed values, grids for Newton's method) are in a common array of floats, whose
+address it holds.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class LawTable:
         self._used = 0
 
     def add(self, law: kinds.Distribution, *, runs_at_0: bool = False) -> int:
-        """Return the place of a law; one that may already run at time 0 gets what its residual needs."""
+        """Return the place of a law; for a spell that may be in progress at time 0 add the data for its residual."""
         key = (law, runs_at_0)
         if key not in self._places:
             self._places[key] = len(self._records)
@@ -76,7 +77,7 @@ class LawTable:
 
     @property
     def has_other_spells(self) -> bool:
-        """Whether any law that may already run at time 0 is not exponential."""
+        """Whether any law of spells is not exponential."""
         return any(runs_at_0 and not isinstance(law, kinds.Exponential) for law, runs_at_0 in self._places)
 
     def _append(self, *columns: np.ndarray) -> None:
@@ -84,7 +85,7 @@ class LawTable:
         self._used += sum(len(column) for column in columns)
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the laws' records, and the floats that they point to, which must be kept alive as long."""
+        """Return the laws' records, and the floats that they point to, which must be kept alive."""
         floats = np.concatenate(self._columns) if self._columns else np.zeros(1)
         records = make_table(LAW_RECORD, self._records)
         records["floats_at"] = floats.ctypes.data + 8 * records["floats_at"]
@@ -122,7 +123,7 @@ def quantile(law, u):
 
 @inlined
 def log_rest(u):
-    """Return the logarithm of 1 - u; `log1p` takes four times as long, and is needed only for a number that 1 swallows."""
+    """Return the logarithm of 1 - u; `log1p` takes four times as long, and is needed only if 1 - u rounds to 1."""
     return math.log(1 - u) if u > _LARGE_ENOUGH else math.log1p(-u)
 
 
@@ -184,7 +185,7 @@ def exponential_survival(law, x):
 
 @compiled
 def exponential_inverse(law, s):
-    """Return the inverse of that."""
+    """Return the inverse of the survival of an exponential law."""
     return -law.a * math.log(s) if s > 0.0 else math.inf
 
 

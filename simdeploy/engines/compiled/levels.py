@@ -1,7 +1,7 @@
 """A node's own level of failed requests to eleven digits, for sums: a few multiplications instead of a search for the quantile.
 
-A quantile of the beta law takes many times as long to find as all else about a node. As a function of the normal quantile of the
-uniform it is smooth, so it is put together from polynomials. Verdicts are exact, and use `sampling.own_level`.
+A quantile of the beta law takes many times as long as everything else about a node. As a function of the normal quantile of the
+uniform it is smooth, so it is approximated by piecewise polynomials. Verdicts are exact, and use `drawing.own_level`.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 
 _PER_UNIT = 8  # pieces
 _LOWEST = -N_PIECES / _PER_UNIT / 2  # the normal quantile of the smallest uniform is a little higher
-_TOLERANCE = 1e-11  # of 1 minus the level, which is what sums are made of
+_TOLERANCE = 1e-11  # relative to 1 minus the level, which sums consist of
 _SMALLEST = 2.0**-53
-FARTHEST_OFF = 2 * _TOLERANCE  # a near level
+FARTHEST_OFF = 2 * _TOLERANCE  # largest error of `near_level`
 
 
 @lru_cache(maxsize=64)
 def make_pieces(law: Distribution) -> np.ndarray:
-    """Return the coefficients of each piece, from the constant on; NaN where a piece is no better than the quantile itself.
+    """Return the coefficients of each piece, beginning with the constant; NaN for pieces that are not accurate enough.
 
     Returns
     -------
@@ -71,5 +71,5 @@ def near_level(run, node):
     t = 2 * (x - place) - 1
     c = level_pieces(run)[number, place]
     level = c[0] + t * (c[1] + t * (c[2] + t * (c[3] + t * (c[4] + t * c[5]))))
-    # Whether the exact one is known already makes no difference: outcomes must not depend on what was asked before.
+    # Even if the exact level is known already: outcomes must not depend on earlier queries.
     return level if level == level else own_level(run, node)

@@ -1,4 +1,4 @@
-"""When a rollout has failed too often (model section 4), for compiled code: `simdeploy.rules.limits` once more."""
+"""When a rollout has too many failures (model section 4), for compiled code, as in `simdeploy.rules.limits`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from simdeploy.engines.compiled.tables import WAVE_FAILED
 
 @compiled
 def is_limit_crossed(limits, failed, updated, wave_failed, wave_size, total, counted):
-    """Tell whether the limits of the API stop a rollout with these counts, in whole numbers; `counted` failures have a limit."""
+    """Tell whether the limits of the API stop a rollout with these counts; `max_failed_nodes` limits `counted`."""
     if not limits.has_limits:
         return False
     by_count = counted >= limits.stopping_count
@@ -56,7 +56,7 @@ def _is_crossed_by(failed, of, count, top, bottom, reaches):
 
 @compiled
 def note_verdict(run, node, has_failed):
-    """Take note of a verdict that counts, for deadlines, and for limits that are not of the numbers that are shown."""
+    """Record a verdict that counts, for deadlines, and for limits on counts that the deployment doesn't show."""
     if has_failed:
         note_failure(run)
         if policy_of(run).watches_zones:
@@ -70,7 +70,7 @@ def note_verdict(run, node, has_failed):
 
 @compiled
 def note_failure(run):
-    """Take note of a failure in a row: of a node, or of a try."""
+    """Record a failure in a row: of a node, or of a try."""
     if run.now != run.failed_last_at:
         run.failed_last_at, run.failed_then = run.now, 0
     run.failed_then += 1
@@ -79,7 +79,7 @@ def note_failure(run):
 
 @compiled
 def reset_tally(run):
-    """Put what is counted for limits at the start of a rollout."""
+    """Reset the counts for limits to the start of a rollout."""
     run.failed_in_a_row = run.failed_last_at = run.failed_then = 0
     run.ran_last_at = -1
     if policy_of(run).watches_zones:
@@ -101,7 +101,7 @@ def _is_wave_limit_crossed(run, wave):
 def is_crossed(run, judged_before):
     """Tell whether a limit, or the gate of the canaries, is crossed now.
 
-    Under a reporting delay several waves may have verdicts that were not judged yet, from `judged_before` on.
+    Under a reporting delay several waves, from `judged_before` on, may have verdicts that were not judged yet.
     """
     wave = run.waves_open - 1
     wave_failed = waves(run)[WAVE_FAILED, wave]

@@ -1,4 +1,4 @@
-"""The line between a node and the control plane (model section 4), for compiled code: who is online, and what is heard when."""
+"""The line between a node and the control plane (model section 4), for compiled code: online spells, and when verdicts are heard."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _ENDLESS = np.iinfo(np.int64).max
 
 @part("first_lines", types.int64, types.int64, seconds=0.2)
 def set_first_lines(run, first, last):
-    """Draw the words of the spells of some nodes' turns; -1 - word where that is an offline one."""
+    """Draw the words of the spells in progress at some nodes' turns; -1 - word for an offline one."""
     for number in range(run.n_classes):
         line = classes(run)[number].connection
         today(run)[number].begins_bad[LINE] = first_word_not_below(process_at(run, line).p_bad) if line >= 0 else 0
@@ -57,7 +57,7 @@ def set_first_lines(run, first, last):
 
 @compiled
 def reset_lines(run):
-    """Put what is heard of nodes at the start of a rollout."""
+    """Reset what was heard of nodes to the start of a rollout."""
     fate = fates(run)
     run.lines_hold_for = 0
     for node in range(run.nodes):
@@ -68,19 +68,19 @@ def reset_lines(run):
 
 @compiled
 def begin_line(run, node):
-    """Take note that a node has its turn: its spells begin now, and nobody asked for them before."""
+    """Record that a node has its turn; its spells begin now."""
     table = lines(run)
     table[TURN, node] = run.now
     table[OFFLINE_FROM, node] = NEVER
     if classes(run)[drawn(run)[CLASS, node]].connection < 0:
-        # Its only spell is an online one.
+        # It is always online.
         table[OFFLINE_FROM, node] = table[ONLINE_FROM, node] = run.now
         table[ONLINE_UNTIL, node] = _ENDLESS
 
 
 @compiled
 def look_at_lines(run, span):
-    """See to it that the words beyond which a first online spell lasts are right for that long, and a little longer."""
+    """Update the words beyond which a first online spell lasts for `span`, with some reserve."""
     if span <= run.lines_hold_for:
         return
     run.lines_hold_for = span + (span >> 5)
@@ -96,13 +96,13 @@ def look_at_lines(run, span):
 
 @compiled
 def line_holds(run, node):
-    """Tell at a glance whether a node is online from its turn on for as long as `look_at_lines` was asked for."""
+    """Tell quickly whether a node is online from its turn on for the span of `look_at_lines`."""
     return lines(run)[FIRST_WORD, node] > today(run)[drawn(run)[CLASS, node]].quiet_beyond[LINE]
 
 
 @compiled
 def is_online(run, node, t):
-    """Tell whether anything passes between a node and the control plane at t."""
+    """Tell whether a node and the control plane can reach each other at t."""
     return online_again(run, node, t) == t
 
 
@@ -121,7 +121,7 @@ def online_again(run, node, t):
 def _follow_line(run, node, t):
     """Follow a node's line to the offline spell and the online spell after it, one of which contains t.
 
-    Nothing disturbs a line, and both spells of a cycle share a block: so this takes less than a walk of `spells`.
+    Lines are never disturbed, and both spells of a cycle share a block, so this is faster than a walk of `spells`.
     """
     table, law = lines(run), process_at(run, classes(run)[drawn(run)[CLASS, node]].connection)
     online_law, offline_law = law_at(run, law.good), law_at(run, law.bad)
@@ -145,13 +145,13 @@ def _follow_line(run, node, t):
         cycle = table[CYCLE, node]
         if begins_offline:
             _, offline = block(key0, key1, replication, _SPELL_BLOCK, subject, np.uint64(cycle))
-    # An online spell may take no time at all.
+    # An online spell may have length 0.
     while until <= max(t, back) and back < NEVER:
         if until > back:
             gone = until
         cycle += 1
         online, other = block(key0, key1, replication, _SPELL_BLOCK, subject, np.uint64(cycle))
-        # Spells are numbered by their kind: who begins offline has one more of these behind it.
+        # Spells are numbered by kind: a node that begins offline has had one more offline spell.
         length = draw_ns(offline_law, to_uniform(offline if begins_offline else other), 1.0)
         offline = other
         back = min(until + length, NEVER)
@@ -162,7 +162,7 @@ def _follow_line(run, node, t):
 
 @compiled
 def set_heard(run, node):
-    """Work out when a node's verdict counts: once it is heard of, or at the deadline; see `fates.meet_fate`."""
+    """Compute when a node's verdict counts: once it is heard, or at the deadline; see `fates.meet_fate`."""
     fate = fates(run)
     heard = online_again(run, node, fate[RESOLVED, node])
     is_late = heard > fate[DEADLINE, node]
@@ -173,7 +173,7 @@ def set_heard(run, node):
 
 @compiled
 def fails_unheard(run, node):
-    """Tell whether a node counts as failed only because nothing was heard of it."""
+    """Tell whether a node counts as failed only because its verdict was not heard in time."""
     return run.goes_offline and fates(run)[COUNTS_FAILED, node] != 0 and fates(run)[HAS_FAILED, node] == 0
 
 
@@ -181,7 +181,7 @@ def fails_unheard(run, node):
 def counted_at(run, node):
     """Return when a node's verdict counts, unless the rollout is over by then."""
     heard = fates(run)[HEARD, node] if run.goes_offline else fates(run)[RESOLVED, node]
-    # Nobody has to report that a node could not be dispatched.
+    # The control plane knows without a report that a node could not be dispatched.
     return min(heard + run.reporting_delay, NEVER) if fates(run)[DISPATCHED, node] < NEVER else heard
 
 

@@ -1,9 +1,9 @@
-"""How functions are compiled that only compiled code calls: lowered, and linked into an entry, where they are optimised.
+"""Compilation of functions that only compiled code calls: they are lowered, and linked into an entry, where they are optimised.
 
-numba would optimise every function and turn it into machine code as soon as it is compiled, each with all that it calls, and
-then do the same again for its caller. Here only entries have machine code, the parts of the engine (:mod:`.parts`). All other functions
-are merely linked, and each part is optimised and translated once: that halves the time of a cold start. And of an array's items these
-functions need no more than their addresses.
+numba would optimise every function and translate it to machine code as soon as it is compiled, together with its callees, and then
+again for its caller. Here only entries, the parts of the engine (:mod:`.parts`), have machine code. All other functions are merely
+linked, and each part is optimised and translated once, which halves the time of a cold start. And of arrays these functions need
+only the addresses of items.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from numba.core.typing.templates import _IntrinsicTemplate
 
 from simdeploy.engines.compiled.instructions import CAN_FAIL, NEVER_FAILS, OwnLower, make_call
 
-# numba's own types say less than it accepts.
+# numba's type hints are narrower than what it accepts.
 _make_function: Any = import_module("numba._dynfunc").make_function
 
-# What Python would call in place of a function that has no machine code of its own: it raises a TypeError.
+# Python would call this in place of a function without machine code; it raises a TypeError.
 _REFUSAL = ctypes.cast(ctypes.pythonapi.PyErr_BadArgument, ctypes.c_void_p).value
 
 
 class _LinkedLibrary(JITCodeLibrary):
-    """Code that is linked into the entry, together with all that it calls, and optimised there."""
+    """Code that is linked into the entry, together with its callees, and optimised there."""
 
     def _optimize_functions(self, ll_module: Any) -> None:
         ll_module.data_layout = self._codegen._data_layout  # noqa: SLF001
@@ -59,7 +59,7 @@ class _LinkedLibrary(JITCodeLibrary):
             else:
                 module = library._get_module_for_linking().clone()  # noqa: SLF001
             modules.append(_as(module, "weak_odr"))  # kept whether or not the other module of its pair calls it
-        # By pairs, because linking takes as long as both modules are large.
+        # In pairs, because the time for linking grows with the size of both modules.
         while len(modules) > 1:
             for module, other in zip(modules[::2], modules[1::2], strict=False):
                 module.link_in(other)
@@ -68,7 +68,7 @@ class _LinkedLibrary(JITCodeLibrary):
 
 
 def _as(module: Any, linkage: str) -> Any:
-    """Give all functions that other modules see another linkage."""
+    """Set the linkage of all functions that other modules see."""
     for function in module.functions:
         if not function.is_declaration and function.linkage not in {Linkage.internal, Linkage.private}:
             function.linkage = linkage
@@ -77,7 +77,7 @@ def _as(module: Any, linkage: str) -> Any:
 
 @register_pass(mutates_CFG=True, analysis_only=False)
 class _LinkedLowering(typed_passes.NativeLowering):
-    """Lowering without machine code: numba's own, up to the point where it would make some."""
+    """numba's lowering, up to the point where it would make machine code."""
 
     _name = "simdeploy_linked_lowering"
 
@@ -87,9 +87,9 @@ class _LinkedLowering(typed_passes.NativeLowering):
         super().run_pass(state)
         state.flags.no_compile = False
         done = state["cr"]
-        done.fndesc.typemap = done.fndesc.calltypes = None  # which hold all instructions in memory
+        done.fndesc.typemap = done.fndesc.calltypes = None  # frees all instructions
         name = done.fndesc.qualname.rsplit(".", 1)[-1]
-        # numba finds the code of a callee by this object, which so has to be one of its own.
+        # numba finds the code of a callee by this object, so each function needs its own.
         key = _make_function(done.fndesc.lookup_module(), name, "", _REFUSAL, done.env, (library,))
         if state.metadata.get(CAN_FAIL, True):
             state.targetctx.insert_user_function(key, done.fndesc, [library])
@@ -101,21 +101,21 @@ class _LinkedLowering(typed_passes.NativeLowering):
 
 @register_pass(mutates_CFG=True, analysis_only=False)
 class _OwnLowering(_LinkedLowering):
-    """The same of the engine's own functions."""
+    """The same for the engine's own functions."""
 
     _name = "simdeploy_own_lowering"
     lowering_class = OwnLower
 
     def run_pass(self, state: Any) -> bool:
         if _owns_arrays(state):
-            check_and_legalize_ir(state.func_ir, flags=state.flags)  # which says when they are no longer needed
+            check_and_legalize_ir(state.func_ir, flags=state.flags)  # inserts deletions of arrays
         else:
             state.targetctx = state.targetctx.subtarget(enable_nrt=False)
         return super().run_pass(state)
 
 
 def _owns_arrays(state: Any) -> bool:
-    """Tell whether a function makes arrays, or is given some by its callees; others, and views of tables, are lent to it."""
+    """Tell whether a function makes arrays, or gets some from its callees; it doesn't own other arrays and views of tables."""
     for block in state.func_ir.blocks.values():
         for call in block.find_exprs("call"):
             result, function = state.calltypes[call].return_type, state.typemap[call.func.name]
@@ -129,7 +129,7 @@ def _makes_view(function: Any) -> bool:
     return isinstance(function, types.Function) and issubclass(function.templates[0], _IntrinsicTemplate)
 
 
-# What the code here does not use: closures, `with`, expressions of whole arrays and the like.
+# Passes for features that the code here doesn't use: closures, `with`, expressions of whole arrays and the like.
 _UNUSED = {
     untyped_passes.FindLiterallyCalls,
     untyped_passes.InlineClosureLikes,
@@ -167,7 +167,7 @@ class _EntryLowering(typed_passes.NativeLowering):
 
 
 class EntryCompiler(CompilerBase):
-    """How entries are compiled: with all of numba's passes, also while all other functions are linked."""
+    """Compiler of entries: with all of numba's passes, although all other functions are linked."""
 
     def define_pipelines(self) -> list[Any]:
         return [_define_pipeline(self.state, _EntryLowering, ())]
@@ -177,7 +177,7 @@ def link_callees(define: Any) -> Any:
     """Make numba's functions be linked, too, given how their compiler defines its passes."""
 
     def define_pipelines(self: Any) -> list[Any]:
-        # Another thread may compile functions of somebody else's.
+        # Another thread may compile functions outside simdeploy.
         if type(self) is Compiler and self.state.func_id.modname.startswith("numba."):
             return [_define_pipeline(self.state, _LinkedLowering, ())]
         pipelines: list[Any] = define(self)
@@ -196,7 +196,7 @@ def _define_pipeline(state: Any, lowering: Any, unused: Collection[Any]) -> Any:
     return pipeline
 
 
-# The options with which numba compiles a function so that it is merely linked.
+# Options that make numba merely link a function.
 LINKED = {
     "error_model": "numpy",
     "no_cpython_wrapper": True,

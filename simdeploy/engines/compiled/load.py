@@ -1,6 +1,6 @@
-"""The requests that a node meets (model section 3), for compiled code: its own, by the time of day, or a share of its pool's.
+"""The requests that a node receives (model section 3), for compiled code: its own, by the time of day, or a share of its pool's.
 
-A pool is followed from change to change: what its nodes met since the start, and what was shed, stands in two running sums.
+A pool is followed from change to change: two running sums hold the requests of its nodes since the start, and those that were shed.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from simdeploy.units import NS_PER_S
 from simdeploy.world.traffic import DAY_NS
 
 STARTS, _FACTORS, _SLOPES, _SUMS = range(4)
-_MOST_NUMBERS = 8  # of allowed failures that are looked at
+_MOST_NUMBERS = 8  # numbers of allowed failures that are examined
 
 
 @compiled
@@ -107,7 +107,7 @@ def end_of_piece(node_class, table, piece):
 
 @compiled
 def requests_met(run, node, start, windows):
-    """Return the requests of windows of a node, one after the other from `start` on; in a shared service they are counted."""
+    """Return the requests of consecutive windows of a node, from `start` on; in a shared service they were counted."""
     return np.int64(0) if run.shared else _requests_met(run, node, start, windows)
 
 
@@ -121,7 +121,7 @@ def _requests_met(run, node, start, windows):
 
 @compiled
 def requests_of_windows(run, number, start, interval, windows):
-    """Return the requests of so many windows of a node of a local service, one after the other from `start` on."""
+    """Return the requests of consecutive windows of a node of a local service, from `start` on."""
     node_class, table, total = classes(run)[number], traffic(run), np.int64(0)
     start += policy_of(run).begins_in_week
     day = start // DAY_NS
@@ -145,7 +145,7 @@ def requests_of_windows(run, number, start, interval, windows):
 
 @compiled
 def bounds_of_factor(run, number, start, end):
-    """Return the lowest and the highest traffic of a class from one time to another, since the start of the rollout."""
+    """Return the lowest and the highest traffic of a class between two times since the start of the rollout."""
     node_class, table = classes(run)[number], traffic(run)
     if node_class.first_piece == node_class.last_piece:
         return 1.0, 1.0
@@ -164,13 +164,13 @@ def bounds_of_factor(run, number, start, end):
 
 @compiled
 def count_requests(rate, seconds):
-    """Return the requests of so many seconds, rounded as `simdeploy.world.traffic.count_requests` does."""
+    """Return the requests in some seconds, rounded as by `simdeploy.world.traffic.count_requests`."""
     return np.int64(math.floor(rate * seconds + (0.5 + 1e-6)))
 
 
 @compiled
 def allowed_of(policy, requests):
-    """Return the most failed requests of a healthy window; -1 if none with so many requests is healthy."""
+    """Return the most failed requests of a healthy window; -1 if no window with this many requests is healthy."""
     if requests == 0:
         return np.int64(0) if policy.idle_is_healthy else np.int64(-1)
     return min(policy.rate_top * requests // policy.rate_bottom, requests)
@@ -178,10 +178,10 @@ def allowed_of(policy, requests):
 
 @compiled
 def words_between(policy, fewest, most, p):
-    """Return a word up to which windows with so few to so many requests are surely healthy under a policy's error rate, if each request fails
-    with probability p; -1 if none is, also if p is not known.
+    """Return a word up to which windows with `fewest` to `most` requests are surely healthy under a policy's error rate, if each request
+    fails with probability p; -1 if there is none or p is unknown.
 
-    Of numbers of requests with equally many allowed failures the largest tells.
+    Among numbers of requests with equally many allowed failures, the largest is decisive.
     """
     surely, first = np.int64(ALWAYS), fewest
     if not p >= 0:
@@ -214,7 +214,7 @@ def pool_of(run, node):
 
 @compiled
 def demand_at(run, missed, t):
-    """Return the requests per second of so many missed nodes by class, at a time since midnight."""
+    """Return the requests per second of missed nodes, whose numbers are given by class, at a time since midnight."""
     demand = 0.0
     for number in range(run.n_classes):
         node_class = classes(run)[number]
@@ -225,7 +225,7 @@ def demand_at(run, missed, t):
 
 @compiled
 def weight_of(run, serving):
-    """Return the requests per second that so many serving nodes by class usually have."""
+    """Return the requests per second, without traffic, of serving nodes, whose numbers are given by class."""
     served = 0.0
     for number in range(run.n_classes):
         served += serving[number] * classes(run)[number].requests_per_second
@@ -234,7 +234,7 @@ def weight_of(run, serving):
 
 @compiled
 def next_point(run, t):
-    """Return the next time after t at which traffic bends, times since midnight; never if there is no traffic."""
+    """Return the next time after t at which the slope of traffic changes, times since midnight; never without traffic."""
     points = day_points(run)
     if not len(points):
         return np.int64(1 << 62)
@@ -248,7 +248,7 @@ def next_point(run, t):
 
 @compiled
 def integrate(before, after, capacity, seconds):
-    """Integrate a load that changes linearly, and what of it exceeds the capacity (`simdeploy.world.pools.integrate`)."""
+    """Integrate a load that changes linearly, and the part of it above the capacity (`simdeploy.world.pools.integrate`)."""
     met = (before + after) * 0.5 * seconds
     first, last = before - capacity, after - capacity
     if first <= 0 and last <= 0:
@@ -261,7 +261,7 @@ def integrate(before, after, capacity, seconds):
 
 @compiled
 def sums_now(run, pool, t):
-    """Return what a node of a pool met up to a time, and what of it was shed; the last change lies behind."""
+    """Return the sums of a pool, received and shed, up to a time that is not before its last change."""
     sums, counts = pool_sums(run)[pool], pool_counts(run)[pool]
     met, shed, served = sums[POOL_MET], sums[POOL_SHED], sums[POOL_SERVED]
     first, last = pool_times(run)[pool], t
@@ -285,7 +285,7 @@ def sums_now(run, pool, t):
 
 @compiled
 def change_pool(run, node, t, demand, serving):
-    """Change how many nodes of a node's class are missed, and serve, in its pool."""
+    """Change the numbers of missed and of serving nodes of a node's class in its pool."""
     pool, number = pool_of(run, node), drawn(run)[CLASS, node]
     sums, counts = pool_sums(run)[pool], pool_counts(run)[pool]
     sums[POOL_MET], sums[POOL_SHED] = sums_now(run, pool, t)
@@ -297,7 +297,7 @@ def change_pool(run, node, t, demand, serving):
 
 @compiled
 def served_between(run, node, start, end):
-    """Return how many seconds of its requests a node that is in service all the time serves within [start, end)."""
+    """Return the seconds of its own requests that a node in service serves within [start, end)."""
     pool = pool_of(run, node)
     return _served_up_to(run, pool, end) - _served_up_to(run, pool, start)
 
@@ -317,7 +317,7 @@ def _load_piece_at(run, pool, t):
 
 @compiled
 def demand_and_weight_at(run, pool, t):
-    """Return the demand of a pool at a time, and the requests per second that its nodes in service usually have."""
+    """Return the demand of a pool at a time, and the requests per second, without traffic, of its nodes in service."""
     piece, table = _load_piece_at(run, pool, t), loads(run)
     start, demand = load_times(run)[piece], table[LOAD_DEMAND, piece]
     if piece + 1 < load_starts(run)[pool + 1]:

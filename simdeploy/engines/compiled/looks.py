@@ -1,4 +1,4 @@
-"""What can be seen of a rollout at the end of an instant (see `simdeploy.engines.looks`), for compiled code."""
+"""The visible state of a rollout at the end of an instant (see `simdeploy.engines.looks`), for compiled code."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ from simdeploy.engines.looks import NOT_THERE
 
 @compiled
 def begin_looks(run):
-    """Put looks at the start of a rollout."""
+    """Reset looks to the start of a rollout."""
     run.looks_taken = run.first_look
     run.looked_from = 0
     _find_next(run, -1)
@@ -61,7 +61,7 @@ def begin_looks(run):
 
 @compiled
 def _find_next(run, last):
-    """Find out when the next look is, after a last one."""
+    """Find the time of the next look."""
     run.look_at = look_times(run)[run.looks_taken] if run.looks_taken < run.last_look else NEVER
     if run.nodes_look_at > last:
         run.look_at = min(run.look_at, run.nodes_look_at)
@@ -69,7 +69,7 @@ def _find_next(run, last):
 
 @part("looks", types.int64, seconds=0.4)
 def look_until(run, until):
-    """Look at all instants before a time, up to which nothing happens any more."""
+    """Take all looks before a time, if there is no event until then."""
     while run.look_at < until:
         at = run.look_at
         while run.looks_taken < run.last_look and look_times(run)[run.looks_taken] == at:
@@ -111,7 +111,7 @@ def _or_not_there(t):
 
 @compiled
 def _deadline_at(run, node, at):
-    """Return the deadline of a node in flight; -1 if there is none, or it is not known yet."""
+    """Return the deadline of a node in flight; -1 if it has none or none is known yet."""
     rule, fate = policy_of_node(run, node), fates(run)
     heard = fate[HEARD if run.goes_offline else RESOLVED, node]
     if not rule.is_checked or run.leaves or heard <= at:
@@ -119,7 +119,7 @@ def _deadline_at(run, node, at):
     if rule.from_dispatch:
         if rule.retries == 0:
             return fate[DISPATCHED, node] + rule.deadline
-        # That of a try that is yet to begin is not known.
+        # The deadline of a try that hasn't begun is not known.
         begins = fate[DEADLINE, node] - rule.deadline
     else:
         begins = windows_from(run, node) if needed_of(run, node) > 0 or judges_waves(rule) else NEVER

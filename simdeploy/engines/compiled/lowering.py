@@ -1,6 +1,6 @@
-"""A scenario and its policies as plain records: everything that compiled code reads and nothing that it would have to ask.
+"""Lowering of a scenario and its policies to plain records for compiled code.
 
-Exact comparisons are prepared here, where numbers have no end: a probability becomes the first word that is not below it.
+Exact comparisons are prepared here, with unlimited precision: a probability becomes the first word that is not below it.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Lowered:
-    """What compiled code reads.
+    """The input of compiled code.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class Lowered:
     tables : mapping of str to ndarray
         By the names of `tables.TABLES`.
     kept : tuple of ndarray
-        What tables point to.
+        Arrays that tables point to.
     """
 
     scalars: Mapping[str, int | float]
@@ -76,7 +76,7 @@ def lower(
     script = lower_script(operator.script)
     names = [node_class.name for node_class in fleet.classes]
     by_zone = [set(kind.affects.members if kind.affects.by == "zones" else ()) for kind in kinds]
-    # Always open is the same as no change windows.
+    # Windows that are always open are equivalent to none.
     openings = () if is_always_open(operator.change_windows) else weekly_openings(operator.change_windows)
     class_nodes = [(node, number) for number, of_class in enumerate(fleet.classes, start=1) for node in of_class.nodes]
     affects_nodes = [node for kind in kinds for node in _exact_nodes(kind)]
@@ -158,7 +158,7 @@ def lower(
 
 
 def lower_script(acts: Sequence[ScriptedAct]) -> list[tuple[int, int]]:
-    """Return when somebody does what, by time."""
+    """Return times and codes of acts, by time."""
     return [(act.at_ns, code_of(Action, act.do)) for act in sorted(acts, key=lambda act: act.at_ns)]
 
 
@@ -176,7 +176,7 @@ def _lower_class(
         return len(processes) - 1
 
     def add_down() -> int:
-        # The good law is never drawn from.
+        # The good law is never used.
         processes.append({"kind": CRASH, "good": laws.add(Constant(1.0), runs_at_0=True), "bad": -1, "p_bad": 1.0})
         return len(processes) - 1
 
@@ -228,7 +228,7 @@ def _lower_service(fleet: Fleet) -> dict[str, float]:
 
 
 def _lower_traffic(behaviours: Sequence[Behaviour], classes: Sequence[dict[str, float]]) -> np.ndarray:
-    """Return the pieces of all classes' traffic, and tell each class which are its own."""
+    """Return the pieces of all classes' traffic, and store in each class which are its own."""
     pieces = [np.empty((4, 0))]
     done = 0
     for behaviour, lowered in zip(behaviours, classes, strict=True):
@@ -249,8 +249,8 @@ def _lower_kinds(kinds: Sequence[ReleaseKind], laws: LawTable, tilt: Tilt) -> li
         first_node, n_nodes = n_nodes, n_nodes + len(_exact_nodes(kind))
         lowered.append(
             {
-                # u = (word + 1/2) / 2**52 is below the probability p for words before this one: 2**52 p - 1/2, rounded up in
-                # whole numbers, since fractions take long.
+                # u = (word + 1/2) / 2**52 is below the probability p for words before this one: 2**52 p - 1/2, rounded up; in
+                # integers, because fractions are slow.
                 "first_word_beyond": -((reached.denominator - (reached.numerator << 53)) // (2 * reached.denominator)),
                 "defective": kind.defective,
                 "error_rate": kind.error_rate,
@@ -304,7 +304,7 @@ def _lower_tilt(tilt: Tilt | None) -> dict[str, float]:
 
 
 def _may_bundle(scenario: Scenario, traits: TypeTraits) -> bool:
-    """Tell whether policies under barrier pacing can be followed in bundles: nothing depends on the clock, or on people."""
+    """Tell whether policies under barrier pacing can be followed in bundles: nothing depends on the clock or on people."""
     switches = scenario.orchestrator
     return (
         not any(b.crash or b.zone_outage or b.flapping or b.down or b.traffic for b in scenario.fleet.behaviours)

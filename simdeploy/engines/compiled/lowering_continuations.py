@@ -1,4 +1,4 @@
-"""Tables of worlds that go on in several ways: acts, looks, and policies that take the place of the first one."""
+"""Tables of worlds with several continuations: acts, looks, and policies that replace the first one."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from simdeploy.engines.worlds import Continuation
     from simdeploy.scenario import Scenario, ScenarioPolicy
 
-# What is kept of a rollout only where a policy needs it: from the start, if one of them does.
+# Data of a rollout that only some policies need: kept from the start if one of them does.
 _KEPT_FOR_ALL = ("has_more", "counts_each", "watches_zones")
 
 
 def lower_continuations(scenario: Scenario, policy: ScenarioPolicy, continuations: Sequence[Continuation]) -> Lowered:
-    """Lower a scenario for one policy, and what its worlds meet as they go on."""
+    """Lower a scenario for one policy and the continuations of its worlds."""
     policies, records = [policy], []
     acts: list[tuple[int, int]] = []
     looks: list[int] = []
@@ -58,7 +58,7 @@ def lower_continuations(scenario: Scenario, policy: ScenarioPolicy, continuation
     scalars = {
         **lowered.scalars,
         "n_continuations": len(records),
-        # Gates look at nodes before their turn.
+        # Gates need the numbers of nodes before their turn.
         "draws_at_turns": scenario.fleet.order == "index" and all(each.policy.gate is None for each in policies),
         "n_looks": len(looks),
         "n_looked_at": n_node_looks,
@@ -74,7 +74,7 @@ def lower_continuations(scenario: Scenario, policy: ScenarioPolicy, continuation
 
 
 def _prepare_changes(tables: dict[str, np.ndarray]) -> None:
-    """Let all policies keep the same things, and make room for plans whose first waves are those of the first one."""
+    """Make all policies keep the same data, and make room for plans whose first waves are those of the first one."""
     policies = tables["policies"].copy()
     for name in _KEPT_FOR_ALL:
         policies[name] = policies[name].any()

@@ -1,4 +1,4 @@
-"""Policies as plain records: rules, plans, limits and gates that several of them share are numbered, and worked out once."""
+"""Lowering of policies to plain records: rules, plans, limits and gates that several of them share are numbered, and computed once."""
 
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ def lower_policies(
     *,
     may_bundle: bool,
 ) -> tuple[dict[str, np.ndarray], list[int]]:
-    """Return the tables of policies, and the numbers of windows whose highest word is wanted.
+    """Return the tables of policies, and the numbers of windows whose highest word is needed.
 
-    Rules, plans, limits and gates that several policies share are numbered, and worked out once.
+    Rules, plans, limits and gates that several policies share are numbered, and computed once.
     """
     total = scenario.fleet.nodes
     rules: dict[HealthRule, int] = {}
@@ -71,7 +71,7 @@ def lower_policies(
         gate = None if traits.leaves else read_gate(policy, scenario.orchestrator)
         rule = read_health_rule(policy, scenario.orchestrator)
         key = (*what_plans_depend_on(policy), policy.slot_delay_ns, gate is None)
-        lowered = plans.get(key)  # once: to hash fractions takes long
+        lowered = plans.get(key)  # a single lookup, because hashing fractions is slow
         if lowered is None:
             plan = plan_waves(policy, scenario.orchestrator, total, scenario.fleet.zones)
             has_steps = plan.has_slots and (plan.is_list or plan.per_zone < total)
@@ -112,7 +112,7 @@ def lower_policies(
                 is_plain=not has_more and not rule.cumulative and not (traits.undone and lowered.rollback_size < total),
             )
         )
-    # Whatever fails, windows are healthy where all requests may.
+    # With a highest error rate of 1, windows are healthy whatever fails.
     words_matter = [rule for rule in rules if rule.max_error_rate < 1]
     peaks = sorted({rule.windows_needed for rule in words_matter if 0 < rule.windows_needed <= _MOST_PEAK_WINDOWS})
     lowered_rules = [{"rule": number, **lower_rule(rule, peaks)} for rule, number in rules.items()]
@@ -163,20 +163,20 @@ def _or_never(deadline_ns: int | None) -> int:
 
 
 def _counts_each(policy: Policy, limits: Limits | None, plan: LoweredPlan) -> bool:
-    """Tell whether it matters when, or of which node, a verdict counts, beside the numbers that are counted."""
+    """Tell whether time or node of a verdict that counts matter, beside the numbers of verdicts."""
     deadlines = policy.progress_deadline_ns is not None or policy.rollout_deadline_ns is not None
     of_zones = limits is not None and (limits.per_zone is not None or limits.consecutive)
     return deadlines or of_zones or plan.has_wave_limits
 
 
 def _gives_slots_unevenly(policy: Policy, switches: Orchestrator, gate: Gate | None) -> bool:
-    """Tell whether nodes may have their slots for another time than until their verdict."""
+    """Tell whether nodes may give up their slots at another time than at their verdict."""
     is_switched = switches.failed_node_holds_slot or switches.slot_until == "started"
     return is_switched or policy.slot_delay_ns > 0 or gate is not None
 
 
 def _has_more(policy: Policy, switches: Orchestrator, rule: HealthRule, plan: LoweredPlan) -> bool:
-    """Tell whether a rollout takes steps beside those of a plain one, apart from verdicts that count one by one."""
+    """Tell whether a rollout needs more steps than a plain one, apart from verdicts that count one by one."""
     return (
         plan.marks_slots
         or plan.watches_by_wave

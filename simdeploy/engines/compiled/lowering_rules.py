@@ -1,6 +1,6 @@
-"""Rules, limits and gates as plain numbers.
+"""Lowering of rules, limits and gates to plain numbers.
 
-Exact comparisons are prepared here, where numbers have no end: a percent becomes a fraction whose products fit into 64 bits.
+Exact comparisons are prepared here, with unlimited precision: a percent becomes a fraction whose products fit into 64 bits.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def _fraction(name: str, percent: Fraction) -> dict[str, int]:
     return {f"{name}_top": (percent / 100).numerator, f"{name}_bottom": (percent / 100).denominator}
 
 
-# The fields of a policy's record in which policies with other limits differ.
+# The fields of a policy's record that depend on its limits.
 OF_LIMITS = frozenset(lower_limits(None, 1))
 
 
@@ -157,7 +157,7 @@ def lower_gate(gate: Gate | None) -> dict[str, float]:
 
 
 def _exact_in_64_bits(share: Fraction, total: int, *, reaches: bool) -> tuple[Fraction, bool]:
-    """Return a share with a small denominator that the same numbers of failed among at most `total` nodes cross.
+    """Return a share with a small denominator that is crossed by the same numbers of failures among at most `total` nodes.
 
     No ratio of such numbers equals a share whose denominator is larger than `total`, nor lies between it and the next
     fraction below it (in the Farey sequence of that order); above that fraction is above the share.

@@ -64,14 +64,14 @@ if TYPE_CHECKING:
 
     _Values = dict[str, int | float]  # fields of the record
 
-# Tables of a scenario and its policies that a run writes into; others may run with the same ones.
+# Tables of a scenario and its policies that a run writes to; all others may be shared by several runs.
 _WRITTEN = ("members", "bundles", "bundle_slots", "places", "continuations")
 
-_FEW_LOOKS = 1024  # for whose error rates there is room at first
+_FEW_LOOKS = 1024  # initial room for looks with error rates
 
 
 def _make_scratch(scalars: Mapping[str, int | float], n_stepping: int) -> Scratch:
-    """Make the tables that are written before they are read, or are set to 0 here."""
+    """Make the tables that are written before they are read, or set to 0 here."""
     n = int(scalars["nodes"])
     room = 4 * n + 16
     scratch = Scratch(
@@ -119,14 +119,14 @@ def _make_zeros(scalars: Mapping[str, int | float], most_waves: int, n_stepping:
         ranked=(2, _FEW_LOOKS, np.float64),
         ranked_before=(_FEW_LOOKS, np.int64),
         lines=(N_LINE, n if scalars["goes_offline"] else 0, np.int64),
-        # Of nodes that share their requests.
+        # For nodes that share their requests.
         pool_times=(n_pools, np.int64),
         pool_sums=(n_pools, N_POOL, np.float64),
         pool_counts=(n_pools, 2, n_classes, np.int64),
         pool_looks=(n_pools, N_LOOK, np.float64),
         members_of_pools=(N_MEMBER, sharing, np.int64),
         met=(N_MET, sharing, np.float64),
-        # Each node has one entry, and one more whenever its crashes change: at its start and when it goes back.
+        # One entry per node, and one more for each change of its crash rate: at its start and at its rollback.
         flips=(2, 3 * sharing + 1, np.int64),
         walks_of_members=(2 * sharing, WALK_RECORD),
         load_times=(room_of_loads, np.int64),
@@ -142,10 +142,10 @@ class Memory:
     ----------
     run : ndarray of RUN, shape (1,)
     kept, reached : ndarray of bool
-        What branches leave behind.
+        Results of branches.
     looks : ndarray of LOOK, shape (worlds, looks)
     node_looks : ndarray of NODE_LOOK, shape (worlds, nodes)
-        Of all ways in which the worlds go on.
+        For all continuations of the worlds.
     traces : ndarray of int32, shape (n_traces, quantities, times)
     """
 
@@ -159,17 +159,17 @@ class Memory:
         grid: Grid | None = None,
         n_traces: int = 0,
     ) -> None:
-        self._lowered = lowered  # its tables point to arrays of its own
+        self._lowered = lowered  # keeps alive the arrays that its tables point to
         n = int(lowered.scalars["nodes"])
         most_waves = int(lowered.tables["policies"]["n_waves"].max())
         if max(n, most_waves) >> (63 - EVENT_BITS):
-            raise AssertionError((n, most_waves))  # the queue keeps a node, or a wave, above what happens to it
-        # Without rules that are alike nobody looks for steps.
+            raise AssertionError((n, most_waves))  # in the queue, node or wave share a number with the event
+        # Steps are used only for rules that are alike.
         n_stepping = N_STEPPING if (lowered.tables["rules"]["n_alike"] > 1).any() else 1
         self._of_nodes = _make_scratch(lowered.scalars, n_stepping)
         zeros = _make_zeros(lowered.scalars, most_waves, n_stepping)
         zeros.tables["today"]["quiet_beyond"] = -NEVER  # any first spell lasts, unless there are spells (see `outlook`)
-        # All at once, in half the time that a field at a time takes.
+        # All at once, which takes half the time of single fields.
         values: _Values = {
             **dict.fromkeys(RUN.names or (), 0),
             **lowered.scalars,
@@ -243,11 +243,11 @@ class Memory:
         self.run[f"{name}_at"] = table.ctypes.data
 
     def give_back(self) -> None:
-        """Leave the tables of nodes to the next call; what is kept, reached, looked at and traced stays."""
+        """Give the tables of nodes to the next call; `kept`, `reached`, looks and traces stay."""
         self._of_nodes.give_back()
 
     def make_room(self) -> None:
-        """Double the room for intervals; what is queued is lost."""
+        """Double the room for intervals; the queue is lost."""
         room = 2 * self._tables["scratch"].shape[1]
         for name in ("scratch", "queue"):
             self._keep(name, np.empty((2, room), np.int64))

@@ -1,4 +1,4 @@
-"""The requests that many nodes met under traffic, for compiled code: what `load` says of one node, but for many within one piece of the day."""
+"""The requests of many nodes under traffic, for compiled code: as in `load`, but for many nodes within one piece of the day."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from simdeploy.world.traffic import DAY_NS
 
 @part("met_at_once", types.int64, returns=types.int64, seconds=0.3)
 def requests_met_at_once(run, n):
-    """Return the requests of windows of n nodes of a fleet with one class, whose starts and numbers of windows stand in `scratch`."""
+    """Return the requests of windows of n nodes of a fleet with one class; `scratch` holds their starts and numbers of windows."""
     node_class, table, spans, interval = classes(run)[0], traffic(run), scratch(run), policy_of(run).interval
     rests, windows = counted(run)[COUNT], counted(run)[REQUESTS]
     total, m, most = np.int64(0), np.int64(0), np.int64(0)
@@ -52,7 +52,7 @@ def requests_met_at_once(run, n):
 
 @compiled
 def _count_within_piece(run, piece, m, most):
-    """Return the requests of the windows of m nodes, up to so many each, all of which lie within one piece of the day."""
+    """Return the requests of the windows of m nodes, up to `most` each, which all lie within one piece of the day."""
     table, rate, interval = traffic(run), classes(run)[0].requests_per_second, policy_of(run).interval
     rests, windows, before = counted(run)[COUNT], counted(run)[REQUESTS], at_once(run)[UNIFORM]
     total = np.int64(0)

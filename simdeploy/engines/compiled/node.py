@@ -1,4 +1,4 @@
-"""What becomes of a node once its fate is known (see `fates`), for compiled code: its verdict counts, and it may go back."""
+"""A node after its fate is known (see `fates`), for compiled code: its verdict counts, and it may roll back."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ from simdeploy.engines.compiled.tables import (
 
 @compiled
 def hear_of(run, node):
-    """Take note of a node's verdict, for pacing, and have it counted; after the end nobody does any more."""
+    """Record a node's verdict for pacing, and count it, now or later; ignore it after the rollout's end."""
     _hear_of(run, node, False)
 
 
 @compiled
 def count(run, node):
-    """Let a verdict count that has been reported, for everything but pacing; after the end nobody counts any more."""
+    """Count a reported verdict for everything but pacing, unless the rollout has ended."""
     _hear_of(run, node, True)
 
 
@@ -62,7 +62,7 @@ def _hear_of(run, node, is_reported):
         if run.reporting_delay:
             run.is_rung = True
             waves(run)[IN_FLIGHT, fates(run)[WAVE, node] - 1] -= 1
-            # Nobody has to report that a node could not be dispatched.
+            # The control plane knows without a report that a node could not be dispatched.
             if fates(run)[DISPATCHED, node] < NEVER:
                 enqueue(run, run.now + run.reporting_delay, node, COUNTS)
                 return
@@ -71,7 +71,7 @@ def _hear_of(run, node, is_reported):
 
 @compiled
 def _make_room(run, node):
-    """Let a node with a verdict make room for others, or freeze the rollout."""
+    """Free the places of a node with a verdict, or freeze the rollout."""
     if run.failed_node_freezes and (fates(run)[HAS_FAILED, node] or fails_unheard(run, node)):
         run.is_frozen = True
     resolve_slot(run, node)
@@ -81,7 +81,7 @@ def _make_room(run, node):
 
 @compiled
 def _keeps_slot(run, node):
-    """Tell whether a node has failed and may hold its slot: it had one, and doesn't go back by itself."""
+    """Tell whether a node may hold its slot after its failure: it had one, and doesn't roll back by itself."""
     if not fates(run)[HAS_FAILED, node] and not fails_unheard(run, node):
         return False
     goes_back = run.goes_back_by_itself and not fails_unheard(run, node)
@@ -90,7 +90,7 @@ def _keeps_slot(run, node):
 
 @compiled
 def _count(run, node):
-    """Let a verdict count, for everything but pacing."""
+    """Count a verdict for everything but pacing."""
     run.last_count_at = run.now
     wave = fates(run)[WAVE, node] - 1
     resolve_in_wave(run, wave)
@@ -118,7 +118,7 @@ def _count(run, node):
 
 @compiled
 def _passes_unnoticed(run, wave):
-    """Tell whether nobody acts upon a success in a shared service: its wave goes on, and only a failure may stop the rollout."""
+    """Tell whether a success in a shared service causes no act: its wave is not over, and only a failure may stop the rollout."""
     policy = policy_of(run)
     return (
         run.shared
@@ -135,7 +135,7 @@ def _passes_unnoticed(run, wave):
 
 @compiled
 def resolve_in_wave(run, wave):
-    """Take note that a node of a wave has its verdict, or needs none."""
+    """Record that a node of a wave has its verdict, or needs none."""
     waves(run)[UNRESOLVED, wave] -= 1
     if is_wave_over(run, wave):
         run.waves_over += 1
@@ -143,21 +143,21 @@ def resolve_in_wave(run, wave):
 
 @compiled
 def look_for_lost_wave(run, wave):
-    """Take note of a wave that is over without a running node."""
+    """Record a wave that is over without a running node."""
     lost = waves(run)[WAVE_FAILED, wave] + waves(run)[PASSED_OVER, wave]
     run.lost_wave = run.lost_wave or (is_wave_over(run, wave) and lost == size_of_wave(run, wave))
 
 
 @compiled
 def keeps_old(run, node):
-    """Tell whether the old instance of a node is still there beside the new one, or was when the node went back."""
+    """Tell whether the old instance of a node still exists beside the new one, or did when the node rolled back."""
     fate = fates(run)
     return is_surged(run, node) and (fate[HAS_FAILED, node] != 0 or fate[RESOLVED, node] == NEVER)
 
 
 @inlined
 def stop_at_once(run, node):
-    """Let a node go back from now on; what it was about to do does not happen."""
+    """Start the rollback of a node; its pending events are dropped."""
     fate = fates(run)
     if fate[STARTED, node] > run.now:
         fate[STARTED, node] = NEVER
@@ -168,7 +168,7 @@ def stop_at_once(run, node):
 
 @compiled
 def go_back(run, node):
-    """Send a node back to the old version."""
+    """Roll a node back to the old version."""
     set_rollbacks(run)
     stop_at_once(run, node)
     duration = drawn(run)[ROLLBACK, node]
@@ -181,7 +181,7 @@ def go_back(run, node):
 
 @compiled
 def send_back(run, node):
-    """Order a node to go back, which it does as soon as it is online."""
+    """Order a node to roll back as soon as it is online."""
     at = online_again(run, node, run.now) if run.goes_offline else run.now
     if at == run.now:
         go_back(run, node)

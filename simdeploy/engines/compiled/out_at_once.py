@@ -1,4 +1,4 @@
-"""How many nodes are out of service at once, at most (model section 5), for compiled code."""
+"""The most nodes out of service at once (model section 5), for compiled code."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ from simdeploy.engines.compiled.tables import (
 from simdeploy.world.traffic import DAY_NS
 
 _LOW = (1 << 32) - 1
-_NEARLY_1 = 1 - 2.0**-50  # so that the last of some steps is never rounded up to the one after it
-# Lists that nobody needs any more: nodes that are not plain, and places of waves' starts among all instants.
+_NEARLY_1 = 1 - 2.0**-50  # so that rounding never gives a step after the last one
+# Lists that are not needed any more are reused: for nodes that are not plain, and places of waves' starts among all instants.
 LISTED, _PLACES = UP_AGAIN, DUE
 
 
 @compiled
 def most_at_once(starts, ends, until):
-    """Return how many intervals [start, end) hold at once, at most, at any settled instant up to and including `until`."""
+    """Return the most intervals [start, end) that hold at once, at any settled instant up to and including `until`."""
     n, starts = len(starts), sort(starts)
     if n == 0:
         return 0
@@ -64,7 +64,7 @@ def most_at_once(starts, ends, until):
                 low = middle + 1
             else:
                 high = middle
-        gone[low] += 1  # by the first start that is not before its end
+        gone[low] += 1  # at the first start that is not before its end
     most = at_once = 0
     for place in range(n):
         if starts[place] > until:
@@ -78,12 +78,12 @@ def most_at_once(starts, ends, until):
 
 @compiled
 def most_at_few_instants(run, horizon, k, n_listed, sums, lost):
-    """Find the most nodes out of service at once, where k spells of listed nodes stand in `scratch` and the others are plain.
+    """Find the most nodes out of service at once, given k spells of listed nodes in `scratch`; all other nodes are plain.
 
-    The others' times out of service are added to `sums`, the requests lost meanwhile to `lost`.
+    Times out of service of the other nodes are added to `sums`, the requests lost meanwhile to `lost`.
     """
     fate, spans, until = fates(run), scratch(run), horizon + 1
-    instants, changes = queue(run)[0], queue(run)[1]  # nothing is queued any more
+    instants, changes = queue(run)[0], queue(run)[1]  # the queue is not needed any more
     n = 0
     for place in range(k):
         instants[n] = spans[0, place]
@@ -106,7 +106,7 @@ def most_at_few_instants(run, horizon, k, n_listed, sums, lost):
     for wave in range(run.waves_open):
         lists(run)[_PLACES, wave] = first_not_below(instants, n, begins_of(run)[wave])
     if not run.leaves and not run.begins:
-        # All nodes, as if none were listed; then these are taken away again.
+        # For all nodes; the listed ones are subtracted below.
         sums[0], sums[1] = _sum_starting(run, horizon, sums[0], sums[1])
         _change_all_starting(run, until, n)
         for listed in range(n_listed):
@@ -119,7 +119,7 @@ def most_at_few_instants(run, horizon, k, n_listed, sums, lost):
             begin, length = _starting(run, node, horizon)
             sums[0] -= length >> 32
             sums[1] -= length & _LOW
-    counts_lost = not run.is_even and not run.shared  # there they are worked out from the load of pools
+    counts_lost = not run.is_even and not run.shared  # in a shared service they follow from the load of pools
     if counts_lost and run.n_classes == 1 and not (run.leaves or run.begins or run.rollback_has_begun):
         lost[0] += _lost_at_starts(run, horizon, n_listed)
     elif not run.leaves and (run.rollback_has_begun or counts_lost):
@@ -151,21 +151,21 @@ def most_at_few_instants(run, horizon, k, n_listed, sums, lost):
 
 @inlined
 def _starting(run, node, horizon):
-    """Return from when and for how long up to the horizon a plain node is out of service because it starts."""
+    """Return when and how long, up to the horizon, a plain node is out of service because it starts."""
     begin = min(fates(run)[DISPATCHED, node], horizon)
     return begin, max(min(_starts_by(run, node), horizon) - begin, 0)
 
 
 @inlined
 def _starts_by(run, node):
-    """Return until when a plain node is out of service after its dispatch: its start, or until it is back if it never starts."""
+    """Return when a plain node is in service again after its dispatch: at its start, or if it never starts at the end of its rollback."""
     started = fates(run)[STARTED, node]
     return back_at(run, node) if started == NEVER and run.rollback_has_begun else started
 
 
 @inlined
 def _sum_starting(run, horizon, high, low):
-    """Add these times of all nodes."""
+    """Add the times out of service because of starts, for all nodes."""
     dispatched, started = fates(run)[DISPATCHED], fates(run)[STARTED]
     if run.rollback_has_begun:
         for node in range(run.nodes):
@@ -183,9 +183,9 @@ def _sum_starting(run, horizon, high, low):
 
 @compiled
 def _change_all_starting(run, until, n):
-    """Let all nodes go out of service at their dispatch and come back at their start, among n instants."""
+    """Write the changes for all nodes, out of service from dispatch to start, at n instants."""
     fate, instants, changes, places = fates(run), queue(run)[0], queue(run)[1], lists(run)[_PLACES]
-    # Of nodes of one wave, which mostly stand side by side: how many there are, and the next instant.
+    # For nodes of one wave, which are mostly neighbours: their number so far, and the next instant.
     at, n_at, following = np.int64(0), np.int64(0), instants[1] if n > 1 else np.int64(NEVER)
     for node in range(run.nodes):
         end = min(_starts_by(run, node), until)
@@ -207,7 +207,7 @@ def _change_all_starting(run, until, n):
 
 @compiled
 def _lost_at_starts(run, horizon, n_listed):
-    """Return the requests that are lost up to the horizon while nodes of one class start, except those that are listed."""
+    """Return the requests lost up to the horizon while nodes of one class start, without the listed nodes."""
     node_class, table, begins = classes(run)[0], traffic(run), policy_of(run).begins_in_week
     day = low = high = end_low = end_high = np.int64(0)
     piece = end_piece = node_class.first_piece
@@ -237,13 +237,13 @@ def _lost_at_starts(run, horizon, n_listed):
 
 @compiled
 def lost_between(run, node, start, end):
-    """Return the requests of a node that is out of service all the time."""
+    """Return the requests of a node between two times, all lost."""
     number = drawn(run)[CLASS, node]
     return classes(run)[number].requests_per_second * traffic_between(run, number, start, end)
 
 
 @compiled
 def back_at(run, node):
-    """Return when a node is back; NEVER if its rollback fails."""
+    """Return when a node's rollback ends; NEVER if it fails."""
     back = fates(run)[BACK_UNTIL, node]
     return back if back == NEVER or drawn(run)[ROLLBACK, node] >= 0 else np.int64(NEVER)

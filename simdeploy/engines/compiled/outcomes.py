@@ -1,4 +1,4 @@
-"""What comes out of one rollout, in compiled code: the columns of two tables, whole numbers and times."""
+"""The outcome of one rollout, in compiled code: the columns of two tables, of whole numbers and of times."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who surely neither crashes nor is degraded up to some time, for compiled code: told without working out when others do."""
+"""Nodes that surely neither crash nor are degraded up to some time, for compiled code: found without computing spells."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _MARGIN_NS = 1000.0
 
 @compiled
 def begin_spells(run):
-    """Find out below which words nodes begin with a bad spell, and when zones' first good spells end."""
+    """Compute the words below which nodes begin with a bad spell, and the ends of zones' first good spells."""
     for number in range(run.n_classes):
         node_class, chances = classes(run)[number], today(run)[number]
         chances.begins_bad[CRASH] = (
@@ -55,7 +55,7 @@ def begin_spells(run):
 
 @compiled
 def set_first_spells(run, first, last):
-    """Draw the words of some nodes' spells at time 0; -1 - word where that spell is a bad one."""
+    """Draw the words of some nodes' spells at time 0; -1 - word for a bad spell."""
     crash_words, flap_words = drawn(run)[CRASH_WORD, first:last], drawn(run)[FLAP_WORD, first:last]
     any_crashes = any_flapping = False
     for number in range(run.n_classes):
@@ -77,7 +77,7 @@ def set_first_spells(run, first, last):
 
 @compiled
 def set_spells(run, kind, states, class_of):
-    """Replace words that decide in which state nodes begin by those of their spells, which were drawn last."""
+    """Replace words that decide the nodes' states at first by the words of their first spells, which were drawn last."""
     good, bad = words(run)[0], words(run)[1]
     if run.n_classes == 1:
         begins_bad = today(run)[0].begins_bad[kind]
@@ -92,10 +92,10 @@ def set_spells(run, kind, states, class_of):
 
 @compiled
 def look_ahead(run, t):
-    """See to it that the words beyond which a first spell lasts are right for times up to t, and a little further."""
+    """Update the words beyond which a first spell lasts until t, with some reserve."""
     if t > run.quiet_until:
         run.quiet_until = t + (t >> 5)
-        if run.goes_down or run.degrades:  # else the words stay as :mod:`.memory` set them: -NEVER
+        if run.goes_down or run.degrades:  # otherwise they remain -NEVER, as set by :mod:`.memory`
             _find_words_that_last(run)
 
 
@@ -114,14 +114,14 @@ def _find_words_that_last(run):
 
 @compiled
 def _word_that_lasts(run, process, x):
-    """Return a word beyond which a spell that runs at time 0 surely lasts x seconds; a last digit doesn't matter."""
+    """Return a word beyond which a spell in progress at time 0 surely lasts x seconds, except for rounding."""
     left = survival(run, process_at(run, process).good, x, True)
     return np.int64(min((1.0 - left) + 1e-9, 1.0) * _WORDS)
 
 
 @compiled
 def stays_up(run, node, t):
-    """Tell at a glance whether an undisturbed node is up until t; `look_ahead` has been asked for t."""
+    """Tell quickly whether an undisturbed node is up until t; call `look_ahead` for t first."""
     number = drawn(run)[CLASS, node]
     return drawn(run)[CRASH_WORD, node] > today(run)[number].quiet_beyond[CRASH] and (
         classes(run)[number].zone_outage < 0 or zone_ends(run)[number, node % run.zones] >= t
@@ -130,13 +130,13 @@ def stays_up(run, node, t):
 
 @compiled
 def stays_undegraded(run, node):
-    """Tell at a glance whether a node is never degraded before the time that `look_ahead` was asked for."""
+    """Tell quickly whether a node is never degraded before the time of `look_ahead`."""
     return drawn(run)[FLAP_WORD, node] > today(run)[drawn(run)[CLASS, node]].quiet_beyond[FLAPPING]
 
 
 @compiled
 def list_going_down(run, t, nodes):
-    """List the nodes that may be down before t, or crash at other times because of their update; return how many they are."""
+    """List the nodes that may be down before t, or crash at other times because of their update; return their number."""
     node_class, n = classes(run)[0], 0
     if not run.goes_down:
         return n
@@ -160,10 +160,10 @@ def list_going_down(run, t, nodes):
 
 @compiled
 def find_undegraded(run, nodes, span):
-    """Note in the row UNDEGRADED which of some nodes that are dispatched now and start at once are surely not degraded for a span.
+    """Note in the row UNDEGRADED which of some nodes, dispatched now and starting at once, are surely not degraded for a span.
 
-    For nodes of one class: whose first good spell lasts, or ends early enough, and the second one lasts. Times are off by far less than
-    a microsecond; a node for which that makes a difference isn't noted.
+    For a single class: nodes whose first good spell lasts, or ends early enough and the second one lasts. Times are accurate to far less
+    than a microsecond; nodes for which the error might matter aren't noted.
     """
     law, n = process_at(run, classes(run)[0].flapping), len(nodes)
     good_ns, bad_ns = law_at(run, law.good).a * NS_PER_S, law_at(run, law.bad).a * NS_PER_S

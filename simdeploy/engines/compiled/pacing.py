@@ -1,4 +1,4 @@
-"""What comes next (model section 4), for compiled code: waves, slots and batches, promotions, and the end of a rollout that is through."""
+"""The next step of a rollout (model section 4), for compiled code: waves, slots and batches, promotions, and completion."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from simdeploy.engines.compiled.slots import count_free
 from simdeploy.engines.compiled.tables import IN_FLIGHT, NEVER, TURNS
 from simdeploy.rules.waves import BATCH_EVERY_NS
 
-# ready: the next wave may go. wave: one is in flight. bake, baked: after it. await: the canaries wait for a promotion.
-# main: sliding or rate pacing is at work. done: every node has had its turn.
+# ready: the next wave may open. wave: a wave is in flight. bake, baked: during and after its pause. await: it awaits a promotion.
+# main: sliding or rate pacing. done: every node has had its turn.
 READY, WAVE_OUT, BAKE, BAKED, AWAIT, MAIN, DONE = range(7)
 
 
@@ -32,13 +32,13 @@ def batch_is_due(run):
 
 @inlined
 def is_promotion_awaited(run):
-    """Tell whether the wave that was opened last needs a promotion that it hasn't had yet."""
+    """Tell whether the wave opened last still needs a promotion."""
     return run.waves_open > run.promoted_waves and awaits_promotion(run, run.waves_open - 1)
 
 
 @compiled
 def freezes_any(run):
-    """Tell whether a failed node, or one that waits for its next try, keeps any from being dispatched."""
+    """Tell whether a failed node, or one between two tries, blocks all dispatches."""
     return (run.is_frozen or run.between_tries > 0) and (nodes_left(run) > 0 or run.waiting > 0)
 
 
@@ -56,7 +56,7 @@ def advance(run):
     if run.promotion_wanted:
         _promote(run)
     if run.failed_node_freezes and freezes_any(run):
-        return  # nor will it end
+        return
     if is_open(run):
         if run.n_up_again:
             admit_returned(run)
@@ -74,7 +74,7 @@ def advance(run):
 
 @compiled
 def _is_wave_through(run):
-    """Tell whether what comes after the last wave may come: promotions and the end wait until verdicts count, other waves don't."""
+    """Tell whether the step after a wave may follow: promotion and completion wait until verdicts count, the next wave doesn't."""
     wave = run.waves_open - 1
     if nodes_left(run) == 0:
         return run.waves_over == run.waves_open
@@ -85,7 +85,7 @@ def _is_wave_through(run):
 
 @compiled
 def _finish_wave(run):
-    """Bake after a wave, if the plan says so."""
+    """Bake after a wave if the plan has a pause."""
     bake_time = bake_after(run, run.waves_open - 1)
     if bake_time:
         run.phase = BAKE
@@ -137,7 +137,7 @@ def _send_next(run):
 
 @compiled
 def _keep_going(run):
-    """Sliding and rate pacing: fill free slots, or send a batch that is due; one step a look."""
+    """Sliding and rate pacing: fill free slots, or send a batch that is due; one step per look."""
     is_due = True
     if policy_of(run).pacing == RATE:
         late = _late_batches(run)
@@ -148,14 +148,14 @@ def _keep_going(run):
             run.is_rung = True
     elif run.slides and not slide(run):
         return
-    # Nothing ends in the look in which nodes have their turn: those that are down then are resolved at once.
+    # Not in the same look: nodes that are down at their turn are resolved at once.
     if not (is_due and fill_slots(run)) and not nodes_left(run) and run.waves_over == run.waves_open:
         run.phase = DONE
 
 
 @compiled
 def _finds_slot(run):
-    """Tell whether a node of the wave at hand, or of the next one, could have its turn now."""
+    """Tell whether a node of the current or the next wave could have its turn now."""
     if run.phase == READY:
         return not policy_of(run).marks_slots or count_free(run, 1) > 0
     return (run.phase == WAVE_OUT or run.phase == MAIN) and turns_due(run) > 0
@@ -170,7 +170,7 @@ def _late_batches(run):
 
 @compiled
 def _wait_for_opening(run):
-    """While no change window is open: dispatch nothing, but let the clock of rate pacing begin, and see the end."""
+    """While no change window is open: dispatch nothing, but start the clock of rate pacing, and detect the end."""
     plan = policy_of(run)
     is_rate, is_canary = plan.pacing == RATE, plan.canaries > 0 and run.waves_open == 0
     if run.phase == READY and is_rate and not is_canary:

@@ -1,7 +1,7 @@
-"""Parts of the engine that are compiled by themselves, once a run needs them, and called by their addresses in its record.
+"""Parts of the engine that are compiled separately, when a run needs them, and called by their addresses in its record.
 
-So nobody waits for what a scenario doesn't use, and two processes compile different parts at once. A call by address can't become part
-of its caller, so a part is something that is called once for a wave or a rollout, or for nodes that take long anyway.
+So parts that a scenario doesn't use are not compiled, and two processes can compile different parts at once. A call by address can't be
+inlined, so parts are called once for a wave or a rollout, or for nodes that take long anyway.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from simdeploy.engines.compiled.run import PARTS, RUN
 from simdeploy.engines.compiled.shortcuts import loading, shortcuts
 from simdeploy.engines.compiled.views import load
 
-_MOST_PROCESSES = 4  # which take 0.2 GB of memory each
-_STARTING_S = 1.5  # of another process
+_MOST_PROCESSES = 4  # each takes 0.2 GB of memory
+_STARTING_S = 1.5  # time to start another process
 RUN_TYPE = from_dtype(RUN)
 _compiling = Lock()
 
 
 @dataclass(frozen=True)
 class Part:
-    """What is compiled by itself.
+    """A part of the engine that is compiled separately.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class Part:
     signature : tuple
         Types of its arguments.
     seconds : float
-        How long compiling it takes, roughly.
+        Rough time to compile it.
     beside : str
         Another part with which it shares most of what it calls; "" for none.
     """
@@ -56,11 +56,11 @@ class Part:
 
     @property
     def is_ready(self) -> bool:
-        """Whether it need not be compiled."""
+        """Whether it is compiled already."""
         return bool(self.function.signatures) or is_cached(self.function, self.signature)
 
     def load(self) -> None:
-        """Compile it, unless its code is on disk, where there may be no room for it."""
+        """Load its code from disk, or compile it, even if there is no room to save it."""
         try:
             self.function.compile(self.signature)
         except OSError:
@@ -69,7 +69,7 @@ class Part:
 
 
 _known: dict[str, Part] = {}
-_addresses: dict[str, int] = {}  # of those that are loaded
+_addresses: dict[str, int] = {}  # of loaded parts
 
 
 def part(
@@ -80,10 +80,11 @@ def part(
     beside: str = "",
     can_fail: bool = False,
 ) -> Callable[[Callable[..., Any]], Any]:
-    """Compile a function of a run, and of at most three other `arguments`, by itself; only compiled code calls it.
+    """Compile a function of a run, and of at most three other `arguments`, separately; only compiled code calls it.
 
-    `name` is one of `run.PARTS`; of the others see `Part`. Where a part can't fail, its callers don't ask whether it did. What makes
-    arrays can, and so, for numba, can powers with whole exponents, loops over tuples, and ranges with a step that isn't a constant above 0.
+    `name` is one of `run.PARTS`; for other parameters see `Part`. If a part can't fail, its callers don't check whether it did. Functions
+    that make arrays can fail, and for numba also powers with whole exponents, loops over tuples, and ranges with a step that isn't a
+    constant above 0.
     """
 
     def decorate(function: Callable[..., Any]) -> Any:
@@ -93,7 +94,7 @@ def part(
         def sign(run: Any) -> tuple[Any, Any]:
             return returns(run, *arguments), _call_by_address(name, can_fail)
 
-        # numba asks for functions whose arguments have names.
+        # numba needs functions with named arguments.
         def call(_typing: Any, run: Any) -> Any:
             return sign(run)
 
@@ -112,7 +113,7 @@ def part(
 
 
 def add_part(name: str, function: Any, signature: tuple[Any, ...], seconds: float, beside: str = "") -> None:
-    """Make something known that is compiled by itself."""
+    """Register a part."""
     _known[name] = Part(function, signature, seconds, beside)
 
 
@@ -133,7 +134,7 @@ def _call_by_address(name: str, can_fail: bool) -> Any:
 
 
 def expect_seconds(names: Collection[str] | None = None) -> float:
-    """Return how long compiling some parts, or all, takes here, roughly; 0 if they are ready."""
+    """Return roughly how long compiling some parts, or all, takes on this machine; 0 if they are ready."""
     return _expect(_find_missing(_known if names is None else names))
 
 
@@ -145,7 +146,7 @@ def _expect(missing: Sequence[str]) -> float:
 def load_parts(names: Collection[str], records: np.ndarray) -> None:
     """Load some parts, and write their addresses into the record of a run.
 
-    Those that have to be compiled first are shared with other processes, one for each core.
+    Parts that must be compiled are divided between processes, one for each core.
     """
     if not all(name in _addresses for name in names):
         _load_parts(names)
@@ -165,7 +166,7 @@ def _load_parts(names: Collection[str]) -> None:
             stack.enter_context(shortcuts() if missing else loading())
             for name in left.take():
                 _known[name].load()
-            for name in names if helpers else ():  # what others have done by now, while they do the rest
+            for name in names if helpers else ():  # those that others have compiled by now, while they compile the rest
                 if _known[name].is_ready:
                     _known[name].load()
             for helper in helpers:
@@ -176,25 +177,25 @@ def _load_parts(names: Collection[str]) -> None:
 
 
 def _find_missing(names: Iterable[str]) -> list[str]:
-    """Return the parts that have to be compiled, the longest first."""
+    """Return the parts that must be compiled, those that take longest first."""
     missing = (name for name in names if not _known[name].is_ready)
     return sorted(missing, key=lambda name: (-_known[name].seconds, name))
 
 
 def _count_others(missing: Sequence[str]) -> int:
-    """Return how many other processes help to compile parts: none beside other workers, which do the same, nor where none can hand code over."""
+    """Return the number of other processes that help to compile: 0 for workers, which compile in parallel anyway, and without a cache."""
     n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     is_python = bool(sys.executable) and not getattr(sys, "frozen", False)
     can_hand_over = has_folder(_known["entry"].function)
     if not is_python or not can_hand_over or multiprocessing.parent_process() is not None:
         return 0
-    # So many have something left to do once they have started.
+    # More would find nothing left to do once they have started.
     worth = int(sum(_known[name].seconds for name in missing) / _STARTING_S)
     return max(min(n_cores, _MOST_PROCESSES, len(missing), worth) - 1, 0)
 
 
 class _Left:
-    """Parts that nobody compiles yet, the longest first; of two that share what they call, one goes where the other went."""
+    """Parts that are not taken yet, those that take longest first; two that share callees preferably go to the same process."""
 
     def __init__(self, names: Iterable[str]) -> None:
         self._names = list(names)
@@ -202,7 +203,7 @@ class _Left:
         self._lock = Lock()
 
     def take(self) -> Iterator[str]:
-        """Yield one after the other for the process that asks, until none is left."""
+        """Yield parts for one process until none is left."""
         taken: set[str] = set()
         while True:
             with self._lock:
@@ -217,11 +218,11 @@ class _Left:
 
 
 class _Helper:
-    """Another process that compiles some parts into the cache, as long as any are left; if it fails, they are just not there."""
+    """Another process that compiles parts into the cache while any are left; if it fails, its parts are just missing there."""
 
     def __init__(self, left: _Left) -> None:
         self._process: subprocess.Popen[str] | None = None
-        # The module of the entry, which calls the other parts, knows all of them.
+        # The module of the entry imports all other parts.
         knows_all = _known["entry"].function.__module__
         code = f"import {knows_all}; from {__name__} import _compile_as_asked; _compile_as_asked()"
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
@@ -239,7 +240,7 @@ class _Helper:
 
     @staticmethod
     def _ask(process: subprocess.Popen[str], left: _Left) -> None:
-        """Name a part, and wait until it is compiled, which a line says, until none is left."""
+        """Send the name of a part and wait for the line that it is compiled, until none is left."""
         if process.stdin is None or process.stdout is None:
             return
         with suppress(OSError), process.stdout as answers, process.stdin as names:
@@ -259,13 +260,13 @@ class _Helper:
 
     def __exit__(self, *_: object) -> None:
         if self._process is not None:
-            self._process.kill()  # it would take a second to free what it has, and may still compile after Ctrl-C
+            self._process.kill()  # freeing its memory would take a second, and after Ctrl-C it may still be compiling
             self._process.wait()
             self.wait_for_parts()
 
 
 def _compile_as_asked() -> None:
-    """Compile the parts that are named on the standard input, and say when each is done, and at first that it is ready."""
+    """Compile the parts named on standard input; print a line at first, and after each part."""
     print(flush=True)
     with shortcuts():
         for line in sys.stdin:

@@ -34,7 +34,7 @@ def rejects(run):
     if run.kind >= 0 and run.defective:
         for place in range(run.next_turn):
             node = drawn(run)[ORDER, place]
-            # A node that was not heard of by its deadline tells the operator nothing.
+            # The operator sees no defect on a node without a report by its deadline.
             is_seen = not run.goes_offline or fate[UNHEARD, node] == 0
             if is_seen and fate[STARTED, node] <= run.now and drawn(run)[AFFECTED, node]:
                 until = min(run.now, fate[BACK_FROM, node])
@@ -45,7 +45,7 @@ def rejects(run):
 
 @compiled
 def rejects_in_bundle(run, canaries, now):
-    """Tell the same of a bundle of policies, whose canaries' fates are relative to the start of the rollout (see `barrier`)."""
+    """Tell the same for a bundle of policies; the canaries' fates are relative to the start of the rollout (see `barrier`)."""
     if run.kind >= 0 and run.defective:
         rel = relative(run)
         for position in range(canaries):

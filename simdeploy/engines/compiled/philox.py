@@ -1,6 +1,6 @@
 """Philox 4x32-10 for compiled code: the same words as `simdeploy.world.streams`, one block at a time.
 
-A loop over nodes around :func:`block` has no branch and no call left in it, so the compiler turns it into vector
+A loop over nodes around :func:`block` has no branches or calls after inlining, so the compiler turns it into vector
 instructions: on a processor with 512-bit vectors a block costs about 1.5 ns.
 """
 
@@ -40,13 +40,13 @@ def to_uniform(word):
 
 @compiled
 def is_of_nodes(run, stream_block):
-    """Tell whether nodes have replications of their own in a block of streams."""
+    """Tell whether each node has its own replication for a block of streams."""
     return (run.blocks_of_nodes >> np.uint64(stream_block)) & _1 != 0
 
 
 @compiled
 def replication_of(run, stream_block, node):
-    """Return the replication that a node has its numbers of a block of streams from."""
+    """Return the replication that supplies a node's numbers of a block of streams."""
     return lineages(run)[run.row, node] if is_of_nodes(run, stream_block) else run.replication
 
 
@@ -76,8 +76,8 @@ def draw_window(run, node, index):
 
 @compiled
 def draw_windows(run, node, first, step, words):
-    """Fill in the words of a node's windows: of the first one and of every so many after it, each with the other window of its
-    block, in the row of its parity.
+    """Draw the words of a node's windows: of the first one and of every `step`-th after it, each together with the other window of
+    its block, in the row of its parity.
     """
     key0, key1, replication, subject = run.key0, run.key1, replication_of(run, WINDOW, node), np.uint64(node)
     for place in range(words.shape[1]):
@@ -95,7 +95,7 @@ def draw_pairs(run, node, first, n, words):
 
 @inlined
 def draw_pairs_by(key0, key1, replication, node, first, n, words):
-    """Do so by given keys, which are worked out once for many nodes."""
+    """The same with given keys, which are computed once for many nodes."""
     n_blocks = (n + 15) >> 4 << 3  # a multiple of 8, as vectors are
     for place in range(n_blocks):
         index = np.uint64((first >> 1) + place)
@@ -113,7 +113,7 @@ def draw_intervals(run, node, first, n, words):
 
 @inlined
 def draw_intervals_by(key0, key1, replication, node, first, n, words):
-    """Do so by given keys."""
+    """The same with given keys."""
     n_blocks = (n + 7) >> 3 << 3
     for place in range(n_blocks):
         index = np.uint64(first + place) & _MASK  # counted in 32 bits, as all indices are

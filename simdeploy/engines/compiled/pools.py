@@ -1,4 +1,4 @@
-"""Nodes that share their requests (model section 3), for compiled code: who serves, instant by instant."""
+"""Nodes that share their requests (model section 3), for compiled code: the serving nodes, instant by instant."""
 
 from __future__ import annotations
 
@@ -61,33 +61,33 @@ _RESETS, _SERVES, _IS_MISSED, _CRASHES, _FOLLOWS, _IS_LOOKED_AT = range(6)
 
 @compiled
 def reset_pools(run):
-    """Put all pools at the start of a rollout."""
+    """Reset all pools to the start of a rollout."""
     _share(run, _RESETS, 0, 0)
 
 
 @compiled
 def let_serve(run, node, instances):
-    """Let so many instances of a node serve from now on, unless it is down."""
+    """Set the number of instances of a node that serve from now on unless it is down."""
     _share(run, _SERVES, node, instances)
 
 
 @compiled
 def set_missed(run, node, is_missed):
-    """Take note that a node is missed from now on, or not any more."""
+    """Record whether a node is missed from now on."""
     if pool_members(run)[IS_MISSED, node] != is_missed:
         _share(run, _IS_MISSED, node, is_missed)
 
 
 @compiled
 def crashes_change(run, node):
-    """Note that an update changes a node's crashes from now on: that it has started, or goes back."""
+    """Record that a node's crash rate changes now, because it has started or rolls back."""
     if run.goes_down:
         _share(run, _CRASHES, node, 0)
 
 
 @compiled
 def look_at_pools(run):
-    """Note what every pool met since the last look at running nodes."""
+    """Store the requests of every pool since the last look at running nodes."""
     _share(run, _IS_LOOKED_AT, 0, 0)
 
 
@@ -111,7 +111,7 @@ def _share(run, what, node, number):
 def _reset_pools(run):
     members, counts = pool_members(run), pool_counts(run)
     run.n_flips = run.met_requests = 0
-    fill(counted(run)[COUNT], -1)  # for whose words see `validation`
+    fill(counted(run)[COUNT], -1)  # the table of words in `validation` is empty
     if policy_of(run).gate_compares:
         fill(lists(run)[PARTNER], -1)  # of nodes of waves without their gate
     for pool in range(run.n_pools):
@@ -156,13 +156,13 @@ def _crashes_of(run, node):
 
 @compiled
 def _outages_of(run, node):
-    """Return the walk along the outages of a node's zone: one for each node, because they are looked at at different times."""
+    """Return the walk along the outages of a node's zone; each node has its own, because nodes are examined at different times."""
     return walk_of_member(run, 2 * node + 1)
 
 
 @compiled
 def _look_at(run, node, t):
-    """Tell whether a node is down at t, not before the last look, and until when that stays so as far as nothing changes it."""
+    """Tell whether a node is down at t, not before the last look, and until when this remains so unless something changes it."""
     node_class = classes(run)[drawn(run)[CLASS, node]]
     is_down, following = False, NEVER
     if node_class.crash >= 0:
@@ -184,7 +184,7 @@ def _expect_flip(run, node, at):
 
 @compiled
 def _follow(run, t):
-    """Let nodes go down and come up, up to a time."""
+    """Apply crashes and repairs of nodes up to a time."""
     members = pool_members(run)
     while run.n_flips and flips(run)[0, 0] <= t:
         at = flips(run)[0, 0]
@@ -242,7 +242,7 @@ def _crashes_change(run, node):
 
 @compiled
 def begin_windows(run, node):
-    """Note what a node's pool met up to now, when its windows begin."""
+    """Store the sums of a node's pool at the begin of its windows."""
     if run.n_flips:
         _share(run, _FOLLOWS, 0, 0)
     met(run)[MET, node], met(run)[MET_SHED, node] = sums_now(run, pool_of(run, node), run.now)
@@ -253,7 +253,7 @@ def begin_windows(run, node):
 
 @compiled
 def end_window(run, node):
-    """Note what a node met in the window that ends now, and the node that it is compared with."""
+    """Store the requests of a node in the window that ends now, and of the node that it is compared with."""
     if run.n_flips:
         _share(run, _FOLLOWS, 0, 0)
     table = met(run)

@@ -1,4 +1,4 @@
-"""What is seen of a node in one window (model section 3), for compiled code: whether it was up, its requests, its error level."""
+"""A single window of a node (model section 3), for compiled code: whether the node was up, its requests, its error level."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from simdeploy.engines.compiled.parts import part
 from simdeploy.engines.compiled.philox import draw_window
 from simdeploy.engines.compiled.tables import CLASS, NEVER, STARTED
 
-_NOTHING = -1.0  # nothing but a node's own level let requests fail
+_NOTHING = -1.0  # no failures beyond the node's own level
 
 
 @compiled
 def requests_within(run, node, start, end):
-    """Return the requests that a node of a local service meets within a window."""
+    """Return the requests of a node of a local service in a window."""
     number = drawn(run)[CLASS, node]
     node_class = classes(run)[number]
     if node_class.first_piece == node_class.last_piece:
@@ -39,14 +39,14 @@ def requests_within(run, node, start, end):
 
 @part("requests", types.int64, types.int64, types.int64, returns=types.boolean, seconds=0.3)
 def is_window_healthy(run, node, window, start):
-    """Tell whether a window is healthy that meets requests of its own number, none of which is shed."""
+    """Tell whether a window of a local service is healthy, whose requests vary."""
     end = start + policy_of_node(run, node).interval
     return is_healthy(run, node, window, start, end, requests_within(run, node, start, end), 0.0)
 
 
 @compiled
 def is_healthy(run, node, window, start, end, requests, shed):
-    """Tell whether a window is healthy that met so many requests, of which a fraction was shed."""
+    """Tell whether a window is healthy, given its requests and the fraction of them that was shed."""
     allowed = allowed_of(policy_of_node(run, node), requests)
     if allowed < 0:
         return False
@@ -59,7 +59,7 @@ def is_healthy(run, node, window, start, end, requests, shed):
 
 @compiled
 def with_shed(level, shed):
-    """Return the fraction of requests that fail on average, of those served by the node's level, and those shed."""
+    """Return the expected fraction of failed requests: failures of the node, and shed requests."""
     return 1 - (1 - level) * (1 - shed) if shed > 0 else level
 
 
@@ -93,14 +93,14 @@ def level_within(run, node, start, end):
 
 @compiled
 def level_given(run, node, level, start, end):
-    """Return the same of a node whose own level is given."""
+    """Return the same for a given own level of the node."""
     lost = _lost_within(run, node, start, end)
     return level if lost == _NOTHING else min(max(1 - (1 - level) * (1 - lost), 0.0), 1.0)
 
 
 @part("levels", types.int64, types.int64, types.int64, returns=types.float64, seconds=0.3)
 def _lost_within(run, node, start, end):
-    """Return the fraction that fails of requests that the node's own level lets succeed."""
+    """Return the fraction of requests that fail among those that the node's own level lets succeed."""
     started = fates(run)[STARTED, node]
     node_class = classes(run)[drawn(run)[CLASS, node]]
     added = added_level(run, node) if started < NEVER else 0.0

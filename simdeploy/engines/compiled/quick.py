@@ -1,4 +1,4 @@
-"""Nodes whose fate is plain at a glance: one start, healthy windows only, and nothing that disturbs them."""
+"""Nodes with a simple fate that is found quickly: one start, only healthy windows, and no disturbance."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ _FLAP_BLOCK = Stream.FLAP_GOOD.block
 
 @compiled
 def latest_start(rule):
-    """Return how long after its dispatch a node may start and still be in time with healthy windows only; -1 for never."""
+    """Return the latest start after the dispatch with which a node can meet its deadline; -1 if there is none."""
     if not rule.is_checked:
         return np.int64(NEVER)
     span = rule.needed * rule.interval
@@ -103,9 +103,9 @@ def set_quick_words(run):
 
 @part("traffic", types.int64, seconds=0.3)
 def _set_quick_words_by_traffic(run, until):
-    """Do so for windows from now up to a time, of classes with traffic, where nodes meet different numbers of requests.
+    """Do so for windows from now up to a time, for classes with traffic, whose windows have different numbers of requests.
 
-    The fewest and the most requests of a window tell, and the highest p.
+    The fewest and the most requests of a window, and the highest p, determine the words.
     """
     rule = policy_of(run)
     for number in range(run.n_classes):
@@ -126,7 +126,7 @@ def _set_quick_words_by_traffic(run, until):
 
 @compiled
 def quick_word_of(run, node):
-    """Return the last word up to which all windows of a node are surely healthy; `set_quick_words` has been asked."""
+    """Return the last word up to which all windows of a node are surely healthy; call `set_quick_words` first."""
     chances = today(run)[drawn(run)[CLASS, node]]
     affected = drawn(run)[AFFECTED, node] != 0
     bracket = chances.bracket_affected if affected else chances.bracket
@@ -137,7 +137,7 @@ def quick_word_of(run, node):
 
 @inlined
 def is_quick(run, rule, latest, node):
-    """Tell whether a node starts at once, by the latest start, and has healthy windows only, if nothing disturbs it."""
+    """Tell whether a node starts at the first attempt, in time, and has only healthy windows if nothing disturbs it."""
     draws = drawn(run)
     peak = peak_words(run)[rule.peak, node] if rule.peak >= 0 else np.int64(0)
     starts = (draws[FAILS, node] + draws[HANGS, node] == 0) & (draws[DURATION, node] <= latest)
@@ -146,13 +146,13 @@ def is_quick(run, rule, latest, node):
 
 @inlined
 def _is_calm(run, node, end):
-    """Tell at a glance whether a node is up and not degraded until then; `look_ahead` has been asked."""
+    """Tell quickly whether a node is up and not degraded until `end`; call `look_ahead` first."""
     return stays_up(run, node, end) and stays_undegraded(run, node) and not is_disturbed(run, node)
 
 
 @compiled
 def is_surely_quick(run, rule, latest, node):
-    """Tell whether a node that is dispatched now is quick, and nothing disturbs it: at a glance, or by a walk along its spells."""
+    """Tell whether a node that is dispatched now is quick and undisturbed: by a quick test, or by a walk along its spells."""
     if not is_quick(run, rule, latest, node):
         return False
     if not (run.goes_down or run.degrades):
@@ -168,7 +168,7 @@ def is_surely_quick(run, rule, latest, node):
 
 @compiled
 def list_slow(run, rule, first, last, now, slow, n_slow):
-    """List the positions from first to last of nodes that are not quick and calm if they are dispatched now; return how many are listed."""
+    """List the positions from first to last of nodes that are not quick and calm if dispatched now; return the length of the list."""
     draws, latest = drawn(run), latest_start(rule)
     may_be_disturbed = run.goes_down or run.degrades
     chances, node_class = today(run)[0], classes(run)[0]
@@ -208,7 +208,7 @@ def list_slow(run, rule, first, last, now, slow, n_slow):
 
 @part("waves", types.int64, types.int64, returns=types.int64, seconds=0.8)
 def dispatch_quickly(run, first, count):
-    """Dispatch those of the next nodes whose fate is plain; list the others as `UP_AGAIN`, and return how many they are."""
+    """Dispatch those of the next nodes that are quick; list the others as `UP_AGAIN`, and return their number."""
     slow = lists(run)[UP_AGAIN]
     rule, draws = policy_of(run), drawn(run)
     now, last = run.now, first + count
@@ -250,7 +250,7 @@ def dispatch_quickly(run, first, count):
 
 @part("undegraded", types.int64, returns=types.int64, seconds=0.3)
 def _drop_undegraded(run, n_slow):
-    """Drop nodes from the list of those that are not quick and calm at a glance, if they are so at a second one; return how many are left."""
+    """Drop nodes from the list of those that are not quick and calm if a closer test finds them so; return how many are left."""
     rule, slow = policy_of(run), lists(run)[UP_AGAIN]
     now, span, latest = run.now, rule.needed * rule.interval, latest_start(rule)
     n_left = 0
@@ -273,7 +273,7 @@ def _drop_undegraded(run, n_slow):
 
 @compiled
 def _send_all(run, rule, first, last):
-    """Write the fate of quick nodes that are dispatched now."""
+    """Write the fates of quick nodes that are dispatched now."""
     fate, now, span = fates(run), run.now, rule.needed * rule.interval
     if run.order == ORDER_INDEX:
         durations = drawn(run)[DURATION, first:last]
@@ -291,7 +291,7 @@ def _send_all(run, rule, first, last):
 
 @inlined
 def send_quick(run, rule, node):
-    """Write the fate of a quick node that is dispatched now, as part of the wave that was opened last."""
+    """Write the fate of a quick node that is dispatched now, as part of the wave opened last."""
     fate = fates(run)
     started = run.now + drawn(run)[DURATION, node]
     fate[DISPATCHED, node] = run.now
@@ -303,7 +303,7 @@ def send_quick(run, rule, node):
 
 @compiled
 def _send_by_line(run, rule, first, last, slow, n_slow):
-    """Begin the lines of nodes; work out when those that were dispatched are heard of, and list those that can't be reached."""
+    """Begin the lines of nodes; compute when verdicts of dispatched ones are heard, and list nodes that can't be reached."""
     fate = fates(run)
     for place in range(first, last):
         node = drawn(run)[ORDER, place]

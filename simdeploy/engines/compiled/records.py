@@ -18,7 +18,7 @@ CLASS_RECORD = np.dtype(
         ("slowdown", INT),
         ("start_failure", INT),
         ("error_rate", INT),
-        ("baseline", REAL),  # NaN where it is drawn per node
+        ("baseline", REAL),  # NaN if it is drawn per node
         ("rollback_failure", REAL),
         ("start_attempts", INT),
         ("start_hang", REAL),
@@ -29,7 +29,7 @@ CLASS_RECORD = np.dtype(
         ("flapping", INT),
         ("zone_outage", INT),
         ("true_rollback_failure", REAL),  # without a tilt
-        # Pieces of its traffic over the day; none without traffic. And the integral over a day, seconds.
+        # Its pieces of traffic over the day, none without traffic; and the integral over a day, seconds.
         ("first_piece", INT),
         ("last_piece", INT),
         ("day_s", REAL),
@@ -85,8 +85,8 @@ POLICY_RECORD = np.dtype(
         ("failure_threshold", INT),  # 0 for none
         ("retries", INT),
         ("retry_delay", INT),
-        ("tries_unhealthy", BOOL),  # whether unhealthy nodes are tried again as well
-        ("cumulative", BOOL),  # whether these windows need not be in a row
+        ("tries_unhealthy", BOOL),  # whether unhealthy nodes are tried again, too
+        ("cumulative", BOOL),  # whether the windows of `failure_threshold` need not be consecutive
         ("peak", INT),  # which of the peaks of window words covers the windows needed; -1 for none
         # The highest error rate, as a fraction for any number of requests; and whether a window without any is healthy.
         ("rate_top", INT),
@@ -102,12 +102,12 @@ POLICY_RECORD = np.dtype(
         (
             "marks_slots",
             BOOL,
-        ),  # whether it is noted which nodes have one: they may have it for another time than until their verdict
-        ("has_steps", BOOL),  # whether nodes have their turn within waves one by one, as they find slots
+        ),  # whether the holders of slots are recorded, because they may give them up at another time than at their verdict
+        ("has_steps", BOOL),  # whether nodes within a wave have their turn one by one, as they find slots
         ("per_zone", INT),  # slots
         ("slot_delay", INT),
         ("surge", INT),
-        ("canary_surge", INT),  # the same when a canary is dispatched
+        ("canary_surge", INT),  # the same at the dispatch of a canary
         # The limits.
         ("has_limits", BOOL),
         ("stopping_count", INT),  # failed nodes that cross max_failed_nodes
@@ -120,25 +120,25 @@ POLICY_RECORD = np.dtype(
         ("minimum_sample", INT),
         ("in_a_row", BOOL),  # whether the count bounds failures in a row
         ("has_wave_limits", BOOL),
-        ("watches_by_wave", BOOL),  # whether nodes of some waves are watched otherwise than the policy says
+        ("watches_by_wave", BOOL),  # whether the watching of some waves differs from the policy's health check
         ("has_promotions", BOOL),  # whether waves of a list await them, not only canaries
         # Failed nodes of a zone that cross its limit, and as a fraction of its nodes.
         ("watches_zones", BOOL),
         ("zone_count", INT),
         ("zone_top", INT),
         ("zone_bottom", INT),
-        # Of the whole rollout, NEVER for none; and whether its verdicts can't be counted before their time.
+        # Deadlines of the rollout, NEVER for none; and whether verdicts can't be counted before their time.
         ("progress_deadline", INT),
         ("rollout_deadline", INT),
         ("counts_each", BOOL),
-        # Going back.
+        # The rollback.
         ("rollback_size", INT),
         ("rollback_delay", INT),
-        # Whether it has anything that plain rollouts are spared: waves with terms of their own, slots that are marked, surge, retries, nodes that freeze a rollout,
-        # verdicts that count one by one, or a delay between waves that go back.
+        # Whether it has features beyond those of plain rollouts: waves with their own terms, recorded holders of slots, surge, retries,
+        # nodes that freeze a rollout, verdicts that count one by one, or a delay between waves of a rollback.
         ("has_more", BOOL),
-        # The gate: its method (-1 for the API's threshold), and its numbers as `simdeploy.rules.gates.gate.Gate` has them; the
-        # highest error rate is top / bottom.
+        # The gate: its method (-1 for the API's threshold), and its numbers as in `simdeploy.rules.gates.gate.Gate`; the highest
+        # error rate is top / bottom.
         ("gate", INT),
         ("gate_compares", BOOL),
         (
@@ -161,7 +161,7 @@ POLICY_RECORD = np.dtype(
         ("gate_confidence", REAL),
         ("gate_tolerance", REAL),
         ("gate_z", REAL),
-        ("begins_in_week", INT),  # when its rollout begins, since Monday 00:00
+        ("begins_in_week", INT),  # start of its rollout, since Monday 00:00
     ],
     align=True,
 )
@@ -178,16 +178,16 @@ WAVE_TERMS_RECORD = np.dtype(
     ],
     align=True,
 )
-# Of a policy: which of its bundle's stops it has (-1 for no bundle); the policy that differs in nothing but stricter limits (-1 for
-# none), and whether its own crossed none in the replication at hand. By place: which policy has its turn.
+# Of a policy: which of its bundle's stops it has (-1 for no bundle); the policy that differs only in stricter limits (-1 for none), and
+# whether its own limits were not crossed in the current replication. By place: the policy whose turn it is.
 MEMBER_RECORD = np.dtype([("stop", INT), ("stricter", INT), ("crossed_none", BOOL), ("turn", INT)], align=True)
-# Of a rule of judging nodes: a policy that has it, its bundles, and a number of all that it is beside the highest error rate, with
-# how many rules have it: these come one after the other, the strictest first.
+# Of a rule of judging nodes: a policy with it, its bundles, the number of its group (rules that are equal except for the highest error
+# rate), and the size of that group, whose rules are neighbours, the strictest first.
 RULE_RECORD = np.dtype([("policy", INT), ("first_bundle", INT), ("last_bundle", INT), ("group", INT), ("n_alike", INT)])
-# Of a bundle: a policy in it, a number of all that it is beside its rule, its stops, whether these are policies with the limits in
-# question (else numbers of failed nodes), and the least sample that limits ask for. In the replication at hand: how many nodes had
-# their turn until all its policies had ended, and a key of their fates. By number of a kind, of its bundles: in which waves they
-# ended, a bit for each (those that are 64 apart have the same), and the most nodes that had their turn.
+# Of a bundle: a policy in it, the number of its kind (bundles that are equal except for the rule), its stops, whether these are policies
+# (otherwise numbers of failed nodes), and the smallest minimum sample of its limits. In the current replication: the number of nodes
+# dispatched until all its policies had ended, and a key of their fates. By kind, over its bundles: the waves in which they ended, one
+# bit each (modulo 64), and the most nodes dispatched.
 BUNDLE_RECORD = np.dtype(
     [
         ("policy", INT),
@@ -204,20 +204,20 @@ BUNDLE_RECORD = np.dtype(
     ],
     align=True,
 )
-# Of a rule and a class: what a window meets. The last healthy words stand beside it, by level: the node's own, then with
-# each kind of release fully shown. Where the own level is drawn per node they are UNKNOWN.
+# Of a rule and a class: requests of a window, and failures allowed. The last healthy words follow, by level: the node's own, then with
+# each kind of release fully shown; UNKNOWN if the own level is drawn per node.
 CLASS_RULE_RECORD = np.dtype([("requests", INT), ("allowed", INT)])
 UNKNOWN = -2
-# A node's own level is first looked at through the upper bits of its word: an interval of levels. The last one, which reaches up to the
-# highest level, is divided by as many bits once more.
+# The upper bits of a node's word give an interval for its own level. The last interval, up to the highest level, is divided again by as
+# many bits.
 BRACKET_BITS = 6
 N_BRACKETS = 2 << BRACKET_BITS
-# Pieces of a polynomial each, which the quantile of own levels is put together from.
+# Numbers of polynomial pieces for the quantile of own levels, and of their coefficients.
 N_PIECES, N_COEFFICIENTS = 134, 6
 N_WINDOW_WORDS = 16
-# Up to so many nodes have steps (see `steps`), of so many windows: whole batches of those.
+# The most nodes with steps (see `steps`), and the most windows of each: whole batches.
 N_STEPPING, MOST_STEP_WINDOWS = 4096, 64
-# Probabilities of the replication at hand, by class: of a node that the release does not affect and of one that it does.
+# Probabilities of the current replication, by class: for nodes that the release doesn't affect, and for those that it does.
 TODAY_RECORD = np.dtype(
     [
         ("slowdown", REAL),
@@ -225,23 +225,23 @@ TODAY_RECORD = np.dtype(
         ("start_failure_affected", REAL),
         ("start_hang", REAL),
         ("start_hang_affected", REAL),
-        # Up to this word all windows of a node are healthy that starts at once: of a plain node, and of an affected one.
+        # Up to this word all windows of a node that starts at once are healthy: for plain nodes, and for affected ones.
         ("quick_word", INT),
         ("quick_word_affected", INT),
-        # Where that depends on the node's own level: rows of bracket_words; -1 where it does not.
+        # If this depends on the node's own level: rows of bracket_words, otherwise -1.
         ("bracket", INT),
         ("bracket_affected", INT),
-        # By kind of process: below which words the spell at time 0, or at a node's turn, is bad, and beyond which it lasts long enough.
+        # By kind of process: words below which the spell at time 0, or at a node's turn, is bad, and beyond which it lasts long enough.
         ("begins_bad", INT, 4),
         ("quiet_beyond", INT, 4),
-        # What outcomes count in the logarithm of the weight, of a plain node and of an affected one.
+        # Log weights of outcomes, for plain nodes and for affected ones.
         ("log_fails", REAL, 2),
         ("log_starts", REAL, 2),
         ("log_hangs", REAL, 2),
         ("log_answers", REAL, 2),
     ]
 )
-# Where a walk along a process is: the spell that was reached, and what is left to disturb it.
+# The state of a walk along a process: the spell that was reached, and the disturbances to come.
 WALK_RECORD = np.dtype(
     [
         ("process", INT),
@@ -262,13 +262,13 @@ WALK_RECORD = np.dtype(
         ("words", WORD, 2),
         ("words_of", INT),
         ("uniform", REAL),
-        ("hazard_left", REAL),  # NaN where nobody has asked for it yet
+        ("hazard_left", REAL),  # NaN if it is not computed yet
     ]
 )
 
 
-# How a world goes on: its acts and looks, up to the last; when the nodes are looked at, and where that is kept; when which policy takes
-# the place of the first one. And an earlier way in which all is the same up to a time, -1 for none, and when the rollout ended.
+# A continuation of a world: the ends of its acts and looks; when the nodes are looked at, and the place of that look; when which policy
+# replaces the first one; an earlier continuation that is the same up to a time, -1 for none; and when the rollout ended.
 CONTINUATION_RECORD = np.dtype(
     [
         ("first_act", INT),

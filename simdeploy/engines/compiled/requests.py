@@ -27,7 +27,7 @@ from simdeploy.engines.compiled.tables import (
 )
 from simdeploy.units import NS_PER_S
 
-# What changes, of a class in a pool: nodes that are missed, or those of them that are out of service.
+# Numbers of a class in a pool that change: missed nodes, and those of them that are out of service.
 _MISSED, _OUT = range(2)
 
 
@@ -50,7 +50,7 @@ def measure_sharing(run, horizon):
 def follow_pools(run, horizon, is_real):
     """Return the requests shed, -1 if there is not enough room, and the lowest capacity over demand.
 
-    In what was real, or if only those nodes were out of service that would be down anyway.
+    For the real rollout, or as if only nodes were out of service that would be down without it.
     """
     times, codes = np.empty(run.room, np.int64), np.empty(run.room, np.int64)
     missed = np.zeros((run.n_pools, run.n_classes), np.int64)
@@ -96,9 +96,9 @@ def _pool_of_code(run, code):
 
 @compiled
 def _list_changes(run, horizon, is_real, times, codes, missed):
-    """List when nodes begin and cease to be missed, and to be out of service; return how many, -1 if there is no room.
+    """List the times at which nodes begin and cease to be missed, and to be out of service; return their number, -1 without room.
 
-    Those that are missed from the start on are counted, by pool and class, and what comes after the horizon is left out.
+    Nodes that are missed from the start on are counted, by pool and class; changes after the horizon are left out.
     """
     spans, until, n = scratch(run), horizon + 1, 0
     if not (is_real or run.goes_down or run.begins or run.leaves) and run.n_classes == 1 and run.n_pools == 1:
@@ -144,7 +144,7 @@ def _list(times, codes, n, t, code, horizon):
 
 @compiled
 def _list_beside(run, node, k, code, upto, times, codes, n):
-    """List when a second instance makes up for a node that is out of service, outside the k intervals in which this one is."""
+    """List when a second instance of a node serves, outside the k intervals in which the node is down."""
     spans = scratch(run)
     t, until = beside_bounds(run, node)
     until = min(until, upto)
@@ -163,7 +163,7 @@ def _list_beside(run, node, k, code, upto, times, codes, n):
 
 @compiled
 def _last_to_leave(run, until):
-    """Return until when nodes of each pool are missed that are not down for good; -1 if it has none, or nodes don't leave."""
+    """Return for each pool until when nodes that are not down for good are missed; -1 if it has none, or nodes don't leave."""
     last = np.full(run.n_pools, -1, np.int64)
     if run.leaves:
         for node in range(run.nodes):

@@ -1,4 +1,4 @@
-"""What is left of a time that runs already at time 0, for compiled code: by the formulas of `simdeploy.world.residual`."""
+"""The rest of a time in progress at time 0, for compiled code: by the formulas of `simdeploy.world.residual`."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ def _inverse_expected_excess(law, target):
 
 @compiled
 def _reach(law, x, target, falls):
-    """Go up from a point of the grid, by Newton's steps, until the limited mean has risen, or the expected excess has fallen, to a target."""
+    """Go up from a point of the grid by Newton's method, until the limited mean has risen, or the expected excess fallen, to a target."""
     for _ in range(_MOST_STEPS):
         slope = survival(law, x)
         left = _expected_excess(law, x) - target if falls else target - _limited_mean(law, x)
@@ -207,7 +207,7 @@ def _empirical_inverse_excess(law, target):
 
 @compiled
 def residual_quantile(law, u):
-    """Return the quantile of what is left of a time that runs at time 0."""
+    """Return the quantile of the rest of a time in progress at time 0."""
     return _residual_invert(law, u, 1 - u)
 
 
@@ -228,7 +228,7 @@ def _residual_invert(law, below, above):
 
 @compiled
 def exponential_residual(law, below, above):
-    """Return the quantile of what is left of a time with an exponential law, the probabilities below and above it given."""
+    """Return the quantile of the rest of a time with an exponential law, given the probabilities below and above it."""
     if below <= 0.5:
         return -law.a * log_rest(below * law.mean / law.a)
     return exponential_inverse(law, above * law.mean / law.a)
@@ -242,5 +242,5 @@ def exponential_residual_survival(law, x):
 
 @compiled
 def residual_survival(law, x):
-    """Return the probability that a time that runs at time 0 is still running at x."""
+    """Return the probability that a time in progress at time 0 lasts beyond x."""
     return max(_expected_excess(law, min(max(x, 0.0), _LARGEST)), 0.0) / law.mean

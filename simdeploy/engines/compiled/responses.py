@@ -1,6 +1,6 @@
 """The responses of one rollout (model section 5), for compiled code: whole nanoseconds summed exactly.
 
-Sums of many times may not fit into 64 bits, so the upper and lower halves of each are summed apart.
+Sums of many times may not fit into 64 bits, so their upper and lower halves are summed separately.
 """
 
 from __future__ import annotations
@@ -65,12 +65,12 @@ _LOW = (1 << 32) - 1
 
 @part("outcomes", returns=types.boolean, seconds=4, can_fail=True)
 def measure(run):
-    """Compute all responses of the rollout at hand, and write them into the next rows, NaN where unknown.
+    """Compute all responses of the current rollout, and write them into the next rows, NaN where unknown.
 
     Returns
     -------
     bool
-        False if `scratch` had not enough room, which is then to be doubled.
+        False if `scratch` had not enough room, which must then be doubled.
     """
     whole, real = whole_rows(run)[run.n_outcomes], real_rows(run)[run.n_outcomes]
     for place in range(N_REAL):
@@ -103,7 +103,7 @@ def measure(run):
 
 @compiled
 def _count_windows(run, whole):
-    """Count the windows that ended by the makespan, and the requests that a verdict looked at."""
+    """Count the windows that ended by the makespan, and the requests behind verdicts."""
     fate, policy = fates(run), policy_of(run)
     varies, first = run.varies, 0
     total, requests = run.watched_windows + run.earlier_windows, run.watched_requests + run.earlier_requests
@@ -121,7 +121,7 @@ def _count_windows(run, whole):
             rule = policy_of_node(run, node)
             until = min(run.makespan, fate[BACK_FROM, node])
             if fate[RESOLVED, node] > until:
-                # It was cut short, or its verdict came after the end.
+                # Its windows were cut short, or its verdict came after the end.
                 start = windows_from(run, node)
                 windows = min(windows, (until - start) // rule.interval) if start <= until else 0
             total += windows
@@ -145,7 +145,7 @@ def _count_windows(run, whole):
 
 @compiled
 def _count_whole(run):
-    """Count the windows of nodes that had all of theirs by the makespan, and the other nodes that had any."""
+    """Count the windows of nodes whose windows all ended by the makespan, and the other nodes with any windows."""
     fate, n_windows, n_cut = fates(run), np.int64(0), np.int64(0)
     windows, resolved, back, makespan = fate[WINDOWS], fate[RESOLVED], fate[BACK_FROM], run.makespan
     for node in range(run.nodes):
@@ -169,7 +169,7 @@ def _peak_exposed(run, horizon):
         and not run.any_order_late
         and not (run.rollback_has_begun and policy_of(run).rollback_size < run.nodes)
     ):
-        # Exposure only grows until all go back at one instant, when those that start then are not exposed any more.
+        # Exposure only grows until all nodes roll back at one instant; nodes that start at that instant are not exposed.
         peak = 0
         for node in range(run.nodes):
             peak += (fate[STARTED, node] < fate[BACK_FROM, node]) & (fate[STARTED, node] <= horizon)

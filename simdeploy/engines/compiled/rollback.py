@@ -1,4 +1,4 @@
-"""Going back, after a stop or once people notice an escape (model section 4), for compiled code."""
+"""The rollback, after a stop or once people notice an escape (model section 4), for compiled code."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from simdeploy.engines.compiled.tables import BACK_FROM, BACK_UNTIL, DUE, NEVER,
 
 @compiled
 def has_returned(run, node):
-    """Take note that a node is back, or has failed to come back."""
+    """Record that a node's rollback has ended, successfully or not."""
     fates(run)[BACK_UNTIL, node] = run.now
     run.going_back -= 1
     if drawn(run)[ROLLBACK, node] < 0:
@@ -32,7 +32,7 @@ def has_returned(run, node):
 
 @compiled
 def _obey_orders(run):
-    """Let the nodes that an order has reached go back, after everything else that happens at this instant."""
+    """Roll back the nodes that an order has reached, after all other events of this instant."""
     reached = sort(lists(run)[DUE, : run.n_due])
     run.n_due = 0
     for node in reached:
@@ -42,7 +42,7 @@ def _obey_orders(run):
 
 @compiled
 def _go_back_unseen(run):
-    """Let all nodes go back at once, if nobody needs to see each of them return; tell whether they did."""
+    """Roll back all nodes at once if their single returns don't matter; tell whether this was done."""
     fate, rolled = fates(run), lists(run)[ROLLED]
     if run.shared or run.goes_offline or run.going_back > 0 or run.goes_back_by_itself:
         return False
@@ -66,7 +66,7 @@ def _go_back_unseen(run):
 
 @compiled
 def act_on_rollback(run):
-    """Begin to go back, send the next wave, or end (the reference engine's Rollback.act)."""
+    """Begin the rollback, send its next wave, or end it (the reference engine's Rollback.act)."""
     fate, turns = fates(run), lists(run)
     if run.goes_offline and run.n_due:
         _obey_orders(run)
@@ -98,7 +98,7 @@ def act_on_rollback(run):
             node = turns[ROLLED, place]
             if fate[BACK_FROM, node] == NEVER:
                 send_back(run, node)
-            # A node that went back by itself before its turn may be back already; an order may still be on its way.
+            # A node that rolled back by itself before its turn may have ended already; an order may still be on its way.
             if fate[BACK_UNTIL, node] == NEVER:
                 turns[ROLLED_WAVE, node] = run.rolled_wave
                 run.rolled_in_wave += 1

@@ -1,8 +1,8 @@
-"""The one record that compiled code hands around: what was asked, where a rollout stands, and where its tables are.
+"""The record that compiled code passes around: the settings of the run, the state of a rollout, and the addresses of its tables.
 
-Arrays as arguments are expensive: each is seven or more words that every call copies, and the compiler has to follow. So the
-tables are made in Python (:mod:`.memory`), which keeps them alive, and the record holds their addresses; :mod:`.views` has
-what makes arrays of them again, which costs nothing.
+Arrays as arguments are expensive: each is seven or more words that every call copies, and the compiler must follow. So the tables
+are made in Python (:mod:`.memory`), which keeps them alive, and the record holds their addresses; :mod:`.views` makes arrays of
+them again at no cost.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ _FLEET = [
     ("deals_classes", _BOOL),  # whether any class has a share
     # Traits of the deployment's type.
     ("releases", _BOOL),
-    # Whether nodes differ in their own levels, and in the exposure after which a release shows; whether some release affects some nodes
-    # only; whether who has a turn, belongs to a class or is affected goes by an order that is drawn; and whether starts are repeated.
+    # Whether nodes differ in their own levels, and in the exposure after which a release shows; whether some release affects only some
+    # nodes; whether order, classes or affected nodes need a random order; and whether starts are repeated.
     ("draws_levels", _BOOL),
     ("draws_after", _BOOL),
     ("affects_some", _BOOL),
@@ -40,8 +40,8 @@ _FLEET = [
     ("leaves", _BOOL),
     ("goes_down", _BOOL),
     ("degrades", _BOOL),
-    # Requests: whether windows meet different numbers of them; whether nodes share them, in how many pools; whether lost ones are
-    # in proportion to the time out of service, and to which.
+    # Requests: whether their number varies between windows; whether nodes share them, and in how many pools; whether lost ones are
+    # proportional to a time out of service, and to which.
     ("varies", _BOOL),
     ("shared", _BOOL),
     ("capacity", _REAL),
@@ -70,7 +70,7 @@ _SWITCHES = [
     ("failed_node_freezes", _BOOL),
     ("slot_is_free_at_start", _BOOL),
     ("fails_when_stuck", _BOOL),
-    ("fails_when_lost", _BOOL),  # whether a rollout fails of which a wave has no running node
+    ("fails_when_lost", _BOOL),  # whether a rollout fails if a wave has no running node
     ("goes_back_by_itself", _BOOL),
     ("on_failure", _INT),
     ("unreachable", _INT),
@@ -90,17 +90,17 @@ _REPLICATION = [
     ("operator_uniform", _REAL),
     ("promote_after", _INT),
     ("escape_detection", _INT),
-    ("quiet_until", _INT),  # until when the words of `today` beyond which a spell lasts are right
-    ("lines_hold_for", _INT),  # the same of lines: since a node's turn
-    ("has_rollbacks", _BOOL),  # whether the times of going back are drawn yet
+    ("quiet_until", _INT),  # until when spells last that have words beyond those of `today`
+    ("lines_hold_for", _INT),  # the same for lines, since a node's turn
+    ("has_rollbacks", _BOOL),  # whether rollback times are drawn yet
     ("n_sampled", _INT),  # nodes whose numbers are drawn
-    ("any_hangs", _BOOL),  # whether the row of hangs is not 0 throughout
+    ("any_hangs", _BOOL),  # whether the row of hangs has any other number than 0
     (
         "affected_are",
         _INT,
     ),  # 0 or 1 where it is the same for all nodes, as for those of the replication before; else -1
 ]
-# Other chances than the scenario's: factors, and what the draws of which there is one count in the weight's logarithm.
+# The tilt: factors, and the log weights of draws that are made once.
 _TILT = [
     ("is_tilted", _BOOL),
     ("tilt_failure", _REAL),
@@ -114,18 +114,18 @@ _TILT = [
     ("tilt_escape", _REAL),
     ("log_weight_once", _REAL),
 ]
-# Replications that are put together from several: the one at hand, how many there are, and a bit for each block of streams in
-# which nodes have numbers of their own.
+# Replications combined from several: the current one, their number, and a bit for each block of streams for which each node has its own
+# replication.
 _LINEAGES = [
     ("row", _INT),
     ("n_lineages", _INT),
     ("blocks_of_nodes", _WORD),
-    # The level that is waited for, where they share what happened up to it; 0 where they don't.
+    # The level at which branches part; 0 without branches.
     ("level", _INT),
     ("counts_failed", _BOOL),  # the level is one of failed nodes, else of exposed ones
 ]
-# Ways in which a world goes on, with acts, looks at the deployment, and one at the nodes: how many there are; and of the way at hand, up
-# to which of all they are, and when the next look is.
+# Continuations of a world, with acts, looks at the deployment, and one at the nodes: their numbers; and for the current continuation
+# where its acts and looks end, and when the next look is.
 _LOOKS = [
     ("n_continuations", _INT),
     ("draws_at_turns", _BOOL),
@@ -138,34 +138,34 @@ _LOOKS = [
     ("look_at", _INT),
     ("looked_from", _INT),  # nodes that were dispatched earlier had their verdict at the last look
     ("nodes_look_at", _INT),  # NEVER for none
-    ("n_looked_at", _INT),  # nodes, in all ways
+    ("n_looked_at", _INT),  # looks at nodes, in all continuations
     ("first_node_look", _INT),
     ("last_turn_at", _INT),  # -1 for not yet
     ("last_count_at", _INT),
 ]
-# A policy that takes the place of the first one: which one, when, and in which plan, whose waves are worked out then.
+# A policy that replaces the first one: which one, when, and the plan whose waves are computed then.
 _CHANGE = [
     ("planned_change_at", _INT),  # NEVER for none
     ("next_policy", _INT),
     ("bake_time", _INT),  # after a wave
     ("n_sizes", _INT),
-    # Of the rollout at hand: when it is still to change; when it changed (0 if it didn't), and from which policy.
+    # Of the current rollout: when it is still to change; when it changed (0 if it didn't), and from which policy.
     ("change_at", _INT),
     ("changed_at", _INT),
     ("first_policy", _INT),
     ("visit_at", _INT),  # the next look, or the change
 ]
-# What is traced of every rollout: at how many instants, how far apart, and of how many replications.
+# Traces of every rollout: number and distance of instants, and number of replications.
 _TRACES = [
     ("n_times", _INT),  # 0 if nothing is traced
     ("every", _INT),
-    ("n_groups", _INT),  # of nodes that meet the same per request per second
+    ("n_groups", _INT),  # of nodes that receive the same per request per second
     ("n_slots_traced", _INT),  # the instants, and one more for the horizon
     ("n_traces", _INT),
-    ("trace", _INT),  # the one at hand
+    ("trace", _INT),  # the current one
 ]
 _ROLLOUT = [
-    ("has_more", _BOOL),  # of the policy at hand
+    ("has_more", _BOOL),  # of the current policy
     ("now", _INT),
     ("state", _INT),
     ("phase", _INT),
@@ -181,37 +181,37 @@ _ROLLOUT = [
     ("updated", _INT),
     ("failed", _INT),
     ("makespan", _INT),  # NEVER while it goes on
-    # Whose turn it is.
+    # The nodes' turns.
     ("next_turn", _INT),
-    ("slides_from", _INT),  # which turn on sliding may do without the queue
+    ("slides_from", _INT),  # the turn from which on sliding may work without the queue
     ("waves_open", _INT),
     ("waves_over", _INT),
     ("waves_judged", _INT),
     ("first_unjudged", _INT),  # under a reporting delay: the first wave that was not over when limits were last judged
     ("n_touched", _INT),
     ("n_up_again", _INT),
-    ("waiting", _INT),  # nodes that are waited for
+    ("waiting", _INT),  # unreachable nodes that the rollout waits for
     ("waited_in_vain", _INT),  # of those, the ones that are down for good
-    # What bounds the nodes in flight: slots that are taken, those of them that were given up and are not free yet; whether a
-    # failed node lets nothing more go, and whether it was noticed that none ever will.
+    # Limits on nodes in flight: slots taken, those of them that were given up but are not free yet; whether a failure has frozen the
+    # rollout, and whether it was reported as stuck.
     ("slots_taken", _INT),
     ("slots_delayed", _INT),
     ("is_frozen", _BOOL),
     ("between_tries", _INT),  # nodes that wait for their next try, if they freeze the rollout
     ("was_stuck", _BOOL),
-    ("lost_wave", _BOOL),  # whether that was noticed of a wave
+    ("lost_wave", _BOOL),  # whether a wave is over without a running node
     ("has_crossed", _BOOL),  # a limit, or a gate
-    ("earlier_tries", _INT),  # that failed, of nodes that were tried again, if these count
-    ("earlier_windows", _INT),  # of tries that failed: those that ended by the makespan, and their requests
+    ("earlier_tries", _INT),  # failed tries of nodes that were tried again, if these count
+    ("earlier_windows", _INT),  # windows of failed tries that ended by the makespan, and their requests
     ("earlier_requests", _INT),
     ("surging", _INT),  # nodes that take a place of the policy's surge
-    # The one countdown that a pause may freeze.
+    # The countdown, which a pause may freeze.
     ("clock", _INT),
     ("clock_is_frozen", _BOOL),
     ("clock_left", _INT),
     ("clock_since", _INT),
     ("clock_ends", _INT),  # unless it is frozen
-    # Going back.
+    # The rollback.
     ("escape_is_pending", _BOOL),
     ("escape_at", _INT),
     ("rollback_is_asked", _BOOL),
@@ -224,13 +224,13 @@ _ROLLOUT = [
     ("any_back_failed", _BOOL),
     ("any_went_by_itself", _BOOL),
     ("any_waits", _BOOL),
-    ("any_order_late", _BOOL),  # whether an order to go back reached a node later than it was sent
+    ("any_order_late", _BOOL),  # whether an order to roll back reached a node later than it was sent
     ("rollback_ended", _INT),
     ("queued", _INT),
     ("n_in_ring", _INT),
     ("first_in_ring", _INT),
     ("ran_too_long", _BOOL),
-    # Gates: waves whose look is due, and nodes whose deadline is; whether one stops the rollout.
+    # Gates: waves whose look is due, and nodes whose deadline is; whether a gate stops the rollout.
     ("looks_due", _INT),
     ("only_looks", _BOOL),
     ("n_due", _INT),
@@ -238,8 +238,8 @@ _ROLLOUT = [
     ("n_ranked", _INT),  # looks whose error rates are kept
     ("room_ranked", _INT),
     ("is_full", _BOOL),  # whether there was no room for one
-    # Running nodes under watch: the next look, how many there were, what was seen since the sum was last added to, the sum,
-    # and what all looks took.
+    # Watched running nodes: the next look, the number of looks, the evidence since the sum was last increased, the sum, and the requests
+    # of all looks.
     ("watch_at", _INT),
     (
         "n_running",
@@ -255,30 +255,30 @@ _ROLLOUT = [
     ("watched_windows", _INT),
     ("watched_requests", _INT),
     ("n_noted", _INT),  # nodes whose windows are to be counted together
-    # Of what the steps of a cdf are at hand, how many of them; the cdf at the last one, and by how much it is the higher one.
+    # The cdf whose steps are in memory, and their number; the cdf at the last step, and the size of that step.
     ("stepped_requests", _INT),
     ("stepped_p", _REAL),
     ("n_steps", _INT),
     ("last_total", _REAL),
     ("last_term", _REAL),
-    # The next opening of a change window, if it lets something be dispatched.
+    # The next opening of a change window, if the rollout awaits it.
     ("awaits_opening", _BOOL),
     ("opens_at", _INT),
-    # Failures since a node last became running; when the last of each happened, and how many failures then.
+    # Failures since a node last became running; the times of the last failure and the last success, and the failures at that time.
     ("failed_in_a_row", _INT),
     ("failed_last_at", _INT),
     ("failed_then", _INT),
     ("ran_last_at", _INT),
-    # Deadlines of the rollout: whether that of its completion has passed; since when progress is awaited, and whether it is.
+    # Deadlines of the rollout: whether that of its completion has passed; since when progress is awaited, and whether that clock runs.
     ("is_late", _BOOL),
     ("progress_since", _INT),
     ("progress_stands_still", _BOOL),
-    # When the next wave may go back; NEVER until the one on its way is back.
+    # When the next wave of the rollback may be sent; NEVER while one rolls back.
     ("next_rollback", _INT),
 ]
-# Sums of times are kept as two: of the upper and of the lower 32 bits, since the whole may not fit into 64.
+# Sums of times are kept in two: of the upper and of the lower 32 bits, because the whole may not fit into 64 bits.
 _BARRIER = [
-    # Of the wave at hand; starts are since its dispatch.
+    # Of the current wave; starts are since its dispatch.
     ("wave_size", _INT),
     ("wave_failed", _INT),
     ("wave_started", _INT),
@@ -287,13 +287,13 @@ _BARRIER = [
     ("wave_windows", _INT),
     ("wave_requests", _INT),
     ("wave_at_once", _INT),
-    # In requests per second: times of those that started, and the number of those that did not.
+    # Weighted by requests per second: times of nodes that started, and the number of those that did not.
     ("wave_rate_starts", _REAL),
     ("wave_rate_stuck", _REAL),
     ("wave_hurt", _INT),  # those that a defective release affects
     ("wave_hurt_high", _INT),
     ("wave_hurt_low", _INT),
-    # Over the waves that are over: starts since their dispatch, and since the start of the rollout.
+    # Sums over completed waves: starts since their dispatch, and since the start of the rollout.
     ("sum_failed", _INT),
     ("sum_updated", _INT),
     ("sum_windows", _INT),
@@ -314,19 +314,19 @@ _BARRIER = [
     ("sum_rate_stuck_begins", _REAL),
     ("most_out", _INT),
     ("last_start", _INT),  # no node started later
-    ("n_back", _INT),  # positions up to which it is known how long going back takes
-    # The group of the rule at hand, and a number that no other group has, of any replication. Up to so many positions relative fates
-    # are those of quick nodes, but for those that need a look: so many were listed, and so many are in the list.
+    ("n_back", _INT),  # positions up to which rollback times are summed
+    # The group of the current rule, and its number, which is unique over all replications. Then the positions up to which relative fates
+    # are those of quick nodes, except for listed nodes; the number of nodes with steps; and the length of the list.
     ("group", _INT),
     ("step_group", _INT),
     ("n_listed", _INT),
     ("n_stepping", _INT),
     ("n_slow", _INT),
-    # Of the list, whose fates are known under the rule at hand; and at its begin, those of them that are not quick.
+    # Listed nodes whose fates are known under the current rule; and those of them that are not quick, at the begin of the list.
     ("n_met", _INT),
     ("n_kept", _INT),
     ("has_steps", _BOOL),  # whether nodes have steps under it
-    # Up to so many positions the rows of relative fates say that no node failed, and each had so many windows, but for the list.
+    # Positions up to which relative fates are without failures, except for listed nodes, and their number of windows.
     ("n_clean", _INT),
     ("clean_windows", _INT),
     ("last_wave", _INT),  # before all policies of the bundle had ended, and the nodes that had their turn
@@ -344,10 +344,10 @@ _BARRIER = [
     ("all_bundled", _BOOL),  # whether each policy is in a bundle, which may turn out not to be enough
     ("n_brackets", _INT),
 ]
-# What it took, for tests: nodes that were drawn, whose windows were looked at for all rules, and whose fates were worked out for one;
-# bundles that were followed, their waves, and rollouts that were run one by one.
+# Amounts of work, for tests: nodes drawn, nodes whose windows were examined for all rules, and nodes whose fates were computed for one;
+# bundles followed, their waves, and rollouts run one by one.
 _WORK = [(f"work_{what}", _INT) for what in ("sampled", "looks", "fates", "bundles", "waves", "rollouts")]
-# What is compiled by itself, see :mod:`.parts`.
+# Parts that are compiled separately, see :mod:`.parts`.
 PARTS = (
     *("draws", "words", "own_words", "peaks_of_nodes", "own_levels", "after", "fates", "health", "restarts"),
     *("brackets", "shuffles", "assignments", "affected", "first_spells", "first_lines", "walks", "spells"),
@@ -364,7 +364,7 @@ RUN = np.dtype(
         ("policy", _INT),
         ("most_waves", _INT),
         ("room", _INT),
-    ]  # the policy at hand; columns of `waves`, of `scratch` and `queue`
+    ]  # the current policy; columns of `waves`, of `scratch` and `queue`
     + _OUTCOMES
     + [(f"{table}_at", _INT) for table in TABLES]
     + [(f"{name}_part", _INT) for name in PARTS],

@@ -1,4 +1,4 @@
-"""Running nodes under watch (model section 8), for compiled code: all of them together, look by look."""
+"""Watching all running nodes together (model section 8), for compiled code, look by look."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def look_at_running(run):
 
 @compiled
 def _is_plain(run, node, start):
-    """Tell whether what a look at a node says is a matter of its level alone."""
+    """Tell whether a look at a node depends only on its level."""
     if run.shared or run.varies or is_of_nodes(run, _BLOCK):
         return False
     return is_undisturbed(run, node, start, run.now)
@@ -63,7 +63,7 @@ def _is_plain(run, node, start):
 
 @compiled
 def _adds_up_to_alarm(run, requests, failed):
-    """Take one more look at running nodes, and what was left of those before; tell whether it raises an alarm."""
+    """Add one more look at running nodes, and the rest of earlier ones; tell whether it raises an alarm."""
     gate = policy_of(run)
     run.watched_seen += requests
     run.watched_bad += failed

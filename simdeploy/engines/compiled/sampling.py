@@ -1,4 +1,4 @@
-"""What all policies share of one replication, but for numbers of single nodes, which are drawn when they are asked for (:mod:`.drawing`)."""
+"""Numbers of one replication that all policies share, except those of single nodes, which are drawn on demand (:mod:`.drawing`)."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _WORDS = 2.0**52
 
 @compiled
 def prepare(run):
-    """Set up what is the same in every replication, in tables that are 0 at first."""
+    """Prepare everything that is the same in every replication, in tables that are 0 at first."""
     if run.order == ORDER_INDEX:
         for node in range(run.nodes):
             drawn(run)[ORDER, node] = node
@@ -67,8 +67,8 @@ def prepare(run):
 
 @compiled
 def _put_in_order(run):
-    """Put the nodes that the scenario names first, and the others after them by number."""
-    order, is_named = drawn(run)[ORDER], drawn(run)[AFFECTED]  # for the moment: nobody is affected yet
+    """Write the order of nodes: those that the scenario names first, then the others by number."""
+    order, is_named = drawn(run)[ORDER], drawn(run)[AFFECTED]  # used as scratch: no node is affected yet
     run.affected_are = -1
     fill(is_named, 0)
     for place in range(run.n_ordered):
@@ -83,10 +83,10 @@ def _put_in_order(run):
 
 @compiled
 def sample(run):
-    """Draw what every rollout of the replication at hand needs; the numbers of the replication are in the record.
+    """Draw the numbers that every rollout of the current replication needs; the record identifies the replication.
 
-    Where bundles of policies are followed, in the order of nodes' numbers, what is drawn per node waits for `sample_nodes`: most
-    rollouts of a defective release touch few nodes. Of worlds that go on in several ways it waits for the nodes' turns.
+    If bundles of policies are followed, in the order of nodes' numbers, the numbers of nodes are left to `sample_nodes`, because most
+    rollouts of a defective release touch few nodes. For worlds with several continuations they are left to the nodes' turns.
     """
     _sample_once(run)
     if run.n_classes > 1:
@@ -163,7 +163,7 @@ def _sample_once(run):
 
 @compiled
 def _once(run, stream, factor):
-    """Draw what is drawn once, and note what it counts in the weight."""
+    """Draw a number that is drawn once, and add its log weight."""
     u = draw(run, stream, 0, 0)
     run.log_weight_once += log_weight_of_draw(u, factor)
     return bend(u, factor)

@@ -1,6 +1,6 @@
-"""Memory for tables that are written before they are read, which the next call on the same thread uses again.
+"""Memory for tables that are written before they are read, reused by the next call on the same thread.
 
-To get it from the system may take longer than a rollout of a large fleet.
+Getting it from the system may take longer than a rollout of a large fleet.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from typing import Any
 import numpy as np
 
 MOST_KEPT = 600_000_000  # bytes: the tables of a million nodes
-_LINE = 64  # bytes: tables begin with a cache line
+_LINE = 64  # bytes: tables are aligned to cache lines
 _of_thread = threading.local()
 
 
 class Tables:
-    """Tables of zeros in one piece of memory, by name, whose addresses follow from that of the first.
+    """Tables of zeros in one piece of memory, by name.
 
     Parameters
     ----------
     **shapes : tuple of int and type
-        The shape of each, and then its type.
+        The shape of each, followed by its type.
 
     Attributes
     ----------
@@ -55,12 +55,12 @@ class Tables:
 
 
 class Scratch(Tables):
-    """Tables that hold anything.
+    """Uninitialised tables.
 
     Attributes
     ----------
     is_zero : bool
-        Whether it is new memory, which holds zeros and takes no time where nobody writes.
+        Whether the memory is new: then it holds zeros, and pages that are not written cost nothing.
 
     Examples
     --------
@@ -76,6 +76,6 @@ class Scratch(Tables):
         return super()._get_memory(size) if self.is_zero else spare
 
     def give_back(self) -> None:
-        """Leave the memory to the next call on this thread, up to 600 MB until it ends; the tables can't be used afterwards."""
+        """Give the memory, up to 600 MB, to the next call on this thread; the tables can't be used afterwards."""
         if len(self._memory) <= MOST_KEPT:
             _of_thread.spare = self._memory

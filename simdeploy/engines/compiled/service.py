@@ -1,4 +1,4 @@
-"""Who served, who was out of service, and when (model section 5), for compiled code."""
+"""When nodes served, or were out of service (model section 5), for compiled code."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _LOW = (1 << 32) - 1
 
 @inlined
 def requested_between(run, node, start, end):
-    """Return how many nanoseconds of its requests a node that is in service serves within [start, end)."""
+    """Return the nanoseconds of its own requests that a node in service serves within [start, end)."""
     return _requested_by_traffic(run, node, start, end) if run.varies else float(end - start)
 
 
@@ -46,8 +46,8 @@ def _requested_by_traffic(run, node, start, end):
 
 @compiled
 def served_well(run, node, start, end):
-    """Return how many nanoseconds of its requests a node served within [start, end), without the fraction that failed while it was
-    degraded.
+    """Return the nanoseconds of its own requests that a node served within [start, end), without the fraction that failed while it
+    was degraded.
     """
     look_ahead(run, end)
     if _may_go_down(run, node, end) or not stays_undegraded(run, node):
@@ -106,12 +106,12 @@ def _served_in_spells(run, node, start, end):
 
 @compiled
 def measure_service(run, horizon, real):
-    """Compute the time out of service, what of it would have been anyway, and the fewest nodes in service.
+    """Compute the time out of service, the part of it that would have been without the rollout, and the fewest nodes in service.
 
     False if there was not enough room.
     """
-    until = horizon + 1  # one instant beyond the horizon, to see it settled
-    # Nodes go out of service at few instants only: when waves go, when all go back, and when nodes go down.
+    until = horizon + 1  # one instant beyond the horizon, so that it is settled
+    # Nodes go out of service at few instants: when waves are sent, when all roll back, and when nodes go down.
     few = (
         not run.any_waits
         and not run.any_went_by_itself
@@ -187,7 +187,7 @@ def _add_lengths(run, first, last, horizon, sums):
 
 @inlined
 def out_by_status(run, node, until, k):
-    """Append the intervals, within [0, until), in which a node is out of service whatever crashes do to it."""
+    """Append the intervals within [0, until) in which a node is out of service regardless of crashes."""
     if run.leaves:
         return k
     fate, spans = fates(run), scratch(run)
@@ -211,7 +211,7 @@ def out_by_status(run, node, until, k):
 
 @compiled
 def beside_bounds(run, node):
-    """Return from when to when the old instance of a node serves beside the new one, unless the node is down."""
+    """Return begin and end of the time in which a node's old instance serves beside the new one, unless the node is down."""
     fate = fates(run)
     if not run.shared or not is_surged(run, node) or fate[STARTED, node] == NEVER:
         return np.int64(NEVER), np.int64(NEVER)
@@ -221,7 +221,7 @@ def beside_bounds(run, node):
 
 @compiled
 def scope(run, node, until):
-    """Return from when to when somebody misses a node."""
+    """Return begin and end of the time in which a node is missed."""
     fate = fates(run)
     if run.begins:
         return fate[STARTED, node], min(back_at(run, node), until)
@@ -232,7 +232,7 @@ def scope(run, node, until):
 
 @compiled
 def down_spells(run, node, until, is_real, k):
-    """Append the spells in which a node is missed and down: as they were, or as they would have been untouched."""
+    """Append the spells in which a node is missed and down: real ones, or those without the rollout."""
     start, end = scope(run, node, until)
     node_class = classes(run)[drawn(run)[CLASS, node]]
     if node_class.crash >= 0:
@@ -249,7 +249,7 @@ def down_spells(run, node, until, is_real, k):
 
 @compiled
 def _append_bad(run, walk, node, start, end, is_disturbed, k):
-    """Append the bad spells of a walk within [start, end), as far as they are in it; -1 if there is not enough room."""
+    """Append the parts of a walk's bad spells within [start, end); -1 if there is not enough room."""
     fate, spans = fates(run), scratch(run)
     t = np.int64(0)
     while t < end:

@@ -1,7 +1,7 @@
-"""Shortcuts while the engine is compiled or loaded: answers that numba would work out again and again.
+"""Shortcuts while the engine is compiled or loaded, for answers that numba would compute again and again.
 
-They save a third of the time. Each replaces a function of numba's for so long, by one that does the same for what is compiled here; a
-version of numba without one of these functions takes none.
+They save a third of the time. Each temporarily replaces a function of numba by one that is equivalent for the engine's code; if a
+version of numba lacks one of these functions, none is replaced.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _places: list[tuple[Any, str, _Make]] = []
 
 
 def _instead_of(*places: tuple[Any, str]) -> Callable[[_Make], _Make]:
-    """Note where the function is to be used that another one makes of the original."""
+    """Register the places of a function to replace; the decorated function makes the replacement from the original."""
 
     def note(make: _Make) -> _Make:
         _places.extend((owner, name, make) for owner, name in places)
@@ -45,7 +45,7 @@ def _instead_of(*places: tuple[Any, str]) -> Callable[[_Make], _Make]:
 @contextmanager
 def shortcuts() -> Iterator[None]:
     """Take shortcuts within a `with` statement in which something is compiled."""
-    # What may be called is registered when modules are imported, which a shortcut below no longer asks for.
+    # Register callable functions of imported modules now, because a shortcut below skips this.
     cpu_target.target_context.refresh()
     thresholds = gc.get_threshold()
     try:
@@ -54,7 +54,7 @@ def shortcuts() -> Iterator[None]:
             yield
     finally:
         if not gc.get_freeze_count():
-            # Moves what was made to the oldest generation, for otherwise the collector would look at it now, for half a second.
+            # Move new objects to the oldest generation; otherwise the collector would scan them now, for half a second.
             gc.freeze()
             gc.unfreeze()
         gc.set_threshold(*thresholds)
@@ -63,13 +63,13 @@ def shortcuts() -> Iterator[None]:
 @contextmanager
 def loading() -> Iterator[None]:
     """Take a shortcut within a `with` statement in which code is loaded that was compiled earlier."""
-    rtsys.initialize(cpu_target.target_context)  # what code calls for memory
+    rtsys.initialize(cpu_target.target_context)  # the runtime that allocates memory for compiled code
     with _replaced([(Cache, "load_overload", _load_at_once)]):
         yield
 
 
 def _load_at_once(_: Any) -> Any:
-    """Before it loads, numba imports all that it needs to compile, which takes a quarter of a second."""
+    """Before loading, numba would import everything needed for compiling, which takes a quarter of a second."""
 
     def load_at_once(self: Any, signature: Any, context: Any) -> Any:
         with self._guard_against_spurious_io_errors():
@@ -95,7 +95,7 @@ def _replaced(places: Sequence[tuple[Any, str, _Make]]) -> Iterator[None]:
 
 @_instead_of((BaseFunction, "get_call_type"))
 def _resolve_once(resolve: Any) -> Any:
-    """Every template of an operator is tried, those for text and sets included, at every use of it."""
+    """At every use of an operator, numba would try all its templates, including those for text and sets."""
     known: dict[Any, Any] = {}
 
     def resolve_once(self: Any, context: Any, args: Any, kws: Any) -> Any:
@@ -103,7 +103,7 @@ def _resolve_once(resolve: Any) -> Any:
             return resolve(self, context, args, kws)
         key = id(self), context, tuple(args)
         if key not in known:
-            known[key] = resolve(self, context, args, kws), self  # which keeps its number
+            known[key] = resolve(self, context, args, kws), self  # keeps `self` alive, so that its id stays unique
         return known[key][0]
 
     return resolve_once
@@ -111,13 +111,13 @@ def _resolve_once(resolve: Any) -> Any:
 
 @_instead_of((Compiler, "define_pipelines"))
 def _link_callees(define: Any) -> Any:
-    """Numba's functions that the engine calls, such as `max`, would have machine code of their own."""
+    """Functions of numba that the engine calls, such as `max`, would get separate machine code."""
     return link_callees(define)
 
 
 @_instead_of((BaseContext, "resolve_getattr"))
 def _resolve_attribute_once(resolve: Any) -> Any:
-    """Every template of an attribute is tried at every use of it, and the record of a run has hundreds of them."""
+    """At every use of an attribute, numba would try all templates, and the record of a run has hundreds of fields."""
     known: dict[Any, Any] = {}
 
     def resolve_once(self: Any, kind: Any, attribute: str) -> Any:
@@ -131,7 +131,7 @@ def _resolve_attribute_once(resolve: Any) -> Any:
 
 @_instead_of((CPUContext, "load_additional_registries"), (Context, "load_additional_registries"))
 def _load_what_is_new(_load: Any) -> Any:
-    """Whenever a callee is looked up, modules that may register something are imported, each by a statement of its own."""
+    """At every lookup of a callee, numba would execute an import statement for each module that may register functions."""
     lengths: dict[Any, int] = {}
 
     def load_what_is_new(self: Any) -> None:
@@ -147,7 +147,7 @@ def _load_what_is_new(_load: Any) -> Any:
 
 @_instead_of((base.BaseContext, "get_abi_sizeof"))
 def _measure_once(measure: Any) -> Any:
-    """A module is made, written as text and parsed, whenever the size of a type is wanted."""
+    """Whenever it needs the size of a type, llvmlite would make a module, write it as text and parse it."""
     known: dict[Any, int] = {}
 
     def measure_once(self: Any, kind: Any) -> int:
@@ -170,7 +170,7 @@ def _compare_values(is_equal: Any) -> Any:
 
 @_instead_of((TargetConfig, "__hash__"))
 def _hash_once(get_hash: Any) -> Any:
-    """It depends on the names of options alone."""
+    """The hash depends only on the names of options."""
     hashes: dict[type, int] = {}
 
     def hash_once(self: Any) -> int:
@@ -183,31 +183,31 @@ def _hash_once(get_hash: Any) -> Any:
 
 @_instead_of((base, "_has_loc"))
 def _has_loc_once(has_loc: Any) -> Any:
-    """The signature of an operation is read at every use of it."""
+    """Numba would inspect the signature of an operation at every use."""
     return cache(has_loc)
 
 
 @_instead_of((types.Record, "__repr__"))
 def _repr_as_others(_: Any) -> Any:
-    """Every pass describes its arguments, and a record has hundreds of fields."""
+    """Every pass would describe its arguments, and a record has hundreds of fields."""
     return types.Type.__repr__
 
 
 @_instead_of((ir.Assign, "__str__"))
 def _str_as_others(_: Any) -> Any:
-    """Each instruction is described to a log that nobody reads."""
+    """Each instruction would be described for a disabled log."""
     return object.__repr__
 
 
 @_instead_of((event, "start_event"), (event, "end_event"))
 def _tell_nobody(_: Any) -> Any:
-    """Functions are compiled within their callers, so that timers of all of those listen to every call of LLVM."""
+    """Functions are compiled within their callers, so the timers of all callers would listen to every call of LLVM."""
     return lambda *_, **__: None
 
 
 @_instead_of((Interpreter, "post_process"))
 def _tidy_a_little(tidy: Any) -> Any:
-    """Other steps look for `with` and for dictionaries, which are not used here."""
+    """The other steps search for `with` and dictionaries, which are not used here."""
 
     def tidy_a_little(self: Any, steps: Any, function: Any) -> Any:
         is_own = function.func_id.modname.startswith("simdeploy.")  # another thread may compile something else
@@ -220,7 +220,7 @@ def _tidy_a_little(tidy: Any) -> Any:
 
 @_instead_of((ir.Inst, "_rec_list_vars"))
 def _list_vars(_: Any) -> Any:
-    """Most of what instructions hold has no variables, such as names and places in the source."""
+    """Most parts of instructions, such as names and places in the source, have no variables."""
 
     def list_vars(self: Any, value: Any) -> list[Any]:
         kind = type(value)
@@ -246,7 +246,7 @@ def _list_vars(_: Any) -> Any:
 
 @_instead_of((PostProcessor, "run"))
 def _process_seldom(process: Any) -> Any:
-    """After every pass but the last, it works out which variables are alive in each block, which nobody asks for."""
+    """After every pass, numba would compute which variables are alive in each block, but only the last result is used."""
 
     def process_seldom(self: Any, emit_dels: bool = False, extend_lifetimes: bool = False) -> None:
         if emit_dels or self.func_ir.is_generator:

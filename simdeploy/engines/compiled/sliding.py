@@ -1,7 +1,7 @@
-"""Sliding pacing from verdict to verdict (model section 4), for compiled code: nodes take the slots of those that have theirs.
+"""Sliding pacing from verdict to verdict (model section 4), for compiled code: nodes take the slots of nodes with a verdict.
 
-As long as nothing else can happen, no event has to be queued: the next verdict is the winner of a tournament between slots. A match is
-played anew only where the winner's slot gets another node, by steps of which none depends on who wins the one before.
+While no other events are possible, nothing is queued: the next verdict is the winner of a tournament between slots. When the winner's
+slot gets another node, only its matches are replayed, in steps that don't depend on the winner of the previous match.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ from simdeploy.engines.compiled.tables import (
     WAVE_FAILED,
 )
 
-# While they slide: when the node in a slot has its verdict (twice that, and 1 more unless it fails, so that failures come first), and
-# which node that is. A slot that is free has the latest end.
+# By slot: twice the time of its node's verdict, plus 1 unless it fails, so that failures come first; and the node. A free slot has the
+# latest end.
 _ENDS, _NODES = 0, 1
 
 
 @compiled
 def _may_slide(run):
-    """Tell whether nothing but verdicts and slots matters now."""
+    """Tell whether only verdicts and slots matter now."""
     policy = policy_of(run)
     return not (
         run.next_turn < run.slides_from
@@ -64,12 +64,12 @@ def _may_slide(run):
 
 @part("slots", returns=types.boolean, seconds=1, can_fail=True)
 def slide(run):
-    """Let verdicts count, and nodes have their turn in the slots that they leave, until something else happens, if only these matter.
+    """If only verdicts and slots matter, count verdicts and dispatch nodes into free slots until another event.
 
     Returns
     -------
     bool
-        False if slots that are free stay so at this instant, because a limit might be crossed at it.
+        False if free slots must stay free at this instant, because a limit might be crossed.
     """
     if not _may_slide(run):
         return True
@@ -86,7 +86,7 @@ def slide(run):
         first_free += 1
     for slot in range(first_free, n_slots):
         ends[slot] = LAST
-    run.slides_from = run.next_turn + n_slots  # so what it takes to begin again is little for each of them
+    run.slides_from = run.next_turn + n_slots  # limits how often the tournament is set up
     may_go_on = True
     if first_free == n_slots:
         may_go_on = _follow(run, wave, n_slots)
@@ -96,13 +96,13 @@ def slide(run):
 
 @inlined
 def _end_of(run, node):
-    """Return when a node has its verdict, as it stands in its slot."""
+    """Return the time of a node's verdict, in the form for slots."""
     return 2 * min(fates(run)[RESOLVED, node], NEVER - 1) + 1 - fates(run)[HAS_FAILED, node]
 
 
 @compiled
 def _send_next(run, wave):
-    """Let the next node have its turn, unless there is none, it can't be reached, or it might have its verdict at this instant."""
+    """Give the next node its turn, unless there is none, it can't be reached, or it might have its verdict at this instant."""
     if run.next_turn == run.nodes:
         return False
     node, rule = drawn(run)[ORDER, run.next_turn], policy_of(run)
@@ -141,7 +141,7 @@ def _follow(run, wave, n_slots):
                 return False
         run.now = run.last_count_at = end >> 1
         _count(run, wave, has_failed)
-        nodes[slot], free = free, slot  # a chain of slots that are free
+        nodes[slot], free = free, slot  # a linked list of free slots
         if has_failed:
             ends[slot] = LAST
             first = _play(ends, winners, n_slots, slot)
@@ -153,7 +153,7 @@ def _follow(run, wave, n_slots):
             ends[slot] = _end_of(run, nodes[slot])
             first = _play(ends, winners, n_slots, slot)
         if free >= 0:
-            # The next one is left to others, after all verdicts of this instant.
+            # The next node is dispatched elsewhere, after all verdicts of this instant.
             while free >= 0:
                 ends[free], free = LAST, nodes[free]
             for place in range(n_slots):
@@ -174,7 +174,7 @@ def _count(run, wave, has_failed):
 
 @compiled
 def _begin_matches(ends, winners, n_slots):
-    """Let all slots play: the earlier end wins; return who wins in the end."""
+    """Play all matches between slots, won by the earlier end; return the overall winner."""
     for slot in range(n_slots):
         winners[n_slots + slot] = slot
     for match in range(n_slots - 1, 0, -1):
@@ -185,7 +185,7 @@ def _begin_matches(ends, winners, n_slots):
 
 @inlined
 def _play(ends, winners, n_slots, slot):
-    """Let a slot whose end has changed play its matches anew; return who wins in the end."""
+    """Replay the matches of a slot whose end has changed; return the overall winner."""
     place, end = n_slots + slot, ends[slot]
     while place > 1:
         other = winners[place ^ 1]
@@ -199,7 +199,7 @@ def _play(ends, winners, n_slots, slot):
 
 @compiled
 def _leave(run, wave, n_slots):
-    """Queue the verdicts that are to come."""
+    """Queue the remaining verdicts."""
     ends, nodes, left = queue(run)[_ENDS], queue(run)[_NODES], lists(run)[UP_AGAIN]
     n_left = 0
     for slot in range(n_slots):

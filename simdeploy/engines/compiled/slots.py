@@ -1,4 +1,4 @@
-"""Slots (model section 4), for compiled code: what bounds the nodes in flight, in all and of each zone."""
+"""Slots (model section 4), for compiled code: limits on the nodes in flight, in total and per zone."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from simdeploy.engines.compiled.tables import (
 
 @compiled
 def reset_slots(run):
-    """Put slots at the start of a rollout."""
+    """Reset slots to the start of a rollout."""
     run.slots_taken = run.slots_delayed = 0
     if policy_of(run).marks_slots:
         for node in range(run.nodes):
@@ -35,14 +35,14 @@ def reset_slots(run):
 
 @inlined
 def _is_bounded(run):
-    """Tell whether `max_parallel` bounds the next nodes: it does not bound canaries, unless their wave is in a list."""
+    """Tell whether `max_parallel` limits the next nodes; it doesn't limit canaries, unless their wave is in a list."""
     plan = policy_of(run)
     return plan.is_list or (plan.pacing == SLIDING and run.next_turn >= plan.canaries)
 
 
 @inlined
 def count_free(run, most):
-    """Return how many of the next nodes find a slot, at most so many; not above 0 if none does."""
+    """Return how many of the next nodes find a slot, up to `most`; 0 or less if none does."""
     plan = policy_of(run)
     if plan.marks_slots:
         return _count_free_marked(run, most)
@@ -55,7 +55,7 @@ def count_free(run, most):
 
 @compiled
 def _count_free_marked(run, most):
-    """Count them where it is noted which nodes have a slot; a node whose zone is full keeps those behind it waiting."""
+    """Do so if the holders of slots are recorded; a node whose zone is full blocks those behind it."""
     plan = policy_of(run)
     if _is_bounded(run):
         most = min(most, plan.parallel - run.slots_taken)
@@ -76,7 +76,7 @@ def _count_free_marked(run, most):
 
 @inlined
 def take_slot(run, node):
-    """Let a node take a slot."""
+    """Give a node a slot."""
     lists(run)[HAS_SLOT, node] = 1
     run.slots_taken += 1
     if policy_of(run).per_zone < run.nodes:
@@ -85,13 +85,13 @@ def take_slot(run, node):
 
 @inlined
 def has_slot(run, node):
-    """Tell whether a node has a slot that is marked."""
+    """Tell whether a node is recorded as holding a slot."""
     return policy_of(run).marks_slots and lists(run)[HAS_SLOT, node] != 0
 
 
 @compiled
 def expect_free_slot(run, node):
-    """Queue that a node gives up its slot at its start, once that is heard, if so it is to be."""
+    """If slots are free after starts, queue that a node gives up its slot once its start is heard."""
     started = fates(run)[STARTED, node]
     if run.slot_is_free_at_start and has_slot(run, node) and started < NEVER:
         enqueue(run, online_again(run, node, started) if run.goes_offline else started, node, GIVES_UP_SLOT)
@@ -99,7 +99,7 @@ def expect_free_slot(run, node):
 
 @inlined
 def resolve_slot(run, node):
-    """Let a node that has its verdict give up its slot, unless it keeps that for good."""
+    """Free the slot of a node that has its verdict, unless it keeps it for good."""
     if has_slot(run, node):
         if run.failed_node_holds_slot or policy_of(run).slot_delay:
             _resolve_slot(run, node)
@@ -110,7 +110,7 @@ def resolve_slot(run, node):
 
 @inlined
 def _needs_slot(run, node):
-    """Tell whether a node's slot may be held or delayed: nodes that are not dispatched and canaries outside a list need none."""
+    """Tell whether a node needed its slot: skipped nodes, and canaries outside a list, don't."""
     plan, fate = policy_of(run), fates(run)
     return fate[DISPATCHED, node] < NEVER and (plan.is_list or plan.canaries == 0 or fate[WAVE, node] > 1)
 
@@ -125,7 +125,7 @@ def _resolve_slot(run, node):
 
 @compiled
 def give_up_slot(run, node):
-    """Let a node give up its slot, if it has one; it is free after the delay, unless the node never needed it."""
+    """Free a node's slot, if it has one: after the delay, or at once if the node didn't need it."""
     if not has_slot(run, node):
         return
     lists(run)[HAS_SLOT, node] = 0
@@ -138,7 +138,7 @@ def give_up_slot(run, node):
 
 @compiled
 def free_late(run, node):
-    """Let a slot be free whose delay is over."""
+    """Free a slot whose delay is over."""
     run.slots_delayed -= 1
     _free(run, node)
 
@@ -153,7 +153,7 @@ def _free(run, node):
 
 @compiled
 def is_stuck(run):
-    """Tell whether no slot will ever be free for the next node, nothing being in flight."""
+    """Tell whether no slot will ever be free for the next node, given that no node is in flight."""
     plan = policy_of(run)
     if not plan.marks_slots or run.slots_delayed or run.next_turn == run.nodes:
         return False

@@ -6,7 +6,7 @@ import numpy as np
 
 from simdeploy.engines.compiled.jit import compiled
 
-_RUN = 8  # so many neighbours are sorted by insertion first
+_RUN = 8  # length of the runs that are sorted by insertion first
 
 
 @compiled
@@ -51,7 +51,7 @@ def sort(values):
 
 @compiled
 def find_order(keys):
-    """Return the places of keys in ascending order, those of equal ones as they stand."""
+    """Return the places of keys in ascending order; a stable sort."""
     n = len(keys)
     done = other = np.empty(n, np.int64)
     for place in range(n):
@@ -81,7 +81,7 @@ def find_order(keys):
 
 @compiled
 def first_not_below(values, n, least):
-    """Return the place of the first of n ascending values that is at least so large; n if there is none."""
+    """Return the place of the first of n ascending values that is at least `least`; n if there is none."""
     low, high = np.int64(0), n
     while low < high:
         middle = (low + high) // 2

@@ -41,7 +41,7 @@ _NAMES = {
 
 
 def _register() -> None:
-    """Make scipy's functions known to the linker of compiled code, under names of our own."""
+    """Register scipy's functions with the linker of compiled code, under our own names."""
     from scipy.special import cython_special
 
     capsules: Any = cython_special.__pyx_capi__
@@ -75,9 +75,9 @@ betaincinv, betainccinv = _external("betaincinv"), _external("betainccinv")
 ndtr, betaln = _external("ndtr"), _external("betaln")
 
 LOG2_E = math.log2(math.e)
-_FAR = 5.0  # root of minus the logarithm of a tail, from which on another approximation is right
+_FAR = 5.0  # root of minus the logarithm of a tail; from here on another approximation applies
 _LN2_HIGH, _LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
-# Of the series of atanh; and the bits of the root of 1/2, where the logarithm's range is cut.
+# Coefficients of the series of atanh; and the bits of the root of 1/2, the lower end of the reduced range of the logarithm.
 _A1, _A2, _A3, _A4, _A5, _A6, _A7, _A8, _A9, _A10 = (1 / (2 * k + 1) for k in range(1, 11))
 _ROOT_BITS = int(np.float64(math.sqrt(0.5)).view(np.int64))
 _T2, _T3, _T4, _T5, _T6, _T7, _T8, _T9, _T10, _T11, _T12, _T13 = (1 / math.factorial(k) for k in range(2, 14))
@@ -101,7 +101,7 @@ def _to_bits(_typing, _number):
 
 @inlined
 def log(x):
-    """Compute the logarithm of a positive number of full precision to one or two units in the last place."""
+    """Compute the logarithm of a positive normal number to one or two units in the last place."""
     bits = _to_bits(x)
     exponent = (bits - _ROOT_BITS) >> np.int64(52)
     f = _from_bits(bits - (exponent << np.int64(52))) - 1.0
@@ -114,7 +114,7 @@ def log(x):
 
 @inlined
 def exp(x):
-    """Compute e to the power x to about one unit in the last place; 0 or infinity beyond what can be written."""
+    """Compute e to the power x to about one unit in the last place; 0 or infinity outside the range of floats."""
     scaled = math.floor(max(min(x, 709.7), -708.0) * LOG2_E + 0.5)
     r = (max(min(x, 709.7), -708.0) - scaled * _LN2_HIGH) - scaled * _LN2_LOW
     high = _T7 + r * (_T8 + r * (_T9 + r * (_T10 + r * (_T11 + r * (_T12 + r * _T13)))))
@@ -178,9 +178,9 @@ def normal_quantile(u):
 
 @compiled
 def normal_quantiles(uniforms, out, r):
-    """Write the normal quantiles of uniforms: loops that become vector instructions, each for all of them, as if half were in a tail.
+    """Write the normal quantiles of uniforms, in loops that become vector instructions: both approximations are computed for all.
 
-    How far out they are is left in `r`.
+    `r` gets the roots of minus the logarithms of the tails.
     """
     n, n_far = len(uniforms), 0
     for i in range(n):

@@ -1,7 +1,7 @@
 """Up and down, good and degraded, for compiled code: one process walked from time 0 on (model section 3).
 
-The same processes as in `simdeploy.world.availability`, walked forwards only: what an update does to a process (it may renew
-the spell, and multiply the rate at which good spells end until the node goes back) is known before the walk begins.
+The same processes as in `simdeploy.world.availability`, but only walked forwards: the effects of an update on a process (it may renew
+the spell, and multiply the rate at which good spells end until the rollback) are known before the walk begins.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from simdeploy.engines.compiled.tables import CRASH_WORD, NEVER
 from simdeploy.units import MAX_DURATION_NS, NS_PER_S
 from simdeploy.world.streams import Stream
 
-# Three kinds of process, each of which has a walk of its own, and their blocks of good and bad spells. Lines are followed in `line`.
+# Three kinds of process, each with its own walk, and their blocks of good and bad spells. Lines are followed in `line`.
 CRASH, FLAPPING, ZONE, N_WALKS = range(4)
 LINE = N_WALKS
 _WALK = from_dtype(WALK_RECORD)
@@ -32,7 +32,7 @@ _BLOCKS = np.array([Stream.CRASH_UP.block, Stream.FLAP_GOOD.block, Stream.ZONE_U
 
 @part("walks", _WALK, types.int64, types.int64, seconds=0.2)
 def begin(run, walk, process, subject):
-    """Put a walk at time 0; nothing disturbs it unless :func:`disturb` says so. Nodes' first words are drawn (see `outlook`)."""
+    """Start a walk at time 0, undisturbed unless :func:`disturb` is called. Nodes' first words must be drawn (see `outlook`)."""
     walk.process = process
     walk.subject = subject
     law = process_at(run, process)
@@ -65,7 +65,7 @@ def begin(run, walk, process, subject):
 
 @compiled
 def disturb(walk, starts_at, back_at, rate, renews):
-    """Say when an update starts to disturb a process that was just begun, and when that ends."""
+    """Set begin and end of the disturbance of a walk that was just started."""
     walk.starts_at = starts_at
     walk.back_at = back_at
     walk.next_rate = rate
@@ -74,7 +74,7 @@ def disturb(walk, starts_at, back_at, rate, renews):
 
 @compiled
 def reach(run, walk, t):
-    """Walk on to the spell that contains t, which must not lie before the present one."""
+    """Walk on to the spell that contains t, which must not be before the present one."""
     if walk.end <= t or walk.starts_at <= t or walk.back_at <= t:  # seldom
         _walk_on(run, walk, t)
 

@@ -1,8 +1,8 @@
-"""A node's windows at one look for many rules, which differ in the highest error rate of a healthy window only.
+"""The windows of a node, examined once for many rules that differ only in the highest error rate of a healthy window.
 
-A window is healthy up to a word that says how strict a rule is. So a node becomes healthy at the end of the first windows in a row
-whose highest word is that rule's at most: the ends of runs whose highest word is lower than that of all runs before are all there
-is to know. They are few, and come down like steps.
+A window is healthy up to a word that depends on how strict a rule is. So a node becomes healthy at the end of the first run of windows
+whose highest word is at most that of the rule. It suffices to know the ends of runs whose highest word is lower than that of all runs
+before: they are few, and descend like steps.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ from simdeploy.engines.compiled.tables import (
     STEPS_AT,
 )
 
-_FEW = 16  # windows, which mostly are enough
+_FEW = 16  # windows, mostly enough
 
 
 @inlined
@@ -57,7 +57,7 @@ def _count_first(needed):
 
 @compiled
 def draw_first_windows(run, needed, first, last):
-    """Draw the first windows of nodes in the list of those that need a look: the words of one don't wait for those of another."""
+    """Draw the first windows of listed nodes together, because the processor can then draw several nodes' words in parallel."""
     positions, rows, order = lists(run)[SLOW], lists(run)[STEPS_AT], drawn(run)[ORDER]
     key0, key1, n = run.key0, run.key1, _count_first(needed)
     for place in range(first, last):
@@ -77,7 +77,7 @@ def has_same_fate(run, rule, of_node, node):
 
 @compiled
 def go_by_steps(run, rule, row, position, node):
-    """Write the fate of the node at a position, whose steps have a row; False if they don't tell."""
+    """Write the fate of the node at a position, whose steps have a row; False if they don't determine it."""
     of_node, rel = steps(run)[row], relative(run)[:, position]
     if of_node[STEP_GROUP] != run.step_group:
         of_node[STEP_GROUP] = run.step_group
@@ -91,7 +91,7 @@ def go_by_steps(run, rule, row, position, node):
         surely, beyond = bounds_at(run, rule, node, level)
         while step < n and of_node[STEP_WORDS + 2 * step] > beyond:
             step += 1
-        # Where the node's own level is known by an interval only, it may become healthy later.
+        # If only an interval is known for the node's own level, it may become healthy later.
         if step < n and of_node[STEP_WORDS + 2 * step] > surely:
             return False
         if step < n:
@@ -116,7 +116,7 @@ def go_by_steps(run, rule, row, position, node):
 
 @compiled
 def _find_steps(run, rule, of_node, word_of, node):
-    """Find when a node starts, and the steps of its windows from then on; -1 steps if its verdict depends on no window."""
+    """Find the start of a node, and the steps of its windows from then on; -1 steps if its verdict depends on no window."""
     draws = drawn(run)
     started = draws[DURATION, node]
     deadline = rule.deadline if rule.from_dispatch else started + rule.deadline
@@ -136,7 +136,7 @@ def _find_steps(run, rule, of_node, word_of, node):
             return
     n_windows = (deadline - started) // rule.interval if deadline > started else np.int64(0)
     of_node[STEP_DEADLINE], of_node[STEP_WINDOWS] = deadline, n_windows
-    # Rules that are still to come are no stricter.
+    # Later rules are not stricter.
     least, _ = bounds_at(run, rule, node, of_node[STEP_LEVEL])
     _look_at_windows(run, rule.needed, least, of_node, word_of, node, n_windows)
     run.work_looks += 1
@@ -144,7 +144,7 @@ def _find_steps(run, rule, of_node, word_of, node):
 
 @compiled
 def _find_late_start(run, of_node, node):
-    """Find when a node starts that may need several attempts, and until when its windows are judged; -1 if none is."""
+    """Find the start of a node that may need several attempts, and until when its windows are judged; -1 if none is."""
     run.fates_at -= 8 * node  # see `barrier_fates`
     fate = fates(run)
     fate[STARTED, node] = NEVER
@@ -165,7 +165,7 @@ def _look_at_windows(run, needed, least, of_node, word_of, node, n_windows):
         if first + needed > n_drawn:
             draw_pairs(run, node, n_drawn, n_looked - n_drawn, word_of[n_drawn:])
             n_drawn = n_looked
-        # A word that is not lower rules out every run that it is in.
+        # A word that is not lower rules out every run that contains it.
         place = at = first + needed - 1
         highest = np.int64(-1)
         while place >= first and word_of[place] < top:

@@ -1,5 +1,5 @@
-"""The tables that compiled code works in: their names, and what their rows mean; :mod:`.records` has the records in them, and
-:mod:`.access` how to get at them.
+"""The tables of compiled code: their names, and the meaning of their rows; :mod:`.records` has their records, and :mod:`.access`
+gives access to them.
 
 Tables are made in Python (:mod:`.memory`); the one record of a run holds their addresses.
 """
@@ -13,19 +13,18 @@ from simdeploy.engines.traces import QUANTITIES
 NEVER = 1 << 62
 # Rows of the table of draws, one column per node. Words of first spells are in the order of their kinds (see `spells`).
 ORDER, CLASS, AFFECTED, DURATION, FAILS, HANGS, ROLLBACK, CRASH_WORD, FLAP_WORD, LEVEL_WORD, N_DRAWN = range(11)
-# Rows of the table of fates, one column per node; times in nanoseconds, NEVER where it does not happen.
-# OBSERVED: when a node that waits for the gate of its wave has its own observation; DEADLINE: until when it waits.
+# Rows of the table of fates, one column per node; times in nanoseconds, NEVER if it doesn't happen.
+# OBSERVED: when a node that waits for the gate of its wave is observed long enough; DEADLINE: until when it waits.
 DISPATCHED, STARTED, RESOLVED, BACK_FROM, BACK_UNTIL, HAS_FAILED, WINDOWS, WAVE, OBSERVED, DEADLINE = range(10)
-# Where lines break: when the verdict counts, whether it counts as failed, and whether the deadline passed before it was heard;
-# DEADLINE is then that of every node, NEVER where there is none.
+# If lines break: when the verdict counts, whether it counts as failed, and whether the deadline passed before it was heard;
+# DEADLINE is then that of every node, NEVER for none.
 HEARD, COUNTS_FAILED, UNHEARD = range(10, 13)
 # Whether a node is updated beside its old instance. Under a policy with retries: its tries that failed, and attempts made.
 SURGED, TRIED, ATTEMPTS = range(13, 16)
-# Where unhealthy nodes are tried again: when the windows of the try at hand begin, and how many of earlier ones there were.
+# If unhealthy nodes are tried again: when the windows of the current try begin, and the number of earlier windows.
 WINDOWS_FROM, EARLIER, N_FATE = range(16, 19)
-# Rows of the table of relative fates, one column per node in the order of dispatch: times since its dispatch; and of sums
-# over all nodes up to it: how long going back takes, the longest of them, how many fail to come back, and how many are
-# out of service at all while they go back.
+# Rows of the table of relative fates, one column per node in the order of dispatch: times since its dispatch; and sums over all
+# nodes up to it: rollback times, the longest of them, failed rollbacks, and nodes that are out of service during their rollback.
 (
     REL_STARTED,
     REL_RESOLVED,
@@ -40,12 +39,12 @@ WINDOWS_FROM, EARLIER, N_FATE = range(16, 19)
     N_RELATIVE,
 ) = range(11)
 # Rows of the table of lists, one column per node.
-# RUNS: nodes that run, in the order in which they are heard of; SEEN_UNTIL: the look up to which windows of a node are summed.
+# RUNS: running nodes, in the order of their reports; SEEN_UNTIL: the look up to which windows of a node are summed.
 TOUCHED, UP_AGAIN, ROLLED, ROLLED_WAVE, PARTNER, DUE, HAS_SLOT, RUNS, SEEN_UNTIL, N_LISTS = range(10)
-# The same rows while bundles of policies are followed: when nodes of a wave fail; positions of nodes that need a look, and for each a
-# key of all fates up to it, in two halves, and the row of its steps; and scratch.
+# The same rows while bundles of policies are followed: times of failures in a wave; positions of nodes that are not quick, and for each
+# a key of all fates up to it, in two halves, and the row of its steps; and scratch.
 FAILURES, SLOW, KEY0, KEY1, STEPS_AT, RESOLVED_AT = TOUCHED, UP_AGAIN, ROLLED, ROLLED_WAVE, PARTNER, DUE
-# In the table of places: policies that are to be run one by one, and those whose rollout goes on.
+# In the table of places: policies that must be run one by one, and those whose rollout continues.
 ONE_BY_ONE, GOES_ON = -1, -2
 # Columns of the table of steps (see `steps`), one row per node that needs a look: of which group of rules they are; when it starts,
 # and its verdict if that depends on no window; else until when its windows are judged, how many that are, which level they have, and
@@ -75,7 +74,7 @@ N_STEP_COLUMNS = STEP_WORDS + 2 * MOST_STEPS
     TURNS,
     UNRESOLVED,
     WAVE_FAILED,
-    PASSED_OVER,  # nodes that were, because they could not be reached
+    PASSED_OVER,  # nodes that were skipped because they could not be reached
     # Before its gate: place of its first node, its first successful start, the verdict, whether a look is due, how many
     # nodes wait, what was seen so far, random numbers taken, looks in a row, and whether the last one could tell.
     FIRST_PLACE,
@@ -84,8 +83,8 @@ N_STEP_COLUMNS = STEP_WORDS + 2 * MOST_STEPS
     LOOK_DUE,
     WAITING,
     FIRST_START,  # that is queued
-    LAST_OBSERVED,  # when the last of the nodes that wait has its own observation
-    FIRST_DUE,  # the first deadline of one that waits, or an earlier time
+    LAST_OBSERVED,  # when the last of the waiting nodes is observed long enough
+    FIRST_DUE,  # the first deadline of a waiting node, or an earlier time
     SEEN,
     SEEN_BAD,
     OLD_BAD,
@@ -93,54 +92,54 @@ N_STEP_COLUMNS = STEP_WORDS + 2 * MOST_STEPS
     LOOKS_HEALTHY,
     LOOKS_UNHEALTHY,
     CAN_TELL,
-    ALONE,  # nobody to compare with
+    ALONE,  # whether there are no nodes to compare with
     N_RANKED,  # looks whose error rates are kept, and the place of the last one
     LAST_RANKED,
     IN_FLIGHT,  # under a reporting delay: nodes whose verdict was not heard, while UNRESOLVED are those whose does not count
     N_WAVE,
 ) = range(24)
-# What gates see in advance of so many waves, one column per look, from the second one on: how many requests more than at the look
-# before, failed ones, and failed ones on the old version. Of each, which wave it is, from which look and up to which, of how many
-# places, and how many nodes had been dispatched.
+# Evidence of gates in advance, for up to N_AHEAD waves, one column per look, from the second one on: additional requests since the
+# previous look, failed ones, and failed ones on the old version. And of each: the wave, its first and last look, the number of places,
+# and the number of nodes dispatched then.
 N_AHEAD, MOST_AHEAD = 4, 31
 MORE_REQUESTS, SUM_FAILED, SUM_OLD_FAILED, N_AHEAD_SUMS = range(4)
 AHEAD_OF, AHEAD_FROM, AHEAD_UNTIL, AHEAD_PLACES, AHEAD_TOUCHED, N_AHEAD_STATE = range(6)
-# Of nodes whose windows are counted together, so many at most: the node, its first window and the one after its last, by how much the
-# column of a window is higher than its number, and how many windows are drawn.
+# Nodes whose windows are counted together, at most MOST_NOTED: the node, its first window and the one after its last, the difference
+# between column and number of a window, and the number of windows to draw.
 MOST_NOTED = 16
 NODE_AHEAD, FIRST_AHEAD, END_AHEAD, TO_AHEAD, DRAWN_AHEAD, N_NOTED = range(6)
-# Rows of the tables of windows that are counted at once, so many at most: uniforms, their normal quantiles, how far out these are, and
-# levels of error, of nodes on the old version apart; how many requests fail, how many there are, words of 52 bits, those that are left
-# to count, and the last word below each step of a cdf.
+# Rows of the tables of windows that are counted at once, at most N_AT_ONCE: uniforms, their normal quantiles, distances into the tail,
+# and levels of error, those of nodes on the old version separately; failed requests, requests, words of 52 bits, those left to count,
+# and the last word below each step of a cdf.
 N_AT_ONCE = 512
 UNIFORM, NORMAL, FAR, LEVEL, OLD_LEVEL, N_REAL_AT_ONCE = range(6)
 COUNT, REQUESTS, WINDOW_WORD, LEFT, STEP_WORD, N_COUNTED = range(6)
 UNDEGRADED = COUNT  # of nodes at their dispatch (see `outlook`): 0 or 1
-# Of draws that are spread at once, so many at most: uniforms, their normal quantiles, and how far out these are.
+# Draws that are converted to durations at once, at most N_BATCH: uniforms, their normal quantiles, and distances into the tail.
 N_BATCH = 256
-# Rows of the table of lines, one column per node: the word of the spell of its turn (-1 - word if it is offline then), and when that
-# was; and as far as it was followed, an offline spell, the online spell after it, and the number of that one.
+# Rows of the table of lines, one column per node: the word of the spell at its turn (-1 - word if it is offline), and the time of the
+# turn; and the last spells that were reached: an offline spell, the online spell after it, and its number.
 FIRST_WORD, TURN, OFFLINE_FROM, ONLINE_FROM, ONLINE_UNTIL, CYCLE, N_LINE = range(7)
-# Rows of the tables of what is traced: as in `simdeploy.engines.traces`; of changes of counts, of nodes that have requests on
-# the old and the new version among them; and of changes of requests and failed requests per second, on either version.
+# Rows of the tables of traces: as in `simdeploy.engines.traces`; of changes of counts, including nodes with requests on the old and on
+# the new version; and of changes of requests and failed requests per second, on either version.
 N_TRACED = len(QUANTITIES)
 OUT, SERVING_OLD, SERVING_NEW, N_TRACED_COUNTS = 3, 4, 5, 6
 N_TRACED_SUMS = 4
-# Rows of the table of pools' sums: seconds of requests that a node met up to the last change, and of those that were shed; and
-# requests per second that its serving nodes usually have.
+# Rows of the table of pools' sums: seconds of requests per node up to the last change, and of those that were shed; and the requests
+# per second, without traffic, of its serving nodes.
 POOL_MET, POOL_SHED, POOL_SERVED, N_POOL = range(4)
 # Rows of the table of looks at pools: both sums at the last look at running nodes; and of the interval before it, seconds of
 # requests and the fraction that was shed.
 LOOK_MET, LOOK_SHED, LOOK_SECONDS, LOOK_FRACTION, N_LOOK = range(5)
-# Rows of the table of members of pools, one column per node: how many instances of it serve but for crashes; whether it is missed,
-# and is up; which entry for its next crash or repair counts; and windows in a row. The last two are a ring of nodes in the order in which
-# their windows end, and of when they do.
+# Rows of the table of members of pools, one column per node: its instances that serve apart from crashes; whether it is missed, and is
+# up; the valid version of its next crash or repair; and consecutive windows. The last two are a ring of nodes in the order of the ends
+# of their windows, and these ends.
 INSTANCES, IS_MISSED, UP, VERSION, HEALTHY, UNHEALTHY, IN_RING, ENDS_AT, N_MEMBER = range(9)
-# Rows of the table of what nodes met: both sums of its pool at the end of its last window, the seconds of requests of that window
-# and the fraction that was shed; the same of the pool of the node that it is compared with.
+# Rows of the table of nodes' requests: both sums of the node's pool at the end of its last window, the seconds of requests in that
+# window and the fraction that was shed; and the same for the pool of the node that it is compared with.
 MET, MET_SHED, MET_SECONDS, MET_FRACTION, OLD_MET, OLD_SHED, OLD_SECONDS, OLD_FRACTION, N_MET = range(9)
-# Rows of the table of loads: demand over what usually meets those in service, at the start and at the end of each piece of time;
-# the integral of what was served, up to its start; demand at the start and at the end, and what usually meets those in service.
+# Rows of the table of loads: the ratio of demand to the usual requests of nodes in service, at the start and at the end of each piece of
+# time; the integral of the served load up to its start; demand at the start and at the end, and the usual requests of nodes in service.
 LOAD, LOAD_AFTER, LOAD_SERVED, LOAD_DEMAND, LOAD_DEMAND_AFTER, LOAD_WEIGHT, N_LOAD = range(7)
 INT, REAL, BOOL, WORD = np.int64, np.float64, np.bool_, np.uint64
 TABLES = (

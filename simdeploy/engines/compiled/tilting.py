@@ -1,4 +1,4 @@
-"""Other chances than the scenario's, for compiled code: `simdeploy.world.tilt` once more."""
+"""Changed probabilities, for compiled code, as in `simdeploy.world.tilt`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _LOWEST, _HIGHEST = 2.0**-53, 1 - 2.0**-53
 
 @compiled
 def bend(u, factor):
-    """Return the uniform that stands for `u` where the hazard is divided by `factor`."""
+    """Return the uniform that replaces `u` if the hazard is divided by `factor`."""
     if factor == 1:
         return u
     return min(max(-math.expm1(factor * math.log1p(-u)), _LOWEST), _HIGHEST)
@@ -25,19 +25,19 @@ def odds_times(p, factor):
 
 @compiled
 def log_weight_of_draw(u, factor):
-    """Return what a draw counts in the logarithm of the weight; `u` is not bent yet."""
+    """Return the log weight of a draw; `u` is the uniform before `bend`."""
     return math.log(factor) + (factor - 1) * math.log1p(-u)
 
 
 @compiled
 def log_weight_of_chance(p, factor, happened):
-    """Return what an outcome with probability `p` counts."""
+    """Return the log weight of an outcome with probability `p`."""
     return math.log(1 - p + p * factor) - (math.log(factor) if happened else 0.0)
 
 
 @compiled
 def set_log_weights(happens, does_not, p, p_affected, factor):
-    """Note what an outcome counts either way, of a plain node and of an affected one."""
+    """Store the log weights of both outcomes, for plain nodes and for affected ones."""
     happens[0] = log_weight_of_chance(p, factor, True)
     happens[1] = log_weight_of_chance(p_affected, factor, True)
     does_not[0] = log_weight_of_chance(p, factor, False)

@@ -56,7 +56,7 @@ _REQUESTS_OLD, _REQUESTS_NEW, _FAILED_OLD, _FAILED_NEW = range(4)
 
 @compiled
 def trace(run):
-    """Trace the rollout at hand; False if there was not enough room."""
+    """Trace the current rollout; False if there was not enough room."""
     counts, sums = traced_counts(run), traced_sums(run)
     n_slots = run.n_times + 1
     for slot in range(n_slots):
@@ -88,7 +88,7 @@ def trace(run):
 
 @compiled
 def _slot(run, t, end):
-    """Return the first slot at which something of time t <= `end` is seen: an instant, or the horizon."""
+    """Return the first slot that shows a change at time t <= `end`: an instant, or the horizon."""
     slot = -(-t // run.every)
     return slot if slot * run.every <= end else end // run.every + 1
 
@@ -104,7 +104,7 @@ def _count(run, row, since, until, end):
 
 @compiled
 def _add_service(run, node, k, end):
-    """Add what a node serves outside the k intervals in `scratch`, in which it is out of service."""
+    """Add the service of a node outside the k intervals in `scratch`, in which it is out of service."""
     spans = scratch(run)
     t, until = scope(run, node, end + 1)
     for place in range(k + 1):
@@ -127,11 +127,11 @@ def _add_service(run, node, k, end):
 
 @compiled
 def _add_spell(run, node, since, until, end):
-    """Add what a node serves in one go, part by part: on the old version, on the new one, and again on the old one."""
+    """Add an uninterrupted service of a node, in parts: on the old version, on the new one, and again on the old one."""
     fate = fates(run)
     starts, back = fate[STARTED, node], fate[BACK_FROM, node]
     if not run.releases or starts == NEVER:
-        starts = back = NEVER  # a node that never started may go back all the same
+        starts = back = NEVER  # a node that never started may roll back nevertheless
     _add_part(run, node, False, since, min(until, starts), end)
     _add_part(run, node, True, max(since, starts), min(until, back), end)
     _add_part(run, node, False, max(since, back), until, end)
@@ -175,7 +175,7 @@ def _add_part(run, node, is_new, since, until, end):
 
 @compiled
 def _group_of(run, node):
-    """Return the group of nodes that meet the same per request per second to which a node belongs."""
+    """Return the number of a node's group, whose nodes receive the same per request per second."""
     if run.shared:
         return pool_of(run, node)
     return drawn(run)[CLASS, node] if run.varies else np.int64(0)
@@ -191,7 +191,7 @@ def _add(run, group, row, term, since, until, end):
 
 @compiled
 def _write(run, end):
-    """Write the trace: after the horizon, its values are kept."""
+    """Write the trace; after the horizon it keeps the values at the horizon."""
     counts, sums, written = traced_counts(run), traced_sums(run), traces(run)[run.trace]
     n_live = end // run.every + 1
     for slot in range(1, min(n_live, run.n_times) + 1):

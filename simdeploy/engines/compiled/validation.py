@@ -1,6 +1,4 @@
-"""A node that has started is validated window by window (model section 3), for compiled code, where windows meet different numbers
-of requests.
-"""
+"""Validation of a node window by window (model section 3), for compiled code, if windows have different numbers of requests."""
 
 from __future__ import annotations
 
@@ -72,7 +70,7 @@ from simdeploy.units import NS_PER_S
 
 @part("validation", types.int64, seconds=0.9, beside="fates")
 def validate(run, node):
-    """Work out when a node of a local service that starts gets which verdict."""
+    """Compute the verdict of a node of a local service that starts, and its time."""
     rule, fate = policy_of_node(run, node), fates(run)
     needed = needed_of(run, node)
     start, deadline = windows_from(run, node), fate[DEADLINE, node]
@@ -115,7 +113,7 @@ def validate(run, node):
 
 @compiled
 def _find_bounds(run, rule, node, start, end):
-    """Return words up to which windows are surely healthy and beyond which surely not, from one time to another: of the node's own
+    """Return words up to which windows between two times are surely healthy and beyond which they surely aren't: at the node's own
     level, then with the release's.
     """
     number = drawn(run)[CLASS, node]
@@ -131,7 +129,7 @@ def _find_bounds(run, rule, node, start, end):
 
 @compiled
 def end_try(run, node):
-    """Keep what the windows of a try came to that failed, before the node is tried again."""
+    """Add up the windows of a failed try, before the node is tried again."""
     policy, fate = policy_of_node(run, node), fates(run)
     start, windows = windows_from(run, node), fate[WINDOWS, node]
     counted = windows if run.makespan >= run.now else min(windows, max((run.makespan - start) // policy.interval, 0))
@@ -147,7 +145,7 @@ def end_try(run, node):
 
 @compiled
 def happens_at_verdict(run, node):
-    """Let a node of a shared service leave for good, or lose its old instance though it hangs, at its own verdict."""
+    """At its own verdict, let a node of a shared service leave for good, or lose its old instance although it hangs."""
     fate = fates(run)
     if run.leaves:
         set_missed(run, node, False)
@@ -157,12 +155,12 @@ def happens_at_verdict(run, node):
 
 @part("windows", types.int64, types.int64, seconds=1.2, beside="rollouts")
 def happens_while_sharing(run, node, what):
-    """Let a node of a shared service start, end a window, or miss its deadline."""
+    """Process the start of a node of a shared service, the end of a window, or its deadline."""
     fate = fates(run)
     if fate[BACK_FROM, node] < NEVER or fate[RESOLVED, node] < run.now:
         return
     if what == HAS_STARTED:
-        # A node that is tried again, because it was unhealthy, served all the time.
+        # A node that is tried again because it was unhealthy has been serving all the time.
         if fate[STARTED, node] == run.now:
             crashes_change(run, node)
             set_missed(run, node, True)
@@ -192,7 +190,7 @@ def happens_while_sharing(run, node, what):
 
 @compiled
 def _end_window(run, node):
-    """Judge the window that ends now; its node may have its verdict, or its own observation."""
+    """Judge the window that ends now; its node may get its verdict, or be observed long enough."""
     rule, fate, members = policy_of_node(run, node), fates(run), pool_members(run)
     end_window(run, node)
     requests = count_requests(classes(run)[drawn(run)[CLASS, node]].requests_per_second, met(run)[MET_SECONDS, node])
@@ -226,9 +224,9 @@ def _end_window(run, node):
 
 @compiled
 def _is_quickly_healthy(run, node, window, requests):
-    """Tell whether a window is surely healthy, of a node that nothing disturbs in a fleet of one class with one level of errors.
+    """Tell whether a window of an undisturbed node is surely healthy, in a fleet of one class with one level of errors.
 
-    A word up to which windows with so many requests are healthy is kept for the next ones, in a table that only gates need otherwise.
+    The word up to which windows with this many requests are healthy is cached, in a table that otherwise only gates need.
     """
     policy, node_class = policy_of(run), classes(run)[0]
     if (
@@ -247,7 +245,7 @@ def _is_quickly_healthy(run, node, window, requests):
     if keys[place] != requests:
         keys[place] = requests
         words[place] = surely_healthy_word(allowed_of(policy, requests), requests, node_class.baseline)
-    # Nearly always the highest of all its words tells.
+    # The highest of all its words nearly always decides.
     if policy.peak >= 0 and window < policy.needed and peak_words(run)[policy.peak, node] <= words[place]:
         return True
     return draw_window(run, node, window) <= words[place]

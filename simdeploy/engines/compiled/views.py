@@ -1,7 +1,7 @@
 """Views of tables whose addresses a record holds, for compiled code.
 
-Each is a few machine instructions that numba is told outright. Written in Python, as functions to be compiled or put into their
-callers, they would make up a quarter of the time that compiling takes.
+Each is a few instructions that are generated directly. As compiled or inlined Python functions they would take a quarter of the time
+for compiling.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from numba import from_dtype, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-# Where an array keeps what numba knows of it, after who owns its memory.
+# Places of the fields in numba's structure of an array, after the owner of its memory.
 _N_ITEMS, ITEM_SIZE, DATA, SHAPE = range(2, 6)
 
 
@@ -32,7 +32,7 @@ def pack(context: Any, builder: Any, array_type: Any, data: Any, item_size: Any,
     for size in sizes[:0:-1]:
         strides.insert(0, builder.mul(strides[0], size))
     n_items = reduce(builder.mul, sizes)
-    # What numba knows of an array, in its order.
+    # The fields of numba's structure of an array, in order.
     array = context.get_constant_null(array_type)
     packed = (cgutils.pack_array(builder, sizes), cgutils.pack_array(builder, strides))
     for field, value in enumerate((n_items, item_size, data, *packed), start=_N_ITEMS):
@@ -98,5 +98,5 @@ def _read(context: Any, builder: Any, record_type: Any, record: Any, address: st
     data_type = context.get_data_type(item_type)
     table = builder.inttoptr(load(context, builder, record_type, record, address), data_type.as_pointer())
     item = builder.gep(table, [place])
-    # A record is handed on by its address.
+    # Records are passed by address.
     return item if isinstance(item_type, types.Record) else builder.load(item)

@@ -1,4 +1,4 @@
-"""The weight of a replication under a tilt, for compiled code: `simdeploy.engines.reference.weighing` says what counts."""
+"""The weight of a replication under a tilt, for compiled code; see `simdeploy.engines.reference.weighing`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _LARGEST_LOG = 700.0
 
 @compiled
 def weigh(run):
-    """Return the weight of the rollout at hand."""
+    """Return the weight of the current rollout."""
     fate = fates(run)
     total = run.log_weight_once
     for node in range(run.nodes):
@@ -42,7 +42,7 @@ def weigh(run):
 
 @compiled
 def weigh_first(run, last, goes_back):
-    """Return the weight of a rollout in which the first nodes of the order were dispatched, and all of them went back, or none."""
+    """Return the weight of a rollout in which the first `last` nodes were dispatched, and all of them rolled back, or none."""
     order = drawn(run)[ORDER]
     total = run.log_weight_once
     for position in range(last):
@@ -55,7 +55,7 @@ def weigh_first(run, last, goes_back):
 
 @compiled
 def _attempts(run, node):
-    """Return what a node's attempts to start count; nearly always there is one, whose outcome is drawn already."""
+    """Return the log weight of a node's attempts to start; nearly always there is one, with its outcome drawn already."""
     draws, chances = drawn(run), today(run)[drawn(run)[CLASS, node]]
     affected = draws[AFFECTED, node]
     total = 0.0
@@ -80,7 +80,7 @@ def _attempts(run, node):
 
 @compiled
 def _later_tries(run, node, attempt):
-    """Return what the attempts of further tries count, the first of which has that number."""
+    """Return the log weight of the attempts of further tries, from the number `attempt` on."""
     rule, total = policy_of(run), 0.0
     if not rule.is_checked and drawn(run)[HANGS, node]:
         return total
@@ -95,7 +95,7 @@ def _later_tries(run, node, attempt):
 
 @compiled
 def _later_attempts(run, node, took, first, last):
-    """Return what attempts of one try count, and the number of the one after them; 0 if the node is not tried again."""
+    """Return the log weight of attempts of one try, and the number of the next attempt; 0 if the node is not tried again."""
     rule, number = policy_of(run), drawn(run)[CLASS, node]
     node_class, chances = classes(run)[number], today(run)[number]
     affected = drawn(run)[AFFECTED, node]
