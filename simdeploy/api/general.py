@@ -118,7 +118,7 @@ class GeneralSpec(CommonSpec):
     dialect: ClassVar[Dialect] = "general"
 
     waves: tuple[WaveEntry, ...] | None = unset("Waves in order; the last size repeats until all nodes are updated.")
-    zone_by_zone: Flag | None = unset("Plan the waves within one zone after the other; needs fleet.order: zone.")
+    zone_by_zone: Flag | None = unset("Plan the waves zone by zone; needs fleet.order: zone.")
     zone_bake_time: GoDuration | None = unset("Pause after the last wave of a zone.")
     first_zone_bake_time: GoDuration | None = unset("Pause after the first zone; default: zone_bake_time.")
     max_parallel: Amount | None = unset("Nodes updated in parallel, or a percentage of the fleet; 0 is all.")
@@ -131,7 +131,7 @@ class GeneralSpec(CommonSpec):
     max_failed_nodes_per_zone: Amount | None = unset("Failed nodes allowed in any zone, or a percentage of its nodes.")
     retries: Count | None = unset("Further tries for a node that did not start.")
     retry_delay: GoDuration | None = unset("Pause before a further try.")
-    retry_unhealthy: Flag | None = unset("Try nodes again as well that fail their health check; default: false.")
+    retry_unhealthy: Flag | None = unset("Also try nodes again that fail their health check; default: false.")
     progress_deadline: GoDuration | None = unset("The rollout fails if no node became running for that long.")
     rollout_deadline: GoDuration | None = unset("The rollout fails if it is not complete by then.")
     rollback_parallel: Amount | None = unset("Nodes rolled back in parallel, or a percentage of the fleet; 0 is all.")

@@ -41,7 +41,7 @@ def read_checks(
     analysis: Group,
     templates: Mapping[str, Manifest],  # the AnalysisTemplates of the file by name
     *,
-    promotes_inconclusive: bool = False,  # whether an inconclusive metric lets the rollout go on
+    promotes_inconclusive: bool = False,  # whether the rollout continues after an inconclusive metric
     of_rollout: bool = False,  # whether it is one analysis of the whole rollout, not one of a step
 ) -> list[Check]:
     """Return the checks of a Rollout's analysis that can be simulated, with notes on every metric."""

@@ -256,7 +256,7 @@ def _note_lone_canary(nodes: int, first: Stage, judgement: Judgement | None) -> 
 def _read_blue_green(terms: _Terms, strategy: Group) -> _Parts:
     reading = terms.spec.reading
     promotes = or_else(strategy.flag("autoPromotionEnabled"), True)
-    then = "traffic is switched" if promotes else "somebody promotes them"
+    then = "traffic is switched" if promotes else "a person promotes them"
     text = f"all nodes start beside the old ones, then {then}"
     strategy.exact("autoPromotionEnabled", text, default="true; ")
     reading.note("blueGreen", "approximate", "the new nodes serve once started, not only after the switch")

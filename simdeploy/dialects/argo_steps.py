@@ -65,7 +65,7 @@ def _read_step(step: Group, stages: list[Stage], size: _Size) -> None:
         _read_analysis(step, stages)
     for kind in _ROUTES:
         if kind in step:
-            step.no_counterpart(kind, "the rollout goes on at once")
+            step.no_counterpart(kind, "the rollout continues at once")
     step.note_rest(UNKNOWN)
 
 

@@ -228,6 +228,6 @@ _ASIDE = {
     "mirrorWeight": "traffic is not mirrored",
     "primaryReadyThreshold": "all nodes must be ready",
     "canaryReadyThreshold": "all nodes must be ready",
-    "alerts": "nobody is told",
+    "alerts": "alerts are not simulated",
     "sessionAffinity": "which requests meet the canary is not simulated",
 }

@@ -190,7 +190,7 @@ class _Update:
             if "auto_promote" in update:
                 update.exact("auto_promote", "there are no canaries")
             return {}
-        promotes = self._read_flag("auto_promote", "promotes as soon as all canaries are healthy", "somebody promotes")
+        promotes = self._read_flag("auto_promote", "promotes as soon as all canaries are healthy", "a person promotes")
         if self._is_system:
             why = "canary is a percent of the nodes of a system job, at most max_parallel"
             nodes = self._reading.nodes(nodes, why=why)

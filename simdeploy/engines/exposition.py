@@ -100,7 +100,7 @@ def _of_nodes(timeline: pd.DataFrame, scrapes_s: np.ndarray) -> Iterator[_Family
 _GAUGES = {
     "exposed": ("exposed_nodes", "Nodes on the new version, or down with it."),
     "in_service": ("in_service_nodes", "Nodes in service."),
-    "demand_per_second": ("demand_requests_per_second", "Requests that are asked for."),
+    "demand_per_second": ("demand_requests_per_second", "Requests to the service, served or not."),
     "requests_per_second": ("served_requests_per_second", "Requests that nodes in service get."),
     "lost_per_second": ("lost_requests_per_second", "Requests to nodes out of service."),
     "shed_per_second": ("shed_requests_per_second", "Requests beyond the capacity of a shared service."),

@@ -49,6 +49,6 @@ def run_block(
 def _row(scenario: Scenario, policy: ScenarioPolicy, seed: int, replication: int, engine: str) -> dict[str, Any]:
     try:
         rollout = simulate(scenario, policy, seed=seed, replication=replication, engine=engine)
-    except Exception as error:  # noqa: BLE001 - whatever it is, the other replications go on
+    except Exception as error:  # noqa: BLE001 - no error may end the other replications
         return {"status": "failed", "stage": "simulate", "error": " ".join(f"{type(error).__name__}: {error}".split())}
     return {**rollout.response_values, "status": "ok"}

@@ -74,7 +74,7 @@ class Orchestrator:
     on_failure: OnFailure = "rollback"
     rollback_pacing: Literal["all_at_once", "max_parallel"] = "all_at_once"
     unreachable_nodes: UnreachableNodes = "fail"  # what happens to nodes that are down or offline when their turn comes
-    # Whether bake time, promotion delay and rate clock go on while paused.
+    # Whether bake time, promotion delay and rate clock run while paused.
     paused_clocks: Literal["run", "stop"] = "run"
     explicit_zero_limit: Literal["zero_tolerance", "default"] = "zero_tolerance"  # what an explicit 0 of a limit means
     # What a gate without a verdict does at the end of the observation: wait until the deadline, pass, or stop.

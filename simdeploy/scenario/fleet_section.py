@@ -107,7 +107,7 @@ class CrashSection(ZoneOutageSection):
 
 
 class ConnectionSection(Section):
-    """Online and offline times of a node; it serves while offline, but nothing reaches it or is heard of it."""
+    """Online and offline times of a node; while offline it serves, but can't communicate with the control plane."""
 
     online: Annotated[DurationLaw, _LASTS] = Field(description="Time from coming online to going offline.")
     offline: Annotated[DurationLaw, _CYCLE] = Field(description="Time from going offline to coming online.")
@@ -217,7 +217,7 @@ class FleetSection(BehaviourSection):
         None, "File or folder of records: every replication is one of its rollouts."
     )
     resample: Annotated[Literal["rollouts"], choice("rollouts")] | None = optional(
-        None, "Draw rollouts on record at random, instead of one after the other."
+        None, "Draw rollouts on record at random, instead of in order."
     )
 
     @field_validator("records")

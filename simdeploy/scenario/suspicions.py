@@ -355,7 +355,7 @@ def idle_key_suspicions(classes: Sequence[Mapping[str, Any]]) -> Iterator[Proble
         if is_given(node_class, "down") and node_class["down"]:
             idle = [key for key in node_class if key not in _KEYS_OF_DOWN_NODES and is_given(node_class, key)]
             if idle:
-                message = f"its nodes are down for good, so {', '.join(idle)} has no effect"
+                message = f"no effect on nodes that are down for good: {', '.join(idle)}"
                 yield Problem(message, ("fleet", "classes", place))
 
 

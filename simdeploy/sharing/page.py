@@ -182,7 +182,7 @@ def _write_dials(dials: Dials) -> Iterator[str]:
     yield "<noscript><p>The sliders need JavaScript.</p></noscript>"
     yield '<div id="dials" hidden>'
     yield '<p class="soft no-print">Each position is a case that was simulated. A bar is its interval; a hollow point marks one '
-    yield "that may be too narrow, an arrow one that goes on. Faint lines are at other values of the other slider.</p>"
+    yield "that may be too narrow, an arrow one that extends beyond the axis. Faint lines are at other values of the other slider.</p>"
     yield '<div class="dials">'
     for number, dial in enumerate(dials.dials):
         name, last = escape(dial.name), len(dial.values) - 1

@@ -155,7 +155,7 @@ class Alternating:
         return self._end_age()
 
     def _begin(self, start: int) -> None:
-        """Take note of a new good spell."""
+        """Record the start of a new good spell."""
         self._start = start
         self._age_ns = 0
         self._knows_hazard = False  # not needed until a rate is set
