@@ -290,7 +290,7 @@ BATCHES = {"orchestrator.pacing": "rate", "orchestrator.rate": {"per_minute": 2}
 
 
 def cases():
-    """Yield a name, a scenario, what is seen, and the instant of looking."""
+    """Yield a name, a scenario, what is seen, and the time of observation."""
     plain = make()
     yield "one object", plain, look(plain, 220, (2, 3, 1)), None
     yield "nothing happened since", plain, look(plain, 220, (2, 3, 1)), 245
@@ -599,7 +599,7 @@ def test_looks_that_contradict_each_other():
             sd.forecast(scenario, seen=[first, later], replications=20)
     paused = look(scenario, 100, (1, 3, 0), state="paused")
     resumed, later = (look(scenario, 150 + 90 * n, (2, 3 + n, 0)) for n in (0, 1))
-    with pytest.raises(InputError, match=r"seen\[1\]\.status\.state: .* nobody knows when it was resumed"):
+    with pytest.raises(InputError, match=r"seen\[1\]\.status\.state: resumed at an unknown time"):
         sd.forecast(scenario, seen=[paused, later], replications=20)
     assert sd.forecast(scenario, seen=[paused, resumed, later], replications=20).state == "in_progress"
     ended = look(scenario, 100, (1, 2, 0), state="canceled")

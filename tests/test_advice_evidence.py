@@ -207,7 +207,7 @@ REFUSED = [
     ([{"requests": 10, "failed": 1, "node": "x"}], "no such node"),
     ([{"requests": 10, "failed": 1, "node": "e"}], "row 1.node: has windows, although it has not started"),
     ([{"requests": 10, "failed": 1, "node": "a", "version": "old"}], "on the old version are not supported"),
-    ([{"requests": 10, "failed": 1, "to_s": 200}], "row 1.to_s: after the instant of looking"),
+    ([{"requests": 10, "failed": 1, "to_s": 200}], "row 1.to_s: after the time of observation"),
     ([{"requests": 10, "failed": 1, "from_s": 50, "to_s": 40}], "row 1.to_s: not after from_s"),
     ([{"requests": 10, "failed": 1, "wave": 3}], "row 1.wave: no such wave"),
     ([{"requests": float("inf"), "failed": 1}], "row 1.requests: not a number of requests"),

@@ -160,7 +160,7 @@ SILENT = {
 
 
 def cases():
-    """Yield a name, a scenario, a replication, the instant of looking, and the instants that are known."""
+    """Yield a name, a scenario, a replication, the time of observation, and the instants that are known."""
     yield "order, classes, level, slowdown, count", make(COUPLED), 5, 150, DISPATCHED
     zones = make({"fleet.zones": 3, "release.bad.affects": {"zones": [0, 1]}, "fleet.start_attempts": 1})
     yield "zones", zones, 2, 120, DISPATCHED
@@ -297,7 +297,7 @@ def test_who_may_be_passed_over():
     assert sd.forecast(skipping, seen=skipped, **how).state == "in_progress"
     told = "row 2.status: skipped, but the scenario passes over no node"
     assert told in str(refused(sd.forecast, make(LINES), seen=skipped, **how))
-    told = "row 2.position: skipped, but when it had its turn isn't known"
+    told = "row 2.position: missing, although a node was skipped"
     assert told in str(refused(sd.forecast, skipping, seen=skipped.drop(columns="position"), **how))
     instants = [0, math.nan, 0, 80, 80, 80]
     unplaced = table.drop(columns="position").assign(dispatched_at_s=instants)
@@ -357,7 +357,7 @@ def test_starts_tell_the_slowdown():
     seen = read_seen(scenario, None, table.assign(status=["validating"] * 3 + ["starting"] * 3), 79.9)
     (found,) = condition(scenario, seen, replications=1500, seed=0, engine="compiled").by_kind
     is_slow = uniforms(0, found.worlds.roots, Stream.SLOWDOWN, 0) > 0.5
-    # The last start is known to half a second, so the instant of looking may be as late; with 1 all would have started.
+    # The last start is known to half a second, so the time of observation may be as late; with 1 all would have started.
     law, end, chances = stats.uniform(40, 40), 80.3, []
     for slowdown in (1.0, 1.25):
         bounds = [law.cdf(np.minimum(starts + h, end) / slowdown) for h in (-0.5, 0.5)]
@@ -432,8 +432,8 @@ SIX = {
 IMPOSSIBLE = [
     ({"node": list("abcdea")}, "row 6.node: the node has a row already"),
     ({"status": ["running"] * 5 + ["runing"]}, "row 6.status: no such status .* did you mean 'running'"),
-    ({"status": ["rolled_back"] * 6}, "give its deployment object"),
-    ({"status": [None] * 6}, "row 1.status: resolved, but as what isn't known"),
+    ({"status": ["rolled_back"] * 6}, "give the deployment object"),
+    ({"status": [None] * 6}, "row 1.status: missing, although the node was resolved"),
     ({"dispatched_at_s": [0, 0, 0, 110, 110, -1]}, "row 6.dispatched_at_s: not an instant"),
     ({"dispatched_at_s": [0, 0, 0, 110, 110, 115]}, "row 6.dispatched_at_s: wave 2 goes at once"),
     ({"dispatched_at_s": [5, 5, 5, 110, 110, 110]}, "row 1.dispatched_at_s: wave 1 goes at the start"),
@@ -441,7 +441,7 @@ IMPOSSIBLE = [
     ({"started_at_s": [50, 80, None, 105, None, None]}, "row 4.started_at_s: before its dispatch"),
     ({"started_at_s": [50, 80, None, 155, 160, None]}, "row 5.started_at_s: a node that is starting has no such instant"),
     ({"started_at_s": [50, 100, None, 155, None, None]}, "row 2.resolved_at_s: running after 10 s, but its health windows"),
-    ({"started_at_s": [50, 80, None, 175, None, None]}, "row 4.started_at_s: after the instant of looking"),
+    ({"started_at_s": [50, 80, None, 175, None, None]}, "row 4.started_at_s: after the time of observation"),
     ({"resolved_at_s": [40, 110, 100, None, None, None]}, "row 1.resolved_at_s: before its start"),
     ({"status": ["running", "running", "starting", "validating", "starting", "starting"], "resolved_at_s": [80, 110] + [None] * 4},
      "row 4.status: wave 2 went, although row 3 has no verdict"),

@@ -299,8 +299,8 @@ class TestReproduced:
         failed = change(records, "nodes", late, cause=cause, started_at_s=math.nan, status="failed")
         with pytest.warns(SimdeployWarning) as caught:
             found = replay(failed, IMMEDIATE)
-        assert any("late in the order" in str(each.message) for each in caught)
-        assert not any("late in the order" in text for text in replay(records, IMMEDIATE).warnings)
+        assert any("the place in the order" in str(each.message) for each in caught)
+        assert not any("the place in the order" in text for text in replay(records, IMMEDIATE).warnings)
         assert len(found.warnings) >= 1
 
 
@@ -379,7 +379,7 @@ class TestRefused:
         ("policies", "message"),
         [
             ({}, "no policies"),
-            ({"recorded": rolling()}, "name of what is on record"),
+            ({"recorded": rolling()}, "reserved for the policy on record"),
             ({"x": {"strategy": "rollin"}}, "rollin"),
             (["a/x.json", "b/x.json"], "duplicate names"),
         ],

@@ -367,7 +367,7 @@ def test_the_release_mix_is_assumed_or_bounded(records):
     rollouts = records.rollouts
     unknown = rows_of(fit(with_tables(records, rollouts=rollouts.assign(defective=pd.NA))))
     assert unknown.loc["release.bad.probability", "source"] == "assumed"
-    assert "nobody knows" in find(unknown, "fleet.start_failure")["note"]
+    assert "it is unknown which" in find(unknown, "fleet.start_failure")["note"]
     some = pd.array([True] * 3 + [False] * 12 + [pd.NA] * 10, "boolean")
     row = rows_of(fit(with_tables(records, rollouts=rollouts.assign(defective=some)))).loc["release.bad.probability"]
     assert row["estimate"] == pytest.approx(0.2)
@@ -463,7 +463,7 @@ def test_outages_of_nodes_and_zones():
     assert found["fleet.zone_outage.up.exponential.mean"] == pytest.approx(196)
     assert found["fleet.zone_outage.repair.exponential.mean"] == pytest.approx(4)
     assert "zone_outage" in calibration.scenario.to_dict()["fleet"]
-    assert "3 outages of 3 nodes; not used, for want of the span watched: 1 row" in calibration.text
+    assert "3 outages of 3 nodes; not used, because the span watched is missing: 1 row" in calibration.text
 
 
 @pytest.mark.parametrize("minutes", [0, 30])
@@ -572,7 +572,7 @@ def test_order_and_missing_columns(records, calibration):
     columns = ["rollout", "node", "status", "dispatched_at_s", "started_at_s", "resolved_at_s"]
     bare = fit(with_tables(records, nodes=records.nodes[columns], windows={}))
     found = rows_of(bare)
-    assert "one attempt per node" in find(found, "fleet.start_failure")["note"]
+    assert "one per node assumed" in find(found, "fleet.start_failure")["note"]
     assert "no deadline on record" not in find(found, "fleet.start_failure")["note"]
     endless = fit(
         with_tables(records, nodes=records.nodes[columns], rollouts=records.rollouts.drop(columns="deadline_s"))

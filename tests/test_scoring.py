@@ -149,7 +149,7 @@ def test_outcomes_that_do_not_fit_the_log_are_told(tmp_path):
     keep(tmp_path, "a", 0.2)
     with pytest.warns(SimdeployWarning, match="no rollout in the log is among the outcomes, such as 'a'"):
         sd.score(tmp_path, outcomes=table([("A", True, None)]))
-    with pytest.warns(SimdeployWarning, match="1 of 1 answers were given when, by their outcomes"):
+    with pytest.warns(SimdeployWarning, match="1 of 1 answers were given after the end of their rollout"):
         result = sd.score(tmp_path, outcomes=table([("a", True, "2026-01-05T08:59:00Z")]))
     assert result.times.empty
     assert result.probabilities["n_rollouts"].tolist() == [1, 0]
@@ -179,7 +179,7 @@ def test_one_id_for_several_rollouts_is_told(tmp_path):
     """If rollouts that began at different times have one id, a warning says so. [contract]"""
     keep(tmp_path, "a", 0.2)
     keep(tmp_path, "a", 0.2, at_s=61.0, created_at="2026-01-06T09:00:00Z")
-    with pytest.warns(SimdeployWarning, match="id 'a' has 2 times of creation"):
+    with pytest.warns(SimdeployWarning, match="id 'a' has 2 creation times"):
         sd.score(tmp_path)
 
 

@@ -1,10 +1,11 @@
 """Analyses of replications: a package for each question, whose main file has the public function.
 
-A call takes values (a scenario to simulate, or a table of replications) and returns a frozen result with verdicts as
-columns. `simdeploy.report` puts results into words, `simdeploy.plotting` into pictures; `simdeploy.statistics` has
-arithmetic independent of rollouts, `asking` what all questions share: measures, requirements, directions.
+Each function takes values (a scenario to simulate, or a table of replications) and returns a frozen result whose
+columns include the verdicts. `simdeploy.report` describes results in words, `simdeploy.plotting` draws them.
+`simdeploy.statistics` has the arithmetic that knows nothing of rollouts; `asking` has what all questions share:
+measures, requirements and directions.
 
-From outside: the names that `__init__.pyi` lists, imported on first use.
+Other packages use the names listed in `__init__.pyi`, which are imported on first use.
 """
 
 import lazy_loader

@@ -1,10 +1,10 @@
-"""Many replications of scenarios under policies, and the tables that come out.
+"""Many replications of scenarios under policies, and the resulting tables.
 
-`sweep` and `replication` are the calls, `campaign` runs them: `cases` and `design` say what (`case_table` numbers the
-cases, `case_problems` lists what is wrong with them), `cutting` in which spans, `executors` where, `store` keeps the parts.
+`sweep` and `replication` are the calls, `campaign` runs them: `cases` and `design` determine what (`case_table` numbers the
+cases, `case_problems` lists their problems), `cutting` in which spans, `executors` where; `store` saves the parts.
 
-From outside: the names below; by analyses also `arguments`, `by_kind`, `campaign`, `cases`, `design`, `gathering`, `jobs`,
-`kinds`, `levers` and `ranges`.
+Other packages use the names below; analyses also use `arguments`, `by_kind`, `campaign`, `cases`, `design`, `gathering`,
+`jobs`, `kinds`, `levers` and `ranges`.
 """
 
 from simdeploy.experiments.design import LatinHypercube

@@ -14,11 +14,11 @@ from simdeploy.errors import InputError, Problem, SimdeployWarning, collect, nam
 from simdeploy.scenario import Scenario, ScenarioOrPath, ScenarioPolicy, as_scenario
 
 _MOST_SEED = (1 << 64) - 1
-MOST_REPLICATIONS = 1 << 32  # a replication's number is one 32-bit word of the generator's counter
+MOST_REPLICATIONS = 1 << 32  # a replication's number is a 32-bit word of the generator's counter
 
-Progress = Callable[[int, int], None]  # gets the numbers of finished and of all replications
+Progress = Callable[[int, int], None]  # takes the numbers of finished and of all replications
 
-# By scenario and policy.
+# Policies by scenario and name.
 Bases = dict[tuple[str, str], "ScenarioPolicy"]
 
 
@@ -137,9 +137,7 @@ def _unique(argument: str, listed: Sequence[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def find_bases(scenarios: Mapping[str, Scenario], policies: Mapping[str, Any]) -> Bases:
-    """Return the policies to vary, by scenario and policy name; raise `InputError` with all problems of the unvaried
-    ones.
-    """
+    """Return the policies to vary, by scenario and policy name; raise `InputError` with all problems of these policies."""
     bases: Bases = {}
     problems: dict[Problem, None] = {}
     for scenario_name, scenario in scenarios.items():

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from simdeploy.experiments.result import SweepResult
 
-# The names of the folders, where kinds of release have worlds of their own also of each kind's.
+# Names of the folders of batches, or of batches and kinds of release if these are simulated separately.
 BATCHES = r"batch-\d{2,}(-kind-\d{2,})?"
 
 
@@ -69,8 +69,8 @@ def read_batches(path: str | os.PathLike[str]) -> JoinedRows | reading.StoredKin
     Parameters
     ----------
     path : path-like
-        The folder given as `store`. Each folder in it is a store with further replications of the same cases (`read_store`),
-        or with those of one kind of release.
+        The folder that was given as `store`. Each folder in it is a store (`read_store`) with further replications of the
+        same cases, possibly of only one kind of release.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Sweeps with worlds of their own for each kind of release, joined into one table with weights."""
+"""Sweeps with separate worlds for each kind of release, joined into one table with weights."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class RowsByKind:
 
     parts: tuple[tuple[str, range, Rows], ...]  # kind, its replications, rows
     kinds: Kinds
-    is_tilted: bool  # whether the rows have weights already, of another cause
+    is_tilted: bool  # whether the rows already have weights from a tilt
 
     def __len__(self) -> int:
         return sum(len(batch) for batch in self.batches(["case"]))
@@ -59,7 +59,7 @@ class RowsByKind:
                 yield batch[list(columns)]
 
     def to_outcomes(self, columns: Sequence[str]) -> Outcomes:
-        """Return some columns by case and replication, of rows in memory."""
+        """Return some columns of rows in memory, by case and replication."""
         return Outcomes.join([rows.to_outcomes(columns) for _, _, rows in self.parts if isinstance(rows, RowsInMemory)])
 
     def to_replications(self, columns: Sequence[str], keys: Mapping[str, Sequence[str]]) -> pd.DataFrame:
@@ -76,7 +76,7 @@ class RowsByKind:
         frame[WEIGHT] = of_rows * frame[WEIGHT] if self.is_tilted else of_rows
 
     def _weights(self, kind: str) -> np.ndarray:
-        """Return the weight of a world of a kind, by case if probabilities are; the mean of all weights is 1."""
+        """Return the weight of a world of a kind, by case if probabilities differ; the mean of all weights is 1."""
         n = sum(len(worlds) for _, worlds, _ in self.parts)
         n_of_kind = sum(len(worlds) for name, worlds, _ in self.parts if name == kind)
         weights: np.ndarray = self.kinds.probabilities[..., self.kinds.names.index(kind)] * n / n_of_kind
@@ -84,15 +84,13 @@ class RowsByKind:
 
 
 def are_in_memory(rows: Rows) -> TypeGuard[RowsInMemory | RowsByKind]:
-    """Return whether all rows are in memory, so that they can be had as outcomes."""
+    """Return whether all rows are in memory, so that they can be converted to outcomes."""
     parts = [of for _, _, of in rows.parts] if isinstance(rows, RowsByKind) else [rows]
     return all(isinstance(of, RowsInMemory) for of in parts)
 
 
 def count_worlds(responses: SweepResult | pd.DataFrame) -> dict[str, int]:
-    """Return how many worlds each kind of release has in the table of a sweep or of `replicate`; none where kinds are
-    drawn.
-    """
+    """Return the number of worlds of each kind of release in a table of `sweep` or `replicate`; empty if kinds are drawn."""
     kinds = Kinds.from_attrs(responses.attrs)
     if kinds is None or not is_divided(responses):
         return {}
@@ -132,9 +130,9 @@ def sweep_kinds(
     design: Design = "grid",
     shared: Shared | None = None,
 ) -> SweepResult:
-    """Simulate a sweep with its own worlds for each kind of release; `worlds` are their numbers, from 0.
+    """Simulate a sweep with separate worlds for each kind of release; `worlds` are their numbers, from 0.
 
-    With a store, each kind has a folder. `shared` is what it has in common with sweeps of the same cases in other worlds.
+    With a store, each kind has a folder. `shared` has what sweeps of the same cases in other worlds have in common.
     """
     kinds = kinds_of(scenario)
     prefix = "" if part is None else f"{part}-"
@@ -156,7 +154,7 @@ def sweep_kinds(
         parts.append((kind, kinds.worlds(kind, numbers), result))
     first = parts[0][2]
     of_cases = Kinds.from_attrs(first.attrs)
-    assert of_cases is not None  # noqa: S101 - cases with other kinds are refused before
+    assert of_cases is not None  # noqa: S101 - cases with other kinds were refused
     stopped = {kind: result._stopped for kind, _, result in parts}  # noqa: SLF001 - of this package
     of_cases = with_stop_chances(of_cases, stopped, () if first.factors else tuple(first.cases["policy"]))
     rows = [(kind, numbers, result._rows) for kind, numbers, result in parts]  # noqa: SLF001
@@ -164,7 +162,7 @@ def sweep_kinds(
 
 
 def read_division(store: Path | None, part: str) -> dict[str, range] | None:
-    """Return the worlds of each kind, as they were divided when a part of a store was begun; None if it wasn't."""
+    """Return the worlds of each kind as recorded when a part of a store was begun; None if it wasn't begun."""
     places = sorted(store.glob(f"{part}-kind-*")) if store is not None else []
     for place in places:
         manifest = read_manifest(Folder(place_within(place.parent, place.name)))
@@ -175,7 +173,7 @@ def read_division(store: Path | None, part: str) -> dict[str, range] | None:
 
 
 def with_stop_chances(kinds: Kinds, stopped: Mapping[str, Any], policies: tuple[str, ...]) -> Kinds:
-    """Return the kinds with the probabilities that rollouts of each are stopped, by case; `policies` identify the cases."""
+    """Return the kinds with each kind's probability that a rollout is stopped, by case; `policies` identify the cases."""
     by_case = np.full((max(map(len, stopped.values())), len(kinds.names)), np.nan)
     for kind, chances in stopped.items():
         by_case[:, kinds.names.index(kind)] = chances
@@ -197,12 +195,12 @@ def join_kinds(results: Sequence[SweepResult]) -> SweepResult:
 
 
 def name_engines(results: Iterable[SweepResult]) -> str:
-    """Name the engines of several results; small ones may have been another engine's."""
+    """Name the engines of several results; small ones may have used another engine."""
     return " and ".join(dict.fromkeys(str(result.attrs["engine"]) for result in results))
 
 
 def _assemble(first: SweepResult, parts: Sequence[tuple[str, range, Rows]], kinds: Kinds, store: Any) -> SweepResult:
-    # In the order of kinds, so that a table does not depend on the order of simulation.
+    # Sort by kind, so that the table does not depend on the order of simulation.
     ordered = sorted(parts, key=lambda part: part[1].start)
     return replace(
         first,

@@ -37,17 +37,17 @@ if TYPE_CHECKING:
     from simdeploy.experiments.jobs import Executor
     from simdeploy.scenario import Scenario
 
-# Rows don't depend on these; the policies to simulate are stated separately.
+# Sections of a scenario that don't affect rows; the policies to simulate are recorded separately.
 _NO_MATTER = ("description", "policies", *OF_ANALYSES)
 
 
 class Campaign:
     """The sweeps of one question.
 
-    Every call that simulates many rollouts is a campaign of one or more sweeps, which may depend on earlier ones. It
-    takes the last arguments of every such call, in their order; progress counts the rollouts of all sweeps. `parts` is
-    a regular expression of the sweeps' folder names in the store; by default the store is that of the only sweep. With
-    `warns_of_suspicions` it warns of valid values that are probably not meant; damaged stores always cause a warning.
+    Every call that simulates many rollouts is a campaign of one or more sweeps, which may depend on earlier ones. Its
+    arguments are the last ones of every such call, in their order; progress counts the rollouts of all sweeps. `parts` is
+    a regular expression for the sweeps' folder names in the store; by default the store is that of the only sweep. With
+    `warns_of_suspicions` it warns of valid values that are probably mistakes; damaged stores always cause a warning.
     `n_done` and `n_failed` count the rollouts of all sweeps so far. Raises `InputError` for invalid arguments, and for
     a folder with other contents.
 
@@ -92,7 +92,7 @@ class Campaign:
 
     @property
     def engine(self) -> str:
-        """The engine used; with stores possibly both, without work none."""
+        """The engine used: possibly both with a store, "none" if nothing was simulated."""
         return " and ".join(self._engines) or "none"
 
     def executor(self, engine: str) -> Executor:
@@ -100,9 +100,9 @@ class Campaign:
         return self._where(engine=engine)
 
     def expect(self, n_rollouts: int, *, nodes: int) -> None:
-        """Set the size of the whole work, for progress and the choice of the engine."""
+        """Set the total amount of work, for progress and the choice of the engine."""
         self._n_expected = n_rollouts
-        if self.store is None:  # a store settles the engine once for all calls
+        if self.store is None:  # a store fixes the engine for all calls
             self._node_updates = n_rollouts * nodes
 
     def sweep(
@@ -119,8 +119,8 @@ class Campaign:
     ) -> SweepResult:
         """Simulate a sweep of scenarios and policies by their names in the table; `part` is its folder in the store.
 
-        `shared` is what it has in common with sweeps of the same cases in other worlds. `worlds` are those of all kinds
-        of release that are simulated for the same part.
+        `shared` has what sweeps of the same cases in other worlds have in common. `worlds` are the worlds of all kinds of
+        release that are simulated for the same part.
         """
         bases = find_bases(scenarios, policies)
         asked = dict(vary or {})
@@ -161,7 +161,7 @@ class Campaign:
             how: dict[str, Any] = {"replications": replications, "seed": self.seed, "engine": self._engine}
             question = make_question(scenarios, bases, points, design, **how)
             if stopped is not None:
-                # To read the folders of all kinds as one, and to resume them with the same division.
+                # Needed to read the folders of all kinds as one table, and to resume with the same division.
                 question |= release
                 question |= {KNOWN: [None if math.isnan(p) else p for p in stopped.tolist()]}
                 question |= {"worlds": {kind: [of.start, of.stop] for kind, of in (worlds or {}).items()}}
@@ -188,10 +188,10 @@ class Campaign:
         self.n_done += n_rollouts
         self._engines.setdefault(engine)
         if engine == "compiled":
-            self._engine = engine  # loaded now, so faster for small jobs, too
+            self._engine = engine  # already loaded, so from now on faster even for small jobs
 
     def report(self, done: int, total: int) -> None:
-        """Report progress of the current part; the total grows if the whole work is unknown."""
+        """Report progress of the current part; the total grows if the total amount of work is unknown."""
         if self._report is not None:
             self._report(self.n_done + done, max(self._n_expected, self.n_done + total))
 
@@ -234,7 +234,7 @@ class Campaign:
 
 
 def _check_folder(folder: Path, parts: str) -> None:
-    """Refuse a folder with other contents."""
+    """Raise `InputError` for a folder with other contents."""
     if not folder.is_dir():
         return
     strangers = sorted(place.name for place in folder.iterdir() if not re.fullmatch(parts, place.name))
@@ -312,6 +312,6 @@ def _describe_release(scenarios: Mapping[str, Scenario], cases: pd.DataFrame) ->
 def _describe_design(design: Design, points: Points) -> Any:
     if not isinstance(design, LatinHypercube):
         return design
-    # Another version of scipy might choose other points.
+    # Record the points themselves, because another version of scipy might choose others.
     sampled = json.dumps([points.values, points.index.tolist()]).encode()
     return {"latin_hypercube": design.points, "sha256": hashlib.sha256(sampled).hexdigest()}

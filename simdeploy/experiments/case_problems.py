@@ -1,4 +1,4 @@
-"""What is wrong with the cases of a sweep: each problem once, with how many cases have it."""
+"""Problems of the cases of a sweep: each problem once, with the number of cases that have it."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def fold(problems: Iterable[Problem]) -> list[Problem]:
 
 
 def _standing_for(group: Sequence[Problem]) -> Problem:
-    """Return the first of some problems, which says how many more there are."""
+    """Return the first of some similar problems, with the number of the others."""
     first, *others = group
     more = f"{len(others):,} more like this"
     return replace(first, hint=f"{first.hint}; {more}" if first.hint else more)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CaseTable:
-    """Every scenario, policy and point, numbered in this order, the point fastest."""
+    """All combinations of scenario, policy and point, numbered with the point varying fastest."""
 
     scenarios: tuple[str, ...]
     policies: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""From scenarios, policies and points to a job: every case is checked, equal ones are simulated once."""
+"""Makes a job of scenarios, policies and points: every case is checked, and equal ones are simulated once."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ T = TypeVar("T")
 
 _FOUND = re.compile(r"(.*) \(found ([^()]*)\)")
 
-# Replaces the scenario's policies while its factors change, because they are not simulated.
+# Replaces the scenario's policies, which are not simulated, while factors are applied.
 _NO_POLICY = {"policies": {"none": {"strategy": "immediate"}}, "requirements": []}
 
-_MOST_KEPT = 20_000  # worlds for other kinds of release, of some kilobytes each
+_MOST_KEPT = 20_000  # scenarios (some kilobytes each) kept for other kinds of release
 
 
 class Checked(NamedTuple):
     """Result of checking cases."""
 
-    warnings: tuple[str, ...]  # what is valid but probably not meant
+    warnings: tuple[str, ...]  # valid values that are probably mistakes
     node_updates: float  # mean nodes updated per replication of a case; equal cases count once
 
 
@@ -51,8 +51,8 @@ class Cases:
     table: CaseTable
     numbers: range  # of the cases in the table
     job: Job
-    group: np.ndarray  # of the job, for each case; -1 if invalid
-    place: np.ndarray  # of the case's policy in its group; -1 if invalid
+    group: np.ndarray  # number of each case's group in the job; -1 if invalid
+    place: np.ndarray  # index of each case's policy in its group; -1 if invalid
     broken: Mapping[int, str]  # problems of invalid cases, by number
     checked: Checked
 
@@ -93,7 +93,7 @@ class Cases:
 
 @dataclass
 class Shared:
-    """What sweeps of the same cases in different worlds have in common; the first one fills it in."""
+    """What sweeps of the same cases in different worlds have in common, filled in by the first one."""
 
     points: Points | None = None
     cases: pd.DataFrame | None = None  # identifying columns
@@ -120,9 +120,7 @@ class CaseMaker:
         return self._make(numbers, keep_broken=False).sum_up()
 
     def make(self, numbers: range, *, keep_broken: bool = False) -> Cases:
-        """Make a job of consecutive cases; invalid ones are recorded as `broken` if `keep_broken`, otherwise raised
-        as in `check`.
-        """
+        """Make a job of consecutive cases; invalid ones are recorded as `broken` if `keep_broken`, otherwise raised as in `check`."""
         making = self._make(numbers, keep_broken=keep_broken)
         groups = tuple(Group(scenario, tuple(policies)) for scenario, policies in making.groups)
         return Cases(
@@ -136,9 +134,7 @@ class CaseMaker:
         )
 
     def find_stop_chances(self) -> np.ndarray:
-        """Return by case the probability that a rollout is stopped, given the kind of release of its scenario; NaN where not known, and if
-        there are too many scenarios to keep.
-        """
+        """Return by case the probability that a rollout is stopped, given the kind of release; NaN if unknown, or for too many scenarios."""
         making = _Making(self)
         chances: dict[int, StopChances] = {}  # by the identity of a scenario
         stop_chances = np.full(len(self.table), np.nan)
@@ -179,7 +175,7 @@ def _record(make: Callable[[], T], prefix: Path = ()) -> _Made[T]:
 
 
 def _as_problem(text: str) -> Problem:
-    """Return the problem of a warning, as far as its text shows."""
+    """Convert a warning back to a problem, as far as its text allows."""
     parts = _FOUND.fullmatch(text)
     return Problem(text) if parts is None else Problem(parts[1], found=parts[2])
 
@@ -262,7 +258,7 @@ class _Making:
         return self._worlds[scenario].at(index), self._make_policy(scenario, name, index)
 
     def _make_policy(self, scenario: str, name: str, index: Sequence[int]) -> _Made[ScenarioPolicy]:
-        """Return the policy of a case, also if its scenario is invalid."""
+        """Return the policy of a case, even if its scenario is invalid."""
         key = (scenario, name, *index)
         policy = self._maker.shared.policies.get(key)
         if policy is None:
@@ -274,7 +270,7 @@ class _Making:
         return policy
 
     def sum_up(self) -> Checked:
-        """Return distinct warnings of all cases, and the nodes that are updated."""
+        """Return the distinct warnings of all cases, and the mean number of node updates."""
         n_cases = len(self.group)
         warned = fold(self.warnings.list_problems(n_cases, self._points))
         n_updates = sum(len(policies) * scenario.fleet.nodes for scenario, policies in self.groups)

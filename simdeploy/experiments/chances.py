@@ -1,4 +1,4 @@
-"""How probable it is that a rollout is stopped, where that follows from the scenario and the policy without simulation."""
+"""The probability that a rollout is stopped, if it follows from the scenario and the policy without simulation."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ if TYPE_CHECKING:
     from simdeploy.world.fleet import Behaviour
     from simdeploy.world.release import ReleaseKind
 
-# Windows of a node; more take longer than a simulation.
+# The most health windows of a node; with more, this takes longer than a simulation.
 _MOST_WINDOWS = 100_000
-# A node undecided with a smaller probability is as good as resolved.
+# Smaller probabilities that a node is still undecided are neglected.
 _NOTHING = 1e-18
 
 
 class StopChances:
     r"""Probabilities that rollouts of a scenario are stopped, if the release is of a kind.
 
-    A probability is known if the fates of nodes are independent, equally distributed and not a matter of the clock: a node
+    A probability is known if the fates of nodes are independent, identically distributed and independent of the time: a node
     fails to start, hangs, misses its deadline or fails its health check, whatever happens to the others. Then it doesn't
-    matter when, and in which wave: a rollout is stopped if a canary fails (under the gate `all_healthy`), or if more nodes
+    matter when, and in which wave. A rollout is stopped if a canary fails (under the gate `all_healthy`), or if more nodes
     fail than the limits allow.
 
     Notes
     -----
-    Let q be the probability that a node fails, c the number of canaries that must not fail, n that of the other nodes and
+    Let q be the probability that a node fails, c the number of canaries that must not fail, n the number of other nodes and
     l the most failed nodes that cross no limit. The rollout completes with probability :math:`(1 - q)^c F(l; n, q)`, where F
     is the binomial distribution function (Feller 1968 [1]_, section VI.2).
 
     A node passes if it starts and has its healthy windows before the deadline: q is the complement of
     :math:`\sum_k r_k P(T \le d - k i)`, where :math:`r_k` is the probability that k windows of length i decide that it is
-    running (a Markov chain), T the time that starting takes and d the deadline.
+    running (a Markov chain), T the time it takes to start, and d the deadline.
 
     References
     ----------
@@ -53,7 +53,7 @@ class StopChances:
 
     Examples
     --------
-    Half of the nodes fail; the second one goes only if the first one passes.
+    Half of the nodes fail. The second node is updated only if the first one passes.
 
     >>> from simdeploy.scenario import Scenario
     >>> scenario = Scenario.from_dict({
@@ -68,7 +68,7 @@ class StopChances:
 
     def __init__(self, scenario: Scenario, kind: ReleaseKind) -> None:
         self._scenario, self._kind = scenario, kind
-        # Whether any probability is.
+        # Whether any probability is known.
         self.are_known = _has_independent_nodes(scenario, kind)
         # Policies share most of their settings.
         self._of_node: dict[Hashable, float] = {}
@@ -79,7 +79,7 @@ class StopChances:
         spec = policy.policy
         if not self.are_known or not TYPES[policy.identity.type].releases:
             return math.nan
-        if spec.dialect == "general" or policy.orchestrator is not None:  # which may say what depends on the clock
+        if spec.dialect == "general" or policy.orchestrator is not None:  # these may depend on the time
             return math.nan
         is_canary = spec.strategy == "canary"
         if (is_canary and not spec.auto_promote) or (spec.gate is not None and spec.gate.kind != "threshold"):
@@ -119,7 +119,7 @@ def _has_independent_nodes(scenario: Scenario, kind: ReleaseKind) -> bool:
     fleet, orchestrator = scenario.fleet, scenario.orchestrator
     node = fleet.behaviour
     is_static = not (node.crash or node.zone_outage or node.flapping or node.connection or node.traffic or node.down)
-    # What is drawn once for all nodes, or for each of them, has one value.
+    # Everything that is drawn once for all nodes, or once for each, must be constant.
     is_constant = all(isinstance(law, Constant) for law in (node.slowdown, node.start_failure, node.error_rate))
     is_constant &= node.start_attempts == 1 or isinstance(node.update_duration, Constant)
     is_alike = not fleet.classes and fleet.service is None and kind.affects.by in ("all", "share")
@@ -135,7 +135,7 @@ def _most_failed(limits: Limits) -> int | None:
     if limits.percent_of != "fleet":
         if limits.reaches or limits.max_failed_nodes_percent < 100:
             return None
-        limits = replace(limits, percent_of="fleet")  # never crossed either way
+        limits = replace(limits, percent_of="fleet")  # 100 % is never exceeded, whatever it refers to
     # Once crossed, limits stay crossed, so the last node decides.
     low, high = 0, limits.total + 1
     while high - low > 1:
@@ -165,7 +165,7 @@ def _node_failure(node: Behaviour, kind: ReleaseKind, rule: HealthRule) -> float
 
 
 def _failure(node: Behaviour, kind: ReleaseKind | None, rule: HealthRule) -> float:
-    """Return the probability that a node fails that is affected by a kind of release, or by none."""
+    """Return the probability that a node fails if a kind of release affects it, or if none does."""
     start_failure, hang = node.start_failure.mean, node.start_hang
     if kind is not None:
         start_failure = 1 - (1 - start_failure) * (1 - kind.start_failure)
@@ -188,7 +188,7 @@ def _failure(node: Behaviour, kind: ReleaseKind | None, rule: HealthRule) -> flo
 
 
 def _starts_within(node: Behaviour, left_ns: np.ndarray, attempt: int) -> np.ndarray:
-    """Return the probabilities that an attempt, after others of the same length, ends within some times."""
+    """Return the probabilities that an attempt, after earlier ones of the same length, ends within some times."""
     law, slowdown = node.update_duration, node.slowdown.mean
     if isinstance(law, Constant):
         is_in_time: np.ndarray = attempt * sample_ns(law, 0.5, slowdown) <= left_ns
@@ -198,7 +198,7 @@ def _starts_within(node: Behaviour, left_ns: np.ndarray, attempt: int) -> np.nda
 
 
 def _healthy(node: Behaviour, kind: ReleaseKind | None, rule: HealthRule, most: int) -> np.ndarray:
-    """Return the probability of each window that it is healthy."""
+    """Return the probability that each window is healthy."""
     from scipy.special import bdtr
 
     requests = rule.requests_per_window(node.requests_per_second)
@@ -215,12 +215,12 @@ def _healthy(node: Behaviour, kind: ReleaseKind | None, rule: HealthRule, most: 
 
 
 def _running_after(rule: HealthRule, healthy: np.ndarray) -> np.ndarray:
-    """Return at k the probability that a node is running after exactly k windows, if no deadline cuts it off."""
+    """Return at index k the probability that a node is running after exactly k windows, ignoring its deadline."""
     running = np.zeros(len(healthy) + 1)
     if rule.windows_needed == 0:
         running[0] = 1.0
         return running
-    # By healthy windows that count (rows) and unhealthy ones in a row (columns, if these matter).
+    # By healthy windows that count (rows) and consecutive unhealthy ones (columns, if they matter).
     threshold = rule.failure_threshold or 1
     undecided = np.zeros((rule.windows_needed, threshold))
     undecided[0, 0] = 1.0

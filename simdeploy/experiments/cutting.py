@@ -16,8 +16,8 @@ _SPAN_S = 1.0
 # A block of this many rows takes some tens of megabytes.
 _MOST_ROWS = 200_000
 
-# Limits of measuring: jobs of fewer cells (a cell is one replication of one policy) are not measured; at most this many
-# groups are, and the others estimated from them; it stops at this fraction of the work, or of a span's time.
+# Limits of timing. Jobs of fewer cells (a cell is one replication of one policy) are not timed; at most this many groups
+# are, and the others are estimated from them. It ends at this fraction of the work, or of a span's time.
 _FEWEST_CELLS = 64
 _MOST_GROUPS = 8
 _MOST_OF_THE_WORK = 1 / 32
@@ -27,13 +27,13 @@ _MOST_OF_A_SPAN = 1 / 4
 _FEWEST_SPANS = 16
 _SHORTEST = 1 / 16  # of a span's time
 
-# The last spans of a job of several are cut once more, so that workers end at about the same time.
+# The last spans, if there are several, are cut again, so that workers end at about the same time.
 _LAST, _CUT_LAST, _SEVERAL = 2, 4, 8
 
-_LONG_ENOUGH = 1 / 32  # of a span's time; longer times may be extrapolated, and workers wait meanwhile
-_SHARES_NOTHING = 1 / 2  # of the cost of the previous policies: least cost of one more if nothing is shared
-_VISIBLE = 1 / 8  # of a span's time; what replications add beyond it is more than noise of the clock
-_LOSS = 0.15  # how much more a cell may cost in a span of few policies
+_LONG_ENOUGH = 1 / 32  # of a span's time: longer times may be extrapolated, because workers wait meanwhile
+_SHARES_NOTHING = 1 / 2  # of the cost of earlier policies: if one more costs this much, policies share nothing
+_VISIBLE = 1 / 8  # of a span's time: larger increases are more than noise of the clock
+_LOSS = 0.15  # acceptable relative increase of a cell's cost in spans of few policies
 
 
 class Piece(NamedTuple):
@@ -47,7 +47,7 @@ Cut = tuple[Piece, ...]  # one piece for each of the job's groups
 
 
 class _Cost(NamedTuple):
-    """Seconds per replication of all policies of a group, and the fewest policies that share nearly everything."""
+    """Seconds per replication of all policies of a group, and the least number of policies that share nearly all work."""
 
     replication_s: float
     fewest_policies: int
@@ -56,15 +56,15 @@ class _Cost(NamedTuple):
 def cut_job(job: Job, replications: int) -> Cut:
     """Choose the size of each group's spans, so that a span takes about a second on this processor.
 
-    A span has all policies of its group, since engines share work among them, unless one replication takes longer than
-    a second and parts would share as much. A span has at most 200,000 rows. For jobs of less than 16 seconds, spans are
-    shorter, down to a sixteenth.
+    A span has all policies of its group, because engines share work among them, unless one replication takes longer than
+    a second and fewer policies would share as much. A span has at most 200,000 rows. For jobs of less than 16 seconds,
+    spans are shorter, down to a sixteenth of a second.
 
     Notes
     -----
-    Times a few replications: at most about a quarter of a second for each of at most eight groups, and hardly more than a twentieth
-    of the work. The result varies between calls; simulated numbers don't. Jobs of fewer than 64 replications are not timed, nor
-    those that the compiled engine is done with at once: each span is one replication of all policies, or all of a group.
+    A few replications are timed: at most about a quarter of a second for each of at most eight groups, and hardly more than a twentieth
+    of the work. The result varies between calls, but simulated numbers don't. Jobs of fewer than 64 replications, and very short jobs of
+    the compiled engine, are not timed: each span is one replication of all policies, or all of a group.
 
     Examples
     --------
@@ -99,12 +99,12 @@ def cut_job(job: Job, replications: int) -> Cut:
 
 
 def _is_short(job: Job, replications: int) -> bool:
-    """Return whether the compiled engine is done with all of a job sooner than could be told by timing parts of it."""
+    """Return whether the compiled engine finishes the job faster than parts of it could be timed."""
     return job.engine == "compiled" and _expect(job, job.groups, replications) < _SHORTEST * _SPAN_S
 
 
 def _guess(job: Job, group: Group, replications: int) -> int:
-    """Return how many replications of a small group a span has."""
+    """Return the number of replications per span of a small group."""
     if job.engine != "compiled":
         return 1
     return replications if _expect(job, (group,), replications) < _SHORTEST * _SPAN_S else 1
@@ -116,9 +116,7 @@ def _expect(job: Job, groups: Sequence[Group], replications: int) -> float:
 
 
 def spans(cut: Cut, job: Job, replications: int, *, first: int = 0) -> Iterator[Span]:
-    """Yield the spans of a job, which cover every replication once: by group, then by policies, then by
-    replications. The last two of several are in quarters, by replications.
-    """
+    """Yield the spans of a job, by group, policies and replications; the last two of many are cut into quarters."""
     last: deque[Span] = deque()
     n_others = 0
     for number, (group, piece) in enumerate(zip(job.groups, cut, strict=True)):
@@ -151,7 +149,7 @@ def cut_rectangle(group: int, policies: range, replications: range, piece: Piece
 
 
 def _measure(job: Job, group: int, replications: int, share: float) -> _Cost:
-    """Time ever larger spans of a group, which stands for `share` replications, until its cost is clear."""
+    """Time increasingly large spans of a group, which represents `share` replications, until its cost is clear."""
     n_policies = len(job.groups[group].policies)
     times: list[tuple[Piece, float]] = []
     spent = 0.0
@@ -172,7 +170,7 @@ def _measure(job: Job, group: int, replications: int, share: float) -> _Cost:
 
 
 def _is_clear(times: Sequence[tuple[Piece, float]]) -> bool:
-    """Return whether larger spans would add nothing: policies share no more, or replications visibly add up."""
+    """Return whether larger spans need not be timed: policies share no more work, or replications visibly add up."""
     (before, less), (last, took) = times[-2:]
     if last.n_replications > 1:
         return took - less > _VISIBLE * took
@@ -180,7 +178,7 @@ def _is_clear(times: Sequence[tuple[Piece, float]]) -> bool:
 
 
 def _time(job: Job, group: int, size: Piece) -> float:
-    # The time of this thread, so that other work on this machine doesn't count.
+    # Use the time of this thread, so that other work on this machine doesn't count.
     span = Span(group, 0, size.n_policies, 0, size.n_replications)
     job.prepare(span)  # once for many spans
     start = thread_time()
@@ -212,13 +210,13 @@ def _conclude(times: Sequence[tuple[Piece, float]], n_policies: int) -> _Cost:
     each = max(0.0, took - less) / (last.n_policies - before.n_policies)
     shared = max(0.0, took - each * last.n_policies)
     together = shared + each * n_policies
-    # The smallest number n for which shared / n + each is no more than 1 + _LOSS times what it is for all policies.
+    # The smallest n for which shared / n + each is at most 1 + _LOSS times its value for all policies.
     fewest = shared / max((1 + _LOSS) * together / n_policies - each, 1e-12)
     return _Cost(together, min(n_policies, math.ceil(fewest)))
 
 
 def _estimate(job: Job, group: int, costs: Mapping[int, _Cost]) -> _Cost:
-    """Return the measured cost of a group, or that of the nearest measured one, by the number of nodes and policies."""
+    """Return the measured cost of a group, or scale that of the nearest measured one by its numbers of nodes and policies."""
     if group in costs:
         return costs[group]
     nearest = min(costs, key=lambda other: abs(other - group))

@@ -19,7 +19,7 @@ from simdeploy.units import NS_PER_S, parse_duration
 if TYPE_CHECKING:
     from simdeploy.experiments.levers import Kind, Lever
 
-# A typing error must not fill the memory.
+# A typo must not exhaust the memory.
 MOST_CASES = 1_000_000
 
 _NAMED = ("grid", "list")
@@ -56,8 +56,8 @@ class Points:
     """Combinations of values."""
 
     levers: tuple[Lever, ...]
-    values: tuple[tuple[Any, ...], ...]  # of each lever, as in a file
-    index: np.ndarray  # of each lever's value, shape (points, levers)
+    values: tuple[tuple[Any, ...], ...]  # values of each lever, as in a file
+    index: np.ndarray  # indices into `values`, shape (points, levers)
     asked: tuple[Any, ...]  # the requested values of each lever, as JSON values
 
     def __len__(self) -> int:
@@ -90,7 +90,7 @@ def make_points(levers: Sequence[Lever], asked: Sequence[object], design: Design
     if isinstance(design, LatinHypercube):
         return _latin_hypercube(levers, asked, design.points, seed)
     if design == "grid":
-        # Before reading values: two long ranges may exceed the memory.
+        # Check before reading values, because two long ranges may exceed the memory.
         check_number_of_cases(prod(_length(given) or 1 for given in asked))
     problems: list[Problem] = []
     values = [_listed(lever, given, problems) for lever, given in zip(levers, asked, strict=True)]
@@ -108,7 +108,7 @@ def make_points(levers: Sequence[Lever], asked: Sequence[object], design: Design
 
 
 def keep_values(vary: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return the values of keys, kept if they can be read only once, for several sweeps of them."""
+    """Return values by key for several sweeps; iterators, which can be read only once, are made lists."""
     values = (vary or {}).items()
     return {
         key: list(islice(of_key, MOST_CASES + 1)) if isinstance(of_key, Iterator) else of_key for key, of_key in values
@@ -116,7 +116,7 @@ def keep_values(vary: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def count_points(vary: Mapping[str, Any], design: Design) -> int:
-    """Return the number of points of values that are kept.
+    """Return the number of points of values from `keep_values`.
 
     Examples
     --------
@@ -178,7 +178,7 @@ def _length(given: object) -> int | None:
 
 
 def _natural(kind: Kind, value: Any) -> Any:
-    """Return 3 for 3.0, as in an array, if the lever takes whole numbers."""
+    """Convert whole floats, such as 3.0 from an array, if the lever takes whole numbers."""
     return int(value) if kind == "whole" and isinstance(value, float) and value.is_integer() else value
 
 

@@ -1,4 +1,4 @@
-"""From any table of replications to columns by case and replication."""
+"""Converts any table of replications to columns by case and replication."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from simdeploy.vocabulary import RESPONSES, WEIGHT
 if TYPE_CHECKING:
     import pandas as pd
 
-# What doesn't identify a case.
+# Columns that don't identify a case.
 NO_FACTORS = {"replication", "status", "stage", "error", *RESPONSES, WEIGHT}
 
 
@@ -37,14 +37,14 @@ class Batches(Protocol):
 class Gathered:
     """Replications in columns.
 
-    Cases have one row per case, in order, or per policy, in the table's order: `scenario` and `policy` if the table has
-    them, and `case` and the factors of a sweep. They are the policies of the outcomes, in this order; missing
+    `cases` has one row per case, in order, or per policy, in the table's order, with `scenario` and `policy` if the table
+    has them, and `case` and the factors of a sweep. The outcomes' policies are these cases, in this order; missing
     replications count as failed.
     """
 
     cases: pd.DataFrame
     outcomes: Outcomes
-    replications: np.ndarray  # numbers of the columns of the outcomes
+    replications: np.ndarray  # replication numbers of the outcomes' columns
     kinds: Kinds | None  # of release, with their probabilities, if the table records them
 
     @property
@@ -61,7 +61,7 @@ def refuse_others(responses: object) -> None:
 
 
 def gather(responses: pd.DataFrame | Batches | Gathered, columns: Sequence[str]) -> Gathered:
-    """Gather some columns of a table of replications, unless they are; order and further columns don't matter.
+    """Gather some columns of a table of replications, if not yet done; row order and further columns don't matter.
 
     Raises `InputError` if it is not such a table, lacks a column or has duplicate replications; or if it has weights
     but `columns` does not.
@@ -104,7 +104,7 @@ def gather(responses: pd.DataFrame | Batches | Gathered, columns: Sequence[str])
     _check_twice(policies * len(numbers) + columns_of, frame, identity)
     outcomes = Outcomes(len(cases), len(numbers), columns=[*columns, "status"])
     if "status" not in frame:
-        # Without a status: a rollout that was simulated has all of its counts.
+        # Without a status column, rollouts count as failed if one of their whole-number responses is missing.
         counts = [name for name in columns if RESPONSES.get(name) == "Int64"]
         frame = frame.assign(status=np.where(frame[counts].isna().any(axis=1), "failed", "ok"))
     outcomes.put_rows(policies, columns_of, frame)
@@ -112,7 +112,7 @@ def gather(responses: pd.DataFrame | Batches | Gathered, columns: Sequence[str])
 
 
 def refuse_weights(columns: Iterable[Any]) -> None:
-    """Refuse a table with weights, for analyses that don't use them."""
+    """Raise `InputError` for a table with weights, in analyses that don't use them."""
     if WEIGHT in columns:
         message = "these replications are weighted (tilted), but this analysis ignores weights"
         hint = "use `estimate`, or simulate without the tilt"
@@ -137,7 +137,7 @@ def _read(responses: Any, columns: Sequence[str]) -> pd.DataFrame:
     frame: pd.DataFrame = pd.concat(responses.batches(wanted)) if is_stored else responses[wanted]
     if frame.empty:
         raise InputError(Problem("the table of replications is empty"))
-    frame.attrs = {}  # pandas would copy them with every column that is taken out
+    frame.attrs = {}  # pandas would copy them with every column
     return frame
 
 

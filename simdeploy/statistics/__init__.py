@@ -3,5 +3,6 @@
 Values (`sample`), intervals and estimates (`intervals`, `estimators`, `levels`, `moments`, `skewness`, `heavy_tails`,
 `nonnegative`), strata (`parts`, `combining`, `allocation`), many policies in the same worlds (`pairs`), weighted samples
 (`weights`), the best of many (`selection`), sensitivity indices (`indices`), boxes (`boxes`), multilevel splitting
-(`splitting`), fits (`beta_binomial`, `censored`, `lifetimes`, `maximizing`, `shared_scale`), forecasts (`reliability`). From outside: everything, by analyses; `Selection` also by users.
+(`splitting`), fits (`beta_binomial`, `censored`, `lifetimes`, `maximizing`, `shared_scale`), forecasts (`reliability`).
+Analyses use all of it, users only `Selection`.
 """

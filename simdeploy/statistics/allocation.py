@@ -9,13 +9,13 @@ from simdeploy.statistics.sample import Sample
 
 
 def find_shares(sample: Sample, worst: np.ndarray) -> np.ndarray:
-    r"""Return the share of worlds that each stratum should have, from what its worlds have shown of some cases (rows).
+    r"""Return the share of worlds that each stratum should have, given a sample of some cases (rows).
 
     Notes
     -----
-    Neyman's allocation for the mean of a case is :math:`n_k \propto p_k s_k` (Cochran 1977 [1]_, section 5.5); of several
-    cases, with the root mean square of their :math:`s_k`. A rare event may not have occurred yet. So :math:`s_k^2` is that
-    of the stratum's worlds and one more with the `worst` value, a distance from the mean.
+    Neyman's allocation for the mean of a case is :math:`n_k \propto p_k s_k` (Cochran 1977 [1]_, section 5.5); for several
+    cases it uses the root mean square of their :math:`s_k`. A rare event may not have occurred yet, so :math:`s_k^2` is the
+    variance of the stratum's worlds and one more, whose value is at the distance `worst` from the mean.
 
     References
     ----------

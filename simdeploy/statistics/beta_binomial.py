@@ -7,12 +7,12 @@ from scipy.special import betaln, expit, logit, xlog1py, xlogy
 
 from simdeploy.statistics.maximizing import Maximum, maximize
 
-# Logarithm of a spread that is none.
+# Logarithm of a spread that counts as 0.
 LEAST_LOG_SD = -14.0
 
 
 class BetaBinomial:
-    """The likelihood of (counted, total) of groups, each with its own probability from a beta distribution.
+    """The likelihood of counts (`counted` of `total`) in groups whose probabilities have a beta distribution.
 
     Parameters of a point are the logit of the mean and the logarithm of the standard deviation.
 
@@ -28,12 +28,12 @@ class BetaBinomial:
     def __init__(
         self,
         counted: object,  # one number per group
-        total: object,  # likewise; groups without a total say nothing
+        total: object,  # one number per group; groups with 0 are ignored
     ) -> None:
         totals = np.asarray(total, dtype=float)
         counts = np.asarray(counted, dtype=float)
         is_known = totals > 0
-        # Equal pairs are counted once: fleets of one size have few.
+        # Equal pairs are computed once; fleets of constant size have few distinct ones.
         pairs, self._of, self._times = np.unique(
             np.stack([counts[is_known], totals[is_known]], axis=1), axis=0, return_inverse=True, return_counts=True
         )
@@ -46,7 +46,7 @@ class BetaBinomial:
         return float((self._counted * self._times).sum() / (self._total * self._times).sum())
 
     def read(self, x: np.ndarray) -> tuple[float, float]:
-        """Return mean and standard deviation of a point; 0 for a spread that is none."""
+        """Return mean and standard deviation of a point; 0 for a negligible spread."""
         return float(expit(x[0])), float(np.exp(x[1])) if x[1] > LEAST_LOG_SD + 2 else 0.0
 
     def __call__(self, points: np.ndarray) -> np.ndarray:
@@ -66,7 +66,7 @@ class BetaBinomial:
             counted, rest = self._counted, self._total - self._counted
             alpha, beta = mean * size, (1 - mean) * size
             each = betaln(alpha + counted, beta + rest) - betaln(alpha, beta)
-            # Differences of large logarithms lose their digits; there the first order in 1 / size is enough.
+            # Differences of large logarithms lose precision; the first order in 1 / size is accurate enough then.
             is_near = size > np.maximum(1e5, 1e3 * self._total**1.5)
             if is_near.any():
                 binomial = xlogy(counted, mean) + xlog1py(rest, -mean)
@@ -81,7 +81,7 @@ class BetaBinomial:
         start = max(starts, key=lambda point: float(self(point[None])[0]))
         best = maximize(self, start)
         none = maximize(self, np.array([logit(mean), LEAST_LOG_SD]), fixed=(1,))
-        # Without more spread than chance there is none.
+        # The spread is 0 unless the data vary more than by chance.
         return best if best.value > none.value + 1e-4 else none
 
 

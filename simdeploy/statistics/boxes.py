@@ -1,4 +1,4 @@
-"""Boxes, ranges of some factors, and PRIM, the patient rule induction method, which finds them."""
+"""Boxes (limits of some factors) and the patient rule induction method (PRIM), which finds them."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-# Of the points of a box, what one step takes away: patience.
+# The fraction of a box's points that one step removes (patience).
 ALPHA = 0.05
 
-# Points below which a box is not peeled any further: this part of all, and this many.
+# A box with fewer points is not peeled further: this fraction of all points, and this number.
 LEAST_FRACTION, LEAST_POINTS = 0.05, 10
 
 
@@ -20,25 +20,25 @@ class Column:
     """The values of a factor, ready to be cut."""
 
     name: str
-    values: np.ndarray  # numbers; for an unordered factor the indices of its words
-    words: tuple[str, ...] | None = None  # possible values of such a factor; None for numbers
+    values: np.ndarray  # numbers, or the indices of the words of an unordered factor
+    words: tuple[str, ...] | None = None  # possible values of an unordered factor; None for numbers
     is_whole: bool = False  # whether all numbers are whole
 
     def take(self, rows: np.ndarray) -> Column:
-        """Return the column of some rows."""
+        """Return the column with some of its rows."""
         return replace(self, values=self.values[rows])
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits of one factor: numbers from `low` to `high`, both included; or the indices of some words."""
+    """Limits of one factor: numbers from `low` to `high` (inclusive), or the indices of some words."""
 
     low: float = -math.inf
     high: float = math.inf
     places: frozenset[int] | None = None
 
     def contain(self, values: np.ndarray) -> np.ndarray:
-        """Return which values are within."""
+        """Return which values are within the limits."""
         if self.places is not None:
             return np.isin(values, sorted(self.places))
         return (values >= self.low) & (values <= self.high)
@@ -86,7 +86,7 @@ def peel(columns: Sequence[Column], is_broken: np.ndarray) -> list[Box]:
     -----
     Top-down peeling of Friedman and Fisher (1999 [1]_): each candidate piece is about a fraction :math:`\alpha = 0.05`
     of the points at one end of one factor, or one word of an unordered factor. The piece removed is the one that raises
-    the density most per point lost, because pieces differ in size where values repeat. A limit is half-way between the
+    the density most per point lost, because pieces differ in size if values repeat. A limit is half-way between the
     last point outside and the first inside. Peeling ends if no piece can be removed, at density 1, or below a twentieth
     of the points or ten of them.
 
@@ -142,7 +142,7 @@ def pieces(box: Box, columns: Sequence[Column], inside: np.ndarray) -> Iterator[
 
 
 def cut_below(values: np.ndarray, fraction: float) -> float | None:
-    """Return where to cut so that about a fraction of the values, and all the lowest, is below; None if all are equal.
+    """Return where to cut so that about a fraction of the values is below, including all of the lowest; None if all are equal.
 
     Examples
     --------

@@ -10,12 +10,12 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Durations:
-    """What is known of durations: one row per node."""
+    """Durations, some of them censored: one row per node."""
 
     group: np.ndarray  # from 0
-    time: np.ndarray  # positive: of all its attempts so far
+    time: np.ndarray  # positive; the sum over all attempts so far
     attempts: np.ndarray  # at least 1
-    ended: np.ndarray  # whether the last one has; otherwise it was still going on at `time`
+    ended: np.ndarray  # whether the last attempt has ended; otherwise it was still going on at `time`
 
     def __len__(self) -> int:
         return len(self.time)
@@ -27,12 +27,12 @@ class Durations:
 
 @dataclass(frozen=True)
 class Terms:
-    """Rows that are alike count as one; in order of their groups."""
+    """Distinct rows with their numbers, in order of their groups."""
 
     group: np.ndarray
     time: np.ndarray
     attempts: np.ndarray
-    times: np.ndarray  # how often each occurs
+    counts: np.ndarray  # how often each row occurs
 
     @cached_property
     def log_time(self) -> np.ndarray:
@@ -55,15 +55,15 @@ class Terms:
 
     @classmethod
     def of(cls, data: Durations) -> Terms:
-        """Return the terms of rows."""
+        """Return the distinct rows of data."""
         order = np.lexsort((data.time, data.attempts, data.group))
         keys = np.stack([data.group[order], data.attempts[order], data.time[order]], axis=1)
         is_new = np.ones(len(keys), dtype=bool)
         is_new[1:] = (np.diff(keys, axis=0) != 0).any(axis=1)
         starts = np.flatnonzero(is_new)
         chosen = order[starts]
-        times = np.diff(np.append(starts, len(keys))).astype(float)
-        return cls(data.group[chosen], data.time[chosen], data.attempts[chosen], times)
+        counts = np.diff(np.append(starts, len(keys))).astype(float)
+        return cls(data.group[chosen], data.time[chosen], data.attempts[chosen], counts)
 
     def __len__(self) -> int:
         return len(self.time)
@@ -71,7 +71,7 @@ class Terms:
 
 @dataclass(frozen=True)
 class Ended:
-    """By group, sums over the rows with the same number of attempts that have all ended."""
+    """By group, sums over rows with the same number of attempts, all of which have ended."""
 
     attempts: int
     rows: np.ndarray
@@ -81,11 +81,11 @@ class Ended:
 
 
 class Grouped:
-    """Sums over the groups of what has ended, and the terms of the rest."""
+    """Sums by group over rows that have ended, and the terms of the others."""
 
     def __init__(self, data: Durations) -> None:
         self.names = np.unique(data.group)  # the groups that have data, ascending
-        self.n = len(self.names)  # their number
+        self.n = len(self.names)
         data = Durations(np.searchsorted(self.names, data.group), data.time, data.attempts, data.ended)
         self._first = data.of(data.ended & (data.attempts == 1))
         self._first_logs = np.log(self._first.time)

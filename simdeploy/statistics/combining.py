@@ -1,4 +1,4 @@
-"""From estimates of strata to one: weights, intervals and whether they can be trusted."""
+"""Combines the estimates of strata: weights, intervals, and whether these can be trusted."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from simdeploy.vocabulary import FEWEST_OF_A_KIND, FEWEST_WORLDS, LARGEST_WEIGHT
 # The most skewed mean whose limits can be trusted: about that of two equal values among many that are 0.
 MOST_SKEWED = 0.8
 
-# Fewer values don't show how skewed they are, and look harmless where their mean errs most; limits of more than 95 % need more.
+# With fewer values, the sample skewness is unreliable: it is smallest when the mean is furthest off. Levels above 95 % need more.
 _FEWEST_VALUES = 60
 
-# As many values that are all the same miss an event of one rollout in 200 one time in 150.
+# If all of this many values are equal, they still miss an event of one rollout in 200 with probability 1/150.
 _FEWEST_EQUAL = 1000
 
-# Of the estimate: deviations that small are rounding errors.
+# Deviations below this fraction of the estimate are rounding errors.
 _NOTHING = 1e-12
 
 
@@ -32,10 +32,10 @@ class Combined(NamedTuple):
     estimate: np.ndarray
     low: np.ndarray
     high: np.ndarray
-    n: np.ndarray  # values
+    n: np.ndarray  # number of values
     standard_error: np.ndarray
-    skewness: np.ndarray  # of the estimate of a mean, as trust is judged by; otherwise 0
-    trusts_low: np.ndarray  # whether the limit errs as seldom as it says
+    skewness: np.ndarray  # of the estimate of a mean, which decides on trust; otherwise 0
+    trusts_low: np.ndarray  # whether the limit's error is at most its nominal one
     trusts_high: np.ndarray
 
     def as_fractions(self) -> Combined:
@@ -44,12 +44,12 @@ class Combined(NamedTuple):
 
 
 def never_differ(low: Any, high: Any, n: Any) -> Any:
-    """Return where nothing differed in any of enough worlds: verdicts take that for no difference, although another world may have one."""
+    """Return where nothing differed in enough worlds, which verdicts treat as equality although other worlds may differ."""
     return (low == 0) & (high == 0) & (n >= _FEWEST_VALUES)
 
 
 def enough_of_each(probabilities: np.ndarray, n: int) -> np.ndarray:
-    """Return how many of n worlds means need of each kind of release, a stratum, to be trusted; none if n are too few.
+    """Return how many of n worlds each kind of release (a stratum) needs for trusted means; 0 for all if n is too small.
 
     Examples
     --------
@@ -62,15 +62,15 @@ def enough_of_each(probabilities: np.ndarray, n: int) -> np.ndarray:
 
 
 class Design(NamedTuple):
-    """What is known of the strata beforehand."""
+    """What is known of the strata without their values."""
 
     probabilities: np.ndarray  # shape (strata,) or (cases, strata)
-    counts: np.ndarray  # of worlds; the same shapes
-    selects: np.ndarray | None = None  # these four as of a `Sample`
+    counts: np.ndarray  # numbers of worlds, same shape
+    selects: np.ndarray | None = None  # this and the next three as in `Sample`
     is_certain: np.ndarray | None = None
     bounds: tuple[float, float] = UNBOUNDED
     spread: np.ndarray | None = None
-    has_lumps: bool = False  # whether limits allow for the rare values by themselves
+    has_lumps: bool = False  # whether limits already allow for rare values
 
     @property
     def n(self) -> int:
@@ -83,9 +83,10 @@ def combine(sample: Sample, *, is_rate: bool, confidence_level: float) -> Combin
 
     Notes
     -----
-    Each stratum has an interval of its own, Student's for a mean, wider where values are skewed, and the exact one for a rate; they are
-    combined by the method of Zou and Donner (2008 [1]_). Lumps of priced verdicts have the exact limits of their rates. A limit of a
-    mean is trusted unless the skewness of the estimate, apart from lumps and from tails that it allows for, is above 0.8 on its side. `docs/methods.md`, "Kinds of release", has the formulas.
+    The intervals of the strata (for a mean Student's, wider if values are skewed; for a rate the exact one) are combined by the method of
+    Zou and Donner (2008 [1]_). Lumps of priced verdicts have the exact limits of their rates. A limit of a mean is trusted unless the
+    skewness of the estimate, apart from lumps and from tails that it allows for, is above 0.8 on its side. `docs/methods.md`, "Kinds of
+    release", has the formulas.
 
     References
     ----------
@@ -138,7 +139,7 @@ def _combine(sample: Sample, *, is_rate: bool, confidence_level: float) -> Combi
 
 
 def join_parts(parts: Parts, design: Design, *, is_rate: bool, confidence_level: float) -> Combined:
-    """Return the estimates of cases from those of their strata, as `combine`.
+    """Return the estimates of cases from those of their strata, as `combine` does from a sample.
 
     Examples
     --------
@@ -177,7 +178,7 @@ def join_parts(parts: Parts, design: Design, *, is_rate: bool, confidence_level:
         scale = np.sqrt(add(weights**2 * parts.variance * (parts.n - 1) / parts.n**2))
         varies = scale > _NOTHING * np.abs(estimate)
         skewness = np.where(varies, third / scale**3, 0.0)
-    if design.n == 1:  # to the last digit
+    if design.n == 1:  # avoid rounding errors
         low, high = estimate - parts.below[:, 0], estimate + parts.above[:, 0]
     combined = Combined(estimate, low, high, n, error, skewness, ~np.isnan(low), ~np.isnan(high))
     if is_rate:
@@ -187,13 +188,14 @@ def join_parts(parts: Parts, design: Design, *, is_rate: bool, confidence_level:
 
 
 def _limit_unseen(weights: np.ndarray, n: np.ndarray, level: float) -> np.ndarray:
-    r"""Return the exact upper limit of the rate of an event that no value shows, wherever it is: the largest
-    :math:`\sum w_k p_k` with :math:`\prod (1 - p_k)^{n_k} = (1 - level) / 2`.
+    r"""Return the exact upper limit of the rate of an event that no value shows, in whichever strata it may occur.
+
+    This is the largest :math:`\sum w_k p_k` with :math:`\prod (1 - p_k)^{n_k} = (1 - level) / 2`.
     """
     chance = unseen_events(level)
     order = np.argsort(-weights / np.maximum(n, 1), axis=1, kind="stable")
     weights, n = np.take_along_axis(weights, order, axis=1), np.take_along_axis(n, order, axis=1)
-    # With a multiplier c, 1 - p is c n / w in the strata where that is below 1: those with the largest w / n.
+    # With a Lagrange multiplier c, 1 - p is c n / w in the strata where that is below 1: those with the largest w / n.
     with np.errstate(invalid="ignore", divide="ignore"):
         log_c = (np.cumsum(n * np.log(weights / n), axis=1) - chance) / np.cumsum(n, axis=1)
         c = np.exp(log_c)
@@ -211,9 +213,11 @@ def _trust_means(
     design: Design,
     level: float,
 ) -> Combined:
-    """Return which limits of means can be trusted: not those of few worlds, which miss rare values, unless values are known beforehand
-    or limits reach as far as rare ones may, at the rate at which n values miss them: of fractions, and of equal differences, other than
-    0, within the range of what they are the differences of. So do those of which only some strata have equal values.
+    """Decide which limits of means can be trusted, and widen limits for rare values that the sample may lack.
+
+    Few worlds miss rare values, so their limits are not trusted unless values are known beforehand, or limits allow for the worst value
+    at the largest rate at which n values may miss it. They do so for fractions, for equal differences other than 0 (the worst value is
+    at the end of the range of the values that they are differences of), and if only some strata have equal values.
     """
     is_certain = np.zeros(1, dtype=bool) if design.is_certain is None else design.is_certain
     unknown = np.where(is_certain, 0.0, weights)
@@ -225,7 +229,7 @@ def _trust_means(
     most = np.zeros(len(n))
     if is_equal.any() or (is_bounded and is_few.any()):
         most = _limit_unseen(unknown, n, level)
-    # As many values of a single stratum say as much: equal ones, and those that vary alike in all strata.
+    # The number of values in a single stratum with the same information: for equal values, and for the same variance in all strata.
     with np.errstate(divide="ignore"):
         equal, varied = -unseen_events(level) / np.log1p(-most), 1 / (weights**2 / np.maximum(n, 1)).sum(axis=1)
     size = np.rint(np.where(is_equal, equal, varied))
@@ -258,7 +262,7 @@ def _trust_means(
 def _reach_of_selection(
     design: Design, selects: np.ndarray, part: Parts, *, is_rate: bool, level: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the squared distances that uncertain shares of worlds with a value add below and above the estimate."""
+    """Return the squared distances below and above the estimate that are due to uncertain shares of worlds with a value."""
     shares = part.n / np.maximum(design.counts, 1)
     limits = proportion_interval(part.n, np.broadcast_to(design.counts, part.n.shape), level)
     probabilities = np.where(selects, design.probabilities, 0.0)
@@ -268,7 +272,7 @@ def _reach_of_selection(
     estimate = amount.sum(axis=1, keepdims=True) / total
     bounds = (0.0, 1.0) if is_rate else design.bounds
     reaches = []
-    # Where the condition never held, values may be anything, and a mean has no limits unless its values have bounds.
+    # In a stratum in which the condition never held, values are unknown, so a mean has no limits unless its values are bounded.
     for is_most, bound in enumerate(bounds if np.isfinite(bounds).all() else (np.nan, np.nan)):
         centre = np.where(part.n > 0, part.centre, bound)
         moved = [

@@ -1,4 +1,4 @@
-"""One estimate with its interval, and one paired difference: the basis of all analyses."""
+"""Estimates with their intervals, and paired differences: the basis of all analyses."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from simdeploy.statistics.sample import Sample, as_sample
 if TYPE_CHECKING:
     from simdeploy.scenario.measures import Measure
 
-# A sum of weights is known to so many digits.
+# Relative error of a sum of weights.
 _NEARLY = 1 - 1e-12
 
 
 class Estimate(NamedTuple):
     """An estimate over `n` observations with its interval; NaN where unknown, as is the standard error of a quantile.
 
-    `trusts_low` and `trusts_high` are false for a limit that may err more often than it says, because the values are too
-    skewed or too few.
+    `trusts_low` and `trusts_high` are false for a limit that may err more often than its nominal level, because the values
+    are too skewed or too few.
     """
 
     estimate: float
@@ -38,17 +38,17 @@ class Estimate(NamedTuple):
 
     @property
     def is_trusted(self) -> bool:
-        """Whether the interval covers as often as it says."""
+        """Whether both limits can be trusted."""
         return self.trusts_low and self.trusts_high
 
     @property
     def limits(self) -> tuple[float, float]:
-        """The limits that a verdict may rest on: `trusted_limits`, unless nothing differed in any of enough worlds."""
+        """The limits on which a verdict may rest: `trusted_limits`, or 0 and 0 if nothing differed in enough worlds."""
         return (0.0, 0.0) if never_differ(self.low, self.high, self.n) else self.trusted_limits
 
     @property
     def trusted_limits(self) -> tuple[float, float]:
-        """The limits, infinite instead of one that can't be trusted."""
+        """The limits; a limit that can't be trusted is infinite."""
         return self.low if self.trusts_low else -math.inf, self.high if self.trusts_high else math.inf
 
     @property
@@ -68,8 +68,8 @@ NO_ESTIMATE = Estimate(math.nan, math.nan, math.nan, 0, math.nan, trusts_low=Fal
 def estimate_values(values: np.ndarray | Sample, measure: Measure, confidence_level: float) -> Estimate:
     """Estimate a measure from its values, as from `Values.sample` for one case; NaN is ignored.
 
-    A mean has Student's t interval, wider as values are skewed or far out, a rate the exact interval of Clopper and Pearson, a quantile the interval between
-    two order statistics (`simdeploy.statistics.intervals`); for several strata see `combine`.
+    A mean has Student's t interval, wider if values are skewed or far out; a rate the exact interval of Clopper and Pearson; a quantile
+    the interval between two order statistics (`simdeploy.statistics.intervals`). For several strata see `combine`.
 
     Examples
     --------
@@ -83,7 +83,7 @@ def estimate_values(values: np.ndarray | Sample, measure: Measure, confidence_le
 
 
 def estimate_cases(sample: Sample, measure: Measure, confidence_level: float) -> list[Estimate]:
-    """Estimate a measure of several cases at once, as `estimate_values` does one after the other.
+    """Estimate a measure of several cases at once, with the results of `estimate_values` for each.
 
     Examples
     --------
@@ -139,7 +139,7 @@ def _estimate_quantile(sample: Sample, quantile: float, confidence_level: float)
 
 
 def find_quantiles(sample: Sample, quantile: float) -> np.ndarray:
-    """Return a quantile of each case; of several strata that of their values, weighted with their probabilities.
+    """Return a quantile of each case; values are weighted by the probabilities of their strata.
 
     Examples
     --------
@@ -165,7 +165,7 @@ def find_quantiles(sample: Sample, quantile: float) -> np.ndarray:
 
 
 def _limits_of_quantile(sample: Sample, quantile: float, confidence_level: float) -> tuple[float, float]:
-    """Return the limits of a quantile of several strata: where those of the share of values below contain it."""
+    """Return the limits of a quantile of several strata, by inverting the limits of the share of values below."""
     ordered = np.unique(sample.values[~np.isnan(sample.values)])
     plain = replace(sample, lumps=(), is_certain=np.zeros(1, dtype=bool))
 
@@ -175,7 +175,7 @@ def _limits_of_quantile(sample: Sample, quantile: float, confidence_level: float
         return combined.low.item(), combined.high.item()
 
     def first(reaches: Callable[[tuple[float, float]], bool]) -> float:
-        """Return the first value at which the share below is high enough; NaN if none is, or all are."""
+        """Return the first value at which the share below is high enough; NaN if that holds for none or for all."""
         if reaches(share_below(-math.inf)):
             return math.nan
         start, stop = 0, len(ordered)
@@ -225,7 +225,7 @@ def estimate_difference(
 
 
 def estimate_differences(first: Sample, second: Sample, measure: Measure, confidence_level: float) -> list[Estimate]:
-    """Estimate the differences of several cases from as many others at once, as `estimate_difference` does one after the other.
+    """Estimate the differences of several pairs of cases at once, with the results of `estimate_difference` for each.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Means of values that look lognormal: a sample shows too little of a heavy tail, so its variance says too little, too."""
+"""Means of values that look lognormal: samples rarely contain the extremes of a heavy tail, so their variance is too small."""
 
 from __future__ import annotations
 
@@ -10,35 +10,36 @@ import numpy as np
 from simdeploy.statistics.moments import Moments, zero_if_unknown
 from simdeploy.statistics.skewness import COCHRAN
 
-# The shape of a tail is read from the distances from the median of quantiles, that of this probability and that which so many values
-# exceed, in units of the interquartile range.
+# The shape of a tail follows from the distances from the median, in interquartile ranges, of two quantiles: the one of probability
+# `_CHECK`, and the one that `_BEYOND` values exceed.
 _QUARTILE, _CHECK = 0.25, 0.1
 _BEYOND = 5
-# Beyond this, values may be something else, which lognormal limits would exaggerate.
+# Values with a larger sigma may not be lognormal, and lognormal limits would be exaggerated.
 _MOST_SIGMA = 2.5
-# Divided by the number of values, what is added to sigma, since few values show too little of it.
+# Added to sigma after division by the number of values, because small samples underestimate it.
 _OF_FEW = 8.0
-# Sigmas of two depths that differ by more, of n values, are those of another law, such as one with two peaks.
+# If the sigmas from both quantiles differ by more (the second number over n is added), the law is another one, for example bimodal.
 _APART, _APART_OF_FEW = 0.3, 6.0
 _FEWEST = 10
-# So many values show the shape of a law well enough.
+# This many values show the shape of a law well enough.
 SHOWN = 400
 
 
 def reach_of_tails(
     values: Sequence[np.ndarray], moments: Moments, quantile: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    r"""Return how far below and above their mean the limits of the mean of values lie, by case and stratum, if they are lognormal on that
-    side of their median; 0 on a side on which they don't look so. Values are those of each stratum, a case in each row, of which the
-    first `SHOWN` suffice; `moments` are those of all, and `quantile` is Student's.
+    r"""Return the distances of the limits of a mean below and above it, by case and stratum, for values that look lognormal.
+
+    The distance is 0 on a side of the median on which they don't. `values` are those of each stratum, with a case in each row, of which the
+    first `SHOWN` suffice; `moments` are those of all values, and `quantile` is Student's.
 
     Notes
     -----
-    Of shifted lognormal values :math:`a + b e^{\sigma Z}` (Aitchison and Brown 1957 [1]_) the ratio of
+    For shifted lognormal values :math:`a + b e^{\sigma Z}` (Aitchison and Brown 1957 [1]_) the ratio of
     :math:`q_{1-p} - q_{1/2}` to :math:`q_{3/4} - q_{1/4}` is that of :math:`e^{\sigma z_{1-p}} - 1` to
-    :math:`e^{\sigma z_{3/4}} - e^{-\sigma z_{3/4}}`, whatever a and b. Values look lognormal if it says about the same sigma of
-    p = 0.1 and of 5/n, for which their number is too small by Cochran's rule. The sigma of 5/n, to which 8/n is added, gives the
-    mean and the variance beyond the median. Of values that are never negative the lower limit is 0 at least.
+    :math:`e^{\sigma z_{3/4}} - e^{-\sigma z_{3/4}}`, whatever a and b. Values look lognormal if the ratios for p = 0.1 and p = 5/n
+    give about the same sigma, and if their number is too small for this sigma by Cochran's rule. The sigma of 5/n plus 8/n gives
+    the mean and the variance beyond the median. The lower limit of values that are never negative is at least 0.
 
     References
     ----------
@@ -70,7 +71,7 @@ def reach_of_tails(
 
 
 def _describe_halves(values: Sequence[np.ndarray], n: np.ndarray, middle: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return of the distances below and above the median their means and mean squares; 0 counts for a value on the other side."""
+    """Return means and mean squares of the distances below and above the median; values on the other side count as 0."""
     sums = np.empty((2, 2, *n.shape))
     for place, of in enumerate(values):
         off = of - middle[:, place, None]
@@ -83,7 +84,7 @@ def _describe_halves(values: Sequence[np.ndarray], n: np.ndarray, middle: np.nda
 
 
 def _find_sigma(n: np.ndarray, deepest: np.ndarray, ratios: np.ndarray, n_all: np.ndarray) -> np.ndarray:
-    """Return the sigma of each side on which values look lognormal, as two depths have these ratios to the interquartile range; 0 otherwise."""
+    """Return the sigma of each side on which values look lognormal, given the ratios at two quantiles; 0 otherwise."""
     check, deep = _solve_sigma(ratios[0], _CHECK), np.zeros(ratios[1].shape)
     for p in set(deepest.ravel().tolist()):
         is_so = deepest == p
@@ -102,8 +103,9 @@ def _reach_of_sides(
     moments: Moments,
     quantile: np.ndarray,
 ) -> np.ndarray:
-    """Return by side how far the limit lies from the mean, which is `centre` beyond the median; `others` are the mean and the mean square
-    of the half on the other side.
+    """Return by side the distance of the limit from the mean, which is `centre` beyond the median.
+
+    `others` are the mean and the mean square of the half on the other side.
     """
     from scipy.special import ndtr, ndtri
 
@@ -120,7 +122,7 @@ _SIGMAS = np.linspace(0.0025, 4, 1600)
 
 
 def _solve_sigma(ratio: np.ndarray, p: float) -> np.ndarray:
-    """Return the sigma of lognormal values of which a quantile has this distance from the median, in interquartile ranges; 0 if there is none."""
+    """Return the sigma of lognormal values with a quantile at this distance from the median, in interquartile ranges; 0 if none has."""
     sigma = np.interp(ratio, _ratios(p), _SIGMAS, left=0.0, right=0.0)
     return np.where(np.isfinite(ratio), sigma, 0.0)
 
@@ -135,14 +137,14 @@ def _ratios(p: float) -> np.ndarray:
 
 
 def _needs_more(sigma: np.ndarray, n: np.ndarray) -> np.ndarray:
-    """Return whether Cochran's rule wants more than n lognormal values for Student's interval of their mean."""
+    """Return whether Student's interval of the mean needs more than n lognormal values by Cochran's rule."""
     growth = np.exp(np.minimum(sigma, _MOST_SIGMA) ** 2)
     needs: np.ndarray = COCHRAN * (growth + 2) ** 2 * (growth - 1) > n
     return needs
 
 
 def take_shown(values: np.ndarray) -> np.ndarray:
-    """Return the first `SHOWN` values of each row; others are NaN, or left out where no row has a gap among the first.
+    """Return the first `SHOWN` values of each row; others are NaN, or left out if no row has a gap before them.
 
     Examples
     --------
@@ -158,13 +160,14 @@ def take_shown(values: np.ndarray) -> np.ndarray:
 def _find_depths(
     values: Sequence[np.ndarray],
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return of the values of each case and stratum their number, the smaller of two probabilities, the median, the interquartile range,
-    and how far the quantiles of the two lie from the median, by probability and side: below and above.
+    """Return by case and stratum: number of values, smaller probability, median, interquartile range, and depths of two quantiles.
+
+    Depths are the distances of the quantiles of both probabilities from the median, by probability and side (below, above).
     """
     n = np.stack([(~np.isnan(of)).sum(axis=-1) for of in values], axis=-1)
     deepest = np.minimum(_BEYOND / np.maximum(n, 1), _CHECK)
     tails = np.stack([np.full(n.shape, _CHECK), deepest])
-    # Side by side, each stratum in order; NaN come last.
+    # All strata side by side, each sorted with NaN last.
     ordered = np.concatenate([np.sort(of, axis=-1) for of in values], axis=-1)
     first = np.cumsum([0, *(of.shape[-1] for of in values[:-1])])
     rows, last = np.arange(len(n))[:, None], np.maximum(n - 1, 0)

@@ -10,7 +10,7 @@ import numpy as np
 SOBOL = ("first", "total")
 
 MORRIS = ("mu_star", "mu", "sigma")
-# Parts that the replications are cut into: fewer than these make intervals wide, more make work.
+# Parts of the replications for the jackknife: fewer make intervals wide, more take time.
 MOST_PARTS = 20
 
 
@@ -146,9 +146,9 @@ def estimate_with_errors(
     -----
     Both errors are jackknives (Efron and Stein 1981 [1]_). With :math:`\theta_{(j)}` without block j of n, the variance
     from the choice of points is :math:`\frac{n-1}{n} \sum_j (\theta_{(j)} - \bar\theta)^2`; with :math:`\theta_{(g)}`
-    without part g of G, that from the worlds is the same in G. Their sum is too large by the part that both share
-    (Cameron, Gelbach and Miller 2011 [2]_, who subtract it). Noise of few replications looks like an effect and like
-    variance, an error of order 1/r that the second jackknife removes: :math:`G\,\theta - (G-1)\,\bar\theta` (Quenouille
+    without part g of G, the variance from the worlds is the same expression with G. Their sum is too large by what both
+    share (Cameron, Gelbach and Miller 2011 [2]_, who subtract it). The noise of few replications adds to effects and
+    variances, a bias of order 1/r that the second jackknife removes: :math:`G\,\theta - (G-1)\,\bar\theta` (Quenouille
     1956 [3]_). Student's t has the degrees of freedom of Welch and Satterthwaite, for n - 1 and G - 1.
 
     References
@@ -183,6 +183,6 @@ def estimate_with_errors(
 
 def _jackknife_variance(without: np.ndarray) -> np.ndarray:
     n = len(without)
-    # From the first one on, so that numbers that are all the same have a variance of exactly 0.
+    # Relative to the first one, so that equal numbers have a variance of exactly 0.
     variance: np.ndarray = (n - 1) * (without - without[0]).var(axis=0)
     return variance

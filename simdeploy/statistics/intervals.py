@@ -12,8 +12,8 @@ import numpy as np
 
 _UNKNOWN = (math.nan, math.nan)
 
-# Of the error that a limit of a paired difference may make: how much goes to which of the two has more. The rest goes
-# to how often they differ, which moves the limit by little and leaves its sign alone.
+# The fraction of the error of a paired difference's limit that is spent on which of the two has more. The rest is spent
+# on how often they differ, which moves the limit little and doesn't change its sign.
 _SHARE_OF_SIGN = 0.9
 
 
@@ -60,7 +60,7 @@ def proportion_interval(
     -----
     The proportions for which neither tail of the observed count is below :math:`\alpha / 2` (Clopper and Pearson 1934
     [1]_), as quantiles of the beta distribution, :math:`B(\alpha/2;\, k,\, n-k+1)` and
-    :math:`B(1-\alpha/2;\, k+1,\, n-k)`. It covers at least at its level for every proportion and n: with 0 of n the
+    :math:`B(1-\alpha/2;\, k+1,\, n-k)`. The coverage is at least the level for every proportion and n. With 0 of n the
     upper limit is :math:`1 - (\alpha/2)^{1/n}`.
 
     References
@@ -114,7 +114,7 @@ def quantile_interval(ordered: np.ndarray, quantile: float, confidence_level: fl
     n, tail = len(ordered), (1 - confidence_level) / 2
     if n < 1:
         return _UNKNOWN
-    # P(K < l) = bdtr(l - 1), which doesn't fall in l; the start from the continuous inverse is at most a step away.
+    # P(K < l) = bdtr(l - 1) is monotone in l, and the continuous inverse is at most one step off.
     low = int(max(bdtrik(tail, n, quantile), 0)) + 1
     while low > 0 and bdtr(low - 1, n, quantile) > tail:
         low -= 1
@@ -130,7 +130,7 @@ def quantile_interval(ordered: np.ndarray, quantile: float, confidence_level: fl
 def paired_proportions_interval(
     gained: int | np.ndarray, lost: int | np.ndarray, n: int | np.ndarray, confidence_level: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    r"""Return a conservative interval of a difference of paired proportions: it covers at least at its level.
+    r"""Return a conservative interval of a difference of paired proportions: its coverage is at least its level.
 
     The first proportion minus the second: of n pairs, `gained` have the property only in the first, `lost` only in the
     second. NaN for 0 pairs. For one pair of policies or many.
@@ -138,8 +138,8 @@ def paired_proportions_interval(
     Notes
     -----
     Two limits of `paired_proportions_limit`, each with half of the error. Simpler intervals, such as Wald's with
-    adjusted counts, cover much less than their level if one policy's false alarms are among the other's, which is usual
-    in common worlds.
+    adjusted counts, cover much less than their level if one policy's false alarms are a subset of the other's, which is
+    common in shared worlds.
 
     Examples
     --------
@@ -161,8 +161,8 @@ def paired_proportions_limit(
 
     Notes
     -----
-    The higher one of two limits, both made of those of Clopper and Pearson (1934 [1]_). With b pairs gained, c lost and m =
-    b + c:
+    The higher one of two limits, both based on those of Clopper and Pearson (1934 [1]_). With b pairs gained, c lost and
+    m = b + c:
 
     - Given m, b is binomial with probability :math:`\theta`, the share of the first among the pairs that differ; m is
       binomial with :math:`q`; and the difference is :math:`(2\theta - 1)\,q`. Errors are :math:`0.9\,\epsilon` and
@@ -171,8 +171,8 @@ def paired_proportions_limit(
     - b and c are binomial, and the difference is that of their probabilities, with half of the error each. This one is
       higher where few pairs differ.
 
-    Each errs with at most :math:`\epsilon`, but mostly with much less, and both in the same outcomes: summed over all outcomes of
-    up to 90 pairs, the higher one never errs more often than nominal; the tests repeat this for up to 30.
+    Each errs with probability at most :math:`\epsilon`, mostly much less, and both err in the same outcomes. Summed over all outcomes
+    of up to 90 pairs, the higher one never errs more often than nominal; the tests repeat this for up to 30.
 
     References
     ----------
@@ -191,7 +191,7 @@ def paired_proportions_limit(
     gained, lost, n = np.asarray(gained), np.asarray(lost), np.asarray(n)
     differ, same = gained + lost, n - gained - lost
     tail = error * (1 - _SHARE_OF_SIGN) / 2
-    # The beta distribution needs both numbers above 0; where they aren't the limit is 0 or 1.
+    # The beta distribution needs positive parameters; otherwise the limit is 0 or 1.
     share = betaincinv(np.maximum(gained, 1), lost + 1, error * _SHARE_OF_SIGN)
     direction = 2 * np.where(gained > 0, share, 0.0) - 1
     seldom = np.where(differ > 0, betaincinv(np.maximum(differ, 1), same + 1, tail), 0.0)

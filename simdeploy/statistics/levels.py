@@ -9,7 +9,7 @@ from simdeploy.errors import Problem, shorten
 
 
 def level_problems(confidence_level: object, *, above: float = 0) -> list[Problem]:
-    """Return what is wrong with a confidence level; it must be above 0.5 if a verdict depends on it.
+    """Return the problems of a confidence level, which must be between `above` and 1 (above 0.5 if a verdict depends on it).
 
     Examples
     --------
@@ -28,7 +28,7 @@ def level_problems(confidence_level: object, *, above: float = 0) -> list[Proble
 
 @lru_cache(maxsize=128)
 def normal_quantile(confidence_level: float) -> float:
-    """Return how many standard errors a normal two-sided interval of a level reaches.
+    """Return the half-width of a two-sided normal interval, in standard errors.
 
     Examples
     --------
@@ -41,7 +41,7 @@ def normal_quantile(confidence_level: float) -> float:
 
 
 def unseen_events(confidence_level: float) -> float:
-    """Return how many events are expected at most where none was seen, by the upper limit of a two-sided interval.
+    """Return the upper limit, of a two-sided interval, of the expected number of events if none was seen.
 
     Examples
     --------
@@ -53,7 +53,7 @@ def unseen_events(confidence_level: float) -> float:
 
 @lru_cache(maxsize=128)
 def events_beyond_one(confidence_level: float) -> float:
-    """Return how many more events are expected at most where one was seen, by the upper limit of a two-sided interval.
+    """Return by how much the upper limit, of a two-sided interval, of the expected number of events exceeds 1 if one was seen.
 
     Examples
     --------
@@ -66,7 +66,7 @@ def events_beyond_one(confidence_level: float) -> float:
 
 
 def share_out(confidence_level: float, number: int) -> float:
-    """Return the level of each of several intervals that hold together, by Bonferroni's inequality.
+    """Return the level at which `number` intervals hold together with a confidence level, by Bonferroni's inequality.
 
     Examples
     --------

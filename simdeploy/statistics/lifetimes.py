@@ -1,4 +1,4 @@
-"""Families of durations, each as a standard law times a scale: survival functions and quantiles."""
+"""Families of distributions of durations, each a standard law times a scale: survival functions and quantiles."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ FAMILIES: tuple[Family, ...] = get_args(Family)
 
 @dataclass(frozen=True)
 class Lifetime:
-    """A family of scale 1: mean, scale, median and mean of the four families."""
+    """A family at scale 1. The scale is the mean, scale, median and mean of the four families."""
 
-    has_shape: bool  # the exponential has none
-    # survival, quantile: of (x, shape)
+    has_shape: bool  # false for the exponential
+    # survival, quantile: functions of (x, shape)
     survival: Callable[[np.ndarray, Shape], np.ndarray]
     quantile: Callable[[np.ndarray, Shape], np.ndarray]
 
@@ -44,8 +44,8 @@ LIFETIMES: Mapping[Family, Lifetime] = {
 def match_sum(family: Family, shape: np.ndarray, n: int) -> tuple[Family, np.ndarray, np.ndarray]:
     """Return the law of the sum of `n` durations of scale 1: family, shape, and logarithm of its location.
 
-    Sums are exact for exponential and gamma. Others have the law with their mean and variance: lognormal ones a lognormal law (Fenton and
-    Wilkinson), Weibull ones a gamma law.
+    Sums are exact for exponential and gamma durations. Others are approximated by a law with the same mean and variance: lognormal ones by
+    a lognormal law (Fenton and Wilkinson), Weibull ones by a gamma law.
 
     Examples
     --------

@@ -1,6 +1,6 @@
 """Maximum likelihood and profile-likelihood intervals of a few parameters.
 
-Log-likelihoods are functions of many points at once, (n, k) -> (n,): all that derivatives need is one call.
+Log-likelihoods are functions of many points at once, (n, k) -> (n,), so that numeric derivatives need only one call.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ import numpy as np
 
 LogLikelihood = Callable[[np.ndarray], np.ndarray]
 
-_STEP = 1e-3  # of derivatives; errors of fourth differences are below those of rounding
-_LONGEST = 2.0  # a step of Newton's method
+_STEP = 1e-3  # of numeric derivatives; their truncation errors are below rounding errors
+_LONGEST = 2.0  # longest step of Newton's method
 _FRACTIONS = np.array([1.0, 0.5, 0.2, 0.05, 0.005])
-_CLOSE = 1e-6  # of log-likelihoods
+_CLOSE = 1e-6  # tolerance of log-likelihoods
 _ROUNDS = 60
 _FLAT = 1e-8
 _FLATTEST = 1e-10
-_CLOSE_ROOT = 2e-3  # of deviances
+_CLOSE_ROOT = 2e-3  # tolerance of roots of deviances
 _FARTHEST = 1e3
 
 
@@ -30,22 +30,22 @@ class StartError(ValueError):
 
 @dataclass(frozen=True)
 class Maximum:
-    """Where a log-likelihood is highest."""
+    """The maximum of a log-likelihood."""
 
     x: np.ndarray  # the parameters
     value: float  # the log-likelihood
-    free: np.ndarray  # places of the parameters that were not fixed
-    curvature: np.ndarray  # minus the second derivatives by these
+    free: np.ndarray  # indices of the parameters that were not fixed
+    curvature: np.ndarray  # minus the second derivatives with respect to these
 
     def variance(self, place: int) -> float:
-        """Return that of a parameter by the inverse of the curvature, very large where the likelihood is flat; NaN of a fixed one."""
+        """Return a parameter's variance, from the inverse of the curvature: very large if the likelihood is flat, NaN if it was fixed."""
         at = np.flatnonzero(self.free == place)
         return float(_invert(self.curvature)[at[0], at[0]]) if len(at) else np.nan
 
 
 def maximize(
-    log_likelihood: LogLikelihood,  # of points in rows; minus infinity where there is no such model
-    start: np.ndarray,  # where it is finite
+    log_likelihood: LogLikelihood,  # of points in rows; minus infinity for invalid parameters
+    start: np.ndarray,  # a point at which it is finite
     *,
     fixed: Collection[int] = (),  # parameters that keep their values
 ) -> Maximum:
@@ -54,7 +54,7 @@ def maximize(
     Raises
     ------
     StartError
-        If it is not finite at the start.
+        If the log-likelihood is not finite at the start.
 
     Examples
     --------
@@ -90,11 +90,11 @@ def maximize(
 def profile(
     log_likelihood: LogLikelihood,
     best: Maximum,
-    place: int,  # of the parameter
+    place: int,  # index of the parameter
     *,
     drop: float,  # half the quantile of chi-squared with 1 degree of freedom, or of the squared t
     fixed: Collection[int] = (),  # parameters that keep their values, as in `best`
-    lowest: float = -np.inf,  # how far down to look; a limit beyond is minus infinity
+    lowest: float = -np.inf,  # lowest value to try; a limit below is minus infinity
 ) -> tuple[float, float]:
     """Return the interval of a parameter within which the profile log-likelihood is at most `drop` below its maximum.
 
@@ -114,7 +114,7 @@ def profile(
 
 
 def find_curvature(log_likelihood: LogLikelihood, x: np.ndarray, free: Collection[int]) -> np.ndarray:
-    """Return minus the second derivatives by some of the parameters."""
+    """Return minus the second derivatives with respect to some of the parameters."""
     return _derive(log_likelihood, x, np.array(sorted(free), dtype=int))[2]
 
 
@@ -122,9 +122,9 @@ def step_by_score(
     log_likelihood: LogLikelihood,
     x: np.ndarray,
     free: Collection[int],  # parameters to be estimated
-    curvature: np.ndarray,  # about the expected one
+    curvature: np.ndarray,  # approximately the expected one
 ) -> np.ndarray:
-    """Return an estimate that is as good as the maximum to first order, near the truth `x`: one step of the method of scoring.
+    """Return an estimate near the truth `x` by one step of the method of scoring, as good as the maximum to first order.
 
     Examples
     --------
@@ -145,7 +145,7 @@ def step_by_score(
 
 @dataclass(frozen=True)
 class _Search:
-    """Looks where the signed root of the deviance, which is nearly linear, reaches a value."""
+    """Finds where the signed root of the deviance, which is nearly linear, reaches a value."""
 
     log_likelihood: LogLikelihood
     best: Maximum
@@ -180,7 +180,7 @@ class _Search:
         return at
 
     def _look(self, at: float, others: np.ndarray) -> tuple[float, np.ndarray]:
-        """Return the root of the deviance with this value of the parameter, and where the likelihood is highest then."""
+        """Return the root of the deviance at this value of the parameter, and the other parameters that maximize the likelihood."""
         for near in (others, self.best.x):
             start = near.copy()
             start[self.place] = at
@@ -191,7 +191,7 @@ class _Search:
 
 
 def _derive(log_likelihood: LogLikelihood, x: np.ndarray, free: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
-    """Return value, gradient and minus the second derivatives, by central differences in one call; a flat one where it is not finite."""
+    """Return value, gradient and minus the second derivatives, by central differences in one call; flat where it is not finite."""
     k = len(free)
     steps = np.zeros((k, len(x)))
     steps[np.arange(k), free] = _STEP
@@ -218,7 +218,7 @@ def _derive(log_likelihood: LogLikelihood, x: np.ndarray, free: np.ndarray) -> t
 
 
 def _find_step(gradient: np.ndarray, curvature: np.ndarray) -> np.ndarray:
-    """Return Newton's step, uphill in every direction, cut to a length that keeps the quadratic honest."""
+    """Return Newton's step, made an ascent in every direction, and limited to a length for which the quadratic is accurate."""
     values, vectors = np.linalg.eigh(curvature)
     largest = max(float(np.abs(values).max()), 1e-12)
     step: np.ndarray = vectors @ ((vectors.T @ gradient) / np.maximum(np.abs(values), _FLAT * largest + 1e-9))

@@ -1,4 +1,4 @@
-"""Numbers, means and central moments of values, NaN left out."""
+"""Numbers, means and central moments of values, ignoring NaN."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ class Moments(NamedTuple):
 
     n: np.ndarray
     mean: np.ndarray
-    variance: np.ndarray  # of a value, with n - 1
-    third: np.ndarray  # central, with n
+    variance: np.ndarray  # of a value, with divisor n - 1
+    third: np.ndarray  # third central moment, with divisor n
 
 
 def find_means(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -52,7 +52,7 @@ def find_moments(values: np.ndarray) -> Moments:
 
 
 def zero_if_unknown(values: np.ndarray) -> np.ndarray:
-    """Return values with 0 for NaN; a third of the time of `numpy.nan_to_num`, which looks for infinite ones.
+    """Return values with 0 for NaN; three times as fast as `numpy.nan_to_num`, which also looks for infinite ones.
 
     Examples
     --------
@@ -63,10 +63,9 @@ def zero_if_unknown(values: np.ndarray) -> np.ndarray:
 
 
 def _shift(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
-    """Return the number of values, the first one, the values less the first one (0 for NaN), and which are known (None
-    for all).
+    """Return the number of values, the first value, deviations from it (0 for NaN), and which values are known (None for all).
 
-    Of values that are all the same the deviations are exactly 0 then.
+    This makes the deviations of equal values exactly 0.
     """
     known = ~np.isnan(values)
     n = known.sum(axis=-1)

@@ -1,4 +1,4 @@
-"""An exact lower limit of the mean of values that are never negative, from few of them."""
+"""An exact lower limit of the mean of nonnegative values, also for small samples."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from simdeploy.statistics.sample import Sample
 
 
 def limit_from_below(sample: Sample, error: float) -> np.ndarray:
-    r"""Return for each case a lower limit of the mean that errs with at most a probability, whatever the law of the values.
+    r"""Return for each case a lower limit of the mean, which errs with probability at most `error` whatever the law of the values.
 
-    Values must not be negative. A stratum without values is left out; NaN where only some worlds of a stratum have a value.
+    Values must not be negative. A stratum without values is left out; the limit is NaN if only some worlds of a stratum have a value.
 
     Notes
     -----
-    Anderson (1969 [1]_): the mean is :math:`\int (1 - F)`, and with probability :math:`1 - \epsilon` nowhere is F above the share of
-    n values by more than :math:`\sqrt{\log(1 / \epsilon) / (2 n)}` (Massart 1990 [2]_), for :math:`\epsilon \le 1/2`. Of several strata
-    each gets an equal part of the error.
+    Anderson (1969 [1]_): the mean is :math:`\int (1 - F)`, and with probability :math:`1 - \epsilon`, F nowhere exceeds the empirical
+    distribution function of n values by more than :math:`\sqrt{\log(1 / \epsilon) / (2 n)}` (Massart 1990 [2]_), for
+    :math:`\epsilon \le 1/2`. The error is divided equally among strata.
 
     References
     ----------

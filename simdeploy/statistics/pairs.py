@@ -12,7 +12,7 @@ from simdeploy.statistics.combining import combine, never_differ
 from simdeploy.statistics.estimators import estimate_cases
 from simdeploy.statistics.sample import Sample, as_sample
 
-# Values that are compared at once.
+# The most values that are compared at once.
 _MOST_AT_ONCE = 1_000_000
 
 
@@ -22,12 +22,12 @@ class Pairs:
 
     estimate: np.ndarray  # mean difference; 0 on the diagonal, NaN for two policies without a common replication
     n: np.ndarray  # replications in which both have a value
-    lower: np.ndarray  # limits as asked for, each on its own; NaN on the diagonal and with too few replications
-    is_trusted: np.ndarray  # whether a limit errs as seldom as it says
+    lower: np.ndarray  # lower limits, each separately; NaN on the diagonal and with too few replications
+    is_trusted: np.ndarray  # whether a limit's error is at most its nominal one
 
     @property
     def is_sure(self) -> np.ndarray:
-        """Whether a verdict may rest on a limit, because it is trusted or nothing differed in any of enough worlds."""
+        """Whether a verdict may rest on a limit, because it is trusted or nothing differed in enough worlds."""
         is_sure: np.ndarray = self.is_trusted | never_differ(self.lower, self.lower.T, self.n)
         return is_sure
 
@@ -75,7 +75,7 @@ def pair_policies(values: np.ndarray | Sample, *, is_rate: bool, error: float) -
 
 @dataclass(frozen=True, eq=False)
 class Gaps:
-    """How much worse the row's policy is than the column's; negative where it is better.
+    """How much worse the row's policy is than the column's; negative if it is better.
 
     NaN with too few values, and for limits on the diagonal.
     """
@@ -83,7 +83,7 @@ class Gaps:
     estimate: np.ndarray
     low: np.ndarray
     high: np.ndarray
-    trusts_low: np.ndarray  # whether a verdict may rest on a limit, as `Pairs.is_sure`
+    trusts_low: np.ndarray  # whether a verdict may rest on a limit, as in `Pairs.is_sure`
     trusts_high: np.ndarray
 
 

@@ -1,4 +1,4 @@
-"""What each stratum says of a mean or a rate: its estimate, variance, and limits of its own."""
+"""The contribution of each stratum to a mean or a rate: estimate, variance, and limits."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class Parts(NamedTuple):
     n: np.ndarray
     centre: np.ndarray
     variance: np.ndarray  # of a value
-    below: np.ndarray  # distance of the lower limit
+    below: np.ndarray  # distance of the lower limit from the estimate
     above: np.ndarray
     third: np.ndarray  # third central moment of a value, apart from lumps and from tails that limits allow for
 
     def with_known(self, rates: np.ndarray) -> Parts:
-        """Return the strata of rates with those that are known without simulation; NaN where they aren't."""
+        """Return the strata with `rates` that are known without simulation; NaN for others."""
         replaces = ~np.isnan(rates) & (self.n > 0)
         centre = np.where(replaces, rates, self.centre)
         variance, below, above = (np.where(replaces, 0.0, a) for a in (self.variance, self.below, self.above))
@@ -33,7 +33,7 @@ class Parts(NamedTuple):
 
 
 def parts_of_means(moments: Moments, level: float) -> Parts:
-    """Describe the strata of means, whose limits are Student's."""
+    """Describe the strata of means, with Student's limits."""
     reach = _student_quantile(moments.n, level) * np.sqrt(moments.variance / np.maximum(moments.n, 1))
     return Parts(moments.n, moments.mean, moments.variance, reach, reach, moments.third)
 
@@ -46,8 +46,9 @@ def parts_of_rates(
     less: np.ndarray | None = None,
     is_certain: np.ndarray | None = None,
 ) -> Parts:
-    """Describe the strata of rates, or of differences of rates with `less`, whose limits are exact: to the last digit,
-    whatever the order of values; no limits where the rate `is_certain`.
+    """Describe the strata of rates, or with `less` of differences of rates, with exact limits; none if the rate `is_certain`.
+
+    They don't depend on the order of values, not even in the last digit.
     """
     fewer: np.ndarray = np.zeros_like(more) if less is None else less
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -69,7 +70,7 @@ def describe_rates(sample: Sample, level: float) -> Parts:
     more, less, n = (np.stack(column, axis=1) for column in zip(*counts, strict=True))
     is_certain = np.resize(sample.is_certain, sample.strata.n)
     parts = parts_of_rates(more, n, level, less=less if sample.is_difference else None, is_certain=is_certain)
-    for place in np.flatnonzero(is_certain):  # known rates are no 1 and 0
+    for place in np.flatnonzero(is_certain):  # values that are known rates may be other than 1 and 0
         moments = find_moments(of_strata[place])
         parts.centre[:, place], parts.variance[:, place] = moments.mean, moments.variance
     return parts
@@ -77,7 +78,7 @@ def describe_rates(sample: Sample, level: float) -> Parts:
 
 def describe_means(sample: Sample, level: float) -> Parts:
     """Describe the strata of a sample of any values."""
-    # In the order of worlds in memory, so that each case's sums are those that it has alone, to the last digit.
+    # Keep the order of worlds in memory, so that each case has the same sums as by itself, to the last digit.
     values = [np.ascontiguousarray(sample.values[:, columns]) for columns in sample.strata.columns]
     moments = _find_moments(values)
     parts = parts_of_means(moments, level)
@@ -98,7 +99,7 @@ def _find_moments(values: Sequence[np.ndarray]) -> Moments:
 def _set_lumps_apart(
     sample: Sample, place: int, values: np.ndarray, parts: Parts, level: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the distances of the limits of one stratum with its lumps' part of them, and its values without the lumps that were drawn."""
+    """Return the limits' distances of one stratum including the effect of lumps, and its values without the lumps that were drawn."""
     columns = sample.strata.columns[place]
     n, below, above, rest = parts.n[:, place], parts.below[:, place], parts.above[:, place], values
     for lump in sample.lumps:
@@ -112,8 +113,11 @@ def _set_lumps_apart(
         if not is_drawn.all():
             rarer, chances = lump.find_rarer(sample.strata)
             bounds = [
-                _squared_reach_of_few(values, is_so, size * chance, level)
-                for is_so, chance in ((zero_if_unknown(happened) != 0, rate), (rarer[:, columns], chances[:, place]))
+                _squared_reach_of_few(values, has_event, size * chance, level)
+                for has_event, chance in (
+                    (zero_if_unknown(happened) != 0, rate),
+                    (rarer[:, columns], chances[:, place]),
+                )
             ]
             off = np.where(is_drawn, 0.0, np.maximum(*bounds))
             known = np.sqrt(below**2 + off), np.sqrt(above**2 + off)
@@ -125,10 +129,11 @@ def _set_lumps_apart(
 
 
 def allow_for_tails(parts: Parts, values: Sequence[np.ndarray], moments: Moments, level: float) -> Parts:
-    """Widen limits of means on each side: for tails that samples don't show, by Johnson's (1978) shift on the side to which values are
-    skewed, and as if values as far out as the farthest one were as frequent as they may be where n values show one.
+    """Widen limits of means on each side for tails that samples may not show.
 
-    By the values of each stratum, apart from lumps, of which the first `SHOWN` suffice, and the moments of all.
+    Three things widen them: lognormal tails (`reach_of_tails`); Johnson's (1978) shift, on the side to which values are skewed; and the
+    assumption that values as far out as the farthest one are as frequent as they may be if n values show one. `values` are those of each
+    stratum without lumps, of which the first `SHOWN` suffice; `moments` are those of all values.
     """
     values = [take_shown(of) for of in values]
     n = np.maximum(moments.n, 1)
@@ -153,12 +158,13 @@ def allow_for_tails(parts: Parts, values: Sequence[np.ndarray], moments: Moments
     return parts._replace(below=below, above=above, third=np.where(allows, 0.0, moments.third))
 
 
-def _squared_reach_of_few(values: np.ndarray, is_so: np.ndarray, most: np.ndarray, level: float) -> np.ndarray:
-    """Return what is to be added to the squared distances of limits because an event whose rate is known, or its absence, was seen few
-    times, so that it is not well known what else it costs: Student's distance by these worlds alone, up to `most`, the distance if none
-    was seen.
+def _squared_reach_of_few(values: np.ndarray, has_event: np.ndarray, most: np.ndarray, level: float) -> np.ndarray:
+    """Return what to add to the squared distances of limits because an event with a known rate, or its absence, is rare in the sample.
+
+    The rate is known, but what else the event costs is uncertain. The addition is Student's distance in the worlds with the event, and at
+    most `most`, the distance if it was never seen.
     """
-    events = np.where(is_so, values, np.nan)
+    events = np.where(has_event, values, np.nan)
     k, _, variance, _ = find_moments(events)
     n = np.maximum((~np.isnan(values)).sum(axis=1), 1)
     excess = _student_quantile(k, level) ** 2 - _student_quantile(n, level) ** 2
@@ -182,7 +188,7 @@ def _widen(
     below: np.ndarray,
     above: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Replace a lump's part of the distances by that of its exact limits, where that is larger."""
+    """Replace a lump's contribution to the distances by that of its exact limits, if larger."""
     more, less = (happened > 0).sum(axis=1), (happened < 0).sum(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
         rate = (more - less) / n

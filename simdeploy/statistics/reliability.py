@@ -1,14 +1,14 @@
-r"""How good probabilities were: Brier's score, its parts, and how often what was called so probable happened.
+r"""How good forecast probabilities were: the Brier score, its parts, and calibration.
 
-Forecasts of one cluster (here of a rollout) depend on each other, so each cluster counts once and its forecasts in equal parts; bootstrap
-samples are of whole clusters [1]_.
+Forecasts in a cluster (here a rollout) depend on each other, so each cluster has weight 1, shared equally by its forecasts, and the
+bootstrap resamples whole clusters [1]_.
 
-The Brier score [2]_ is the mean of :math:`(p - o)^2`, where o is 1 if it happened and else 0. With forecasts in groups of about the same p,
-and in group k a share :math:`w_k` of them, mean forecast :math:`p_k` and frequency :math:`o_k`, Murphy's parts [3]_ are
+The Brier score [2]_ is the mean of :math:`(p - o)^2`, where o is 1 if the event happened and 0 otherwise. If forecasts are grouped by p,
+and group k has a share :math:`w_k` of them, mean forecast :math:`p_k` and frequency :math:`o_k`, Murphy's parts [3]_ are
 
 .. math:: \mathrm{BS} = \sum_k w_k (p_k - o_k)^2 - \sum_k w_k (o_k - \bar o)^2 + \bar o (1 - \bar o) + \ldots
 
-reliability (0 is best), resolution (large is best) and uncertainty; what is left out is due to forecasts that differ within a group.
+reliability (0 is best), resolution (large is best) and uncertainty; the omitted terms are due to different forecasts within a group.
 
 References
 ----------
@@ -31,7 +31,7 @@ _RESAMPLES, _AT_ONCE = 2000, 200
 
 @dataclass(frozen=True)
 class Parts:
-    """Brier's score and its parts."""
+    """The Brier score and its parts."""
 
     brier: float
     reliability: float
@@ -40,7 +40,7 @@ class Parts:
 
 
 def weigh_clusters(clusters: np.ndarray) -> np.ndarray:
-    """Return a weight per forecast such that each cluster weighs 1.
+    """Return weights of forecasts that sum to 1 in each cluster.
 
     Examples
     --------
@@ -57,7 +57,7 @@ def decompose_brier(
     groups: np.ndarray,  # from 0
     weights: np.ndarray,
 ) -> Parts:
-    """Return Brier's score and its parts.
+    """Return the Brier score and its parts.
 
     Examples
     --------
@@ -83,7 +83,7 @@ def decompose_brier(
 def resample_mean(
     values: np.ndarray, clusters: np.ndarray, confidence_level: float, seed: int
 ) -> tuple[float, float, float]:
-    """Return the mean over clusters of the mean in each, and its interval from samples of clusters; NaN below two of them.
+    """Return the mean of the clusters' means, with a bootstrap interval from samples of clusters; NaN with fewer than two clusters.
 
     Examples
     --------
@@ -107,8 +107,9 @@ def resample_mean(
 def share_interval(
     happened: np.ndarray, clusters: np.ndarray, weights: np.ndarray, confidence_level: float
 ) -> tuple[float, float, float]:
-    """Return the weighted share of what happened, and the interval of Clopper and Pearson with as many independent forecasts as
-    clusters weigh.
+    """Return the weighted share of forecasts whose event happened, with Clopper and Pearson's interval.
+
+    The interval is that of the effective number of clusters.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Values of one measure, by case and world, with all that an estimate of them needs."""
+"""Values of one measure by case and world, with everything that an estimate needs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Strata:
     """
 
     of: np.ndarray  # int, shape (worlds,): the stratum of each world, from 0
-    # float, shape (strata,) or (cases, strata): their sum is 1; they may differ between cases.
+    # float, shape (strata,) or (cases, strata): sum to 1; may differ between cases.
     probabilities: np.ndarray
 
     @property
@@ -48,7 +48,7 @@ class Strata:
 
     @property
     def weights(self) -> np.ndarray:
-        """What each world counts, by world or by case and world; together 1."""
+        """The weight of each world, by world or by case and world; they sum to 1."""
         weights: np.ndarray = (self.probabilities / np.maximum(self.counts, 1))[..., self.of]
         return weights
 
@@ -68,14 +68,14 @@ class Lump(NamedTuple):
     """
 
     sizes: np.ndarray  # by stratum; 0 where it can't happen
-    happened: np.ndarray  # as the values: 1 or 0, of a difference also -1; NaN where unknown
-    rates: np.ndarray  # by case and stratum; of a difference their difference; NaN where not known
-    # Of a difference: whether either policy has the rarer of the event and its absence, and how probable that is at most.
-    rarer: np.ndarray | None = None  # as the values
-    chances: np.ndarray | None = None  # as the rates
+    happened: np.ndarray  # shaped like the values: 1 or 0, for a difference also -1; NaN where unknown
+    rates: np.ndarray  # by case and stratum; differences of rates for a difference; NaN where unknown
+    # For a difference: whether either policy has the rarer of the event and its absence, and an upper bound on its probability.
+    rarer: np.ndarray | None = None  # shaped like the values
+    chances: np.ndarray | None = None  # shaped like the rates
 
     def find_rarer(self, strata: Strata) -> tuple[np.ndarray, np.ndarray]:
-        """Return in which worlds the rarer of the event and its absence was seen, by its known rate, and how probable it is."""
+        """Return in which worlds the rarer of the event and its absence occurred (by its known rate), and its probability."""
         if self.rarer is not None and self.chances is not None:
             return self.rarer, self.chances
         is_event_rarer = self.rates <= 0.5
@@ -83,7 +83,7 @@ class Lump(NamedTuple):
         return rarer, np.minimum(self.rates, 1 - self.rates)
 
     def minus(self, other: Lump, strata: Strata) -> Lump:
-        """Return the lump of differences to other cases in the same worlds."""
+        """Return the lump of differences from other cases in the same worlds."""
         (mine, chances), (theirs, of_others) = self.find_rarer(strata), other.find_rarer(strata)
         return Lump(
             self.sizes,
@@ -105,12 +105,12 @@ class Lump(NamedTuple):
 
     @property
     def unknown_sizes(self) -> np.ndarray:
-        """The sizes where the rate of a case is not known, otherwise 0."""
+        """The size in strata in which the rate of some case is unknown, otherwise 0."""
         is_unknown = np.isnan(self.rates).reshape(-1, len(self.sizes)).any(axis=0)
         return np.where(is_unknown, self.sizes, 0.0)
 
     def surprises(self, strata: Strata) -> np.ndarray:
-        """Return what the lump added to each value beyond its mean, where that is known, otherwise 0."""
+        """Return by how much the lump that was drawn exceeds its mean in each value, if the rate is known, otherwise 0."""
         surprises: np.ndarray = self.sizes[strata.of] * (self.happened - self.rates[..., strata.of])
         return np.where(np.isnan(self.rates[..., strata.of]), 0.0, surprises)
 
@@ -128,23 +128,22 @@ class Sample:
 
     values: np.ndarray  # float, shape (..., worlds): the leading axes are cases; NaN where a world has no value
     strata: Strata
-    # float, shape (...): by case, how many worlds are expected of the rarest kind of release that a mean depends on.
+    # float, shape (...): by case, the expected number of worlds of the rarest kind of release that a mean depends on.
     n_expected: np.ndarray
-    lumps: tuple[Lump, ...] = ()  # what the values contain of events, whose numbers have exact limits
-    # bool, shape (strata,): where all values of a stratum are known beforehand, apart from lumps: no good release
-    # escapes.
+    lumps: tuple[Lump, ...] = ()  # contributions of events to the values; rates of events have exact limits
+    # bool, shape (strata,): in which strata all values are known beforehand, apart from lumps (no good release escapes).
     is_certain: np.ndarray = field(default_factory=lambda: np.zeros(1, dtype=bool))
-    # bool, shape (strata,), or None: where a condition that is decided world by world may hold, such as having passed
-    # the canaries; None without one.
+    # bool, shape (strata,), or None: in which strata a condition that varies between worlds may hold, such as having passed
+    # the canaries; None without such a condition.
     selects: np.ndarray | None = None
-    is_difference: bool = False  # whether they are differences of two policies in the same worlds
-    bounds: tuple[float, float] = UNBOUNDED  # between which all values lie; those of differences aren't known
-    # float, shape (...), or None: of differences, by case: the range of the values that they are differences of.
+    is_difference: bool = False  # whether values are differences of two policies in the same worlds
+    bounds: tuple[float, float] = UNBOUNDED  # of all values; unknown for differences
+    # float, shape (...), or None: for differences, by case, the range of the values that were subtracted.
     spread: np.ndarray | None = None
 
     @property
     def never_negative(self) -> bool:
-        """Whether values are known to be 0 or more, and nothing else; a condition, if any, isn't decided world by world."""
+        """Whether it is known of values only that they are at least 0; false if a condition varies between worlds."""
         return self.bounds == (0.0, math.inf) and self.selects is None
 
     def __len__(self) -> int:
@@ -166,7 +165,7 @@ class Sample:
         )
 
     def __sub__(self, other: Sample) -> Sample:
-        """Return the differences to other cases in the same worlds."""
+        """Return the differences from other cases in the same worlds."""
         lumps = tuple(mine.minus(theirs, self.strata) for mine, theirs in zip(self.lumps, other.lumps, strict=True))
         n_expected = np.minimum(self.n_expected, other.n_expected)
         return replace(
@@ -180,7 +179,7 @@ class Sample:
         )
 
     def means(self) -> np.ndarray:
-        """Return the mean of each case: those of the strata, weighted with their probabilities.
+        """Return the mean of each case, weighted by the probabilities of the strata.
 
         Examples
         --------
@@ -224,7 +223,7 @@ class Sample:
         return replace(self, values=values, n_expected=np.append(self.n_expected, more.n_expected), lumps=lumps)
 
     def _with_sizes_of(self, other: Sample) -> Sample:
-        """Return the same sample with lumps at least as large as those of another one."""
+        """Return the sample with the sizes of lumps raised to those of another one, where these are larger."""
         values, lumps = self.values, []
         for mine, others in zip(self.lumps, other.lumps, strict=True):
             resized = mine._replace(sizes=np.maximum(mine.sizes, others.sizes))
@@ -234,7 +233,7 @@ class Sample:
         return replace(self, values=values, lumps=tuple(lumps))
 
     def as_drawn(self) -> Sample:
-        """Return the values as they were drawn, without what is known of their lumps."""
+        """Return the values as they were drawn, instead of with the known rates of lumps."""
         values = self.values + sum(lump.surprises(self.strata) for lump in self.lumps)
         lumps = tuple(lump._replace(rates=np.full_like(lump.rates, np.nan)) for lump in self.lumps)
         return replace(self, values=values, lumps=lumps)
@@ -247,7 +246,7 @@ class Sample:
         return np.where(happened, np.nan, self.values)
 
     def pick(self, cases: np.ndarray) -> Sample:
-        """Return the values of one case in each world, with what is known of lumps where that is one case in a whole stratum."""
+        """Return the values of one case per world; known rates of lumps are kept in strata in which it is always the same case."""
         worlds = np.arange(self.values.shape[-1])
         firsts = [(place, cases[columns]) for place, columns in enumerate(self.strata.columns)]
         lumps = []
@@ -285,8 +284,7 @@ def _find_range(values: np.ndarray) -> np.ndarray:
 
 
 def weigh(probabilities: np.ndarray, n: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Return the weights of strata, which sum to 1, by their probabilities and how many of their worlds have a value; 0
-    where none has.
+    """Return weights of strata that sum to 1: proportional to the probability times the share of worlds with a value.
 
     Examples
     --------
@@ -300,7 +298,7 @@ def weigh(probabilities: np.ndarray, n: np.ndarray, counts: np.ndarray) -> np.nd
 
 
 def as_sample(values: np.ndarray | Sample) -> Sample:
-    """Return values of independent worlds, drawn alike, as a sample of one stratum; a sample as it is."""
+    """Return values of independent, identically distributed worlds as a sample with one stratum; a sample unchanged."""
     if isinstance(values, Sample):
         return values
     values = np.asarray(values, dtype=float)

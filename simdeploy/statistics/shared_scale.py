@@ -1,7 +1,7 @@
 """Censored durations in groups that share a random scale: the likelihood, with the scale integrated out.
 
-A duration is the group's scale (lognormal with median 1) times a law of a family. Of a node it is the sum of its attempts, the last of which
-may not have ended. An attempt may also hang for ever (a cure model).
+A duration is the group's scale (lognormal with median 1) times a variable from a family. A node's duration is the sum of its attempts;
+its last attempt may not have ended. An attempt may also hang forever (a cure model).
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from simdeploy.statistics.censored import Durations, Ended, Grouped, Terms
 from simdeploy.statistics.lifetimes import LIFETIMES, Family, match_sum
 from simdeploy.statistics.maximizing import Maximum, maximize
 
-# Places of the parameters of a point: logarithms of location, shape, spread of the scale, and fraction of hangs.
+# Indices of a point's parameters: logarithms of location, shape, spread of the scale, and fraction of hangs.
 LOCATION, SHAPE, SPREAD, HANG = range(4)
-# Of a spread and a fraction that are none.
+# A spread or a fraction with this logarithm counts as 0.
 LEAST_LOG = -14.0
 
 _MOST_AT_ONCE = 1_000_000
@@ -60,7 +60,7 @@ class SharedScale:
         return scales
 
     def fit(self, start: np.ndarray, *, fixed: tuple[int, ...] = ()) -> Maximum:
-        """Return the maximum; without a spread if that is as good."""
+        """Return the maximum; without a spread if that fits as well."""
         best = maximize(self, start, fixed=fixed)
         if SPREAD in fixed:
             return best
@@ -100,7 +100,7 @@ class SharedScale:
 
 
 class _AtShape:
-    """The log-likelihood of each group as a function of the logarithm of its scale, at several shapes and fractions of hangs."""
+    """The log-likelihood of each group as a function of its log scale, at several shapes and fractions of hangs."""
 
     def __init__(self, family: Family, grouped: Grouped, shape: np.ndarray, hang: np.ndarray) -> None:
         self._family, self._grouped = family, grouped
@@ -111,7 +111,7 @@ class _AtShape:
         self._laws: dict[int, tuple[Family, np.ndarray, np.ndarray]] = {}
 
     def guess(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the mode of each group as if all were first attempts that ended, and the information that it rests on."""
+        """Return each group's mode, and the information there, as if all rows were first attempts that ended."""
         shape = self._shape[:, :, 0]
         first = next((each for each in self._grouped.ended if each.attempts == 1), None)
         if first is None:
@@ -127,11 +127,11 @@ class _AtShape:
                 return first.logs / first.rows + 0 * shape, first.rows / shape**2
 
     def __call__(self, v: np.ndarray) -> np.ndarray:
-        """Return it at `v`, by point, group and place."""
+        """Return the log-likelihood at the log scales `v`, by point, group and node of the quadrature."""
         total = sum((self._log_density(each, v) for each in self._grouped.ended), np.zeros_like(v))
         still_open = self._grouped.still_open
         if len(still_open):
-            each = self._log_open(still_open, v[:, still_open.group]) * still_open.times[:, None]
+            each = self._log_open(still_open, v[:, still_open.group]) * still_open.counts[:, None]
             total[:, still_open.group[still_open.starts]] += np.add.reduceat(each, still_open.starts, axis=1)
         return total
 
@@ -160,7 +160,7 @@ class _AtShape:
         return density
 
     def _log_open(self, terms: Terms, v: np.ndarray) -> np.ndarray:
-        """Return the log-probabilities that the last attempt has not ended, and those before have."""
+        """Return the log-probabilities that the last attempt has not ended but the ones before have."""
         x = terms.log_time[:, None] - v
         survival = np.empty_like(x)
         for n, rows in terms.by_attempts:
@@ -173,6 +173,6 @@ class _AtShape:
         return logs
 
     def _survival(self, attempts: int, log_x: np.ndarray) -> np.ndarray:
-        """Return the probabilities that sums of so many attempts of scale 1 are above exp(`log_x`)."""
+        """Return the probabilities that sums of `attempts` attempts of scale 1 are above exp(`log_x`)."""
         family, shape, location = self._law_of_sum(attempts)
         return LIFETIMES[family].survival(np.exp(log_x - location), shape)

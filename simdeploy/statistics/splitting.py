@@ -1,4 +1,4 @@
-"""Multilevel splitting with fixed effort, for any process that can resume from where it reached a level."""
+"""Multilevel splitting with fixed effort, for any process that can resume from the point at which it reached a level."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ class Stage(NamedTuple):
     """Trajectories on their way to a level."""
 
     reached: np.ndarray  # whether each reached it
-    values: np.ndarray  # final values of each (row), whether or not it reached the level
-    entrances: Any  # what the process needs to resume from where they reached it
+    values: np.ndarray  # final values of each trajectory (row), whether or not it reached the level
+    entrances: Any  # what the process needs to resume trajectories at the level
 
 
 class Process(Protocol):
     """A process that can be split.
 
-    Each trajectory depends only on its number; one that resumes from an entrance must have the distribution of the
-    process given everything up to there.
+    Each trajectory depends only on its number. One that resumes from an entrance must have the distribution of the process
+    given everything up to there.
     """
 
     def start(self, numbers: np.ndarray, level: int | None) -> Stage:
@@ -35,8 +35,8 @@ class Process(Protocol):
 class Split:
     """One run of the whole scheme.
 
-    Unbiased estimates of the mean of each functional; per level, the fraction of its trajectories that reached the
-    next; and per stage the values of its trajectories.
+    It has unbiased estimates of the mean of each functional; per level, the fraction of trajectories that reached the next
+    one; and per stage the values of its trajectories.
     """
 
     estimates: np.ndarray
@@ -47,7 +47,7 @@ class Split:
 def split(process: Process, levels: Sequence[int], *, effort: int, first: int, seed: int) -> Split:
     r"""Run a process through ascending levels, with `effort` trajectories from each, numbered from `first`.
 
-    With `first`, the seed determines the entrance from which each trajectory resumes.
+    `seed` and `first` determine the entrance from which each trajectory resumes.
 
     Notes
     -----
@@ -86,7 +86,7 @@ def split(process: Process, levels: Sequence[int], *, effort: int, first: int, s
 
 
 def _parents(reached: np.ndarray, effort: int, chance: np.random.Generator) -> np.ndarray:
-    """Choose the entrance of each next trajectory: each equally often, except for a random rest."""
+    """Choose the entrance of each next trajectory: each equally often, and the remainder at random."""
     entrances = np.flatnonzero(reached)
     rest = chance.permutation(entrances)[: effort % len(entrances)]
     return np.concatenate([np.repeat(entrances, effort // len(entrances)), rest])

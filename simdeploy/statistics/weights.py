@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 # Shape of the generalised Pareto distribution beyond which an average of weights converges too slowly [1]_.
 _HEAVIEST = 0.7
-# Effective hits, as they are expected beforehand, or else found. Of many, expected beforehand, so few are a doubt, too.
+# The least effective hits: as expected beforehand, or if that is unknown, as found. The second number applies to those found
+# even if enough were expected.
 FEWEST_HITS = 50
 _FEWEST_FOUND = 20
 _FEWEST_OF_LIMIT = 5
@@ -33,10 +34,10 @@ class Diagnosis:
     n: int  # replications
     mean_weight: float  # of all weights, 1 in expectation
     mean_weight_error: float  # its standard error
-    effective_n: float  # (sum w)^2 / sum w^2: as many unweighted replications have as much information on a mean
+    effective_n: float  # (sum w)^2 / sum w^2: the number of unweighted replications with as much information on a mean
     n_hits: int  # replications that contribute: the event happened
     effective_hits: float  # the same as `effective_n` over the contributions
-    largest_share: float  # of one replication in the sum of contributions
+    largest_share: float  # largest share of one replication in the sum of contributions
     k_hat: float  # shape of the generalised Pareto distribution of the largest contributions; NaN if there are too few
     doubts: tuple[str, ...]  # why the estimate can't be trusted; empty if it can
 
@@ -49,19 +50,19 @@ class Diagnosis:
 def diagnose(weights: np.ndarray, contributions: np.ndarray, expected_hits: float | None = None) -> Diagnosis:
     r"""Diagnose the weights of all replications, and the contribution of each to an estimate.
 
-    A contribution is the weight times the value, 0 where the event didn't happen. `expected_hits` is the effective number
-    of hits that other replications let expect.
+    A contribution is the weight times the value, 0 if the event didn't happen. `expected_hits` is the expected effective
+    number of hits, judging by other replications.
 
     Notes
     -----
-    Doubts are: fewer than 50 effective hits, expected if known, and in any case fewer than 20; one replication with more than a tenth of the sum; :math:`\hat k > 0.7`,
-    from the largest min(0.2 h, :math:`3\sqrt h`) of h contributions (Vehtari et al. 2024 [1]_, section 2.2 and eq. 8),
-    fitted as in Zhang and Stephens (2009 [2]_); and a mean weight more than 3 of its errors from 1 (`is_mean_off`). If
-    the event was rarely or never met, none of these may show: a tilt that misses one way in which the event happens
-    underestimates, even with perfect weights.
+    Doubts are: fewer than 50 effective hits expected (or found, if no expectation is known), or fewer than 20 found; one replication
+    with more than a tenth of the sum; :math:`\hat k > 0.7`, from the largest min(0.2 h, :math:`3\sqrt h`) of h contributions (Vehtari et
+    al. 2024 [1]_, section 2.2 and eq. 8), fitted as in Zhang and Stephens (2009 [2]_); and a mean weight more than 3 standard errors
+    from 1 (`is_mean_off`). These may all fail to show that the event was rarely or never met: a tilt that misses one way in which the
+    event happens underestimates its probability, even with perfect weights.
 
-    If only the hits found decided, an estimate with 40 hits on average would be stated where it found more than 50, so where
-    it is too high: its intervals would cover 87 % of the time instead of 95 %.
+    If only hits found decided, an estimate with 40 hits on average would be stated only when it has more than 50, that is, when it is too
+    high: its intervals would cover 87 % of the time instead of 95 %.
 
     References
     ----------
@@ -104,8 +105,8 @@ def diagnose(weights: np.ndarray, contributions: np.ndarray, expected_hits: floa
 def is_mean_off(weights: np.ndarray) -> bool:
     """Return whether the mean weight is more than 3 standard errors from its expectation, 1.
 
-    Then there are draws that happen often without the tilt and hardly ever with it, so nobody knows what they lead to.
-    No effective number of replications is required: it is lowest where most is missed.
+    Then some draws that are common without the tilt are very rare with it, so their effect is unknown. No minimum effective
+    number of replications is required, because the sample estimate of that number is unreliable when draws are missed.
 
     Examples
     --------
@@ -157,7 +158,7 @@ def effective_size(weights: np.ndarray) -> float:
     largest = np.abs(weights).max(initial=0.0)
     if not largest:
         return 0.0
-    scaled = weights / largest  # squares of very small ones would be 0
+    scaled = weights / largest  # squares of very small weights would be 0
     return float(scaled.sum() ** 2 / (scaled**2).sum())
 
 
@@ -178,7 +179,7 @@ def tail_shape(values: np.ndarray) -> float:
         return math.nan
     ordered = np.sort(values)
     beyond = ordered[-n_tail:] - ordered[-n_tail - 1]
-    # Equal weights multiplied in another order differ in their last digits; that is not a tail.
+    # Equal weights may differ in their last digits, if factors were multiplied in another order; that is not a tail.
     digits = _LAST_DIGITS * ordered[-1]
     beyond = beyond[beyond > digits]
     if len(beyond) < _TAIL_NEEDS or ordered[-1] - ordered[-_TAIL_NEEDS] <= digits:
@@ -208,14 +209,14 @@ class Weighted(NamedTuple):
 
 
 def estimate_weighted(values: np.ndarray, weights: np.ndarray, measure: Measure, confidence_level: float) -> Weighted:
-    r"""Estimate a measure from weighted values, as from `Values`; no interval where weights can't be trusted.
+    r"""Estimate a measure from weighted values, as from `Values`; without an interval if weights can't be trusted.
 
     Notes
     -----
     A rate of all replications is :math:`\sum w x / n`, which is unbiased. A mean or a conditional measure is the ratio
     :math:`\sum w x / \sum w` over the replications with a value, with the error of a ratio (Owen 2013 [1]_, section
-    9.2); its bias falls with 1/n. A quantile is that of the weighted values, between those at which the weighted
-    proportion below is one half-width lower and higher (Woodruff 1952 [2]_).
+    9.2); its bias falls with 1/n. A quantile is that of the weighted values. Its interval lies between the values at which
+    the weighted proportion below is one half-width lower and higher (Woodruff 1952 [2]_).
 
     References
     ----------
@@ -277,9 +278,9 @@ def ratio(upper: np.ndarray, lower: np.ndarray) -> tuple[float, float]:
 
 
 def log_interval(value: float, error: float, degrees: int, confidence_level: float) -> tuple[float, float]:
-    r"""Return an interval of a positive number, symmetric in proportion: :math:`p e^{\pm t s/p}`.
+    r"""Return an interval of a positive number that is symmetric on a log scale: :math:`p e^{\pm t s/p}`.
 
-    Suits estimates of small probabilities, which are skewed; never goes below 0.
+    It suits estimates of small probabilities, which are skewed, and is always above 0.
 
     Examples
     --------

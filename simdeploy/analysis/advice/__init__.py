@@ -1,4 +1,4 @@
-"""During a rollout: how probable each kind of release is, given what was seen, how it will go on, and what to do.
+"""Advice during a rollout: how probable each kind of release is, given what was seen, how the rollout will go on, and what to do.
 
-From outside: `advise` and `forecast`, imported on first use.
+Other packages use `advise` and `forecast`, which are imported on first use.
 """

@@ -1,4 +1,4 @@
-"""What can be done to a rollout, and what each act leads to."""
+"""Acts: what people can do to a rollout that is under way."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ _WORDS = (GO_ON, "promote", "pause 10m", "resume", "cancel")
 
 @dataclass(frozen=True)
 class Act:
-    """What is done after the instant of looking."""
+    """Something that people may do just after the time of observation."""
 
     name: str
-    do: str  # nothing, if empty
+    do: str  # empty: do nothing
     length_ns: int = 0  # of a pause
-    policy: ScenarioPolicy | None = None  # that takes the place of the present one
+    policy: ScenarioPolicy | None = None  # replaces the current one
 
     def script(self, at_ns: int) -> tuple[ScriptedAct, ...]:
-        """Return what somebody does in the nanosecond after an instant."""
+        """Return the scripted acts, which take effect one nanosecond after `at_ns`."""
         match self.do:
             case "":
                 return ()
@@ -45,7 +45,7 @@ class Act:
 
 
 def awaits_promotion(fields: Mapping[str, Any], policy: ScenarioPolicy, plan: Plan) -> bool:
-    """Return whether the wave at hand waits for a promotion, as far as fields of the status tell."""
+    """Return whether the current wave awaits a promotion, judging by the status fields."""
     wave = fields.get("current_wave")
     if wave is None or not 1 <= wave <= len(plan.sizes) or not plan.promotions[wave - 1] or policy.policy.auto_promote:
         return False
@@ -54,7 +54,7 @@ def awaits_promotion(fields: Mapping[str, Any], policy: ScenarioPolicy, plan: Pl
 
 
 def choose_acts(asked: Any, scenario: Scenario, seen: Seen, plan: Plan) -> tuple[Act, ...]:
-    """Return the acts that were asked for, or those that the state offers."""
+    """Return the requested acts, by default all that the state of the deployment allows."""
     state = seen.last.fields.get("state", "in_progress")
     if state in TERMINAL_STATES:
         if asked:
@@ -116,7 +116,7 @@ def _read(name: str, what: Any, scenario: Scenario, seen: Seen) -> Act:
 
 
 def _change(fields: Mapping[str, Any], scenario: Scenario, seen: Seen, path: Path) -> ScenarioPolicy:
-    """Return the policy with other fields of its spec."""
+    """Return the current policy with some fields of its spec changed."""
     before = seen.policy
     if not fields:
         raise InputError(Problem("nothing changes", path, allowed="fields of the spec, such as {max_failed_nodes: 20}"))

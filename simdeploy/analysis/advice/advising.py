@@ -34,33 +34,33 @@ def forecast(
     progress: bool | Progress = False,
     log: str | os.PathLike[str] | None = None,
 ) -> Forecast:
-    """Forecast how a rollout goes on, given what was seen of it.
+    """Forecast how a rollout will go on, given what was seen of it.
 
     Parameters
     ----------
     scenario : Scenario or path
     policy : str, mapping, spec or document, optional
-        By default that of the deployment object; for a table of revisions the scenario's first.
+        By default that of the deployment object, or the scenario's first policy if `seen` is a table of revisions.
     seen : Deployment, mapping, list or DataFrame
-        What was seen: a deployment object, or the body of ``GET deployment``; a list of objects, or of pairs (instant, object), in order;
-        a `Rollout`, or a table with the columns of its `revisions`, which has every change; or a table of nodes at the instant of looking,
-        with columns of its `nodes` (`node` and `status`; instants, `zone` and `class` where known), or `Records` of them.
+        What was seen, as one of: a deployment object, or the body of ``GET deployment``; a list of objects, or of pairs (time, object),
+        in order; a `Rollout`, or a table with the columns of `Rollout.revisions`, which has every change; a table of the nodes at the
+        time of observation, with columns of `Rollout.nodes` (`node` and `status`; times, `zone` and `class` where known); or `Records`.
     at : str or float, optional
-        The instant of looking: an RFC 3339 time, or seconds after `created_at`. By default the last `updated_at`. That nothing has
-        changed since is evidence, too.
+        The time of observation: an RFC 3339 time, or seconds after `created_at`. By default the last `updated_at`. If it is later,
+        that nothing changed in between counts as evidence, too.
     evidence : DataFrame, list of mapping or Records, optional
-        Counts of requests, with the columns `requests` and `failed`. Rows with a `node` of the table are its health windows, from the
-        first (`to_s`: when they ended). Others are totals that no window judged: of a `version` (``"new"`` or ``"old"``), a `wave`, and from
-        `from_s` to `to_s`, seconds after the start.
+        Counts of requests, with the columns `requests` and `failed`. A row with a `node` is a health window of that node; its windows
+        are in order, from the first (`to_s`: when the window ended). Any other row is a total that no health window judged, of a
+        `version` (``"new"``, the default, or ``"old"``), of a `wave` if given, from `from_s` to `to_s`, seconds after the start.
     replications : int, default 2000
-        Worlds in which this was seen, about equally many of each kind of release.
+        Number of simulated worlds in which this was seen, about equally many for each kind of release.
     confidence_level : float, default 0.95
-        Of each interval separately. Intervals are those of the simulation.
+        Of each interval separately. The intervals reflect simulation error only.
     seed, engine, executor, workers, cluster
         As for `replicate`.
     progress : bool or callable, default False
     log : path, optional
-        Folder in which the answer is kept, for `score`, with what was seen.
+        Folder in which to save the answer and what was seen, for `score`.
 
     Returns
     -------
@@ -74,9 +74,10 @@ def forecast(
 
     Notes
     -----
-    Worlds are drawn such that they show what was seen, and weighted with its chance (`simdeploy.analysis.advice.proposing`). Instants agree
-    within half a second. Where nodes have no law of their own (shared services, traffic; without a table of nodes, of which each
-    is tried by itself, also crashes, outages and sliding; and others: `why_tried`), whole worlds are simulated, and those kept in which it happened.
+    Worlds are drawn such that they show what was seen, and weighted by its probability (`simdeploy.analysis.advice.proposing`). Times agree
+    to half a second. This needs the probability distribution of each node's fate. Where there is none (for example with shared services or
+    traffic; see `why_tried`), whole worlds are simulated, and those that agree are kept. With crashes, outages or sliding pacing that is
+    necessary only without a table of nodes; with one, each node is tried by itself.
 
     Examples
     --------
@@ -122,9 +123,9 @@ def advise(
     progress: bool | Progress = False,
     log: str | os.PathLike[str] | None = None,
 ) -> Advice:
-    """Advise what to do with a rollout, given what was seen of it.
+    """Compare what could be done with a rollout that is under way, given what was seen of it.
 
-    The same worlds go on under each act, and what each of them costs is compared.
+    The same simulated worlds are continued under each act, and their costs are compared.
 
     Parameters
     ----------
@@ -133,9 +134,9 @@ def advise(
     policy, seen, at, evidence
         As for `forecast`.
     acts : str, sequence of str or mapping, optional
-        ``"go on"``, ``"promote"`` (while canaries wait), ``"pause 10m"`` (after which somebody resumes), ``"resume"`` (of a paused
-        rollout), ``"cancel"``; a mapping names them, and fields of the spec that change from now on, such as
-        ``{"max_failed_nodes": 20}``. By default those that the state offers; none in a terminal state.
+        ``"go on"``, ``"promote"`` (while canaries wait), ``"pause 10m"`` (and resume after that), ``"resume"`` (a paused rollout) or
+        ``"cancel"``. A mapping gives acts names of your choice; its values may also be fields of the spec to change from now on, such as
+        ``{"max_failed_nodes": 20}``. By default all acts that the state allows; none in a terminal state.
     replications, confidence_level, seed, engine, executor, workers, cluster, progress, log
         As for `forecast`.
 
@@ -146,12 +147,12 @@ def advise(
     Raises
     ------
     InputError
-        As `forecast`, and for acts that the state doesn't offer.
+        As for `forecast`, and for acts that the state doesn't allow.
 
     Notes
     -----
-    A cost is that of the whole rollout, past included, because a defective release that is stopped costs no delay. Waiting is valued as in
-    `simdeploy.analysis.advice.waiting`.
+    Costs are those of the whole rollout, including its past, because stopping a defective release cancels the cost of its delay. See
+    `simdeploy.analysis.advice.waiting` for the value of waiting.
 
     Examples
     --------

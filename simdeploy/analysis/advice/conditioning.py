@@ -43,11 +43,11 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 _R = TypeVar("_R")
 
-# Instants that are matched no closer than this are worth a warning.
+# Warn if times are matched less closely than this.
 _ROUGH_S = 2.0
-# A kind with a smaller part of the probability, by the guide, gets few worlds.
+# A kind whose rough share of the probability is smaller gets few worlds.
 _LOG_NEGLIGIBLE = math.log(1e-6)
-# The part of the chance of what was seen that may be lost because no replication was found.
+# The fraction of the probability that may be lost to worlds for which no replication was found.
 _MOST_LOST = 0.01
 
 
@@ -56,10 +56,10 @@ class OfKind:
     """The worlds of one kind of release."""
 
     kind: ReleaseKind
-    n_tried: int  # worlds that were drawn for them
+    n_tried: int  # worlds drawn to find them
     worlds: Worlds
-    # One per world: the probability of the kind, times the chance of what was seen over that of the proposal, over
-    # `n_tried`; on a scale that is common to all kinds.
+    # One per world: probability of the kind x (chance of what was seen / that of proposing it) / `n_tried`, on a scale
+    # common to all kinds.
     weights: np.ndarray
 
 
@@ -88,7 +88,7 @@ class Conditioned:
 
     @property
     def effective_worlds(self) -> float:
-        """The number of equally weighted worlds that vary as little (Kish)."""
+        """The effective sample size of the weighted worlds (Kish)."""
         weights = np.concatenate([each.weights for each in self.by_kind])
         return float(weights.sum() ** 2 / (weights**2).sum())
 
@@ -100,8 +100,8 @@ def condition(
     replications: int,
     seed: int,
     engine: str,
-    workers: int = 1,  # threads on which kinds of release are looked at
-    tell: Callable[[int], None] = lambda _: None,  # takes the number of worlds that were found since the last call
+    workers: int = 1,  # threads, over which kinds of release are distributed
+    tell: Callable[[int], None] = lambda _: None,  # takes the number of worlds found since the last call
 ) -> Conditioned:
     """Draw worlds until there are about `replications` in which what was seen happened.
 
@@ -134,7 +134,7 @@ def condition(
         read_seen = read_batches if plan.pacing == "rate" else read_course
         course = read_seen(scenario, plan, seen)
         course.pauses = find_pauses(seen)
-    tell(0)  # nothing is refused from here on but what is too improbable
+    tell(0)  # the input is valid; from here on it can only turn out to be too improbable
     paused = _with_acts(scenario, seen, plan)
     kinds = [kind for kind in scenario.release if kind.probability]
 
@@ -149,7 +149,7 @@ def condition(
 
     searches = search_all(seen)
     guides = [search.guide for search in searches if isinstance(search.guide, NodeGuide)]
-    guides = [] if find_spells(scenario) else guides  # they know of no spells
+    guides = [] if find_spells(scenario) else guides  # guides ignore spells, so they could refuse what is possible
     if seen.nodes is not None and guides:
         check_chances(seen.nodes, guides)
         wider = widen(seen.nodes, guides)
@@ -157,13 +157,13 @@ def condition(
             _warn_of_width(wider)
             seen = replace(seen, nodes=wider)
             searches = search_all(seen)
-    # Kinds that can hardly have been get few worlds; if those say otherwise, as many as the others.
+    # Very improbable kinds get few worlds at first. If those turn out more probable, the kind gets as many as the others.
     most = max(search.log_likelihood for search in searches)
     likely = [search for search in searches if search.log_likelihood >= most + _LOG_NEGLIGIBLE]
     wanted = -(-replications // len(likely))
     _map(workers, stop, lambda search: search.find(wanted) if search in likely else search.glance(), searches)
     most = max(search.log_found for search in searches)
-    # What can't have happened under some kinds is shared by the others.
+    # Kinds under which this can't have happened leave their worlds to the others.
     able = [search for search in searches if search.n_found and search.log_found >= most + _LOG_NEGLIGIBLE]
     missing = sum(search.n_found for search in able) < replications
     wanted = -(-replications // max(len(able), 1))
@@ -172,7 +172,7 @@ def condition(
 
 
 def _map(workers: int, stop: Event, do: Callable[[_T], _R], items: Iterable[_T]) -> list[_R]:
-    """Return what is done with each item, by so many threads; they end soon if this is interrupted."""
+    """Apply a function to each item on several threads, which are told to stop if this one is interrupted."""
     if workers == 1:
         return [do(item) for item in items]
     with ThreadPoolExecutor(workers) as pool:
@@ -184,16 +184,16 @@ def _map(workers: int, stop: Event, do: Callable[[_T], _R], items: Iterable[_T])
 
 
 def _warn_of_width(table: NodeTable) -> None:
-    """Say how closely the least probable instants are matched, if that is roughly."""
+    """Warn if the least probable times are matched only roughly."""
     widest_s = float(table.slack_ns.max()) / NS_PER_S
     if widest_s > _ROUGH_S:
         warn_user(f"instants of nodes that are improbable are matched to {widest_s:.0f} s instead of half a second")
 
 
 def _with_acts(scenario: Scenario, seen: Seen, plan: Plan) -> Scenario:
-    """Return a scenario in which somebody pauses, resumes and cancels when that was seen: taken as given.
+    """Return a scenario with the pauses, resumptions and cancellation that were seen as scripted acts, taken as given.
 
-    A cancel of canaries that await a promotion is the operator's, which tells something of the release.
+    Canceling canaries that await a promotion is not scripted: it is the simulated operator's decision, which is evidence about the release.
     """
     pauses = find_pauses(seen)
     acts = [ScriptedAct(begins, "pause") for begins, _ in pauses]

@@ -1,16 +1,17 @@
 r"""Nodes whose health windows were counted: the chance of the counts, and replications that agree with them.
 
-Of windows with :math:`n_j` requests, :math:`k_j` of which failed, the chance is a binomial at the level :math:`p_j(\theta)`, where
-:math:`\theta` is what a node has of its own: its level of errors, whether the release affects it, and from when on it shows. It takes the place of
-the chance that the window is healthy, in the recursion of `simdeploy.analysis.advice.laws`, as a part of the largest that it
-can be for any level: the same number for all worlds.
+If :math:`k_j` of the :math:`n_j` requests of window j failed, that has a binomial probability at the error level :math:`p_j(\theta)`.
+:math:`\theta` are the node's own parameters: its level of errors, whether the release affects it, and after what time that shows. The
+binomial probability replaces the chance of a healthy window in the recursion of `simdeploy.analysis.advice.laws`. It is divided by its
+maximum over all levels, which is the same number for all worlds.
 
-A node takes the first replication in which it does what was seen, each counted window is as healthy as it was, and a further uniform is below
+A node takes the first replication in which it does what was seen, each counted window has the health that was seen, and another uniform
+number is below
 
 .. math:: \prod_j \frac{b(k_j; n_j, p_j(\theta))}{h_j(\theta)} \bigg/ \max_\theta
 
 where :math:`h_j` is the chance that the window is (un)healthy. So :math:`\theta` has its distribution given the counts (von
-Neumann's rejection), although those of the replication itself are others.
+Neumann's rejection), although the counts in that replication differ from those that were seen.
 """
 
 from __future__ import annotations
@@ -27,16 +28,16 @@ from simdeploy.world.streams import Stream, uniforms
 
 @dataclass(frozen=True)
 class Counts:
-    """Counted windows of a node, from its first."""
+    """Request counts of a node's health windows, from its first."""
 
-    windows: tuple[tuple[int, int], ...]  # requests and failed ones
+    windows: tuple[tuple[int, int], ...]  # (requests, failed requests) of each
 
     def chances_of(self, law: NodeLaw) -> Windows:
-        """Return the chances of verdicts after so many windows, together with that of the counts."""
+        """Return the chance of each verdict after each number of windows, jointly with the counts."""
         return _windows_of(law, self.windows)
 
     def best_ratio(self, law: NodeLaw) -> float:
-        """Return the largest chance of the counts over that of windows which are as healthy."""
+        """Return the maximum, over levels of errors, of the chance of the counts over the chance of the windows' health."""
         return max(_best_ratio(part, self.windows) for _, part in law.parts or ((1.0, law),))
 
     def accept(self, law: NodeLaw, nodes: Nodes, seed: int, replications: np.ndarray) -> np.ndarray:
@@ -74,14 +75,14 @@ def _healthy(law: NodeLaw, windows: tuple[tuple[int, int], ...]) -> np.ndarray:
 
 
 def _ratios(law: NodeLaw, windows: tuple[tuple[int, int], ...], levels: np.ndarray, after_ns: np.ndarray) -> np.ndarray:
-    """Return the chance of each count over the largest that it can be, by node and window."""
+    """Return the chance of each count relative to its maximum over levels, by node and window."""
     places = np.arange(len(windows))
     p = error_levels(law.kind, law.rule, places, levels, after_ns)
     return relative_binomial(np.array([n for n, _ in windows]), np.array([k for _, k in windows]), p)
 
 
 def relative_binomial(requests: np.ndarray, failed: np.ndarray, levels: np.ndarray) -> np.ndarray:
-    """Return the chance that so many requests fail at some levels, over that at the level which makes it the largest.
+    """Return the chance that `failed` of `requests` fail at some levels, relative to its maximum over levels.
 
     Examples
     --------
@@ -112,7 +113,7 @@ def _windows_of(law: NodeLaw, windows: tuple[tuple[int, int], ...]) -> Windows:
     ratios, seen = _ratios(law, windows, levels, after_ns)[:, :n], _healthy(law, windows)[:n]
     healthy[:, :n], unhealthy[:, :n] = np.where(seen, ratios, 0.0), np.where(seen, 0.0, ratios)
     decided = decide(rule, healthy, unhealthy)
-    # Whoever is decided earlier has fewer windows than were counted.
+    # A node with an earlier verdict would have fewer windows than were counted.
     is_late = np.arange(most + 1) >= len(windows)
     return Windows(decided.running * is_late, decided.failed * is_late, decided.left * is_late)
 

@@ -1,4 +1,4 @@
-"""Dealing what was seen: failures to waves, and verdicts to nodes, each with the logarithm of what the weight of the world gains."""
+"""Dealing failures to waves and verdicts to nodes, with the logarithm of the factor by which each changes the world's weight."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import numpy as np
 
 
 def split_failures(
-    total: np.ndarray,  # failures of both, by world
+    total: np.ndarray,  # failures in both groups, by world
     here: tuple[int, np.ndarray],  # number of nodes, and the probability that one of them failed
-    rest: tuple[int, np.ndarray],  # the same of the others
+    rest: tuple[int, np.ndarray],  # the same for the others
     u: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Deal failures to some nodes and the others, as if they failed with given probabilities.
+    """Split failures between two groups of nodes, as if each node failed with its group's probability.
 
-    The first array has the failures of the nodes here, the second log weights: -inf where nothing fits.
+    Return the failures in the first group, and log weights: -inf where no split is possible.
 
     Examples
     --------
@@ -45,17 +45,16 @@ def deal_verdicts(
     places: np.ndarray,  # of the nodes' laws, shape (worlds, nodes)
     chances: np.ndarray,  # shape (laws, verdicts, worlds)
     means: np.ndarray,  # over the nodes of the wave, shape (verdicts, worlds)
-    left: np.ndarray,  # how many nodes have each verdict, shape (verdicts, worlds)
+    left: np.ndarray,  # how many of each verdict are to be dealt, shape (verdicts, worlds)
     u: np.ndarray,  # uniforms of shape (worlds, nodes)
 ) -> tuple[np.ndarray, np.ndarray]:
     """Deal the verdicts of a wave to its nodes, one after the other.
 
-    The first array has the dealt verdicts, shape (worlds, nodes), the second log weights by world: -inf, or NaN, where
-    they can't be dealt.
+    Return the dealt verdicts, shape (worlds, nodes), and log weights by world: -inf or NaN where they can't be dealt.
 
     Examples
     --------
-    Of two nodes that are alike one has failed, with a chance of 2 x 0.9 x 0.1:
+    One of two identical nodes failed, which has the probability 2 x 0.9 x 0.1:
 
     >>> chances = np.array([[[0.9], [0.1]]])
     >>> dealt, log_weights = deal_verdicts(np.zeros((1, 2), int), chances, chances[0], np.array([[1], [1]]), np.full((1, 2), 0.3))

@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 RUNS, FAILS = 0, 1
 
-# Quantiles that take long are interpolated between so many, except in the tails.
+# Distributions whose quantiles are slow to compute; except in the tails, they are interpolated between this many.
 _SLOW = (Gamma, Beta)
 _QUANTILES = 4097
 _TAIL = 0.02
-# Chances of windows of fewer nodes are not worth a table.
+# A table of the windows' chances doesn't pay off for fewer nodes than this.
 _FEWEST_BOUNDED = 4096
-# More than levels, and chances, are off by.
+# Exceeds the rounding errors of levels and chances.
 _ROUNDING = 1e-6
 
 
@@ -33,10 +33,10 @@ _ROUNDING = 1e-6
 class Nodes:
     """Nodes of several worlds, in columns."""
 
-    # numbers, worlds: the node's number, and the place of its world
+    # numbers, worlds: the node's number, and the index of its world
     numbers: np.ndarray
     worlds: np.ndarray
-    laws: np.ndarray  # place of the node's law in a list
+    laws: np.ndarray  # index of the node's law
     # slowdown, start_failure: of its world; the latter without what the release adds
     slowdown: np.ndarray
     start_failure: np.ndarray
@@ -49,9 +49,9 @@ class Nodes:
 def draw_lives(
     laws: Sequence[NodeLaw], nodes: Nodes, seed: int, replications: np.ndarray, *, roughly: bool = False
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return each node's verdict in its replication, and when it comes and the node starts, nanoseconds after its dispatch.
+    """Return each node's verdict in its replication, the time of the verdict, and the node's start, nanoseconds after its dispatch.
 
-    A node that doesn't start does so at `FOREVER`. If that is enough `roughly`, times may be off by some milliseconds.
+    A node that never starts has the start `FOREVER`. With `roughly`, times may be off by a few milliseconds.
     """
     verdicts = np.full(len(replications), FAILS, dtype=np.int8)
     times = np.full(len(replications), FOREVER)
@@ -70,7 +70,7 @@ def draw_lives(
 def split_affected(
     law: NodeLaw, numbers: np.ndarray, seed: int, replications: np.ndarray
 ) -> list[tuple[NodeLaw, np.ndarray]]:
-    """Return the law of nodes that the release affects, and that of others, each with their places; a single one if all are alike."""
+    """Return the law of the affected nodes and that of the others, each with the indices of its nodes; one law if all are alike."""
     if not law.parts:
         return [(law, np.arange(len(numbers)))]
     is_affected = uniforms(seed, replications, Stream.AFFECTED, numbers) < law.share
@@ -81,7 +81,7 @@ def split_affected(
 def _draw(
     law: NodeLaw, nodes: Nodes, seed: int, replications: np.ndarray, roughly: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Follow the attempts, and then the windows, of alike nodes."""
+    """Follow nodes with the same law through their attempts to start and their health windows."""
     rule, n = law.rule, len(replications)
     deadline = float(rule.deadline_ns) if rule.is_checked else FOREVER
     verdicts, times = np.full(n, FAILS, dtype=np.int8), np.zeros(n)
@@ -93,7 +93,7 @@ def _draw(
             break
 
         left_replications, left_nodes = replications[left], nodes.numbers[left]
-        # Both are of one block.
+        # One block of the generator has the numbers of both streams.
         u, u_failure = block_uniforms(seed, left_replications, Stream.UPDATE_DURATION.block, left_nodes, attempt)
         times[left] += _durations(law, u, nodes.slowdown[left], roughly)
         fails = u_failure < law.failure(nodes.start_failure[left])
@@ -148,7 +148,7 @@ def _validate(
     times: np.ndarray,
     roughly: bool,
 ) -> None:
-    """Let started nodes have their windows; changes verdicts and times."""
+    """Follow started nodes through their health windows; updates `verdicts` and `times` in place."""
     rule = law.rule
     if not rule.is_checked or rule.windows_needed == 0:
         verdicts[started] = RUNS
@@ -187,10 +187,10 @@ def _validate(
 
 
 class _Windows:
-    """Windows of alike nodes.
+    """Health windows of nodes with the same law.
 
-    A level of errors may take long to find. The chance that a window is healthy lies between those of neighbouring levels in a table,
-    so levels are only found for windows with numbers between these.
+    Quantiles of the level of errors may be slow to compute. A table bounds the chance that a window is healthy, so a level is computed only
+    if the window's random number is between these bounds.
     """
 
     def __init__(self, law: NodeLaw, numbers: np.ndarray, seed: int, replications: np.ndarray, roughly: bool) -> None:
@@ -227,7 +227,7 @@ class _Windows:
         return is_healthy
 
     def _draw(self, window: int, nodes: np.ndarray) -> np.ndarray:
-        """Return the numbers that decide some nodes' windows; a block has those of two."""
+        """Return the random numbers that decide some nodes' windows; each block has those of two consecutive windows."""
         drawn: np.ndarray = self._odd[nodes]
         if window % 2 == 0 or np.isnan(drawn).any():
             lanes = block_uniforms(
@@ -247,7 +247,7 @@ class _Windows:
 def draw_own_numbers(
     law: NodeLaw, numbers: np.ndarray, seed: int, replications: np.ndarray, *, roughly: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return each node's own level of errors, and the time after which the release shows; one of each if all are the same."""
+    """Return each node's level of errors, and the time after which the release shows; arrays of length 1 if all nodes have the same."""
     levels: Any
     after_ns: Any
     levels, after_ns = law.constants

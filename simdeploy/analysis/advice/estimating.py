@@ -1,9 +1,9 @@
-r"""Estimates from weighted worlds, with intervals of the simulation alone.
+r"""Estimates from weighted worlds, with intervals that reflect simulation error only.
 
-Given what was seen, the mean of a value y is a ratio of two means over all worlds that were tried, :math:`E[w y] / E[w]`. Kinds of
+Given what was seen, the mean of a value y is a ratio R of two means over all worlds that were tried, :math:`E[w y] / E[w]`. Kinds of
 release are strata with their own worlds, so with :math:`d = w (y - R)` its variance is about
 :math:`\sum_k \pi_k^2 s_k^2(d) / n_k` over :math:`E[w]^2` (Cochran 1977 [1]_, equation 6.48: the combined ratio estimate). Intervals are Wilson's [2]_
-with as many worlds as give the same standard error, and normal for other values than probabilities.
+for probabilities, with the number of worlds that would give the same standard error, and normal for other values.
 
 References
 ----------
@@ -43,7 +43,7 @@ class Weighted:
         self,
         weights: np.ndarray,  # of all worlds, kind by kind
         sizes: list[int],  # worlds of each kind
-        tried: list[int],  # worlds of each kind that were drawn for them
+        tried: list[int],  # worlds of each kind that were drawn to find them
         confidence_level: float,
     ) -> None:
         self.weights = weights
@@ -56,14 +56,14 @@ class Weighted:
 
     @classmethod
     def of(cls, conditioned: Conditioned, confidence_level: float) -> Weighted:
-        """Make them from conditioned worlds."""
+        """Return the weighted worlds of all kinds."""
         by_kind = conditioned.by_kind
         weights = np.concatenate([each.weights for each in by_kind])
         sizes, tried = [len(each.weights) for each in by_kind], [each.n_tried for each in by_kind]
         return cls(weights, sizes, tried, confidence_level)
 
     def mean(self, values: np.ndarray, *, together: int = 1) -> Interval:
-        """Estimate the mean of a value; unknown if that of a world is. So many intervals hold together (Bonferroni)."""
+        """Estimate a mean; NaN if the value of any world is. `together` intervals hold simultaneously (Bonferroni)."""
         if np.isnan(values).any():
             return UNKNOWN
         estimate = float((self.weights * values).sum()) / self._total
@@ -74,7 +74,7 @@ class Weighted:
     def probability(self, happens: np.ndarray) -> Interval:
         """Estimate a probability."""
         estimate = min(max(float((self.weights * happens).sum()) / self._total, 0.0), 1.0)
-        # Of a kind that can't have been the square may be too small for a number.
+        # The squared weights of an impossible kind may underflow.
         variance = self._error(happens - estimate) ** 2
         n = estimate * (1 - estimate) / variance if variance > 0 else 0.0
         n = n if n > 0 else self._effective
@@ -84,7 +84,7 @@ class Weighted:
         return Interval(estimate, max(min(middle - half, estimate), 0.0), min(max(middle + half, estimate), 1.0))
 
     def quantile(self, values: np.ndarray, level: float) -> Interval:
-        """Estimate a quantile, the lowest value that a fraction `level` does not exceed; its bounds are those of its level."""
+        """Estimate a quantile, the lowest value that a fraction `level` does not exceed; its bounds follow from bounds of the level."""
         if np.isnan(values).any():
             return UNKNOWN
         order = np.argsort(values, kind="stable")
@@ -99,7 +99,7 @@ class Weighted:
         return Interval(estimate, at(max(level - half, 0.0)), at(min(level + half, 1.0)))
 
     def _error(self, deviations: np.ndarray) -> float:
-        """Return the standard error of a ratio, from the deviations of values from it."""
+        """Return the standard error of a ratio, from the deviations of the values from the ratio."""
         variance = 0.0
         for first, last, n in zip(self._ends, self._ends[1:], self._tried, strict=False):
             parts = self.weights[first:last] * deviations[first:last]  # already over n

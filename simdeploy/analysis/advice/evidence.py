@@ -1,4 +1,4 @@
-"""Reading counts of requests that were seen beside a rollout: windows of nodes, and totals."""
+"""Reads the request counts that were seen during a rollout: health windows of nodes, and totals."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
 _VERSIONS = ("new", "old")
 _FORMS = "rows with requests and failed, and node or wave, version, from_s and to_s where known"
-# What other tables call the columns.
+# Names of these columns in other tables.
 _NAMES = {"failed_requests": "failed", "ended_s": "to_s", "at_s": "to_s", "at": "to_s"}
 _MOST_REQUESTS = 10**12
 
 
 def read_evidence(scenario: Scenario, plan: Plan, seen: Seen, given: Any) -> Seen:
-    """Return what was seen, with windows of nodes and totals of requests."""
+    """Return what was seen, with the request counts of nodes' health windows and the totals added."""
     if given is None:
         return seen
     frame = _read_frame(given)
@@ -109,7 +109,7 @@ def _read_total(plan: Plan, seen: Seen, row: Mapping[str, Any], problems: RowPro
     from_ns = 0.0 if row["from_s"] is None else row["from_s"] * NS_PER_S
     to_ns = float(seen.at_ns) if row["to_s"] is None else row["to_s"] * NS_PER_S
     if to_ns > seen.at_ns:
-        problems.add(number, "to_s", "after the instant of looking", row["to_s"], f"at most {seen.at_ns / NS_PER_S:g}")
+        problems.add(number, "to_s", "after the time of observation", row["to_s"], f"at most {seen.at_ns / NS_PER_S:g}")
     elif to_ns <= from_ns:
         problems.add(number, "to_s", "not after from_s", row["to_s"])
     if wave is not None:
@@ -124,7 +124,7 @@ def _read_total(plan: Plan, seen: Seen, row: Mapping[str, Any], problems: RowPro
 
 
 def _add_windows(scenario: Scenario, seen: Seen, table: NodeTable, rows: Sequence[Mapping[str, Any]]) -> NodeTable:
-    """Return a table of nodes with their windows, and the starts that follow from these."""
+    """Return a table of nodes with the counts of their windows, and the start times that these imply."""
     rule = read_health_rule(seen.policy.policy, scenario.orchestrator_of(seen.policy))
     if not rule.is_checked or not rule.windows_needed:
         raise InputError(Problem("nodes have no health windows under this policy", ("evidence", "node")))
@@ -158,7 +158,7 @@ def _add_windows(scenario: Scenario, seen: Seen, table: NodeTable, rows: Sequenc
 def _place_windows(
     rows: Sequence[Mapping[str, Any]], interval_ns: int, place: int, started_ns: np.ndarray, problems: RowProblems
 ) -> None:
-    """Find when a node started whose windows, one after the other from the first, ended at some instants."""
+    """Infer a node's start from the times at which its consecutive windows ended, and check that these fit."""
     starts = [row["to_s"] * NS_PER_S - number * interval_ns for number, row in enumerate(rows, start=1)]
     start = started_ns[place]
     start = (min(starts) + max(starts)) / 2 if math.isnan(start) else start

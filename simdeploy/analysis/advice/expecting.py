@@ -1,4 +1,4 @@
-"""How likely a verdict of a later wave is a failure, roughly: failures of which only the sum is known are dealt to waves by that."""
+"""Rough chance that a verdict in a later wave is a failure, by which failures known only in total are dealt to waves."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from simdeploy.analysis.advice.rollouts import Rollouts
     from simdeploy.analysis.advice.waves import Cell, Course
 
-# The least probability, as a part of what it would be in the end, that some failures are of a wave whose start isn't known.
+# A wave's chance of failures is at least this fraction of its eventual one, because its start is uncertain.
 _DOUBT = 0.01
 
 
@@ -27,9 +27,9 @@ def expect_failures(
     guide: Guide | None,
     rest: Sequence[Cell],  # in waves after `wave`
     wave: int,
-    next_start: np.ndarray | None,  # when the next one starts, if that was chosen
+    next_start: np.ndarray | None,  # when the next wave starts, if already chosen
 ) -> np.ndarray:
-    """Return roughly the fraction of failures among nodes that get their verdicts later in a stretch, by world."""
+    """Return the approximate fraction of failures among the verdicts of the later waves in a stretch, by world."""
     n = len(rollouts.roots)
     total, count = np.zeros(n), 0
     for cell in rest:

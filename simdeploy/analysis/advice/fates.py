@@ -1,4 +1,4 @@
-"""What the nodes of a wave may be dealt: verdicts within bounds of time, and their chances."""
+"""The fates that can be dealt to the nodes of a wave (verdicts within time bounds), and their chances."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 _Numbers = TypeVar("_Numbers", int, np.ndarray)
 
-# Parts of the interval of a verdict: all of it; before the last of its nodes may be; from then on.
+# A verdict's interval as a whole, before the earliest time of its last node (EARLY), and from then on (LATE).
 _PARTS = 3
 EARLY, LATE = 1, 2
 
 
 class Bounds(NamedTuple):
-    """Between which times after the start of the wave some nodes got their verdicts, and after which the last of them; by world."""
+    """Between which times after the start of the wave the nodes of a cell got verdicts, and the earliest time of the last; by world."""
 
     low: np.ndarray
     high: np.ndarray
@@ -29,9 +29,9 @@ class Bounds(NamedTuple):
 
 
 class Fates:
-    """Fates of the nodes of a wave, by number: those of each verdict in three parts, and at the end that of nodes in flight.
+    """Numbered fates of the nodes of a wave: three for each verdict (`_PARTS`), and finally that of nodes in flight.
 
-    Verdicts are numbered, too: twice the number of a cell, plus one if failed; the last is none yet.
+    A verdict's number is twice that of its cell, plus one if failed; the last number is "no verdict yet".
     """
 
     def __init__(
@@ -39,14 +39,14 @@ class Fates:
         rollouts: Rollouts,
         laws: Sequence[NodeLaw],
         bounds: Sequence[Bounds],  # of each cell
-        end: np.ndarray,  # until which nodes in flight have no verdict
+        end: np.ndarray,  # nodes in flight have no verdict until then
         are_there: Sequence[bool],  # whether any node of the wave has each law
     ) -> None:
         self._rollouts, self._laws, self._are_there = rollouts, laws, are_there
         n_worlds, self._n_cells = len(end), len(bounds)
         self.in_flight = 2 * _PARTS * self._n_cells
         n_fates = self.in_flight + 1
-        # Bounds of the time of the verdict, by fate and world; the first is outside.
+        # The verdict's time is in (low, high], by fate and world.
         self.low, self.high = np.full((n_fates, n_worlds), -1.0), np.full((n_fates, n_worlds), FOREVER)
         self.verdicts = np.full(n_fates, -1)  # by fate; -1 for any
         # By law, fate and world; 0 for laws that no node has.
@@ -54,7 +54,7 @@ class Fates:
         self.low[-1] = np.maximum(end, -1.0)
         for place, law in self._present():
             self.chances[place, -1] = self._stays(place, law, end)
-        # By cell, in which worlds the last of its nodes is late.
+        # By cell: in which worlds the last of its nodes must be late.
         self.are_bound = [each.last > np.maximum(each.low, -1.0) for each in bounds]
         for number, each in enumerate(bounds):
             self._add(number, each)
@@ -79,7 +79,7 @@ class Fates:
         return [(place, law) for place, law in enumerate(self._laws) if self._are_there[place]]
 
     def _stays(self, place: int, law: NodeLaw, until: np.ndarray) -> np.ndarray:
-        """Return the probability that a node has no verdict by then."""
+        """Return the probability that a node has no verdict by some time."""
         runs, fails = (self._rollouts.chance_by(place, law, until, verdict) for verdict in (RUNS, FAILS))
         stays: np.ndarray = 1 - runs - fails
         return stays
@@ -90,7 +90,7 @@ class Fates:
         return self.chances[:, ::_PARTS]
 
     def whole(self, verdicts: _Numbers) -> _Numbers:
-        """Return the fates that are the whole of some verdicts; `EARLY` and `LATE` are added to them for parts."""
+        """Return the fates of verdicts in their whole interval; add `EARLY` or `LATE` for a part of it."""
         return _PARTS * verdicts
 
     def cells_of(self, fates: np.ndarray) -> np.ndarray:
@@ -98,13 +98,13 @@ class Fates:
         return fates // (2 * _PARTS)
 
     def early(self, laws: np.ndarray, fates: np.ndarray, worlds: np.ndarray) -> np.ndarray:
-        """Return the chance that nodes are early, given that they have the whole fate."""
+        """Return the chance that nodes are early, given that their verdict is in the whole interval."""
         whole, early = self.chances[laws, fates, worlds], self.chances[laws, fates + EARLY, worlds]
         fraction_early: np.ndarray = np.divide(early, whole, out=np.zeros(len(whole)), where=whole > 0)
         return fraction_early
 
     def wait_until(self, end: np.ndarray) -> np.ndarray:
-        """Let nodes in flight have no verdict until other times; return how much more probable that is, by law and world."""
+        """Change the time until which nodes in flight have no verdict; return the ratio of the new chance to the old, by law and world."""
         ratios = np.zeros((len(self._laws), len(end)))
         self.low[-1] = np.maximum(end, -1.0)
         for place, law in self._present():

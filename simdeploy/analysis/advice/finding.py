@@ -20,43 +20,43 @@ if TYPE_CHECKING:
 
     from simdeploy.analysis.advice.counted import Counts
 
-# Fates that are drawn at a time.
+# The most fates drawn at a time.
 _MOST_AT_ONCE = 1 << 18
-# Fewer tries than this are not worth the loading of compiled code.
+# For fewer tries than this, loading the compiled code doesn't pay off.
 _FEWEST_COMPILED = 1e6
-# Chances of what is looked for, and the most tries: of laws that have tables, which compiled code tries, and of others.
+# The least chance of what is looked for, and the most tries: for laws with tables, which compiled code tries, and others.
 _LEAST_WITH_TABLES, _LEAST = 5e-6, 5e-5
 _MOST_WITH_TABLES, _MOST = 1 << 21, 1 << 18
-# Times that are drawn roughly are nowhere off by more than this.
+# The most by which times that are drawn roughly may be off.
 _OFF_NS = 5e6
 
 
 @dataclass(frozen=True)
 class Supply:
-    """Numbers of replications for the nodes of the worlds of a kind, which do not take those of their world.
+    """Replication numbers that the nodes of a kind's worlds try, instead of the number of their world.
 
-    The nodes of world w try ``first + (per_world w + t) mod n`` for t = 0, 1, 2, ... Whoever does what has a chance far above
-    1 / `per_world` finds it among numbers that no other world tries.
+    The nodes of world w try ``first + (per_world w + t) mod n`` for t = 0, 1, 2, ... A node whose fate has a chance far above
+    1 / `per_world` finds a replication among numbers that no other world tries.
     """
 
-    # first, n: numbers that there are
+    # first, n: the range of numbers
     first: int
     n: int
     per_world: int
 
     def of(self, worlds: np.ndarray, number: np.ndarray | int) -> np.ndarray:
-        """Return the replications of a try."""
+        """Return the replications to try, by world and number of the try."""
         replications: np.ndarray = self.first + (self.per_world * worlds + np.asarray(number)) % self.n
         return replications
 
 
 def least_chances(laws: Sequence[NodeLaw]) -> np.ndarray:
-    """Return the chance, by law, below which it would take too long to find a node that does what is wanted."""
+    """Return the chance, by law, below which it would take too long to find a replication."""
     return np.array([_LEAST_WITH_TABLES if tabulate(law) else _LEAST for law in laws])
 
 
 def is_worth_compiling(chances: np.ndarray) -> bool:
-    """Return whether compiled code finds nodes with these chances earlier, its loading included; both find the same."""
+    """Return whether compiled code is faster at these chances, including the time to load it; the results are the same."""
     is_sooner = "numba" in sys.modules or float((1 / chances).sum()) >= _FEWEST_COMPILED
     return is_sooner and why_not_compiled() is None
 
@@ -67,11 +67,11 @@ def find_replications(
     supply: Supply,
     seed: int,
     wanted: Observed,
-    counts: Sequence[Counts] = (),  # of windows, with which the replication agrees as well
+    counts: Sequence[Counts] = (),  # of health windows, with which replications must agree, too
     *,
     is_compiled: bool,  # whether compiled code tries, where a law has tables
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Find for each node the first replication in which it starts, and gets its verdict, as was seen.
+    """Find for each node the first replication in which its start and its verdict are as they were seen.
 
     Return the replications, -1 if none was found, and the times of the verdicts, nanoseconds after the dispatch.
     """
@@ -101,7 +101,7 @@ def _find_compiled(
     wanted: Observed,
     counts: Sequence[Counts],
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Let compiled code find replications in which alike nodes do about what is wanted, until they really do."""
+    """Find replications with compiled code, which matches approximately; continue until the exact check agrees."""
     from simdeploy.analysis.advice.trying import find_tries
 
     n, rule = len(nodes.numbers), law.rule
@@ -155,7 +155,7 @@ def _find_compiled(
 def fit(
     wanted: Observed, verdicts: np.ndarray, times: np.ndarray, starts: np.ndarray, off_ns: float = 0.0
 ) -> np.ndarray:
-    """Return which nodes do what is wanted, give or take some time."""
+    """Return which nodes do what is wanted, within a tolerance of the times."""
     fits = (times > wanted.low - off_ns) & (times <= wanted.high + off_ns)
     fits &= (wanted.verdict < 0) | (verdicts == wanted.verdict)
     has_started = starts < FOREVER

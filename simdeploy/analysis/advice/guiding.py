@@ -1,14 +1,14 @@
-r"""Which roots, and which starts of waves, make what was seen probable.
+r"""Guides the proposals: which roots, and which starts of waves, make what was seen probable.
 
-Most worlds that are drawn blindly have a wave too early or too late, and hardly any weight. Time is divided into cells. Let
-:math:`b_w(s)` be about the chance of what was seen of wave w and later ones if it starts in cell s: that of its counts, times
-:math:`\sum_t P_w(t - s) b_{w+1}(t)`, where :math:`P_w` is the law of the largest of its nodes' times. So one pass from the last wave
-to the first gives the chance of all that was seen by slowdown, and then each wave's end is proposed in proportion to
+Most worlds drawn without guidance have a wave too early or too late, and hardly any weight. Time is divided into cells. Let
+:math:`b_w(s)` be the approximate chance of what was seen of wave w and later ones if w starts in cell s: the chance of its counts,
+times :math:`\sum_t P_w(t - s) b_{w+1}(t)`, where :math:`P_w` is the law of the largest of its nodes' times. One pass from the last
+wave to the first gives the chance of everything seen, by slowdown. Then each wave's end is proposed in proportion to
 :math:`P_w(t - s) b_{w+1}(t)` (twisted proposals; Guarniero, Johansen and Lee 2017 [1]_).
 
-These chances are rough: all nodes of a wave are taken as alike, and failures as spread evenly. Worlds are weighted by the exact chance
-of what they were given over the probability with which it was proposed, and every cell has some, so that only the spread of weights
-depends on them.
+These chances are rough: they treat the nodes of a wave as identical, and failures as spread evenly. But worlds are weighted by the
+exact chance of their choices over the probability with which these were proposed, and every cell may be proposed. So a poor guide
+spreads the weights but doesn't bias them.
 
 References
 ----------
@@ -32,15 +32,15 @@ from simdeploy.world.streams import Stream, uniforms
 if TYPE_CHECKING:
     from simdeploy.analysis.advice.rollouts import Rollouts
 
-# Cells of time, at least, and by wave; intervals of the uniform numbers that all nodes share.
+# The least number of time cells, those per wave, and the most; intervals of the uniform numbers that all nodes share.
 _CELLS, _CELLS_OF_WAVE, _MOST_CELLS = 128, 8, 2048
 _BINS = 64
-# Parts of proposals that are the law's own, or uniform.
+# Fractions of the proposals that are drawn from the law itself, and uniformly.
 _NATURAL, _UNIFORM = 0.1, 0.02
 
 
 class Guide:
-    """Rough chances of what was seen, given a kind of release: those of some rollouts."""
+    """Rough chances of what was seen, given a kind of release and estimated from some rollouts."""
 
     def __init__(self, rollouts: Rollouts, course: Course) -> None:
         self._rollouts, self._course = rollouts, course
@@ -52,11 +52,11 @@ class Guide:
         self._shares = np.array([(rollouts.law_places == place).mean() for place in range(2 * len(behaviours))])
         self._slowdown = middles([behaviour.slowdown for behaviour in behaviours])
         self._level = middles([behaviour.start_failure for behaviour in behaviours])
-        # Whether the durations of updates vary; otherwise a cell may miss the few instants at which a wave can start.
+        # Whether durations of updates vary. If not, a wave can start only at a few instants, which cells may miss.
         self.is_spread = any(not isinstance(behaviour.update_duration, Constant) for behaviour in behaviours)
         self._failed = sum(each.failed for each in course.stretches)
         self._resolved = sum(cell.count for each in course.stretches for cell in each.cells)
-        # By wave: the law of the largest time of its nodes, and the chance of what was seen from it on.
+        # By wave: the law of the largest time of its nodes, and the chance of what was seen of this wave and later ones.
         self._lengths: list[np.ndarray] = []
         self._ahead: list[np.ndarray] = [np.zeros(0)] * n_waves
         self._log_scale: list[np.ndarray] = [np.zeros(0)] * n_waves  # of what lies ahead, by slowdown
@@ -82,20 +82,20 @@ class Guide:
         if has_promotion and self.is_spread:
             keeps[Stream.PROMOTE_AFTER] = relate(self._of_promotion(counts[0][:, 0]))
         self._sieve = Sieve(rollouts, keeps, _bound_promotion(rollouts, course) if has_promotion else None)
-        # Of what was seen, roughly; 0 if that says nothing.
+        # Approximate, for all that was seen; 0 if the guide can't tell.
         self.log_likelihood = log_mean(by_slowdown) + log_mean(by_level) if self.is_spread else 0.0
 
     def sift(self, roots: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the places of the roots that are kept, and the logarithms of the probabilities to keep them."""
+        """Return the indices of the roots to keep, and the log probabilities of keeping them."""
         return self._sieve.sift(roots)
 
     def choose_end(
         self, wave: int, roots: np.ndarray, starts: np.ndarray, pause_ns: np.ndarray | float
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None:
-        """Choose between which instants each wave is over, and its pause; None if that is known, or follows.
+        """Choose an interval for the end of the wave and its pause in each world; None if it is known, or follows.
 
-        Return the two instants, and the logarithms of the probability of the choice and, roughly, of what was seen of
-        later waves, given that.
+        Return the interval's bounds, the log probability of the choice, and given that the approximate log probability of
+        what was seen of later waves.
         """
         course = self._course
         if not self.is_spread or wave + 1 >= course.n_waves:
@@ -133,7 +133,7 @@ class Guide:
     # -- rough laws --------------------------------------------------------------------------------
 
     def _tabulate(self, wave: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the chances of a verdict by multiples of half a cell, of any node, and of one that gets one; by slowdown."""
+        """Return by slowdown the chance of a verdict by multiples of half a cell: of any node, and given that it gets one."""
         steps = np.arange(2 * len(self._edges) - 1) * self._width / 2
         level = [each.mean(keepdims=True) for each in self._level]
         runs, fails = self._chances(wave, steps, [each[:, np.newaxis] for each in self._slowdown], level)
@@ -159,7 +159,7 @@ class Guide:
         return np.broadcast_to(runs, shape), np.broadcast_to(fails, shape)
 
     def _interpolate(self, table: np.ndarray, x_ns: np.ndarray, bins: np.ndarray | slice = slice(None)) -> np.ndarray:
-        """Return values of a table, by slowdown, between its steps."""
+        """Interpolate a table, by slowdown."""
         x = np.clip(x_ns / (self._width / 2), 0.0, table.shape[1] - 1)
         below = np.minimum(x.astype(np.int64), table.shape[1] - 2)
         if isinstance(bins, slice):
@@ -187,7 +187,7 @@ class Guide:
                 logs += cell.count * np.log(np.maximum(high - low, TINY))
             logs += in_flight * np.log(np.maximum(1 - self._interpolate(law, course.waits_ns - starts), TINY))
         logs[:, ~is_possible] = -np.inf
-        # What is less probable than this is taken to be as probable, so that no number is too small.
+        # Log probabilities are cut off here to avoid underflow.
         best = logs.max(axis=1, keepdims=True, initial=-1e300)
         chances: np.ndarray = np.exp(np.maximum(best, -600.0) + np.where(np.isfinite(logs), logs - best, -np.inf))
         return chances
@@ -213,7 +213,7 @@ class Guide:
         return starts
 
     def _steps(self, wave: int) -> np.ndarray:
-        """Return the chance that the next wave starts so many cells later, from as many earlier, by slowdown."""
+        """Return the chance that the next wave starts -n, ..., n - 1 cells later, by slowdown."""
         n, pauses = len(self._edges) - 1, self._pauses(wave)
         offset = 0.0 if wave == 0 else self._width / 2
         edges = np.arange(-n, n + 1) * self._width - offset
@@ -231,7 +231,7 @@ class Guide:
         return pauses
 
     def _of_promotion(self, of_canaries: np.ndarray) -> np.ndarray:
-        """Return the logarithm of the chance of what was seen, by how long people take to promote the canaries."""
+        """Return the log chance of what was seen, by how long people take to promote the canaries."""
         scale = self._log_scale[1] - self._log_scale[1].max()
         by_slowdown = of_canaries * np.exp(scale)
         chances = [
@@ -246,7 +246,7 @@ class Guide:
         return log_chances(np.array(chances))
 
     def _of_failures(self) -> np.ndarray:
-        """Return the logarithm of the chance of the failures among verdicts, by level of failures to start."""
+        """Return the log chance of the failures among verdicts, by the level of start failures."""
         slowdown = [np.full(1, np.median(each)) for each in self._slowdown]
         runs, fails = self._chances(0, FOREVER, slowdown, self._level)
         total = np.maximum(runs + fails, TINY)
@@ -258,7 +258,7 @@ class Guide:
 
 
 def _bound_promotion(rollouts: Rollouts, course: Course) -> Span:
-    """Return how long people took to promote the canaries, as far as their last verdict and the next wave tell."""
+    """Return bounds on how long people took to promote the canaries, from their last verdict and the next wave."""
     cell = next(cell for each in reversed(course.stretches) for cell in each.cells if cell.wave == 0)
     over, following, bake_ns = Span(cell.span.low, cell.span.high), course.starts[1], rollouts.plan.bakes_ns[0]
     over.meet(cell.last.low, cell.last.high)
@@ -285,7 +285,7 @@ def _normalise(chances: np.ndarray, otherwise: np.ndarray) -> np.ndarray:
 
 
 def relate(logs: np.ndarray) -> np.ndarray:
-    """Return relative probabilities, the largest of each and its neighbours."""
+    """Return relative probabilities, each replaced by the largest among itself and its neighbours."""
     best = logs.max()
     if not np.isfinite(best):
         return np.ones(1)

@@ -29,7 +29,7 @@ def check_possible(
     plan: Plan,
     seen: Seen,
     *,
-    every_node_has_verdict: bool,  # whether a wave is over only if each of its nodes runs or has failed
+    every_node_has_verdict: bool,  # whether a wave is over only when each of its nodes runs or has failed
     by_clock: bool,  # whether a batch goes each minute from the start
 ) -> None:
     """Raise `InputError` if what was seen cannot have happened, with the reason."""
@@ -52,7 +52,7 @@ def check_possible(
 
 
 def find_failed_limit(scenario: Scenario, policy: ScenarioPolicy, plan: Plan) -> float:
-    """Return the fewest failed nodes that end a rollout, whatever else happens; NaN without such a limit."""
+    """Return the number of failed nodes that ends a rollout whatever else happens; NaN without such a limit."""
     orchestrator = scenario.orchestrator_of(policy)
     limits = read_limits(policy.policy, orchestrator, plan.total)
     if limits is None or orchestrator.on_failure == "continue" or orchestrator.failures_counted != "cumulative":
@@ -109,7 +109,7 @@ def _check_counts(
 
 
 def _check_batches(plan: Plan, look: Look, path: Path) -> Iterator[Problem]:
-    """Find more or fewer batches than are due."""
+    """Report more or fewer batches than are due."""
     wave = look.fields.get("current_wave")
     if wave is None or look.fields.get("state") in TERMINAL_STATES:
         return
@@ -123,19 +123,19 @@ def _check_batches(plan: Plan, look: Look, path: Path) -> Iterator[Problem]:
 
 
 def _check_resumed(plan: Plan, before: Look, after: Look, path: Path) -> Iterator[Problem]:
-    """Find looks between which a rollout was resumed earlier than at its last change, nobody knows when."""
+    """Report looks between which a rollout was resumed at an unknown time before its last change."""
     wave, now = (look.fields.get("current_wave", 0) for look in (before, after))
     resolved = after.fields.get("updated_nodes", 0) + after.fields.get("failed_nodes", 0)
     if after.fields.get("state") == "paused" or now <= wave:
         return
     if now > wave + 1 or resolved > sum(plan.sizes[:wave]):
-        message = "went on after the pause, and more happened since, so that nobody knows when it was resumed"
-        allowed = "a look with the object as it was resumed before this one, or all revisions"
+        message = "resumed at an unknown time: more than one change since the pause"
+        allowed = "also the object as it was when the rollout was resumed, or all revisions"
         yield Problem(message, (*path, "state"), allowed=allowed)
 
 
 def _check_limits(scenario: Scenario, plan: Plan, seen: Seen, look: Look, path: Path) -> Iterator[Problem]:
-    """Find more failures than a rollout that goes on can have."""
+    """Find more failures than a rollout under way can have."""
     orchestrator = scenario.orchestrator_of(seen.policy)
     is_late = orchestrator.limits_judged == "wave_end" or orchestrator.reporting_delay_ns > 0
     if orchestrator.on_failure not in ("rollback", "stop") or is_late or orchestrator.failures_counted != "cumulative":
@@ -172,7 +172,7 @@ def _check_deadlines(scenario: Scenario, seen: Seen, look: Look, path: Path) -> 
 def _check_lengths(
     scenario: Scenario, plan: Plan, seen: Seen, look: Look, *, every_node_has_verdict: bool
 ) -> Iterator[Problem]:
-    """Find nodes that are in flight for longer than their deadline, since nothing has changed."""
+    """Report nodes that would be in flight beyond their deadline, because nothing has changed."""
     rule = read_health_rule(seen.policy.policy, scenario.orchestrator_of(seen.policy))
     is_bound = rule.is_checked and rule.deadline_from_dispatch and not rule.retries and every_node_has_verdict
     is_known = seen.nodes is None and all(name in look.fields for name in _COUNTS)

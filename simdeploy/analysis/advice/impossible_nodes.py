@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from simdeploy.analysis.advice.proposing_nodes import NodeGuide
     from simdeploy.scenario import Scenario, ScenarioPolicy
 
-# Instants are matched to half a second either way.
+# Times are matched to half a second either way.
 _SLACK_NS = NS_PER_S
 _FIXED = ("index", "zone", "nodes")
 
@@ -50,7 +50,7 @@ def check_nodes(
 
 
 def check_chances(table: NodeTable, guides: Sequence[NodeGuide]) -> None:
-    """Raise `InputError` if what was seen of a node has no chance under any kind of release."""
+    """Raise `InputError` if what was seen of a node is impossible under every kind of release."""
     best = [guide.best for guide in guides]
     problems = [
         _node_problem(
@@ -66,11 +66,11 @@ def _check_instants(table: NodeTable, at_ns: int) -> Iterator[Problem]:
         times = getattr(table, f"{name}_ns")
         for place in np.flatnonzero(times > at_ns).tolist():
             allowed = f"at most {at_ns / NS_PER_S:g} s; empty if it had not happened yet"
-            yield _node_problem(table, place, f"{name}_at_s", "after the instant of looking", times[place], allowed)
+            yield _node_problem(table, place, f"{name}_at_s", "after the time of observation", times[place], allowed)
 
 
 def _check_passed_over(scenario: Scenario, policy: ScenarioPolicy, plan: Plan, table: NodeTable) -> Iterator[Problem]:
-    """Find nodes that had their turn without being dispatched, where none is passed over or waited for."""
+    """Report nodes that were not dispatched at their turn, if the scenario neither skips nor waits for nodes."""
     what = scenario.orchestrator_of(policy).unreachable_nodes
     if not any(each.may_be_unreachable for each in scenario.fleet.behaviours):
         what = "fail"
@@ -91,7 +91,7 @@ def _check_passed_over(scenario: Scenario, policy: ScenarioPolicy, plan: Plan, t
 
 
 def _check_instants_of_waves(plan: Plan, table: NodeTable) -> Iterator[Problem]:
-    """Find waves that went at several instants: without positions, those after a node that was passed over are taken for others."""
+    """Report waves dispatched at several times: without positions, nodes after a skipped one may be assigned to the wrong wave."""
     first = 0
     for number, size in enumerate(plan.sizes, start=1):
         times = table.dispatched_ns[first : first + size]
@@ -105,7 +105,7 @@ def _check_instants_of_waves(plan: Plan, table: NodeTable) -> Iterator[Problem]:
 
 
 def _check_waves(plan: Plan, table: NodeTable) -> Iterator[Problem]:
-    """Find waves that went in part, at several instants, or before others were over."""
+    """Report waves dispatched in part, at several times, or before the previous one was over."""
     first, before = 0, -math.inf
     over, last = "", -math.inf
     for number, size in enumerate(plan.sizes, start=1):
@@ -146,7 +146,7 @@ def _check_waves(plan: Plan, table: NodeTable) -> Iterator[Problem]:
 
 
 def _check_batches(plan: Plan, table: NodeTable) -> Iterator[Problem]:
-    """Find nodes that went before or after their batch."""
+    """Report nodes dispatched before or after their batch."""
     due = BATCH_EVERY_NS * np.repeat(np.arange(len(plan.sizes)), plan.sizes)
     for place in np.flatnonzero(np.abs(table.dispatched_ns - due) > _SLACK_NS).tolist():
         message, allowed = "not when its batch goes, one each minute", f"{due[place] / NS_PER_S:g}"
@@ -154,7 +154,7 @@ def _check_batches(plan: Plan, table: NodeTable) -> Iterator[Problem]:
 
 
 def _check_slots(plan: Plan, table: NodeTable) -> Iterator[Problem]:
-    """Find slots that nodes share, or that nobody took."""
+    """Report more nodes in flight than slots, and nodes that wait although slots are free."""
     in_flight = plan.canaries + np.flatnonzero(~table.are_resolved[plan.canaries : table.n_turns])
     if len(in_flight) > plan.parallel:
         message = f"{len(in_flight)} nodes in flight at once"
@@ -167,7 +167,7 @@ def _check_slots(plan: Plan, table: NodeTable) -> Iterator[Problem]:
 def _check_lengths(
     scenario: Scenario, policy: ScenarioPolicy, plan: Plan, table: NodeTable, at_ns: int
 ) -> Iterator[Problem]:
-    """Find nodes that were too long in flight, or too soon running."""
+    """Report nodes that were in flight too long, or running too soon."""
     rule = read_health_rule(policy.policy, scenario.orchestrator_of(policy))
     if not rule.is_checked or rule.retries:
         return
@@ -191,7 +191,7 @@ def _check_lengths(
 
 
 def _check_places(scenario: Scenario, plan: Plan, table: NodeTable) -> Iterator[Problem]:
-    """Find waves whose nodes have other zones or classes than in the scenario."""
+    """Report waves whose nodes have other zones or classes than in the scenario."""
     from simdeploy.world.dealing import deal_classes, order_nodes
     from simdeploy.world.draws import Draws
 

@@ -1,21 +1,21 @@
-r"""When a node gets its verdict, and which: its law, given what all nodes of a rollout share.
+r"""The law of a node's verdict, and of its time, given what all nodes of a rollout share.
 
-A node makes attempts to start, the k-th of which succeeds with probability :math:`c_k = r^{k-1} (1 - h)(1 - p)`, where h is
-the chance of a hang, p that of a failure and :math:`r = (1 - h) p`. It ends at :math:`T_k`, the sum of k durations; its
-distribution function :math:`G_k` is that of one duration, convolved k times with itself (Feller 1971 [1]_, section V.4). Then
-it has windows of length i. With probability :math:`R_m` it runs after exactly m of them, with :math:`U_m` it has failed after m:
-a Markov chain on the healthy and unhealthy windows so far. So, from its dispatch to x, and with a deadline d,
+A node attempts to start up to A times. Attempt k is the first to succeed with probability :math:`c_k = r^{k-1} (1 - h)(1 - p)`, where
+h is the chance of a hang, p that of a failure and :math:`r = (1 - h) p`. It ends at :math:`T_k`, the sum of k durations, whose
+distribution function :math:`G_k` is the k-fold convolution of that of one duration (Feller 1971 [1]_, section V.4). Then the node has
+windows of length i. It runs after exactly m of them with probability :math:`R_m`, and has failed with :math:`U_m`, by a Markov chain on
+the numbers of healthy and unhealthy windows so far. So, by a time x after its dispatch, and with a deadline d,
 
 .. math::
 
     P(\text{runs by } x) &= \sum_k c_k \sum_m R_m G_k(\min(x, d) - m i) \\
     P(\text{failed by } x) &= \sum_k c_k \sum_m U_m G_k(x - m i) + r^A G_A(x), \quad x < d
 
-and at d whoever does not run has failed. If the deadline counts from the start, a verdict comes at :math:`T_k + m i` with
+and at d a node that doesn't run has failed. If the deadline counts from the start, a verdict comes at :math:`T_k + m i` with
 :math:`m i \le d`, and the failure of a node that is still undecided, or that hangs, at :math:`T_k + d`.
 
-A level of errors of its own, and the time after which the release shows, are integrated over in steps of their distribution
-function.
+If a node's level of errors, or the time after which the release shows, is random, the probabilities are averaged over equally likely
+steps of its distribution.
 
 References
 ----------
@@ -40,9 +40,9 @@ if TYPE_CHECKING:
     from simdeploy.world.release import ReleaseKind
 
 FOREVER = np.float64(1 << 62)
-# Chances are divided by no less.
+# The least divisor of a chance.
 TINY = 1e-300
-# Steps of a distribution function that is integrated over, and points of a convolution.
+# Steps of a distribution that is averaged over, and points of a convolution.
 _STEPS = 64
 _POINTS = 1001
 _NOTHING = 1e-15
@@ -57,10 +57,10 @@ def log_chances(chances: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class NodeLaw:
-    """The law of the verdicts of alike nodes."""
+    """The law of the verdicts of a group of identical nodes."""
 
     behaviour: Behaviour
-    kind: ReleaseKind | None  # that of the release if it affects the nodes
+    kind: ReleaseKind | None  # of the release, if it affects these nodes
     rule: HealthRule
     share: float = 1.0  # the probability that the release affects a node
 
@@ -114,7 +114,7 @@ class NodeLaw:
 
     @property
     def parts(self) -> tuple[tuple[float, NodeLaw], ...]:
-        """The laws of nodes that the release affects, and that it doesn't, with their shares; empty if all are alike."""
+        """The laws of affected and unaffected nodes, with their shares; empty if all are alike."""
         if self.kind is None or self.share == 1:
             return ()
         return (self.share, replace(self, share=1.0)), (1 - self.share, replace(self, kind=None))
@@ -131,7 +131,7 @@ class NodeLaw:
 
     @property
     def constants(self) -> tuple[float | None, float | None]:
-        """The level of errors and the time after which the release shows, nanoseconds; None if nodes have their own."""
+        """The level of errors and the time after which the release shows, nanoseconds; None for one that differs between nodes."""
         law, kind = self.behaviour.error_rate, self.kind
         level = law.mean if isinstance(law, Constant) else None
         if kind is None or not kind.error_rate:
@@ -140,21 +140,21 @@ class NodeLaw:
 
     @property
     def windows(self) -> Windows:
-        """The chances of verdicts after so many windows."""
+        """The chance of each verdict after each number of windows."""
         return _windows_of(self.behaviour, self.kind, self.rule)
 
     def _attempts(self, start_failure: Any) -> list[tuple[int, Any]]:
-        """Return the number of each attempt, and the probability that there is one."""
+        """Return the number of each attempt, and the probability that it is made."""
         again = (1 - self.hang) * np.asarray(start_failure, dtype=float)
         return [(number + 1, again**number) for number in range(self.behaviour.start_attempts)]
 
     def within(self, attempt: int, left_ns: np.ndarray, slowdown: Any) -> np.ndarray:
-        """Return the probability that so many attempts end within some times."""
+        """Return the probability that the attempts up to this one end within some times."""
         return starts_within(self.behaviour.update_duration, attempt, left_ns, slowdown)
 
 
 def starts_within(law: Distribution, attempts: int, left_ns: np.ndarray, slowdown: Any) -> np.ndarray:
-    """Return the probability that so many attempts end within some times.
+    """Return the probability that `attempts` attempts end within some times, one after the other.
 
     Examples
     --------
@@ -178,7 +178,7 @@ def starts_within(law: Distribution, attempts: int, left_ns: np.ndarray, slowdow
 
 @lru_cache(maxsize=256)
 def _convolved(law: Distribution, attempts: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return points, and the distribution function of a sum at them."""
+    """Return points, and the distribution function of the sum of the attempts' durations at them."""
     low, high = float(law.support[0]), float(law.inverse_survival(1e-12))
     points = np.linspace(attempts * low, attempts * high, _POINTS)
     steps = law.quantile((np.arange(_POINTS) + 0.5) / _POINTS)
@@ -195,7 +195,7 @@ def _convolved(law: Distribution, attempts: int) -> tuple[np.ndarray, np.ndarray
 
 @dataclass(frozen=True, eq=False)
 class Windows:
-    """At m the probability that a node runs, or has failed, after exactly m windows, or is undecided after them."""
+    """At index m: the probability that a node runs, or has failed, after exactly m windows, or is still undecided."""
 
     running: np.ndarray
     failed: np.ndarray
@@ -212,7 +212,7 @@ def _windows_of(behaviour: Behaviour, kind: ReleaseKind | None, rule: HealthRule
 
 
 def steps_of(behaviour: Behaviour, kind: ReleaseKind | None, *, finely: bool = False) -> tuple[np.ndarray, np.ndarray]:
-    """Return levels and times after which the release shows, in pairs that are equally likely."""
+    """Return equally likely pairs of a level of errors and a time after which the release shows."""
     n = 4 * _STEPS if finely else _STEPS
     steps = (np.arange(n) + 0.5) / n
     middle = steps[n // 2 :][:1]
@@ -257,14 +257,14 @@ def error_levels(
 
 def decide(
     rule: HealthRule,
-    healthy: np.ndarray,  # chance that a window is so, and of what else was seen of it; shape (steps, windows)
+    healthy: np.ndarray,  # chance that a window is healthy, jointly with what was seen of it; shape (steps, windows)
     unhealthy: np.ndarray,  # likewise
 ) -> Windows:
-    """Follow the numbers of healthy and unhealthy windows until they decide."""
+    """Run the Markov chain on the numbers of healthy and unhealthy windows."""
     n_steps, most = healthy.shape
     threshold = rule.failure_threshold
     running, failed, left = np.zeros(most + 1), np.zeros(most + 1), np.ones(most + 1)
-    # By step, healthy windows that count, and unhealthy ones (in a row or in all).
+    # Axes: step, healthy windows that count, unhealthy ones (consecutive or in total).
     state = np.zeros((n_steps, rule.windows_needed, threshold or 1))
     state[:, 0, 0] = 1.0 / n_steps
     for window in range(1, most + 1):

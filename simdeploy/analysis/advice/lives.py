@@ -1,4 +1,4 @@
-"""Lives of nodes that have no law: the engine tries numbers for all nodes of a wave at once, whatever becomes of the others."""
+"""Lives of nodes without a law: the engine tries numbers for all nodes of a wave at once, as if none affected another."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Lives:
-    """What nodes of rollouts do until an instant if failures stop nothing."""
+    """Simulates nodes up to an instant, in rollouts that no failure stops."""
 
     rollouts: Rollouts
     at_ns: int
@@ -32,12 +32,12 @@ class Lives:
 
     def follow(
         self,
-        worlds: np.ndarray,  # places of the worlds
-        numbers: np.ndarray,  # those that nodes have; shape (worlds, all nodes)
+        worlds: np.ndarray,  # indices of the worlds
+        numbers: np.ndarray,  # numbers that nodes have already; shape (worlds, all nodes)
         nodes: np.ndarray,  # shape (worlds, nodes)
         tried: np.ndarray,  # shape (worlds, tries, nodes)
     ) -> np.ndarray:
-        """Return some nodes as they are at the instant, with numbers that are tried for them.
+        """Return what some nodes look like at the instant, with each of the numbers that are tried for them.
 
         The result is a NODE_LOOK of shape (worlds, tries, nodes).
         """
@@ -57,28 +57,28 @@ class Lives:
             seed=self.rollouts.seed,
             engine=self.engine,
         )
-        assert continued.nodes is not None  # noqa: S101 - they were asked for
+        assert continued.nodes is not None  # noqa: S101 - they were requested
         lives: np.ndarray = np.take_along_axis(continued.nodes, columns, axis=1).reshape(tried.shape)
         return lives
 
 
 @dataclass(frozen=True, eq=False)
 class Choice:
-    """Numbers of nodes, chosen among those drawn from their laws and those that came."""
+    """The chosen number of each node: the one drawn from its law, or one of its tries."""
 
-    # float, shape (worlds, nodes): unbiased estimates of the chance of what was seen; of a node that is lost, the
-    # chance by its law.
+    # float, shape (worlds, nodes): unbiased estimates of the chance of what was seen; for a lost node, the chance by its
+    # law.
     chances: np.ndarray
-    are_lost: np.ndarray  # of which nodes nothing could be drawn although it is possible
-    are_drawn: np.ndarray  # which nodes take the numbers that were drawn from their laws; others take those of a try
-    tries: np.ndarray  # the first try in which each node does what was seen otherwise than by its law
+    are_lost: np.ndarray  # nodes for which no number was found although there must be some
+    are_drawn: np.ndarray  # nodes that take the number drawn from their law; the others take that of a try
+    tries: np.ndarray  # the first try that shows what was seen but not by the node's law
 
 
 def choose(
     by_law: np.ndarray,  # P(A), shape (worlds, nodes)
     drawn: np.ndarray,  # from A; -1 if that is too improbable
     shown: np.ndarray,  # whether what was drawn is in B
-    beyond: np.ndarray,  # which tries are in B without A; shape (worlds, tries, nodes)
+    beyond: np.ndarray,  # which tries are in B but not in A; shape (worlds, tries, nodes)
     u: np.ndarray,
 ) -> Choice:
     """Choose numbers as `simdeploy.analysis.advice.proposing_lives` says.
@@ -94,6 +94,6 @@ def choose(
     part = np.where((drawn >= 0) & shown, by_law, 0.0)
     rest = beyond.mean(axis=1)
     total = part + rest
-    # What can't be drawn, and is not seen otherwise, is lost.
+    # A node that can't be drawn from its law, and was not found by a try, is lost.
     are_lost = (drawn < 0) & (by_law > 0) & (rest == 0)
     return Choice(np.where(are_lost, by_law, total), are_lost, u * total < part, beyond.argmax(axis=1))

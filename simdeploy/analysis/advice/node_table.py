@@ -1,4 +1,4 @@
-"""A table of nodes as they were seen, by their places in the order of the update."""
+"""A table of nodes as they were seen, indexed by their places in the update order."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from simdeploy.analysis.advice.rollouts import Rollouts
 
-# Instants agree if they differ by no more.
+# Times agree if they differ by no more than this.
 HALF_SECOND_NS = NS_PER_S // 2
 
 PENDING, STARTING, VALIDATING, RUNNING, FAILED, SKIPPED = (
@@ -31,35 +31,35 @@ PENDING, STARTING, VALIDATING, RUNNING, FAILED, SKIPPED = (
 
 @dataclass(frozen=True, eq=False)
 class NodeTable:
-    """What was seen of each node, in the order of the update."""
+    """What was seen of each node, in the update order."""
 
     # `PENDING`, `STARTING` (in flight, if `started` is unknown), `VALIDATING`, `RUNNING`, `FAILED` or `SKIPPED`.
     status: np.ndarray
-    # Whether the node was dispatched, which one that couldn't be reached at its turn was not: `NO`, `YES` or `UNKNOWN`.
+    # Whether the node was dispatched: `NO`, `YES` or `UNKNOWN`. A node that can't be reached at its turn is not.
     dispatched: np.ndarray
     started: np.ndarray  # whether the node started: `NO`, `YES` or `UNKNOWN`
     # dispatched_ns, started_ns, resolved_ns: nanoseconds after the start of the rollout; NaN where unknown
     dispatched_ns: np.ndarray
     started_ns: np.ndarray
     resolved_ns: np.ndarray
-    # zones, classes: numbers, 0 for the nodes of no class; None if they were not seen
+    # zones, classes: their numbers, class 0 for nodes without one; None if the table doesn't have them
     zones: np.ndarray | None
     classes: np.ndarray | None
     rows: np.ndarray  # row of the table, from 1
-    names: np.ndarray  # object: what the table calls the nodes; None where it has no row
-    is_ordered: bool  # whether the place of each node is known, also of those that wait
-    n_turns: int  # nodes that had their turn; they are the first ones
-    # Of each node the counted requests and failed ones of its windows, from the first; empty without any.
+    names: np.ndarray  # object: names of nodes in the table; None for a node without a row
+    is_ordered: bool  # whether the place of each node is known, including those that wait
+    n_turns: int  # nodes that had their turn, which come first
+    # For each node (requests, failed requests) of its windows, from the first; empty without counts.
     windows: tuple[tuple[tuple[int, int], ...], ...] = ()
-    widths: np.ndarray | None = None  # by how many times as much as others the instants of a node may differ
+    widths: np.ndarray | None = None  # factors by which the tolerance of each node's times is larger
 
     @cached_property
     def slack_ns(self) -> np.ndarray:
-        """By how much the instants of each node may differ."""
+        """The tolerance of each node's times."""
         return HALF_SECOND_NS * (np.ones(len(self.status)) if self.widths is None else self.widths)
 
     def dispatch_slack_ns(self, sizes: Sequence[int]) -> np.ndarray:
-        """Return by how much the dispatch of each node may differ: as much as verdicts in waves before it."""
+        """Return the tolerance of each node's dispatch: the largest of the verdicts in earlier waves."""
         slack, widest, first = np.zeros(len(self.status)), float(HALF_SECOND_NS), 0
         for size in sizes:
             slack[first : first + size] = widest
@@ -69,12 +69,12 @@ class NodeTable:
 
     @cached_property
     def counts(self) -> list[Counts]:
-        """The different counts of windows."""
+        """The distinct counts of windows."""
         return [Counts(windows) for windows in dict.fromkeys(self.windows) if windows]
 
     @cached_property
     def _counts_of(self) -> np.ndarray:
-        """Place of the counts of each node, from 1; 0 without any."""
+        """Index of each node's counts in `counts`, from 1; 0 without counts."""
         places = {counts.windows: place for place, counts in enumerate(self.counts, start=1)}
         windows = self.windows or ((),) * len(self.status)
         return np.array([places.get(each, 0) for each in windows], dtype=np.int64)
@@ -85,7 +85,7 @@ class NodeTable:
         return not bool(np.isnan(self.resolved_ns[self.are_resolved]).any())
 
     def after_ns(self, at_ns: int) -> np.ndarray:
-        """Return the instant after which each node gets its verdict in any world that looks like this until an instant."""
+        """Return the earliest time of each node's verdict in worlds that agree with the table at `at_ns`."""
         earliest_ns: np.ndarray = np.where(self.are_resolved, self.resolved_ns - self.slack_ns - 1, at_ns)
         return np.where(np.isnan(earliest_ns), -np.inf, earliest_ns)
 
@@ -103,7 +103,7 @@ class NodeTable:
         return float(times.max()) if len(times) else float("nan")
 
     def count(self) -> list[tuple[int, dict[str, int]]]:
-        """Return updated and failed nodes from the start on, if it is known of each when it got its verdict."""
+        """Return the numbers of updated and failed nodes over time; empty unless the time of every verdict is known."""
         resolved = self.resolved_ns[self.are_resolved]
         if np.isnan(resolved).any():
             return []
@@ -117,7 +117,7 @@ class NodeTable:
         return counts
 
     def dispatch_of(self, places: slice) -> float:
-        """Return when the nodes of a wave were dispatched, the middle of their instants; NaN if unknown."""
+        """Return when the nodes of a wave were dispatched (the middle of their times); NaN if unknown."""
         times = self.dispatched_ns[places]
         times = times[~np.isnan(times)]
         return float((times.min() + times.max()) / 2) if len(times) else float("nan")
@@ -125,7 +125,7 @@ class NodeTable:
     def agree(
         self,
         rollouts: Rollouts,
-        look: np.ndarray,  # NODE_LOOK at the instant of looking, shape (worlds, nodes)
+        look: np.ndarray,  # NODE_LOOK at the time of observation, shape (worlds, nodes)
         sizes: Sequence[int],  # as for `match`
     ) -> np.ndarray:
         """Return which worlds look like the table."""
@@ -137,8 +137,8 @@ class NodeTable:
 
     def fit(
         self,
-        look: np.ndarray,  # NODE_LOOK at the instant of looking, shape (worlds, nodes), in the order of the rows
-        places: slice,  # of the rows, all of nodes that had their turn
+        look: np.ndarray,  # NODE_LOOK at the time of observation, shape (worlds, nodes), in the order of the rows
+        places: slice,  # of the rows; only nodes that had their turn
         sizes: Sequence[int],
     ) -> np.ndarray:
         """Return which nodes look like their rows."""
@@ -162,9 +162,9 @@ class NodeTable:
         rollouts: Rollouts,
         sizes: Sequence[int],  # numbers of nodes that are dispatched together
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Match the nodes of worlds with those that were seen, by class and zone among those of equal rank in the order.
+        """Match the nodes of worlds with those of the table: by class and zone, among nodes dispatched together.
 
-        Return the numbers of the nodes, as the table has them, shape (worlds, turns), and which worlds have such nodes.
+        Return the nodes' numbers in the order of the table, shape (worlds, turns), and which worlds have such nodes.
         """
         n = self.n_turns
         nodes = rollouts.order[:, :n]
@@ -190,7 +190,7 @@ class NodeTable:
         return nodes, agree
 
     def _keys(self, zones: np.ndarray | None, classes: np.ndarray | None, rollouts: Rollouts) -> np.ndarray | None:
-        """Return a number for each zone and class, of those that were seen."""
+        """Return one number for each combination of zone and class, as far as the table has them."""
         keys: np.ndarray | None = None
         if self.zones is not None:
             keys = zones
@@ -199,9 +199,9 @@ class NodeTable:
         return keys
 
     def bound(self, starts_ns: np.ndarray, places: slice, at_ns: int, times_slack: int = 1) -> Observed:
-        """Return what was seen of nodes, after their starts in each world; instants may differ by some times their slack.
+        """Return what was seen of nodes, in times after their dispatch in each world; `times_slack` multiplies the tolerance.
 
-        Starts are by world, and by node or one for all; shape (worlds, nodes) or (worlds, 1).
+        `starts_ns` are the dispatches, shape (worlds, nodes), or (worlds, 1) if all are at once.
         """
         begin = starts_ns
         status, started = self.status[places], self.started[places]
@@ -210,7 +210,7 @@ class NodeTable:
         verdict = np.select([status == RUNNING, status == FAILED], [RUNS, FAILS], -1)
         is_open = verdict < 0
         knows_start, knows_verdict = ~np.isnan(started_ns), ~np.isnan(resolved_ns)
-        # The first instant of an interval is outside it.
+        # Intervals are (low, high].
         start_low = np.where(knows_start, started_ns - slack - 1 - begin, -1.0)
         start_high = np.where(knows_start, np.minimum(started_ns + slack - begin, end), end)
         start_low = np.where(started == NO, -1.0, start_low)

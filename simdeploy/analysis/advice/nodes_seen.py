@@ -1,4 +1,4 @@
-"""Reading a table of nodes as they were seen, and what is impossible in it, row by row."""
+"""Reads a table of nodes as they were seen, and checks each row for contradictions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TIMES = ("dispatched_at", "started_at", "resolved_at")
 _STATUSES = ("pending", "starting", "validating", "running", "failed", "skipped")
 _CODES = dict(zip(_STATUSES, (PENDING, STARTING, VALIDATING, RUNNING, FAILED, SKIPPED), strict=True))
 _IN_FLIGHT = -1
-# Of a rollout that was stopped.
+# Statuses of nodes in a rollback.
 _BACK = {"rolling_back", "rolled_back", "rollback_failed", "removed"}
 
 
@@ -35,7 +35,7 @@ def is_table_of_nodes(columns: Any) -> bool:
 def read_nodes(scenario: Scenario, frame: pd.DataFrame) -> tuple[NodeTable, int | None]:
     """Read a table of nodes.
 
-    The number is the start of the rollout, nanoseconds since 1970, if the table has timestamps: its first dispatch.
+    Also return the start of the rollout (its first dispatch), nanoseconds since 1970, if the table has timestamps.
 
     Raises
     ------
@@ -95,7 +95,7 @@ def read_nodes(scenario: Scenario, frame: pd.DataFrame) -> tuple[NodeTable, int 
 
 
 def _read_times(frame: pd.DataFrame, problems: RowProblems) -> tuple[dict[str, np.ndarray], int | None]:
-    """Return instants in nanoseconds after the start, NaN where empty, and the start if they are timestamps."""
+    """Return times in nanoseconds after the start, NaN where empty; and the start itself, if times are timestamps."""
     times, stamps = {}, {}
     for name in _TIMES:
         times[name] = np.full(len(frame), np.nan)
@@ -150,13 +150,13 @@ def _read_statuses(
     for row, word in enumerate(words.tolist()):
         if word is None or word != word or word == "":
             if has["resolved_at"][row]:
-                problems.add(row + 1, "status", "resolved, but as what isn't known", None, "running or failed")
+                problems.add(row + 1, "status", "missing, although the node was resolved", None, "running or failed")
             elif has["started_at"][row]:
                 status[row] = VALIDATING
             elif not has["dispatched_at"][row]:
                 status[row] = PENDING
         elif word in _BACK:
-            message = "a rollout that goes back is not supported as a table; give its deployment object"
+            message = "a table of a rollback is not supported; give the deployment object instead"
             problems.add(row + 1, "status", message, word)
         elif word not in _CODES:
             problems.add_unknown(row + 1, "status", "no such status", shorten(word), _STATUSES)
@@ -171,28 +171,28 @@ def _read_statuses(
         [NO, YES, YES],
         UNKNOWN,
     )
-    # Where every node that must have started says when, an empty cell says that a node did not.
-    is_told = any(name in frame for name in ("started_at", "started_at_s"))
-    if is_told and has["started_at"][started == YES].all():
+    # If every node that must have started has a start time, an empty cell means that a node did not start.
+    has_starts = any(name in frame for name in ("started_at", "started_at_s"))
+    if has_starts and has["started_at"][started == YES].all():
         started = np.where(started == UNKNOWN, NO, started)
     return status, started
 
 
 def _find_dispatched(scenario: Scenario, times: dict[str, np.ndarray], status: np.ndarray) -> np.ndarray:
-    """Return which nodes were dispatched: one that could not be reached at its turn has failed without."""
+    """Return which nodes were dispatched; one that can't be reached at its turn fails without being dispatched."""
     dispatched = np.where(np.isin(status, (PENDING, SKIPPED)), NO, YES)
     if not any(each.may_be_unreachable for each in scenario.fleet.behaviours):
         return dispatched
     dispatched[(status == FAILED) & np.isnan(times["started_at"])] = UNKNOWN
     has_instant = ~np.isnan(times["dispatched_at"])
-    # Where every node that must have been dispatched says when, an empty cell says that a node was not.
+    # If every node that must have been dispatched has a dispatch time, an empty cell means that a node was not dispatched.
     if has_instant.any() and has_instant[dispatched == YES].all():
         dispatched[dispatched == UNKNOWN] = np.where(has_instant[dispatched == UNKNOWN], YES, NO)
     return dispatched
 
 
 def _check_times(times: dict[str, np.ndarray], status: np.ndarray, started: np.ndarray, problems: RowProblems) -> None:
-    """Find instants that contradict each other or the status."""
+    """Report times that contradict each other or the status."""
     dispatched, begun, resolved = (times[name] for name in _TIMES)
     words = {code: word for word, code in _CODES.items()} | {_IN_FLIGHT: "in flight"}
     for row, code in enumerate(status.tolist()):
@@ -212,7 +212,7 @@ def _check_times(times: dict[str, np.ndarray], status: np.ndarray, started: np.n
 
 
 def _find_order(frame: pd.DataFrame, turns_ns: np.ndarray, status: np.ndarray, problems: RowProblems) -> np.ndarray:
-    """Return the rows in the order of the update: by `position`, or by turn and row; those that wait are last."""
+    """Return the rows in the update order: by `position`, otherwise by time of the turn, and then by row; waiting nodes come last."""
     is_pending = status == PENDING
     if "position" in frame and frame["position"].notna().all():
         positions = frame["position"].to_numpy()
@@ -225,7 +225,7 @@ def _find_order(frame: pd.DataFrame, turns_ns: np.ndarray, status: np.ndarray, p
     else:
         skipped = np.flatnonzero(status == SKIPPED).tolist()
         if skipped:
-            message = "skipped, but when it had its turn isn't known"
+            message = "missing, although a node was skipped"
             problems.add(skipped[0] + 1, "position", message, None, "the place of each node in the order")
         order = np.lexsort((np.arange(len(frame)), np.nan_to_num(turns_ns, nan=np.inf), is_pending))
     return np.asarray(order)

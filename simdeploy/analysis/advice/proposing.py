@@ -1,22 +1,22 @@
 r"""Worlds in which what was seen may have happened, and their weights.
 
-What all nodes of a rollout share is drawn; given that, the nodes of a wave are independent of each other. Let :math:`p_i(c)` be
+First draw what all nodes of a rollout share; given that, the nodes of a wave are independent of each other. Let :math:`p_i(c)` be
 the chance, from the laws, that node i got the c-th of the verdicts that were seen in its wave (an outcome within some time, or
-none yet). Seen is how many nodes got each, so the likelihood is a sum over all ways to deal the verdicts to nodes,
+none yet). Only the number of nodes with each verdict was seen, so the likelihood is a sum over all ways to deal the verdicts to nodes,
 
 .. math:: L = \sum_{c_1, \dots, c_n} \prod_i p_i(c_i)
 
-One way is dealt, node by node, in proportion to the verdicts that are left and to :math:`p_i(c)` relative to its mean over the
-wave. The product of :math:`p_i(c_i)` over that of the probabilities to deal them is an unbiased estimate of L, exact for nodes
-that are alike (a multinomial coefficient): sequential importance sampling (Kong, Liu and Wong 1994 [1]_). So are failures dealt to
-waves, if only their sum is known.
+One way is dealt, node by node: a verdict's probability is proportional to how many of it are left, and to :math:`p_i(c)` relative to its
+mean over the wave. The product of :math:`p_i(c_i)`, divided by the product of these probabilities, is an unbiased estimate of L, and
+exact for identical nodes (a multinomial coefficient). This is sequential importance sampling (Kong, Liu and Wong 1994 [1]_). Failures
+known only in total are dealt to waves in the same way.
 
-That the last of some nodes got its verdict between a and b, and all others before, has the chance
-:math:`\prod_i F_i(b) - \prod_i F_i(a)`; which node was the first of them beyond a follows from the same products (the largest of
-independent times; David and Nagaraja 2003 [2]_, section 2.1). A wave that goes shows this of the wave before it.
+The last of some nodes gets its verdict between a and b with the chance :math:`\prod_i F_i(b) - \prod_i F_i(a)` (the largest of
+independent times; David and Nagaraja 2003 [2]_, section 2.1). The same products give the probability that node i is the first of them,
+in order, with a verdict after a. The start of a wave is such an observation of the wave before it.
 
-Then each node takes its numbers from the first replication in which it does what it was dealt, which has the distribution of its
-numbers given that (von Neumann's rejection).
+Finally each node takes its random numbers from the first replication in which its fate is the one it was dealt. So they have their
+distribution given that fate (von Neumann's rejection).
 
 References
 ----------
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from simdeploy.analysis.advice.rollouts import Rollouts
     from simdeploy.analysis.advice.waves import Cell, Course
 
-# Worlds with a smaller part of a large weight, this quantile of them, are mostly dropped.
+# Most worlds are dropped whose weight is below this fraction of a large one (this quantile of the weights).
 _LARGE, _LOG_HARDLY_ANY = 0.9, math.log(1e-4)
 
 
@@ -58,13 +58,13 @@ class Proposal:
     """Worlds that may show what was seen."""
 
     worlds: Worlds
-    # Logarithm of the chance of what was seen over that of the proposal; -inf where it can't happen.
+    # Logarithm of the chance of what was seen over that of the proposal; -inf for impossible worlds.
     log_weights: np.ndarray
     are_drawn: np.ndarray  # whether replications were found for all nodes
 
     @classmethod
     def join(cls, parts: Iterable[Proposal]) -> Proposal:
-        """Return all of them as one."""
+        """Return several proposals as one."""
         every = list(parts)
         worlds = (np.concatenate([getattr(each.worlds, name) for each in every]) for name in ("roots", "nodes"))
         return cls(
@@ -82,7 +82,7 @@ class Proposer:
         rollouts: Rollouts,
         course: Course,
         supply: Supply,
-        slots: np.ndarray,  # of the worlds' nodes in the supply
+        slots: np.ndarray,  # numbers of the worlds in the supply
         log_weights: np.ndarray,  # of the roots
         guide: Guide | None,
         *,
@@ -112,7 +112,7 @@ class Proposer:
     # -- one wave ----------------------------------------------------------------------------------
 
     def _follow(self, wave: int, starts: np.ndarray) -> np.ndarray:
-        """Draw a wave that starts at some instants; return when the next one does."""
+        """Propose a wave, given its start in each world; return the start of the next one."""
         plan, course = self._rollouts.plan, self._course
         laws = self._rollouts.laws(wave)
         first = sum(plan.sizes[:wave])
@@ -145,7 +145,7 @@ class Proposer:
     def _bound(
         self, wave: int, cells: Sequence[Cell], starts: np.ndarray, pause_ns: np.ndarray | float, *, is_over: bool
     ) -> list[Bounds]:
-        """Return, for each cell, when its verdicts came after the start of the wave."""
+        """Return by cell the bounds on the times of its verdicts, relative to the start of the wave."""
         bounds = []
         self._next_start = None
         self._log_ahead = np.zeros(self._n) if wave + 1 == self._course.n_waves else None
@@ -175,7 +175,7 @@ class Proposer:
     def _deal_failures(
         self, wave: int, cells: Sequence[tuple[int, Cell]], means: np.ndarray, in_flight: int
     ) -> np.ndarray:
-        """Return how many nodes get each verdict, by verdict and world; failures of a stretch are dealt to its waves."""
+        """Deal the failures of each stretch to its waves; return how many nodes of this wave get each verdict, by verdict and world."""
         left = np.zeros((2 * len(cells) + 1, self._n), dtype=np.int64)
         left[-1] = in_flight
         for number, (stretch, cell) in enumerate(cells):
@@ -202,12 +202,12 @@ class Proposer:
         return left
 
     def _choose_last(self, wave: int, places: np.ndarray, fates: Fates, dealt: np.ndarray) -> np.ndarray:
-        """Let one of the nodes of a cell be late enough to be the last; return their fates."""
+        """Choose which node of each cell was late enough to be the last; return the fates, narrowed to early or late."""
         columns, cells = np.arange(dealt.shape[1]), fates.cells_of(dealt)
         for number, is_bound in enumerate(fates.are_bound):
             if not is_bound.any():
                 continue
-            # The chance that a node of the cell was early, given that it is of the cell.
+            # The chance that a node was early, given that it belongs to the cell.
             is_in = is_bound[:, np.newaxis] & (cells == number)
             early = np.ones(dealt.shape)
             early[is_in] = fates.early(places[is_in], dealt[is_in], np.nonzero(is_in)[0])
@@ -224,7 +224,7 @@ class Proposer:
     def _draw(
         self, laws: Sequence[NodeLaw], nodes: np.ndarray, places: np.ndarray, fates: Fates, dealt: np.ndarray
     ) -> np.ndarray:
-        """Give each node the numbers of a replication in which it has its fate; return when it gets its verdict."""
+        """Find for each node a replication in which it has its fate; return the times of the verdicts."""
         times = np.zeros(dealt.shape)
         is_in_flight = dealt == fates.in_flight
         self._find(laws, nodes, places, fates, dealt, ~is_in_flight, times)
@@ -234,7 +234,7 @@ class Proposer:
         return times
 
     def _wait_until(self, end: np.ndarray, fates: Fates, places: np.ndarray, is_in_flight: np.ndarray) -> None:
-        """Let nodes in flight have no verdict until the end that the deployment has in each world."""
+        """Condition nodes in flight on having no verdict before the deployment ends in each world."""
         for place, ratio in enumerate(fates.wait_until(end)):
             count = (is_in_flight & (places == place)).sum(axis=1)
             self._weigh(count * log_chances(np.where(count > 0, ratio, 1.0)))
@@ -280,14 +280,14 @@ class Proposer:
         self._log_weights = self._log_weights + log_factors
 
     def _play(self, wave: int) -> None:
-        """Drop most of the worlds that have hardly any weight, before their nodes are looked for; those that stay gain as much."""
+        """Drop most worlds of negligible weight before searching for their nodes (Russian roulette); survivors gain weight in return."""
         if self._log_ahead is None:
             return
         score = self._log_weights + self._log_ahead
         possible = score[np.isfinite(score)]
         if not len(possible):
             return
-        # A chance is rough, so the largest may be far from the others.
+        # The chances are rough, so the largest may be an outlier: use a quantile.
         log_kept = np.minimum(score - np.quantile(possible, _LARGE) - _LOG_HARDLY_ANY, 0.0)
         u = uniforms(
             self._rollouts.seed, self._rollouts.roots, Stream.SEEN_WAVE, len(self._rollouts.plan.sizes) + 1 + wave, 1

@@ -1,7 +1,7 @@
-"""Worlds in which may have happened what was seen of a rollout whose batches go by the clock (rate pacing).
+"""Worlds in which what was seen may have happened, if batches go by the clock (rate pacing).
 
-All batches start when the clock says, so nodes of all of them are independent of each other, given what they share. Each has chances of
-its own to get a verdict between two looks, by its law and the start of its batch; the verdicts that were seen are dealt to all of them as
+Batches start at known times, so the nodes of all batches are independent of each other, given what they share. A node's law and the start
+of its batch give its chance of a verdict between two looks. The verdicts that were seen are dealt to all nodes at once, as
 `simdeploy.analysis.advice.proposing` deals those of a wave.
 """
 
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     from simdeploy.analysis.advice.seen import Look, Seen
     from simdeploy.scenario import Scenario
 
-# Of fitting what is dealt to what is left: at the start, and after each batch.
+# Steps of `balance` at the start, and after each batch.
 _FIRST_STEPS, _STEPS = 10, 3
 
 
 def read_batches(scenario: Scenario, plan: Plan, seen: Seen) -> Course:
-    """Return what was seen of a rollout without canaries: one stretch and cell for each look at which there were new verdicts."""
+    """Return the course of a rollout without canaries: one stretch with one cell for each look with new verdicts."""
     rule = read_health_rule(seen.policy.policy, scenario.orchestrator_of(seen.policy))
     deadline_ns = rule.deadline_ns if rule.is_checked and rule.deadline_from_dispatch else None
     starts = [Span(start, start) for start in (BATCH_EVERY_NS * np.arange(len(plan.sizes))).tolist()]
@@ -66,7 +66,7 @@ def _find_first(look: Look, starts: Sequence[Span], deadline_ns: int | None) -> 
 
 
 def _find_last(progress: int | None, starts: Sequence[Span]) -> Span:
-    """Return when the last verdict came; that of a batch is progress, too."""
+    """Bound the time of the last verdict; the start of a batch counts as progress, too, so that may be earlier."""
     last = Span()
     if progress is not None:
         last.meet_instant(progress)
@@ -79,18 +79,17 @@ def balance(
     counts: np.ndarray,  # shape (laws, worlds)
     chances: np.ndarray,  # shape (laws, verdicts, worlds)
     left: np.ndarray,  # shape (verdicts, worlds)
-    means: np.ndarray,  # to begin with; shape (verdicts, worlds)
+    means: np.ndarray,  # initial values, shape (verdicts, worlds)
     steps: int,
 ) -> np.ndarray:
-    """Return means of the chances of verdicts over nodes, relative to which each verdict is dealt about as often as it is left.
+    """Return means of the verdicts' chances with which each verdict is dealt about as often as it should be.
 
-    With them a node has a verdict with a probability in proportion to its chance times `left` over `means`, and the sum of these
-    probabilities over all nodes is about `left`: nodes whose chances differ much, as those of different batches, share what is left as they
-    would in most ways to deal it (iterative proportional fitting).
+    A node is dealt a verdict with probability proportional to its chance times ``left / means``. With these means, the probabilities sum to
+    about `left` over all nodes, even if the chances differ much, as they do between batches (iterative proportional fitting).
 
     Examples
     --------
-    Two of three nodes ran, and one node is sure to:
+    Two of three nodes ran, one of which certainly does:
 
     >>> counts, chances = np.array([[1], [2]]), np.array([[[1.0], [0.0]], [[0.9], [0.1]]])
     >>> left = np.array([[2], [1]])
@@ -108,13 +107,13 @@ def balance(
 
 
 def _favour(
-    odds: np.ndarray,  # of verdicts of the node, over means; shape (verdicts, worlds)
+    odds: np.ndarray,  # `left` times the node's chances, shape (verdicts, worlds)
     means: np.ndarray,
-    late: int,  # the first of the late verdicts
+    late: int,  # number of the first late verdict
     is_met: np.ndarray,
-    n_nodes: int,  # this one and those after it in its batch
+    n_nodes: int,  # this one and those after it in its batch; one of them must be late
 ) -> np.ndarray:
-    """Return means with which a node gets one of the late verdicts with a probability of at least 1 / nodes, unless one has it already."""
+    """Return means with which a node gets a late verdict with probability 1 / `n_nodes` or more, unless `is_met` by an earlier node."""
     shares = np.divide(odds, means, out=np.zeros(means.shape), where=means > 0)
     early, later = shares[:late].sum(axis=0), shares[late:].sum(axis=0)
     favoured = means.copy()
@@ -127,7 +126,7 @@ def _favour(
 
 
 class BatchFates(Fates):
-    """Fates of the nodes of all batches; the number of a law is that in its batch, plus the number of laws for each batch before it."""
+    """Fates of the nodes of all batches. The laws of all batches are numbered consecutively."""
 
     def __init__(self, of_batches: Sequence[Fates], are_bound: list[np.ndarray]) -> None:
         self.in_flight, self._n_cells = of_batches[0].in_flight, len(are_bound)
@@ -167,7 +166,7 @@ class BatchProposer(Proposer):
         return Proposal(worlds, self._log_weights, self._are_drawn)
 
     def _make_fates(self, wave: int, cells: Sequence[Cell], places: np.ndarray) -> Fates:
-        """Return what the nodes of a batch may be dealt."""
+        """Return the fates that can be dealt to the nodes of a batch."""
         course, rollouts = self._course, self._rollouts
         start = course.starts[wave].low
         bounds = [
@@ -200,7 +199,7 @@ class BatchProposer(Proposer):
         chances: np.ndarray,
         left: np.ndarray,
     ) -> np.ndarray:
-        """Deal verdicts to the nodes of one batch after the other, in proportion to what is left for all later ones."""
+        """Deal verdicts to the nodes, batch by batch, balanced with what is left for later batches."""
         u = uniforms(
             self._rollouts.seed, self._rollouts.roots[:, np.newaxis], Stream.SEEN_VERDICT, np.arange(places.shape[1])
         )
@@ -211,7 +210,7 @@ class BatchProposer(Proposer):
             first = number * len(chances) // len(parts)
             counts = np.stack([(rest == place).sum(axis=1) for place in range(first, len(chances))])
             means = balance(counts, chances[first:], left, means, _STEPS if number else _FIRST_STEPS)
-            # If this was the first batch that had nodes in flight, one of them got its verdict later than so many others.
+            # If this was the first batch with nodes in flight at some look, one of its nodes got a verdict after that look.
             late = max((2 * place for place, cell in enumerate(cells, start=1) if cell.wave == number), default=0)
             some = [slice(column, column + 1) for column in range(part.start, part.stop)] if late else [part]
             is_met = np.zeros(self._n, dtype=bool)
@@ -236,7 +235,7 @@ class BatchProposer(Proposer):
         places: np.ndarray,
         dealt: np.ndarray,
     ) -> None:
-        """Give each node the numbers of a replication in which it has its fate."""
+        """Find for each node a replication in which it has its fate."""
         laws, times = self._rollouts.laws(0), np.zeros(dealt.shape)
         is_in_flight = dealt == of_batches[0].in_flight
 

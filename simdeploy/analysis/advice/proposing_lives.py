@@ -1,18 +1,18 @@
-r"""Worlds in which may have happened what a table of nodes says, where nodes crash, degrade, or are cut off at times of their own.
+r"""Worlds in which a table of nodes may have happened, if nodes crash, degrade or lose their connection at random times.
 
-Such lives have no law that could be written down. But given what all nodes share and the start of their wave, nodes are still
-independent, so each is tried by itself: the chance of the table is the product over nodes, and an unbiased estimate of each factor gives
-an unbiased weight (Andrieu and Roberts 2009 [1]_). Let B be the numbers with which the simulated node looks like its row, and A those with
-which it would without spells, whose chance P(A) is known (`simdeploy.analysis.advice.seen_chances`); 0 for a node that was down or
-offline at its turn, so that it was passed over or failed at once. Then
+Such lives have no closed-form law. But given what all nodes share, and the start of their wave, nodes are still independent. So each is
+tried by itself: the chance of the table is a product over nodes, and unbiased estimates of its factors make an unbiased weight
+(Andrieu and Roberts 2009 [1]_). Let B be the set of random numbers with which the simulated node looks like its row, and A the set with
+which it would if there were no spells. P(A) is known (`simdeploy.analysis.advice.seen_chances`); it is 0 for a node that was down or
+offline at its turn, and so was skipped or failed at once. Then
 
 .. math:: P(B) = P(A) \, P(B \mid A) + P(B \setminus A)
 
-One node is drawn from A, and K are drawn as they come. With b = 1 if the former is in B, and c of the latter in B without A,
-:math:`P(A) b + c / K` is unbiased, whatever the spells are; and where they are rare it hardly varies, since nearly all of B is in A.
-The node takes the numbers of the first with probability in proportion to :math:`P(A) b`, else of the first of the c. To that end worlds are
-simulated up to the instant of looking, in which all nodes of a wave are tried at once, and failures stop nothing. Under sliding pacing nodes
-are tried one after the other, since the turn of each follows from the lives of those before.
+Draw one try from A, and K tries without a condition. Let b be 1 if the former is in B and 0 otherwise, and c the number of the latter in B
+but not in A. Then :math:`P(A) b + c / K` is unbiased whatever the spells are. Its variance is small if they are rare, because
+nearly all of B is then in A. The node takes the numbers of the try from A with probability proportional to :math:`P(A) b`, otherwise those
+of the first of the c tries. The tries are worlds simulated up to the time of observation, for all nodes of a wave at once, in which
+failures stop nothing. Under sliding pacing nodes are tried one after the other, because each turn depends on the nodes before.
 
 References
 ----------
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from simdeploy.analysis.advice.node_table import NodeTable
     from simdeploy.analysis.advice.rollouts import Rollouts
 
-# Numbers that are tried for each node as they come: K.
+# K, the number of unconditional tries for each node.
 TRIES = 32
 
 
@@ -53,7 +53,7 @@ class LifeProposer(NodeProposer):
         self,
         rollouts: Rollouts,
         table: NodeTable,
-        at_ns: int,  # until when the nodes were seen
+        at_ns: int,  # the time of observation
         engine: str,  # compiled or reference
         log_weights: np.ndarray | float = 0.0,  # of the roots
     ) -> None:
@@ -70,11 +70,11 @@ class LifeProposer(NodeProposer):
         return Proposal(Worlds(rollouts.roots, self._numbers), self._log_weights, self._are_drawn)
 
     def _bound_last(self, wave: int, places: slice, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:  # noqa: ARG002
-        """Return that the start of the next wave tells nothing here: whether worlds agree with it is seen in the end."""
+        """Return no bounds: whether the start of the next wave agrees is checked once worlds are complete."""
         return np.full(self._n, -np.inf), np.full(self._n, np.inf)
 
     def _try(self, wave: int, places: slice, supply: Supply, slots: np.ndarray) -> None:
-        """Try the nodes of a wave; they take numbers with which they do what was seen."""
+        """Try the nodes of a wave; give each numbers with which it does what was seen."""
         rollouts = self._rollouts
         laws, seed = rollouts.laws(wave), rollouts.seed
         n_nodes = places.stop - places.start
@@ -125,7 +125,7 @@ class LifeProposer(NodeProposer):
         places: slice,
         numbers: np.ndarray,  # shape (worlds, tries, nodes)
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return which nodes of a wave look like their rows with some numbers, and when they are dispatched (infinity: not yet)."""
+        """Return which nodes of a wave look like their rows with the given numbers, and when they are dispatched (infinity: not yet)."""
         shown, dispatched = np.zeros(numbers.shape, dtype=bool), np.full(numbers.shape, np.inf)
         possible = np.flatnonzero(self._is_possible)
         if not len(possible):

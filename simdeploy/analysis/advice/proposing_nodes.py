@@ -1,17 +1,17 @@
-r"""Worlds in which may have happened what a table of nodes says, and their weights.
+r"""Worlds in which a table of nodes may have happened, and their weights.
 
-What all nodes share is drawn; given that, and the start of its wave, each node is independent of the others, so the chance of the table
-is the product of those of its rows (`simdeploy.analysis.advice.seen_chances`). Waves are followed in their order: a wave starts when the
-last node of the one before has its verdict in that world, and that it was seen to start is an observation of that last node,
-with chance :math:`\prod_i P_i(b) - \prod_i P_i(a)` as in `simdeploy.analysis.advice.proposing`.
+First draw what all nodes share. Given that, and the start of its wave, each node is independent of the others, so the chance of the table
+is the product of those of its rows (`simdeploy.analysis.advice.seen_chances`). Waves are proposed in order. A wave starts when the last
+node of the previous one has its verdict in that world, so its observed start bounds that verdict, with the chance
+:math:`\prod_i P_i(b) - \prod_i P_i(a)` as in `simdeploy.analysis.advice.proposing`.
 
 Under sliding pacing a node has its turn when the first of those in flight gets its verdict (`simdeploy.analysis.advice.turns`). Nodes are
-followed in their order, each from its turn in that world. Turns are verdicts of nodes before, so where the instants of these are known, a
-turn that was seen tells nothing more, and the product over rows is the chance of the table.
+proposed in order, each from its turn in that world. Turns follow from earlier verdicts. So if the times of all verdicts are known, seeing
+the turns adds nothing, and the chance of the table is still the product over rows.
 
-Among the numbers that all nodes share, only few make many instants probable. The chance of the table, with waves starting when they were
-seen to, tells for intervals of the slowdown and of the level of failures which are worth trying; worlds are kept with that probability,
-and weighted with its inverse.
+If many times are known, only few values of what all nodes share make them probable. The guide computes the chance of the table, with waves
+at their observed starts, for intervals of the slowdown and of the level of failures. Worlds are kept with probabilities that follow from
+these chances, and weighted by the inverse.
 """
 
 from __future__ import annotations
@@ -46,12 +46,13 @@ if TYPE_CHECKING:
 
 # Intervals of the numbers that all nodes share; levels of failures are less well known than slowdowns.
 _BINS, _BINS_OF_LEVELS = 256, 64
-# A start, and an instant after it, may each be off by their slack.
+# A start, and a time relative to it, may each be off by the tolerance.
 _GUIDE_SLACK = 2
-# Nodes should be as many times easier to find than the rarest; to that end their instants may differ by at most so much more.
+# Nodes should be this many times easier to find than the least chance allows; to achieve that, the tolerance of their times may be
+# multiplied by at most the second number.
 _EASE, _MOST_WIDTH = 20.0, 40.0
 _LOG_LIKELY = math.log(1e-2)
-# The least chance of a node whose counted windows are compared replication by replication.
+# The least chance of a node with counted windows, which are compared replication by replication.
 _LEAST_COUNTED = 1e-5
 
 
@@ -62,11 +63,11 @@ class NodeProposer:
         self,
         rollouts: Rollouts,
         table: NodeTable,
-        at_ns: int,  # until when the nodes were seen
+        at_ns: int,  # the time of observation
         *,
-        times_slack: int = 1,  # by how many times their slack instants may differ
-        knows_pauses: bool = True,  # whether promotions come when they do in the rollouts
-        log_weights: np.ndarray | float = 0.0,  # of the roots, so far
+        times_slack: int = 1,  # multiplies the tolerance of times
+        knows_pauses: bool = True,  # whether the times of promotions are those of the rollouts
+        log_weights: np.ndarray | float = 0.0,  # of the roots
     ) -> None:
         self._rollouts, self._table, self._at_ns, self._times_slack = rollouts, table, at_ns, times_slack
         self._dispatch_slack_ns = times_slack * table.dispatch_slack_ns(together(rollouts.plan))
@@ -79,7 +80,7 @@ class NodeProposer:
     def propose(
         self,
         supply: Supply,
-        slots: np.ndarray,  # of the worlds' nodes in the supply
+        slots: np.ndarray,  # numbers of the worlds in the supply
     ) -> Proposal:
         """Propose worlds, wave by wave."""
         n_nodes = self._rollouts.scenario.fleet.nodes
@@ -105,7 +106,7 @@ class NodeProposer:
         return np.isfinite(self._log_weights) & self._are_drawn
 
     def _draw(self, wave: int, places: slice, starts: np.ndarray, supply: Supply, slots: np.ndarray) -> np.ndarray:
-        """Give nodes numbers with which they do what was seen; return when they get their verdicts, after their starts."""
+        """Give nodes numbers with which they do what was seen; return the times of their verdicts after their dispatch."""
         laws = self._rollouts.laws(wave)
         flat, seen, chances, late, narrowed = self._observe(wave, places, starts)
         self._log_weights = self._log_weights + log_chances(chances).sum(axis=1) + late
@@ -132,7 +133,7 @@ class NodeProposer:
         return times
 
     def judge(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the logarithm of the chance of the table, with waves starting as they were seen to, and the chance of each node over the least with which it is found."""
+        """Return the log chance of the table, given the observed starts of waves, and each node's chance over the least that is found."""
         table, total = self._table, self._log_weights
         best: list[np.ndarray] = []
         last = 0.0
@@ -158,7 +159,7 @@ class NodeProposer:
         return total, np.concatenate([*best, np.zeros((self._n, 0))], axis=1)
 
     def _judge(self, wave: int, places: slice, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the logarithm of the chance of some nodes, and that of each over the least with which it is found."""
+        """Return the log chance of some nodes, and the chance of each over the least that is found."""
         flat, seen, chances, late, _ = self._observe(wave, places, starts)
         least = self._find_rarest(self._rollouts.laws(wave), flat, seen.flat)
         return log_chances(chances).sum(axis=1) + late, chances / least.reshape(chances.shape)
@@ -166,10 +167,10 @@ class NodeProposer:
     def _observe(
         self, wave: int, places: slice, starts: np.ndarray
     ) -> tuple[Nodes, Observed, np.ndarray, np.ndarray, np.ndarray]:
-        """Return nodes of a wave, flat; what was seen of them; its chances. They start at some instants, by world, or world and node.
+        """Return the nodes of a wave (flat), what was seen of them, and its chances, given their dispatches (`NodeTable.bound`).
 
-        Also the logarithm of the chance that the last one was late enough, and the chances given which one that was; `seen` is narrowed
-        to it.
+        Also return the log chance that the last node was late enough for the next wave, and the chances given which node that was, to which
+        what was seen is narrowed.
         """
         nodes = self._nodes[:, places]
         seen = self._table.bound(starts, places, self._at_ns, self._times_slack)
@@ -184,7 +185,7 @@ class NodeProposer:
         return flat, seen, chances, late, narrowed
 
     def _bound_last(self, wave: int, places: slice, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return between which times after the start of a wave its last node got its verdict, as its successor tells."""
+        """Bound the last verdict of a wave, in times after its start, by the observed start of the next one."""
         table, plan = self._table, self._rollouts.plan
         low, high = -math.inf, math.inf
         is_known = (self._knows_pauses or not self._rollouts.awaits_promotion(wave)) and not follows_clock(plan, wave)
@@ -204,7 +205,7 @@ class NodeProposer:
     def _choose_last(
         self, wave: int, flat: Nodes, seen: Observed, chances: np.ndarray, low: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Let one node of each world be late enough to be the last; narrows the times in `seen`, and returns their chances, too."""
+        """Choose which node of each world was late enough to be the last; narrow `seen` to that, and return the new chances, too."""
         middle = np.minimum(np.broadcast_to(low[:, np.newaxis], chances.shape), seen.high)
         early_seen = replace(seen, high=middle.copy())
         early = self._find_chances(self._rollouts.laws(wave), flat, early_seen.flat).reshape(chances.shape)
@@ -231,7 +232,7 @@ class NodeProposer:
         return least
 
     def bound_promotion(self) -> Span:
-        """Return how long people took to promote, as far as verdicts and the starts of waves tell."""
+        """Return bounds on how long people took to promote, from verdicts and the starts of waves."""
         table, plan, span = self._table, self._rollouts.plan, Span()
         for (wave, places), (_, following) in pairwise(self._waves):
             over, after = table.resolved_ns[places], table.dispatched_ns[following]
@@ -244,11 +245,11 @@ class NodeProposer:
 
 
 class _Grid(Rollouts):
-    """Rollouts with other numbers in the place of those that all nodes share."""
+    """Rollouts in which the numbers that all nodes share are given instead of drawn."""
 
     @classmethod
     def of(cls, pilot: Rollouts, slowdown: np.ndarray, start_failure: np.ndarray) -> _Grid:
-        """Return one rollout for each column of the slowdowns and levels, which are by class; its nodes are those of a pilot."""
+        """Return one rollout for each column of the slowdowns and levels (rows are classes), with the nodes of a pilot."""
         roots = np.full(slowdown.shape[1], pilot.roots[0])
         grid = cls(pilot.scenario, pilot.policy, pilot.plan, pilot.kind, pilot.seed, roots)
         grid.__dict__["slowdown"] = np.repeat(slowdown, 2, axis=0)
@@ -271,27 +272,27 @@ class NodeGuide:
         likeliest = int(np.argmax(by_slowdown))
         fixed = slowdowns[:, likeliest : likeliest + 1]
         by_level, best_by_level = proposer(_Grid.of(pilot, np.repeat(fixed, levels.shape[1], axis=1), levels)).judge()
-        # The largest chance of each dispatched node, not less than what it really is, over the least with which it is found.
+        # An upper bound on the chance of each dispatched node over the least that is found.
         self.best = np.maximum(best.max(axis=0), best_by_level.max(axis=0))
         is_likely = by_slowdown >= by_slowdown.max() + _LOG_LIKELY
-        # The same, the least among slowdowns that make the table probable.
+        # The same, minimized over the slowdowns that make the table probable.
         self.hardest = best[is_likely].min(axis=0)
         keeps = {Stream.SLOWDOWN: relate(by_slowdown), Stream.START_FAILURE_LEVEL: relate(by_level)}
-        # Verdicts of nodes that are offline come later than they seem to.
+        # Verdicts of offline nodes are reported late, so they don't bound the time of a promotion.
         is_heard = not any(behaviour.connection for behaviour in behaviours)
         self._sieve = Sieve(pilot, keeps, NodeProposer(pilot, table, at_ns).bound_promotion() if is_heard else None)
         base = float(by_level[middle][0])
-        self.log_likelihood = log_mean(by_slowdown)  # of the table, roughly
+        self.log_likelihood = log_mean(by_slowdown)  # of the table, approximately
         if math.isfinite(base):
             self.log_likelihood += log_mean(by_level) - base
 
     def sift(self, roots: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the places of the roots that are kept, and the logarithms of the probabilities to keep them."""
+        """Return the indices of the roots to keep, and the log probabilities of keeping them."""
         return self._sieve.sift(roots)
 
 
 def widen(table: NodeTable, guides: Sequence[NodeGuide]) -> NodeTable:
-    """Return a table in which the instants of nodes that are improbable at any release may differ by more: else they aren't found."""
+    """Return a table with wider tolerances for nodes that are improbable under every kind of release, so that they can be found."""
     most = max(guide.log_likelihood for guide in guides)
     likely = [guide.hardest for guide in guides if guide.log_likelihood >= most + _LOG_LIKELY]
     hardest = np.min(likely, axis=0) / _GUIDE_SLACK if likely else np.zeros(0)

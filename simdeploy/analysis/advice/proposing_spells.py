@@ -1,10 +1,10 @@
-r"""Worlds in which may have happened what was seen of a rollout in waves, where nodes crash, degrade, or are in a zone that fails.
+r"""Worlds in which what was seen of a rollout in waves may have happened, if nodes crash, degrade, or are in a zone that fails.
 
-Verdicts are dealt to nodes as in `simdeploy.analysis.advice.proposing`, but by rough laws (`simdeploy.analysis.advice.straying`): let
-:math:`r_i(c)` be the chance of the fate c of node i by them. Given the start of its wave nodes are still independent, so each is tried by
-itself (`simdeploy.analysis.advice.proposing_lives`), which gives an unbiased estimate of the true chance :math:`q_i(c)`. The weight gains
-the product of these estimates over the :math:`r_i(c)`. The rough laws give every fate some chance, and every world has one way to deal its
-verdicts, so the weight is unbiased, however rough they are.
+Verdicts are dealt to nodes as in `simdeploy.analysis.advice.proposing`, but by rough laws (`simdeploy.analysis.advice.straying`). Let
+:math:`r_i(c)` be the rough chance of the fate c of node i. Given the start of their wave, nodes are still independent, so each is tried
+by itself (`simdeploy.analysis.advice.proposing_lives`), which gives an unbiased estimate of the true chance :math:`q_i(c)`. The weight is
+multiplied by these estimates over the :math:`r_i(c)`. Every fate has a rough chance above 0, and every world corresponds to one way of
+dealing its verdicts, so the weight is unbiased however rough the laws are.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from simdeploy.analysis.advice.fates import Fates
     from simdeploy.analysis.advice.straying import RoughRollouts
 
-# Numbers that are tried for each node as they come. Failures that were seen are often those of spells, so more than where rows of a table say so.
+# Unconditional tries for each node: more than for rows of a table, because the failures that were seen are often due to spells.
 TRIES = 64
 
 
@@ -74,7 +74,7 @@ class SpellProposer(Proposer):
         flat = rollouts.pick(np.repeat(self._all, n_nodes), nodes.ravel())
         flat = replace(flat, worlds=np.repeat(self._slots, n_nodes))
         chances = find_chances(exact, flat, seen).reshape(nodes.shape)
-        # What takes too long to draw from its law is only tried as it comes.
+        # Fates that take too long to draw from the law are only tried unconditionally.
         chances[chances < least_chances(exact)[places]] = 0.0
         beyond = self._do(fates, dealt, *self._tried) & chosen[:, np.newaxis]
         worlds, numbers, columns = np.nonzero(beyond)
@@ -103,7 +103,7 @@ class SpellProposer(Proposer):
         times[worlds, columns] = at[worlds, columns]
 
     def _live(self, nodes: np.ndarray, tried: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return which verdicts nodes get with some numbers, and when after the start of their wave; shape (worlds, tries, nodes)."""
+        """Return nodes' verdicts with the numbers tried, and their times after the start of the wave; shape (worlds, tries, nodes)."""
         verdicts, times = np.full(tried.shape, -1), np.full(tried.shape, FOREVER)
         possible = np.flatnonzero(self._are_possible)
         lives = self._lives.follow(possible, self._numbers[possible], nodes[possible], tried[possible])
@@ -113,7 +113,7 @@ class SpellProposer(Proposer):
         return verdicts, times
 
     def _do(self, fates: Fates, dealt: np.ndarray, verdicts: np.ndarray, times: np.ndarray) -> np.ndarray:
-        """Return with which numbers nodes have the fates that they were dealt; shape (worlds, tries, nodes)."""
+        """Return which tries give nodes the fates that they were dealt; shape (worlds, tries, nodes)."""
         every = self._all[:, np.newaxis]
         low, high, verdict = (
             each[:, np.newaxis] for each in (fates.low[dealt, every], fates.high[dealt, every], fates.verdicts[dealt])

@@ -1,4 +1,4 @@
-"""What `advise` and `forecast` were asked: the worlds in which it was seen, and the tables of the answer."""
+"""One call of `advise` or `forecast`: the worlds in which what was seen happened, and the tables of the result."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ _LEVELS = (0.025, 0.5, 0.975)
 _TO_COME = ("time_left_s", "failed_nodes_to_come", "exposed_nodes_to_come")
 _STATES = ("completed", "failed", "canceled")
 _FEWEST = 10
-# About how often a world is run, and how many whole ones are tried for one that is kept.
+# About how often each world is run, and how many whole worlds are tried for each that is kept.
 _RUNS, _TRIES = 10, 1000
 _INSTANTS = 50
-_BYTES_PER_NODE = 64  # of a world: the replication of its numbers, and what is tried for it
+_BYTES_PER_NODE = 64  # in each world: the replication of its numbers, and its tries
 
 
 class Given(NamedTuple):
-    """What was seen, as it was given."""
+    """What was seen, as the caller gave it."""
 
     policy: Any
     seen: Any
@@ -56,7 +56,7 @@ class Given(NamedTuple):
 
 
 class Means(NamedTuple):
-    """How an answer is computed, as it was given."""
+    """How to compute the answer, as the caller gave it."""
 
     replications: Any
     confidence_level: Any
@@ -69,7 +69,7 @@ class Means(NamedTuple):
 
 
 class Question:
-    """One call: what was asked, and the worlds in which it was seen."""
+    """One call: its arguments, and the worlds in which what was seen happened."""
 
     def __init__(self, scenario: ScenarioOrPath, given: Given, means: Means) -> None:
         self.scenario: Scenario = as_scenario(scenario)
@@ -114,7 +114,7 @@ class Question:
         return str(self._look.fields.get("state", "in_progress"))
 
     def _list_ways(self, acts: Sequence[Act]) -> list[Way]:
-        """Return what is done to the worlds: nothing, acts, and waiting."""
+        """Return the ways to continue the worlds: without an act, under each act, and after waiting."""
         at_ns = self._look.at_ns
         ways: list[Way] = [((), None), *((act.script(at_ns), act.policy) for act in acts)]
         if acts and self.scenario.costs is not None:
@@ -122,7 +122,7 @@ class Question:
         return list(dict.fromkeys(ways))
 
     def _list_scripts(self) -> dict[tuple[str, int], list[Script]]:
-        """Return what people may do after waiting."""
+        """Return the scripts of waiting, and of what people may do after it."""
         return list_scripts(
             self._look.at_ns,
             may_promote=awaits_promotion(self.seen.last.fields, self.seen.policy, self.plan),
@@ -130,7 +130,7 @@ class Question:
         )
 
     def condition(self, acts: Sequence[Act] = ()) -> None:
-        """Draw the worlds, and let them go on, under each act too."""
+        """Draw the worlds, and continue them without an act and under each of `acts`."""
         ways = self._list_ways(acts)
         n, n_runs = self._replications, 1 + len(ways)
         self._campaign.expect(n * n_runs, nodes=self.scenario.fleet.nodes)
@@ -160,7 +160,7 @@ class Question:
 
     @property
     def _instants(self) -> tuple[int, ...]:
-        """Instants of the course to come: up to about three times the usual length of the rollout."""
+        """Times for which the course is forecast, up to about three times the usual length of the rest of the rollout."""
         rule_ns = self.seen.policy.policy.deadline_ns or 3600 * NS_PER_S
         law = self.scenario.fleet.behaviour.update_duration
         usual_ns = min(rule_ns, round(3 * law.mean * NS_PER_S) + (self.seen.policy.policy.min_healthy_ns or 0))
@@ -231,7 +231,7 @@ class Question:
                 yield _row(name, level, weighted.quantile(to_come[name], level))
 
     def _to_come(self, outcomes: Outcomes) -> dict[str, np.ndarray]:
-        """Return what is still to come in each world."""
+        """Return the time left, and the failed and exposed nodes to come, in each world."""
         failed_now = outcomes.look(self._conditioned.at_ns)["failed_nodes"].astype(float)
         return {
             "time_left_s": self._time_left_s(outcomes),
@@ -245,11 +245,11 @@ class Question:
         makespan_s = outcomes.numbers["makespan_s"]
         acts_s = (
             self._conditioned.at_ns + 1
-        ) / NS_PER_S  # when acts take effect: instants of worlds may be so much later
+        ) / NS_PER_S  # acts take effect up to half a second late, because times of worlds may be that much later
         return np.where(makespan_s <= acts_s, 0.0, makespan_s - self.seen.at_ns / NS_PER_S)
 
     def _rows_of_course(self) -> list[dict[str, Any]]:
-        """Return updated and failed nodes over time: as seen, then quantiles."""
+        """Return updated and failed nodes over time: as seen so far, then quantiles."""
         rows = []
         values: dict[str, Any]
         for since_ns, fields in self.seen.past:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 How = Literal["go on", "pause"]
 Way = Literal["laws", "nodes", "worlds"]
 
-# If at most one in so many worlds shows what was seen, more of them take long to find.
+# If fewer than one in this many worlds shows what was seen, finding more of them takes long.
 _SELDOM = 100
 
 KINDS = {"kind": "str", "defective": "bool", **floats("prior", "posterior", "low", "high")}
@@ -31,10 +31,10 @@ ACTS = {
 }
 WAITING = {"how": "str", **floats("wait_s", "worth", "low", "high"), "pays": "bool"}
 
-# Of reasons to try whole worlds that don't hold with a table of nodes, and of those to try each node by itself.
+# Suffixes of `why_tried`: reasons that don't apply given a table of nodes, and reasons to try each node by itself.
 WITHOUT_TABLE, NODE_BY_NODE = " without a table of nodes", ", node by node"
 
-# Fewer effective worlds are none.
+# With fewer effective worlds, results are not trusted.
 FEWEST_EFFECTIVE = 100
 
 
@@ -48,26 +48,26 @@ class Forecast(Result):
         One row per `kind` of release: whether it is `defective`, its probability before (`prior`) and given what was seen
         (`posterior`), with the interval of the simulation.
     forecast : DataFrame
-        What happens if the rollout goes on: one row per `measure` and `quantile`, which is NaN for probabilities (of states and
-        verdicts) and means; `time_left_s`, `failed_nodes_to_come` and `exposed_nodes_to_come` also have quantiles.
+        What happens if the rollout goes on: one row per `measure` and `quantile`. `quantile` is NaN for probabilities (of states and
+        verdicts) and means; `time_left_s`, `failed_nodes_to_come` and `exposed_nodes_to_come` also have rows for quantiles.
     course : DataFrame
-        Updated and failed nodes over time, seconds after the start: as they were seen, and then the median and the middle 95 %.
+        Updated and failed nodes over time (`time_s`, seconds after the start): as they were seen, and then the median and the middle 95 %.
     state : str
-        As it was seen.
+        State of the deployment, as it was seen.
     failed_limit : float
-        Failed nodes that end the rollout, whatever else happens; NaN without such a limit.
+        Number of failed nodes that ends the rollout whatever else happens; NaN without such a limit.
     at_s : float
-        The instant of looking, seconds after the start.
+        The time of observation, seconds after the start.
     is_assumed : bool
-        Whether that is the last change of the deployment object, because no other instant was given.
+        Whether `at_s` is the last change of the deployment object, because `at` was not given.
     n_worlds : int
-        Worlds in which this was seen.
+        Number of simulated worlds in which what was seen happened.
     n_tried : int
-        Worlds that were drawn for them.
+        Number of worlds drawn to find them.
     effective_worlds : float
-        The number of equally weighted worlds that vary as little.
-    is_trusted : bool
-        Whether these are at least 100: fewer are none.
+        The effective sample size of the weighted worlds (Kish).
+        is_trusted : bool
+            Whether there are at least 100 effective worlds.
     why_tried : str
         Why whole worlds were tried (``"traffic"``), or each node by itself (``"crashes, node by node"``); empty if chances are from the laws
         of nodes.
@@ -94,14 +94,14 @@ class Forecast(Result):
 
     @property
     def way(self) -> Way:
-        """How worlds were found: by chances from the laws of nodes, by trying each node by itself, or by trying whole worlds."""
+        """How worlds were found: from the laws of nodes, by trying each node by itself, or by trying whole worlds."""
         if self.why_tried.endswith(NODE_BY_NODE):
             return "nodes"
         return "worlds" if self.why_tried else "laws"
 
     @property
     def is_soon_found(self) -> bool:
-        """Whether enough of the worlds that were tried show what was seen for more of them to be found soon."""
+        """Whether finding more worlds is quick, because enough of those tried show what was seen."""
         return self.n_tried < _SELDOM * self.n_worlds
 
     @property
@@ -117,17 +117,18 @@ class Advice(Forecast):
     Attributes
     ----------
     kinds, forecast, course, state, failed_limit, at_s, is_assumed, n_worlds, n_tried, effective_worlds, is_trusted, why_tried, confidence_level, computed_under
-        As of `Forecast`.
+        As for `Forecast`.
     acts : DataFrame
-        One row per `act`: the mean `cost` of the whole rollout, past included, and how much `more_than_best`, both with an interval (the
-        latter in the same worlds); the probabilities of a `false_alarm` and an escape (`escaped`); and the mean `time_left_s` until the
-        rollout ends. Costs are NaN if the scenario has none, or if a rollout may never end.
+        One row per `act`: the mean `cost` of the whole rollout, including its past; how much more that is than with the best act
+        (`more_than_best`, compared in the same worlds), each with an interval; the probabilities of a false alarm (`false_alarm`) and an
+        escape (`escaped`); and the mean time until the rollout ends (`time_left_s`). Costs are NaN if the scenario has none, or if a
+        rollout may never end.
     waiting : DataFrame
-        One row per `how` (going on meanwhile, or paused) and `wait_s`: what it is `worth` to choose the best act then instead of now,
-        given what the deployment object says then; negative if waiting costs more than it tells. A lower bound; waiting `pays` if it is
-        surely above 0 in intervals that hold for all rows together (Bonferroni).
+        One row per `how` (going on meanwhile, or paused) and `wait_s`: a lower bound on what it is `worth` to choose the best act after
+        waiting instead of now, given what the deployment object says then. Negative if waiting costs more than its information saves.
+        Waiting `pays` if the interval is above 0, at a level that holds for all rows together (Bonferroni).
     best : str
-        The act with the lowest cost; empty without one.
+        The act with the lowest mean cost; empty if costs are unknown.
     """
 
     also = ("wait",)
@@ -137,7 +138,7 @@ class Advice(Forecast):
 
     @property
     def wait(self) -> Mapping[str, Any] | None:
-        """The row of `waiting` that is worth most, if it pays to wait otherwise than by the best act."""
+        """The row of `waiting` that is worth most, if waiting pays and is not the same as the best act."""
         paying = self.waiting[self.waiting["pays"] & self.waiting["how"].ne(self.best)]
         if not self.best or paying.empty:
             return None

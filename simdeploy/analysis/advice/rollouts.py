@@ -1,4 +1,4 @@
-"""What is drawn once for each of many worlds: order and laws of their nodes, and what all nodes share."""
+"""What is drawn once for each of many worlds: the order and laws of its nodes, and what they all share."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Rollouts:
-    """Worlds with a kind of release.
+    """Worlds with the same kind of release.
 
-    A law's place is twice the number of its class, plus one if the release affects the nodes (or a share of them).
+    The index of a law is twice the number of its class, plus one if the release affects the nodes (or a share of them).
     """
 
     scenario: Scenario
@@ -36,7 +36,7 @@ class Rollouts:
     plan: Plan
     kind: ReleaseKind
     seed: int
-    roots: np.ndarray  # the replication of what is drawn once
+    roots: np.ndarray  # by world: the replication of what is drawn once
 
     def laws(self, wave: int) -> list[NodeLaw]:
         """Return the laws of nodes in a wave."""
@@ -51,7 +51,7 @@ class Rollouts:
         ]
 
     def pick(self, worlds: np.ndarray, numbers: np.ndarray) -> Nodes:
-        """Return some nodes, given the places of their worlds and their numbers."""
+        """Return some nodes, given the indices of their worlds and their numbers."""
         laws = self.law_places[worlds, numbers]
         return Nodes(numbers, worlds, laws, self.slowdown[laws, worlds], self.start_failure[laws, worlds])
 
@@ -60,13 +60,13 @@ class Rollouts:
         return self.plan.promotions[wave] and not self.policy.policy.auto_promote
 
     def pause_ns(self, wave: int) -> np.ndarray | float:
-        """Return how long nothing goes after a wave: it bakes, and is promoted."""
+        """Return the pause after a wave, for its bake time and its promotion."""
         return self.plan.bakes_ns[wave] + (self.promote_after_ns if self.awaits_promotion(wave) else 0.0)
 
     def chance_by(self, place: int, law: NodeLaw, x_ns: np.ndarray | None, verdict: int) -> np.ndarray:
-        """Return the probability that a node gets a verdict by some times after its dispatch (None: ever), by world.
+        """Return the probability, by world, that a node gets a verdict by some times after its dispatch (None: ever).
 
-        `place` is that of its law.
+        `place` is the index of its law.
         """
         if x_ns is None:
             key = place, law, verdict
@@ -86,20 +86,20 @@ class Rollouts:
 
     @property
     def are_alike(self) -> bool:
-        """Whether each node has the same place in the order, and the same law, in all of them."""
+        """Whether each node has the same place in the order and the same law in all worlds."""
         fleet = self.scenario.fleet
         is_dealt = any(each.share is not None for each in fleet.classes) or self.kind.affects.by == "count"
         return fleet.order != "random" and not is_dealt
 
     @cached_property
     def order(self) -> np.ndarray:
-        """Nodes in the order of their update; shape (worlds, nodes)."""
+        """Nodes in the update order; shape (worlds, nodes)."""
         is_same = self.scenario.fleet.order != "random"
         return self._of_worlds(lambda draws: np.array(order_nodes(self.scenario.fleet, draws)), is_same=is_same)
 
     @cached_property
     def law_places(self) -> np.ndarray:
-        """The place of each node's law; shape (worlds, nodes)."""
+        """The index of each node's law; shape (worlds, nodes)."""
         fleet, affects = self.scenario.fleet, self.kind.affects
         is_same = all(each.share is None for each in fleet.classes)
 
@@ -145,6 +145,6 @@ class Rollouts:
 
     @cached_property
     def promote_after_ns(self) -> np.ndarray:
-        """How long the operator takes."""
+        """How long the operator takes to promote, by world."""
         law = self.scenario.operator.promote_after
         return sample_ns(law, self._once(Stream.PROMOTE_AFTER)).astype(float)

@@ -1,4 +1,4 @@
-"""Values of rows of tables, and what is wrong with them."""
+"""Problems in the rows of a table, and reading of seconds."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from simdeploy.units import MAX_DURATION_NS, NS_PER_S, exact, round_half_up
 
 @dataclass(frozen=True)
 class RowProblems:
-    """What is wrong with the rows of a table, which are counted from 1."""
+    """Collects the problems in the rows of a table; rows are counted from 1."""
 
     table: str
     problems: list[Problem] = field(default_factory=list)
 
     def add(self, row: int, column: str, message: str, found: Any = None, allowed: str | None = None) -> None:
-        """Remember a problem of a row."""
+        """Add a problem of a row."""
         shown = None if found is None else shorten(found)
         self.problems.append(Problem(message, self._path(row, column), found=shown, allowed=allowed))
 
     def add_unknown(self, row: int, column: str, message: str, found: str, known: Any) -> None:
-        """Remember that a row has something else than what is known, and what was probably meant."""
+        """Add the problem that a value is not among the known ones, with what was probably meant."""
         self.problems.append(not_among(message, self._path(row, column), found, known))
 
     def raise_if_any(self) -> None:
@@ -35,7 +35,7 @@ class RowProblems:
 
 
 def read_seconds(value: Any) -> int | None:
-    """Return seconds in nanoseconds; None for what is no number of them, or below 0, or too large."""
+    """Convert seconds to nanoseconds; None if the value isn't a number, is negative or too large."""
     try:
         seconds = math.nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError):

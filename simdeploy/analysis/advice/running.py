@@ -1,4 +1,4 @@
-"""Running the same worlds on under each act, and what each of them costs."""
+"""Continues the same worlds under each act, and computes their costs."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ if TYPE_CHECKING:
     from simdeploy.scenario import Scenario, ScenarioPolicy
     from simdeploy.world.operator import ScriptedAct
 
-# What is done to worlds: acts, or a policy that takes the place of theirs.
+# A way to continue worlds: further acts, and a policy that replaces theirs.
 Way: TypeAlias = "tuple[tuple[ScriptedAct, ...], ScenarioPolicy | None]"
-# Nodes whose rollouts are run in one span: under a dozen acts about a tenth of a second of work of the compiled engine.
+# Nodes per span: for the compiled engine under a dozen acts about a tenth of a second of work.
 _NODES_PER_SPAN = {"compiled": 250_000, "reference": 5_000}
-# Numbers of states in which nothing is left to do.
+# Numbers of the terminal states.
 OVER = [STATES.index(state) for state in sorted(TERMINAL_STATES)]
 
 
 @dataclass(frozen=True, eq=False)
 class Outcomes:
-    """What becomes of worlds, kind by kind."""
+    """The outcomes of worlds, kind by kind."""
 
     numbers: dict[str, np.ndarray]  # responses that are numbers; NaN where unknown
-    words: dict[str, np.ndarray]  # those that are words; empty where missing
+    words: dict[str, np.ndarray]  # responses that are words; empty where missing
     looks: np.ndarray  # LOOK, shape (worlds, looks)
     looks_ns: tuple[int, ...]  # their instants
-    exposed_later: np.ndarray  # nodes that start after the instant of looking; none if they were not counted
+    exposed_later: np.ndarray  # nodes that start after the time of observation; an empty array if not counted
     costs: np.ndarray = field(default_factory=lambda: np.zeros(0))  # NaN without costs, or where unknown
 
     def look(self, at_ns: int) -> np.ndarray:
@@ -46,7 +46,7 @@ class Outcomes:
 
 @dataclass(frozen=True, eq=False)
 class _Job:
-    """Worlds to be run on; a group of spans is a kind of release."""
+    """Worlds to be continued; a group of spans is a kind of release."""
 
     scenarios: tuple[Scenario, ...]
     policy: ScenarioPolicy
@@ -57,7 +57,7 @@ class _Job:
     engine: str
 
     def run(self, span: Span) -> list[Outcomes]:
-        """Run some of the worlds; return what becomes of them in each way."""
+        """Continue some of the worlds; return their outcomes in each way."""
         places = slice(span.first, span.first + span.n_replications)
         worlds = self.worlds[span.group]
         all_continued = run_continuations(
@@ -85,8 +85,8 @@ class _Job:
             exposed = (continued.nodes["started_ns"] > self.at_ns).sum(axis=1)
         return Outcomes(numbers, words, continued.looks, way.looks_ns, exposed)
 
-    def failed(self, span: Span, stage: str, error: str) -> list[Outcomes]:  # noqa: ARG002 - what it was is not told
-        """Return worlds of which nothing is known."""
+    def failed(self, span: Span, stage: str, error: str) -> list[Outcomes]:  # noqa: ARG002 - outcomes have no error
+        """Return outcomes that are all unknown."""
         n = span.n_replications
         all_outcomes = []
         for way in self.ways:
@@ -99,7 +99,7 @@ class _Job:
         return all_outcomes
 
     def join(self, span: Span, parts: Sequence[tuple[Span, list[Outcomes]]]) -> list[Outcomes]:  # noqa: ARG002 - parts have all of it
-        """Return the outcomes of a span that was done in parts."""
+        """Return the outcomes of a span that was run in parts."""
         in_order = [outcomes for _, outcomes in sorted(parts, key=lambda part: part[0])]
         return [_join(of_way) for of_way in zip(*in_order, strict=True)]
 
@@ -136,24 +136,24 @@ def _price(ways: Sequence[Outcomes], scenario: Scenario) -> list[Outcomes]:
 
 @dataclass(frozen=True)
 class Runner:
-    """Runs conditioned worlds on."""
+    """Continues conditioned worlds."""
 
     conditioned: Conditioned
     executor: Executor
-    # Instants at which the worlds are looked at: if nothing is done all, and else those before acts.
+    # Times at which to look at the worlds: all of them if nothing is done, otherwise those just before acts.
     looks_ns: tuple[int, ...]
-    course_ns: tuple[int, ...]  # further ones if nothing is done
-    report: Callable[[int], None] = lambda _: None  # takes the number of rollouts that are done
+    course_ns: tuple[int, ...]  # further times if nothing is done
+    report: Callable[[int], None] = lambda _: None  # takes the number of finished rollouts
     _done: dict[Way, Outcomes] = field(default_factory=dict)
 
     def run(self, script: tuple[ScriptedAct, ...] = (), changed: ScenarioPolicy | None = None) -> Outcomes:
-        """Run all worlds under further acts, or with another policy from now on, unless that was done."""
+        """Continue all worlds under further acts, or with another policy; return earlier outcomes of the same way, if any."""
         self.run_all([(script, changed)])
         return self._done[script, changed]
 
     def run_all(self, ways: Sequence[Way]) -> None:
-        """Run all worlds under further acts and other policies; together that takes much less time than one after the other."""
-        # Worlds that are over before a way parts from an earlier one are the same in both.
+        """Continue all worlds in several ways, which is much faster together than one after the other."""
+        # In this order, a world that ends before a way differs from an earlier one need not be run again.
         left = sorted((way for way in dict.fromkeys(ways) if way not in self._done), key=_count_steps)
         if not left:
             return

@@ -1,4 +1,4 @@
-"""Finding worlds of one kind of release in which what was seen happened."""
+"""Finds worlds of one kind of release in which what was seen happened."""
 
 from __future__ import annotations
 
@@ -35,34 +35,35 @@ if TYPE_CHECKING:
     from simdeploy.scenario import Scenario
     from simdeploy.world.release import ReleaseKind
 
-# The most worlds of a kind whose nodes take numbers of their own, and the most that are tried as a whole.
+# The most worlds that are proposed for a kind, and the most roots to choose them from, as a multiple.
 _MOST_PROPOSED = 1 << 14
-# Roots that are looked at, as a multiple of that, and those whose nodes are looked at for a guide.
 _ROOTS = 64
-# As many times more if they must also fit how long people took to promote.
+# Multiplies the roots if they must also fit how long people took to promote.
 _IF_PROMOTED = 3
+# Roots from which a guide is made.
 _PILOT = 32
-# A rollout of which nodes were seen is neither paused nor stopped.
+# A rollout that was seen as a table of nodes is neither paused nor stopped.
 _OF_TABLES = [STATES.index(name) for name in ("in_progress", "completed")]
-# Nodes of which is learned how they do otherwise than by their laws.
+# Nodes from which to learn how often they deviate from their laws.
 _LEARNED = 4096
+# Worlds to try for a very improbable kind.
 _FEW = 20
+# The most whole worlds tried for all kinds, and about how long that may take.
 _MOST_TRIED = 10_000_000
 _MOST_TRIED_S = 120.0
+# The most worlds, nodes of a wave, and worlds times batches and looks that are handled at a time.
 _AT_ONCE = 10_000
-# Nodes of a wave that are proposed at a time.
 _NODES_AT_ONCE = 500_000
-# Worlds times batches and looks of which chances are computed at a time.
 _CHANCES_AT_ONCE = 500_000
-# A kind without a single world after so many times those that are wanted is looked for no longer. Of whole worlds, this part of the most
-# that may be tried tells whether there will be enough.
+# Give up on a kind without a single world after proposing this multiple of the wanted ones. When whole worlds are tried, give up if after
+# this fraction of the tries it is clear that too few will be found.
 _HOPELESS = 10
 _ENOUGH_TO_TELL = 0.1
 
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """Worlds of one kind that agree, and logarithms of their weights; those of worlds that could not be drawn."""
+    """Worlds of one kind that agree, with log weights; `lost` are the log weights of worlds that could not be drawn."""
 
     kind: ReleaseKind
     n_tried: int
@@ -72,7 +73,7 @@ class Found:
 
 
 class Search:
-    """Finds worlds of one kind; `n_tried` roots were drawn so far, and `n_found` worlds agree."""
+    """Finds worlds of one kind. So far, `n_tried` roots were drawn, and `n_found` worlds agree."""
 
     def __init__(
         self,
@@ -133,7 +134,7 @@ class Search:
         self._parts: list[tuple[Worlds, np.ndarray, np.ndarray]] = []
 
     def find(self, wanted: int) -> None:
-        """Find so many worlds in all, or as many as there are."""
+        """Search until `wanted` worlds are found in all, or no more can be."""
         while self.n_found < wanted and self._n_proposed < self._most and self.n_tried < self._most_roots:
             if self._is_hopeless(wanted) or self._is_stopped():
                 break
@@ -143,19 +144,19 @@ class Search:
             self._try(min(size, self._most - self._n_proposed, _AT_ONCE))
 
     def _is_hopeless(self, wanted: int) -> bool:
-        """Return whether no more worlds should be tried, since there will be too few anyway."""
+        """Return whether to give up, because too few worlds would be found."""
         if self._has_laws:
             return self._n_proposed >= _HOPELESS * wanted and not self.n_found
         part = self._n_proposed / self._most
         return part >= _ENOUGH_TO_TELL and self.n_found < part * self._fewest
 
     def glance(self) -> None:
-        """Try few worlds, of a kind that can hardly have been."""
+        """Try a few worlds of a very improbable kind."""
         self._try(_FEW)
 
     @property
     def log_found(self) -> float:
-        """The logarithm of the chance of this kind and what was seen."""
+        """The log joint chance of this kind and what was seen, as far as estimated."""
         log_weights = np.concatenate([each for _, each, _ in self._parts])
         if not len(log_weights):
             return -math.inf
@@ -163,7 +164,7 @@ class Search:
         return float(np.logaddexp.reduce(log_weights)) + math.log(prior)
 
     def _try(self, size: int) -> None:
-        """Propose so many worlds, from the next roots that pass the sieve."""
+        """Propose about `size` worlds, from the next roots that pass the sieve."""
         parts, left = [], size
         while left and self.n_tried < self._most_roots:
             n = min(4 * left if self.guide else left, self._most_roots - self.n_tried)
@@ -206,7 +207,7 @@ class Search:
         )
 
     def _count_at_once(self, n: int) -> int:
-        """Return how many of so many worlds are proposed at a time."""
+        """Return how many of n worlds to propose at a time."""
         plan, course = self._plan, self._course
         if self._seen.nodes is None and plan.pacing == "rate" and course is not None:
             return max(_CHANCES_AT_ONCE // (course.n_waves * (len(course.stretches) + 1)), 1)
@@ -228,7 +229,7 @@ class Search:
 
     @property
     def _engine_of_lives(self) -> str:
-        """The engine with which nodes are tried: compiled code wherever there is any, since both give the same."""
+        """The engine with which nodes are tried: the compiled one if possible, because both give the same results."""
         return "compiled" if why_not_compiled() is None else self._engine
 
     def _rollouts(self, roots: np.ndarray) -> Rollouts:
@@ -244,7 +245,7 @@ class Search:
         return kind(rollouts, course, self._supply, slots, log_weights, guide, never_failed=never_failed)
 
     def _agree(self, proposal: Proposal, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return which worlds look like what was seen, and the logarithms of the chances of totals of requests."""
+        """Return which worlds look like what was seen, and the log chances of the totals of requests."""
         if not len(places):
             return places, np.zeros(0)
         worlds = Worlds(proposal.worlds.roots[places], proposal.worlds.nodes[places])

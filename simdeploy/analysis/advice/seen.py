@@ -1,4 +1,4 @@
-"""What was seen of a rollout: deployment objects in any form, read into looks."""
+"""What was seen of a rollout: reads deployment objects in any form into `Look` objects."""
 
 from __future__ import annotations
 
@@ -44,12 +44,11 @@ _FORMS = "a deployment object, a list of (instant, object), a rollout's revision
 class Look:
     """What is known of a deployment at one instant."""
 
-    # When a world must look like this, nanoseconds after the start. It is up to half a second after `since_ns`, because
-    # instants of worlds may be that much later.
+    # When a world must look like this, nanoseconds after the start: up to half a second after `since_ns`, because times of
+    # worlds may be that much later.
     at_ns: int
-    since_ns: int  # when it was seen so, or last changed
-    # Fields of the status by name as in `engines.looks.LOOK`, instants in nanoseconds after the start; only those that
-    # are known.
+    since_ns: int  # when it was seen, or last changed
+    # Known fields of the status, named as in `engines.looks.LOOK`; times in nanoseconds after the start.
     fields: Mapping[str, Any]
 
 
@@ -59,10 +58,10 @@ class Seen:
 
     looks: tuple[Look, ...]  # at least one
     policy: ScenarioPolicy
-    at_ns: int  # the instant of looking
-    is_assumed: bool  # whether that is the last change, because nobody said
+    at_ns: int  # the time of observation
+    is_assumed: bool  # whether `at_ns` was not given, and so is the last change
     are_revisions: bool = False  # whether every change is among the looks
-    # The nodes at the instant of looking, if they were seen; the only look has their counts.
+    # The nodes at the time of observation, if they were seen; the only look has their counts.
     nodes: NodeTable | None = None
     totals: tuple[Total, ...] = ()  # of requests that no health window judged
 
@@ -73,7 +72,7 @@ class Seen:
 
     @property
     def past(self) -> list[tuple[int, Mapping[str, Any]]]:
-        """What is known of the counts, by instant."""
+        """The known counts over time."""
         if self.nodes is not None:
             return [*self.nodes.count(), (self.at_ns, self.last.fields)]
         return [(look.since_ns, look.fields) for look in self.looks]
@@ -82,7 +81,7 @@ class Seen:
         self,
         found: np.ndarray,  # LOOK of shape (worlds, looks)
     ) -> np.ndarray:
-        """Return which worlds look like this: equal counts, and instants within half a second."""
+        """Return which worlds look like this: with equal counts, and times within half a second."""
         agrees = np.ones(len(found), dtype=bool)
         for place, look in enumerate(self.looks):
             for name, value in look.fields.items():
@@ -96,7 +95,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class _Status:
-    """One status as it was given: instants in nanoseconds since 1970, `seen_at` as it came."""
+    """One status: times in nanoseconds since 1970, except `seen_at`, which is as the caller gave it."""
 
     fields: Mapping[str, Any]
     created_ns: int | None
@@ -109,9 +108,9 @@ def read_seen(
     scenario: Scenario,
     policy: Any,  # only needed if `seen` has no spec
     seen: Any,
-    at: Any,  # the instant of looking, RFC 3339 or seconds after the start
+    at: Any,  # the time of observation, RFC 3339 or seconds after the start
 ) -> Seen:
-    """Read what was seen, in any form; raise `InputError` for what is none."""
+    """Read what was seen, in any of its forms; raise `InputError` otherwise."""
     import pandas as pd
 
     wanted = None if policy is None else scenario.policy(policy)
@@ -146,7 +145,7 @@ def read_seen(
 
 
 def _start_at(policy: ScenarioPolicy, created_ns: int) -> ScenarioPolicy:
-    """Return a policy whose rollout starts at an instant: by the clocks of the scenario, of which only the offset stays."""
+    """Return a policy whose rollout starts at an instant, given with the UTC offset of the start in the scenario."""
     planned = policy.identity.created_at
     created_at = shift_time(planned, created_ns - parse_time(planned))
     return replace(policy, identity=replace(policy.identity, created_at=created_at))
@@ -158,7 +157,7 @@ def _look_at_nodes(scenario: Scenario, policy: ScenarioPolicy, frame: pd.DataFra
     policy = policy if created_ns is None else _start_at(policy, created_ns)
     last_ns = nodes.last_ns
     if at is None and math.isnan(last_ns):
-        raise InputError(Problem("no instant is known", ("at",), allowed="the instant of looking"))
+        raise InputError(Problem("no instant is known", ("at",), allowed="the time of observation"))
     at_ns = round(last_ns) if at is None else _read_instant(at, created_ns or 0, ("at",))
     n_running, n_failed = (int((nodes.status == status).sum()) for status in (RUNNING, FAILED))
     orchestrator = scenario.orchestrator_of(policy)
@@ -217,7 +216,7 @@ def _read_object(given: Any, wanted: ScenarioPolicy | None, number: int) -> Depl
 def _choose_policy(
     scenario: Scenario, wanted: ScenarioPolicy | None, documents: Sequence[Deployment]
 ) -> ScenarioPolicy:
-    """Return the policy of the objects, which is one of the scenario's if that is the same."""
+    """Return the policy of the objects: if equal to one of the scenario's policies, that one."""
     spec = documents[0].spec
     for number, each in enumerate(documents[1:], start=1):
         if each.spec != spec:
@@ -249,7 +248,7 @@ def _read_status(deployment: Deployment, seen_at: Any) -> _Status:
 
 
 def _read_revisions(frame: pd.DataFrame) -> list[_Status]:
-    """Read a table with the columns of `Rollout.revisions`; a rollback's are left out."""
+    """Read a table with the columns of `Rollout.revisions`; revisions of a rollback are left out."""
     columns = set(map(str, frame.columns))
     if not {"state", "updated_at", "current_wave"} <= columns:
         raise InputError(
@@ -296,7 +295,7 @@ def _find_start(statuses: Sequence[_Status]) -> int:
 def _make_looks(
     statuses: Sequence[_Status], policy: ScenarioPolicy, created_ns: int, at: Any, *, are_revisions: bool
 ) -> Seen:
-    """Put instants in relation to the start, and in order."""
+    """Convert times to nanoseconds after the start, and sort the looks."""
     since, seen_at = [], []
     for number, status in enumerate(statuses):
         updated = None if status.updated_ns is None else status.updated_ns - created_ns
@@ -308,7 +307,7 @@ def _make_looks(
         if updated is not None and updated < 0:
             raise InputError(_impossible("updated_at", "before created_at"))
         if updated is not None and when < updated:
-            message = "the instant of looking is before updated_at"
+            message = "the time of observation is before updated_at"
             found, allowed = f"{when / NS_PER_S:g} s", f"at least {updated / NS_PER_S:g} s after the start"
             raise InputError(Problem(message, ("at",), found=found, allowed=allowed))
         since.append(when if updated is None else updated)
@@ -319,7 +318,7 @@ def _make_looks(
         if later is not None and later < since[number]:
             raise InputError(Problem("the looks are not in order", ("seen", number + 1)))
         if later is not None and are_revisions and later - since[number] < HALF_SECOND_NS:
-            continue  # instants closer than this are taken together
+            continue  # looks closer than this count as one
         slack = HALF_SECOND_NS if later is None else min(HALF_SECOND_NS, (later - since[number]) // 2)
         known = {name: value - created_ns if name.endswith("_ns") else value for name, value in status.fields.items()}
         looks.append(Look(max(seen_at[number], since[number] + slack), since[number], known))

@@ -1,15 +1,15 @@
-r"""The chance of what was seen of a node: when it started, and when it got which verdict.
+r"""The chance of what was seen of a node: when it started, its verdict, and when that came.
 
-With the words of `simdeploy.analysis.advice.laws`: a node that started at :math:`T_k` and has its verdict after m windows has it at
-:math:`T_k + m i`, so both instants bound :math:`T_k`,
+In the notation of `simdeploy.analysis.advice.laws`: a node that started at :math:`T_k` and gets its verdict V after m windows gets it at
+:math:`T_k + m i`. So with bounds a, b on the start and l, u on the verdict,
 
 .. math::
 
     P(a < T \le b, \; l < V \le u, \text{ runs})
         = \sum_k c_k \sum_m R_m \, [G_k(\min(b, u - m i, d - m i)) - G_k(\max(a, l - m i))]^+
 
-and likewise for failures, with :math:`U_m`. Of a node without a verdict at e, m is the number of windows that ended by then, and
-:math:`S_m` the chance that they don't decide. So is it of one that meets its deadline d undecided.
+and likewise for failures, with :math:`U_m`. For a node without a verdict at time e, m is the number of windows that ended by then, and
+:math:`S_m`, the chance that they don't decide, replaces :math:`R_m`. The same holds for a node that is undecided at its deadline d.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _NOTHING = 1e-15
 
 
 def find_chances(laws: Sequence[NodeLaw], nodes: Nodes, seen: Observed, counts: Sequence[Counts] = ()) -> np.ndarray:
-    """Return the chance of what was seen of each node, given what its rollout shares; `counts` are those of windows."""
+    """Return the chance of what was seen of each node, given what its rollout shares and the request `counts` of windows."""
     chances = np.zeros(len(nodes.numbers))
     for place, law, chosen in split(nodes, laws, seen):
         for share, part in law.parts or ((1.0, law),):
@@ -46,7 +46,7 @@ def find_chances(laws: Sequence[NodeLaw], nodes: Nodes, seen: Observed, counts: 
 
 
 def split(nodes: Nodes, laws: Sequence[NodeLaw], seen: Observed) -> Iterator[tuple[int, NodeLaw, np.ndarray]]:
-    """Yield the places of nodes with the same law and the same counts of windows, with both."""
+    """Group nodes by counts and law; yield the index of the counts (0: none), the law, and the indices of the nodes."""
     keys = nodes.laws * (int(seen.windows.max(initial=0)) + 1) + seen.windows
     order = np.argsort(keys, kind="stable")
     ends = np.flatnonzero(np.diff(keys[order], append=-1)) + 1
@@ -56,7 +56,7 @@ def split(nodes: Nodes, laws: Sequence[NodeLaw], seen: Observed) -> Iterator[tup
 
 
 class _Chance:
-    """Sums over attempts and windows, for alike nodes."""
+    """Sums over attempts and windows, for nodes with the same law."""
 
     def __init__(
         self, law: NodeLaw, windows: Windows, seen: Observed, slowdown: np.ndarray, start_failure: np.ndarray
@@ -74,7 +74,7 @@ class _Chance:
         self.from_start = self.rule.is_checked and not self.rule.deadline_from_dispatch
 
     def within(self, attempts: int, low: Any, high: Any) -> np.ndarray:
-        """Return the chance that so many attempts end in (low, high]."""
+        """Return the chance that the last of `attempts` attempts ends in (low, high]."""
         low, high = np.broadcast_arrays(np.maximum(low, -1.0), high)
         chance, places = np.zeros(low.shape), np.flatnonzero(high > low)
         if len(places):
@@ -91,7 +91,7 @@ class _Chance:
         return total
 
     def starts(self, low: Any, high: Any, chance: float) -> np.ndarray:
-        """Return the chance that a node starts in (low, high] and when it was seen to, times another one."""
+        """Return the chance that a node starts both in (low, high] and within the observed bounds, times `chance`."""
         if chance <= _NOTHING:
             return np.zeros(len(self.may_start))
         total = self.ends(np.maximum(low, self.seen.start_low), np.minimum(high, self.seen.start_high))
@@ -123,7 +123,7 @@ def _runs(chance: _Chance) -> np.ndarray:
         length = m * chance.interval
         high = np.minimum(seen.high, chance.deadline) if chance.from_dispatch else seen.high
         total += chance.starts(seen.low - length, high - length, float(runs))
-    if not chance.rule.is_checked:  # which takes a node that hangs for running
+    if not chance.rule.is_checked:  # without checks, a node that hangs counts as running
         total += chance.hangs(seen.low, seen.high)
     return total
 
@@ -151,13 +151,13 @@ def _undecided(chance: _Chance) -> np.ndarray:
     total: np.ndarray = _waits(chance, end) + chance.is_silent(end)
     if chance.from_dispatch:
         total[end >= chance.deadline] = 0.0
-    else:  # whoever hangs has a verdict, in the end
+    else:  # a node that hangs gets a verdict, too
         total -= chance.hangs(begin, end - chance.deadline if chance.from_start else end)
     return total
 
 
 def _waits(chance: _Chance, end: np.ndarray) -> np.ndarray:
-    """Return the chance that a node has started, and its windows by some time don't decide."""
+    """Return the chance that a node has started, and that its windows until some time don't decide."""
     if not chance.rule.is_checked or chance.rule.windows_needed == 0:
         return np.zeros(len(end))
     total, last = np.zeros(len(end)), len(chance.left) - 1

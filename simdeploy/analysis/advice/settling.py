@@ -1,4 +1,4 @@
-"""The fleet as a table shows it: what a scenario deals at random, and a table of all nodes tells."""
+"""The fleet as a table of all nodes shows it: classes and an order that the scenario would draw at random."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 def settle_fleet(scenario: Scenario, table: NodeTable) -> Scenario:
-    """Return a scenario whose classes and order are those of a table, if that has them of every node.
+    """Return a scenario with the classes and order of a table, if the table has them for every node.
 
-    Given classes and zones by place in the order, it doesn't matter which node is where, unless the release affects certain nodes. So
-    one way to deal them is as good as any, and worlds need not be tried until they have it.
+    Given the class and zone at each place in the order, it doesn't matter which node is where, unless the release affects certain nodes.
+    So any assignment will do, and worlds need not be tried until they happen to have one.
     """
     fleet = scenario.fleet
     has_shares = any(each.share is not None for each in fleet.classes)
@@ -46,7 +46,7 @@ def settle_fleet(scenario: Scenario, table: NodeTable) -> Scenario:
 
 
 def _order(fleet: Fleet, table: NodeTable) -> np.ndarray | None:
-    """Return nodes in an order in which they have the zones and classes of a table; None if there is none."""
+    """Return an order of the nodes that matches the zones and classes of a table; None if there is none."""
     numbers = np.arange(fleet.nodes)
     real, seen = np.zeros(fleet.nodes, dtype=np.int64), np.zeros(fleet.nodes, dtype=np.int64)
     if table.zones is not None:

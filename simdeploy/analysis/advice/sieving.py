@@ -1,4 +1,4 @@
-"""Which of many worlds are worth a look, by the numbers that all nodes share."""
+"""Selects the worlds that are worth trying, by the numbers that all their nodes share."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Sieve:
         self._keeps = {stream: keep for stream, keep in keeps.items() if len(keep) > 1}
 
     def sift(self, roots: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the places of the roots that are kept, and the logarithms of the probabilities to keep them."""
+        """Return the indices of the roots to keep, and the log probabilities of keeping them."""
         if not self._keeps and not self._promotion:
             return np.arange(len(roots)), np.zeros(len(roots))
         seed, chance = self._rollouts.seed, np.ones(len(roots))
@@ -47,6 +47,6 @@ class Sieve:
 
 
 def place_of(u: np.ndarray, n: int) -> np.ndarray:
-    """Return which of so many equal intervals uniform numbers are in."""
+    """Return the indices of uniform numbers among n equal intervals."""
     places: np.ndarray = np.minimum((u * n).astype(np.int64), n - 1)
     return places

@@ -1,6 +1,7 @@
-"""How often, and when, nodes do otherwise than their laws say, because they crash or degrade: roughly, from some simulated rollouts.
+"""How often, and when, nodes deviate from their laws because they crash or degrade: estimated from a few simulated rollouts.
 
-Worlds are proposed by it; their weights correct it. So nothing has chance 0 that may happen at all: some of it is spread evenly.
+These estimates only guide proposals, and weights correct them. So everything possible must have a chance above 0: part of it is spread
+evenly.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ from simdeploy.engines.continuing import NOT_THERE, THE_END_NS, Worlds, run_cont
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# Verdicts that differ by more are others.
+# Verdicts whose times differ by more count as different.
 _OFF_NS = 1e6
 
 
 class Strays:
-    """Nodes that did otherwise than their law says.
+    """Verdict times of nodes that deviated from their law.
 
     Examples
     --------
@@ -35,22 +36,22 @@ class Strays:
 
     def __init__(
         self,
-        times_ns: Sequence[np.ndarray],  # when they ran, and failed, after the start of their wave
-        n_nodes: int,  # including those that did as their law says
-        end_ns: float,  # verdicts are possible until then
+        times_ns: Sequence[np.ndarray],  # when they ran, and when they failed, after the start of their wave
+        n_nodes: int,  # all nodes, with or without deviation
+        end_ns: float,  # the latest time of a verdict
     ) -> None:
         self._n, self._end_ns = sum(len(times) for times in times_ns), max(end_ns, 1.0)
-        self.share = (self._n + 1) / (n_nodes + 2)  # their part of all nodes
+        self.share = (self._n + 1) / (n_nodes + 2)  # fraction of nodes that deviate
         self._steps, self._points = [], []
         for times in times_ns:
             values, counts = np.unique(times, return_counts=True)
-            # Some instants are those of many, such as the deadline.
+            # Many nodes may have the same time, such as the deadline.
             is_step = counts > 1
             self._steps.append((values[is_step], np.cumsum([0, *counts[is_step]])))
             self._points.append(np.array([0.0, *values[~is_step]]))
 
     def by(self, x_ns: Any, verdict: int) -> np.ndarray:
-        """Return the chance that one of them has a verdict by some times."""
+        """Return the chance that a deviating node has a verdict by some times."""
         x = np.asarray(x_ns, dtype=float)
         at, counts = self._steps[verdict]
         points = self._points[verdict]
@@ -61,16 +62,16 @@ class Strays:
 
 @dataclass(frozen=True)
 class RoughLaw(NodeLaw):
-    """About the law of nodes some of which do otherwise."""
+    """Approximate law of nodes, including those that deviate."""
 
     strays: Strays = field(kw_only=True)
 
     def running(self, x_ns: Any, slowdown: Any, start_failure: Any) -> np.ndarray:
-        """Return roughly the probability that a node runs by some times after its dispatch."""
+        """Return the approximate probability that a node runs by some times after its dispatch."""
         return self._mix(self._plain.running(x_ns, slowdown, start_failure), x_ns, RUNS)
 
     def failed(self, x_ns: Any, slowdown: Any, start_failure: Any) -> np.ndarray:
-        """Return roughly the probability that a node has failed by some times after its dispatch."""
+        """Return the approximate probability that a node has failed by some times after its dispatch."""
         return self._mix(self._plain.failed(x_ns, slowdown, start_failure), x_ns, FAILS)
 
     def _mix(self, chances: np.ndarray, x_ns: Any, verdict: int) -> np.ndarray:
@@ -84,25 +85,25 @@ class RoughLaw(NodeLaw):
 
 @dataclass(frozen=True, eq=False)
 class RoughRollouts(Rollouts):
-    """Worlds whose nodes have about these laws."""
+    """Worlds whose nodes have approximate laws."""
 
-    strays: tuple[Strays, ...] = ()  # those of each law
-    engine: str = "reference"  # with which nodes are tried
+    strays: tuple[Strays, ...] = ()  # by law
+    engine: str = "reference"  # tries the nodes
 
     def laws(self, wave: int) -> list[NodeLaw]:
-        """Return about the laws of nodes in a wave."""
+        """Return the approximate laws of nodes in a wave."""
         return [
             RoughLaw(law.behaviour, law.kind, law.rule, law.share, strays=strays)
             for law, strays in zip(self.exact_laws(wave), self.strays, strict=True)
         ]
 
     def exact_laws(self, wave: int) -> list[NodeLaw]:
-        """Return the laws of nodes that do as they say."""
+        """Return the laws of nodes that don't deviate."""
         return super().laws(wave)
 
 
 def find_strays(rollouts: Rollouts, engine: str, end_ns: float) -> tuple[Strays, ...]:
-    """Simulate rollouts; return the nodes of each law that do otherwise, and possible until when."""
+    """Simulate rollouts; return the nodes of each law that deviate from it."""
     plan, roots, order = rollouts.plan, rollouts.roots, rollouts.order
     continued = run_continued(
         rollouts.scenario,
@@ -113,7 +114,7 @@ def find_strays(rollouts: Rollouts, engine: str, end_ns: float) -> tuple[Strays,
         seed=rollouts.seed,
         engine=engine,
     )
-    assert continued.nodes is not None  # noqa: S101 - they were asked for
+    assert continued.nodes is not None  # noqa: S101 - they were requested
     parts: list[tuple[np.ndarray, ...]] = []
     first = 0
     for wave, size in enumerate(plan.sizes):

@@ -1,4 +1,4 @@
-"""Laws of nodes as tables, from which compiled code draws fates roughly."""
+"""Laws of nodes as tables, from which compiled code draws approximate fates."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from simdeploy.analysis.advice.laws import NodeLaw, healthy_chances
 from simdeploy.units import NS_PER_S
 from simdeploy.world.distributions import Constant, Distribution, Empirical
 
-# Quantiles are interpolated between so many levels, in the tails between as many of their logarithms.
+# Quantiles are interpolated between this many levels, and in each tail between as many log levels.
 _QUANTILES = 4097
 _TAIL = 0.02
 _LEAST_LEVEL = 2.0**-54
@@ -21,17 +21,16 @@ _MOST_WINDOWS = 400
 
 @dataclass(frozen=True, eq=False)
 class Tables:
-    """The law of a node that is affected by the release, and of one that isn't if only a share is."""
+    """The law of a node that the release affects, and, if it affects only a share, that of the others."""
 
-    # float, shape (3, levels): nanoseconds: by level, by the logarithm of the level in the lower tail, and of 1 less
-    # the level in the upper one.
+    # float, shape (3, levels), nanoseconds: by level; by log level in the lower tail; by log (1 - level) in the upper one.
     durations: np.ndarray
-    # tail, log_least: where the tails begin, and the logarithm of their least level
+    # tail, log_least: the level at which a tail begins, and the least log level
     tail: float
     log_least: float
-    off_ns: float  # the most by which a duration may be off
+    off_ns: float  # the largest error of a duration
     hang: np.ndarray  # by part
-    # float, shape (parts, levels of errors, windows): the chance of a healthy window; one level if it is constant.
+    # float, shape (parts, levels of errors, windows): the chance of a healthy window; one level if that is constant.
     healthy: np.ndarray
 
     @property
@@ -42,7 +41,7 @@ class Tables:
 
 @lru_cache(maxsize=64)
 def tabulate(law: NodeLaw) -> Tables | None:
-    """Return the tables of a law; None if it has steps, or nodes differ in more than their levels of errors."""
+    """Return the tables of a law; None if durations have steps, or if nodes differ in more than their levels of errors."""
     behaviour, rule = law.behaviour, law.rule
     parts = [part for _, part in law.parts] or [law]
     windows = rule.deadline_ns // rule.interval_ns if rule.is_checked and rule.windows_needed else 0
@@ -64,10 +63,9 @@ def tabulate(law: NodeLaw) -> Tables | None:
 
 
 def bound_levels(law: NodeLaw, u: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return bounds of the chances of healthy windows, given the uniform numbers of nodes' levels of errors; None without tables.
+    """Return bounds on the chances of healthy windows: a table, and the row of each node given its uniform number; None without tables.
 
-    The table has shape (levels, windows). A node's chances are at most those of its row, and at least those of the
-    next.
+    The table has shape (levels, windows). A node's chances are at most those of its row, and at least those of the next row.
     """
     tables = tabulate(law)
     if tables is None:

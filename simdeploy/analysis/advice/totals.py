@@ -1,7 +1,7 @@
 r"""The chance of totals of requests that no health window judged.
 
-Given a world, so many of the requests to its nodes on a version fail as a binomial says at their mean level over the time of the total:
-levels weighted by requests and by the time for which each node was on that version.
+Given a world, the number of failed requests to the nodes on a version is binomial. Its probability is the mean of their levels of errors,
+weighted by requests and by how long each node was on that version during the time of the total.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def refuse_evidence(scenario: Scenario, seen: Seen, why_tried: str) -> None:
-    """Refuse counts of requests that can't be conditioned on, with the reason."""
+    """Raise `InputError` with the reason if counts of requests can't be conditioned on."""
     counts = seen.nodes is not None and bool(seen.nodes.counts)
     if not seen.totals and not counts:
         return
@@ -43,7 +43,7 @@ def refuse_evidence(scenario: Scenario, seen: Seen, why_tried: str) -> None:
         "a shared service": scenario.fleet.service is not None,
         "surged nodes": bool(seen.policy.policy.surge),
         "a rollout that has ended": seen.last.fields.get("state") in TERMINAL_STATES - {"completed"},
-        "nodes that go back by themselves": scenario.orchestrator_of(seen.policy).node_local_rollback,
+        "nodes that roll back by themselves": scenario.orchestrator_of(seen.policy).node_local_rollback,
     }
     why = next((reason for reason, holds in reasons.items() if holds), why_tried if counts else "")
     if why:
@@ -52,14 +52,14 @@ def refuse_evidence(scenario: Scenario, seen: Seen, why_tried: str) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Exposures:
-    """When nodes were on which version, and their levels."""
+    """When nodes were on each version, and their levels of errors."""
 
     rollouts: Rollouts
     worlds: Worlds
-    nodes: np.ndarray  # NODE_LOOK at the instant of looking, shape (worlds, nodes)
+    nodes: np.ndarray  # NODE_LOOK at the time of observation, shape (worlds, nodes)
 
     def weigh(self, totals: Sequence[Total]) -> np.ndarray:
-        """Return the logarithm of the chance of the totals in each world, less that of the largest there can be."""
+        """Return the log chance of the totals in each world, relative to its maximum over all levels."""
         n_worlds, n_nodes = self.nodes.shape
         numbers = np.tile(np.arange(n_nodes), n_worlds)
         replications = self.worlds.nodes.ravel()

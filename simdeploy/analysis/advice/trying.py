@@ -1,4 +1,4 @@
-"""Compiled code that tries replications until a node does what was seen, roughly."""
+"""Compiled code that tries replications until a node does approximately what was seen."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ _WINDOW = np.uint64(Stream.WINDOW.block)
 _0, _32 = np.uint64(0), np.uint64(32)
 _LOW = np.uint64(0xFFFFFFFF)
 _RUNS, _FAILS = 0, 1
-# More than the levels of uniforms are off by rounding.
+# Exceeds the rounding error of uniforms' levels.
 _ROUGH = 1e-12
-# After so many tries in vain, the numbers of so many attempts are drawn together, and most of them rule out what is wanted.
+# After this many failed tries, numbers are drawn for a batch of tries at a time, most of which they rule out.
 _PATIENCE, _BATCH = 16, 64
-# If so many starts are so early that the node would have to have an unhealthy window, those are looked for, too.
+# If this fraction of starts is so early that the node must have an unhealthy window, the batch draws windows, too.
 _MANY = 0.05
 
 
 @inlined
 def _may_run(start, needed, interval_ns, low, high):
-    """Return whether a node that started may run within its bounds, at the end of a window."""
+    """Return whether a node that started can run within its bounds, which takes the end of a window."""
     last = start + math.floor((high - start) / interval_ns) * interval_ns
     return start + needed * interval_ns <= high and last > low
 
 
 @inlined
 def _level_of(durations, time):
-    """Return the place of the last duration up to some time; -1 if there is none."""
+    """Return the index of the last duration up to some time; -1 if there is none."""
     low, high = -1, durations.shape[1]
     while high - low > 1:
         middle = (low + high) // 2
@@ -48,7 +48,7 @@ def _level_of(durations, time):
 
 @inlined
 def _bound_first(seen, rule, has_hang):
-    """Return between which times the only attempt must end, and whether it must (1) or must not (0) succeed (-1: either)."""
+    """Return bounds on the end of the only attempt, and whether it must succeed (1: yes, 0: no, -1: either)."""
     wanted, low, high, started, start_low, start_high = seen
     is_checked, from_dispatch, deadline_ns, interval_ns, needed, threshold, _, _ = rule
     after, until, succeeds = -math.inf, high, -1
@@ -70,7 +70,7 @@ def _bound_first(seen, rule, has_hang):
 
 @inlined
 def _does(key0, key1, replication, node, words, seen, slowdown, failures, law):
-    """Return whether a node does about what is wanted in a replication, given both words of its first attempt."""
+    """Return whether a node does approximately what is wanted in a replication, given both random words of its first attempt."""
     even, odd = words
     wanted, low, high, started, start_low, start_high = seen
     share, attempts, rule, tables = law
@@ -134,7 +134,7 @@ def _does(key0, key1, replication, node, words, seen, slowdown, failures, law):
                 if window & 1 == 0:
                     even, odd = block(key0, key1, replication, _WINDOW, node, np.uint64(window >> 1))
                 u = to_uniform(odd if window & 1 else even)
-                # The best level of errors is the first, and the worst the last; most windows are so whatever the node's level is.
+                # The first level of errors is the best, the last the worst; they decide most windows without the node's own level.
                 is_healthy = u <= healthy_table[part, n_levels - 1, window]
                 if not is_healthy and u <= healthy_table[part, 0, window]:
                     if level < 0:
@@ -165,7 +165,7 @@ def _does(key0, key1, replication, node, words, seen, slowdown, failures, law):
 
 @compiled
 def _draw(key0, key1, first, start, supply, node, even, odd):
-    """Draw both words of the first attempt for a batch of tries: in a function of its own it becomes vector instructions."""
+    """Draw both words of the first attempt for a batch of tries; as a separate function this is compiled to vector instructions."""
     for ahead in range(_BATCH):
         shifted = start + ahead
         shifted -= supply if shifted >= supply else 0
@@ -188,10 +188,10 @@ def _draw_windows(key0, key1, first, start, supply, node, needed, highest):
 
 @compiled
 def _sieve(even, odd, highest, bounds, healthy, hits):
-    """List the tries of a batch that may do what is wanted, and return how many they are.
+    """List the tries of a batch that may do what is wanted, and return their number.
 
-    The first attempt's words lie within bounds, and where it ends so early that the node would run too soon, a window's is above that
-    of surely healthy ones.
+    For these the words of the first attempt are within bounds. If the attempt ends so early that the node would run too soon, also some
+    window's word must be above that of windows that are always healthy.
     """
     u_low, u_high, u_direct, odd_low, odd_high = bounds
     n_hits = 0
@@ -205,14 +205,14 @@ def _sieve(even, odd, highest, bounds, healthy, hits):
 
 @entry(cache=True)
 def find_tries(seed, supply, tries, nodes, seen, slowdown, failures, law):
-    """Return for each node the first try that gives it about the wanted verdict within its bounds, or -1.
+    """Return for each node the first try that gives it approximately the wanted verdict within its bounds, or -1.
 
     Parameters
     ----------
     supply : tuple of int
         Of `Supply`: `first`, `n` and `per_world`.
     nodes : tuple of ndarray of int
-        Their numbers, their worlds, and the try from which on each is looked for.
+        Their numbers, their worlds, and the first try of each.
     seen : tuple of ndarray
         The wanted verdict (-1: any) and its bounds; whether the node starts (0: no, 1: yes, -1: either), and when.
     failures : ndarray of float, shape (nodes, parts)
@@ -231,7 +231,7 @@ def find_tries(seed, supply, tries, nodes, seen, slowdown, failures, law):
     first_tries = np.full(len(numbers), -1, np.int64)
     even_ahead, odd_ahead = np.empty(_BATCH, np.uint64), np.empty(_BATCH, np.uint64)
     highest, hits = np.zeros(_BATCH, np.uint64), np.empty(_BATCH, np.int64)
-    # The chance of a healthy window at worst: with all windows up to it, a node runs as soon as it can.
+    # The chance of a healthy window at worst: if all windows are below it, the node runs as soon as it can.
     surely_healthy = 1.0
     for part in range(len(healthy_table)):
         for window in range(min(rule[4], healthy_table.shape[2])):

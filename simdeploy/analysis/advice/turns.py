@@ -1,6 +1,6 @@
-"""When the nodes of a table are dispatched: waves and batches, each at once; and under sliding pacing nodes that take a slot that is free.
+"""When the nodes of a table are dispatched: a wave or batch at once; under sliding pacing each node when a slot is free.
 
-The first nodes take all slots. From then on the k-th turn comes with the k-th verdict, whose node gives up its slot.
+The first nodes take all slots. From then on the k-th turn comes with the k-th verdict, which frees a slot.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ if TYPE_CHECKING:
 
 
 def together(plan: Plan) -> tuple[int, ...]:
-    """Return the numbers of nodes that are dispatched together: those of waves, or single ones where nodes take slots."""
+    """Return the sizes of groups that are dispatched together: waves, or single nodes under sliding pacing."""
     return (1,) * plan.total if plan.has_slots else plan.sizes
 
 
 def count_at_once(plan: Plan, wave: int) -> int:
-    """Return how many nodes of a wave are dispatched with its first one."""
+    """Return how many nodes of a wave are dispatched at its start."""
     is_sliding = plan.pacing == "sliding" and wave >= (plan.canaries > 0)
     return min(plan.sizes[wave], plan.parallel) if is_sliding else plan.sizes[wave]
 
 
 def follows_clock(plan: Plan, wave: int) -> bool:
-    """Return whether what comes after a wave is a batch that goes by the clock."""
+    """Return whether a wave is followed by a batch that starts by the clock."""
     return plan.pacing == "rate" and wave >= (plan.canaries > 0)
 
 
 def list_waves(plan: Plan, table: NodeTable) -> list[tuple[int, slice]]:
-    """Return the numbers of the waves that went, and the places of their nodes that had their turn at once."""
+    """Return the numbers of the waves that were dispatched, with the places of the nodes dispatched at their start."""
     first, waves = 0, []
     for wave, size in enumerate(plan.sizes):
         if first >= table.n_turns:
@@ -47,7 +47,7 @@ def list_waves(plan: Plan, table: NodeTable) -> list[tuple[int, slice]]:
 
 
 def list_steps(plan: Plan, table: NodeTable) -> list[tuple[int, slice]]:
-    """Return waves, and places of nodes whose turns follow from the lives of those before: as `list_waves`, and then single nodes."""
+    """Return the steps of a proposal: the waves of `list_waves`, then single nodes whose turns depend on earlier verdicts."""
     waves = list_waves(plan, table)
     if not waves:
         return []
@@ -57,9 +57,9 @@ def list_steps(plan: Plan, table: NodeTable) -> list[tuple[int, slice]]:
 
 def find_turns(
     table: NodeTable,
-    first: slice,  # places of those that went at once
+    first: slice,  # places of those that were dispatched at the start
 ) -> np.ndarray:
-    """Return when nodes had their turn, by the instants at which others got their verdicts."""
+    """Return when nodes had their turn, from the times of other nodes' verdicts."""
     resolved = np.where(table.are_resolved, table.resolved_ns, np.inf).tolist()
     is_passed_over = (table.dispatched == NO) & ~table.are_resolved
     slots = np.where(is_passed_over, 0.0, resolved)[first].tolist()
@@ -73,21 +73,21 @@ def find_turns(
 
 
 class Turns:
-    """Turns of nodes in several worlds, some nodes at a time: as many as have theirs before any of them gets a verdict."""
+    """Turns of nodes in several worlds, in groups: as many nodes at a time as have their turn before any of them gets a verdict."""
 
     def __init__(
         self,
-        over: np.ndarray,  # when the nodes that went at once got their verdicts; shape (worlds, slots)
+        over: np.ndarray,  # times of the verdicts of the first nodes, shape (worlds, slots)
         first: int,  # place of the next node
         after_ns: np.ndarray,  # the instant after which each node gets its verdict
     ) -> None:
         self._slots, self._first, self._after_ns = np.sort(over, axis=1), first, after_ns
-        self.begin = over[:, :0]  # the turns of the nodes at hand, by world and node
+        self.begin = over[:, :0]  # turns of the current group, by world and node
 
     def follow(self, n_turns: int, are_possible: Callable[[], np.ndarray]) -> Iterator[slice]:
-        """Yield the places of nodes that have their turn, until all have had it, or no world is possible any more.
+        """Yield the places of each group, until all nodes have had their turn, or no world is possible any more.
 
-        `end` must have been called before the next ones.
+        Call `end` for each group before asking for the next.
         """
         while self._first < n_turns:
             possible = are_possible()
@@ -101,5 +101,5 @@ class Turns:
             self._first += n
 
     def end(self, over: np.ndarray) -> None:
-        """Let the nodes at hand get their verdicts, at which they give up their slots."""
+        """Set the times of the current group's verdicts, which free their slots."""
         self._slots = np.sort(np.concatenate([self._slots[:, over.shape[1] :], over], axis=1), axis=1)

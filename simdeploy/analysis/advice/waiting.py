@@ -1,10 +1,9 @@
-r"""What it is worth to wait, and then to choose the best act given what can be seen then.
+r"""The value of waiting: of choosing the best act later, given what can be seen then.
 
 Let :math:`C_a` be the cost of a rollout under the act a now, and :math:`C'_a` that of waiting and then doing a. Waiting is worth
-:math:`\min_a E[C_a] - E[C'_{r(S)}]`, where S is what the deployment object says then and r the rule that is best given S. The rule is
-fitted to one half of the worlds and its cost counted in the other, and the halves change places: fitted to the worlds in which it is
-counted it would seem better than it is, since it follows their chance (Stone 1974 [1]_). A rule from half of the worlds is not
-quite the best one, so this is a lower bound.
+:math:`\min_a E[C_a] - E[C'_{r(S)}]`, where S is what the deployment object says then and r the best rule given S. The rule is fitted
+to one half of the worlds and evaluated in the other, and vice versa; evaluated in the worlds to which it was fitted, it would seem
+better than it is (Stone 1974 [1]_). A rule fitted to half of the worlds is not quite the best one, so this is a lower bound.
 
 References
 ----------
@@ -30,12 +29,12 @@ if TYPE_CHECKING:
 Script: TypeAlias = tuple[ScriptedAct, ...]
 
 WAITS_S = (300, 600, 1800)
-# Groups of failed nodes that a rule tells apart in each state.
+# Groups of numbers of failed nodes that a rule distinguishes in each state.
 _MOST_GROUPS = 10
 
 
 def list_scripts(at_ns: int, *, may_promote: bool, is_paused: bool) -> dict[tuple[str, int], list[Script]]:
-    """Return what people may do, by what they do while they wait and how long that is: first nothing more, or resuming after it."""
+    """Return what people may do, by way and time of waiting; the first script is only to wait, and to resume if paused."""
     ways = ("go on",) if is_paused else ("go on", "pause")
     return {
         (how, wait_s): _scripts(how, at_ns, at_ns + wait_s * NS_PER_S, may_promote, is_paused)
@@ -47,10 +46,10 @@ def list_scripts(at_ns: int, *, may_promote: bool, is_paused: bool) -> dict[tupl
 def find_worth(
     runner: Runner,
     weighted: Weighted,
-    best_costs: np.ndarray,  # of each world under the act that is best now
-    scripts: Mapping[tuple[str, int], Sequence[Script]],  # of `list_scripts`
+    best_costs: np.ndarray,  # of each world under the best act now
+    scripts: Mapping[tuple[str, int], Sequence[Script]],  # from `list_scripts`
 ) -> list[dict[str, Any]]:
-    """Return what waiting is worth, by way and time, each with an interval of its own; which pay is judged together."""
+    """Return the value of waiting by way and time, each with a separate interval; `pays` holds for all rows together."""
     rows = []
     for (how, wait_s), of_wait in scripts.items():
         then_ns = runner.conditioned.at_ns + wait_s * NS_PER_S
@@ -73,7 +72,7 @@ def find_worth(
 
 
 def _scripts(how: str, at_ns: int, then_ns: int, may_promote: bool, is_paused: bool) -> list[Script]:
-    """Return what people do: first nothing but waiting, or resuming after it."""
+    """Return what people may do after waiting; the first script is only to wait, and to resume if paused."""
     pause = [ScriptedAct(at_ns + 1, "pause")] if how == "pause" else []
     resume = [ScriptedAct(then_ns + 1, "resume")] if pause or is_paused else []
     scripts = [(*pause, *([] if is_paused else resume)), (*pause, ScriptedAct(then_ns + 1, "cancel"))]
@@ -85,7 +84,7 @@ def _scripts(how: str, at_ns: int, then_ns: int, may_promote: bool, is_paused: b
 
 
 def group(look: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return a number for each world, the same for those that look alike: by state, and by at most ten groups of failed nodes."""
+    """Number the worlds by what they look like: by state, and by at most ten groups of failed nodes."""
     state = np.where(np.isin(look["state"], OVER), -1, look["state"]).astype(np.int64)
     failed = look["failed_nodes"].astype(np.int64)
     order = np.argsort(failed, kind="stable")
@@ -103,10 +102,10 @@ def choose_by_halves(
     costs: np.ndarray,  # shape (acts, worlds)
     groups: np.ndarray,
 ) -> np.ndarray:
-    """Return the cost of each world under the act that is the cheapest in its group of the other half of the worlds.
+    """Return each world's cost under the act that is cheapest for its group in the other half of the worlds.
 
-    A group that the other half doesn't have takes the act that is the cheapest there on average. Where nothing is left to choose
-    (group -1), the first act's cost is that of all.
+    A group that the other half lacks takes the act that is cheapest there on average. Where nothing is left to choose (group -1), all
+    acts cost the same.
 
     Examples
     --------

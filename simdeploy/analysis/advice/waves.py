@@ -1,4 +1,4 @@
-"""What was seen, wave by wave: how many nodes got which verdict, between which instants."""
+"""What was seen, wave by wave: how many nodes got each verdict, and when."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ COUNTS = ("state", "current_wave", "updated_nodes", "failed_nodes")
 
 @dataclass
 class Span:
-    """An interval of instants, nanoseconds after the start; the first is outside."""
+    """An interval of time (low, high], nanoseconds after the start."""
 
     low: float = -math.inf
     high: float = math.inf
@@ -32,8 +32,8 @@ class Span:
         self.low, self.high = max(self.low, low), min(self.high, high)
 
     def meet_instant(self, at_ns: float) -> None:
-        """Narrow it to an instant, half a second either way."""
-        # The first instant of an interval is outside it.
+        """Narrow the interval to an instant, give or take half a second."""
+        # The lower bound is exclusive.
         self.meet(at_ns - HALF_SECOND_NS - 1, at_ns + HALF_SECOND_NS)
 
 
@@ -41,15 +41,15 @@ class Span:
 class Cell:
     """Nodes of one wave that got a verdict within an interval."""
 
-    wave: int  # its place in the plan
+    wave: int  # index in the plan
     count: int
-    span: Span  # all of them did within it
-    last: Span  # the last of them did within it
+    span: Span  # of all these verdicts
+    last: Span  # of the last of them
 
 
 @dataclass
 class Stretch:
-    """What happened between two looks: cells of consecutive waves, in which so many nodes failed in all."""
+    """What happened between two looks: cells of consecutive waves, and how many of their nodes failed in all."""
 
     cells: list[Cell]
     failed: int
@@ -57,20 +57,20 @@ class Stretch:
 
 @dataclass
 class Course:
-    """What was seen of a rollout that is paced by barriers."""
+    """What was seen of a rollout in waves."""
 
     stretches: list[Stretch]  # in order
     starts: list[Span]  # when each wave of the plan was dispatched
     n_waves: int  # waves that were dispatched
     end_ns: int  # the last look
-    is_over: bool  # whether the deployment has ended by itself, so that its counts are those of its end
-    # Between which instants nothing was dispatched because somebody had paused.
+    is_over: bool  # whether the deployment has ended by itself, so that its counts are final
+    # When the rollout was paused, so that nothing was dispatched.
     pauses: list[tuple[int, float]] = field(default_factory=list)
     canceled_ns: int | None = None  # when somebody canceled it
 
     @property
     def waits_ns(self) -> float:
-        """Until when nodes in flight have no verdict: a cancel, or the last look; or else, at least, the end of the deployment, which may be earlier."""
+        """Until when nodes in flight have no verdict: the cancellation, or the last look; if the deployment is over, a lower bound."""
         if self.canceled_ns is not None:
             return self.canceled_ns
         if not self.is_over:
@@ -80,7 +80,7 @@ class Course:
 
 
 def find_pauses(seen: Seen) -> list[tuple[int, float]]:
-    """Return when somebody paused and resumed; infinity for a rollout that is still paused."""
+    """Return when the rollout was paused and resumed (infinity if it still is paused)."""
     pauses: list[tuple[int, float]] = []
     is_paused = False
     for look in seen.looks:
@@ -94,7 +94,7 @@ def find_pauses(seen: Seen) -> list[tuple[int, float]]:
 
 
 def find_cancel(plan: Plan, seen: Seen) -> int | None:
-    """Return when somebody canceled; None if nobody did, or for canaries that await a promotion: there the operator may have."""
+    """Return when somebody canceled; None if nobody did, or if canaries awaited a promotion, since the operator may have canceled."""
     fields = seen.last.fields
     if fields.get("state") != "canceled" or awaits_promotion(fields, seen.policy, plan):
         return None
@@ -102,7 +102,7 @@ def find_cancel(plan: Plan, seen: Seen) -> int | None:
 
 
 def read_course(scenario: Scenario, plan: Plan, seen: Seen) -> Course:
-    """Return what was seen, wave by wave; all looks have the counts."""
+    """Return what was seen, wave by wave, if all looks have the counts."""
     rule = read_health_rule(seen.policy.policy, scenario.orchestrator_of(seen.policy))
     deadline_ns = rule.deadline_ns if rule.is_checked and rule.deadline_from_dispatch else None
     starts = [Span() for _ in plan.sizes]
@@ -151,7 +151,7 @@ def _list_cells(
 
 
 def find_progress(plan: Plan, seen: Seen, look: Look) -> int | None:
-    """Return when the last verdict came, or wave went; None if that isn't known. A verdict ends a rollout, if nothing else can."""
+    """Return when the last verdict came, or the last wave was dispatched; None if unknown. The end counts if only a verdict can cause it."""
     state, wave, policy = look.fields.get("state"), look.fields["current_wave"], seen.policy.policy
     by_clock = policy.rollout_deadline_ns is not None or policy.progress_deadline_ns is not None
     ends = (state == "failed" and not by_clock) or (state == "completed" and not (wave and plan.promotions[wave - 1]))
@@ -168,7 +168,7 @@ def _narrow(
     progress: int | None,
     deadline_ns: int | None,
 ) -> None:
-    """Narrow the start of the current wave, and its last verdict, to the instants of a look."""
+    """Narrow the start of the current wave, and its last verdict, to the times of a look."""
     now = int(look.fields["current_wave"]) - 1
     if progress is not None and new == done_before:
         starts[now].meet_instant(progress)

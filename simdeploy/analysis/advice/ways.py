@@ -1,4 +1,4 @@
-"""Which rollouts have laws: in which nodes get verdicts independently of each other and of the clock."""
+"""Which rollouts have laws, because nodes get verdicts independently of each other and of the clock."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def refuse_unsupported(scenario: Scenario, seen: Seen) -> None:
-    """Refuse by name what cannot be conditioned on."""
+    """Raise `InputError` for what cannot be conditioned on."""
     policy = seen.policy
     problems = []
     if not TYPES[policy.identity.type].releases or policy.identity.type == "rollback":
@@ -42,7 +42,7 @@ def refuse_unsupported(scenario: Scenario, seen: Seen) -> None:
 
 
 def why_no_laws(scenario: Scenario, plan: Plan, seen: Seen) -> str:
-    """Return why chances can't come from laws, so that whole worlds are tried; empty if they can."""
+    """Return why there are no laws, so that whole worlds must be tried; empty if there are."""
     fleet, orchestrator = scenario.fleet, scenario.orchestrator_of(seen.policy)
     behaviours = fleet.behaviours
     rule = read_health_rule(seen.policy.policy, orchestrator)
@@ -65,7 +65,7 @@ def why_no_laws(scenario: Scenario, plan: Plan, seen: Seen) -> str:
 
 
 def find_spells(scenario: Scenario) -> str:
-    """Return what happens to nodes at times of their own, or of their zone, so that their lives have no law; empty if nothing does."""
+    """Return the random events of nodes or zones (such as crashes) because of which lives have no law; empty if there are none."""
     behaviours = scenario.fleet.behaviours
     spells = {
         "crashes": any(behaviour.crash or behaviour.down for behaviour in behaviours),
@@ -77,11 +77,11 @@ def find_spells(scenario: Scenario) -> str:
 
 
 def _tries_nodes(scenario: Scenario, plan: Plan, seen: Seen) -> bool:
-    """Return whether nodes without laws can be tried one by one: given a table, or else if who was dispatched, and all verdicts, are seen."""
+    """Return whether nodes without laws can be tried one by one: given a table, or if dispatches and all verdicts can be inferred."""
     behaviours, orchestrator = scenario.fleet.behaviours, scenario.orchestrator_of(seen.policy)
     if seen.nodes is not None:
         return True
-    # Given the counts of one look, whole worlds are as good.
+    # With the counts of only one look, trying whole worlds works as well.
     if len(seen.looks) == 1 and not any(name.endswith("_ns") for name in seen.last.fields):
         return False
     may_be_missed = orchestrator.unreachable_nodes != "fail" and any(
@@ -91,7 +91,7 @@ def _tries_nodes(scenario: Scenario, plan: Plan, seen: Seen) -> bool:
 
 
 def _why_no_turns(scenario: Scenario, plan: Plan, seen: Seen) -> str:
-    """Return why it isn't known when nodes are dispatched; empty if it follows from verdicts that were seen."""
+    """Return why it is unknown when nodes are dispatched; empty if that follows from verdicts that were seen."""
     orchestrator, table = scenario.orchestrator_of(seen.policy), seen.nodes
     if plan.pacing == "rate" and table is None:
         if find_pauses(seen):
@@ -104,7 +104,7 @@ def _why_no_turns(scenario: Scenario, plan: Plan, seen: Seen) -> str:
     if table is None:
         return f"sliding pacing{WITHOUT_TABLE}"
     reasons = {
-        # Turns that were seen are verdicts, nobody knows of which node.
+        # Turns that were seen imply verdicts, but of unknown nodes.
         "dispatches without the instants of verdicts": not (
             table.knows_verdicts or np.isnan(table.dispatched_ns).all()
         ),
@@ -117,12 +117,12 @@ def _why_no_turns(scenario: Scenario, plan: Plan, seen: Seen) -> str:
 
 
 def follows_clock(plan: Plan, why_tried: str) -> bool:
-    """Return whether a batch goes each minute from the start."""
+    """Return whether a batch is dispatched each minute from the start."""
     return plan.pacing == "rate" and not plan.canaries and not why_tried
 
 
 def shows_all_verdicts(scenario: Scenario, seen: Seen, why_tried: str) -> bool:
-    """Return whether a wave goes only if all nodes before it are seen to run or to have failed; offline, or reported late, they aren't."""
+    """Return whether counts show a verdict of every node before a wave starts, which they don't for offline nodes or late reports."""
     orchestrator = scenario.orchestrator_of(seen.policy)
     if orchestrator.reporting_delay_ns > 0:
         return False

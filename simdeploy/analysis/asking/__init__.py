@@ -1,4 +1,4 @@
 """What all questions share: values of measures, requirements, directions, and unknown values.
 
-From outside: everything, by analyses, reports and pictures.
+Analyses, reports and pictures use all of it.
 """

@@ -1,4 +1,4 @@
-"""How many worlds each kind of release gets: by what the question judges, and by what finished worlds have shown."""
+"""How many worlds each kind of release gets, which depends on the question and on the worlds finished so far."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from simdeploy.scenario import Scenario
     from simdeploy.statistics.sample import Sample
 
-# Share of the worlds that only show what varies.
+# Share of the worlds in the pilot, which shows what varies.
 _PILOT = 0.2
-# A kind whose price or requirement decides gets as many worlds, if there are that many to give; fewer than the second
-# number say too little of a mean.
+# The least worlds of a kind whose price or requirement decides, if there are that many. With fewer than the second number, a
+# mean is too uncertain.
 _LEAST, _FEWEST = 400, 24
-# Candidates of a search that compete, whose differences decide; there no kind has less than this fraction of an equal share.
+# Leading candidates of a search, whose differences decide; no kind gets less than this fraction of an equal share for them.
 _COMPETING, _LEAST_SHARE = 50, 0.2
 
 
@@ -46,7 +46,7 @@ def find_concerned(
 
 
 def plan_first(kinds: Kinds, concerned: Sequence[str], n: int) -> dict[str, int]:
-    """Divide n worlds among kinds by the roots of their probabilities, before anything is known of them."""
+    """Divide n worlds among kinds in proportion to the square roots of their probabilities, before anything else is known."""
     all_kinds = divide_by_roots(kinds, n)
     if set(all_kinds) == set(concerned):
         return all_kinds
@@ -54,20 +54,20 @@ def plan_first(kinds: Kinds, concerned: Sequence[str], n: int) -> dict[str, int]
 
 
 def plan_pilot(kinds: Kinds, concerned: Sequence[str], n: int) -> dict[str, int]:
-    """Return how many of n worlds of each kind come first, to show what varies."""
+    """Return the number of worlds of each kind in the pilot, out of n worlds in all."""
     return plan_first(kinds, concerned, max(int(_PILOT * n), min(n, 20 * len(concerned))))
 
 
 def plan_rest(values: Values, measures: Sequence[Measure], concerned: Sequence[str], n: int) -> dict[str, int]:
     r"""Divide n worlds among kinds, including those that the values show.
 
-    It depends on the values alone, so a resumed run and any number of workers give the same numbers.
+    The result depends only on the values, so it is the same in a resumed run and with any number of workers.
 
     Notes
     -----
     Neyman's allocation (`find_shares`): for the estimates of each measure in every case, and for costs also for the
-    differences from the case with the lowest mean. Several measures share the worlds equally. No kind gets less than
-    :math:`\min(400, n / 2 K)` of K kinds (or 24, of few worlds), than trusted means take, or than it has.
+    differences from the case with the lowest mean. Several measures share the worlds equally. Each of K kinds gets at least
+    :math:`\min(400, n / 2 K)` worlds (or 24, if n is small), at least as many as trusted means need, and at least those it has.
     """
     judged = {measure: values.sample(measure) for measure in measures}
     return plan_samples(judged.items(), values.kinds, concerned, n)
@@ -76,7 +76,7 @@ def plan_rest(values: Values, measures: Sequence[Measure], concerned: Sequence[s
 def plan_samples(
     judged: Collection[tuple[Measure, Sample]], names: Sequence[str], concerned: Sequence[str], n: int
 ) -> dict[str, int]:
-    """Divide n worlds among kinds as `plan_rest`, from samples of measures in the same worlds, whose strata have names."""
+    """Divide n worlds among kinds as `plan_rest` does, from samples of measures in the same worlds; `names` are those of the strata."""
     shares = [_shares(sample, measure) for measure, sample in judged if measure.kind != "quantile"]
     mean = np.mean(shares, axis=0) if shares else np.ones(len(names))
     wanted = {name: float(share) for name, share in zip(names, mean, strict=True) if name in concerned}
@@ -92,7 +92,7 @@ def plan_next(
 ) -> dict[str, range]:
     """Return the next n worlds by kind, after those already `taken`, given samples of measures in all of these.
 
-    Without samples they are divided by the roots of the kinds' probabilities.
+    Without samples they are divided as by `plan_first`.
     """
     had = {kind: taken.get(kind, 0) for kind in concerned}
     if judged:
@@ -105,7 +105,7 @@ def plan_next(
 def add_to(
     counts: Mapping[str, int], shares: Mapping[str, float], n: int, *, least: int | None = None
 ) -> dict[str, int]:
-    """Return numbers of worlds that are n in total, nowhere less than they are, nor than `least`, and as near to the shares as possible.
+    """Divide n worlds by the shares as closely as possible, with at least `least` of each kind, and at least those it has already.
 
     Examples
     --------
@@ -115,7 +115,7 @@ def add_to(
     if least is None:
         least = min(_LEAST, max(n // (2 * len(shares)), min(_FEWEST, n // len(shares))))
     fixed: dict[str, int] = {}
-    while True:  # until none gets less than it has
+    while True:  # until no kind gets fewer than it has
         free = {kind: share for kind, share in shares.items() if kind not in fixed}
         target = divide(free, n - sum(fixed.values()), fewest=least) if free else {}
         many = {kind: counts[kind] for kind, number in target.items() if counts.get(kind, 0) > number}
@@ -125,7 +125,7 @@ def add_to(
 
 
 def _shares(sample: Sample, measure: Measure) -> np.ndarray:
-    """Return the shares of the strata for a measure of all cases."""
+    """Return the shares of the strata that are best for one measure of all cases."""
     rows, worst = sample, np.zeros(sample.strata.n)
     if measure.kind == "rate":
         has_values = [not np.isnan(sample.values[:, columns]).all() for columns in sample.strata.columns]
@@ -139,19 +139,20 @@ def _shares(sample: Sample, measure: Measure) -> np.ndarray:
 
 
 def _sizes_of_unseen(sample: Sample) -> np.ndarray:
-    """Return by stratum what priced verdicts cost whose rate isn't known: limits of means allow for those that no world had."""
+    """Return by stratum the cost of priced verdicts with unknown rates, because limits of means allow for verdicts that no world had."""
     return sum((np.abs(lump.unknown_sizes) for lump in sample.lumps), start=np.zeros(sample.strata.n))
 
 
 class Allocation:
-    """How many worlds of each kind a search simulates, by what it has seen of its candidates in finished stages alone: the
-    shares of the kinds, and the worst that was seen in worlds of each.
+    """How many worlds of each kind a search simulates, given its finished stages.
+
+    It keeps the shares of the kinds, and the worst outcome seen in worlds of each.
 
     `names` are the kinds with worlds of their own, or the single stratum of all worlds. Observations are those of
     candidates without a gap.
     """
 
-    # The first worlds, of a few candidates, only show what varies.
+    # Candidates in the pilot, and its worlds of each kind, which only show what varies.
     n_piloted, _of_each = 24, 20
 
     def __init__(self, kinds: Kinds, names: Sequence[str]) -> None:
@@ -166,7 +167,7 @@ class Allocation:
         return dict.fromkeys(self._names, self._of_each)
 
     def learn(self, observations: Sample) -> None:
-        """Look at the differences of the best candidates."""
+        """Update the shares and the worst outcomes from the best candidates."""
         if not len(observations):
             return
         means, weights = observations.means_by_stratum()
@@ -176,7 +177,7 @@ class Allocation:
         for place, columns in enumerate(observations.strata.columns):
             values, before = feared[:, columns] - means[order[0], place], self._worst[place]
             if observations.lumps and not any(lump.unknown_sizes[place] for lump in observations.lumps):
-                # The rates of all events are known, so only what else varies under a good candidate need be feared.
+                # The rates of all events are known, so only the rest of the costs under good candidates matters.
                 best_ones = order[: _COMPETING + 1]
                 values, before = feared[best_ones][:, columns] - means[best_ones, place, None], 0.0
             if not np.isnan(values).all():
@@ -186,13 +187,13 @@ class Allocation:
         self._shares = find_shares(competing, self._worst * (self._weights > 0))
 
     def divide(self, n: int, *, fewest: int = 2) -> dict[str, int]:
-        """Divide worlds among the kinds so that the candidates' differences are known best."""
+        """Divide worlds among the kinds so that differences between candidates have the least variance."""
         n_kinds = len(self._names)
         least = max(int(_LEAST_SHARE * n / n_kinds), fewest)
         return self._divide(max(n, fewest * n_kinds), self._shares, fewest=least)
 
     def divide_for(self, observations: Sample, n: int, *, fewest: int) -> dict[str, int]:
-        """Divide worlds so that the mean of the first candidate and its differences from the others are known best."""
+        """Divide worlds so that the mean of the first candidate, and its differences from the others, have the least variance."""
         rows = observations if len(observations) < 2 else observations[:1].stack(observations[1:] - observations[:1])
         worst = np.maximum(self._worst, _sizes_of_unseen(observations)) * (self._weights > 0)
         shares = find_shares(rows, worst)
@@ -203,7 +204,7 @@ class Allocation:
         return add_to(enough_by_name, wanted, n, least=fewest)
 
     def unseen(self, counts: np.ndarray) -> np.ndarray:
-        """Return by kind how much the mean of a candidate rises if one more world has the worst outcome."""
+        """Return by kind how much a candidate's mean would rise if one more world had the worst outcome."""
         unseen: np.ndarray = self._weights * self._worst / (counts + 1)
         return unseen
 

@@ -18,7 +18,7 @@ def find_columns(measure: Measure, costs: Costs | None) -> tuple[str, ...]:
     columns: list[str] = [] if measure.kind == "rate" else [measure.of]
     if measure.of in COSTS:
         columns = list(_COSTLY)
-        # Requests without a price need not be in the table.
+        # Columns that are only needed for costs without a price may be missing.
         columns += ["lost_requests_excess"] if costs and costs.per_lost_request else []
         columns += ["shed_requests_excess"] if costs and costs.per_shed_request else []
     for event in (measure.of if measure.kind == "rate" else None, measure.given):

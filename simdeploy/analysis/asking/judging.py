@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Verdict = Literal["met", "not met", "undecided"]
 MET, MISSED, UNDECIDED = "met", "not met", "undecided"
-# Why more observations would decide a requirement that these could have decided.
+# Why a requirement is undecided although there are enough observations.
 IN_INTERVAL = "the confidence interval contains the limit"
 _DTYPE = "<U9"
 
@@ -40,7 +40,7 @@ class Judged:
     low: np.ndarray  # each bound errs with the allowed probability
     high: np.ndarray
     n: np.ndarray  # observations
-    fewest: np.ndarray  # observations that can show the requirement to be met
+    fewest: np.ndarray  # least number of observations that can show the requirement to be met
 
 
 def judge(
@@ -84,7 +84,7 @@ def judge(
         fewest = np.fmax(fewest, np.ceil(estimates.n * (estimates.skewness / MOST_SKEWED) ** 2))
     shows_missed = is_enough
     if requirement.at_most is not None and isinstance(values, Sample) and values.never_negative and not is_enough.all():
-        # An exact limit: what few worlds don't show may only be more.
+        # An exact limit: events that too few worlds show can only raise the mean.
         least = limit_from_below(values, error)
         estimates = estimates._replace(
             low=np.where(is_enough, estimates.low, least), trusts_low=np.where(is_enough, estimates.trusts_low, True)
@@ -101,8 +101,8 @@ def judge(
 def why_undecided(requirement: Requirement, n: int, fewest: float, unknown_fraction: float) -> str:
     """Return why observations leave a requirement undecided.
 
-    There are `n` of them, and `fewest` can show the requirement to be met (`Judged`); of `unknown_fraction` of its rollouts the value
-    is unknown because they never end.
+    There are `n` of them; at least `fewest` are needed to show the requirement to be met (`Judged`). A fraction `unknown_fraction` of the
+    rollouts have an unknown value, because they never end.
 
     Examples
     --------
@@ -126,7 +126,7 @@ def why_undecided(requirement: Requirement, n: int, fewest: float, unknown_fract
 
 
 def join(verdicts: np.ndarray) -> np.ndarray:
-    """Return one verdict per case (row) for several requirements (columns): whether all are met, or one isn't.
+    """Return one verdict per case (row) on several requirements (columns) together.
 
     Examples
     --------
@@ -175,8 +175,7 @@ class Feasibility:
 def judge_each(
     values: Values, requirements: Sequence[Requirement], *, confidence_level: float
 ) -> Iterator[tuple[np.ndarray, Judged, np.ndarray]]:
-    """Judge each requirement: yield the cases of its policy, their verdicts, and of which fraction of the rollouts the value is
-    unknown because they never end.
+    """Judge each requirement: yield the cases of its policy, their verdicts, and the fraction of rollouts that never end.
 
     `confidence_level` is that of the verdict on each requirement separately; below 1/2 it counts as 1/2.
     """

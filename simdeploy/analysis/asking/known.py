@@ -1,4 +1,4 @@
-"""What is known of a measure without simulation: of each kind of release, which verdicts it allows and how probable they are."""
+"""What is known without simulation: which verdicts each kind of release allows, and how probable they are."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the kinds of release tell about the rollouts of a table."""
+    """What the kinds of release imply for the rollouts of a table."""
 
-    kinds: Kinds | None  # None if the table doesn't have them; then nothing is known
+    kinds: Kinds | None  # None if the table has none; then nothing is known
     strata: Strata
     names: tuple[str, ...]  # the kinds that are strata; empty if the table isn't divided
     costs: Costs | None
@@ -34,9 +34,9 @@ class Known:
         return any(self.kinds.allows(verdict, name) for name in names)
 
     def expected(self, measure: Measure) -> np.ndarray:
-        """Return how many worlds are expected of the rarest kind of release that a mean depends on; by case, or for all.
+        """Return the expected number of worlds of the rarest kind of release that a mean depends on; by case, or one for all.
 
-        Fractions are bounded: their limits allow for kinds that no world showed.
+        Infinite for fractions: they are bounded, so their limits allow for kinds that no world showed.
         """
         if measure.kind != "mean" or measure.is_fraction or self.kinds is None:
             return np.array([np.inf])
@@ -51,7 +51,7 @@ class Known:
         return fewest
 
     def certain(self, measure: Measure) -> np.ndarray:
-        """Return in which strata an event is known beforehand: no good release escapes; or a cost, apart from priced verdicts."""
+        """Return in which strata a value is known beforehand (no good release escapes); for costs, apart from priced verdicts."""
         is_certain = np.full(self.strata.n, is_of_verdicts(measure, self.costs))
         if measure.kind == "rate" and self.kinds is not None:
             for place, name in enumerate(self.names):

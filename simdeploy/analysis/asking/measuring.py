@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from simdeploy.scenario.parts import Costs
     from simdeploy.world.release import ReleaseKind
 
-# Not measured, but needed to know for which rollouts a measure is unknown.
+# Columns that show for which rollouts a measure is unknown.
 _TELLING = ("makespan_s", "release", "touched_nodes")
 
 
@@ -81,7 +81,7 @@ class Values:
         self.is_weighted = takes_weights and WEIGHT in responses.columns and not is_divided(responses)
         gathered = gather(responses, [*needed, *telling, *((WEIGHT,) if self.is_weighted else ())])
         self.cases = gathered.cases  # one row per case: `policy` and other identifying columns
-        self.replications = gathered.replications  # their numbers
+        self.replications = gathered.replications  # numbers of the replications
         self.n_replications = len(self.replications)
         # Kinds of release that were simulated separately; otherwise a single stratum.
         self.strata = self._divide(gathered.kinds if is_divided(responses) else None)
@@ -120,10 +120,10 @@ class Values:
         return np.where(self.holds(measure.given) == 1, values, np.nan)
 
     def sample(self, measure: Measure) -> Sample:
-        """Return the same values with what their estimates need: strata, and the lumps that verdicts add to costs.
+        """Return the values with the strata and lumps (costs that verdicts add) that their estimates need.
 
-        Where the probability of a verdict is known, it takes the place of the verdict: as its rate, and times its price in a
-        cost, which is then the mean over the verdicts that a world might have (`Sample.as_drawn` undoes that).
+        Where the probability of a verdict is known, it replaces the verdict: in rates, and, times its price, in costs. A
+        world's cost is then the mean over the verdicts it might have (`Sample.as_drawn` reverts that).
         """
         values, known = self.of(measure), self._known.rates(measure)
         is_certain = self._known.certain(measure)
@@ -171,7 +171,7 @@ class Values:
         return self._count(self.may_concern(measure)), self._count(self.is_unknown(measure))
 
     def _count(self, is_so: np.ndarray) -> np.ndarray:
-        """Return in how many worlds something is so, by case; a stratum counts as much as it is probable."""
+        """Count the worlds in which something is true, by case; strata are weighted by their probabilities."""
         if self.strata.n == 1:
             return np.asarray(is_so.sum(axis=1))
         shares = np.stack(
@@ -233,9 +233,9 @@ class Values:
         return Strata(*kinds.divide(self.replications))
 
     def _lumps(self, measure: Measure, values: np.ndarray, known: Mapping[str, np.ndarray]) -> Iterator[Lump]:
-        """Yield what priced verdicts add to a cost: their price, and what else rollouts with them were seen to cost.
+        """Yield what priced verdicts add to a cost: their price, and how much more rollouts with them cost otherwise.
 
-        A cause that no verdict is has them only where they are known, so that the causes add up to the cost.
+        Causes other than verdicts have lumps only where the verdicts' probabilities are known, so that causes add up to the cost.
         """
         prices = {} if measure.kind != "mean" else find_prices(measure, self._costs)
         prices = {verdict: price for verdict, price in prices.items() if price or verdict in known}
@@ -265,7 +265,7 @@ class Values:
 
     @cached_property
     def _sorts(self) -> Mapping[str, float]:
-        """Whether each kind of release is defective: by the scenario, or by its rollouts' verdicts."""
+        """Whether each kind of release is defective, according to the scenario or to its rollouts' verdicts."""
         verdict_codes, verdicts = self._outcomes.codes("verdict")
         release_codes, kinds = self._outcomes.codes("release")
         known = (release_codes >= 0) & (verdict_codes >= 0)

@@ -1,4 +1,4 @@
-"""Names of responses, measures, cases and factors, as short as they stay distinct."""
+"""Names of responses, measures, cases and factors, shortened as far as they stay distinct."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ LABELS: dict[str, tuple[str, str]] = {
     "cost_escape": ("cost of escapes", ""),
 }
 
-# The name of each event when counted.
+# The name of each event, in the plural.
 EVENTS = {
     "completed_good": "completed good releases",
     "stopped_defective": "stopped defective releases",
@@ -94,8 +94,8 @@ def describe_measure(measure: Measure) -> str:
 def name_cases(cases: pd.DataFrame, columns: Sequence[str] | None = None) -> list[str]:
     """Return a name for the case of each row: the values that differ.
 
-    Scenario and policy by name, factors with the end of their key; the policy if nothing differs. Cases that a design
-    has twice get their number as well. `columns` identify a case; by default all.
+    The name consists of scenario and policy, and of factors by the ends of their keys; if nothing differs, of the policy. Cases that
+    occur twice in a design also get their number. `columns` identify a case; by default all columns do.
 
     Examples
     --------
@@ -148,7 +148,7 @@ def shorten_names(names: Sequence[str]) -> list[str]:
     short = []
     for name in names:
         parts = name.split(".")
-        # Keys of a gate are unclear alone, and so are ends that begin with a place in a list.
+        # Keys of a gate are unclear by themselves, and so are ends that begin with an index of a list.
         least = 2 if parts[-2:-1] == ["gate"] else 1
         lengths = (n for n in range(least, len(parts) + 1) if not parts[-n].isdigit())
         ends = (".".join(parts[-n:]) for n in lengths)

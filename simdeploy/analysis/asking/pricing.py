@@ -1,4 +1,4 @@
-"""What rollouts cost: by cause, by verdict, and by which prices."""
+"""Costs of rollouts by cause and verdict, and the prices they are based on."""
 
 from __future__ import annotations
 
@@ -63,11 +63,11 @@ def find_amounts(
         values = np.where(is_verdict(_VERDICTS[cause]), _verdict_prices(costs)[_VERDICTS[cause]], 0.0)
     else:
         price, response = _unit_prices(costs)[cause]
-        # Requests without a price need not be in the table.
+        # Columns of causes without a price may be missing.
         is_needed = price or cause not in ("cost_lost_requests", "cost_shed_requests")
         values = price * number(response) if is_needed else np.zeros(number("makespan_s").shape)
     if cause == "cost_delay":
-        values = np.where(is_verdict("stopped_defective"), 0.0, values)  # which causes no delay
+        values = np.where(is_verdict("stopped_defective"), 0.0, values)  # stopping a defective release delays nothing
     return np.where(np.isnan(number("makespan_s")), np.nan, values)
 
 
@@ -98,14 +98,14 @@ def find_prices(measure: Measure, costs: Costs | None) -> dict[str, float]:
 
 
 def is_never_negative(measure: Measure, costs: Costs | None, *, goes_down: bool, sheds: bool) -> bool:
-    """Return whether a mean can't be negative in any rollout; nodes may be down without it, too, or requests be shed.
+    """Return whether a measure is never negative. `goes_down` and `sheds`: whether nodes go down, or requests are shed, without a rollout.
 
     Examples
     --------
     >>> [is_never_negative(Measure("unavailable_excess_node_s"), None, goes_down=may, sheds=False) for may in (True, False)]
     [False, True]
     """
-    # An excess is what there is less what there would be anyway, which may be more.
+    # An excess is the difference from what would happen without a rollout, which may be more.
     excesses = {
         "unavailable_excess_node_s": goes_down,
         "lost_requests_excess": goes_down,
@@ -119,7 +119,7 @@ def is_never_negative(measure: Measure, costs: Costs | None, *, goes_down: bool,
 
 
 def is_of_verdicts(measure: Measure, costs: Costs | None) -> bool:
-    """Return whether a measure is a cost that only verdicts have, or none has."""
+    """Return whether a measure is a cost to which nothing but verdicts contributes."""
     if costs is None or measure.kind != "mean":
         return False
     others = {cause: price for cause, (price, _) in _unit_prices(costs).items()}
@@ -127,8 +127,8 @@ def is_of_verdicts(measure: Measure, costs: Costs | None) -> bool:
 
 
 def find_extra(rest: np.ndarray, happened: np.ndarray, of_all: np.ndarray) -> float:
-    """Return how much more rollouts with an event cost than those without, of all cases together, by some causes; 0 where they don't cost
-    more by all causes.
+    """Return how much more rollouts with an event cost than those without (`rest`: by some causes), over all cases; 0 if they cost no more by
+    all causes (`of_all`).
 
     Examples
     --------

@@ -26,9 +26,8 @@ def read_requirements(
 ) -> tuple[Requirement, ...]:
     """Return requirements without duplicates, parsed if they are text; the scenario's own for None.
 
-    A `scenario` checks kinds of release and costs; without it, they may be anything. Requirements of other policies
-    than `policies` (default: the scenario's) are left out. An `InputError` lists everything wrong, below
-    ``requirements`` and the number of the requirement.
+    With a `scenario`, kinds of release and costs are checked. Requirements of other policies than `policies` (default: the
+    scenario's) are left out. An `InputError` lists all problems, with paths such as ``requirements[0]``.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Simulations of an analysis: kinds of release get worlds of their own where its measures depend on the kind."""
+"""Simulations of an analysis, in separate worlds for each kind of release if a measure depends on the kind."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _FEWEST_OF_A_KIND = 10
 
 
 def folders_of(concerned: Sequence[str]) -> str | None:
-    """Return the folder names in the store of a sweep by kind; None for one without kinds."""
+    """Return the names of the folders in the store of a sweep by kind; None for a sweep without kinds."""
     return FOLDERS if concerned else None
 
 
@@ -61,16 +61,17 @@ def find_divided_at(
     *,
     seed: int,
 ) -> tuple[str, ...]:
-    """Return the kinds of release that get worlds of their own in a sweep of points, in which the release may vary, too;
-    none if kinds are drawn, because no measure depends on them or because points differ in kinds.
+    """Return the kinds of release that get worlds of their own in a sweep of points, which may also vary the release.
+
+    There are none if kinds are drawn, because no measure depends on them, or because points differ in their kinds.
     """
     kinds = kinds_of_sweep(scenario, {policy.name: policy}, vary=points, design="list", seed=seed)
     return () if kinds is None else find_divided(scenario, [policy], measures, n, kinds=kinds)
 
 
 def cap_replications(scenario: Scenario, n: int) -> int:
-    """Return how many of n replications are independent: no more than rollouts on record, if the worlds are on record, and no
-    more than those of any kind of release where kinds get worlds of their own.
+    """Return how many of n replications are independent, if worlds are rollouts on record: no more than there are rollouts, or of any
+    kind of release if kinds get worlds of their own.
     """
     if scenario.past is None:
         return n
@@ -92,10 +93,9 @@ def find_possible(
     design: Design = "grid",
     seed: int = 0,
 ) -> Kinds | None:
-    """Return the kinds of release of a sweep, all of which get worlds of their own because a measure depends on the kind;
-    None if kinds are drawn.
+    """Return all kinds of release of a sweep, to be simulated separately because a measure depends on the kind; None if kinds are drawn.
 
-    For tables of which more than the measures may be asked.
+    Used for tables that may be evaluated by more than these measures.
     """
     bases = find_bases({scenario.name: scenario}, policies).values()
     if not find_divided(scenario, bases, measures, n):
@@ -117,9 +117,7 @@ def plan_worlds(
     design: Design = "grid",
     shared: Shared | None = None,
 ) -> tuple[dict[str, range], dict[str, range], SweepResult]:
-    """Simulate a pilot, as `sweep_kinds` does; return the numbers of its worlds by kind, those of all worlds, and its
-    replications.
-    """
+    """Simulate a pilot as `sweep_kinds` does; return its numbers of worlds by kind, those of all worlds, and its replications."""
     first = replications.start
     kinds = kinds_of_sweep(scenario, policies, vary=vary, design=design, seed=campaign.seed) or kinds_of(scenario)
     pilot = plan_pilot(kinds, concerned, len(replications))
@@ -142,7 +140,7 @@ def sweep_by_kind(
     vary: Mapping[str, Sequence[Any]] | None = None,
     design: Design = "grid",
 ) -> SweepResult:
-    """Simulate a sweep, with worlds of their own for the kinds of release of `find_divided`, if any.
+    """Simulate a sweep, with separate worlds for the kinds of release that `find_divided` returns, if any.
 
     A pilot shows how many worlds each needs (`plan_rest`); its replications are part of the result.
     """
@@ -168,8 +166,9 @@ def sweep_by_kind(
 def find_compared(
     scenario: Scenario, policies: Iterable[ScenarioPolicy], n: int
 ) -> tuple[list[Measure], tuple[str, ...]]:
-    """Return the measures by which the worlds of a comparison are divided, and the kinds of release that get worlds of their
-    own: all that occur, because a comparison has measures of every release.
+    """Return the measures by which to divide the worlds of a comparison, and the kinds of release that get worlds of their own.
+
+    These are all that occur, because a comparison has measures of every release.
     """
     names = ["false_alarm given good", "escaped given defective", *(["cost"] if scenario.costs is not None else [])]
     wanted = [requirement.measure for requirement in scenario.requirements]
@@ -193,10 +192,10 @@ def replicate_kinds(
     store: str | os.PathLike[str] | None = None,
     progress: bool | Progress = False,
 ) -> pd.DataFrame:
-    """Replicate as `replicate`, in worlds by kind of release where there are several, for a comparison of policies.
+    """Replicate for a comparison of policies; if there are several kinds of release, in separate worlds for each.
 
-    A fifth of the worlds show how many each kind needs: for the costs, if the scenario has any, and equally for the rates
-    of false alarms and escapes.
+    A pilot of a fifth of the worlds shows how many each kind needs, for the costs if the scenario has any, and equally for the
+    rates of false alarms and escapes.
     """
     scenario = as_scenario(scenario)
     numbers = check_numbers(replications=replications, seed=seed, engine=engine)

@@ -13,7 +13,7 @@ from simdeploy.statistics.estimators import NO_ESTIMATE, Estimate
 from simdeploy.vocabulary import COSTS
 
 Verdict = Literal["better", "worse", "equal", "unclear", "unknown"]
-# For several differences: one may be better, another worse.
+# A verdict on several differences: "trades" if some are better and others worse.
 JointVerdict = Literal[Verdict, "trades"]
 
 Direction = Literal["min", "max"]
@@ -57,10 +57,10 @@ def judge_difference(
     *,
     unknown: np.ndarray | bool = False,
 ) -> Verdict | np.ndarray:
-    """Return the verdict on the first of two, from the interval of the first minus the second; NaN without a limit.
+    """Return the verdict on the first of two means, given an interval of the first minus the second; an unknown limit is NaN.
 
     ``better`` or ``worse`` if the whole interval is beyond 0, ``equal`` if it is exactly 0, otherwise ``unclear``;
-    ``unknown``, whatever the interval, where `unknown` says so.
+    ``unknown``, whatever the interval, if `unknown`.
 
     Examples
     --------
@@ -80,9 +80,9 @@ def judge_difference(
 def judge_change(
     low: float, high: float, direction: Direction | None, *, unknown: bool = False, least: float = 0.0
 ) -> Verdict | None:
-    """Return the same for a measure that may have no better side; None if such a measure significantly differs.
+    """Return the same for a measure that may have no better side; None if such a measure differs significantly.
 
-    Differences that are surely at most `least` are none.
+    If the whole interval is within `least` of 0, the means count as equal.
 
     Examples
     --------

@@ -1,5 +1,6 @@
 """What recorded rollouts would have done under other policies.
 
 Modules: `backtesting` is the call; `bounding` finds the bounds of responses, `modelling` estimates between them; `reproducing` and
-`doubting` test what is assumed; `summarizing` makes rates. From outside: `backtest`, `Backtest`. Replays are those of `simdeploy.engines.replay`.
+`doubting` test the assumptions; `summarizing` makes rates. Other packages use `backtest` and `Backtest`. `simdeploy.engines.replay`
+replays the rollouts.
 """

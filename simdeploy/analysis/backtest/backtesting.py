@@ -1,4 +1,4 @@
-"""The call: recorded rollouts under other policies."""
+"""`backtest`: recorded rollouts under other policies."""
 
 from __future__ import annotations
 
@@ -40,26 +40,26 @@ def backtest(
     confidence_level: float = 0.95,
     seed: int = 0,
 ) -> Backtest:
-    """Ask what recorded rollouts would have done under other policies.
+    """Estimate what recorded rollouts would have done under other policies.
 
     Parameters
     ----------
     records : Records, path or sequence of paths
-        Of rollouts that happened: as `read_records` gives them, or its files and folders.
+        Records of past rollouts: from `read_records`, or files and folders that it reads.
     policies : mapping of str to policy, or sequence of paths
-        Specs, documents or paths by name; or files, whose names they get. A policy that states no `orchestrator` is run
-        by that of each record. "recorded" is the name of the one on record.
+        Specs, documents or paths, by name; or files, which give the policies their names. A policy without an `orchestrator` runs under
+        that of each record. The name "recorded" is reserved for the policy on record.
     mapping : mapping of str to str, optional
-        Names of columns in files, by ours, as for `read_records`.
+        Names of columns in the files, as for `read_records`.
     nodes : int, optional
-        Size of the fleet in rollouts whose records don't say it: a table of nodes doesn't name those that a stop left out.
+        Size of the fleet in rollouts whose records don't state it, because a table of nodes lacks those that a stopped rollout left out.
     modelled : int, default 0
-        How often to draw what is not on record of a rollout under a policy, from a calibration of all records, for an estimate between
-        the bounds; 0 for no estimates.
+        How often to draw what is not on record of each rollout under each policy, from a calibration of all records, for an estimate
+        between the bounds; 0 for no estimates.
     confidence_level : float, default 0.95
         Of each interval separately.
     seed : int, default 0
-        Of these draws.
+        Seed of these draws.
 
     Returns
     -------
@@ -68,14 +68,14 @@ def backtest(
     Raises
     ------
     InputError
-        For records or policies that are not usable, and for a policy that judges by what is not on record.
+        If records or policies are not usable, or if a policy depends on data that are not on record.
 
     Notes
     -----
     Each rollout is replayed by the reference engine. A node does what it did, counted from its dispatch; nodes go in the recorded
-    order. What is not on record, such as the fate of nodes that were never dispatched, may be anything: a value has the bounds of
-    all that it may be. An estimate is `modelled`: the bounds rest on the record alone, the estimate also on what `calibrate` assumes.
-    `Backtests <backtest.md>`_ says what is assumed.
+    order. What is not on record, such as the fate of nodes that were never dispatched, may be anything, so responses have bounds. These
+    rest on the record alone. An estimate (`modelled`) also rests on the assumptions of `calibrate`. `Backtests <backtest.md>`_ lists the
+    assumptions.
 
     Examples
     --------
@@ -145,13 +145,13 @@ def backtest(
 
 
 def _tell_not_reproduced(reproduced: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Say whether the recorded policy leads elsewhere than recorded, and where first."""
+    """Return a warning if the recorded policy doesn't reproduce the records, with the first difference; otherwise nothing."""
     missed = [row for row in reproduced if row["is_reproduced"] is False]
     if not missed:
         return []
     first = f"{missed[0]['rollout']}: {missed[0]['differs']}"
     count = f"{len(missed):,} of {len(reproduced):,} rollouts are not reproduced by the recorded policy"
-    return [f"{count}, so other policies may be wrong there: {first}"]
+    return [f"{count}, so results of other policies may be wrong there: {first}"]
 
 
 class _Case:
@@ -177,7 +177,7 @@ class _Case:
         }
 
     def read(self, policy: Any) -> RunBy:
-        """Return what a policy means for it, or raise why it can't be asked."""
+        """Return how a policy runs this rollout; raise `InputError` with the reason if it can't be replayed."""
         run_by = self._interpreter.read(policy, self.recorded)
         raise_if_any(list(find_refusals(self._history, self.known, self.recorded, run_by)))
         return run_by
@@ -190,7 +190,7 @@ def _count_problems(name: str, value: object, least: int) -> list[Problem]:
 
 
 def _name_policies(policies: Policies) -> dict[str, Any]:
-    """Return policies by name; those of files are read."""
+    """Return policies by name; files are read."""
     if isinstance(policies, str | os.PathLike):
         policies = [policies]
     if not isinstance(policies, Mapping):
@@ -201,7 +201,7 @@ def _name_policies(policies: Policies) -> dict[str, Any]:
     if not policies:
         raise InputError(Problem("no policies", ("policies",), allowed="at least one, by name, or a file"))
     if RECORDED in policies:
-        message = "the name of what is on record: give this policy another one"
+        message = "this name is reserved for the policy on record; use another one"
         raise InputError(Problem(message, ("policies",), found=RECORDED))
     return {
         str(name): read_policy_file(given) if isinstance(given, str | os.PathLike) else given

@@ -1,9 +1,9 @@
 """The least and the greatest value of each response over all fates that a record allows.
 
-Up to the first instant at which a node does what is not on record, everything is known. Beyond it the rollout is replayed with the
-extreme fates: unknown nodes fail at once, run at once, or run at their deadlines. Whatever they really did, limits that count nodes
-are crossed no earlier than if all had failed at once, and waves follow each other no later than if all ran at their deadlines.
-Where that is not so, bounds are those of any rollout with the same beginning.
+Everything is known up to the first instant at which a node does something that is not on record. Beyond it the rollout is replayed
+with extreme fates: unknown nodes fail at once, run at once, or run at their deadlines. Whatever they would have done, limits on failed
+nodes are crossed no earlier than if all had failed at once, and waves follow each other no later than if all ran at their deadlines.
+Where that doesn't hold, the bounds are those of any rollout with the same beginning.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Bounded:
     bounds: dict[str, Bounds]  # by response
     moved_s: float  # the furthest that a dispatch moved
     recording: Recording  # of the rollout, as far as it is known
-    unknown_ns: int | None  # from when on; None if everything is known
+    unknown_ns: int | None  # from when on it is unknown; None if everything is known
 
 
 def bound_rollout(known: KnownRollout, run_by: RunBy) -> Bounded:
@@ -73,7 +73,7 @@ def bound_rollout(known: KnownRollout, run_by: RunBy) -> Bounded:
 def measure(recording: Recording) -> dict[str, float]:
     """Return the responses of a rollout, up to its end; infinite where it has none.
 
-    Exposure is counted up to the end, as nothing is on record of the time after it; a stop ends it for all.
+    Exposure is counted up to the end, because nothing is on record of the time after it. A stop ends it for all nodes.
     """
     end, is_stopped = recording.makespan_ns, recording.state in _STOPPED
     peak, exposed_s = count_exposed(recording.fates, end, is_stopped=is_stopped)
@@ -102,7 +102,7 @@ def count_exposed(fates: list[NodeFate], end_ns: int | None, *, is_stopped: bool
 
 
 def _may_start(known: KnownRollout, run_by: RunBy, first: int) -> int:
-    """Count those of the first nodes that are not known never to start."""
+    """Count the nodes among the first ones that may start, as far as known."""
     if run_by.policy.retries:
         return first
     never = sum(
@@ -113,7 +113,7 @@ def _may_start(known: KnownRollout, run_by: RunBy, first: int) -> int:
 
 
 def _bound_widely(known: KnownRollout, run_by: RunBy, run: Replay) -> dict[str, Bounds]:
-    """Return the bounds of any rollout that begins as this one, up to the first instant that is not known."""
+    """Return the bounds over all rollouts that begin like this one, up to the first unknown instant."""
     fates, at, total = run.recording.fates, run.unknown_ns or 0, len(known.nodes)
     counted = [fate for fate in fates if fate.counted_ns is not None and fate.counted_ns < at]
     touched = sum(fate.dispatched_ns is not None and fate.dispatched_ns < at for fate in fates)
@@ -134,9 +134,9 @@ def _bound_widely(known: KnownRollout, run_by: RunBy, run: Replay) -> dict[str, 
 
 
 def _is_monotone(known: KnownRollout, run_by: RunBy) -> bool:
-    """Return whether more failures, or slower nodes, never make a rollout stop later, or end earlier unless by a stop."""
+    """Return whether more failures or slower nodes never delay a stop, and never make a rollout end earlier without one."""
     policy, orchestrator = run_by
-    # What people did is repeated at its time under the very same policy, else counted from the canaries.
+    # Acts are replayed at their recorded times under the same policy, but relative to the canaries under another one.
     is_same = policy == known.policy and orchestrator == known.orchestrator
     return (
         not (policy.gate is not None and policy.gate.kind != "threshold")
@@ -158,7 +158,7 @@ def _is_monotone(known: KnownRollout, run_by: RunBy) -> bool:
 def _bound_narrowly(
     known: KnownRollout, run_by: RunBy, wide: dict[str, Bounds], fails: Replay, late: Replay, runs: Replay
 ) -> dict[str, Bounds]:
-    """Return the bounds by the extreme fates."""
+    """Return the bounds from replays with the extreme fates."""
     policy, orchestrator = run_by
     total, at_s = len(known.nodes), wide["makespan_s"].low
     all_fail, all_late, all_run = (measure(run.recording) for run in (fails, late, runs))
@@ -191,7 +191,7 @@ def _bound_narrowly(
     bounds["blast_radius"] = Bounds(peak, highest)
     exposed_s = wide["exposed_node_s"].low
     at = fails.unknown_ns or 0
-    # Whoever was exposed just before that stays so, unless it goes back.
+    # Nodes exposed just before that remain exposed unless they are rolled back.
     fates = () if goes_back else fails.recording.fates
     exposed = sum(fate.started_ns is not None and fate.started_ns < at for fate in fates)
     bounds["exposed_node_s"] = Bounds(

@@ -1,4 +1,4 @@
-"""What speaks against the assumption that a node does the same whenever it is dispatched."""
+"""Evidence against the assumption that a node does the same whenever it is dispatched."""
 
 from __future__ import annotations
 
@@ -19,34 +19,34 @@ _HOURS = 24
 
 
 def find_doubts(histories: Sequence[History]) -> Iterator[str]:
-    """Say whether nodes failed to start more often at some places of the order, or hours of the day.
+    """Yield warnings if failures to start depend on the place in the order, or on the hour of the day.
 
-    Only starts that ended count, failed or not: how many of them do does not depend on when a rollout was stopped.
+    Only finished starts count, because their fraction of failures does not depend on when a rollout was stopped.
     """
     p = _test_positions(histories)
     if p < _LEVEL:
-        yield f"nodes late in the order failed to start more, or less, often (p = {p:.1g}): they may not do the same when they go earlier"
+        yield f"failures to start depend on the place in the order (p = {p:.1g}), so nodes dispatched earlier or later may behave differently"
     p = _test_hours(histories)
     if p < _LEVEL:
-        yield f"how many nodes failed to start depends on the hour (p = {p:.1g}): they may not do the same at another one"
+        yield f"failures to start depend on the hour of the day (p = {p:.1g}), so nodes dispatched at another hour may behave differently"
 
 
 def _starts(history: History) -> list[bool]:
-    """Return of each start that ended, in the order of dispatch, whether it failed."""
+    """Return for each finished start, in the order of dispatch, whether it failed."""
     deadline_s = history.rollout["deadline_s"] or math.inf
     ended = [row for row in history.nodes if row["started_at_s"] is not None or _gave_up(row, deadline_s)]
     return [row["started_at_s"] is None for row in ended]
 
 
 def _gave_up(row: Row, deadline_s: float) -> bool:
-    """Say whether a node that did not start failed before its deadline, if no cause is on record."""
+    """Return whether a node's failure was a failed start: as recorded, or else because it failed before its deadline."""
     if row["cause"] is not None or row["status"] != "failed" or row["resolved_at_s"] is None:
         return bool(row["cause"] == "did_not_start")
     return bool(row["resolved_at_s"] - (row["dispatched_at_s"] or 0.0) < deadline_s)
 
 
 def _test_positions(histories: Sequence[History]) -> float:
-    """Return the p-value of Wilcoxon's rank sums of failed nodes, added up over rollouts."""
+    """Return the p-value of a rank-sum test (Wilcoxon) of the places of failed nodes, summed over rollouts."""
     n_failed, excess, variance = 0, 0.0, 0.0
     for history in histories:
         failed = np.array(_starts(history), dtype=bool)
@@ -61,7 +61,7 @@ def _test_positions(histories: Sequence[History]) -> float:
 
 
 def _test_hours(histories: Sequence[History]) -> float:
-    """Return the p-value of an F test of the fraction of failed starts against a wave of a day; the unit is the rollout."""
+    """Return the p-value of an F test for a sine wave of 24 hours in the fraction of failed starts; rollouts are the observations."""
     points = []
     for history in histories:
         started, failed = history.rollout["started_at"], _starts(history)

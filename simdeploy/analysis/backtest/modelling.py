@@ -1,4 +1,4 @@
-"""What another policy would probably have done: what is on record, and beyond it what a calibration makes of the records."""
+"""Estimates between the bounds: what is not on record is drawn from a calibration of the records."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class Estimator:
 
     def estimate(
         self,
-        number: int,  # of the rollout; whatever the policy, unknown nodes meet the same
+        number: int,  # of the rollout; the same draws of unknown nodes are used for all policies
         known: KnownRollout,
         run_by: RunBy,
     ) -> dict[str, float]:
-        """Return the mean of each response of a rollout under a policy; nothing if no estimates are asked for."""
+        """Return the mean of each response of a rollout under a policy; empty without estimates."""
         if self._scenario is None:
             return {}
         if number not in self._modellers:

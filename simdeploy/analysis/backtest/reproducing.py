@@ -1,4 +1,4 @@
-"""Whether the recorded policy leads to what was recorded."""
+"""Whether a replay under the recorded policy reproduces the record."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def reproduce(history: History, known: KnownRollout, recorded: RunBy | None) -> dict[str, Any]:
-    """Replay a rollout under its own policy; return whether that leads to what is on record, and what differs first."""
+    """Replay a rollout under its own policy; return whether that reproduces the record, and the first difference."""
     row: dict[str, Any] = {"rollout": str(history.rollout["rollout"]), "is_reproduced": None, "differs": ""}
     if recorded is None:
         return row | {"differs": "its policy is not on record"}
@@ -36,7 +36,7 @@ def reproduce(history: History, known: KnownRollout, recorded: RunBy | None) -> 
 
 
 def _differences(history: History, recording: Recording, unknown_ns: int | None) -> Iterator[str]:
-    """List what differs up to the time from which on it is not known, in order of time."""
+    """Yield the differences before the first unknown instant, in order of time."""
     differences = []
     for row, fate in zip(history.nodes, recording.fates, strict=True):
         for what, column, time_ns in (
@@ -46,7 +46,7 @@ def _differences(history: History, recording: Recording, unknown_ns: int | None)
             was = to_ns(row[column])
             first = min((time for time in (was, time_ns) if time is not None), default=None)
             is_judged = unknown_ns is None or (first is not None and first < unknown_ns)
-            # After the end nodes go on as nobody knows.
+            # What nodes do after the end is not on record.
             is_over = recording.makespan_ns is not None and first is not None and first > recording.makespan_ns
             if was != time_ns and is_judged and not is_over:
                 differences.append((first or 0, f"{row['node']} {what} {_say(time_ns)}, on record {_say(was)}"))

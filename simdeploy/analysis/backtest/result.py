@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 Measure = Literal["stopped", "false_alarm given good", "escaped given defective"]
 
-# What the policy is called that the rollouts were run by.
+# The name of the policy under which the rollouts were recorded.
 RECORDED = "recorded"
 
 ROLLOUT = {
@@ -43,26 +43,24 @@ class Backtest(Result):
     ----------
     rollouts : DataFrame
         One row per `rollout`, `policy` and `response`: its least and greatest value over everything that the record allows (`low`,
-        `high`), which are equal if it `is_known`; if asked for and not everything is known, an estimate between them (`modelled`);
-        `moved_s`, the furthest that the dispatch of a node moved, seconds. Under
-        the policy "recorded" stands what is on record.
+        `high`), which are equal if it `is_known`; an estimate between them (`modelled`), if requested and not everything is known; and
+        the largest shift of a node's dispatch (`moved_s`, seconds). The rows of the policy "recorded" have what is on record.
     summary : DataFrame
-        One row per `policy` and `measure`: the `estimate` of its rate, if all rollouts are known, and exact limits (`low`,
-        `high`), which allow for everything in those that are not; `n_known` rollouts, `n_yes` of them with such an outcome, and
-        `n_unknown` ones; the rate with unknown rollouts as they are `modelled`, if that was asked for.
+        One row per `policy` and `measure`: the `estimate` of its rate, if all rollouts are known; exact limits (`low`, `high`), which
+        allow for any outcome of unknown rollouts; the numbers of known rollouts (`n_known`), of those with the outcome (`n_yes`), and of
+        unknown ones (`n_unknown`); and the rate with estimates for unknown rollouts (`modelled`), if requested.
     reproduced : DataFrame
-        One row per `rollout`: `is_reproduced`, whether the recorded policy leads to what was recorded, missing if that can't be
-        told; `differs`, the first difference, or why not.
+        One row per `rollout`: `is_reproduced`, whether a replay under the recorded policy reproduces the record, missing if that can't be
+        decided; `differs`, the first difference, or why it can't.
     confidence_level : float
         Of each interval separately.
     n_dropped : int
-        Rows that were left out of the records when they were read.
+        Number of rows that were dropped when the records were read.
     warnings : tuple of str
-        What speaks against the replays: rollouts that are not reproduced, and outcomes that depend on the hour or the place in the
+        Reasons to doubt the replays: rollouts that are not reproduced, and outcomes that depend on the hour or the place in the
         order.
     computed_under : dict
-        The names of the policies that were asked for, the size of the fleet that was given, how often unknown nodes were drawn, and the
-        seed.
+        The names of the policies, and the arguments `nodes`, `modelled` and `seed`.
     """
 
     rollouts: Annotated[pd.DataFrame, Columns(ROLLOUT)]
@@ -75,5 +73,5 @@ class Backtest(Result):
 
     @property
     def policies(self) -> tuple[str, ...]:
-        """The policies that were asked for."""
+        """Names of the policies, without "recorded"."""
         return tuple(name for name in self.summary["policy"].drop_duplicates() if name != RECORDED)

@@ -1,4 +1,4 @@
-"""From the bounds of rollouts to rates over them, with exact limits."""
+"""Rates over rollouts with exact limits, from the bounds of each rollout."""
 
 from __future__ import annotations
 
@@ -19,16 +19,15 @@ MEASURES: tuple[Measure, ...] = get_args(Measure)
 def summarize(
     policy: str,
     bounded: Mapping[str, Mapping[str, Bounds]],  # bounds of responses, by rollout
-    # Modelled responses, by rollout, of those that are not known; empty if none were asked for.
+    # Modelled responses by rollout, if not known; empty if not requested.
     estimates: Mapping[str, Mapping[str, float]],
-    # Whether the release was defective, by rollout; None if that is not on record.
+    # Whether the release was defective, by rollout; None if unknown.
     defective: Mapping[str, bool | None],
     confidence_level: float,
 ) -> list[dict[str, Any]]:
     """Return the rates of a policy.
 
-    Rollouts in which it is not known are no random sample of all, so they count as either: as no for the lower limit, as yes for the
-    upper one.
+    Rollouts with an unknown outcome are not a random sample. They count as "no" in the lower limit and as "yes" in the upper one.
     """
     of_kind = {
         "stopped": (list(bounded), "stopped"),
@@ -68,7 +67,7 @@ def _rate(bounds: Sequence[Bounds], confidence_level: float) -> dict[str, Any]:
 
 
 def _model(values: Sequence[tuple[Bounds, float | None]]) -> float:
-    """Return the mean over rollouts of what is known, or modelled; NaN if something is neither, or nothing had to be modelled."""
+    """Return the mean over rollouts of known and modelled values; NaN if some are neither, or if all are known."""
     known = [bounds.low if bounds.low == bounds.high else modelled for bounds, modelled in values]
     is_needed = any(bounds.low != bounds.high for bounds, _ in values)
     if not is_needed or any(value is None for value in known):

@@ -1,7 +1,7 @@
-"""Status and error rate over time, of many rollouts: bands by policy and kind of release.
+"""Status and error rate over time in many rollouts: bands by policy and kind of release.
 
-From outside: `timelines` and its result `Timelines`. Files: `tracing` (the call), `job` (what executors run), `counting` (values
-and their quantiles), `checkpoint` (the store), `result`.
+Other packages use `timelines` and its result `Timelines`. Modules: `tracing` (the call), `job` (what executors run), `counting`
+(values and their quantiles), `checkpoint` (the store), `result`.
 """
 
 from simdeploy.analysis.bands.result import Timelines

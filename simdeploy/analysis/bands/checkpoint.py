@@ -1,4 +1,4 @@
-"""The store of `timelines`: one file with the counts so far, replaced as they grow."""
+"""The store of `timelines`: one file with the counts so far, which is replaced regularly."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Checkpoint:
         except _UNREADABLE as error:
             warn_user(f"{path} is damaged ({error}); computing everything again")
             return []
-        # Only now, so that nothing is left of a damaged file.
+        # Bands are changed only after the whole file was read, so nothing remains of a damaged one.
         bands.n_rollouts, bands.n_failed, bands.first_error = n_rollouts, n_failed, first_error
         for key, values in content.items():
             if key.startswith("counts-"):
@@ -76,7 +76,7 @@ class Checkpoint:
         return done
 
     def save(self, bands: Bands, done: Sequence[range], *, at_once: bool = False) -> None:
-        """Save the counts, if some seconds have passed or it must be `at_once`."""
+        """Save the counts if some seconds have passed, or `at_once`."""
         if not at_once and monotonic() - self._saved_at < _EVERY_S:
             return
         content = io.BytesIO()

@@ -16,8 +16,8 @@ MOST_NODES_COUNTED = 2000
 class Bands:
     """How often each value occurred, by policy, kind of release, quantity and instant.
 
-    Nodes are counted one by one up to a fleet of 2,000; of a larger one in steps of 1/2,000 of it, error rates in steps of
-    0.0005. So memory does not depend on the number of replications, and the result not on their order.
+    Counts of nodes are exact up to a fleet of 2,000, and in steps of 1/2,000 of a larger one; error rates are in steps of
+    0.0005. So neither memory depends on the number of replications, nor the result on their order.
 
     Examples
     --------
@@ -114,7 +114,7 @@ def _summarize(counts: np.ndarray, quantiles: Sequence[float]) -> tuple[np.ndarr
         mean = (counts @ np.arange(counts.shape[1], dtype=np.int64)) / n
     levels = []
     for quantile in quantiles:
-        # Rounding must not ask for one value more: a tenth of 10 values is one.
+        # Rounding errors must not require one more value: a tenth of 10 values is one.
         wanted = np.maximum(np.ceil(quantile * n - 1e-9), 1)
         level = (reached < wanted[:, None]).sum(axis=1)
         levels.append(np.where(n > 0, level, np.nan))

@@ -45,7 +45,7 @@ class TraceJob:
             return self.failed(span, "simulate", f"MemoryError: {error}".rstrip(": "))
 
     def failed(self, span: Span, stage: str, error: str) -> Traces:
-        """Return traces of which every one failed."""
+        """Return traces of failed rollouts."""
         shape = (span.n_policies, span.n_replications)
         values = np.full((*shape, len(QUANTITIES), self.grid.n_times), UNKNOWN, np.int32)
         return Traces(values, np.full(shape, BROKEN, np.int32), f"{stage}: {error}")

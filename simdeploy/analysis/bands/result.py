@@ -48,7 +48,7 @@ class Timelines(Result):
         Distance of the instants, and the last one.
     quantiles : tuple of float
     n_nodes : int
-        Of the fleet.
+        Size of the fleet.
     n_replications, n_failed : int
         Replications of each policy; failed rollouts, which are left out.
     computed_under : dict

@@ -34,7 +34,7 @@ _FEWEST_INSTANTS = 200
 _MOST_INSTANTS = 5000
 _PILOT = 100
 _ROUND = (1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1200, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400)
-# Nodes whose rollouts are traced in one span: about a second of work.
+# Nodes traced in one span: about a second of work.
 _NODES_PER_SPAN = {"compiled": 200_000, "reference": 2000}
 _MOST_PER_SPAN = 200
 
@@ -68,8 +68,7 @@ def timelines(
         `in_service` (nodes), `error_rate` and `error_rate_new` (expected fraction of failed requests, over all nodes in
         service and over those on the new version), and `shed` (fraction of the requests, of a shared service only).
     every : str or float, optional
-        Distance of the instants: a duration such as ``"30s"``, or seconds. By default a round duration of which about 200
-        make up `until`.
+        Time step: a duration such as ``"30s"``, or seconds. By default a round duration, about 1/200 of `until`.
     until : str or float, optional
         Last instant. By default the longest time until service was restored, or the rollout completed, in the first 100
         replications.
@@ -93,8 +92,8 @@ def timelines(
 
     Notes
     -----
-    Memory does not grow with the replications: values are counted, not kept. Nodes are counted one by one up to a fleet of
-    2,000, and in steps of 1/2,000 of a larger one; error rates are counted in steps of 0.0005. A quantile q is the lowest
+    Memory does not grow with the replications, because values are counted, not kept. Counts of nodes are exact up to a fleet of
+    2,000, and in steps of 1/2,000 of a larger one; error rates are in steps of 0.0005. A quantile q is the lowest
     value that a fraction q of the rollouts do not exceed. A rollout that has ended keeps its last values; one that never
     ends is followed until the last instant. Bands are pointwise: a single rollout may leave them at some instant.
 
@@ -228,7 +227,7 @@ def _trace(
     done: list[range] = []
     if campaign.store is not None:
         checkpoint = Checkpoint(campaign.store, _make_question(job, policies, replications, bands))
-    is_whole = False  # whether the counts are those of `done`: an interruption may come in between
+    is_whole = False  # whether the counts match `done`, which an interruption in between would prevent
     try:
         if checkpoint is not None:
             done = checkpoint.load(bands)
@@ -260,7 +259,7 @@ def _trace(
 
 
 def join_ranges(ranges: Sequence[range]) -> list[range]:
-    """Return the same numbers in as few ranges as possible, ascending; they must not overlap.
+    """Return the same numbers in as few ranges as possible, ascending; the given ranges must not overlap.
 
     Examples
     --------

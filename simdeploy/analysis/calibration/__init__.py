@@ -1,8 +1,8 @@
-"""From records of rollouts to a scenario that fits them, with what the records leave open.
+"""Fits a scenario to records of rollouts, and shows what the records leave open.
 
-From outside: `calibrate` and its result `Calibration`. Files: `calibrating` (the call), `attempts` (what nodes' records say), `starts`,
+Other packages use `calibrate` and its result `Calibration`. Modules: `calibrating` (the call), `attempts` (reads nodes' records), `starts`,
 `updates` and `goodness` (failures and durations of starts), `requests`, `releases`, `outages`, `parameters` (intervals over rollouts),
-`writing` (the file), `resampling` and `bootstrapping` (other histories), `result`.
+`writing` (the file), `resampling` and `bootstrapping` (alternative histories), `result`.
 """
 
 from simdeploy.analysis.calibration.calibrating import calibrate

@@ -1,4 +1,4 @@
-"""What the nodes' records say of attempts to start: how many ended and failed, and how long they took."""
+"""Attempts to start, from the nodes' records: how many ended and failed, and how long they took."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 
 from simdeploy.analysis.calibration.result import DROPPED
 
-_SHARPNESS_S = 1e-9  # of recorded times
-# Statuses of nodes that have started, also if nobody recorded when.
+_RESOLUTION_S = 1e-9  # of recorded times
+# Statuses of nodes that have started, even if no time is on record.
 _STARTED = ("validating", "running")
 
 # Why the time of a node's attempts can't be used.
 _REASONS = (
     "was down at its turn: no attempt to start",
-    "not watched after its dispatch: no time of an attempt",
+    "not watched after its dispatch: no duration of an attempt",
     "no time of the start: not used for durations",
     "started before its dispatch: the clocks differ; not used for durations",
-    "started at its dispatch: no time of an attempt",
-    "was tried again: the time between tries is not an attempt's; not used for durations",
+    "started at its dispatch: no duration of an attempt",
+    "was retried, which adds the time between tries; not used for durations",
 )
 
 
@@ -37,18 +37,18 @@ _REASONS = (
 class Attempts:
     """Attempts to start, one row per dispatched node."""
 
-    # `rollout` (its place among all), `class`, `attempts`, `failed`, `ended`, `silent` (numbers of attempts),
-    # `is_defective` (or missing), `time_s`, `is_over` (whether the last attempt has ended), `limit_s` (how long it was
-    # watched at most), and whether that time `is_usable`.
+    # `rollout` (its index), `class`, `attempts`, `failed`, `ended`, `silent` (numbers of attempts), `is_defective` (or
+    # missing), `time_s`, `is_over` (whether the last attempt has ended), `limit_s` (how long the node was watched at
+    # most), and `is_usable` (whether `time_s` is).
     frame: pd.DataFrame
     dropped: pd.DataFrame  # as in `Calibration`
-    start_attempts: int | None  # how many there are of each try; None if no node used them up
+    start_attempts: int | None  # attempts of each try; None if no node used them up
     are_counted: bool  # whether the records have numbers of attempts
-    # Whether nodes are taken for failed that may have been silent until a deadline, which is not on record.
+    # Whether some nodes count as failed that may have been silent until a deadline that is not on record.
     are_deadlines_missing: bool
 
     def durations(self, chosen: np.ndarray) -> Durations:
-        """Return the usable times of some rows."""
+        """Return the usable durations of some rows."""
         rows = self.frame[chosen & self.frame["is_usable"].to_numpy()]
         columns = (rows[name].to_numpy() for name in ("rollout", "time_s", "attempts", "is_over"))
         return Durations(*columns)
@@ -74,7 +74,7 @@ def read_attempts(records: Records) -> Attempts:
     has_started = has_started.to_numpy()
     cause = _find_causes(nodes, has_started, resolved - dispatched, deadline)
     is_inferred = nodes["cause"].isna().to_numpy() & pd.notna(cause)
-    # Where no start has a time, a failed node without one may have started.
+    # If no start has a time, a failed node without one may have started.
     n_rollouts = len(rollouts)
     is_without = np.bincount(of, has_started, n_rollouts) > 0
     is_without &= np.bincount(of, ~np.isnan(started), n_rollouts) == 0
@@ -124,11 +124,11 @@ def read_attempts(records: Records) -> Attempts:
 def _find_causes(
     nodes: pd.DataFrame, has_started: np.ndarray, took_s: np.ndarray, deadline_s: np.ndarray
 ) -> np.ndarray:
-    """Return why nodes failed, as recorded or as their times say."""
+    """Return why nodes failed: as recorded, or else inferred from their times."""
     cause: np.ndarray = nodes["cause"].astype("object").to_numpy().copy()
     has_failed = nodes["status"].eq("failed").to_numpy() | ~np.isnan(took_s)
     is_unknown = nodes["cause"].isna().to_numpy() & ~has_started & has_failed
-    is_late = took_s >= deadline_s - _SHARPNESS_S
+    is_late = took_s >= deadline_s - _RESOLUTION_S
     cause[is_unknown & is_late] = "silent"
     cause[is_unknown & ~is_late] = "did_not_start"
     return cause
@@ -137,7 +137,7 @@ def _find_causes(
 def _count_attempts(
     rollouts: pd.DataFrame, of: np.ndarray, attempts: np.ndarray, gave_up: np.ndarray
 ) -> tuple[int | None, np.ndarray]:
-    """Return the number of attempts of a try, if it shows, and for each node beyond which number it was tried again."""
+    """Return the attempts of a try, if known, and the number of attempts above which each node was retried."""
     retries = np.array([_read_policy(text).get("retries", 0) for text in rollouts["policy"]], dtype=float)
     tries = 1 + np.nan_to_num(retries)[of]
     shown = attempts[gave_up] / tries[gave_up]

@@ -1,4 +1,4 @@
-"""What else the records could have led to: the same fit to other histories."""
+"""Bootstrap of a calibration: the same fit to other histories that might have been recorded."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _QUESTION = "bootstrap.json"
 
 @dataclass(frozen=True)
 class Fitted:
-    """What was fitted, the scenario's text, and what writes that of other records, with or without intervals in its comments."""
+    """A fit: its records, the scenario's text, and the function that fits other records (with intervals in comments, or without)."""
 
     records: Records
     text: str
@@ -52,7 +52,7 @@ def bootstrap(
         if file is not None and file.exists():
             text = file.read_text(encoding="utf-8")
         else:
-            text = fitted.write_again(draw(number), file is not None)  # nobody reads comments that are not kept
+            text = fitted.write_again(draw(number), file is not None)  # comments are needed only in files
             if file is not None:
                 write_file(file, text.encode())
         scenarios.append(Scenario.from_dict(parse_yaml(text)[0]))

@@ -1,4 +1,4 @@
-"""From records to a scenario."""
+"""`calibrate`: fits a scenario to records."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     FilePath = str | os.PathLike[str]
 
-# A class with so many attempts, in rollouts enough for a spread, is fitted by itself.
+# A class with at least this many attempts, in enough rollouts to estimate a spread, is fitted separately.
 _FEWEST_ATTEMPTS = 30
 
 
@@ -47,15 +47,15 @@ def calibrate(
     Parameters
     ----------
     records : Records, path or sequence of path
-        What `read_records` returns, or what it reads.
+        Records from `read_records`, or files and folders that it reads.
     mapping : mapping of str to str, optional
-        Of columns in files, as in `read_records`.
+        Names of columns in the files, as for `read_records`.
     confidence_level : float, default 0.95
         Of each interval separately.
     goodness_samples : int, default 99
-        Samples of the parametric bootstrap that tests the chosen families; 0 leaves the test out.
-    seed : int, default 0
-        Of these samples.
+        Samples of the parametric bootstrap that tests the chosen families; 0 for no test.
+        seed : int, default 0
+            Seed of these samples.
 
     Returns
     -------
@@ -69,8 +69,8 @@ def calibrate(
     Notes
     -----
     The rollout is the unit: the likelihood is a product over rollouts, each integrated over what its nodes share. Intervals are
-    profile-likelihood intervals with the quantiles of Student's t for as many rollouts. `Calibration of a fleet <calibration.md>`_ says
-    what is fitted how, and what records can't tell.
+    profile-likelihood intervals with quantiles of Student's t for the number of rollouts. `Calibration of a fleet <calibration.md>`_ explains
+    how each parameter is fitted, and what records can't show.
 
     Examples
     --------
@@ -157,15 +157,15 @@ class _Fitting:
         )
 
     def _write_again(self, records: Records, with_intervals: bool) -> str:
-        """Return the scenario of other records, fitted likewise, with or without intervals in its comments."""
-        # At confidence level 0 an interval is its estimate, and takes no search.
+        """Fit other records in the same way; return the scenario's text, with or without intervals in its comments."""
+        # At confidence level 0 an interval is just its estimate, which saves the search for limits.
         level = self.confidence_level if with_intervals else 0.0
         again = _Fitting(records, read_attempts(records), level, samples=0, seed=self.seed)
         again.fit()
         return write_scenario(records, again.parameters, again.laws)[0]
 
     def _find_classes(self) -> list[str]:
-        """Return the classes that have enough attempts of their own; if all have, the largest stays with the fleet."""
+        """Return the classes with enough attempts for a separate fit, except the largest if that would be all."""
         frame = self.attempts.frame
         counts = frame[frame["is_usable"] & frame["is_over"]].groupby("class")["rollout"].agg(["size", "nunique"])
         is_enough = (
@@ -178,22 +178,22 @@ class _Fitting:
 
     @property
     def _is_mixed(self) -> bool:
-        """Whether releases may have been defective of which nobody knows it."""
+        """Whether it is unknown of some releases whether they were defective."""
         rollouts = self.records.rollouts
         return bool((rollouts["defective"].isna() & find_releases(rollouts)).any())
 
     def _describe_fleet(self) -> None:
         rollouts, nodes = self.records.rollouts, self.records.nodes
-        # The last one is that which began last; without times, that of the last row.
+        # The last rollout is the one that began last, or without times the one in the last row.
         in_time = rollouts.sort_values("started_at", kind="stable", na_position="first")
         sizes = in_time["nodes"].dropna().astype(int)
         is_stated = not sizes.empty
         if not is_stated:
             sizes = nodes.groupby("rollout").size()
-        # A rollout that was stopped has not named all nodes.
+        # Records of a stopped rollout may lack nodes.
         size = int(sizes.iloc[-1] if is_stated else sizes.max())
         rest = (len(sizes), len(nodes))
-        which = "of the last rollout" if is_stated else "the most nodes that a rollout named"
+        which = "of the last rollout" if is_stated else "the most nodes in a rollout"
         note = "" if sizes.nunique() == 1 else f"{which}; others had other sizes"
         self.parameters.append(Parameter("fleet.nodes", size, float(sizes.min()), float(sizes.max()), *rest, note=note))
         zones = nodes["zone"].nunique()
@@ -219,11 +219,11 @@ class _Fitting:
         self.fits += fitted.fits
         self.points += fitted.points
         self.laws[f"{path}.update_duration"] = fitted.law
-        notes = [] if attempts.are_counted else ["one attempt per node, for want of their numbers"]
+        notes = [] if attempts.are_counted else ["numbers of attempts are not on record: one per node assumed"]
         if attempts.are_deadlines_missing:
             notes.append("no deadline on record: nodes silent until theirs count as failed, not as hangs")
         if self._is_mixed:
-            notes.append("of all releases: nobody knows which were defective")
+            notes.append("includes defective releases, because it is unknown which were")
         base = frame[is_part & is_base]
         counted, total = count_by_rollout(base, "failed", ["ended"])
         if len(total):
@@ -239,16 +239,16 @@ class _Fitting:
             n = attempts.start_attempts
             rest = (part["rollout"].nunique(), len(part))
             self.parameters.append(
-                Parameter("fleet.start_attempts", n, n, n, *rest, note="as often as nodes tried before they failed")
+                Parameter("fleet.start_attempts", n, n, n, *rest, note="the most attempts of a node before it failed")
             )
         self._fit_hangs(f"{path}.start_hang", part, fitted.hang)
 
     def _fit_hangs(self, path: str, part: pd.DataFrame, estimate: float) -> None:
-        """Bound the fraction of hangs: none of the silent attempts, or all."""
+        """Bound the fraction of hangs: from none to all of the silent attempts."""
         counted, total = count_by_rollout(part, "silent", ["silent", "ended"])
         parameter = fit_fraction(path, counted, total, n_nodes=len(part), confidence_level=self.confidence_level)[0]
         if counted.any():
-            note = "silent until the deadline: hangs, or starts that would have come later; the value is the family's split"
+            note = "silent until the deadline: hangs, or starts that would have come later; the value follows from the fitted family"
             parameter = replace(parameter, estimate=estimate, source="not_identified", note=note)
         self.parameters.append(replace(parameter, path=path, low=0.0))
 
@@ -266,7 +266,7 @@ class _Fitting:
         level = self.confidence_level
         base = failures.chosen(~failures.frame["is_new"] | ~failures.frame["rollout"].isin(bad))
         if not base.frame.empty:
-            note = "of all releases: nobody knows which were defective" if self._is_mixed else ""
+            note = "includes defective releases, because it is unknown which were" if self._is_mixed else ""
             self.parameters += fit_requests("fleet.requests_per_second", self.records, confidence_level=level)
             self.parameters += base.fit("fleet.error_rate", confidence_level=level, note=note)
 
@@ -276,7 +276,7 @@ class _Fitting:
         n_late = int(late.sum())
         if n_late:
             rest = (len(self.records.rollouts), int(nodes["heard_at_s"].notna().sum()))
-            note = f"{n_late:,} verdicts were heard late: nodes offline, or reports that take time"
+            note = f"{n_late:,} verdicts were reported late: nodes were offline, or reports take time"
             unknown = (math.nan, math.nan, math.nan)
             self.parameters.append(Parameter("fleet.connection", *unknown, *rest, source="not_identified", note=note))
 
@@ -298,7 +298,7 @@ class _Fitting:
             )
 
     def _find_base(self, path: str) -> Base:
-        """Return the mean of a fraction of the fleet; all of it may be the release's where nothing else is on record."""
+        """Return the fleet's fraction without defects; if that is not on record, all failures may be due to the release."""
         ends = (path, f"{path}.beta.mean")
         parameter = next((each for each in self.parameters if each.path in ends), None)
         return (

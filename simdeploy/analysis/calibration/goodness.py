@@ -12,18 +12,18 @@ from simdeploy.statistics.lifetimes import LIFETIMES
 from simdeploy.statistics.maximizing import Maximum, find_curvature, step_by_score
 from simdeploy.statistics.shared_scale import HANG, LEAST_LOG, LOCATION, SHAPE, SPREAD, SharedScale
 
-# Whole rollouts with so many nodes are enough for a test; with more, distances that don't matter are significant.
+# The test uses whole rollouts with about this many nodes; with more, even negligible distances would be significant.
 _MOST_NODES = 20_000
 
 
 @dataclass(frozen=True)
 class Goodness:
-    """How far the data are from a fitted law."""
+    """The distance of the data from a fitted law."""
 
-    # The largest difference of the distribution functions, Kaplan and Meier's of the data and the fitted one.
+    # The largest difference between the distribution functions: Kaplan and Meier's estimate, and the fitted one.
     distance: float
-    p: float  # the probability of a larger one if the family is right; NaN without a bootstrap
-    # values, levels: Kaplan and Meier's function: times without slowdowns, ascending, and the fraction up to each
+    p: float  # the probability of a larger distance if the family is right; NaN without a bootstrap
+    # values, levels: Kaplan and Meier's function: times divided by slowdowns, ascending, and the fraction up to each
     values: np.ndarray
     levels: np.ndarray
 
@@ -33,17 +33,16 @@ def measure_goodness(
     best: Maximum,  # its maximum
     data: Durations,
     *,
-    limit_s: np.ndarray,  # how long each row would have been watched; infinite if always
+    limit_s: np.ndarray,  # how long each row would have been watched; infinite without a limit
     fixed: tuple[int, ...],  # parameters that were not fitted
-    samples: int,  # each is drawn from the fit, fitted again, and compared with its own fit; 0 gives no p-value
+    samples: int,  # of the bootstrap: each is drawn from the fit, and compared with its own fit; 0 for no p-value
     seed: int,
 ) -> Goodness:
     """Compare first attempts with the fitted law.
 
     Notes
     -----
-    A sample is fitted by one step of the method of scoring from the fit that it was drawn from, which is as good as the maximum to the
-    order that matters.
+    Each sample is fitted by one scoring step from the fit that it was drawn from, which is asymptotically equivalent to the maximum.
     """
     is_first = data.attempts == 1
     first, limits = data.of(is_first), np.maximum(limit_s[is_first], data.time[is_first])
@@ -78,7 +77,7 @@ def _draw(
     scales = math.exp(max(x[SPREAD], LEAST_LOG)) * rng.standard_normal(at.max() + 1)
     quantile = LIFETIMES[model.family].quantile(rng.random(len(like)), math.exp(x[SHAPE]))
     time = np.exp(x[LOCATION] + scales[at]) * np.maximum(quantile, 1e-300)
-    # Of what is never cut off, nobody could say that it hangs.
+    # Without a limit, an attempt can't be recognised as hanging.
     hangs = (rng.random(len(like)) < math.exp(x[HANG])) & np.isfinite(limits)
     ended = (time <= limits) & ~hangs
     return Durations(at, np.where(ended, time, limits), np.ones(len(like), int), ended)

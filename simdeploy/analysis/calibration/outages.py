@@ -1,4 +1,4 @@
-"""Crashes of nodes and outages of zones, from logs that say how long somebody watched."""
+"""Crashes of nodes and outages of zones, from logs that state the time span that was watched."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ if TYPE_CHECKING:
 
     from simdeploy.records import Records
 
-# With so many times that ended, in units enough for an interval, their family is chosen.
+# A family is chosen if at least this many times ended, in enough units for an interval.
 _FEWEST_TIMES = 30
 
 
 @dataclass(frozen=True)
 class FittedOutages:
-    """What logs of outages say."""
+    """The fit to logs of outages."""
 
     parameters: list[Parameter] = field(default_factory=list)
-    # fits, points: rows of `Calibration.fits` and `points`, of times whose family was chosen
+    # fits, points: rows of `Calibration.fits` and `points`, for times whose family was chosen
     fits: list[dict[str, Any]] = field(default_factory=list)
     points: list[dict[str, Any]] = field(default_factory=list)
     laws: dict[str, Any] = field(default_factory=dict)  # of these times, by path
 
 
 def fit_outages(records: Records, confidence_level: float, *, samples: int, seed: int) -> FittedOutages:
-    """Fit times up and down to the outages of nodes and of zones; intervals rest on what differs between these.
+    """Fit times up and down to the outages of nodes and of zones; intervals rest on the variation between units.
 
     Notes
     -----
-    With enough outages the family is chosen as that of other durations. A time up counts from the end of an outage: what is left of the one in
-    which the watch began has another law, unless times are exponential. With fewer outages they are taken for exponential. Then the mean time
-    up is the time watched without an outage, divided by the number of outages that began then; the mean time down is the time in outages,
-    divided by the number that ended: the maximum of the likelihood, censored or not.
+    With enough outages the family is chosen as for other durations. Times up count from the end of an outage, because the rest of a time
+    that had begun before the watch has another law, unless times are exponential. With fewer outages times are assumed to be
+    exponential. Then the mean time up is the time watched without an outage, divided by the number of outages that began; the mean time
+    down is the time in outages, divided by the number that ended: the maximum of the likelihood, censored or not.
     """
     outages = records.outages
     fitted_outages = FittedOutages()
@@ -51,7 +51,7 @@ def fit_outages(records: Records, confidence_level: float, *, samples: int, seed
             continue
         rows = _read_rows(chosen, unit)
         n_without = int(chosen[["watched_from", "watched_until"]].isna().any(axis=1).sum())
-        unused = f"not used, for want of the span watched: {plural(n_without, 'row')}" if n_without else ""
+        unused = f"not used, because the span watched is missing: {plural(n_without, 'row')}" if n_without else ""
         sums = _add_up(rows)
         for part, times in (("up", _list_up(rows)), ("repair", _list_repairs(rows))):
             ended = times[times["ended"]]
@@ -89,7 +89,7 @@ def fit_outages(records: Records, confidence_level: float, *, samples: int, seed
 def _read_rows(outages: pd.DataFrame, unit: str) -> pd.DataFrame:
     """Return times in seconds: the span watched (`first`, `last`), and the outage (`start`, `end`), NaN if there is none.
 
-    Spans of a unit that overlap are one, and so are outages, which may be in several logs. Rows without a span say nothing.
+    Overlapping spans of a unit are merged, and so are outages, which may be in several logs. Rows without a span are dropped.
     """
     import pandas as pd
 
@@ -110,7 +110,7 @@ def _read_rows(outages: pd.DataFrame, unit: str) -> pd.DataFrame:
     merged = down.groupby(_number_overlapping(down, "start", "until")).agg(
         {"unit": "first", "first": "first", "last": "first", "start": "min", "end": "max", "until": "max"}
     )
-    # One that goes on beyond the end of all others has none on record.
+    # The end of merged outages is unknown if one without an end lasts longer than the others.
     merged["end"] = merged["end"].where(merged["end"] >= merged["until"])
     free = rows[rows["start"].isna()].drop_duplicates(["unit", "first", "last"])
     return pd.concat([merged, free] if len(merged) else [free]).sort_values(
@@ -119,20 +119,20 @@ def _read_rows(outages: pd.DataFrame, unit: str) -> pd.DataFrame:
 
 
 def _number_overlapping(rows: pd.DataFrame, start: str, end: str) -> pd.Series[int]:
-    """Number intervals of units so that those that overlap have the same number."""
+    """Number intervals of units so that overlapping ones have the same number."""
     ordered = rows.sort_values(["unit", start], kind="stable")
     reach = ordered.groupby("unit")[end].cummax().groupby(ordered["unit"]).shift()
     return (~(ordered[start] < reach)).astype("int64").cumsum().reindex(rows.index)
 
 
 def _list_repairs(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return how long outages took that began while somebody watched."""
+    """Return the lengths of outages that began within the span watched."""
     rows = rows[(rows["start"] >= rows["first"]) & (rows["start"] < rows["last"])]
     return _cut_off(rows["unit"], rows["start"], rows["end"], rows["last"])
 
 
 def _list_up(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return how long units were up from the end of an outage on."""
+    """Return how long units were up after the end of an outage."""
     rows = rows[rows["start"].notna()]
     rows = rows.assign(following=rows.groupby(["unit", "first"], sort=False)["start"].shift(-1))
     rows = rows[(rows["end"] >= rows["first"]) & (rows["end"] < rows["last"])]
@@ -152,7 +152,7 @@ def _cut_off(
 
 
 def _add_up(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return for each unit the seconds up and down, the outages that began, and those that ended, while it was watched."""
+    """Return for each unit, within the span watched, the seconds up and down, and the numbers of outages that began and that ended."""
     first, last = rows["first"], rows["last"]
     down = np.minimum(rows["end"].fillna(np.inf), last) - np.maximum(rows["start"], first)
     rows = rows.assign(
@@ -160,7 +160,7 @@ def _add_up(rows: pd.DataFrame) -> pd.DataFrame:
         began=(rows["start"] >= first) & (rows["start"] < last),
         ended=(rows["end"] > first) & (rows["end"] <= last) & rows["start"].notna(),
     )
-    # A span is repeated beside each outage in it.
+    # Each outage repeats the span it is in.
     spans = rows.groupby(["unit", "first", "last"])[["down", "began", "ended"]].sum().reset_index()
     spans["up"] = spans["last"] - spans["first"] - spans["down"]
     return spans.groupby("unit")[["up", "down", "began", "ended"]].sum()
@@ -186,7 +186,7 @@ def _fit_exponential(
     if not n or not total:
         unknown = (math.nan, total / -math.log(tail) if part == "up" else 0.0, math.inf)
         return Parameter(end, *unknown, *rest, source="not_identified", note=note)
-    # Of the rate, so that units without an outage count; never narrower than if all units were alike (Poisson).
+    # Limits of the rate, so that units without an outage count; at least as wide as if all units were alike (Poisson).
     rate, low, high = ratio_interval(sums[count].to_numpy(dtype=float), of, confidence_level)
     low, high = np.minimum(low, gammaincinv(n, tail) / total), np.maximum(high, gammaincinv(n + 1, 1 - tail) / total)
     return Parameter(end, 1 / rate, float(1 / high), float(1 / low) if low != 0 else math.inf, *rest, note=note)

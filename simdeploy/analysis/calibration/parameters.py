@@ -1,4 +1,4 @@
-"""What is said of a parameter, and intervals whose unit is the rollout."""
+"""Parameters with their notes, and intervals that treat rollouts as the observations."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from simdeploy.statistics.intervals import mean_interval
 if TYPE_CHECKING:
     from simdeploy.analysis.calibration.result import Source
 
-# Of fewer rollouts no spread is estimated.
+# With fewer rollouts no spread is estimated.
 FEWEST_FOR_SPREAD = 5
 
 
@@ -38,8 +38,8 @@ class Parameter:
 def find_drop(n_rollouts: int, confidence_level: float) -> float:
     """Return how far a profile log-likelihood may fall within the interval.
 
-    Half the squared quantile of Student's t with one degree of freedom less than there are rollouts: with many rollouts that of
-    chi-squared, with few it allows for estimated spreads.
+    Half the squared quantile of Student's t with ``n_rollouts - 1`` degrees of freedom: with many rollouts the usual chi-squared limit,
+    with few it allows for estimated spreads.
 
     Examples
     --------
@@ -52,7 +52,7 @@ def find_drop(n_rollouts: int, confidence_level: float) -> float:
 
 
 def ratio_interval(counted: np.ndarray, total: np.ndarray, confidence_level: float) -> tuple[float, float, float]:
-    """Return the fraction of sums over rollouts, with Student's interval of their differences; never negative.
+    """Return the ratio of two sums over rollouts, with Student's interval from the variation between rollouts; never negative.
 
     Examples
     --------

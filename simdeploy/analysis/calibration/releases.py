@@ -1,4 +1,4 @@
-"""How often releases are defective, and what defective ones add to failures."""
+"""How often releases are defective, and how many failures defective ones add."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from simdeploy.analysis.calibration.requests import Failures
 
 GOOD, BAD = "good", "bad"
-# What is assumed of defective releases if none is on record.
+# Assumptions about defective releases if none is on record.
 ASSUMED = {"probability": 0.05, "error_rate": 0.2, "start_failure": 0.05}
 
 
 @dataclass(frozen=True)
 class Base:
-    """What the fleet does without a defective release: mean and limits of a fraction."""
+    """A fraction of the fleet without a defective release: mean and limits."""
 
     mean: float
     low: float
@@ -47,18 +47,18 @@ def name_kinds(rollouts: pd.DataFrame) -> np.ndarray:
 
 
 def find_releases(rollouts: pd.DataFrame) -> np.ndarray:
-    """Say which rollouts release something, unlike restarts and stops; those of unknown type are updates."""
+    """Return which rollouts release something, unlike restarts and stops; those of unknown type count as updates."""
     return ~rollouts["type"].isin([name for name, traits in TYPES.items() if not traits.releases]).to_numpy()
 
 
 def find_defective(rollouts: pd.DataFrame) -> list[str]:
-    """Return the names of the defective kinds on record, or of the one that is assumed."""
+    """Return the names of the defective kinds on record, or of the assumed one."""
     is_bad = rollouts["defective"].fillna(False).to_numpy(dtype=bool)
     return list(dict.fromkeys(name_kinds(rollouts)[is_bad])) or [BAD]
 
 
 def fit_mix(rollouts: pd.DataFrame, kinds: np.ndarray, confidence_level: float) -> list[Parameter]:
-    """Return the probability of each kind, with bounds for what is not known of the others."""
+    """Return the probability of each kind; limits allow for rollouts whose kind is unknown."""
     is_release = find_releases(rollouts)
     rollouts, kinds = rollouts[is_release], kinds[is_release]
     n, n_known = len(rollouts), int((kinds != "").sum())
@@ -77,17 +77,17 @@ def fit_mix(rollouts: pd.DataFrame, kinds: np.ndarray, confidence_level: float) 
     if not is_bad.any():
         names.append(BAD)
     n_open = n - n_known
-    # Incidents say that releases were defective, and no event that one was good.
+    # Incidents show that releases were defective, but no event shows that one was good.
     others = (GOOD if GOOD not in names else "others") if is_bad.sum() == n_known < n else None
     parameters = []
     for name in names if others is None else [others, *names]:
         k = 0 if name == others else int((kinds == name).sum())
         low = proportion_interval(k, n, confidence_level)[0]
         high = proportion_interval(k + n_open, n, confidence_level)[1]
-        note = "" if n_known == n else f"limits allow for {n_open} rollouts of which it is not known"
+        note = "" if n_known == n else f"limits allow for {n_open} rollouts with unknown releases"
         estimate = k / n_known
         if others is not None:
-            note += f"; these are taken for {GOOD}"
+            note += f", which count as {GOOD}"
             estimate = (n_open if name == others else k) / n
         parameters.append(Parameter(f"release.{name}.probability", estimate, low, high, *rest, note=note))
     return parameters
@@ -104,7 +104,7 @@ def fit_effects(
     errors: Base,
     confidence_level: float,
 ) -> list[Parameter]:
-    """Return what a defective kind adds to failed starts and to failed requests, as far as its rollouts show it."""
+    """Return the failed starts and failed requests that a defective kind adds, as far as its rollouts show them."""
     parameters = []
     frame = attempts.frame[is_kind[attempts.frame["rollout"].to_numpy()]]
     counted, total = count_by_rollout(frame, "failed", ["ended"])
@@ -121,15 +121,15 @@ def fit_effects(
 
 
 def _beyond(level: Parameter, base: Base) -> Parameter:
-    """Return what is added to the fleet's own failures, with limits that allow for those of the fleet."""
+    """Return the failures added to the fleet's own, with limits that allow for the uncertainty of both."""
 
     def beyond(total: float, of_fleet: float) -> float:
         return min(max(1 - (1 - total) / (1 - of_fleet), 0.0), 1.0) if of_fleet < 1 else 0.0
 
     low, high = np.nan_to_num(base.high, nan=base.mean), np.nan_to_num(base.low, nan=base.mean)
-    note = "what it adds on average over all nodes; whether all of them are affected was not fitted"
+    note = "average addition over all nodes; whether all of them are affected was not fitted"
     if not base.is_known:
-        note = f"{note}; what the fleet does without a defect is not on record, and taken for nothing"
+        note = f"{note}; failures without a defect are not on record, and assumed to be none"
     return replace(
         level,
         source="fitted" if base.is_known else "not_identified",

@@ -1,4 +1,4 @@
-"""What health windows say: the fraction of requests that fail, how much it varies from node to node, and how many requests there are."""
+"""Fits to health windows: the fraction of failed requests, how much it varies between nodes, and the number of requests."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ _STEP = 1e-4
 
 @dataclass(frozen=True)
 class Failures:
-    """What is on record of failed requests: their numbers by node, otherwise their rates."""
+    """Failed requests on record: their numbers by node, otherwise their rates."""
 
     frame: pd.DataFrame  # as `count_requests` or `average_rates` returns it
 
     @classmethod
     def of(cls, records: Records) -> Failures:
-        """Return what the windows say; rates without numbers are used only if there is nothing else."""
+        """Return the failures in health windows; rates without numbers are used only if there are no numbers."""
         counts = count_requests(records)
         return cls(average_rates(records) if counts.empty else counts)
 
     def chosen(self, rows: pd.Series[bool]) -> Failures:
-        """Return those of some rows."""
+        """Return the failures in some rows."""
         return Failures(self.frame[rows])
 
     def fit(self, path: str, *, confidence_level: float, note: str) -> list[Parameter]:
@@ -44,10 +44,10 @@ class Failures:
 
 
 def count_requests(records: Records) -> pd.DataFrame:
-    """Return one row per rollout, node and version that met requests: `requests` and `failed_requests`."""
+    """Return one row per rollout, node and version that had requests: `requests` and `failed_requests`."""
     windows = records.windows
     is_known = windows["requests"].gt(0) & windows["failed_requests"].notna()
-    # A node that is down serves nothing, so its window says nothing of how often it fails.
+    # A node that is down serves nothing, so its window shows nothing of its error rate.
     windows = windows[is_known.fillna(False) & windows["up"].fillna(True)]
     columns = windows[["rollout", "node"]].assign(
         is_new=windows["on_new_version"].fillna(True).astype(bool),
@@ -58,7 +58,7 @@ def count_requests(records: Records) -> pd.DataFrame:
 
 
 def average_rates(records: Records) -> pd.DataFrame:
-    """Return one row per rollout, node and version of windows that have an error rate but no requests: its mean, `rate`.
+    """Return the mean error rate (`rate`) by rollout, node and version, of windows that have a rate but no numbers of requests.
 
     Windows of a rollout as a whole count as those of one node.
     """
@@ -73,10 +73,10 @@ def average_rates(records: Records) -> pd.DataFrame:
 
 
 def fit_mean_rate(path: str, rates: pd.DataFrame, *, confidence_level: float, note: str) -> list[Parameter]:
-    """Fit the mean error rate of nodes whose requests were not counted; intervals rest on what differs between rollouts.
+    """Fit the mean error rate of nodes whose requests were not counted; intervals rest on the variation between rollouts.
 
-    How much of the spread between nodes is their own can't be told from the chance in unknown numbers of requests: the limits are none of it,
-    and all.
+    With unknown numbers of requests, real differences between nodes can't be distinguished from chance. So the limits of their spread are 0
+    and all the spread that was seen.
     """
     names, of = np.unique(rates["rollout"].to_numpy(dtype=object), return_inverse=True)
     rest = (len(names), len(rates))
@@ -88,17 +88,17 @@ def fit_mean_rate(path: str, rates: pd.DataFrame, *, confidence_level: float, no
     within = rates.groupby("rollout")["rate"]
     freedom = len(rates) - len(names)
     spread = math.sqrt(float((within.var(ddof=0) * within.size()).sum()) / freedom) if freedom else math.nan
-    why = "the nodes' own, or chance in requests that were not counted; the value is none"
+    why = "differences between nodes, or chance in requests that were not counted; the value assumes chance"
     return [mean, Parameter(f"{path}.beta.sd", 0.0, 0.0, spread, *rest, source="not_identified", note=why)]
 
 
 def fit_error_rate(path: str, counts: pd.DataFrame, *, confidence_level: float, note: str) -> list[Parameter]:
-    """Fit the error rate of nodes, and its spread between them; intervals rest on what differs from rollout to rollout.
+    """Fit the error rate of nodes, and its spread between them; intervals rest on the variation between rollouts.
 
     Notes
     -----
-    The maximum of the beta-binomial likelihood of nodes, with the variance of estimating equations over rollouts (the sandwich) and
-    Student's t: it also holds if the nodes of a rollout have more in common than their own rates.
+    The estimate maximizes the beta-binomial likelihood of nodes. Its interval uses Student's t and the sandwich variance over rollouts, so it
+    also holds if the nodes of a rollout are correlated.
     """
     names, of = np.unique(counts["rollout"].to_numpy(dtype=object), return_inverse=True)
     n, rest = len(names), (len(names), len(counts))
@@ -150,9 +150,7 @@ def fit_requests(path: str, records: Records, *, confidence_level: float) -> lis
     if (requests / interval_s == requests[0] / interval_s[0]).all():
         rate = requests[0] / interval_s[0]
         half = 0.5 / float(interval_s.max())
-        note = "every window had as many requests, which are whole numbers"
+        note = "every window had the same number of requests, up to rounding"
         return [Parameter(path, rate, max(rate - half, 0.0), rate + half, *rest, note=note)]
     estimate, low, high = ratio_interval(np.bincount(of, requests), np.bincount(of, interval_s), confidence_level)
-    return [
-        Parameter(path, estimate, low, high, *rest, note="windows differ; how it varies by the hour was not fitted")
-    ]
+    return [Parameter(path, estimate, low, high, *rest, note="windows differ; variation by the hour was not fitted")]

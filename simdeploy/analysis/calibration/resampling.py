@@ -1,4 +1,4 @@
-"""Histories that might have been recorded instead: whole rollouts drawn again, or simulated from the fit."""
+"""Alternative histories: whole rollouts drawn with replacement, or simulated from the fit."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
     from simdeploy.scenario import Scenario
 
-# Of fewer rollouts too few different ones can be drawn.
+# With fewer rollouts, too few different samples can be drawn.
 FEWEST_TO_DRAW = 20
 
 
 def draw_rollouts(records: Records) -> Callable[[np.random.Generator], Records]:
-    """Return a function that draws as many whole rollouts as there are, with replacement."""
+    """Return a function that draws the same number of whole rollouts, with replacement."""
     tables = {name: getattr(records, name) for name in ("nodes", "windows", "acts")}
     rows = {name: table.groupby("rollout", sort=False).indices for name, table in tables.items()}
     names = records.rollouts["rollout"].tolist()
@@ -49,7 +49,7 @@ def _take(table: pd.DataFrame, rows: dict[str, np.ndarray], chosen: list[str]) -
 
 
 def simulate_rollouts(records: Records, scenario: Scenario) -> Callable[[int, int], Records]:
-    """Return a function of seed and number that simulates the scenario under the policy of each rollout."""
+    """Return a function of seed and number that simulates the scenario once under the policy of each rollout."""
     from simdeploy.engines import simulate
 
     policies = {json.dumps(policy.spec.to_dict(), sort_keys=True): name for name, policy in scenario.policies.items()}

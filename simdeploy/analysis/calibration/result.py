@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from simdeploy.scenario import Scenario
 
-# Estimated; not in the records, and chosen; seen in the records, which can't tell it from something else.
+# Estimated; not in the records, so chosen; in the records, but indistinguishable from something else.
 Source = Literal["fitted", "assumed", "not_identified"]
 SOURCES: tuple[str, ...] = get_args(Source)
 
@@ -41,23 +41,25 @@ class Calibration(Result):
     Attributes
     ----------
     parameters : DataFrame
-        One row per parameter of the scenario, by its `path`: `estimate`, limits `low` and `high`, how many rollouts and nodes they rest
-        on, the `source` (fitted, assumed or not_identified), and a `note`. Times are in seconds. What is not identified has a range.
+        One row per parameter of the scenario, by its `path`: `estimate`, limits `low` and `high`, the numbers of rollouts and nodes that they
+        rest on (`n_rollouts`, `n_nodes`), the `source` (fitted, assumed or not_identified), and a `note`. Times are in seconds. For what is
+        not identified, the limits are those of the possible range.
     fits : DataFrame
         One row per duration and family: `aic` and its `difference` to the lowest, the Kolmogorov-Smirnov distance `ks` to the censored
-        data with the `p`-value of a parametric bootstrap (of the best family), and whether it was `chosen`.
+        data with the `p`-value of a parametric bootstrap (for the best family), and whether it was `chosen`.
     points : DataFrame
-        Of probability plots: values of durations without the slowdowns of their rollouts, and where the chosen family expects them.
+        Points of probability plots: durations divided by the slowdowns of their rollouts (`value`), and the quantiles `expected` by the
+        chosen family.
     dropped : DataFrame
-        What was not used, and why: `file`, `line`, `rows`, `reason`.
-    n_rollouts, n_nodes : int
-        On record; nodes that were dispatched.
+        What was not used, and why: `file`, `line`, number of `rows`, `reason`.
+        n_rollouts, n_nodes : int
+            Rollouts on record, and nodes that they dispatched.
     confidence_level : float
         Of each interval separately.
     text : str
         The scenario, in YAML.
     computed_under : dict
-        How the fit was made.
+        Arguments and settings of the fit.
     """
 
     parameters: Annotated[pd.DataFrame, Columns(PARAMETERS, words={"source": Source})]
@@ -81,7 +83,7 @@ class Calibration(Result):
         return Scenario.from_dict(parse_yaml(self.text)[0])
 
     def to_yaml(self) -> str:
-        """Return the scenario as a commented file: on how many records each number rests, its interval, and what is assumed."""
+        """Return the scenario as a commented file: each number with its interval and the records it rests on, and what is assumed."""
         return self.text
 
     @property
@@ -105,16 +107,17 @@ class Calibration(Result):
         store: str | os.PathLike[str] | None = None,
         progress: Callable[[int, int], object] | Literal[False] = False,
     ) -> tuple[Scenario, ...]:
-        """Fit other histories that might have been recorded, families included: what the records leave open.
+        """Fit alternative histories, families included, to show what the records leave open.
 
         Parameters
         ----------
         n : int, default 200
+            Number of scenarios.
         seed : int, default 0
         store : path, optional
-            Folder for a file per scenario; the same call again makes those that are missing.
+            Folder for a file per scenario; the same call resumes from it.
         progress : callable, optional
-            Called with the number of scenarios so far, and `n`.
+            Called with the number of finished scenarios, and `n`.
 
         Returns
         -------
@@ -127,9 +130,9 @@ class Calibration(Result):
 
         Notes
         -----
-        Each history has as many whole rollouts, drawn with replacement. Nodes are not drawn on their own: that would count their noise
-        twice, and break what stopped their rollouts. Of fewer than 20 rollouts too few differ; then the fitted scenario is simulated under
-        their policies instead.
+        Each history has the same number of whole rollouts, drawn with replacement. Nodes are not drawn separately, because that would count
+        their noise twice, and their failures would no longer match the stops of their rollouts. With fewer than 20 rollouts too few samples
+        differ, so the fitted scenario is simulated under the rollouts' policies instead.
         """
         from simdeploy.analysis.calibration.bootstrapping import Fitted, bootstrap
 

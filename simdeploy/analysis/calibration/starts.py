@@ -1,4 +1,4 @@
-"""How often attempts to start fail or hang, and how much that varies from rollout to rollout."""
+"""How often attempts to start fail or hang, and how much that varies between rollouts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LOWEST_LOGIT = -40.0
 
 
 def count_by_rollout(frame: pd.DataFrame, counted: str, total: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Return two counts of each rollout that has any of the second."""
+    """Return two counts by rollout, for rollouts in which the second is not 0."""
     sums = frame.groupby("rollout")[list(dict.fromkeys([counted, *total]))].sum()
     totals = sums[total].sum(axis=1)
     return sums.loc[totals > 0, counted].to_numpy(), totals[totals > 0].to_numpy()
@@ -29,10 +29,9 @@ def count_by_rollout(frame: pd.DataFrame, counted: str, total: list[str]) -> tup
 def fit_fraction(
     path: str, counted: np.ndarray, total: np.ndarray, *, n_nodes: int, confidence_level: float, note: str = ""
 ) -> list[Parameter]:
-    """Fit a fraction that varies from rollout to rollout: its mean and, if there is one, its spread.
+    """Fit a fraction that varies between rollouts: its mean and, if any, its spread.
 
-    With a spread the parameters are those of a beta distribution, otherwise a constant; a spread that is none is said
-    to be so.
+    With a spread the parameters are those of a beta distribution, otherwise a constant and a spread of 0.
     """
     n = len(total)
     rest = (n, n_nodes)
@@ -66,7 +65,7 @@ def fit_fraction(
 
 
 def _limit_alike(counted: np.ndarray, total: np.ndarray, confidence_level: float) -> tuple[float, float] | None:
-    """Return limits of the mean if it is none of all, or all: at worst the attempts of a rollout share their fate. None otherwise."""
+    """Return limits of a mean of 0 or 1, assuming the worst case that all attempts of a rollout share one fate; None for other means."""
     if counted.any() and (counted < total).any():
         return None
     n = len(total)

@@ -1,4 +1,4 @@
-"""How long attempts take: the family of the law, its parameters, and the slowdown that a rollout's nodes share."""
+"""How long attempts take: the family of distributions, its parameters, and the slowdown shared by a rollout's nodes."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
     from simdeploy.statistics.censored import Durations
 
-# Parameters of each law in a scenario file: of the location, and of the shape.
+# Names in a scenario file of each family's parameters: location, then shape.
 NAMES: Mapping[Family, tuple[str, ...]] = {
     "exponential": ("mean",),
     "weibull": ("scale", "shape"),
     "lognormal": ("median", "sigma"),
     "gamma": ("mean", "sd"),
 }
-# Logarithms of durations that are all the same differ by less.
+# Durations are equal if their logarithms differ by less than this.
 _EQUAL = 1e-6
-# At this p-value no family is believed, if there are enough values to be their own law.
+# Below this p-value no family is used; the law then is that of the values themselves, if there are enough.
 _REJECTED = 0.01
 _FEWEST_VALUES = 50
 _MOST_VALUES = 400
@@ -45,7 +45,7 @@ class FittedDurations:
     points: tuple[dict[str, Any], ...]
     law: Any  # as a scenario file has it
     spread: float  # of the logarithm of the slowdown
-    hang: float  # the fraction of attempts that this family takes for hangs
+    hang: float  # the fraction of attempts that hang according to this family
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def fit_durations(
     limit_s: np.ndarray,  # how long each of its rows would have been watched
     may_hang: bool,  # whether some were silent until their deadline, so that attempts may hang
     confidence_level: float,
-    samples: int,  # of the bootstrap that tests the chosen family; 0 leaves it out
+    samples: int,  # of the bootstrap that tests the chosen family; 0 for no test
     seed: int,
     may_vary: bool = True,  # whether groups may share a slowdown
 ) -> FittedDurations:
@@ -139,7 +139,7 @@ def _fixed(family: Family, fixed: tuple[int, ...]) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class _Start:
-    """Moments of logarithms, from which the search for a maximum starts."""
+    """Moments of logarithms, the starting point of the maximization."""
 
     mean: float
     within: float
@@ -175,7 +175,7 @@ def _find_start(data: Durations, *, may_hang: bool, has_spread: bool) -> _Start:
 
 
 def _fit_constant(question: _Question, start: _Start, *, has_spread: bool) -> FittedDurations:
-    """Return a constant, times a slowdown if rollouts differ."""
+    """Fit a constant, times a slowdown if rollouts differ."""
     value, n = float(np.exp(start.means.mean())), len(start.means)
     spread = float(start.means.std(ddof=1)) if has_spread else 0.0
     spread = spread if spread > _EQUAL else 0.0
@@ -239,7 +239,7 @@ def _find_intervals(question: _Question, model: SharedScale, best: Maximum) -> l
 
 
 def _few_limits(question: _Question, at: float, limits: tuple[float, float], place: int) -> tuple[float, float]:
-    """Return limits that don't rest on the number of nodes where few rollouts can't tell how much they differ."""
+    """Return limits for few rollouts, which ignore the number of nodes because the variation between rollouts is uncertain."""
     means = _find_start(question.data, may_hang=False, has_spread=False).means
     if place != LOCATION or len(means) < 2:
         return limits if len(means) > 1 else (math.nan, math.nan)
@@ -248,7 +248,7 @@ def _few_limits(question: _Question, at: float, limits: tuple[float, float], pla
 
 
 def _by_deviation(model: SharedScale, best: Maximum, fixed: tuple[int, ...]) -> tuple[Any, Maximum]:
-    """Return the likelihood of a gamma law by its standard deviation instead of its shape, and its maximum."""
+    """Return the likelihood of a gamma law as a function of its standard deviation instead of its shape, and its maximum."""
 
     def convert(points: np.ndarray) -> np.ndarray:
         converted = points.copy()
@@ -277,7 +277,7 @@ def _quantiles(family: Family, x: np.ndarray, p: np.ndarray) -> np.ndarray:
 def _use_values(
     family: Family, best: Maximum, test: Goodness, parameters: list[Parameter], hang: float
 ) -> tuple[dict[str, Any], list[Parameter]]:
-    """Return the observed law; beyond the longest time that was seen the tail is that of the best family."""
+    """Return the observed law, whose tail beyond the longest observed time is that of the best family."""
     n = min(len(test.values), _MOST_VALUES)
     p = (np.arange(n) + 0.5) / n
     places = np.searchsorted(test.levels, p * (1 - hang))

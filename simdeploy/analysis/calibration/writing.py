@@ -19,7 +19,7 @@ from simdeploy.rules.orchestrator import PRESETS
 if TYPE_CHECKING:
     from simdeploy.records import Records
 
-# Keys of the fleet in the file's order; those that are never fitted are named in a comment.
+# Keys of the fleet in the order of the file; a comment lists those that are never fitted.
 _FLEET = (
     "nodes", "zones", "update_duration", "slowdown", "start_failure", "start_attempts", "start_hang", "requests_per_second",
     "error_rate", "crash", "zone_outage", "connection",
@@ -33,10 +33,7 @@ def write_scenario(
     parameters: Sequence[Parameter],
     laws: Mapping[str, Any],  # of durations, by path
 ) -> tuple[str, list[dict[str, Any]]]:
-    """Return the text of a scenario, and rows of what could not be used for it.
-
-    The rows are policies that are no policies of a scenario, as in `Calibration.dropped`.
-    """
+    """Return the text of a scenario, and the policies that can't be used in it, as rows of `Calibration.dropped`."""
     known = _Parameters(parameters, laws)
     head = [*_list_head(records), *_list_fleet(known), "", *_list_releases(known, find_defective(records.rollouts)), ""]
     head.append("# assumed, as by default: what people do (operator), costs, requirements")
@@ -46,7 +43,7 @@ def write_scenario(
 
 
 class _Parameters:
-    """Finds what the file says of a key."""
+    """Looks up the parameters and laws of a key of the file."""
 
     def __init__(self, parameters: Iterable[Parameter], laws: Mapping[str, Any]) -> None:
         self.all = list(parameters)
@@ -67,8 +64,8 @@ class _Parameters:
 
 def _list_head(records: Records) -> Iterator[str]:
     n = len(records.rollouts)
-    yield f"# Fitted to the records of {plural(n, 'rollout')} by simdeploy calibrate. Beside each number stand its interval and"
-    yield "# what it rests on. What the records don't show is assumed, and marked: put in what you know of your fleet."
+    yield f"# Fitted to the records of {plural(n, 'rollout')} by simdeploy calibrate. Comments give the interval of each number and"
+    yield "# the data it rests on. What the records don't show is marked as assumed: replace it with what you know of your fleet."
     yield "simdeploy: 1"
     yield "name: calibrated"
     yield ""
@@ -96,7 +93,7 @@ def _list_fleet(known: _Parameters) -> Iterator[str]:
 
 
 def _list_key(known: _Parameters, path: str, key: str, indent: str) -> Iterator[str]:
-    """Yield a comment and a line, if there is something to say."""
+    """Yield the comment and the line of a key, if it has a value."""
     parameters = known.of(path)
     if not parameters:
         return
@@ -203,12 +200,12 @@ def _read(text: str) -> dict[str, Any]:
         raise InputError("not a policy")
     if isinstance(policy.get("orchestrator"), dict):
         policy["orchestrator"] = _shorten(policy["orchestrator"])
-    # It is the default, which a file doesn't name.
+    # The default dialect is not written to a file.
     return {key: value for key, value in policy.items() if (key, value) != ("dialect", "deployment")}
 
 
 def _shorten(switches: dict[str, Any]) -> dict[str, Any]:
-    """Leave out the switches that are those of the preset."""
+    """Leave out switches that are equal to those of the preset."""
     preset = PRESETS.get(switches.get("preset", ""))
     usual = {} if preset is None else preset.switches()
     return {key: value for key, value in switches.items() if key == "preset" or key not in usual or usual[key] != value}
@@ -221,7 +218,7 @@ def _find_deadline(records: Records) -> float:
 
 
 def _describe(parameters: Sequence[Parameter]) -> str:
-    """Say what numbers rest on: `fitted: mean 0.05 (0.04 to 0.06), sd 0.02 (0.01 to 0.04); 20 rollouts, 1,980 nodes`."""
+    """Describe parameters: `fitted: mean 0.05 (0.04 to 0.06), sd 0.02 (0.01 to 0.04); 20 rollouts, 1,980 nodes`."""
     by_source: dict[str, list[str]] = {}
     for each in parameters:
         name = (

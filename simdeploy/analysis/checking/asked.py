@@ -32,7 +32,7 @@ class Question:
     is_impossible: bool  # whether a larger budget could not decide it either
     seen: Sample | None = None  # values of its measure
     n_meant: float = 0.0  # rollouts the requirement covers or may cover
-    n_unknown: float = 0.0  # those of them that never end, so their value is unknown
+    n_unknown: float = 0.0  # rollouts among them that never end, so their value is unknown
     judged: Judged | None = None  # at the last look
     replications: int = 0  # at that look
 

@@ -60,7 +60,7 @@ class Check(Result):
         value is unknown), `may_be_decided` (undecided, but a larger budget may decide it), and the `reason` if
         undecided.
     confidence_level : float
-        Of each verdict separately, and of each bound separately, at any look.
+        Holds for each verdict and each bound separately, at any look.
     looks : tuple of int
         Numbers of replications at which requirements are judged; the last is the budget.
     n_failed : dict of str to int
@@ -152,8 +152,8 @@ def check(
     limit, so a requirement with such an unknown value stays undecided, and the policy is replicated no further for it.
     Rates of `paused` and `in_progress` are known for every rollout.
 
-    Where several kinds of release are possible and a requirement depends on them, each has worlds of its own: none if no open
-    requirement concerns it, most where values vary most (`simdeploy.analysis.asking.allocating.plan_rest`).
+    If several kinds of release are possible and a requirement depends on them, each is simulated in worlds of its own: in none if no open
+    requirement concerns it, and in most if its values vary most (`simdeploy.analysis.asking.allocating.plan_rest`).
 
     Examples
     --------
@@ -189,7 +189,7 @@ def check(
         asked = {question.policy: chosen[question.policy] for question in still_open}
         part = f"look-{number:02d}"
         concerned = find_divided(scenario, asked.values(), [q.requirement.measure for q in still_open], looks[0])
-        if taken and not concerned:  # what is still open depends on no kind, but its worlds are divided already
+        if taken and not concerned:  # open requirements depend on no kind, but the worlds are divided already
             concerned = tuple(taken)
         if taken or (concerned and not number):
             judged = [(q.requirement.measure, q.seen[None]) for q in still_open if q.seen is not None]

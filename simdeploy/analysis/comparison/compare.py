@@ -107,7 +107,7 @@ class Comparison(Result):
 
     @property
     def recommended(self) -> tuple[str, ...]:
-        """The policies to use: those of lowest cost, if no other may be as good and not all miss a requirement; else none."""
+        """The policies to use: those with the lowest cost, unless others may be as good or all miss a requirement; then none."""
         excluded = find_excluded(self.verdicts, self.policies)
         all_miss = not excluded and self.verdicts["verdict"].eq(judging.MISSED).any()
         if self.judged_by != ("cost",) or all_miss:
@@ -147,7 +147,7 @@ class Comparison(Result):
         return tabulate_ranking(self._values, self.confidence_level, excluded)
 
     def to_frame(self) -> pd.DataFrame:
-        """Return estimates and differences in one table; columns that only differences have are missing for estimates."""
+        """Return estimates and differences in one table; columns of differences are missing in rows of estimates."""
         import pandas as pd
 
         dtypes = _DIFFERENCE | _UNKNOWN
@@ -270,13 +270,13 @@ def _check(baseline: str, confidence_level: object, policies: tuple[str, ...]) -
 def _estimate(
     values: Values, measure: Measure, compared: int, confidence_level: float
 ) -> tuple[list[dict[str, Any]], dict[int, dict[str, Any]]]:
-    """Return the cells of the policies' estimates, and by place those of their differences from the one they are compared with."""
+    """Return the cells of the policies' estimates, and by index those of the differences from policy `compared`."""
     sample, unknown = values.sample(measure), values.unknown_fractions(measure)
     n = len(sample)
     others = [place for place in range(n) if place != compared]
     policies, baseline = sample[others], sample[[compared] * len(others)]
     in_both = ~np.isnan(policies.values - baseline.values)
-    # All policies, and each of the others and the one they are compared with where both have a value.
+    # All policies; then each pair of another policy and `compared`, in replications where both have a value.
     cases = sample[[*range(n), *others, *[compared] * len(others)]]
     has_value = np.concatenate([~np.isnan(sample.values), in_both, in_both])
     all_estimates = estimate_cases(cases.where(has_value), measure, confidence_level)

@@ -114,7 +114,7 @@ def name_rows(frame: pd.DataFrame) -> pd.Series[str]:
     """Return the measure of each row of a comparison's table, as text."""
     import pandas as pd
 
-    # As Python's words: a few hundred of them take pandas ten times as long.
+    # Python's strings: for a few hundred of them pandas takes ten times as long.
     cells = zip(*(frame[name].to_numpy(object) for name in ("level", "response", "given")), strict=True)
     names = [
         f"{level if isinstance(level, str) else response}{f' given {given}' if isinstance(given, str) else ''}"

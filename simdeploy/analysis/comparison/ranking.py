@@ -62,7 +62,7 @@ class Ranking:
     low: np.ndarray
     high: np.ndarray
     n: np.ndarray  # fewest replications shared with another policy
-    is_trusted: np.ndarray  # whether the interval rests on no limit that can't be trusted
+    is_trusted: np.ndarray  # whether all limits behind the interval can be trusted
     is_among_best: np.ndarray  # whether the policy may be the best
 
 
@@ -143,7 +143,7 @@ def _intervals(limits: np.ndarray, is_best: np.ndarray) -> tuple[np.ndarray, np.
 
 
 def _trust(limits: np.ndarray, is_trusted: np.ndarray, is_best: np.ndarray) -> np.ndarray:
-    """Return whether both limits can be trusted that are the ends of an interval."""
+    """Return whether both limits of an interval can be trusted."""
     places, is_self = np.arange(len(limits)), np.eye(len(limits), dtype=bool)
     lowest = np.where(np.isnan(limits) | is_self, -np.inf, limits).argmax(axis=1)
     highest = np.where(is_best[None, :] & ~is_self, np.maximum(-limits.T, 0.0), -np.inf).argmax(axis=1)
@@ -207,7 +207,7 @@ def tabulate_ranking(values: Values, confidence_level: float, excluded: Collecti
         if direction is None:
             continue
         unknown = values.unknown_fractions(measure)
-        # A policy with unknown values is not ranked, as if it had none.
+        # A policy with unknown values is not ranked: treat it as if it had no values.
         placed = values.sample(measure).where(~(is_excluded | (unknown > 0))[:, None])
         ranking = rank_policies(
             placed, is_rate=measure.kind == "rate", direction=direction, confidence_level=confidence_level
@@ -244,12 +244,12 @@ def _judge(ranking: Ranking) -> np.ndarray:
 
 
 def _name(part: Mapping[str, Any], measure: Measure) -> dict[str, Any]:
-    """Return columns with those that say which measure they are of."""
+    """Return the columns together with those that identify the measure."""
     return {name: [value] * len(part["policy"]) for name, value in name_measure(measure).items()} | dict(part)
 
 
 def _join(parts: Sequence[Mapping[str, Any]], dtypes: Mapping[str, Any]) -> pd.DataFrame:
-    """Return columns of several measures, one below the other, as a table."""
+    """Concatenate the columns of several measures into a table."""
     import pandas as pd
 
     columns = {name: [value for part in parts for value in part[name]] for name in dtypes}

@@ -99,8 +99,8 @@ def estimate_costs(
 
     Notes
     -----
-    Per rollout: `hour_of_delay` times its makespan, also if a false alarm stopped it, but not if it was a defective
-    release that was stopped; `failed_request` times `failed_requests_excess`; `unavailable_node_hour` times
+    The cost of a rollout is the sum of: `hour_of_delay` times its makespan (also if a false alarm stopped it, but not if a
+    defective release was stopped); `failed_request` times `failed_requests_excess`; `unavailable_node_hour` times
     `unavailable_excess_node_s`, which may be negative where updates repair nodes; `lost_request` times
     `lost_requests_excess`; `shed_request` times `shed_requests_excess`; `false_alarm` and `escape` once for each of
     these verdicts.

@@ -76,7 +76,7 @@ class InformationResult(Result):
 def value_of_perfect_information(
     responses: pd.DataFrame, *, costs: Costs | None = None, confidence_level: float = 0.95
 ) -> InformationResult:
-    """Estimate what it would save to know the world, or the kind of release, before choosing the policy.
+    """Estimate how much it would save to know the world, or the kind of release, before choosing the policy.
 
     Parameters
     ----------
@@ -94,8 +94,8 @@ def value_of_perfect_information(
     Raises
     ------
     InputError
-        If there are no costs, the table is not one of replications, fewer than two replications have all costs, or
-        rollouts of so many policies never end that no choice is left.
+        If there are no costs, the table is not one of replications, fewer than two replications have all costs, or fewer than
+        two policies are left without those with rollouts that never end.
 
     Notes
     -----
@@ -114,7 +114,7 @@ def value_of_perfect_information(
 
     Examples
     --------
-    Half of the releases are bad; bold costs 1 or 9, careful always 4. Bold for good ones would save 1.5.
+    Half of the releases are bad. The bold policy costs 1 or 9, the careful one always 4. Using bold for good releases would save 1.5.
 
     >>> import pandas as pd
     >>> from simdeploy.analysis.costs.information import value_of_perfect_information
@@ -148,8 +148,8 @@ def value_of_perfect_information(
         for kind, name in enumerate(kinds)
     ]
     note = (
-        "With few replications the value of knowing the world comes out too low, that of knowing the kind too high "
-        "where a kind was seldom seen."
+        "With few replications the value of knowing the world is underestimated; that of knowing the kind is overestimated "
+        "if a kind was rarely seen."
     )
     values = [{"information": name, **value} for name, value in estimates.items()]
     return InformationResult(

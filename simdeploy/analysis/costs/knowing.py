@@ -21,10 +21,10 @@ _ROUNDS = 8
 def estimate_values_of_knowing(
     cost: np.ndarray | Sample, kind_of: np.ndarray, confidence_level: float
 ) -> dict[str, dict[str, Any]]:
-    """Estimate both values of `value_of_perfect_information`, which has the formulas; columns of a row by name.
+    """Estimate both values of `value_of_perfect_information`, which has the formulas; return the cells of their rows.
 
-    Costs by policy and world; the kind of each world is a number from 0, and every kind occurs. Strata, if any, are the
-    kinds.
+    `cost` is by policy and world. `kind_of` numbers the kind of each world from 0, and every kind occurs. Strata, if any, are
+    the kinds.
     """
     cost = as_sample(cost)
     single, tail = find_single(cost), (1 - confidence_level) / 2
@@ -35,7 +35,7 @@ def estimate_values_of_knowing(
     saved = _add_as_drawn(by_rule, cost, best_by_kind)
     upper = _limits(saved, tail / n_policies)
     of_rules = largest_limits(cost, kind_of, tail / n_policies)
-    # Worlds of all kinds together have no exact limits of an event's lump.
+    # Without strata, lumps of events have no exact limits.
     is_exact = cost.strata.n > 1 or not cost.lumps
     trusts_rules = is_exact and _limits(by_rule, tail / n_policies).trusts_high.all()
     return {
@@ -55,9 +55,9 @@ def mean_by_kind(cost: Sample, kind_of: np.ndarray) -> np.ndarray:
 
 
 def _add_as_drawn(by_rule: Sample, cost: Sample, best_by_kind: Sample) -> Sample:
-    """Return, by policy, what knowing the world saves: what knowing the kind saves, and from there on what verdicts do as drawn.
+    """Return, by policy, what knowing the world saves: what knowing the kind saves, plus the further savings with verdicts as drawn.
 
-    So it is no less than what knowing the kind saves, and both are savings against the same policy.
+    So it is at least what knowing the kind saves, and both are savings against the same policy.
     """
     drawn, of = cost.as_drawn(), cost.strata.of
     cheapest = drawn.pick(drawn.values.argmin(axis=0))
@@ -78,7 +78,7 @@ def _add_as_drawn(by_rule: Sample, cost: Sample, best_by_kind: Sample) -> Sample
 
 
 def _limits(saved: Sample, error: float) -> Combined:
-    """Return limits of the mean of each row that err with a probability; trusted also where nothing differed in any of enough worlds."""
+    """Return limits of each row's mean with an error probability; they are also trusted if enough worlds showed no difference."""
     combined = combine(saved, is_rate=False, confidence_level=1 - 2 * error)
     are_equal = never_differ(combined.low, combined.high, combined.n)
     return combined._replace(trusts_low=combined.trusts_low | are_equal, trusts_high=combined.trusts_high | are_equal)
@@ -105,9 +105,9 @@ def _value(
 def largest_limits(cost: np.ndarray | Sample, kind_of: np.ndarray, error: float) -> np.ndarray:
     r"""Return, per policy, the largest upper limit over all rules of what a rule saves against it.
 
-    Costs by policy and world; the kind of each world is a number from 0, and every kind occurs. `error` is that of one
-    rule's limit, below 1/2. The unknown best rule is one of them, so the largest limit is below what it saves with at
-    most this probability.
+    `cost` is by policy and world. `kind_of` numbers the kind of each world from 0, and every kind occurs. `error`, below 1/2,
+    is the error probability of one rule's limit. The unknown best rule is one of them, so the largest limit is below what it
+    saves with at most this probability.
 
     Notes
     -----

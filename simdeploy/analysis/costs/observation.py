@@ -95,7 +95,7 @@ def value_of_observation(
     store: str | os.PathLike[str] | None = None,
     progress: bool | Progress = False,
 ) -> ObservationResult:
-    """Estimate what it saves to observe a rollout more: more canaries, or longer observation of each node.
+    """Estimate how much more observation of a rollout saves: more canaries, or longer observation of each node.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ def value_of_observation(
         Additional minutes of observation per node, negative for less; by default the shortest possible, and 1, 2, 4 and
         8 more.
     replications : int or range, default 1000
-        Of each amount of observation.
+        Replications of each amount of observation.
     confidence_level : float, default 0.95
     seed, engine, executor, workers, cluster, store, progress
         As for `replicate`.
@@ -138,7 +138,8 @@ def value_of_observation(
 
     Examples
     --------
-    Four nodes in four waves: a minute more for each is four minutes, and a canary on top of one-by-one waves is free.
+    Four nodes in four waves: one more minute for each node delays the rollout by four minutes, and a canary costs nothing if waves have
+    one node anyway.
 
     >>> from simdeploy.analysis.costs.observation import value_of_observation
     >>> from simdeploy.scenario import Scenario
@@ -191,7 +192,7 @@ def _compare(
         saving = estimate_difference(by_cause[cause][before], by_cause[cause][after], Measure(cause), confidence_level)
         if unknown[before] or unknown[after]:
             return NO_ESTIMATE._replace(n=saving.n)
-        # A policy differs from itself by nothing, whatever unseen events the interval of a difference allows for.
+        # The current policy saves exactly 0 against itself; an interval would allow for unseen events.
         return Estimate(0.0, math.nan, math.nan, saving.n, 0.0) if before == after else saving
 
     means = {

@@ -95,7 +95,7 @@ def _with_canaries(scenario: Scenario, policy: ScenarioPolicy, count: int) -> Sc
         Lever("canary_percent", "whole"): None,
     }
     if count and policy.policy.strategy != "canary":
-        # The policy has no manual promotion: vary the canaries alone, without a person.
+        # The policy has no manual promotion, so canaries are promoted automatically: nothing else should vary.
         values[Lever("auto_promote", "truth")] = True
     return change_quietly(policy, values, scenario)
 
@@ -103,7 +103,7 @@ def _with_canaries(scenario: Scenario, policy: ScenarioPolicy, count: int) -> Sc
 def _minute_steps(scenario: Scenario, policy: ScenarioPolicy, asked: Sequence[float] | None) -> list[Step]:
     interval_ns, windows = policy.policy.interval_ns, policy.policy.windows_needed
     is_counted = policy.policy.min_healthy_ns is None
-    # A threshold of 0 would be unset.
+    # A threshold of 0 would mean that it is not set.
     least_ns = -(windows - 1) * interval_ns if is_counted else -(policy.policy.min_healthy_ns or 0)
     added = {0, _MINUTE_NS}
     for minutes in (least_ns / _MINUTE_NS, *_MORE_MINUTES) if asked is None else asked:

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 class Breaking(NamedTuple):
-    """What is known of each world.
+    """Whether each world breaks.
 
-    That is: whether it breaks (an estimate is beyond its limit), whether the intervals leave that undecided, and the
+    The fields are: whether it breaks (an estimate is beyond its limit), whether the intervals leave that undecided, and the
     reason if it is unknown (otherwise empty).
     """
 
@@ -39,7 +39,7 @@ class Breaking(NamedTuple):
 
 
 def judge_worlds(values: Values, requirements: Sequence[Requirement], *, confidence_level: float) -> Breaking:
-    """Return for each case, which is a world, whether the policy breaks there; each requirement is judged separately.
+    """Return for each world (case) whether the policy breaks there; each requirement is judged separately.
 
     Notes
     -----

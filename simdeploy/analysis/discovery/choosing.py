@@ -1,4 +1,4 @@
-"""Choice of a box on a path and of its limits, by the search half, and its test against chance."""
+"""Choice of a box on a path and of its limits in the search half, and its test against chance."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MOST_QUASI_P = 0.05
 
 
 class Share(NamedTuple):
-    """Worlds in a box, and how many of them break; the same for all worlds."""
+    """Numbers of worlds, and of breaking ones, in a box and in all."""
 
     n: int
     broken: int
@@ -120,7 +120,7 @@ def _polish(box: Box, columns: Sequence[Column], is_broken: np.ndarray) -> Box:
 
 
 def _neighbours(box: Box, columns: Sequence[Column], is_broken: np.ndarray, of_broken: int) -> Iterator[Box]:
-    """Yield the box with the best other end at each side of each restricted factor, or with one word more or less."""
+    """Yield the box with another end at each side of each restricted factor (the best one), or with one word more or less."""
     for number in box.restricted:
         limits, column = box.limits[number], columns[number]
         if limits.places is not None:

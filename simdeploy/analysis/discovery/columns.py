@@ -1,4 +1,4 @@
-"""Columns that can be cut, from a table of worlds, and descriptions of boxes in words."""
+"""Reads the factors of a table of worlds into columns that boxes can cut, and describes boxes in words."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MOST_DIGITS = 17  # of a float
 
 
 def read_columns(worlds: pd.DataFrame) -> list[Column]:
-    """Return the factors of a table, a column each, as columns that can be cut.
+    """Return the factors of a table as columns that boxes can cut.
 
     Numbers are ordered; everything else, including numbers with missing values, is words.
 
@@ -47,13 +47,13 @@ def read_columns(worlds: pd.DataFrame) -> list[Column]:
 
 
 def describe_box(box: Box, columns: Sequence[Column], names: Mapping[str, str]) -> str:
-    """Describe a box in words; `names` are those of the factors, by that of their column."""
+    """Describe a box in words; `names` maps columns to names of factors."""
     limits = [describe_limits(box.limits[number], columns[number], names) for number in box.restricted]
     return " and ".join(limits) or "all worlds"
 
 
 def describe_limits(limits: Limits, column: Column, names: Mapping[str, str]) -> str:
-    """Describe the limits of one factor in words, with as many digits as tell the values on either side apart.
+    """Describe the limits of one factor in words, with enough digits to separate the values on either side.
 
     Examples
     --------
@@ -82,7 +82,7 @@ def describe_limits(limits: Limits, column: Column, names: Mapping[str, str]) ->
 
 
 def write_ends(limits: Limits, column: Column) -> tuple[str, str]:
-    """Return both ends as text, with as many digits as tell the values on either side apart; empty where there is none.
+    """Return both ends as text, with enough digits to separate the values on either side; empty without a limit.
 
     Ends of whole numbers are inside the box.
     """
@@ -96,7 +96,7 @@ def write_ends(limits: Limits, column: Column) -> tuple[str, str]:
 
 
 def _write_end(end: float, column: Column) -> str:
-    """Write an end, a fraction with the fewest digits that leave all values on their side of it."""
+    """Write an end; fractions have the fewest digits that keep all values on their side of it."""
     if math.isinf(end):
         return ""
     if isinstance(end, int):

@@ -65,11 +65,11 @@ def discover(
     points : int, default 500
         Worlds: half to find boxes in, half to test them.
     replications : int, default 400
-        In each world; the second half uses different ones.
+        Replications in each world; the second half of the worlds uses different ones.
     confidence_level : float, default 0.95
         Of each interval; 1 minus it is also the largest probability of finding a box where there is none.
     seed : int, default 0
-        Of the points, and of the replications.
+        Seed of the points and of the replications.
     engine : {'auto', 'compiled', 'reference'}
     executor, workers, cluster, progress
         As for `sweep`.

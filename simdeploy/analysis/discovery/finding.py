@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from simdeploy.experiments.gathering import Batches
     from simdeploy.scenario.parts import Costs
 
-# A box of a tenth of the worlds of a half has two of them then.
+# So a box with a tenth of the worlds of one half has at least two.
 LEAST_POINTS = 40
 
 
@@ -53,14 +53,14 @@ def find_boxes(
     is_broken : array_like of bool, optional
         Whether each world breaks; missing if unknown.
     requirements : str or Requirement, or several of them, optional
-        For a table of replications: a world, which is a case, breaks if one of them isn't met. By default the scenario's
-        requirements, from `sweep`.
+        For a table of replications: a world (case) breaks if one of them isn't met. By default the scenario's requirements,
+        from `sweep`.
     costs : Costs, optional
-        The scenario's; for requirements on costs.
+        For requirements on costs. By default the scenario's costs, from `sweep`.
     confidence_level : float, default 0.95
         Of each interval; 1 minus it is also the largest probability of finding a box where there is none.
     seed : int, default 0
-        Of the random split of worlds into halves.
+        Seed of the random split of worlds into halves.
 
     Returns
     -------
@@ -148,9 +148,9 @@ def make_discovery(
     confidence_level: float,
     under: Mapping[str, Any],
 ) -> Discovery:
-    """Search worlds, one column per factor, that are known to break or not, and build the result.
+    """Search for boxes in worlds (one column per factor) and build the result.
 
-    `is_search` marks the worlds to search; the others are held out. The rest is as in `Discovery`.
+    `is_search` marks the worlds to search; the others are held out. The other arguments are as in `Discovery`.
     """
     import pandas as pd
 

@@ -71,13 +71,13 @@ class Discovery(Result):
     n_known, n_broken : int
         Worlds known to break or not, and those that break.
     share, share_low, share_high : float
-        Fraction that breaks, with its interval; NaN if no world is known.
+        Fraction of known worlds that break, with its interval; NaN if no world is known.
     left_out : dict
         Number of worlds left out, by reason.
     is_refused : bool
-        Whether too many are left out.
+        Whether no boxes are given, because too many worlds are left out.
     n_replications : int
-        In each world; 0 for labels from the caller.
+        Replications in each world; 0 for labels from the caller.
     n_failed : int
         Failed replications.
     confidence_level : float
@@ -105,5 +105,5 @@ class Discovery(Result):
 
     @property
     def n_undecided(self) -> int:
-        """How many worlds are counted by their estimates alone."""
+        """Number of worlds that count by their estimates although their intervals leave the verdict undecided."""
         return int(self.worlds["is_undecided"].sum())

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from simdeploy.analysis.discovery.breaking import Breaking
 
-# Most boxes in an answer; and the least fraction of breaking worlds in a further box.
+# The most boxes in a result, and the least fraction of breaking worlds in a further box.
 MOST_BOXES = 3
 LEAST_COVERAGE = 0.1
 

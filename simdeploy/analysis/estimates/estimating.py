@@ -47,8 +47,8 @@ class Estimates(Result):
         One row per case and measure: the columns that identify the case (`scenario`, `policy`, `case` and the factors
         of a sweep); the `measure` as text, and its parts `of`, `quantile` and `given`; `estimate`, `low`, `high`,
         `half_width`; `n` observations used; `n_left_out` replications that failed or are not in the table; and the
-        `standard_error` of a mean or rate; and `is_trusted`, false for an interval that may cover less often than it
-        says, because values are too skewed, too few or all equal, or kinds of release too rare.
+        `standard_error` of a mean or rate; and `is_trusted`, false for an interval whose coverage may be below its level,
+        because values are too skewed, too few or all equal, or kinds of release too rare.
     measures : tuple of Measure
     case_columns : tuple of str
         Columns that identify a case.
@@ -108,9 +108,10 @@ def estimate(
 
     - A mean has Student's interval, :math:`\bar x \pm t_{n-1,1-\alpha/2}\, s/\sqrt n` (Law 2015 [1]_, eq. 4.12). It is
       exact for normal values. For skewed ones the coverage error falls with :math:`\gamma_1^2/n`; by Cochran's rule
-      (1977 [2]_, section 2.15) :math:`n \ge 25\,\gamma_1^2` keeps a nominal 95 % above 94 %: 100 values of an
-      exponential distribution, about 1,000 of a cost that one rollout in forty has. So limits lie farther out on the side to which
-      values are skewed; `docs/methods.md`, "Kinds of release", says by how much, and which limits can be trusted.
+      (1977 [2]_, section 2.15) :math:`n \ge 25\,\gamma_1^2` keeps a nominal 95 % above 94 %. That takes 100 values of an
+      exponential distribution, and about 1,000 of a cost that occurs in one rollout in forty. So the limit on the side to
+      which values are skewed is moved outwards; `docs/methods.md`, "Kinds of release", says by how much, and which limits
+      can be trusted.
     - A rate has the exact interval of Clopper and Pearson (1934 [3]_), which covers at least at its nominal level.
       ``given`` selects replications, so a conditional rate is a proportion of those.
     - A quantile is the order statistic :math:`X_{(\lceil nq \rceil)}`, with a distribution-free interval between two

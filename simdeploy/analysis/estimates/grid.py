@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-# Among rollouts with one of these two verdicts, the frequency of the first.
+# Rates of the first of two verdicts, among rollouts with either.
 PROPORTIONS = {
     "false_alarm": ("false_alarm", ("completed_good", "false_alarm")),
     "escape": ("escaped", ("stopped_defective", "escaped")),
@@ -93,13 +93,13 @@ def summarize_grid(result: Batches | pd.DataFrame, *, confidence_level: float = 
 
     Notes
     -----
-    Proportions cover rollouts of good, or of defective, releases with a verdict and have the exact interval of Clopper
-    and Pearson; of worlds by kind, a proportion that is known without simulation has no width. Means cover rollouts with a value and have the interval of `estimate`.
-    With too few observations the result is NaN. For worlds by kind of release see
+    Proportions are over rollouts of good, or of defective, releases with a verdict, and have the exact interval of Clopper and Pearson.
+    In worlds by kind, a proportion that is known without simulation has an interval of width 0. Means are over rollouts with a value, and
+    have the interval of `estimate`. With too few observations the result is NaN. For worlds by kind of release see
     `simdeploy.statistics.combining.combine`.
 
-    Rows are read in parts: memory depends on the number of cases, not on that of their replications. Each mean takes up to 5 kB for
-    each case and kind of release, since the shape of the first 400 values tells how far its interval reaches.
+    Rows are read in parts, so memory depends on the number of cases, not on the number of replications. Each mean takes up to 5 kB per case
+    and kind of release, because its interval depends on the shape of the first 400 values.
 
     Examples
     --------
@@ -209,8 +209,8 @@ class _Counts:
 class _Moments:
     """Number, mean and sums of powers of deviations of the values of each case and stratum, accumulated part by part.
 
-    Values are taken relative to the first one, so identical values have a variance of exactly 0. Parts are joined by
-    the formulas of Chan, Golub and LeVeque (1983), for third powers by those of Terriberry (2007).
+    Values are relative to the first one, so that identical values have a variance of exactly 0. Parts are joined by the
+    formulas of Chan, Golub and LeVeque (1983), and of Terriberry (2007) for third powers.
     """
 
     def __init__(self, n_strata: int) -> None:
@@ -258,13 +258,13 @@ class _Moments:
 
 
 class _Shown:
-    """The values of the first replications of each case and stratum that have one, in whatever order they come."""
+    """For each case and stratum the values of the first replications that have one; rows may come in any order."""
 
     def __init__(self, n_strata: int) -> None:
         self._n_strata = n_strata
         self._n = np.zeros(0, np.int64)
-        self._last = np.zeros(0, np.int64)  # replication that is kept
-        # By case and stratum; only the first `_n` of a row are set.
+        self._last = np.zeros(0, np.int64)  # highest replication that is kept
+        # By case and stratum; only the first `_n` entries of a row are set.
         self._values, self._replications = np.empty((0, 0)), np.empty((0, 0), np.int32)
 
     def add(self, cell: np.ndarray, replication: np.ndarray, values: np.ndarray) -> None:
@@ -276,7 +276,7 @@ class _Shown:
         cell, replication, values = _sort(cell[taken], replication[taken], values[taken])
         cells, first = np.unique(cell, return_index=True)
         late = cells[replication[first] < self._last[cells]]
-        if len(late):  # those that are kept are put in order with them once more
+        if len(late):  # sort these together with the values that are kept already
             kept = np.arange(self._values.shape[1]) < self._n[late, None]
             cell, replication, values = _sort(
                 np.append(cell, np.repeat(late, self._n[late])),
@@ -290,10 +290,10 @@ class _Shown:
         self._make_room(size, int(place.max()) + 1, replication)
         self._values[cell, place], self._replications[cell, place] = values, replication
         self._n += np.bincount(cell, minlength=size)
-        self._last[cell] = replication  # the highest comes last
+        self._last[cell] = replication  # in ascending order, so the highest remains
 
     def of(self, numbers: np.ndarray) -> list[np.ndarray]:
-        """Return the values of cases in rows, for each stratum; NaN behind the last one."""
+        """Return for each stratum the values, one row per case, padded with NaN."""
         size = (int(numbers.max(initial=-1)) + 1) * self._n_strata
         self._n = _grown(self._n, size, 0)
         width = int(self._n.max(initial=0))
@@ -303,7 +303,7 @@ class _Shown:
         return [np.where(places < self._n[each, None], self._values[each, :width], np.nan) for each in cells]
 
     def _make_room(self, rows: int, width: int, replication: np.ndarray) -> None:
-        """Make room for so many rows of such a width, more than is needed, so that this is seldom done."""
+        """Enlarge the arrays to at least `rows` x `width`, with room to spare so that this happens rarely."""
         dtype = self._replications.dtype if replication.max() < 1 << 31 else np.dtype(np.int64)
         before = self._values.shape
         if rows <= before[0] and width <= before[1] and dtype == self._replications.dtype:

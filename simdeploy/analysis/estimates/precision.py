@@ -64,9 +64,9 @@ def replicate_to_precision(
     policies : str, sequence of str, or mapping, optional
         As for `replicate`.
     targets : mapping of Measure or str to float or str
-        Largest half-width of each measure's interval. A number is in the measure's unit. Text is too (``5s`` for a
-        time, ``1pp`` or ``0.01`` for a fraction), or it is relative to the estimate (``5%``; for a fraction ``5%
-        relative``, because ``5%`` alone is ambiguous and an error).
+        Largest half-width of each measure's interval. A number is in the measure's unit. Text is in a unit (``5s`` for a
+        time, ``1pp`` or ``0.01`` for a fraction) or relative to the estimate (``5%``; for a fraction ``5% relative``, because
+        ``5%`` alone is ambiguous and an error).
     most : int, default 10,000
         Most replications of each policy. Looks are at 100, 200, 500, 1,000, 2,000, 5,000, ...; the last is the largest
         of these that does not exceed `most`.
@@ -88,7 +88,7 @@ def replicate_to_precision(
     Raises
     ------
     InputError
-        Before anything is simulated: lists every invalid target and argument, and every target that no replication of
+        Raised before anything is simulated; lists every invalid target and argument, and every target that no replication of
         this scenario can measure.
 
     Warns
@@ -103,8 +103,8 @@ def replicate_to_precision(
     replications may still miss events rarer than once in some hundred rollouts: request the precision of the event's rate as well,
     whose interval accounts for it. `docs/methods.md` has the reasons.
 
-    Where several kinds of release are possible and a measure depends on them, each kind has worlds of its own, most where finished
-    batches vary most, whatever the targets. The numbers of replications are those of all kinds together.
+    If several kinds of release are possible and a measure depends on them, each kind is simulated in worlds of its own: more if its values
+    vary more in finished batches, regardless of the targets. Numbers of replications are totals over all kinds.
 
     References
     ----------
@@ -224,7 +224,7 @@ class _Cases:
     design: Design = "grid"
 
     def find_kinds(self, question: _Question, campaign: Campaign) -> Kinds | None:
-        """Return the kinds of release, if each gets worlds of its own, as in the batches of the folder, if there are any."""
+        """Return the kinds of release if they are simulated separately; batches in the folder, if any, decide that."""
         begun = read_division(campaign.store, batch_name(0))
         is_drawn = campaign.store is not None and (campaign.store / batch_name(0)).exists()
         kinds = None
@@ -291,10 +291,10 @@ def _read(scenarios: Sequence[Scenario], targets: Targets, most: Any, confidence
 def _replicate_until_reached(
     question: _Question, campaign: Campaign, cases: _Cases, finish: Callable[[SweepResult], Responses]
 ) -> Precision[Responses]:
-    """Run batch after batch until a look is precise enough.
+    """Run batches until a look is precise enough.
 
-    Worlds of a batch are divided among kinds of release by what finished batches have shown of the measures, whatever
-    their targets. A batch that is in the folder already keeps its division, also for other measures.
+    The worlds of a batch are divided among kinds of release by the measures in finished batches, regardless of their targets.
+    A batch that is already in the folder keeps its division, even for other measures.
     """
     kinds = cases.find_kinds(question, campaign)
     batches: list[SweepResult] = []

@@ -41,9 +41,9 @@ class Precision(Result, Generic[Responses]):
         One row per case and measure, with the columns of `Estimates.estimates` and: the `target`, a half-width in the
         measure's unit or, if `is_relative`, a fraction of the estimate; `is_reached`, and the `reason` if not;
         `n_replications` used; `n_needed`, about how many would be enough, judging by this half-width; `is_hardest`,
-        which of the estimates not reached is furthest from its target.
+        whether it is the unreached estimate that is furthest from its target.
     n_replications : int
-        Of each policy or case, of all kinds of release together.
+        Replications of each policy or case, for all kinds of release together.
     most : int
         The budget.
     targets : tuple of Target

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from simdeploy.scenario.parts import Costs
     from simdeploy.statistics.estimators import Estimate
 
-# A mapping from text alone is one, too.
+# A mapping from str is included explicitly, because keys of mappings are invariant.
 Targets = Mapping[Measure | str, float | str] | Mapping[str, float | str] | Mapping[str, str]
 
 _POINTS, _RELATIVE = "pp", "relative"
@@ -166,7 +166,7 @@ def _not_a_target(measure: Measure, asked: Any) -> Problem:
 
 
 def _impossible(measure: Measure, scenarios: Collection[Scenario]) -> list[Problem]:
-    """Return why no replication of these scenarios can measure something; paths are its keys."""
+    """Return why no replication of these scenarios can measure something; paths are the measure's keys."""
     kinds = tuple(dict.fromkeys(kind.name for scenario in scenarios for kind in scenario.release))
     problems = measure_problems(measure, kinds, has_costs=any(scenario.costs is not None for scenario in scenarios))
     reasons = [why_impossible(measure, scenario, scenario.identity.type) for scenario in scenarios]

@@ -1,5 +1,5 @@
 """Gates compared in the same worlds, over the size of the defect.
 
-Modules: `comparing` is the call, `curves` estimates measures over the size of a defect, and which gate errs less. From
-outside: `compare_gates`, `GateComparison`.
+Modules: `comparing` is the call, `curves` estimates measures over the size of a defect, and which gate errs less. Other
+packages use `compare_gates` and `GateComparison`.
 """

@@ -1,4 +1,4 @@
-"""Gates compared in the same worlds: what each stops, misses, examines and takes, over the size of the defect."""
+"""Gates compared in the same worlds: what each stops and misses, and how many requests and how long it takes."""
 
 from __future__ import annotations
 
@@ -66,11 +66,11 @@ def compare_gates(
         false alarms does not hold because error rates vary between nodes.
     sizes : iterable of float, optional
         Error rates that a release adds, as fractions; 0, a good release, is always included. By default from 0 to four
-        times the policy's `max_error_rate`, and those of the scenario's defects.
+        times the policy's `max_error_rate`, including the error rates of the scenario's defects.
     replications : int or range, default 1000
-        Of each gate at each size.
+        Replications of each gate at each size.
     confidence_level : float, default 0.95
-        Of one gate's curve in one measure, and of all differences in one measure together.
+        Holds for one gate's curve in one measure, and for all differences in one measure together.
     seed : int, default 0
     engine : {'auto', 'compiled', 'reference'}
     executor, workers, cluster, progress
@@ -85,13 +85,13 @@ def compare_gates(
     Raises
     ------
     InputError
-        Before anything is simulated: lists everything invalid; also for a policy without a health check, and for
+        Raised before anything is simulated; lists everything invalid. Also for a policy without a health check, and for
         restart and stop, which release nothing.
 
     Notes
     -----
-    Only the gate of the policy changes, with one exception. A gate that can pass a wave early (sprt, bayes) must wait for each node's
-    own observation, so under it a node needs only one healthy window, provided the gate waits when undecided (`cant_tell`).
+    Only the gate of the policy changes, with one exception. A gate that can pass a wave early (sprt, bayes) would have to wait for each
+    node's own observation. So under such a gate a node needs only one healthy window, provided the gate waits when undecided (`cant_tell`).
 
     At each size every release adds this error rate, on the nodes and after the time of the scenario's most probable defective kind.
     All gates meet the same worlds, at each size and across sizes. Then they meet the scenario's own mixture of releases.

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from simdeploy.analysis.asking.measuring import Values
 
 STOPPED = "stopped"
-# Further measures at each size, besides how often a release is stopped.
+# Measures at each size other than how often a release is stopped.
 ALONG = (
     "decision_requests",
     "failed_requests_excess",
@@ -37,7 +37,7 @@ _STOPS = (Measure("false_alarm"), Measure("stopped_defective"))
 
 
 def measures_along() -> tuple[Measure, ...]:
-    """Return the columns needed from a table of sizes."""
+    """Return the measures to evaluate at each size."""
     return (*_STOPS, *map(parse_measure, ALONG))
 
 

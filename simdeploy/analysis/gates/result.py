@@ -65,7 +65,7 @@ class GateComparison(Result):
         Size of the defect named in the answer.
     confidence_level : float
     n_replications : int
-        Of each gate at each size.
+        Replications of each gate at each size.
     n_failed : int
         Failed rollouts, which are left out.
     computed_under : dict

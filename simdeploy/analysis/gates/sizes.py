@@ -18,7 +18,7 @@ _STEPS = (0, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 4)
 _LIMIT_WITHOUT_ONE = 0.1
 # A clear defect, if the scenario has none: a multiple of the limit.
 _PLAIN = 2
-# A step this close to a defect of the scenario, as a fraction of it, is redundant.
+# A step is left out if it differs from a defect of the scenario by less than this fraction of it.
 _NEAR = 0.1
 _MOST_SIZES = 1000
 

@@ -31,7 +31,7 @@ DEFAULT_GATES: Mapping[str, Mapping[str, str]] = {
     "cusum": {"kind": "cusum"},
 }
 
-# Their verdict may come before the end of the observation; a node's own observation would only delay it.
+# Gates that may decide before the end of the observation, so a node's own observation would only delay them.
 _EARLY = ("sprt", "bayes")
 
 GateInput = str | Mapping[str, Any] | Gate | None
@@ -102,13 +102,12 @@ def _name_gates(gates: Any) -> dict[str, Any]:
 def make_variants(
     scenario: Scenario, base: ScenarioPolicy, gates: Iterable[str] | Mapping[str, GateInput] | None
 ) -> tuple[tuple[Variant, ...], dict[str, str]]:
-    """Combine a policy with each gate, the threshold first; also return default gates that it can't have here, or that don't
-    suit the fleet, with the reason.
+    """Combine a policy with each gate, the threshold first; also return default gates that it can't have, and why.
 
     Gates are as for `read_gates`; by default also the policy's own gate, if it has one, with its own observation. Under
-    a gate that can pass early (sprt, bayes) and waits when undecided, a node that needs an observation needs one
-    healthy window: if the gate doesn't wait, the wave's observation, and with it the test, would end after that window.
-    Under other gates the policy's observation applies. An `InputError` lists everything wrong with the requested gates.
+    a gate that can pass early (sprt, bayes) and waits when undecided, a node's observation is reduced to one healthy
+    window. (If the gate doesn't wait, the wave's observation, and with it the test, would end after that window.) Under
+    other gates the policy's observation applies. An `InputError` lists everything wrong with the requested gates.
     """
     variants: list[Variant] = []
     left_out: dict[str, str] = {}

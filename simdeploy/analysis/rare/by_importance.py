@@ -1,4 +1,4 @@
-"""`estimate_rare` by importance sampling: pilots choose tilts and effort by kind of release, then estimates follow."""
+"""`estimate_rare` by importance sampling: pilots choose the tilt and effort for each kind of release before estimation."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class _Found(NamedTuple):
 
 
 def _plan(question: Question, kind: Kind, asked: Tilt | Sequence[str]) -> _Plan:
-    """Choose a kind's tilt; the pilot also says how many hits to expect, of a given one, too."""
+    """Choose a kind's tilt in a pilot, or assess the given one; the pilot also shows how many hits to expect."""
     worlds, number = kind.pilot_worlds(question.pilot_rollouts), count()
 
     def try_tilt(candidate: Tilt) -> Met:
@@ -80,7 +80,7 @@ def _plan(question: Question, kind: Kind, asked: Tilt | Sequence[str]) -> _Plan:
     else:
         rung = judge_tilt(asked, try_tilt(asked))
         rungs = [rung]
-    # If a pilot never met the event, an exact limit needs rollouts without a tilt.
+    # If the event never occurred in a pilot, use no tilt: an exact limit needs unweighted rollouts.
     tilt = rung.tilt if rung.n_hits else NO_TILT
     return _Plan(tilt, Pilot(rung.estimate, rung.effective_hits / question.pilot_rollouts), rungs)
 
@@ -136,7 +136,7 @@ def _run(question: Question, kind: Kind, tilt: Tilt, worlds: range, part: str) -
 
 
 def _read_tilt(scenario: Scenario, tilt: Tilt | Mapping[str, float] | Sequence[str] | None) -> Tilt | Sequence[str]:
-    """Return the tilt, or the names of what a pilot may tilt; an `InputError` lists what can't be tilted here."""
+    """Return the tilt, or the names that a pilot may tilt; an `InputError` lists what can't be tilted here."""
     able = [name for name in tiltable(scenario.fleet, scenario.release, scenario.operator) if not _is_kind(name)]
     if tilt is None:
         return able

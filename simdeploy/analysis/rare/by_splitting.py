@@ -1,4 +1,4 @@
-"""`estimate_rare` by splitting: pilots choose levels and effort by kind of release, then independent runs follow."""
+"""`estimate_rare` by splitting: pilots choose levels and effort for each kind of release, then independent runs follow."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from simdeploy.statistics.splitting import Split, split
 from simdeploy.statistics.weights import plain_mean
 
 _FEWEST_EFFORT = 20
-# Of independent repetitions: all but one are to meet the event, and none is to have more than this of the sum.
+# Trust requires that the event occurs in all independent repetitions but one, and that none has more than this share of the sum.
 _LARGEST_SHARE = 0.4
-# Whose numbers each node of a trajectory has, before and after it branches off, and whether it keeps them.
+# For each node of a trajectory: whose numbers it has before and after it branches off, and whether it keeps them.
 _BYTES_PER_NODE = 32
 
 
@@ -64,7 +64,7 @@ def estimate_by_splitting(question: Question, levels: str | Mapping[str, Sequenc
 def _make_plans(
     question: Question, kinds: Sequence[Kind], processes: Sequence[Rollouts], asked: list[int] | None
 ) -> list[Plan]:
-    """Choose the levels of each kind in a pilot, and divide the rollouts by another one, if there are several kinds."""
+    """Choose each kind's levels in a pilot; with several kinds, divide the rollouts among them by a second pilot."""
     n = question.pilot_rollouts
     if asked is None or len(kinds) > 1:
         check_rows_fit(n, _bytes_of_lineage(question), hint=FEWER)
@@ -87,7 +87,7 @@ def _make_plans(
 
 
 def _judge(pilot: Split) -> Pilot:
-    """Describe a run through levels as if its stages were independent: the squared relative errors of all add up."""
+    """Summarize a run through levels as if its stages were independent, so that their squared relative errors add up."""
     estimate = float(pilot.estimates[HAPPENED])
     if not estimate:
         return Pilot(0.0, 0.0)
@@ -147,7 +147,7 @@ def _tabulate(levels: Sequence[int], stages: Sequence[Stage]) -> list[dict[str, 
     for number in range(len(levels) + 1):
         of_stage = [stage for stage in stages if stage.stage == number]
         is_last = number == len(levels)
-        # If a repetition ended earlier, no trajectory reached the level.
+        # In a repetition that ended earlier, no trajectory reached the level.
         fractions = {stage.repetition: stage.fraction for stage in of_stage}
         rows.append(
             {

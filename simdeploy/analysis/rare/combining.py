@@ -1,4 +1,4 @@
-"""From estimates of kinds of release to one probability, with its interval and its doubts."""
+"""Combines the estimates of kinds of release into one probability, with its interval and doubts."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Part:
     """The estimate of one kind of release, from independent units: rollouts, or repetitions of splitting."""
 
     kind: Kind
-    happened: np.ndarray  # of each unit: an unbiased estimate of the probability of the event given the kind
-    concerned: np.ndarray  # the same of its condition
+    happened: np.ndarray  # for each unit, an unbiased estimate of the probability of the event given the kind
+    concerned: np.ndarray  # the same for its condition
     n: int  # rollouts
     n_pilot: int
     n_hits: int
@@ -45,15 +45,15 @@ def combine(parts: Sequence[Part], condition: float | None, confidence_level: fl
     With known probabilities :math:`p_k` of the kinds, the estimate is :math:`\sum p_k \hat q_k / c` and its error
     :math:`(\sum p_k^2 s_k^2)^{1/2} / c` (Cochran 1977 [1]_, sections 5.3 and 5.4), where c is the probability of the
     condition. If c is estimated, too, the error is that of a ratio. Degrees of freedom are Satterthwaite's [1]_
-    (section 5.4, eq. 5.16). Doubts about a kind don't matter if its part is below a tenth of the rest even at its upper
-    limit: then that is added to the upper end of the interval.
+    (section 5.4, eq. 5.16). Doubts about a kind are ignored if its part is below a tenth of the rest even at its upper
+    limit, which is then added to the upper end of the interval.
 
     References
     ----------
     .. [1] Cochran, W. G. (1977). Sampling Techniques, 3rd edition. Wiley.
     """
     p = np.array([part.kind.probability for part in parts])
-    # NaN of nothing, as when all rollouts of a kind failed.
+    # The mean of nothing is NaN, for example if all rollouts of a kind failed.
     q, errors = (np.array(column) for column in zip(*(plain_mean(part.happened) for part in parts), strict=True))
     c = float(p @ [plain_mean(part.concerned)[0] for part in parts]) if condition is None else condition
     probability = float(p @ q) / c if c else math.nan

@@ -48,13 +48,13 @@ def estimate_rare(
     scenario : Scenario or path
         Without a tilt.
     policy : str, mapping, spec or document, optional
-        By default the scenario's first.
+        By default the scenario's first policy.
     event : Event or str
-        What happens in a rollout: ``min_in_service_fraction < 90%``, ``failed_requests_excess > 1e6 and escaped``,
+        For example ``min_in_service_fraction < 90%``, ``failed_requests_excess > 1e6 and escaped``, or
         ``failed_nodes >= 12 given defective``.
     method : {'importance', 'splitting'}
-        Importance sampling, if the event comes from randomness drawn once or per node (failed starts, long updates, a
-        slow day, a bad release); splitting, if it builds up over the waves of a rollout.
+        Importance sampling suits events due to randomness drawn once or per node (failed starts, long updates, a slow day, a
+        bad release), splitting those that build up over the waves of a rollout.
     tilt : Tilt, mapping of str to float, or sequence of str, optional
         For importance sampling: factors by name, or the names of what may be tilted. By default a pilot chooses among
         everything random, for each kind of release. Kinds of release can't be tilted.
@@ -62,7 +62,7 @@ def estimate_rare(
         For splitting: the response that defines levels, ``failed_nodes`` or ``peak_exposed_nodes``, optionally with its
         levels; by default a pilot chooses them.
     replications : int, default 20,000
-        Of the estimate, over all kinds of release; splitting has at least 20 for each stage. Pilots add some.
+        Rollouts of the estimate, over all kinds of release; at least 20 for each stage of splitting. Pilots come on top.
     confidence_level : float, default 0.95
     seed : int, default 0
     engine : {'auto', 'compiled', 'reference'}
@@ -71,7 +71,7 @@ def estimate_rare(
     store : path-like, optional
         A folder for all rollouts; the same call resumes from it.
     progress : bool or callable, default False
-        As for `replicate`; the total grows, since the size of a pilot is unknown.
+        As for `replicate`; the total grows, because the size of a pilot is not known beforehand.
 
     Returns
     -------
@@ -90,7 +90,7 @@ def estimate_rare(
 
     Examples
     --------
-    Six of a hundred nodes that start in vain one time in a thousand: 1.1e-9 of all rollouts by the binomial law.
+    At least six of a hundred nodes fail to start, each with probability 1/1000. By the binomial distribution that is 1.1e-9:
 
     >>> import simdeploy
     >>> scenario = simdeploy.Scenario.from_dict({
@@ -107,8 +107,8 @@ def estimate_rare(
     scenario = as_scenario(scenario)
     parsed = check_question(scenario, event, method, levels, confidence_level, replications, seed, engine)
     if scenario.past is not None:
-        message = "rollouts on record have no other probabilities, and none that are rare"
-        raise InputError(Problem(message, ("fleet", "records"), hint="ask the scenario without them"))
+        message = "rare events can't be estimated from rollouts on record"
+        raise InputError(Problem(message, ("fleet", "records"), hint="use the scenario without records"))
     chosen = scenario.policy(policy)
     n_updates = replications * scenario.fleet.nodes
     engine = choose_engine(engine, [(scenario, [chosen])], node_updates=n_updates, in_bundles=False)

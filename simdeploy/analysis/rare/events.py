@@ -1,4 +1,4 @@
-"""In which replications of a table an event happened."""
+"""Finds the replications of a table in which an event happened."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def look_for(event: Event, table: pd.DataFrame | Batches | Gathered, scenario: S
 
 
 def _holds(condition: Condition, values: np.ndarray) -> np.ndarray:
-    """Return where a condition holds; unknown counts as not."""
+    """Return where a condition holds; unknown values count as not."""
     is_event = condition.sign is None or condition.limit is None
     held: np.ndarray = values == 1 if is_event else _HOLDS[condition.sign or ""](values, condition.limit or 0.0)
     return held

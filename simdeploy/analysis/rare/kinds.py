@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from simdeploy.analysis.rare.question import Question
     from simdeploy.scenario import Scenario
 
-# What may be missing from an estimate unnoticed, as a share of it: then the interval includes it.
+# A kind's upper limit may be this share of the rest of the estimate before doubts about the kind matter.
 IMMATERIAL = 0.1
 _ALL_REPLICATIONS = 1 << 32
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of release, simulated on its own in worlds that no other kind has.
+    """A kind of release, simulated separately in worlds that no other kind uses.
 
-    Without a release there is a single one without a name.
+    Without a release there is a single unnamed kind.
     """
 
     name: str
@@ -53,8 +53,8 @@ class Kind:
 def find_kinds(question: Question) -> tuple[Kind, ...]:
     """Return the kinds of release that the answer depends on; an `InputError` if none allows the event.
 
-    Those that rule the event or its condition out need not be simulated. If the probability of the condition is
-    estimated, kinds that rule out only the event are needed, too.
+    Kinds that rule out the event or its condition need not be simulated. But if the probability of the condition is
+    estimated, kinds that rule out only the event are needed.
     """
     scenario, event = question.scenario, question.event
     if not scenario.release or not TYPES[question.policy.identity.type].releases:
@@ -74,7 +74,7 @@ def find_kinds(question: Question) -> tuple[Kind, ...]:
 
 
 class Pilot(NamedTuple):
-    """What a pilot found out about one kind."""
+    """Results of a pilot for one kind."""
 
     estimate: float  # of the event's probability given the kind; 0 if it wasn't seen
     hit_fraction: float  # effective hits per rollout
@@ -104,9 +104,9 @@ def allocate(
     Notes
     -----
     The variance of :math:`\sum p_k \hat q_k` is least for :math:`n_k \propto p_k \sigma_k` (Cochran 1977 [1]_, section
-    5.5). The minimum is `fewest`, and what lets the estimate be trusted: twice the effective hits needed, or, for a
-    kind whose event was never seen, enough for an exact limit that is small against the whole estimate, if there is
-    such a number. All minima together are at most half of the rollouts.
+    5.5). The minimum is `fewest`, or as many as a trusted estimate needs: enough for twice the required effective hits or,
+    for a kind in which the event never occurred, for an exact limit that is small compared to the whole estimate, if
+    possible. All minima together are at most half of the rollouts.
 
     References
     ----------

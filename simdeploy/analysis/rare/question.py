@@ -100,7 +100,7 @@ def check_question(
 
 
 def _splitting_problems(levels: Any) -> list[Problem]:
-    """Check a name of what levels count, or a mapping of one such name to levels."""
+    """Check the name of a response, or a mapping from one such name to levels."""
     counts, asked = next(iter(levels.items()), ("", [])) if isinstance(levels, Mapping) else (levels, [])
     if not (isinstance(counts, str) and counts in LEVELS_OF) or (isinstance(levels, Mapping) and len(levels) != 1):
         allowed = f"{', '.join(LEVELS_OF)}, or one of them with levels, such as {{'{LEVELS_OF[0]}': [3, 5]}}"

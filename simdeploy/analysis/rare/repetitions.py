@@ -56,7 +56,7 @@ class Stage(NamedTuple):
 
 @dataclass(frozen=True)
 class Repetitions:
-    """Job of an executor: each replication is a whole run through the levels of a kind, ten in a row for each kind."""
+    """Job of an executor. Each replication is a whole run through the levels of a kind; ten consecutive ones are of the same kind."""
 
     processes: tuple[Rollouts, ...]
     plans: tuple[Plan, ...]

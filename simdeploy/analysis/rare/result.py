@@ -1,4 +1,4 @@
-"""Result of `estimate_rare`, and what follows from the estimate of a small probability."""
+"""Result of `estimate_rare`, and its comparison with plain simulation."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Rare(Result):
     policy : str
     method : {'importance', 'splitting', 'plain'}
     probability, low, high : float
-        Of the event in one rollout, with its interval; NaN where that can't be trusted.
+        Probability of the event in one rollout, with its interval; NaN if it can't be trusted.
     confidence_level : float
     standard_error : float
     n_rollouts, n_pilot : int
@@ -91,11 +91,11 @@ class Rare(Result):
         any kind, and whether it `is_bounded`; under splitting the `repetitions`, and in how many of them the event
         happened.
     kinds : DataFrame
-        The kinds of release that can bring the event about; a single one without a name if there is no release. The
-        `probability` of each `kind`; the `estimate` of the event's probability given the kind (``low`` to ``high``, the
-        exact limits of unweighted rollouts or 0 to 1 where there is a `doubt`); its `share` of the whole estimate; `n`
-        rollouts, `n_pilot`, the `n_hits` with the event, and how many hits of plain simulation they are worth
-        (`effective_hits`); the `mean_weight`, 1 in expectation; the `tilt` or the `levels`.
+        One row per `kind` of release under which the event can happen; a single unnamed one if there is no release. Its
+        `probability`; the `estimate` of the event's probability given the kind (``low`` to ``high``, the exact limits of
+        unweighted rollouts or 0 to 1 where there is a `doubt`); its `share` of the whole estimate; `n` rollouts, `n_pilot`,
+        the `n_hits` with the event, and how many hits of plain simulation they are worth (`effective_hits`); the
+        `mean_weight`, 1 in expectation; the `tilt` or the `levels`.
     steps : DataFrame
         By kind, under importance sampling the tilts tried: `tilt`, `n` rollouts, the `n_hits` in which the event happened, and
         as `fraction` the value of each rollout in equally weighted hits. Under splitting the stages: the `level` to
@@ -156,5 +156,5 @@ def plain_rollouts(probability: float, standard_error: float, condition: float =
 
 
 def doubt_unknown(n_unknown: int) -> list[str]:
-    """Return which rollouts leave open whether the event happened."""
+    """Return the doubt about rollouts for which it is unknown whether the event happened, if any."""
     return [f"{n_unknown:,} rollouts never end, so the event is unknown for them"] if n_unknown else []

@@ -1,4 +1,4 @@
-"""Rollouts as a process that can be split, and suitable levels."""
+"""Rollouts as a process that can be split, and the choice of levels."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 # Columns of a stage's values: whether the event happened, and whether its condition held; both for known rollouts.
 HAPPENED, CONCERNED, TOUCHED, UNKNOWN, HEIGHT = range(5)
 
-# About this share of the trajectories from one level should reach the next.
+# About this fraction of the trajectories from one level should reach the next.
 _SHARE = 0.2
 _MOST_LEVELS = 60
 _OFTEN = 0.1
@@ -69,10 +69,10 @@ class Rollouts:
 
 
 def choose_levels(process: Rollouts, *, effort: int, first: int) -> tuple[list[int], int]:
-    """Find levels that about a fifth of the trajectories from the previous one reach, in a separate run.
+    """Choose levels in a separate run, such that about a fifth of the trajectories from each reach the next.
 
-    Each stage has `effort` trajectories, numbered from `first`. The levels end where the event happens in a tenth of
-    them, or none gets further. Also returns the number of rollouts.
+    Each stage has `effort` trajectories, numbered from `first`. The last level is where the event happens in a tenth of
+    them, or no trajectory gets further. Also returns the number of rollouts.
     """
     levels: list[int] = []
     numbers = np.arange(effort, dtype=np.int64) + first

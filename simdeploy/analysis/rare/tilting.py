@@ -17,9 +17,9 @@ _FEWEST_HITS = 5.0
 _FIRST_HIT = 8
 _MOST_ROUNDS = 3
 _WORTH_IT = 1.3
-# Largest standard error of the mean weight in a pilot, so that the estimate has enough of the draws that weigh most.
+# Largest standard error of the mean weight in a pilot, so that the estimate contains enough of the draws with the most weight.
 _MOST_ERROR = 0.25
-# A tilt that is too strong is weakened in such steps, as exponents of its factors.
+# Exponents of its factors with which a tilt that is too strong is weakened.
 _WEAKER = 0.85
 _MOST_WEAKENINGS = 15
 
@@ -30,25 +30,25 @@ class Rung(NamedTuple):
     tilt: Tilt
     n_hits: int
     effective_hits: float
-    score: float  # their number per replication; 0 where there are too few of them
-    is_complete: bool  # whether the weights are seen to add up to what they should
+    score: float  # effective hits per replication; 0 if there are too few of them
+    is_complete: bool  # whether the mean weight is 1, as it should be
     estimate: float
 
 
 def choose_tilt(try_tilt: Callable[[Tilt], Met], names: Sequence[str]) -> tuple[Rung, list[Rung]]:
     r"""Find a tilt under which an event happens often and with similar weights; only `names` may be tilted.
 
-    `try_tilt` simulates a few replications under a tilt, the same ones each time. Returns the tilt with the best
-    estimate of the event's probability, and everything tried, in order. The tilt is none if the event never happened.
+    `try_tilt` simulates a few replications under a tilt, the same ones each time. Returns the tilt with the most precise
+    estimate of the event's probability (no tilt if the event never happened), and all tilts tried, in order.
 
     Notes
     -----
     The quality of a tilt is its effective number of hits, :math:`(\sum w 1_A)^2 / \sum w^2 1_A`, because n times the
     relative variance of the estimate is :math:`n \sum w^2 1_A / (\sum w 1_A)^2 - 1`. Each factor alone is doubled, or
     halved, as long as that helps; then the others are added in turn to the best one, and kept if they help. The ladder
-    is coarse because the optimum is flat and a fine search on few replications would follow noise. Last, the tilt is
-    weakened until its mean weight is 1 with an error of at most 1/4: under a stronger one, what happens most often
-    without it is hardly ever drawn, and nobody would know what that leads to.
+    is coarse because the optimum is flat, and a fine search on few replications would follow noise. Finally the tilt is
+    weakened until its mean weight is 1 with an error of at most 1/4. Under a stronger one, what is common without a tilt
+    would hardly ever be drawn, and its contribution might be missed.
     """
     ladder = _Ladder(try_tilt)
     best = ladder.climb_all(names)
@@ -61,7 +61,7 @@ def choose_tilt(try_tilt: Callable[[Tilt], Met], names: Sequence[str]) -> tuple[
 
 
 def judge_tilt(tilt: Tilt, met: Met) -> Rung:
-    """Return the quality of a tilt by its replications."""
+    """Return the quality of a tilt, judged by its replications."""
     weights, contributions = met.weights[met.is_known], (met.weights * met.happened)[met.is_known]
     n_hits, effective_hits = int((contributions > 0).sum()), effective_size(contributions)
     is_complete = plain_mean(weights)[1] <= _MOST_ERROR and not is_mean_off(weights)
@@ -80,7 +80,7 @@ class _Ladder:
         self.rungs: list[Rung] = []
 
     def climb_all(self, names: Sequence[str]) -> Rung:
-        """Climb with every name alone, then add each to the best until that helps no more; drop what doesn't help."""
+        """Climb with each name alone, then add names to the best tilt while that helps, and drop those that don't help."""
         start = self._rung({})
         best = max([start, *(self._climb(start, name) for name in names)], key=_worth)
         for _ in range(_MOST_ROUNDS):
@@ -115,7 +115,7 @@ class _Ladder:
         best = start
         for step in (2.0, 0.5):
             factor, missed = 1.0, 0
-            # While there is no hit, the first may be many steps away.
+            # Go on while there is no hit, because the first may be many steps away.
             while missed < (_FIRST_HIT if best.score == 0 and step > 1 else 2):
                 factor *= step
                 rung = self._rung({**start.tilt.factors, name: factor})

@@ -1,4 +1,4 @@
-"""Candidates (to choose), worlds (given), and the regrets of candidates in worlds."""
+"""Candidates (what can be chosen), worlds (what can't), and the regrets of candidates in worlds."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ SUMMARY = {
 def read_values(
     responses: pd.DataFrame | Batches, measures: Sequence[Measure], costs: Costs | Mapping[str, Costs] | None
 ) -> tuple[list[tuple[Values, np.ndarray]], dict[str, Any]]:
-    """Return the values under each scenario's costs with the cases these costs apply to, and the costs used."""
+    """Return the values under each scenario's costs with the cases to which they apply, and the costs used."""
     costs = find_costs(responses, costs)
     if not isinstance(costs, Mapping):
         values = Values(responses, measures, costs=costs)
@@ -132,7 +132,7 @@ def largest_gaps(gaps: Gaps) -> np.ndarray:
     columns = []
     sure = np.where(gaps.trusts_low, gaps.low, -np.inf), np.where(gaps.trusts_high, gaps.high, np.inf)
     for gap in (gaps.estimate, gaps.low, gaps.high, *sure):
-        # A candidate isn't compared to itself; its limit is NaN only for want of replications.
+        # A candidate isn't compared with itself. Another limit is NaN only if there are too few replications.
         others = gap.copy()
         np.fill_diagonal(others, 0.0)
         columns.append(np.maximum(others.max(axis=1), 0.0))
@@ -215,7 +215,7 @@ def find_worlds(cases: pd.DataFrame) -> Worlds:
     candidates, candidate = _distinct(cases, of_candidate, "candidate")
     worlds, world = _distinct(cases, of_world, "world")
     case = np.full((len(candidates), len(worlds)), -1)
-    # A duplicate case (a point that a design has twice) has the same rollouts.
+    # If a design has a point twice, both cases have the same rollouts.
     case[candidate[::-1], world[::-1]] = np.arange(len(cases))[::-1]
     if (case < 0).any():
         row, column = np.argwhere(case < 0)[0]

@@ -72,11 +72,10 @@ class Robustness(Result):
 
     @property
     def replications_needed(self) -> float:
-        """About how many replications per case would confirm the lowest worst-case regret, given the intervals now; NaN if
-        it is confirmed, or equal to that of another candidate.
+        """About how many replications per case would confirm the lowest worst-case regret, given the present intervals.
 
-        The half-width falls with the square root of the number, as in `replicate_to_precision`. Intervals that are narrow enough but
-        can't be trusted yet take more values, too: twice as many at least.
+        NaN if it is confirmed, or equal to that of another candidate. The half-width falls with the square root of the number, as in
+        `replicate_to_precision`. Intervals that are narrow enough but can't be trusted yet need more, too: at least twice as many.
         """
         first, others = self.candidates.iloc[0], self.candidates.iloc[1:]
         rivals = others[others["regret_verdict"].eq("unclear")]
@@ -180,7 +179,7 @@ def estimate_regret(
         verdicts[rows] = [judged[row].verdict if wanted else "" for row in rows]
         n_failed += int((~values.is_ok[rows]).sum())
     of_parts = [values.sample(measure) for values, _ in parts]
-    # Candidates in a world have its costs.
+    # All candidates in a world have its costs.
     samples = [of_parts[part_of[of_world[0]]][of_world] for of_world in worlds.case.T]
     columns, bounds = estimate_regrets(samples, unknown, worlds, measure, direction, confidence_level)
     regrets = worlds.to_frame().assign(**columns, unknown_fraction=unknown[worlds.case.ravel()])

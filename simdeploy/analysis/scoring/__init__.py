@@ -1,4 +1,4 @@
-"""Keeping score: forecasts that were kept in a log, compared with what then happened.
+"""Scores forecasts that were kept in a log against what happened afterwards.
 
-From outside: `score`, imported on first use; `advise` and `forecast` keep their answers with `keep_answer`.
+Other packages use `score`, which is imported on first use; `advise` and `forecast` save their answers with `keep_answer`.
 """

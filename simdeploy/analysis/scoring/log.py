@@ -1,6 +1,6 @@
-"""A log of answers: a folder with one file for each, with what it was conditioned on.
+"""A log of answers: a folder with one file per answer, which includes what was seen.
 
-The name of a file follows from its contents, so an answer that is repeated is kept once. Files are written as a whole or not at all.
+The name of a file contains a digest of its contents, so a repeated answer is saved once. Files are written as a whole or not at all.
 """
 
 from __future__ import annotations
@@ -26,34 +26,34 @@ from simdeploy.result import Result, to_plain
 if TYPE_CHECKING:
     from simdeploy.scenario import Scenario
 
-# Of files; it changes when older versions can't read them.
+# Version of the file format; it changes when older versions of simdeploy can't read the files.
 FORMAT = 1
 _ENDING = ".json"
 _DIGITS = 12
-# What is read of an answer.
+# Fields of an answer that are used.
 _READ = {"kinds": ("defective", "prior", "posterior"), "forecast": ("measure", "quantile", "estimate")}
 _MOST_BYTES = 100_000_000
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A kept answer."""
+    """An answer in the log."""
 
     file: str
     id: str  # of the deployment object; empty if it has none
     created_at: str  # RFC 3339; empty if unknown
-    at_s: float  # the instant of looking, seconds after the start
+    at_s: float  # the time of observation, seconds after the start
     answer: Mapping[str, Any]  # as `Result.to_dict` wrote it
     seen: list[Any]  # deployment objects, or rows of a table
 
     @property
     def rollout(self) -> str:
-        """What identifies the rollout: the id, or else the instant at which it was created."""
+        """Identifier of the rollout: its id, or else `created_at`."""
         return self.id or self.created_at
 
 
 def prepare_log(folder: str | os.PathLike[str]) -> Path:
-    """Create the folder of a log; raise `InputError` if that can't be."""
+    """Create the folder of a log; raise `InputError` if that fails."""
     path = Path(folder)
     try:
         make_folder(path)
@@ -67,7 +67,7 @@ def prepare_log(folder: str | os.PathLike[str]) -> Path:
 
 
 def keep_answer(folder: Path, scenario: Scenario, seen: Any, evidence: Any, answer: Result, at_s: float) -> Path | None:
-    """Keep an answer, which was given at an instant; if that fails, warn and return None, because the answer is worth more than its copy."""
+    """Save an answer, given `at_s` seconds after the start. If that fails, warn and return None, so that the caller still gets the answer."""
     objects = list_objects(seen)
     question = json.dumps(to_plain(scenario.to_question()), sort_keys=True)
     entry = {
@@ -82,9 +82,7 @@ def keep_answer(folder: Path, scenario: Scenario, seen: Any, evidence: Any, answ
         "answer": answer.to_dict(),
     }
     if entry["id"] is None and entry["created_at"] is None:
-        warn_user(
-            "no id, created_at or rollout says which rollout this is, so that the answer in the log can't be scored"
-        )
+        warn_user("no id, created_at or rollout identifies the rollout, so the answer in the log can't be scored")
     text = json.dumps(entry, indent=1, allow_nan=False)
     name = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in entry["id"] or "rollout")
     digest = hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]
@@ -99,7 +97,7 @@ def keep_answer(folder: Path, scenario: Scenario, seen: Any, evidence: Any, answ
 
 
 def read_log(folder: str | os.PathLike[str]) -> tuple[list[Entry], dict[str, str]]:
-    """Return the entries of a log by name, and what is wrong with files that can't be read."""
+    """Return the entries of a log, and by name of the file the errors of files that can't be read."""
     path = Path(folder)
     if not path.is_dir():
         raise InputError(Problem("no such folder", ("log",), found=shorten(str(path)), allowed="the folder of a log"))
@@ -137,7 +135,7 @@ def _read_entry(file: Path) -> Entry:
 
 
 def list_objects(seen: Any) -> list[Any]:
-    """Return what was seen in JSON values."""
+    """Return what was seen as JSON values."""
     import pandas as pd
 
     if isinstance(seen, Rollout):
@@ -169,7 +167,7 @@ def _to_row(row: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def find_body(given: Any) -> Mapping[str, Any]:
-    """Return the deployment of a body, or what was given."""
+    """Return the deployment in the body of a response; anything else unchanged."""
     body = given.get("deployment", given) if isinstance(given, Mapping) else {}
     return body if isinstance(body, Mapping) else {"id": body, "status": given}
 

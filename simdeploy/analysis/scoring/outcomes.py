@@ -1,4 +1,4 @@
-"""What became of rollouts: final deployment objects, or a table."""
+"""Reads the outcomes of rollouts, from final deployment objects or a table."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _MOST_BYTES = 1_000_000_000
 
 @dataclass(frozen=True)
 class Outcome:
-    """What is known of a rollout in the end; None where it isn't."""
+    """The known outcome of a rollout; None for what is unknown."""
 
     defective: bool | None = None
-    state: str | None = None  # a terminal one
+    state: str | None = None  # a terminal state
     completed_ns: int | None = None  # nanoseconds since 1970
 
     def merge(self, other: Outcome) -> Outcome | None:
-        """Return what both say; None if they contradict each other."""
+        """Return the combination of both; None if they contradict each other."""
         values: dict[str, Any] = {}
         for name in ("defective", "state", "completed_ns"):
             mine, theirs = getattr(self, name), getattr(other, name)
@@ -44,7 +44,7 @@ class Outcome:
 
 
 def read_outcomes(given: Any) -> dict[str, Outcome]:
-    """Return outcomes by rollout, from deployment objects, a table, or a file of either.
+    """Return outcomes by rollout, from deployment objects, a table, or a file with either.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def read_outcomes(given: Any) -> dict[str, Outcome]:
 
 
 def join_outcomes(pairs: Iterable[tuple[str, Outcome]]) -> dict[str, Outcome]:
-    """Return what is known of each rollout."""
+    """Return the combined outcome of each rollout; raise `InputError` for contradictions."""
     by_rollout: dict[str, Outcome] = {}
     for name, outcome in pairs:
         merged = by_rollout.get(name, Outcome()).merge(outcome)
@@ -80,7 +80,7 @@ def join_outcomes(pairs: Iterable[tuple[str, Outcome]]) -> dict[str, Outcome]:
 def find_outcome(
     given: Any,
     *,
-    strict: bool = False,  # whether to raise `InputError` for what is no deployment object, or else return None
+    strict: bool = False,  # whether to raise `InputError` for anything but a deployment object, instead of returning None
 ) -> tuple[str, Outcome] | None:
     """Return the rollout of a deployment object and its outcome; None if it isn't over."""
     body = find_body(given)

@@ -15,7 +15,7 @@ Event = Literal["defective", "completed"]
 Verdict = Literal["consistent", "too low", "too high", "unknown"]
 Use = Literal["scored", "no outcome", "undecided", "over", "canceled"]
 
-# Answers, and rollouts that they are about.
+# Numbers of answers, and of their rollouts.
 _COUNTS = {"n_answers": "int64", "n_rollouts": "int64"}
 
 PROBABILITIES = {
@@ -48,7 +48,7 @@ ANSWERS = {
 }
 FILES = {"file": "str", "problem": "str"}
 
-# Fewer rollouts say nothing.
+# With fewer rollouts, a score is not trusted.
 FEWEST_ROLLOUTS = 20
 
 
@@ -59,29 +59,30 @@ class Score(Result):
     Attributes
     ----------
     probabilities : DataFrame
-        One row per `event`: the release is defective; the rollout completes. Each rollout counts once, its answers in equal parts. How
-        probable it was `called` on average, and the share in which it `happened`; the `brier` score (0 is perfect) with its interval, its
-        parts (`reliability`, `resolution`, `uncertainty`), and what it is lower by than that of the probability before anything was seen
-        (`gain`). The `verdict` says whether the first group that isn't consistent with what happened was called too low or too high.
+        One row per `event` (the release is defective; the rollout completes). Rollouts have equal weight, shared equally by their answers.
+        The mean forecast probability (`called`), and the fraction of rollouts in which the event `happened`; the `brier` score (0 is
+        perfect) with its interval and its parts (`reliability`, `resolution`, `uncertainty`); and by how much it is lower than the score of
+        the probability before anything was seen (`gain`). The `verdict` says whether the first bin that is inconsistent with what happened
+        was forecast too low or too high.
     bins : DataFrame
-        The same by tenths of the probability that was called; `low` and `high` bound the share that happened.
+        The same by tenths of the forecast probability; `low` and `high` bound the fraction that `happened`.
     times : DataFrame
-        How often the time that was left lay in the middle 95 % of its forecast (`covered`), below it (`earlier`) or above (`later`): in
-        all, and by the median that was forecast, `from_s` to `to_s`. The `verdict` says whether 95 % is too low (forecasts are too wide)
-        or too high (too narrow).
+        How often the actual time left was in the middle 95 % of its forecast (`covered`), below it (`earlier`) or above (`later`): in all
+        answers, and by the forecast median, `from_s` to `to_s`. The `verdict` says whether 95 % is too low (forecasts are too wide) or too
+        high (too narrow).
     answers : DataFrame
-        One row per kept answer: what it said, what happened (NaN: unknown), and its `use`: scored; no outcome is known; undecided, as it
-        said itself; the rollout was over; it was canceled, which a forecast of going on says nothing of.
+        One row per answer in the log: what it said, what happened (NaN if unknown), and its `use`: "scored"; "no outcome" is known;
+        "undecided", because the answer was not trusted; the rollout was "over"; or "canceled", which a forecast of going on doesn't cover.
     files : DataFrame
         Files of the log that could not be read.
     n_rollouts : int
-        Rollouts in the log.
-    n_scored : int
-        Those with an outcome that can be compared.
-    is_trusted : bool
-        Whether these are at least 20.
+        Number of rollouts in the log.
+        n_scored : int
+            Number of rollouts whose outcome can be compared.
+        is_trusted : bool
+            Whether these are at least 20.
     confidence_level : float
-        Of each interval separately. Verdicts are for all bins of an event together, and for all rows of `times`.
+        Of each interval separately. Verdicts hold for all bins of an event together, and for all rows of `times` together.
     computed_under : dict
         Log and seed.
     """

@@ -1,4 +1,4 @@
-"""Comparing kept forecasts with what then happened."""
+"""`score`: compares forecasts in a log with what happened."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _BINS = 10
-# Rollouts with either outcome below which an interval of a score is not stated.
+# A score has no interval with fewer rollouts of either outcome.
 _FEWEST_OF_EACH = 10
-# Horizons, and what forecasts of times cover.
+# Horizons of times (seconds), and the quantiles of their forecasts.
 _HORIZONS_S = (0.0, 600.0, 3600.0, math.inf)
 _COVERED, _LEVELS = 0.95, (0.025, 0.5, 0.975)
-# A kind of end that a forecast gives less is none that it knows of.
+# A forecast accounts for cancellations if it gives them at least this probability.
 _KNOWN = 0.005
 _EVENTS = {"defective": ("defective", "was_defective", "before"), "completed": ("completed", "has_completed", None)}
 
@@ -43,19 +43,20 @@ def score(
     confidence_level: float = 0.95,
     seed: int = 0,
 ) -> Score:
-    """Compare kept forecasts with what then happened.
+    """Compare forecasts in a log with what happened afterwards.
 
     Parameters
     ----------
     log : path
-        The folder that `forecast` and `advise` were given as `log`.
+        The folder that was passed to `forecast` and `advise` as `log`.
     outcomes : path, DataFrame, or deployment objects, optional
-        Final deployment objects, or a table (CSV, Parquet) of ``id``, and where known ``defective``, ``state`` and ``completed_at``. An
-        object says nothing of defects. By default, and in addition, what later answers in the log were given as the end.
+        Final deployment objects, or a table (CSV, Parquet) with ``id``, and where known ``defective``, ``state`` and ``completed_at``.
+        Objects don't show whether a release was defective. Final objects that were passed to later calls are in the log, and are always
+        used.
     confidence_level : float, default 0.95
         Of each interval separately.
     seed : int, default 0
-        Of the samples of rollouts that intervals of Brier scores are from.
+        Seed of the bootstrap of rollouts for the intervals of Brier scores.
 
     Returns
     -------
@@ -69,8 +70,8 @@ def score(
     Notes
     -----
     A rollout is identified by the id of its deployment object, or else by `created_at`. Answers about one rollout share its outcome, so
-    each rollout counts once [1]_. A rollout that somebody canceled says nothing of how it would have gone on: unless the forecast knew of
-    cancels, only its defects are scored. If advice was followed, that leaves out many of the defective ones.
+    each rollout counts once [1]_. If somebody canceled a rollout, it is unknown how it would have gone on. So unless the forecast
+    allowed for cancellation, only its probability of a defect is scored. If advice was followed, that affects many defective releases.
 
     References
     ----------
@@ -109,7 +110,7 @@ def score(
     answers = make_frame([_compare(entry, known.get(entry.rollout, Outcome())) for entry in entries], ANSWERS)
     is_late = answers["was_left_s"] < 0
     if is_late.any():
-        when = "when, by their outcomes, the rollouts were over; their times are not compared"
+        when = "after the end of their rollout, according to its outcome; their times are not compared"
         warn_user(f"{int(is_late.sum()):,} of {len(answers):,} answers were given {when}")
         answers["was_left_s"] = answers["was_left_s"].mask(is_late)
     probabilities, bins = [], []
@@ -143,11 +144,11 @@ def _warn_of_shared_ids(entries: Sequence[Entry]) -> None:
         starts.setdefault(entry.rollout, set()).add(entry.created_at)
     for name, of_rollout in starts.items():
         if len(of_rollout) > 1:
-            warn_user(f"the id {shorten(name)} has {len(of_rollout)} times of creation, but is taken as one rollout")
+            warn_user(f"the id {shorten(name)} has {len(of_rollout)} creation times, but counts as one rollout")
 
 
 def _find_outcomes(entries: Sequence[Entry]) -> dict[str, Outcome]:
-    """Return the ends that answers of the log were given; the last one of each rollout."""
+    """Return the last outcome of each rollout that the log contains among what was seen."""
     outcomes = {}
     for entry in entries:
         for each in entry.seen:
@@ -175,7 +176,7 @@ def _compare(entry: Entry, outcome: Outcome) -> dict[str, Any]:
         "completed": _number(estimates.get(("completed", None))),
         **dict(zip(("left_low_s", "left_s", "left_high_s"), times, strict=True)),
         "was_defective": _number(outcome.defective),
-        # How it would have gone on, nobody knows.
+        # It is unknown how a canceled rollout would have gone on.
         "has_completed": math.nan
         if outcome.state is None or use == "canceled"
         else float(outcome.state == "completed"),
@@ -204,7 +205,7 @@ def _number(value: Any) -> float:
 def _list_bins(
     event: str, part: pd.DataFrame, called: str, happened: str, confidence_level: float
 ) -> list[dict[str, Any]]:
-    """Return what happened of what was called about as probable."""
+    """Group answers by the forecast probability, and return what happened in each group."""
     weights = weigh_clusters(part["rollout"].to_numpy())
     places = np.minimum((part[called].to_numpy() * _BINS).astype(int), _BINS - 1)
     n_bins = len(np.unique(places))
@@ -261,7 +262,7 @@ def _summarize(
         gain = resample_mean(before - squares, rollouts, confidence_level, seed)
     brier = resample_mean(squares, rollouts, confidence_level, seed)
     if min(len(np.unique(rollouts[happened == outcome])) for outcome in (0, 1)) < _FEWEST_OF_EACH:
-        # Samples of samples know nothing of what hardly ever happened.
+        # The bootstrap is unreliable if one of the outcomes is rare.
         brier, gain = (brier[0], math.nan, math.nan), (gain[0], math.nan, math.nan)
     off = [verdict for verdict in verdicts if verdict != "consistent"]
     verdict = "unknown" if row["n_rollouts"] < FEWEST_ROLLOUTS else (off[0] if off else "consistent")
@@ -281,7 +282,7 @@ def _summarize(
 
 
 def _list_times(answers: pd.DataFrame, confidence_level: float) -> list[dict[str, Any]]:
-    """Return how often times lay in their forecasts: in all, and by horizon."""
+    """Return how often times were within their forecasts: in all, and by horizon."""
     part = answers[(answers["use"] == "scored") & answers["was_left_s"].notna() & answers["left_s"].notna()]
     parts = [(0.0, math.inf, part)]
     for low, high in itertools.pairwise(_HORIZONS_S):

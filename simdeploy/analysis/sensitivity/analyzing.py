@@ -85,8 +85,8 @@ def analyze_sensitivity(
     -----
     See `effect_indices` and `variance_indices` for formulas, `estimate_with_errors` for intervals: they include the
     error from the choice of points and, with replications, from the choice of worlds. Replications are divided into at
-    most 20 parts; of worlds by kind of release each part has its share of every kind. One number per point is taken as
-    exact, for a deterministic function; a single replication, or a single world of a kind, gives no interval.
+    most 20 parts; with worlds by kind of release, each part has its share of every kind. One number per point is treated
+    as exact, as for a deterministic function; a single replication, or a single world of a kind, gives no interval.
 
     A point has no response if a replication failed, if its measure is unknown because rollouts never end, or if it has
     no observation. Then its whole trajectory or row is left out. If more than a tenth of the blocks is left out for
@@ -232,7 +232,7 @@ def _with_errors(
     is_used: np.ndarray,
     confidence_level: float,
 ) -> Estimated:
-    """Estimate a statistic of the mean moments of the blocks that are used."""
+    """Estimate a statistic of the mean moments of the used blocks."""
     without = [moments(of_part)[is_used] for of_part in responses.without]
     return estimate_with_errors(
         moments(responses.all)[is_used],
@@ -251,14 +251,14 @@ def _moments(design: SensitivityDesign, responses: np.ndarray) -> np.ndarray:
 
 
 def _is_first_sure(moving: pd.DataFrame) -> bool | None:
-    """Return whether the first of the active factors has significantly the largest index; None if there is none."""
+    """Return whether the first factor's index is significantly the largest; None if no factor is active."""
     return None if moving.empty else bool((moving["high"].iloc[1:] < moving["low"].iloc[0]).all())
 
 
 def _directions(
     design: SensitivityDesign, responses: Responses, is_used: np.ndarray, confidence_level: float
 ) -> list[dict[str, Any]]:
-    """Return the slope and direction of each factor; nothing for a list without order."""
+    """Return the slope and direction of each factor; empty for a list without order."""
     pairs = zip(design.spreads, design.values, strict=True)
     places = np.stack([spread.place(values) for spread, values in pairs], axis=1).reshape(design.places.shape)
 

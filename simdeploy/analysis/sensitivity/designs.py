@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 Method = Literal["morris", "sobol"]
 METHODS: tuple[Method, ...] = get_args(Method)
 
-# A point more or less costs a point; below these intervals mean little.
+# The least sizes; with fewer blocks, intervals mean little.
 SIZES = {"morris": 20, "sobol": 256}
 _LEAST = {"morris": 4, "sobol": 16}
 
-# Of Morris' grid; even, and the step half of it more than half of the range, so that every level is met equally often.
+# Levels of Morris' grid. An even number, with a step of half of them, makes all levels equally frequent.
 _LEVELS = 4
 
 
@@ -42,7 +42,7 @@ class SensitivityDesign:
     spreads : tuple of Interval or Choices
         Their ranges.
     values : tuple of tuple
-        Of each factor, one per point.
+        Values of each factor, one per point.
     places : ndarray of float, shape (blocks, points of a block, levers)
         Position of each value in its range, from 0 to 1.
     moved : ndarray of int, shape (blocks, levers), or None
@@ -138,7 +138,7 @@ def design_sensitivity(
 def make_design(
     levers: Sequence[Lever], asked: Sequence[Any], method: object, size: int | None, *, seed: int
 ) -> SensitivityDesign:
-    """Choose the points for known settings, as `design_sensitivity` does for any names."""
+    """Choose the points for keys of a scenario, as `design_sensitivity` does for any names."""
     problems = _problems(levers, method, size)
     raise_if_any(problems)
     check_numbers(replications=1, seed=seed, engine="auto")

@@ -63,11 +63,11 @@ def estimate_sensitivity(
         Morris: trajectories, each with one point more than there are factors; 20 by default. Sobol: rows, each with two
         points more; 256 by default.
     replications : int or range, default 100
-        At each point, in the same worlds at all points.
+        Replications at each point, in the same worlds at all points.
     confidence_level : float, default 0.95
         Of each interval separately.
     seed : int, default 0
-        Of the points, and of the worlds.
+        Seed of the points and of the worlds.
     engine : {'auto', 'compiled', 'reference'}
     executor, workers, cluster, store, progress
         As for `sweep`.
@@ -85,8 +85,8 @@ def estimate_sensitivity(
     -----
     See `design_sensitivity` for the points and `analyze_sensitivity` for the indices. The response at a point is the
     measure over all replications; the indices are those of its expectation. If the measure depends on the kind of release,
-    each kind has worlds of its own, most of them where values vary most
-    (`simdeploy.analysis.asking.allocating.plan_rest`); kinds are drawn if points differ in their names or in which are
+    each kind is simulated in worlds of its own, in more of them if its values vary more
+    (`simdeploy.analysis.asking.allocating.plan_rest`). Kinds are drawn if points differ in their names or in which are
     defective.
 
     Examples

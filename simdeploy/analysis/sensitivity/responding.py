@@ -1,4 +1,4 @@
-"""The response at each point of a design, also with parts of the worlds left out, or why there is none."""
+"""The response at each point of a design, with all worlds and without each part of them, or why there is none."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ def respond(
     """Compute a measure (None for the mean of numbers) at each point.
 
     Values have shape (points, replications), NaN where the measure doesn't apply; or (points,), the responses
-    themselves. Points may have a failed replication or an unknown value; if nothing is said of that, every value that
-    is not finite is a failure.
+    themselves. Points may have a failed replication or an unknown value; if these are not given, values that are not
+    finite count as failures.
 
-    Each part that is left out has its share of the worlds of each stratum. There is no error with a single world of a
-    stratum that has values.
+    Each part that is left out has its share of the worlds of each stratum. The error is unknown if a stratum has only one
+    world with a value.
     """
     sample = as_sample(responses)
     values = sample.values

@@ -14,13 +14,13 @@ from simdeploy.scenario.measures import Measure
 if TYPE_CHECKING:
     import pandas as pd
 
-# By which of a method's indices factors are ranked.
+# The index by which each method ranks factors.
 RANKED_BY = {"morris": "mu_star", "sobol": "total"}
 
 # If more blocks than this are left out because of simulated outcomes, the others are not representative.
 MOST_UNKNOWN_FRACTION = 0.1
 
-# If less of all changes goes the way of the slope, the response has no one direction.
+# If a smaller fraction of all changes has the sign of the slope, the response has no direction.
 LEAST_MONOTONE_FRACTION = 0.75
 
 INDEX = {
@@ -56,10 +56,10 @@ class Sensitivity(Result):
         "sigma", in the unit of the response per range of the factor; Sobol: "first", "total", fractions of the
         variance), `estimate`, `low`, `high`, each interval separately, `standard_error`. NaN if `is_refused`.
     factors : DataFrame
-        One row per factor: `factor`, its range `over`, `is_inert`, whether it changes no number at all, and its direction.
+        One row per factor: `factor`; its range `over`; `is_inert`, whether it never changes the response; and its direction.
         `slope` is the least-squares change of the response over the range of the factor, from pairs of points that differ
-        in this factor only (Morris: mu), with `slope_low` and `slope_high`. `monotone_fraction` is the part of these
-        changes, by absolute value, that have the sign of the slope; 1 if the response is monotone. `direction` is "rises"
+        in this factor only (Morris: mu), with `slope_low` and `slope_high`. `monotone_fraction` is the fraction of these
+        changes, by absolute value, that has the sign of the slope; 1 if the response is monotone. `direction` is "rises"
         or "falls"; missing if the interval of the slope contains 0 or the fraction is below 0.75. All are missing for a
         list whose values are not ascending numbers, and if `is_refused`.
     points : DataFrame
@@ -69,13 +69,13 @@ class Sensitivity(Result):
     left_out : dict
         Number of blocks left out, by reason.
     is_refused : bool
-        Whether too many points have no response to give indices.
+        Whether no indices are given, because too many points have no response.
     is_constant : bool
         Whether the response is the same at all points that have one.
     is_first_sure : bool or None
         Whether the most influential factor is significantly ahead of all others; None if no factor has an effect.
     n_replications : int
-        At each point; 0 for numbers from the caller.
+        Replications at each point; 0 for numbers from the caller.
     n_failed : int
         Failed replications.
     confidence_level : float

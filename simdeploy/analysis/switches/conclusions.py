@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Span(NamedTuple):
-    """A number with its interval, and whether that covers as often as it says; NaN if unknown."""
+    """A number with its interval, and whether the interval can be trusted; NaN if unknown."""
 
     estimate: float = math.nan
     low: float = math.nan
@@ -45,7 +45,7 @@ class Standings:
     """Several policies in the same worlds."""
 
     policies: tuple[str, ...]
-    values: Sample  # shape (policies, replications), of the measure that decides
+    values: Sample  # of the measure that decides, shape (policies, replications)
     estimates: tuple[Estimate, ...]
     feasibility: tuple[Feasibility, ...]
     unknown_fractions: np.ndarray  # of the rollouts that never end, so their value is unknown
@@ -59,14 +59,13 @@ class Standings:
 
 @dataclass(frozen=True)
 class Conclusion:
-    """Which policy is chosen, and how the `subject` of `conclude` compares with the best of the others that meet the
-    requirements.
+    """Which policy is chosen, and how the `subject` of `conclude` compares with the best other policy that meets the requirements.
 
-    `is_sure` is true if intervals support that the subject is, or isn't, the choice: those of the requirements each
-    separately, those of its gaps to all others together.
+    `is_sure` is true if intervals support that the subject is, or isn't, the choice. Intervals of requirements hold
+    separately, those of its differences from all other policies together.
     """
 
-    choice: str | None  # none if no policy meets the requirements, or if unknown
+    choice: str | None  # None if no policy meets the requirements, or if unknown
     is_known: bool
     is_sure: bool = False
     margin: Span = _UNKNOWN  # of the subject over its rival; negative if worse, NaN without a rival
@@ -125,7 +124,7 @@ def conclude(standings: Standings, rule: Rule, *, subject: int, base: int | None
     rivals = [place for place in others if standings.eligible[place]]
     margin, rival = _UNKNOWN, None
     if rivals:
-        # Whichever of them is the best: when all intervals hold, so does that of the least.
+        # It is unknown which of them is the best; but if all intervals hold, so does that of the least difference.
         parts = (gaps.estimate, gaps.low, gaps.high)
         is_trusted = (gaps.trusts_low & gaps.trusts_high)[rivals, subject].all()
         estimate, low, high = (float(part[rivals, subject].min()) for part in parts)
@@ -149,7 +148,7 @@ def conclude(standings: Standings, rule: Rule, *, subject: int, base: int | None
 
 
 def _why_not(standings: Standings, choice: int | None, base: int | None, *, is_sure: bool) -> str:
-    """Return why the choice is another one; what only estimates say seems so."""
+    """Return why another policy is the choice; the wording is tentative if only estimates support it."""
     if choice == base:
         return ""
     if base is None:

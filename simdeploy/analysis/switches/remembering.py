@@ -1,4 +1,4 @@
-"""Answers kept by the content of what was asked about, because most settings of switches change few rollouts or none."""
+"""A cache of results by the content of the argument, because most settings of switches change few rollouts or none."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Answer = TypeVar("Answer")
 
 
 def remember(call: Callable[[Asked], Answer]) -> Callable[[Asked], Answer]:
-    """Return a function that computes each answer once.
+    """Return a function that computes the result for each argument once.
 
     Examples
     --------

@@ -72,7 +72,7 @@ class Switches(Result):
     requirements : tuple of Requirement
     confidence_level : float
     replications : int
-        Of each policy under each setting.
+        Replications of each policy under each setting.
     policies : DataFrame
         Under the scenario's own switches, one row per policy: the `estimate` of the measure with `low`, `high`, `n`;
         `verdict` of the intervals on the requirements ("met", "not met", "undecided"); `meets_requirements` by the
@@ -123,11 +123,10 @@ class Switches(Result):
 
     @property
     def replications_needed(self) -> float:
-        """About how many replications would confirm the choice's lead, given its margin and interval now; NaN if that is
-        not what leaves the choice open.
+        """About how many replications would confirm the choice's lead, given its present margin and interval.
 
-        The half-width falls with the square root of the number, as in `replicate_to_precision`. An interval that is narrow enough but
-        can't be trusted yet takes more values, too: twice as many at least.
+        NaN if the margin is not what leaves the choice open. The half-width falls with the square root of the number, as in
+        `replicate_to_precision`. An interval that is narrow enough but can't be trusted yet needs more, too: at least twice as many.
         """
         margin, low = self.base[["margin", "margin_low"]].iloc[0]
         if self.unsure_of != "margin" or not margin > 0:
@@ -147,7 +146,7 @@ def make_table(
     order: Mapping[Setting, int],
     dtypes: Mapping[str, str],
 ) -> pd.DataFrame:
-    """Make an ordered table of rows and of impossible settings."""
+    """Make a table of the rows and of the impossible settings, in order."""
     nothing = {name: False if dtype == "bool" else None for name, dtype in dtypes.items()}
     everything = [*rows, *({**nothing, "setting": setting, "reason": why} for setting, why in refused)]
     everything.sort(key=lambda row: order.get(row["setting"], -1))

@@ -70,8 +70,10 @@ class Choice:
         return row | interval_cells("effect", effect) | {"has_effect": simulated.has_effect}
 
     def _find_standings(self, simulated: Simulated) -> Standings:
-        """Return the standings under a setting. Those of equal rollouts are equal, even if rates of verdicts are known under the
-        scenario's own switches and counted under the setting.
+        """Return the standings under a setting: those under the scenario's own switches if rollouts are equal.
+
+        Otherwise equal rollouts might differ, because rates of verdicts are known under the scenario's own switches but counted under
+        the setting.
         """
         return simulated.standings if simulated.has_effect else self._base
 
@@ -97,15 +99,15 @@ class Choice:
         keeps = {
             each.setting: self._row(each.setting, self._find_standings(each))["holds"] is True for each in simulated
         }
-        none = self._quantity(self._base)
-        # One value may be possible only together with another one: alone it has no quantity, and flips nothing.
-        unknown = none.where(np.zeros(none.values.shape, dtype=bool))
+        unchanged = self._quantity(self._base)
+        # A value that is possible only together with another one has no margin by itself, and flips nothing.
+        unknown = unchanged.where(np.zeros(unchanged.values.shape, dtype=bool))
         level = self._rule.confidence_level
         rows = []
         for setting, standings in settings.simulate_pairs(both):
             first, second = setting[:1], setting[1:]
             alone = quantities.get(first, unknown), quantities.get(second, unknown)
-            interaction = estimate_interaction(none, *alone, self._quantity(standings), confidence_level=level)
+            interaction = estimate_interaction(unchanged, *alone, self._quantity(standings), confidence_level=level)
             row = self._row(setting, standings) | interval_cells("interaction", interaction)
             row["p_value"] = interaction.p_value
             row["flips_together"] = row["holds"] is False and keeps.get(first, True) and keeps.get(second, True)
@@ -119,7 +121,7 @@ class Choice:
     def _quantity(self, standings: Standings) -> Sample:
         """Return, by world, the margin of the choice over its first rival, or its measure without a rival."""
         sign = 1.0 if self._rule.direction == "min" else -1.0
-        # Of four rollouts a world, an event's lump has no exact limits.
+        # An interaction combines four rollouts per world, for which lumps of events have no exact limits.
         values = replace(standings.values, lumps=())
         of_subject = values[self._subject]
         if self._rule.of.kind == "quantile" or why_unknown(standings, self._rule.of):
@@ -154,8 +156,8 @@ def estimate_interaction(
     -----
     The mean of :math:`D = f_{ab} - f_a - f_b + f_0` (twice the interaction effect of a two-by-two factorial design, Law
     2015 [1]_, section 12.2), taken within replications, with Student's t interval and the two-sided p-value of
-    Student's test of 0, with as many degrees of freedom as replications, less one for each stratum. If all D are equal the
-    p-value is 1 if they are 0, and 0 otherwise.
+    Student's test of 0. Degrees of freedom are the number of replications, less one for each stratum. If all D are equal,
+    the p-value is 1 if they are 0, and 0 otherwise.
 
     References
     ----------
@@ -182,7 +184,7 @@ def estimate_interaction(
 
 
 def adjust_by_holm(p_values: np.ndarray) -> np.ndarray:
-    r"""Return adjusted p-values that can all be compared with one level, the probability of any false finding.
+    r"""Return adjusted p-values, which can all be compared with the same familywise error rate.
 
     With the m tests, ignoring NaN, in ascending order: :math:`\max_{i \le j} \min(1, (m - i + 1) p_{(i)})` (Holm 1979
     [1]_). Holds whatever the dependence between tests.

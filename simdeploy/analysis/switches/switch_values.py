@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 _LONGEST_NS = 24 * 3600 * NS_PER_S
 
-# Of rows that are in memory at once.
+# Rows that are in memory at once.
 _MOST_ROWS = 600_000
 _LAST_DIGITS = 1e-9
 
@@ -75,7 +75,7 @@ def list_switch_values(scenario: Scenario) -> tuple[SwitchValue, ...]:
     >>> [str(value) for value in values if value.switch == "reporting_delay"]
     ['reporting_delay: 12s', 'reporting_delay: 45s']
     """
-    orchestrator, listed = scenario.orchestrator, {**switch_values(), **_telling_values(scenario.fleet)}
+    orchestrator, listed = scenario.orchestrator, {**switch_values(), **_informative_values(scenario.fleet)}
     return tuple(
         _as_in_a_file(switch.name, value)
         for switch in fields(Orchestrator)
@@ -97,7 +97,7 @@ def pair_values(values: Sequence[SwitchValue]) -> Iterator[tuple[SwitchValue, Sw
     return ((first, second) for first, second in combinations(values, 2) if first.switch != second.switch)
 
 
-def _telling_values(fleet: Fleet) -> dict[str, tuple[Any, ...]]:
+def _informative_values(fleet: Fleet) -> dict[str, tuple[Any, ...]]:
     nodes = fleet.nodes
     mean_s = max(behaviour.update_duration.mean * behaviour.slowdown.mean for behaviour in fleet.behaviours)
     bake_ns = min(math.ceil(min(mean_s, _LONGEST_NS / NS_PER_S)) * NS_PER_S, _LONGEST_NS)
@@ -215,7 +215,7 @@ def why_refused(scenario: Scenario, setting: Setting) -> str:
 
 
 def _are_equal(values: np.ndarray, others: np.ndarray) -> bool:
-    """Return whether values are equal; sums of the same requests in another order may differ in their last digits."""
+    """Return whether values are equal, up to the last digits, in which sums in another order may differ."""
     if values.dtype.kind == "f":
         return np.allclose(values, others, rtol=_LAST_DIGITS, atol=_LAST_DIGITS, equal_nan=True)
     return np.array_equal(values, others)

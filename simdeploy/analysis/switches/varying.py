@@ -70,7 +70,7 @@ def vary_switches(
     pairs : bool, default True
         Whether to try values of two switches together.
     replications : int or range, default 500
-        Of each policy under each setting.
+        Replications of each policy under each setting.
     confidence_level : float, default 0.95
     seed : int, default 0
     engine : {'auto', 'compiled', 'reference'}
@@ -86,7 +86,7 @@ def vary_switches(
     Raises
     ------
     InputError
-        Before anything is simulated for an invalid argument, and for `cost` without costs; afterwards if no choice is
+        Before anything is simulated: for an invalid argument, and for `cost` without costs. Afterwards: if no choice is
         possible under the scenario's own switches, because rollouts never end.
     SimulationError
         If every replication of a policy failed.
@@ -99,14 +99,14 @@ def vary_switches(
     Notes
     -----
     The choice is the policy with the best estimate of `of` among those whose estimates meet the requirements. Its
-    margin is how much better it is than the best of the others that meet them, in the same worlds, with an interval for
-    the least of several differences that hold together (Bonferroni; see `estimate_regret`). A choice, or a flip, is
-    sure if the intervals support it: of the requirements, and of the differences from all policies that may meet them.
+    margin is how much better it is than the best other policy that meets them, in the same worlds. The margin's interval is
+    that of the least of several differences, which hold together (Bonferroni; see `estimate_regret`). A choice, or a flip,
+    is sure if it is supported by the intervals of the requirements and of the differences from all policies that may meet them.
 
     Values of two switches interact if they change the margin of the choice over its first rival (with one policy: its
-    measure) by something other than the sum of their separate changes: the mean of :math:`f_{ab} - f_a - f_b + f_0`
-    over worlds differs from 0 by Student's test, adjusted by Holm's method for all pairs. They also interact if
-    together they flip the choice and neither does alone. A quantile has no such difference, so only flips count.
+    measure) by something other than the sum of their separate changes. That is, the mean of :math:`f_{ab} - f_a - f_b + f_0`
+    over worlds is significantly different from 0 by Student's test, adjusted by Holm's method for all pairs. They also
+    interact if together they flip the choice but neither does alone, which is the only criterion for a quantile.
 
     If a rollout never ends (`on_failure: pause` waits for a person), its cost is unknown, and so is the choice.
 

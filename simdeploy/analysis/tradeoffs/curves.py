@@ -13,7 +13,7 @@ from simdeploy.statistics.estimators import Estimate, estimate_cases, estimate_d
 from simdeploy.statistics.levels import share_out
 from simdeploy.statistics.sample import Sample, as_sample
 
-# Rates whose probability is known differ significantly however little; nobody trades for less than this.
+# Known rates have no sampling error, so any difference would be significant; ignore differences below this.
 _LEAST_OF_A_RATE = 1e-4
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def estimate_curves(
     unknown: Mapping[Measure, np.ndarray],
     confidence_level: float,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Estimate measures at every point of every setting, and differences from the current policy: tables of `Tradeoff`.
+    """Estimate measures at every point of every setting, and differences from the current policy; return tables of `Tradeoff`.
 
     Values of each measure, shape (points, replications), and unknown fractions are ordered setting by setting. The
     level holds for all intervals of one setting together, and for all differences together.

@@ -11,8 +11,8 @@ from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.estimators import Estimate, estimate_differences
 from simdeploy.statistics.sample import Sample, as_sample
 
-_BLOCK = 128  # points that are settled at a time
-_CELLS = 4_000_000  # of a comparison of many points with the front, at a time
+_BLOCK = 128  # points that are compared at a time
+_CELLS = 4_000_000  # entries of a comparison with the front, at a time
 
 
 def find_front(losses: np.ndarray) -> np.ndarray:
@@ -32,7 +32,7 @@ def find_front(losses: np.ndarray) -> np.ndarray:
     left = np.arange(len(distinct))
     while len(left):
         block, left = left[:_BLOCK], left[_BLOCK:]
-        # Rows differ, so being no better anywhere is being dominated; every row is no better than itself.
+        # Rows are distinct, so a row that is nowhere better than another is dominated. Every row is nowhere better than itself.
         block = block[_count_no_worse(distinct[block], distinct[block]) == 1]
         is_kept[block] = True
         left = left[_count_no_worse(distinct[left], distinct[block]) == 0]
@@ -43,7 +43,7 @@ def find_front(losses: np.ndarray) -> np.ndarray:
 def _count_no_worse(points: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Count for each point the others that are nowhere worse."""
     is_no_worse = np.ones((len(points), len(others)), dtype=bool)
-    for place in range(points.shape[1]):  # a measure at a time: many times as fast as `all` over a short axis
+    for place in range(points.shape[1]):  # much faster than `all` over a short axis
         is_no_worse &= others[:, place] <= points[:, place, None]
     counts: np.ndarray = is_no_worse.sum(axis=1)
     return counts
@@ -90,7 +90,7 @@ def find_dominated(
     """
     n = len(opponents)
     level = 1 - 2 * (1 - confidence_level) / max(n * (n - 1), 2)  # only one side matters
-    worse = np.flatnonzero(opponents >= 0)  # in all measures so far
+    worse = np.flatnonzero(opponents >= 0)  # cases that are worse in all measures so far
     for of, (measure, direction) in zip(map(as_sample, values), directions.items(), strict=True):
         if len(worse):
             differences = estimate_differences(of[worse], of[opponents[worse]], measure, level)

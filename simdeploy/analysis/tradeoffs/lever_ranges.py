@@ -21,8 +21,15 @@ if TYPE_CHECKING:
 
 _NUMERIC = ("whole", "number", "duration")
 _LIMITS = ("max_failed_nodes", "max_failed_nodes_percent", "health_check.max_error_rate")
-_LEAST_ERROR_RATE = 0.01  # where nodes fail no request by themselves
-_DEADLINES = (Fraction(1, 2), Fraction(3, 4), Fraction(1), Fraction(3, 2), Fraction(2), Fraction(4))  # of the policy's
+_LEAST_ERROR_RATE = 0.01  # if nodes fail no requests by themselves
+_DEADLINES = (
+    Fraction(1, 2),
+    Fraction(3, 4),
+    Fraction(1),
+    Fraction(3, 2),
+    Fraction(2),
+    Fraction(4),
+)  # multiples of the policy's
 _MOST_WAVES = 50  # more waves would take weeks
 
 
@@ -32,10 +39,10 @@ class LeverRange:
 
     lever: Lever
     values: tuple[Any, ...]  # as in a file; None leaves the key to its default
-    # Ascending; durations in seconds, `max_parallel` 0 of the deployment dialect the whole fleet.
+    # Ascending; durations in seconds; `max_parallel` 0 of the deployment dialect as the size of the fleet.
     numbers: tuple[float, ...]
-    current: float | None  # the policy's value; None where there is none
-    default: float | None  # the API's default; None where there is none
+    current: float | None  # the policy's value; None without one
+    default: float | None  # the API's default; None without one
 
 
 def find_ranges(
@@ -98,14 +105,14 @@ class _Laying:
         if default is not None and self._warnings({lever: None}) is not None:
             by_number[default] = None
         if current is not None:
-            by_number[current] = raw  # so that all ranges have one case in common
+            by_number[current] = raw  # so that all ranges have a case in common
         by_number.pop(None, None)
         numbers = sorted(number for number in by_number if number is not None)
         values = tuple(by_number[number] for number in numbers)
         return LeverRange(lever, values, tuple(numbers), current, default if default in numbers else None)
 
     def raw(self, lever: Lever) -> Any:
-        """Return the policy's value, as in a file; None where it leaves the key out."""
+        """Return the policy's value, as in a file; None if it leaves the key out."""
         value: Any = self._policy.spec
         for key in lever.path.split("."):
             value = getattr(value, key, None)
@@ -115,7 +122,7 @@ class _Laying:
         return format_duration(value) if is_ns else value
 
     def _meaning(self, lever: Lever, value: Any) -> float | None:
-        """Return a value as a number; None where the key is unset and has no default."""
+        """Return a value as a number; None if the key is unset and has no default."""
         dialect = self._policy.spec.dialect
         orchestrator = self._scenario.orchestrator_of(self._policy)
         is_default = orchestrator.explicit_zero_limit == "default" and lever.path in _LIMITS

@@ -59,8 +59,8 @@ class Tradeoff(Result):
         The first two are the axes x and y.
     confidence_level : float
     n_replications : int
-        Of each point.
-    n_failed : int
+        Replications of each point.
+        n_failed : int
         Failed rows, which are left out.
     computed_under : dict
         Scenario, seed, engine and switches; and the costs, if a measure uses them.
@@ -129,9 +129,9 @@ def tradeoff(
         `escaped given defective`, `makespan_s given completed_good`, `blast_radius given defective` and `cost`; for a
         restart or stop `makespan_s` and `min_in_service_fraction`.
     replications : int or range, default 1000
-        Of each point.
-    confidence_level : float, default 0.95
-        Of all intervals of a setting together, and of all differences together.
+        Replications of each point.
+        confidence_level : float, default 0.95
+        Holds for all intervals of a setting together, and for all differences together.
     seed : int, default 0
     engine : {'auto', 'compiled', 'reference'}
     executor, workers, cluster, progress
@@ -151,12 +151,12 @@ def tradeoff(
     Notes
     -----
     A setting's curve is a receiver operating characteristic with escapes instead of hits on the vertical axis, so the ideal corner is
-    the lower left. All intervals of a curve hold together, and so do all `differences`, over all settings (Bonferroni): you may pick
+    the lower left. All intervals of a curve hold together, and so do all `differences`, over all settings (Bonferroni), so you may pick
     the best afterwards. Rates have the exact interval of Clopper and Pearson, means Student's t interval, quantiles the interval
     between order statistics.
 
-    All points meet the same worlds, and a case shared by several settings is simulated once. Each kind of release has worlds of its own
-    where a measure depends on the kind.
+    All points meet the same worlds, and a case shared by several settings is simulated once. If a measure depends on the kind of release,
+    each kind is simulated in worlds of its own.
 
     Examples
     --------
@@ -186,7 +186,7 @@ def tradeoff(
     ranges = find_ranges(scenario, chosen, vary)
     divided = find_divided(scenario, [chosen], measures, len(numbers))
     parts = folders_of(divided)
-    # Default ranges have no suspicious values but the policy's own and the API's defaults, which nobody asked for.
+    # In default ranges only the policy's own values and the API's defaults may be suspicious, and the user requested neither.
     suspects = vary is not None
     campaign = Campaign(
         seed, engine, executor, workers, cluster, store, progress, parts=parts, warns_of_suspicions=suspects

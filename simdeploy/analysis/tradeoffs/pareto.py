@@ -110,12 +110,12 @@ def pareto_front(
     Notes
     -----
     A case dominates another if it is no worse in any measure and better in one. Equal cases don't dominate each other. It is
-    *significantly* dominated if the intervals of paired differences show it to be worse in every measure. With the confidence level, no
-    case on the true front is called so, however many cases there are (`docs/methods.md`). Very skewed responses and many cases need
-    many replications.
+    *significantly* dominated if the intervals of paired differences show it to be worse in every measure. The confidence level is the
+    probability that this holds for no case on the true front, however many cases there are (`docs/methods.md`). Very skewed responses
+    and many cases need many replications.
 
-    A case with rollouts that never end in one of the measures is neither on the front nor dominated, and dominates nothing. 10,000
-    cases take seconds.
+    A case in which rollouts that a measure covers never end is neither on the front nor dominated, and dominates nothing. 10,000 cases
+    take seconds.
 
     Examples
     --------

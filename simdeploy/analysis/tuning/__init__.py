@@ -1,5 +1,5 @@
 """Policy search: candidates (`space`), simulation (`worlds`), what is known of each candidate (`findings`), selection
-(`search`), the outcome (`result`). From outside: `tune`, `Tuning`.
+(`search`), the outcome (`result`). Other packages use `tune` and `Tuning`.
 """
 
 from simdeploy.analysis.tuning.result import Tuning

@@ -56,7 +56,7 @@ def report(
         choice = findings.candidates.choice(confirmed.choice)
         probability, doubt = selection.probability_correct, _find_doubt(question, findings, confirmed, indifference)
     if confirmed is None and question.requirements:
-        # Nothing is known to be better than candidates that may meet the requirements.
+        # Candidates that may meet the requirements can't be compared with a choice, because there is none.
         findings.outcome[np.isin(findings.outcome, [OPEN, RULED_OUT])] = NOT_KNOWN
     is_decided = confirmed is not None and doubt is None
     binding, gain = _find_binding(confirmed, roles)
@@ -114,7 +114,7 @@ def _find_doubt(
 
 
 def _find_rollouts_to_decide(question: Question, confirmed: Confirmed | None) -> float:
-    """Return the budget with which the selection would be decided; NaN where something else is the reason."""
+    """Return the budget that would decide the selection; NaN if something other than the budget leaves it open."""
     if confirmed is None or confirmed.selection.is_decided or question.final is not None:
         return math.nan
     return float(confirmed.selection.n_needed * WORLDS_OF_A_BATCH)
@@ -125,12 +125,12 @@ def _state_probability(question: Question, probability: float, *, is_decided: bo
         return math.nan
     if question.final is None:
         return question.confidence_level
-    # Earlier eliminations have their own error.
+    # Earlier eliminations may have been wrong, too.
     return min(probability, (1 + question.confidence_level) / 2) if not math.isnan(probability) else math.nan
 
 
 def _name_roles(question: Question, findings: Findings, confirmed: Confirmed) -> dict[str, int]:
-    """Return which shown candidates to report, and as what: recommended, runner-up, current policy."""
+    """Return the shown candidates to report by role, such as recommended, runner-up or current policy."""
     shown = confirmed.shown
     roles = {result.CHOICE: 0}
     today = {role: findings.candidates.roles[role] for role in (CURRENT, DEFAULTS)}
@@ -211,7 +211,7 @@ def _find_binding(confirmed: Confirmed | None, roles: Mapping[str, int]) -> tupl
 
 
 def _tabulate_nearest(requirements: Sequence[Requirement], findings: Findings) -> pd.DataFrame:
-    """Return how near candidates that meet all other requirements come to each one, of those that could be recommended if they met it."""
+    """Return for each requirement the nearest estimate among eligible candidates that meet all others."""
     rows = []
     is_eligible = ~np.isin(findings.outcome, [*result.VALUELESS, result.REFERENCE])
     for place, requirement in enumerate(requirements):
@@ -228,7 +228,7 @@ def _specs(scenario: Scenario, question: Question, choice: Mapping[str, Any]) ->
     levers = find_levers(choice, [], [base.spec])
     values = dict(zip(levers, choice.values(), strict=True))
     with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
-        # A limit that can never stop a rollout is intended here: the other one decides.
+        # A limit that can never stop a rollout is intended here, because the other limit decides.
         return write_specs(change_policy(base, values, scenario, own_identity(base, scenario)), scenario)
 
 

@@ -21,11 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Confirmed:
-    """The recommended policy and its rivals in new worlds; `shown` lists the simulated candidates, the recommended one
-    first.
+    """The recommended policy and its rivals in new worlds.
 
-    `held_back` maps a requirement to the candidate that might be recommended without it. `alpha` is the probability of
-    a false verdict on a requirement at each look.
+    `shown` lists the simulated candidates, the recommended one first. `held_back` maps a requirement to the candidate that might
+    be recommended without it. `alpha` is the probability of a false verdict on a requirement at each look.
     """
 
     question: Question
@@ -35,7 +34,7 @@ class Confirmed:
     held_back: Mapping[str, int]
     alpha: float
     reference: int | None = None  # a candidate that is shown only for comparison
-    is_contradicted: bool = False  # whether the selection recommended another one
+    is_contradicted: bool = False  # whether the selection recommended another candidate
 
     @property
     def choice(self) -> int:
@@ -43,14 +42,12 @@ class Confirmed:
         return self.shown[0]
 
     def difference(self, place: int, measure: Measure, level: float) -> Estimate:
-        """Return a measure of a shown candidate minus that of the recommended one."""
+        """Return the difference of a measure between a shown candidate and the recommended one."""
         values = self.measured.of[measure]
         return estimate_difference(values[place], values[0], measure, level)
 
     def less_the_choice(self, place: int) -> Estimate:
-        """Return the objective minus that of the recommended candidate; intervals hold for all shown together
-        (Bonferroni).
-        """
+        """Return the difference of the objective from the recommended candidate's; intervals hold for all shown together (Bonferroni)."""
         level = share_out(self.question.confidence_level, len(self.shown) - 1)
         return self.difference(place, self.question.objective, level)
 
@@ -79,9 +76,7 @@ class Confirmed:
         return replace(self, shown=tuple(self.shown[place] for place in order), measured=measured)
 
     def find_cheaper(self, verdicts: np.ndarray, indifference: float) -> int | None:
-        """Return the best shown candidate that meets the requirements, if by its estimate it is better than the recommended
-        one by more than the indifference.
-        """
+        """Return the best shown candidate that meets the requirements, if its estimate beats the choice by more than the indifference."""
         is_eligible = (verdicts == MET) & ~self.measured.has_gap & (np.array(self.shown) != self.reference)
         means = np.where(is_eligible, self.measured.means, np.inf)
         best = int(means.argmin())

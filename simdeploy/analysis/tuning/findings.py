@@ -1,4 +1,4 @@
-"""What a search knows of each candidate, and its verdicts on requirements in ever more worlds."""
+"""What a search knows of each candidate, and verdicts on requirements in increasing numbers of worlds."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from simdeploy.scenario.measures import Measure, Requirement
     from simdeploy.statistics.sample import Sample
 
-# The smallest difference that matters: a fraction of the best value; of a rate, whose best value may be 0, absolute.
+# Defaults of the smallest difference that matters: a fraction of the best value; an absolute one for rates, whose best value may be 0.
 _MATTERS, _MATTERS_OF_A_RATE = 0.05, 0.005
-# Decimal digits in which rollouts are compared.
+# Decimal digits to which rollouts are compared.
 _DIGITS = 6
 
 OPEN, EQUAL = "not better", "equal to another"
@@ -28,9 +28,9 @@ MISSES, NOT_KNOWN, RULED_OUT = "requirement not met", "requirements undecided", 
 class Findings:
     """What is known of each candidate: its estimate, and what ruled it out.
 
-    `outcome` is `OPEN` while a candidate is not ruled out, `equal_to` the candidate that represents it (usually
-    itself). `estimates` are those of the objective, `required` those of the requirements' measures (columns), both in
-    the first stage. `is_cut` is true if survivors were dropped because there were too many.
+    `outcome` is `OPEN` while a candidate is not ruled out; `equal_to` is the candidate that represents it (usually
+    itself). `estimates` are estimates of the objective in the first stage, `required` those of the requirements' measures
+    (columns). `is_cut` is true if survivors were dropped because there were too many.
     """
 
     def __init__(self, candidates: Candidates) -> None:
@@ -62,14 +62,14 @@ class Findings:
         self.outcome[numbers[self.is_open[numbers]]] = why
 
     def extend(self, candidates: Candidates) -> None:
-        """Take up further candidates, numbered after the others."""
+        """Add candidates, numbered after the others."""
         n = len(candidates) - len(self.candidates)
         self.outcome = np.concatenate([self.outcome, np.full(n, OPEN, dtype=object)])
         self.equal_to = np.arange(len(candidates))
         self.candidates = candidates
 
     def note_requirements(self, estimates: Sequence[np.ndarray], requirements: Sequence[Requirement]) -> None:
-        """Note the requirements' estimates of the first stage, and which candidates seem to meet them."""
+        """Note the first stage's estimates of requirements, and which candidates seem to meet them."""
         self.required = np.array(estimates).reshape(len(requirements), len(self.candidates)).T
         self.looks_feasible = self.meets(requirements, range(len(requirements)))
 
@@ -97,12 +97,12 @@ class Findings:
     def merge_equal(self, numbers: np.ndarray, observed: Sequence[Sample], certified: np.ndarray) -> np.ndarray:
         """Merge candidates with equal rollouts in every world; return the representatives.
 
-        The representative is the candidate nearest to the current policy, or one known to meet the requirements; what
-        holds for one holds for all.
+        The representative is a candidate known to meet the requirements if there is one, otherwise the one nearest to the
+        current policy. What holds for it holds for all.
         """
-        # Known rates of verdicts that differ by less than the last digit here don't matter either; 0.0 instead of -0.0.
+        # Known rates of verdicts may differ by less than the last digit; adding 0.0 turns -0.0 into 0.0.
         rows = np.concatenate([np.round(sample.as_drawn().values, _DIGITS) + 0.0 for sample in observed], axis=1)
-        stands: dict[bytes, int] = {}
+        representatives: dict[bytes, int] = {}
         is_certified = np.isin(numbers, certified)
 
         def rank(place: int) -> tuple[bool, int, int]:
@@ -111,14 +111,14 @@ class Findings:
 
         for place in sorted(range(len(numbers)), key=rank):
             number = int(numbers[place])
-            first = stands.setdefault(rows[place].tobytes(), number)
+            first = representatives.setdefault(rows[place].tobytes(), number)
             if first != number:
                 self.note_equal(np.array([number]), first)
-        return np.isin(numbers, list(stands.values()))
+        return np.isin(numbers, list(representatives.values()))
 
-    def note_equal(self, numbers: np.ndarray, stands: int) -> None:
-        """Note that candidates were equal to another one in every world."""
-        self.equal_to[numbers] = stands
+    def note_equal(self, numbers: np.ndarray, representative: int) -> None:
+        """Note that candidates are equal to their representative in every world."""
+        self.equal_to[numbers] = representative
         self.outcome[numbers] = EQUAL
 
     def admit(self, numbers: np.ndarray) -> None:
@@ -132,18 +132,16 @@ class Findings:
         self.equal_to[back] = np.flatnonzero(back)
 
     def list_promising(self, question: Question, most: int) -> np.ndarray:
-        """Return the open candidates with the best estimates of the first stage, first those that seem to meet the
-        requirements.
-        """
+        """Return the open candidates with the best estimates in the first stage, those that seem to meet the requirements first."""
         numbers = self.open_numbers()
         order = np.lexsort([question.sign * self.estimates[numbers], ~self.looks_feasible[numbers]])
         return numbers[order[:most]]
 
     def default_indifference(self, question: Question, value: float | None) -> float:
-        """Return the default of the smallest difference that matters, by the value of a good candidate in new worlds."""
+        """Return the default of the smallest difference that matters, given the value of a good candidate in new worlds."""
         if question.objective.is_fraction:
             return _MATTERS_OF_A_RATE
-        # If it is 0, 5 % of the worst; if all are 0, any number works.
+        # If that value is 0, use 5 % of the worst; if all are 0, any number works.
         known = np.abs(self.estimates[~np.isnan(self.estimates)])
         return _MATTERS * (abs(value or 0.0) or float(known.max(initial=0.0))) or 1.0
 
@@ -174,7 +172,7 @@ def settle(
 
     `measure` takes candidates and the number of new worlds. `error` is the probability of a false verdict
     on one requirement of one candidate, over all looks. `fewest` and `most` are the worlds at the first and at the last
-    look; it also stops once `enough` candidates are known to meet the requirements. Returns the verdict on each
+    look. The search also stops once `enough` candidates are known to meet the requirements. Returns the verdict on each
     candidate, and the number of worlds.
 
     Notes

@@ -1,8 +1,8 @@
 """How many nodes a policy plans in flight at once, and the limit on that in the default ranges.
 
-Where nodes have requests of their own, outages of many at the same time cost no more than one after another, so that a search
-would propose to update the whole fleet at once. The same holds for a shared service if nothing that is optimised or required
-depends on the requests that it sheds.
+If each node serves its own requests, taking down many nodes at once costs no more than one after another. So without a limit, a search
+would propose to update the whole fleet at once. The same holds for a shared service if neither objective nor requirements depend on the
+requests that it sheds.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 ALL = "all"
 IN_SERVICE = Measure("min_in_service_fraction")
 
-# Settings that decide on the plan of waves.
+# Settings that determine the plan of waves.
 _PLAN = ("strategy", "canary_count", "canary_percent", "max_parallel")
 
 
@@ -53,10 +53,10 @@ def find_largest_wave(
     current: int,
     problems: list[Problem],
 ) -> int | None:
-    """Return the limit for the default ranges; None without one. `current` is what the current policy plans.
+    """Return the limit for the default ranges; None without one. `current` is the number for the current policy.
 
-    By default the current policy is the limit, unless a requirement keeps nodes in service or bounds what is shed, or shed
-    requests have a price in what is optimised.
+    By default that is the limit, unless a requirement keeps nodes in service or bounds shed requests, or shed requests have
+    a price in the objective.
     """
     if largest_wave is None:
         is_kept = any(_keeps_in_service(each) for each in requirements)
@@ -78,7 +78,7 @@ def _keeps_in_service(requirement: Requirement) -> bool:
 
 
 def _is_paid(scenario: Scenario, objective: Measure | None) -> bool:
-    """Return whether what is optimised is higher the more nodes of a shared service are out at once."""
+    """Return whether the objective depends on how many nodes of a shared service are out at once."""
     if scenario.fleet.service is None or objective is None:
         return False
     if objective.of in ("cost", "cost_shed_requests"):

@@ -1,4 +1,4 @@
-"""Candidates near others: one setting one step further."""
+"""Neighbours of candidates: one setting differs by one step."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from simdeploy.analysis.tuning.space import Candidates
     from simdeploy.scenario import Scenario, ScenarioPolicy
 
-# Settings whose default ranges end where nothing forces them to: beyond the end, steps are by this factor.
+# Settings whose default ranges may be extended, and the factor of a step beyond the end.
 _OPEN_ENDED = (
     "max_failed_nodes",
     "health_check.max_error_rate",
@@ -33,8 +33,8 @@ _FACTOR = 2
 class Neighbourhood:
     """The grid around candidates.
 
-    `ranges` are the values of each setting in ascending order, without what has no order. With `may_extend`, which is
-    for default ranges, a setting may also go beyond the last of them.
+    `ranges` are the values of each setting in ascending order, without values that have no order. With `may_extend`, for
+    default ranges, steps may go beyond the ends.
     """
 
     scenario: Scenario
@@ -45,7 +45,7 @@ class Neighbourhood:
     may_extend: bool
 
     def around(self, candidates: Candidates, numbers: np.ndarray) -> Candidates:
-        """Return the candidates with the neighbours of some of them at the end."""
+        """Return the candidates, followed by the neighbours of some of them."""
         known = set(candidates.points)
         rows: dict[tuple[Any, ...], None] = {}
         for number in numbers.tolist():
@@ -58,7 +58,7 @@ class Neighbourhood:
         return replace(candidates, points=(*candidates.points, *rows))
 
     def ends(self, point: Sequence[Any]) -> tuple[str, ...]:
-        """Return the settings whose value in a candidate is the lowest or highest of several tried."""
+        """Return the settings whose value in a candidate is the lowest or highest of several."""
         return tuple(
             lever.name
             for lever, values, value in zip(self.levers, self.ranges, point, strict=True)
@@ -91,7 +91,7 @@ class Neighbourhood:
 def make_neighbourhood(
     scenario: Scenario, base: ScenarioPolicy, candidates: Candidates, *, may_extend: bool
 ) -> Neighbourhood:
-    """Return the grid that the candidates are from."""
+    """Return the grid to which the candidates belong."""
     levers = find_levers(candidates.levers, [scenario], [base.spec])
     ranges = []
     for lever, of_grid in zip(levers, candidates.values, strict=True):
@@ -102,7 +102,7 @@ def make_neighbourhood(
 
 
 def _number(lever: Lever, value: Any) -> float:
-    """Return a value as a number; NaN for what has no order."""
+    """Return a value as a number; NaN for a value that has no order."""
     if value is None or isinstance(value, bool) or lever.kind not in ("whole", "number", "duration"):
         return math.nan
     number = read_number(lever.kind, value)

@@ -18,12 +18,12 @@ from simdeploy.statistics.levels import level_problems
 if TYPE_CHECKING:
     from simdeploy.scenario import Scenario, ScenarioPolicy
 
-# So many worlds are averaged into one observation of the selection, so that it is nearly normal, as the procedure of Kim and
-# Nelson assumes.
+# Each observation of the selection is an average over this many worlds, because the procedure of Kim and Nelson assumes normal
+# observations.
 WORLDS_OF_A_BATCH = 50
 
-# Measures reported for every final policy; for restart and stop, which release nothing, how many rollouts fail. Stopped
-# rollouts end early, so their makespan is not comparable.
+# Measures reported for every final policy; the second list is for restart and stop, which release nothing. Stopped rollouts end
+# early, so their makespan is not comparable.
 _SHOWN = (
     "makespan_s given completed_good",
     "min_in_service_fraction",
@@ -32,15 +32,15 @@ _SHOWN = (
     "escaped given defective",
 )
 _SHOWN_WITHOUT_RELEASE = ("makespan_s given completed", "min_in_service_fraction", "failed")
-# Missing where it did not happen; the rollout still counts.
+# Responses that are missing in rollouts without the event, although these rollouts count.
 _NO_OBJECTIVES = ("stopped_at_s", "restored_at_s")
 
-# The default budget of a stage: rollouts, fewer of a large fleet.
+# The default budget of a stage: rollouts, or fewer for a large fleet (but at least the last number).
 _ROLLOUTS, _NODE_UPDATES, _FEWEST_ROLLOUTS = 3_000_000, 500_000_000, 100_000
-# Default candidates, fewer where the first stage would exceed that.
+# Default number of candidates, or fewer if the first stage would exceed the budget.
 _CANDIDATES, _FEWEST_CANDIDATES = 10_000, 500
-# Nodes that share a service depend on each other in every window, so an update takes as long as this many of others: of all
-# candidates, many of which overload the service, and of those that remain.
+# Nodes that share a service depend on each other in every window, so simulating an update takes as long as this many others: the
+# first number for all candidates, many of which overload the service, the second for those that remain.
 _SHARED_BY_ALL, _SHARED = 40, 15
 
 _MOST_CANDIDATES, _MOST_WORLDS, _MOST_ROLLOUTS = 1_000_000, 1_000_000, 10_000_000_000
@@ -57,10 +57,10 @@ class Question:
     shown: tuple[Measure, ...]  # further measures to report of the final policies
     worlds: int
     most: int
-    indifference: float | None  # none for the default, which depends on the first stage
+    indifference: float | None  # None for the default, which depends on the first stage
     final: int | None
     current_wave: int  # nodes that the current policy plans in flight at once
-    largest_wave: int | None  # the same of the largest policy in the default ranges; None without a limit
+    largest_wave: int | None  # the most nodes in flight of policies in the default ranges; None without a limit
     confidence_level: float
 
     @property
@@ -136,7 +136,7 @@ def read_question(
 
 
 def count_candidates(scenario: Scenario, worlds: int, *, is_default_grid: bool) -> int:
-    """Return how many candidates are tried by default in the first stage, which has some worlds."""
+    """Return the default number of candidates in a first stage with some number of worlds."""
     if not is_default_grid or scenario.fleet.service is None:
         return _CANDIDATES
     number = _NODE_UPDATES // (worlds * _weigh_rollout(scenario, _SHARED_BY_ALL))
@@ -144,7 +144,7 @@ def count_candidates(scenario: Scenario, worlds: int, *, is_default_grid: bool) 
 
 
 def _weigh_rollout(scenario: Scenario, shared: int) -> int:
-    """Return the node updates of a rollout; one of a shared service counts as many."""
+    """Return the node updates of a rollout; with a shared service, each counts as `shared` updates."""
     return scenario.fleet.nodes * (1 if scenario.fleet.service is None else shared)
 
 

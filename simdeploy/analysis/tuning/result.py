@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 CHOICE, RUNNER_UP, WITHOUT = "choice", "runner-up ", "without "
 # The outcome of a candidate that can't be recommended: the API defaults, if they change limits that are not varied.
 REFERENCE = "for comparison"
-# Those of candidates without a known value of the objective.
+# Outcomes of candidates without a known value of the objective.
 VALUELESS = NEVER_ENDS, FAILED = "never ends", "failed"
 
 # Why a recommendation has no stated probability: the budget ended; new worlds contradict the selection; the cost of the
-# recommended policy is too skewed; whether a better one meets the requirements is not known.
+# recommended policy is too skewed; it is unknown whether a better one meets the requirements.
 Doubt = Literal["budget", "contradicted", "skewed", "requirements"]
 
 _ESTIMATE = {**INTERVAL, "n": "int64"}
@@ -58,7 +58,7 @@ class Tuning(Result):
         The recommended policy by dialect, ready to paste: `spec`, and `notes` on what the other dialect can't express. A
         general policy is in its own dialect alone, with its `orchestrator`.
     policies : DataFrame
-        The recommended policy, indistinguishable runners-up, the current policy, API defaults, and what might be
+        The recommended policy, indistinguishable runners-up, the current policy, API defaults, and policies that might be
         recommended without one of the requirements, all in the same new worlds: `policy`, `candidate`, `measure`,
         `estimate`, `low`, `high`, `n`, `is_trusted`, and the difference from the recommended policy `difference`, `difference_low`,
         `difference_high`; for the objective these intervals hold for all policies together. `verdict` compares with the
@@ -74,7 +74,7 @@ class Tuning(Result):
         Without a recommended policy: per requirement, the nearest `estimate` among candidates that meet all others, by
         the first stage; NaN where none does.
     gain_without_binding : float
-        The improvement, in the new worlds; NaN without such a requirement.
+        The improvement without `binding`, in the new worlds; NaN without such a requirement.
     candidates : DataFrame
         All candidates: `candidate`, the settings, `n`, `estimate` of the objective, `outcome` (chosen, indistinguishable
         from the choice, not better, eliminated, requirement not met, requirements undecided, never ends, failed, equal to
@@ -82,10 +82,10 @@ class Tuning(Result):
     stages : DataFrame
         `stage`, `candidates`, `worlds` (the most per candidate), `rollouts`, `node_updates`.
     current_policy : str
-        Its name.
+        Name of the current policy.
     n_possible : int
-        Combinations of the settings. If `candidates` are a sample, those near its best follow, also beyond the ends of
-        default ranges.
+        Number of combinations of the settings. If `candidates` are a sample, neighbours of its best ones were added, also
+        beyond the ends of default ranges.
     at_end : tuple of str
         Settings whose recommended value is the lowest or highest tried.
     largest_wave : int or None
@@ -105,7 +105,7 @@ class Tuning(Result):
         is too skewed for its interval), or "requirements" (unknown for a policy that seems better). None without a
         recommended policy.
     rollouts_to_decide : float
-        If the budget of the selection ended: the one, `most`, with which it would be decided at the latest; otherwise NaN.
+        If the budget of the selection ended: the value of `most` that would certainly decide it; otherwise NaN.
     expected_correct : float
         With `final` only: approximate probability that the recommended policy is the best; NaN where Kim and Nelson's
         procedure guarantees `confidence_level`.
@@ -118,7 +118,7 @@ class Tuning(Result):
     n_undecided : int
         Without a recommended policy: candidates that may still meet the requirements.
     n_failed : int
-        Failed replications, of all candidates.
+        Failed replications of all candidates.
     computed_under : dict
         Scenario, seed, engines used and switches; and the costs, if a measure uses them.
     """
@@ -159,33 +159,31 @@ class Tuning(Result):
 
     @property
     def n_candidates(self) -> int:
-        """How many candidates could be recommended: all but one that is only for comparison."""
+        """Number of candidates that could be recommended: all but one that is only for comparison."""
         return int(self.candidates["outcome"].ne(REFERENCE).sum())
 
     @property
     def n_valueless(self) -> int:
-        """How many candidates have a rollout that never ends or failed, so that their value is unknown."""
+        """Number of candidates with an unknown value, because a rollout never ends or failed."""
         return int(self.candidates["outcome"].isin(VALUELESS).sum())
 
     @property
     def n_runners_up(self) -> int:
-        """How many other candidates are indistinguishable from the recommended policy."""
+        """Number of other candidates that are indistinguishable from the recommended policy."""
         return int(self.policies.loc[self.policies["policy"].str.startswith(RUNNER_UP), "policy"].nunique())
 
     @property
     def n_equal(self) -> int:
-        """How many other candidates did the same as the recommended policy in every world."""
+        """Number of other candidates with the same rollouts as the recommended policy in every world."""
         equal_to = self.candidates.set_index("candidate")["equal_to"]
-        # What equals another one may itself equal the recommended policy.
-        stands = equal_to.map(equal_to).fillna(equal_to)
+        # A candidate's representative may itself be represented by the recommended policy.
+        representatives = equal_to.map(equal_to).fillna(equal_to)
         chosen = self.candidates.loc[self.candidates["outcome"].eq("chosen"), "candidate"]
-        return int(stands.isin(chosen).sum())
+        return int(representatives.isin(chosen).sum())
 
     @property
     def default_limits(self) -> dict[str, float]:
-        """The API's limits of failed nodes of a policy that leaves them out, in the dialect of the current policy; the general
-        one has none.
-        """
+        """The API's defaults of the limits on failed nodes, in the dialect of the current policy; the general dialect has none."""
         dialect = next(iter(self.specs), "deployment")
         if dialect == "general":
             return {}

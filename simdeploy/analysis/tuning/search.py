@@ -1,4 +1,4 @@
-"""The search: many policies in few worlds, few policies in many worlds, and the answer in new worlds."""
+"""`tune`: many policies in few worlds, then few policies in many worlds, and finally new worlds for the estimates."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from simdeploy.statistics.selection import Selection
 
 _MOST_SHOWN = 5
-# A choice that fails the requirements may have eliminated better ones, so the search is repeated.
+# The most attempts: a choice that fails the requirements may have eliminated better candidates, so the search is repeated.
 _MOST_ATTEMPTS = 5
 
 
@@ -76,14 +76,14 @@ def tune(
         Values by key, as for `sweep`: their grid is searched. By default strategy, sizes of waves and canaries, failure
         limits, `max_error_rate`, observation time and deadline, in steps that suit the fleet.
     candidates : int, optional
-        Up to this many combinations are all tried. Of more, this many are drawn at random, and those near the best of
-        them are tried as well. By default 10,000; in the default ranges of a shared service as many as update 12.5 million
-        nodes (500 to 10,000), because these take longer.
+        All combinations are tried if there are no more than this. Otherwise this many are drawn at random, and neighbours of
+        the best ones are tried, too. By default 10,000; in the default ranges of a shared service, whose simulation takes
+        longer, as many as update 12.5 million nodes (500 to 10,000).
     indifference : float, optional
-        Smallest difference that matters, in the objective's unit. By default 5 % of the value of the best candidate of the
-        first stage, in new worlds; half a percentage point for a rate.
+        Smallest difference that matters, in the objective's unit. By default 5 % of the value, in new worlds, of the best
+        candidate of the first stage; half a percentage point for a rate.
     final : int, optional
-        Budget of rollouts for the final selection. They are allocated by OCBA, instead of running as many as the stated
+        Budget of rollouts for the final selection, which OCBA allocates. By default there are as many rollouts as the stated
         probability needs.
     largest_wave : int or 'all', optional
         Limit of the default ranges: the most nodes that a policy may plan in flight at once (canaries, a wave, slots, or
@@ -94,8 +94,8 @@ def tune(
         Worlds of the first stage.
     most : int, optional
         Budget of rollouts for each of: settling the requirements, the third comparison, the selection, and the new worlds.
-        Exceeded only if the first look needs more. By default three million, or as many as update 500 million nodes if
-        these are fewer (at least 100,000); in a shared service as many as update 33 million nodes (at least 25,000).
+        It is exceeded only if the first look needs more. By default three million, or as many as update 500 million nodes if
+        these are fewer (at least 100,000); with a shared service as many as update 33 million nodes (at least 25,000).
     confidence_level : float, default 0.95
         Probability of correct selection, and level of intervals and verdicts.
     seed, engine, executor, workers, cluster
@@ -118,20 +118,20 @@ def tune(
 
     Notes
     -----
-    Each stage uses new worlds, in which all candidates meet the same luck; each kind of release has worlds of its own.
+    Each stage uses new worlds, the same for all candidates. Each kind of release is simulated in worlds of its own.
 
-    1. All candidates run in `replications` worlds. Those that miss a requirement are dropped. Of more combinations than
-    `candidates` a sample is tried, and then whatever is one step from its best, until nothing near is better; default ranges are
-    extended where the best is at their end.
+    1. All candidates run in `replications` worlds. Those that miss a requirement are dropped. If there are more combinations than
+    `candidates`, a sample is tried, and then candidates one step away from its best, until no neighbour is better; default ranges are
+    extended if the best is at their end.
     2. Screening [1]_ drops candidates that are significantly worse than one known to meet the requirements.
     3. The procedure of Kim and Nelson [2]_ selects among the rest: a candidate better than all others by `indifference` is
     selected with probability `confidence_level`. With `final`, OCBA [3]_ spends that many rollouts, and the probability is an
     estimate.
-    4. The recommended policy, runners-up, the current policy and API defaults run in new worlds, so that the luck of the search
+    4. The recommended policy, runners-up, the current policy and API defaults run in new worlds, so that the selection
     doesn't bias their estimates. If these worlds contradict the selection, it is repeated without the policy.
 
-    The probability covers candidates that were tried and are known to meet the requirements, and assumes nearly normal averages of
-    50 worlds. `Tuning.doubt` says why none is stated. `docs/methods.md` says how the error is divided among the stages.
+    The probability refers to candidates that were tried and are known to meet the requirements, and assumes nearly normal averages of
+    50 worlds. `Tuning.doubt` gives the reason if none is stated. `docs/methods.md` says how the error is divided among the stages.
 
     API defaults are the current policy with default limits, `max_error_rate` and observation time. Strategy, sizes of waves and
     canaries, and deadline stay, because the API has no useful default for them.
@@ -238,8 +238,9 @@ class _Search:
         return None
 
     def _settle_on(self, confirmed: Confirmed, verdicts: np.ndarray) -> Confirmed:
-        """Return the recommended policy, or one that new worlds show to be better by more than the indifference; the
-        current policy if it meets the requirements and nothing is better by the indifference.
+        """Return the recommended policy, or another one that new worlds show to be better by more than the indifference.
+
+        It is the current policy if that meets the requirements and nothing is better by more than the indifference.
         """
         cheaper = confirmed.find_cheaper(verdicts, self._stages.indifference)
         if cheaper is not None:

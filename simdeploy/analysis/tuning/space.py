@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 CURRENT, DEFAULTS = "current", "defaults"
 
-# Settings with an API default, which decide when a rollout stops; the rest of a policy is its plan.
+# Settings with an API default, which determine when a rollout stops; the other settings are the policy's plan.
 _THRESHOLDS = (
     "max_failed_nodes",
     "max_failed_nodes_percent",
@@ -41,8 +41,8 @@ _HEALTH = {
 
 _ERROR_RATES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 _HEALTHY_WINDOWS = (1, 3, 6, 12, 30)
-_DEADLINES = (1, 3)  # times what a slow node needs
-_SLOW = 0.999  # the quantile of the update that a deadline has to leave room for
+_DEADLINES = (1, 3)  # multiples of what a slow node needs
+_SLOW = 0.999  # the quantile of the update duration of a slow node
 _PERCENTS = (1, 2, 5, 10, 20, 50, 100)
 
 
@@ -52,12 +52,12 @@ class Candidates:
 
     levers: tuple[str, ...]  # full names of the varied settings
     points: tuple[tuple[Any, ...], ...]  # each candidate's values, as in a file; None leaves a key out
-    roles: Mapping[str, int]  # which candidate is the `current` policy, and which has the API `defaults`
+    roles: Mapping[str, int]  # the candidates with the roles `current` (policy) and (API) `defaults`
     n_possible: int  # combinations; more than the candidates if these were sampled
-    values: tuple[tuple[Any, ...], ...] = ()  # of each setting, in the whole grid
-    kept: tuple[str, ...] = ()  # of the settings, limits that only the API defaults change
-    largest_wave: int | None = None  # the most nodes that one plans in flight at once, apart from roles; None: no limit
-    n_beyond: int = 0  # combinations that exceed it
+    values: tuple[tuple[Any, ...], ...] = ()  # values of each setting in the whole grid
+    kept: tuple[str, ...] = ()  # settings that are limits which only the API defaults change
+    largest_wave: int | None = None  # the most nodes planned in flight at once, except by roles; None: no limit
+    n_beyond: int = 0  # combinations that exceed `largest_wave`
 
     def __len__(self) -> int:
         return len(self.points)
@@ -69,7 +69,7 @@ class Candidates:
 
     @property
     def reference(self) -> int | None:
-        """The policy with the API defaults, if it changes limits that are not varied: only for comparison."""
+        """The policy with the API defaults if it changes limits that are not varied, so that it is only for comparison."""
         return self.roles[DEFAULTS] if self.kept else None
 
     def choice(self, number: int) -> dict[str, Any]:
@@ -94,7 +94,7 @@ def make_candidates(
     seed: int,
     largest_wave: int | None = None,
 ) -> Candidates:
-    """Make the candidates of a search: the current policy first, then the same with default thresholds; no duplicates.
+    """Make the distinct candidates of a search: first the current policy, then the same with default thresholds.
 
     `vary` has values by key, as for `sweep`, which form a grid; settings that are not varied keep the base's values. By
     default strategy, sizes of waves and canaries, thresholds and times are varied, in steps that suit the fleet, with at
@@ -119,7 +119,7 @@ def make_candidates(
         rows = [drop_unread(levers, tuple(points.point(n).values()), own_kind) for n in range(len(points))]
     current = tuple(_look_up(base.spec.to_dict(), lever) for lever in levers)
     defaults = drop_unread(levers, tuple(_default(base, *each) for each in zip(levers, current, strict=True)), own_kind)
-    # Writing out a default is not a change.
+    # A default that is written out is not a change.
     defaults_of_keys = {GATE_KIND: "threshold"} | {
         lever.path: DEFAULTS_OF_API[base.spec.dialect].get(lever.path.rpartition(".")[2])
         for lever in levers
@@ -157,8 +157,8 @@ def make_candidates(
 
 
 def _kept_limits(base: ScenarioPolicy, levers: Sequence[Lever]) -> dict[str, list[Any]]:
-    """Return limits that the policy sets and that are not varied: without them no candidate would have the API defaults."""
-    if base.spec.dialect == "general":  # which has no defaults
+    """Return the limits that the policy sets and that are not varied, for a candidate with the API defaults."""
+    if base.spec.dialect == "general":  # it has no defaults
         return {}
     raw, varied = base.spec.to_dict(), {lever.path for lever in levers}
     is_set = [path for path in _THRESHOLDS if path not in varied and _look_up(raw, Lever(path, "other")) is not None]
@@ -173,7 +173,7 @@ def _check_limit(largest_wave: int, in_flight: Sequence[int]) -> None:
 
 
 def _default(base: ScenarioPolicy, lever: Lever, current: Any) -> Any:
-    """Return a setting's API default; the policy's value where the API, or the dialect, has none."""
+    """Return a setting's API default; the policy's value if the API, or the dialect, has none."""
     if base.spec.dialect == "general":
         return current
     if lever.path == GATE_KIND:
@@ -193,7 +193,7 @@ def _other_policies(scenario: Scenario, base: ScenarioPolicy, levers: Sequence[L
 
 
 def _without(raw: Mapping[str, Any], levers: Sequence[Lever], prefix: str = "") -> dict[str, Any]:
-    """Return the rest of a spec, without the settings."""
+    """Return a spec without the settings."""
     paths = {lever.path for lever in levers}
     rest: dict[str, Any] = {}
     for key, value in raw.items():
@@ -237,7 +237,7 @@ class _Space:
         return spec.strategy != "canary" or bool(spec.effective("auto_promote"))
 
     def _waves(self) -> list[int]:
-        """Return sizes of waves, the largest allowed one among them: usually today's."""
+        """Return sizes of waves, including the largest allowed one, which usually is the current policy's."""
         limit = self._nodes if self._largest_wave is None else min(self._largest_wave, self._nodes)
         if self._dialect == "rollout":
             percents = [percent for percent in _PERCENTS if percent * self._nodes >= 100 or percent == 100]
@@ -249,7 +249,7 @@ class _Space:
         return ladder(1, max(1, self._nodes // 4))
 
     def _limits(self) -> list[tuple[int, float]]:
-        """Vary the count, which has finer steps, and set the percentage so that it doesn't matter."""
+        """Vary the absolute limit, which has finer steps, and set the percentage so that it has no effect."""
         orchestrator = self._scenario.orchestrator_of(self._base)
         zero_is_zero = orchestrator.explicit_zero_limit == "zero_tolerance"
         never, always = 100.0, 0.0 if zero_is_zero else 0.001
@@ -258,7 +258,7 @@ class _Space:
         return [(n, percent) for n in counts]
 
     def _health(self) -> list[tuple[Any, ...]]:
-        """Return observation times, each with deadlines that leave time for a slow node."""
+        """Return pairs of an observation time and a deadline that leaves time for a slow node."""
         interval_ns = self._base.policy.interval_ns
         rows: list[tuple[Any, ...]] = []
         for windows, factor in product(_HEALTHY_WINDOWS, _DEADLINES):
@@ -281,7 +281,7 @@ class _Space:
 
 
 def _round_up(seconds: float) -> float:
-    """Round up to whole minutes, short times to ten seconds, for readability."""
+    """Round up to whole minutes, or short times to ten seconds, for readability."""
     step = 60 if seconds > 120 else 10
     return math.ceil(seconds / step) * step
 
@@ -292,9 +292,7 @@ def is_of_gate(lever: Lever) -> bool:
 
 
 def check_gate_levers(levers: Sequence[Lever], values: Sequence[Sequence[Any]], own_kind: str) -> None:
-    """Raise `InputError` for settings that no candidate would use: whole gates as values, and parameters of kinds not
-    tried.
-    """
+    """Raise `InputError` for whole gates as values, and for parameters that no kind of gate tried would use."""
     tried = next((set(of) for lever, of in zip(levers, values, strict=True) if lever.path == GATE_KIND), {own_kind})
     used = {key for kind in tried for key in READ_BY.get(kind or "threshold", READ_BY)}
     problems = [

@@ -24,23 +24,24 @@ from simdeploy.statistics.selection.ocba import estimate_probability
 
 # The selection starts with this many observations.
 _FIRST_BATCHES = 20
-# Steps of a budget: every step is a sweep with its own overhead.
+# Steps in which a budget is spent; each is a sweep with some overhead.
 _STEPS = 20
 
-# Candidates are compared after the first stage, and twice more in 5 and 25 times as many worlds, unless few are left.
+# Candidates are compared in the worlds of the first stage, then in 5 and 25 times as many, until few are left.
 _GROWTH, _FEW = (1, 5, 25), 20
 # Candidates with equal rollouts in this many worlds are merged.
 _ENOUGH_WORLDS = 1000
 
-# In search of the best candidate that meets the requirements: candidates settled at once, cheapest first, and in all.
+# To find the best candidate that meets the requirements, at most this many are settled at once (best first), and in all.
 _AT_ONCE, _MOST_SETTLED = 16, 128
 # Only this many of the most promising candidates enter the long stages.
 _MOST_CARRIED = 500
 _FEWEST_NEW_WORLDS, _FEWEST_OF_A_KIND = 2000, 400
-# A mean of this many worlds or more, of a candidate that was chosen in others, is the scale of the indifference.
+# The default indifference is relative to a mean over at least this many new worlds, at most the second number, up to the given
+# relative accuracy.
 _WORLDS_OF_SCALE, _MOST_WORLDS_OF_SCALE, _ACCURACY_OF_SCALE = 1000, 50_000, 0.2
 
-# Where the grid is too large to try all of it: how many of the best candidates show the way, and for how many steps.
+# If the grid is too large to try all of it: how many of the best candidates have their neighbours tried, and for how many steps.
 _LEADERS, _MOST_STEPS = 20, 12
 
 
@@ -56,7 +57,7 @@ class Stages:
         self._question, self._nearby = question, nearby
         self._allocation = Allocation(worlds.release, worlds.kinds)
         self._tried: Measured
-        self._screened_means: np.ndarray  # of those that were screened
+        self._screened_means: np.ndarray  # means of screened candidates
         self._n_batches = 0
         self._left_to_settle = question.most
         self._met: set[int] = set()
@@ -75,7 +76,7 @@ class Stages:
             return known.default_indifference(question, None)
         n_worlds = max(min(_WORLDS_OF_SCALE, question.most // len(promising)), question.worlds)
         counts = self._allocation.divide(n_worlds)
-        # The luckiest of the first stage may be far from the best.
+        # The apparent best of the first stage may be far from the best.
         means = self._measure("scale", promising, counts).means
         best = int(promising[np.argmin(np.where(np.isnan(means), np.inf, means))])
         measured = self._measure("scale", [best], counts)
@@ -90,7 +91,7 @@ class Stages:
         return known.default_indifference(question, float(measured.means[0]))
 
     def try_all(self) -> None:
-        """Try every candidate, and those near the best of a sample; rule out the unpromising."""
+        """Try every candidate, and if these are a sample the neighbours of the best; rule out unpromising ones."""
         question, known = self._question, self.found
         self.worlds.check_room(len(known.candidates), question.worlds)
         self._allocation.learn(self._pilot().observed)
@@ -118,13 +119,13 @@ class Stages:
         self._allocation.learn(measured.take(known.is_open).observed)
 
     def _pilot(self) -> Measured:
-        """Simulate a few candidates from all over the grid, to see what varies."""
+        """Simulate a few candidates from all over the grid, to see how values vary."""
         n = len(self.found.candidates)
         some = np.unique(np.linspace(0, n - 1, min(n, self._allocation.n_piloted)).astype(np.int64))
         return self._measure("pilot", some, self._allocation.of_pilot)
 
     def find_feasible(self) -> np.ndarray:
-        """Look for promising candidates that are confirmed to meet the requirements; without requirements, all are."""
+        """Return promising candidates that are confirmed to meet the requirements; without requirements all candidates."""
         numbers = self.found.open_numbers()
         if not self._question.requirements:
             return numbers
@@ -137,14 +138,14 @@ class Stages:
             met: np.ndarray = some[self._settle(some, enough=1) == MET]
             if len(met):
                 return met
-        # Of the others, too, it should be known that they miss the requirements, as far as the budget goes.
+        # As far as the budget allows, confirm that the others miss the requirements.
         rest = order[_MOST_SETTLED:]
         return rest[self._settle(rest, enough=1) == MET] if len(rest) else rest
 
     def settle(self, survivors: np.ndarray, certified: np.ndarray) -> np.ndarray:
         """Settle the requirements of the survivors, the best first; return those confirmed to meet them all.
 
-        Those that seem worse than one that meets them by more than the indifference need not be settled.
+        Candidates that seem worse by more than the indifference than one that meets them need not be settled.
         """
         if not self._question.requirements:
             return survivors
@@ -171,7 +172,7 @@ class Stages:
             return self.worlds.measure(some, self.worlds.take(self.worlds.divide_for_requirements(count))).of
 
         fewest = question.worlds
-        # Half of what is left, so that later candidates have something to be settled with.
+        # Half of the remaining budget, so that something is left for later candidates.
         most = max(fewest, self._left_to_settle // 2 // len(numbers))
         verdicts, n_worlds = findings.settle(
             measure, numbers, question.requirements, enough=enough, error=self._alpha_of_requirement,
@@ -184,7 +185,7 @@ class Stages:
         return verdicts
 
     def screen(self, certified: np.ndarray) -> np.ndarray:
-        """Eliminate candidates significantly worse than one confirmed to meet the requirements, in ever more worlds."""
+        """Eliminate candidates significantly worse than one confirmed to meet the requirements, in increasing numbers of worlds."""
         numbers = self.found.open_numbers()
         measured = self._tried.take(numbers)
         family = len(numbers)
@@ -209,8 +210,8 @@ class Stages:
             numbers, measured = numbers[kept], measured.take(kept)
         self._allocation.learn(measured.observed)
         if measured.n_worlds >= _ENOUGH_WORLDS:
-            stands = self.found.merge_equal(numbers, list(measured.of.values()), certified)
-            numbers, measured = numbers[stands], measured.take(stands)
+            is_representative = self.found.merge_equal(numbers, list(measured.of.values()), certified)
+            numbers, measured = numbers[is_representative], measured.take(is_representative)
         means = measured.means
         self._screened_means = np.full(len(self.found.candidates), np.nan)
         self._screened_means[numbers] = means
@@ -223,14 +224,14 @@ class Stages:
         observations = measured.observations
         rivals = np.flatnonzero(np.isin(numbers, certified))
         kept = screen(observations, alpha=self._alpha_of_choice / len(_GROWTH), rivals=rivals, family=family)
-        # A rare, expensive event may not have happened yet: assume that a rival met the worst in one more world.
+        # A rare, expensive event may not have happened yet: assume that a rival has the worst outcome in one more world.
         means = measured.means
         with_the_worst = means[rivals].min() + self._allocation.unseen(observations.strata.counts).sum()
         is_kept: np.ndarray = kept | (means <= with_the_worst + self.indifference)
         return is_kept
 
     def select(self, numbers: np.ndarray) -> tuple[Selection, int]:
-        """Select and return the best; of ties, the one closest to the current policy."""
+        """Select the best candidate; among ties, the one closest to the current policy."""
         question, before, mark = self._question, self.worlds.done, self.worlds.mark()
         batch = self._allocation.divide(WORLDS_OF_A_BATCH)
         self._n_batches = 0
@@ -272,7 +273,7 @@ class Stages:
         return selection, choice
 
     def find_held_back(self, choice: int) -> dict[str, int]:
-        """Find, by requirement, the best of a few candidates without it, in more worlds."""
+        """Return by requirement the best candidate without it, among a few that are compared in more worlds."""
         held_back = {}
         for name, numbers in self.found.find_held_back(self._question, choice, _AT_ONCE).items():
             means = self._measure("without one", numbers, self._allocation.divide(_ENOUGH_WORLDS)).means
@@ -281,15 +282,16 @@ class Stages:
         return held_back
 
     def confirm(self, shown: Sequence[int], attempt: int) -> tuple[Measured, np.ndarray, float]:
-        """Simulate in new worlds until it is clear whether the first candidate meets the requirements, none of the others
-        seems better by the indifference without being known to be, and the first one's mean is known to the indifference.
+        """Simulate candidates in new worlds, the first of which is the choice, until it is clear whether they confirm it.
 
-        Also returns the verdicts on each candidate's requirements, and the probability of a false one at each look.
+        That is, it is clear whether the first candidate meets the requirements, its mean is known to within the indifference, and no
+        other candidate only seems to be better by the indifference. Also returns the verdict on each candidate's requirements, and
+        the probability of a false one at each look.
         """
         count = max(min(_FEWEST_NEW_WORLDS, self._question.most // len(shown)), self._question.worlds)
         fewest = min(_FEWEST_OF_A_KIND, max(count // 5, 2))
         most = max(count, self._question.most // len(shown))
-        # Halved from attempt to attempt, so that all of them together err no more often than the first one may.
+        # Halved in each attempt, so that the error of all attempts together is bounded.
         alpha = self._alpha_of_requirement / 2 ** (attempt - 1) / (1 + int(math.log2(most / count)))
         measured = self._measure("confirm", shown, self._allocation.divide(count, fewest=fewest))
         while True:
@@ -299,23 +301,23 @@ class Stages:
             if is_settled or 2 * measured.n_worlds > most:
                 return measured, verdicts, alpha
             counts = self._allocation.divide_for(measured.observed, measured.n_worlds, fewest=fewest)
-            if verdicts[0] == UNDECIDED:  # first things first
+            if verdicts[0] == UNDECIDED:  # settle the choice before its rivals
                 rest = dict.fromkeys(counts, fewest)
                 counts = rest | self.worlds.divide_for_requirements(measured.n_worlds)
             measured = measured.join(self._measure("confirm", shown, counts))
 
     def _is_known(self, measured: Measured, verdicts: np.ndarray, shown: Sequence[int]) -> bool:
-        """Return whether the first candidate's mean is known to the indifference, and no other may contradict it."""
+        """Return whether the first candidate's mean is known to within the indifference, and no other may contradict it."""
         objective, level = self._question.objective, self._question.confidence_level
         estimate = estimate_values(measured.of[objective][0], objective, level)
         if not estimate.is_trusted or estimate.half_width > self.indifference:
             return False
         better = measured.means[0] - measured.means > self.indifference
-        better &= [number != self.found.candidates.reference for number in shown]  # which can't be recommended
+        better &= [number != self.found.candidates.reference for number in shown]  # the reference can't be recommended
         return not (better & (verdicts == MET) & ~measured.has_gap).any()
 
     def rule_out_valueless(self, numbers: np.ndarray) -> None:
-        """Rule out candidates with a rollout without a value: it failed, or never ends."""
+        """Rule out candidates with a rollout that has no value, because it failed or never ends."""
         has_failed = np.isin(numbers, list(self.worlds.failed))
         self.found.rule_out(numbers[has_failed], result.FAILED)
         self.found.rule_out(numbers[~has_failed], result.NEVER_ENDS)
@@ -333,7 +335,7 @@ class Stages:
 
 
 def average_batches(observations: Sample, sizes: Sequence[int], count: int) -> np.ndarray:
-    """Return the mean of each batch: those of the strata, weighted; a batch has `sizes` worlds of each."""
+    """Return the mean of each batch, weighted by stratum; a batch has `sizes` worlds of each stratum."""
     _, weights = observations.means_by_stratum()
     total = np.zeros((len(observations), count))
     for place, (columns, size) in enumerate(zip(observations.strata.columns, sizes, strict=True)):
@@ -344,9 +346,9 @@ def average_batches(observations: Sample, sizes: Sequence[int], count: int) -> n
 
 
 def _count_equal_once(best: int, values: dict[int, np.ndarray]) -> float:
-    """Return the probability that the best of some candidates is, where any that did the same in all worlds that both met is right.
+    """Return the probability that candidate `best` is the best; candidates equal to it in all worlds in common count as the same.
 
-    These are as many as it takes to merge candidates, with worlds of each kind of release; to the selection a tie is even.
+    There are enough such worlds, of each kind of release, to merge candidates; without this, ties would halve the probability.
     """
     of_best = values.pop(best)
     kept = [of_best]

@@ -1,4 +1,4 @@
-"""Simulation of any candidates in any worlds, by kind of release, through the sweep and its store."""
+"""Simulates candidates in worlds by kind of release, through sweeps and their stores."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 # Names of the folders of a search.
 FOLDERS = r"\d{3,}(-kind-\d{2,})?"
 
-# Worlds of one candidate that are looked at together, so that rows of many worlds need not be in memory at once.
+# Worlds of a candidate in one sweep, which limits the rows in memory at once.
 _MOST_ROWS = 4_000_000
 
 _TOUCHED = Measure("touched_nodes")
 
-# The one stratum of a scenario without several kinds of release.
+# The only stratum of a scenario without several kinds of release.
 _ANY = "any"
 
 
@@ -43,7 +43,7 @@ class Measured:
 
     of: Mapping[Measure, Sample]
     observations: Sample  # of the objective, to be minimised
-    has_gap: np.ndarray  # whether a rollout of a candidate has no value that it should have
+    has_gap: np.ndarray  # whether a rollout of a candidate lacks a value that it should have
 
     @property
     def n_worlds(self) -> int:
@@ -77,10 +77,10 @@ class Measured:
 
 
 class Worlds:
-    """Rollouts of candidates, counted; the rows of each call go into numbered folders of the campaign's store.
+    """Simulates candidates and counts rollouts; each call has numbered folders in the campaign's store.
 
-    `candidates` may be replaced by more, numbered after these. `release` has all kinds of release, `kinds` those with worlds of their own;
-    a scenario without several has a single stratum. `failed` lists candidates with a failed replication.
+    `candidates` may be extended. `release` has all kinds of release, `kinds` those with worlds of their own, or a single stratum if there
+    are not several. `failed` lists candidates with a failed replication.
     """
 
     def __init__(self, scenario: Scenario, question: Question, candidates: Candidates, campaign: Campaign) -> None:
@@ -109,15 +109,15 @@ class Worlds:
         return divide(dict.fromkeys(concerned, 1.0), max(n, len(concerned)), fewest=1)
 
     def take(self, counts: Mapping[str, int]) -> dict[str, range]:
-        """Return the next worlds of each kind, which no other call gets."""
+        """Return the next worlds of each kind; every call returns different ones."""
         return self.batches(self.mark(), counts, 0, 1)
 
     def mark(self) -> dict[str, int]:
-        """Return the next worlds of each kind, from which to count batches."""
+        """Return the numbers of the next worlds of each kind, from which batches are counted."""
         return dict(self._next)
 
     def batches(self, mark: Mapping[str, int], counts: Mapping[str, int], first: int, count: int) -> dict[str, range]:
-        """Return the worlds of some batches, counted from a mark; a batch has as many of each kind as `counts` says."""
+        """Return the worlds of `count` batches from the first one, counted from a mark; a batch has `counts` worlds of each kind."""
         worlds = {
             kind: range(mark[kind] + first * size, mark[kind] + (first + count) * size) for kind, size in counts.items()
         }
@@ -125,7 +125,7 @@ class Worlds:
         return worlds
 
     def check_room(self, n_candidates: int, n_worlds: int) -> None:
-        """Raise `InputError` if the values don't fit in memory, where they stay, with a store as well."""
+        """Raise `InputError` if the values don't fit in memory, where they stay even with a store."""
         hint = "try fewer candidates or fewer worlds"
         check_rows_fit(n_candidates * n_worlds, 8 * (len(self._measures) + 1), hint=hint)
 
@@ -161,7 +161,7 @@ class Worlds:
         return Measured(of, of[objective].scaled(self._question.sign), has_gap)
 
     def _bound(self, measure: Measure, sample: Sample) -> Sample:
-        """Return a sample with what the fleet tells of its values: that they are never negative."""
+        """Return a sample with a bound of 0 if the fleet implies that values are never negative."""
         fleet = self._scenario.fleet
         goes_down = any(each.crash or each.zone_outage or each.down for each in fleet.behaviours)
         sheds, costs = fleet.service is not None, self._scenario.costs

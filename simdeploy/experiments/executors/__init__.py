@@ -1,6 +1,6 @@
-"""Executors: this process, threads, processes or a cluster, with the same numbers.
+"""Executors: this process, threads, processes or a cluster, all with the same results.
 
-From outside: `choose_executor`.
+Other packages use `choose_executor`.
 """
 
 from simdeploy.experiments.executors.choice import choose_executor

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from simdeploy.experiments.jobs import Executor
 
 _MOST_WORKERS = 1024
-_HOLD_THE_LOCK = ("reference",)  # plain Python, so two threads are no faster than one
+_HOLD_THE_LOCK = ("reference",)  # pure Python, so two threads are no faster than one
 
 
 def choose_executor(

@@ -138,7 +138,7 @@ class DaskCluster:
                     suspects.append(span)
                 else:
                     yield span, block
-            for span in suspects:  # some merely ran beside the span that killed the worker
+            for span in suspects:  # some only ran beside the span that killed the worker
                 block = self._collect(client.submit(_run_span, sent, span, _version(), pure=False))
                 n_rows = span.n_policies * span.n_replications
                 yield span, block or job.failed(span, "worker", _DIED.format(n_rows))

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
 
 _AHEAD = 2  # spans of a worker: the current one and the next, so that it never waits
-_DEATHS = 2  # of workers that ran a single cell, which then counts as the cause
-_DEATHS_OF_A_SPAN = 40  # enough to find one cell among 100,000, and an end if every cell kills
+_DEATHS = 2  # deaths of workers that ran a single cell, after which it counts as the cause
+_DEATHS_OF_A_SPAN = 40  # enough to find one cell among 100,000; a limit if every cell kills
 _FALSE_STARTS = 3
 
 _DIED = "the worker process died twice on this replication (killed or out of memory)"
@@ -48,7 +48,7 @@ _NO_JOB = pickle.dumps(None)
 
 @dataclass(frozen=True)
 class Processes:
-    """Runs spans on processes, which start in about a second and are used again by calls within a minute.
+    """Runs spans on processes, which start in about a second and are reused by calls within a minute.
 
     Notes
     -----
@@ -99,12 +99,12 @@ class _Worker:
     spans: deque[Span] = field(default_factory=deque)
 
 
-# Idle workers of finished runs, which may still be starting, by the process that started them: a fork of it must not use their pipes.
+# Idle workers of finished runs (they may still be starting), by the process that started them, because a fork must not use their pipes.
 _spare: defaultdict[int, list[_Worker]] = defaultdict(list)
 
 
 class _Crew(Generic[Outcome]):
-    """Workers with a pipe each, so that a killed one can't leave half an answer in the way of others."""
+    """Workers with one pipe each, so that a partial message of a killed worker can't block others."""
 
     def __init__(self, job: Runnable[Outcome]) -> None:
         self._job = pickle.dumps(job)
@@ -187,7 +187,7 @@ class _Crew(Generic[Outcome]):
         self._workers.remove(worker)
         worker.connection.close()
         worker.process.join(_LOOK_AT_PARENT_S)  # its pipe ends a little before it does; wait for its exit status
-        worker.process.kill()  # dead already, or useless without its pipe
+        worker.process.kill()  # either dead already, or useless without its pipe
         worker.process.join()
         if not worker.is_ready:
             self._false_starts += 1
@@ -196,7 +196,7 @@ class _Crew(Generic[Outcome]):
 
 
 def _run_alone(crew: _Crew[Outcome], job: Runnable[Outcome], span: Span) -> Outcome:
-    """Run a span while the other workers are idle, halving it as long as it kills; return its block."""
+    """Run a span while the other workers are idle, halving it as long as it kills workers; return its block."""
     parts: list[tuple[Span, Outcome]] = []
     waiting = deque([span])
     deaths: list[Span] = []
@@ -233,7 +233,7 @@ def _find_spare() -> _Worker | None:
 
 def _start() -> _Worker:
     """Start a worker with SIGINT blocked, so that Ctrl-C reaches only the parent."""
-    # spawn, because forking a process with threads (numpy, numba, a notebook) may hang; and for all systems alike.
+    # spawn, because forking a process with threads (numpy, numba, a notebook) may hang, and to behave the same on all systems.
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs,), daemon=True, name=_NAME)
@@ -294,7 +294,7 @@ def _serve(connection: Connection) -> None:
             except Exception as error:  # noqa: BLE001 - the parent raises it
                 answer = _portable(error)
             connection.send(answer)
-    gc.freeze()  # what is left goes with the process
+    gc.freeze()  # memory is released with the process
 
 
 def _portable(error: Exception) -> Exception:
@@ -302,7 +302,7 @@ def _portable(error: Exception) -> Exception:
     error.add_note("in a worker process:\n" + "".join(traceback.format_exception(error)))
     try:
         pickle.loads(pickle.dumps(error))  # noqa: S301
-    except Exception:  # noqa: BLE001 - it doesn't
+    except Exception:  # noqa: BLE001 - it can't be sent
         return SimulationError(f"{type(error).__name__}: {error}")
     return error
 
@@ -318,11 +318,11 @@ def _end_with_parent() -> None:
 
 
 def _lives(parent: BaseProcess) -> bool:
-    """Return, in a second or so, whether a process still is this one's parent."""
+    """Wait about a second; return whether a process still is this one's parent."""
     if os.name == "nt":
         return not wait_for_any([parent.sentinel], _LOOK_AT_PARENT_S)
-    # Elsewhere an orphan gets another parent. The sentinel is a pipe that doesn't end if the parent was forked and the copy
-    # lives on; and waiting for it where no memory is left, CPython may try forever to note where it was interrupted.
+    # Elsewhere an orphan gets another parent. The sentinel can't be used: it is a pipe that stays open if the parent was forked
+    # and the copy lives on, and if no memory is left, CPython may wait for it forever.
     try:
         time.sleep(_LOOK_AT_PARENT_S)
         return os.getppid() == parent.pid

@@ -61,7 +61,7 @@ class Threads:
         pool = ThreadPoolExecutor(self.workers, thread_name_prefix="simdeploy")
         try:
             while True:
-                # One span more than each thread can run, so that no thread waits for the consumer.
+                # One more span than each thread can run, so that no thread waits for the consumer.
                 for span in islice(spans, 2 * self.workers - len(under_way)):
                     under_way[pool.submit(job.run, span)] = span
                 if not under_way:

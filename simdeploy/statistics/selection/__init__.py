@@ -2,7 +2,7 @@
 
 Generic, for minimisation: a candidate is a whole number, and a `Sampler` makes its observations.
 
-From outside: the names below.
+Other packages use the names below.
 """
 
 from simdeploy.statistics.selection.kim_nelson import select_kim_nelson

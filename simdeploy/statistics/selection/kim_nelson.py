@@ -11,7 +11,7 @@ from simdeploy.errors import Problem, raise_if_any, shorten
 from simdeploy.statistics.selection import selected
 from simdeploy.statistics.selection.selected import Round, Sampler, Selection
 
-# The variances of all differences take 8 bytes each, 128 MB of so many candidates.
+# The variances of all differences take 8 bytes each: 128 MB for this many candidates.
 MOST_CANDIDATES = 4000
 
 
@@ -36,33 +36,33 @@ def select_kim_nelson(
     sample : Sampler
         Makes the observations; common random numbers speed it up without affecting the guarantee.
     candidates : sequence of int
-        At most 4,000; `screen` more of them first, with a part of `alpha` and other observations.
+        At most 4,000. If there are more, `screen` them first, with a part of `alpha` and other observations.
     indifference : float
         Smallest difference that matters, in the unit of the observations, above 0.
     alpha : float
         Largest probability of a wrong choice, below 0.5.
     n0 : int
-        Batches of the first round, at least 2; they alone give the variances, so use 10 or more.
+        Batches of the first round, at least 2. Variances are estimated from these alone, so use 10 or more.
     batch : int, default 1
-        Observations averaged into one batch. The theory assumes normal ones, and averages of skewed costs or rare
-        events approach normality; the first round must contain what makes the candidates differ.
+        Observations averaged into one batch. The theory assumes normal batches, which averages of skewed costs or rare
+        events approach. The first round must contain the events in which candidates differ.
     most : int, optional
-        Most observations of one candidate (not batches). Without it a close race runs until decided.
+        Most observations of one candidate (not batches). Without it, a close race continues until it is decided.
     budget : int, optional
         Most observations of all candidates together; the first round is always made.
     start : int, default 0
         Number of the first observation. Observations that chose the candidates must not be reused: after `screen` over
         n observations start at n.
     unseen : float, optional
-        How far an event that may not have occurred yet would move the mean of a batch. With it variances are estimated from
-        all batches so far, and are at least those that one such event would cause.
+        How far an event that may not have occurred yet would move the mean of a batch. If given, variances are estimated
+        from all batches so far, and are at least as large as one such event would make them.
     report : callable, optional
         Called with each `Round`.
 
     Returns
     -------
     Selection
-        With `probability_correct` 1 - alpha if it is decided. Counts are of observations, not batches.
+        Its `probability_correct` is 1 - alpha if it is decided. Counts are of observations, not batches.
 
     Raises
     ------
@@ -73,9 +73,9 @@ def select_kim_nelson(
 
     Notes
     -----
-    Procedure KN of Kim and Nelson (2001 [1]_), for minimisation, with c = 1 and Bonferroni's shares. Looks come after a fourth
-    more batches each, instead of after every batch; with `unseen`, variances are updated at every look, as in KN++ [2]_, and the
-    guarantee is asymptotic. `docs/methods.md` has the equations and the proof for fewer looks.
+    Procedure KN of Kim and Nelson (2001 [1]_), for minimisation, with c = 1 and the error divided by Bonferroni's inequality. Each look
+    comes after a quarter more batches, instead of after every batch. With `unseen`, variances are updated at every look, as in KN++ [2]_,
+    and the guarantee is asymptotic. `docs/methods.md` has the equations and the proof for fewer looks.
 
     If the best is better than all others by at least `indifference`, it is selected with probability at least 1 - `alpha`, exactly
     for normal observations. Candidates within `indifference` of the best count as equally good, and any of them may be selected.
@@ -114,7 +114,7 @@ def select_kim_nelson(
     standing, r = np.arange(len(ids)), n0
     batches = average(standing, 0, n0)
     sums, squares = batches.sum(axis=1), variances_of_differences(batches) * (n0 - 1)
-    # Deviations from the first means keep the digits of later sums of squares.
+    # Deviations from the first means preserve the precision of sums of squares.
     first_means, deviations = sums / n0, np.zeros(len(ids))
     means, n_used = np.empty(len(ids)), np.empty(len(ids), dtype=np.int64)
     rounds: list[Round] = []
@@ -124,7 +124,7 @@ def select_kim_nelson(
             variances = (squares - (deviations[:, None] - deviations) ** 2 / r) / (r - 1)
             if unseen is not None:
                 variances = np.where(np.eye(len(standing), dtype=bool), 0.0, np.maximum(variances, unseen**2 / r))
-            # Where the triangle of each pair closes, in batches: h^2 S^2 / delta^2.
+            # The number of batches at which the continuation region of each pair ends: h^2 S^2 / delta^2.
             ends = 2 * find_eta(len(ids), r, alpha) * (r - 1) * variances / indifference**2
         margins = np.maximum(0, indifference / (2 * r) * (ends - r))
         stays = (means[standing, None] - means[standing] <= margins).all(axis=1)
@@ -165,7 +165,7 @@ def select_kim_nelson(
 
 
 def find_eta(k: int, n0: int, alpha: float) -> float:
-    """Return the constant of the procedure for c = 1 and common random numbers.
+    """Return the procedure's constant eta for c = 1 and common random numbers.
 
     Examples
     --------
@@ -187,7 +187,7 @@ def variances_of_differences(values: np.ndarray) -> np.ndarray:
     """
     from scipy.spatial.distance import cdist
 
-    # Difference by difference: var(i) + var(l) - 2 cov(i, l) would cancel where common random numbers do most.
+    # From the differences, because var(i) + var(l) - 2 cov(i, l) loses precision if common random numbers work well.
     centred = values - values.mean(axis=1, keepdims=True)
     variances: np.ndarray = cdist(centred, centred, "sqeuclidean") / (values.shape[1] - 1)
     return variances

@@ -1,4 +1,4 @@
-"""Optimal computing budget allocation: spend a fixed number of observations where they help the choice most."""
+"""Optimal computing budget allocation: spends a fixed number of observations where they help the selection most."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from simdeploy.errors import Problem, raise_if_any
 from simdeploy.statistics.selection import selected
 from simdeploy.statistics.selection.selected import Round, Sampler, Selection
 
-# Fraction of the largest difference: smaller differences count as this large, because the rule divides by them.
+# Smaller fractions of the largest difference count as this fraction, because the rule divides by differences.
 _NEAREST = 1e-6
 
 
@@ -18,14 +18,15 @@ def select_ocba(
     sample: Sampler,
     candidates: Sequence[int] | np.ndarray,
     *,
-    budget: int,  # observations of all candidates together, at least `n0` of each. All are made.
+    budget: int,  # observations of all candidates together, all of which are made; at least `n0` of each
     n0: int,  # initial observations of each candidate, at least 2; use 10 or more, enough to see rare events
     step: int,  # observations between two allocations
     start: int = 0,  # number of the first observation
 ) -> Selection:
     r"""Select the candidate with the lowest mean within a budget, without a guarantee.
 
-    The selection is never `is_decided`; all candidates are `survivors`, by their means. Its `probability_correct` is the estimate below.
+    The selection is never `is_decided`; all candidates are `survivors`, sorted by their means. Its `probability_correct` is the estimate
+    below.
 
     Raises
     ------
@@ -75,7 +76,7 @@ def select_ocba(
     if len(ids) == 1:
         return selected.select_only(ids)
     values = selected.observe(sample, ids, start, n0)
-    # Sums are of deviations from a first value, which keeps the digits of the variance.
+    # Sums are of deviations from the first value, which preserves the precision of the variance.
     offsets = values[:, 0].copy()
     n, sums, squares = np.full(len(ids), n0), np.zeros(len(ids)), np.zeros(len(ids))
 
@@ -94,7 +95,7 @@ def select_ocba(
         if spent == budget:
             break
         more = share_out(allocate(means, variances, min(spent + step, budget)), n)
-        # One call for all that need the same observations.
+        # One call for all candidates that need the same observations.
         for first, count in np.unique(np.stack([n, more])[:, more > 0], axis=1).T.tolist():
             rows = np.flatnonzero((n == first) & (more == count))
             add(rows, selected.observe(sample, ids[rows], start + first, count))
@@ -129,8 +130,8 @@ def allocate(means: np.ndarray, variances: np.ndarray, total: float) -> np.ndarr
         N_i / N_j = \left( \frac{\sigma_i / \delta_i}{\sigma_j / \delta_j} \right)^2 \quad (i, j \ne b), \qquad
         N_b = \sigma_b \sqrt{\sum_{i \ne b} N_i^2 / \sigma_i^2}.
 
-    A candidate without variance gets nothing more; if none has any, all get the same. A mean equal to the best counts
-    as very close to it.
+    A candidate without variance gets no more observations; if none has any variance, all get the same number. A mean equal
+    to the best one counts as very close to it.
 
     Examples
     --------
@@ -151,10 +152,10 @@ def allocate(means: np.ndarray, variances: np.ndarray, total: float) -> np.ndarr
 
 
 def share_out(targets: np.ndarray, n: np.ndarray) -> np.ndarray:
-    """Return how many more observations each gets: whole numbers that bring `n` to the sum of the targets.
+    """Return how many more observations each candidate gets, so that the total is the sum of the targets.
 
-    Candidates above their target get none, the others the rest in proportion to their shortfall; rounding losses go to
-    the largest remainders.
+    Candidates above their target get none; the others share the rest in proportion to their shortfall, rounded by the
+    largest remainders.
 
     Examples
     --------
@@ -185,6 +186,6 @@ def estimate_probability(means: np.ndarray, variances: np.ndarray, n: np.ndarray
     others = np.arange(len(means)) != best
     differences = (means - means[best])[others]
     errors = np.sqrt(variances[best] / n[best] + (variances / n)[others])
-    # Without any variance a lead is certain, and a tie is even.
+    # Without variance a lead is certain, and a tie has the probability 1/2.
     leads = np.divide(differences, errors, out=np.where(differences > 0, np.inf, 0.0), where=errors > 0)
     return max(0.0, 1.0 - float(ndtr(-leads).sum()))

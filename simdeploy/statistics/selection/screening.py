@@ -8,8 +8,8 @@ from simdeploy.errors import raise_if_any
 from simdeploy.statistics.sample import Sample, as_sample
 from simdeploy.statistics.selection.selected import error_probability_problems, number_problems
 
-# Each candidate is compared with this many of those with the lowest means. More take longer but eliminate hardly more,
-# because a candidate that survives the hundred best survives nearly all.
+# Each candidate is compared with this many of those with the lowest means. More rivals take longer but eliminate hardly
+# any more, because a candidate that survives the hundred best survives nearly all.
 MOST_RIVALS = 100
 
 
@@ -21,21 +21,21 @@ def screen(
     Parameters
     ----------
     values : ndarray of float, shape (k, n), or Sample
-        Observation `n` of candidate `k`, lower is better. A column has observations of one random world (common random
-        numbers); columns are independent. Nearly normal: average skewed ones over several worlds.
+        Observation `n` of candidate `k`; lower is better. A column has the observations in one random world (common random
+        numbers); columns are independent. They should be nearly normal: average skewed ones over several worlds.
     alpha : float
         Largest probability of eliminating the best, below 0.5.
     rivals : ndarray of int, optional
-        Rows to compare the others with; by default the 100 with the lowest means. If candidates must meet requirements,
-        those known to meet them: the others may have a lower mean but must not eliminate anyone.
+        Rows with which to compare the others; by default the 100 with the lowest means. If candidates must meet
+        requirements, pass those known to meet them, because others may have lower means but must not eliminate any.
     family : int, optional
-        Number of candidates that share `alpha`; by default k. If these remain from more, after the same observations:
-        the original number.
+        Number of candidates that share `alpha`; by default k. If candidates were eliminated before by the same
+        observations, pass the original number.
 
     Returns
     -------
     ndarray of bool, shape (k,)
-        Whether each is kept; at least one is.
+        Whether each candidate is kept; at least one is.
 
     Raises
     ------
@@ -86,15 +86,15 @@ def screen(
 
 
 def _lacks_some(sample: Sample) -> bool:
-    """Return whether values are missing, other than those of whole strata where a condition does not hold."""
+    """Return whether values are missing other than in whole strata in which a condition does not hold."""
     missing = [np.isnan(sample.values[:, columns]) for columns in sample.strata.columns]
     return all(of.all() for of in missing) or any(of.any() and not of.all() for of in missing)
 
 
 def variances_of_means(sample: Sample, rivals: np.ndarray) -> np.ndarray:
-    """Return the variance of the mean difference of each row from each rival; values that are missing count as 0.
+    """Return the variance of the mean difference of each row from each rival.
 
-    Missing are those of whole strata, where a condition does not hold.
+    Missing values, which are those of whole strata in which a condition does not hold, count as 0.
     """
     from scipy.spatial.distance import cdist
 
@@ -107,8 +107,7 @@ def variances_of_means(sample: Sample, rivals: np.ndarray) -> np.ndarray:
         values = np.nan_to_num(sample.values[:, columns])
         n = values.shape[1]
         if share and n > 1:
-            # Summed difference by difference: var(i) + var(j) - 2 cov(i, j) would cancel where common random numbers do
-            # most.
+            # From the differences, because var(i) + var(j) - 2 cov(i, j) loses precision if common random numbers work well.
             centred = values - values.mean(axis=1, keepdims=True)
             total += share**2 * cdist(centred, centred[rivals], "sqeuclidean") / ((n - 1) * n)
     return total

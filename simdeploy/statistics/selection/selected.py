@@ -20,9 +20,9 @@ class Round(NamedTuple):
     """Progress of a selection."""
 
     round: int  # from 1
-    n: int  # observations so far of a remaining candidate; of the one with the lowest mean if they differ
+    n: int  # observations so far of each remaining candidate; if they differ, of the one with the lowest mean
     survivors: int  # remaining candidates
-    n_observations: int  # so far, of all candidates together
+    n_observations: int  # observations so far of all candidates together
 
 
 _ROUND = dict.fromkeys(Round._fields, "int64")
@@ -35,21 +35,21 @@ class Selection(Result):
     Attributes
     ----------
     candidates : ndarray of int64
-        All, as given.
+        All candidates, as given.
     best : int
         The remaining candidate with the lowest mean; the first of ties.
     survivors : ndarray of int64
         Candidates remaining at the end, the lowest mean first. If there are several although it is decided, their
         observations are equal.
     means : ndarray of float64
-        Of each candidate's observations, in the order of `candidates`; NaN without any.
+        Mean of each candidate's observations, in the order of `candidates`; NaN without observations.
     n_used : ndarray of int64
         Observations of each candidate, in the order of `candidates`.
     n_observations : int
-        Of all candidates together.
+        Observations of all candidates together.
     n_needed : int
-        The same at which it would be decided at the latest, as far as known; `n_observations` if it is decided, or if the
-        procedure has no guarantee.
+        Observations at which it would be decided at the latest, as far as known; `n_observations` if it is decided, or if
+        the procedure has no guarantee.
     is_decided : bool
         Whether the procedure finished, so its guarantee holds. False if the budget ran out before; always False for a
         procedure without a guarantee.
@@ -151,15 +151,15 @@ def read_candidates(candidates: Sequence[int] | np.ndarray) -> np.ndarray:
 
 
 def error_probability_problems(alpha: float) -> list[Problem]:
-    """Return what is wrong with a probability of error."""
+    """Return the problems of an error probability."""
     if 0 < alpha < 0.5:
         return []
-    # From one half on the bounds reverse: the best of two would be eliminated without any lead.
+    # From one half on the bounds reverse: the better of two would be eliminated without any lead.
     return [Problem("invalid probability of error", ("alpha",), found=shorten(alpha), allowed="above 0 and below 0.5")]
 
 
 def number_problems(name: str, number: float, least: int) -> list[Problem]:
-    """Return what is wrong with a count."""
+    """Return the problems of a count."""
     if number >= least:
         return []
     return [Problem("too few", (name,), found=shorten(number), allowed=f"a whole number of at least {least}")]
