@@ -370,7 +370,7 @@ class TestRefused:
         sizeless = change(several, "rollouts", [0, 1, 3], nodes=pd.NA)
         error = refused(replay, sizeless, rolling(2))
         assert "--nodes N" in str(error)
-        assert str(error).endswith("so in 2 more rollouts")
+        assert str(error).endswith("the same in 2 more rollouts")
         found = backtest(sizeless, {"other": rolling(2)}, nodes=10)
         pd.testing.assert_frame_equal(found.rollouts, replay(several, rolling(2)).rollouts)
         assert "nodes: out of range" in str(refused(backtest, sizeless, {"other": rolling(2)}, nodes=0))
@@ -392,7 +392,7 @@ class TestRefused:
         """The same problem of many rollouts is one line that counts them. [contract]"""
         several = Records.join([replace_name(calm, f"r{number}") for number in range(5)])
         (problem,) = refusals(replay, several, check(max_error_rate=0.1, gate={"kind": "cusum"}))
-        assert "so in 4 more rollouts" in problem
+        assert "the same in 4 more rollouts" in problem
 
 
 def replace_name(records, name):

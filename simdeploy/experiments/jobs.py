@@ -19,11 +19,11 @@ Outcome = TypeVar("Outcome")
 class Span(NamedTuple):
     """Consecutive replications of consecutive policies of one group of a job."""
 
-    group: int  # place in `Job.groups`
+    group: int  # index in `Job.groups`
     policy: int  # index of the first policy in the group
     n_policies: int
     first: int
-    n_replications: int  # of each of the policies
+    n_replications: int  # of each policy
 
 
 @dataclass(frozen=True)
@@ -35,39 +35,37 @@ class Group:
 
 
 class Runnable(Protocol[Outcome]):
-    """What executors run: work that is cut into spans. It is sent to workers."""
+    """Work that executors run in spans; it is sent to workers."""
 
     def run(self, span: Span) -> Outcome:
         """Do a span."""
 
     def failed(self, span: Span, stage: str, error: str) -> Outcome:
-        """Return the outcome of a span that could not be done."""
+        """Return the outcome of a span that could not be run."""
 
     def join(self, span: Span, parts: Sequence[tuple[Span, Outcome]]) -> Outcome:
-        """Return the outcome of a span that was done in parts."""
+        """Return the outcome of a span that was run in parts."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """Everything to simulate, except the number of replications; an `InputError` if one rollout needs too much
-    memory.
-    """
+    """Everything to simulate, except the number of replications. Raises `InputError` if one rollout needs too much memory."""
 
     groups: tuple[Group, ...]
     seed: int
     engine: str
-    # Those policies of the last span that are ready to be run, which the next one most often has as well.
+    # The prepared policies of the last span, which the next one usually needs, too.
     _prepared: dict[tuple[int, int, int], Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Refuse fleets that are too large for the chosen engine."""
+        """Raise `InputError` for fleets that are too large for the chosen engine."""
         from simdeploy.engines.choice import check_room
 
         for group in self.groups if self.engine != "auto" else ():
             check_room(group.scenario, group.policies, self.engine)
 
     def prepare(self, span: Span) -> Any:
-        """Make a span's policies ready, unless those of the last span are the same."""
+        """Prepare a span's policies, unless they are those of the last span."""
         from simdeploy.engines.running import prepare_block
 
         key = span.group, span.policy, span.n_policies
@@ -95,11 +93,11 @@ class Job:
                 engine=self.engine,
                 prepared=self.prepare(span),
             )
-        except MemoryError as error:  # of the tables that all replications of a span share
+        except MemoryError as error:  # for tables that all replications of a span share
             return self.failed(span, "simulate", f"MemoryError: {error}".rstrip(": "))
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out what another process makes ready for itself."""
+        """Leave out prepared policies, which another process prepares for itself."""
         return {**self.__dict__, "_prepared": {}}
 
     def failed(self, span: Span, stage: str, error: str) -> Block:
@@ -128,7 +126,7 @@ class Job:
 
 def _join_codes(blocks: Iterable[Block], name: str, words: Sequence[str]) -> np.ndarray:
     places = {word: place for place, word in enumerate(words)}
-    # The last entry is what -1, missing, stands for.
+    # The last entry is for -1 (missing).
     known = [np.array([*(places[word] for word in block.words[name]), -1], dtype=np.int32) for block in blocks]
     return np.concatenate([of_block[block.codes[name]] for of_block, block in zip(known, blocks, strict=True)])
 

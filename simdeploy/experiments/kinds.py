@@ -1,4 +1,4 @@
-"""Worlds by kind of release: each kind simulated on its own, because the kinds' probabilities are known."""
+"""Worlds by kind of release: each kind is simulated separately, because the kinds' probabilities are known."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 _RELEASE = f"{FACTOR_PREFIX}release"
 
-# Decimal digits of a probability; what differs by less may be rounding, which no comparison should rest on.
+# Decimal digits of a probability; smaller differences may be rounding errors.
 _DIGITS = 12
-# Fewer worlds of a kind than this say nothing of its variation.
+# The least worlds of a kind that show how its values vary.
 _FEWEST = 2
 
 
@@ -47,10 +47,10 @@ class Kinds:
     names: tuple[str, ...]  # all kinds of the release, in the scenario's order
     are_defective: tuple[bool, ...]
     probabilities: np.ndarray  # float, shape (kinds,) or (cases, kinds)
-    # float, shape (cases, kinds), or None: the probability that a rollout is stopped if the release is of a kind; NaN
-    # where it isn't known without simulation, None if it is known nowhere.
+    # float, shape (cases, kinds), or None: the probability that a rollout is stopped, given the kind of release; NaN if it
+    # isn't known without simulation, None if that holds everywhere.
     stopped: np.ndarray | None = None
-    policies: tuple[str, ...] = ()  # the policy of each case, if that identifies it
+    policies: tuple[str, ...] = ()  # the policy of each case, if policies identify the cases
 
     @property
     def span(self) -> int:
@@ -64,17 +64,17 @@ class Kinds:
         return tuple(name for name, is_possible in zip(self.names, occurs.tolist(), strict=True) if is_possible)
 
     def worlds(self, kind: str, numbers: range) -> range:
-        """Return the replications of the worlds of a kind with these numbers, from 0."""
+        """Return the replications that are a kind's worlds with these numbers, from 0."""
         first = self.names.index(kind) * self.span
         return range(first + numbers.start, first + numbers.stop)
 
     def divide(self, replications: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the stratum of each replication, one of the kinds that occur, and the probabilities of the strata."""
+        """Return the stratum (one of the kinds that occur) of each replication, and the probabilities of the strata."""
         places = [self.names.index(name) for name in self.possible]
         return np.searchsorted(places, replications // self.span), self.probabilities[..., places]
 
     def verdict_rates(self, verdict: str) -> np.ndarray | None:
-        """Return the probability of a verdict by case and by kind that occurs, NaN where it isn't known."""
+        """Return the probability of a verdict by case and by kind that occurs; NaN where unknown."""
         if self.stopped is None:
             return None
         places = [self.names.index(name) for name in self.possible]
@@ -98,7 +98,7 @@ class Kinds:
         return replace(self, probabilities=probabilities, stopped=stopped)
 
     def allows(self, event: str | None, name: str) -> bool:
-        """Return whether an event may happen in a rollout of a kind; nothing (None) always may.
+        """Return whether an event may happen in a rollout of a kind; always true for None.
 
         Examples
         --------
@@ -110,21 +110,21 @@ class Kinds:
         return subject is None or subject in (name, self.are_defective[self.names.index(name)])
 
     def to_attrs(self) -> dict[str, Any]:
-        """Return what a table records of its kinds."""
+        """Return the kinds as attributes of a table."""
         attrs: dict[str, Any] = {
             "names": list(self.names),
             "are_defective": list(self.are_defective),
             "probabilities": self.probabilities.tolist(),
         }
         if self.stopped is not None:
-            # None, because a NaN would make tables unequal to themselves.
+            # None instead of NaN, which would make a table unequal to itself.
             stopped = [[None if math.isnan(p) else p for p in of_case] for of_case in self.stopped.tolist()]
             attrs["stopped"] = dict(zip(self.policies, stopped, strict=True)) if self.policies else stopped
         return attrs
 
     @classmethod
     def from_attrs(cls, attrs: Mapping[Any, Any]) -> Kinds | None:
-        """Return the kinds that a table records; None for one that doesn't."""
+        """Return the kinds from the attributes of a table; None if it has none."""
         recorded = attrs.get("release")
         if recorded is None:
             return None
@@ -141,7 +141,7 @@ class Kinds:
 
 
 def is_divided(responses: Any) -> bool:
-    """Return whether the worlds of a table are divided by kind of release, and by nothing else."""
+    """Return whether the worlds of a table are divided by kind of release only."""
     attrs = getattr(responses, "attrs", {})
     return attrs.get("strata") == "kinds" and "tilt" not in attrs
 
@@ -154,15 +154,13 @@ def kinds_of(scenario: Scenario) -> Kinds:
 
 
 def find_kinds(scenario: Scenario, cases: pd.DataFrame) -> Kinds | None:
-    """Return the kinds of release of a sweep, with their probabilities by case if these are varied; None if some case has
-    other kinds.
-    """
+    """Return the kinds of release of a sweep, with probabilities by case if these vary; None if kinds differ between cases."""
     kinds = kinds_of(scenario)
     varied = [name for name in cases.columns if is_of_release(name)]
     if not varied:
         return kinds
     bare = scenario.given(None)
-    by_case = np.zeros((len(cases), len(kinds.names)))  # a case that is impossible has no release
+    by_case = np.zeros((len(cases), len(kinds.names)))  # an impossible case has no release
     for values, rows in cases.groupby(varied, dropna=False, sort=False).indices.items():
         changed = dict(zip(varied, values if isinstance(values, tuple) else (values,), strict=True))
         with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
@@ -179,7 +177,7 @@ def find_kinds(scenario: Scenario, cases: pd.DataFrame) -> Kinds | None:
 
 
 def balance(changes: Mapping[str, Any], scenario: Scenario) -> dict[str, Any]:
-    """Return changes of a scenario's values with the probabilities of kinds that are not changed: in their old ratio, whatever is left.
+    """Add to changes of a scenario's values the probabilities of unchanged kinds, which share the rest in their old ratio.
 
     Examples
     --------
@@ -211,17 +209,17 @@ def is_of_release(name: str) -> bool:
 
 
 def _value(cell: Any) -> Any:
-    """Return a value from a table of cases, in which groups of keys are text."""
+    """Return a value from a table of cases, in which mappings are text."""
     is_group = isinstance(cell, str) and cell.startswith("{")
     return json.loads(cell) if is_group else cell
 
 
 def read_worlds(asked: Any, kinds: Kinds, replications: Any) -> dict[str, range] | None:
-    """Return the worlds of each kind that an argument `strata` asks for; None for kinds that are drawn.
+    """Return the worlds of each kind, given the argument `strata`; None if kinds are drawn.
 
     ``"kinds"`` divides `replications` in proportion to the square roots of the kinds' probabilities (power allocation;
-    Bankier 1988, *The American Statistician* 42(3), 174-177), which is near the best for means over all kinds and for
-    those given one kind.
+    Bankier 1988, *The American Statistician* 42(3), 174-177), which is nearly optimal both for means over all kinds and
+    for those given one kind.
     """
     if asked is None:
         return None
@@ -260,8 +258,9 @@ def read_worlds(asked: Any, kinds: Kinds, replications: Any) -> dict[str, range]
 
 
 def divide_by_roots(kinds: Kinds, n: int) -> dict[str, int]:
-    """Divide worlds among the kinds in proportion to the square roots of their probabilities; each gets what trusted means take, if there
-    are that many.
+    """Divide worlds among the kinds in proportion to the square roots of their probabilities.
+
+    Each kind gets at least what trusted means need, if there are enough worlds.
 
     Examples
     --------
@@ -277,8 +276,9 @@ def divide_by_roots(kinds: Kinds, n: int) -> dict[str, int]:
 
 
 def divide(shares: Mapping[str, float], n: int, *, fewest: int | Mapping[str, int]) -> dict[str, int]:
-    """Divide worlds in proportion to shares, at least `fewest` each (if there are that many), or of each; rounded to the largest
-    remainders.
+    """Divide worlds in proportion to shares, rounded by the largest remainders.
+
+    Each gets at least `fewest` (a number for all, or one for each) if there are enough worlds.
 
     Examples
     --------
@@ -287,7 +287,7 @@ def divide(shares: Mapping[str, float], n: int, *, fewest: int | Mapping[str, in
     """
     least = dict.fromkeys(shares, min(fewest, n // len(shares))) if isinstance(fewest, int) else dict(fewest)
     free = dict(shares)
-    while True:  # until no share of what is left is below the fewest
+    while True:  # until no share of the rest is below the minimum
         left, total = n - sum(least[kind] for kind in shares if kind not in free), sum(free.values())
         exact = {kind: left * (share / total if total else 1 / len(free)) for kind, share in free.items()}
         small = [kind for kind, amount in exact.items() if amount < least[kind]]

@@ -26,10 +26,10 @@ FACTOR_PREFIX = "scenario."
 
 _NO_MATTER = ("costs", "requirements")
 
-# Keys that don't affect rollouts, and policies, whose keys are varied without a prefix.
+# Sections that don't affect rollouts, and policies, whose keys have no prefix.
 _NO_FACTORS = ("simdeploy", "name", "description", "policies", *_NO_MATTER)
 
-# Keys of a spec that are no settings.
+# Keys of a spec that are not settings.
 _NO_LEVERS = ("dialect", "orchestrator")
 
 _MOST_NAMED = 3
@@ -93,7 +93,7 @@ def find_levers(names: Iterable[str], scenarios: Sequence[Scenario], specs: Sequ
 
 
 class _Catalogue:
-    """The keys that may be varied, by full name. Those of scenarios are many, and mostly not asked for."""
+    """The keys that may be varied, by full name. Those of scenarios are listed only if needed, because there are many."""
 
     def __init__(self, scenarios: Sequence[Scenario], specs: Sequence[Spec]) -> None:
         self._scenarios = scenarios
@@ -107,7 +107,7 @@ class _Catalogue:
 
     @cached_property
     def _of_scenarios(self) -> list[tuple[Lever, bool]]:
-        """Keys of the scenarios, and whether they are stated."""
+        """Keys of the scenarios, and whether the scenarios state them."""
         from simdeploy.scenario.changes import all_keys
         from simdeploy.scenario.json_schema import shared_schema
 
@@ -130,7 +130,7 @@ class _Catalogue:
         return _by_name(chain(self._of_specs.values(), (lever for lever, _ in self._of_scenarios)))
 
     def find(self, name: str) -> Lever:
-        """Return the key of a name."""
+        """Return the key with a name or end of a path."""
         if name in self._of_specs:
             return self._of_specs[name]
         if name.startswith(FACTOR_PREFIX):
@@ -144,7 +144,7 @@ class _Catalogue:
         raise self._unknown(name)
 
     def _find_factor(self, name: str) -> Lever:
-        """Return a key of a scenario by its path, which may be written otherwise than in the catalogue, such as items by number."""
+        """Return a key of a scenario by its path, which may differ from the catalogue's, for example by an item's number."""
         from simdeploy.scenario.changes import find_key
 
         path = name.removeprefix(FACTOR_PREFIX)
@@ -175,7 +175,7 @@ def _levers_of(dialect: Dialect) -> list[Lever]:
 
 @cache
 def is_duration(name: str) -> bool:
-    """Tell whether a varied key of this full name has durations, which tables of sweeps have in seconds.
+    """Return whether the varied key with this full name is a duration, which is in seconds in tables of sweeps.
 
     Examples
     --------
@@ -191,7 +191,7 @@ def is_duration(name: str) -> bool:
 
 
 def write_duration_of(name: str, value: Any) -> str | None:
-    """Return the value of a varied key with its unit, to six digits, if it is a number of seconds, otherwise None.
+    """Format the value of a varied key as a duration with six digits if it is a number of seconds; otherwise return None.
 
     Examples
     --------
@@ -217,7 +217,7 @@ def _kind(schema: Mapping[str, Any]) -> Kind:
     from simdeploy.scenario.json_schema import accepts_amounts, key_types
 
     types = key_types(schema)
-    if accepts_amounts(schema):  # whole numbers, beside which percentages are text
+    if accepts_amounts(schema):  # whole numbers, or percentages as text
         return "whole"
     if "string" in types:
         return "duration" if types & {"number", "integer"} else "other"
@@ -289,7 +289,7 @@ def change_policy(
 
 
 def change_quietly(base: ScenarioPolicy, values: Mapping[Lever, Any], scenario: Scenario) -> ScenarioPolicy:
-    """Return a policy with changed values and its own identity, without warnings: those about it were given when it was read."""
+    """Return a policy with changed values and its own identity, without repeating the warnings given when it was read."""
     with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
         return change_policy(base, values, scenario, own_identity(base, scenario))
 

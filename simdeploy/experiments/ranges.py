@@ -64,7 +64,7 @@ class Interval:
         if not self.is_whole:
             values: list[Any] = self._between(fractions, self.high).tolist()
             return values
-        # A whole number n stands for n to n + 1.
+        # A whole number n represents the interval from n to n + 1.
         return [min(int(value), self.high) for value in self._between(fractions, self.high + 1).tolist()]
 
     def step(self, fractions: np.ndarray) -> list[Any]:
@@ -89,7 +89,7 @@ class Interval:
     def _between(self, fractions: np.ndarray, high: Any) -> np.ndarray:
         values: np.ndarray = self.low + fractions * (high - self.low)
         if self.is_log:
-            # Exactly the ends, despite rounding of logarithms.
+            # Return the ends exactly, despite rounding of logarithms.
             values = np.clip(self.low * np.exp(fractions * math.log(high / self.low)), self.low, high)
         return values
 

@@ -1,4 +1,4 @@
-"""Stored tables, also those of several folders: worlds by kind of release."""
+"""Stored tables, possibly of several folders (worlds by kind of release)."""
 
 from __future__ import annotations
 
@@ -46,25 +46,25 @@ class StoredKinds:
 
 
 def read_store(path: str | os.PathLike[str], *, verify: bool = False) -> store.StoredTable | StoredKinds:
-    """Read a store; its columns are read when they are asked for.
+    """Open a store; columns are read on demand.
 
     Parameters
     ----------
     path : path-like
-        The folder: of a sweep, or of one with worlds by kind of release, which has a folder for each kind. Another process
-        may be writing to it; what is finished by now is read.
+        The folder of a sweep, possibly with a folder for each kind of release. If another process is writing to it, the parts
+        finished so far are read.
     verify : bool, default False
         Whether to read every file and compare its checksum with the journal's.
 
     Returns
     -------
     StoredTable or StoredKinds
-        `columns`, `to_frame` and `batches` of both are alike; every analysis of a table accepts them.
+        Both have `columns`, `to_frame` and `batches`, and every analysis of a table accepts them.
 
     Raises
     ------
     InputError
-        If there is no such folder, or it is no store.
+        If there is no such folder, or it is not a store.
 
     Warns
     -----
@@ -99,7 +99,7 @@ def read_store(path: str | os.PathLike[str], *, verify: bool = False) -> store.S
         return tables[0]
     release = begun[0][1].manifest["question"]["release"]
     kinds = Kinds.from_attrs({"release": release})
-    assert kinds is not None  # noqa: S101 - as recorded
+    assert kinds is not None  # noqa: S101 - the store records them
     parts, stopped = [], {}
     for place, table in begun:
         question = table.manifest["question"]

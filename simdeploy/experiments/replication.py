@@ -49,7 +49,7 @@ def replicate(
         corrects for it. Either ``"kinds"``, which divides `replications` in proportion to the square roots of the kinds'
         probabilities, or the number of replications of each kind.
     replications : int or range, default 400
-        Number per policy, from 0; or a range of numbers, to continue others.
+        Number of replications per policy, or a range of their numbers, to continue earlier ones.
     seed : int
         Determines every random number, together with the replication's number.
     engine : {'auto', 'compiled', 'reference'}
@@ -61,9 +61,9 @@ def replicate(
     cluster : str, optional
         Address of a Dask scheduler, such as ``tcp://10.0.0.5:8786``.
     store : path-like, optional
-        Folder to save every replication in. Repeat the same call to resume.
+        Folder in which to save every replication. Repeat the same call to resume.
     progress : bool or callable
-        True writes a counter to standard error; a callable gets the numbers of finished and of all replications.
+        True writes a counter to standard error; a callable takes the numbers of finished and of all replications.
 
     Returns
     -------
@@ -87,10 +87,10 @@ def replicate(
 
     Notes
     -----
-    Memory: about 280 bytes per row, plus some tens of megabytes; `sweep` with a store doesn't hold the table.
+    Memory: about 280 bytes per row, plus some tens of megabytes; `sweep` with a store doesn't keep the table in memory.
 
-    Time: that of the single runs, divided by the workers once started (processes: about a second). Work is handed out in
-    pieces of about a second (`cut_job`).
+    Time: the sum over the runs, divided by the number of workers, plus their start (about a second for processes). Work is
+    distributed in pieces of about a second (`cut_job`).
 
     Examples
     --------
@@ -131,7 +131,7 @@ def to_replications(result: SweepResult) -> pd.DataFrame:
     names = [name for name in result.columns if name != "case"]
     if not are_in_memory(rows):
         return result.to_frame(names)
-    # The usual case, without a second table in memory.
+    # The usual case, which needs no second table in memory.
     keys = {name: result.cases[name].tolist() for name in ("scenario", "policy")}
     if isinstance(rows, RowsByKind):
         table = rows.to_replications(names, keys)

@@ -29,11 +29,11 @@ class SweepResult:
     cases : DataFrame
         One row per case: `case`, `scenario`, `policy`, and a column per varied key.
     factors : tuple of str
-        These columns.
+        The columns of the varied keys.
     scenarios, policies : tuple of str
         Names in the table.
     replications : int
-        Number per case.
+        Number of replications per case.
     columns : tuple of str
         Columns of the table: those of `cases`, `replication`, the responses, `status`, `stage`, `error`.
     store : Path or None
@@ -52,7 +52,7 @@ class SweepResult:
     store: Path | None
     attrs: Mapping[str, Any]
     _rows: Rows
-    # By case, of a sweep whose releases are all of one kind: the known probabilities that a rollout is stopped.
+    # If all releases are of one kind: by case, the known probability that a rollout is stopped.
     _stopped: np.ndarray | None = None
 
     def to_frame(self, columns: Sequence[str] | None = None) -> pd.DataFrame:

@@ -154,7 +154,7 @@ class RowsInMemory:
 
 
 def sort_rows(rows: Rows, columns: Sequence[str]) -> pd.DataFrame:
-    """Return some columns of rows whose batches are in no order, by case, then by replication."""
+    """Return some columns of rows whose batches are unordered, sorted by case, then by replication."""
     import pandas as pd
 
     needed = list(dict.fromkeys([*columns, "case", "replication"]))
@@ -212,7 +212,7 @@ def make_rows(
             outcomes.put(case - numbers.start, _broken(cases.broken[case], replications))
     keys = {name: column[numbers.start : numbers.stop] for name, column in table.columns.items() if name in chosen}
     rows = outcomes.to_table(keys).select(chosen)
-    # Whole numbers that are never missing in any part are int64 in pandas, the others Int64.
+    # Whole numbers that can't be missing are int64 in pandas, the others Int64.
     complete = {"replication", *(name for name, column in table.columns.items() if not column.null_count)}
     return rows.cast(pa.schema([field.with_nullable(field.name not in complete) for field in rows.schema]))
 

@@ -45,8 +45,8 @@ def sweep(
     scenario : Scenario or path, or several
         A sequence, or a mapping from names in the table.
     policies : str, mapping, spec or document, or several, optional
-        Names of the scenario's policies, or specs; a sequence, or a mapping from names in the table. By default the first of the
-        scenario, or of the first scenario.
+        Names of the scenario's policies, or specs; a sequence, or a mapping from names in the table. By default the first policy of
+        the scenario, or of the first scenario.
     vary : mapping of str to iterable, optional
         Values by key. A policy's key is its path in the spec (``health_check.max_error_rate``), a scenario's starts with
         ``scenario.`` (``scenario.fleet.start_failure``); an unambiguous end of a path suffices. Values are as in a file; a
@@ -57,7 +57,7 @@ def sweep(
     strata : 'kinds' or mapping of str to int, optional
         Simulate each kind of release of the scenario in its own worlds, as for `replicate`.
     replications : int or range, default 400
-        Number per case, from 0; or a range of numbers, to continue others.
+        Number of replications per case, or a range of their numbers, to continue earlier ones.
     seed : int, default 0
         Determines every random number, together with the replication's number, and the points of a Latin hypercube.
     engine : {'auto', 'compiled', 'reference'}
@@ -69,10 +69,10 @@ def sweep(
     cluster : str, optional
         Address of a Dask scheduler, such as ``tcp://10.0.0.5:8786``.
     store : path-like, optional
-        Folder for the rows, instead of memory. Repeat the same call to resume.
+        Folder for the rows, which then are not kept in memory. Repeat the same call to resume.
     progress : bool or callable, default False
-        True writes a counter to standard error; a callable gets the numbers of finished (at first those in the store) and of
-        all replications.
+        True writes a counter to standard error; a callable takes the numbers of finished replications (initially those in the
+        store) and of all.
 
     Returns
     -------
@@ -81,8 +81,8 @@ def sweep(
     Raises
     ------
     InputError
-        Before simulating: with all invalid values, unknown keys and invalid arguments; or if the folder belongs to another
-        question.
+        Raised before simulating: lists all invalid values, unknown keys and invalid arguments; or if the folder belongs to
+        another question.
     SimulationError
         If no worker process can start, or the cluster can't be reached or is lost.
     StoreError
@@ -91,15 +91,15 @@ def sweep(
     Warns
     -----
     SimdeployWarning
-        For valid values that are probably not meant, for damage in the folder, and for failed replications.
+        For valid values that are probably mistakes, for damage in the folder, and for failed replications.
 
     Notes
     -----
-    Case and replication determine every number; design, engine, executor, store and other cases do not matter. Equal cases
-    are simulated once. Policies on one scenario are simulated together, sharing what doesn't depend on the policy.
+    Case, seed and replication determine every number; design, engine, executor, store and other cases do not matter. Equal
+    cases are simulated once. Policies of one scenario are simulated together, and share what doesn't depend on the policy.
 
     Checks take about 0.1 ms per case, and 0.5 ms per combination of scenario values. With a store and more than 20,000
-    cases, some 10,000 are checked first and the rest later; invalid ones become failed rows with stage "check".
+    cases, about 10,000 are checked first and the rest during simulation; invalid ones become failed rows with stage "check".
 
     Examples
     --------
@@ -123,7 +123,7 @@ def sweep(
     scenarios = name_scenarios(scenario)
     named = name_swept(scenarios, policies)
     if not vary and len(scenarios) * len(named) == 1:
-        find_bases(scenarios, named)  # refuses unknown policies
+        find_bases(scenarios, named)  # raises for unknown policies
         allowed = "a key with values, or several scenarios or policies"
         raise InputError(Problem("nothing to vary", ("vary",), allowed=allowed))
     if strata is not None and len(scenarios) > 1:

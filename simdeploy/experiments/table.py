@@ -26,7 +26,7 @@ DTYPES: dict[str, str] = {
     "error": "str",
 }
 
-# Bytes of a row of the whole table in memory; a word takes 8 bytes and its letters.
+# Bytes per row of the whole table in memory; a word takes 8 bytes plus its letters.
 ROW_BYTES = sum({"str": 18, "int64": 8, "Int64": 9, "float64": 8}[dtype] for dtype in DTYPES.values())
 
 
@@ -42,7 +42,7 @@ def columns_of(*, is_weighted: bool) -> tuple[str, ...]:
 
 
 class Outcomes:
-    """Outcomes by policy and replication, in columns filled from blocks in any order; by default all columns.
+    """Outcomes by policy and replication; columns (by default all) are filled from blocks in any order.
 
     They take about 150 bytes per replication of a policy.
 
@@ -60,7 +60,7 @@ class Outcomes:
         self, n_policies: int, n_replications: int, *, first: int = 0, columns: Sequence[str] = COLUMNS
     ) -> None:
         self.first = first  # the first replication
-        self.replications = np.arange(first, first + n_replications, dtype=np.int64)  # their numbers
+        self.replications = np.arange(first, first + n_replications, dtype=np.int64)  # their numbers in the table
         shape = (n_policies, n_replications)
         # Whether a replication exists and succeeded, by policy and replication.
         self.is_ok = np.zeros(shape, dtype=bool)
@@ -146,9 +146,9 @@ class Outcomes:
     def to_table(self, keys: Mapping[str, Any]) -> pa.Table:
         """Return a row per policy and replication, in this order, with leading columns such as `scenario` and `policy`.
 
-        `keys` have one value per policy. They are followed by `replication`, and of the columns kept every response,
-        `status`, `stage`, `error`. Unknown responses and those of failed replications are null; words, including
-        `keys`, are `large_string`.
+        `keys` have one value per policy. They are followed by `replication`, the responses, `status`, `stage` and `error`, as
+        far as these columns are kept. Unknown responses and those of failed replications are null; words, including `keys`,
+        are `large_string`.
         """
         import pyarrow as pa
 
@@ -168,8 +168,8 @@ class Outcomes:
     def to_frame(self, keys: Mapping[str, Any]) -> pd.DataFrame:
         """Return the same rows as a DataFrame with the types of `DTYPES`, owned by the caller.
 
-        Missing numbers are NaN, or NA for whole ones. Columns are handed over, so that the table is in memory once.
-        This object can't be used afterwards.
+        Missing numbers are NaN, or NA for whole ones. Columns are handed over without a copy, so this object can't be used
+        afterwards.
 
         Examples
         --------
@@ -200,7 +200,7 @@ class Outcomes:
                     values[is_missing] = np.nan
                     columns[name] = values
                 else:
-                    # A separate mask for each column, because the caller may change one of them.
+                    # Each column has a separate mask, because the caller may change one of them.
                     columns[name] = pd.arrays.IntegerArray(values.astype(np.int64, copy=False), is_missing.copy())
         return pd.DataFrame(columns, copy=False)
 
@@ -223,7 +223,7 @@ def _words(codes: np.ndarray, words: Sequence[str]) -> pa.Array:
 
 
 def _to_series(words: pa.Array) -> pd.Series[str]:
-    """Return words as pandas has them, mostly without looking for the type by its name, which takes longer than all else."""
+    """Convert words to pandas, usually without looking up the type by name, which would take most of the time."""
     series: pd.Series[str] = words.to_pandas()
     return series if series.dtype == _type_of_words() else series.astype("str")
 

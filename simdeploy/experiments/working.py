@@ -30,22 +30,22 @@ if TYPE_CHECKING:
 
     Simulate = Callable[[Iterator[Span]], Generator[tuple[Span, Block], None, None]]
 
-# Up to this many cases for a store are all checked first. Of more, some are checked first, and the others in turn, this
-# many at a time.
+# With a store, up to this many cases are all checked first. If there are more, some are checked first, and the others this
+# many at a time before they are simulated.
 _ALL_CHECKED = 20_000
 _CHECKED_FIRST = 5000
 _AT_A_TIME = 5000
 
-# A part is some seconds of work, so that little is lost if a run is interrupted; but very many small files are slow to
-# read, and parts with very many rows take much memory.
+# A part is some seconds of work, so that little is lost if a run is interrupted. But many small files are slow to read, and
+# parts with many rows take much memory.
 _PART_S = 4.0
 _MOST_PARTS = 1000
 _MOST_ROWS = 100_000
 _MOST_CASES = 5000  # all cases of a part are checked before it begins
 
 # The compiled engine shares work among the policies of a span, so many cases are simulated together: this many spans of
-# at most about a second, or this many cases, which share nearly everything. Their outcomes stay in memory until their
-# parts are finished.
+# about a second or less, or this many cases, which share nearly all work. Their outcomes stay in memory until their parts
+# are finished.
 _SPANS_TOGETHER = 64
 _CASES_TOGETHER = 256
 _MOST_CELLS = 4_000_000
@@ -54,9 +54,9 @@ _MOST_CELLS = 4_000_000
 class Work:
     """Checked work of one sweep; raises `InputError` with all invalid values and combinations.
 
-    `where` returns the executor for an engine, `report` gets the numbers of finished and of all rows. `node_updates` are
-    those of all work that the engine is chosen for, if this is a part of it. `warnings` are about valid values that are
-    probably not meant.
+    `where` returns the executor for an engine, `report` takes the numbers of finished and of all rows. `node_updates` is the
+    total amount of work, by which the engine is chosen, if this is only a part of it. `warnings` are about valid values that
+    are probably mistakes.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class Work:
     def into_store(self, path: str | os.PathLike[str], question: Mapping[str, Any]) -> tuple[tuple[str, ...], str]:
         """Simulate what the folder lacks; return notes for the user and the engine."""
         with Store.open(path, question=question, make_cut=self._cut) as store:
-            # The engine of the first call, because a later call might choose another.
+            # The engine of the first call is kept, because a later call might choose another.
             engine, layout = read_cut(store.cut, self._n_cases, self._replications)
             counter = self._count_from(layout.count_rows(store.finished))
             for numbers in self._stretches(layout):
@@ -120,7 +120,7 @@ class Work:
         return self._cases or self._maker.make(numbers, keep_broken=True)
 
     def _stretches(self, layout: Layout) -> Iterator[range]:
-        """Yield the numbers of cases that are checked and simulated together; they fill whole parts."""
+        """Yield ranges of cases that are checked and simulated together; they fill whole parts."""
         size = self._n_cases if self._cases else _AT_A_TIME // layout.cases_per_part * layout.cases_per_part
         for first in range(0, self._n_cases, size):
             yield range(first, min(first + size, self._n_cases))
@@ -157,7 +157,7 @@ class _Counter:
 
 
 def _choose_some(table: CaseTable) -> list[int]:
-    """Return a few thousand cases: as many as possible with each value of each key, and others spread evenly."""
+    """Return a few thousand cases: as far as possible one with each value of each key, and others spread evenly."""
     index = table.points.index
     one_by_one = np.flatnonzero(np.count_nonzero(index != index[0], axis=1) <= 1)[:_CHECKED_FIRST]
     # Multiples of the golden ratio are spread evenly and match no grid.
@@ -188,7 +188,7 @@ def cut_parts(n_cases: int, n_replications: int, *, engine: str, node_updates: f
 
 
 def read_cut(cut: Any, n_cases: int, replications: range) -> tuple[str, Layout]:
-    """Return the engine and the layout that `cut_parts` chose; anything else is a `StoreError`."""
+    """Return the engine and the layout that `cut_parts` chose; raise `StoreError` for anything else."""
     match cut:
         case {"engine": "compiled" | "reference" as engine, "n_parts": n_parts} if isinstance(n_parts, int):
             sizes = cut.get("cases_per_part"), cut.get("replications_per_part")
@@ -200,7 +200,7 @@ def read_cut(cut: Any, n_cases: int, replications: range) -> tuple[str, Layout]:
 
 
 class Gathering:
-    """Consecutive cases of a layout, which fill whole parts, during simulation and assembly of their parts.
+    """Simulates consecutive cases of a layout, which fill whole parts, and assembles these parts.
 
     `cut` has the span sizes of the cases' job.
     """
@@ -215,10 +215,9 @@ class Gathering:
     def gather(
         self, finished: AbstractSet[int], simulate: Simulate, tell: Callable[[int], None]
     ) -> Generator[tuple[int, pa.Table], None, None]:
-        """Simulate unfinished parts, and yield each, in any order, with its rows in fixed order.
+        """Simulate unfinished parts; yield the parts in any order, each with its rows in fixed order.
 
-        `simulate` yields each given span with its block, in any order; `tell` gets the number of rows of each finished
-        span.
+        `simulate` yields each given span with its block, in any order; `tell` takes the number of rows of each finished span.
         """
         with closing(simulate(self._spans(finished))) as blocks:
             for span, block in blocks:
@@ -260,7 +259,7 @@ class Gathering:
 
     def _count_together(self) -> int:
         """Return how many cases are simulated together, to share work."""
-        if self._cases.job.engine == "reference":  # shares nothing
+        if self._cases.job.engine == "reference":  # shares no work
             return 1
         n_replications = self._layout.replications_per_part
         n_cells = _SPANS_TOGETHER * max((piece.n_policies * piece.n_replications for piece in self._cut), default=0)

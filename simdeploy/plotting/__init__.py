@@ -1,7 +1,6 @@
-"""Pictures: every function draws on the axes it is given and returns them; no global state is touched.
+"""Pictures: every function draws on the axes it is given and returns them, without global state.
 
-Each function is imported when it is first used, so that a picture costs no more than what it shows. From outside: those that
-`__init__.pyi` lists.
+Functions are imported on first use, which saves time. Other packages use those listed in `__init__.pyi`.
 """
 
 import lazy_loader

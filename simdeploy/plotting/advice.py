@@ -1,4 +1,4 @@
-"""What was seen of a rollout, how it goes on, and what each act costs."""
+"""Pictures of forecasts and advice: what was seen of a rollout, how it goes on, and what each act costs."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def plot_forecast(ax: Axes, forecast: Forecast) -> Axes:
     Parameters
     ----------
     ax : matplotlib.axes.Axes
-        Drawn on; its data are seconds and nodes.
+        Axes to draw on; its data are seconds and nodes.
     forecast : Forecast or Advice
 
     Returns
     -------
     matplotlib.axes.Axes
-        The same.
+        The given axes.
     """
     from matplotlib.ticker import MaxNLocator
 
@@ -69,13 +69,13 @@ def plot_kinds(ax: Axes, forecast: Forecast) -> Axes:
     Parameters
     ----------
     ax : matplotlib.axes.Axes
-        Drawn on; its data are fractions, with a row for each kind.
+        Axes to draw on; its data are fractions, with a row for each kind.
     forecast : Forecast or Advice
 
     Returns
     -------
     matplotlib.axes.Axes
-        The same.
+        The given axes.
     """
     kinds = forecast.kinds
     rows = np.arange(len(kinds))
@@ -98,13 +98,13 @@ def plot_acts(ax: Axes, advice: Advice) -> Axes:
     Parameters
     ----------
     ax : matplotlib.axes.Axes
-        Drawn on; its data are costs, with a row for each act.
+        Axes to draw on; its data are costs, with a row for each act.
     advice : Advice
 
     Returns
     -------
     matplotlib.axes.Axes
-        The same.
+        The given axes.
     """
     acts = advice.acts
     rows = np.arange(len(acts))

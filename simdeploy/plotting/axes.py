@@ -1,4 +1,4 @@
-"""Axes of measures and times, and words beside points that don't run into each other."""
+"""Axes of measures and times, and labels beside points that don't overlap."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ if TYPE_CHECKING:
     from simdeploy.scenario.measures import Measure
 
 _MOST_MEASURE_TICKS = 6
-_LEAST_FACTOR = 5  # over which a logarithmic axis is worth it
+_LEAST_FACTOR = 5  # least ratio of the limits of a logarithmic axis
 _BESIDE_PT = 5
-# Where a label may be beside its point, best first, on a grid of -1, 0 and 1 in both directions.
+# Possible positions of a label beside its point, best first, on a grid of -1, 0 and 1 in both directions.
 _SIDES = [
     np.array(side) * far
     for far in (1.0, 2.2)
     for side in ((1, 1), (1, 0), (1, -1), (-1, 1), (-1, 0), (-1, -1), (0, 1), (0, -1))
 ]
 
-# Steps between ticks: those that people count a unit of time in, and decimal parts of it for narrow axes.
+# Steps between ticks: customary multiples of a unit of time, and decimal fractions for narrow axes.
 _PARTS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 _STEPS = {
     "s": (1, 2, 5, 10, 15, 20, 30, 60),
@@ -46,15 +46,15 @@ _STEPS = {
     "d": (1, 2, 5, 7, 14, 28, 70, 140, 364),
 }
 _MOST_TIME_TICKS = 9
-_DIGIT_PT, _LINE_PT = 6.0, 16  # room for a digit of a tick, and for a line
-_LAID_OUT = 0.8  # of the axes at least is left by the layout
+_DIGIT_PT, _LINE_PT = 6.0, 16  # room for a digit of a tick, and for a line of text
+_LAID_OUT = 0.8  # the least fraction of the axes' size that remains after layout
 
 
 def find_measure(measure: Measure | str | None, known: Sequence[Measure], *, argument: str, place: int = 0) -> Measure:
-    """Return the measure of a result to draw, by default the one at `place`; refuse measures it doesn't have."""
+    """Return the measure of a result to draw, by default the one at `place`; raise `InputError` if the result lacks it."""
     if measure is None:
         return known[place]
-    with contextlib.suppress(InputError):  # what is no measure at all is none of the result's either
+    with contextlib.suppress(InputError):  # an invalid measure gets the same error as one that the result lacks
         (asked,) = read_measures([measure])
         if asked in known:
             return asked
@@ -92,7 +92,7 @@ def set_unit_axis(axis: Axis, unit: str, longest: float, label: str) -> None:
 def set_log_axis(ax: Axes, low: float, high: float) -> None:
     """Make the horizontal axis, of counts, logarithmic, with few and plain numbers at its ticks.
 
-    Over less than a factor of five it stays linear: there would hardly be a tick.
+    It stays linear if the limits differ by less than a factor of five, because there would be too few ticks.
     """
     from matplotlib.ticker import LogLocator, NullFormatter
 
@@ -121,9 +121,7 @@ def set_symlog_axis(ax: Axes, linear: float, low: float, high: float, write: Cal
 
 
 def set_log_measure_axis(ax: Axes, linear: float, low: float, high: float, scale: Scale) -> None:
-    """Make the horizontal axis, of a measure, logarithmic, with few ticks at round numbers of its unit; if it begins at 0, it is
-    linear up to `linear`.
-    """
+    """Make the horizontal axis of a measure logarithmic, with few ticks at round numbers; from 0 to `linear` it is linear."""
     from matplotlib.ticker import FixedLocator, NullLocator
 
     if low > 0:
@@ -142,19 +140,19 @@ def set_log_measure_axis(ax: Axes, linear: float, low: float, high: float, scale
 
 
 def write_number(value: float, _place: float | None = None) -> str:
-    """Return a tick of an axis of numbers: all its digits, in millions if there are many."""
+    """Return a tick label of an axis of numbers: with all digits, in millions if there are many."""
     return f"{value / 1e6:,.9g} M" if abs(value) >= 1e6 else f"{value:,.9g}"
 
 
 def write_percent(value: float, _place: float | None = None) -> str:
-    """Return a tick of a fraction's axis."""
+    """Return a tick label of a fraction's axis."""
     return f"{round(100 * value, 6):g}%"
 
 
 def set_limits(ax: Axes, which: str, measure: Measure, ends: Iterable[float], room: float = 0.05) -> float:
     """Fit an axis to values and the ends of their intervals; return the largest of them.
 
-    A fraction's axis begins at 0 and ends at 100 % at most. `room` for marks, a part of the length, is at both ends.
+    A fraction's axis begins at 0 and ends at 100 % at most. `room` for marks, a fraction of the length, is added at both ends.
     """
     known = np.array([end for end in ends if np.isfinite(end)])
     low, high = float(known.min()), float(known.max())
@@ -164,7 +162,7 @@ def set_limits(ax: Axes, which: str, measure: Measure, ends: Iterable[float], ro
     if high == low:
         around = 0.01 if measure.is_fraction else max(0.05 * abs(high), 0.01)
         first, last = low - around, high + around
-        if measure.is_fraction:  # where nothing is below 0 and above 1
+        if measure.is_fraction:
             first, last = max(first, 0.0), min(last, 1.0)
     margin = room * (last - first)
     getattr(ax, f"set_{which}lim")(first - margin, last + margin)
@@ -172,7 +170,7 @@ def set_limits(ax: Axes, which: str, measure: Measure, ends: Iterable[float], ro
 
 
 def sample_line(points: np.ndarray, n: int = 20) -> np.ndarray:
-    """Return points along the line through points, `n` of each part of it."""
+    """Return points along the line through points, `n` in each segment."""
     known = points[~np.isnan(points).any(axis=1)]
     parts = np.linspace(0, 1, n)[:, None]
     return np.vstack([known, *(start + parts * (end - start) for start, end in pairwise(known))])
@@ -187,11 +185,11 @@ def label_points(
     colours: Sequence[str] | None = None,
     avoid: np.ndarray | None = None,
 ) -> None:
-    """Write words beside points, as far as there is room.
+    """Label points, as far as there is room.
 
-    `points` has a row of x and y for each, `order` is of their places, the most important first. When the axes are drawn,
-    each label takes the place beside its point that hides the fewest points and lines; it is left out where every place
-    would run into another label or leave the axes. `avoid` are further points of the data to keep free, such as along lines.
+    `points` has a row of x and y for each, `order` has their indices, the most important first. When the axes are drawn,
+    each label is put where it hides the fewest points and lines beside its point; it is left out if every position would
+    overlap another label or leave the axes. `avoid` are further points to keep free, such as along lines.
     """
     from matplotlib.patheffects import withStroke
 
@@ -208,7 +206,7 @@ def label_points(
 
 
 def _place_labels(ax: Axes, labels: Sequence[Annotation], avoid: np.ndarray, renderer: RendererBase) -> None:
-    """Put each label where it hides the least, the first ones first; hide those without room."""
+    """Put each label where it hides the least, in order; hide those without room."""
     to_px = ax.figure.dpi / 72
     kept_free = ax.transData.transform(avoid)
     area = ax.get_window_extent(renderer)
@@ -236,7 +234,7 @@ def _place_labels(ax: Axes, labels: Sequence[Annotation], avoid: np.ndarray, ren
 
 
 def _list_boxes(ax: Axes, labels: Sequence[Annotation], renderer: RendererBase) -> list[Bbox]:
-    """Return the extents of the other words on the axes."""
+    """Return the extents of other texts on the axes."""
     others = [text for text in ax.texts if text not in labels and text.get_visible() and text.get_text()]
     legend = ax.get_legend()
     return [artist.get_window_extent(renderer) for artist in (*others, *([] if legend is None else [legend]))]
@@ -245,7 +243,7 @@ def _list_boxes(ax: Axes, labels: Sequence[Annotation], renderer: RendererBase) 
 def set_time_axis(axis: Axis, longest_s: float, label: str) -> None:
     """Put ticks at round times on an axis whose data are seconds, and label it with the unit that suits the longest.
 
-    Its limits are set, and its data stay in seconds.
+    Its limits must be set; its data stay in seconds.
     """
     from matplotlib.ticker import MultipleLocator
 
@@ -261,7 +259,7 @@ def set_time_axis(axis: Axis, longest_s: float, label: str) -> None:
 
 
 def count_ticks(axis: Axis, n_characters: int, most: int) -> int:
-    """Return how many ticks with words of so many characters an axis has room for, from 2 to the most."""
+    """Return how many tick labels of `n_characters` fit on an axis, from 2 to `most`."""
     width_pt, height_pt = measure_axes(axis.axes)
     room = width_pt / (_DIGIT_PT * (n_characters + 1)) if axis is axis.axes.xaxis else height_pt / _LINE_PT
     return max(min(most, int(_LAID_OUT * room)), 2)

@@ -1,4 +1,4 @@
-"""Rates over recorded rollouts: what is known, what may be, and what so few rollouts can say."""
+"""Rates over recorded rollouts: what is known, what is possible, and confidence limits."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def plot_backtest(ax: Axes, result: Backtest) -> Axes:
     Parameters
     ----------
     ax : matplotlib.axes.Axes
-        Drawn on; about an inch of height per policy is enough.
+        Axes to draw on; about an inch of height per policy is enough.
     result : Backtest
 
     Returns
     -------
     matplotlib.axes.Axes
-        The same. A wide bar leads from the rate if no unknown rollout has this outcome to the one if all have; a rate that is known
-        is a point. A modelled one is a cross.
+        The given axes. A wide bar spans the rates from no to all unknown rollouts having this outcome; a known rate is a point,
+        a modelled one a cross.
 
     Examples
     --------

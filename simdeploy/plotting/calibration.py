@@ -18,20 +18,20 @@ _ROOM = 1.05
 
 @in_plain_text
 def plot_calibration(ax: Axes, calibration: Calibration, *, path: str | None = None) -> Axes:
-    """Draw observed durations over those that the best family expects: a probability plot.
+    """Draw a probability plot: observed durations over those expected by the best family.
 
     Parameters
     ----------
     ax : matplotlib.axes.Axes
-        Drawn on; its data are seconds.
+        Axes to draw on; its data are seconds.
     calibration : Calibration
     path : str, optional
-        Of the duration, such as ``fleet.update_duration``; by default the first.
+        Path of the duration, such as ``fleet.update_duration``; by default the first.
 
     Returns
     -------
     matplotlib.axes.Axes
-        The same.
+        The given axes.
 
     Raises
     ------
@@ -40,8 +40,8 @@ def plot_calibration(ax: Axes, calibration: Calibration, *, path: str | None = N
 
     Notes
     -----
-    Durations are divided by the slowdown of their rollout. Points on the line are as expected; above it, they took longer. Durations that
-    were cut off are allowed for (Kaplan and Meier).
+    Durations are divided by the slowdown of their rollout. Points on the line are as expected; those above it took longer. Censored
+    durations are taken into account (Kaplan and Meier).
 
     Examples
     --------

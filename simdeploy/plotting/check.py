@@ -1,4 +1,4 @@
-"""Requirements beside their limits: how far within or beyond each of them is."""
+"""Requirements relative to their limits: how far within or beyond the limit each one is."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ if TYPE_CHECKING:
     from simdeploy.scenario.measures import Requirement
 
 _MARKS = {"met": (style.GREEN, "o"), "not met": (style.VERMILION, "D"), "undecided": (style.GREY, "s")}
-_WIDTH = 34  # of a line of words, in characters
+_WIDTH = 34  # of a line of text, in characters
 _ROOM = 1.15
 
 
 @in_plain_text
 def plot_check(ax: Axes, check: Check) -> Axes:
-    """Draw each requirement's estimate and bounds relative to its limit; what is left of the line keeps within it.
+    """Draw each requirement's estimate and bounds relative to its limit; to the left of the line the limit is kept.
 
     Parameters
     ----------
     ax : matplotlib.axes.Axes
-        Drawn on; about half an inch of height per requirement of a policy is enough.
+        Axes to draw on; about half an inch of height per requirement of a policy is enough.
     check : Check
 
     Returns
     -------
     matplotlib.axes.Axes
-        The same.
+        The given axes.
 
     Notes
     -----
-    The distance from the limit is in percent of the limit, of one that is 0 in percent of the largest of estimate and
-    bounds; beyond 100 % the scale is logarithmic. A bound that is unknown is a dotted line to the edge.
+    The distance from the limit is in percent of the limit, or if that is 0 in percent of the largest of estimate and
+    bounds. Beyond 100 % the scale is logarithmic. An unknown bound is a dotted line to the edge.
 
     Examples
     --------
@@ -96,12 +96,12 @@ def _place(requirement: Requirement, row: Mapping[Hashable, Any]) -> tuple[float
     values = [row[name] for name in ("estimate", "low", "high")]
     scale = abs(requirement.limit) or max((abs(value) for value in values if not math.isnan(value)), default=1.0) or 1.0
     estimate, low, high = ((value - requirement.limit) / scale for value in values)
-    # Without a minus zero, whose tick would read so.
+    # Avoid -0.0, which would be visible in a tick label.
     return (estimate, low, high) if requirement.at_least is None else (0.0 - estimate, 0.0 - high, 0.0 - low)
 
 
 def name_rows(check: Check) -> list[str]:
-    """Return the label of each row: policy, measure and limit, on lines of their own."""
+    """Return the label of each row: policy, measure and limit, each on a separate line."""
     labels, unit = [], find_cost_unit(check.computed_under)
     for row in check.verdicts.to_dict("records"):
         measure, sign, limit = re.split(r" (at most|at least) ", describe_requirement(requirement_of(row), unit))
@@ -113,6 +113,6 @@ def _set_distance_axis(ax: Axes, left: float, right: float) -> None:
     set_symlog_axis(ax, 1, left, right, lambda value: f"{100 * value:+,.0f} %" if value else "limit")
     ax.tick_params(axis="x", labelsize="small")
     ax.set_xlabel("distance from the limit (% of the limit)", fontsize="small")
-    # Above the axes: there may be a mark anywhere in them.
+    # Above the axes, because there may be marks anywhere in them.
     write_above(ax, 0, "\N{LEFTWARDS ARROW} within", ha="right", offset_pt=-4)
     write_above(ax, 0, "beyond \N{RIGHTWARDS ARROW}", ha="left", offset_pt=4)

@@ -1,4 +1,4 @@
-"""Policies side by side: estimates with their intervals, and how far each policy is from the best of the others."""
+"""Policies side by side: estimates with their intervals, and the difference of each policy from the best of the others."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 _ANY_LEVEL = style.Look(style.INK, "o")
 
-# The verdicts that are drawn, and what they are called; the others are the rest of the good and of the defective releases.
+# The verdicts that are drawn, with their labels; the other verdicts are the rest of good and defective releases.
 _BAD_VERDICTS = {"false_alarm": "false alarms of good releases", "escaped": "escapes of defective releases"}
 
-# A filled circle may be the best, a hollow square isn't: told apart without colour, too.
+# Filled circles may be the best, hollow squares can't: distinguishable without colour, too.
 _BEST, _NOT_BEST = style.BLUE, style.VERMILION
 
 
@@ -41,17 +41,17 @@ def plot_comparison(ax: Axes, comparison: Comparison, *, response: str = "verdic
     Parameters
     ----------
     ax : matplotlib.axes.Axes
-        Drawn on; about half an inch of height per policy is enough.
+        Axes to draw on; about half an inch of height per policy is enough.
     comparison : Comparison
     response : str
-        Which one; by default the verdict: false alarms of good releases and escapes of defective ones, of which the
-        other verdicts are the rest. Of `state` every level that occurs, except `completed` if others do; of anything
-        else the mean.
+        The response. By default the verdict: false alarms of good releases and escapes of defective ones (the other
+        verdicts are the rest). For `state`, every level that occurs, except `completed` if there are others; for anything
+        else, the mean.
 
     Returns
     -------
     matplotlib.axes.Axes
-        The same.
+        The given axes.
 
     Raises
     ------
@@ -82,7 +82,7 @@ def plot_comparison(ax: Axes, comparison: Comparison, *, response: str = "verdic
     n_policies = len(comparison.policies)
     for place, level in enumerate(levels):
         rows = estimates[estimates["level"].isna() if level is None else estimates["level"].eq(level)]
-        # Levels share the height of a policy's row, the first on top.
+        # Levels share the height of a policy's row, with the first on top.
         offset = (place - (len(levels) - 1) / 2) * (0.8 / len(levels))
         _draw_estimates(ax, rows, [row + offset for row in range(n_policies)], level)
     known = estimates.groupby("policy")["estimate"].count()
@@ -99,7 +99,7 @@ def plot_comparison(ax: Axes, comparison: Comparison, *, response: str = "verdic
 
 
 def _choose_levels(response: str, estimates: pd.DataFrame) -> tuple[str | None, ...]:
-    """Return the levels to draw, such that none is what the others leave."""
+    """Return the levels to draw, without one that follows from the others."""
     if response not in LEVELS:
         return (None,)
     if response == "verdict":
@@ -121,7 +121,7 @@ def _set_value_axis(ax: Axes, response: str, estimates: pd.DataFrame, comparison
     largest = float(estimates[["estimate", "high"]].max().max())
     if response in LEVELS:
         right = min(1.05 * largest, 1.0) if largest > 0 else 1.0
-        ax.set_xlim(-0.01 * right, 1.01 * right)  # marks at both ends are whole
+        ax.set_xlim(-0.01 * right, 1.01 * right)  # so that marks at the ends aren't cut off
         set_unit_axis(ax.xaxis, "fraction", 1, "probability")
     else:
         unit = find_cost_unit(comparison.computed_under)
@@ -136,20 +136,20 @@ def plot_ranking(ax: Axes, comparison: Comparison, *, of: str = "cost") -> Axes:
     Parameters
     ----------
     ax : matplotlib.axes.Axes
-        Drawn on; about a third of an inch of height per policy is enough.
+        Axes to draw on; about a third of an inch of height per policy is enough.
     comparison : Comparison
     of : str, default 'cost'
-        A measure of which one side is better, such as ``false_alarm`` or ``makespan_s given completed_good``.
+        A measure with a better side, such as ``false_alarm`` or ``makespan_s given completed_good``.
 
     Returns
     -------
     matplotlib.axes.Axes
-        The same.
+        The given axes.
 
     Raises
     ------
     InputError
-        If the comparison has no ranking of it.
+        If the comparison has no ranking by this measure.
 
     Notes
     -----
@@ -223,15 +223,15 @@ def plot_estimates(ax: Axes, estimates: Estimates, *, measure: Measure | str | N
     Parameters
     ----------
     ax : matplotlib.axes.Axes
-        Drawn on; about half an inch of height per policy is enough.
+        Axes to draw on; about half an inch of height per policy is enough.
     estimates : Estimates
     measure : Measure or str, optional
-        Which one; the first by default.
+        The measure; by default the first.
 
     Returns
     -------
     matplotlib.axes.Axes
-        The same. An interval of which one side is unknown has an arrow there.
+        The given axes. An interval with one unknown side has an arrow there.
 
     Raises
     ------
@@ -256,12 +256,12 @@ def plot_estimates(ax: Axes, estimates: Estimates, *, measure: Measure | str | N
         if math.isnan(value):
             say_no_value(ax, place)
             continue
-        # Up to the estimate where a side is unknown.
+        # Only up to the estimate if a side is unknown.
         start, stop = (value if math.isnan(end) else end for end in (low, high))
         is_one_sided = math.isnan(low + high)
         draw_intervals(ax, "x", place, start, stop, is_trusted or is_one_sided, color=style.BLUE, linewidth=1.6)
         ax.plot(value, place, marker="o", color=style.BLUE, markersize=5)
-        # Towards a side that too few observations leave open.
+        # Arrows towards sides that are unknown because there are too few observations.
         for end, marker in ((low, "$\\leftarrow$"), (high, "$\\rightarrow$")):
             if math.isnan(end):
                 ax.plot(value, place + 0.28, marker=marker, color=style.BLUE, markersize=12, linestyle="none")

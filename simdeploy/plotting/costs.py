@@ -1,4 +1,4 @@
-"""What rollouts cost, made of its causes, and what it saves to watch more."""
+"""Costs of rollouts by cause, and the savings of more observation."""
 
 from __future__ import annotations
 
@@ -45,17 +45,17 @@ def plot_costs(ax: Axes, result: CostResult) -> Axes:
     Parameters
     ----------
     ax : matplotlib.axes.Axes
-        Drawn on; about half an inch of height per policy is enough.
+        Axes to draw on; about half an inch of height per policy is enough.
     result : CostResult
 
     Returns
     -------
     matplotlib.axes.Axes
-        The same.
+        The given axes.
 
     Notes
     -----
-    What is below 0, such as the unavailability of updates that repair nodes, is drawn to the left of 0.
+    Negative costs, such as unavailability if updates repair nodes, are drawn to the left of 0.
 
     Examples
     --------
@@ -112,7 +112,7 @@ def plot_value_of_observation(ax: Axes, result: ObservationResult, *, lever: str
     Returns
     -------
     matplotlib.axes.Axes
-        The same.
+        The given axes.
 
     Raises
     ------
@@ -121,8 +121,8 @@ def plot_value_of_observation(ax: Axes, result: ObservationResult, *, lever: str
 
     Notes
     -----
-    The thick line is the total saving with its intervals; thin lines are its parts. Up to the shaded part each further step
-    saves significantly.
+    The thick line is the total saving with its intervals; thin lines are its parts. Each step up to the shaded area saves
+    significantly.
 
     Examples
     --------
@@ -164,7 +164,7 @@ def plot_value_of_observation(ax: Axes, result: ObservationResult, *, lever: str
     ax.set_xlabel(_AXES[lever])
     set_measure_axis(ax.yaxis, _COST, 0, find_cost_unit(result.computed_under), "cost saved per rollout")
     add_interval(ax, "y", result.confidence_level)
-    # Lines have their labels at the right, which take room.
+    # Make room for the labels at the right ends of the lines.
     n_columns = 2 if measure_axes(ax)[0] > NARROW_PT else 1
     put_legend_above(
         ax, n_columns, handles=[handle for handle in ax.get_legend_handles_labels()[0] if handle not in lines]

@@ -1,4 +1,4 @@
-"""In which worlds a policy breaks: the worlds with the box, and the path on which the box was found."""
+"""Where a policy breaks: the worlds with the box, and the path on which the box was found."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-# Values half of which are in less than this part of their range, at its low end, are shown on a logarithmic axis.
+# If half of the values are in this fraction of their range, at its low end, the axis is logarithmic.
 _LOW_HALF = 0.3
 _STRETCH = 1.03
 
-_MOST_RATIO = 2000  # of the ends of a logarithmic axis that has room for ticks at 1, 2 and 5
+_MOST_RATIO = 2000  # of the ends of a logarithmic axis with room for ticks at 1, 2 and 5
 _FAINT = 0.35
-_BREAKS = "#A34700"  # vermilion, as dark as it takes to stand out against the grey of what holds
-_LINE_PT = 11  # of a number beside the path
+_BREAKS = "#A34700"  # vermilion, dark enough to stand out against the grey of worlds that hold
+_LINE_PT = 11  # line height of a number beside the path
 
 
 @in_plain_text
@@ -43,19 +43,18 @@ def plot_discovery(ax: Axes, result: Discovery, *, box: int = 1) -> Axes:
     ax : matplotlib.axes.Axes
     result : Discovery
     box : int, default 1
-        Which one.
+        Number of the box.
 
     Returns
     -------
     matplotlib.axes.Axes
-        The same.
+        The given axes.
 
     Notes
     -----
-    The factors are those whose limits have the smallest quasi-p-values; where a box has limits for fewer than two, others are
-    shown without. Further limits are in the title: worlds inside the rectangle that they leave out are paler. The limits stand
-    at the ends of the lines that go on from the edges. Worlds of which nothing is known are left out. A box that doesn't
-    hold is dashed.
+    The factors are those whose limits have the smallest quasi-p-values; if a box limits fewer than two, others are shown without
+    limits. Further limits are in the title; worlds inside the rectangle that they exclude are paler. Limits are written at the ends
+    of the lines that extend the edges. Unknown worlds are left out. A box that was not confirmed is dashed.
 
     Examples
     --------
@@ -91,7 +90,7 @@ def plot_discovery(ax: Axes, result: Discovery, *, box: int = 1) -> Axes:
 
 
 def _draw_worlds(ax: Axes, result: Discovery, x: _Axis, y: _Axis, is_beyond: np.ndarray) -> None:
-    """Draw worlds that hold as pale dots, below dark crosses where the policy breaks; what is beyond other limits is faint."""
+    """Draw worlds that hold as pale dots, and those that break as dark crosses on top; worlds beyond other limits are faint."""
     looks: tuple[tuple[bool, str, dict[str, Any]], ...] = (
         (False, "holds", {"s": 12, "color": style.LIGHT_GREY, "marker": "o", "linewidths": 0}),
         (True, "breaks", {"s": 26, "color": _BREAKS, "marker": "X", "linewidths": 0}),
@@ -103,7 +102,7 @@ def _draw_worlds(ax: Axes, result: Discovery, x: _Axis, y: _Axis, is_beyond: np.
 
 
 def _is_beyond(worlds: pd.DataFrame, limits: pd.DataFrame) -> np.ndarray:
-    """Say which worlds are beyond limits of factors that have no axis."""
+    """Return which worlds are beyond limits of factors that have no axis."""
     is_beyond = np.zeros(len(worlds), dtype=bool)
     for limit in limits.to_dict("records"):
         (column,) = read_columns(worlds[[limit["factor"]]])
@@ -116,7 +115,7 @@ def _is_beyond(worlds: pd.DataFrame, limits: pd.DataFrame) -> np.ndarray:
 
 
 def _say_box(result: Discovery, limits: pd.DataFrame, shown: list[str], box: int) -> str:
-    """Say what the box is worth, and which of its limits have no axis."""
+    """Describe the quality of the box, and its limits that have no axis."""
     subject = "it" if result.policy is None else result.policy
     if limits.empty:
         return f"Where {subject} breaks: no box was found"
@@ -139,17 +138,17 @@ def plot_peeling_path(ax: Axes, result: Discovery, *, box: int = 1) -> Axes:
     ax : matplotlib.axes.Axes
     result : Discovery
     box : int, default 1
-        Which one was looked for.
+        Number of the box that was searched for.
 
     Returns
     -------
     matplotlib.axes.Axes
-        The same.
+        The given axes.
 
     Notes
     -----
-    The path begins at the right, with all worlds, and ends at the upper left. Both in the worlds in which it was found and
-    in those that were held out, which are the ones to believe; the star is the box as it was chosen at last, there.
+    The path begins at the right, with all worlds, and ends at the upper left. It is shown in the worlds of the search and in
+    held-out worlds, which are the unbiased ones. The star is the final box in held-out worlds.
 
     Examples
     --------
@@ -196,7 +195,7 @@ def plot_peeling_path(ax: Axes, result: Discovery, *, box: int = 1) -> Axes:
 
 
 def _number_factors(ax: Axes, path: pd.DataFrame) -> None:
-    """Write where on the path of the search another factor gets a limit, as far as there is room."""
+    """Mark where on the path of the search another factor gets a limit, as far as there is room."""
     firsts = path[path["n_restricted"].diff().ne(0)]
     before_pt = math.inf
     for row in firsts.to_dict("records"):
@@ -235,7 +234,7 @@ class _Axis(NamedTuple):
 
 
 def _read_axis(worlds: pd.DataFrame, name: str) -> _Axis:
-    """Return the places of a factor's values; words are spread a little so that all worlds can be seen."""
+    """Return the positions of a factor's values; words are jittered so that all worlds are visible."""
     (column,) = read_columns(worlds[[name]])
     values = column.values
     if column.words is not None:
@@ -266,7 +265,7 @@ def _set_axis(ax: Axes, which: str, axis: _Axis, label: str) -> None:
 
 
 def _draw_box(ax: Axes, limits: pd.DataFrame, tested: pd.DataFrame, x: _Axis, y: _Axis, *, is_found: bool) -> None:
-    """Draw a box; its limits are written with the digits that the worlds bear in which it was tested, as in the answer."""
+    """Draw a box; its limits have the digits that the tested worlds support, as in the answer."""
     from matplotlib.patches import Rectangle
 
     by_factor = {row["factor"]: row for row in limits.to_dict("records")}
@@ -293,7 +292,7 @@ def _draw_box(ax: Axes, limits: pd.DataFrame, tested: pd.DataFrame, x: _Axis, y:
 
 
 def _label_limit(ax: Axes, which: str, limit: float, text: str) -> None:
-    """Write a limit outside of the axes, at the end of a line that goes on from the edge of the box."""
+    """Write a limit outside of the axes, at the end of a line that extends the edge of the box."""
     draw_line, write = (ax.axvline, write_above) if which == "x" else (ax.axhline, write_beside)
     draw_line(limit, color=style.INK, linewidth=0.7, linestyle=":", zorder=0.5)
     write(ax, limit, text, fontweight="bold", color=style.INK)

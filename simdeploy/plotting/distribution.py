@@ -1,4 +1,4 @@
-"""How the values of a response are distributed under each policy."""
+"""The distribution of a response under each policy."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 _N_BINS = 40
 _HEIGHT = 0.8  # of a row
-_SPREAD = 8  # of the largest value over the largest median, beyond which the axis is logarithmic
-_WIDEST = 1e4  # of the largest value over the smallest one that such an axis tells from 0
-_MOST_TICKS = 4  # costs are long numbers
+_SPREAD = 8  # ratio of the largest value to the largest median above which the axis is logarithmic
+_WIDEST = 1e4  # ratio of the largest value to the smallest one that a logarithmic axis distinguishes from 0
+_MOST_TICKS = 4  # few, because costs are long numbers
 _QUANTILES = ((0.5, "median", "-"), (0.95, "p95", (0, (1, 1))))
 
 
@@ -45,29 +45,29 @@ def plot_distribution(
     Parameters
     ----------
     ax : matplotlib.axes.Axes
-        Drawn on; about half an inch of height per policy is enough.
+        Axes to draw on; about half an inch of height per policy is enough.
     responses : DataFrame, SweepResult or StoredTable
         From `replicate`, `sweep` or `read_store`, without a tilt.
     measure : Measure or str, default 'makespan_s'
         A response or cost, such as ``cost`` or ``blast_radius given defective``.
     costs : Costs, optional
-        As of `estimate`.
+        As for `estimate`.
 
     Returns
     -------
     matplotlib.axes.Axes
-        The same.
+        The given axes.
 
     Raises
     ------
     InputError
-        If the measure is an event or a quantile, which have no distribution, or not in the table.
+        If the measure is an event or a quantile, which have no distribution, or is not in the table.
 
     Notes
     -----
-    All histograms have the same classes, and each is as high as its row. If the largest value is more than eight times the
-    largest median, the axis is logarithmic, and so are the classes; 0 has a class of its own then. Kinds of release that have worlds of their own count by
-    their probabilities. Beside a row is the fraction of rollouts without a value because they never end; quantiles are of the others.
+    All histograms have the same bins, and each is as high as its row. If the largest value is more than eight times the largest median,
+    axis and bins are logarithmic, with a separate bin for 0. Kinds of release that were simulated separately are weighted by their
+    probabilities. The fraction of rollouts without a value, because they never end, is beside the row; quantiles are of the others.
 
     Examples
     --------
@@ -127,7 +127,7 @@ def _draw_row(ax: Axes, row: int, counts: np.ndarray, edges: np.ndarray, quantil
 
 
 def _find_linear(values: np.ndarray, medians: np.ndarray) -> float | None:
-    """Return up to where the axis is linear if heavy tails make the rest logarithmic; None if all of it is linear."""
+    """Return up to where the axis is linear if a heavy tail makes the rest logarithmic; None for a linear axis."""
     known = medians[~np.isnan(medians)]
     if not len(values) or values.min() < 0 or values.max() <= _SPREAD * max(known.max(), 0.0):
         return None
@@ -136,12 +136,12 @@ def _find_linear(values: np.ndarray, medians: np.ndarray) -> float | None:
 
 
 def _choose_edges(values: np.ndarray, linear: float | None) -> np.ndarray:
-    """Return the limits of classes; whole numbers have classes of their own if they are few."""
+    """Return the edges of bins; whole numbers have separate bins if there are few."""
     if linear is not None:
         first = [] if values.min() > 0 else [0.0]
         return np.array([*first, *np.geomspace(linear, values.max(), _N_BINS + 1 - len(first))])
     low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
-    if low == high:  # one narrow class among empty ones: a bar as wide as the axes would be a spread
+    if low == high:  # one narrow bin among empty ones, because a bar as wide as the axes would suggest a spread
         around = 0.1 * abs(low)
         low, high = (low - around, high + around) if around else (0.0, 1.0)
     elif (values == np.round(values)).all() and high - low < _N_BINS:

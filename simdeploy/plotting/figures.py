@@ -1,4 +1,4 @@
-"""A whole figure of a result: its panels and their sizes, found by the type of the result."""
+"""Whole figures of results: panels and their sizes, by the type of the result."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
     from simdeploy.result import Result
 
 MOST_SLICES = 4  # of a sweep over more than two keys
-_MOST_BARS = 18  # of a tornado
-_MOST_ESTIMATED = 4  # measures of which each has a panel
+_MOST_BARS = 18  # of a tornado plot
+_MOST_ESTIMATED = 4  # measures with a panel each
 
 
 def draw_figure(result: Result) -> Figure | None:
-    """Return the picture of a result, with all its panels; None if there is none of its type, or nothing to draw.
+    """Return the picture of a result, with all its panels; None if its type has none, or if there is nothing to draw.
 
     Examples
     --------
@@ -55,7 +55,7 @@ def draw_figure(result: Result) -> Figure | None:
 def stack_panels(
     size: tuple[float, float], *plots: Callable[..., object], of: Sequence[Any], height_ratios: Sequence[float]
 ) -> Figure:
-    """Return a figure with panels one below the other, each of one of the results `of`."""
+    """Return a figure with panels one below the other, one for each of the results `of`."""
     figure = Figure(figsize=size, layout="constrained")
     panels = figure.subplots(len(plots), 1, squeeze=False, height_ratios=height_ratios)
     for ax, plot, result in zip(panels[:, 0], plots, of, strict=True):
@@ -96,7 +96,7 @@ def _draw_forecast(result: Advice | Forecast) -> Figure:
 
 
 def _draw_check(result: Check) -> Figure:
-    """Draw rows that are as high as the longest of their labels."""
+    """Draw rows that are high enough for the longest label."""
     n_lines = max(label.count("\n") + 1 for label in name_rows(result))
     return _alone("plot_check", 7, 1.3, 0.15 * max(n_lines, 3), "verdicts")(result)
 
@@ -199,7 +199,7 @@ def _draw_tradeoff(result: Tradeoff) -> Figure:
 
 
 def _draw_tuning(result: Tuning) -> Figure:
-    """Draw all candidates, and below what each value of each setting can reach."""
+    """Draw all candidates, and below them what can be achieved with each value of each setting."""
     below = 0.6 + 0.25 * max(len(find_settings(result)), 1)  # inches
     plots = (plotting.plot_tuning, plotting.plot_settings)
     return stack_panels((7.5, 2.4 + below), *plots, of=(result, result), height_ratios=[1.6, below])

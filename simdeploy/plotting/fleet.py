@@ -23,37 +23,37 @@ if TYPE_CHECKING:
 
 _MOST_CELLS = 200
 _MOST_INSTANTS = 800
-_SMALLEST = 0.03  # of the height of the map: what a wave has at least
+_SMALLEST = 0.03  # least height of a wave, as a fraction of the map
 _GAP = 0.012  # between zones
-_STRIPE, _THINNEST_PT = 0.35, 1.2  # how high the stripe of an offline node is: part of its row, and at least
-_RASTER = (120, 240)  # on which room for names is looked for
-_OVERLOAD = (-0.075, -0.035)  # where its bar is, in heights of the map
+_STRIPE, _THINNEST_PT = 0.35, 1.2  # height of an offline node's stripe, as a fraction of its row, and at least
+_RASTER = (120, 240)  # for finding room for names
+_OVERLOAD = (-0.075, -0.035)  # vertical extent of the bar of overload, in heights of the map
 
 
 @in_plain_text
 def plot_fleet(ax: Axes, rollout: Rollout) -> Axes:
-    """Draw what every node of a rollout shows over time, by zone and in the order of dispatch.
+    """Draw the status of every node of a rollout over time, by zone and in the order of dispatch.
 
     Parameters
     ----------
     ax : matplotlib.axes.Axes
-        Drawn on; its horizontal data are seconds.
+        Axes to draw on; its horizontal data are seconds.
     rollout : Rollout
 
     Returns
     -------
     matplotlib.axes.Axes
-        The same.
+        The given axes.
 
     Notes
     -----
-    A node is "down" where it is out of service by itself (crashed, or in an outage of its zone) although its status would let it
+    A node is "down" while it is out of service on its own (crashed, or in an outage of its zone) although its status would let it
     serve. A stripe along a row shows when the node is offline, from its turn on. A bar below the map shows when a pool of a
-    shared service meets more requests than its capacity.
+    shared service has more requests than its capacity.
 
-    Zones are from the top, and in each zone the nodes dispatched first. Waves of few nodes are drawn taller than they are, so
-    that canaries can be seen beside a large fleet. In a fleet of more than about 200 nodes a row has several: it shows failed,
-    then down nodes if it has any, otherwise what most of its nodes show, and a stripe while most of them are offline. Marks on
+    Zones, and the nodes of each zone in the order of dispatch, are from top to bottom. Small waves are drawn taller than to scale,
+    so that canaries are visible in a large fleet. In a fleet of more than about 200 nodes a row represents several: it shows failed
+    nodes if there are any, then down ones, otherwise the most frequent status, and a stripe while most of them are offline. Marks on
     top are the starts of waves.
 
     Examples
@@ -82,7 +82,7 @@ def plot_fleet(ax: Axes, rollout: Rollout) -> Axes:
     marks_s = [time_s for time_s, _, _ in marks]
     keys = _draw_stripes(ax, is_offline, shown, _narrow(rows, height_pt), times_s, right_s)
     free = _Free(np.where(is_offline, -1, shown), rows, times_s, right_s, marks_s, width_pt)
-    # First as if every name had its place in the map: what is left for the legend needs more room.
+    # First assume that every name has room in the map; a legend for the others needs more space.
     n_without_place = 0
     for _ in range(2):
         top = one_rollout.leave_room_above(ax, 1, len(keys) + n_without_place, height_pt)
@@ -108,7 +108,7 @@ def plot_fleet(ax: Axes, rollout: Rollout) -> Axes:
 
 
 def _choose_instants(rollout: Rollout, last_s: float) -> np.ndarray:
-    """Return the instants of all changes, or as many as a screen can show."""
+    """Return the times of all changes, or as many as a screen can show."""
     spells = (rollout.down_spells, rollout.offline_spells)
     changes = [rollout.events["time_s"], *(each[end] for each in spells for end in ("from_s", "until_s"))]
     times_s: np.ndarray = np.unique(np.concatenate([[0.0], *changes]))
@@ -120,7 +120,7 @@ def _place_rows(cells: Cells) -> np.ndarray:
     """Return the upper and the lower end of each cell's row, from 1 at the top to 0: shape (2, cells)."""
     sizes = np.bincount(cells.group, weights=cells.n_nodes)
     begins = np.append(True, np.diff(cells.zone) != 0)
-    # First of all the first wave of each zone.
+    # The first wave of each zone comes first.
     least = np.full(len(sizes), min(_SMALLEST, 0.25 / len(sizes)))
     least[cells.group[begins]] = min(_SMALLEST, 0.25 / begins.sum())
     heights = (np.maximum(sizes, least * sizes.sum()) / np.bincount(cells.group))[cells.group]
@@ -134,7 +134,7 @@ def _place_rows(cells: Cells) -> np.ndarray:
 def _draw_area(
     ax: Axes, mask: np.ndarray, rows: np.ndarray, times_s: np.ndarray, right_s: float, number: int
 ) -> PathPatch:
-    """Draw where cells show one thing, a rectangle for each time, as a single area."""
+    """Draw where cells have one status, a rectangle for each time, as a single area."""
     look = STATUS_LOOKS[SHOWN[number]]
     edge, label = one_rollout.choose_hatch_colour(look.colour), SHOWN[number].replace("_", " ")
     filled: dict[str, Any] = {"facecolor": look.colour, "hatch": look.hatch, "edgecolor": edge, "label": label}
@@ -144,7 +144,7 @@ def _draw_area(
 def _draw_stripes(
     ax: Axes, is_offline: np.ndarray, shown: np.ndarray, rows: np.ndarray, times_s: np.ndarray, right_s: float
 ) -> list[Line2D]:
-    """Draw stripes on the areas of statuses where cells are offline; return their key for a legend, if there are any."""
+    """Draw stripes where cells are offline; return their legend entry, if there are any."""
     from matplotlib.lines import Line2D
     from matplotlib.patheffects import withStroke
 
@@ -182,7 +182,7 @@ def _fill(ax: Axes, mask: np.ndarray, rows: np.ndarray, times_s: np.ndarray, rig
 
 
 class _Free:
-    """Where in the map a name has room: on a raster of what is shown, without what lies under marks."""
+    """Finds room for names in the map, on a raster without the areas under marks."""
 
     def __init__(
         self,
@@ -204,7 +204,7 @@ class _Free:
         self._raster[:, one_rollout.find_marked(centres_s, marks_s, right_s, width_pt)] = -1
 
     def find_places(self, numbers: list[int], height_pt: float) -> dict[str, tuple[float, float]]:
-        """Return the middle of the name of whatever has room for it, as parts of the map from the left and from below."""
+        """Return the centre of each name that has room, as fractions of the map from the left and from below."""
         n_down, n_across = _RASTER
         down = int(np.ceil(one_rollout.LABEL_PT / height_pt * n_down))
         places = {}
@@ -217,7 +217,7 @@ class _Free:
             inside = sums[down:, across:] - sums[:-down, across:] - sums[down:, :-across] + sums[:-down, :-across]
             tops, lefts = np.nonzero(inside == down * across)
             if len(tops):
-                # As near as can be to the middle of the area.
+                # As near as possible to the centre of the area.
                 middle = [np.mean(of) for of in np.nonzero(mask)]
                 away = np.hypot((tops + down / 2 - middle[0]) / n_down, (lefts + across / 2 - middle[1]) / n_across)
                 best = int(away.argmin())

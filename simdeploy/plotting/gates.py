@@ -1,4 +1,4 @@
-"""Gates side by side: what each stops over the size of the defect, how it errs, and what it costs."""
+"""Gates side by side: how often each stops a release by the size of the defect, its errors, and its costs."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
     from simdeploy.analysis.gates.result import GateComparison
 
 PANELS = (STOPPED, "decision_requests", "failed_requests_excess", "makespan_s given completed", "stopped_at_s")
-# A mean over fewer rollouts says nothing that could be seen.
+# Means over fewer rollouts are not shown.
 _LEAST_ROLLOUTS = 10
 # Counts that differ by powers of ten.
 _LOGARITHMIC = ("decision_requests", "failed_requests_excess")
-# At which releases a measure is shown: good ones (hollow marks), or those with the defect that the answer speaks of.
+# Releases for which a measure is shown: good ones (hollow marks), or those with the defect named in the answer.
 _GOOD, _DEFECT = "good", "defect"
 _SHOWN_AT = {
     "decision_requests": (_GOOD, _DEFECT),
@@ -59,19 +59,19 @@ _LOOKS = {
 
 @in_plain_text
 def plot_gates(axes: Sequence[Axes] | np.ndarray, result: GateComparison) -> Sequence[Axes] | np.ndarray:
-    """Draw what each gate stops over the size of the defect, and a row for each gate in a panel for each measure.
+    """Draw how often each gate stops a release by the size of the defect, and other measures, with a row for each gate.
 
     Parameters
     ----------
     axes : sequence of matplotlib.axes.Axes
-        Five, some 2.5 inches wide each: how often a release is stopped, requests examined, excess failed requests, makespan
+        Five, about 2.5 inches wide each: how often a release is stopped, requests examined, excess failed requests, makespan
         of rollouts that complete, and time until the stop. With six, the second shows the errors: false alarms and misses.
     result : GateComparison
 
     Returns
     -------
     sequence of matplotlib.axes.Axes
-        The same.
+        The given axes.
 
     Raises
     ------
@@ -117,7 +117,7 @@ def plot_gates(axes: Sequence[Axes] | np.ndarray, result: GateComparison) -> Seq
 
 
 def _name_rows_once(panels: Sequence[Axes]) -> None:
-    """Leave the names of the gates out where the panel to the left has them."""
+    """Leave out the names of the gates in panels whose left neighbour has them."""
     for left, ax in pairwise(panels):
         here, there = ax.get_subplotspec(), left.get_subplotspec()
         if here is not None and there is not None and here.rowspan.start == there.rowspan.start:
@@ -173,7 +173,7 @@ def _draw_curves(ax: Axes, result: GateComparison, looks: dict[str, Look]) -> No
 
 
 def _name_curves(ax: Axes, shown: pd.DataFrame, looks: dict[str, Look], in_front: list[str]) -> None:
-    """Name the lines in front and the one farthest from all others, each where it is farthest from them."""
+    """Name the lines in front and the one farthest from all others, each where it is farthest from the others."""
     table = shown.pivot_table(index="size", columns="gate", values="estimate").reindex(columns=list(looks))
     # Where a curve is level, every other one may be below the same label.
     steep = table.where(table.ge(0.02) & table.le(0.98))

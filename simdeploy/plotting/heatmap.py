@@ -1,4 +1,4 @@
-"""A sweep over two thresholds: how often it errs, and how long it takes, cell by cell."""
+"""A sweep over two thresholds: error rates and durations, cell by cell."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 
     from simdeploy.experiments.gathering import Batches
 
-# Dark is where one doesn't want to be; it reads in grey and with any colour vision.
+# Dark is bad; readable in grey and with any colour vision.
 _COLOURS = "YlGnBu"
 _OF_WHAT = {"false_alarm": "of good releases", "escape": "of defective releases"}
 
-_SIZES = (("small", 6.0), ("x-small", 5.0))  # of numbers in cells, with what a character takes in points
-_TICK_PT = 18  # what a tick label takes along a vertical axis
-_CHARACTER_PT = 6.5  # of a tick label, with what must be free beside it
+_SIZES = (("small", 6.0), ("x-small", 5.0))  # font sizes of numbers in cells, with the width of a character in points
+_TICK_PT = 18  # height of a tick label on a vertical axis
+_CHARACTER_PT = 6.5  # width of a tick label's character, including free space beside the label
 _MOST_STEPS = 9  # between numbers along an axis
 
 
@@ -53,34 +53,34 @@ def plot_heatmap(
     Parameters
     ----------
     axes : sequence of matplotlib.axes.Axes
-        One for each quantity; some 4 inches square are enough for 20 by 20 values.
+        One for each quantity; about 4 inches square are enough for 20 by 20 values.
     result : GridSummary, SweepResult, StoredTable or DataFrame
-        As from `summarize_grid`, or what it takes.
+        From `summarize_grid`, or an argument of it.
     quantities : sequence of str
-        Those of `summarize_grid` that are drawn.
+        Quantities of `summarize_grid` to draw.
     at : mapping of str to value, optional
-        Of keys that are no axes: `scenario`, `policy`, and columns of what was varied.
+        Values of keys that have no axis: `scenario`, `policy`, and columns of varied keys.
 
     Returns
     -------
     sequence of matplotlib.axes.Axes
-        The same.
+        The given axes.
 
     Raises
     ------
     InputError
-        If there are not as many axes as quantities; if there is no such quantity, key or value; if nothing was varied.
+        If the numbers of axes and quantities differ; if there is no such quantity, key or value; or if nothing was varied.
 
     Notes
     -----
-    The first two keys of the policy that have several values are the axes, then keys of the scenario. All others are at
-    the value that `at` says, or else at the first one that was tried; the title tells it. Nothing is averaged: a cell is
-    a case. Where not every combination was tried (lists, a Latin hypercube) each case is a point, and the title says in
-    what else the points differ. If one key was varied, the estimates are lines with their intervals.
+    The axes are the first two keys with several values, those of the policy before those of the scenario. All others have the
+    value in `at`, or the first one that was tried; the title states it. Nothing is averaged: a cell is a case. If not every
+    combination was tried (lists, a Latin hypercube), each case is a point, and the title says in what else the points differ.
+    If only one key was varied, the estimates are lines with their intervals.
 
-    A cell without a value (no defective release in any replication, say) is hatched, a point a cross. Numbers stand in the
-    cells where there is room for all of them, with the unit in the title; else a bar says what the colours mean. The second
-    line of a title says how wide the intervals are at most.
+    A cell without a value (for example without a defective release in any replication) is hatched, such a point is a cross. If
+    there is room, cells contain their numbers, with the unit in the title; otherwise a colour bar explains the colours. The
+    second line of a title gives the largest half-width of the intervals.
 
     Examples
     --------
@@ -108,7 +108,7 @@ def plot_heatmap(
         else:
             draw = _draw_cells if shown.is_grid else _draw_points
             mappable = draw(ax, shown, quantity)
-            if not ax.texts:  # else the numbers are in the cells
+            if not ax.texts:  # otherwise the numbers are in the cells
                 bar = ax.figure.colorbar(mappable, ax=ax)
                 _set_values(bar.ax.yaxis, shown, quantity)
         _set_title(ax, shown, quantity, summary.confidence_level)
@@ -129,7 +129,7 @@ def _check(axes: Sequence[Axes], quantities: Sequence[str], summary: GridSummary
 
 
 def _draw_cells(ax: Axes, shown: Slice, quantity: str) -> ScalarMappable:
-    """Draw cells of equal size, whatever the values are, and hatch those that have none."""
+    """Draw cells of equal size, regardless of the values on the axes; hatch those without an estimate."""
     x_values, x = _places(shown.cells[shown.x])
     y_values, y = _places(shown.cells[str(shown.y)])
     estimates = np.full((len(y_values), len(x_values)), np.nan)
@@ -146,7 +146,7 @@ def _draw_cells(ax: Axes, shown: Slice, quantity: str) -> ScalarMappable:
 
 
 def _places(column: pd.Series) -> tuple[list[Any], np.ndarray]:
-    """Return the distinct values in order, numbers by size, and the place of each row's value."""
+    """Return the distinct values in order (numbers ascending), and the index of each row's value."""
     import pandas as pd
 
     codes, values = pd.factorize(column, use_na_sentinel=False, sort=pd.api.types.is_numeric_dtype(column))
@@ -200,7 +200,7 @@ def _draw_points(ax: Axes, shown: Slice, quantity: str) -> ScalarMappable:
 
 
 def _positions(axis: Axis, column: pd.Series) -> np.ndarray:
-    """Return where values are on an axis: numbers where they are, others side by side."""
+    """Return the positions of values on an axis: numbers at their values, others side by side."""
     import pandas as pd
     from matplotlib.ticker import MaxNLocator
 
@@ -233,14 +233,14 @@ def _choose_colours(quantity: str, cells: pd.DataFrame) -> dict[str, Any]:
 
 
 def _set_values(axis: Axis, shown: Slice, quantity: str) -> None:
-    """Label an axis on which a quantity is."""
+    """Label the axis of a quantity."""
     longest = float(shown.whole[f"{quantity}_estimate"].max())
     label, unit = _name_quantity(quantity)
     set_unit_axis(axis, unit, longest, label)
 
 
 def _name_quantity(quantity: str) -> tuple[str, str]:
-    """Return what a quantity is called, and its unit."""
+    """Return the name of a quantity, and its unit."""
     if quantity in PROPORTIONS:
         return f"{quantity_title(quantity)} {_OF_WHAT[quantity]}", "fraction"
     return f"mean {quantity_title(quantity)}", LABELS[MEANS[quantity]][1]
@@ -276,7 +276,7 @@ def _set_limits(ax: Axes, cells: pd.DataFrame, quantity: str) -> None:
     if quantity in PROPORTIONS:
         ax.set_ylim(0, max(0.01, high + margin))
     elif high > low:
-        # Of few rollouts an interval may reach below 0, which no time does.
+        # With few rollouts, the interval of a time may reach below 0, which is impossible.
         least = 0.0 if LABELS[MEANS[quantity]][1] == "s" else -math.inf
         ax.set_ylim(max(low - margin, least), high + margin)
 
@@ -290,7 +290,7 @@ def _draw_nothing(ax: Axes, shown: Slice) -> None:
 def _set_title(ax: Axes, shown: Slice, quantity: str, confidence_level: float) -> None:
     scale = quantity_scale(quantity, shown.whole)
     has_numbers = shown.y is not None and bool(ax.texts) and not shown.cells[f"{quantity}_estimate"].isna().all()
-    # The unit of numbers that stand in the cells; else the axis or the bar has it.
+    # The title has the unit of numbers in the cells; otherwise the axis or the bar has it.
     lines = [
         f"{_name_quantity(quantity)[0]} ({scale.unit})" if has_numbers and scale.unit else quantity_title(quantity)
     ]

@@ -29,16 +29,16 @@ def draw_intervals(
     linewidth: float,
     **look: Any,
 ) -> None:
-    """Draw intervals along an axis, at places on the other one; dashed where they may cover less often than they say.
+    """Draw intervals along an axis, at positions on the other one; dashed if they can't be trusted.
 
-    Whoever describes the intervals adds `tell_untrusted`, as `add_interval` does.
+    Callers that describe the intervals should add `tell_untrusted`, as `add_interval` does.
     """
     place, low, high, is_trusted = np.broadcast_arrays(
         places, np.asarray(low, float), np.asarray(high, float), is_trusted
     )
     is_known, is_solid = ~np.isnan(low) & ~np.isnan(high), np.asarray(is_trusted, dtype=bool)
     draw = ax.hlines if which == "x" else ax.vlines
-    # Matplotlib counts dashes in widths of the line.
+    # Matplotlib's unit of dashes is the width of the line.
     dashed: dict[str, Any] = {"linestyles": (0, tuple(part / linewidth for part in _DASHES_PT)), "label": _LABEL}
     for drawn, line in ((is_known & is_solid, {}), (is_known & ~is_solid, dashed)):
         if drawn.any():
@@ -46,12 +46,12 @@ def draw_intervals(
 
 
 def tell_untrusted(ax: Axes, before: str = "; ") -> str:
-    """Return what dashed intervals mean, to add to a text; nothing if there are none on the axes."""
+    """Return an explanation of dashed intervals, to add to a text; empty if the axes have none."""
     return f"{before}{_NOTE}" if any(lines.get_label() == _LABEL for lines in ax.collections) else ""
 
 
 def add_interval(ax: Axes, which: Literal["x", "y"], confidence_level: float, note: str = "") -> None:
-    """Add to the label of an axis which intervals are drawn along it."""
+    """Add the confidence level of the intervals along an axis to its label."""
     axis = getattr(ax, f"{which}axis")
     interval = f"{percent(confidence_level)} CI".replace(" ", "\N{NO-BREAK SPACE}")
     untrusted = tell_untrusted(ax, "").replace(" ", "\N{NO-BREAK SPACE}")

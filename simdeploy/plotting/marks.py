@@ -1,4 +1,4 @@
-"""Where in a picture a row of a table is drawn, so that a page can tell its numbers there."""
+"""Where in a picture the rows of a table are drawn, so that a page can show their numbers there."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_POINT_IN = 0.19  # the side of a point's box, so that a hand can point at it
+_POINT_IN = 0.19  # the side of a point's box, large enough to point at
 
 
 class Box(NamedTuple):
-    """A box from the top left, in parts of the figure."""
+    """A box, measured from the top left in fractions of the figure."""
 
     x: float
     y: float
@@ -25,7 +25,7 @@ class Box(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """A row of a table, by the heading and the cell of its first column, and where it is drawn."""
+    """A row of a table, identified by heading and cell of its first column, and where it is drawn."""
 
     heading: str
     name: str
@@ -33,7 +33,7 @@ class Mark(NamedTuple):
 
 
 class _Place(Artist):
-    """Draws nothing and knows the corners of a box in data."""
+    """An invisible artist that has the corners of a box in data coordinates."""
 
     def __init__(self, heading: str, name: str, corners: np.ndarray) -> None:
         super().__init__()
@@ -41,24 +41,24 @@ class _Place(Artist):
         self.set_in_layout(False)
 
     def draw(self, renderer: Any) -> None:
-        """Leave the picture as it is."""
+        """Draw nothing."""
 
 
 def mark_points(ax: Axes, heading: str, names: Sequence[str], points: Any, *, size: float = 0) -> None:
-    """Note that rows of a table are drawn at points, or in squares of a size in data around them; unknown ones are nowhere."""
+    """Note that rows of a table are drawn at points, or in squares of `size` (in data) around them; NaN means nowhere."""
     for name, point in zip(names, np.asarray(points, float), strict=True):
         if np.isfinite(point).all():
             ax.add_artist(_Place(heading, name, np.array([point - size / 2, point + size / 2])))
 
 
 def mark_rows(ax: Axes, heading: str, names: Sequence[str]) -> None:
-    """Note that rows of a table are drawn at 0, 1, 2, ..., each across the axes, with its label to their left."""
+    """Note that rows of a table are drawn at heights 0, 1, 2, ..., across the axes and the labels to their left."""
     for row, name in enumerate(names):
         ax.add_artist(_Place(heading, name, np.array([[-np.inf, row - 0.5], [np.inf, row + 0.5]])))
 
 
 def list_marks(figure: Figure) -> Iterator[tuple[Box, list[Mark]]]:
-    """Yield the box of each of the axes with marks, and these; the figure must have been drawn.
+    """Yield the box of each axes that has marks, with its marks; the figure must have been drawn.
 
     Examples
     --------

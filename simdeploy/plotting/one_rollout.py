@@ -20,25 +20,25 @@ if TYPE_CHECKING:
 
     from simdeploy.engines import Rollout
 
-CHARACTER_PT = 5.5  # width of one in the smallest type, in points
-LAID_OUT = 0.8  # of the height of axes at least is left by the layout
-LABEL_PT = 13  # height of a label, with a little room
+CHARACTER_PT = 5.5  # width of a character in the smallest type, in points
+LAID_OUT = 0.8  # the least fraction of the axes' height that remains after layout
+LABEL_PT = 13  # height of a label, with some space
 _MOST_TRIANGLES = 25
 _MOST_LEGEND_COLUMNS = 4
-_NARROW_PT = 250  # axes in which legends and marks are in smaller type
+_NARROW_PT = 250  # in narrower axes, legends and marks are in smaller type
 _LEGEND_COLUMN_PT = {"small": 85, "x-small": 64}
 _LEGEND_ROW_PT = {"small": 13, "x-small": 10.5}
 
 
 def choose_hatch_colour(colour: str) -> str:
-    """Return a colour that stands out from an area, also in grey."""
+    """Return a colour that stands out from an area, even in grey."""
     return "white" if style.is_dark(colour) else style.darken(colour)
 
 
 def set_time_limits(ax: Axes, rollout: Rollout) -> tuple[float, float]:
-    """Set the limits of the time axis; return the last instant, and the right end.
+    """Set the limits of the time axis; return the last time, and the right end.
 
-    What is last is drawn on a little: a step of no width can't be seen, and a label stands there.
+    The last values extend a little further, because a step without width is invisible, and to make room for a label.
     """
     last_s = float(rollout.timeline["time_s"].iloc[-1])
     right_s = last_s * 1.07 if last_s > 0 else 1.0
@@ -53,12 +53,12 @@ def list_dispatches(rollout: Rollout) -> pd.DataFrame:
 
 
 def count_columns(name: str, width_pt: float, n_columns: int) -> int:
-    """Return how many columns of a raster as wide as the axes the name of a status takes."""
+    """Return how many columns of a raster over the axes the name of a status takes."""
     return int(np.ceil((len(name) + 2) * CHARACTER_PT / width_pt * n_columns))
 
 
 def find_marked(times_s: np.ndarray, marks_s: Sequence[float], right_s: float, width_pt: float) -> np.ndarray:
-    """Return which instants lie under the words at a mark: left of the first, right of the second."""
+    """Return which times are under the label of a mark: to the left of the first mark, to the right of the second."""
     near_s = 1.3 * LABEL_PT * right_s / width_pt
     is_marked = np.zeros(len(times_s), dtype=bool)
     for mark_s in marks_s:
@@ -86,7 +86,7 @@ def _choose_size(ax: Axes) -> str:
 
 
 def label_statuses(ax: Axes, places: Mapping[str, tuple[float, float]]) -> None:
-    """Write the names of statuses at their places, in parts of the axes."""
+    """Write the names of statuses at their positions, in fractions of the axes."""
     for status, place in places.items():
         look = STATUS_LOOKS[status]
         box = {"facecolor": look.colour, "edgecolor": "none", "pad": 1.0} if look.hatch else None
@@ -105,7 +105,7 @@ def draw_status_legend(ax: Axes, areas: Sequence[Artist]) -> None:
 
 
 def list_marks(rollout: Rollout) -> list[tuple[float, str, str]]:
-    """Return when the rollout ended and when service was whole again, with a word and a line for each."""
+    """Return when the rollout ended and when service was restored, with a word and a line style for each."""
     values = rollout.response_values
     marks = [(values["makespan_s"], values["state"], "--")]
     if values["restored_at_s"] != values["makespan_s"]:
@@ -119,10 +119,10 @@ def draw_marks(ax: Axes, marks: list[tuple[float, str, str]], total: float, scal
     height_pt = LAID_OUT * measure_axes(ax)[1] * total / (high - low)
     for number, (time_s, word, line) in enumerate(marks):
         ax.vlines(time_s, 0, total, color=style.INK, linestyle=line, linewidth=1.2)
-        # The first label stands left of its line and the second right of it, so that they never meet.
+        # The first label is to the left of its line and the second to the right, so that they never overlap.
         leftwards = number == 0 and time_s > 0.05 * right_s
         text = f"{word.replace('_', ' ')} {format_number(time_s * scale.factor, 1.0)} {scale.unit}"
-        # One that is too long leaves the fleet on top, where there is room, and not across the axis.
+        # One that is too long extends beyond the fleet at the top, where there is room, and not across the axis.
         hangs = len(text) * CHARACTER_PT < height_pt
         ax.annotate(
             text, (time_s, total if hangs else 0),
@@ -133,7 +133,7 @@ def draw_marks(ax: Axes, marks: list[tuple[float, str, str]], total: float, scal
 
 
 def draw_waves(ax: Axes, rollout: Rollout, total: float, right_s: float) -> None:
-    """Mark the start of each wave on top of the fleet, numbered as far as the numbers have room."""
+    """Mark the start of each wave above the fleet, with numbers as far as there is room."""
     starts_s = list_dispatches(rollout).groupby("wave")["time_s"].min()
     marker = "v" if len(starts_s) <= _MOST_TRIANGLES else "|"
     ax.plot(starts_s, [total] * len(starts_s), marker, markersize=4, color=style.INK, clip_on=False)
@@ -149,7 +149,7 @@ def draw_waves(ax: Axes, rollout: Rollout, total: float, right_s: float) -> None
 
 
 def write_outcome(ax: Axes, rollout: Rollout, total: int) -> None:
-    """Write on top of which rollout it is, and what came out."""
+    """Write the name and the outcome of the rollout as a title."""
     values = rollout.response_values
     outcome = str(values["state"]).replace("_", " ")
     if isinstance(values["verdict"], str):
@@ -157,7 +157,7 @@ def write_outcome(ax: Axes, rollout: Rollout, total: int) -> None:
     n_failed = int(values["failed_nodes"])
     failed = f"{n_failed:,} of {plural(total, 'node')} failed" if n_failed else "no node failed"
     title = f"{_cut(rollout.scenario.name)} / {_cut(rollout.policy.name)}\n{outcome}, {failed}"
-    # As if the type were larger: what is left of the axes may push them to the right.
+    # Measure as if the type were larger, because labels to the left may push the axes to the right.
     ax.set_title(wrap_words(ax, title), loc="left", fontsize="small")
 
 

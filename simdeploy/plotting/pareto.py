@@ -1,4 +1,4 @@
-"""The front of all policies: which of them no other one beats in every measure."""
+"""The Pareto front: policies that no other one beats in every measure."""
 
 from __future__ import annotations
 
@@ -31,25 +31,25 @@ def plot_pareto(
     Parameters
     ----------
     ax : matplotlib.axes.Axes
-        Drawn on; some 4 inches square are enough.
+        Axes to draw on; about 4 inches square are enough.
     front : ParetoFront
     x, y : Measure or str, optional
-        Of its measures; the first and the second by default.
+        Measures of the front; by default the first and the second.
 
     Returns
     -------
     matplotlib.axes.Axes
-        The same.
+        The given axes.
 
     Raises
     ------
     InputError
-        If the front is over one measure, or has no such measure.
+        If the front has only one measure, or not this one.
 
     Notes
     -----
-    Cases on the front have the intervals of their estimates. Over two measures a line separates what is dominated from
-    what isn't; over more of them the picture is a projection, in which a case on the front may look dominated.
+    Cases on the front have the intervals of their estimates. With two measures a line separates dominated from other cases;
+    with more, the picture is a projection, in which a case on the front may look dominated.
 
     Examples
     --------
@@ -88,7 +88,7 @@ def plot_pareto(
     x_values, y_values = points[is_on].T
     if len(known) == 2:
         order = np.lexsort((y_values, x_values))
-        # The corner is on the side of what is dominated.
+        # The corner is on the side of the dominated cases.
         steps = "steps-post" if front.directions[measures[0]] == "min" else "steps-pre"
         ax.plot(x_values[order], y_values[order], color=BLUE, linewidth=1.2, drawstyle=steps)
     ax.plot(x_values, y_values, "o", color=BLUE, markersize=5, label=f"on the front{tell_untrusted(ax)}", clip_on=False)

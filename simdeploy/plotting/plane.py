@@ -25,9 +25,7 @@ def choose_measures(known: Sequence[Measure], *asked: Measure | str | None) -> l
 
 
 def read_values(frame: pd.DataFrame, measures: Iterable[Measure]) -> tuple[np.ndarray, np.ndarray]:
-    """Return estimates and the ends of their intervals, on x and on y, an array of shape (2, points, 3); and whether the
-    intervals can be trusted.
-    """
+    """Return estimates with the ends of their intervals on x and y, shape (2, points, 3), and whether intervals can be trusted."""
     rows = [frame[frame["measure"].eq(str(measure))] for measure in measures]
     values = np.stack([of_measure[["estimate", "low", "high"]].to_numpy() for of_measure in rows])
     return values, np.stack([of_measure["is_trusted"].to_numpy(dtype=bool) for of_measure in rows])
@@ -36,7 +34,7 @@ def read_values(frame: pd.DataFrame, measures: Iterable[Measure]) -> tuple[np.nd
 def set_axes(
     ax: Axes, measures: Iterable[Measure], ends: Iterable[Iterable[float]], cost_unit: str, room: float = 0.08
 ) -> None:
-    """Name both axes, and let them reach as far as the ends along each."""
+    """Label both axes, and set their limits to include the ends of intervals."""
     for which, measure, along_axis in zip("xy", measures, ends, strict=True):
         longest = set_limits(ax, which, measure, along_axis, room=room)
         set_measure_axis(getattr(ax, f"{which}axis"), measure, longest, cost_unit)
@@ -46,7 +44,7 @@ def set_axes(
 def draw_both_intervals(
     ax: Axes, values: np.ndarray, is_trusted: np.ndarray, colour: str = BLUE, width: float = 1.2, alpha: float = 0.35
 ) -> None:
-    """Draw what `read_values` returns as a cross at each point."""
+    """Draw the intervals from `read_values` as a cross at each point."""
     (x, x_low, x_high), (y, y_low, y_high) = values.transpose(0, 2, 1)
     look: dict[str, Any] = {"color": colour, "alpha": alpha, "zorder": 2}
     draw_intervals(ax, "x", y, x_low, x_high, is_trusted[0], linewidth=width, **look)

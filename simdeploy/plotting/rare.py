@@ -1,4 +1,4 @@
-"""A rare event: how sure one is of its probability after so many rollouts, with plain simulation and without."""
+"""A rare event: the precision of its probability by the number of rollouts, compared with plain simulation."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ _NAMES = {"importance": "importance sampling", "splitting": "splitting"}
 
 @in_plain_text
 def plot_rare(ax: Axes, rare: Rare) -> Axes:
-    """Draw the relative error of an estimate over the rollouts that it takes, and that of plain simulation.
+    """Draw the relative error of an estimate over the number of rollouts, and that of plain simulation.
 
     Parameters
     ----------
     ax : matplotlib.axes.Axes
-        Drawn on.
+        Axes to draw on.
     rare : Rare
 
     Returns
     -------
     matplotlib.axes.Axes
-        The same. What can't be trusted has no error: then it says why.
+        The given axes. If the estimate can't be trusted, they show the reason instead.
 
     Examples
     --------
@@ -73,7 +73,7 @@ def _draw_errors(ax: Axes, rare: Rare) -> None:
     ):
         ax.plot(ends, [error * math.sqrt(n / end) for end in ends], style, color=line_colour, linewidth=1.8, label=name)
         ax.plot(n, error, "o", color=colour, markerfacecolor=face)
-        # Between the lines, on either side of the dotted one.
+        # Labels between the lines, on either side of the dotted one.
         is_left = n == min(n_all, plain)
         text = f"{name}:\n{format_count(n)} rollouts"
         ax.annotate(

@@ -1,4 +1,4 @@
-"""Regrets of candidates over worlds: where each of them loses, and how much."""
+"""Regrets of candidates over worlds: where each one loses, and how much."""
 
 from __future__ import annotations
 
@@ -20,36 +20,40 @@ if TYPE_CHECKING:
 
     from simdeploy.analysis.regret.robustness import Robustness
 
-# Light is where one wants to be; it reads in grey and with any colour vision.
+# Light is good; readable in grey and with any colour vision.
 _COLOURS = "YlGnBu"
-_SIZES = (("medium", 6.4), ("small", 5.3), ("x-small", 4.5))  # of numbers, with what a character takes in points
+_SIZES = (
+    ("medium", 6.4),
+    ("small", 5.3),
+    ("x-small", 4.5),
+)  # font sizes of numbers, with the width of a character in points
 _NAME_WIDTH = 20
-_CHARACTER_PT = 5.5  # of a tick label, with what must be free beside it
+_CHARACTER_PT = 5.5  # width of a tick label's character, including free space beside the label
 _MISSES = "misses a\nrequirement"
-_MISSES_PT = 42  # what this takes
-_SUMMARY_PT = 52  # what a column beside the cells takes
+_MISSES_PT = 42  # width of this text
+_SUMMARY_PT = 52  # width of a column beside the cells
 
 
 @in_plain_text
 def plot_regret(ax: Axes, result: Robustness) -> Axes:
-    """Draw the regret of each candidate in each world, and beside them the largest of each candidate.
+    """Draw the regret of each candidate in each world, and beside them each candidate's largest one.
 
     Parameters
     ----------
     ax : matplotlib.axes.Axes
-        Drawn on; about an inch of width per world, and half an inch of height per candidate, are enough.
+        Axes to draw on; about an inch of width per world, and half an inch of height per candidate, are enough.
     result : Robustness
 
     Returns
     -------
     matplotlib.axes.Axes
-        The same.
+        The given axes.
 
     Notes
     -----
-    Candidates are in the order of their largest regret. Colours are on a square root scale, so that small regrets differ, too.
-    A cell has no colour and is hatched where a requirement is not met; a question mark is where that is undecided. A cell
-    that isn't known is empty. The columns on the right, which have no colour, sum up the row.
+    Candidates are in the order of their largest regret. Colours are on a square root scale, so that small regrets are
+    distinguishable, too. A cell is hatched, without colour, if a requirement is not met; a question mark means that this is
+    undecided. Unknown cells are empty. The columns on the right, without colour, summarize the row.
 
     Examples
     --------
@@ -118,7 +122,7 @@ def plot_regret(ax: Axes, result: Robustness) -> Axes:
 
 
 def _write(value: float, uncertainty: float, verdict: str) -> str:
-    """Write a regret, or what is in its place."""
+    """Write a regret, or the symbol that replaces it."""
     if verdict == "not met":
         return _MISSES
     if np.isnan(value):
@@ -133,7 +137,7 @@ def _ticks(largest: float) -> list[float]:
 
 
 def _draw_borders(ax: Axes, is_missed: np.ndarray) -> None:
-    """Part the cells, and hatch those in which a requirement is not met: nobody can want their regret."""
+    """Draw lines between the cells, and hatch those in which a requirement is not met, whose regret doesn't matter."""
     from matplotlib.patches import Rectangle
 
     for (row, column), is_hatched in np.ndenumerate(is_missed):
@@ -162,7 +166,7 @@ def _write_numbers(
 
 
 def _sum_up(ax: Axes, result: Robustness, places: list[float], numbers: list[str]) -> None:
-    """Write beside each row what a candidate has in all worlds."""
+    """Write the summary of a candidate over all worlds beside each row."""
     n = len(result.regrets["world"].unique())
     for row, (candidate, number) in enumerate(zip(result.candidates.to_dict("records"), numbers, strict=True)):
         ax.text(places[0], row, number, ha="center", va="center", fontweight="bold")
@@ -175,7 +179,7 @@ def _sum_up(ax: Axes, result: Robustness, places: list[float], numbers: list[str
 def _label_worlds(
     ax: Axes, regrets: pd.DataFrame, worlds: list[str], places: list[float], headings: list[str], room_pt: float
 ) -> None:
-    """Label the columns: worlds with the values of what varies, whose names are on the left."""
+    """Label the columns by the values that vary between worlds; the names of these are on the left."""
     table = regrets.drop_duplicates("world").set_index("world").loc[worlds]
     names = [str(name) for name in table if str(name).startswith(FACTOR_PREFIX) or name == "scenario"]
     names = [name for name in names if table[name].nunique(dropna=False) > 1]
@@ -201,5 +205,5 @@ def _label_worlds(
 
 
 def _wrap(name: str) -> str:
-    """Write each value of a name on lines of its own."""
+    """Write each value in a name on a separate line."""
     return "\n".join(wrap_name(part, _NAME_WIDTH) for part in name.split(", "))

@@ -1,4 +1,4 @@
-"""How often what was called so probable happened."""
+"""Reliability diagram of logged forecasts."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ if TYPE_CHECKING:
 
 @in_plain_text
 def plot_score(ax: Axes, score: Score, *, event: Event = "defective") -> Axes:
-    """Draw the share that happened over the probability that was called: a reliability diagram.
+    """Draw a reliability diagram: the fraction that happened over the forecast probability.
 
     Parameters
     ----------
     ax : matplotlib.axes.Axes
-        Drawn on; its data are fractions.
+        Axes to draw on; its data are fractions.
     score : Score
     event : {'defective', 'completed'}
 
     Returns
     -------
     matplotlib.axes.Axes
-        The same.
+        The given axes.
 
     Notes
     -----
-    On the line as much happened as was called. Groups that aren't consistent with it are red.
+    On the line, the fraction equals the forecast. Groups that aren't consistent with it are red.
     """
     bins = score.bins[score.bins["event"] == event]
     if bins.empty:

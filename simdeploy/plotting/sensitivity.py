@@ -60,13 +60,13 @@ def plot_sensitivity(ax: Axes, result: Sensitivity) -> Axes:
     Parameters
     ----------
     ax : matplotlib.axes.Axes
-        Drawn on; about half an inch of height per factor.
+        Axes to draw on; about half an inch of height per factor.
     result : Sensitivity
 
     Returns
     -------
     matplotlib.axes.Axes
-        The same.
+        The given axes.
 
     Notes
     -----
@@ -179,13 +179,13 @@ def plot_tornado(ax: Axes, result: Switches) -> Axes:
     Parameters
     ----------
     ax : matplotlib.axes.Axes
-        Drawn on; about a quarter of an inch of height per row.
+        Axes to draw on; about a quarter of an inch of height per row.
     result : Switches
 
     Returns
     -------
     matplotlib.axes.Axes
-        The same.
+        The given axes.
 
     Notes
     -----

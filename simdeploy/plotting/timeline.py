@@ -39,13 +39,13 @@ def plot_timeline(ax: Axes, rollout: Rollout) -> Axes:
     Parameters
     ----------
     ax : matplotlib.axes.Axes
-        Drawn on; its data are seconds and nodes.
+        Axes to draw on; its data are seconds and nodes.
     rollout : Rollout
 
     Returns
     -------
     matplotlib.axes.Axes
-        The same.
+        The given axes.
 
     Notes
     -----

@@ -32,7 +32,7 @@ def plot_timelines(ax: Axes, timelines: Timelines, *, quantity: str | None = Non
     Parameters
     ----------
     ax : matplotlib.axes.Axes
-        Drawn on; its data are seconds, and nodes or fractions.
+        Axes to draw on; its data are seconds, and nodes or fractions.
     timelines : Timelines
     quantity : str, optional
         By default the first.
@@ -42,7 +42,7 @@ def plot_timelines(ax: Axes, timelines: Timelines, *, quantity: str | None = Non
     Returns
     -------
     matplotlib.axes.Axes
-        The same.
+        The given axes.
 
     Raises
     ------

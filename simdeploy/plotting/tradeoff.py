@@ -54,7 +54,7 @@ def plot_tradeoff(
     Parameters
     ----------
     ax : matplotlib.axes.Axes
-        Drawn on; some 4 inches square are enough.
+        Axes to draw on; some 4 inches square are enough.
     result : Tradeoff
     lever : str, optional
         The only setting to draw, by its name or the end of it; all settings by default.
@@ -64,7 +64,7 @@ def plot_tradeoff(
     Returns
     -------
     matplotlib.axes.Axes
-        The same.
+        The given axes.
 
     Raises
     ------

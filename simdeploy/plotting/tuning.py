@@ -63,7 +63,7 @@ def plot_tuning(ax: Axes, result: Tuning) -> Axes:
     Returns
     -------
     matplotlib.axes.Axes
-        The same.
+        The given axes.
 
     Notes
     -----
@@ -189,13 +189,13 @@ def plot_settings(ax: Axes, result: Tuning) -> Axes:
     Parameters
     ----------
     ax : matplotlib.axes.Axes
-        Drawn on; about a quarter of an inch of height per setting.
+        Axes to draw on; about a quarter of an inch of height per setting.
     result : Tuning
 
     Returns
     -------
     matplotlib.axes.Axes
-        The same.
+        The given axes.
 
     Notes
     -----

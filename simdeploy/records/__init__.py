@@ -1,8 +1,7 @@
-"""Records of rollouts that happened, read from files in one form.
+"""Records of past rollouts, read from files into one form.
 
-From outside: `read_records` reads files; `Records` holds the tables that calibration and backtests use. Each kind of file has a
-module in `sources`. Names are imported on first use, because reading a scenario
-needs none of them.
+Other packages use `read_records`, which reads files, and `Records`, the tables that calibration and backtests use. Each
+kind of file has a module in `sources`. Names are imported on first use, because reading a scenario needs none of them.
 """
 
 import lazy_loader

@@ -1,4 +1,4 @@
-"""Columns of a file's table as values of one type, and which rows have none that can be used."""
+"""Columns of a file's table as values of one type, and rows whose values can't be used."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-# What stands for a missing value, except among names.
+# Text that means a missing value, except for names.
 _MISSING = ("", "NaN", "nan", "null", "NULL", "None", "NA", "N/A", "NaT")
 _TRUE, _FALSE = ("true", "True", "TRUE", "1"), ("false", "False", "FALSE", "0")
-# What keeps spreadsheets from computing a name, as `output.write_table` does.
+# Names that `output.write_table` made safe, because spreadsheets would compute them.
 _HIDDEN_FORMULA = r"'[=+\-@\t\r]."
 _NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
-# Times of the record's own clock beyond this many seconds after the start (30 years) are Unix times, or in milliseconds.
+# Larger numbers of seconds after the start (30 years) must be Unix times, or in milliseconds.
 _MOST_SECONDS = 1e9
 _YEARS = ("1700-01-01", "2200-01-01")
 _OFFSET = r":[0-9.]+(?:Z|[+-][0-9:]+)\s*$"
 _INSTANT = "a time such as 2026-03-02T08:00:00Z"
 
-# Rows with the same mistake that are told one by one.
+# The most rows with the same mistake that are listed one by one.
 _MOST_ALIKE = 3
 
 Array = np.ndarray
@@ -61,7 +61,7 @@ class Refusal:
     rows: Array
     field: str  # name of the column in the file; empty if it concerns several
     message: str
-    find: Callable[[int], object] | None = None  # from a row to what was found there
+    find: Callable[[int], object] | None = None  # returns the value found in a row
     allowed: str | None = None
     meant: tuple[str, ...] = ()
 
@@ -75,36 +75,36 @@ class Refusal:
 
 
 class Rows:
-    """Rows of a table, of which columns are asked for by our names.
+    """Rows of a table, whose columns are requested by our names.
 
-    Rows that can't be used are remembered (`refuse`), each with its first reason. What was never asked for is known at the end.
+    Rows that can't be used are recorded (`refuse`), each with its first reason, and so are columns that are never requested.
     """
 
     def __init__(
         self,
         table: RawTable,
         file: str,
-        names: Mapping[str, str] | None = None,  # our names to those in the file, where they differ
+        names: Mapping[str, str] | None = None,  # from our names to those in the file, if they differ
     ) -> None:
         self.table = table
         self.file = file
         self.kept = np.ones(table.n_rows, dtype=bool)
         self.refusals: list[Refusal] = []
         self.asked: set[str] = set()
-        # By column of timestamps in text, how many have no offset, and how many have one.
+        # By column with timestamps as text: the numbers without and with an offset.
         self._offsets: dict[str, tuple[int, int]] = {}
         self._names = {ours: theirs for ours, theirs in (names or {}).items() if theirs in table.columns}
 
     @classmethod
     def of(cls, content: Content, names: Mapping[str, str]) -> Rows:
-        """Return the rows of a file; none, and no columns, if it isn't a table."""
+        """Return the rows of a file; no rows and columns if it isn't a table."""
         return cls(content.table or EMPTY, content.file, names)
 
     def __len__(self) -> int:
         return self.table.n_rows
 
     def find(self, ours: str) -> str | None:
-        """Return the name of a column in the file, or None if there is none; a mapped name hides the same one of ours."""
+        """Return the name of a column in the file, or None if there is none; a mapped name takes precedence over ours."""
         theirs = self._names.get(ours)
         if theirs is None and ours in self.table.columns:
             theirs = ours
@@ -113,12 +113,12 @@ class Rows:
         return theirs
 
     def has(self, *ours: str) -> bool:
-        """Say whether there is one of some columns, under our names or mapped ones; of a time also with the ending `_s`."""
+        """Return whether one of some columns exists, by our names or mapped ones, possibly with the ending `_s` of times."""
         names = [name for each in ours for name in (each, f"{each}_s")]
         return any(name in self.table.columns or name in self._names for name in names)
 
     def note_unread(self, known: Sequence[str]) -> str | None:
-        """Say which columns weren't read, and what one was probably meant to be."""
+        """Return a note on columns that weren't read, with the names that were probably meant."""
         unread = [name for name in self.table.columns if name not in self.asked]
         if not unread:
             return None
@@ -127,7 +127,7 @@ class Rows:
         return printable("; ".join([f"columns not read: {listed(unread)}", *hints]))
 
     def note_offsets(self) -> str | None:
-        """Say which timestamps have no offset, if others have one: they may be of another clock."""
+        """Return a note on timestamps without an offset, if others have one, because they may be from another clock."""
         without = {name: n for name, (n, _) in self._offsets.items() if n}
         if not without or not any(n_with for _, n_with in self._offsets.values()):
             return None
@@ -135,7 +135,7 @@ class Rows:
         return printable(f"times without an offset are taken for UTC, others have one: {columns}")
 
     def refuse(self, bad: Array, field: str, message: str, **more: Any) -> None:
-        """Remember rows that can't be used."""
+        """Record rows that can't be used."""
         rows = np.flatnonzero(bad & self.kept)
         if len(rows):
             self.kept[rows] = False
@@ -148,13 +148,13 @@ class Rows:
         self.refuse(np.asarray(pd.isna(values)), self.find(ours) or self.find(f"{ours}_s") or ours, "missing")
 
     def raise_if_refused(self) -> None:
-        """Raise an `InputError` with what is wrong in rows that can't be used: the first for each reason, and how many more."""
+        """Raise `InputError` if rows can't be used: the first ones for each reason, and how many more."""
         problems = []
         for refusal in self.refusals:
             rows = [int(row) for row in refusal.rows[:_MOST_ALIKE]]
             problems += [refusal.problem(row, self.file, self.table.find_line(row)) for row in rows]
             if n_more := len(refusal.rows) - len(rows):
-                problems[-1] = replace(problems[-1], hint=f"so in {n_more:,} more row{'s' if n_more > 1 else ''}")
+                problems[-1] = replace(problems[-1], hint=f"the same in {n_more:,} more row{'s' if n_more > 1 else ''}")
         if problems:
             raise InputError(sorted(problems, key=lambda problem: problem.line or 0))
 
@@ -169,7 +169,7 @@ class Rows:
         if names is None or theirs is None:
             return None
         codes, different = pd.factorize(names)
-        # The last one, which missing names have as code -1, is printable.
+        # The last entry, for missing names (code -1), is printable.
         bad = np.array([*(not is_printable(name) for name in different), False])[codes]
         self.refuse(bad, theirs, UNPRINTABLE, find=self._finder(theirs), allowed=NAME_FORM)
         return names
@@ -271,7 +271,7 @@ class Rows:
         return Times(numbers, None)
 
     def instants(self, ours: str) -> Array | None:
-        """Return a column of instants in UTC; None if there is no such column, or if it has seconds, whose rows are refused."""
+        """Return a column of times in UTC; None if there is no such column, or if it has seconds, whose rows are refused."""
         times = self.times(ours)
         if times is not None and times.seconds is not None:
             column = self.find(f"{ours}_s") or self.find(ours) or ours
@@ -309,7 +309,7 @@ class Rows:
         return instants
 
     def _numbers(self, theirs: str) -> tuple[Array, Array]:
-        """Return a column as numbers, and which of its cells are none."""
+        """Return a column as numbers, and which of its cells are not numbers."""
         import pyarrow as pa
         import pyarrow.compute as pc
         import pyarrow.types as pa_types
@@ -320,7 +320,7 @@ class Rows:
         texts = pc.utf8_trim_whitespace(_as_text(column))
         is_number = pc.match_substring_regex(texts, _NUMBER)
         good = pc.if_else(is_number, texts, pa.scalar(None, texts.type))
-        # Exactly, unlike pandas' own conversion.
+        # Exact, unlike pandas' conversion.
         numbers = np.asarray(
             pc.replace_substring_regex(good, r"^\+", "").cast(pa.float64()).to_pandas(), dtype=np.float64
         )
@@ -340,7 +340,7 @@ class Rows:
 
 
 def in_utc(instants: Array) -> pd.Series:
-    """Return instants as a column of `Records`."""
+    """Return times as a column of `Records`."""
     import pandas as pd
 
     return pd.Series(instants).dt.tz_localize("UTC")
@@ -350,14 +350,14 @@ def _as_instants(column: pa.ChunkedArray) -> pd.Series:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    # Days and seconds in microseconds, in which pandas has all of their years.
+    # Convert days and seconds to microseconds, in which pandas can represent all of their years.
     unit = "ns" if getattr(column.type, "unit", "") == "ns" else "us"
     whole = pc.fill_null(column.cast(pa.timestamp(unit), safe=False).cast(pa.int64()), np.iinfo(np.int64).min)
     return in_utc(np.asarray(whole).view(f"datetime64[{unit}]"))
 
 
 def _as_text(column: pa.ChunkedArray, missing: Sequence[str] = _MISSING) -> pa.Array:
-    """Return a column as text; what stands for a missing value is missing, and objects are JSON."""
+    """Return a column as text; words for missing values are null, and objects are JSON."""
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.types as pa_types

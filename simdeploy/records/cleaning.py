@@ -1,4 +1,4 @@
-"""Rows that repeat or contradict others, or can't be; and what is missing but follows from the rest."""
+"""Removes repeated, contradictory and impossible rows, and adds missing values that follow from others."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from simdeploy.records.table import COLUMNS
 if TYPE_CHECKING:
     import pandas as pd
 
-# Times of a node in the order in which they come about.
+# Times of a node in chronological order.
 IN_ORDER = ("dispatched_at_s", "started_at_s", "resolved_at_s", "heard_at_s")
-# Which part a row is of.
+# Column with the part to which a row belongs.
 PART = "part"
 
-# What tells rows of a table apart.
+# Columns that identify the rows of a table.
 _KEYS = {"nodes": ("rollout", "node"), "windows": ("rollout", "node", "ended_s", "on_new_version")}
 
 
 def complete_nodes(frame: pd.DataFrame, parts: Sequence[Part]) -> pd.DataFrame:
-    """Leave out what can't be, and number the nodes of a rollout by their dispatch where nothing else is stated."""
+    """Drop impossible rows, and number the nodes of rollouts without positions by their dispatch."""
     if frame.empty:
         return frame
     frame = without_repetitions("nodes", frame, parts)
@@ -42,7 +42,7 @@ def complete_nodes(frame: pd.DataFrame, parts: Sequence[Part]) -> pd.DataFrame:
 
 
 def complete_ends(nodes: pd.DataFrame, rollouts: pd.DataFrame, windows: pd.DataFrame) -> pd.DataFrame:
-    """Say how far nodes are known: as stated, otherwise as far as their rollout is, which is at least to its last time."""
+    """Fill in until when nodes were watched: by default as long as their rollout, which is at least until its last time."""
     if nodes.empty or nodes["watched_until_s"].notna().all():
         return nodes
     last = nodes.groupby("rollout", sort=False)[list(IN_ORDER)].max().max(axis=1)
@@ -54,7 +54,7 @@ def complete_ends(nodes: pd.DataFrame, rollouts: pd.DataFrame, windows: pd.DataF
 
 
 def without_repetitions(name: str, frame: pd.DataFrame, parts: Sequence[Part]) -> pd.DataFrame:
-    """Leave out rows that were there before, and those that contradict each other: none of these is known to be right."""
+    """Drop repeated rows, and all rows that contradict each other, because it is unknown which are right."""
     keys = list(_KEYS[name])
     is_checked = ~_is_own(frame, parts) & frame["node"].notna().to_numpy()
     if not (frame.duplicated(keys).to_numpy() & is_checked).any():
@@ -68,7 +68,7 @@ def without_repetitions(name: str, frame: pd.DataFrame, parts: Sequence[Part]) -
 
 
 def _drop(frame: pd.DataFrame, bad: np.ndarray, reason: str, parts: Sequence[Part]) -> pd.DataFrame:
-    """Leave rows out, and say so of the file that each is of."""
+    """Drop rows, and note that in the part to which each belongs."""
     if not bad.any():
         return frame
     left_out = frame.loc[bad]
@@ -78,7 +78,7 @@ def _drop(frame: pd.DataFrame, bad: np.ndarray, reason: str, parts: Sequence[Par
 
 
 def _is_own(frame: pd.DataFrame, parts: Sequence[Part]) -> np.ndarray:
-    """Say which rows are of files that simdeploy wrote."""
+    """Return which rows are from files that simdeploy wrote."""
     are_own: np.ndarray = np.array([part.is_own for part in parts], dtype=bool)[frame[PART].to_numpy(dtype=np.int64)]
     return are_own
 

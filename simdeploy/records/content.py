@@ -1,4 +1,4 @@
-"""What is in a file of records, before anybody knows what it means: a table, or documents."""
+"""The content of a file of records before interpretation: a table, or documents."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from simdeploy.errors import InputError, Path, Problem, printable, shorten
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# A million rows have a hundred megabytes.
+# A million rows take about a hundred megabytes.
 MAX_BYTES = 1_000_000_000
 MAX_ROWS = 20_000_000
 MAX_COLUMNS = 1_000
-# Of files that are parsed as a whole: JSON that is not a line per row.
+# Limit for files that are parsed as a whole: JSON other than one line per row.
 MAX_VALUES = 5_000_000
-# Of lines of nested objects, which take about ten times as much as objects of Python.
+# Limit for lines of nested objects, which take about ten times as much memory as Python objects.
 MAX_NESTED_BYTES = 100_000_000
 
 _PACKED = {b"\x1f\x8b": "gzip", b"PK\x03\x04": "zip, as spreadsheets are", b"\x28\xb5\x2f\xfd": "zstd"}
 _PARQUET = b"PAR1"
-# Rows that are parsed together; no more are held as objects of Python.
+# Rows that are parsed together, the most that are in memory as Python objects.
 _CHUNK = 20_000
 # Keys that may hold an object in an otherwise flat row.
 _NESTED = frozenset({"policy"})
@@ -39,31 +39,31 @@ _NESTED = frozenset({"policy"})
 class RawTable:
     """Rows and columns as they are in a file."""
 
-    columns: Mapping[str, pa.ChunkedArray]  # text as it stands there (CSV), or typed (Parquet, JSON)
+    columns: Mapping[str, pa.ChunkedArray]  # unchanged text (CSV), or typed values (Parquet, JSON)
     n_rows: int
-    find_line: Callable[[int], int | None]  # from the number of a row to its line; None in files without lines
-    hides_formulas: bool = False  # whether text that a spreadsheet would compute may have an apostrophe before it (CSV)
+    find_line: Callable[[int], int | None]  # returns the line of a row; None in files without lines
+    hides_formulas: bool = False  # whether text that a spreadsheet would compute may be preceded by an apostrophe (CSV)
 
 
 EMPTY = RawTable({}, 0, lambda _: None)
 
 
 class Document(NamedTuple):
-    """A JSON document: a whole file, an item of the list that it is, or one of its lines."""
+    """A JSON document: a whole file, an item of a file that is a list, or one of its lines."""
 
     data: Any
     place: Path
-    line: int | None  # of documents with a line each
+    line: int | None  # if each document has one line
 
 
 @dataclass(frozen=True, eq=False)
 class Content:
-    """A file's content: a table, documents, or both where they are flat."""
+    """A file's content: a table, documents, or both if documents are flat."""
 
     file: str
     table: RawTable | None = None
     documents: tuple[Document, ...] = ()
-    folder: str | None = None  # of a simulated rollout, instead of a file
+    folder: str | None = None  # the folder of a simulated rollout, instead of a file
     text: str = field(default="", repr=False)
 
     @cached_property
@@ -71,7 +71,7 @@ class Content:
         return lines_of(self.text)
 
     def line(self, document: Document, path: Path = ()) -> int | None:
-        """Return the line of a value of a document, or of the nearest one around it."""
+        """Return the line of a value in a document, or that of the nearest enclosing value."""
         if document.line is not None or not self.text:
             return document.line
         place = (*document.place, *path)
@@ -82,18 +82,18 @@ class Content:
     def problem(
         self, document: Document, path: Path, message: str, *, found: object = None, allowed: str | None = None
     ) -> Problem:
-        """Return a problem at a value of a document."""
+        """Return a problem with a value in a document."""
         shown = None if found is None else shorten(found)
         return Problem(message, path, file=self.file, line=self.line(document, path), found=shown, allowed=allowed)
 
 
 def parse(data: bytes, file: str) -> Content:
-    """Parse a file's bytes by what they are: Parquet, JSON, JSON lines or CSV.
+    """Parse a file's bytes, detecting the format: Parquet, JSON, JSON lines or CSV.
 
     Raises
     ------
     InputError
-        If they are none of these, damaged, or too large.
+        If they have none of these formats, are damaged, or too large.
     """
     for sign, packing in _PACKED.items():
         if data.startswith(sign):
@@ -129,7 +129,7 @@ def _read_parquet(data: bytes, file: str) -> RawTable:
 
 
 def _without_zone(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return instants in UTC, which they are in any zone: no file of zones has to be looked up."""
+    """Return times in UTC without a time zone, so that no time zone database is needed."""
     import pyarrow as pa
 
     if not pa.types.is_timestamp(column.type) or column.type.tz is None:
@@ -192,7 +192,7 @@ def _read_csv(data: bytes, file: str) -> RawTable:
 
 
 def _csv_lines(data: bytes) -> Iterator[int]:
-    """Yield the line in which each row begins, the header first; cells may have line ends."""
+    """Yield the line in which each row begins, first the header's; cells may contain line ends."""
     reader = csv.reader(io.TextIOWrapper(io.BytesIO(data), encoding="utf-8", newline=""))
     line = 1
     for _ in reader:
@@ -201,7 +201,7 @@ def _csv_lines(data: bytes) -> Iterator[int]:
 
 
 def _csv_problem(data: bytes, n_columns: int, file: str, error: str) -> Problem:
-    """Return the first row with another number of columns, or what the library says."""
+    """Return a problem about the first row with another number of columns, otherwise the library's error."""
     reader = csv.reader(io.TextIOWrapper(io.BytesIO(data), encoding="utf-8", newline=""), strict=True)
     line = 1
     try:
@@ -247,7 +247,7 @@ def _has_a_document_per_line(text: str) -> bool:
 
 
 def _filled_lines(text: str) -> Iterator[tuple[int, str]]:
-    """Yield the lines that aren't blank, with their numbers; all at once they would take the memory of the text again."""
+    """Yield the lines that aren't blank, with their numbers, one by one to save memory."""
     start, number = 0, 1
     while start < len(text):
         end = text.find("\n", start)
@@ -271,7 +271,7 @@ def _read_json_lines(text: str, file: str) -> Content:
     first = next(chunks)
     if all(map(_is_flat, first)):
         columns, n_rows = _columns(chain([first], chunks), file)
-        # A few lines may be documents all the same, whose groups are all missing.
+        # A small file may consist of documents whose groups are all missing.
         documents = _documents(first, lines) if n_rows == len(first) else ()
         return Content(file, RawTable(columns, n_rows, lines.__getitem__), documents)
     if len(text) > MAX_NESTED_BYTES:
@@ -284,7 +284,7 @@ def _documents(items: Sequence[Any], lines: Sequence[int]) -> tuple[Document, ..
 
 
 def _parse_lines(part: Sequence[tuple[int, str]], file: str) -> list[Any]:
-    """Parse lines together, which is quicker; if that fails, one by one, for the problem of the first that is wrong."""
+    """Parse lines together, which is faster; if that fails, one by one, to report the first invalid line."""
     try:
         text = "[" + ",".join(line for _, line in part) + "]"
         rows: list[Any] = json.loads(text, parse_constant=_refuse)
@@ -305,7 +305,7 @@ def _parse_lines(part: Sequence[tuple[int, str]], file: str) -> list[Any]:
 
 
 def _has_each_key_once(rows: Sequence[Mapping[str, Any]], text: str) -> bool:
-    """Say whether flat rows surely have no key twice: then there are as many keys as ends of keys."""
+    """Return whether flat rows certainly have no duplicate keys, because there are as many keys as ``":`` in the text."""
     return not any(blank in text for blank in (" :", "\t:", "\r:")) and sum(map(len, rows)) == text.count('":')
 
 
@@ -331,7 +331,7 @@ def _is_flat(item: object) -> bool:
 
 
 def _columns(chunks: Iterator[list[dict[str, Any]]], file: str) -> tuple[dict[str, pa.ChunkedArray], int]:
-    """Turn rows into columns, a chunk at a time."""
+    """Convert rows to columns, one chunk at a time."""
     import pyarrow as pa
 
     parts: dict[str, list[pa.Array]] = {}
@@ -373,7 +373,7 @@ def _text(value: Any) -> str:
 
 
 def _join(arrays: list[pa.Array]) -> pa.ChunkedArray:
-    """Put the chunks of a column together; where their types differ, as text, or as floats if all are numbers."""
+    """Concatenate the chunks of a column; different types become floats if all are numbers, otherwise text."""
     import pyarrow as pa
 
     types = {array.type for array in arrays if not pa.types.is_null(array.type)}

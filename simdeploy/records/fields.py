@@ -1,4 +1,4 @@
-"""Values of a JSON document by their paths; those of a wrong type are remembered."""
+"""Values of a JSON document by their paths; the wrong type is an `InputError`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from simdeploy.errors import UNPRINTABLE, InputError, Path, is_printable
 from simdeploy.records.content import Content, Document
 from simdeploy.units import NS_PER_S
 
-# Go writes a time that is not set as the first instant of year 1.
+# How Go writes an unset time: the first instant of year 1.
 _UNSET = "0001-01-01T00:00:00Z"
 _LATEST_NS = (1 << 63) - 1
 
@@ -25,7 +25,7 @@ class Fields:
         self,
         content: Content,  # of the file
         document: Document,
-        path: Path = (),  # to the part
+        path: Path = (),  # of the part
         data: Any = None,  # the part; by default the whole document
     ) -> None:
         self.content = content
@@ -35,18 +35,18 @@ class Fields:
 
     @property
     def line(self) -> int | None:
-        """The line where it begins."""
+        """The line in which it begins."""
         return self.content.line(self.document, self.path)
 
     def __getitem__(self, path: Sequence[str]) -> Fields:
-        """Return what is at a path, with data None if there is nothing."""
+        """Return the part at a path, with data None if there is none."""
         data = self.data
         for key in path:
             data = data.get(key) if isinstance(data, dict) else None
         return Fields(self.content, self.document, (*self.path, *path), data)
 
     def items(self, *path: str) -> Iterator[Fields]:
-        """Yield the items of a list or an object at a path; nothing if there is none."""
+        """Yield the items of the list or object at a path, if there is one."""
         field = self[path]
         if field.data is None:
             return
@@ -109,15 +109,15 @@ class Fields:
 
 
 def instant(time_ns: int | None) -> np.datetime64:
-    """Return a time as numpy has it, NaT if there is none."""
+    """Convert a time to numpy; NaT for None."""
     return np.datetime64("NaT", "ns") if time_ns is None else np.datetime64(time_ns, "ns")
 
 
 def instants(times_ns: Iterable[int | None]) -> np.ndarray:
-    """Return times as an array, NaT where there is none."""
+    """Convert times to an array; NaT for None."""
     return np.array([instant(time_ns) for time_ns in times_ns], "datetime64[ns]")
 
 
 def seconds_since(start_ns: int | None, time_ns: int | None) -> float:
-    """Return the seconds from a start to a time, NaN if one of them isn't known."""
+    """Return the seconds from a start to a time; NaN if either is unknown."""
     return math.nan if start_ns is None or time_ns is None else (time_ns - start_ns) / NS_PER_S

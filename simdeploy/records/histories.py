@@ -1,4 +1,4 @@
-"""The records of each rollout apart, row by row."""
+"""The records of each rollout separately, row by row."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Row = dict[str, Any]
 
 
 class History(NamedTuple):
-    """The records of one rollout, row by row; values that are missing are None."""
+    """The records of one rollout, row by row; missing values are None."""
 
     rollout: Row
     nodes: list[Row]  # in the order of dispatch
@@ -31,7 +31,7 @@ class History(NamedTuple):
 
 
 def to_rows(frame: pd.DataFrame) -> list[Row]:
-    """Return the rows of a table of records; what is missing is None."""
+    """Return the rows of a table of records; missing values are None."""
     if frame.empty:
         return []
     names = [str(name) for name in frame]
@@ -40,7 +40,7 @@ def to_rows(frame: pd.DataFrame) -> list[Row]:
 
 
 def _to_values(column: pd.Series) -> list[Any]:
-    """Return the values of a column; what is missing is None."""
+    """Return the values of a column; missing ones are None."""
     values, is_missing = column.tolist(), column.isna()
     if is_missing.any():
         return [None if missing else value for value, missing in zip(values, is_missing.tolist(), strict=True)]
@@ -53,7 +53,7 @@ def to_ns(seconds: float | None) -> int | None:
 
 
 def order_nodes(rows: Sequence[Row]) -> list[Row]:
-    """Return the nodes of a rollout in the order of dispatch: by position, otherwise by the time of their dispatch."""
+    """Return the nodes of a rollout in the order of dispatch: by position, otherwise by time."""
 
     def key(row: Row) -> tuple[float, float]:
         position, dispatched = row["position"], row["dispatched_at_s"]
@@ -64,9 +64,9 @@ def order_nodes(rows: Sequence[Row]) -> list[Row]:
 
 def read_histories(
     records: Records,
-    fleet_size: int | None = None,  # nodes of the fleet in rollouts of which the records don't say it
+    fleet_size: int | None = None,  # size of the fleet in rollouts whose records don't state it
 ) -> list[History]:
-    """Return the records of each rollout apart, in their order.
+    """Return the records of each rollout separately, in the order of the table.
 
     Raises
     ------
@@ -77,7 +77,7 @@ def read_histories(
 
 
 def _list_histories(records: Records) -> list[History]:
-    """Return the records of each rollout with the nodes that they name; raise an `InputError` if there is none."""
+    """Return the records of each rollout, with the recorded nodes; raise `InputError` if there is no rollout."""
     of_rollouts = {str(row["rollout"]): row for row in to_rows(records.rollouts)}
     if not of_rollouts:
         raise InputError(Problem("no rollouts", ("records",), allowed="records of at least one"))
@@ -90,7 +90,7 @@ def _list_histories(records: Records) -> list[History]:
 
 
 def _fill(histories: Iterable[History], fleet_size: int | None) -> list[History]:
-    """Add the nodes that the records don't name, in fleets whose size is on record, or else `fleet_size`."""
+    """Add the nodes that the records lack, given the recorded size of the fleet, otherwise `fleet_size`."""
     problems, filled = [], []
     for history in histories:
         name, rows, n_nodes = str(history.rollout["rollout"]), history.nodes, history.rollout["nodes"]
@@ -115,7 +115,7 @@ def _group(frame: pd.DataFrame) -> dict[str, list[Row]]:
 
 
 def _blank(rollout: str, number: int) -> Row:
-    """Return the row of a node that the record does not name: it was never dispatched."""
+    """Return the row of a node that is not on record because it was never dispatched."""
     row: Row = dict.fromkeys(COLUMNS["nodes"])
     return row | {"rollout": rollout, "node": f"(unnamed {number + 1})"}
 
@@ -132,7 +132,7 @@ def _explain_fleet(name: str, rows: int, n_nodes: int | None) -> Problem:
 
 
 def tell_once(problems: Iterable[Problem]) -> list[Problem]:
-    """Return problems of rollouts, each once if several rollouts have the same."""
+    """Merge equal problems of several rollouts."""
     merged: dict[tuple[Any, ...], Problem] = {}
     counts: dict[tuple[Any, ...], int] = {}
     for problem in problems:
@@ -145,21 +145,21 @@ def tell_once(problems: Iterable[Problem]) -> list[Problem]:
 def _count(problem: Problem, n_more: int) -> Problem:
     if not n_more:
         return problem
-    also = f"so in {n_more:,} more rollout{'s' if n_more > 1 else ''}"
+    also = f"the same in {n_more:,} more rollout{'s' if n_more > 1 else ''}"
     return replace(problem, hint=also if problem.hint is None else f"{problem.hint}; {also}")
 
 
 @dataclass(frozen=True)
 class PastRollouts:
-    """Rollouts that happened, as worlds."""
+    """Recorded rollouts as worlds."""
 
     digest: str  # of the records
-    histories: tuple[History, ...] = field(compare=False, repr=False)  # in their order
-    is_resampled: bool = False  # whether they are drawn, instead of taken one after the other
+    histories: tuple[History, ...] = field(compare=False, repr=False)  # in order
+    is_resampled: bool = False  # whether they are drawn at random, instead of taken in order
 
     @classmethod
     def of(cls, records: Records) -> PastRollouts:
-        """Return the rollouts of some records, with the nodes that these name.
+        """Return the rollouts of some records, with the recorded nodes.
 
         Raises
         ------
@@ -171,11 +171,11 @@ class PastRollouts:
         return cls(hashlib.sha256(text.encode()).hexdigest(), tuple(_list_histories(records)))
 
     def in_fleet(self, size: int) -> PastRollouts:
-        """Return the rollouts with all nodes of their fleets, of this size if the records don't say it.
+        """Return the rollouts with all nodes of their fleets, which have this size if the records don't state it.
 
         Raises
         ------
         InputError
-            If nodes are missing, or there are more of them than the fleet has.
+            If nodes are missing, or there are more nodes than in the fleet.
         """
         return replace(self, histories=tuple(_fill(self.histories, size)))

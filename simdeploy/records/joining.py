@@ -1,4 +1,4 @@
-"""From what files say to one table of records: times after the start, each row once, and what follows from the rest."""
+"""Joins the parts of all files: times relative to the start, distinct rows, and values that follow from others."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _TIMES = {
 
 
 def join(parts: Sequence[Part], dropped: Sequence[Dropped]) -> Records:
-    """Put the parts together.
+    """Join the parts of all files.
 
     Raises
     ------
@@ -62,17 +62,17 @@ def _nothing_left(left_out: Sequence[Dropped]) -> list[Problem]:
         if each.rows
     ]
     hint = None if reasons else "no file has a row"
-    return [Problem("nothing is left of the records", hint=hint), *reasons]
+    return [Problem("no usable records", hint=hint), *reasons]
 
 
 def _with_rollouts(parts: Sequence[Part]) -> list[Part]:
-    """Return the parts with a rollout for each window, if need be by its time."""
+    """Return the parts with a rollout for each window, inferred from its time if missing."""
     is_without = ["windows" in part.frames and "rollout" not in part.frames["windows"] for part in parts]
     others = [part for part, without in zip(parts, is_without, strict=True) if not without]
     if len(others) == len(parts):
         return list(parts)
     starts = _find_starts(others)
-    # What is left out of the others is found, and told, once more when all are joined.
+    # Rows that are dropped from the others here will be dropped, and reported, when all parts are joined.
     spans, nodes = _find_spans([replace(part, dropped=[]) for part in others], starts)
 
     def with_rollouts(part: Part) -> Part:
@@ -85,7 +85,7 @@ def _with_rollouts(parts: Sequence[Part]) -> list[Part]:
 
 
 def _find_spans(parts: Sequence[Part], starts: pd.Series) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return from when to when each rollout is on record, in instants, and its nodes."""
+    """Return the span in which each rollout is on record, and its nodes."""
     import pandas as pd
 
     nodes = complete_nodes(_join_table("nodes", parts, starts), parts)
@@ -100,7 +100,7 @@ def _find_spans(parts: Sequence[Part], starts: pd.Series) -> tuple[pd.DataFrame,
 
 
 def _alone(part: Part, windows: pd.DataFrame) -> Part:
-    """Return windows as those of one rollout: no other is on record."""
+    """Assign windows to a single rollout, because no other is on record."""
     import pandas as pd
 
     first = pd.Series({part.alone: windows["ended"].min()}, dtype="datetime64[ns]")
@@ -108,7 +108,7 @@ def _alone(part: Part, windows: pd.DataFrame) -> Part:
 
 
 def _find_starts(parts: Sequence[Part]) -> pd.Series:
-    """Return when each rollout began: as stated, otherwise at its first dispatch, otherwise when anything is known of it."""
+    """Return the start of each rollout: as stated, otherwise its first dispatch, otherwise its first time on record."""
     import pandas as pd
 
     sources = (
@@ -125,7 +125,7 @@ def _find_starts(parts: Sequence[Part]) -> pd.Series:
 
 
 def _instants_of(part: Part, table: str, column: str) -> pd.Series:
-    """Return a column of instants by rollout; empty if there is none."""
+    """Return a column of times by rollout; empty if there is none."""
     import pandas as pd
 
     frame = part.frames.get(table)
@@ -148,14 +148,14 @@ def _join_table(name: str, parts: Sequence[Part], starts: pd.Series) -> pd.DataF
     columns = [*COLUMNS[name], ROW, PART]
     if not frames:
         return pd.DataFrame(columns=columns)
-    # A column of instants that some parts don't have becomes one at the end.
+    # A column of times that some parts lack is converted at the end.
     dtypes = {column: dtype for column, dtype in COLUMNS[name].items() if not dtype.startswith("datetime64")}
     typed = [frame[columns] if is_own else frame.reindex(columns=columns).astype(dtypes) for frame, is_own in frames]
     return typed[0].reset_index(drop=True) if len(typed) == 1 else pd.concat(typed, ignore_index=True)
 
 
 def _in_seconds(frame: pd.DataFrame, name: str, part: Part, starts: pd.Series) -> pd.DataFrame:
-    """Replace instants by seconds after the start; rows of a rollout without one are left out."""
+    """Replace times by seconds after the start; drop rows of rollouts without a known start."""
     import pandas as pd
 
     instants = [time for time in _TIMES.get(name, ()) if time in frame]
@@ -179,7 +179,7 @@ def _in_seconds(frame: pd.DataFrame, name: str, part: Part, starts: pd.Series) -
 def _join_rollouts(
     frame: pd.DataFrame, parts: Sequence[Part], starts: pd.Series, others: Sequence[pd.DataFrame]
 ) -> pd.DataFrame:
-    """Return one row per rollout that any file has: what is stated of it in several places is put together."""
+    """Return one row per rollout, which combines the statements of all files."""
     import pandas as pd
 
     facts = list(COLUMNS["rollouts"])[1:]
@@ -206,6 +206,6 @@ def _check_contradictions(frame: pd.DataFrame, facts: Sequence[str], parts: Sequ
         last = rows.iloc[-1]
         part = parts[int(last[PART])]
         values = ", ".join(shorten(str(value)) for value in rows[fact].unique())
-        message = f"rollout {shorten(rollout)} is stated twice, and differently"
+        message = f"rollout {shorten(rollout)} is stated twice, with different values"
         problems.append(Problem(message, (fact,), part.file, part.find_line(int(last[ROW])), found=values))
     raise_if_any(problems)

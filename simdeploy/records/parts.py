@@ -1,4 +1,4 @@
-"""What one file says, before files are put together."""
+"""The records in one file, before files are joined."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from simdeploy.records.cells import Rows
 
-# The number of a row in its file, by which its line is found.
+# Column with the number of a row in its file, from which its line is found.
 ROW = "row"
 
 
@@ -29,23 +29,23 @@ class Part:
     """What one file says."""
 
     file: str
-    # By the name of the table of `Records`, with some of its columns. A time `x_s` may be in a column `x` instead, as
-    # an instant (datetime64[ns], without a zone: in UTC). A column `row` has the numbers of the rows.
+    # By name of the table of `Records`, with some of its columns. Instead of `x_s`, a time may be in a column `x`
+    # (datetime64[ns] in UTC, without a time zone). A column `row` has the numbers of the rows.
     frames: Mapping[str, pd.DataFrame]
-    find_line: Callable[[int], int | None] = lambda _: None  # from the number of a row to its line
+    find_line: Callable[[int], int | None] = lambda _: None  # returns the line of a row
     dropped: list[Dropped] = field(default_factory=list)
     is_own: bool = False  # whether simdeploy wrote it, so that nothing in it needs to be checked or completed
-    # By rollout, an instant from which its times are counted if no start of it is known.
+    # By rollout, the time from which its times are counted if its start is unknown.
     first_seen: pd.Series | None = None
-    alone: str = ""  # name of the rollout that windows without one are of, if no other is on record
+    alone: str = ""  # the rollout of windows that name none, if no other is on record
 
     def drop(self, rows: pd.Series, reason: str) -> None:
-        """Remember rows that were left out."""
+        """Record rows that were dropped."""
         self.dropped.append(Dropped(self.file, self.find_line(int(rows.min())), len(rows), reason))
 
 
 def part_of(rows: Rows, name: str, columns: Mapping[str, object], *, known: Sequence[str] | None = None) -> Part:
-    """Return a table's part: the rows that can be used, and why others can't; with the columns that are `known`, which weren't read."""
+    """Return a table's part: its usable rows, and why others were dropped; given the `known` columns, also those not read."""
     import numpy as np
     import pandas as pd
 

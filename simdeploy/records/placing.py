@@ -1,4 +1,4 @@
-"""Windows that name no rollout: which one they are of, by their time and node."""
+"""Finds the rollouts of windows that name none, by time and node."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 def place(
-    frame: pd.DataFrame,  # with `node` and `ended`, an instant
-    part: Part,  # what is left out is remembered there
+    frame: pd.DataFrame,  # with columns `node` and `ended`
+    part: Part,  # records what is dropped
     spans: pd.DataFrame,  # rollouts with a start and an end on record: `rollout`, `start`, `end`
     nodes: pd.DataFrame,  # their nodes, with times in seconds
 ) -> pd.DataFrame:
-    """Return the windows of a part that lie within a rollout, with its name and which version the node was on."""
+    """Return the windows of a part that are within a rollout, with its name and the version of the node."""
     import pandas as pd
 
     ended: np.ndarray = frame["ended"].to_numpy("datetime64[ns]")
@@ -58,7 +58,7 @@ def place(
 
 
 def _match(names: pd.Series, members: pd.DataFrame) -> np.ndarray:
-    """Return the place of each name among the nodes of a rollout, -1 if it is none: `host:9100` is `host` if that is one."""
+    """Return the index of each name among a rollout's nodes, or -1; `host:9100` matches `host`."""
     import pandas as pd
 
     index = pd.Index(members["node"])
@@ -69,7 +69,7 @@ def _match(names: pd.Series, members: pd.DataFrame) -> np.ndarray:
 
 
 def _find_versions(ended_s: np.ndarray, members: pd.DataFrame) -> np.ndarray:
-    """Say which windows were on the new version: 1, or 0 before the node's dispatch; NaN where that isn't known."""
+    """Return which windows were on the new version: 1, or 0 before the node's dispatch; NaN if unknown."""
     times = ("dispatched_at_s", "started_at_s", "watched_until_s")
     dispatched, started, until = (members[column].to_numpy(np.float64) for column in times)
     is_new = (started < ended_s) & ~(ended_s > until)

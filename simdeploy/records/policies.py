@@ -1,4 +1,4 @@
-"""Policies as records have them."""
+"""Policies in the form of records."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def write_policy(document: DeploymentDocument) -> str:
 
 
 def read_health_times(spec: Any) -> dict[str, float]:
-    """Return the columns of rollouts that a spec states, NaN where it doesn't: the interval and the deadline of health checks."""
+    """Return the interval and the deadline of a spec's health checks, as columns of rollouts; NaN if not stated."""
     check = None if spec.strategy == "immediate" else spec.health_check
     times_ns = {"interval_s": getattr(check, "interval_ns", None), "deadline_s": getattr(check, "deadline_ns", None)}
     return {name: math.nan if time_ns is None else time_ns / NS_PER_S for name, time_ns in times_ns.items()}

@@ -1,4 +1,4 @@
-"""Reading records: which kind of file each is, and what all of them say together."""
+"""Reads records: detects the kind of each file, and joins them."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ def read_records(*paths: str | os.PathLike[str], mapping: Mapping[str, str] | No
     Parameters
     ----------
     *paths : path
-        Files, or folders of them. Each is recognised by its content.
+        Files, or folders of files. Their kinds are recognised by their contents.
     mapping : mapping of str to str, optional
-        Names of columns in tables, by ours: ``{"node": "hostname", "started_at": "up_since"}``.
+        From our names of columns to those in the tables: ``{"node": "hostname", "started_at": "up_since"}``.
 
     Returns
     -------
     Records
-        Its table `dropped` says what was left out, and why.
+        Its table `dropped` lists the rows that were left out, and why.
 
     Raises
     ------
     InputError
-        If a file can't be read, is of no kind that is known or of two, or is damaged; if files contradict each other on a
-        rollout; if a mapped column isn't there; or if nothing is left.
+        If a file can't be read, is damaged, or is of no known kind or of two; if files contradict each other about a rollout;
+        if a mapped column is missing; or if there are no usable rows.
 
     Examples
     --------
@@ -55,7 +55,7 @@ def read_records(*paths: str | os.PathLike[str], mapping: Mapping[str, str] | No
     contents = list(read_contents(paths, dropped))
     _check_columns(names, contents)
     parts = _read_parts(contents, names)
-    contents.clear()  # a large table would be held twice otherwise
+    contents.clear()  # otherwise a large table would be in memory twice
     return join(parts, dropped)
 
 
@@ -105,7 +105,7 @@ def _recognise(content: Content, names: Mapping[str, str]) -> ModuleType:
 
 
 def _describe(content: Content) -> str:
-    """Say what a file has instead."""
+    """Describe the content of an unknown file."""
     if content.table is not None:
         return f"columns {listed(content.table.columns)}"
     data = content.documents[0].data if content.documents else None
@@ -113,11 +113,11 @@ def _describe(content: Content) -> str:
 
 
 def _hint(content: Content) -> str | None:
-    """Say what a table's columns should be called, if one is nearly called so."""
+    """Return a hint on the names of a table's columns, with the likely meaning of one of them."""
     if content.table is None:
         return None
     wanted = ("node", "rollout", "dispatched_at_s", "started_at_s", "status", "ended_s", "requests", "from", "to")
     missing = [name for name in wanted if name not in content.table.columns]
     hints = (nearest(name, missing) for name in content.table.columns if name not in wanted)
     meant = next(filter(None, hints), None)
-    return f"{f'{meant}; ' if meant else ''}name its columns as ours, or map them (mapping=, --map)"
+    return f"{f'{meant}; ' if meant else ''}use our names for its columns, or map them (mapping=, --map)"

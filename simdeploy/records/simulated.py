@@ -1,4 +1,4 @@
-"""The tables of a simulated rollout in the form of records: from memory, and from the files of `Rollout.write`."""
+"""Converts the tables of a simulated rollout to records: from memory, and from the files of `Rollout.write`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-# By the reasons of the reference engine (`Rollout.nodes.failed_reason`).
+# Causes by the reasons of the reference engine (`Rollout.nodes.failed_reason`).
 _CAUSES: dict[str, Cause] = {
     "did not start": "did_not_start",
     "silent until the deadline": "silent",
@@ -22,7 +22,7 @@ _CAUSES: dict[str, Cause] = {
     "not healthy by the deadline": "unhealthy",
     "its wave failed the gate": "gate",
 }
-# By the reasons of acts of the control plane (`Rollout.events.reason`).
+# Acts by the reasons of the control plane's events (`Rollout.events.reason`).
 _ACTS: dict[str, Act] = {
     "script: pause": "pause",
     "script: resume": "resume",
@@ -35,7 +35,7 @@ _SAME = ("class", "position", "status", "attempts", "dispatched_at_s", "started_
 
 
 class Tables(NamedTuple):
-    """Those of a rollout that say what was seen."""
+    """The tables of a rollout that an observer could see."""
 
     nodes: pd.DataFrame
     windows: pd.DataFrame
@@ -44,12 +44,12 @@ class Tables(NamedTuple):
 
 def make_records(
     name: str,  # of the rollout
-    # What holds for the rollout as a whole, as in `rollout.json`: the columns of `Records.rollouts` but its name, with
-    # the policy as plain values.
+    # Facts about the whole rollout, as in `rollout.json`: the columns of `Records.rollouts` except its name, with the
+    # policy as plain values.
     facts: Mapping[str, Any],
     tables: Tables,  # with the columns of `Rollout`
 ) -> Records:
-    """Return what somebody who watched a rollout has on record."""
+    """Return the records of somebody who observed a rollout."""
     import pandas as pd
 
     nodes, windows, events = tables
@@ -57,7 +57,7 @@ def make_records(
     row = {
         "rollout": name,
         **facts,
-        # Years beyond those of 64-bit nanoseconds aren't kept.
+        # Years outside the range of 64-bit nanoseconds are dropped.
         "started_at": pd.Timestamp(started_ns, tz="UTC") if abs(started_ns) < 1 << 63 else pd.NaT,
         "policy": json.dumps(facts["policy"]),
     }

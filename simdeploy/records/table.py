@@ -1,4 +1,4 @@
-"""One form for the records of many rollouts, whatever they come from."""
+"""One form for the records of many rollouts, whatever their source."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 if TYPE_CHECKING:
     import pandas as pd
 
-# Why a node failed: every attempt to start failed; it was silent, or still starting, at its deadline; it started, but wasn't
+# Why a node failed: every attempt to start failed; it was silent, or still starting, at its deadline; it started but wasn't
 # healthy; its wave failed a gate.
 Cause = Literal["did_not_start", "silent", "unhealthy", "gate"]
 CAUSES: tuple[str, ...] = get_args(Cause)
@@ -20,13 +20,13 @@ ACTS: tuple[str, ...] = get_args(Act)
 
 _TIME = "datetime64[ns, UTC]"
 
-# The columns of each table with their types; what isn't known is missing. Times `_s` are seconds after the start of the rollout.
+# The columns of each table with their types. Unknown values are missing. Times `_s` are seconds after the start of the rollout.
 COLUMNS: Mapping[str, Mapping[str, str]] = {
     "rollouts": {
         "rollout": "str",
         "started_at": _TIME,
         "nodes": "Int64",  # of the fleet
-        "type": "str",  # of the deployment: update (so if missing), create, restart, rollback, stop
+        "type": "str",  # of the deployment: update (the default), create, restart, rollback, stop
         "policy": "str",  # its spec as JSON, with its dialect
         "interval_s": "float64",  # of health windows
         "deadline_s": "float64",  # of a node's health check
@@ -34,7 +34,7 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "defective": "boolean",
         "state": "str",  # how it ended: completed, failed, canceled
         "ended_s": "float64",
-        "watched_until_s": "float64",  # how far the record reaches
+        "watched_until_s": "float64",  # end of the record
     },
     "nodes": {
         "rollout": "str",
@@ -49,7 +49,7 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "started_at_s": "float64",
         "resolved_at_s": "float64",  # its own verdict: running or failed
         "heard_at_s": "float64",
-        "watched_until_s": "float64",  # how far an unresolved node is known: taken back, or end of the record
+        "watched_until_s": "float64",  # until when an unresolved node is known: its rollback, or the end of the record
     },
     "windows": {
         "rollout": "str",
@@ -57,7 +57,7 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "ended_s": "float64",
         "requests": "Int64",
         "failed_requests": "Int64",
-        "error_rate": "float64",  # alone if requests weren't counted
+        "error_rate": "float64",  # without the others if requests weren't counted
         "healthy": "boolean",
         "up": "boolean",
         "on_new_version": "boolean",
@@ -83,15 +83,15 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
 
 
 def make_table(name: str, columns: Mapping[str, object] | pd.DataFrame) -> pd.DataFrame:
-    """Return a table of records with exactly its columns, in order and of their types; columns not given are missing."""
+    """Return a table of records with exactly its columns, in order and with their types; values of columns not given are missing."""
     import pandas as pd
 
     if isinstance(columns, dict) and not columns:
         return _make_empty_table(name).copy()
     dtypes = COLUMNS[name]
     frame = pd.DataFrame(columns, columns=list(dtypes)).reset_index(drop=True)
-    # A year of rollouts has thousands of tables, and pandas takes its time to find out that a type is right already, or
-    # to change some columns at once.
+    # A year of rollouts has thousands of tables, and pandas is slow to find out that a type is already right, or to change
+    # some columns at once.
     for column, dtype in frame.dtypes.items():
         if str(dtype) != dtypes[str(column)]:
             frame[column] = frame[column].astype(pd.api.types.pandas_dtype(dtypes[str(column)]))
@@ -107,26 +107,27 @@ def _make_empty_table(name: str) -> pd.DataFrame:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Records:
-    """What was recorded of rollouts, and of the fleet between them.
+    """Records of rollouts, and of the fleet between them.
 
-    Made by `read_records`, or by `Rollout.to_records`. Every table has all its columns; what isn't known is missing.
+    Made by `read_records` or `Rollout.to_records`. Every table has all its columns; unknown values are missing.
 
     Attributes
     ----------
     rollouts : DataFrame
         One row per rollout: its start, the size of the fleet, policy, kind of release, and how it ended.
     nodes : DataFrame
-        One row per rollout and node that it dispatched, or would have.
+        One row per rollout and node that it dispatched, or would have dispatched.
     windows : DataFrame
         One row per health window.
     outages : DataFrame
         One row per outage of a node or a zone, or per node or zone that had none while it was watched (no `from`).
     counts : DataFrame
-        What a control plane that shows no nodes said of them over time; of a simulated rollout its `nodes` say more.
+        Counts of nodes over time, from a control plane that doesn't show individual nodes; empty for simulated rollouts, which have
+        `nodes`.
     acts : DataFrame
         What people did: pause, resume, promote, cancel.
     dropped : DataFrame
-        What was left out, and why: file, first line, number of rows.
+        What was left out, and why: file, first line, number of rows, reason.
     """
 
     rollouts: pd.DataFrame = field(default_factory=lambda: make_table("rollouts", {}))
@@ -139,7 +140,7 @@ class Records:
 
     @classmethod
     def join(cls, several: Iterable[Records]) -> Records:
-        """Return the records of several sources as one, in their order."""
+        """Concatenate the records of several sources."""
         import pandas as pd
 
         given = list(several)

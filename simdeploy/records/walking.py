@@ -1,4 +1,4 @@
-"""Files of records, in folders too."""
+"""Files of records, and those in folders."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from simdeploy.records.parts import Dropped
 
 OUTSIDE = Problem("a link out of the folder", hint="name the file itself")
 
-# Of files in folders, all others are left out, such as pictures and notes.
+# Other files in folders, such as pictures and notes, are skipped.
 ENDINGS = (".csv", ".json", ".jsonl", ".ndjson", ".parquet")
 MAX_FILES = 100_000
 _ROLLOUT = "rollout.json"
 
 
 def read_contents(paths: Sequence[str | os.PathLike[str]], dropped: list[Dropped]) -> Iterator[Content]:
-    """Read and parse files, and those in folders, each once; remember those in folders that can't be records.
+    """Read and parse files, and those in folders, each once; note those in folders that can't be records.
 
     Raises
     ------
     InputError
-        If one can't be read or parsed, or a folder has nothing.
+        If one can't be read or parsed, or a folder has no records.
     """
     seen: set[str] = set()
     for path in paths:
@@ -70,7 +70,7 @@ def _find_files(folder: str, dropped: list[Dropped]) -> list[str]:
 
 
 def _is_new(place: str, seen: set[str]) -> bool:
-    """Say whether a file or folder wasn't read before, under this name or another one."""
+    """Return whether a file or folder is read for the first time, under this name or another one."""
     real = os.path.realpath(place)
     is_new = real not in seen
     seen.add(real)

@@ -1,10 +1,10 @@
 """Answers and tables for people; all sentences about results are here.
 
 Each kind of result has a module with two functions: `tell` returns the answer, `tabulate` the tables that support it.
-`simdeploy.result.Result` finds them by its type. Verdicts are decided in `simdeploy.analysis` and stand in the result.
+`simdeploy.result.Result` finds them by its type. Verdicts are decided in `simdeploy.analysis` and are part of the result.
 
-From outside: `ask`, `tell`, `tabulate` and `to_html`; the modules `formatting`, `wording` and `tables` are shared by
-reports and plots.
+Other packages use `ask`, `tell`, `tabulate` and `to_html`; plots also use the modules `formatting`, `wording` and
+`tables`.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from simdeploy.result import Result, Table
 
 
 class Report(NamedTuple):
-    """The module that tells a type of result, and what such a result answers."""
+    """The module that reports a type of result, and the question that such a result answers."""
 
     module: str
     question: str
 
 
-# By the name of the type.
+# By name of the type.
 REPORTS = {
     "Advice": Report("advice", "What should be done with the rollout that is under way?"),
     "Backtest": Report("backtest", "What would other policies have done in the rollouts on record?"),
@@ -76,7 +76,9 @@ def tabulate(result: Result) -> tuple[Table, ...]:
 
 def to_html(result: Result) -> str:
     """Return answer and tables as HTML, for a notebook."""
-    from simdeploy.report.tables import table_to_html  # heavy, and `simdeploy --help` needs the names above
+    from simdeploy.report.tables import (
+        table_to_html,
+    )  # imported here because it is slow, and `simdeploy --help` doesn't need it
 
     tables = "\n".join(table_to_html(table) for table in result.summarize())
     return f"<p>{html.escape(result.answer)}</p>\n{tables}"

@@ -66,7 +66,7 @@ def _tell_best(advice: Advice) -> str:
 
 
 def _meanwhile(advice: Advice, how: str) -> str:
-    """Say what to do until one looks again."""
+    """Say what to do until the next look."""
     return "Stay paused" if advice.state == "paused" else wording.capitalize(how)
 
 

@@ -57,7 +57,7 @@ def tell(result: Backtest) -> str:
 
 
 def tabulate(result: Backtest) -> tuple[Table, ...]:
-    """Return rates by policy, beside them modelled ones if asked for, the rollouts that end otherwise or may, and which are reproduced."""
+    """Return rates by policy (and modelled ones, if requested), rollouts that end or may end differently, and which are reproduced."""
     is_modelled = result.computed_under["modelled"] > 0
     rates = [_rate_row(result, RECORDED)]
     for policy in result.policies:
@@ -84,7 +84,7 @@ def _count_all(row: Mapping[str, Any]) -> int:
 
 
 def say_count(row: Mapping[Any, Any]) -> str:
-    """Say in how many rollouts it is so, or may be."""
+    """Write the number of rollouts with an outcome, as a range if some are unknown."""
     surely, unknown = row["n_yes"], row["n_unknown"]
     return f"{surely:,} to {surely + unknown:,}" if unknown else f"{surely:,}"
 
@@ -112,7 +112,7 @@ def _modelled_row(result: Backtest, policy: str) -> dict[str, Any]:
 
 
 def _rollout_rows(result: Backtest) -> list[dict[str, Any]]:
-    """Return a row for each rollout and policy whose outcome is not that on record, or not known."""
+    """Return a row for each rollout and policy whose outcome differs from the record, or is unknown."""
     frame = result.rollouts
     by_key = {(row["rollout"], row["policy"], row["response"]): row for row in frame.to_dict("records")}
     longest = frame.loc[frame["response"].eq("makespan_s") & frame["high"].lt(math.inf), "high"].max()

@@ -68,12 +68,12 @@ def describe_limit(requirement: Requirement, cost_unit: str = "") -> str:
 
 
 def limit_scale(requirement: Requirement, cost_unit: str) -> formatting.Scale:
-    """Return the scale in which a requirement's limit is written, and what is compared with it."""
+    """Return the scale in which a requirement's limit, and values compared with it, are written."""
     return formatting.measure_scale(requirement.measure, abs(requirement.limit), cost_unit)
 
 
 def name_row(row: Mapping[Hashable, Any], cost_unit: str) -> str:
-    """Return what a table calls a row of `Check.verdicts`."""
+    """Return the name in tables of a row of `Check.verdicts`."""
     return f"{row['policy']}: {describe_requirement(requirement_of(row), cost_unit)}"
 
 
@@ -154,7 +154,7 @@ def _name(check: Check, verdict: str, start: str) -> list[str]:
     """Return a sentence that names the requirements with a verdict, and shorter ones."""
     names, unit = [], formatting.find_cost_unit(check.computed_under)
     for row in check.verdicts[check.verdicts["verdict"].eq(verdict)].to_dict("records"):
-        # Rollouts that never end are the reason why nobody can know.
+        # Rollouts that never end make a verdict impossible, so name them as the reason.
         reason = f", but {row['reason']}" if row["unknown_fraction"] > 0 else ""
         names.append(f"{row['policy']}, {describe_requirement(requirement_of(row), unit)}{reason}")
     return [f"{start}: {listed}" for listed in wording.list_forms(names, separator=";")]

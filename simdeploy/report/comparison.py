@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from simdeploy.analysis.comparison.compare import Comparison
     from simdeploy.result import Table
 
-# What a change review asks for.
+# The measures that a change review needs.
 _SHOWN = {
     "false_alarm given good": "false alarms",
     "escaped given defective": "escapes",
@@ -36,7 +36,7 @@ _SHOWN = {
 }
 
 
-# By what policies are compared: a noun, the best, and how it compares with others.
+# For each measure by which policies are compared: a noun, a word for the best, and one for comparisons.
 _BEST_BY = {
     "cost": ("mean cost", "lowest", "lower than"),
     "false_alarm given good": ("false alarms", "fewest", "fewer than"),
@@ -47,9 +47,7 @@ _BEST_BY = {
 
 
 def tell(comparison: Comparison) -> str:
-    """Say which policy is best by `Comparison.judged_by`, which others may be as good, which miss a requirement, and what
-    is unknown.
-    """
+    """Say which policy is best by `Comparison.judged_by`, which may be as good or miss a requirement, and what is unknown."""
     missed, unknown = tell_missed(comparison), _tell_unknown(comparison)
     ranked = _rank(comparison)
     recommended = list(comparison.recommended)
@@ -67,7 +65,7 @@ def tell(comparison: Comparison) -> str:
 
 
 def _tell_unknown(comparison: Comparison) -> list[str]:
-    """Say what is unknown of policies whose rollouts never end; one sentence for the same policies."""
+    """Say what is unknown for policies with rollouts that never end; one sentence for each group of policies."""
     nouns: dict[tuple[bool, tuple[tuple[str, float], ...]], list[str]] = {}
     for of in comparison.judged_by:
         if unknown := _find_unknown(comparison, of):
@@ -138,7 +136,7 @@ def _tell_best(
 
 
 def _is_vague(ranked: pd.DataFrame) -> pd.Series:
-    """Tell which policies are not excluded as the best although one with a better estimate is: their intervals are wider."""
+    """Return which policies may be the best although one with a better estimate can't be, because their intervals are wider."""
     is_excluded = ranked["verdict"].eq("worse")
     if not is_excluded.any():
         return is_excluded
@@ -173,7 +171,7 @@ def tabulate(comparison: Comparison) -> tuple[Table, ...]:
         counts = {policy: plural(n, "pair") for policy, n in pairs.items()}
         title = f"Differences from {comparison.baseline} in the same worlds ({level})"
         tables.append(_tabulate_responses(title, comparison.differences, "stacked difference", pairs, counts, {}, unit))
-    # For two policies the differences suffice.
+    # With two policies, the differences are enough.
     if len(comparison.policies) > 2:
         tables += [_tabulate_ranking(comparison, of, rows) for of, rows in _rank(comparison).items() if len(rows)]
     return tuple(tables)
@@ -188,12 +186,10 @@ def _tabulate_responses(
     verdicts: Mapping[str, str],
     cost_unit: str,
 ) -> Table:
-    """Return a row per policy, with its verdict on the requirements if it has one; cells over fewer replications say how
-    many.
-    """
+    """Return a row per policy, with its verdict on the requirements if any; cells with fewer replications state their number."""
     notes = [f"n = {n}" if 0 < n < most[policy] else "" for policy, n in zip(frame["policy"], frame["n"], strict=True)]
     rows = frame.assign(of=name_rows(frame), note=notes)
-    # A good release should reach every node, so exposure matters where a release is defective.
+    # A good release should reach every node, so exposure matters only if the release is defective.
     has_defective = rows["of"].eq("blast_radius given defective") & rows["n"].gt(0)
     rows = rows[rows["of"].ne("blast_radius" if has_defective.any() else "blast_radius given defective")]
     measures = rows["of"].unique()

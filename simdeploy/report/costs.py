@@ -51,7 +51,7 @@ def _tell_cheapest(result: CostResult, names: list[str]) -> str:
 
 
 def tabulate(result: CostResult) -> tuple[Table, ...]:
-    """Return the cost of each case by cause; of lost and shed requests, of which a service has one or neither, where there are any."""
+    """Return the cost of each case by cause; lost and shed requests are shown only if there are any."""
     is_free = result.parts["estimate"].eq(0).groupby(result.parts["cause"]).all()
     columns = tuple(column for column in _COLUMNS if column.name not in _OF_REQUESTS or not is_free[column.name])
     parts = result.parts.assign(named=name_cases(result.parts, result.case_columns))

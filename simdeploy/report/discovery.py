@@ -69,7 +69,7 @@ def tell(result: Discovery) -> str:
         n = plural(result.n_replications, "replication")
         counted = plural(n_undecided, "world is counted by its estimate", "worlds are counted by their estimates")
         brief = plural(n_undecided, "world is", "worlds are")
-        # If these are all worlds, that comes before whatever else they say.
+        # If these are all worlds, say that first.
         place = 1 if n_undecided == result.n_known else len(sentences)
         sentences.insert(place, [f"{counted}: undecided after {n}", f"{brief} undecided after {n}"])
     return wording.join_answer(sentences)
@@ -91,7 +91,7 @@ def tabulate(result: Discovery) -> tuple[Table, ...]:
 
 
 def _tell_further(row: pd.Series) -> list[str]:
-    """Say the same of a further box, in a sentence and one without intervals."""
+    """Describe a further box, in a sentence with intervals and one without."""
     written = (formatting.write_estimate(row, formatting.PERCENT, name) for name in ("density", "coverage"))
     brief = (formatting.format_amount(row[name], formatting.PERCENT) for name in ("density", "coverage"))
     return [

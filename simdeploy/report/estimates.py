@@ -31,7 +31,7 @@ def tell(result: Estimates) -> str:
 
 
 def tell_range(name: str, rows: pd.DataFrame, cases: Sequence[str], scale: Scale, level: float) -> list[str]:
-    """Say where an estimate is lowest and highest, if they differ as written, also without the cases; at least one isn't missing."""
+    """Say where an estimate is lowest and highest (if they differ as written), with and without cases; one value must not be missing."""
     lowest, highest = int(rows["estimate"].argmin()), int(rows["estimate"].argmax())
     low, high = write_estimate(rows.iloc[lowest], scale, level=level), write_estimate(rows.iloc[highest], scale)
     start = capitalize(name)

@@ -37,7 +37,7 @@ def join_each(comparison: Comparison) -> dict[str, str]:
 
 
 def tell_missed(comparison: Comparison) -> list[str]:
-    """Name the policies that miss a requirement, and what they miss: a sentence and shorter ones, or nothing."""
+    """Name the policies that miss requirements, and which: a sentence and shorter ones, or nothing."""
     verdicts, excluded = comparison.verdicts, list_excluded(comparison)
     missed = verdicts[verdicts["verdict"].eq("not met")].groupby("policy", sort=False)["requirement"].agg(tuple)
     policies: dict[tuple[str, ...], list[str]] = {}
@@ -65,13 +65,13 @@ def tell_missed(comparison: Comparison) -> list[str]:
 
 
 def tell_undecided(comparison: Comparison, policies: Collection[str]) -> list[str]:
-    """Say which requirements some policies may miss, and why nobody knows: a sentence and shorter ones, or nothing."""
+    """Say which requirements some policies may miss, and why that is unknown: a sentence and shorter ones, or nothing."""
     verdicts = comparison.verdicts
     rows = verdicts[verdicts["verdict"].eq("undecided") & verdicts["policy"].isin(policies)]
     of_policies = rows.groupby("policy", sort=False)["requirement"].agg(tuple)
     if of_policies.empty:
         return []
-    # Without a name it would be the policy that was named last, as one that misses a requirement.
+    # A sentence without a name would refer to the policy that was named last, which misses a requirement.
     is_clear = len(policies) == 1 and not verdicts["verdict"].eq("not met").any()
     subjects = [""] if is_clear else [f" for {names}" for names in list_forms(of_policies.index.tolist())]
     if of_policies.nunique() == 1:
@@ -89,12 +89,12 @@ def _miss(policies: Sized) -> str:
 
 
 def _count(requirements: Sized, singular: str) -> str:
-    """Return a number of requirements; `one` is what a single one is called."""
+    """Return the number of requirements in words; `singular` is used for one."""
     return singular if len(requirements) == 1 else plural(len(requirements), "requirement")
 
 
 def _list_missed(comparison: Comparison, policies: Mapping[tuple[str, ...], list[str]], *, is_brief: bool) -> list[str]:
-    """Return lists of what policies miss, with more or fewer names of the first ones; `policies` are by what they miss."""
+    """Return sentences on the requirements that policies miss, from long to short; `policies` are grouped by these."""
     groups = [
         [
             f"{names} {_miss(some)} {_count(requirements, 'a requirement')}: "
@@ -112,7 +112,7 @@ def _describe(comparison: Comparison, requirements: Iterable[str], *, is_brief: 
 
 
 def _name(comparison: Comparison, policies: list[str]) -> list[str]:
-    """Return lists of policies, the longest first, with their costs if these decide but don't count for the policies."""
+    """Return lists of policies, the longest first, with their costs if cost decides, because excluded policies aren't ranked by it."""
     if comparison.judged_by != ("cost",) or none_is_eligible(comparison):
         return list_forms(policies)
     costs = find_rows(comparison.estimates, Measure("cost")).set_index("policy")["estimate"]

@@ -28,11 +28,11 @@ PERCENT = Scale(100, "%")
 POINTS = Scale(100, "pp")
 NO_SCALE = Scale(1, "")
 _LEAST_PERCENT = 1e-3  # smaller fractions are written without the unit
-# Smaller exact numbers, by their decimal exponent, are as good as 0.
+# Exact numbers with a smaller decimal exponent are written as 0.
 LEAST_EXACT = -4
 _MOST_DIGITS = 5  # of an estimate with an interval
 _MOST_DECIMALS = 6
-# Before an interval that may not cover as often as it says.
+# Precedes an interval that can't be trusted.
 UNTRUSTED = "~"
 
 
@@ -96,8 +96,9 @@ def scale_of(measure: Measure, values: pd.Series[Any], cost_unit: str) -> Scale:
 def format_estimate(
     estimate: float, low: float, high: float, scale: Scale, *, sign: bool = False, level: float | None = None
 ) -> str:
-    """Write an estimate with its unit and interval, to five significant digits of the estimate at most, three of an exact one below 1;
-    with `level`, the interval names its confidence.
+    """Write an estimate with its unit and interval, with at most five significant digits, or three for an exact number below 1.
+
+    With `level`, the interval states its confidence level.
 
     Examples
     --------
@@ -159,9 +160,7 @@ def trust_name(name: str) -> str:
 def write_estimate(
     row: Row, scale: Scale, name: str = "estimate", *, sign: bool = False, level: float | None = None
 ) -> str:
-    """Write the estimate of a row with its interval, as `format_estimate` does; `UNTRUSTED` marks one that may not cover
-    as often as it says.
-    """
+    """Write the estimate of a row with its interval, as `format_estimate` does; `UNTRUSTED` marks one that can't be trusted."""
     estimate, low, high = (float(row[column]) for column in interval_names(name))
     text = format_estimate(estimate, low, high, scale, sign=sign, level=level)
     is_marked = not row.get(trust_name(name), True) and not math.isnan(low)
@@ -197,7 +196,7 @@ def format_number(value: float, uncertainty: float, *, sign: bool = False) -> st
     """
     decimals = 1 - math.floor(math.log10(uncertainty)) if 0 < uncertainty < math.inf else 1
     if decimals > _MOST_DECIMALS:
-        # What rounds to 0 is a rounding error, and needs no digits.
+        # A number that rounds to 0 is a rounding error, and needs no digits.
         decimals = _MOST_DECIMALS if round(value, _MOST_DECIMALS) else 1
     text = format(value, f"{'+' if sign else ''},.{max(decimals, 0)}f")
     # An estimate just below 0 must not read "-0.0".

@@ -99,7 +99,7 @@ def _tell_others(result: GateComparison, verdicts: Mapping[str, str]) -> Iterato
 
 
 def _tell_served(result: GateComparison, verdicts: Mapping[str, str]) -> str:
-    """Say which gate serves the fewest failed requests of the defect, of those not shown to have more errors."""
+    """Say which gate has the fewest failed requests with the defect, among those not shown to have more errors."""
     best = result.fewest_failed_requests
     if best is None:
         return ""

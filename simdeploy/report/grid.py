@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from simdeploy.result import Table
 
-# What a change review asks for; `cells` has the rest.
+# The quantities that a change review needs; `cells` has the others.
 SHOWN = ("false_alarm", "escape", "completed_makespan_s", "failed_requests_excess")
 TITLES = {"false_alarm": "false alarms", "escape": "escapes", "completed_makespan_s": "makespan if completed"}
 
@@ -45,7 +45,7 @@ def tabulate(summary: GridSummary) -> tuple[Table, ...]:
     columns = [Column("named", heading)]
     for name in SHOWN:
         if f"{name}_estimate" in cells:
-            # The unit stands above the numbers.
+            # The heading has the unit.
             factor, unit = quantity_scale(name, cells)
             heading = f"{quantity_title(name)} {unit}".rstrip()
             columns.append(Column(f"{name}_estimate", heading, "estimate", Scale(factor, "")))
@@ -54,7 +54,7 @@ def tabulate(summary: GridSummary) -> tuple[Table, ...]:
 
 
 def name_rows(summary: GridSummary) -> tuple[str, list[str]]:
-    """Return the heading and the cells of the first column: a table that continues repeats it alone, so it identifies the case."""
+    """Return the heading and the cells of the first column, which identify the case when a wide table is continued."""
     varied = [name for name in ("scenario", "policy") if summary.cells[name].nunique() > 1]
     factors = [*varied, *summary.factors]
     values = [[format_factor(name, value) for value in summary.cells[name]] for name in factors]

@@ -69,7 +69,7 @@ def _tabulate_lever(result: ObservationResult, lever: str) -> Table:
     frame = spread(of_lever, "value", "cause").sort_values("value").merge(steps, on="value", how="left")
     frame = frame.assign(named=[f"{value:g}{' (current)' if value == current else ''}" for value in frame["value"]])
     headings = {"cost": "total", **{cause: wording.name_cause(cause) for cause in causes}}
-    frame.loc[frame["value"].eq(current), list(headings)] = math.nan  # from itself it differs by nothing
+    frame.loc[frame["value"].eq(current), list(headings)] = math.nan  # no difference from itself
     scale = formatting.Scale(1, formatting.find_cost_unit(result.computed_under))
     columns = (
         Column("named", lever),

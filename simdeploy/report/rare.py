@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from simdeploy.analysis.rare.result import Rare
 
 _MOST_TILTS = 4
-_RARE = 0.1  # the answer says once in how many rollouts up to this probability
+_RARE = 0.1  # up to this probability the answer says "once in ... rollouts"
 _HITS = (Column("n", "rollouts", "count"), Column("n_hits", "with the event", "count"))
 
 
@@ -53,7 +53,7 @@ def tabulate(rare: Rare) -> tuple[Table, ...]:
         tables.append(_tabulate_kinds(rare))
     if rare.method == "splitting":
         tables.append(_tabulate_stages(rare))
-    elif len(rare.steps) > len(rare.kinds):  # a tilt was looked for
+    elif len(rare.steps) > len(rare.kinds):  # a pilot tried several tilts
         tables.append(_tabulate_tilts(rare))
     return tuple(tables)
 

@@ -22,7 +22,7 @@ _MOST_COLUMNS = 12
 
 
 def tell(result: Robustness) -> str:
-    """Say which candidate has the smallest largest regret, whether that is certain, and where it meets requirements."""
+    """Say which candidate has the smallest maximum regret, whether that is certain, and where it meets requirements."""
     n_worlds = result.regrets["world"].nunique()
     worlds = plural(n_worlds, "world")
     sentences: list[str | list[str]] = [_tell_lowest(result, worlds)]

@@ -28,7 +28,7 @@ _ENDS = {
 
 
 def tell(rollout: OneRollout) -> str:
-    """Say how it ended, and how many requests were shed."""
+    """Say how the rollout ended, and how many requests were shed."""
     if math.isnan(rollout.responses["makespan_s"]):
         return f"{say_end(rollout.responses)} ({rollout.deployment['status']['message']})."
     shed_requests = rollout.responses["shed_requests"]

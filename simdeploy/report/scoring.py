@@ -1,4 +1,4 @@
-"""A score of kept forecasts, in words and as tables."""
+"""The score of logged forecasts, in words and as tables."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _FILES = (Column("file", "file"), Column("problem", "problem"))
 
 
 def tell(result: Score) -> str:
-    """Say whether forecasts can be believed."""
+    """Say whether forecasts can be trusted."""
     if not result.is_trusted:
         n = f"{result.n_scored:,} of {plural(result.n_rollouts, 'rollout')}"
         return join_answer([f"Undecided: the outcome of {n} in the log is known, and {FEWEST_ROLLOUTS} are needed"])

@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 
     from simdeploy.engines import Rollout
 
-# With more waves than this, only some are told: the first, the last, and the first in which something happened.
+# With more waves than this, only some are described: the first, the last, and the first in which something happened.
 _MANY_WAVES = 10
 _FIRST_WAVES = 3
 _EVENTFUL_WAVES = 10
 _SETTLED = ("running", "stopped", "skipped", "failed")
-# Reasons of failures that don't follow a number of nodes.
+# Other wordings of reasons that don't fit after a number of nodes.
 _REASONS = {"its wave failed the gate": "in a wave that failed the gate"}
 _STATE_WORDS = {"in_progress": "resumed", "paused": "paused", "completed": "completed", "failed": "stopped"}
 
 
 class Line(NamedTuple):
-    """A line of the story: its place among the events, its time and its text."""
+    """A line of the story: its position among the events, its time and its text."""
 
     place: float
     time_s: float
@@ -37,7 +37,7 @@ class Line(NamedTuple):
 
 @dataclass
 class _Wave:
-    """Outcome of one wave; places are row numbers of the events."""
+    """Outcome of one wave; positions are row numbers of the events."""
 
     begin: int
     begin_s: float
@@ -131,7 +131,7 @@ def _tell_waves(rollout: Rollout, most_waves: int, hint: str) -> Iterator[Line]:
 
 
 def _choose_waves(waves: Mapping[int, _Wave]) -> set[int]:
-    """Return which of many waves to tell one by one; a single wave between others is told, too."""
+    """Return which of many waves to describe one by one, including single waves between these."""
     numbers = list(waves)
     eventful = [number for number in numbers if not waves[number].is_uneventful]
     chosen = {*numbers[:_FIRST_WAVES], *eventful[:_EVENTFUL_WAVES], *eventful[-1:], numbers[-1]}
@@ -150,7 +150,7 @@ def _sum_up(waves: Sequence[_Wave]) -> str:
 
 
 def _end(events: pd.DataFrame) -> tuple[int, float]:
-    """Return place and time of the rollout's end, or of its last event if it never ends."""
+    """Return position and time of the rollout's end, or of its last event if it never ends."""
     ended = events[events["node"].isna() & events["to_status"].isin(TERMINAL_STATES)]
     if ended.empty:
         return len(events), float(events["time_s"].iloc[-1])
@@ -158,7 +158,7 @@ def _end(events: pd.DataFrame) -> tuple[int, float]:
 
 
 def _read_waves(events: pd.DataFrame, over: int) -> dict[int, _Wave]:
-    """Collect each wave's outcome in one pass, since there may be as many waves as nodes."""
+    """Collect each wave's outcome in one pass, because there may be as many waves as nodes."""
     of_waves = events[events["node"].notna() & events["wave"].notna()]
     columns = (of_waves[name] for name in ("wave", "time_s", "from_status", "to_status", "reason"))
     waves: dict[int, _Wave] = {}
@@ -167,7 +167,7 @@ def _read_waves(events: pd.DataFrame, over: int) -> dict[int, _Wave]:
         wave.size += before == "pending"
         if after in _SETTLED and place <= over:
             wave.last, wave.last_s = place, time_s
-            # A verdict that is heard late has an event of its own; a running node that isn't heard of in time has failed.
+            # A verdict that is reported late has a separate event. A running node that isn't heard from in time has failed.
             if before == after:
                 continue
             wave.ends[after] += 1

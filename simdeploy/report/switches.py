@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from simdeploy.result import Table
 
 _MOST_NAMED = 3
-# Of a setting, where no policy meets the requirements under the scenario's own switches.
+# Verdicts on a setting if no policy meets the requirements under the scenario's own switches.
 _WITHOUT_CHOICE = {
     "holds": "none meets",
     "holds, uncertain": "none meets, uncertain",
@@ -165,7 +165,7 @@ def _columns_of_choice(result: Switches) -> tuple[Column, ...]:
 
 
 def _name_verdicts(result: Switches, rows: pd.DataFrame) -> pd.Series[str]:
-    """Return verdicts for people: without a choice, whether some policy meets the requirements."""
+    """Return verdicts in words; without a choice they say whether some policy meets the requirements."""
     return rows["verdict"] if result.choice is not None else rows["verdict"].replace(_WITHOUT_CHOICE)
 
 

@@ -1,6 +1,6 @@
-"""Tables for people: declared by columns, and written.
+"""Tables for people.
 
-A report names the columns of a table once, and `make_table` writes every cell:
+A report declares the columns of a table, and `make_table` writes every cell:
 
 >>> import pandas as pd
 >>> columns = (
@@ -12,8 +12,8 @@ A report names the columns of a table once, and `make_table` writes every cell:
 >>> make_table("Estimates", frame, columns).rows
 (('waves', '1,200', '10.0 min (9.0 to 11.0)'),)
 
-The interval of `estimate` is in the columns `low` and `high`, that of `cost` in `cost_low` and `cost_high`. `spread` turns
-a row per policy and measure into a column per measure. Missing cells are blank; missing estimates are "no value".
+The interval of `estimate` is in the columns `low` and `high`, that of `cost` in `cost_low` and `cost_high`. `spread` converts
+rows per policy and measure to a column per measure. Missing cells are blank; missing estimates are "no value".
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ Kind = Literal[
     "stacked difference",
 ]
 
-# Kinds without intervals.
+# Kinds of cells without intervals.
 _WRITERS: dict[str, Callable[[Any], str]] = {
     "text": str,
     "value": format_value,
@@ -75,15 +75,15 @@ class Column:
     """A column of a table."""
 
     name: str  # the frame's column
-    heading: str  # what people read
+    heading: str
     # A text; the value of a factor; a count; a number with one decimal, or four digits; a p-value; a share as a
     # percentage; yes or no; an estimate with its interval, or a difference, with a sign and percentages in points;
     # stacked, the interval is on a line below.
     kind: Kind = "text"
-    # Of an estimate or difference; a measure stands for a scale that fits all rows, a name for a column with the scale
-    # of each row.
+    # Scale of an estimate or difference; a measure means a scale that fits all rows, a name a column with the scale of
+    # each row.
     scale: Scale | Measure | str = NO_SCALE
-    below: str = ""  # a column of text for a further line of each cell
+    below: str = ""  # a column of text for a second line in each cell
     is_optional: bool = False  # whether to leave the column out if it is blank in all rows
 
 
@@ -136,12 +136,12 @@ def _write_cell(row: Row, column: Column, scale: Scale, *, is_missing: bool) -> 
 
 def spread(
     frame: pd.DataFrame,
-    rows: str,  # the column whose values have a row each
-    columns: str,  # the one whose values have columns; the two together identify a row
+    rows: str,  # the column whose values become rows
+    columns: str,  # the column whose values become columns; both together identify a row
     *,
-    # The estimate that becomes columns, with its interval: `cost`, `cost_low` and `cost_high` for "cost".
+    # The estimate to spread, with its interval: into `cost`, `cost_low` and `cost_high` for "cost".
     of: str = "estimate",
-    also: Sequence[str] = (),  # further columns: `cost_n` is the `n` of "cost"
+    also: Sequence[str] = (),  # further columns to spread: `n` into `cost_n`
 ) -> pd.DataFrame:
     """Return a frame with a row for each value of one column, and columns for each value of another.
 

@@ -22,7 +22,7 @@ NAMES = {
     "error_rate_new": "error rate of the new version",
     "shed": "shed requests",
 }
-# Of these the answer tells one, the first that there is.
+# The answer is about the first of these that the result has.
 _TOLD = ("failed", "error_rate", "in_service", "error_rate_new", "shed", "exposed", "updated")
 
 

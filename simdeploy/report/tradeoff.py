@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def tell(result: Tradeoff) -> str:
-    """Say which value is better, and how the current and the default value do."""
+    """Say which value is better, and how the current and the default value compare."""
     lever = next(lever for lever in result.levers if lever.name == result.lever_of_interest)
     improvement = result.improvement
     of_axes = result.differences[result.differences["measure"].isin([str(measure) for measure in result.axes[:2]])]
@@ -56,7 +56,7 @@ def write_value(lever: Lever, number: float) -> str:
 
 
 def _tell_current(result: Tradeoff, lever: Lever) -> tuple[list[str], str]:
-    """Say what is unknown of the current policy, and what is known."""
+    """Say what is unknown about the current policy, and what is known."""
     rows = result.curves[result.curves["lever"].eq(lever.name) & result.curves["is_current"]]
     if rows.empty:
         return [], f"{result.policy} has no {lever.name}"
@@ -124,7 +124,7 @@ def _tell_change(result: Tradeoff, measure: Measure, change: Mapping[Any, Any]) 
         return f"no clear change in {name} ({by})"
     rows = result.curves[result.curves["lever"].eq(change["lever"]) & result.curves["measure"].eq(str(measure))]
     changed, current = rows[rows["value"].eq(change["value"])].iloc[0], rows[rows["is_current"]].iloc[0]
-    if changed["n"] != current["n"]:  # means over different rollouts don't differ by the estimated difference
+    if changed["n"] != current["n"]:  # means over different rollouts don't match the estimated difference
         return f"{name} changed by {by}"
     before, after = (
         formatting.format_number(row["estimate"] * scale.factor, (row["high"] - row["low"]) / 2 * scale.factor)
@@ -149,7 +149,7 @@ def _scale(result: Tradeoff, measure: Measure) -> formatting.Scale:
 
 
 def tabulate(result: Tradeoff) -> tuple[Table, ...]:
-    """Return a table for each setting, that of the answer first."""
+    """Return a table for each setting, first the one named in the answer."""
     levers = sorted(result.levers, key=lambda lever: lever.name != result.lever_of_interest)
     return tuple(_tabulate_lever(result, lever) for lever in levers)
 
@@ -175,7 +175,7 @@ def _tabulate_lever(result: Tradeoff, lever: Lever) -> Table:
 
 
 def name_values(lever: Lever, rows: pd.DataFrame) -> list[str]:
-    """Return the values of a setting, with what is special about them."""
+    """Return the values of a setting, marked if they are current or default."""
     names = []
     for value, *flags in rows[["value", "is_current", "is_default"]].itertuples(index=False):
         marks = ", ".join(mark for mark, is_so in zip(("current", "default"), flags, strict=True) if is_so)

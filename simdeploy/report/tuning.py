@@ -40,7 +40,7 @@ def tell(result: Tuning) -> str:
     if result.choice is None:
         return _tell_nothing(result)
     certainty = _tell_certainty(result)
-    # That no other is close is known only if the choice is.
+    # Whether another policy is close is known only if the choice is decided.
     says_rivals = result.is_decided or result.n_runners_up
     with_rivals = [f"{form}; {_tell_rivals(result)}" for form in certainty] if says_rivals else []
     choice, in_service = _tell_choice(result), _tell_in_service(result)
@@ -71,7 +71,7 @@ def _tell_nothing(result: Tuning) -> str:
 
 
 def _tell_nearest(result: Tuning) -> list[str]:
-    """Say per requirement how near policies come that seem to meet all others."""
+    """Say for each requirement how near to it policies come that seem to meet all others."""
     unit, nearest = formatting.find_cost_unit(result.computed_under), []
     for row in result.out_of_reach.dropna().to_dict("records"):
         requirement = parse_requirement(row["requirement"])
@@ -122,7 +122,7 @@ def _tell_other(result: Tuning) -> str:
 
 
 def _tell_miss(result: Tuning, role: str, row: formatting.Row) -> str:
-    """Say of a policy that seems better than the recommended one what keeps it from being recommended."""
+    """Say why a policy that seems better than the recommended one is not recommended."""
     seems_better = row["difference"] < 0 if result.direction == "min" else row["difference"] > 0
     verdicts = set(result.verdicts.loc[result.verdicts["policy"].eq(role), "verdict"]) if seems_better else set()
     if "not met" in verdicts:
@@ -191,7 +191,7 @@ def _tell_binding(result: Tuning) -> str:
 
 
 def _tell_limit(result: Tuning) -> list[str]:
-    """Say which candidates were left out for the size of their waves, and how to try them."""
+    """Say which candidates were left out because their waves are too large, and how to try them."""
     if not result.n_beyond_largest_wave or result.largest_wave is None:
         return []
     nodes, today = plural(result.largest_wave, "node"), result.current_wave
@@ -266,7 +266,7 @@ def _tabulate_policies(result: Tuning) -> Table:
 
 
 def name_policies(result: Tuning) -> dict[str, str]:
-    """Return what tables call the policies of a result."""
+    """Return the names in tables of a result's policies."""
     names = {CHOICE: "recommended", "current": result.current_policy, "defaults": "API defaults"}
     return {name: names.get(name, name) for name in result.policies["policy"].unique()}
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from simdeploy.result import Table
 
-# Few digits, so that numbers can be compared by eye.
+# Few digits, so that numbers are easy to compare.
 _COMPARISONS = (
     Column("named", "case"),
     Column("closed_form", "closed form", "digits"),

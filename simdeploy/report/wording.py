@@ -1,4 +1,4 @@
-"""Names and sentences: what results are called, and how words, lists and sentences are joined."""
+"""Names of results, and functions that join words, lists and sentences."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from simdeploy.scenario.measures import Measure
 
 LONGEST_ANSWER = 240
-# Verdicts that people read as another word.
+# Verdicts that have another word in texts.
 VERDICTS = {"trades": "trade-off"}
 # Short names of the most common measures.
 _BRIEF = {
@@ -36,7 +36,7 @@ def say_left_out(reasons: Mapping[str, int], n_out: int, n: int, nouns: str) -> 
 
 
 def say_unknown(fractions: Mapping[str, float], noun: str, *, is_conditional: bool = False) -> str:
-    """Say what is unknown of which policies because rollouts never end; empty if nothing is.
+    """Say for which policies something is unknown because rollouts never end; empty if there are none.
 
     `is_conditional` is whether only some of the rollouts count.
 
@@ -61,7 +61,7 @@ def capitalize(text: str) -> str:
 
 
 def case_noun(case_columns: Sequence[str]) -> str:
-    """Return what the rows of estimates are called."""
+    """Return the noun for rows of estimates."""
     return "case" if "case" in case_columns else "policy"
 
 
@@ -94,12 +94,12 @@ def name_briefly(measure: Measure) -> str:
 
 
 def name_objective(measure: Measure) -> str:
-    """Name a measure that policies are ranked by: a mean is called one."""
+    """Name a measure by which policies are ranked, with "mean" if it is one."""
     return f"{'mean ' if measure.kind == 'mean' else ''}{describe_measure(measure)}"
 
 
 def name_cause(cause: str) -> str:
-    """Name a cause of costs, where it is clear that they are costs."""
+    """Name a cause of costs in a context that is clearly about costs."""
     return LABELS[cause][0].removeprefix("cost of ")
 
 
@@ -117,8 +117,8 @@ def end_sentence(text: str) -> str:
 def join_answer(sentences: Iterable[str | Sequence[str]]) -> str:
     """Join sentences, the most important first, into an answer of at most `LONGEST_ANSWER` characters.
 
-    Empty ones are skipped. A sentence may come in several forms, the longest first: the first form that fits is taken.
-    The last sentences are left out if even their shortest forms don't fit.
+    Empty sentences are skipped. A sentence may have several forms, the longest first, of which the first that fits is
+    used. The last sentences are left out if even their shortest forms don't fit.
 
     Examples
     --------
@@ -164,7 +164,7 @@ def fit_forms(parts: Iterable[Sequence[str]], longest: int, separator: str = " "
 def compare_with_others(
     others: Sequence[str], rivals: Sequence[str], than: str, *, noun: str, separator: str = ","
 ) -> list[str]:
-    """Return endings of a sentence on the best: what it is better than, or which rivals may be as good; the longest first.
+    """Return endings of a sentence about the best, the longest first: what it is better than, or which rivals may be as good.
 
     Examples
     --------
@@ -196,7 +196,7 @@ def list_forms(words: Sequence[str], most: int = 3, *, separator: str = ",") -> 
 
 
 def list_some(words: Sequence[str], most: int = 3, *, separator: str = ",", word: str = "and") -> str:
-    """Join the first few words, and say how many more there are. Separate words that have commas by ";".
+    """Join the first few words, and say how many more there are; use the separator ";" if words contain commas.
 
     Examples
     --------

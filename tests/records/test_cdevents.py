@@ -36,7 +36,7 @@ def test_the_release_mix(form, tmp_path):
     assert sorted(records.dropped["reason"]) == [
         "a removal without a deployment before it",
         "an incident that names no artifact: it may have any cause",
-        "service.published: says nothing of a rollout",
+        "service.published: not about a rollout",
     ]
     assert records.nodes.empty
 

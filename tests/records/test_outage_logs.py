@@ -46,5 +46,5 @@ def test_json_lines_and_unix_times(tmp_path):
     assert outages["from"].tolist() == [pd.Timestamp("2026-03-02T08:00:00Z")] * 2
     assert outages["to"].isna().tolist() == [False, True]
     (tmp_path / "o.jsonl").write_text('{"node": "a", "from": 5, "to": 6}\n{"node": "b", "from": 1, "to": 2}\n')
-    with pytest.raises(InputError, match=r"nothing is left of the records\n.*from: not a time"):
+    with pytest.raises(InputError, match=r"no usable records\n.*from: not a time"):
         read_records(tmp_path / "o.jsonl")

@@ -67,7 +67,7 @@ def test_counts_of_requests(tmp_path):
     assert (row.requests, row.failed_requests, row.error_rate) == (60, 3, 0.05)
     assert records.rollouts["started_at"].tolist() == [pd.Timestamp("2026-03-02T08:00:00Z")]
     assert records.dropped["reason"].tolist() == ["more failed requests than requests"]
-    with pytest.raises(InputError, match=r"__name__: which quantity this is isn't known \(found 'job:requests.*map it"):
+    with pytest.raises(InputError, match=r"__name__: unknown quantity \(found 'job:requests.*map it"):
         read_records(tmp_path)
     with pytest.raises(InputError, match=r"mapping: no file has this column \(found 'podd'\).*did you mean 'pod'"):
         read_records(tmp_path, mapping={"node": "podd"})
@@ -88,13 +88,13 @@ def test_counts_of_requests(tmp_path):
         (answer(series(["x"], instance="a")), "data.result\\[0\\].values\\[0\\]: not a sample"),
         (
             answer(series(["0.1"], instance="a"), series(["0.2"], instance="a")),
-            "another value of the same instance and instant",
+            "another value for the same instance and time",
         ),
         (
             answer(series(["7", "-1"], instance="a")),
-            "nothing is left of the records\n.*error_rate: out of range; allowed: 0 to 1 .*2 rows",
+            "no usable records\n.*error_rate: out of range; allowed: 0 to 1 .*2 rows",
         ),
-        (answer(), "nothing is left of the records"),
+        (answer(), "no usable records"),
     ],
 )
 def test_answers_that_are_refused(found, message, tmp_path):

@@ -1,6 +1,6 @@
 """The store: a folder of finished work that survives crashes and can be read without simdeploy.
 
-From outside: the names below.
+Other packages use the names below.
 """
 
 from simdeploy.experiments.store.durable import StoreError

@@ -33,7 +33,7 @@ class StoreError(SimdeployError):
 
 
 class StrangerError(StoreError):
-    """Something that is not a file is in the place of a store's file."""
+    """Something that is not a file is in place of a store's file."""
 
     def __init__(self, path: Path, kind: str) -> None:
         super().__init__(f"{path}: {kind} where a store has a file; move it away")
@@ -97,7 +97,7 @@ def open_file(path: Path) -> BinaryIO:
 
 
 def read_file(path: Path, *, most: int) -> bytes:
-    """Read a file; one that is larger than `most` bytes, or no file, is a `StoreError`."""
+    """Read a file; raise `StoreError` if it is larger than `most` bytes, or not a file."""
     with open_file(path) as file:
         content = file.read(most + 1)
     if len(content) > most:
@@ -137,7 +137,7 @@ def write_file(path: Path, content: bytes) -> None:
 
 
 def make_way(path: Path) -> str | None:
-    """Remove a file or whatever is in its place; a folder is renamed instead, and its new name returned."""
+    """Remove a file or whatever is in its place; rename a folder instead, and return its new name."""
     if find_kind(path) != "a folder":
         path.unlink(missing_ok=True)
         return None

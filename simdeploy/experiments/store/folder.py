@@ -69,7 +69,7 @@ class Folder:
         return self.parts / f"part-{number:06d}.parquet"
 
     def check(self) -> None:
-        """Refuse a folder whose `parts` is not a folder, with a `StoreError`."""
+        """Raise `StoreError` if `parts` is not a folder."""
         kind = find_kind(self.parts)
         if kind is not None and kind != "a folder":
             raise StoreError(f"{self.parts}: {kind} where a store has a folder; move it away")
@@ -87,7 +87,7 @@ class Folder:
         ]
 
     def is_new(self) -> bool:
-        """Whether a new store may be created: the folder is missing, empty, or has only remains of a run that didn't start."""
+        """Whether a new store may be created: the folder is missing, empty, or has only remnants of a run that didn't start."""
         if not self.path.exists():
             return True
         names = set(self.path.iterdir())

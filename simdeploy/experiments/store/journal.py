@@ -17,7 +17,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 DIGITS = 16  # of the digest of a column
 _DIGEST = re.compile(rf"[0-9a-f]{{{DIGITS}}}")
 
-# Far above any store's; larger files and numbers are not a journal's.
+# Far above those of any store: a journal can't have larger files or numbers.
 _MOST_BYTES = 1 << 28
 _MOST_BYTES_OF_A_LINE = 1 << 20
 _MOST = 1 << 48
@@ -28,8 +28,8 @@ class Entry(NamedTuple):
 
     part: int  # number, from 0
     rows: int
-    size: int  # of its file, bytes
-    sha256: str  # of its file, hexadecimal
+    size: int  # of the file, bytes
+    sha256: str  # of the file, hexadecimal
     footer: str | None = None  # SHA-256 of its file's footer; None in stores of format 1, as is `columns`
     columns: tuple[str, ...] | None = None  # first 16 digits of the SHA-256 of each stored column
 
@@ -44,9 +44,9 @@ class Journal:
     """Contents of a journal."""
 
     entries: dict[int, Entry] = field(default_factory=dict)  # by part; later lines override earlier ones
-    n_parts: int | None = None  # in all; None unless the store is finished
+    n_parts: int | None = None  # total number; None unless the store is finished
     unreadable: list[int] = field(default_factory=list)  # lines before the last, counted from 1
-    is_torn: bool = False  # whether the last line is incomplete, since the run ended while writing it
+    is_torn: bool = False  # whether the last line is incomplete, because the run ended while writing it
 
     @property
     def is_complete(self) -> bool:
@@ -60,9 +60,9 @@ class Journal:
 
 
 def read_journal(path: Path, n_parts: int | None) -> Journal:
-    """Read a journal's valid lines; a missing one is empty, and one that is no file or too large is a `StoreError`.
+    """Read a journal's valid lines; a missing one is empty; raise `StoreError` if it is not a file, or too large.
 
-    Lines about other parts than `n_parts`, if the manifest states it, are ignored.
+    Lines about parts beyond `n_parts`, if the manifest states that, are ignored.
     """
     journal = Journal()
     try:
@@ -144,7 +144,7 @@ class JournalWriter:
             write_all(self._descriptor, line)
             os.fsync(self._descriptor)
         except BaseException:
-            # Remove a line that may be incomplete, so that later lines can be read.
+            # Remove what may be an incomplete line, so that later lines can be read.
             with contextlib.suppress(OSError):
                 os.ftruncate(self._descriptor, size)
             raise

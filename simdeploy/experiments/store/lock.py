@@ -55,7 +55,7 @@ class _HeldError(Exception):
 
 
 def _lock(descriptor: int) -> bool:
-    """Lock a file, without waiting; return whether the file system can."""
+    """Lock a file, without waiting; return whether the file system supports locks."""
     try:
         if sys.platform == "win32":
             import msvcrt

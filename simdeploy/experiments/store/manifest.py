@@ -22,7 +22,7 @@ _MOST_BYTES = 1 << 28
 _LIBRARIES = ("numpy", "scipy", "pandas", "pyarrow", "numba")
 _HASHED = ("scenario", "policies")
 
-# Of a question, what follows from the rest by computing: the last digits may be others on another machine. In folders of
+# Entries of a question that are computed from others, so that their last digits may differ between machines: in folders of
 # a kind of release, the probability by case that a rollout is stopped.
 KNOWN = "stopped"
 
@@ -70,7 +70,7 @@ def hash_json(value: Any) -> str:
 
 def find_versions() -> dict[str, str]:
     """Return the versions of simdeploy and its libraries."""
-    # By name, because an import statement would break the direction of imports.
+    # Imported by name, because an import statement would violate the direction of imports.
     versions = {"simdeploy": import_module("simdeploy").__version__, "python": platform.python_version()}
     return versions | {name: version for name in _LIBRARIES if (version := _find_version(name)) is not None}
 
@@ -98,7 +98,7 @@ def compare_versions(manifest: Manifest) -> Iterator[str]:
 def read_manifest(folder: Folder) -> dict[str, Any] | None:
     """Read a folder's manifest; None if a new store may be created there.
 
-    Raises `InputError` if it is no folder or no store, or has an unknown format, and `StoreError` if the manifest is
+    Raises `InputError` if it is not a folder or not a store, or has an unknown format, and `StoreError` if the manifest is
     damaged.
     """
     if folder.path.exists() and not folder.path.is_dir():
@@ -126,7 +126,7 @@ def read_manifest(folder: Folder) -> dict[str, Any] | None:
 
 
 def check_writable(folder: Folder, manifest: Manifest) -> None:
-    """Refuse to resume a folder of an older format."""
+    """Raise `InputError` for a folder of an older format, which can't be resumed."""
     if manifest["format_version"] != _FORMAT_VERSION:
         message = "older store format: it can be read but not resumed"
         raise _refusal(folder, message, found=str(manifest["format_version"]), allowed=str(_FORMAT_VERSION))
@@ -175,7 +175,7 @@ def _refusal(folder: Folder, message: str, *, found: str | None = None, allowed:
 
 
 def check_belongs(folder: Folder, manifest: Manifest, question: Mapping[str, Any]) -> None:
-    """Refuse to resume a folder of another version of simdeploy, whose numbers may differ, or of another question."""
+    """Raise `InputError` for a folder of another question, or of another version of simdeploy, whose numbers may differ."""
     file = str(folder.path)
     then, now = manifest["versions"]["simdeploy"], find_versions()["simdeploy"]
     if then != now:

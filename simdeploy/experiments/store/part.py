@@ -53,7 +53,7 @@ def make_entry(number: int, rows: int, content: bytes) -> Entry:
 
 
 def find_damage(path: Path, entry: Entry, *, verify: bool) -> str | None:
-    """Return what is wrong with a part's file, or None; with `verify`, also check its digest, not only its size."""
+    """Return how a part's file is damaged, or None; with `verify`, check its digest as well as its size."""
     try:
         with _as_damage(), open_file(path) as file:
             _check_size(file, entry)
@@ -65,13 +65,13 @@ def find_damage(path: Path, entry: Entry, *, verify: bool) -> str | None:
 
 
 def find_damages(folder: Folder, entries: Mapping[int, Entry], *, verify: bool) -> dict[int, str]:
-    """Return what is wrong with the files of parts, by number, of those that are damaged."""
+    """Return the damage of each damaged file, by number of the part."""
     damages = {number: find_damage(folder.part(number), entry, verify=verify) for number, entry in entries.items()}
     return {number: damage for number, damage in damages.items() if damage is not None}
 
 
 def read_schema(path: Path, entry: Entry) -> pa.Schema:
-    """Read a part's columns; a missing or damaged file is a `StoreError`."""
+    """Read the schema of a part; raise `StoreError` if its file is missing or damaged."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -80,7 +80,7 @@ def read_schema(path: Path, entry: Entry) -> pa.Schema:
 
 
 def read_part(path: Path, entry: Entry, columns: Sequence[str] | None = None) -> pa.Table:
-    """Read only some columns of a part, or all; a missing or damaged file is a `StoreError`."""
+    """Read some columns of a part, or all; raise `StoreError` if its file is missing or damaged."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -88,7 +88,7 @@ def read_part(path: Path, entry: Entry, columns: Sequence[str] | None = None) ->
         content = _load(path, entry, columns)
         with pq.ParquetFile(pa.BufferReader(content)) as file:
             table = file.read(columns=columns)
-        # Reading ignores missing columns, selecting doesn't.
+        # Reading ignores missing columns, but selecting doesn't.
         return table if columns is None else table.select(columns)
 
 
@@ -140,7 +140,7 @@ def _fill(file: BinaryIO, content: bytearray, first: int, stop: int) -> None:
 
 
 def _find_footer(content: bytes | bytearray) -> int:
-    """Return where the footer of a Parquet file begins."""
+    """Return the offset of the footer of a Parquet file."""
     length = int.from_bytes(content[-_TAIL:][:4], "little")
     _check(_TAIL < length + _TAIL <= len(content), "damaged footer")
     return len(content) - _TAIL - length
@@ -181,7 +181,7 @@ def _as_damage() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _as_store_error(path: Path, entry: Entry) -> Iterator[None]:
-    """Convert damage, and errors of a library about an invalid file, to the error that names the part."""
+    """Convert damage, and a library's errors about an invalid file, to a `StoreError` that names the part."""
     import pyarrow as pa
 
     try:
@@ -237,7 +237,7 @@ def _pandas_metadata(schema: pa.Schema) -> dict[bytes, bytes]:
     return _metadata_of(schema.serialize().to_pybytes())
 
 
-@lru_cache(maxsize=64)  # making frames takes longer than many a sweep
+@lru_cache(maxsize=64)  # making frames takes longer than many sweeps
 def _metadata_of(serialized: bytes) -> dict[bytes, bytes]:
     import pyarrow as pa
 

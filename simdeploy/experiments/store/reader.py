@@ -1,4 +1,4 @@
-"""Reading a store: also one that is being written, or was left before it was complete."""
+"""Reading a store, even one that is being written or was never completed."""
 
 from __future__ import annotations
 
@@ -21,10 +21,9 @@ if TYPE_CHECKING:
 
 
 def read_store(path: str | os.PathLike[str], *, verify: bool = False) -> StoredTable:
-    """Read the store of one folder: what `simdeploy.experiments.read_store` does for folders of several kinds, too.
+    """Read the store in one folder; `simdeploy.experiments.read_store` also reads folders by kind of release.
 
-    The sizes of all files are compared with the journal in any case, and whatever is read of a file is held against its
-    checksums.
+    The sizes of all files are always compared with the journal, and everything that is read is verified by its checksums.
 
     Examples
     --------
@@ -76,7 +75,7 @@ class StoredTable:
     def __init__(self, folder: Folder, manifest: Manifest, entries: Sequence[Entry], *, is_complete: bool) -> None:
         self._folder = folder
         self._entries = entries
-        self.manifest = manifest  # question, versions and hashes: see `docs/store.md`; not to be changed
+        self.manifest = manifest  # question, versions and hashes: see `docs/store.md`; read-only
         self.is_complete = is_complete  # whether no part is missing
         self.columns: tuple[str, ...] = ()  # none if there is no part
         if entries:
@@ -166,14 +165,14 @@ class StoredTable:
         try:
             frame: pd.DataFrame = table.to_pandas()
         except (ValueError, TypeError, LookupError, AttributeError, pa.ArrowException) as error:
-            # The digests are right, so the file was not written by a store.
+            # The digests match, so the file was not written by a store.
             reason = shorten(str(error))
             raise StoreError(f"{self._folder.path}: unknown column types ({reason})") from error
         return frame
 
     def _read(self, entry: Entry, columns: Sequence[str]) -> pa.Table:
         path = self._folder.part(entry.part)
-        # Verifying a whole file takes one digest, single columns one each.
+        # A whole file is verified by one digest, single columns by one each.
         table = read_part(path, entry, None if tuple(columns) == self.columns else list(columns))
         if list(table.schema) != [self._schema.field(name) for name in columns]:
             raise StoreError(f"{path}: the columns of part {entry.part} differ from the previous part")

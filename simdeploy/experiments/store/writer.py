@@ -55,11 +55,11 @@ class Store:
     @classmethod
     def open(
         cls,
-        path: str | os.PathLike[str],  # a new or empty folder, or one of the same question. Parents are created.
+        path: str | os.PathLike[str],  # a new or empty folder, or one of the same question; parents are created
         *,
         question: Mapping[str, Any],  # the question, as JSON values: everything that affects the rows or their order
-        # Returns the division into parts as a JSON value; called only for a new folder. With a key `n_parts`, readers
-        # know how many parts are missing.
+        # Returns the division into parts as a JSON value; called only for a new folder. With a key `n_parts`, readers can
+        # tell how many parts are missing.
         make_cut: Callable[[], Any],
     ) -> Self:
         """Create a folder, or resume one of the same question.
@@ -121,7 +121,7 @@ class Store:
 
     def write(
         self,
-        number: int,  # from 0. Parts may be written in any order; readers get them by number.
+        number: int,  # from 0; parts may be written in any order, and are read in order of their numbers
         # With the columns and types of the other parts. Pandas types (`Int64`, `str`) are kept for readers; a pandas
         # index becomes a column.
         table: pa.Table,
@@ -150,12 +150,12 @@ class Store:
         self._schema = table.schema
 
     def finish(self, n_parts: int) -> None:
-        """Mark the store as complete: parts from 0 to `n_parts - 1` are all.
+        """Mark the store as complete, with parts 0 to `n_parts - 1`.
 
         Raises
         ------
         StoreError
-            As :meth:`write`.
+            As for :meth:`write`.
         ValueError
             If the finished parts differ from these, or the store is closed.
         """
@@ -190,7 +190,7 @@ class Store:
 
     @contextmanager
     def _closing(self) -> Iterator[None]:
-        """Close the store if writing fails, because a disk that failed once can't be relied on."""
+        """Close the store if writing fails, because a disk that failed once is unreliable."""
         try:
             with explained(self._folder.path):
                 yield
@@ -213,10 +213,10 @@ def _find_manifest(folder: Folder, question: Mapping[str, Any]) -> dict[str, Any
 
 
 def _recover(folder: Folder, n_parts: int | None) -> tuple[Journal, list[str]]:
-    """Bring a folder into the state that its finished parts are in; only the holder of its lock may.
+    """Reduce a folder to its finished parts; only the holder of its lock may do this.
 
-    A part is finished if the journal has it and its file has the journal's size and checksum. All others are removed; a
-    folder in the place of one is set aside. Returns a journal of the finished parts, and notes of what was wrong.
+    A part is finished if it is in the journal and its file has the size and checksum stated there. All others are removed; a
+    folder in place of a part is set aside. Returns a journal of the finished parts, and notes on what was wrong.
     """
     for stray in folder.find_strays():
         make_way(stray)
@@ -231,7 +231,7 @@ def _recover(folder: Folder, n_parts: int | None) -> tuple[Journal, list[str]]:
     if not journal.is_complete:
         journal.n_parts = None
     if notes:
-        # Before removing files, so that the journal never names a missing one.
+        # Write the journal before removing files, so that it never lists a missing one.
         write_file(folder.journal, journal.to_bytes())
     for number in folder.find_parts():
         if number not in journal.entries:

@@ -1,6 +1,6 @@
-"""One module for each kind of file that records come in, with `KIND`, `recognises(content)` and `read(contents, names)`.
+"""One module for each kind of file with records, with `KIND`, `recognises(content, names)` and `read(contents, names)`.
 
-From outside: `SOURCES`, which `simdeploy.records.reading` goes through, and the names of series that `prometheus` finds.
+Other packages use `SOURCES` (`simdeploy.records.reading`), and the names of series that `prometheus` finds.
 """
 
 from types import ModuleType

@@ -14,7 +14,7 @@ KIND = "table of acts"
 
 
 def recognises(content: Content, names: Mapping[str, str]) -> bool:
-    """Say whether rows have an act and its time."""
+    """Return whether rows have an act and its time."""
     rows = Rows.of(content, names)
     return rows.has("act") and rows.has("time")
 

@@ -1,7 +1,7 @@
 """AnalysisRuns of Argo Rollouts, as `kubectl get analysisruns -o json` writes them: measurements of a rollout as a whole.
 
-A measurement is a window without a node. Its value is an error rate where the metric's condition compares one rate of requests with
-a number, as the importer of Argo Rollouts reads it; of other metrics only the phase is known. Source: argoproj/argo-rollouts,
+A measurement is a window without a node. Its value is an error rate if the metric's condition compares a fraction of requests with a
+number, as the importer of Argo Rollouts understands it; for other metrics only the phase is known. Source: argoproj/argo-rollouts,
 pkg/apis/rollouts/v1alpha1/analysis_types.go.
 """
 
@@ -22,12 +22,12 @@ KIND = "AnalysisRuns of Argo Rollouts"
 _REVISION = "rollout.argoproj.io/revision"
 _POD_HASH = "rollouts-pod-template-hash"
 _HEALTHY = {"Successful": True, "Failed": False, "Inconclusive": None}
-# Prometheus answers with a list: the conditions are about its first item.
+# Prometheus returns a list, and conditions are about its first item.
 _NUMBER = re.compile(r"\s*\[?\s*(?P<number>[+-]?[0-9.]+(?:[eE][+-]?[0-9]+)?)\s*\]?\s*")
 
 
 def recognises(content: Content, names: Mapping[str, str]) -> bool:  # noqa: ARG001 - has no columns
-    """Say whether every document is an AnalysisRun, or a list of them."""
+    """Return whether every document is an AnalysisRun, or a list of them."""
     return bool(content.documents) and all(_is_run(each.data) or _is_list(each.data) for each in content.documents)
 
 
@@ -85,7 +85,7 @@ def _read_run(
 
 
 def _name(run: Fields) -> str:
-    """Name the rollout: the Rollout that the run is of and its revision, as far as the run says."""
+    """Name the rollout by the run's Rollout and its revision, as far as the run states them."""
     owners = [
         owner.text("name") for owner in run.items("metadata", "ownerReferences") if owner.text("kind") == "Rollout"
     ]

@@ -1,9 +1,9 @@
-"""CDEvents: which releases went out, which were rolled back, and which caused an incident.
+"""CDEvents: which releases were deployed, which were rolled back, and which caused an incident.
 
-An event is an object with `context` and `subject`, on its own or as the `data` of a CloudEvent. `service.deployed` and
-`service.upgraded` say that a version runs: each is a rollout. `service.rolledback` and `service.removed` end the one before them,
-of the same service in the same environment. An `incident.detected` that names the artifact, or links to the event of its deployment, says that the
-release was defective. Source: cdevents/spec, continuous-deployment.md, continuous-operations.md and links.md.
+An event is an object with `context` and `subject`, by itself or as the `data` of a CloudEvent. `service.deployed` and
+`service.upgraded` mean that a version runs: each is a rollout. `service.rolledback` and `service.removed` end the previous one of the
+same service in the same environment. An `incident.detected` that names the artifact, or links to the event of its deployment, means
+that the release was defective. Source: cdevents/spec, continuous-deployment.md, continuous-operations.md and links.md.
 """
 
 from __future__ import annotations
@@ -50,12 +50,12 @@ class _Rollout:
 
 
 def recognises(content: Content, names: Mapping[str, str]) -> bool:  # noqa: ARG001 - has no columns
-    """Say whether every document is an event of this kind."""
+    """Return whether every document is an event of this kind."""
     return bool(content.documents) and all(_type(_unwrap(each.data)) is not None for each in content.documents)
 
 
 def read(contents: Sequence[Content], names: Mapping[str, str]) -> list[Part]:  # noqa: ARG001 - has no columns
-    """Read the events of all files together: a rollback may be in another one than its deployment."""
+    """Read the events of all files together, because a rollback may be in another file than its deployment."""
     events: list[_Event] = []
     dropped: list[Dropped] = []
     last_ns = 0
@@ -69,7 +69,7 @@ def read(contents: Sequence[Content], names: Mapping[str, str]) -> list[Part]:  
             else:
                 others.setdefault(event.kind, []).append(event.fields.line)
         dropped += [
-            Dropped(content.file, lines[0], len(lines), f"{kind}: says nothing of a rollout")
+            Dropped(content.file, lines[0], len(lines), f"{kind}: not about a rollout")
             for kind, lines in others.items()
         ]
     events.sort(key=lambda event: event.time_ns)
@@ -78,7 +78,7 @@ def read(contents: Sequence[Content], names: Mapping[str, str]) -> list[Part]:  
 
 
 def _unwrap(data: object) -> object:
-    """Return the event in a CloudEvent, or what it is."""
+    """Return the event in a CloudEvent; anything else unchanged."""
     if isinstance(data, dict) and "context" not in data and isinstance(data.get("data"), dict):
         return data["data"]
     return data
@@ -118,7 +118,7 @@ def _read(content: Content, document: Document) -> _Event:
 
 
 def _follow(events: Sequence[_Event], last_ns: int, dropped: list[Dropped]) -> list[_Rollout]:
-    """Go through the events in order of time; what concerns no rollout before it is left out."""
+    """Convert events, in order of time, to rollouts; drop those that belong to no earlier rollout."""
     rollouts: list[_Rollout] = []
     running: dict[tuple[str | None, str | None], _Rollout] = {}
     seen: set[tuple[object, ...]] = set()
@@ -153,7 +153,7 @@ def _follow(events: Sequence[_Event], last_ns: int, dropped: list[Dropped]) -> l
 
 
 def _blame(incident: _Event, rollouts: Sequence[_Rollout]) -> str | None:
-    """Mark the release that an incident names; return why, if there is none."""
+    """Mark the release that an incident names as defective; return the reason if there is none."""
     if incident.artifact is None and not incident.targets:
         return "an incident that names no artifact: it may have any cause"
     for rollout in reversed(rollouts):

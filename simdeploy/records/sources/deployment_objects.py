@@ -37,7 +37,7 @@ class _Revision:
 
 
 def recognises(content: Content, names: Mapping[str, str]) -> bool:  # noqa: ARG001 - has no columns
-    """Say whether every document is a deployment with a status."""
+    """Return whether every document is a deployment with a status."""
     return bool(content.documents) and all(_is_deployment(each.data) for each in content.documents)
 
 
@@ -126,7 +126,7 @@ def _make_part(name: str, revisions: list[_Revision], dropped: list[Dropped]) ->
 
 
 def _without_repetitions(revisions: list[_Revision], dropped: list[Dropped]) -> list[_Revision]:
-    """Return revisions in order, each once; of several that are different none is known to be right."""
+    """Return distinct revisions in order; drop all that contradict each other, because it is unknown which is right."""
     ordered = sorted(revisions, key=lambda each: (each.status.revision or 0, each.time_ns or 0))
     by_number: dict[Any, list[_Revision]] = {}
     for place, each in enumerate(ordered):
@@ -144,7 +144,7 @@ def _without_repetitions(revisions: list[_Revision], dropped: list[Dropped]) -> 
 
 
 def _acts(revisions: Sequence[_Revision], start: int) -> list[dict[str, Any]]:
-    """Return what only people do: promote without `auto_promote`, and cancel."""
+    """Return the acts of people: promotions without `auto_promote`, and cancellation."""
     acts: list[dict[str, Any]] = []
     for before, after in pairwise(revisions):
         time_s = seconds_since(start, after.time_ns)

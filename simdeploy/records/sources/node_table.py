@@ -21,7 +21,7 @@ TIMES = ("dispatched_at", "started_at", "resolved_at", "heard_at", "watched_unti
 
 
 def recognises(content: Content, names: Mapping[str, str]) -> bool:
-    """Say whether rows have a node and what became of it."""
+    """Return whether rows have a node and its outcome."""
     rows = Rows.of(content, names)
     return rows.has("node") and rows.has(*TIMES[:4], "attempts", "status", "cause")
 
@@ -49,7 +49,7 @@ def _read(content: Content, names: Mapping[str, str]) -> Part:
 
 
 def name_rollouts(rows: Rows) -> pd.Series | str:
-    """Return the names of the rollouts; a table without them is of one rollout, named as the file."""
+    """Return the names of the rollouts; a table without them has one rollout, named after the file."""
     rollouts = rows.name("rollout")
     if rollouts is None:
         return Path(rows.file).stem
@@ -58,7 +58,7 @@ def name_rollouts(rows: Rows) -> pd.Series | str:
 
 
 def read_times(rows: Rows, times: Sequence[str]) -> dict[str, object]:
-    """Return columns of times, each by its name with `_s` if it is in seconds, without if it has instants."""
+    """Return columns of times by name, which ends with `_s` if they are in seconds."""
     columns: dict[str, object] = {}
     for name in times:
         column = rows.times(name)

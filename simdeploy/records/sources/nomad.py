@@ -1,7 +1,7 @@
 """Allocations and deployments of Nomad, as its API and `nomad alloc status -json` write them.
 
-A node is an allocation's place in its job, such as `web.front[3]`: allocations that follow each other there within a deployment, since
-Nomad reschedules what fails, are attempts of one node. Source: hashicorp/nomad, api/allocations.go, api/tasks.go and
+A node is an allocation's place in its job, such as `web.front[3]`. Several allocations at the same place in a deployment, which happen
+because Nomad reschedules failed ones, are attempts of one node. Source: hashicorp/nomad, api/allocations.go, api/tasks.go and
 api/deployments.go; times named `...Time` are nanoseconds since 1970.
 """
 
@@ -35,7 +35,7 @@ _ENDED = ("completed", "failed", "canceled")
 
 @dataclass(frozen=True)
 class _Allocation:
-    """An allocation, and what is known of its start and its health; times in nanoseconds since 1970."""
+    """An allocation, its start and its health as far as known; times in nanoseconds since 1970."""
 
     file: str
     line: int | None
@@ -54,7 +54,7 @@ class _Allocation:
 
 
 def recognises(content: Content, names: Mapping[str, str]) -> bool:  # noqa: ARG001 - has no columns
-    """Say whether every document is an allocation or a deployment."""
+    """Return whether every document is an allocation or a deployment."""
     return bool(content.documents) and all(
         _is_allocation(each.data) or _is_deployment(each.data) for each in content.documents
     )
@@ -69,7 +69,7 @@ def _is_deployment(data: object) -> bool:
 
 
 def read(contents: Sequence[Content], names: Mapping[str, str]) -> list[Part]:  # noqa: ARG001 - has no columns
-    """Read the objects of all files together: a list of allocations doesn't name its deployment."""
+    """Read the objects of all files together, because a list of allocations doesn't name its deployment."""
     dropped: list[Dropped] = []
     objects = [(content, document) for content in contents for document in content.documents]
     deployments = _read_deployments((each for each in objects if _is_deployment(each[1].data)), dropped)
@@ -87,7 +87,7 @@ def read(contents: Sequence[Content], names: Mapping[str, str]) -> list[Part]:  
 
 
 def _read_deployments(objects: Iterable[tuple[Content, Document]], dropped: list[Dropped]) -> dict[str, Fields]:
-    """Return deployments by their ids: of several objects of one the last."""
+    """Return deployments by id; of several objects of a deployment, the last."""
     deployments: dict[str, Fields] = {}
     for content, document in objects:
         fields = Fields(content, document)
@@ -151,7 +151,7 @@ def _read_allocation(fields: Fields, of_version: Mapping[tuple[Any, Any], str]) 
 
 
 def _started(tasks: Sequence[Fields], until_ns: int | None) -> int | None:
-    """Return when the last of the tasks started for the last time before the verdict; None if one didn't, or nobody knows when."""
+    """Return the latest of the tasks' last starts before the verdict; None if a task didn't start, or its start is unknown."""
     starts = [_started_task(task, until_ns) for task in tasks]
     known = [start for start in starts if start is not None]
     return max(known) if known and len(known) == len(starts) else None
@@ -169,7 +169,7 @@ def _started_task(task: Fields, until_ns: int | None) -> int | None:
 
 
 def _restarts(tasks: Sequence[Fields], until_ns: int | None) -> int | None:
-    """Return how often a task was started again before the verdict; None if it was restarted after it, too."""
+    """Return how often tasks were restarted before the verdict; None if unknown because of later restarts."""
     counts = [task.whole("Restarts") or 0 for task in tasks]
     last = [task.time("LastRestart") for task in tasks]
     if until_ns is not None and any(time is not None and time > until_ns for time in last):
@@ -178,7 +178,7 @@ def _restarts(tasks: Sequence[Fields], until_ns: int | None) -> int | None:
 
 
 def _node_row(together: Sequence[_Allocation]) -> dict[str, Any]:
-    """Return the row of a node: its allocations are tries, of which the last one counts."""
+    """Return the row of a node, whose allocations are tries; the last one counts."""
     last = together[-1]
     restarts = [each.restarts for each in together if each.restarts is not None]
     failed = last.is_healthy is False or (last.is_healthy is None and last.client_status in ("failed", "lost"))
@@ -238,7 +238,7 @@ def _deployment_part(name: str, fields: Fields, allocations: Iterable[_Allocatio
     if status not in _STATES:
         fields["Status",].refuse("unknown status", ", ".join(_STATES))
     state = _STATES[status]
-    # Deployments have times since Nomad 1.9.
+    # Deployments have times only since Nomad 1.9.
     start = min([each.created_ns for each in of_rollout] if created_ns is None else [created_ns], default=None)
     last = max((each.modified_ns or 0 for each in of_rollout), default=0)
     until = max(last, modified_ns or 0) or None

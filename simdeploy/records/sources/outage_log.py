@@ -15,7 +15,7 @@ KIND = "log of outages"
 
 
 def recognises(content: Content, names: Mapping[str, str]) -> bool:
-    """Say whether rows have the beginning of an outage, and whose it is."""
+    """Return whether rows have the start of an outage, and its node or zone."""
     rows = Rows.of(content, names)
     return rows.has("from") and rows.has("to") and rows.has("node", "zone")
 

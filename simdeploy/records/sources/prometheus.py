@@ -1,4 +1,4 @@
-"""Answers of Prometheus to range queries: a window per instance and step.
+"""Responses of Prometheus to range queries: a window per instance and step.
 
 A series without a name, such as the ratio of two others, is an error rate. Series named `requests`, `failed_requests` and
 `error_rate`, or as the mapping says, are the numbers of requests and failures within each step (`increase`), and their ratio. The
@@ -25,7 +25,7 @@ _LATEST_S = 9e9
 
 
 def recognises(content: Content, names: Mapping[str, str]) -> bool:  # noqa: ARG001 - names of series are looked up later
-    """Say whether every document is an answer of Prometheus."""
+    """Return whether every document is a response of Prometheus."""
     return bool(content.documents) and all(_is_answer(each.data) for each in content.documents)
 
 
@@ -39,7 +39,7 @@ def _is_answer(data: object) -> bool:
 
 
 def find_names(content: Content) -> Iterator[str]:
-    """Yield what a mapping may name: labels, and names of series."""
+    """Yield the names that a mapping may contain: labels, and names of series."""
     for document in content.documents:
         if _is_answer(document.data):
             for series in Fields(content, document).items("data", "result"):
@@ -50,7 +50,7 @@ def find_names(content: Content) -> Iterator[str]:
 
 
 def read(contents: Sequence[Content], names: Mapping[str, str]) -> list[Part]:
-    """Read the series of each file; those of one instance at one instant are one window."""
+    """Read the series of each file; values of the same instance and time make one window."""
     return [_read(content, names) for content in contents]
 
 
@@ -85,7 +85,7 @@ def _quantity(series: Fields, quantities: Mapping[str, str]) -> str:
     if name not in quantities:
         place = series["metric", "__name__"]
         problem = place.content.problem(
-            place.document, place.path, "which quantity this is isn't known", found=name, allowed=", ".join(quantities)
+            place.document, place.path, "unknown quantity", found=name, allowed=", ".join(quantities)
         )
         hint = nearest(name, quantities) or 'map it, such as {"requests": "NAME"}'
         raise InputError(replace(problem, hint=hint))
@@ -111,7 +111,7 @@ def _read_series(
             window = windows.setdefault((node, time_ns), {})
             if window.setdefault(quantity, value) != value:
                 sample.refuse(
-                    "another value of the same instance and instant", "one series of each quantity per instance"
+                    "another value for the same instance and time", "one series of each quantity per instance"
                 )
             window.setdefault("line", series)
     file = series.content.file
@@ -165,7 +165,7 @@ def _make_part(file: str, windows: Mapping[tuple[str | None, int], Mapping[str, 
 
 
 def _whole(value: float | None) -> int | None:
-    """Return a number of requests: `increase` estimates it, so it may have decimals."""
+    """Return a whole number of requests, because `increase` estimates it, with decimals."""
     return None if value is None else round(value)
 
 

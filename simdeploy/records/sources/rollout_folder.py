@@ -43,18 +43,18 @@ _KINDS = {str: "text", int: "a whole number", float: "a number", dict: "an objec
 
 
 def recognises(content: Content, names: Mapping[str, str]) -> bool:  # noqa: ARG001 - columns are our own
-    """Say whether this is the folder of a simulated rollout."""
+    """Return whether this is the folder of a simulated rollout."""
     return content.folder is not None
 
 
 def read(contents: Sequence[Content], names: Mapping[str, str]) -> list[Part]:  # noqa: ARG001 - columns are our own
-    """Read folders, each a rollout that is named as its folder."""
+    """Read folders, each with a rollout that is named after it."""
     folders = [content.folder for content in contents if content.folder is not None]
     return [_read(folder, name) for folder, name in zip(folders, _name(folders), strict=True)]
 
 
 def _name(folders: Sequence[str]) -> list[str]:
-    """Name rollouts by the last parts of their paths: as few as tell them apart."""
+    """Name rollouts by the last parts of their paths, as few as are needed to distinguish them."""
     parts = [Path(folder).resolve().parts for folder in folders]
     n_parts = 1
     while len({each[-n_parts:] for each in parts}) < len(parts) and n_parts < max(map(len, parts)):
@@ -119,13 +119,13 @@ def _find_table(folder: str, name: str) -> str:
     files = [Path(folder) / f"{name}.{form}" for form in RECORD_FORMS]
     there = [str(file) for file in files if file.exists() or file.is_symlink()]
     if len(there) == 2:
-        # That of an earlier run may have been left there.
+        # One of them may be left over from an earlier run.
         raise InputError(Problem(f"both {name}.parquet and {name}.csv", file=folder, hint="remove the older one"))
     return there[0] if there else str(files[0])
 
 
 def _read_table(folder: str, name: str, read_columns: Callable[[Rows], Mapping[str, Any]]) -> pd.DataFrame:
-    """Read one of the tables; a missing column, or a value that can't be, is an error."""
+    """Read one of the tables; raise `InputError` for a missing column or an invalid value."""
     import pandas as pd
 
     file = _find_table(folder, name)

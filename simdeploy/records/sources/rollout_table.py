@@ -1,4 +1,4 @@
-"""Tables with a row per rollout. A mistake in them is an error: what they say holds for many rows of others."""
+"""Tables with a row per rollout. A mistake in them is an error, because each row concerns many rows of other tables."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ KIND = "table of rollouts"
 
 
 def recognises(content: Content, names: Mapping[str, str]) -> bool:
-    """Say whether rows have a rollout, nothing of a node, and what is known of the rollout as a whole."""
+    """Return whether rows have a rollout and facts about it, but nothing about nodes."""
     rows = Rows.of(content, names)
     facts = ("started_at", "nodes", "policy", "release", "defective", "state")
-    # Of a node that is called otherwise there are its times.
+    # A table of nodes with another name for `node` still has times of nodes.
     of_node = ("node", "dispatched_at", "resolved_at", "heard_at", "attempts", "cause")
     return rows.has("rollout") and not rows.has(*of_node) and rows.has(*facts)
 
@@ -68,7 +68,7 @@ def _read(content: Content, names: Mapping[str, str]) -> Part:
 
 
 def _read_policies(rows: Rows, policies: pd.Series) -> dict[str, DeploymentDocument]:
-    """Return each policy, or raise an `InputError`; most rollouts share theirs."""
+    """Return each distinct policy; raise `InputError` for invalid ones."""
     documents: dict[str, DeploymentDocument] = {}
     for text in policies.dropna().unique():
         try:

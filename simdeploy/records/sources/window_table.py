@@ -16,7 +16,7 @@ KIND = "table of windows"
 
 
 def recognises(content: Content, names: Mapping[str, str]) -> bool:
-    """Say whether rows have the end of a window and what it saw."""
+    """Return whether rows have the end of a window and what was measured in it."""
     rows = Rows.of(content, names)
     return rows.has("ended") and rows.has("requests", "failed_requests", "error_rate", "healthy")
 
