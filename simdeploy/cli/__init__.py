@@ -1,6 +1,6 @@
 """The command line: one file per subcommand; `options` and `study` are shared.
 
-From outside: `main`. Commands import heavy modules themselves, so that ``--help`` is quick.
+Other packages use only `main`. Commands import heavy modules when they run, so that ``--help`` is quick.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from pathlib import Path
 def main() -> None:
     """Run a command and exit with its code."""
     try:
-        # Looking for garbage, of which an answer leaves hardly any and which ends with the process, and threads for linear algebra,
-        # which have nothing to do, would take some tenths of a second.
+        # Garbage collection finds hardly anything, and threads for linear algebra have nothing to do; together they would take
+        # some tenths of a second.
         gc.set_threshold(100_000, 20, 50)
         atexit.register(gc.freeze)
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -25,12 +25,12 @@ def main() -> None:
 
         from simdeploy.cli.app import app
 
-        # As an exception, so that temporary files are removed and worker processes ended on the way out.
+        # Exit by an exception, so that temporary files are removed and worker processes are ended.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
         _prepare_streams()
         app.main(prog_name="simdeploy")
     except KeyboardInterrupt:
-        # Ctrl-C while modules are still being imported; later the application answers for it.
+        # Ctrl-C while modules are being imported; later the application handles it.
         sys.stderr.write("interrupted\n")
         sys.exit(130)
 

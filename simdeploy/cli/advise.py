@@ -55,8 +55,8 @@ def command(
 ) -> Finding:
     """Say whether a rollout should go on, wait or end.
 
-    Continues worlds of SCENARIO that agree with what was seen of the rollout, under each act. Says how probable a defective release is,
-    what each act costs, and what waiting is worth.
+    Samples worlds of SCENARIO that agree with what was seen of the rollout, and simulates the rest under each act. Says how probable a
+    defective release is, what each act costs, and what waiting is worth.
     """
     from simdeploy.analysis import advise
 

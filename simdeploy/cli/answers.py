@@ -16,7 +16,7 @@ from simdeploy.errors import printable
 if TYPE_CHECKING:
     from simdeploy.result import Result, Table
 
-# More rows than this of one table are for a file, not for a person.
+# Nobody reads more rows of a table than this on a screen; files have all of them.
 _MOST_ROWS = 40
 
 

@@ -16,7 +16,7 @@ from simdeploy.cli.answers import abandon_stdout, say
 from simdeploy.cli.command import BAD_INPUT, EXIT_CODES, FAILED, INTERRUPTED
 from simdeploy.errors import InputError, SimdeployError, SimdeployWarning, listed, nearest, printable, shorten
 
-# Each is the `command` of the module of its name. They are imported one at a time, when they are asked for.
+# Each is the `command` of the module of the same name, which is imported only when it is needed.
 _COMMANDS = (
     "new",
     "examples",
@@ -56,7 +56,7 @@ class _Application(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - likewise
         if cmd_name not in _COMMANDS:
             return None
-        # No module can be called import.
+        # `import` is a keyword.
         module = "importing" if cmd_name == "import" else cmd_name
         command: click.Command = import_module(f"simdeploy.cli.{module}").command
         return command
@@ -76,7 +76,7 @@ class _Application(click.Group):
         with _spoken_warnings():
             try:
                 code = super().main(args, prog_name, **extra)
-            except BaseException as error:  # noqa: BLE001 - what isn't answered for is raised again
+            except BaseException as error:  # noqa: BLE001 - bugs are raised again
                 code = _answer(error)
         sys.exit(code if isinstance(code, int) else 0)
 
@@ -85,7 +85,7 @@ def _answer(error: BaseException) -> int:
     """Print an error message and return the exit code; bugs are raised again."""
     match error:
         case click.ClickException():
-            vars(error)["message"] = printable(error.message)  # it holds what was typed
+            vars(error)["message"] = printable(error.message)  # it quotes the user's input
             error.show()
             return error.exit_code
         case click.Abort() | KeyboardInterrupt():
@@ -116,7 +116,7 @@ def _describe(error: OSError) -> str:
 
 @contextlib.contextmanager
 def _spoken_warnings() -> Iterator[None]:
-    """Print warnings as plain lines, without their place in the code."""
+    """Print warnings as plain lines, without the line of code that raised them."""
     with warnings.catch_warnings():
         warnings.simplefilter("always", SimdeployWarning)
         warnings.showwarning = lambda message, *_, **__: say(f"warning: {message}")

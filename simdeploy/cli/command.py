@@ -40,7 +40,7 @@ class Command(click.Command):
 
 
 def command_line(ctx: click.Context) -> str:
-    """Return the command as it can be pasted."""
+    """Return the command line in a form that can be pasted into a shell."""
     return " ".join(map(_quote, ["simdeploy", str(ctx.info_name), *ctx.meta[_ARGUMENTS]]))
 
 
@@ -53,7 +53,7 @@ def _quote(word: str) -> str:
 
 
 def _break(line: str) -> list[str]:
-    """Break a command line before its options, so that it can be pasted."""
+    """Break a command line before its options, in a form that can be pasted."""
     lines = [""]
     for part in re.split(r" (?=--)", line):
         joined = f"{lines[-1]} {part}".lstrip() if len(lines) == 1 else f"{lines[-1]} {part}"

@@ -40,7 +40,7 @@ def command(study: Study, *, precision: tuple[str, ...], baseline: str | None, b
 
     targets = read_precision(study.ctx, precision)
     scenario, policies = study.scenario, study.policies or {name: name for name in study.scenario.policies}
-    # Known at once, so it is said before the long work and not after it.
+    # Check this before the long work.
     if baseline is not None and baseline not in policies:
         raise InputError(not_among("not among the compared policies", ("baseline",), baseline, policies))
     if by_cause and scenario.costs is None:
@@ -67,7 +67,7 @@ def command(study: Study, *, precision: tuple[str, ...], baseline: str | None, b
 
 
 def _draw_costs(comparison: Comparison, costs: CostResult) -> Figure:
-    """Draw the causes of the cost, and below each policy against the best of the others."""
+    """Draw the causes of the cost; below, the difference of each policy from the best of the others."""
     from simdeploy.plotting import plot_costs, plot_ranking
     from simdeploy.plotting.figures import stack_panels
 

@@ -76,7 +76,7 @@ def _checker(*endings: str) -> Callable[[click.Context, click.Parameter, str | N
         with usable_path(value):
             if path.exists() and not path.is_file():
                 raise click.BadParameter(f"{shorten(value)} exists and is not a file")
-            # A link is followed, so that the file it points to is written and the link stays.
+            # Follow links, so that the target is written and the link remains.
             path = path.resolve() if path.is_symlink() else path
             if not path.parent.is_dir():
                 raise click.BadParameter(f"no such folder: {shorten(str(path.parent))}")
@@ -99,7 +99,7 @@ def usable_path(value: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def writing() -> Iterator[None]:
-    """Exit with the code of bad input if a file can't be written: 1 would say that a requirement is not met."""
+    """Exit with the code for bad input if a file can't be written: 1 would mean that a requirement is not met."""
     try:
         yield
     except OSError as error:
@@ -129,6 +129,6 @@ def write_text(text: str, path: Path) -> None:
 
 
 def write_file(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Write a file: it is either complete or unchanged."""
+    """Write a file completely or not at all."""
     output.write_file(path, write)
     say(f"wrote {path}")

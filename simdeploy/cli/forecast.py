@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 )
 @use(SEEN, AT, EVIDENCE, LOG)
 def command(study: Study, *, seen: tuple[str, ...], at: str | None, evidence: str | None, log: Path | None) -> Finding:
-    """Forecast how a rollout goes on.
+    """Forecast the rest of a rollout.
 
-    Continues worlds of SCENARIO that agree with what was seen of the rollout: its deployment object now, or several over time. Says when
-    it will end, how many nodes will fail, and how probable each kind of release is.
+    Samples worlds of SCENARIO that agree with what was seen of the rollout (its deployment object now, or several over time), and
+    simulates the rest. Says when it will be done, how many nodes will fail, and how probable each kind of release is.
     """
     from simdeploy.analysis import forecast
 
@@ -54,7 +54,7 @@ def describe(result: Forecast) -> str:
 
 
 def describe_way(result: Forecast) -> str:
-    """Say how worlds were found."""
+    """Describe how matching worlds were sampled."""
     from simdeploy.analysis.advice.result import NODE_BY_NODE
 
     ways = {

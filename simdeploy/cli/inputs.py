@@ -30,16 +30,16 @@ def prepare_cluster(ctx: click.Context) -> None:
         return
     if not (ctx.params["cluster"] or "").startswith("tls://"):
         raise click.UsageError(f"{flags(list(TLS))} need --cluster tls://...")
-    with contextlib.suppress(ImportError):  # that Dask is missing is said of --cluster
+    with contextlib.suppress(ImportError):  # the check of --cluster reports that Dask is missing
         import dask
 
         ctx.with_resource(dask.config.set(settings))
 
 
 def read_with_warnings(path: str, policies: Sequence[str] = (), *, is_all: bool = True) -> Scenario:
-    """Read a scenario and print its warnings, of policies only of those that are used; raise all errors.
+    """Read a scenario and print its warnings, except those on unused policies; raise all errors.
 
-    Without `policies`, all are used, or only the first.
+    Without `policies`, all are used (`is_all`), or only the first.
     """
     from simdeploy.scenario import load
 
@@ -79,7 +79,7 @@ def find_policy(scenario: Scenario, policy: str) -> str | ScenarioPolicy:
 def _is_file(name: str) -> bool:
     try:
         return Path(name).is_file()
-    except (OSError, ValueError):  # too long for a path, say
+    except (OSError, ValueError):  # such as a name too long for a path
         return False
 
 
@@ -93,7 +93,7 @@ def choose_policies(scenario: Scenario, names: Sequence[str]) -> dict[str, str |
 
 
 def describe_orchestrator(orchestrator: Orchestrator) -> str:
-    """Describe the switches: the preset and its changes.
+    """Describe the switches: the preset and changes to it.
 
     Examples
     --------

@@ -13,7 +13,7 @@ from simdeploy.report.formatting import find_cost_unit
 if TYPE_CHECKING:
     from simdeploy.analysis.checking.checking import Check
 
-# Nothing is timed: the same question gives the same file. Several systems read no test without a time.
+# Zero, so that the same check gives the same file; several systems ignore tests without a time.
 _UNTIMED = "0"
 
 

@@ -47,7 +47,7 @@ def command(*, file: Path, like: str | None, **answers: float | None) -> None:
         return
     if file.exists():
         raise InputError(Problem("exists already", file=str(file)))
-    # In the order of the questions; click passes what was given first.
+    # In the order of the questions, since click passes given options first.
     nodes, requests, defective = (_answered(name, answers[name]) for name in _QUESTIONS)
     from simdeploy.cli.template import write_scenario
 
@@ -57,7 +57,7 @@ def command(*, file: Path, like: str | None, **answers: float | None) -> None:
 
 
 def _answered(name: str, given: float | None) -> float:
-    """Return the value of an option, or ask for it; where nobody can be asked, the default is taken."""
+    """Return the value of an option, or ask for it; the default without a terminal."""
     if given is not None:
         return given
     question, default, kind = _QUESTIONS[name]

@@ -18,7 +18,7 @@ ENGINES = ("auto", "compiled", "reference")
 TLS_META = "simdeploy.tls"
 ALLOWED = "simdeploy.allow_files"
 
-# By the names that Dask's own commands have for them, and that its configuration has.
+# Named as in Dask's own commands; with Dask's configuration keys.
 TLS = {
     "tls_ca_file": ("distributed.comm.tls.ca-file", "CA certificate of a tls:// cluster (PEM)."),
     "tls_cert": ("distributed.comm.tls.client.cert", "Client certificate for a tls:// cluster (PEM)."),
@@ -27,7 +27,7 @@ TLS = {
 
 
 class Choice(click.Choice[str]):
-    """One of several words, with a suggestion for a misspelt one."""
+    """A choice of words that suggests a correction of a misspelt one."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the value."""
@@ -146,7 +146,7 @@ REQUIRE = click.Option(
 
 
 def policy_option(default: str) -> click.Option:
-    """Return ``--policy``; its default is "all" policies of the scenario, that which was "seen", or the first."""
+    """Return ``--policy``; its default is "all" policies of the scenario, the one that was "seen", or the first."""
     default = {"all": "all", "seen": "the one that was seen"}.get(default, "the first")
     return click.Option(
         ["--policy", "policies"],
@@ -189,7 +189,7 @@ def use(*options: click.Option | click.Argument) -> Callable[[_Function], _Funct
 
 
 def is_given(ctx: click.Context, name: str) -> bool:
-    """Whether an option stands on the command line."""
+    """Whether an option was given on the command line."""
     return ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
 
 
@@ -213,5 +213,5 @@ def read_precision(ctx: click.Context, texts: Sequence[str]) -> dict[str, str]:
 
 
 def flags(names: Sequence[str]) -> str:
-    """Return the names of options as they are typed, such as --tls-cert."""
+    """Return options as typed, such as --tls-cert."""
     return ", ".join("--" + name.replace("_", "-") for name in names)

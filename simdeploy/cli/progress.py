@@ -19,7 +19,7 @@ from simdeploy.errors import InputError, SimdeployWarning
 def progress_bar(unit: str) -> Iterator[Callable[[int, int], None] | None]:
     """Show a temporary progress bar on standard error; yield None if that is not a terminal.
 
-    Call it with the numbers done and in total. Work done at the first call doesn't count for the rate.
+    Call the yielded function with the numbers done and in total. Work done at the first call doesn't count for the rate.
     """
     if not sys.stderr.isatty():
         yield None
@@ -55,7 +55,7 @@ def progress_bar(unit: str) -> Iterator[Callable[[int, int], None] | None]:
         def report(done: int, total: int) -> None:
             if not tasks:
                 tasks.append(bar.add_task("", total=total, completed=done))
-            bar.update(tasks[0], completed=done, total=total)  # which grows where it isn't known beforehand
+            bar.update(tasks[0], completed=done, total=total)  # the total may grow
 
         yield report
 
@@ -64,7 +64,7 @@ def progress_bar(unit: str) -> Iterator[Callable[[int, int], None] | None]:
 def resumable(ctx: click.Context, store: Path | None) -> Iterator[Callable[[int, int], None]]:
     """Show progress, including saved work; on Ctrl-C print how to resume and exit."""
     try:
-        # Of several sweeps the first one's progress doesn't tell what the others have.
+        # A folder of several stores: the progress of the first doesn't include what the others have saved.
         n_there = 0 if store is None or _count_rows(store) is not None else _count_rollouts(store)
         is_announced = store is None or n_there > 0
         if n_there:

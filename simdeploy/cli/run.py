@@ -73,12 +73,12 @@ def command(
 
 
 def _draw(rollout: Rollout) -> Figure:
-    """Draw the nodes one by one, and below how many there are of each status."""
+    """Draw the nodes one by one, and below the number of nodes by status."""
     from simdeploy.plotting import plot_fleet, plot_timeline
     from simdeploy.plotting.figures import stack_panels
 
     figure = stack_panels((7.5, 8), plot_fleet, plot_timeline, of=(rollout, rollout), height_ratios=[1, 1])
-    figure.axes[1].set_title("", loc="left")  # the same
+    figure.axes[1].set_title("", loc="left")  # it would repeat the first
     return figure
 
 

@@ -19,8 +19,7 @@ from simdeploy.report import REPORTS
 def command(kind: str | None) -> None:
     """Print the JSON Schema of a scenario file, or of a result.
 
-    Default: a scenario file, for editors. With --result: the JSON that commands write, which states its kind under
-    "result".
+    Default: a scenario file, for editors. With --result: the JSON that commands write, with its kind under "result".
     """
     import json
 

@@ -15,11 +15,11 @@ from rich.text import Text
 
 from simdeploy.errors import printable
 
-# Of tables in a file or a pipe. Sentences are not wrapped there, so that a program finds each on one line.
+# Width of tables in a file or a pipe. Sentences aren't wrapped there, so that programs find each on one line.
 _WIDTH_OF_A_PIPE = 100
 _UNLIMITED = 10_000
-_FIRST_WIDTH = 12  # of the first column at least
-_EDGES = 5  # what two columns take beside their words
+_FIRST_WIDTH = 12  # minimum for the first column
+_EDGES = 5  # width of the borders and padding of two columns
 _MOST_KEYS = 3
 
 
@@ -50,7 +50,7 @@ def _lines(text: str) -> str:
 
 
 def print_table(console: Console, title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table, split into several that repeat the columns that identify a row if it is too wide."""
+    """Print a table; split one that is too wide into several, each with the columns that identify a row."""
     header, rows = [_lines(cell) for cell in header], [[_lines(cell) for cell in row] for row in rows]
     for part, table in enumerate(_parts(console, header, rows)):
         heading = title if part == 0 else f"{title.partition(';')[0]} (continued)"
@@ -59,7 +59,7 @@ def print_table(console: Console, title: str, header: Sequence[str], rows: Seque
 
 
 def _parts(console: Console, header: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[Table]:
-    """Split the columns into as few tables as fit, each with the first columns, by which its rows are identified."""
+    """Split the columns into as few tables as fit, each with the first columns, which identify its rows."""
     whole = _table(console, header, rows, range(len(header)))
     if _fits(console, whole):
         yield whole
@@ -77,13 +77,13 @@ def _parts(console: Console, header: Sequence[str], rows: Sequence[Sequence[str]
 
 
 def _fits(console: Console, table: Table) -> bool:
-    # Measured without the terminal's own width, which would cap the answer.
+    # Without a limit, as the terminal's width would cap the measurement.
     needed = Measurement.get(console, console.options.update(max_width=_UNLIMITED), table).minimum
     return needed <= console.width
 
 
 def _count_keys(console: Console, header: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
-    """Return how many of the first columns identify a row; only the first if that are too many to repeat."""
+    """Return how many of the first columns identify a row; 1 if they are too many to repeat."""
     for n in range(1, min(_MOST_KEYS, len(header) - 1) + 1):
         if len({tuple(row[:n]) for row in rows}) == len(rows):
             widths = _find_widths(console, header, rows, n)
@@ -92,14 +92,14 @@ def _count_keys(console: Console, header: Sequence[str], rows: Sequence[Sequence
 
 
 def _find_widths(console: Console, header: Sequence[str], rows: Sequence[Sequence[str]], n_keys: int) -> list[int]:
-    """Return the widths of the columns: of numbers what they need, of further keys at most a quarter of the console."""
-    # Words of later columns leave the first one a quarter of the console, if it needs that.
+    """Return the widths of the columns: as needed, but at most a quarter of the console for key columns."""
+    # Later columns leave the first one up to a quarter of the console.
     first = max([len(header[0]), *(len(line) for row in rows for line in row[0].splitlines())])
     room = max(1, console.width - max(_FIRST_WIDTH, min(first, console.width // 4)) - _EDGES)
     widths = []
     for place, heading in enumerate(header):
         lines = [line for row in rows for line in row[place].splitlines()]
-        # A heading may take several lines, a number may not; nor may words, unless a terminal has no room for them.
+        # Headings may wrap. Values don't, unless they don't fit on the terminal.
         needed = min(max([1, *map(len, [*lines, *heading.split()])]), room)
         widths.append(min(needed, max(console.width // 4, _FIRST_WIDTH)) if place < n_keys else needed)
     return widths

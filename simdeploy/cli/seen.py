@@ -1,4 +1,4 @@
-"""What was seen of a rollout, as files."""
+"""Options and files for what was seen of a rollout."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ SEEN = click.Option(
 AT = click.Option(
     ["--at"],
     metavar="TIME",
-    help="Instant of looking: RFC 3339, or seconds after created_at. Default: the last updated_at.",
+    help="Time of observation: RFC 3339, or seconds after created_at. Default: the last updated_at.",
 )
 EVIDENCE = click.Option(
     ["--evidence"],
     metavar="FILE",
     type=PathName(exists=True, dir_okay=False, readable=True, allow_dash=True),
-    help="Counts of requests: health windows of nodes, or totals (CSV, Parquet or JSON; - is standard input).",
+    help="Request counts: health windows of nodes, or totals (CSV, Parquet or JSON; - is standard input).",
 )
 LOG = folder_option(["--log"], "Save the answer in this folder, for simdeploy score.")
 
 
 def read_evidence(name: str | None, seen: Sequence[str]) -> Any:
-    """Return what `advise` takes as `evidence`, from a file."""
+    """Read the `evidence` of `advise` from a file."""
     if name is None:
         return None
     if name == "-" and "-" in seen:
@@ -49,7 +49,7 @@ def read_evidence(name: str | None, seen: Sequence[str]) -> Any:
 
 
 def read_files(names: Sequence[str]) -> Any:
-    """Return what `advise` takes as `seen`, from files: objects, or one table, by their content."""
+    """Read the argument `seen` of `advise` from files: objects, or one table, by content."""
     looks: list[Any] = []
     for name in names:
         content = read_content(name)
@@ -62,7 +62,7 @@ def read_files(names: Sequence[str]) -> Any:
 
 
 def read_content(name: str) -> Any:
-    """Return what is in a file, or in standard input: JSON, or a table as a DataFrame."""
+    """Read a file or standard input: JSON, or a table as a DataFrame."""
     from simdeploy.api.files import MAX_BYTES, decode, read_text
     from simdeploy.api.json_text import parse_json
 

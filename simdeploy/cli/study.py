@@ -1,6 +1,6 @@
 """Common parts of commands that simulate: options, running, output and exit codes.
 
-A command is a function from a `Study` and further options to a `Finding`; `study_command` does the rest.
+A command is a function of a `Study` and further options that returns a `Finding`; `study_command` does the rest.
 """
 
 from __future__ import annotations
@@ -36,19 +36,19 @@ class Finding:
     """A command's result, and how to show it."""
 
     result: Result
-    about: str = ""  # what was simulated, such as "policy canary, 100 replications of each value"
+    about: str = ""  # the simulations, such as "policy canary, 100 replications of each value"
     lines: Sequence[str] = ()  # before the tables
-    precision: Precision[Any] | None = None  # what --precision needed
-    more: Sequence[Table] = ()  # after those of the result
+    precision: Precision[Any] | None = None  # outcome of --precision
+    more: Sequence[Table] = ()  # after the tables of the result
     after: Sequence[str] = ()  # after the tables
-    table: Callable[[], pd.DataFrame] | None = None  # for --out, instead of that of the result
+    table: Callable[[], pd.DataFrame] | None = None  # for --out, instead of the result's table
     text: Callable[[], str] | None = None  # for --out FILE.yaml
-    draw: Callable[[], Figure | None] | None = None  # for --plot, instead of that of the result
-    files: Callable[[], None] | None = None  # writes others
+    draw: Callable[[], Figure | None] | None = None  # for --plot, instead of the result's picture
+    files: Callable[[], None] | None = None  # writes other files
     under: Mapping[str, Any] = field(default_factory=dict)  # in addition to the result's `computed_under`
-    failed: bool = False  # also without failed replications
+    failed: bool = False  # exit as failed, even without failed replications
     undecided: bool = False
-    code: int = 0  # if nothing failed
+    code: int = 0  # exit code if nothing failed
 
 
 class Study:
@@ -80,7 +80,7 @@ class Study:
 
 
 def describe_worlds(counts: Mapping[str, int]) -> str:
-    """Return how many worlds each kind of release has, in brackets; nothing where kinds are drawn."""
+    """Return the number of worlds per kind of release, in brackets; empty if kinds are drawn."""
     return f" ({', '.join(f'{kind} {count:,}' for kind, count in counts.items())})" if counts else ""
 
 
@@ -98,13 +98,12 @@ def study_command(
     plot: bool = True,
     out: click.Option = shared.OUT,
 ) -> Callable[[Callable[..., Finding]], Command]:
-    """Make a command from a function of a `Study` and further options that returns a `Finding`.
+    """Decorate a function of a `Study` and further options that returns a `Finding`; make it a command.
 
-    ``--policy`` takes one policy, or several, of which the "first" or "all" are the default, or that which was "seen"; without a
-    scenario `policies` is None. There is no ``--replications`` without its default and its `least` value. With `precision`
-    there are ``--precision`` and ``--most``. A command that `simulates` has options for engine, workers and cluster, and for a
-    store if it `stores` replications; with `intervals` there is their ``--confidence-level``, too. One that also writes
-    something else has an `out` of its own.
+    `policies` says what ``--policy`` takes: "one" policy, or several with a default: the "first", "all", or the one that was "seen".
+    If None, the command has no scenario. `replications` is the default of ``--replications`` (None: no such option), `least` its
+    minimum. `precision` adds ``--precision`` and ``--most``. A command that `simulates` has options for engine, workers and
+    cluster; for a store if it `stores` replications; and with `intervals` ``--confidence-level``. `out` replaces ``--out``.
     """
 
     def decorate(function: Callable[..., Finding]) -> Command:
@@ -150,7 +149,7 @@ def _writes_json(ctx: click.Context) -> bool:
 
 
 def _identify(ctx: click.Context, study: Study, *, is_one: bool) -> dict[str, Any]:
-    """Return for a document what a scenario says: its digest, the world, and the policies asked about as specs."""
+    """Return what a document states about the scenario: digest, world, and the specs of the command's policies."""
     if not _writes_json(ctx):
         return {}
     from simdeploy.experiments.store.manifest import hash_json
@@ -196,7 +195,7 @@ def _finish(ctx: click.Context, finding: Finding) -> None:
         print_answer(result.answer, _head(ctx, finding, under), tables, after)
     with writing():
         _write(ctx.params, finding, under)
-    n_failed: int | Mapping[str, int] = getattr(result, "n_failed", 0)  # a warning has said which
+    n_failed: int | Mapping[str, int] = getattr(result, "n_failed", 0)  # a warning has named them
     if finding.failed or (any(n_failed.values()) if isinstance(n_failed, Mapping) else n_failed):
         raise click.exceptions.Exit(FAILED)
     if finding.undecided:
@@ -206,7 +205,7 @@ def _finish(ctx: click.Context, finding: Finding) -> None:
 
 
 def _head(ctx: click.Context, finding: Finding, under: Mapping[str, Any]) -> Iterator[str]:
-    """Yield lines on what was simulated, with seed, engine and switches."""
+    """Yield lines on the simulations, with seed, engine and switches."""
     engine = f", engine {under['engine']}" if "engine" in under else ""
     name = f"{under['scenario']}: " if "scenario" in under else ""
     seed = f", seed {ctx.params['seed']}" if "seed" in ctx.params else ""

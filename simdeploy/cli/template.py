@@ -1,4 +1,4 @@
-"""A scenario to be completed, as text: what nobody has said is assumed, and marked."""
+"""The text of a scenario to be completed: unknown values are assumed, and marked as such."""
 
 from __future__ import annotations
 
@@ -63,12 +63,12 @@ _POLICIES = """\
     health_check: {{deadline: 5m}}"""
 
 
-# Of a fleet whose zones are updated one after the other, if nobody says how many there are.
+# Zones of a fleet that are updated one after the other, if their number isn't stated.
 _ZONES = 3
 
 
 def write_scenario(file: PurePath, nodes: int, requests: float, percent_defective: float) -> str:
-    """Return the text of a scenario with two policies; the last number is how many of a hundred releases are defective."""
+    """Return the text of a scenario with two policies."""
     head = f"""\
 # What is marked "assumed" is plausible, not yours: put in what you know of your fleet. Then try
 #   simdeploy compare {shlex.quote(printable(str(file)))}
@@ -87,7 +87,7 @@ def write_scenario(file: PurePath, nodes: int, requests: float, percent_defectiv
 
 
 def _name(of_file: str, otherwise: str) -> str:
-    """Return the name of a file if a scenario can have it as well."""
+    """Return the name of a file if it is valid for a scenario, too."""
     return of_file if of_file.strip() and is_printable(of_file) else otherwise
 
 
@@ -105,7 +105,7 @@ def write_template(imported: PolicyImport, file: str) -> str:
     Raises
     ------
     InputError
-        If neither the file nor the caller states the number of nodes, or if what is assumed doesn't suit the policy.
+        If neither the file nor the caller states the number of nodes, or if an assumption contradicts the policy.
     """
     from simdeploy.scenario.files import Files
     from simdeploy.scenario.scenario import build
@@ -135,7 +135,7 @@ def write_template(imported: PolicyImport, file: str) -> str:
 
 
 def _write_zones(imported: PolicyImport, nodes: int) -> str:
-    """Return the keys of a fleet that a policy goes through zone by zone."""
+    """Return the keys for a fleet that a policy updates zone by zone."""
     if not imported.policy.get("zone_by_zone"):
         return ""
     given = imported.computed_under["variables"].get("zones")
@@ -144,19 +144,19 @@ def _write_zones(imported: PolicyImport, nodes: int) -> str:
 
 
 def _in_imported(problem: Problem, imported: PolicyImport, file: str) -> Problem:
-    """Return a problem of a scenario as one of the file that its policy is from; the line is known where its field is called alike."""
+    """Return a problem of a scenario as one of the imported file, with the line if it has a field of the same name."""
     path = problem.path[2:] if problem.path[:1] == ("policies",) else problem.path
     lines = (note.line for note in imported.notes if path and note.field.endswith(format_path(path)))
     return replace(problem, path=path, file=file, line=next(lines, None))
 
 
 def write_yaml(data: Mapping[str, Any]) -> str:
-    """Return plain data as YAML, in its own order."""
+    """Return plain data as YAML, in the order of its keys."""
     return yaml.safe_dump(dict(data), sort_keys=False, allow_unicode=True, width=100)
 
 
 def _scalar(text: str) -> str:
-    if text[:1] in "+-.0123456789":  # YAML's versions disagree on what is a number
+    if text[:1] in "+-.0123456789":  # versions of YAML differ in what is a number
         return json.dumps(text, ensure_ascii=False)
     return yaml.safe_dump(text, allow_unicode=True, width=1000).partition("\n")[0]
 

@@ -41,5 +41,5 @@ def command(study: Study, *, quantities: tuple[str, ...] | None, every: str | No
     return Finding(
         result,
         about=f"{plural(result.n_replications, 'replication')} of each policy, every {short_duration(result.every_s * NS_PER_S)}",
-        failed=bool(result.n_failed),  # a warning has said which
+        failed=bool(result.n_failed),  # a warning has named them
     )

@@ -23,7 +23,7 @@ POLICY_FILES = (".json", ".yaml", ".yml")
 
 
 def _read_wave(_ctx: click.Context, _param: click.Parameter, value: str | None) -> int | str | None:
-    """Return a number of nodes as such; the call checks everything else."""
+    """Convert a number of nodes; `tune` checks everything else."""
     return int(value) if value is not None and value.isdecimal() else value
 
 
@@ -106,7 +106,7 @@ def command(study: Study, *, vary: tuple[str, ...], write_policy: Path | None, d
 
 
 def _write_policy(result: Tuning, path: Path | None, dialect: str | None, base: ScenarioPolicy) -> None:
-    """Write the recommended policy in API form, under the key of its dialect; with an orchestrator of its own as a bare spec."""
+    """Write the recommended policy in API form, under the key of its dialect; as a bare spec if it has its own orchestrator."""
     if path is None:
         return
     if result.choice is None:

@@ -40,7 +40,7 @@ def command(files: tuple[str, ...]) -> None:
 
 
 def _describe_import(source: Source, file: str) -> str | None:
-    """Describe another orchestrator's policy; None if the file is none."""
+    """Describe another orchestrator's policy; None if the file isn't one."""
     from simdeploy.dialects.expanso import is_deployment
     from simdeploy.dialects.importing import import_source, recognise
 
@@ -65,7 +65,7 @@ def _describe_scenario(file: str) -> str:
 
 
 def _is_policy(source: Source, file: str) -> bool:
-    """Whether a file is a policy in a dialect of simdeploy: JSON, or YAML with a spec, by itself or as `tune` writes it."""
+    """Whether a file is a policy in a dialect of simdeploy: JSON, or YAML with a spec, bare or as `tune` writes it."""
     from simdeploy.dialects.expanso import is_deployment
     from simdeploy.scenario.loading import is_json_scenario
 
@@ -81,7 +81,7 @@ def _describe_policy(file: str) -> str:
     from simdeploy.scenario.policies import read_policy_file
 
     document = read_policy_file(file)
-    assert not isinstance(document, PolicyImport)  # noqa: S101 - described before
+    assert not isinstance(document, PolicyImport)  # noqa: S101 - imports have been described
     for problem in document.warnings:
         say(f"warning: {problem}")
     kind = "a spec" if document.deployment is None else "a deployment"

@@ -1,4 +1,4 @@
-"""``--vary``: values on the command line, a list or evenly spaced."""
+"""``--vary``: lists or evenly spaced values on the command line."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _MOST_VALUES = 1_000_000
 def read_vary(
     texts: Sequence[str], scenario: Scenario, policies: Mapping[str, Any], *, has_ranges: bool, is_grid: bool = False
 ) -> dict[str, Any]:
-    """Return the values given with ``--vary`` by the key's full path, or raise all problems.
+    """Return the values given with ``--vary`` by full path of the key, or raise all problems.
 
     With `has_ranges`, ``KEY=low:high`` is a tuple of the ends and ``KEY=low:high:log`` a `Range`. With `is_grid`, too many
-    combinations are refused before any is made.
+    combinations are refused before they are generated.
     """
     from simdeploy.experiments.arguments import find_bases
     from simdeploy.experiments.design import check_number_of_cases
@@ -131,7 +131,7 @@ def _read_word(word: str) -> Any:
 def space_evenly(low: float, high: float, count: int, *, whole: bool) -> list[int] | list[float]:
     """Return evenly spaced values including both ends, in exact decimals.
 
-    Raises if whole numbers would not stay whole, with counts that work.
+    Raises `InputError` if `whole` numbers would not stay whole; it suggests counts that work.
 
     Examples
     --------

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from simdeploy.cli.watching.frame import Film
 
-_SIZE = (80, 24)  # of a saved screen
+_SIZE = (80, 24)  # columns and lines of a saved screen
 _N_FRAMES = 100  # of a saved film
 
 
@@ -31,7 +31,7 @@ def _is_playable() -> bool:
 
 
 def _play(film: Film) -> None:
-    """Play on the terminal until somebody quits."""
+    """Play on the terminal until the user quits."""
     from rich.console import Group
 
     from simdeploy.cli.screen import make_console
@@ -50,7 +50,7 @@ def _play(film: Film) -> None:
             return
         shown = size, lines
         console.size = size
-        if console.is_dumb_terminal:  # which can't go back: screen follows screen
+        if console.is_dumb_terminal:  # it can't move the cursor back, so screens follow each other
             console.print(*lines, sep="\n")
         else:
             console.update_screen(Group(*lines))

@@ -1,7 +1,7 @@
-"""Results as JSON documents: what is in them, and how they are read back.
+"""Results as JSON documents: their schemas, and reading them back.
 
-May be used from outside: `read_result`, `result_schema`, `KINDS`. Both functions follow from what a result declares: the
-types of its fields, and the columns of its tables.
+Other packages may use `read_result`, `result_schema` and `KINDS`. Everything is derived from the class of a result: the types
+of its fields, and the columns of its tables.
 """
 
 from simdeploy.documents.models import KINDS, result_schema

@@ -1,4 +1,4 @@
-"""What the document of a result holds, as pydantic's models: what is read is checked, described and made by them."""
+"""Pydantic models of results' documents, which check, describe and convert them."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class _Open(BaseModel):
 
 
 def make_model(kind: type[Result], dtypes: Mapping[str, Mapping[str, str]] | None = None) -> type[BaseModel]:
-    """Return what a document of a kind of result holds; without the columns of each table some may have any."""
+    """Return the model of documents of a kind of result; without `dtypes`, tables that may have further columns accept any."""
     if dtypes is None:
         return _make_model(kind.__name__, None)
     return _make_model(kind.__name__, tuple((name, tuple(columns.items())) for name, columns in dtypes.items()))
@@ -88,7 +88,7 @@ def make_model(kind: type[Result], dtypes: Mapping[str, Mapping[str, str]] | Non
 def _make_model(name: str, table_dtypes: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] | None) -> type[BaseModel]:
     kind = find_kind(name)
     dtypes = None if table_dtypes is None else {name: dict(columns) for name, columns in table_dtypes}
-    # A number may be missing, or infinite.
+    # Numbers may be missing or infinite.
     hints, tables = kind.hints(float=Number), kind.tables()
     keys: dict[str, Any] = {"result": Literal[kind.__name__], "format": Literal[FORMAT], "answer": str}
     keys |= {name: _type(hint) for name, hint in hints.items() if name not in tables}
@@ -109,13 +109,13 @@ def by_key(values: BaseModel) -> dict[str, Any]:
 
 
 def _model(keys: Mapping[str, Any], name: str, base: type[BaseModel] = _Closed) -> type[BaseModel]:
-    """Return a model with these keys, which may be any text."""
+    """Return a model with these keys, which needn't be identifiers."""
     named: dict[str, Any] = {f"key{place}": (of, Field(alias=key)) for place, (key, of) in enumerate(keys.items())}
     return create_model(name, __base__=base, **named)
 
 
 def _type(hint: Any) -> Any:
-    """Return the type of what stands in a document for the value of a field."""
+    """Return the type in a document of a field's values."""
     if row := find_declared(hint, Row):
         return Annotated[_row(Columns(row.dtypes), "row"), AfterValidator(by_key)]
     if array := find_declared(hint, Array):
@@ -154,7 +154,7 @@ def _array(dtype: str) -> Any:
 
 
 def _written(parse: Callable[[str], Any]) -> Any:
-    """Return the type of what is written as people write it."""
+    """Return the type of values that documents hold as readable text, such as a measure."""
 
     def read(text: Any) -> Any:
         try:
@@ -198,12 +198,12 @@ def find_kind(name: object) -> type[Result]:
     """Return the class of a kind of result; refuse a name that none has."""
     if not isinstance(name, str) or name not in KINDS:
         raise InputError(not_among("no such kind of result", ("result",), name, KINDS))
-    # They are public names, each of which is imported when it is first used.
+    # They are public names, which are imported on first use.
     return cast("type[Result]", getattr(import_module("simdeploy"), name))
 
 
 def _tidy(schema: Any) -> Any:
-    """Leave out titles, which repeat the keys, and what is written for readers of the code."""
+    """Leave out titles, which repeat the keys, and descriptions from docstrings, which are for readers of the code."""
     if isinstance(schema, list):
         return [_tidy(part) for part in schema]
     if not isinstance(schema, dict):
@@ -216,7 +216,7 @@ def _tidy(schema: Any) -> Any:
 
 
 def _describe_fields(kind: type[Result]) -> dict[str, str]:
-    """Return what the docstring of a result says of its fields."""
+    """Return the descriptions of fields from the docstring of a result."""
     section = (kind.__doc__ or "").partition("----------\n")[2]
     matches = re.findall(r"^    (\w[\w, ]*) : .*\n((?:        .*\n)+)", section, flags=re.MULTILINE)
     described = {name: " ".join(text.split()) for names, text in matches for name in names.split(", ")}

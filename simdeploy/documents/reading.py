@@ -1,4 +1,4 @@
-"""From a document back to the result that wrote it."""
+"""Read a result from its document."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from simdeploy.documents.models import Dtypes, by_key, find_kind, make_model
 from simdeploy.errors import InputError, Problem, raise_if_any, shorten
 from simdeploy.result import FORMAT, Result
 
-# A sweep of 10,000 cases is some 30 MB.
+# A sweep of 10,000 cases has about 30 MB.
 _MOST_BYTES = 100_000_000
 _MOST_VALUES = 2_000_000
 
 
 def read_result(source: str | os.PathLike[str] | Mapping[str, Any]) -> Result:
-    """Make a result of the document that a command or `Result.to_dict` wrote.
+    """Read a result from a document that a command or `Result.to_dict` wrote.
 
     Parameters
     ----------
@@ -34,8 +34,8 @@ def read_result(source: str | os.PathLike[str] | Mapping[str, Any]) -> Result:
     Returns
     -------
     Result
-        Of the type that the document names, with the same tables and values, so that its answer, tables and pictures are
-        those of the original. It has no replications, which no document holds.
+        Of the type named in the document, with the same values, answer, tables and pictures as the original. Documents
+        don't contain replications, so the result has none.
 
     Raises
     ------
@@ -69,7 +69,7 @@ def read_result(source: str | os.PathLike[str] | Mapping[str, Any]) -> Result:
 
 
 def _read_source(source: str | os.PathLike[str] | Mapping[str, Any]) -> tuple[str, str | None]:
-    """Return the text of a document, and its file if it is one."""
+    """Return the text of a document, and its file, if any."""
     if isinstance(source, Mapping):
         try:
             return json.dumps(dict(source)), None
@@ -81,7 +81,7 @@ def _read_source(source: str | os.PathLike[str] | Mapping[str, Any]) -> tuple[st
 
 
 def _find_kind(document: Any) -> type[Result]:
-    """Return the class that a document names."""
+    """Return the class named in a document."""
     if not isinstance(document, dict) or "result" not in document:
         hint = "documents of older versions can't be read; write it again"
         allowed = "what a command wrote with -o FILE.json or --json"
@@ -99,7 +99,7 @@ def _dtypes_adapter() -> TypeAdapter[dict[str, Dtypes]]:
 
 
 def _find_dtypes(kind: type[Result], document: Mapping[str, Any]) -> dict[str, dict[str, str]]:
-    """Return the columns of each table: as they are declared, or stated by the document where it may have more."""
+    """Return the columns of each table: as declared, or as the document states if further ones are possible."""
     stated = document.get("dtypes", {})
     try:
         _dtypes_adapter().validate_python(stated)
@@ -117,15 +117,15 @@ def _find_dtypes(kind: type[Result], document: Mapping[str, Any]) -> dict[str, d
 
 
 def _build(kind: type[Result], values: Mapping[str, Any]) -> Result:
-    """Make the result of the values in a document, and see that something can be said of it."""
-    # What is private can't be in a document.
+    """Make a result from the values of a document, and check that its answer and tables can be derived from them."""
+    # Private fields are not in documents.
     given = {field.name: values.get(field.name) for field in fields(kind)}  # type: ignore[arg-type]  # each is a dataclass
     result = kind(**given)
     vars(result).update({name: values[name] for name in kind.tables() if name not in given})
     try:
         _ = result.answer, result.summarize()
         follows = {name: getattr(result, name) for name in kind.also}
-    except Exception as error:  # noqa: BLE001 - whatever it is, it comes from the document
+    except Exception as error:  # noqa: BLE001 - any error is due to the document
         found = f"{type(error).__name__}: {error}"
         raise InputError(Problem("the values contradict each other", found=found)) from None
     problems = [
@@ -138,7 +138,7 @@ def _build(kind: type[Result], values: Mapping[str, Any]) -> Result:
 
 
 def _problems(error: ValidationError, prefix: tuple[str, ...] = ()) -> list[Problem]:
-    """Return what is wrong, once for each value."""
+    """Return the problems, one per value."""
     problems: dict[tuple[str | int, ...], Problem] = {}
     for details in error.errors(include_url=False):
         path, found = (*prefix, *details["loc"]), shorten(details["input"])

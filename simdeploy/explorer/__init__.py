@@ -1,10 +1,10 @@
-"""The explorer: a policy and the assumptions about its world, moved by hand.
+"""The explorer: sliders for a policy and the assumptions about its world, with live estimates.
 
-`position` says what a place on the sliders means, `controls` which sliders there are, `answering` what is known there,
-`conversation` in which order it is told. `static` is the front end, one module for the browser (`server`) and for notebooks
-(`widget`).
+`controls` makes the sliders, `position` turns their positions into a scenario and policy, `answering` computes what is
+shown, and `conversation` sends it, quick answers first. `static` is the front end, one module for the browser (`server`)
+and for notebooks (`widget`).
 
-From outside: `explore`, and what `simdeploy.cli.explore` uses.
+Other packages use `explore`, and what `simdeploy.cli.explore` imports.
 """
 
 from simdeploy.explorer.notebook import explore

@@ -1,4 +1,4 @@
-"""What is known at a position: estimates, the curve of a setting, one rollout, and the policy as a spec."""
+"""Answers at a position: estimates, the curve of a setting, one rollout, and the policy as a spec."""
 
 from __future__ import annotations
 
@@ -34,68 +34,68 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# Rollouts of a first estimate: the most of these that take a moment, by what an engine is expected to take. Of later ones,
-# while the hand rests, those that take a few seconds.
+# Numbers of rollouts. A first estimate has the largest that is expected to take only a moment; later ones, while the sliders
+# rest, those that take up to a few seconds.
 _FIRST, _FIRST_S = (20, 50, 100), 0.1
 _LATER, _LATER_S = (1_000, 4_000), 5.0
-_OF_CURVE = 4  # a curve has so many times fewer rollouts of each point
+_OF_CURVE = 4  # each point of a curve has this many times fewer rollouts than the estimate
 _FEWEST_OF_CURVE = 50
 _MOST_KEPT = 200
 
-# Conversations have threads, but warnings are caught for the whole process.
+# Each conversation has a thread, but warnings are caught for the whole process.
 _ONE_AT_A_TIME = threading.RLock()
 
 Asked = Callable[[], bool]
 
 
 class SupersededError(Exception):
-    """Something else has been asked meanwhile."""
+    """A newer question was asked meanwhile."""
 
 
 @dataclass(frozen=True)
 class Effort:
-    """How many rollouts an answer takes, and whether more would follow."""
+    """The number of rollouts of an estimate, and whether it is the last, largest one."""
 
     n: int
     is_last: bool
 
 
 class Explorer:
-    """A scenario and its policies, to be asked at any position.
+    """Answers questions about a scenario and its policies at any position.
 
-    Answers are JSON values, which depend on the question only; what was answered lately is kept.
+    Answers are JSON values that depend on the question only; recent ones are cached.
     """
 
     def __init__(
         self,
         scenario: Scenario,
-        policies: Mapping[str, ScenarioPolicy],  # the first is where exploring begins
+        policies: Mapping[str, ScenarioPolicy],  # exploring starts with the first
         *,
         seed: int = 0,
         confidence_level: float = 0.95,
         engine: str = "compiled",  # compiled or reference
-        # Called once before anything is asked; it may set a better `engine` later.
+        # Called once before the first question; may set a better `engine` later.
         prepare: Callable[[Explorer], None] | None = None,
     ) -> None:
         self.scenario, self.policies = scenario, policies
         self._prepare = prepare
         self.seed, self.confidence_level, self.engine = seed, confidence_level, engine
-        self.awaits_engine = False  # whether a better engine is being prepared: answers will be better then
+        self.awaits_engine = False  # whether a faster engine is being prepared, for better answers
         self._known: OrderedDict[tuple[Any, ...], Any] = OrderedDict()
 
     @property
     def start(self) -> Position:
-        """Where exploring begins: the first policy as it is."""
+        """The first position: the first policy, unchanged."""
         return Position(next(iter(self.policies)), {})
 
     def prepare(self) -> None:
-        """Get ready to be asked."""
+        """Get ready for questions."""
         prepare, self._prepare = self._prepare, None
         if prepare is not None:
             prepare(self)
 
     def settle(self, position: Position) -> Place:
-        """Return what a position means; raise all problems."""
+        """Return the scenario and policy at a position; raise all problems."""
         return self._remember(("place", position.key), lambda: settle(position, self.scenario, self.policies))
 
     def describe(self) -> dict[str, Any]:
@@ -112,7 +112,7 @@ class Explorer:
         }
 
     def find_controls(self, place: Place) -> list[dict[str, Any]]:
-        """Return the sliders at a position: ranges are those of the policy as it is, under the position's strategy."""
+        """Return the sliders at a position: ranges are those of the unchanged policy, under the position's strategy."""
         policy, strategy = place.position.policy, place.position.values.get("strategy")
 
         def make() -> list[dict[str, Any]]:
@@ -120,18 +120,18 @@ class Explorer:
             controls = find_policy_controls(base)
             steps = controls[0].steps if controls and controls[0].name == "strategy" else ()
             of = next((step.values for step in steps if step.text == strategy), None)
-            if of is not None:  # the choice is still from that of the file, its sizes are those that come with it
+            if of is not None:  # the strategy is still chosen relative to the file's, with the sizes that come with it
                 controls = [controls[0], *find_policy_controls(self.settle(Position(policy, of)))[1:]]
             return [control.to_dict() for control in [*controls, *find_world_controls(self.scenario)]]
 
         return self._remember(("controls", policy, strategy), make)
 
     def write_policy(self, place: Place) -> dict[str, Any]:
-        """Return the policy's spec by dialect, with notes on what a dialect can't say."""
+        """Return the policy's spec by dialect, with notes on what a dialect can't express."""
         return write_specs(place.policy, place.scenario)
 
     def efforts(self) -> list[Effort]:
-        """Return the sizes of estimates: the first as large as a moment allows, later ones larger; no more than worlds on record."""
+        """Return increasing sizes of estimates, the first for an answer in a moment; at most the number of recorded worlds, if any."""
         updates = self.scenario.fleet.nodes
         first = max((n for n in _FIRST if expect_seconds(self.engine, n * updates) <= _FIRST_S), default=_FIRST[0])
         sizes = [first, *(n for n in _LATER if expect_seconds(self.engine, n * updates) <= _LATER_S)]
@@ -157,11 +157,11 @@ class Explorer:
         return [_to_row(row, unit or "") for row in frame.to_dict("records")]
 
     def size_of_curve(self, n: int) -> int:
-        """Return how many rollouts each point of a curve has, beside an estimate over `n`."""
+        """Return the number of rollouts of each point of a curve that goes with an estimate over `n`."""
         return cap_replications(self.scenario, max(n // _OF_CURVE, _FEWEST_OF_CURVE))
 
     def draw_curve(self, place: Place, lever: str, n: int, is_superseded: Asked = bool) -> dict[str, Any]:
-        """Return what a setting trades, as `tradeoff` has it, over `n` rollouts of each of its values."""
+        """Return the trade-off curve of a setting, as from `tradeoff`, over `n` rollouts of each of its values."""
         key = ("curve", place.position.key, lever, n, self.engine)
         return self._remember(key, lambda: self._draw_curve(place, lever, n, is_superseded))
 
@@ -171,7 +171,7 @@ class Explorer:
         if varied.name not in ranges:
             raise InputError(Problem("no curve of this setting", (lever,), allowed=", ".join(ranges)))
         measures = find_measures(place.scenario, place.policy.identity.type)
-        with warnings.catch_warnings(action="ignore", category=SimdeployWarning):  # said with the numbers
+        with warnings.catch_warnings(action="ignore", category=SimdeployWarning):  # they are sent with the numbers
             result = tradeoff(
                 place.scenario,
                 place.policy,
@@ -192,12 +192,12 @@ class Explorer:
         return {"lever": varied.name, "kind": varied.kind, "n": n, "points": list(points.values())}
 
     def show_rollout(self, place: Place, replication: int, kind: str | None) -> dict[str, Any]:
-        """Return one rollout to step through; `kind` is the release's, by default that which is drawn."""
+        """Return one rollout to step through; `kind` is that of the release, by default drawn at random."""
         key = ("rollout", place.position.key, replication, kind)
         return self._remember(key, lambda: make_film(place, replication, kind, self.seed))
 
     def _remember(self, key: tuple[Any, ...], make: Callable[[], T]) -> T:
-        """Return what is known, or make it."""
+        """Return a cached answer, or make it."""
         with _ONE_AT_A_TIME:
             if key not in self._known:
                 self._known[key] = make()
@@ -208,12 +208,12 @@ class Explorer:
             return known
 
     def knows(self, place: Place, n: int) -> bool:
-        """Return whether the estimates of a position are known already."""
+        """Return whether the estimates of a position are cached."""
         return ("numbers", place.position.key, n, self.engine) in self._known
 
 
 def find_measures(scenario: Scenario, type_: str) -> tuple[Measure, ...]:
-    """Return what is shown of a position: errors, time, reach, service and cost, as far as the scenario has them.
+    """Return the measures to show: errors, time, blast radius, service and cost, if the scenario determines them.
 
     Examples
     --------
@@ -248,7 +248,7 @@ def _to_row(row: Mapping[Any, Any], cost_unit: str) -> dict[str, Any]:
     measure = parse_measure(row["measure"])
     estimate, low, high = (_or_none(row[name]) for name in ("estimate", "low", "high"))
     scale = measure_scale(measure, abs(estimate or 0.0), cost_unit)
-    # A rate that is known without simulation has an interval without width.
+    # The interval of a rate that is known without simulation has no width.
     is_exact = measure.kind == "rate" and estimate is not None and low == high
     if estimate is None:
         interval = "rollouts never end" if row["unknown_fraction"] > 0 else "no rollout of this kind"

@@ -1,4 +1,4 @@
-"""Which sliders there are, and where each can stand: settings of the policy, and the main assumptions about its world."""
+"""The sliders and their steps: settings of the policy, and the main assumptions about its world."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from simdeploy.units import NS_PER_S, exact
 if TYPE_CHECKING:
     from simdeploy.scenario import Scenario, ScenarioPolicy
 
-# Steps of a slider within a power of ten: fine enough to find a threshold, few enough for a short way.
+# Steps of a slider within a power of ten: fine enough to find a threshold, few enough to move quickly.
 _DIGITS = (Fraction(1), Fraction(5, 4), Fraction(3, 2), *(Fraction(n) for n in range(2, 10)))
 _STRATEGIES = ("immediate", "rolling", "canary")
 _CANARIES = ("canary_count", "canary_percent")
-_REACH = 10  # how many times larger or smaller than stated an assumption can be
+_REACH = 10  # an assumption can be this many times larger or smaller than stated
 _UNSET = "unset"
-_MOST_LIKELY = 0.9  # of all defective kinds of release together
+_MOST_LIKELY = 0.9  # highest probability of all defective kinds of release together
 _MOST_FACTORS = 8
 _STARTS = "fleet.start_failure"
 _FRACTIONS = ("error_rate", "start_failure", "start_hang")
@@ -34,7 +34,7 @@ _RATES = ("requests_per_second", "capacity")
 
 @dataclass(frozen=True)
 class Step:
-    """A place where a control can stand: values of keys, in a file's form, and what is written beside it."""
+    """A step of a control: values of keys as in a file, and its label."""
 
     values: Mapping[str, Any]
     number: float | None
@@ -45,7 +45,7 @@ class Step:
 class Control:
     """A slider, or a choice of words.
 
-    `base` is the step of the file, `default` that of the API, if there is one. Only a `lever` has a curve.
+    `base` is the step of the file, `default` that of the API, if any. Only a `lever` has a curve.
     """
 
     name: str
@@ -55,11 +55,11 @@ class Control:
     steps: tuple[Step, ...]
     base: int
     default: int | None
-    factor: float = 1  # from a value to what is written
+    factor: float = 1  # from a value to the displayed number
     unit: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON values."""
+        """Return the control as JSON values."""
         steps = [{"values": dict(step.values), "number": step.number, "text": step.text} for step in self.steps]
         names = ("name", "label", "group", "kind", "base", "default", "factor", "unit")
         parts = {name: getattr(self, name) for name in names}
@@ -75,7 +75,7 @@ def find_policy_controls(place: Place) -> list[Control]:
 
 
 def _find_ranges(scenario: Scenario, policy: ScenarioPolicy) -> tuple[LeverRange, ...]:
-    """Return the default ranges of a policy's settings, as `tradeoff` has them; none where it has none."""
+    """Return the default ranges of a policy's settings, as in `tradeoff`; empty if it can't vary any."""
     try:
         return find_ranges(scenario, policy, None)
     except InputError:
@@ -91,7 +91,7 @@ def _make_slider(of_lever: LeverRange, place: Place) -> Control:
         Step({lever.name: known.get(number, _write(lever, number))}, number, _describe(lever, number, scale, place))
         for number in numbers
     )
-    if of_lever.current is None:  # beside the value that it resembles: without a limit, or without a wait
+    if of_lever.current is None:  # no limit, or no wait: next to the value that it resembles
         unset = Step({lever.name: None}, None, _UNSET)
         is_limit = lever.name.rpartition(".")[2].startswith("max_")
         steps = (*steps, unset) if is_limit else (unset, *steps)
@@ -102,7 +102,7 @@ def _make_slider(of_lever: LeverRange, place: Place) -> Control:
 
 
 def _refine(of_lever: LeverRange, interval_s: Fraction) -> Iterator[float]:
-    """Yield numbers between the ends of a range: of times, multiples of the interval of health windows."""
+    """Yield numbers between the ends of a range; times are multiples of the interval of health windows."""
     positive = [number for number in of_lever.numbers if number > 0]
     unit = interval_s if of_lever.lever.kind == "duration" else Fraction(1)
     is_whole = of_lever.lever.kind != "number"
@@ -158,7 +158,7 @@ def _is_valid(place: Place, values: Mapping[str, Any]) -> bool:
 
 
 def _is_possible(change: Callable[[], object]) -> bool:
-    """Return whether a change is accepted, be it with warnings."""
+    """Return whether a change is accepted, possibly with warnings."""
     with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
         try:
             change()
@@ -168,16 +168,16 @@ def _is_possible(change: Callable[[], object]) -> bool:
 
 
 def find_world_controls(scenario: Scenario) -> list[Control]:
-    """Return sliders of the main assumptions: how likely each defective kind of release is, and the rates that are stated.
+    """Return sliders of the main assumptions: the probability of each defective kind of release, and stated rates.
 
-    Rollouts on record have none: what the record determines would stay as it is.
+    Recorded rollouts have none: changed assumptions wouldn't affect what is on record.
     """
     if scenario.past is not None:
         return []
     stated = dict(stated_numbers(scenario))
     shares = _find_shares(scenario)
     rates = [path for path in stated if _is_rate(path)]
-    # A fleet whose nodes all start is an assumption, too.
+    # That all nodes start is an assumption, too, even if it isn't stated.
     unstated = [] if any(path.startswith(_STARTS) for path in rates) else [_STARTS]
     paths = dict.fromkeys([*shares, *unstated, *rates])
     factors = [_make_factor(path, float(stated.get(path, 0)), shares.get(path, 1.0)) for path in paths]
@@ -185,9 +185,9 @@ def find_world_controls(scenario: Scenario) -> list[Control]:
 
 
 def _find_shares(scenario: Scenario) -> dict[str, float]:
-    """Return the probabilities that can be moved, of all kinds that are defective but one if no other is, and how high.
+    """Return the highest probability of each defective kind of release, except the most likely one if all are defective.
 
-    Even if each is as high as it can be, they sum to at most 1.
+    Even at their highest, they sum to at most 1.
     """
     kinds = sorted(scenario.release, key=lambda kind: (kind.defective, -kind.probability))
     moved = [kind for kind in scenario.release if kind.defective and kind is not kinds[0]]
@@ -234,7 +234,7 @@ def _make_factor(path: str, value: float, most: float) -> Control:
 
 
 def _spread(low: float, high: float, unit: Fraction = Fraction(1), *, is_whole: bool = False) -> Iterator[float]:
-    """Yield round multiples of a unit between two numbers."""
+    """Yield round multiples of a unit between two numbers, several per power of ten."""
     for power in range(-9, 10):
         for digit in _DIGITS:
             multiple = digit * Fraction(10) ** power
@@ -243,7 +243,7 @@ def _spread(low: float, high: float, unit: Fraction = Fraction(1), *, is_whole: 
 
 
 def _label(path: str) -> str:
-    """Name a key for people: the end of its path, and the kind of release that it belongs to.
+    """Return the label of a key: the end of its path, and the kind of release that it belongs to.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""A conversation with a front end: what it asks is answered roughly at once, and better while the hand rests."""
+"""A conversation with a front end: rough answers at once, and better ones while the sliders rest."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from simdeploy.explorer.answering import Effort, Explorer, SupersededError
 from simdeploy.explorer.front_end import list_looks
 from simdeploy.explorer.position import Place, Position, read_position
 
-# Without another question: before anything but numbers is shown, and before they are refined.
+# Pauses without a newer question: before anything but numbers is sent, and before numbers are refined.
 _PAUSE_S, _REST_S = 0.1, 0.25
 _HIGHEST = 1_000_000  # number of a question or a rollout
 _LONGEST = 200
@@ -23,7 +23,7 @@ _MOST_PROBLEMS = 5
 
 @dataclass(frozen=True)
 class Question:
-    """What a front end asks: everything at a position, by the number of the question."""
+    """A numbered question of a front end: everything about a position."""
 
     number: int
     position: Position
@@ -69,12 +69,12 @@ def read_question(raw: object) -> Question:
 
 
 class Conversation:
-    """Answers questions one at a time in a thread of its own, the latest first: earlier ones are dropped."""
+    """Answers questions one at a time in a thread of its own; a newer question replaces those before it."""
 
     def __init__(
         self,
         explorer: Explorer,
-        send: Callable[[dict[str, Any]], None],  # takes each answer, a mapping of JSON values; called from the thread
+        send: Callable[[dict[str, Any]], None],  # called with each answer (JSON values), from the thread
     ) -> None:
         self._explorer, self._send = explorer, send
         self._news = threading.Condition()
@@ -87,7 +87,7 @@ class Conversation:
         self._thread.start()
 
     def hear(self, raw: object) -> None:
-        """Take a question as JSON values; one that can't be read is answered with its problems."""
+        """Take a question as JSON values; answer an invalid one with its problems."""
         try:
             question = read_question(raw)
         except InputError as error:
@@ -99,14 +99,14 @@ class Conversation:
             self._news.notify()
 
     def refuse(self, error: SimdeployError, number: int | None = None) -> None:
-        """Say what is wrong with a question."""
+        """Answer a question with an error."""
         problems = error.problems if isinstance(error, InputError) else (error,)
         texts = [printable(str(problem)) for problem in problems]
         more = [f"and {len(texts) - _MOST_PROBLEMS} more"] if len(texts) > _MOST_PROBLEMS else []
         self._send({"type": "error", "ask": number, "problems": [*texts[:_MOST_PROBLEMS], *more]})
 
     def close(self) -> None:
-        """End the conversation; what is being computed is dropped soon."""
+        """End the conversation; computations stop soon."""
         with self._news:
             self._is_over = True
             self._news.notify()
@@ -141,18 +141,18 @@ class Conversation:
             raise SupersededError
 
     def _rest(self, seconds: float) -> None:
-        """Wait until the hand has rested for a while."""
+        """Wait for some seconds without a newer question."""
         with self._news:
             self._news.wait_for(self._is_superseded, timeout=seconds)
         self._go_on()
 
     def _answers(self, question: Question) -> Iterator[dict[str, Any]]:
-        """Yield the answers to a question: first numbers, so that a moving hand sees them; then the rest; then better ones."""
+        """Yield the answers to a question: first numbers, since sliders may still move; then the rest; then better answers."""
         explorer, place = self._explorer, self._explorer.settle(question.position)
         awaits_engine, efforts = explorer.awaits_engine, explorer.efforts()  # in this order: sizes depend on the engine
         known = [effort for effort in efforts if explorer.knows(place, effort.n)]
         begun = known[-1] if known else efforts[0]
-        # Even if something else has been asked meanwhile, or a hand that never rests would see nothing.
+        # Even if there is a newer question: sliders that never rest would show nothing otherwise.
         yield self._numbers(place, begun, awaits_engine=awaits_engine, is_superseded=bool)
         self._rest(_PAUSE_S)
         controls = explorer.find_controls(place)
@@ -170,8 +170,8 @@ class Conversation:
                     yield self._numbers(place, effort, awaits_engine=awaits_engine, is_superseded=self._is_superseded)
                 self._go_on()
                 n = explorer.size_of_curve(effort.n)
-                # Another strategy may have taken the setting away that a question was asked with. The slower engine would take
-                # long for a curve, and hold up the compiler.
+                # The setting may not exist under the position's strategy. The slower engine would take long for a curve, and
+                # delay the compiler.
                 if question.curve is not None and question.curve in levers and n > drawn and not awaits_engine:
                     drawn = n
                     yield {"type": "curve", **explorer.draw_curve(place, question.curve, n, self._is_superseded)}

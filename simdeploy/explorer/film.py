@@ -1,4 +1,4 @@
-"""One rollout as values to step through: what its nodes show, its counters, and what happened."""
+"""One rollout as values to step through: the states of its nodes, counters and events."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from simdeploy.rules.limits import NO_COUNT, read_limits
 if TYPE_CHECKING:
     from simdeploy.explorer.position import Place
 
-_N_INSTANTS = 160  # evenly spaced, beside those of which something is told
+_N_INSTANTS = 160  # evenly spaced, in addition to those of events
 _MOST_CELLS = 500
 _MOST_WAVES = 30
 _MOST_LINES = 120
@@ -26,9 +26,9 @@ _COUNTERS = ("in_service", "exposed")
 
 
 def make_film(place: Place, replication: int, kind: str | None, seed: int) -> dict[str, Any]:
-    """Return a rollout at a position as JSON values; `kind` is the release's, by default that which is drawn.
+    """Return a rollout at a position as JSON values; `kind` is that of the release, by default drawn at random.
 
-    Nodes are in cells, each of which has its changes: pairs of an instant's number and the number of what it shows since.
+    Nodes are grouped into cells. Each has a list of changes: pairs of an instant's index and the index of its new state.
     """
     rollout = simulate(place.scenario.given(kind), place.policy, seed=seed, replication=replication)
     lines = tell(rollout, most_waves=_MOST_WAVES)
@@ -62,7 +62,7 @@ def make_film(place: Place, replication: int, kind: str | None, seed: int) -> di
 
 
 def _find_changes(shown: np.ndarray) -> list[list[list[int]]]:
-    """Return the changes of each cell, of what it shows by instant."""
+    """Return the changes of each cell, given its state at each instant."""
     changes: list[list[list[int]]] = []
     for cell in shown.T:
         at = np.flatnonzero(np.diff(cell, prepend=-1))
@@ -77,7 +77,7 @@ def _find_waves(cells: Cells) -> list[int]:
 
 
 def _read_counters(rollout: Rollout, times_s: np.ndarray) -> dict[str, list[float | None]]:
-    """Return what holds at each instant: nodes in service, exposed, updated and failed, and the error rate of the new version."""
+    """Return for each instant the nodes in service, exposed, updated and failed, and the error rate of the new version."""
     timeline = rollout.timeline
     row = np.maximum(np.searchsorted(timeline["time_s"], times_s, side="right") - 1, 0)
     counters: dict[str, Any] = {name: timeline[name].to_numpy()[row].tolist() for name in _COUNTERS}
@@ -92,7 +92,7 @@ def _read_counters(rollout: Rollout, times_s: np.ndarray) -> dict[str, list[floa
 
 
 def _read_limits(rollout: Rollout) -> dict[str, float | None]:
-    """Return the most failed nodes that the policy allows, and the error rate of its health check; None without one."""
+    """Return the policy's limits of failed nodes and of the error rate; None for no limit."""
     limits = read_limits(rollout.policy.policy, rollout.orchestrator, len(rollout.nodes))
     failed = None if limits is None or limits.max_failed_nodes == NO_COUNT else limits.max_failed_nodes
     policy = rollout.policy.policy

@@ -1,4 +1,4 @@
-"""The front end: one module and one style sheet, whose parts are in `static`, the same for browser and notebook."""
+"""The front end: one module and one style sheet for browser and notebook, joined from the parts in `static`."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from importlib.resources import files
 
 from simdeploy.plotting.style import OUTCOME_LOOKS, STATUS_LOOKS
 
-# In the order of what each needs. None imports another, because a notebook takes the module as one text.
+# In the order of their dependencies. None imports another, because a notebook takes the module as one text.
 _PARTS = ("format", "svg", "cards", "controls", "tradeoff", "rollout", "policy", "state", "explorer")
 
 
 @cache
 def read_module() -> str:
-    """Return the ES module, which exports `render` as anywidget asks."""
+    """Return the ES module, which exports `render` as anywidget requires."""
     return "\n".join(read_static(f"{part}.js") for part in _PARTS)
 
 
@@ -29,7 +29,7 @@ def read_static(name: str) -> str:
 
 
 def list_looks() -> dict[str, dict[str, str]]:
-    """Return the colours by status and by outcome, which are those of all pictures."""
+    """Return the colours of statuses and outcomes, the same as in all pictures."""
     return {
         "statuses": {name: look.colour for name, look in STATUS_LOOKS.items()},
         "outcomes": {name: look.colour for name, look in OUTCOME_LOOKS.items()},

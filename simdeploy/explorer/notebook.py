@@ -24,34 +24,34 @@ def explore(
     seed: int = 0,
     engine: str = "auto",
 ) -> ExplorerWidget:
-    """Return a widget to move a policy's settings and the scenario's assumptions, and see what happens.
+    """Return a widget with sliders for a policy's settings and the scenario's assumptions, and the estimated effects.
 
-    It is what ``simdeploy explore`` shows in a browser.
+    ``simdeploy explore`` shows the same in a browser.
 
     Parameters
     ----------
     scenario : Scenario
     policy : str, mapping, spec or document, optional
-        A policy's name, or a spec: where to begin. The scenario's first policy by default.
+        The policy to start with: a name or a spec. The scenario's first policy by default.
     confidence_level : float, default 0.95
-        Of each interval separately; of a curve, of all its points together.
+        Confidence level of each interval; of a curve, of all its points together.
     seed : int, default 0
     engine : {'auto', 'compiled', 'reference'}
 
     Returns
     -------
     anywidget.AnyWidget
-        Its `position` is where the sliders stand: the policy's name, and changed values by key. Setting it moves them.
+        Its `position` is that of the sliders: the policy's name, and changed values by key. Setting it moves the sliders.
 
     Raises
     ------
     InputError
-        Lists everything invalid, or packages of the extra `explore` that are missing.
+        Lists everything invalid, or missing packages of the extra `explore`.
 
     Notes
     -----
-    A first estimate has up to 100 rollouts, so that it follows the hand; while the hand rests, 1,000 and 4,000 follow. They are
-    the rollouts of ``simdeploy compare`` with as many replications, and the intervals are the same.
+    First estimates have up to 100 rollouts, to keep up with the sliders; while these rest, 1,000 and 4,000 follow.
+    ``simdeploy compare`` with as many replications has the same rollouts and intervals.
 
     Examples
     --------

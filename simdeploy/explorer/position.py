@@ -1,4 +1,4 @@
-"""Positions of the sliders: read like a scenario file's values, and what they mean."""
+"""Positions of the sliders: values read as in a scenario file, and the scenario and policy with these values."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LONGEST = 200  # characters of a name or a text
 
 @dataclass(frozen=True)
 class Position:
-    """A policy by name, and changed values by the full names of their keys, as in a sweep.
+    """A policy's name, and changed values by full key, as in a sweep.
 
     Examples
     --------
@@ -35,18 +35,18 @@ class Position:
     values: Mapping[str, Any]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON values."""
+        """Return the position as JSON values."""
         return {"policy": self.policy, "values": dict(self.values)}
 
     @property
     def key(self) -> str:
-        """A text that no other position has."""
+        """A text unique to the position."""
         return json.dumps(self.to_dict(), sort_keys=True)
 
 
 @dataclass(frozen=True)
 class Place:
-    """What a position means: the changed scenario and policy, and warnings about both."""
+    """A position's scenario and policy, with the changed values, and warnings about both."""
 
     position: Position
     scenario: Scenario
@@ -94,9 +94,9 @@ def _is_scalar(value: object) -> bool:
 
 
 def settle(position: Position, scenario: Scenario, policies: Mapping[str, ScenarioPolicy]) -> Place:
-    """Return what a position means in a scenario; raise all problems, as for a file with these values.
+    """Return the scenario and policy at a position; raise all problems, as for a file with these values.
 
-    If the probability of a kind of release is changed, the kinds whose probability isn't keep their ratio to each other.
+    If probabilities of some kinds of release are changed, the others are scaled to sum to the rest.
 
     Examples
     --------
@@ -122,7 +122,7 @@ def settle(position: Position, scenario: Scenario, policies: Mapping[str, Scenar
     with warnings.catch_warnings(record=True, action="always", category=SimdeployWarning) as caught:
         world = scenario
         if factors:
-            # Other policies, which requirements may name, may not fit into the changed world, and are not simulated.
+            # Other policies aren't simulated, and may be invalid in the changed world; requirements may refer to them.
             only: dict[str, Any] = {"policies": {"none": {"strategy": "immediate"}}, "requirements": []}
             world = scenario.with_values({**balance(factors, scenario), **only})
             world = replace(world, requirements=scenario.requirements)

@@ -1,4 +1,4 @@
-"""An explorer of a scenario and policies as a user names them, with the engine that suits a moving hand."""
+"""Make an explorer from a user's arguments, with an engine fast enough for moving sliders."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def make_explorer(
     confidence_level: float = 0.95,
     engine: str = "auto",
 ) -> Explorer:
-    """Return an explorer; ``auto`` is the compiled engine, as soon as it is compiled on this machine.
+    """Return an explorer; ``auto`` is the compiled engine as soon as it has been compiled on this machine.
 
-    Both engines give the same numbers, but the compiled one gives enough of them at once.
+    Both engines give the same numbers, but the compiled one is fast enough for large estimates.
     """
     check_engine(engine)
     can_compile = scenario.past is None and has_address_space() and why_not_compiled() is None
@@ -35,7 +35,7 @@ def make_explorer(
 
 
 def begin_loading(explorer: Explorer) -> None:
-    """Load the compiled engine in a thread of its own; meanwhile the explorer answers with the engine that it has."""
+    """Load the compiled engine in a thread; meanwhile the explorer answers with its current engine."""
     explorer.awaits_engine = explorer.engine != "compiled"
     threading.Thread(target=_load, args=(explorer,), name="simdeploy-loading", daemon=True).start()
 
@@ -47,7 +47,7 @@ def _is_compiled(scenario: Scenario, policies: Mapping[str, ScenarioPolicy]) -> 
 
 
 def _load(explorer: Explorer) -> None:
-    """Load the compiled engine, which takes seconds, or a minute where it has to be compiled first, and let the explorer use it."""
+    """Load the compiled engine for the explorer: takes seconds, or a minute if it has to be compiled first."""
     from simdeploy.experiments.replication import replicate
 
     try:

@@ -25,9 +25,9 @@ _MOST_AT_ONCE = 64  # connections
 
 
 def make_server(explorer: Explorer, listening: socket.socket) -> tuple[uvicorn.Server, str]:
-    """Return a server for a socket that listens, and its address with a new token.
+    """Return a server for a listening socket, and its address with a new token.
 
-    If other machines can reach it, it answers to this machine's name, too.
+    If other machines can reach it, it also answers to this machine's name.
     """
     token = secrets.token_urlsafe(24)
     is_here_only = ip_address(listening.getsockname()[0]).is_loopback
@@ -42,7 +42,7 @@ def make_server(explorer: Explorer, listening: socket.socket) -> tuple[uvicorn.S
 
 
 def serve(explorer: Explorer, listening: socket.socket, say: Callable[[str], None], *, opens: bool) -> None:
-    """Serve the explorer on a socket until the process is interrupted; `say` is told the address."""
+    """Serve the explorer on a socket until the process is interrupted; `say` is called with the address."""
     server, url = make_server(explorer, listening)
     explorer.prepare()
     say(url)
@@ -52,6 +52,6 @@ def serve(explorer: Explorer, listening: socket.socket, say: Callable[[str], Non
 
 
 def _has_screen() -> bool:
-    """Return whether a browser has somewhere to appear; one in the terminal would get in the way."""
+    """Return whether there is a display for a browser; one in the terminal would get in the way."""
     is_unix = sys.platform not in ("darwin", "win32")
     return not is_unix or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

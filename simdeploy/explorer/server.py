@@ -1,4 +1,4 @@
-"""The explorer for a browser: pages and a WebSocket for those who know the token, from the same origin, by this host's name."""
+"""The explorer for a browser: pages and a WebSocket, which require the token, the same origin and a name of this host."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _HEADERS = {
 
 
 def make_app(explorer: Explorer, token: str, *, hosts: Collection[str] = ()) -> Guard:
-    """Return the server as an ASGI application, guarded; `hosts` are further names that it answers to."""
+    """Return the server as a guarded ASGI application; `hosts` are further names that it answers to."""
     page = read_static("page.html").replace("{title}", html.escape(explorer.scenario.name))
     page = page.replace("{token}", html.escape(token))
     texts = {
@@ -81,12 +81,12 @@ async def _converse(visitor: WebSocket, explorer: Explorer) -> None:
     loop, answers = asyncio.get_running_loop(), asyncio.Queue[str]()
 
     def send(answer: dict[str, Any]) -> None:
-        text = json.dumps(answer, allow_nan=False)  # here, so that the conversation answers what can't be written
-        with contextlib.suppress(RuntimeError):  # the server has ended
+        text = json.dumps(answer, allow_nan=False)  # in the conversation's thread, which reports errors
+        with contextlib.suppress(RuntimeError):  # the server has stopped
             loop.call_soon_threadsafe(answers.put_nowait, text)
 
     async def pass_on() -> None:
-        with contextlib.suppress(WebSocketDisconnect, RuntimeError):  # it has left
+        with contextlib.suppress(WebSocketDisconnect, RuntimeError):  # the front end has left
             while True:
                 await visitor.send_text(await answers.get())
 

@@ -1,4 +1,4 @@
-"""The explorer as a widget of notebooks."""
+"""The explorer as a notebook widget."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class ExplorerWidget(anywidget.AnyWidget):
     Attributes
     ----------
     position : dict
-        The `policy` and the changed `values` by key: where the sliders stand. Setting it moves them.
+        Position of the sliders: the `policy`, and changed `values` by key. Setting it moves the sliders.
     """
 
     _esm = read_module()
@@ -38,9 +38,9 @@ class ExplorerWidget(anywidget.AnyWidget):
         self.on_msg(self._hear)
 
     def _hear(self, _widget: Any, content: Any, _buffers: Any) -> None:
-        """Take what a view of the front end says, with its id: hello when it appears, bye when it goes, questions between.
+        """Take a message of a view with its id: hello when it appears, questions, and bye when it closes.
 
-        Each view has a conversation of its own, because a notebook may show a widget in several cells.
+        Each view has its own conversation, because a notebook may show a widget in several cells.
         """
         if not isinstance(content, Mapping) or not isinstance(view := content.get("view"), str):
             return
@@ -48,7 +48,7 @@ class ExplorerWidget(anywidget.AnyWidget):
         if message in ("hello", "bye"):
             self._end(view)
             if message == "hello":
-                while len(self._conversations) >= _MOST_VIEWS:  # pages that were closed say no bye
+                while len(self._conversations) >= _MOST_VIEWS:  # closed pages don't say bye
                     self._end(next(iter(self._conversations)))
                 self._conversations[view] = Conversation(self._explorer, partial(self._answer, view))
         elif view in self._conversations:
@@ -58,7 +58,7 @@ class ExplorerWidget(anywidget.AnyWidget):
         self.send({"view": view, **answer})
 
     def _end(self, view: str) -> None:
-        """End what is being computed for a view."""
+        """Close the conversation of a view."""
         if view in self._conversations:
             self._conversations.pop(view).close()
 

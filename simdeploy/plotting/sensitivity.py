@@ -1,4 +1,4 @@
-"""What moves a response, or a choice: a bar for each factor or value of a switch, the longest on top."""
+"""Pictures of what moves a response or a choice: a bar for each factor or switch value, the longest on top."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ if TYPE_CHECKING:
     from simdeploy.analysis.switches.result import Switches
     from simdeploy.report.formatting import Scale
 
-# Of each method: the index that is a bar, and what the other one is.
+# By method: the index drawn as a bar, the label of the other one, and its colour.
 _BARS = {
     "morris": ("mu_star", "mean absolute effect (mu*)", style.BLUE),
     "sobol": ("total", "with all other factors (total)", style.SKY_BLUE),
 }
 _DIRECTIONS = {"rises": "\N{BLACK UP-POINTING TRIANGLE} rises", "falls": "\N{BLACK DOWN-POINTING TRIANGLE} falls"}
 _OUTER, _INNER = 0.64, 0.26  # heights of bars
-_BESIDE = 0.23  # of the middle of a bar, where the interval of the other index is
+_BESIDE = 0.23  # from the middle of a bar to the interval of the other index
 _LABEL_WIDTH = 20  # characters
-_NARROW_PT = 6  # size of the type of labels at half a page
+_NARROW_PT = 6  # font size of labels at half a page
 
-# A flip has a word beside it, too.
+# Colour is not the only sign of a flip: it has a word beside it, too.
 _FLIPS = {"changes": (style.VERMILION, "D"), "may change": (style.ORANGE, "s")}
 _HOLDS = style.BLUE, "o"
 _ORDER = ("changes", "may change", "holds, uncertain", "holds", "unknown")
@@ -128,7 +128,7 @@ def plot_sensitivity(ax: Axes, result: Sensitivity) -> Axes:
 
 
 def _set_bars(ax: Axes, labels: Sequence[str]) -> None:
-    """Make the vertical axis one of bars at 0, 1, 2, ... from the top, with a label each."""
+    """Prepare the vertical axis for labelled bars at 0, 1, 2, ... from the top."""
     ax.set_yticks(range(len(labels)), labels, parse_math=False)
     ax.tick_params(axis="y", length=0, labelsize="small")
     ax.set_ylim(max(len(labels), 1) - 0.4, -0.6)
@@ -217,7 +217,7 @@ def plot_tornado(ax: Axes, result: Switches) -> Axes:
     start = float(result.base["margin"].iloc[0]) if has_margin else 0.0
     rows = result.values[result.values["verdict"].isin(_ORDER)]
     rows = rows.assign(size=(rows[column] - start).abs(), rank=rows["verdict"].map(_ORDER.index))
-    # A flip has a row even where no margin is left; a value that changes only what is not in question has none.
+    # A flip has a row even without a margin; values that don't affect the recommendation have none.
     is_named = rows["verdict"].isin([*_FLIPS, "unknown"])
     moved = rows[is_named | (rows["size"] > 0)]
     moved = moved.assign(rank=moved["rank"].where(is_named, _ORDER.index("holds")))
@@ -246,7 +246,7 @@ def plot_tornado(ax: Axes, result: Switches) -> Axes:
 
 
 def _set_margin_scale(ax: Axes, ends: np.ndarray, start: float) -> float:
-    """Choose the scale and its limits; return up to where it is linear, infinity if it is so everywhere."""
+    """Choose the scale and its limits; return the bound of its linear part, infinity if it is linear everywhere."""
     known = np.append(ends[np.isfinite(ends)], [start, 0.0])
     sizes = np.abs(ends[:, 0][np.isfinite(ends[:, 0])])
     sizes = sizes[sizes > 0]

@@ -1,4 +1,4 @@
-"""Which cases of a sweep are drawn: two keys as axes, the others at one of their values."""
+"""Slices of a sweep to draw: one or two keys as axes, the others at one of their values."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _NAMED = ("scenario", "policy")
 
 @dataclass(frozen=True)
 class Slice:
-    """What is drawn of a sweep: cells of the summary over one or two keys.
+    """The part of a sweep to draw: cells of the summary over one or two keys.
 
-    Scales come from the `whole` of the summary, so that slices can be compared. `is_grid` is whether every combination was
-    tried; the `note` says what else the cases have in common, or that they don't. The table of the summary has the `names` of
-    the cells below the `heading`.
+    Scales come from the `whole` summary, so that slices can be compared. `is_grid`: whether every combination was tried.
+    The `note` names the other keys: fixed, or differing between cells. The `names` of the cells are below the `heading`
+    in the table of the summary.
     """
 
     cells: pd.DataFrame
@@ -41,9 +41,9 @@ class Slice:
 
 
 def choose_slice(summary: GridSummary, at: Mapping[str, Any]) -> Slice:
-    """Choose which cases are drawn, and against which keys; refuse keys and values of `at` that aren't there.
+    """Choose the cases to draw and the keys to draw them against; refuse unknown keys and values in `at`.
 
-    What is no axis and not in `at` is at its first value, if every combination was tried.
+    Keys that are neither axes nor in `at` have their first value if every combination was tried.
     """
     cells, keys = summary.cells, _varied(summary)
     _check_keys(at, keys)
@@ -69,7 +69,7 @@ def choose_slice(summary: GridSummary, at: Mapping[str, Any]) -> Slice:
 
 
 def list_slices(summary: GridSummary) -> list[dict[str, Any]]:
-    """Return every combination of values of the keys that are no axes, each as `at` of `choose_slice`, in order."""
+    """Return every combination of values of the keys that are not axes, each as `at` of `choose_slice`, in order."""
     axes, is_grid = _axes(summary, ()), _is_grid(summary)
     others = [key for key in _varied(summary) if key not in axes and (is_grid or key in _NAMED)]
     if not others:
@@ -84,7 +84,7 @@ def _varied(summary: GridSummary) -> list[str]:
 
 
 def _axes(summary: GridSummary, at: Collection[str]) -> list[str]:
-    """Return the first two keys that are left: those of the policy first, then those of the scenario."""
+    """Return the first two remaining keys: those of the policy first, then those of the scenario."""
     free = [key for key in _varied(summary) if key not in _NAMED and key not in at]
     return sorted(free, key=lambda name: name.startswith("scenario."))[:2]
 

@@ -1,4 +1,4 @@
-"""What all pictures share: looks of statuses and outcomes, direct labels, rows and plain text."""
+"""The style of all pictures: looks of statuses and outcomes, direct labels, rows and plain text."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 # Okabe and Ito's eight colours, which colour-blind people can tell apart, and greys. Source: M. Okabe and K. Ito (2008),
 # Color Universal Design (CUD): how to make figures and presentations that are friendly to colorblind people, "Set of
-# colors that is unambiguous both to colorblinds and non-colorblinds". Pictures give each colour a shape, a hatch or a line
-# of its own as well, so that nothing hangs on telling colours apart.
+# colors that is unambiguous both to colorblinds and non-colorblinds". Each colour also has a mark, a hatch or a line style
+# of its own, so that nothing depends on telling colours apart.
 BLACK = "#000000"
 ORANGE = "#E69F00"
 SKY_BLUE = "#56B4E9"
@@ -28,26 +28,26 @@ YELLOW = "#F0E442"
 BLUE = "#0072B2"
 VERMILION = "#D55E00"
 PURPLE = "#CC79A7"
-DARK_GREEN = "#00704F"  # darker than the sky blue and the yellow that it lies beside
+DARK_GREEN = "#00704F"  # darker than its neighbours, sky blue and yellow
 
-INK = "#222222"  # lines and words that mean no category
+INK = "#222222"  # lines and words without a category
 DARK_GREY = "#555555"
 GREY = "#888888"
 LIGHT_GREY = "#A0A0A0"
 PALE_GREY = "#E3E3E3"
-STRIPE = "#F2F2F2"  # behind what is drawn
+STRIPE = "#F2F2F2"  # background
 
 _NAME_WIDTH = 28  # characters
 _LABEL_GAP_PT = 9  # between the end of a line and its label
 _LIGHTEST_LABEL = 0.45  # luminance; lighter colours can't be read as text on white
 _LIGHT = 0.5  # luminance
 _SMALL_CHARACTER_PT = 4.6  # mean width
-_KEY_PT = 36  # of a legend's entry, beside its label
+_KEY_PT = 36  # width of a legend's entry without its label
 
 
 @dataclass(frozen=True)
 class Look:
-    """How a category is drawn: in one colour everywhere, and with a shape, a line and a hatch that grey leaves apart."""
+    """How a category is drawn everywhere: its colour, and a mark, a line and a hatch that differ in grey, too."""
 
     colour: str
     marker: str = "o"
@@ -55,7 +55,7 @@ class Look:
     hatch: str = ""
 
 
-# For lines without a meaning of their own, in this order. Neighbours differ in lightness.
+# For lines that stand for no category, in this order. Neighbours differ in lightness.
 LINE_LOOKS = (
     Look(BLUE, "o"),
     Look(ORANGE, "s", "--"),
@@ -67,7 +67,7 @@ LINE_LOOKS = (
     Look(GREY, "*"),
 )
 
-# From the bottom of a stack: the new version, what is under way, what went wrong, what is still to come.
+# From the bottom of a stack: nodes on the new version, in progress, in trouble, and waiting.
 STATUS_LOOKS = {
     "running": Look(DARK_GREEN),
     "validating": Look(YELLOW, hatch="//"),
@@ -80,7 +80,7 @@ STATUS_LOOKS = {
     "stopped": Look(DARK_GREY, hatch="||"),
     "skipped": Look(LIGHT_GREY, hatch="--"),
     "pending": Look(PALE_GREY),
-    "down": Look(INK, hatch="//"),  # no status: the node serves nothing, whatever the rollout does
+    "down": Look(INK, hatch="//"),  # not a status: the node serves nothing, for reasons outside the rollout
 }
 
 # Verdicts on a rollout, and states of one.
@@ -105,7 +105,7 @@ A = TypeVar("A")
 
 
 def choose_line_looks(n: int) -> list[Look]:
-    """Return a look for each of so many lines: when the colours begin again, with the next line and mark.
+    """Return looks for `n` lines: colours in order, and once they repeat, with the next line style and mark.
 
     Examples
     --------
@@ -119,7 +119,7 @@ def choose_line_looks(n: int) -> list[Look]:
 
 
 def darken(colour: Any) -> str:
-    """Return the colour for words: the same, or a darker shade of it if it is too light to be read on white.
+    """Return a colour for text: the given one, or a darker shade if that is too light to be read on white.
 
     Examples
     --------
@@ -133,7 +133,7 @@ def darken(colour: Any) -> str:
 
 
 def is_dark(colour: Any) -> bool:
-    """Return whether what lies on a colour should be white."""
+    """Return whether text on a colour should be white."""
     from matplotlib.colors import to_rgb
 
     return _luminance(to_rgb(colour)) < _LIGHT
@@ -142,7 +142,7 @@ def is_dark(colour: Any) -> bool:
 def label_line_ends(ax: Axes, lines: Sequence[Line2D]) -> None:
     """Write the label of each line beside its end, right of the axes; labels that would overlap move apart.
 
-    They are in place once the figure has been drawn. A line that ends with a NaN has none.
+    They are placed when the figure is drawn. A line that ends with NaN has no label.
     """
     arrow = {"arrowstyle": "-", "linewidth": 0.7, "shrinkA": 0, "shrinkB": 0, "relpos": (0, 0.5), "patchA": None}
     look: dict[str, Any] = {"va": "center", "fontsize": "small", "annotation_clip": False}
@@ -157,7 +157,7 @@ def label_line_ends(ax: Axes, lines: Sequence[Line2D]) -> None:
 
 
 def before_drawing(ax: Axes, act: Callable[[Any], None]) -> None:
-    """Call a function with the renderer whenever the axes are drawn, before what is on them: sizes are known then."""
+    """Call a function with the renderer whenever the axes are drawn, before their content; only then are sizes known."""
     from matplotlib.artist import Artist
 
     class Hook(Artist):
@@ -178,7 +178,7 @@ def _move_apart(ax: Axes, labels: Sequence[Any], renderer: Any) -> None:
     to_pt = 72 / ax.figure.dpi
     box = ax.get_window_extent(renderer)
     wanted = [float(label.xycoords.transform(label.xy)[1]) for label in labels]
-    # Without the line that leads to it, which an annotation counts among its extent.
+    # Without the line to the label, which is part of an annotation's extent.
     sizes = [Text.get_window_extent(label, renderer).height for label in labels]
     places = spread(wanted, max(sizes), box.y0 + max(sizes) / 2, box.y1 - max(sizes) / 2)
     for label, place, height in zip(labels, places, wanted, strict=True):
@@ -186,9 +186,9 @@ def _move_apart(ax: Axes, labels: Sequence[Any], renderer: Any) -> None:
 
 
 def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """Return places as near as can be to those wanted, in the same order, at least `gap` apart and between the limits.
+    """Return the places nearest to those wanted, in the same order, at least `gap` apart and within the limits.
 
-    Where there is no room for all of them, they begin at `low` and go beyond `high`.
+    If there isn't room for all, they begin at `low` and extend beyond `high`.
 
     Examples
     --------
@@ -198,7 +198,7 @@ def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list
     [0.0, 4.0]
     """
     order = np.argsort(wanted, kind="stable")
-    # Without the gaps in front of each, the places only have to ascend: the nearest such are means of pools.
+    # With the gaps subtracted, this is isotonic regression: pool neighbours that are out of order, and use their mean.
     pools: list[list[float]] = []
     for place, index in enumerate(order.tolist()):
         pools.append([wanted[index] - place * gap, 1.0])
@@ -214,7 +214,7 @@ def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list
 
 
 def set_rows(ax: Axes, labels: Sequence[str]) -> None:
-    """Make the vertical axis one of rows at 0, 1, 2, ... from the top, with a label each: as from `name_row`."""
+    """Prepare the vertical axis for rows at 0, 1, 2, ... from the top, labelled as by `name_row`."""
     for row in range(0, len(labels), 2):
         ax.axhspan(row - 0.5, row + 0.5, color=STRIPE, zorder=-1)
     ax.set_ylim(max(len(labels), 1) - 0.5, -0.5)
@@ -224,7 +224,7 @@ def set_rows(ax: Axes, labels: Sequence[str]) -> None:
 
 
 def name_row(name: str, n: int) -> str:
-    """Return the label of a row: a name, and how many observations there are of it."""
+    """Return the label of a row: a name and its number of observations."""
     return f"{wrap_name(name)}\nn = {n:,}"
 
 
@@ -245,7 +245,7 @@ def say_no_value(ax: Axes, row: float, reason: str = "no value") -> None:
 
 
 def say_nothing_known(ax: Axes, text: str) -> None:
-    """Say in the middle of axes without ticks why nothing is drawn."""
+    """Remove the ticks, and say in the middle of the axes why nothing is drawn."""
     ax.text(0.5, 0.5, text, ha="center", va="center", transform=ax.transAxes)
     ax.set_xticks([])
     ax.set_yticks([])
@@ -266,7 +266,7 @@ def write_above(ax: Axes, place: float, text: str, *, offset_pt: float = 0, **lo
 
 
 def put_legend_above(ax: Axes, n_columns: int, **options: Any) -> int:
-    """Put the legend above the axes, in fewer columns if they are narrow: any place inside may hold data. Return its rows."""
+    """Put the legend above the axes, since data may be anywhere inside; return its number of rows."""
     handles, labels = ax.get_legend_handles_labels()
     labels = [str(handle.get_label()) for handle in options.get("handles", handles)] or labels
     n_columns = max(n_columns, 1)
@@ -278,14 +278,14 @@ def put_legend_above(ax: Axes, n_columns: int, **options: Any) -> int:
 
 
 def _measure_columns(labels: Sequence[str], n_columns: int) -> float:
-    """Return about how wide a legend is, in points; it is filled column by column."""
+    """Estimate the width of a legend in points; it is filled column by column."""
     n_rows = -(-len(labels) // n_columns)
     columns = [labels[first : first + n_rows] for first in range(0, len(labels), n_rows)]
     return sum(max(map(len, column)) * _SMALL_CHARACTER_PT + _KEY_PT for column in columns)
 
 
 def contrast_to(colour: Any) -> str:
-    """Return the colour of words on top of a colour.
+    """Return the colour for text on top of a colour.
 
     Examples
     --------
@@ -301,7 +301,7 @@ def _luminance(rgb: Sequence[float] | np.ndarray) -> float:
 
 
 def in_plain_text(plot: Callable[P, A]) -> Callable[P, A]:
-    """Make a function that draws on axes, and returns them, leave no text there that is read as mathematics.
+    """Decorate a function that draws on axes and returns them, so that matplotlib reads no text there as mathematics.
 
     Ticks are left alone: powers of ten on a logarithmic axis are formulas.
     """

@@ -19,22 +19,22 @@ if TYPE_CHECKING:
 
     from simdeploy.engines import Rollout
 
-# From the bottom: what went wrong, the new version, what is under way, what is still to come. Trouble and canaries are few
-# nodes: they are at the bottom, which a strip can show enlarged.
+# From the bottom: nodes in trouble, on the new version, in progress, waiting. Nodes in trouble and canaries are few: they are
+# at the bottom, which a strip can show enlarged.
 _TROUBLE = ("failed", "rollback_failed", "rolling_back", "rolled_back", "removed")
 _FROM_BOTTOM = (*_TROUBLE, "stopped", "skipped", "running", "validating", "starting", "pending")
-_FEW = 0.06  # of the fleet: less can't be seen
+_FEW = 0.06  # fraction of the fleet below which an area is too thin to see
 _MOST_STEPS = 3000  # more than any screen has pixels across
-_N_COLUMNS = 300  # of the grid on which room for labels is looked for
-_BELOW = 0.22  # height of a strip below, of that of the axes
+_N_COLUMNS = 300  # of the grid to search for room for labels
+_BELOW = 0.22  # height of a strip below, as a fraction of that of the axes
 _GAP_IN = 0.1
 
 
 @in_plain_text
 def plot_timeline(ax: Axes, rollout: Rollout) -> Axes:
-    """Draw the nodes per status over time, stacked, and under them the observed error rates.
+    """Draw the nodes per status over time, stacked, and the observed error rates below.
 
-    The title says how many nodes failed. The waves and the end of the rollout are marked.
+    The title gives the number of failed nodes. The waves and the end of the rollout are marked.
 
     Parameters
     ----------
@@ -82,13 +82,13 @@ def plot_timeline(ax: Axes, rollout: Rollout) -> Axes:
     strips = _add_strips(ax, bool(few) + bool(len(windows)))
     width_pt, height_pt = measure_axes(ax)
     strip_pt = _BELOW * height_pt
-    height_pt -= len(strips) * strip_pt  # as the layout makes it
+    height_pt -= len(strips) * strip_pt  # the layout will reduce it
 
     def find_places(height_pt: float, top: float) -> dict[str, tuple[float, float]]:
         return _find_places(bands, in_service, times_s, marks_s, (width_pt, height_pt), top)
 
     in_strip = find_places(strip_pt, few) if few else {}
-    # First as if every status had its label: what is left for the legend needs more room.
+    # First as if every status had a label inside; a legend for the rest takes more room.
     places = find_places(height_pt, one_rollout.leave_room_above(ax, total, 0, height_pt))
     n_in_legend = len({band.status for band in bands} - {*places, *in_strip})
     if n_in_legend:
@@ -180,7 +180,7 @@ class _Band(NamedTuple):
 
 
 def _count_few(rollout: Rollout, total: int) -> int:
-    """Return how many nodes to show enlarged because canaries, or nodes in trouble, are too few to be seen; 0 if none are."""
+    """Return how many nodes to enlarge if there are too few canaries or nodes in trouble to see; else 0."""
     dispatched = one_rollout.list_dispatches(rollout)
     first_wave = int((dispatched["wave"] == dispatched["wave"].min()).sum())
     peaks = [int(rollout.timeline[status].max()) for status in _TROUBLE]
@@ -189,7 +189,7 @@ def _count_few(rollout: Rollout, total: int) -> int:
 
 
 def _thin(timeline: pd.DataFrame) -> pd.DataFrame:
-    """Keep of each interval the last row and the one with the fewest nodes in service, if there are too many rows."""
+    """If there are too many rows, keep the last of each interval and the one with the fewest nodes in service."""
     if len(timeline) <= _MOST_STEPS:
         return timeline
     times_s = timeline["time_s"]
@@ -229,9 +229,9 @@ def _find_places(
     size_pt: tuple[float, float],
     most: float,
 ) -> dict[str, tuple[float, float]]:
-    """Return where the name of a status fits into its area, in parts of the axes, for those in which it does.
+    """Return where names fit into the areas of their statuses, in fractions of the axes; other statuses are missing.
 
-    The axes have this width and height, and show so many nodes.
+    The axes have the size `size_pt`, and show up to `most` nodes.
     """
     width, height = size_pt
     centres = (np.arange(_N_COLUMNS) + 0.5) / _N_COLUMNS
@@ -250,7 +250,7 @@ def _find_places(
         bottom, top = rise(band.bottom[steps]), rise(band.top[steps])
         low, high = _slide(bottom, n).max(axis=1), _slide(top, n).min(axis=1)
         under, over = _slide(line, n).min(axis=1) - 2, _slide(line, n).max(axis=1) + 2
-        # Below the line of nodes in service, above it, or anywhere if it is elsewhere.
+        # Below the line of nodes in service or above it; anywhere if the line is elsewhere.
         parts = np.stack([[low, np.minimum(high, under)], [np.maximum(low, over), high]])
         room = np.where(_slide(taken, n).any(axis=1), -1.0, parts[:, 1] - parts[:, 0])
         part, place = np.unravel_index(np.argmax(room), room.shape)

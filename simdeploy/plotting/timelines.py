@@ -27,7 +27,7 @@ _WIDEST = 0.35  # part of the axes that labels beside them may take
 
 @in_plain_text
 def plot_timelines(ax: Axes, timelines: Timelines, *, quantity: str | None = None, release: str | None = None) -> Axes:
-    """Draw one quantity over time: of each policy the median, or the middle quantile, and the band around it.
+    """Draw one quantity over time: the median (or middle quantile) of each policy, and the band around it.
 
     Parameters
     ----------
@@ -51,9 +51,9 @@ def plot_timelines(ax: Axes, timelines: Timelines, *, quantity: str | None = Non
 
     Notes
     -----
-    The band reaches from the lowest to the highest quantile. Lines have gaps where too few rollouts have a value: without
-    nodes on the new version, it has no error rate. If the names of the policies have no room beside their lines, they are in
-    a legend above the axes.
+    The band reaches from the lowest to the highest quantile. Lines have gaps where too few rollouts have a value: the new
+    version has no error rate before any node runs it. Without room for the names of the policies beside their lines, a
+    legend above the axes has them.
 
     Examples
     --------
@@ -77,7 +77,7 @@ def plot_timelines(ax: Axes, timelines: Timelines, *, quantity: str | None = Non
 
 
 def fit_beside(ax: Axes, timelines: Timelines) -> bool:
-    """Return whether the names of all policies have room beside the axes."""
+    """Return whether there is room beside the axes for the names of all policies."""
     names = [wrap_name(policy).splitlines() for policy in timelines.bands["policy"].drop_duplicates()]
     width_pt, height_pt = measure_axes(ax)
     highest, longest = max(map(len, names)), max(len(line) for name in names for line in name)
@@ -86,7 +86,7 @@ def fit_beside(ax: Axes, timelines: Timelines) -> bool:
 
 @in_plain_text
 def draw_bands(ax: Axes, timelines: Timelines, quantity: str, release: str, *, is_labelled: bool) -> Axes:
-    """Draw one quantity for one kind of release, with the names of policies at the ends of their lines or without."""
+    """Draw one quantity for one kind of release; if `is_labelled`, with names at the ends of lines."""
     from matplotlib.lines import Line2D
 
     bands = timelines.bands

@@ -1,4 +1,4 @@
-"""What one measure costs in another one: the curves of thresholds."""
+"""Pictures of what a better value of one measure costs in another: the curves of thresholds."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from simdeploy.scenario.measures import Measure
 
 _ARROWS = {"min": "←", "max": "→"}  # labels of vertical axes are rotated
-_SAME_PLACE = 0.015  # part of an axis that no eye tells from nothing
-# What is marked on a curve, by the column that says where, with its name and how it is drawn.
+_SAME_PLACE = 0.015  # fraction of an axis too short to see
+# Marks on curves, by the column that says where: name and look.
 _MARKS: dict[str, tuple[str, dict[str, Any]]] = {
     "is_default": (
         "API default",
@@ -49,7 +49,7 @@ def plot_tradeoff(
     x: Measure | str | None = None,
     y: Measure | str | None = None,
 ) -> Axes:
-    """Draw the curves of settings over two measures, through their values in order.
+    """Draw the curves of settings over two measures, each through its values in order.
 
     Parameters
     ----------
@@ -57,9 +57,9 @@ def plot_tradeoff(
         Axes to draw on; some 4 inches square are enough.
     result : Tradeoff
     lever : str, optional
-        The only setting to draw, by its name or the end of it; all settings by default.
+        The only setting to draw, by its name or the end of its name; all settings by default.
     x, y : Measure or str, optional
-        Of `result.axes`; the first and the second by default: false alarms and escapes.
+        Two of `result.axes`; by default the first and the second (false alarms and escapes).
 
     Returns
     -------
@@ -189,7 +189,7 @@ def _draw_curves(ax: Axes, result: Tradeoff, measures: Sequence[Measure], curves
 
 
 def _find_marked(curves: Sequence[_Curve], column: str) -> tuple[_Curve, int] | None:
-    """Return the first curve, and the place on it, where a mark belongs and both measures are known."""
+    """Return the first curve with a place for a mark where both measures are known, and that place."""
     for curve in curves:
         for place in np.flatnonzero(curve.rows[column].to_numpy()).tolist():
             if not np.isnan(curve.points[place]).any():
@@ -207,7 +207,7 @@ def _name_value(curve: _Curve, place: int) -> str:
 
 
 def _say_better(ax: Axes, which: str, measure: Measure) -> None:
-    """Add to the label of an axis on which side it is better."""
+    """Add to the label of an axis which direction is better."""
     direction = find_direction(measure)
     if direction is not None:
         axis = getattr(ax, f"{which}axis")
@@ -221,7 +221,7 @@ def _measure_spans(ax: Axes) -> np.ndarray:
 
 
 def _is_moving(points: np.ndarray) -> bool:
-    """Return whether the points of a curve, in parts of the axes, are at more than one place that can be seen."""
+    """Return whether the points of a curve, in fractions of the axes, are at visibly different places."""
     known = points[~np.isnan(points).any(axis=1)]
     return bool(len(known) and np.ptp(known, axis=0).max() > _SAME_PLACE)
 
@@ -236,7 +236,7 @@ def _find_ends(points: np.ndarray, start: np.ndarray | None, spans: np.ndarray) 
 
 
 def _name_points(ax: Axes, curve: _Curve) -> tuple[list[str], list[int]]:
-    """Return a name for each point, and for each the first of those side by side at its place, which has the name of all."""
+    """Return a name for each point, and for each the first of the consecutive points at its place, whose name covers all."""
     rows, points, spans = curve.rows, curve.points, _measure_spans(ax)
     values = [write_value(curve.lever, number) for number in rows["value"].tolist()]
     first = [0] * len(values)

@@ -1,4 +1,4 @@
-"""All candidates of a search with the recommended, the current and the default policy, and which settings matter."""
+"""Pictures of a search: all candidates with the recommended, the current and the default policy, and the settings that matter."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ _ROW_OF = {
     "requirements undecided": _UNDECIDED,
     "requirement not met": _MISSES,
 }
-# Of policies that are not candidates, by their verdict on all requirements.
+# The row of policies that are not candidates, by their verdict on all requirements.
 _ROW_BY_VERDICT = {MET: _MEETS, UNDECIDED: _UNDECIDED, MISSED: _MISSES}
 _ROLES = {"choice": ("recommended", BETTER), "current": ("current", CURRENT), "defaults": ("API defaults", DEFAULT)}
 _MARKER_SIZES = {"*": 13, "o": 7, "s": 7}
 _MUCH = 30  # a factor beyond which an axis is logarithmic
 _JITTER = 0.3
-_CHARACTER_PT = 4.6  # width of one in the type of a value
+_CHARACTER_PT = 4.6  # mean width of a character of a value
 
 
 @in_plain_text
@@ -67,8 +67,8 @@ def plot_tuning(ax: Axes, result: Tuning) -> Axes:
 
     Notes
     -----
-    Candidates are at their estimates of the first stage, in rows by whether they meet the requirements; the height within a
-    row is random. The policies in front are at their estimates in new worlds, with intervals.
+    Candidates are at their first-stage estimates, in rows by whether they meet the requirements; the height within a row is
+    random. The recommended, current and default policies are in front, at their estimates in new worlds, with intervals.
 
     Examples
     --------
@@ -88,7 +88,7 @@ def plot_tuning(ax: Axes, result: Tuning) -> Axes:
     frame = _read_candidates(result)
     row_of_role = _place_roles(result, frame)
     rows = [name for name in _ROWS if frame["row"].eq(name).any() or name in row_of_role.values()]
-    # The same heights in every picture of a result.
+    # A fixed seed: the same heights in every picture of a result.
     heights = np.random.default_rng(0).uniform(-_JITTER, _JITTER, len(frame))
     for row, name in enumerate(rows):
         look, is_in = _ROWS[name], frame["row"].eq(name)
@@ -103,7 +103,7 @@ def plot_tuning(ax: Axes, result: Tuning) -> Axes:
         ax, result, np.concatenate([frame["estimate"], roles[["estimate", "low", "high"]].to_numpy().ravel()])
     )
     _draw_roles(ax, result, {role: rows.index(name) for role, name in row_of_role.items()})
-    # So that nobody takes a small mark that is better for a better policy.
+    # Or a small mark further ahead could be taken for a better policy.
     note = f"small marks: rough first estimates; large marks: final ones, 95 % CI{tell_untrusted(ax)}"
     ax.set_xlabel(f"{ax.get_xlabel()}\n{note}")
     ax.tick_params(axis="y", labelsize="small")
@@ -111,7 +111,7 @@ def plot_tuning(ax: Axes, result: Tuning) -> Axes:
 
 
 def _read_candidates(result: Tuning) -> pd.DataFrame:
-    """Return the candidates with an estimate and the row that they are in; those that are equal have the same outcome."""
+    """Return the candidates that have an estimate, with their rows; equal ones have the same outcome."""
     frame = result.candidates[result.candidates["estimate"].notna() & result.candidates["outcome"].ne(REFERENCE)]
     outcomes = result.candidates.set_index("candidate")["outcome"]
     stands_for = frame["equal_to"].fillna(frame["candidate"])
@@ -138,7 +138,7 @@ def _set_objective_axis(ax: Axes, result: Tuning, values: np.ndarray) -> None:
 
 
 def _place_roles(result: Tuning, frame: pd.DataFrame) -> dict[str, str]:
-    """Return the row of each policy of the result: that of the candidates like it, or that of its verdicts."""
+    """Return the row of each policy of the result: that of equal candidates, or else that of its verdicts."""
     numbers = result.policies.groupby("policy")["candidate"].first()
     rows = {}
     for role in numbers.index.intersection(list(_ROLES)):
@@ -228,7 +228,7 @@ def plot_settings(ax: Axes, result: Tuning) -> Axes:
         return ax
     written = {name: reachable[name].map(partial(format_setting, result, name)) for name in settings}
     best = {name: _find_best(reachable["estimate"], written[name], is_min=is_min) for name in settings}
-    # The ones that matter most on top.
+    # Those that matter most are on top.
     order = sorted(settings, key=lambda name: -_spread(list(best[name].values())))
     set_rows(ax, [name.rpartition(".")[2] for name in order])
     _set_objective_axis(ax, result, np.array([value for values in best.values() for value in values.values()]))
@@ -282,7 +282,7 @@ def _draw_setting(ax: Axes, row: int, best: Mapping[str, float], chosen: str | N
             estimate, row + 0.12, look.marker, color=look.colour, zorder=3 if is_small else 4,
             markersize=4 if is_small else 0.75 * _MARKER_SIZES[look.marker],
         )  # fmt: skip
-    # The most important first: labels without room are left out.
+    # The most important first, since labels without room are left out.
     order = [value for value in (chosen, current, *sorted(best, key=lambda value: -best[value])) if value in best]
     taken: list[tuple[float, float]] = []
     for value in dict.fromkeys(value for value in order if value is not None):
@@ -298,7 +298,7 @@ def _draw_setting(ax: Axes, row: int, best: Mapping[str, float], chosen: str | N
 def _find_room(
     ax: Axes, value: float, width_pt: float, taken: list[tuple[float, float]], sides: Sequence[str]
 ) -> str | None:
-    """Return how a label is aligned to its point, so that it overlaps no other one, and note its place; None without room."""
+    """Return the alignment at which a label overlaps no other, and note its place; None without room."""
     to_pt = 72 / ax.figure.dpi
     place_pt = ax.transData.transform((value, 0))[0] * to_pt
     left_pt, right_pt = (ax.transAxes.transform((end, 0))[0] * to_pt for end in (0, 1))

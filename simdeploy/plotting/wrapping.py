@@ -14,21 +14,21 @@ if TYPE_CHECKING:
     from matplotlib.text import Text
 
 _CHARACTER_PT = {"medium": 5.4, "small": 4.6}  # mean width
-NARROW_PT = 200  # axes of half a page
-_CHARACTER = 0.54  # of the size of the type
-_PART = 1.02  # of the width of the axes that a title may take, before the layout
-_PART_OF_SLOT = 0.8  # of what a figure has for axes and their labels, that axes take before the layout
-_FEWEST = 12  # characters of a line
+NARROW_PT = 200  # width of axes on half a page
+_CHARACTER = 0.54  # mean width, as a fraction of the font size
+_PART = 1.02  # width that a title may take, as a fraction of that of the axes before the layout
+_PART_OF_SLOT = 0.8  # width of axes before the layout, as a fraction of their slot in the figure
+_FEWEST = 12  # characters of a line at least
 
 
 def measure_axes(ax: Axes) -> tuple[float, float]:
-    """Return width and height of axes in points, as they are before the layout."""
+    """Return width and height of axes before the layout, in points."""
     extent, to_pt = ax.get_window_extent(), 72 / ax.figure.dpi
     return extent.width * to_pt, extent.height * to_pt
 
 
 def measure_room(ax: Axes) -> float:
-    """Return about how wide axes are when a layout has made room for the labels beside them, in points."""
+    """Estimate the width of axes, in points, once a layout has made room for the labels beside them."""
     labels = ax.get_yticklabels()
     lines = [line for label in labels for line in label.get_text().split("\n")]
     size = float(labels[0].get_fontsize()) if labels else 0.0
@@ -50,18 +50,18 @@ def wrap_words(ax: Axes, text: str, size: str = "medium") -> str:
 
 
 def wrap_axis_label(ax: Axes, which: str) -> None:
-    """Wrap the label of an axis to the length of the axis, whatever lines it had."""
+    """Wrap the label of an axis to its length, ignoring earlier line breaks."""
     label = getattr(ax, f"{which}axis").label
     label.set_text(label.get_text().replace("\n", " "))
     _fit(label, _measure_axis(ax, which))
 
 
 def fit_words(ax: Axes) -> None:
-    """Wrap titles and labels of axes that are longer than what they stand beside; shorter ones stay as they are."""
+    """Wrap titles and labels of axes that don't fit; leave others unchanged."""
     from matplotlib.text import Text
 
     width_pt, room_pt = measure_axes(ax)[0], _measure_axis(ax, "x")
-    # A figure can't tell its titles at the left and the right otherwise.
+    # There is no public access to the titles at the left and the right.
     for title in [text for text in ax.get_children() if isinstance(text, Text) and text not in ax.texts]:
         _fit(title, room_pt if title.get_horizontalalignment() == "left" else width_pt)
     _fit(ax.xaxis.label, room_pt)
@@ -84,6 +84,6 @@ def _wrap_lines(text: str, n_characters: float) -> str:
 
 
 def _break_key(word: str, width: int) -> str:
-    """Break a word that is too long for a line after its dots, as the path of a key has them."""
+    """Break a word that is too long for a line after its dots, as in the path of a key."""
     parts = textwrap.wrap(word.replace(".", ". "), width, break_on_hyphens=False)
     return "\n".join(part.replace(". ", ".") for part in parts)

@@ -31,7 +31,7 @@ _NUMBER = re.compile(r"[0-9]{1,10}", re.ASCII)
 
 
 def make_app(service: Service, *, hosts: Collection[str] = ()) -> Application:
-    """Return the ASGI application of a service, guarded; `hosts` are further names that it answers to."""
+    """Return the guarded ASGI application of a service; `hosts` are further names that it answers to."""
     described = json.dumps(describe_api(), indent=2).encode()
 
     async def show_description(_: Request) -> Response:
@@ -66,11 +66,11 @@ def make_app(service: Service, *, hosts: Collection[str] = ()) -> Application:
         return do
 
     async def answer(scope: Any, receive: Any, send: Any) -> None:
-        service.tick()  # the body is here
+        service.tick()  # only now: the guard has received the body
         await app(scope, receive, send)
 
     async def stamp(scope: Any, receive: Any, send: Any) -> None:
-        """Let every answer carry the simulated time at which it is true."""
+        """Add the simulated time to every answer, as its date."""
 
         async def send_with_date(message: Any) -> None:
             if message["type"] == "http.response.start":
@@ -89,14 +89,14 @@ def make_app(service: Service, *, hosts: Collection[str] = ()) -> Application:
             Route(deployment_path, show),
             *(Route(f"{deployment_path}/{act}", acting(act), methods=["POST"]) for act in ACTS),
         ],
-        exception_handlers=dict.fromkeys((*_STATUS, HTTPException), _tell),
+        exception_handlers=dict.fromkeys((*_STATUS, HTTPException), _show_problem),
     )
     app.router.redirect_slashes = False
     guard = Guard(answer, hosts=hosts)
     return stamp
 
 
-# What can go wrong, and its status code.
+# Errors by status code.
 _STATUS = {
     InputError: HTTPStatus.BAD_REQUEST,
     UnknownDeployment: HTTPStatus.NOT_FOUND,
@@ -111,8 +111,8 @@ def _show(deployment: Deployment, status: HTTPStatus = HTTPStatus.OK) -> Respons
     return Response(deployment.to_json(), status, media_type=_JSON)
 
 
-async def _tell(_: Request, error: Exception) -> Response:
-    """Return the problem in JSON."""
+async def _show_problem(_: Request, error: Exception) -> Response:
+    """Return an error as a problem in JSON."""
     headers = error.headers if isinstance(error, HTTPException) else None
     status = HTTPStatus(error.status_code) if isinstance(error, HTTPException) else _STATUS[type(error)]
     detail = error.detail if isinstance(error, HTTPException) else printable(str(error).partition("\n")[0])
@@ -121,7 +121,7 @@ async def _tell(_: Request, error: Exception) -> Response:
 
 
 async def _read_json(request: Request) -> bytes:
-    """Return the body of a request that says that it is JSON."""
+    """Return the body of a request whose content type is JSON."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != _JSON:
         status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
@@ -130,7 +130,7 @@ async def _read_json(request: Request) -> bytes:
 
 
 def _read_number(request: Request, name: str, default: int, bounds: tuple[int, int]) -> int:
-    """Return a number of the query."""
+    """Return a number from the query."""
     values = request.query_params.getlist(name)
     if not values:
         return default

@@ -1,7 +1,7 @@
-"""What a server refuses before it looks at a request: other hosts, other sites, strangers, and large bodies.
+"""A guard in front of a server: refuses requests for other hosts, from other sites, without the token, and large bodies.
 
-A page on another site may send requests to servers on your machine. A browser names that site as their origin; if the site had its
-own name point to your machine, the host is that name. Programs send no origin.
+A page on another site may send requests to servers on your machine. Browsers state that site as the origin; or, if its name
+has been made to point to your machine (DNS rebinding), as the host. Other programs send no origin.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ Application = Callable[[Message, Receive, Send], Awaitable[None]]
 
 PROBLEM_JSON = "application/problem+json"
 MOST_BYTES = 1_000_000
-_SCHEMES = {"ws": "http", "wss": "https"}  # of the pages that open a connection
+_SCHEMES = {"ws": "http", "wss": "https"}  # those of the pages that open a WebSocket
 
 
-class _TooLarge(Exception):  # noqa: N818 (what the body is)
+class _TooLarge(Exception):  # noqa: N818 (describes the body)
     pass
 
 
 class Guard:
-    """An ASGI application that lets another one see harmless requests only.
+    """An ASGI application that passes only harmless requests on to another one.
 
-    Requests must be for an address, ``localhost`` or one of `hosts`. If they state an origin, as a WebSocket must, it must be the
-    same server. Bodies are read before the application is called; if the client leaves
-    before the end of one, nothing is. Refused requests get a problem in JSON (RFC 9457): 403 for a
-    host, an origin or a token, 413 for a body. A refused WebSocket is closed with 1008.
+    The host of a request must be an IP address, ``localhost`` or one of `hosts`. If a request states an origin, as a WebSocket
+    must, it must be the same server. The application is called once the body is complete, and not at all if the client
+    disconnects before. Refused requests get a problem in JSON (RFC 9457): 403 for a wrong host, origin or token, 413 for a
+    large body. A refused WebSocket is closed with 1008.
     """
 
     def __init__(
@@ -42,9 +42,9 @@ class Guard:
         app: Application,  # the application behind
         *,
         hosts: Collection[str] = (),  # names of this server, besides ``localhost`` and addresses
-        token: str | None = None,  # what every request must have as ``token`` in its query
+        token: str | None = None,  # required as ``token`` in the query of every request
         headers: Mapping[str, str] | None = None,  # headers of all answers, refusals included
-        most_bytes: int = MOST_BYTES,  # most bytes of a body
+        most_bytes: int = MOST_BYTES,  # of a body
     ) -> None:
         self._app = app
         self._hosts = {"localhost", *(host.lower() for host in hosts)}
@@ -107,7 +107,7 @@ class Guard:
         return name in self._hosts or _is_address(name)
 
     async def _read(self, receive: Receive) -> bytes | None:
-        """Return the body of a request, None if the client left before its end."""
+        """Return the body of a request; None if the client disconnected before its end."""
         parts, size = [], 0
         while True:
             message = await receive()
@@ -134,7 +134,7 @@ def _is_address(name: str) -> bool:
 
 
 def _repeat(body: bytes, receive: Receive) -> Receive:
-    """Return a channel on which the application finds the body in one piece."""
+    """Return a channel from which the application receives the body in one piece."""
     is_read = False
 
     async def repeated() -> Message:
@@ -148,7 +148,7 @@ def _repeat(body: bytes, receive: Receive) -> Receive:
 
 
 def write_problem(status: HTTPStatus, detail: str, problems: Collection[object] = ()) -> bytes:
-    """Return a problem in JSON (RFC 9457), with all that is wrong if that is more than the detail."""
+    """Return a problem in JSON (RFC 9457), with a list of all `problems` if there is more than the detail."""
     document: dict[str, Any] = {"title": status.phrase, "status": status.value, "detail": detail}
     if problems:
         document["problems"] = [str(problem) for problem in problems]

@@ -23,7 +23,7 @@ MOST_OFFSET = 1_000_000_000
 _JSON = "application/json"
 _CHECKS = {"deployment": HealthCheck.__name__, "rollout": RolloutHealthCheck.__name__}
 _REF = "#/components/schemas/"
-# What a file may say in other words, a request says in the words of its dialect.
+# Files allow several forms of a duration, requests only those of the dialect.
 _GO_DURATION = r"^(0|([0-9]{1,5}(\.[0-9]{1,9})?(h|m|s|ms|us|ns)){1,4})?$"
 _LINE = "^[^\\u0000-\\u001f\\u007f-\\u009f\\u00ad\\u061c\\u180e\\u200b\\u200e\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff\\ufff9-\\ufffb\\ufffe\\uffff\U000e0000-\U000e007f]*$"
 _DOES = {
@@ -165,7 +165,7 @@ def _query(name: str, default: int, low: int, high: int, text: str) -> dict[str,
 
 
 def _new_deployment(dialect: Dialect, schemas: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is read of a deployment in a dialect; the service says its id and status itself."""
+    """Return the schema of a new deployment in a dialect; the service sets id and status."""
     keys = _strict(schemas["Deployment"]["properties"])
     ignored = {"description": "Ignored."}
     keys |= {"id": ignored, "status": ignored, "spec": {"anyOf": list(_specs(dialect, schemas))}}
@@ -174,7 +174,7 @@ def _new_deployment(dialect: Dialect, schemas: Mapping[str, Any]) -> dict[str, A
 
 
 def _specs(dialect: Dialect, schemas: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the specs of each strategy, with what it requires."""
+    """Yield the schema of the spec of each strategy, with its required keys."""
     checks = {each: schemas[_CHECKS[each]]["properties"] for each in WRAPPERS}
     foreign: dict[str, Any] = {key: False for each in WRAPPERS for key in checks[each] if key not in checks[dialect]}
     health_check = _strict(checks[dialect]) | foreign | {"gate": False}
@@ -192,7 +192,7 @@ def _specs(dialect: Dialect, schemas: Mapping[str, Any]) -> Iterator[dict[str, A
 
 
 def _strict(schema: Any) -> Any:
-    """Return a schema of what a request may hold."""
+    """Return the stricter schema of a request."""
     if isinstance(schema, list):
         return [_strict(part) for part in schema]
     if not isinstance(schema, dict):
@@ -208,7 +208,7 @@ def _strict(schema: Any) -> Any:
 
 
 def _set(duration: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema of a duration that is not left empty."""
+    """Return the schema of a duration that may not be empty."""
     return duration["anyOf"][0] if "anyOf" in duration else duration | {"minLength": 1}
 
 
@@ -228,7 +228,7 @@ def _version(text: str) -> dict[str, Any]:
 
 
 def _without_titles(schema: Any) -> Any:
-    """Drop the titles that pydantic makes of names."""
+    """Drop the titles that pydantic derives from names."""
     if isinstance(schema, list):
         return [_without_titles(part) for part in schema]
     if not isinstance(schema, dict):

@@ -1,4 +1,4 @@
-"""Simulated deployments that go on with a clock, as a control plane keeps them."""
+"""Simulated deployments that progress with a clock, as in a control plane."""
 
 from __future__ import annotations
 
@@ -26,30 +26,30 @@ ACTS: tuple[Act, ...] = (*get_args(Action), "rollback")
 MOST_DEPLOYMENTS = 1000
 PATIENCE_S = 5.0
 
-_OWN = ("id", "status")  # what the service itself says of a deployment
+_OWN = ("id", "status")  # keys of a deployment that the service sets
 
 
-class UnknownDeployment(LookupError):  # noqa: N818 (what was asked for)
-    """There is no deployment of that id."""
+class UnknownDeployment(LookupError):  # noqa: N818 (describes the request)
+    """There is no deployment with this id."""
 
     def __str__(self) -> str:
         return f"there is no deployment {shorten(self.args[0])}"
 
 
-class Refused(Exception):  # noqa: N818 (what happened to the request)
-    """The request is valid, but impossible in the present state or in this scenario; `problems` says all if it isn't one alone."""
+class Refused(Exception):  # noqa: N818 (describes the request)
+    """The request is valid, but impossible in the present state or in this scenario; `problems` lists several reasons."""
 
     def __init__(self, why: str, problems: Sequence[Problem] = ()) -> None:
         self.problems = tuple(problems)
         super().__init__(why)
 
 
-class Full(Exception):  # noqa: N818 (what the service is)
-    """There are as many deployments as the service keeps."""
+class Full(Exception):  # noqa: N818 (describes the service)
+    """The service keeps no more deployments."""
 
 
-class Behind(Exception):  # noqa: N818 (where the service is)
-    """The deployments have not been simulated up to now yet."""
+class Behind(Exception):  # noqa: N818 (describes the service)
+    """The simulation hasn't reached the present time yet."""
 
     def __str__(self) -> str:
         return "the simulation is behind its clock: ask again, or choose a lower --speed"
@@ -89,21 +89,21 @@ class _Entry:
 class Service:
     """The deployments of one scenario.
 
-    Each updates a fleet of its own: the first ones, one per policy, in the world of the first replication, and each one that is
-    created later in that of the next. What is shown or done is so at the instant of the latest `tick`.
+    Each has its own fleet. The initial ones, one per policy, are in the world of the first replication; each later one is in
+    that of the next. Everything is shown and done as of the latest `tick`.
     """
 
     def __init__(
         self,
         scenario: Scenario,
-        policies: Sequence[ScenarioPolicy],  # of the first deployments
+        policies: Sequence[ScenarioPolicy],  # of the initial deployments
         *,
-        clock: Callable[[], int],  # simulated time, nanoseconds after the start, which is the scenario's ``created_at``
-        seed: int = 0,  # of their world
-        replication: int = 0,  # of their world
-        most: int = MOST_DEPLOYMENTS,  # number of deployments, rollbacks not counted
-        # How long to simulate after a tick, seconds of real time; what takes longer raises `Behind`, and goes on after
-        # the next.
+        clock: Callable[[], int],  # simulated time, nanoseconds after the scenario's ``created_at``
+        seed: int = 0,
+        replication: int = 0,  # of the initial deployments
+        most: int = MOST_DEPLOYMENTS,  # deployments, not counting rollbacks
+        # Seconds of real time to simulate after a tick; if it takes longer, `Behind` is raised, and the simulation
+        # continues after the next tick.
         patience_s: float = PATIENCE_S,
     ) -> None:
         self._scenario = scenario
@@ -115,11 +115,11 @@ class Service:
         self._gives_up_s = 0.0
         self._now_ns = 0
         self._entries: dict[str, _Entry] = {}
-        # The ids of the first deployments.
+        # The ids of the initial deployments.
         self.first = tuple(self._begin(policy, replication).id for policy in policies)
 
     def tick(self) -> None:
-        """Take the time from the clock, if that hasn't gone back."""
+        """Take the time from the clock; it never goes back."""
         self._now_ns = max(self._now_ns, self._clock())
         self._gives_up_s = time.monotonic() + self._patience_s
 
@@ -128,10 +128,10 @@ class Service:
         """Simulated time of the latest tick or act, RFC 3339 in UTC."""
         return format_time(parse_time(self._scenario.identity.created_at) + self._now_ns)
 
-    # -- what it shows -----------------------------------------------------------------------------
+    # -- showing -----------------------------------------------------------------------------------
 
     def show(self, id_: str) -> Deployment:
-        """Return a deployment, or the rollback of one, as it is now.
+        """Return the present state of a deployment or rollback.
 
         Raises
         ------
@@ -147,7 +147,7 @@ class Service:
         raise UnknownDeployment(id_)
 
     def list(self, offset: int, limit: int) -> tuple[list[Deployment], int]:
-        """Return some deployments in the order of their creation, each before its rollback, and how many there are."""
+        """Return some deployments in order of creation, each before its rollback, and the total number."""
         everything = []
         for entry in self._entries.values():
             self._advance(entry)
@@ -155,18 +155,18 @@ class Service:
         page = everything[offset : offset + limit]
         return [rollout.show(recorded) for rollout, recorded in page], len(everything)
 
-    # -- what it does ------------------------------------------------------------------------------
+    # -- acting ------------------------------------------------------------------------------------
 
     def create(
         self,
-        body: bytes,  # JSON, as `show` gives it: a deployment under the key of its dialect
+        body: bytes,  # JSON: a deployment under the key of its dialect
     ) -> Deployment:
         """Begin a deployment.
 
         Raises
         ------
         InputError
-            With all that is wrong with the body.
+            Lists everything invalid in the body.
         Refused
             If the policy is impossible in the scenario.
         Full
@@ -184,12 +184,12 @@ class Service:
             raise Refused(str(error)) from None
 
     def act(self, id_: str, act: Act, target_version: int | None = None) -> Deployment:
-        """Act on a deployment; return it, or its rollback if that was asked for.
+        """Act on a deployment; return it, or its rollback if the act is "rollback".
 
         Raises
         ------
         UnknownDeployment
-            If there is none of that id.
+            If there is none with this id.
         Refused
             If the act is impossible now.
         Behind
@@ -235,13 +235,13 @@ class Service:
 def read_request(body: bytes) -> DeploymentDocument:
     """Read the body of a request to create a deployment.
 
-    It is read as a file is, but must name its dialect by the key around it, and may not have what only simdeploy knows; 10.0 is a
-    whole number. What the service itself says of a deployment, ``id`` and ``status``, is ignored.
+    It is read like a file, but must name its dialect by the outermost key, and may not use simdeploy's extensions of the API; 10.0
+    is a whole number. ``id`` and ``status``, which the service sets, are ignored.
 
     Raises
     ------
     InputError
-        With all problems and their lines.
+        Lists all problems, with their lines.
 
     Examples
     --------
@@ -261,12 +261,12 @@ def read_request(body: bytes) -> DeploymentDocument:
 
 
 def read_rollback(body: bytes) -> int | None:
-    """Read the body of a request to roll back; return the version to go back to, None if it says none.
+    """Read the body of a request to roll back; return the version to go back to, None if not given.
 
     Raises
     ------
     InputError
-        If there is anything wrong with it.
+        If it is invalid.
 
     Examples
     --------
@@ -286,7 +286,7 @@ def read_rollback(body: bytes) -> int | None:
 
 
 def _whole(value: Any) -> Any:
-    """Return whole numbers as such: JSON Schema, unlike a file's reader, takes 10.0 for one."""
+    """Convert whole numbers such as 10.0 to int, as JSON Schema, unlike the reader of files, accepts them as integers."""
     if isinstance(value, dict):
         return {key: _whole(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -295,7 +295,7 @@ def _whole(value: Any) -> Any:
 
 
 def _beyond_api(raw: Any) -> Sequence[Problem]:
-    """List what a file may have, but the body of a request may not."""
+    """Return problems with what is allowed in files, but not in requests."""
     keys = raw.keys() & set(WRAPPERS) if isinstance(raw, Mapping) else ()
     if len(keys) != 1:
         return [Problem("not a deployment", found=shorten(raw), allowed=WRAPPED)]

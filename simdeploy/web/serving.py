@@ -14,11 +14,11 @@ from simdeploy.errors import InputError, Problem, shorten, warn_user
 if TYPE_CHECKING:
     import uvicorn
 
-_PATIENCE_S = 1  # for answers that are on their way when the server stops
+_PATIENCE_S = 1  # for pending answers when the server stops
 
 
 def require_packages(extra: str, *names: str) -> None:
-    """Raise `InputError` if packages are missing that an extra of simdeploy installs."""
+    """Raise `InputError` if packages of an extra of simdeploy are missing."""
     missing = [name for name in names if find_spec(name) is None]
     if missing:
         hint = f"pip install 'simdeploy[{extra}]'"
@@ -26,16 +26,16 @@ def require_packages(extra: str, *names: str) -> None:
 
 
 def listen(
-    host: str,  # an address of this machine, or ``localhost``. No name is looked up.
+    host: str,  # an address of this machine, or ``localhost``; names are not looked up
     port: int,  # 0 is any free one
-    *others: int,  # what to try next if it is in use
+    *others: int,  # ports to try next if it is in use
 ) -> socket.socket:
-    """Return a socket that listens on an address, with a warning if other machines can reach it.
+    """Return a socket that listens on an address; warn if other machines can reach it.
 
     Raises
     ------
     InputError
-        If there is no such address here, or the port is in use.
+        If the address isn't one of this machine, or the port is in use.
     """
     try:
         address = ip_address("127.0.0.1" if host == "localhost" else host)
@@ -58,21 +58,21 @@ def listen(
         warn_user(
             f"other machines can reach {address}; traffic is not encrypted, and whoever has the address can use it"
         )
-    # Inherited by connections: an answer has two parts, the second of which would wait for 40 ms.
+    # Inherited by connections: otherwise the second part of an answer would wait for 40 ms.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listening
 
 
 def url_of(listening: socket.socket) -> str:
-    """Return the URL of a socket that listens."""
+    """Return the URL of a listening socket."""
     host, port = listening.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def make_server(app: Any, **settings: Any) -> uvicorn.Server:
-    """Return a server of an ASGI application that says nothing, and lets the application say the date.
+    """Return a server of an ASGI application that logs nothing, and leaves the date header to the application.
 
-    `settings` are further ones of `uvicorn.Config`, or instead of those here.
+    `settings` of `uvicorn.Config` add to or replace those here.
     """
     import uvicorn
 
@@ -89,6 +89,6 @@ def make_server(app: Any, **settings: Any) -> uvicorn.Server:
 
 
 def serve(server: uvicorn.Server, listening: socket.socket) -> None:
-    """Answer until somebody presses Ctrl-C."""
+    """Serve until Ctrl-C."""
     with listening, suppress(KeyboardInterrupt):
         server.run(sockets=[listening])

@@ -1,5 +1,5 @@
-"""A rollout to watch: `frame` has what there is to see at an instant, `view` puts it into letters, `player` lets time pass,
-`terminal` shows it, `saving` writes it.
+"""Watching a rollout: `frame` is its state at an instant, `view` renders it as text, `player` moves through time, `terminal`
+shows it, and `saving` writes it.
 
-From outside: what `simdeploy.cli.watch` uses, and `docs/gallery.py`.
+Used by `simdeploy.cli.watch` and `docs/gallery.py`.
 """

@@ -1,4 +1,4 @@
-"""What there is to see of a rollout at an instant, as plain values: the same rollout and instant give the same frame."""
+"""The visible state of a rollout at an instant, as plain values that depend only on rollout and instant."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 
 class Gauge(NamedTuple):
-    """A number, in nodes or as a fraction, beside what limits it, if anything does.
+    """A number, in nodes or as a fraction, with its limit, if any.
 
-    `what` the limit is: a "limit" of this number, the "total" or the "capacity" that it is a part of, or in other words a limit
-    of another number. One that `stops_at` its limit is over it there.
+    `what` describes the limit: a "limit" of this number, the "total" or the "capacity" that it is part of, or another number
+    that is limited. If `stops_at` is set, reaching the limit counts as exceeding it.
     """
 
     name: str
@@ -54,12 +54,12 @@ class Frame:
     # wave, n_waves: the current wave, and how many are planned
     wave: int
     n_waves: int
-    # By zone its name, which is empty if there is only one, and what each of its cells shows (`SHOWN`).
+    # By zone: its name (empty if there is only one), and the state that each of its cells shows (one of `SHOWN`).
     cells: tuple[tuple[str, tuple[str, ...]], ...]
     nodes_per_cell: int  # of the largest cell
-    counts: dict[str, int]  # nodes by what they show
+    counts: dict[str, int]  # nodes by state
     gauges: tuple[Gauge, ...]
-    events: tuple[Line, ...]  # everything told so far, in order
+    events: tuple[Line, ...]  # so far, in order
 
 
 class Film:
@@ -71,7 +71,7 @@ class Film:
         revisions = rollout.revisions
         first = revisions["deployment"].eq(rollout.policy.identity.id)
         self._update, self._rollback = revisions[first], revisions[~first]
-        self._divided: tuple[tuple[int, bool], Cells] | None = None  # as last asked for
+        self._divided: tuple[tuple[int, bool], Cells] | None = None  # the latest division, with its arguments
         self._n_waves = count_planned_waves(rollout)
         self._limits = read_limits(rollout.policy.policy, rollout.orchestrator, len(rollout.nodes))
 
@@ -81,10 +81,10 @@ class Film:
         return np.unique(self.rollout.events["time_s"])
 
     def frame(self, time_s: float, room: tuple[int, int]) -> Frame:
-        """Return the frame of an instant, with cells for lines of so many cells."""
+        """Return the frame of an instant; `room` is the number of lines for cells, and of cells per line."""
         n_lines, width = room
         zones = self.rollout.nodes["zone"].nunique()
-        # A zone begins on a line of its own, if there are enough of them.
+        # A zone begins on a new line, if there are enough lines.
         by_zone = 1 < zones <= n_lines
         cells = self._divide(n_lines // zones * width if by_zone else n_lines * width, by_zone)
         counts = self._map.count(cells, np.array([time_s]))[0]
@@ -160,7 +160,7 @@ class Film:
         return gauges
 
     def _compare_failed(self, n_failed: int, n_updated: int, wave: int, time_s: float) -> list[Gauge]:
-        """Return the failed nodes, as the deployment counts them, beside the limits of the policy."""
+        """Return gauges of the failed nodes, as the deployment counts them, with the limits of the policy."""
         limits, total = self._limits, len(self.rollout.nodes)
         most = None if limits is None or limits.max_failed_nodes == NO_COUNT else limits.max_failed_nodes
         is_other = limits is not None and (limits.consecutive or limits.counts_tries)

@@ -1,4 +1,4 @@
-"""A player: where it is in a rollout, how fast it goes, and what the keys do. Clock and keys are given."""
+"""A player: position in a rollout, speed, and what the keys do. The caller provides clock and keys."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-_LENGTH_S = 30  # about as long as a rollout takes to watch
-_MOST_S = 0.5  # that pass from one look to the next: a process that was stopped goes on where it was
+_LENGTH_S = 30  # approximate time to watch a rollout
+_MOST_S = 0.5  # maximum between two frames, so that a suspended process continues where it was
 _TICK_S = 0.1
 
 
 @dataclass
 class Player:
-    """A place in time that moves.
+    """A moving position in the time of a rollout.
 
     Examples
     --------
@@ -44,7 +44,7 @@ class Player:
             self.time_s = min(self.time_s + self.speed * min(elapsed_s, _MOST_S), self.end_s)
 
     def press(self, key: str) -> None:
-        """Do what a key says; one that has no meaning does nothing."""
+        """Handle a key; unknown ones do nothing."""
         match key:
             case "pause":
                 self.is_paused = not self.is_paused
@@ -65,7 +65,7 @@ class Player:
 
     @property
     def pace(self) -> str:
-        """How time passes, in words."""
+        """The speed in words."""
         word = "at the end" if self.time_s >= self.end_s else "paused" if self.is_paused else "playing"
         return f"{word} x{self.speed:g}"
 
@@ -80,7 +80,7 @@ def play(
 ) -> None:
     """Draw, wait for keys and let time pass, until the key "quit".
 
-    `clock` returns seconds; `read_keys` waits at most so many for a key, and returns those that were pressed.
+    `clock` returns seconds; `read_keys` waits for keys for at most the given seconds, and returns those that were pressed.
     """
     before = clock()
     while True:

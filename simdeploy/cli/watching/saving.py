@@ -1,4 +1,4 @@
-"""Files that play a rollout by themselves: a GIF, and a page that needs nothing else."""
+"""Files that play a rollout: a GIF, and a self-contained page."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 _FRAME_MS = 150
-_LAST_MS = 3000  # the last frame stays
+_LAST_MS = 3000  # duration of the last frame
 _CELL = (9, 19)  # pixels of a character
 _FONT_SIZE = 15
-_SHADES = 8  # from a colour to that of the letters on it
+_SHADES = 8  # between the colour of a cell and that of its letters
 _PAPER, _INK = "#ffffff", "#222222"
 
-# A page without a network: nothing is loaded, and only what stands here runs.
+# A page that loads nothing, and runs only this script.
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -72,7 +72,7 @@ def write_html(file: IO[bytes], screens: Sequence[Sequence[Text]], title: str, w
         for line in lines:
             console.print(line)
         frames.append(console.export_html(inline_styles=True, code_format="{code}"))
-    # The export escapes what stands in a line, so that nothing in it ends the script.
+    # The export escapes HTML in lines, so that none can end the script.
     data = json.dumps(frames)
     page = _PAGE.format(
         title=escape(title), frames=data, last=len(frames) - 1, frame_ms=_FRAME_MS, ink=_INK, paper=_PAPER
@@ -86,14 +86,14 @@ def write_gif(file: IO[bytes], screens: Sequence[Sequence[Text]], width: int, he
 
     palette = Image.new("P", (1, 1))
     palette.putpalette([part for colour in _mix_colours() for part in colour])
-    # One palette for all: then only what changes from frame to frame is written.
+    # With one palette for all, only the changes from frame to frame are written.
     images = [_draw(lines, width, height).quantize(palette=palette, dither=Image.Dither.NONE) for lines in screens]
     durations = [_FRAME_MS] * (len(images) - 1) + [_LAST_MS]
     images[0].save(file, "GIF", save_all=True, append_images=images[1:], duration=durations, loop=0)
 
 
 def _draw(lines: Sequence[Text], width: int, height: int) -> Image.Image:
-    """Draw a screen of lines, in the font that matplotlib brings along; so does it Pillow."""
+    """Draw a screen of lines with Pillow, in the font that comes with matplotlib, which also requires Pillow."""
     from matplotlib import get_data_path
     from PIL import Image, ImageDraw, ImageFont
 
@@ -124,7 +124,7 @@ def _draw(lines: Sequence[Text], width: int, height: int) -> Image.Image:
 
 
 def _mix_colours() -> list[tuple[int, ...]]:
-    """Return the colours of cells, and those between them and what is written on them."""
+    """Return the colours of cells, and shades between these and the colours of their letters."""
     from matplotlib.colors import to_rgb
 
     pairs = [

@@ -1,4 +1,4 @@
-"""A terminal to play on: keys without Enter, a screen of its own, and all of it as it was before, however it ends."""
+"""A terminal to play on: keys without Enter, a separate screen, and a restored terminal however it ends."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NoReturn
 if TYPE_CHECKING:
     from rich.console import Console
 
-# Letters beside the arrows, because a line may lose what these send.
+# Letters in addition to the arrows, because a connection may lose their escape sequences.
 _KEYS = {
     " ": "pause", "+": "faster", "=": "faster", "-": "slower", ">": "next", ".": "next", "<": "previous", ",": "previous",
     "0": "restart", "q": "quit", "Q": "quit", "\x1b[C": "next", "\x1b[D": "previous", "\x1b[A": "faster", "\x1b[B": "slower",
@@ -29,7 +29,7 @@ _FALLBACK = os.terminal_size((80, 24))
 
 
 class _EndedError(BaseException):
-    """A signal that ends the process, as an exception: so that the terminal is restored first."""
+    """A signal to end the process, as an exception, so that the terminal is restored first."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -41,10 +41,10 @@ def _raise_ended(number: int, _: FrameType | None) -> NoReturn:
 
 @contextlib.contextmanager
 def own_screen(console: Console, draw_again: Callable[[], None]) -> Iterator[None]:
-    """Give a program the terminal on standard input; give it back at the end, on an error, a signal and while stopped.
+    """Take over the terminal on standard input; restore it at the end, on errors and signals, and while stopped.
 
-    A signal that ends the process ends it when the terminal is restored. When a stopped process goes on, its screen is empty:
-    then `draw_again` is called.
+    A signal to end the process takes effect after the terminal is restored. When a stopped process continues, its screen is
+    empty, and `draw_again` is called.
     """
     fd = sys.stdin.fileno()
     saved = termios.tcgetattr(fd)
@@ -77,7 +77,7 @@ def own_screen(console: Console, draw_again: Callable[[], None]) -> Iterator[Non
     except _EndedError as error:
         ended = error.number
     finally:
-        # Nothing may come between.
+        # No signal may interrupt this.
         before[signal.SIGINT] = signal.getsignal(signal.SIGINT)
         for number in before:
             signal.signal(number, signal.SIG_IGN)
@@ -90,7 +90,7 @@ def own_screen(console: Console, draw_again: Callable[[], None]) -> Iterator[Non
 
 
 def read_keys(timeout_s: float) -> list[str]:
-    """Wait for keys on standard input; return what they mean. At the end of input that is "quit"."""
+    """Wait for keys on standard input; return their meanings: "quit" at the end of input."""
     fd = sys.stdin.fileno()
     is_there, _, _ = select.select([fd], [], [], timeout_s)
     if not is_there:

@@ -1,4 +1,4 @@
-"""A frame in letters: lines of text that a terminal, a file or a picture shows alike, with colours and without."""
+"""A frame as text: lines for a terminal, a file or a picture, readable with and without colours."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from simdeploy.units import NS_PER_S, short_duration
 if TYPE_CHECKING:
     from simdeploy.cli.watching.frame import Frame, Gauge
 
-# What is there without colour. Capitals are verdicts, small letters are under way.
+# Letters, for displays without colour. Capitals are outcomes, small letters are in progress.
 LETTERS = {
     "running": "R",
     "validating": "v",
@@ -33,20 +33,20 @@ LETTERS = {
     "down": "!",
 }
 KEYS = "space pause   + - speed   > < step   0 restart   q quit"
-_LABEL = 9  # columns before the cells of a zone
-_OTHER_LINES = 17  # of a screen that shows everything, with five events
+_LABEL = 9  # width of a zone's label
+_OTHER_LINES = 17  # lines without cells on a full screen, including five events
 _TWO_COLUMNS = 76  # from this width on
 _NAME = 16  # columns of a gauge's name
 _BOLD, _DIM, _OVER = Style(bold=True), Style(dim=True), Style(bold=True, reverse=True)
 
 
 def find_room(width: int, height: int) -> tuple[int, int]:
-    """Return how many lines of how many cells there is room for on a screen."""
+    """Return the number of lines for cells on a screen, and of cells per line."""
     return max(1, height - _OTHER_LINES), max(1, width - _LABEL)
 
 
 def render(frame: Frame, width: int, height: int, *, pace: str = "", keys: str = "") -> list[Text]:
-    """Return the lines of a screen, none wider than it; `pace` says how the time passes, `keys` what can be pressed."""
+    """Return the lines of a screen, at most `width` wide; `pace` is the speed and `keys` the keys, in words."""
     clock = f"{_say_time(frame.time_s)} of {_say_time(frame.end_s)}"
     wave = f", wave {frame.wave} of {frame.n_waves}" if frame.wave else ""
     above = [
@@ -86,7 +86,7 @@ def _draw_progress(frame: Frame, width: int) -> Text:
 
 
 def _draw_cells(frame: Frame, width: int) -> Iterator[Text]:
-    """Yield lines of cells; a zone begins on a line of its own."""
+    """Yield lines of cells; each zone begins on a new line."""
     room = max(1, width - _LABEL)
     for name, cells in frame.cells:
         for start in range(0, len(cells), room):
@@ -102,7 +102,7 @@ def _find_style(shown: str) -> Style:
 
 
 def _draw_legend(frame: Frame, width: int) -> list[Text]:
-    """Return what the letters mean, with the number of nodes each."""
+    """Return a legend of the letters, with numbers of nodes."""
     line, lines = Text(), []
     for shown in (shown for shown in LETTERS if shown in frame.counts):
         words = f" {shown.replace('_', ' ')} {frame.counts[shown]:,}   "

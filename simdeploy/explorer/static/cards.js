@@ -1,4 +1,4 @@
-// The numbers at a position: each with its interval, and how it differs from the last position.
+// The estimates at a position, each with its interval and its change since the last position.
 
 const COLOURED = ["false_alarm", "escaped"];
 
@@ -74,7 +74,7 @@ class Cards {
     return card;
   }
 
-  // The interval now, below the one before, on a scale that holds both.
+  // The present interval, below the previous one, on a common scale.
   drawStrip(now, before) {
     const [width, height] = [150, 16];
     const strip = svg("svg", { viewBox: `0 0 ${width} ${height}`, class: "strip", "aria-hidden": "true", preserveAspectRatio: "none" });

@@ -1,4 +1,4 @@
-// Sliders and choices: where each stands, its value in the file and the API's default.
+// Sliders and choices, each with its value in the file and the API's default.
 
 class Slider {
   constructor(control, onmove, ontype) {
@@ -15,7 +15,7 @@ class Slider {
       onchange: () => ontype(this.control, this.text.value),
     });
     this.reset = makeButton("↺", `Reset ${control.label}`, () => {
-      this.range.focus(); // the button goes
+      this.range.focus(); // the button will disappear
       onmove(this.control.steps[this.control.base].values, true);
     });
     this.marks = make("div", { class: "marks", "aria-hidden": "true" });
@@ -45,7 +45,7 @@ class Slider {
     onmove(this.control.steps[step].values, isDone);
   }
 
-  // Stands where the position says: on a step, or at the nearest one for a value that was typed.
+  // Moves to the step of the position, or to the nearest one for a typed value.
   show(values, isActive) {
     const { name, steps, base } = this.control;
     const isSet = name in values;
@@ -98,7 +98,7 @@ function nearestStep(control, value) {
   return best;
 }
 
-// Seconds of 90, 90s or 1m30s; other numbers as they are.
+// Converts 90, 90s or 1m30s to seconds; returns other numbers unchanged.
 function readDuration(value) {
   if (typeof value === "number") return value;
   const units = { h: 3600, m: 60, s: 1, ms: 0.001 };
@@ -113,7 +113,7 @@ function writeTyped(control, value) {
   return control.unit ? `${Number((value * control.factor).toPrecision(12))} ${control.unit}` : String(value);
 }
 
-// A typed text as a value of a file: 2 or 2 % where numbers are shown in percent.
+// Converts typed text to a value as in a file; percentages may be typed as 2 or 2 %.
 function readTyped(control, text) {
   const plain = text.trim();
   if (plain === "" || plain === "default") return null;
@@ -141,7 +141,7 @@ class Controls {
     this.shown = {};
   }
 
-  // Rebuilds only what changed, so that a slider isn't taken out of the hand that moves it.
+  // Rebuilds only changed controls, so that a slider isn't replaced while it is dragged.
   build(controls) {
     this.controls = controls;
     const shown = {};
@@ -180,7 +180,7 @@ class Controls {
     return (this.controls ?? []).find((control) => control.name === name);
   }
 
-  // What a value is called beside its slider.
+  // The label of a value beside its slider.
   nameValue(name, values) {
     const control = this.find(name);
     if (!control) return name in values ? String(values[name]) : "as in the file";

@@ -1,4 +1,4 @@
-// The explorer: asks for everything at a position whenever it changes, and shows the answers as they come.
+// The explorer: asks for everything about a position whenever it changes, and shows the answers as they arrive.
 
 class Explorer {
   constructor(model, el) {
@@ -7,7 +7,7 @@ class Explorer {
     this.number = 0;
     this.shownNumber = 0;
     this.lever = null;
-    this.known = {}; // the best estimates of each position
+    this.known = {}; // the best estimates so far, by position
     this.root = make("div", { class: "simdeploy-explorer" });
     el.append(this.root);
     this.heard = (answer) => {
@@ -41,7 +41,7 @@ class Explorer {
     } else if (answer.type === "gone") {
       this.say("Not connected. Is simdeploy explore still running?", true);
     } else if (answer.ask !== null && answer.ask < this.shownNumber) {
-      return; // of an earlier position
+      return; // the answer is for an earlier position
     } else if (answer.type === "error") {
       this.showError(answer);
     } else if (answer.type === "numbers") {
@@ -98,7 +98,7 @@ class Explorer {
       this.warnings,
       make("div", { class: "columns" }, this.controls.element, make("div", { class: "panels" }, make("div", {}, this.tradeoff.element, this.policy.element), this.rollout.element)),
     );
-    // A page of its own hears keys wherever the focus is.
+    // A page of its own handles keys wherever the focus is.
     this.keys = this.model.get("has_link") ? document : this.root;
     this.keys.addEventListener("keydown", this.pressed);
     this.root.addEventListener("focusout", this.finished);
@@ -130,14 +130,14 @@ class Explorer {
     if (position) this.goTo(position, null, { isStep: true });
   }
 
-  // Moves some values; those of the file are not kept, so that a link holds only changes.
+  // Changes some values. Those equal to the file's are dropped, so that a link contains only changes.
   move(name, values, isDone) {
     const { policy, values: before } = this.moving ?? this.past.now;
     const changed = { ...before };
     const control = this.controls.find(name);
     const { kind, steps, base } = control ?? { kind: null, steps: [{ values: {} }], base: 0 };
     if (kind === "choice") for (const step of steps) for (const key of Object.keys(step.values)) delete changed[key];
-    // Sizes that come with another strategy are no file's.
+    // Under another strategy, sizes are not the file's, even if equal.
     const isOfFile = sameValue(steps[base].values[name], values[name]) && (kind === "choice" || !("strategy" in changed));
     if (isOfFile) delete changed[name];
     else Object.assign(changed, values);
@@ -153,7 +153,7 @@ class Explorer {
     this.goTo(position, name);
   }
 
-  // The hand lets go: a slider that is back where it was says nothing.
+  // A slider was released; if it is back where it was, nothing has changed.
   finish() {
     if (this.moving) this.goTo(this.moving, this.movedName);
   }

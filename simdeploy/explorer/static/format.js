@@ -1,4 +1,4 @@
-// Elements and words.
+// Elements and texts.
 
 function make(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
@@ -13,13 +13,13 @@ function make(tag, attributes = {}, ...children) {
 
 let lastId = 0;
 
-// An id of its own, because a notebook may show several explorers.
+// A unique id, because a notebook may show several explorers.
 function makeId(name) {
   lastId += 1;
   return `simdeploy-${name}-${lastId}`;
 }
 
-// A heading, and what makes it the name of its section.
+// A heading, and the attribute that makes it the label of its section.
 function makeHeading(text) {
   const id = makeId("heading");
   return { heading: make("h2", { id }, text), labelled: { "aria-labelledby": id } };
@@ -55,7 +55,7 @@ function formatPlain(value) {
   return value.toLocaleString("en-US");
 }
 
-// A time as 12:05 or 1:02:05.
+// Formats a time as 12:05 or 1:02:05.
 function formatClock(seconds) {
   const whole = Math.round(seconds);
   const [h, m, s] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];

@@ -1,4 +1,4 @@
-// Stands in for a notebook's model: messages go over a WebSocket, and the position is in the address after the #.
+// Replaces a notebook's model: messages go over a WebSocket, and the position is in the address after the #.
 
 const token = new URL(import.meta.url).searchParams.get("token");
 
@@ -78,7 +78,7 @@ class Model {
   }
 
   send({ content }) {
-    if (content === "hello" || content === "bye") return; // a connection that begins or ends says so
+    if (content === "hello" || content === "bye") return; // opening and closing the connection say the same
     const text = JSON.stringify(content);
     if (this.socket.readyState === WebSocket.OPEN) this.socket.send(text);
     else this.unsent = [text];

@@ -18,7 +18,7 @@ class Policy {
     this.specs = specs;
     const dialects = Object.keys(specs);
     if (!(this.dialect in specs)) [this.dialect] = dialects;
-    // Buttons that stay keep the focus.
+    // Unchanged buttons keep the focus.
     const now = [...this.tabs.children].map((button) => button.dataset.dialect);
     if (now.join() !== dialects.join()) {
       this.tabs.replaceChildren(...dialects.map((dialect) => make(

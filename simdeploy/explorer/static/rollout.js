@@ -1,8 +1,8 @@
-// One rollout to step through: statuses over time, the fleet at an instant, counters beside their limits, and what happened.
+// One rollout to step through: statuses over time, the fleet at an instant, counters with their limits, and events.
 
 const STACK = ["running", "validating", "starting", "failed", "rolling_back", "rolled_back", "rollback_failed", "removed", "stopped", "skipped", "down", "pending"];
 const PLAY_MS = 40;
-const MOST_SHOWN = 4; // lines of what happened
+const MOST_SHOWN = 4; // events
 
 class Rollout {
   constructor(looks, kinds, onask) {
@@ -118,7 +118,7 @@ class Rollout {
     this.map.replaceChildren(chart, make("p", { class: "note" }, `${each}, in the order of the waves.`));
   }
 
-  // The last instant that is not later.
+  // The last instant that is not after the given time.
   find(seconds) {
     const { times_s: times } = this.film;
     let place = 0;
@@ -193,7 +193,7 @@ class Rollout {
   }
 }
 
-// The area between two lines of steps.
+// The area between two step lines.
 function stepPath(upper, lower) {
   const forth = upper.flatMap(([px, py], place) => (place ? [`H${px.toFixed(1)}`, `V${py.toFixed(1)}`] : [`M${px.toFixed(1)},${py.toFixed(1)}`]));
   const back = [];

@@ -1,4 +1,4 @@
-// Positions so far, to undo and redo; what changed since the last one.
+// The history of positions, for undo and redo, and the latest change.
 
 const TOGETHER_MS = 800; // changes of one control within this time are one step
 const MOST_STEPS = 200;
@@ -9,10 +9,10 @@ class Past {
     this.before = [];
     this.after = [];
     this.last = { name: null, at: -Infinity };
-    this.change = null; // names that the last step changed, and the position before it
+    this.change = null; // names that the last step changed, and the previous position
   }
 
-  // Takes a position; small steps of one control in a row are one.
+  // Adds a position; merges quick consecutive changes of one control.
   push(position, name) {
     if (samePosition(position, this.now)) return;
     const at = performance.now();
@@ -51,7 +51,7 @@ class Past {
   }
 }
 
-// A position as Python may set it: without values, those of the file.
+// Completes a position set by Python: missing values are those of the file.
 function withValues(position) {
   return position ? { policy: position.policy, values: { ...position.values } } : position;
 }

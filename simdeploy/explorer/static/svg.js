@@ -21,7 +21,7 @@ function niceStep(span, count) {
   return digit * power;
 }
 
-// From the lowest to the highest value with some room, beginning at 0 unless that would hide the differences.
+// From the lowest to the highest value with a margin, starting at 0 unless that would hide the differences.
 function makeScale(values, pixels, { zero = true, count = 4 } = {}) {
   const known = values.filter((value) => value !== null && Number.isFinite(value));
   let low = Math.min(...known, Infinity);
@@ -38,7 +38,7 @@ function makeScale(values, pixels, { zero = true, count = 4 } = {}) {
   return { place, ticks, low, high };
 }
 
-// In equal steps: values of a setting, which are often powers.
+// In equal steps, since values of a setting are often powers.
 function makeSteps(values, pixels) {
   const sorted = [...new Set(values)].sort((a, b) => a - b);
   const room = pixels[1] - pixels[0];

@@ -1,4 +1,4 @@
-// The curve of a setting: what each of its values gives, where you are, and the API's default.
+// The curve of a setting: the results of its values, with the current one and the API's default.
 
 const VALUE = "value";
 
@@ -33,7 +33,7 @@ class Tradeoff {
     const measures = curve.points[0].estimates.map((each) => [each.measure, each.label]);
     const isThere = (name) => name === VALUE || measures.some(([measure]) => measure === name);
     if (this.chosen && !(isThere(this.chosen.x) && isThere(this.chosen.y))) {
-      this.chosen = null; // such as escapes, where no release is defective
+      this.chosen = null; // a measure is gone, such as escapes if no release is defective
       this.isPicked = false;
     }
     if (!this.chosen || (!this.isPicked && (curve.lever !== this.curve?.lever || !this.varies(curve, this.chosen.x)))) this.chosen = this.suggest(curve);
@@ -44,7 +44,7 @@ class Tradeoff {
     this.draw();
   }
 
-  // False alarms against escapes, or against what else depends on the setting.
+  // False alarms against escapes, or against other measures that depend on the setting.
   suggest(curve) {
     const measures = curve.points[0].estimates.map((each) => each.measure);
     const varying = measures.filter((name) => this.varies(curve, name));
@@ -155,7 +155,7 @@ class Tradeoff {
       }
     }
     if (isByValue) return;
-    // Values that give the same have one label.
+    // Values with equal results share a label.
     const groups = [];
     for (const { point, at } of placed) {
       const last = groups.at(-1);
@@ -181,7 +181,7 @@ class Tradeoff {
   }
 }
 
-// The unit of the largest value, for all points of a measure.
+// The unit for all points of a measure: that of the largest value.
 function commonUnit(estimates) {
   const known = estimates.filter((each) => each.estimate !== null);
   const largest = known.reduce((best, each) => (Math.abs(each.estimate) > Math.abs(best.estimate) ? each : best), known[0] ?? estimates[0]);
