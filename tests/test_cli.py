@@ -97,7 +97,7 @@ def test_run_tells_what_happened(folder):
     [
         (0, "The rollout completed after "),
         (1, "The rollout was stopped after "),
-        (None, "The rollout never ends: it stays in progress (wave 1 of 1)."),
+        (None, "The rollout never ends: it stays in progress (wave 1 of 1; waits for 1 unreachable node)."),
     ],
 )
 def test_run_says_how_a_rollout_without_a_release_ended(folder, starts, answer):

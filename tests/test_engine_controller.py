@@ -103,12 +103,13 @@ def test_the_gate_is_open_once_canaries_are_promoted(make_scenario):
 
 
 def test_waiting_for_nodes_that_are_down(make_scenario):
-    """A node that is waited for holds its slot and is dispatched when it is up. [contract]"""
+    """A node that is waited for holds its slot, is in the message, and is dispatched when it is up. [contract]"""
     fleet = {"nodes": 200, "crash": {"up": "1000h", "repair": "100h"}}
     scenario = make_scenario(fleet=fleet, orchestrator=switches(unreachable_nodes="wait"))
     rollout = simulate(scenario, rolling(100))
     late = rollout.nodes[(rollout.nodes["wave"] == 1) & (rollout.nodes["dispatched_at_s"] > 0)]
     assert 0 < len(late) < 30
+    assert rollout.revisions["message"][0] == f"wave 1 of 2; waits for {len(late)} unreachable nodes"
     assert rollout.responses["updated_nodes"] == 200
     second = rollout.nodes[rollout.nodes["wave"] == 2]["dispatched_at_s"]
     assert second.min() == late["dispatched_at_s"].max() + 30

@@ -18,6 +18,7 @@ from simdeploy.engines.reference.judging import Judging
 from simdeploy.engines.reference.pacing import FREEZES, Pacing
 from simdeploy.engines.reference.people import People
 from simdeploy.engines.schema import RUNNING
+from simdeploy.errors import plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -244,6 +245,8 @@ class Controller:
         stuck = FREEZES if self.pacing.freezes_any else self.dispatcher.why_stuck()
         if stuck and stuck != remark:
             what += f"; {stuck}"
+        if self.dispatcher.unreachable:
+            what += f"; waits for {plural(self.dispatcher.unreachable, 'unreachable node')}"
         if self.pacing.opening:
             what += f"; waits for {self.pacing.opening}"
         return f"{what}; {remark}" if remark else what

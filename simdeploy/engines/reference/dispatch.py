@@ -84,6 +84,11 @@ class Dispatcher:
         return bool(self._up_again)
 
     @property
+    def unreachable(self) -> int:
+        """Nodes that are waited for because they are down or offline."""
+        return self.waiting - len(self._up_again)
+
+    @property
     def awaits_verdicts(self) -> bool:
         """Whether only verdicts are missing in the wave opened last: all its nodes have had their turn."""
         wave = self.waves[-1]
