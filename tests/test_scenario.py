@@ -623,7 +623,13 @@ def rolled(fleet: dict[str, Any], **changes: Any) -> dict[str, Any]:
     return one(ROLLING, **changes) | {"fleet": fleet}
 
 
+def waves(*entries: Any, **changes: Any) -> dict[str, Any]:
+    """Return the section with one policy in the general dialect with these waves."""
+    return one(ROLLING, dialect="general", waves=list(entries), **changes)
+
+
 CHECK = "policies.p.health_check"
+SLIDING = {"orchestrator": {"pacing": "sliding", "slot_until": "started", "limits_judged": "wave_end"}}
 REACHES = {"orchestrator": {"limit_comparison": "reaches"}}
 OFFICE_HOURS = {"operator": {"change_windows": [{"from": "9h", "to": "16h"}]}}
 AT_NINE = {"deployment": {"created_at": "2026-03-02T09:00:00Z"}}
@@ -686,6 +692,28 @@ SUSPICIOUS: list[tuple[dict[str, Any], str, str]] = [
         "policies.p.max_failed_nodes_per_zone",
         "zones have at most 5 nodes",
     ),
+    (
+        waves({"size": 1, "max_failed_nodes": 1}, {"size": 3, "max_failed_nodes": 1}),
+        "policies.p.waves[0].max_failed_nodes",
+        "can never stop a wave of 1 node",
+    ),
+    (
+        waves({"until": "25%"}, {"size": 3, "max_failed_nodes": 4}) | REACHES,
+        "policies.p.waves[1].max_failed_nodes",
+        "can never stop a wave of 3 nodes",
+    ),
+    (
+        waves({"size": 5, "max_failed_nodes_percent": 100}),
+        "policies.p.waves[0].max_failed_nodes_percent",
+        "can never stop a wave",
+    ),
+    ({"orchestrator": {"slot_until": "started"}}, "orchestrator.slot_until", "nodes have no slots"),
+    ({"orchestrator": {"failed_node_holds_slot": True}}, "orchestrator.failed_node_holds_slot", "nodes have no slots"),
+    (
+        {"orchestrator": {"pacing": "sliding", "limits_judged": "wave_end"}} | one(ROLLING),
+        "orchestrator.limits_judged",
+        "at once (found wave_end)",
+    ),
     ({"orchestrator": {"minimum_sample": 11}}, "orchestrator.minimum_sample", "never applies"),
     ({"release": {"a": {"probability": 1, "error_rate": 0.5}}}, "fleet.requests_per_second", "traffic"),
     (
@@ -715,6 +743,10 @@ def test_suspicious_values_are_warned_about(change: dict[str, Any], path: str, f
         one(ROLLING, max_failed_nodes=10) | REACHES,
         one(ROLLING, dialect="general", max_failed_nodes_per_zone="99%") | {"fleet": {"zones": 2}},
         one(ROLLING, dialect="general", max_failed_nodes_per_zone=5) | {"fleet": {"zones": 2}} | REACHES,
+        waves({"size": 1, "max_failed_nodes": 0}, {"until": 5, "max_failed_nodes": 3}) | SLIDING,
+        waves({"size": 3, "max_failed_nodes": 3, "max_failed_nodes_percent": 100}) | REACHES,
+        {"orchestrator": {"failed_node_freezes": True, "all_slots_held": "fail"}},
+        waves(5, max_parallel=2) | SLIDING,
         one(ROLLING, max_parallel=10),
         one(ROLLING, max_parallel=0),
         one(ROLLING, health_check={"deadline": "5m", "min_healthy_time": "0s"}),

@@ -23,6 +23,7 @@ from simdeploy.scenario.suspicions import (
     PolicyInFleetSuspicions,
     fleet_suspicions,
     idle_key_suspicions,
+    pacing_suspicions,
     start_suspicions,
 )
 from simdeploy.units import NS_PER_S, format_duration
@@ -137,6 +138,8 @@ def _fleet_suspicions(raw: Mapping[str, Any], parts: Mapping[str, Any]) -> Itera
 def _policy_suspicions(raw: Mapping[str, Any], parts: Mapping[str, Any], rest: RestReading) -> Iterator[Problem]:
     fleet, orchestrator = parts["fleet"], parts["orchestrator"]
     yield from start_suspicions(raw, fleet, parts["operator"].change_windows)
+    followers = [policy for policy in parts["policies"].values() if policy.orchestrator is None]
+    yield from pacing_suspicions(orchestrator, followers, fleet)
     for name, policy in parts["policies"].items():
         yield from rest.of_policies.get(name, ())
         yield from PolicyInFleetSuspicions(policy, ("policies", name), policy.orchestrator or orchestrator, fleet)

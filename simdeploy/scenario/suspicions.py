@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -12,7 +12,7 @@ from simdeploy.errors import Path, Problem, plural
 from simdeploy.rules.deployment_types import TYPES
 from simdeploy.rules.health import read_max_error_rate
 from simdeploy.rules.limits import Counts, read_limits
-from simdeploy.rules.orchestrator import Orchestrator
+from simdeploy.rules.orchestrator import EXPANSO, Orchestrator
 from simdeploy.rules.waves import count_share, plan_waves
 from simdeploy.scenario.down_nodes import count_down, why_one_is_down
 from simdeploy.scenario.gate_checks import gate_in_fleet_suspicions, gate_suspicions
@@ -232,7 +232,7 @@ class PolicyInFleetSuspicions(PolicySuspicions):
         if count is not None and (count > nodes or (count == nodes and not reaches)):
             message = f"can never stop a rollout of {nodes} nodes"
             yield self._say(message, "max_failed_nodes", found=count)
-        if not reaches and percent is not None and percent.numerator >= 100 * percent.denominator:
+        if not reaches and percent is not None and percent >= 100:
             yield self._say("can never stop a rollout", "max_failed_nodes_percent", found=f"{float(percent):g}")
         most = -(-nodes // self.fleet.zones)  # nodes of a zone
         per_zone = policy.max_failed_nodes_per_zone
@@ -240,6 +240,27 @@ class PolicyInFleetSuspicions(PolicySuspicions):
             message, spec = f"can never stop a rollout whose zones have at most {most} nodes", self.scenario_policy.spec
             found = getattr(spec, "max_failed_nodes_per_zone", None)
             yield self._say(message, "max_failed_nodes_per_zone", found=found)
+        if policy.strategy != "immediate" and policy.waves:
+            yield from self._limits_of_waves(reaches=reaches)
+
+    def _limits_of_waves(self, *, reaches: bool) -> Iterator[Problem]:
+        policy = self.scenario_policy.policy
+        if all(entry.max_failed_nodes is None and entry.max_failed_nodes_percent is None for entry in policy.waves):
+            return
+        # Planned with its place as its limit, a wave says which entry it is of.
+        places = tuple(replace(entry, max_failed_nodes=place) for place, entry in enumerate(policy.waves))
+        plan = plan_waves(replace(policy, waves=places), self.orchestrator, self.fleet.nodes, self.fleet.zones)
+        largest = {limits.count: 0 for limits in plan.limits}
+        for size, limits in zip(plan.sizes, plan.limits, strict=True):
+            largest[limits.count] = max(largest[limits.count], size)
+        for place, entry in enumerate(policy.waves):
+            count, percent, most = entry.max_failed_nodes, entry.max_failed_nodes_percent, largest.get(place, 0)
+            path = (*self.path, "waves", place)
+            if most and count is not None and count >= most + reaches:
+                message = f"can never stop a wave of {plural(most, 'node')}"
+                yield Problem(message, (*path, "max_failed_nodes"), found=str(count))
+            if percent is not None and percent >= 100 and not reaches:
+                yield Problem("can never stop a wave", (*path, "max_failed_nodes_percent"), found=f"{float(percent):g}")
 
     def _down_nodes(self) -> Iterator[Problem]:
         down = count_down(self.fleet)
@@ -381,6 +402,28 @@ def process_suspicions(
     types = sorted({each.identity.type for each in policies.values()})
     if is_given(raw, "release") and types and not any(TYPES[name].releases for name in types):
         yield Problem(f"no effect: a {' or '.join(types)} releases nothing", ("release",))
+
+
+def pacing_suspicions(
+    orchestrator: Orchestrator, policies: Sequence[ScenarioPolicy], fleet: Fleet
+) -> Iterator[Problem]:
+    """Warn about switches that mean nothing in the waves of the policies that follow them."""
+    of_slots = ["failed_node_holds_slot", "slot_until"]
+    of_slots += [] if orchestrator.failed_node_freezes else ["all_slots_held"]
+    changed = [
+        switch for switch in (*of_slots, "limits_judged") if getattr(orchestrator, switch) != getattr(EXPANSO, switch)
+    ]
+    if not changed or not policies:
+        return
+    plans = [plan_waves(each.policy, orchestrator, fleet.nodes, fleet.zones) for each in policies]
+    for switch in changed:
+        found = str(getattr(orchestrator, switch)).lower()
+        if switch == "limits_judged":
+            if all(plan.pacing == "sliding" for plan in plans):
+                message = "no effect under pacing: sliding, which judges limits at once"
+                yield Problem(message, ("orchestrator", switch), found=found)
+        elif not any(plan.has_slots for plan in plans):
+            yield Problem("no effect: nodes have no slots", ("orchestrator", switch), found=found)
 
 
 def start_suspicions(raw: Mapping[str, Any], fleet: Fleet, change_windows: Sequence[ChangeWindow]) -> Iterator[Problem]:
