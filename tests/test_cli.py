@@ -458,6 +458,19 @@ def test_validate_knows_policies_in_yaml(folder):
     assert line.startswith("error: typo.yaml:4: orchestrator.pacing: unknown value")
 
 
+def test_validate_warns_of_requirements_that_nothing_decides(folder):
+    """A requirement that `check` finds undecidable by any number of rollouts is a warning, with its line. [contract]"""
+    requirements = "requirements:\n- {of: makespan_s, at_most: 1h}\n- {of: min_capacity_ratio, at_least: 1}\n"
+    Path("r.yaml").write_text(SCENARIO + requirements)
+    result = invoke("validate", "r.yaml")
+    assert result.exit_code == 0
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(
+        f"warning: r.yaml:{len(SCENARIO.splitlines()) + 3}: requirements[1]: no number of replications"
+    )
+    assert "only a shared service has a capacity" in line
+
+
 def test_validate_says_everything_that_is_wrong(folder):
     """Every problem of every file is one line with file and line; good files beside them are still "ok". [contract]"""
     Path("bad.yaml").write_text(SCENARIO.replace("nodes: 40", "nodes: -1").replace("zones", "zone") + "extra: 1\n")

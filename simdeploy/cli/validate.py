@@ -33,7 +33,7 @@ def command(files: tuple[str, ...]) -> None:
         with collect(problems):
             source = Source(read_text(file), file)
             description = _describe_import(source, file) or (
-                _describe_policy(file) if _is_policy(source, file) else _describe_scenario(file)
+                _describe_policy(file) if _is_policy(source, file) else _describe_scenario(source, file)
             )
             say(f"ok: {file}: {description}", err=False)
     raise_if_any(problems)
@@ -53,10 +53,19 @@ def _describe_import(source: Source, file: str) -> str | None:
     return f"{imported.answer} Use it with --policy {file}, or see `simdeploy import {file}`."
 
 
-def _describe_scenario(file: str) -> str:
+def _describe_scenario(source: Source, file: str) -> str:
+    from simdeploy.analysis.asking.requirements import why_impossible
 
     scenario = read_with_warnings(file)
     policies = list(scenario.policies)
+    for number, requirement in enumerate(scenario.requirements):
+        asked = [requirement.policy] if requirement.policy else policies
+        types = {scenario.policies[name].identity.type for name in asked}
+        reasons = {why_impossible(requirement.measure, scenario, type_) for type_ in types}
+        if None not in reasons:
+            message = f"no number of replications can decide it: {'; '.join(sorted(filter(None, reasons)))}"
+            for document in source.groups:
+                say(f"warning: {document.problem(message, ('requirements', number))}")
     return (
         f"scenario {scenario.name}, {plural(scenario.fleet.nodes, 'node')}, "
         f"{plural(len(scenario.release), 'kind')} of release, {plural(len(policies), 'policy', 'policies')} "
