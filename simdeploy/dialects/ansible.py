@@ -12,8 +12,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from simdeploy.api.check import misspelt
 from simdeploy.dialects import jinja
-from simdeploy.dialects.reading import Group, Reading
+from simdeploy.dialects.reading import LIKE, Group, Reading
 from simdeploy.dialects.source import Document, Source, Tagged, Unknown
 from simdeploy.errors import InputError, Problem, listed, nearest, plural, shorten
 from simdeploy.units import MAX_DURATION_NS, NS_PER_S
@@ -82,7 +83,9 @@ def _choose_play(reading: Reading, document: Document) -> Group:
     if not plays:
         message = "no play: all are imported from other files"
         raise reading.refusal(document.problem(message, (), allowed="a play with hosts"))
-    serial = [number for number, play in plays.items() if play.get("serial") is not None]
+    serial = [
+        number for number, play in plays.items() if play.get("serial") is not None or misspelt("serial", play, LIKE)
+    ]
     chosen = matching[0] if matching else (serial or list(plays))[-1]
     for number in range(len(document.data)):
         if number != chosen:

@@ -1,34 +1,38 @@
-"""AWS CodeDeploy: a deployment configuration, as the API's JSON or as a resource of a CloudFormation template.
+"""AWS CodeDeploy: a deployment configuration, as the API's JSON or as a resource of a CloudFormation template, or what a function of AWS
+SAM prefers.
 
 On servers one number sets both pace and tolerance: the minimum of healthy hosts. CodeDeploy updates as many hosts at once as are
 healthy beyond that minimum, and failed hosts are not healthy. So every failure slows the rollout down, and it fails when no
 further host may be taken out of service although some remain; after the last host, the minimum is enough. At least one host
 must succeed. Zones may follow one another, with time between them. On Lambda and ECS, traffic is shifted in steps.
 Sources: awsdocs/aws-codedeploy-user-guide:doc_source/{instances-health.md, deployment-configurations.md}; the API reference
-(DeploymentConfigInfo, ZonalConfig, TrafficRoutingConfig).
+(DeploymentConfigInfo, ZonalConfig, TrafficRoutingConfig); aws/serverless-application-model, samtranslator/model/preferences (SAM).
 """
 
 from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.dialects.cloudformation import open_part, resource_names, resource_properties
 from simdeploy.dialects.reading import Group, Reading, or_else
-from simdeploy.dialects.source import Source, Tagged
+from simdeploy.dialects.source import Document, Source, Tagged
 from simdeploy.errors import nearest, plural
 
 if TYPE_CHECKING:
     from simdeploy.dialects.imported import PolicyImport
 
 _RESOURCES = ("AWS::CodeDeploy::DeploymentConfig", "AWS::CodeDeploy::DeploymentGroup")
+_FUNCTION = "AWS::Serverless::Function"
 _SECTIONS = ("minimumHealthyHosts", "trafficRoutingConfig", "zonalConfig")
 _ANSWERS = ("deploymentConfigInfo", "deploymentGroupInfo", "deploymentInfo")
 _PREDEFINED = "CodeDeployDefault."
 _ON_SERVERS = ("OneAtATime", "HalfAtATime", "AllAtOnce")
 _SHIFTED = re.compile(r"(?:Lambda|ECS)(AllAtOnce|(Canary|Linear)(\d+)[Pp]ercent(?:Every)?(\d+)Minutes?)")
+_ALARMS = "alarms and scripts stop a shift of traffic; the closest counterpart is a gate"
 _SLOTS = {"failed_node_holds_slot": True, "all_slots_held": "fail"}
 
 
@@ -36,13 +40,20 @@ def recognises(source: Source) -> bool:
     """Tell whether a text is a deployment configuration, names one, or is a template with one."""
     for document in source.groups:
         places = [document.data, *(document.data.get(answer) for answer in _ANSWERS)]
-        if any(_is_configuration(place) for place in places) or resource_names(document, *_RESOURCES):
+        has_resources = resource_names(document, *_RESOURCES) or _find_functions(document)
+        if has_resources or any(_is_configuration(place) for place in places):
             return True
     return False
 
 
 def read(reading: Reading) -> PolicyImport:
-    """Read a configuration; in a template the one that the variable `config` names, or the first."""
+    """Read a configuration; in a template the one that the variable `config` names, or the first. Without any, read what the function
+    prefers that the variable `function` names, or the first.
+    """
+    for document in reading.source.groups:
+        functions = _find_functions(document)
+        if functions and not resource_names(document, *_RESOURCES):
+            return _read_function(reading, document, functions)
     config = _find(reading)
     name = _read_name(config)
     shift = _SHIFTED.fullmatch(name or "")
@@ -51,16 +62,20 @@ def read(reading: Reading) -> PolicyImport:
     if shift or routing.data:
         policy |= _shift(shift[2], int(shift[3] or 0), int(shift[4] or 0)) if shift else _read_routing(routing)
         nodes, switches = reading.nodes(None), {"pacing": "barrier"}
-        reading.note("alarms", "none", "alarms and scripts stop a shift of traffic; the closest counterpart is a gate")
+        reading.note("alarms", "none", _ALARMS)
     else:
         nodes, band, switches = _read_band(config, name)
         policy |= band | _read_zones(config, nodes, switches)
     back = _read_rollback(config)
     config.note_rest()
+    policy |= {"health_check": _assume_deadline(reading), "no_auto_rollback": None if back else True}
+    return reading.finish(policy, {**switches, "on_failure": "rollback" if back else "stop"}, nodes=nodes)
+
+
+def _assume_deadline(reading: Reading) -> dict[str, str]:
     deadline = "not given: a script may run for an hour; nothing watches a host after its scripts"
     reading.note("health_check.deadline", "approximate", deadline)
-    policy |= {"health_check": {"deadline": "1h"}, "no_auto_rollback": None if back else True}
-    return reading.finish(policy, {**switches, "on_failure": "rollback" if back else "stop"}, nodes=nodes)
+    return {"deadline": "1h"}
 
 
 def _is_configuration(value: Any) -> bool:
@@ -251,3 +266,50 @@ def _shift(kind: str | None, percent: int, minutes: int) -> dict[str, Any]:
         return {"max_parallel": 0, "surge": "100%"}
     step = {"size": f"{percent}%", "bake_time": f"{minutes}m"}
     return {"waves": [step] if kind == "Linear" else [step, {"until": "100%"}], "surge": "100%"}
+
+
+# -- functions of AWS SAM --------------------------------------------------------------------------
+
+
+def _find_functions(document: Document) -> dict[str, dict[str, Any]]:
+    """Return what each function prefers, by name; what is given for all functions counts where it prefers nothing else."""
+    template, shared = document.data, document.data
+    for key in ("Globals", "Function", "DeploymentPreference"):
+        shared = shared.get(key) if isinstance(shared, dict) else None
+    preferences = {}
+    for name in resource_names(document, _FUNCTION):
+        properties = template["Resources"][name].get("Properties")
+        own = properties.get("DeploymentPreference") if isinstance(properties, dict) else None
+        parts = [part for part in (shared, own) if isinstance(part, dict)]
+        if parts:
+            preferences[name] = {key: value for part in parts for key, value in part.items()}
+    return preferences
+
+
+def _read_function(reading: Reading, document: Document, preferences: dict[str, dict[str, Any]]) -> PolicyImport:
+    name = reading.choose("function", list(preferences))
+    properties = {"DeploymentPreference": preferences[name]}
+    function = {"Type": _FUNCTION, "Properties": properties}
+    whole = replace(document, data={**document.data, "Resources": {**document.data["Resources"], name: function}})
+    preference = resource_properties(reading, whole, name).group("deploymentPreference")
+    policy = {"strategy": "rolling", **_read_type(preference)}
+    preference.no_counterparts(dict.fromkeys(("alarms", "hooks"), _ALARMS))
+    preference.note_rest()
+    reading.note("autoRollbackConfiguration", "exact", "not given: SAM has the last version deployed after a failure")
+    policy["health_check"] = _assume_deadline(reading)
+    return reading.finish(policy, {"pacing": "barrier", "on_failure": "rollback"}, nodes=reading.nodes(None))
+
+
+def _read_type(preference: Group) -> dict[str, Any]:
+    if preference.flag("enabled") is False:
+        preference.approximate("enabled", "no shift of traffic: the new version serves at once")
+        return _shift(None, 0, 0)
+    word = preference.text("type")
+    shift = _SHIFTED.fullmatch(f"Lambda{word}")
+    if shift:
+        preference.approximate("type", "predefined; steps of traffic become steps of nodes")
+        return _shift(shift[2], int(shift[3] or 0), int(shift[4] or 0))
+    if isinstance(preference.data.get(preference.spelled("type")), str | Tagged | None):
+        allowed = "AllAtOnce, or such as Canary10Percent5Minutes or Linear10PercentEvery1Minute"
+        preference.refuse("type", "no predefined shift of traffic", allowed=allowed)
+    return {}

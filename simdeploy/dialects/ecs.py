@@ -38,10 +38,12 @@ def read(reading: Reading) -> PolicyImport:
     """Read the service that the variable `service` names, or the first that says how to deploy."""
     service = _find(reading)
     daemon = _read_scheduling(service)
+    n_problems = len(reading.problems)
     desired = service.whole("desiredCount")
+    is_bad = len(reading.problems) > n_problems
     if desired is not None:
         service.exact("desiredCount", "the number of nodes, unless the caller gives another")
-    nodes = reading.nodes(desired or None, why="ECS rounds its percentages to tasks")
+    nodes = reading.nodes(desired or None, why=None if is_bad else "ECS rounds its percentages to tasks")
     config = service.group("deploymentConfiguration")
     pace = _read_pace(config, nodes, daemon=daemon)
     health = _read_health(service)

@@ -13,7 +13,7 @@ from simdeploy.errors import Path
 if TYPE_CHECKING:
     from simdeploy.dialects.source import Source
 
-_JOB = re.compile(r'^job[ \t]+("[^"\n]*"|[\w.-]+)[ \t]*\{', re.MULTILINE)
+_JOB = re.compile(r'^job[ \t]+("[^"\n]*"|\[\[[^\n]*\]\]|[\w.-]+)[ \t]*\{', re.MULTILINE)
 _API_NAMES = {"group": "TaskGroups", "restart": "RestartPolicy", "reschedule": "ReschedulePolicy"}
 
 

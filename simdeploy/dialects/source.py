@@ -74,9 +74,9 @@ class Source:
 
     @cached_property
     def is_json(self) -> bool:
-        """Whether the text begins like a JSON object or list; a template (``{{ ... }}``) does not."""
+        """Whether the text begins like a JSON object or list; a template (``{{ ... }}``, ``[[ ... ]]``) does not."""
         text = self.text.lstrip("\ufeff \t\r\n")
-        return text.startswith(("{", "[")) and not text.startswith("{{")
+        return text.startswith(("{", "[")) and not text.startswith(("{{", "[["))
 
     @cached_property
     def json_lines(self) -> Mapping[Path, int]:

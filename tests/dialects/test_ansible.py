@@ -183,6 +183,9 @@ def test_the_last_play_with_serial_is_the_rollout() -> None:
     imported = read_policy(playbook())
     assert {"[0]", "[2]"} <= notes(imported).keys()
     assert notes(read_policy(PLAY))["hosts"][2] == 13
+    assert notes(read_policy(playbook() + "- {hosts: fleet, serail: 2}\n"))["serail"][1].endswith(
+        "did you mean 'serial'?"
+    )
     assert read_policy(playbook(), variables={"play": "1"}).policy["waves"] == [{"until": "100%"}]
     assert "did you mean 'check'?" in refusal(playbook(), variables={"play": "chek"}, kind="ansible")[0]
 

@@ -197,6 +197,42 @@ def test_a_template_is_evaluated():
     assert shift.policy["waves"] == [{"size": "20%", "bake_time": "4m"}]
 
 
+FUNCTIONS = """\
+Globals:
+  Function:
+    DeploymentPreference: {Enabled: !Ref Shifts, Type: Linear10PercentEvery1Minute}
+Parameters:
+  Shifts: {Type: String, Default: "true"}
+Resources:
+  Table: {Type: AWS::Serverless::SimpleTable}
+  Usual: {Type: AWS::Serverless::Function}
+  Own:
+    Type: AWS::Serverless::Function
+    Properties:
+      DeploymentPreference:
+        Type: Canary10Percent5Minutes
+        Alarms: [!Ref Errors]
+"""
+
+
+def test_a_function_of_sam_shifts_traffic_as_it_prefers():
+    """Or as all functions do, if it prefers nothing; a failure is followed by the last version. [contract]"""
+    usual = read_policy(FUNCTIONS)
+    assert (usual.kind, usual.orchestrator["on_failure"]) == ("codedeploy", "rollback")
+    assert usual.policy["waves"] == [{"size": "10%", "bake_time": "1m"}]
+    own = read_policy(FUNCTIONS, variables={"function": "Own"})
+    assert own.policy["waves"] == [{"size": "10%", "bake_time": "5m"}, {"until": "100%"}]
+    assert notes_of(own, "Own.DeploymentPreference.Alarms")[0].fidelity == "none"
+    at_once = read_policy(FUNCTIONS, variables={"Shifts": "false"})
+    assert (at_once.policy["max_parallel"], at_once.policy["surge"]) == (0, "100%")
+
+
+def test_a_function_of_sam_needs_a_predefined_shift():
+    """A configuration that the template only names is refused, with the line. [contract]"""
+    (problem,) = refusal(FUNCTIONS.replace("Canary10Percent5Minutes", "Ours"), variables={"function": "Own"})
+    assert problem.startswith("line 13: Resources.Own.Properties.DeploymentPreference.Type: no predefined shift")
+
+
 @pytest.mark.parametrize(
     ("section", "back"),
     [

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from foreign import batches, fidelities, messages, roll_out, without_note
+from foreign import batches, fidelities, messages, refusal, roll_out, without_note
 
 from simdeploy.dialects import read_policy
 from simdeploy.errors import InputError
@@ -87,6 +87,12 @@ def test_a_rolling_update_is_mapped():
             "failures_counted": "cumulative",
         },
     }
+
+
+def test_a_bad_number_of_tasks_is_the_only_problem():
+    """Nobody who states a number is asked for another one. [contract]"""
+    (problem,) = refusal(service(desired="ten", maximumPercent=150))
+    assert "desiredCount: not a whole number" in problem
 
 
 def test_every_field_has_a_note():

@@ -286,6 +286,7 @@ def test_all_problems_are_told_at_once() -> None:
             "line 2: job.a.type: jobs of this type have no deployments",
         ),
         ('job "a" {\n  count = [[ .count ]]\n}\n', "line 2: not valid HCL (found '.count ]]'); render templates first"),
+        ('[[ if .a ]]\njob [[ template "name" . ]] {\n}\n', "line 1: not valid HCL (found '[[ if .a ]]'); render"),
         ('job "a" {\n}\n', "line 1: job.a.group: no group"),
         ('variable "a" {\n}\n', "no job"),
         ('job "a" {\n group "g" {}\n}\njob "b" {\n}\n', "line 4: job.b: more than one job"),
@@ -296,6 +297,8 @@ def test_all_problems_are_told_at_once() -> None:
 def test_a_malformed_job_has_a_line(text: str, problem: str) -> None:
     """A text that is no job, or none that is updated, says so at its line. [contract]"""
     assert any(problem in found for found in refusal(text, kind="nomad"))
+    if "[[" in text:
+        assert any(problem in found for found in refusal(text))
 
 
 def test_values_nested_too_deeply_are_not_evaluated() -> None:
