@@ -19,7 +19,7 @@ from test_engines_equal import over
 import simdeploy
 from simdeploy import Scenario
 from simdeploy.analysis.bands.counting import Bands
-from simdeploy.engines.traces import BROKEN, QUANTITIES, Grid, Traces
+from simdeploy.engines.traces import BROKEN, ERROR_RATE, QUANTITIES, STEP, Grid, Traces
 from simdeploy.engines.tracing import run_traces, trace
 from simdeploy.plotting import plot_timelines
 from simdeploy.plotting.figures import draw_figure
@@ -138,6 +138,19 @@ def test_large_fleets_are_counted_in_steps():
     assert [row[f"p{n}"] for n in (10, 30, 40, 60, 80, 90)] == [0, 0, 5000, 5000, 10_000, 10_000]
     assert row["mean"] == pytest.approx(values.mean(), abs=2.5)
     assert bands.count_bytes() == Bands(1, 1, n_nodes=2000, grid=Grid(10**9, 1), rows=[0]).count_bytes()
+
+
+def test_low_error_rates_are_counted_in_fine_steps():
+    """Up to 0.5 % a rate is right to half of 0.001 %, beyond it to half of 0.05 %. [contract]"""
+    rates = np.array([0.00001, 0.0002, 0.00499, 0.005, 0.0123, 1.0])
+    steps = np.round(rates / STEP).astype(np.int32)
+    traces = Traces(np.broadcast_to(steps[:, None, None], (6, 7, 1))[None].copy(), np.zeros((1, 6), np.int32))
+    bands = Bands(1, 1, n_nodes=10, grid=Grid(10**9, 1), rows=[ERROR_RATE])
+    bands.add(0, traces)
+    (row,) = bands.rows([0.1, 0.3, 0.4, 0.6, 0.8, 0.9])
+    counted = [0.00001, 0.0002, 0.00499, 0.005, 0.0125, 1.0]
+    assert [row[f"p{n}"] for n in (10, 30, 40, 60, 80, 90)] == pytest.approx(counted)
+    assert row["mean"] == pytest.approx(np.mean(counted))
 
 
 def test_quantiles_are_covered():

@@ -15,7 +15,7 @@ from simdeploy.vocabulary import TRACED
 QUANTITIES = TRACED
 UPDATED, FAILED, EXPOSED, IN_SERVICE, ERROR_RATE, ERROR_RATE_NEW, SHED = range(len(QUANTITIES))
 
-STEP = 0.0005
+STEP = 0.00001
 UNKNOWN = -1
 # A rate just below the middle between two steps is rounded up, because the engines' sums may differ in their last digits.
 MIDDLE = 0.5 + 1e-6

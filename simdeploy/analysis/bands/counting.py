@@ -11,13 +11,17 @@ from simdeploy.engines.traces import BROKEN, ERROR_RATE, NO_RELEASE, QUANTITIES,
 from simdeploy.units import NS_PER_S
 
 MOST_NODES_COUNTED = 2000
+# Of error rates each step is counted up to this one, and every so many beyond it.
+_LAST_FINE, _COARSE = 500, 50
+# Those counted, in steps.
+_RATES = np.append(np.arange(_LAST_FINE), np.arange(_LAST_FINE, round(1 / STEP) + 1, _COARSE))
 
 
 class Bands:
     """How often each value occurred, by policy, kind of release, quantity and instant.
 
-    Counts of nodes are exact up to a fleet of 2,000, and in steps of 1/2,000 of a larger one; error rates are in steps of
-    0.0005. So neither memory depends on the number of replications, nor the result on their order.
+    Nodes are counted one by one up to a fleet of 2,000; of a larger one in steps of 1/2,000 of it. Error rates are counted in steps of
+    0.00001 up to 0.005, and of 0.0005 beyond. So memory does not depend on the number of replications, and the result not on their order.
 
     Examples
     --------
@@ -55,7 +59,7 @@ class Bands:
 
     @property
     def _n_bins(self) -> int:
-        return max(self._steps, round(1 / STEP)) + 1
+        return max(self._steps + 1, len(_RATES))
 
     def add(self, first_policy: int, traces: Traces) -> None:
         """Count traces of consecutive policies."""
@@ -75,9 +79,12 @@ class Bands:
         self.n_rollouts[policy, kind] += len(values)
         for place, row in enumerate(self.quantities):
             bins = values[:, row].astype(np.int64)
-            if row < ERROR_RATE and self._n_nodes > self._steps:
-                bins = (bins * (2 * self._steps) + self._n_nodes) // (2 * self._n_nodes)
             is_known = bins != UNKNOWN
+            if row >= ERROR_RATE:
+                coarse = _LAST_FINE + (bins - _LAST_FINE + _COARSE // 2) // _COARSE
+                bins = np.where(bins > _LAST_FINE, coarse, bins)
+            elif self._n_nodes > self._steps:
+                bins = (bins * (2 * self._steps) + self._n_nodes) // (2 * self._n_nodes)
             at = np.broadcast_to(np.arange(self._grid.n_times), bins.shape)
             np.add.at(counts[place], (at[is_known], bins[is_known]), 1)
 
@@ -86,8 +93,10 @@ class Bands:
         times_s = self._grid.times_ns / NS_PER_S
         for (policy, kind), counts in sorted(self.counts.items()):
             for place, row in enumerate(self.quantities):
-                size = STEP if row >= ERROR_RATE else self._n_nodes / self._steps
-                mean, levels, n = _summarize(counts[place], quantiles)
+                values, size = (np.arange(self._steps + 1), self._n_nodes / self._steps)
+                if row >= ERROR_RATE:
+                    values, size = _RATES, STEP
+                mean, levels, n = _summarize(counts[place, :, : len(values)], values, quantiles)
                 for at, time_s in enumerate(times_s.tolist()):
                     yield {
                         "policy": policy,
@@ -103,21 +112,23 @@ class Bands:
                     }
 
 
-def _summarize(counts: np.ndarray, quantiles: Sequence[float]) -> tuple[np.ndarray, list[np.ndarray], np.ndarray]:
-    """Return mean, quantiles and number of values, by instant, in steps; NaN without values.
+def _summarize(
+    counts: np.ndarray, values: np.ndarray, quantiles: Sequence[float]
+) -> tuple[np.ndarray, list[np.ndarray], np.ndarray]:
+    """Return mean, quantiles and number of counted `values`, by instant, in steps; NaN without any.
 
     A quantile q is the lowest value that a fraction q of the values do not exceed.
     """
     reached = np.cumsum(counts, axis=1, dtype=np.int64)
     n = reached[:, -1]
     with np.errstate(invalid="ignore"):
-        mean = (counts @ np.arange(counts.shape[1], dtype=np.int64)) / n
+        mean = (counts @ values) / n
     levels = []
     for quantile in quantiles:
         # Rounding errors must not require one more value: a tenth of 10 values is one.
         wanted = np.maximum(np.ceil(quantile * n - 1e-9), 1)
         level = (reached < wanted[:, None]).sum(axis=1)
-        levels.append(np.where(n > 0, level, np.nan))
+        levels.append(np.where(n > 0, values[np.minimum(level, len(values) - 1)], np.nan))
     return mean, levels, n
 
 

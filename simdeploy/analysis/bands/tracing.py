@@ -14,7 +14,7 @@ from simdeploy.analysis.bands.counting import Bands, name_quantile
 from simdeploy.analysis.bands.job import TraceJob
 from simdeploy.analysis.bands.result import BAND, PEAK, WORST_WHEN_LOW, Timelines
 from simdeploy.engines.choice import check_room, choose_engine
-from simdeploy.engines.traces import QUANTITIES, Grid
+from simdeploy.engines.traces import QUANTITIES, STEP, Grid
 from simdeploy.errors import InputError, Problem, not_among, raise_if_any, shorten
 from simdeploy.experiments.arguments import Progress, check_numbers, choose_policies
 from simdeploy.experiments.campaign import Campaign, make_question
@@ -92,10 +92,11 @@ def timelines(
 
     Notes
     -----
-    Memory does not grow with the replications, because values are counted, not kept. Counts of nodes are exact up to a fleet of
-    2,000, and in steps of 1/2,000 of a larger one; error rates are in steps of 0.0005. A quantile q is the lowest
-    value that a fraction q of the rollouts do not exceed. A rollout that has ended keeps its last values; one that never
-    ends is followed until the last instant. Bands are pointwise: a single rollout may leave them at some instant.
+    Memory does not grow with the replications: values are counted, not kept. Nodes are counted one by one up to a fleet of
+    2,000, and in steps of 1/2,000 of a larger one; error rates are counted in steps of 0.00001 up to 0.005, of 0.0005 beyond.
+    A quantile q is the lowest value that a fraction q of the rollouts do not exceed. A rollout that has ended keeps its last
+    values; one that never ends is followed until the last instant. Bands are pointwise: a single rollout may leave them at
+    some instant.
 
     Examples
     --------
@@ -300,6 +301,7 @@ def _make_question(
         "every_ns": job.grid.every_ns,
         "instants": job.grid.n_times,
         "quantities": [QUANTITIES[row] for row in bands.quantities],
+        "rate_step": STEP,
     }
 
 
