@@ -326,8 +326,8 @@ def test_values_that_contradict_each_other_are_told_with_their_case(scenario):
     told = refusals(cases, scenario, deadline=["1m", "5m"], min_healthy_time=[30, 119.99999999999999, 600])
     assert len(told) == 3
     assert told[0] == (
-        "health_check.deadline: no node can become healthy in time: min_healthy_time needs 12 windows of 10s = 2m0s "
-        "(found 1m0s); allowed: a deadline of at least 2m0s; "
+        "health_check.deadline: no node can become healthy in time: min_healthy_time needs 12 windows of 10s = 2m "
+        "(found 1m); allowed: a deadline of at least 2m; "
         "in 1 of 6 cases, first: health_check.deadline=1m, health_check.min_healthy_time=120"
     )
     assert cases(scenario, "waves", "list", deadline=["1m", "20m"], min_healthy_time=[30, 600])

@@ -193,7 +193,7 @@ def test_values_are_tried_from_the_scenarios_own(make_scenario):
     values = list_switch_values(make_scenario(orchestrator=own))
     tried = [value.text for value in values if value.switch in own]
     assert tried == [
-        *("barrier", "sliding", "0", "1", "5", "0s", "30s", "5m0s"),
+        *("barrier", "sliding", "0", "1", "5", "0s", "30s", "5m"),
         *("{per_minute: 50, growth: 1}", "{per_minute: 1, growth: 1}", "{per_minute: 1, growth: 2}"),
     ]
 
@@ -212,7 +212,7 @@ def test_numbers_are_those_of_replicate():
     made = scenario(EDGE)
     result = vary(made, 60, of="makespan_s")
     found = by_value(result)
-    for switch, value, raw in (("pacing", "sliding", "sliding"), ("bake_time", "10m0s", "10m")):
+    for switch, value, raw in (("pacing", "sliding", "sliding"), ("bake_time", "10m", "10m")):
         base = makespans(simulated(made, 60), "fast")
         changed = simulated(made, 60, **{switch: raw})
         fast, slow = makespans(changed, "fast"), makespans(changed, "slow")

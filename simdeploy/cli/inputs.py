@@ -12,7 +12,7 @@ import click
 from simdeploy.cli.answers import say
 from simdeploy.cli.options import ALLOWED, TLS, TLS_META, flags, is_given
 from simdeploy.errors import InputError, Problem, listed, name_problems
-from simdeploy.units import NS_PER_S, format_duration
+from simdeploy.units import NS_PER_S, write_duration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -108,6 +108,6 @@ def describe_orchestrator(orchestrator: Orchestrator) -> str:
     preset = changed.pop("preset")
     for name in ("bake_time", "reporting_delay"):
         if name in changed:
-            changed[name] = format_duration(round(changed[name] * NS_PER_S))
+            changed[name] = write_duration(round(changed[name] * NS_PER_S))
     listed = ", ".join(f"{name}: {write_value(value, is_inside=True)}" for name, value in changed.items())
     return f"orchestrator {preset}" + (f" with {listed}" if listed else "")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from simdeploy.errors import Path, Problem
 from simdeploy.rules.health import judges_waves
 from simdeploy.scenario.gate_checks import gate_problems
-from simdeploy.units import format_duration
+from simdeploy.units import write_duration
 
 if TYPE_CHECKING:
     from simdeploy.rules.orchestrator import Orchestrator
@@ -63,20 +63,20 @@ def health_problems(scenario_policy: ScenarioPolicy, path: Path) -> Iterator[Pro
     needed_ns = policy.windows_needed * policy.interval_ns
     if needed_ns > policy.deadline_ns:
         cause = "success_threshold" if policy.min_healthy_ns is None else "min_healthy_time"
-        windows = f"{policy.windows_needed} windows of {format_duration(policy.interval_ns)}"
-        message = f"no node can become healthy in time: {cause} needs {windows} = {format_duration(needed_ns)}"
-        allowed = f"a deadline of at least {format_duration(needed_ns)}"
-        yield Problem(message, path, found=format_duration(policy.deadline_ns), allowed=allowed)
+        windows = f"{policy.windows_needed} windows of {write_duration(policy.interval_ns)}"
+        message = f"no node can become healthy in time: {cause} needs {windows} = {write_duration(needed_ns)}"
+        allowed = f"a deadline of at least {write_duration(needed_ns)}"
+        yield Problem(message, path, found=write_duration(policy.deadline_ns), allowed=allowed)
     for number, terms in enumerate(policy.waves):
         if terms.min_healthy_ns is not None:
             needed_ns = -(-terms.min_healthy_ns // policy.interval_ns) * policy.interval_ns
             if needed_ns > policy.deadline_ns:
-                deadline = format_duration(policy.deadline_ns)
+                deadline = write_duration(policy.deadline_ns)
                 message = f"no node of the wave can become healthy within health_check.deadline {deadline}"
                 own_path = (*path[:-2], "waves", number, "min_healthy_time")
-                found = format_duration(terms.min_healthy_ns)
+                found = write_duration(terms.min_healthy_ns)
                 yield Problem(message, own_path, found=found, allowed=f"at most {deadline}")
     if policy.deadline_ns // policy.interval_ns > _MAX_WINDOWS:
-        message = f"more than {_MAX_WINDOWS:,} windows of {format_duration(policy.interval_ns)} until the deadline"
-        deadline = format_duration(policy.deadline_ns)
+        message = f"more than {_MAX_WINDOWS:,} windows of {write_duration(policy.interval_ns)} until the deadline"
+        deadline = write_duration(policy.deadline_ns)
         yield Problem(message, path, found=deadline, allowed="a shorter deadline or a longer interval")

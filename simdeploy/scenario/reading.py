@@ -26,7 +26,7 @@ from simdeploy.scenario.suspicions import (
     pacing_suspicions,
     start_suspicions,
 )
-from simdeploy.units import NS_PER_S, format_duration
+from simdeploy.units import NS_PER_S, write_duration
 from simdeploy.world.fleet import Fleet, peak_rate
 from simdeploy.world.release import ReleaseKind
 
@@ -179,5 +179,5 @@ def request_problems(fleet: Fleet, intervals_ns: Iterable[int]) -> Iterator[Prob
         if not is_inherited:
             path: Path = ("fleet", *(("classes", number - 1) if number else ()), "requests_per_second")
             where = " of a node that serves the whole fleet's" if fleet.service is not None else ""
-            message = f"more than {most:,} requests in a window of {format_duration(longest_ns)}{where}"
+            message = f"more than {most:,} requests in a window of {write_duration(longest_ns)}{where}"
             yield Problem(message, path, found=f"{float(behaviour.requests_per_second):g}")

@@ -12,7 +12,7 @@ from simdeploy.errors import InputError, Path, Problem, collect, raise_if_any, s
 from simdeploy.scenario.parts import Costs
 from simdeploy.scenario.section import ReadBy, Section, optional, validation_error
 from simdeploy.scenario.values import SHARED, duration_ns, hour_suspicions, number, read_value
-from simdeploy.units import format_duration
+from simdeploy.units import write_duration
 from simdeploy.world.fleet import Across, Fleet, SharedService
 from simdeploy.world.traffic import DAY_NS, Traffic
 
@@ -96,7 +96,7 @@ def _read_curve(raw: object) -> tuple[tuple[int, float], ...]:
             allowed = "a time of day from 0h, below 24h"
             problems.append(Problem("too late", (place, 0), found=shorten(pair[0]), allowed=allowed))
         elif time is not None and before is not None and time <= before:
-            allowed = f"a time after {format_duration(before)}"
+            allowed = f"a time after {write_duration(before)}"
             problems.append(Problem("times must rise", (place, 0), found=shorten(pair[0]), allowed=allowed))
         else:
             before = before if time is None else time

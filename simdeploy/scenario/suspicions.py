@@ -17,7 +17,7 @@ from simdeploy.rules.waves import count_share, plan_waves
 from simdeploy.scenario.down_nodes import count_down, why_one_is_down
 from simdeploy.scenario.gate_checks import gate_in_fleet_suspicions, gate_suspicions
 from simdeploy.scenario.parts import ScenarioPolicy
-from simdeploy.units import NS_PER_S, exact, format_duration, round_half_up
+from simdeploy.units import NS_PER_S, exact, round_half_up, write_duration
 from simdeploy.world.change_windows import ChangeWindow, is_always_open
 from simdeploy.world.fleet import Behaviour, Fleet
 from simdeploy.world.levels import either
@@ -84,8 +84,8 @@ class PolicySuspicions:
         watched_ns = policy.windows_needed * policy.interval_ns
         if policy.min_healthy_ns is not None and watched_ns != policy.min_healthy_ns:
             windows = plural(policy.windows_needed, "window")
-            message = f"rounded up to {windows} of {format_duration(policy.interval_ns)}, {format_duration(watched_ns)}"
-            found = format_duration(policy.min_healthy_ns)
+            message = f"rounded up to {windows} of {write_duration(policy.interval_ns)}, {write_duration(watched_ns)}"
+            found = write_duration(policy.min_healthy_ns)
             yield self._say(message, "health_check", "min_healthy_time", found=found)
 
     def _canary_fields(self) -> Iterator[Problem]:
@@ -178,7 +178,7 @@ class PolicyInFleetSuspicions(PolicySuspicions):
         if policy.slot_delay_ns:
             plan = plan_waves(policy, self.orchestrator, self.fleet.nodes, self.fleet.zones)
             if not plan.has_slots:
-                message, found = "no effect: nodes have no slots", format_duration(policy.slot_delay_ns)
+                message, found = "no effect: nodes have no slots", write_duration(policy.slot_delay_ns)
                 yield self._say(message, "slot_delay", found=found)
 
     def _deadline(self) -> Iterator[Problem]:
@@ -191,10 +191,10 @@ class PolicyInFleetSuspicions(PolicySuspicions):
             least_ns = _least_starting_ns(behaviour.update_duration.support[0], behaviour.slowdown.support[0])
             if windows_ns <= deadline_ns < least_ns + windows_ns:
                 message = (
-                    f"no node{name} can become healthy in time: an update takes at least {format_duration(least_ns)}, "
-                    f"its windows {format_duration(windows_ns)}"
+                    f"no node{name} can become healthy in time: an update takes at least {write_duration(least_ns)}, "
+                    f"its windows {write_duration(windows_ns)}"
                 )
-                yield self._say(message, "health_check", "deadline", found=format_duration(deadline_ns))
+                yield self._say(message, "health_check", "deadline", found=write_duration(deadline_ns))
 
     def _deadlines_of_rollouts(self) -> Iterator[Problem]:
         policy = self.scenario_policy.policy
@@ -214,8 +214,8 @@ class PolicyInFleetSuspicions(PolicySuspicions):
             ("rollout_deadline", policy.rollout_deadline_ns, whole_ns, plural(waves, "wave")),
         ):
             if deadline_ns and deadline_ns < needed_ns:
-                message = f"no rollout can meet it: updating {what} takes at least {format_duration(needed_ns)}"
-                yield self._say(message, key, found=format_duration(deadline_ns))
+                message = f"no rollout can meet it: updating {what} takes at least {write_duration(needed_ns)}"
+                yield self._say(message, key, found=write_duration(deadline_ns))
 
     def _error_rate(self) -> Iterator[Problem]:
         limit = float(read_max_error_rate(self.scenario_policy.policy, self.orchestrator))
@@ -393,7 +393,7 @@ def process_suspicions(
         yield Problem(message, ("orchestrator", "cant_tell"), found=orchestrator.cant_tell)
     if orchestrator.bake_time_ns > 0 and "cusum" not in gates:
         message = "running nodes are not watched: bake_time only gives `after` and the operator time"
-        found = format_duration(orchestrator.bake_time_ns)
+        found = write_duration(orchestrator.bake_time_ns)
         yield Problem(message, ("orchestrator", "bake_time"), found=found)
     waits = any(each.policy.awaits_promotion and not each.policy.auto_promote for each in policies.values())
     if is_given(raw, "operator", "promote_after") and not waits:

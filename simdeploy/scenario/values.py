@@ -20,7 +20,7 @@ from simdeploy.api.values import (
     read_prose,
 )
 from simdeploy.errors import NAME_FORM, InputError, Path, Problem, collect, raise_if_any, shorten
-from simdeploy.units import NS_PER_S, exact, format_duration, parse_duration, round_half_up
+from simdeploy.units import NS_PER_S, exact, parse_duration, round_half_up, write_duration
 
 MAX_NODES = 10_000_000
 MAX_NUMBER = 10**15
@@ -151,7 +151,7 @@ def hour_suspicions(value: object, path: Path) -> Iterator[Problem]:
     """Warn about a bare number that was probably meant as an hour of the day."""
     if isinstance(value, int | float) and 0 < value <= 24:
         message = f"a number is seconds; for the hour write {value:g}h"
-        yield Problem(message, path, found=format_duration(duration_ns(value)))
+        yield Problem(message, path, found=write_duration(duration_ns(value)))
 
 
 def _clock_hint(text: str) -> str:

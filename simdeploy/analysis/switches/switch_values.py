@@ -22,7 +22,7 @@ from simdeploy.experiments.by_kind import sweep_kinds
 from simdeploy.experiments.gathering import gather
 from simdeploy.rules.orchestrator import OF_OTHERS, Orchestrator, Rate, switch_values
 from simdeploy.statistics.estimators import Estimate, estimate_values
-from simdeploy.units import NS_PER_S, format_duration
+from simdeploy.units import NS_PER_S, write_duration
 from simdeploy.vocabulary import RESPONSES
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def _informative_values(fleet: Fleet) -> dict[str, tuple[Any, ...]]:
 
 def _as_in_a_file(name: str, value: Any) -> SwitchValue:
     if name in ("bake_time_ns", "reporting_delay_ns"):
-        text = format_duration(value)
+        text = write_duration(value)
         return SwitchValue(name.removesuffix("_ns"), text, text)
     if isinstance(value, Rate):
         keys = {key: float(number) for key, number in vars(value).items() if number is not None}
