@@ -306,6 +306,17 @@ def test_the_end_and_the_way_back_are_marked():
     assert [line[0][0] for line in lines] == [values["makespan_s"], values["restored_at_s"]]
 
 
+def test_a_pause_for_good_is_marked():
+    """The last pause has a line and a label, a rollout that goes on after a pause has none. [contract]"""
+    pause, resume = {"at": "10s", "do": "pause"}, {"at": "50s", "do": "resume"}
+    for script in ([pause], [pause, resume]):
+        raw = {"name": "p", "fleet": {"nodes": 4, "update_duration": "30s"}, "operator": {"script": script}}
+        raw["policies"] = {"p": IMMEDIATE}
+        ax = draw_on(plot_timeline, simulate(Scenario.from_dict(raw)))
+        labels = [text.get_text() for text in ax.texts]
+        assert ("paused 10.0 s" in labels) is (resume not in script)
+
+
 def test_thinning_keeps_the_worst_moment():
     """Of more steps than a screen can show, the fewest nodes in service are still drawn. [property]"""
     result = rollout_of("large")

@@ -17,7 +17,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from pydantic import TypeAdapter
 from refusals import refused
 
-from simdeploy import InputError, read_result, result_schema
+from simdeploy import InputError, __version__, read_result, result_schema
 from simdeploy.documents import KINDS
 from simdeploy.documents.models import _table
 from simdeploy.plotting.figures import _FIGURES, draw_figure
@@ -162,6 +162,19 @@ def test_what_is_wrong_in_a_table_is_named(name):
 def test_what_is_no_document_is_refused(source, message):
     """Another file, an old document, another version, broken JSON: it is said what is wrong. [contract]"""
     assert message in "\n".join(map(str, problems_of(source)))
+
+
+def test_a_document_of_another_version_says_so():
+    """What can't be read and another version wrote has its number, what this one wrote has not. [contract]"""
+    document = written("Comparison")
+    del document["recommended"]
+    for version, n_problems in (("0.1.0", 2), (__version__, 1)):
+        document["computed_under"]["versions"] = {"simdeploy": version}
+        problems = problems_of(document)
+        assert len(problems) == n_problems
+        assert problems[-1].message == "required key is missing"
+    document["computed_under"]["versions"] = {"simdeploy": "0.1.0"}
+    assert str(problems_of(document)[0]).startswith("written by simdeploy 0.1.0; this is")
 
 
 def test_a_problem_has_its_place(tmp_path):

@@ -11,11 +11,12 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from simdeploy import __version__
 from simdeploy.api.check import MISSING
 from simdeploy.api.files import read_text
 from simdeploy.api.json_text import locate, parse_json
 from simdeploy.documents.models import Dtypes, by_key, find_kind, make_model
-from simdeploy.errors import InputError, Problem, raise_if_any, shorten
+from simdeploy.errors import InputError, Problem, printable, raise_if_any, shorten
 from simdeploy.result import FORMAT, Result
 
 # A sweep of 10,000 cases has about 30 MB.
@@ -65,7 +66,7 @@ def read_result(source: str | os.PathLike[str] | Mapping[str, Any]) -> Result:
         problems = _problems(error)
     except InputError as error:
         problems = list(error.problems)
-    raise InputError(locate(problems, text, file=file))
+    raise InputError([*_other_version(document, file), *locate(problems, text, file=file)])
 
 
 def _read_source(source: str | os.PathLike[str] | Mapping[str, Any]) -> tuple[str, str | None]:
@@ -78,6 +79,17 @@ def _read_source(source: str | os.PathLike[str] | Mapping[str, Any]) -> tuple[st
     if isinstance(source, str) and source.lstrip()[:1] == "{":
         return source, None
     return read_text(source, most_bytes=_MOST_BYTES), os.fspath(source)
+
+
+def _other_version(document: Any, file: str | None) -> list[Problem]:
+    """Say which version wrote a document that can't be read, if that is another one than this."""
+    version = document
+    for key in ("computed_under", "versions", "simdeploy"):
+        version = version.get(key) if isinstance(version, dict) else None
+    if not isinstance(version, str) or version == __version__:
+        return []
+    message = f"written by simdeploy {printable(version[:20])}; this is {__version__}"
+    return [Problem(message, file=file, hint="write it again with this version")]
 
 
 def _find_kind(document: Any) -> type[Result]:

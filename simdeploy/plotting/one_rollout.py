@@ -105,9 +105,12 @@ def draw_status_legend(ax: Axes, areas: Sequence[Artist]) -> None:
 
 
 def list_marks(rollout: Rollout) -> list[tuple[float, str, str]]:
-    """Return when the rollout ended and when service was restored, with a word and a line style for each."""
-    values = rollout.response_values
+    """Return when the rollout ended or was paused for good, and when service was restored, each with a word and a line style."""
+    values, events = rollout.response_values, rollout.events
     marks = [(values["makespan_s"], values["state"], "--")]
+    if values["state"] == "paused":
+        since_s = events.loc[events["to_status"].eq("paused"), "time_s"].max()
+        marks = [(since_s, "paused", "--")]
     if values["restored_at_s"] != values["makespan_s"]:
         marks.append((values["restored_at_s"], "restored", ":"))
     return [mark for mark in marks if mark[0] == mark[0]]  # NaN: it did not happen
