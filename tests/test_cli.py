@@ -15,6 +15,7 @@ import pytest
 import yaml
 from by_hand import script
 from invoking import invoke
+from rich.cells import cell_len
 from rich.console import Console
 from small import IMMEDIATE, rolling
 from terminals import END, TIMEOUT_S, on_terminal, read_until
@@ -409,6 +410,20 @@ def test_a_continued_table_repeats_what_identifies_its_rows(width):
     for part in parts:
         assert (part.count("rolling"), part.count("canary"), part.count("good")) == (2, 1, 2)
         assert set(long.split()) <= set(part.split())
+
+
+def test_wide_letters_take_two_places():
+    """A column has room for letters that take two places on a terminal; control characters are escaped. [contract]"""
+    console = Console(width=80, file=io.StringIO(), markup=False)
+    rows = [["金丝雀", "不确定的", "1"], ["🚀 rocket", "met", "20"], ["a\tb\x1b[2K", "met", "3"]]
+    print_table(console, "Title", ["policy", "verdict", "n"], rows)
+    lines = console.file.getvalue().splitlines()[4:7]
+    assert [line.split() for line in lines] == [
+        ["金丝雀", "不确定的", "1"],
+        ["🚀", "rocket", "met", "20"],
+        ["a\\tb\\x1b[2K", "met", "3"],
+    ]
+    assert {cell_len(line) for line in lines} == {cell_len(lines[0])}
 
 
 @pytest.mark.parametrize("width", [1, 10])

@@ -8,6 +8,7 @@ from textwrap import wrap
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
 from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
@@ -94,13 +95,13 @@ def _count_keys(console: Console, header: Sequence[str], rows: Sequence[Sequence
 def _find_widths(console: Console, header: Sequence[str], rows: Sequence[Sequence[str]], n_keys: int) -> list[int]:
     """Return the widths of the columns: as needed, but at most a quarter of the console for key columns."""
     # Later columns leave the first one up to a quarter of the console.
-    first = max([len(header[0]), *(len(line) for row in rows for line in row[0].splitlines())])
+    first = max([cell_len(header[0]), *(cell_len(line) for row in rows for line in row[0].splitlines())])
     room = max(1, console.width - max(_FIRST_WIDTH, min(first, console.width // 4)) - _EDGES)
     widths = []
     for place, heading in enumerate(header):
         lines = [line for row in rows for line in row[place].splitlines()]
         # Headings may wrap. Values don't, unless they don't fit on the terminal.
-        needed = min(max([1, *map(len, [*lines, *heading.split()])]), room)
+        needed = min(max([1, *map(cell_len, [*lines, *heading.split()])]), room)
         widths.append(min(needed, max(console.width // 4, _FIRST_WIDTH)) if place < n_keys else needed)
     return widths
 
@@ -111,7 +112,7 @@ def _table(
     table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
     widths = _find_widths(console, header, rows, n_keys)
     keys = sum(width + _EDGES for width in widths[1:n_keys])
-    longest = max(map(len, [header[0], *(line for row in rows for line in row[0].splitlines())]))
+    longest = max(map(cell_len, [header[0], *(line for row in rows for line in row[0].splitlines())]))
     left = console.width - _EDGES - keys - max([0, *widths[n_keys:]])
     table.add_column(
         Text(header[0]), overflow="fold", min_width=max(min(longest, console.width // 3, left), _FIRST_WIDTH)
