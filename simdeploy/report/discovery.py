@@ -58,8 +58,9 @@ def tell(result: Discovery) -> str:
         density = formatting.write_estimate(first, formatting.PERCENT, "density", level=result.confidence_level)
         coverage = formatting.write_estimate(first, formatting.PERCENT, "coverage")
         overall = formatting.format_estimate(*interval, formatting.PERCENT)
+        where = f"{subject} breaks where {first['limits']}: in {density} of these worlds"
         sentences = [
-            f"{subject} breaks where {first['limits']}: in {density} of these worlds, {coverage} of all breaks",
+            [f"{where}, which covers {coverage} of all breaks", f"{where}, {coverage} of all breaks"],
             *map(_tell_further, others),
             f"Overall {n_of} break: {overall}",
         ]
@@ -92,11 +93,12 @@ def tabulate(result: Discovery) -> tuple[Table, ...]:
 
 def _tell_further(row: pd.Series) -> list[str]:
     """Describe a further box, in a sentence with intervals and one without."""
-    written = (formatting.write_estimate(row, formatting.PERCENT, name) for name in ("density", "coverage"))
-    brief = (formatting.format_amount(row[name], formatting.PERCENT) for name in ("density", "coverage"))
+    written = [formatting.write_estimate(row, formatting.PERCENT, name) for name in ("density", "coverage")]
+    brief = [formatting.format_amount(row[name], formatting.PERCENT) for name in ("density", "coverage")]
+    where = f"Otherwise where {row['limits']}"
     return [
-        f"Otherwise where {row['limits']}: in {density} of these, {coverage} of all breaks"
-        for density, coverage in (written, brief)
+        f"{where}: in {written[0]} of these, which covers {written[1]} of all breaks",
+        f"{where}: in {brief[0]} of these, {brief[1]} of all breaks",
     ]
 
 
