@@ -35,8 +35,8 @@ FAILURE, LIMIT = 0.15, 2
 
 
 def at_once(limit):
-    """Return a policy that only the count of failed nodes can stop."""
-    return {"strategy": "immediate", "max_failed_nodes": limit, "max_failed_nodes_percent": 100}
+    """Return a policy that only the count of failed nodes can stop; in the general dialect no chances of verdicts are known."""
+    return {"dialect": "general", "strategy": "immediate", "max_failed_nodes": limit, "max_failed_nodes_percent": 100}
 
 
 def failing(failure=FAILURE, **more):
@@ -64,6 +64,17 @@ def test_a_check_agrees_with_the_closed_form(engine):
     assert found.verdict == "not met"
     assert found.verdicts["low"].le(truth).all()
     assert found.verdicts["high"].ge(truth).all()
+
+
+def test_rates_of_the_only_kind_of_release_are_exact():
+    """The chance of a false alarm is known, so a hundred rollouts decide what is near the limit. [oracle]"""
+    policy = {"strategy": "immediate", "max_failed_nodes": LIMIT, "max_failed_nodes_percent": 99}
+    truth = oracles.stop_probability(20, FAILURE, LIMIT)
+    requirements = [f"false_alarm <= {truth + 0.001}", f"false_alarm given good <= {truth - 0.001}"]
+    found = check(failing(policies={"p": policy}), requirements=requirements, engine="reference").verdicts
+    assert found["verdict"].tolist() == ["met", "not met"]
+    assert found[["estimate", "low", "high"]].to_numpy() == pytest.approx(truth)
+    assert found["replications"].eq(100).all()
 
 
 def test_a_check_is_what_the_replications_say():
@@ -206,9 +217,9 @@ def test_the_answer_says_what_is_not_met():
     assert both.answer == "1 of 2 requirements is not met (95 % confidence): p, failed rollouts at most 10 %."
     met = check(failing(), requirements="failed <= 0.9", most=100)
     assert met.answer == "The requirement is met (95 % confidence)."
-    unknown = check(failing(), requirements=["failed <= 0.9", "escaped <= 0"], most=100)
+    unknown = check(failing(), requirements=["failed <= 0.9", "in_progress <= 0"], most=100)
     assert unknown.answer == (
-        "1 of 2 requirements is undecided after 100 rollouts per policy: p, escapes at most 0 %. "
+        "1 of 2 requirements is undecided after 100 rollouts per policy: p, rollouts that never end at most 0 %. "
         "The other is met (95 % confidence)."
     )
     (table,) = unknown.summarize()
@@ -224,8 +235,8 @@ def test_the_answer_says_what_is_not_met():
         (["failed <= 0.9", "failed <= 0.1"], "not met", "1 of 2 requirements is not met"),
         (["failed <= 0.2", "failed <= 0.1"], "not met", "Neither requirement is met"),
         (["failed <= 0.2", "failed <= 0.15", "failed <= 0.1"], "not met", "None of the 3 requirements is met"),
-        (["failed <= 0.9", "escaped <= 0"], "undecided", "1 of 2 requirements is undecided"),
-        (["failed <= 0.1", "escaped <= 0"], "not met", "1 of 2 requirements is not met"),
+        (["failed <= 0.9", "in_progress <= 0"], "undecided", "1 of 2 requirements is undecided"),
+        (["failed <= 0.1", "in_progress <= 0"], "not met", "1 of 2 requirements is not met"),
     ],
 )
 def test_every_verdict_that_is_told_is_in_the_plain_form(texts, verdict, said):
@@ -269,7 +280,7 @@ def drawn(found):
 
 def test_the_picture_has_what_was_found_relative_to_its_limit():
     """Estimate and bounds are as far from the line as from the limit; what keeps within it is on the left. [contract]"""
-    requirements = ["failed <= 0.9", "completed >= 0.8", "p99 makespan_s <= 1m", "escaped <= 0"]
+    requirements = ["failed <= 0.9", "completed >= 0.8", "p99 makespan_s <= 1m", "in_progress <= 0"]
     found = check(failing(), requirements=requirements, most=100)
     ax, lines = drawn(found)
     for height, sign in ((0, 1), (1, -1)):

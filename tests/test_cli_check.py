@@ -44,7 +44,7 @@ def folder(tmp_path, monkeypatch):
     [
         ([], 0, "All 3 requirements are met (95 % confidence each)."),
         (["--require", "false_alarm <= 15%"], 1, "1 of 2 requirements is not met (95 % confidence): strict, "),
-        (["--require", "escaped <= 0", "--most", "100"], 3, "Both requirements are undecided after 100 "),
+        (["--require", "in_progress <= 0", "--most", "100"], 3, "Both requirements are undecided after 100 "),
         (["--require", "escaped given defective <= 1%"], 3, "Neither requirement can be decided: "),
         (["--policy", "loose"], 0, "The requirement is met (95 % confidence)."),
         (["--confidence-level", "0.99"], 0, "All 3 requirements are met (99 % confidence each)."),
@@ -147,7 +147,7 @@ def assert_valid(element):
 
 def test_junit_is_valid_and_has_every_verdict(folder):
     """The report keeps to the schema: a suite per policy, a case per requirement, its verdict and numbers inside. [contract]"""
-    requirements = ["false_alarm <= 10%", "escaped <= 0", "completed >= 1%"]
+    requirements = ["false_alarm <= 10%", "in_progress <= 0", "completed >= 1%"]
     options = [word for text in requirements for word in ("--require", text)]
     result = invoke("check", "s.yaml", *options, "--most", 100, "--junit", "r.xml")
     assert result.exit_code == 1
@@ -157,13 +157,13 @@ def test_junit_is_valid_and_has_every_verdict(folder):
     strict = {case.attrib["name"]: case[0] for case in root[0]}
     assert {name: child.tag for name, child in strict.items()} == {
         "false_alarm <= 0.1": "failure",
-        "escaped <= 0": "error",
+        "in_progress <= 0": "error",
         "completed >= 0.01": "system-out",
     }
     verdicts = json.loads(invoke("check", "s.yaml", *options, "--most", 100, "--json").stdout)["verdicts"]
     estimate = f"found {100 * verdicts[0]['estimate']:.0f}"
     assert estimate in strict["false_alarm <= 0.1"].attrib["message"]
-    assert "no number of rollouts can confirm a rate of exactly 0" in strict["escaped <= 0"].attrib["message"]
+    assert "no number of rollouts can confirm a rate of exactly 0" in strict["in_progress <= 0"].attrib["message"]
     assert "from 100 observations in 100 rollouts" in strict["completed >= 0.01"].text
 
 

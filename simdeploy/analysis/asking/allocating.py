@@ -29,15 +29,15 @@ _COMPETING, _LEAST_SHARE = 50, 0.2
 
 
 def find_concerned(
-    scenario: Scenario, measures: Iterable[Measure], types: Collection[str], kinds: Kinds
+    scenario: Scenario, measures: Iterable[Measure], types: Collection[str], kinds: Kinds, *, fewest: int = 2
 ) -> tuple[str, ...]:
     """Return the kinds of release that measures concern and that get worlds of their own; none if kinds are drawn.
 
-    They are drawn if there is only one, for types of deployment without a release, and if no measure depends on the kind:
+    They are drawn if there are fewer than `fewest`, for types of deployment without a release, and if no measure depends on the kind:
     neither a cost nor a rate nor a condition.
     """
     measures = list(measures)
-    is_drawn = scenario.tilt is not None or scenario.kind is not None or len(kinds.possible) < 2
+    is_drawn = scenario.tilt is not None or scenario.kind is not None or len(kinds.possible) < fewest
     if is_drawn or not all(TYPES[type_].releases for type_ in types):
         return ()
     if not any(measure.of in COSTS or measure.kind == "rate" or measure.given is not None for measure in measures):

@@ -42,13 +42,15 @@ def find_divided(
     n: int,
     *,
     kinds: Kinds | None = None,
+    fewest: int = 2,
 ) -> tuple[str, ...]:
-    """Return the kinds of release that get worlds of their own; none if kinds are drawn.
+    """Return the kinds of release that get worlds of their own; none if kinds are drawn, because they are fewer than `fewest` or
+    no measure depends on them.
 
     `kinds` are those of a sweep; by default the scenario's.
     """
     types = {policy.identity.type for policy in policies}
-    concerned = find_concerned(scenario, measures, types, kinds or kinds_of(scenario))
+    concerned = find_concerned(scenario, measures, types, kinds or kinds_of(scenario), fewest=fewest)
     return concerned if n >= _FEWEST_OF_A_KIND * len(concerned) else ()
 
 

@@ -152,8 +152,9 @@ def check(
     limit, so a requirement with such an unknown value stays undecided, and the policy is replicated no further for it.
     Rates of `paused` and `in_progress` are known for every rollout.
 
-    If several kinds of release are possible and a requirement depends on them, each is simulated in worlds of its own: in none if no open
-    requirement concerns it, and in most if its values vary most (`simdeploy.analysis.asking.allocating.plan_rest`).
+    If a requirement depends on the kind of release, each kind is simulated in worlds of its own: in none if no open requirement
+    concerns it, and in most if its values vary most (`simdeploy.analysis.asking.allocating.plan_rest`). Rates of verdicts are exact
+    if they are known without simulation (`docs/model.md`, section 7).
 
     Examples
     --------
@@ -180,6 +181,8 @@ def check(
     error = (1 - confidence_level) / len(looks)
     n_failed = dict.fromkeys((question.policy for question in questions), 0)
     failures: dict[str, str] = {}
+    # Of a kind by itself chances of verdicts may be known; records may not say which kind a rollout was of.
+    fewest = 1 if scenario.past is None else 2
     taken: dict[str, int] = {}  # worlds of each kind of release, if each has its own
     campaign = Campaign(seed, engine, executor, workers, cluster, store, progress, parts=r"look-\d{2,}(-kind-\d{2,})?")
     for number, (before, look) in enumerate(pairwise((0, *looks))):
@@ -188,7 +191,8 @@ def check(
             break
         asked = {question.policy: chosen[question.policy] for question in still_open}
         part = f"look-{number:02d}"
-        concerned = find_divided(scenario, asked.values(), [q.requirement.measure for q in still_open], looks[0])
+        open_measures = [question.requirement.measure for question in still_open]
+        concerned = find_divided(scenario, asked.values(), open_measures, looks[0], fewest=fewest)
         if taken and not concerned:  # open requirements depend on no kind, but the worlds are divided already
             concerned = tuple(taken)
         if taken or (concerned and not number):
