@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 
 from simdeploy.analysis.asking.pricing import describe_costs, find_costs
-from simdeploy.analysis.comparison.measured import measure_policies
+from simdeploy.analysis.comparison.measured import measure_policies, read_table
 from simdeploy.analysis.costs.causes import check_arguments
 from simdeploy.analysis.costs.knowing import estimate_values_of_knowing, find_single, mean_by_kind
 from simdeploy.errors import InputError, Problem, listed, raise_if_any
@@ -20,6 +20,7 @@ from simdeploy.scenario.measures import Measure
 if TYPE_CHECKING:
     import pandas as pd
 
+    from simdeploy.experiments.gathering import Batches
     from simdeploy.scenario.parts import Costs
     from simdeploy.statistics.sample import Sample
 
@@ -74,16 +75,17 @@ class InformationResult(Result):
 
 
 def value_of_perfect_information(
-    responses: pd.DataFrame, *, costs: Costs | None = None, confidence_level: float = 0.95
+    responses: pd.DataFrame | Batches, *, costs: Costs | None = None, confidence_level: float = 0.95
 ) -> InformationResult:
     """Estimate how much it would save to know the world, or the kind of release, before choosing the policy.
 
     Parameters
     ----------
-    responses : DataFrame
-        From `replicate`, with several policies in the same worlds.
+    responses : DataFrame, SweepResult or StoredTable
+        From `replicate`, `sweep` or `read_store`, with several policies in the same worlds; if a policy has several cases, each
+        counts as a policy.
     costs : Costs, optional
-        By default the scenario's, from `replicate`.
+        By default the scenario's, from `replicate` or `sweep`.
     confidence_level : float, default 0.95
         Of each interval separately, between 0 and 1.
 
@@ -94,7 +96,7 @@ def value_of_perfect_information(
     Raises
     ------
     InputError
-        If there are no costs, the table is not one of replications, fewer than two replications have all costs, or fewer than
+        If there are no costs, the table is not one of replications of a single world, fewer than two replications have all costs, or fewer than
         two policies are left without those with rollouts that never end.
 
     Notes
@@ -128,8 +130,9 @@ def value_of_perfect_information(
     >>> result.policy, result.values["estimate"].tolist()
     ('careful', [1.5, 1.5])
     """
+    table, _ = read_table(responses)
     costs = check_arguments(find_costs(responses, costs), confidence_level)
-    policies, cost, kind_of, kinds, n_left_out, unknown = _gather(responses, costs)
+    policies, cost, kind_of, kinds, n_left_out, unknown = _gather(table, costs)
     counts = np.bincount(kind_of, minlength=len(kinds))
     shares = cost.strata.probabilities if cost.strata.n > 1 else counts / len(kind_of)
     estimates = estimate_values_of_knowing(cost, kind_of, confidence_level)
