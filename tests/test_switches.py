@@ -443,6 +443,8 @@ def test_restarts_have_no_verdicts_and_still_a_makespan():
     result = vary(made, 10, of="makespan_s")
     assert result.choice == "fast"
     with pytest.raises(InputError, match="no rollout of fast has a value"):
+        vary(made, 10, of="restored_at_s")
+    with pytest.raises(InputError, match="false_alarm: a restart has no release"):
         vary(made, 10, of="false_alarm")
 
 

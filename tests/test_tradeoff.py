@@ -355,7 +355,7 @@ def test_what_never_happens_is_no_axis():
     release = {"fine": {"probability": 1}, "bad": {"probability": 0, "defective": True, "error_rate": 0.2}}
     scenario = make(release=release)
     assert default_axes(scenario, "update") == ["false_alarm given good", "makespan_s given completed_good"]
-    with pytest.raises(InputError, match="axes: the scenario has no defective release"):
+    with pytest.raises(InputError, match="escaped given defective: the scenario has no defective release"):
         tradeoff(scenario, axes=["makespan_s", "escaped given defective"])
 
 

@@ -12,10 +12,10 @@ import numpy as np
 from simdeploy.analysis.asking.columns import find_columns, names_kind
 from simdeploy.analysis.asking.known import Known
 from simdeploy.analysis.asking.pricing import describe_costs, find_amounts, find_costs, find_extra, find_prices
-from simdeploy.errors import InputError, Problem, collect, raise_if_any
+from simdeploy.errors import InputError, Problem, collect, raise_if_any, shorten
 from simdeploy.experiments.gathering import Batches, Gathered, gather, refuse_others
 from simdeploy.experiments.kinds import Kinds, is_divided
-from simdeploy.scenario.measures import ON_DEFECTIVE, PASSED, SORTS, Measure, measure_problems, parse_measure
+from simdeploy.scenario.measures import ON_DEFECTIVE, PASSED, SORTS, Measure, measure_problems, of_text, parse_measure
 from simdeploy.statistics.sample import UNBOUNDED, Lump, Sample, Strata
 from simdeploy.vocabulary import CAUSES, COSTS, STATES, VERDICTS, WEIGHT
 
@@ -89,7 +89,7 @@ class Values:
         self._outcomes = gathered.outcomes
         self._read = frozenset((*needed, *telling))
         kinds = (*self._outcomes.codes("release")[1], *self._release) if "release" in needed else None
-        problems = [p for m in self.measures for p in measure_problems(m, kinds)]
+        problems = [p for m in self.measures for p in of_text(str(m), measure_problems(m, kinds))]
         raise_if_any(problems)
 
     @property
@@ -281,8 +281,10 @@ def read_measures(measures: Sequence[Measure | str]) -> tuple[Measure, ...]:
     problems: list[Problem] = []
     for measure in measures:
         with collect(problems):
+            if not isinstance(measure, Measure | str):
+                raise InputError(Problem("no measure", found=shorten(measure), allowed='such as "makespan_s"'))
             parsed.append(parse_measure(measure) if isinstance(measure, str) else measure)
-            problems += measure_problems(parsed[-1])
+            problems += of_text(str(parsed[-1]), measure_problems(parsed[-1]))
     raise_if_any(problems)
     return tuple(parsed)
 

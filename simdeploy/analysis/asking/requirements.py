@@ -1,4 +1,4 @@
-"""Requirements, read and checked against a scenario, and whether they can ever be met."""
+"""Requirements and measures, read and checked against a scenario, and whether they can ever be met or known."""
 
 from __future__ import annotations
 
@@ -6,9 +6,18 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import compress
 from typing import TYPE_CHECKING, Any
 
+from simdeploy.analysis.asking.measuring import read_measures
 from simdeploy.errors import InputError, Problem, collect, raise_if_any, shorten
 from simdeploy.rules.deployment_types import TYPES
-from simdeploy.scenario.measures import SORTS, Measure, Requirement, find_subject, measure_problems, parse_requirement
+from simdeploy.scenario.measures import (
+    SORTS,
+    Measure,
+    Requirement,
+    find_subject,
+    measure_problems,
+    of_text,
+    parse_requirement,
+)
 from simdeploy.scenario.requirements_section import cross_check_requirement
 
 if TYPE_CHECKING:
@@ -79,10 +88,16 @@ def _read(requirement: Any) -> Requirement:
     return requirement
 
 
-def problems_in(measure: Measure, scenario: Scenario) -> list[Problem]:
-    """Return a measure's problems in a scenario, by its kinds of release and its costs; paths are the measure's keys."""
+def read_measure(asked: Measure | str, scenario: Scenario, types: Collection[str]) -> Measure:
+    """Return a measure; an `InputError` says why no rollout of the scenario, of any of these types, has a value."""
+    (measure,) = read_measures([asked])
     kinds = tuple(kind.name for kind in scenario.release)
-    return measure_problems(measure, kinds, has_costs=scenario.costs is not None)
+    problems = measure_problems(measure, kinds, has_costs=scenario.costs is not None)
+    reasons = [why_impossible(measure, scenario, type_) for type_ in types]
+    if not problems and reasons and None not in reasons:
+        problems = [Problem(str(reasons[0]))]
+    raise_if_any(of_text(str(measure), problems))
+    return measure
 
 
 def why_impossible(measure: Measure, scenario: Scenario, type_: str) -> str | None:

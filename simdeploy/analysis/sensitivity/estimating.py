@@ -6,18 +6,18 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.analysis.asking.measuring import Values, read_measures
-from simdeploy.analysis.asking.requirements import problems_in, why_impossible
+from simdeploy.analysis.asking.measuring import Values
+from simdeploy.analysis.asking.requirements import read_measure
 from simdeploy.analysis.asking.simulating import find_divided_at, folders_of, sweep_by_kind
 from simdeploy.analysis.sensitivity.analyzing import analyze_table
 from simdeploy.analysis.sensitivity.designs import Method, make_design
 from simdeploy.analysis.sensitivity.result import Sensitivity
-from simdeploy.errors import Problem, collect, raise_if_any, shorten
+from simdeploy.errors import collect, raise_if_any
 from simdeploy.experiments.arguments import Progress, check_numbers
 from simdeploy.experiments.campaign import Campaign
 from simdeploy.experiments.levers import find_factors
 from simdeploy.result import read_computed_under
-from simdeploy.scenario import Scenario, ScenarioOrPath, as_scenario
+from simdeploy.scenario import ScenarioOrPath, as_scenario
 from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.levels import level_problems
 
@@ -106,7 +106,10 @@ def estimate_sensitivity(
     scenario = as_scenario(scenario)
     numbers = check_numbers(replications=replications, seed=seed, engine=engine)
     chosen = scenario.policy(policy)
-    measure = _read_measure(of, confidence_level, scenario, chosen.identity.type)
+    problems = level_problems(confidence_level)
+    with collect(problems):
+        measure = read_measure(of, scenario, [chosen.identity.type])
+    raise_if_any(problems)
     levers = find_factors(vary, scenario, chosen.spec)
     design = make_design(levers, list(vary.values()), method, size, seed=seed)
     points = dict(zip(design.names, map(list, design.values), strict=True))
@@ -120,14 +123,3 @@ def estimate_sensitivity(
     campaign.warn_of_failures()
     values = Values(result, [measure], costs=scenario.costs, release=scenario.release)
     return analyze_table(design, values, measure, confidence_level, read_computed_under(result))
-
-
-def _read_measure(of: Measure | str, confidence_level: float, scenario: Scenario, type_: str) -> Measure:
-    problems = level_problems(confidence_level)
-    with collect(problems):
-        (measure,) = read_measures([of])
-        problems += problems_in(measure, scenario)
-    if not problems and (reason := why_impossible(measure, scenario, type_)):
-        problems.append(Problem(reason, ("of",), found=shorten(str(measure))))
-    raise_if_any(problems)
-    return measure

@@ -6,9 +6,8 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from simdeploy.analysis.asking.measuring import read_measures
 from simdeploy.analysis.asking.pricing import describe_costs
-from simdeploy.analysis.asking.requirements import Asked, problems_in, read_requirements
+from simdeploy.analysis.asking.requirements import Asked, read_measure, read_requirements
 from simdeploy.analysis.asking.simulating import find_divided, plan_worlds
 from simdeploy.analysis.asking.verdicts import Direction, read_direction
 from simdeploy.analysis.switches.conclusions import Rule, why_unknown
@@ -27,7 +26,7 @@ from simdeploy.experiments.arguments import Progress, check_numbers, choose_poli
 from simdeploy.experiments.by_kind import FOLDERS
 from simdeploy.experiments.campaign import Campaign
 from simdeploy.scenario import Scenario, ScenarioOrPath, ScenarioPolicy, as_scenario
-from simdeploy.scenario.measures import Measure, Requirement, of_text
+from simdeploy.scenario.measures import Measure, Requirement
 from simdeploy.statistics.levels import level_problems
 
 if TYPE_CHECKING:
@@ -193,8 +192,7 @@ def _read(
     chosen, problems_of_policies = choose_policies(scenario, policies)
     problems = [*level_problems(confidence_level), *problems_of_policies]
     with collect(problems):
-        (measure,) = read_measures([of])
-        problems += of_text(str(measure), problems_in(measure, scenario))
+        measure = read_measure(of, scenario, {policy.identity.type for policy in chosen.values()})
     with collect(problems):
         wanted = read_requirements(requirements, scenario=scenario, policies=chosen)
     if len(chosen) == 1 and not wanted:

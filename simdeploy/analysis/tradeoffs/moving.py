@@ -8,19 +8,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from simdeploy.analysis.asking.measuring import Values, read_measures
-from simdeploy.analysis.asking.requirements import problems_in, why_impossible
+from simdeploy.analysis.asking.requirements import read_measure, why_impossible
 from simdeploy.analysis.asking.simulating import find_divided, folders_of, sweep_by_kind
 from simdeploy.analysis.asking.verdicts import JointVerdict, Verdict
 from simdeploy.analysis.tradeoffs.curves import CURVE, DIFFERENCE, POINT, conclude, estimate_curves
 from simdeploy.analysis.tradeoffs.lever_ranges import LeverRange, find_ranges
-from simdeploy.errors import InputError, Problem, not_among, raise_if_any, shorten
+from simdeploy.errors import InputError, Problem, collect, not_among, raise_if_any, shorten
 from simdeploy.experiments.arguments import Progress, check_numbers
 from simdeploy.experiments.campaign import Campaign
 from simdeploy.experiments.levers import Lever
 from simdeploy.result import Columns, Result, read_computed_under
 from simdeploy.rules.deployment_types import TYPES
 from simdeploy.scenario import Scenario, ScenarioOrPath, as_scenario
-from simdeploy.scenario.measures import Measure, of_text, parse_measure
+from simdeploy.scenario.measures import Measure, parse_measure
 from simdeploy.statistics.levels import level_problems
 
 if TYPE_CHECKING:
@@ -220,16 +220,15 @@ def _read_axes(axes: Sequence[Measure | str] | None, scenario: Scenario, type_: 
         raise InputError(
             Problem("invalid axes", ("axes",), found=shorten(axes), allowed="at least two measures: x and y")
         )
-    measures = read_measures(axes)
-    problems = []
-    for measure in measures:
-        problems += of_text(str(measure), problems_in(measure, scenario))
-        if reason := why_impossible(measure, scenario, type_):
-            problems.append(Problem(reason, ("axes",), found=str(measure)))
+    measures: list[Measure] = []
+    problems: list[Problem] = []
+    for axis in axes:
+        with collect(problems):
+            measures.append(read_measure(axis, scenario, [type_]))
     if len(set(measures)) < len(measures):
         problems.append(Problem("duplicate measure", ("axes",), found=", ".join(map(str, measures))))
     raise_if_any(problems)
-    return measures
+    return tuple(measures)
 
 
 def default_axes(scenario: Scenario, type_: str) -> list[str]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.analysis.asking.requirements import problems_in, read_requirements, why_impossible
+from simdeploy.analysis.asking.requirements import read_measure, read_requirements, why_impossible
 from simdeploy.analysis.asking.verdicts import read_direction
 from simdeploy.analysis.tuning.in_flight import count_in_flight, find_largest_wave
 from simdeploy.errors import InputError, Problem, collect, shorten
@@ -102,7 +102,9 @@ def read_question(
             Problem("invalid indifference", ("indifference",), found=shorten(indifference), allowed="above 0")
         )
     problems += level_problems(confidence_level, above=0.5)
-    objective = _read_objective(scenario, type_, of, problems)
+    objective = None
+    with collect(problems):
+        objective = _read_objective(scenario, type_, of)
     required: tuple[Requirement, ...] = ()
     with collect(problems):
         required = read_requirements(requirements, scenario=scenario, policies=[base.name])
@@ -156,27 +158,16 @@ def _number_problems(**numbers: tuple[Any, int, int]) -> list[Problem]:
     ]
 
 
-def _read_objective(scenario: Scenario, type_: str, of: Measure | str, problems: list[Problem]) -> Measure | None:
-    try:
-        measure = parse_measure(of) if isinstance(of, str) else of
-    except InputError as error:
-        problems += [replace(problem, path=("of",)) for problem in error.problems]
-        return None
-    objective_problems = problems_in(measure, scenario)
+def _read_objective(scenario: Scenario, type_: str, of: Measure | str) -> Measure:
+    measure = read_measure(of, scenario, [type_])
+    name = str(measure)
     if measure.kind == "quantile":
         message = "a quantile can't be optimised with a stated probability"
-        objective_problems.append(
-            Problem(message, found=str(measure), hint="optimise a mean or a rate, and require the quantile")
-        )
-    elif measure.given is not None and measure.given not in (*SORTS, *(kind.name for kind in scenario.release)):
+        hint = "optimise a mean or a rate, and require the quantile"
+        raise InputError(Problem(message, ("of",), found=name, hint=hint))
+    if measure.given is not None and measure.given not in (*SORTS, *(kind.name for kind in scenario.release)):
         message = "the condition depends on the policy, so different rollouts would be compared"
-        objective_problems.append(
-            Problem(message, found=str(measure), allowed="good, defective, or a kind of the release")
-        )
-    elif measure.of in _NO_OBJECTIVES:
-        message = "known only for some rollouts, which differ between policies"
-        objective_problems.append(Problem(message, found=str(measure)))
-    elif reason := why_impossible(measure, scenario, type_):
-        objective_problems.append(Problem(f"can't be decided: {reason}", found=str(measure)))
-    problems += [replace(problem, path=("of",)) for problem in objective_problems]
+        raise InputError(Problem(message, ("of",), found=name, allowed="good, defective, or a kind of the release"))
+    if measure.of in _NO_OBJECTIVES:
+        raise InputError(Problem("known only for some rollouts, which differ between policies", ("of",), found=name))
     return measure
