@@ -1,6 +1,6 @@
 """simdeploy: discrete-event simulation and policy analysis for software rollouts.
 
-From outside: the names in `__init__.pyi`, the one list for readers, type checkers and the interpreter. They are
+Users import the names in `__init__.pyi`, the one list for readers, type checkers and the interpreter. They are
 imported on first use, so ``import simdeploy`` is fast.
 """
 

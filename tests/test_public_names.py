@@ -71,7 +71,32 @@ def test_every_package_says_what_may_be_used_from_outside():
     """The docstring of each package says what lives there, and what others may use. [contract]"""
     for path in Path(simdeploy.__file__).parent.rglob("__init__.py"):
         words = " ".join((ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").split())
-        assert re.match(r".{20,}[.;:] .*(From|from) outside: .+", words), path
+        assert re.match(r".{20,}[.;:] .*(Other packages use|Users import) .+", words), path
+
+
+def list_modules_used_from_outside():
+    """Yield each module that another package imports names from, and that package."""
+    for path in ROOT.rglob("*.py"):
+        package = path.relative_to(ROOT).parts[0]
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.ImportFrom) or not (node.module or "").startswith("simdeploy."):
+                continue
+            of_module = ROOT.parent.joinpath(*node.module.split("."))
+            for module in {of_module, *(of_module / each.name for each in node.names)}:
+                parts = module.relative_to(ROOT).parts
+                if module.with_suffix(".py").is_file() and len(parts) > 1 and parts[0] != package:
+                    yield parts, package
+
+
+def test_a_package_names_the_modules_that_others_import():
+    """A module that is imported from another package is named in the docstring of its package, or of the one around. [contract]"""
+    missing = set()
+    for parts, package in list_modules_used_from_outside():
+        folders = [ROOT.joinpath(*parts[:depth]) for depth in range(1, len(parts))]
+        texts = [ast.get_docstring(ast.parse((each / "__init__.py").read_text(encoding="utf-8"))) for each in folders]
+        if not re.search(rf"[`.]{parts[-1]}\b|use everything|use all of|modules of single results", "\n".join(texts)):
+            missing.add(f"{package} imports {'.'.join(parts)}")
+    assert missing == set()
 
 
 @cache

@@ -5,7 +5,8 @@ columns include the verdicts. `simdeploy.report` describes results in words, `si
 `simdeploy.statistics` has the arithmetic that knows nothing of rollouts; `asking` has what all questions share:
 measures, requirements and directions.
 
-Other packages use the names listed in `__init__.pyi`, which are imported on first use.
+Other packages use the names that `__init__.pyi` lists, imported on first use; reports and pictures also use the
+packages' `result` modules, and what their docstrings name.
 """
 
 import lazy_loader

@@ -1,8 +1,10 @@
 """The API's deployment object, field by field, in both dialects, and the general dialect, which can express more.
 
-May be used from outside: the frozen pydantic models `Deployment` and `DeploymentStatus`, and per dialect `DeploymentSpec` with
-`HealthCheck`, `RolloutSpec` with `RolloutHealthCheck`, `GeneralSpec` with `GeneralHealthCheck` and `WaveEntry`; the readers
-`read_deployment` and `parse_deployment` for JSON, and `spec_from_dict` for specs in a scenario or in Python.
+Other packages use frozen pydantic models: `Deployment`, `DeploymentStatus`, and per dialect `DeploymentSpec` with
+`HealthCheck`, `RolloutSpec` with `RolloutHealthCheck`, `GeneralSpec` with `GeneralHealthCheck` and `WaveEntry`.
+They read JSON with `read_deployment` and `parse_deployment`, and specs in a scenario or in Python with `spec_from_dict`.
+Readers of other files also use `check`, `deployment`, `document`, `files`, `gate`, `general`, `json_text`, `spec`,
+`times`, `values` and `wire`.
 """
 
 from simdeploy.api.check import spec_from_dict, spec_problems, unknown_keys

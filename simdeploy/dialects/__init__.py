@@ -1,7 +1,8 @@
 """Conversion of specs to general policies and between dialects, and importers of other orchestrators' files.
 
-May be used from outside: `policy_from_spec`, `translate_spec` of `translation`, and `read_policy`, which imports a file. Each
-format that can be imported has one module, with `recognises(source)` and `read(reading)`.
+Other packages use `policy_from_spec`, `translate_spec` of `translation`, and `read_policy`, which imports a file. Each
+format that can be imported has one module, with `recognises(source)` and `read(reading)`. Readers of scenarios and
+records also use `importing`, `source`, `expanso` and `argo_analysis`; reports also use `imported`.
 """
 
 from simdeploy.dialects.imported import Note, PolicyImport

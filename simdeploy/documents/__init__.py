@@ -1,6 +1,6 @@
 """Results as JSON documents: their schemas, and reading them back.
 
-Other packages may use `read_result`, `result_schema` and `KINDS`. Everything is derived from the class of a result: the types
+Other packages use `read_result`, `result_schema` and `KINDS`. Everything is derived from the class of a result: the types
 of its fields, and the columns of its tables.
 """
 

@@ -3,8 +3,8 @@
 `sweep` and `replication` are the calls, `campaign` runs them: `cases` and `design` determine what (`case_table` numbers the
 cases, `case_problems` lists their problems), `cutting` in which spans, `executors` where; `store` saves the parts.
 
-Other packages use the names below; analyses also use `arguments`, `by_kind`, `campaign`, `cases`, `design`, `gathering`,
-`jobs`, `kinds`, `levers` and `ranges`.
+Other packages use the names below; analyses also use `arguments`, `batches`, `by_kind`, `campaign`, `cases`, `design`,
+`gathering`, `jobs`, `kinds`, `levers`, `ranges`, `result` and `table`.
 """
 
 from simdeploy.experiments.design import LatinHypercube

@@ -4,7 +4,7 @@
 shown, and `conversation` sends it, quick answers first. `static` is the front end, one module for the browser (`server`)
 and for notebooks (`widget`).
 
-Other packages use `explore`, and what `simdeploy.cli.explore` imports.
+Other packages use `explore`; its command also uses `preparing` and `running`.
 """
 
 from simdeploy.explorer.notebook import explore

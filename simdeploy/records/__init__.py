@@ -1,7 +1,8 @@
 """Records of past rollouts, read from files into one form.
 
-Other packages use `read_records`, which reads files, and `Records`, the tables that calibration and backtests use. Each
-kind of file has a module in `sources`. Names are imported on first use, because reading a scenario needs none of them.
+Other packages use `read_records`, which reads files, `Records`, the tables that calibration and backtests use,
+`histories`, the same for each rollout, and `simulated`, which makes records. Each kind of file has a module in `sources`. Names are
+imported on first use, because reading a scenario needs none of them.
 """
 
 import lazy_loader

@@ -3,8 +3,8 @@
 Each kind of result has a module with two functions: `tell` returns the answer, `tabulate` the tables that support it.
 `simdeploy.result.Result` finds them by its type. Verdicts are decided in `simdeploy.analysis` and are part of the result.
 
-Other packages use `ask`, `tell`, `tabulate` and `to_html`; plots also use the modules `formatting`, `wording` and
-`tables`.
+Other packages use `ask`, `tell`, `tabulate` and `to_html`; pictures, pages and commands, which show the same numbers in
+the same words, also use `formatting`, `wording`, `tables`, the `story` of a rollout, and the modules of single results.
 """
 
 from __future__ import annotations

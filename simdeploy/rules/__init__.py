@@ -1,4 +1,4 @@
 """The control plane without a clock: switches, the plan, verdicts and limits as pure functions.
 
-May be used from outside: everything. May import: `simdeploy.world`, `simdeploy.units`, `simdeploy.errors`.
+Other packages use everything. May import: `simdeploy.world`, `simdeploy.units`, `simdeploy.errors`.
 """

@@ -1,8 +1,11 @@
 """Scenario files and scenarios, which are frozen values.
 
-May be used from outside: `read_scenario`, `load` (returns errors and warnings), `as_scenario` (for calls that take a scenario),
-`Scenario`, `ScenarioPolicy`, `Identity`, `Costs`, `scenario_schema`, `load_example` and the other calls of `examples`. May
-import: dialects, rules, world, api, units, errors.
+Other packages use `read_scenario`, `load` (returns errors and warnings), `as_scenario` (for calls that take a
+scenario), `Scenario`, `ScenarioPolicy`, `Identity`, `Costs`, `scenario_schema`, `load_example` and the other calls of
+`examples`. Many also use `measures`, the grammar, and `parts`; for files `files`, `loading`, `policies`, `scalars`,
+`scenario.build` and `yaml_text`; for changes `changes`, `json_schema` and `plain`; and `gate_fit`,
+`orchestrator_section`, `past_rollouts`, `requirements_section` and `written_specs`. Imports dialects, rules, world,
+api, units, errors.
 """
 
 from simdeploy.scenario.examples import load_example

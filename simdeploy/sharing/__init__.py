@@ -1,6 +1,6 @@
 """One file to share: a result, or a scenario with its policies, as a page or as Markdown.
 
-May be used from outside: `write_report`.
+Other packages use `write_report`; commands also use `assumptions`, `gathering`, `simulating` and `writing`.
 """
 
 import lazy_loader

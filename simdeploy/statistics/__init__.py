@@ -4,5 +4,5 @@ Values (`sample`), intervals and estimates (`intervals`, `estimators`, `levels`,
 `nonnegative`), strata (`parts`, `combining`, `allocation`), many policies in the same worlds (`pairs`), weighted samples
 (`weights`), the best of many (`selection`), sensitivity indices (`indices`), boxes (`boxes`), multilevel splitting
 (`splitting`), fits (`beta_binomial`, `censored`, `lifetimes`, `maximizing`, `shared_scale`), forecasts (`reliability`).
-Analyses use all of it, users only `Selection`.
+Other packages use all of it, and users only `Selection`.
 """

@@ -1,7 +1,7 @@
 """Validation of the numbers: closed forms (`oracles`), both engines compared with them (`verification`), and problems of
 choosing a policy with known best answers (`decisions`).
 
-Nothing else uses it, so an error can't affect both sides. May be used from outside: `verify`, `Verification`,
+Nothing else uses it, so an error can't affect both sides. Other packages use `verify`, `Verification`,
 `verify_decisions`, `Decisions`, and the closed forms of `oracles`.
 """
 

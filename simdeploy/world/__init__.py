@@ -1,4 +1,4 @@
 """The uncontrolled part of a scenario: random numbers, distributions, the fleet, the release, the people.
 
-May be used from outside: everything. May import: `simdeploy.units`, `simdeploy.errors`.
+Other packages use everything. May import: `simdeploy.units`, `simdeploy.errors`.
 """

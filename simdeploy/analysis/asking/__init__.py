@@ -1,4 +1,4 @@
 """What all questions share: values of measures, requirements, directions, and unknown values.
 
-Analyses, reports and pictures use all of it.
+Other packages use all of it: analyses, reports and pictures.
 """

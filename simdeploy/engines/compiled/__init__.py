@@ -1,6 +1,6 @@
 """The compiled engine: the same model as the reference engine, in numba, for thousands of rollouts a second.
 
-May be used from outside: `engine.run_compiled`, `engine.expect_compiling`. May import: `simdeploy.scenario` and what lies
+Other packages use `engine.run_compiled`, `engine.expect_compiling`. May import: `simdeploy.scenario` and what lies
 below it, `simdeploy.engines.block`, numba (nowhere else); where that can't be used, importing it is an `InputError`.
 
 Files, from the inside out:

@@ -1,6 +1,6 @@
 """The reference engine: the model as SimPy processes, readable beside it, with records of everything that happens.
 
-May be used from outside: `engine.run_reference`. May import: `simdeploy.scenario` and what lies below it, and
+Other packages use `engine.run_reference`. May import: `simdeploy.scenario` and what lies below it, and
 `simdeploy.engines.recording` and `simdeploy.engines.schema`.
 
 Files, from the inside out: `clock` (the end of an instant, countdowns), `load` (the requests that nodes receive), `prober`

@@ -2,7 +2,7 @@
 
 Where a record ends, a `Filler` decides, or a `Model`, which draws from the laws of a fleet given the record. Modules: `knowing`
 extracts what is known of a rollout, `interpreting` interprets a policy for it, `refusing` lists policies that can't be replayed,
-`worlds` makes it a replication of a scenario. May be used from outside: these, `replay` and its arguments, `find_longest_move`.
+`worlds` makes it a replication of a scenario. Other packages use these, `replay` and its arguments, `find_longest_move`.
 """
 
 from simdeploy.engines.replay.known import KnownNode, KnownRollout, Outage

@@ -1,6 +1,7 @@
 """The store: a folder of finished work that survives crashes and can be read without simdeploy.
 
-Other packages use the names below.
+Other packages use the names below; analyses that store other work also use `durable` and `lock`, and
+documents `manifest`.
 """
 
 from simdeploy.experiments.store.durable import StoreError

@@ -1,7 +1,7 @@
 """Decisions compared with exact costs: policies evaluated without simulation (`exact`, by `course` and `moments`), problems with
 a known best policy (`problems`, `optimum`), and the answers of `tune` and `compare` to them (`deciding`, `result`).
 
-May be used from outside: `verify_decisions`, `Decisions`.
+Other packages use `verify_decisions`, `Decisions`.
 """
 
 from simdeploy.validation.decisions.deciding import verify_decisions

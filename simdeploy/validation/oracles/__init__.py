@@ -2,7 +2,7 @@
 
 They share only the laws and the reading of gates with the engines, so that an error can't affect both.
 
-May be used from outside: those that `__init__.pyi` lists.
+Other packages use those that `__init__.pyi` lists.
 """
 
 import lazy_loader

@@ -1,6 +1,6 @@
 """Both engines compared with closed forms, for users to run on their machines.
 
-May be used from outside: `verify`, `Verification`.
+Other packages use `verify`, `Verification`; reports also use `verifying`.
 """
 
 from simdeploy.validation.verification.verifying import Verification, verify
