@@ -72,6 +72,7 @@ def test_an_option_is_the_same_everywhere(name):
     """Wherever an option stands it has one form, one help and one default, but for the differences that are listed. [contract]"""
     options = {command: option for command, option in list_options() if option.name == name}
     assert len({describe(option) for option in options.values()}) == 1
+    assert click.Choice not in {type(option.type) for option in options.values()}  # ours suggests the nearest
     defaults = {}
     for command, option in options.items():
         defaults.setdefault(option.default if isinstance(option.default, int | float | str) else None, set()).add(
@@ -111,6 +112,9 @@ def test_a_command_has_what_all_have(name):
 def test_one_replication_is_no_plural(name):
     """What a table is about is grammatical for one replication, too. [contract]"""
     assert ", 1 replication " in call(name, "--replications", "1").stdout.replace(": ", ", ")
+    if name == "sweep":
+        one = invoke(name, SCENARIOS / "small-fleet.yaml", "--vary", "max_failed_nodes=4", "--replications", "2")
+        assert ", 1 case, 2 replications of each" in one.stdout
 
 
 def test_engines_are_those_there_are():

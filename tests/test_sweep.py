@@ -227,8 +227,9 @@ def test_a_result_describes_itself(scenario, tmp_path):
     """In a session and in a notebook a result says what was varied, and where the rows are. [contract]"""
     result = run(scenario, replications=1)
     assert repr(result) == (
-        "<SweepResult: 6 cases, 1 replications each, over max_failed_nodes, health_check.max_error_rate>"
+        "<SweepResult: 6 cases, 1 replication each, over max_failed_nodes, health_check.max_error_rate>"
     )
+    assert repr(run(scenario, vary={"max_failed_nodes": [4]}, replications=2)).startswith("<SweepResult: 1 case, 2 re")
     assert "<td>max_failed_nodes</td><td>3 values: 0, 1, 4</td>" in result._repr_html_()
     vary = {"max_failed_nodes": range(10)}
     stored = run(scenario, vary=vary, replications=1, store=tmp_path / "s")

@@ -64,7 +64,7 @@ def command(
         result,
         about=", ".join([*counts, f"{plural(n_dropped, 'row')} not used"] if n_dropped else counts),
         text=result.to_yaml,
-        after=[] if bootstrap is None else [f"{bootstrap:,} scenarios in {scenario_folder}"],
+        after=[] if bootstrap is None else [f"{plural(bootstrap, 'scenario')} in {scenario_folder}"],
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from simdeploy.cli.options import use
 from simdeploy.cli.seen import AT, EVIDENCE, LOG, SEEN, read_evidence, read_files
 from simdeploy.cli.study import Finding, Study, study_command
+from simdeploy.errors import plural
 
 if TYPE_CHECKING:
     from simdeploy.analysis.advice.result import Forecast
@@ -50,7 +51,7 @@ def command(study: Study, *, seen: tuple[str, ...], at: str | None, evidence: st
 def describe(result: Forecast) -> str:
     """Say what was looked at."""
     assumed = ", the last change" if result.is_assumed else ""
-    return f"{result.state} at {result.at_s:,.0f} s{assumed}; {result.n_worlds:,} worlds"
+    return f"{result.state} at {result.at_s:,.0f} s{assumed}; {plural(result.n_worlds, 'world')}"
 
 
 def describe_way(result: Forecast) -> str:
@@ -62,4 +63,4 @@ def describe_way(result: Forecast) -> str:
         "nodes": f"each node was tried by itself ({result.why_tried.removesuffix(NODE_BY_NODE)})",
         "worlds": f"whole worlds were tried ({result.why_tried})",
     }
-    return f"{ways[result.way]}: {result.n_tried:,} worlds tried, {result.effective_worlds:,.0f} effective"
+    return f"{ways[result.way]}: {plural(result.n_tried, 'world')} tried, {result.effective_worlds:,.0f} effective"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from simdeploy.cli.command import Command
+from simdeploy.cli.options import Choice
 from simdeploy.report import REPORTS
 
 
@@ -13,7 +14,7 @@ from simdeploy.report import REPORTS
     "--result",
     "kind",
     metavar="KIND",
-    type=click.Choice(list(REPORTS)),
+    type=Choice(list(REPORTS)),
     help=f"Kind of result: {', '.join(REPORTS)}.",
 )
 def command(kind: str | None) -> None:

@@ -90,7 +90,7 @@ def command(
     several = "policies" if len(result.policies) > 1 else "policy"
     return Finding(
         summary,
-        about=f"{several} {', '.join(result.policies)}, {len(result.cases):,} cases, "
+        about=f"{several} {', '.join(result.policies)}, {plural(len(result.cases), 'case')}, "
         f"{plural(result.replications, 'replication')} of each{describe_worlds(count_worlds(result))}",
         lines=[f"{name}, {result.list_values(name)}" for name in result.factors],
         precision=precision_reached,

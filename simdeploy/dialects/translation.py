@@ -19,7 +19,7 @@ from simdeploy.api import (
 from simdeploy.api.spec import SPEC_TYPES, api_spec
 from simdeploy.api.values import MAX_COUNT
 from simdeploy.dialects.general_form import from_general, to_general
-from simdeploy.errors import Problem, format_path, nearest, raise_if_any, shorten
+from simdeploy.errors import Problem, format_path, nearest, plural, raise_if_any, shorten
 from simdeploy.rules.waves import DEFAULT_WAVE_PERCENT
 from simdeploy.units import MAX_DURATION_NS, format_duration, short_duration
 
@@ -193,13 +193,13 @@ class _Translator:
         if successes == 0:
             self._lose("min_healthy_time: a node needs 1 healthy window, since success_threshold can't be 0")
         elif healthy_ns % interval_ns:
-            meant = f"{short_duration(healthy_ns)} is rounded up to {successes:,} windows of {window}"
+            meant = f"{short_duration(healthy_ns)} is rounded up to {plural(successes, 'window')} of {window}"
             self._notes.append(f"min_healthy_time: {meant}, as in the simulation")
         self._compare_counting(successes)
         fitting = deadline_ns // interval_ns
         self._notes.append(
-            f"failure_threshold: {fitting + 1:,}, never reached: only {fitting:,} windows of {window} fit the "
-            "deadline (the deployment dialect has no such threshold)"
+            f"failure_threshold: {fitting + 1:,}, never reached: only {plural(fitting, 'window')} of {window} "
+            f"{'fits' if fitting == 1 else 'fit'} the deadline (the deployment dialect has no such threshold)"
         )
         given = {} if health_check.max_error_rate is None else {"max_error_rate": health_check.max_error_rate}
         return RolloutHealthCheck(

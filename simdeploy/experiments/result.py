@@ -122,4 +122,4 @@ class SweepResult:
 
     def _summary(self) -> str:
         varied = ", ".join(self.factors) or "scenarios and policies"
-        return f"{len(self.cases):,} cases, {self.replications:,} replications each, over {varied}"
+        return f"{plural(len(self.cases), 'case')}, {plural(self.replications, 'replication')} each, over {varied}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simdeploy.errors import InputError, Problem, raise_if_any, shorten
+from simdeploy.errors import InputError, Problem, plural, raise_if_any, shorten
 from simdeploy.records.cleaning import IN_ORDER, PART, complete_ends, complete_nodes, without_repetitions
 from simdeploy.records.parts import ROW, Dropped, Part
 from simdeploy.records.placing import place
@@ -57,7 +57,7 @@ def _columns(left_out: Sequence[Dropped]) -> dict[str, list[Any]]:
 
 def _nothing_left(left_out: Sequence[Dropped]) -> list[Problem]:
     reasons = [
-        Problem(each.reason, file=each.file, line=each.line, found=f"{each.rows:,} rows")
+        Problem(each.reason, file=each.file, line=each.line, found=plural(each.rows, "row"))
         for each in left_out
         if each.rows
     ]

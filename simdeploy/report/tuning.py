@@ -308,7 +308,7 @@ def _tabulate_verdicts(result: Tuning) -> Table:
 
 def _tabulate_stages(result: Tuning) -> Table:
     n, n_possible = result.n_candidates, result.n_possible
-    tried = f"{n:,} policies" + ("" if n >= n_possible else f", {_tell_share(result)} of {n_possible:,}")
+    tried = plural(n, "policy", "policies") + ("" if n >= n_possible else f", {_tell_share(result)} of {n_possible:,}")
     beyond = result.n_beyond_largest_wave
     left_out = f"; {beyond:,} with larger waves left out" if beyond else ""
     return make_table(f"Search: {tried}{left_out}", result.stages, _STAGES)

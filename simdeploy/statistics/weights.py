@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from simdeploy.errors import plural
 from simdeploy.statistics.estimators import Estimate
 from simdeploy.statistics.intervals import mean_interval
 
@@ -85,7 +86,7 @@ def diagnose(weights: np.ndarray, contributions: np.ndarray, expected_hits: floa
     k_hat = tail_shape(np.abs(hits))
     doubts = []
     if not len(hits):
-        doubts.append(f"the event occurred in none of the {n:,} replications")
+        doubts.append(f"the event occurred in none of the {plural(n, 'replication')}")
     else:
         fewest = FEWEST_HITS if expected_hits is None else _FEWEST_FOUND
         if expected_hits is not None and expected_hits < FEWEST_HITS:

@@ -269,7 +269,7 @@ def test_tables_of_records_read_as_they_were(tmp_path):
         ({"a.csv": "node,started_at_s\na,3,4\n"}, "a.csv:2: another number of columns than the header \\(found 3\\); allowed: 2"),
         ({"a.csv": 'node,started_at_s\na,3\n"b,3\n'}, "a.csv:3: not valid CSV"),
         ({"a.csv": "node,node\na,3\n"}, "a.csv:1: two columns of the same name \\(found 'node'\\)"),
-        ({"a.csv": "node,started_at_s\na,x\n"}, "no usable records\n.*a.csv:2: started_at_s: not a time .*found 1 rows"),
+        ({"a.csv": "node,started_at_s\na,x\n"}, "no usable records\n.*a.csv:2: started_at_s: not a time .*found 1 row[)]"),
         ({"a.csv": "node,started_at_s\n"}, "no usable records; no file has a row"),
         ({"a.csv": "rollout,node,ended,requests\nr,a,2026-03-02T08:00:00Z,5\n"}, "no usable records\n.*a.csv:2: no start of its rollout is known"),
         ({"a.csv": "node,started_at\na,2026-03-02T08:00:00Z\n"}, "no usable records\n.*a.csv:2: no start of its rollout is known"),

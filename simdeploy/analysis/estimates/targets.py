@@ -11,7 +11,7 @@ import numpy as np
 
 from simdeploy.analysis.asking.measuring import read_measures
 from simdeploy.analysis.asking.requirements import why_impossible
-from simdeploy.errors import InputError, Problem, collect, raise_if_any, shorten
+from simdeploy.errors import InputError, Problem, collect, plural, raise_if_any, shorten
 from simdeploy.scenario.measures import Measure, measure_problems, of_text, parse_amount
 from simdeploy.statistics.sample import Sample, as_sample
 from simdeploy.statistics.skewness import fewest_of_a_mean, standardised_moment
@@ -238,7 +238,7 @@ def why_not_yet(values: np.ndarray | Sample, estimate: Estimate, target: Target)
     if target.is_relative and limit == 0:
         return "the estimate is 0, so a relative width is undefined"
     if math.isnan(estimate.half_width):
-        return f"{estimate.n:,} values are too few for a confidence interval"
+        return f"{plural(estimate.n, 'value is', 'values are')} too few for a confidence interval"
     widening = 1.0
     if target.measure.kind == "mean":
         if estimate.n < FEWEST_OF_A_MEAN:

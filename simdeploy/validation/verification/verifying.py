@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 
 from simdeploy.engines.choice import ENGINES, why_not_compiled
-from simdeploy.errors import InputError, Problem, not_among, raise_if_any
+from simdeploy.errors import InputError, Problem, not_among, plural, raise_if_any
 from simdeploy.experiments.arguments import Progress, as_reporter, check_numbers
 from simdeploy.experiments.replication import replicate
 from simdeploy.result import Columns, Result, floats, make_frame
@@ -217,7 +217,11 @@ def compare_case(case: Case, engine: str, table: pd.DataFrame | str) -> dict[str
     row["rollouts"] = len(table)
     failed = table[table["status"].eq("failed")]
     if len(failed):
-        return {**row, "ok": False, "note": f"{len(failed):,} rollouts failed; the first: {failed['error'].iloc[0]}"}
+        return {
+            **row,
+            "ok": False,
+            "note": f"{plural(len(failed), 'rollout')} failed; the first: {failed['error'].iloc[0]}",
+        }
     values, truth = case.take(table), row["closed_form"]
     # Relative to the first value, so that constant observations have an error of exactly 0.
     off = values - values[0]
