@@ -54,12 +54,12 @@ class SimdeployWarning(UserWarning):
     """Something valid that is probably not what was meant."""
 
 
-def warn_user(text: str, category: type[Warning] = SimdeployWarning) -> None:
+def warn_user(text: str) -> None:
     """Emit a warning that is attributed to the line of the caller's code that called this library."""
     frame, level = inspect.currentframe(), 1
     while frame is not None and str(frame.f_globals.get("__name__")).partition(".")[0] == "simdeploy":
         frame, level = frame.f_back, level + 1
-    warnings.warn(text, category, stacklevel=level)
+    warnings.warn(text, SimdeployWarning, stacklevel=level)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
-from simdeploy.errors import printable
+from simdeploy.cli.screen import printable_lines
 from simdeploy.report.checking import describe_requirement, format_bounds, requirement_of
 from simdeploy.report.formatting import find_cost_unit
 
@@ -27,7 +27,7 @@ def write_junit(check: Check) -> bytes:
     suites = []
     for policy, rows in check.verdicts.groupby("policy", sort=False):
         suite = ET.SubElement(root, "testsuite")
-        name = _clean(f"{check.computed_under['scenario']}.{policy}")
+        name = printable_lines(f"{check.computed_under['scenario']}.{policy}")
         for row in rows.to_dict("records"):
             _add_case(suite, name, row, find_cost_unit(check.computed_under))
         if check.n_failed[str(policy)]:
@@ -41,25 +41,25 @@ def write_junit(check: Check) -> bytes:
 
 
 def _add_case(suite: ET.Element, name: str, row: Mapping[Hashable, Any], cost_unit: str) -> None:
-    case = ET.SubElement(suite, "testcase", classname=name, name=_clean(row["requirement"]), time=_UNTIMED)
+    case = ET.SubElement(suite, "testcase", classname=name, name=printable_lines(row["requirement"]), time=_UNTIMED)
     required = describe_requirement(requirement_of(row), cost_unit)
     estimate = (
         f"found {format_bounds(row, cost_unit)}, from {row['n']:,} observations in {row['replications']:,} rollouts"
     )
     match row["verdict"]:
         case "not met":
-            outcome = ET.SubElement(case, "failure", type="not met", message=_clean(f"{required}; {estimate}"))
+            outcome = ET.SubElement(case, "failure", type="not met", message=printable_lines(f"{required}; {estimate}"))
         case "undecided":
-            message = _clean(f"{required}; {row['reason']}; {estimate}")
+            message = printable_lines(f"{required}; {row['reason']}; {estimate}")
             outcome = ET.SubElement(case, "error", type="undecided", message=message)
         case _:
             outcome = ET.SubElement(case, "system-out")
-    outcome.text = _clean(f"required {required}\n{estimate}\n")
+    outcome.text = printable_lines(f"required {required}\n{estimate}\n")
 
 
 def _add_failures(suite: ET.Element, name: str, n_failed: int, first: str) -> None:
     case = ET.SubElement(suite, "testcase", classname=name, name="every replication ends", time=_UNTIMED)
-    message = _clean(f"{n_failed:,} failed; the first: {first}")
+    message = printable_lines(f"{n_failed:,} failed; the first: {first}")
     ET.SubElement(case, "error", type="failed replications", message=message)
 
 
@@ -68,8 +68,3 @@ def _counts(element: ET.Element) -> dict[str, str]:
         words: str(sum(1 for _ in element.iter(tag)))
         for words, tag in (("tests", "testcase"), ("failures", "failure"), ("errors", "error"))
     }
-
-
-def _clean(text: str) -> str:
-    """Escape control characters, which XML 1.0 can't hold and terminals interpret."""
-    return "\n".join(map(printable, text.split("\n")))

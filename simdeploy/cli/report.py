@@ -11,8 +11,9 @@ from simdeploy.cli import options as shared
 from simdeploy.cli.answers import whoever_listens
 from simdeploy.cli.command import Command, command_line
 from simdeploy.cli.files import PathName, file_option, write_text, writing
-from simdeploy.cli.inputs import find_policy, read_with_warnings
+from simdeploy.cli.inputs import read_with_warnings
 from simdeploy.cli.progress import resumable
+from simdeploy.cli.study import Study
 from simdeploy.cli.vary import read_vary
 
 _OF_SCENARIOS = ("policies", "vary", "replications", "seed", "engine", "workers")
@@ -66,11 +67,9 @@ def command(ctx: click.Context, /, **options: Any) -> None:
             flag = next(param.opts[0] for param in ctx.command.params if param.name == given[0])
             raise click.UsageError(f"{flag} is for scenarios; {source} has been computed")
     else:
-        if len(options["policies"]) > 1:
-            raise click.UsageError(f"simdeploy report takes one --policy, not {len(options['policies'])}")
         source = read_with_warnings(source, options["policies"])
-        how["policy"] = source.policy(find_policy(source, options["policies"][0])) if options["policies"] else None
-        policies = {how["policy"].name: how["policy"]} if how["policy"] is not None else dict(source.policies)
+        study = Study(ctx, source, options["policies"])
+        how["policy"], policies = study.only_policy, study.policies or dict(source.policies)
         how["vary"] = read_vary(options["vary"], source, policies, has_ranges=False, is_grid=True)
     with resumable(ctx, None) as progress:
         text = FORMS[ending](gather(source, Request(**how, progress=progress, command=command_line(ctx))))

@@ -33,7 +33,7 @@ def make_console() -> Console:
 class _Console(Console):
     def print(self, *objects: Any, **options: Any) -> None:
         """Print with control characters escaped, and without trailing blanks in files."""
-        objects = tuple(_lines(each) if isinstance(each, str) else each for each in objects)
+        objects = tuple(printable_lines(each) if isinstance(each, str) else each for each in objects)
         if self.is_terminal:
             super().print(*objects, **options)
             return
@@ -46,16 +46,17 @@ class _Console(Console):
         raise BrokenPipeError
 
 
-def _lines(text: str) -> str:
+def printable_lines(text: str) -> str:
+    """Return text with control characters escaped, except line breaks."""
     return "\n".join(map(printable, text.split("\n")))
 
 
 def print_table(console: Console, title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table; split one that is too wide into several, each with the columns that identify a row."""
-    header, rows = [_lines(cell) for cell in header], [[_lines(cell) for cell in row] for row in rows]
+    header, rows = [printable_lines(cell) for cell in header], [[printable_lines(cell) for cell in row] for row in rows]
     for part, table in enumerate(_parts(console, header, rows)):
         heading = title if part == 0 else f"{title.partition(';')[0]} (continued)"
-        console.print(Text(_lines(heading), style="bold"))
+        console.print(Text(printable_lines(heading), style="bold"))
         console.print(table)
 
 

@@ -67,7 +67,7 @@ class Study:
         return self.scenario.policy(next(iter(self.policies.values()), None))
 
     @property
-    def only_policy(self) -> str | ScenarioPolicy | None:
+    def only_policy(self) -> ScenarioPolicy | None:
         """The single policy of ``--policy``; None without one."""
         return self.policy if self.policies else None
 

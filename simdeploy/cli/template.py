@@ -6,6 +6,7 @@ import json
 import shlex
 from dataclasses import replace
 from pathlib import PurePath
+from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -126,7 +127,7 @@ def write_template(imported: PolicyImport, file: str) -> str:
         requests="10  # assumed; per node",
         release=_write_release(0.05),
         more="",
-        policies=f"{notes}\n\n  {_scalar(name)}:\n{_indent(write_yaml(imported.policy), 4)}",
+        policies=f"{notes}\n\n  {_scalar(name)}:\n{indent(write_yaml(imported.policy).rstrip(), '    ')}",
     )
     _, problems = build(parse_yaml(text)[0], Files(""))
     if problems:
@@ -159,7 +160,3 @@ def _scalar(text: str) -> str:
     if text[:1] in "+-.0123456789":  # versions of YAML differ in what is a number
         return json.dumps(text, ensure_ascii=False)
     return yaml.safe_dump(text, allow_unicode=True, width=1000).partition("\n")[0]
-
-
-def _indent(text: str, by: int) -> str:
-    return "\n".join(" " * by + line for line in text.rstrip().splitlines())

@@ -128,9 +128,8 @@ class RowsInMemory:
 
     def to_outcomes(self, columns: Sequence[str]) -> Outcomes:
         """Return some columns by case and replication."""
-        first = min(span.first for span, _ in self.blocks)
-        stop = max(span.first + span.n_replications for span, _ in self.blocks)
-        outcomes = Outcomes(len(self.cases), stop - first, first=first, columns=columns)
+        replications = self._replications
+        outcomes = Outcomes(len(self.cases), len(replications), first=replications.start, columns=columns)
         for span, block in self.blocks:
             numbers = self.cases.within(span, self.cases.numbers)
             outcomes.put(numbers, self.cases.rows_of(span, block, numbers))
@@ -145,10 +144,13 @@ class RowsInMemory:
                 replications = range(span.first, span.first + span.n_replications)
                 yield make_rows(self.cases, numbers, replications, [(span, block)], _TOLD_OF_FAILURES).to_pandas()
 
-    def _tables(self, columns: Sequence[str]) -> Iterator[pa.Table]:
-        first = min(span.first for span, _ in self.blocks)
+    @property
+    def _replications(self) -> range:
         stop = max(span.first + span.n_replications for span, _ in self.blocks)
-        layout = Layout.of_size(len(self.cases), range(first, stop), n_rows=_MOST_ROWS)
+        return range(min(span.first for span, _ in self.blocks), stop)
+
+    def _tables(self, columns: Sequence[str]) -> Iterator[pa.Table]:
+        layout = Layout.of_size(len(self.cases), self._replications, n_rows=_MOST_ROWS)
         for number in range(layout.n_parts):
             yield fit_table(make_rows(self.cases, *layout.part(number), self.blocks, columns), None)
 

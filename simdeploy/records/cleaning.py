@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,7 +31,7 @@ def complete_nodes(frame: pd.DataFrame, parts: Sequence[Part]) -> pd.DataFrame:
     checked = ~_is_own(frame, parts)
     early = (frame["dispatched_at_s"] < 0).to_numpy() & checked
     frame = _drop(frame, early, "dispatched before the start of its rollout", parts)
-    for earlier, later in _pairs(IN_ORDER):
+    for earlier, later in combinations(IN_ORDER, 2):
         bad = (frame[later] < frame[earlier]).to_numpy() & ~_is_own(frame, parts)
         frame = _drop(frame, bad, f"negative duration: {later} is before {earlier}", parts)
     numbered = frame.groupby("rollout", sort=False)["position"].transform("count") > 0
@@ -81,9 +82,3 @@ def _is_own(frame: pd.DataFrame, parts: Sequence[Part]) -> np.ndarray:
     """Return which rows are from files that simdeploy wrote."""
     are_own: np.ndarray = np.array([part.is_own for part in parts], dtype=bool)[frame[PART].to_numpy(dtype=np.int64)]
     return are_own
-
-
-def _pairs(names: Sequence[str]) -> Iterator[tuple[str, str]]:
-    for number, earlier in enumerate(names):
-        for later in names[number + 1 :]:
-            yield earlier, later

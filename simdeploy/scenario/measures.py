@@ -237,12 +237,12 @@ def parse_measure(text: str, kinds: tuple[str, ...] | None = None) -> Measure:
     return measure
 
 
-def parse_requirement(text: str, kinds: tuple[str, ...] | None = None) -> Requirement:
+def parse_requirement(text: str) -> Requirement:
     """Parse a requirement: ``false_alarm given good <= 1%``, ``makespan_s <= 30m``."""
     match = _REQUIREMENT.fullmatch(text.strip())
     if match is None:
         raise InputError(Problem("invalid requirement", found=shorten(text), allowed=_REQUIREMENT_FORM))
-    measure = parse_measure(match["measure"], kinds)
+    measure = parse_measure(match["measure"])
     limit = parse_amount(match["limit"], measure)
     is_most = match["sign"] == "<="
     requirement = Requirement(measure, limit if is_most else None, None if is_most else limit)

@@ -169,7 +169,7 @@ class Search:
         while left and self.n_tried < self._most_roots:
             n = min(4 * left if self.guide else left, self._most_roots - self.n_tried)
             roots = self._first + self.n_tried + np.arange(n)
-            kept, logs = self.guide.sift(roots) if self.guide else (np.arange(n), np.zeros(n))
+            kept, logs = self.guide.sieve.sift(roots) if self.guide else (np.arange(n), np.zeros(n))
             kept, logs = kept[:left], logs[:left]
             left -= len(kept)
             self.n_tried += n if left else int(kept[-1]) + 1

@@ -78,10 +78,6 @@ class Verification(Result):
     seed: int
     computed_under: Mapping[str, Any]
 
-    def to_frame(self) -> pd.DataFrame:
-        """Return `comparisons`."""
-        return self.comparisons
-
 
 def verify(
     *,
