@@ -378,7 +378,9 @@ class TestRefused:
     @pytest.mark.parametrize(
         ("policies", "message"),
         [
-            ({}, "no policies"),
+            ({}, "no policy"),
+            (None, "no policy"),
+            (5, "not a policy"),
             ({"recorded": rolling()}, "reserved for the policy on record"),
             ({"x": {"strategy": "rollin"}}, "rollin"),
             (["a/x.json", "b/x.json"], "duplicate names"),
@@ -405,7 +407,9 @@ def test_files(calm, make_scenario, tmp_path):
     """Records and policies may be files; a policy has the name of its file. [contract]"""
     simulate(make_scenario(), "p").write(tmp_path / "history" / "monday")
     (tmp_path / "twos.json").write_text(json.dumps(rolling(2)))
+    other = backtest(tmp_path / "history", make_scenario(policies={"twos": rolling(2)}).policy("twos"))
     found = backtest(tmp_path / "history", [tmp_path / "twos.json"])
+    pd.testing.assert_frame_equal(other.rollouts, found.rollouts)
     assert found.policies == ("twos",)
     assert bounds(found, "makespan_s", "twos") == (300, 300)
     assert np.isfinite(found.summary["low"]).any()

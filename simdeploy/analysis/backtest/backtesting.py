@@ -17,6 +17,7 @@ from simdeploy.analysis.backtest.summarizing import summarize
 from simdeploy.engines.replay.refusing import find_refusals
 from simdeploy.engines.replay.worlds import Past
 from simdeploy.errors import InputError, Problem, collect, raise_if_any, shorten, warn_user
+from simdeploy.experiments.arguments import name_policies
 from simdeploy.records import Records, read_records
 from simdeploy.records.histories import History, read_histories, tell_once
 from simdeploy.result import make_frame
@@ -27,12 +28,10 @@ from simdeploy.vocabulary import TERMINAL_STATES
 if TYPE_CHECKING:
     from simdeploy.engines.replay.knowing import RunBy
 
-Policies = Mapping[str, Any] | Sequence[str | os.PathLike[str]]
-
 
 def backtest(
     records: Records | str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
-    policies: Policies,
+    policies: Any,
     *,
     mapping: Mapping[str, str] | None = None,
     nodes: int | None = None,
@@ -46,9 +45,9 @@ def backtest(
     ----------
     records : Records, path or sequence of paths
         Records of past rollouts: from `read_records`, or files and folders that it reads.
-    policies : mapping of str to policy, or sequence of paths
-        Specs, documents or paths, by name; or files, which give the policies their names. A policy without an `orchestrator` runs under
-        that of each record. The name "recorded" is reserved for the policy on record.
+    policies : policy, mapping of str to policy, or sequence of policies or paths
+        Specs, documents, a scenario's policies or paths, optionally by name; files give their policies their names. A policy without
+        an `orchestrator` runs under that of each record. The name "recorded" is reserved for the policy on record.
     mapping : mapping of str to str, optional
         Names of columns in the files, as for `read_records`.
     nodes : int, optional
@@ -189,23 +188,22 @@ def _count_problems(name: str, value: object, least: int) -> list[Problem]:
     return [Problem("out of range", (name,), found=shorten(value), allowed=f"a whole number from {least}")]
 
 
-def _name_policies(policies: Policies) -> dict[str, Any]:
+def _name_policies(policies: Any) -> dict[str, Any]:
     """Return policies by name; files are read."""
     if isinstance(policies, str | os.PathLike):
         policies = [policies]
-    if not isinstance(policies, Mapping):
+    if isinstance(policies, list | tuple) and all(isinstance(path, str | os.PathLike) for path in policies):
         by_name = {PurePath(path).stem: path for path in policies}
         if len(by_name) < len(policies):
             raise InputError(Problem("duplicate names of policies", ("policies",), found=shorten(list(policies))))
         policies = by_name
-    if not policies:
-        raise InputError(Problem("no policies", ("policies",), allowed="at least one, by name, or a file"))
-    if RECORDED in policies:
+    named = name_policies(() if policies is None else policies)
+    if RECORDED in named:
         message = "this name is reserved for the policy on record; use another one"
         raise InputError(Problem(message, ("policies",), found=RECORDED))
     return {
         str(name): read_policy_file(given) if isinstance(given, str | os.PathLike) else given
-        for name, given in policies.items()
+        for name, given in named.items()
     }
 
 
