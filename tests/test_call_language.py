@@ -208,6 +208,9 @@ REFUSED = [
     ({"vary": {"max_failed_nods": [1, 2]}}, "no such key to vary; did you mean 'max_failed_nodes'"),
     ({"vary": {"max_error_rate": [0.1, 7]}}, r"health_check.max_error_rate: too large \(found 7\)"),
     ({"vary": {}}, ": nothing to vary"),
+    ({"vary": ["max_failed_nodes"]}, "vary: no keys to vary"),
+    ({"vary": {5: [1, 2]}}, "vary: no keys to vary"),
+    ({"event": 5}, "event: no event"),
 ]
 
 

@@ -439,6 +439,8 @@ def test_tables_know_what_their_scenario_costs(priced):
     for call in told:
         for responses in (table, result):
             assert call(responses) == call(responses, costs=priced.costs) != call(responses, costs=other)
+        with pytest.raises(InputError, match=r"costs: no costs .*; allowed: the costs of a scenario"):
+            call(table, costs={"hour_of_delay": 6})
     bare = table.copy()
     bare.attrs.clear()
     assert "cost" not in set(compare(bare).estimates["response"])

@@ -528,7 +528,7 @@ def test_the_picture_says_the_direction(method):
         ({"vary": {"fleet.start_failure": (0.2, 0.1)}}, "scenario.fleet.start_failure: invalid range"),
         ({"vary": {"fleet.start_failure": Range(0, 0.1, log=True)}}, "invalid logarithmic range"),
         ({"vary": {"fleet.start_failure": (0.1, 2.0)}}, "start_failure"),
-        ({"vary": [1]}, "vary: no factors"),
+        ({"vary": [1]}, "vary: no keys to vary"),
         ({"of": "cost"}, "cost"),
         ({"of": "escaped given defective"}, "the scenario has no defective release"),
         ({"method": "sobel"}, "method: unknown method (found 'sobel'); allowed: morris, sobol; did you mean 'sobol'?"),

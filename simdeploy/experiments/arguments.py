@@ -56,6 +56,13 @@ def is_whole(value: object, least: int = 0, most: float = math.inf) -> TypeGuard
     return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
 
 
+def require_keys(vary: object) -> None:
+    """Raise `InputError` for what is no mapping from keys to values."""
+    if not isinstance(vary, Mapping) or not all(isinstance(key, str) for key in vary):
+        allowed = 'a mapping from keys to values, such as {"max_failed_nodes": [0, 5]}'
+        raise InputError(Problem("no keys to vary", ("vary",), found=shorten(vary), allowed=allowed))
+
+
 def as_reporter(progress: bool | Progress) -> Progress | None:
     """Return a progress callback: a counter on standard error for True, None for False."""
     if isinstance(progress, bool):

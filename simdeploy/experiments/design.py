@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simdeploy.errors import InputError, Problem, collect, nearest, raise_if_any, shorten
-from simdeploy.experiments.arguments import is_whole
+from simdeploy.experiments.arguments import is_whole, require_keys
 from simdeploy.experiments.ranges import Choices, Interval, Range, Spread, make_interval
 from simdeploy.units import NS_PER_S, parse_duration
 
@@ -109,9 +109,11 @@ def make_points(levers: Sequence[Lever], asked: Sequence[object], design: Design
 
 def keep_values(vary: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return values by key for several sweeps; iterators, which can be read only once, are made lists."""
-    values = (vary or {}).items()
+    vary = {} if vary is None else vary
+    require_keys(vary)
     return {
-        key: list(islice(of_key, MOST_CASES + 1)) if isinstance(of_key, Iterator) else of_key for key, of_key in values
+        key: list(islice(of_key, MOST_CASES + 1)) if isinstance(of_key, Iterator) else of_key
+        for key, of_key in vary.items()
     }
 
 

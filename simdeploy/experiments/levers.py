@@ -12,7 +12,8 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal
 
 from simdeploy.api.gate import READ_BY
-from simdeploy.errors import InputError, Problem, SimdeployWarning, collect, listed, nearest_path, raise_if_any, shorten
+from simdeploy.errors import InputError, Problem, SimdeployWarning, collect, listed, nearest_path, raise_if_any
+from simdeploy.experiments.arguments import require_keys
 from simdeploy.units import NS_PER_S, exact, format_duration, round_half_up, write_duration
 
 if TYPE_CHECKING:
@@ -232,8 +233,7 @@ def find_factors(vary: Any, scenario: Scenario, spec: Spec) -> tuple[Lever, ...]
     """Find the keys to vary; if `vary` is empty, the `InputError` lists numbers of the scenario that could be
     varied.
     """
-    if not isinstance(vary, Mapping):
-        raise InputError(Problem("no factors", ("vary",), found=shorten(vary), allowed="a mapping of keys to ranges"))
+    require_keys(vary)
     if not vary:
         numbers = stated_numbers(scenario)[:_MOST_NAMED]
         hint = "stated there, for example: " + ", ".join(f"{path} = {value}" for path, value in numbers)

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simdeploy.errors import InputError, Problem, shorten
 from simdeploy.scenario.measures import Measure
 from simdeploy.vocabulary import COSTS
 
 if TYPE_CHECKING:
     from simdeploy.scenario.parts import Costs
 
+COSTS_FORM = "the costs of a scenario, such as scenario.costs"
 _HOUR_S = 3600
 _VERDICTS = {"cost_false_alarm": "false_alarm", "cost_escape": "escaped"}
 
@@ -21,10 +23,13 @@ def find_costs(
     responses: object, costs: Costs | Mapping[str, Costs] | None = None
 ) -> Costs | Mapping[str, Costs] | None:
     """Return the given costs, or those recorded with a table (None without any); by scenario name if they differ."""
-    if costs is not None:
-        return costs
     from simdeploy.scenario.parts import Costs
 
+    if costs is not None:
+        given = costs.values() if isinstance(costs, Mapping) else [costs]
+        if not all(isinstance(each, Costs) for each in given):
+            raise InputError(Problem("no costs", ("costs",), found=shorten(costs), allowed=COSTS_FORM))
+        return costs
     attrs = getattr(responses, "attrs", {})
     recorded = attrs.get("costs")
     if recorded is None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 
 from simdeploy.analysis.asking.measuring import Values
-from simdeploy.analysis.asking.pricing import find_costs
+from simdeploy.analysis.asking.pricing import COSTS_FORM, find_costs
 from simdeploy.errors import InputError, Problem, shorten
 from simdeploy.experiments.gathering import refuse_others
 from simdeploy.result import ESTIMATE, Columns, Result, make_frame, read_computed_under
@@ -179,8 +179,7 @@ def check_arguments(costs: object, confidence_level: object) -> Costs:
     problems = []
     if not isinstance(costs, Costs):
         hint = "add a `costs` section to the scenario" if costs is None else None
-        allowed = "the costs of a scenario, such as scenario.costs"
-        problems.append(Problem("no costs", ("costs",), found=shorten(costs), allowed=allowed, hint=hint))
+        problems.append(Problem("no costs", ("costs",), found=shorten(costs), allowed=COSTS_FORM, hint=hint))
     problems += level_problems(confidence_level)
     if problems or not isinstance(costs, Costs):
         raise InputError(problems)

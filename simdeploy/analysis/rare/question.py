@@ -11,7 +11,7 @@ import numpy as np
 
 from simdeploy.analysis.asking.requirements import probability_of
 from simdeploy.engines.branching import LEVELS_OF
-from simdeploy.errors import Problem, collect, nearest, not_among, raise_if_any, shorten
+from simdeploy.errors import InputError, Problem, collect, nearest, not_among, raise_if_any, shorten
 from simdeploy.experiments.arguments import check_numbers
 from simdeploy.experiments.campaign import Campaign, make_question
 from simdeploy.experiments.design import make_points
@@ -93,6 +93,10 @@ def check_question(
     with collect(problems):
         check_numbers(replications=rollouts, seed=seed, engine=engine)
         kinds = tuple(kind.name for kind in scenario.release)
+        if not isinstance(event, Event | str):
+            raise InputError(
+                Problem("no event", ("event",), found=shorten(event), allowed='such as "failed_nodes >= 6"')
+            )
         parsed = parse_event(event, kinds) if isinstance(event, str) else event
     raise_if_any(problems)
     check_rows_fit(rollouts, ROW_BYTES if method == "importance" else _BYTES_OF_A_TRAJECTORY, hint=FEWER)

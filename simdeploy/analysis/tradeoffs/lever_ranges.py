@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from simdeploy.api.wire import DEFAULTS
 from simdeploy.errors import InputError, Problem, SimdeployWarning, raise_if_any, shorten
+from simdeploy.experiments.arguments import require_keys
 from simdeploy.experiments.design import make_points, read_number
 from simdeploy.experiments.levers import Lever, change_policy, find_levers, own_identity
 from simdeploy.experiments.ranges import ladder
@@ -68,7 +69,8 @@ def find_ranges(
     max_failed_nodes_percent (0.0, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0) 10.0 10.0
     max_parallel (1.0, 2.0, 4.0, 5.0, 10.0, 12.0) 4.0 12.0
     """
-    asked = dict(_default_ranges(scenario, policy)) if vary is None else dict(vary)
+    asked = dict(_default_ranges(scenario, policy)) if vary is None else vary
+    require_keys(asked)
     if not asked:
         message = "no threshold to vary" if vary is None else "nothing to vary"
         hint = "strategy immediate has no default; pass `vary`" if vary is None else None

@@ -14,6 +14,7 @@ from simdeploy.analysis.tuning.in_flight import ALL, count_of_rows
 from simdeploy.api.gate import READ_BY
 from simdeploy.api.wire import DEFAULTS as DEFAULTS_OF_API
 from simdeploy.errors import InputError, Problem, raise_if_any
+from simdeploy.experiments.arguments import require_keys
 from simdeploy.experiments.design import make_points
 from simdeploy.experiments.levers import GATE, GATE_KIND, Lever, find_levers
 from simdeploy.experiments.ranges import ladder
@@ -110,6 +111,7 @@ def make_candidates(
         levers = find_levers(names, [scenario], [base.spec])
     else:
         largest_wave = None
+        require_keys(vary)
         levers = find_levers(vary, [], [base.spec])
         kept = _kept_limits(base, levers)
         vary = {**vary, **kept}
