@@ -56,6 +56,7 @@ from simdeploy.engines.compiled.records import POLICY_RECORD, PROCESS_RECORD, ma
 from simdeploy.engines.compiled.run import RUN
 from simdeploy.engines.compiled.shortcuts import shortcuts
 from simdeploy.engines.running import run_block
+from simdeploy.vocabulary import NODE_STATUSES
 from simdeploy.world import distributions as kinds
 from simdeploy.world.binomial import binomial_cdf, failed_requests
 from simdeploy.world.residual import Residual
@@ -271,6 +272,7 @@ def test_compiled_code_knows_every_word():
     for words in (["some"], ["some", "other", "third"]):
         with pytest.raises(AssertionError, match=r"other|third"):
             codes._codes(choice, *words)
+    assert [getattr(codes, f"NODE_{status.upper()}") for status in NODE_STATUSES] == [*range(len(NODE_STATUSES))]
 
 
 def test_records_are_given_field_by_field():
