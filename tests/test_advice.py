@@ -631,7 +631,7 @@ def test_arguments_that_make_no_sense():
         ({"seen": seen, "acts": {"same": {}}}, "nothing changes"),
         ({"seen": seen, "acts": {"": "cancel"}}, "an act without a name"),
         ({"seen": seen, "acts": "rollback"}, "cancel rolls back"),
-        ({"seen": seen, "replications": 3}, "invalid number of replications"),
+        ({"seen": seen, "replications": 3}, "replications: out of range"),
         ({"seen": seen, "confidence_level": 95}, "invalid confidence level"),
         ({"seen": seen, "engine": "refrence"}, "did you mean 'reference'"),
     ):

@@ -563,6 +563,7 @@ def test_nothing_is_fitted_to_nothing():
     for records in (Records(), with_tables(SMALL.draw(2, 1), nodes={})):
         assert "no record says how long an attempt to start took" in str(refused(fit, records))
     assert "invalid confidence level" in str(refused(fit, SMALL.draw(5, 1), confidence_level=95))
+    assert "goodness_samples: out of range" in str(refused(fit, SMALL.draw(5, 1), goodness_samples=-1))
 
 
 def test_order_and_missing_columns(records, calibration):

@@ -619,6 +619,7 @@ class TestQuestion:
             ({"candidates": 0}, "candidates: out of range"),
             ({"final": 0}, "final: out of range"),
             ({"indifference": 0}, "invalid indifference"),
+            ({"indifference": "5 %"}, "invalid indifference"),
             ({"vary": {"max_failed_nodes": [-1]}}, "negative"),
         ],
     )

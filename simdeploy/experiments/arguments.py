@@ -41,9 +41,7 @@ def check_numbers(*, replications: Any, seed: Any, engine: object) -> range:
         problems.append(
             Problem("invalid number of replications", ("replications",), found=shorten(replications), allowed=allowed)
         )
-    if not is_whole(seed, 0, _MOST_SEED):
-        allowed = f"0 to {_MOST_SEED}"
-        problems.append(Problem("out of range", ("seed",), found=shorten(seed), allowed=allowed))
+    problems += whole_problems(0, _MOST_SEED, seed=seed)
     with collect(problems):
         check_engine(engine)
     if problems or not isinstance(numbers, range):
@@ -54,6 +52,22 @@ def check_numbers(*, replications: Any, seed: Any, engine: object) -> range:
 def is_whole(value: object, least: int = 0, most: float = math.inf) -> TypeGuard[int]:
     """Return whether a value is a whole number within these bounds."""
     return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+
+
+def whole_problems(least: int, most: float = math.inf, /, **numbers: object) -> list[Problem]:
+    """Return a problem for each argument that is no whole number within these bounds.
+
+    Examples
+    --------
+    >>> [str(problem) for problem in whole_problems(1, 9, final=0, most=9)]
+    ['final: out of range (found 0); allowed: a whole number from 1 to 9']
+    """
+    allowed = f"a whole number from {least}" + (f" to {most}" if most < math.inf else "")
+    return [
+        Problem("out of range", (name,), found=shorten(value), allowed=allowed)
+        for name, value in numbers.items()
+        if not is_whole(value, least, most)
+    ]
 
 
 def require_keys(vary: object) -> None:

@@ -21,8 +21,8 @@ from simdeploy.analysis.advice.waiting import WAITS_S, Script, find_worth, list_
 from simdeploy.analysis.advice.ways import why_no_laws
 from simdeploy.analysis.asking.pricing import describe_costs
 from simdeploy.engines.choice import check_room, choose_engine
-from simdeploy.errors import InputError, Problem, raise_if_any, shorten
-from simdeploy.experiments.arguments import Progress, check_numbers, is_whole
+from simdeploy.errors import InputError, Problem, raise_if_any
+from simdeploy.experiments.arguments import Progress, check_numbers, whole_problems
 from simdeploy.experiments.campaign import Campaign
 from simdeploy.memory import check_rows_fit
 from simdeploy.result import make_frame
@@ -74,11 +74,7 @@ class Question:
     def __init__(self, scenario: ScenarioOrPath, given: Given, means: Means) -> None:
         self.scenario: Scenario = as_scenario(scenario)
         replications, confidence_level, seed, engine, executor, workers, cluster, progress = means
-        problems = list(level_problems(confidence_level))
-        if not is_whole(replications, _FEWEST):
-            message, allowed = "invalid number of replications", f"a whole number from {_FEWEST}"
-            problems.append(Problem(message, ("replications",), found=shorten(replications), allowed=allowed))
-        raise_if_any(problems)
+        raise_if_any([*level_problems(confidence_level), *whole_problems(_FEWEST, replications=replications)])
         check_numbers(replications=replications, seed=seed, engine=engine)
         if not self.scenario.release:
             raise InputError(Problem("the scenario has no release", ("scenario",)))

@@ -17,7 +17,7 @@ from simdeploy.analysis.backtest.summarizing import summarize
 from simdeploy.engines.replay.refusing import find_refusals
 from simdeploy.engines.replay.worlds import Past
 from simdeploy.errors import InputError, Problem, collect, raise_if_any, shorten, warn_user
-from simdeploy.experiments.arguments import name_policies
+from simdeploy.experiments.arguments import name_policies, whole_problems
 from simdeploy.records import Records, read_records
 from simdeploy.records.histories import History, read_histories, tell_once
 from simdeploy.result import make_frame
@@ -96,7 +96,7 @@ def backtest(
      completed  0.0   0.0
     makespan_s 30.0  30.0
     """
-    counts = _count_problems("modelled", modelled, 0) + ([] if nodes is None else _count_problems("nodes", nodes, 1))
+    counts = whole_problems(0, modelled=modelled) + whole_problems(1, nodes=1 if nodes is None else nodes)
     raise_if_any([*level_problems(confidence_level), *counts])
     if not isinstance(records, Records):
         paths = [records] if isinstance(records, str | os.PathLike) else list(records)
@@ -180,12 +180,6 @@ class _Case:
         run_by = self._interpreter.read(policy, self.recorded)
         raise_if_any(list(find_refusals(self._history, self.known, self.recorded, run_by)))
         return run_by
-
-
-def _count_problems(name: str, value: object, least: int) -> list[Problem]:
-    if isinstance(value, int) and not isinstance(value, bool) and value >= least:
-        return []
-    return [Problem("out of range", (name,), found=shorten(value), allowed=f"a whole number from {least}")]
 
 
 def _name_policies(policies: Any) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simdeploy.analysis.calibration.resampling import FEWEST_TO_DRAW, draw_rollouts, simulate_rollouts
-from simdeploy.errors import InputError, Problem
+from simdeploy.errors import InputError, Problem, raise_if_any
+from simdeploy.experiments.arguments import whole_problems
 from simdeploy.experiments.store.durable import make_folder, write_file
 from simdeploy.scenario import Scenario
 from simdeploy.scenario.yaml_text import parse_yaml
@@ -42,8 +43,7 @@ def bootstrap(
     progress: Callable[[int, int], object] | None,
 ) -> tuple[Scenario, ...]:
     """Return the scenarios of `n` histories; see `Calibration.bootstrap`."""
-    if n < 1:
-        raise InputError(Problem("out of range", ("n",), found=str(n), allowed="at least 1"))
+    raise_if_any(whole_problems(1, n=n))
     folder = None if store is None else _open(Path(store), fitted, seed)
     draw = _choose(fitted, seed)
     scenarios = []

@@ -19,6 +19,7 @@ from simdeploy.analysis.calibration.starts import count_by_rollout, fit_fraction
 from simdeploy.analysis.calibration.updates import fit_durations
 from simdeploy.analysis.calibration.writing import write_scenario
 from simdeploy.errors import InputError, Problem, raise_if_any
+from simdeploy.experiments.arguments import whole_problems
 from simdeploy.records import Records, read_records
 from simdeploy.result import make_frame
 from simdeploy.statistics.levels import level_problems
@@ -85,7 +86,7 @@ def calibrate(
     >>> found.scenario.fleet.nodes, found.fits["family"][0]
     (10, 'exponential')
     """
-    raise_if_any(level_problems(confidence_level))
+    raise_if_any([*level_problems(confidence_level), *whole_problems(0, goodness_samples=goodness_samples)])
     if not isinstance(records, Records):
         paths = [records] if isinstance(records, str | os.PathLike) else records
         records = read_records(*paths, mapping=mapping)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from simdeploy.analysis.asking.judging import FEWEST_OF_A_MEAN, UNDECIDED, Judged, why_undecided
 from simdeploy.analysis.asking.requirements import Asked, read_requirements, why_impossible
-from simdeploy.errors import Problem, collect, raise_if_any, shorten
-from simdeploy.experiments.arguments import is_whole
+from simdeploy.errors import Problem, collect, raise_if_any
+from simdeploy.experiments.arguments import whole_problems
 from simdeploy.scenario.measures import Requirement
 from simdeploy.statistics.levels import level_problems
 
@@ -96,11 +96,7 @@ def ask(
 
 def check_numbers(confidence_level: object, most: object) -> None:
     """Raise `InputError` for invalid numbers."""
-    problems = level_problems(confidence_level, above=0.5)
-    if not is_whole(most, 1, _MOST):
-        allowed = f"a whole number from 1 to {_MOST}"
-        problems.append(Problem("invalid number of replications", ("most",), found=shorten(most), allowed=allowed))
-    raise_if_any(problems)
+    raise_if_any([*level_problems(confidence_level, above=0.5), *whole_problems(1, _MOST, most=most)])
 
 
 def _why_too_few(requirement: Requirement, most: int) -> str:

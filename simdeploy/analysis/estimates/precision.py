@@ -13,8 +13,8 @@ from simdeploy.analysis.asking.measuring import Values
 from simdeploy.analysis.asking.simulating import find_possible
 from simdeploy.analysis.estimates.precision_result import Precision, Responses, precision_frame
 from simdeploy.analysis.estimates.targets import FIRST_LOOK, Target, Targets, plan_looks, read_targets
-from simdeploy.errors import InputError, Problem, raise_if_any, shorten
-from simdeploy.experiments.arguments import check_numbers, choose_policies, is_whole, name_scenarios, name_swept
+from simdeploy.errors import InputError, Problem, raise_if_any
+from simdeploy.experiments.arguments import check_numbers, choose_policies, name_scenarios, name_swept, whole_problems
 from simdeploy.experiments.batches import BATCHES, batch_name, join_batches
 from simdeploy.experiments.by_kind import join_kinds, kinds_of_sweep, read_division, sweep_kinds
 from simdeploy.experiments.campaign import Campaign
@@ -279,11 +279,7 @@ class _Question:
 def _read(scenarios: Sequence[Scenario], targets: Targets, most: Any, confidence_level: Any) -> _Question:
     """Return the question; refuse invalid targets, budgets and levels."""
     wanted, costs = read_targets(targets, scenarios)
-    problems = level_problems(confidence_level)
-    if not is_whole(most, FIRST_LOOK):
-        allowed = f"at least {FIRST_LOOK}"
-        problems.append(Problem("invalid number of replications", ("most",), found=shorten(most), allowed=allowed))
-    raise_if_any(problems)
+    raise_if_any([*level_problems(confidence_level), *whole_problems(FIRST_LOOK, most=most)])
     release = [kind for scenario in scenarios for kind in scenario.release]
     return _Question(wanted, costs, release, plan_looks(most), most, confidence_level)
 

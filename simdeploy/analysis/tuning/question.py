@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.asking.requirements import read_measure, read_requirements, why_impossible
 from simdeploy.analysis.asking.verdicts import read_direction
 from simdeploy.analysis.tuning.in_flight import count_in_flight, find_largest_wave
 from simdeploy.errors import InputError, Problem, collect, shorten
-from simdeploy.experiments.arguments import is_whole
+from simdeploy.experiments.arguments import whole_problems
 from simdeploy.rules.deployment_types import TYPES
 from simdeploy.scenario.measures import SORTS, Measure, Requirement, parse_measure
 from simdeploy.statistics.levels import level_problems
@@ -91,13 +92,12 @@ def read_question(
         fewest = _FEWEST_ROLLOUTS if scenario.fleet.service is None else _FEWEST_ROLLOUTS // 4
         most = max(min(_ROLLOUTS, _NODE_UPDATES // _weigh_rollout(scenario, _SHARED)), fewest)
     type_ = base.identity.type
-    problems = _number_problems(
-        candidates=(1 if candidates is None else candidates, 1, _MOST_CANDIDATES),
-        replications=(replications, 2, _MOST_WORLDS),
-        most=(most, 1, _MOST_ROLLOUTS),
-        final=(1 if final is None else final, 1, _MOST_ROLLOUTS),
-    )
-    if indifference is not None and not 0 < indifference < float("inf"):
+    problems = [
+        *whole_problems(1, _MOST_CANDIDATES, candidates=1 if candidates is None else candidates),
+        *whole_problems(2, _MOST_WORLDS, replications=replications),
+        *whole_problems(1, _MOST_ROLLOUTS, most=most, final=1 if final is None else final),
+    ]
+    if indifference is not None and not (isinstance(indifference, Real) and 0 < indifference < float("inf")):
         problems.append(
             Problem("invalid indifference", ("indifference",), found=shorten(indifference), allowed="above 0")
         )
@@ -148,14 +148,6 @@ def count_candidates(scenario: Scenario, worlds: int, *, is_default_grid: bool) 
 def _weigh_rollout(scenario: Scenario, shared: int) -> int:
     """Return the node updates of a rollout; with a shared service, each counts as `shared` updates."""
     return scenario.fleet.nodes * (1 if scenario.fleet.service is None else shared)
-
-
-def _number_problems(**numbers: tuple[Any, int, int]) -> list[Problem]:
-    return [
-        Problem("out of range", (name,), found=shorten(value), allowed=f"{least} to {most}")
-        for name, (value, least, most) in numbers.items()
-        if not is_whole(value, least, most)
-    ]
 
 
 def _read_objective(scenario: Scenario, type_: str, of: Measure | str) -> Measure:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from simdeploy.errors import InputError, Problem, shorten
-from simdeploy.experiments.arguments import is_whole
+from simdeploy.errors import InputError, Problem, raise_if_any
+from simdeploy.experiments.arguments import whole_problems
 from simdeploy.experiments.executors.cluster import DaskCluster
 from simdeploy.experiments.executors.processes import Processes
 from simdeploy.experiments.executors.threads import InProcess, Threads
@@ -39,9 +39,7 @@ def choose_executor(
     >>> choose_executor(workers=4, engine="compiled")
     Threads(workers=4)
     """
-    if not is_whole(workers, 1, _MOST_WORKERS):
-        allowed = f"1 to {_MOST_WORKERS}"
-        raise InputError(Problem("out of range", ("workers",), found=shorten(workers), allowed=allowed))
+    raise_if_any(whole_problems(1, _MOST_WORKERS, workers=workers))
     stated = [name for name, is_stated in (("workers", workers > 1), ("cluster", cluster is not None)) if is_stated]
     if executor is not None and stated:
         raise InputError(Problem("can't be combined with an executor", path=(stated[0],)))

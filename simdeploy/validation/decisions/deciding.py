@@ -11,8 +11,8 @@ from simdeploy.analysis.asking.simulating import replicate_kinds
 from simdeploy.analysis.comparison.compare import compare
 from simdeploy.analysis.tuning import Tuning, tune
 from simdeploy.analysis.tuning.result import CANDIDATE, CHOICE
-from simdeploy.errors import InputError, Problem as InputProblem, SimdeployWarning
-from simdeploy.experiments.arguments import Progress, as_reporter, check_numbers, is_whole
+from simdeploy.errors import SimdeployWarning, raise_if_any
+from simdeploy.experiments.arguments import Progress, as_reporter, check_numbers, whole_problems
 from simdeploy.result import make_frame
 from simdeploy.validation.decisions.exact import evaluate
 from simdeploy.validation.decisions.optimum import WITHIN, Problem
@@ -77,11 +77,10 @@ def verify_decisions(
     --------
     >>> verify_decisions(seeds=0)
     Traceback (most recent call last):
-    simdeploy.errors.InputError: seeds: out of range (found 0); allowed: 1 to 10,000
+    simdeploy.errors.InputError: seeds: out of range (found 0); allowed: a whole number from 1 to 10000
     """
     check_numbers(replications=1, seed=seed, engine=engine)
-    if not is_whole(seeds, 1, 10_000):
-        raise InputError(InputProblem("out of range", ("seeds",), found=str(seeds), allowed="1 to 10,000"))
+    raise_if_any(whole_problems(1, 10_000, seeds=seeds))
     report = as_reporter(progress)
     problems = make_problems()
     rows = []
