@@ -3,8 +3,10 @@
 import pytest
 from hypothesis import given, strategies as st
 from refusals import refused
+from small import small
 
 from simdeploy.analysis.asking.naming import LABELS
+from simdeploy.analysis.asking.requirements import read_measure
 from simdeploy.errors import InputError
 from simdeploy.scenario.measures import (
     EVENTS,
@@ -16,6 +18,7 @@ from simdeploy.scenario.measures import (
     parse_requirement,
 )
 
+SUBTLE = small(release={"good": {"probability": 0.9}, "subtle": {"probability": 0.1, "defective": True}})
 CONDITIONS = st.none() | st.sampled_from([*EVENTS, "subtle", "half broken"])
 # A thousandth is as fine as anybody asks for.
 QUANTILES = st.none() | st.integers(1, 999).map(lambda thousandths: thousandths / 1000)
@@ -73,16 +76,16 @@ def test_measures_as_people_write_them(text, measure):
 )
 def test_what_is_no_measure(text, told):
     """What is no measure is told with what is allowed or was probably meant. [contract]"""
-    error = refused(parse_measure, text, kinds=("good", "subtle"))
+    error = refused(read_measure, text, SUBTLE, ["update"])
     assert str(error).replace("(found 0)", "(found '0')").startswith(told)
 
 
 def test_kinds_are_known_or_anything_goes():
     """Without the scenario's kinds any condition may be one; with them only those are. [contract]"""
     assert parse_measure("escaped given subtel").given == "subtel"
-    assert parse_measure("escaped given subtle", kinds=("subtle",)).given == "subtle"
+    assert read_measure("escaped given subtle", SUBTLE, ["update"]).given == "subtle"
     with pytest.raises(InputError, match="did you mean 'subtle'"):
-        parse_measure("escaped given subtel", kinds=("subtle",))
+        read_measure("escaped given subtel", SUBTLE, ["update"])
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def test_everything_that_comes_out_of_a_rollout_can_be_measured():
 )  # fmt: skip
 def test_text_and_file_mean_the_same(text, entry):
     """A requirement as text is the one that the file states key by key. [contract]"""
-    assert parse_requirement(text, ("good", "subtle")) == read(entry)[0]
+    assert parse_requirement(text) == read(entry)[0]
 
 
 def test_the_file_has_them_in_order():

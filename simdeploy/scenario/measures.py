@@ -221,7 +221,7 @@ def of_text(text: str, problems: Iterable[Problem]) -> list[Problem]:
     return [replace(problem, path=(text,)) for problem in problems]
 
 
-def parse_measure(text: str, kinds: tuple[str, ...] | None = None) -> Measure:
+def parse_measure(text: str) -> Measure:
     """Parse a measure: ``makespan_s``, ``p95 blast_radius given defective``."""
     match = _MEASURE.fullmatch(text.strip())
     if match is None:
@@ -229,7 +229,7 @@ def parse_measure(text: str, kinds: tuple[str, ...] | None = None) -> Measure:
     how, of, given = match["how"], match["of"], match["given"]
     quantile = None if how in (None, "mean") else _percent(how[1:])
     measure = Measure(of, quantile, given.strip() if given else None)
-    problems = measure_problems(measure, kinds)
+    problems = measure_problems(measure)
     if how == "mean" and measure.of in EVENTS:
         problems.append(Problem("an event has no mean, only a rate", ("of",), found=measure.of))
     if problems:
