@@ -314,7 +314,7 @@ DRAWN, BY_KIND = (*PRECISE, "makespan_s=10ms"), (*PRECISE, "makespan_s given def
         (ASKED, 7, 1, 240, r"resuming: \d+ of 240 rollouts are already in some where"),
         # In a later batch.
         (DRAWN, 25, 200, 400, r"resuming: [\d,]+ rollouts are already in some where"),
-        (BY_KIND, 27, 200, 400, r"resuming: \d+ of 200 rollouts are already in some where"),
+        (BY_KIND, 27, 200, 400, r"resuming: [\d,]+ rollouts are already in some where"),
     ],
 )
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGKILL])
@@ -336,6 +336,7 @@ def test_what_was_ended_is_gone_on_with(folder, asked, last, fewest, most, alrea
     again = invoke(*asked)
     assert again.exit_code == 0
     assert re.match(rf"{already}\n", again.stderr)
+    assert ending is signal.SIGKILL or told[1] in again.stderr
     if "--precision" in asked:
         assert "2 of 2 estimates are not precise enough after 200 replications per case (limit 200)." in again.stdout
         table = read_batches("some where")

@@ -1,5 +1,6 @@
 """Worlds by kind of release: intervals held to problems with exact answers, and tables to those of drawn kinds."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -345,6 +346,39 @@ def test_allocation_depends_on_finished_worlds_alone(tmp_path):
     assert len(of_policy) == 120
     assert of_policy["release"].value_counts().min() >= 20
     assert compare(table).estimates["n"].max() == 120
+
+
+@pytest.mark.parametrize("is_left_empty", [True, False])
+def test_a_store_without_the_worlds_of_a_kind_is_not_complete(tmp_path, is_left_empty):
+    """A killed run leaves no folder of later kinds, or an empty one: the others can be read, with a warning. [contract]"""
+    table = replicate(mixed(), replications=12, strata="kinds", engine="compiled", store=tmp_path)
+    whole = read_store(tmp_path)
+    assert repr(whole) == f"<StoredKinds: {len(table)} rows, {len(list(whole))} columns, complete>"
+    assert whole["verdict"].equals(table["verdict"])
+    shutil.rmtree(tmp_path / "kind-01")
+    if is_left_empty:
+        (tmp_path / "kind-01").mkdir()
+    with pytest.warns(SimdeployWarning, match="all rollouts with release latent are missing"):
+        stored = read_store(tmp_path)
+    assert not stored.is_complete
+    assert len(stored) == (table["release"] != "latent").sum()
+
+
+def test_sweeps_of_different_questions_are_no_table(tmp_path):
+    """A folder of several sweeps by kind is refused: their cases have the same numbers and other values. [contract]"""
+    for part, value in enumerate((1, 2)):
+        sweep(
+            mixed(),
+            "waves",
+            vary={"max_parallel": [value]},
+            strata="kinds",
+            replications=12,
+            store=tmp_path / str(part),
+        )
+        for kind in (tmp_path / str(part)).iterdir():
+            kind.rename(tmp_path / f"{part}-{kind.name}")
+        (tmp_path / str(part)).rmdir()
+    assert "several sweeps" in str(refused(read_store, tmp_path))
 
 
 @pytest.mark.parametrize("tilt", [None, {"start_failure": 2.0}])

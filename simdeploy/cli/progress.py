@@ -65,15 +65,18 @@ def resumable(ctx: click.Context, store: Path | None) -> Iterator[Callable[[int,
     """Show progress, including saved work; on Ctrl-C print how to resume and exit."""
     try:
         # A folder of several stores: the progress of the first doesn't include what the others have saved.
-        n_there = 0 if store is None or _count_rows(store) is not None else _count_rollouts(store)
-        is_announced = store is None or n_there > 0
-        if n_there:
-            say(f"resuming: {n_there:,} rollouts are already in {store}")
+        n_there = 0 if store is None or (store / "manifest.json").exists() else _count_rollouts(store)
+        is_announced = store is None
         with progress_bar("rollouts") as bar:
 
             def report(done: int, total: int) -> None:
                 nonlocal is_announced
-                if not is_announced and done:
+                if is_announced:
+                    pass
+                elif n_there:
+                    of_total = f" of {total:,}" if n_there < total else ""
+                    say(f"resuming: {n_there:,}{of_total} rollouts are already in {store}")
+                elif done:
                     start = "complete" if done == total else "resuming"
                     say(f"{start}: {done:,} of {total:,} rollouts are already in {store}")
                 is_announced = True

@@ -41,9 +41,6 @@ class RowsByKind:
     kinds: Kinds
     is_tilted: bool  # whether the rows already have weights from a tilt
 
-    def __len__(self) -> int:
-        return sum(len(batch) for batch in self.batches(["case"]))
-
     def to_frame(self, columns: Sequence[str]) -> pd.DataFrame:
         """Return some columns of all rows, by case, then by replication."""
         return sort_rows(self, columns)

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simdeploy.errors import InputError, Problem, listed, warn_user
 from simdeploy.experiments import store
 from simdeploy.experiments.by_kind import FOLDERS, RowsByKind, with_stop_chances, with_weight
 from simdeploy.experiments.kinds import Kinds
+from simdeploy.experiments.store.folder import Folder
 from simdeploy.experiments.store.manifest import KNOWN
 from simdeploy.vocabulary import WEIGHT
 
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class StoredKinds:
     """Rows of worlds by kind of release, from the folders of the kinds."""
 
@@ -29,10 +31,22 @@ class StoredKinds:
     attrs: dict[str, Any]  # `strata` and `release`, as in the table of `replicate`
     manifest: Mapping[str, Any]  # of the first kind's folder: question, versions and hashes
     is_complete: bool  # whether no part is missing
+    _n_rows: int
     _rows: RowsByKind
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return self._n_rows
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.columns)
+
+    def __getitem__(self, column: str) -> pd.Series[Any]:
+        """Read a single column."""
+        return self.to_frame([column])[column]
+
+    def __repr__(self) -> str:
+        state = "complete" if self.is_complete else "not complete"
+        return f"<StoredKinds: {len(self)} rows, {len(self.columns)} columns, {state}>"
 
     def to_frame(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Read several columns, by case, then by replication; default: all."""
@@ -64,7 +78,7 @@ def read_store(path: str | os.PathLike[str], *, verify: bool = False) -> store.S
     Raises
     ------
     InputError
-        If there is no such folder, or it is not a store.
+        If there is no such folder, it is not a store, or it contains several sweeps, as those of `tune` do.
 
     Warns
     -----
@@ -90,29 +104,46 @@ def read_store(path: str | os.PathLike[str], *, verify: bool = False) -> store.S
     """
     folder = Path(path)
     places = sorted(folder.glob("*kind-*")) if folder.is_dir() else []
-    places = [place for place in places if re.fullmatch(FOLDERS, place.name)]
+    places = [store.place_within(folder, place.name) for place in places if re.fullmatch(FOLDERS, place.name)]
     if not places:
         return store.read_store(path, verify=verify)
-    tables = [store.read_store(store.place_within(folder, place.name), verify=verify) for place in places]
-    begun = [(place, table) for place, table in zip(places, tables, strict=True) if table.columns]
+    # A run that is killed early leaves an empty folder.
+    started = [place for place in places if not Folder(place).is_new()] or places[:1]
+    tables = [store.read_store(place, verify=verify) for place in started]
+    begun = [(place, table) for place, table in zip(started, tables, strict=True) if table.columns]
     if not begun:
         return tables[0]
-    release = begun[0][1].manifest["question"]["release"]
-    kinds = Kinds.from_attrs({"release": release})
+    questions = [table.manifest["question"] for _, table in begun]
+    if any(_without_worlds(question) != _without_worlds(questions[0]) for question in questions):
+        message = "the folder contains several sweeps, which are not a single table"
+        raise InputError(Problem(message, file=str(folder), allowed="the folder of one sweep"))
+    kinds = Kinds.from_attrs(questions[0])
     assert kinds is not None  # noqa: S101 - the store records them
     parts, stopped = [], {}
-    for place, table in begun:
-        question = table.manifest["question"]
+    missing = dict.fromkeys(questions[0].get("worlds", {}))
+    for (place, table), question in zip(begun, questions, strict=True):
         first = question["first_replication"]
         kind = kinds.names[int(place.name.rpartition("-")[2])]
         parts.append((kind, range(first, first + question["replications"]), table))
+        missing.pop(kind, None)
         if KNOWN in question:
             stopped[kind] = np.array(question[KNOWN], float)
+    if missing:
+        warn_user(
+            f"{folder}: all rollouts with release {listed(missing)} are missing; repeat the call that wrote the others to add them"
+        )
     if stopped:
-        asked = begun[0][1].manifest["question"]
+        asked = questions[0]
         kinds = with_stop_chances(kinds, stopped, () if asked["vary"] else tuple(asked["policies"]))
     columns = begun[0][1].columns
     rows = RowsByKind(tuple(sorted(parts, key=lambda part: part[1].start)), kinds, is_tilted=WEIGHT in columns)
-    is_complete = all(table.is_complete for table in tables)
+    is_complete = not missing and all(table.is_complete for table in tables)
     attrs = {"strata": "kinds", "release": kinds.to_attrs()}
-    return StoredKinds(with_weight(columns), attrs, begun[0][1].manifest, is_complete, rows)
+    return StoredKinds(with_weight(columns), attrs, begun[0][1].manifest, is_complete, sum(map(len, tables)), rows)
+
+
+def _without_worlds(question: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is simulated in all worlds alike: folders that differ in it are no single table."""
+    of_all = {key: question.get(key) for key in ("policies", "vary", "design", "seed", "switches")}
+    scenarios = {name: {**scenario, "kind": None} for name, scenario in question["scenario"].items()}
+    return {**of_all, "scenario": scenarios}
