@@ -334,7 +334,7 @@ def test_what_was_ended_is_gone_on_with(folder, asked, last, fewest, most, alrea
         assert fewest <= int(told[1]) < most
         assert shlex.split(told[2]) == asked
     again = invoke(*asked)
-    assert again.exit_code == 0
+    assert again.exit_code == (3 if "--precision" in asked else 0)
     assert re.match(rf"{already}\n", again.stderr)
     assert ending is signal.SIGKILL or told[1] in again.stderr
     if "--precision" in asked:

@@ -324,13 +324,28 @@ def test_every_invalid_value_is_told_at_once(scenario):
 def test_values_that_contradict_each_other_are_told_with_their_case(scenario):
     """What only goes wrong together says in how many cases, and which values the first of them has. [contract]"""
     told = refusals(cases, scenario, deadline=["1m", "5m"], min_healthy_time=[30, 119.99999999999999, 600])
-    assert len(told) == 3
     assert told[0] == (
         "health_check.deadline: no node can become healthy in time: min_healthy_time needs 12 windows of 10s = 2m "
         "(found 1m); allowed: a deadline of at least 2m; "
         "in 1 of 6 cases, first: health_check.deadline=1m, health_check.min_healthy_time=120"
     )
+    assert "(found 1m0s, 5m0s); " in told[1]
+    assert told[1].endswith("; in 2 of 6 cases, first: health_check.deadline=1m, health_check.min_healthy_time=600")
+    assert len(told) == 2
     assert cases(scenario, "waves", "list", deadline=["1m", "20m"], min_healthy_time=[30, 600])
+
+
+def test_probabilities_above_1_are_one_problem():
+    """Probabilities of kinds that are varied together say what they sum to, whatever the others of the file are. [contract]"""
+    bad = {"probability": 0.15, "defective": True}
+    release = {"good": {"probability": 0.7}, "bad": bad, "worse": bad}
+    scenario = Scenario.from_dict({**SCENARIO, "release": release})
+    vary = {f"scenario.release.{kind}.probability": [0.3, 0.6, 0.8] for kind in ("bad", "worse")}
+    (told,) = refusals(cases, scenario, **vary)
+    assert told == (
+        "scenario.release: the probabilities of the kinds must sum to 1 (found 1.1, 1.2, 1.4 and 1 more); in 6 of 9 cases, "
+        "first: scenario.release.bad.probability=0.3, scenario.release.worse.probability=0.8"
+    )
 
 
 def test_a_long_list_of_problems_is_cut(scenario):

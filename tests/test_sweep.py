@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import json
 import re
+import warnings
 import weakref
 
 import pandas as pd
@@ -279,6 +280,10 @@ def test_warnings_are_given_once(scenario):
         "max_failed_nodes: can never stop a rollout of 12 nodes (found 12, 13, 14 and 25 more)"
     ]
     assert caught[0].filename == __file__
+    with pytest.warns(SimdeployWarning, match=r"policies\.waves\.max_failed_nodes"):
+        useless = scenario.with_values({"policies.waves.max_failed_nodes": 12})
+    with warnings.catch_warnings(action="error"):  # that was said, with its place
+        run(useless, vary={"max_error_rate": [0.1, 0.2], "scenario.fleet.start_failure": [0.1, 0.2]}, replications=1)
 
 
 @pytest.mark.parametrize(

@@ -198,7 +198,7 @@ def _finish(ctx: click.Context, finding: Finding) -> None:
     n_failed: int | Mapping[str, int] = getattr(result, "n_failed", 0)  # a warning has named them
     if finding.failed or (any(n_failed.values()) if isinstance(n_failed, Mapping) else n_failed):
         raise click.exceptions.Exit(FAILED)
-    if finding.undecided:
+    if finding.undecided or (precision is not None and not precision.is_reached):
         raise click.exceptions.Exit(UNDECIDED)
     if finding.code:
         raise click.exceptions.Exit(finding.code)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -38,7 +38,16 @@ class CaseProblems:
     def list_problems(self, n_cases: int, points: Points) -> list[Problem]:
         """Return the problems, with the number of cases and the first one unless a single value is the cause."""
         counts = [np.bincount(column) for column in points.index.T]
-        return [_placed(problem, cases, n_cases, points, counts) for problem, cases in self.cases.items()]
+        # Of several values: what differs only in what was found is one.
+        groups: dict[tuple[Problem, bool], dict[Problem, list[int]]] = {}
+        for problem, cases in self.cases.items():
+            is_clear = len(cases) == n_cases or _has_one_cause(cases, points, counts)
+            key = problem if is_clear else replace(problem, found=None)
+            groups.setdefault((key, is_clear), {})[problem] = cases
+        return [
+            problem if is_clear else _placed(problem, group, n_cases, points)
+            for (problem, is_clear), group in groups.items()
+        ]
 
 
 def fold(problems: Iterable[Problem]) -> list[Problem]:
@@ -77,18 +86,22 @@ def _shown(values: Sequence[str]) -> str | None:
     return ", ".join(values[:_MOST_SHOWN]) + more or None
 
 
-def _placed(
-    problem: Problem, cases: Sequence[int], n_cases: int, points: Points, counts: Sequence[np.ndarray]
-) -> Problem:
-    if len(cases) == n_cases:
-        return problem
+def _has_one_cause(cases: Sequence[int], points: Points, counts: Sequence[np.ndarray]) -> bool:
+    """Return whether the cases are all that have some value."""
     affected = np.unique(np.array(cases) % len(points))
-    for column, count in zip(points.index.T, counts, strict=True):
-        if len(affected) == count[column[affected[0]]] and len(set(column[affected])) == 1:
-            return problem
-    first = ", ".join(f"{name}={_word(value)}" for name, value in points.point(cases[0] % len(points)).items())
+    return any(
+        len(affected) == count[column[affected[0]]] and len(set(column[affected])) == 1
+        for column, count in zip(points.index.T, counts, strict=True)
+    )
+
+
+def _placed(problem: Problem, alike: Mapping[Problem, Sequence[int]], n_cases: int, points: Points) -> Problem:
+    """Return a problem with the values found, the number of cases and the first one."""
+    found = [each.found for each in alike if each.found is not None]
+    cases = [case for cases in alike.values() for case in cases]
+    first = ", ".join(f"{name}={_word(value)}" for name, value in points.point(min(cases) % len(points)).items())
     where = f"in {len(cases):,} of {n_cases:,} cases" + (f", first: {first}" if first else "")
-    return replace(problem, hint=f"{problem.hint}; {where}" if problem.hint else where)
+    return replace(problem, found=_shown(found), hint=f"{problem.hint}; {where}" if problem.hint else where)
 
 
 def _word(value: Any) -> str:

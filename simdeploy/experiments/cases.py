@@ -266,8 +266,18 @@ class _Making:
             world = worlds.at(index).value or worlds.scenario
             base, identity = self._maker.bases[scenario, name], self._own[scenario, name]
             policy = _record(partial(change_policy, base, self._values(index), world, identity))
+            if policy.warnings:
+                known = self._warned_before(scenario, name)
+                policy = policy._replace(warnings=[warning for warning in policy.warnings if warning not in known])
             self._maker.shared.policies[key] = policy
         return policy
+
+    def _warned_before(self, scenario: str, name: str) -> Sequence[Problem]:
+        """Return the warnings that the scenario's own policy had, with file and line, when the scenario was read."""
+        original, base = self._maker.scenarios[scenario], self._maker.bases[scenario, name]
+        if name not in original.policies or original.policy(name).spec != base.spec:
+            return ()
+        return _record(partial(change_policy, base, {}, original, self._own[scenario, name])).warnings
 
     def sum_up(self) -> Checked:
         """Return the distinct warnings of all cases, and the mean number of node updates."""

@@ -196,8 +196,8 @@ def balance(changes: Mapping[str, Any], scenario: Scenario) -> dict[str, Any]:
     if not moved or not all(isinstance(value, int | float) and 0 <= value <= 1 for value in moved.values()):
         return dict(changes)
     kept = {path: float(kind.probability) for path, kind in paths.items() if path not in moved}
-    left, before = 1 - sum(moved.values()), sum(kept.values())
-    if not kept or left < 0:
+    left, before = max(0, 1 - sum(moved.values())), sum(kept.values())
+    if not kept:
         return dict(changes)
     shares = {path: left * (share / before if before else 1 / len(kept)) for path, share in kept.items()}
     return {**shares, **changes}
