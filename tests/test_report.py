@@ -14,6 +14,7 @@ from every_result import MAKE, SCENARIO, grid, make
 from hypothesis import given, strategies as st
 from invoking import invoke
 from matplotlib.figure import Figure
+from refusals import refused
 from small import rolling
 
 import simdeploy as sd
@@ -275,6 +276,22 @@ def test_a_sweep_and_its_folder(strata, tmp_path):
     assert {"fleet.nodes", "release.good.probability"} <= {row[0] for row in of_folder.assumptions[0].rows}
     assert dict(of_folder.origin.rows)["SHA-256 of the question"]
     assert dict(of_folder.origin.rows)["replications"] == "20"
+
+
+@pytest.mark.filterwarnings("ignore:.* missing:simdeploy.SimdeployWarning")
+def test_a_folder_of_an_unfinished_sweep(tmp_path):
+    """A report on a part of a sweep's rollouts says so; without any there is none. [contract]"""
+    vary = {"max_failed_nodes": [0, 4]}
+    sd.sweep(SCENARIO, "rolling", vary=vary, replications=20, strata="kinds", engine="compiled", store=tmp_path)
+    *others, last = sorted(tmp_path.glob("*/parts/*"))
+    for part in others:
+        part.unlink()
+    n = len(sd.read_store(tmp_path))
+    contents = gather(tmp_path, Request())
+    assert contents.about == f"Not finished: {n} rollouts so far, of a part of the worlds."
+    assert dict(contents.origin.rows)["finished"] == f"no: {n} rollouts so far"
+    last.unlink()
+    assert str(refused(gather, tmp_path, Request())) == "the table of replications is empty"
 
 
 def test_a_folder_of_policies(tmp_path):

@@ -124,6 +124,8 @@ def missing_columns(
 ) -> list[Problem]:
     """Return a problem for each needed column that a table doesn't have."""
     present, message = [str(name) for name in columns], f"{table} needs this column"
+    if not present:
+        return [Problem("the table of replications is empty")]
     return [Problem(message, (name,), hint=nearest(name, present)) for name in needed if name not in present]
 
 

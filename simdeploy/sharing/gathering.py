@@ -12,7 +12,7 @@ from warnings import catch_warnings
 
 from simdeploy.analysis import Comparison, Estimates, GridSummary, compare, summarize_grid
 from simdeploy.documents import read_result
-from simdeploy.errors import InputError, Problem, SimdeployWarning, shorten
+from simdeploy.errors import InputError, Problem, SimdeployWarning, plural, shorten
 from simdeploy.experiments import read_store
 from simdeploy.experiments.levers import find_levers
 from simdeploy.experiments.store.manifest import find_versions
@@ -62,16 +62,20 @@ def _of_table(table: Any, request: Request, name: str | None) -> Contents:
     question = manifest.get("question", {})
     scenario = _find_scenario(question)
     computed_under = {**_read_question(question), **read_computed_under(table), **result.computed_under}
-    hashes = [("SHA-256 of the question", manifest["hashes"]["question"])] if manifest else []
+    more = [("SHA-256 of the question", manifest["hashes"]["question"])] if manifest else []
+    about = "" if scenario is None else scenario.description
+    if not getattr(table, "is_complete", True):
+        about = f"Not finished: {plural(len(table), 'rollout')} so far, of a part of the worlds."
+        more.append(("finished", f"no: {plural(len(table), 'rollout')} so far"))
     return Contents(
         _name(computed_under, scenario, name or "sweep"),
-        "" if scenario is None else scenario.description,
+        about,
         result,
         (*([] if scenario is None else [list_facts(read_world(scenario))]), *list_switches(computed_under)),
         _make_dials(result, question, scenario) if isinstance(result, GridSummary) else None,
         {} if scenario is None else {name: write_specs(each, scenario) for name, each in scenario.policies.items()},
         request.command,
-        make_origin(computed_under, hashes, manifest.get("versions") or find_versions()),
+        make_origin(computed_under, more, manifest.get("versions") or find_versions()),
     )
 
 
