@@ -18,6 +18,7 @@ from refusals import refused
 from small import rolling
 
 import simdeploy as sd
+from simdeploy.errors import SimdeployWarning
 from simdeploy.plotting.figures import draw_figure
 from simdeploy.report import REPORTS, ask
 from simdeploy.report.formatting import PERCENT, Scale, format_estimate
@@ -292,6 +293,18 @@ def test_a_folder_of_an_unfinished_sweep(tmp_path):
     assert dict(contents.origin.rows)["finished"] == f"no: {n} rollouts so far"
     last.unlink()
     assert str(refused(gather, tmp_path, Request())) == "the table of replications is empty"
+
+
+def test_a_folder_of_batches(tmp_path):
+    """The folder of a sweep to a precision, which has one for each batch, says what the sweep does. [contract]"""
+    how = {"targets": {"p50 makespan_s": "1s"}, "vary": {"max_failed_nodes": [0, 4]}, "most": 200, "engine": "compiled"}
+    found = sd.sweep_to_precision(SCENARIO, "rolling", **how, store=tmp_path)
+    assert (tmp_path / "batch-01").is_dir()
+    of_sweep, of_folder = gather(found.responses, Request()), gather(tmp_path, Request())
+    assert of_folder.result.answer == of_sweep.result.answer
+    next(tmp_path.glob("batch-01/parts/*")).unlink()
+    with pytest.warns(SimdeployWarning, match="missing"):
+        assert gather(tmp_path, Request()).about.startswith("Not finished: 200 rollouts so far")
 
 
 def test_a_folder_of_policies(tmp_path):

@@ -30,6 +30,7 @@ class JoinedRows:
 
     parts: tuple[Rows, ...]
     columns: tuple[str, ...]
+    is_complete: bool = True  # whether no part of a batch is missing
 
     def __len__(self) -> int:
         return sum(len(batch) for batch in self.batches(["replication"]))
@@ -117,4 +118,4 @@ def read_batches(path: str | os.PathLike[str]) -> JoinedRows | reading.StoredKin
     begun = tuple(table for table in stored if table.columns)
     if not begun:
         raise InputError(Problem("the folder has no batch", file=str(folder)))
-    return JoinedRows(begun, begun[0].columns)
+    return JoinedRows(begun, begun[0].columns, all(table.is_complete for table in stored))

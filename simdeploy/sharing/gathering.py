@@ -14,6 +14,7 @@ from simdeploy.analysis import Comparison, Estimates, GridSummary, compare, summ
 from simdeploy.documents import read_result
 from simdeploy.errors import InputError, Problem, SimdeployWarning, plural, shorten
 from simdeploy.experiments import read_store
+from simdeploy.experiments.batches import batch_name, read_batches
 from simdeploy.experiments.levers import find_levers
 from simdeploy.experiments.store.manifest import find_versions
 from simdeploy.result import Result, Table, read_computed_under
@@ -40,7 +41,8 @@ def gather(source: Any, request: Request) -> Contents:
         raise InputError(Problem("not a source of a report", ("source",), found=shorten(source), allowed=allowed))
     path = Path(source)
     if path.is_dir():
-        return _of_table(read_store(path), request, path.name)
+        is_batched = any(path.glob(batch_name(0)))
+        return _of_table(read_batches(path) if is_batched else read_store(path), request, path.name)
     if is_computed(path):
         return _of_result(read_result(path), request, path)
     return report_scenario(read_scenario(path), request)
