@@ -364,6 +364,18 @@ def test_a_store_without_the_worlds_of_a_kind_is_not_complete(tmp_path, is_left_
     assert len(stored) == (table["release"] != "latent").sum()
 
 
+def test_a_folder_of_kinds_is_not_shared_by_other_calls(tmp_path):
+    """What `replicate` has in a folder by kind, no comparison adds to, nor the other way round. [contract]"""
+    how = {"replications": 100, "engine": "compiled"}
+    replicate(mixed(), **how, strata="kinds", store=tmp_path / "one")
+    replicate_kinds(mixed(), **how, store=tmp_path / "several")
+    before = sorted(tmp_path.glob("*/*"))
+    assert "found kind-00" in str(refused(replicate_kinds, mixed(), **how, store=tmp_path / "one"))
+    message = str(refused(replicate, mixed(), **how, strata="kinds", store=tmp_path / "several"))
+    assert "found pilot-kind-00" in message
+    assert sorted(tmp_path.glob("*/*")) == before
+
+
 def test_sweeps_of_different_questions_are_no_table(tmp_path):
     """A folder of several sweeps by kind is refused: their cases have the same numbers and other values. [contract]"""
     for part, value in enumerate((1, 2)):

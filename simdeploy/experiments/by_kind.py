@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from simdeploy.experiments.campaign import Campaign
     from simdeploy.scenario import Scenario
 
-# Names of the folders of each kind, in the store of a sweep.
-FOLDERS = r"(.+-|)kind-\d{2,}"
+# Names of the folders of each kind, in the store of a sweep; in one of several sweeps, with the name of each before them.
+OF_ONE_SWEEP = r"kind-\d{2,}"
+FOLDERS = rf"(.+-|){OF_ONE_SWEEP}"
 
 
 @dataclass(frozen=True)

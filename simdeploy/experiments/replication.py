@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from simdeploy.errors import raise_if_any
 from simdeploy.experiments.arguments import Progress, check_numbers, choose_policies
-from simdeploy.experiments.by_kind import FOLDERS, RowsByKind, are_in_memory, sweep_kinds
+from simdeploy.experiments.by_kind import OF_ONE_SWEEP, RowsByKind, are_in_memory, sweep_kinds
 from simdeploy.experiments.campaign import Campaign
 from simdeploy.experiments.jobs import Executor
 from simdeploy.experiments.kinds import kinds_of, read_worlds
@@ -114,7 +114,7 @@ def replicate(
     raise_if_any(problems)
     n = len(numbers) if worlds is None else sum(map(len, worlds.values()))
     check_rows_fit(len(chosen) * n, ROW_BYTES, hint=USE_A_STORE)
-    parts = None if worlds is None else FOLDERS
+    parts = None if worlds is None else OF_ONE_SWEEP
     campaign = Campaign(seed, engine, executor, workers, cluster, store, progress, parts=parts)
     if worlds is None:
         result = campaign.sweep({scenario.name: scenario}, chosen, replications=numbers)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from simdeploy.errors import InputError, Problem
 from simdeploy.experiments.arguments import Progress, check_numbers, find_bases, name_scenarios, name_swept
-from simdeploy.experiments.by_kind import FOLDERS, kinds_of_sweep, sweep_kinds
+from simdeploy.experiments.by_kind import OF_ONE_SWEEP, kinds_of_sweep, sweep_kinds
 from simdeploy.experiments.campaign import Campaign
 from simdeploy.experiments.design import Design, keep_values
 from simdeploy.experiments.kinds import read_worlds
@@ -138,7 +138,7 @@ def sweep(
             hint = "simulate without `strata`"
             raise InputError(Problem("the cases have different kinds of release", ("strata",), hint=hint))
         worlds = read_worlds(strata, kinds, replications)
-    parts = None if worlds is None else FOLDERS
+    parts = None if worlds is None else OF_ONE_SWEEP
     campaign = Campaign(
         seed, engine, executor, workers, cluster, store, progress, parts=parts, warns_of_suspicions=True
     )

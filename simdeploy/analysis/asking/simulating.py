@@ -10,7 +10,7 @@ from simdeploy.analysis.asking.allocating import find_concerned, plan_pilot, pla
 from simdeploy.analysis.asking.measuring import Values
 from simdeploy.errors import raise_if_any
 from simdeploy.experiments.arguments import Progress, check_numbers, choose_policies, find_bases
-from simdeploy.experiments.by_kind import FOLDERS, join_kinds, kinds_of_sweep, sweep_kinds
+from simdeploy.experiments.by_kind import OF_ONE_SWEEP, join_kinds, kinds_of_sweep, sweep_kinds
 from simdeploy.experiments.campaign import Campaign
 from simdeploy.experiments.cases import Shared
 from simdeploy.experiments.design import Design, count_points
@@ -31,8 +31,8 @@ _FEWEST_OF_A_KIND = 10
 
 
 def folders_of(concerned: Sequence[str]) -> str | None:
-    """Return the names of the folders in the store of a sweep by kind; None for a sweep without kinds."""
-    return FOLDERS if concerned else None
+    """Return a pattern of the folder names in the store of a sweep by kind; None for a sweep without kinds."""
+    return rf"(.+-|)(pilot|rest)-{OF_ONE_SWEEP}" if concerned else None
 
 
 def find_divided(

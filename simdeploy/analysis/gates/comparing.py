@@ -15,7 +15,7 @@ from simdeploy.analysis.gates.sizes import choose_size, read_sizes, scenario_of_
 from simdeploy.analysis.gates.variants import GateInput, Variant, make_variants
 from simdeploy.errors import InputError, Problem, raise_if_any
 from simdeploy.experiments.arguments import Progress, check_numbers
-from simdeploy.experiments.by_kind import FOLDERS
+from simdeploy.experiments.by_kind import OF_ONE_SWEEP
 from simdeploy.experiments.campaign import Campaign
 from simdeploy.result import make_frame, read_computed_under
 from simdeploy.rules.deployment_types import TYPES
@@ -135,7 +135,8 @@ def compare_gates(
         raise InputError(Problem("no gate to compare with the threshold", ("gates",), allowed=allowed, hint=why))
     worlds = {f"defect {size:g}": scenario_of_size(scenario, size) for size in of_curve}
     policies = {variant.gate: variant.policy for variant in variants}
-    campaign = Campaign(seed, engine, executor, workers, cluster, store, progress, parts=f"sizes|mixture|{FOLDERS}")
+    parts = rf"sizes|mixture(-(pilot|rest)-{OF_ONE_SWEEP})?"
+    campaign = Campaign(seed, engine, executor, workers, cluster, store, progress, parts=parts)
     campaign.expect((len(worlds) + 1) * len(variants) * len(numbers), nodes=scenario.fleet.nodes)
     result = campaign.sweep(worlds, policies, part="sizes", replications=numbers)
     at_sizes = Values(result, measures_along())

@@ -23,7 +23,7 @@ from simdeploy.analysis.switches.switch_values import (
 )
 from simdeploy.errors import Problem, SimulationError, collect, raise_if_any
 from simdeploy.experiments.arguments import Progress, check_numbers, choose_policies
-from simdeploy.experiments.by_kind import FOLDERS
+from simdeploy.experiments.by_kind import OF_ONE_SWEEP
 from simdeploy.experiments.campaign import Campaign
 from simdeploy.scenario import Scenario, ScenarioOrPath, ScenarioPolicy, as_scenario
 from simdeploy.scenario.measures import Measure, Requirement
@@ -135,7 +135,7 @@ def vary_switches(
     }
     singles = [setting for setting, why in impossible.items() if len(setting) == 1 and not why]
     both = [setting for setting, why in impossible.items() if len(setting) == 2 and not why]
-    parts = rf"(pilot|values|pairs-\d{{2,}}-of-\d{{2,}})|{FOLDERS}"
+    parts = rf"(pilot|values|pairs-\d{{2,}}-of-\d{{2,}})(-{OF_ONE_SWEEP})?"
     campaign = Campaign(seed, engine, executor, workers, cluster, store, progress, parts=parts)
     campaign.expect((1 + len(singles) + len(both)) * len(chosen) * len(numbers), nodes=scenario.fleet.nodes)
     measures = [rule.of, *(requirement.measure for requirement in wanted)]
