@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from refusals import refused
 from scipy import stats
@@ -28,6 +29,7 @@ from simdeploy.experiments import read_store, replicate, sweep
 from simdeploy.experiments.batches import read_batches
 from simdeploy.experiments.by_kind import count_worlds
 from simdeploy.experiments.kinds import Kinds, divide_by_roots
+from simdeploy.experiments.store import Store, StoreError
 from simdeploy.scenario.measures import Measure, parse_measure
 from simdeploy.statistics.combining import combine, enough_of_each
 from simdeploy.statistics.estimators import (
@@ -358,10 +360,21 @@ def test_a_store_without_the_worlds_of_a_kind_is_not_complete(tmp_path, is_left_
     shutil.rmtree(tmp_path / "kind-01")
     if is_left_empty:
         (tmp_path / "kind-01").mkdir()
-    with pytest.warns(SimdeployWarning, match="all rollouts with release latent are missing"):
+    with pytest.warns(SimdeployWarning, match="folders with release latent are missing"):
         stored = read_store(tmp_path)
     assert not stored.is_complete
     assert len(stored) == (table["release"] != "latent").sum()
+    rows = stored.to_frame()
+    (tmp_path / "kind-02").rename(tmp_path / "kind-07")  # which kind it is doesn't depend on the name
+    with pytest.warns(SimdeployWarning, match="release latent are missing"):
+        assert read_store(tmp_path).to_frame().equals(rows)
+    shutil.copytree(tmp_path / "kind-00", tmp_path / "kind-02")
+    with pytest.raises(StoreError, match="two folders have the same rollouts"):
+        read_store(tmp_path)
+    with Store.open(tmp_path / "kind-03", question={"seed": 0}, make_cut=lambda: {"n_parts": 1}) as foreign:
+        foreign.write(0, pa.table({"case": [0]}))
+    with pytest.raises(StoreError, match="not the folders of a sweep by kind of release"):
+        read_store(tmp_path)
 
 
 def test_a_folder_of_kinds_is_not_shared_by_other_calls(tmp_path):

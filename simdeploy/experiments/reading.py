@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simdeploy.errors import InputError, Problem, listed, warn_user
+from simdeploy.errors import InputError, Problem, listed, shorten, warn_user
 from simdeploy.experiments import store
 from simdeploy.experiments.by_kind import FOLDERS, RowsByKind, with_stop_chances, with_weight
 from simdeploy.experiments.kinds import Kinds
+from simdeploy.experiments.store import StoreError
 from simdeploy.experiments.store.folder import Folder
 from simdeploy.experiments.store.manifest import KNOWN
 from simdeploy.vocabulary import WEIGHT
@@ -79,6 +81,8 @@ def read_store(path: str | os.PathLike[str], *, verify: bool = False) -> store.S
     ------
     InputError
         If there is no such folder, it is not a store, or it contains several sweeps, as those of `tune` do.
+    StoreError
+        If the store is damaged.
 
     Warns
     -----
@@ -113,33 +117,50 @@ def read_store(path: str | os.PathLike[str], *, verify: bool = False) -> store.S
     begun = [(place, table) for place, table in zip(started, tables, strict=True) if table.columns]
     if not begun:
         return tables[0]
+    try:
+        joined = _join(folder, begun)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise StoreError(f"{folder}: not the folders of a sweep by kind of release ({shorten(repr(error))})") from error
+    return replace(joined, is_complete=joined.is_complete and all(table.is_complete for table in tables))
+
+
+def _join(folder: Path, begun: Sequence[tuple[Path, store.StoredTable]]) -> StoredKinds:
     questions = [table.manifest["question"] for _, table in begun]
     if any(_without_worlds(question) != _without_worlds(questions[0]) for question in questions):
         message = "the folder contains several sweeps, which are not a single table"
         raise InputError(Problem(message, file=str(folder), allowed="the folder of one sweep"))
-    kinds = Kinds.from_attrs(questions[0])
+    kinds = Kinds.from_attrs({"release": questions[0]["release"]})
     assert kinds is not None  # noqa: S101 - the store records them
     parts, stopped = [], {}
-    missing = dict.fromkeys(questions[0].get("worlds", {}))
+    expected: dict[tuple[str, str], str] = {}
+    present = set()
     for (place, table), question in zip(begun, questions, strict=True):
         first = question["first_replication"]
-        kind = kinds.names[int(place.name.rpartition("-")[2])]
+        (scenario,) = question["scenario"].values()
+        kind = scenario["kind"]
+        kinds.names.index(kind)  # is one of them
         parts.append((kind, range(first, first + question["replications"]), table))
-        missing.pop(kind, None)
+        part = place.name.rpartition("kind-")[0]
+        expected |= {(part, name): name for name in question.get("worlds", {})}
+        present.add((part, kind))
         if KNOWN in question:
             stopped[kind] = np.array(question[KNOWN], float)
+    parts.sort(key=lambda part: part[1].start)
+    if any(before[1].stop > after[1].start for before, after in pairwise(parts)):
+        raise StoreError(f"{folder}: two folders have the same rollouts; move one away")
+    missing = dict.fromkeys(name for key, name in expected.items() if key not in present)
     if missing:
         warn_user(
-            f"{folder}: all rollouts with release {listed(missing)} are missing; repeat the call that wrote the others to add them"
+            f"{folder}: folders with release {listed(missing)} are missing; repeat the call that wrote the others to add them"
         )
     if stopped:
         asked = questions[0]
         kinds = with_stop_chances(kinds, stopped, () if asked["vary"] else tuple(asked["policies"]))
     columns = begun[0][1].columns
-    rows = RowsByKind(tuple(sorted(parts, key=lambda part: part[1].start)), kinds, is_tilted=WEIGHT in columns)
-    is_complete = not missing and all(table.is_complete for table in tables)
+    rows = RowsByKind(tuple(parts), kinds, is_tilted=WEIGHT in columns)
     attrs = {"strata": "kinds", "release": kinds.to_attrs()}
-    return StoredKinds(with_weight(columns), attrs, begun[0][1].manifest, is_complete, sum(map(len, tables)), rows)
+    n_rows = sum(len(table) for _, table in begun)
+    return StoredKinds(with_weight(columns), attrs, begun[0][1].manifest, not missing, n_rows, rows)
 
 
 def _without_worlds(question: Mapping[str, Any]) -> dict[str, Any]:
