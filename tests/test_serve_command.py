@@ -2,6 +2,8 @@
 
 import json
 import socket
+import threading
+import time
 
 import pytest
 from invoking import invoke
@@ -65,6 +67,26 @@ def test_ctrl_c_is_quiet(tmp_path, monkeypatch):
     assert (first, second) == ("d-1: canary", "d-2: at-once")
     assert url.startswith("http://127.0.0.1:")
     assert url.endswith("/deployments, 60 x real time; Ctrl-C stops")
+
+
+def test_ctrl_c_during_a_request_is_quiet(caplog):
+    """A request whose body never comes is dropped at the end without a traceback. [contract]"""
+
+    async def never_answer(_scope, receive, _send):
+        while True:
+            await receive()
+
+    listening = serving.listen("127.0.0.1", 0)
+    server = serving.make_server(never_answer, timeout_graceful_shutdown=0)
+    thread = threading.Thread(target=serving.serve, args=(server, listening))
+    with socket.create_connection(listening.getsockname()) as client:
+        thread.start()
+        client.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{")
+        while not server.server_state.tasks:
+            time.sleep(0.01)
+        server.should_exit = True
+        thread.join()
+    assert caplog.records == []
 
 
 def test_printed_ids_at_high_speed(tmp_path, monkeypatch):

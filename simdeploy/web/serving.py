@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import socket
 from contextlib import suppress
 from importlib.util import find_spec
@@ -89,6 +90,15 @@ def make_server(app: Any, **settings: Any) -> uvicorn.Server:
 
 
 def serve(server: uvicorn.Server, listening: socket.socket) -> None:
-    """Serve until Ctrl-C."""
-    with listening, suppress(KeyboardInterrupt):
-        server.run(sockets=[listening])
+    """Serve until Ctrl-C, which drops unfinished requests without a message."""
+
+    def is_running(_: logging.LogRecord) -> bool:
+        return not server.should_exit
+
+    log = logging.getLogger("uvicorn.error")
+    log.addFilter(is_running)
+    try:
+        with listening, suppress(KeyboardInterrupt):
+            server.run(sockets=[listening])
+    finally:
+        log.removeFilter(is_running)
