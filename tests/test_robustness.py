@@ -311,6 +311,16 @@ def test_every_candidate_has_to_be_in_every_world():
     assert len(estimate_regret(pd.concat([frame, again]), of="makespan_s").regrets) == 4
 
 
+def test_candidates_are_listed_as_in_a_sentence():
+    """Only names with commas are separated by semicolons. [contract]"""
+    result = estimate_regret(table(np.arange(3)[:, None, None] + np.zeros((3, 1, 1000))), of="makespan_s")
+    assert result.answer.endswith("less than p1 and p2.")
+    named = result.candidates["candidate"].replace({"p1": "p1, max_parallel 2"})
+    assert replace(result, candidates=result.candidates.assign(candidate=named)).answer.endswith(
+        "p1, max_parallel 2; p2."
+    )
+
+
 def of_two(name="small", **fleet):
     """Make a scenario with a fast and a careful policy."""
     fleet = {"nodes": 6, "requests_per_second": 0, "start_failure": 0} | fleet

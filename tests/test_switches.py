@@ -393,6 +393,12 @@ def test_verdicts_are_data(few_switch_values):
     tied = replace(result, unsure_of="margin", base=result.base.assign(margin=0.0, margin_low=0.0, margin_high=0.0))
     assert f"o difference from {result.base['rival'].item()} was seen" in tied.answer
     assert "lead" not in tied.answer
+    alone = replace(result, pairs=result.pairs.assign(flips_together=False))
+    for verdict, said in (
+        ("holds", f"one of {len(result.pairs)} pairs changes it"),
+        ("changes", "o pair of other values"),
+    ):
+        assert said in replace(alone, values=result.values.assign(verdict=verdict)).answer
     together = result.pairs.assign(flips_together=True, verdict="may change")
     assert f"{len(together)} of {len(together)} pairs may change it" in replace(result, pairs=together).answer
 

@@ -248,12 +248,10 @@ def _to_row(row: Mapping[Any, Any], cost_unit: str) -> dict[str, Any]:
     measure = parse_measure(row["measure"])
     estimate, low, high = (_or_none(row[name]) for name in ("estimate", "low", "high"))
     scale = measure_scale(measure, abs(estimate or 0.0), cost_unit)
-    # The interval of a rate that is known without simulation has no width.
-    is_exact = measure.kind == "rate" and estimate is not None and low == high
     if estimate is None:
         interval = "rollouts never end" if row["unknown_fraction"] > 0 else "no rollout of this kind"
     else:
-        interval = "exact" if is_exact else write_estimate(row, scale).partition(" (")[2].removesuffix(")")
+        interval = write_estimate(row, scale, is_rate=measure.kind == "rate").partition(" (")[2].removesuffix(")")
     return {
         "measure": str(measure),
         "label": capitalize(name_briefly(measure)),

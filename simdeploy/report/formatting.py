@@ -158,11 +158,27 @@ def trust_name(name: str) -> str:
 
 
 def write_estimate(
-    row: Row, scale: Scale, name: str = "estimate", *, sign: bool = False, level: float | None = None
+    row: Row,
+    scale: Scale,
+    name: str = "estimate",
+    *,
+    sign: bool = False,
+    level: float | None = None,
+    is_rate: bool = False,
 ) -> str:
-    """Write the estimate of a row with its interval, as `format_estimate` does; `UNTRUSTED` marks one that can't be trusted."""
+    """Write the estimate of a row with its interval, as `format_estimate` does; `UNTRUSTED` marks one that can't be trusted.
+
+    A rate whose interval has no width is known without simulation, and marked as exact.
+
+    Examples
+    --------
+    >>> write_estimate({"estimate": 0.0512, "low": 0.0512, "high": 0.0512}, PERCENT, is_rate=True)
+    '5.1 % (exact)'
+    """
     estimate, low, high = (float(row[column]) for column in interval_names(name))
     text = format_estimate(estimate, low, high, scale, sign=sign, level=level)
+    if is_rate and low == high:
+        return f"{text.partition(' (')[0]} (exact)"
     is_marked = not row.get(trust_name(name), True) and not math.isnan(low)
     return text.replace(" (", f" ({UNTRUSTED}") if is_marked else text
 

@@ -35,7 +35,8 @@ def tell(summary: GridSummary) -> str:
     rows = cells[names].set_axis(["estimate", "low", "high", "is_trusted"], axis="columns")
     cases = name_cases(cells, ["scenario", "policy", *summary.factors])
     title = f"{quantity_title(name)} in {n}"
-    return join_answer([tell_range(title, rows, cases, quantity_scale(name, cells), summary.confidence_level)])
+    scale, level = quantity_scale(name, cells), summary.confidence_level
+    return join_answer([tell_range(title, rows, cases, scale, level, is_rate=name in PROPORTIONS)])
 
 
 def tabulate(summary: GridSummary) -> tuple[Table, ...]:
@@ -48,7 +49,8 @@ def tabulate(summary: GridSummary) -> tuple[Table, ...]:
             # The heading has the unit.
             factor, unit = quantity_scale(name, cells)
             heading = f"{quantity_title(name)} {unit}".rstrip()
-            columns.append(Column(f"{name}_estimate", heading, "estimate", Scale(factor, "")))
+            scale = Scale(factor, "")
+            columns.append(Column(f"{name}_estimate", heading, "estimate", scale, is_rate=name in PROPORTIONS))
     title = f"Estimates ({percent(summary.confidence_level)} CI)"
     return (make_table(title, cells.assign(named=named), columns),)
 

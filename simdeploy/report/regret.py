@@ -51,7 +51,8 @@ def _tell_lowest(result: Robustness, worlds: str) -> list[str]:
     gap = f"in {name} at most {regret} behind the best"
     rivals = others.loc[others["regret_verdict"].ne("worse"), "candidate"].tolist()
     names = others["candidate"].tolist()
-    ends = wording.compare_with_others(names, rivals, "less than", noun="candidate", separator=";")
+    separator = ";" if any("," in name for name in names) else ","
+    ends = wording.compare_with_others(names, rivals, "less than", noun="candidate", separator=separator)
     if 0 < len(rivals) < max(len(others), 2):
         ends.append(f", but {plural(len(rivals), 'other')} may be as good")
     needed = result.replications_needed

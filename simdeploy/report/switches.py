@@ -40,7 +40,9 @@ def tell(result: Switches) -> str:
         *_say_pairs(result),
         _named("may change under", result.values[verdicts.eq("may change")]),
         _named("unknown under", result.values[verdicts.eq("unknown")]),
-        [f"none of {n_pairs} pairs changes it"] if n_pairs and not is_flipped else [],
+        [f"none of {n_pairs} pairs changes it" if n_holds == n else "no pair of other values changes it"]
+        if n_pairs and not is_flipped
+        else [],
     ]
     second = "; ".join(wording.fit_forms(clauses, wording.LONGEST_ANSWER - len(first) - len(". ."), "; "))
     return wording.join_answer([first, wording.capitalize(second)])

@@ -26,11 +26,14 @@ def tell(result: Tradeoff) -> str:
     lever = next(lever for lever in result.levers if lever.name == result.lever_of_interest)
     improvement = result.improvement
     of_axes = result.differences[result.differences["measure"].isin([str(measure) for measure in result.axes[:2]])]
-    verdict = ""
+    verdict: str | list[str] = ""
     if improvement is not None:
         better, current = (write_value(lever, improvement[name]) for name in ("value", "current"))
         changes = _tell_changes(result, lever, improvement["value"])
-        verdict = f"Use {lever.name} {better} instead of {current}: {changes}"
+        n_better = int(result.points["verdict"][result.points["lever"].eq(lever.name)].eq("better").sum())
+        use = f"Use {lever.name} {better} instead of {current}"
+        nearest = [f", the nearest of {n_better} better values"] if n_better > 1 else []
+        verdict = [f"{use}{which}: {changes}" for which in (*nearest, "")]
     elif of_axes["low"].notna().any():
         x, y = (wording.name_briefly(measure) for measure in result.axes[:2])
         level = formatting.percent(result.confidence_level)
@@ -166,7 +169,10 @@ def _tabulate_lever(result: Tradeoff, lever: Lever) -> Table:
     )
     columns = (
         Column("named", lever.name),
-        *(Column(str(of), describe_measure(of), "estimate", _scale(result, of)) for of in result.axes),
+        *(
+            Column(str(of), describe_measure(of), "estimate", _scale(result, of), is_rate=of.kind == "rate")
+            for of in result.axes
+        ),
         Column("verdict", "against current"),
     )
     level = formatting.percent(result.confidence_level)
