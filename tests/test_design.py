@@ -309,7 +309,7 @@ def test_every_invalid_value_is_told_at_once(scenario):
     of_policy = {"max_failed_nodes": [0, 1.5, -1], "max_error_rate": [0.1, 10]}
     told = refusals(cases, scenario, **of_policy, start_failure=[0.1, 2, "often"], pacing=["barier", "sliding"])
     assert sorted(told) == [
-        ("health_check.max_error_rate: too large (found 10); allowed: a fraction from 0 to 1; write 0.10 for 10 %"),
+        ("health_check.max_error_rate: too large (found 10); allowed: a fraction from 0 to 1; write 0.1 for 10 %"),
         "max_failed_nodes: negative (found -1); allowed: a whole number from 0 to 10,000,000",
         "max_failed_nodes: not a whole number (found 1.5); allowed: a whole number from 0 to 10,000,000",
         "scenario.fleet.start_failure: not a number (found 'often'); allowed: a number from 0 to 1",

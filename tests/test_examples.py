@@ -93,6 +93,11 @@ def test_like_an_example(tmp_path):
     refused = invoke("new", "--like", "api-response", tmp_path / "mine.yaml")
     assert (refused.exit_code, "deployment.json: exists already" in refused.stderr) == (2, True)
     assert not (tmp_path / "mine.yaml").exists()
+    for option, value, said in (
+        ("--nodes", "2,000", "is not a whole number."),
+        ("--defective", "5%", "is not a number."),
+    ):
+        assert f"'{value}' {said}" in invoke("new", option, value, tmp_path / "five.yaml").stderr
     refused = invoke("new", "--like", "small-fleet", "--nodes", 5, tmp_path / "five.yaml")
     assert (refused.exit_code, "--like can't be combined with --nodes" in refused.stderr) == (2, True)
 

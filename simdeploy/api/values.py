@@ -90,8 +90,17 @@ def _in_range(number: float, low: int, high: int) -> None:
         raise Refused("too large")
 
 
-def _whole_kind(low: int, high: int, allowed: str) -> Kind:
+def _percent_hint(value: object, whole: int) -> str | None:
+    """Say how to write a percentage such as "5%" if 100 % are `whole`."""
+    if isinstance(value, str) and len(value) < 9 and re.fullmatch(r"[0-9]+(\.[0-9]+)? ?%", value):
+        return f"write {float(value.rstrip('% ')) * whole / 100:g}"
+    return None
+
+
+def _whole_kind(low: int, high: int, allowed: str, *, is_percent: bool = False) -> Kind:
     def read(value: object) -> int:
+        if is_percent and (hint := _percent_hint(value, high)):
+            raise Refused("not a whole number", hint)
         number = _whole(value)
         _in_range(number, low, high)
         return number
@@ -99,11 +108,14 @@ def _whole_kind(low: int, high: int, allowed: str) -> Kind:
     return Kind(allowed, read, {"type": "integer", "minimum": low, "maximum": high})
 
 
-def _number_kind(low: int, high: int, allowed: str, hint_above: str | None) -> Kind:
+def _number_kind(low: int, high: int, allowed: str, *, is_share: bool) -> Kind:
     def read(value: object) -> int | float:
+        if is_share and (hint := _percent_hint(value, high)):
+            raise Refused("not a number", hint)
         number = _number(value)
         if number > high:
-            raise Refused("too large", hint_above)
+            percent = number if number <= 100 else 10
+            raise Refused("too large", f"write {high * percent / 100:g} for {percent:g} %" if is_share else None)
         _in_range(number, low, high)
         return number
 
@@ -256,14 +268,14 @@ def _ns_duration_kind(low: int, allowed: str) -> Kind:
 
 
 Count = Annotated[int, _whole_kind(0, MAX_COUNT, "a whole number from 0 to 10,000,000")]
-Percent = Annotated[int, _whole_kind(0, 100, "a whole number from 0 to 100")]
+Percent = Annotated[int, _whole_kind(0, 100, "a whole number from 0 to 100", is_percent=True)]
 Threshold = Annotated[int, _whole_kind(1, MAX_COUNT, "a whole number of windows from 1 to 10,000,000")]
 Version = Annotated[int, _whole_kind(0, MAX_VERSION, "a whole number from 0 to 9223372036854775807")]
 Amount = Annotated[int | str, _amount_kind(0)]
 WaveAmount = Annotated[int | str, _amount_kind(1)]
-PercentNumber = Annotated[int | float, _number_kind(0, 100, "a percentage from 0 to 100", "write 10 for 10 %")]
-FractionNumber = Annotated[int | float, _number_kind(0, 1, "a fraction from 0 to 1", "write 0.10 for 10 %")]
-PositiveNumber = Annotated[int | float, _number_kind(0, MAX_COUNT, "a number from 0 to 10,000,000", None)]
+PercentNumber = Annotated[int | float, _number_kind(0, 100, "a percentage from 0 to 100", is_share=True)]
+FractionNumber = Annotated[int | float, _number_kind(0, 1, "a fraction from 0 to 1", is_share=True)]
+PositiveNumber = Annotated[int | float, _number_kind(0, MAX_COUNT, "a number from 0 to 10,000,000", is_share=False)]
 Flag = Annotated[bool, Kind("true or false", _truth, {"type": "boolean"})]
 Name = Annotated[str, Kind(NAME_FORM, read_name, {"type": "string"})]
 Prose = Annotated[str, Kind(PROSE_FORM, read_prose, {"type": "string"})]

@@ -11,10 +11,10 @@ import click
 from simdeploy.cli.answers import say
 from simdeploy.cli.command import Command
 from simdeploy.cli.files import file_argument, write_text, writing
-from simdeploy.cli.options import use
+from simdeploy.cli.options import Number, Whole, use
 from simdeploy.errors import InputError, Problem
 
-_NODES, _REQUESTS, _PERCENT = click.IntRange(1, 10_000_000), click.FloatRange(0, 1e6), click.FloatRange(0, 100)
+_NODES, _REQUESTS, _PERCENT = Whole(1, 10_000_000), Number(0, 1e6), Number(0, 100)
 _QUESTIONS: dict[str, tuple[str, float, click.ParamType[Any]]] = {
     "nodes": ("How many nodes does the fleet have?", 100, _NODES),
     "requests": ("How many requests per second does a node serve?", 10, _REQUESTS),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import click
 
@@ -40,6 +40,22 @@ class Choice(click.Choice[str]):
             raise click.BadParameter(f"{error.message.rstrip('.')}; {hint}", ctx, param) from None
 
 
+class Whole(click.IntRange):
+    """A whole number in a range; click would call a word "not a valid integer range"."""
+
+    def fail(self, message: str, param: click.Parameter | None = None, ctx: click.Context | None = None) -> NoReturn:
+        """Refuse a value."""
+        super().fail(message.replace("a valid integer range", "a whole number"), param, ctx)
+
+
+class Number(click.FloatRange):
+    """A number in a range; click would call a word "not a valid float range"."""
+
+    def fail(self, message: str, param: click.Parameter | None = None, ctx: click.Context | None = None) -> NoReturn:
+        """Refuse a value."""
+        super().fail(message.replace("a valid float range", "a number"), param, ctx)
+
+
 def _keep_allowed(ctx: click.Context, _param: click.Parameter, value: tuple[str, ...]) -> None:
     ctx.meta[ALLOWED] = value
 
@@ -67,7 +83,7 @@ def _read_mapping(_ctx: click.Context, _param: click.Parameter, value: tuple[str
 def whole_option(name: str, default: int | None, text: str, *, least: int = 1, most: int | None = None) -> click.Option:
     """Return an option for a whole number; `text` is its help."""
     is_shown = default is not None
-    return click.Option([name], type=click.IntRange(least, most), default=default, show_default=is_shown, help=text)
+    return click.Option([name], type=Whole(least, most), default=default, show_default=is_shown, help=text)
 
 
 SCENARIO = click.Argument(["scenario"], metavar="SCENARIO", type=PathName())
