@@ -410,7 +410,7 @@ def test_nothing_moves():
 
 
 def test_sobol_in_words():
-    """The answer names what moves the response most, what is next, and what doesn't move it. [contract]"""
+    """The answer names what moves the response most, what is next, and what doesn't move it; a single factor has no rival. [contract]"""
     design = design_sensitivity({"x": (0.0, 1.0), "y": (0.0, 1.0), "z": (0.0, 1.0)}, method="sobol")
     result = analyze_sensitivity(design, 9 * design.points["x"] + design.points["y"])
     assert result.answer.startswith("x moves the response most: alone it explains 98.")
@@ -418,6 +418,8 @@ def test_sobol_in_words():
     assert result.summarize()[0].header == (
         "factor", "range", "alone (first order)", "with interactions (total order)",
     )  # fmt: skip
+    alone = design_sensitivity({"x": (0.0, 1.0)})
+    assert analyze_sensitivity(alone, alone.points["x"]).answer.startswith("x moves the response: by 1.0 ")
 
 
 @pytest.mark.parametrize(

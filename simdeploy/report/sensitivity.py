@@ -91,7 +91,8 @@ def index_scale(result: Sensitivity) -> formatting.Scale:
 
 def _say_first(result: Sensitivity, row: pd.Series) -> str:
     scale, level = index_scale(result), result.confidence_level
-    text = f"{short_names(result)[row['factor']]} moves {say_subject(result)} most"
+    most = " most" if len(result.factors) > 1 else ""
+    text = f"{short_names(result)[row['factor']]} moves {say_subject(result)}{most}"
     if result.method == "morris":
         return f"{text}: by {formatting.write_estimate(row, scale, level=level)} on average across its range"
     indices = result.indices

@@ -102,18 +102,15 @@ class Sensitivity(Result):
 
 
 def make_interval(estimate: float, half_width: float, least: float) -> tuple[float, float, float]:
-    """Return an estimate and its interval, clipped at a lower bound; unknown ends stay unknown.
+    """Return an estimate and its interval, clipped at a lower bound; unknown ends stay unknown. The interval of an
+    estimate below the bound is as wide above it.
 
     Examples
     --------
     >>> make_interval(-0.5, 2.0, 0.0)
-    (0.0, 0.0, 1.5)
+    (0.0, 0.0, 2.0)
     """
     if math.isnan(estimate):
         return math.nan, math.nan, math.nan
-    low, high = estimate - half_width, estimate + half_width
-    return (
-        max(estimate, least),
-        low if math.isnan(low) else max(low, least),
-        high if math.isnan(high) else max(high, least),
-    )
+    low, estimate = estimate - half_width, max(estimate, least)
+    return estimate, low if math.isnan(low) else max(low, least), estimate + half_width
