@@ -46,11 +46,10 @@ TOUCHED, UP_AGAIN, ROLLED, ROLLED_WAVE, PARTNER, DUE, HAS_SLOT, RUNS, SEEN_UNTIL
 FAILURES, SLOW, KEY0, KEY1, STEPS_AT, RESOLVED_AT = TOUCHED, UP_AGAIN, ROLLED, ROLLED_WAVE, PARTNER, DUE
 # In the table of places: policies that must be run one by one, and those whose rollout continues.
 ONE_BY_ONE, GOES_ON = -1, -2
-# Columns of the table of steps (see `steps`), one row per node that needs a look: of which group of rules they are; when it starts,
-# and its verdict if that depends on no window; else until when its windows are judged, how many that are, which level they have, and
-# whether all of them were looked at; the lowest last healthy word of a rule under which it has another fate than the one that was found
-# last (NEVER for none, -1 where that is not known), and the key of that one, in two halves; how many steps there are, and of each its
-# highest word and the windows up to its end.
+# Columns of the table of steps (see `steps`), one row per node that is not quick: the group of rules; its start, and its verdict if that
+# depends on no window; otherwise the end of its judged windows, their number, their level, and whether all were examined; the lowest
+# last healthy word of a rule under which its fate differs from the last one (NEVER for none, -1 if unknown), and the key of that fate,
+# in two halves; the number of steps, and for each its highest word and the windows up to its end.
 MOST_STEPS = 12
 (
     STEP_GROUP,
