@@ -31,12 +31,16 @@ _FORM = 'such as "false_alarm given good <= 1%"'
 
 
 def read_requirements(
-    asked: Asked | None, *, scenario: Scenario | None = None, policies: Collection[str] | None = None
+    asked: Asked | None,
+    *,
+    scenario: Scenario | None = None,
+    policies: Collection[str] | None = None,
+    type_: str | None = None,
 ) -> tuple[Requirement, ...]:
     """Return requirements without duplicates, parsed if they are text; the scenario's own for None.
 
-    With a `scenario`, kinds of release and costs are checked. Requirements of other policies than `policies` (default: the
-    scenario's) are left out. An `InputError` lists all problems, with paths such as ``requirements[0]``.
+    With a `scenario`, kinds of release and costs are checked; with a type of deployment, requirements of which no rollout has a
+    value are refused. Requirements of other policies than `policies` (default: the scenario's) are left out. An `InputError` lists all problems, with paths such as ``requirements[0]``.
 
     Examples
     --------
@@ -60,6 +64,8 @@ def read_requirements(
             requirement = _read(item)
             raise_if_any(cross_check_requirement(requirement, policies=known, kinds=kinds, has_costs=has_costs))
             if policies is None or requirement.policy is None or requirement.policy in policies:
+                if scenario and type_ and (reason := why_impossible(requirement.measure, scenario, type_)):
+                    raise InputError(Problem(f"can't be decided: {reason}", found=str(requirement)))
                 requirements[requirement] = None
     raise_if_any(problems)
     return tuple(requirements)

@@ -10,7 +10,7 @@ import numpy as np
 
 from simdeploy.analysis.asking.measuring import Values
 from simdeploy.analysis.asking.pricing import describe_costs
-from simdeploy.analysis.asking.requirements import Asked, read_requirements, why_impossible
+from simdeploy.analysis.asking.requirements import Asked, read_requirements
 from simdeploy.analysis.asking.simulating import find_divided_at, folders_of, sweep_by_kind
 from simdeploy.analysis.discovery.breaking import Breaking, judge_worlds
 from simdeploy.analysis.discovery.finding import LEAST_POINTS, make_discovery
@@ -148,13 +148,10 @@ def _read_requirements(
     problems = level_problems(confidence_level)
     wanted: tuple[Requirement, ...] = ()
     with collect(problems):
-        wanted = read_requirements(asked, scenario=scenario, policies=[policy])
+        wanted = read_requirements(asked, scenario=scenario, policies=[policy], type_=type_)
         if not wanted:
             allowed = 'a requirement such as "false_alarm given good <= 5%"'
             problems.append(Problem("no requirement", ("requirements",), allowed=allowed))
-    for requirement in wanted:
-        if reason := why_impossible(requirement.measure, scenario, type_):
-            problems.append(Problem(reason, ("requirements",), found=str(requirement)))
     raise_if_any(problems)
     return wanted
 

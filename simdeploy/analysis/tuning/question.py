@@ -107,10 +107,7 @@ def read_question(
         objective = _read_objective(scenario, type_, of)
     required: tuple[Requirement, ...] = ()
     with collect(problems):
-        required = read_requirements(requirements, scenario=scenario, policies=[base.name])
-    for number, requirement in enumerate(required):
-        if reason := why_impossible(requirement.measure, scenario, type_):
-            problems.append(Problem(f"can't be decided: {reason}", ("requirements", number), found=str(requirement)))
+        required = read_requirements(requirements, scenario=scenario, policies=[base.name], type_=type_)
     current_wave = count_in_flight(base, scenario)
     limit = find_largest_wave(largest_wave, scenario, objective, required, current_wave, problems)
     sign = 1
