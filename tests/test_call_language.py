@@ -197,6 +197,7 @@ REFUSED = [
     ({"of": "makespan"}, "unknown measure .* did you mean 'makespan_s'"),
     ({"of": "makespan_s given god"}, "unknown condition .* did you mean 'good'"),
     ({"of": 5}, "no measure"),
+    ({"of": Measure("makespan_s", quantile=2)}, "invalid quantile"),
     ({"of": "min_capacity_ratio"}, "min_capacity_ratio: fleet.service is local"),
     ({"axes": [5, "min_capacity_ratio"]}, r"no measure .*\n.*fleet.service is local"),
     ({"direction": "least"}, "invalid direction"),

@@ -425,24 +425,6 @@ def test_the_picture_counts_unknown_values(few_switch_values):
         assert title.endswith(said)
 
 
-NO_COSTS = "the scenario has no costs"
-
-
-@pytest.mark.parametrize(
-    ("arguments", "told"),
-    [
-        ({"of": "cost"}, f"{NO_COSTS}, so cost can't be measured; add a `costs` section or use another measure"),
-        ({"of": Measure("makespan_s", quantile=2)}, "invalid quantile"),
-        ({"requirements": ["cost <= 1"]}, NO_COSTS),
-    ],
-)
-def test_what_makes_no_sense_is_refused_before_the_work(arguments, told, monkeypatch):
-    """Arguments that make no sense are named before anything is simulated. [contract]"""
-    monkeypatch.delattr("simdeploy.experiments.campaign.Campaign.sweep")
-    with pytest.raises(InputError, match=re.escape(told)):
-        vary_switches(scenario(EDGE, costs=None), **({"of": "makespan_s"} | arguments))
-
-
 def test_restarts_have_no_verdicts_and_still_a_makespan():
     """A restart draws no release; its policies are chosen by what a restart has. [contract]"""
     made = scenario(EDGE).with_values({"deployment.type": "restart"})

@@ -260,7 +260,6 @@ def test_a_damaged_store_is_computed_again(tmp_path, damage):
         ("every", 0, "above 0"),
         ("until", -5, "above 0"),
         ("every", "1ms", "more than 5,000 instants"),
-        ("policies", "nobody", "no such policy"),
     ],
 )
 def test_invalid_arguments(argument, value, message):
