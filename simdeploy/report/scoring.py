@@ -64,7 +64,9 @@ def tell(result: Score) -> str:
     times = result.times
     if len(times) and times["verdict"].iloc[0] != "unknown":
         holds = _HOLD[times["verdict"].iloc[0]]
-        parts.append(f"Forecasts of times left {holds} ({100 * times['covered'].iloc[0]:.0f} % within their 95 %)")
+        parts.append(
+            f"Forecasts of times left {holds} ({100 * times['covered'].iloc[0]:.0f} % within their 95 % intervals)"
+        )
     return join_answer([*parts[:1], "; ".join(parts[1:])])
 
 
@@ -90,7 +92,7 @@ def tabulate(result: Score) -> tuple[Table, ...]:
             covered_low=result.times["low"],
             covered_high=result.times["high"],
         )  # fmt: skip
-        tables.append(make_table("Times left, of which the middle 95 % were forecast", times, _TIMES))
+        tables.append(make_table("Remaining times, against forecast 95 % intervals", times, _TIMES))
     uses = result.answers.groupby("use", sort=False)["rollout"].agg(["size", "nunique"]).reset_index()
     tables.append(make_table("Answers in the log", uses, _USES))
     if len(result.files):

@@ -117,7 +117,7 @@ def end_sentence(text: str) -> str:
 def join_answer(sentences: Iterable[str | Sequence[str]]) -> str:
     """Join sentences, the most important first, into an answer of at most `LONGEST_ANSWER` characters.
 
-    Empty sentences are skipped. A sentence may have several forms, the longest first, of which the first that fits is
+    Empty sentences are skipped. A sentence may have several forms, the longest first, and the first that fits is
     used. The last sentences are left out if even their shortest forms don't fit.
 
     Examples

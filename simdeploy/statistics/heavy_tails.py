@@ -30,8 +30,8 @@ def reach_of_tails(
 ) -> tuple[np.ndarray, np.ndarray]:
     r"""Return the distances of the limits of a mean below and above it, by case and stratum, for values that look lognormal.
 
-    The distance is 0 on a side of the median on which they don't. `values` are those of each stratum, with a case in each row, of which the
-    first `SHOWN` suffice; `moments` are those of all values, and `quantile` is Student's.
+    The distance is 0 on a side of the median where they don't. `values` has an array for each stratum, with a row for each case; the
+    first `SHOWN` columns suffice. `moments` are those of all values, and `quantile` is Student's.
 
     Notes
     -----

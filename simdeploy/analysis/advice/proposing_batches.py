@@ -89,7 +89,7 @@ def balance(
 
     Examples
     --------
-    Two of three nodes ran, one of which certainly does:
+    Two of three nodes ran, and one of the three certainly does:
 
     >>> counts, chances = np.array([[1], [2]]), np.array([[[1.0], [0.0]], [[0.9], [0.1]]])
     >>> left = np.array([[2], [1]])

@@ -65,7 +65,7 @@ def why_no_laws(scenario: Scenario, plan: Plan, seen: Seen) -> str:
 
 
 def find_spells(scenario: Scenario) -> str:
-    """Return the random events of nodes or zones (such as crashes) because of which lives have no law; empty if there are none."""
+    """Return the random events of nodes or zones (such as crashes) that leave lives without a law; empty if there are none."""
     behaviours = scenario.fleet.behaviours
     spells = {
         "crashes": any(behaviour.crash or behaviour.down for behaviour in behaviours),
