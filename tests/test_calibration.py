@@ -641,7 +641,8 @@ def test_the_command_writes_the_scenario(tmp_path, monkeypatch):
 def test_a_picture(calibration):
     """The probability plot has the durations over what the family expects; another path is refused. [contract]"""
     ax = plot_calibration(Figure().subplots(), calibration)
-    assert "lognormal" in ax.get_title(loc="left")
+    assert "lognormal, distance" in ax.get_title(loc="left")
+    assert "(p\u00a0=\u00a0" in ax.get_title(loc="left")  # which a line break does not divide
     x, y = ax.lines[1].get_data()
     assert np.corrcoef(x, y)[0, 1] > 0.97
     other = refused(plot_calibration, Figure().subplots(), calibration, path="fleet.rollback_duration")

@@ -67,7 +67,7 @@ def plot_calibration(ax: Axes, calibration: Calibration, *, path: str | None = N
     fits = calibration.fits[calibration.fits["path"].eq(path)]
     best = fits.iloc[0]
     title = f"{path}: {best['family']}"
-    title += "" if best["p"] != best["p"] else f", distance {best['ks']:.3g} (p = {best['p']:.2g})"
+    title += "" if best["p"] != best["p"] else f", distance {best['ks']:.3g} (p\u00a0=\u00a0{best['p']:.2g})"
     ax.set_title(title, loc="left", fontsize="medium")
     if points.empty:
         say_nothing_known(ax, "all durations of a rollout are the same")
