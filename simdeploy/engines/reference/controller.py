@@ -245,7 +245,7 @@ class Controller:
         stuck = FREEZES if self.pacing.freezes_any else self.dispatcher.why_stuck()
         if stuck and stuck != remark:
             what += f"; {stuck}"
-        if self.dispatcher.unreachable:
+        if self.dispatcher.waiting and self.dispatcher.unreachable:
             what += f"; waits for {plural(self.dispatcher.unreachable, 'unreachable node')}"
         if self.pacing.opening:
             what += f"; waits for {self.pacing.opening}"
