@@ -332,7 +332,9 @@ class TestClusterMessages:
             address = f"tcp://127.0.0.1:{listening.getsockname()[1]}"
             if somebody_listens:
                 listening.listen()
-            with pytest.raises(SimulationError, match=rf"cannot reach a Dask scheduler at {address}.*is saved"):
+            with pytest.raises(
+                SimulationError, match=rf"cannot reach a Dask scheduler at {address} .no answer within 0.3 s.*is saved"
+            ):
                 list(DaskCluster(address).run(make_job(1), iter([Span(0, 0, 1, 0, 1)])))
 
     def test_another_version(self, executor_of_dask, monkeypatch):

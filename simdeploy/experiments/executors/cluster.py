@@ -156,7 +156,7 @@ class DaskCluster:
                 pool.submit(asyncio.run, _greet(self.address, self._security())).result()
             client = Client(self.address, timeout=_PATIENCE_S, set_as_default=False, security=self._security())
         except OSError as error:
-            reason = " ".join(str(error).split()) or "not a Dask scheduler"
+            reason = " ".join(str(error).split()) or f"no answer within {_PATIENCE_S:g} s"
             raise SimulationError(
                 f"cannot reach a Dask scheduler at {self.address} ({reason}); is it running? {_KEPT}"
             ) from error
