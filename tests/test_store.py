@@ -544,6 +544,12 @@ class TestRefusals:
                 call(path)
         assert path.read_text() == "mine"
 
+    def test_link_to_nothing(self, tmp_path):
+        """A link whose folder is gone is said to be so [contract]."""
+        (tmp_path / "link").symlink_to(tmp_path / "gone")
+        with pytest.raises(StoreError, match="link: a link to nothing"):
+            open_store(tmp_path / "link" / "below")
+
     def test_below_a_file(self, tmp_path):
         """A folder that can't be made is said to be so [contract]."""
         (tmp_path / "file").write_text("mine")

@@ -165,6 +165,8 @@ def make_folder(folder: Path) -> None:
     """Create a folder and its parents if missing."""
     missing = []
     while not folder.is_dir():
+        if folder.is_symlink():
+            raise StoreError(f"{folder}: a link to nothing; mend or remove it")
         missing.append(folder)
         folder = folder.parent
     for made in reversed(missing):
