@@ -1,4 +1,4 @@
-"""What the benchmarks say, on the screen and, on request, on the pages that explain it."""
+"""Output of the benchmarks: on the screen and, on request, in the documents that explain it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture
 def say(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[[str], None]]:
-    """Print a line past pytest's capturing."""
+    """Print a line despite pytest's capturing."""
 
     def out(text: str) -> None:
         with capsys.disabled():
@@ -33,7 +33,7 @@ def say(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[[str], None]]:
 
 @pytest.fixture
 def row(capsys: pytest.CaptureFixture[str]) -> Row:
-    """Print a row of the table on the page about speed, and keep it."""
+    """Print a row of the table on the performance page, and keep it."""
 
     def out(case: str, measured: str, bound_by: str) -> None:
         _rows.append((case, measured, bound_by))
@@ -45,7 +45,7 @@ def row(capsys: pytest.CaptureFixture[str]) -> Row:
 
 @pytest.fixture
 def write_page(request: pytest.FixtureRequest) -> Callable[..., None]:
-    """Return a function that replaces what was measured on a page of docs/ by a text, if that is asked for."""
+    """Return a function that replaces a measurement on a page of docs/ with a text, if `--write-page` is given."""
     is_asked: bool = request.config.getoption("--write-page")
     return _write if is_asked else lambda *_: None
 
@@ -60,14 +60,14 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 
 def _read_rows(page: str) -> dict[str, list[str]]:
-    """Return the rows of what was measured before, by case: a part of the benchmarks replaces its own."""
+    """Return the earlier rows by case, so that a partial run replaces only its own."""
     text = (_DOCS / page).read_text().split(_BEGIN.format("measured"))[1].split(_END)[0]
     cells = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
     return {row[0]: row for row in cells[2:]}
 
 
 def _write(page: str, command: str, text: str, place: str = "measured") -> None:
-    """Replace the text between the marks of a place, which a page with several measurements names."""
+    """Replace the text between a place's marks; pages with several measurements name the place."""
     path, begin = _DOCS / page, _BEGIN.format(place)
     before, rest = path.read_text().split(begin)
     after = rest.split(_END, 1)[1]

@@ -1,4 +1,4 @@
-"""The plain case of bench-1000, as somebody would write it who needs this one rollout and nothing else.
+"""The plain case of bench-1000 as a dedicated program would simulate it.
 
 A thousand nodes go in ten waves, one wave after the other. A node starts, which takes a lognormal time and may fail, and is
 watched in windows of 10 s until six in a row were healthy; one that isn't within ten minutes of its dispatch has failed. Three
@@ -25,7 +25,7 @@ INTERVAL_S, NEEDED, DEADLINE_S = 10.0, 6, 600.0
 # 200 requests a window, of which at most 2 % may fail, and 0.4 % do on average.
 UNHEALTHY = float(binom.sf(4, 200, 0.004))
 
-# Of every rollout: makespan in seconds, failed nodes, windows.
+# For each rollout: makespan in seconds, failed nodes, windows.
 Run = Callable[[int, int], np.ndarray]
 
 
@@ -60,7 +60,7 @@ def _waves(
 
 
 def run_simpy(seed: int, rollouts: int, wave: int = WAVE) -> np.ndarray:
-    """Run a process for each node, and one that sends the waves, ten of them."""
+    """Run a process for each node, and one that dispatches the ten waves."""
     draw = random.Random(seed)
     outcomes = np.empty((rollouts, 3))
     for rollout in range(rollouts):
@@ -72,7 +72,7 @@ def run_simpy(seed: int, rollouts: int, wave: int = WAVE) -> np.ndarray:
 
 
 def run_heap(seed: int, rollouts: int) -> np.ndarray:
-    """Take the next event of a heap: when it happens, and to which node."""
+    """Take events off a heap, each with its time and node."""
     random.seed(seed)
     outcomes = np.empty((rollouts, 3))
     dispatched, healthy = np.empty(WAVE), np.empty(WAVE, np.int64)

@@ -1,4 +1,4 @@
-"""What is measured: changes of bench-1000, and what bounds each. A case is one line of the table in docs/performance.md.
+"""The cases of the speed benchmark: variants of bench-1000, and what limits the speed of each.
 
 `tests/test_work.py` counts what the engine does in these cases, whatever the machine.
 """
@@ -13,7 +13,7 @@ from typing import Any
 
 from simdeploy import Scenario, read_scenario
 
-# Prints a row of the table: case, what was measured, and what bounds it.
+# Prints a row of the table: case, measurement, and what limits the speed.
 Row = Callable[[str, str, str], None]
 
 _PATH = Path(__file__).parents[1] / "scenarios" / "bench-1000.yaml"
@@ -65,32 +65,32 @@ class Case:
 CASES = {
     "plain": Case({}, "four Philox blocks and one lognormal quantile per node", least=12),
     "mix of releases, 20 % defective": Case(
-        MIX, "draws for the whole fleet, though a stopped rollout updates a part of it; and its rollback", stops=True
+        MIX, "draws for the whole fleet, even in stopped rollouts, and rollbacks", stops=True
     ),
     "own levels": Case(
-        OWN_LEVELS, "a block per node, and a beta quantile where bounds of its level don't settle a window"
+        OWN_LEVELS, "one more block per node, and a beta quantile where bounds on the level don't decide a window"
     ),
     "flapping and crashes": Case(
         {**FLAPPING, **CRASHES},
-        "the first spells of both processes: three more blocks; and five passes over what became of each node",
+        "the first spells of both processes (three more blocks), and five passes over the outcomes of nodes",
         least=9,
     ),
     "sliding": Case(
         SLIDING,
-        "matches between the slots, one after the other, and how many nodes are out of service at once",
+        "sequential comparisons of slots, and counting the nodes out of service at once",
         least=8,
     ),
     "sliding, flapping and crashes": Case(
-        {**SLIDING, **FLAPPING, **CRASHES}, "the same, and walks along the spells of one node in six", least=5
+        {**SLIDING, **FLAPPING, **CRASHES}, "the same, and following the spells of one node in six", least=5
     ),
     "traffic": Case(
         TRAFFIC,
-        "how many requests each window meets, and each start loses; and nodes of which a window may be unhealthy, one by one",
+        "requests of each window and lost during each start; nodes with possibly unhealthy windows, one by one",
         least=5,
     ),
     "shared service": Case(
         SHARED,
-        "seven events a node, its start and its windows, and the load of its pool at each; and when nodes were out of service, in order",
+        "seven events a node (start and windows), the pool's load at each, and sorting the times out of service",
         least=1.2,
         replications=100,
     ),
@@ -108,5 +108,5 @@ def best_of(rounds: int, work: Callable[[], Any]) -> float:
 
 
 def bench_1000(changes: dict[str, Any] | None = None) -> Scenario:
-    """Return the scenario, changed."""
+    """Return the scenario with some values changed."""
     return read_scenario(_PATH).with_values(changes or {})

@@ -1,4 +1,4 @@
-"""Whether forecasts during a rollout are true, whether it pays to follow advice, and how long it takes."""
+"""Whether forecasts during a rollout are calibrated, whether following advice pays, and how long it takes."""
 
 import math
 import time
@@ -22,7 +22,7 @@ ROLLOUTS = 2000
 SEED, SEED_OF_WORLDS = 1, 2
 FEWEST = 50
 
-# Two kinds of defects that hide behind a level of failures that nobody knows.
+# Two kinds of defects, both harder to see because the fleet's error rate is unknown.
 FLEET = simdeploy.Scenario.from_dict(
     {
         "name": "thirty nodes",
@@ -54,7 +54,7 @@ LATEST_S = 900
 
 
 def cut(scenario, n):
-    """Yield rollouts and what was seen of each at a random instant at which it was under way.
+    """Yield rollouts, each with its observed state at a random instant before its end.
 
     The instant is drawn before the rollout: if it depended on the makespan, it would tell something of it.
     """
@@ -71,7 +71,7 @@ def cut(scenario, n):
 
 
 def set_against(result, rollout, at_s):
-    """Return a forecast beside what became of the rollout."""
+    """Return a forecast beside the actual outcome of the rollout."""
     left = result.forecast[result.forecast["measure"] == "time_left_s"].set_index("quantile")["estimate"]
     kind = rollout.responses["release"]
     return {
@@ -91,17 +91,17 @@ def forecast_all():
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", SimdeployWarning)
-                # With few worlds, chance alone makes low probabilities lower, and high ones higher.
+                # With few worlds, chance alone spreads estimated probabilities towards 0 and 1.
                 result = simdeploy.forecast(FLEET, seen=seen, at=at_s, **how)
         except InputError:
-            continue  # too improbable for worlds to be drawn; they are counted
+            continue  # too improbable for worlds to be drawn; counted
         rows.append(set_against(result, rollout, at_s))
     return pd.DataFrame(rows)
 
 
 @pytest.mark.timeout(6000)
 def test_calibration(benchmark, write_page):
-    """Of releases called defective with some probability so many are; 95 % of makespans lie in forecasts of 95 %."""
+    """Releases called defective with probability p are so in a share p of cases; 95 % forecasts contain 95 % of makespans."""
     found = benchmark.pedantic(forecast_all, rounds=1, iterations=1)
     place = np.minimum((10 * found["defective"]).astype(int), 9)
     lines = ["| called defective with | rollouts | mean | were defective |", "|---|---|---|---|"]
@@ -128,7 +128,7 @@ PLAIN_WORLDS, PLAIN_AT_S, COMPARED = 300_000, 300, 12
 
 
 def count_plain():
-    """Return how many worlds of each kind show which wave, updated and failed nodes while the rollout is in progress."""
+    """Return how many worlds of each kind show each triple of wave, updated and failed nodes during the rollout."""
     policy, counts = FLEET.policy(), {}
     for place, kind in enumerate(FLEET.release):
         roots = np.arange(round(PLAIN_WORLDS * float(kind.probability)))
@@ -143,8 +143,8 @@ def count_plain():
 
 
 @pytest.mark.timeout(600)
-def test_calls_are_those_of_plain_worlds(benchmark, say):
-    """How probable a defect is given counts, also where it is improbable, is its share among plain worlds with these counts."""
+def test_posterior_is_that_of_plain_worlds(benchmark, say):
+    """The probability of a defect given counts is its share among plain worlds with these counts, even if improbable."""
     counts = count_plain()
     often = sorted(counts, key=lambda key: -counts[key].sum())[: 4 * COMPARED : 4]
 
@@ -181,7 +181,7 @@ FOLLOWERS, LOOKS, WORLDS = 500, 12, 300
 
 
 class Course:
-    """Rollouts of a scenario, each looked at regularly until somebody cancels it."""
+    """Rollouts of a scenario, each inspected at regular intervals until somebody cancels it."""
 
     def __init__(self, name, policy, nodes, every_s):
         path = Path(__file__).parents[1] / "scenarios" / f"{name}.yaml"
@@ -204,7 +204,7 @@ class Course:
         return continued.looks, values.of(Measure("cost"))[0]
 
     def cancel(self, is_canceled):
-        """Return what each rollout costs if it is canceled at the first look at which that holds, and the share of them."""
+        """Return each rollout's cost if it is canceled at the first look that meets a condition, and the share canceled."""
         under_way = self.looks["state"] == STATES.index("in_progress")
         cancels = is_canceled & under_way
         first = np.where(cancels.any(axis=1), cancels.argmax(axis=1), LOOKS)
@@ -215,7 +215,7 @@ class Course:
         return costs, float((first < LOOKS).mean())
 
     def follow(self):
-        """Return at which looks advice says to cancel; rollouts that look alike get the same."""
+        """Return the looks at which advice says to cancel; rollouts in the same state get the same advice."""
         advised = np.zeros(self.looks.shape, dtype=bool)
         for place, look in np.ndindex(*self.looks.shape):
             seen = self.looks[place, look]
@@ -237,7 +237,7 @@ class Course:
 
 @pytest.mark.timeout(6000)
 def test_following_pays(benchmark, write_page):
-    """Who follows advice at every look pays no more than the best of two fixed rules, within four standard errors."""
+    """Following advice at every look costs no more than the better of two fixed rules, within four standard errors."""
     lines = [
         "| scenario | always go on | cancel at the first failure | follow advice | canceled |",
         "|---|---|---|---|---|",
@@ -266,8 +266,8 @@ TABLES, WORLDS_OF_TABLES = 400, 100
 TIMES = ("dispatched_at_s", "started_at_s", "resolved_at_s")
 
 
-def see(rollout, at_s):
-    """Return the nodes of a rollout as they were, and the windows that had ended."""
+def observe(rollout, at_s):
+    """Return the nodes of a rollout at an instant, and the windows that had ended."""
     nodes = rollout.nodes
     dispatched, started, resolved = (nodes[name].le(at_s) for name in TIMES)
     conditions = [~dispatched, resolved & nodes["ever_failed"], resolved, started]
@@ -281,7 +281,7 @@ def forecast_tables(*, with_windows):
     """Forecast rollouts that were cut; one row for each."""
     rows = []
     for rollout, _, at_s in cut(FLEET, TABLES):
-        nodes, windows = see(rollout, at_s)
+        nodes, windows = observe(rollout, at_s)
         how = {"evidence": windows} if with_windows and len(windows) else {}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SimdeployWarning)
@@ -295,12 +295,12 @@ def forecast_tables(*, with_windows):
 @pytest.mark.timeout(3000)
 @pytest.mark.parametrize("with_windows", [False, True])
 def test_calibration_of_tables(benchmark, say, with_windows):
-    """Of releases called defective with some probability so many are, given instants of nodes, and counts of their requests."""
+    """Given node times and request counts, releases called defective with probability p are so in a share p of cases."""
     found = benchmark.pedantic(forecast_tables, kwargs={"with_windows": with_windows}, rounds=1, iterations=1)
     place = np.minimum((5 * found["defective"]).astype(int), 4)
     for number, part in found.groupby(place):
         mean, share, n = part["defective"].mean(), part["is_defective"].mean(), len(part)
-        # Probabilities that are estimated from a hundred worlds have an error of their own.
+        # Probabilities estimated from a hundred worlds have a sampling error.
         error = math.sqrt(float((part["defective"] * (1 - part["defective"])).sum())) / n + 1 / n
         say(f"called defective with {20 * number} to {20 * number + 20} %: {n}, mean {mean:.1%}, were {share:.1%}")
         assert abs(share - mean) <= 4 * error
@@ -323,7 +323,7 @@ THOUSAND = FLEET.with_values(
 
 
 def clock(benchmark, call, how):
-    """Return the answer of a call with one worker, its CPU time, and how long it takes with two; nothing is compiled meanwhile."""
+    """Return a call's answer, its CPU time with one worker, and its duration with two, excluding compilation."""
     call(THOUSAND, **how | {"replications": 100}, engine="compiled")
     begin = time.process_time()
     result = benchmark.pedantic(call, (THOUSAND,), how | {"engine": "compiled"}, rounds=1, iterations=1)
@@ -335,14 +335,14 @@ def clock(benchmark, call, how):
 
 
 CALLS = [
-    (simdeploy.forecast, "a search for numbers with which each node does what was seen"),
-    (simdeploy.advise, "the same, and eleven ways in which each world goes on"),
+    (simdeploy.forecast, "finding random numbers with which each node behaves as observed"),
+    (simdeploy.advise, "the same, and eleven continuations of each world"),
 ]
 
 
 @pytest.mark.parametrize(("call", "bound_by"), CALLS)
 def test_one_object_of_a_thousand_nodes(benchmark, row, call, bound_by):
-    """2,000 worlds that show the counts of 270 of a thousand nodes."""
+    """Times 2,000 worlds conditioned on the counts of 270 of a thousand nodes."""
     rollout = simdeploy.simulate(THOUSAND.given("good"), seed=SEED)
     number = int((rollout.revisions["current_wave"] <= 6).sum()) - 20
     shown = rollout.deployment_at(number)
@@ -354,11 +354,11 @@ def test_one_object_of_a_thousand_nodes(benchmark, row, call, bound_by):
 
 @pytest.mark.parametrize("with_windows", [False, True])
 def test_a_table_of_a_thousand_nodes(benchmark, row, with_windows):
-    """2,000 worlds with the instants of 300 of a thousand nodes, and with their windows."""
+    """Times 2,000 worlds conditioned on the times of 300 of a thousand nodes, and on their windows."""
     rollout = simdeploy.simulate(THOUSAND.given("good"), seed=SEED)
     at_s = float(np.sort(rollout.nodes["dispatched_at_s"].unique())[5]) + 30
-    nodes, windows = see(rollout, at_s)
+    nodes, windows = observe(rollout, at_s)
     how = {"seen": nodes, "at": at_s} | ({"evidence": windows} if with_windows else {})
     what = "instants and windows" if with_windows else "instants"
     case = f"advise, 2,000 worlds of 1,000 nodes, {what} of 300"
-    row(case, clock(benchmark, simdeploy.advise, how), "a search for numbers with which they fit within a second")
+    row(case, clock(benchmark, simdeploy.advise, how), "finding random numbers with which nodes match within a second")

@@ -55,7 +55,7 @@ def _count_exported(size, seeds):
 
 
 def test_speed(benchmark, capsys):
-    """A calibration of 50 rollouts of 100 nodes."""
+    """Times a calibration of 50 rollouts of 100 nodes."""
     records = FLEET.draw(50, 1)
     benchmark.pedantic(simdeploy.calibrate, [records], {"goodness_samples": 0}, rounds=3, iterations=1)
     _print(capsys, f"calibration of 50 rollouts of 100 nodes: {benchmark.stats.stats.min:.2f} s")
@@ -63,7 +63,7 @@ def test_speed(benchmark, capsys):
 
 @pytest.mark.timeout(600)
 def test_a_million_nodes(benchmark, capsys, tmp_path):
-    """A table with a million rows, from the file."""
+    """Times a calibration from a file with a million rows."""
     records = RecordedFleet(nodes=1000, most_failed=1000).draw(100, 1)
     many = pd.concat([records.nodes.assign(rollout=records.nodes["rollout"] + f"-{part}") for part in range(10)])
     many.to_csv(tmp_path / "nodes.csv", index=False)

@@ -1,4 +1,4 @@
-"""Many policies in one pass of the compiled engine, and worlds in which few releases are defective: beside one policy, and per node."""
+"""Many policies in one pass of the compiled engine, and worlds with few defective releases, compared with one policy and per node."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def scenario() -> Scenario:
 
 
 def best_of(rounds: int, scenario: Scenario, policies: Sequence[ScenarioPolicy]) -> float:
-    """Return the processor time of a replication of policies that are made ready before, in seconds."""
+    """Return the processor time of a replication of prepared policies, in seconds."""
     prepared, times = prepare_compiled(scenario, policies), []
     for _ in range(rounds):
         start = time.process_time()
@@ -41,7 +41,7 @@ def best_of(rounds: int, scenario: Scenario, policies: Sequence[ScenarioPolicy])
 
 
 def grid(scenario: Scenario, waves: Sequence[int] = (100,), healthy_s: Sequence[int] = (60,)) -> list[ScenarioPolicy]:
-    """Make 20 error rates x 20 limits x waves x times."""
+    """Make a grid of 20 error rates, 20 limits, wave sizes and times."""
     spec = scenario.to_dict()["policies"]["waves-of-100"]
     return [
         scenario.policy(
@@ -60,7 +60,7 @@ def grid(scenario: Scenario, waves: Sequence[int] = (100,), healthy_s: Sequence[
 
 
 def assert_as_alone(scenario: Scenario, cells: Sequence[ScenarioPolicy], block: Block) -> None:
-    """Some cells have the outcomes that they have alone."""
+    """Assert that some cells have the outcomes that they have alone."""
     for number in range(0, len(cells), len(cells) // 20):
         alone = run_compiled(scenario, [cells[number]], seed=0, first=0, count=N)
         for name, values in alone.numbers.items():
@@ -69,7 +69,7 @@ def assert_as_alone(scenario: Scenario, cells: Sequence[ScenarioPolicy], block: 
 
 @pytest.mark.parametrize("limit", [10, 100])
 def test_mix(benchmark: Any, scenario: Scenario, limit: int, row: Row) -> None:
-    """Good releases are rolled out to every node, defective ones are stopped in the first waves and go back by themselves."""
+    """Good releases reach every node; defective ones are stopped in the first waves and rolled back automatically."""
     mix = scenario.with_values({**MIX, "policies.waves-of-100.max_failed_nodes": limit})
     policies = list(mix.policies.values())
     options = {"seed": 0, "first": 0, "count": N, "prepared": prepare_compiled(mix, policies)}
@@ -84,7 +84,7 @@ def test_mix(benchmark: Any, scenario: Scenario, limit: int, row: Row) -> None:
     row(
         f"mix of releases, 20 % defective, stopped at {limit + 1} failed nodes",
         f"{rate:.1f} million node updates a second and core, {1e3 / rate:.0f} ns each",
-        "good releases, and the fates of defective waves",
+        "good releases, and the nodes in waves of defective ones",
     )
     assert rate > 18
 
@@ -108,7 +108,7 @@ def test_mix(benchmark: Any, scenario: Scenario, limit: int, row: Row) -> None:
         "400 cells, sample",
     ],
 )
-def test_cells_on_one_pass(
+def test_cells_in_one_pass(
     benchmark: Any,
     scenario: Scenario,
     changes: dict[str, Any],
@@ -118,10 +118,12 @@ def test_cells_on_one_pass(
     row: Row,
     request: pytest.FixtureRequest,
 ) -> None:
-    """All cells of a grid cost a few times one cell, and each has the outcome that it has alone."""
+    """A whole grid costs a few times as much as one cell, and each cell has the outcome that it has alone."""
     changed = scenario.with_values(changes)
     cells = grid(changed, waves, healthy_s)
-    alone = scenario if "orchestrator" in str(changes) else changed  # which the percentage stops early otherwise
+    alone = (
+        scenario if "orchestrator" in str(changes) else changed
+    )  # otherwise the percentage would stop rollouts early
     one = best_of(5, alone, list(alone.policies.values()))
     options = {"seed": 0, "first": 0, "count": N, "prepared": prepare_compiled(changed, cells)}
     block = benchmark.pedantic(run_compiled, (changed, cells), options, rounds=3, warmup_rounds=1)
@@ -132,6 +134,6 @@ def test_cells_on_one_pass(
     row(
         f"{name}, in one pass",
         f"{times:.1f} times one cell",
-        f"{block.n_rows / N:.0f} different outcomes a replication, each summed up from its waves",
+        f"{block.n_rows / N:.0f} different outcomes a replication, each summed over its waves",
     )
     assert times <= most

@@ -55,7 +55,7 @@ def policies_of(scenario: Scenario) -> list[ScenarioPolicy]:
 
 
 def updates(block: Block) -> int:
-    """Nodes that got a verdict, over all policies and replications."""
+    """Return the number of nodes with a verdict, over all policies and replications."""
     resolved = block.numbers["updated_nodes"] + block.numbers["failed_nodes"]
     assert block.is_ok.all()
     return int(resolved[block.index].sum())
@@ -84,7 +84,7 @@ def test_node_updates(benchmark: Any, scenario: Scenario, name: str, row: Row) -
 
 @pytest.mark.parametrize("unreachable", ["skip", "fail", "wait"])
 def test_connection(benchmark: Any, scenario: Scenario, unreachable: str, row: Row) -> None:
-    """Nodes that come and go, by what becomes of those that are offline at their turn."""
+    """Times nodes that go offline and return, for each value of `unreachable_nodes`."""
     changed = scenario.with_values(
         {
             **CONNECTION,
@@ -101,7 +101,7 @@ def test_connection(benchmark: Any, scenario: Scenario, unreachable: str, row: R
     row(
         f"connection, {unreachable}",
         f"{rate:.1f} million node updates a second and core, {1e3 / rate:.0f} ns each",
-        "each node's first spells on the line, and the queue of those that are heard of late",
+        "each node's first spells of its connection, and the queue of late reports",
     )
     assert rate > 3
 
@@ -127,7 +127,7 @@ def test_rare_events(benchmark: Any, scenario: Scenario, how: str, row: Row) -> 
     row(
         how,
         f"{rate:.1f} million node updates a second and core, {1e3 / rate:.0f} ns each",
-        "rollouts one by one, not in bundles, and what is noted of each node",
+        "rollouts one by one instead of in bundles, and records of each node",
     )
 
 
@@ -154,7 +154,7 @@ def test_ratio_to_the_reference(benchmark: Any, scenario: Scenario, row: Row) ->
         "compiled engine beside the reference engine",
         f"{alone / n / seconds:.0f} times as fast with responses only ({1e3 * alone / n:.1f} us a node update), "
         f"{expected / seconds:.0f} with records ({1e3 * expected:.1f} us)",
-        "see the reference engine beside plain SimPy",
+        "see the reference engine compared with plain SimPy",
     )
     assert alone / n / seconds >= 200
 
@@ -169,7 +169,7 @@ def cluster() -> Iterator[str]:
 
 
 class Independent:
-    """Two processes that share nothing, each of which does half of a job when told so."""
+    """Two independent processes, each of which does half of a job on request."""
 
     def __init__(self) -> None:
         code = textwrap.dedent(
@@ -216,7 +216,7 @@ def test_two_workers(
     request: pytest.FixtureRequest,
     row: Row,
 ) -> None:
-    """Two workers take about as long as two processes that share nothing, by turns (wall clock; only a quiet machine shows it)."""
+    """Two workers take about as long as two independent processes, in turn (wall clock; needs a quiet machine)."""
     options: dict[str, Any] = {"workers": 2}
     if where != "two threads":
         options = {"cluster": request.getfixturevalue("cluster")}
@@ -248,7 +248,7 @@ def test_two_workers(
 @pytest.mark.parametrize("what", ["plain", "with flapping and crashes", "with a connection"])
 @pytest.mark.parametrize("nodes", [1_000, 10_000, 100_000, 1_000_000])
 def test_nodes(benchmark: Any, scenario: Scenario, nodes: int, what: str, row: Row) -> None:
-    """A fleet of any size in ten waves: all of it is updated. A call takes time of its own, to make the tables."""
+    """Fleets of every size in ten waves are updated completely. A call has a fixed cost, for its tables."""
     waits = {**CONNECTION, "orchestrator.unreachable_nodes": "wait"}
     changes = {"plain": {}, "with flapping and crashes": {**FLAPPING, **CRASHES}, "with a connection": waits}[what]
     changed = scenario.with_values(
@@ -274,7 +274,7 @@ def test_nodes(benchmark: Any, scenario: Scenario, nodes: int, what: str, row: R
         f"{nodes:,} nodes, {what}",
         f"{1e9 * seconds / nodes / count:.0f} ns a node in a call for {max(100_000, nodes):,} nodes, "
         f"{1e9 * (more - seconds) / nodes / (2 * count):.0f} in one for many",
-        "the same as 1,000 nodes" if nodes < 100_000 else "memory: the tables of such a fleet exceed the caches",
+        "as for 1,000 nodes" if nodes < 100_000 else "memory: the tables of such a fleet exceed the caches",
     )
 
 
@@ -325,7 +325,7 @@ def test_first_result(
     tmp_path_factory: pytest.TempPathFactory,
     row: Row,
 ) -> None:
-    """A fresh process has its first result at once from the cache; without it, once the engine is compiled."""
+    """A fresh process has its first result at once from the cache; without a cache, after compiling the engine."""
     scenario = BENCH.with_name(f"{name}.yaml")
     code = textwrap.dedent(
         f"""
@@ -354,7 +354,7 @@ def test_first_result(
     row(
         f"first result in a fresh process, rollouts {kind}, {cache} cache",
         f"{min(seconds):.1f} s",
-        "numba's compilation, mostly Python, in a process for each core"
+        "numba's compilation, mostly Python, in one process per core"
         if cache == "cold"
-        else "imports, and loading machine code",
+        else "imports, and loading compiled code",
     )

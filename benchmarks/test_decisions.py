@@ -6,13 +6,13 @@ import simdeploy
 from simdeploy.result import Table
 from simdeploy.validation.decisions.result import CLAIMS
 
-# Of the page, and without it.
+# With --write-page, and without it.
 SEEDS, FEW = 30, 3
 
 
 @pytest.mark.timeout(3 * 3600)
 def test_ten_problems(benchmark, capsys, request, write_page):
-    """Some answers to each of ten problems: minutes, or half an hour for the page."""
+    """Answers each of ten problems several times: minutes, or half an hour for the page."""
     seeds = SEEDS if request.config.getoption("--write-page") else FEW
     found = benchmark.pedantic(simdeploy.verify_decisions, kwargs={"seeds": seeds}, rounds=1, iterations=1)
     assert len(found.answers) == 10 * seeds
@@ -26,7 +26,7 @@ def test_ten_problems(benchmark, capsys, request, write_page):
     write_page("decisions.md", "pytest benchmarks/test_decisions.py --write-page", text)
 
 
-# Claims, as short as the head of a column has to be.
+# Claims, as short as a column heading has to be.
 SHORT = dict(
     zip(CLAIMS.values(), ("choice", "its cost", "differences from it", "cost today", "which costs less"), strict=True)
 )
@@ -52,7 +52,7 @@ def tabulate_best(found):
 
 
 def tabulate_claims(found):
-    """Return a row per problem and a column per claim: true ones of those stated."""
+    """Return a row per problem and a column per claim: how many of the stated ones were true."""
     cells = found.claims.assign(
         cell=[f"{row.true} of {row.stated}" if row.stated else "" for row in found.claims.itertuples()]
     )

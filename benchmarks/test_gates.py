@@ -1,4 +1,4 @@
-"""Node updates per second and core before each gate, and what the comparison by ranks takes beside the threshold."""
+"""Node updates per second and core with each gate, and the cost of the rank comparison relative to the threshold."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ pytestmark = [
 ]
 
 RANKS = {"kind": "baseline", "test": "mann_whitney"}
-EACH_WINDOW = "two dozen windows of each node, because a wave waits for its slowest: Philox and the cdf"
-SOON = "passes over the nodes of a wave: dispatch, first windows, verdict, and what became of each"
-# The gate, what bounds it, and how many million updates a second and core are demanded on any machine.
+EACH_WINDOW = "two dozen windows of each node, as a wave waits for its slowest: Philox and the cdf"
+SOON = "passes over the nodes of a wave: dispatch, first windows, verdict, outcome"
+# The gate, what limits its speed, and the million updates a second and core required on any machine.
 GATES: dict[str, tuple[Any, str, float]] = {
     "pooled": ("pooled", EACH_WINDOW, 3),
     "sprt": ("sprt", SOON, 7),
@@ -34,7 +34,7 @@ GATES: dict[str, tuple[Any, str, float]] = {
 
 @pytest.mark.parametrize("name", GATES)
 def test_gates(benchmark: Any, name: str, row: Row) -> None:
-    """The nodes of bench-1000 before a gate, which looks at their requests again and again."""
+    """Times the nodes of bench-1000 with a gate that looks at their requests repeatedly."""
     gate, bound_by, least = GATES[name]
     gated = bench_1000({f"policies.{POLICY}.health_check.gate": gate})
     block = benchmark.pedantic(
@@ -60,7 +60,7 @@ def test_gates(benchmark: Any, name: str, row: Row) -> None:
 
 @pytest.mark.parametrize("requests_per_second", [10, 100, 10_000])
 def test_ranks(benchmark: Any, requests_per_second: int, row: Row) -> None:
-    """Comparing error rates of a small fleet by ranks takes a few times as long as its threshold, whatever the requests."""
+    """Comparing error rates of a small fleet by ranks takes a few times as long as the threshold, however many requests there are."""
     fleet = read_scenario(Path(__file__).parents[1] / "scenarios" / "small-fleet.yaml")
     changed = fleet.with_values({"fleet.requests_per_second": requests_per_second})
     gated = changed.with_values({"policies.rolling.health_check.gate": RANKS})
@@ -77,6 +77,6 @@ def test_ranks(benchmark: Any, requests_per_second: int, row: Row) -> None:
     row(
         f"gate mann_whitney, small fleet, {requests_per_second:,} requests a second",
         f"{1e6 * times[True] / n:.0f} us a rollout, {times[True] / times[False]:.1f} times the threshold",
-        "the levels of nodes and of their partners",
+        "error levels of nodes and their partners",
     )
     assert times[True] < 6 * times[False]

@@ -8,7 +8,7 @@ REPETITIONS = 2000
 
 @pytest.mark.timeout(600)
 def test_coverage(benchmark, write_page):
-    """Trusted intervals of 95 % cover in at least 93 % of the repetitions, less four standard errors, where samples show rare values: half a minute."""
+    """Trusted 95 % intervals cover at least 93 %, less four standard errors, where samples show rare values (half a minute)."""
     found = benchmark.pedantic(_measure, rounds=1, iterations=1)
     header = ["interval", *(f"n = {n}" for n in SIZES)]
     rows = [[name, *(_tell(*cell) for cell in cells)] for name, cells in found.items()]
@@ -21,7 +21,7 @@ def test_coverage(benchmark, write_page):
 
 
 def _measure():
-    """Return by name and size the numbers of repetitions, of trusted intervals, and of those that cover."""
+    """Return by name and size the numbers of repetitions, of trusted intervals, and of covering ones."""
     found = {}
     for name in INTERVALS | UNSEEN:
         n = count_repetitions(name, REPETITIONS)

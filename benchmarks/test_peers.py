@@ -1,4 +1,4 @@
-"""Both engines beside programs that simulate the plain rollout and nothing else: how many times as fast, in one run."""
+"""The speed of both engines relative to programs that simulate only the plain rollout, in one run."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def assert_alike(some: np.ndarray, others: np.ndarray) -> None:
 
 @pytest.mark.parametrize("name", PEERS)
 def test_compiled_beside_peers(benchmark: Any, scenario: Scenario, name: str, row: Row) -> None:
-    """The peer simulates the same: makespan, failed nodes and windows are distributed alike; the engine is faster."""
+    """Makespans, failed nodes and windows have the peer's distributions; the engine is faster."""
     count, run = ROLLOUTS[name], PEERS[name]
     run(0, 1)  # compiled
     assert_alike(run(1, count), of_engine(scenario, 4000))
@@ -59,7 +59,7 @@ def test_compiled_beside_peers(benchmark: Any, scenario: Scenario, name: str, ro
     row(
         f"compiled engine beside {name} of the plain case",
         f"{seconds / own:.0f} times as fast: {own * per_node:.0f} against {seconds * per_node:,.0f} ns a node",
-        "a node has eight events there and none here",
+        "plain SimPy's eight events a node; the engine has none",
     )
     assert seconds > own
 
@@ -87,7 +87,7 @@ def test_reference_beside_simpy(benchmark: Any, scenario: Scenario, what: str, r
     row(
         f"reference engine beside plain SimPy, {what}",
         f"{ours / theirs:.1f} times as long: {ours * per_node:.1f} against {theirs * per_node:.1f} us a node",
-        "SimPy's own events, then the books of transitions and windows from which responses and records are made",
+        "SimPy's own events, then recording transitions and windows for responses and records",
     )
 
 
@@ -101,7 +101,7 @@ def seconds_per_node() -> dict[tuple[str, int], float]:
 def test_growth_beside_simpy(
     benchmark: Any, nodes: int, seconds_per_node: dict[tuple[str, int], float], row: Row
 ) -> None:
-    """The cost of a node, with records, grows less with the fleet than that of plain SimPy, which exceeds the caches, too."""
+    """The cost of a node, with records, grows less with the fleet than in plain SimPy, whose data outgrow the caches, too."""
     changes = {
         "fleet.nodes": nodes,
         **{f"policies.{POLICY}.max_{what}": nodes // 10 for what in ("parallel", "failed_nodes")},

@@ -69,7 +69,7 @@ def make_scenario(nodes: int) -> Scenario:
     )
 
 
-# A rollout with all of this takes at most three and a half times as long as one without, whose windows are no events of their own.
+# A rollout with all of this takes at most three and a half times as long as one without, whose windows need no events.
 EVERYTHING = {
     "fleet.service": {"shared": {"capacity": 1.4}},
     "fleet.traffic": {"daily": [["0h", 0.6], ["8h", 1], ["20h", 0.7]]},
@@ -123,7 +123,7 @@ def test_node_updates(benchmark: Any, nodes: int, seconds_per_node: dict[int, fl
     row(
         f"reference engine, canaries, crashes, flapping and retries, {nodes:,} nodes",
         f"{1e6 * seconds / nodes:.1f} us a node with records{beside}, for {n_events:.2f} events and {n_windows:.2f} windows",
-        "events of SimPy, and books of what happens; in large fleets memory, as in plain SimPy",
+        "events of SimPy, and records; in large fleets memory, as in plain SimPy",
     )
     assert growth <= MOST_GROWTH_OF_WAVES
 
@@ -132,7 +132,7 @@ def test_node_updates(benchmark: Any, nodes: int, seconds_per_node: dict[int, fl
 def test_node_updates_in_equal_waves(
     benchmark: Any, nodes: int, seconds_in_equal_waves: dict[int, float], row: Row
 ) -> None:
-    """If as many nodes are in flight, the cost of a node does not grow with the fleet; they have no spells, for more waves last longer."""
+    """With as many nodes in flight, the cost of a node does not grow with the fleet (no spells, as more waves last longer)."""
     changes = {"policies.canary.max_parallel": 100, "fleet.crash": None, "fleet.flapping": None}
     scenario = make_scenario(nodes).with_values(changes)
     rollout = benchmark.pedantic(
@@ -149,7 +149,7 @@ def test_node_updates_in_equal_waves(
     row(
         f"reference engine, canaries and retries, {nodes:,} nodes in waves of 100",
         f"{1e6 * seconds_in_equal_waves[nodes]:.1f} us a node with records{beside}",
-        "events of SimPy, and books of what happens",
+        "events of SimPy, and records",
     )
     assert growth <= MOST_GROWTH
 
@@ -162,7 +162,7 @@ def test_one_rollout_of_1000_nodes(benchmark: Any) -> None:
 
 
 def best_seconds(scenarios: dict[str, Scenario], tables: tuple[str, ...]) -> dict[str, float]:
-    """Run the scenarios in turn, so that whatever else the machine does slows all of them."""
+    """Run the scenarios in turn, so that a busy machine slows all of them alike."""
     best = dict.fromkeys(scenarios, float("inf"))
     for _ in range(20):
         for name, scenario in scenarios.items():
@@ -187,6 +187,6 @@ def test_everything_on(benchmark: Any, breaks: bool, tables: tuple[str, ...], ro
     row(
         f"reference engine with everything on ({kind})",
         f"{1e3 * best['with everything']:.0f} us a node, {ratio:.2f} times that without",
-        "loads of pools and spells of lines, at each window",
+        "loads of pools and spells of connections, at each window",
     )
     assert ratio <= MOST_FOR_EVERYTHING

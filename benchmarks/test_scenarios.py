@@ -1,4 +1,4 @@
-"""How long distinct scenarios take to be checked."""
+"""How long validating distinct scenarios takes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Ways = dict[str, Callable[[dict[str, Any]], Scenario]]
 
 @pytest.fixture(scope="module")
 def ways() -> Ways:
-    """How a scenario with other values is made: of the contents of a file, or of another scenario, as sweeps do."""
+    """Ways to make a scenario with other values: from the contents of a file, or from another scenario, as sweeps do."""
     base = read_scenario(BENCH)
     contents = base.to_dict()
 
@@ -34,7 +34,7 @@ def ways() -> Ways:
 @pytest.mark.benchmark(timer=time.process_time)
 @pytest.mark.parametrize("way", ["from_dict", "with_values"])
 def test_distinct_scenarios(benchmark: Any, row: Row, ways: Ways, way: str) -> None:
-    """Scenarios that differ in four values, none of them equal in any two, are all made."""
+    """Times making scenarios that differ in four values, no value being shared by two of them."""
     changes = [
         {
             "fleet.nodes": 1000 + number,
@@ -50,5 +50,5 @@ def test_distinct_scenarios(benchmark: Any, row: Row, ways: Ways, way: str) -> N
     row(
         f"{SCENARIOS:,} distinct scenarios by {way}",
         f"{benchmark.stats.stats.min:.2f} s",
-        "checks of the changed section, in Python",
+        "validating the changed section, in Python",
     )

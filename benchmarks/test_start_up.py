@@ -1,4 +1,4 @@
-"""How long the library and the command take before they do anything."""
+"""Start-up time of the library and the command."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
     ids=["import", "help", "version"],
 )
 def test_start_up(benchmark: Any, arguments: list[str], most_s: float) -> None:
-    """A new process is done within its budget, the interpreter's own start included."""
+    """A new process finishes within its budget, including the start of the interpreter."""
 
     def run() -> subprocess.CompletedProcess[bytes]:
         return subprocess.run([sys.executable, *arguments], check=True, capture_output=True)  # noqa: S603 - our own

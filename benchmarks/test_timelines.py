@@ -38,7 +38,7 @@ def test_timelines_of_10_000_rollouts(benchmark: Any, row: Row) -> None:
     row(
         "timelines of 10,000 rollouts of 1,000 nodes",
         f"{cpu_s:.1f} s of processor time, {megabytes:.0f} MB at most",
-        "every change of every node, in every quantity",
+        "every change of every node, for each quantity",
     )
     assert cpu_s < 20
     assert megabytes < 500

@@ -1,4 +1,4 @@
-"""How long the search for a policy takes, and what it did meanwhile."""
+"""How long the search for a policy takes, and how many rollouts it simulates."""
 
 import time
 from pathlib import Path
@@ -9,7 +9,7 @@ SCENARIOS = Path(__file__).parents[1] / "scenarios"
 
 
 def test_ten_thousand_candidates(benchmark, say):
-    """Ten thousand policies for a thousand nodes, some of them near the best of the others."""
+    """Times a search among ten thousand policies for a thousand nodes, some of them close to the best."""
     scenario = simdeploy.read_scenario(SCENARIOS / "tune-1000.yaml")
     simdeploy.replicate(scenario, replications=2, engine="compiled")
     start, cpu = time.perf_counter(), time.process_time()

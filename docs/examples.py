@@ -1,4 +1,4 @@
-"""The examples in the documents: found, run, and, by ``python docs/examples.py``, brought up to date.
+"""Find and run the examples in the documents; ``python docs/examples.py`` updates their outputs.
 
 What a reader can type is in fenced blocks, which the tests run:
 
@@ -103,7 +103,7 @@ def run_command(command: str, folder: Path) -> str:
 
 
 def refresh(path: Path) -> None:
-    """Put the true output under every command of a document, and draw its pictures anew."""
+    """Put the actual output under every command of a document, and redraw its pictures."""
     text = path.read_text(encoding="utf-8")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -126,7 +126,7 @@ def refresh(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    # No output says that the engine is being compiled.
+    # No output mentions that the engine is being compiled.
     load_parts(["entry", *PARTS], np.zeros(1, RUN))
     for document in [Path(name).resolve() for name in sys.argv[1:]] or DOCUMENTS:
         refresh(document)

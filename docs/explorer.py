@@ -18,7 +18,7 @@ SCENARIO, BEGIN, MOVED = "small-fleet", "#policy=canary", {"max_failed_nodes": 2
 
 
 def main() -> None:
-    """Move a slider, and take the page when its numbers are refined."""
+    """Move a slider, and take the screenshot once its numbers are refined."""
     scenario = simdeploy.load_example(SCENARIO)
     explorer = make_explorer(scenario, dict(scenario.policies), engine="compiled")
     with listen("127.0.0.1", 0) as listening, sync_playwright() as playwright:

@@ -47,7 +47,7 @@ def simulate_point(nodes: int, start_failure: float, comparison: str, *, workers
     raw["orchestrator"] = {"limit_comparison": comparison}
     raw["policies"] = {"api-defaults": raw["policies"]["api-defaults"] | {"max_parallel": min(nodes, 100)}}
     table = simdeploy.replicate(simdeploy.Scenario.from_dict(raw), replications=REPLICATIONS, workers=workers)
-    if table["status"].ne("ok").any():  # a replication that failed is not one that was not stopped
+    if table["status"].ne("ok").any():  # a failed replication is not one that completed
         raise RuntimeError(table["error"].dropna().iloc[0])
     return int(table["verdict"].eq("false_alarm").sum())
 

@@ -1,4 +1,4 @@
-"""The pictures of the gallery that no command on another page draws: shipped scenarios, at half a page.
+"""Gallery pictures that no documented command draws: shipped scenarios, half a page wide.
 
 ``python docs/gallery.py`` simulates and draws them all. A picture's stamp is that of its data, which a test simulates again.
 """
@@ -25,7 +25,7 @@ from simdeploy.sharing.simulating import Request
 
 HALF_PAGE = (3.4, 2.7)  # inches
 SCREEN = (80, 24)
-# Further digits of data depend on the versions of libraries.
+# Later digits depend on the versions of libraries.
 DIGITS = "%.9g"
 
 

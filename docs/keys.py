@@ -1,4 +1,4 @@
-"""Tables of keys in the documents, made from the schema of a scenario file: ``python docs/keys.py`` writes them anew.
+"""Generate the tables of keys in the documents from the schema of a scenario file: ``python docs/keys.py``.
 
 A comment above a table names a section of the schema, and the keys if not all are meant: ``<!-- keys: ClassSection; name, share -->``.
 """
@@ -25,7 +25,7 @@ _MOST_WORDS = 10  # in a table
 
 
 def renew(text: str) -> str:
-    """Return the text of a document with its tables as the schema has them."""
+    """Return the text of a document with its tables generated anew from the schema."""
     sections = {section.title: section.schema for section in find_sections()} | scenario_schema()["$defs"]
 
     def write(found: re.Match[str]) -> str:
@@ -59,12 +59,12 @@ def _describe(key: str, section: Mapping[str, Any], sections: Mapping[str, Mappi
 
 
 def _mark(text: str) -> str:
-    """Return plain text with its names of keys as code."""
+    """Return plain text with the names of keys as code."""
     return _NAME.sub(lambda found: f"`{found[1]}`" if found[1] else found[0], text)
 
 
 def _find_words(schema: Mapping[str, Any]) -> Iterator[str]:
-    """Find the words out of which one may be chosen."""
+    """Return the words among which a value is chosen."""
     yield from schema.get("enum", ())
     for choice in (*schema.get("anyOf", ()), *schema.get("oneOf", ())):
         yield from _find_words(choice)

@@ -52,7 +52,7 @@ def read_page_scenario() -> simdeploy.Scenario:
 
 
 def simulate_spans() -> pd.DataFrame:
-    """Return what each node does from when to when, in seconds."""
+    """Return the spans of each node's activities, in seconds."""
     scenario = read_page_scenario()
     recording = run_reference(scenario, scenario.policy(POLICY), seed=SEED, replication=0)
     world, windows = recording.world, recording.windows

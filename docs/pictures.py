@@ -1,4 +1,4 @@
-"""Where pictures are, and the stamp that ties each one to the data or the output that it shows."""
+"""Where pictures are, and the stamp that ties each one to the data or output that it shows."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ _KEY = "simdeploy-data"
 
 
 def digest(text: str) -> str:
-    """Return what stands for a text in a picture's stamp."""
+    """Return the digest of a text for a picture's stamp."""
     return sha256(text.encode()).hexdigest()
 
 
 def stamp(path: Path, value: str) -> None:
-    """Write a stamp into a PNG file: a test finds a picture stale when its data have changed and it has not."""
+    """Write a stamp into a PNG file, by which a test detects that the picture's data have changed since."""
     info = PngInfo()
     info.add_text(_KEY, value)
     with Image.open(path) as picture:
         picture.load()
-        # 128 colours are plenty for a chart, and a third of the bytes; those of few pixels must be among them.
+        # 128 colours are plenty for a chart, and a third of the bytes; colours of few pixels must be among them.
         reduced = picture.convert("RGB").quantize(128, method=Image.Quantize.MAXCOVERAGE)
         reduced.save(path, pnginfo=info, optimize=True)
 

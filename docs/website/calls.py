@@ -26,7 +26,7 @@ Calls that simulate take ``scenario`` and ``policy`` (or ``policies``), and ever
 
 
 def list_names() -> dict[str, Any]:
-    """Return every public object by its full name; one that two packages have only once."""
+    """Return every public object by its full name, once if two packages export it."""
     found: dict[str, Any] = {}
     for package in ("simdeploy", "simdeploy.analysis", *_TOGETHER):
         module = import_module(package)

@@ -1,4 +1,4 @@
-"""A page for each command, from what its ``--help`` says."""
+"""A page for each command, from its ``--help``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _INTRODUCTION = "``simdeploy COMMAND --help`` prints what the page of a command 
 
 
 def escape(text: str) -> str:
-    """Return plain text for reStructuredText; what stands between backticks stays code."""
+    """Return plain text for reStructuredText, with backticked text as code."""
     code = re.split(r"`([^`]+)`", text)
     return "".join(f"``{part}``" if i % 2 else re.sub(r"([\\*`|_<>])", r"\\\1", part) for i, part in enumerate(code))
 
@@ -43,7 +43,7 @@ def make_pages() -> dict[str, str]:
 
 
 def find_guides() -> dict[str, tuple[str, str]]:
-    """Return the question that a command answers and the page that shows how, from the table of the README."""
+    """Return each command's question and its guide, from the table of the README."""
     rows = re.findall(
         r"^\| (.+?\??) \| \[`([\w-]+)[^`]*`\]\(docs/([\w-]+)\.md[^)]*\) \|$", read("README.md"), re.MULTILINE
     )
@@ -72,7 +72,7 @@ def _make_page(name: str, command: click.Command) -> str:
 
 
 def _write_help(text: str) -> list[str]:
-    """Return the paragraphs of a help text; those after a backspace are shown as they stand."""
+    """Return the paragraphs of a help text, verbatim after a backspace."""
     parts = text.split("\n\n")
     return [_write_code(part.removeprefix("\b\n")) if part.startswith("\b") else escape(part) for part in parts]
 

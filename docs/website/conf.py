@@ -45,7 +45,7 @@ html_math_renderer = "mathml"
 
 
 def write_name(_name: str, _raw: str, text: str, *_: Any) -> tuple[list[nodes.Node], list[nodes.system_message]]:
-    """Show what docstrings have in backticks as code, with a link if it is a public name or a document."""
+    """Show backticked text of docstrings as code, with a link if it names a public object or a document."""
     from sphinx.addnodes import pending_xref
 
     code = nodes.literal(text, text)
@@ -76,7 +76,7 @@ def describe(_app: Any, _page: str, _template: str, context: dict[str, Any], doc
 
 
 def skip(_app: Any, _kind: str, _name: str, value: Any, _skips: bool, _options: Any) -> bool | None:
-    """Leave out what Python itself says of the fields of a named tuple."""
+    """Leave out Python's own descriptions of the fields of a named tuple."""
     return True if str(getattr(value, "__doc__", "")).startswith("Alias for field number") else None
 
 

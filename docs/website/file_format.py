@@ -28,7 +28,7 @@ _BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusi
 
 
 class Section(NamedTuple):
-    """Keys that stand together in the file: their path, and what the schema says of them."""
+    """A section of the file: its path, and its part of the schema."""
 
     path: str
     schema: Schema
@@ -41,7 +41,7 @@ class Section(NamedTuple):
 
 
 def find_sections() -> list[Section]:
-    """Return all sections in the order of the file, each where it comes first."""
+    """Return all sections in the order of the file, each at its first occurrence."""
     schema = scenario_schema()
     sections: list[Section] = []
     _walk("", schema, schema["$defs"], sections)
@@ -93,7 +93,7 @@ def _write_keys(section: Section, known: set[str]) -> Iterator[str]:
 
 
 def _describe(schema: Schema) -> str:
-    """Return the type of a value in words; of a section, nothing."""
+    """Return the type of a value in words; nothing for a section."""
     match schema:
         case {"$ref": reference}:
             return _LAWS.get(reference.rpartition("/")[2], "")

@@ -1,4 +1,4 @@
-"""The repository's Markdown as MyST reads it: links between pages, titles of blocks, diagrams, the glossary's terms."""
+"""Adapt the repository's Markdown for MyST: links between pages, titles of blocks, diagrams, the glossary's terms."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PARTS = re.compile(
 _ENTRY = re.compile(r"^\*\*(?P<term>[^*\n]+)\*\*: (?P<text>.+?)(?=\n\n|\Z)", re.MULTILINE | re.DOTALL)
 _EDGE = re.compile(r"^\s*(?P<start>.+?) -->(?:\|(?P<label>.*?)\|)? (?P<end>.+?)(?:: (?P<when>.*))?$", re.MULTILINE)
 _NODE = re.compile(r'^(?P<name>\w+)\["?(?P<text>.*?)"?\]$')
-# What the highlighter has no language for.
+# Languages that the highlighter lacks.
 _LANGUAGES = {"csv": "text", "hcl": "text"}
 
 
@@ -42,7 +42,7 @@ def _adapt_part(found: re.Match[str], file: str) -> str:
 
 
 def _adapt_code(found: re.Match[str]) -> str:
-    """Let a public name lead to its page, unless it's a heading or a plain word, which may be a command as well."""
+    """Link a public name to its page, except in headings and for plain words, which may be commands."""
     name = find_name(found["code"]) if re.search(r"[A-Z_.]", found["code"]) else None
     line = found.string[found.string.rfind("\n", 0, found.start()) + 1 : found.start()]
     return found[0] if name is None or line.startswith("#") else f"{{py:obj}}`{found['code']} <{name}>`"
@@ -54,7 +54,7 @@ def _make_entry(found: re.Match[str]) -> str:
 
 
 def draw(diagram: str) -> str:
-    """Return a Mermaid diagram as a chain of boxes, or, of states, as a table: nothing must be loaded to see it."""
+    """Return a Mermaid diagram as a chain of boxes or, for states, as a table, so that no script is needed."""
     edges = list(_EDGE.finditer(diagram))
     if diagram.startswith("stateDiagram"):
         rows = [f"| {edge['start']} | {edge['end']} | {edge['when']} |\n" for edge in edges if edge["when"]]

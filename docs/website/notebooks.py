@@ -1,4 +1,4 @@
-"""A notebook as a page: its text, its code, and the outputs that are stored in it. Nothing is run."""
+"""Convert a notebook to a page with its stored outputs, without running it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All pages of the site: the repository's Markdown, notebooks and scenarios, and what the code says of itself.
+"""All pages of the site: the repository's Markdown, notebooks and scenarios, and pages generated from the code.
 
 Sphinx builds the site from the folder that `write_pages` fills (``make docs``).
 """
@@ -50,7 +50,7 @@ def write_pages(folder: Path) -> None:
     pages = make_pages()
     before = listed.read_text(encoding="utf-8").splitlines() if listed.is_file() else []
     folder.mkdir(parents=True, exist_ok=True)
-    # Both, so that a run that is interrupted leaves nothing that the next one can't delete.
+    # Both, so that an interrupted run leaves nothing that the next one can't delete.
     listed.write_text("\n".join({**dict.fromkeys(before), **pages}), encoding="utf-8")
     for name in set(before) - pages.keys():
         (folder / name).unlink(missing_ok=True)
@@ -97,7 +97,7 @@ def _list_children(file: str) -> str:
 
 
 def _show_file(file: str) -> str:
-    """Return the page of a file that is no document."""
+    """Return a page that shows a file verbatim."""
     name = posixpath.basename(file)
     stem, ending = posixpath.splitext(name)
     language = _LANGUAGES.get(ending, "text")

@@ -23,7 +23,7 @@ def list_files() -> list[str]:
 
 
 def place_of(file: str) -> str:
-    """Return the page that shows a file or folder, without ending; for a picture, its place with ending.
+    """Return the page that shows a file or folder, without its suffix; for a picture, its path with the suffix.
 
     The first page is the README, followed by the list of pages.
 
@@ -42,7 +42,7 @@ def place_of(file: str) -> str:
 
 
 def relate(file: str, target: str) -> str:
-    """Return the link from the page of a file to what the file calls `target`, relative to its own folder.
+    """Return a relative link from the page of a file to `target`, which is relative to that file's folder.
 
     Examples
     --------
