@@ -1,4 +1,4 @@
-"""The compiled engine with all its indices checked: one that is out of bounds ends the process and says which it was.
+"""Bounds checks for the compiled engine: an index out of bounds ends the process and is named.
 
 Compiled code checks none, so it would read or write what lies beside a table. `make fuzz` runs with these checks.
 """
@@ -23,13 +23,13 @@ _WHOLE, _TEXT = ir.IntType(64), ir.IntType(8).as_pointer()
 
 
 def check_bounds() -> None:
-    """Let what is compiled from now on check its indices; its code is kept under another key than that which doesn't."""
+    """Compile with bounds checks from now on; the cache keeps this code apart from unchecked code."""
     told_to = os.dup(2)  # pytest may capture it later
 
     @ctypes.CFUNCTYPE(None, ctypes.c_char_p, ctypes.c_int64, ctypes.c_int64)
     def tell(where: bytes, index: int, size: int) -> None:
         os.write(told_to, b"\n%s: index %d is out of bounds for size %d\n" % (where, index, size))
-        os.abort()  # and faulthandler tells which test it was
+        os.abort()  # and faulthandler names the running test
 
     check_bounds.kept = tell  # type: ignore[attr-defined]
     llvmlite.binding.add_symbol(_TOLD_BY, ctypes.cast(tell, ctypes.c_void_p).value)
@@ -39,7 +39,7 @@ def check_bounds() -> None:
     parts._count_others = lambda _missing: 0  # other processes would compile without checks
     for name in ("_find_place", "_find_row"):
         setattr(instructions.OwnLower, name, _checked(getattr(instructions.OwnLower, name)))
-    # What is left to numba: slices, and rows of tables that a function owns.
+    # Not checked: slices, and rows of tables that a function owns.
     BaseContext.enable_boundscheck = property(lambda _: True, lambda *_: None)
     cgutils.do_boundscheck = lambda _, builder, index, size, axis=0: _check(
         builder, f"{builder.function.name}, axis {axis}", index, size

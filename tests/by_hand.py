@@ -1,4 +1,4 @@
-"""What tests share whose rollouts are worked out by hand: policies, switches, scripts, and what is read of a rollout."""
+"""Policies, switches, scripts and readers of events for tests whose rollouts are worked out by hand."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def canary(count: int, parallel: int = 0, **keys: Any) -> dict[str, Any]:
 
 
 def steady(nodes: int, policy: dict[str, Any], fleet: Any = None, **sections: Any) -> Scenario:
-    """Return nodes of ten requests per second that start within 30 s, and go back within 20 s."""
+    """Return a fleet with ten requests per second and node, starts of 30 s and rollbacks of 20 s."""
     times = {"update_duration": 30, "rollback_duration": 20, "requests_per_second": 10}
     raw = {"name": "steady", "fleet": {"nodes": nodes, **times, **(fleet or {})}, "policies": {"p": policy}}
     return Scenario.from_dict(raw | sections)
@@ -43,14 +43,14 @@ def script(*acts: tuple[float, str]) -> dict[str, Any]:
     return {"script": [{"at": at, "do": do} for at, do in acts]}
 
 
-def said(rollout: Rollout) -> list[tuple[float, str]]:
-    """Return times and reasons of what the control plane did."""
+def control_events(rollout: Rollout) -> list[tuple[float, str]]:
+    """Return times and reasons of the control plane's events."""
     acts = rollout.events[rollout.events["node"].isna()]
     return list(zip(acts["time_s"], acts["reason"], strict=True))
 
 
-def waves(rollout: Rollout) -> list[float]:
-    """Return the times at which nodes were dispatched, each once."""
+def dispatch_times(rollout: Rollout) -> list[float]:
+    """Return the distinct times at which nodes were dispatched."""
     return sorted(set(rollout.nodes["dispatched_at_s"].dropna()))
 
 

@@ -12,7 +12,7 @@ DEADLINE_S = 60
 
 
 def wait_until(is_so):
-    """Wait for something, and fail if it doesn't come."""
+    """Wait until a condition holds, and fail on timeout."""
     end = time.monotonic() + DEADLINE_S
     while not is_so():
         assert time.monotonic() < end, "waited in vain"
@@ -21,7 +21,7 @@ def wait_until(is_so):
 
 @contextlib.contextmanager
 def run_dask(command, *arguments, **environment):
-    """Run one of Dask's commands, without a word."""
+    """Run one of Dask's commands, with its output hidden."""
     process = subprocess.Popen(
         [sys.executable, "-m", f"distributed.cli.dask_{command}", *arguments, "--no-dashboard"],
         stdout=subprocess.DEVNULL,
@@ -37,7 +37,7 @@ def run_dask(command, *arguments, **environment):
 
 @contextlib.contextmanager
 def run_scheduler(folder, *options):
-    """Run a scheduler: `process` and `address`."""
+    """Run a scheduler; yield an object with `process` and `address`."""
     file = folder / "scheduler.json"
     here = ("--host", "127.0.0.1", "--port", "0", "--scheduler-file", str(file))
     with run_dask("scheduler", *here, *options) as process:

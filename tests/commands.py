@@ -1,4 +1,4 @@
-"""Every command, with what it computes in a moment, for tests of what holds of all of them."""
+"""Quick arguments for every command, for tests of properties that all commands share."""
 
 import atexit
 import json
@@ -16,7 +16,7 @@ SCENARIOS = Path(__file__).resolve().parents[1] / "scenarios"
 CREATED = "2026-01-05T09:00:00Z"
 COMMANDS = {name: app.get_command(None, name) for name in app.list_commands(None)}
 
-# What each command computes here in a moment.
+# Arguments with which each command finishes in a moment.
 VARIED = ("--policy", "rolling", "--vary", "max_failed_nodes=0,4")
 IN_WORLDS = ("--vary", "fleet.start_failure=0:0.1")
 QUICK = {
@@ -39,16 +39,16 @@ QUICK = {
         *("--tilt", "start_failure=2", "--replications", "100"),
     ],
 }
-# Of what was seen of a rollout.
+# Commands that read an observed rollout.
 OF_SEEN = ["forecast", "advise"]
 QUICK |= {name: ["--replications", "20"] for name in OF_SEEN}
-# Of files of records.
+# Commands that read files of records.
 OF_RECORDS = ["calibrate", "backtest"]
-# Show what happens in a scenario, and print no result.
+# Commands that show what happens in a scenario, and print no result.
 WATCHING = ["watch", "serve", "explore"]
-# Writes what others found, or of a scenario what `compare` and `sweep` find.
+# Writes a report of others' results, or of a scenario what `compare` and `sweep` find.
 REPORTING = ["report"]
-# Of kept forecasts.
+# Commands that read kept forecasts.
 OF_LOGS = ["score"]
 COMPUTING = [*QUICK, *OF_RECORDS, *OF_LOGS, "verify"]
 WITH_ENGINE = [name for name in QUICK if name != "run"]
@@ -56,7 +56,7 @@ WITH_ENGINE = [name for name in QUICK if name != "run"]
 
 @cache
 def write_records():
-    """Write records of a few small rollouts into a folder that is gone when the tests end."""
+    """Write records of a few small rollouts into a folder that is removed when the tests end."""
     folder = TemporaryDirectory()
     RecordedFleet(nodes=10).draw(8, 1).nodes.to_csv(Path(folder.name) / "nodes.csv", index=False)
     return folder
@@ -64,7 +64,7 @@ def write_records():
 
 @cache
 def write_history():
-    """Write two rollouts, a policy and what was seen of a rollout into a folder that is gone when the tests end; return it."""
+    """Write two rollouts, a policy and an observed rollout into a folder that is removed when the tests end; return it."""
     from simdeploy import read_scenario, simulate
 
     kept = TemporaryDirectory()
@@ -84,7 +84,7 @@ def write_history():
 
 @cache
 def write_log(n=50):
-    """Write kept forecasts of rollouts that came out as called, into a folder that is gone when the tests end; return it."""
+    """Write kept forecasts that came true into a folder that is removed when the tests end; return it."""
     kept = TemporaryDirectory()
     atexit.register(kept.cleanup)
     for number in range(n):
@@ -93,9 +93,9 @@ def write_log(n=50):
 
 
 def keep(folder, name, defective, *, at_s=60.0, state="in_progress", ended_s=160.0, answer=(), **changes):
-    """Write a kept forecast of a rollout that was seen in some state; return its file."""
-    said = [("completed", None, 0.9), ("canceled", None, 0.0)]
-    said += [("time_left_s", level, left) for level, left in ((0.025, 50.0), (0.5, 100.0), (0.975, 200.0))]
+    """Write a kept forecast of a rollout in some state; return its file."""
+    estimates = [("completed", None, 0.9), ("canceled", None, 0.0)]
+    estimates += [("time_left_s", level, left) for level, left in ((0.025, 50.0), (0.5, 100.0), (0.975, 200.0))]
     ended = format_time(parse_time(CREATED) + round(ended_s * 1e9))
     entry = {
         "log": 1,
@@ -113,7 +113,7 @@ def keep(folder, name, defective, *, at_s=60.0, state="in_progress", ended_s=160
                 {"kind": "good", "defective": False, "prior": 0.7, "posterior": 1 - defective},
                 {"kind": "bad", "defective": True, "prior": 0.3, "posterior": defective},
             ],
-            "forecast": [dict(zip(("measure", "quantile", "estimate"), row, strict=True)) for row in said],
+            "forecast": [dict(zip(("measure", "quantile", "estimate"), row, strict=True)) for row in estimates],
             **dict(answer),
         },
         **changes,
@@ -124,7 +124,7 @@ def keep(folder, name, defective, *, at_s=60.0, state="in_progress", ended_s=160
 
 
 def make_quick(name, engine="compiled"):
-    """Return the arguments of a quick call, on the shipped small scenario or records if the command takes any."""
+    """Return the arguments of a quick call, on the shipped small scenario or on records."""
     if name == "backtest":
         return [name, str(write_history() / "history"), "--policy", str(write_history() / "eights.json")]
     if name in OF_LOGS:

@@ -8,8 +8,8 @@ import pandas as pd
 
 import simdeploy
 
-# Columns that many tools don't have. What follows from the others is the cause of a failure and the order; the end of the record is taken
-# for the last time in it.
+# Columns that many tools lack. Causes of failures and the order follow from the others; the record ends with the last
+# time in it.
 MISSING = ("attempts", "cause", "status", "position", "class", "zone", "heard_at_s", "watched_until_s")
 
 
@@ -27,7 +27,7 @@ def list_truths(fleet):
 
 
 def export(records, seed):
-    """Return records as they are read from files with a tenth of the rows twice, in no order, and without the columns of `MISSING`."""
+    """Return records as read from files that repeat a tenth of the rows, are unordered, and lack the columns of `MISSING`."""
     rng = np.random.default_rng([seed, 1])
     tables = {
         "nodes": records.nodes.drop(columns=list(MISSING)),
@@ -43,7 +43,7 @@ def export(records, seed):
 
 
 def find_covered(fleet, n_rollouts, seed, *, is_exported=False):
-    """Return by path whether the interval of one calibration contains the truth; one that isn't fitted doesn't."""
+    """Return by path whether the interval of one calibration contains the truth; False if it isn't fitted."""
     records = fleet.draw(n_rollouts, seed)
     records = export(records, seed) if is_exported else records
     found = simdeploy.calibrate(records, goodness_samples=0).parameters.set_index("path")

@@ -1,4 +1,4 @@
-"""How often intervals that are trusted contain the truth, of samples from laws whose means, rates and quantiles are known."""
+"""How often trusted intervals contain the truth, for samples from laws with known means, rates and quantiles."""
 
 from functools import cache
 
@@ -24,7 +24,7 @@ def covers(found, truth):
 
 
 def of_means(draw, truth):
-    """Return how to measure intervals of the mean of a law."""
+    """Return a function that measures intervals of the mean of a law."""
     return lambda rng, shape: covers(combine(as_sample(draw(rng, shape)), is_rate=False, confidence_level=LEVEL), truth)
 
 
@@ -48,7 +48,7 @@ def waves(rng, shape):
 
 
 def escapes(rate):
-    """Return how to measure costs in worlds by kind, three in ten of the defective kind, of which some escape for a price."""
+    """Return a function that measures costs in worlds by kind, 30 % of them defective, some of which escape at a price."""
 
     def measure(rng, shape):
         repetitions, n = shape[0], (7 * shape[1] // 10, 3 * shape[1] // 10)
@@ -69,7 +69,7 @@ def escapes(rate):
 
 
 def differences(rng, shape):
-    """Compare costs of two policies that share a part of each world, and have a lognormal one each."""
+    """Compare costs of two policies that share a part of each world, plus a lognormal part each."""
     common = rng.lognormal(0, 1, shape)
     first, second = (as_sample(common + factor * rng.lognormal(0, 1, shape)) for factor in PAIR)
     found = combine(first - second, is_rate=False, confidence_level=LEVEL)
@@ -77,24 +77,24 @@ def differences(rng, shape):
 
 
 def very_skewed_differences(rng, shape):
-    """Compare two policies whose costs are lognormal, sigma 2, and have nothing in common: a long tail on either side."""
+    """Compare two policies with independent lognormal costs, sigma 2: a long tail on either side."""
     first, second = (as_sample(factor * rng.lognormal(0, 2, shape)) for factor in PAIR)
     return covers(combine(first - second, is_rate=False, confidence_level=LEVEL), (PAIR[0] - PAIR[1]) * np.exp(2))
 
 
 def draw_mixed(share, factor=30.0):
-    """Return how to draw exponential values, in a share of the rollouts so many times as large."""
+    """Return a function that draws exponential values, some of them many times as large."""
     return lambda rng, shape: rng.exponential(np.where(rng.random(shape) < share, factor, 1.0))
 
 
 def mixed_differences(rng, shape):
-    """Compare two policies whose costs are much larger in 2 % of the rollouts, not the same ones."""
+    """Compare two policies whose costs are much larger in 2 % of the rollouts, different ones for each."""
     first, second = (as_sample(factor * draw_mixed(0.02)(rng, shape)) for factor in PAIR)
     return covers(combine(first - second, is_rate=False, confidence_level=LEVEL), (PAIR[0] - PAIR[1]) * 1.58)
 
 
 def draw_rare(share):
-    """Return how to draw values of about 10, or 110 in a share of the rollouts."""
+    """Return a function that draws values of about 10, or of 110 in a share of the rollouts."""
     return lambda rng, shape: rng.normal(10, 1, shape) + 100.0 * (rng.random(shape) < share)
 
 
@@ -111,7 +111,7 @@ def draw_by_kind(draw):
 
 
 def of_means_by_kind(draw, truth):
-    """Return how to measure intervals of means in worlds by kind, with the mean of the good kind's law."""
+    """Return a function that measures intervals of means in worlds by kind, given the mean of the good kind's law."""
     truth = float(KINDS @ (truth, 1))
     return lambda rng, shape: covers(
         combine(draw_by_kind(draw)(rng, shape), is_rate=False, confidence_level=LEVEL), truth
@@ -119,7 +119,7 @@ def of_means_by_kind(draw, truth):
 
 
 def mixed_differences_by_kind(rng, shape):
-    """Compare such policies in worlds by kind."""
+    """Compare policies as in `mixed_differences`, in worlds by kind."""
     draw = draw_by_kind(draw_mixed(0.02 / KINDS[0]))
     first, second = (draw(rng, shape).scaled(factor) for factor in PAIR)
     return covers(combine(first - second, is_rate=False, confidence_level=LEVEL), 1 + 29 * 0.02)
@@ -149,7 +149,7 @@ def conditional_rates(rng, shape):
 
 
 def differences_of_rates(rng, shape):
-    """Rates of two policies, of which one has all events of the other."""
+    """Compare rates of two policies, where one policy's events include the other's."""
     events = rng.random(shape)
     first, second = (as_sample((events < rate).astype(float)) for rate in (0.2, 0.05))
     return covers(combine(first - second, is_rate=True, confidence_level=LEVEL), 0.15)
@@ -170,7 +170,7 @@ def worth_of_the_world():
 
 
 def knowing(name):
-    """Return how to measure the value of knowing the world, or the kind of release, with lognormal costs."""
+    """Return a function that measures the value of knowing the world, or the kind of release, with lognormal costs."""
 
     def measure(rng, shape):
         truth = worth_of_the_world() if name == WORLD else (MEANS_BY_KIND @ SHARES).min() - 0.7 * 1 - 0.3 * 4
@@ -216,9 +216,9 @@ INTERVALS = {
     "value of knowing the kind": knowing(KIND),
 }
 
-# The fewest of `SIZES` with which an interval is often trusted: with fewer it never is. Others from 400 on.
+# The fewest of `SIZES` from which on an interval is often trusted, if that isn't 400; with fewer it never is.
 TRUSTED_FROM = {"90 % quantile, lognormal": 100, "rate given an event of 30 %": 100, "difference of rates": 100}
-# Means that values make which are too rare for 400 rollouts: nothing says that limits are too narrow.
+# Means that depend on values too rare for 400 rollouts, so that nothing shows that limits are too narrow.
 UNSEEN = {
     "mean of about 10, or 110 in 0.5 % of the rollouts": of_means(draw_rare(0.005), 10.5),
     "mean of exponential values, 30 times larger in 1 % of the rollouts": of_means(draw_mixed(0.01), 1.29),
@@ -226,7 +226,7 @@ UNSEEN = {
 
 
 def count_repetitions(name, n):
-    """Return how many of n repetitions are affordable."""
+    """Return how many repetitions of samples of size n are affordable."""
     return n // 4 if "knowing" in name else n
 
 

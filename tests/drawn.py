@@ -1,4 +1,4 @@
-"""Whether a picture can be read: which of its texts lie on each other, or are cut off."""
+"""Legibility of pictures: which texts overlap or are cut off."""
 
 from itertools import combinations
 
@@ -8,8 +8,8 @@ from matplotlib.text import Text
 
 
 def find_overlaps(texts):
-    """Return the pairs of texts of a picture, which has been drawn, that overlap."""
-    # An annotation's own extent has the line that leads to it.
+    """Return the pairs of texts of a drawn picture that overlap."""
+    # An annotation's own extent includes its leader line.
     boxes = [
         (text.get_text(), Text.get_window_extent(text).shrunk(0.98, 0.9))
         for text in texts
@@ -19,14 +19,14 @@ def find_overlaps(texts):
 
 
 def draw(figure):
-    """Put everything of a figure where saving would, without making pixels, at which nobody looks here; return it."""
+    """Lay out a figure as saving would, without rendering pixels; return it."""
     FigureCanvasAgg(figure)
     figure.draw_without_rendering()
     return figure
 
 
 def draw_on(plot, *arguments, size=(6, 4), n_axes=1, **how):
-    """Draw on the axes of a new figure, by default as large as half a page, laid out as saving would; return the axes."""
+    """Draw on the axes of a new figure, by default half a page large, laid out as saving would; return the axes."""
     figure = Figure(figsize=size, layout="constrained")
     ax = figure.subplots()
     assert plot(ax, *arguments, **how) is ax
@@ -35,7 +35,7 @@ def draw_on(plot, *arguments, size=(6, 4), n_axes=1, **how):
 
 
 def list_texts(figure):
-    """Return all texts of a figure, which has been drawn, that can be seen."""
+    """Return all visible texts of a drawn figure."""
     texts = []
     for ax in figure.axes:
         legend = ax.get_legend()
@@ -48,7 +48,7 @@ def list_texts(figure):
 
 
 def find_unreadable(figure):
-    """Return the texts of a figure, which has been drawn, that overlap or are cut off."""
+    """Return the texts of a drawn figure that overlap or are cut off."""
     texts = list_texts(figure)
     cut = [text.get_text() for text in texts if not _is_within(Text.get_window_extent(text), figure.bbox)]
     return find_overlaps(texts) + cut

@@ -1,4 +1,4 @@
-"""What rollouts of the reference engine met: switches where they could matter, laws that were asked, streams, outcomes."""
+"""What rollouts of the reference engine encountered: switches that could matter, laws that were drawn from, streams, outcomes."""
 
 from __future__ import annotations
 
@@ -44,18 +44,18 @@ Feature = tuple[Any, ...]
 
 @dataclass
 class Watched:
-    """One replication of one policy, and what was seen while it ran."""
+    """One replication of one policy, and what was recorded while it ran."""
 
     scenario: Scenario
     policy: ScenarioPolicy
     streams: set[Stream] = field(default_factory=set)  # from which numbers were drawn
     later_streams: set[Stream] = field(default_factory=set)  # from which one was drawn at an index above 0
     found_down: bool = False  # whether a node was down at its turn
-    fails_by_overload: bool = False  # whether a window of which requests were shed was unhealthy
-    clock_was_paused: bool = False  # whether bake time, promotion delay or rate clock met a pause
+    fails_by_overload: bool = False  # whether a window with shed requests was unhealthy
+    clock_was_paused: bool = False  # whether bake time, promotion delay or rate clock overlapped a pause
     held_back: set[str] = field(default_factory=set)  # what waited for a change window
-    slots: set[str] = field(default_factory=set)  # what slots met
-    gates: set[str] = field(default_factory=set)  # what gates met
+    slots: set[str] = field(default_factory=set)  # events of slots
+    gates: set[str] = field(default_factory=set)  # events of gates
     _recording: Recording | None = None
 
     @property
@@ -99,10 +99,10 @@ class Watched:
 
     @cached_property
     def stuck(self) -> set[str]:
-        """What kept nodes from their turn, in words."""
-        said = set(self.recording.update.columns["message"])
+        """The reasons why nodes had to wait for their turn."""
+        messages = set(self.recording.update.columns["message"])
         ways = {"slots": "hold all slots", "zone": "hold all slots of zone", "freeze": "freezes the rollout"}
-        return {way for way, words in ways.items() if any(words in message for message in said)}
+        return {way for way, words in ways.items() if any(words in message for message in messages)}
 
     @cached_property
     def fates(self) -> set[tuple[str, str]]:
@@ -113,14 +113,14 @@ class Watched:
 
     @cached_property
     def behaviours(self) -> list[Behaviour]:
-        """Those of the classes that have nodes."""
+        """Behaviours of the classes that have nodes."""
         world = self.recording.world
         return [world.behaviours[number] for number in sorted(set(world.class_numbers))]
 
 
 @contextmanager
 def watching() -> Iterator[list[Watched]]:
-    """Collect what the reference engine runs meanwhile."""
+    """Record what the reference engine does in the block."""
     seen: list[Watched] = []
     run, draw, of_nodes, first = engine_module.run_reference, Draws.draw, Draws.of_nodes, Draws.first
     coupled, is_down = Draws.coupled, World.is_down
@@ -244,7 +244,7 @@ def _what_is_held_back(pacing: Pacing) -> Iterator[str]:
         yield "nothing: completed"
 
 
-# Where another value of a switch could have made another rollout, as far as that is cheap to tell.
+# Where another value of a switch could have changed the rollout, as far as that is cheap to detect.
 MATTERS: dict[str, Callable[[Watched], bool]] = {
     "pacing": lambda w: (
         w.plan.total - w.plan.canaries > w.plan.parallel if w.plan.pacing == "sliding" else w.recording.waves > 1
@@ -293,7 +293,7 @@ def _is_lost(w: Watched, number: int) -> bool:
 
 
 def _laws_that_were_asked(w: Watched) -> Iterator[tuple[str, Distribution]]:
-    """Name the places of the file whose laws had a say."""
+    """Name the keys of the file whose laws were drawn from."""
     drawn, world = w.streams, w.recording.world
     for behaviour in w.behaviours:
         if Stream.UPDATE_DURATION in drawn:
@@ -339,7 +339,7 @@ def _switches_that_mattered(w: Watched) -> Iterator[tuple[str, Any]]:
 
 
 def _met_on_the_line(w: Watched) -> Iterator[str]:
-    """Name what happened because nodes were offline."""
+    """Name events caused by offline nodes."""
     recording = w.recording
     if not recording.world.lines.ever_break:
         return
@@ -369,7 +369,7 @@ def _met_on_the_line(w: Watched) -> Iterator[str]:
 
 
 def _met_by_late_reports(w: Watched) -> Iterator[str]:
-    """Name what happened because verdicts were judged later than pacing acted on them."""
+    """Name events in which verdicts were judged later than pacing acted on them."""
     if not w.switches.reporting_delay_ns:
         return
     recording = w.recording
@@ -389,7 +389,7 @@ def _met_by_late_reports(w: Watched) -> Iterator[str]:
 
 
 def _met_by_slots(w: Watched) -> Iterator[str]:
-    """Name what lists of waves and slots met."""
+    """Name events of lists of waves and of slots."""
     recording, plan = w.recording, w.plan
     yield from w.slots
     for way in w.stuck:
@@ -422,7 +422,7 @@ def _met_by_slots(w: Watched) -> Iterator[str]:
 
 
 def _met_beside(w: Watched) -> Iterator[str]:
-    """Name what happened to nodes that were updated beside their old instance."""
+    """Name events of nodes that were updated beside their old instance."""
     fates, world = w.recording.fates, w.recording.world
     shared = "shared" if world.service is not None else "local"
     for node, fate in enumerate(fates):
@@ -454,7 +454,7 @@ _NO_START = ("did not start", "deadline passed while starting", "silent until th
 
 
 def _met_by_retries(w: Watched) -> Iterator[str]:
-    """Name what happened to nodes that were tried again."""
+    """Name events of nodes that were retried."""
     moves = w.recording.transitions.columns
     tried = {node for node, reason in zip(moves.node, moves.reason, strict=True) if reason.endswith("is tried again")}
     for _, reason in w.fates:
@@ -482,7 +482,7 @@ def _met_by_retries(w: Watched) -> Iterator[str]:
 
 
 def features(w: Watched) -> Iterator[Feature]:
-    """Name what one replication met; a feature counts once, however often it was met."""
+    """Name the features that one replication encountered, each once."""
     recording, world = w.recording, w.recording.world
     for switch, value in _switches_that_mattered(w):
         yield "switch", switch, value
@@ -549,7 +549,7 @@ def features(w: Watched) -> Iterator[Feature]:
 
 
 def _requests_met(w: Watched) -> Iterator[Feature]:
-    """Name what windows met of traffic, and of a service that is shared."""
+    """Name what windows encountered of traffic and of a shared service."""
     world, windows = w.recording.world, w.recording.windows
     if not any(windows.requests):
         return
@@ -572,5 +572,5 @@ def _requests_met(w: Watched) -> Iterator[Feature]:
 
 
 def count(seen: list[Watched]) -> Counter[Feature]:
-    """Count what the replications of one scenario met: each feature once for the scenario."""
+    """Count the replications' features, each once per scenario."""
     return Counter({feature for watched in seen for feature in features(watched)})

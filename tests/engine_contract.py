@@ -1,4 +1,4 @@
-"""What every engine must do, worked out by hand: tests that look at responses only."""
+"""The contract of every engine, worked out by hand: tests that look at responses only."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from simdeploy import Scenario, SimulationError, simulate
 
 
 class EngineContract:
-    """The tests of one engine; to be inherited by a class that names it.
+    """Tests of one engine, inherited by a class that names it.
 
     The fixture `make_scenario` makes a scenario: ten nodes, 30 s each; `changes` are merged into it.
     """
@@ -35,13 +35,13 @@ class EngineContract:
 
     @pytest.mark.parametrize(("deadline", "state"), [("60s", "completed"), ("59999999999ns", "failed")])
     def test_a_verdict_on_the_deadline_counts(self, make_scenario, deadline, state):
-        """The last window may end exactly on the deadline, and not a nanosecond later. [contract]"""
+        """The last window may end exactly on the deadline, but not a nanosecond later. [contract]"""
         values = self.run(make_scenario(fleet={"nodes": 1}), rolling(health={**CHECK, "deadline": deadline}))
         assert values["state"] == state
         assert values["makespan_s"] == pytest.approx(60, abs=1e-8)
 
     def test_the_deadline_may_start_when_the_node_has_started(self, make_scenario):
-        """Under deadline_starts: started 35 s are enough for a start of 30 s and 30 s of health. [contract]"""
+        """Under deadline_starts: started 35 s suffice after a start of 30 s for 30 s of health. [contract]"""
         policy = rolling(health={**CHECK, "deadline": "35s"})
         started = make_scenario(fleet={"nodes": 1}, orchestrator=switches(deadline_starts="started"))
         assert self.run(started, policy)["state"] == "completed"
@@ -54,7 +54,7 @@ class EngineContract:
         assert self.run(silent, rolling(health=CHECK))["state"] == "failed"
 
     def test_thresholds_of_the_rollout_dialect(self, make_scenario):
-        """Two healthy windows pass a node and three bad ones fail it, with windows of the policy's own length. [contract]"""
+        """Two healthy windows pass a node and three unhealthy ones fail it; windows have the policy's length. [contract]"""
         health = {"deadline": 600 * 10**9, "interval": 5 * 10**9}
         policy = rolling(100, health, dialect="rollout")
         assert self.run(make_scenario(fleet={"nodes": 1}), policy)["makespan_s"] == 30 + 2 * 5
@@ -62,13 +62,13 @@ class EngineContract:
         assert self.run(sick, policy)["stopped_at_s"] == 30 + 3 * 5
 
     def test_slowdown_stretches_starting_only(self, make_scenario):
-        """The slow registry stretches every attempt, and no rollback. [contract]"""
+        """A slowdown stretches every attempt, but no rollback. [contract]"""
         scenario = make_scenario(fleet={"nodes": 1, "slowdown": 2, "start_failure": 1, "start_attempts": 2})
         values = self.run(scenario, rolling(health=CHECK))
         assert (values["stopped_at_s"], values["restored_at_s"]) == (120, 150)
 
     def test_causes_combine(self, make_scenario):
-        """The release adds only what the node would not have failed anyway. [oracle]"""
+        """The release adds only failures that the node would not have had anyway. [oracle]"""
         scenario = make_scenario(
             fleet={"nodes": 1, "requests_per_second": 10, "error_rate": 0.2},
             release={"bad": {**BAD["bad"], "error_rate": 0.5}},
@@ -93,7 +93,7 @@ class EngineContract:
 
     @pytest.mark.parametrize(("judged", "stopped_at"), [("at_once", 30), ("wave_end", 100)])
     def test_limits_at_once_or_at_the_wave_s_end(self, make_scenario, judged, stopped_at):
-        """Judged at the wave's end, a limit crossed within the wave lets the wave be resolved. [contract]"""
+        """Judged at the wave's end, a limit crossed within the wave lets the wave finish. [contract]"""
         fleet = {**TEN, "classes": [{"name": "slow", "share": 0.1, "update_duration": 100}]}
         scenario = make_scenario(fleet=fleet, release=ZONE_3_FAILS, orchestrator=switches(limits_judged=judged))
         assert self.run(scenario, rolling(max_failed_nodes=0))["stopped_at_s"] == stopped_at
@@ -103,7 +103,7 @@ class EngineContract:
         [("fleet", 0, None), ("resolved", 0, 120), ("resolved", 7, None), ("wave", 0, None)],
     )
     def test_percent_of_what(self, make_scenario, of, sample, stopped_at):
-        """One at a time, node 3 is the first failure: 1 of 4 resolved exceeds 20 %, of 10 nodes and of 8 it doesn't. [contract]"""
+        """One at a time, node 3 fails first: 1 of 4 resolved nodes exceeds 20 %, 1 of 10 nodes or of 8 doesn't. [contract]"""
         orchestrator = switches(failed_percent_of=of, minimum_sample=sample)
         scenario = make_scenario(fleet=TEN, release=ZONE_3_FAILS, orchestrator=orchestrator)
         parallel, percent = 10 if of == "wave" else 1, 25 if sample else 20
@@ -140,13 +140,13 @@ class EngineContract:
 
     @pytest.mark.parametrize(("gate", "state"), [("all_healthy", "failed"), ("limits", "completed")])
     def test_one_failed_canary_stops_or_counts(self, make_scenario, gate, state):
-        """Under all_healthy one failed canary stops the rollout, under limits it counts like any node. [contract]"""
+        """Under all_healthy one failed canary stops the rollout; under limits it counts like any node. [contract]"""
         fleet = {"nodes": 40, "zones": 20}
         scenario = make_scenario(fleet=fleet, release=ZONE_3_FAILS, orchestrator=switches(canary_gate=gate))
         assert self.run(scenario, canary(4, auto_promote=True))["state"] == state
 
     def test_pausing_on_failure(self, make_scenario):
-        """on_failure: pause holds the rollout; after a resume it goes on until a further node fails. [contract]"""
+        """on_failure: pause pauses the rollout; after a resume it continues until another node fails. [contract]"""
         changes = {"fleet": TEN, "release": ZONE_3_FAILS, "orchestrator": switches(on_failure="pause")}
         policy = rolling(1, max_failed_nodes=0, max_failed_nodes_percent=100)
         for_good = self.run(make_scenario(**changes), policy)
@@ -158,7 +158,7 @@ class EngineContract:
         assert (values["state"], values["makespan_s"]) == ("completed", 2060)
 
     def test_a_failed_node_may_hold_its_slot(self, make_scenario):
-        """A sliding rollout whose slots are all held by failed nodes stays in progress for ever. [contract]"""
+        """A sliding rollout whose slots are all held by failed nodes never ends. [contract]"""
         orchestrator = switches(pacing="sliding", failed_node_holds_slot=True)
         policy = rolling(2, max_failed_nodes=10, max_failed_nodes_percent=100)
         values = self.run(make_scenario(fleet={**TEN, "start_failure": 1}, orchestrator=orchestrator), policy)
@@ -173,7 +173,7 @@ class EngineContract:
 
     @pytest.mark.parametrize(("what", "state", "failed"), [("fail", "failed", 5), ("skip", "completed", 0)])
     def test_unreachable_nodes(self, make_scenario, what, state, failed):
-        """Nodes that are down when their turn comes fail at once, or are passed over; neither is touched. [contract]"""
+        """Nodes that are down at their turn fail at once or are skipped; neither are touched. [contract]"""
         fleet = {"crash": {"up": "1ms", "repair": "1000h"}}
         scenario = make_scenario(fleet=fleet, orchestrator=switches(unreachable_nodes=what))
         values = self.run(scenario, rolling(5, max_failed_nodes=4, max_failed_nodes_percent=100))
@@ -185,15 +185,15 @@ class EngineContract:
         scenario = make_scenario(fleet=fleet, orchestrator=switches(pacing="sliding"))
         assert self.run(scenario, rolling(2, max_failed_nodes=3, max_failed_nodes_percent=100))["failed_nodes"] == 4
 
-    def test_excess_leaves_out_what_would_have_been_down(self, make_scenario):
-        """unavailable_excess_node_s is what the rollout itself cost, crashes of the same nodes taken off. [contract]"""
+    def test_excess_leaves_out_other_crashes(self, make_scenario):
+        """unavailable_excess_node_s counts what the rollout itself caused, without crashes that happened anyway. [contract]"""
         fleet = {"nodes": 40, "rollback_duration": 20, "crash": {"up": "10m", "repair": "10m"}}
         scenario = make_scenario(fleet=fleet, orchestrator=switches(unreachable_nodes="skip"))
         values = self.run(scenario, rolling())
         touched = values["touched_nodes"]
         assert 5 < touched < 35
         assert values["unavailable_node_s"] > values["unavailable_excess_node_s"]
-        # A crash within the 30 s of starting takes something off 30 s a node, never more than that.
+        # A crash within the 30 s of starting can only reduce the 30 s per node.
         assert 15 * touched < values["unavailable_excess_node_s"] <= 30 * touched
 
     # -- people ------------------------------------------------------------------------------------
@@ -226,14 +226,14 @@ class EngineContract:
 
     @pytest.mark.parametrize(("by_hand", "restored_at"), [(False, 30 + 30), (True, 30 + 100 + 30)])
     def test_a_good_release_may_be_rejected(self, make_scenario, by_hand, restored_at):
-        """rejects_good cancels a release that shows no defect: a false alarm, undone at once or by hand. [contract]"""
+        """rejects_good cancels a release without a defect: a false alarm, undone automatically or by hand. [contract]"""
         scenario = make_scenario(operator={"rejects_good": 1, "escape_detection": "100s"})
         values = self.run(scenario, canary(2, no_auto_rollback=by_hand))
         assert (values["verdict"], values["state"]) == ("false_alarm", "canceled")
         assert values["restored_at_s"] == restored_at
 
     def test_paused_for_good(self, make_scenario):
-        """Paused with all nodes resolved stays paused: no makespan, no verdict, no horizon. [contract]"""
+        """Paused with all nodes resolved, a rollout stays paused: no makespan, no verdict, no horizon. [contract]"""
         values = self.run(make_scenario(operator=script((10, "pause"))), rolling())
         assert (values["state"], values["updated_nodes"]) == ("paused", 10)
         for unknown in ("verdict", "makespan_s", "exposed_node_s"):
@@ -249,19 +249,19 @@ class EngineContract:
 
     @pytest.mark.parametrize("by_hand", [False, True])
     def test_a_cancel_of_nothing(self, make_scenario, by_hand):
-        """A cancel before anything was dispatched has nothing to undo, by hand neither. [contract]"""
+        """A cancel before any dispatch has nothing to undo, not even by hand. [contract]"""
         scenario = make_scenario(operator=script((0, "pause"), (5, "cancel")))
         values = self.run(scenario, rolling(no_auto_rollback=by_hand))
         assert (values["stopped_at_s"], values["restored_at_s"], values["touched_nodes"]) == (5, 5, 0)
 
     @pytest.mark.parametrize(("start_failure", "state"), [(0, "canceled"), (1, "failed")])
     def test_a_stop_beats_a_cancel_and_a_cancel_beats_completion(self, make_scenario, start_failure, state):
-        """At one instant a stop comes before a cancel, and a cancel before completion. [contract]"""
+        """At one instant a stop takes precedence over a cancel, and a cancel over completion. [contract]"""
         scenario = make_scenario(operator=script((30, "cancel")), fleet={"start_failure": start_failure})
         assert self.run(scenario, rolling())["state"] == state
 
     def test_acts_of_one_instant_come_in_the_file_s_order(self, make_scenario):
-        """Two acts at one instant are done in the file's order. [contract]"""
+        """Two acts at one instant happen in the file's order. [contract]"""
         first = self.run(make_scenario(operator=script((10, "pause"), (10, "resume"))), rolling(5))
         assert (first["state"], first["makespan_s"]) == ("completed", 60)
         second = self.run(make_scenario(operator=script((10, "resume"), (10, "pause"))), rolling(5))
@@ -270,13 +270,13 @@ class EngineContract:
     # -- stops, escapes and types ------------------------------------------------------------------
 
     def test_nothing_is_dispatched_at_or_after_a_stop(self, make_scenario):
-        """What would be dispatched at the instant of a stop is not. [contract]"""
+        """A dispatch due at the instant of a stop does not happen. [contract]"""
         scenario = make_scenario(fleet={**TEN, "start_failure": 1}, orchestrator=switches(pacing="sliding"))
         values = self.run(scenario, rolling(2, max_failed_nodes=1, max_failed_nodes_percent=100))
         assert (values["stopped_at_s"], values["touched_nodes"]) == (30, 2)
 
     def test_durations_of_zero(self, make_scenario):
-        """With durations of 0 a rollout is over at the instant it begins, and nobody was ever out of service. [contract]"""
+        """With durations of 0 a rollout ends at the instant it begins, and no node was ever out of service. [contract]"""
         values = self.run(make_scenario(fleet={"update_duration": 0}), rolling(3))
         assert (values["makespan_s"], values["updated_nodes"], values["min_in_service_fraction"]) == (0, 10, 1)
 
@@ -288,7 +288,7 @@ class EngineContract:
         assert (values["unavailable_node_s"], values["min_in_service_fraction"]) == (10 * 50, 0)
 
     def test_an_escape_is_noticed_and_undone(self, make_scenario):
-        """A defective release that completed serves until people notice, and is rolled back then. [contract]"""
+        """A completed defective release serves until people notice it, and is then rolled back. [contract]"""
         fleet = {"rollback_duration": 20, "requests_per_second": 10}
         release = {"bad": {**BAD["bad"], "error_rate": 0.05}}
         scenario = make_scenario(fleet=fleet, release=release, operator={"escape_detection": 600})
@@ -302,7 +302,7 @@ class EngineContract:
         assert (values["unavailable_node_s"], values["blast_radius"]) == (10 * 50, 1)
 
     def test_an_escape_that_is_noticed_at_once(self, make_scenario):
-        """Peaks are taken when an instant has settled: nodes that go back where the last one starts were never exposed at once. [contract]"""
+        """Peaks are taken once an instant has settled: nodes rolled back as the last one starts were never exposed together. [contract]"""
         scenario = make_scenario(release=BAD, operator={"escape_detection": 0})
         values = self.run(scenario, {"strategy": "immediate"})
         assert (values["verdict"], values["restored_at_s"]) == ("escaped", 60)
@@ -315,20 +315,20 @@ class EngineContract:
         assert abs(sum(times) / 400 - 3600) < 4 * 3600 / 20
 
     def test_service_waits_for_nodes_that_go_back_by_themselves(self, make_scenario):
-        """restored_at_s is the last node back, those that went back by themselves included. [contract]"""
+        """restored_at_s is when the last node is back, including node-local rollbacks. [contract]"""
         fleet = {**TEN, "classes": [{"name": "all", "share": 1, "rollback_duration": 500}]}
         scenario = make_scenario(fleet=fleet, release=BAD_ZONE_3_FAILS, orchestrator="expanso-rollout")
         assert self.run(scenario, rolling(max_failed_nodes=0))["restored_at_s"] == 530
 
     def test_a_stop_that_touched_nothing_is_not_undone_by_hand(self, make_scenario):
-        """A stop over nodes that were all down at their turn, so that none was touched, has nothing to undo. [contract]"""
+        """A stop has nothing to undo if all nodes were down at their turn. [contract]"""
         scenario = make_scenario(fleet={"nodes": 3, "crash": {"up": "1ns", "repair": "1000h"}})
         values = self.run(scenario, rolling(max_failed_nodes=0, no_auto_rollback=True))
         assert (values["state"], values["failed_nodes"], values["touched_nodes"]) == ("failed", 3, 0)
         assert (values["stopped_at_s"], values["restored_at_s"]) == (0, 0)
 
     def test_rollback_type(self, make_scenario):
-        """rollback: neither its stop nor its escape is undone. [contract]"""
+        """For type rollback neither a stop nor an escape is undone. [contract]"""
         scenario = make_scenario(
             fleet=TEN,
             release=BAD_ZONE_3_FAILS,
@@ -347,7 +347,7 @@ class EngineContract:
         [("restart", "failed", 30, 0, 5 * 30), ("stop", "completed", 60, 10, 0)],
     )
     def test_types_without_a_release(self, make_scenario, kind, state, makespan, updated, unavailable):
-        """restart and stop draw no release: no verdict, no exposure, no escape, nothing to roll back to. [contract]"""
+        """restart and stop draw no release: no verdict, no exposure, no escape, no rollback. [contract]"""
         scenario = make_scenario(
             fleet={**TEN, "start_failure": 1}, release=BAD, deployment={"type": kind}, orchestrator="expanso-rollout"
         )
@@ -360,7 +360,7 @@ class EngineContract:
         assert values["unavailable_node_s"] == unavailable
 
     def test_a_run_that_outlasts_64_bits_is_refused(self, make_scenario):
-        """Times that don't fit into 64 bits end the replication with a message, not with wrong numbers. [contract]"""
+        """Times beyond 64 bits fail the replication with a message instead of wrong numbers. [contract]"""
         scenario = make_scenario(fleet={"update_duration": "700000h"})
         with pytest.raises(SimulationError, match="146 years"):
             self.run(scenario, rolling(1, {"deadline": "800000h", "min_healthy_time": "0s"}))

@@ -1,4 +1,4 @@
-"""One result of every kind, made in a moment; and what makes two results equal."""
+"""A quick example of every kind of result, and the equality of results."""
 
 from dataclasses import fields, replace
 from functools import cache
@@ -64,7 +64,7 @@ def verify():
 
 
 def decisions():
-    """Decide a problem whose grid is cut down to two policies."""
+    """Decide a problem whose grid is reduced to two policies."""
     small = few_policies(
         "common-defects", canary_count=(5,), max_parallel=(60,), max_failed_nodes=(10,), max_error_rate=(0.05, 0.1)
     )
@@ -85,25 +85,25 @@ def timelines():
 
 
 def sample(candidates, first, count):
-    """Draw observations of candidates, of which the first is the lowest."""
+    """Draw observations of candidates, the first having the lowest mean."""
     return np.asarray(candidates)[:, None] + np.random.default_rng(first).normal(size=(len(candidates), count))
 
 
 def backtest():
-    """Replay few rollouts under another policy, which is known in some of them."""
+    """Replay few rollouts under another policy, with some outcomes known."""
     records = sd.Records.join([sd.simulate(SCENARIO, "canary", replication=k).to_records(f"{k}") for k in range(6)])
     spec = {"strategy": ROLLING, "max_parallel": 8, "health_check": {"deadline": "5m", "min_healthy_time": "30s"}}
     return sd.backtest(records, {"eights": spec}, modelled=2)
 
 
-def see():
-    """Return what was seen of a rollout of the small fleet."""
+def observe():
+    """Return an observed state of a rollout of the small fleet."""
     rollout = sd.simulate(SCENARIO, ROLLING, replication=3)
     return rollout.revisions.iloc[[8]].drop(columns=["last_progress_time", "health_check_deadline", "healthy_deadline"])
 
 
 MAKE = {
-    "Advice": lambda: sd.advise(SCENARIO, ROLLING, seen=see(), replications=300, engine="compiled"),
+    "Advice": lambda: sd.advise(SCENARIO, ROLLING, seen=observe(), replications=300, engine="compiled"),
     "Backtest": backtest,
     "Calibration": lambda: sd.calibrate(RecordedFleet(nodes=10).draw(8, 1)),
     "Check": lambda: sd.check(SCENARIO, requirements=["makespan_s <= 30m", "p95 makespan_s <= 2h"], most=100, engine="compiled"),
@@ -112,7 +112,7 @@ MAKE = {
     "Decisions": decisions,
     "Discovery": discover,
     "Estimates": lambda: sd.estimate(grid(), ["p95 blast_radius given defective", "makespan_s"]),
-    "Forecast": lambda: sd.forecast(SCENARIO, ROLLING, seen=see(), replications=300, engine="compiled"),
+    "Forecast": lambda: sd.forecast(SCENARIO, ROLLING, seen=observe(), replications=300, engine="compiled"),
     "GateComparison": lambda: sd.compare_gates(SCENARIO, ROLLING, gates=["pooled"], sizes=[0.1], **ENOUGH),
     "GridSummary": lambda: summarize_grid(grid()),
     "InformationResult": lambda: sd.value_of_perfect_information(replications(), costs=COSTS),
@@ -143,7 +143,7 @@ def make(name):
 
 
 def assert_results_equal(found, expected):
-    """Hold two results equal: their type, every public field, tables with their types, and what is said of them."""
+    """Assert that two results are equal: type, every public field, tables with their types, and answer."""
     assert type(found) is type(expected)
     assert found.answer == expected.answer
     assert found.summarize() == expected.summarize()

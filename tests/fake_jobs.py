@@ -1,4 +1,4 @@
-"""A job that simulates nothing, and does to its process what a test asks for; in a file, so that workers can import it."""
+"""A job that simulates nothing and disturbs its process as a test asks; in a module, so that workers can import it."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ Cell = tuple[int, int]  # a policy and a replication
 class FakeJob(Job):
     """Each row says its policy (`waves`) and replication (`updated_nodes`)."""
 
-    folder: str = ""  # for marks: which cells were begun, and by which process
-    deadly: tuple[Cell, ...] = ()  # they kill their process
-    deadly_once: tuple[Cell, ...] = ()  # they do so the first time
-    held_once: tuple[Cell, ...] = ()  # the first time they wait until their process is killed from outside
-    error: str = ""  # raised as a ValueError by every span, if there is one
+    folder: str = ""  # folder for marks: which cells were begun, and by which process
+    deadly: tuple[Cell, ...] = ()  # these kill their process
+    deadly_once: tuple[Cell, ...] = ()  # these do so the first time
+    held_once: tuple[Cell, ...] = ()  # these wait, the first time, until their process is killed
+    error: str = ""  # message of a ValueError that every span raises, if set
 
     def __post_init__(self) -> None:
         """There is no fleet that could be too large."""
@@ -36,7 +36,7 @@ class FakeJob(Job):
         return Block.of_rows(span.first, rows)
 
     def mark(self, cell: Cell) -> Path:
-        """Where the process that began a cell leaves its number."""
+        """Where the process that began a cell writes its number."""
         return Path(self.folder, f"{cell[0]}-{cell[1]}")
 
     def _run_cell(self, cell: Cell) -> dict[str, object]:
@@ -53,5 +53,5 @@ class FakeJob(Job):
 
 
 def make_job(n_policies: int, **options: object) -> FakeJob:
-    """A fake job with one group; it has no scenario, for nothing is simulated."""
+    """Make a fake job with one group and without a scenario."""
     return FakeJob((Group(None, (None,) * n_policies),), 0, "reference", **options)

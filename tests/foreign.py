@@ -1,4 +1,4 @@
-"""What tests of importers share: notes by field, kinds by which a text is recognised, and rollouts of what was imported."""
+"""Tools for tests of importers: notes by field, kinds by which a text is recognised, and rollouts of imported policies."""
 
 from __future__ import annotations
 
@@ -31,26 +31,26 @@ def notes_of(imported: PolicyImport, field: str) -> list[Note]:
 
 
 def replace_all(text: str, changes: dict[str, str]) -> str:
-    """Return a text in which each of these stands for what was there, one after the other."""
+    """Return a text after these replacements, one after the other."""
     for before, after in changes.items():
         text = text.replace(before, after)
     return text
 
 
 def refusal(text: str, **given: Any) -> list[str]:
-    """Return what a text is refused for, a line each."""
+    """Return the problems for which a text is refused, a line each."""
     return refusals(read_policy, text, **given)
 
 
 def assert_one_problem(text: str, line: int, words: str) -> None:
-    """Hold that a manifest is refused for one field of its spec, with its line and these words."""
+    """Assert that a manifest is refused for one field of its spec, with its line and these words."""
     (problem,) = refusal(text)
     assert problem.startswith(f"line {line}: spec.")
     assert words in problem
 
 
 def without_note(imported: PolicyImport, text: str, section: str) -> list[str]:
-    """Return the fields of a section that have no note, and are in no group that has one."""
+    """Return the fields of a section that have no note, not even as part of a group."""
     noted = {note.field for note in imported.notes}
     leaves = [leaf for document in Source(text).documents for leaf in _leaves(document.data, ())]
     fields = [format_path(leaf) for leaf in leaves if format_path(leaf).startswith(section)]
@@ -71,7 +71,7 @@ def _leaves(value: Any, path: tuple[str | int, ...]) -> Iterator[tuple[str | int
 
 
 def recognised_as(text: str) -> list[str]:
-    """Return all kinds that take a text for one of theirs."""
+    """Return all kinds that recognise a text."""
     modules = {kind: import_module(f"simdeploy.dialects.{kind.replace('-', '_')}") for kind in KINDS}
     return [kind for kind, module in modules.items() if module.recognises(Source(text))]
 

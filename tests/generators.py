@@ -1,4 +1,4 @@
-"""Scenarios over the whole file format, for hypothesis: small, quick to simulate, and never refused.
+"""Scenarios over the whole file format for hypothesis: small, quick to simulate, and always valid.
 
 Hypothesis draws one string of bytes for a scenario, and each byte takes one decision. Had it drawn the decisions one by
 one, it would have preferred few keys, and repeated parts of a scenario in the next ones: half of the scenarios would say
@@ -25,25 +25,25 @@ SWITCHES = switch_values()
 STRATEGIES = ("immediate", "rolling", "canary")
 ACTIONS = ("pause", "resume", "promote", "cancel")
 MAX_NODES = 30
-_BYTES = 320  # hardly a scenario takes so many decisions
+_BYTES = 320  # hardly any scenario takes this many decisions
 
 
 class Decisions:
-    """Decisions read off bytes, one byte each; after their end each is the first option."""
+    """Decisions read from bytes, one byte each; after their end each is the first option."""
 
     def __init__(self, taken: bytes) -> None:
         self._bytes = iter(taken)
 
     def number(self, low: int, high: int) -> int:
-        """Take one of the whole numbers from `low` to `high`, or of 256 of them."""
+        """Take one of the whole numbers from `low` to `high`, or one of 256 of them."""
         return low + next(self._bytes, 0) * (high + 1 - low) // 256
 
     def one_of(self, options: Sequence[Value]) -> Value:
-        # A copy: what is made of it may be changed, and the options are those of all later decisions.
+        # A copy, as callers may change it, and later decisions use the same options.
         return deepcopy(options[self.number(0, len(options) - 1)])
 
     def some_keys(self, **makers: Callable[[Decisions], Any]) -> Raw:
-        """Make each value with even chances, and leave out the other keys."""
+        """Make each value with probability 1/2, and leave out the other keys."""
         return {key: make(self) for key, make in makers.items() if self.number(0, 1)}
 
 
@@ -60,7 +60,7 @@ def between(low: int, high: int) -> Maker:
 
 # -- laws ------------------------------------------------------------------------------------------
 
-# Every family of durations about `m` seconds long, in every set of its parameters; those of beta are below a second.
+# Every family of durations, about `m` seconds long, in every parametrisation; those of beta are below a second.
 Form = Callable[[int], Raw]
 _LONG_TIMES: tuple[tuple[Form, ...], ...] = (
     (lambda m: {"constant": m},),
@@ -120,7 +120,7 @@ def durations(longest_s: int) -> Maker:
 
 
 def outages(decisions: Decisions) -> Raw:
-    """Make up and repair times, not both of them below a second: that would be many spells."""
+    """Make up and repair times, not both below a second, which would give many spells."""
     up, repair = decisions.one_of([(_TIMES, _LONG_TIMES), (_LONG_TIMES, _TIMES)])
     return {
         "up": times(decisions, up, decisions.one_of([400, 90, 1500])),
@@ -146,13 +146,13 @@ def flapping(decisions: Decisions) -> Raw:
 
 
 def or_none(make: Maker) -> Maker:
-    """Make three in four of them, and none in place of the others: in a class that is more than leaving out the key."""
+    """Make three in four of them, else None, which in a class differs from leaving out the key."""
     return lambda decisions: make(decisions) if decisions.number(0, 3) else None
 
 
 # -- fleet and release -----------------------------------------------------------------------------
 
-# What is no way to fail.
+# Values that cause no failures.
 _CALM: dict[str, Maker] = {
     "requests_per_second": among(0, 0.25, 7, 60),
     "rollback_duration": durations(40),
@@ -179,7 +179,7 @@ def nodes_of(decisions: Decisions, nodes: int) -> list[int]:
 def fleet_of(
     decisions: Decisions, behaviour: dict[str, Maker], nodes: int | None = None, *, some_down: bool = False
 ) -> Raw:
-    """Make a fleet of so many nodes, or of any number of them; whether some may be down for good."""
+    """Make a fleet of a given or any number of nodes; optionally some may be down for good."""
     drawn = decisions.number(1, MAX_NODES)
     nodes = nodes or drawn
 
@@ -330,7 +330,7 @@ def waves_of(decisions: Decisions) -> list[Any]:
 
 
 def with_time_for_waves(policy: Raw) -> Raw:
-    """Leave time for the windows of waves that have their own healthy time."""
+    """Make the deadline leave time for the windows of waves that have their own healthy time."""
     if any(isinstance(wave, dict) and "min_healthy_time" in wave for wave in policy.get("waves", ())):
         return policy | {"health_check": policy["health_check"] | {"deadline": "100s"}}
     return policy
@@ -387,7 +387,7 @@ GATES: tuple[Raw, ...] = (
 
 
 def with_gate(decisions: Decisions, policy: Raw, pacing: str) -> Raw:
-    """Let something else than the threshold judge, in one policy of three."""
+    """Use a gate other than the threshold in one policy of three."""
     if "health_check" not in policy or decisions.one_of([True, True, False]):
         return policy
     policy = {key: value for key, value in policy.items() if key != "retry_unhealthy"}
@@ -406,7 +406,7 @@ def with_gate(decisions: Decisions, policy: Raw, pacing: str) -> Raw:
 
 
 def without_gates(raw: Raw) -> Raw:
-    """Let the threshold judge in every policy."""
+    """Use the threshold in every policy."""
     policies = {}
     for name, policy in raw["policies"].items():
         health_check = {key: value for key, value in policy.get("health_check", {}).items() if key != "gate"}
@@ -415,7 +415,7 @@ def without_gates(raw: Raw) -> Raw:
 
 
 def one_policy(deadline: str = "5m", healthy: str = "10s", *, check: Raw | None = None, **keys: Any) -> Raw:
-    """Return the section with one policy, rolling unless told otherwise, whose nodes have so long to be healthy for so long."""
+    """Return a section with one policy, rolling by default, with this deadline and healthy time."""
     health_check = {"deadline": deadline, "min_healthy_time": healthy, **(check or {})}
     return {"p": {"dialect": "deployment", "strategy": "rolling", **keys, "health_check": health_check}}
 
@@ -446,17 +446,17 @@ SHARED: Raw = {"shared": {"capacity": 1.2}}
 OFTEN_OFFLINE: Raw = {"online": 60, "offline": {"exponential": {"mean": 100}}}
 
 
-# What is met often only if several things come together.
+# Combinations that are frequent only if several things come together.
 LINE_CORNERS: tuple[dict[str, Raw], ...] = (
-    # Nodes fail while they are offline, and go back by themselves.
+    # Nodes fail while they are offline, and are rolled back locally.
     {
         "fleet": {"update_duration": 20, "start_failure": 0.3, "connection": {"online": 60, "offline": 30}},
         "orchestrator": {"node_local_rollback": True},
         "deployment": {"type": "update"},
     },
-    # Nodes that are surged are not heard of.
+    # Reports of surged nodes are lost.
     {"fleet": {"update_duration": 20, "connection": OFTEN_OFFLINE}, "policies": tried_policy()},
-    # Canaries are not heard of.
+    # Reports of canaries are lost.
     {
         "fleet": {"update_duration": 20, "connection": OFTEN_OFFLINE},
         "operator": {"promote_after": 30},
@@ -467,7 +467,7 @@ LINE_CORNERS: tuple[dict[str, Raw], ...] = (
 
 
 def with_lines(decisions: Decisions, raw: Raw) -> Raw:
-    """Let the lines of all nodes, or of a class, break in one scenario of four, which then has no gates."""
+    """Let the connections of all nodes, or of a class, break in one scenario of four, which then has no gates."""
     if decisions.one_of([True, True, True, False]):
         return raw
     raw = without_gates(raw)
@@ -481,7 +481,7 @@ def with_lines(decisions: Decisions, raw: Raw) -> Raw:
 
 
 DELAY_CORNERS: tuple[dict[str, Raw], ...] = (
-    # A wave is judged by its own failures when the next one is out.
+    # A wave is judged by its own failures when the next one is dispatched.
     {
         "fleet": {"update_duration": 20, **FAILING},
         "orchestrator": {"failed_percent_of": "wave", "pacing": "barrier", "limit_combination": "either"},
@@ -492,7 +492,7 @@ DELAY_CORNERS: tuple[dict[str, Raw], ...] = (
 
 def with_reporting_delay(decisions: Decisions, raw: Raw) -> Raw:
     """Let verdicts be judged later than pacing acts on them in one scenario of five, which then has no gates."""
-    # Mostly where lines break, so that enough scenarios have gates.
+    # Mostly where connections break, so that enough scenarios have gates.
     if decisions.one_of([True, False] if "connection" in raw["fleet"] else [*[True] * 9, False]):
         return raw
     delay = decisions.one_of([10, 40, "2500ms", 150])
@@ -503,7 +503,7 @@ def with_reporting_delay(decisions: Decisions, raw: Raw) -> Raw:
 
 
 def with_tries_heard(raw: Raw) -> Raw:
-    """Let failed tries not count where only verdicts are reported."""
+    """Make failed tries not count where only verdicts are reported."""
     if "connection" in raw["fleet"] or raw["orchestrator"].get("reporting_delay"):
         return raw | {"orchestrator": raw["orchestrator"] | {"failed_tries_count": False}}
     return raw
@@ -515,13 +515,13 @@ def heard_at_once(raw: Raw) -> Raw:
 
 
 def without_lines(fleet: Raw) -> Raw:
-    """Let no line of a fleet break, so that it may have gates."""
+    """Keep all nodes of a fleet online, so that it may have gates."""
     classes = [{**one, "connection": None} for one in fleet.get("classes", ())]
     return {**fleet, "connection": None, **({"classes": classes} if classes else {})}
 
 
 def neighbour_of(decisions: Decisions, policy: Raw, interval_s: int) -> Raw:
-    """Make a policy that is judged otherwise, is planned otherwise, or is another altogether."""
+    """Make a policy with other limits, another plan, or no relation to this one."""
     differs = decisions.one_of(["judged", "judged", "planned", "another"])
     if differs == "another":
         return policy_of(decisions, interval_s)
@@ -542,7 +542,7 @@ TRAFFIC: tuple[Raw, ...] = (
 
 
 def with_requests(decisions: Decisions, raw: Raw) -> Raw:
-    """Let nodes share their requests, or requests change by the time of day, in one scenario of three each."""
+    """Let nodes share their requests, or requests vary over the day, in one scenario of three each."""
     fleet = dict(raw["fleet"])
     if decisions.one_of([False, False, True]):
         shared = {"capacity": decisions.one_of([1.15, 0.8, 1, 1.5, 10])}
@@ -596,9 +596,9 @@ def with_change_windows(decisions: Decisions, raw: Raw) -> Raw:
 
 # -- whole scenarios -------------------------------------------------------------------------------
 
-# What happens only if several things come together, which is rare when each is drawn by itself.
+# Events that need several things to come together, which is rare when each is drawn independently.
 CORNERS: tuple[dict[str, Raw], ...] = (
-    # Tries fail, and count; nodes that are surged among them.
+    # Tries fail and count, also those of surged nodes.
     {
         "fleet": {
             "update_duration": 20,
@@ -622,7 +622,7 @@ CORNERS: tuple[dict[str, Raw], ...] = (
             check={"max_error_rate": 0.15, "failure_threshold": 2},
         ),
     },
-    # So they are in a shared service, where canaries are surged.
+    # The same in a shared service in which canaries are surged.
     {
         "fleet": {"update_duration": 20, "error_rate": 0.1, "requests_per_second": 7, "service": SHARED},
         "policies": tried_policy(
@@ -637,7 +637,7 @@ CORNERS: tuple[dict[str, Raw], ...] = (
             check={"max_error_rate": 0.1},
         ),
     },
-    # Nodes that are surged fail, hold their places, and go back.
+    # Surged nodes fail, hold their places, and are rolled back.
     {
         "fleet": {"update_duration": 20, **FAILING, "rollback_failure": 0.3},
         "orchestrator": {"failed_node_holds_slot": True, "pacing": "sliding", "failed_percent_of": "fleet"},
@@ -671,7 +671,7 @@ CORNERS: tuple[dict[str, Raw], ...] = (
         "operator": {"script": []},
         "policies": one_policy("2m", max_parallel=2),
     },
-    # A person is slower than the script.
+    # An operator acts later than the script.
     {
         "operator": {"promote_after": "10m", **script((200, "promote"))},
         "policies": canary_policy(2, "1m", "20s"),
@@ -805,7 +805,7 @@ CORNERS: tuple[dict[str, Raw], ...] = (
             check={"max_error_rate": 0.3},
         ),
     },
-    # People promote later waves, too, or stop the rollout there.
+    # People also promote later waves, or stop the rollout there.
     {
         "fleet": {**TWENTY, "slowdown": 1, "start_failure": 0, "start_hang": 0},
         "operator": {"promote_after": 50, "notices_defect": 1, "script": []},
@@ -823,7 +823,7 @@ CORNERS: tuple[dict[str, Raw], ...] = (
             check={"max_error_rate": 0.1, "gate": {"kind": "pooled", "over": "window"}},
         ),
     },
-    # So it does in zones, some of whose nodes are down.
+    # The same in zones, some of whose nodes are down.
     {
         "fleet": {"nodes": 20, "zones": 4, "order": "zone", "crash": spells("3m", 60)},
         "operator": script((30, "pause"), (70, "resume")),
@@ -852,7 +852,7 @@ CORNERS: tuple[dict[str, Raw], ...] = (
 
 
 def _as_paced(policy: Raw, raw: Raw) -> Raw:
-    """Leave out a list of waves that the clock would pace; let it be planned zone by zone if nodes go by zone."""
+    """Remove a list of waves where the clock paces; plan zone by zone where nodes go by zone."""
     if "waves" not in policy:
         return policy
     if raw["orchestrator"].get("pacing") == "rate":
@@ -908,7 +908,7 @@ def _faultless_scenario(decisions: Decisions) -> Raw:
 
 
 def scenarios(neighbours: Sequence[int] = (0,)) -> st.SearchStrategy[Raw]:
-    """Draw a whole scenario, as a file would say it, with one policy named `p`, and so many others beside it."""
+    """Draw a whole scenario, as a file would contain it, with a policy named `p` and some others."""
     return st.binary(min_size=_BYTES, max_size=_BYTES).map(lambda taken: scenario_of(Decisions(taken), neighbours))
 
 

@@ -24,7 +24,7 @@ class Answer:
 
 
 def finish(coroutine) -> None:
-    """Run a coroutine in a thread of its own: a browser that other tests keep has an event loop in this one."""
+    """Run a coroutine in its own thread, because the browser of other tests keeps an event loop in this one."""
     with ThreadPoolExecutor(1) as threads:
         threads.submit(asyncio.run, coroutine).result()
 

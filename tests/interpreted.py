@@ -1,4 +1,4 @@
-"""The compiled engine's own source, run by Python and counted: what it does does not depend on the machine."""
+"""The compiled engine's source, run by Python with counted operations, so that its work can be tested on any machine."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _COUNTED = {
 class Interpreted:
     """The engine as Python runs it."""
 
-    # Since it was last cleared: `blocks` of Philox, `draws` from distributions, `binomials` that were worked out
+    # Since the last clear: `blocks` of Philox, `draws` from distributions, `binomials` that were computed
     # exactly, and `passes`, which are steps of loops with a counter.
     counts: Counter[str]
     modules: dict[str, ModuleType]
@@ -53,7 +53,7 @@ class Interpreted:
         return whole, index.T
 
     def begin(self, scenario: Scenario, *, seed: int = 0) -> tuple[Any, Any]:
-        """Make the tables of all policies; return who keeps them, and the table of their one record."""
+        """Make the tables of all policies; return their owner, and the table of the run's record."""
         policies = list(scenario.policies.values())
         lowered = self.modules["lowering"].lower(scenario, policies, TYPES[policies[0].identity.type])
         memory = self.modules["memory"].Memory(lowered, seed)
@@ -62,7 +62,7 @@ class Interpreted:
 
 
 def interpret() -> Interpreted:
-    """Import the engine once more, beside the one that is in use, with Python in place of numba."""
+    """Import the engine a second time, with Python in place of numba."""
     counts: Counter[str] = Counter()
 
     def counted(what: str, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -129,7 +129,7 @@ def _at(address: int, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Any:
 
 
 class _Record:
-    """An item of a table of records, its fields as attributes, also such that numpy has methods of the same name."""
+    """An item of a table of records with its fields as attributes, even those named like numpy methods."""
 
     __slots__ = ("_item",)
 

@@ -6,5 +6,5 @@ from simdeploy.cli.app import app
 
 
 def invoke(*words, **options):
-    """Run a command; what is wrong with it, rather than with its input, is raised."""
+    """Run a command; unexpected exceptions are raised."""
     return CliRunner().invoke(app, list(map(str, words)), catch_exceptions=False, **options)

@@ -1,4 +1,4 @@
-"""Print the lowest versions that users may have, as constraints for pip: of dependencies and extras, not of contributors' tools."""
+"""Print the lowest allowed versions of dependencies and extras as constraints for pip, without contributors' tools."""
 
 import tomllib
 from pathlib import Path

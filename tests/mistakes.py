@@ -1,4 +1,4 @@
-"""Mistakes that an engine could make, each against one rule of the model, planted in the reference engine."""
+"""Mistakes planted in the reference engine, each against one rule of the model."""
 
 from __future__ import annotations
 
@@ -63,19 +63,19 @@ _gives_up_slot, _reports_start = Controller.gives_up_slot, Line.reports_start
 
 
 def instead(owner: Any, name: str, value: Any) -> Plant:
-    """Put something in the place of a function, or of an attribute."""
+    """Replace a function or an attribute."""
     return lambda patch: patch.setattr(owner, name, value)
 
 
 def _always(owner: type, name: str, value: Any) -> Plant:
-    """Put a value in the place of one that instances have."""
+    """Give all instances the same value of an attribute."""
     assert name in owner.__init__.__code__.co_names  # type: ignore[misc]
     always = property(lambda _: value, lambda _, __: None)
     return lambda patch: patch.setattr(owner, name, always, raising=False)
 
 
 def _looks(*steps: Callable[[Controller], None]) -> Plant:
-    """Let the controller take the steps of one look in another order."""
+    """Make the controller take the steps of one look in another order."""
 
     def act(controller: Controller) -> None:
         for step in (*steps, Controller._note):
@@ -284,7 +284,7 @@ class _NothingShed:
     pools = ()
 
 
-# Mistakes that only scenarios with such a word in their file can tell.
+# Mistakes that need a scenario with this word in its file.
 NEEDS = {
     "every wave counts its failed looks anew": "'failures_of'",
     "only canaries are promoted": "'promotion': True",
@@ -320,7 +320,7 @@ def _opens_every_day(windows: tuple[ChangeWindow, ...], begins_ns: int) -> Calen
     return _calendar_of(tuple(replace(window, days=tuple(range(7))) for window in windows), begins_ns)
 
 
-# Each with the generated scenario that told it, to be tried first: whatever else is generated, the search finds another.
+# Each with the generated scenario that revealed it, tried first; if generation changes, the search finds another.
 _TOLD: dict[str, tuple[int, Plant]] = {
     # One instant.
     "a cancel beats a stop": (63, _looks(_script, Controller._judge, _operator, Controller._advance)),

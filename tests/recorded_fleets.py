@@ -1,4 +1,4 @@
-"""Records of many rollouts, drawn directly by the rules of the model: a thousand times faster than simulating them."""
+"""Records of many rollouts, drawn directly by the model's rules, a thousand times faster than by simulation."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class RecordedFleet:
     requests: int = 200
     error_rate: float = 0.01
     error_rate_sd: float = 0.005
-    skew_s: float = 0.0  # of the clocks that say when a node started
+    skew_s: float = 0.0  # of the clocks that record when a node started
 
     def scenario(self):
-        """Return the same as a scenario, with a policy that does the same."""
+        """Return the equivalent scenario, with an equivalent policy."""
         health = {"deadline": self.deadline_s, "min_healthy_time": "20s"}
         limits = {"max_failed_nodes": self.most_failed, "max_failed_nodes_percent": 100}
         return {
@@ -58,7 +58,7 @@ class RecordedFleet:
         rng = np.random.default_rng(seed)
         parts = [self._draw_rollout(name, rng) for name in range(n_rollouts)]
         nodes = pd.DataFrame({name: np.concatenate([part[0][name] for part in parts]) for name in parts[0][0]})
-        # The order of rows means nothing.
+        # The order of rows has no meaning.
         nodes = nodes.iloc[rng.permutation(len(nodes))]
         ends = [part[1] for part in parts]
         names = [f"r{name}" for name in range(n_rollouts)]
@@ -96,7 +96,7 @@ class RecordedFleet:
                 break
             failed += len(bad)
             at += resolved[rows].max()
-        # What would have come after the stop is not on record.
+        # Nothing after the stop is on record.
         last = stop if np.isfinite(stop) else at
         starts = np.concatenate([np.zeros((n, 1)), ends[:, :-1]], axis=1)
         begun = (dispatched[:, None] + starts < last) & (starts < self.deadline_s)

@@ -1,4 +1,4 @@
-"""A smaller scenario that fails as well: key by key, quicker than hypothesis, which knows bytes only."""
+"""Reduce a failing scenario key by key, which is quicker than hypothesis, which only knows bytes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Place = tuple[str | int, ...]
 
 
 def reduced(raw: dict[str, Any], fails: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-    """Leave out one key or item after the other, as long as what is left is a scenario that fails."""
+    """Remove keys and items one after the other as long as the rest is a scenario that still fails."""
     for place in _places(raw):
         smaller = _without(raw, place)
         if _is_scenario(smaller) and fails(smaller):

@@ -1,4 +1,4 @@
-"""What a call is refused for."""
+"""Errors by which calls refuse their arguments."""
 
 import pytest
 
@@ -13,5 +13,5 @@ def refused(call, *arguments, **options):
 
 
 def refusals(call, *arguments, **options):
-    """Return what a call is refused for, a line each."""
+    """Return the problems for which a call is refused, a line each."""
     return [str(problem) for problem in refused(call, *arguments, **options).problems]

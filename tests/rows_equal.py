@@ -1,4 +1,4 @@
-"""Rows of responses that should be equal, whichever engine they come from."""
+"""Compare rows of responses of the two engines."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ REPLICATIONS = 3
 
 Row = dict[str, Any]
 
-# Of what each excess is a part.
+# The total that each excess is a part of.
 WHOLE_OF = {
     "unavailable_excess_node_s": "unavailable_node_s",
     "lost_requests_excess": "lost_requests",
@@ -36,7 +36,7 @@ def run(
 
 
 def are_equal(name: str, one: Row, other: Row, rel_tol: float) -> bool:
-    """Compare a response: words and whole numbers exactly, and what is unknown is unknown to both."""
+    """Compare a response: words, whole numbers and missing values exactly."""
     a, b = one.get(name), other.get(name)
     if a == b or (a != a and b != b):
         return True
@@ -50,7 +50,7 @@ def are_equal(name: str, one: Row, other: Row, rel_tol: float) -> bool:
 def differences(
     names: Sequence[str], expected: list[list[Row]], found: list[list[Row]], rel_tol: float = 1e-9
 ) -> list[str]:
-    """Say which responses differ, one line each."""
+    """Return the responses that differ, one line each."""
     return [
         f"policy {policy}, replication {replication}: {name} should be {one.get(name)!r} and is {other.get(name)!r}"
         for policy, of_one, of_other in zip(names, expected, found, strict=True)

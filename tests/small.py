@@ -1,4 +1,4 @@
-"""The small scenario of many tests: a few nodes that sometimes fail, a release that may be bad, waves and all at once."""
+"""The small scenario of many tests: a few flaky nodes, a release that may be bad, waves and all at once."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ SMALL: dict[str, Any] = {
 
 
 def small(fleet: dict[str, Any] | None = None, **sections: Any) -> Scenario:
-    """Return it with other keys of the fleet, and other sections; None leaves a section out."""
+    """Return the small scenario with other keys of the fleet, and other sections; None removes a section."""
     raw = {**SMALL, **sections, "fleet": {**SMALL["fleet"], **(fleet or {})}}
     return Scenario.from_dict({name: section for name, section in raw.items() if section is not None})
 
 
 def one_by_one(orchestrator: Any = "expanso", policy: dict[str, Any] | None = None, **fleet: Any) -> Scenario:
-    """Return one whose makespan is known: nodes one after the other, each started and then healthy for a while."""
+    """Return a scenario with a known makespan: nodes one after the other, each started and then healthy for a while."""
     health_check = {"min_healthy_time": "10s", "deadline": "1h"}
     return Scenario.from_dict(
         {

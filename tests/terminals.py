@@ -1,4 +1,4 @@
-"""Processes on a terminal of their own, and waiting for what they show: for a sign, never for a time."""
+"""Processes on a terminal of their own, and waiting for their output rather than for a time."""
 
 import contextlib
 import os
@@ -15,9 +15,7 @@ END = r"(?!)"  # is never shown
 
 @contextlib.contextmanager
 def on_terminal(command, *, columns=100, stdout=subprocess.PIPE, has_keys=False, term="xterm"):
-    """Start a process with a terminal for its messages, and its keys; yield it and the terminal's other end, and leave neither
-    behind.
-    """
+    """Start a process with a terminal for messages and keys; yield it and the terminal's other end, and clean up both."""
     terminal, inner = pty.openpty()
     process = subprocess.Popen(
         [str(word) for word in command],
@@ -39,7 +37,7 @@ def on_terminal(command, *, columns=100, stdout=subprocess.PIPE, has_keys=False,
 
 
 def read_until(terminal, pattern):
-    """Return what a terminal shows up to a pattern, or to the end; fail if neither comes in time."""
+    """Return a terminal's output up to a pattern or the end; fail on timeout."""
     shown, end = b"", time.monotonic() + TIMEOUT_S
     while not re.search(pattern, shown.decode(errors="ignore")):
         is_there, _, _ = select.select([terminal], [], [], max(0.0, end - time.monotonic()))

@@ -1,4 +1,4 @@
-"""Advice and forecasts: conditioning against brute force and closed forms, what is refused, and what comes out."""
+"""Advice and forecasts: conditioning against brute force and closed forms, refused input, and answers."""
 
 import copy
 import dataclasses
@@ -80,12 +80,12 @@ def at(seconds):
 
 
 def counts(wave, updated, failed):
-    """Return the fields of a status that count."""
+    """Return the counting fields of a status."""
     return {"current_wave": wave, "updated_nodes": updated, "failed_nodes": failed}
 
 
 def look(scenario, updated_s, counted=(), **status):
-    """Return a deployment object, with these counts if there are any: its wave, its updated and its failed nodes."""
+    """Return a deployment object, optionally with these counts: its wave, its updated and its failed nodes."""
     status = {"state": "in_progress", "created_at": CREATED, "updated_at": at(updated_s), **status}
     status |= counts(*counted) if counted else {}
     return Deployment(id="d", type="update", spec=scenario.policy().spec, status=DeploymentStatus(**status))
@@ -148,7 +148,7 @@ def laws_of(scenario):
 
 @pytest.mark.parametrize("case", LAWS)
 def test_laws_are_those_of_drawn_nodes(case):
-    """By any time as many nodes run, and have failed, as the law of a node says. [oracle]"""
+    """At any time, the share of drawn nodes that run, or have failed, is that of their law. [oracle]"""
     changes, policy = LAWS[case]
     scenario = make({"fleet.requests_per_second": 10, **changes}, **policy)
     n, behaviour = 20_000, scenario.fleet.behaviour
@@ -182,7 +182,7 @@ def test_drawn_nodes_are_those_of_the_engine(case):
 
 
 SPREAD = {"fleet.update_duration": {"lognormal": {"median": "40s", "p95": "90s"}}}
-# Where there is one attempt, most tries are ruled out by few numbers: of how long it takes, and of windows.
+# With one attempt, most tries are ruled out by few numbers: the attempt's duration, and windows.
 SIEVED = SPREAD | {"fleet.start_attempts": 1, "fleet.error_rate": 0.04}
 SIEVED_LEVELS = SIEVED | {"fleet.error_rate": {"beta": {"mean": 0.04, "sd": 0.02}}}
 TRIED = LAWS | {
@@ -201,7 +201,7 @@ def test_compiled_tries_find_the_same(case):
     rng = np.random.default_rng(1)
     nodes = Nodes(np.arange(n), np.arange(n), np.zeros(n, int), rng.uniform(0.8, 1.2, n), np.full(n, 0.1))
     for _, law in laws_of(scenario):
-        # What each node does in some replication, to some seconds.
+        # What each node does in some replication, within a few seconds.
         verdicts, times, _ = draw_lives([law], nodes, 5, np.full(n, 10**6))
         wanted, supply = Observed.of_verdicts(verdicts, times - 5e9, times + 5e9), Supply(0, 2000 * n, 2000)
         found, at_ns = find_replications([law], nodes, supply, 5, wanted, is_compiled=True)
@@ -215,7 +215,7 @@ def test_compiled_tries_find_the_same(case):
 
 
 def run_all(scenario, seen, n, seed, enough):
-    """Return what became of those of n unconditioned worlds that look like what was seen, or of the first of them if so many do."""
+    """Return outcomes of those of n unconditioned worlds that match the observation, or of the first ones if many do."""
     instants = [look.at_ns for look in seen.looks]
     how = {"looks_ns": instants, "seed": seed, "engine": "compiled"}
     alike = []
@@ -230,7 +230,7 @@ def run_all(scenario, seen, n, seed, enough):
 
 
 def run_conditioned(conditioned):
-    """Return what becomes of conditioned worlds, and their weights."""
+    """Return outcomes of conditioned worlds, and their weights."""
     rows, weights = [], []
     for of_kind in conditioned.by_kind:
         scenario = conditioned.scenario.given(of_kind.kind.name)
@@ -242,7 +242,7 @@ def run_conditioned(conditioned):
 
 
 def assert_like_plain_worlds(conditioned, plain, *, n_unseen):
-    """Compare means with those of unconditioned worlds in which the same was seen; what none did, `n_unseen` of as many may do."""
+    """Compare means with those of unconditioned worlds with the same observation; events without a hit are allowed `n_unseen`."""
     rows, weights = run_conditioned(conditioned)
     sizes = [len(each.weights) for each in conditioned.by_kind]
     weighted = Weighted(weights, sizes, [each.n_tried for each in conditioned.by_kind], 0.95)
@@ -354,8 +354,8 @@ CASES = {name: case for name, *case in cases()}
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_conditioned_worlds_are_those_of_brute_force(name):
-    """Kinds, failures and makespans are those of plain worlds in which the same was seen. [oracle]"""
+def test_conditioned_worlds_match_brute_force(name):
+    """Kinds, failures and makespans are those of plain worlds with the same observation. [oracle]"""
     scenario, seen, instant = CASES[name]
     seen = read_seen(scenario, None, seen, instant)
     # With pauses the plain worlds need them, too.
@@ -369,7 +369,7 @@ def test_conditioned_worlds_are_those_of_brute_force(name):
 
 @pytest.mark.parametrize("name", ["crashes", "degraded spells", "crashes, stopped"])
 def test_nodes_are_tried_alike_on_both_engines(name, monkeypatch):
-    """Nodes that are tried by themselves take the same numbers, with the same weights, on both engines. [property]"""
+    """Nodes that are tried individually get the same numbers and weights on both engines. [property]"""
     monkeypatch.setattr(proposing_spells, "TRIES", 4)
     scenario, seen, instant = CASES[name]
     seen = read_seen(scenario, None, seen, instant)
@@ -388,7 +388,7 @@ def test_nodes_are_tried_alike_on_both_engines(name, monkeypatch):
 
 
 def test_the_clock_is_that_of_the_rollout():
-    """The second wave of a rollout that began at 16:59 waits until change windows open at 9: those of the day on which it began. [oracle]"""
+    """The second wave of a rollout created at 16:59 waits for change windows at 9:00, by the rollout's own date. [oracle]"""
     steady = {"fleet.update_duration": "1m", "fleet.start_attempts": 1, "fleet.start_failure": 0}
     hours = {"operator.change_windows": [{"from": "9h", "to": "17h"}], "release.bad.start_failure": 0}
     scenario = make(steady | hours).with_values({"deployment.created_at": "2026-01-01T12:00:00+01:00"})
@@ -406,7 +406,7 @@ def test_the_clock_is_that_of_the_rollout():
 
 
 def test_most_worlds_count():
-    """Although nobody saw waves start, weights vary little, and a kind that can hardly have been gets few worlds. [contract]"""
+    """Even without observed starts of waves, weights vary little, and an unlikely kind gets few worlds. [contract]"""
     changes = {
         "fleet.nodes": 40,
         "fleet.slowdown": {"lognormal": {"mean": 1, "sd": 0.3}},
@@ -437,7 +437,7 @@ def test_kinds_after_k_failures_of_n():
 
 
 def test_a_failure_in_an_unknown_wave():
-    """If the release hurts two of five nodes, one failure has the probability that any of them failed alone. [oracle]"""
+    """If the release affects two of five nodes, one failure has the probability of a single failure among all. [oracle]"""
     scenario = make({**ONE_AFTER_ONE, "release.bad.affects": {"nodes": [0, 3]}})
     # Nodes 0 to 4, one of which failed, went within 60 + 4 x 90 s.
     seen = look(scenario, 450, (6, 4, 1))
@@ -452,7 +452,7 @@ def test_a_failure_in_an_unknown_wave():
 
 
 def test_a_level_that_all_nodes_share():
-    """If the chance of a failure is drawn once, the next node fails with the beta-binomial's probability. [oracle]"""
+    """If the failure probability is drawn once, the next node fails with the beta-binomial's probability. [oracle]"""
     scenario = make({**ONE_AFTER_ONE, **ALL_GOOD, "fleet.start_failure": {"beta": {"mean": 0.2, "sd": 0.2}}})
     seen = look(scenario, 390.6, (6, 3, 2))
     result = sd.forecast(scenario, seen=seen, replications=2000, engine="compiled")
@@ -463,7 +463,7 @@ def test_a_level_that_all_nodes_share():
 
 
 def test_the_last_node_of_a_wave():
-    """When a wave goes the slowdown is known: as the largest of three uniform times says. [oracle]"""
+    """The time at which a wave ends gives the slowdown, as the largest of three uniform times. [oracle]"""
     slow = {"fleet.slowdown": {"empirical": {"values": [1.0, 1.25]}}, "fleet.start_failure": 0}
     scenario = make({**slow, "fleet.start_attempts": 1, **ALL_GOOD})
     # The first wave took 79 s and three windows.
@@ -500,16 +500,16 @@ IMPOSSIBLE = [
 ]
 
 
-@pytest.mark.parametrize(("status", "told"), IMPOSSIBLE)
-def test_what_cannot_have_happened(status, told):
-    """What no rollout shows is an error that says why. [contract]"""
+@pytest.mark.parametrize(("status", "message"), IMPOSSIBLE)
+def test_impossible_observations(status, message):
+    """An observation that no rollout can show is an error with the reason. [contract]"""
     scenario = make()
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=message):
         sd.advise(scenario, seen=look(scenario, 300, **status), replications=20, engine="reference")
 
 
-def test_nothing_changes_for_too_long():
-    """Nodes that are in flight for longer than their deadline since the last change are an error. [contract]"""
+def test_stale_observations():
+    """Nodes in flight for longer than their deadline since the last change are an error. [contract]"""
     scenario = make()
     for fields in ({}, {"health_check_deadline": at(180)}):
         seen = look(scenario, 120, (1, 2, 0), **fields)
@@ -521,23 +521,28 @@ def test_nothing_changes_for_too_long():
 
 
 def test_promotions_that_did_not_come():
-    """Canaries that wait longer than the scenario's operator ever takes are an error with the reason; up to then they aren't. [contract]"""
+    """Canaries that wait longer than the scenario's operator ever takes are an error with the reason. [contract]"""
     policy = {"strategy": "canary", "canary_count": 2, "max_parallel": 2, "max_failed_nodes": 1}
     seldom = {"exponential": {"mean": "10m"}}
-    for after, waits, told in ((0, 0, "promotes at once"), (30, 29, None), (30, 31, "within 30s"), (seldom, 300, None)):
+    for after, waits, message in (
+        (0, 0, "promotes at once"),
+        (30, 29, None),
+        (30, 31, "within 30s"),
+        (seldom, 300, None),
+    ):
         scenario = make({"operator.promote_after": after}, **policy)
         seen = look(scenario, 100, (1, 2, 0))
         how = {"seen": seen, "at": 100 + waits, "replications": 20, "engine": "reference"}
-        if told is None:
+        if message is None:
             assert sd.forecast(scenario, **how).n_worlds
             continue
         waiting = r"status\.current_wave: wave 1 waits for a promotion"
-        with pytest.raises(InputError, match=rf"{waiting}, .* {told}; allowed: operator"):
+        with pytest.raises(InputError, match=rf"{waiting}, .* {message}; allowed: operator"):
             sd.forecast(scenario, **how)
 
 
-def test_batches_that_cannot_have_gone():
-    """Under rate pacing more or fewer batches than minutes have begun, and nodes that went at other times, are errors. [contract]"""
+def test_impossible_batches():
+    """Under rate pacing, batches or nodes that don't match the elapsed minutes are errors. [contract]"""
     scenario, how = make(BATCHES), {"replications": 20, "engine": "reference"}
     early = look(scenario, 100, (3, 2, 0))
     with pytest.raises(InputError, match=r"a batch goes each minute, so 2 went by 100\.5 s \(found 3\)"):
@@ -570,8 +575,8 @@ HARD = {
 
 
 @pytest.mark.parametrize("case", HARD)
-def test_what_happened_is_possible(case):
-    """No state of a simulated rollout is said to be impossible, whatever delays or hides verdicts. [property]"""
+def test_simulated_states_are_possible(case):
+    """No state of a simulated rollout is called impossible, whatever delays or hides verdicts. [property]"""
     scenario = sd.Scenario.from_dict({**BASE, **HARD[case], "fleet": {**BASE["fleet"], **HARD[case].get("fleet", {})}})
     n_seen = 0
     for replication in range(6):
@@ -587,15 +592,15 @@ def test_what_happened_is_possible(case):
 
 
 def test_looks_that_contradict_each_other():
-    """Counts that fall, an end that doesn't last, another spec and a wrong order are errors. [contract]"""
+    """Falling counts, an end that is undone, another spec and a wrong order are errors. [contract]"""
     scenario = make()
     first = look(scenario, 100, (1, 2, 0))
-    for later, told in (
+    for later, message in (
         (look(scenario, 120, (1, 1, 0)), "updated_nodes falls from 2 to 1"),
         (look(scenario, 90, (1, 2, 0)), "not in order"),
         (look(make(max_parallel=2), 120, current_wave=1), "spec changes"),
     ):
-        with pytest.raises(InputError, match=told):
+        with pytest.raises(InputError, match=message):
             sd.forecast(scenario, seen=[first, later], replications=20)
     paused = look(scenario, 100, (1, 3, 0), state="paused")
     resumed, later = (look(scenario, 150 + 90 * n, (2, 3 + n, 0)) for n in (0, 1))
@@ -613,7 +618,7 @@ def test_arguments_that_make_no_sense():
     seen = look(scenario, 100, (1, 1, 0))
     stop = Deployment(**{**seen.model_dump(), "type": "rollback", "spec": seen.spec, "status": seen.status})
     gated = make(health_check={**CHECK, "max_error_rate": 0.05, "gate": {"kind": "pooled"}})
-    for arguments, told in (
+    for arguments, message in (
         ({"seen": 3}, "not a deployment object"),
         ({"seen": []}, "nothing was seen"),
         ({"seen": pd.DataFrame({"node": [0]})}, "neither a table of revisions nor of nodes"),
@@ -635,7 +640,7 @@ def test_arguments_that_make_no_sense():
         ({"seen": seen, "confidence_level": 95}, "invalid confidence level"),
         ({"seen": seen, "engine": "refrence"}, "did you mean 'reference'"),
     ):
-        with pytest.raises(InputError, match=told):
+        with pytest.raises(InputError, match=message):
             sd.advise(arguments.pop("scenario", scenario), arguments.pop("policy", None), **arguments)
 
 
@@ -643,7 +648,7 @@ def test_arguments_that_make_no_sense():
 
 
 def test_acts_are_compared_in_the_same_worlds():
-    """The best act costs nothing more than itself, the others as much as their means differ by. [property]"""
+    """The best act costs nothing more than itself; others differ by the difference of means. [property]"""
     scenario = make()
     seen = look(scenario, 220, (2, 2, 2))
     result = sd.advise(scenario, seen=seen, replications=1000, engine="compiled")
@@ -659,7 +664,7 @@ def test_acts_are_compared_in_the_same_worlds():
 
 
 def test_fields_that_change():
-    """With a limit that no number of failures crosses no further node stops a rollout. [contract]"""
+    """After a change to a limit that can't be crossed, no further node stops a rollout. [contract]"""
     scenario = make({"fleet.start_failure": 0.4})
     seen = look(scenario, 220, (2, 1, 3))
     acts = {"go on": "go on", "allow all": {"max_failed_nodes": 6, "max_failed_nodes_percent": 100}}
@@ -681,7 +686,7 @@ def test_a_terminal_state_offers_nothing():
 
 
 def test_what_waits_is_promoted():
-    """Canaries that wait can be promoted, and a paused rollout resumed. [contract]"""
+    """Waiting canaries can be promoted, and a paused rollout resumed. [contract]"""
     scenario = canary()
     waits = look(scenario, 150, (1, 2, 0), canary_promoted=False)
     result = sd.advise(scenario, seen=waits, replications=40, engine="compiled")
@@ -691,12 +696,12 @@ def test_what_waits_is_promoted():
     result = sd.advise(plain, seen=paused, replications=40, engine="compiled")
     acts = result.acts.set_index("act")
     assert list(acts.index) == ["go on", "resume", "cancel"]
-    # Who does nothing waits for ever.
+    # Doing nothing means waiting for ever.
     assert acts["cost"].isna().tolist() == [True, False, False]
 
 
-def test_too_few_effective_worlds_are_none():
-    """With fewer than a hundred effective worlds no act is best. [contract]"""
+def test_too_few_effective_worlds():
+    """With fewer than a hundred effective worlds no act is called best. [contract]"""
     scenario = make()
     seen = look(scenario, 220, (2, 3, 1))
     result = sd.advise(scenario, seen=seen, replications=20, engine="compiled")
@@ -724,20 +729,20 @@ WAYS = [
 ]
 
 
-@pytest.mark.parametrize(("told", "changes", "is_table"), WAYS)
-def test_the_way_that_worlds_were_found_is_told(told, changes, is_table):
-    """The command says whether chances are from laws, each node was tried by itself, or whole worlds were, and why. [contract]"""
+@pytest.mark.parametrize(("way", "changes", "is_table"), WAYS)
+def test_the_sampling_method_is_stated(way, changes, is_table):
+    """The command says whether chances come from laws, from nodes tried individually, or from whole worlds, and why. [contract]"""
     scenario = make({"fleet.start_failure": 0, **changes}, max_parallel=6)
     table = pd.DataFrame({"node": range(6), "status": "starting"})
     seen = table if is_table else look(scenario, 20, (1, 0, 0))
     result = sd.forecast(scenario, seen=seen, at=20, replications=20, engine="compiled")
-    assert describe_way(result).startswith(f"{told}: {result.n_tried:,} worlds tried, ")
+    assert describe_way(result).startswith(f"{way}: {result.n_tried:,} worlds tried, ")
     # What is kept says it, too.
     assert describe_way(read_result(result.to_dict())) == describe_way(result)
 
 
 def test_a_rule_is_judged_by_other_worlds():
-    """If what is seen says nothing, choosing later is worth nothing: a rule judged by its own worlds would claim more. [oracle]"""
+    """If observations are uninformative, choosing later has value 0, which a rule judged by its own worlds would exceed. [oracle]"""
     rng = np.random.default_rng(1)
     worth = []
     for _ in range(200):
@@ -749,8 +754,8 @@ def test_a_rule_is_judged_by_other_worlds():
     assert np.mean(worth) < 4 * np.std(worth) / math.sqrt(len(worth))
 
 
-def test_what_is_seen_later_is_used():
-    """If groups tell which act is cheap, the rule takes it: of costs 0 and 1 by group it pays 0. [oracle]"""
+def test_later_observations_are_used():
+    """If groups show which act is cheap, the rule uses them: with costs of 0 and 1 by group it pays 0. [oracle]"""
     groups = np.tile([0, 0, 1, 1], 50)
     costs = np.stack([groups, 1 - groups]).astype(float)
     assert choose_by_halves(np.ones(200), costs, groups).tolist() == [0.0] * 200
@@ -758,8 +763,8 @@ def test_what_is_seen_later_is_used():
     assert choose_by_halves(np.ones(200), costs, np.full(200, -1)).tolist() == groups.tolist()
 
 
-def test_waiting_pays_seldom_where_it_is_worth_nothing():
-    """Of six waits that are worth nothing none pays in 97.5 % of the repetitions, as one-sided intervals at a sixth say. [oracle]"""
+def test_useless_waiting_seldom_pays():
+    """In 97.5 % of the repetitions none of six worthless waits pays, as one-sided intervals at a sixth imply. [oracle]"""
     rng = np.random.default_rng(3)
     n, repetitions = 200, 400
     conditioned = SimpleNamespace(at_ns=0, scenario=None)
@@ -777,22 +782,22 @@ def test_waiting_pays_seldom_where_it_is_worth_nothing():
 
 
 @pytest.mark.parametrize("then", ["cancel", "resume"])
-def test_worlds_that_are_over_stay_as_they_are(then):
-    """An act changes no world that was over before it, so these need not be run again. [property]"""
+def test_finished_worlds_stay_as_they_are(then):
+    """An act changes no world that ended before it, so these need not be run again. [property]"""
     scenario = make(max_failed_nodes=1)
     seen = read_seen(scenario, None, look(scenario, 30, (1, 0, 0)), None)
     conditioned = condition(scenario, seen, replications=100, seed=3, engine="compiled")
     later_ns = conditioned.at_ns + 170 * NS_PER_S
     script = (ScriptedAct(conditioned.at_ns + 1, "pause"), ScriptedAct(later_ns + 1, then))
     script = script[1:] if then == "cancel" else script
-    told = []
+    finished = []
     looks_ns = (conditioned.at_ns, later_ns)
-    together, alone = (Runner(conditioned, Threads(1), looks_ns, (), told.append) for _ in range(2))
+    together, alone = (Runner(conditioned, Threads(1), looks_ns, (), finished.append) for _ in range(2))
     together.run_all([(script, None), ((), None), (script[:-1], None)])
     are_over = together.run(script[:-1]).numbers["makespan_s"] * NS_PER_S <= later_ns
     assert 0 < are_over.sum() < len(are_over)
     found = together.run(script)
-    assert sum(told) == len({script, (), script[:-1]}) * len(are_over)
+    assert sum(finished) == len({script, (), script[:-1]}) * len(are_over)
     plain = alone.run(script)
     assert (found.looks == plain.looks).all()
     for name, values in plain.numbers.items():
@@ -803,7 +808,7 @@ def test_worlds_that_are_over_stay_as_they_are(then):
 
 
 def test_estimates_of_weighted_worlds():
-    """Means of two kinds with different weights have a standard error as their spread over repetitions. [oracle]"""
+    """The standard error of a mean of two kinds with different weights equals its spread over repetitions. [oracle]"""
     rng = np.random.default_rng(2)
     found, errors = [], []
     for _ in range(400):
@@ -816,8 +821,8 @@ def test_estimates_of_weighted_worlds():
     assert np.mean(errors) == pytest.approx(np.std(found), rel=4 / math.sqrt(2 * 400))
 
 
-def test_a_kind_that_cannot_have_been():
-    """The interval of a probability that is next to nothing is that of none in as many effective worlds. [contract]"""
+def test_a_nearly_impossible_kind():
+    """The interval of a negligible probability is that of no event in as many effective worlds. [contract]"""
     weighted = Weighted(np.array([1.0] * 50 + [1e-250] * 50), [50, 50], [50, 50], 0.95)
     found = weighted.probability(np.repeat([0.0, 1.0], 50))
     assert 0 <= found.low <= found.estimate < 1e-200
@@ -825,13 +830,13 @@ def test_a_kind_that_cannot_have_been():
 
 
 def test_quantiles_of_weighted_worlds():
-    """A quantile is the lowest value that so much of the weight does not exceed. [oracle]"""
+    """A quantile is the lowest value that this share of the weight does not exceed. [oracle]"""
     weighted = Weighted(np.array([0.1, 0.2, 0.3, 0.4]), [4], [4], 0.95)
     values = np.array([4.0, 3.0, 2.0, 1.0])
     assert [weighted.quantile(values, level).estimate for level in (0.1, 0.4, 0.41, 0.7, 0.95)] == [1, 1, 2, 2, 4]
 
 
-def test_neither_workers_nor_engine_change_an_answer():
+def test_workers_and_engine_change_no_answer():
     """Threads and both engines give the same advice. [property]"""
     scenario = make()
     seen = look(scenario, 220, (2, 3, 1))
@@ -845,7 +850,7 @@ def test_neither_workers_nor_engine_change_an_answer():
 
 
 def test_progress_reaches_its_total():
-    """Progress begins at nothing, once nothing is refused, never goes back, and ends at its total. [contract]"""
+    """Progress starts at 0 after the arguments are checked, never decreases, and ends at its total. [contract]"""
     scenario = make()
     heard = []
     with pytest.raises(InputError, match="no such wave"):
@@ -866,7 +871,7 @@ def test_progress_reaches_its_total():
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """Work in a folder with a scenario and what was seen."""
+    """Work in a folder with a scenario and an observation."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "six.yaml").write_text(json.dumps(BASE), encoding="utf-8")
     scenario = make()
@@ -880,8 +885,8 @@ def call(*words, **how):
     return invoke(*words, "--replications", "40", "--engine", "compiled", **how)
 
 
-def test_what_was_seen_comes_from_files_and_pipes(folder):
-    """Several files, a list in one, and standard input say the same; a table has every change. [contract]"""
+def test_observations_from_files_and_pipes(folder):
+    """Several files, a list in one, and standard input give the same answer; a table has every change. [contract]"""
     texts = [(folder / f"{number}.json").read_text(encoding="utf-8") for number in (0, 1)]
     (folder / "list.json").write_text(json.dumps([json.loads(text) for text in texts]), encoding="utf-8")
     calls = (
@@ -889,9 +894,9 @@ def test_what_was_seen_comes_from_files_and_pipes(folder):
         call("forecast", "six.yaml", "--seen", "list.json", "--json"),
         call("forecast", "six.yaml", "--seen", "-", "--json", input=(folder / "list.json").read_text()),
     )
-    said = [json.loads(each.stdout) for each in calls]
-    assert len({each["computed_under"].pop("command") for each in said}) == 3
-    assert said[0] == said[1] == said[2]
+    documents = [json.loads(each.stdout) for each in calls]
+    assert len({each["computed_under"].pop("command") for each in documents}) == 3
+    assert documents[0] == documents[1] == documents[2]
     revisions = sd.simulate(make(), replication=2).revisions
     revisions[revisions["time_s"] < 200].to_csv("seen.csv", index=False)
     assert call("forecast", "six.yaml", "--seen", "seen.csv").exit_code in (0, 3)
@@ -899,8 +904,8 @@ def test_what_was_seen_comes_from_files_and_pipes(folder):
     assert (refused.exit_code, "one table" in refused.stderr) == (2, True)
 
 
-def test_what_run_prints_was_seen(folder):
-    """What `simdeploy run --json` writes is a rollout at its end. [contract]"""
+def test_output_of_run_is_an_observation(folder):
+    """The output of `simdeploy run --json` is read as a rollout at its end. [contract]"""
     ran = invoke("run", "six.yaml", "--json").stdout
     result = call("advise", "six.yaml", "--seen", "-", "--json", "--exit-code", input=ran)
     assert result.exit_code == 3
@@ -915,7 +920,7 @@ CODES = [("go on", 0), ("pause 5m", 10), ("cancel", 11), ("promote", 12), ("resu
 @pytest.mark.parametrize(("best", "code"), CODES)
 @pytest.mark.parametrize("pays", [None, "go on", "pause"])
 def test_exit_codes(best, code, pays):
-    """The exit code and the first words are the best act; where it pays to wait otherwise than by it, that is to wait. [contract]"""
+    """Exit code and first words follow the best act; if waiting for later observations pays, they say to wait. [contract]"""
     from simdeploy.cli.advise import find_code
 
     offered = itertools.product(("go on", "pause"), (1, 2))
@@ -936,7 +941,7 @@ def test_exit_codes(best, code, pays):
 
 
 def test_a_paused_rollout_stays_paused():
-    """Where it pays to wait, a paused rollout stays paused, and a document says how long without words; it reads back. [contract]"""
+    """If waiting pays, a paused rollout stays paused; the document states for how long, and reads back. [contract]"""
     advice = every_result.make("Advice")
     row = {"how": "go on", "wait_s": 600.0, "worth": 35.0, "low": 30.0, "high": 40.0, "pays": True}
     waiting = pd.DataFrame([row, {**row, "wait_s": 300.0, "worth": 20.0}, {**row, "worth": 50.0, "pays": False}])

@@ -1,4 +1,4 @@
-"""Advice given counts of requests: closed forms of windows and totals, and what is refused."""
+"""Advice given counts of requests: closed forms of windows and totals, and refused counts."""
 
 import json
 import math
@@ -51,20 +51,20 @@ def find_posterior(scenario, evidence, seen=None, instant=100, n=200):
     return result.kinds.iloc[1]
 
 
-def read(scenario, seen, instant, counts):
-    """Return what was seen of nodes and what was counted, as conditioning takes it."""
+def read_with_counts(scenario, seen, instant, counts):
+    """Return observed nodes and counts in the form that conditioning takes."""
     plan = plan_waves(scenario.policy().policy, scenario.orchestrator, 6, 1)
     return read_evidence(scenario, plan, read_seen(scenario, None, seen, instant), counts)
 
 
 def assert_near(kind, chances):
-    """Hold a posterior to the chance of the evidence under both kinds."""
+    """Assert that a posterior follows from the evidence's chances under both kinds."""
     exact = 0.3 * chances[1] / (0.7 * chances[0] + 0.3 * chances[1])
     assert abs(kind["posterior"] - exact) <= 4 * (kind["high"] - kind["low"]) / (2 * 1.96) + 1e-9
 
 
 def pmf(level, counts=COUNTS, requests=100):
-    """Return the chance of windows at a level."""
+    """Return the probability of the windows at a level."""
     return float(np.prod([stats.binom.pmf(failed, requests, level) for of_node in counts for failed in of_node]))
 
 
@@ -75,7 +75,7 @@ def test_windows_at_known_levels():
 
 
 def test_other_numbers_of_requests():
-    """Windows may have other numbers of requests than the scenario says. [oracle]"""
+    """Windows may have other numbers of requests than the scenario implies. [oracle]"""
     counts = [(1, 2, 1)]
     kind = find_posterior(make(SERVING), windows(counts, 30), instant=95)
     # The other nodes were healthy in three windows.
@@ -92,7 +92,7 @@ def test_windows_of_a_release_that_affects_a_share():
 
 
 def test_a_failed_node_with_windows():
-    """A node that fails its health check by its windows counts by them. [oracle]"""
+    """A node that fails its health check contributes the evidence of its windows. [oracle]"""
     check = {"deadline": "95s", "min_healthy_time": "20s"}
     scenario = make({**SERVING, "orchestrator.window_reset": False}, health_check=check)
     seen = table(("failed", "running", "running", "starting", "starting", "starting"))
@@ -101,11 +101,11 @@ def test_a_failed_node_with_windows():
     assert_near(kind, [pmf(OLD, counts), pmf(NEW, counts)])
 
 
-def test_a_level_of_its_own():
-    """Given its windows a node's level has a beta distribution, and so have its further ones. [oracle]"""
+def test_individual_levels():
+    """Given its windows a node's level has a beta distribution, from which further windows are drawn. [oracle]"""
     good = {"release.bad.probability": 0, "release.good.probability": 1}
     scenario = make({**SERVING, "fleet.error_rate": {"beta": {"mean": 0.05, "sd": 0.03}}, **good})
-    seen = read(scenario, table(), 100, windows())
+    seen = read_with_counts(scenario, table(), 100, windows())
     (found,) = condition(scenario, seen, replications=1500, seed=0, engine="compiled").by_kind
     strength = 0.05 * 0.95 / 0.03**2 - 1
     a, b = 0.05 * strength, 0.95 * strength
@@ -122,15 +122,15 @@ def test_a_level_of_its_own():
     assert found.weights.std() < 1e-6 * found.weights.mean()
 
 
-def test_kinds_with_levels_of_their_own():
+def test_kinds_with_individual_levels():
     """If good and bad fleets have beta levels, the posterior is that of beta-binomials. [oracle]"""
     classes = [{"name": "rough", "nodes": [0, 1, 2], "error_rate": {"beta": {"mean": 0.06, "sd": 0.02}}}]
     scenario = make({**SERVING, "fleet.classes": classes, "release.bad.error_rate": 0.000001})
     strength = 0.06 * 0.94 / 0.02**2 - 1
     a, b = 0.06 * strength, 0.94 * strength
-    seen = read(scenario, table(), 100, windows())
+    seen = read_with_counts(scenario, table(), 100, windows())
     found = condition(scenario, seen, replications=100, seed=0, engine="compiled")
-    # Relative to the largest chance that the counts can have.
+    # Relative to the largest probability that the counts can have.
     logs = 0.0
     for counts in COUNTS:
         logs += betaln(a + sum(counts), b + 300 - sum(counts)) - betaln(a, b)
@@ -147,18 +147,18 @@ def test_kinds_with_levels_of_their_own():
     assert sum(map(math.log, ours)) == pytest.approx(logs, abs=0.02)
 
 
-def test_instants_of_windows_tell_the_start():
-    """A node whose first window ended at 75 s started at 65 s: known to half a second. [oracle]"""
+def test_times_of_windows_determine_the_start():
+    """A node whose first window ended at 75 s started at 65 s, within half a second. [oracle]"""
     scenario = make({**SERVING, "fleet.update_duration": {"uniform": {"low": "40s", "high": "80s"}}})
     counts = windows([(6, 5)]).assign(to_s=[75.0, 85.0])
     seen = table(("validating",) * 3 + ("pending",) * 3)
-    assert read(scenario, seen, 90, counts).nodes.started_ns[0] == 65e9
-    error = refused(read, scenario, table(), 90, counts.assign(to_s=[75.0, 88.0]))
+    assert read_with_counts(scenario, seen, 90, counts).nodes.started_ns[0] == 65e9
+    error = refused(read_with_counts, scenario, table(), 90, counts.assign(to_s=[75.0, 88.0]))
     assert "row 2.to_s: no window of the node ends then" in str(error)
 
 
 def test_a_total_at_known_levels():
-    """Requests to the new version fail as a binomial says. [oracle]"""
+    """Failed requests to the new version are binomial. [oracle]"""
     scenario = make(SERVING)
     seen = look(scenario, 95, current_wave=2, updated_nodes=3, failed_nodes=0)
     kind = find_posterior(scenario, [{"requests": 900, "failed": 60}], seen=seen, instant=95)
@@ -167,7 +167,7 @@ def test_a_total_at_known_levels():
 
 
 def test_a_total_of_some_affected_nodes():
-    """If a share of the nodes is affected, a total is a mixture over how many of the wave are. [oracle]"""
+    """If a share of the nodes is affected, a total is a mixture over their number in the wave. [oracle]"""
     changes = {**SERVING, "release.bad.affects": {"share": 0.5}, "orchestrator.default_min_healthy": "0s"}
     changes.pop("orchestrator.default_min_healthy")
     scenario = make(changes, health_check={"deadline": "3m", "min_healthy_time": "30s", "max_error_rate": 0.9})
@@ -178,8 +178,8 @@ def test_a_total_of_some_affected_nodes():
     assert_near(kind, [stats.binom.pmf(56, 800, OLD), mixed])
 
 
-def test_a_defect_that_shows_late():
-    """Before a defect shows, requests are as on the old version; a total is weighted by time. [oracle]"""
+def test_a_late_defect():
+    """Before a defect shows, requests fail as on the old version; a total is weighted by time. [oracle]"""
     changes = {**SERVING, "release.bad.after": "20s", "release.bad.error_rate": 0.4, "orchestrator.pacing": "barrier"}
     scenario = make(changes, health_check={"deadline": "3m", "min_healthy_time": "30s", "max_error_rate": 0.9})
     seen = look(scenario, 95, current_wave=2, updated_nodes=3, failed_nodes=0)
@@ -191,8 +191,8 @@ def test_a_defect_that_shows_late():
     assert kind["posterior"] == pytest.approx(0.3 * chances[1] / (0.3 * chances[1] + 0.7 * chances[0]), rel=1e-6)
 
 
-def test_the_old_version_tells_nothing():
-    """Requests to the old version say nothing of the release. [oracle]"""
+def test_the_old_version_says_nothing():
+    """Requests to the old version are no evidence on the release. [oracle]"""
     scenario = make(SERVING)
     seen = look(scenario, 95, current_wave=2, updated_nodes=3, failed_nodes=0)
     kind = find_posterior(scenario, [{"version": "old", "requests": 5000, "failed": 400}], seen=seen, instant=95)
@@ -217,17 +217,17 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("evidence", "told"), REFUSED)
-def test_counts_that_cannot_be(evidence, told):
-    """Counts that are none, or can't have been seen, are errors that say which row and why. [contract]"""
-    with pytest.raises(InputError, match=told):
+@pytest.mark.parametrize(("evidence", "message"), REFUSED)
+def test_impossible_counts(evidence, message):
+    """Counts that are invalid, or can't have been observed, are errors with row and reason. [contract]"""
+    with pytest.raises(InputError, match=message):
         sd.forecast(make(SERVING), seen=table(), at=100, evidence=evidence, replications=20, engine="reference")
 
 
-def test_counts_that_are_not_supported():
-    """What counts can't be conditioned on is refused by name. [contract]"""
+def test_unsupported_counts():
+    """Counts that can't be conditioned on are refused by name. [contract]"""
     total = [{"requests": 10, "failed": 1}]
-    for changes, evidence, told in (
+    for changes, evidence, message in (
         ({"fleet.crash": {"up": "5h", "repair": "5m"}}, total, "crashes"),
         ({"fleet.flapping": {"good": "4h", "degraded": "1m", "error_rate": 0.3}}, total, "degraded spells"),
         ({"fleet.service": {"shared": {"capacity": 2}}}, total, "a shared service"),
@@ -235,7 +235,7 @@ def test_counts_that_are_not_supported():
         ({"orchestrator.reporting_delay": "5s"}, windows(), "a reporting delay"),
     ):
         how = {"seen": table(), "at": 100, "evidence": evidence, "replications": 20}
-        assert f"not supported with {told}" in str(refused(sd.forecast, make({**SERVING, **changes}), **how))
+        assert f"not supported with {message}" in str(refused(sd.forecast, make({**SERVING, **changes}), **how))
     seen = look(make(SERVING), 95, current_wave=2, updated_nodes=3, failed_nodes=0)
     error = refused(sd.forecast, make(SERVING), seen=seen, evidence=windows(), replications=20)
     assert "need a table of nodes" in str(error)
@@ -252,8 +252,8 @@ def test_counts_come_from_files(tmp_path, monkeypatch):
     (tmp_path / "totals.json").write_text(json.dumps(rows), encoding="utf-8")
     pd.DataFrame(rows).to_csv("totals.csv", index=False)
     asked = ("advise", "six.yaml", "--seen", "-", "--evidence")
-    said = [call(*asked, f"totals.{end}", "--json", input=text).stdout for end in ("json", "csv")]
-    documents = [json.loads(text) for text in said]
+    outputs = [call(*asked, f"totals.{end}", "--json", input=text).stdout for end in ("json", "csv")]
+    documents = [json.loads(text) for text in outputs]
     assert len({each["computed_under"].pop("command") for each in documents}) == 2
     assert documents[0] == documents[1]
     assert documents[0]["kinds"]
@@ -261,8 +261,8 @@ def test_counts_come_from_files(tmp_path, monkeypatch):
     assert (both.exit_code, "standard input" in both.stderr) == (2, True)
 
 
-def test_what_is_kept(tmp_path):
-    """A log has the nodes and the counts that an answer was conditioned on. [contract]"""
+def test_the_log_of_an_answer(tmp_path):
+    """A log has the nodes and counts that an answer was conditioned on. [contract]"""
     how = {"seen": table(), "at": 100, "evidence": windows(), "replications": 20, "engine": "reference"}
     sd.forecast(make(SERVING), log=tmp_path, **how)
     (file,) = tmp_path.glob("*.json")

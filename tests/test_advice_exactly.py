@@ -1,4 +1,4 @@
-"""Advice where probabilities, times and costs are known exactly: attempts, hangs, memoryless starts, promotions, and waiting."""
+"""Advice with exactly known probabilities, times and costs: attempts, hangs, memoryless starts, promotions, waiting."""
 
 import pytest
 from test_advice import at, canary, look, make
@@ -18,14 +18,14 @@ ALLOWED = {"max_parallel": 1, "max_failed_nodes": 4, "max_failed_nodes_percent":
 
 
 def assert_posterior(result, good, bad):
-    """Hold the probability of a bad release to the chance of what was seen under both kinds."""
+    """Assert that the probability of a bad release follows from the observation's chances under both kinds."""
     exact = 0.3 * bad / (0.3 * bad + 0.7 * good)
     found = result.kinds.set_index("kind").loc["bad"]
     assert abs(found["posterior"] - exact) <= 4 * (found["high"] - found["low"]) / (2 * 1.96)
 
 
 def assert_mean(result, measure, exact):
-    """Hold a mean of the forecast to what is known."""
+    """Assert that a mean of the forecast is near its known value."""
     rows = result.forecast
     found = rows[(rows["measure"] == measure) & rows["quantile"].isna()].iloc[0]
     assert abs(found["estimate"] - exact) <= 4 * (found["high"] - found["low"]) / (2 * 1.96) + 1e-6
@@ -39,7 +39,7 @@ def assert_mean(result, measure, exact):
     ],
 )
 def test_two_attempts(status, chance):
-    """A verdict at the end of the second attempt has the chance that the first one failed, and of the second one's end. [oracle]"""
+    """A verdict at the end of the second attempt has the chance of a failed first one and of the second one's end. [oracle]"""
     scenario = make(STEADY | {"fleet.start_attempts": 2}, **ALLOWED)
     seen = look(scenario, 120, current_wave=2, **status, last_progress_time=at(120))
     result = sd.forecast(scenario, seen=seen, replications=400, engine="compiled")
@@ -49,7 +49,7 @@ def test_two_attempts(status, chance):
 
 @pytest.mark.parametrize("starts", ["dispatch", "started"])
 def test_a_node_that_hangs(starts):
-    """A node that is silent when it should have started hangs, until its deadline. [oracle]"""
+    """A node that is silent when it should have started hangs until its deadline. [oracle]"""
     hangs = {"fleet.start_hang": 0.05, "release.bad.start_hang": 0.4, "release.bad.start_failure": 0}
     scenario = make(STEADY | hangs | {"orchestrator.deadline_starts": starts}, **ALLOWED)
     seen = look(scenario, 0, current_wave=1, updated_nodes=0, failed_nodes=0)
@@ -64,7 +64,7 @@ def test_a_node_that_hangs(starts):
 
 
 def test_nodes_in_flight_without_memory():
-    """Three starts that are exponential take as long as ever, however long ago they began: the mean times 1 + 1/2 + 1/3. [oracle]"""
+    """Three exponential starts take the mean times 1 + 1/2 + 1/3, however long ago they began. [oracle]"""
     changes = STEADY | {"fleet.nodes": 3, "fleet.update_duration": {"exponential": {"mean": "1m"}}}
     policy = ALLOWED | {"max_parallel": 3, "health_check": {**QUICK, "deadline": "10h"}}
     scenario = make(changes, **policy)
@@ -78,7 +78,7 @@ CANARIES = STEADY | {"fleet.start_failure": 0, "release.bad.start_failure": 0}
 
 
 def test_canaries_that_wait():
-    """How long people take to promote has no memory either, and says nothing of the release; then they promote, or cancel. [oracle]"""
+    """An exponential delay of promotion says nothing of the release; then people promote or cancel. [oracle]"""
     scenario = canary(**CANARIES)
     waits = {"current_wave": 1, "updated_nodes": 2, "failed_nodes": 0, "canary_promoted": False}
     result = sd.forecast(scenario, seen=look(scenario, 90, **waits), at=200, replications=1000, engine="compiled")
@@ -88,8 +88,8 @@ def test_canaries_that_wait():
     assert_mean(result, "time_left_s", 120 + 90 * promoted)
 
 
-def test_a_promotion_tells_of_the_release():
-    """Who cancels six of ten defects, and a tenth of the rest, promotes them in 0.4 and 0.9 of the cases. [oracle]"""
+def test_a_promotion_is_evidence():
+    """If people cancel six of ten defects and a tenth of the rest, a promotion has probability 0.4 or 0.9. [oracle]"""
     scenario = canary(**CANARIES)
     seen = look(scenario, 300, current_wave=2, updated_nodes=2, failed_nodes=0, last_progress_time=at(300))
     result = sd.forecast(scenario, seen=seen, replications=400, engine="compiled")
@@ -97,8 +97,8 @@ def test_a_promotion_tells_of_the_release():
     assert_mean(result, "time_left_s", 90)
 
 
-def test_what_waiting_is_worth():
-    """Nodes of a bad release all fail, so five minutes tell which one it is, and half an hour is too long. [oracle]"""
+def test_the_value_of_waiting():
+    """Nodes of a bad release all fail, so waiting five minutes identifies it, and half an hour is too long. [oracle]"""
     changes = STEADY | {"fleet.nodes": 12, "fleet.start_failure": 0, "release.bad.start_failure": 1}
     scenario = make(changes | {"costs.hour_of_delay": 0}, **ALLOWED | {"max_failed_nodes": 12})
     seen = look(scenario, 0, current_wave=1, updated_nodes=0, failed_nodes=0)
@@ -109,7 +109,7 @@ def test_what_waiting_is_worth():
     assert costs["go on"] == pytest.approx(400 * bad)
     assert costs["cancel"] == pytest.approx(50 * (1 - bad))
     worth = result.waiting.set_index(["how", "wait_s"])["worth"]
-    # Known in time, a good release goes on for nothing, and a bad one is canceled for nothing; else it has escaped.
+    # Known in time, a good release continues at no cost and a bad one is canceled at no cost; otherwise it has escaped.
     for how, wait_s, exact in (
         ("go on", 300, costs["cancel"]),
         ("pause", 300, costs["cancel"]),

@@ -1,4 +1,4 @@
-"""Advice given a table of nodes: conditioning against brute force and closed forms, and rows that cannot be."""
+"""Advice given a table of nodes: conditioning against brute force and closed forms, and impossible rows."""
 
 import json
 import math
@@ -33,7 +33,7 @@ TIMES = ("dispatched_at_s", "started_at_s", "resolved_at_s")
 
 
 def cut(rollout, at, times=TIMES):
-    """Return the nodes of a rollout as they were at an instant, with some of their instants."""
+    """Return the nodes of a rollout at an instant, with some of their times."""
     nodes = rollout.nodes
     dispatched, started, resolved = (nodes[name].le(at) for name in TIMES)
     seen = [resolved & nodes["ever_failed"], ~dispatched, resolved, started]
@@ -46,7 +46,7 @@ def cut(rollout, at, times=TIMES):
 
 
 def observe(verdicts, times, starts, rng):
-    """Return something that may be seen of nodes that live like this: intervals, verdicts or none yet, starts or not."""
+    """Return a possible observation of such nodes: intervals, verdicts if any, starts or not."""
     n = len(times)
     end = rng.uniform(20e9, 250e9, n)
     is_open = times > end
@@ -62,19 +62,19 @@ def observe(verdicts, times, starts, rng):
 
 
 def read_rule(scenario):
-    """Return the health rule of the policy, and how the fleet behaves."""
+    """Return the health rule of the policy, and the fleet's behaviour."""
     return read_health_rule(scenario.policy().policy, scenario.orchestrator), scenario.fleet.behaviour
 
 
 def make_nodes(n, places=None, slowdown=1.0, failure=0.1):
-    """Return nodes of one class, each in a world of its own, all at the first place unless places are given."""
+    """Return nodes of one class, each in its own world, all at the first place by default."""
     none = np.zeros(n, int)
     return Nodes(np.arange(n), none if places is None else places, none, np.full(n, slowdown), np.full(n, failure))
 
 
 @pytest.mark.parametrize("case", LAWS)
 def test_chances_are_those_of_drawn_nodes(case):
-    """Of many drawn lives as many look like what was seen of a node as its chance says. [oracle]"""
+    """The share of drawn nodes that match an observation is its calculated chance. [oracle]"""
     changes, policy = LAWS[case]
     scenario = make({"fleet.requests_per_second": 10, "fleet.start_hang": 0.1, **changes}, **policy)
     rule, behaviour = read_rule(scenario)
@@ -99,7 +99,7 @@ def test_chances_are_those_of_drawn_nodes(case):
 
 @pytest.mark.parametrize("kind", [0, 1])
 def test_levels_between_bounds_decide_as_they_are(kind, monkeypatch):
-    """Windows that the bounds of a node's level of errors decide turn out as they do if all levels are known. [property]"""
+    """Windows decided by bounds on a node's error level have the outcome of the exact level. [property]"""
     changes, policy = LAWS["own levels, deadline from the start"]
     scenario = make({"fleet.requests_per_second": 10, "release.bad.error_rate": 0.05, **changes}, **policy)
     rule, behaviour = read_rule(scenario)
@@ -112,7 +112,7 @@ def test_levels_between_bounds_decide_as_they_are(kind, monkeypatch):
 
 
 def test_nodes_are_found_by_their_starts():
-    """Both ways to find a replication agree on the first in which a node starts when it was seen to. [property]"""
+    """Both searches find the same first replication in which a node starts as observed. [property]"""
     scenario = make({"fleet.requests_per_second": 10})
     rule, behaviour = read_rule(scenario)
     n, law = 300, NodeLaw(behaviour, scenario.release[0], rule)
@@ -134,7 +134,7 @@ def test_nodes_are_found_by_their_starts():
 
 
 def test_rare_nodes_are_found_without_compiled_code():
-    """A node whose verdict comes at an instant of probability 4.5e-6 is found in the same replication both ways. [property]"""
+    """For a verdict at an instant of probability 4.5e-6, both searches find the same replication. [property]"""
     scenario = make({"fleet.requests_per_second": 10})
     rule, behaviour = read_rule(scenario)
     law = NodeLaw(behaviour, scenario.release[0], rule)
@@ -180,12 +180,12 @@ CASES = {name: case for name, *case in cases()}
 
 
 def look(scenario, replication, at, times):
-    """Return what was seen of a replication at an instant, with some of its times."""
+    """Return an observation of a replication at an instant, with some of its times."""
     return read_seen(scenario, None, cut(sd.simulate(scenario, replication=replication), at, times), at)
 
 
 def assert_like_brute_force(scenario, seen, n_plain, replications=500):
-    """Conditioned worlds are plain ones, of which many are tried, in which each node looked like this; return them."""
+    """Assert that conditioned worlds match those of many plain ones with the same observed nodes; return them."""
     conditioned = condition(scenario, seen, replications=replications, seed=3, engine="compiled")
     plain = find_plain(scenario, seen, n_plain, 4)
     assert len(plain) >= 25
@@ -200,8 +200,8 @@ def look_roughly(scenario, *seen):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_conditioned_worlds_are_those_of_brute_force(name):
-    """Kinds, failures and makespans are those of plain worlds in which each node looked like this. [oracle]"""
+def test_conditioned_worlds_match_brute_force(name):
+    """Kinds, failures and makespans are those of plain worlds with the same observed nodes. [oracle]"""
     scenario, *seen = CASES[name]
     assert_like_brute_force(scenario, look(scenario, *seen), 4000 if "order" in name else 40_000)
 
@@ -223,8 +223,8 @@ TURNS = {
 
 
 @pytest.mark.parametrize("name", TURNS)
-def test_turns_are_those_of_brute_force(name):
-    """Under sliding pacing, conditioned worlds are plain ones in which each node looked like this, give or take five seconds. [oracle]"""
+def test_turns_match_brute_force(name):
+    """Under sliding pacing, conditioned worlds are plain ones with the same observed nodes, to within five seconds. [oracle]"""
     scenario, *seen = TURNS[name]
     n_plain = 4000 if "order" in name else 80_000
     assert assert_like_brute_force(scenario, look_roughly(scenario, *seen), n_plain).why_tried == ""
@@ -255,8 +255,8 @@ SPELLS = {
 
 
 @pytest.mark.parametrize("name", SPELLS)
-def test_spells_are_those_of_brute_force(name):
-    """Where nodes crash, degrade or are cut off, conditioned worlds are plain ones in which each node looked like this. [oracle]"""
+def test_spells_match_brute_force(name):
+    """If nodes crash, degrade or go offline, conditioned worlds are plain ones with the same observed nodes. [oracle]"""
     scenario, *seen, n_plain = SPELLS[name]
     conditioned = assert_like_brute_force(scenario, look_roughly(scenario, *seen), n_plain, replications=300)
     assert conditioned.why_tried == ""
@@ -264,7 +264,7 @@ def test_spells_are_those_of_brute_force(name):
 
 @pytest.mark.parametrize("name", ["crashes", "lines, passed over", "outages of zones"])
 def test_nodes_are_tried_alike_on_both_engines(name, monkeypatch):
-    """Nodes that are tried by themselves take the same numbers, with the same weights, on both engines. [property]"""
+    """Nodes that are tried individually get the same numbers and weights on both engines. [property]"""
     monkeypatch.setattr(proposing_lives, "TRIES", 4)
     scenario, *seen, _ = SPELLS[name]
     seen = look(scenario, *seen)
@@ -283,22 +283,22 @@ def test_nodes_are_tried_alike_on_both_engines(name, monkeypatch):
     assert compiled.worlds.nodes.tolist() == reference.worlds.nodes.tolist()
 
 
-def test_who_may_be_passed_over():
-    """A node that waits although nodes after it went was passed over, or is waited for; elsewhere that can't be. [contract]"""
+def test_who_may_be_skipped():
+    """A node still pending after later dispatches was skipped or is waited for; if neither is possible, it's an error. [contract]"""
     status = ["running", "pending", "running", "starting", "starting", "starting"]
     table = pd.DataFrame({"node": range(6), "position": range(6), "status": status})
     how = {"at": 100, "replications": 20, "engine": "compiled"}
     skipping = make(LINES | SKIP)
     for scenario in (make(SKIP), make(LINES), make(LINES | WAIT)):
-        told = "row 2.position: pending, although nodes after it were dispatched"
-        assert told in str(refused(sd.forecast, scenario, seen=table, **how))
+        message = "row 2.position: pending, although nodes after it were dispatched"
+        assert message in str(refused(sd.forecast, scenario, seen=table, **how))
     assert sd.forecast(skipping, seen=table, **how).state == "in_progress"
     skipped = table.assign(status=table["status"].replace("pending", "skipped"))
     assert sd.forecast(skipping, seen=skipped, **how).state == "in_progress"
-    told = "row 2.status: skipped, but the scenario passes over no node"
-    assert told in str(refused(sd.forecast, make(LINES), seen=skipped, **how))
-    told = "row 2.position: missing, although a node was skipped"
-    assert told in str(refused(sd.forecast, skipping, seen=skipped.drop(columns="position"), **how))
+    message = "row 2.status: skipped, but the scenario passes over no node"
+    assert message in str(refused(sd.forecast, make(LINES), seen=skipped, **how))
+    message = "row 2.position: missing, although a node was skipped"
+    assert message in str(refused(sd.forecast, skipping, seen=skipped.drop(columns="position"), **how))
     instants = [0, math.nan, 0, 80, 80, 80]
     unplaced = table.drop(columns="position").assign(dispatched_at_s=instants)
     with pytest.raises(InputError, match=r"row 4\.dispatched_at_s: wave 1 goes at once, .* a position of each node"):
@@ -308,7 +308,7 @@ def test_who_may_be_passed_over():
 
 
 def find_plain(scenario, seen, n, seed):
-    """Return what became of those of n unconditioned worlds whose nodes look like the table."""
+    """Return outcomes of those of n unconditioned worlds whose nodes match the table."""
     policy, roots = seen.policy, np.arange(n)
     plan = plan_waves(policy.policy, scenario.orchestrator_of(policy), scenario.fleet.nodes, scenario.fleet.zones)
     nodes = np.repeat(roots[:, np.newaxis], plan.total, axis=1)
@@ -320,7 +320,7 @@ def find_plain(scenario, seen, n, seed):
 
 
 def test_which_nodes_failed():
-    """If the release hurts some places, it matters at which ones nodes failed. [oracle]"""
+    """If the release affects some places, the posterior depends on which nodes failed. [oracle]"""
     scenario = make({"release.bad.affects": {"nodes": [0, 3]}, "fleet.start_attempts": 1}, max_parallel=6)
     for failed in ((0,), (1,), (0, 3), (1, 2)):
         table = pd.DataFrame({"node": list("abcdef"), "status": "running"})
@@ -335,7 +335,7 @@ def test_which_nodes_failed():
 
 
 def test_a_table_is_of_a_rollout_in_progress():
-    """That canaries wait says nothing of the release, although who notices a defect cancels: a rollout that ended is not waiting. [oracle]"""
+    """Waiting canaries are no evidence although defects are canceled, as a canceled rollout no longer waits. [oracle]"""
     people = {"promote_after": {"exponential": {"mean": "2m"}}, "notices_defect": 1, "rejects_good": 0.2}
     sound = {"fleet.start_failure": 0, "release.bad.start_failure": 0, "release.bad.affects": "all"}
     sound |= {"fleet.crash": {"up": "1000h", "repair": "1m"}}
@@ -347,8 +347,8 @@ def test_a_table_is_of_a_rollout_in_progress():
     assert abs(bad["posterior"] - 0.3) <= 4 * (bad["high"] - bad["low"]) / (2 * 1.96)
 
 
-def test_starts_tell_the_slowdown():
-    """Given the starts of nodes, a slowdown has the probability that its law gives these instants. [oracle]"""
+def test_starts_are_evidence_on_the_slowdown():
+    """Given the starts of nodes, slowdowns have their posterior probabilities. [oracle]"""
     good = {"release.bad.probability": 0, "release.good.probability": 1}
     never_fail = {"fleet.start_failure": 0, "fleet.start_attempts": 1}
     scenario = make({"fleet.slowdown": {"empirical": {"values": [1.0, 1.25]}}, **never_fail, **good}, max_parallel=6)
@@ -364,7 +364,7 @@ def test_starts_tell_the_slowdown():
         chances.append(np.prod(np.diff(bounds, axis=0)) * law.sf(end / slowdown) ** 3)
     assert chances[0] == 0
     assert is_slow.all()
-    # Of the first two alone, the others of which nothing is known.
+    # Of the first two alone, with nothing known of the others.
     seen = read_seen(scenario, None, table.assign(status="validating", started_at_s=[51.0, 60.0] + [None] * 4), 80.5)
     (found,) = condition(scenario, seen, replications=1500, seed=0, engine="compiled").by_kind
     is_slow = uniforms(0, found.worlds.roots, Stream.SLOWDOWN, 0) > 0.5
@@ -378,8 +378,8 @@ def test_starts_tell_the_slowdown():
     assert abs(mean.estimate - chances[1] / sum(chances)) <= 4 * (mean.high - mean.low) / (2 * 1.96) + 1e-9
 
 
-def test_many_instants_leave_many_worlds():
-    """Although each node has its instants, most of the worlds that are tried count. [contract]"""
+def test_many_times_leave_many_worlds():
+    """Although the times of every node are given, most tried worlds count. [contract]"""
     changes = {"fleet.nodes": 60, "fleet.slowdown": {"lognormal": {"mean": 1, "sd": 0.3}}, "fleet.start_failure": 0.02}
     scenario = make({**changes, "release.bad.affects": "all", "release.bad.start_failure": 0.9}, max_parallel=20)
     rollout = sd.simulate(scenario.given("good"), replication=1)
@@ -400,7 +400,7 @@ DEALT = {
 
 @pytest.mark.parametrize("name", DEALT)
 def test_classes_of_a_table_are_those_of_its_worlds(name):
-    """Of sixty nodes, twelve of which are rough, worlds have the classes that were seen, and the posterior follows from them. [oracle]"""
+    """With twelve of sixty nodes rough, worlds have the observed classes, and the posterior follows from them. [oracle]"""
     classes = {"fleet.classes": [{"name": "rough", "share": 0.2, "start_failure": 0.4}]}
     changes = {"fleet.nodes": 60, "fleet.start_attempts": 1, "release.bad.affects": "all", **classes, **DEALT[name]}
     scenario = make(changes, max_parallel=60, max_failed_nodes=60, max_failed_nodes_percent=100)
@@ -457,11 +457,11 @@ IMPOSSIBLE = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("columns", "told"), IMPOSSIBLE)
-def test_rows_that_cannot_be(columns, told):
-    """A table that no rollout shows is an error that says which row, and why. [contract]"""
+@pytest.mark.parametrize(("columns", "message"), IMPOSSIBLE)
+def test_impossible_rows(columns, message):
+    """A table that no rollout shows is an error with row and reason. [contract]"""
     scenario = make({"fleet.zones": 3})
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=message):
         sd.forecast(scenario, seen=pd.DataFrame(SIX | columns), at=170, replications=20, engine="reference")
 
 
@@ -471,15 +471,15 @@ SLOTS = {
 }
 
 
-@pytest.mark.parametrize("told", SLOTS)
-def test_slots_that_cannot_be(told):
-    """Under sliding pacing all slots are taken, and no more, while nodes wait. [contract]"""
-    table = pd.DataFrame({"node": range(len(SLOTS[told])), "status": SLOTS[told]})
-    assert told in str(refused(sd.forecast, make(SLIDES, max_parallel=2), seen=table, at=100, replications=20))
+@pytest.mark.parametrize("message", SLOTS)
+def test_impossible_slots(message):
+    """Under sliding pacing exactly all slots are taken while nodes wait. [contract]"""
+    table = pd.DataFrame({"node": range(len(SLOTS[message])), "status": SLOTS[message]})
+    assert message in str(refused(sd.forecast, make(SLIDES, max_parallel=2), seen=table, at=100, replications=20))
 
 
 def test_a_deadline_that_has_passed():
-    """Nodes that are longer in flight than their deadline, and tables of another fleet, are errors. [contract]"""
+    """Nodes in flight beyond their deadline, and tables of another fleet, are errors. [contract]"""
     scenario = make({"fleet.zones": 3})
     late = refused(sd.forecast, scenario, seen=pd.DataFrame(SIX), at=320, replications=20)
     assert "row 4.status: no verdict within the deadline, 3m after its dispatch" in str(late)
@@ -491,8 +491,8 @@ def test_a_deadline_that_has_passed():
 # -- from outside ------------------------------------------------------------------------------------------------------
 
 
-def test_names_and_the_order_of_rows_say_nothing():
-    """Nodes are matched by zone among those that went together, whatever they are called. [property]"""
+def test_names_and_the_order_of_rows_are_irrelevant():
+    """Nodes dispatched together are matched by zone, whatever they are called. [property]"""
     scenario = make({"fleet.zones": 3})
     table = pd.DataFrame(SIX)
     how = {"at": 170, "replications": 40, "engine": "compiled"}
@@ -516,21 +516,21 @@ def test_a_table_comes_from_files_pipes_and_records(tmp_path, monkeypatch):
     stamped = table.drop(columns=list(TIMES)).assign(rollout="r", **stamps)
     stamped.to_csv("records.csv", index=False)
     text = (tmp_path / "nodes.csv").read_text(encoding="utf-8")
-    said = []
+    outputs = []
     for file in ("nodes.csv", "nodes.parquet", "nodes.json", "-", "records.csv"):
         at = "2026-01-05T09:02:50Z" if file == "records.csv" else "170"
-        said.append(call("forecast", "six.yaml", "--seen", file, "--at", at, "--json", input=text).stdout)
-    documents = [json.loads(text) for text in said]
-    assert len({each["computed_under"].pop("command") for each in documents}) == len(said)
+        outputs.append(call("forecast", "six.yaml", "--seen", file, "--at", at, "--json", input=text).stdout)
+    documents = [json.loads(text) for text in outputs]
+    assert len({each["computed_under"].pop("command") for each in documents}) == len(outputs)
     assert all(document == documents[0] for document in documents)
     assert documents[0]["kinds"]
     records = sd.read_records("records.csv")
     result = sd.forecast("six.yaml", seen=records, at=170, replications=40, engine="compiled")
-    assert result.to_dict()["kinds"] == json.loads(said[0])["kinds"]
+    assert result.to_dict()["kinds"] == json.loads(outputs[0])["kinds"]
 
 
 def test_the_past_of_a_table():
-    """The course shows the counts at the instants that are known. [contract]"""
+    """The course shows the counts at the known times. [contract]"""
     scenario = make({"fleet.zones": 3})
     result = sd.forecast(scenario, seen=pd.DataFrame(SIX), at=170, replications=20, engine="reference")
     past = result.course[result.course["is_past"]]
@@ -540,7 +540,7 @@ def test_the_past_of_a_table():
 
 
 def test_retries_are_tried_as_whole_worlds():
-    """Without laws, whole worlds whose nodes look like the table are kept. [contract]"""
+    """Without laws of nodes, whole worlds that match the table are kept. [contract]"""
     scenario = make({"fleet.start_failure": 0}, health_check=CHECK, max_parallel=6, strategy="rolling")
     scenario = scenario.with_values({"orchestrator.reporting_delay": "5s"})
     table = pd.DataFrame({"node": range(6), "status": "starting"})
@@ -551,18 +551,18 @@ def test_retries_are_tried_as_whole_worlds():
 SKEWED = {"lognormal": {"median": "60s", "p95": "90s"}}
 
 
-def test_a_straggler_is_matched_roughly_and_it_is_said():
-    """A node that started so late that half a second would never be met is found, and a warning says how closely. [contract]"""
+def test_a_straggler_is_matched_roughly_with_a_warning():
+    """A very late start is matched to more than half a second, and a warning says how closely. [contract]"""
     scenario = make({"fleet.update_duration": SKEWED}, health_check={**CHECK, "deadline": "10m"})
     seen = pd.DataFrame({"node": list("abcdef"), "status": ["validating", *["running"] * 2, *["pending"] * 3]})
     seen["dispatched_at_s"] = [0.0] * 3 + [math.nan] * 3
     seen["resolved_at_s"] = [math.nan, 90.0, 90.0] + [math.nan] * 3
     for late_s, is_told in ((70.0, False), (230.0, True)):
         seen["started_at_s"] = [late_s, 60.0, 60.0] + [math.nan] * 3
-        with warnings.catch_warnings(record=True) as told:
+        with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             result = sd.forecast(scenario, seen=seen, at=late_s + 25, replications=50, engine="compiled")
-        assert any("are improbable are matched to" in str(each.message) for each in told) == is_told
+        assert any("are improbable are matched to" in str(each.message) for each in caught) == is_told
         assert result.n_worlds
 
 
@@ -577,8 +577,8 @@ WIDE = {
 
 
 @pytest.mark.parametrize("case", WIDE)
-def test_rough_matches_are_those_of_brute_force(case, monkeypatch):
-    """Where the instants of a straggler may differ by seconds, worlds are plain ones whose own differ by no more. [oracle]"""
+def test_rough_matches_match_brute_force(case, monkeypatch):
+    """Conditioned worlds are plain ones in which a straggler's times differ by at most the stated seconds. [oracle]"""
     # Wider than usual, so that plain worlds have them.
     monkeypatch.setattr("simdeploy.analysis.advice.proposing_nodes._EASE", 1000.0)
     changes = {"fleet.nodes": 4, "fleet.start_attempts": 1, "fleet.update_duration": SKEWED}

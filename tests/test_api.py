@@ -1,4 +1,4 @@
-"""The wire: reading, checking and writing deployments in JSON."""
+"""The API format: reading, checking and writing deployments in JSON."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def leaves(value: object, path: tuple[str | int, ...] = ()) -> dict[tuple[str | 
 
 
 def test_the_untouched_page_has_one_problem_per_placeholder() -> None:
-    """The page's example as it is gives exactly one problem at each "string", with its line [contract]."""
+    """The page's unchanged example gives exactly one problem at each "string", with its line. [contract]"""
     body = page_body()
     problems = problems_of(body)
     placeholders = [path for path, leaf in leaves(json.loads(body)).items() if leaf == "string"]
@@ -130,7 +130,7 @@ def test_the_untouched_page_has_one_problem_per_placeholder() -> None:
 
 
 def test_the_page_with_values_round_trips() -> None:
-    """The page's example with its placeholders replaced is written back as the same JSON values [contract]."""
+    """The page's example with values for its placeholders is written back as the same JSON. [contract]"""
     body = page_body()
     for name in ("deadline", "min_healthy_time"):
         body = body.replace(f'"{name}": "string"', f'"{name}": "1m30s"')
@@ -149,7 +149,7 @@ def test_the_page_with_values_round_trips() -> None:
 
 
 def test_every_field_of_the_page_is_known() -> None:
-    """The page's example has no key that the types don't, and the types have none that it doesn't [contract]."""
+    """The page's example and the types have the same keys. [contract]"""
     deployment = json.loads(page_body())["deployment"]
     assert set(deployment) == set(Deployment.model_fields)
     assert set(deployment["spec"]) == set(DeploymentSpec.model_fields)
@@ -158,8 +158,8 @@ def test_every_field_of_the_page_is_known() -> None:
     assert set(deployment["status"]) == set(DeploymentStatus.model_fields)
 
 
-def test_string_is_a_name_where_no_placeholder_is_certain() -> None:
-    """A job may be called "string" as long as no duration or time is the placeholder [contract]."""
+def test_string_is_a_name_unless_surely_a_placeholder() -> None:
+    """A job may be called "string" if no duration or time is the placeholder. [contract]"""
     deployment = {"id": "string", "job_id": "string", "spec": ROLLING, "status": {"message": "string"}}
     assert parse_deployment(json.dumps({"deployment": deployment})).warnings == ()
 
@@ -175,7 +175,7 @@ def test_every_field_round_trips_in_canonical_form() -> None:
 
 
 def test_numbers_are_written_as_read() -> None:
-    """10 stays 10 and 10.0 stays 10.0, and an explicit null stays, while unset keys are not invented [contract]."""
+    """10 stays 10, 10.0 stays 10.0, an explicit null stays, and unset keys stay unset. [contract]"""
     spec = '{"max_failed_nodes":null,"max_failed_nodes_percent":%s,"strategy":"immediate"}'
     for number in ("10", "10.0"):
         text = '{"deployment":{"spec":' + spec % number + "}}"
@@ -201,7 +201,7 @@ STRANGERS = st.dictionaries(
 
 @given(st.tuples(STRANGERS, STRANGERS, STRANGERS, STRANGERS, STRANGERS))
 def test_unknown_keys_are_kept_and_warned_about(strangers: tuple[dict[str, Any], ...]) -> None:
-    """Unknown keys at any level, whatever their names, are written back and warned about once each [property]."""
+    """Unknown keys at any level are written back, and each causes one warning. [property]"""
     body = json.loads(json.dumps(FULL))
     deployment = body["deployment"]
     spots = [body, deployment, deployment["spec"], deployment["spec"]["health_check"], deployment["status"]]
@@ -215,7 +215,7 @@ def test_unknown_keys_are_kept_and_warned_about(strangers: tuple[dict[str, Any],
     assert [problem.message for problem in document.warnings] == ["unknown key"] * n_added
 
 
-# Keys that mean something, if at another place.
+# Keys that mean something at another place.
 SPECIAL = {"rollout", "interval", "success_threshold", "failure_threshold"}
 
 
@@ -237,8 +237,8 @@ def test_an_unknown_key_is_warned_about_with_line_and_nearest() -> None:
         '{"rollout": {"id": "r", "spec": {"strategy": "immediate"}}}',
     ],
 )
-def test_all_forms_of_a_document_are_written_in_the_form_they_were_read(text: str) -> None:
-    """A response body, a deployment and a bare spec each come back as what they were [contract]."""
+def test_documents_are_written_in_the_form_they_were_read(text: str) -> None:
+    """A response body, a deployment and a bare spec are written in their own form. [contract]"""
     assert json.loads(parse_deployment(text).to_json()) == json.loads(text.removeprefix("\ufeff"))
 
 
@@ -270,7 +270,7 @@ def test_empty_durations_and_times_are_unset_but_written_back() -> None:
     ],
 )
 def test_the_dialect_is_recognised_by_what_only_one_has(body: dict[str, Any], dialect: Dialect) -> None:
-    """Wrapper, form of durations and a dialect's own keys each suffice to recognise it [contract]."""
+    """Wrapper, form of durations and a dialect's own keys each determine the dialect. [contract]"""
     document = parse_deployment(json.dumps(body))
     assert (document.dialect, document.spec.dialect) == (dialect, dialect)
 
@@ -290,21 +290,21 @@ def test_the_dialect_is_recognised_by_what_only_one_has(body: dict[str, Any], di
     ],
 )
 def test_no_evidence_or_a_mix_asks_for_the_dialect(body: dict[str, Any]) -> None:
-    """Where nothing or too much speaks for a dialect the one problem asks for it, and giving it helps [contract]."""
+    """Without or with contradictory evidence, the only problem asks for the dialect, and stating it helps. [contract]"""
     problem = the_problem(json.dumps(body))
     assert "dialect" in str(problem)
     assert "dialect: rollout" in (problem.hint or "")
     assert parse_deployment(json.dumps(body), dialect="deployment").dialect == "deployment"
 
 
-def test_contradictions_are_told_beside_the_question_for_the_dialect() -> None:
-    """What a strategy lacks in either dialect is told even while the dialect is unknown [contract]."""
+def test_contradictions_are_reported_beside_the_unknown_dialect() -> None:
+    """A strategy's missing settings are reported even if the dialect is unknown. [contract]"""
     problems = problems_of('{"strategy": "canary"}')
     assert sorted(problem.path for problem in problems) == [(), ("health_check",), ("strategy",)]
 
 
 def test_a_given_dialect_reads_the_other_form_of_durations() -> None:
-    """With the dialect given a number is seconds or nanoseconds, a string a Go duration [contract]."""
+    """With a given dialect, numbers are seconds or nanoseconds, and strings are Go durations. [contract]"""
     text = '{"strategy": "rolling", "health_check": {"deadline": %s}}'
     seconds = parse_deployment(text % "300", dialect="deployment").spec.health_check
     ns = parse_deployment(text % '"5m"', dialect="rollout").spec.health_check
@@ -315,7 +315,7 @@ def test_a_given_dialect_reads_the_other_form_of_durations() -> None:
 
 
 def test_an_unknown_dialect_is_a_problem() -> None:
-    """A dialect that doesn't exist is refused by name [contract]."""
+    """An unknown dialect is refused by name. [contract]"""
     assert the_problem(json.dumps(ROLLING), "nomad").allowed == "deployment, rollout, general"  # type: ignore[arg-type]
 
 
@@ -379,7 +379,7 @@ WRONG = [
 
 @pytest.mark.parametrize(("path", "value", "message"), WRONG)
 def test_a_wrong_value_is_one_problem_at_its_line(path: tuple[str, ...], value: str, message: str) -> None:
-    """Each wrong value gives one problem with its path, its line and what is wrong with it [contract]."""
+    """Each wrong value gives one problem with path, line and reason. [contract]"""
     body = json.loads(json.dumps(FULL))
     spot = body["deployment"]
     for key in path[:-1]:
@@ -396,8 +396,8 @@ def test_a_wrong_value_is_one_problem_at_its_line(path: tuple[str, ...], value: 
     assert problem.file == "f.json"
 
 
-def test_all_problems_are_told_at_once_in_the_order_of_the_text() -> None:
-    """Problems of spec, health check, status, identity and contradictions come together, by line [contract]."""
+def test_all_problems_are_reported_at_once_in_the_order_of_the_text() -> None:
+    """Problems of all sections, and contradictions, are reported together by line. [contract]"""
     text = """{"deployment": {
       "type": "updat",
       "spec": {
@@ -421,7 +421,7 @@ def test_all_problems_are_told_at_once_in_the_order_of_the_text() -> None:
 
 
 def test_a_misspelt_required_key_is_named() -> None:
-    """A missing key whose misspelling is there says so [contract]."""
+    """The problem of a missing key names its misspelling. [contract]"""
     problem = the_problem('{"stategy": "rolling", "health_check": {"deadline": "5m"}}')
     assert problem.path == ("strategy",)
     assert "found 'stategy'" in (problem.hint or "")
@@ -430,8 +430,8 @@ def test_a_misspelt_required_key_is_named() -> None:
 @pytest.mark.parametrize(
     "text", ["[]", "5", "null", '"string"', "{}", '{"id": "x"}', '{"deployment": {}, "rollout": {}}']
 )
-def test_what_is_no_deployment_is_told_what_is(text: str) -> None:
-    """JSON that is neither a deployment nor a spec gets the forms that are allowed [contract]."""
+def test_other_json_lists_the_allowed_forms(text: str) -> None:
+    """JSON that is neither a deployment nor a spec is refused with the allowed forms. [contract]"""
     assert '{"deployment": {...}}' in (the_problem(text).allowed or "")
 
 
@@ -454,8 +454,8 @@ def test_a_wrapper_around_nothing_is_a_problem(text: str) -> None:
         ({"strategy": "immediate"}, []),
     ],
 )
-def test_contradictions_are_found_by_every_door(body: dict[str, Any], paths: list[tuple[str, ...]]) -> None:
-    """Spec objects, inline specs and JSON agree on what a strategy needs [contract]."""
+def test_contradictions_are_found_in_every_form(body: dict[str, Any], paths: list[tuple[str, ...]]) -> None:
+    """Spec objects, inline specs and JSON have the same rules for a strategy. [contract]"""
     inline, problems = spec_from_dict(body, dialect="deployment")
     assert [problem.path for problem in problems] == paths
     assert (inline is None) == bool(paths)
@@ -493,14 +493,14 @@ NOT_JSON = [
 
 @pytest.mark.parametrize(("text", "line", "message"), NOT_JSON, ids=[text[:20] for text, _, _ in NOT_JSON])
 def test_bad_json_is_a_problem_with_its_line(text: str, line: int, message: str) -> None:
-    """What is no JSON, or what only Python takes for it, is a problem at its line [contract]."""
+    """Invalid JSON, even if Python accepts it, is a problem at its line. [contract]"""
     problem = the_problem(text)
     assert problem.line == line
     assert message in problem.message
 
 
 def test_duplicate_keys_and_numbers_are_found_at_once() -> None:
-    """Every duplicate key names its first line, also within a duplicate, together with NaN [contract]."""
+    """Each duplicate key, even a nested one, names its first line, and is reported together with NaN. [contract]"""
     problems = problems_of('{"a": {"b": 1},\n "a": {"b": 2},\n "c": [{"d": 1, "d": 2}],\n "e": NaN}')
     places = sorted((problem.line, problem.path) for problem in problems)
     assert places == [(2, ("a",)), (3, ("c", 0, "d")), (4, ("e",))]
@@ -508,7 +508,7 @@ def test_duplicate_keys_and_numbers_are_found_at_once() -> None:
 
 
 def test_64_levels_are_read() -> None:
-    """Nesting as deep as allowed is kept, brackets inside of strings don't count [contract]."""
+    """The deepest allowed nesting is read; brackets in strings don't count. [contract]"""
     deep = "[" * 63 + "]" * 63
     text = '{"strategy": "rolling", "health_check": {"deadline": "5m"}, "x": @, "y": "#"}'.replace("@", deep)
     text = text.replace("#", "[" * 99)
@@ -516,7 +516,7 @@ def test_64_levels_are_read() -> None:
 
 
 def test_a_flood_of_problems_is_cut_off() -> None:
-    """Of what is wrong ninety thousand times the first hundred are told, and how many more there are [contract]."""
+    """Of ninety thousand problems the first hundred are listed, and the rest is counted. [contract]"""
     for text in ("[" + "NaN," * 90_000 + "0]", "{" + '"a":0,' * 90_000 + '"a":0}'):
         problems = problems_of(text)
         assert len(problems) == MOST_PROBLEMS + 1
@@ -524,14 +524,14 @@ def test_a_flood_of_problems_is_cut_off() -> None:
 
 
 def test_more_values_than_a_deployment_has() -> None:
-    """More than 100,000 values are refused before they are read [contract]."""
+    """More than 100,000 values are refused without being parsed. [contract]"""
     for text in ("[" + "NaN," * 2_000_000 + "0]", "{" + '"a":0,' * 500_000 + '"a":0}', '["a"' + '"a"' * 2_000_000):
         assert [problem.message for problem in problems_of(text)] == [f"more than {MAX_VALUES:,} values"]
 
 
 @given(st.dictionaries(JSON_KEYS, JSON_VALUES, max_size=4), st.integers(0, 3))
 def test_every_path_is_found_again_in_the_text(value: dict[str, Any], indent: int) -> None:
-    """The places that the scanner gives are those of the keys and of the items in any JSON text [property]."""
+    """The scanner's places are those of keys and items in any JSON text. [property]"""
     text = json.dumps(value, indent=indent, ensure_ascii=False)
     lines = text.split("\n")
     for path, leaf in leaves(value).items():
@@ -569,7 +569,7 @@ def file_problem(path: Path | str) -> Problem:
     ],
 )
 def test_unreadable_content_is_one_problem(tmp_path: Path, data: bytes, message: str, line: int | None) -> None:
-    """A file that is empty, binary, too large or in another encoding is one problem that says so [contract]."""
+    """An empty, binary, too large or differently encoded file is one problem that says so. [contract]"""
     path = tmp_path / "d.json"
     path.write_bytes(data)
     problem = file_problem(path)
@@ -578,7 +578,7 @@ def test_unreadable_content_is_one_problem(tmp_path: Path, data: bytes, message:
 
 
 def test_unreadable_paths_are_one_problem(tmp_path: Path) -> None:
-    """A missing file, a folder and an impossible name are problems, not exceptions of the system [contract]."""
+    """A missing file, a folder and an impossible name are problems, not system exceptions. [contract]"""
     assert "No such file" in file_problem(tmp_path / "none.json").message
     assert "directory" in file_problem(tmp_path).message
     assert "can't be read" in file_problem("a\0b").message
@@ -611,7 +611,7 @@ def test_a_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
     ],
 )
 def test_inline_durations(dialect: Dialect, deadline: str | float, ns: int) -> None:
-    """Inline a bare number is seconds for deployment and nanoseconds for rollout, a string is Go's [contract]."""
+    """Inline, a bare number is seconds in a deployment and nanoseconds in a rollout; a string is a Go duration. [contract]"""
     raw = {"strategy": "rolling", "health_check": {"deadline": deadline}}
     spec, problems = spec_from_dict(raw, dialect=dialect)
     assert problems == []
@@ -650,7 +650,7 @@ def test_inline_durations(dialect: Dialect, deadline: str | float, ns: int) -> N
     ],
 )
 def test_inline_problems(dialect: Dialect, raw: dict[str, Any], path: str, message: str) -> None:
-    """Inline an unknown key or a wrong value is one problem with its path within the spec [contract]."""
+    """Inline, an unknown key or a wrong value is one problem with its path. [contract]"""
     spec, problems = spec_from_dict({"strategy": "immediate", **raw}, dialect=dialect)
     assert spec is None
     assert [problem.path for problem in problems] == [tuple(path.split("."))]
@@ -658,7 +658,7 @@ def test_inline_problems(dialect: Dialect, raw: dict[str, Any], path: str, messa
 
 
 def test_inline_takes_mappings_and_changes_nothing() -> None:
-    """Read-only mappings are accepted, other values are a problem, and the caller's dict stays as it was [contract]."""
+    """Read-only mappings are accepted, other values refused, and the caller's dict is unchanged. [contract]"""
     raw = {"strategy": "rolling", "health_check": MappingProxyType({"deadline": 300})}
     spec, problems = spec_from_dict(MappingProxyType(raw), dialect="deployment")
     assert (spec is None, problems) == (False, [])
@@ -688,7 +688,7 @@ def test_null_is_unset() -> None:
     ],
 )
 def test_unset_and_zero_are_distinct(value: DeploymentSpec, dialect: Dialect) -> None:
-    """Unset is None and has the documented default as its effective value, an explicit 0 stays 0 [contract]."""
+    """An unset key is None and has its documented default; an explicit 0 stays 0. [contract]"""
     for name in type(value).model_fields.keys() & DEFAULTS[dialect].keys():
         assert getattr(value, name) is None
         assert value.effective(name) == DEFAULTS[dialect][name]
@@ -697,7 +697,7 @@ def test_unset_and_zero_are_distinct(value: DeploymentSpec, dialect: Dialect) ->
 
 
 def test_types_are_frozen_hashable_and_picklable() -> None:
-    """Wire objects can't be changed and travel between processes [contract]."""
+    """Objects of the API can't be changed, and can be sent between processes. [contract]"""
     document = parse_deployment(json.dumps(FULL))
     deployment = document.deployment
     assert deployment is not None
@@ -709,13 +709,13 @@ def test_types_are_frozen_hashable_and_picklable() -> None:
 
 
 def test_a_spec_is_never_guessed_from_a_dict() -> None:
-    """A deployment takes a spec object only [contract]."""
+    """A deployment accepts only a spec object. [contract]"""
     with pytest.raises(ValidationError):
         Deployment(spec=ROLLING)
 
 
 def test_trusted_values_read_again() -> None:
-    """A deployment built without checks from valid values is read back without a problem [contract]."""
+    """A deployment built from valid values without checks is read back without a problem. [contract]"""
     status = DeploymentStatus.model_construct(state="failed", canary_nodes=("n-1",), revision=7)
     spec = RolloutSpec(strategy="rolling", health_check=RolloutHealthCheck(deadline=10**9))
     deployment = Deployment.model_construct(id="d", type="update", spec=spec, status=status)
@@ -724,7 +724,7 @@ def test_trusted_values_read_again() -> None:
 
 
 def test_unknown_keys_of_an_object_are_listed() -> None:
-    """A key given to a constructor that the API doesn't know is kept, and listed on demand [contract]."""
+    """An unknown key given to a constructor is kept, and listed on demand. [contract]"""
     spec = DeploymentSpec.model_validate(ROLLING | {"max_paralel": 1})
     assert [problem.path for problem in unknown_keys(spec)] == [("max_paralel",)]
 
@@ -763,13 +763,13 @@ def test_times_are_exact_to_the_nanosecond(wall: datetime, ns: int) -> None:
 
 @pytest.mark.parametrize("epoch_ns", [1 << 70, -(1 << 70), 253_402_300_800 * 10**9])
 def test_no_time_beyond_the_year_9999(epoch_ns: int) -> None:
-    """An instant that RFC 3339 has no text for is an error of ours, not of the calendar [contract]."""
+    """An instant that RFC 3339 can't express is an input error. [contract]"""
     with pytest.raises(SimulationError, match="9999"):
         format_time(epoch_ns)
 
 
 def test_offsets_are_subtracted() -> None:
-    """The same instant in two zones is the same number [oracle]."""
+    """The same instant in two time zones is the same number. [oracle]"""
     assert parse_time("2026-01-01T05:30:00+05:30") == parse_time("2025-12-31T23:00:00-01:00")
 
 
@@ -783,7 +783,7 @@ def test_offsets_are_subtracted() -> None:
     ],
 )
 def test_time_in_week(text, day, hour):
-    """Weekday and hour are those of the offset as written. [contract]"""
+    """Weekday and hour follow the offset as written. [contract]"""
     assert time_in_week(text) == (24 * day + hour) * 3600 * 10**9
 
 
@@ -798,7 +798,7 @@ def test_time_in_week(text, day, hour):
     ),
 )
 def test_other_forms_of_time_are_refused(text: str) -> None:
-    """What Go's time.Time doesn't read, or what is no day, is refused [contract]."""
+    """Times that Go's time.Time doesn't read, and impossible dates, are refused. [contract]"""
     with pytest.raises(ValueError, match="time"):
         parse_time(text)
 
@@ -806,7 +806,7 @@ def test_other_forms_of_time_are_refused(text: str) -> None:
 # ---------------------------------------------------------------- docs
 
 
-def test_canonical_json_refuses_what_is_no_json() -> None:
-    """NaN never gets into a file [contract]."""
+def test_canonical_json_refuses_nan() -> None:
+    """NaN is never written to a file. [contract]"""
     with pytest.raises(ValueError, match="JSON"):
         canonical_json(float("nan"))

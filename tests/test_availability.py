@@ -1,4 +1,4 @@
-"""Alternating up and down times: stationary from time 0 on, and changed by an update the way the model says."""
+"""Alternating up and down times: stationary from time 0 on, and changed by updates as the model says."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_spells_are_a_function_of_the_uniforms(subject: int) -> None:
 
 
 def test_lengths_in_blocks_are_those_one_by_one() -> None:
-    """Once many subjects have asked for lengths, these are computed in blocks, which changes none. [property]"""
+    """Computing lengths in blocks, once many subjects need them, changes none. [property]"""
     laws = [Weibull(300.0, 0.7), Lognormal(60.0, 1.0), Constant(0.1), Exponential(20.0)]
     places = [(subject, index, is_bad) for subject in range(1_500) for index in (1, 2) for is_bad in (False, True)]
     for good, bad in pairwise(laws):
@@ -69,7 +69,7 @@ def test_lengths_in_blocks_are_those_one_by_one() -> None:
 
 @given(st.integers(0, 49), st.lists(st.tuples(st.integers(0, 4000), st.integers(0, 900)), min_size=1, max_size=12))
 def test_order_of_questions_changes_nothing(subject: int, asked: list[tuple[int, int]]) -> None:
-    """Whatever is asked first, and in whatever pieces, the answers are those of one long look. [property]"""
+    """Spells don't depend on the order or size of queries. [property]"""
     made = processes(Exponential(200.0), Uniform(0.0, 120.0))
     whole = list(made.undisturbed(subject).bad_spells(0, 6000 * NS_PER_S))
     for start_s, length_s in asked:
@@ -90,7 +90,7 @@ LAWS = [
 @pytest.mark.parametrize(("good", "bad"), LAWS)
 @pytest.mark.parametrize("changes", [False, True])
 def test_spells_of_all_subjects_at_once(good: Distribution, bad: Distribution, changes: bool) -> None:
-    """They are those of each subject, with what changed some of them, or without. [property]"""
+    """Spells of all subjects together are those of each, with and without changes to some. [property]"""
     made, end = processes(good, bad), 3000 * NS_PER_S
     for subject in range(0, 50, 3) if changes else ():
         made.of(subject).renew(100 * NS_PER_S)
@@ -103,7 +103,7 @@ def test_spells_of_all_subjects_at_once(good: Distribution, bad: Distribution, c
 
 
 def test_spells_are_half_open() -> None:
-    """A bad spell holds its first instant and not its last, which is good again. [contract]"""
+    """A bad spell includes its first instant but not its last, which is good again. [contract]"""
     process = processes(Exponential(100.0), Exponential(100.0)).of(3)
     start, end = next(spell for spell in process.bad_spells(0, 10_000 * NS_PER_S) if spell[0] > 0)
     assert [process.bad_at(t) for t in (start - 1, start, end - 1, end)] == [False, True, True, False]
@@ -133,8 +133,8 @@ def test_stationary_at_any_time(good: Distribution, bad: Distribution, t_s: int)
 
 
 @pytest.mark.parametrize("rate", [0.25, 3.0])
-def test_rate_scales_what_is_left_of_an_exponential_time(rate: float) -> None:
-    """From the change on an exponential time runs `rate` times as fast, back to its own pace when the change ends. [oracle]"""
+def test_rate_scales_the_rest_of_an_exponential_time(rate: float) -> None:
+    """During a change an exponential time runs `rate` times as fast, and afterwards at its own pace. [oracle]"""
     made = processes(Exponential(1000.0), Exponential(10.0))
     for subject in good_at_first(made):
         end = first_end(made.undisturbed(subject))
@@ -153,7 +153,7 @@ def test_rate_scales_what_is_left_of_an_exponential_time(rate: float) -> None:
 
 
 def test_rate_raises_the_survival_to_its_power() -> None:
-    """A Weibull time renewed and sped up at once is the same law with its scale divided by rate^(1/shape). [oracle]"""
+    """A Weibull time renewed and sped up at once has its scale divided by rate^(1/shape). [oracle]"""
     law, rate = Weibull(500.0, 0.8), 6.0
     made = processes(law, Exponential(10.0))
     for subject in good_at_first(made):
@@ -167,7 +167,7 @@ def test_rate_raises_the_survival_to_its_power() -> None:
 
 
 def test_rate_holds_for_the_spells_that_follow() -> None:
-    """The up time after a repair runs at the changed rate as well, and repairs as ever. [oracle]"""
+    """Up times after a repair run at the changed rate, too; repairs are unchanged. [oracle]"""
     made = processes(Exponential(1000.0), Exponential(10.0))
     for subject in good_at_first(made):
         process = made.of(subject)
@@ -177,8 +177,8 @@ def test_rate_holds_for_the_spells_that_follow() -> None:
         assert again - repaired == pytest.approx(up_s * NS_PER_S, rel=1e-9, abs=2)
 
 
-def test_rate_0_holds_crashes_off_as_long_as_it_lasts() -> None:
-    """At rate 0 nothing crashes; afterwards what was left is left, or nothing where the law ends before. [oracle]"""
+def test_rate_0_suspends_crashes() -> None:
+    """At rate 0 nothing crashes; afterwards the remaining time continues, or is 0 where the law ends earlier. [oracle]"""
     made = processes(Exponential(1000.0), Exponential(10.0))
     subject = good_at_first(made)[0]
     end = first_end(made.undisturbed(subject))
@@ -197,7 +197,7 @@ def test_rate_0_holds_crashes_off_as_long_as_it_lasts() -> None:
 
 
 def test_renewal_begins_a_new_up_time() -> None:
-    """Renewed, a good spell ends after a whole new time with the next uniform; a bad spell goes on as it was. [property]"""
+    """A renewed good spell lasts for a new time from the next uniform; a bad spell is unchanged. [property]"""
     law = Weibull(500.0, 3.0)
     made = processes(law, Exponential(100.0))
     for subject in good_at_first(made):
@@ -213,7 +213,7 @@ def test_renewal_begins_a_new_up_time() -> None:
 
 
 def test_change_forgets_a_future_that_was_looked_at() -> None:
-    """Having looked ahead before a change makes no difference to what comes after it. [property]"""
+    """Looking ahead before a change doesn't affect what follows it. [property]"""
     for change in ("renew", "set_rate"):
         ahead = processes(Weibull(300.0, 0.7), Exponential(50.0))
         plain = processes(Weibull(300.0, 0.7), Exponential(50.0))

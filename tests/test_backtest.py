@@ -1,4 +1,4 @@
-"""Backtests by hand: what a record decides of another policy, what it leaves open, and what can't be asked of it."""
+"""Backtests by hand: what a record determines of another policy, what it leaves open, and refused questions."""
 
 import json
 import math
@@ -48,7 +48,7 @@ def bounds(found, response, policy="other", rollout=None):
 
 
 def change(records, table, rows, **values):
-    """Return records in which some rows of a table have other values."""
+    """Return records with other values in some rows of a table."""
     frame = getattr(records, table).copy()
     for column, value in values.items():
         frame.loc[rows, column] = value
@@ -62,7 +62,7 @@ def calm(make_scenario):
 
 
 class TestKnown:
-    """What a record decides."""
+    """Outcomes that a record determines."""
 
     def test_smaller_waves(self, calm):
         """Ten nodes of 60 s in twos take five times 60 s instead of three times; the last two go 120 s later. [oracle]"""
@@ -83,7 +83,7 @@ class TestKnown:
         assert bounds(found, "blast_radius") == (0, 0)
 
     def test_stricter_windows(self, make_scenario):
-        """Windows with failed requests are judged anew: what 50 % allows, 0 does not. [oracle]"""
+        """Windows with failed requests are judged anew: 50 % allows what 0 doesn't. [oracle]"""
         scenario = make_scenario(fleet={"requests_per_second": 10, "error_rate": 0.2})
         records = record(scenario, check(max_error_rate=0.9))
         assert records.windows["failed_requests"].gt(0).all()
@@ -93,17 +93,17 @@ class TestKnown:
         assert bounds(found, "failed_nodes") == (4, 4)
 
     def test_longer_windows_are_made_of_several(self, calm):
-        """A window of 20 s is two of 10 s; one of 30 s needs all three; 15 s is no multiple. [oracle]"""
+        """A window of 20 s is two of 10 s; one of 30 s needs all three; 15 s is not a multiple. [oracle]"""
         for seconds, makespan in ((30, 180), (20, 150)):
             spec = {"dialect": "general", **check(interval=f"{seconds}s", min_healthy_time="20s")}
             # After 30 s one window of 20 s is known to be healthy, and that is enough; then waves of 50 s.
             assert bounds(replay(calm, spec), "makespan_s") == (makespan, makespan)
-        told = r"monday.other.health_check.interval: not a multiple.*15 s.*multiples of 10 s"
-        with pytest.raises(InputError, match=told):
+        message = r"monday.other.health_check.interval: not a multiple.*15 s.*multiples of 10 s"
+        with pytest.raises(InputError, match=message):
             replay(calm, {"dialect": "general", **check(interval="15s")})
 
     def test_people_count_from_the_canaries(self, make_scenario):
-        """Who promoted 100 s after the canaries does so again: after 60 s, or after 40 s with a third of the windows. [oracle]"""
+        """A promotion 100 s after the canaries is repeated 100 s after they run, at 60 s, or at 40 s with a third of the windows. [oracle]"""
         canary = {"strategy": "canary", "canary_count": 1, "max_parallel": 9, "health_check": CHECK}
         records = record(make_scenario(operator={"promote_after": 100}), canary)
         assert records.acts[["time_s", "act"]].to_numpy().tolist() == [[160.0, "promote"]]
@@ -113,7 +113,7 @@ class TestKnown:
         assert bounds(again, "makespan_s") == (220, 220)
 
     def test_windows_of_the_same_check_are_not_needed(self, calm):
-        """Without windows verdicts are as recorded, under any deadline; a stricter limit can't be asked. [oracle]"""
+        """Without windows verdicts are as recorded under any deadline; stricter limits are refused. [oracle]"""
         blind = replace(calm, windows=make_table("windows", {}))
         assert bounds(replay(blind, rolling(2)), "makespan_s") == (300, 300)
         hasty = rolling(max_failed_nodes=0, health_check={**CHECK, "deadline": "45s"})
@@ -123,7 +123,7 @@ class TestKnown:
 
 
 class TestUnknown:
-    """What a record leaves open, and how far."""
+    """Outcomes that a record leaves open, and their bounds."""
 
     @pytest.fixture
     def stopped(self, make_scenario):
@@ -131,7 +131,7 @@ class TestUnknown:
         return record(make_scenario(fleet={"start_failure": 1}), rolling(max_failed_nodes=3))
 
     def test_nodes_that_were_never_dispatched(self, stopped):
-        """No fate of the six others crosses a limit of 10; the rollout ends from 30 s on, at latest when two waves met their deadlines. [oracle]"""
+        """The six others can't cross a limit of 10; the rollout ends between 30 s and two missed deadlines. [oracle]"""
         found = replay(stopped, rolling(**NEVER_STOPS))
         assert bounds(found, "completed") == (1, 1)
         assert bounds(found, "makespan_s") == (30, 30 + 2 * 600)
@@ -148,7 +148,7 @@ class TestUnknown:
         assert bounds(found, "touched_nodes") == (4, 10)
 
     def test_nodes_taken_back(self, make_scenario):
-        """A node that was taken back 30 s after its dispatch may do anything then: fail at once, or run at its deadline. [oracle]"""
+        """A node rolled back 30 s after its dispatch may do anything then, from failing at once to running at its deadline. [oracle]"""
         records = record(make_scenario(fleet={"nodes": 2, "update_duration": 50}, operator=script((30, "cancel"))))
         lax = rolling(max_failed_nodes=2, max_failed_nodes_percent=100)
         found = replay(change(records, "acts", [0], time_s=math.nan), lax)
@@ -168,20 +168,20 @@ class TestUnknown:
         assert bounds(shorter, "makespan_s") == (40, 40)
 
     def test_more_windows(self, calm):
-        """Nodes were seen healthy for 30 s; whether they stay so for 60 s is open until their deadlines. [oracle]"""
+        """Nodes were seen healthy for 30 s; whether they would be for 60 s is open until their deadlines. [oracle]"""
         found = replay(calm, rolling(10, health_check={**CHECK, "min_healthy_time": "60s"}))
         assert bounds(found, "makespan_s") == (70, 600)
         assert bounds(found, "blast_radius") == (1, 1)  # all have started, whatever becomes of them
 
     def test_promotions_that_never_were(self, calm):
-        """Nobody knows how long people would have looked at canaries, or what they would have done. [oracle]"""
+        """The duration and outcome of a promotion that is not on record are unknown. [oracle]"""
         found = replay(calm, {"strategy": "canary", "canary_count": 2, "health_check": CHECK})
         assert bounds(found, "stopped") == (0, 1)
         assert bounds(found, "makespan_s") == (60, math.inf)
         assert bounds(found, "touched_nodes") == (2, 10)
 
     def test_acts_after_a_move(self, make_scenario):
-        """A cancel on record is one until nothing moved before it; after that nobody knows. [oracle]"""
+        """A recorded cancel is repeated if nothing moved before it; otherwise it is unknown. [oracle]"""
         records = record(make_scenario(operator=script((130, "cancel"))))
         same = replay(records, rolling(max_failed_nodes=0))
         assert (bounds(same, "stopped"), bounds(same, "makespan_s")) == ((1, 1), (130, 130))
@@ -189,10 +189,10 @@ class TestUnknown:
         assert (bounds(moved, "stopped"), bounds(moved, "makespan_s")) == ((0, 1), (130, math.inf))
         quicker = replay(records, rolling(10))
         low, high = bounds(quicker, "makespan_s")
-        assert (round(low, 6), high) == (10, math.inf)  # the last two nodes were taken back 10 s after their dispatch
+        assert (round(low, 6), high) == (10, math.inf)  # the last two nodes were rolled back 10 s after their dispatch
 
     def test_outages_stay_where_they_were(self, calm):
-        """A node that is dispatched into an outage, or meets one otherwise than recorded, is unknown from there on. [oracle]"""
+        """A node that meets an outage otherwise than recorded is unknown from then on. [oracle]"""
         start = calm.rollouts["started_at"].iloc[0]
         outage = {"node": ["node-4"], "from": [start + pd.Timedelta("130s")], "to": [start + pd.Timedelta("170s")]}
         records = replace(calm, outages=make_table("outages", outage))
@@ -202,7 +202,7 @@ class TestUnknown:
         assert (low, high) == (130, math.inf)
 
     def test_gates_are_open_beyond_what_is_known(self, calm):
-        """Under a gate that judges waves everything is open after the first unknown instant, and nothing before it. [oracle]"""
+        """Under a gate that judges waves everything after the first unknown instant is open, and nothing before it. [oracle]"""
         gate = {"kind": "pooled"}
         known = replay(calm, check(gate=gate))
         assert bounds(known, "makespan_s") == (180, 180)
@@ -224,7 +224,7 @@ class TestRates:
         return replace(joined, rollouts=make_table("rollouts", joined.rollouts.assign(defective=defective)))
 
     def test_unknown_rollouts_count_as_either(self, records):
-        """With 0 to 4 of 10 stopped, limits are those of 0 for the lower and of 4 for the upper; there is no estimate. [oracle]"""
+        """With 0 to 4 of 10 stopped, limits are those of 0 and of 4, without an estimate. [oracle]"""
         lax = rolling(max_failed_nodes=5, max_failed_nodes_percent=100)
         summary = backtest(records, {"lax": lax}).summary.set_index(["policy", "measure"])
         stopped = summary.loc[("lax", "stopped")]
@@ -250,8 +250,8 @@ class TestRates:
 class TestReproduced:
     """Whether the recorded policy leads to what was recorded."""
 
-    def test_it_does(self, calm):
-        """A record that is right is reproduced. [contract]"""
+    def test_a_correct_record(self, calm):
+        """A correct record is reproduced. [contract]"""
         assert replay(calm, rolling(2)).reproduced["is_reproduced"].tolist() == [True]
 
     @pytest.mark.parametrize(
@@ -265,7 +265,7 @@ class TestReproduced:
         ],
     )
     def test_planted_mistakes_are_found(self, calm, table, rows, values, what):
-        """What is wrong in a record makes a difference that is named, and warned of. [contract]"""
+        """A mistake in a record gives a named difference and a warning. [contract]"""
         with pytest.warns(SimdeployWarning, match="1 of 1 rollouts are not reproduced"):
             found = replay(change(calm, table, rows, **values), rolling(2))
         assert found.reproduced["is_reproduced"].tolist() == [False]
@@ -273,7 +273,7 @@ class TestReproduced:
         assert found.warnings
 
     def test_failures_without_a_cause(self, make_scenario):
-        """A node that never started and failed before its deadline gave up; at its deadline it was silent. [oracle]"""
+        """A node that never started gave up if it failed before its deadline, and was silent if it failed at it. [oracle]"""
         for fleet in ({"start_failure": 1}, {"start_hang": 1}):
             records = record(make_scenario(fleet=fleet), rolling(**NEVER_STOPS))
             found = replay(change(records, "nodes", records.nodes.index, cause=None), rolling(2))
@@ -282,7 +282,7 @@ class TestReproduced:
             assert replay(back, rolling(2)).reproduced["is_reproduced"].tolist() == [True]
 
     def test_another_policy_on_record(self, calm):
-        """A record with the wrong policy is not reproduced; one without any can't be. [contract]"""
+        """A record with the wrong policy is not reproduced; one without a policy can't be. [contract]"""
         spec = json.loads(calm.rollouts["policy"].iloc[0])
         wrong = change(calm, "rollouts", [0], policy=json.dumps(spec | {"max_parallel": 3}))
         with pytest.warns(SimdeployWarning, match="not reproduced"):
@@ -305,7 +305,7 @@ class TestReproduced:
 
 
 class TestRefused:
-    """What can't be asked is refused by name."""
+    """Questions that are refused by name."""
 
     @pytest.mark.parametrize(
         ("gate", "message"),
@@ -316,7 +316,7 @@ class TestRefused:
         ],
     )
     def test_gates(self, calm, gate, message):
-        """Gates that look at what is not on record are refused. [contract]"""
+        """Gates that need unrecorded data are refused. [contract]"""
         with pytest.raises(InputError, match=f"monday.other.health_check.gate: .*{message}"):
             replay(calm, check(max_error_rate=0.1, gate=gate))
 
@@ -325,18 +325,18 @@ class TestRefused:
         spec = {"dialect": "general", **rolling(max_failed_nodes_per_zone=1)}
         assert bounds(replay(calm, spec), "makespan_s") == (180, 180)
         nameless = change(calm, "nodes", calm.nodes.index, zone=None)
-        told = r"monday.other.max_failed_nodes_per_zone: needs the zones of all nodes.*10 nodes"
-        with pytest.raises(InputError, match=told):
+        message = r"monday.other.max_failed_nodes_per_zone: needs the zones of all nodes.*10 nodes"
+        with pytest.raises(InputError, match=message):
             replay(nameless, spec)
 
     def test_verdicts_heard_late(self, calm):
-        """Lines that break depend on when they are asked. [contract]"""
+        """Scenarios with connections that break are refused, as reports depend on the time. [contract]"""
         late = change(calm, "nodes", [3], heard_at_s=70.0)
-        assert "heard later" in (told := str(refused(replay, late, rolling(2))))
-        assert "1 nodes" not in told
+        assert "heard later" in (message := str(refused(replay, late, rolling(2))))
+        assert "1 nodes" not in message
 
     def test_a_stop(self, calm):
-        """Of a stop nothing starts that another policy might judge; an unknown type is taken for an update. [contract]"""
+        """For type stop nothing starts that another policy could judge; an unknown type is treated as an update. [contract]"""
         stop, unknown = (change(calm, "rollouts", slice(None), type=type_) for type_ in ("stop", None))
         assert "type: nodes only leave" in str(refused(replay, stop, rolling(2)))
         found = replay(unknown, rolling(2))
@@ -358,13 +358,13 @@ class TestRefused:
         assert message in str(refused(replay, broken, rolling(2)))
 
     def test_a_fleet_of_unknown_size(self, make_scenario):
-        """Of a stopped rollout it must be known how many nodes were left; a completed one had none. [contract]"""
+        """A stopped rollout needs the number of remaining nodes; a completed one had none. [contract]"""
         records = record(make_scenario(fleet={"start_failure": 1}), rolling(max_failed_nodes=3))
         sizeless = change(records, "rollouts", [0], nodes=pd.NA)
         assert "size of the fleet is not on record" in str(refused(replay, sizeless, rolling(2)))
 
     def test_the_size_of_the_fleet_is_asked_for_once(self, make_scenario):
-        """`nodes` counts where a record has no size, and one line asks for it, however many rollouts lack it. [contract]"""
+        """`nodes` is used if a record has no size; one line asks for it, however many rollouts lack it. [contract]"""
         one = record(make_scenario(fleet={"start_failure": 1}), rolling(max_failed_nodes=3))
         several = Records.join([replace_name(one, f"r{number}") for number in range(4)])
         sizeless = change(several, "rollouts", [0, 1, 3], nodes=pd.NA)
@@ -390,7 +390,7 @@ class TestRefused:
         """Policies that can't be used are refused. [contract]"""
         assert message in str(refused(backtest, calm, policies))
 
-    def test_problems_that_all_rollouts_share_are_told_once(self, calm):
+    def test_shared_problems_are_reported_once(self, calm):
         """The same problem of many rollouts is one line that counts them. [contract]"""
         several = Records.join([replace_name(calm, f"r{number}") for number in range(5)])
         (problem,) = refusals(replay, several, check(max_error_rate=0.1, gate={"kind": "cusum"}))

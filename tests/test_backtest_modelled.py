@@ -1,4 +1,4 @@
-"""Estimates of backtests: laws given a record against closed forms, and modelled rollouts against simulated ones."""
+"""Estimates of backtests: conditional laws against closed forms, and modelled rollouts against simulated ones."""
 
 import math
 from dataclasses import replace
@@ -32,7 +32,7 @@ class TestLaws:
     """What nodes share, and their error rates, given a record."""
 
     def test_start_failures(self, make_scenario):
-        """Four of four attempts failed: a uniform level becomes beta(5, 1), and six other nodes fail as often. [oracle]"""
+        """After four failures of four attempts a uniform level is beta(5, 1), and six other nodes fail as often. [oracle]"""
         rollout = simulate(make_scenario(fleet={"start_failure": 1}), rolling(max_failed_nodes=3))
         scenario = make_scenario(fleet={"start_failure": UNIFORM})
         models = draw_models(rollout, scenario)
@@ -43,7 +43,7 @@ class TestLaws:
         assert_mean(runs, 4 + 6 * 5 / 6, math.sqrt(6 * (5 / 36) + 30 * 5 / 252))
 
     def test_slowdown(self, make_scenario):
-        """Nodes that take a constant 30 s took 60 s: the rollout is slower by a factor of 2, for all nodes. [oracle]"""
+        """Nodes with constant updates of 30 s took 60 s, so the rollout is slower by a factor of 2 for all nodes. [oracle]"""
         rollout = simulate(make_scenario(fleet={"update_duration": 60}), rolling())
         slow = {"lognormal": {"median": 1, "sigma": 0.5}}
         models = draw_models(rollout, make_scenario(fleet={"slowdown": slow}), 50)
@@ -63,7 +63,7 @@ class TestLaws:
             assert_mean([model.baseline[node] for model in models], mean, math.sqrt(mean * (1 - mean) / (n + 3)))
 
     def test_the_kind_of_release(self, make_scenario):
-        """Of ten starts of a fleet that never fails none failed: of even odds for a release with which a fifth do, 0.8^10 are left. [oracle]"""
+        """Ten starts without a failure reduce even odds for a release with failures of a fifth to 0.8^10. [oracle]"""
         kinds = {"good": {"probability": 0.5}, "bad": {"probability": 0.5, "defective": True, "start_failure": 0.2}}
         scenario = make_scenario(release=kinds)
         known = replace(case_of(simulate(make_scenario(), rolling())).known, release=None, is_defective=None)
@@ -73,7 +73,7 @@ class TestLaws:
         assert_mean([model.release[0].name == "bad" for model in models], p, math.sqrt(p * (1 - p)))
 
     def test_the_kind_on_record(self, make_scenario):
-        """A release that is known to be defective is of a defective kind, whatever its nodes did. [contract]"""
+        """A release recorded as defective gets a defective kind, whatever its nodes did. [contract]"""
         kinds = {"good": {"probability": 0.9}, "bad": {"probability": 0.1, "defective": True, "start_failure": 0.9}}
         scenario = make_scenario(release=kinds)
         known = replace(case_of(simulate(make_scenario(), rolling())).known, is_defective=True)
@@ -81,7 +81,7 @@ class TestLaws:
         assert modeller.draw(0, 0).release[0].name == "bad"
 
     def test_silent_nodes_go_on(self, make_scenario):
-        """Exponential starts forget: nodes that were silent for 20 s when they were taken back take 60 s more on average. [oracle]"""
+        """Exponential starts are memoryless: nodes rolled back after 20 s of silence take 60 s more on average. [oracle]"""
         scenario = make_scenario(fleet={"update_duration": {"exponential": {"mean": 60}}})
         strict = rolling(10, max_failed_nodes=0, health_check={"deadline": "20s", "min_healthy_time": 0})
         rollout = simulate(scenario, strict, replication=1)
@@ -99,7 +99,7 @@ class TestLaws:
 
 
 def test_on_average_as_simulated(make_scenario):
-    """Over many worlds, modelled rollouts end as simulated ones do in these, canaries, silent nodes and people included. [oracle]"""
+    """Over many worlds, modelled rollouts end as simulated ones, with canaries, silent nodes and people. [oracle]"""
     check = {"deadline": "5m", "min_healthy_time": "60s", "max_error_rate": 0.06}
     lax = {"max_failed_nodes": 2, "max_failed_nodes_percent": 100, "health_check": check}
     scenario = Scenario.from_dict(
@@ -141,7 +141,7 @@ def test_on_average_as_simulated(make_scenario):
 
 @pytest.fixture(scope="module")
 def stopped(make_scenario):
-    """Return six rollouts of a fleet in which a fifth of the starts fail; the policy stops at the first."""
+    """Return six rollouts of a fleet in which a fifth of the starts fail; the policy stops at the first failure."""
     scenario = make_scenario(fleet={"start_failure": 0.2})
     rollouts = [simulate(scenario, rolling(max_failed_nodes=0), replication=k) for k in range(6)]
     return Records.join([rollout.to_records(f"{k}") for k, rollout in enumerate(rollouts)])
@@ -151,10 +151,10 @@ LAX = {"other": rolling(max_failed_nodes=4, max_failed_nodes_percent=100)}
 
 
 class TestBacktest:
-    """What a backtest says of it."""
+    """Estimates in the result of a backtest."""
 
     def test_estimates_are_between_the_bounds(self, stopped):
-        """What is not known has an estimate between its bounds; rates count it, and what is known as it is. [property]"""
+        """Unknown outcomes have an estimate between their bounds; rates combine it with known outcomes. [property]"""
         found = backtest(stopped, LAX, modelled=5)
         rows = found.rollouts[found.rollouts["policy"].eq("other")]
         unknown = rows[~rows["is_known"]]
@@ -166,7 +166,7 @@ class TestBacktest:
         assert [row[0] for row in found.summarize()[0].rows] == ["recorded", "other", "other, modelled"]
 
     def test_only_if_asked_for(self, stopped):
-        """Without being asked for there is no estimate; bounds don't depend on it, nor on the seed of its draws. [contract]"""
+        """There is no estimate by default; bounds depend neither on it nor on the seed of its draws. [contract]"""
         bare, other = backtest(stopped, LAX), backtest(stopped, LAX, modelled=2, seed=1)
         modelled, again = (backtest(stopped, LAX, modelled=2) for _ in range(2))
         assert bare.rollouts["modelled"].isna().all()

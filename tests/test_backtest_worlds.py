@@ -1,4 +1,4 @@
-"""Backtests of simulated rollouts: the recorded policy repeats them, and other policies are as simulated in the same world."""
+"""Backtests of simulated rollouts: the recorded policy repeats them, other policies are as simulated in the same world."""
 
 import math
 import random
@@ -22,7 +22,7 @@ from simdeploy.engines.replay.refusing import find_refusals
 from simdeploy.records.histories import read_histories
 from simdeploy.rules.deployment_types import TYPES
 
-# What depends on absolute time or on peers, or what people decide by what they see.
+# Dependence on absolute time or on peers, and decisions of people by what they see.
 _OF_TIME = ("crash", "zone_outage", "flapping", "traffic", "service", "connection")
 _OF_PEOPLE = ("script", "change_windows", "rejects_good", "notices_defect")
 
@@ -33,7 +33,7 @@ def draw_raw(seed):
 
 
 def calm(raw):
-    """Leave out what depends on absolute time, on peers, or on what people see."""
+    """Remove what depends on absolute time, on peers, or on what people see."""
     fleet = {key: value for key, value in raw["fleet"].items() if key not in _OF_TIME}
     if "classes" in fleet:
         fleet["classes"] = [
@@ -46,7 +46,7 @@ def calm(raw):
 
 
 def reachable(raw):
-    """Leave out what a record does not tell: lines that break, change windows, and nodes that are waited for."""
+    """Remove what a record does not show: broken connections, change windows, and nodes that are waited for."""
     raw = raw | {
         "fleet": {key: value for key, value in raw["fleet"].items() if key != "connection"},
         "operator": {key: value for key, value in raw.get("operator", {}).items() if key != "change_windows"},
@@ -69,20 +69,20 @@ def simulate_first(raw, seed):
 
 
 def case_of(rollout):
-    """Return the case that its record makes."""
+    """Return the case of a record."""
     return _Case(read_histories(rollout.to_records("r"))[0])
 
 
 @cache
 def make_calm_case(seed):
-    """Return scenario and case of a calm rollout, or None; every mistake is looked for in the same ones."""
+    """Return scenario and case of a calm rollout, or None; the search for each mistake uses the same ones."""
     made = simulate_first(calm(draw_raw(seed)), seed)
     return None if made is None else (made[0], case_of(made[1]))
 
 
 @cache
 def measure_simulated(seed, name):
-    """Return what comes of another policy in the same world."""
+    """Return the outcome of another policy in the same world."""
     return measure(simulate(make_calm_case(seed)[0], name, replication=seed)._recording)
 
 
@@ -113,7 +113,7 @@ def compare_with_recording(bounded, rollout):
 
 
 def tally_repeated(seeds, change):
-    """Replay drawn rollouts under their own policy; count what comes of it."""
+    """Replay drawn rollouts under their own policy; count the outcomes."""
     count = Counter()
     for seed in seeds:
         made = simulate_first(change(draw_raw(seed)), seed)
@@ -172,7 +172,7 @@ def tally_others(seeds):
     ["small-fleet", "subtle-defect", "api-response", "type-rollback", "zone-breaks", "shared-service", "type-restart"],
 )
 def test_shipped_scenarios_are_repeated(name):
-    """Replayed under their own policies, rollouts of shipped scenarios are as they were, window by window. [oracle]"""
+    """Replayed under their own policies, rollouts of shipped scenarios are repeated, window by window. [oracle]"""
     scenario = read(name)
     for policy in scenario.policies:
         for replication in range(3):
@@ -195,7 +195,7 @@ def read(name):
 @pytest.mark.slow
 @pytest.mark.parametrize("change", [calm, reachable])
 def test_drawn_rollouts_are_repeated(change):
-    """Replayed under their own policies, drawn rollouts are as they were; hardly any is not known. [property]"""
+    """Replayed under their own policies, drawn rollouts are repeated, and few outcomes are unknown. [property]"""
     count = tally_repeated(range(60), change)
     assert count["exact"] > 5 * count["bounded"] > 0
     assert count["exact"] > 25
@@ -203,7 +203,7 @@ def test_drawn_rollouts_are_repeated(change):
 
 @pytest.mark.slow
 def test_other_policies_are_as_simulated():
-    """Where nothing depends on the hour or on peers, another policy has the values of its simulation in the same world. [oracle]"""
+    """If nothing depends on the hour or on peers, another policy has its simulated values in the same world. [oracle]"""
     count = tally_others(SEEDS)
     assert count["pairs"] > 60
     assert count["known"] > count["pairs"] / 3
@@ -215,7 +215,7 @@ def test_other_policies_are_as_simulated():
 
 
 def _knows_silent_nodes(patch):
-    """Take nodes that were silent until the end of their record for silent for ever."""
+    """Assume that nodes silent until the end of their record are silent for ever."""
     start = ReplayedNode._start
 
     def mistaken(self, deadline):
@@ -228,7 +228,7 @@ def _knows_silent_nodes(patch):
 
 
 def _starts_when_it_was(patch):
-    """Let nodes start at the times at which they did, whenever they are dispatched."""
+    """Let nodes start at their recorded times, whenever they are dispatched."""
     wait = ReplayedNode._wait_until
 
     def mistaken(self, t):
@@ -239,7 +239,7 @@ def _starts_when_it_was(patch):
 
 
 def _judges_nothing(patch):
-    """Take every window in which the node was up for healthy."""
+    """Assume that every window in which the node was up is healthy."""
     see = ReplayedProber.looks_at
 
     def mistaken(self, *args):
@@ -250,7 +250,7 @@ def _judges_nothing(patch):
 
 
 def _narrows_everything(patch):
-    """Take the extreme fates for extreme under every policy."""
+    """Assume that the extreme fates are extreme under every policy."""
     patch.setattr(bounding, "_is_monotone", lambda *_: True)
 
 
@@ -260,7 +260,7 @@ def _let_run(patch, fate):
 
 
 def _forgets_slow_nodes(patch):
-    """Let nodes that run late run at once."""
+    """Let slow nodes run at once."""
     _let_run(patch, "late")
 
 
@@ -270,7 +270,7 @@ def _forgets_failures(patch):
 
 
 def _trusts_what_is_over(patch):
-    """Take what happens after the first unknown instant for known."""
+    """Assume that what follows the first unknown instant is known."""
     patch.setattr(Ledger, "meet", lambda *_, **__: None)
 
 
@@ -288,7 +288,7 @@ MISTAKES = (
 @pytest.mark.slow
 @pytest.mark.parametrize("plant", MISTAKES, ids=lambda plant: plant.__name__.strip("_"))
 def test_planted_mistakes_are_found(plant, monkeypatch):
-    """A mistake in replays or bounds is found by comparing with simulations in the same worlds. [property]"""
+    """A mistake in replays or bounds is detected by simulations in the same worlds. [property]"""
     plant(monkeypatch)
     with pytest.raises(AssertionError):
         tally_others(SEEDS)

@@ -1,4 +1,4 @@
-"""Failed requests in a window: the binomial quantile, and the cdf that a second engine compares with."""
+"""Failed requests in a window: the binomial quantile, and the cdf by which the compiled engine decides."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ CASES = [
 @example(200, 0.004, 1 - 2.0**-53, 0)
 @example(5000, 0.3, 1 - 2.0**-53, -1)
 def test_number_and_cdf_agree_exactly(requests: int, p: float, u: float, off: int) -> None:
-    """At most k requests fail exactly if the uniform is at most the cdf at k, near the step and at it [property]."""
+    """At most k requests fail exactly if the uniform is at most the cdf at k, even at the step itself. [property]"""
     failed = failed_requests(requests, p, u)
     assert 0 <= failed <= requests
     assert failed_requests(requests, p, u, once=True) == failed
     k = failed + off
     assert (failed <= k) == (u <= binomial_cdf(k, requests, p))
-    # The uniforms around the step itself are the ones that a cdf with other last digits would decide otherwise.
+    # Uniforms around the step, which a cdf with other last digits would decide differently.
     step = binomial_cdf(k, requests, p)
     for edge in (step, math.nextafter(step, 0), math.nextafter(step, 1)):
         if 0 < edge < 1:
@@ -67,7 +67,7 @@ def test_failed_requests_are_monotone(requests: int, p: float, u: float, v: floa
 
 
 def test_a_cdf_with_noise_in_its_last_digits_is_still_consistent(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever the cdf behind the search returns, number and cdf agree and the cdf never falls [property]."""
+    """Even with a noisy cdf, number and cdf agree and the cdf never falls. [property]"""
     requests, p = 60, 0.5
 
     def noisy(k: int, requests: int, p: float) -> float:
@@ -94,7 +94,7 @@ def test_cdf_is_scipys(requests: int, p: float) -> None:
 
 @pytest.mark.parametrize(("requests", "p"), CASES)
 def test_failed_requests_is_scipys_quantile(requests: int, p: float) -> None:
-    """The number is the smallest whose scipy cdf reaches the uniform, up to the cdf's own rounding [oracle]."""
+    """The number is the smallest whose scipy cdf reaches the uniform, up to rounding. [oracle]"""
     for u in [1e-15, 1e-9, 0.001, 0.1, 0.3, 0.5, 0.7, 0.95, 0.999, 1 - 1e-9]:
         k = failed_requests(requests, p, u)
         assert stats.binom.cdf(k, requests, p) >= u * (1 - DIGITS) - 1e-14
@@ -103,7 +103,7 @@ def test_failed_requests_is_scipys_quantile(requests: int, p: float) -> None:
 
 @given(st.integers(1, 40), st.floats(0.01, 0.99), UNIFORMS)
 def test_table_and_search_agree(requests: int, p: float, u: float) -> None:
-    """Both ways of computing give the same number, save within rounding of a step [property]."""
+    """Both algorithms give the same number, except within rounding of a step. [property]"""
     by_table = failed_requests(requests, p, u)
     steps = [binomial_cdf(k, requests, p) for k in (by_table - 1, by_table)]
     assume(all(abs(u - step) > 1e-12 for step in steps))
@@ -114,7 +114,7 @@ def test_table_and_search_agree(requests: int, p: float, u: float) -> None:
 
 @pytest.mark.parametrize("u", [2.0**-53, 0.5, 1 - 2.0**-53])
 def test_certain_windows(u: float) -> None:
-    """No requests, none that can fail and none that can succeed leave nothing to chance [oracle]."""
+    """Windows without requests, or with failure probability 0 or 1, have a certain outcome. [oracle]"""
     for requests in (0, 1, 200, 10**12):
         assert failed_requests(requests, 0.0, u) == 0
         assert failed_requests(requests, 1.0, u) == requests
@@ -126,7 +126,7 @@ def test_certain_windows(u: float) -> None:
 
 @pytest.mark.parametrize(("requests", "p"), [(200, 0.004), (200, 0.3), (4000, 0.25)])
 def test_sampled_failures(requests: int, p: float) -> None:
-    """Over many windows the mean and the variance are binomial, within 4 standard errors [oracle]."""
+    """Over many windows mean and variance are binomial, within 4 standard errors. [oracle]"""
     n = 4000
     failed = np.array([failed_requests(requests, p, u) for u in uniforms(1, 0, Stream.WINDOW, np.arange(n)).tolist()])
     mean, variance = requests * p, requests * p * (1 - p)

@@ -1,4 +1,4 @@
-"""Calibration: what is fitted to records, how sure it is, and what records can't tell."""
+"""Calibration: fitted parameters, their intervals, and what records can't determine."""
 
 import json
 import math
@@ -46,7 +46,7 @@ def find(found, path):
 
 
 def assert_found(row, truth, path=""):
-    """Hold a truth to an interval twice as wide as that of a parameter, which is about four standard errors."""
+    """Assert that a truth is within twice a parameter's interval, about four standard errors."""
     assert 2 * row["low"] - row["estimate"] <= truth <= 2 * row["high"] - row["estimate"], path
 
 
@@ -96,7 +96,7 @@ LAWS = {
 @pytest.mark.parametrize("family", LAWS)
 @pytest.mark.parametrize("spread", [0.02, 0.3, 1.0])
 def test_the_integral_over_slowdowns(family, spread):
-    """Of censored durations that share a slowdown, and may hang, the likelihood is the integral of scipy's densities. [oracle]"""
+    """The likelihood of censored durations with a shared slowdown and hangs is the integral of scipy's densities. [oracle]"""
     times, ended, shape, scale, hang = np.array([30.0, 41.0, 70.0, 90.0]), np.array([1, 1, 1, 0], bool), 1.7, 50.0, 0.05
     data = Durations(np.array([0, 0, 1, 1]), times, np.ones(4, int), ended)
     found = SharedScale(family, data)(np.log([[scale, shape, spread, hang]]))[0]
@@ -107,13 +107,13 @@ def test_the_integral_over_slowdowns(family, spread):
         return stats.norm.pdf(z) * each.prod()
 
     expected = sum(math.log(integrate.quad(density, -9, 9, args=(rows,), limit=200)[0]) for rows in ([0, 1], [2, 3]))
-    # Of groups of two nodes, whose integrand is wide; of larger ones the quadrature is closer.
+    # Groups of two nodes have a wide integrand; for larger ones the quadrature is more accurate.
     assert found == pytest.approx(expected, abs=2e-3)
 
 
 @pytest.mark.parametrize("family", ["exponential", "gamma"])
 def test_several_attempts_are_a_sum(family):
-    """The time of three attempts is gamma distributed if that of each is; a fourth that goes on is one that hasn't ended. [oracle]"""
+    """The time of three gamma attempts is gamma; a fourth that is under way is censored. [oracle]"""
     shape, scale = (1.0, 50.0) if family == "exponential" else (1.7, 50.0)
     data = Durations(np.array([0, 1]), np.array([100.0, 150.0]), np.array([3, 4]), np.array([True, False]))
     found = SharedScale(family, data)(np.array([[math.log(scale), math.log(shape), LEAST_LOG, -30.0]]))[0]
@@ -123,17 +123,17 @@ def test_several_attempts_are_a_sum(family):
 
 @pytest.mark.parametrize(("family", "shape"), [("weibull", 1.5), ("lognormal", 0.5)])
 def test_sums_of_other_families_are_close(family, shape):
-    """Sums of two Weibull or lognormal times have nearly the law that is taken for theirs: 5,000 sums are fitted without bias. [oracle]"""
+    """The approximate law for sums of two Weibull or lognormal times fits 5,000 sums without bias. [oracle]"""
     law = LAWS[family](shape, 50.0)
     sums = law.rvs((5000, 2), random_state=3).sum(axis=1)
     model = SharedScale(family, Durations(np.arange(5000), sums, np.full(5000, 2), np.ones(5000, bool)))
     best = model.fit(np.array([4.0, 0.0, LEAST_LOG, LEAST_LOG]), fixed=(SPREAD, HANG))
-    # Of so many, the standard error of a logarithm is about 1 %.
+    # With this many, the standard error of a logarithm is about 1 %.
     assert np.exp(best.x[:2]) == pytest.approx([50.0, shape], rel=0.04)
 
 
 def test_a_profile_is_that_of_the_normal_distribution():
-    """Of a normal sample with unknown variance the profile interval of the mean is its closed form. [oracle]"""
+    """For a normal sample with unknown variance the profile interval of the mean is its closed form. [oracle]"""
     sample = np.random.default_rng(0).normal(3, 2, 15)
 
     def normal(points):
@@ -145,7 +145,7 @@ def test_a_profile_is_that_of_the_normal_distribution():
 
 
 def test_with_few_rollouts_intervals_are_wider():
-    """The likelihood may fall as far as half the squared quantile of Student's t, and with many rollouts of the normal one. [oracle]"""
+    """The likelihood may fall by half the squared quantile of Student's t, with many rollouts of the normal. [oracle]"""
     assert find_drop(10, 0.95) == pytest.approx(stats.t(9).ppf(0.975) ** 2 / 2)
     assert find_drop(10**7, 0.9) == pytest.approx(stats.chi2(1).ppf(0.9) / 2, rel=1e-5)
 
@@ -154,7 +154,7 @@ def test_with_few_rollouts_intervals_are_wider():
 
 
 def test_drawn_records_are_those_of_simulated_rollouts():
-    """Records drawn directly agree with simulated ones in attempts, times, stops and requests. [oracle]"""
+    """Directly drawn records agree with simulated ones in attempts, times, stops and requests. [oracle]"""
     fleet = RecordedFleet(nodes=20, failure=0.2, failure_sd=0.1, most_failed=2, hang=0.02)
     scenario = Scenario.from_dict(fleet.scenario())
     simulated = Records.join([simdeploy.simulate(scenario, replication=k).to_records(str(k)) for k in range(40)])
@@ -180,8 +180,8 @@ def _times(records):
     return means.mean().to_numpy(), means.sem().to_numpy()
 
 
-def test_what_was_simulated_is_found():
-    """Simulated under limits that stop half the rollouts, every parameter is within its interval, or nearly. [oracle]"""
+def test_simulated_parameters_are_found():
+    """With limits that stop half the rollouts, every parameter is within about its interval. [oracle]"""
     fleet = RecordedFleet(nodes=20, attempts=1, most_failed=2)
     scenario = Scenario.from_dict(fleet.scenario())
     rollouts = [simdeploy.simulate(scenario, seed=3, replication=k).to_records(str(k)) for k in range(40)]
@@ -194,7 +194,7 @@ def test_what_was_simulated_is_found():
 
 @pytest.mark.slow
 def test_intervals_cover():
-    """Of 40 histories of 12 rollouts, 95 % intervals contain the truth as often as they should, within four standard errors. [oracle]"""
+    """In 40 histories of 12 rollouts, 95 % intervals cover the truth as often as stated, within four standard errors. [oracle]"""
     n = 40
     covered = count_covered(replace(SMALL, attempts=1, most_failed=3, skew_s=0.5), 12, range(n))
     fewest = 0.95 * n - 4 * math.sqrt(0.95 * 0.05 * n)
@@ -202,7 +202,7 @@ def test_intervals_cover():
 
 
 def test_stops_do_not_bias_failures():
-    """Where limits stop rollouts early, the mean of their fractions is far too high; the fitted one is not. [oracle]"""
+    """If limits stop rollouts early, the mean of their failure fractions is too high, but the fitted one isn't. [oracle]"""
     fleet = replace(SMALL, nodes=100, attempts=1, most_failed=1, hang=0.0, deadline_s=1e4)
     records = fleet.draw(150, 2)
     attempts = read_attempts(records).frame.groupby("rollout")[["failed", "ended"]].sum()
@@ -214,7 +214,7 @@ def test_stops_do_not_bias_failures():
 
 
 def test_nodes_in_flight_are_censored():
-    """A deadline that cuts off a third of all starts doesn't make them look shorter. [oracle]"""
+    """A deadline that cuts off a third of all starts doesn't bias their duration. [oracle]"""
     fleet = replace(SMALL, nodes=100, deadline_s=70.0, hang=0.0, most_failed=100, failure=0.02, failure_sd=0.01)
     records = fleet.draw(60, 4)
     found = rows_of(fit(records))
@@ -229,7 +229,7 @@ def test_nodes_in_flight_are_censored():
 
 @pytest.mark.parametrize("family", LAWS)
 def test_the_family_is_found(family):
-    """Of durations of each family that family has the lowest AIC, and isn't rejected. [oracle]"""
+    """For durations of each family that family has the lowest AIC, and isn't rejected. [oracle]"""
     rng = np.random.default_rng(5)
     times = LAWS[family](2.2, 50.0).rvs((20, 100), random_state=6) * np.exp(0.2 * rng.standard_normal((20, 1)))
     calibration = simdeploy.calibrate(make_records(times))
@@ -250,7 +250,7 @@ def make_records(times, **columns):
     return Records(rollouts=rollouts, nodes=make_table("nodes", rows))
 
 
-def test_times_of_no_family_are_their_own_law():
+def test_times_of_no_family_become_empirical():
     """If no family fits, the scenario has the observed quantiles. [property]"""
     rng = np.random.default_rng(7)
     times = np.where(rng.random((20, 60)) < 0.5, rng.normal(30, 1, (20, 60)), rng.normal(90, 3, (20, 60)))
@@ -264,7 +264,7 @@ def test_times_of_no_family_are_their_own_law():
 
 
 def test_constant_times_are_a_constant():
-    """If all attempts take the same time there is nothing to fit; rollouts that differ have a slowdown. [contract]"""
+    """Equal durations give a constant, and a slowdown if they differ between rollouts. [contract]"""
     same = fit(make_records(np.full((6, 5), 45.0)))
     assert same.fits["family"].tolist() == ["constant"]
     assert same.scenario.to_dict()["fleet"]["update_duration"] in (45, "45s")
@@ -275,7 +275,7 @@ def test_constant_times_are_a_constant():
 
 @pytest.mark.slow
 def test_p_values_are_uniform_if_the_family_is_right():
-    """Of lognormal times the test of the family rejects no more often than it says, within four standard errors. [oracle]"""
+    """For lognormal times the test rejects the family no more often than stated, within four standard errors. [oracle]"""
     rng = np.random.default_rng(9)
     ps = []
     for _ in range(20):
@@ -286,7 +286,7 @@ def test_p_values_are_uniform_if_the_family_is_right():
 
 
 def test_classes_have_their_own_laws():
-    """A class with enough attempts is fitted by itself; one with few counts with the fleet. [property]"""
+    """A class with enough attempts is fitted separately; one with few is pooled with the fleet. [property]"""
     times = np.random.default_rng(10).gamma(9, 5, (8, 30))
     times[:, 20:] *= 4
     classes = (["", ""] * 9 + ["rare"] * 2 + ["arm"] * 10) * 8
@@ -311,7 +311,7 @@ def test_classes_have_their_own_laws():
 
 @pytest.mark.parametrize("sd", [0.0, 0.008])
 def test_intervals_of_rare_failures_cover(sd):
-    """Of failures of 1 in 200, and of none in many histories, intervals cover as often as they say; four standard errors. [oracle]"""
+    """For failures of 1 in 200, absent from many histories, intervals cover as often as stated. [oracle]"""
     rng, mean, repetitions = np.random.default_rng(3), 0.005, 100
     concentration = mean * (1 - mean) / sd**2 - 1 if sd else math.inf
     covered = np.zeros(2)
@@ -325,7 +325,7 @@ def test_intervals_of_rare_failures_cover(sd):
 
 @pytest.mark.parametrize("n", [3, 12])
 def test_intervals_of_rollouts_that_are_alike(n):
-    """If no attempt failed, or all did, limits are those of an event of whole rollouts; they are never narrower than those of all attempts. [oracle]"""
+    """If no attempt or every attempt failed, limits treat rollouts as units, and are never narrower than for attempts. [oracle]"""
     total = np.full(n, 20)
     none, some, every = (fit_fraction("f", np.full(n, k), total, n_nodes=1, confidence_level=0.95) for k in (0, 1, 20))
     fewest = 0.025 ** (1 / n)
@@ -337,23 +337,23 @@ def test_intervals_of_rollouts_that_are_alike(n):
         assert none[1].high == every[1].high == pytest.approx(math.sqrt(fewest * (1 - fewest)))
 
 
-def test_what_never_happened_is_bounded_by_rollouts():
-    """Without a silent node among 20 rollouts, hangs are bounded as an event of whole rollouts that 20 did not have. [oracle]"""
+def test_unseen_events_are_bounded_by_rollouts():
+    """Without a silent node in 20 rollouts, hangs are bounded by 0 of 20 rollouts. [oracle]"""
     row = rows_of(fit(replace(SMALL, hang=0.0, deadline_s=1e4).draw(20, 3))).loc["fleet.start_hang"]
     assert (row["estimate"], row["low"]) == (0.0, 0.0)
     assert row["high"] == pytest.approx(1 - 0.025 ** (1 / 20))
 
 
 def test_hangs_are_a_range():
-    """Silent nodes may hang or come late: the probability of a hang is between 0 and that of silence, and not identified. [contract]"""
+    """Silent nodes may hang or be late, so hangs are between 0 and the silent share, and not identified. [contract]"""
     row = rows_of(fit(replace(SMALL, hang=0.05).draw(20, 3))).loc["fleet.start_hang"]
     assert (row["source"], row["low"]) == ("not_identified", 0)
     assert row["estimate"] < row["high"]
     assert row["high"] > 0.05
 
 
-def test_few_rollouts_say_nothing_of_spreads():
-    """Below five rollouts spreads are assumed, and intervals rest on the rollouts; one rollout has none. [contract]"""
+def test_few_rollouts_do_not_determine_spreads():
+    """Below five rollouts spreads are assumed, and intervals count rollouts; one rollout has none. [contract]"""
     for n in (1, 3):
         found = rows_of(fit(SMALL.draw(n, 1)))
         spreads = found.loc[["fleet.slowdown.lognormal.sigma", "fleet.start_failure.beta.sd"]]
@@ -363,7 +363,7 @@ def test_few_rollouts_say_nothing_of_spreads():
 
 
 def test_the_release_mix_is_assumed_or_bounded(records):
-    """Without verdicts on releases the mix is assumed; with some, the limits allow for the others; with all, they are exact. [oracle]"""
+    """The mix is assumed without verdicts on releases, bounded with some, and exact with all. [oracle]"""
     rollouts = records.rollouts
     unknown = rows_of(fit(with_tables(records, rollouts=rollouts.assign(defective=pd.NA))))
     assert unknown.loc["release.bad.probability", "source"] == "assumed"
@@ -384,8 +384,8 @@ def test_the_release_mix_is_assumed_or_bounded(records):
     assert mix.loc["release.bad.probability", ["estimate", "high"]].tolist() == pytest.approx([3 / 25, 1])
 
 
-def test_what_a_defective_release_adds():
-    """Its failures beyond those of the fleet are found, and those of the fleet are those of good releases. [oracle]"""
+def test_failures_added_by_a_defective_release():
+    """The fleet's failures are those of good releases; a defective one's are the excess over them. [oracle]"""
     good = RecordedFleet(failure_sd=0.0, most_failed=100)
     bad = replace(good, failure=1 - 0.95 * 0.8, error_rate=1 - 0.99 * 0.9, error_rate_sd=0.005)
     parts = []
@@ -404,7 +404,7 @@ def test_what_a_defective_release_adds():
 @pytest.mark.parametrize("named", [["fine"] * 9 + ["slow"] * 3, ["slow"] * 4 + ["broken"] * 4 + ["fatal"] * 4])
 @pytest.mark.parametrize("n_seen", [9, 12])
 def test_defective_kinds_are_defective_in_the_scenario(named, n_seen):
-    """Also if no record of their nodes says what they add, or if there is nothing else on record; then the fleet adds nothing. [contract]"""
+    """Defective kinds stay defective even without records of their nodes, or if only they are on record. [contract]"""
     records = SMALL.draw(12, 1)
     is_bad = [name != "fine" for name in named]
     nodes = records.nodes[records.nodes["rollout"].isin([f"r{k}" for k in range(n_seen)])]
@@ -418,7 +418,7 @@ def test_defective_kinds_are_defective_in_the_scenario(named, n_seen):
 
 
 def test_rates_without_numbers_of_requests():
-    """From rates alone the mean is fitted, and what a release adds; the spread is at most that of the nodes on record. [oracle]"""
+    """From rates alone, mean and added failures are fitted; the spread is at most the observed one. [oracle]"""
     records = SMALL.draw(30, 1)
     counted = records.windows
     rates = counted["failed_requests"] / counted["requests"]
@@ -440,7 +440,7 @@ def test_rates_without_numbers_of_requests():
 
 
 def test_outages_of_nodes_and_zones():
-    """Mean times up and down are the time watched in each, over the number that ended; none is left out that was cut off. [oracle]"""
+    """Mean up and down times are the watched times over the numbers that ended, with cut-off ones included. [oracle]"""
     hour, start = pd.Timedelta("1h"), pd.Timestamp("2026-01-01", tz="UTC")
     spans = {"watched_from": start, "watched_until": start + 100 * hour}
     rows = [
@@ -467,8 +467,8 @@ def test_outages_of_nodes_and_zones():
 
 
 @pytest.mark.parametrize("minutes", [0, 30])
-def test_outages_that_all_nodes_have_alike(minutes):
-    """Limits allow for the chance in their number; from outages that took no time there is no time of repair. [oracle]"""
+def test_equal_outages(minutes):
+    """Limits allow for chance in the number of outages; outages of no duration give no repair time. [oracle]"""
     start, hour = pd.Timestamp("2026-01-01", tz="UTC"), pd.Timedelta("1h")
     ends = start + hour + pd.Timedelta(minutes=minutes)
     outages = {
@@ -487,7 +487,7 @@ def test_outages_that_all_nodes_have_alike(minutes):
 
 
 def test_laws_of_outages():
-    """With many outages the families of times up and down are found, and 95 % intervals within twice their width hold the truth. [oracle]"""
+    """With many outages the families of up and down times are found, and the truth is within twice the 95 % intervals. [oracle]"""
     rng = np.random.default_rng(4)
     start, days = pd.Timestamp("2026-01-01", tz="UTC"), 40
     rows = []
@@ -517,8 +517,8 @@ def test_laws_of_outages():
     assert chosen["fleet.crash.repair"] == "lognormal"
 
 
-def test_what_is_not_used_is_told(records):
-    """Starts before their dispatch, at it, or without a time are counted with the reason, and not used. [contract]"""
+def test_unused_rows_are_counted(records):
+    """Starts before or at their dispatch, or without a time, are not used, and counted with the reason. [contract]"""
     nodes = records.nodes.reset_index(drop=True)
     started = nodes["started_at_s"].copy()
     first, second = started[started.notna()].index[:2]
@@ -528,8 +528,8 @@ def test_what_is_not_used_is_told(records):
     assert dropped["reason"].str.contains("clocks differ").sum() == 1
 
 
-def test_nodes_that_run_did_not_fail(records):
-    """A node that runs without a time of its start counts as started, not as a failure; without any times nothing is fitted. [contract]"""
+def test_running_nodes_did_not_fail(records):
+    """A running node without a start time counts as started; without any times nothing is fitted. [contract]"""
     nodes, path = records.nodes.reset_index(drop=True), "fleet.start_failure"
     complete = find(rows_of(fit(records)), path)
     some = nodes["started_at_s"].mask((nodes["status"] == "running") & (nodes.index % 3 == 0))
@@ -542,8 +542,8 @@ def test_nodes_that_run_did_not_fail(records):
     assert "no record says how long an attempt to start took" in str(refused(fit, bare))
 
 
-def test_the_fleet_is_as_large_as_in_the_last_rollout(records):
-    """Of rollouts of several sizes, that counts which began last, wherever its row is. [contract]"""
+def test_the_fleet_has_the_size_of_the_last_rollout(records):
+    """The rollout that began last determines the size, wherever its row is. [contract]"""
     days = pd.Timestamp("2026-03-02", tz="UTC") - pd.to_timedelta(np.arange(25), unit="D")
     rollouts = records.rollouts.assign(started_at=days, nodes=[40] + [30] * 24)
     row = rows_of(fit(with_tables(records, rollouts=rollouts))).loc["fleet.nodes"]
@@ -551,15 +551,15 @@ def test_the_fleet_is_as_large_as_in_the_last_rollout(records):
 
 
 def test_a_fleet_that_never_started():
-    """Also if no node ever started, the scenario can be read: with an assumed deadline. [contract]"""
+    """Even if no node ever started, the scenario is valid, with an assumed deadline. [contract]"""
     times = {"started_at_s": math.nan, "resolved_at_s": np.linspace(20, 60, 60), "status": "failed"}
     with pytest.warns(simdeploy.SimdeployWarning, match="most start attempts fail"):
         scenario = fit(make_records(np.ones((6, 10)), **times)).scenario
     assert scenario.policies["rolling"].spec.health_check.deadline_ns == 60 * 10**9
 
 
-def test_nothing_is_fitted_to_nothing():
-    """Without a single attempt there is no calibration; records without rollouts neither. [contract]"""
+def test_nothing_to_fit():
+    """Without an attempt, or without rollouts, calibration is refused. [contract]"""
     for records in (Records(), with_tables(SMALL.draw(2, 1), nodes={})):
         assert "no record says how long an attempt to start took" in str(refused(fit, records))
     assert "invalid confidence level" in str(refused(fit, SMALL.draw(5, 1), confidence_level=95))
@@ -567,7 +567,7 @@ def test_nothing_is_fitted_to_nothing():
 
 
 def test_order_and_missing_columns(records, calibration):
-    """The order of rows changes no digit; without windows, classes, causes or attempts the rest is fitted, and it is said. [property]"""
+    """The order of rows changes nothing; without optional columns the rest is fitted, with a note. [property]"""
     turned = with_tables(records, nodes=records.nodes[::-1], windows=records.windows[::-1])
     pd.testing.assert_frame_equal(fit(turned).parameters, calibration.parameters, rtol=1e-6)
     columns = ["rollout", "node", "status", "dispatched_at_s", "started_at_s", "resolved_at_s"]
@@ -583,7 +583,7 @@ def test_order_and_missing_columns(records, calibration):
 
 
 def test_exported_records_are_fitted_alike():
-    """Rows that are there twice, in no order, or lack what follows from others, change nothing: not one interval. [property]"""
+    """Repeated or unordered rows, and missing columns that follow from others, change no interval. [property]"""
     records = replace(SMALL, attempts=1, most_failed=3, skew_s=0.5).draw(8, 1)
     exported = export(records, 1)
     assert exported.dropped["reason"].eq("repeats an earlier row").all()
@@ -595,8 +595,8 @@ def test_exported_records_are_fitted_alike():
 # -- scenario ----------------------------------------------------------------------------------------------------------
 
 
-def test_the_scenario_runs_and_says_what_it_rests_on(calibration):
-    """The file is a scenario as it is, with a comment for every fitted number, and marks what is assumed. [contract]"""
+def test_the_scenario_runs_and_states_its_sources(calibration):
+    """The scenario file is valid, comments on every fitted number, and marks assumptions. [contract]"""
     text = calibration.to_yaml()
     row = rows_of(calibration).loc["fleet.slowdown.lognormal.sigma"]
     assert f"# fitted: sigma {row['estimate']:.4g} ({row['low']:.4g} to {row['high']:.4g}); 25 rollouts" in text
@@ -607,7 +607,7 @@ def test_the_scenario_runs_and_says_what_it_rests_on(calibration):
 
 
 def test_policies_on_record_are_those_of_the_scenario(records):
-    """Each policy is there once, with its switches; what is none is dropped, and said. [contract]"""
+    """Each policy appears once, with its switches; invalid ones are dropped and reported. [contract]"""
     policy = {"strategy": "rolling", "max_parallel": 3, "health_check": {"deadline": "5m"}, "dialect": "deployment"}
     switches = Scenario.from_dict(SMALL.scenario()).orchestrator.switches()
     texts = [json.dumps({**policy, "orchestrator": {**switches, "pacing": "sliding"}})] * 10
@@ -621,7 +621,7 @@ def test_policies_on_record_are_those_of_the_scenario(records):
 
 
 def test_the_command_writes_the_scenario(tmp_path, monkeypatch):
-    """From files with columns of other names it writes the scenario, which is that of the call, and counts rows not used. [contract]"""
+    """From files with other column names it writes the call's scenario, and counts unused rows. [contract]"""
     monkeypatch.chdir(tmp_path)
     nodes = SMALL.draw(6, 1).nodes.rename(columns={"node": "host"})
     pd.concat([nodes, nodes[:2]]).to_csv("nodes.csv", index=False)
@@ -632,14 +632,14 @@ def test_the_command_writes_the_scenario(tmp_path, monkeypatch):
     assert text == simdeploy.calibrate("nodes.csv", mapping={"node": "host"}).to_yaml()
     assert simdeploy.read_scenario("fitted.yaml").fleet.nodes == 30
     for words in (["--bootstrap", "2"], ["--map", "node"]):
-        told = invoke("calibrate", "nodes.csv", *words)
-        assert told.exit_code == 2
-        assert "need each other" in told.output or "ours=theirs" in told.output
+        run = invoke("calibrate", "nodes.csv", *words)
+        assert run.exit_code == 2
+        assert "need each other" in run.output or "ours=theirs" in run.output
     assert "names of columns need files" in str(refused(fit, SMALL.draw(6, 1), mapping={"node": "host"}))
 
 
 def test_a_picture(calibration):
-    """The probability plot has the durations over what the family expects; another path is refused. [contract]"""
+    """The probability plot has the durations over the family's quantiles; an unknown path is refused. [contract]"""
     ax = plot_calibration(Figure().subplots(), calibration)
     assert "lognormal, distance" in ax.get_title(loc="left")
     assert "(p\u00a0=\u00a0" in ax.get_title(loc="left")  # which a line break does not divide
@@ -653,7 +653,7 @@ def test_a_picture(calibration):
 
 
 def test_whole_rollouts_are_drawn(records):
-    """A history that is drawn again has as many rollouts, each with all of its nodes and windows. [property]"""
+    """A resampled history has as many rollouts, each with all of its nodes and windows. [property]"""
     drawn = draw_rollouts(records)(np.random.default_rng(1))
     assert len(drawn.rollouts) == len(records.rollouts)
     sizes = set(records.nodes.groupby("rollout").size())
@@ -662,13 +662,13 @@ def test_whole_rollouts_are_drawn(records):
     one = drawn.nodes[drawn.nodes["rollout"].eq("3")]["started_at_s"].dropna().sort_values().tolist()
     originals = [part["started_at_s"].dropna().sort_values().tolist() for _, part in records.nodes.groupby("rollout")]
     assert one in originals
-    # They are beside the rollout that they are of.
+    # They stay with their rollout.
     both = drawn.nodes.merge(drawn.rollouts, on="rollout")
     assert both["watched_until_s_x"].equals(both["watched_until_s_y"])
 
 
 def test_the_bootstrap_resumes(calibration, tmp_path):
-    """The same call again makes the scenarios that are missing, the same ones; another calibration's folder is refused. [property]"""
+    """Repeating the call makes the missing scenarios, unchanged; another calibration's folder is refused. [property]"""
     folder = tmp_path / "fits"
     first = calibration.bootstrap(3, store=folder)
     expected = [one.to_dict() for one in first]
@@ -676,13 +676,13 @@ def test_the_bootstrap_resumes(calibration, tmp_path):
     assert len(set(texts)) == 3
     (folder / "fit-00002.yaml").unlink()
     assert [one.to_dict() for one in calibration.bootstrap(3, store=folder)] == expected
-    assert [one.to_dict() for one in calibration.bootstrap(2)] == expected[:2]  # nothing is kept
+    assert [one.to_dict() for one in calibration.bootstrap(2)] == expected[:2]  # nothing is stored
     assert [path.read_text(encoding="utf-8") for path in sorted(folder.glob("fit-*.yaml"))] == texts
     assert "fits to other records" in str(refused(calibration.bootstrap, 3, store=folder, seed=1))
 
 
 def test_few_rollouts_are_simulated_again():
-    """With fewer than 20 rollouts, histories are simulated from the fit, as many rollouts of as many nodes. [property]"""
+    """With fewer than 20 rollouts, histories of the same size are simulated from the fit. [property]"""
     calibration = fit(replace(SMALL, nodes=10).draw(6, 1))
     scenarios = calibration.bootstrap(2)
     assert [one.fleet.nodes for one in scenarios] == [10, 10]
@@ -691,7 +691,7 @@ def test_few_rollouts_are_simulated_again():
 
 @pytest.mark.slow
 def test_a_bootstrap_spreads_as_the_interval(calibration):
-    """The medians of the fits to drawn histories spread about as widely as the interval. [oracle]"""
+    """Medians of fits to resampled histories spread about as widely as the interval. [oracle]"""
     fits = calibration.bootstrap(15)
     laws = [one.to_dict()["fleet"]["update_duration"].get("lognormal") for one in fits]
     medians = np.log([_seconds(law["median"]) for law in laws if law])

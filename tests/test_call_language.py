@@ -216,21 +216,21 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(
-    ("name", "arguments", "told"),
+    ("name", "arguments", "message"),
     [
-        pytest.param(*(name, arguments, told), id=f"{name} {arguments}")
+        pytest.param(*(name, arguments, message), id=f"{name} {arguments}")
         for name in CALLS
-        for arguments, told in REFUSED
+        for arguments, message in REFUSED
         if set(arguments) <= set(parameters(CALLS[name]))
         # Without keys a search tries those that matter, and one case may be enough.
         and (name not in ("tune", "sweep_to_precision") or arguments != {"vary": {}})
     ],
 )
-def test_what_makes_no_sense_is_refused_before_the_work(name, arguments, told, scenario, tmp_path, monkeypatch):
+def test_what_makes_no_sense_is_refused_before_the_work(name, arguments, message, scenario, tmp_path, monkeypatch):
     """Whatever a call may be given by this name is refused in the same words, before anything is simulated or written. [contract]"""
     for job in (Job, Repetitions):
         monkeypatch.setattr(job, "run", lambda *_: pytest.fail("nothing is to be simulated"))
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=message):
         answer(name, scenario, store=tmp_path / "kept", **arguments)
     assert not list(tmp_path.iterdir())
 

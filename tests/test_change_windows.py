@@ -10,7 +10,7 @@ from typing import Any
 import jsonschema
 import numpy as np
 import pytest
-from by_hand import NO_WINDOWS, canary, rolling, said, script, values_of
+from by_hand import NO_WINDOWS, canary, control_events, rolling, script, values_of
 from generators import TIMETABLES, Decisions, scenario_of, window
 from hypothesis import given, settings, strategies as st
 from refusals import refused
@@ -80,7 +80,7 @@ def test_a_free_slot_waits(engine: str) -> None:
     # Node 0 is done at 30 s, so that node 2 follows at once; nodes 1 and 2 are done at 50 s and 60 s.
     assert dispatched(slots) == [0, 30, 120]
     # Said once, although another slot is free at 60 s.
-    assert [time for time, reason in said(simulate(slots)) if "opens Mon 09:02" in reason] == [50]
+    assert [time for time, reason in control_events(simulate(slots)) if "opens Mon 09:02" in reason] == [50]
     assert values_of(slots, engine)["makespan_s"] == 150
 
 
@@ -112,7 +112,7 @@ def test_the_rate_clock_begins_with_a_promotion_in_the_night(engine: str) -> Non
     windows = [window("9h", "9h20s"), window("9h10m", "10h")]
     promoted = scenario(windows, policy=canary(1, 2, auto_promote=True), orchestrator=by_rate(3))
     assert dispatched(promoted) == [0, 600, 660]
-    assert (30, "canaries promoted") in said(simulate(promoted))
+    assert (30, "canaries promoted") in control_events(simulate(promoted))
     assert values_of(promoted, engine)["makespan_s"] == 690
 
 
@@ -163,7 +163,7 @@ def test_bake_time_and_promotion_run_through_the_night(engine: str) -> None:
         orchestrator={"bake_time": "10m"},
     )
     # Canaries 0 to 30 s, baked at 630 s, promoted at 1830 s; waves at 3600 s and, baked after it, at 4230 s.
-    assert (1830, "operator: promote") in said(simulate(baked))
+    assert (1830, "operator: promote") in control_events(simulate(baked))
     assert dispatched(baked) == [0, 3600, 4230]
     assert values_of(baked, engine)["makespan_s"] == 4260
 
@@ -326,7 +326,7 @@ def test_the_message_says_what_is_awaited() -> None:
     revisions = list(zip(rollout.revisions["time_s"], rollout.revisions["message"], strict=True))
     awaited = "waits for the change window that opens Tue 09:00"
     assert revisions[:3] == [(0, "wave 1 of 2"), (30, f"wave 1 of 2; {awaited}"), (86400, "wave 2 of 2")]
-    assert [reason for _, reason in said(rollout)].count(awaited) == 1
+    assert [reason for _, reason in control_events(rollout)].count(awaited) == 1
     first = simulate(scenario([window("9h", "16h")], "2026-01-05T08:00:00Z"))
     assert first.revisions["message"][0] == "nothing dispatched yet; waits for the change window that opens Mon 09:00"
 
@@ -337,7 +337,7 @@ def test_the_message_of_a_clock_that_stands_still() -> None:
     rollout = simulate(scenario(windows, policy=rolling(0), orchestrator=by_rate(3)))
     times = rollout.revisions.loc[rollout.revisions["message"].str.contains("opens Mon 10:00"), "time_s"]
     assert times.tolist() == [40]
-    assert [time for time, reason in said(rollout) if "opens Mon 10:00" in reason] == [40]
+    assert [time for time, reason in control_events(rollout) if "opens Mon 10:00" in reason] == [40]
 
 
 @pytest.mark.parametrize("number", range(12))

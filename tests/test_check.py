@@ -98,12 +98,12 @@ def test_only_the_undecided_are_replicated_further(monkeypatch):
 
     monkeypatch.setattr(Campaign, "sweep", counting)
     scenario = failing(0.02, policies={"p": at_once(LIMIT), "q": at_once(0)})
-    told, requirements = [], ["false_alarm <= 0.33", "p90 makespan_s <= 1m"]
-    found = check(scenario, requirements=requirements, most=200, progress=lambda *n: told.append(n))
+    progress, requirements = [], ["false_alarm <= 0.33", "p90 makespan_s <= 1m"]
+    found = check(scenario, requirements=requirements, most=200, progress=lambda *n: progress.append(n))
     assert asked == [(("p", "q"), range(100)), (("q",), range(100, 200))]
     assert found.verdicts["replications"].tolist() == [100, 100, 200, 100]
-    assert told[-1] == (300, 300)
-    assert told == sorted(told)
+    assert progress[-1] == (300, 300)
+    assert progress == sorted(progress)
 
 
 def test_requirements_of_the_scenario_are_the_default():
@@ -188,7 +188,7 @@ def test_failed_replications_are_left_out_and_counted(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         ({"requirements": ["false_alrm <= 1%"]}, "did you mean 'false_alarm'"),
         ({"requirements": ["cost <= 5"]}, "the scenario has no costs"),
@@ -202,10 +202,10 @@ def test_failed_replications_are_left_out_and_counted(monkeypatch):
         ({"most": 1.5}, "most"),
     ],
 )
-def test_bad_arguments(arguments, said):
+def test_bad_arguments(arguments, message):
     """What makes no sense is refused in words. [contract]"""
     asked = {"requirements": "failed <= 0.5", **arguments} if arguments else {}
-    assert said in str(refused(check, failing(), **asked))
+    assert message in str(refused(check, failing(), **asked))
 
 
 # -- in words ----------------------------------------------------------------------------------------------------------
@@ -229,7 +229,7 @@ def test_the_answer_says_what_is_not_met():
 
 
 @pytest.mark.parametrize(
-    ("texts", "verdict", "said"),
+    ("texts", "verdict", "message"),
     [
         (["failed <= 0.9"], "met", "The requirement is met"),
         (["failed <= 0.9", "failed <= 0.1"], "not met", "1 of 2 requirements is not met"),
@@ -239,11 +239,11 @@ def test_the_answer_says_what_is_not_met():
         (["failed <= 0.1", "in_progress <= 0"], "not met", "1 of 2 requirements is not met"),
     ],
 )
-def test_every_verdict_that_is_told_is_in_the_plain_form(texts, verdict, said):
+def test_every_verdict_that_is_told_is_in_the_plain_form(texts, verdict, message):
     """Every verdict that the sentence states is in `to_dict`: that of all together, and of each requirement. [contract]"""
     plain = check(failing(), requirements=texts, most=100).to_dict()
     assert plain["verdict"] == verdict
-    assert plain["answer"].startswith(said)
+    assert plain["answer"].startswith(message)
     judged = [row["verdict"] for row in plain["verdicts"]]
     assert (" 1 is undecided." in plain["answer"]) == (verdict == "not met" and "undecided" in judged)
     for row in plain["verdicts"]:

@@ -126,7 +126,7 @@ def roll(spec, *, replication=0, fleet=None, **sections):
     return rollout, [(line.time_s, line.text) for line in tell(rollout, hint=" (--records DIR writes all)")]
 
 
-def told(spec, **how):
+def story_of(spec, **how):
     """Return the lines of the story of one rollout."""
     return roll(spec, **how)[1]
 
@@ -135,7 +135,7 @@ def test_a_story_of_waves():
     """Waves are told in order with their sizes, ends and windows; the times are those of the model. [oracle]"""
     spec = rolling(5, strategy="canary", canary_count=2, auto_promote=True, health_check=CHECK)
     # 60 s of starting and 3 windows of 10 s: a wave takes 90 s.
-    assert told(spec) == [
+    assert story_of(spec) == [
         (0, "wave 1 of 3 (canaries): 2 nodes"),
         (90, "wave 1: 2 running; 6 health windows"),
         (90, "canaries promoted"),
@@ -149,7 +149,7 @@ def test_a_story_of_waves():
 
 def test_a_story_of_a_stop():
     """A stop says why, what was in flight, and when the rollback began and ended. [oracle]"""
-    assert told(rolling(4), fleet={"rollback_duration": 20, "start_failure": 1}) == [
+    assert story_of(rolling(4), fleet={"rollback_duration": 20, "start_failure": 1}) == [
         (0, "wave 1 of 3: 4 nodes"),
         (60, "wave 1: 4 failed (4 did not start)"),
         (60, "stopped: 4 of 12 nodes of the fleet failed, which exceeds max_failed_nodes_percent 10"),
@@ -161,7 +161,7 @@ def test_a_story_of_a_stop():
 def test_a_story_of_a_failed_gate():
     """Nodes that fail with their wave are counted as such. [oracle]"""
     check = {"deadline": "5m", "max_error_rate": 0.05, "gate": {"kind": "pooled"}}
-    story = told(rolling(4, health_check=check), fleet={"requests_per_second": 20}, release=BAD)
+    story = story_of(rolling(4, health_check=check), fleet={"requests_per_second": 20}, release=BAD)
     lines = [text for _, text in story]
     assert any(line.startswith("wave 1: 4 failed (4 in a wave that failed the gate); ") for line in lines)
 
@@ -169,7 +169,7 @@ def test_a_story_of_a_failed_gate():
 def test_a_story_of_people():
     """Script, operator and an escape that people notice are told at their times. [oracle]"""
     operator = {"escape_detection": 600, **script((10, "pause"), (100, "resume"), (110, "promote"))}
-    assert told(IMMEDIATE, release=BAD, operator=operator) == [
+    assert story_of(IMMEDIATE, release=BAD, operator=operator) == [
         (0, "wave 1 of 1: 12 nodes"),
         (10, "paused: script: pause"),
         (60, "wave 1: 12 running"),
@@ -185,7 +185,7 @@ def test_a_story_of_verdicts_that_are_heard_late():
     """A node that goes offline is counted once: as it ended, or as failed if it is not heard of by the deadline. [oracle]"""
     spec = rolling(6, max_failed_nodes=12, max_failed_nodes_percent=100, health_check=CHECK)
     fleet = {"nodes": 60, "connection": {"online": "5m", "offline": {"exponential": {"mean": "3m"}}}}
-    lines = told(spec, fleet=fleet, orchestrator={"unreachable_nodes": "skip"})
+    lines = story_of(spec, fleet=fleet, orchestrator={"unreachable_nodes": "skip"})
     ends = [text for _, text in lines if re.match(r"wave \d+: ", text)]
     assert len(ends) == 10
     counts = [[int(count) for count in re.findall(r"(\d+) (?:running|skipped|failed|in flight)", end)] for end in ends]
@@ -201,7 +201,7 @@ def test_a_story_of_verdicts_that_are_heard_late():
 def test_a_story_of_many_waves_is_short():
     """Of many waves the first, the last and those with failures are told, and none of the other nodes is lost. [contract]"""
     spec = rolling(1, max_failed_nodes=40, max_failed_nodes_percent=100)
-    texts = [text for _, text in told(spec, fleet={"nodes": 40})]
+    texts = [text for _, text in story_of(spec, fleet={"nodes": 40})]
     assert texts == [
         *(
             text
@@ -213,7 +213,7 @@ def test_a_story_of_many_waves_is_short():
         "wave 40: 1 running; 3 health windows",
         "completed: 40 nodes updated, 0 failed",
     ]
-    texts = [text for _, text in told(spec, fleet={"nodes": 40, "start_failure": 0.1})]
+    texts = [text for _, text in story_of(spec, fleet={"nodes": 40, "start_failure": 0.1})]
     failed = [text for text in texts if "1 failed" in text and text.startswith("wave ")]
     assert 1 < len(failed) < 10
     assert texts[-1] == f"completed: {40 - len(failed)} nodes updated, {len(failed)} failed"
@@ -223,7 +223,7 @@ def test_a_story_of_many_waves_is_short():
 def test_a_story_of_many_failures_is_short():
     """Where something happens in most of many waves, only some of these are told, and all failures are counted. [contract]"""
     spec = rolling(2, max_failed_nodes=200, max_failed_nodes_percent=100)
-    texts = [text for _, text in told(spec, fleet={"nodes": 200, "start_failure": 0.5})]
+    texts = [text for _, text in story_of(spec, fleet={"nodes": 200, "start_failure": 0.5})]
     assert len(texts) < 50
     counts = [re.search(r"([\d,]+) failed", text) for text in texts if text.startswith(("wave ", "... and"))]
     n_failed = sum(int(count[1]) for count in counts if count)
@@ -565,7 +565,7 @@ def test_help_and_version_are_quick():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["run", "s.yaml", "--policy", "in-ten"], "did you mean 'in-tens'"),
         (["compare", "s.yaml", "--baseline", "in-ten"], "did you mean 'in-tens'"),
@@ -573,13 +573,13 @@ def test_help_and_version_are_quick():
         (["completion", "tcsh"], "tcsh"),
     ],
 )  # fmt: skip
-def test_bad_input_is_an_error_in_words(folder, arguments, said):
+def test_bad_input_is_an_error_in_words(folder, arguments, message):
     """What can't be done is said on standard error with exit code 2, nothing is written, nothing is simulated. [contract]"""
     Path("dir.csv").mkdir()
     before = sorted(folder.rglob("*"))
     result = invoke(*arguments)
     assert result.exit_code == 2
-    assert said in result.stderr
+    assert message in result.stderr
     assert result.stdout == ""
     assert "Traceback" not in result.stderr
     assert sorted(folder.rglob("*")) == before

@@ -182,7 +182,7 @@ def test_how_a_gate_is_written(text, gate):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["tradeoff", "--x", "makespan"], "did you mean 'makespan_s'?"),
         (["gates", "--gate", "sprt,alpha"], "invalid gate"),
@@ -197,14 +197,14 @@ def test_how_a_gate_is_written(text, gate):
         (["rare", "--event", "escaped", *SPLITTING, "failed_nodes=2,x"], "invalid levels (found '2,x')"),
     ],
 )
-def test_what_makes_no_sense_is_refused_before_the_work(folder, monkeypatch, arguments, told):
+def test_what_makes_no_sense_is_refused_before_the_work(folder, monkeypatch, arguments, message):
     """What only the command's own options can get wrong is refused at once, with exit code 2. [contract]"""
     monkeypatch.setattr(Job, "run", lambda *_: pytest.fail("nothing is to be simulated"))
     before = sorted(folder.iterdir())
     name, *options = arguments
     result = invoke(name, "s.yaml", *options)
     assert result.exit_code == 2
-    assert told in result.stderr
+    assert message in result.stderr
     assert sorted(folder.iterdir()) == before
 
 

@@ -165,7 +165,7 @@ def test_values_on_the_command_line(scenario, text, expected):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("max_failed_nodes", "--vary: not KEY=VALUES (found 'max_failed_nodes'); allowed: KEY=low:high:count, or"),
         ("=3", "--vary: not KEY=VALUES"),
@@ -199,22 +199,22 @@ def test_values_on_the_command_line(scenario, text, expected):
         ("max_error_rate=0x1f", "health_check.max_error_rate: not a decimal number (found '0x1f')"),
     ],
 )
-def test_values_that_there_are_not(scenario, text, told):
+def test_values_that_there_are_not(scenario, text, message):
     """What is no list and no range is told with its key. [contract]"""
-    assert str(refused(read_vary, [text], scenario, {"waves": "waves"}, has_ranges=False)).startswith(told)
+    assert str(refused(read_vary, [text], scenario, {"waves": "waves"}, has_ranges=False)).startswith(message)
 
 
 @pytest.mark.parametrize(
-    ("ends", "told"),
+    ("ends", "message"),
     [
         ("0.1:0.2:lin", "invalid number of values (found 'lin'); allowed: 1 to 1,000,000, or log"),
         ("0.1:1:2:3", "invalid values (found '0.1:1:2:3'); allowed: low:high, low:high:log, low:high:count, or a,b,c"),
     ],
 )
-def test_ranges_that_there_are_not(scenario, ends, told):
+def test_ranges_that_there_are_not(scenario, ends, message):
     """Where ranges may stand, what is none is told with what they look like. [contract]"""
     error = refused(read_vary, [f"start_failure={ends}"], scenario, {"waves": "waves"}, has_ranges=True)
-    assert str(error).startswith(f"scenario.fleet.start_failure: {told}")
+    assert str(error).startswith(f"scenario.fleet.start_failure: {message}")
 
 
 def test_a_large_grid_is_refused_before_it_is_made(scenario, monkeypatch):
@@ -242,18 +242,18 @@ def test_whole_numbers_stay_whole(low, high, count):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["--vary", "scenario.fleet.start_failure=2"], "scenario.fleet.start_failure: too large (found 2)"),
         (["--design", "lhs"], "'lhs' is not grid, list or lhs:N"),
     ],
 )
-def test_what_makes_no_sense_is_refused_before_the_work(folder, monkeypatch, arguments, told):
+def test_what_makes_no_sense_is_refused_before_the_work(folder, monkeypatch, arguments, message):
     """Options that exclude each other, unknown keys and places that can't be written to are refused at once. [contract]"""
     monkeypatch.setattr(Job, "run", lambda *_: pytest.fail("nothing is to be simulated"))
     result = call(*GRID, *QUICK, *arguments)
     assert result.exit_code == 2
-    assert told in result.stderr
+    assert message in result.stderr
     assert sorted(path.name for path in folder.iterdir()) == ["s.yaml"]
 
 
@@ -330,13 +330,15 @@ def test_what_was_ended_is_gone_on_with(folder, asked, last, fewest, most, alrea
     if ending is signal.SIGINT:
         assert process.returncode == 130
         assert "Traceback" not in shown
-        told = re.search(r"interrupted; ([\d,]+) rollouts are saved in some where. To resume:\s+simdeploy (.*)", shown)
-        assert fewest <= int(told[1]) < most
-        assert shlex.split(told[2]) == asked
+        advice = re.search(
+            r"interrupted; ([\d,]+) rollouts are saved in some where. To resume:\s+simdeploy (.*)", shown
+        )
+        assert fewest <= int(advice[1]) < most
+        assert shlex.split(advice[2]) == asked
     again = invoke(*asked)
     assert again.exit_code == (3 if "--precision" in asked else 0)
     assert re.match(rf"{already}\n", again.stderr)
-    assert ending is signal.SIGKILL or told[1] in again.stderr
+    assert ending is signal.SIGKILL or advice[1] in again.stderr
     if "--precision" in asked:
         assert "2 of 2 estimates are not precise enough after 200 replications per case (limit 200)." in again.stdout
         table = read_batches("some where")

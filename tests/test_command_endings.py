@@ -79,18 +79,18 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(
-    ("name", "arguments", "told"),
+    ("name", "arguments", "message"),
     [
-        pytest.param(name, arguments, told, id=f"{name} {arguments}")
+        pytest.param(name, arguments, message, id=f"{name} {arguments}")
         for name in QUICK
-        for arguments, told in REFUSED
+        for arguments, message in REFUSED
         if set(re.findall("--[a-z-]+", arguments)) <= OPTIONS[name]
         # For one release that is a folder of a sweep; a search takes no more than a million, and timelines are counted.
         and (name, arguments)
         not in (("sweep", "--out x.txt"), *((name, "--replications 1000000000") for name in UNBOUNDED))
     ],
 )
-def test_bad_input_is_refused_before_the_work(folder, monkeypatch, name, arguments, told):
+def test_bad_input_is_refused_before_the_work(folder, monkeypatch, name, arguments, message):
     """What can't be done is said in words with exit code 2; nothing is simulated, printed or written. [contract]"""
     words = make_quick(name)
     replace_run(monkeypatch, fail)
@@ -103,7 +103,7 @@ def test_bad_input_is_refused_before_the_work(folder, monkeypatch, name, argumen
         del words[place : place + 2]
     result = invoke(*words, *shlex.split(arguments))
     assert result.exit_code == 2
-    assert told in result.stderr
+    assert message in result.stderr
     assert result.stdout == ""
     assert "Traceback" not in result.stderr
     assert sorted(folder.rglob("*")) == before

@@ -50,9 +50,9 @@ def test_what_is_no_table_is_refused(call):
 
 def test_one_pair_is_no_plural():
     """Under a policy stands in how many worlds it is compared: one pair, or several pairs. [contract]"""
-    for n, told in ((1, "1 pair"), (2, "2 pairs")):
+    for n, pairs in ((1, "1 pair"), (2, "2 pairs")):
         _, differences, *_ = compare(responses(makespan_s=[60.0, 90.0] * n)).summarize()
-        assert differences.rows[0][0].splitlines() == ["b", told]
+        assert differences.rows[0][0].splitlines() == ["b", pairs]
 
 
 @pytest.mark.usefixtures("students_limits")
@@ -293,7 +293,7 @@ def test_a_table_read_back_from_csv_compares_the_same(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("table", "options", "said"),
+    ("table", "options", "message"),
     [
         (pd.DataFrame({"policies": ["a"], "replication": [0]}), {}, "did you mean 'policies'"),
         (responses(verdict=["escaped", "good"]), {}, "unknown level"),
@@ -303,9 +303,9 @@ def test_a_table_read_back_from_csv_compares_the_same(tmp_path):
         (responses(makespan_s=[1.0, 2.0]), {"confidence_level": math.nan}, "fraction between 0 and 1"),
     ],
 )
-def test_what_cannot_be_compared(table, options, said):
+def test_what_cannot_be_compared(table, options, message):
     """A table or an argument that makes no sense is an input error in plain words. [contract]"""
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         compare(table, **options)
 
 
@@ -429,14 +429,14 @@ def test_tables_know_what_their_scenario_costs(priced):
     table = simdeploy.replicate(priced, replications=20, engine="compiled")
     result = simdeploy.sweep(priced, ["waves", "at-once"], replications=20, engine="compiled")
     other = Costs(0, 0, hour_of_delay=6, false_alarm=1, escape=0)
-    told = [
+    analyses = [
         lambda t, **c: compare(t, **c).to_dict(),
         lambda t, **c: simdeploy.estimate(t, "cost", **c).to_dict(),
         lambda t, **c: simdeploy.estimate_costs(t, **c).to_dict(),
         lambda t, **c: simdeploy.pareto_front(t, {"cost": "min", "makespan_s": "min"}, **c).to_dict(),
         lambda t, **c: simdeploy.value_of_perfect_information(t, **c).to_dict(),
     ]
-    for call in told:
+    for call in analyses:
         for responses in (table, result):
             assert call(responses) == call(responses, costs=priced.costs) != call(responses, costs=other)
         with pytest.raises(InputError, match=r"costs: no costs .*; allowed: the costs of a scenario"):

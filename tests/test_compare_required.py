@@ -81,8 +81,8 @@ def test_nothing_is_recommended_if_all_miss():
     """If every policy misses a requirement, all are ranked and none is recommended. [contract]"""
     found = compare(policies(cheap=1.0, fair=0.9), costs=HOURLY, requirements=ESCAPES)
     assert "excluded" not in ranked(found)[0].values()
-    told = f"No policy meets the requirements. Both miss one: {FEW_ESCAPES}. cheap has the lowest mean cost: "
-    assert found.answer.startswith(told)
+    sentence = f"No policy meets the requirements. Both miss one: {FEW_ESCAPES}. cheap has the lowest mean cost: "
+    assert found.answer.startswith(sentence)
 
 
 def test_what_all_miss_is_named():
@@ -93,8 +93,8 @@ def test_what_all_miss_is_named():
     found = compare(table, costs=HOURLY, requirements=requirements)
     misses_all = found.verdicts.groupby("policy")["verdict"].agg(lambda of: set(of) == {"not met"})
     assert misses_all.to_dict() == {"cheap": True, "fair": False, "slow": True}
-    told = f"No policy meets the requirements. All miss one: {FEW_ESCAPES}. cheap has the lowest "
-    assert found.answer.startswith(told)
+    sentence = f"No policy meets the requirements. All miss one: {FEW_ESCAPES}. cheap has the lowest "
+    assert found.answer.startswith(sentence)
 
 
 def test_what_is_undecided_is_no_reason_to_exclude():
@@ -224,10 +224,10 @@ def test_verdicts_are_those_of_the_other_analyses(replications):
         keys = ["policy", "requirement", "verdict"]
         assert checked[keys].values.tolist() == found.verdicts[keys].values.tolist()
         # A check knows beforehand that its budget is too small for a mean.
-        told, also = (
+        reasons, expected = (
             verdicts["reason"].str.replace("the budget is", "there are") for verdicts in (checked, found.verdicts)
         )
-        assert told.tolist() == also.tolist()
+        assert reasons.tolist() == expected.tolist()
     switches = simdeploy.vary_switches(SCENARIO, pairs=False, **how).policies
     assert joined == dict(zip(switches["policy"], switches["verdict"], strict=True))
     assert len(set(joined.values())) > 1

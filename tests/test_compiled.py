@@ -261,8 +261,8 @@ def test_code_is_loaded_without_what_compiles_it(tmp_path):
     )
     command = [sys.executable, "-c", "import made"]
     how = {"cwd": tmp_path, "env": {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}, "text": True}
-    said = [subprocess.check_output(command, **how) for _ in range(2)]
-    assert said == ["2 True\n", "2 False\n"]
+    outputs = [subprocess.check_output(command, **how) for _ in range(2)]
+    assert outputs == ["2 True\n", "2 False\n"]
 
 
 def test_compiled_code_knows_every_word():

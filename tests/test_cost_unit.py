@@ -114,7 +114,7 @@ def make(name, unit):
     return MAKE["Comparison" if name == "ranking" else name](unit)
 
 
-def say(result, unit=None):
+def texts_of(result, unit=None):
     """Return all that is said of a result, without a unit."""
     texts = [result.answer]
     for table in result.summarize():
@@ -150,7 +150,7 @@ def test_every_cost_is_told_with_its_unit(name):
 def test_without_a_unit_nothing_else_is_said(name):
     """The unit is all that differs; and what a document has of costs are the amounts alone. [property]"""
     plain = make(name, None)
-    assert say(make(name, UNIT), UNIT) == say(plain)
+    assert texts_of(make(name, UNIT), UNIT) == texts_of(plain)
     assert plain.computed_under["costs"] == {
         "failed_request": 0.02, "unavailable_node_hour": 0.5, "hour_of_delay": 20, "false_alarm": 150, "escape": 1000,
     }  # fmt: skip
@@ -163,7 +163,7 @@ def test_the_unit_is_in_the_document(name):
     document = json.loads(json.dumps(make(name, UNIT).to_dict()))
     assert document["computed_under"]["costs"]["unit"] == UNIT
     assert Costs(**document["computed_under"]["costs"]) == scenario(UNIT).costs
-    assert say(sd.read_result(document)) == say(make(name, UNIT))
+    assert texts_of(sd.read_result(document)) == texts_of(make(name, UNIT))
 
 
 @pytest.mark.parametrize("name", PLOTS)
@@ -200,7 +200,7 @@ def test_other_numbers_have_no_costs():
         summarize_grid(grid(UNIT)),
     ):
         assert "costs" not in result.computed_under
-        assert UNIT not in " ".join(say(result))
+        assert UNIT not in " ".join(texts_of(result))
 
 
 def test_a_verdict_on_costs_is_computed_under_them():
@@ -218,7 +218,7 @@ def test_scenarios_of_one_unit():
     prices = {name: of["escape"] for name, of in result.computed_under["costs"].items()}
     assert prices == {"world 500": 500, "world 2000": 2000}
     assert f" {UNIT} (" in result.answer
-    assert say(sd.read_result(result.to_dict())) == say(result)
+    assert texts_of(sd.read_result(result.to_dict())) == texts_of(result)
 
 
 def test_the_unit_is_no_part_of_a_rollout(tmp_path):
@@ -247,12 +247,12 @@ def test_commands_tell_the_unit(tmp_path):
     raw = {**scenario(UNIT).to_dict(), "requirements": [requirement]}
     file.write_text(json.dumps(raw), encoding="utf-8")
     few = ["--engine", "compiled", "--replications", "20"]
-    told = invoke("compare", file, *few, "--costs", "--plot", tmp_path / "x.svg")
-    assert told.exit_code == 0, told.stderr
-    assert " € per rollout" in told.stdout.splitlines()[0]
-    assert told.stdout.count(f" {UNIT}") > 10
+    run = invoke("compare", file, *few, "--costs", "--plot", tmp_path / "x.svg")
+    assert run.exit_code == 0, run.stderr
+    assert " € per rollout" in run.stdout.splitlines()[0]
+    assert run.stdout.count(f" {UNIT}") > 10
     junit = tmp_path / "x.xml"
     checked = invoke("check", file, "--engine", "compiled", "--most", "100", "--junit", junit)
     assert checked.exit_code in (0, 1, 3), checked.stderr
-    told = r"p95 of cost of delay at most 1 (€|&#8364;).*found [\d.]+ (€|&#8364;)"
-    assert re.search(told, junit.read_text(encoding="utf-8"))
+    pattern = r"p95 of cost of delay at most 1 (€|&#8364;).*found [\d.]+ (€|&#8364;)"
+    assert re.search(pattern, junit.read_text(encoding="utf-8"))

@@ -192,12 +192,12 @@ def test_coverage_of_a_skewed_cost():
 
 
 @pytest.mark.parametrize(
-    ("costs", "level", "said"),
+    ("costs", "level", "message"),
     [(None, 0.95, "add a `costs` section"), ({}, 0.95, "no costs"), (COSTS_OF_ALL, 95, "such as 0.95")],
 )
-def test_what_has_no_cost(costs, level, said):
+def test_what_has_no_cost(costs, level, message):
     """Missing costs and levels that make no sense are input errors. [contract]"""
-    assert said in str(refused(estimate_costs, rollouts(makespan_s=[1.0]), costs=costs, confidence_level=level))
+    assert message in str(refused(estimate_costs, rollouts(makespan_s=[1.0]), costs=costs, confidence_level=level))
 
 
 def test_a_table_that_lacks_what_costs():

@@ -146,7 +146,7 @@ def test_stops_are_those_of_the_binomial_law():
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "message"),
     [
         ({"fleet.update_duration": {"exponential": {"mean": "1m"}}}, "fleet.update_duration: no exact cost; allowed: a constant"),
         ({"fleet.start_attempts": 2}, "fleet.start_attempts"),
@@ -158,10 +158,10 @@ def test_stops_are_those_of_the_binomial_law():
         ({"policies.waves.health_check.gate": {"kind": "pooled"}}, "policies.waves.health_check.gate"),
     ],
 )  # fmt: skip
-def test_what_has_no_exact_cost_is_refused_by_name(values, said):
+def test_what_has_no_exact_cost_is_refused_by_name(values, message):
     """Whatever makes nodes depend on each other, or times vary, is an error with its key. [contract]"""
     scenario = Scenario.from_dict(RISKY).with_values(values)
-    assert said in str(refused(evaluate, scenario, scenario.policy("waves")))
+    assert message in str(refused(evaluate, scenario, scenario.policy("waves")))
 
 
 def test_values_of_measures():

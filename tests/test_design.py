@@ -1,4 +1,4 @@
-"""What a sweep tries: keys found by name, values that are combined, and everything that is wrong told at once."""
+"""What a sweep tries: keys found by name, values that are combined, and everything that is wrong problems at once."""
 
 import json
 from collections import Counter
@@ -106,7 +106,7 @@ def test_what_the_scenario_states_comes_first(scenario):
 
 
 def test_unknown_keys_are_told_with_the_nearest(scenario):
-    """All unknown keys are told, each with the key that was probably meant. [contract]"""
+    """All unknown keys are problems, each with the key that was probably meant. [contract]"""
     misspelt = ("max_eror_rate", "scenario.fleet.nods")
     misplaced = ("scenario.policies.waves.max_parallel", "max_parallel", "max_parallel", "scenario.name")
     assert refusals(find, scenario, *misspelt, *misplaced) == [
@@ -162,7 +162,7 @@ def test_values_may_be_any_sequence_of_plain_values():
 
 
 @pytest.mark.parametrize(
-    ("asked", "told"),
+    ("asked", "message"),
     [
         ("0.1", "not a list of values (found '0.1'); allowed: a list, a range or an array"),
         (0.1, "not a list of values (found 0.1); allowed: a list, a range or an array"),
@@ -170,9 +170,9 @@ def test_values_may_be_any_sequence_of_plain_values():
         ([float("nan")], "not a finite number (found nan)"),
     ],
 )
-def test_what_is_no_list_of_values(asked, told):
-    """What is no list of values, or holds what no file could, is told with its key. [contract]"""
-    assert refusals(make_points, [NUMBER], [asked], "grid", seed=0) == [f"health_check.max_error_rate: {told}"]
+def test_what_is_no_list_of_values(asked, message):
+    """What is no list of values, or holds what no file could, is problems with its key. [contract]"""
+    assert refusals(make_points, [NUMBER], [asked], "grid", seed=0) == [f"health_check.max_error_rate: {message}"]
 
 
 def test_designs_that_there_are_not():
@@ -211,10 +211,10 @@ def test_a_latin_hypercube_is_fixed_by_its_seed():
 
 
 def test_ranges_that_there_are_not():
-    """Ranges of what has no order, or upside down, are told; two values of a list are two choices. [contract]"""
+    """Ranges of what has no order, or upside down, are problems; two values of a list are two choices. [contract]"""
     levers = [OTHER, NUMBER, WHOLE]
-    told = refusals(make_points, levers, [("a", "b"), (0.2, 0.1), (0.5, 3)], LatinHypercube(3), seed=0)
-    assert told == [
+    problems = refusals(make_points, levers, [("a", "b"), (0.2, 0.1), (0.5, 3)], LatinHypercube(3), seed=0)
+    assert problems == [
         (
             "strategy: invalid range (found ('a', 'b')); allowed: two numbers, lowest first; "
             "write a list for separate values"
@@ -305,10 +305,10 @@ def test_columns_have_the_types_of_their_keys(scenario, key, asked, dtype, shown
 
 
 def test_every_invalid_value_is_told_at_once(scenario):
-    """Each value that its key can't have is told once, with what is allowed, of policy and scenario alike. [contract]"""
+    """Each value that its key can't have is problems once, with what is allowed, of policy and scenario alike. [contract]"""
     of_policy = {"max_failed_nodes": [0, 1.5, -1], "max_error_rate": [0.1, 10]}
-    told = refusals(cases, scenario, **of_policy, start_failure=[0.1, 2, "often"], pacing=["barier", "sliding"])
-    assert sorted(told) == [
+    problems = refusals(cases, scenario, **of_policy, start_failure=[0.1, 2, "often"], pacing=["barier", "sliding"])
+    assert sorted(problems) == [
         ("health_check.max_error_rate: too large (found 10); allowed: a fraction from 0 to 1; write 0.1 for 10 %"),
         "max_failed_nodes: negative (found -1); allowed: a whole number from 0 to 10,000,000",
         "max_failed_nodes: not a whole number (found 1.5); allowed: a whole number from 0 to 10,000,000",
@@ -323,15 +323,15 @@ def test_every_invalid_value_is_told_at_once(scenario):
 
 def test_values_that_contradict_each_other_are_told_with_their_case(scenario):
     """What only goes wrong together says in how many cases, and which values the first of them has. [contract]"""
-    told = refusals(cases, scenario, deadline=["1m", "5m"], min_healthy_time=[30, 119.99999999999999, 600])
-    assert told[0] == (
+    problems = refusals(cases, scenario, deadline=["1m", "5m"], min_healthy_time=[30, 119.99999999999999, 600])
+    assert problems[0] == (
         "health_check.deadline: no node can become healthy in time: min_healthy_time needs 12 windows of 10s = 2m "
         "(found 1m); allowed: a deadline of at least 2m; "
         "in 1 of 6 cases, first: health_check.deadline=1m, health_check.min_healthy_time=120"
     )
-    assert "(found 1m0s, 5m0s); " in told[1]
-    assert told[1].endswith("; in 2 of 6 cases, first: health_check.deadline=1m, health_check.min_healthy_time=600")
-    assert len(told) == 2
+    assert "(found 1m, 5m); " in problems[1]
+    assert problems[1].endswith("; in 2 of 6 cases, first: health_check.deadline=1m, health_check.min_healthy_time=600")
+    assert len(problems) == 2
     assert cases(scenario, "waves", "list", deadline=["1m", "20m"], min_healthy_time=[30, 600])
 
 
@@ -341,22 +341,22 @@ def test_probabilities_above_1_are_one_problem():
     release = {"good": {"probability": 0.7}, "bad": bad, "worse": bad}
     scenario = Scenario.from_dict({**SCENARIO, "release": release})
     vary = {f"scenario.release.{kind}.probability": [0.3, 0.6, 0.8] for kind in ("bad", "worse")}
-    (told,) = refusals(cases, scenario, **vary)
-    assert told == (
+    (problems,) = refusals(cases, scenario, **vary)
+    assert problems == (
         "scenario.release: the probabilities of the kinds must sum to 1 (found 1.1, 1.2, 1.4 and 1 more); in 6 of 9 cases, "
         "first: scenario.release.bad.probability=0.3, scenario.release.worse.probability=0.8"
     )
 
 
 def test_a_long_list_of_problems_is_cut(scenario):
-    """A hundred problems are told, and how many there are more. [contract]"""
-    told = refusals(cases, scenario, max_failed_nodes=range(-150, 0))
-    assert len(told) == 101
-    assert told[-1] == "and 50 more problems"
+    """A hundred problems are problems, and how many there are more. [contract]"""
+    problems = refusals(cases, scenario, max_failed_nodes=range(-150, 0))
+    assert len(problems) == 101
+    assert problems[-1] == "and 50 more problems"
 
 
 @pytest.mark.parametrize(
-    ("values", "told"),
+    ("values", "message"),
     [
         ([range(10**12)], "vary: too many cases (found 1,000,000,000,000); allowed: up to 1,000,000"),
         ([range(10**30)], "vary: too many cases (found 9,223,372,036,854,775,807); allowed: up to 1,000,000"),
@@ -364,21 +364,21 @@ def test_a_long_list_of_problems_is_cut(scenario):
         ([count()], "max_failed_nodes: too many values (found 1,000,001 or more); allowed: up to 1,000,000"),
     ],
 )
-def test_what_can_not_be_held_is_refused_unread(values, told):
+def test_what_can_not_be_held_is_refused_unread(values, message):
     """Values whose number can't be held are refused with it, without going through them. [contract]"""
     levers = [Lever("max_failed_nodes", "whole"), Lever("canary_count", "whole")][: len(values)]
-    assert refusals(make_points, levers, values, "grid", seed=0) == [told]
+    assert refusals(make_points, levers, values, "grid", seed=0) == [message]
 
 
 @pytest.mark.parametrize("design", ["list", LatinHypercube(3)])
 def test_long_lists_in_other_designs(design):
     """A list without end is refused in every design. [contract]"""
-    told = refusals(make_points, [Lever("max_failed_nodes", "whole")], [range(10**12)], design, seed=0)
-    assert told == ["max_failed_nodes: too many values (found 1,000,000,000,000 or more); allowed: up to 1,000,000"]
+    problems = refusals(make_points, [Lever("max_failed_nodes", "whole")], [range(10**12)], design, seed=0)
+    assert problems == ["max_failed_nodes: too many values (found 1,000,000,000,000 or more); allowed: up to 1,000,000"]
 
 
 @pytest.mark.parametrize(
-    ("spread", "told"),
+    ("spread", "message"),
     [
         (Range(0, 10**300), "end of range too large"),
         (Range(-(10**20), 0), "end of range too large"),
@@ -386,10 +386,10 @@ def test_long_lists_in_other_designs(design):
         (Range(1e-320, 1, log=True), "invalid logarithmic range"),
     ],
 )
-def test_ranges_that_no_table_holds(spread, told):
+def test_ranges_that_no_table_holds(spread, message):
     """A range beyond what a table, or a float, holds is refused before anything is drawn from it. [contract]"""
     lever = Lever("scenario.fleet.start_failure", "number")
-    assert told in refusals(make_points, [lever], [spread], LatinHypercube(3), seed=0)[0]
+    assert message in refusals(make_points, [lever], [spread], LatinHypercube(3), seed=0)[0]
 
 
 def test_only_what_is_tried_is_checked(scenario):
@@ -401,7 +401,7 @@ def test_only_what_is_tried_is_checked(scenario):
 
 
 def test_warnings_are_told_once(scenario):
-    """A suspicious value is told once, with the number of its cases where no single value is to blame. [contract]"""
+    """A suspicious value is problems once, with the number of its cases where no single value is to blame. [contract]"""
     made = cases(scenario, max_failed_nodes=[5, 30], max_error_rate=[0.1, 0.2])
     assert made.checked.warnings == ("max_failed_nodes: can never stop a rollout of 20 nodes (found 30)",)
 

@@ -142,8 +142,8 @@ def test_limits_in_words():
     names = {"k": "k", "x": "x", "w": "w"}
     k = Column("k", np.array([1.0, 2, 5]), is_whole=True)
     asked = [Limits(high=1.5), Limits(low=4.5), Limits(low=1.5), Limits(low=1.5, high=4.2), Limits(low=1.5, high=2.5)]
-    told = ["k is 1", "k is 5", "k is at least 2", "k is from 2 to 4", "k is 2"]
-    assert [describe_limits(limits, k, names) for limits in asked] == told
+    words = ["k is 1", "k is 5", "k is at least 2", "k is from 2 to 4", "k is 2"]
+    assert [describe_limits(limits, k, names) for limits in asked] == words
     # As few digits as leave every value on its side.
     x = Column("x", np.array([0.1, 0.12, 0.1251, 0.2]))
     assert describe_limits(Limits(low=0.123456), x, names) == "x is above 0.123"
@@ -286,9 +286,9 @@ def test_halves_share_no_replication(tmp_path):
     for half in (search, held_out):
         parts = np.floor((np.sort(half[name].unique()) - 30) / 60 * 20)
         assert parts.tolist() == list(range(20))
-    told = []
-    again = discover(make(), store=tmp_path / "kept", progress=lambda *at: told.append(at), **known)
-    assert told == [(60, 120), (120, 120)]
+    progress = []
+    again = discover(make(), store=tmp_path / "kept", progress=lambda *at: progress.append(at), **known)
+    assert progress == [(60, 120), (120, 120)]
     assert again.answer == result.answer == discover(make(), **known).answer
 
 

@@ -61,10 +61,10 @@ class WithoutTrailingBlanks(doctest.OutputChecker):
 def run_session(block, namespace, page):
     session = doctest.DocTestParser().get_doctest(block.body, namespace, page.name, str(page), block.line - 1)
     assert session.examples, f"line {block.line}: a Python block without a session"
-    said = []
-    doctest.DocTestRunner(WithoutTrailingBlanks()).run(session, out=said.append, clear_globs=False)
+    failures = []
+    doctest.DocTestRunner(WithoutTrailingBlanks()).run(session, out=failures.append, clear_globs=False)
     namespace.update(session.globs)
-    assert not said, "".join(said)
+    assert not failures, "".join(failures)
 
 
 def run_quickly(scenario, policies, *, engine, **options):

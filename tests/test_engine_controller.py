@@ -1,6 +1,6 @@
 """The controller in the reference engine, by its records: pacing, gate, pauses, nodes that are waited for."""
 
-from by_hand import CHECK, TEN, ZONE_3_FAILS, canary, rolling, said, script, switches
+from by_hand import CHECK, TEN, ZONE_3_FAILS, canary, control_events, rolling, script, switches
 
 from simdeploy import simulate
 
@@ -77,7 +77,7 @@ def test_a_crossed_limit_is_told_again_when_a_further_node_fails(make_scenario):
     rest = {"orchestrator": switches(on_failure="pause"), "operator": script((1000, "resume"), (2000, "resume"))}
     scenario = make_scenario(fleet=TEN, release=ZONE_3_FAILS, **rest)
     rollout = simulate(scenario, rolling(1, max_failed_nodes=0, max_failed_nodes_percent=100))
-    assert [time for time, reason in said(rollout) if "exceed" in reason] == [120, 1120]
+    assert [time for time, reason in control_events(rollout) if "exceed" in reason] == [120, 1120]
 
 
 def test_a_deadline_that_passed_is_not_missed_again_without_progress(make_scenario):
@@ -85,7 +85,9 @@ def test_a_deadline_that_passed_is_not_missed_again_without_progress(make_scenar
     orchestrator = switches(pacing="sliding", failed_node_holds_slot=True, on_failure="continue")
     scenario = make_scenario(fleet={"start_failure": 1.0}, orchestrator=orchestrator)
     policy = rolling(2, dialect="general", progress_deadline="10m")
-    missed = [time for time, reason in said(simulate(scenario, policy, engine="reference")) if "progress" in reason]
+    missed = [
+        time for time, reason in control_events(simulate(scenario, policy, engine="reference")) if "progress" in reason
+    ]
     assert missed == [600]
 
 
@@ -99,7 +101,9 @@ def test_the_gate_is_open_once_canaries_are_promoted(make_scenario):
     scenario = make_scenario(fleet=TEN, release=ZONE_3_FAILS, orchestrator=switches(on_failure="continue"))
     rollout = simulate(scenario, canary(4, 1, auto_promote=True, max_failed_nodes_percent=90))
     assert rollout.responses["state"] == "completed"
-    assert [reason for _, reason in said(rollout) if "canaries failed" in reason] == ["1 of 4 canaries failed"]
+    assert [reason for _, reason in control_events(rollout) if "canaries failed" in reason] == [
+        "1 of 4 canaries failed"
+    ]
 
 
 def test_waiting_for_nodes_that_are_down(make_scenario):

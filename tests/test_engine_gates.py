@@ -27,25 +27,27 @@ BAD = {"bad": {"probability": 1, "defective": True, "error_rate": 1}}
 SPRT = {"kind": "sprt", "good": 0.01, "bad": 0.5}
 
 
-def happened(run: Rollout) -> list[tuple[float, int, str, str]]:
+def outcomes_after_start(run: Rollout) -> list[tuple[float, int, str, str]]:
     """What became of nodes after their start: when, who, what, why."""
     rows = run.events[run.events["node"].notna() & ~run.events["to_status"].isin(["starting", "validating"])]
     return list(rows[["time_s", "node", "to_status", "reason"]].itertuples(index=False, name=None))
 
 
-def said(run: Rollout) -> list[tuple[float, str]]:
+def gate_messages(run: Rollout) -> list[tuple[float, str]]:
     """What the control plane said of gates."""
     rows = run.events[run.events["node"].isna()]
-    told = rows["reason"].str.contains("gate|passes")
-    return list(rows.loc[told, ["time_s", "reason"]].itertuples(index=False, name=None))
+    is_about_gates = rows["reason"].str.contains("gate|passes")
+    return list(rows.loc[is_about_gates, ["time_s", "reason"]].itertuples(index=False, name=None))
 
 
 def test_a_wave_passes_at_the_end_of_its_observation() -> None:
     """Both waves pass when every node has its two windows: at the second look after the first start. [contract]"""
     run = rollout("pooled")
     passed = "passed by the gate"
-    assert happened(run) == [(30, n, "running", passed) for n in (0, 1)] + [(60, n, "running", passed) for n in (2, 3)]
-    assert said(run) == [(30, "wave 1 passes"), (60, "wave 2 passes")]
+    assert outcomes_after_start(run) == [(30, n, "running", passed) for n in (0, 1)] + [
+        (60, n, "running", passed) for n in (2, 3)
+    ]
+    assert gate_messages(run) == [(30, "wave 1 passes"), (60, "wave 2 passes")]
     assert run.response_values["decision_requests"] == 4 * 2 * 100
 
 
@@ -68,8 +70,8 @@ def test_from_request_to_request_it_needs_few() -> None:
 def test_an_early_pass_waits_for_each_node_to_be_up() -> None:
     """A gate that passes at the first look lets nodes run when they have their own two windows. [contract]"""
     run = rollout(SPRT)
-    assert said(run)[0] == (20, "wave 1 passes")
-    assert [time for time, *_ in happened(run)] == [30, 30, 60, 60]
+    assert gate_messages(run)[0] == (20, "wave 1 passes")
+    assert [time for time, *_ in outcomes_after_start(run)] == [30, 30, 60, 60]
 
 
 SLOW = {"classes": [{"name": "slow", "share": 0.5, "update_duration": 35}], "order": "index"}
@@ -79,7 +81,7 @@ def test_the_observation_waits_for_those_who_start_late() -> None:
     """Looks run from the first start; a whole that is judged once is judged when the last node has its windows. [contract]"""
     run = rollout("pooled", fleet=SLOW, policy={"max_parallel": 0}, health_check={"deadline": "5m"})
     # Fast ones start at 10 and look every 10 s; slow ones have their windows at 55.
-    assert {(time, status) for time, _, status, _ in happened(run)} == {(60, "running")}
+    assert {(time, status) for time, _, status, _ in outcomes_after_start(run)} == {(60, "running")}
     # Fast ones met five windows by then, slow ones two.
     assert run.response_values["decision_requests"] == (2 * 5 + 2 * 2) * 100
 
@@ -87,7 +89,7 @@ def test_the_observation_waits_for_those_who_start_late() -> None:
 def test_the_observation_ends_before_a_deadline_does() -> None:
     """With the last look before the deadline of those who wait, it is judged without those who start late. [contract]"""
     run = rollout("pooled", fleet=SLOW, policy={"max_parallel": 0}, health_check={"deadline": "52s"})
-    fates = {(time, status, reason) for time, _, status, reason in happened(run)}
+    fates = {(time, status, reason) for time, _, status, reason in outcomes_after_start(run)}
     assert fates == {(50, "running", "passed by the gate"), (52, "failed", "not healthy by the deadline")}
 
 
@@ -104,17 +106,17 @@ def test_who_cant_tell_waits_passes_or_stops(action: str, expected: tuple[float,
     with pytest.warns(SimdeployWarning, match="no wave can reach this"):
         run = rollout({"kind": "pooled", "minimum_sample": 10**6}, nodes=2, orchestrator={"cant_tell": action})
     time, status, reason = expected
-    assert happened(run)[0] == (time, 0, status, reason)
+    assert outcomes_after_start(run)[0] == (time, 0, status, reason)
     assert run.response_values["state"] == ("failed" if action == "stop" else "completed")
 
 
 def test_pooled_windows_are_judged_as_those_of_a_node() -> None:
     """Two healthy looks in a row pass; with none, nodes fail at their deadline, which is no gate's stop. [contract]"""
     window = {"kind": "pooled", "over": "window"}
-    assert [time for time, *_ in happened(rollout(window))] == [30, 30, 60, 60]
+    assert [time for time, *_ in outcomes_after_start(rollout(window))] == [30, 30, 60, 60]
     run = rollout(window, release=BAD, nodes=2)
-    assert happened(run)[0] == (60, 0, "failed", "not passed by the gate before the deadline")
-    assert (run.response_values["state"], said(run)) == ("completed", [])
+    assert outcomes_after_start(run)[0] == (60, 0, "failed", "not passed by the gate before the deadline")
+    assert (run.response_values["state"], gate_messages(run)) == ("completed", [])
 
 
 def test_unhealthy_looks_are_counted_in_the_whole_rollout(engine: str) -> None:
@@ -140,10 +142,10 @@ def test_unhealthy_looks_are_counted_in_the_whole_rollout(engine: str) -> None:
 def test_the_last_wave_has_nobody_to_compare_with() -> None:
     """Where all are on the new version a comparison has nothing to say; before, it sees as many old requests as new ones. [contract]"""
     run = rollout("baseline")
-    assert said(run) == [(30, "wave 1 passes"), (60, "wave 2 passes")]
+    assert gate_messages(run) == [(30, "wave 1 passes"), (60, "wave 2 passes")]
     assert run.response_values["decision_requests"] == 2 * 2 * 100
     stops = rollout("baseline", orchestrator={"cant_tell": "stop"})
-    assert said(stops)[-1] == (60, "gate multinomial, undecided: 0 of 0 requests failed")
+    assert gate_messages(stops)[-1] == (60, "gate multinomial, undecided: 0 of 0 requests failed")
     with pytest.warns(SimdeployWarning, match="no wave has old nodes to compare with"):
         rollout("baseline", policy={"max_parallel": 0})
 
@@ -162,7 +164,7 @@ def test_a_latent_defect_is_found_on_running_nodes() -> None:
     run = rollout({"kind": "cusum", "good": 0.01, "bad": 0.5}, nodes=8, release=latent)
     # The first nodes run at 30 and show the defect from 50 on: looks at 40, 50, 60.
     assert (run.response_values["verdict"], run.response_values["stopped_at_s"]) == ("stopped_defective", 60)
-    assert "gate cusum: 200 of 200 requests failed" in said(run)[0][1]
+    assert "gate cusum: 200 of 200 requests failed" in gate_messages(run)[0][1]
     # Two windows of each of four nodes by then, and three looks at the two that run.
     assert run.response_values["decision_requests"] == (4 * 2 + 3 * 2) * 100
 
@@ -177,7 +179,7 @@ def test_a_gate_that_fails_may_pause() -> None:
     """Under on_failure: pause the wave has failed, and the rollout goes on when it is told to. [contract]"""
     resumes = script((100, "resume"), (200, "resume"))
     run = rollout(SPRT, release=BAD, orchestrator={"on_failure": "pause"}, operator=resumes)
-    assert said(run)[0][0] == 20
+    assert gate_messages(run)[0][0] == 20
     assert (run.response_values["state"], run.response_values["makespan_s"]) == ("completed", 200)
     assert run.response_values["failed_nodes"] == 4
 
@@ -185,7 +187,7 @@ def test_a_gate_that_fails_may_pause() -> None:
 def test_failed_nodes_may_go_back_by_themselves() -> None:
     """Nodes whose wave failed its gate go back like any failed node, once. [contract]"""
     run = rollout(SPRT, release=BAD, orchestrator={"node_local_rollback": True}, fleet={"rollback_duration": 5})
-    back = [event for event in happened(run) if event[2] == "rolling_back"]
+    back = [event for event in outcomes_after_start(run) if event[2] == "rolling_back"]
     assert back == [(20, node, "rolling_back", "rolls back by itself") for node in (0, 1)]
     assert run.response_values["restored_at_s"] == 25
 

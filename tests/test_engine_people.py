@@ -1,7 +1,7 @@
 """Operator and script in the reference engine, by its records: who acts when, and what comes of it."""
 
 import pytest
-from by_hand import canary, rolling, said, script, switches, waves
+from by_hand import canary, control_events, dispatch_times, rolling, script, switches
 
 from simdeploy import simulate
 
@@ -10,7 +10,7 @@ def test_a_person_promotes(make_scenario):
     """Without auto_promote the rest goes promote_after the last canary and the bake time. [contract]"""
     scenario = make_scenario(operator={"promote_after": "10m"}, orchestrator=switches(bake_time="5m"))
     rollout = simulate(scenario, canary(2))
-    assert waves(rollout) == [0, 30 + 300 + 600]
+    assert dispatch_times(rollout) == [0, 30 + 300 + 600]
     assert rollout.deployment.status.canary_promoted is True
     assert rollout.deployment.status.canary_nodes == ("node-0", "node-1")
 
@@ -18,13 +18,13 @@ def test_a_person_promotes(make_scenario):
 def test_auto_promotion_needs_nobody(make_scenario):
     """With auto_promote the rest goes after the bake time. [contract]"""
     scenario = make_scenario(operator={"promote_after": "10m"}, orchestrator=switches(bake_time="5m"))
-    assert waves(simulate(scenario, canary(2, auto_promote=True))) == [0, 330]
+    assert dispatch_times(simulate(scenario, canary(2, auto_promote=True))) == [0, 330]
 
 
 def test_pause_and_resume(make_scenario):
     """A pause holds dispatch, not what is in flight; the resume sends the next wave. [contract]"""
     rollout = simulate(make_scenario(operator=script((10, "pause"), (100, "resume"))), rolling(5))
-    assert waves(rollout) == [0, 100]
+    assert dispatch_times(rollout) == [0, 100]
     assert rollout.responses["makespan_s"] == 130
 
 
@@ -42,7 +42,7 @@ def test_a_cancel_of_nothing_makes_no_rollback(make_scenario):
 def test_a_pause_at_the_start(make_scenario):
     """A pause at 0 s holds back the first wave. [contract]"""
     rollout = simulate(make_scenario(operator=script((0, "pause"), (50, "resume"))), rolling(0))
-    assert waves(rollout) == [50]
+    assert dispatch_times(rollout) == [50]
     assert rollout.revisions["current_wave"].iloc[0] == 0
     assert rollout.revisions["state"].iloc[0] == "paused"
 
@@ -52,7 +52,7 @@ def test_bake_time_while_paused(make_scenario, clocks, sent):
     """Bake time runs on during a pause, or is frozen. [contract]"""
     orchestrator = switches(bake_time="300s", paused_clocks=clocks)
     scenario = make_scenario(operator=script((130, "pause"), (230, "resume")), orchestrator=orchestrator)
-    assert waves(simulate(scenario, rolling(5))) == sent
+    assert dispatch_times(simulate(scenario, rolling(5))) == sent
 
 
 @pytest.mark.parametrize(("clocks", "sent"), [("run", [0, 630]), ("stop", [0, 730])])
@@ -60,7 +60,7 @@ def test_the_operator_while_paused(make_scenario, clocks, sent):
     """promote_after runs on during a pause, or is frozen. [contract]"""
     operator = {"promote_after": 600, **script((130, "pause"), (230, "resume"))}
     scenario = make_scenario(operator=operator, orchestrator=switches(paused_clocks=clocks))
-    assert waves(simulate(scenario, canary(2))) == sent
+    assert dispatch_times(simulate(scenario, canary(2))) == sent
 
 
 @pytest.mark.parametrize(
@@ -80,9 +80,9 @@ def test_a_promotion_while_paused_takes_effect_at_the_resume(make_scenario):
     """Operator or script may promote during a pause; the next wave goes at the resume. [contract]"""
     scenario = make_scenario(operator={"promote_after": 100, **script((50, "pause"), (500, "resume"))})
     rollout = simulate(scenario, canary(2))
-    assert (130, "operator: promote") in said(rollout)
-    assert (500, "canaries promoted") in said(rollout)
-    assert waves(rollout) == [0, 500]
+    assert (130, "operator: promote") in control_events(rollout)
+    assert (500, "canaries promoted") in control_events(rollout)
+    assert dispatch_times(rollout) == [0, 500]
 
 
 def test_a_script_promotes_once_canaries_are_resolved(make_scenario):
@@ -90,9 +90,9 @@ def test_a_script_promotes_once_canaries_are_resolved(make_scenario):
     operator = {"promote_after": "10h", **script((10, "promote"), (100, "promote"), (120, "promote"))}
     scenario = make_scenario(operator=operator, orchestrator=switches(bake_time="1h"))
     rollout = simulate(scenario, canary(2))
-    assert waves(rollout) == [0, 100]
-    assert (10, "script: promote has no effect: not all canaries are resolved") in said(rollout)
-    assert (120, "script: promote has no effect: the canaries are already promoted") in said(rollout)
+    assert dispatch_times(rollout) == [0, 100]
+    assert (10, "script: promote has no effect: not all canaries are resolved") in control_events(rollout)
+    assert (120, "script: promote has no effect: the canaries are already promoted") in control_events(rollout)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_acts_without_effect_leave_an_event(make_scenario, acts, why):
     """An act in the wrong state changes nothing and leaves an event that says why. [contract]"""
     rollout = simulate(make_scenario(operator=script(*acts)), rolling(0))
     assert rollout.responses["makespan_s"] == 30
-    assert any(why in reason for _, reason in said(rollout))
+    assert any(why in reason for _, reason in control_events(rollout))
 
 
 def test_nodes_that_come_up_while_paused_wait_for_the_resume(make_scenario):

@@ -1,7 +1,7 @@
 """Slots, lists of waves and what lets nothing more go: times worked out by hand, and the same responses from either engine."""
 
 import pytest
-from by_hand import TEN, ZONE_3_FAILS, said, script
+from by_hand import TEN, ZONE_3_FAILS, control_events, script
 from rows_equal import differences
 
 from simdeploy import SimdeployWarning, replicate, simulate
@@ -70,7 +70,7 @@ def test_canaries_of_a_list_slide_bake_and_await_promotion(make_scenario):
     scenario = make_scenario(operator={"promote_after": 100})
     rollout = run(scenario, general("canary", waves=[{"size": 4, "bake_time": "20s"}, 6], max_parallel=2))
     assert dispatched(rollout) == [0, 0, 30, 30, 180, 180, 210, 210, 240, 240]
-    promoted = [time for time, reason in said(rollout) if reason == "canaries promoted"]
+    promoted = [time for time, reason in control_events(rollout) if reason == "canaries promoted"]
     assert promoted == [180]
 
 
@@ -79,7 +79,7 @@ def test_one_failed_canary_of_a_list_stops_the_rollout(make_scenario):
     scenario = make_scenario(fleet=TEN, release=ZONE_3_FAILS)
     rollout = run(scenario, general("canary", waves=[6, 4], max_parallel=2))
     assert (rollout.responses["stopped_at_s"], rollout.responses["touched_nodes"]) == (60, 4)
-    assert said(rollout)[-1] == (60, "1 of 6 canaries failed")
+    assert control_events(rollout)[-1] == (60, "1 of 6 canaries failed")
 
 
 @pytest.mark.parametrize("pacing", ["barrier", "sliding"])
@@ -91,7 +91,7 @@ def test_a_gate_judges_a_wave_within_which_a_window_slides(make_scenario, pacing
     # Nodes 0 and 1 have their observation after 60 s, nodes 2 and 3 after another 60 s; then all four run.
     assert dispatched(rollout) == [0, 0, 60, 60, 120, 120, 180, 180, 240, 240]
     assert rollout.nodes["resolved_at_s"].tolist() == [120] * 4 + [300] * 6
-    assert [time for time, reason in said(rollout) if reason == "wave 1 passes"] == [120]
+    assert [time for time, reason in control_events(rollout) if reason == "wave 1 passes"] == [120]
 
 
 def test_a_gate_finds_partners_behind_the_whole_wave(make_scenario):
@@ -192,7 +192,7 @@ def test_within_a_wave_nodes_wait_for_a_change_window(make_scenario):
     # The second pair could go at 35 s; windows open at 60 s.
     assert dispatched(rollout) == [0, 0, 60, 60, 95, 95, 130, 130, 165, 165]
     waits = "waits for the change window that opens Mon 09:01"
-    assert [reason for time, reason in said(rollout) if time == 35] == [waits]
+    assert [reason for time, reason in control_events(rollout) if time == 35] == [waits]
 
 
 @pytest.mark.parametrize("clocks", ["run", "stop"])
@@ -236,7 +236,7 @@ def test_a_failed_node_may_freeze_the_rollout(make_scenario, paced):
     assert dispatched(rollout)[:4] == [0] * 4
     assert (rollout.responses["state"], rollout.responses["touched_nodes"]) == ("in_progress", 4)
     assert rollout.responses["makespan_s"] != rollout.responses["makespan_s"]
-    assert (30, "a failed node freezes the rollout") in said(rollout)
+    assert (30, "a failed node freezes the rollout") in control_events(rollout)
     assert "a failed node freezes the rollout" in last_message(rollout)
 
 
@@ -253,7 +253,7 @@ def test_a_frozen_rollout_may_fail(make_scenario, paced, on_failure):
     rollout = run(scenario, general(**keys))
     state = {"pause": "paused", "continue": "in_progress"}.get(on_failure, "failed")
     assert rollout.responses["state"] == state
-    assert said(rollout)[-1] == (100, "a failed node freezes the rollout")
+    assert control_events(rollout)[-1] == (100, "a failed node freezes the rollout")
 
 
 @pytest.mark.parametrize(("held", "state"), [("wait", "in_progress"), ("fail", "failed")])
@@ -286,7 +286,7 @@ def test_failed_nodes_hold_slots_from_wave_to_wave(make_scenario, held, state):
     assert dispatched(rollout)[:8] == [0, 0, 30, 30, 60, 90, 120, 150]
     assert (rollout.responses["state"], rollout.responses["touched_nodes"]) == (state, 8)
     if held == "fail":
-        assert said(rollout)[-1] == (180, "failed nodes hold all slots")
+        assert control_events(rollout)[-1] == (180, "failed nodes hold all slots")
     else:
         assert last_message(rollout) == "wave 2 of 2; failed nodes hold all slots"
     local = make_scenario(fleet=TEN, release=ZONE_3_FAILS, orchestrator={**switches, "node_local_rollback": True})
@@ -301,7 +301,7 @@ def test_failed_nodes_hold_all_slots_of_a_zone(make_scenario):
     # The first wave has nodes 0 to 4; node 4 waits for its zone.
     assert dispatched(rollout)[:7] == [0, 0, 0, 0, 30, 60, 60]
     assert (rollout.responses["stopped_at_s"], rollout.responses["touched_nodes"]) == (90, 7)
-    assert said(rollout)[-1] == (90, "failed nodes hold all slots of zone 3")
+    assert control_events(rollout)[-1] == (90, "failed nodes hold all slots of zone 3")
 
 
 def test_a_delayed_slot_is_not_held(make_scenario):

@@ -49,7 +49,9 @@ pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarni
 CHUNKS, SCENARIOS = 2, 1600
 
 
-def over(raws: st.SearchStrategy[Raw], examples: int, chunk: int, differ: Callable[[Raw, int], list[str]]) -> None:
+def assert_no_differences(
+    raws: st.SearchStrategy[Raw], examples: int, chunk: int, differ: Callable[[Raw, int], list[str]]
+) -> None:
     """Ask for differences over scenarios and seeds, the same each time; under the profile `fuzz` over more, and new ones.
 
     What differs is told together with a scenario as a file, as small as can be, from which it can be replayed.
@@ -58,8 +60,8 @@ def over(raws: st.SearchStrategy[Raw], examples: int, chunk: int, differ: Callab
     def test(raw: Raw, seed: int) -> None:
         if differ(raw, seed):
             smaller = reduced(raw, lambda raw: bool(differ(raw, seed)))
-            said = [f"with seed {seed}:", *differ(smaller, seed), "in the scenario", yaml.safe_dump(smaller)]
-            pytest.fail("\n".join(said), pytrace=False)
+            lines = [f"with seed {seed}:", *differ(smaller, seed), "in the scenario", yaml.safe_dump(smaller)]
+            pytest.fail("\n".join(lines), pytrace=False)
 
     profile = settings.default or settings()
     fixed = settings(profile, max_examples=examples, derandomize=False, database=None)
@@ -88,7 +90,9 @@ def test_what_differs_is_seen(name: str, one: Any, other: Any) -> None:
     assert differences(["p"], [[{**rest, name: one}]], [[{**rest, name: other}]])
 
 
-def both(scenario: Scenario, seed: int, replications: int = REPLICATIONS) -> tuple[list[list[Row]], list[str]]:
+def rows_and_differences(
+    scenario: Scenario, seed: int, replications: int = REPLICATIONS
+) -> tuple[list[list[Row]], list[str]]:
     """Return what the reference engine gives of all policies, and what the compiled one gives otherwise."""
     policies = list(scenario.policies.values())
     expected, found = (run(scenario, policies, engine, seed, replications=replications) for engine in ENGINES)
@@ -117,7 +121,7 @@ def test_engines_are_equal_over_larger_fleets(pacing: str, unreachable: str, dur
         "orchestrator": {"pacing": pacing, "unreachable_nodes": unreachable},
         "policies": {f"up to {n}": {**policy, "max_failed_nodes": n} for n in (1, 60)},
     }
-    expected, differing = both(Scenario.from_dict(raw), 3)
+    expected, differing = rows_and_differences(Scenario.from_dict(raw), 3)
     assert {row["state"] for rows in expected for row in rows} == {"completed", "failed"}
     assert differing == []
 
@@ -135,7 +139,7 @@ def test_only_some_waves_are_compared(across: str) -> None:
     }
     waves = [{"size": 4, "gate": False}, 4, {"size": 4, "gate": False}]
     policies = general_policy("10m", "60s", waves=waves, check={"gate": {"kind": "baseline", "test": "mann_whitney"}})
-    _, differing = both(Scenario.from_dict({"name": "some", "fleet": fleet, "policies": policies}), 3)
+    _, differing = rows_and_differences(Scenario.from_dict({"name": "some", "fleet": fleet, "policies": policies}), 3)
     assert differing == []
 
 
@@ -261,7 +265,7 @@ RETRIES = (
 )
 
 
-def wanted() -> dict[Feature, int]:
+def required_counts() -> dict[Feature, int]:
     """How often 3200 scenarios must meet what."""
     often: dict[Feature, int] = {}
     for switch, values in switch_values().items():
@@ -329,9 +333,9 @@ def test_engines_are_equal(chunk: int) -> None:
         errors = [row["error"] for row in flat if row["status"] != "ok"]
         return errors + differences(list(scenario.policies), expected, run(scenario, policies, "compiled", seed))
 
-    over(scenarios(neighbours=(0, 1, 2)), SCENARIOS // CHUNKS, chunk, differ)
+    assert_no_differences(scenarios(neighbours=(0, 1, 2)), SCENARIOS // CHUNKS, chunk, differ)
     share = SCENARIOS / CHUNKS / 3200
-    seldom = {feature: met[feature] for feature, often in wanted().items() if met[feature] < often * share}
+    seldom = {feature: met[feature] for feature, often in required_counts().items() if met[feature] < often * share}
     assert not seldom or not (settings.default or settings()).derandomize  # of other cases there may be more or fewer
 
 
@@ -348,7 +352,7 @@ def test_failures_of_several_waves() -> None:
         },
     }
     with watching() as seen:
-        _, differing = both(Scenario.from_dict(raw), 1, 30)
+        _, differing = rows_and_differences(Scenario.from_dict(raw), 1, 30)
     assert not differing
     assert sum("failures of several waves" in each.gates for each in seen) > 10
 
@@ -362,7 +366,7 @@ def test_a_batch_is_due_when_a_gate_looks() -> None:
         "orchestrator": {"pacing": "rate", "rate": {"per_minute": 1}, "on_failure": "continue"},
         "policies": {"p": rolling(health_check={"deadline": "5m", "gate": {"kind": "bayes"}})},
     }
-    expected, differing = both(Scenario.from_dict(raw), 2, 20)
+    expected, differing = rows_and_differences(Scenario.from_dict(raw), 2, 20)
     assert not differing
     assert {row["makespan_s"] for row in expected[0]} >= {11 * 60 + 300.0}
 
@@ -383,7 +387,7 @@ def test_policies_at_once_are_policies_one_by_one(chunk: int) -> None:
         in_parts = [one + other for one, other in zip(*parts, strict=True)]
         return differences(names, alone, together, rel_tol=0) + differences(names, in_parts, together, rel_tol=0)
 
-    over(scenarios(neighbours=(12,)), 100, chunk, differ)
+    assert_no_differences(scenarios(neighbours=(12,)), 100, chunk, differ)
 
 
 @pytest.mark.parametrize("gate", GATES, ids=lambda gate: " ".join(map(str, gate.values())))
@@ -402,11 +406,11 @@ def test_gates_of_a_shared_service(gate: Raw) -> None:
             "deployment": {"type": "update"},
             "policies": one_policy("5m", "20s", max_parallel=4, check={"max_error_rate": 0.1, "gate": gate}),
         }
-        expected, differing = both(Scenario.from_dict(raw | sections), seed)
+        expected, differing = rows_and_differences(Scenario.from_dict(raw | sections), seed)
         n_judged += sum(row["decision_requests"] > 0 for row in expected[0])
         return differing
 
-    over(scenarios(), 25, 0, differ)
+    assert_no_differences(scenarios(), 25, 0, differ)
     assert n_judged > 20
 
 
@@ -420,7 +424,7 @@ def test_nodes_that_are_unhealthy_for_long(needed_s: int, added: float, after: A
     for error_rate in (0.01, {"beta": {"mean": 0.01, "sd": 0.005}}):
         fleet = {"nodes": 30, "update_duration": "45s", "requests_per_second": 20, "error_rate": error_rate}
         raw = {"name": "slow", "fleet": fleet, "release": {"bad": kind}, "policies": policies}
-        expected, differing = both(Scenario.from_dict(raw), 0)
+        expected, differing = rows_and_differences(Scenario.from_dict(raw), 0)
         assert differing == []
         windows = [row["decision_windows"] / row["touched_nodes"] for row in expected[0]]
         assert after != "0s" or min(windows) > 1.2 * needed_s / 10
@@ -448,7 +452,7 @@ def test_disturbed_nodes_that_are_unhealthy_for_long(disturbances: Raw, needed_s
         "release": {"bad": {"probability": 1, "defective": True, "error_rate": 0.008, "after": "95s"}},
         "policies": {"p": rolling(20, max_failed_nodes=60, health_check=health)},
     }
-    expected, differing = both(Scenario.from_dict(raw), 0)
+    expected, differing = rows_and_differences(Scenario.from_dict(raw), 0)
     assert differing == []
     assert all(row["decision_windows"] / row["touched_nodes"] > 1.05 * needed_s / 10 for row in expected[0])
     assert min(row["failed_nodes"] for row in expected[0]) < 60
@@ -463,7 +467,7 @@ def test_simulate_gives_the_row_of_the_block() -> None:
         row = run(scenario, [scenario.policy("p")], "compiled", seed)[0][2]
         return differences(["p"], [[alone]], [[{name: row[name] for name in RESPONSES}]], rel_tol=0)
 
-    over(scenarios(), 100, 0, differ)
+    assert_no_differences(scenarios(), 100, 0, differ)
 
 
 # -- each rule has a say ---------------------------------------------------------------------------
@@ -472,18 +476,18 @@ ENOUGH = 1500
 
 
 @cache
-def made(number: int) -> Raw:
+def make_raw(number: int) -> Raw:
     """Make a scenario."""
     return scenario_of(Decisions(random.Random(number).randbytes(320)))
 
 
 @pytest.fixture(scope="module")
-def examined() -> Callable[[int], list[list[Row]]]:
+def example_rows() -> Callable[[int], list[list[Row]]]:
     """What comes out of the scenarios, by number."""
 
     @cache
     def examine(number: int) -> list[list[Row]]:
-        return outcome(made(number), number)
+        return outcome(make_raw(number), number)
 
     return examine
 
@@ -495,16 +499,16 @@ def outcome(raw: Raw, seed: int) -> list[list[Row]]:
 
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_planted_mistake_is_found(
-    mistake: str, examined: Callable[[int], list[list[Row]]], monkeypatch: pytest.MonkeyPatch
+    mistake: str, example_rows: Callable[[int], list[list[Row]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An engine that breaks one rule of the model differs in some response of some hundred scenarios. [property]"""
     for number in (TOLD_BY.get(mistake, 0), *range(ENOUGH)):
-        if NEEDS.get(mistake, "") not in str(made(number)):
+        if NEEDS.get(mistake, "") not in str(make_raw(number)):
             continue
-        expected = examined(number)
+        expected = example_rows(number)
         with monkeypatch.context() as patch:
             MISTAKES[mistake](patch)
-            found = outcome(made(number), number)
+            found = outcome(make_raw(number), number)
             # It is no mistake of the test's, such as a name that isn't there any more.
             errors = [row.get("error", "") for rows in found for row in rows]
             assert not any(error.startswith(("AttributeError", "NameError", "TypeError")) for error in errors), errors

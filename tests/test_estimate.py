@@ -122,7 +122,7 @@ def test_words():
 
 
 @pytest.mark.parametrize(
-    ("asked", "told"),
+    ("asked", "message"),
     [
         ({"measures": []}, "measures: nothing to estimate"),
         ({"measures": ["makespan"]}, "did you mean 'makespan_s'"),
@@ -133,9 +133,9 @@ def test_words():
         ({"measures": "escaped", "confidence_level": True}, "confidence_level: invalid confidence level"),
     ],
 )
-def test_what_cannot_be_estimated(asked, told):
+def test_what_cannot_be_estimated(asked, message):
     """Arguments that make no sense are told in plain words. [contract]"""
-    assert told in str(refused(estimate, SMALL, **asked))
+    assert message in str(refused(estimate, SMALL, **asked))
 
 
 def test_of_a_sweep_as_compare_has_them(tmp_path):

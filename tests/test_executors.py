@@ -396,7 +396,7 @@ class TestChoice:
         assert choose_executor(**options) == expected
 
     @pytest.mark.parametrize(
-        ("options", "said"),
+        ("options", "message"),
         [
             ({"workers": 0}, "workers: out of range"),
             ({"workers": True}, "workers: out of range"),
@@ -405,9 +405,9 @@ class TestChoice:
             ({"cluster": "tcp://h:1", "executor": InProcess()}, "cluster: can't be combined with an executor"),
         ],
     )
-    def test_too_much_or_nothing(self, options, said):
+    def test_too_much_or_nothing(self, options, message):
         """A number of workers that is none, and two places at once, are refused. [contract]"""
-        with pytest.raises(InputError, match=said):
+        with pytest.raises(InputError, match=message):
             choose_executor(engine="compiled", **options)
 
 

@@ -97,7 +97,7 @@ def test_ctrl_c_passes(scenario, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"replications": True}, "replications"),
         ({"replications": 2.0}, "replications"),
@@ -106,9 +106,9 @@ def test_ctrl_c_passes(scenario, monkeypatch):
         ({"replications": 1, "policies": {"x": {"strategy": "rolling"}}}, "health_check"),
     ],
 )
-def test_arguments_are_checked(scenario, options, said):
+def test_arguments_are_checked(scenario, options, message):
     """An argument that makes no sense is an input error before anything is simulated. [contract]"""
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         replicate(scenario, **options)
 
 
@@ -142,12 +142,12 @@ def run_script(tmp_path, *, guarded=True, worker="", first_told=""):
                 "fleet": {{"nodes": 500, "update_duration": 60}},
                 "policies": {{"p": {{"strategy": "immediate"}}}},
             }})
-            def told(done, total):
+            def report_progress(done, total):
                 {first_told or "pass"}
                 print("work is done", flush=True)
         """)
         + ("if __name__ == '__main__':\n    " if guarded else "")
-        + "replicate(scenario, replications=20_000, engine='reference', workers=2, progress=told)\n"
+        + "replicate(scenario, replications=20_000, engine='reference', workers=2, progress=report_progress)\n"
     )
     return subprocess.Popen(
         [sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
@@ -224,7 +224,7 @@ def test_a_script_without_a_guard_is_told_so(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("worker", "said"),
+    ("worker", "message"),
     [
         ("os.kill(os.getpid(), signal.SIGKILL)", "it was killed by SIGKILL, perhaps out of memory"),
         ("os.kill(os.getpid(), signal.SIGSEGV)", "it was killed by SIGSEGV"),
@@ -232,10 +232,10 @@ def test_a_script_without_a_guard_is_told_so(tmp_path):
         ("os._exit(0)", "it ended with exit status 0; see its standard error"),
     ],
 )
-def test_workers_that_end_before_they_start(tmp_path, worker, said):
+def test_workers_that_end_before_they_start(tmp_path, worker, message):
     """If no worker gets as far as to work, it is said how they ended; the script isn't blamed for it. [contract]"""
     process = run_script(tmp_path, worker=worker)
     _, err = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 1
     last = err.splitlines()[-1]
-    assert last == f"simdeploy.errors.SimulationError: no worker process could start: {said}"
+    assert last == f"simdeploy.errors.SimulationError: no worker process could start: {message}"

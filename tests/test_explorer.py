@@ -539,8 +539,8 @@ def test_a_bug_is_said_and_ends_nothing(talk, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(Explorer, "estimate", lambda *_: 1 // 0)
         conversation.hear(ask(1))
-        (said,) = heard.next("error")["problems"]
-    assert said == "unexpected ZeroDivisionError: integer division or modulo by zero; please report it"
+        (message,) = heard.next("error")["problems"]
+    assert message == "unexpected ZeroDivisionError: integer division or modulo by zero; please report it"
     conversation.hear(ask(2))
     assert heard.next("numbers")["ask"] == 2
 

@@ -57,8 +57,8 @@ def test_files_elsewhere_are_refused_unless_allowed(secret, name):
     place = name.format("times.csv", absolute=secret)
     raw = scenario({"empirical": {"file": place}})
     file = write(home / "s.yaml", raw)
-    told = f"{home}/{place}" if not os.path.isabs(place) else place  # noqa: PTH117 - text
-    assert refusals(read_scenario, file) == [f"{file}:1: fleet.update_duration.empirical.file: {told}: {OUTSIDE}"]
+    path = f"{home}/{place}" if not os.path.isabs(place) else place  # noqa: PTH117 - text
+    assert refusals(read_scenario, file) == [f"{file}:1: fleet.update_duration.empirical.file: {path}: {OUTSIDE}"]
     assert len(refusals(Scenario.from_dict, raw, base=home)) == 1
     for allowed in ([secret], [home, secret.parent]):
         assert read_scenario(file, allow_files=allowed).fleet.behaviour.update_duration.mean == 5.5
@@ -122,11 +122,11 @@ def test_only_files_are_read(tmp_path):
         "/proc/self/environ": "empty",
         "/proc/self/mem": "empty",
     }
-    for name, told in cases.items():
+    for name, message in cases.items():
         raw = scenario({"empirical": {"file": name}}, {"file": name})
         problems = refusals(Scenario.from_dict, raw, base=tmp_path, allow_files=allowed)
         assert len(problems) == 2
-        assert all(told in problem for problem in problems)
+        assert all(message in problem for problem in problems)
 
 
 @pytest.mark.parametrize("read", [read_scenario, read_deployment])

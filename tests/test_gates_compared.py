@@ -56,13 +56,13 @@ def total(size):
     return 1 - (1 - 0.02) * (1 - size)
 
 
-def stopped(found, gate):
-    rows = found.curves[found.curves["measure"].eq(STOPPED) & found.curves["gate"].eq(gate)]
+def stopped(comparison, gate):
+    rows = comparison.curves[comparison.curves["measure"].eq(STOPPED) & comparison.curves["gate"].eq(gate)]
     return dict(zip(rows["size"], rows["estimate"], strict=True))
 
 
 @pytest.fixture(scope="module")
-def found():
+def comparison():
     """Return a comparison of three gates at three sizes."""
     costs = {"hour_of_delay": 60, "false_alarm": 100, "escape": 500}
     return compare(make(costs=costs), ["pooled", "sprt"], 30, sizes=[0.02, 0.08])
@@ -74,26 +74,26 @@ def found():
 def test_the_curves_of_threshold_and_pooling():
     """What is stopped at each size is what the binomial law says, of every node's windows and of all requests. [oracle]"""
     n = 4000
-    found = compare(make(), ["pooled"], n, sizes=(0.0, 0.01, 0.03, 0.06))
+    comparison = compare(make(), ["pooled"], n, sizes=(0.0, 0.01, 0.03, 0.06))
     requests = NODES * WINDOWS * PER_WINDOW
     truths = {
         "threshold": lambda p: 1 - stats.binom.cdf(1, PER_WINDOW, p) ** (NODES * WINDOWS),
         "pooled": lambda p: stats.binom.sf(int(LIMIT * requests), requests, p),
     }
     for gate, truth in truths.items():
-        for size, estimate in stopped(found, gate).items():
+        for size, estimate in stopped(comparison, gate).items():
             expected = truth(total(size))
             assert abs(estimate - expected) <= 4 * math.sqrt(expected * (1 - expected) / n)
     # The point of pooling: fewer of both errors, at the same requests.
-    assert stopped(found, "pooled")[0.0] < 0.05
-    assert stopped(found, "threshold")[0.0] > 0.5
+    assert stopped(comparison, "pooled")[0.0] < 0.05
+    assert stopped(comparison, "threshold")[0.0] > 0.5
 
 
 def test_requests_of_a_good_release_that_completes():
     """Where nothing fails, threshold and pooling look at all windows, an SPRT at as many as its lower bound takes. [oracle]"""
     scenario = make(fleet={"nodes": NODES, "update_duration": "30s", "requests_per_second": 2.5})
-    found = compare(scenario, ["pooled", "sprt"], sizes=[0.5])
-    looked = {gate: found.row(gate, 0.0, "decision_requests")["estimate"] for gate in found.gates["gate"]}
+    comparison = compare(scenario, ["pooled", "sprt"], sizes=[0.5])
+    looked = {gate: comparison.row(gate, 0.0, "decision_requests")["estimate"] for gate in comparison.gates["gate"]}
     # Wald's lower bound log(beta / (1 - alpha)), at 5 % each, in steps of log((1 - bad) / (1 - good)) a request.
     needed = math.log(0.05 / 0.95) / math.log((1 - 2 * LIMIT) / (1 - LIMIT / 2))
     windows = math.ceil(needed / (NODES * PER_WINDOW))
@@ -101,7 +101,7 @@ def test_requests_of_a_good_release_that_completes():
     assert looked == {"threshold": everything, "pooled": everything, "sprt": windows * NODES * PER_WINDOW}
 
 
-def test_a_point_is_the_scenario_with_that_release_under_that_policy(found):
+def test_a_point_is_the_scenario_with_that_release_under_that_policy(comparison):
     """A curve's values are means of the same replications of the scenario with that release and gate, to the bit. [property]"""
     scenario = make().with_values({"release": {"x": {"probability": 1, "defective": True, "error_rate": 0.02}}})
     spec = scenario.policy().spec.to_dict()
@@ -111,7 +111,7 @@ def test_a_point_is_the_scenario_with_that_release_under_that_policy(found):
             health_check["min_healthy_time"] = "10s"
         policies = {"one": spec | {"health_check": health_check}}
         rows = replicate(scenario, policies=policies, replications=30, engine="compiled")
-        own = {measure: found.row(gate, 0.02, measure) for measure in MEASURES}
+        own = {measure: comparison.row(gate, 0.02, measure) for measure in MEASURES}
         assert own[STOPPED]["estimate"] == rows["verdict"].eq("stopped_defective").mean()
         for name in ("decision_requests", "failed_requests_excess", "makespan_s", "stopped_at_s"):
             assert own[name]["estimate"] == pytest.approx(rows[name].mean(), nan_ok=True)
@@ -123,29 +123,29 @@ def test_intervals_hold_together():
     """A gate's curve shares its error over sizes, the differences over sizes and gates. [oracle]"""
     n = 40
     scenario, sizes = make(), (0.0, 0.02)
-    found = compare(scenario, ["pooled", "bayes"], n, sizes=sizes)
+    comparison = compare(scenario, ["pooled", "bayes"], n, sizes=sizes)
     observed = {}
     for gate in ("threshold", "pooled"):
         policies, _ = make_variants(scenario, scenario.policy(), ["pooled"])
         policy = next(variant.policy for variant in policies if variant.gate == gate)
         rows = replicate(scenario_of_size(scenario, 0.02), policies={gate: policy}, replications=n, engine="compiled")
         observed[gate] = rows["verdict"].eq("stopped_defective").to_numpy(float)
-    row = found.row("pooled", 0.02, STOPPED)
+    row = comparison.row("pooled", 0.02, STOPPED)
     ends = proportion_interval(int(observed["pooled"].sum()), n, 1 - 0.05 / len(sizes))
     assert (row["low"], row["high"]) == pytest.approx(ends)
-    less = found.difference("pooled", 0.02, STOPPED)
+    less = comparison.difference("pooled", 0.02, STOPPED)
     level = 1 - 0.05 / (len(sizes) * 2)
     expected = estimate_difference(observed["pooled"], observed["threshold"], Measure("stopped_defective"), level)
     assert (less["estimate"], less["low"], less["high"]) == pytest.approx(expected[:3])
 
 
-def test_the_own_releases_beside_the_curve(found):
+def test_the_own_releases_beside_the_curve(comparison):
     """The mixture has every gate with both errors and the cost, and differences to the threshold. [contract]"""
-    assert list(found.mixture) == list(OF_MIXTURE)
-    measures = found.mixture["measure"].drop_duplicates().tolist()
+    assert list(comparison.mixture) == list(OF_MIXTURE)
+    measures = comparison.mixture["measure"].drop_duplicates().tolist()
     assert measures[:2] == ["false_alarm given good", "escaped given defective"]
     assert measures[-1] == "cost"
-    cost = found.mixture[found.mixture["measure"].eq("cost")].set_index("gate")
+    cost = comparison.mixture[comparison.mixture["measure"].eq("cost")].set_index("gate")
     assert cost["difference"].isna().tolist() == [True, False, False]
     differences = cost["estimate"] - cost.loc["threshold", "estimate"]
     assert cost["difference"].iloc[1:].tolist() == pytest.approx(differences.iloc[1:].tolist())
@@ -206,18 +206,18 @@ def test_the_policys_own_gate_is_as_it_is():
     assert variants[0].policy.policy.gate is None
 
 
-def find_table(found, title):
+def find_table(comparison, title):
     """Return the table whose title begins so."""
-    return next(table for table in found.summarize() if table.title.startswith(title))
+    return next(table for table in comparison.summarize() if table.title.startswith(title))
 
 
 def test_what_the_policy_can_not_have_is_left_out():
     """A default gate that is refused here is left out, and the reason stands in the table; one that was asked for is not. [contract]"""
     scenario = make(orchestrator={"pacing": "sliding"})
-    found = compare(scenario, sizes=[0.05])
-    assert found.gates["gate"].tolist() == ["threshold", "cusum"]
-    assert set(found.left_out) == set(DEFAULT_GATES) - {"cusum"}
-    assert find_table(found, "Gates of").rows[-1][3].startswith("excluded: judges waves, but pacing")
+    comparison = compare(scenario, sizes=[0.05])
+    assert comparison.gates["gate"].tolist() == ["threshold", "cusum"]
+    assert set(comparison.left_out) == set(DEFAULT_GATES) - {"cusum"}
+    assert find_table(comparison, "Gates of").rows[-1][3].startswith("excluded: judges waves, but pacing")
     assert "gates.bayes.health_check.gate.kind: judges waves" in str(refused(compare, scenario, ["bayes"]))
 
 
@@ -275,7 +275,7 @@ def test_good_releases_are_always_there():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         ({"gates": ["sprtt"]}, "did you mean 'sprt'?"),
         ({"gates": {"mine": {"kind": "sprt", "alfa": 0.1}}}, "gates.mine.alfa: unknown key; did you mean 'alpha'?"),
@@ -293,10 +293,10 @@ def test_good_releases_are_always_there():
         ({"policy": {"strategy": "immediate"}}, "immediate has no health check"),
     ],
 )
-def test_what_makes_no_sense_is_refused_before_the_work(monkeypatch, arguments, told):
+def test_what_makes_no_sense_is_refused_before_the_work(monkeypatch, arguments, message):
     """Each mistake is told by its name, before anything is simulated. [contract]"""
     monkeypatch.setattr(Job, "run", lambda *_: pytest.fail("nothing is to be simulated"))
-    assert told in str(refused(compare, make(), **arguments))
+    assert message in str(refused(compare, make(), **arguments))
 
 
 def test_what_releases_nothing_is_refused():
@@ -379,7 +379,7 @@ UNKNOWN = (math.nan, math.nan)
 
 
 @pytest.mark.parametrize(
-    ("less", "verdict", "shown", "said"),
+    ("less", "verdict", "shown", "sentence"),
     [
         (((-0.2, -0.1), (-0.1, 0.1)), "better", "better", "Use other instead of the threshold: "),
         (((0.1, 0.2), (0.0, 0.0)), "worse", "worse", "other has more errors."),
@@ -389,13 +389,13 @@ UNKNOWN = (math.nan, math.nan)
         (((-0.2, -0.1), UNKNOWN), "unknown", "unknown", "No other gate clearly errs less"),
     ],
 )
-def test_every_verdict_is_data(less, verdict, shown, said):
+def test_every_verdict_is_data(less, verdict, shown, sentence):
     """The verdict on each gate that answer and table state is in the JSON, and so is the best gate. [contract]"""
     result = pretend(threshold=(0.3, 0.1), other=(0.1, 0.1, *less))
     document = result.to_dict()
     assert document["gates"][1]["verdict"] == verdict
     assert document["best"] == ("other" if verdict == "better" else None)
-    assert said in result.answer
+    assert sentence in result.answer
     assert result.summarize()[2].rows[1][-1] == shown
 
 
@@ -428,48 +428,48 @@ def test_nothing_is_better_than_what_is_sure():
 
 def test_two_replications_are_sure_of_nothing():
     """Of two rollouts no gate is surely better or worse. [property]"""
-    found = compare(make(), sizes=[0.03])
-    assert set(found.gates["verdict"][1:]) == {"unclear"}
+    comparison = compare(make(), sizes=[0.03])
+    assert set(comparison.gates["verdict"][1:]) == {"unclear"}
 
 
 def test_what_never_ends_has_no_verdict():
     """Where a stop waits for a person, what is stopped is not known, in words, tables and picture. [contract]"""
-    found = compare(make(orchestrator={"on_failure": "pause"}), ["pooled"], 20, sizes=[0.08])
-    assert found.row("threshold", 0.08, STOPPED)["unknown_fraction"] > 0.9
+    comparison = compare(make(orchestrator={"on_failure": "pause"}), ["pooled"], 20, sizes=[0.08])
+    assert comparison.row("threshold", 0.08, STOPPED)["unknown_fraction"] > 0.9
     # Some good releases get a verdict, and the others may still get any.
-    assert 0.2 < found.row("threshold", 0.0, STOPPED)["unknown_fraction"] < 0.9
-    assert found.row("threshold", 0.0, STOPPED)["n"] > 2
-    assert math.isnan(found.difference("pooled", 0.0, STOPPED)["low"])
-    assert found.gates["verdict"].tolist()[1:] == ["unknown"]
-    assert "Verdict unknown for threshold and pooled: " in found.answer
-    assert "unknown" in found.summarize()[2].rows[0]
-    axes = plot_gates(Figure().subplots(5), found)
+    assert 0.2 < comparison.row("threshold", 0.0, STOPPED)["unknown_fraction"] < 0.9
+    assert comparison.row("threshold", 0.0, STOPPED)["n"] > 2
+    assert math.isnan(comparison.difference("pooled", 0.0, STOPPED)["low"])
+    assert comparison.gates["verdict"].tolist()[1:] == ["unknown"]
+    assert "Verdict unknown for threshold and pooled: " in comparison.answer
+    assert "unknown" in comparison.summarize()[2].rows[0]
+    axes = plot_gates(Figure().subplots(5), comparison)
     assert 0.08 not in axes[0].lines[0].get_xdata()
 
 
-def test_curves_and_tables(found):
+def test_curves_and_tables(comparison):
     """Every curve is there; the tables have a line for each gate; the repr is the answer. [contract]"""
-    assert len(found.curves) == 3 * 3 * len(MEASURES)
-    assert len(found.differences) == 2 * 3 * len(MEASURES)
-    assert found.to_frame() is found.curves
-    tables = found.summarize()
+    assert len(comparison.curves) == 3 * 3 * len(MEASURES)
+    assert len(comparison.differences) == 2 * 3 * len(MEASURES)
+    assert comparison.to_frame() is comparison.curves
+    tables = comparison.summarize()
     assert len(tables) == 5
     for table in tables:
         assert [row[0] for row in table.rows] == ["threshold", "pooled", "sprt"]
         assert {len(row) for row in table.rows} == {len(table.header)}
     assert tables[0].header == ("gate", "0 %", "2 %", "8 %")
-    assert found.answer in repr(found)
-    assert (found.policy, found.size, found.computed_under["scenario"]) == ("waves", 0.08, "four-nodes")
+    assert comparison.answer in repr(comparison)
+    assert (comparison.policy, comparison.size, comparison.computed_under["scenario"]) == ("waves", 0.08, "four-nodes")
 
 
-def test_the_cheapest_is_named(found):
+def test_the_cheapest_is_named(comparison):
     """The answer says who costs least over the scenario's own releases, and whether that is sure. [contract]"""
-    cost = found.mixture[found.mixture["measure"].eq("cost")].set_index("gate")
+    cost = comparison.mixture[comparison.mixture["measure"].eq("cost")].set_index("gate")
     best = cost["estimate"].idxmin()
     assert best != "threshold"
     sure = "" if cost.loc[best, "difference_high"] < 0 else ", not a clear difference"
-    told = replace(found, best=None).answer  # with room for it
-    assert re.search(rf"{best} has the lowest mean cost, \S+ per rollout \(.*\) against the threshold{sure}\.", told)
+    answer = replace(comparison, best=None).answer  # with room for it
+    assert re.search(rf"{best} has the lowest mean cost, \S+ per rollout \(.*\) against the threshold{sure}\.", answer)
 
 
 # -- picture, store --------------------------------------------------------------------------------------------------
@@ -485,42 +485,44 @@ def rows_of(ax):
     return marks
 
 
-def test_the_picture_has_every_gate(found):
+def test_the_picture_has_every_gate(comparison):
     """The curves have a line for each gate, every other panel a row; other numbers of axes are refused. [contract]"""
     axes = Figure(figsize=(8, 5)).subplots(2, 3)
-    assert plot_gates(axes, found) is axes
+    assert plot_gates(axes, comparison) is axes
     curves, errors, *others = axes.ravel()
     gates = ["threshold", "pooled", "sprt"]
     assert [line.get_label() for line in curves.lines if not line.get_label().startswith("_")] == gates
-    assert dict(zip(*curves.lines[0].get_data(), strict=True)) == stopped(found, "threshold")
+    assert dict(zip(*curves.lines[0].get_data(), strict=True)) == stopped(comparison, "threshold")
     for place, gate in enumerate(gates):
-        by_size = stopped(found, gate)
+        by_size = stopped(comparison, gate)
         assert rows_of(errors)[gate, False] == (by_size[0.0], place)
-        assert rows_of(errors)[gate, True] == (1 - by_size[found.size], place)
+        assert rows_of(errors)[gate, True] == (1 - by_size[comparison.size], place)
     assert [label.get_text() for label in errors.get_yticklabels()] == gates
-    for ax, name, size in zip(others[1:], PANELS[2:], (found.size, 0.0, found.size), strict=True):
-        assert rows_of(ax)["pooled", size > 0] == (found.row("pooled", size, name)["estimate"], 1)
-    assert plot_gates(Figure().subplots(5), found)[1].get_title(loc="left").startswith("○ good release")
+    for ax, name, size in zip(others[1:], PANELS[2:], (comparison.size, 0.0, comparison.size), strict=True):
+        assert rows_of(ax)["pooled", size > 0] == (comparison.row("pooled", size, name)["estimate"], 1)
+    assert plot_gates(Figure().subplots(5), comparison)[1].get_title(loc="left").startswith("○ good release")
     with pytest.raises(InputError, match=r"not as many axes as panels \(found 2\)"):
-        plot_gates(Figure().subplots(2), found)
+        plot_gates(Figure().subplots(2), comparison)
 
 
-def test_curves_end_where_all_gates_stop_everything(found):
+def test_curves_end_where_all_gates_stop_everything(comparison):
     """The axis of sizes ends at the first size that every gate stops, and says so; elsewhere at the last. [property]"""
-    curves = found.curves
-    at = curves["measure"].eq(STOPPED) & curves["size"].eq(found.sizes[1])
-    for estimate, end in ((1.0, found.sizes[1]), (0.5, found.sizes[-1])):
-        changed = replace(found, curves=curves.assign(estimate=curves["estimate"].mask(at, estimate)), size=0.01)
+    curves = comparison.curves
+    at = curves["measure"].eq(STOPPED) & curves["size"].eq(comparison.sizes[1])
+    for estimate, end in ((1.0, comparison.sizes[1]), (0.5, comparison.sizes[-1])):
+        changed = replace(comparison, curves=curves.assign(estimate=curves["estimate"].mask(at, estimate)), size=0.01)
         ax = plot_gates(Figure().subplots(5), changed)[0]
         assert ax.get_xlim()[1] == pytest.approx(1.03 * end)
         assert ("all gates stop larger defects" in ax.get_xlabel()) == (estimate == 1.0)
 
 
 @pytest.mark.parametrize("size", [(8, 5), (10, 6)])
-def test_the_picture_of_gates_can_be_read(found, size):
+def test_the_picture_of_gates_can_be_read(comparison, size):
     """No text lies on another or is cut off, with long names of gates too. [contract]"""
     named = {"pooled": "pooled over all of the nodes of a wave"}
-    changed = replace(found, gates=found.gates.replace(named), curves=found.curves.replace(named), best=named["pooled"])
+    changed = replace(
+        comparison, gates=comparison.gates.replace(named), curves=comparison.curves.replace(named), best=named["pooled"]
+    )
     tiny = replace(changed, size=changed.size / 1e4, curves=changed.curves.assign(size=changed.curves["size"] / 1e4))
     for drawn in (changed, tiny):
         figure = Figure(figsize=size, layout="constrained")
@@ -528,11 +530,11 @@ def test_the_picture_of_gates_can_be_read(found, size):
         assert find_unreadable(draw(figure)) == []
 
 
-def test_a_log_axis_draws_no_zero(found):
+def test_a_log_axis_draws_no_zero(comparison):
     """Failed requests that are 0, and ends of intervals below 0, aren't on the logarithmic axes. [contract]"""
-    curves = found.curves.assign(low=found.curves["low"] - 1e9)
+    curves = comparison.curves.assign(low=comparison.curves["low"] - 1e9)
     is_first = curves["measure"].eq("failed_requests_excess") & curves["gate"].eq("threshold")
-    changed = replace(found, curves=curves.assign(estimate=curves["estimate"].mask(is_first, 0.0)))
+    changed = replace(comparison, curves=curves.assign(estimate=curves["estimate"].mask(is_first, 0.0)))
     ax = plot_gates(Figure().subplots(5), changed)[2]
     assert ax.get_xscale() == "log"
     assert {gate for gate, _ in rows_of(ax)} == {"pooled", "sprt"}
@@ -550,11 +552,11 @@ def test_failed_replications_are_told(monkeypatch):
         return original(scenario, policy, replication=replication, **rest)
 
     monkeypatch.setattr(running, "simulate", sometimes)
-    told = r"^6 of 30 replications failed; the first: defect 0, policy threshold, replication 1, "
-    with pytest.warns(SimdeployWarning, match=told):
-        found = compare(make(), ["pooled"], 5, "reference", sizes=[0.05])
-    assert found.n_failed == 6
-    assert found.row("pooled", 0.05, STOPPED)["n"] == 4
+    message = r"^6 of 30 replications failed; the first: defect 0, policy threshold, replication 1, "
+    with pytest.warns(SimdeployWarning, match=message):
+        comparison = compare(make(), ["pooled"], 5, "reference", sizes=[0.05])
+    assert comparison.n_failed == 6
+    assert comparison.row("pooled", 0.05, STOPPED)["n"] == 4
 
 
 def test_help_lists_the_kinds_of_gate():

@@ -120,7 +120,7 @@ def test_what_is_not_there_has_no_value():
 
 
 @pytest.mark.parametrize(
-    ("columns", "told"),
+    ("columns", "message"),
     [
         (
             {"policies": ["a"], "replication": [0]},
@@ -142,9 +142,9 @@ def test_what_is_not_there_has_no_value():
         ),
     ],
 )
-def test_what_is_no_table_of_replications(columns, told):
+def test_what_is_no_table_of_replications(columns, message):
     """A missing column, no row, a replication twice and mixed scenarios are told. [contract]"""
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=message):
         gather(pd.DataFrame(columns), ["makespan_s"])
 
 
@@ -167,7 +167,7 @@ TABLE = pd.DataFrame(
 )
 
 
-def of(text, **options):
+def values_of(text, **options):
     """Return the values of a measure in the table above."""
     values = Values(TABLE, [text], **options)
     return values.of(values.measures[0])[0].tolist()
@@ -180,34 +180,34 @@ def same(values, expected):
 def test_events_by_hand():
     """Verdicts are known of those that got one, states of all; a completed rollout of one wave has passed its canaries. [contract]"""
     nan = math.nan
-    assert same(of("escaped"), [0, 0, 1, 0, nan, nan])
-    assert same(of("failed"), [0, 1, 0, 1, 0, 0])
-    assert same(of("passed_canary"), [1, 0, 1, 0, 1, 0])
+    assert same(values_of("escaped"), [0, 0, 1, 0, nan, nan])
+    assert same(values_of("failed"), [0, 1, 0, 1, 0, 0])
+    assert same(values_of("passed_canary"), [1, 0, 1, 0, 1, 0])
 
 
 def test_sorts_are_those_of_the_kinds():
     """A rollout without a verdict is defective if others of its kind were; of a kind that never got one nothing is known. [contract]"""
     nan = math.nan
-    assert same(of("defective"), [0, 0, 1, 1, 1, nan])
-    assert same(of("good"), [1, 1, 0, 0, 0, nan])
-    assert same(of("waves given bad"), [nan, nan, 3, 1, 2, nan])
+    assert same(values_of("defective"), [0, 0, 1, 1, 1, nan])
+    assert same(values_of("good"), [1, 1, 0, 0, 0, nan])
+    assert same(values_of("waves given bad"), [nan, nan, 3, 1, 2, nan])
 
 
 def test_given_selects():
     """What is given selects rollouts; where that or the value is unknown there is none. [contract]"""
     nan = math.nan
-    assert same(of("makespan_s given defective"), [nan, nan, 180, 240, nan, nan])
-    assert same(of("waves given paused"), [nan, nan, nan, nan, 2, 1])
-    assert same(of("defective given passed_canary"), [0, nan, 1, nan, 1, nan])
-    assert same(of("false_alarm given good"), [0, 1, nan, nan, nan, nan])
+    assert same(values_of("makespan_s given defective"), [nan, nan, 180, 240, nan, nan])
+    assert same(values_of("waves given paused"), [nan, nan, nan, nan, 2, 1])
+    assert same(values_of("defective given passed_canary"), [0, nan, 1, nan, 1, nan])
+    assert same(values_of("false_alarm given good"), [0, 1, nan, nan, nan, nan])
     with pytest.raises(InputError, match=r"unknown condition .*'fnie'.*did you mean 'fine'"):
-        of("waves given fnie")
+        values_of("waves given fnie")
 
 
 def test_costs_by_hand():
     """Delay is the makespan save of a defect that was stopped, unavailability the excess only; the causes sum to the cost. [oracle]"""
     nan = math.nan
-    causes = {cause: of(cause, costs=COSTS) for cause in CAUSES}
+    causes = {cause: values_of(cause, costs=COSTS) for cause in CAUSES}
     assert same(causes["cost_delay"], [120, 240, 360, 0, nan, nan])
     assert same(causes["cost_failed_requests"], [0, 1, 200, 5, nan, nan])
     assert same(causes["cost_unavailability"], [1, 2, 3, 4, nan, nan])
@@ -215,7 +215,7 @@ def test_costs_by_hand():
     assert same(causes["cost_shed_requests"], [0, 4, 0, 0, nan, nan])
     assert same(causes["cost_false_alarm"], [0, 150, 0, 0, nan, nan])
     assert same(causes["cost_escape"], [0, 0, 1000, 0, nan, nan])
-    assert same(of("cost", costs=COSTS), [121, 397, 1563, 9, nan, nan])
+    assert same(values_of("cost", costs=COSTS), [121, 397, 1563, 9, nan, nan])
 
 
 def test_costs_and_measures_are_asked_for_at_the_door():

@@ -135,10 +135,10 @@ def test_what_a_rollout_says_of_promotions() -> None:
     waves = [2, {"size": 4, "promotion": True}, 6]
     acts = script((45, "promote"), (70, "promote"), (80, "promote"))
     rollout = simulate(scenario_of({"waves": waves}, operator={"promote_after": "5m", **acts}))
-    said = rollout.events.loc[rollout.events["node"].isna(), ["time_s", "reason"]].to_numpy().tolist()
-    assert [45, "script: promote has no effect: not all nodes of a wave that awaits it are resolved"] in said
-    assert [70, "wave 2 promoted"] in said
-    assert [80, "script: promote has no effect: everything is already promoted"] in said
+    events = rollout.events.loc[rollout.events["node"].isna(), ["time_s", "reason"]].to_numpy().tolist()
+    assert [45, "script: promote has no effect: not all nodes of a wave that awaits it are resolved"] in events
+    assert [70, "wave 2 promoted"] in events
+    assert [80, "script: promote has no effect: everything is already promoted"] in events
     assert "wave 2 awaits promotion" in rollout.revisions["message"].tolist()
     assert not rollout.deployment.status.canary_promoted
 

@@ -7,15 +7,15 @@ from simdeploy.web.guarding import MOST_BYTES, Guard
 
 
 @pytest.fixture
-def seen():
+def received():
     """What the application behind got: the bodies of requests."""
     return []
 
 
 @pytest.fixture
-def app(seen):
+def app(received):
     async def behind(scope, receive, send):
-        seen.append((await receive())["body"])
+        received.append((await receive())["body"])
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 
@@ -29,26 +29,26 @@ def test_hosts_of_ours(app, host):
 
 
 @pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "", "[::1", "127.0.0.1.evil.example"])
-def test_other_hosts(app, seen, host):
+def test_other_hosts(app, received, host):
     """A name that somebody else may point to this machine is refused. [contract]"""
-    assert (call(app, "GET", "/", host=host).status, seen) == (403, [])
+    assert (call(app, "GET", "/", host=host).status, received) == (403, [])
 
 
 @pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://localhost:81", "localhost"])
-def test_other_origins(app, seen, origin):
+def test_other_origins(app, received, origin):
     """Pages of other sites can neither read nor act. [contract]"""
-    assert (call(app, "POST", "/", origin=origin).status, seen) == (403, [])
+    assert (call(app, "POST", "/", origin=origin).status, received) == (403, [])
 
 
-def test_large_bodies(app, seen):
+def test_large_bodies(app, received):
     """A body is refused when it has become too large, in however many pieces; others come in one piece. [contract]"""
     piece = b" " * (MOST_BYTES // 2)
     assert call(app, "POST", "/", [piece, piece, b" "]).status == 413
     assert call(app, "POST", "/", [piece, piece]).status == 200
-    assert seen == [piece + piece]
+    assert received == [piece + piece]
 
 
-def test_half_a_body(app, seen):
+def test_half_a_body(app, received):
     """If the client leaves before the end of its body, nothing is done. [contract]"""
     messages = iter([{"type": "http.request", "body": b"", "more_body": True}, {"type": "http.disconnect"}])
     sent = []
@@ -61,7 +61,7 @@ def test_half_a_body(app, seen):
 
     scope = {"type": "http", "method": "POST", "path": "/", "query_string": b"", "headers": [(b"host", b"localhost")]}
     finish(app(scope, receive, send))
-    assert (sent, seen) == ([], [])
+    assert (sent, received) == ([], [])
 
 
 def test_sockets_of_other_origins():

@@ -133,8 +133,8 @@ def test_other_keys_are_at_one_value():
         np.testing.assert_array_equal(mesh(ax).filled(np.nan), expected.to_numpy())
         title = ax.get_title().replace("\n", " ")
         assert title.endswith(f"at policy {policy}, {FAILURE} {failure}")
-    told = "at.policy: not a value that was tried (found 'wave'); allowed: waves, canary"
-    assert told in str(refused(drawn, summary, at={"policy": "wave"}))
+    message = "at.policy: not a value that was tried (found 'wave'); allowed: waves, canary"
+    assert message in str(refused(drawn, summary, at={"policy": "wave"}))
     with pytest.raises(InputError, match=rf"at.{RATE[:9]}.*: not a key that was varied"):
         drawn(summary, at={"health_check.deadline": 3})
 

@@ -240,8 +240,8 @@ def test_names_of_a_scenario(tmp_path, path, change):
     _, errors, _ = load(file)
     error = refused(Scenario.from_dict, raw)
     for problems in (errors, error.problems):
-        told = [problem for problem in problems if problem.message == "unprintable character"]
-        assert [str(problem).partition(f"{path}: ")[1] for problem in told] == [f"{path}: "]
+        unprintable = [problem for problem in problems if problem.message == "unprintable character"]
+        assert [str(problem).partition(f"{path}: ")[1] for problem in unprintable] == [f"{path}: "]
         assert_harmless("\n".join(map(str, problems)))
 
 

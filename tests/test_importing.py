@@ -171,9 +171,9 @@ def test_a_variable_that_is_missing_is_given_to_import(folder: Path) -> None:
     job = 'job "a" {\n  group "g" {\n    count = 4\n    update {\n      max_parallel = var.p\n    }\n  }\n}\n'
     (folder / "policy.yaml").write_text(job)
     for file in ("policy.yaml", "scenario.yaml"):
-        told = invoke("validate", folder / file).stderr
-        assert "policy.yaml:5: group.g.update.max_parallel: not evaluated: " in told
-        assert told.rstrip().endswith("; --var is an option of simdeploy import")
+        output = invoke("validate", folder / file).stderr
+        assert "policy.yaml:5: group.g.update.max_parallel: not evaluated: " in output
+        assert output.rstrip().endswith("; --var is an option of simdeploy import")
 
 
 def test_names_in_a_file_forge_no_line(folder: Path) -> None:

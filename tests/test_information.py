@@ -423,10 +423,10 @@ def test_rollouts_that_never_end_tell_nothing():
     assert plot_value_of_observation(Figure().subplots(), result).get_xlabel() == "canaries"
 
 
-def told(watched):
-    """Say what the sentence says of a lever's next step."""
+def stated_verdict(sentence):
+    """Return the verdict that a sentence states on the next step of a lever."""
     words = {"not clearly different": "unclear", "is unknown": "unknown", "worthwhile": "better"}
-    return next((verdict for said, verdict in words.items() if said in watched), "worse")
+    return next((verdict for phrase, verdict in words.items() if phrase in sentence), "worse")
 
 
 @pytest.mark.usefixtures("few_values_suffice")
@@ -445,10 +445,10 @@ def test_every_verdict_of_watching_is_in_the_plain_form(verdict, n, sections):
     plain = value_of_observation(scenario(ROLLING, **sections), replications=n, canaries=[], minutes=[1]).to_dict()
     (step,) = (row for row in plain["steps"] if row["lever"] == "minutes" and row["previous"] == 0)
     assert step["verdict"] == verdict
-    said = plain["answer"].split("; ")[1]
-    assert told(said) == {"equal": "unclear"}.get(verdict, verdict)
+    sentence = plain["answer"].split("; ")[1]
+    assert stated_verdict(sentence) == {"equal": "unclear"}.get(verdict, verdict)
     (limit,) = (row for row in plain["limits"] if row["lever"] == "minutes")
-    assert (limit["pays_until"] == 1) == ("worthwhile up to 1 minute more" in said) == (verdict == "better")
+    assert (limit["pays_until"] == 1) == ("worthwhile up to 1 minute more" in sentence) == (verdict == "better")
 
 
 def test_a_fleet_of_canaries():
@@ -459,7 +459,7 @@ def test_a_fleet_of_canaries():
 
 
 @pytest.mark.parametrize(
-    ("policy", "sections", "arguments", "said"),
+    ("policy", "sections", "arguments", "message"),
     [
         ({"strategy": "immediate"}, {}, {}, "the policy has no health check"),
         (ROLLING, {"costs": None}, {}, "add a `costs` section"),
@@ -468,9 +468,9 @@ def test_a_fleet_of_canaries():
         (ROLLING, {}, {"minutes": [math.nan]}, "a finite number"),
     ],
 )
-def test_what_cannot_be_watched(policy, sections, arguments, said):
+def test_what_cannot_be_watched(policy, sections, arguments, message):
     """A policy without a health check, missing costs and values that make no sense are input errors. [contract]"""
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         value_of_observation(scenario(policy, **sections), replications=2, **arguments)
 
 

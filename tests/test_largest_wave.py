@@ -223,8 +223,10 @@ class TestLifted:
     def test_nothing_left_to_try(self):
         """If every policy of the default ranges plans more, the error says how many are needed, and the way out. [contract]"""
         scenario = make(orchestrator={"pacing": "rate", "rate": {"per_minute": 10}})
-        told = r"largest_wave: nothing left to try \(found 3\); allowed: 10 or more nodes, or 'all'; .* vary \(--vary\)"
-        with pytest.raises(InputError, match=told):
+        message = (
+            r"largest_wave: nothing left to try \(found 3\); allowed: 10 or more nodes, or 'all'; .* vary \(--vary\)"
+        )
+        with pytest.raises(InputError, match=message):
             try_few(scenario, largest_wave=3)
 
 
@@ -274,9 +276,9 @@ class TestTold:
 
     def test_it_is_data(self, limited):
         """Limit, what it left out, and what today's policy plans are in the JSON. [contract]"""
-        told = limited.to_dict()
-        assert (told["largest_wave"], told["current_wave"]) == (6, 6)
-        assert told["n_beyond_largest_wave"] == limited.n_beyond_largest_wave > 0
+        document = limited.to_dict()
+        assert (document["largest_wave"], document["current_wave"]) == (6, 6)
+        assert document["n_beyond_largest_wave"] == limited.n_beyond_largest_wave > 0
 
     def test_the_minimum_in_service(self, limited):
         """Every row of the table has it; the answer names it below 80 %, unless it is the objective. [contract]"""
@@ -286,10 +288,10 @@ class TestTold:
         shown = [float(row[place].split()[0]) for row in table.rows]
         assert shown == pytest.approx(100 * in_service["estimate"].to_numpy(), abs=0.1)
         named = {0.8: "", 0.7951: "; minimum in service 80 %", 0.62: "; minimum in service 62 %"}
-        for value, told in named.items():
+        for value, sentence in named.items():
             rows = limited.policies.copy()
             rows.loc[in_service.index[0], "estimate"] = value
-            assert f" for the current policy{told}. The best of" in replace(limited, policies=rows).answer
+            assert f" for the current policy{sentence}. The best of" in replace(limited, policies=rows).answer
         # It gives way to how sure the choice is.
         long = replace(limited, policies=rows, current_policy="a-policy-" * 6)
         assert "minimum in service" not in long.answer
@@ -297,15 +299,15 @@ class TestTold:
         of_it = search(make(), of="min_in_service_fraction", vary={"max_parallel": [20, 30]})
         assert "minimum in service" not in tell(of_it).partition(";")[2]
 
-    @pytest.mark.parametrize(("dialect", "told"), [("deployment", "all at once"), ("rollout", "0")])
-    def test_all_at_once(self, dialect, told):
+    @pytest.mark.parametrize(("dialect", "shown"), [("deployment", "all at once"), ("rollout", "0")])
+    def test_all_at_once(self, dialect, shown):
         """A max_parallel of 0 reads as what it does, which in the rollout dialect is something else; JSON has the 0. [contract]"""
         health = {} if dialect == "deployment" else {"health_check": IN_NS}
         policy = {"dialect": dialect, "max_parallel": 5, **health}
         result = search(make(policy), vary={"max_parallel": [0]})
-        assert result.answer.startswith(f"Use waves with max_parallel {told}: ")
+        assert result.answer.startswith(f"Use waves with max_parallel {shown}: ")
         (table,) = (table for table in result.summarize() if table.title.startswith("Settings that differ"))
-        assert [row[1] for row in table.rows[:2]] == [told, "5"]
+        assert [row[1] for row in table.rows[:2]] == [shown, "5"]
         assert result.to_dict()["choice"] == {"max_parallel": 0}
 
 
@@ -320,9 +322,9 @@ class TestCommand:
         few = ["--candidates", "20", "--replications", "4", "--most", "100", "--final", "100", "--engine", "compiled"]
         done = invoke("tune", path, *few, *option, "--json")
         assert done.exit_code == 0
-        told = json.loads(done.stdout)
-        assert told["largest_wave"] == limit
-        assert simdeploy.read_result(told).largest_wave == limit
+        document = json.loads(done.stdout)
+        assert document["largest_wave"] == limit
+        assert simdeploy.read_result(document).largest_wave == limit
         wrong = invoke("tune", path, *few, "--largest-wave", "x")
         assert wrong.exit_code == 2
         assert "invalid limit (found 'x')" in wrong.stderr

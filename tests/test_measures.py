@@ -60,7 +60,7 @@ def test_measures_as_people_write_them(text, measure):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("", "invalid measure"),
         ("the makespan_s", "invalid measure (found 'the makespan_s'); allowed: [mean | p95] NAME [given WHAT]"),
@@ -74,10 +74,10 @@ def test_measures_as_people_write_them(text, measure):
         ("escaped given subtel", "escaped given subtel: unknown condition (found 'subtel'); allowed: completed"),
     ],
 )
-def test_what_is_no_measure(text, told):
+def test_what_is_no_measure(text, message):
     """What is no measure is told with what is allowed or was probably meant. [contract]"""
     error = refused(read_measure, text, SUBTLE, ["update"])
-    assert str(error).replace("(found 0)", "(found '0')").startswith(told)
+    assert str(error).replace("(found 0)", "(found '0')").startswith(message)
 
 
 def test_kinds_are_known_or_anything_goes():
@@ -134,7 +134,7 @@ def test_what_is_no_amount(measure, text):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("", "invalid requirement"),
         ("makespan_s", "invalid requirement"),
@@ -148,9 +148,9 @@ def test_what_is_no_amount(measure, text):
         ("makespan_s <= soon", "makespan_s: invalid amount (found 'soon')"),
     ],
 )
-def test_what_is_no_requirement(text, told):
+def test_what_is_no_requirement(text, message):
     """What is no requirement is told with its part that is wrong. [contract]"""
-    assert str(refused(parse_requirement, text)).startswith(told)
+    assert str(refused(parse_requirement, text)).startswith(message)
 
 
 def test_what_a_measure_is():

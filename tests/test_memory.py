@@ -247,8 +247,8 @@ class TestFleet:
             return sum(table.nbytes for table in Memory(lowered, 0)._tables.values())
 
         per_node = (size(20_000) - size(10_000)) / 10_000
-        said = _COMPILED + (0 if service == "local" else _COMPILED_SHARED) + (_COMPILED_LINES if connection else 0)
-        assert said / 1.5 < per_node <= said + _COMPILED_WINDOWS
+        stated = _COMPILED + (0 if service == "local" else _COMPILED_SHARED) + (_COMPILED_LINES if connection else 0)
+        assert stated / 1.5 < per_node <= stated + _COMPILED_WINDOWS
 
     @pytest.mark.parametrize(
         "policy", [{"strategy": "immediate"}, {}, {"health_check": {"deadline": "20m", "min_healthy_time": "10m"}}]

@@ -71,7 +71,7 @@ def test_outputs_are_those_of_the_code(path, shell, monkeypatch):
     """A notebook that is run again says in every cell what it says as committed [contract]."""
     monkeypatch.chdir(path.parent)
     committed = nbformat.read(path, as_version=4)
-    said = []
+    shown = []
     for cell in committed.cells:
         if cell.cell_type == "code":
             shell.display_pub.outputs.clear()
@@ -84,8 +84,8 @@ def test_outputs_are_those_of_the_code(path, shell, monkeypatch):
             done.raise_error()
             assert (complained.getvalue(), [str(warning.message) for warning in warned]) == ("", [])
             displayed = [output["data"]["text/plain"] for output in shell.display_pub.outputs]
-            said.append([text for text in [printed.getvalue()] if text] + displayed)
-    assert said == results(committed)
+            shown.append([text for text in [printed.getvalue()] if text] + displayed)
+    assert shown == results(committed)
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

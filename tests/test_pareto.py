@@ -222,7 +222,7 @@ def test_stored_and_shuffled_rows_say_the_same(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("directions", "more", "told"),
+    ("directions", "more", "message"),
     [
         ({}, {}, "invalid objectives"),
         (["makespan_s"], {}, "invalid objectives"),
@@ -236,9 +236,9 @@ def test_stored_and_shuffled_rows_say_the_same(tmp_path):
         ({"makespan_s": "min"}, {"confidence_level": 1}, "invalid confidence level"),
     ],
 )
-def test_what_makes_no_sense(directions, more, told):
+def test_what_makes_no_sense(directions, more, message):
     """Directions, measures and levels that make no sense are told. [contract]"""
-    assert told in str(refused(pareto_front, table([[1.0]], [[1.0]]), directions, **more))
+    assert message in str(refused(pareto_front, table([[1.0]], [[1.0]]), directions, **more))
 
 
 # -- the picture -------------------------------------------------------------------------------------------------------

@@ -87,7 +87,7 @@ def test_half_widths_as_people_write_them(measure, text, half_width, is_relative
 
 
 @pytest.mark.parametrize(
-    ("measure", "text", "told"),
+    ("measure", "text", "message"),
     [
         ("escaped", "1%", "ambiguous percentage (found '1%'); allowed: 1pp (the same as 0.01), or"),
         ("escaped", "x%", "ambiguous percentage"),
@@ -104,9 +104,9 @@ def test_half_widths_as_people_write_them(measure, text, half_width, is_relative
         ("waves", None, "invalid half-width"),
     ],
 )
-def test_what_is_no_half_width(scenario, measure, text, told):
+def test_what_is_no_half_width(scenario, measure, text, message):
     """What is neither, or might be both, is refused with what is allowed. [contract]"""
-    assert str(refused(read_targets, {measure: text}, [scenario])).startswith(f"{measure}: {told}")
+    assert str(refused(read_targets, {measure: text}, [scenario])).startswith(f"{measure}: {message}")
 
 
 @given(st.floats(0.001, 0.999), st.floats(0.01, 1e6), st.floats(-1, 1))
@@ -121,7 +121,7 @@ def test_a_relative_half_width_bounds_the_relative_error(gamma, truth, place):
 
 
 @pytest.mark.parametrize(
-    ("targets", "options", "told"),
+    ("targets", "options", "message"),
     [
         ({}, {}, "targets: no target"),
         ("makespan_s=5s", {}, "targets: no target"),
@@ -132,9 +132,9 @@ def test_a_relative_half_width_bounds_the_relative_error(gamma, truth, place):
         ({"makespan_s": 5}, {"most": 1e4}, "most: out of range"),
     ],
 )
-def test_what_makes_no_sense_is_refused_before_the_work(scenario, no_work, targets, options, told):
+def test_what_makes_no_sense_is_refused_before_the_work(scenario, no_work, targets, options, message):
     """Every target and argument that makes no sense is told before anything is simulated. [contract]"""
-    assert told in str(refused(replicate_to_precision, scenario, targets=targets, **options))
+    assert message in str(refused(replicate_to_precision, scenario, targets=targets, **options))
 
 
 RESTART = {"deployment": {"type": "restart"}, "release": None}
@@ -142,7 +142,7 @@ NEVER_BAD = {"release": {"fine": {"probability": 1}, "bad": {"probability": 0, "
 
 
 @pytest.mark.parametrize(
-    ("change", "measure", "told"),
+    ("change", "measure", "message"),
     [
         ({"costs": None}, "cost", "cost: the scenario has no costs"),
         (RESTART, "escaped", "escaped: a restart has no release"),
@@ -151,10 +151,10 @@ NEVER_BAD = {"release": {"fine": {"probability": 1}, "bad": {"probability": 0, "
         (NEVER_BAD, "escaped given defective", "escaped given defective: the scenario has no defective release"),
     ],
 )
-def test_what_no_replication_could_tell_is_refused(no_work, change, measure, told):
+def test_what_no_replication_could_tell_is_refused(no_work, change, measure, message):
     """A measure of something that this scenario doesn't have would use up any budget, so it is refused. [contract]"""
     raw = {key: value for key, value in {**RAW, **change}.items() if value is not None}
-    assert told in str(refused(replicate_to_precision, Scenario.from_dict(raw), targets={measure: 0.1}))
+    assert message in str(refused(replicate_to_precision, Scenario.from_dict(raw), targets={measure: 0.1}))
 
 
 def test_scenarios_with_different_costs(scenario, no_work):
@@ -201,8 +201,8 @@ def test_why_not_yet():
     # One in a hundred: skewness 98 / sqrt(99).
     rare = np.tile([1.0] + [0.0] * 99, 24)
     needed = math.ceil(25 * 98**2 / 99)
-    told = f"a mean of values this skewed needs at least {needed:,}; there are 2,400"
-    assert look(rare, "cost", "1") == told
+    reason = f"a mean of values this skewed needs at least {needed:,}; there are 2,400"
+    assert look(rare, "cost", "1") == reason
     assert look(np.tile(rare, 2), "cost", "1") == ""
 
 
@@ -406,12 +406,12 @@ def test_a_budget_that_is_too_small(scenario):
 
 def test_progress_tells_of_all_batches(scenario):
     """Progress counts the rollouts of all batches, against those there will be at the next look. [contract]"""
-    told = []
-    found = replicate_to_precision(scenario, targets=TARGETS, progress=lambda *of: told.append(of), **QUICK)
+    progress = []
+    found = replicate_to_precision(scenario, targets=TARGETS, progress=lambda *of: progress.append(of), **QUICK)
     totals = [2 * look for look in plan_looks(found.n_replications)]
-    assert list(dict.fromkeys(total for _, total in told)) == totals
-    assert [done for done, _ in told] == sorted(done for done, _ in told)
-    assert told[-1] == (totals[-1], totals[-1])
+    assert list(dict.fromkeys(total for _, total in progress)) == totals
+    assert [done for done, _ in progress] == sorted(done for done, _ in progress)
+    assert progress[-1] == (totals[-1], totals[-1])
 
 
 def test_a_warning_is_given_once(scenario):
@@ -468,13 +468,13 @@ def test_compare_says_how_many_it_took(folder, scenario):
     for row in found.summarize()[0].rows:
         assert all(word in result.stdout for cell in row for word in cell.split())  # a cell may be wrapped
     assert len(pd.read_csv("t.csv")) == 2 * found.n_replications
-    told = json.loads(compared(*ASKED, "--json").stdout)["computed_under"]
-    assert told["replications"] == found.n_replications
-    assert told["precision"]["estimates"] == found.to_dict()["estimates"]
+    document = json.loads(compared(*ASKED, "--json").stdout)["computed_under"]
+    assert document["replications"] == found.n_replications
+    assert document["precision"]["estimates"] == found.to_dict()["estimates"]
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["--precision", "makespan_s"], "'makespan_s' is not MEASURE=WIDTH, such as 'makespan_s=5s'"),
         (["--precision", "=5s"], "is not MEASURE=WIDTH"),
@@ -484,8 +484,8 @@ def test_compare_says_how_many_it_took(folder, scenario):
         (["--precision", "makespan_s=5s", "--most", "50"], "most: out of range (found 50)"),
     ],
 )
-def test_compare_refuses_before_the_work(folder, no_work, arguments, told):
+def test_compare_refuses_before_the_work(folder, no_work, arguments, message):
     """What makes no sense is refused with exit code 2. [contract]"""
     result = compared(*arguments)
     assert result.exit_code == 2
-    assert told in result.stderr
+    assert message in result.stderr

@@ -100,8 +100,8 @@ def test_revisions_only_grow(raw: Raw) -> None:
         for column in ("current_wave", "updated_nodes", "failed_nodes", "canary_promoted"):
             assert (revisions[column].astype(int).diff().iloc[1:] >= 0).all(), column
         assert (revisions["updated_nodes"] + revisions["failed_nodes"] <= revisions["total_nodes"]).all()
-        said = revisions.drop(columns=["deployment", "revision", "time_s", "updated_at"])
-        assert (said != said.shift()).any(axis=1).all()
+        fields = revisions.drop(columns=["deployment", "revision", "time_s", "updated_at"])
+        assert (fields != fields.shift()).any(axis=1).all()
 
 
 @given(scenarios())
@@ -393,12 +393,12 @@ def test_why_a_node_failed_is_in_the_tables(raw: Raw) -> None:
     rollout = run(raw)
     nodes, timeline, windows = rollout.nodes, rollout.timeline, rollout.windows
     failures = rollout.events[rollout.events["node"].notna() & rollout.events["to_status"].eq("failed")]
-    told = set(zip(failures["node"], failures["time_s"], failures["reason"], strict=True))
+    reported = set(zip(failures["node"], failures["time_s"], failures["reason"], strict=True))
     unhealthy = windows[~windows["healthy"]]
     ends_unhealthy = set(zip(unhealthy["node"], unhealthy["ended_s"], strict=True))
     failed = nodes[nodes["ever_failed"]]
     for node in failed.itertuples():
-        assert (node.node, node.failed_at_s, node.failed_reason) in told
+        assert (node.node, node.failed_at_s, node.failed_reason) in reported
         if node.failed_at_s <= timeline["time_s"].iloc[-1]:
             assert node.failed_at_s in timeline["time_s"].to_numpy()
         if node.failed_reason == "unhealthy":

@@ -44,7 +44,7 @@ def table(values, response="makespan_s", names="abcdefgh", **columns):
 BEST, DEAR, CLOSE = [1.0, 2.0, 3.0], [9.0, 10.1, 11.2], [2.0, 1.0, 4.0]
 
 
-def of(frame, response, level=None):
+def rows_of(frame, response, level=None):
     """Return the rows of a response and level."""
     rows = frame[frame["response"].eq(response)]
     return rows[rows["level"].isna() if level is None else rows["level"].eq(level)]
@@ -57,7 +57,7 @@ def of(frame, response, level=None):
 def test_a_pair_by_hand():
     """The interval of one of three pairs is that of the paired t at a third of the error. [oracle]"""
     comparison = compare(table([[2.0, 4.0, 9.0], [1.0, 1.0, 4.0], [0.0, 0.0, 1.0]]))
-    found = of(comparison.pairs, "makespan_s").set_index(["policy", "other"]).loc["a", "b"]
+    found = rows_of(comparison.pairs, "makespan_s").set_index(["policy", "other"]).loc["a", "b"]
     # Differences 1, 3, 5: mean 3, variance 4, standard error 2 / sqrt(3).
     half_width = stats.t.ppf(1 - 0.05 / 3 / 2, 2) * 2 / math.sqrt(3)
     assert (found["estimate"], found["n"]) == (3.0, 3)
@@ -211,7 +211,9 @@ def test_coverage_of_the_best_rate(rates):
 @pytest.mark.usefixtures("few_values_suffice")
 def test_policies_that_are_the_same_share_a_rank():
     """Identical policies share the first rank, may all be the best, and differ by exactly 0. [contract]"""
-    ranking = of(compare(table([[0.1, 0.7, 0.3]] * 2 + [[5.1, 5.7, 5.3]])).ranking, "makespan_s").set_index("policy")
+    ranking = rows_of(compare(table([[0.1, 0.7, 0.3]] * 2 + [[5.1, 5.7, 5.3]])).ranking, "makespan_s").set_index(
+        "policy"
+    )
     assert ranking["rank"].tolist() == [1, 1, 3]
     assert ranking["is_among_best"].tolist() == [True, True, False]
     assert ranking.loc["a", ["estimate", "low", "high"]].tolist() == [0, 0, 0]
@@ -224,13 +226,13 @@ def test_what_has_no_values_is_not_ranked():
     values = np.random.default_rng(6).normal([[1.0], [3.0], [2.0]], 0.1, (3, 20))
     values[1] = np.nan
     comparison = compare(table(values))
-    ranking = of(comparison.ranking, "makespan_s").set_index("policy")
+    ranking = rows_of(comparison.ranking, "makespan_s").set_index("policy")
     assert ranking["rank"].tolist() == [1, pd.NA, 2]
     assert ranking["is_among_best"].isna().tolist() == [False, True, False]
     assert ranking.loc["b", ["estimate", "low", "high"]].isna().all()
     alone = rank_policies(values[[0, 2]], is_rate=False, direction="min", confidence_level=0.95)
     assert ranking.loc[["a", "c"], "high"].tolist() == alone.high.tolist()
-    pairs = of(comparison.pairs, "makespan_s").set_index(["policy", "other"])
+    pairs = rows_of(comparison.pairs, "makespan_s").set_index(["policy", "other"])
     assert pairs.loc["a", "b"][["estimate", "low", "high"]].isna().all()
     assert pairs.loc[("a", "b"), "n"] == 0
 
@@ -265,7 +267,7 @@ def test_a_policy_that_is_out_is_nobodys_rival():
 def test_one_replication_tells_nothing():
     """With one replication there are estimates and ranks, but no intervals, and every policy may be the best. [contract]"""
     comparison = compare(table([[1.0], [2.0], [3.0]]))
-    ranking = of(comparison.ranking, "makespan_s")
+    ranking = rows_of(comparison.ranking, "makespan_s")
     assert ranking["rank"].tolist() == [1, 2, 3]
     assert ranking["is_among_best"].all()
     assert ranking[["low", "high"]].isna().all(axis=None)
@@ -276,7 +278,7 @@ def test_one_replication_tells_nothing():
 def test_one_policy_is_the_best_of_one():
     """A single policy has rank 1 and no others; there are no pairs. [contract]"""
     comparison = compare(table([[1.0, 2.0]]))
-    row = of(comparison.ranking, "makespan_s").iloc[0]
+    row = rows_of(comparison.ranking, "makespan_s").iloc[0]
     assert (row["rank"], row["is_among_best"]) == (1, True)
     assert math.isnan(row["estimate"])
     assert comparison.pairs.empty
@@ -295,8 +297,8 @@ def test_a_hundred_policies():
     """A hundred policies have 4,950 pairs and 100 ranks, and the sentence names a few. [contract]"""
     values = np.random.default_rng(7).normal(100, 1, (100, 50))
     comparison = compare(table(values, names=[f"p{number}" for number in range(100)]))
-    assert len(of(comparison.pairs, "makespan_s")) == 4950
-    assert sorted(of(comparison.ranking, "makespan_s")["rank"]) == list(range(1, 101))
+    assert len(rows_of(comparison.pairs, "makespan_s")) == 4950
+    assert sorted(rows_of(comparison.ranking, "makespan_s")["rank"]) == list(range(1, 101))
     assert len(comparison.answer) <= 240
 
 
@@ -314,7 +316,7 @@ OF_BEST = "2.0 per rollout (95 % CI -0.5 to 4.5)"
 
 @pytest.mark.usefixtures("students_limits")
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "answer"),
     [
         ([BEST], f"a: mean cost {OF_BEST}."),
         ([BEST, DEAR], f"Use a: mean cost {OF_BEST}, lower than b."),
@@ -326,9 +328,9 @@ OF_BEST = "2.0 per rollout (95 % CI -0.5 to 4.5)"
         ([BEST] * 2, f"a and b have the same mean cost: {OF_BEST}."),
     ],
 )
-def test_the_answer_on_costs(values, said):
+def test_the_answer_on_costs(values, answer):
     """The answer names the cheapest, and exactly those that may be as good. [contract]"""
-    assert costs_by_policy(*values).answer == said
+    assert costs_by_policy(*values).answer == answer
 
 
 def test_the_answer_where_nothing_ended():
@@ -366,7 +368,7 @@ def test_a_wide_interval_is_no_merit():
 
 
 @pytest.mark.parametrize(
-    ("values", "verdicts", "said"),
+    ("values", "verdicts", "sentence"),
     [
         ([BEST, DEAR, [9.1, 10.1, 11.1]], ["better", "worse", "worse"], "lower than b and c"),
         ([BEST, DEAR, CLOSE], ["unclear", "worse", "unclear"], "but c may be as good"),
@@ -377,13 +379,13 @@ def test_a_wide_interval_is_no_merit():
         ([[np.nan] * 3] * 2, ["unknown", "unknown"], "Cost unknown for a and b"),
     ],
 )
-def test_every_verdict_that_is_told_is_in_the_plain_form(values, verdicts, said):
+def test_every_verdict_that_is_told_is_in_the_plain_form(values, verdicts, sentence):
     """Every verdict that the sentence states is in `to_dict`: by what is judged, and how each policy stands. [contract]"""
     plain = costs_by_policy(*values).to_dict()
     assert plain["judged_by"] == ["cost"]
     rows = [row for row in plain["ranking"] if row["response"] == "cost"]
     assert [row["verdict"] for row in rows] == verdicts
-    assert said in plain["answer"]
+    assert sentence in plain["answer"]
     never_ends = [row["policy"] for row in rows if row["unknown_fraction"] > 0]
     assert (f"Cost unknown for {' and '.join(never_ends)}: 100 %" in plain["answer"]) == bool(never_ends)
     assert ("lower than" in plain["answer"]) == ("better" in verdicts)
@@ -450,10 +452,10 @@ def test_what_can_be_ranked_can_be_drawn(name):
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [("cost", "costs=scenario.costs"), ("makespan", "did you mean 'makespan_s'"), ("waves", "neither side")],
 )
-def test_what_cannot_be_drawn(name, said):
+def test_what_cannot_be_drawn(name, message):
     """What isn't ranked is an input error that says what would help. [contract]"""
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         plot_ranking(Figure().subplots(), compare(table([[1.0, 2.0]] * 2)), of=name)

@@ -40,8 +40,8 @@ def estimate(scenario: Scenario, event: str, replications: int = 10_000, **how: 
     return estimate_rare(scenario, event=event, replications=replications, engine="compiled", **how)
 
 
-def is_right(found: Rare, truth: float) -> bool:
-    return abs(found.probability - truth) <= 4 * found.standard_error
+def is_right(rare: Rare, truth: float) -> bool:
+    return abs(rare.probability - truth) <= 4 * rare.standard_error
 
 
 # -- importance sampling -----------------------------------------------------------------------------
@@ -50,20 +50,20 @@ def is_right(found: Rare, truth: float) -> bool:
 @pytest.mark.parametrize(("at_least", "factor"), [(8, 6.0), (10, 8.0), (14, 12.0)])
 def test_many_failures_are_a_binomial_tail(at_least: int, factor: float) -> None:
     """Estimates of 4e-5, 8e-7 and 1e-10 are within 4 standard errors of the exact tail, with errors below 3 %. [oracle]"""
-    found = estimate(world(), f"failed_nodes >= {at_least}", 20_000, tilt={"start_failure": factor})
-    assert is_right(found, binomial_tail(NODES, P, at_least))
-    assert found.standard_error < 0.03 * found.probability
-    assert not found.doubts
+    rare = estimate(world(), f"failed_nodes >= {at_least}", 20_000, tilt={"start_failure": factor})
+    assert is_right(rare, binomial_tail(NODES, P, at_least))
+    assert rare.standard_error < 0.03 * rare.probability
+    assert not rare.doubts
 
 
 def test_the_ladder_finds_a_tilt() -> None:
     """Without being told it tilts what makes the event, in other worlds than those that judge, and is right. [oracle]"""
-    found = estimate(world(update_duration={"exponential": {"mean": "30s"}}), "failed_nodes >= 10", 8000)
-    assert list(found.tilt) == ["start_failure"]
-    assert 4 <= found.tilt["start_failure"] <= 16
-    assert is_right(found, binomial_tail(NODES, P, 10))
-    assert found.n_pilot == 400 * len(found.steps)
-    assert found.steps["used"].sum() == 1
+    rare = estimate(world(update_duration={"exponential": {"mean": "30s"}}), "failed_nodes >= 10", 8000)
+    assert list(rare.tilt) == ["start_failure"]
+    assert 4 <= rare.tilt["start_failure"] <= 16
+    assert is_right(rare, binomial_tail(NODES, P, 10))
+    assert rare.n_pilot == 400 * len(rare.steps)
+    assert rare.steps["used"].sum() == 1
 
 
 def test_a_slow_update_is_the_tail_of_a_law() -> None:
@@ -73,9 +73,9 @@ def test_a_slow_update_is_the_tail_of_a_law() -> None:
     assert isinstance(law, Lognormal)
     truth = slowest_exceeds(3, law.survival(300.0))
     assert 1e-8 < truth < 1e-6
-    found = estimate(scenario, "makespan_s > 5m", 60_000, tilt={"update_duration": 6})
-    assert is_right(found, truth)
-    assert found.gain > 20
+    rare = estimate(scenario, "makespan_s > 5m", 60_000, tilt={"update_duration": 6})
+    assert is_right(rare, truth)
+    assert rare.gain > 20
 
 
 def test_what_is_drawn_once_is_tilted_given_a_kind() -> None:
@@ -92,9 +92,9 @@ def test_what_is_drawn_once_is_tilted_given_a_kind() -> None:
     # 5 failed requests a second; a median of 600 s.
     truth = 0.01 * float(Lognormal(600.0, 1.0).survival(20_000.0))
     assert 1e-7 < truth < 1e-5
-    found = estimate(scenario, "failed_requests_excess > 100000 and escaped")
-    assert set(found.tilt) == {"escape_detection"}
-    assert is_right(found, truth)
+    rare = estimate(scenario, "failed_requests_excess > 100000 and escaped")
+    assert set(rare.tilt) == {"escape_detection"}
+    assert is_right(rare, truth)
     given = estimate(scenario, "failed_requests_excess > 100000 given bad")
     assert is_right(given, truth / 0.01)
     unknown = estimate(scenario, "failed_requests_excess > 100000 given escaped", tilt={"escape_detection": 8})
@@ -111,7 +111,7 @@ def experiments() -> list[Rare]:
 def test_intervals_cover(experiments: list[Rare]) -> None:
     """The interval covers the exact tail in at least 132 of 150 experiments, nominally 142; 4 errors are 10.7. [oracle]"""
     truth = binomial_tail(100, 0.01, 7)
-    assert sum(found.low <= truth <= found.high for found in experiments) >= 132
+    assert sum(rare.low <= truth <= rare.high for rare in experiments) >= 132
 
 
 def test_what_is_stated_was_not_chosen_by_its_hits(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,11 +129,11 @@ def test_what_is_stated_was_not_chosen_by_its_hits(monkeypatch: pytest.MonkeyPat
     truth, scenario = binomial_tail(nodes, p, at_least), world(nodes=nodes, start_failure=p)
     tilt = {"start_failure": 4.5}
     runs = [estimate(scenario, "failed_nodes >= 9", 2000, tilt=tilt, seed=seed) for seed in range(experiments)]
-    stated = [found for found in runs if found.is_trusted]
+    stated = [rare for rare in runs if rare.is_trusted]
     assert 20 < len(stated) < experiments / 2
-    mean = np.mean([found.probability for found in stated])
-    assert abs(mean - truth) <= 4 * np.sqrt(np.mean([found.standard_error**2 for found in stated]) / len(stated))
-    covered = sum(found.low <= truth <= found.high for found in stated)
+    mean = np.mean([rare.probability for rare in stated])
+    assert abs(mean - truth) <= 4 * np.sqrt(np.mean([rare.standard_error**2 for rare in stated]) / len(stated))
+    covered = sum(rare.low <= truth <= rare.high for rare in stated)
     assert covered >= len(stated) * (0.95 - 4 * math.sqrt(0.95 * 0.05 / len(stated)))
 
 
@@ -151,12 +151,12 @@ def test_the_gain_is_that_of_the_variances(experiments: list[Rare]) -> None:
 def test_splitting_agrees_with_the_tail() -> None:
     """Levels that a pilot chose lead to an estimate within 4 standard errors of 3e-5, at a tenth of the work. [oracle]"""
     scenario = world(waves(max_failed_nodes=299, max_failed_nodes_percent=99), nodes=100, start_failure=0.008)
-    found = estimate(scenario, "failed_nodes >= 7", 30_000, method="splitting", seed=2)
+    rare = estimate(scenario, "failed_nodes >= 7", 30_000, method="splitting", seed=2)
     truth = binomial_tail(100, 0.008, 7)
     assert 1e-5 < truth < 1e-4
-    assert is_right(found, truth)
-    assert found.gain > 10
-    assert found.levels == tuple(sorted(found.levels))
+    assert is_right(rare, truth)
+    assert rare.gain > 10
+    assert rare.levels == tuple(sorted(rare.levels))
 
 
 def test_splitting_by_exposure() -> None:
@@ -171,9 +171,9 @@ def test_splitting_by_exposure() -> None:
         }
     )
     levels = {"peak_exposed_nodes": [4, 8, 12, 16]}
-    found = estimate(scenario, "escaped", method="splitting", levels=levels)
-    assert is_right(found, 0.7**20)
-    assert found.diagnosis["n_hits"] == 10
+    rare = estimate(scenario, "escaped", method="splitting", levels=levels)
+    assert is_right(rare, 0.7**20)
+    assert rare.diagnosis["n_hits"] == 10
 
 
 # -- what can't be trusted -----------------------------------------------------------------------------
@@ -181,18 +181,18 @@ def test_splitting_by_exposure() -> None:
 
 def test_an_absurd_tilt_states_no_probability() -> None:
     """Weights with a heavy tail are found out: there is no probability, and the sentence says why. [contract]"""
-    found = estimate(world(), "failed_nodes >= 10", 3000, tilt={"start_failure": 60})
-    assert math.isnan(found.probability)
-    assert math.isnan(found.gain)
-    assert "probability unknown, the estimate can't be trusted" in found.answer
-    assert found.to_dict()["probability"] is None
+    rare = estimate(world(), "failed_nodes >= 10", 3000, tilt={"start_failure": 60})
+    assert math.isnan(rare.probability)
+    assert math.isnan(rare.gain)
+    assert "probability unknown, the estimate can't be trusted" in rare.answer
+    assert rare.to_dict()["probability"] is None
 
 
 def test_an_event_that_is_never_met_states_no_probability() -> None:
     """Where a tilt is too small for the event to happen at all, the answer is not 0. [contract]"""
-    found = estimate(world(), "failed_nodes >= 30", 500, tilt={"start_failure": 1.1})
-    assert "the event occurred in none of the 500 replications" in found.answer
-    cells = [cell for table in found.summarize() for row in table.rows for cell in row]
+    rare = estimate(world(), "failed_nodes >= 30", 500, tilt={"start_failure": 1.1})
+    assert "the event occurred in none of the 500 replications" in rare.answer
+    cells = [cell for table in rare.summarize() for row in table.rows for cell in row]
     assert "nan" not in " ".join(cells).split()
     levels = {"failed_nodes": [2]}
     nobody = estimate(world(waves()), "failed_nodes >= 200", 400, method="splitting", levels=levels)
@@ -209,8 +209,8 @@ def test_rollouts_that_never_end_leave_it_open() -> None:
             "policies": waves(max_failed_nodes=4),
         }
     )
-    found = estimate(scenario, "makespan_s > 10h", 400, tilt={"start_failure": 1.5})
-    assert "rollouts never end" in found.answer
+    rare = estimate(scenario, "makespan_s > 10h", 400, tilt={"start_failure": 1.5})
+    assert "rollouts never end" in rare.answer
 
 
 def test_the_shape_of_a_tail_is_found() -> None:
@@ -313,25 +313,25 @@ def test_a_tilted_scenario_is_refused() -> None:
 
 
 @pytest.fixture(scope="module")
-def found() -> Rare:
+def rare() -> Rare:
     return estimate(world(), "failed_nodes >= 8", 2000, tilt={"start_failure": 6})
 
 
-def test_a_result_says_everything(found: Rare) -> None:
+def test_a_result_says_everything(rare: Rare) -> None:
     """The sentence, the tables, one row and JSON have the event, the numbers and the diagnosis. [contract]"""
-    assert found.answer.startswith("failed_nodes >= 8: ")
-    assert "2,400 rollouts replaced" in found.answer
-    assert found.to_dict()["event"] == "failed_nodes >= 8"
-    assert found.to_dict()["tilt"] == {"start_failure": 6.0}
-    assert found.to_frame()["probability"].iloc[0] == found.probability
-    (table,) = found.summarize()  # no tilt was looked for
+    assert rare.answer.startswith("failed_nodes >= 8: ")
+    assert "2,400 rollouts replaced" in rare.answer
+    assert rare.to_dict()["event"] == "failed_nodes >= 8"
+    assert rare.to_dict()["tilt"] == {"start_failure": 6.0}
+    assert rare.to_frame()["probability"].iloc[0] == rare.probability
+    (table,) = rare.summarize()  # no tilt was looked for
     assert "mean weight" in str(table.rows)
 
 
-def test_what_is_no_news_is_not_said(found: Rare) -> None:
+def test_what_is_no_news_is_not_said(rare: Rare) -> None:
     """How often it happens is said of rare events, and what plain simulation needs where that is known. [contract]"""
-    assert ", once in " in replace(found, probability=0.1).answer
-    often = replace(found, probability=0.9, low=0.8, high=1.0, plain_rollouts=math.nan, is_cheaper=False)
+    assert ", once in " in replace(rare, probability=0.1).answer
+    often = replace(rare, probability=0.9, low=0.8, high=1.0, plain_rollouts=math.nan, is_cheaper=False)
     assert often.answer == "failed_nodes >= 8: probability 90.0 % (95 % CI 80.0 to 100.0)."
 
 
@@ -343,31 +343,31 @@ def test_what_is_no_news_is_not_said(found: Rare) -> None:
         ({"is_trusted": False, "is_cheaper": False}, "probability unknown, the estimate can't be trusted: why"),
     ],
 )
-def test_verdicts_are_data(found: Rare, verdicts: dict[str, bool], words: str) -> None:
+def test_verdicts_are_data(rare: Rare, verdicts: dict[str, bool], words: str) -> None:
     """Every verdict that the sentence states is in to_dict(), and the words follow from it. [contract]"""
-    document = found.to_dict()
+    document = rare.to_dict()
     assert (document["is_trusted"], document["is_cheaper"]) == (not document["doubts"], document["gain"] > 1)
-    made = replace(found, doubts=("why",), **verdicts)
+    made = replace(rare, doubts=("why",), **verdicts)
     assert words in made.answer
     assert made.to_dict().items() >= verdicts.items()
     assert ("not stated" in str(made.summarize())) != verdicts["is_trusted"]
     for is_bounded, k_hat in ((True, -math.inf), (False, 0.25)):
-        tail = replace(found, diagnosis={**found.diagnosis, "is_bounded": is_bounded, "k_hat": k_hat})
+        tail = replace(rare, diagnosis={**rare.diagnosis, "is_bounded": is_bounded, "k_hat": k_hat})
         assert ("bounded" in str(tail.summarize())) == is_bounded
 
 
-def test_the_picture_shows_both_ways(found: Rare) -> None:
+def test_the_picture_shows_both_ways(rare: Rare) -> None:
     """Two lines, this one below the other, and as much apart as the gain; what states nothing says why. [contract]"""
     figure = Figure(figsize=(6, 4), layout="constrained")
-    ax = plot_rare(figure.subplots(), found)
+    ax = plot_rare(figure.subplots(), rare)
     lines = {line.get_label(): np.asarray(line.get_ydata()) for line in ax.get_lines()}
     heights = lines["plain simulation"] / lines["importance sampling"]
-    assert heights == pytest.approx(math.sqrt(found.gain))
+    assert heights == pytest.approx(math.sqrt(rare.gain))
     assert [text.get_text() for text in ax.texts] == [
-        f"importance sampling:\n{format_count(found.n_rollouts + found.n_pilot)} rollouts",
-        f"plain simulation:\n{format_count(found.plain_rollouts)} rollouts",
+        f"importance sampling:\n{format_count(rare.n_rollouts + rare.n_pilot)} rollouts",
+        f"plain simulation:\n{format_count(rare.plain_rollouts)} rollouts",
     ]
-    probability = format_probability(found.probability, found.low, found.high, level=found.confidence_level)
+    probability = format_probability(rare.probability, rare.low, rare.high, level=rare.confidence_level)
     assert probability in ax.get_title(loc="left").replace("\n", " ")
     assert not find_unreadable(draw(figure))
     absurd = estimate(world(), "failed_nodes >= 8", 300, tilt={"start_failure": 90})

@@ -91,10 +91,10 @@ def test_what_a_report_has(name, small_pictures):
     page = Page(text)
     assert len(text) < 3e6
     assert "default-src 'none'" in page.all("meta")[1]["content"]
-    assert {ask(result), result.answer} <= {said for tag, said in page.texts if tag == "p"}
+    assert {ask(result), result.answer} <= {content for tag, content in page.texts if tag == "p"}
     assert ask(result) in markdown
     for table in result.summarize():
-        shown = {said for _, said in page.texts}
+        shown = {content for _, content in page.texts}
         cells = [line for row in (table.header, *table.rows[:40]) for cell in row for line in cell.splitlines()]
         assert {line for line in cells if line.strip()} <= shown
     assert markdown.count("\n| ") >= sum(len(table.rows[:40]) + 1 for table in result.summarize())
@@ -126,12 +126,12 @@ def test_a_result_keeps_its_command(tmp_path, monkeypatch):
     assert re.search(r"\| scenario_sha256 \| [0-9a-f]{64} \|", markdown)
     assert "| seed | 0 |" in markdown
     page = Page(to_page(gather("a.json", Request())))
-    assert {"Assumptions", "Policies as JSON"} <= {said for tag, said in page.texts if tag == "h2"}
+    assert {"Assumptions", "Policies as JSON"} <= {content for tag, content in page.texts if tag == "h2"}
     facts = sd.load_example("small-fleet").to_question()["fleet"]
-    assert set(map("fleet.{}".format, facts)) <= {said for _, said in page.texts}
+    assert set(map("fleet.{}".format, facts)) <= {content for _, content in page.texts}
     policies = sd.load_example("small-fleet").policies
-    assert set(policies) <= {said for tag, said in page.texts if tag == "h3"}
-    written = [json.loads(said) for tag, said in page.texts if tag == "pre" and said.startswith("{")]
+    assert set(policies) <= {content for tag, content in page.texts if tag == "h3"}
+    written = [json.loads(text) for tag, text in page.texts if tag == "pre" and text.startswith("{")]
     assert [spec for spec in written if "canary_count" in spec]
     assert f"simdeploy {sd.__version__}" in markdown
 
@@ -370,9 +370,9 @@ def test_pages_of_many_positions_are_short(n, quantities, left, small_pictures):
     assert len(text.encode()) < 3e6
     page = Page(text)
     assert ('id="grid"' in text, 'id="json-0"' in text) == (left != "nothing", left == "all")
-    said = page.text("p")
-    assert (f"policies of the {n**2:,} positions are left out" in said) == (left == "sliders")
-    assert (f"with {n**2:,} positions the page would be too large" in said) == (left == "nothing")
+    text = page.text("p")
+    assert (f"policies of the {n**2:,} positions are left out" in text) == (left == "sliders")
+    assert (f"with {n**2:,} positions the page would be too large" in text) == (left == "nothing")
 
 
 def test_equal_reports_are_equal_bytes():
@@ -441,7 +441,7 @@ def test_a_scenario_in_json_is_one(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["a.json"], "a page needs -o FILE.html"),
         (["a.json", "-o", "a.html", "--format", "md"], "needs a file that ends with .md"),
@@ -453,14 +453,14 @@ def test_a_scenario_in_json_is_one(tmp_path, monkeypatch):
         (["s.yaml", "-o", "a.html", "--vary", "release=1"], "can't be varied as a threshold"),
     ],
 )
-def test_what_the_command_refuses(words, told, tmp_path, monkeypatch):
+def test_what_the_command_refuses(words, message, tmp_path, monkeypatch):
     """Sources and options that make no sense are refused, with what is allowed. [contract]"""
     monkeypatch.chdir(tmp_path)
     Path("a.json").write_text("{}", encoding="utf-8")
     Path("s.yaml").write_text(json.dumps(EVIL | {"name": "s"}), encoding="utf-8")
     Path("empty").mkdir()
     found = invoke("report", *words)
-    assert (found.exit_code, told in found.stderr) == (2, True), found.stderr
+    assert (found.exit_code, message in found.stderr) == (2, True), found.stderr
 
 
 def test_what_the_call_refuses(tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from by_hand import NO_WINDOWS, canary, rolling, switches, waves
+from by_hand import NO_WINDOWS, canary, dispatch_times, rolling, switches
 
 from simdeploy import InputError, Scenario, simulate
 
@@ -25,7 +25,7 @@ def run(scenario: Scenario, policy: Any, engine: str) -> dict[str, Any]:
 def test_waves_go_at_once_and_the_end_comes_later(make_scenario, engine):
     """The next wave waits for no report, the end of the rollout does. [contract]"""
     scenario = make_scenario(orchestrator=delayed())
-    assert waves(simulate(scenario, rolling(4))) == [0, 30, 60]
+    assert dispatch_times(simulate(scenario, rolling(4))) == [0, 30, 60]
     values = run(scenario, rolling(4), engine)
     assert (values["state"], values["makespan_s"], values["updated_nodes"]) == ("completed", 90 + 15, 10)
 
@@ -45,7 +45,7 @@ def test_slots_are_free_at_once(make_scenario, engine):
     fleet = {**FAILS, "classes": [{"name": "slow", "nodes": [1, 2, 3], "update_duration": 40}]}
     scenario = make_scenario(fleet=fleet, orchestrator=delayed(pacing="sliding"))
     # Node 0 fails at 30 s and node 1 at 40 s: nodes 2 and 3 go then.
-    assert waves(simulate(scenario, rolling(2, max_failed_nodes=0))) == [0, 30, 40]
+    assert dispatch_times(simulate(scenario, rolling(2, max_failed_nodes=0))) == [0, 30, 40]
     values = run(scenario, rolling(2, max_failed_nodes=0), engine)
     assert (values["stopped_at_s"], values["touched_nodes"], values["failed_nodes"]) == (45, 4, 1)
     held = scenario.with_values({"orchestrator.failed_node_holds_slot": True})
@@ -69,8 +69,8 @@ def test_the_canary_gate_is_judged_later(make_scenario, engine):
 def test_promotion_and_bake_time_of_the_canaries_start_later(make_scenario, engine):
     """Bake time and promote_after follow the report on the last canary. [contract]"""
     scenario = make_scenario(operator={"promote_after": 100}, orchestrator=delayed(bake_time=60))
-    assert waves(simulate(scenario, canary(2, auto_promote=True))) == [0, 30 + 15 + 60]
-    assert waves(simulate(scenario, canary(2))) == [0, 30 + 15 + 60 + 100]
+    assert dispatch_times(simulate(scenario, canary(2, auto_promote=True))) == [0, 30 + 15 + 60]
+    assert dispatch_times(simulate(scenario, canary(2))) == [0, 30 + 15 + 60 + 100]
     assert run(scenario, canary(2), engine)["makespan_s"] == 205 + 30 + 15
     assert run(scenario, canary(10), engine)["makespan_s"] == 30 + 15 + 100
 
@@ -78,7 +78,7 @@ def test_promotion_and_bake_time_of_the_canaries_start_later(make_scenario, engi
 def test_bake_time_of_other_waves_starts_at_once(make_scenario, engine):
     """Between waves bake time is pacing. [contract]"""
     scenario = make_scenario(orchestrator=delayed(bake_time=60))
-    assert waves(simulate(scenario, rolling(5))) == [0, 90]
+    assert dispatch_times(simulate(scenario, rolling(5))) == [0, 90]
     assert run(scenario, rolling(5), engine)["makespan_s"] == 90 + 30 + 15
 
 
@@ -140,7 +140,7 @@ def test_immediate_and_stop_end_later(make_scenario, engine):
 def test_batches_go_by_the_clock(make_scenario, engine):
     """Rate pacing ends when the last batch is reported. [contract]"""
     scenario = make_scenario(orchestrator=delayed(pacing="rate", rate={"per_minute": 5}))
-    assert waves(simulate(scenario, rolling())) == [0, 60]
+    assert dispatch_times(simulate(scenario, rolling())) == [0, 60]
     assert run(scenario, rolling(), engine)["makespan_s"] == 60 + 30 + 15
 
 

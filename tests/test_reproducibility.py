@@ -186,10 +186,10 @@ def test_a_clock_that_jumps_back_changes_nothing(
     now = iter(range(2_000_000_000, 0, -3600))
     monkeypatch.setattr(time, "time", lambda: float(next(now)))
     monkeypatch.setattr(time, "time_ns", lambda: next(now) * 10**9)
-    told: list[int] = []
-    table = replicate(busy, replications=12, seed=5, workers=workers, progress=lambda done, _: told.append(done))
+    progress: list[int] = []
+    table = replicate(busy, replications=12, seed=5, workers=workers, progress=lambda done, _: progress.append(done))
     pd.testing.assert_frame_equal(batch, table, check_exact=True)
-    assert told == sorted(told)
+    assert progress == sorted(progress)
 
 
 def test_nothing_asks_the_system_what_time_it_is(repository: Path) -> None:

@@ -50,8 +50,8 @@ def test_requirements_of_other_policies():
     own = Requirement(Measure("failed"), at_most=0.1, policy="own")
     assert read_requirements([THEIRS, own], scenario=SCENARIO, policies=["own"]) == (own,)
     assert read_requirements([THEIRS, own]) == (THEIRS, own)
-    told = "requirements[1].policy: no such policy (found 'own'); allowed: p, q"
-    assert told in str(refused(read_requirements, [THEIRS, own], scenario=SCENARIO))
+    message = "requirements[1].policy: no such policy (found 'own'); allowed: p, q"
+    assert message in str(refused(read_requirements, [THEIRS, own], scenario=SCENARIO))
     with pytest.raises(InputError, match=r"requirements\[0\].policy: no such policy .*; allowed: p"):
         read_requirements([THEIRS], policies=["p"])
 
@@ -104,13 +104,13 @@ def test_what_is_impossible_has_no_value(type_):
     reasons = {measure: why_impossible(measure, scenario, type_) for measure in measures}
     for measure, reason in reasons.items():
         assert reason is None or np.isnan(values.of(measure)).all(), measure
-    said = {str(measure) for measure, reason in reasons.items() if reason is not None}
-    assert {"touched_nodes given poor", "escaped given defective", "makespan_s given escaped"} <= said
-    assert "min_capacity_ratio" in said
-    assert "touched_nodes" not in said
+    impossible = {str(measure) for measure, reason in reasons.items() if reason is not None}
+    assert {"touched_nodes given poor", "escaped given defective", "makespan_s given escaped"} <= impossible
+    assert "min_capacity_ratio" in impossible
+    assert "touched_nodes" not in impossible
     # A verdict, and a sort of release: impossible only where nothing is released; else a rate of 0 or more.
-    assert ({"escaped", "false_alarm given good", "failed given fine"} <= said) is not TYPES[type_].releases
-    assert ("escaped" in said) is not TYPES[type_].releases
+    assert ({"escaped", "false_alarm given good", "failed given fine"} <= impossible) is not TYPES[type_].releases
+    assert ("escaped" in impossible) is not TYPES[type_].releases
 
 
 def test_what_seldom_happens_is_possible():

@@ -63,12 +63,12 @@ def attempts_fail(monkeypatch: pytest.MonkeyPatch) -> Any:
     draw = Draws.draw
 
     def plant(fails: Fails) -> None:
-        def told(draws: Draws, stream: Stream, node: int = 0, index: int = 0) -> float:
+        def next_draw(draws: Draws, stream: Stream, node: int = 0, index: int = 0) -> float:
             if stream == Stream.START_FAILURE:
                 return 0.1 if index in fails.get(node, ()) else 0.9
             return draw(draws, stream, node, index)
 
-        monkeypatch.setattr(Draws, "draw", told)
+        monkeypatch.setattr(Draws, "draw", next_draw)
 
     return plant
 

@@ -242,9 +242,9 @@ def test_units_are_not_mixed():
     euros, points = (Costs(0, 0, 1, 0, 0, unit) for unit in ("EUR", "points"))
     more, bare = Costs(0, 0, 2, 0, 0, "EUR"), Costs(0, 0, 1, 0, 0)
     of_each = {"w0": euros, "w1": points, "w2": euros}
-    told = "costs.unit: the scenarios' costs have different units (found EUR in w0, w2; points in w1)"
+    message = "costs.unit: the scenarios' costs have different units (found EUR in w0, w2; points in w1)"
     for asked in ({}, {"of": "makespan_s", "requirements": "cost <= 3"}):
-        assert told in str(refused(estimate_regret, frame, costs=of_each, **asked))
+        assert message in str(refused(estimate_regret, frame, costs=of_each, **asked))
     error = refused(estimate_regret, frame, costs={"w0": euros, "w1": more, "w2": bare})
     assert "found EUR in w0, w1; no unit in w2" in str(error)
     assert estimate_regret(frame, of="makespan_s", costs=of_each).regrets["regret"].max() == 3600
@@ -254,7 +254,7 @@ def test_units_are_not_mixed():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         ({"of": "makespan"}, "unknown measure"),
         ({"direction": "lower"}, "invalid direction"),
@@ -266,9 +266,9 @@ def test_units_are_not_mixed():
         ({"requirements": [Requirement(MAKESPAN, at_most=5.0, policy="p2")]}, "requirements[0].policy: no such"),
     ],
 )
-def test_what_makes_no_sense_is_refused(arguments, told):
+def test_what_makes_no_sense_is_refused(arguments, message):
     """Arguments that make no sense are named. [contract]"""
-    assert told in str(refused(estimate_regret, table(np.ones((2, 2, 2))), **({"of": "makespan_s"} | arguments)))
+    assert message in str(refused(estimate_regret, table(np.ones((2, 2, 2))), **({"of": "makespan_s"} | arguments)))
 
 
 @pytest.mark.usefixtures("few_values_suffice")
@@ -321,7 +321,7 @@ def test_candidates_are_listed_as_in_a_sentence():
     )
 
 
-def of_two(name="small", **fleet):
+def make_scenario(name="small", **fleet):
     """Make a scenario with a fast and a careful policy."""
     fleet = {"nodes": 6, "requests_per_second": 0, "start_failure": 0} | fleet
     return small(fleet, name=name, release=None, policies={"fast": rolling(6), "slow": rolling(2)})
@@ -329,7 +329,7 @@ def of_two(name="small", **fleet):
 
 def test_worlds_and_candidates_of_a_sweep(tmp_path):
     """Scenarios with their factors are worlds, policies with their keys candidates, from memory and from a store. [contract]"""
-    scenarios = {"calm": of_two(), "rough": of_two(start_failure=0.3)}
+    scenarios = {"calm": make_scenario(), "rough": make_scenario(start_failure=0.3)}
     vary = {"max_failed_nodes": [0, 5], "scenario.fleet.update_duration": [30, 60]}
     how = {"vary": vary, "replications": 8, "engine": "compiled"}
     result = estimate_regret(sweep(scenarios, ["fast", "slow"], **how), of="makespan_s")

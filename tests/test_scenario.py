@@ -583,7 +583,7 @@ def test_versions_are_by_the_type(tmp_path: Path, deployment: dict[str, Any], ve
 
 
 @pytest.mark.parametrize(
-    ("deployment", "said"),
+    ("deployment", "message"),
     [
         ({"type": "create", "from_version": 3, "to_version": 4}, "a create has no version before it"),
         ({"type": "restart", "from_version": 3, "to_version": 4}, "a restart keeps the version"),
@@ -592,9 +592,9 @@ def test_versions_are_by_the_type(tmp_path: Path, deployment: dict[str, Any], ve
         ({"from_version": 4, "to_version": 3}, "an update must go to a newer version"),
     ],
 )
-def test_versions_that_contradict_the_type_are_warned_about(deployment: dict[str, Any], said: str) -> None:
+def test_versions_that_contradict_the_type_are_warned_about(deployment: dict[str, Any], message: str) -> None:
     """Versions that the type of a deployment usually doesn't have are legal, and a warning. [contract]"""
-    with pytest.warns(SimdeployWarning, match=f"deployment: {said}"):
+    with pytest.warns(SimdeployWarning, match=f"deployment: {message}"):
         scenario = read(deployment=deployment)
     assert scenario.identity.to_version == deployment["to_version"]
 

@@ -156,7 +156,7 @@ def test_outcomes_that_do_not_fit_the_log_are_told(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("outcomes", "told"),
+    ("outcomes", "message"),
     [
         (pd.DataFrame({"name": ["a"]}), "not outcomes"),
         (pd.DataFrame({"id": ["a"], "defect": [1], "completed_at": [None]}), "did you mean 'defective'"),
@@ -168,10 +168,10 @@ def test_outcomes_that_do_not_fit_the_log_are_told(tmp_path):
         (3, "not a deployment object"),
     ],
 )
-def test_what_is_no_outcome(tmp_path, outcomes, told):
+def test_what_is_no_outcome(tmp_path, outcomes, message):
     """What can't be read as outcomes is an error that says why. [contract]"""
     keep(tmp_path, "a", 0.2)
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=message):
         sd.score(tmp_path, outcomes=outcomes)
 
 

@@ -543,8 +543,8 @@ def test_refusals(arguments, message):
 def test_responses_of_another_shape_are_refused():
     """Too few numbers don't belong to a design. [contract]"""
     design = design_sensitivity(CUBE)
-    told = "the responses don't match the design (found shape (3,))"
-    assert told in str(refused(analyze_sensitivity, design, [1.0, 2.0, 3.0]))
+    message = "the responses don't match the design (found shape (3,))"
+    assert message in str(refused(analyze_sensitivity, design, [1.0, 2.0, 3.0]))
 
 
 def test_what_could_be_varied_is_told():

@@ -158,8 +158,8 @@ class TestActs:
     def test_other_versions_are_gone(self, app, clock):
         """Nodes go back to the version that they had. [contract]"""
         answer = call(app, "POST", "/deployments/d-1/rollback", b'{"target_version": 0}')
-        told = "rollback is impossible: the nodes have version 1 to go back to"
-        assert (answer.status, answer.json["detail"]) == (409, told)
+        message = "rollback is impossible: the nodes have version 1 to go back to"
+        assert (answer.status, answer.json["detail"]) == (409, message)
 
     def test_time_does_not_go_back(self, app, clock):
         """Acts at one instant come one after the other, and so do answers if the clock falls back. [contract]"""
@@ -272,8 +272,8 @@ class TestCreating:
         assert call(app, "POST", "/deployments", body).status == 201
         body = body_of(type="create", from_version=(1 << 63) - 1)
         answer = call(app, "POST", "/deployments", body)
-        told = "versions are too large (found 9223372036854775807, 9223372036854775808)"
-        assert (answer.status, answer.json["detail"]) == (409, told)
+        message = "versions are too large (found 9223372036854775807, 9223372036854775808)"
+        assert (answer.status, answer.json["detail"]) == (409, message)
 
     def test_all_that_the_scenario_excludes(self, app, monkeypatch):
         """A conflict has every problem, as bad bodies do. [contract]"""

@@ -188,10 +188,10 @@ def write_parts(folder, numbers):
 
 
 @contextlib.contextmanager
-def warned_of(number, said):
+def warned_of(number, message):
     """Expect what a reader says of a part that it leaves out, and of the one that is missing then."""
     with (
-        pytest.warns(SimdeployWarning, match=rf"store: part {number} is left out \({said}"),
+        pytest.warns(SimdeployWarning, match=rf"store: part {number} is left out \({message}"),
         pytest.warns(SimdeployWarning, match="1 of 3 parts are missing"),
     ):
         yield
@@ -333,7 +333,7 @@ class TestTable:
         assert frame["waves"].isna().tolist() == [False, True]
 
     @pytest.mark.parametrize(
-        ("change", "said"),
+        ("change", "message"),
         [
             (
                 lambda frame: frame.drop(columns="waves"),
@@ -346,7 +346,7 @@ class TestTable:
         ],
     )
     @pytest.mark.parametrize("is_resumed", [False, True])
-    def test_other_columns(self, tmp_path, change, said, is_resumed):
+    def test_other_columns(self, tmp_path, change, message, is_resumed):
         """A part with other columns than those before it is refused, and the columns are named [contract]."""
         store = open_store(tmp_path / "store")
         store.write(0, make_table(0))
@@ -354,7 +354,7 @@ class TestTable:
             store.close()
             store = open_store(tmp_path / "store")
         with store:
-            with pytest.raises(InputError, match=said):
+            with pytest.raises(InputError, match=message):
                 store.write(1, pa.Table.from_pandas(change(make_frame(1)), preserve_index=False))
             assert store.finished == {0}
             store.write(1, make_table(1))
@@ -460,10 +460,10 @@ class TestManifest:
 class TestRefusals:
     """Folders that are not to be written to are left as they are."""
 
-    def check_refusal(self, folder, said, question=QUESTION, error=InputError):
+    def check_refusal(self, folder, message, question=QUESTION, error=InputError):
         before = look(folder)
         times = {path: path.stat().st_mtime_ns for path in [folder, *folder.rglob("*")]}
-        with pytest.raises(error, match=said) as caught:
+        with pytest.raises(error, match=message) as caught:
             open_store(folder, question)
         assert str(folder) in str(caught.value)
         assert "nothing was changed; use another folder" in str(caught.value)
@@ -471,7 +471,7 @@ class TestRefusals:
         assert {path: path.stat().st_mtime_ns for path in [folder, *folder.rglob("*")]} == times
 
     @pytest.mark.parametrize(
-        ("change", "said"),
+        ("change", "message"),
         [
             ({"seed": 1}, "seed: 0 in the folder, 1 now"),
             ({"seed": 0.0}, "seed: 0 in the folder, 0.0 now"),
@@ -487,9 +487,9 @@ class TestRefusals:
             ({"vary": {"max_failed_nodes": [*range(10, 20)]}}, "another question (5 more differences)"),
         ],
     )
-    def test_other_question(self, folder, change, said):
+    def test_other_question(self, folder, change, message):
         """A folder of another question is refused with what differs [contract]."""
-        self.check_refusal(folder, re.escape(said), {**QUESTION, **change})
+        self.check_refusal(folder, re.escape(message), {**QUESTION, **change})
 
     def test_other_version(self, folder, monkeypatch):
         """A folder of another version of simdeploy is refused with what to do, and can be read [contract]."""
@@ -593,21 +593,21 @@ while line := sys.stdin.readline():
 
         def kill(folder, at):
             print(json.dumps([str(folder), at, N_PARTS]), file=writers.stdin, flush=True)
-            writer, said = int(read_line(writers)), []
+            writer, finished = int(read_line(writers)), []
             while (line := read_line(writers)) != "stop":
-                said.append(int(line))
+                finished.append(int(line))
             os.kill(writer, signal.SIGKILL)
             assert int(read_line(writers)) == signal.SIGKILL
-            return said
+            return finished
 
         return kill
 
-    def check_resumed(self, folder, said, reference):
+    def check_resumed(self, folder, finished, reference):
         """Check that what was finished is kept, that one part at most is lost, and that the rest comes as ever."""
         before = look_at_parts(folder) if folder.exists() else {}
         with open_store(folder) as store:
-            assert len(said) <= len(store.finished) <= len(said) + 1
-            assert store.finished >= set(said)
+            assert len(finished) <= len(store.finished) <= len(finished) + 1
+            assert store.finished >= set(finished)
             assert {f"parts/part-{number:06d}.parquet" for number in store.finished} <= set(before)
         write_missing(folder, QUESTION, N_PARTS)
         check_complete(folder, reference)
@@ -628,13 +628,13 @@ while line := sys.stdin.readline():
     )
     def test_at_a_chosen_moment(self, tmp_path, kill_at, reference, at, n_said, note):
         """Whatever it was doing, the next call resumes and ends with the same table and files [property]."""
-        said = kill_at(tmp_path / "store", at)
-        assert said == list(range(n_said))
+        finished = kill_at(tmp_path / "store", at)
+        assert finished == list(range(n_said))
         copy = shutil.copytree(tmp_path / "store", tmp_path / "copy")
         notes = write_missing(copy, QUESTION, N_PARTS)
-        assert any(note in said for said in notes) if note else notes == ()
+        assert any(note in text for text in notes) if note else notes == ()
         check_complete(copy, reference)
-        self.check_resumed(tmp_path / "store", said, reference)
+        self.check_resumed(tmp_path / "store", finished, reference)
 
     def test_order_of_calls(self, calls):
         """A part is flushed before it is moved, its place before the journal names it, and the journal at last [contract]."""
@@ -668,9 +668,9 @@ while line := sys.stdin.readline():
         assert {("unlink", "part-000001.parquet"), ("replace", ".journal.jsonl.tmp")} <= set(calls)
         for at in range(1, len(calls) + 1):
             folder = shutil.copytree(damaged, tmp_path / f"{at}")
-            said = kill_at(folder, at)
+            finished = kill_at(folder, at)
             with open_store(folder) as store:
-                assert store.finished >= {0, 2, *said}
+                assert store.finished >= {0, 2, *finished}
             write_missing(folder, QUESTION, N_PARTS)
             check_complete(folder, reference)
 
@@ -697,10 +697,10 @@ class TestFullDisk:
 
     def test_at_every_moment(self, tmp_path, reference):
         """Whichever call to the operating system finds no room: it is said, nothing half counts, and it goes on [property]."""
-        for at, (reason, told) in enumerate(itertools.cycle(self.REASONS), start=1):
+        for at, (reason, text) in enumerate(itertools.cycle(self.REASONS), start=1):
             folder, finished = tmp_path / f"{at}", []
-            what = re.escape(f"{told} ({os.strerror(reason)})")
-            said = rf".*/(\d+): {what}; finished work is saved. To resume, .* and repeat the same call."
+            what = re.escape(f"{text} ({os.strerror(reason)})")
+            message = rf".*/(\d+): {what}; finished work is saved. To resume, .* and repeat the same call."
             with pytest.MonkeyPatch.context() as patch:
                 calls = intercept(fail_with(reason), at, self.NEED_ROOM, patch.setattr)
                 error = catch(write_missing, folder, QUESTION, N_PARTS, report=finished.append)
@@ -708,7 +708,7 @@ class TestFullDisk:
                 assert error is None
                 break
             assert isinstance(error, StoreError)
-            assert re.fullmatch(said, str(error))
+            assert re.fullmatch(message, str(error))
             assert not list(folder.rglob("*.tmp"))
             with open_store(folder) as store:
                 assert store.finished == set(finished)
@@ -744,9 +744,9 @@ except SimdeployError as error:
         sizes = [len(content) for _, content in sorted(look_at_parts(reference).items())]
         first = sizes.index(max(sizes))
         with running(script, tmp_path / "store", max(sizes) - 1, N_PARTS) as process:
-            *finished, said = process.communicate()[0].splitlines()
+            *finished, output = process.communicate()[0].splitlines()
         assert finished == [str(number) for number in range(first)]
-        assert said.startswith(f"{tmp_path / 'store'}: can't be written to (File too large)")
+        assert output.startswith(f"{tmp_path / 'store'}: can't be written to (File too large)")
         check_mended(tmp_path / "store", reference)
 
 
@@ -828,7 +828,7 @@ class TestDamage:
         shutil.rmtree(folder)
 
     @pytest.mark.parametrize(
-        ("damage", "said"),
+        ("damage", "message"),
         [
             (lambda path: path.unlink(), "missing file"),
             (lambda path: os.truncate(path, 100), r"100 bytes instead of \d+"),
@@ -836,10 +836,10 @@ class TestDamage:
             (lambda path: path.write_bytes(path.read_bytes() + b"x"), r"\d+ bytes instead of \d+"),
         ],
     )
-    def test_file(self, folder, reference, damage, said):
+    def test_file(self, folder, reference, damage, message):
         """A part that is missing or of another size is left out by readers, and computed again [contract]."""
         damage(folder / "parts/part-000001.parquet")
-        with warned_of(1, rf"{said}\); repeat the call"):
+        with warned_of(1, rf"{message}\); repeat the call"):
             stored = read_store(folder)
         assert not stored.is_complete
         assert len(stored) == 2 * N_ROWS
@@ -847,7 +847,7 @@ class TestDamage:
         open_store(folder.with_name("copy")).close()
         assert b"complete" not in (folder.with_name("copy") / "journal.jsonl").read_bytes()
         (note,) = write_missing(folder, QUESTION, N_PARTS)
-        assert re.fullmatch(f"recomputing part 1: {said}", note)
+        assert re.fullmatch(f"recomputing part 1: {message}", note)
         check_complete(folder, reference)
 
     def test_strays(self, folder, reference):
@@ -883,8 +883,8 @@ print("closed", flush=True)
         with running(self.HOLDER, tmp_path / "store") as process:
             assert read_line(process) == "open"
             before = look(tmp_path / "store")
-            said = f"store: another call is writing to this folder .process {process.pid} on .*; wait for it"
-            with pytest.raises(StoreError, match=said):
+            message = f"store: another call is writing to this folder .process {process.pid} on .*; wait for it"
+            with pytest.raises(StoreError, match=message):
                 open_store(tmp_path / "store")
             assert look(tmp_path / "store") == before
             if is_killed:
@@ -898,16 +898,16 @@ print("closed", flush=True)
 
     def test_refused_before_it_is_begun(self, tmp_path):
         """Also a call that is still making its cut has the folder [contract]."""
-        said = []
+        errors = []
 
         def make_cut():
             with pytest.raises(StoreError, match=f"process {os.getpid()} on") as caught:
                 open_store(tmp_path / "store")
-            said.append(caught.value)
+            errors.append(caught.value)
             return {"n_parts": 1}
 
         Store.open(tmp_path / "store", question=QUESTION, make_cut=make_cut).close()
-        assert len(said) == 1
+        assert len(errors) == 1
 
     @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
     def test_child_that_outlives_it(self, tmp_path):
@@ -1008,13 +1008,13 @@ class TestReading:
             read_store(tmp_path)
 
     @pytest.mark.parametrize(
-        ("cut", "said"),
+        ("cut", "message"),
         [({"n_parts": 3}, "3 of 3 parts"), ({"n_parts": True}, ""), ([], "some parts"), (None, "some parts")],
     )
-    def test_no_part(self, tmp_path, cut, said):
+    def test_no_part(self, tmp_path, cut, message):
         """A store without a part has no rows and no columns, and says what is missing as far as it is known [contract]."""
         Store.open(tmp_path / "store", question=QUESTION, make_cut=lambda: cut).close()
-        with pytest.warns(SimdeployWarning, match=f"store: {said}.* missing; repeat the call that wrote the others"):
+        with pytest.warns(SimdeployWarning, match=f"store: {message}.* missing; repeat the call that wrote the others"):
             stored = read_store(tmp_path / "store")
         assert (len(stored), stored.columns, stored.is_complete) == (0, (), False)
         assert stored.to_frame().empty
@@ -1128,9 +1128,9 @@ class TestDocument:
             if block.language in ("python", f"python needs={needed}"):
                 session = doctest.DocTestParser().get_doctest(block.body, namespace, "store.md", None, block.line)
                 assert session.examples
-                said = []
-                doctest.DocTestRunner().run(session, out=said.append, clear_globs=False)
-                assert not said, "".join(said)
+                failures = []
+                doctest.DocTestRunner().run(session, out=failures.append, clear_globs=False)
+                assert not failures, "".join(failures)
                 namespace.update(session.globs)
                 n_run += block.language != "python"
         assert n_run == 1

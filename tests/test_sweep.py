@@ -241,14 +241,14 @@ def test_a_result_describes_itself(scenario, tmp_path):
 def test_progress_is_told(scenario, tmp_path):
     """A callable hears of rows, from none to all; of a folder that is gone on with first what is there. [contract]"""
     for store in (None, tmp_path / "s"):
-        told = []
-        run(scenario, store=store, progress=lambda *counts, told=told: told.append(counts))
-        assert told[0] == (0, 18)
-        assert told[-1] == (18, 18)
-        assert [done for done, _ in told] == sorted(done for done, _ in told)
-    told = []
-    run(scenario, store=tmp_path / "s", progress=lambda *counts: told.append(counts))
-    assert told == [(18, 18)]
+        progress = []
+        run(scenario, store=store, progress=lambda *counts, progress=progress: progress.append(counts))
+        assert progress[0] == (0, 18)
+        assert progress[-1] == (18, 18)
+        assert [done for done, _ in progress] == sorted(done for done, _ in progress)
+    progress = []
+    run(scenario, store=tmp_path / "s", progress=lambda *counts: progress.append(counts))
+    assert progress == [(18, 18)]
 
 
 def test_failed_replications_are_rows(scenario, tmp_path):
@@ -287,7 +287,7 @@ def test_warnings_are_given_once(scenario):
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         ({"vary": None}, "vary: nothing to vary; allowed: a key with values, or several"),
         ({"replications": range(2, 2)}, r"replications: invalid number of replications \(found range\(2, 2\)\)"),
@@ -296,9 +296,9 @@ def test_warnings_are_given_once(scenario):
         ({"design": "grit"}, "design: unknown design"),
     ],
 )
-def test_arguments_that_make_no_sense(scenario, tmp_path, options, told):
+def test_arguments_that_make_no_sense(scenario, tmp_path, options, message):
     """What makes no sense is told before anything is simulated or written. [contract]"""
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=message):
         run(scenario, **{"store": tmp_path / "s", "executor": NotAtAll(), **options})
     assert not (tmp_path / "s").exists()
 
@@ -416,11 +416,11 @@ def test_an_interrupted_store_is_gone_on_with(scenario, tmp_path):
     for after in (3, 0, 7):  # three spans, of one replication each, are a part
         with pytest.raises(KeyboardInterrupt):
             run(scenario, vary=vary, store=tmp_path / "s", executor=Interrupted(after))
-    counting, told = Counting(), []
-    run(scenario, vary=vary, store=tmp_path / "s", executor=counting, progress=lambda *counts: told.append(counts))
+    counting, progress = Counting(), []
+    run(scenario, vary=vary, store=tmp_path / "s", executor=counting, progress=lambda *counts: progress.append(counts))
     assert len(counting.spans) == 3 * (12 - 1 - 0 - 2)
-    assert told[0] == (9, 36)
-    assert told[-1] == (36, 36)
+    assert progress[0] == (9, 36)
+    assert progress[-1] == (36, 36)
     pd.testing.assert_frame_equal(content(tmp_path / "s"), content(tmp_path / "whole"), check_exact=True)
     assert files_of(tmp_path / "s" / "parts") == files_of(tmp_path / "whole" / "parts")
 

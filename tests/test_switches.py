@@ -373,14 +373,14 @@ def test_verdicts_are_data(few_switch_values):
         assert row["verdict"] == (words[row["holds"], row["is_sure"]] if row["is_possible"] else "impossible")
     assert {"holds", "changes"} <= set(result.values["verdict"])
     assert document["unsure_of"] is None
-    told = {
+    parts = {
         "holds": "recommended under 1 of 6 switch values",
         "holds, uncertain": "recommended under 1 of 6 switch values",
         "changes": "hanges under ",
         "may change": "ay change under ",
         "unknown": "nknown under ",
     }
-    for verdict, part in told.items():
+    for verdict, part in parts.items():
         others = "changes" if verdict.startswith("holds") else "holds"
         verdicts = [verdict, *[others] * (len(result.values) - 1)]
         made = replace(result, values=result.values.assign(verdict=verdicts))
@@ -417,12 +417,12 @@ def test_one_policy_needs_a_requirement():
 def test_the_picture_counts_unknown_values(few_switch_values):
     """Its title says of how many values it is unknown whether they change the choice, as its rows and the table do. [contract]"""
     result = vary_switches(scenario(EDGE, costs=HASTE), replications=20, engine="compiled", pairs=False)
-    for n, said in ((0, "choice"), (1, "; 1 is unknown"), (2, "; 2 are unknown")):
+    for n, ending in ((0, "choice"), (1, "; 1 is unknown"), (2, "; 2 are unknown")):
         verdicts = ["unknown"] * n + ["holds"] * (len(result.values) - n)
         made = replace(result, values=result.values.assign(verdict=verdicts))
         title = plot_tornado(Figure(figsize=(9, 4)).subplots(), made).get_title().replace("\n", " ")
         assert title.startswith(f"0 of {len(verdicts)} switch values change")
-        assert title.endswith(said)
+        assert title.endswith(ending)
 
 
 def test_restarts_have_no_verdicts_and_still_a_makespan():
@@ -441,10 +441,10 @@ def test_a_folder_goes_on_where_an_earlier_call_ended(tmp_path, few_switch_value
     made = scenario(EDGE)
     how = {"replications": 4, "engine": "compiled"}
     n_first = 2 * 4 * 7
-    told = []
+    progress = []
 
     def interrupt(done, total):
-        told.append((done, total))
+        progress.append((done, total))
         if done > n_first + 20:
             raise KeyboardInterrupt
 
@@ -454,10 +454,10 @@ def test_a_folder_goes_on_where_an_earlier_call_ended(tmp_path, few_switch_value
         with pytest.raises(KeyboardInterrupt):
             vary_switches(made, store=tmp_path / "s", progress=interrupt, **how)
     again = []
-    stored = vary_switches(made, store=tmp_path / "s", progress=lambda *told: again.append(told), **how)
+    stored = vary_switches(made, store=tmp_path / "s", progress=lambda *progress: again.append(progress), **how)
     plain = vary_switches(made, **how)
     pd.testing.assert_frame_equal(stored.to_frame(), plain.to_frame())
-    total = told[-1][1]
+    total = progress[-1][1]
     assert again[-1] == (total, total)
     # The first sweep was finished, and the second one had begun.
     assert again[0] == (n_first, total)

@@ -14,7 +14,7 @@ from invoking import invoke
 from matplotlib.figure import Figure
 from refusals import refused
 from small import small
-from test_engines_equal import over
+from test_engines_equal import assert_no_differences
 
 import simdeploy
 from simdeploy import Scenario
@@ -99,7 +99,7 @@ def test_traces_are_equal_on_generated_scenarios():
             return ["kinds of release"]
         return [QUANTITIES[row] for row in np.unique(np.nonzero(both[0].values != both[1].values)[2])]
 
-    over(scenarios(), 150, 7, differ)
+    assert_no_differences(scenarios(), 150, 7, differ)
     assert all(met[name] >= 20 for name in QUANTITIES)
 
 
@@ -338,11 +338,11 @@ def test_the_command_says_the_worst_instant(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("failure", "told"),
+    ("failure", "words"),
     [(0, "95 % of rollouts have no failed nodes at any time."), (1, "have at most 1 failed node at any time")],
 )
-def test_no_node_and_one_node_are_told_in_words(failure, told):
+def test_no_node_and_one_node_are_told_in_words(failure, words):
     """The answer says that no node fails, and that one does, in words that fit the number. [contract]"""
     fleet = {"start_failure": failure, "nodes": 1}
     found = simdeploy.timelines(small(fleet, release=None), "waves", quantities="failed", until="6m", **FEW)
-    assert told in found.answer
+    assert words in found.answer

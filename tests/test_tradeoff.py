@@ -250,7 +250,7 @@ LESS, MORE, NONE, WITHIN = (-0.2, -0.1), (0.1, 0.2), (0.0, 0.0), (-0.1, 0.1)
 
 
 @pytest.mark.parametrize(
-    ("intervals", "verdicts", "both", "said", "shown"),
+    ("intervals", "verdicts", "both", "sentence", "shown"),
     [
         ((LESS, WITHIN), ["better", "unclear"], "better", "1: false alarms from", "better"),
         ((MORE, NONE), ["worse", "equal"], "worse", "makespan unchanged", "worse"),
@@ -260,7 +260,7 @@ LESS, MORE, NONE, WITHIN = (-0.2, -0.1), (0.1, 0.2), (0.0, 0.0), (-0.1, 0.1)
         ((LESS, None), ["better", "unknown"], "unknown", "Makespan unknown", "unknown"),
     ],
 )
-def test_every_verdict_is_data(intervals, verdicts, both, said, shown):
+def test_every_verdict_is_data(intervals, verdicts, both, sentence, shown):
     """Each verdict that answer and table state is in the JSON, and so is the improvement. [contract]"""
     found = pretend(*intervals)
     document = found.to_dict()
@@ -270,7 +270,7 @@ def test_every_verdict_is_data(intervals, verdicts, both, said, shown):
     assert document["improvement"] == improvement
     assert ("max_failed_nodes 2 instead of 1" in found.answer) == (improvement is not None)
     assert ("No other value clearly improves" in found.answer) == (improvement is None)
-    assert said in found.answer
+    assert sentence in found.answer
     assert found.summarize()[0].rows[1][-1] == shown
 
 
@@ -333,7 +333,7 @@ def test_forms_for_others():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         ({"vary": {"scenario.fleet.nodes": [1]}}, "can't be varied as a threshold"),
         ({"vary": {"auto_promote": [True]}}, "can't be varied as a threshold"),
@@ -344,10 +344,10 @@ def test_forms_for_others():
         ({"axes": ["makespan_s", "escaped given bade"]}, "did you mean 'bad'?"),
     ],
 )
-def test_what_makes_no_sense_is_refused_before_the_work(monkeypatch, arguments, told):
+def test_what_makes_no_sense_is_refused_before_the_work(monkeypatch, arguments, message):
     """Keys, values, measures and numbers that make no sense are told before anything is simulated. [contract]"""
     monkeypatch.setattr(Job, "run", lambda *_: pytest.fail("nothing is to be simulated"))
-    assert told in str(refused(tradeoff, with_defects(), **arguments))
+    assert message in str(refused(tradeoff, with_defects(), **arguments))
 
 
 def test_what_never_happens_is_no_axis():
@@ -451,16 +451,16 @@ def test_the_better_value_is_marked(levers):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         ({"lever": "max_parallel"}, "this setting was not varied"),
         ({"x": "makespan_s"}, "x: the result has no such measure (found 'makespan_s')"),
     ],
 )
-def test_a_picture_of_what_is_not_there(arguments, told):
+def test_a_picture_of_what_is_not_there(arguments, message):
     """A lever that was not moved and a measure that was not taken are refused. [contract]"""
     found = tradeoff(with_defects(), vary={"max_failed_nodes": [0, 5]}, replications=2, engine="compiled")
-    assert told in str(refused(plot_tradeoff, Figure().subplots(), found, **arguments))
+    assert message in str(refused(plot_tradeoff, Figure().subplots(), found, **arguments))
 
 
 def test_measures_are_axes_as_text_or_as_measures():

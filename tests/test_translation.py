@@ -211,7 +211,9 @@ def test_what_is_lost_is_told():
     ]
     for translation, losses in cases:
         assert len(translation.losses) == len(losses), translation
-        assert all(said.startswith(loss) for said, loss in zip(translation.losses, losses, strict=True)), translation
+        assert all(loss_note.startswith(loss) for loss_note, loss in zip(translation.losses, losses, strict=True)), (
+            translation
+        )
         assert set(translation.losses) <= set(translation.notes)
         assert translation.is_exact == (not losses)
 
@@ -249,8 +251,8 @@ def test_unknown_keys_are_left_out():
     assert "surge" not in translation.to_dict()
     assert translation.spec.health_check.success_threshold == 3
     assert "grace" not in translation.to_dict()["health_check"]
-    told = sorted(note.split(":")[0] for note in translation.notes)
-    assert told == ["failure_threshold", "health_check.grace", "health_check.success_threshold", "surge"]
+    fields = sorted(note.split(":")[0] for note in translation.notes)
+    assert fields == ["failure_threshold", "health_check.grace", "health_check.success_threshold", "surge"]
 
 
 def test_values_beyond_the_wire_are_cut():
@@ -277,17 +279,17 @@ def test_no_dialect_of_the_api_knows_a_gate(gate):
     """In the other dialect a gate is lost; in its own it stays in what a scenario says, and is no part of the JSON. [contract]"""
     spec = DeploymentSpec(strategy="rolling", health_check={"deadline": "5m", "gate": gate})
     kind = spec.health_check.gate.kind
-    told = f"gate: the API has no {kind} gate, only the threshold"
+    note = f"gate: the API has no {kind} gate, only the threshold"
     other = to_rollout(spec)
     assert not other.is_exact
-    assert other.losses == (f"{told}; left out",)
+    assert other.losses == (f"{note}; left out",)
     assert other.spec == to_rollout(rolling()).spec
     own = to_deployment(spec)
-    assert (own.spec, own.losses, own.notes) == (spec, (), (f"{told}; omitted from the API spec",))
+    assert (own.spec, own.losses, own.notes) == (spec, (), (f"{note}; omitted from the API spec",))
     assert own.to_dict()["health_check"]["gate"]["kind"] == kind
     assert json.loads(own.to_json()) == {"strategy": "rolling", "health_check": {"deadline": "5m"}}
     back = to_deployment(RolloutSpec(strategy="rolling", health_check={"deadline": 300 * S, "gate": gate}))
-    assert f"{told}; left out" in back.losses
+    assert f"{note}; left out" in back.losses
     assert back.spec.health_check.gate is None
 
 

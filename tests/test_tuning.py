@@ -183,8 +183,8 @@ class TestKnownOptimum:
         # Of every second, in which at least one wave of 40 s is waited for if the release is good.
         result = search(with_limits(costs={"hour_of_delay": 3600}), requirements=["cost <= 10"])
         assert (1 - BAD) * 40 > 2 * 10
-        told = "None of 20 policies meets the requirement. By first estimates, the best has cost of "
-        assert result.answer.startswith(told)
+        sentence = "None of 20 policies meets the requirement. By first estimates, the best has cost of "
+        assert result.answer.startswith(sentence)
         assert result.n_undecided == 0
         assert result.stages["stage"].tolist() == ["pilot", "try all"]
 
@@ -414,8 +414,8 @@ class TestGates:
         own, other = found.specs["deployment"], found.specs["rollout"]
         assert own["spec"]["health_check"]["gate"] == {"kind": "pooled"}
         assert "gate" not in other["spec"]["health_check"]
-        for told in (own, other):
-            assert any(note.startswith("gate: the API has no pooled gate") for note in told["notes"])
+        for spec in (own, other):
+            assert any(note.startswith("gate: the API has no pooled gate") for note in spec["notes"])
         scenario = Scenario.from_dict(LITTLE_TRAFFIC)
         assert scenario.policy(own["spec"]).policy.gate.kind == "pooled"
 
@@ -449,7 +449,7 @@ class TestGates:
         assert sorted(points, key=str) == [("immediate", None), *of_rolling]
 
     @pytest.mark.parametrize(
-        ("vary", "told"),
+        ("vary", "message"),
         [
             ({"gate.alpha": [0.1]}, "not used by any gate searched (found threshold); also vary gate.kind"),
             ({"gate.kind": ["pooled", "bayes"], "gate.alpha": [0.1]}, "alpha is used by sprt, e_process, baseline"),
@@ -459,9 +459,9 @@ class TestGates:
             ({"gate.kind": ["sprt"], "gate.alpha": [0.01, 2]}, "alpha"),
         ],
     )
-    def test_what_no_gate_reads_is_refused(self, vary, told):
+    def test_what_no_gate_reads_is_refused(self, vary, message):
         """Parameters without a gate that reads them, whole gates and misspelt kinds are told. [contract]"""
-        assert told in str(refused(search, Scenario.from_dict(LITTLE_TRAFFIC), vary=vary, replications=2))
+        assert message in str(refused(search, Scenario.from_dict(LITTLE_TRAFFIC), vary=vary, replications=2))
 
 
 class TestWhatIsRuledOut:
@@ -631,11 +631,11 @@ class TestQuestion:
         """A scenario without costs needs an objective; a requirement on costs is refused, too. [contract]"""
         with pytest.raises(InputError, match=r"no costs.*makespan_s"):
             tune(make_scenario())
-        for required, told in (
+        for required, message in (
             ("escaped given defective <= 1%", "can't be decided: the scenario has no defective release"),
             ("cost <= 5", "the scenario has no costs"),
         ):
-            assert told in str(refused(tune, make_scenario(), of="makespan_s", requirements=[required]))
+            assert message in str(refused(tune, make_scenario(), of="makespan_s", requirements=[required]))
 
     def test_the_scenarios_own_requirements_are_kept(self):
         """By default the choice meets the scenario's requirements for this policy and for all. [contract]"""
@@ -658,7 +658,7 @@ class TestResult:
     def test_the_choice_can_be_pasted(self, result, limits):
         """In both dialects the choice is a spec that reads, and that gives the rollouts of the choice. [contract]"""
         assert set(result.specs) == {"deployment", "rollout"}
-        specs = {name: {**told["spec"], "dialect": name} for name, told in result.specs.items()}
+        specs = {name: {**shown["spec"], "dialect": name} for name, shown in result.specs.items()}
         rows = simdeploy.replicate(limits, policies=specs, replications=50)
         by_dialect = [part.drop(columns="policy").reset_index(drop=True) for _, part in rows.groupby("policy")]
         pd.testing.assert_frame_equal(*by_dialect)
@@ -707,11 +707,11 @@ class TestResult:
             return {row[0]: row[table.header.index(name)] for row in table.rows} if name in table.header else None
 
         count = str(result.choice["max_failed_nodes"])
-        told = limit(result, "max_failed_nodes")
-        assert (told["recommended"], told["waves"]) == (count, "10 (default)")
+        row = limit(result, "max_failed_nodes")
+        assert (row["recommended"], row["waves"]) == (count, "10 (default)")
         # The scenario's policy sets the percentage.
-        told = limit(result, "max_failed_nodes_percent")
-        assert (told["recommended"], told["API defaults"]) == ("100", "10 (default)")
+        row = limit(result, "max_failed_nodes_percent")
+        assert (row["recommended"], row["API defaults"]) == ("100", "10 (default)")
         assert not [line for line in describe_specs(result) if "default" in line]
         unset = with_limits({"max_failed_nodes_percent": None})
         of_api = search(unset, vary={"max_failed_nodes": [3, 4]}, requirements=[], replications=50)
@@ -720,10 +720,10 @@ class TestResult:
 
     def test_every_verdict_is_data(self, result):
         """What the answer says of choice, policies and requirements is in the JSON, and follows from it. [contract]"""
-        told = result.to_dict()
-        assert (told["keeps_current"], told["probability_correct"], told["n_undecided"]) == (False, 0.95, 0)
-        assert told["binding"] == "false_alarm given good <= 0.01"
-        objective = {row["policy"]: row for row in told["policies"] if row["measure"] == "cost"}
+        document = result.to_dict()
+        assert (document["keeps_current"], document["probability_correct"], document["n_undecided"]) == (False, 0.95, 0)
+        assert document["binding"] == "false_alarm given good <= 0.01"
+        objective = {row["policy"]: row for row in document["policies"] if row["measure"] == "cost"}
         assert objective["choice"]["verdict"] is None
         assert objective["current"]["verdict"] == "worse"
         assert objective["without false_alarm given good <= 0.01"]["verdict"] == "better"

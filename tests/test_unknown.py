@@ -41,7 +41,7 @@ def pausing():
 
 @pytest.fixture(scope="module")
 def table(pausing):
-    """Replicate it."""
+    """Replicate that scenario."""
     return replicate(pausing, replications=N, engine="compiled")
 
 
@@ -54,8 +54,8 @@ def share(table):
 
 
 @pytest.fixture(scope="module")
-def said(share):
-    """Return what is said of them."""
+def unknown_share(share):
+    """Return how answers state that fraction."""
     return f"strict: {100 * share:.3g} % of its rollouts never end"
 
 
@@ -92,7 +92,7 @@ def test_what_failed_is_not_unknown(pausing, table):
     assert value_of_perfect_information(failed, costs=pausing.costs).n_left_out == rows.sum()
 
 
-def test_a_comparison(pausing, table, said):
+def test_a_comparison(pausing, table, unknown_share):
     """A policy of which the cost is unknown has no rank, and the answer says why after it compares the others. [contract]"""
     comparison = compare(table, costs=pausing.costs)
     estimates = comparison.estimates.query("response == 'cost'").set_index("policy")
@@ -102,12 +102,12 @@ def test_a_comparison(pausing, table, said):
     assert ranking.loc["strict", "unknown_fraction"] == estimates.loc["strict", "unknown_fraction"] > 0
     assert ranking["is_among_best"].tolist()[1:] == [True, False]
     assert comparison.answer.startswith("Of those with known cost, use lax: mean cost ")
-    assert comparison.answer.endswith(f"lower than laxer. Cost unknown for {said}.")
+    assert comparison.answer.endswith(f"lower than laxer. Cost unknown for {unknown_share}.")
     # Where the number is known of every rollout, it is compared.
     assert comparison.ranking.query("response == 'blast_radius'")["rank"].notna().all()
     of_two = compare(table[table["policy"].ne("laxer")], costs=pausing.costs).answer
     assert of_two.startswith("lax: mean cost ")
-    assert of_two.endswith(f". Cost unknown for {said}.")
+    assert of_two.endswith(f". Cost unknown for {unknown_share}.")
     assert "low" not in of_two
     without_costs = table.copy()
     del without_costs.attrs["costs"]
@@ -115,18 +115,18 @@ def test_a_comparison(pausing, table, said):
     assert without_costs.endswith("Escapes unknown for strict: 100 % of its relevant rollouts never end.")
 
 
-def test_costs(pausing, table, said):
+def test_costs(pausing, table, unknown_share):
     """The cheapest is the cheapest of those whose cost is known. [contract]"""
     result = estimate_costs(table, costs=pausing.costs)
     assert result.totals["estimate"].idxmin() == 0
     assert result.answer.startswith("Of the cases with known cost, lax has the lowest mean cost: ")
-    assert result.answer.endswith(f"Cost unknown for {said}.")
+    assert result.answer.endswith(f"Cost unknown for {unknown_share}.")
     alone = estimate_costs(table[table["policy"].ne("laxer")], costs=pausing.costs).answer
     assert alone.startswith("Mean cost of lax: ")
-    assert alone.endswith(f"Cost unknown for {said}.")
+    assert alone.endswith(f"Cost unknown for {unknown_share}.")
 
 
-def test_a_front(pausing, table, said):
+def test_a_front(pausing, table, unknown_share):
     """What is unknown is neither on the front nor dominated, and dominates nobody. [contract]"""
     front = pareto_front(table, {"cost": "min", "blast_radius": "min"}, costs=pausing.costs)
     cases = front.cases.set_index("policy")
@@ -134,7 +134,7 @@ def test_a_front(pausing, table, said):
     assert cases["is_on_front"].isna().tolist() == [True, False, False]
     assert "strict" not in cases["dominated_by"].tolist()
     assert cases["is_significantly_dominated"].tolist()[:2] == [False, False]
-    assert front.answer.endswith(f"Standing unknown for {said}.")
+    assert front.answer.endswith(f"Standing unknown for {unknown_share}.")
     assert [row[-1] for row in front.summarize()[0].rows if row[0] == "strict"] == ["unknown"]
     known = pareto_front(table, {"blast_radius": "min"}).cases.set_index("policy")
     assert known["is_on_front"].tolist() == [True, False, False]
@@ -157,16 +157,16 @@ def test_a_check(pausing):
     assert "but 60 % of the rollouts never end" in alone.answer
 
 
-def test_perfect_information(pausing, table, share, said):
+def test_perfect_information(pausing, table, share, unknown_share):
     """Among the policies whose cost is known it is worth what it is worth without the others; of too few, nothing. [property]"""
     result = value_of_perfect_information(table, costs=pausing.costs)
     others = value_of_perfect_information(table[table["policy"].ne("strict")], costs=pausing.costs)
     assert result.values.equals(others.values)
     assert (result.policy, result.n_left_out) == ("lax", 0)
     assert result.answer.startswith("Knowing the kind of release in advance saves ")
-    assert result.answer.endswith(f"Cost unknown for {said}.")
-    told = rf"can't choose: rollouts that never end .* \(found {100 * share:.3g} % of strict"
-    with pytest.raises(InputError, match=told):
+    assert result.answer.endswith(f"Cost unknown for {unknown_share}.")
+    message = rf"can't choose: rollouts that never end .* \(found {100 * share:.3g} % of strict"
+    with pytest.raises(InputError, match=message):
         value_of_perfect_information(table[table["policy"].ne("laxer")], costs=pausing.costs)
 
 

@@ -223,7 +223,7 @@ def test_scenarios_are_read_without_an_error():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         ({"replications": 99}, "too few"),
         ({"replications": 0}, "replications"),
@@ -233,7 +233,7 @@ def test_scenarios_are_read_without_an_error():
         ({"engines": []}, "no engine"),
     ],
 )
-def test_bad_arguments(arguments, said):
+def test_bad_arguments(arguments, message):
     """What makes no sense is refused in words. [contract]"""
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         verify(**arguments)

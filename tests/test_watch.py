@@ -107,14 +107,14 @@ def test_limits_are_those_of_the_policy():
 def test_events_are_told_when_they_happen():
     """Told is what has happened by then, in order: waves, every failed node, and the rollback. [contract]"""
     film = Film(roll())
-    told = film.frame(film.end_s, (10, 40)).events
-    assert [line.time_s for line in told] == sorted(line.time_s for line in told)
+    events = film.frame(film.end_s, (10, 40)).events
+    assert [line.time_s for line in events] == sorted(line.time_s for line in events)
     failed = film.rollout.events[film.rollout.events["to_status"].eq("failed") & film.rollout.events["node"].notna()]
-    lines = [(line.time_s, line.text) for line in told]
+    lines = [(line.time_s, line.text) for line in events]
     assert set(lines) >= {(row.time_s, f"node-{row.node} failed: {row.reason}") for row in failed.itertuples()}
     assert any("rollback finished" in text for _, text in lines)
     for time_s in film.steps_s.tolist():
-        assert film.frame(time_s, (10, 40)).events == tuple(line for line in told if line.time_s <= time_s)
+        assert film.frame(time_s, (10, 40)).events == tuple(line for line in events if line.time_s <= time_s)
 
 
 def test_nodes_show_their_status_or_that_they_are_down():

@@ -68,8 +68,8 @@ def test_the_terminal_is_restored(how, code):
         assert termios.tcgetattr(terminal) == settings
         assert "\x1b[?25h" in shown
         assert BACK in shown
-        told = re.sub(r"\x1b\[[\d;]*m", "", shown.rpartition(BACK)[2])  # tracebacks have colours from Python 3.13 on
-        assert ("RuntimeError: broken" in told) == (how == "error")
+        output = re.sub(r"\x1b\[[\d;]*m", "", shown.rpartition(BACK)[2])  # tracebacks have colours from Python 3.13 on
+        assert ("RuntimeError: broken" in output) == (how == "error")
 
 
 def test_a_stopped_process_gives_the_terminal_back_meanwhile():

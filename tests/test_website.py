@@ -95,9 +95,9 @@ def test_tables_of_keys(website, page):
     text = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")
     assert keys.renew(text) == text
     if page == "scenario-file":
-        told = {"ActSection", "ZoneOutageSection"}  # in a sentence
+        described = {"ActSection", "ZoneOutageSection"}  # in a sentence
         sections = {name for name in simdeploy.scenario_schema()["$defs"] if name.endswith("Section")}
-        assert set(re.findall(r"<!-- keys: (\w+Section)", text)) == sections - told
+        assert set(re.findall(r"<!-- keys: (\w+Section)", text)) == sections - described
 
 
 def test_every_page_can_be_reached(texts, website):

@@ -1,4 +1,4 @@
-"""A browser that reaches this machine only, and remembers what pages complained of and asked for elsewhere."""
+"""A browser that reaches this machine only, and records console messages and blocked requests."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SCREENSHOTS = Path(__file__).resolve().parents[2] / "build" / "screenshots"
 
 @dataclass
 class Visit:
-    """A page, and what it did that it shouldn't."""
+    """A page, and what it did wrong."""
 
     page: Page
     elsewhere: list[str] = field(default_factory=list)  # addresses off this machine; they were blocked
@@ -38,7 +38,7 @@ class Visit:
         return path
 
     def assert_quiet(self) -> None:
-        """Hold the page to its own file: no request but for itself, no complaint in the console."""
+        """Assert that the page requested nothing but itself and logged nothing to the console."""
         assert self.errors == []
         assert self.elsewhere == []
         loaded = self.page.evaluate("performance.getEntriesByType('resource').map(entry => entry.name)")
@@ -82,13 +82,13 @@ def visit(browser: Browser) -> Iterator[Callable[..., Visit]]:
             if urlsplit(socket.url).hostname not in _LOCAL:
                 visit.elsewhere.append(socket.url)
 
-        def hear(message: Any) -> None:
+        def on_console(message: Any) -> None:
             if message.type in ("error", "warning"):
                 visit.errors.append(message.text)
 
         context.route("**/*", pass_local)
         visit.page.on("websocket", note_socket)
-        visit.page.on("console", hear)
+        visit.page.on("console", on_console)
         visit.page.on("pageerror", lambda error: visit.errors.append(str(error)))
         visit.page.set_default_timeout(_PATIENCE_MS)
         if url is not None:

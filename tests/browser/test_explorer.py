@@ -1,4 +1,4 @@
-"""The explorer in a browser: what people see and do there, with a mouse, with keys, and in a notebook's widget."""
+"""The explorer in a browser: used with a mouse, with keys, and in a notebook's widget."""
 
 import json
 import queue
@@ -21,7 +21,7 @@ from simdeploy.web.serving import listen
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install '.[test]'")
 from playwright.sync_api import expect
 
-FINAL = 60  # rollouts of refined numbers
+FINAL = 60  # rollouts behind a refined number
 SCENARIO = "small-fleet"
 TOO_WIDE = """() => document.documentElement.scrollWidth <= document.documentElement.clientWidth ? []
   : [...document.querySelectorAll("body *")].filter((each) => each.getBoundingClientRect().right > innerWidth + 0.5
@@ -62,7 +62,7 @@ def url(scenario):
 
 @pytest.fixture
 def explore(visit, url):
-    """Open the explorer, and wait for its numbers; pages that complain or leave the machine fail the test."""
+    """Open the explorer, and wait for its numbers; console messages and outside requests fail the test."""
     visits = []
 
     def open_page(fragment="", **options):
@@ -88,7 +88,7 @@ def slider(page, name):
 
 
 def read_cards(page):
-    """Return the numbers by measure, as they are written."""
+    """Return the displayed numbers by measure."""
     cards = page.locator(".card")
     return {card.get_attribute("data-measure"): card.locator(".value").inner_text() for card in cards.all()}
 
@@ -111,7 +111,7 @@ def expect_cards(page, wanted):
 
 
 def test_numbers_follow_the_mouse(explore, scenario):
-    """Dragged sliders of policy and world have the Python API's numbers, with what changed and how. [contract]"""
+    """Dragging sliders of policy and world shows the Python API's numbers, and how the setting changed them. [contract]"""
     page = explore().page
     expect_cards(page, expected_cards(scenario))
     box = slider(page, "max_failed_nodes").bounding_box()
@@ -165,7 +165,7 @@ def test_everything_works_with_keys(explore, scenario):
 
 
 def test_a_link_restores_the_position(explore, scenario):
-    """The address has only what was changed; whoever opens it sees the same numbers. [contract]"""
+    """The address holds only what was changed, and shows the same numbers to whoever opens it. [contract]"""
     page = explore().page
     page.evaluate(EVENTS, ["max_failed_nodes", 1])
     page.get_by_label("Deadline, exact value").fill("8m")
@@ -185,8 +185,8 @@ def test_a_link_restores_the_position(explore, scenario):
     expect_cards(other, expected_cards(scenario))
 
 
-def test_what_a_file_may_not_have_is_said(explore, scenario):
-    """A typed value that no file may have is answered by what is wrong, and the next one by numbers. [contract]"""
+def test_invalid_values_are_explained(explore, scenario):
+    """Typing a value that a file can't have shows the reason; the next valid value shows numbers. [contract]"""
     page = explore().page
     exact = page.get_by_label("Max failed nodes, exact value")
     for wrong in ("-3", "<img src=x onerror=alert(1)>"):
@@ -201,7 +201,7 @@ def test_what_a_file_may_not_have_is_said(explore, scenario):
 
 
 def test_the_policy_is_copied_in_both_dialects(explore, scenario):
-    """What is copied is a policy that the scenario takes, in either dialect, and means the same. [contract]"""
+    """A copied policy is accepted by the scenario, in either dialect, with the same meaning. [contract]"""
     page = explore(permissions=["clipboard-read", "clipboard-write"]).page
     page.evaluate(EVENTS, ["max_failed_nodes", 2])
     wait_for_numbers(page)
@@ -217,7 +217,7 @@ def test_the_policy_is_copied_in_both_dialects(explore, scenario):
 
 
 def test_a_rollout_is_stepped_through(explore, scenario):
-    """A chosen rollout of a kind of release ends as `simulate` says; its steps have times, counts and events. [contract]"""
+    """A chosen rollout of a kind of release ends as in `simulate`; its steps have times, counts and events. [contract]"""
     page = explore("#policy=rolling&max_failed_nodes=0").page
     panel = page.locator(".rollout")
     panel.get_by_role("combobox").select_option("good")
@@ -239,10 +239,8 @@ def test_a_rollout_is_stepped_through(explore, scenario):
     expect(panel.locator(".lines li").first).to_contain_text("wave 1 of")
 
 
-def test_who_waits_for_an_engine_is_told(visit, scenario, monkeypatch):
-    """While the engine is compiled the page has numbers and says so; when it is there, better numbers and the curve follow by
-    themselves. [contract]
-    """
+def test_numbers_while_the_engine_compiles(visit, scenario, monkeypatch):
+    """While the engine compiles, the page shows rough numbers and says why; then better ones and the curve follow. [contract]"""
     is_ready = threading.Event()
     sizes = {"reference": [Effort(10, True)], "compiled": [Effort(10, False), Effort(FINAL, True)]}
     monkeypatch.setattr(Explorer, "efforts", lambda self: sizes[self.engine])
@@ -267,8 +265,8 @@ def test_who_waits_for_an_engine_is_told(visit, scenario, monkeypatch):
     assert visited.errors == []
 
 
-def test_the_curve_says_where_you_are(explore, scenario):
-    """Chart, description and table of the curve name the position and the API's default; another setting has its own. [contract]"""
+def test_the_curve_marks_the_position(explore, scenario):
+    """Chart, description and table of the curve name the position and the API's default; other settings have their own curve. [contract]"""
     page = explore("#policy=rolling&max_failed_nodes=1").page
     chart = page.locator(".tradeoff .chart")
     expect(chart).to_have_attribute("aria-label", re.compile("You are at 1: .*API default 10: "))
@@ -286,8 +284,8 @@ def test_the_curve_says_where_you_are(explore, scenario):
     ("light", {}), ("dark", {"color_scheme": "dark", "reduced_motion": "reduce"}),
     ("small", {"viewport": {"width": 390, "height": 844}, "has_touch": True}),
 ])  # fmt: skip
-def test_nobody_is_left_out(explore, name, options):
-    """Axe finds nothing that is more than minor, in light, dark and on a small screen, which needs no sideways scrolling. [contract]"""
+def test_the_explorer_is_accessible(explore, name, options):
+    """Axe finds no more than minor issues, in light, dark and on a small screen, which doesn't scroll sideways. [contract]"""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
     visited = explore("#policy=canary&max_failed_nodes=2", **options)
     page = visited.page
@@ -300,8 +298,8 @@ def test_nobody_is_left_out(explore, name, options):
     assert page.evaluate(TOO_WIDE) == []
 
 
-def test_the_widget_is_the_same_module(visit, scenario, monkeypatch):
-    """In a page with a notebook's model, through the widget's messages, a slider has the Python API's numbers. [contract]"""
+def test_the_widget_has_the_same_front_end(visit, scenario, monkeypatch):
+    """In a page with a notebook's model, a slider shows the Python API's numbers through the widget's messages. [contract]"""
     monkeypatch.setattr(Explorer, "efforts", lambda _: [Effort(FINAL, True)])
     monkeypatch.setattr(Explorer, "prepare", lambda _: None)
     widget = simdeploy.explore(scenario, "rolling", engine="compiled")
@@ -325,7 +323,7 @@ def test_the_widget_is_the_same_module(visit, scenario, monkeypatch):
     """)  # fmt: skip
 
     def deliver(last):
-        """Hand answers on until one of a type; waiting lets the page's messages through."""
+        """Pass answers on until one of a type arrives; waiting lets the page's messages through."""
         for _ in range(3000):
             page.wait_for_timeout(10)
             while not answers.empty():

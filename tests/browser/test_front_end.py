@@ -1,4 +1,4 @@
-"""Parts of the explorer's front end in a browser, without anything that answers."""
+"""Parts of the explorer's front end in a browser, without a server."""
 
 import pytest
 
@@ -43,8 +43,8 @@ def page(visit):
     assert visited.errors == []
 
 
-def test_doubtful_intervals_are_marked_and_decide_nothing(page):
-    """An interval that can't be trusted is dashed in the chart, has ~ in the table, and says neither better nor worse. [contract]"""
+def test_doubtful_intervals_decide_nothing(page):
+    """An interval that can't be trusted is dashed in the chart, marked ~ in the table, and never counts as better or worse. [contract]"""
     trusted, doubtful = (
         page.evaluate(
             """(is_trusted) => {
@@ -66,8 +66,8 @@ def test_doubtful_intervals_are_marked_and_decide_nothing(page):
 
 
 @pytest.mark.parametrize("is_picked", [False, True])
-def test_an_axis_that_is_gone_is_chosen_anew(page, is_picked):
-    """If a measure on an axis is no longer estimated, the axes are suggested anew, whether or not they were picked. [contract]"""
+def test_an_axis_without_a_measure_is_replaced(page, is_picked):
+    """If a measure on an axis is no longer estimated, axes are suggested anew, even if the user chose them. [contract]"""
     chosen = page.evaluate(
         """(isPicked) => {
           const view = new Tradeoff(() => {}, "95 %");
@@ -94,8 +94,8 @@ def test_an_axis_that_is_gone_is_chosen_anew(page, is_picked):
         ("whole", "2", 2),
     ],
 )
-def test_what_is_typed(page, kind, text, value):
-    """Plain digits are a number, of seconds beside a duration; other texts are as in a file. [contract]"""
+def test_typed_values(page, kind, text, value):
+    """Plain digits are a number, in seconds if the value is a duration; other texts read as in a file. [contract]"""
     assert page.evaluate("([kind, text]) => readTyped(controlOf({ kind }), text)", [kind, text]) == value
 
 
@@ -109,8 +109,8 @@ BEGIN = """() => {
 
 
 @pytest.mark.parametrize("end", ["pointerup", "pointercancel", "blur"])
-def test_a_slider_that_is_back_leaves_nothing_behind(page, end):
-    """A slider that returns to its start, which browsers call no change, leaves the next step where it belongs. [contract]"""
+def test_returning_a_slider_to_its_start(page, end):
+    """A slider dragged back to its start, for which browsers fire no change event, does not disturb the next undo step. [contract]"""
     page.evaluate(BEGIN)
     found = page.evaluate(
         """(end) => {
@@ -132,8 +132,8 @@ def test_a_slider_that_is_back_leaves_nothing_behind(page, end):
     assert found == [False, 1, "other"]
 
 
-def test_views_hear_their_own_answers(page):
-    """Of two views of one widget, each hears the answers with its id and those to all, whatever its questions' numbers. [contract]"""
+def test_views_receive_their_own_answers(page):
+    """Each of two views of one widget receives the answers with its id and those to all, even if question numbers coincide. [contract]"""
     page.evaluate(BEGIN)
     heard = page.evaluate(
         """() => {
@@ -168,8 +168,8 @@ def test_a_position_without_values_is_the_file(page):
     assert asked == {"policy": "other", "values": {}}
 
 
-def test_the_focus_stays(page):
-    """The button of a dialect keeps the focus when numbers come; that which resets a slider hands it to the slider. [contract]"""
+def test_focus_is_kept(page):
+    """A dialect button keeps the focus when numbers arrive; a reset button passes it to its slider. [contract]"""
     page.evaluate(BEGIN)
     focused = page.evaluate(
         """() => {
@@ -191,8 +191,8 @@ def test_the_focus_stays(page):
 
 
 @pytest.mark.parametrize("has_link", [True, False])
-def test_undo_is_heard_in_a_page_of_its_own(page, has_link):
-    """In the served page Ctrl+Z undoes wherever the focus is; a notebook keeps its own outside the widget. [contract]"""
+def test_undo_shortcut_is_limited_in_notebooks(page, has_link):
+    """In the served page Ctrl+Z undoes wherever the focus is; in a notebook, only inside the widget. [contract]"""
     page.evaluate(
         BEGIN.replace("model.tell(START)", f"model.set('has_link', {str(has_link).lower()}); model.tell(START)")
     )
@@ -201,8 +201,8 @@ def test_undo_is_heard_in_a_page_of_its_own(page, has_link):
     assert page.evaluate("explorer.past.now.policy") == ("waves" if has_link else "other")
 
 
-def test_time_stands_still_without_a_film(page):
-    """As long as no rollout has been shown, as in a link to an invalid position, its time can't be moved. [contract]"""
+def test_time_is_disabled_without_a_film(page):
+    """Until a rollout has been shown, as after a link to an invalid position, its time control is disabled. [contract]"""
     page.evaluate(BEGIN)
     moved = page.evaluate(
         """() => {

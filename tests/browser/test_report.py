@@ -1,4 +1,4 @@
-"""The page of a report in a browser: sliders, sorting, what is read aloud, and that nothing leaves it."""
+"""The page of a report in a browser: sliders, sorting, screen readers, and no outside requests."""
 
 import functools
 import re
@@ -38,7 +38,7 @@ VARY = {"max_failed_nodes": [0, 1, 2], "max_parallel": [1, 2, 4]}
 
 @functools.cache
 def grid():
-    """Return a sweep over two thresholds, with the scenario's name as text that would act."""
+    """Return a sweep over two thresholds, with a scenario name that contains markup."""
     return sweep(sd.Scenario.from_dict(SCENARIO), "waves", vary=VARY, replications=40, engine="compiled")
 
 
@@ -55,7 +55,7 @@ def pages(tmp_path_factory):
 @pytest.mark.parametrize("name", ["scenario", "sweep"])
 @pytest.mark.parametrize("size", [(1280, 800), (390, 844)])
 def test_it_opens_without_a_network(name, size, pages, visit):
-    """From its file a page shows the answer and a picture, asks for nothing, complains of nothing, and fits the window. [contract]"""
+    """A page opened from its file shows answer and picture, makes no request, logs nothing, and fits the window. [contract]"""
     seen = visit(pages[name], viewport={"width": size[0], "height": size[1]}, offline=True)
     page = seen.page
     assert page.get_by_role("heading", level=1).inner_text() == SCENARIO["name"]
@@ -66,7 +66,7 @@ def test_it_opens_without_a_network(name, size, pages, visit):
 
 
 def test_large_costs_have_short_ticks(tmp_path, visit):
-    """Ticks of a chart are evenly spaced, short numbers: no power of ten, and none rounded to one digit. [contract]"""
+    """Ticks of a chart are evenly spaced short numbers, neither powers of ten nor rounded to one digit. [contract]"""
     costs = {"costs": {"escape": 3e6, "false_alarm": 3e6}}
     sd.write_report(
         sd.Scenario.from_dict({**SCENARIO, **costs}), tmp_path / "dear.html", replications=20, engine="compiled"
@@ -83,7 +83,7 @@ def read_estimates(page, dials):
 
 
 def test_sliders_move_the_numbers(pages, visit):
-    """Each position that is dragged or typed to shows what the Python API says of the case, in numbers and in JSON. [contract]"""
+    """Each position that is dragged or typed to shows the Python API's values of the case, in numbers and in JSON. [contract]"""
     seen = visit(pages["sweep"])
     page, dials = seen.page, make_dials(summarize_grid(grid()))
     texts = {
@@ -113,8 +113,8 @@ def test_sliders_move_the_numbers(pages, visit):
     seen.assert_quiet()
 
 
-def test_a_chart_can_be_clicked_and_is_told(pages, visit):
-    """A click in a chart moves its slider; its alternative text says what is drawn and where one is; lines run along either key. [contract]"""
+def test_charts_are_clickable_and_described(pages, visit):
+    """A click in a chart moves its slider; its alternative text describes chart and position; lines run along either key. [contract]"""
     page = visit(pages["sweep"]).page
     chart = page.get_by_role("img").nth(1)
     box = chart.bounding_box()
@@ -122,8 +122,8 @@ def test_a_chart_can_be_clicked_and_is_told(pages, visit):
     slider = page.get_by_role("slider", name="max_failed_nodes")
     assert slider.get_attribute("aria-valuetext") == "2"
     number = page.locator("#estimate-0").inner_text()
-    told = chart.get_attribute("aria-label")
-    assert told == f"false alarms along max_failed_nodes; at max_failed_nodes 2, max_parallel 1: {number}"
+    description = chart.get_attribute("aria-label")
+    assert description == f"false alarms along max_failed_nodes; at max_failed_nodes 2, max_parallel 1: {number}"
     page.get_by_role("radio", name="max_parallel").check()
     assert "along max_parallel" in chart.get_attribute("aria-label")
     assert chart.locator("circle title").count() == 3
@@ -138,8 +138,8 @@ def test_a_chart_can_be_clicked_and_is_told(pages, visit):
         ((3e-10, 5e-10, 0), (5e-10, 5e-10, 1e-9), 0),
     ],
 )
-def test_what_a_chart_cuts_is_marked(estimates, highs, arrows, visit, tmp_path):
-    """The axis reaches to the highest bound, and to 1 % at least; where it doesn't, an arrow says so. [contract]"""
+def test_clipped_values_are_marked(estimates, highs, arrows, visit, tmp_path):
+    """The axis reaches to the highest bound, and to at least 1 %; an arrow marks what lies beyond it. [contract]"""
     cells = tuple(
         Cell(str(value), value, 0, high, is_trusted=True) for value, high in zip(estimates, highs, strict=True)
     )
@@ -169,7 +169,7 @@ def test_the_policy_follows(pages, visit):
 
 
 def test_tables_sort(pages, visit):
-    """Headings sort by click and by keyboard, up and down, by value, and say so; what has no value stays last. [contract]"""
+    """Headings sort by click and by keyboard, in both directions, by value, and announce it; missing values stay last. [contract]"""
     page = visit(pages["scenario"]).page
     table = page.get_by_role("table").first
     heading = table.get_by_role("columnheader", name="makespan if completed")
@@ -201,7 +201,7 @@ def test_tables_sort(pages, visit):
 
 @pytest.mark.parametrize("name", ["scenario", "sweep"])
 def test_it_can_be_read_aloud(name, pages, visit):
-    """Landmarks, headings in order, names of everything that is operated or scrolls, alternative texts of pictures. [contract]"""
+    """Landmarks, ordered headings, names of all interactive and scrolling elements, and alternative texts are there. [contract]"""
     page = visit(pages[name]).page
     for landmark in ("banner", "main", "contentinfo"):
         assert page.get_by_role(landmark).count() == 1
@@ -217,7 +217,7 @@ def test_it_can_be_read_aloud(name, pages, visit):
     )
     assert nameless == []
     assert page.locator("html").get_attribute("lang") == "en"
-    # Everything that a mouse can do, a keyboard reaches.
+    # Everything that a mouse can do works with the keyboard.
     page.get_by_role("slider").first.focus()
     reached = set()
     for _ in range(40):
@@ -227,7 +227,7 @@ def test_it_can_be_read_aloud(name, pages, visit):
 
 
 def test_it_prints(pages, visit, tmp_path):
-    """Printed, a page fits the paper's width, without buttons that do nothing there, and with the numbers of the sliders. [contract]"""
+    """A printed page fits the paper, has no useless buttons, and shows the numbers of the sliders' positions. [contract]"""
     seen = visit(pages["scenario"], viewport={"width": 700, "height": 990})
     page = seen.page
     page.emulate_media(media="print")

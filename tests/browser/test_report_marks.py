@@ -1,4 +1,4 @@
-"""Marks in the pictures of a report: numbers where one points, one policy or case in all pictures and tables, and nothing in print."""
+"""Marks in the pictures of a report: tips with numbers, highlighting across pictures and tables, and none of it in print."""
 
 import functools
 
@@ -46,13 +46,13 @@ def read_tip(page):
 
 
 def list_lit(page):
-    """Return the names of rows that are lit, and of those that are dimmed."""
+    """Return the names of highlighted rows, and of dimmed ones."""
     return tuple(set(page.locator(f"tr.{kind}-row .name").all_inner_texts()) for kind in ("lit", "dim"))
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_mark_tells_the_numbers_of_its_row(kind, open_report, visit):
-    """Under a mouse and under the keyboard's focus a mark shows, and says aloud, what Python's tables say; Escape hides it. [contract]"""
+def test_a_mark_shows_the_numbers_of_its_row(kind, open_report, visit):
+    """With mouse or keyboard focus a mark shows and announces the numbers of Python's tables; Escape hides them. [contract]"""
     seen = open_report(visit, kind)
     page, marks = seen.page, seen.page.locator(".mark")
     assert marks.count() == write_picture(draw_figure(make(kind)), "").count("[&quot;")
@@ -76,8 +76,8 @@ def test_a_mark_tells_the_numbers_of_its_row(kind, open_report, visit):
     seen.assert_quiet()
 
 
-def test_one_policy_is_seen_everywhere(open_report, visit):
-    """The name of a policy under the mouse lights it in the picture and in all tables and dims others; a click keeps it so. [contract]"""
+def test_a_policy_is_highlighted_everywhere(open_report, visit):
+    """Pointing at a policy's name highlights it in the picture and all tables and dims others; a click keeps it so. [contract]"""
     page = open_report(visit, "Comparison").page
     tables = page.get_by_role("table").filter(has=page.locator(".name"))
     assert tables.count() == 4
@@ -104,7 +104,7 @@ def test_one_policy_is_seen_everywhere(open_report, visit):
 
 
 def test_a_mark_is_pinned_by_keyboard(open_report, visit):
-    """Enter pins the focused mark and its numbers while the focus is elsewhere; in a table arrow keys go from name to name. [contract]"""
+    """Enter pins the focused mark and its numbers when the focus moves on; in a table, arrow keys move between names. [contract]"""
     page = open_report(visit, "Comparison").page
     marks = page.locator(".mark")
     marks.first.focus()
@@ -129,7 +129,7 @@ def test_a_mark_is_pinned_by_keyboard(open_report, visit):
 
 
 def test_crowded_marks_are_told_apart(visit, tmp_path, monkeypatch):
-    """Of overlapping marks the nearest is meant; of marks at one place, the one that is shown names the other. [contract]"""
+    """The nearest of overlapping marks is chosen; of marks at one place, the shown one names the others. [contract]"""
     figure = Figure(figsize=(8, 4))
     ax = figure.add_axes((0, 0, 1, 1), xlim=(0, 768), ylim=(384, 0))  # in pixels
     points = {"all-at-once": (100, 100), "rolling": (107, 100), "canary": (107, 100)}
@@ -148,8 +148,8 @@ def test_crowded_marks_are_told_apart(visit, tmp_path, monkeypatch):
 @pytest.mark.parametrize(("name", "options"), [
     ("light", {}), ("dark", {"color_scheme": "dark"}), ("small", {"viewport": {"width": 390, "height": 844}}),
 ])  # fmt: skip
-def test_nobody_is_left_out(name, options, open_report, visit):
-    """Axe finds nothing that is more than minor while one case is pinned and all others are dimmed, in contrast neither. [contract]"""
+def test_highlighting_is_accessible(name, options, open_report, visit):
+    """Axe finds no more than minor issues, including contrast, while one case is pinned and the others are dimmed. [contract]"""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
     seen = open_report(visit, "Comparison", **options)
     page = seen.page
@@ -163,8 +163,8 @@ def test_nobody_is_left_out(name, options, open_report, visit):
     assert [f"{each['id']}: {each['nodes'][0]['html']}" for each in found if each["impact"] != "minor"] == []
 
 
-def test_print_and_pages_without_script_are_as_before(open_report, visit):
-    """Printed, what is pinned leaves no trace; without JavaScript the picture has no marks, and no button that does nothing. [contract]"""
+def test_print_and_pages_without_script_have_no_marks(open_report, visit):
+    """Pinned marks leave no trace in print; without JavaScript there are no marks and no useless buttons. [contract]"""
     page = open_report(visit, "Comparison").page
     page.emulate_media(media="print")
     before = page.screenshot(full_page=True)

@@ -1,4 +1,4 @@
-"""Run a play with real Ansible, and record what it did to which host, batch by batch.
+"""Run a play with real Ansible, and record what happens to each host, batch by batch.
 
 To record with another version: ``PYTHONPATH=tests python -m conformance.ansible_runs PATH/TO/ansible-playbook``.
 """

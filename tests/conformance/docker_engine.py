@@ -1,4 +1,4 @@
-"""A Docker daemon of its own: unpacked from Debian's packages, in namespaces that end with it, spoken to without a client."""
+"""A private Docker daemon, unpacked from Debian's packages, run in namespaces that end with it, and called without a client."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Docker:
 
 @contextlib.contextmanager
 def swarm() -> Iterator[tuple[Docker, dict[str, str]]]:
-    """Run a daemon that is a swarm of one node, with an image of busybox; also give the versions of the packages."""
+    """Run a daemon as a swarm of one node with a busybox image; yield it with the versions of the packages."""
     if os.geteuid() != 0:
         raise DockerError("needs root: containers are made")
     with tempfile.TemporaryDirectory(prefix="docker-") as folder:
@@ -92,7 +92,7 @@ def _run(command: list[str], folder: Path) -> str:
 
 @contextlib.contextmanager
 def _daemon(place: Path) -> Iterator[Docker]:
-    """Run the daemon; with its namespaces, all that it started ends, and its mounts are gone."""
+    """Run the daemon; everything it started, and its mounts, end with its namespaces."""
     path, socket_path = f"{place}/root/usr/bin:{place}/root/usr/sbin:{os.environ['PATH']}", place / "docker.sock"
     options = f"--bridge=none --iptables=false --ip6tables=false --storage-driver vfs --data-root {place}/data --exec-root {place}/exec"
     network = f"ip link set lo up && ip addr add {_ADDRESS}/32 dev lo"
@@ -109,7 +109,7 @@ def _daemon(place: Path) -> Iterator[Docker]:
     finally:
         process.kill()
         process.wait()
-        for _ in range(50):  # until the kernel has let go of the last mount
+        for _ in range(50):  # until the kernel has released the last mount
             with contextlib.suppress(OSError):
                 shutil.rmtree(place / "data", ignore_errors=False)
                 break

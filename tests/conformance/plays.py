@@ -1,4 +1,4 @@
-"""Plays over some local hosts, of which some fail: the same for real Ansible, its recordings, and the simulation."""
+"""Plays in which some local hosts fail, run alike by real Ansible, its recordings and the simulation."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import yaml
 
 @dataclass(frozen=True)
 class Play:
-    """A play and what becomes of its hosts."""
+    """A play and the hosts that fail in it."""
 
     n_hosts: int
-    keywords: Mapping[str, Any]  # those of the play that say how to update
+    keywords: Mapping[str, Any]  # the play's keywords on how to update
     fails_update: Sequence[int] = ()  # hosts on which the first task fails
     fails_check: Sequence[int] = ()  # hosts on which the second one fails
     unreachable: Sequence[int] = ()
-    # Hosts on which a task fails that is ignored or rescued.
+    # hosts with a failing task that is ignored or rescued
     harmless: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
     @property

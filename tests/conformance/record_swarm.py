@@ -143,13 +143,13 @@ def _spec(case: Case, *, version: int) -> dict[str, Any]:
 
 def _config(config: dict[str, Any]) -> dict[str, Any]:
     """Return the API's form of a section of the stack file, as the client makes it."""
-    said = {"Parallelism": config.get("parallelism", 1), "FailureAction": config.get("failure_action", "pause")}
+    section = {"Parallelism": config.get("parallelism", 1), "FailureAction": config.get("failure_action", "pause")}
     for key in ("delay", "monitor"):
         if key in config:
-            said[key.title()] = int(config[key].removesuffix("s")) * _NS
-    said["MaxFailureRatio"] = config.get("max_failure_ratio", 0)
-    said["Order"] = config.get("order", "stop-first")
-    return said
+            section[key.title()] = int(config[key].removesuffix("s")) * _NS
+    section["MaxFailureRatio"] = config.get("max_failure_ratio", 0)
+    section["Order"] = config.get("order", "stop-first")
+    return section
 
 
 def _await_running(docker: Docker, service: str, replicas: int) -> None:
@@ -164,10 +164,10 @@ def _await_running(docker: Docker, service: str, replicas: int) -> None:
 
 
 def _watch(docker: Docker, service: str, old: set[str]) -> tuple[dict[str, dict[str, Any]], dict[str, Any], float]:
-    """Follow the tasks until the update has ended; return them, the update's status, and when it started."""
+    """Follow the tasks until the update ends; return them, the update's status, and when it started."""
     tasks: dict[str, dict[str, Any]] = {}
     end = time.monotonic() + _LONGEST_S
-    last: float | None = None  # when the update ended; what workers have begun is followed a little longer
+    last: float | None = None  # time of the end; tasks already begun are followed a little longer
     while time.monotonic() < end and (last is None or time.monotonic() < last + 5):
         status = docker.call("GET", f"/services/{service}").get("UpdateStatus", {})
         for task in docker.find("tasks", service=service):
@@ -185,7 +185,7 @@ def _watch(docker: Docker, service: str, old: set[str]) -> tuple[dict[str, dict[
 
 
 def _note(tasks: dict[str, dict[str, Any]], task: dict[str, Any]) -> None:
-    """Take down what a task has come to; a task that runs and fails between two looks has no time of running."""
+    """Record a task's new state; a task that runs and fails between two polls has no time of running."""
     new = "VERSION=2" in task["Spec"]["ContainerSpec"]["Env"]
     known = tasks.setdefault(
         task["ID"],
@@ -200,7 +200,7 @@ def _note(tasks: dict[str, dict[str, Any]], task: dict[str, Any]) -> None:
     state, at_s = task["Status"]["State"], _seconds(task["Status"]["Timestamp"])
     if state == "running" and known["running_s"] is None:
         known["running_s"] = at_s
-    # Tasks that a rollback or the end of the case shuts down have not failed.
+    # Tasks shut down by a rollback or the end of the case have not failed.
     if state in ("failed", "rejected", "complete") and task["DesiredState"] != "remove" and known["ended_s"] is None:
         known["ended_s"] = at_s if state != "complete" else None
 

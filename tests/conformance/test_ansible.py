@@ -1,4 +1,4 @@
-"""Real Ansible and the simulation of the same playbooks touch, fail and stop the same hosts, batch by batch."""
+"""Real Ansible and the simulated playbooks reach, fail and stop at the same hosts, batch by batch."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ ENGINES = ("reference", "compiled")
 
 
 def reached(real) -> dict:
-    """Return what a simulation says of a run: hosts that can't be reached are in no batch."""
+    """Return the batches of a simulation without unreachable hosts."""
     batches = [sorted({*batch} - {*real["unreachable"]}) for batch in real["batches"]]
     return {"batches": [batch for batch in batches if batch], "failures": real["failures"]}
 
 
 def has_stopped(real, n_hosts: int) -> bool:
-    """Tell whether Ansible left hosts out, or said in the last batch that no host was left."""
+    """Return whether Ansible left hosts out, or reported in the last batch that no host was left."""
     return sum(map(len, real["batches"])) < n_hosts or (real["stopped"] and not real["unreachable"])
 
 
@@ -44,7 +44,7 @@ def test_recordings_agree(version: str, title: str, engine: str, tmp_path) -> No
 @pytest.mark.parametrize("title", DIFFERENCES)
 @pytest.mark.parametrize("version", RECORDED)
 def test_differences_are_as_documented(version: str, title: str, engine: str, tmp_path) -> None:
-    """Where Ansible adds unreachable hosts to failed ones, one stops and the other goes on. [oracle]"""
+    """Where Ansible adds unreachable hosts to failed ones, one of the two stops and the other continues. [oracle]"""
     play, real = DIFFERENCES[title], RECORDED[version][title]
     simulated = simulate(play, version, engine, tmp_path)
     assert simulated["stopped"] is not has_stopped(real, play.n_hosts)
@@ -62,7 +62,7 @@ def test_two_versions_are_recorded() -> None:
 
 @pytest.mark.slow
 def test_ansible_itself(tmp_path) -> None:
-    """The installed Ansible does what is recorded of its version, in every fourth play; if none is, it agrees with both engines. [oracle]
+    """Installed Ansible repeats the recording of its version in every fourth play; without one, it agrees with both engines. [oracle]
 
     The recordings agree with both engines by the tests above.
     """

@@ -1,4 +1,4 @@
-"""Rollouts of the imported stack file do what a real Docker Swarm was recorded to do."""
+"""Rollouts of the imported stack file match recordings of a real Docker Swarm."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from simdeploy.dialects import read_policy
 FOLDER = Path(os.environ.get("RECORDINGS", Path(__file__).parent / "recordings"))
 RECORDINGS = sorted(FOLDER.glob("swarm-*.json"))
 
-# A failed task is noticed about so long after it began to run.
+# A failed task is noticed about this long after it began to run.
 NOTICED_S = 0.1
 
-# A free worker takes its next slot a little later than at once; that adds up.
+# A free worker takes its next slot with a small delay, which adds up.
 LATEST_S = 1.0
 
 
@@ -56,7 +56,7 @@ def replay(recording: dict[str, Any], engine: str) -> Any:
 
 
 def start_s(task: dict[str, Any]) -> float:
-    """Return how long a task took to run; one that failed before anybody saw it run took until then."""
+    """Return how long a task took to run, or to fail if nobody saw it run."""
     known = task["running_s"] if task["running_s"] is not None else task["ended_s"] - NOTICED_S
     return round(max(known - task["created_s"], 0.001), 3)
 
@@ -75,7 +75,7 @@ def counted_failures(recording: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def lag(recording: dict[str, Any]) -> int:
-    """Return how many slots workers took while the failure that is one too many was being noticed; 0 if there is none."""
+    """Return how many slots workers took before the failure that stops the update was noticed; 0 if there is none."""
     section, failures = deploy(recording), counted_failures(recording)
     n_allowed = int(section["update_config"].get("max_failure_ratio", 0) * section["replicas"])
     if section["update_config"].get("failure_action") == "continue" or len(failures) <= n_allowed:
@@ -90,7 +90,7 @@ def recording(request: pytest.FixtureRequest) -> dict[str, Any]:
 
 
 def test_a_recorded_update_ends_as_it_did(recording, engine):
-    """State, failed slots, slots that were touched and when: as recorded, but for the lag of a report. [oracle]"""
+    """State, failed slots, touched slots and their times are as recorded, apart from the lag of reports. [oracle]"""
     rollout = replay(recording, engine)
     values, nodes = rollout.responses, rollout.nodes.set_index("node")
     assert values["state"] == ("failed" if recording["tasks_of_rollback"] else recording["state"])
@@ -105,7 +105,7 @@ def test_a_recorded_update_ends_as_it_did(recording, engine):
 
 
 def test_recordings_say_what_was_run():
-    """Date and versions; updates that complete, pause and roll back, with and without failures. [contract]"""
+    """Recordings have date and versions, and include updates that complete, pause and roll back. [contract]"""
     assert len(RECORDINGS) >= 12
     recordings = [read(file) for file in RECORDINGS]
     assert all(one["recorded"] and one["versions"]["docker.io"] for one in recordings)

@@ -1,4 +1,4 @@
-"""Decisions of other orchestrators, asserted by their own tests, their documentation or a real run: imported policies decide alike.
+"""Imported policies decide as their orchestrators do in their own tests, documentation or real runs.
 
 `data/decisions-of-orchestrators.json` has the cases. In their world each start takes 30 s, windows last 1 s, there are 10 requests per second
 and node, and nothing is random.

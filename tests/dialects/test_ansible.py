@@ -34,7 +34,7 @@ def serial(value: str, **given) -> list:
 
 
 def test_the_keywords_of_a_play_become_a_policy() -> None:
-    """Batches, the limit of each batch, no way back, and nodes that can't be reached are passed over. [contract]"""
+    """Batches and per-batch limits are kept, nothing is rolled back, and unreachable nodes are skipped. [contract]"""
     imported = read_policy(playbook("max_fail_percentage: 30", "throttle: 2"))
     assert imported.policy == {
         "dialect": "general",
@@ -69,7 +69,7 @@ def test_the_keywords_of_a_play_become_a_policy() -> None:
     ],
 )
 def test_serial_is_a_number_a_percent_or_a_list(value: str, waves: list) -> None:
-    """0 and less take all hosts that are left; 0 % is one host. [contract]"""
+    """A serial of 0 or less takes all remaining hosts; 0 % is one host. [contract]"""
     assert serial(value) == waves
 
 
@@ -77,13 +77,13 @@ def test_serial_is_a_number_a_percent_or_a_list(value: str, waves: list) -> None
     ("percent", "nodes", "wave"), [(29, 100, 28), (29, 101, "29%"), (57, 100, 56), (50, 100, "50%")]
 )
 def test_a_percent_is_cut_in_floating_point(percent: int, nodes: int, wave: object) -> None:
-    """Where floating point gives another number than exact arithmetic, the wave is Ansible's number. [oracle]"""
+    """Where floating point and exact arithmetic differ, the wave has Ansible's number. [oracle]"""
     assert serial(f'"{percent}%"', nodes=nodes) == [wave]
     assert int(percent / 100.0 * nodes) == (wave if isinstance(wave, int) else percent * nodes // 100)
 
 
 def test_without_serial_all_hosts_are_one_batch() -> None:
-    """A play without serial, chosen by its name. [contract]"""
+    """A play without serial, chosen by name, has one batch. [contract]"""
     imported = read_policy(PLAY, variables={"play": "check"})
     assert imported.policy["waves"] == [{"until": "100%"}]
     assert notes(imported)["serial"] == ("exact", "not given: all hosts are one batch", None)
@@ -100,15 +100,15 @@ def test_without_serial_all_hosts_are_one_batch() -> None:
     ],
 )
 def test_the_limit_of_a_batch(keyword: str, percent: float | None) -> None:
-    """Strictly more than the percent stops; so does, in any case, a batch that fails or is down as a whole. [contract]"""
+    """More than the percentage stops the play, and so does a batch in which all hosts failed or are down. [contract]"""
     imported = read_policy(playbook(keyword))
     assert imported.policy.get("max_failed_nodes_percent") == percent
     switches = {"limit_comparison": "exceeds", "unreachable_nodes": "skip", "lost_waves": "fail"}
     assert imported.orchestrator.items() >= switches.items()
 
 
-def test_any_error_may_be_fatal() -> None:
-    """Under any_errors_fatal the first failed host stops the play, but not one that can't be reached. [contract]"""
+def test_any_errors_fatal() -> None:
+    """Under any_errors_fatal the first failed host stops the play, but an unreachable one doesn't. [contract]"""
     imported = read_policy(playbook("max_fail_percentage: 100", "any_errors_fatal: true"))
     assert imported.policy["max_failed_nodes"] == 0
     assert "max_failed_nodes_percent" not in imported.policy
@@ -126,7 +126,7 @@ def test_a_template_for_any_errors_fatal_depends_on_the_version(version: str | N
 
 
 def test_other_strategies_have_no_limits() -> None:
-    """Ansible ignores max_fail_percentage and any_errors_fatal where hosts don't go task by task. [contract]"""
+    """Ansible ignores max_fail_percentage and any_errors_fatal if hosts don't go task by task. [contract]"""
     imported = read_policy(playbook("strategy: free", "max_fail_percentage: 10", "any_errors_fatal: true"))
     assert "max_failed_nodes_percent" not in imported.policy
     assert notes(imported)["strategy"][0] == "approximate"
@@ -143,8 +143,8 @@ def test_other_strategies_have_no_limits() -> None:
         ("{{ pct | d(25, true) }}%", {"pct": ""}, ["25%"]),
     ],
 )
-def test_templates_have_the_callers_value_the_plays_or_the_default(template: str, variables: dict, waves: list) -> None:
-    """In this order. [contract]"""
+def test_template_values_by_precedence(template: str, variables: dict, waves: list) -> None:
+    """A template takes the caller's value, else the play's, else its default. [contract]"""
     assert serial(f'"{template}"', variables=variables) == waves
     assert serial(f'[1, "{template}"]', variables=variables) == [1, *waves]
 
@@ -160,8 +160,8 @@ def test_templates_have_the_callers_value_the_plays_or_the_default(template: str
         "{{ x | default(y) }}",
     ],
 )
-def test_what_cant_be_evaluated_is_noted_with_what_is_assumed(template: str) -> None:
-    """A template without a value is no batch size; the note says that all hosts are assumed to be one batch. [contract]"""
+def test_unevaluated_templates_are_noted(template: str) -> None:
+    """If the batch size is a template without a value, a note says that one batch of all hosts is assumed. [contract]"""
     imported = read_policy(PLAY.replace("# keywords", f'serial: "{template}"'))
     assert imported.policy["waves"] == [{"until": "100%"}]
     (note,) = imported.unknown
@@ -169,7 +169,7 @@ def test_what_cant_be_evaluated_is_noted_with_what_is_assumed(template: str) -> 
 
 
 def test_only_ansible_reads_its_tags_and_omits() -> None:
-    """The note names the variable that is omitted; of a secret, that nobody else can read it. [contract]"""
+    """The note names the variable that is omitted, or says that nobody else can read a secret. [contract]"""
     omitted = read_policy(PLAY.replace("# keywords", 'serial: "{{ batch | default(omit) }}"')).unknown[0].text
     assert "the variable batch has no value; pass --var batch=VALUE" in omitted
     secret = read_policy(playbook("max_fail_percentage: !vault abc")).unknown[0]
@@ -179,7 +179,7 @@ def test_only_ansible_reads_its_tags_and_omits() -> None:
 
 
 def test_the_last_play_with_serial_is_the_rollout() -> None:
-    """Otherwise the last play; the variable `play` takes another, by name or number; each other play has a note. [contract]"""
+    """The last play with serial, or the last one, is imported unless `play` names another; other plays get notes. [contract]"""
     imported = read_policy(playbook())
     assert {"[0]", "[2]"} <= notes(imported).keys()
     assert notes(read_policy(PLAY))["hosts"][2] == 13
@@ -190,8 +190,8 @@ def test_the_last_play_with_serial_is_the_rollout() -> None:
     assert "did you mean 'check'?" in refusal(playbook(), variables={"play": "chek"}, kind="ansible")[0]
 
 
-def test_a_pause_at_the_end_is_bake_time_and_a_timeout_is_a_deadline() -> None:
-    """The last task pauses once for each batch. [contract]"""
+def test_a_final_pause_is_bake_time_and_a_timeout_a_deadline() -> None:
+    """A pause in the last task follows each batch. [contract]"""
     text = playbook("timeout: 600", "post_tasks:", "  - ansible.builtin.pause: {minutes: 1, seconds: 30}")
     imported = read_policy(text)
     assert imported.orchestrator["bake_time"] == "90s"
@@ -203,7 +203,7 @@ def test_a_pause_at_the_end_is_bake_time_and_a_timeout_is_a_deadline() -> None:
 
 
 def test_every_keyword_has_a_note_with_its_line() -> None:
-    """Keywords that say nothing of a rollout have one, too. [contract]"""
+    """All keywords have a note, also those that don't affect a rollout. [contract]"""
     found = notes(read_policy(playbook("max_fail_percentage: 3", "order: shuffle", "gather_facts: false")))
     assert [found[key][2] for key in ("serial", "max_fail_percentage", "order", "gather_facts")] == [8, 9, 10, 11]
     assert {"name", "hosts", "vars", "tasks", "forks", "unreachable hosts"} <= found.keys()

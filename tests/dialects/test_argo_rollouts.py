@@ -74,7 +74,7 @@ def metric(old, new, text=INLINE, **given):
 
 
 def test_steps_are_waves_and_the_first_pause_a_canary():
-    """Weights are nodes updated in all, pauses follow their wave, and one without a duration awaits promotion. [contract]"""
+    """Weights are cumulative, pauses follow their wave, and a pause without a duration awaits promotion. [contract]"""
     imported = read_policy(CANARY)
     assert (imported.kind, imported.nodes) == ("argo-rollouts", 20)
     assert imported.policy == {
@@ -106,7 +106,7 @@ def test_steps_are_waves_and_the_first_pause_a_canary():
         (10, 10, 0, 1),
         (10, 5, 0, 1),  # never none
         (10, 94, 0, 9),  # never all
-        (10, 95, 0, 0),  # but none if all and all but one are as near: so says the formula
+        (10, 95, 0, 0),  # but none if all and all but one are equally near, by Argo's formula
         (10, 15, 0, 2),  # ties up
         (10, 24, 0, 2),
         (10, 26, 0, 3),
@@ -122,12 +122,12 @@ def test_steps_are_waves_and_the_first_pause_a_canary():
     ],
 )
 def test_the_number_of_pods_nearest_to_a_weight(nodes, weight, surge, canaries):
-    """Without a router the canary has the number of pods whose share is nearest to the weight. [oracle]"""
+    """Without a traffic router the canary has the number of pods whose share is nearest to the weight. [oracle]"""
     assert near_weight(nodes, weight, 100, surge) == canaries
 
 
 def test_steps_that_add_no_node():
-    """A weight that comes to the same number of pods adds its pause to the wave before; a smaller one does nothing. [contract]"""
+    """A weight with the same number of pods adds its pause to the previous wave; a smaller one does nothing. [contract]"""
     text = CANARY[: CANARY.index("      - setWeight: 10")]
     steps = "      - setWeight: 5\n      - pause: {duration: 1m}\n      - setWeight: 6\n      - pause: {duration: 2m}\n      - setWeight: 1\n"
     imported = read_policy(text + steps, nodes=10)
@@ -138,8 +138,8 @@ def test_steps_that_add_no_node():
     assert note.fidelity == "approximate"
 
 
-def test_a_later_pause_for_somebody_awaits_a_promotion():
-    """A pause without a duration waits after any wave. [contract]"""
+def test_a_later_pause_without_duration_awaits_a_promotion():
+    """A pause without a duration waits for a person after any wave. [contract]"""
     imported = read_policy(CANARY.replace("pause: {duration: 10m}", "pause: {}"))
     (note,) = notes_of(imported, "spec.strategy.canary.steps[3].pause")
     assert note.fidelity == "exact"
@@ -157,7 +157,7 @@ def test_without_steps_it_is_a_sliding_window():
 
 
 def test_a_traffic_router_starts_canaries_beside():
-    """With a router the pods are the weight rounded up, all beside the stable ones; setCanaryScale replaces it. [contract]"""
+    """With a router the pods are the weight rounded up, all beside the stable ones, or those of setCanaryScale. [contract]"""
     routed = CANARY.replace("      steps:", "      trafficRouting: {nginx: {stableIngress: shop}}\n      steps:")
     policy = read_policy(routed.replace("setWeight: 10", "setWeight: 11")).policy
     assert [wave["until"] for wave in policy["waves"]] == [3, 8, 12, 20]
@@ -174,7 +174,7 @@ def test_a_traffic_router_starts_canaries_beside():
 
 
 def test_an_inline_analysis_is_a_gate():
-    """Its rate of successes judges the waves: more than failureLimit failed looks stop the rollout, which goes back. [contract]"""
+    """Its success rate judges the waves; more than failureLimit failed looks stop and roll back the rollout. [contract]"""
     imported = read_policy(INLINE + TEMPLATE)
     policy = imported.policy
     assert policy["health_check"] == {
@@ -195,14 +195,14 @@ def test_an_inline_analysis_is_a_gate():
     assert aborts.policy["progress_deadline"] == "20m"  # and five looks of two minutes
 
 
-def test_a_pod_that_gets_ready_is_progress():
-    """A node has minReadySeconds beyond the progress deadline, within which its pod has to get ready. [contract]"""
+def test_a_ready_pod_is_progress():
+    """A pod has to become ready within the progress deadline, and then has minReadySeconds more. [contract]"""
     rollout = "apiVersion: argoproj.io/v1alpha1\nkind: Rollout\nspec: {minReadySeconds: 300, strategy: {canary: {}}}\n"
     assert read_policy(rollout).policy["progress_deadline"] == "15m"
 
 
 def test_a_background_analysis_judges_during_the_pauses():
-    """It takes no time of its own: each wave is watched during its pause, once at least; the rest is not. [contract]"""
+    """It takes no extra time: each wave is observed during its pause, and at least once. [contract]"""
     imported = read_policy(BACKGROUND + TEMPLATE)
     policy = imported.policy
     once, rest = {"min_healthy_time": "2m"}, {"gate": False, "min_healthy_time": "0s"}
@@ -241,14 +241,14 @@ def test_an_analysis_of_a_step_judges_its_wave_alone():
         ("successCondition: 'all(result, # >= 0.9)'", 0.1),
     ],
 )
-def test_conditions_on_a_rate_of_successes(condition, rate):
-    """A comparison with one number is the lowest rate of successes, as a fraction or a percent. [contract]"""
+def test_conditions_on_a_success_rate(condition, rate):
+    """A comparison with one number is the lowest allowed success rate, as a fraction or a percentage. [contract]"""
     imported = metric("successCondition: result[0] >= {{args.least}}", condition)
     assert imported.policy["health_check"]["max_error_rate"] == pytest.approx(rate)
 
 
-def test_conditions_on_a_rate_of_errors():
-    """What is called an error rate has an upper limit. [contract]"""
+def test_conditions_on_an_error_rate():
+    """A metric that is called an error rate has an upper limit. [contract]"""
     old = "name: success-rate\n    interval: 2m\n    count: 3\n    successCondition: result[0] >= {{args.least}}"
     for name, condition, rate in (
         ("error-rate", "successCondition: result[0] <= 0.02", 0.02),
@@ -271,8 +271,8 @@ def test_conditions_on_a_rate_of_errors():
         ("successCondition: result[0] >= {{args.least}}", "initialDelay: 1m", "none"),
     ],
 )
-def test_metrics_that_are_no_rates_are_not_judged(old, new, fidelity):
-    """A metric that is not a rate of requests, or not understood, judges nothing, and a note says so. [contract]"""
+def test_metrics_that_are_not_rates_are_not_judged(old, new, fidelity):
+    """A note says that a metric judges nothing if it isn't a rate of requests, or isn't understood. [contract]"""
     imported = metric(old, new)
     assert "gate" not in imported.policy["health_check"]
     assert imported.orchestrator["on_failure"] == "stop"
@@ -283,7 +283,7 @@ def test_metrics_that_are_no_rates_are_not_judged(old, new, fidelity):
 
 
 def test_arguments_come_from_step_template_or_caller():
-    """The step's value goes before the template's, and what neither has is asked of the caller. [contract]"""
+    """The step's value takes precedence over the template's; the caller is asked for missing ones. [contract]"""
     stated = INLINE.replace("args: [{name: service, value: shop}]", 'args: [{name: least, value: "0.8"}]')
     assert read_policy(stated + TEMPLATE).policy["health_check"]["max_error_rate"] == 0.2
     missing = TEMPLATE.replace('  - {name: least, value: "0.95"}\n', "")
@@ -294,15 +294,15 @@ def test_arguments_come_from_step_template_or_caller():
     assert given.policy["health_check"]["max_error_rate"] == 0.3
 
 
-def test_templates_elsewhere_are_named():
-    """A template that is not in the file is not evaluated, and nothing is judged. [contract]"""
+def test_missing_templates_are_named():
+    """A template that is not in the file is named in a note, and nothing is judged. [contract]"""
     imported = read_policy(INLINE)
     assert [note.text.split(" ")[0] for note in imported.unknown] == ["success"]
     assert "gate" not in imported.policy["health_check"]
 
 
 def test_inconclusive_measurements_by_version():
-    """Between both conditions a rollout is paused; before 1.8.2 a background analysis let it go on. [contract]"""
+    """A measurement between both conditions pauses a rollout; before 1.8.2 a background analysis ignored it. [contract]"""
     both = "successCondition: result[0] >= 0.95\n    failureCondition: result[0] < 0.8"
     old = "successCondition: result[0] >= {{args.least}}"
     for version, rate in ((None, 0.05), ("v1.8.1", 0.2), ("1.8.2", 0.05), ("1.9", 0.05)):
@@ -313,8 +313,8 @@ def test_inconclusive_measurements_by_version():
         metric(old, both, BACKGROUND, variables={"argo_rollouts_version": "new"})
 
 
-def test_what_is_used_twice_is_noted_once():
-    """A template of two steps, and the limit of inconclusive measurements of a metric with both conditions. [contract]"""
+def test_repeated_items_are_noted_once():
+    """A template used by two steps, and the limit of inconclusive measurements, have one note each. [contract]"""
     both = "inconclusiveLimit: 1\n    successCondition: result[0] >= 0.95\n    failureCondition: result[0] < 0.8"
     steps = INLINE.replace(
         "- setWeight: 60", "- analysis: {templates: [{templateName: success}]}\n      - setWeight: 60"
@@ -325,7 +325,7 @@ def test_what_is_used_twice_is_noted_once():
 
 
 def test_the_strictest_of_several_metrics():
-    """The lowest allowed error rate and the fewest allowed failures judge. [contract]"""
+    """The gate has the lowest allowed error rate and the fewest allowed failures. [contract]"""
     second = TEMPLATE[TEMPLATE.index("  - name: success-rate") :].replace("success-rate", "second")
     second = second.replace("{{args.least}}", "0.99").replace("failureLimit: 1", "failureLimit: 4")
     check = read_policy(INLINE + TEMPLATE + second).policy["health_check"]
@@ -335,8 +335,8 @@ def test_the_strictest_of_several_metrics():
 
 
 @pytest.mark.parametrize("analysed", [False, True])
-def test_a_single_replica_is_said_to_see_little(analysed):
-    """A canary of one replica can't detect what only some nodes have; without metrics nothing measures errors. [contract]"""
+def test_a_single_replica_detects_little(analysed):
+    """Notes say that a canary of one replica can't detect defects of some nodes, and that nothing measures errors. [contract]"""
     text = INLINE + TEMPLATE if analysed else CANARY
     noted = [note.text for note in read_policy(text, nodes=10).notes if "single replica" in note.text]
     assert len(noted) == 1
@@ -365,7 +365,7 @@ def test_templates_alone_judge_one_wave():
 
 
 def test_every_field_of_the_strategy_has_a_note():
-    """Each key of the strategy, its steps and the spec occurs in a note. [contract]"""
+    """Each key of the strategy, its steps and the spec appears in a note. [contract]"""
     more = ("canaryService: c", "antiAffinity: {}", "scaleDownDelaySeconds: 30", "colour: red")
     text = BACKGROUND.replace("      maxSurge", "".join(f"      {field}\n" for field in more) + "      maxSurge")
     text = text.replace("- pause: {}", "- experiment: {duration: 5m, templates: []}")
@@ -395,13 +395,13 @@ def test_every_field_of_the_strategy_has_a_note():
     ],
 )
 def test_bad_values_have_line_and_field(before, after, line, words):
-    """A bad value is refused with its line, its field and what is allowed. [contract]"""
+    """A bad value is refused with its line, its field and the allowed values. [contract]"""
     assert before in CANARY
     assert_one_problem(CANARY.replace(before, after, 1), line, words)
 
 
 def test_braces_without_quotes_are_refused():
-    """A template without quotes, as in an example of the project, is no valid object: line and hint. [contract]"""
+    """A template without quotes, as in one of the project's examples, is refused with line and hint. [contract]"""
     (problem,) = refusal(TEMPLATE.removeprefix("---\n").replace("interval: 2m", "interval: {{args.interval}}"))
     assert problem.startswith("line 10: ")
     assert "quotes" in problem
@@ -410,14 +410,14 @@ def test_braces_without_quotes_are_refused():
 
 
 def test_recognised_before_a_workload():
-    """A file with a Rollout and a Deployment is a Rollout; a Service alone is refused. [contract]"""
+    """A file with a Rollout and a Deployment is recognised as a Rollout; a Service alone is refused. [contract]"""
     workload = "---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: shop}\nspec: {}\n"
     assert read_policy(CANARY + workload).kind == "argo-rollouts"
     assert "no Rollout" in refusal("kind: Service\nspec: {}\n", kind="argo-rollouts")[0]
 
 
-def test_a_canary_that_fails_its_analysis_goes_back(tmp_path, engine):
-    """Two nodes fail one request in ten; after the second look of two minutes both go back. [oracle]"""
+def test_a_canary_that_fails_its_analysis_is_rolled_back(tmp_path, engine):
+    """Two nodes fail one request in ten, and are rolled back after the second look of two minutes. [oracle]"""
     path = tmp_path / "canary.yaml"
     scenario = {
         "name": "canary",

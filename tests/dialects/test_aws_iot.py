@@ -57,7 +57,7 @@ def aborting(*criteria, **sections):
 
 
 def test_every_field_is_mapped():
-    """Rate, abort, timeout and retries have their counterparts. [contract]"""
+    """Rate, abort criteria, timeout and retries are mapped to the general policy. [contract]"""
     imported = read_policy(JOB)
     assert imported.kind == "aws-iot"
     assert imported.policy == {
@@ -80,7 +80,7 @@ def test_every_field_is_mapped():
 
 
 def test_every_field_has_a_note():
-    """No field of the sections on rollout, abort, timeout and retries is passed over. [contract]"""
+    """Every field of the sections on rollout, abort, timeout and retries has a note. [contract]"""
     imported = read_policy(JOB)
     for section in json.loads(JOB).keys() - {"jobId"}:
         assert without_note(imported, JOB, section) == []
@@ -88,7 +88,7 @@ def test_every_field_has_a_note():
 
 
 def test_defaults_are_those_of_the_service_and_are_noted():
-    """1,000 a minute, no abort, no timeout, no retries. [contract]"""
+    """The defaults are 1,000 a minute, no abort, no timeout and no retries. [contract]"""
     imported = read_policy('{"jobExecutionsRolloutConfig": {}}')
     assert imported.policy == {
         "dialect": "general",
@@ -108,14 +108,14 @@ def test_defaults_are_those_of_the_service_and_are_noted():
 
 
 def test_a_constant_rate():
-    """Without growth the maximum is the rate; AWS's documentation has a second spelling of the section. [contract]"""
+    """Without growth the maximum is the rate, in both spellings of AWS's documentation. [contract]"""
     for section in ("jobExecutionsRolloutConfig", "jobExecutionRolloutConfig"):
         rate = read_policy(json.dumps({section: {"maximumPerMinute": "50"}})).orchestrator["rate"]
         assert rate == {"per_minute": 50}
 
 
 def test_a_limit_inside_of_the_exponential_rate_counts():
-    """As one page of AWS's documentation has it. [contract]"""
+    """A limit is also read where one page of AWS's documentation puts it. [contract]"""
     job = json.loads(JOB)
     rollout = job["jobExecutionsRolloutConfig"]
     rollout["exponentialRate"]["maximumPerMinute"] = rollout.pop("maximumPerMinute")
@@ -150,7 +150,7 @@ def test_growth_by_successes_is_approximate():
     ],
 )
 def test_of_several_criteria_one_is_kept(criteria, kept):
-    """The one nearest to what a failed node is, then the strictest; the others have a note. [contract]"""
+    """The criterion closest to failed nodes is kept, and of those the strictest; the others have a note. [contract]"""
     imported = aborting(*(criterion(*one) for one in criteria))
     assert (imported.policy["max_failed_nodes_percent"], imported.orchestrator["minimum_sample"]) == kept
     kinds = [fidelities(imported)[f"abortConfig.criteriaList[{number}].failureType"] for number in range(len(criteria))]
@@ -158,14 +158,14 @@ def test_of_several_criteria_one_is_kept(criteria, kept):
 
 
 def test_devices_reject_nothing():
-    """A criterion for rejected executions alone stops nothing. [contract]"""
+    """A criterion that counts only rejected executions stops nothing. [contract]"""
     imported = aborting(criterion("REJECTED", 1, 1))
     assert "max_failed_nodes_percent" not in imported.policy
     assert imported.orchestrator["on_failure"] == "continue"
 
 
 def test_the_most_retries_count():
-    """For other failures that is an approximation. [contract]"""
+    """The largest number of retries is used for all failures, as an approximation. [contract]"""
     criteria = [{"failureType": "FAILED", "numberOfRetries": 3}, {"failureType": "TIMED_OUT", "numberOfRetries": 1}]
     imported = aborting(jobExecutionsRetryConfig={"criteriaList": criteria})
     assert imported.policy["retries"] == 3
@@ -178,7 +178,7 @@ def test_the_most_retries_count():
 
 
 def test_a_job_template_is_evaluated():
-    """CloudFormation's spellings, and its parameters. [contract]"""
+    """CloudFormation's spellings and parameters are understood. [contract]"""
     imported = read_policy(TEMPLATE, variables={"Rate": "60"})
     rate = {"per_minute": 60, "growth": 2.0, "growth_every": 50, "max_per_minute": 1000}
     assert imported.orchestrator["rate"] == rate
@@ -187,22 +187,22 @@ def test_a_job_template_is_evaluated():
     assert read_policy(TEMPLATE).orchestrator["rate"]["per_minute"] == 30
 
 
-def test_defaults_are_called_as_in_the_template():
-    """A section that a template leaves out is spelled as its other sections are. [contract]"""
+def test_defaults_are_spelled_as_in_the_template():
+    """Notes on a missing section use the spelling of the template's other sections. [contract]"""
     properties = "{AbortConfig: {}, TimeoutConfig: {}}"
     template = f"Resources:\n  Job:\n    Type: AWS::IoT::JobTemplate\n    Properties: {properties}\n"
     found = {note.field for note in read_policy(template, nodes=10).notes}
     assert {"Job.JobExecutionsRolloutConfig.MaximumPerMinute", "Job.AbortConfig.CriteriaList"} <= found
 
 
-def test_greengrass_deployments_and_answers_have_a_job_inside():
-    """Under iotJobConfiguration, or job. [contract]"""
+def test_greengrass_deployments_and_answers_are_read():
+    """The job inside iotJobConfiguration or job is imported. [contract]"""
     for wrapper in ("iotJobConfiguration", "job"):
         assert read_policy(json.dumps({wrapper: json.loads(JOB)})).policy == read_policy(JOB).policy
 
 
 def test_all_bad_values_are_reported_with_lines():
-    """Line, field and what is wrong, all at once. [contract]"""
+    """All problems are reported together, with line, field and reason. [contract]"""
     text = replace_all(JOB, {"500": "5000", "1.5": "9", "300": "0", "12.5": "120", "90": '"soon"'})
     rate = "jobExecutionsRolloutConfig.exponentialRate"
     assert messages(text) == [
@@ -214,8 +214,8 @@ def test_all_bad_values_are_reported_with_lines():
     ]
 
 
-def test_required_fields_are_missed():
-    """An exponential rate has a base, a factor and a criterion; an abort criterion all of its fields. [contract]"""
+def test_missing_required_fields_are_reported():
+    """An exponential rate needs a base, a factor and a criterion; an abort criterion needs all of its fields. [contract]"""
     text = '{"jobExecutionsRolloutConfig": {"exponentialRate": {"x": 1}}, "abortConfig": {"criteriaList": [{"failureType": "ALL"}]}}'
     rate = {"baseRatePerMinute", "incrementFactor", "numberOfNotifiedThings"}
     criteria = {"thresholdPercentage", "minNumberOfExecutedThings"}
@@ -223,7 +223,7 @@ def test_required_fields_are_missed():
 
 
 def test_the_rate_grows_with_the_devices_notified(engine):
-    """Ten a minute, twenty after fifty devices, forty after a hundred, but at most thirty. [oracle]"""
+    """The rate is 10 a minute, 20 after 50 devices, then 30, the maximum, after 100. [oracle]"""
     rate = {"baseRatePerMinute": 10, "incrementFactor": 2, "rateIncreaseCriteria": {"numberOfNotifiedThings": 50}}
     text = json.dumps({"jobExecutionsRolloutConfig": {"maximumPerMinute": 30, "exponentialRate": rate}})
     rollout = roll_out(read_policy(text), 190, engine=engine)
@@ -232,7 +232,7 @@ def test_the_rate_grows_with_the_devices_notified(engine):
 
 
 def test_a_job_is_aborted_once_enough_executions_have_ended(engine):
-    """Of 20 a minute two fail: never below the minimum of 50, at 10 % with the third batch. [oracle]"""
+    """With 2 of 20 a minute failing, the job is aborted at 10 % with the third batch, above the minimum of 50. [oracle]"""
     imported = aborting(criterion("ALL", 10, 50), jobExecutionsRolloutConfig={"maximumPerMinute": 20})
     failing = [0, 1, 20, 21, 40, 41]
     rollout = roll_out(imported, 200, fail=failing, engine=engine)
@@ -242,6 +242,6 @@ def test_a_job_is_aborted_once_enough_executions_have_ended(engine):
 
 
 def test_schedules_are_noted():
-    """Change windows come nearest. [contract]"""
+    """A note on a schedule refers to change windows. [contract]"""
     job = {**json.loads(JOB), "schedulingConfig": {"startTime": "2026-01-01T00:00"}}
     assert fidelities(read_policy(json.dumps(job)))["schedulingConfig"] == "none"

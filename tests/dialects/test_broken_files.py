@@ -1,4 +1,4 @@
-"""Whatever stands in a file of another orchestrator, it is recognised as such, and becomes a policy or problems."""
+"""Mutated files of other orchestrators are recognised by kind, and become a policy or a list of problems."""
 
 import contextlib
 import json
@@ -49,7 +49,7 @@ FILES = {
 }
 
 
-# A file of each kind, one of its fields, and that field with a slip of the pen.
+# A file of each kind, one of its fields, and that field misspelt.
 SLIPS = [
     (test_ansible.playbook("max_fail_percentage: 5"), "max_fail_percentage", "max_fail_percent"),
     (test_argo_rollouts.CANARY, "steps", "step"),
@@ -87,20 +87,20 @@ NO_FILES = [
 ]
 
 
-def test_every_kind_is_attacked():
+def test_every_kind_is_mutated():
     """There are files of every kind. [contract]"""
     assert set(FILES) == set(KINDS)
 
 
 @pytest.mark.parametrize("kind", FILES)
 def test_files_are_recognised_as_nothing_else(kind):
-    """Each file is of its kind, and of no other. [contract]"""
+    """Each file is recognised as its kind, and as no other. [contract]"""
     assert [recognised_as(text) for text in FILES[kind]] == [[kind]] * len(FILES[kind])
 
 
 @pytest.mark.parametrize(("text", "field", "slip"), SLIPS, ids=[slip for _, _, slip in SLIPS])
 def test_a_misspelt_field_is_a_warning(text, field, slip):
-    """The note on it says what was probably meant, and so does every use of the file; no field of a file is taken for misspelt. [contract]"""
+    """Its note suggests the correct name wherever the file is used; no correct field is taken for misspelt. [contract]"""
     before = [note for note in read_policy(text, nodes=20).notes if note.warning and "did you mean" in note.warning]
     broken = re.sub(rf"\b{field}\b", slip, text, count=1)
     found = [note for note in read_policy(broken, nodes=20).notes if note.warning and "did you mean" in note.warning]
@@ -112,17 +112,17 @@ def test_a_misspelt_field_is_a_warning(text, field, slip):
 
 @pytest.mark.parametrize("kind", FILES)
 def test_one_is_singular(kind):
-    """Notes on a file whose numbers are all 1. [contract]"""
+    """Notes on a file whose numbers are all 1 use the singular. [contract]"""
     one = [re.sub(r"(?<=[:= ])\d+(?=[,\s}\]])", "1", text) for text in FILES[kind]]
     for text in one:
         with contextlib.suppress(InputError):
-            told = [note.text for note in read_policy(text, nodes=1).notes]
-            assert not [words for words in told if re.search(r"(?<!of )(?<![\d,.])1 [a-z]+s\b", words)]
+            texts = [note.text for note in read_policy(text, nodes=1).notes]
+            assert not [words for words in texts if re.search(r"(?<!of )(?<![\d,.])1 [a-z]+s\b", words)]
 
 
 @pytest.mark.parametrize("data", NO_FILES, ids=str)
-def test_other_files_are_not_recognised(data):
-    """What only looks like a file of some kind is of none. [contract]"""
+def test_similar_files_are_not_recognised(data):
+    """A file that only resembles some kind is recognised as none. [contract]"""
     assert recognised_as(json.dumps(data, indent=1)) == []
 
 
@@ -131,7 +131,7 @@ def test_other_files_are_not_recognised(data):
     "text", ["{}", '{"a": 1}', "# empty\n# still\n", "---\n---\n", "- 1\n- 2\n", "kind: [\n", "3\n\n", "[]\n\n"]
 )
 def test_a_file_of_no_kind_is_refused(kind, text):
-    """Said to be of a kind, it must have what that has. [contract]"""
+    """A file given with a kind that it isn't is refused with the missing fields. [contract]"""
     with pytest.raises(InputError):
         read_policy(text, kind)
 
@@ -141,15 +141,15 @@ def test_a_file_of_no_kind_is_refused(kind, text):
     ["{replicas: " + "9" * 5000 + "}", "{strategy: 2026-13-45}", f"{{{'a.' * 100_000}: 1}}", json.dumps({f"k{n}": n for n in range(20_000)})],
     ids=["digits", "day", "dots", "keys"],
 )  # fmt: skip
-def test_what_is_too_much_is_told_at_once(spec):
-    """Numbers of thousands of digits, days that aren't, and keys without end take neither time nor memory. [contract]"""
+def test_oversized_values_are_refused_at_once(spec):
+    """Numbers with thousands of digits, impossible dates and endless keys take neither time nor memory. [contract]"""
     with limited(10), contextlib.suppress(InputError):
         read_policy(f"apiVersion: apps/v1\nkind: Deployment\nspec: {spec}\n")
 
 
 @pytest.mark.parametrize("kind", FILES)
-def test_broken_files_are_refused_with_problems(kind, tmp_path, monkeypatch, record_property):
-    """Whatever is in a field, there is a message or a policy that a scenario takes, never a traceback. [property]"""
+def test_mutated_files_give_problems_or_policies(kind, tmp_path, monkeypatch, record_property):
+    """Any content of a field gives a message or a policy that a scenario accepts, never a traceback. [property]"""
     monkeypatch.chdir(tmp_path)
     target = PolicyFiles(kind, FILES[kind], tmp_path)
     tally = run_cases(target, range(FIRST, FIRST + CASES))

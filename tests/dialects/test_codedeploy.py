@@ -54,7 +54,7 @@ def predefined(name):
 
 
 def test_a_number_of_hosts_is_pace_and_tolerance():
-    """Of nine hosts, six stay healthy: three at a time, and as many may fail before the rest can't be updated. [contract]"""
+    """If six of nine hosts must be healthy, three go at a time, and three may fail before the rest is blocked. [contract]"""
     imported = read_policy(hosts("HOST_COUNT", 6), nodes=9)
     assert imported.kind == "codedeploy"
     assert imported.policy == {
@@ -69,13 +69,13 @@ def test_a_number_of_hosts_is_pace_and_tolerance():
 
 
 def test_a_number_of_hosts_needs_the_number_of_nodes():
-    """Otherwise nobody knows how many may be out of service. [contract]"""
+    """Without the fleet's size, a minimum of healthy hosts is refused. [contract]"""
     assert "pass --nodes N" in refusal(hosts("HOST_COUNT", 6))[0]
 
 
 @pytest.mark.parametrize("percent", [1, 50, 85, 99])
-def test_a_percentage_is_that_of_what_may_be_missing(percent):
-    """The minimum is rounded up, so its complement is rounded down, for any number of nodes. [contract]"""
+def test_a_percentage_is_rounded_in_favour_of_health(percent):
+    """The minimum is rounded up and so its complement down, for any number of nodes. [contract]"""
     imported = read_policy(hosts("FLEET_PERCENT", percent))
     assert imported.policy["max_parallel"] == f"{100 - percent}%"
     assert imported.policy["max_failed_nodes_percent"] == 100 - percent
@@ -87,7 +87,7 @@ def test_a_percentage_is_that_of_what_may_be_missing(percent):
     [(99, None, "approximate"), (99, 200, "exact"), (51, None, "approximate"), (50, None, "exact")],
 )
 def test_a_percentage_of_few_hosts_depends_on_rounding(percent, nodes, fidelity):
-    """Of fewer than a hundred hosts 99 % healthy ones are all: CodeDeploy fails, where one at a time goes here. [contract]"""
+    """For fewer than 100 hosts 99 % means all: CodeDeploy fails, whereas one at a time goes here. [contract]"""
     imported = read_policy(hosts("FLEET_PERCENT", percent), nodes=nodes)
     (note,) = notes_of(imported, "minimumHealthyHosts.value")
     assert note.fidelity == fidelity
@@ -99,21 +99,21 @@ def test_a_percentage_of_few_hosts_depends_on_rounding(percent, nodes, fidelity)
     [("FLEET_PERCENT", 95, 10), ("HOST_COUNT", 10, 10), ("FLEET_PERCENT", 100, 5), ("FLEET_PERCENT", 100, None)],
 )
 def test_a_minimum_that_leaves_no_host_is_refused(kind, value, nodes):
-    """CodeDeploy fails such a deployment before it begins. [contract]"""
+    """CodeDeploy fails such a deployment before it begins, so it is refused. [contract]"""
     assert "CodeDeploy fails at once" in refusal(hosts(kind, value), nodes=nodes)[0]
     read_policy(hosts("FLEET_PERCENT", 90), nodes=10)
 
 
 @pytest.mark.parametrize("text", [hosts("HOST_COUNT", 0), hosts("FLEET_PERCENT", 0), predefined("AllAtOnce")])
 def test_without_minimum_one_host_must_succeed(text):
-    """All at once; only if all fail, the deployment fails. [contract]"""
+    """All hosts go at once, and the deployment fails only if all of them fail. [contract]"""
     imported = read_policy(text)
     assert (imported.policy["max_parallel"], imported.policy["max_failed_nodes_percent"]) == (0, 100)
     assert imported.orchestrator["limit_comparison"] == "reaches"
 
 
 def test_predefined_configurations_for_servers():
-    """One at a time, or half of the hosts; the first is what a group has that says nothing. [contract]"""
+    """OneAtATime updates one host at a time, HalfAtATime half of them. [contract]"""
     one = read_policy(predefined("OneAtATime"))
     assert [one.policy[f"max_{name}"] for name in ("parallel", "failed_nodes", "failed_nodes_percent")] == [1, 1, 99]
     assert one.orchestrator == {"pacing": "sliding", **SLOTS, "on_failure": "stop"}
@@ -132,7 +132,7 @@ def test_predefined_configurations_for_servers():
     ],
 )
 def test_predefined_shifts_of_traffic(name, waves):
-    """Their names say all; a second set of instances stands beside the old one. [contract]"""
+    """The name of a configuration defines the steps; a second set of instances runs beside the old one. [contract]"""
     imported = read_policy(predefined(name))
     assert imported.policy.get("waves") == waves
     assert imported.policy["surge"] == "100%"
@@ -141,19 +141,19 @@ def test_predefined_shifts_of_traffic(name, waves):
 
 
 def test_an_unknown_type_is_the_only_problem():
-    """Nothing follows from it, such as that a number of hosts needs that of the fleet. [contract]"""
+    """No further problems follow from it, such as a missing number of nodes. [contract]"""
     assert messages(hosts("PERCENT", 75)) == [(1, "minimumHealthyHosts.type", "unknown value")]
 
 
 def test_an_unknown_name_is_refused():
-    """Of somebody's own configuration the file must say more. [contract]"""
-    told = "a custom configuration that the file only names"
-    assert messages('{"deploymentConfigName": "mine"}') == [(1, "deploymentConfigName", told)]
+    """A custom configuration that is only named is refused, as its contents are not in the file. [contract]"""
+    message = "a custom configuration that the file only names"
+    assert messages('{"deploymentConfigName": "mine"}') == [(1, "deploymentConfigName", message)]
     assert refusal(predefined("OneAtTime"))[0].endswith("did you mean 'CodeDeployDefault.OneAtATime'?")
 
 
 def test_zones_follow_one_another():
-    """Each is a wave; time and a minimum of its own for each. [contract]"""
+    """Each zone is a wave, with the configured time and minimum per zone. [contract]"""
     imported = read_policy(CONFIG)
     policy = imported.policy
     assert policy["zone_by_zone"] is True
@@ -165,8 +165,8 @@ def test_zones_follow_one_another():
     assert without_note(imported, CONFIG, "") == []
 
 
-def test_the_first_zone_takes_as_long_as_the_others_unless_it_says():
-    """And without a minimum per zone there is no limit per zone. [contract]"""
+def test_the_first_zone_takes_as_long_as_the_others_unless_stated():
+    """Without a minimum per zone there is no limit per zone. [contract]"""
     config = json.loads(CONFIG)
     config["zonalConfig"] = {"monitorDurationInSeconds": 60}
     policy = read_policy(json.dumps(config)).policy
@@ -175,7 +175,7 @@ def test_the_first_zone_takes_as_long_as_the_others_unless_it_says():
 
 
 def test_a_number_of_hosts_per_zone_needs_the_size_of_zones():
-    """It is given by nodes and the variable zones, or noted as unknown. [contract]"""
+    """The size follows from the nodes and the variable `zones`; otherwise a note calls it unknown. [contract]"""
     text = CONFIG.replace('"FLEET_PERCENT", "value": 40', '"HOST_COUNT", "value": 4')
     known = read_policy(text, nodes=30, variables={"zones": "3"})
     assert known.policy["max_parallel_per_zone"] == 6
@@ -187,7 +187,7 @@ def test_a_number_of_hosts_per_zone_needs_the_size_of_zones():
 
 
 def test_a_template_is_evaluated():
-    """The first configuration, or the one named; rollback as the deployment group says. [contract]"""
+    """The first or the named configuration is used, with the rollback setting of the deployment group. [contract]"""
     imported = read_policy(TEMPLATE, nodes=10)
     assert imported.policy["max_parallel"] == 2
     assert imported.orchestrator["on_failure"] == "rollback"
@@ -241,8 +241,8 @@ def test_a_function_of_sam_needs_a_predefined_shift():
         ({"enabled": False, "events": ["DEPLOYMENT_FAILURE"]}, False),
     ],
 )
-def test_a_rollback_follows_a_failure_if_it_is_enabled_for_failures(section, back):
-    """Alarms alone lead to none. [contract]"""
+def test_a_rollback_follows_a_failure_if_enabled(section, back):
+    """Rollback for alarms alone causes none. [contract]"""
     group = {"deploymentConfigName": "CodeDeployDefault.OneAtATime", "autoRollbackConfiguration": section}
     imported = read_policy(json.dumps({"deploymentGroupInfo": group}))
     assert (imported.orchestrator["on_failure"] == "rollback") is back
@@ -250,7 +250,7 @@ def test_a_rollback_follows_a_failure_if_it_is_enabled_for_failures(section, bac
 
 
 def test_all_bad_values_are_reported_with_lines():
-    """Line, field and what is wrong, all at once. [contract]"""
+    """All problems are reported together, with line, field and reason. [contract]"""
     text = CONFIG.replace("70", "101").replace("900", "-1").replace('"value": 40', '"value": 100')
     assert messages(text) == [
         (4, "minimumHealthyHosts.value", "too large"),
@@ -259,8 +259,8 @@ def test_all_bad_values_are_reported_with_lines():
     ]
 
 
-def test_steps_of_traffic_must_be_said():
-    """A canary without percentage is none. [contract]"""
+def test_steps_of_traffic_are_required():
+    """A canary without a percentage is refused. [contract]"""
     text = '{"trafficRoutingConfig": {"type": "TimeBasedCanary", "timeBasedCanary": {"canaryInterval": 5}}}'
     assert "timeBasedCanary.canaryPercentage: not given" in refusal(text)[0]
 
@@ -280,14 +280,14 @@ def test_steps_of_traffic_must_be_said():
     ],
 )
 def test_ten_hosts_as_in_the_documentation(engine, least, fail, expected, stopped):
-    """A failure takes up a place for good; without places it is over, unless no host is left; one must succeed. [oracle]"""
+    """A failed host keeps its place; without places the deployment fails, unless no host is left; one must succeed. [oracle]"""
     rollout = roll_out(read_policy(hosts("HOST_COUNT", least), nodes=10), 10, fail=fail, engine=engine)
     assert batches(rollout) == expected
     assert (rollout.responses["state"] == "failed") is stopped
 
 
 def test_half_of_nine_hosts(engine):
-    """Four at a time; with five failures the minimum can't be reached. [oracle]"""
+    """Four hosts go at a time; after five failures the minimum can't be reached. [oracle]"""
     half = read_policy(predefined("HalfAtATime"))
     assert batches(roll_out(half, 9, engine=engine)) == [4, 4, 1]
     assert roll_out(half, 9, fail=[0, 1, 2, 8], engine=engine).responses["state"] == "completed"
@@ -295,7 +295,7 @@ def test_half_of_nine_hosts(engine):
 
 
 def test_zones_are_updated_one_after_the_other(engine):
-    """Three hosts at a time of each zone, whose failures count for the next zone, too. [oracle]"""
+    """Three hosts of a zone go at a time, and failures count towards the next zone's limit, too. [oracle]"""
     minimum = {"type": "HOST_COUNT", "value": 9}
     config = {"minimumHealthyHosts": minimum, "zonalConfig": {"monitorDurationInSeconds": 60}}
     imported = read_policy(json.dumps(config), nodes=12)

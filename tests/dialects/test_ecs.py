@@ -96,7 +96,7 @@ def test_a_bad_number_of_tasks_is_the_only_problem():
 
 
 def test_every_field_has_a_note():
-    """No field of the deployment's configuration is passed over. [contract]"""
+    """Every field of the deployment configuration has a note. [contract]"""
     imported = read_policy(SERVICE)
     assert without_note(imported, SERVICE, "deploymentConfiguration") == []
     found = fidelities(imported)
@@ -112,7 +112,7 @@ def test_every_field_has_a_note():
         (5, 80, 100, 1, None),
         (5, 79, 100, 1, None),  # 3.95 tasks are 4
         (5, 50, 100, 2, None),  # 2.5 are 3
-        (5, 100, 119, None, None),  # 5.95 are 5: nothing may move
+        (5, 100, 119, None, None),  # 5.95 are 5, so nothing may be updated
         (5, 100, 120, 1, 1),
         (5, 0, 100, 5, None),
         (3, 67, 150, 1, 1),  # 2.01 are 3; 4.5 are 4
@@ -144,7 +144,7 @@ def test_defaults_are_those_of_ecs_and_are_noted():
 
 
 def test_daemons_have_other_defaults():
-    """One task per instance: 0 % and 100 %, and the number of instances is the caller's. [contract]"""
+    """A daemon has one task per instance, 0 % and 100 %, and the caller's number of instances. [contract]"""
     text = '{"serviceName": "agent", "schedulingStrategy": "DAEMON", "taskDefinition": "agent:2"}'
     policy = read_policy(text, nodes=9).policy
     assert (policy["max_parallel"], policy.get("surge")) == (9, None)
@@ -178,7 +178,7 @@ def test_the_threshold_of_the_circuit_breaker(nodes, threshold, limit):
 
 
 def test_a_circuit_breaker_that_is_off_has_no_effect():
-    """Its other fields say so in their notes. [contract]"""
+    """Notes say that its other fields are ignored. [contract]"""
     breaker = {"enable": False, "rollback": True, "thresholdConfiguration": {"type": "COUNT", "value": 1}}
     imported = read_policy(service(deploymentCircuitBreaker=breaker))
     assert "max_failed_nodes" not in imported.policy
@@ -186,7 +186,7 @@ def test_a_circuit_breaker_that_is_off_has_no_effect():
 
 
 def test_traffic_in_steps_becomes_waves():
-    """Linear and canary strategies, with their defaults; blue/green is all at once beside the old tasks. [contract]"""
+    """Linear and canary strategies become waves, with their defaults; blue/green is one wave beside the old tasks. [contract]"""
     steps = {"stepPercent": 25, "stepBakeTimeInMinutes": 2}
     linear = read_policy(service(strategy="LINEAR", linearConfiguration=steps))
     assert linear.policy["waves"] == [{"size": "25%", "bake_time": "2m"}]
@@ -200,7 +200,7 @@ def test_traffic_in_steps_becomes_waves():
 
 
 def test_a_template_is_evaluated():
-    """Parameters, their defaults, conditions and mappings; the service that says how to deploy is taken. [contract]"""
+    """Parameters, defaults, conditions and mappings are evaluated, and the service with a deployment configuration is used. [contract]"""
     imported = read_policy(TEMPLATE, variables={"Least": "50"})
     assert imported.nodes == 8
     assert (imported.policy["max_parallel"], imported.policy["surge"]) == (8, 4)
@@ -213,7 +213,7 @@ def test_a_template_is_evaluated():
 
 
 def test_a_target_group_in_the_template_checks_health():
-    """Its interval and thresholds, and the grace period as further failed checks. [contract]"""
+    """Its interval and thresholds are used; the grace period allows further failed checks. [contract]"""
     imported = read_policy(TEMPLATE)
     assert imported.policy["health_check"] == {
         "deadline": "3h",
@@ -228,7 +228,7 @@ def test_a_target_group_in_the_template_checks_health():
 
 
 def test_an_unknown_parameter_is_not_guessed():
-    """One note names it, and says that the default is assumed. [contract]"""
+    """One note names it and says that the default is assumed. [contract]"""
     imported = read_policy(TEMPLATE)
     (note,) = imported.unknown
     assert "!Ref Least" in note.text
@@ -238,7 +238,7 @@ def test_an_unknown_parameter_is_not_guessed():
 
 
 def test_a_parameter_that_decides_a_condition_is_named():
-    """Wherever it is hidden: in a condition of a condition, a mapping, or a text. [contract]"""
+    """It is found in nested conditions, mappings and texts. [contract]"""
     hidden = read_policy(TEMPLATE.replace("Stage: {Type: String, Default: test}", "Stage: {Type: String}"))
     fields = ("MaximumPercent", "DeploymentCircuitBreaker")
     texts = [note.text for note in hidden.unknown if note.field.endswith(fields)]
@@ -247,7 +247,7 @@ def test_a_parameter_that_decides_a_condition_is_named():
 
 
 def test_functions_as_json_mean_the_same():
-    """Templates in JSON write functions as mappings. [contract]"""
+    """JSON templates, which write functions as mappings, give the same policy. [contract]"""
     body = {"Type": "AWS::ECS::Service", "Properties": {"DesiredCount": {"Ref": "Tasks"}, "DeploymentConfiguration": {
         "MaximumPercent": {"Fn::If": ["Big", 150, 100]}, "MinimumHealthyPercent": {"Fn::Sub": "${Least}"}}}}  # fmt: skip
     template = {
@@ -262,14 +262,14 @@ def test_functions_as_json_mean_the_same():
 
 
 def test_circular_conditions_end():
-    """They are unknown, as a condition that isn't there. [contract]"""
+    """Circular conditions are treated as unknown, like missing ones. [contract]"""
     text = TEMPLATE.replace("!Equals [!Ref Stage, live]", "!Not [!Condition Breaks]")
     imported = read_policy(text)
     assert any("!If Breaks" in note.text for note in imported.unknown)
 
 
 def test_answers_of_the_api_are_read():
-    """A service alone or in a list, chosen by name. [contract]"""
+    """A service is read alone or from a list, from which it is chosen by name. [contract]"""
     one, two = json.loads(service(desired=4)), json.loads(service(desired=6))
     two["serviceName"] = "api"
     assert read_policy(json.dumps({"service": one})).nodes == 4
@@ -278,7 +278,7 @@ def test_answers_of_the_api_are_read():
 
 
 def test_all_bad_values_are_reported_with_lines():
-    """Line, field and what is wrong, all at once. [contract]"""
+    """All problems are reported together, with line, field and reason. [contract]"""
     text = SERVICE.replace("75", "101").replace('"COUNT"', '"NUMBER"')
     text = text.replace('"enable": true,\n', '"enable": "yes",\n')
     assert messages(text) == [
@@ -297,7 +297,7 @@ def test_all_bad_values_are_reported_with_lines():
     ],
 )
 def test_the_circuit_breaker_of_five_tasks(engine, fail, reset, touched, stopped):
-    """One at a time; three failures in a row, or in all, are too many. [oracle]"""
+    """Tasks go one at a time; three failures in a row, or in total, stop the deployment. [oracle]"""
     breaker = {"enable": True, "rollback": False, "resetOnHealthyTask": reset}
     text = service(desired=5, minimumHealthyPercent=80, maximumPercent=100, deploymentCircuitBreaker=breaker)
     rollout = roll_out(read_policy(text), 5, fail=fail, engine=engine)
@@ -306,7 +306,7 @@ def test_the_circuit_breaker_of_five_tasks(engine, fail, reset, touched, stopped
 
 
 def test_tasks_beside_the_old_ones_take_none_out_of_service(engine):
-    """Four tasks at 100 and 200 %: all at once, and all old ones serve until then. [oracle]"""
+    """At 100 and 200 % four tasks start at once, and all old ones serve until then. [oracle]"""
     rollout = roll_out(read_policy(service(desired=4)), 4, engine=engine)
     assert batches(rollout) == [4]
     assert rollout.responses["min_in_service_fraction"] == 1
@@ -323,6 +323,6 @@ def test_tasks_beside_the_old_ones_take_none_out_of_service(engine):
     ],
 )
 def test_fields_beside_the_configuration_are_noted(config, field, fidelity):
-    """What they mean for a rollout, or that they mean nothing. [contract]"""
+    """Notes say whether and how other fields affect a rollout. [contract]"""
     imported = read_policy(json.dumps({**json.loads(service()), **config}))
     assert fidelities(imported)[field] == fidelity

@@ -62,15 +62,15 @@ def test_each_form_keeps_its_dialect(data: dict, dialect: str, spec: dict, write
     assert imported.orchestrator == {}
 
 
-def test_a_body_says_how_many_nodes_there_are() -> None:
-    """`status.total_nodes`, unless the caller says otherwise. [contract]"""
+def test_a_body_states_the_number_of_nodes() -> None:
+    """`status.total_nodes` is used unless the caller gives a number. [contract]"""
     text = json.dumps(BODY)
     assert (read_policy(text).nodes, read_policy(text, nodes=7).nodes) == (50, 7)
     assert notes(read_policy(text))["deployment.status.total_nodes"][:2] == ("exact", "50 nodes")
 
 
 def test_the_published_examples_are_translated() -> None:
-    """`auto_rollback` is turned round, a probe is noted, and a deadline is assumed and said so. [contract]"""
+    """`auto_rollback` is inverted, a probe is noted, and a note states the assumed deadline. [contract]"""
     imported = read_policy(EXAMPLE)
     assert imported.policy == {
         "dialect": "deployment",
@@ -88,8 +88,8 @@ def test_the_published_examples_are_translated() -> None:
     assert read_policy(EXAMPLE.replace("true", "false")).policy["no_auto_rollback"] is True
 
 
-def test_every_field_has_a_note_and_so_have_defaults() -> None:
-    """Fields with their lines, defaults of the API without, unknown fields as left out. [contract]"""
+def test_fields_and_defaults_have_notes() -> None:
+    """Fields have notes with lines, defaults without; unknown fields are noted as ignored. [contract]"""
     imported = read_policy(json.dumps({"name": "j", "deployment": {**SPEC, "surge": 2}}, indent=1))
     found = notes(imported)
     for number, key in enumerate(SPEC):
@@ -102,7 +102,7 @@ def test_every_field_has_a_note_and_so_have_defaults() -> None:
 
 
 def test_unknown_fields_are_noted_in_the_order_of_the_file() -> None:
-    """Not in that of a set, which differs between processes. [contract]"""
+    """Their order doesn't depend on the hash seed. [contract]"""
     unknown = [f"more{number}" for number in range(20)]
     imported = read_policy(json.dumps({"name": "j", "deployment": {**SPEC, **dict.fromkeys(unknown, 1)}}))
     left_out = [note.field for note in imported.notes if note.fidelity == "none"]
@@ -116,8 +116,8 @@ def test_the_same_number_means_what_its_dialect_says() -> None:
         assert notes(read_policy(json.dumps({key: spec})))[f"{key}.max_parallel"][1] == meant[key]
 
 
-def test_another_type_of_deployment_is_said_to_be_the_scenarios() -> None:
-    """A policy doesn't say whether it updates or rolls back. [contract]"""
+def test_another_type_of_deployment_is_left_to_the_scenario() -> None:
+    """A note says that the scenario states the type, as a policy can't. [contract]"""
     body = {"deployment": {**BODY["deployment"], "type": "rollback"}}
     assert notes(read_policy(json.dumps(body)))["deployment.type"][0] == "approximate"
 
@@ -180,23 +180,23 @@ def test_bad_values_have_a_line_and_a_field(text: str, problem: str) -> None:
         ({"strategy": "rolling", "health_check": {"deadlin": 10**9}}, "found 'deadlin': did you mean 'deadline'?"),
     ],
 )
-def test_a_misspelt_key_is_no_ambiguous_dialect(spec: dict, problem: str) -> None:
-    """It may be the one that tells the dialect. [contract]"""
+def test_a_misspelt_key_does_not_make_the_dialect_ambiguous(spec: dict, problem: str) -> None:
+    """A misspelt key may be the one that determines the dialect. [contract]"""
     for data in (spec, {"spec": spec}, {"rollout": {"spec": spec}}):
         (found,) = refusal(json.dumps(data, indent=1))
         assert found.endswith(problem)
 
 
-def test_keys_of_both_dialects_are_told_where_they_are() -> None:
-    """Below a wrapper it is the key that doesn't suit it. [contract]"""
+def test_keys_of_both_dialects_are_reported_with_their_places() -> None:
+    """Below a wrapper, the key that doesn't belong to its dialect is reported. [contract]"""
     check = {**ROLLOUT["health_check"], "min_healthy_time": "30s"}
     (found,) = refusal(json.dumps({"rollout": {"spec": {**ROLLOUT, "health_check": check}}}, indent=1))
     assert "rollout.spec.health_check.min_healthy_time: keys of both dialects" in found
     assert "write it as the rollout dialect does, or the key around it as 'deployment'" in found
 
 
-def test_a_deadline_as_long_as_the_healthy_time_is_possible() -> None:
-    """Windows may be as short as the scenario says; immediate rollouts don't wait for health. [contract]"""
+def test_a_deadline_equal_to_the_healthy_time_is_possible() -> None:
+    """Windows may be as short as the scenario states; immediate rollouts don't wait for health. [contract]"""
     text = EXAMPLE.replace("interval: 30s", "min_healthy_time: 31s\n    deadline: 31s")
     assert read_policy(text).policy["health_check"] == {"min_healthy_time": "31s", "deadline": "31s"}
     at_once = {"strategy": "immediate", "health_check": {"deadline": "1s"}}

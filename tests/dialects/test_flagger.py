@@ -46,7 +46,7 @@ def changed(before, after):
 
 
 def test_weights_are_waves_and_checks_a_gate():
-    """Each weight is a wave, watched for an interval; the threshold is the number of failed looks; the rest follows. [contract]"""
+    """Each weight is a wave observed for an interval; the threshold is the number of failed looks. [contract]"""
     imported = read_policy(CANARY)
     assert (imported.kind, imported.nodes) == ("flagger", None)
     assert imported.policy == {
@@ -93,19 +93,19 @@ def test_weights_are_waves_and_checks_a_gate():
     ],
 )
 def test_weights_follow_the_controller(old, new, expected):
-    """Weights grow by steps until maxWeight, which they may exceed; of stepWeights the last one is it, 100 at most. [oracle]"""
+    """Weights grow in steps up to maxWeight, which they may exceed; stepWeights end with their last value, at most 100. [oracle]"""
     assert weights(changed(old, new)) == expected
 
 
 def test_weights_that_add_no_node_last_longer():
-    """Of 10 nodes 1 % and 5 % are one: the step between takes its time with the wave before. [contract]"""
+    """Of 10 nodes 1 % and 5 % are one, so the second step extends the first wave. [contract]"""
     text = changed("stepWeight: 20", "stepWeights: [1, 5, 14, 30]")
     waves = read_policy(text, nodes=10).policy["waves"]
     assert waves == [{"until": "1%", "bake_time": "1m"}, {"until": "30%"}, PROMOTED]
 
 
 def test_replicas_of_a_target_in_the_same_file():
-    """The number of nodes is that of the target, if it is there; the caller's goes before. [contract]"""
+    """The number of nodes is the caller's, or else the target's replicas. [contract]"""
     imported = read_policy(CANARY + DEPLOYMENT)
     assert (imported.kind, imported.nodes) == ("flagger", 10)
     assert read_policy(CANARY + DEPLOYMENT, nodes=30).nodes == 30
@@ -113,7 +113,7 @@ def test_replicas_of_a_target_in_the_same_file():
 
 
 def test_iterations_are_looks_at_one_wave():
-    """Blue/green and A/B tests judge all new nodes together so many times. [contract]"""
+    """Blue/green and A/B tests judge all new nodes together, once per iteration. [contract]"""
     imported = read_policy(changed("stepWeight: 20", "iterations: 5"))
     assert imported.policy["waves"] == [{"until": "100%"}]
     assert imported.policy["health_check"]["min_healthy_time"] == "2m30s"
@@ -128,7 +128,7 @@ def test_iterations_are_looks_at_one_wave():
     "text", [changed("  service:", "  skipAnalysis: true\n  service:"), CANARY[: CANARY.index("  analysis:")]]
 )
 def test_without_analysis_all_nodes_at_once(text):
-    """skipAnalysis, or no analysis at all, promotes the canary when it is ready. [contract]"""
+    """With skipAnalysis or without an analysis, the canary is promoted when it is ready. [contract]"""
     policy = read_policy(text).policy
     assert policy["waves"] == [{"until": "100%"}]
     assert "gate" not in policy["health_check"]
@@ -136,7 +136,7 @@ def test_without_analysis_all_nodes_at_once(text):
 
 
 def test_defaults_are_noted():
-    """60 s, threshold 1, maxWeight 100 and 600 s, each with a note without a line. [contract]"""
+    """The defaults of 60 s, threshold 1, maxWeight 100 and 600 s have notes without lines. [contract]"""
     bare = changed("    interval: 30s\n    threshold: 4\n    maxWeight: 50\n", "").replace(
         "  progressDeadlineSeconds: 120\n", ""
     )
@@ -161,15 +161,15 @@ def test_defaults_are_noted():
         ("name: request-success-rate", "name: request-duration", None),
     ],
 )
-def test_only_the_rate_of_successes_is_judged(old, new, rate):
-    """thresholdRange.min of request-success-rate is 1 - max_error_rate; other metrics never fail here. [contract]"""
+def test_only_the_success_rate_is_judged(old, new, rate):
+    """max_error_rate is 1 - thresholdRange.min of request-success-rate; other metrics never fail. [contract]"""
     imported = read_policy(changed(old, new))
     assert imported.policy["health_check"].get("max_error_rate") == rate
     assert ("gate" in imported.policy["health_check"]) is (rate is not None)
 
 
 def test_every_field_has_a_note_with_its_line():
-    """Each key of the spec and of the analysis, each metric and webhook occurs in a note. [contract]"""
+    """Each key of spec and analysis, each metric and each webhook appears in a note. [contract]"""
     text = changed(
         "    threshold: 4", "    threshold: 4\n    mirror: true\n    stepWeightPromotion: 50\n    colour: red"
     )
@@ -201,12 +201,12 @@ def test_every_field_has_a_note_with_its_line():
     ],
 )
 def test_bad_values_have_line_and_field(before, after, line, words):
-    """A bad value is refused with its line, its field and what is allowed. [contract]"""
+    """A bad value is refused with its line, its field and the allowed values. [contract]"""
     assert_one_problem(changed(before, after), line, words)
 
 
 def test_variables_of_the_text():
-    """Values may be variables of envsubst, as where Flux replaces them. [contract]"""
+    """Values may be envsubst variables, as Flux substitutes them. [contract]"""
     text = changed("stepWeight: 20", "stepWeight: ${STEP:=25}")
     assert weights(text) == ["25%", "50%", "100%"]
     assert weights(text, variables={"STEP": 50}) == ["50%", "100%"]
@@ -219,13 +219,13 @@ def test_an_empty_list_of_metrics_is_known():
 
 
 def test_recognised_before_a_workload():
-    """A Canary is recognised beside its target, and refused by name where there is none. [contract]"""
+    """A Canary is recognised in a file with its target; a file without one is refused by name. [contract]"""
     assert read_policy(DEPLOYMENT.removeprefix("---\n") + "---\n" + CANARY).kind == "flagger"
     assert "no Canary" in refusal(DEPLOYMENT, kind="flagger")[0]
 
 
-def test_a_bad_release_goes_back_at_the_threshold(tmp_path, engine):
-    """A fifth of the nodes fail a tenth of the requests: four looks of 30 s, then all go back. [oracle]"""
+def test_a_bad_release_is_rolled_back_at_the_threshold(tmp_path, engine):
+    """A fifth of the nodes fail 10 % of requests: all are rolled back after four looks of 30 s. [oracle]"""
     path = tmp_path / "canary.yaml"
     scenario = {
         "name": "canary",

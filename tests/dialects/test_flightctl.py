@@ -38,7 +38,7 @@ def batches_of(*entries):
 
 
 def test_every_field_is_mapped():
-    """Batches are waves, judged at their end by their own devices. [contract]"""
+    """Batches are waves, each judged at its end by its own devices. [contract]"""
     imported = read_policy(FLEET)
     assert imported.kind == "flightctl"
     assert imported.policy == {
@@ -60,7 +60,7 @@ def test_every_field_is_mapped():
 
 
 def test_every_field_has_a_note():
-    """No field of the rollout policy is passed over; a selector makes its batch approximate. [contract]"""
+    """Every field of the rollout policy has a note; a selector makes its batch approximate. [contract]"""
     imported = read_policy(FLEET)
     assert without_note(imported, FLEET, "spec.rolloutPolicy") == []
     found = fidelities(imported)
@@ -70,7 +70,7 @@ def test_every_field_has_a_note():
 
 
 def test_defaults_are_noted():
-    """90 % of a batch must succeed, within a day. [contract]"""
+    """By default 90 % of a batch must succeed within a day. [contract]"""
     imported = batches_of("{limit: 5}")
     assert imported.policy["max_failed_nodes_percent"] == 10
     assert imported.policy["health_check"] == {"deadline": "24h"}
@@ -80,7 +80,7 @@ def test_defaults_are_noted():
 
 
 def test_without_batches_nothing_is_judged():
-    """All devices go at once, as fast as the budget allows. [contract]"""
+    """All devices go at once, as far as the disruption budget allows. [contract]"""
     imported = read_policy(fleet("{successThreshold: 99%, disruptionBudget: {maxUnavailable: 3}}"))
     assert imported.policy["waves"] == [{"until": "100%"}]
     assert "max_failed_nodes_percent" not in imported.policy
@@ -89,7 +89,7 @@ def test_without_batches_nothing_is_judged():
 
 
 def test_a_threshold_of_a_batch_is_that_of_the_one_before(engine):
-    """It decides whether its batch starts; the first has none before it. [oracle]"""
+    """A batch's threshold decides, on the previous batch, whether it starts; the first needs none. [oracle]"""
     first, second = "{limit: 50%, successThreshold: 100%}", "{limit: 80%, successThreshold: 50%}"
     imported = batches_of(first, second)
     assert [wave["max_failed_nodes_percent"] for wave in imported.policy["waves"]] == [50, 10, 10]
@@ -102,7 +102,7 @@ def test_a_threshold_of_a_batch_is_that_of_the_one_before(engine):
 
 
 def test_percentages_are_rounded_to_the_nearest_number(engine):
-    """Half a device counts as one; a batch of less is left out if the number of devices is known. [oracle]"""
+    """Halves are rounded up; a batch of no devices is left out if the fleet's size is known. [oracle]"""
     assert batches(roll_out(batches_of("{limit: 10%}", "{limit: 50%}"), 13, engine=engine)) == [1, 6, 6]
     text = fleet("{deviceSelection: {sequence: [{limit: 10%}, {limit: 50%}]}}")
     assert read_policy(text, nodes=5).policy["waves"][0] == {"until": "10%"}
@@ -110,21 +110,21 @@ def test_percentages_are_rounded_to_the_nearest_number(engine):
 
 
 def test_fleets_of_other_projects_are_not_recognised():
-    """Agones has objects of that kind. [contract]"""
+    """Agones' Fleet objects are not recognised. [contract]"""
     text = "apiVersion: {version}\nkind: Fleet\nspec: {{}}\n"
     versions = ["v1alpha1", "flightctl.io/v1beta1", "agones.dev/v1"]
     assert [recognised_as(text.format(version=one)) for one in versions] == [["flightctl"], ["flightctl"], []]
 
 
 def test_without_a_rollout_policy_all_devices_are_updated_at_once():
-    """Nothing stops that. [contract]"""
+    """Without one, nothing stops the rollout. [contract]"""
     imported = read_policy("kind: Fleet\nspec: {}\n")
     assert imported.policy["strategy"] == "immediate"
     assert imported.orchestrator == {"on_failure": "continue"}
 
 
 def test_batches_without_a_limit():
-    """All that are left; or all that match, which nobody knows here. [contract]"""
+    """A batch without a limit takes all remaining devices, or an unknown number that match. [contract]"""
     assert batches_of("{limit: 1}", "{}").policy["waves"] == [1, {"until": "100%"}, {"until": "100%"}]
     selective = batches_of("{limit: 1}", "{selector: {matchLabels: {a: b}}}")
     assert selective.policy["waves"] == [1, {"until": "100%"}]
@@ -133,18 +133,18 @@ def test_batches_without_a_limit():
 
 @pytest.mark.parametrize("limit", ["0", "101%", "-5", "half", "1.5", "true", "[1]"])
 def test_other_limits_are_refused(limit):
-    """A batch takes a whole number of devices, or a percentage. [contract]"""
+    """Only a whole number of devices or a percentage is allowed as a batch limit. [contract]"""
     assert "sequence[0].limit" in str(refused(batches_of, f"{{limit: {limit}}}"))
 
 
 @pytest.mark.parametrize("threshold", ["95", "101%", "most"])
 def test_other_thresholds_are_refused(threshold):
-    """It is a percentage as text. [contract]"""
+    """Only a percentage as text is allowed as a threshold. [contract]"""
     assert "successThreshold: not a percent" in refusal(fleet(f"{{successThreshold: {threshold}}}"))[0]
 
 
 def test_a_minimum_of_available_devices_needs_the_number_of_nodes():
-    """The stricter of both bounds counts. [contract]"""
+    """Of both bounds of the budget the stricter one is used. [contract]"""
     text = fleet("{disruptionBudget: {minAvailable: 6, maxUnavailable: 5}}")
     assert read_policy(text, nodes=10).policy["max_parallel"] == 4
     assert read_policy(text, nodes=20).policy["max_parallel"] == 5
@@ -153,7 +153,7 @@ def test_a_minimum_of_available_devices_needs_the_number_of_nodes():
 
 
 def test_groups_of_a_budget_are_zones():
-    """A minimum per group needs their number as well. [contract]"""
+    """A minimum per group needs the number of groups, too. [contract]"""
     text = fleet("{disruptionBudget: {groupBy: [site], minAvailable: 6, maxUnavailable: 5}}")
     assert read_policy(text).policy["max_parallel_per_zone"] == 5
     assert "--var zones=Z" in read_policy(text).unknown[0].text
@@ -161,7 +161,7 @@ def test_groups_of_a_budget_are_zones():
 
 
 def test_all_bad_values_are_reported_with_lines():
-    """Line, field and what is wrong, all at once. [contract]"""
+    """All problems are reported together, with line, field and reason. [contract]"""
     text = FLEET.replace("BatchSequence", "Random").replace("25%", "250%").replace("20m", "20").replace("8", "none")
     policy = "spec.rolloutPolicy"
     assert sorted(messages(text)) == [
@@ -173,7 +173,7 @@ def test_all_bad_values_are_reported_with_lines():
 
 
 def test_batches_of_a_hundred_devices(engine):
-    """A percentage counts those before; a batch with less than its threshold suspends the rollout at its end. [oracle]"""
+    """Percentages include earlier batches; a batch below its threshold suspends the rollout at its end. [oracle]"""
     imported = batches_of("{limit: 1}", "{limit: 50%}", "{limit: 80%}")
     assert batches(roll_out(imported, 100, engine=engine)) == [1, 49, 30, 20]
     assert batches(roll_out(imported, 100, fail=[50], engine=engine)) == [1, 49, 30, 20]
@@ -184,7 +184,7 @@ def test_batches_of_a_hundred_devices(engine):
 
 
 def test_a_batch_at_its_threshold_goes_on(engine):
-    """One device of a thousand may fail under a threshold of 99.9 %, in decimals as they are written. [oracle]"""
+    """With a threshold of 99.9 %, read as a decimal, one device of a thousand may fail. [oracle]"""
     imported = read_policy(fleet("{deviceSelection: {sequence: []}, successThreshold: 99.9%}"))
     assert imported.policy["max_failed_nodes_percent"] == 0.1
     assert roll_out(imported, 1000, fail=[0], engine=engine).responses["state"] == "completed"

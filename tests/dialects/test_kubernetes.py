@@ -59,7 +59,7 @@ def deployment(surge, unavailable, replicas=10):
 
 
 def test_a_deployment_is_a_sliding_window():
-    """Surge and unavailable ones together are in flight, a failed node keeps its slot, nothing goes back. [contract]"""
+    """Surge and unavailable pods together are in flight, a failed node keeps its slot, and nothing is rolled back. [contract]"""
     imported = read_policy(DEPLOYMENT)
     assert imported.kind == "kubernetes"
     assert imported.nodes == 10
@@ -94,13 +94,13 @@ def test_a_deployment_is_a_sliding_window():
     ],
 )
 def test_surge_is_rounded_up_and_unavailable_down(surge, unavailable, replicas, parallel, surged):
-    """25 % of 10 replicas are 3 beside and 2 in place; both 0 after rounding is 1 in place. [contract]"""
+    """25 % of 10 replicas are 3 beside and 2 in place; if both are 0, it is 1 in place. [contract]"""
     policy = read_policy(deployment(surge, unavailable, replicas)).policy
     assert (policy["max_parallel"], policy.get("surge")) == (parallel, surged)
 
 
 def test_defaults_of_a_deployment_are_noted():
-    """25 % of both, 600 s, one replica: each default that matters has a note without a line. [contract]"""
+    """Each default that matters (25 %, 600 s, one replica) has a note without a line. [contract]"""
     bare = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\nspec: {template: {}}\n"
     imported = read_policy(bare, nodes=20)
     assert (imported.nodes, imported.policy["max_parallel"], imported.policy["surge"]) == (20, 10, 5)
@@ -114,7 +114,7 @@ def test_defaults_of_a_deployment_are_noted():
 
 
 def test_every_field_of_the_spec_has_a_note_with_its_line():
-    """Whatever stands in spec and strategy occurs in a note, and its line is that of the field. [contract]"""
+    """Each field of spec and strategy appears in a note with its line. [contract]"""
     imported = read_policy(DEPLOYMENT)
     lines = {note.field: note.line for note in imported.notes}
     fields = ["minReadySeconds", "progressDeadlineSeconds", "revisionHistoryLimit", "selector"]
@@ -126,7 +126,7 @@ def test_every_field_of_the_spec_has_a_note_with_its_line():
 
 
 def test_recreate_replaces_all_at_once():
-    """Under Recreate there is no window and no surge. [contract]"""
+    """Under Recreate all pods go at once, without surge. [contract]"""
     text = DEPLOYMENT[: DEPLOYMENT.index("    rollingUpdate")].replace("type: RollingUpdate", "type: Recreate")
     imported = read_policy(text)
     assert imported.policy["waves"] == [{"until": "100%"}]
@@ -135,14 +135,14 @@ def test_recreate_replaces_all_at_once():
     assert "type: Recreate" in refusal(DEPLOYMENT.replace("type: RollingUpdate", "type: Recreate"))[0]
 
 
-def test_the_largest_progress_deadline_is_none():
-    """2147483647 s mean that a rollout never fails for want of progress. [contract]"""
+def test_the_largest_progress_deadline_means_none():
+    """With 2147483647 s a rollout never fails for lack of progress. [contract]"""
     text = DEPLOYMENT.replace("progressDeadlineSeconds: 300", "progressDeadlineSeconds: 2147483647")
     assert "progress_deadline" not in read_policy(text).policy
 
 
 def test_a_readiness_probe_takes_its_time():
-    """A pod is ready after its first successful probes, and then available after minReadySeconds. [contract]"""
+    """A pod is ready after its first successful probes, and available minReadySeconds later. [contract]"""
     probe = 'readinessProbe: {initialDelaySeconds: 15, periodSeconds: 5, httpGet: {path: "/"}}'
     imported = read_policy(DEPLOYMENT.replace('image: "shop:2"', f'image: "shop:2", {probe}'))
     check = {"deadline": "720h", "min_healthy_time": "35s", "max_error_rate": 0.99}
@@ -153,7 +153,7 @@ def test_a_readiness_probe_takes_its_time():
 
 
 def test_a_daemon_set_rounds_up_in_any_fleet():
-    """A percent stays one, and is rounded up; without a number it is one node. No deadline, no known fleet. [contract]"""
+    """A percentage stays one and is rounded up; the default is one node, without a deadline. [contract]"""
     imported = read_policy(DAEMONS)
     assert (imported.nodes, imported.policy["max_parallel"]) == (None, "10%")
     assert imported.orchestrator["wave_rounding"] == "ceil"
@@ -162,7 +162,7 @@ def test_a_daemon_set_rounds_up_in_any_fleet():
 
 
 def test_a_daemon_set_with_surge():
-    """maxSurge needs maxUnavailable: 0, and starts as many beside the old pods. [contract]"""
+    """maxSurge requires maxUnavailable: 0, and starts that many pods beside the old ones. [contract]"""
     policy = read_policy(DAEMONS.replace("maxUnavailable: 10%", "maxUnavailable: 0, maxSurge: 30%")).policy
     assert (policy["max_parallel"], policy["surge"]) == ("30%", "30%")
     assert "not both" in refusal(DAEMONS.replace("maxUnavailable: 10%", "maxSurge: 1"))[0]
@@ -170,7 +170,7 @@ def test_a_daemon_set_with_surge():
 
 
 def test_a_partition_is_a_canary():
-    """Of 5 replicas those from 3 on are updated; the others wait. maxUnavailable is rounded down. [contract]"""
+    """Of 5 replicas those from number 3 on are updated, the others wait; maxUnavailable is rounded down. [contract]"""
     imported = read_policy(STATEFUL)
     policy = imported.policy
     assert (policy["strategy"], policy["auto_promote"], policy["max_parallel"]) == ("canary", False, "50%")
@@ -184,7 +184,7 @@ def test_a_partition_is_a_canary():
 
 @pytest.mark.parametrize("text", [DAEMONS, STATEFUL])
 def test_on_delete_is_one_after_the_other_by_hand(text):
-    """OnDelete has no pace of its own: one node at a time, with a note that says so. [contract]"""
+    """OnDelete is one node at a time, and a note says that people set the pace. [contract]"""
     imported = read_policy(text.replace("type: RollingUpdate", "type: OnDelete"))
     assert imported.policy["max_parallel"] == 1
     (note,) = notes_of(imported, "spec.updateStrategy.type")
@@ -192,7 +192,7 @@ def test_on_delete_is_one_after_the_other_by_hand(text):
 
 
 def test_the_first_of_several_workloads_unless_one_is_named():
-    """A file of several documents, or a List: the first workload, noted, or the one that a variable names. [contract]"""
+    """Of several documents or a List, the first workload is used and noted, or the named one. [contract]"""
     service = "apiVersion: v1\nkind: Service\nmetadata: {name: shop}\n"
     text = f"{service}---\n{DEPLOYMENT}---\n{DAEMONS}"
     first = read_policy(text)
@@ -206,8 +206,8 @@ def test_the_first_of_several_workloads_unless_one_is_named():
     assert notes_of(listed, "spec.updateStrategy.rollingUpdate.maxUnavailable")[0].line is not None
 
 
-def test_a_definition_beside_it_may_say_equals():
-    """A lone equals sign, as in definitions of resources, is text. [contract]"""
+def test_a_resource_definition_may_contain_an_equals_sign():
+    """A lone equals sign in another document is read as text. [contract]"""
     assert read_policy(f"kind: CustomResourceDefinition\nspec: {{enum: [!!str a, =]}}\n---\n{DEPLOYMENT}").nodes == 10
 
 
@@ -228,14 +228,14 @@ def as_json(text):
     ],
 )
 def test_templates_are_evaluated(value, variables, nodes):
-    """Variables of envsubst and Helm take the caller's value, then the file's default, else count as not given. [contract]"""
+    """Variables of envsubst and Helm take the caller's value, else the file's default, else count as unset. [contract]"""
     imported = read_policy(DEPLOYMENT.replace("replicas: 10", f"replicas: {value}"), variables=variables)
     assert imported.nodes == nodes
     assert {note.field for note in imported.unknown} == ({"spec.replicas"} if nodes == 1 else set())
 
 
 def test_a_template_without_quotes_is_refused_with_a_hint():
-    """``{{ .Values.x }}`` without quotes is no YAML for Kubernetes; the message says where, and what is needed. [contract]"""
+    """``{{ .Values.x }}`` without quotes is invalid YAML for Kubernetes; the message says where and how to fix it. [contract]"""
     (problem,) = refusal(DEPLOYMENT.replace("replicas: 10", "replicas: {{ .Values.replicas }}"))
     assert problem.startswith("line 5: ")
     assert "quotes" in problem
@@ -263,7 +263,7 @@ def test_a_template_without_quotes_is_refused_with_a_hint():
     ],
 )
 def test_bad_values_have_line_and_field(before, after, line, words):
-    """A bad value is refused with its line, its field and what is allowed. [contract]"""
+    """A bad value is refused with its line, its field and the allowed values. [contract]"""
     assert before in DEPLOYMENT
     assert_one_problem(DEPLOYMENT.replace(before, after), line, words)
 
@@ -282,7 +282,7 @@ def test_recognised_by_content(text):
 
 
 def test_a_bad_version_stops_at_the_budget(tmp_path, engine):
-    """No pod of the new version gets ready: 3 and 2 of 10 are touched, and the deadline with minReadySeconds ends it. [oracle]"""
+    """If no new pod becomes ready, 3 and 2 of 10 nodes are touched, and the progress deadline ends the rollout. [oracle]"""
     path = tmp_path / "stuck.yaml"
     scenario = {
         "name": "stuck",
@@ -296,8 +296,8 @@ def test_a_bad_version_stops_at_the_budget(tmp_path, engine):
     assert rollout.responses["stopped_at_s"] == 320.0
 
 
-def test_a_pod_that_gets_ready_is_progress(engine):
-    """A pod may take the whole deadline to get ready, and then has to stay so: 3 times 500 s and 300 s. [oracle]"""
+def test_a_ready_pod_is_progress(engine):
+    """A pod may take the whole deadline to become ready, and then needs minReadySeconds: 3 times 500 s and 300 s. [oracle]"""
     spec = "spec: {replicas: 3, minReadySeconds: 300, progressDeadlineSeconds: 600}\n"
     imported = read_policy(f"apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: slow}}\n{spec}")
     rollout = roll_out(imported, 3, engine=engine, update_duration="500s")

@@ -53,8 +53,8 @@ def policy(update: str = "", kind: str = "service", **given):
     return read_policy(job(update, kind), **given).policy
 
 
-def test_every_field_of_a_service_job_arrives() -> None:
-    """Each field of `update` has its place in the policy, and so have the rules of a service job. [contract]"""
+def test_every_field_of_a_service_job_is_mapped() -> None:
+    """Each field of `update` and the rules of a service job are in the policy. [contract]"""
     imported = read_policy(job(FULL))
     assert imported.nodes == 6
     assert imported.policy == {
@@ -74,7 +74,7 @@ def test_every_field_of_a_service_job_arrives() -> None:
 
 
 def test_an_empty_update_has_nomads_defaults() -> None:
-    """Without fields: one at a time, healthy for 10 s within 5 min, progress within 10 min, and no way back. [contract]"""
+    """Defaults: one at a time, healthy for 10 s within 5 min, progress within 10 min, no rollback. [contract]"""
     found = policy()
     assert found["max_parallel"] == 1
     assert found["health_check"] == {"deadline": "5m", "min_healthy_time": "10s", "max_error_rate": 0.99}
@@ -84,7 +84,7 @@ def test_an_empty_update_has_nomads_defaults() -> None:
 
 
 def test_failures_of_a_system_job() -> None:
-    """A failed allocation of a system job freezes nothing, and stops the rollout only if it is rolled back. [contract]"""
+    """A failed allocation freezes nothing, and stops the rollout only if it is rolled back. [contract]"""
     found = policy('progress_deadline = "10m"\n', "system", nodes=9)
     assert "max_failed_nodes" not in found
     assert "failed_node_freezes" not in found["orchestrator"]
@@ -93,8 +93,8 @@ def test_failures_of_a_system_job() -> None:
 
 
 @pytest.mark.parametrize("kind", ["service", "system"])
-def test_a_progress_deadline_of_0_fails_at_the_first_unhealthy_one(kind: str) -> None:
-    """With `progress_deadline = 0` nothing is tried again, and one failed node is too many. [contract]"""
+def test_a_progress_deadline_of_0_fails_at_the_first_failure(kind: str) -> None:
+    """With `progress_deadline = 0` nothing is retried, and one failed node stops the rollout. [contract]"""
     found = policy('progress_deadline = "0s"\n', kind)
     assert found["max_failed_nodes"] == 0
     assert found.keys().isdisjoint({"progress_deadline", "retries", "retry_delay"})
@@ -113,7 +113,7 @@ def test_a_progress_deadline_of_0_fails_at_the_first_unhealthy_one(kind: str) ->
     ],
 )
 def test_canaries_are_a_number_or_a_percent(update: str, kind: str, nodes: int, expected: int) -> None:
-    """A service job's canaries are a number, a system job's a percent, rounded up and at most max_parallel. [contract]"""
+    """A service job has a number of canaries, a system job a percentage, rounded up and at most max_parallel. [contract]"""
     found = policy(update, kind, nodes=nodes)
     assert found["strategy"] == "canary"
     assert found["canary_count"] == expected
@@ -121,20 +121,20 @@ def test_canaries_are_a_number_or_a_percent(update: str, kind: str, nodes: int, 
 
 
 def test_as_many_canaries_as_allocations_run_beside_them() -> None:
-    """Blue and green: every old allocation serves until its canary does. [contract]"""
+    """In a blue/green deployment every old allocation serves until its canary does. [contract]"""
     for count in (5, 6):
         found = policy(f"canary = {count}\nauto_promote = true\n")
         assert (found["canary_count"], found["surge_canaries"], found.get("surge")) == (count, True, None)
 
 
 def test_a_percent_of_unknown_nodes_is_refused() -> None:
-    """A system job doesn't say how many nodes there are, and its canaries depend on it. [contract]"""
+    """Canaries of a system job need the number of nodes, which the job doesn't state. [contract]"""
     (problem,) = refusal(job("canary = 10\n", "system"), kind="nomad")
     assert "--nodes N" in problem
 
 
-def test_max_parallel_0_is_no_deployment() -> None:
-    """Everything is replaced at once, and nobody looks at its health. [contract]"""
+def test_max_parallel_0_replaces_all_at_once() -> None:
+    """Everything is replaced at once, without health checks. [contract]"""
     imported = read_policy(job("max_parallel = 0\ncanary = 1\n"))
     assert imported.policy["strategy"] == "immediate"
     assert imported.orchestrator["on_failure"] == "continue"
@@ -150,8 +150,8 @@ def test_max_parallel_0_is_no_deployment() -> None:
         ("", 20, "30s"),
     ],
 )
-def test_rescheduling_is_trying_again(block: str, retries: int | None, delay: str | None) -> None:
-    """So many tries as `reschedule` allows, or as fit into the progress deadline. [contract]"""
+def test_rescheduling_is_retrying(block: str, retries: int | None, delay: str | None) -> None:
+    """Retries are those that `reschedule` allows and that fit into the progress deadline. [contract]"""
     imported = read_policy(job().replace("    task", f"{block}    task"))
     assert imported.policy.get("retries") == retries
     assert imported.policy.get("retry_delay") == delay
@@ -159,8 +159,8 @@ def test_rescheduling_is_trying_again(block: str, retries: int | None, delay: st
     assert all(line.split()[0] in named for line in block.splitlines()[1:-1])
 
 
-def test_the_groups_update_goes_before_the_jobs() -> None:
-    """What the group leaves out, the job's update says; what both say has a note. [contract]"""
+def test_the_groups_update_takes_precedence_over_the_jobs() -> None:
+    """Fields that the group leaves out come from the job; overridden ones have a note. [contract]"""
     of_job = "  update {\n    max_parallel = 5\n    canary = 1\n  }\n"
     imported = read_policy(job("max_parallel = 2\n").replace("  group", f"{of_job}  group"))
     assert (imported.policy["max_parallel"], imported.policy["canary_count"]) == (2, 1)
@@ -168,11 +168,11 @@ def test_the_groups_update_goes_before_the_jobs() -> None:
 
 
 def test_one_of_several_groups_is_chosen() -> None:
-    """By default the first with an update of its own; the variable `group` names another. [contract]"""
+    """By default it is the first with an update section; the variable `group` names another. [contract]"""
     text = job(FULL).replace("  group", '  group "cron" {\n    count = 3\n  }\n  group')
     assert read_policy(text).policy["max_parallel"] == 2
-    told = "front, the only one that says how to update; --var group=NAME chooses one of cron, front"
-    assert notes(read_policy(text))["group"][1] == told
+    note = "front, the only one that says how to update; --var group=NAME chooses one of cron, front"
+    assert notes(read_policy(text))["group"][1] == note
     other = read_policy(text, variables={"group": "cron"})
     assert (other.policy["max_parallel"], other.nodes) == (1, 3)
     own = text.replace("variable", 'variable "group" {\n  default = 1\n}\nvariable', 1)
@@ -181,7 +181,7 @@ def test_one_of_several_groups_is_chosen() -> None:
 
 
 def test_variables_come_from_the_caller_or_the_file() -> None:
-    """The caller's value goes before the default; a variable that is not in the file is refused. [contract]"""
+    """The caller's value takes precedence over the default; unknown variables are refused. [contract]"""
     assert read_policy(job()).nodes == 6
     assert read_policy(job(), variables={"count": 8}).nodes == 8
     assert "no such variable" in refusal(job(), variables={"cuont": 8}, kind="nomad")[0]
@@ -190,8 +190,8 @@ def test_variables_come_from_the_caller_or_the_file() -> None:
 @pytest.mark.parametrize(
     "value", ["var.missing", "max(1, 2)", "local.none", '"${upper("a")}"', "var.count > 3 ? 1 : 2"]
 )
-def test_what_cant_be_evaluated_is_noted_with_what_is_assumed(value: str) -> None:
-    """Functions, conditions and variables without a value get a note, never a guess. [contract]"""
+def test_unevaluated_values_are_noted(value: str) -> None:
+    """Functions, conditions and variables without a value have a note with the assumed value. [contract]"""
     imported = read_policy(job(f"max_parallel = {value}\n"))
     assert imported.policy["max_parallel"] == 1
     (note,) = imported.unknown
@@ -200,8 +200,8 @@ def test_what_cant_be_evaluated_is_noted_with_what_is_assumed(value: str) -> Non
     assert "\n" not in note.text
 
 
-def test_locals_that_contain_each_other_end() -> None:
-    """Neither a circle nor a text that doubles at every step is evaluated for ever. [property]"""
+def test_circular_locals_end() -> None:
+    """Neither circular locals nor texts that double at every step are evaluated for ever. [property]"""
     doubling = "".join(f'l{n} = "${{local.l{n + 1}}}${{local.l{n + 1}}}"\n' for n in range(60))
     circle = "a = local.b\nb = local.a\n"
     doubled = [doubling + f'l60 = "{last}"\n' for last in ("x", "")]
@@ -237,8 +237,8 @@ TWINS = [
 ]
 
 
-def test_what_the_jobs_update_alone_says_is_not_overridden() -> None:
-    """In the API's JSON too a field of the job's update that the group's leaves out has no place of its own. [contract]"""
+def test_fields_of_the_jobs_update_alone_are_not_overridden() -> None:
+    """In JSON, too, a field that only the job's update states applies. [contract]"""
     update = {**API["Job"]["Update"], "Pace": 3}
     found = notes(read_policy(json.dumps({**API["Job"], "Update": update})))
     assert found["Update.Pace"][:2] == ("none", "not read by this importer")
@@ -246,8 +246,8 @@ def test_what_the_jobs_update_alone_says_is_not_overridden() -> None:
 
 
 @pytest.mark.parametrize("text", TWINS, ids=["api", "api-bare", "hcl-json", "hcl-json-lists"])
-def test_json_says_the_same(text: str) -> None:
-    """A job of Nomad's API and HCL's JSON form give the policy that HCL gives. [contract]"""
+def test_json_means_the_same(text: str) -> None:
+    """A job of Nomad's API and HCL's JSON form give the same policy as HCL. [contract]"""
     twin = 'max_parallel = 2\nmin_healthy_time = "15s"\nhealthy_deadline = "2m"\n'
     imported = read_policy(text)
     assert (imported.kind, imported.nodes) == ("nomad", 6)
@@ -267,12 +267,12 @@ def test_json_says_the_same(text: str) -> None:
     ],
 )
 def test_bad_values_have_a_line_and_a_field(update: str, problem: str) -> None:
-    """What Nomad would refuse is refused, and where it stands. [contract]"""
+    """What Nomad would refuse is refused with its place. [contract]"""
     assert problem in refusal(job(update), kind="nomad")[0]
 
 
-def test_all_problems_are_told_at_once() -> None:
-    """Two bad values are two problems. [contract]"""
+def test_all_problems_are_reported_at_once() -> None:
+    """Two bad values give two problems. [contract]"""
     assert len(refusal(job('max_parallel = "x"\nauto_revert = 3\n'), kind="nomad")) == 2
 
 
@@ -295,14 +295,14 @@ def test_all_problems_are_told_at_once() -> None:
     ],
 )
 def test_a_malformed_job_has_a_line(text: str, problem: str) -> None:
-    """A text that is no job, or none that is updated, says so at its line. [contract]"""
+    """A text that is not a job, or has nothing to update, is refused with its line. [contract]"""
     assert any(problem in found for found in refusal(text, kind="nomad"))
     if "[[" in text:
         assert any(problem in found for found in refusal(text))
 
 
 def test_values_nested_too_deeply_are_not_evaluated() -> None:
-    """They are noted as the value of an attribute, and left out of a label. [property]"""
+    """They are noted as an attribute's value, and left out of a label. [property]"""
     value = "[" * 20_000 + "]" * 20_000
     assert read_policy(job(f"max_parallel = {value}\n")).unknown
     labelled = read_policy(job().replace('"front"', f'"front${{{value}}}"')).notes
@@ -310,7 +310,7 @@ def test_values_nested_too_deeply_are_not_evaluated() -> None:
 
 
 def test_a_file_too_large_for_the_parser_is_refused() -> None:
-    """Half a million characters. [contract]"""
+    """Half a million characters are refused. [contract]"""
     assert "HCL of more than 500,000 characters" in refusal(job() + "\n" * 500_000, kind="nomad")[0]
 
 

@@ -60,7 +60,7 @@ def parameters(**values):
 
 
 def test_every_parameter_is_mapped():
-    """Domains are waves; the times of the health check become those of a node. [contract]"""
+    """Upgrade domains are waves, and health check times become those of a node. [contract]"""
     imported = read_policy(REST, nodes=25, variables={"upgrade_domains": "4"})
     assert imported.kind == "service-fabric"
     assert imported.policy == {
@@ -81,7 +81,7 @@ def test_every_parameter_is_mapped():
 
 
 def test_every_field_has_a_note():
-    """No parameter is passed over, wherever it stands. [contract]"""
+    """Every parameter has a note, wherever it stands. [contract]"""
     imported = read_policy(REST)
     assert without_note(imported, REST, "") == []
     of_services = "ApplicationHealthPolicy.DefaultServiceTypeHealthPolicy.MaxPercentUnhealthyServices"
@@ -91,7 +91,7 @@ def test_every_field_has_a_note():
 
 
 def test_defaults_are_those_of_service_fabric_and_are_noted():
-    """0 s, 120 s, 600 s, no timeouts and no unhealthy node. [contract]"""
+    """Defaults: 0 s, 120 s, 600 s, no timeouts and no unhealthy node. [contract]"""
     imported = read_policy('{"RollingUpgradeMode": "Monitored", "MonitoringPolicy": {"FailureAction": "Manual"}}')
     assert imported.policy["health_check"] == {"deadline": "12m", "max_error_rate": 0.99, "min_healthy_time": "2m"}
     assert imported.policy["max_failed_nodes_percent"] == 0
@@ -102,8 +102,8 @@ def test_defaults_are_those_of_service_fabric_and_are_noted():
     assert check | {"UpgradeTimeout"} <= given
 
 
-def test_the_number_of_domains_is_not_guessed_silently():
-    """The file has none: five are assumed, which a note says. [contract]"""
+def test_the_assumed_number_of_domains_is_noted():
+    """The file doesn't state it, so a note says that five are assumed. [contract]"""
     imported = read_policy(parameters())
     assert [wave["until"] for wave in imported.policy["waves"]] == ["20%", "40%", "60%", "80%", "100%"]
     (unknown,) = imported.unknown
@@ -112,14 +112,14 @@ def test_the_number_of_domains_is_not_guessed_silently():
 
 @pytest.mark.parametrize("domains", ["0", "101", "many", "-1", "1.5"])
 def test_an_impossible_number_of_domains_is_refused(domains):
-    """From 1 to 100. [contract]"""
-    told = refusal(parameters(), variables={"upgrade_domains": domains})
-    assert "upgrade_domains: not a number of domains" in told[0]
+    """Only 1 to 100 domains are allowed. [contract]"""
+    problems = refusal(parameters(), variables={"upgrade_domains": domains})
+    assert "upgrade_domains: not a number of domains" in problems[0]
 
 
 @pytest.mark.parametrize("domains", range(1, 13))
 def test_domains_differ_by_one_node_at_most(domains):
-    """Rounded up, the percentages of the waves make domains as even as they can be. [property]"""
+    """The percentages of the waves, rounded up, make domains as equal as possible. [property]"""
     policy = read_policy(parameters(), variables={"upgrade_domains": str(domains)}).policy
     shares = [wave["until"] for wave in policy["waves"]]
     for nodes in (1, 7, 12, 100, 9973):
@@ -145,7 +145,7 @@ def test_domains_differ_by_one_node_at_most(domains):
     ],
 )
 def test_durations_are_read_in_the_forms_of_all_tools(name, value, expected):
-    """Numbers with a unit in the name, time spans and ISO 8601; the longest of each means for ever. [contract]"""
+    """Numbers with a unit in the name, time spans and ISO 8601 are read; the longest of each means unlimited. [contract]"""
     assert read_policy(parameters(**{name: value})).policy.get("rollout_deadline") == expected
 
 
@@ -154,13 +154,13 @@ def test_durations_are_read_in_the_forms_of_all_tools(name, value, expected):
     [("UpgradeTimeout", "30"), ("UpgradeTimeoutSec", "soon"), ("UpgradeTimeoutSec", True), ("UpgradeTimeout", "P")],
 )
 def test_other_durations_are_refused(name, value):
-    """A number without unit would be days. [contract]"""
+    """A number without a unit, which would mean days, is refused. [contract]"""
     assert f"{name}: not a duration" in refusal(parameters(**{name: value}))[0]
 
 
 @pytest.mark.parametrize(("percent", "nodes", "limit"), [(10, 5, 1), (10, 20, 2), (10, 21, 3), (100, 7, 7)])
 def test_the_percentage_of_unhealthy_nodes_is_rounded_up(percent, nodes, limit):
-    """So that one may fail of a few. Without the number of nodes it isn't rounded. [contract]"""
+    """One node of a few may fail; without the number of nodes nothing is rounded. [contract]"""
     text = parameters(MaxPercentUnhealthyDeployedApplications=percent)
     assert read_policy(text, nodes=nodes).policy["max_failed_nodes"] == limit
     imported = read_policy(text)
@@ -169,7 +169,7 @@ def test_the_percentage_of_unhealthy_nodes_is_rounded_up(percent, nodes, limit):
 
 
 def test_a_timeout_of_a_domain_is_a_deadline_from_its_turn():
-    """If it is shorter than health is awaited. [contract]"""
+    """It is used if it is shorter than the time allowed for health. [contract]"""
     imported = read_policy(parameters(UpgradeDomainTimeoutSec=300))
     assert imported.policy["health_check"]["deadline"] == "5m"
     assert imported.orchestrator["deadline_starts"] == "dispatch"
@@ -177,7 +177,7 @@ def test_a_timeout_of_a_domain_is_a_deadline_from_its_turn():
 
 
 def test_unmonitored_upgrades_watch_nothing():
-    """Automatic ones go through; manual ones wait for a person. [contract]"""
+    """Automatic upgrades run through; manual ones wait for a person. [contract]"""
     automatic = read_policy(parameters(UpgradeMode="UnmonitoredAuto"))
     assert automatic.policy["health_check"] == {"deadline": "24h"}
     assert automatic.policy["strategy"] == "rolling"
@@ -189,7 +189,7 @@ def test_unmonitored_upgrades_watch_nothing():
 
 
 def test_without_a_mode_the_rest_api_monitors_nothing():
-    """A monitoring policy alone has no effect there; other files with one are taken as monitored. [contract]"""
+    """In the REST API a monitoring policy alone has no effect; other files with one are monitored. [contract]"""
     rest = read_policy(REST.replace('  "RollingUpgradeMode": "Monitored",\n', ""))
     assert rest.orchestrator["on_failure"] == "continue"
     assert fidelities(rest)["MonitoringPolicy.FailureAction"] == "none"
@@ -199,7 +199,7 @@ def test_without_a_mode_the_rest_api_monitors_nothing():
 
 
 def test_a_template_is_evaluated():
-    """Parameters of a resource manager's template, and their defaults; what is missing is named. [contract]"""
+    """Parameters of a resource manager's template and their defaults are used; missing ones are named. [contract]"""
     imported = read_policy(ARM, variables={"retry": "00:05:00"})
     assert imported.policy["health_check"] == {"deadline": "6m", "max_error_rate": 0.99, "min_healthy_time": "1m"}
     assert imported.policy["rollout_deadline"] == "24h"
@@ -209,7 +209,7 @@ def test_a_template_is_evaluated():
 
 
 def test_all_bad_values_are_reported_with_lines():
-    """Line, field and what is wrong, all at once. [contract]"""
+    """All problems are reported together, with line, field and reason. [contract]"""
     changes = {'"Rollback"': '"Retry"', '"PT1M"': '"1 min"', ": 10,": ": 110,", '"Monitored"': '"Watched"'}
     assert sorted(messages(replace_all(REST, changes))) == [
         (4, "RollingUpgradeMode", "unknown value"),
@@ -220,7 +220,7 @@ def test_all_bad_values_are_reported_with_lines():
 
 
 def test_domains_are_waves_that_are_judged_at_their_end(engine):
-    """Three domains of four nodes: 30 s of starting, then 90 s of health; one failure in the second is too many. [oracle]"""
+    """Three domains of four nodes start in 30 s and need 90 s of health; one failure in the second stops. [oracle]"""
     text = parameters(HealthCheckWaitDurationSec=30)
     imported = read_policy(text, variables={"upgrade_domains": "3"})
     rollout = roll_out(imported, 12, engine=engine)

@@ -41,7 +41,7 @@ def policy(section, **options):
 
 
 def test_every_field_is_mapped():
-    """Parallelism, delay, monitor, ratio, order and rollback have their counterparts. [contract]"""
+    """Parallelism, delay, monitor, ratio, order and rollback are mapped to the general policy. [contract]"""
     imported = read_policy(STACK)
     assert imported.kind == "swarm"
     assert imported.nodes == 12
@@ -66,7 +66,7 @@ def test_every_field_is_mapped():
 
 
 def test_every_field_has_a_note_with_its_line():
-    """No field of the sections on updates is passed over. [contract]"""
+    """Every field of the sections on updates has a note. [contract]"""
     imported = read_policy(STACK)
     assert without_note(imported, STACK, "services.web.deploy") == []
     lines = {note.field.rpartition(".")[2]: note.line for note in imported.notes if "update_config" in note.field}
@@ -113,23 +113,23 @@ def test_defaults_are_those_of_swarm_and_are_noted():
         ("{failure_action: pause}", "rollback_parallel", None),
     ],
 )
-def test_values_map_as_swarm_means_them(section, field, value):
-    """0 is all at once, a ratio is a percentage, and a rollback has a pace of its own. [contract]"""
+def test_values_are_mapped_as_in_swarm(section, field, value):
+    """0 is all at once, a ratio is a percentage, and a rollback has its own pace. [contract]"""
     assert policy(section).get(field) == value
 
 
 def test_a_monitor_of_zero_is_the_default():
-    """The client sends no monitor of 0, so the manager takes its own. [contract]"""
+    """The client omits a monitor of 0, so the manager uses its default. [contract]"""
     assert policy("{monitor: 0s}")["health_check"]["min_healthy_time"] == "5s"
 
 
-def test_a_monitor_longer_than_the_deadline_moves_it():
-    """A node can be watched for as long as it takes. [contract]"""
+def test_a_monitor_longer_than_the_deadline_extends_it():
+    """A node can be watched for the whole monitoring period. [contract]"""
     assert policy("{monitor: 48h}")["health_check"]["deadline"] == "96h"
 
 
-def test_rollback_config_of_parallelism_zero_is_all_at_once():
-    """0 means all slots there, too. [contract]"""
+def test_rollback_parallelism_of_zero_is_all_at_once():
+    """In rollback_config, too, 0 means all slots. [contract]"""
     text = update("{failure_action: rollback}") + "      rollback_config: {parallelism: 0}\n"
     assert read_policy(text).policy["rollback_parallel"] == "100%"
 
@@ -142,27 +142,27 @@ services:
 """
 
 
-def test_the_service_that_says_how_to_update_is_taken():
-    """Of several the first, and a note says how to name another. [contract]"""
+def test_the_service_with_an_update_config_is_used():
+    """Of several services the first is used, and a note says how to name another. [contract]"""
     imported = read_policy(SEVERAL)
     assert imported.nodes == 4
     assert "--var service=NAME chooses one of web, api" in next(note.text for note in imported.notes)
 
 
 def test_the_variable_service_names_another():
-    """Also one without update_config. [contract]"""
+    """It may also name a service without update_config. [contract]"""
     assert read_policy(SEVERAL, variables={"service": "api"}).policy["max_parallel"] == 3
     assert read_policy(SEVERAL, variables={"service": "db"}).policy["max_parallel"] == 1
 
 
 def test_an_unknown_service_is_refused():
-    """The message names those that there are. [contract]"""
+    """The message names the services of the file. [contract]"""
     with pytest.raises(InputError, match=r"no such service.*allowed: db, web, api.*did you mean 'web'"):
         read_policy(SEVERAL, variables={"service": "wep"})
 
 
 def test_an_unknown_service_makes_no_variable_unknown():
-    """The first service is read all the same, for the variables and problems of the file. [contract]"""
+    """The first service is still read, for the file's other problems. [contract]"""
     text = update("{parallelism: $SLOTS, order: sideways}")
     assert refusal(text, variables={"service": "db", "SLOTS": "2"}) == [
         "service: no such service (found 'db'); allowed: web",
@@ -171,7 +171,7 @@ def test_an_unknown_service_makes_no_variable_unknown():
 
 
 def test_one_service_needs_no_note():
-    """There is nothing to choose. [contract]"""
+    """A file with one service has no note on the choice. [contract]"""
     assert "service" not in fidelities(read_policy(update("{}")))
 
 
@@ -189,12 +189,12 @@ def test_one_service_needs_no_note():
     ],
 )
 def test_variables_are_replaced(text, variables, expected):
-    """Values come from the caller, or from the file's own defaults. [contract]"""
+    """Values come from the caller or the file's defaults. [contract]"""
     assert policy(f'{{parallelism: "{text}"}}', variables=variables)["max_parallel"] == expected
 
 
 def test_an_unknown_variable_is_not_guessed():
-    """The note names it, and says what is assumed. [contract]"""
+    """A note names it and states the assumption. [contract]"""
     imported = read_policy(update("{parallelism: '${SLOTS}'}"))
     assert imported.policy["max_parallel"] == 1
     (note,) = imported.unknown
@@ -202,13 +202,13 @@ def test_an_unknown_variable_is_not_guessed():
 
 
 def test_a_variable_that_the_file_lacks_is_refused():
-    """A misspelt --var has no silent effect. [contract]"""
+    """A misspelt --var is an error. [contract]"""
     with pytest.raises(InputError, match=r"SLOT: no such variable.*did you mean 'SLOTS'"):
         read_policy(update("{parallelism: '${SLOTS:-2}'}"), variables={"SLOT": "3"})
 
 
 def test_all_bad_values_are_reported_with_lines():
-    """Line, field and what is allowed, all at once. [contract]"""
+    """All problems are reported together, with line, field and allowed values. [contract]"""
     assert messages(
         STACK.replace("3\n", "-3\n").replace("10s", "ten").replace("0.25", "1.5").replace("start-first", "first")
     ) == [
@@ -220,13 +220,13 @@ def test_all_bad_values_are_reported_with_lines():
 
 
 def test_jobs_are_refused():
-    """They run once; there is nothing to update. [contract]"""
+    """Jobs run once, so there is nothing to update. [contract]"""
     with pytest.raises(InputError, match="jobs run once"):
         read_policy("services:\n  {web: {image: web, deploy: {mode: replicated-job}}}")
 
 
 def test_a_global_service_leaves_the_number_of_nodes_open():
-    """It is the cluster's; the caller's number is taken. [contract]"""
+    """The caller states the number of nodes, which is the cluster's. [contract]"""
     text = "services:\n  {web: {image: web, deploy: {mode: global}}}"
     assert read_policy(text).nodes is None
     assert read_policy(text, nodes=7).nodes == 7
@@ -245,14 +245,14 @@ def test_a_global_service_leaves_the_number_of_nodes_open():
     ],
 )
 def test_updates_of_ten_slots(engine, section, fail, expected, state):
-    """Workers don't wait for health; strictly more failures than the ratio are too many. [oracle]"""
+    """Workers don't wait for health; strictly more failures than the ratio stop the update. [oracle]"""
     rollout = roll_out(read_policy(update(section)), 10, fail=fail, engine=engine)
     assert batches(rollout) == expected
     assert rollout.responses["state"] == state
 
 
 def test_a_worker_waits_for_the_start_and_the_delay_only(engine):
-    """30 s of starting and 10 s of delay, whatever the monitoring period; after the last slot one more of that. [oracle]"""
+    """Each slot takes 30 s of starting and 10 s of delay; only the last adds the monitoring period. [oracle]"""
     rollout = roll_out(read_policy(update("{parallelism: 5, delay: 10s, monitor: 5m}")), 10, engine=engine)
     assert sorted(rollout.nodes["dispatched_at_s"].unique()) == [0, 40]
     assert rollout.responses["makespan_s"] == 40 + 30 + 300

@@ -1,4 +1,4 @@
-"""Running cases: one number, one case, the same each time; and what came out of them, counted."""
+"""Run numbered, reproducible cases, and count their outcomes."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ ACCEPTED, REFUSED = "accepted", "refused"
 
 
 class BrokenError(AssertionError):
-    """A case after which something doesn't hold that should."""
+    """A case that violated a property."""
 
 
 class Target(Protocol):
     """What is attacked."""
 
     name: str
-    mutators: Sequence[str]  # each is the first mutation of every so many-th case
+    mutators: Sequence[str]  # each is the first mutation of every n-th case
 
     def examine(self, mutator: str, random: Random) -> tuple[str, ...]:
-        """Make a case, and return what became of it, first whether it was accepted; raise if that may not be."""
+        """Make a case, and return its outcome, first whether it was accepted; raise if a property is violated."""
 
 
 @dataclass
@@ -40,14 +40,14 @@ class Failure:
 
 @dataclass
 class Tally:
-    """What became of the cases of a target."""
+    """Outcomes of the cases of a target."""
 
     outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)  # by mutator and outcome
-    # By their likeness: those of one list are probably one defect.
+    # Grouped by similarity, as those in one list probably have one cause.
     failures: dict[str, list[Failure]] = field(default_factory=dict)
 
     def count(self, outcome: str, mutator: str | None = None) -> int:
-        """Return how many cases came out so, of a mutator or of all."""
+        """Return how many cases had an outcome, of one mutator or of all."""
         return sum(n for (one, came), n in self.outcomes.items() if came == outcome and mutator in (None, one))
 
     def table(self, target: Target) -> list[list[str | int]]:
@@ -59,7 +59,7 @@ class Tally:
         ]
 
     def describe_failures(self, target: Target) -> str:
-        """Say what failed, each defect once, with the number that reproduces it."""
+        """Describe each kind of failure once, with the number that reproduces it."""
         again = "a case again: FUZZ_CASES=1 FUZZ_FIRST=(its number) python -m pytest, and the test that failed"
         return "\n\n".join(
             [
@@ -71,7 +71,7 @@ class Tally:
 
 
 def run_cases(target: Target, numbers: Iterable[int]) -> Tally:
-    """Examine cases by their numbers, and go on after each that fails."""
+    """Examine cases by their numbers, and continue after failures."""
     tally = Tally()
     with bounded_addresses():
         for number in numbers:
@@ -98,7 +98,7 @@ def _check_growth(grown: int) -> None:
 
 
 def _describe(mutator: str, error: BaseException) -> tuple[str, str]:
-    """Return what failures of one defect have in common, and what happened."""
+    """Return what failures of one cause have in common, and an example."""
     cause = (
         f"it took longer than {guards.HANG_S:g} s" if isinstance(error, TooLong) else f"{type(error).__name__}: {error}"
     )

@@ -1,4 +1,4 @@
-"""Damage to the folder of a store: bits, files and kinds of file, by whoever or whatever can write there."""
+"""Damage to the folder of a store: flipped bits, changed files, and other kinds of files."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LENGTH = 8  # of the footer, with the magic behind it
 
 @dataclass(frozen=True)
 class Place:
-    """A store that is to be damaged, and a folder outside that it has no business with."""
+    """A store to be damaged, and a folder outside that must not be touched."""
 
     folder: Path
     outside: Path
@@ -145,14 +145,14 @@ def _remove(path: Path) -> None:
 
 
 def _link_outside(path: Path, place: Place) -> None:
-    """Put the file outside, as it is, and a link to it in its place."""
+    """Move the file outside, and put a link in its place."""
     target = place.outside / path.name
     path.rename(target)
     path.symlink_to(target)
 
 
 def _replace(path: Path, random: Random, place: Place) -> None:
-    """Put something in the place of a file that is none, or not here."""
+    """Replace a file with something that is no file, or is elsewhere."""
     kind = random.choice(
         ["nothing", "folder", "full folder", "pipe", "loop", "nowhere", "outside", "elsewhere", "empty"]
     )
@@ -189,7 +189,7 @@ def _parts_folder(random: Random, place: Place) -> None:
 
 
 def _stray(random: Random, place: Place) -> None:
-    """Put something where half-written files of an ended run would be."""
+    """Put something where half-written files of an interrupted run would be."""
     name = random.choice(
         [".manifest.json.tmp", ".journal.jsonl.tmp", "parts/.part-000001.parquet.tmp", "parts/x.parquet"]
     )
@@ -218,10 +218,10 @@ def _line_of_journal(mutators: Iterable[str]) -> Damage:
 
 
 def _lying_line(random: Random, place: Place) -> None:
-    """Add a line that says what can't be so, or what isn't."""
+    """Add a line with impossible or wrong contents."""
     lines = place.journal.read_bytes().splitlines()
     entry = json.loads(lines[0])
-    said = random.choice(
+    line = random.choice(
         [
             *({"complete": number} for number in (50_000_000, 10**30, -1, 0, 1, 2, True, 4, 2.0, None)),
             *(entry | {"part": number} for number in (3, -1, 50_000_000, 10**30, True, 1)),
@@ -232,7 +232,7 @@ def _lying_line(random: Random, place: Place) -> None:
         ]
     )
     at = random.choice([len(lines), random.randrange(len(lines) + 1)])  # of two lines the later one counts
-    lines.insert(at, json.dumps(said).encode())
+    lines.insert(at, json.dumps(line).encode())
     place.journal.write_bytes(b"\n".join([*lines, b""]))
 
 

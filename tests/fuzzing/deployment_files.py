@@ -1,4 +1,4 @@
-"""Deployments in JSON: refused with problems, or read and written again as they were."""
+"""Mutated deployments in JSON: refused with problems, or read and written back unchanged."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from simdeploy.scenario import Scenario
 
 
 def dump_json(random: Random, tree: Tree) -> bytes:
-    """Write a tree as JSON, or what Python takes for it: NaN and infinity are written, too."""
+    """Write a tree as JSON, with NaN and infinity, which Python accepts."""
     text = json.dumps(tree, indent=random.choice([None, 1]), ensure_ascii=random.choice([False, True]))
     return text.encode(errors="surrogatepass")
 

@@ -1,4 +1,4 @@
-"""Guards around a case: a hang, a flood of memory or a touch of something outside is a failure, and harms nobody."""
+"""Guards around a case: a hang, excessive memory or access outside its folder is a failure, and does no harm."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _MODULES = tuple({sys.prefix, sys.base_prefix, str(Path(__file__).resolve().pare
 
 
 class TooLong(BaseException):
-    """Time is up; no `except Exception` on the way keeps it from its guard."""
+    """Time is up. It is no `Exception`, so that handlers of these don't catch it."""
 
 
 @contextlib.contextmanager
 def limited(seconds: float) -> Iterator[None]:
-    """Raise `TooLong` in the block when it takes longer, also while it waits; may be nested, and keeps others' alarms."""
+    """Raise `TooLong` in the block on timeout, also while it waits; may be nested, and keeps other alarms."""
 
     def ring(*_: Any) -> None:
         raise TooLong
@@ -47,7 +47,7 @@ def limited(seconds: float) -> Iterator[None]:
 
 @contextlib.contextmanager
 def bounded_addresses() -> Iterator[None]:
-    """Let an allocation of many gigabytes fail at once, before it harms the machine."""
+    """Make an allocation of many gigabytes fail at once, before it harms the machine."""
     try:
         import resource
 
@@ -71,22 +71,22 @@ def peak_memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-_watching: list[Watch] = []  # the one that is on
+_watching: list[Watch] = []  # the active watch
 
 
 @cache
 def _hear_for_good() -> None:
-    """Hang the hook into the interpreter, once: it stays, and hears thousands of events of each test that follows."""
+    """Install the audit hook once; it can't be removed, and sees thousands of events of each later test."""
 
-    def hear(event: str, args: tuple[Any, ...]) -> None:
+    def on_event(event: str, args: tuple[Any, ...]) -> None:
         if _watching:
-            _watching[-1].hear(event, args)
+            _watching[-1].on_event(event, args)
 
-    sys.addaudithook(hear)
+    sys.addaudithook(on_event)
 
 
 class Watch:
-    """What the process does while it is on: files that it opens outside a folder, sockets, programs, pickles."""
+    """Records what the process does in a block: files opened outside a folder, sockets, programs, pickles."""
 
     def __init__(self) -> None:
         self._folder = ""
@@ -95,7 +95,7 @@ class Watch:
 
     @contextlib.contextmanager
     def on(self, folder: Path) -> Iterator[list[str]]:
-        """Watch the block; what it yields grows."""
+        """Watch the block; the yielded list grows."""
         _hear_for_good()
         self.seen = []
         self._folder, self._thread = os.path.realpath(folder), threading.get_ident()
@@ -105,8 +105,8 @@ class Watch:
         finally:
             _watching.remove(self)
 
-    def hear(self, event: str, args: tuple[Any, ...]) -> None:
-        """Keep an event of the thread that watches."""
+    def on_event(self, event: str, args: tuple[Any, ...]) -> None:
+        """Record an event of the watching thread."""
         if threading.get_ident() != self._thread:
             return
         if event.partition(".")[0] in ("socket", "subprocess", "pickle") or event in (

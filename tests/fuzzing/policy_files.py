@@ -1,4 +1,4 @@
-"""Files of other orchestrators, mutated: refused with problems, or imported as policies that a scenario takes."""
+"""Mutated files of other orchestrators: refused with problems, or imported as policies that a scenario accepts."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def plain(value: Any) -> Any:
 
 
 class PolicyFiles:
-    """Files of one kind, mutated in an empty folder, of which only `texts` are not data that YAML or JSON can hold."""
+    """Files of one kind, mutated in an empty folder; only `texts` can't be represented as YAML or JSON."""
 
     mutators = (*TREE_MUTATORS, *(YAML_MUTATORS | JSON_MUTATORS))
 

@@ -1,4 +1,4 @@
-"""Files of records of every kind, mutated: refused with problems, or read as tables that are what they should be."""
+"""Mutated files of records of every kind: refused with problems, or read as valid tables."""
 
 from __future__ import annotations
 
@@ -77,10 +77,10 @@ class RecordFiles:
         self._bases = _bases()
         self._rollout = folder / "simulated"
         simulate(small(), rolling(5, health_check=CHECK, max_failed_nodes=11), seed=3).write(self._rollout)
-        read_records(self._rollout)  # modules are imported before anybody watches
+        read_records(self._rollout)  # modules are imported before the watch begins
 
     def examine(self, mutator: str, random: Random) -> tuple[str, ...]:
-        """Mutate a file, read it, alone or beside others, and look at what was read."""
+        """Mutate a file, read it, alone or beside others, and check the tables."""
         shutil.rmtree(self._folder, ignore_errors=True)
         self._folder.mkdir()
         if random.random() < 0.15:

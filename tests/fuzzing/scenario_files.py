@@ -1,4 +1,4 @@
-"""Scenario files: refused with problems, or read and then simulated alike by both engines; nothing else, nothing outside."""
+"""Mutated scenario files: refused with problems, or simulated alike by both engines, without access to anything outside."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def dump_yaml(random: Random, tree: Tree) -> bytes:
 
 
 class ScenarioFiles:
-    """Every scenario of a folder, and generated ones, mutated in another folder, an empty one."""
+    """Every scenario of a folder, and generated ones, mutated in an empty folder."""
 
     name = "scenario"
 
@@ -105,7 +105,7 @@ class ScenarioFiles:
         return dump_yaml(random, self.tree_mutators[mutator](random, tree))
 
     def _name_file(self, random: Random, tree: Tree) -> Tree:
-        """Let a policy or a distribution name a file: most of them outside, or none that can be read."""
+        """Let a policy or a distribution name a file, mostly one that is outside or unreadable."""
         if not isinstance(tree, dict):
             return tree
         name = random.choice(
@@ -144,7 +144,7 @@ class ScenarioFiles:
 
 
 def _simulate(scenario: Scenario, random: Random) -> str:
-    """Simulate a small scenario on both engines, and say how that went."""
+    """Simulate a small scenario on both engines, and return the outcome."""
     if scenario.fleet.nodes > _MOST_NODES:
         return "large"
     policies = list(scenario.policies.values())[:_MOST_POLICIES]
@@ -152,14 +152,14 @@ def _simulate(scenario: Scenario, random: Random) -> str:
     try:
         with limited(_LONGEST_RUN_S):
             expected = run(scenario, policies, "reference", seed, replications=2)
-    except TooLong:  # legal, and huge all the same
+    except TooLong:  # legal, but huge
         return "long"
     found = run(scenario, policies, "compiled", seed, replications=2)
     for of_one, of_other in zip(expected, found, strict=True):
         for place, (one, other) in enumerate(zip(of_one, of_other, strict=True)):
-            if one["status"] == other["status"] == "failed":  # for a reason that each engine words by itself
+            if one["status"] == other["status"] == "failed":  # for a reason that each engine words differently
                 of_one[place] = of_other[place] = {"status": "failed"}
-    said = differences([policy.name for policy in policies], expected, found)
-    if said:
-        raise BrokenError("engines differ: " + "; ".join(said))
+    differing = differences([policy.name for policy in policies], expected, found)
+    if differing:
+        raise BrokenError("engines differ: " + "; ".join(differing))
     return "failed" if any(row["status"] == "failed" for rows in expected for row in rows) else "simulated"

@@ -1,4 +1,4 @@
-"""What people are shown: printable, not too much of it, and nothing of files that are none of the command's business."""
+"""Checks of messages: printable, short, and without contents of files outside."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fuzzing.cases import BrokenError
 from simdeploy.cli.app import app
 from simdeploy.errors import Problem
 
-# At most so many problems, and how many more there are.
+# At most this many problems, and how many more there are.
 MOST_PROBLEMS = 101
 SECRET = "SECRET-7c1f"  # noqa: S105 - a word to look for
 
@@ -32,7 +32,7 @@ def check_problems(problems: Sequence[Problem]) -> None:
 
 
 def check_validate(file: Path, *, is_good: bool) -> None:
-    """Check that ``simdeploy validate`` says the same of a file, on lines that are printable."""
+    """Check that ``simdeploy validate`` reports the same problems of a file, in printable lines."""
     result = CliRunner().invoke(app, ["validate", str(file)])
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception

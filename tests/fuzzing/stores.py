@@ -1,4 +1,4 @@
-"""Stores: what is read of a damaged one is what was written, perhaps less of it, or the damage is named; resuming mends it."""
+"""Damaged stores: only what was written is read, perhaps less, or the damage is named; resuming repairs them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _SCENARIO = {
 
 
 def sweep_small(folder: Path) -> pd.DataFrame:
-    """Begin a store of three parts, or go on with it, and return what it has then."""
+    """Begin or resume a store of three parts, and return its table."""
     with mock.patch("simdeploy.experiments.working._MOST_ROWS", 4):
         sweep(
             Scenario.from_dict(_SCENARIO),
@@ -47,7 +47,7 @@ def sweep_small(folder: Path) -> pd.DataFrame:
 
 
 def _look(folder: Path) -> dict[str, bytes | str | None]:
-    """Return what is in a folder, by name: the bytes of files, where links lead, and None for all else."""
+    """Return a folder's contents by name: bytes of files, targets of links, otherwise None."""
     return {
         path.relative_to(folder).as_posix(): str(path.readlink())
         if path.is_symlink()
@@ -76,7 +76,7 @@ class Stores:
         assert len(self._rows) >= 3, "too few parts for damage among them"
 
     def examine(self, mutator: str, random: Random) -> tuple[str, ...]:
-        """Damage a store, read it in every way, and go on with it."""
+        """Damage a store, read it in every way, and resume it."""
         for path in (self._folder, self._outside):
             shutil.rmtree(path, ignore_errors=True)
         shutil.copytree(self._sound, self._folder)
@@ -108,8 +108,8 @@ class Stores:
         ]
 
     def _read(self, damaged: Mapping[str, Any], call: Callable[[], pd.DataFrame]) -> str:
-        """Read and say what came of it: everything, less, or a refusal."""
-        frame, said = self._call(damaged, call)
+        """Read and return the outcome: everything, less, or a refusal."""
+        frame, warned = self._call(damaged, call)
         if frame is None:
             return REFUSED
         parts = range(len(self._rows))
@@ -122,12 +122,12 @@ class Stores:
             raise BrokenError(f"what is read was never written (unknown columns {names})")
         if len(numbers) == len(parts):
             return "everything"
-        if not any("part" in text for text in said):
-            raise BrokenError(f"only parts {numbers} are read, without a warning: {said}")
+        if not any("part" in text for text in warned):
+            raise BrokenError(f"only parts {numbers} are read, without a warning: {warned}")
         return "less"
 
     def _find_parts(self, frame: pd.DataFrame, numbers: Sequence[int]) -> list[int] | None:
-        """Find out of which parts a table is made, in order: as many of the first ones as can be."""
+        """Return the parts that make up a table, in order, the earliest ones possible."""
         if not len(frame):
             return []
         for place, number in enumerate(numbers):
@@ -140,7 +140,7 @@ class Stores:
         return None
 
     def _mend(self, damaged: Mapping[str, Any]) -> str:
-        """Go on with the store: afterwards it is as if nothing had happened, or nothing sound is lost."""
+        """Resume the store; afterwards it is complete, or at least no sound part is lost."""
         frame, _ = self._call(damaged, lambda: sweep_small(self._folder))
         files = _look(self._folder)
         sound = {
@@ -175,8 +175,8 @@ class Stores:
             check_text(str(warning.message))
         return frame, [str(warning.message) for warning in caught]
 
-    def _check_refusal(self, damaged: Mapping[str, Any], error: StoreError | InputError, said: Sequence[str]) -> None:
-        """Check that an error, or a warning before it, names the part, if parts are all that is damaged; or the folder."""
+    def _check_refusal(self, damaged: Mapping[str, Any], error: StoreError | InputError, warned: Sequence[str]) -> None:
+        """Check that an error, or a warning before it, names the damaged part, or else the folder."""
         if isinstance(error, InputError):
             check_problems(error.problems)
         else:
@@ -184,7 +184,7 @@ class Stores:
         names = [name for name in {**self._files, **damaged} if damaged.get(name) != self._files.get(name)]
         numbers = [match[1] for name in names if (match := re.fullmatch(r"parts/part-(\d{6})\.parquet", name))]
         if names and len(numbers) == len(names):
-            text = " ".join([str(error), *said])
+            text = " ".join([str(error), *warned])
             is_of_all = re.search(r"/parts: this is ", text)
             if not is_of_all and not any(re.search(rf"part {int(number)}\b|part-{number}", text) for number in numbers):
                 raise BrokenError(f"an error doesn't name the part: {error}")

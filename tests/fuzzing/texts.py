@@ -1,4 +1,4 @@
-"""Mutations of bytes, and of the notation around the data: what YAML and JSON leave open or had better not have."""
+"""Mutations of bytes and notation: what YAML and JSON leave open or should forbid."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def indent_otherwise(random: Random, content: bytes) -> bytes:
 
 
 def recode(random: Random, content: bytes) -> bytes:
-    """Write the same text otherwise: line ends, byte order marks, other encodings."""
+    """Write the same text differently: line ends, byte order marks, encodings."""
     text = content.decode(errors="replace")
     return random.choice(
         [
@@ -112,7 +112,7 @@ def recode(random: Random, content: bytes) -> bytes:
 
 
 def _at_a_value(random: Random, content: bytes, new: Callable[[bytes], bytes]) -> bytes:
-    """Change what stands behind one of the colons."""
+    """Change the text after one of the colons."""
     found = list(re.finditer(rb":[ ]*([^\s{}\[\],][^\n{}\[\],]*)", content))
     if not found:
         return content + new(b"x")
@@ -126,7 +126,7 @@ def tag(random: Random, content: bytes) -> bytes:
 
 
 def anchor(random: Random, content: bytes) -> bytes:
-    """Anchors and aliases: copies, cycles, aliases of nothing, and some that multiply."""
+    """Add anchors and aliases: copies, cycles, undefined ones, and multiplying ones."""
     kind = random.randrange(6)
     if kind == 0:
         return _at_a_value(random, content, lambda value: b"&a " + value) + b"\ndescription: *a\n"
@@ -151,7 +151,7 @@ def deep_yaml(random: Random, content: bytes) -> bytes:
 
 
 def repeat_key(random: Random, content: bytes) -> bytes:
-    """Give a JSON object one of its keys once more."""
+    """Repeat one of the keys of a JSON object."""
     found = list(re.finditer(rb'"[^"\\]*"\s*:', content))
     if not found:
         return b'{"a": 1, "a": 2}'
@@ -160,7 +160,7 @@ def repeat_key(random: Random, content: bytes) -> bytes:
 
 
 def odd_number(random: Random, content: bytes) -> bytes:
-    """Write a number that Python would read and JSON doesn't have, or that nobody can hold."""
+    """Write a number that is valid in Python but not in JSON, or too large."""
     chosen = random.choice(
         [
             *(b"NaN", b"Infinity", b"-Infinity", b"1e999", b"-0", b"01", b"+1", b"1.", b".5", b"0x10", b"1_000"),
@@ -180,7 +180,7 @@ def deep_json(random: Random, content: bytes) -> bytes:
 
 
 def escape_json(random: Random, content: bytes) -> bytes:
-    r"""Put an escape into a JSON string: halves of surrogate pairs, control characters, ends of lines."""
+    r"""Put an escape into a JSON string: halves of surrogate pairs, control characters, line ends."""
     chosen = random.choice(
         [
             rb"\ud800",
@@ -200,7 +200,7 @@ def escape_json(random: Random, content: bytes) -> bytes:
 
 
 def foreign_json(random: Random, content: bytes) -> bytes:
-    """Use what other readers of JSON allow, or have been attacked with."""
+    """Use extensions of JSON, or known attacks on its readers."""
     return random.choice(
         [
             content + content,

@@ -1,4 +1,4 @@
-"""Mutations of plain data: what a YAML or JSON file holds, changed at one place, whatever that place means."""
+"""Mutations of plain data, as a YAML or JSON file holds it, at one place, whatever it means."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def get(tree: Tree, place: Place) -> Any:
 
 
 def put(tree: Tree, place: Place, value: Any) -> Tree:
-    """Return the tree with a value at a place; the tree is changed, unless the place is its root."""
+    """Return the tree with a value at a place; it is changed in place unless that is its root."""
     if not place:
         return value
     get(tree, place[:-1])[place[-1]] = value
@@ -85,7 +85,7 @@ def put(tree: Tree, place: Place, value: Any) -> Tree:
 
 
 def choose(random: Random, tree: Tree, fits: Callable[[Any], bool] = lambda _: True) -> Place:
-    """Choose a place whose value fits; the root if there is none."""
+    """Choose a place with a suitable value, or the root."""
     return random.choice([place for place in find_places(tree) if fits(get(tree, place))] or [()])
 
 
@@ -151,7 +151,7 @@ def swap(random: Random, tree: Tree) -> Tree:
 
 
 def repeat(random: Random, tree: Tree) -> Tree:
-    """Put a part of the tree into it once more, elsewhere."""
+    """Copy a part of the tree to another place."""
     part = copy.deepcopy(get(tree, choose(random, tree)))
     container = get(tree, choose(random, tree, is_container))
     if isinstance(container, list):
@@ -175,7 +175,7 @@ def odd_duration(random: Random, tree: Tree) -> Tree:
 
 
 def other_number(random: Random, tree: Tree) -> Tree:
-    """Change a number or a duration a little: most of what results is legal, and is simulated."""
+    """Change a number or a duration a little; most results are legal, and are simulated."""
     place = choose(random, tree, lambda value: isinstance(value, int | float) and not isinstance(value, bool))
     value = get(tree, place)
     if not isinstance(value, int | float):
@@ -195,7 +195,7 @@ def other_duration(random: Random, tree: Tree) -> Tree:
 
 
 def other_word(random: Random, tree: Tree) -> Tree:
-    """Say another word of the format, or the opposite."""
+    """Use another word of the format, or the opposite."""
     place = choose(random, tree, lambda value: isinstance(value, bool) or (isinstance(value, str) and value in WORDS))
     if not place:
         return add_key(random, tree)
@@ -204,7 +204,7 @@ def other_word(random: Random, tree: Tree) -> Tree:
 
 
 def hostile_text(random: Random, tree: Tree) -> Tree:
-    """Put characters that no name has into a text or a key."""
+    """Put characters that are not allowed in names into a text or a key."""
     text = random.choice(HOSTILE_TEXTS)
     mapping = get(tree, choose(random, tree, lambda value: isinstance(value, dict) and bool(value)))
     if random.random() < 0.5 and isinstance(mapping, dict) and mapping:
@@ -237,7 +237,7 @@ def empty(random: Random, tree: Tree) -> Tree:
 
 
 def crowd(random: Random, tree: Tree) -> Tree:
-    """Make very many of one thing: misspelt keys, values of a wrong type, long lists."""
+    """Make very many copies of one thing: misspelt keys, values of a wrong type, long lists."""
     n = random.choice([150, 1000, 5000])
     place = choose(random, tree, is_container)
     container = get(tree, place)

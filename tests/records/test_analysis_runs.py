@@ -10,7 +10,7 @@ from simdeploy import InputError, read_records
 
 
 def test_measurements_are_windows(tmp_path):
-    """Rates are error rates whichever way they count; of other metrics the phase is known; errors measured nothing. [contract]"""
+    """Rates become error rates whichever outcome they count; other metrics keep their phase; failed queries give no window. [contract]"""
     first = run(
         [SUCCESSES, LATENCY],
         [
@@ -54,7 +54,7 @@ def test_a_stated_start_counts(tmp_path):
 
 
 def test_names(tmp_path):
-    """Without a revision the pods' hash names the rollout, without both the run. [contract]"""
+    """The rollout is named by its revision, else by the pods' hash, else by the run. [contract]"""
     without = run([ERRORS], [results("error-percent", measurement(5, "4"))], annotations=False)
     (tmp_path / "r.json").write_text(json.dumps(without))
     assert read_records(tmp_path).rollouts["rollout"].tolist() == ["web 7d4b9"]

@@ -1,4 +1,4 @@
-"""CDEvents: rollouts, what was rolled back, and which releases were to blame for an incident."""
+"""CDEvents: rollouts, rollbacks, and the releases that an incident blames."""
 
 import json
 
@@ -11,7 +11,7 @@ from simdeploy import InputError, read_records
 
 @pytest.mark.parametrize("form", ["lines", "list", "cloudevents"])
 def test_the_release_mix(form, tmp_path):
-    """Each deployment is a rollout; defective is one that an incident names, all others are unknown. [contract]"""
+    """Each deployment is a rollout, defective if an incident names it, otherwise of unknown kind. [contract]"""
     events = YEAR[::-1] if form == "list" else YEAR
     if form == "cloudevents":
         events = [
@@ -42,7 +42,7 @@ def test_the_release_mix(form, tmp_path):
 
 
 def test_links_repetitions_and_strangers(tmp_path):
-    """A link to the deployment counts as a name; repeated events count once; what belongs to no rollout is left out. [contract]"""
+    """A link to a deployment counts as a name; repeated events count once; unrelated ones are left out. [contract]"""
     link = {"linkType": "RELATION", "linkKind": "TRIGGER", "target": {"contextId": "d-1"}}
     events = [
         event("service.rolledback", "2026-03-01T09:00:00Z"),
@@ -62,7 +62,7 @@ def test_links_repetitions_and_strangers(tmp_path):
 
 
 def test_an_event_without_a_time_is_refused(tmp_path):
-    """A timestamp that is missing or wrong is an error with its line and field. [contract]"""
+    """A missing or invalid timestamp is an error with its line and field. [contract]"""
     events = [event("service.deployed", "2026-03-01T10:00:00Z"), event("service.deployed", "yesterday")]
     (tmp_path / "e.jsonl").write_text("\n".join(map(json.dumps, events)))
     with pytest.raises(InputError, match=r"e.jsonl:2: context.timestamp: not an RFC 3339 time \(found 'yesterday'\)"):

@@ -17,7 +17,7 @@ def rollout():
 
 
 def bodies(rollout):
-    """Return all bodies that somebody who polls would have seen."""
+    """Return all bodies that a polling client would have seen."""
     deployments = rollout.revisions["deployment"].unique().tolist()
     return [
         json.loads(rollout.deployment_at(row.revision, rollback=row.deployment != deployments[0]).to_json())
@@ -27,7 +27,7 @@ def bodies(rollout):
 
 @pytest.mark.parametrize("form", ["lines", "list", "files"])
 def test_counts_over_time(rollout, form, tmp_path):
-    """Revisions give the rollout, and the counts at each; a rollback is told to be part of it. [contract]"""
+    """Revisions give the rollout and its counts over time; a rollback is recognised as its part. [contract]"""
     found = bodies(rollout)
     if form == "files":
         for number, body in enumerate(found):
@@ -52,7 +52,7 @@ def test_counts_over_time(rollout, form, tmp_path):
 
 
 def test_people_repetitions_and_contradictions(tmp_path):
-    """Promotions without `auto_promote` and cancels are acts of people; a revision counts once, and not if it differs. [contract]"""
+    """Promotions without `auto_promote` and cancels are acts of people; repeated revisions count once, contradicting ones not. [contract]"""
 
     def body(revision, second, **status):
         times = {"created_at": "2026-03-02T08:00:00Z", "updated_at": f"2026-03-02T08:00:{second:02}Z"}

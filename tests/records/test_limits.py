@@ -1,4 +1,4 @@
-"""What is too large is refused, before it is held."""
+"""Files that are too large are refused before they are held in memory."""
 
 import json
 

@@ -10,7 +10,7 @@ from simdeploy import InputError, read_records
 
 
 def test_nodes(tmp_path):
-    """Times, attempts and outcomes of nodes follow from the allocations; those that follow each other are one node. [contract]"""
+    """Times, attempts and outcomes follow from the allocations; allocations that replace each other are one node. [contract]"""
     (tmp_path / "allocations.json").write_text(json.dumps(ALLOCATIONS, indent=2))
     (tmp_path / "deployment.json").write_text(json.dumps(deployment()))
     records = read_records(tmp_path)
@@ -32,7 +32,7 @@ def test_nodes(tmp_path):
 
 
 def test_without_the_deployment(tmp_path):
-    """Without it allocations are of a version of their job; a full one names its deployment; of two objects the later counts. [contract]"""
+    """Without it allocations belong to a version of their job; a full allocation names its deployment; later objects win. [contract]"""
     later = {**ALLOCATIONS[0], "ModifyTime": T0 + 800 * S}
     (tmp_path / "allocations.json").write_text(json.dumps([later, *ALLOCATIONS[:3]]))
     records = read_records(tmp_path)
@@ -48,7 +48,7 @@ def test_without_the_deployment(tmp_path):
 
 
 def test_lines(tmp_path):
-    """Allocations may be one per line, also if nothing is known of them yet. [contract]"""
+    """Allocations may be one per line, even if nothing is known of them yet. [contract]"""
     waiting = {**ALLOCATIONS[8], "TaskStates": None, "DeploymentStatus": None}
     for found in ([waiting, waiting | {"ID": "other", "Name": "web.front[9]"}], [waiting, *ALLOCATIONS[:2]]):
         (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, found)))
@@ -74,7 +74,7 @@ def test_damaged_objects_are_refused(wrong, message, tmp_path):
 
 
 def test_unknown_status_of_a_deployment(tmp_path):
-    """A status that Nomad doesn't have is an error that lists those it has. [contract]"""
+    """An unknown status is an error that lists the known ones. [contract]"""
     (tmp_path / "d.json").write_text(json.dumps(deployment(status="done")))
     with pytest.raises(InputError, match=r"Status: unknown status \(found 'done'\); allowed: successful, failed"):
         read_records(tmp_path / "d.json")

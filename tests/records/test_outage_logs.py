@@ -7,7 +7,7 @@ from simdeploy import InputError, read_records
 
 
 def test_outages(tmp_path):
-    """Outages of nodes and zones, open ones too, and a node that had none while it was watched. [contract]"""
+    """Outages of nodes and zones are read, with open ones, and nodes without any while they were watched. [contract]"""
     text = """node,zone,from,to,watched_from,watched_until
 n1,,2026-03-02T08:00:00Z,2026-03-02T08:05:00+00:00,2026-03-01T00:00:00Z,2026-04-01T00:00:00Z
 n1,,2026-03-02T08:00:00Z,2026-03-02T08:05:00Z,2026-03-01T00:00:00Z,2026-04-01T00:00:00Z

@@ -16,7 +16,7 @@ tue,a,2026-03-03T08:00:00Z,2026-03-03T08:00:30Z,2026-03-03T08:05:00Z,2026-03-03T
 
 
 def test_ratios_belong_to_the_rollouts_of_their_time(tmp_path):
-    """A series without a name is an error rate; its windows are those of the rollout on record then. [contract]"""
+    """An unnamed series is an error rate; its windows belong to the rollout recorded at that time. [contract]"""
     (tmp_path / "nodes.csv").write_text(NODES)
     found = answer(
         series(["0.01", "0.02", "NaN", "0.04", "0.5"], instance="a:9100", job="web"),
@@ -54,7 +54,7 @@ def test_ratios_belong_to_the_rollouts_of_their_time(tmp_path):
 
 
 def test_counts_of_requests(tmp_path):
-    """Requests and failures of an instance at an instant are one window, under their names or mapped ones. [contract]"""
+    """Requests and failures of an instance at an instant are one window, under their own or mapped names. [contract]"""
     found = answer(
         series(["59.98", "60.02"], __name__="job:requests:increase1m", pod="web-1"),
         series(["3.01", "61"], __name__="job:failures:increase1m", pod="web-1"),
@@ -98,7 +98,7 @@ def test_counts_of_requests(tmp_path):
     ],
 )
 def test_answers_that_are_refused(found, message, tmp_path):
-    """Errors, other results and values that can't be are told with their place. [contract]"""
+    """Errors, other results and impossible values are reported with their place. [contract]"""
     (tmp_path / "p.json").write_text(json.dumps(found))
     with pytest.raises(InputError, match=message):
         read_records(tmp_path / "p.json")

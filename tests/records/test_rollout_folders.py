@@ -1,4 +1,4 @@
-"""Folders of simulated rollouts, read as records: exactly what the rollout itself gives."""
+"""Folders of simulated rollouts are read as exactly the records that the rollout itself gives."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def assert_same(records: Records, expected: Records) -> None:
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_a_written_rollout_reads_as_its_records(name, repository, tmp_path):
-    """Written in either form and read, policies of each shipped scenario give what `to_records` gives. [contract]"""
+    """Written in either form and read back, rollouts of each shipped scenario equal `to_records`. [contract]"""
     scenario = simdeploy.read_scenario(repository / "scenarios" / f"{name}.yaml")
     policies = list(scenario.policies)[: 1 if scenario.fleet.nodes > 500 else 3]
     for policy in policies:
@@ -40,7 +40,7 @@ def test_a_written_rollout_reads_as_its_records(name, repository, tmp_path):
 
 @pytest.mark.parametrize("form", ["parquet", "csv"])
 def test_odd_names_survive(form, tmp_path):
-    """Names of classes that a spreadsheet would compute, or that have commas and quotes, come back as they were. [contract]"""
+    """Class names that look like formulas, or have commas and quotes, are read back unchanged. [contract]"""
     classes = [{"name": name, "share": 0.25} for name in ("=1+1", 'a,"b"', "nan")]
     scenario = small(fleet={"classes": classes})
     rollout = simulate(scenario, "waves", seed=2)
@@ -51,7 +51,7 @@ def test_odd_names_survive(form, tmp_path):
 
 
 def test_a_folder_of_folders(tmp_path):
-    """A folder of folders has a rollout each, named by as little of the path as tells them apart; none is read twice. [contract]"""
+    """Each subfolder is a rollout, named by the shortest distinct part of its path; none is read twice. [contract]"""
     for number, place in enumerate(("march/one", "march/two", "april/one")):
         simulate(small(), "waves", replication=number).write(tmp_path / place)
     (tmp_path / "notes.txt").write_text("beside them")
@@ -64,7 +64,7 @@ def test_a_folder_of_folders(tmp_path):
 
 
 def test_people_and_policies_are_on_record(tmp_path):
-    """What people did is read, and the policy with its switches can be simulated again. [contract]"""
+    """Acts of people are read, and the policy with its switches can be simulated again. [contract]"""
     script = {"script": [{"at": "1m", "do": "pause"}, {"at": "3m", "do": "resume"}]}
     scenario = small(operator=script, release=maybe_bad(1.0))
     rollout = simulate(scenario, rolling(3), seed=1)
@@ -79,7 +79,7 @@ def test_people_and_policies_are_on_record(tmp_path):
 
 
 def test_how_far_nodes_are_known(tmp_path):
-    """A node that was taken back is known until then, all others until the end of the record. [contract]"""
+    """A rolled back node is known until its rollback, others until the end of the record. [contract]"""
     scenario = small(fleet={"start_failure": 0.5, "start_attempts": 1}, release=None)
     rollout = simulate(scenario, rolling(4, max_failed_nodes=0, health_check=CHECK), seed=2)
     rollout.write(tmp_path / "r")
@@ -143,7 +143,7 @@ def _change(folder, **changes):
     ],
 )
 def test_damaged_folders_are_refused(break_it, message, tmp_path):
-    """A folder that isn't as it was written is an error that says what, and where. [contract]"""
+    """A damaged folder is refused with the damage and its place. [contract]"""
     policy = rolling(5, health_check=CHECK, max_failed_nodes=12, max_failed_nodes_percent=100)
     simulate(small(), policy).write(tmp_path)
     break_it(tmp_path)
@@ -152,7 +152,7 @@ def test_damaged_folders_are_refused(break_it, message, tmp_path):
 
 
 def test_flipped_bits_are_found(tmp_path):
-    """A bit that flipped in a page of a Parquet file is an error, not another value. [contract]"""
+    """A bit flipped in a page of a Parquet file is an error, not another value. [contract]"""
     simulate(small(), "waves").write(tmp_path)
     file = tmp_path / "nodes.parquet"
     content = bytearray(file.read_bytes())

@@ -1,4 +1,4 @@
-"""Tables of nodes, windows, rollouts and acts, as teams export them: other names, timestamps, gaps, repetitions, disorder."""
+"""Tables of nodes, windows, rollouts and acts as teams export them: other names, timestamps, gaps, repetitions, any order."""
 
 import json
 
@@ -41,7 +41,7 @@ def write(frame, file):
 
 
 def with_instants(frame):
-    """Return the table with instants in the place of seconds."""
+    """Return the table with instants in place of seconds."""
     instants = {
         name.removesuffix("_s"): [
             STARTS[rollout] + pd.Timedelta(seconds=seconds) if seconds == seconds else pd.NaT
@@ -63,7 +63,7 @@ def dropped(records):
 @pytest.mark.parametrize("ending", ["csv", "jsonl", "json", "parquet"])
 @pytest.mark.parametrize("has_instants", [False, True])
 def test_forms_and_times(ending, has_instants, tmp_path):
-    """Any form gives the same records, with seconds, or with timestamps to the nanosecond. [contract]"""
+    """All file forms give the same records, with seconds, or with timestamps to the nanosecond. [contract]"""
     frame = with_instants(NODES) if has_instants else NODES
     records = read_records(write(frame, tmp_path / f"n.{ending}"))
     found = records.nodes
@@ -82,7 +82,7 @@ def test_forms_and_times(ending, has_instants, tmp_path):
 
 
 def test_instants_of_any_zone_and_unit(tmp_path):
-    """Instants of Parquet files are the same in any zone, and in any unit. [contract]"""
+    """Instants in Parquet files are the same in any time zone and unit. [contract]"""
     start = pd.Timestamp("2026-03-02T09:00:00+01:00")
     for unit, zone in (("ns", "Europe/Berlin"), ("us", "America/New_York"), ("ms", "UTC"), ("s", "Asia/Tokyo")):
         dispatched = pd.Series([start] * 2).dt.tz_convert(zone).dt.as_unit(unit)
@@ -108,7 +108,7 @@ def test_mapping_and_unix_times(tmp_path):
 
 
 def test_the_start_of_a_table_of_rollouts_counts(tmp_path):
-    """Timestamps are relative to the stated start, and to the first dispatch only where none is stated. [contract]"""
+    """Timestamps are relative to the stated start, else to the first dispatch. [contract]"""
     write(with_instants(NODES), tmp_path / "nodes.csv")
     policy = {"strategy": "rolling", "max_parallel": 2, "health_check": {"deadline": "5m", "min_healthy_time": "30s"}}
     rollouts = {"rollout": "mon", "started_at": "2026-03-02T07:59:00Z", "policy": policy}
@@ -131,16 +131,16 @@ def test_the_start_of_a_table_of_rollouts_counts(tmp_path):
         ("2026-03-29", "2026-03-29 03:00:20", []),
     ],
 )
-def test_times_of_two_clocks_are_told(dispatched, started, noted, tmp_path):
-    """If some timestamps have an offset, those without one, which are taken for UTC, are named. [contract]"""
+def test_times_of_two_clocks_are_noted(dispatched, started, noted, tmp_path):
+    """If only some timestamps have an offset, the others, taken for UTC, are named. [contract]"""
     rows = [f"{node},{dispatched},{started}\n" for node in "ab"]
     (tmp_path / "n.csv").write_text("".join(["node,dispatched_at,started_at\n", *rows]))
-    told = "times without an offset are taken for UTC, others have one: "
-    assert dropped(read_records(tmp_path / "n.csv")) == [(None, 0, f"{told}{columns}") for columns in noted]
+    message = "times without an offset are taken for UTC, others have one: "
+    assert dropped(read_records(tmp_path / "n.csv")) == [(None, 0, f"{message}{columns}") for columns in noted]
 
 
-def test_what_a_skewed_clock_makes_negative_is_left_out(tmp_path):
-    """A node that started before its dispatch is left out, with its line and the reason; never cut to 0. [contract]"""
+def test_negative_durations_are_left_out(tmp_path):
+    """A node that started before its dispatch is left out, with line and reason, rather than set to 0. [contract]"""
     lines = [
         "node,dispatched_at,started_at,resolved_at",
         *(f"n{i},2026-03-02T08:00:0{i}Z,2026-03-02T08:00:0{i}.5Z," for i in range(6)),
@@ -157,7 +157,7 @@ def test_what_a_skewed_clock_makes_negative_is_left_out(tmp_path):
 
 
 def test_repeated_and_contradicting_rows(tmp_path):
-    """Equal rows count once, also of two files; rows that contradict each other are left out, all of them. [contract]"""
+    """Equal rows count once, even across files; rows that contradict each other are all left out. [contract]"""
     head = "rollout,node,dispatched_at_s,started_at_s\n"
     (tmp_path / "1.csv").write_text(f"{head}r,a,0,5\nr,b,0,6\nr,a,0,5\nr,a,0,5\n")
     (tmp_path / "2.csv").write_text(f"{head}r,c,0,7\nr,b,0,6.5\nr,c,0,7\n")
@@ -168,7 +168,7 @@ def test_repeated_and_contradicting_rows(tmp_path):
 
 
 def test_the_order_of_rows_does_not_matter(tmp_path):
-    """Shuffled rows have the same positions, by their dispatch. [property]"""
+    """Shuffled rows get the same positions, by their dispatch. [property]"""
     rng = np.random.default_rng(5)
     names = {"rollout": np.repeat(["a", "b", "c"], 40), "node": np.tile([f"n{i}" for i in range(40)], 3)}
     nodes = pd.DataFrame(names | {"dispatched_at_s": rng.permuted(np.arange(120.0))})
@@ -182,8 +182,8 @@ def test_the_order_of_rows_does_not_matter(tmp_path):
     assert expected["position"].tolist() == nodes.assign(rank=ranks).sort_values(keys)["rank"].tolist()
 
 
-def test_rows_with_values_that_cannot_be(tmp_path):
-    """Rows with unreadable values are left out: per column the first line, how many, what was found and what is allowed. [contract]"""
+def test_unreadable_rows_are_left_out(tmp_path):
+    """Each column reports its first unreadable line, their number, the value found and allowed ones. [contract]"""
     text = """node,status,attempts,dispatched_at_s,started_at_s
 a,running,1,0,30
 b,runing,1,0,30
@@ -211,16 +211,16 @@ i,running,1,inf,30
 
 
 def test_cells_with_line_ends(tmp_path):
-    """Lines are those of the file, also below a cell of several lines. [contract]"""
+    """Line numbers are those of the file, also below a cell that spans several lines. [contract]"""
     (tmp_path / "n.csv").write_text('node,note,dispatched_at_s\na,"one\ntwo\nthree",0\nb,"x",0\nc,"y",never\n')
     records = read_records(tmp_path / "n.csv")
     allowed = "seconds after the start of the rollout, or timestamps"
-    told = f"dispatched_at_s: not a time (found 'never'); allowed: {allowed}"
-    assert [each for each in dropped(records) if each[1]] == [(6, 1, told)]
+    message = f"dispatched_at_s: not a time (found 'never'); allowed: {allowed}"
+    assert [each for each in dropped(records) if each[1]] == [(6, 1, message)]
 
 
 def test_windows(tmp_path):
-    """Windows have requests and failures, or only a rate; more failures than requests are left out. [contract]"""
+    """Windows have requests and failures, or only a rate; those with more failures than requests are left out. [contract]"""
     write(with_instants(NODES), tmp_path / "nodes.parquet")
     text = """rollout,node,ended_at,requests,failed_requests,healthy,up
 mon,a,2026-03-02T08:00:40.25Z,100,3,true,1
@@ -294,8 +294,8 @@ def test_tables_of_records_read_as_they_were(tmp_path):
         ({"a.txt": "no"}, "no records in this folder; allowed: files with the endings .csv"),
     ],
 )  # fmt: skip
-def test_what_is_refused(files, message, tmp_path):
-    """What can't be records, or contradicts itself, is an error with file, line, field, and what is allowed. [contract]"""
+def test_invalid_tables_are_refused(files, message, tmp_path):
+    """Invalid or contradictory tables are errors with file, line, field and allowed values. [contract]"""
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     with pytest.raises(InputError, match=message):
@@ -311,14 +311,14 @@ def test_what_is_refused(files, message, tmp_path):
     ],
 )
 def test_mappings_that_are_refused(mapping, message, tmp_path):
-    """A mapping of unknown columns, ours or theirs, is an error with what was probably meant. [contract]"""
+    """A mapping from or to an unknown column is an error that suggests a known one. [contract]"""
     (tmp_path / "n.csv").write_text("host,dispatched_at_s\na,0\n")
     with pytest.raises(InputError, match=message):
         read_records(tmp_path, mapping=mapping)
 
 
 def test_nothing_to_read(tmp_path):
-    """No file, and one that isn't there, are errors. [contract]"""
+    """No file, and a missing one, are errors. [contract]"""
     with pytest.raises(InputError, match="no files of records"):
         read_records()
     with pytest.raises(InputError, match="can't be read: No such file"):
