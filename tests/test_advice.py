@@ -612,8 +612,8 @@ def test_looks_that_contradict_each_other():
         sd.forecast(scenario, seen=[ended, look(scenario, 120, current_wave=1)], replications=20)
 
 
-def test_arguments_that_make_no_sense():
-    """What isn't seen, an instant too early, acts that aren't offered and what isn't supported are refused by name. [contract]"""
+def test_invalid_arguments():
+    """Nothing observed, an instant too early, unavailable acts and unsupported settings are refused by name. [contract]"""
     scenario = make()
     seen = look(scenario, 100, (1, 1, 0))
     stop = Deployment(**{**seen.model_dump(), "type": "rollback", "spec": seen.spec, "status": seen.status})

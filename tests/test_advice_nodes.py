@@ -194,7 +194,7 @@ def assert_like_brute_force(scenario, seen, n_plain, replications=500):
 
 
 def look_roughly(scenario, *seen):
-    """Return what was seen of a replication, give or take five seconds."""
+    """Return an observation of a replication, to within five seconds."""
     seen = look(scenario, *seen)
     return replace(seen, nodes=replace(seen.nodes, widths=np.full(scenario.fleet.nodes, 10.0)))
 

@@ -1,4 +1,4 @@
-"""One language of calls: what holds for every call that simulates is checked of all of them, and nowhere else."""
+"""Conventions shared by all calls that simulate, checked for each of them."""
 
 import functools
 import inspect
@@ -39,7 +39,7 @@ VARY = {"max_failed_nodes": [0, 2]}
 RANGES = {"scenario.fleet.start_failure": (0.0, 0.2), "max_failed_nodes": (0, 3)}
 RARE = {"event": "failed_nodes >= 2", "replications": 200}
 
-# A question of each call that is answered in a moment; two of the last, which works in either of two ways.
+# A quick question for each call; two for the last, which works in either of two ways.
 QUICK = {
     "replicate": {"replications": 40},
     "sweep": {"vary": VARY, "replications": 30},
@@ -59,7 +59,7 @@ QUICK = {
 }
 CALLS = {name: getattr(simdeploy, name.partition(" ")[0]) for name in QUICK}
 
-# In this order at the end, wherever they stand; and what they are by default.
+# At the end in this order, wherever they stand; and their defaults.
 SHARED = {
     "replications": ...,
     "most": ...,
@@ -73,7 +73,7 @@ SHARED = {
     "progress": False,
 }
 EVERYWHERE = ("seed", "engine", "executor", "workers", "cluster", "store", "progress")
-# The command that asks the same.
+# The corresponding command.
 COMMAND_OF = {
     "replicate": "compare", "sweep": "sweep", "replicate_to_precision": "compare", "sweep_to_precision": "sweep",
     "check": "check", "compare_gates": "gates", "tradeoff": "tradeoff", "estimate_sensitivity": "sensitivity",
@@ -88,7 +88,7 @@ def parameters(call):
 
 @pytest.fixture(autouse=True)
 def small_numbers(monkeypatch):
-    """Let a search and a pilot take fewer rollouts than they need to be right."""
+    """Let a search and a pilot take fewer rollouts than correct answers need."""
     for name, number in (
         ("stages._FEWEST_NEW_WORLDS", 8),
         ("stages.WORLDS_OF_A_BATCH", 2),
@@ -106,25 +106,25 @@ def scenario():
 
 
 def comparable(name, found):
-    """Return what a call found in values that can be compared; engines and folders are no part of it."""
+    """Return the findings of a call as comparable values, without engines and folders."""
     if isinstance(found, pd.DataFrame):
         return found.to_csv()
     return found.to_frame().to_csv() if name == "sweep" else (found.to_dict(), found.to_frame().to_csv())
 
 
 def answer(name, scenario, **how):
-    """Return what a call finds, in values that can be compared."""
+    """Return the findings of a call as comparable values."""
     return comparable(name, CALLS[name](scenario, **{"engine": "compiled", **QUICK[name], **how}))
 
 
 @functools.cache
 def undisturbed(name, engine):
-    """Return what a call finds without any of these options."""
+    """Return the findings of a call without any of these options."""
     return CALLS[name](simdeploy.Scenario.from_dict(SCENARIO), **QUICK[name], engine=engine)
 
 
 def expected_answer(name, engine="compiled"):
-    """Return it in values that can be compared."""
+    """Return the findings without options as comparable values."""
     return comparable(name, undisturbed(name, engine))
 
 
@@ -132,11 +132,11 @@ def expected_answer(name, engine="compiled"):
 
 
 def test_every_call_that_simulates_is_here():
-    """Whatever is public and takes an engine is held to this language. [contract]"""
+    """Every public call with the argument `engine` is checked here. [contract]"""
     public = {name: getattr(simdeploy, name) for name in simdeploy.__all__}
     simulating = {name for name, call in public.items() if inspect.isroutine(call) and "engine" in parameters(call)}
-    # A rollout alone, a check of the toolkit itself, what rests on a rollout that was seen (`test_advice.py`), a file of any
-    # source (`test_report.py`), and what is moved by hand (`test_explorer_server.py`).
+    # A single rollout, a check of the toolkit itself, calls on an observed rollout (`test_advice.py`), a file of any
+    # source (`test_report.py`), and the interactive explorer (`test_explorer_server.py`).
     assert simulating - {"simulate", "verify_decisions", "advise", "forecast", "write_report", "explore"} == {
         name for name in CALLS if " " not in name
     }
@@ -144,7 +144,7 @@ def test_every_call_that_simulates_is_here():
 
 @pytest.mark.parametrize("name", [name for name in CALLS if " " not in name])
 def test_names_order_and_defaults(name):
-    """The scenario is first, policies are second, all else has a name; what calls share comes last, and is the same. [contract]"""
+    """Scenario and policies come first, all else is named, and shared arguments come last with the same defaults. [contract]"""
     own = parameters(CALLS[name])
     positional = [key for key, one in own.items() if one.kind is one.POSITIONAL_OR_KEYWORD]
     assert positional in (["scenario", "policy"], ["scenario", "policies"])
@@ -159,7 +159,7 @@ def test_names_order_and_defaults(name):
 
 @pytest.mark.parametrize("name", COMMAND_OF)
 def test_defaults_are_those_of_the_command(name):
-    """A call and the command that asks the same have the same defaults for how much is simulated. [contract]"""
+    """A call and its command have the same default amounts of simulation. [contract]"""
     options = {option.name: option.default for option in COMMANDS[COMMAND_OF[name]].params}
     own = parameters(CALLS[name])
     for key in {"replications", "most", "candidates", "points", "method", "of"} & set(own) & set(options):
@@ -168,7 +168,7 @@ def test_defaults_are_those_of_the_command(name):
 
 @pytest.mark.parametrize("name", [*CALLS, "simulate"])
 def test_a_path_is_a_scenario(name, scenario, tmp_path):
-    """A path, as text or as a Path, stands for the scenario in its file; what is neither is refused. [contract]"""
+    """A path, as text or as a Path, is read as a scenario; anything else is refused. [contract]"""
     call = CALLS.get(name, simdeploy.simulate)
     how = QUICK.get(name, {})
     path = tmp_path / "small.yaml"
@@ -222,12 +222,12 @@ REFUSED = [
         for name in CALLS
         for arguments, message in REFUSED
         if set(arguments) <= set(parameters(CALLS[name]))
-        # Without keys a search tries those that matter, and one case may be enough.
+        # Without keys a search varies the keys that matter, and one case may be enough.
         and (name not in ("tune", "sweep_to_precision") or arguments != {"vary": {}})
     ],
 )
-def test_what_makes_no_sense_is_refused_before_the_work(name, arguments, message, scenario, tmp_path, monkeypatch):
-    """Whatever a call may be given by this name is refused in the same words, before anything is simulated or written. [contract]"""
+def test_invalid_arguments_are_refused_before_the_work(name, arguments, message, scenario, tmp_path, monkeypatch):
+    """An invalid value of a shared argument is refused in the same words, before any work. [contract]"""
     for job in (Job, Repetitions):
         monkeypatch.setattr(job, "run", lambda *_: pytest.fail("nothing is to be simulated"))
     with pytest.raises(InputError, match=message):
@@ -240,7 +240,7 @@ def test_what_makes_no_sense_is_refused_before_the_work(name, arguments, message
 
 @pytest.mark.parametrize("name", CALLS)
 def test_where_it_runs_changes_nothing(name, scenario):
-    """Two workers, threads, and processes give the same to the last digit; an executor and workers exclude each other. [property]"""
+    """Two workers, threads and processes give identical results; an executor and workers exclude each other. [property]"""
     expected = expected_answer(name)
     assert answer(name, scenario, executor=Threads(2)) == expected
     with pytest.raises(InputError, match="can't be combined with an executor"):
@@ -250,7 +250,7 @@ def test_where_it_runs_changes_nothing(name, scenario):
 
 
 def assert_close(one, other):
-    """Hold two documents equal, and numbers in them to nine digits."""
+    """Assert that two documents are equal, numbers to nine digits."""
     if isinstance(one, dict):
         assert list(one) == list(other)
         one, other = one.values(), other.values()
@@ -265,7 +265,7 @@ def assert_close(one, other):
 
 @pytest.mark.parametrize("name", CALLS)
 def test_both_engines_find_the_same(name):
-    """The compiled engine gives the same answer, and numbers that differ in rounding at most. [property]"""
+    """The compiled engine gives the same answer, with numbers equal up to rounding. [property]"""
     one, other = (undisturbed(name, engine) for engine in ("reference", "compiled"))
     if name in ("replicate", "sweep"):
         frames = [found if name == "replicate" else found.to_frame() for found in (one, other)]
@@ -279,7 +279,7 @@ def send(thing):
 
 
 class Elsewhere:
-    """Runs work as processes do, without starting one: what goes there and comes back is pickled, and comes in another order."""
+    """Runs work as processes do, without starting any: jobs and results are pickled, and results come in another order."""
 
     def run(self, job, spans):
         job = send(job)
@@ -289,13 +289,13 @@ class Elsewhere:
 
 @pytest.mark.parametrize("name", ["sweep", "check", "estimate_rare by splitting"])
 def test_processes_change_nothing(name, scenario):
-    """Two workers of the reference engine are processes, and give the same to the last digit. [property]"""
+    """Two processes of the reference engine give identical results. [property]"""
     assert answer(name, scenario, workers=2, engine="reference") == expected_answer(name, "reference")
 
 
 @pytest.mark.parametrize("name", CALLS)
 def test_workers_are_processes(name, scenario, monkeypatch):
-    """Every call hands all its work to as many processes as it is told, and gives the same to the last digit. [property]"""
+    """Every call gives all its work to the requested number of processes, with identical results. [property]"""
     expected, used = expected_answer(name), []
 
     def run(self, job, spans):
@@ -305,18 +305,18 @@ def test_workers_are_processes(name, scenario, monkeypatch):
     monkeypatch.setattr(Processes, "run", run)
     for executor in (InProcess, Threads):
         monkeypatch.setattr(executor, "run", lambda *_: pytest.fail("this is no process"))
-    # The quick engine, as if it needed processes.
+    # The compiled engine, as if it needed processes.
     monkeypatch.setattr("simdeploy.experiments.executors.choice._HOLD_THE_LOCK", ("compiled",))
     assert answer(name, scenario, workers=2) == expected
     assert set(used) == {2}
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_it_goes_on_where_it_was_ended(name, scenario, tmp_path, monkeypatch):
-    """Stopped halfway, the same call goes on in its folder; given again, it simulates nothing; numbers stay the same. [property]"""
+def test_an_interrupted_call_resumes(name, scenario, tmp_path, monkeypatch):
+    """Interrupted halfway, a repeated call resumes in its folder, then simulates nothing; numbers are unchanged. [property]"""
     expected, heard = expected_answer(name), []
     run, spans = InProcess.run, []
-    # Spans are as long as a second's work; this clock makes them the same each time.
+    # A span is as long as a second's work; this clock makes spans the same each time.
     monkeypatch.setattr(cutting, "thread_time", itertools.count(0, 0.01).__next__)
 
     def interrupted(executor, job, pieces):
@@ -349,7 +349,7 @@ def test_it_goes_on_where_it_was_ended(name, scenario, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", CALLS)
 def test_progress_reaches_its_total(name, scenario):
-    """Progress begins at nothing, never goes back, and ends at its total. [contract]"""
+    """Progress starts at 0, never decreases, and ends at its total. [contract]"""
     heard = []
     answer(name, scenario, progress=lambda *of: heard.append(of))
     done = [so_far for so_far, _ in heard]
@@ -359,8 +359,8 @@ def test_progress_reaches_its_total(name, scenario):
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_a_folder_of_something_else_is_refused(name, scenario, tmp_path):
-    """A folder with other files, or of another question, is refused before the work, and left as it is. [contract]"""
+def test_a_foreign_folder_is_refused(name, scenario, tmp_path):
+    """A folder with other files or of another question is refused before the work, and left unchanged. [contract]"""
     (tmp_path / "notes.txt").write_text("mine", encoding="utf-8")
     with pytest.raises(InputError, match=r"folder|store"):
         answer(name, scenario, store=tmp_path)

@@ -1,4 +1,4 @@
-"""Known probabilities that a rollout is stopped: against the exact evaluator, the engine, and in estimates."""
+"""Known probabilities of a stop: against the exact evaluator, the engine, and in estimates."""
 
 import math
 import random
@@ -23,7 +23,7 @@ from simdeploy.validation.decisions.exact import evaluate
 from simdeploy.validation.decisions.problems import make_problems
 from simdeploy.vocabulary import CAUSES
 
-# What makes nodes depend on each other, on the clock or on something drawn once.
+# Settings that make nodes depend on each other, on the clock or on a value drawn once.
 _DEPENDENT = ("classes", "crash", "zone_outage", "flapping", "connection", "traffic", "service")
 # Two-sided: four standard errors of a normal law.
 _IMPROBABLE = math.erfc(4 / math.sqrt(2))
@@ -52,13 +52,13 @@ def independent(raw, choices):
 
 
 def test_generated_scenarios_against_the_engine():
-    """The engine stops as many rollouts as known probabilities say, whatever the pacing, limits and thresholds. [oracle]"""
+    """The engine stops rollouts with the known probabilities, for any pacing, limits and thresholds. [oracle]"""
     choices, seen, n = random.Random(16), Counter(), 300
     while seen["uncertain"] < 40:
         raw = independent(scenario_of(Decisions(choices.randbytes(288))), choices)
         try:
             scenario = Scenario.from_dict(raw)
-        except InputError:  # without what was removed, some settings don't fit
+        except InputError:  # without the removed settings, some others are invalid
             continue
         for kind in scenario.release:
             chance = StopChances(scenario, kind).of(scenario.policy("p"))
@@ -92,7 +92,7 @@ def test_generated_scenarios_against_the_engine():
 
 @pytest.mark.parametrize("switches", SWITCHES, ids=str)
 def test_against_the_recursion_over_waves(switches):
-    """Where waves have exact costs, a recursion over them gives the same probabilities of a stop. [oracle]"""
+    """If waves have exact costs, a recursion over them gives the same probabilities of a stop. [oracle]"""
     scenario = Scenario.from_dict({**RISKY, "orchestrator": {**RISKY.get("orchestrator", {}), **switches}})
     n_known = 0
     for policy in scenario.policies.values():
@@ -118,7 +118,7 @@ def test_against_the_recursion_over_waves(switches):
     ],
 )
 def test_unknown(section, values):
-    """Where nodes depend on each other, on the clock or on something drawn once, nothing is known. [contract]"""
+    """If nodes depend on each other, on the clock or on a value drawn once, no probability is known. [contract]"""
     scenario = Scenario.from_dict({**RISKY, section: {**RISKY.get(section, {}), **values}})
     chances = [StopChances(scenario, scenario.release[0]).of(scenario.policy(name)) for name in ("waves", "windows")]
     assert np.isnan(chances).all()
@@ -131,7 +131,7 @@ def rare():
 
 
 def test_estimates_of_known_rates(rare):
-    """Rates of verdicts are exact without having occurred; costs are near the exact ones, with a smaller error. [oracle]"""
+    """Rates of verdicts are exact even if unobserved; costs are near the exact ones, with a smaller error. [oracle]"""
     table = replicate(rare, strata="kinds", replications=400, engine="compiled")
     policies = [rare.policy(name) for name in ("usual", "lax")]
     measures = ["false_alarm given good", "escaped", "cost"]
@@ -151,7 +151,7 @@ def test_estimates_of_known_rates(rare):
 
 
 def test_estimates_of_some_rows(rare):
-    """What is known belongs to a policy's name, not to its place in the table; unknown names have drawn verdicts. [contract]"""
+    """Known rates belong to a policy's name, not its place in the table; unknown names use drawn verdicts. [contract]"""
     table = replicate(rare, strata="kinds", replications=40, engine="compiled")
     rates = simdeploy.estimate(table, ["false_alarm given good"]).to_frame().set_index("policy")
     some = table[table["policy"].isin(["strict", "careful"])].iloc[::-1]
@@ -190,8 +190,8 @@ def test_sweeps_of_scenarios(rare):
     assert len(set(exact)) >= 3
 
 
-def test_known_rates_have_digits_of_their_own():
-    """A trade-off says how much a known rate changes, however little; a comparison calls it exact. [contract]"""
+def test_known_rates_have_enough_digits():
+    """A trade-off shows the change of a known rate, however small; a comparison calls it exact. [contract]"""
     fleet = {"nodes": 50, "update_duration": "1m", "start_failure": 0.004}
     scenario = small(fleet, policies={"waves": rolling(25, max_failed_nodes=2)})
     answer = simdeploy.tradeoff(scenario, engine="compiled").answer
@@ -200,8 +200,8 @@ def test_known_rates_have_digits_of_their_own():
     assert dict(zip(table.header, table.rows[0], strict=True))["false alarms"] == "0.109 %\nexact\nn = 20"
 
 
-def test_what_depends_on_single_worlds(rare):
-    """The value of knowing a world counts its verdict, which an estimate of the cost averages. [property]"""
+def test_single_worlds_use_their_verdicts(rare):
+    """The value of knowing a world uses its verdict, which an estimate of the cost averages. [property]"""
     table = replicate(rare, ["usual", "strict"], strata="kinds", replications=60, engine="compiled")
     values = Values(table, ["cost"])
     sample = values.sample(Measure("cost"))
@@ -213,7 +213,7 @@ def test_what_depends_on_single_worlds(rare):
 
 
 def test_causes_add_up_where_verdicts_are_known(rare):
-    """What a verdict costs besides its price is expected of each cause as of the total, so the causes add up to it. [property]"""
+    """Causes and total use the same expected price of verdicts, so causes add up to the total. [property]"""
     gated = {"strategy": "rolling", "max_parallel": 30, "health_check": {"deadline": "5m", "gate": {"kind": "pooled"}}}
     policies = {**{name: rare.policy(name).spec for name in ("usual", "strict")}, "gated": gated}
     table = replicate(rare, policies, strata="kinds", replications=60, engine="compiled")
@@ -221,4 +221,4 @@ def test_causes_add_up_where_verdicts_are_known(rare):
     assert parts[list(CAUSES)].sum(axis=1).to_dict() == pytest.approx(parts["cost"].to_dict(), rel=1e-12)
     requests = Values(table, ["cost_failed_requests"]).sample(Measure("cost_failed_requests"))
     is_expected = ~np.isclose(requests.means(), requests.as_drawn().means(), rtol=1e-6)
-    assert is_expected[[0, 2]].tolist() == [True, False]  # of the gated one nothing is known
+    assert is_expected[[0, 2]].tolist() == [True, False]  # nothing is known of the gated one

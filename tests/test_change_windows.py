@@ -1,4 +1,4 @@
-"""Change windows: what waits for them and what doesn't, worked out by hand on both engines; how they are read and told."""
+"""Change windows: what waits for them, worked out by hand on both engines, and how they are read and reported."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def by_rate(per_minute: int, **switches: Any) -> dict[str, Any]:
 
 
 def raw_of(windows: Any, created_at: str = MONDAY_9, policy: Any = None, **sections: Any) -> dict[str, Any]:
-    """Return a scenario of six nodes that take 30 s each, in waves of two unless told otherwise."""
+    """Return a scenario of six nodes that take 30 s each, by default in waves of two."""
     raw = {
         "name": "hours",
         "fleet": {"nodes": 6, "update_duration": 30, **sections.pop("fleet", {})},
@@ -57,7 +57,7 @@ def dispatched(scenario: Scenario) -> list[float]:
 
 
 def test_the_first_wave_waits(engine: str) -> None:
-    """Created at 8:59, a rollout sends its first wave at 9:00; the makespan counts from its start. [contract]"""
+    """A rollout created at 8:59 sends its first wave at 9:00; the makespan counts from its start. [contract]"""
     late = scenario([window("9h", "16h")], "2026-01-05T08:59:00Z")
     assert values_of(late, engine)["makespan_s"] == 60 + 3 * 30
     assert dispatched(late) == [60, 90, 120]
@@ -66,26 +66,26 @@ def test_the_first_wave_waits(engine: str) -> None:
 @pytest.mark.parametrize(
     ("closes", "waves", "makespan"), [("9h1m", [0, 30, 3600], 3630), ("9h1m0.000000001s", [0, 30, 60], 90)]
 )
-def test_what_falls_due_as_a_window_closes_waits(engine: str, closes: str, waves: list[int], makespan: int) -> None:
-    """A window is [from, to): the third wave, due after 60 s, goes only if the window closes later than that. [contract]"""
+def test_work_due_as_a_window_closes_waits(engine: str, closes: str, waves: list[int], makespan: int) -> None:
+    """Windows exclude their end: the third wave, due after 60 s, goes only if the window closes later. [contract]"""
     hours = scenario([window("9h", closes), window("10h", "11h")])
     assert dispatched(hours) == waves
     assert values_of(hours, engine)["makespan_s"] == makespan
 
 
 def test_a_free_slot_waits(engine: str) -> None:
-    """Under sliding a slot that is free when the window closes is filled when the next one opens. [contract]"""
+    """Under sliding a slot that is free when the window closes is filled at the next opening. [contract]"""
     fleet = {"nodes": 4, "classes": [{"name": "slow", "nodes": [1], "update_duration": 50}]}
     slots = scenario([window("9h", "9h40s"), window("9h2m", "10h")], fleet=fleet, orchestrator={"pacing": "sliding"})
     # Node 0 is done at 30 s, so that node 2 follows at once; nodes 1 and 2 are done at 50 s and 60 s.
     assert dispatched(slots) == [0, 30, 120]
-    # Said once, although another slot is free at 60 s.
+    # One event, although another slot is free at 60 s.
     assert [time for time, reason in control_events(simulate(slots)) if "opens Mon 09:02" in reason] == [50]
     assert values_of(slots, engine)["makespan_s"] == 150
 
 
 def test_the_clock_of_rate_pacing_stands_still(engine: str) -> None:
-    """Batches are due when windows have been open for a minute each; one that is due at the closing goes at the opening. [contract]"""
+    """Batches are due after each open minute; one that is due at the closing goes at the opening. [contract]"""
     windows = [window("9h", "9h1m"), window("9h10m", "9h11m30s"), window("10h", "11h")]
     batches = scenario(windows, orchestrator=by_rate(1), policy=rolling(0))
     # Due after 0, 1, 2, 3, 4 and 5 open minutes; 2.5 open minutes are over when the second window closes.
@@ -95,7 +95,7 @@ def test_the_clock_of_rate_pacing_stands_still(engine: str) -> None:
 
 @pytest.mark.parametrize(("clocks", "batches"), [("run", [0, 630, 660, 720]), ("stop", [0, 660, 720, 780])])
 def test_a_pause_of_the_rate_clock_counts_open_time_only(engine: str, clocks: str, batches: list[int]) -> None:
-    """Paused from 30 s to 630 s while the window is closed from 60 s to 600 s: 60 s of clock time at most. [contract]"""
+    """A pause from 30 s to 630 s, with windows closed from 60 s to 600 s, takes at most 60 s off the clock. [contract]"""
     paused = scenario(
         [window("9h", "9h1m"), window("9h10m", "10h")],
         policy=rolling(0),
@@ -108,7 +108,7 @@ def test_a_pause_of_the_rate_clock_counts_open_time_only(engine: str, clocks: st
 
 
 def test_the_rate_clock_begins_with_a_promotion_in_the_night(engine: str) -> None:
-    """Canaries promoted while closed: the first batch goes at the opening, the next one a minute later. [contract]"""
+    """After a promotion while closed, the first batch goes at the opening, the next a minute later. [contract]"""
     windows = [window("9h", "9h20s"), window("9h10m", "10h")]
     promoted = scenario(windows, policy=canary(1, 2, auto_promote=True), orchestrator=by_rate(3))
     assert dispatched(promoted) == [0, 600, 660]
@@ -117,7 +117,7 @@ def test_the_rate_clock_begins_with_a_promotion_in_the_night(engine: str) -> Non
 
 
 def test_a_resumed_rollout_waits(engine: str) -> None:
-    """A resume while closed sends nothing; a pause that outlasts the opening holds the wave until its end. [contract]"""
+    """A resume while closed sends nothing; a pause that outlasts the opening holds the wave. [contract]"""
     windows = [window("9h", "9h20s"), window("9h10m", "9h10m20s"), window("9h20m", "10h")]
     pauses = ((10, "pause"), (100, "resume"), (605, "pause"), (700, "resume"), (1190, "pause"), (1250, "resume"))
     paused = scenario(windows, operator=script(*pauses))
@@ -127,7 +127,7 @@ def test_a_resumed_rollout_waits(engine: str) -> None:
 
 @pytest.mark.parametrize("what", ["fail", "skip", "wait"])
 def test_a_node_is_looked_at_when_the_window_opens(engine: str, what: str) -> None:
-    """Who is down is told at the opening: the same as if people had paused at once and resumed then. [contract]"""
+    """Whether a node is down is decided at the opening, as after a pause until then. [contract]"""
     switches = {"unreachable_nodes": what, "on_failure": "continue"}
     rest = {"fleet": THIRTY_WITH_CRASHES, "orchestrator": switches, "policy": rolling(30)}
     hours = scenario([window("9h", "16h")], "2026-01-05T08:50:00Z", **rest)
@@ -138,7 +138,7 @@ def test_a_node_is_looked_at_when_the_window_opens(engine: str, what: str) -> No
 
 
 def test_a_node_that_comes_up_in_the_night_waits(engine: str) -> None:
-    """Nodes that were waited for and are up while closed are dispatched when the window opens, if they still are. [contract]"""
+    """Nodes that come up while closed are dispatched at the opening if they are still up. [contract]"""
     waits = {"unreachable_nodes": "wait", "on_failure": "continue"}
     rest = {"fleet": THIRTY_WITH_CRASHES, "orchestrator": waits, "policy": rolling(30)}
     hours = scenario([window("9h", "9h1m"), window("9h10m", "10h")], **rest)
@@ -155,7 +155,7 @@ def test_a_node_that_comes_up_in_the_night_waits(engine: str) -> None:
 
 
 def test_bake_time_and_promotion_run_through_the_night(engine: str) -> None:
-    """Bake time and promote_after begin while open and end while closed; the next wave goes at the opening. [contract]"""
+    """Bake time and promote_after continue while closed; the next wave goes at the opening. [contract]"""
     baked = scenario(
         [window("9h", "9h1m"), window("10h", "11h")],
         policy=canary(2, 2),
@@ -169,8 +169,8 @@ def test_bake_time_and_promotion_run_through_the_night(engine: str) -> None:
 
 
 @pytest.mark.parametrize(("pacing", "restored_at"), [("all_at_once", 60), ("max_parallel", 90)])
-def test_a_stop_goes_back_in_the_night(engine: str, pacing: str, restored_at: int) -> None:
-    """A limit crossed while closed stops the rollout, and everything goes back at once or in waves, window or not. [contract]"""
+def test_a_stop_rolls_back_in_the_night(engine: str, pacing: str, restored_at: int) -> None:
+    """A limit crossed while closed stops the rollout and rolls back at once or in waves. [contract]"""
     stopped = scenario(
         [window("9h", "9h20s"), window("10h", "11h")],
         policy=rolling(4, max_failed_nodes=0),
@@ -192,7 +192,7 @@ def test_a_rollout_completes_in_the_night(engine: str, pacing: str) -> None:
 
 
 def test_running_nodes_are_watched_while_the_rollout_waits(engine: str) -> None:
-    """A CUSUM looks every 10 s from the first running node at 30 s to the end at 630 s: 60 looks at 10 requests. [contract]"""
+    """A CUSUM looks every 10 s from the first running node at 30 s to the end at 630 s. [contract]"""
     gate = {"kind": "cusum", "good": 0.01, "bad": 0.5, "alarm_every": 1000}
     watched = scenario(
         [window("9h", "9h20s"), window("9h10m", "10h")],
@@ -224,7 +224,7 @@ def test_running_nodes_are_watched_while_the_rollout_waits(engine: str) -> None:
 def test_hours_are_those_of_created_at(
     engine: str, created_at: str, windows: list[dict[str, Any]], opens_after_h: int
 ) -> None:
-    """Weekday and hour are those of created_at in its own offset; windows may run into the next day, and overlap. [contract]"""
+    """Weekday and hour follow created_at in its own offset; windows may run past midnight, and overlap. [contract]"""
     assert values_of(scenario(windows, created_at), engine)["makespan_s"] == opens_after_h * 3600 + 90
 
 
@@ -251,7 +251,7 @@ weekly = st.lists(
 def test_the_calendar_against_a_list_of_quarters(
     windows: list[ChangeWindow], begins: int, start: int, length: int
 ) -> None:
-    """Openings, changes and open times are those found by trying every quarter of an hour. [oracle]"""
+    """Openings, changes and open times match a search over every quarter of an hour. [oracle]"""
     quarter = 900 * NS_PER_S
 
     def is_open(k: int) -> bool:
@@ -290,7 +290,7 @@ def test_times_are_named_by_weekday_and_hour() -> None:
 
 @pytest.mark.parametrize("number", range(60))
 def test_nodes_are_dispatched_in_windows_only(number: int) -> None:
-    """Whatever else a scenario says, every dispatch lies in a window, by the date and hour of a calendar. [property]"""
+    """In any scenario every dispatch is within a window, by an independent calendar. [property]"""
     raw = scenario_of(Decisions(random.Random(number).randbytes(256)))
     created_at, windows = TIMETABLES[number % len(TIMETABLES)]
     raw["operator"] = raw["operator"] | {"change_windows": windows}
@@ -298,14 +298,14 @@ def test_nodes_are_dispatched_in_windows_only(number: int) -> None:
     read = Scenario.from_dict(raw)
     events = simulate(read, seed=number).events
     start = datetime.fromisoformat(created_at)
-    # Further tries are the node's own.
+    # Retries don't wait for windows.
     dispatched = events["to_status"].eq("starting") & events["reason"].str.startswith("dispatched")
     for time_s in set(events.loc[dispatched, "time_s"]):
         assert is_in_some_window(start + timedelta(seconds=float(time_s)), read.operator.change_windows)
 
 
 def is_in_some_window(at: datetime, windows: tuple[ChangeWindow, ...]) -> bool:
-    # To the microsecond, which is what a datetime has.
+    # To the microsecond, the resolution of datetime.
     for one in windows:
         for days_ago in (0, 1):
             day = (at - timedelta(days=days_ago)).replace(hour=0, minute=0, second=0, microsecond=0)
@@ -319,8 +319,8 @@ def is_in_some_window(at: datetime, windows: tuple[ChangeWindow, ...]) -> bool:
 # -- what is said ----------------------------------------------------------------------------------
 
 
-def test_the_message_says_what_is_awaited() -> None:
-    """Message and events name the next opening; a remark stays beside it. [contract]"""
+def test_the_message_names_the_next_opening() -> None:
+    """Message and events name the next opening; other remarks stay. [contract]"""
     hours = scenario([window("9h", "9h20s"), window("9h", "16h", "tue")], policy=rolling(3))
     rollout = simulate(hours)
     revisions = list(zip(rollout.revisions["time_s"], rollout.revisions["message"], strict=True))
@@ -332,7 +332,7 @@ def test_the_message_says_what_is_awaited() -> None:
 
 
 def test_the_message_of_a_clock_that_stands_still() -> None:
-    """Under rate pacing what is awaited is said from the closing on, and once. [contract]"""
+    """Under rate pacing the next opening is named from the closing on, once. [contract]"""
     windows = [window("9h", "9h40s"), window("10h", "11h")]
     rollout = simulate(scenario(windows, policy=rolling(0), orchestrator=by_rate(3)))
     times = rollout.revisions.loc[rollout.revisions["message"].str.contains("opens Mon 10:00"), "time_s"]
@@ -342,7 +342,7 @@ def test_the_message_of_a_clock_that_stands_still() -> None:
 
 @pytest.mark.parametrize("number", range(12))
 def test_windows_that_are_always_open_change_nothing(number: int) -> None:
-    """Responses, events and revisions are those without change windows. [property]"""
+    """Responses, events and revisions are the same as without change windows. [property]"""
     raw = scenario_of(Decisions(random.Random(number).randbytes(256)))
     raw["operator"].pop("change_windows", None)
     hours = copy.deepcopy(raw)
@@ -380,7 +380,7 @@ BAD = [
 
 @pytest.mark.parametrize(("windows", "path", "text"), BAD)
 def test_bad_windows_are_refused(windows: Any, path: str, text: str) -> None:
-    """A list without an opening, hours outside the day and unknown days are refused, with what is allowed. [contract]"""
+    """Windows that never open, impossible hours and unknown days are refused with the allowed values. [contract]"""
     (problem,) = refused(scenario, windows).problems
     assert format_path(problem.path) == f"operator.change_windows{path}"
     assert text in str(problem)
@@ -390,13 +390,13 @@ def test_bad_windows_are_refused(windows: Any, path: str, text: str) -> None:
     "windows", [[], 7, [7], [{"to": "3h"}], *([{**window("1h", "2h"), "days": days}] for days in BAD_DAYS)]
 )
 def test_the_schema_refuses_them_too(windows: Any) -> None:
-    """Missing keys, days and shapes are in the JSON Schema. [contract]"""
+    """The JSON Schema covers missing keys, days and shapes. [contract]"""
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.Draft202012Validator(scenario_schema()).validate(raw_of(windows))
 
 
 def test_windows_are_read_and_written() -> None:
-    """Days default to all, numbers are seconds, and the file is written as it was. [contract]"""
+    """Days default to all, numbers are seconds, and the file is written back unchanged. [contract]"""
     raw = raw_of([{"from": "9h30m", "to": 57600}, window("22h", "4h", "fri", "mon")])
     read = Scenario.from_dict(raw)
     half_ns = 1800 * NS_PER_S
@@ -426,7 +426,7 @@ ALWAYS_OPEN = "no effect: some window is open at any time"
     ],
 )
 def test_suspicious_windows_are_warned_about(windows: Any, texts: list[str]) -> None:
-    """Windows without effect are warned about, and hours that are seconds. [contract]"""
+    """Windows without effect, and hours that look like seconds, are warned about. [contract]"""
     assert [problem.message for problem in scenario(windows).warnings] == texts
 
 

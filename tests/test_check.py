@@ -1,4 +1,4 @@
-"""Checks: when one looks, what is checked of whom, and what is said of it."""
+"""Checks: when they look, which requirements apply to which policy, and what they report."""
 
 import math
 from dataclasses import replace
@@ -19,7 +19,7 @@ from simdeploy.scenario.measures import Measure, Requirement, parse_requirement
 from simdeploy.statistics.intervals import proportion_interval
 from simdeploy.validation import oracles
 
-# Limits that can never stop a rollout are meant here.
+# Limits that can never stop a rollout are intended here.
 # -- a check -----------------------------------------------------------------------------------------------------------
 
 
@@ -27,7 +27,7 @@ from simdeploy.validation import oracles
     (1, (1,)), (100, (100,)), (101, (100, 101)), (1000, (100, 200, 400, 800, 1000)),
 ])  # fmt: skip
 def test_looks(most, looks):
-    """Looks are at 100 replications and at twice as many each time, the last one at the budget. [contract]"""
+    """Looks are at 100 replications, twice as many each time, and the budget. [contract]"""
     assert plan_looks(most) == looks
 
 
@@ -40,13 +40,13 @@ def at_once(limit):
 
 
 def failing(failure=FAILURE, **more):
-    """Make a scenario whose false alarms have a closed form."""
+    """Make a scenario with false alarms in closed form."""
     fleet = {"nodes": 20, "update_duration": "30s", "start_failure": failure}
     return Scenario.from_dict({"name": "failing", "fleet": fleet, "policies": {"p": at_once(LIMIT)}, **more})
 
 
-def test_worlds_stay_divided_when_what_is_open_depends_on_no_kind():
-    """Once the requirements on errors are decided, a quantile that is still open gets more worlds of every kind. [contract]"""
+def test_worlds_stay_divided_by_kind():
+    """Once requirements on errors are decided, an open quantile still gets worlds of every kind. [contract]"""
     release = {"good": {"probability": 0.7}, "bad": {"probability": 0.3, "defective": True, "start_failure": 0.2}}
     requirements = ["escaped given defective <= 90%", "p90 failed_nodes <= 6"]
     found = check(failing(release=release), requirements=requirements, most=400, engine="reference")
@@ -56,7 +56,7 @@ def test_worlds_stay_divided_when_what_is_open_depends_on_no_kind():
 
 
 def test_a_check_agrees_with_the_closed_form(engine):
-    """Limits on both sides of the closed form get the right verdicts; both engines the same table. [oracle]"""
+    """Limits on both sides of the closed form get correct verdicts, and both engines give the same table. [oracle]"""
     truth = oracles.stop_probability(20, FAILURE, LIMIT)
     requirements = [f"false_alarm <= {truth + 0.15}", f"false_alarm <= {truth - 0.15}"]
     found = check(failing(), requirements=requirements, engine=engine)
@@ -77,8 +77,8 @@ def test_rates_of_the_only_kind_of_release_are_exact():
     assert found["replications"].eq(100).all()
 
 
-def test_a_check_is_what_the_replications_say():
-    """Estimate, bounds and n are those of the first replications, as many as the row says. [oracle]"""
+def test_a_row_follows_from_its_replications():
+    """Estimate and bounds are those of the first n replications, with n from the row. [oracle]"""
     found = check(failing(), requirements="false_alarm given good <= 0.5", most=400, confidence_level=0.9)
     row = found.verdicts.iloc[0]
     assert found.looks == (100, 200, 400)
@@ -89,7 +89,7 @@ def test_a_check_is_what_the_replications_say():
 
 
 def test_only_the_undecided_are_replicated_further(monkeypatch):
-    """A policy whose requirements are decided is replicated no further, and a verdict that was reached stays. [property]"""
+    """A decided policy is replicated no further, and its verdicts stay. [property]"""
     asked, simulate = [], Campaign.sweep
 
     def counting(campaign, scenarios, policies, **arguments):
@@ -107,7 +107,7 @@ def test_only_the_undecided_are_replicated_further(monkeypatch):
 
 
 def test_requirements_of_the_scenario_are_the_default():
-    """Without requirements the scenario's own are checked: of one policy, or of every one. [contract]"""
+    """By default the scenario's requirements are checked, for one or every policy. [contract]"""
     requirements = [{"of": "failed", "at_most": 0.9}, {"of": "completed", "at_least": 0.1, "policy": "q"}]
     scenario = failing(requirements=requirements, policies={"p": at_once(20), "q": at_once(20)})
     found = check(scenario, most=100).verdicts
@@ -118,7 +118,7 @@ def test_requirements_of_the_scenario_are_the_default():
 
 
 def test_costs_are_checked():
-    """A requirement on the cost is one on what the scenario says that each rollout costs. [oracle]"""
+    """A requirement on the cost is judged by the scenario's costs. [oracle]"""
     scenario = failing(costs={"hour_of_delay": 120, "false_alarm": 50})
     truth = 50 * oracles.stop_probability(20, FAILURE, LIMIT) + 120 * 30 / 3600
     requirements = [f"cost <= {1.2 * truth}", f"cost <= {0.8 * truth}"]
@@ -143,8 +143,8 @@ DEFECTIVE = {"release": {"bad": {"probability": 1, "defective": True}, "fine": {
         ({}, "makespan_s <= 10m", "a mean needs at least 1,000 observations; the budget is 999"),
     ],
 )
-def test_what_can_not_be_decided_costs_nothing(more, text, reason, monkeypatch):
-    """What can't occur in a scenario, or within the budget, is undecided at once, with the reason. [contract]"""
+def test_undecidable_requirements_are_not_simulated(more, text, reason, monkeypatch):
+    """What can't occur in the scenario, or be decided within the budget, is undecided at once, with the reason. [contract]"""
     monkeypatch.delattr(Campaign, "sweep")
     found = check(failing(**more), requirements=text, most=999)
     row = found.verdicts.iloc[0]
@@ -162,13 +162,13 @@ def test_what_can_not_be_decided_costs_nothing(more, text, reason, monkeypatch):
 
 
 def test_a_type_without_verdicts_can_be_checked():
-    """Of a restart everything but releases and verdicts is decided. [contract]"""
+    """For a restart all requirements except those on releases and verdicts are decided. [contract]"""
     found = check(failing(**RESTART), requirements=["completed >= 1%", "p95 makespan_s <= 1m"], most=200)
     assert found.verdict == "met"
 
 
 def test_failed_replications_are_left_out_and_counted(monkeypatch):
-    """A replication that fails is in no estimate; how many there were and why is said. [contract]"""
+    """A failed replication is in no estimate; their number and cause are reported. [contract]"""
     from simdeploy.engines import running
 
     simulate = running.simulate
@@ -203,7 +203,7 @@ def test_failed_replications_are_left_out_and_counted(monkeypatch):
     ],
 )
 def test_bad_arguments(arguments, message):
-    """What makes no sense is refused in words. [contract]"""
+    """Invalid arguments are refused with a message. [contract]"""
     asked = {"requirements": "failed <= 0.5", **arguments} if arguments else {}
     assert message in str(refused(check, failing(), **asked))
 
@@ -212,7 +212,7 @@ def test_bad_arguments(arguments, message):
 
 
 def test_the_answer_says_what_is_not_met():
-    """The answer names what isn't met or undecided, and says how sure that is. [contract]"""
+    """The answer names requirements not met or undecided, and the error probability. [contract]"""
     both = check(failing(), requirements=["failed <= 0.9", "failed <= 0.1"], most=100)
     assert both.answer == "1 of 2 requirements is not met (95 % confidence): p, failed rollouts at most 10 %."
     met = check(failing(), requirements="failed <= 0.9", most=100)
@@ -239,8 +239,8 @@ def test_the_answer_says_what_is_not_met():
         (["failed <= 0.1", "in_progress <= 0"], "not met", "1 of 2 requirements is not met"),
     ],
 )
-def test_every_verdict_that_is_told_is_in_the_plain_form(texts, verdict, message):
-    """Every verdict that the sentence states is in `to_dict`: that of all together, and of each requirement. [contract]"""
+def test_every_verdict_of_the_answer_is_in_the_plain_form(texts, verdict, message):
+    """`to_dict` has every verdict of the answer: the overall one, and each requirement's. [contract]"""
     plain = check(failing(), requirements=texts, most=100).to_dict()
     assert plain["verdict"] == verdict
     assert plain["answer"].startswith(message)
@@ -252,7 +252,7 @@ def test_every_verdict_that_is_told_is_in_the_plain_form(texts, verdict, message
 
 
 def test_rows_are_requirements():
-    """The parts of a requirement are in its row, from which it can be made again. [property]"""
+    """A requirement can be rebuilt from its row. [property]"""
     texts = ["p99 blast_radius given good <= 0.5", "min_in_service_fraction >= 0.1", "failed <= 0.1"]
     requirements = [parse_requirement(text) for text in texts]
     rows = check(failing(), requirements=requirements, most=100).to_dict()["verdicts"]
@@ -264,7 +264,7 @@ def test_rows_are_requirements():
 
 
 def drawn(found):
-    """Draw a check, as large as half a page; return the axes and the segments of each row, by height."""
+    """Draw a check half a page large; return the axes and the segments of each row, by height."""
 
     from simdeploy.plotting.check import plot_check
 
@@ -278,8 +278,8 @@ def drawn(found):
     return ax, lines
 
 
-def test_the_picture_has_what_was_found_relative_to_its_limit():
-    """Estimate and bounds are as far from the line as from the limit; what keeps within it is on the left. [contract]"""
+def test_the_picture_shows_estimates_relative_to_their_limits():
+    """Estimate and bounds are placed relative to the limit; met ones are on the left. [contract]"""
     requirements = ["failed <= 0.9", "completed >= 0.8", "p99 makespan_s <= 1m", "in_progress <= 0"]
     found = check(failing(), requirements=requirements, most=100)
     ax, lines = drawn(found)
@@ -311,8 +311,8 @@ def test_the_picture_of_long_names():
     assert figure.get_figheight() > draw_figure(found).get_figheight()
 
 
-def test_the_picture_of_what_was_never_tried():
-    """A requirement that can't be decided has its row, and no value. [contract]"""
+def test_the_picture_of_undecidable_requirements():
+    """A requirement that can't be decided has a row without a value. [contract]"""
     ax, lines = drawn(check(failing(), requirements="makespan_s <= 1m", most=10))
     assert not lines
     assert "no value" in [text.get_text() for text in ax.texts]

@@ -1,4 +1,4 @@
-"""The command: what it prints, writes and refuses, and how it ends."""
+"""The command line: output, files, refusals and exit codes."""
 
 import io
 import json
@@ -78,8 +78,8 @@ def run_python(code, *arguments, **options):
 # -- run ---------------------------------------------------------------------------------------------------------------
 
 
-def test_run_tells_what_happened(folder):
-    """A run tells waves, the end and the way back, then every response, under a line with its switches. [contract]"""
+def test_run_reports_the_rollout(folder):
+    """A run prints waves, end and rollback, then every response, under a line with its switches. [contract]"""
     result = invoke("run", "s.yaml", "--policy", "in-tens", "--seed", 3)
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
@@ -102,7 +102,7 @@ def test_run_tells_what_happened(folder):
     ],
 )
 def test_run_says_how_a_rollout_without_a_release_ended(folder, starts, answer):
-    """A restart has no verdict; the answer says whether it completed, was stopped, or never ends. [contract]"""
+    """For a restart, which has no verdict, the answer says whether it completed, was stopped, or never ends. [contract]"""
     raw = {
         "name": "again",
         "fleet": {"nodes": 2, "update_duration": 60, "start_failure": starts or 0},
@@ -132,7 +132,7 @@ def story_of(spec, **how):
 
 
 def test_a_story_of_waves():
-    """Waves are told in order with their sizes, ends and windows; the times are those of the model. [oracle]"""
+    """Waves are listed in order with sizes, ends and windows, at the model's times. [oracle]"""
     spec = rolling(5, strategy="canary", canary_count=2, auto_promote=True, health_check=CHECK)
     # 60 s of starting and 3 windows of 10 s: a wave takes 90 s.
     assert story_of(spec) == [
@@ -148,7 +148,7 @@ def test_a_story_of_waves():
 
 
 def test_a_story_of_a_stop():
-    """A stop says why, what was in flight, and when the rollback began and ended. [oracle]"""
+    """A stop has its reason, the nodes in flight, and the start and end of the rollback. [oracle]"""
     assert story_of(rolling(4), fleet={"rollback_duration": 20, "start_failure": 1}) == [
         (0, "wave 1 of 3: 4 nodes"),
         (60, "wave 1: 4 failed (4 did not start)"),
@@ -167,7 +167,7 @@ def test_a_story_of_a_failed_gate():
 
 
 def test_a_story_of_people():
-    """Script, operator and an escape that people notice are told at their times. [oracle]"""
+    """Script, operator and an escape that people notice appear at their times. [oracle]"""
     operator = {"escape_detection": 600, **script((10, "pause"), (100, "resume"), (110, "promote"))}
     assert story_of(IMMEDIATE, release=BAD, operator=operator) == [
         (0, "wave 1 of 1: 12 nodes"),
@@ -181,8 +181,8 @@ def test_a_story_of_people():
     ]
 
 
-def test_a_story_of_verdicts_that_are_heard_late():
-    """A node that goes offline is counted once: as it ended, or as failed if it is not heard of by the deadline. [oracle]"""
+def test_a_story_of_late_verdicts():
+    """A node that goes offline is counted once: by its outcome, or as failed if unreported at the deadline. [oracle]"""
     spec = rolling(6, max_failed_nodes=12, max_failed_nodes_percent=100, health_check=CHECK)
     fleet = {"nodes": 60, "connection": {"online": "5m", "offline": {"exponential": {"mean": "3m"}}}}
     lines = story_of(spec, fleet=fleet, orchestrator={"unreachable_nodes": "skip"})
@@ -192,14 +192,14 @@ def test_a_story_of_verdicts_that_are_heard_late():
     assert [sum(numbers) for numbers in counts] == [6] * 10
     assert any("not heard of by the deadline" in end for end in ends)
     assert not any("in flight" in end for end in ends)
-    # A wave ends when its last verdict is heard, as the next one begins.
+    # A wave ends when its last verdict is reported, as the next one begins.
     begun = [time_s for time_s, text in lines if re.match(r"wave \d+ of", text)]
     ended = [time_s for time_s, text in lines if re.match(r"wave \d+: ", text)]
     assert begun[1:] == ended[:-1]
 
 
 def test_a_story_of_many_waves_is_short():
-    """Of many waves the first, the last and those with failures are told, and none of the other nodes is lost. [contract]"""
+    """Of many waves the first, the last and those with failures are shown, and all other nodes counted. [contract]"""
     spec = rolling(1, max_failed_nodes=40, max_failed_nodes_percent=100)
     texts = [text for _, text in story_of(spec, fleet={"nodes": 40})]
     assert texts == [
@@ -221,7 +221,7 @@ def test_a_story_of_many_waves_is_short():
 
 
 def test_a_story_of_many_failures_is_short():
-    """Where something happens in most of many waves, only some of these are told, and all failures are counted. [contract]"""
+    """If most of many waves have events, only some are shown, and all failures counted. [contract]"""
     spec = rolling(2, max_failed_nodes=200, max_failed_nodes_percent=100)
     texts = [text for _, text in story_of(spec, fleet={"nodes": 200, "start_failure": 0.5})]
     assert len(texts) < 50
@@ -238,7 +238,7 @@ def test_a_story_of_many_failures_is_short():
 ])  # fmt: skip
 @pytest.mark.parametrize("kind", ["update", "create", "restart", "stop"])
 def test_a_story_has_every_node(switches, kind):
-    """Under every way of pacing, failing and undoing, each dispatched or skipped node is in one wave of the story. [property]"""
+    """Under any pacing, failures and rollback, each dispatched or skipped node is in one wave of the story. [property]"""
     fleet = {
         "nodes": 23,
         "update_duration": {"exponential": {"mean": 60}},
@@ -266,7 +266,7 @@ def test_the_timeline_is_written(folder, ending):
 
 
 def test_compare_prints_a_table_for_a_review(folder):
-    """The table has a row per policy, the numbers of `compare`, and says seed, replications and switches. [contract]"""
+    """The table has a row per policy with the numbers of `compare`, and states seed, replications and switches. [contract]"""
     asked = ("--policy", "in-tens", "--policy", "at-once", "--full")
     result = invoke("compare", "s.yaml", "--replications", 30, "--seed", 4, *asked)
     assert result.exit_code == 0
@@ -286,7 +286,7 @@ COSTS = "costs: {hour_of_delay: 20, false_alarm: 100, escape: 1000}\n"
 
 
 def test_compare_answers_first(folder):
-    """The first line says which policy is best and which can't be told from it: by costs, else by mistakes. [contract]"""
+    """The first line names the best policy and those not distinguishable from it, by costs or else by mistakes. [contract]"""
     arguments = ("--replications", 40, "--engine", "compiled")
     table = replicate_kinds(simdeploy.read_scenario("s.yaml"), replications=40, engine="compiled")
     first = invoke("compare", "s.yaml", *arguments).stdout.splitlines()[0]
@@ -304,7 +304,7 @@ def test_compare_answers_first(folder):
 
 
 def test_compare_splits_the_cost(folder):
-    """With --costs there is a table of the cost by cause; a scenario without costs is refused. [contract]"""
+    """--costs adds a table of the cost by cause; a scenario without costs is refused. [contract]"""
     (folder / "c.yaml").write_text(SCENARIO + COSTS)
     out = invoke("compare", "c.yaml", "--replications", 10, "--costs").stdout
     split = out[out.index("Cost per rollout by cause") :]
@@ -316,7 +316,7 @@ def test_compare_splits_the_cost(folder):
 
 
 def test_compare_writes_the_raw_responses(folder):
-    """The file holds the table of replications, whatever the number of workers. [contract]"""
+    """The file has the table of replications, for any number of workers. [contract]"""
     assert invoke("compare", "s.yaml", "--replications", 4, "--out", "r.parquet", "--workers", 2).exit_code == 0
     expected = simdeploy.replicate(simdeploy.read_scenario("s.yaml"), replications=4)
     pd.testing.assert_frame_equal(pd.read_parquet("r.parquet"), expected)
@@ -340,7 +340,7 @@ def test_compare_says_which_replications_failed(folder, monkeypatch):
 
 
 def test_a_pipe_gets_whole_lines_without_colour(folder):
-    """Into a pipe the table is neither wrapped nor coloured, whatever the terminal of the caller is. [contract]"""
+    """In a pipe the table is neither wrapped nor coloured, whatever the terminal is. [contract]"""
     code, out, err = finish("compare", "s.yaml", "--replications", 2, env={**os.environ, "COLUMNS": "30"})
     assert (code, err) == (0, "")
     assert "\x1b" not in out
@@ -349,7 +349,7 @@ def test_a_pipe_gets_whole_lines_without_colour(folder):
 
 
 def through_terminal(*arguments, columns):
-    """Run the command on a terminal of some width; return the exit code and what the terminal showed."""
+    """Run the command on a terminal of some width; return exit code and output."""
     command = [sys.executable, "-m", "simdeploy", *arguments]
     with on_terminal(command, columns=columns, stdout=None) as (process, terminal):
         shown = read_until(terminal, END)
@@ -357,7 +357,7 @@ def through_terminal(*arguments, columns):
 
 
 def test_a_narrow_terminal_gets_whole_numbers(folder):
-    """On a terminal with 60 columns every line fits, every number is whole, and a progress bar was shown. [contract]"""
+    """On 60 columns every line fits, every number is whole, and a progress bar appears. [contract]"""
     code, shown = through_terminal("compare", "s.yaml", "--replications", 3, columns=60)
     assert code == 0
     assert "left" in shown
@@ -370,7 +370,7 @@ def test_a_narrow_terminal_gets_whole_numbers(folder):
 
 @pytest.mark.parametrize("width", [30, 40, 50, 80, 200])
 def test_no_word_of_a_table_is_lost(width):
-    """Whatever a terminal's width: long names, words in later columns, and columns without any fit, and are all there. [contract]"""
+    """At any width, long names, words in later columns and columns of words fit, without losing any. [contract]"""
     console = Console(width=width, file=io.StringIO(), markup=False)
     row = ["everything-at-once", "the limit of false alarms is 5 %", "4.2 %", ""]
     print_table(console, "Title", ["policy", "required", "found in all", ""], [row])
@@ -383,7 +383,7 @@ def test_no_word_of_a_table_is_lost(width):
 
 @pytest.mark.parametrize("width", [80, 100])
 def test_long_words_leave_the_first_column_room(width):
-    """A sentence in a later column is wrapped before the name of its row is broken into pieces. [contract]"""
+    """Sentences in later columns are wrapped before the row's name is. [contract]"""
     console = Console(width=width, file=io.StringIO(), markup=False)
     name, note = (
         "fleet.start_hang",
@@ -398,7 +398,7 @@ def test_long_words_leave_the_first_column_room(width):
 
 @pytest.mark.parametrize("width", [80, 100])
 def test_a_continued_table_repeats_what_identifies_its_rows(width):
-    """Of rows that only two columns tell apart, both are repeated, even if one has long words. [contract]"""
+    """If it takes two columns to identify a row, both are repeated, even long ones. [contract]"""
     console = Console(width=width, file=io.StringIO(), markup=False)
     header = ["policy", "release", *(f"worst {number}" for number in range(5))]
     long = "a kind of release with a long name"
@@ -428,7 +428,7 @@ def test_wide_letters_take_two_places():
 
 @pytest.mark.parametrize("width", [1, 10])
 def test_a_terminal_without_room_is_no_error(width):
-    """Where nothing fits, something is shown. [contract]"""
+    """On a terminal too narrow for anything, something is still shown. [contract]"""
     console = Console(width=width, file=io.StringIO(), markup=False)
     print_table(console, "Title", ["policy", "cost"], [["at-once", "12.5"]])
     assert console.file.getvalue()
@@ -437,8 +437,8 @@ def test_a_terminal_without_room_is_no_error(width):
 # -- the other commands ------------------------------------------------------------------------------------------------
 
 
-def test_validate_says_what_was_read(folder):
-    """Good files are "ok" with what is in them. [contract]"""
+def test_validate_lists_the_contents(folder):
+    """Valid files are "ok", with a summary of their contents. [contract]"""
     result = invoke("validate", "s.yaml", "in-twenties.json")
     assert result.exit_code == 0
     assert result.stdout.splitlines() == [
@@ -448,7 +448,7 @@ def test_validate_says_what_was_read(folder):
 
 
 def test_validate_knows_scenarios_in_json(folder):
-    """A JSON file with a fleet is a scenario, good or bad, not a policy without a strategy. [contract]"""
+    """A JSON file with a fleet is validated as a scenario, not as a policy without a strategy. [contract]"""
     policy = {"strategy": "immediate"}
     raw = {"name": "j", "fleet": {"nodes": 2, "update_duration": "1m"}, "policies": {"p": policy}}
     Path("s.json").write_text(json.dumps(raw))
@@ -459,7 +459,7 @@ def test_validate_knows_scenarios_in_json(folder):
 
 
 def test_validate_knows_policies_in_yaml(folder):
-    """A YAML file with a strategy is a policy, not a scenario without a fleet. [contract]"""
+    """A YAML file with a strategy is validated as a policy, not as a scenario without a fleet. [contract]"""
     policy = "dialect: general\nstrategy: rolling\nhealth_check: {deadline: 5m}\n"
     Path("policy.yaml").write_text(policy)
     Path("typo.yaml").write_text(policy + "orchestrator: {pacing: slidin}\n")
@@ -486,8 +486,8 @@ def test_validate_warns_of_requirements_that_nothing_decides(folder):
     assert "only a shared service has a capacity" in line
 
 
-def test_validate_says_everything_that_is_wrong(folder):
-    """Every problem of every file is one line with file and line; good files beside them are still "ok". [contract]"""
+def test_validate_reports_every_problem(folder):
+    """Every problem of every file is one line with file and line; valid files are still "ok". [contract]"""
     Path("bad.yaml").write_text(SCENARIO.replace("nodes: 40", "nodes: -1").replace("zones", "zone") + "extra: 1\n")
     Path("bad.json").write_text('{"strategy": "rolling"}')
     result = invoke("validate", "bad.yaml", "s.yaml", "bad.json", "missing.yaml")
@@ -501,7 +501,7 @@ def test_validate_says_everything_that_is_wrong(folder):
 
 
 def test_warnings_are_lines_on_standard_error(folder):
-    """What is legal but suspicious is one line on standard error and nothing on standard output. [contract]"""
+    """A suspicious value gives one line on standard error and none on standard output. [contract]"""
     Path("w.yaml").write_text(SCENARIO.replace("max_failed_nodes: 3", "max_failed_nodes: 400"))
     quiet = invoke("run", "s.yaml", "--json")
     result = invoke("run", "w.yaml", "--json")
@@ -514,8 +514,8 @@ def test_warnings_are_lines_on_standard_error(folder):
     assert result.stderr.splitlines() == ["warning: kept.json:1: extra: unknown key"]
 
 
-def test_warnings_are_of_the_policies_that_are_used(folder):
-    """A command warns of the policies it simulates, whether named or by default, and of none else. [contract]"""
+def test_only_used_policies_are_warned_about(folder):
+    """A command warns only of the policies it simulates, whether named or by default. [contract]"""
     raw = yaml.safe_load(SCENARIO)
     raw["policies"] = {name: rolling(2, max_failed_nodes=400) for name in ("first", "second")}
     Path("w.yaml").write_text(yaml.safe_dump(raw, sort_keys=False))
@@ -574,7 +574,7 @@ def test_help_and_version_are_quick():
     ],
 )  # fmt: skip
 def test_bad_input_is_an_error_in_words(folder, arguments, message):
-    """What can't be done is said on standard error with exit code 2, nothing is written, nothing is simulated. [contract]"""
+    """Bad input gives a message on standard error and exit code 2, without output or simulation. [contract]"""
     Path("dir.csv").mkdir()
     before = sorted(folder.rglob("*"))
     result = invoke(*arguments)
@@ -586,9 +586,9 @@ def test_bad_input_is_an_error_in_words(folder, arguments, message):
 
 
 def test_ctrl_c_ends_quietly(folder):
-    """Interrupted in long work on workers, the command says so, exits with 130 and leaves no half-written file. [contract]"""
+    """Interrupted during work on workers, the command says so, exits with 130 and leaves no half-written file. [contract]"""
     Path("big.yaml").write_text(SCENARIO.replace("nodes: 40", "nodes: 2000"))
-    # Half an hour of work, in spans of which the first is soon done.
+    # Half an hour of work, in spans; the first is done soon.
     in_short_spans = (
         "from simdeploy.cli import main; from simdeploy.experiments import cutting; cutting._SPAN_S = 0.1; main()"
     )
@@ -605,8 +605,8 @@ def test_ctrl_c_ends_quietly(folder):
     assert {path.name for path in folder.iterdir()} == {"big.yaml", "s.yaml", "in-twenties.json"}
 
 
-def test_a_reader_that_leaves_is_no_error(folder):
-    """With a closed pipe behind it the command stops without a word. [contract]"""
+def test_a_closed_pipe_is_no_error(folder):
+    """If its reader closes the pipe, the command stops silently. [contract]"""
     process = start("schema")
     process.stdout.close()
     assert process.stderr.read() == ""
@@ -620,7 +620,7 @@ def test_a_reader_that_leaves_is_no_error(folder):
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 @pytest.mark.parametrize("arguments", [["schema"], ["run", "s.yaml"], ["validate", "s.yaml"], ["--help"]])
 def test_a_full_disk_behind_standard_output(folder, arguments):
-    """Output that finds no room is an error in words with exit code 1. [contract]"""
+    """Output to a full disk gives a message and exit code 1. [contract]"""
     with open("/dev/full", "w") as full:  # noqa: PTH123
         code, _, err = finish(*arguments, stdout=full)
     assert code == 1
@@ -628,8 +628,8 @@ def test_a_full_disk_behind_standard_output(folder, arguments):
 
 
 @pytest.mark.parametrize("option", [["--out", "r.csv"], ["--out", "r.parquet"], ["--plot", "p.png"]])
-def test_a_file_that_finds_no_room(folder, option, monkeypatch):
-    """A file that can't be written to its end is not there, the old one still is, and the exit code is 2. [contract]"""
+def test_a_file_on_a_full_disk(folder, option, monkeypatch):
+    """If a file can't be written completely, the old one is kept, and the exit code is 2. [contract]"""
     name = option[1]
     Path(name).write_text("old")
     monkeypatch.setattr(sys, "dont_write_bytecode", True)  # which would be cut short for all later imports
@@ -648,7 +648,7 @@ def test_a_file_that_finds_no_room(folder, option, monkeypatch):
 
 
 def test_names_with_odd_characters(folder):
-    """Names that look like markup are printed as they are, and an ASCII terminal is no reason to fail. [contract]"""
+    """Names that look like markup are printed unchanged, and an ASCII terminal causes no failure. [contract]"""
     Path("odd.yaml").write_text(SCENARIO.replace("name: small", "name: '[bold]größe :smile: $x$'"), encoding="utf-8")
     assert "[bold]größe :smile: $x$" in invoke("run", "odd.yaml").stdout
     code, out, err = finish("run", "odd.yaml", env={**os.environ, "PYTHONIOENCODING": "ascii"})

@@ -1,4 +1,4 @@
-"""``simdeploy check`` and ``simdeploy verify``: what they print and write, and how they end."""
+"""``simdeploy check`` and ``simdeploy verify``: output, files and exit codes."""
 
 import json
 import re
@@ -51,7 +51,7 @@ def folder(tmp_path, monkeypatch):
     ],
 )
 def test_the_exit_code_is_the_verdict(folder, arguments, code, answer):
-    """0 if all is met, 1 if something isn't, 3 if the budget doesn't decide; the first line says it. [contract]"""
+    """0 if all requirements are met, 1 if one isn't, 3 if undecided; the first line agrees. [contract]"""
     result = invoke("check", "s.yaml", *arguments)
     assert result.exit_code == code
     assert result.stdout.splitlines()[0].startswith(answer)
@@ -59,7 +59,7 @@ def test_the_exit_code_is_the_verdict(folder, arguments, code, answer):
 
 
 def test_a_policy_without_a_requirement_is_named(folder):
-    """A policy that not checked is named, for people and in JSON; the others are checked. [contract]"""
+    """An unchecked policy is named, in words and in JSON; the others are checked. [contract]"""
     text = SCENARIO.replace("- {of: makespan_s, quantile: 0.95, at_most: 5m}\n", "")
     Path("s.yaml").write_text(text)
     asked = ("check", "s.yaml", "--policy", "strict", "--policy", "loose")
@@ -70,14 +70,14 @@ def test_a_policy_without_a_requirement_is_named(folder):
     assert "not checked" not in invoke("check", "s.yaml", "--policy", "strict").stdout
 
 
-def test_one_that_is_not_met_outweighs_what_is_undecided(folder):
-    """With both, the exit code is that of what isn't met. [contract]"""
+def test_not_met_outweighs_undecided(folder):
+    """With both, the exit code is 1. [contract]"""
     result = invoke("check", "s.yaml", "--require", "escaped <= 0", "--require", "false_alarm <= 10%", "--most", 100)
     assert result.exit_code == 1
 
 
 def test_a_failed_replication_is_no_success(folder, monkeypatch):
-    """A replication that fails ends in exit code 1 and an error in the report, although all else is met. [contract]"""
+    """A failed replication gives exit code 1 and an error in the report, even if all requirements are met. [contract]"""
     from simdeploy.engines import running
 
     simulate = running.simulate
@@ -99,13 +99,13 @@ def test_a_failed_replication_is_no_success(folder, monkeypatch):
 
 
 def test_without_requirements_there_is_an_example(folder):
-    """A scenario that requires nothing is told how to, in the file and on the command line. [contract]"""
+    """Without requirements, the message shows how to state one in the file and on the command line. [contract]"""
     text = re.sub(r"requirements:\n(- .*\n)*", "", SCENARIO)
     Path("none.yaml").write_text(text)
     result = invoke("check", "none.yaml")
     assert result.exit_code == 2
     assert "no requirements" in result.stderr
-    # Both examples are right.
+    # Both examples are valid.
     inside, option = re.search(r'"(requirements: .*?)".*--require "(.*?)"', result.stderr).groups()
     Path("none.yaml").write_text(text + inside + "\n")
     assert invoke("check", "none.yaml").exit_code in (0, 1)
@@ -114,8 +114,8 @@ def test_without_requirements_there_is_an_example(folder):
 
 # -- JUnit -------------------------------------------------------------------------------------------------------------
 
-# The schema of Jenkins' xUnit plugin (junit-10.xsd), as far as it concerns these elements: attributes that may and must
-# be there, and what may be inside.
+# The part of the schema of Jenkins' xUnit plugin (junit-10.xsd) for these elements: allowed and required attributes,
+# and allowed children.
 SCHEMA = {
     "testsuites": ({"name", "time", "tests", "failures", "errors"}, set(), {"testsuite"}),
     "testsuite": (
@@ -131,7 +131,7 @@ SCHEMA = {
 
 
 def assert_valid(element):
-    """Hold an element against the schema; numbers are numbers, and counts are true."""
+    """Assert that an element conforms to the schema, and that its numbers and counts are correct."""
     allowed, needed, children = SCHEMA[element.tag]
     assert needed <= set(element.attrib) <= allowed
     assert {child.tag for child in element} <= children
@@ -146,7 +146,7 @@ def assert_valid(element):
 
 
 def test_junit_is_valid_and_has_every_verdict(folder):
-    """The report keeps to the schema: a suite per policy, a case per requirement, its verdict and numbers inside. [contract]"""
+    """The report conforms to the schema, with a suite per policy and a case per requirement. [contract]"""
     requirements = ["false_alarm <= 10%", "in_progress <= 0", "completed >= 1%"]
     options = [word for text in requirements for word in ("--require", text)]
     result = invoke("check", "s.yaml", *options, "--most", 100, "--junit", "r.xml")
@@ -168,7 +168,7 @@ def test_junit_is_valid_and_has_every_verdict(folder):
 
 
 def test_junit_survives_any_name():
-    """Names with quotes, angles and the end of character data give a file that can be read. [contract]"""
+    """Names with quotes, angle brackets and the end of character data give a readable file. [contract]"""
     kind = "a<b&\"c'"
     scenario = Scenario.from_dict(
         {
@@ -190,7 +190,7 @@ def test_junit_survives_any_name():
 
 @pytest.fixture
 def few_cases(monkeypatch):
-    """Verify a few cases only, for the reference engine takes its time."""
+    """Verify few cases, because the reference engine is slow."""
     from simdeploy.validation.verification import verifying
     from simdeploy.validation.verification.rules import limits
 
@@ -198,7 +198,7 @@ def few_cases(monkeypatch):
 
 
 def test_verify_prints_every_comparison(few_cases, folder):
-    """The answer comes first, then the chance of a false alarm, then a line for each quantity and engine. [contract]"""
+    """The answer comes first, then the false alarm probability, then a line per quantity and engine. [contract]"""
     result = invoke("verify", "--replications", 100, "--out", "v.csv")
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
@@ -210,7 +210,7 @@ def test_verify_prints_every_comparison(few_cases, folder):
 
 
 def test_verify_fails_where_an_engine_does(few_cases, folder, monkeypatch):
-    """A wrong engine ends in exit code 1, with the rows that are wrong. [contract]"""
+    """A wrong engine gives exit code 1 and the failed rows. [contract]"""
     from simdeploy.engines.compiled import engine
 
     def broken(*_, **__):
@@ -242,7 +242,7 @@ def test_verify_refuses_what_makes_no_sense(folder, arguments):
 
 @pytest.mark.parametrize("is_ok", [True, False])
 def test_verify_decisions_prints_every_problem(folder, monkeypatch, is_ok):
-    """The answer comes first, then a line for each problem; a refuted claim ends in exit code 1. [contract]"""
+    """The answer comes first, then a line per problem; a refuted claim gives exit code 1. [contract]"""
     found = replace(make("Decisions"), is_ok=is_ok)
     asked = []
     monkeypatch.setattr(decisions, "verify_decisions", lambda **arguments: asked.append(arguments) or found)

@@ -1,4 +1,4 @@
-"""Commands of one analysis each: the answer is that of the call in Python, and what each has for itself."""
+"""Commands for one analysis each: the same answers as in Python, and their own options."""
 
 import json
 import subprocess
@@ -52,7 +52,7 @@ SPLITTING = ("--method", "splitting", "--levels")
 SIZES = {"max_parallel": [2, 6]}
 TWO_GATES = {"pooled": "pooled", "strict": {"kind": "sprt", "alpha": 0.001}}
 
-# Options, the function of Python that answers the same with which arguments, and what the line below the answer says of it.
+# Options, the equivalent call in Python with its arguments, and the line below the answer.
 ASKED = {
     "tradeoff": (
         [*TWO_KEYS, "--replications", "6"],
@@ -127,7 +127,7 @@ ASKED = {
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch, few_switch_values):
-    """Work in a folder with scenarios, with a few of the values of switches."""
+    """Work in a folder with scenarios, with few values of switches."""
     monkeypatch.chdir(tmp_path)
     Path("s.yaml").write_text(SCENARIO, encoding="utf-8")
     for raw in (LIMITS, LITTLE_TRAFFIC):
@@ -137,7 +137,7 @@ def folder(tmp_path, monkeypatch, few_switch_values):
 
 @pytest.mark.parametrize("asked", ASKED)
 def test_the_answer_is_that_of_python(asked):
-    """The first line and the document are those of the call with the same arguments; then it is said what was asked. [contract]"""
+    """First line and document are those of the equivalent call; the question follows. [contract]"""
     options, function, arguments, about = ASKED[asked]
     how = {"seed": 3, "engine": "compiled"}
     expected = function(read_scenario("s.yaml"), **arguments, **how)
@@ -152,7 +152,7 @@ def test_the_answer_is_that_of_python(asked):
 
 
 def test_a_picture_has_a_panel_for_each_pair():
-    """All keys are drawn over false alarms and escapes, and over makespan and blast radius; chosen axes once. [contract]"""
+    """By default keys are drawn over false alarms and escapes, and over makespan and blast radius. [contract]"""
     asked = ("tradeoff", "s.yaml", *TWO_KEYS, "--engine", "compiled", "--replications", "6", "--plot", "x.svg")
     assert invoke(*asked).exit_code == 0
     assert Path("x.svg").read_text().count("grey: 95 % band") == 2
@@ -177,7 +177,7 @@ def test_a_picture_has_a_panel_for_each_pair():
     ],
 )
 def test_how_a_gate_is_written(text, gate):
-    """A kind, perhaps with a name before it and keys behind it; without a name it is called as it is written. [contract]"""
+    """A gate is a kind, optionally after a name and before keys; without a name its text is the name. [contract]"""
     assert read_gate_options([text]) == gate
 
 
@@ -197,8 +197,8 @@ def test_how_a_gate_is_written(text, gate):
         (["rare", "--event", "escaped", *SPLITTING, "failed_nodes=2,x"], "invalid levels (found '2,x')"),
     ],
 )
-def test_what_makes_no_sense_is_refused_before_the_work(folder, monkeypatch, arguments, message):
-    """What only the command's own options can get wrong is refused at once, with exit code 2. [contract]"""
+def test_invalid_options_are_refused_before_the_work(folder, monkeypatch, arguments, message):
+    """Errors in options that only the command has give exit code 2 at once. [contract]"""
     monkeypatch.setattr(Job, "run", lambda *_: pytest.fail("nothing is to be simulated"))
     before = sorted(folder.iterdir())
     name, *options = arguments
@@ -209,7 +209,7 @@ def test_what_makes_no_sense_is_refused_before_the_work(folder, monkeypatch, arg
 
 
 @pytest.mark.parametrize("name", ["switches", "tune"])
-def test_without_costs_something_else_has_to_be_said(name):
+def test_without_costs_a_measure_is_needed(name):
     """A scenario without costs needs a measure, and the message shows some. [contract]"""
     Path("free.yaml").write_text(SCENARIO.replace("costs:", "# "), encoding="utf-8")
     result = invoke(name, "free.yaml")
@@ -217,8 +217,8 @@ def test_without_costs_something_else_has_to_be_said(name):
     assert 'use another measure, such as "makespan_s"' in result.stderr
 
 
-def test_a_tilt_that_says_nothing_is_undecided():
-    """Where no probability can be stated the exit code is 3. [contract]"""
+def test_a_tilt_without_a_probability_is_undecided():
+    """If no probability can be stated, the exit code is 3. [contract]"""
     asked = ("--event", "failed_nodes >= 6", "--tilt", "start_failure=1.01", "--replications", "100")
     result = invoke("rare", "s.yaml", *asked, "--engine", "compiled")
     assert result.exit_code == 3
@@ -232,7 +232,7 @@ IMPOSSIBLE = ("--require", "false_alarm given good <= 1%", "--require", "escaped
 
 
 def test_the_choice_is_printed_in_both_dialects():
-    """After the answer come what is minimised and the spec in the API's two dialects. [contract]"""
+    """The answer is followed by the objective and the spec in the API's two dialects. [contract]"""
     done = invoke(*SEARCH)
     assert done.stdout.startswith("Use waves with max_failed_nodes ")
     assert "minimise cost" in done.stdout.splitlines()
@@ -247,7 +247,7 @@ def test_the_choice_is_printed_in_both_dialects():
 
 
 def test_it_chooses_among_gates():
-    """`--vary gate.kind=...` makes gates candidates, and the spec that is printed has the gate with a note. [contract]"""
+    """`--vary gate.kind=...` makes gates candidates, and the printed spec has the gate with a note. [contract]"""
     asked = ("--vary", "gate.kind=threshold,pooled,sprt", "--vary", "gate.alpha=0.2,0.3", "--replications", "50")
     done = invoke("tune", "little-traffic.yaml", "--most", "10000", "--engine", "compiled", "--full", *asked)
     assert done.stdout.startswith("Use waves with gate.kind pooled: mean cost ")
@@ -257,7 +257,7 @@ def test_it_chooses_among_gates():
 
 
 def test_no_choice_is_an_exit_code():
-    """If nothing meets the requirements, the command says how near it comes, writes no policy, and exits 1. [contract]"""
+    """If nothing meets the requirements, the command reports the closest candidate, writes no policy, and exits 1. [contract]"""
     done = invoke(*SEARCH, *IMPOSSIBLE, "--write-policy", "best.yaml")
     assert done.exit_code == 1
     assert done.stdout.startswith("None of 20 policies meets all requirements")
@@ -269,8 +269,8 @@ def test_no_choice_is_an_exit_code():
     assert not Path("best.yaml").exists()
 
 
-def test_an_undecided_choice_has_an_exit_code_of_its_own():
-    """If policies may meet the requirements, but the budget ends before that is known, or rollouts never end, the command exits 3. [contract]"""
+def test_an_undecided_choice_has_its_own_exit_code():
+    """If the budget ends before requirements are decided, or rollouts never end, the command exits 3. [contract]"""
     done = invoke(*SEARCH, "--require", "cost <= 10000", "--most", "2000")
     assert done.stdout.startswith("None of 20 policies is known to meet the requirements. 20 may")
     assert done.exit_code == 3
@@ -282,8 +282,8 @@ def test_an_undecided_choice_has_an_exit_code_of_its_own():
 
 
 @pytest.mark.parametrize(("replications", "code"), [(1, 3), (100, 0)])
-def test_a_discovery_of_undecided_worlds_has_that_exit_code(replications, code):
-    """Where each world is counted by its estimate alone, the command exits 3. [contract]"""
+def test_undecided_worlds_have_that_exit_code_too(replications, code):
+    """If each world is classified by its estimate alone, the command exits 3. [contract]"""
     asked = (
         "--vary",
         "fleet.start_failure=0:0.2",
@@ -297,8 +297,8 @@ def test_a_discovery_of_undecided_worlds_has_that_exit_code(replications, code):
     assert invoke("discover", "limits.yaml", *asked, "--replications", replications).exit_code == code
 
 
-def test_who_reads_one_line_gets_the_files():
-    """Piped into a reader of one line, the command still writes its files, and ends well. [contract]"""
+def test_files_are_written_into_a_closed_pipe():
+    """If its reader takes one line only, the command still writes its files, and succeeds. [contract]"""
     command = [sys.executable, "-m", "simdeploy", *SEARCH, "--out", "all.csv"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         process.stdout.close()
@@ -310,7 +310,7 @@ def test_who_reads_one_line_gets_the_files():
 @pytest.mark.parametrize("ending", ["json", "yaml"])
 @pytest.mark.parametrize("dialect", ["deployment", "rollout"])
 def test_the_choice_is_a_policy_file(ending, dialect):
-    """--write-policy writes the choice in either dialect, and other commands take that file as --policy. [contract]"""
+    """--write-policy writes the choice in either dialect, and other commands accept that file as --policy. [contract]"""
     file = f"best.{ending}"
     done = invoke(*SEARCH, "--write-policy", file, "--dialect", dialect, "--json")
     assert read_policy_file(file).spec.to_dict() == json.loads(done.stdout)["specs"][dialect]["spec"]
@@ -319,8 +319,8 @@ def test_the_choice_is_a_policy_file(ending, dialect):
 
 
 @pytest.mark.parametrize("ending", ["json", "yaml"])
-def test_the_choice_keeps_an_orchestrator_of_its_own(ending):
-    """The file of a policy with an orchestrator of its own has that beside the spec, in a dialect of the API, too. [contract]"""
+def test_the_choice_keeps_its_own_orchestrator(ending):
+    """The written policy has its own orchestrator beside the spec, also in a dialect of the API. [contract]"""
     check = {"deadline": "5m", "min_healthy_time": "10s"}
     policy = {"strategy": "rolling", "max_parallel": 4, "health_check": check}
     own = {"pacing": "sliding", "limit_comparison": "reaches"}

@@ -1,4 +1,4 @@
-"""``simdeploy sweep``: what it prints, writes and refuses, and how it is gone on with."""
+"""``simdeploy sweep``: output, files, refusals, and how it resumes."""
 
 import itertools
 import json
@@ -29,7 +29,7 @@ SCENARIO = json.dumps(SMALL | {"orchestrator": {"preset": "expanso", "limit_comp
 QUICK = ("--engine", "reference", "--replications", "4")
 GRID = ("--vary", "max_failed_nodes=1:3:3", "--vary", "max_error_rate=0.05,0.5")
 
-# The command in spans of a few replications, which stands still before a span of a given number, on any machine.
+# The command in spans of a few replications, which stops before a span of a given number, on any machine.
 IN_SMALL_SPANS = """
 import sys, time
 from simdeploy.cli import main
@@ -64,7 +64,7 @@ def call(*arguments):
 
 
 def swept(policy="waves", **options):
-    """Do in Python what the command does by default in these tests."""
+    """Return the sweep that the command makes by default in these tests."""
     vary = {"max_failed_nodes": [1, 2, 3], "max_error_rate": [0.05, 0.5]}
     options = {"vary": vary, "replications": 4, "engine": "reference", **options}
     return simdeploy.sweep(simdeploy.read_scenario("s.yaml"), policy, **options)
@@ -73,13 +73,13 @@ def swept(policy="waves", **options):
 # -- what it prints ----------------------------------------------------------------------------------------------------
 
 
-def test_without_a_policy_it_is_the_first(folder):
-    """Of several policies that nobody chose the first of the file is swept. [contract]"""
+def test_without_a_policy_the_first_is_swept(folder):
+    """Of several policies the first of the file is swept by default. [contract]"""
     assert "small: policy waves, 2 cases" in call("--vary", "max_failed_nodes=1,2", *QUICK).stdout
 
 
 def test_it_prints_a_line_for_each_case(folder):
-    """What was asked comes first, then the switches, then the estimates of each case as `summarize_grid` has them. [contract]"""
+    """The question comes first, then the switches, then the estimates of each case as in `summarize_grid`. [contract]"""
     result = call("--policy", "waves", *GRID, *QUICK, "--seed", 3)
     assert (result.exit_code, result.stderr) == (0, "")
     lines = [line.strip() for line in result.stdout.splitlines()]
@@ -92,20 +92,20 @@ def test_it_prints_a_line_for_each_case(folder):
     ]
     (table,) = summarize_grid(swept(seed=3)).summarize()
     for row in table.rows:
-        # Where the columns need more than one table, each begins with the case.
+        # If the columns need several tables, each begins with the case.
         printed = [re.split(r" {2,}", line) for line in lines if re.match(rf"{row[0]} {{2,}}", line)]
         assert [cell for cells in printed for cell in cells[1:]] == list(row[1:])
 
 
 def test_a_long_table_is_cut(folder):
-    """Of very many cases the first are printed, and what shows the others. [contract]"""
+    """Of many cases the first are printed, with a hint on how to see the others. [contract]"""
     asked = ("--vary", "max_failed_nodes=1:10:10", "--vary", "max_error_rate=0.05:0.45:5", *QUICK)
     assert call(*asked).stdout.splitlines()[-1] == "10 more rows: use --out FILE or --json"
     assert len(json.loads(call(*asked, "--json").stdout)["cells"]) == 50
 
 
 def test_designs(folder):
-    """Lists stand side by side; a Latin hypercube takes ranges and choices. [contract]"""
+    """A list design pairs its values; a Latin hypercube takes ranges and choices. [contract]"""
     result = call("--vary", "max_failed_nodes=1,2", "--vary", "max_error_rate=0.1:0.2:2", "--design", "list", *QUICK)
     assert "2 cases" in result.stdout
     asked = ("--vary", "max_failed_nodes=1:3", "--vary", "deadline=2m:5m", "--vary", "pacing=barrier,sliding")
@@ -118,7 +118,7 @@ def test_designs(folder):
 
 
 def test_durations_are_written_as_durations(folder):
-    """In what people read; JSON and tables of files have seconds. [contract]"""
+    """Printed tables have durations with units; JSON and files have seconds. [contract]"""
     asked = ("--vary", "deadline=2m,10m", "--vary", "max_failed_nodes=1,2", *QUICK)
     lines = call(*asked, "--out", "cells.csv").stdout.splitlines()
     assert "health_check.deadline, 2 values: 2m, 10m" in lines
@@ -156,7 +156,7 @@ def scenario():
     ],
 )
 def test_values_on_the_command_line(scenario, text, expected):
-    """Evenly spaced values have both ends and are written as one would; words are what they are in a file. [contract]"""
+    """Evenly spaced values include both ends and are short; words are read as in a file. [contract]"""
     found = read_vary([text], scenario, {"waves": "waves"}, has_ranges=False)
     assert found == expected
     assert [type(value) for value in next(iter(found.values()))] == [
@@ -199,8 +199,8 @@ def test_values_on_the_command_line(scenario, text, expected):
         ("max_error_rate=0x1f", "health_check.max_error_rate: not a decimal number (found '0x1f')"),
     ],
 )
-def test_values_that_there_are_not(scenario, text, message):
-    """What is no list and no range is told with its key. [contract]"""
+def test_invalid_values(scenario, text, message):
+    """Anything but a list or a range is reported with its key. [contract]"""
     assert str(refused(read_vary, [text], scenario, {"waves": "waves"}, has_ranges=False)).startswith(message)
 
 
@@ -211,14 +211,14 @@ def test_values_that_there_are_not(scenario, text, message):
         ("0.1:1:2:3", "invalid values (found '0.1:1:2:3'); allowed: low:high, low:high:log, low:high:count, or a,b,c"),
     ],
 )
-def test_ranges_that_there_are_not(scenario, ends, message):
-    """Where ranges may stand, what is none is told with what they look like. [contract]"""
+def test_invalid_ranges(scenario, ends, message):
+    """An invalid range is reported with the form that ranges have. [contract]"""
     error = refused(read_vary, [f"start_failure={ends}"], scenario, {"waves": "waves"}, has_ranges=True)
     assert str(error).startswith(f"scenario.fleet.start_failure: {message}")
 
 
 def test_a_large_grid_is_refused_before_it_is_made(scenario, monkeypatch):
-    """More combinations than can be held are refused with their number, and no value of them is made. [contract]"""
+    """More combinations than fit are refused with their number, without making them. [contract]"""
     monkeypatch.setattr("simdeploy.cli.vary.space_evenly", None)
     texts = ["max_failed_nodes=0:999999:1000000", "max_error_rate=0:1:1000"]
     error = refused(read_vary, texts, scenario, {"waves": "waves"}, has_ranges=False, is_grid=True)
@@ -227,7 +227,7 @@ def test_a_large_grid_is_refused_before_it_is_made(scenario, monkeypatch):
 
 @given(st.integers(0, 1000), st.integers(0, 1000), st.integers(2, 50))
 def test_whole_numbers_stay_whole(low, high, count):
-    """Evenly spaced whole numbers are whole, or refused with counts with which they are. [property]"""
+    """Evenly spaced whole numbers are whole, or refused with counts for which they would be. [property]"""
     try:
         values = space_evenly(low, high, count, whole=True)
     except InputError as error:
@@ -248,8 +248,8 @@ def test_whole_numbers_stay_whole(low, high, count):
         (["--design", "lhs"], "'lhs' is not grid, list or lhs:N"),
     ],
 )
-def test_what_makes_no_sense_is_refused_before_the_work(folder, monkeypatch, arguments, message):
-    """Options that exclude each other, unknown keys and places that can't be written to are refused at once. [contract]"""
+def test_invalid_options_are_refused_before_the_work(folder, monkeypatch, arguments, message):
+    """Contradictory options, unknown keys and unwritable places are refused at once. [contract]"""
     monkeypatch.setattr(Job, "run", lambda *_: pytest.fail("nothing is to be simulated"))
     result = call(*GRID, *QUICK, *arguments)
     assert result.exit_code == 2
@@ -258,7 +258,7 @@ def test_what_makes_no_sense_is_refused_before_the_work(folder, monkeypatch, arg
 
 
 def test_a_picture_needs_values(folder):
-    """A picture of what was not varied is refused before the work. [contract]"""
+    """A picture over a key that is not varied is refused before the work. [contract]"""
     for vary in ([], ["--vary", "max_failed_nodes=3"]):
         result = call("--policy", "waves", "--policy", "at-once", *vary, "--plot", "x.png", *QUICK)
         assert result.exit_code == 2
@@ -268,8 +268,8 @@ def test_a_picture_needs_values(folder):
 # -- files -------------------------------------------------------------------------------------------------------------
 
 
-def test_a_picture_has_a_row_for_each_combination_of_the_other_keys(folder):
-    """Beside two keys the others have a row of panels each, four at most, and it is said how many there are. [contract]"""
+def test_a_picture_has_rows_for_the_other_keys(folder):
+    """Each combination of the keys that are not axes has a row of panels, at most four, and their number is stated. [contract]"""
     asked = ("--vary", "max_failed_nodes=1,2", "--vary", "max_error_rate=0.05,0.5")
     assert call(*asked, "--vary", "start_failure=0,0.1", *QUICK, "--plot", "two.svg").exit_code == 0
     words = " ".join([*re.findall("<!-- (.*?) -->", Path("two.svg").read_text()), ""])
@@ -282,7 +282,7 @@ def test_a_picture_has_a_row_for_each_combination_of_the_other_keys(folder):
 
 
 def test_a_folder_keeps_every_replication(folder):
-    """`--store` holds the table that Python gives; the same command again finds it and prints the same. [contract]"""
+    """`--store` holds Python's table; the repeated command finds it and prints the same. [contract]"""
     first = call(*GRID, *QUICK, "--store", "kept")
     stored = simdeploy.read_store("kept")
     assert stored.is_complete
@@ -318,8 +318,8 @@ DRAWN, BY_KIND = (*PRECISE, "makespan_s=10ms"), (*PRECISE, "makespan_s given def
     ],
 )
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGKILL])
-def test_what_was_ended_is_gone_on_with(folder, asked, last, fewest, most, already, ending):
-    """Ctrl-C ends with 130 and the command to go on; after it, and after a kill, the same command finishes the table. [contract]"""
+def test_an_interrupted_sweep_resumes(folder, asked, last, fewest, most, already, ending):
+    """Ctrl-C gives 130 and the command to resume; after it, or a kill, that command completes the table. [contract]"""
     asked = [*asked, "--store", "some where"]
     with in_small_spans(asked, last=last) as (process, terminal):
         shown = read_until(terminal, "standing still")
@@ -352,7 +352,7 @@ def test_what_was_ended_is_gone_on_with(folder, asked, last, fewest, most, alrea
 
 
 def test_a_sweep_to_a_precision(folder):
-    """It says how many replications it took and how precise each case is; a fixed number beside it is refused. [contract]"""
+    """The replications used and each case's precision are stated; a fixed number as well is refused. [contract]"""
     asked = ("--precision", "p50 makespan_s=1m", "--vary", "max_parallel=4,6", "--engine", "reference")
     result = call(*asked)
     found = sweep_to_precision(
@@ -372,7 +372,7 @@ def test_a_sweep_to_a_precision(folder):
 
 
 def test_a_terminal_sees_rate_and_time_left(folder):
-    """On a terminal a bar counts rollouts with their rate and the time left; in the end it says how long a case took. [contract]"""
+    """A bar counts rollouts with rate and time left; at the end the time per case is stated. [contract]"""
     with in_small_spans(ASKED) as (process, terminal):
         shown = re.sub(r"\x1b\[[\d;]*m", "", read_until(terminal, END))
         process.communicate(timeout=TIMEOUT_S)

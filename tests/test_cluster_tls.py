@@ -1,4 +1,4 @@
-"""A cluster whose connections are encrypted: certificates from options, from Python, from Dask's configuration."""
+"""A cluster with encrypted connections: certificates from options, from Python, from Dask's configuration."""
 
 import shutil
 import subprocess
@@ -22,7 +22,7 @@ def openssl(*arguments):
 
 
 def make_certificates(folder):
-    """Make an authority, and a certificate and a key that it vouches for."""
+    """Make an authority, and a certificate and key that it signs."""
     folder.mkdir()
     names = {name: str(folder / f"{name}.pem") for name in ("ca", "ca-key", "cert", "key", "request")}
     new = ("-newkey", "rsa:2048", "-nodes")
@@ -53,7 +53,7 @@ def certificates(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def address(certificates, tmp_path_factory):
-    """That of a scheduler with one worker, both of which ask for certificates."""
+    """The address of a scheduler with one worker, both of which require certificates."""
     encrypted = ("--protocol", "tls", *certificates.options)
     with (
         run_scheduler(tmp_path_factory.mktemp("scheduler"), *encrypted) as scheduler,
@@ -69,10 +69,10 @@ def scenario_file(repository):
 
 @pytest.mark.filterwarnings("ignore:the Dask cluster at .* has no workers yet")
 class TestOfTLS:
-    """Work on a cluster that asks for certificates."""
+    """Work on a cluster that requires certificates."""
 
     def test_python(self, address, certificates, make_scenario):
-        """With a `Security` the rows are those of this process. [contract]"""
+        """With a `Security` the rows are the same as in this process. [contract]"""
         assert address.startswith("tls://")
         here = replicate(make_scenario(), replications=3, engine="reference")
         there = replicate(
@@ -84,13 +84,13 @@ class TestOfTLS:
         assert there.equals(here)
 
     def test_configuration(self, address, certificates, make_scenario):
-        """The address alone is enough where Dask's own configuration has certificates. [contract]"""
+        """The address suffices if Dask's own configuration has certificates. [contract]"""
         with dask.config.set(certificates.configuration):
             there = replicate(make_scenario(), replications=3, engine="reference", cluster=address)
         assert there["status"].eq("ok").all()
 
     def test_command(self, address, certificates, scenario_file):
-        """With Dask's three options the command prints what it prints without a cluster, and leaves no settings behind. [contract]"""
+        """With Dask's three options the command prints the same as without a cluster, and leaves no settings behind. [contract]"""
         before = dask.config.get("distributed.comm.tls")
         there = invoke("sweep", scenario_file, *SWEEP, "--cluster", address, *certificates.options)
         here = invoke("sweep", scenario_file, *SWEEP)
@@ -98,14 +98,14 @@ class TestOfTLS:
         assert dask.config.get("distributed.comm.tls") == before
 
     def test_strangers(self, address, tmp_path, monkeypatch):
-        """Whoever has certificates of another authority gets nothing but an error. [contract]"""
+        """Certificates of another authority give an error. [contract]"""
         monkeypatch.setattr(cluster_module, "_PATIENCE_S", 2)
         others = make_certificates(tmp_path / "others")
         with pytest.raises(SimulationError, match=rf"cannot reach a Dask scheduler at {address}"):
             list(DaskCluster(address, security=others.security).run(None, iter([])))
 
     def test_plain_text(self, address, monkeypatch):
-        """Whoever doesn't encrypt gets nothing but an error. [contract]"""
+        """An unencrypted connection gives an error. [contract]"""
         monkeypatch.setattr(cluster_module, "_PATIENCE_S", 2)
         plain = address.replace("tls://", "tcp://")
         with pytest.raises(SimulationError, match=rf"cannot reach a Dask scheduler at {plain}"):
@@ -113,7 +113,7 @@ class TestOfTLS:
 
 
 class TestMessages:
-    """Certificates that are missing, or no use."""
+    """Messages about missing or invalid certificates."""
 
     def test_none(self, scenario_file):
         """An encrypted address without certificates is an error that says which are needed and how to give them. [contract]"""
@@ -137,7 +137,7 @@ class TestMessages:
             DaskCluster("tcp://127.0.0.1:8786", security=certificates.security)
 
     def test_missing_file(self, certificates, scenario_file, tmp_path):
-        """A file that isn't there is named; nothing is connected to. [contract]"""
+        """A missing file is named, and no connection is made. [contract]"""
         options = [*certificates.options[:-1], str(tmp_path / "none.pem")]
         result = invoke("sweep", scenario_file, *SWEEP, "--cluster", "tls://127.0.0.1:1", *options)
         assert result.exit_code == 2
@@ -148,7 +148,7 @@ class TestMessages:
 
     @pytest.mark.parametrize("place", range(3))
     def test_no_certificate(self, certificates, scenario_file, tmp_path, place):
-        """A file that holds no certificate, or a key that isn't that of the certificate, is an error with its names. [contract]"""
+        """A file without a certificate, or with another certificate's key, is an error that names it. [contract]"""
         options = list(certificates.options)
         (tmp_path / "text.pem").write_text("hello\n")
         options[2 * place + 1] = str(tmp_path / "text.pem")
@@ -159,7 +159,7 @@ class TestMessages:
         assert "text.pem" in last
 
     def test_encryption_required(self):
-        """Where Dask is told to encrypt, an address that doesn't is refused. [contract]"""
+        """If Dask is configured to encrypt, an unencrypted address is refused. [contract]"""
         with (
             dask.config.set({"distributed.comm.require-encryption": True}),
             pytest.raises(InputError, match="Dask's configuration requires encryption"),

@@ -1,4 +1,4 @@
-"""Colours of pictures: what colour-blind people, and a printer in grey, can still tell apart."""
+"""Colours of pictures can be told apart by colour-blind people and in greyscale."""
 
 from itertools import combinations, pairwise
 
@@ -19,7 +19,7 @@ VISIONS = {
 }
 # From linear RGB to XYZ with D65, and its white. Source: IEC 61966-2-1 (sRGB), annex F.
 TO_XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
-LEAST = 9.0  # in CIE Lab 1976, in which a difference of 2.3 is just seen
+LEAST = 9.0  # in CIE Lab 1976, where a difference of 2.3 is just noticeable
 READABLE = 3.0  # contrast of large or short words, WCAG 2.2, 1.4.3
 
 
@@ -29,7 +29,7 @@ def linear(colour):
 
 
 def to_lab(colour, vision="all"):
-    """Return a colour in CIE Lab as it is seen."""
+    """Return the perceived colour in CIE Lab."""
     xyz = TO_XYZ @ np.clip(np.array(VISIONS[vision]) @ linear(colour), 0, 1) / (TO_XYZ @ np.ones(3))
     f = np.where(xyz > (6 / 29) ** 3, np.cbrt(xyz), xyz / (3 * (6 / 29) ** 2) + 4 / 29)
     return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
@@ -65,7 +65,7 @@ def test_statuses_differ(vision):
 
 @pytest.mark.parametrize("looks", [LINE_LOOKS, tuple({look.marker: look for look in OUTCOME_LOOKS.values()}.values())])
 def test_lines_and_marks_differ(looks):
-    """Each line and each verdict has a mark of its own; those with the same one are one colour, and mean the same. [contract]"""
+    """Each line and each verdict has its own mark; equal marks have one colour and one meaning. [contract]"""
     assert len({look.marker for look in looks}) == len(looks)
     for one, other in combinations(OUTCOME_LOOKS.values(), 2):
         assert (one.marker == other.marker) == (one == other)
@@ -73,13 +73,13 @@ def test_lines_and_marks_differ(looks):
 
 @pytest.mark.parametrize("vision", [name for name in VISIONS if name != "grey"])
 def test_neighbouring_lines_differ(vision):
-    """Lines that follow each other differ in colour for every vision. [contract]"""
+    """Successive lines differ in colour for every vision. [contract]"""
     for one, other in pairwise(LINE_LOOKS):
         assert distance(one.colour, other.colour, vision) > LEAST
 
 
 def test_lines_of_one_colour_differ():
-    """Of up to 15 lines no two have the same colour and the same line, nor the same colour and mark. [contract]"""
+    """No two of up to 15 lines have the same colour and dashes, nor the same colour and mark. [contract]"""
     looks = choose_line_looks(15)
     assert tuple(looks[: len(LINE_LOOKS)]) == LINE_LOOKS
     assert (
@@ -88,7 +88,7 @@ def test_lines_of_one_colour_differ():
 
 
 def test_words_on_colours():
-    """Letters on the colour of a status, and coloured words on white, can be read. [contract]"""
+    """Letters on status colours, and coloured words on white, have enough contrast. [contract]"""
     for look in STATUS_LOOKS.values():
         assert contrast(look.colour, contrast_to(look.colour)) >= READABLE
     for look in (*LINE_LOOKS, *OUTCOME_LOOKS.values()):

@@ -1,4 +1,4 @@
-"""How commands end, all of them: refused, failed, interrupted and resumed, without room for what they write."""
+"""How every command ends: refused, failed, interrupted and resumed, or on a full disk."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from simdeploy.experiments.jobs import Job
 
 OPTIONS = {name: {text for option in COMMANDS[name].params for text in option.opts} for name in QUICK}
 KEEPING = [name for name in QUICK if "--store" in OPTIONS[name]]
-# Others take the same way, and each of these takes seconds to start its workers.
+# Others use the same code, and each of these takes seconds to start its workers.
 UNBOUNDED = ("tune", "timelines")
 ON_WORKERS = ["compare", "sweep", "sensitivity", "discover"]
 SPEC = {"strategy": "rolling", "max_parallel": 3, "health_check": {"deadline": "5m"}}
@@ -24,7 +24,7 @@ SPEC = {"strategy": "rolling", "max_parallel": 3, "health_check": {"deadline": "
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch, few_switch_values):
-    """Work in a folder with a file that is no folder, a folder that is no file, and a policy."""
+    """Work in a folder with a file in place of a folder, a folder in place of a file, and a policy."""
     Path(tmp_path / "file").write_text("", encoding="utf-8")
     (tmp_path / "folder.csv").mkdir()
     (tmp_path / "ours.json").write_text(json.dumps(SPEC), encoding="utf-8")
@@ -41,7 +41,7 @@ def fail(*_):
 
 
 def replace_run(monkeypatch, run):
-    """Replace what executors call."""
+    """Replace the call that executors run."""
     for job in (Job, TraceJob):
         monkeypatch.setattr(job, "run", run)
 
@@ -91,10 +91,10 @@ REFUSED = [
     ],
 )
 def test_bad_input_is_refused_before_the_work(folder, monkeypatch, name, arguments, message):
-    """What can't be done is said in words with exit code 2; nothing is simulated, printed or written. [contract]"""
+    """Bad input gives a message and exit code 2, without simulation, output or files. [contract]"""
     words = make_quick(name)
     replace_run(monkeypatch, fail)
-    # The package keeps what it once found, so it must find the true one first.
+    # The package caches this finding, so it must find the true one first.
     monkeypatch.setattr("simdeploy.simulate", fail)
     monkeypatch.setattr("simdeploy.engines.simulation.simulate", fail)
     before = sorted(folder.rglob("*"))
@@ -111,8 +111,8 @@ def test_bad_input_is_refused_before_the_work(folder, monkeypatch, name, argumen
 
 @pytest.mark.parametrize("name", QUICK)
 @pytest.mark.parametrize("scenario", ["missing.yaml", "."])
-def test_a_scenario_that_is_not_there(name, scenario):
-    """A scenario that can't be read is named, with exit code 2. [contract]"""
+def test_a_missing_scenario(name, scenario):
+    """An unreadable scenario is named, with exit code 2. [contract]"""
     name, _, *words = make_quick(name)
     result = invoke(name, scenario, *words)
     assert (result.exit_code, result.stdout) == (2, "")
@@ -122,11 +122,9 @@ def test_a_scenario_that_is_not_there(name, scenario):
 # -- policies, pictures, workers ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "name", [name for name in QUICK if name not in OF_SEEN]
-)  # of which it is the one that was seen
+@pytest.mark.parametrize("name", [name for name in QUICK if name not in OF_SEEN])  # which is the observed rollout's own
 def test_a_policy_may_be_a_file(name):
-    """--policy takes a file, whose policy is called like the file. [contract]"""
+    """--policy takes a file; the policy is named after the file. [contract]"""
     words = make_quick(name)
     if "--policy" in words:
         words[words.index("--policy") + 1] = "ours.json"
@@ -151,8 +149,8 @@ def test_a_picture_is_drawn(folder, name):
 
 
 @pytest.mark.parametrize(("ending", "begins"), [("png", b"\x89PNG"), ("pdf", b"%PDF"), ("PNG", b"\x89PNG")])
-def test_a_picture_is_of_the_kind_that_its_ending_says(ending, begins):
-    """Pictures of every kind are written, and twice the same bytes. [contract]"""
+def test_the_ending_determines_the_kind_of_picture(ending, begins):
+    """Pictures of every kind are written, with the same bytes each time. [contract]"""
     contents = []
     for name in ("a", "b"):
         call("compare", "--plot", f"{name}.{ending}")
@@ -163,21 +161,23 @@ def test_a_picture_is_of_the_kind_that_its_ending_says(ending, begins):
 
 @pytest.mark.parametrize("name", ON_WORKERS)
 def test_workers_change_no_number(name):
-    """On two workers the output is the same to the letter. [property]"""
+    """On two workers the output is identical. [property]"""
     assert call(name, "--workers", 2).stdout == call(name).stdout
 
 
 # -- failed ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", [name for name in WITH_ENGINE if name not in OF_SEEN])  # which leave them out
-def test_failed_replications_are_told(monkeypatch, name):
-    """Replications that failed are counted on standard error; the answer says that nothing is known, the exit code is 1. [contract]"""
+@pytest.mark.parametrize(
+    "name", [name for name in WITH_ENGINE if name not in OF_SEEN]
+)  # which leave failed replications out
+def test_failed_replications_are_reported(monkeypatch, name):
+    """Failed replications are counted on standard error; the answer is unknown, and the exit code is 1. [contract]"""
     replace_run(monkeypatch, lambda job, span: job.failed(span, "simulate", "ValueError: broken"))
     result = call(name)
     assert result.exit_code == 1
     assert re.search(r"warning: ([\d,]+) of \1 replications failed", result.stderr)
-    # Without a choice there is nothing that switches could change.
+    # Without a choice there is nothing for switches to change.
     assert result.stdout or (name == "switches" and "error: no policy can be chosen" in result.stderr)
     assert "Traceback" not in result.output
 
@@ -187,7 +187,7 @@ def test_failed_replications_are_told(monkeypatch, name):
 
 @pytest.mark.parametrize("name", WITH_ENGINE)
 def test_ctrl_c_without_a_folder(monkeypatch, name):
-    """Interrupted, a command prints no answer and ends with 130; it says how to make it resumable, where it can be. [contract]"""
+    """An interrupted command prints no answer, exits with 130, and says how to make it resumable, if it can be. [contract]"""
     replace_run(monkeypatch, interrupt)
     monkeypatch.setattr("simdeploy.analysis.advice.searching.run_continued", interrupt)
     result = call(name)
@@ -198,11 +198,11 @@ def test_ctrl_c_without_a_folder(monkeypatch, name):
 
 @pytest.mark.parametrize("name", KEEPING)
 def test_interrupted_and_resumed(monkeypatch, name):
-    """Ctrl-C keeps what is there and says how to go on; that prints what an undisturbed call does. [contract]"""
+    """Ctrl-C keeps finished work and prints how to resume; resuming prints the answer of an undisturbed call. [contract]"""
     run, calls = TraceJob.run if name == "timelines" else Job.run, []
-    # After the first part is full; of `discover` in its second half, which isn't known before the first is done.
+    # After the first part is complete; for `discover` in its second half, unknown before the first is done.
     last = {"gates": 4, "sensitivity": 4, "switches": 10, "discover": 30}.get(name, 1)
-    monkeypatch.setattr("simdeploy.analysis.rare.question._FEWEST_PILOTS", 20)  # fewer than it needs to be right
+    monkeypatch.setattr("simdeploy.analysis.rare.question._FEWEST_PILOTS", 20)  # fewer than correct answers need
     expected = call(name)
     with monkeypatch.context() as patch:
         patch.setattr("simdeploy.experiments.working._MOST_ROWS", 2)
@@ -235,8 +235,8 @@ def test_interrupted_and_resumed(monkeypatch, name):
     ("name", "option"),
     [(name, "--out o.csv") for name in QUICK] + [("compare", "--plot p.png"), ("check", "--junit j.xml")],
 )
-def test_a_file_that_finds_no_room(folder, monkeypatch, name, option):
-    """Where a file can't be written the old one stays, and the exit code is 2, whatever the answer is. [contract]"""
+def test_a_file_on_a_full_disk(folder, monkeypatch, name, option):
+    """If a file can't be written, the old one is kept, and the exit code is 2, whatever the answer is. [contract]"""
 
     def full(_):
         raise OSError(28, "No space left on device")

@@ -1,4 +1,4 @@
-"""One command language: what holds for all commands is checked of all of them, and nowhere else."""
+"""Conventions shared by all commands, checked for each of them."""
 
 import contextlib
 import io
@@ -22,26 +22,26 @@ from simdeploy.cli.command import EXIT_CODES
 from simdeploy.cli.options import ENGINES
 from simdeploy.engines import choice
 
-# Each name of an option has one type and one help. What may differ is stated here, with the reason.
+# An option has one type and one help wherever it appears. Exceptions, with reasons:
 DIFFERENT_DEFAULTS = {
-    # As many as what is asked of them takes: differences of cases, curves, a choice under each setting, boxes, rare events.
+    # Amounts suited to the question: differences of cases, curves, a choice under each setting, boxes, rare events.
     "replications": {100: {"tune", "sensitivity"}, 200: {"verify"}, 400: {"compare", "sweep", "report", "discover"},
                      500: {"switches"}, 1000: {"tradeoff", "gates", "timelines"}, 2000: {"forecast", "advise"}, 20_000: {"rare"}},
     # Of one case, or of a search.
     "most": {10_000: {"compare", "sweep", "check"}, None: {"tune"}},
-    # The explorer's is a first choice: if it is in use and nobody asked for it, any free one will do.
+    # The explorer's is a preference: if it is in use by default, any free port will do.
     "port": {8080: {"serve"}, 8765: {"explore"}},
     "method": {"morris": {"sensitivity"}, "importance": {"rare"}},
 }  # fmt: skip
-# Its default; which keys there are; two lists of methods; of an import it replaces what the file says, of records it adds to it.
+# Its default; available keys; two lists of methods; imports replace what the file states, records add to it.
 DIFFERENT_HELP = {"policies", "vary", "method", "nodes"}
-# What stands for a number of rollouts elsewhere.
+# Options that replace a number of rollouts.
 OLD_NAMES = {"--rollouts", "--budget", "--most-rollouts", "--worlds", "--policies", "--timeline", "--runs"}
 
 
 @pytest.fixture(autouse=True)
 def few_cases(monkeypatch, tmp_path):
-    """Verify a few cases only, and write into a folder of our own."""
+    """Verify few cases, and write into a temporary folder."""
     from simdeploy.validation.verification import verifying
     from simdeploy.validation.verification.rules import limits
 
@@ -50,7 +50,7 @@ def few_cases(monkeypatch, tmp_path):
 
 
 def list_options():
-    """Go through every option of every command."""
+    """Yield every option of every command."""
     for name, command in COMMANDS.items():
         for option in command.params:
             if isinstance(option, click.Option):
@@ -61,7 +61,7 @@ def list_options():
 
 
 def describe(option):
-    """Say what has to be the same wherever an option of this name stands."""
+    """Return the properties that an option has in common wherever it appears."""
     kind = type(option.type).__name__, getattr(option.type, "choices", None) if option.name != "method" else None
     shape = (*sorted(option.opts), option.metavar, option.multiple, option.is_flag)
     return kind, shape, None if option.name in DIFFERENT_HELP else option.help
@@ -69,7 +69,7 @@ def describe(option):
 
 @pytest.mark.parametrize("name", sorted({option.name for _, option in list_options()}))
 def test_an_option_is_the_same_everywhere(name):
-    """Wherever an option stands it has one form, one help and one default, but for the differences that are listed. [contract]"""
+    """An option has one form, one help and one default in all commands, except for the listed differences. [contract]"""
     options = {command: option for command, option in list_options() if option.name == name}
     assert len({describe(option) for option in options.values()}) == 1
     assert click.Choice not in {type(option.type) for option in options.values()}  # ours suggests the nearest
@@ -83,15 +83,15 @@ def test_an_option_is_the_same_everywhere(name):
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_a_command_has_what_all_have(name):
-    """What computes has --json and --out FILE; what takes policies --policy; what simulates at length says where. [contract]"""
+def test_commands_have_the_common_options(name):
+    """Commands that compute have --json and --out FILE, those with policies --policy, and long ones options of where to run. [contract]"""
     options = {text: option for _, option in list_options() if option in COMMANDS[name].params for text in option.opts}
     assert not OLD_NAMES & set(options)
     assert ("--json" in options) == (name in (*COMPUTING, "import"))
     assert ({"-o", "--out"} <= set(options)) == (name in (*COMPUTING, *REPORTING, "import"))
     assert ("--policy" in options) == (name in (*QUICK, *WATCHING, *REPORTING, "backtest"))
     for needed in ("--engine", "--workers", "--cluster", "--tls-cert", "--store"):
-        # A calibration keeps what it fits to other histories; what was seen changes before there is much to keep.
+        # A calibration keeps its fits to other histories; an observation changes before there is much to keep.
         is_kept = name not in OF_SEEN or needed != "--store"
         is_here = name in REPORTING and needed in ("--engine", "--workers")  # it simulates for a moment
         assert (needed in options) == (
@@ -109,15 +109,15 @@ def test_a_command_has_what_all_have(name):
 
 
 @pytest.mark.parametrize("name", ["compare", "sweep", "timelines", "tradeoff", "gates", "discover", "sensitivity"])
-def test_one_replication_is_no_plural(name):
-    """What a table is about is grammatical for one replication, too. [contract]"""
+def test_one_replication_is_singular(name):
+    """The line on what a table is about is grammatical for one replication. [contract]"""
     assert ", 1 replication " in call(name, "--replications", "1").stdout.replace(": ", ", ")
     if name == "sweep":
         one = invoke(name, SCENARIOS / "small-fleet.yaml", "--vary", "max_failed_nodes=4", "--replications", "2")
         assert ", 1 case, 2 replications of each" in one.stdout
 
 
-def test_engines_are_those_there_are():
+def test_engines_are_those_of_the_library():
     """--engine offers the engines of the library. [contract]"""
     assert set(ENGINES) == set(choice.ENGINES)
 
@@ -144,8 +144,8 @@ def test_help(name):
     assert " ".join(result.stdout.split()).endswith(EXIT_CODES)
 
 
-def test_an_unknown_command_is_told_the_nearest():
-    """Of a command that there isn't it is said which one was probably meant, or which there are. [contract]"""
+def test_an_unknown_command_suggests_the_nearest():
+    """An unknown command gives a suggestion, or the list of commands. [contract]"""
     near, far = (invoke(word) for word in ("sweeep", "zzz"))
     assert (near.exit_code, far.exit_code) == (2, 2)
     assert "did you mean 'sweep'?" in near.stderr
@@ -157,7 +157,7 @@ def test_an_unknown_command_is_told_the_nearest():
 
 @pytest.fixture
 def findings(monkeypatch):
-    """Keep what commands find, beside what they print of it."""
+    """Keep the findings of commands beside their output."""
     kept = []
     finish = study._finish
     monkeypatch.setattr(study, "_finish", lambda ctx, finding: (kept.append((ctx, finding)), finish(ctx, finding)))
@@ -165,7 +165,7 @@ def findings(monkeypatch):
 
 
 def finish_in_words(ctx, finding, *, full):
-    """Return exit code and output of a command that ends once more, in words and a table, without computing its finding again."""
+    """Return exit code and output in words and tables of a repeated command, without computing its finding again."""
     out = "out" if "out" in ctx.params else "table_or_text"
     assert {"full", "as_json"} <= set(ctx.params)
     ctx.params.update({"full": full, "as_json": False, out: Path("table.csv")})
@@ -179,8 +179,8 @@ def finish_in_words(ctx, finding, *, full):
 
 
 @pytest.mark.parametrize("name", COMPUTING)
-def test_what_is_printed_and_written(name, findings):
-    """--json is one object, which its schema describes, -o writes and read_result reads; words are its answer and tables. [contract]"""
+def test_output_and_files(name, findings):
+    """--json is one object that matches its schema, -o writes it and read_result reads it; words are its answer and tables. [contract]"""
     printed = call(name, "--json", "-o", "all.json")
     assert printed.exit_code in (0, 1, 3), printed.stderr
     document = json.loads(printed.stdout, parse_constant=pytest.fail)
@@ -209,10 +209,10 @@ def test_what_is_printed_and_written(name, findings):
         lines = words.splitlines()
         assert lines[0] == document["answer"]
         assert len(lines[0]) <= 240
-        # The table that the answer rests on; all of them with --full.
+        # The table behind the answer; all tables with --full.
         assert [line for line in lines if line in titles] == (titles if full else titles[:1])
         assert ("--full prints" in words) == (not full and len(titles) > 1)
-        # Into a file or a pipe: no blanks at the end of a line, and tables of at most 100 columns.
+        # In a file or a pipe: no trailing blanks, and tables of at most 100 columns.
         assert [line for line in lines if line != line.rstrip()] == []
         assert all(len(line) <= 100 for line in lines if line.startswith(" "))
 
@@ -250,7 +250,7 @@ if __name__ == "__main__":
 
 @pytest.mark.slow
 def test_a_terminal_is_wide_enough():
-    """On a terminal with 80 or 100 columns every line of every command fits, and no cell is cut. [contract]"""
+    """On 80 or 100 columns every line of every command fits, and no cell is cut. [contract]"""
     calls, widths = [make_quick(name) for name in COMPUTING], ("80", "100")
     command = [sys.executable, "-W", "ignore", "-c", ALL_ON_A_TERMINAL, json.dumps(calls), *widths]
     with on_terminal(command, columns=widths[0], stdout=None) as (process, terminal):
@@ -262,7 +262,7 @@ def test_a_terminal_is_wide_enough():
     assert list(zip(parts[1::3], parts[2::3], strict=True)) == [(name, width) for name in COMPUTING for width in widths]
     for place, columns in enumerate(widths):
         printed = "".join(parts[:-1:3][place :: len(widths)])
-        # A bar is painted over, and never stays.
+        # A bar is overwritten, and never stays.
         lines = [
             line.rpartition("\r")[2] for line in printed.splitlines() if not line.startswith(("warning: ", "error: "))
         ]

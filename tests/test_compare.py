@@ -1,4 +1,4 @@
-"""Estimates, intervals and paired differences, held to hand-made tables, to scipy and to their own coverage."""
+"""Estimates, intervals and paired differences against hand-made tables, scipy and their own coverage."""
 
 import math
 
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.usefixtures("few_worlds_suffice")
 
 
 def responses(**columns):
-    """Make a table of replications of the policies a and b, three each unless the columns say otherwise."""
+    """Make a table of replications of the policies a and b, by default three each."""
     n = len(next(iter(columns.values()))) // 2
     return pd.DataFrame({"policy": ["a"] * n + ["b"] * n, "replication": [*range(n), *range(n)], **columns})
 
@@ -42,14 +42,14 @@ def row(frame, policy, response, level=None):
 
 
 @pytest.mark.parametrize("call", [compare, lambda table: estimate(table, "cost"), estimate_costs, estimate_regret])
-def test_what_is_no_table_is_refused(call):
-    """A scenario's path, or nothing, in place of a table is an input error that says what is allowed. [contract]"""
+def test_anything_but_a_table_is_refused(call):
+    """A scenario's path, or nothing, instead of a table is an input error with the allowed types. [contract]"""
     for other in ("scenario.yaml", None):
         assert "no table of replications" in str(refused(call, other))
 
 
-def test_one_pair_is_no_plural():
-    """Under a policy stands in how many worlds it is compared: one pair, or several pairs. [contract]"""
+def test_one_pair_is_singular():
+    """Below a policy stands the number of pairs, in the right grammatical number. [contract]"""
     for n, pairs in ((1, "1 pair"), (2, "2 pairs")):
         _, differences, *_ = compare(responses(makespan_s=[60.0, 90.0] * n)).summarize()
         assert differences.rows[0][0].splitlines() == ["b", pairs]
@@ -82,7 +82,7 @@ def test_paired_difference_by_hand():
 
 
 def test_proportions_by_hand():
-    """Every verdict has its proportion out of the releases that may get it and got one, also those nobody saw. [oracle]"""
+    """Every verdict has its proportion of the releases that could get it, also if none did. [oracle]"""
     verdict = ["escaped", "escaped", "false_alarm", None, *["completed_good"] * 4]
     comparison = compare(responses(verdict=verdict))
     estimates = comparison.estimates[comparison.estimates["policy"].eq("a")].set_index("level")
@@ -98,7 +98,7 @@ def test_proportions_by_hand():
 
 
 def test_false_alarms_are_counted_as_in_a_sweep():
-    """`compare`, `summarize_grid` and `estimate` give the same rates of false alarms and escapes, and makespans of what completed. [property]"""
+    """`compare`, `summarize_grid` and `estimate` agree on false alarms, escapes, and makespans of completed rollouts. [property]"""
     verdicts = ["completed_good", "false_alarm", "stopped_defective", "escaped", "escaped", "completed_good"]
     table = pd.DataFrame({"policy": "a", "case": 0, "scenario": "s", "replication": range(6), "verdict": verdicts})
     table = table.assign(makespan_s=[60.0, 5.0, 7.0, 80.0, 90.0, 70.0], release=["g", "g", "b", "b", "b", "g"])
@@ -112,7 +112,7 @@ def test_false_alarms_are_counted_as_in_a_sweep():
 
 
 def test_a_policy_that_stops_early_is_not_quick():
-    """Where nothing has a verdict the soonest policy is the one whose completed rollouts end soonest. [contract]"""
+    """Without verdicts the fastest policy is that with the shortest completed rollouts. [contract]"""
     states = ["failed", "failed", "completed", "completed", "completed", "completed"]
     table = responses(state=states, makespan_s=[1.0, 2.0, 99.0, 50.0, 51.0, 52.0])
     found = compare(table)
@@ -122,7 +122,7 @@ def test_a_policy_that_stops_early_is_not_quick():
 
 
 def test_intervals_are_those_of_scipy():
-    """The t and the Clopper-Pearson intervals equal scipy's, for all counts of several sizes. [oracle]"""
+    """The t and Clopper-Pearson intervals equal scipy's, for all counts of several sizes. [oracle]"""
     for n in (1, 2, 7, 50):
         for successes in range(n + 1):
             for level in (0.5, 0.95, 0.999):
@@ -135,7 +135,7 @@ def test_intervals_are_those_of_scipy():
 
 @pytest.mark.parametrize("level", [0.8, 0.95])
 def test_paired_proportions_cover_exactly(level):
-    """Summed over all outcomes of 20 pairs, no pair of proportions is covered less often than the level says. [oracle]"""
+    """Over all outcomes of 20 pairs, any pair of proportions is covered with at least the stated level. [oracle]"""
     n = 20
     outcomes = [(b, c) for b in range(n + 1) for c in range(n + 1 - b)]
     limits = [paired_proportions_interval(b, c, n, level) for b, c in outcomes]
@@ -151,7 +151,7 @@ def test_paired_proportions_cover_exactly(level):
 @pytest.mark.parametrize("error", [0.05, 0.025, 0.0005])
 @pytest.mark.parametrize("n", [1, 2, 3, 7, 16, 30])
 def test_a_limit_of_paired_proportions_never_errs_too_often(n, error):
-    """Where the truth is just below any of the limits, those above it have no more than the error, whatever is gained and lost. [oracle]"""
+    """With the truth just below a limit, the probability of higher limits is at most the error. [oracle]"""
     gained, lost = np.array([(b, c) for b in range(n + 1) for c in range(n + 1 - b)]).T
     limits = paired_proportions_limit(gained, lost, n, error)
     counts = np.stack([gained, lost, n - gained - lost], axis=1)
@@ -167,7 +167,7 @@ def test_a_limit_of_paired_proportions_never_errs_too_often(n, error):
 
 
 def test_a_limit_of_few_pairs_that_differ():
-    """Of 60 pairs of which 2 differ, the interval is that of two exact limits, not twice as wide. [oracle]"""
+    """If 2 of 60 pairs differ, the interval is that of two exact limits, not twice as wide. [oracle]"""
     low, high = paired_proportions_interval(2, 0, 60, 0.95)
     gains, losses = (proportion_interval(k, 60, 0.975) for k in (2, 0))
     assert low == pytest.approx(gains[0] - losses[1], rel=1e-9)
@@ -176,7 +176,7 @@ def test_a_limit_of_few_pairs_that_differ():
 
 @given(st.integers(0, 40), st.integers(0, 40), st.integers(0, 40), st.floats(0.01, 0.999))
 def test_paired_proportions_are_antisymmetric(gained, lost, same, level):
-    """Swapping the two policies mirrors the interval, which lies in [-1, 1] and is never empty. [property]"""
+    """Swapping the policies mirrors the interval, which lies in [-1, 1] and is never empty. [property]"""
     low, high = paired_proportions_interval(gained, lost, gained + lost + same, level)
     other_low, other_high = paired_proportions_interval(lost, gained, gained + lost + same, level)
     if gained + lost + same == 0:
@@ -187,7 +187,7 @@ def test_paired_proportions_are_antisymmetric(gained, lost, same, level):
 
 
 def covered(truth, low, high):
-    """Count the intervals that hold the truth."""
+    """Count the intervals that contain the truth."""
     return int(((np.asarray(low) <= truth) & (truth <= np.asarray(high))).sum())
 
 
@@ -195,7 +195,7 @@ def covered(truth, low, high):
     ("both", "first", "second"), [(0.2, 0.15, 0.05), (0.9, 0.02, 0.01), (0.3, 0.2, 0.2), (0.05, 0.02, 0.0)]
 )
 def test_coverage_of_a_paired_difference_of_proportions(both, first, second):
-    """The interval of matched pairs covers as often as it says, also where one's events are among the other's. [oracle]"""
+    """The interval covers as often as stated, even if one policy's events include the other's. [oracle]"""
     cells = np.random.default_rng(3).multinomial(100, [both, first, second, 1 - both - first - second], size=2000)
     limits = [paired_proportions_interval(int(b), int(c), 100, 0.95) for _, b, c, _ in cells]
     hits = covered(first - second, *zip(*limits, strict=True))
@@ -203,7 +203,7 @@ def test_coverage_of_a_paired_difference_of_proportions(both, first, second):
 
 
 def test_pairs_are_matched_by_replication():
-    """Replications are paired by their number, and one that only one policy has is in no pair. [contract]"""
+    """Replications are paired by number; those of only one policy are in no pair. [contract]"""
     table = pd.DataFrame(
         {
             "policy": ["a", "a", "a", "b", "b", "b"],
@@ -230,7 +230,7 @@ def test_order_of_rows_is_irrelevant(shuffler, n):
 
 
 def test_common_worlds_remove_variance():
-    """Two policies that share most of their noise show the variance removed that their correlation implies. [oracle]"""
+    """For two policies that share most of their noise, the variance removed follows from their correlation. [oracle]"""
     rng = np.random.default_rng(4)
     shared, own = rng.normal(0, 3, 4000), rng.normal(0, 1, (2, 4000))
     table = responses(makespan_s=np.concatenate([shared + own[0], shared + own[1]]))
@@ -240,7 +240,7 @@ def test_common_worlds_remove_variance():
 
 
 def test_too_few_observations_are_unknown():
-    """One observation has no interval and no variance, none has no mean: NaN and never 0. [contract]"""
+    """One observation has no interval or variance, none has no mean: NaN, never 0. [contract]"""
     one = compare(responses(makespan_s=[5.0, 7.0], stopped_at_s=[np.nan, 3.0], verdict=["escaped", None]))
     single = row(one.estimates, "a", "makespan_s")
     assert single["estimate"] == 5.0
@@ -257,14 +257,14 @@ def test_too_few_observations_are_unknown():
 
 
 def test_equal_observations_have_no_variance():
-    """Observations that are all the same decimal give a width of exactly 0 and no removed fraction. [contract]"""
+    """Equal observations give a width of exactly 0 and no removed fraction. [contract]"""
     comparison = compare(responses(makespan_s=[0.1] * 7 + [0.3] * 7))
     assert row(comparison.estimates, "a", "makespan_s")["half_width"] == 0
     assert math.isnan(row(comparison.differences, "b", "makespan_s")["variance_removed_fraction"])
 
 
 def test_failed_replications_are_left_out_and_counted():
-    """A failed replication is in no mean and no pair, and the comparison says how many there were. [contract]"""
+    """A failed replication is in no mean and no pair, and the comparison counts it. [contract]"""
     table = responses(makespan_s=[1.0, 3.0, np.nan, 2.0, 4.0, 6.0], status=["ok", "ok", "failed", *["ok"] * 3])
     comparison = compare(table)
     assert comparison.n_failed == {"a": 1, "b": 0}
@@ -275,7 +275,7 @@ def test_failed_replications_are_left_out_and_counted():
 
 
 def test_all_states_are_there():
-    """Each state of the API has a row, whether it occurred or not, and their proportions add up to 1. [contract]"""
+    """Each state of the API has a row, even if it did not occur, and proportions add up to 1. [contract]"""
     estimates = compare(responses(state=["completed", "failed", "failed", "canceled"])).estimates
     levels = estimates[estimates["policy"].eq("a")].set_index("level")
     assert list(levels.index) == list(STATES)
@@ -283,7 +283,7 @@ def test_all_states_are_there():
 
 
 def test_a_table_read_back_from_csv_compares_the_same(tmp_path):
-    """A table of replications that went through a CSV file gives the same comparison. [contract]"""
+    """A table of replications from a CSV file gives the same comparison. [contract]"""
     table = responses(
         verdict=["escaped", None, "false_alarm", "escaped"], waves=pd.array([1, 2, 3, None], dtype="Int64")
     )
@@ -303,14 +303,14 @@ def test_a_table_read_back_from_csv_compares_the_same(tmp_path):
         (responses(makespan_s=[1.0, 2.0]), {"confidence_level": math.nan}, "fraction between 0 and 1"),
     ],
 )
-def test_what_cannot_be_compared(table, options, message):
-    """A table or an argument that makes no sense is an input error in plain words. [contract]"""
+def test_invalid_tables_and_arguments(table, options, message):
+    """An invalid table or argument is an input error in plain words. [contract]"""
     with pytest.raises(InputError, match=message):
         compare(table, **options)
 
 
 def test_the_caller_keeps_the_table():
-    """Comparing changes nothing in the table that was given, and the result refuses to be reassigned. [contract]"""
+    """Comparing leaves the given table unchanged, and the result is frozen. [contract]"""
     table = responses(makespan_s=[1.0, 2.0, 3.0, 4.0])
     before = table.copy()
     comparison = compare(table)
@@ -320,7 +320,7 @@ def test_the_caller_keeps_the_table():
 
 
 def test_to_frame_holds_both():
-    """The one table holds every estimate, then every difference, and keeps the types. [contract]"""
+    """One table has every estimate, then every difference, and keeps the types. [contract]"""
     comparison = compare(responses(makespan_s=[1.0, 2.0, 3.0, 4.0]))
     frame = comparison.to_frame()
     assert frame["baseline"].isna().sum() == len(comparison.estimates)
@@ -329,7 +329,7 @@ def test_to_frame_holds_both():
 
 
 def test_costs_are_quantities_like_responses():
-    """With costs the cost and its causes follow the responses in every table, and the result says what they were. [contract]"""
+    """With costs, the cost and its causes follow the responses in every table, and the result has the costs. [contract]"""
     n = 4
     table = responses(
         verdict=["escaped", "completed_good", "false_alarm", "completed_good"] * 2,
@@ -362,7 +362,7 @@ def test_costs_are_quantities_like_responses():
     ],
 )
 def test_every_difference_has_a_verdict(of_b, verdict):
-    """A difference to the baseline, and a pair, say which is better, either way round, by the side that is. [contract]"""
+    """A difference to the baseline, and a pair, say which side is better, in either direction. [contract]"""
     for name, sign in (("blast_radius", 1), ("min_in_service_fraction", -1), ("touched_nodes", 0)):
         values = np.array([*[0.5] * 3, *of_b])
         table = responses(**{name: values if sign >= 0 else 1 - values})
@@ -375,7 +375,7 @@ def test_every_difference_has_a_verdict(of_b, verdict):
 
 
 def test_html_shows_names_as_they_are():
-    """Policies whose names look like markup are shown and not interpreted. [contract]"""
+    """Policy names that look like markup are shown, not interpreted. [contract]"""
     table = responses(makespan_s=[1.0, 2.0, 3.0, 4.0]).replace({"policy": {"b": "<script>"}})
     text = compare(table)._repr_html_()
     assert "&lt;script&gt;" in text
@@ -394,7 +394,7 @@ def priced():
 
 
 def test_a_sweep_over_policies_is_compared_like_replications(priced, tmp_path):
-    """A sweep in memory or in a folder, read back or as a frame, is compared as the same replications are. [property]"""
+    """A sweep in memory, in a folder or as a frame is compared as its replications are. [property]"""
     policies, how = list(priced.policies), {"replications": 20, "engine": "compiled"}
     expected = compare(simdeploy.replicate(priced, **how)).to_dict()
     stored = simdeploy.sweep(priced, policies, store=tmp_path / "kept", **how)
@@ -405,7 +405,7 @@ def test_a_sweep_over_policies_is_compared_like_replications(priced, tmp_path):
 
 
 def test_cases_of_a_policy_are_compared_as_policies(priced):
-    """Where a policy has several cases, each counts as a policy, by the name that the summary of the grid gives it. [contract]"""
+    """If a policy has several cases, each counts as a policy, named as in the summary of the grid. [contract]"""
     result = simdeploy.sweep(priced, "waves", vary={"max_parallel": [1, 2]}, replications=20, engine="compiled")
     found = compare(result)
     assert found.policies == ("max_parallel 1", "max_parallel 2")
@@ -418,14 +418,14 @@ def test_cases_of_a_policy_are_compared_as_policies(priced):
 
 @pytest.mark.parametrize("vary", [{"scenario.fleet.nodes": [2, 4]}, {"fleet.nodes": [2, 4], "max_parallel": [1, 2]}])
 def test_worlds_are_not_compared(priced, vary):
-    """Cases in different worlds are refused, with the analysis that is meant for them. [contract]"""
+    """Cases in different worlds are refused, and the right analysis is named. [contract]"""
     result = simdeploy.sweep(priced, "waves", vary=vary, replications=2, engine="compiled")
     with pytest.raises(InputError, match=r"a single world \(found scenario\.fleet\.nodes\); .*`estimate_regret`"):
         compare(result)
 
 
-def test_tables_know_what_their_scenario_costs(priced):
-    """Every analysis of costs finds those of the scenario in the table; others may be given instead. [contract]"""
+def test_tables_know_the_costs_of_their_scenario(priced):
+    """Every analysis of costs finds the scenario's costs in the table, unless others are given. [contract]"""
     table = simdeploy.replicate(priced, replications=20, engine="compiled")
     result = simdeploy.sweep(priced, ["waves", "at-once"], replications=20, engine="compiled")
     other = Costs(0, 0, hour_of_delay=6, false_alarm=1, escape=0)
@@ -449,7 +449,7 @@ def test_tables_know_what_their_scenario_costs(priced):
 
 
 def test_scenarios_with_costs_of_their_own(priced):
-    """Regrets of several scenarios count the costs of each; what needs one set of costs says that it has several. [contract]"""
+    """Regrets over several scenarios use the costs of each; analyses that need one set of costs refuse. [contract]"""
     dearer = priced.with_values({"name": "dearer", "costs.hour_of_delay": 600})
     result = simdeploy.sweep([priced, dearer], ["waves", "at-once"], replications=10, engine="compiled")
     costs = {"priced": priced.costs, "dearer": dearer.costs}

@@ -1,4 +1,4 @@
-"""A comparison recommends no policy that is shown to miss a requirement, by the judge that every analysis uses."""
+"""A comparison recommends no policy that is shown to miss a requirement, judged as in every analysis."""
 
 import numpy as np
 import pandas as pd
@@ -22,7 +22,7 @@ N = 200
 
 
 def policies(**escapes):
-    """Make a table of policies, by the share of defective releases that escape; each takes four times as long as the former.
+    """Make a table of policies by the share of defective releases that escape; each takes four times as long as the previous one.
 
     Every second release is good. A stopped defective one causes no delay.
     """
@@ -54,7 +54,7 @@ def ranked(found, response="cost"):
 
 
 def test_the_cheapest_that_misses_nothing_is_recommended():
-    """A cheaper policy that is shown to miss a requirement is excluded by a verdict, and the answer says what it misses. [contract]"""
+    """A cheaper policy that misses a requirement is excluded by verdict, and the answer names the requirement. [contract]"""
     found = compare(policies(cheap=1.0, fair=0.0, slow=0.0), costs=HOURLY, requirements=ESCAPES)
     judged = found.verdicts[["policy", "verdict"]].values.tolist()
     assert judged == [["cheap", "not met"], ["fair", "met"], ["slow", "met"]]
@@ -85,8 +85,8 @@ def test_nothing_is_recommended_if_all_miss():
     assert found.answer.startswith(sentence)
 
 
-def test_what_all_miss_is_named():
-    """If policies miss different requirements, and all of them one, the answer names this one at least. [contract]"""
+def test_a_common_miss_is_named():
+    """If all policies miss one requirement, among others, the answer names at least this one. [contract]"""
     table = policies(cheap=1.0, fair=0.9, slow=0.8)
     table.loc[table["policy"].eq("fair"), "blast_radius"] = 0.1
     requirements = [ESCAPES, "p90 blast_radius given defective <= 20%", "p95 blast_radius given defective <= 30%"]
@@ -97,23 +97,23 @@ def test_what_all_miss_is_named():
     assert found.answer.startswith(sentence)
 
 
-def test_what_is_undecided_is_no_reason_to_exclude():
-    """A policy whose verdict is undecided is recommended, and the answer says what is undecided. [contract]"""
+def test_undecided_policies_are_not_excluded():
+    """A policy with an undecided verdict may be recommended, and the answer says what is undecided. [contract]"""
     found = compare(policies(cheap=0.2, fair=0.0), costs=HOURLY, requirements=ESCAPES)
     assert found.verdicts["verdict"].tolist() == ["undecided", "met"]
     assert found.answer.startswith("Use cheap: ")
     assert found.answer.endswith(f"Undecided: {FEW_ESCAPES}.")
 
 
-def test_who_is_undecided_is_named_after_who_misses():
-    """After a policy that misses a requirement was named, the answer names the one whose requirement is undecided. [contract]"""
+def test_undecided_policies_are_named_after_missing_ones():
+    """The answer names the policy that misses a requirement before the one with an undecided requirement. [contract]"""
     found = compare(policies(cheap=0.2, slow=1.0), costs=HOURLY, requirements=ESCAPES)
     assert found.verdicts["verdict"].tolist() == ["undecided", "not met"]
     assert found.answer.endswith(f"Undecided for cheap: {FEW_ESCAPES}.")
 
 
-def test_what_the_answer_recommends_is_in_the_result():
-    """The answer says to use the policies that `recommended` lists, and no others; JSON has them, too. [contract]"""
+def test_recommended_policies_are_in_the_result():
+    """The answer recommends exactly the policies listed in `recommended`, which JSON has, too. [contract]"""
     only = compare(policies(cheap=0.0, slow=1.0), costs=HOURLY, requirements=ESCAPES)
     clear = compare(policies(cheap=0.2, fair=0.0), costs=HOURLY, requirements=ESCAPES)
     none_meets = compare(policies(cheap=1.0, slow=1.0), costs=HOURLY, requirements=ESCAPES)
@@ -124,8 +124,8 @@ def test_what_the_answer_recommends_is_in_the_result():
         assert found.to_dict()["recommended"] == list(found.recommended)
 
 
-def test_the_reason_is_told_why_a_mean_is_undecided():
-    """What keeps a requirement open is in the table and, if it isn't only the interval, in the answer. [contract]"""
+def test_why_a_mean_is_undecided():
+    """The table has the reason for an open requirement, and so has the answer if it isn't only the interval. [contract]"""
     required = "unavailable_excess_node_s <= 5"
     found = compare(policies(cheap=0.0, fair=0.0), costs=HOURLY, requirements=[required, ESCAPES])
     reason = "a mean needs at least 1,000 observations; there are 200"
@@ -138,8 +138,8 @@ def test_the_reason_is_told_why_a_mean_is_undecided():
     assert within.verdicts["reason"].tolist() == ["the confidence interval contains the limit", ""]
 
 
-def test_what_is_undecided_is_told_without_a_recommendation():
-    """Of policies that may all be the best, too, the answer says what is undecided; of those that miss something, not. [contract]"""
+def test_undecided_requirements_without_a_recommendation():
+    """If all may be the best, the answer says what is undecided, but not for policies that miss something. [contract]"""
     required = "unavailable_excess_node_s <= 5"
     alike = compare(policies(cheap=0.0, fair=0.0), requirements=required)
     assert "Undecided for cheap and fair: excess unavailable node-seconds at most 5" in alike.answer
@@ -153,7 +153,7 @@ def test_what_is_undecided_is_told_without_a_recommendation():
 
 
 def test_without_costs_the_others_are_compared():
-    """Without costs, too, the policies that miss a requirement are named, and the others compared. [contract]"""
+    """Without costs, too, policies that miss a requirement are named, and the others compared. [contract]"""
     found = compare(policies(cheap=1.0, fair=0.1, slow=0.0), requirements=ESCAPES)
     assert found.judged_by == ("false_alarm given good", "escaped given defective")
     assert found.answer.startswith(f"cheap misses a requirement: {FEW_ESCAPES}. Of the others, ")
@@ -162,7 +162,7 @@ def test_without_costs_the_others_are_compared():
 
 
 def test_the_answer_stays_short():
-    """Many policies that miss many requirements leave the recommendation in an answer of 240 characters. [contract]"""
+    """With many missed requirements the recommendation still fits an answer of 240 characters. [contract]"""
     missing = {f"policy-with-a-long-name-{number}": 1.0 for number in range(6)}
     requirements = [ESCAPES, "blast_radius given defective <= 10%", "p95 blast_radius given defective <= 20%"]
     table = policies(**missing, fair=0.0)
@@ -174,7 +174,7 @@ def test_the_answer_stays_short():
 
 
 def test_the_table_shows_the_verdicts():
-    """The first table has one verdict per policy, the second one each requirement; without requirements neither has. [contract]"""
+    """The first table has a verdict per policy, the second one per requirement; without requirements neither has. [contract]"""
     table = policies(cheap=1.0, fair=0.0)
     estimates, verdicts, *_ = compare(table, costs=HOURLY, requirements=ESCAPES).summarize()
     assert estimates.header[:2] == ("policy", "requirements")
@@ -210,7 +210,7 @@ SCENARIO = small(
 
 @pytest.mark.parametrize("replications", [15, 300])  # the first are too few to divide by kind of release
 def test_verdicts_are_those_of_the_other_analyses(replications):
-    """On the same worlds a comparison, `estimate_regret` and `vary_switches` judge each policy alike. [property]"""
+    """In the same worlds `compare`, `estimate_regret` and `vary_switches` give each policy the same verdict. [property]"""
     how = {"replications": replications, "engine": "compiled"}
     swept = simdeploy.sweep(SCENARIO, list(SCENARIO.policies), **how)
     found = compare(swept)
@@ -219,7 +219,7 @@ def test_verdicts_are_those_of_the_other_analyses(replications):
         joined[policy] = next(word for word in ("not met", "undecided", "met") if word in set(verdicts))
     regrets = simdeploy.estimate_regret(swept, requirements=SCENARIO.requirements).regrets
     assert joined == dict(zip(regrets["policy"], regrets["verdict"], strict=True))
-    if replications <= 100:  # one look, so the whole error is for it
+    if replications <= 100:  # one look, which has the whole error
         checked = simdeploy.check(SCENARIO, most=replications, engine="compiled").verdicts
         keys = ["policy", "requirement", "verdict"]
         assert checked[keys].values.tolist() == found.verdicts[keys].values.tolist()
@@ -236,8 +236,8 @@ def test_verdicts_are_those_of_the_other_analyses(replications):
 # -- where requirements come from --------------------------------------------------------------------------------------
 
 
-def test_a_table_knows_its_scenarios_requirements():
-    """Requirements come with a table like costs, each for its policy; others may be given instead. [contract]"""
+def test_a_table_has_its_scenarios_requirements():
+    """Like costs, requirements come with a table, each for its policy; others may be given instead. [contract]"""
     table = simdeploy.replicate(SCENARIO, replications=20, engine="compiled")
     found = compare(table)
     assert found.requirements == SCENARIO.requirements
@@ -253,8 +253,8 @@ def test_a_table_knows_its_scenarios_requirements():
         compare(table, requirements="false_alarm")
 
 
-def test_a_requirement_of_a_policy_is_one_of_its_cases():
-    """In a sweep over a policy's settings its own requirements hold for each of them. [contract]"""
+def test_a_requirement_of_a_policy_applies_to_its_cases():
+    """In a sweep over a policy's settings its requirements apply to each case. [contract]"""
     swept = simdeploy.sweep(SCENARIO, "waves", vary={"max_parallel": [2, 4]}, replications=20, engine="compiled")
     found = compare(swept)
     assert found.requirements == SCENARIO.requirements
@@ -265,7 +265,7 @@ def test_a_requirement_of_a_policy_is_one_of_its_cases():
 
 
 def test_exposure_counts_where_a_release_is_defective():
-    """The table shows the blast radius of defective releases, and says so; without any, that of all rollouts. [oracle]"""
+    """The table shows the blast radius of defective releases, or of all rollouts if there are none. [oracle]"""
     table = pd.DataFrame({"policy": ["a"] * 4 + ["b"] * 4, "replication": [*range(4)] * 2, "makespan_s": 60.0})
     table = table.assign(verdict=["completed_good", "completed_good", "escaped", "stopped_defective"] * 2)
     table = table.assign(blast_radius=[1.0, 1.0, 0.4, 0.2, 1.0, 1.0, 0.8, 0.4])

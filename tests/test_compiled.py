@@ -1,4 +1,4 @@
-"""The compiled engine's own parts, and what it does at the ends of its memory and of time."""
+"""Components of the compiled engine, and its limits of memory and time."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def ask_binomial(allowed, requests, p, word):
 
 @entry()
 def ask_surely(policies, allowed, fewest, most, p):
-    """Also the highest word up to which all windows with so few to so many requests are healthy under a policy."""
+    """Also return the highest word up to which all windows with this range of requests are healthy under a policy."""
     least = np.int64(ALWAYS)
     for requests in range(fewest, most + 1):
         least = min(least, last_healthy_word(allowed_of(policies[0], requests), requests, p))
@@ -138,8 +138,8 @@ def ask_queue(records, nodes, out):
         out[0, i], out[1, i] = clock.dequeue(run)
 
 
-def test_queue_gives_back_what_it_was_given():
-    """Events come by time, each with its node, up to the largest that fits, and with what happens to it. [contract]"""
+def test_the_queue_is_ordered():
+    """Events come out by time, each with its node and kind, up to the largest time that fits. [contract]"""
     largest = (1 << (63 - clock.EVENT_BITS)) - 1
     nodes = np.array([largest - i for i in range(2 * clock.N_EVENTS)])
     table = np.zeros((2, len(nodes)), np.int64)
@@ -157,7 +157,7 @@ def sort_both(values, keys):
 
 
 def test_sorting_is_stable():
-    """Values come in numpy's order, and equal keys as they stand, in one run and in many. [oracle]"""
+    """Values come in numpy's order, and equal keys keep theirs, in one run and in many. [oracle]"""
     drawn = np.random.default_rng(0).integers(-9, 9, 100)
     for n in (0, 1, 8, 9, 17, 100):
         values, order = sort_both(drawn[:n], drawn[:n])
@@ -171,7 +171,7 @@ def ask_most(starts, ends, until):
 
 
 def test_most_intervals_at_once():
-    """Intervals are counted as one would by hand: in clusters, far apart, with ends that are starts, and none at all. [oracle]"""
+    """The most simultaneous intervals are counted as by hand: in clusters, far apart, with ends at starts, and none. [oracle]"""
     rng = np.random.default_rng(3)
     for scale, n, share in itertools.product((5, 10**9, 1 << 61), (0, 1, 2, 40), (0, 0.1, 0.9)):
         starts = np.where(rng.random(n) < share, rng.integers(0, 3, n), rng.integers(0, scale, n))
@@ -184,7 +184,7 @@ def test_most_intervals_at_once():
 
 
 def test_shortcuts_end():
-    """Whatever happens while the engine is compiled, numba is as it was afterwards. [contract]"""
+    """Numba is restored after the engine is compiled, even after an error. [contract]"""
     before = repr(from_dtype(RUN)), gc.get_threshold()
 
     def fail() -> None:
@@ -199,8 +199,8 @@ def test_shortcuts_end():
 
 
 @pytest.mark.parametrize("frozen", [False, True])
-def test_what_somebody_froze_stays_frozen(frozen):
-    """What was compiled is left to the next full collection, unless that would end what somebody else keeps from being collected. [contract]"""
+def test_frozen_objects_stay_frozen(frozen):
+    """Objects made while compiling move to the oldest generation, unless that would unfreeze those of others. [contract]"""
     gc.collect()
     had = gc.get_freeze_count()
     gc.freeze() if frozen else gc.unfreeze()
@@ -214,7 +214,7 @@ def test_what_somebody_froze_stays_frozen(frozen):
 
 
 def test_shortcuts_list_the_same_variables():
-    """What an instruction reads and writes is the same by the shortcut: in calls, loops, tuples, slices and with named arguments. [contract]"""
+    """For calls, loops, tuples, slices and named arguments, the shortcut finds the variables that numba finds. [contract]"""
 
     def look(values: Any, start: Any) -> Any:
         total = start
@@ -234,15 +234,15 @@ def test_shortcuts_list_the_same_variables():
 
 
 def test_no_shortcuts_without_what_they_replace(monkeypatch):
-    """A version of numba without one of the functions is left as it is. [contract]"""
+    """A version of numba without one of the replaced functions is left unchanged. [contract]"""
     before = repr(from_dtype(RUN))
     monkeypatch.delattr("numba.core.interpreter.Interpreter.post_process")
     with shortcuts():
         assert repr(from_dtype(RUN)) == before
 
 
-def test_code_is_loaded_without_what_compiles_it(tmp_path):
-    """Loading imports nothing that is only needed to compile; what turns out not to be there is compiled nevertheless. [contract]"""
+def test_code_is_loaded_without_the_compiler(tmp_path):
+    """Loading from the cache imports no compiler modules; missing code is still compiled. [contract]"""
     (tmp_path / "made.py").write_text(
         textwrap.dedent("""
             import sys
@@ -266,7 +266,7 @@ def test_code_is_loaded_without_what_compiles_it(tmp_path):
 
 
 def test_compiled_code_knows_every_word():
-    """A word that may be chosen and has no number, or a number without a word, stops the import. [contract]"""
+    """An option without a number, or a number without an option, fails the import. [contract]"""
     choice = Literal["some", "other"]
     assert codes._codes(choice, "other", "some") == (1, 0)
     for words in (["some"], ["some", "other", "third"]):
@@ -276,7 +276,7 @@ def test_compiled_code_knows_every_word():
 
 
 def test_records_are_given_field_by_field():
-    """Fields come in any order, and one that is missing, or unknown, is refused. [contract]"""
+    """Fields may be in any order; a missing or unknown one is refused. [contract]"""
     row = {"p_bad": 0.5, "bad": 2, "good": 1, "kind": 0}
     assert make_table(PROCESS_RECORD, [row])[0].item() == (0, 1, 2, 0.5)
     assert make_table(PROCESS_RECORD, []).shape == (0,)
@@ -286,7 +286,7 @@ def test_records_are_given_field_by_field():
 
 
 def test_laws_are_those_of_the_reference():
-    """Quantiles, survivals and residuals of every family agree with the world's laws to 13 digits. [oracle]"""
+    """Quantiles, survivals and residuals of every family agree with the reference to 13 digits. [oracle]"""
     table = laws.LawTable()
     for law in LAWS:
         table.add(law, runs_at_0=True)
@@ -299,7 +299,7 @@ def test_laws_are_those_of_the_reference():
         expected = [law.quantile(u), law.inverse_survival(u), residual.quantile(u), residual.inverse_survival(u)]
         expected += [law.survival(1.01 * out[0]), residual.survival(1.01 * out[2])]
         for ours, theirs in zip(out, expected, strict=True):
-            # The differences of nearly equal numbers in a survival near 0 leave it fewer digits.
+            # Differences of nearly equal numbers in a survival near 0 have fewer digits.
             np.testing.assert_allclose(ours, theirs, rtol=1e-11, atol=1e-15, err_msg=str(law))
 
 
@@ -307,7 +307,7 @@ def test_laws_are_those_of_the_reference():
     ("law", "least_known"), [(kinds.Beta(2.77, 551.0), 0.99), (kinds.Beta(2.0, 3.0), 0.9), (kinds.Beta(0.2, 0.3), 0.1)]
 )
 def test_levels_of_sums_are_nearly_exact(law, least_known):
-    """The polynomials for own levels have eleven digits of what is served, or say that they don't; most of them do. [oracle]"""
+    """The polynomials for individual levels have eleven digits, or report that they don't; most of them do. [oracle]"""
     from scipy.special import ndtr
 
     pieces = levels.make_pieces(law)
@@ -322,7 +322,7 @@ def test_levels_of_sums_are_nearly_exact(law, least_known):
 
 
 def test_normal_quantile_exponential_and_logarithm():
-    """The functions written here agree with scipy and the C library to the last digits, one by one or many at once. [oracle]"""
+    """These functions agree with scipy and the C library to the last digits, singly and in arrays. [oracle]"""
     from scipy.special import ndtri
 
     powers = 2.0 ** -np.arange(2.0, 53)
@@ -337,7 +337,7 @@ def test_normal_quantile_exponential_and_logarithm():
 
 
 def test_words_are_those_of_the_registry():
-    """Every stream's numbers are the same bits as the world's. [contract]"""
+    """Every stream's numbers are bit-identical to the reference's. [contract]"""
     seed, replication = 123456789012345, 7
     records = np.zeros(1, RUN)
     records["key0"], records["key1"], records["replication"] = seed & 0xFFFFFFFF, seed >> 32, replication
@@ -361,8 +361,8 @@ def test_words_are_those_of_the_registry():
 )
 @example(900, 0.2, 0.2, 1 << 51)
 @example(900, 0.2, 0.2, 0)
-def test_windows_step_where_the_cdf_is(requests: int, share: float, p: float, word: int):
-    """A window is healthy up to the word at which the reference's cdf stands, and has as many failed requests. [oracle]"""
+def test_windows_step_where_the_cdf_does(requests: int, share: float, p: float, word: int):
+    """A window is healthy up to the word of the reference's cdf, and has the same number of failed requests. [oracle]"""
     allowed = min(int(share * requests), requests - 1)
     last, _, _ = ask_binomial(allowed, requests, p, 0)
     assert (last + 0.5) * 2.0**-52 == pytest.approx(binomial_cdf(allowed, requests, p), abs=1e-12)
@@ -382,7 +382,7 @@ def test_windows_step_where_the_cdf_is(requests: int, share: float, p: float, wo
 )
 @example(1_000_001, 0, Fraction(999, 1000), 1.001, True)
 def test_bounds_on_words_of_windows(requests: int, more: int, rate: Fraction, of_rate: float, idle: bool):
-    """Words up to which windows are surely healthy are not above the exact ones, and just below them where a value of the cdf tells. [oracle]"""
+    """Bounds below which windows are surely healthy don't exceed the exact words, and are close where the cdf determines them. [oracle]"""
     policies = np.zeros(1, POLICY_RECORD)
     policies["rate_top"], policies["rate_bottom"], policies["idle_is_healthy"] = rate.numerator, rate.denominator, idle
     p = of_rate if math.isnan(of_rate) else min(float(rate) * of_rate, 1.0) if rate else 0.1
@@ -403,8 +403,8 @@ def test_bounds_on_words_of_windows(requests: int, more: int, rate: Fraction, of
 
 @settings(max_examples=300)
 @given(total=st.integers(1, 60), share=st.fractions(0, 1, max_denominator=5000), reaches=st.booleans())
-def test_a_percent_with_small_numbers_says_the_same(total: int, share: Fraction, reaches: bool):
-    """The fraction that limits are held against crosses for the same numbers of failed nodes as the exact one. [property]"""
+def test_a_percent_in_small_numbers_is_equivalent(total: int, share: Fraction, reaches: bool):
+    """The reduced fraction of a limit is crossed at the same numbers of failed nodes as the exact one. [property]"""
     small, small_reaches = _exact_in_64_bits(share, total, reaches=reaches)
     assert small.denominator <= total
     for of in range(1, total + 1):
@@ -415,7 +415,7 @@ def test_a_percent_with_small_numbers_says_the_same(total: int, share: Fraction,
 
 
 def assert_same(scenario: Scenario, *, replications: int = 5, seed: int = 3) -> Block:
-    """Both engines agree on every policy."""
+    """Assert that both engines agree on every policy."""
     policies = list(scenario.policies.values())
     ours = run_compiled(scenario, policies, seed=seed, first=0, count=replications)
     theirs = run_block(scenario, policies, seed=seed, first=0, count=replications, engine="reference")
@@ -431,8 +431,8 @@ def assert_same(scenario: Scenario, *, replications: int = 5, seed: int = 3) -> 
     return ours
 
 
-def test_many_spells_make_room(make_scenario: Callable[..., Scenario]):
-    """A node that goes down thousands of times needs more room than there is at first, and gets it. [contract]"""
+def test_many_spells_need_more_memory(make_scenario: Callable[..., Scenario]):
+    """A node that goes down thousands of times gets more memory than was allocated at first. [contract]"""
     crash = {"up": {"exponential": {"mean": 20}}, "repair": {"exponential": {"mean": 5}}}
     scenario = make_scenario(
         fleet={"nodes": 3, "crash": crash},
@@ -446,7 +446,7 @@ def test_many_spells_make_room(make_scenario: Callable[..., Scenario]):
 
 
 def test_beyond_the_end_of_time(make_scenario: Callable[..., Scenario]):
-    """A rollout of more than 146 years fails in both engines, with the same words, and costs no other replication. [contract]"""
+    """A rollout of more than 146 years fails in both engines with the same words, and affects no other replication. [contract]"""
     scenario = make_scenario(
         fleet={"nodes": 4, "update_duration": {"empirical": {"values": [1, 3.1e9]}}},
         policies={"p": {"max_parallel": 1, "health_check": {"deadline": "800000h", "min_healthy_time": "0s"}}},
@@ -461,7 +461,7 @@ def test_beyond_the_end_of_time(make_scenario: Callable[..., Scenario]):
 
 
 def test_sums_of_long_times(make_scenario: Callable[..., Scenario]):
-    """Decades of many nodes don't fit into 64 bits of nanoseconds; the sums are right all the same. [contract]"""
+    """Sums over many nodes and decades exceed 64 bits of nanoseconds, and are still right. [contract]"""
     scenario = make_scenario(
         fleet={"nodes": 300, "update_duration": {"uniform": {"low": 1e8, "high": 1e9}}, "start_failure": 0.1},
         policies={"p": {"max_parallel": 300, "max_failed_nodes": 300, "health_check": {"deadline": "800000h"}}},
@@ -478,8 +478,8 @@ def test_shipped_scenarios(path: Path):
 
 
 @pytest.mark.parametrize("name", ["small-fleet", "shared-service", "edge-offline"])
-def test_a_run_leaves_what_was_prepared(name: str):
-    """Policies are made ready once for all replications: a run writes into none of the tables, which others share. [property]"""
+def test_prepared_tables_are_read_only(name: str):
+    """A run writes into none of the tables that all replications share. [property]"""
     scenario = read_scenario(SCENARIOS / f"{name}.yaml")
     policies = list(scenario.policies.values())
     prepared = prepare_compiled(scenario, policies)
@@ -496,7 +496,7 @@ def test_a_run_leaves_what_was_prepared(name: str):
 @pytest.mark.parametrize("on_failure", ["rollback", "pause", "continue"])
 @pytest.mark.parametrize("judged", ["at_once", "wave_end"])
 def test_limits_that_nothing_crosses(on_failure: str, judged: str):
-    """A rollout that crossed no limit is that of all looser limits, and any other is its policy's own, in a shared service. [property]"""
+    """In a shared service, a rollout that crossed no limit is reused for all looser limits; others are simulated per policy. [property]"""
     raw = read_scenario(SCENARIOS / "shared-service.yaml").to_dict()
     raw["fleet"] |= {"nodes": 12, "start_failure": 0.1}
     raw["orchestrator"] = {"preset": "expanso-rollout", "on_failure": on_failure, "limits_judged": judged}
@@ -519,7 +519,7 @@ def test_limits_that_nothing_crosses(on_failure: str, judged: str):
 
 
 def test_replications_that_fill_the_rows(make_scenario: Callable[..., Scenario]):
-    """Blocks of more outcomes than are kept at once are the same rows as small ones. [contract]"""
+    """Blocks with more outcomes than are kept at once give the same rows as small ones. [contract]"""
     scenario = make_scenario(fleet={"update_duration": {"exponential": {"mean": 30}}})
     policies = list(scenario.policies.values())
     whole = run_compiled(scenario, policies, seed=1, first=0, count=9000)
@@ -530,7 +530,7 @@ def test_replications_that_fill_the_rows(make_scenario: Callable[..., Scenario])
 
 
 def test_equal_outcomes_are_kept_once(make_scenario: Callable[..., Scenario]):
-    """Policies that can't differ share their rows, and limits that stop at the same failure do, too. [contract]"""
+    """Policies that can't differ share their rows, as do limits that stop at the same failure. [contract]"""
     scenario = make_scenario(
         fleet={"nodes": 50, "start_failure": 0.2, "update_duration": {"exponential": {"mean": 30}}}
     )
@@ -543,7 +543,7 @@ def test_equal_outcomes_are_kept_once(make_scenario: Callable[..., Scenario]):
         n_failed = block.row(49, place)["failed_nodes"]
         assert len(set(block.index[:, place])) <= n_failed + 1
         assert len(set(block.index[n_failed:, place])) == 1
-    # Another rule under which every node fares the same.
+    # Another rule with the same outcomes for every node.
     patient = {**spec, "health_check": {**spec["health_check"], "deadline": "2h"}}
     both = run_compiled(scenario, [scenario.policy(spec), scenario.policy(patient)], seed=1, first=0, count=20)
     np.testing.assert_array_equal(both.index[0], both.index[1])
@@ -553,13 +553,13 @@ def test_equal_outcomes_are_kept_once(make_scenario: Callable[..., Scenario]):
 
 
 def test_no_folder_for_compiled_code(monkeypatch: pytest.MonkeyPatch):
-    """Where no folder may be written to, as in a container of another user, code is compiled all the same. [contract]"""
+    """Without a writable folder, as in another user's container, code is still compiled. [contract]"""
     monkeypatch.setattr(caching.CompileResultCacheImpl, "_locator_classes", [])
     assert entry(cache=True)(lambda x: x + 1)(1) == 2
 
 
-def test_compiled_code_is_kept_under_its_sources(monkeypatch: pytest.MonkeyPatch):
-    """A change in any source of compiled code makes it another one. [contract]"""
+def test_compiled_code_is_cached_by_its_sources(monkeypatch: pytest.MonkeyPatch):
+    """A change in any source of compiled code changes its key in the cache. [contract]"""
     before = jit.source_number()
     read = Path.read_bytes
     constants = ("streams.py", "units.py", "vocabulary.py", "orchestrator.py", "gate.py", "release.py")
@@ -578,7 +578,7 @@ def test_compiled_code_is_kept_under_its_sources(monkeypatch: pytest.MonkeyPatch
 
 
 def test_code_that_is_not_written_yet(compiled_engine: None, monkeypatch: pytest.MonkeyPatch):
-    """Code that another process has put into the index, but not yet into a file, is not there. [contract]"""
+    """Code that another process has indexed but not yet written counts as missing. [contract]"""
     assert jit.is_cached(kernel._run, kernel._SIGNATURE)
     monkeypatch.setattr(kernel._run._cache._cache_file, "_data_path", lambda name: f"{name} later")
     assert not jit.is_cached(kernel._run, kernel._SIGNATURE)
@@ -588,7 +588,7 @@ def test_code_that_is_not_written_yet(compiled_engine: None, monkeypatch: pytest
     ("kind", "damage"), [("nbi", "emptied"), ("nbi", "cut"), ("nbc", "emptied"), ("nbc", "cut"), ("nbc", "changed")]
 )
 def test_damaged_code_is_compiled_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, damage: str):
-    """A file of the cache that lost its end, or a bit, counts as missing, and is written again. [contract]"""
+    """A truncated cache file, or one with a flipped bit, counts as missing, and is written again. [contract]"""
     module = tmp_path / "module.py"
     imported = "from simdeploy.engines.compiled.jit import entry\n"
     module.write_text(f"{imported}@entry(cache=True)\ndef add_one(x):\n    return x + 1\n")
@@ -620,17 +620,17 @@ def test_damaged_code_is_compiled_again(tmp_path: Path, monkeypatch: pytest.Monk
         (10_000_000, 100, "compiled"),
     ],
 )
-def test_auto_takes_what_is_done_sooner(
+def test_auto_takes_the_faster_engine(
     monkeypatch: pytest.MonkeyPatch, node_updates: int, compiling_s: float, chosen: str
 ):
-    """Small jobs don't load the compiled engine, middling ones don't wait longer for the compiler than they take. [contract]"""
+    """Small jobs don't load the compiled engine, and medium ones don't wait longer for compilation than they take. [contract]"""
     monkeypatch.setattr(engine, "expect_compiling", lambda *_, **__: compiling_s)
     assert choice.choose_engine("auto", node_updates=node_updates) == chosen
     assert choice.choose_engine("compiled", node_updates=node_updates) == "compiled"
 
 
 def test_tables_of_a_compiled_rollout(make_scenario: Callable[..., Scenario]):
-    """A rollout of the compiled engine has its responses, and tables of the same replication. [contract]"""
+    """A rollout of the compiled engine has its responses, and the tables of the same replication. [contract]"""
     scenario = make_scenario(fleet={"update_duration": {"exponential": {"mean": 30}}})
     ours, theirs = (simulate(scenario, seed=4, replication=9, engine=engine) for engine in ("compiled", "reference"))
     assert (ours.engine, theirs.engine) == ("compiled", "reference")
@@ -641,7 +641,7 @@ def test_tables_of_a_compiled_rollout(make_scenario: Callable[..., Scenario]):
 
 @pytest.mark.parametrize("name", ["shared-service", "subtle-defect", "edge-offline"])
 def test_arrays_are_freed(compiled_engine: None, name: str):
-    """Every array that compiled code makes is freed, by whoever asked for it. [contract]"""
+    """Every array that compiled code allocates is freed. [contract]"""
     scenario = read_scenario(SCENARIOS / f"{name}.yaml")
     _nrt_python.memsys_enable_stats()
     try:
@@ -655,7 +655,7 @@ def test_arrays_are_freed(compiled_engine: None, name: str):
 
 
 def sum_up(table, first, last, least):
-    """Add up what the engine's functions do: count, look up, compare; rows by the first axis."""
+    """Do what the engine's functions do: count, look up, compare; rows by the first axis."""
     total = 0.0
     for row in range(first, last):
         ours = table[row]
@@ -692,7 +692,7 @@ def mark_every_second(marks):
 
 
 def test_a_range_of_another_function_keeps_its_step() -> None:
-    """Only a range that is made where it is counted is known to go by ones. [contract]"""
+    """Only a range made in the loop itself is assumed to have step 1. [contract]"""
     marks = np.zeros(6)
     mark_every_second(marks)
     assert marks.tolist() == [0, 1, 0, 1, 0, 1]
@@ -704,23 +704,23 @@ def ask_refusal(number):
 
 
 @pytest.mark.parametrize(("first", "last"), [(0, 3), (1, 2), (2, 2), (2, 0), (0, -1)])
-def test_own_instructions_do_what_python_does(first: int, last: int) -> None:
-    """Loops, rows and the larger and smaller of numbers are those of Python, also with no turn, and with what isn't a number. [oracle]"""
+def test_own_instructions_match_python(first: int, last: int) -> None:
+    """Loops, rows, maximum and minimum match Python, also for empty loops and NaN. [oracle]"""
     table = np.random.default_rng(5).normal(size=(3, 4))
     assert ask_own(table, first, last, 0.2) == pytest.approx(sum_up(table, first, last, 0.2), rel=1e-14)
-    table[1, 2] = np.nan  # which max() keeps where it comes first
+    table[1, 2] = np.nan  # which max() keeps if it comes first
     assert ask_own(table, first, last, 0.2) == pytest.approx(sum_up(table, first, last, 0.2), rel=1e-14, nan_ok=True)
 
 
-def test_a_function_that_can_fail_says_so() -> None:
-    """An error in a function that was linked comes to whoever called. [contract]"""
+def test_a_function_that_can_fail_reports_it() -> None:
+    """An error in a linked function reaches its caller. [contract]"""
     assert ask_refusal(3) == 4
     with pytest.raises(ValueError):
         ask_refusal(-1)
 
 
-def test_numba_works_on_for_others(compiled_engine: None):
-    """Functions of numba's that were linked into the engine serve other compiled functions, too. [contract]"""
+def test_numba_still_works_for_others(compiled_engine: None):
+    """Numba's functions that were linked into the engine still serve other compiled functions. [contract]"""
 
     def add_up(n: int) -> float:
         values, whole = np.empty(n), np.zeros(n, np.int64)

@@ -1,4 +1,4 @@
-"""Worlds that continue what was seen: whose numbers they have, how they look on the way, and what an act changes."""
+"""Worlds that continue an observation: their random numbers, their states on the way, and effects of acts."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def run_one(at_s: float, act: Act, engine: str, looks_s: tuple[float, ...] = ())
 
 
 def test_worlds_of_one_replication_are_replications(engine: str) -> None:
-    """Worlds whose nodes have their root's numbers have the responses of that replication. [property]"""
+    """Worlds whose nodes use their root's numbers have the responses of that replication. [property]"""
     for number in range(10):
         scenario, policy = generated(number)
         worlds = run_continued(scenario, policy, plain(3, scenario), looks_ns=[], seed=number, engine=engine)
@@ -91,8 +91,8 @@ def test_worlds_of_one_replication_are_replications(engine: str) -> None:
             assert all(are_equal(name, one, other, 0) for name in one), number
 
 
-def test_ways_to_go_on_are_the_same_together_as_alone(engine: str) -> None:
-    """Worlds that go on in several ways at once do what they do in each; rollouts that are over before ways part are run once. [property]"""
+def test_continuations_are_the_same_together_as_alone(engine: str) -> None:
+    """Several continuations of a world equal each alone; rollouts that end before they diverge run once. [property]"""
     n_shared = n_run = 0
     for number in range(20 if engine == "compiled" else 4):
         scenario, policy = generated(number)
@@ -100,7 +100,7 @@ def test_ways_to_go_on_are_the_same_together_as_alone(engine: str) -> None:
         plainly = run_continued(scenario, policy, worlds, looks_ns=[], **how).block
         half_ns = int(np.nan_to_num(plainly.numbers["makespan_s"], nan=600).mean() / 2 * NS_PER_S)
         looks_ns = half_ns, 2 * half_ns
-        # The same policy takes its own place, if any may.
+        # The same policy may replace itself, if any may.
         changes = [] if change_problems(scenario, policy, policy) else [(half_ns + 1, policy)]
         pause, resume = ScriptedAct(half_ns + 1, "pause"), ScriptedAct(2 * half_ns + 1, "resume")
         ways = [
@@ -125,14 +125,14 @@ def test_ways_to_go_on_are_the_same_together_as_alone(engine: str) -> None:
 
 
 def test_every_number_is_of_the_fleet_or_of_a_node() -> None:
-    """Nodes have all numbers of their own, but for those that deal them their place in the fleet. [contract]"""
+    """All random numbers of nodes are their own, except those that assign their places in the fleet. [contract]"""
     of_nodes = {stream for stream in Stream if stream.node_is == "node"} - {Stream.ORDER, Stream.CLASS}
-    # Which rollout on record a world is has been drawn before there are nodes.
+    # Which rollout on record a world uses is drawn before there are nodes.
     assert {stream for stream in Stream if stream.block in OF_NODES} - {Stream.PAST_ROLLOUT} == of_nodes
 
 
 def test_a_node_takes_only_its_own_numbers_along(engine: str) -> None:
-    """A node that has another replication's numbers starts when it does there, and nobody else changes. [property]"""
+    """A node with another replication's numbers starts when it does there, and no other node changes. [property]"""
     values = {"fleet.update_duration": {"exponential": {"mean": "30s"}}, "policies": {"all": IMMEDIATE}}
     scenario = IN_TWOS.with_values(values)
     policy = scenario.policy("all")
@@ -145,7 +145,7 @@ def test_a_node_takes_only_its_own_numbers_along(engine: str) -> None:
 
 
 def test_looks_show_the_deployment_and_its_nodes(engine: str) -> None:
-    """Canaries of 30 s each are validated at 30 s, running at 60 s, and promoted at 660 s; four nodes follow. [contract]"""
+    """Canaries of 30 s are validated at 30 s, running at 60 s, promoted at 660 s; four nodes follow. [contract]"""
     seen = run_world(IN_TWOS, POLICY, engine, (0, 59, 60, 660, 720, 780), nodes_at_ns=690 * NS_PER_S)
     looks = seen.looks[0]
     assert [STATES[state] for state in looks["state"]] == ["in_progress"] * 5 + ["completed"]
@@ -177,8 +177,8 @@ def test_looks_show_the_deployment_and_its_nodes(engine: str) -> None:
         ("resume", 780, "completed"),
     ],
 )
-def test_what_an_act_does(act: Act, makespan_s: float, state: str, engine: str) -> None:
-    """Acts at 100 s, when the canaries wait for their promotion: a pause until 800 s delays the two waves that follow. [contract]"""
+def test_effects_of_acts(act: Act, makespan_s: float, state: str, engine: str) -> None:
+    """Acts at 100 s, while canaries wait: a pause until 800 s delays the two waves that follow. [contract]"""
     done = run_one(100, act, engine).block.row(0, 0)
     assert done["state"] == state
     assert done["makespan_s"] == pytest.approx(makespan_s, abs=1e-6, nan_ok=True)
@@ -214,28 +214,28 @@ FAILING = Scenario.from_dict(
 def change_at(
     at_s: float, engine: str, looks_s: tuple[float, ...] = (), *, dialect: str = "deployment", **fields: Any
 ) -> Continued:
-    """Run the policy above with other fields after an instant; a wave of it takes 60 s."""
+    """Run the policy above with other fields after an instant; its waves take 60 s."""
     raw = FAILING.to_dict()["policies"]["in-threes"] | {"dialect": dialect}
     before, raw = FAILING.policy(raw), raw | fields
     return run_world(FAILING, before, engine, looks_s, change=(int(at_s * NS_PER_S), FAILING.policy(raw)))
 
 
 def test_waves_to_come_have_another_size(engine: str) -> None:
-    """Of waves of 3, two are out at 70 s; in waves of 2 the other six nodes take three more, in one wave one more. [contract]"""
+    """After two waves of 3 at 70 s, the other six nodes take three waves of 2, or one of 6. [contract]"""
     for size, waves, makespan_s in ((2, 5, 300), (0, 3, 180), (3, 4, 240)):
         done = change_at(70, engine, max_parallel=size).block.row(0, 0)
         assert (done["waves"], done["makespan_s"]) == (waves, makespan_s)
 
 
-def test_a_limit_that_is_crossed_by_its_change_stops_at_once(engine: str) -> None:
-    """Two nodes have failed at 100 s: a limit of one stops the rollout then, one of two doesn't. [contract]"""
+def test_a_limit_crossed_by_its_change_stops_at_once(engine: str) -> None:
+    """With two nodes failed at 100 s, a limit of one stops the rollout then, one of two doesn't. [contract]"""
     stopped, goes_on = (change_at(100, engine, max_failed_nodes=limit).block.row(0, 0) for limit in (1, 2))
     assert (stopped["state"], stopped["stopped_at_s"]) == ("failed", pytest.approx(100))
     assert (goes_on["state"], goes_on["makespan_s"]) == ("completed", 240)
 
 
 def test_nodes_in_flight_keep_their_health_check(engine: str) -> None:
-    """Nodes of the second wave, dispatched at 60 s, run at 120 s; those of later waves need a minute more, and have longer. [contract]"""
+    """Nodes dispatched at 60 s run at 120 s; those of later waves need a minute more, and have longer. [contract]"""
     check = {"deadline": "4m", "min_healthy_time": "90s"}
     seen = change_at(70, engine, (71, 121), health_check=check)
     assert (seen.looks["healthy_deadline_ns"][0] / NS_PER_S).tolist() == [180, 360]
@@ -243,8 +243,8 @@ def test_nodes_in_flight_keep_their_health_check(engine: str) -> None:
     assert seen.block.row(0, 0)["makespan_s"] == 360
 
 
-def test_nodes_that_are_tried_again_keep_their_health_check(engine: str) -> None:
-    """The first wave, unhealthy up to 150 s, is tried again, and fails for good under the limit that it was dispatched with. [contract]"""
+def test_retried_nodes_keep_their_health_check(engine: str) -> None:
+    """The first wave, unhealthy up to 150 s, is retried, and finally fails under its original limit. [contract]"""
     scenario = FAILING.with_values({"fleet.error_rate": 0.05, "fleet.requests_per_second": 100})
     raw = scenario.to_dict()["policies"]["in-threes"] | {"dialect": "general", "retries": 1, "retry_unhealthy": True}
     checks = [raw["health_check"] | {"max_error_rate": rate} for rate in (0.01, 0.2)]
@@ -253,8 +253,8 @@ def test_nodes_that_are_tried_again_keep_their_health_check(engine: str) -> None
     assert (done["state"], done["failed_nodes"]) == ("completed", 4)  # nodes 0 and 2, and those of the broken class
 
 
-def test_canaries_are_promoted_once_nobody_has_to(engine: str) -> None:
-    """Canaries that wait for the operator at 100 s go on if the policy promotes by itself from then on. [contract]"""
+def test_canaries_are_promoted_once_auto_promote_is_set(engine: str) -> None:
+    """Canaries that wait for the operator at 100 s continue when the policy changes to auto_promote. [contract]"""
     raw = IN_TWOS.to_dict()["policies"]["in-twos"] | {"auto_promote": True}
     assert run_one(100, IN_TWOS.policy(raw), engine).block.row(0, 0)["makespan_s"] == pytest.approx(220)
 
@@ -271,12 +271,12 @@ def test_canaries_are_promoted_once_nobody_has_to(engine: str) -> None:
 def test_deadlines_of_a_rollout_count_from_their_change_on(
     at_s: float, fields: dict[str, Any], stopped_at_s: float, engine: str
 ) -> None:
-    """One that has passed stops the rollout at once; a clock of progress begins at the change, and anew at 120 s. [contract]"""
+    """A passed deadline stops at once; a progress clock begins at the change, and anew at 120 s. [contract]"""
     done = change_at(at_s, engine, dialect="general", **fields).block.row(0, 0)
     assert (done["state"], done["stopped_at_s"]) == ("failed", pytest.approx(stopped_at_s))
 
 
-def test_a_change_after_the_end_comes_too_late(engine: str) -> None:
+def test_a_change_after_the_end_has_no_effect(engine: str) -> None:
     """A change after the end changes nothing, not even what is undone later. [contract]"""
     done = change_at(300, engine, no_auto_rollback=True, max_failed_nodes=0).block.row(0, 0)
     assert (done["state"], done["makespan_s"]) == ("completed", 240)
@@ -291,8 +291,8 @@ def test_a_change_after_the_end_comes_too_late(engine: str) -> None:
         ({"orchestrator": "expanso-rollout"}, "orchestrator"),
     ],
 )
-def test_what_cannot_change_is_refused_by_name(fields: dict[str, Any], key: str) -> None:
-    """Strategy, canaries, waves of a list, gate and orchestrator are those of the start. [contract]"""
+def test_unchangeable_fields_are_refused_by_name(fields: dict[str, Any], key: str) -> None:
+    """Strategy, canaries, lists of waves, gate and orchestrator can't change. [contract]"""
     error = refused(change_at, 10, "compiled", **{"dialect": "deployment", **fields})
     assert f"{key}: can't change during a rollout" in str(error)
 
@@ -308,7 +308,7 @@ def instants(chance: random.Random, scenario: Scenario, policy: ScenarioPolicy, 
 
 
 def changed(chance: random.Random, scenario: Scenario) -> ScenarioPolicy | None:
-    """Return the first policy with other limits, another health check, or waves of another size; None if that isn't possible."""
+    """Return the first policy with other limits, health check or wave size; None if that isn't possible."""
     name, raw = next(iter(scenario.to_dict()["policies"].items()))
     check = dict(raw.get("health_check") or {})
     is_general = raw["dialect"] == "general"
@@ -332,7 +332,7 @@ def changed(chance: random.Random, scenario: Scenario) -> ScenarioPolicy | None:
         "auto_promote": (False, True),
         "no_auto_rollback": (False, True),
     }
-    # Where a failure stops nothing, a rollout that waits for ever would go on missing its deadline of progress.
+    # If a failure stops nothing, a rollout that waits for ever would miss its progress deadline repeatedly.
     on_failure = scenario.orchestrator_of(scenario.policy(name)).on_failure
     if is_general:
         others |= {
@@ -354,7 +354,7 @@ def changed(chance: random.Random, scenario: Scenario) -> ScenarioPolicy | None:
 
 
 def agree(number: int, chance: random.Random, act: Act | None) -> Continued:
-    """Run three worlds of a generated scenario on both engines, which must agree; return what became of them."""
+    """Run three worlds of a generated scenario on both engines, which must agree; return their outcomes."""
     scenario, policy = generated(number)
     numbers = np.random.default_rng(number).integers(0, 2**32, size=(3, scenario.fleet.nodes + 1))
     worlds = Worlds(numbers[:, 0], numbers[:, 1:])
@@ -395,7 +395,7 @@ def test_engines_agree_on_worlds_and_acts() -> None:
 
 
 def test_engines_agree_on_policies_that_change() -> None:
-    """The same holds of policies that change on the way, in each field that can. [property]"""
+    """Both engines agree on policies that change on the way, in each changeable field. [property]"""
     fields: Counter[str] = Counter()
     for number in range(90):
         chance = random.Random(number)
@@ -436,7 +436,7 @@ MISTAKES_OF_CHANGES: dict[str, tuple[Any, str, Any]] = {
 
 
 def finds(plant: tuple[Any, str, Any], monkeypatch: pytest.MonkeyPatch, acts: Callable[..., Act | None]) -> bool:
-    """Tell whether engines disagree if the reference engine makes a mistake."""
+    """Return whether engines disagree if the reference engine makes a mistake."""
     monkeypatch.setattr(*plant)
     for number in range(70):
         chance = random.Random(number)
@@ -450,11 +450,11 @@ def finds(plant: tuple[Any, str, Any], monkeypatch: pytest.MonkeyPatch, acts: Ca
 
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_mistakes_in_worlds_are_found(mistake: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Engines are seen to disagree if one has other numbers, or looks at another time. [property]"""
+    """Engines disagree if one uses other numbers, or looks at another time. [property]"""
     assert finds(MISTAKES[mistake], monkeypatch, lambda chance, _: some_act(chance))
 
 
 @pytest.mark.parametrize("mistake", MISTAKES_OF_CHANGES)
 def test_mistakes_in_changes_are_found(mistake: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Engines are seen to disagree if one changes less, or more. [property]"""
+    """Engines disagree if one changes less, or more. [property]"""
     assert finds(MISTAKES_OF_CHANGES[mistake], monkeypatch, changed)

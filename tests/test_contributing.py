@@ -1,4 +1,4 @@
-"""CONTRIBUTING names the files that one more switch, pacing, response, gate or distribution has to touch: all of them, still there."""
+"""CONTRIBUTING names all files that an additional switch, pacing, response, gate or distribution has to touch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from simdeploy.vocabulary import GATES, RESPONSES
 ROOT = Path(__file__).resolve().parents[1]
 TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 
-# By the heading of its list: what there is of a kind already, and one of them, under each name that it goes by.
+# By the heading of its list: the existing items of a kind, and one of them, under each name that it has.
 KINDS: dict[str, list[Collection[str]]] = {
     "a switch of the orchestrator": [
         [field.name for field in fields(Orchestrator) if field.name != "preset"],
@@ -32,7 +32,7 @@ KINDS: dict[str, list[Collection[str]]] = {
 
 
 def name_paths(text: str) -> set[str]:
-    """Find what stands in backticks and looks like a file or a folder of the repository."""
+    """Return backticked text that looks like a path in the repository."""
     return {word for word in re.findall(r"`([\w./*-]+)`", text) if re.search(r"/|\.(py|md|toml)$", word)}
 
 
@@ -73,7 +73,7 @@ def test_every_path_is_there():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_lists_are_complete(kind: str):
-    """A module that knows most of what there is of a kind, or the one looked for, is named, or its folder is. [contract]"""
+    """A module that knows most items of a kind, or the chosen one, is listed, or its folder is. [contract]"""
     named = name_paths(list_of(kind))
     for items in KINDS[kind]:
         knowing = [path for path, words in all_words().items() if 2 * sum(item in words for item in items) > len(items)]
@@ -83,6 +83,6 @@ def test_lists_are_complete(kind: str):
 
 
 def test_every_folder_of_modules_is_a_package():
-    """Each folder with modules has an `__init__`, without which import-linter doesn't look into it. [contract]"""
+    """Each folder with modules has an `__init__`, without which import-linter skips it. [contract]"""
     folders = {path.parent for path in ROOT.glob("simdeploy/**/*.py")}
     assert not [folder for folder in folders if not (folder / "__init__.py").is_file()]

@@ -1,4 +1,4 @@
-"""The unit of the costs: where a scenario says what they are counted in, it stands behind every cost that is told or drawn."""
+"""The unit of costs, if the scenario states one, follows every cost that is printed or drawn."""
 
 import json
 import re
@@ -25,7 +25,7 @@ FEW = {"replications": 20, "engine": "compiled"}
 
 @cache
 def scenario(unit):
-    """Return the scenario with costs in a unit; as it is if that is None."""
+    """Return the scenario with costs in a unit, or unchanged if that is None."""
     return SMALL if unit is None else SMALL.with_values({"costs.unit": unit})
 
 
@@ -46,7 +46,7 @@ def world(end):
     return scenario(UNIT).with_values({"name": f"world {end}", "costs.escape": end})
 
 
-# Each result that tells costs, made of the unit of the costs.
+# Each result with costs, made with the unit.
 MAKE = {
     "Check": lambda unit: sd.check(scenario(unit), requirements=["cost <= 1000", "p95 cost_delay <= 1"], most=100, engine="compiled"),
     "Comparison": lambda unit: sd.compare(replications(unit)),
@@ -72,7 +72,7 @@ MAKE = {
         most=20_000, engine="compiled",
     ),
 }  # fmt: skip
-# The columns of their tables that have the unit, by the headings; and whether the answer tells a cost.
+# The columns of their tables that have the unit, by heading; and whether the answer states a cost.
 WHERE = {
     "Check": ({"requirement", "estimate"}, True),
     "Comparison": ({"cost", "minus best other"}, True),
@@ -115,7 +115,7 @@ def make(name, unit):
 
 
 def texts_of(result, unit=None):
-    """Return all that is said of a result, without a unit."""
+    """Return all texts of a result, with the unit removed."""
     texts = [result.answer]
     for table in result.summarize():
         texts += [table.title, *table.header, *(cell for row in table.rows for cell in row)]
@@ -123,15 +123,15 @@ def texts_of(result, unit=None):
 
 
 def draw(name, unit):
-    """Return all that stands in a picture of a result."""
+    """Return all texts of a result's picture."""
     ax = Figure(figsize=(6, 4)).subplots()
     PLOTS[name](ax, make(name, unit))
     return [text.get_text() for text in ax.findobj(Text)]
 
 
 @pytest.mark.parametrize("name", MAKE)
-def test_every_cost_is_told_with_its_unit(name):
-    """Each cell with a cost has the unit, in itself or above, no other has it, and the answer does. [contract]"""
+def test_every_cost_has_its_unit(name):
+    """Each cell with a cost has the unit, or its heading does; no other cell has it; the answer does. [contract]"""
     result = make(name, UNIT)
     headings, is_in_answer = WHERE[name]
     assert (f" {UNIT}" in result.answer) == is_in_answer
@@ -141,14 +141,14 @@ def test_every_cost_is_told_with_its_unit(name):
             if any(UNIT in cell for cell in (heading, *cells)):
                 found.add(heading)
             if heading in headings and any(UNIT in cell for cell in cells) and name != "Precision":
-                # There the makespan is in the same columns.
+                # Here makespans share these columns.
                 assert all(re.search(rf"\d {UNIT}", cell) for cell in cells if re.search(r"\d", cell)), (heading, cells)
     assert found == headings
 
 
 @pytest.mark.parametrize("name", MAKE)
-def test_without_a_unit_nothing_else_is_said(name):
-    """The unit is all that differs; and what a document has of costs are the amounts alone. [property]"""
+def test_without_a_unit_nothing_else_changes(name):
+    """Texts differ only by the unit, and documents have the bare amounts. [property]"""
     plain = make(name, None)
     assert texts_of(make(name, UNIT), UNIT) == texts_of(plain)
     assert plain.computed_under["costs"] == {
@@ -159,7 +159,7 @@ def test_without_a_unit_nothing_else_is_said(name):
 
 @pytest.mark.parametrize("name", MAKE)
 def test_the_unit_is_in_the_document(name):
-    """A result that was read from its document tells the same costs. [contract]"""
+    """A result read from its document states the same costs. [contract]"""
     document = json.loads(json.dumps(make(name, UNIT).to_dict()))
     assert document["computed_under"]["costs"]["unit"] == UNIT
     assert Costs(**document["computed_under"]["costs"]) == scenario(UNIT).costs
@@ -168,7 +168,7 @@ def test_the_unit_is_in_the_document(name):
 
 @pytest.mark.parametrize("name", PLOTS)
 def test_every_cost_is_drawn_with_its_unit(name):
-    """A label says the unit, and without it the picture says the same. [contract]"""
+    """A label has the unit; otherwise the picture is the same. [contract]"""
     words = draw(name, UNIT)
     assert any(UNIT in text for text in words)
     without = [re.sub(rf", {UNIT}| \({UNIT}\)| {UNIT}", "", text) for text in words]
@@ -176,22 +176,22 @@ def test_every_cost_is_drawn_with_its_unit(name):
     assert [text.split() for text in without] == [text.split() for text in draw(name, None)]
 
 
-def test_a_unit_is_told_where_a_rollout_has_it():
-    """The amount, the unit, and that it is of a rollout. [contract]"""
+def test_a_rollouts_unit_is_shown_with_its_cost():
+    """A rollout states amount and unit, per rollout. [contract]"""
     assert re.match(r"canary has the lowest mean cost: [\d.]+ € per rollout \(", make("Comparison", UNIT).answer)
     assert re.search(r"Largest cause: [a-z ]+, [\d.]+ €\.$", make("CostResult", UNIT).answer)
 
 
 @pytest.mark.parametrize("name", MAKE)
 def test_answers_stay_short(name):
-    """The longest unit leaves an answer within its limit, and one that ends in a full stop no second one. [contract]"""
+    """The longest unit keeps an answer within its limit, and a unit ending in a full stop adds no second one. [contract]"""
     answer = make(name, "Rechnungsgl.").answer
     assert len(answer) <= 240
     assert ".." not in answer
 
 
 def test_other_numbers_have_no_costs():
-    """Where nothing counts costs, a result is computed under none. [contract]"""
+    """Results in which no cost matters record none. [contract]"""
     for result in (
         sd.estimate(grid(UNIT), "makespan_s"),
         sd.pareto_front(grid(UNIT), {"makespan_s": "min"}),
@@ -203,8 +203,8 @@ def test_other_numbers_have_no_costs():
         assert UNIT not in " ".join(texts_of(result))
 
 
-def test_a_verdict_on_costs_is_computed_under_them():
-    """Where a world breaks for its cost, the result says what the costs were. [contract]"""
+def test_a_verdict_on_costs_records_them():
+    """If a world breaks by its cost, the result records the costs. [contract]"""
     how = {"vary": {STARTS: (0.0, 0.5)}, "points": 40, "replications": 2, "engine": "compiled"}
     limits = ("p50 cost <= 100", "p50 makespan_s <= 1h")
     found = [sd.discover(scenario(UNIT), "canary", requirements=limit, **how) for limit in limits]
@@ -212,7 +212,7 @@ def test_a_verdict_on_costs_is_computed_under_them():
 
 
 def test_scenarios_of_one_unit():
-    """Regrets over scenarios with costs of their own are in their common unit. [contract]"""
+    """Regrets over scenarios with different costs are in their common unit. [contract]"""
     table = sd.sweep([world(500), world(2000)], POLICIES, **FEW)
     result = sd.estimate_regret(table)
     prices = {name: of["escape"] for name, of in result.computed_under["costs"].items()}
@@ -222,7 +222,7 @@ def test_scenarios_of_one_unit():
 
 
 def test_the_unit_is_no_part_of_a_rollout(tmp_path):
-    """A file says it and is written with it; tables, also those of a store that is gone on with, have it. [contract]"""
+    """Scenario files and tables, also those of a resumed store, keep the unit. [contract]"""
     again = sd.Scenario.from_dict(scenario(UNIT).to_dict())
     assert again == scenario(UNIT) != scenario(None)
     assert again.costs.unit == UNIT
@@ -240,8 +240,8 @@ def test_the_unit_is_no_part_of_a_rollout(tmp_path):
     assert " USD per rollout" in sd.estimate_costs(read, costs=scenario("USD").costs).answer
 
 
-def test_commands_tell_the_unit(tmp_path):
-    """A command takes it from the file; JUnit has it, too. [contract]"""
+def test_commands_show_the_unit(tmp_path):
+    """A command takes the unit from the file; JUnit reports have it, too. [contract]"""
     file = tmp_path / "x.yaml"
     requirement = {"of": "cost_delay", "quantile": 0.95, "at_most": 1}
     raw = {**scenario(UNIT).to_dict(), "requirements": [requirement]}

@@ -1,4 +1,4 @@
-"""What rollouts cost, split by cause: by hand, against the responses, and in the picture."""
+"""Costs of rollouts by cause: by hand, against the responses, and in the picture."""
 
 import math
 from dataclasses import replace
@@ -37,13 +37,13 @@ def rollouts(**columns):
 
 
 def test_every_cause_by_hand():
-    """Each verdict costs what the model says: delay unless a defect was stopped, and once for each mistake. [oracle]"""
+    """Each verdict costs what the model says: delay unless a defect was stopped, and a price per mistake. [oracle]"""
     table = rollouts(
         verdict=["completed_good", "stopped_defective", "false_alarm", "escaped"],
         makespan_s=[3600.0, 7200.0, 1800.0, 3600.0],
         failed_requests_excess=[0.0, 40.0, 0.0, 100.0],
         unavailable_excess_node_s=[1800.0, 0.0, -3600.0, 0.0],
-        lost_requests_excess=[8.0, 0.0, 0.0, 0.0],  # free: unavailability pays for the same
+        lost_requests_excess=[8.0, 0.0, 0.0, 0.0],  # no price of its own, as unavailability already pays for it
         shed_requests_excess=[0.0, 0.0, 4.0, 8.0],
     )
     parts = estimate_costs(table, costs=COSTS_OF_ALL).parts.set_index("cause")["estimate"]
@@ -71,7 +71,7 @@ def test_every_cause_by_hand():
     ],
 )
 def test_prices_of_lost_and_shed_requests(prices, lost, shed):
-    """Without a price of their own they cost what failed ones do, but nothing is paid twice. [contract]"""
+    """By default they cost as much as failed ones, but nothing is paid twice. [contract]"""
     table = rollouts(lost_requests_excess=[10.0], shed_requests_excess=[100.0])
     costs = small({"nodes": 1, "update_duration": 1}, costs={"failed_request": 0.5, **prices}).costs
     parts = estimate_costs(table, costs=costs).parts.set_index("cause")["estimate"]
@@ -79,7 +79,7 @@ def test_prices_of_lost_and_shed_requests(prices, lost, shed):
 
 
 def test_requests_without_a_price_need_no_column():
-    """A table without lost and shed requests will do where they are free. [contract]"""
+    """A table without lost and shed requests suffices if they are free. [contract]"""
     table = rollouts(makespan_s=[3600.0]).drop(columns=["lost_requests_excess", "shed_requests_excess"])
     free = replace(COSTS_OF_ALL, lost_request=0, shed_request=0)
     assert estimate_costs(table, costs=free).totals["estimate"].item() == 10
@@ -87,7 +87,7 @@ def test_requests_without_a_price_need_no_column():
 
 
 def test_the_parts_sum_to_the_total(scenario):
-    """Of every policy the parts add up to the total, which is over the rollouts whose cost is known. [property]"""
+    """Each policy's parts add up to the total, over rollouts of known cost. [property]"""
     table = replicate(scenario, replications=60, engine="reference")
     table["makespan_s"] = table["makespan_s"].mask(table["replication"].eq(3))
     parts = estimate_costs(table, costs=scenario.costs).parts
@@ -111,7 +111,7 @@ def test_the_total_is_that_of_a_comparison(scenario):
 
 
 def test_cases_of_a_sweep(scenario):
-    """The cases of a sweep keep what was varied beside their costs, and are named by it. [contract]"""
+    """Cases of a sweep keep their varied values beside their costs, and are named by them. [contract]"""
     result = sweep(scenario, "waves", vary={"max_parallel": [5, 10]}, replications=10, engine="reference")
     costs = estimate_costs(result, costs=scenario.costs)
     assert costs.totals["max_parallel"].tolist() == [5, 10]
@@ -119,8 +119,8 @@ def test_cases_of_a_sweep(scenario):
     assert costs.answer.startswith("max_parallel ")
 
 
-def test_what_never_ends_has_no_cost():
-    """Rollouts that never end have no known cost: NaN and never 0, in tables, words and picture. [contract]"""
+def test_endless_rollouts_have_no_cost():
+    """The cost of rollouts that never end is unknown: NaN, never 0, in tables, words and picture. [contract]"""
     result = estimate_costs(rollouts(makespan_s=[np.nan] * 3), costs=COSTS_OF_ALL)
     assert result.parts[["estimate", "low", "high"]].isna().all(axis=None)
     assert set(result.parts["n"]) == {0}
@@ -138,8 +138,8 @@ def test_what_never_ends_has_no_cost():
         ((math.nan, math.nan), None, None),
     ],
 )
-def test_every_verdict_that_is_told_is_in_the_plain_form(hours, cheapest, cause):
-    """Every verdict that the sentence states is in `to_dict`: which case costs least, and most of it for what. [contract]"""
+def test_every_verdict_of_the_answer_is_in_the_plain_form(hours, cheapest, cause):
+    """`to_dict` has every verdict of the answer: the cheapest case, and its largest cause. [contract]"""
     verdict = "escaped" if cause else "completed_good"
     a, b = (rollouts(makespan_s=[3600 * of] * 2, verdict=verdict) for of in hours)
     plain = estimate_costs(pd.concat([a, b.assign(policy="b")]), costs=COSTS_OF_ALL).to_dict()
@@ -151,7 +151,7 @@ def test_every_verdict_that_is_told_is_in_the_plain_form(hours, cheapest, cause)
 
 
 def test_all_parts_are_over_the_same_rollouts():
-    """A rollout of which one part is unknown is in no part, so that parts and total belong together. [contract]"""
+    """A rollout with one unknown part is in no part, so that parts and total belong together. [contract]"""
     table = rollouts(makespan_s=[3600.0, 7200.0], failed_requests_excess=[10.0, np.nan])
     parts = estimate_costs(table, costs=COSTS_OF_ALL).parts.set_index("cause")
     known = {"cost": 15, "cost_delay": 10, "cost_failed_requests": 5}
@@ -174,7 +174,7 @@ def test_restart_and_stop_cost_time_only():
 
 
 def test_coverage_of_a_skewed_cost():
-    """The interval of the total covers as often as it says for exponential delays and one escape in five, n = 400. [oracle]"""
+    """The interval of the total covers as often as stated for exponential delays and one escape in five, n = 400. [oracle]"""
     rng = np.random.default_rng(1)
     repetitions, n = 800, 400
     table = pd.DataFrame(
@@ -195,19 +195,19 @@ def test_coverage_of_a_skewed_cost():
     ("costs", "level", "message"),
     [(None, 0.95, "add a `costs` section"), ({}, 0.95, "no costs"), (COSTS_OF_ALL, 95, "such as 0.95")],
 )
-def test_what_has_no_cost(costs, level, message):
-    """Missing costs and levels that make no sense are input errors. [contract]"""
+def test_missing_costs(costs, level, message):
+    """Missing costs and invalid levels are input errors. [contract]"""
     assert message in str(refused(estimate_costs, rollouts(makespan_s=[1.0]), costs=costs, confidence_level=level))
 
 
-def test_a_table_that_lacks_what_costs():
-    """A table without what a cost needs is an input error that names it. [contract]"""
+def test_a_table_that_lacks_columns_of_costs():
+    """A table without a column that costs need is an input error that names it. [contract]"""
     table = rollouts(makespan_s=[1.0]).drop(columns="unavailable_excess_node_s")
     assert "unavailable_excess_node_s" in str(refused(estimate_costs, table, costs=COSTS_OF_ALL))
 
 
 def test_the_picture_stacks_the_causes():
-    """Bars begin where the last one ended, those below 0 go to the left, and the total's interval is drawn. [contract]"""
+    """Bars are stacked, those below 0 go to the left, and the total's interval is drawn. [contract]"""
     table = rollouts(makespan_s=[3600.0, 7200.0], verdict=["escaped"] * 2, unavailable_excess_node_s=[-3600.0, -1800.0])
     result = estimate_costs(table, costs=COSTS_OF_ALL)
     ax = draw_on(plot_costs, result)

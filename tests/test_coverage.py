@@ -1,4 +1,4 @@
-"""Nominal 95 % intervals that are trusted cover at least 93 %, on laws whose means, rates and quantiles are known."""
+"""Trusted 95 % intervals cover at least 93 %, for laws with known means, rates and quantiles."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ REPETITIONS = 1000
 @pytest.mark.parametrize("name", INTERVALS)
 @pytest.mark.parametrize("n", SIZES)
 def test_coverage(n, name):
-    """Of intervals that are trusted at least 93 % cover, less four standard errors; those of too few worlds never are. [oracle]"""
+    """Trusted intervals cover at least 93 %, less four standard errors; those of too few worlds are never trusted. [oracle]"""
     repetitions = count_repetitions(name, REPETITIONS)
     trusted, covered = measure_coverage(name, n, repetitions)
     assert covered >= 0.93 * trusted - 4 * (0.93 * 0.07 * trusted) ** 0.5
@@ -28,8 +28,8 @@ def test_coverage(n, name):
         assert trusted > (0.5 if n == max(SIZES) else 0.05) * repetitions
 
 
-def test_what_no_world_shows_is_not_covered():
-    """Without a rare value in the sample, the interval of a mean is trusted and misses it, as the page says. [oracle]"""
+def test_unseen_values_are_not_covered():
+    """Without a rare value in the sample, the interval of a mean is trusted and misses it, as documented. [oracle]"""
     n, name = 400, next(iter(UNSEEN))
     trusted, covered = measure_coverage(name, n, REPETITIONS)
     share = 0.995**n  # of samples without one
@@ -47,7 +47,7 @@ def limits(sample):
     [((399,), False), ((400,), True), ((254, 146), False), ((255, 145), True), ((255, 100), False)],
 )
 def test_a_mean_takes_400_worlds(counts, is_trusted):
-    """Below 400 worlds, or where one counts for more than 1 in 300 releases, means of harmless values aren't trusted. [contract]"""
+    """Means are not trusted below 400 worlds, or if one counts for more than 1 in 300 releases. [contract]"""
     probabilities = np.array([0.85, 0.15]) if len(counts) > 1 else np.ones(1)
     strata = Strata(np.repeat(range(len(counts)), counts), probabilities)
     values = np.random.default_rng(4).normal(10, 1, (1, sum(counts)))
@@ -55,8 +55,8 @@ def test_a_mean_takes_400_worlds(counts, is_trusted):
     assert is_trusted == (sum(counts) >= 400 and bool((enough_of_each(probabilities, 400) <= counts).all()))
 
 
-def test_limits_allow_for_values_that_so_many_miss():
-    """The square of a limit's distance has that of the farthest value on its side, as often as one of 400 may happen besides. [oracle]"""
+def test_limits_allow_for_unseen_values():
+    """A limit's squared distance is Student's plus that of the farthest value, at the rate that 400 worlds may miss. [oracle]"""
     values = np.linspace(-1, 1, 400)  # without skewness or a tail
     usual = stats.t.ppf(0.975, 399) * stats.sem(values)
     low, high, _ = limits(as_sample(values[None]))
@@ -77,7 +77,7 @@ def test_few_fractions_reach_as_far_as_unseen_ones():
 
 @pytest.mark.parametrize(("n", "is_trusted"), [(400, False), (999, False), (1000, True)])
 def test_equal_values_say_little_of_others(n, is_trusted):
-    """Where all values are the same, others may be rare: a mean of so few isn't trusted, nor is a difference. [contract]"""
+    """Equal values may hide rare ones, so a mean of few, or a difference, isn't trusted. [contract]"""
     equal = as_sample(np.full((1, n), 60.0))
     assert limits(equal) == (60, 60, is_trusted)
     assert limits(equal - as_sample(np.full((1, n), 50.0))) == (10, 10, is_trusted)
@@ -85,7 +85,7 @@ def test_equal_values_say_little_of_others(n, is_trusted):
 
 
 def test_equal_differences_of_values_that_vary():
-    """A rare world in which policies differ otherwise is allowed for within the range of their values; none differs by 0. [oracle]"""
+    """Limits allow for a rare world with another difference, within the range of the values. [oracle]"""
     values = np.random.default_rng(1).permutation(np.linspace(0, 50, 400))[None]
     low, high, is_trusted = limits(as_sample(values + 60) - as_sample(values))
     reach = 50 * (1 - 0.025 ** (1 / 400))  # of 0 of 400
@@ -94,8 +94,8 @@ def test_equal_differences_of_values_that_vary():
     assert limits(as_sample(values) - as_sample(values)) == (0, 0, False)
 
 
-def test_what_is_known_beforehand_needs_no_spread():
-    """A cost that only a verdict has doesn't vary where its rate is known, and its mean is exact. [oracle]"""
+def test_known_parts_need_no_spread():
+    """A cost caused by verdicts of known rate doesn't vary, and its mean is exact. [oracle]"""
     lump = Lump(np.array([500.0]), np.zeros((1, 400)), np.array([[0.002]]))
     known = Sample(np.ones((1, 400)), Strata(np.zeros(400, np.int64), np.ones(1)), np.full(1, np.inf), (lump,))
     assert not limits(known)[2]
@@ -105,7 +105,7 @@ def test_what_is_known_beforehand_needs_no_spread():
 
 @pytest.mark.parametrize("fraction", [0.0, 0.25, 1.0])
 def test_equal_fractions_have_limits(fraction):
-    """If all fractions are the same, the mean is off by no more than the rate of others allows, each 0 or 1. [oracle]"""
+    """If all fractions are equal, the mean is off by at most the rate of unseen ones, each 0 or 1. [oracle]"""
     values = np.full((1, 400), fraction)
     sample = Sample(values, Strata(np.zeros(400, np.int64), np.ones(1)), np.full(1, np.inf), bounds=(0.0, 1.0))
     low, high, is_trusted = limits(sample)
@@ -119,7 +119,7 @@ KINDS = Strata(np.repeat([0, 1], N), W)
 
 
 def most_unseen(weights, counts):
-    """Search a grid for the highest rate of an event that none of so many worlds of each of two kinds shows in 2.5 % of samples."""
+    """Search a grid for the highest rate of an event that this many worlds of each of two kinds miss in 2.5 % of samples."""
     first = np.linspace(0, 1 - 0.025 ** (1 / counts[0]), 200_001)
     second = 1 - (0.025 / (1 - first) ** counts[0]) ** (1 / counts[1])
     return float((weights[0] * first + weights[1] * np.clip(second, 0, 1)).max())
@@ -127,7 +127,7 @@ def most_unseen(weights, counts):
 
 @pytest.mark.parametrize("counts", [(398, 2), (200, 200), (40, 3), (20, 20)])
 def test_an_unseen_event_may_lie_in_the_kind_with_few_worlds(counts):
-    """Equal fractions, and equal differences, are off by the highest exact limit of an event over all its rates by kind. [oracle]"""
+    """Equal fractions and differences are off by the highest exact limit over all rates by kind. [oracle]"""
     strata, most = Strata(np.repeat([0, 1], counts), W), most_unseen(W, counts)
     sample = Sample(np.zeros((1, sum(counts))), strata, np.full(1, np.inf), bounds=(0.0, 1.0))
     assert limits(sample) == (0, pytest.approx(most, rel=1e-5), True)
@@ -138,14 +138,14 @@ def test_an_unseen_event_may_lie_in_the_kind_with_few_worlds(counts):
 
 
 def test_a_kind_that_is_known_has_no_unseen_event():
-    """Where all values of a kind are known beforehand, others can only be of the other kind. [oracle]"""
+    """If all values of a kind are known, unseen ones can only be of the other kind. [oracle]"""
     known = np.array([True, False])
     sample = Sample(np.zeros((1, 400)), KINDS, np.full(1, np.inf), is_certain=known, bounds=(0.0, 1.0))
     assert limits(sample) == (0, pytest.approx(0.1 * (1 - 0.025**0.5)), True)
 
 
 def test_equal_values_of_a_small_kind_are_not_trusted():
-    """A thousand equal values suffice if they are of one kind, but not if two of them stand for a tenth of the releases. [contract]"""
+    """A thousand equal values suffice for one kind, but not if two of them represent a tenth of the releases. [contract]"""
     for n, is_trusted in (((1998, 2), False), ((9000, 1000), True)):
         strata = Strata(np.repeat([0, 1], n), W)
         assert limits(Sample(np.full((1, sum(n)), 5.0), strata, np.full(1, np.inf)))[2] == is_trusted
@@ -153,7 +153,7 @@ def test_equal_values_of_a_small_kind_are_not_trusted():
 
 @pytest.mark.parametrize(("skewness", "is_trusted"), [(0.75, True), (0.85, False)])
 def test_each_side_is_trusted_for_itself(skewness, is_trusted):
-    """A mean whose skewness is above 0.8 has no trusted limit on that side. [contract]"""
+    """A mean with skewness above 0.8 has no trusted limit on that side. [contract]"""
     n = 400
     parts = Parts(*np.array([n, 10, n, 1, 1, skewness * n**2 * ((n - 1) / n) ** 1.5])[:, None, None])
     design = Design(np.ones(1), np.array([[n]]))
@@ -163,8 +163,8 @@ def test_each_side_is_trusted_for_itself(skewness, is_trusted):
     assert (mirrored.trusts_low.item(), mirrored.trusts_high.item()) == (is_trusted, True)
 
 
-def test_a_tail_that_limits_allow_for_is_no_skewness():
-    """Of values that look lognormal the upper limit is farther out and trusted, although their mean is more skewed than 0.8. [contract]"""
+def test_a_tail_that_limits_allow_for_is_trusted():
+    """For values that look lognormal the upper limit is farther out and trusted, despite a skewness above 0.8. [contract]"""
     values = np.exp(1.8 * ndtri((np.arange(60) + 0.5) / 60))
     found = combine(as_sample(values[None]), is_rate=False, confidence_level=0.95)
     assert found.skewness.item() == 0
@@ -186,8 +186,8 @@ def test_tails_of_mirrored_values_are_mirrored():
     np.testing.assert_allclose(mirrored, (high, low), rtol=1e-9)
 
 
-def test_means_of_what_is_never_negative_are_not_negative():
-    """A long tail below reaches as far as 0 where no value is negative. [property]"""
+def test_means_of_nonnegative_values_are_nonnegative():
+    """A long lower tail reaches only to 0 if no value is negative. [property]"""
     values = 60 - np.minimum(np.random.default_rng(1).lognormal(0, 2.5, (500, 60)), 60)
     quantile = np.full((500, 1), 2.0)
     (low,) = reach_of_tails([values], find_moments(values[:, None]), quantile)[0].T

@@ -1,4 +1,4 @@
-"""Exact costs of policies against the engine, and the problems whose optimum they give."""
+"""Exact costs of policies against the engine, and problems with known optima."""
 
 import math
 from dataclasses import replace
@@ -21,7 +21,7 @@ from simdeploy.validation.decisions.optimum import find_optimum
 from simdeploy.validation.decisions.problems import make_problems
 from simdeploy.validation.decisions.result import CLAIMS
 
-# Some limits can never stop a rollout, on purpose.
+# Some limits can never stop a rollout, intentionally.
 CHECK = {"deadline": "80s", "min_healthy_time": "30s", "max_error_rate": 0.06}
 RISKY = {
     "name": "risky",
@@ -64,7 +64,7 @@ COST = Measure("cost")
 
 @pytest.mark.parametrize("switches", SWITCHES)
 def test_exact_costs_are_those_of_the_engine(switches):
-    """By kind of release, mean and variance of the cost, the makespan and the rate of stops are simulated. [oracle]"""
+    """By kind of release, mean and variance of cost, makespan and rate of stops match the simulation. [oracle]"""
     scenario = Scenario.from_dict({**RISKY, "orchestrator": switches})
     table = replicate(scenario, replications=8000, seed=4, engine="compiled")
     costs = Values(table, [COST], costs=scenario.costs).of(COST)
@@ -77,7 +77,7 @@ def test_exact_costs_are_those_of_the_engine(switches):
             stopped = rows["state"].eq("failed").to_numpy()[of_kind]
             assert kind.stopped + kind.completed == pytest.approx(1, abs=1e-12)
             squares = (cost - kind.cost) ** 2
-            # The standard errors are those of the closed form; that of a variance is the sample's.
+            # Standard errors are from the closed form; that of a variance is the sample's.
             assert abs(cost.mean() - kind.cost) <= 4 * math.sqrt(kind.cost_variance / n) + 1e-9
             assert abs(stopped.mean() - kind.stopped) <= 4 * math.sqrt(kind.stopped * kind.completed / n) + 1e-9
             assert abs(squares.mean() - kind.cost_variance) <= 4 * squares.std() / math.sqrt(n) + 1e-9
@@ -98,7 +98,7 @@ def test_costs_of_a_mix():
 
 @pytest.mark.parametrize("name", list(RISKY["policies"]))
 def test_costs_without_chance_are_exact(name):
-    """If nodes of a good release never fail and those of a bad one always do, every rollout has the exact cost. [oracle]"""
+    """If good nodes never fail and bad ones always do, every rollout has the exact cost. [oracle]"""
     never = ("fleet.start_failure", "fleet.error_rate", "release.bad.start_failure", "release.slight.error_rate")
     scenario = Scenario.from_dict(RISKY).with_values({**dict.fromkeys(never, 0), "release.bad.error_rate": 1})
     table = replicate(scenario, name, replications=30, engine="compiled")
@@ -112,7 +112,7 @@ def test_costs_without_chance_are_exact(name):
 
 @pytest.mark.parametrize("base", ["canary", "windows"])
 def test_a_defect_of_some_nodes(base):
-    """A defect that hurts each node with probability 0.3 passes three canaries with probability 0.7**3. [oracle]"""
+    """A defect of each node with probability 0.3 passes three canaries with probability 0.7**3. [oracle]"""
     some = {"probability": 1, "defective": True, "error_rate": 1, "affects": {"share": 0.3}}
     fleet = {**RISKY["fleet"], "start_failure": 0, "error_rate": 0}
     scenario = Scenario.from_dict({**RISKY, "fleet": fleet, "release": {"some": some}, "costs": {"escape": 1}})
@@ -135,7 +135,7 @@ def test_the_variance_of_nodes_out_of_service():
     assert exact.cost_variance == pytest.approx((minutes**2).sum() / 4)
 
 
-def test_stops_are_those_of_the_binomial_law():
+def test_stops_follow_the_binomial_law():
     """Without windows a limit on the count stops with the known probability, however small. [oracle]"""
     fleet = {"nodes": 30, "update_duration": "30s", "start_failure": 1e-3}
     policy = rolling(7, max_failed_nodes=3, health_check={"deadline": "60s", "min_healthy_time": "0s"})
@@ -158,14 +158,14 @@ def test_stops_are_those_of_the_binomial_law():
         ({"policies.waves.health_check.gate": {"kind": "pooled"}}, "policies.waves.health_check.gate"),
     ],
 )  # fmt: skip
-def test_what_has_no_exact_cost_is_refused_by_name(values, message):
-    """Whatever makes nodes depend on each other, or times vary, is an error with its key. [contract]"""
+def test_settings_without_exact_costs_are_refused_by_name(values, message):
+    """Settings that make nodes dependent, or times vary, are errors with their key. [contract]"""
     scenario = Scenario.from_dict(RISKY).with_values(values)
     assert message in str(refused(evaluate, scenario, scenario.policy("waves")))
 
 
 def test_values_of_measures():
-    """Rates of verdicts and means are known, given a kind too; anything else is an error. [contract]"""
+    """Rates of verdicts and means are known, also given a kind; anything else is an error. [contract]"""
     exact = evaluate(scenario := Scenario.from_dict(RISKY), scenario.policy("waves"))
     good, bad, slight = exact.kinds
     assert exact.value(parse_measure("false_alarm given good")) == pytest.approx(good.stopped)
@@ -182,7 +182,7 @@ PROBLEMS = {problem.name: problem for problem in make_problems()}
 
 
 def test_ten_problems():
-    """Each has its own name, and a grid of at most 10,000 policies that has all named ones. [contract]"""
+    """Each problem has its own name, and a grid of at most 10,000 policies that includes all named ones. [contract]"""
     assert len(PROBLEMS) == len(make_problems()) == 10
     for problem in PROBLEMS.values():
         assert math.prod(map(len, problem.vary.values())) <= 10_000
@@ -193,7 +193,7 @@ def test_ten_problems():
 
 
 def test_an_optimum_is_the_lowest_cost_of_the_grid():
-    """No policy of the grid is better, and the settings lead back to the cost. [property]"""
+    """No policy of the grid is better, and the settings reproduce the cost. [property]"""
     problem = PROBLEMS["edge"]
     optimum = problem.optimum
     costs = np.array([problem.evaluate(settings).cost for settings in problem.grid()])
@@ -203,7 +203,7 @@ def test_an_optimum_is_the_lowest_cost_of_the_grid():
 
 
 def test_requirements_bind_an_optimum():
-    """A policy that misses a requirement is never the best one; without any that meets it there is none. [property]"""
+    """A policy that misses a requirement is never the best; if none meets it there is no best. [property]"""
     few = {"canary_count": (1,), "max_parallel": (60,), "max_failed_nodes": (1, 10), "max_error_rate": (0.02, 0.05)}
     binding = find_optimum(replace(PROBLEMS["binding"], vary=few))
     assert (binding.n_feasible, binding.n_policies) == (2, 4)
@@ -214,7 +214,7 @@ def test_requirements_bind_an_optimum():
 
 @pytest.mark.slow
 def test_problems_are_as_hard_as_they_say():
-    """The optimum of each problem has the property that it is named after. [contract]"""
+    """Each problem's optimum has the property in its name. [contract]"""
     found = {name: PROBLEMS[name].optimum for name in ("infeasible", "binding", "flat", "edge", "latent")}
     assert [name for name, optimum in found.items() if optimum.best is None] == ["infeasible"]
     for problem in (problem for name, problem in PROBLEMS.items() if name not in found):
@@ -228,7 +228,7 @@ def test_problems_are_as_hard_as_they_say():
 
 
 def test_policies_of_problems_are_on_their_grids():
-    """The policies that a problem's scenario names are points of its grid, so none of them can beat the optimum. [contract]"""
+    """The named policies of a problem are points of its grid, so none can beat the optimum. [contract]"""
     for problem in PROBLEMS.values():
         for named in problem.scenario.policies.values():
             spec = named.spec.to_dict()
@@ -239,7 +239,7 @@ def test_policies_of_problems_are_on_their_grids():
 
 # -- decisions -----------------------------------------------------------------------------------------------------------
 
-# One policy finds the defect, the other lets it out.
+# One policy detects the defect, the other lets it escape.
 FEW = {"canary_count": (5,), "max_parallel": (60,), "max_failed_nodes": (10,), "max_error_rate": (0.05, 0.1)}
 
 TUNED = {}  # answers so far, by problem and seed
@@ -247,7 +247,7 @@ TUNED = {}  # answers so far, by problem and seed
 
 @pytest.fixture
 def decide(monkeypatch):
-    """Return a function that decides a small problem, whose optimum may be falsified, by a quick `tune` that is always sure."""
+    """Return a function that decides a small problem, optionally with a falsified optimum, by a quick and always confident `tune`."""
 
     def quick_tune(scenario, *, seed, **more):
         if (scenario.name, seed) not in TUNED:
@@ -266,8 +266,8 @@ def decide(monkeypatch):
     return run
 
 
-def test_answers_are_held_against_exact_costs(decide):
-    """A row per seed has the exact cost of what was chosen, a row per claim how often it was stated and true. [contract]"""
+def test_answers_are_judged_by_exact_costs(decide):
+    """A row per seed has the exact cost of the choice, a row per claim how often it was stated and true. [contract]"""
     found = decide("common-defects")
     optimum = replace(PROBLEMS["common-defects"], vary=FEW).optimum
     assert found.answers["seed"].tolist() == [0, 1]
@@ -283,7 +283,7 @@ def test_answers_are_held_against_exact_costs(decide):
 
 
 def test_a_false_claim_is_refuted(decide):
-    """If what is chosen is never near the best, four stated probabilities of 95 % are refuted, two are not. [contract]"""
+    """If choices are never near the best, four stated probabilities of 95 % are refuted, two are not. [contract]"""
     right = decide("common-defects")
     few, many = (decide("common-defects", seeds=seeds, cost=1.0) for seeds in (2, 4))
     assert right.is_ok
@@ -297,8 +297,8 @@ def test_a_false_claim_is_refuted(decide):
     assert many.answer.startswith("1 of 4 claims are refuted, in 1 of 1 problem. 0 of 4 choices ")
 
 
-def test_intervals_and_comparisons_are_held_too(decide, monkeypatch):
-    """If exact costs had the opposite sign, no interval would contain them, and no comparison be true. [contract]"""
+def test_intervals_and_comparisons_are_judged_too(decide, monkeypatch):
+    """With exact costs of the opposite sign, no interval covers, and no comparison is true. [contract]"""
     for module in (deciding, optimum):
         monkeypatch.setattr(module, "evaluate", lambda *args: SimpleNamespace(cost=-evaluate(*args).cost))
     found = decide("common-defects")
@@ -306,8 +306,8 @@ def test_intervals_and_comparisons_are_held_too(decide, monkeypatch):
     assert found.answers[others].eq(other=False).all(axis=None)
 
 
-def test_no_choice_is_right_where_no_policy_is_feasible(decide):
-    """An answer that no policy meets the requirements is a claim: true if none does, otherwise false. [contract]"""
+def test_no_choice_is_right_if_no_policy_is_feasible(decide):
+    """The claim that no policy meets the requirements is true if none does, otherwise false. [contract]"""
     row = decide("infeasible", seeds=1).answers.iloc[0]
     assert (row["choice"], row["is_near"], row["is_choice_right"]) == ("", True, True)
     row = decide("infeasible", seeds=1, best=FEW).answers.iloc[0]

@@ -1,4 +1,4 @@
-"""What a sweep tries: keys found by name, values that are combined, and everything that is wrong problems at once."""
+"""What a sweep tries: keys found by name, combined values, and all problems reported at once."""
 
 import json
 from collections import Counter
@@ -84,20 +84,20 @@ def cases(scenario, policy="waves", design="grid", seed=0, **vary):
     ],
 )
 def test_keys_are_found(scenario, name, full, kind):
-    """A full path, or an end of one that is unique, is the key with the kind that the schema knows. [contract]"""
+    """A full path, or a unique end of one, is the key with its kind from the schema. [contract]"""
     assert find(scenario, name) == (Lever(full or name, kind),)
 
 
 def test_keys_of_each_dialect(scenario):
-    """Each dialect has its own keys, and several policies have those of all. [contract]"""
+    """Each dialect has its own keys, and several policies have the keys of all. [contract]"""
     (lever,) = find(scenario, "success_threshold", policies=["newer"])
     assert lever == Lever("health_check.success_threshold", "whole")
     assert "no such key to vary" in refusals(find, scenario, "success_threshold")[0]
     assert len(find(scenario, "success_threshold", "min_healthy_time", policies=["waves", "newer"])) == 2
 
 
-def test_what_the_scenario_states_comes_first(scenario):
-    """An end of a path is looked for among stated keys before defaults, and is refused with all it may mean. [contract]"""
+def test_stated_keys_come_first(scenario):
+    """An end of a path is looked up among stated keys before defaults; ambiguous ones list all matches. [contract]"""
     stated = scenario.with_values({"release.bad.start_failure": 0.1})
     assert refusals(find, stated, "start_failure") == [
         ("start_failure: ambiguous key; allowed: scenario.fleet.start_failure, scenario.release.bad.start_failure")
@@ -105,8 +105,8 @@ def test_what_the_scenario_states_comes_first(scenario):
     assert find(stated, "fleet.start_failure")[0].name == "scenario.fleet.start_failure"
 
 
-def test_unknown_keys_are_told_with_the_nearest(scenario):
-    """All unknown keys are problems, each with the key that was probably meant. [contract]"""
+def test_unknown_keys_suggest_the_nearest(scenario):
+    """All unknown keys are reported, each with the key that was probably meant. [contract]"""
     misspelt = ("max_eror_rate", "scenario.fleet.nods")
     misplaced = ("scenario.policies.waves.max_parallel", "max_parallel", "max_parallel", "scenario.name")
     assert refusals(find, scenario, *misspelt, *misplaced) == [
@@ -138,13 +138,13 @@ def values(points):
 
 @given(st.lists(st.lists(st.integers(0, 9), min_size=1, max_size=4), min_size=1, max_size=3))
 def test_a_grid_is_the_product(lists):
-    """A grid holds every combination, the last lever changing fastest. [property]"""
+    """A grid has every combination, the last lever changing fastest. [property]"""
     levers = [Lever(f"key{number}", "whole") for number in range(len(lists))]
     assert values(make_points(levers, lists, "grid", seed=0)) == list(product(*lists))
 
 
-def test_lists_stand_side_by_side():
-    """Of lists the first values belong together, then the second ones; unequal lengths are named. [contract]"""
+def test_a_list_design_pairs_values():
+    """The n-th values of all lists belong together; unequal lengths are reported. [contract]"""
     points = make_points([WHOLE, NUMBER], [[1, 2, 3], [0.1, 0.2, 0.3]], "list", seed=0)
     assert values(points) == [(1, 0.1), (2, 0.2), (3, 0.3)]
     assert refusals(make_points, [WHOLE, NUMBER], [[1, 2, 3], [0.1]], "list", seed=0) == [
@@ -153,7 +153,7 @@ def test_lists_stand_side_by_side():
 
 
 def test_values_may_be_any_sequence_of_plain_values():
-    """Ranges and arrays are as good as lists; a whole number that numpy holds as 3.0 is 3. [contract]"""
+    """Ranges and arrays work like lists; numpy's 3.0 for a whole number is 3. [contract]"""
     asked = [np.linspace(0, 4, 3), pd.Series([0.5, 1.0])]
     points = make_points([WHOLE, NUMBER], asked, "grid", seed=0)
     assert points.values == ((0, 2, 4), (0.5, 1.0))
@@ -170,12 +170,12 @@ def test_values_may_be_any_sequence_of_plain_values():
         ([float("nan")], "not a finite number (found nan)"),
     ],
 )
-def test_what_is_no_list_of_values(asked, message):
-    """What is no list of values, or holds what no file could, is problems with its key. [contract]"""
+def test_invalid_lists_of_values(asked, message):
+    """Anything but a list of valid values is reported with its key. [contract]"""
     assert refusals(make_points, [NUMBER], [asked], "grid", seed=0) == [f"health_check.max_error_rate: {message}"]
 
 
-def test_designs_that_there_are_not():
+def test_invalid_designs():
     """Unknown designs, hypercubes without points and more than a million cases are refused. [contract]"""
     assert refusals(make_points, [NUMBER], [[0.1]], "gird", seed=0) == [
         "design: unknown design (found 'gird'); allowed: \"grid\", \"list\" or LatinHypercube(n); did you mean 'grid'?"
@@ -190,7 +190,7 @@ def test_designs_that_there_are_not():
 
 @given(st.integers(0, 2**64 - 1), st.integers(1, 40))
 def test_a_latin_hypercube_meets_each_part_once(seed, n):
-    """Each of n equal parts of a range is met once, whole numbers and choices as evenly as may be. [property]"""
+    """Each of n equal parts of a range has one point; whole numbers and choices are as even as possible. [property]"""
     levers, asked = [NUMBER, WHOLE, OTHER, DURATION], [(0.5, 1.0), (3, 6), ["a", "b"], ("10s", 20)]
     points = make_points(levers, asked, LatinHypercube(n), seed=seed)
     rates, nodes, words, seconds = zip(*values(points), strict=True)
@@ -199,19 +199,19 @@ def test_a_latin_hypercube_meets_each_part_once(seed, n):
     for found, size in ((nodes, 4), (words, 2)):
         counts = Counter(found)
         assert set(counts) <= ({3, 4, 5, 6} if found is nodes else {"a", "b"})
-        # A stratum may be cut by the border between two values.
+        # A stratum may contain the border between two values.
         assert all(abs(counts[value] - n / size) <= 2 for value in counts)
     assert all(type(value) is int for value in nodes)
 
 
 def test_a_latin_hypercube_is_fixed_by_its_seed():
-    """The same seed gives the same points, another one others. [contract]"""
+    """The same seed gives the same points, another seed others. [contract]"""
     first, again, other = (make_points([NUMBER], [(0, 1)], LatinHypercube(9), seed=seed) for seed in (1, 1, 2))
     assert values(first) == values(again) != values(other)
 
 
-def test_ranges_that_there_are_not():
-    """Ranges of what has no order, or upside down, are problems; two values of a list are two choices. [contract]"""
+def test_invalid_ranges():
+    """Unordered or reversed ranges are reported; two values of a list are two choices. [contract]"""
     levers = [OTHER, NUMBER, WHOLE]
     problems = refusals(make_points, levers, [("a", "b"), (0.2, 0.1), (0.5, 3)], LatinHypercube(3), seed=0)
     assert problems == [
@@ -243,15 +243,15 @@ def test_cases_are_numbered_by_scenario_policy_and_point(scenario):
 
 
 def test_policies_on_one_scenario_are_one_group(scenario):
-    """Whatever is varied of policies, they are tried together; each combination of factors is a group. [contract]"""
+    """Variants of policies are tried together; each combination of scenario factors is a group. [contract]"""
     made = cases(scenario, ["waves", "newer"], max_failed_nodes=range(5), start_failure=[0.0, 0.1])
     assert [len(group.policies) for group in made.job.groups] == [10, 10]
     assert [group.scenario.fleet.behaviour.start_failure.mean for group in made.job.groups] == [0.0, 0.1]
     assert [policy.policy.max_failed_nodes for policy in made.job.groups[0].policies] == [*range(5), *range(5)]
 
 
-def test_what_means_the_same_is_simulated_once(scenario):
-    """Equal worlds and equal policies are one, however they are written, and every case finds its own. [contract]"""
+def test_equal_cases_are_simulated_once(scenario):
+    """Equal worlds and equal policies are merged, however they are written, and every case keeps its result. [contract]"""
     other = scenario.with_values({"name": "other", "fleet.update_duration.lognormal.median": 30})
     made = cases([scenario, other], ["waves"], min_healthy_time=["30s", 30, 20], canary_count=[None, 0])
     assert [len(group.policies) for group in made.job.groups] == [2]
@@ -260,7 +260,7 @@ def test_what_means_the_same_is_simulated_once(scenario):
 
 
 def test_values_reach_the_rules(scenario):
-    """Each key's value is what the policy and the scenario of its case have. [contract]"""
+    """Each case's policy and scenario have the varied values. [contract]"""
     made = cases(
         scenario,
         "waves",
@@ -280,7 +280,7 @@ def test_values_reach_the_rules(scenario):
 
 
 def test_a_number_for_a_duration_is_seconds_in_both_dialects(scenario):
-    """Nanoseconds are the wire's affair: 60 is a minute in a policy of either dialect. [contract]"""
+    """60 is a minute in a policy of either dialect; nanoseconds occur only in JSON. [contract]"""
     made = cases(scenario, ["waves", "newer"], deadline=[60.5, "1m"])
     assert [policy.policy.deadline_ns for policy in made.job.groups[0].policies] == [60_500_000_000, 60 * 10**9] * 2
 
@@ -298,14 +298,14 @@ def test_a_number_for_a_duration_is_seconds_in_both_dialects(scenario):
     ],
 )
 def test_columns_have_the_types_of_their_keys(scenario, key, asked, dtype, shown):
-    """Numbers are numbers, durations seconds, switches words; what isn't set is missing, a distribution is JSON. [contract]"""
+    """Numbers are numbers, durations seconds, switches words, unset values missing, distributions JSON. [contract]"""
     column = cases(scenario, **{key.replace(".", "__"): asked}).table.to_frame().iloc[:, -1]
     assert column.dtype == dtype
     assert all(found is expected or found == expected for found, expected in zip(column, shown, strict=True))
 
 
-def test_every_invalid_value_is_told_at_once(scenario):
-    """Each value that its key can't have is problems once, with what is allowed, of policy and scenario alike. [contract]"""
+def test_every_invalid_value_is_reported_at_once(scenario):
+    """Each invalid value is reported once with the allowed ones, in policy and scenario alike. [contract]"""
     of_policy = {"max_failed_nodes": [0, 1.5, -1], "max_error_rate": [0.1, 10]}
     problems = refusals(cases, scenario, **of_policy, start_failure=[0.1, 2, "often"], pacing=["barier", "sliding"])
     assert sorted(problems) == [
@@ -321,8 +321,8 @@ def test_every_invalid_value_is_told_at_once(scenario):
     ]
 
 
-def test_values_that_contradict_each_other_are_told_with_their_case(scenario):
-    """What only goes wrong together says in how many cases, and which values the first of them has. [contract]"""
+def test_contradictory_values_are_reported_with_their_case(scenario):
+    """A contradiction states the number of cases, and the values of the first. [contract]"""
     problems = refusals(cases, scenario, deadline=["1m", "5m"], min_healthy_time=[30, 119.99999999999999, 600])
     assert problems[0] == (
         "health_check.deadline: no node can become healthy in time: min_healthy_time needs 12 windows of 10s = 2m "
@@ -349,7 +349,7 @@ def test_probabilities_above_1_are_one_problem():
 
 
 def test_a_long_list_of_problems_is_cut(scenario):
-    """A hundred problems are problems, and how many there are more. [contract]"""
+    """A hundred problems are listed, and the rest is counted. [contract]"""
     problems = refusals(cases, scenario, max_failed_nodes=range(-150, 0))
     assert len(problems) == 101
     assert problems[-1] == "and 50 more problems"
@@ -364,15 +364,15 @@ def test_a_long_list_of_problems_is_cut(scenario):
         ([count()], "max_failed_nodes: too many values (found 1,000,001 or more); allowed: up to 1,000,000"),
     ],
 )
-def test_what_can_not_be_held_is_refused_unread(values, message):
-    """Values whose number can't be held are refused with it, without going through them. [contract]"""
+def test_too_many_values_are_refused_unread(values, message):
+    """Too many values are refused with their number, without iterating over them. [contract]"""
     levers = [Lever("max_failed_nodes", "whole"), Lever("canary_count", "whole")][: len(values)]
     assert refusals(make_points, levers, values, "grid", seed=0) == [message]
 
 
 @pytest.mark.parametrize("design", ["list", LatinHypercube(3)])
 def test_long_lists_in_other_designs(design):
-    """A list without end is refused in every design. [contract]"""
+    """An endless list is refused in every design. [contract]"""
     problems = refusals(make_points, [Lever("max_failed_nodes", "whole")], [range(10**12)], design, seed=0)
     assert problems == ["max_failed_nodes: too many values (found 1,000,000,000,000 or more); allowed: up to 1,000,000"]
 
@@ -387,27 +387,27 @@ def test_long_lists_in_other_designs(design):
     ],
 )
 def test_ranges_that_no_table_holds(spread, message):
-    """A range beyond what a table, or a float, holds is refused before anything is drawn from it. [contract]"""
+    """A range beyond a column's type or a float is refused before anything is drawn. [contract]"""
     lever = Lever("scenario.fleet.start_failure", "number")
     assert message in refusals(make_points, [lever], [spread], LatinHypercube(3), seed=0)[0]
 
 
-def test_only_what_is_tried_is_checked(scenario):
-    """A factor may contradict a policy as it is, as long as it doesn't contradict what is tried of it. [contract]"""
+def test_only_tried_values_are_checked(scenario):
+    """A factor may contradict a policy's own values if it doesn't contradict the varied ones. [contract]"""
     tried = {"scenario__health__interval": ["6m"], "deadline": ["20m"], "min_healthy_time": ["7m"]}
     made = cases(scenario, "waves", "list", **tried)
     assert made.job.groups[0].policies[0].policy.windows_needed == 2
     assert "no node can become healthy" in refusals(cases, scenario, scenario__health__interval=["6m"])[0]
 
 
-def test_warnings_are_told_once(scenario):
-    """A suspicious value is problems once, with the number of its cases where no single value is to blame. [contract]"""
+def test_warnings_are_given_once(scenario):
+    """A suspicious value is reported once, or a combination with its number of cases. [contract]"""
     made = cases(scenario, max_failed_nodes=[5, 30], max_error_rate=[0.1, 0.2])
     assert made.checked.warnings == ("max_failed_nodes: can never stop a rollout of 20 nodes (found 30)",)
 
 
 def test_several_scenarios_and_policies_need_names():
-    """Names come from the scenario, the policy, or the mapping; twice the same is refused. [contract]"""
+    """Names come from the scenario, the policy, or the mapping; duplicates are refused. [contract]"""
     one = Scenario.from_dict(SCENARIO)
     assert list(name_scenarios([one])) == ["small"]
     assert list(name_scenarios({"x": one, "y": one})) == ["x", "y"]
@@ -423,8 +423,8 @@ def test_several_scenarios_and_policies_need_names():
     assert "no such policy (found 'wave')" in refusals(find_bases, {"small": one}, {"wave": "wave"})[0]
 
 
-def test_a_policy_from_json_keeps_what_it_says_of_itself(scenario, tmp_path):
-    """Type and ids of a deployment in JSON stay, whatever is varied of its spec or of the scenario. [contract]"""
+def test_a_policy_from_json_keeps_its_identity(scenario, tmp_path):
+    """Type and ids of a deployment in JSON are kept, whatever is varied. [contract]"""
     spec = {"strategy": "rolling", "max_parallel": 2, "health_check": {"deadline": "5m"}}
     (tmp_path / "ours.json").write_text(json.dumps({"deployment": {"id": "d-7", "type": "restart", "spec": spec}}))
     document = read_deployment(tmp_path / "ours.json")

@@ -1,4 +1,4 @@
-"""In which worlds a policy breaks: boxes that must be found, noise in which nothing may be, and what a box is worth."""
+"""In which worlds a policy breaks: planted boxes are found, none in noise, and their quality is estimated."""
 
 import json
 import math
@@ -41,7 +41,7 @@ VARY = {"fleet.update_duration": ("30s", "90s"), "min_healthy_time": [10, 20, 30
 
 
 def test_the_planted_box():
-    """A box among four factors is found: its factors, its ends, and that it has all that breaks and nothing else. [oracle]"""
+    """A box among four factors is found with its factors and limits, and contains exactly the broken worlds. [oracle]"""
     points = worlds(800, 1)
     result = find_boxes(points, (points["a"] > 0.6) & points["c"].between(0.2, 0.7))
     (row,) = result.boxes.to_dict("records")
@@ -57,7 +57,7 @@ def test_the_planted_box():
 
 
 def test_the_planted_box_in_noise():
-    """With a tenth of the labels turned the box is found all the same, and what it is said to be worth is so. [oracle]"""
+    """With a tenth of the labels flipped the box is still found, with correct density and coverage. [oracle]"""
     points = worlds(1000, 2)
     turned = np.random.default_rng(3).random(1000) < 0.1
     result = find_boxes(points, ((points["a"] > 0.6) & (points["c"] < 0.5)) ^ turned)
@@ -71,20 +71,20 @@ def test_the_planted_box_in_noise():
 
 @pytest.mark.parametrize("share_broken", [0.05, 0.3])
 def test_nothing_in_noise(share_broken):
-    """Where breaking has nothing to do with the factors, of whatever kind, a box is found in 5 % of all cases at most. [oracle]"""
+    """If breaking is unrelated to the factors, of whatever kind, a box is found in at most 5 % of all cases. [oracle]"""
     n, found = 120, 0
     for seed in range(n):
         rng = np.random.default_rng([seed, 1])
         points = worlds(120, seed, "abc").assign(k=rng.integers(0, 4, 120), word=rng.choice(["x", "y", "z"], 120))
         result = find_boxes(points, rng.random(120) < share_broken, seed=seed)
         found += bool(result.boxes["is_found"].any())
-        # A box that doesn't hold ends the search: only the first false one can be found by chance.
+        # A rejected box ends the search, so only the first one can be a false discovery.
         assert result.boxes["is_found"].iloc[:-1].all()
     assert found / n <= 0.05 + 4 * math.sqrt(0.05 * 0.95 / n)
 
 
 def test_how_often_intervals_cover():
-    """The intervals of density and coverage have the box's true ones 95 times of 100 at least. [oracle]"""
+    """The intervals of density and coverage contain the true values in at least 95 of 100 cases. [oracle]"""
     n, covered = 100, {"density": 0, "coverage": 0}
     for seed in range(n):
         rng = np.random.default_rng([seed, 1])
@@ -103,7 +103,7 @@ def test_how_often_intervals_cover():
 
 
 def test_ends_are_moved_to_where_they_should_be():
-    """Of a path with large steps the box has the ends of the truth, between two points, and no limit that means nothing. [oracle]"""
+    """Despite large peeling steps the box has the true limits, between two points, and no meaningless limit. [oracle]"""
     x, y = np.linspace(0, 1, 101), np.tile([0.25, 0.75], 51)[:101]
     columns = [Column("x", x), Column("y", y)]
     path = [Box(), Box({0: Limits(low=0.5), 1: Limits(high=0.8)}), Box({0: Limits(low=0.9)})]
@@ -114,7 +114,7 @@ def test_ends_are_moved_to_where_they_should_be():
 
 
 def test_two_boxes():
-    """What the first box leaves is searched again: the second one is found there, and both hold. [oracle]"""
+    """The search continues outside the first box, finds the second one, and both hold. [oracle]"""
     points = worlds(800, 5)
     result = find_boxes(points, (points["d"] < 0.2) | ((points["a"] > 0.8) & (points["b"] < 0.5)))
     assert result.boxes["is_found"].tolist()[:2] == [True, True]
@@ -129,8 +129,8 @@ def test_two_boxes():
     assert result.boxes["coverage"].sum() <= 1
 
 
-def test_little_is_not_told():
-    """A further box that has less than a tenth of what breaks is no answer. [contract]"""
+def test_small_boxes_are_not_reported():
+    """A further box with less than a tenth of the broken worlds is no answer. [contract]"""
     points = worlds(800, 5)
     result = find_boxes(points, (points["a"] > 0.6) | (points["b"] < 0.03))
     assert len(result.boxes) == 1
@@ -138,13 +138,13 @@ def test_little_is_not_told():
 
 
 def test_limits_in_words():
-    """A limit is told with the ends of a range, or by name where only one value is left. [contract]"""
+    """A limit is described by the ends of a range, or by name if only one value is left. [contract]"""
     names = {"k": "k", "x": "x", "w": "w"}
     k = Column("k", np.array([1.0, 2, 5]), is_whole=True)
     asked = [Limits(high=1.5), Limits(low=4.5), Limits(low=1.5), Limits(low=1.5, high=4.2), Limits(low=1.5, high=2.5)]
     words = ["k is 1", "k is 5", "k is at least 2", "k is from 2 to 4", "k is 2"]
     assert [describe_limits(limits, k, names) for limits in asked] == words
-    # As few digits as leave every value on its side.
+    # The fewest digits that keep every value on its side.
     x = Column("x", np.array([0.1, 0.12, 0.1251, 0.2]))
     assert describe_limits(Limits(low=0.123456), x, names) == "x is above 0.123"
     assert describe_limits(Limits(low=0.12498), x, names) == "x is above 0.125"
@@ -160,7 +160,7 @@ def test_limits_in_words():
 
 
 def test_words_and_whole_numbers():
-    """A box may ask for words and whole numbers, and says so with ends that belong to it. [oracle]"""
+    """A box may limit words and whole numbers, with inclusive ends. [oracle]"""
     rng = np.random.default_rng(4)
     points = worlds(600, 4, "ab").assign(k=rng.integers(1, 9, 600), word=rng.choice(["x", "y", "z"], 600))
     result = find_boxes(points, (points["k"] >= 4) & (points["word"] != "y"))
@@ -177,7 +177,7 @@ def test_words_and_whole_numbers():
     words=st.integers(1, 3),
 )
 def test_paths(values, words):
-    """Each box of a path is inside of the one before and smaller; what it has is counted right. [property]"""
+    """Each box of a path is inside the previous one and smaller, with correct counts. [property]"""
     k, x, is_broken = map(np.array, zip(*values, strict=True))
     names = tuple("xyz"[:words])
     columns = [Column("k", k.astype(float), is_whole=True), Column("x", x), Column("w", k % words * 1.0, words=names)]
@@ -191,14 +191,14 @@ def test_paths(values, words):
     _, box = choose(path, columns, is_broken)
     best = max(share(one, columns, is_broken).balance for one in path)
     if box.limits:
-        # What is dropped may cost a little, but no less than all is chosen.
+        # Dropping a limit may cost a little, but the box stays at least as good as the whole space.
         assert share(box, columns, is_broken).balance >= share(Box(), columns, is_broken).balance
     assert best >= share(path[0], columns, is_broken).balance
 
 
 @given(values=st.lists(st.integers(0, 20), min_size=1, max_size=60), fraction=st.floats(0.01, 0.5))
 def test_cuts(values, fraction):
-    """A cut takes at least the lowest value and leaves something, unless all are the same; no more than about its part. [property]"""
+    """A cut removes at least the lowest value and about its share, and leaves something, unless all are equal. [property]"""
     values = np.array(values, dtype=float)
     cut = cut_below(values, fraction)
     if cut is None:
@@ -212,7 +212,7 @@ def test_cuts(values, fraction):
 
 @given(st.integers(1, 40), st.integers(0, 40), st.integers(0, 40), st.data())
 def test_fishers_test(of_broken, of_held, n, data):
-    """The chance of a box is the upper tail of scipy's hypergeometric law. [oracle]"""
+    """The p-value of a box is the upper tail of scipy's hypergeometric law. [oracle]"""
     of_n = of_broken + of_held
     n = min(n, of_n)
     broken = data.draw(st.integers(max(0, n - of_held), min(n, of_broken)))
@@ -221,14 +221,14 @@ def test_fishers_test(of_broken, of_held, n, data):
 
 
 def test_quasi_p_by_hand():
-    """Of 4 worlds in a box 3 break, of 8 without the limit 4 do: P(K >= 3) of four throws of a coin. [oracle]"""
+    """With 3 of 4 broken in a box and 4 of 8 without the limit, it is P(K >= 3) of four coin flips. [oracle]"""
     x = Column("x", np.arange(8.0))
     is_broken = np.array([1, 0, 0, 0, 0, 1, 1, 1], dtype=bool)
     assert quasi_p(Box({0: Limits(low=3.5)}), 0, [x], is_broken) == pytest.approx(5 / 16)
 
 
-def test_what_is_not_known_shifts_nothing():
-    """Worlds that aren't known are left out, each by its place: the result is that of the table without them. [property]"""
+def test_unknown_worlds_shift_nothing():
+    """Unknown worlds are left out by position, and the result is that of the table without them. [property]"""
     points = worlds(400, 6)
     labels = pd.Series((points["a"] > 0.6).to_numpy(), dtype=object)
     labels[[3, 77, 200]] = None
@@ -243,7 +243,7 @@ def test_what_is_not_known_shifts_nothing():
 
 
 def test_too_much_unknown():
-    """Where more than a tenth of the worlds isn't known nothing is said. [property]"""
+    """If more than a tenth of the worlds is unknown, there is no answer. [property]"""
     points = worlds(400, 6)
     labels = pd.Series((points["a"] > 0.6).to_numpy(), dtype=object)
     labels[:41] = None
@@ -254,13 +254,13 @@ def test_too_much_unknown():
 
 
 def test_a_rollout_that_takes_too_long():
-    """The box in which a simulated rollout is too slow is that of its closed form. [oracle]"""
+    """The box of too slow rollouts is that of the closed form. [oracle]"""
     result = discover(
         make(), vary={**VARY, "fleet.rollback_duration": (1.0, 9.0)}, requirements="makespan_s <= 6m",
         points=300, replications=1, engine="compiled",
     )  # fmt: skip
     row = result.boxes.iloc[0]
-    # Too slow is 5 (u + h) > 360, a stair that a box can't fill.
+    # Too slow is 5 (u + h) > 360, a slanted border that a box can't match.
     assert row["is_found"]
     assert set(result.limits["factor"][result.limits["box"] == 1]) <= {
         "scenario.fleet.update_duration", "health_check.min_healthy_time",
@@ -275,14 +275,14 @@ def test_a_rollout_that_takes_too_long():
 
 
 def test_halves_share_no_replication(tmp_path):
-    """The worlds in which boxes are judged have other points and replications than those of the search. [property]"""
+    """Boxes are judged in worlds with other points and replications than those of the search. [property]"""
     known = {"vary": VARY, "requirements": "makespan_s <= 6m", "points": 40, "replications": 3, "engine": "compiled"}
     result = discover(make(), store=tmp_path / "kept", **known)
     search, held_out = (read_store(tmp_path / "kept" / half).to_frame() for half in ("search", "held-out"))
     assert (set(search["replication"]), set(held_out["replication"])) == ({0, 1, 2}, {3, 4, 5})
     name = "scenario.fleet.update_duration"
     assert not set(search[name]) & set(held_out[name])
-    # Each half is a Latin hypercube of its own.
+    # Each half is a Latin hypercube.
     for half in (search, held_out):
         parts = np.floor((np.sort(half[name].unique()) - 30) / 60 * 20)
         assert parts.tolist() == list(range(20))
@@ -293,7 +293,7 @@ def test_halves_share_no_replication(tmp_path):
 
 
 def test_where_a_rare_release_breaks(tmp_path):
-    """Each kind of release has worlds of its own in either half, so the edge that one release in a hundred draws is found. [oracle]"""
+    """Each half has worlds of each kind of release, so a limit caused by one release in a hundred is found. [oracle]"""
     vary = {"scenario.release.bad.error_rate": (0.1, 0.4), "scenario.fleet.rollback_duration": ("0s", "9s")}
     known = {"vary": vary, "requirements": "cost <= 1800", "points": 80, "replications": 400, "engine": "compiled"}
     result = discover(rarely_bad(), store=tmp_path, **known)
@@ -314,7 +314,7 @@ def rows(folder):
 
 
 def test_the_same_seed():
-    """The same seed gives the same answer, 0 as well; another one other worlds. [property]"""
+    """The same seed, including 0, gives the same answer; another seed gives other worlds. [property]"""
     known = {"vary": VARY, "requirements": "makespan_s <= 6m", "points": 40, "replications": 1, "engine": "reference"}
     first, again, other = (discover(make(), seed=seed, **known) for seed in (0, 0, 1))
     pd.testing.assert_frame_equal(first.worlds, again.worlds)
@@ -322,7 +322,7 @@ def test_the_same_seed():
 
 
 def test_a_failed_simulation_in_the_middle(monkeypatch):
-    """A world of which a replication failed is left out, and no other is taken for it. [property]"""
+    """A world with a failed replication is left out, and no other takes its place. [property]"""
     original = running.simulate
 
     def sometimes(scenario, policy, *, replication, **rest):
@@ -344,7 +344,7 @@ def test_a_failed_simulation_in_the_middle(monkeypatch):
 
 
 def test_rollouts_that_never_end():
-    """Where rollouts never end it isn't known whether a limit of their time is met, and the answer says so. [property]"""
+    """If rollouts never end, a limit on their time is unknown, and the answer says so. [property]"""
     scenario = make(start_failure=0.1, policy={"max_failed_nodes": 0})
     known = {"vary": VARY, "points": 40, "replications": 8, "engine": "compiled"}
     result = discover(scenario, requirements="makespan_s <= 6m", **known)
@@ -354,7 +354,7 @@ def test_rollouts_that_never_end():
 
 
 def test_all_or_none():
-    """Where all worlds break or none does the answer says so, with an interval, and no box. [contract]"""
+    """If all worlds break or none does, the answer says so with an interval and without a box. [contract]"""
     known = {"vary": VARY, "points": 40, "replications": 5, "engine": "compiled"}
     none = discover(make(), requirements="p50 makespan_s <= 1h", **known)
     assert none.answer == "waves breaks in none of 40 worlds: 0.0 % (95 % CI 0.0 to 8.8)."
@@ -365,8 +365,8 @@ def test_all_or_none():
     plot_peeling_path(Figure().subplots(), none)
 
 
-def test_undecided_worlds_are_told():
-    """Worlds whose intervals are on both sides of a limit are counted, as in the box, and their estimate decides. [property]"""
+def test_undecided_worlds_are_counted():
+    """Worlds with intervals on both sides of a limit are counted, also in the box, and classified by their estimate. [property]"""
     scenario = make(start_failure=0.1, policy={"max_failed_nodes": 0})
     vary = {"fleet.start_failure": (0.0, 0.2), "fleet.update_duration": (30.0, 60.0)}
     result = discover(scenario, vary=vary, requirements="paused <= 40%", points=60, replications=10, engine="compiled")
@@ -377,7 +377,7 @@ def test_undecided_worlds_are_told():
         scenario, vary=vary, requirements="in_progress <= 1%", points=60, replications=1, engine="compiled"
     )
     assert brief.answer.endswith(". 60 worlds are counted by their estimates: undecided after 1 replication.")
-    # Of one replication no interval is known, so all worlds are undecided, which comes before a second box.
+    # One replication has no interval, so all worlds are undecided, which the answer mentions before a second box.
     points = replace(result, worlds=result.worlds.assign(is_undecided=True))
     first, second, *_ = points.answer.split(". ")
     assert first.startswith("waves breaks where ")
@@ -388,7 +388,7 @@ def test_undecided_worlds_are_told():
 
 
 def test_a_ready_table():
-    """The table of a sweep is searched by its requirements; the worlds are its cases. [contract]"""
+    """The table of a sweep is searched by its requirements; its cases are the worlds. [contract]"""
     vary = {"fleet.update_duration": (30.0, 90.0), "max_parallel": [1, 5]}
     table = sweep(make(), "waves", vary=vary, design=LatinHypercube(120), replications=2, engine="compiled")
     result = find_boxes(table, requirements="makespan_s <= 150s")
@@ -416,7 +416,7 @@ def test_in_words_and_json():
 
 
 def test_pictures():
-    """The box is drawn where its limits are, on a logarithmic axis where the range is one; the path with its star. [contract]"""
+    """The box is drawn at its limits, logarithmically for logarithmic ranges; the path has a star at the choice. [contract]"""
     rng = np.random.default_rng(0)
     points = pd.DataFrame({"p": 10 ** rng.uniform(-3, -1, 400), "q": rng.random(400)})
     result = find_boxes(points, (points["p"] > 0.02) & (points["q"] < 0.5))
@@ -449,7 +449,7 @@ def test_axes_of_tiny_fractions_have_plain_numbers():
 
 
 def test_axes_of_durations_have_a_unit():
-    """The axis of a factor that is a duration says in which unit it is, the words at its limits as well. [contract]"""
+    """The axis of a factor that is a duration has a unit, and so have the labels of its limits. [contract]"""
     rng = np.random.default_rng(0)
     points = pd.DataFrame(
         {
@@ -471,7 +471,7 @@ def find_ends(words):
 
 
 def test_limits_have_the_digits_of_the_answer():
-    """The limits of every box are written in its picture as in words, with no more digits than the worlds bear. [contract]"""
+    """Pictures and words show a box's limits with the same digits, no more than the worlds determine. [contract]"""
     rng = np.random.default_rng(4)
     points = pd.DataFrame({"p": rng.random(1000), "q": rng.random(1000)})
     here, there = (points["p"] > 0.71234) & (points["q"] > 0.61234), (points["p"] < 0.21234) & (points["q"] < 0.31234)
@@ -482,8 +482,8 @@ def test_limits_have_the_digits_of_the_answer():
         assert sorted(text.get_text() for text in ax.texts) == sorted(find_ends(words))
 
 
-def test_worlds_that_break_look_different_from_those_that_hold():
-    """They have their own lightness and mark; worlds beyond a limit without an axis are faint, and the title has it. [contract]"""
+def test_broken_worlds_look_different():
+    """They have their own lightness and mark; worlds outside undrawn limits are faint, and the title names these. [contract]"""
     rng = np.random.default_rng(0)
     points = pd.DataFrame({"x": rng.random(1200), "y": rng.random(1200), "n": rng.integers(0, 10, 1200)})
     result = find_boxes(points, (points["x"] > 0.5) & (points["y"] < 0.5) & (points["n"] > 5))
@@ -504,7 +504,7 @@ def test_worlds_that_break_look_different_from_those_that_hold():
 
 
 def test_columns():
-    """Numbers have an order, whatever else there is are words, a missing number too. [contract]"""
+    """Numbers are ordered; everything else, including a missing number, is a word. [contract]"""
     frame = pd.DataFrame({"n": [1, 2], "x": [0.5, 1.5], "t": [True, False], "s": ["b", "a"], "u": [1.0, None]})
     found = {one.name: (one.words, one.is_whole) for one in read_columns(frame)}
     assert found == {
@@ -524,7 +524,7 @@ def test_columns():
     ],
 )
 def test_refusals(arguments, message):
-    """What makes no sense is refused before anything is simulated, with what is allowed. [contract]"""
+    """Invalid arguments are refused before anything is simulated, with the allowed values. [contract]"""
     assert message in str(refused(discover, make(), **({"vary": VARY, "requirements": "makespan_s <= 6m"} | arguments)))
 
 
@@ -536,8 +536,8 @@ def test_refusals(arguments, message):
         (None, "requirements: no requirement"),
     ],
 )
-def test_labels_that_are_none(labels, message):
-    """Labels are true or false, one for each world. [contract]"""
+def test_invalid_labels(labels, message):
+    """Labels have to be true or false, one for each world. [contract]"""
     assert message in str(refused(find_boxes, worlds(50, 0), labels))
     assert "too few worlds" in str(refused(find_boxes, worlds(30, 0), [True] * 30))
 
@@ -553,7 +553,7 @@ def test_labels_that_are_none(labels, message):
     ],
 )
 def test_verdicts_are_data(breaks, known, expected, words):
-    """Every verdict that the sentence states is in to_dict(), and the words follow from it. [contract]"""
+    """Every verdict of the answer is in to_dict(), and the words follow from it. [contract]"""
     points = worlds(400, 1).assign(noise=np.random.default_rng(9).random(400))
     is_broken = breaks(points).astype(object).where(points.index < known)
     result = find_boxes(points.drop(columns="noise"), is_broken)
