@@ -1,4 +1,4 @@
-"""The image: an ordinary user's command, of the files that are copied and no others."""
+"""The image: a command of an unprivileged user, made from the copied files only."""
 
 import json
 import shutil
@@ -17,7 +17,7 @@ COPIED = [name for step, rest in STEPS if step == "COPY" and "--from" not in res
 
 
 def test_the_image_runs_the_command_as_an_ordinary_user():
-    """The last stage runs `simdeploy` as a user that it made; both stages begin with an image of Docker's own hub. [contract]"""
+    """The last stage runs `simdeploy` as a user it creates; both stages start from official images. [contract]"""
     assert {rest.split()[0] for step, rest in STEPS if step == "FROM"} == {"python:3.13-slim"}
     assert "://" not in (ROOT / "Dockerfile").read_text(encoding="utf-8")
     last = dict(STEPS)
@@ -26,15 +26,15 @@ def test_the_image_runs_the_command_as_an_ordinary_user():
     assert json.loads(last["ENTRYPOINT"]) == ["simdeploy"]
 
 
-def test_the_image_is_built_of_what_is_sent():
-    """What is copied is sent, and nothing else; no tests, no history, no environments. [contract]"""
+def test_the_build_context_is_what_is_copied():
+    """Only the copied files are in the build context: no tests, history or environments. [contract]"""
     lines = (ROOT / ".dockerignore").read_text(encoding="utf-8").split()
     assert lines[0] == "*"
     assert sorted(line[1:] for line in lines if line.startswith("!")) == sorted(COPIED)
 
 
-def test_what_is_copied_can_be_installed(tmp_path):
-    """The files that are copied make a wheel with all packages and examples. [contract]"""
+def test_the_copied_files_can_be_installed(tmp_path):
+    """The copied files make a wheel with all packages and examples. [contract]"""
     for name in COPIED:
         if (ROOT / name).is_dir():
             shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))

@@ -1,4 +1,4 @@
-"""What the documents say is so: examples run, pictures are of their data, lists are complete, links lead somewhere."""
+"""The documents are correct: examples run, pictures show their data, lists are complete, links work."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ def read(name: str) -> str:
 
 @pytest.fixture(scope="module")
 def script(compiled_engine):
-    """Import a script that stands beside the documents."""
+    """Import a script from docs/."""
     sys.path.insert(0, str(ROOT / "docs"))
     yield importlib.import_module
     sys.path.remove(str(ROOT / "docs"))
 
 
 class WithoutTrailingBlanks(doctest.OutputChecker):
-    """pandas pads its headings with blanks, which documents leave out."""
+    """pandas pads its headings with blanks, which documents omit."""
 
     def check_output(self, want, got, optionflags):
         got = "".join(f"{line.rstrip()}\n" for line in got.splitlines())
@@ -72,7 +72,7 @@ def run_quickly(scenario, policies, *, engine, **options):
     return run_block(scenario, policies, engine="compiled", **options)
 
 
-# The command with its words, up to what a shell does with its output.
+# The command with its arguments, up to a redirection of its output.
 CALL = re.compile(r'simdeploy((?: (?:"[^"]*"|[^ "|;>])+)*)')
 
 
@@ -88,14 +88,14 @@ def run_script(arguments):
 
 
 def run_here(command, folder, run_command):
-    """Run a command line as a shell would, but simdeploy in this process, which has imported and compiled everything."""
+    """Run a command line as a shell would, with simdeploy in this process, where everything is imported and compiled."""
     script, call = SCRIPT.fullmatch(command), CALL.match(command)
     if script is not None:
         return run_script(script[1].split())
     if call is None:
         return run_command(command, folder)
     with pytest.MonkeyPatch.context() as patch:
-        # Whichever engine a command chooses: both give the same numbers (tests/test_engines_equal.py).
+        # Whichever engine a command chooses, the numbers are the same (tests/test_engines_equal.py).
         patch.setattr("simdeploy.engines.running.run_block", run_quickly)
         done = CliRunner().invoke(app, shlex.split(call[1]), catch_exceptions=False)
     if call.end() == len(command):
@@ -104,20 +104,20 @@ def run_here(command, folder, run_command):
     (folder / ".err").write_text(done.stderr, encoding="utf-8")
     rest = command[call.end() :].strip()
     if rest.startswith("|"):
-        # In the order of time, whichever end of the pipe is the quicker one: files are written last.
+        # In order of time, whichever end of the pipe is faster: files are written last.
         return run_command(f"grep -v ^wrote .err >&2; cat .out {rest}; grep ^wrote .err >&2", folder)
     stand_in = f"simdeploy() {{ cat .out; cat .err >&2; return {done.exit_code}; }}"
     return run_command(f"{stand_in}; simdeploy {rest}", folder)
 
 
-# Long work that other tests do anyway, and compare with the page.
+# Long work that other tests do, and compare with the page.
 ELSEWHERE = {"simdeploy verify --replications 100 | head -1"}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=name_page)
 def test_examples(page, script, tmp_path, monkeypatch):
-    """Every command and Python session of a document gives the output that it shows, to the letter [contract]."""
+    """Every command and Python session of a document gives exactly the output shown. [contract]"""
     examples = script("examples")
     text = page.read_text(encoding="utf-8")
     examples.make_folder(tmp_path, text)
@@ -136,7 +136,7 @@ def test_examples(page, script, tmp_path, monkeypatch):
 
 
 def test_pictures_show_the_output_above_them(script):
-    """A picture that a documented command draws is shown, and carries the stamp of that command's output [contract]."""
+    """A picture drawn by a documented command is shown, with the stamp of the command's output. [contract]"""
     examples, pictures = script("examples"), script("pictures")
     drawn = {"false-alarms.png", "node-life.png", "explore.png", *script("gallery").PICTURES}
     for page in PAGES:
@@ -154,11 +154,11 @@ class TestGallery:
     """The page of all pictures."""
 
     def test_every_picture_is_shown(self, script):
-        """The gallery shows every picture, with a text for those who can't see it, and names every plot function [contract]."""
+        """The gallery shows every picture with an alternative text, and names every plot function. [contract]"""
         shown = dict(re.findall(r"!\[(.+)\]\(images/(.+\.png)\)", read("docs/gallery.md")))
         assert set(shown.values()) == {path.name for path in script("pictures").IMAGES.glob("*.png")}
         assert all(len(text) > 30 for text in shown)
-        other = {"plot_estimates", "plot_pareto", "plot_score", "plot_value_of_observation"}  # no page draws them
+        other = {"plot_estimates", "plot_pareto", "plot_score", "plot_value_of_observation"}  # no page draws these
         assert set(re.findall(r"`(plot_\w+)`", read("docs/gallery.md"))) == set(simdeploy.plotting.__all__) - other
 
     @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ class TestGallery:
         ],
     )
     def test_pictures(self, script, name):
-        """A picture of its own shows what its scenario does now, and can be drawn [contract]."""
+        """A picture of the gallery itself shows its scenario's current results, and can be drawn. [contract]"""
         pictures, gallery = script("pictures"), script("gallery")
         assert len(gallery.PICTURES) == 7
         value, picture = gallery.PICTURES[name]()
@@ -181,7 +181,7 @@ class TestGallery:
         assert picture.size[0] >= 600
 
     def test_picture_of_a_report(self, script):
-        """The picture of a report, which a browser draws, shows what the report says now [contract]."""
+        """The picture of a report, drawn by a browser, shows the report's current contents. [contract]"""
         pictures, gallery = script("pictures"), script("gallery")
         assert pictures.read_stamp(pictures.IMAGES / "report.png") == gallery.digest_report(gallery.read_report())
 
@@ -198,7 +198,7 @@ class TestFirstPicture:
         return pd.read_csv(false_alarms.POINTS)
 
     def test_points(self, false_alarms, points):
-        """Every point is where the closed form is, within four standard errors [oracle]."""
+        """Every point is near the closed form, within four standard errors. [oracle]"""
         assert len(points) == len(false_alarms.NODES) * len(false_alarms.START_FAILURES) * 2
         for row in points.itertuples():
             probability = false_alarms.stopped_fraction(row.nodes, row.start_failure, row.limit_comparison)
@@ -207,12 +207,12 @@ class TestFirstPicture:
 
     @pytest.mark.parametrize("comparison", ["exceeds", "reaches"])
     def test_points_are_those_of_the_engine(self, false_alarms, points, comparison):
-        """A point simulated again is the one in the picture [contract]."""
+        """A point simulated again equals the one in the picture. [contract]"""
         row = points.query("nodes == 30 and start_failure == 0.02 and limit_comparison == @comparison").iloc[0]
         assert false_alarms.simulate_point(30, 0.02, comparison) == row["stopped"]
 
     def test_picture(self, false_alarms, script, tmp_path, points):
-        """The picture is of the points that are stored, and can be drawn from them [contract]."""
+        """The picture shows the stored points, and can be drawn from them. [contract]"""
         pictures = script("pictures")
         stored = false_alarms.POINTS.read_text(encoding="utf-8")
         assert pictures.read_stamp(false_alarms.PICTURE) == pictures.digest(stored)
@@ -235,11 +235,11 @@ class TestLifeOfANode:
         return script("node_life")
 
     def test_spans(self, node_life):
-        """What the nodes of the picture do is what the engine makes of the page's scenario [contract]."""
+        """The spans of the picture are the engine's for the page's scenario. [contract]"""
         assert pd.read_csv(node_life.SPANS).to_dict("list") == node_life.simulate_spans().to_dict("list")
 
     def test_picture(self, node_life, script, tmp_path):
-        """The picture is of the spans that are stored, and can be drawn from them [contract]."""
+        """The picture shows the stored spans, and can be drawn from them. [contract]"""
         pictures = script("pictures")
         assert pictures.read_stamp(node_life.PICTURE) == pictures.digest(node_life.SPANS.read_text(encoding="utf-8"))
         node_life.draw(pd.read_csv(node_life.SPANS), tmp_path / "again.png")
@@ -275,7 +275,7 @@ def find_anchors(text: str) -> set[str]:
 
 @pytest.mark.parametrize("page", PAGES, ids=name_page)
 def test_links(page):
-    """Every link is an address, or leads to a file of the repository, and to a heading where it names one [contract]."""
+    """Every link is an address, or leads to an existing file and heading of the repository. [contract]"""
     text = re.sub(r"^```.*?^```|`[^`\n]*`", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
     for link in re.findall(r"\]\(([^)\s]+)\)", text):
         if re.fullmatch(r"https://([\w-]+\.)+[a-z]+(/\S*)?", link):
@@ -288,7 +288,7 @@ def test_links(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=name_page)
 def test_tables_are_narrow(page):
-    """No row of a table is wider than 100 characters, except in tables that a benchmark or the schema writes [contract]."""
+    """No row of a table exceeds 100 characters, except in generated tables. [contract]"""
     text = re.sub(
         r"^```.*?^```|<!-- measured -->.*?<!-- end -->|<!-- keys: [^\n]* -->\n\n(?:\|[^\n]*\n)*",
         "",
@@ -299,10 +299,10 @@ def test_tables_are_narrow(page):
 
 
 class TestReference:
-    """docs/reference.md lists what there is."""
+    """docs/reference.md is complete."""
 
     def rows(self, heading: str) -> list[list[str]]:
-        """Return the names in code in the first column of the table below a heading, row by row."""
+        """Return, row by row, the code in the first column of the table below a heading."""
         section = re.split(r"^#+ ", read("docs/reference.md").split(f"# {heading}\n")[1], flags=re.MULTILINE)[0]
         lines = [line for line in section.splitlines() if line.startswith("| `")]
         return [[*re.findall(r"`([^`]+)`", line.split(" | ")[0]), line] for line in lines]
@@ -334,7 +334,7 @@ class TestReference:
 
 
 def test_numbers_in_prose():
-    """Switches, scenarios and the version are counted right [contract]."""
+    """The numbers of switches and scenarios, and the version, are correct. [contract]"""
     n_switches = len(Orchestrator().switches()) - 1  # the preset is no switch
     assert f"[{n_switches} switches](docs/model.md#6-switches)" in read("README.md")
     changelog = read("CHANGELOG.md")

@@ -1,4 +1,4 @@
-"""What a second simulator, written from the documents alone, found in the reference engine: cases worked out by hand."""
+"""Cases, worked out by hand, in which a second simulator, written from the documents alone, disagreed with the reference engine."""
 
 import pytest
 from by_hand import NO_WINDOWS
@@ -6,19 +6,19 @@ from by_hand import NO_WINDOWS
 from simdeploy import simulate
 
 
-def test_rollback_waves_pass_nodes_that_went_back_by_themselves(make_scenario):
-    """A wave of the rollback waits for a node that is going back by itself, and not for one that is back. [contract]"""
+def test_rollback_waves_skip_nodes_already_rolled_back(make_scenario):
+    """A rollback wave waits for a node that is being rolled back locally, but not for one that is back. [contract]"""
     scenario = make_scenario(
         fleet={"nodes": 4, "zones": 4, "update_duration": 10, "rollback_duration": 20},
         release={"bad": {"probability": 1, "defective": True, "start_failure": 1, "affects": {"zones": [0]}}},
         orchestrator={"preset": "expanso", "node_local_rollback": True, "rollback_pacing": "max_parallel"},
     )
-    # A window would end at 20 s, so nobody meets the deadline.
+    # A window would end at 20 s, so no node meets the deadline.
     health_check = {"deadline": "15s", "min_healthy_time": "10s"}
     policy = {"strategy": "canary", "canary_count": 4, "max_parallel": 1, "health_check": health_check}
     rollout = simulate(scenario, policy)
     # Node 0 fails at 10 s, which stops the rollout; node 1 is the first wave of the rollback. At 15 s nodes 2 and 3 meet
-    # their deadline and go back by themselves: the second wave waits for node 2, the third finds node 3 back.
+    # their deadline and are rolled back locally: the second wave waits for node 2, the third finds node 3 back.
     assert rollout.nodes["rollback_started_at_s"].tolist() == [10, 10, 15, 15]
     assert (rollout.responses["stopped_at_s"], rollout.responses["restored_at_s"]) == (10, 35)
     assert rollout.responses["unavailable_node_s"] == 4 * 10 + 4 * 20
@@ -28,7 +28,7 @@ def test_rollback_waves_pass_nodes_that_went_back_by_themselves(make_scenario):
 
 @pytest.mark.parametrize(("clocks", "dispatched_at_s"), [("run", [70, 70, 120]), ("stop", [70, 130, 190])])
 def test_the_rate_clock_runs_from_the_start(make_scenario, clocks, dispatched_at_s):
-    """A pause at 0 s holds back batches, but the clock that makes them due runs from 0 s unless pauses stop it. [contract]"""
+    """A pause at 0 s delays batches, but their clock runs from 0 s unless pauses stop it. [contract]"""
     scenario = make_scenario(
         fleet={"nodes": 3, "update_duration": 10},
         orchestrator={"preset": "expanso", "pacing": "rate", "rate": {"per_minute": 1}, "paused_clocks": clocks},
@@ -39,8 +39,8 @@ def test_the_rate_clock_runs_from_the_start(make_scenario, clocks, dispatched_at
     assert rollout.responses["makespan_s"] == dispatched_at_s[-1] + 10
 
 
-def test_exposure_is_a_number_of_seconds_even_if_nobody_was_exposed(make_scenario):
-    """The column exposed_s holds floats in every rollout, whether anything was exposed or not. [contract]"""
+def test_exposure_is_a_float_even_without_exposure(make_scenario):
+    """The column exposed_s has floats in every rollout. [contract]"""
     scenario = make_scenario(fleet={"nodes": 2, "start_failure": 1})
     nodes = simulate(scenario, {"strategy": "immediate"}).nodes
     assert nodes["exposed_s"].tolist() == [0, 0]
@@ -59,7 +59,7 @@ def test_a_bake_time_that_begins_during_a_pause(make_scenario, clocks, next_wave
 
 
 def test_nodes_that_come_up_together_are_dispatched_by_number(make_scenario):
-    """Nodes that were waited for and are up again at one instant go by number, and roll back in that order. [contract]"""
+    """Waiting nodes that come up at one instant are dispatched by number, and rolled back in that order. [contract]"""
     scenario = make_scenario(
         fleet={
             "nodes": 5,

@@ -1,4 +1,4 @@
-"""The controller in the reference engine, by its records: pacing, gate, pauses, nodes that are waited for."""
+"""The controller of the reference engine, by its records: pacing, gate, pauses, waiting for nodes."""
 
 from by_hand import CHECK, TEN, ZONE_3_FAILS, canary, control_events, rolling, script, switches
 
@@ -12,7 +12,7 @@ def dispatches(rollout):
 
 
 def test_barrier_waves_follow_each_other(make_scenario):
-    """A wave goes at the instant at which the last node of the one before is resolved. [contract]"""
+    """A wave is dispatched at the instant at which the previous one is resolved. [contract]"""
     rollout = simulate(make_scenario(), rolling(4, CHECK))
     assert [time for _, time in dispatches(rollout)] == [0] * 4 + [60] * 4 + [120] * 2
     assert rollout.responses["waves"] == 3
@@ -50,8 +50,8 @@ def test_sliding_after_canaries_takes_bake_time_once(make_scenario):
     assert rollout.responses["waves"] == 2
 
 
-def test_rate_goes_by_the_clock(make_scenario):
-    """Rate pacing sends 2, then 3, then 4 nodes a minute, however far the others are. [contract]"""
+def test_rate_follows_the_clock(make_scenario):
+    """Rate pacing dispatches 2, then 3, then 4 nodes a minute, however far the others are. [contract]"""
     orchestrator = switches(pacing="rate", rate={"per_minute": 2, "growth": 1.5})
     rollout = simulate(make_scenario(orchestrator=orchestrator, fleet={"update_duration": "200s"}), rolling(0))
     assert [time for _, time in dispatches(rollout)] == [0] * 2 + [60] * 3 + [120] * 4 + [180]
@@ -72,16 +72,16 @@ def test_a_failed_canary_is_in_the_message(make_scenario):
     assert "1 of 4 canaries failed" in rollout.deployment.status.message
 
 
-def test_a_crossed_limit_is_told_again_when_a_further_node_fails(make_scenario):
-    """on_failure: pause tells the crossing once, and after a resume once more for the next failed node. [contract]"""
+def test_a_crossed_limit_is_reported_again_for_a_further_failure(make_scenario):
+    """on_failure: pause reports the crossing, and after a resume again for the next failed node. [contract]"""
     rest = {"orchestrator": switches(on_failure="pause"), "operator": script((1000, "resume"), (2000, "resume"))}
     scenario = make_scenario(fleet=TEN, release=ZONE_3_FAILS, **rest)
     rollout = simulate(scenario, rolling(1, max_failed_nodes=0, max_failed_nodes_percent=100))
     assert [time for time, reason in control_events(rollout) if "exceed" in reason] == [120, 1120]
 
 
-def test_a_deadline_that_passed_is_not_missed_again_without_progress(make_scenario):
-    """A rollout that goes on for ever without a running node misses `progress_deadline` once. [contract]"""
+def test_a_missed_deadline_is_not_missed_again_without_progress(make_scenario):
+    """An endless rollout without a running node misses `progress_deadline` once. [contract]"""
     orchestrator = switches(pacing="sliding", failed_node_holds_slot=True, on_failure="continue")
     scenario = make_scenario(fleet={"start_failure": 1.0}, orchestrator=orchestrator)
     policy = rolling(2, dialect="general", progress_deadline="10m")
@@ -92,12 +92,12 @@ def test_a_deadline_that_passed_is_not_missed_again_without_progress(make_scenar
 
 
 def test_durations_of_zero_make_one_revision(make_scenario):
-    """A rollout that is over at the instant it begins has one revision for it all. [contract]"""
+    """A rollout that ends at the instant it begins has one revision. [contract]"""
     assert len(simulate(make_scenario(fleet={"update_duration": 0}), rolling(3)).revisions) == 1
 
 
 def test_the_gate_is_open_once_canaries_are_promoted(make_scenario):
-    """With on_failure: continue failed canaries only leave a message; later failures are the limits' matter. [contract]"""
+    """With on_failure: continue failed canaries leave a message, and later failures count for the limits. [contract]"""
     scenario = make_scenario(fleet=TEN, release=ZONE_3_FAILS, orchestrator=switches(on_failure="continue"))
     rollout = simulate(scenario, canary(4, 1, auto_promote=True, max_failed_nodes_percent=90))
     assert rollout.responses["state"] == "completed"

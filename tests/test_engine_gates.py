@@ -1,4 +1,4 @@
-"""Gates at work in a rollout: when they look, what becomes of whom, and what it stops. Worked out by hand."""
+"""Gates in a rollout: when they look, the outcome of nodes, and stops. Worked out by hand."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ SPRT = {"kind": "sprt", "good": 0.01, "bad": 0.5}
 
 
 def outcomes_after_start(run: Rollout) -> list[tuple[float, int, str, str]]:
-    """What became of nodes after their start: when, who, what, why."""
+    """Return events of nodes after their start: time, node, status, reason."""
     rows = run.events[run.events["node"].notna() & ~run.events["to_status"].isin(["starting", "validating"])]
     return list(rows[["time_s", "node", "to_status", "reason"]].itertuples(index=False, name=None))
 
 
 def gate_messages(run: Rollout) -> list[tuple[float, str]]:
-    """What the control plane said of gates."""
+    """Return times and messages of the control plane about gates."""
     rows = run.events[run.events["node"].isna()]
     is_about_gates = rows["reason"].str.contains("gate|passes")
     return list(rows.loc[is_about_gates, ["time_s", "reason"]].itertuples(index=False, name=None))
@@ -60,15 +60,15 @@ def test_a_gate_stops_whatever_the_limits_are() -> None:
     assert run.deployment.status.message == "gate sprt windows: 200 of 200 requests failed"
 
 
-def test_from_request_to_request_it_needs_few() -> None:
-    """On single requests the same test stops after the first few of the look. [contract]"""
+def test_an_sprt_on_single_requests_needs_few() -> None:
+    """Judged request by request, the same test stops after the first few of the look. [contract]"""
     run = rollout({**SPRT, "on": "requests"}, release=BAD)
     # Every failure adds log(50): the second is beyond log(19).
     assert (run.response_values["stopped_at_s"], run.response_values["decision_requests"]) == (20, 1)
 
 
-def test_an_early_pass_waits_for_each_node_to_be_up() -> None:
-    """A gate that passes at the first look lets nodes run when they have their own two windows. [contract]"""
+def test_an_early_pass_waits_for_each_node() -> None:
+    """A gate that passes at the first look lets each node run after its own two windows. [contract]"""
     run = rollout(SPRT)
     assert gate_messages(run)[0] == (20, "wave 1 passes")
     assert [time for time, *_ in outcomes_after_start(run)] == [30, 30, 60, 60]
@@ -77,17 +77,17 @@ def test_an_early_pass_waits_for_each_node_to_be_up() -> None:
 SLOW = {"classes": [{"name": "slow", "share": 0.5, "update_duration": 35}], "order": "index"}
 
 
-def test_the_observation_waits_for_those_who_start_late() -> None:
-    """Looks run from the first start; a whole that is judged once is judged when the last node has its windows. [contract]"""
+def test_the_observation_waits_for_late_starts() -> None:
+    """Looks run from the first start; a wave judged once is judged when its last node has its windows. [contract]"""
     run = rollout("pooled", fleet=SLOW, policy={"max_parallel": 0}, health_check={"deadline": "5m"})
     # Fast ones start at 10 and look every 10 s; slow ones have their windows at 55.
     assert {(time, status) for time, _, status, _ in outcomes_after_start(run)} == {(60, "running")}
-    # Fast ones met five windows by then, slow ones two.
+    # Fast ones had five windows by then, slow ones two.
     assert run.response_values["decision_requests"] == (2 * 5 + 2 * 2) * 100
 
 
-def test_the_observation_ends_before_a_deadline_does() -> None:
-    """With the last look before the deadline of those who wait, it is judged without those who start late. [contract]"""
+def test_the_observation_ends_before_a_deadline() -> None:
+    """The last look before the deadline of waiting nodes judges the wave without late starters. [contract]"""
     run = rollout("pooled", fleet=SLOW, policy={"max_parallel": 0}, health_check={"deadline": "52s"})
     fates = {(time, status, reason) for time, _, status, reason in outcomes_after_start(run)}
     assert fates == {(50, "running", "passed by the gate"), (52, "failed", "not healthy by the deadline")}
@@ -101,8 +101,8 @@ def test_the_observation_ends_before_a_deadline_does() -> None:
         ("stop", (30, "failed", "its wave failed the gate")),
     ],
 )
-def test_who_cant_tell_waits_passes_or_stops(action: str, expected: tuple[float, str, str]) -> None:
-    """Below the minimum sample the switch decides at the end of the observation; who waits fails at the deadline. [contract]"""
+def test_an_undecided_gate_waits_passes_or_stops(action: str, expected: tuple[float, str, str]) -> None:
+    """Below the minimum sample the switch decides at the end of the observation; under `wait`, nodes fail at their deadline. [contract]"""
     with pytest.warns(SimdeployWarning, match="no wave can reach this"):
         run = rollout({"kind": "pooled", "minimum_sample": 10**6}, nodes=2, orchestrator={"cant_tell": action})
     time, status, reason = expected
@@ -111,7 +111,7 @@ def test_who_cant_tell_waits_passes_or_stops(action: str, expected: tuple[float,
 
 
 def test_pooled_windows_are_judged_as_those_of_a_node() -> None:
-    """Two healthy looks in a row pass; with none, nodes fail at their deadline, which is no gate's stop. [contract]"""
+    """Two healthy looks in a row pass; without any, nodes fail at their deadline, not by the gate. [contract]"""
     window = {"kind": "pooled", "over": "window"}
     assert [time for time, *_ in outcomes_after_start(rollout(window))] == [30, 30, 60, 60]
     run = rollout(window, release=BAD, nodes=2)
@@ -120,7 +120,7 @@ def test_pooled_windows_are_judged_as_those_of_a_node() -> None:
 
 
 def test_unhealthy_looks_are_counted_in_the_whole_rollout(engine: str) -> None:
-    """Waves that pass leave their unhealthy looks to those that follow: the third of all stops the rollout. [oracle]"""
+    """Unhealthy looks at waves that pass still count: the third of all stops the rollout. [oracle]"""
     check = {"failure_threshold": 3, "cumulative_failures": True, "max_error_rate": 0.1, "deadline": "1h"}
     gate = {"kind": "pooled", "over": "window", "failures_of": "rollout"}
     policy = rolling(2, dialect="general", health_check=check | {"min_healthy_time": "10s", "gate": gate})
@@ -139,8 +139,8 @@ def test_unhealthy_looks_are_counted_in_the_whole_rollout(engine: str) -> None:
     assert stopped_late > 3
 
 
-def test_the_last_wave_has_nobody_to_compare_with() -> None:
-    """Where all are on the new version a comparison has nothing to say; before, it sees as many old requests as new ones. [contract]"""
+def test_the_last_wave_has_nothing_to_compare_with() -> None:
+    """Once all nodes are on the new version a comparison is undecided; before, it sees as many old requests as new ones. [contract]"""
     run = rollout("baseline")
     assert gate_messages(run) == [(30, "wave 1 passes"), (60, "wave 2 passes")]
     assert run.response_values["decision_requests"] == 2 * 2 * 100
@@ -150,15 +150,15 @@ def test_the_last_wave_has_nobody_to_compare_with() -> None:
         rollout("baseline", policy={"max_parallel": 0})
 
 
-def test_a_comparison_forgives_what_the_old_version_does_too() -> None:
-    """A fleet in which every third request fails anyway passes a comparison, and no limit of 10 percent. [contract]"""
+def test_a_comparison_allows_for_failures_of_the_old_version() -> None:
+    """A fleet in which a third of all requests fails passes a comparison, but no limit of 10 percent. [contract]"""
     fleet = {"error_rate": 0.3}
     assert rollout("baseline", nodes=20, fleet=fleet).response_values["verdict"] == "completed_good"
     assert rollout("pooled", nodes=20, fleet=fleet).response_values["verdict"] == "false_alarm"
 
 
 def test_a_latent_defect_is_found_on_running_nodes() -> None:
-    """A defect that shows after validation escapes the threshold, and is found by who watches on. [contract]"""
+    """A defect that shows after validation escapes the threshold, but not a gate that watches running nodes. [contract]"""
     latent = {"late": {"probability": 1, "defective": True, "error_rate": 1, "after": 40}}
     assert rollout("threshold", nodes=8, release=latent).response_values["verdict"] == "escaped"
     run = rollout({"kind": "cusum", "good": 0.01, "bad": 0.5}, nodes=8, release=latent)
@@ -169,14 +169,14 @@ def test_a_latent_defect_is_found_on_running_nodes() -> None:
     assert run.response_values["decision_requests"] == (4 * 2 + 3 * 2) * 100
 
 
-def test_nobody_watches_a_rollout_that_is_paused_for_good() -> None:
-    """Where nothing else can happen any more the looks end, and so does the simulation. [contract]"""
+def test_looks_end_in_a_permanent_pause() -> None:
+    """Once nothing else can happen, looks end, and so does the simulation. [contract]"""
     run = rollout("cusum", operator=script((35, "pause")))
     assert run.response_values["state"] == "paused"
 
 
 def test_a_gate_that_fails_may_pause() -> None:
-    """Under on_failure: pause the wave has failed, and the rollout goes on when it is told to. [contract]"""
+    """Under on_failure: pause the wave fails, and the rollout continues after a resume. [contract]"""
     resumes = script((100, "resume"), (200, "resume"))
     run = rollout(SPRT, release=BAD, orchestrator={"on_failure": "pause"}, operator=resumes)
     assert gate_messages(run)[0][0] == 20
@@ -184,8 +184,8 @@ def test_a_gate_that_fails_may_pause() -> None:
     assert run.response_values["failed_nodes"] == 4
 
 
-def test_failed_nodes_may_go_back_by_themselves() -> None:
-    """Nodes whose wave failed its gate go back like any failed node, once. [contract]"""
+def test_failed_waves_may_be_rolled_back_locally() -> None:
+    """Nodes whose wave failed its gate are rolled back like any failed node, once. [contract]"""
     run = rollout(SPRT, release=BAD, orchestrator={"node_local_rollback": True}, fleet={"rollback_duration": 5})
     back = [event for event in outcomes_after_start(run) if event[2] == "rolling_back"]
     assert back == [(20, node, "rolling_back", "rolls back by itself") for node in (0, 1)]
@@ -193,8 +193,8 @@ def test_failed_nodes_may_go_back_by_themselves() -> None:
 
 
 @pytest.mark.parametrize("gate", ["pooled", "sprt", "e_process", "baseline", "bayes"])
-def test_waves_need_pacing_that_has_them(gate: str) -> None:
-    """A gate of waves is refused by name under sliding pacing. [contract]"""
+def test_gates_of_waves_need_waves(gate: str) -> None:
+    """A gate that judges waves is refused by name under sliding pacing. [contract]"""
     with pytest.raises(InputError, match=f"no.*waves.*sliding.*found {gate}|judges waves.*found {gate}"):
         rollout(gate, orchestrator={"pacing": "sliding"})
 
@@ -213,20 +213,20 @@ def test_waves_need_pacing_that_has_them(gate: str) -> None:
         ("sptr", "did you mean 'sprt'"),
     ],
 )
-def test_what_no_gate_can_mean_is_refused(gate: Any, message: str) -> None:
-    """Values that leave nothing to decide are named, with what is allowed. [contract]"""
+def test_invalid_gates_are_refused(gate: Any, message: str) -> None:
+    """Values that leave nothing to decide are named, with the allowed values. [contract]"""
     with pytest.raises(InputError, match=message):
         rollout(gate)
 
 
-def test_keys_that_a_gate_does_not_read_are_told() -> None:
-    """A parameter of another gate is a warning, so that one may switch between gates. [contract]"""
+def test_unused_parameters_of_a_gate_are_warned_about() -> None:
+    """A parameter of another gate is only a warning, so that gates can be switched. [contract]"""
     with pytest.warns(SimdeployWarning, match="pooled ignores alpha"):
         rollout({"kind": "pooled", "alpha": 0.05})
 
 
 def test_too_many_requests_are_refused() -> None:
-    """Totals beyond whole numbers of 64 bits, and requests one by one by the million, are refused by name. [contract]"""
+    """Totals beyond 64-bit integers, and millions of requests one by one, are refused by name. [contract]"""
     with pytest.raises(InputError, match="requests per wave until the deadline"):
         rollout("pooled", fleet={"requests_per_second": 10**9})
     with pytest.raises(InputError, match="for a test request by request"):

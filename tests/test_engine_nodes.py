@@ -37,7 +37,7 @@ def test_a_node_starts_validates_and_runs(run):
     assert events["to_status"].tolist() == ["starting", "validating", "running"]
 
 
-def test_a_node_that_fails_its_health_check_serves_on(run):
+def test_a_node_that_fails_its_health_check_stays_in_service(run):
     """A failed health check leaves the node in service with the new version; a failed start doesn't. [contract]"""
     how = {"switches": {"on_failure": "stop"}, "operator": {"escape_detection": "1000s"}}
     sick = run(rolling(deadline="100s"), fleet={"nodes": 1, "requests_per_second": 10, "error_rate": 0.9}, **how)
@@ -51,21 +51,21 @@ def test_a_node_that_fails_its_health_check_serves_on(run):
 
 
 def test_retries_follow_at_once(run):
-    """A node that never starts is tried as often as allowed, each for the whole duration. [contract]"""
+    """A node that never starts is attempted as often as allowed, each time for the whole duration. [contract]"""
     rollout = run(fleet={"nodes": 1, "start_failure": 1, "start_attempts": 3})
     assert node(rollout)["attempts"] == 3
     assert rollout.responses["stopped_at_s"] == 90
 
 
 def test_the_deadline_cuts_retries(run):
-    """A retry that would end after the deadline fails at the deadline, starting. [contract]"""
+    """An attempt that would end after the deadline fails at the deadline. [contract]"""
     rollout = run(rolling(deadline="70s"), fleet={"nodes": 1, "start_failure": 1, "start_attempts": 9})
     assert rollout.responses["stopped_at_s"] == 70
     assert "deadline passed while starting" in rollout.events["reason"].tolist()
 
 
 def test_a_start_that_fails_exactly_on_the_deadline(run):
-    """A start known to have failed exactly on the deadline is a failed start. [contract]"""
+    """An attempt that fails exactly on the deadline is a failed start. [contract]"""
     policy = rolling(deadline="30s", min_healthy_time="0s")
     rollout = run(policy, fleet={"nodes": 1, "start_failure": 1})
     assert "did not start" in rollout.events["reason"].tolist()
@@ -73,7 +73,7 @@ def test_a_start_that_fails_exactly_on_the_deadline(run):
 
 @pytest.mark.parametrize(("switch", "known_at"), [("dispatch", 600), ("started", 630)])
 def test_a_hung_node_is_silent_until_the_deadline(run, switch, known_at):
-    """A hang is known at the deadline only, has no further attempts, and is out of service. [contract]"""
+    """A hang is only known at the deadline, has no further attempts, and is out of service. [contract]"""
     hung = {"nodes": 1, "start_hang": 1, "start_attempts": 5}
     rollout = run(fleet=hung, switches={"deadline_starts": switch})
     assert rollout.responses["stopped_at_s"] == known_at
@@ -82,7 +82,7 @@ def test_a_hung_node_is_silent_until_the_deadline(run, switch, known_at):
 
 
 def test_immediate_takes_a_hung_node_for_running(run):
-    """The strategy immediate doesn't look: a hung node counts as running and is out of service. [contract]"""
+    """The strategy immediate doesn't check: a hung node counts as running and is out of service. [contract]"""
     rollout = run(IMMEDIATE, fleet={"nodes": 4, "start_hang": 1})
     assert rollout.responses["state"] == "completed"
     assert rollout.responses["updated_nodes"] == 4
@@ -91,7 +91,7 @@ def test_immediate_takes_a_hung_node_for_running(run):
 
 
 def test_a_window_is_judged_by_whole_requests(run):
-    """With p = 1 every request fails, with p = 0 none; the limit is exact. [contract]"""
+    """With p = 1 every request fails, with p = 0 none, and the limit is exact. [contract]"""
     fleet = {"nodes": 1, "requests_per_second": 10, "error_rate": 1}
     passed = run(rolling(max_error_rate=1.0), fleet=fleet)
     assert passed.responses["state"] == "completed"
@@ -100,7 +100,7 @@ def test_a_window_is_judged_by_whole_requests(run):
 
 
 def test_a_latent_defect_shows_after_exposure(run):
-    """A level that shows 25 s after exposure spoils the third window by its half, and counts from then on. [contract]"""
+    """A defect that shows 25 s after exposure affects half of the third window, and all later ones. [contract]"""
     rollout = run(
         rolling(max_error_rate=0.4),
         fleet={"nodes": 1, "requests_per_second": 1000},
@@ -118,7 +118,7 @@ def test_a_latent_defect_shows_after_exposure(run):
 
 
 def test_a_node_that_is_down_is_unhealthy(run):
-    """A node that crashes while it starts passes no window until its repair, and fails by its deadline. [contract]"""
+    """A node that crashes while it starts passes no window until its repair, and fails at its deadline. [contract]"""
     fleet = {"nodes": 400, "crash": {"up": "20s", "repair": "15m"}}
     rollout = run(fleet=fleet, switches={"unreachable_nodes": "skip", "on_failure": "continue"})
     # An up time lasts 20 s at most, a start 30 s, a repair longer than the deadline.
@@ -169,8 +169,8 @@ def test_whom_a_release_affects(run, affects, expected):
     assert rollout.responses["failed_nodes"] == expected
 
 
-def test_updates_go_in_the_fleet_s_order(run):
-    """Zone order takes zone by zone; random order is a permutation that a seed decides. [contract]"""
+def test_updates_follow_the_fleets_order(run):
+    """Zone order updates zone by zone; random order is a permutation determined by the seed. [contract]"""
     one_by_one = {**rolling(), "max_parallel": 1}
     by_zone = run(one_by_one, fleet={"nodes": 6, "zones": 3, "order": "zone"})
     assert by_zone.nodes.sort_values("position")["node"].tolist() == [0, 3, 1, 4, 2, 5]

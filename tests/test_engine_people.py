@@ -1,4 +1,4 @@
-"""Operator and script in the reference engine, by its records: who acts when, and what comes of it."""
+"""Operator and script of the reference engine, by its records: who acts when, with which effect."""
 
 import pytest
 from by_hand import canary, control_events, dispatch_times, rolling, script, switches
@@ -7,7 +7,7 @@ from simdeploy import simulate
 
 
 def test_a_person_promotes(make_scenario):
-    """Without auto_promote the rest goes promote_after the last canary and the bake time. [contract]"""
+    """Without auto_promote the rest is dispatched promote_after the last canary and the bake time. [contract]"""
     scenario = make_scenario(operator={"promote_after": "10m"}, orchestrator=switches(bake_time="5m"))
     rollout = simulate(scenario, canary(2))
     assert dispatch_times(rollout) == [0, 30 + 300 + 600]
@@ -16,20 +16,20 @@ def test_a_person_promotes(make_scenario):
 
 
 def test_auto_promotion_needs_nobody(make_scenario):
-    """With auto_promote the rest goes after the bake time. [contract]"""
+    """With auto_promote the rest is dispatched after the bake time. [contract]"""
     scenario = make_scenario(operator={"promote_after": "10m"}, orchestrator=switches(bake_time="5m"))
     assert dispatch_times(simulate(scenario, canary(2, auto_promote=True))) == [0, 330]
 
 
 def test_pause_and_resume(make_scenario):
-    """A pause holds dispatch, not what is in flight; the resume sends the next wave. [contract]"""
+    """A pause holds back dispatches, not nodes in flight; the resume sends the next wave. [contract]"""
     rollout = simulate(make_scenario(operator=script((10, "pause"), (100, "resume"))), rolling(5))
     assert dispatch_times(rollout) == [0, 100]
     assert rollout.responses["makespan_s"] == 130
 
 
 def test_paused_for_good_is_never_completed(make_scenario):
-    """A deployment that stays paused has no time of completion. [contract]"""
+    """A deployment that stays paused has no completion time. [contract]"""
     rollout = simulate(make_scenario(operator=script((10, "pause"))), rolling(0))
     assert rollout.deployment.status.completed_at is None
 
@@ -49,7 +49,7 @@ def test_a_pause_at_the_start(make_scenario):
 
 @pytest.mark.parametrize(("clocks", "sent"), [("run", [0, 330]), ("stop", [0, 430])])
 def test_bake_time_while_paused(make_scenario, clocks, sent):
-    """Bake time runs on during a pause, or is frozen. [contract]"""
+    """Bake time runs on during a pause, or is frozen, as the switch says. [contract]"""
     orchestrator = switches(bake_time="300s", paused_clocks=clocks)
     scenario = make_scenario(operator=script((130, "pause"), (230, "resume")), orchestrator=orchestrator)
     assert dispatch_times(simulate(scenario, rolling(5))) == sent
@@ -57,7 +57,7 @@ def test_bake_time_while_paused(make_scenario, clocks, sent):
 
 @pytest.mark.parametrize(("clocks", "sent"), [("run", [0, 630]), ("stop", [0, 730])])
 def test_the_operator_while_paused(make_scenario, clocks, sent):
-    """promote_after runs on during a pause, or is frozen. [contract]"""
+    """promote_after runs on during a pause, or is frozen, as the switch says. [contract]"""
     operator = {"promote_after": 600, **script((130, "pause"), (230, "resume"))}
     scenario = make_scenario(operator=operator, orchestrator=switches(paused_clocks=clocks))
     assert dispatch_times(simulate(scenario, canary(2))) == sent
@@ -67,7 +67,7 @@ def test_the_operator_while_paused(make_scenario, clocks, sent):
     ("clocks", "sent"), [("run", [0, 60, 190, 190, 240, 300]), ("stop", [0, 60, 210, 270, 330, 390])]
 )
 def test_the_rate_clock_while_paused(make_scenario, clocks, sent):
-    """Batches that fell due during a pause go at the resume, or the clock was frozen. [contract]"""
+    """Batches due during a pause are sent at the resume, unless the clock was frozen. [contract]"""
     orchestrator = switches(pacing="rate", rate={"per_minute": 2}, paused_clocks=clocks)
     pause = script((100, "pause"), (190, "resume"))
     scenario = make_scenario(fleet={"nodes": 12}, operator=pause, orchestrator=orchestrator)
@@ -77,7 +77,7 @@ def test_the_rate_clock_while_paused(make_scenario, clocks, sent):
 
 
 def test_a_promotion_while_paused_takes_effect_at_the_resume(make_scenario):
-    """Operator or script may promote during a pause; the next wave goes at the resume. [contract]"""
+    """A promotion by operator or script during a pause sends the next wave at the resume. [contract]"""
     scenario = make_scenario(operator={"promote_after": 100, **script((50, "pause"), (500, "resume"))})
     rollout = simulate(scenario, canary(2))
     assert (130, "operator: promote") in control_events(rollout)
@@ -86,7 +86,7 @@ def test_a_promotion_while_paused_takes_effect_at_the_resume(make_scenario):
 
 
 def test_a_script_promotes_once_canaries_are_resolved(make_scenario):
-    """A promotion in the script works once all canaries are resolved, the bake time over or not. [contract]"""
+    """A promotion in the script takes effect once all canaries are resolved, even before the bake time ends. [contract]"""
     operator = {"promote_after": "10h", **script((10, "promote"), (100, "promote"), (120, "promote"))}
     scenario = make_scenario(operator=operator, orchestrator=switches(bake_time="1h"))
     rollout = simulate(scenario, canary(2))
@@ -112,7 +112,7 @@ def test_acts_without_effect_leave_an_event(make_scenario, acts, why):
 
 
 def test_nodes_that_come_up_while_paused_wait_for_the_resume(make_scenario):
-    """A node that was waited for and is up again during a pause is dispatched at the resume. [contract]"""
+    """A waiting node that comes up during a pause is dispatched at the resume. [contract]"""
     fleet = {"nodes": 50, "crash": {"up": "1000h", "repair": "10h"}}
     pause = script((10, "pause"), (40 * 3600, "resume"))
     scenario = make_scenario(fleet=fleet, operator=pause, orchestrator=switches(unreachable_nodes="wait"))

@@ -1,4 +1,4 @@
-"""The records of one rollout: tables, deployment objects, revisions, and what simulate refuses."""
+"""The records of one rollout: tables, deployment objects, revisions, and refused arguments."""
 
 import json
 
@@ -42,8 +42,8 @@ def test_tables_have_the_declared_columns(rollout):
     assert list(rollout.responses.index) == list(RESPONSES)
 
 
-def test_the_timeline_tells_the_rollout(rollout):
-    """Canaries, then two waves of four, counted per status at every settled instant. [contract]"""
+def test_the_timeline_counts_statuses(rollout):
+    """Canaries, then two waves of four, are counted per status at every settled instant. [contract]"""
     timeline = rollout.timeline.set_index("time_s")
     assert timeline.index.tolist() == [0, 30, 40, 50, 60, 90, 100, 110, 120, 150, 160, 170, 180]
     assert timeline.loc[0, ["pending", "starting", "in_service"]].tolist() == [8, 2, 8]
@@ -54,14 +54,14 @@ def test_the_timeline_tells_the_rollout(rollout):
 
 
 def test_events_of_one_instant_are_in_node_order(make_scenario):
-    """What happens at one instant is told in node order, whatever the order of dispatch. [contract]"""
+    """Events at one instant are in node order, whatever the order of dispatch. [contract]"""
     rollout = simulate(make_scenario(fleet={"order": "random"}), {"strategy": "immediate"})
     for _, at in rollout.events[rollout.events["node"].notna()].groupby("time_s"):
         assert at["node"].is_monotonic_increasing
 
 
 def test_one_revision_per_settled_instant(rollout):
-    """There is one revision per instant at which a field changed, numbered from 1. [contract]"""
+    """Each instant at which a field changed has one revision, numbered from 1. [contract]"""
     revisions = rollout.revisions
     assert revisions["revision"].tolist() == list(range(1, len(revisions) + 1))
     assert revisions["time_s"].tolist() == [0, 60, 120, 180]
@@ -73,7 +73,7 @@ def test_one_revision_per_settled_instant(rollout):
 
 
 def test_the_deployment_object_is_the_api_s(rollout):
-    """The final object is canonical JSON that reads back without a warning, and says what the responses say. [contract]"""
+    """The final object is canonical JSON, reads back without a warning, and agrees with the responses. [contract]"""
     document = parse_deployment(rollout.to_json())
     assert document.warnings == ()
     assert document.to_json() == rollout.to_json()
@@ -86,7 +86,7 @@ def test_the_deployment_object_is_the_api_s(rollout):
 
 
 def test_every_revision_is_kept(rollout):
-    """The deployment object can be had as it was at each revision, and at no other. [contract]"""
+    """The deployment object is available as of each revision, and of no other. [contract]"""
     second = rollout.deployment_at(2).status
     assert (second.state, second.current_wave, second.updated_nodes, second.revision) == ("in_progress", 2, 2, 2)
     assert rollout.deployment_at(len(rollout.revisions)) == rollout.deployment
@@ -98,13 +98,13 @@ def test_every_revision_is_kept(rollout):
 
 
 def test_canaries_are_not_stored_once_per_revision(rollout):
-    """The table of revisions has no list of canaries: it stands in `nodes`, once. [contract]"""
+    """The list of canaries is in `nodes`, not in the table of revisions. [contract]"""
     assert "canary_nodes" not in rollout.revisions
     assert rollout.nodes.loc[rollout.nodes["canary"], "name"].tolist() == ["node-0", "node-1"]
 
 
 def test_missing_is_not_zero(rollout):
-    """What did not happen is missing in every table. [contract]"""
+    """Values of events that did not happen are missing in every table. [contract]"""
     assert pd.isna(rollout.responses["stopped_at_s"])
     assert rollout.nodes["rollback_started_at_s"].isna().all()
     assert rollout.events.loc[0, ["node", "wave"]].isna().all()
@@ -117,8 +117,8 @@ def test_a_notebook_shows_headline_and_responses(rollout):
     assert all(name in html for name in RESPONSES)
 
 
-def test_a_nameless_policy_is_called_by_its_strategy(rollout):
-    """A spec without a name goes by its strategy. [contract]"""
+def test_a_nameless_policy_is_named_after_its_strategy(rollout):
+    """A spec without a name is called by its strategy. [contract]"""
     assert repr(rollout).startswith("<Rollout: canary: completed")
 
 
@@ -127,13 +127,13 @@ def test_a_nameless_policy_is_called_by_its_strategy(rollout):
     [("seed", -1), ("seed", 2**64), ("seed", 1.0), ("seed", True), ("replication", 2**32), ("replication", None)],
 )
 def test_numbers_out_of_range_are_refused(make_scenario, argument, value):
-    """Seeds and replications are whole numbers that fit the generator's words. [contract]"""
+    """Seeds and replications have to be whole numbers within the generator's range. [contract]"""
     with pytest.raises(InputError, match=argument):
         simulate(make_scenario(), **{argument: value})
 
 
-def test_unknown_names_are_refused_with_the_nearest(make_scenario):
-    """An unknown engine or policy is refused, naming what was probably meant. [contract]"""
+def test_unknown_names_suggest_the_nearest(make_scenario):
+    """An unknown engine or policy is refused with the name that was probably meant. [contract]"""
     with pytest.raises(InputError, match="did you mean 'reference'"):
         simulate(make_scenario(), engine="refrence")
     with pytest.raises(InputError, match="no such policy"):

@@ -1,4 +1,4 @@
-"""Going back in the reference engine, by its records: at once, in waves, by hand, node by node."""
+"""Rollbacks in the reference engine, by its records: at once, in waves, by hand, node by node."""
 
 import pytest
 from by_hand import BAD, BAD_ZONE_3_FAILS, TEN, rolling, switches
@@ -26,7 +26,7 @@ def test_a_stop_rolls_back_every_touched_node_at_once(make_scenario):
 
 
 def test_rolling_back_in_waves(make_scenario):
-    """Under rollback_pacing: max_parallel nodes go back in waves, in the order of dispatch; until then they go on. [contract]"""
+    """Under rollback_pacing: max_parallel nodes are rolled back in waves, in the order of dispatch. [contract]"""
     in_waves = switches(rollback_pacing="max_parallel")
     scenario = make_scenario(fleet={**TEN, "order": "zone"}, release=BAD_ZONE_3_FAILS, orchestrator=in_waves)
     rollout = simulate(scenario, rolling(4, max_failed_nodes=1, max_failed_nodes_percent=100))
@@ -41,15 +41,15 @@ def test_rolling_back_in_waves(make_scenario):
 
 
 def test_a_rollback_that_fails(make_scenario):
-    """A rollback in which nodes fail to come back has failed. [contract]"""
+    """A rollback with failed nodes has failed. [contract]"""
     scenario = make_scenario(fleet={**TEN, "rollback_failure": 1}, release=BAD_ZONE_3_FAILS)
     rollout = simulate(scenario, rolling(0, max_failed_nodes=0))
     assert rollout.deployments[1].status.state == "failed"
     assert statuses(rollout) == {"rollback_failed": 10}
 
 
-def test_nodes_that_go_back_by_themselves_are_not_of_the_rollback(make_scenario):
-    """The rollback counts the nodes that it takes back. [contract]"""
+def test_local_rollbacks_are_not_of_the_rollback(make_scenario):
+    """The rollback counts only the nodes that it rolls back itself. [contract]"""
     scenario = make_scenario(fleet=TEN, release=BAD_ZONE_3_FAILS, orchestrator="expanso-rollout")
     rollout = simulate(scenario, rolling(0, max_failed_nodes=0))
     assert rollout.deployments[1].status.total_nodes == 8
@@ -60,7 +60,7 @@ def test_nodes_that_go_back_by_themselves_are_not_of_the_rollback(make_scenario)
     [("rollback", {"failed": 2, "running": 8}), ("restart", {"failed": 10}), ("stop", {"stopped": 10})],
 )
 def test_types_that_are_not_undone(make_scenario, kind, left):
-    """rollback, restart and stop have no second deployment: nodes stay as they are. [contract]"""
+    """rollback, restart and stop have no second deployment, and nodes stay as they are. [contract]"""
     fleet = TEN if kind == "rollback" else {**TEN, "start_failure": 1}
     rest = {"deployment": {"type": kind}, "operator": {"escape_detection": 1000}}
     scenario = make_scenario(fleet=fleet, release=BAD_ZONE_3_FAILS, **rest)
@@ -70,7 +70,7 @@ def test_types_that_are_not_undone(make_scenario, kind, left):
 
 
 def test_a_stop_without_rollback_is_undone_by_hand(make_scenario):
-    """Without auto-rollback nodes in flight go on, and people undo the stop after escape_detection. [contract]"""
+    """Without auto-rollback nodes in flight continue, and people undo the stop after escape_detection. [contract]"""
     fleet = {**TEN, "classes": [{"name": "slow", "share": 0.3, "update_duration": 100}]}
     for policy, orchestrator in (
         (rolling(0, max_failed_nodes=0, no_auto_rollback=True), switches()),
@@ -89,8 +89,8 @@ def test_a_stop_without_rollback_is_undone_by_hand(make_scenario):
         assert values["updated_nodes"] == (rollout.nodes["started_at_s"] <= stopped).sum()
 
 
-def test_nodes_that_go_back_by_themselves(make_scenario):
-    """Under node_local_rollback a failed node goes back at once, counts as failed, and isn't rolled back again. [contract]"""
+def test_node_local_rollback(make_scenario):
+    """Under node_local_rollback a failed node is rolled back at once, counts as failed, and isn't rolled back again. [contract]"""
     scenario = make_scenario(fleet=TEN, release=BAD_ZONE_3_FAILS, orchestrator="expanso-rollout")
     rollout = simulate(scenario, rolling(1, max_failed_nodes=1, max_failed_nodes_percent=100))
     values = rollout.responses
@@ -105,14 +105,14 @@ def test_nodes_that_go_back_by_themselves(make_scenario):
 
 
 def test_create(make_scenario):
-    """create: a node is not missed before its first start, and going back removes it. [contract]"""
+    """For type create a node is not missed before its first start, and a rollback removes it. [contract]"""
     create = {"type": "create", "from_version": 0, "to_version": 1}
     scenario = make_scenario(fleet=TEN, release=BAD_ZONE_3_FAILS, deployment=create)
     done = simulate(scenario, rolling(5, max_failed_nodes_percent=100))
     assert done.responses["verdict"] == "escaped"
     stopped = simulate(scenario, rolling(5, max_failed_nodes=0))
     assert statuses(stopped) == {"removed": 5, "pending": 5}
-    # Four nodes served and are missed while they go back, for 20 s each; node 3 never served.
+    # Four nodes served and are missed during their rollback, for 20 s each; node 3 never served.
     assert stopped.responses["unavailable_node_s"] == 4 * 20
     assert stopped.timeline["in_service"].iloc[0] == 10
 
@@ -130,7 +130,7 @@ def test_renewal_by_update(make_scenario):
         )
         rollout = simulate(scenario, IMMEDIATE)
         touched = rollout.nodes[rollout.nodes["dispatched_at_s"].notna()]
-        # Going back takes 10 s as well; whatever exceeds 20 s is a crash.
+        # A rollback takes 10 s as well; anything beyond 20 s is a crash.
         return (touched["unavailable_s"] > 20).mean()
 
     assert down_after_start(renewed=True) < down_after_start(renewed=False)

@@ -1,4 +1,4 @@
-"""Slots, lists of waves and what lets nothing more go: times worked out by hand, and the same responses from either engine."""
+"""Slots, lists of waves and blocked rollouts: times worked out by hand, with the same responses from both engines."""
 
 import pytest
 from by_hand import TEN, ZONE_3_FAILS, control_events, script
@@ -26,7 +26,7 @@ def run(scenario, policy):
 
 
 def dispatched(rollout):
-    """When nodes were dispatched, in the order of their turns; NaN for those that were not."""
+    """Return times of dispatch in the order of turns; NaN for nodes that were not dispatched."""
     return rollout.nodes.sort_values("position")["dispatched_at_s"].tolist()
 
 
@@ -38,7 +38,7 @@ def last_message(rollout):
 
 
 def test_a_wave_of_a_list_has_its_own_bake_time(make_scenario):
-    """The bake time of an entry replaces the switch's, and a size that repeats takes it along. [contract]"""
+    """An entry's bake time replaces the switch's, and is repeated with its size. [contract]"""
     scenario = make_scenario(orchestrator={"bake_time": "100s"})
     rollout = run(scenario, general(waves=[1, {"until": "50%", "bake_time": "10s"}, {"size": 2, "bake_time": "0s"}]))
     assert dispatched(rollout) == [0, *[130] * 4, *[170] * 2, *[200] * 2, 230]
@@ -47,7 +47,7 @@ def test_a_wave_of_a_list_has_its_own_bake_time(make_scenario):
 
 @pytest.mark.parametrize("pacing", ["barrier", "sliding"])
 def test_a_window_slides_within_each_wave(make_scenario, pacing):
-    """Within a wave of a list `max_parallel` bounds the nodes in flight; the next wave waits for all of it. [contract]"""
+    """Within a wave of a list `max_parallel` bounds the nodes in flight; the next wave waits for the whole wave. [contract]"""
     scenario = make_scenario(fleet={"classes": slow(0)}, orchestrator={"pacing": pacing})
     rollout = run(scenario, general(waves=[5], max_parallel=2))
     # Node 0 takes 100 s; the others share the second slot until then.
@@ -57,7 +57,7 @@ def test_a_window_slides_within_each_wave(make_scenario, pacing):
 
 
 def test_waves_within_one_zone_after_the_other(make_scenario):
-    """`zone_by_zone` plans the list within each zone, with a pause of its own after the first and after the others. [contract]"""
+    """`zone_by_zone` plans the list within each zone, with different pauses after the first and the other zones. [contract]"""
     scenario = make_scenario(fleet={"nodes": 9, "zones": 3, "order": "zone"})
     bakes = {"zone_bake_time": "50s", "first_zone_bake_time": "70s"}
     rollout = run(scenario, general(waves=[{"size": 2, "bake_time": "5s"}], zone_by_zone=True, **bakes))
@@ -66,7 +66,7 @@ def test_waves_within_one_zone_after_the_other(make_scenario):
 
 
 def test_canaries_of_a_list_slide_bake_and_await_promotion(make_scenario):
-    """Under canary the first wave of a list awaits promotion, once all of it is resolved and baked. [contract]"""
+    """Under canary the first wave of a list awaits promotion after it is resolved and baked. [contract]"""
     scenario = make_scenario(operator={"promote_after": 100})
     rollout = run(scenario, general("canary", waves=[{"size": 4, "bake_time": "20s"}, 6], max_parallel=2))
     assert dispatched(rollout) == [0, 0, 30, 30, 180, 180, 210, 210, 240, 240]
@@ -75,7 +75,7 @@ def test_canaries_of_a_list_slide_bake_and_await_promotion(make_scenario):
 
 
 def test_one_failed_canary_of_a_list_stops_the_rollout(make_scenario):
-    """The gate all_healthy stops a rollout within the first wave of a list, before its other nodes have their turn. [contract]"""
+    """The gate all_healthy stops a rollout within the first wave of a list, before its other nodes' turns. [contract]"""
     scenario = make_scenario(fleet=TEN, release=ZONE_3_FAILS)
     rollout = run(scenario, general("canary", waves=[6, 4], max_parallel=2))
     assert (rollout.responses["stopped_at_s"], rollout.responses["touched_nodes"]) == (60, 4)
@@ -83,7 +83,7 @@ def test_one_failed_canary_of_a_list_stops_the_rollout(make_scenario):
 
 
 @pytest.mark.parametrize("pacing", ["barrier", "sliding"])
-def test_a_gate_judges_a_wave_within_which_a_window_slides(make_scenario, pacing):
+def test_a_gate_judges_a_sliding_wave(make_scenario, pacing):
     """A node that waits for the gate of its wave has no slot, so the gate judges the whole wave. [contract]"""
     scenario = make_scenario(fleet={"requests_per_second": 10}, orchestrator={"pacing": pacing})
     check = {"deadline": "10m", "min_healthy_time": "30s", "max_error_rate": 0.1, "gate": {"kind": "pooled"}}
@@ -95,7 +95,7 @@ def test_a_gate_judges_a_wave_within_which_a_window_slides(make_scenario, pacing
 
 
 def test_a_gate_finds_partners_behind_the_whole_wave(make_scenario):
-    """Nodes of a wave are compared with nodes behind that wave, also those that have their turn later. [contract]"""
+    """Nodes of a wave are compared with nodes of later waves, never with later nodes of the same wave. [contract]"""
     scenario = make_scenario(fleet={"nodes": 6, "requests_per_second": 10})
     check = {"deadline": "10m", "min_healthy_time": "20s", "gate": {"kind": "baseline", "test": "multinomial"}}
     rollout = run(scenario, general(waves=[4, 2], max_parallel=1, health_check=check))
@@ -106,8 +106,8 @@ def test_a_gate_finds_partners_behind_the_whole_wave(make_scenario):
 # -- slots -----------------------------------------------------------------------------------------
 
 
-def test_a_zone_that_is_full_keeps_all_others_waiting(make_scenario):
-    """Turns stay in order: the first node whose zone is full waits, and those behind it wait, too. [contract]"""
+def test_a_full_zone_blocks_all_others(make_scenario):
+    """Turns stay in order: if the next node's zone is full, all nodes behind it wait, too. [contract]"""
     scenario = make_scenario(fleet={"nodes": 6, "zones": 2, "classes": slow(0)})
     rollout = run(scenario, general(max_parallel_per_zone=1))
     assert dispatched(rollout) == [0, 0, 100, 100, 130, 130]
@@ -124,7 +124,7 @@ def test_a_percent_of_a_zone(make_scenario):
 
 
 def test_a_slot_may_be_free_once_its_node_has_started(make_scenario):
-    """Under slot_until: started the next node goes while this one is validated. [contract]"""
+    """Under slot_until: started the next node is dispatched while this one is validated. [contract]"""
     check = {"deadline": "10m", "min_healthy_time": "30s"}
     policy = general(max_parallel=5, health_check=check)
     for until, second in (("resolved", 60), ("started", 30)):
@@ -134,7 +134,7 @@ def test_a_slot_may_be_free_once_its_node_has_started(make_scenario):
 
 @pytest.mark.parametrize(("until", "step"), [("resolved", 65), ("started", 35)])
 def test_a_slot_stays_taken_for_a_delay(make_scenario, until, step):
-    """`slot_delay` follows whatever makes a slot free, also between the waves of a list. [contract]"""
+    """`slot_delay` follows whatever frees a slot, also between the waves of a list. [contract]"""
     check = {"deadline": "10m", "min_healthy_time": "30s"}
     policy = {"max_parallel": 2, "slot_delay": "5s", "health_check": check}
     scenario = make_scenario(orchestrator={"pacing": "sliding", "slot_until": until})
@@ -143,8 +143,8 @@ def test_a_slot_stays_taken_for_a_delay(make_scenario, until, step):
     assert dispatched(listed) == [0, 0, 65, 65, 130, 130, 195, 195, 260, 260]
 
 
-def test_a_slot_that_is_given_up_at_the_start_is_not_held_later(make_scenario):
-    """A node that fails once it has given up its slot holds none. [contract]"""
+def test_a_slot_freed_at_the_start_is_not_held_later(make_scenario):
+    """A node that fails after it freed its slot holds none. [contract]"""
     check = {"deadline": "60s", "min_healthy_time": "30s", "max_error_rate": 0}
     scenario = make_scenario(
         fleet={"requests_per_second": 10, "error_rate": 0.9},
@@ -155,7 +155,7 @@ def test_a_slot_that_is_given_up_at_the_start_is_not_held_later(make_scenario):
 
 
 def test_a_node_that_is_down_at_its_turn_needs_no_slot(make_scenario):
-    """Nodes that are down at their turn hold no slot, and no delay follows. [contract]"""
+    """Nodes that are down at their turn hold no slot, and cause no delay. [contract]"""
     switches = {"pacing": "sliding", "failed_node_holds_slot": True}
     scenario = make_scenario(fleet={"crash": {"up": "1ms", "repair": "1000h"}}, orchestrator=switches)
     rollout = run(scenario, general(max_parallel=2, max_parallel_per_zone=1, slot_delay="1m"))
@@ -163,7 +163,7 @@ def test_a_node_that_is_down_at_its_turn_needs_no_slot(make_scenario):
 
 
 def test_canaries_outside_a_list_hold_no_slot_of_the_others(make_scenario):
-    """Failed canaries that no list has leave all slots to the waves that follow, those of their zone as well. [contract]"""
+    """Failed canaries outside a list leave all slots, also of their zone, to later waves. [contract]"""
     switches = {"pacing": "sliding", "failed_node_holds_slot": True, "on_failure": "continue"}
     scenario = make_scenario(fleet=TEN, release=ZONE_3_FAILS, orchestrator=switches)
     policy = general("canary", canary_count=4, auto_promote=True, max_parallel=2, max_parallel_per_zone=1)
@@ -173,8 +173,8 @@ def test_canaries_outside_a_list_hold_no_slot_of_the_others(make_scenario):
 
 
 @pytest.mark.parametrize(("healthy", "last"), [("0s", 40), ("10s", 50)])
-def test_canaries_outside_a_list_leave_slots_without_delay_at_their_start(make_scenario, healthy, last):
-    """Under slot_until: started, too, canaries that no list has leave their slots without delay. [contract]"""
+def test_canaries_outside_a_list_free_slots_without_delay(make_scenario, healthy, last):
+    """Under slot_until: started, canaries outside a list free their slots without delay. [contract]"""
     scenario = make_scenario(fleet={"nodes": 8, "update_duration": "20s"}, orchestrator={"slot_until": "started"})
     check = {"deadline": "5m", "min_healthy_time": healthy}
     policy = general("canary", canary_count=4, auto_promote=True, max_parallel_per_zone=2, health_check=check)
@@ -183,7 +183,7 @@ def test_canaries_outside_a_list_leave_slots_without_delay_at_their_start(make_s
 
 
 def test_within_a_wave_nodes_wait_for_a_change_window(make_scenario):
-    """A slot that is free while no change window is open is filled at the next opening. [contract]"""
+    """A slot freed while no change window is open is filled at the next opening. [contract]"""
     scenario = make_scenario(
         operator={"change_windows": [{"from": "9h", "to": "9h20s"}, {"from": "9h1m", "to": "9h"}]},
         deployment={"created_at": "2026-01-05T09:00:00Z"},
@@ -197,7 +197,7 @@ def test_within_a_wave_nodes_wait_for_a_change_window(make_scenario):
 
 @pytest.mark.parametrize("clocks", ["run", "stop"])
 def test_a_delay_runs_during_a_pause(make_scenario, clocks):
-    """A pause holds back what slots would let go, but no delay of a slot, whatever pauses do to clocks. [contract]"""
+    """A pause holds back dispatches, but no slot's delay, whether or not pauses stop clocks. [contract]"""
     switches = {"pacing": "sliding", "paused_clocks": clocks}
     scenario = make_scenario(orchestrator=switches, operator=script((31, "pause"), (50, "resume")))
     rollout = run(scenario, general(max_parallel=5, slot_delay="5s"))
@@ -205,13 +205,13 @@ def test_a_delay_runs_during_a_pause(make_scenario, clocks):
 
 
 def test_batches_grow_with_the_nodes_that_had_their_turn(make_scenario):
-    """Under rate.growth_every a batch grows at each so many nodes, not at each minute. [contract]"""
+    """Under rate.growth_every batches grow after that many nodes, not each minute. [contract]"""
     rate = {"per_minute": 2, "growth": 2, "growth_every": 4}
     rollout = run(make_scenario(orchestrator={"pacing": "rate", "rate": rate}), general(max_parallel_per_zone=1))
     assert dispatched(rollout) == [0] * 2 + [60] * 2 + [120] * 4 + [180] * 2
 
 
-# -- failed nodes that let nothing more go ---------------------------------------------------------
+# -- failed nodes that block the rollout -----------------------------------------------------------
 
 PACED = {
     "barrier": ({}, {"max_parallel": 4}),
@@ -224,7 +224,7 @@ PACED = {
 
 @pytest.mark.parametrize("paced", PACED)
 def test_a_failed_node_may_freeze_the_rollout(make_scenario, paced):
-    """Under failed_node_freezes nothing more goes once a node has failed, whatever the pacing, and no person changes that. [contract]"""
+    """Under failed_node_freezes nothing is dispatched after a failure, under any pacing, and nobody can change that. [contract]"""
     switches, keys = PACED[paced]
     scenario = make_scenario(
         fleet=TEN,
@@ -243,7 +243,7 @@ def test_a_failed_node_may_freeze_the_rollout(make_scenario, paced):
 @pytest.mark.parametrize("paced", PACED)
 @pytest.mark.parametrize("on_failure", ["rollback", "stop", "pause", "continue"])
 def test_a_frozen_rollout_may_fail(make_scenario, paced, on_failure):
-    """Under all_slots_held: fail a frozen rollout fails once nothing is in flight, as by a crossed limit. [contract]"""
+    """Under all_slots_held: fail a frozen rollout fails, as by a crossed limit, once nothing is in flight. [contract]"""
     switches, keys = PACED[paced]
     scenario = make_scenario(
         fleet={**TEN, "classes": slow(0)},
@@ -257,8 +257,8 @@ def test_a_frozen_rollout_may_fail(make_scenario, paced, on_failure):
 
 
 @pytest.mark.parametrize(("held", "state"), [("wait", "in_progress"), ("fail", "failed")])
-def test_a_frozen_rollout_dispatches_no_node_that_was_waited_for(make_scenario, held, state):
-    """A node that was waited for stays where it is once a failed node freezes the rollout. [contract]"""
+def test_a_frozen_rollout_dispatches_no_waiting_node(make_scenario, held, state):
+    """A node that is waited for is not dispatched after a failed node froze the rollout. [contract]"""
     down = [{"name": "down", "nodes": [9], "crash": {"up": "1ns", "repair": "10h"}}]
     scenario = make_scenario(
         fleet={**TEN, "classes": down},
@@ -270,15 +270,15 @@ def test_a_frozen_rollout_dispatches_no_node_that_was_waited_for(make_scenario, 
     assert held == "wait" or rollout.responses["stopped_at_s"] == 30
 
 
-def test_a_freeze_does_not_keep_the_last_nodes_from_the_end(make_scenario):
-    """A rollout completes if all nodes had their turn when the first one failed. [contract]"""
+def test_a_freeze_after_the_last_turn_lets_the_rollout_complete(make_scenario):
+    """A rollout completes if all nodes had their turn before the first failure. [contract]"""
     scenario = make_scenario(fleet=TEN, release=ZONE_3_FAILS, orchestrator={"failed_node_freezes": True})
     assert run(scenario, general(waves=["100%"])).responses["state"] == "completed"
 
 
 @pytest.mark.parametrize(("held", "state"), [("wait", "in_progress"), ("fail", "failed")])
 def test_failed_nodes_hold_slots_from_wave_to_wave(make_scenario, held, state):
-    """A failed node holds its slot in the waves that follow; once all are held, the rollout waits or fails. [contract]"""
+    """A failed node holds its slot in later waves; once all are held, the rollout waits or fails. [contract]"""
     switches = {"failed_node_holds_slot": True, "all_slots_held": held}
     scenario = make_scenario(fleet=TEN, release=ZONE_3_FAILS, orchestrator=switches)
     rollout = run(scenario, general(waves=[5], max_parallel=2))
@@ -294,7 +294,7 @@ def test_failed_nodes_hold_slots_from_wave_to_wave(make_scenario, held, state):
 
 
 def test_failed_nodes_hold_all_slots_of_a_zone(make_scenario):
-    """A zone whose slots are all held by failed nodes keeps all nodes behind it from their turn, in later waves as well. [contract]"""
+    """A zone whose slots are all held by failed nodes blocks all nodes behind it, also in later waves. [contract]"""
     switches = {"failed_node_holds_slot": True, "all_slots_held": "fail"}
     scenario = make_scenario(fleet=TEN, release=ZONE_3_FAILS, orchestrator=switches)
     rollout = run(scenario, general(max_parallel=5, max_parallel_per_zone=1))
@@ -305,7 +305,7 @@ def test_failed_nodes_hold_all_slots_of_a_zone(make_scenario):
 
 
 def test_a_delayed_slot_is_not_held(make_scenario):
-    """While the delay of a slot runs, the rollout is not stuck. [contract]"""
+    """While a slot's delay runs, the rollout is not stuck. [contract]"""
     switches = {"pacing": "sliding", "failed_node_holds_slot": True, "all_slots_held": "fail"}
     scenario = make_scenario(fleet={**TEN, "nodes": 8}, release=ZONE_3_FAILS, orchestrator=switches)
     rollout = run(scenario, general(max_parallel=2, slot_delay="40s"))
@@ -329,7 +329,7 @@ def test_a_delayed_slot_is_not_held(make_scenario):
     ],
 )
 def test_slots_without_effect(make_scenario, pacing, keys, message):
-    """Settings of slots have no effect, and a warning, where nodes take none. [contract]"""
+    """Settings of slots without effect are warned about. [contract]"""
     scenario = make_scenario(orchestrator={"pacing": pacing})
     with pytest.warns(SimdeployWarning, match=message):
         simulate(scenario, general(**keys))
@@ -339,7 +339,7 @@ def test_slots_without_effect(make_scenario, pacing, keys, message):
 
 
 def test_windows_within_waves_take_as_long_as_sliding_rollouts(make_scenario):
-    """Each wave of a list takes as long as a sliding rollout of its nodes, and pauses follow. [oracle]"""
+    """Each wave of a list takes as long as a sliding rollout of its nodes, followed by pauses. [oracle]"""
     scenario = make_scenario(fleet={"update_duration": {"exponential": {"mean": "1m"}}})
     policy = general(waves=[{"size": 4, "bake_time": "25s"}, 6], max_parallel=2, health_check={"deadline": "240h"})
     makespans_s = replicate(scenario, policy, replications=2000, engine="compiled")["makespan_s"]

@@ -1,4 +1,4 @@
-"""The engines are equal: over generated scenarios that use the whole file format, response by response."""
+"""Both engines give equal responses over generated scenarios that use the whole file format."""
 
 from __future__ import annotations
 
@@ -44,15 +44,15 @@ from simdeploy.world.streams import Stream
 
 pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
 
-# All chunks together examine so many scenarios; under the profile `fuzz` each examines as many as that says, new ones.
-# Fewer, of fewer policies and replications, find every mistake that is planted below.
+# All chunks together examine this many scenarios; under the profile `fuzz` each examines this many, new ones.
+# Fewer, with fewer policies and replications, find every mistake that is planted below.
 CHUNKS, SCENARIOS = 2, 1600
 
 
 def assert_no_differences(
     raws: st.SearchStrategy[Raw], examples: int, chunk: int, differ: Callable[[Raw, int], list[str]]
 ) -> None:
-    """Ask for differences over scenarios and seeds, the same each time; under the profile `fuzz` over more, and new ones.
+    """Assert that engines don't differ over scenarios and seeds, the same each time; under the profile `fuzz` over more, and new ones.
 
     What differs is told together with a scenario as a file, as small as can be, from which it can be replayed.
     """
@@ -82,8 +82,8 @@ def assert_no_differences(
         ("unavailable_excess_node_s", 0.0, 2e-6),
     ],
 )
-def test_what_differs_is_seen(name: str, one: Any, other: Any) -> None:
-    """Words, whole numbers, unknowns, and times that differ by more than 1e-9 of them are told apart. [contract]"""
+def test_differences_are_detected(name: str, one: Any, other: Any) -> None:
+    """Words, whole numbers, unknown values, and times that differ by more than 1e-9 of their size are distinguished. [contract]"""
     rest = {"unavailable_node_s": 1000.0}
     assert are_equal(name, {**rest, name: one}, {**rest, name: one}, 1e-9)
     assert not are_equal(name, {**rest, name: one}, {**rest, name: other}, 1e-9)
@@ -93,7 +93,7 @@ def test_what_differs_is_seen(name: str, one: Any, other: Any) -> None:
 def rows_and_differences(
     scenario: Scenario, seed: int, replications: int = REPLICATIONS
 ) -> tuple[list[list[Row]], list[str]]:
-    """Return what the reference engine gives of all policies, and what the compiled one gives otherwise."""
+    """Return the reference engine's rows of all policies, and how the compiled engine's differ."""
     policies = list(scenario.policies.values())
     expected, found = (run(scenario, policies, engine, seed, replications=replications) for engine in ENGINES)
     return expected, differences(list(scenario.policies), expected, found)
@@ -103,7 +103,7 @@ def rows_and_differences(
 @pytest.mark.parametrize("unreachable", ["fail", "skip", "wait"])
 @pytest.mark.parametrize("duration", [45, {"lognormal": {"median": 45, "p95": 120}}], ids=["alike", "spread"])
 def test_engines_are_equal_over_larger_fleets(pacing: str, unreachable: str, duration: Any) -> None:
-    """Where many nodes are plain and have their verdicts one after the other, or at once, until a limit is crossed. [property]"""
+    """Engines agree where many plain nodes get their verdicts, sequentially or at once, until a limit is crossed. [property]"""
     fleet = {
         "nodes": 60,
         "update_duration": duration,
@@ -128,7 +128,7 @@ def test_engines_are_equal_over_larger_fleets(pacing: str, unreachable: str, dur
 
 @pytest.mark.parametrize("across", ["class", "zone"])
 def test_only_some_waves_are_compared(across: str) -> None:
-    """Nodes of a wave without its gate are compared with nobody, and nobody asks in which pool those would be. [contract]"""
+    """Nodes of a wave without its gate have no partners, and no pool is looked up for them. [contract]"""
     fleet = {
         "nodes": 12,
         "update_duration": 30,
@@ -143,7 +143,7 @@ def test_only_some_waves_are_compared(across: str) -> None:
     assert differing == []
 
 
-# -- what must be met ------------------------------------------------------------------------------
+# -- required encounters ---------------------------------------------------------------------------
 
 
 FAMILIES = ("Constant", "Uniform", "Triangular", "Exponential", "Weibull", "Lognormal", "Gamma", "Beta", "Empirical")
@@ -266,7 +266,7 @@ RETRIES = (
 
 
 def required_counts() -> dict[Feature, int]:
-    """How often 3200 scenarios must meet what."""
+    """Return how often 3200 scenarios must have each feature."""
     often: dict[Feature, int] = {}
     for switch, values in switch_values().items():
         often |= {("switch", switch, value): 20 for value in values}
@@ -319,7 +319,7 @@ def required_counts() -> dict[Feature, int]:
 @pytest.mark.slow
 @pytest.mark.parametrize("chunk", range(CHUNKS))
 def test_engines_are_equal(chunk: int) -> None:
-    """Whatever a scenario and its policies say, both engines give the same responses, and all of it is met. [property]"""
+    """For any scenario and policies both engines give the same responses, and all features occur. [property]"""
     met: Counter[Feature] = Counter()
 
     def differ(raw: Raw, seed: int) -> list[str]:
@@ -340,7 +340,7 @@ def test_engines_are_equal(chunk: int) -> None:
 
 
 def test_failures_of_several_waves() -> None:
-    """A gate that counts unhealthy looks over the whole rollout ends alike on both engines, also if they are of several waves. [property]"""
+    """A gate that counts unhealthy looks over the whole rollout has the same outcome on both engines, over several waves, too. [property]"""
     gate = {"kind": "pooled", "over": "window", "failures_of": "rollout"}
     check = {"deadline": "10m", "min_healthy_time": "10s", "max_error_rate": 0.1, "failure_threshold": 3}
     raw = {
@@ -358,7 +358,7 @@ def test_failures_of_several_waves() -> None:
 
 
 def test_a_batch_is_due_when_a_gate_looks() -> None:
-    """A node that never tells its gate anything is looked at again and again, but the last batch goes when it is due meanwhile. [property]"""
+    """While a gate looks repeatedly at a node without evidence, the last batch is still sent when it is due. [property]"""
     idle = {"name": "idle", "share": 0.3, "requests_per_second": 0, "update_duration": 40}
     raw = {
         "name": "batches",
@@ -373,7 +373,7 @@ def test_a_batch_is_due_when_a_gate_looks() -> None:
 
 @pytest.mark.parametrize("chunk", range(2))
 def test_policies_at_once_are_policies_one_by_one(chunk: int) -> None:
-    """Many policies at once, of several types, and replications in parts, give exactly what each gives alone. [property]"""
+    """Many policies of several types together, and replications in parts, give exactly what each gives alone. [property]"""
 
     def differ(raw: Raw, seed: int) -> list[str]:
         scenario = Scenario.from_dict(raw)
@@ -392,7 +392,7 @@ def test_policies_at_once_are_policies_one_by_one(chunk: int) -> None:
 
 @pytest.mark.parametrize("gate", GATES, ids=lambda gate: " ".join(map(str, gate.values())))
 def test_gates_of_a_shared_service(gate: Raw) -> None:
-    """A gate sees the requests that nodes of a shared service take over, and those that are shed, on either engine. [property]"""
+    """On both engines a gate sees requests taken over from other nodes of a shared service, and shed ones. [property]"""
     n_judged = 0
 
     def differ(raw: Raw, seed: int) -> list[str]:
@@ -402,7 +402,7 @@ def test_gates_of_a_shared_service(gate: Raw) -> None:
         sections = {
             "fleet": without_lines(raw["fleet"]) | ours,
             "orchestrator": {"on_failure": "continue"} if gate["kind"] == "cusum" else {},
-            "operator": {},  # days of waiting for a change window would cost more than all else
+            "operator": {},  # days of waiting for a change window would take longer than all else
             "deployment": {"type": "update"},
             "policies": one_policy("5m", "20s", max_parallel=4, check={"max_error_rate": 0.1, "gate": gate}),
         }
@@ -417,7 +417,7 @@ def test_gates_of_a_shared_service(gate: Raw) -> None:
 @pytest.mark.parametrize("after", ["0s", "95s", {"exponential": {"mean": "3m"}}], ids=["at once", "later", "at random"])
 @pytest.mark.parametrize(("needed_s", "added"), [(10, 0.055), (30, 0.02), (60, 0.015), (400, 0.0)])
 def test_nodes_that_are_unhealthy_for_long(needed_s: int, added: float, after: Any) -> None:
-    """Engines find the same first healthy windows in a row among many unhealthy ones. [property]"""
+    """Engines find the same first run of healthy windows among many unhealthy ones. [property]"""
     kind = {"probability": 1, "defective": True, "error_rate": added, "after": after}
     health = {"deadline": "30m", "max_error_rate": 0.02, "min_healthy_time": f"{needed_s}s"}
     policies = {f"{n} at once": rolling(n, max_failed_nodes=30, health_check=health) for n in (15, 7)}
@@ -443,7 +443,7 @@ def test_nodes_that_are_unhealthy_for_long(needed_s: int, added: float, after: A
     ids=["spells", "traffic"],
 )
 def test_disturbed_nodes_that_are_unhealthy_for_long(disturbances: Raw, needed_s: int) -> None:
-    """So they do where nodes crash, are degraded, or meet more or fewer requests. [property]"""
+    """The same holds if nodes crash, are degraded, or meet more or fewer requests. [property]"""
     health = {"deadline": "20m", "max_error_rate": 0.02, "min_healthy_time": f"{needed_s}s"}
     fleet = {"nodes": 60, "update_duration": "45s", "requests_per_second": 20, "error_rate": 0.008, **disturbances}
     raw = {
@@ -459,7 +459,7 @@ def test_disturbed_nodes_that_are_unhealthy_for_long(disturbances: Raw, needed_s
 
 
 def test_simulate_gives_the_row_of_the_block() -> None:
-    """One rollout simulated alone has the responses that it has in a block. [property]"""
+    """A rollout simulated alone has the responses that it has in a block. [property]"""
 
     def differ(raw: Raw, seed: int) -> list[str]:
         scenario = Scenario.from_dict(raw)
@@ -470,20 +470,20 @@ def test_simulate_gives_the_row_of_the_block() -> None:
     assert_no_differences(scenarios(), 100, 0, differ)
 
 
-# -- each rule has a say ---------------------------------------------------------------------------
+# -- each rule matters -----------------------------------------------------------------------------
 
 ENOUGH = 1500
 
 
 @cache
 def make_raw(number: int) -> Raw:
-    """Make a scenario."""
+    """Make the scenario with this number."""
     return scenario_of(Decisions(random.Random(number).randbytes(320)))
 
 
 @pytest.fixture(scope="module")
 def example_rows() -> Callable[[int], list[list[Row]]]:
-    """What comes out of the scenarios, by number."""
+    """Return a function from a scenario's number to its rows."""
 
     @cache
     def examine(number: int) -> list[list[Row]]:
@@ -501,7 +501,7 @@ def outcome(raw: Raw, seed: int) -> list[list[Row]]:
 def test_a_planted_mistake_is_found(
     mistake: str, example_rows: Callable[[int], list[list[Row]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An engine that breaks one rule of the model differs in some response of some hundred scenarios. [property]"""
+    """An engine that breaks one rule of the model differs in some response of a few hundred scenarios. [property]"""
     for number in (TOLD_BY.get(mistake, 0), *range(ENOUGH)):
         if NEEDS.get(mistake, "") not in str(make_raw(number)):
             continue
@@ -509,7 +509,7 @@ def test_a_planted_mistake_is_found(
         with monkeypatch.context() as patch:
             MISTAKES[mistake](patch)
             found = outcome(make_raw(number), number)
-            # It is no mistake of the test's, such as a name that isn't there any more.
+            # The test itself is right, for example in the names it patches.
             errors = [row.get("error", "") for rows in found for row in rows]
             assert not any(error.startswith(("AttributeError", "NameError", "TypeError")) for error in errors), errors
             if differences(["p"], expected, found):

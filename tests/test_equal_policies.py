@@ -1,4 +1,4 @@
-"""Policies that differ in no world: verdicts call them equal in enough worlds, without taking that for an interval that covers."""
+"""Policies that differ in no world are called equal in enough worlds, without claiming an interval that covers."""
 
 import math
 from types import SimpleNamespace
@@ -43,7 +43,7 @@ def table(values):
 
 @pytest.mark.parametrize(("n", "verdict"), [(2, "unclear"), (59, "unclear"), (60, "equal"), (400, "equal")])
 def test_comparisons_call_them_equal(n, verdict):
-    """Differences to the baseline, pairs and ranks are equal in 60 worlds and more; fewer show too little of others. [contract]"""
+    """Differences to the baseline, pairs and ranks are equal from 60 worlds on; fewer leave room for unseen worlds. [contract]"""
     found = compare(table(draw(n)[:2]))
     for frame in (found.differences, found.pairs, found.ranking):
         of = frame[frame["response"].eq("makespan_s") & frame["given"].isna()]
@@ -52,7 +52,7 @@ def test_comparisons_call_them_equal(n, verdict):
         assert (of["high"] == 0).all()
 
 
-def test_a_comparison_tells_the_third_apart():
+def test_a_comparison_distinguishes_the_third():
     """In 400 worlds two equal policies share the first rank, and the third is worse than either. [oracle]"""
     found = compare(table(draw(400)))
     of = found.ranking[found.ranking["response"].eq("makespan_s") & found.ranking["given"].isna()]
@@ -62,7 +62,7 @@ def test_a_comparison_tells_the_third_apart():
 
 
 def test_the_regret_of_the_third_is_worse():
-    """A duplicate of the best candidate hides neither its regret of 0 nor that of the third. [oracle]"""
+    """A duplicate of the best candidate changes neither its regret of 0 nor the third's. [oracle]"""
     found = estimate_regret(table(draw(400)), of="makespan_s")
     assert found.candidates["regret_verdict"].iloc[1:].tolist() == ["equal", "worse"]
     assert found.regrets["regret_is_trusted"].all()
@@ -70,8 +70,8 @@ def test_the_regret_of_the_third_is_worse():
     assert few.candidates["regret_verdict"].iloc[1:].tolist() == ["unclear", "unclear"]
 
 
-def test_a_switch_has_a_sure_margin_of_0():
-    """The choice among a policy and its duplicate has a margin of exactly 0 that can be trusted in 400 worlds, not in 30. [oracle]"""
+def test_a_switch_has_a_certain_margin_of_0():
+    """Between a policy and its duplicate the margin is exactly 0, trusted in 400 worlds but not in 30. [oracle]"""
     for n in (30, 400):
         values = as_sample(draw(n)[:2])
         met = Feasibility(is_met=True, verdict="met", broken=(), is_known=True)
@@ -81,15 +81,15 @@ def test_a_switch_has_a_sure_margin_of_0():
         assert found.margin == (0, 0, 0, n == 400)
 
 
-def test_knowing_the_world_is_worth_nothing_where_one_policy_is_always_best():
-    """If one policy is the best in each of 400 worlds, the value of knowing the world is 0, and trusted. [oracle]"""
+def test_knowing_the_world_is_worth_nothing_if_one_policy_is_always_best():
+    """If one policy is best in each of 400 worlds, the value of knowing the world is 0, and trusted. [oracle]"""
     row = estimate_values_of_knowing(draw(400)[1:], np.zeros(400, np.int64), 0.95)[WORLD]
     assert (row["low"], row["estimate"], row["high"], row["is_trusted"]) == (0, 0, 0, True)
 
 
 @pytest.mark.parametrize(("n", "is_as_good"), [(2, False), (400, False), (1000, True)])
-def test_being_as_good_rests_on_limits_that_cover(n, is_as_good):
-    """A rival that never differed is as good within an indifference only where the interval of that is trusted. [contract]"""
+def test_being_as_good_needs_a_trusted_interval(n, is_as_good):
+    """A rival that never differed is as good within the indifference only if its interval is trusted. [contract]"""
     values = draw(n)[:2]
     question = SimpleNamespace(confidence_level=0.95, objective=MAKESPAN, sign=1)
     measured = SimpleNamespace(of={MAKESPAN: values})

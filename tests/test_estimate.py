@@ -1,4 +1,4 @@
-"""Estimates and their intervals: by hand, against brute force and closed forms, and how often they cover the truth."""
+"""Estimates and intervals: by hand, against brute force and closed forms, and their coverage."""
 
 import math
 import re
@@ -72,7 +72,7 @@ def test_estimates_by_hand():
 
 
 def test_columns_and_types():
-    """The columns have the same types whatever was asked, the case's columns in front. [contract]"""
+    """The columns have the same types for any question, with the case's columns first. [contract]"""
     for measures in (["makespan_s"], ["p50 waves given good"], ["escaped", "makespan_s given failed"]):
         frame = estimate(SMALL.assign(waves=2, state="failed"), measures).estimates
         assert list(frame) == ["policy", *ESTIMATE_COLUMNS]
@@ -86,8 +86,8 @@ def test_columns_and_types():
     ]
 
 
-def test_the_answer_says_what_the_json_has():
-    """Where the first measure is lowest and highest is where the estimates of the JSON are. [contract]"""
+def test_the_answer_agrees_with_the_json():
+    """The first measure is lowest and highest in the answer where it is in the JSON. [contract]"""
     found = estimate(SMALL, "makespan_s")
     rows = found.to_dict()["estimates"]
     ends = [min(rows, key=lambda row: row["estimate"]), max(rows, key=lambda row: row["estimate"])]
@@ -95,7 +95,7 @@ def test_the_answer_says_what_the_json_has():
     assert [f"for {row['policy']}" in part for row, part in zip(ends, (lowest, highest), strict=True)] == [True, True]
 
 
-def test_too_few_are_no_value():
+def test_too_few_values():
     """Without a value an estimate is NaN, with one it has no interval; failed replications are counted. [contract]"""
     few = table(makespan_s=[1.0, np.nan, np.nan, np.nan], verdict=[None] * 4, status=["ok", "failed", "ok", "ok"])
     found = estimate(few, ["makespan_s", "escaped", "p50 makespan_s"])
@@ -111,7 +111,7 @@ def test_too_few_are_no_value():
 
 @pytest.mark.usefixtures("few_values_suffice")
 def test_words():
-    """The answer tells the lowest and the highest policy; the table has a line for each policy. [contract]"""
+    """The answer names the lowest and the highest policy; the table has a line per policy. [contract]"""
     found = estimate(SMALL, ["makespan_s", "escaped given defective"])
     assert re.fullmatch(r"Makespan: lowest 2\.8 s \(95 % CI .*\) for b, highest 4\.5 s \(.*\) for a\.", found.answer)
     (words,) = found.summarize()
@@ -133,13 +133,13 @@ def test_words():
         ({"measures": "escaped", "confidence_level": True}, "confidence_level: invalid confidence level"),
     ],
 )
-def test_what_cannot_be_estimated(asked, message):
-    """Arguments that make no sense are told in plain words. [contract]"""
+def test_invalid_questions(asked, message):
+    """Invalid arguments are refused in plain words. [contract]"""
     assert message in str(refused(estimate, SMALL, **asked))
 
 
-def test_of_a_sweep_as_compare_has_them(tmp_path):
-    """In memory, stored, or as a table, each case of a sweep has the means and rates that `compare` gives for its rows. [property]"""
+def test_a_sweep_has_the_estimates_of_compare(tmp_path):
+    """In memory, stored, or as a table, each case has the means and rates that `compare` gives for its rows. [property]"""
     scenario = small({"nodes": 8, "requests_per_second": 0}, release=None, policies={"p": rolling(4)})
     vary = {"max_failed_nodes": [1, 3], "canary_percent": [None, 0]}
     result = sweep(scenario, "p", vary=vary, replications=30, engine="compiled", store=tmp_path / "s")
@@ -160,7 +160,7 @@ def test_of_a_sweep_as_compare_has_them(tmp_path):
 
 
 def test_quantile_interval_is_that_of_brute_force():
-    """The order statistics are the innermost ones whose tails have at most half of the error, for every n and level. [oracle]"""
+    """The order statistics are the innermost with at most half of the error in each tail, for every n and level. [oracle]"""
     for n in (1, 2, 5, 20, 71, 72, 100):
         ordered = np.arange(1.0, n + 1)
         for q in (0.01, 0.07, 0.5, 0.9, 0.95, 0.99):
@@ -175,7 +175,7 @@ def test_quantile_interval_is_that_of_brute_force():
 
 
 def test_the_place_of_a_quantile():
-    """It is ceil(nq) - 1 in whole numbers, for every n and every quantile of three decimals. [oracle]"""
+    """It is ceil(nq) - 1 in whole numbers, for every n and every quantile with three decimals. [oracle]"""
     for n in (1, 7, 100, 1000, 12_345):
         for thousandths in range(1, 1000):
             place = -(-n * thousandths // 1000) - 1
@@ -184,12 +184,12 @@ def test_the_place_of_a_quantile():
 
 
 def test_skewness_and_kurtosis():
-    """Row by row those of scipy, NaN left out; of what doesn't vary the least, whatever its size. [oracle]"""
+    """They equal scipy's row by row, without NaN; constant rows have the least values. [oracle]"""
     values = np.random.default_rng(1).lognormal(size=(5, 200)) * np.array([[1e-200], [1e-9], [1], [1e9], [1e200]])
     values[:, 150:] = np.nan
     for order, expected in ((3, stats.skew), (4, lambda v, axis: stats.kurtosis(v, axis, fisher=False))):
         found = standardised_moment(values, order)
-        # Powers of what is so small or large are none to scipy.
+        # Scipy loses powers of values this small or large.
         assert found == pytest.approx(expected(values[:, :150] / values[:, :1], axis=1), rel=1e-9)
         assert float(standardised_moment(values[2], order)) == pytest.approx(found[2])
     for constant in (0.0, 0.1, 1e300, np.nan):
@@ -201,7 +201,7 @@ def test_skewness_and_kurtosis():
 
 
 def test_a_quantile_is_the_order_statistic_of_the_decimal():
-    """The q-quantile of n values is the ceil(nq)-th of them, also where nq is whole in decimals but not in bits. [oracle]"""
+    """The q-quantile of n values is the ceil(nq)-th, also if nq is whole in decimals but not in binary. [oracle]"""
     for n in (7, 20, 100, 1000):
         values = np.random.default_rng(n).permutation(np.arange(1.0, n + 1))
         for percent in (5, 7, 14, 28, 29, 50, 55, 56, 57, 95, 99):
@@ -213,7 +213,7 @@ def test_a_quantile_is_the_order_statistic_of_the_decimal():
 
 
 def coverage(values, text, truth):
-    """Say how often the intervals of the rows cover the truth."""
+    """Return how often the intervals of the rows cover the truth."""
     measure = parse_measure(text)
     found = estimate_cases(as_sample(values), measure, 0.95)
     assert len(found) == REPETITIONS
@@ -230,19 +230,19 @@ def draw(seed, n):
         (400, lambda rng, shape: rng.normal(100, 30, shape), 100),
         (400, lambda rng, shape: rng.exponential(60, shape), 60),
         (1000, lambda rng, shape: rng.lognormal(0, 1, shape), math.exp(0.5)),
-        # What one rollout in fifty costs: skewness 7, so that 25 times its square is 1,200.
+        # A cost of one rollout in fifty has skewness 7, and 25 times its square is 1,200.
         (1200, lambda rng, shape: rng.exponential(20, shape) + 1000 * (rng.random(shape) < 0.02), 40),
     ],
     ids=["normal", "exponential", "lognormal", "rare"],
 )
 def test_coverage_of_a_mean(n, law, truth):
-    """An interval covers as often as it says from 25 times the squared skewness on, and hardly more often. [oracle]"""
+    """An interval covers as often as stated from 25 times the squared skewness on, and hardly more often. [oracle]"""
     rng, shape = draw(11, n)
     assert -COVERAGE_ERROR <= coverage(law(rng, shape), "cost", truth) - 0.95 <= COVERAGE_ERROR + 0.01
 
 
 def test_a_mean_of_fractions_has_limits_from_0_to_1():
-    """Student's interval of a fraction ends at 0 % and 100 %, alone, in rows and by kind; that of a difference doesn't. [contract]"""
+    """Student's interval of a fraction is cut at 0 % and 100 %, but not that of a difference. [contract]"""
     values = np.array([[1.0] * 9 + [0.1], [0.0] * 9 + [0.9]])
     measure = parse_measure("min_in_service_fraction")
     rows = estimate_rows(values, measure, 0.95)
@@ -253,7 +253,7 @@ def test_a_mean_of_fractions_has_limits_from_0_to_1():
 
 @pytest.mark.parametrize("p", [0.004, 0.05, 0.4])
 def test_coverage_of_a_rate(p):
-    """The exact interval of 250 rollouts covers at least as often as it says. [oracle]"""
+    """The exact interval of 250 rollouts covers at least as often as stated. [oracle]"""
     rng, shape = draw(12, 250)
     assert coverage((rng.random(shape) < p).astype(float), "escaped", p) >= 0.95 - COVERAGE_ERROR
 
@@ -271,13 +271,13 @@ def test_coverage_of_a_rate(p):
     ids=["median", "p95", "p99", "beside an atom", "in an atom"],
 )
 def test_coverage_of_a_quantile(n, text, law, truth):
-    """The interval between order statistics covers at least as often as it says, whatever the law. [oracle]"""
+    """The interval between order statistics covers at least as often as stated, for any law. [oracle]"""
     rng, shape = draw(13, n)
     assert coverage(law(rng, shape), text, truth) >= 0.95 - COVERAGE_ERROR
 
 
 def test_coverage_of_a_conditional_rate():
-    """Of 200 rollouts of which 15 % are defective, the rate of escapes of those is covered, though their number is random. [oracle]"""
+    """With a random number of defective rollouts, about 15 % of 200, their rate of escapes is covered. [oracle]"""
     rng, (repetitions, n) = draw(14, 200)
     is_bad, escapes = rng.random((repetitions, n)) < 0.15, rng.random((repetitions, n)) < 0.3
     verdict = np.where(is_bad, np.where(escapes, "escaped", "stopped_defective"), "false_alarm")
@@ -294,7 +294,7 @@ def test_coverage_of_a_conditional_rate():
     assert rows["low"].le(0.3).mul(rows["high"].ge(0.3)).mean() >= 0.95 - COVERAGE_ERROR
 
 
-# -- of the engine itself, against closed forms ------------------------------------------------------------------------
+# -- of the engine, against closed forms -------------------------------------------------------------------------------
 
 NODES, MEAN_S, FAILURE, LIMIT = 4, 30.0, 0.1, 1
 OF_THE_ENGINE = {
@@ -308,14 +308,14 @@ OF_THE_ENGINE = {
 
 
 def in_pieces(scenario, policy, n):
-    """Replicate n times REPETITIONS and call every n of them a policy of their own."""
+    """Replicate n times REPETITIONS, and name every n of them as a policy."""
     rollouts = replicate(scenario, policies=policy, replications=REPETITIONS * n, engine="compiled", seed=3)
     number = rollouts["replication"]
     return rollouts.assign(policy=(number // n).astype(str), replication=number % n)
 
 
 def covers(rows, truth):
-    """Say how often the intervals of a measure's rows cover the truth."""
+    """Return how often the intervals of a measure's rows cover the truth."""
     return (rows["low"].le(truth) & rows["high"].ge(truth)).mean()
 
 
@@ -324,7 +324,7 @@ def test_coverage_of_makespans_of_the_engine():
     scenario = Scenario.from_dict(OF_THE_ENGINE)
     truth = oracles.exponential_barrier_makespan_s(MEAN_S, [2, 2])
     found = estimate(in_pieces(scenario, "waves", 50), "makespan_s").estimates
-    # Limits on the side to which values are skewed are farther out, for laws with longer tails than these have.
+    # Limits on the skewed side are farther out, to allow for laws with longer tails than these.
     assert 0.95 - COVERAGE_ERROR <= covers(found, truth) <= 0.97 + COVERAGE_ERROR
     rows = estimate(in_pieces(scenario, "at-once", 60), ["p50 makespan_s", "p90 makespan_s"]).estimates
     for q, of_measure in rows.groupby("quantile"):
@@ -347,7 +347,7 @@ def test_coverage_of_false_alarms_of_the_engine():
 
 
 def test_picture():
-    """A line, a mark and the number of values for each policy; what has no value says so; an open side has an arrow. [contract]"""
+    """Each policy has a line, a mark and its number of values; missing values are noted; an open side has an arrow. [contract]"""
     found = estimate(SMALL, ["makespan_s", "escaped given defective", "p50 makespan_s"])
     ax = plot_estimates(Figure().subplots(), found)
     assert [label.get_text() for label in ax.get_yticklabels()] == ["a\nn = 4", "b\nn = 4"]

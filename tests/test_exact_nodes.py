@@ -1,4 +1,4 @@
-"""Exact nodes: a fleet's order, the nodes of a class, those that a release affects, and those that are down for good."""
+"""Exact nodes: a fleet's order, nodes of a class, nodes that a release affects, and nodes that are down for good."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def scenario_of(fleet: dict[str, Any], **sections: Any) -> Scenario:
 
 
 def affecting(*nodes: int, **others: Any) -> dict[str, Any]:
-    """Return a release that breaks every start on these nodes, or on those that are chosen otherwise."""
+    """Return a release that breaks every start on the given nodes, or on nodes chosen otherwise."""
     affects = others or {"nodes": [*nodes]}
     return {"bad": {"probability": 1, "defective": True, "start_failure": 1, "affects": affects}}
 
@@ -42,7 +42,7 @@ def affecting(*nodes: int, **others: Any) -> dict[str, Any]:
 
 
 def test_exact_nodes_are_read_and_written() -> None:
-    """A list as order, nodes of a class and of a release, and `down` are read, and written as they were. [contract]"""
+    """A list as order, nodes of a class and of a release, and `down` are read, and written back unchanged. [contract]"""
     raw = raw_of({"order": [9, 2], "classes": [AWAY, {"name": "rest", "share": 0.5}]}, release=affecting(2, 9))
     scenario = Scenario.from_dict(raw)
     fleet = scenario.fleet
@@ -101,8 +101,8 @@ BAD = [
 
 
 @pytest.mark.parametrize(("raw", "path", "fragment"), BAD, ids=[f"{path} {fragment}"[:60] for _, path, fragment in BAD])
-def test_bad_nodes_are_told(raw: dict[str, Any], path: str, fragment: str) -> None:
-    """Unknown and repeated nodes, and classes without nodes, are one error with path and what is allowed. [contract]"""
+def test_bad_nodes_are_reported(raw: dict[str, Any], path: str, fragment: str) -> None:
+    """Unknown and repeated nodes, and classes without nodes, are one error with path and allowed values. [contract]"""
     (problem,) = refused(Scenario.from_dict, raw).problems
     assert format_path(problem.path) == path
     assert fragment in str(problem)
@@ -116,8 +116,8 @@ def test_bad_nodes_are_told(raw: dict[str, Any], path: str, fragment: str) -> No
         (raw_of({}, release=affecting(1, 8)), "release.bad.affects.nodes[1]"),
     ],
 )
-def test_nodes_must_be_there_in_smaller_fleets(raw: dict[str, Any], path: str) -> None:
-    """A fleet that is varied below a node that is named is an error, also within a sweep. [contract]"""
+def test_nodes_must_exist_in_smaller_fleets(raw: dict[str, Any], path: str) -> None:
+    """A fleet made smaller than a named node is an error, also within a sweep. [contract]"""
     scenario = Scenario.from_dict(raw)
     with pytest.raises(InputError, match=r"no such node .*allowed: 0 to 4") as caught:
         scenario.with_values({"fleet.nodes": 5})
@@ -126,12 +126,12 @@ def test_nodes_must_be_there_in_smaller_fleets(raw: dict[str, Any], path: str) -
         sweep(scenario, "p", vary={"fleet.nodes": [10, 5]}, replications=1, engine="reference")
 
 
-def test_the_schema_knows_exact_nodes() -> None:
-    """The JSON Schema accepts what is read, and refuses what it can see to be wrong. [contract]"""
+def test_the_schema_covers_exact_nodes() -> None:
+    """The JSON Schema accepts valid lists, and refuses what it can detect. [contract]"""
     validator = jsonschema.Draft202012Validator(scenario_schema())
     good = raw_of({"order": [9, 2], "classes": [AWAY, {"name": "b", "share": 0.1, "down": True}]}, release=affecting(3))
     assert list(validator.iter_errors(good)) == []
-    # Which nodes the fleet has, and whether two classes share one, a schema can't say; nor where a key belongs elsewhere.
+    # A schema can't know which nodes the fleet has, whether two classes share one, or where a key belongs elsewhere.
     unseen = ("no such node", "two classes")
     for raw, path, fragment in BAD:
         is_seen = not any(words in fragment for words in unseen)
@@ -143,7 +143,7 @@ WAITS = {"unreachable_nodes": "wait"}
 
 
 def with_canaries(*sizes: int) -> dict[str, Any]:
-    """Return one policy whose canaries are so many nodes, and its limits above all nodes that are down here."""
+    """Return one policy with this many canaries, and limits above the number of nodes that are down here."""
     waves = [*sizes, {"until": "100%"}]
     promoted = {"dialect": "general", "auto_promote": True, "waves": waves, "max_failed_nodes_percent": 50}
     return {"p": {"strategy": "canary", "health_check": NO_WINDOWS, **promoted}}
@@ -196,7 +196,7 @@ KEPT_CANARIES = [
     ],
 )
 def test_dangerous_nodes_are_warned_about(raw: dict[str, Any], path: str, fragment: str) -> None:
-    """Fleets and policies that nodes that are down for good bring to nothing are one warning each. [contract]"""
+    """Each fleet and policy that can't work because nodes are down for good gives one warning. [contract]"""
     with pytest.warns(SimdeployWarning) as caught:
         scenario = Scenario.from_dict(raw)
     assert len(caught) == 1
@@ -216,7 +216,7 @@ def test_dangerous_nodes_are_warned_about(raw: dict[str, Any], path: str, fragme
     ],
 )
 def test_usual_nodes_are_not_warned_about(raw: dict[str, Any]) -> None:
-    """Nodes that are down for good within the limits bring no warning. [contract]"""
+    """Nodes that are down for good within the limits cause no warning. [contract]"""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert Scenario.from_dict(raw).warnings == ()
@@ -224,7 +224,7 @@ def test_usual_nodes_are_not_warned_about(raw: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(("fleet", "policies", "fragment"), LOST_CANARIES)
 def test_canaries_that_are_down_for_good_are_warned_about(fleet: dict, policies: dict, fragment: str) -> None:
-    """Where no rollout gets beyond its canaries because some of them are down for good, that is one warning. [contract]"""
+    """If canaries that are down for good stop every rollout, there is one warning. [contract]"""
     with pytest.warns(SimdeployWarning, match=f"canaries are never all healthy.*{fragment}") as caught:
         scenario = scenario_of(fleet, policies=policies)
     assert len(caught) == 1
@@ -234,7 +234,7 @@ def test_canaries_that_are_down_for_good_are_warned_about(fleet: dict, policies:
 
 @pytest.mark.parametrize(("fleet", "policies", "switches"), KEPT_CANARIES)
 def test_canaries_that_may_be_up_are_not_warned_about(fleet: dict, policies: dict, switches: dict) -> None:
-    """Some rollouts complete, and there is no warning. [contract]"""
+    """If some rollouts complete, there is no warning. [contract]"""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         scenario = scenario_of(fleet, policies=policies, orchestrator=switches)
@@ -254,7 +254,7 @@ def test_listed_nodes_go_first() -> None:
 
 
 def test_listed_nodes_are_the_canaries(engine: str) -> None:
-    """A defect on the first listed node is found by the canary, whatever its number is. [contract]"""
+    """A defect on the first listed node is found by the canary, whatever its number. [contract]"""
     policies = {"p": canary(1, auto_promote=True)}
     scenario = scenario_of({"order": [9, 2]}, release=affecting(9), policies=policies)
     assert values_of(scenario, engine)["touched_nodes"] == 1
@@ -272,7 +272,7 @@ def test_listed_nodes_are_affected_exactly(engine: str) -> None:
 
 
 def test_classes_take_their_nodes_first() -> None:
-    """Named nodes are in their class in every replication; shares are dealt to the others, and cut to those left. [contract]"""
+    """Named nodes are in their class in every replication; shares are drawn from the others. [contract]"""
     classes = [
         {"name": "half", "share": 0.5, "update_duration": 40},
         {"name": "named", "nodes": [8, 3], "update_duration": 50},
@@ -289,8 +289,8 @@ def test_classes_take_their_nodes_first() -> None:
     assert len(members) > 5
 
 
-def test_naming_a_node_moves_nobody_else() -> None:
-    """A node that is named, and down, leaves the fate of every node and the class of the others as they were. [property]"""
+def test_naming_a_node_changes_no_other() -> None:
+    """A named node that is down leaves the fate of every node, and the others' classes, unchanged. [property]"""
     fleet = {
         "nodes": 30,
         "update_duration": {"exponential": {"mean": 30}},
@@ -314,7 +314,7 @@ def rollout_of(unreachable: str) -> Rollout:
 
 
 def test_down_nodes_fail_at_their_turn() -> None:
-    """Under `fail` a node that is down for good has failed at its turn, untouched; it is no excess. [contract]"""
+    """Under `fail` a node that is down for good fails at its turn, untouched, and adds no excess. [contract]"""
     rollout = rollout_of("fail")
     nodes, values = rollout.nodes, rollout.response_values
     failed = nodes.loc[nodes["status"] == "failed", ["node", "reason", "resolved_at_s"]]
@@ -330,7 +330,7 @@ def test_down_nodes_fail_at_their_turn() -> None:
 
 
 def test_down_nodes_are_skipped() -> None:
-    """Under `skip` a node that is down for good is passed over. [contract]"""
+    """Under `skip` a node that is down for good is skipped. [contract]"""
     rollout = rollout_of("skip")
     assert rollout.nodes["status"].tolist() == ["running"] * 4 + ["skipped"] + ["running"] * 5
     values = rollout.response_values
@@ -338,7 +338,7 @@ def test_down_nodes_are_skipped() -> None:
 
 
 def test_down_nodes_are_waited_for_in_vain() -> None:
-    """Under `wait` a rollout waits for ever for a node that is down for good, in its wave, and the simulation ends. [contract]"""
+    """Under `wait` a rollout waits for ever for a node that is down for good, and the simulation ends. [contract]"""
     rollout = rollout_of("wait")
     values = rollout.response_values
     assert (values["state"], values["waves"], values["touched_nodes"]) == ("in_progress", 3, 5)
@@ -365,7 +365,7 @@ JUDGED = {"deadline": "2m", "min_healthy_time": "20s", "max_error_rate": 0.05}
 @with_each_gate
 @pytest.mark.parametrize("requests", [0, 7])
 def test_gates_do_not_look_for_ever(engine: str, gate: dict[str, Any], requests: int) -> None:
-    """Looks end where only nodes are left that nothing will happen to: the simulation ends. [contract]"""
+    """Looks end once nothing can happen to the remaining nodes, and the simulation ends. [contract]"""
     scenario = scenario_of(
         {"classes": [AWAY], "requests_per_second": requests},
         orchestrator={**WAITS, "canary_gate": "limits"},
@@ -377,8 +377,8 @@ def test_gates_do_not_look_for_ever(engine: str, gate: dict[str, Any], requests:
 
 
 @with_each_gate
-def test_gates_do_not_look_at_a_pause_for_ever(engine: str, gate: dict[str, Any]) -> None:
-    """A node that comes up during a pause for good is never dispatched: looks end, as the simulation does. [contract]"""
+def test_gates_do_not_look_for_ever_in_a_pause(engine: str, gate: dict[str, Any]) -> None:
+    """A node that comes up in a permanent pause is never dispatched, so looks and simulation end. [contract]"""
     scenario = scenario_of(
         {"zones": 10, "zone_outage": {"up": 100, "repair": 100}},
         orchestrator=WAITS,
@@ -398,7 +398,7 @@ def test_down_nodes_cost_nothing_in_any_type(engine: str, type_name: str, treatm
         orchestrator={"unreachable_nodes": treatment},
         deployment={"type": type_name},
     )
-    # All nodes of zone 0 but node 4 fail: the rollout is stopped, and goes back.
+    # All nodes of zone 0 but node 4 fail, and the rollout is stopped and rolled back.
     failing = affecting(zones=[0])
     for release in ({"good": {"probability": 1}}, failing):
         changed = scenario.with_values({"release": release})
@@ -413,7 +413,7 @@ def test_down_nodes_cost_nothing_in_any_type(engine: str, type_name: str, treatm
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 1])
 def test_shares_may_be_down(engine: str, share: float) -> None:
-    """With a share exactly so many random nodes are down for good; a rollout of nobody completes at once. [contract]"""
+    """A share gives exactly that many random nodes down for good; a rollout without reachable nodes completes at once. [contract]"""
     scenario = scenario_of({"classes": [{"name": "off", "share": share, "down": True}]}, policies=LENIENT)
     values = values_of(scenario, engine)
     assert (values["failed_nodes"], values["touched_nodes"]) == (10 * share, 10 - 10 * share)
@@ -423,7 +423,7 @@ def test_shares_may_be_down(engine: str, share: float) -> None:
 
 
 def test_a_real_rollout_can_be_replayed() -> None:
-    """Order, failed nodes, nodes that were away and the stop of a rollout that happened come out again. [contract]"""
+    """Order, failed nodes, absent nodes and the stop of an actual rollout are reproduced. [contract]"""
     scenario = scenario_of(
         {"order": [7, 3], "classes": [AWAY, {"name": "slow", "nodes": [0, 3], "update_duration": 75}]},
         release=affecting(1, 5),

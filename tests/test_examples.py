@@ -1,4 +1,4 @@
-"""Examples that come with the package, `simdeploy examples`, and `simdeploy new`."""
+"""The package's examples, `simdeploy examples`, and `simdeploy new`."""
 
 import re
 import shlex
@@ -28,7 +28,7 @@ def test_examples_are_the_scenarios():
 
 
 def test_an_unknown_example():
-    """Its message has the names, and the one that was meant. [contract]"""
+    """The message lists the names, and the one that was probably meant. [contract]"""
     with pytest.raises(InputError, match=r"no such example .*small-fleet.*did you mean 'small-fleet'"):
         simdeploy.load_example("smal-fleet")
     (message,) = {
@@ -39,7 +39,7 @@ def test_an_unknown_example():
 
 
 def test_all_examples_are_copied(tmp_path):
-    """With a folder, every file is written into it; where one is there, nothing is written. [contract]"""
+    """Every file is written into the given folder; if one exists, nothing is written. [contract]"""
     there = {path.relative_to(SCENARIOS): path.read_bytes() for path in SCENARIOS.rglob("*") if path.is_file()}
     assert invoke("examples", tmp_path / "all").exit_code == 0
     copied = {path.relative_to(tmp_path / "all"): path for path in (tmp_path / "all").rglob("*") if path.is_file()}
@@ -53,8 +53,8 @@ def test_all_examples_are_copied(tmp_path):
 
 
 @pytest.mark.parametrize("words", [["examples"], ["new"], ["new", "--like", "small-fleet"]])
-def test_what_cannot_be_written_is_bad_input(tmp_path, monkeypatch, words):
-    """A disk that is full is told in a line, with the code of bad input. [contract]"""
+def test_a_full_disk_is_bad_input(tmp_path, monkeypatch, words):
+    """A full disk gives a one-line message and the exit code of bad input. [contract]"""
 
     def fails(path, _write):
         raise OSError(28, "No space left on device", str(path))
@@ -67,7 +67,7 @@ def test_what_cannot_be_written_is_bad_input(tmp_path, monkeypatch, words):
 
 
 def test_an_example_is_no_folder(tmp_path, monkeypatch):
-    """Who names an example as the folder is told how to copy it; a folder that is there may have any name. [contract]"""
+    """Naming an example as the folder shows how to copy it; an existing folder may have any name. [contract]"""
     monkeypatch.chdir(tmp_path)
     refused = invoke("examples", "small-fleet")
     assert (refused.exit_code, list(tmp_path.iterdir())) == (2, [])
@@ -76,14 +76,14 @@ def test_an_example_is_no_folder(tmp_path, monkeypatch):
     assert invoke("examples", "small-fleet").exit_code == 0
 
 
-def test_an_example_that_is_missing(tmp_path):
-    """Who names a shipped scenario that isn't there is told how to get it; of other files nothing is said. [contract]"""
+def test_a_missing_example(tmp_path):
+    """Naming a shipped scenario that isn't there shows how to get it; other missing files don't. [contract]"""
     assert "simdeploy examples scenarios" in invoke("run", tmp_path / "small-fleet.yaml").stderr
     assert "examples" not in invoke("run", tmp_path / "my-fleet.yaml").stderr
 
 
 def test_like_an_example(tmp_path):
-    """A copy has the files beside it that belong to it; none replaces a file. [contract]"""
+    """A copy comes with the files that belong to it, and overwrites none. [contract]"""
     assert invoke("new", "--like", "api-response", tmp_path / "mine.yaml").exit_code == 0
     assert (tmp_path / "mine.yaml").read_bytes() == (SCENARIOS / "api-response.yaml").read_bytes()
     assert list(simdeploy.read_scenario(tmp_path / "mine.yaml").policies) == ["as-it-runs", "wider-limits"]
@@ -104,8 +104,8 @@ def test_like_an_example(tmp_path):
 
 @pytest.mark.parametrize("name", ["fleet", "my fleet", "yes", "1e3", "größe: 3 # x"])
 @pytest.mark.parametrize("nodes", [1, 600])
-def test_a_new_scenario_has_what_was_said(tmp_path, name, nodes):
-    """What options say is in the file, which is read without an error or warning, under any name. [contract]"""
+def test_a_new_scenario_has_its_options(tmp_path, name, nodes):
+    """Values of options are in the file, which is read without an error or warning, under any name. [contract]"""
     file = tmp_path / f"{name}.yaml"
     assert invoke("new", "--nodes", nodes, "--requests", 0.5, "--defective", 12.5, file).exit_code == 0
     scenario, errors, warnings = load(file)
@@ -121,22 +121,22 @@ def test_a_new_scenario_has_what_was_said(tmp_path, name, nodes):
 
 
 @pytest.mark.parametrize("file", [" .yaml", "a\tb.yaml", "\u202e.yml"])
-def test_a_new_scenario_under_no_name_at_all(tmp_path, file):
-    """A scenario in a file whose name can't be a scenario's gets another, and can be read. [contract]"""
+def test_a_new_scenario_under_an_invalid_name(tmp_path, file):
+    """A file whose name can't be a scenario's gets another name inside, and can be read. [contract]"""
     assert invoke("new", "--nodes", 60, tmp_path / file).exit_code == 0
     assert simdeploy.read_scenario(tmp_path / file).name == "scenario"
 
 
 @pytest.mark.parametrize("file", ["my fleet.yaml", "fleet.yml"])
-def test_a_new_scenario_says_what_to_try(tmp_path, file):
-    """The command in its comment is one that a shell runs with this file. [contract]"""
+def test_a_new_scenario_shows_what_to_try(tmp_path, file):
+    """The command in its comment runs with this file. [contract]"""
     invoke("new", "--nodes", 60, tmp_path / file)
     [command] = re.findall("simdeploy compare .*", (tmp_path / file).read_text(encoding="utf-8"))
     assert shlex.split(command) == ["simdeploy", "compare", str(tmp_path / file)]
 
 
 def test_requirements_of_a_new_scenario_can_be_used(tmp_path):
-    """Without the marks of a comment they are requirements. [contract]"""
+    """Uncommented, they are valid requirements. [contract]"""
     file = tmp_path / "fleet.yaml"
     invoke("new", "--nodes", 60, file)
     before, mark, requirements = file.read_text(encoding="utf-8").partition("# requirements:")
@@ -150,18 +150,18 @@ def test_requirements_of_a_new_scenario_can_be_used(tmp_path):
 
 @pytest.mark.parametrize("is_terminal", [False, True])
 def test_questions(tmp_path, monkeypatch, is_terminal):
-    """A person is asked for what no option says, again if the answer is none; without a terminal defaults are taken. [contract]"""
+    """Missing options are asked for until valid; without a terminal defaults are used. [contract]"""
     monkeypatch.setattr("click.testing._NamedTextIOWrapper.isatty", lambda _: is_terminal)
     asked = invoke("new", "--requests", 3, tmp_path / "f.yaml", input="many\n250\n\n")
     scenario = simdeploy.read_scenario(tmp_path / "f.yaml")
     assert scenario.fleet.nodes == (250 if is_terminal else 100)
     assert float(scenario.release[1].probability) == 0.05
     assert asked.stderr.count("?") == (3 if is_terminal else 0)  # the number of nodes twice
-    assert "?" not in asked.stdout  # which with some versions of click has what was typed
+    assert "?" not in asked.stdout  # which with some versions of click includes the input
 
 
-def test_copies_are_whole(tmp_path):
-    """Every copied example that is a scenario reads in its new place. [property]"""
+def test_copies_are_complete(tmp_path):
+    """Every copied scenario can be read in its new place. [property]"""
     for path in copy_examples(tmp_path):
         if path.suffix == ".yaml":
             assert not load(path)[1]

@@ -1,4 +1,4 @@
-"""Where spans are run: the same blocks everywhere, whatever happens to a worker, and how a job is cut into spans."""
+"""Where spans run: the same blocks everywhere, even if workers die, and how a job is cut into spans."""
 
 from __future__ import annotations
 
@@ -54,13 +54,13 @@ def local_cluster():
 
     # Workers are copies of a process that has imported everything: they start in a moment, again and again.
     with dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}):
-        # A span is given up when two workers have died of it, not four.
+        # A span is given up after two workers died of it, not four.
         with dask.config.set({"distributed.scheduler.allowed-failures": 1}):
             started = LocalCluster(
                 n_workers=2,
                 threads_per_worker=1,
                 processes=True,
-                dashboard_address="127.0.0.1:0",  # of several clusters at once only one has the usual port
+                dashboard_address="127.0.0.1:0",  # of several clusters only one has the usual port
                 host="127.0.0.1",
                 silence_logs=60,
             )
@@ -83,7 +83,7 @@ def scenario():
 
 
 def tabulate(job, finished, replications):
-    """Put what an executor yields, in whatever order, into one table."""
+    """Put an executor's blocks, in any order, into one table."""
     n_policies = len(job.groups[0].policies)
     outcomes = Outcomes(n_policies, replications)
     seen = Counter()
@@ -106,7 +106,7 @@ def rows_of_fake(table):
 
 @contextlib.contextmanager
 def when_begun(job, cell, act):
-    """Act once a cell is begun, while whoever is in this block waits for it."""
+    """Act once a cell is begun, while the block waits for it."""
 
     def wait():
         wait_until(job.mark(cell).exists)
@@ -120,7 +120,7 @@ def when_begun(job, cell, act):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_same_blocks_everywhere(scenario, executor):
-    """Threads, processes and a Dask cluster give the rows of one span in this process, bit by bit. [property]"""
+    """Threads, processes and a Dask cluster give the same rows as one span in this process, bit by bit. [property]"""
     job = Job((Group(scenario, tuple(scenario.policies.values())),), seed=3, engine="reference")
     whole = tabulate(job, InProcess().run(job, iter([Span(0, 0, 3, 0, 10)])), 10)
     assert whole["status"].eq("ok").all()
@@ -130,14 +130,14 @@ def test_the_same_blocks_everywhere(scenario, executor):
 
 
 def test_replicate_takes_an_address(scenario, local_cluster):
-    """The address of a cluster is all that `replicate` needs to use it. [contract]"""
+    """`replicate` needs only the address of a cluster to use it. [contract]"""
     table = replicate(scenario, replications=3, cluster=local_cluster.scheduler_address)
     pd.testing.assert_frame_equal(table, replicate(scenario, replications=3), check_exact=True)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_spans_are_taken_as_needed(executor):
-    """However many spans there are, at most two for each of two workers are taken and not yet handed back. [property]"""
+    """However many spans there are, at most two per worker are taken and not yet returned. [property]"""
     taken = 0
 
     def count():
@@ -157,13 +157,13 @@ def test_spans_are_taken_as_needed(executor):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_spans_no_blocks(executor):
-    """Nothing to do, as at the end of a resumed sweep, is done at once. [contract]"""
+    """Without spans, as at the end of a resumed sweep, an executor ends at once. [contract]"""
     assert list(executor.run(make_job(1), iter([]))) == []
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_errors_are_the_callers(executor):
-    """What a job raises comes out as it was raised: a mistake of ours is no failed replication. [contract]"""
+def test_errors_reach_the_caller(executor):
+    """An exception of a job is raised unchanged, and is not a failed replication. [contract]"""
     job = make_job(1, error="no such thing")
     with pytest.raises(ValueError, match="no such thing") as caught:
         list(executor.run(job, spans((Piece(1, 1),), job, 4)))
@@ -205,7 +205,7 @@ def test_nothing_is_left_behind(executor, kind, end, request):
 
 @pytest.mark.parametrize("kind", ["processes", "dask"])
 def test_a_killed_worker_costs_nothing(executor, tmp_path):
-    """A worker that is killed while it works changes no row: what it was at is done again. [contract]"""
+    """A worker killed at work changes no row, as its span is repeated. [contract]"""
     job = make_job(2, folder=str(tmp_path), held_once=((0, 5),))
     with when_begun(job, (0, 5), lambda: os.kill(int(job.mark((0, 5)).read_text()), signal.SIGKILL)):
         table = tabulate(job, executor.run(job, spans((Piece(1, 2),), job, 20)), 20)
@@ -215,7 +215,7 @@ def test_a_killed_worker_costs_nothing(executor, tmp_path):
 
 @pytest.fixture
 def spare(monkeypatch):
-    """The idle workers of this process: none at first."""
+    """Return the idle workers of this process, none at first."""
     found = []
     monkeypatch.setattr(processes_module, "_spare", {os.getpid(): found})
     yield found
@@ -225,7 +225,7 @@ def spare(monkeypatch):
 
 
 def test_idle_workers_are_used_again(spare, tmp_path):
-    """The next run has the processes of the last one, except for those that were killed while they were idle. [contract]"""
+    """The next run uses the same processes, except those killed while idle. [contract]"""
     job = make_job(1)
     list(Processes(2).run(job, spans((Piece(1, 2),), job, 8)))
     first = [worker.process for worker in spare]
@@ -246,14 +246,14 @@ def test_idle_workers_are_used_again(spare, tmp_path):
 
 
 def test_a_fork_has_no_idle_workers(monkeypatch):
-    """A copy of a process leaves the idle workers to the original, whose pipes these are. [contract]"""
+    """A forked process leaves the idle workers to its parent, which owns their pipes. [contract]"""
     monkeypatch.setattr(processes_module, "_spare", defaultdict(list, {os.getpid(): ["a worker"]}))
     monkeypatch.setattr(os, "getpid", lambda: -1)
     assert processes_module._find_spare() is None
 
 
-def test_a_worker_ends_when_it_is_idle_for_long(monkeypatch):
-    """A worker whose job is over waits for the next one, but not forever; between spans it is as patient as need be. [contract]"""
+def test_a_worker_ends_after_a_long_idle_time(monkeypatch):
+    """An idle worker waits for the next job only for a time, but between spans without limit. [contract]"""
     monkeypatch.setattr(processes_module, "_IDLE_S", 0.01)
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     ours, theirs = multiprocessing.Pipe()
@@ -272,7 +272,7 @@ def test_a_worker_ends_when_it_is_idle_for_long(monkeypatch):
 
 
 def test_processes_lose_a_cell_and_no_more(tmp_path):
-    """Of a span, only the replication of the policy at which workers die twice is lost; once costs nothing. [contract]"""
+    """Of a span, only the replication at which workers die twice is lost; dying once costs nothing. [contract]"""
     job = make_job(3, folder=str(tmp_path), deadly=((1, 4),), deadly_once=((2, 11),))
     table = tabulate(job, Processes(2).run(job, spans((Piece(3, 2),), job, 16)), 16)
     failed = table[table["status"].eq("failed")]
@@ -284,7 +284,7 @@ def test_processes_lose_a_cell_and_no_more(tmp_path):
 
 
 def test_processes_give_up_a_span_in_the_end(tmp_path, monkeypatch):
-    """Where every replication kills, workers are not started without end: the rest of the span fails. [contract]"""
+    """If every replication kills its worker, the rest of the span fails after a while. [contract]"""
     monkeypatch.setattr(processes_module, "_DEATHS_OF_A_SPAN", 3)
     job = make_job(1, folder=str(tmp_path), deadly=tuple((0, number) for number in range(8)))
     table = tabulate(job, Processes(1).run(job, spans((Piece(1, 8),), job, 16)), 16)
@@ -293,7 +293,7 @@ def test_processes_give_up_a_span_in_the_end(tmp_path, monkeypatch):
 
 
 def test_a_cluster_loses_a_span_and_no_more(executor_of_dask, tmp_path):
-    """A span at which Dask's workers die again and again is failed rows; what was beside it lives. [contract]"""
+    """A span at which Dask's workers die repeatedly becomes failed rows; others survive. [contract]"""
     job = make_job(1, folder=str(tmp_path), deadly=((0, 5),))
     table = tabulate(job, executor_of_dask.run(job, spans((Piece(1, 2),), job, 12)), 12)
     assert table["stage"].eq("worker").tolist() == [number in (4, 5) for number in range(12)]
@@ -307,10 +307,10 @@ def executor_of_dask(local_cluster):
 
 
 class TestClusterMessages:
-    """What is said when a cluster is not what was hoped for."""
+    """Messages about problems with a cluster."""
 
     def test_without_dask(self, monkeypatch):
-        """Without `distributed` it is said how to get it, before any work is done. [contract]"""
+        """Without `distributed`, the message says how to install it, before any work. [contract]"""
         monkeypatch.setitem(sys.modules, "distributed", None)
         with pytest.raises(InputError, match=r"cluster: .*not installed; pip install 'simdeploy\[cluster\]'"):
             DaskCluster("tcp://127.0.0.1:8786")
@@ -319,13 +319,13 @@ class TestClusterMessages:
         "address", ["", "tcp://127.0.0.1", "tcp//127.0.0.1:8786", "http://host:8787", 8786, "a b:1"]
     )
     def test_no_address(self, address):
-        """What is no address is refused with an example of one. [contract]"""
+        """An invalid address is refused with an example of a valid one. [contract]"""
         with pytest.raises(InputError, match=r"cluster: invalid address .*such as tcp://10.0.0.5:8786"):
             DaskCluster(address)
 
     @pytest.mark.parametrize("somebody_listens", [False, True])
     def test_out_of_reach(self, monkeypatch, somebody_listens):
-        """Where nobody answers, or something that is no scheduler, that is said, and how to go on later. [contract]"""
+        """If no scheduler answers, the message says so, and how to continue later. [contract]"""
         monkeypatch.setattr(cluster_module, "_PATIENCE_S", 0.3)
         with socket.socket() as listening:
             listening.bind(("127.0.0.1", 0))
@@ -338,13 +338,13 @@ class TestClusterMessages:
                 list(DaskCluster(address).run(make_job(1), iter([Span(0, 0, 1, 0, 1)])))
 
     def test_another_version(self, executor_of_dask, monkeypatch):
-        """Workers with another version might give other numbers, so they are refused. [contract]"""
+        """Workers with another version are refused, as their numbers may differ. [contract]"""
         monkeypatch.setattr(simdeploy, "__version__", "999.0")
         with pytest.raises(SimulationError, match=r"worker has simdeploy .*, this process 999\.0"), waiting():
             list(executor_of_dask.run(make_job(1), iter([Span(0, 0, 1, 0, 1)])))
 
     def test_without_simdeploy(self, scheduler, tmp_path):
-        """Workers that can't import simdeploy are named, rather than dying at what they are sent. [contract]"""
+        """Workers that can't import simdeploy are named, instead of dying of their first span. [contract]"""
         (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['simdeploy'] = None\n")
         with run_dask("worker", scheduler.address, "--no-nanny", "--nthreads", "1", PYTHONPATH=str(tmp_path)):
             running = DaskCluster(scheduler.address).run(make_job(1), iter([Span(0, 0, 1, 0, 1)]))
@@ -352,7 +352,7 @@ class TestClusterMessages:
                 list(running)
 
     def test_a_scheduler_that_dies(self, scheduler, tmp_path):
-        """A cluster without workers is waited for and said; one whose scheduler dies is an error that helps. [contract]"""
+        """A cluster without workers is waited for with a message; a dead scheduler is an error with advice. [contract]"""
         job = make_job(1, folder=str(tmp_path), held_once=((0, 0),))
         lost = pytest.raises(SimulationError, match=r"lost the Dask scheduler at tcp://\S+\. .*is saved")
         worker = run_dask("worker", scheduler.address, "--no-nanny", "--nthreads", "1")
@@ -362,7 +362,7 @@ class TestClusterMessages:
 
 @contextlib.contextmanager
 def waiting():
-    """Allow the word that there are no workers yet: it depends on who is quicker."""
+    """Allow the message about missing workers, which depends on timing."""
     import warnings
 
     with warnings.catch_warnings():
@@ -378,7 +378,7 @@ def scheduler(tmp_path):
 
 
 class TestChoice:
-    """From workers or a cluster to an executor."""
+    """The choice of an executor by workers or cluster."""
 
     @pytest.mark.parametrize(
         ("options", "expected"),
@@ -392,7 +392,7 @@ class TestChoice:
         ],
     )
     def test_what_suits(self, options, expected):
-        """Processes where the engine holds the interpreter's lock, else threads; an executor is taken as it is. [contract]"""
+        """Processes are used if the engine holds the interpreter's lock, else threads; a given executor is used as it is. [contract]"""
         assert choose_executor(**options) == expected
 
     @pytest.mark.parametrize(
@@ -406,20 +406,20 @@ class TestChoice:
         ],
     )
     def test_too_much_or_nothing(self, options, message):
-        """A number of workers that is none, and two places at once, are refused. [contract]"""
+        """An invalid number of workers, and two executors at once, are refused. [contract]"""
         with pytest.raises(InputError, match=message):
             choose_executor(engine="compiled", **options)
 
 
-def test_a_block_travels_light():
-    """A block comes out of a pickle as it went in, its columns in one piece beside it, and each of equal ones once. [contract]"""
+def test_a_block_is_pickled_compactly():
+    """A block is unpickled unchanged, its columns in one buffer beside it, with equal ones once. [contract]"""
     rows = [{"status": "ok", "makespan_s": float(n), "shed_requests": -0.0} for n in range(500)]
     block = Block.of_rows(0, [rows])
     strided = {name: np.repeat(column, 3)[::3] for name, column in block.numbers.items()}
     pieces: list[pickle.PickleBuffer] = []
     sent = pickle.dumps(replace(block, numbers=strided), protocol=5, buffer_callback=pieces.append)
     assert len(sent) < 3000
-    # Besides words: makespans, minus zeros, and what didn't happen: zeros of whole numbers, and NaN.
+    # Besides words: makespans, negative zeros, and missing values: zeros of whole numbers, and NaN.
     assert sum(piece.raw().nbytes > 8 * 499 for piece in pieces) == 4
     received = pickle.loads(sent, buffers=pieces)  # noqa: S301
     assert list(received.numbers) == list(block.numbers)
@@ -433,7 +433,7 @@ pieces = st.builds(Piece, st.integers(1, 9), st.integers(1, 30))
 
 @given(st.lists(st.tuples(st.integers(1, 12), pieces), min_size=1, max_size=4), st.integers(1, 40))
 def test_spans_tile_the_job(groups, replications):
-    """Spans hold each replication of each policy of each group once, in order, and are no larger than asked. [property]"""
+    """Spans have each replication of each policy of each group once, in order, and no more than asked. [property]"""
     job = FakeJob(tuple(Group(None, (None,) * n_policies) for n_policies, _ in groups), 0, "reference")
     cut = tuple(piece for _, piece in groups)
     found = list(spans(cut, job, replications))
@@ -450,21 +450,21 @@ def test_spans_tile_the_job(groups, replications):
 
 
 def test_the_last_spans_are_smaller():
-    """Of a job of several spans the last two are in quarters, so that no worker waits for another for long. [contract]"""
+    """Of several spans the last two are quartered, so that no worker waits for another for long. [contract]"""
     job = FakeJob((Group(None, (None,) * 2),), 0, "reference")
     sizes = [[span.n_replications for span in spans((Piece(2, 10),), job, n)] for n in (90, 100)]
     assert sizes == [[10] * 9, [10] * 8 + [3, 3, 3, 1] * 2]
 
 
 class Clock:
-    """A clock that a job moves on by what its spans are said to cost."""
+    """A clock that a job advances by the stated cost of its spans."""
 
     now = 0.0
     n_spans = 0
 
 
 class CostlyJob(Job):
-    """A span costs `start` seconds, and each replication `world` and for each policy `policy`."""
+    """A job with a cost of `start` seconds per span, `world` per replication, and `policy` per policy and replication."""
 
     start = world = policy = 0.0
     first_use = 0.0
@@ -481,7 +481,7 @@ class CostlyJob(Job):
 
 
 def cut_costly(n_policies, replications, **costs):
-    """Cut a job with given costs; return the piece, what a span and the whole job cost, and what cutting it cost."""
+    """Cut a job with given costs; return the piece, the costs of a span and the whole job, and the cost of cutting it."""
     job = CostlyJob((Group(None, (None,) * n_policies),), 0, "reference")
     vars(job).update(costs)
     Clock.now = Clock.n_spans = 0
@@ -494,8 +494,8 @@ def cut_costly(n_policies, replications, **costs):
 @pytest.mark.parametrize(("engine", "nodes", "n_replications"), [
     ("compiled", 1000, 30), ("compiled", 1_000_000, 1), ("reference", 1000, 1),
 ])  # fmt: skip
-def test_a_moment_of_the_compiled_engine_is_one_span(engine, nodes, n_replications):
-    """A small job that the compiled engine is done with at once is not cut; others are, by replication. [contract]"""
+def test_a_quick_job_of_the_compiled_engine_is_one_span(engine, nodes, n_replications):
+    """A small job of the compiled engine is not cut; others are, by replication. [contract]"""
     scenario = small(fleet={"nodes": nodes})
     job = Job((Group(scenario, tuple(scenario.policies.values())),), seed=0, engine=engine)
     assert cut_job(job, 30) == (Piece(len(scenario.policies), n_replications),)
@@ -511,14 +511,14 @@ def test_a_moment_of_the_compiled_engine_is_one_span(engine, nodes, n_replicatio
 )
 @settings(max_examples=300)
 def test_a_span_takes_about_a_second(n_policies, replications, world, policy, start, first_use):
-    """Whatever a replication costs, a span takes about a second where it can, and cutting costs little. [property]"""
+    """For any cost of a replication, a span takes about a second if possible, and cutting costs little. [property]"""
     costs = {"world": world, "policy": policy, "start": start, "first_use": first_use}
     piece, of_span, job, of_cutting = cut_costly(n_policies, replications, **costs)
     n_cells, n_rows = n_policies * replications, piece.n_policies * piece.n_replications
     if n_cells < 64:
         assert (piece, of_cutting) == ((n_policies, 1), 0)
         return
-    # Two measurements have to be; further ones are bounded by a span's time, or by the work.
+    # Two measurements are needed; further ones are bounded by a span's time, or by the work.
     one_by_one = replications * job.cost(Span(0, 0, n_policies, 0, 1))
     assert of_cutting - first_use <= 2 * job.cost(Span(0, 0, 2, 0, 2)) + max(0.25, one_by_one / 32)
     assert n_rows <= 200_000
@@ -533,28 +533,28 @@ def test_a_span_takes_about_a_second(n_policies, replications, world, policy, st
 
 
 def test_policies_stay_together_where_they_share():
-    """Where a further policy costs next to nothing, all 400 are in one span however long it takes. [contract]"""
+    """If a further policy costs almost nothing, all 400 are in one span, however long it takes. [contract]"""
     piece, of_span, *_ = cut_costly(400, 1000, world=2.0, policy=0.001)
     assert piece == (400, 1)
     assert of_span == pytest.approx(2.4)
 
 
 def test_policies_are_split_no_further_than_costs_little():
-    """Where policies share some work, a span has so many that all of it costs no more than a sixth more. [contract]"""
+    """If policies share work, a span has so many that splitting costs at most a sixth more. [contract]"""
     piece, of_span, job, _ = cut_costly(400, 10, world=0.5, policy=0.009)
     assert piece.n_policies < 400
     assert 400 / piece.n_policies * of_span <= 7 / 6 * job.cost(Span(0, 0, 400, 0, 1))
 
 
 def test_policies_are_split_where_they_share_nothing():
-    """Where one replication of 400 policies takes 20 s and they share nothing, a span is some 20 of them. [contract]"""
+    """If a replication of 400 independent policies takes 20 s, a span has about 20 of them. [contract]"""
     piece, *_ = cut_costly(400, 1000, policy=0.05)
     assert piece.n_replications == 1
     assert 20 <= piece.n_policies <= 22
 
 
-def test_what_a_span_costs_anyway_is_paid_seldom():
-    """What preparing 400 policies costs is no reason for short spans: it would be paid for each of them. [contract]"""
+def test_fixed_costs_of_a_span_are_paid_seldom():
+    """A high cost of preparing policies does not lead to short spans, each of which would pay it. [contract]"""
     piece, of_span, *_ = cut_costly(400, 10_000, start=0.2, world=0.002, policy=0.00001)
     assert piece.n_policies == 400
     assert of_span > 3 * 0.2
@@ -569,7 +569,7 @@ def test_rows_of_a_span_are_bounded():
 
 
 def test_groups_beyond_the_first_are_judged_by_their_nodes(make_scenario):
-    """Of many groups only eight are measured; the others are cut by what these cost for each node and policy. [contract]"""
+    """Only eight groups are measured; others are cut by the measured cost per node and policy. [contract]"""
     seen = set()
 
     class ByNodes(FakeJob):
@@ -599,7 +599,7 @@ def table_of(block):
 
 @given(st.data())
 def test_parts_of_a_span_join_to_its_block(data):
-    """The blocks of a span's halves, and of theirs, join to a block with the same rows. [property]"""
+    """Blocks of a span's halves, recursively, join to a block with the same rows. [property]"""
     job = make_job(5)
     span = Span(0, data.draw(st.integers(0, 2)), data.draw(st.integers(1, 3)), 3, data.draw(st.integers(1, 6)))
     parts, whole = [span], job.run(span)
@@ -626,7 +626,7 @@ class TestTable:
     )
 
     def test_columns_and_types(self):
-        """Keys come first, then the replication, responses, status, stage and error, whatever the values. [contract]"""
+        """Keys come first, then the replication, responses, status, stage and error, for any values. [contract]"""
         keys = {"policy": ["p"], "max_failed_nodes": np.array([2], dtype=np.int32)}
         table = block_to_table(Block.of_rows(5, [self.ROWS]), keys=keys)
         assert table.column_names == [
@@ -644,7 +644,7 @@ class TestTable:
             assert str(frame.dtypes[name]) == DTYPES[name]
 
     def test_missing_is_missing(self):
-        """What is unknown, and all responses of a failed replication, are missing: no NaN for others to trip over. [contract]"""
+        """Unknown values, and all responses of a failed replication, are missing rather than NaN. [contract]"""
         ok, failed = block_to_table(Block.of_rows(5, [self.ROWS]), keys={}).to_pylist()
         assert (ok["replication"], ok["waves"], ok["makespan_s"], ok["release"]) == (5, 3, 60.0, "")
         assert ok["restored_at_s"] is ok["verdict"] is ok["stage"] is ok["error"] is None
@@ -652,7 +652,7 @@ class TestTable:
         assert (failed["status"], failed["stage"], failed["error"]) == ("failed", "simulate", "KeyError: 'x'")
 
     def test_outcomes_kept_once(self):
-        """A block that keeps equal outcomes once has a row for each policy and replication all the same. [contract]"""
+        """A block that stores equal outcomes once still has a row for each policy and replication. [contract]"""
         block = Block.of_rows(0, [self.ROWS])
         shared = Block(0, np.array([[0, 1], [1, 1], [0, 0]], dtype=np.int32), block.codes, block.words, block.numbers)
         table = block_to_table(shared, keys={"policy": ["a", "b", "c"]})
@@ -671,8 +671,8 @@ class TestTable:
         assert rows_of_fake(table) == expected_of_fake(4, 5)
 
 
-def test_what_the_page_says_of_dask_and_of_pieces(repository):
-    """What docs/clusters.md tells to type Dask's commands know, and its numbers are those of the code. [contract]"""
+def test_documented_dask_commands_and_numbers(repository):
+    """The commands of docs/clusters.md exist in Dask, and its numbers are those of the code. [contract]"""
     import dask
     from distributed.cli import dask_scheduler, dask_worker
 

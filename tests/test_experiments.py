@@ -1,4 +1,4 @@
-"""Replications: the table, the same numbers on any number of workers, and what becomes of failures."""
+"""Replications: their table, identical numbers for any number of workers, and failures."""
 
 import contextlib
 import os
@@ -29,7 +29,7 @@ def scenario():
 
 
 def test_one_row_per_policy_and_replication(scenario):
-    """Policies are in the order asked for, replications ascend, and the columns are the documented ones. [contract]"""
+    """Policies are in the requested order, replications ascend, and the columns are the documented ones. [contract]"""
     table = replicate(scenario, policies=["at-once", "in-fives"], replications=3)
     assert list(table["policy"]) == ["at-once"] * 3 + ["in-fives"] * 3
     assert list(table["replication"]) == [0, 1, 2] * 2
@@ -40,7 +40,7 @@ def test_one_row_per_policy_and_replication(scenario):
 
 
 def test_types_do_not_depend_on_the_values(scenario, monkeypatch):
-    """A table of failed replications has the very types of one in which all went well. [contract]"""
+    """A table of failed replications has the same types as one without failures. [contract]"""
     expected = replicate(scenario, replications=2).dtypes
     declared = {name: pd.Series(dtype=dtype).dtype for name, dtype in RESPONSES.items()}
     assert expected[list(RESPONSES)].to_dict() == declared
@@ -48,8 +48,8 @@ def test_types_do_not_depend_on_the_values(scenario, monkeypatch):
     pd.testing.assert_series_equal(replicate(scenario, replications=2).dtypes, expected)
 
 
-def test_the_table_says_under_what_it_was_computed(scenario):
-    """Scenario, seed, engine and every switch go with the table. [contract]"""
+def test_the_table_has_its_conditions(scenario):
+    """Scenario, seed, engine and every switch are attributes of the table. [contract]"""
     changed = scenario.with_values({"orchestrator.limit_comparison": "reaches"})
     attrs = replicate(changed, replications=1, seed=9).attrs
     assert (attrs["scenario"], attrs["seed"], attrs["engine"]) == ("small", 9, "reference")
@@ -58,7 +58,7 @@ def test_the_table_says_under_what_it_was_computed(scenario):
 
 
 def test_specs_have_the_names_they_are_given(scenario):
-    """Policies may be given as specs under new names, and a name alone is one policy. [contract]"""
+    """Policies may be given as specs under new names; a single name is one policy. [contract]"""
     spec = {"strategy": "rolling", "max_parallel": 10, "health_check": {"deadline": "5m"}}
     table = replicate(scenario, policies={"in-tens": spec, "old": "in-fives"}, replications=2)
     assert list(table["policy"].unique()) == ["in-tens", "old"]
@@ -68,7 +68,7 @@ def test_specs_have_the_names_they_are_given(scenario):
 
 
 def test_a_failed_replication_is_a_row(scenario, monkeypatch):
-    """An exception in one replication costs that one only, and its row says where and why in one line. [contract]"""
+    """An exception affects one replication only, whose row has its place and reason in one line. [contract]"""
 
     def sometimes(scenario, policy, *, replication, **options):
         if replication == 1:
@@ -86,7 +86,7 @@ def test_a_failed_replication_is_a_row(scenario, monkeypatch):
 
 
 def test_ctrl_c_passes(scenario, monkeypatch):
-    """An interrupt is no failed replication: it ends the run. [contract]"""
+    """An interrupt ends the run instead of failing a replication. [contract]"""
 
     def interrupted(*_, **__):
         raise KeyboardInterrupt
@@ -107,13 +107,13 @@ def test_ctrl_c_passes(scenario, monkeypatch):
     ],
 )
 def test_arguments_are_checked(scenario, options, message):
-    """An argument that makes no sense is an input error before anything is simulated. [contract]"""
+    """Invalid arguments are input errors before anything is simulated. [contract]"""
     with pytest.raises(InputError, match=message):
         replicate(scenario, **options)
 
 
-def test_progress_is_told_and_nothing_printed(scenario, capsys):
-    """A callable hears of every piece, up to the last; nothing is printed unless that is asked for. [contract]"""
+def test_progress_is_reported_and_nothing_printed(scenario, capsys):
+    """A callable receives every piece, up to the last; nothing is printed by default. [contract]"""
     heard = []
     replicate(scenario, replications=3, progress=lambda done, total: heard.append((done, total)))
     assert heard == [(0, 6), (2, 6), (4, 6), (6, 6)]
@@ -155,7 +155,7 @@ def run_script(tmp_path, *, guarded=True, worker="", first_told=""):
 
 
 def living(group):
-    """Return the processes of a group that are there and more than a zombie."""
+    """Return the processes of a group that are alive and no zombies."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
@@ -171,18 +171,18 @@ def living(group):
     [(signal.SIGINT, "a worker is starting"), (signal.SIGINT, "work is done"), (signal.SIGKILL, "work is done")],
 )
 def test_workers_end_with_their_parent(tmp_path, sent, when):
-    """Interrupted or killed, early or late, the parent leaves no worker behind, and no worker complains. [contract]"""
+    """Interrupted or killed, early or late, the parent leaves no worker behind, and no worker prints an error. [contract]"""
     process = run_script(tmp_path)
     assert any(when in line for line in process.stdout)  # two workers may write into one line
     if sent == signal.SIGINT:
-        # A terminal sends it to all of them; here to the workers first, which would have the time to complain.
+        # A terminal sends it to all; here the workers get it first, which would have time to print an error.
         for worker in set(living(process.pid)) - {process.pid}:
             os.kill(worker, sent)
         time.sleep(0.3)
     process.send_signal(sent)
     _, err = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == -sent, err
-    # Python itself complains in a worker that was just being started when its parent was killed.
+    # Python itself prints an error in a worker that was being started when its parent was killed.
     assert err.count("Traceback") == (1 if sent == signal.SIGINT else err.count("EOFError: Ran out of input"))
     end = time.monotonic() + DEADLINE_S
     while living(process.pid) and time.monotonic() < end:
@@ -191,8 +191,8 @@ def test_workers_end_with_their_parent(tmp_path, sent, when):
 
 
 @pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="looks for processes in /proc")
-def test_workers_end_though_a_copy_of_their_parent_lives(tmp_path):
-    """A parent that was forked and then killed leaves its copy behind, but no worker. [contract]"""
+def test_workers_end_although_a_fork_of_their_parent_lives(tmp_path):
+    """A killed parent may leave a forked copy behind, but no worker. [contract]"""
     copy = "os.path.exists('copy') or (os.close(os.open('copy', os.O_CREAT)), os.fork() or time.sleep(600))"
     process = run_script(tmp_path, first_told=copy.replace("copy", str(tmp_path / "copy")))
     assert any("work is done" in line for line in process.stdout)
@@ -213,8 +213,8 @@ def test_workers_end_though_a_copy_of_their_parent_lives(tmp_path):
         process.communicate()
 
 
-def test_a_script_without_a_guard_is_told_so(tmp_path):
-    """A script that would start itself over and over again in its workers gets an error that says what to do. [contract]"""
+def test_a_script_without_a_guard_is_an_error(tmp_path):
+    """A script that would restart itself in its workers gets an error that says what to do. [contract]"""
     process = run_script(tmp_path, guarded=False)
     _, err = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 1
@@ -233,7 +233,7 @@ def test_a_script_without_a_guard_is_told_so(tmp_path):
     ],
 )
 def test_workers_that_end_before_they_start(tmp_path, worker, message):
-    """If no worker gets as far as to work, it is said how they ended; the script isn't blamed for it. [contract]"""
+    """If no worker can start, the message says how they ended, without blaming the script. [contract]"""
     process = run_script(tmp_path, worker=worker)
     _, err = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 1
