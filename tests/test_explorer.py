@@ -1,4 +1,4 @@
-"""The explorer: what a position means, which sliders there are, what is answered, and in which order."""
+"""The explorer: the meaning of a position, its sliders, answers, and their order."""
 
 import json
 import queue
@@ -48,7 +48,7 @@ SCENARIO = {
 
 
 def begin(scenario, policy="waves", values=None):
-    """Return a place of a scenario's own policies."""
+    """Return the starting position of a scenario's own policies."""
     return settle(Position(policy, values or {}), scenario, scenario.policies)
 
 
@@ -63,7 +63,7 @@ def explorer(scenario):
 
 
 def at(explorer, policy="waves", **values):
-    """Return a place; two underscores in a name are a dot."""
+    """Return a position; two underscores in a name are a dot."""
     return explorer.settle(Position(policy, {name.replace("__", "."): value for name, value in values.items()}))
 
 
@@ -86,8 +86,8 @@ def at(explorer, policy="waves", **values):
         ({"policy": "waves", "values": dict.fromkeys(map(str, range(60)), 1)}, "too many values (found 60)"),
     ],
 )
-def test_what_is_no_position_is_refused(raw, says):
-    """A value that is no position is refused with what is wrong, and where. [contract]"""
+def test_invalid_positions_are_refused(raw, says):
+    """An invalid position is refused with reason and place. [contract]"""
     error = refused(read_position, raw)
     assert says in str(error).replace("'", "").replace("did you mean values?", "did you mean 'values'?")
 
@@ -104,13 +104,13 @@ def test_what_is_no_position_is_refused(raw, says):
     ],
 )
 def test_values_are_checked_like_those_of_a_file(explorer, values, says):
-    """A value that a file may not have is refused, with its path. [contract]"""
+    """A value that is invalid in a file is refused, with its path. [contract]"""
     with pytest.raises(InputError, match="(?s)" + says.replace("?", r"\?")):
         explorer.settle(Position("waves", values))
 
 
 def test_a_position_is_the_file_with_these_values(explorer):
-    """A position's rollouts are those of a file with the same values, in the world and in the policy. [property]"""
+    """A position has the rollouts of a file with the same values in world and policy. [property]"""
     values = {"max_failed_nodes": 3, "health_check.max_error_rate": 0.1, "scenario.fleet.start_failure": 0.3}
     place = explorer.settle(Position("waves", values))
     changed = json.loads(json.dumps(SCENARIO))
@@ -124,7 +124,7 @@ def test_a_position_is_the_file_with_these_values(explorer):
         assert one.events.equals(two.events)
 
 
-def test_kinds_that_are_not_moved_keep_their_ratio(explorer):
+def test_other_kinds_keep_their_ratio(explorer):
     """If a kind of release becomes more likely, the others share the rest as before. [property]"""
     place = at(explorer, scenario__release__bad__probability=0.6)
     assert [float(kind.probability) for kind in place.scenario.release] == pytest.approx([0.3, 0.1, 0.6])
@@ -133,7 +133,7 @@ def test_kinds_that_are_not_moved_keep_their_ratio(explorer):
 
 
 def test_requirements_of_a_policy_leave_assumptions_movable(scenario):
-    """If a requirement names a policy, assumptions can be moved, and numbers are those of the file with these values. [property]"""
+    """With a requirement that names a policy, assumptions can be moved, with the numbers of such a file. [property]"""
     limits = [{"of": "makespan_s", "at_most": "1h", "policy": name} for name in SCENARIO["policies"]]
     raw = json.loads(json.dumps({**SCENARIO, "requirements": limits}))
     required = simdeploy.Scenario.from_dict(raw)
@@ -147,8 +147,8 @@ def test_requirements_of_a_policy_leave_assumptions_movable(scenario):
     assert found[0] == found[1]
 
 
-def test_suspicious_values_are_said(explorer):
-    """A value that is valid, but probably not meant, has the warning that the file would have. [contract]"""
+def test_suspicious_values_have_a_warning(explorer):
+    """A valid but suspicious value has the warning that the file would have. [contract]"""
     assert at(explorer).warnings == ()
     assert any("max_error_rate" in text for text in at(explorer, scenario__fleet__error_rate=0.3).warnings)
 
@@ -158,7 +158,7 @@ def test_suspicious_values_are_said(explorer):
 
 @pytest.mark.parametrize("name", ["small-fleet", "tune-1000", "zone-breaks", "shared-service", "type-stop"])
 def test_controls_begin_at_the_file_and_know_the_default(name):
-    """Every control stands at the file's value, its steps ascend, and its default is what the API takes without the key. [property]"""
+    """Each control starts at the file's value, its steps ascend, and its default is the API's. [property]"""
     scenario = simdeploy.load_example(name)
     for policy in list(scenario.policies)[:2]:
         place = begin(scenario, policy)
@@ -168,14 +168,14 @@ def test_controls_begin_at_the_file_and_know_the_default(name):
             assert there.scenario.fleet == scenario.fleet, control
             numbers = [step.number for step in control.steps]
             assert control.kind == "choice" or numbers == sorted(set(numbers))
-            if control.default not in (None, control.base):  # where the file writes it out
+            if control.default not in (None, control.base):  # where the file states it
                 unset = begin(scenario, policy, {control.name: None})
                 default = begin(scenario, policy, control.steps[control.default].values)
                 assert default.policy.policy == unset.policy.policy, control
 
 
 def test_the_ends_of_all_sliders_can_be_simulated(scenario, explorer):
-    """Both ends of every slider are values that the scenario takes. [property]"""
+    """Both ends of every slider are valid. [property]"""
     controls = [*find_policy_controls(at(explorer)), *find_world_controls(scenario)]
     assert [control.name for control in controls] == [
         "strategy", "max_failed_nodes", "max_failed_nodes_percent", "max_parallel", "health_check.max_error_rate",
@@ -188,8 +188,8 @@ def test_the_ends_of_all_sliders_can_be_simulated(scenario, explorer):
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in SCENARIOS.glob("*.yaml")))
-def test_sliders_of_shipped_scenarios_end_at_values_that_are_valid(name):
-    """Both ends of every slider of a shipped scenario are values that it takes. [property]"""
+def test_sliders_of_shipped_scenarios_have_valid_ends(name):
+    """Both ends of every slider of a shipped scenario are valid. [property]"""
     scenario = simdeploy.read_scenario(SCENARIOS / f"{name}.yaml")
     first = next(iter(scenario.policies))
     place = begin(scenario, first)
@@ -200,7 +200,7 @@ def test_sliders_of_shipped_scenarios_end_at_values_that_are_valid(name):
 
 @pytest.mark.parametrize("shares", [(0.8, 0.1, 0.1), (0.05, 0.9, 0.05), (0.0, 0.3, 0.7), (None, 0.4, 0.6)])
 def test_defective_kinds_are_never_too_probable_together(shares):
-    """All probabilities of defective kinds can be at their ends together, also where every kind is defective. [property]"""
+    """All probabilities of defective kinds can be at their ends together, even if every kind is defective. [property]"""
     names = [(name, share) for name, share in zip(("good", "bad", "ugly"), shares, strict=True) if share is not None]
     release = {name: {"probability": share, "defective": name != "good"} for name, share in names}
     scenario = simdeploy.Scenario.from_dict({**SCENARIO, "release": release})
@@ -213,7 +213,7 @@ def test_defective_kinds_are_never_too_probable_together(shares):
 
 
 def test_unset_is_a_step_of_its_own():
-    """A setting without value and default stands at `unset`, and 0 is another step that can be chosen. [contract]"""
+    """A setting without value and default is at `unset`, and 0 is another step. [contract]"""
     general = {**SCENARIO["policies"]["waves"], "dialect": "general"}
     scenario = simdeploy.Scenario.from_dict({**SCENARIO, "policies": {"waves": general}})
     place = begin(scenario)
@@ -229,7 +229,7 @@ def test_unset_is_a_step_of_its_own():
 
 
 def test_a_strategy_brings_its_sliders(explorer):
-    """With another strategy come the settings that matter under it; the strategy of the file is a step back. [contract]"""
+    """Another strategy brings its own settings; the file's strategy can be chosen again. [contract]"""
     strategy = explorer.find_controls(at(explorer))[0]
     canary = next(step for step in strategy["steps"] if step["text"] == "canary")
     names = [each["name"] for each in explorer.find_controls(explorer.settle(Position("waves", canary["values"])))]
@@ -243,7 +243,7 @@ def test_a_strategy_brings_its_sliders(explorer):
 
 
 def test_estimates_are_those_of_a_comparison(explorer):
-    """Numbers and intervals are those of the rollouts that `simdeploy compare` makes of the same file. [contract]"""
+    """Numbers and intervals are those of `simdeploy compare` with the same file. [contract]"""
     place = at(explorer, max_failed_nodes=2)
     found = explorer.estimate(place, 60)
     measures = find_measures(place.scenario, "update")
@@ -256,7 +256,7 @@ def test_estimates_are_those_of_a_comparison(explorer):
 
 
 def test_an_estimate_at_a_position_is_right(explorer):
-    """Of three nodes that fail to start with 0.2 each, none of which may fail, 1 - 0.8 ** 3 of good rollouts stop. [oracle]"""
+    """With three nodes that fail with 0.2 each and a limit of none, 1 - 0.8 ** 3 of good rollouts are stopped. [oracle]"""
     values = {"max_failed_nodes": 0, "scenario.fleet.nodes": 3, "scenario.fleet.start_failure": 0.2}
     row = explorer.estimate(explorer.settle(Position("waves", values)), 60)[0]
     assert row["measure"] == "false_alarm given good"
@@ -264,14 +264,14 @@ def test_an_estimate_at_a_position_is_right(explorer):
     assert (row["text"], row["interval"]) == ("48.8 %", "exact")
 
 
-def test_nothing_to_count_is_no_number(explorer):
-    """Without a good release there is no rate of false alarms: no estimate, and JSON all the same. [contract]"""
+def test_no_estimate_without_cases(explorer):
+    """Without a good release there is no estimate of false alarms, and the answer is still JSON. [contract]"""
     rows = explorer.estimate(at(explorer, scenario__release__bad__probability=1), 40)
     assert "false_alarm given good" not in [row["measure"] for row in rows]
     json.dumps(rows, allow_nan=False)
 
 
-def test_a_curve_has_here_and_the_default(explorer):
+def test_a_curve_has_the_position_and_the_default(explorer):
     """One point of a curve is the position, one the API's default, and all are those of `tradeoff`. [contract]"""
     place = at(explorer, max_failed_nodes=3)
     curve = explorer.draw_curve(place, "max_failed_nodes", 30)
@@ -288,8 +288,8 @@ def test_a_curve_has_here_and_the_default(explorer):
         explorer.draw_curve(place, "strategy", 30)
 
 
-def test_what_was_answered_is_known(explorer, monkeypatch):
-    """The same question is not simulated twice, and another one is. [contract]"""
+def test_answers_are_cached(explorer, monkeypatch):
+    """A repeated question is not simulated again, but another one is. [contract]"""
     place = at(explorer)
     first = explorer.estimate(place, 30)
     with monkeypatch.context() as patched:
@@ -306,7 +306,7 @@ def test_what_was_answered_is_known(explorer, monkeypatch):
     (1000, "reference", [20]),
 ])  # fmt: skip
 def test_efforts_suit_the_fleet(scenario, nodes, engine, sizes):
-    """Large fleets and the slower engine have fewer rollouts at first, and no more than take some seconds. [contract]"""
+    """Large fleets and the slower engine get fewer rollouts at first, and at most a few seconds' worth. [contract]"""
     scenario = replace(scenario, fleet=replace(scenario.fleet, nodes=nodes))
     efforts = Explorer(scenario, scenario.policies, engine=engine).efforts()
     assert [effort.n for effort in efforts] == sizes
@@ -314,7 +314,7 @@ def test_efforts_suit_the_fleet(scenario, nodes, engine, sizes):
 
 
 def test_a_first_answer_takes_a_moment():
-    """On a thousand nodes a first answer, in settings or in the world, takes less than 0.3 s of this processor. [contract]"""
+    """On a thousand nodes a first answer, in policy or world, takes less than 0.3 s of processor time. [contract]"""
     scenario = simdeploy.load_example("tune-1000")
     explorer, times_s = Explorer(scenario, scenario.policies, engine="compiled"), []
     for number in range(7):
@@ -331,7 +331,7 @@ def test_a_first_answer_takes_a_moment():
 
 
 def test_a_film_is_its_rollout(explorer):
-    """At every instant all nodes have a status, cells and counts agree, and the end is that of the rollout. [property]"""
+    """At every instant all nodes have a status, cells and counts agree, and the end is the rollout's. [property]"""
     place = at(explorer, max_failed_nodes=0)
     film = make_film(place, 3, "bad", seed=0)
     rollout = simdeploy.simulate(place.scenario.given("bad"), place.policy, replication=3)
@@ -350,8 +350,8 @@ def test_a_film_is_its_rollout(explorer):
     json.dumps(film, allow_nan=False)
 
 
-def test_what_never_ends_is_said():
-    """Where rollouts never end there is no value for this reason, in the numbers and in the curve; the film says that they stay paused. [contract]"""
+def test_endless_rollouts_are_explained():
+    """If rollouts never end, numbers and curve give that as the reason for a missing value; the film stays paused. [contract]"""
     paused = {"operator": {"script": [{"at": "1s", "do": "pause"}]}, "release": {"good": {"probability": 1}}}
     scenario = simdeploy.Scenario.from_dict({**SCENARIO, **paused, "fleet": {**SCENARIO["fleet"], "start_failure": 0}})
     explorer = Explorer(scenario, scenario.policies, engine="reference")
@@ -364,7 +364,7 @@ def test_what_never_ends_is_said():
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in SCENARIOS.glob("*.yaml")))
 def test_answers_about_every_shipped_scenario_are_json(name):
-    """Numbers and film of every shipped scenario are JSON, of rollouts without a verdict, too. [contract]"""
+    """Numbers and film of every shipped scenario are JSON, also for rollouts without a verdict. [contract]"""
     scenario = simdeploy.read_scenario(SCENARIOS / f"{name}.yaml")
     explorer = Explorer(scenario, scenario.policies, engine="reference")
     place = explorer.settle(explorer.start)
@@ -377,7 +377,7 @@ def test_answers_about_every_shipped_scenario_are_json(name):
 
 
 class Heard:
-    """Answers, one after the other."""
+    """Collected answers, taken one after the other."""
 
     def __init__(self):
         self.answers = queue.Queue()
@@ -392,7 +392,7 @@ class Heard:
 
 @pytest.fixture
 def talk(explorer, monkeypatch):
-    """Begin conversations, which end with the test; answers are refined once, and at once."""
+    """Return a function that begins conversations, which end with the test; answers are refined once, immediately."""
     monkeypatch.setattr("simdeploy.explorer.conversation._REST_S", 0.01)
     monkeypatch.setattr("simdeploy.explorer.conversation._PAUSE_S", 0.01)
     monkeypatch.setattr(Explorer, "efforts", lambda _: [Effort(20, False), Effort(40, True)])
@@ -418,7 +418,7 @@ def ask(number, **values):
 
 
 def test_numbers_come_first_and_are_refined(talk):
-    """First rough numbers, then sliders, rollout and curve, then better numbers and a better curve. [contract]"""
+    """First come rough numbers, then sliders, rollout and curve, then refined numbers and curve. [contract]"""
     conversation, heard = talk()
     conversation.hear(ask(1))
     answers = [heard.next() for _ in range(5)]
@@ -427,15 +427,15 @@ def test_numbers_come_first_and_are_refined(talk):
     assert [(answers[place]["n"], answers[place]["is_last"]) for place in (0, 4)] == [(20, False), (40, True)]
     assert answers[0]["specs"]["deployment"]["spec"] == SCENARIO["policies"]["waves"]
     assert set(answers[0]["specs"]) == {"deployment", "rollout"}
-    conversation.hear(ask(2))  # the same position: what is known, and no controls
+    conversation.hear(ask(2))  # the same position: known answers, and no controls
     again = [heard.next() for _ in range(3)]
     known = [("numbers", 40), ("rollout", None), ("curve", 50)]
     assert [(answer["type"], answer.get("n")) for answer in again] == known
 
 
 @pytest.mark.parametrize("fails", [False, True])
-def test_the_engine_that_is_there_answers_until_a_better_one_is(talk, explorer, monkeypatch, fails):
-    """While an engine is compiled, the other one answers and says so; afterwards more rollouts follow unasked, or no promise. [contract]"""
+def test_the_loaded_engine_answers_until_a_better_one_is_ready(talk, explorer, monkeypatch, fails):
+    """While an engine compiles the other one answers and says so; afterwards more rollouts follow unasked. [contract]"""
     is_ready = threading.Event()
 
     def compile_something(*_, **__):
@@ -463,7 +463,7 @@ def test_the_engine_that_is_there_answers_until_a_better_one_is(talk, explorer, 
 
 
 def test_only_the_last_question_is_refined(talk, explorer, monkeypatch):
-    """While the hand moves, the first and the last position have numbers; what is between may be dropped, nothing of it is refined.
+    """While a slider moves, the first and last positions have numbers; others may be dropped, and are not refined.
 
     [contract]
     """
@@ -471,7 +471,7 @@ def test_only_the_last_question_is_refined(talk, explorer, monkeypatch):
     real = Explorer._estimate
 
     def estimate(self, place, n, is_superseded):
-        if place.position.values == {"max_failed_nodes": 0}:  # meanwhile the hand moves on
+        if place.position.values == {"max_failed_nodes": 0}:  # meanwhile the slider moves on
             for number in (2, 3, 4):
                 conversation.hear(ask(number, max_failed_nodes=number))
         return real(self, place, n, is_superseded)
@@ -481,16 +481,16 @@ def test_only_the_last_question_is_refined(talk, explorer, monkeypatch):
     assert [heard.next("numbers")["ask"] for _ in range(3)] == [1, 4, 4]
 
 
-def test_a_setting_that_is_gone_has_no_curve(talk, monkeypatch):
-    """A question with a setting that has no range at its position is answered without a curve, and without an error. [contract]"""
+def test_a_missing_setting_has_no_curve(talk, monkeypatch):
+    """A question about a setting without a range is answered without a curve, and without an error. [contract]"""
     monkeypatch.setattr(Explorer, "efforts", lambda _: [Effort(20, True)])
     conversation, _ = talk()
     question = read_question({**ask(1, strategy="immediate"), "curve": "max_parallel"})
     assert [answer["type"] for answer in conversation._answers(question)] == ["numbers", "controls", "rollout"]
 
 
-def test_a_refinement_is_dropped_for_a_question(talk, monkeypatch):
-    """A question ends the refinement of the one before. [contract]"""
+def test_a_question_ends_the_previous_refinement(talk, monkeypatch):
+    """A new question ends the refinement of the previous one. [contract]"""
     monkeypatch.setattr(Explorer, "efforts", lambda _: [Effort(20, False), Effort(200_000, True)])
     conversation, heard = talk()
     conversation.hear(ask(1))
@@ -513,13 +513,13 @@ def test_a_refinement_is_dropped_for_a_question(talk, monkeypatch):
         ({"ask": 1, "position": {"policy": "waves"}, "curves": "x"}, "did you mean 'curve'?"),
     ],
 )
-def test_what_is_no_question_is_refused(raw, says):
-    """A message that is no question is refused with what is wrong. [contract]"""
+def test_invalid_questions_are_refused(raw, says):
+    """A message that is no question is refused with the reason. [contract]"""
     assert says in str(refused(read_question, raw))
 
 
-def test_a_bad_question_is_answered_and_the_next_one_too(talk):
-    """A question that can't be read or settled is answered with its problems, and the conversation goes on. [contract]"""
+def test_the_conversation_continues_after_a_bad_question(talk):
+    """An invalid question is answered with its problems, and the conversation continues. [contract]"""
     conversation, heard = talk()
     conversation.hear({"ask": 7})
     assert heard.next()["ask"] == 7
@@ -533,8 +533,8 @@ def test_a_bad_question_is_answered_and_the_next_one_too(talk):
     assert heard.next("numbers")["ask"] == 10
 
 
-def test_a_bug_is_said_and_ends_nothing(talk, monkeypatch):
-    """An unexpected exception is answered in a sentence, without a traceback, and the conversation goes on. [contract]"""
+def test_a_bug_is_reported_and_ends_nothing(talk, monkeypatch):
+    """An unexpected exception is answered in a sentence without a traceback, and the conversation continues. [contract]"""
     conversation, heard = talk()
     with monkeypatch.context() as patched:
         patched.setattr(Explorer, "estimate", lambda *_: 1 // 0)
@@ -548,8 +548,8 @@ def test_a_bug_is_said_and_ends_nothing(talk, monkeypatch):
 # -- the front end -----------------------------------------------------------------------------------------------------
 
 
-def test_the_module_is_of_itself():
-    """The front end imports nothing, asks for no address, makes no markup of texts, and has the colours of all pictures. [contract]"""
+def test_the_module_is_self_contained():
+    """The front end imports nothing, requests no address, treats texts as text, and has the colours of all pictures. [contract]"""
     module = read_module()
     imports, addresses, markup = ("import ", "import("), ("fetch(", "XMLHttpRequest"), ("innerHTML", "outerHTML")
     for word in (*imports, *addresses, *markup, "insertAdjacentHTML", "eval(", "Function("):

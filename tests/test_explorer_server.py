@@ -1,4 +1,4 @@
-"""The explorer's server, command and widget: who may ask, what they get, and what is said of wrong input."""
+"""The explorer's server, command and widget: access, answers, and messages about invalid input."""
 
 import json
 import queue
@@ -20,7 +20,7 @@ from simdeploy.explorer.answering import Effort, Explorer
 from simdeploy.explorer.front_end import read_module, read_style
 from simdeploy.web import serving
 
-with warnings.catch_warnings(action="ignore"):  # on the client it is made of, which is about to be another
+with warnings.catch_warnings(action="ignore"):  # for the client that it is based on, and that will change
     from starlette.testclient import TestClient
 
 ORIGIN = "http://127.0.0.1:8765"
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.usefixtures("few_rollouts")
 
 @pytest.fixture
 def few_rollouts(monkeypatch):
-    """Answer with few rollouts, once."""
+    """Answer with few rollouts, without refinement."""
     monkeypatch.setattr(Explorer, "efforts", lambda _: [Effort(10, True)])
 
 
@@ -48,7 +48,7 @@ def client(explorer):
 
 
 def talk(client, token="the-token", **headers):  # noqa: S107
-    """Open a WebSocket as a page of this server does."""
+    """Open a WebSocket as the server's own page does."""
     headers = {"origin": ORIGIN, "host": "127.0.0.1:8765", **headers}
     return client.websocket_connect(f"/talk?token={token}", headers={k: v for k, v in headers.items() if v is not None})
 
@@ -61,8 +61,8 @@ def ask(policy="p", **more):
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_a_page_is_for_those_with_the_token(client, path):
-    """With the token each part of the page is there; without, or with another, there is nothing. [contract]"""
+def test_a_page_needs_the_token(client, path):
+    """Each part of the page needs the token; without it, or with another, there is nothing. [contract]"""
     assert client.get(path, params={"token": "the-token"}).status_code == 200
     for token in ({}, {"token": ""}, {"token": "the-toke"}, {"token": "thé-token"}, {"token": "the-token\x00"}):
         refused = client.get(path, params=token)
@@ -76,7 +76,7 @@ def test_a_page_is_for_those_with_the_token(client, path):
     {"origin": "http://example.org"}, {"origin": "null"}, {"origin": "https://127.0.0.1:8765"}, {"origin": "http://127.0.0.1:9"},
 ])  # fmt: skip
 def test_other_names_and_origins_are_refused(client, headers):
-    """Whoever calls the server by another name, or comes from another origin, is refused with the right token, too. [contract]"""
+    """Requests to another host name or from another origin are refused even with the token. [contract]"""
     of_page = {"origin": ORIGIN, **headers}
     assert client.get("/", params={"token": "the-token"}, headers=of_page).status_code == 403
     with pytest.raises(WebSocketDisconnect) as closed, talk(client, **headers):
@@ -86,7 +86,7 @@ def test_other_names_and_origins_are_refused(client, headers):
 
 @pytest.mark.parametrize("refused", [{"token": "other"}, {"token": ""}, {"origin": None}])
 def test_a_conversation_needs_token_and_origin(client, refused):
-    """A WebSocket without the token, or of a client that says no origin, is refused. [contract]"""
+    """A WebSocket without the token, or without an origin, is refused. [contract]"""
     with pytest.raises(WebSocketDisconnect) as closed, talk(client, **refused):
         pass
     assert closed.value.code == 1008
@@ -95,7 +95,7 @@ def test_a_conversation_needs_token_and_origin(client, refused):
 @pytest.mark.parametrize(("host", "is_called"), [("127.0.0.1", False), ("0.0.0.0", True)])  # noqa: S104
 @pytest.mark.filterwarnings("ignore:other machines")
 def test_names_of_a_server(explorer, host, is_called):
-    """A server that others can reach may be called by this machine's name, no server by a foreign one; tokens differ. [contract]"""
+    """Only a server that others can reach accepts this machine's name, none a foreign one; tokens differ. [contract]"""
     names = {**dict.fromkeys(("10.0.0.7", "[fe80::1]", "localhost"), 200), "example.org": 403}
     names[socket.gethostname()] = 200 if is_called else 403
     with closing(serving.listen(host, 0)) as listening:
@@ -111,7 +111,7 @@ def test_names_of_a_server(explorer, host, is_called):
 
 @pytest.mark.parametrize("path", [*PATHS, "/nothing", "/../pyproject.toml", "/static/host.js"])
 def test_every_answer_has_the_policy(client, path):
-    """Every answer, also of what isn't there or not allowed, forbids scripts, styles and connections of others. [contract]"""
+    """Every answer, also a refusal, forbids scripts, styles and connections from elsewhere. [contract]"""
     for token in ("the-token", "wrong"):
         answer = client.get(path, params={"token": token})
         rules = dict(rule.strip().split(" ", 1) for rule in answer.headers["content-security-policy"].split(";"))
@@ -123,13 +123,13 @@ def test_every_answer_has_the_policy(client, path):
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
-def test_there_is_nothing_to_change(client, method):
+def test_pages_are_read_only(client, method):
     """Pages can only be read. [contract]"""
     assert client.request(method, "/", params={"token": "the-token"}).status_code == 405
 
 
-def test_the_page_is_of_itself(client):
-    """The page has no script or style in it, and asks only for what this server has; its title can't be markup. [contract]"""
+def test_the_page_is_self_contained(client):
+    """The page has no inline script or style, and requests only what this server has; its title can't be markup. [contract]"""
     page = client.get("/", params={"token": "the-token"}).text
     addresses = re.findall(r'(?:src|href)="([^"]+)"', page)
     parts = {path[1:] for path in PATHS if path not in ("/", "/explorer.js")}
@@ -147,7 +147,7 @@ def test_the_page_is_of_itself(client):
 
 
 def test_a_question_is_answered(client):
-    """Over a WebSocket a question has the answers of a conversation. [contract]"""
+    """Over a WebSocket a question gets the answers of a conversation. [contract]"""
     with talk(client) as visitor:
         assert visitor.receive_json()["type"] == "start"
         visitor.send_json(ask())
@@ -171,7 +171,7 @@ def test_a_question_is_answered(client):
     ],
 )
 def test_malformed_messages_are_answered(client, text, says):
-    """Whatever comes is answered by what is wrong with it, in plain text, and the next question by its numbers. [contract]"""
+    """Any malformed message is answered with the reason in plain text, and the next question with its numbers. [contract]"""
     with talk(client) as visitor:
         visitor.receive_json()
         visitor.send_text(text)
@@ -185,8 +185,8 @@ def test_malformed_messages_are_answered(client, text, says):
         assert visitor.receive_json()["type"] == "numbers"
 
 
-def test_an_answer_that_is_no_json_is_an_error(client, monkeypatch):
-    """An answer that can't be written is answered as an error, and the next question by its numbers. [contract]"""
+def test_an_unwritable_answer_is_an_error(client, monkeypatch):
+    """An answer that isn't valid JSON is replaced by an error, and the next question gets its numbers. [contract]"""
     with talk(client) as visitor, monkeypatch.context() as patched:
         visitor.receive_json()
         patched.setattr(Explorer, "estimate", lambda *_: [float("nan")])
@@ -198,7 +198,7 @@ def test_an_answer_that_is_no_json_is_an_error(client, monkeypatch):
         assert visitor.receive_json()["type"] == "numbers"
 
 
-def test_bytes_are_answered_and_too_many_are_not(client):
+def test_binary_and_large_messages(client):
     """A binary message is answered; one that is too large ends the conversation. [contract]"""
     with talk(client) as visitor:
         visitor.receive_json()
@@ -210,8 +210,8 @@ def test_bytes_are_answered_and_too_many_are_not(client):
         assert closed.value.code == 1009
 
 
-def test_conversations_are_few_at_a_time(client, monkeypatch):
-    """Beyond the most conversations at a time a visitor is asked to come later, and may when another has left. [contract]"""
+def test_conversations_are_limited(client, monkeypatch):
+    """Beyond the limit a visitor is asked to come later, and may when another has left. [contract]"""
     monkeypatch.setattr(server, "MOST_CONVERSATIONS", 1)
     with talk(client) as first:
         first.receive_json()
@@ -227,7 +227,7 @@ def test_conversations_are_few_at_a_time(client, monkeypatch):
 
 @pytest.fixture
 def run(monkeypatch):
-    """Run the command up to the moment at which somebody presses Ctrl-C; return its end and what it served."""
+    """Run the command until the simulated Ctrl-C; return its result and what it served."""
     import uvicorn
 
     served = []
@@ -246,8 +246,8 @@ def run(monkeypatch):
     return call
 
 
-def test_the_command_says_its_address_and_ends_quietly(run, monkeypatch):
-    """The command prints an address with a token, opens it on a screen, and ends at Ctrl-C without a word. [contract]"""
+def test_the_command_prints_its_address_and_ends_quietly(run, monkeypatch):
+    """The command prints an address with a token, opens it in a browser, and ends silently at Ctrl-C. [contract]"""
     monkeypatch.setattr(running, "_has_screen", lambda: True)
     ended, served = run("--port", "0", "--policy", "canary")
     assert (ended.exit_code, ended.stderr) == (0, "Ctrl-C ends it.\n")
@@ -261,17 +261,17 @@ def test_the_command_says_its_address_and_ends_quietly(run, monkeypatch):
 
 
 def test_no_browser(run, monkeypatch):
-    """With --no-browser, or without a screen, no browser is opened. [contract]"""
+    """With --no-browser, or without a display, no browser is opened. [contract]"""
     monkeypatch.setattr(running, "_has_screen", lambda: True)
     assert not any(isinstance(each, str) for each in run("--no-browser", "--port", "0")[1])
 
 
-def test_without_a_port_there_is_a_free_one(run):
-    """The usual port is taken if it is free, otherwise any. [contract]"""
+def test_the_default_port_is_free(run):
+    """The usual port is used if it is free, otherwise any free one. [contract]"""
     taken = socket.socket()
     with taken:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        with suppress(OSError):  # somebody else has it
+        with suppress(OSError):  # another process has it
             taken.bind(("127.0.0.1", 8765))
             taken.listen()
         ended, [(_, (_, port))] = run("--no-browser")
@@ -280,14 +280,14 @@ def test_without_a_port_there_is_a_free_one(run):
     assert f"http://127.0.0.1:{port}/?token=" in ended.stdout
 
 
-def test_other_machines_are_a_warning(run):
-    """An address that other machines reach is warned of; loopback isn't. [contract]"""
+def test_addresses_for_other_machines_are_warned_about(run):
+    """An address that other machines reach causes a warning; loopback doesn't. [contract]"""
     assert "warning: other machines can reach 0.0.0.0" in run("--host", "0.0.0.0", "--port", "0")[0].stderr  # noqa: S104
     assert "warning" not in run("--host", "localhost", "--port", "0")[0].stderr
 
 
-def test_wrong_input_is_said_before_anything_is_served(run):
-    """A port in use, an unknown policy and a bad scenario are errors, with exit code 2. [contract]"""
+def test_wrong_input_is_reported_before_serving(run):
+    """A port in use, an unknown policy and an invalid scenario are errors with exit code 2. [contract]"""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -299,8 +299,8 @@ def test_wrong_input_is_said_before_anything_is_served(run):
     assert run("--port", "65536")[0].exit_code == 2
 
 
-def test_a_missing_extra_is_said(run, monkeypatch, make_scenario):
-    """Without the packages of the extra, command and call say which are missing and how to install them. [contract]"""
+def test_a_missing_extra_is_named(run, monkeypatch, make_scenario):
+    """Without the extra's packages, command and call name the missing ones and how to install them. [contract]"""
     monkeypatch.setattr(serving, "find_spec", lambda name: None if name in ("uvicorn", "anywidget") else sys)
     ended, _ = run("--port", "0")
     assert (ended.exit_code, ended.stderr) == (
@@ -315,7 +315,7 @@ def test_a_missing_extra_is_said(run, monkeypatch, make_scenario):
 
 
 def test_the_widget_has_the_same_front_end_and_answers(make_scenario, monkeypatch):
-    """A notebook has the module and the style that the server has, and a question has the same answers. [contract]"""
+    """A notebook has the server's module and style, and a question gets the same answers. [contract]"""
     monkeypatch.setattr(Explorer, "prepare", lambda _: None)
     widget = simdeploy.explore(make_scenario(fleet={"nodes": 4}), "p", engine="reference")
     assert widget.get_state()["_esm"] == read_module()
@@ -330,7 +330,7 @@ def test_the_widget_has_the_same_front_end_and_answers(make_scenario, monkeypatc
 
 
 def test_each_view_of_a_widget_has_a_conversation(make_scenario, monkeypatch):
-    """A widget in two cells answers each with its id, also after the other has gone; messages of nobody are left alone. [contract]"""
+    """A widget in two cells answers each by its id, also after the other is gone; messages without one are ignored. [contract]"""
     monkeypatch.setattr(Explorer, "prepare", lambda _: None)
     widget = simdeploy.explore(make_scenario(fleet={"nodes": 4}), "p", engine="reference")
     answers = queue.Queue()
@@ -351,7 +351,7 @@ def test_each_view_of_a_widget_has_a_conversation(make_scenario, monkeypatch):
     say("b", ask())
     answer = answers.get(timeout=30)
     assert (answer["view"], answer["type"]) == ("b", "numbers")
-    for number in range(20):  # cells that were run again
+    for number in range(20):  # rerun cells
         say(str(number), "hello")
     assert len(widget._conversations) == 8
     widget.close()
@@ -359,7 +359,7 @@ def test_each_view_of_a_widget_has_a_conversation(make_scenario, monkeypatch):
 
 
 def test_an_unsaved_policy_is_first(make_scenario):
-    """A spec that the scenario doesn't have is where exploring begins, beside the scenario's policies. [contract]"""
+    """A spec that is not in the scenario is the starting position, beside the scenario's policies. [contract]"""
     spec = {"strategy": "immediate"}
     widget = simdeploy.explore(make_scenario(), spec, engine="reference")
     assert len(widget._explorer.policies) == 2

@@ -1,4 +1,4 @@
-"""Failed requests of many windows at once: as many as of each window alone, and how near the expansion of the quantile is."""
+"""Failed requests of many windows at once equal those of each window; accuracy of the quantile's expansion."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from speed_cases import bench_1000
 from simdeploy.engines.compiled.binomial import expand
 from simdeploy.world.binomial import binomial_cdf, failed_requests
 
-# On both sides of every way of computing.
+# On both sides of every change of algorithm.
 CASES = [
     (200, 0.004),
     (200, 0.0),
@@ -39,15 +39,15 @@ def interpreted() -> Interpreted:
 
 @pytest.fixture(scope="module")
 def run(interpreted: Interpreted) -> Iterator[Any]:
-    """The record of a run, whose tables are kept meanwhile."""
+    """The record of a run, with its tables kept alive."""
     kept, records = interpreted.begin(bench_1000({"fleet.nodes": 100, "policies.waves-of-100.max_failed_nodes": 20}))
     yield records[0]
     del kept
 
 
 @pytest.mark.parametrize("variance", [4, 6, 9, 25, 100, 2500, 100_000])
-def test_the_expansion_is_as_near_as_is_said(variance: float) -> None:
-    """At every step of scipy's cdf the cubic is off by less than half of what is allowed for. [oracle]"""
+def test_the_expansion_is_accurate(variance: float) -> None:
+    """At every step of scipy's cdf the cubic's error is less than half of the allowed one. [oracle]"""
     some = 10 ** np.random.default_rng(0).uniform(-6, np.log10(0.5), 60)
     for p in [*some, *(1 - some), 0.5]:
         requests = int(np.ceil(variance / (p * (1 - p))))
@@ -70,7 +70,7 @@ def last_word_below(requests: int, p: float, k: int) -> int:
 
 @pytest.mark.parametrize(("requests", "p"), CASES)
 def test_many_at_once_are_as_each_alone(interpreted: Interpreted, run: Any, requests: int, p: float) -> None:
-    """Counts of many windows are those of each window, also where the level is known nearly only. [property]"""
+    """Counts of many windows are those of each window, also if the level is only approximate. [property]"""
     modules, tables = interpreted.modules, interpreted.modules["tables"]
     words, counts = (modules["access"].counted(run)[row] for row in (tables.WINDOW_WORD, tables.COUNT))
     drawn = np.random.default_rng(1).integers(0, 1 << 52, size=64)
@@ -86,8 +86,8 @@ def test_many_at_once_are_as_each_alone(interpreted: Interpreted, run: Any, requ
 
 
 @pytest.mark.parametrize(("requests", "p"), [(200, 0.004), (1000, 0.02), (1000, 0.049), (200, 1e-18)])
-def test_words_at_a_step_are_told_apart(interpreted: Interpreted, run: Any, requests: int, p: float) -> None:
-    """The last word whose uniform is not above the cdf, and the one after it, count as their uniforms do. [property]"""
+def test_words_at_a_step_are_distinguished(interpreted: Interpreted, run: Any, requests: int, p: float) -> None:
+    """The last word whose uniform is not above the cdf, and the next one, count as their uniforms do. [property]"""
     modules, tables = interpreted.modules, interpreted.modules["tables"]
     words, counts = (modules["access"].counted(run)[row] for row in (tables.WINDOW_WORD, tables.COUNT))
     steps = [last_word_below(requests, p, k) for k in range(int(requests * p), int(requests * p) + 12)]
@@ -98,8 +98,8 @@ def test_words_at_a_step_are_told_apart(interpreted: Interpreted, run: Any, requ
     assert counts[: len(at_steps)].tolist() == expected
 
 
-def test_a_level_that_is_off_is_noticed(interpreted: Interpreted, run: Any) -> None:
-    """A uniform at a step of the cdf is not told from a level that is known nearly only. [property]"""
+def test_an_inaccurate_level_is_noticed(interpreted: Interpreted, run: Any) -> None:
+    """A uniform at a step of the cdf is not decided by an approximate level. [property]"""
     modules = interpreted.modules
     words = modules["access"].counted(run)[modules["tables"].WINDOW_WORD]
     for requests, p in ((200, 0.004), (100_000, 0.004)):

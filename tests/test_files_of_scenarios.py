@@ -1,4 +1,4 @@
-"""Which files a scenario may name, what a file must be, and how much a file of 10 MB costs that is wrong all over."""
+"""Files that a scenario may name, kinds of files that are read, and the cost of a bad file of 10 MB."""
 
 import json
 import os
@@ -23,7 +23,7 @@ OUTSIDE = "outside the scenario's folder; use --allow-files DIR, or allow_files 
 
 
 def scenario(law="1m", policy=None):
-    """Return a scenario of a law and a policy."""
+    """Return a scenario with a law and a policy."""
     return {
         "name": "x",
         "fleet": {"nodes": 5, "update_duration": law},
@@ -40,7 +40,7 @@ def write(path, raw):
 
 @pytest.fixture
 def secret(tmp_path):
-    """Make files beside the scenario's folder, and return theirs."""
+    """Make files beside the scenario's folder, and return their paths."""
     write(tmp_path / "secrets" / "times.csv", "5\n6\n")
     write(tmp_path / "secrets" / "spec.json", SPEC)
     (tmp_path / "home" / "below").mkdir(parents=True)
@@ -52,7 +52,7 @@ def secret(tmp_path):
 
 @pytest.mark.parametrize("name", ["../secrets/{}", "{absolute}/{}", "folder/{}", "below/../../secrets/{}", "link.csv"])
 def test_files_elsewhere_are_refused_unless_allowed(secret, name):
-    """Paths and links that lead out of the folder are refused, and read if their folder is allowed. [contract]"""
+    """Paths and links out of the folder are refused, unless their folder is allowed. [contract]"""
     home = secret.parent / "home"
     place = name.format("times.csv", absolute=secret)
     raw = scenario({"empirical": {"file": place}})
@@ -66,7 +66,7 @@ def test_files_elsewhere_are_refused_unless_allowed(secret, name):
 
 
 def test_policies_elsewhere_are_refused_unless_allowed(secret):
-    """A policy in JSON is held to the same, by the command as well; a scenario keeps what it was allowed. [contract]"""
+    """The same applies to policies in JSON, and to the command; a scenario keeps its permissions. [contract]"""
     file = write(secret.parent / "home" / "s.yaml", scenario(policy={"file": "../secrets/spec.json"}))
     assert refusals(read_scenario, file)[0].endswith(OUTSIDE)
     read = read_scenario(file, allow_files=[secret])
@@ -78,7 +78,7 @@ def test_policies_elsewhere_are_refused_unless_allowed(secret):
 
 
 def test_every_command_that_reads_a_scenario_can_allow_files():
-    """Whatever takes a scenario has --allow-files. [contract]"""
+    """Every command that takes a scenario has --allow-files. [contract]"""
     commands = {name: app.get_command(None, name) for name in app.list_commands(None)}
     asked = {"scenario", "files", "source"}
     reading = {name for name, command in commands.items() if asked & {p.name for p in command.params}}
@@ -99,7 +99,7 @@ def test_below_the_folder_is_inside(secret, monkeypatch):
 
 
 def test_a_link_put_there_meanwhile_is_not_followed(secret, monkeypatch):
-    """What was found to be inside and has become a link when it is opened is refused. [contract]"""
+    """A file inside the folder that becomes a link before it is opened is refused. [contract]"""
     home = secret.parent / "home"
     (home / "times.csv").symlink_to(secret / "times.csv")
     monkeypatch.setattr(os.path, "realpath", os.path.abspath)
@@ -108,7 +108,7 @@ def test_a_link_put_there_meanwhile_is_not_followed(secret, monkeypatch):
 
 
 def test_only_files_are_read(tmp_path):
-    """Pipes, sockets, devices, folders and files that a kernel makes up are refused at once. [contract]"""
+    """Pipes, sockets, devices, folders and kernel files are refused at once. [contract]"""
     os.mkfifo(tmp_path / "pipe")
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(tmp_path / "socket"))
@@ -130,8 +130,8 @@ def test_only_files_are_read(tmp_path):
 
 
 @pytest.mark.parametrize("read", [read_scenario, read_deployment])
-def test_what_the_caller_names_may_be_a_pipe_but_no_device(tmp_path, read, monkeypatch):
-    """A scenario, or a policy, is read from a pipe up to its limit; a device and a silent pipe are refused. [contract]"""
+def test_named_pipes_are_read_but_no_devices(tmp_path, read, monkeypatch):
+    """A scenario or policy is read from a pipe up to its limit; a device and a silent pipe are refused. [contract]"""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     text = json.dumps(scenario()) if read is read_scenario else SPEC
@@ -145,8 +145,8 @@ def test_what_the_caller_names_may_be_a_pipe_but_no_device(tmp_path, read, monke
     assert refusals(read, pipe) == [f"{pipe}: nothing came from the pipe for 0.05 s"]
 
 
-def test_a_pipe_without_end(tmp_path):
-    """A pipe that never ends is left after 10 MB. [contract]"""
+def test_an_endless_pipe(tmp_path):
+    """An endless pipe is read up to 10 MB only. [contract]"""
     with subprocess.Popen(["cat", "/dev/zero"], stdout=subprocess.PIPE) as endless:
         assert refusals(read_scenario, f"/dev/fd/{endless.stdout.fileno()}")[0].endswith("larger than 10 MB")
         endless.stdout.close()
@@ -156,8 +156,8 @@ SECRET = "Secret-1234567890-abcdefghijklmnop and another"  # noqa: S105 - of nob
 
 
 @pytest.mark.parametrize("text", [f"{SECRET}\n" * 3, f"5\n{SECRET}\n", f"{SECRET}\x1b]0;T\x07\n"])
-def test_little_is_told_of_numbers(tmp_path, text):
-    """Of a file that holds no numbers a line number and the first letters of one word are told, escaped. [contract]"""
+def test_messages_reveal_little_of_numbers(tmp_path, text):
+    """For a file without numbers the message has a line number and the start of one word, escaped. [contract]"""
     write(tmp_path / "x.csv", text)
     problems = "\n".join(refusals(Scenario.from_dict, scenario({"empirical": {"file": "x.csv"}}), base=tmp_path))
     assert "(found 'Secret-123456789...)" in problems
@@ -169,8 +169,8 @@ def test_little_is_told_of_numbers(tmp_path, text):
 @pytest.mark.parametrize(
     "text", [json.dumps(SECRET), json.dumps([SECRET]), json.dumps({"strategy": SECRET}), SECRET, f'{{"a": {SECRET}}}']
 )
-def test_little_is_told_of_policies(tmp_path, text):
-    """Of a file that holds no policy as little is told. [contract]"""
+def test_messages_reveal_little_of_policies(tmp_path, text):
+    """For a file without a policy the message reveals as little. [contract]"""
     write(tmp_path / "x.json", text)
     problems = "\n".join(refusals(Scenario.from_dict, scenario(policy={"file": "x.json"}), base=tmp_path))
     assert "x.json:1: " in problems
@@ -178,7 +178,7 @@ def test_little_is_told_of_policies(tmp_path, text):
     assert "another" not in problems
 
 
-# -- what a file of 10 MB may cost -------------------------------------------------------------------------------------
+# -- the cost of a file of 10 MB ---------------------------------------------------------------------------------------
 
 HEAD = "name: x\nfleet: {nodes: 5, update_duration: 45s}\npolicies:\n  a: {strategy: immediate}\n"
 SIZE = 9_900_000
@@ -240,7 +240,7 @@ NASTY = {
     "long-line.csv": fill("x"),
 }
 
-# In a process of its own, so that the peak is that of this file: forked from one that has imported everything.
+# In its own process, so that the peak belongs to this file: forked from one that has imported everything.
 READ = """
 import os, re, sys
 from pathlib import Path
@@ -287,10 +287,8 @@ def reader(tmp_path_factory):
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("name", NASTY)
-def test_a_file_that_is_wrong_all_over(tmp_path, name, reader):
-    """A file of up to 10 MB is refused with 101 lines at most, in less than 200 MB, without going quadratic, and what was meant is
-    looked for a few hundred times at most, however many words are wrong. [contract]
-    """
+def test_a_file_full_of_mistakes(tmp_path, name, reader):
+    """A file of up to 10 MB gives at most 101 lines, in less than 200 MB and linear time, with at most a few hundred searches for suggestions. [contract]"""
     file = write(tmp_path / name, NASTY[name])
     if name.endswith("csv"):
         file = write(tmp_path / "s.yaml", scenario({"empirical": {"file": name}}))
@@ -302,12 +300,12 @@ def test_a_file_that_is_wrong_all_over(tmp_path, name, reader):
     assert n_looked_for <= LOOKED_FOR.get(name, 150)
 
 
-# A class whose share is missing may have it misspelt: one pair of words for each.
+# A class without a share may have it misspelt: one pair of words for each.
 LOOKED_FOR = {"classes.yaml": 5_000, "policies.yaml": 9_000, "requirements.yaml": 3_000}
 
 
-def test_the_rest_is_counted(tmp_path):
-    """Of many problems the first hundred are told in the file's order, the first with suggestions, and the rest counted. [contract]"""
+def test_further_problems_are_counted(tmp_path):
+    """Of many problems the first hundred are listed in the file's order, the first with suggestions, and the rest counted. [contract]"""
     file = write(tmp_path / "s.yaml", NASTY["fewer-near-misses.yaml"])
     _, errors, _ = load(file)
     assert len(errors) == MOST_PROBLEMS + 1
@@ -319,7 +317,7 @@ def test_the_rest_is_counted(tmp_path):
 
 
 def test_counts_add_up():
-    """Problems that are passed on, below another key, keep their number. [property]"""
+    """Problems passed on below another key keep their number. [property]"""
     inner = InputError([simdeploy.errors.Problem(f"p{number}") for number in range(250)])
     outer = InputError([*(problem.at(prefix=("a",)) for problem in inner.problems), *inner.problems])
     assert len(outer.problems) == MOST_PROBLEMS + 1

@@ -1,4 +1,4 @@
-"""Mutated files and damaged folders: a few of them each time, as many and new ones as you like with `make fuzz`."""
+"""Mutated files and damaged folders: a few fixed cases, or any number of new ones with `make fuzz`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fuzzing.stores import Stores
 from simdeploy import replicate
 from simdeploy.scenario import Scenario
 
-# The first number and how many cases of each target: fixed, unless `make fuzz` says otherwise.
+# The first number and how many cases of each target: fixed, unless `make fuzz` changes them.
 FIRST = int(os.environ.get("FUZZ_FIRST", "0"))
 CASES = int(os.environ.get("FUZZ_CASES", "0"))
 FEW = {"scenario": 280, "deployment": 300, "store": 120, "records": 300}
@@ -28,13 +28,13 @@ Attack = Callable[[Target, int], None]
 
 @pytest.fixture(scope="session")
 def watch() -> Watch:
-    """A hook of the interpreter, which stays for good."""
+    """Install the audit hook, which stays for good."""
     return Watch()
 
 
 @pytest.fixture
 def attack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_property: Callable[[str, object], None]) -> Attack:
-    """Run a target's cases, all or one of the chunks, and judge what came out."""
+    """Run a target's cases, or a chunk of them, and report failures."""
     monkeypatch.chdir(tmp_path)
 
     def attack(target: Target, chunk: int) -> None:
@@ -56,29 +56,29 @@ def attack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_property: Cal
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(os.name == "nt", reason="named pipes, alarms and limits are those of Unix"),
-    # By a thread, for the alarms are the cases' own.
+    # In a thread, as the cases use the alarms.
     pytest.mark.timeout(600 + 2 * CASES, method="thread"),
     pytest.mark.parametrize("chunk", range(CHUNKS)),
 ]
 
 
 def test_scenarios(chunk: int, attack: Attack, repository: Path, tmp_path: Path, watch: Watch) -> None:
-    """A mutated scenario file is refused with problems that can be printed, or both engines simulate it alike. [property]"""
+    """A mutated scenario file is refused with printable problems, or both engines simulate it alike. [property]"""
     small = {"name": "x", "fleet": {"nodes": 1, "update_duration": 1}, "policies": {"p": {"strategy": "immediate"}}}
-    replicate(Scenario.from_dict(small), replications=1, engine="compiled")  # compiled before anybody counts memory
+    replicate(Scenario.from_dict(small), replications=1, engine="compiled")  # compiled before memory is measured
     attack(ScenarioFiles(repository / "scenarios", tmp_path, watch), chunk)
 
 
 def test_deployments(chunk: int, attack: Attack, repository: Path, tmp_path: Path, watch: Watch) -> None:
-    """A mutated deployment is refused with problems that can be printed, or is written again exactly as it was. [property]"""
+    """A mutated deployment is refused with printable problems, or written back unchanged. [property]"""
     attack(DeploymentFiles(repository / "scenarios" / "deployment.json", tmp_path, watch), chunk)
 
 
 def test_stores(chunk: int, attack: Attack, tmp_path: Path, watch: Watch) -> None:
-    """Of a damaged store nothing is read that wasn't written, damage is named, and resuming loses nothing sound. [property]"""
+    """A damaged store gives only what was written, the damage is named, and resuming loses nothing sound. [property]"""
     attack(Stores(tmp_path, watch), chunk)
 
 
 def test_records(chunk: int, attack: Attack, tmp_path: Path, watch: Watch) -> None:
-    """Mutated files of records are refused with problems that can be printed, or give tables as they should be. [property]"""
+    """Mutated files of records are refused with printable problems, or give valid tables. [property]"""
     attack(RecordFiles(tmp_path, watch), chunk)

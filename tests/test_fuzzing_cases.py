@@ -1,4 +1,4 @@
-"""The attack itself: its cases are the same each time, every mutator changes something, and what breaks is found."""
+"""The fuzzer itself: its cases are reproducible, every mutator changes something, and violations are detected."""
 
 import os
 import shutil
@@ -52,7 +52,7 @@ def mutate(number):
 
 
 def test_every_mutator_changes_something():
-    """Of twenty mutations by a mutator at least half give something else than what was there, and than each other. [property]"""
+    """At least half of twenty mutations by a mutator differ from the original and from each other. [property]"""
     rounds = [mutate(number) for number in range(20)]
     same = {(SCENARIOS / "deployment.json").read_bytes(), (SCENARIOS / "small-fleet.yaml").read_bytes()}
     few = {name: len({mutated[name] for mutated in rounds} - same) for name in rounds[0]}
@@ -60,7 +60,7 @@ def test_every_mutator_changes_something():
 
 
 def test_cases_are_the_same_under_any_hash_seed():
-    """A number makes the same case in every process, whatever the seed of hashes. [property]"""
+    """A number makes the same case in every process, whatever the hash seed. [property]"""
     digests = {
         subprocess.run(
             [sys.executable, "-c", MUTATED, str(Path(__file__).parent)],
@@ -76,7 +76,7 @@ def test_cases_are_the_same_under_any_hash_seed():
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_every_damage_damages(damage, sound, tmp_path):
-    """Most of ten times a damage leaves other files in the store. [property]"""
+    """Most of ten applications of a damage change the store's files. [property]"""
     before = look(sound)
     changed = 0
     for number in range(10):
@@ -98,7 +98,7 @@ def look(folder):
 
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory):
-    """A store that is as it was written."""
+    """A store as it was written."""
     folder = tmp_path_factory.mktemp("stores")
     Stores(folder, Watch())
     return folder / "sound"
@@ -119,7 +119,7 @@ def change_a_value(table):
     ],
 )
 def test_stores_are_judged(damage, change, outcome, tmp_path, monkeypatch):
-    """A sound store is read in full, one that lacks a line without its part; what wasn't written is found. [contract]"""
+    """A sound store is read in full, one that lacks a line without its part; unwritten values are detected. [contract]"""
 
     def drop_line(random, place):
         place.journal.write_bytes(b"".join(place.journal.read_bytes().splitlines(keepends=True)[1:]))
@@ -137,7 +137,7 @@ def test_stores_are_judged(damage, change, outcome, tmp_path, monkeypatch):
 
 
 class Sick:
-    """A target that fails in every way, and sometimes doesn't."""
+    """A target that fails in every way, and sometimes succeeds."""
 
     name = "sick"
     mutators = ("fine", "refuses", "hangs", "raises", "breaks", "grows")
@@ -161,7 +161,7 @@ class Sick:
 
 
 def test_failures_are_found(monkeypatch):
-    """A hang, an exception, a broken promise and a flood of memory are failures with their numbers; the rest goes on. [contract]"""
+    """A hang, an exception, a violated property and excessive memory are failures with their numbers; others continue. [contract]"""
     monkeypatch.setattr(guards, "HANG_S", 0.3)
     target = Sick()
     monkeypatch.setattr(cases, "peak_memory", lambda: target.peak)
@@ -184,14 +184,14 @@ def test_failures_are_found(monkeypatch):
 
 
 def test_peak_memory():
-    """The most memory that the process had includes what it has, in bytes. [property]"""
+    """The peak memory of the process includes its current memory, in bytes. [property]"""
     before = guards.peak_memory()
     held = bytearray(b"x" * 200_000_000)
     assert guards.peak_memory() >= max(before, len(held))
 
 
-def test_touches_are_heard(tmp_path):
-    """What is opened outside a folder is heard of, and sockets and programs are, but nothing inside or afterwards. [contract]"""
+def test_accesses_are_recorded(tmp_path):
+    """Files opened outside a folder, sockets and programs are recorded, but nothing inside or afterwards. [contract]"""
     inside = tmp_path / "inside"
     inside.mkdir()
     (tmp_path / "file").write_text("x")
@@ -216,15 +216,15 @@ def test_touches_are_heard(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["a\x1b[2J", "a\nerror: b", "\x9b", "a\u202eb", "SECRET-7c1f"])
-def test_what_must_not_be_shown(text):
-    """A text that isn't printable, or holds what is in a file outside, is found. [contract]"""
+def test_forbidden_texts_are_detected(text):
+    """An unprintable text, or one with contents of a file outside, is detected. [contract]"""
     check_text("scenario.yaml:3: fleet.nodes: é 😀")
     with pytest.raises(BrokenError):
         check_text(text)
 
 
-def test_too_many_problems_and_secrets_are_found():
-    """More problems than are to be listed, and a problem that quotes a file outside, are found. [contract]"""
+def test_too_many_problems_and_secrets_are_detected():
+    """More problems than allowed, and one that quotes a file outside, are detected. [contract]"""
     check_problems([Problem("a problem")] * 101)
     with pytest.raises(BrokenError):
         check_problems([Problem("SECRET-7c1f")])

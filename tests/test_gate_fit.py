@@ -1,4 +1,4 @@
-"""Fleets on which a gate's bound on false alarms does not hold: who is warned, and what is offered by default."""
+"""Fleets on which a gate's bound on false alarms does not hold: warnings, and default gates."""
 
 from __future__ import annotations
 
@@ -52,16 +52,16 @@ def misfits(**fleet: Any) -> dict[str, str]:
         (WIDE | SILENT, set()),
     ],
 )
-def test_what_does_not_suit_the_fleet_is_not_offered(fleet: dict[str, Any], expected: set[str]) -> None:
-    """By default gates are left out whose bound doesn't hold where error rates vary, with the reason. [contract]"""
+def test_unsuitable_gates_are_not_offered(fleet: dict[str, Any], expected: set[str]) -> None:
+    """Default gates whose bound fails under varying error rates are left out, with the reason. [contract]"""
     found = misfits(**fleet)
     assert set(found) == expected
     assert all("stops good releases too often" in reason for reason in found.values())
 
 
 @pytest.mark.parametrize("gate", ["baseline", {"kind": "baseline", "test": "mann_whitney"}, "e_process"])
-def test_a_gate_in_a_file_is_warned_of(gate: Any) -> None:
-    """A file with such a gate is read with a warning at its kind; without the spells there is none. [contract]"""
+def test_a_gate_in_a_file_is_warned_about(gate: Any) -> None:
+    """A file with such a gate causes a warning at its kind; without the spells it doesn't. [contract]"""
     raw = make(gate, **FLAPPING).to_dict()
     with pytest.warns(SimdeployWarning, match=r"waves\.health_check\.gate\.kind.*stops good releases too often"):
         Scenario.from_dict(raw)
@@ -73,8 +73,8 @@ def test_a_gate_in_a_file_is_warned_of(gate: Any) -> None:
 
 @pytest.mark.parametrize("gate", ["baseline", "e_process"])
 @pytest.mark.parametrize("fleet", [{}, FLAPPING], ids=["constant", "flapping"])
-def test_the_bound_holds_where_nobody_is_warned(gate: str, fleet: dict[str, Any]) -> None:
-    """Good releases are stopped at most as often as `alpha` per wave allows if nothing is said, else more often. [oracle]"""
+def test_the_bound_holds_without_a_warning(gate: str, fleet: dict[str, Any]) -> None:
+    """Good releases are stopped at most as often as `alpha` per wave allows if there is no warning, else more often. [oracle]"""
     scenario = make(gate, **fleet)
     bound = 1 - (1 - 0.05) ** 4
     found = compare_gates(scenario, gates=[gate], sizes=[0.05], replications=400, engine="compiled")
@@ -86,7 +86,7 @@ def test_the_bound_holds_where_nobody_is_warned(gate: str, fleet: dict[str, Any]
 
 
 def test_degraded_time_of_an_observation() -> None:
-    """Mean and variance of the error rate of spells are those of simulated ones. [oracle]"""
+    """Mean and variance of the error rate of spells match simulated ones. [oracle]"""
     good_s, degraded_s, observed_s, n = 100.0, 20.0, 60.0, 20_000
     rng = np.random.default_rng(3)
     is_bad = rng.random(n) < degraded_s / (good_s + degraded_s)
@@ -106,7 +106,7 @@ def test_degraded_time_of_an_observation() -> None:
 @pytest.mark.parametrize(
     ("gate", "fleet", "is_warned"), [("pooled", {}, False), ("pooled", SILENT, True), ("threshold", SILENT, False)]
 )
-def test_a_gate_without_requests_is_warned_of(gate: str, fleet: dict[str, Any], is_warned: bool) -> None:
-    """A gate that no requests reach never gives a verdict, which a warning says; the threshold judges what there is. [contract]"""
+def test_a_gate_without_requests_is_warned_about(gate: str, fleet: dict[str, Any], is_warned: bool) -> None:
+    """A gate that no requests reach never gives a verdict, which causes a warning. [contract]"""
     warned = [problem for problem in make(gate, **fleet).warnings if "nothing to judge" in str(problem)]
     assert bool(warned) == is_warned

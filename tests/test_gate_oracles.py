@@ -1,4 +1,4 @@
-"""Operating characteristics of gates: recursions against enumeration and simulation, promises, and what is known of gates."""
+"""Operating characteristics of gates: recursions against enumeration and simulation, guarantees, and known results."""
 
 import itertools
 import math
@@ -21,7 +21,7 @@ from simdeploy.validation.oracles.gates import add_failures, failed_law
 
 SEED = 20260101
 
-# Few requests, and gates that decide within them; some are never sure.
+# Few requests, and gates that decide within them; some are never certain.
 SMALL = {
     "pooled-observation": ({"kind": "pooled", "max_error_rate": 0.3}, [3, 0, 4, 2]),
     "pooled-observation-minimum": ({"kind": "pooled", "max_error_rate": 0.3, "minimum_sample": 10}, [3, 4, 2]),
@@ -88,7 +88,7 @@ SMALL = {
 
 
 def follow_cusum(gate, looks):
-    """Return the verdict and the requests until then of a CUSUM, written down once more: step by step."""
+    """Return the verdict of a CUSUM and the requests until then, by a second, step-by-step implementation."""
     total, held_back, seen = 0.0, (0, 0), 0
     for requests, failed, _ in looks:
         seen += requests
@@ -106,7 +106,7 @@ def follow_cusum(gate, looks):
 
 
 def follow(gate, looks, uniform=None):
-    """Return the verdict and the requests looked at until then; none at the end is told from what a switch makes of it."""
+    """Return the verdict and the requests until then; an undecided end is kept apart from the switch's decision."""
     if gate.method == "cusum":
         return follow_cusum(gate, looks)
     judge, seen = Judge(gate, uniform), 0
@@ -142,7 +142,7 @@ def enumerate_waves(gate, requests, p, old_p):
 @pytest.mark.parametrize("p", [0.1, 0.45])
 @pytest.mark.parametrize(("keys", "requests"), SMALL.values(), ids=SMALL)
 def test_recursion_is_enumeration(keys, requests, p):
-    """On few requests every outcome is tried, and judged by the rules themselves. [oracle]"""
+    """For few requests the recursion equals trying every outcome and judging it by the rules. [oracle]"""
     gate = make_gate(**keys)
     found = gate_characteristics(gate, requests, p, old_error_rate=0.2)
     truth = enumerate_waves(gate, requests, p, 0.2)
@@ -167,7 +167,7 @@ LARGE = {
 
 @pytest.mark.parametrize(("keys", "requests", "p"), LARGE.values(), ids=LARGE)
 def test_recursion_is_simulation(keys, requests, p):
-    """Frequencies of verdicts, and requests until then, of simulated waves are within 4 standard errors. [oracle]"""
+    """Frequencies of verdicts, and requests until then, match simulated waves within 4 standard errors. [oracle]"""
     rng = np.random.default_rng(SEED)
     gate, waves = make_gate(**keys), 2500
     failed = rng.binomial(requests, p, (waves, len(requests)))
@@ -188,13 +188,13 @@ def test_recursion_is_simulation(keys, requests, p):
 
 
 def test_looks_of_an_sprt_on_requests_do_not_matter():
-    """Request by request it makes no difference to a test in how many looks they came. [property]"""
+    """An SPRT on single requests doesn't depend on the number of looks. [property]"""
     gate = make_gate("sprt", on="requests", good=0.02, bad=0.08)
     assert gate_characteristics(gate, [300], 0.05) == gate_characteristics(gate, [100, 150, 50], 0.05)
 
 
 def test_walk_stops_where_the_recursion_does():
-    """Requests of looks in random order stop an SPRT as early as independent requests do, one by one. [oracle]"""
+    """Requests of looks in random order stop an SPRT as early as independent ones do. [oracle]"""
     gate = make_gate("sprt", on="requests", good=0.1, bad=0.4, alpha=0.1, beta=0.1, most=10**6)
     rng, waves = np.random.default_rng(SEED), 5000
     stops = []
@@ -209,20 +209,20 @@ def test_walk_stops_where_the_recursion_does():
 
 
 def test_ranks_have_no_recursion():
-    """A comparison by ranks is refused in words, and so is what is no gate of requests. [contract]"""
+    """A comparison by ranks, and anything but a gate of requests, is refused with a message. [contract]"""
     with pytest.raises(InputError, match="mann_whitney"):
         gate_characteristics(make_gate("baseline", test="mann_whitney"), [10], 0.1)
     with pytest.raises(InputError, match="no test of a wave"):
         make_gate("threshold")
 
 
-# -- what gates promise ----------------------------------------------------------------------------
+# -- guarantees ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("requests", [[1] * 600, [7] * 150, [100] * 40, [1000, 1, 500, 20] * 5])
 @pytest.mark.parametrize("prior", [{}, {"prior_mean": 0.1, "prior_strength": 20}])
 def test_e_process_keeps_its_level_over_all_looks(requests, prior):
-    """However often it looks, an e-process ever fails what is just in order with a probability of at most alpha. [oracle]"""
+    """However often it looks, an e-process fails a release at the limit with probability at most alpha. [oracle]"""
     gate = make_gate("e_process", max_error_rate=0.05, alpha=0.1, **prior)
     false_alarms = [gate_characteristics(gate, requests, p).fails for p in (0.01, 0.03, 0.05)]
     assert false_alarms == sorted(false_alarms)
@@ -239,7 +239,7 @@ def test_e_process_keeps_its_level_over_all_looks(requests, prior):
     ids=lambda value: f"{len(value)}-looks" if isinstance(value, list) else None,
 )
 def test_multinomial_keeps_its_level_over_all_looks(requests, p):
-    """Pairs of versions that fail equally often, at whatever rate, are told apart with a probability of at most alpha. [oracle]"""
+    """Versions with equal error rates are distinguished with probability at most alpha. [oracle]"""
     gate = make_gate("baseline", alpha=0.1)
     alike, better = (gate_characteristics(gate, requests, level, old_error_rate=p).fails for level in (p, p / 2))
     assert better < alike <= 0.1
@@ -248,7 +248,7 @@ def test_multinomial_keeps_its_level_over_all_looks(requests, p):
 @pytest.mark.parametrize(("alpha", "beta"), [(0.05, 0.05), (0.01, 0.2), (0.2, 0.01)])
 @pytest.mark.parametrize("requests", [[1] * 4000, [25] * 160, [200] * 20])
 def test_sprt_keeps_walds_inequalities(requests, alpha, beta):
-    """An SPRT that isn't cut off errs with at most alpha / (1 - beta) and beta / (1 - alpha), alpha + beta in all. [oracle]"""
+    """Without a maximum an SPRT errs with at most alpha / (1 - beta) and beta / (1 - alpha), alpha + beta in all. [oracle]"""
     gate = make_gate("sprt", good=0.02, bad=0.05, alpha=alpha, beta=beta, most=10**6)
     at_good, at_bad = (gate_characteristics(gate, requests, p) for p in (0.02, 0.05))
     assert at_good.fails <= alpha / (1 - beta)
@@ -257,8 +257,8 @@ def test_sprt_keeps_walds_inequalities(requests, alpha, beta):
     assert at_good.cant_tell < 1e-3
 
 
-def test_cutting_an_sprt_off_adds_what_was_undecided():
-    """Where the default most requests cut an SPRT off, it errs more often by what was undecided and leaned the wrong way. [oracle]"""
+def test_a_maximum_adds_the_undecided_to_the_errors():
+    """With the default maximum an SPRT also errs by undecided cases that lean the wrong way. [oracle]"""
     keys = {"on": "requests", "good": 0.02, "bad": 0.05}
     whole, cut_off = make_gate("sprt", most=10**6, **keys), make_gate("sprt", **keys)
     requests = [1] * cut_off.most
@@ -290,8 +290,8 @@ def test_wald_approximates_the_sprt():
 
 @pytest.mark.parametrize("alarm_every", [2, 50, 1000])
 @pytest.mark.parametrize("requests", [1, 20, 300])
-def test_cusum_is_as_silent_as_it_says(requests, alarm_every):
-    """What is in order raises an alarm after that many looks or more on average, and less often if it is better. [oracle]"""
+def test_cusum_has_the_stated_run_length(requests, alarm_every):
+    """A release at the limit raises an alarm after the stated mean number of looks or more, a better one later. [oracle]"""
     gate = make_gate("cusum", good=0.02, bad=0.06, alarm_every=alarm_every)
     lengths = [cusum_run_length(gate, requests, p) for p in (0.01, 0.02, 0.04, 0.06)]
     assert lengths == sorted(lengths, reverse=True)
@@ -299,10 +299,10 @@ def test_cusum_is_as_silent_as_it_says(requests, alarm_every):
 
 
 def test_run_length_of_a_cusum_that_can_be_counted():
-    """One request a look, an alarm at the second failure in a row, or of three: 1/p + 1/p**2 looks, and by hand. [oracle]"""
+    """With one request a look and an alarm at two failures in a row, or three, the run length is known. [oracle]"""
     gate = make_gate("cusum", good=0.1, bad=0.7, alarm_every=15)
     assert gate.if_failed < gate.upper < 2 * gate.if_failed
-    assert gate.if_failed + gate.if_served > 0  # a served request doesn't quite undo a failed one
+    assert gate.if_failed + gate.if_served > 0  # a served request doesn't fully undo a failed one
     two_of_three = [gate_characteristics(gate, [1] * looks, 0.3).fails for looks in (1, 2, 3)]
     assert two_of_three == pytest.approx([0, 0.09, 0.09 + 2 * 0.3**2 * 0.7])
     strict = make_gate("cusum", good=0.45, bad=0.55, alarm_every=1.4)
@@ -312,7 +312,7 @@ def test_run_length_of_a_cusum_that_can_be_counted():
 
 @pytest.mark.parametrize("p", [0.02, 0.05])
 def test_run_length_is_that_of_many_looks(p):
-    """From zero to zero, or followed through many looks: the mean number until the alarm is the same. [oracle]"""
+    """The mean number of looks until the alarm is the same by cycles from zero and by following many looks. [oracle]"""
     gate = make_gate("cusum", good=0.02, bad=0.06, alarm_every=3)
     followed = gate_characteristics(gate, [40] * 400, p)
     assert followed.cant_tell < 1e-9
@@ -320,7 +320,7 @@ def test_run_length_is_that_of_many_looks(p):
 
 
 def test_run_length_below_the_minimum():
-    """Looks that are too small are added up, forgotten, or an alarm. [contract]"""
+    """Looks below the minimum are accumulated, discarded, or an alarm. [contract]"""
     keys = {"kind": "cusum", "good": 0.02, "bad": 0.06, "minimum_sample": 50}
     whole = cusum_run_length(make_gate("cusum", good=0.02, bad=0.06), 60, 0.05)
     assert cusum_run_length(make_gate(**keys), 20, 0.05) == pytest.approx(3 * whole)
@@ -328,11 +328,11 @@ def test_run_length_below_the_minimum():
     assert cusum_run_length(make_gate(**keys, cant_tell="stop"), 20, 0.05) == 1
 
 
-# -- what is known of gates ------------------------------------------------------------------------
+# -- known results ---------------------------------------------------------------------------------
 
 
-def test_pooling_takes_false_alarms_away():
-    """Fifteen windows of 50 requests, 5 % of which fail, at the API's limit of 10 %: 44 % false alarms; pooled, none. [oracle]"""
+def test_pooling_removes_false_alarms():
+    """Fifteen windows of 50 requests with 5 % errors, at a limit of 10 %, give 44 % false alarms; pooled, none. [oracle]"""
     apart = 1 - healthy_window_probability(50, 0.05, 0.1) ** 15
     assert apart == pytest.approx(0.44, abs=0.005)
     pooled, tighter = (make_gate("pooled", max_error_rate=rate) for rate in (0.1, 0.075))
@@ -341,8 +341,8 @@ def test_pooling_takes_false_alarms_away():
     assert gate_characteristics(tighter, [250] * 3, 0.1).passes == pytest.approx(0.01, abs=0.0005)
 
 
-def test_looking_again_makes_false_alarms():
-    """A cumulative rate, 2.5 % against a limit of 4 %: 0.5 % false alarms after 750 requests, 11 % at five looks. [oracle]"""
+def test_repeated_looks_add_false_alarms():
+    """A cumulative rate of 2.5 % against a limit of 4 % gives 0.5 % false alarms after 750 requests, 11 % with five looks. [oracle]"""
     law, limit, undecided, fails = failed_law(150, 0.025), 0.04, np.ones(1), 0.0
     for look in range(1, 6):
         undecided = add_failures(undecided, law)
@@ -355,7 +355,7 @@ def test_looking_again_makes_false_alarms():
 
 
 def test_a_flat_prior_rejects_good_releases():
-    """A flat prior, 95 % sure, looked at after every request: 13 % of releases at half the limit of 10 % are rejected. [oracle]"""
+    """With a flat prior, 95 % and a look per request, 13 % of releases at half the limit of 10 % are rejected. [oracle]"""
     flat = make_gate("bayes", prior_mean=0.5, prior_strength=2)
     found = gate_characteristics(flat, [1] * 750, 0.05)
     assert found.fails == pytest.approx(0.13, abs=0.005)
@@ -364,8 +364,8 @@ def test_a_flat_prior_rejects_good_releases():
 
 
 @pytest.mark.parametrize("limit", [0.005, 0.02, 0.1, 0.3, 0.45])
-def test_default_prior_has_to_be_convinced(limit):
-    """A Bayesian gate with its defaults is sure of nothing beforehand, and tells half the limit from twice as much. [property]"""
+def test_default_prior_needs_evidence(limit):
+    """A default Bayesian gate is undecided at first, and separates half the limit from twice the limit. [property]"""
     gate = make_gate("bayes", max_error_rate=limit)
     assert 0.05 < stats.beta.sf(limit, gate.prior_a, gate.prior_b) < 0.95
     requests = [1] * math.ceil(30 / limit)
@@ -376,7 +376,7 @@ def test_default_prior_has_to_be_convinced(limit):
 
 @pytest.mark.parametrize(("requests", "limit", "bad"), [(750, 0.075, 0.1), (50, 0.1, 0.2)])
 def test_an_sprt_needs_about_half_the_requests(requests, limit, bad):
-    """At the error probabilities of a threshold on 750 requests, and of one window of 50, both errors included. [oracle]"""
+    """With a threshold's error probabilities on 750 requests, or one window of 50, it needs half as many. [oracle]"""
     once = make_gate("pooled", max_error_rate=limit)
     alpha = gate_characteristics(once, [requests], 0.05).fails
     beta = gate_characteristics(once, [requests], bad).passes

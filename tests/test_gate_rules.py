@@ -1,4 +1,4 @@
-"""The tests of a gate by themselves, and the judge of a wave: formulas, bounds, verdicts."""
+"""The tests of gates, and the judge of a wave: formulas, bounds, verdicts."""
 
 import itertools
 import math
@@ -18,7 +18,7 @@ SEED = 20260101
 
 
 def judge_all(gate, looks, uniform=None):
-    """Return the verdicts of a judge, look by look, the last of which ends the observation."""
+    """Return the verdicts of a judge for looks, the last of which ends the observation."""
     judge = Judge(gate, uniform)
     verdicts = []
     for place, look in enumerate(looks, start=1):
@@ -32,7 +32,7 @@ def judge_all(gate, looks, uniform=None):
 
 
 def test_bounds_of_an_sprt():
-    """Wald's bounds are reached by the likelihood ratios that they are named for. [oracle]"""
+    """Wald's bounds are reached by the likelihood ratios that they are named after. [oracle]"""
     gate = make_gate("sprt", good=0.01, bad=0.05, alpha=0.02, beta=0.1)
     assert math.exp(gate.upper) == pytest.approx(0.9 / 0.02)
     assert math.exp(gate.lower) == pytest.approx(0.1 / 0.98)
@@ -41,7 +41,7 @@ def test_bounds_of_an_sprt():
 
 
 def test_defaults_of_good_and_bad():
-    """Left out, good and bad are half and twice the limit, and bad stays below 1. [contract]"""
+    """By default, good and bad are half and twice the limit, and bad stays below 1. [contract]"""
     gate = make_gate("cusum", max_error_rate=0.02)
     assert (gate.if_failed, gate.if_served) == pytest.approx((math.log(4), math.log(0.96 / 0.99)))
     high = make_gate("sprt", max_error_rate=0.6)
@@ -50,7 +50,7 @@ def test_defaults_of_good_and_bad():
 
 @pytest.mark.parametrize(("good", "bad", "alpha", "beta"), [(0.01, 0.05, 0.05, 0.05), (0.05, 0.1, 0.01, 0.1)])
 def test_fixed_size(good, bad, alpha, beta):
-    """An SPRT is cut off at thrice the least requests at which one limit has both errors, by the normal law. [oracle]"""
+    """The maximum of an SPRT is three times the least requests at which one limit has both errors, in normal approximation. [oracle]"""
 
     def limits(requests):
         upper = stats.norm(good, math.sqrt(good * (1 - good) / requests)).isf(alpha)
@@ -74,7 +74,7 @@ def test_mixture(a, b, null, failed, requests):
     def ratio(p):
         return stats.beta.pdf(p, a, b) * (p / null) ** failed * ((1 - p) / (1 - null)) ** (requests - failed)
 
-    # The prior of Jeffreys has no finite density at 1: integrated up to near it, and the rest in closed form.
+    # Jeffreys' prior has no finite density at 1: integrated nearly up to it, and the rest in closed form.
     near = 1 - 1e-6
     inner = integrate.quad(
         ratio, null, near, limit=400, points=[null + (near - null) * x for x in (0.01, 0.1, 0.5, 0.9)]
@@ -82,7 +82,7 @@ def test_mixture(a, b, null, failed, requests):
     rest = stats.beta.sf(near, a, b) * (near / null) ** failed * ((1 - near) / (1 - null)) ** (requests - failed)
     truth = (inner[0] + rest) / stats.beta.sf(null, a, b)
     evidence = math.exp(log_mixture_evidence(failed, requests, null, a, b))
-    # What is taken for the rest is its largest value: exact enough where all or none failed, nothing elsewhere.
+    # The rest is bounded by its largest value: exact enough where all or none failed, nothing elsewhere.
     assert evidence == pytest.approx(truth, rel=3e-3)
 
 
@@ -97,7 +97,7 @@ def test_mixture(a, b, null, failed, requests):
 )
 @example(null=0.1, percent=100, failed=0, served=0, more=1, a=0.5, b=0.5)
 def test_evidence_is_a_supermartingale(null, percent, failed, served, more, a, b):
-    """Whatever the totals, a look is expected to raise no evidence, for every probability up to the null. [property]"""
+    """For any totals and any probability up to the null, a look is expected to raise no evidence. [property]"""
     now = log_mixture_evidence(failed, failed + served, null, a, b)
     law = stats.binom.pmf(np.arange(more + 1), more, percent / 100 * null)
     after = [log_mixture_evidence(failed + k, failed + served + more, null, a, b) for k in range(more + 1)]
@@ -116,7 +116,7 @@ def test_evidence_is_a_supermartingale(null, percent, failed, served, more, a, b
 @example(levels=(0.5, 0.5), percent=100, before=(0, 0), more=6)
 @example(levels=(0.01, 0.99), percent=100, before=(3, 1), more=6)
 def test_evidence_of_pairs_is_a_supermartingale(levels, percent, before, more):
-    """So it is for looks of any size at pairs that differ, where no new node fails more often than its old one. [property]"""
+    """The same holds for pairs that differ, if no new node fails more often than its old one. [property]"""
     failed, old_failed = before
     counts = np.arange(more + 1)
     new_law = np.convolve(*(stats.binom.pmf(counts, more, percent / 100 * level) for level in levels))
@@ -131,14 +131,14 @@ def test_evidence_of_pairs_is_a_supermartingale(levels, percent, before, more):
 
 
 def test_evidence_grows_with_failures():
-    """More failures of the new version, of as many in all, are more evidence. [property]"""
+    """More failures of the new version, of equally many in all, are more evidence. [property]"""
     for both in range(1, 40):
         values = [log_mixture_evidence(failed, both, 0.5, 0.5, 0.5) for failed in range(both + 1)]
         assert values == sorted(values)
 
 
 def test_posterior():
-    """The posterior is that of the beta law, which sums the binomial where the prior is flat. [oracle]"""
+    """The posterior is that of the beta law, a binomial sum if the prior is flat. [oracle]"""
     for failed, requests, limit in ((0, 1, 0.1), (3, 40, 0.05), (20, 20, 0.5)):
         truth = stats.binom.cdf(failed, requests + 1, limit)
         assert posterior_above(failed, requests, limit, 1.0, 1.0) == pytest.approx(truth, rel=1e-12)
@@ -147,15 +147,15 @@ def test_posterior():
 # -- ranks -----------------------------------------------------------------------------------------
 
 
-def test_interval_holds_what_the_test_does_not_reject():
-    """The lower end is above a shift just where the two-sided test of ranks rejects it. [oracle]"""
+def test_interval_contains_unrejected_shifts():
+    """The lower end is above a shift exactly if the two-sided rank test rejects it. [oracle]"""
     rng = np.random.default_rng(SEED)
     decided = set()
     for size in (4, 7, 12):
         for shift in np.linspace(0, 3, 25):
             new, old = rng.normal(shift, 1, size), rng.normal(0, 1, size)
             place = math.floor(size**2 / 2 - 1.96 * math.sqrt(size**2 * (2 * size + 1) / 12))
-            # Below the place-th difference at most place - 1 of them: U is at least mn - place + 1.
+            # Below the place-th difference are at most place - 1: U is at least mn - place + 1.
             u = stats.mannwhitneyu(new, old).statistic
             found = judge_ranks(new, old, tolerance=0.0, z=1.96)
             assert (found == "higher") == (u >= size**2 - place + 1)
@@ -169,7 +169,7 @@ def test_interval_holds_what_the_test_does_not_reject():
 
 
 def test_tolerance_is_a_part_of_the_hodges_lehmann_estimate():
-    """Against the median of all differences, by brute force, with ties and series of even and odd length. [oracle]"""
+    """It matches the median of all differences by brute force, with ties, and series of even and odd length. [oracle]"""
     rng = np.random.default_rng(SEED)
     found = []
     for size, tolerance in itertools.product((5, 6, 11), (0.0, 0.25, 0.6)):
@@ -183,8 +183,8 @@ def test_tolerance_is_a_part_of_the_hodges_lehmann_estimate():
     assert min(found.count("higher"), found.count("alike")) > 50
 
 
-def test_ranks_of_equal_versions_differ_seldom():
-    """Where both versions fail equally often, one is called higher with about half of the interval's error, or less. [oracle]"""
+def test_ranks_of_equal_versions_differ_rarely():
+    """With equal error rates one version is called higher with at most about half of the interval's error. [oracle]"""
     rng, waves = np.random.default_rng(SEED), 1500
     for looks, requests in ((4, 150), (10, 1000)):
         new, old = rng.binomial(requests, 0.05, (2, waves, looks)) / requests
@@ -194,7 +194,7 @@ def test_ranks_of_equal_versions_differ_seldom():
 
 
 def test_ranks_need_looks():
-    """Three looks of each version are too few for 95 %, four aren't; all equal is alike. [contract]"""
+    """Three looks of each version are too few for 95 %, four aren't; equal values are no difference. [contract]"""
     assert judge_ranks([0.5] * 3, [0.0] * 3, tolerance=0.25, z=1.96) is None
     assert judge_ranks([0.5] * 4, [0.0] * 4, tolerance=0.25, z=1.96) == "higher"
     assert judge_ranks([0.1] * 9, [0.1] * 9, tolerance=0.25, z=1.96) == "alike"
@@ -210,9 +210,9 @@ def walk_once(requests, failed, uniforms, **bounds):
 
 
 def test_order_of_requests_is_uniform():
-    """The place of the second failure has the law that all orders of the requests give it. [oracle]"""
+    """The position of the second failure is distributed as over all orders of the requests. [oracle]"""
     uniforms = np.random.default_rng(SEED).random((20_000, 3))
-    # Only failures count, and the bound is met at the second one.
+    # Only failures count, and the bound is reached at the second one.
     stops = [walk_once(8, 3, row, bounds=(-math.inf, 2.0), steps=(1.0, 0.0)).requests for row in uniforms]
     orders = [np.flatnonzero(order)[1] + 1 for order in set(itertools.permutations([1] * 3 + [0] * 5))]
     truth = np.bincount(orders, minlength=9) / len(orders)
@@ -222,14 +222,14 @@ def test_order_of_requests_is_uniform():
 
 @given(requests=st.integers(0, 60), data=st.data())
 def test_walk_goes_through_the_whole_look(requests, data):
-    """Without a bound all requests of a look are seen, and a number is drawn for each failed one. [property]"""
+    """Without a bound all requests of a look are used, and a number is drawn for each failed one. [property]"""
     failed = data.draw(st.integers(0, requests))
     uniforms = data.draw(st.lists(st.floats(1e-9, 1 - 1e-9), min_size=failed, max_size=failed))
     assert walk_once(requests, failed, uniforms) == Walk(requests, failed, False, failed)
 
 
 def test_walk_waits_for_its_minimum():
-    """Neither a bound nor the most requests end a walk before the minimum; then at once. [contract]"""
+    """Neither a bound nor the maximum ends a walk before the minimum; then it ends at once. [contract]"""
     halves = [0.5] * 20
     assert walk_once(20, 20, halves, bounds=(-3.0, 3.0)).requests == 3
     assert walk_once(20, 20, halves, bounds=(-3.0, 3.0), least=7).requests == 7
@@ -248,7 +248,7 @@ def test_walk_waits_for_its_minimum():
 @example(rate=Fraction(29, 100), requests=100, above=0)
 @example(rate=Fraction(7, 100), requests=100, above=1)
 def test_pooled_limit_is_exact(rate, requests, above):
-    """A pooled rate of just the limit passes, one failure more fails: in whole numbers, whatever the floats say. [property]"""
+    """A pooled rate equal to the limit passes, one failure more fails, in exact arithmetic. [property]"""
     failed = min(max(math.floor(rate * requests) + above, 0), requests)
     expected = "pass" if Fraction(failed, requests) <= rate else "fail"
     once = make_gate("pooled", max_error_rate=rate)
@@ -258,7 +258,7 @@ def test_pooled_limit_is_exact(rate, requests, above):
 
 
 def test_pooled_windows_in_a_row():
-    """Healthy looks pass, unhealthy ones in a row fail, and an unhealthy one starts the count of healthy ones anew. [contract]"""
+    """Healthy looks pass, unhealthy ones in a row fail, and an unhealthy one resets the count of healthy ones. [contract]"""
     gate = make_gate("pooled", over="window", windows_needed=3, failure_threshold=2)
     good, bad = (100, 10), (100, 11)
     assert judge_all(gate, [good, good, good]) == [None, None, "pass"]
@@ -270,7 +270,7 @@ def test_pooled_windows_in_a_row():
     ("cant_tell", "verdicts"), [("wait", [None] * 3), ("pass", [None, "pass"]), ("stop", ["fail"])]
 )
 def test_pooled_window_below_its_minimum(cant_tell, verdicts):
-    """A pooled window with too few requests is left out, healthy, or a failure. [contract]"""
+    """A pooled window with too few requests is skipped, healthy, or a failure. [contract]"""
     gate = make_gate("pooled", over="window", windows_needed=2, minimum_sample=50, cant_tell=cant_tell)
     assert judge_all(gate, [(49, 49)] * 3) == verdicts
 
@@ -290,7 +290,7 @@ def test_pooled_window_below_its_minimum(cant_tell, verdicts):
     ids=lambda keys: "-".join(keys.values()),
 )
 def test_no_verdict_before_the_minimum(keys, cant_tell):
-    """Below its minimum of requests no gate says anything; at the end the switch does, or waits for more. [contract]"""
+    """Below its minimum of requests a gate has no verdict; at the end the switch decides, or waits. [contract]"""
     gate = make_gate(**keys, minimum_sample=100, cant_tell=cant_tell)
     judge = Judge(gate, lambda index: 0.5)
     looks = [Look(9, 9, 0)] * 10
@@ -303,8 +303,8 @@ def test_no_verdict_before_the_minimum(keys, cant_tell):
         assert judge.can_tell
 
 
-def test_sprt_at_its_most_requests():
-    """An SPRT that is cut off goes by the sign of its ratio. [contract]"""
+def test_sprt_at_its_maximum():
+    """At its maximum an SPRT is decided by the sign of its ratio. [contract]"""
     gate = make_gate("sprt", good=0.1, bad=0.3, alpha=1e-6, beta=1e-6, most=100)
     between = gate.if_served / (gate.if_served - gate.if_failed) * 100
     assert judge_all(gate, [(99, 19)]) == [None]
@@ -314,13 +314,13 @@ def test_sprt_at_its_most_requests():
 
 @pytest.mark.parametrize("kind", ["sprt", "bayes"])
 def test_no_verdict_between_the_bounds(kind):
-    """What is neither good nor bad has no verdict at the end: the switch decides. [contract]"""
+    """Between good and bad there is no verdict at the end, and the switch decides. [contract]"""
     for cant_tell, verdict in (("wait", None), ("pass", "pass"), ("stop", "fail")):
         assert judge_all(make_gate(kind, cant_tell=cant_tell), [(40, 5)] * 2) == [None, verdict]
 
 
 def test_one_sided_gates_pass_at_the_end():
-    """An e-process and a comparison by failures fail at any look, and pass only at the end of the observation. [contract]"""
+    """An e-process and a comparison by failures may fail at any look, but pass only at the end of the observation. [contract]"""
     assert judge_all(make_gate("e_process"), [(100, 5)] * 3) == [None, None, "pass"]
     assert judge_all(make_gate("e_process"), [(100, 5), (100, 60), (100, 5)]) == [None, "fail"]
     assert judge_all(make_gate("baseline"), [(100, 50, 50)] * 3) == [None, None, "pass"]
@@ -338,7 +338,7 @@ def test_comparison_by_ranks_is_judged_once():
 
 @given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50)), min_size=1, max_size=20))
 def test_cusum_is_the_worst_recent_stretch(looks):
-    """The sum is the largest log-likelihood ratio of all stretches up to now, and 0 where all are below. [oracle]"""
+    """The sum is the largest log-likelihood ratio of all stretches up to now, or 0. [oracle]"""
     looks = [(min(failed, requests), requests) for failed, requests in looks]
     gate = make_gate("cusum", good=0.05, bad=0.2)
     steps = [failed * gate.if_failed + (requests - failed) * gate.if_served for failed, requests in looks]

@@ -1,4 +1,4 @@
-"""Waves before a gate that the compiled engine follows as a whole: nodes that wait, pass and are looked at together."""
+"""Waves with a gate that the compiled engine follows as a whole: nodes that wait, pass and are observed together."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def gated(gate: Any, *, limit: int = 100, **changes: Any) -> Scenario:
 
 
 def rows_of_both(scenario: Scenario) -> list[dict[str, Any]]:
-    """Return rows of 20 rollouts, in which the engines do not differ."""
+    """Return rows of 20 rollouts, in which the engines agree."""
     policies = list(scenario.policies.values())
     expected, found = (run(scenario, policies, engine, 3, replications=20) for engine in ("reference", "compiled"))
     assert differences("p", expected, found) == []
@@ -52,7 +52,7 @@ def test_limits_stop_a_wave_that_has_passed(limit: int) -> None:
 
 
 def test_a_cancellation_stops_a_wave_that_has_passed() -> None:
-    """Nodes that are observed after the rollout is canceled are not counted, though their gate had passed. [property]"""
+    """Nodes observed after the rollout is canceled are not counted, though their gate had passed. [property]"""
     rows = rows_of_both(gated("bayes", **{"operator.script": [{"at": "70s", "do": "cancel"}]}))
     assert sum(0 < row["updated_nodes"] < row["touched_nodes"] for row in rows) > 5
 
@@ -60,7 +60,7 @@ def test_a_cancellation_stops_a_wave_that_has_passed() -> None:
 @pytest.mark.parametrize("gate", ["pooled", "e_process", "baseline"])
 @pytest.mark.parametrize("act", ["pause", "cancel"])
 def test_looks_end_when_somebody_acts(gate: str, act: str) -> None:
-    """Looks at a wave see as many requests whether or not an operator acts between two of them. [property]"""
+    """Looks at a wave see equally many requests whether or not an operator acts between them. [property]"""
     acts = [{"at": "64s", "do": act}, *([{"at": "200s", "do": "resume"}] if act == "pause" else [])]
     rows = rows_of_both(gated(gate, **{"operator.script": acts}))
     assert sum(row["decision_requests"] > 0 for row in rows) > 5
@@ -69,7 +69,7 @@ def test_looks_end_when_somebody_acts(gate: str, act: str) -> None:
 @pytest.mark.parametrize("requests_per_second", [0.3, 20, 3000])
 @pytest.mark.parametrize("error_rate", [0.004, 0.03, {"beta": {"mean": 0.01, "sd": 0.005}}], ids=["low", "high", "own"])
 def test_windows_of_many_nodes_are_counted_alike(requests_per_second: float, error_rate: Any) -> None:
-    """Nodes of one level and of their own have the same failures in both engines, also once a defect shows. [property]"""
+    """Nodes with common and individual levels have the same failures in both engines, also after a defect shows. [property]"""
     changes = {"fleet.requests_per_second": requests_per_second, "fleet.error_rate": error_rate, "release": BAD}
     rows_of_both(gated({"kind": "baseline", "test": "mann_whitney"}, **changes))
     rows = rows_of_both(gated("e_process", **changes))

@@ -1,4 +1,4 @@
-"""Gates side by side: the curves are those of closed forms and of single simulations; words say what intervals support."""
+"""Comparison of gates: curves against closed forms and single simulations; words are supported by intervals."""
 
 import math
 import re
@@ -35,7 +35,7 @@ NODES, WINDOWS, PER_WINDOW, LIMIT = 4, 3, 25, 0.04
 
 
 def make(**changes):
-    """Make one wave of nodes that have just time enough for their windows: one bad window fails a node."""
+    """Make one wave of nodes with just enough time for their windows: one bad window fails a node."""
     check = {"deadline": "60s", "max_error_rate": LIMIT, "min_healthy_time": "30s"}
     raw = {
         "name": "four-nodes",
@@ -72,7 +72,7 @@ def comparison():
 
 
 def test_the_curves_of_threshold_and_pooling():
-    """What is stopped at each size is what the binomial law says, of every node's windows and of all requests. [oracle]"""
+    """The fraction stopped at each size is binomial, in every node's windows or in all requests. [oracle]"""
     n = 4000
     comparison = compare(make(), ["pooled"], n, sizes=(0.0, 0.01, 0.03, 0.06))
     requests = NODES * WINDOWS * PER_WINDOW
@@ -84,13 +84,13 @@ def test_the_curves_of_threshold_and_pooling():
         for size, estimate in stopped(comparison, gate).items():
             expected = truth(total(size))
             assert abs(estimate - expected) <= 4 * math.sqrt(expected * (1 - expected) / n)
-    # The point of pooling: fewer of both errors, at the same requests.
+    # The point of pooling: fewer of both errors, at the same number of requests.
     assert stopped(comparison, "pooled")[0.0] < 0.05
     assert stopped(comparison, "threshold")[0.0] > 0.5
 
 
 def test_requests_of_a_good_release_that_completes():
-    """Where nothing fails, threshold and pooling look at all windows, an SPRT at as many as its lower bound takes. [oracle]"""
+    """If nothing fails, threshold and pooling use all windows, an SPRT only those up to its lower bound. [oracle]"""
     scenario = make(fleet={"nodes": NODES, "update_duration": "30s", "requests_per_second": 2.5})
     comparison = compare(scenario, ["pooled", "sprt"], sizes=[0.5])
     looked = {gate: comparison.row(gate, 0.0, "decision_requests")["estimate"] for gate in comparison.gates["gate"]}
@@ -101,7 +101,7 @@ def test_requests_of_a_good_release_that_completes():
     assert looked == {"threshold": everything, "pooled": everything, "sprt": windows * NODES * PER_WINDOW}
 
 
-def test_a_point_is_the_scenario_with_that_release_under_that_policy(comparison):
+def test_a_point_is_that_release_under_that_policy(comparison):
     """A curve's values are means of the same replications of the scenario with that release and gate, to the bit. [property]"""
     scenario = make().with_values({"release": {"x": {"probability": 1, "defective": True, "error_rate": 0.02}}})
     spec = scenario.policy().spec.to_dict()
@@ -120,7 +120,7 @@ def test_a_point_is_the_scenario_with_that_release_under_that_policy(comparison)
 
 
 def test_intervals_hold_together():
-    """A gate's curve shares its error over sizes, the differences over sizes and gates. [oracle]"""
+    """A gate's curve shares its error over sizes, differences over sizes and gates. [oracle]"""
     n = 40
     scenario, sizes = make(), (0.0, 0.02)
     comparison = compare(scenario, ["pooled", "bayes"], n, sizes=sizes)
@@ -139,8 +139,8 @@ def test_intervals_hold_together():
     assert (less["estimate"], less["low"], less["high"]) == pytest.approx(expected[:3])
 
 
-def test_the_own_releases_beside_the_curve(comparison):
-    """The mixture has every gate with both errors and the cost, and differences to the threshold. [contract]"""
+def test_the_scenarios_releases_beside_the_curve(comparison):
+    """The mixture has both errors and the cost of every gate, and differences to the threshold. [contract]"""
     assert list(comparison.mixture) == list(OF_MIXTURE)
     measures = comparison.mixture["measure"].drop_duplicates().tolist()
     assert measures[:2] == ["false_alarm given good", "escaped given defective"]
@@ -155,7 +155,7 @@ def test_the_own_releases_beside_the_curve(comparison):
 
 
 def test_the_default_has_every_kind():
-    """By default the threshold comes first, then every kind with what follows from the policy. [contract]"""
+    """By default the threshold comes first, then every kind with the policy's parameters. [contract]"""
     variants, left_out = make_variants(make(), make().policy(), None)
     assert [variant.gate for variant in variants] == ["threshold", *DEFAULT_GATES]
     assert {variant.kind for variant in variants} == set(GATES)
@@ -165,7 +165,7 @@ def test_the_default_has_every_kind():
 
 @pytest.mark.parametrize("dialect", ["deployment", "rollout"])
 def test_gates_that_pass_early_are_not_held_up(dialect):
-    """Under sprt and bayes a node needs one window by itself, under all others as many as ever. [contract]"""
+    """Under sprt and bayes a node needs one window, under all others as many as before. [contract]"""
     health_check = {
         "deployment": {"deadline": "5m", "min_healthy_time": "30s"},
         "rollout": {"deadline": 300 * 10**9, "success_threshold": 3},
@@ -182,21 +182,21 @@ def test_gates_that_pass_early_are_not_held_up(dialect):
 
 @pytest.mark.parametrize("cant_tell", ["pass", "stop"])
 def test_a_test_is_not_cut_short(cant_tell):
-    """Where a gate must speak at the end of the observation, every gate has the policy's own. [contract]"""
+    """If a gate must decide at the end of the observation, every gate has the policy's own observation. [contract]"""
     scenario = make(orchestrator={"cant_tell": cant_tell})
     variants, _ = make_variants(scenario, scenario.policy(), None)
     assert {variant.observation_s for variant in variants} == {30}
 
 
 def test_a_policy_that_needs_no_window_still_needs_none():
-    """Where a node needs no healthy window, no gate makes it need one. [property]"""
+    """If a node needs no healthy window, no gate makes it need one. [property]"""
     scenario = make().with_values({"policies.waves.health_check.min_healthy_time": 0})
     variants, _ = make_variants(scenario, scenario.policy(), ["sprt"])
     assert [variant.observation_s for variant in variants] == [0, 0]
 
 
-def test_the_policys_own_gate_is_as_it_is():
-    """A policy with a gate is compared as it is, its own observation included, beside the threshold without it. [contract]"""
+def test_the_policys_own_gate_is_unchanged():
+    """A policy with a gate is compared unchanged, observation included, beside the threshold. [contract]"""
     scenario = make().with_values({"policies.waves.health_check.gate": {"kind": "sprt", "alpha": 0.01}})
     variants, _ = make_variants(scenario, scenario.policy(), None)
     own = variants[1]
@@ -207,12 +207,12 @@ def test_the_policys_own_gate_is_as_it_is():
 
 
 def find_table(comparison, title):
-    """Return the table whose title begins so."""
+    """Return the table with a title that begins like this."""
     return next(table for table in comparison.summarize() if table.title.startswith(title))
 
 
-def test_what_the_policy_can_not_have_is_left_out():
-    """A default gate that is refused here is left out, and the reason stands in the table; one that was asked for is not. [contract]"""
+def test_impossible_default_gates_are_left_out():
+    """A default gate that is impossible here is left out, with the reason in the table; a requested one is an error. [contract]"""
     scenario = make(orchestrator={"pacing": "sliding"})
     comparison = compare(scenario, sizes=[0.05])
     assert comparison.gates["gate"].tolist() == ["threshold", "cusum"]
@@ -221,8 +221,8 @@ def test_what_the_policy_can_not_have_is_left_out():
     assert "gates.bayes.health_check.gate.kind: judges waves" in str(refused(compare, scenario, ["bayes"]))
 
 
-def test_the_defect_is_the_scenarios_own_but_for_its_size():
-    """Delay and affected nodes are those of the most probable defective kind; nothing else of it stays, and 0 is good. [contract]"""
+def test_the_defect_varies_only_in_size():
+    """Delay and affected nodes are those of the most probable defective kind; nothing else of it is used, and 0 is good. [contract]"""
     release = {
         "good": {"probability": 0.1},
         "hangs": {"probability": 0.45, "defective": True, "start_hang": 0.5},
@@ -255,7 +255,7 @@ def test_the_defect_is_the_scenarios_own_but_for_its_size():
     ],
 )
 def test_sizes_are_around_the_limit(rates, limit, expected, spoken):
-    """The default goes to four times the limit, by way of the scenario's own defects, of which the answer speaks. [contract]"""
+    """Default sizes reach four times the limit and include the scenario's defects, which the answer refers to. [contract]"""
     release = {
         f"bad{number}": {"probability": 0.2, "defective": True, "error_rate": r} for number, r in enumerate(rates)
     }
@@ -267,11 +267,11 @@ def test_sizes_are_around_the_limit(rates, limit, expected, spoken):
 
 
 def test_good_releases_are_always_there():
-    """Sizes that are given come in order, each once, and with a good release. [contract]"""
+    """Given sizes are sorted, unique, and completed by a good release. [contract]"""
     assert read_sizes([0.1, 0.05, 0.1], make(), make().policy()) == (0.0, 0.05, 0.1)
 
 
-# -- what makes no sense ---------------------------------------------------------------------------------------------
+# -- invalid arguments -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -293,21 +293,21 @@ def test_good_releases_are_always_there():
         ({"policy": {"strategy": "immediate"}}, "immediate has no health check"),
     ],
 )
-def test_what_makes_no_sense_is_refused_before_the_work(monkeypatch, arguments, message):
-    """Each mistake is told by its name, before anything is simulated. [contract]"""
+def test_invalid_arguments_are_refused_before_the_work(monkeypatch, arguments, message):
+    """Each invalid argument is refused by name, before anything is simulated. [contract]"""
     monkeypatch.setattr(Job, "run", lambda *_: pytest.fail("nothing is to be simulated"))
     assert message in str(refused(compare, make(), **arguments))
 
 
-def test_what_releases_nothing_is_refused():
-    """A restart has no release that a gate could judge, nor do nodes without requests show what it is like. [contract]"""
+def test_rollouts_without_a_release_are_refused():
+    """A restart has no release to judge, and nodes without requests show nothing of one. [contract]"""
     restart = make(deployment={"type": "restart"}, release=None)
     assert "a restart has no release" in str(refused(compare, restart))
     silent = make(fleet={"nodes": NODES, "update_duration": "30s"}, release={"good": {"probability": 1}})
     assert "nodes have no requests, so gates have nothing to judge" in str(refused(compare, silent))
 
 
-# -- what is said ----------------------------------------------------------------------------------------------------
+# -- words -----------------------------------------------------------------------------------------------------------
 
 
 def pretend(served=MappingProxyType({}), cost=None, **gates):
@@ -346,14 +346,14 @@ def pretend(served=MappingProxyType({}), cost=None, **gates):
     )
 
 
-def test_verdicts_are_what_the_intervals_support():
-    """Better is who surely errs less and nowhere surely more; the best of them is chosen by both errors. [contract]"""
+def test_verdicts_are_supported_by_intervals():
+    """Better means certainly fewer errors of one kind and not certainly more of the other; the best has the fewest of both. [contract]"""
     within, fewer, more = (-0.02, 0.02), (-0.2, -0.1), (0.1, 0.2)
     result = pretend(
         threshold=(0.3, 0.1),
         same=(0.3, 0.1, within, within),
         quiet=(0.1, 0.1, fewer, within),
-        sharp=(0.3, 0.0, within, more),  # more of the defects are stopped
+        sharp=(0.3, 0.0, within, more),  # more defects are stopped
         both=(0.1, 0.0, fewer, more),
         blind=(0.1, 0.4, fewer, fewer),
         bad=(0.5, 0.4, more, within),
@@ -390,7 +390,7 @@ UNKNOWN = (math.nan, math.nan)
     ],
 )
 def test_every_verdict_is_data(less, verdict, shown, sentence):
-    """The verdict on each gate that answer and table state is in the JSON, and so is the best gate. [contract]"""
+    """Verdicts of answer and table, and the best gate, are in the JSON. [contract]"""
     result = pretend(threshold=(0.3, 0.1), other=(0.1, 0.1, *less))
     document = result.to_dict()
     assert document["gates"][1]["verdict"] == verdict
@@ -400,7 +400,7 @@ def test_every_verdict_is_data(less, verdict, shown, sentence):
 
 
 def test_requests_and_costs_are_judged():
-    """Who serves the fewest failed requests and who is cheapest, as the answer says, is in the JSON. [contract]"""
+    """The gates with the fewest failed requests and the lowest cost in the answer are in the JSON. [contract]"""
     within = (-0.1, 0.1)
     own = {"measure": "cost", "estimate": 5.0, "low": 4.0, "high": 6.0, "n": 9, "unknown_fraction": 0.0}
     less = {"difference": -2.0, "difference_low": -3.0, "difference_high": -1.0, "verdict": "better"}
@@ -417,8 +417,8 @@ def test_requests_and_costs_are_judged():
     assert pretend(**errors).to_dict()["fewest_failed_requests"] is None
 
 
-def test_nothing_is_better_than_what_is_sure():
-    """Where no interval says so, no gate is called better. [contract]"""
+def test_nothing_is_better_without_certainty():
+    """Without a supporting interval no gate is called better. [contract]"""
     result = pretend(threshold=(0.3, 0.1), other=(0.1, 0.0, (-0.4, 0.01), (-0.01, 0.2)))
     assert result.answer == (
         "No other gate clearly errs less than the threshold (95 % confidence). "
@@ -426,14 +426,14 @@ def test_nothing_is_better_than_what_is_sure():
     )
 
 
-def test_two_replications_are_sure_of_nothing():
-    """Of two rollouts no gate is surely better or worse. [property]"""
+def test_two_replications_are_inconclusive():
+    """With two rollouts no gate is called better or worse. [property]"""
     comparison = compare(make(), sizes=[0.03])
     assert set(comparison.gates["verdict"][1:]) == {"unclear"}
 
 
-def test_what_never_ends_has_no_verdict():
-    """Where a stop waits for a person, what is stopped is not known, in words, tables and picture. [contract]"""
+def test_endless_rollouts_have_no_verdict():
+    """If a stop waits for a person, the fraction stopped is unknown, in words, tables and picture. [contract]"""
     comparison = compare(make(orchestrator={"on_failure": "pause"}), ["pooled"], 20, sizes=[0.08])
     assert comparison.row("threshold", 0.08, STOPPED)["unknown_fraction"] > 0.9
     # Some good releases get a verdict, and the others may still get any.
@@ -448,7 +448,7 @@ def test_what_never_ends_has_no_verdict():
 
 
 def test_curves_and_tables(comparison):
-    """Every curve is there; the tables have a line for each gate; the repr is the answer. [contract]"""
+    """Every curve is there, tables have a line per gate, and the repr is the answer. [contract]"""
     assert len(comparison.curves) == 3 * 3 * len(MEASURES)
     assert len(comparison.differences) == 2 * 3 * len(MEASURES)
     assert comparison.to_frame() is comparison.curves
@@ -463,7 +463,7 @@ def test_curves_and_tables(comparison):
 
 
 def test_the_cheapest_is_named(comparison):
-    """The answer says who costs least over the scenario's own releases, and whether that is sure. [contract]"""
+    """The answer names the cheapest gate over the scenario's releases, and whether that is certain. [contract]"""
     cost = comparison.mixture[comparison.mixture["measure"].eq("cost")].set_index("gate")
     best = cost["estimate"].idxmin()
     assert best != "threshold"
@@ -486,7 +486,7 @@ def rows_of(ax):
 
 
 def test_the_picture_has_every_gate(comparison):
-    """The curves have a line for each gate, every other panel a row; other numbers of axes are refused. [contract]"""
+    """Curves have a line per gate, other panels a row; a wrong number of axes is refused. [contract]"""
     axes = Figure(figsize=(8, 5)).subplots(2, 3)
     assert plot_gates(axes, comparison) is axes
     curves, errors, *others = axes.ravel()
@@ -506,7 +506,7 @@ def test_the_picture_has_every_gate(comparison):
 
 
 def test_curves_end_where_all_gates_stop_everything(comparison):
-    """The axis of sizes ends at the first size that every gate stops, and says so; elsewhere at the last. [property]"""
+    """The axis of sizes ends, with a note, at the first size that every gate stops, else at the last. [property]"""
     curves = comparison.curves
     at = curves["measure"].eq(STOPPED) & curves["size"].eq(comparison.sizes[1])
     for estimate, end in ((1.0, comparison.sizes[1]), (0.5, comparison.sizes[-1])):
@@ -518,7 +518,7 @@ def test_curves_end_where_all_gates_stop_everything(comparison):
 
 @pytest.mark.parametrize("size", [(8, 5), (10, 6)])
 def test_the_picture_of_gates_can_be_read(comparison, size):
-    """No text lies on another or is cut off, with long names of gates too. [contract]"""
+    """No text overlaps another or is cut off, even with long names of gates. [contract]"""
     named = {"pooled": "pooled over all of the nodes of a wave"}
     changed = replace(
         comparison, gates=comparison.gates.replace(named), curves=comparison.curves.replace(named), best=named["pooled"]
@@ -531,7 +531,7 @@ def test_the_picture_of_gates_can_be_read(comparison, size):
 
 
 def test_a_log_axis_draws_no_zero(comparison):
-    """Failed requests that are 0, and ends of intervals below 0, aren't on the logarithmic axes. [contract]"""
+    """Failed requests of 0, and ends of intervals below 0, are not on the logarithmic axes. [contract]"""
     curves = comparison.curves.assign(low=comparison.curves["low"] - 1e9)
     is_first = curves["measure"].eq("failed_requests_excess") & curves["gate"].eq("threshold")
     changed = replace(comparison, curves=curves.assign(estimate=curves["estimate"].mask(is_first, 0.0)))
@@ -542,8 +542,8 @@ def test_a_log_axis_draws_no_zero(comparison):
     assert all((path.vertices[:, 0] > 0).all() for bars in ax.collections for path in bars.get_paths())
 
 
-def test_failed_replications_are_told(monkeypatch):
-    """A replication that failed is warned of once, counted, and left out. [contract]"""
+def test_failed_replications_are_reported(monkeypatch):
+    """A failed replication is warned about once, counted, and left out. [contract]"""
     original = running.simulate
 
     def sometimes(scenario, policy, *, replication, **rest):
@@ -560,6 +560,6 @@ def test_failed_replications_are_told(monkeypatch):
 
 
 def test_help_lists_the_kinds_of_gate():
-    """--help names every kind that --gate may be. [contract]"""
+    """--help names every kind of --gate. [contract]"""
     shown = " ".join(invoke("gates", "--help").stdout.split())
     assert f"Kinds: {', '.join(kind for kind in GATES if kind != 'threshold')}." in shown

@@ -1,4 +1,4 @@
-"""From tables to values: the same wherever the replications are kept, and by the definitions of the measures."""
+"""From tables to values: the same wherever replications are stored, and as the measures are defined."""
 
 import math
 
@@ -48,7 +48,7 @@ def swept(scenario):
 
 
 def assert_same(found, expected):
-    """Hold two sets of values against each other, by case."""
+    """Assert that two sets of values are equal, by case."""
     pd.testing.assert_frame_equal(found.cases, expected.cases)
     assert found.replications.tolist() == expected.replications.tolist()
     assert (found.is_ok == expected.is_ok).all()
@@ -60,7 +60,7 @@ def assert_same(found, expected):
 
 
 def test_the_same_from_memory_store_and_frame(scenario, swept, tmp_path):
-    """A result in memory, the folder of the same sweep, its table in any order and from Parquet have the same values. [property]"""
+    """A result in memory, its folder, and its table in any order or from Parquet have the same values. [property]"""
     expected = Values(swept, MEASURES, costs=COSTS)
     sweep(scenario, ["p", "c"], vary=VARY, replications=40, engine="compiled", store=tmp_path / "kept")
     frame = swept.to_frame()
@@ -71,7 +71,7 @@ def test_the_same_from_memory_store_and_frame(scenario, swept, tmp_path):
 
 
 def test_the_same_in_batches(scenario, swept, tmp_path):
-    """Sweeps over consecutive replications are one sweep when they are joined, in memory and in folders. [property]"""
+    """Sweeps over consecutive replications equal one sweep when joined, in memory and in folders. [property]"""
     spans, expected = (range(10), range(10, 40)), Values(swept, MEASURES, costs=COSTS)
 
     def take(k, store):
@@ -101,8 +101,8 @@ def test_the_same_from_replicate(scenario):
         np.testing.assert_array_equal(found.of(measure), expected.of(measure))
 
 
-def test_what_is_not_there_has_no_value():
-    """Replications that a policy lacks, and failed ones, are NaN and not ok. [contract]"""
+def test_missing_replications_have_no_value():
+    """Missing and failed replications of a policy are NaN and not ok. [contract]"""
     table = pd.DataFrame(
         {
             "policy": ["a", "a", "b"],
@@ -142,8 +142,8 @@ def test_what_is_not_there_has_no_value():
         ),
     ],
 )
-def test_what_is_no_table_of_replications(columns, message):
-    """A missing column, no row, a replication twice and mixed scenarios are told. [contract]"""
+def test_invalid_tables_of_replications(columns, message):
+    """A missing column, no rows, a repeated replication and mixed scenarios are refused. [contract]"""
     with pytest.raises(InputError, match=message):
         gather(pd.DataFrame(columns), ["makespan_s"])
 
@@ -178,23 +178,23 @@ def same(values, expected):
 
 
 def test_events_by_hand():
-    """Verdicts are known of those that got one, states of all; a completed rollout of one wave has passed its canaries. [contract]"""
+    """Verdicts are known if there is one, states always; a completed rollout of one wave has passed its canaries. [contract]"""
     nan = math.nan
     assert same(values_of("escaped"), [0, 0, 1, 0, nan, nan])
     assert same(values_of("failed"), [0, 1, 0, 1, 0, 0])
     assert same(values_of("passed_canary"), [1, 0, 1, 0, 1, 0])
 
 
-def test_sorts_are_those_of_the_kinds():
-    """A rollout without a verdict is defective if others of its kind were; of a kind that never got one nothing is known. [contract]"""
+def test_kinds_determine_whether_releases_are_defective():
+    """A rollout without a verdict is defective if others of its kind were; unknown if its kind never had one. [contract]"""
     nan = math.nan
     assert same(values_of("defective"), [0, 0, 1, 1, 1, nan])
     assert same(values_of("good"), [1, 1, 0, 0, 0, nan])
     assert same(values_of("waves given bad"), [nan, nan, 3, 1, 2, nan])
 
 
-def test_given_selects():
-    """What is given selects rollouts; where that or the value is unknown there is none. [contract]"""
+def test_conditions_select():
+    """Conditions select rollouts; if the condition or the value is unknown there is no value. [contract]"""
     nan = math.nan
     assert same(values_of("makespan_s given defective"), [nan, nan, 180, 240, nan, nan])
     assert same(values_of("waves given paused"), [nan, nan, nan, nan, 2, 1])
@@ -205,7 +205,7 @@ def test_given_selects():
 
 
 def test_costs_by_hand():
-    """Delay is the makespan save of a defect that was stopped, unavailability the excess only; the causes sum to the cost. [oracle]"""
+    """Delay is the makespan unless a defect was stopped, unavailability the excess only; causes sum to the cost. [oracle]"""
     nan = math.nan
     causes = {cause: values_of(cause, costs=COSTS) for cause in CAUSES}
     assert same(causes["cost_delay"], [120, 240, 360, 0, nan, nan])
@@ -218,8 +218,8 @@ def test_costs_by_hand():
     assert same(values_of("cost", costs=COSTS), [121, 397, 1563, 9, nan, nan])
 
 
-def test_costs_and_measures_are_asked_for_at_the_door():
-    """Without costs a cost is refused, and every measure that is none is told at once. [contract]"""
+def test_costs_and_measures_are_checked_first():
+    """Without costs a cost is refused, and all invalid measures are reported at once. [contract]"""
     with pytest.raises(InputError, match="cost_escape: no costs; pass the scenario's costs"):
         Values(TABLE, ["cost_escape"])
     assert len(refused(read_measures, ["escapd", "p95 escaped", "waves"]).problems) == 2

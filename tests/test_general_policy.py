@@ -1,4 +1,4 @@
-"""The general dialect: its file format, plans, limits and deadlines, and orchestrators of a policy's own."""
+"""The general dialect: its file format, plans, limits and deadlines, and a policy's own orchestrator."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ def responses_of(policy: dict[str, Any], engine: str, **more: Any) -> pd.Series:
 
 
 def failing(*nodes: int, **effect: Any) -> dict[str, Any]:
-    """Return the release in which these nodes fail to start, or whatever else is said."""
+    """Return a release in which these nodes fail to start, or with other keys."""
     effect = effect or {"start_failure": 1}
     return {"bad": {"probability": 1, "defective": True, "affects": {"nodes": list(nodes)}, **effect}}
 
 
 def message_of(policy: dict[str, Any], engine: str = "reference", **more: Any) -> tuple[float, str]:
-    """Return when a rollout was stopped, and why."""
+    """Return when and why a rollout was stopped."""
     rollout = simulate(scenario_of(policy, **more), engine=engine)
     return float(rollout.responses["stopped_at_s"]), str(rollout.deployment.status.message)
 
@@ -80,20 +80,20 @@ def plan_of(total: int, zones: int = 1, **spec: Any) -> Plan:
     ],
 )
 def test_sizes_of_listed_waves(waves: list[Any], total: int, sizes: tuple[int, ...]) -> None:
-    """The last size repeats, a sum is followed by the rest, and what adds nothing is left out. [contract]"""
+    """The last size repeats, the rest follows a sum, and waves that add nothing are left out. [contract]"""
     assert plan_of(total, waves=waves).sizes == sizes
 
 
 @pytest.mark.parametrize(("rounding", "first"), [("ceil", 4), ("floor", 3), ("nearest", 3)])
 def test_percents_of_waves_are_rounded_as_the_switch_says(rounding: str, first: int) -> None:
-    """33 % of 10 nodes; a percent is never less than one node. [contract]"""
+    """33 % of 10 nodes is rounded by the switch; a percentage is at least one node. [contract]"""
     assert plan_of(10, waves=["33%"], wave_rounding=rounding).sizes[0] == first
     assert plan_of(10, waves=["1%"], wave_rounding=rounding).sizes[0] == 1
     assert plan_of(10, max_parallel="33%", wave_rounding=rounding).parallel == first
 
 
 def test_bake_times_and_limits_belong_to_waves() -> None:
-    """A wave's own bake time replaces the switch's; the rest after a sum has nothing of its own. [contract]"""
+    """A wave's bake time replaces the switch's; the rest after a sum has none of its own. [contract]"""
     waves = [{"size": 1, "bake_time": "5s", "max_failed_nodes": 0}, {"until": "50%", "max_failed_nodes_percent": 5}]
     plan = plan_of(10, waves=waves, bake_time_ns=60 * S)
     assert plan.sizes == (1, 4, 5)
@@ -102,7 +102,7 @@ def test_bake_times_and_limits_belong_to_waves() -> None:
 
 
 def test_waves_within_zones() -> None:
-    """Each zone has its own waves; bake times of zones follow the last wave of all but the last one. [contract]"""
+    """Each zone has its own waves; bake times of zones follow the last wave of all zones but the last. [contract]"""
     given = {"zone_by_zone": True, "zone_bake_time": "5s", "first_zone_bake_time": "9s"}
     plan = plan_of(8, 3, waves=[1, "100%"], **given)
     assert plan.sizes == (1, 2, 1, 2, 1, 1)
@@ -110,7 +110,7 @@ def test_waves_within_zones() -> None:
 
 
 def test_rate_grows_with_nodes() -> None:
-    """Batches grow after so many nodes, not after each minute. [oracle]"""
+    """Batches grow after the given number of nodes, not after each minute. [oracle]"""
     rate = {"per_minute": 50, "growth": 2, "growth_every": 100}
     scenario = scenario_of({}, fleet={"nodes": 500}, orchestrator={"pacing": "rate", "rate": rate})
     plan = plan_waves(scenario.policy().policy, scenario.orchestrator, 500)
@@ -121,7 +121,7 @@ def test_rate_grows_with_nodes() -> None:
 
 
 def test_any_wave_may_await_a_promotion(engine: str) -> None:
-    """Waves of 30 s; after the second an operator comes after 5 minutes, after the last as well. [oracle]"""
+    """With waves of 30 s an operator promotes 5 minutes after the second, and after the last. [oracle]"""
     waves = [2, {"size": 4, "promotion": True}, 4, {"until": "100%", "promotion": True}]
     by_hand = {"promote_after": "5m"}
     assert responses_of({"waves": waves}, engine, operator=by_hand)["makespan_s"] == 4 * 30 + 2 * 300
@@ -130,8 +130,8 @@ def test_any_wave_may_await_a_promotion(engine: str) -> None:
     assert responses_of({"waves": waves}, engine, operator=scripted)["makespan_s"] == 200
 
 
-def test_what_a_rollout_says_of_promotions() -> None:
-    """A promotion that comes too early, or once too often, has no effect; the wave that waits is named. [contract]"""
+def test_messages_about_promotions() -> None:
+    """A promotion too early, or once too often, has no effect; the waiting wave is named. [contract]"""
     waves = [2, {"size": 4, "promotion": True}, 6]
     acts = script((45, "promote"), (70, "promote"), (80, "promote"))
     rollout = simulate(scenario_of({"waves": waves}, operator={"promote_after": "5m", **acts}))
@@ -144,8 +144,8 @@ def test_what_a_rollout_says_of_promotions() -> None:
 
 
 @pytest.mark.parametrize(("node", "after"), [(0, "3m"), (3, "1m")])
-def test_an_operator_looks_at_all_nodes_so_far(engine: str, node: int, after: str) -> None:
-    """What shows late, or on a node of the second wave, isn't seen at the first promotion, but at the second. [oracle]"""
+def test_an_operator_sees_all_nodes_so_far(engine: str, node: int, after: str) -> None:
+    """A defect that shows late, or on a node of the second wave, is noticed at the second promotion. [oracle]"""
     affects = {"nodes": [node]}
     late = {"late": {"probability": 1, "defective": True, "error_rate": 0.5, "after": after, "affects": affects}}
     waves = [{"size": 2, "promotion": True}, {"size": 4, "promotion": True}, 6]
@@ -154,8 +154,8 @@ def test_an_operator_looks_at_all_nodes_so_far(engine: str, node: int, after: st
     assert (responses["state"], responses["stopped_at_s"]) == ("canceled", 30 + 120 + 30 + 120)
 
 
-def test_waves_are_observed_for_times_of_their_own(engine: str) -> None:
-    """Four waves of 30 s and 60, 10, 0 and again 0 s of health. [oracle]"""
+def test_waves_have_their_own_healthy_times(engine: str) -> None:
+    """Four waves take 30 s each, and 60, 10, 0 and again 0 s of health. [oracle]"""
     waves = [{"size": 2, "min_healthy_time": "60s"}, 3, {"size": 4, "min_healthy_time": "0s"}]
     check = HEALTH_CHECK | {"min_healthy_time": "10s", "interval": "10s"}
     responses = responses_of({"waves": waves, "health_check": check}, engine)
@@ -165,7 +165,7 @@ def test_waves_are_observed_for_times_of_their_own(engine: str) -> None:
 
 @pytest.mark.parametrize(("judged", "stopped_at_s"), [((False, True), 80), ((True, False), 40), ((False, False), None)])
 def test_a_gate_judges_some_waves(engine: str, judged: tuple[bool, bool], stopped_at_s: float | None) -> None:
-    """Both waves fail half of their requests, but only those that are judged stop the rollout. [oracle]"""
+    """Both waves fail half of their requests, but only judged ones stop the rollout. [oracle]"""
     waves = [{"size": 6, "gate": gate} for gate in judged]
     check = {"interval": "10s", "min_healthy_time": "10s", "max_error_rate": 0.1, "gate": "pooled"}
     policy = {"waves": waves, "health_check": HEALTH_CHECK | check}
@@ -176,8 +176,8 @@ def test_a_gate_judges_some_waves(engine: str, judged: tuple[bool, bool], stoppe
     assert responses["decision_requests"] == (0 if stopped_at_s is None else 6 * 100)
 
 
-def test_terms_of_waves_that_make_no_sense() -> None:
-    """A healthy time beyond the deadline, or beside a number of windows, and a gate that isn't there. [contract]"""
+def test_invalid_settings_of_waves() -> None:
+    """A healthy time beyond the deadline or beside a number of windows, and a missing gate, are refused. [contract]"""
     with pytest.raises(InputError, match=r"waves\[1\].min_healthy_time: no node of the wave can become healthy"):
         scenario_of({"waves": [1, {"size": 2, "min_healthy_time": "10m"}]})
     windows = {"health_check": HEALTH_CHECK | {"success_threshold": 3}}
@@ -195,7 +195,7 @@ def test_terms_of_waves_that_make_no_sense() -> None:
 def test_a_wave_without_a_running_node(
     engine: str, lost_waves: str, failing_nodes: tuple[int, ...], is_lost: bool
 ) -> None:
-    """Node 3 of the second wave is passed over; if node 4 fails, too, no node of that wave is left. [oracle]"""
+    """Node 3 of the second wave is skipped; if node 4 fails, too, the wave is lost. [oracle]"""
     fleet = {"classes": [{"name": "down", "nodes": [3], "down": True}]}
     switches = {"lost_waves": lost_waves, "unreachable_nodes": "skip"}
     sections = {"release": failing(*failing_nodes)} if failing_nodes else {}
@@ -207,8 +207,8 @@ def test_a_wave_without_a_running_node(
         assert message.endswith(f"{len(failing_nodes)} failed")
 
 
-def test_a_wave_that_is_passed_over_as_a_whole(engine: str) -> None:
-    """Nobody has to fail; after a pause and a resume the same wave isn't lost again. [oracle]"""
+def test_a_wave_that_is_skipped_as_a_whole(engine: str) -> None:
+    """A wave is lost without failures, and after a resume isn't lost again. [oracle]"""
     fleet = {"classes": [{"name": "down", "nodes": [3, 4], "down": True}]}
     switches = {"lost_waves": "fail", "unreachable_nodes": "skip"}
     policy, resumed = {"waves": [3, 2, 4]}, script((100, "resume"))
@@ -241,7 +241,7 @@ def test_a_limit_of_every_zone(
 
 
 def test_a_limit_of_one_wave(engine: str) -> None:
-    """The first wave may lose none, the second 40 % of its five nodes. [oracle]"""
+    """The first wave allows no failure, the second 40 % of its five nodes. [oracle]"""
     waves = [{"size": 2, "max_failed_nodes": 0}, {"size": 5, "max_failed_nodes_percent": 40}]
     expected = (60, "3 of 5 nodes of the wave failed, which exceeds its max_failed_nodes_percent 40")
     assert message_of({"waves": waves}, engine, release=failing(2, 3, 4)) == expected
@@ -251,7 +251,7 @@ def test_a_limit_of_one_wave(engine: str) -> None:
 
 
 def test_failures_in_a_row(engine: str) -> None:
-    """A node that runs in between starts the count anew; at one instant it counts as earlier. [oracle]"""
+    """A running node resets the count; at the same instant it counts as earlier. [oracle]"""
     switch = {"failures_counted": "consecutive"}
     one_by_one = {"max_parallel": 1, "max_failed_nodes": 1}
     expected = (180, "2 failed nodes in a row exceed max_failed_nodes 1")
@@ -262,7 +262,7 @@ def test_failures_in_a_row(engine: str) -> None:
 
 
 def test_the_deadline_of_a_rollout(engine: str) -> None:
-    """Six waves of 30 s: complete exactly at 180 s is in time, and one instant later is not. [oracle]"""
+    """Six waves of 30 s meet a deadline of 180 s exactly, but not one an instant shorter. [oracle]"""
     in_time = {"max_parallel": 2, "rollout_deadline": "180s"}
     assert responses_of(in_time, engine)["state"] == "completed"
     expected = (179, "not complete after rollout_deadline 2m 59s")
@@ -270,7 +270,7 @@ def test_the_deadline_of_a_rollout(engine: str) -> None:
 
 
 def test_progress_is_a_node_that_becomes_running(engine: str) -> None:
-    """Nodes 2 and 3 are silent and hold all slots: nothing runs after 30 s. [oracle]"""
+    """If nodes 2 and 3 are silent and hold all slots, progress ends at 30 s. [oracle]"""
     sliding = {"pacing": "sliding", "failed_node_holds_slot": True}
     policy = {"max_parallel": 2, "progress_deadline": "45s"}
     expected = (75, "no node became running within progress_deadline 45s")
@@ -280,49 +280,49 @@ def test_progress_is_a_node_that_becomes_running(engine: str) -> None:
 
 @pytest.mark.parametrize("key", ["progress_deadline", "rollout_deadline"])
 def test_a_deadline_passes_as_a_window_of_a_shared_service_ends(key: str, engine: str) -> None:
-    """Nodes start at 30 s and have windows of a second, sixty of which they need: at 40 s none runs. [oracle]"""
+    """Nodes start at 30 s and need sixty windows of a second, so none runs at 40 s. [oracle]"""
     fleet = {"service": {"shared": {"capacity": 2}}}
     policy = {"max_parallel": 2, "health_check": HEALTH_CHECK | {"min_healthy_time": "60s"}, key: "40s"}
     assert message_of(policy, engine, fleet=fleet)[0] == 40
 
 
-def test_progress_is_not_awaited_while_canaries_are(engine: str) -> None:
-    """A promotion after 10 minutes is no lack of progress; after it the clock begins anew. [oracle]"""
+def test_the_progress_clock_stops_while_canaries_wait(engine: str) -> None:
+    """A promotion after 10 minutes misses no deadline, and restarts the clock. [oracle]"""
     canary = {"strategy": "canary", "canary_count": 1, "max_parallel": 4, "progress_deadline": "45s"}
     responses = responses_of(canary, engine, operator={"promote_after": "10m"})
     assert (responses["state"], responses["makespan_s"]) == ("completed", 30 + 600 + 90)
 
 
-def test_a_deadline_that_only_pauses_is_told_once(engine: str) -> None:
-    """After the resume the rollout goes on, although it is late. [oracle]"""
+def test_a_missed_deadline_that_only_pauses_is_reported_once(engine: str) -> None:
+    """After the resume the rollout continues although it is late. [oracle]"""
     late = {"max_parallel": 2, "rollout_deadline": "100s"}
     responses = responses_of(late, engine, orchestrator={"on_failure": "pause"}, operator=script((200, "resume")))
     assert responses["makespan_s"] == 200 + 2 * 30
 
 
-def test_nobody_looks_for_ever_at_a_rollout_that_is_paused_beyond_its_deadline(engine: str) -> None:
-    """A gate looks at running nodes no more once a failure has paused the rollout for good, though all nodes have had their turn. [contract]"""
+def test_looks_end_after_a_pause_beyond_the_deadline(engine: str) -> None:
+    """Once a failure has paused the rollout for good, a gate stops looking at running nodes. [contract]"""
     check = HEALTH_CHECK | {"gate": {"kind": "cusum", "good": 0.05, "bad": 0.3, "alarm_every": 50}}
     policy = {"max_parallel": 0, "max_failed_nodes": 0, "rollout_deadline": "5m", "health_check": check}
     responses = responses_of(policy, engine, orchestrator={"on_failure": "pause"}, release=failing(1))
     assert (responses["state"], responses["failed_nodes"]) == ("paused", 1)
 
 
-def test_a_deadline_does_not_matter_to_a_rollout_that_only_awaits_its_resume(engine: str) -> None:
-    """All nodes run at 30 s, in a pause from 10 s on: the deadline of 100 s passes, and the resume at 200 s completes it. [contract]"""
+def test_a_deadline_missed_in_a_pause_does_not_stop(engine: str) -> None:
+    """With all nodes running at 30 s, a pause beyond the deadline of 100 s ends in completion at the resume. [contract]"""
     paused = script((10, "pause"), (200, "resume"))
     responses = responses_of({"max_parallel": 0, "rollout_deadline": "100s"}, engine, operator=paused)
     assert (responses["state"], responses["makespan_s"]) == ("completed", 200)
 
 
 def test_a_rollback_in_waves_with_pauses(engine: str) -> None:
-    """8 touched nodes go back three at a time, 10 s after those before are back. [oracle]"""
+    """8 touched nodes are rolled back three at a time, with 10 s between waves. [oracle]"""
     policy = {"max_parallel": 2, "rollout_deadline": "100s", "rollback_parallel": "25%", "rollback_delay": "10s"}
     assert responses_of(policy, engine)["restored_at_s"] == 100 + 3 * 30 + 2 * 10
 
 
-def test_unhealthy_windows_that_need_not_be_in_a_row(engine: str) -> None:
-    """With every second window unhealthy, three in a row never come, three in all do. [oracle]"""
+def test_unhealthy_windows_need_not_be_consecutive(engine: str) -> None:
+    """With every second window unhealthy, three in a row never occur, but three in all do. [oracle]"""
     check = {"deadline": "60s", "success_threshold": 5, "max_error_rate": 0.25, "failure_threshold": 3}
     release = failing(*range(12), error_rate=0.3)
     for cumulative in (False, True):
@@ -343,7 +343,7 @@ def test_unhealthy_windows_that_need_not_be_in_a_row(engine: str) -> None:
 
 
 def test_a_policy_may_have_its_own_orchestrator(engine: str) -> None:
-    """It replaces the scenario's as a whole, for this policy alone. [oracle]"""
+    """It replaces the scenario's completely, for this policy alone. [oracle]"""
     own = {"max_parallel": 2, "max_failed_nodes": 1, "orchestrator": {"limit_comparison": "reaches"}}
     scenario = scenario_of(own, orchestrator={"on_failure": "continue"}, release=failing(0))
     assert simulate(scenario, engine=engine).responses["stopped_at_s"] == 30
@@ -352,7 +352,7 @@ def test_a_policy_may_have_its_own_orchestrator(engine: str) -> None:
 
 
 def test_own_orchestrators_side_by_side() -> None:
-    """One pass of the compiled engine follows policies under different orchestrators. [contract]"""
+    """One pass of the compiled engine handles policies under different orchestrators. [contract]"""
     from simdeploy import replicate
 
     raw = scenario_of({"max_failed_nodes": 1}, release=failing(0)).to_dict()
@@ -364,7 +364,7 @@ def test_own_orchestrators_side_by_side() -> None:
 
 
 def test_bad_switches_of_an_own_orchestrator() -> None:
-    """They are told with the policy's path. [contract]"""
+    """They are reported with the policy's path. [contract]"""
     error = refused(scenario_of, {"orchestrator": {"pacng": "sliding", "limit_comparison": "above"}})
     paths = {problem.path for problem in error.problems}
     assert paths == {("policies", "one", "orchestrator", key) for key in ("pacng", "limit_comparison")}
@@ -398,20 +398,20 @@ def test_bad_switches_of_an_own_orchestrator() -> None:
         ({"surg": 1}, ("surg",), "unknown key"),
     ],
 )
-def test_bad_values_are_told_by_key(policy: dict[str, Any], path: tuple[str | int, ...], message: str) -> None:
-    """Each with its path from the policy's name on. [contract]"""
+def test_bad_values_are_reported_by_key(policy: dict[str, Any], path: tuple[str | int, ...], message: str) -> None:
+    """Each is reported with its path from the policy's name on. [contract]"""
     error = refused(scenario_of, policy)
     assert [(problem.path[2:], problem.message) for problem in error.problems] == [(path, message)]
 
 
-def test_keys_of_the_general_dialect_are_hinted_at() -> None:
+def test_keys_of_the_general_dialect_have_a_hint() -> None:
     """In a dialect of the API its keys are unknown, and the hint says where they belong. [contract]"""
     with pytest.raises(InputError, match="surge: unknown key; a key of the general dialect: add 'dialect: general'"):
         scenario_of({"dialect": "deployment", "surge": 2})
 
 
 def test_values_are_set_by_path() -> None:
-    """Also those in a list of waves, and of an own orchestrator. [contract]"""
+    """Values in a list of waves, and of a policy's own orchestrator, can be set by path. [contract]"""
     scenario = scenario_of({"waves": [1, {"until": "50%"}], "orchestrator": "expanso"})
     values = {"waves.1.until": "75%", "retries": 2, "orchestrator.limit_comparison": "reaches"}
     changed = scenario.with_values({f"policies.one.{key}": value for key, value in values.items()})
@@ -422,7 +422,7 @@ def test_values_are_set_by_path() -> None:
 
 
 def test_a_general_policy_survives_json() -> None:
-    """The deployment object says its dialect, so that it can be read again. [contract]"""
+    """The deployment object states its dialect, so that it reads back. [contract]"""
     scenario = scenario_of({"waves": [1, {"until": "50%", "bake_time": "5s"}], "max_parallel": "50%"})
     text = simulate(scenario).deployment.to_json()
     assert json.loads(text)["deployment"]["spec"]["waves"] == [1, {"until": "50%", "bake_time": "5s"}]
@@ -440,8 +440,8 @@ API_SPECS: list[DeploymentSpec | RolloutSpec] = [
 
 
 @pytest.mark.parametrize("spec", API_SPECS)
-def test_the_general_dialect_says_what_the_api_does(spec: DeploymentSpec | RolloutSpec) -> None:
-    """The same rollouts come out of both forms. [property]"""
+def test_the_general_dialect_equals_the_apis(spec: DeploymentSpec | RolloutSpec) -> None:
+    """Both forms give the same rollouts. [property]"""
     general = translate_spec(spec, "general", nodes=12, interval_ns=S)
     assert general.is_exact
     scenario = scenario_of({}, release={"bad": {"probability": 1, "defective": True, "start_failure": 0.2}})
@@ -452,15 +452,15 @@ def test_the_general_dialect_says_what_the_api_does(spec: DeploymentSpec | Rollo
 
 
 @pytest.mark.parametrize("spec", API_SPECS[1:])
-def test_and_back_where_the_api_can_say_it(spec: DeploymentSpec | RolloutSpec) -> None:
-    """Limits and times survive both ways. [property]"""
+def test_round_trip_into_the_api(spec: DeploymentSpec | RolloutSpec) -> None:
+    """Limits and times survive both ways if the API can express them. [property]"""
     general = translate_spec(spec, "general", nodes=12, interval_ns=S).spec
     back = translate_spec(general, spec.dialect, nodes=12, interval_ns=S).spec
     assert translate_spec(back, "general", nodes=12, interval_ns=S).spec == general
 
 
-def test_what_the_api_cannot_say_is_refused_by_key() -> None:
-    """With every key that stands in the way. [contract]"""
+def test_inexpressible_keys_are_refused() -> None:
+    """Translation into the API is refused with every key that prevents it. [contract]"""
     check = {"deadline": "5m", "cumulative_failures": True}
     spec = GeneralSpec(strategy="rolling", waves=[1, 5], surge=2, health_check=check)
     error = refused(translate_spec, spec, "deployment", nodes=12, interval_ns=S)
@@ -474,7 +474,7 @@ def test_what_the_api_cannot_say_is_refused_by_key() -> None:
 
 @pytest.mark.parametrize("entry", ["0%", "00.0%", {"size": "0%"}])
 def test_a_wave_of_no_nodes_is_refused(entry: Any) -> None:
-    """It would be repeated for ever. [contract]"""
+    """A wave of no nodes would be repeated for ever. [contract]"""
     with pytest.raises(InputError, match=r"waves\[0\]\.size: too small"):
         scenario_of({"waves": [entry]})
 
@@ -512,8 +512,8 @@ def test_no_warning_of_all_at_once_where_zones_bound_it() -> None:
 
 
 @pytest.mark.parametrize("key", ["progress_deadline", "rollout_deadline"])
-def test_a_deadline_of_no_time_is_doubted(key: str) -> None:
-    """Elsewhere a 0 means none. [contract]"""
+def test_a_zero_deadline_is_warned_about(key: str) -> None:
+    """Elsewhere 0 means none. [contract]"""
     with pytest.warns(SimdeployWarning, match=f"{key}: no rollout can complete in 0s"):
         scenario_of({key: 0, "max_parallel": 2})
 
@@ -525,8 +525,8 @@ def test_a_deadline_of_no_time_is_doubted(key: str) -> None:
         ("rollout_deadline", "5m59s", "6 waves takes at least 6m"),
     ],
 )
-def test_a_deadline_that_no_rollout_meets_is_doubted(key: str, longest: str, needed: str) -> None:
-    """Twelve nodes in waves of two: each wave takes 30 s of starting and 30 s of windows. [contract]"""
+def test_an_impossible_deadline_is_warned_about(key: str, longest: str, needed: str) -> None:
+    """Twelve nodes in waves of two need 30 s of starting and 30 s of windows per wave. [contract]"""
     policy = {"max_parallel": 2, "health_check": HEALTH_CHECK | {"min_healthy_time": "30s"}}
     with pytest.warns(SimdeployWarning, match=f"{key}: no rollout can meet it: updating {needed}"):
         scenario_of(policy | {key: longest})
@@ -591,7 +591,7 @@ def test_a_search_of_a_general_policy_needs_values() -> None:
 
 
 def test_a_search_of_a_general_policy_keeps_its_orchestrator() -> None:
-    """What it recommends can be run as it is written. [contract]"""
+    """The recommended policy can be run as it is written. [contract]"""
     scenario = scenario_of(LIMITED | {"max_parallel": "50%"}, **WORLDS)
     found = tune(scenario, vary={"max_parallel": [2, "50%"]}, replications=4, most=8, engine="compiled")
     assert set(found.candidates["max_parallel"]) == {2, "50%"}
@@ -605,7 +605,7 @@ def test_a_search_of_a_general_policy_keeps_its_orchestrator() -> None:
 
 
 def test_thresholds_of_a_general_policy() -> None:
-    """Amounts are numbers of nodes, and what isn't stated has no default. [contract]"""
+    """Amounts are numbers of nodes, and unset ones have no default. [contract]"""
     scenario = scenario_of(LIMITED | {"max_parallel": "30%"}, **WORLDS)
     ranges = {found.lever.name: found for found in find_ranges(scenario, scenario.policy(), None)}
     parallel = ranges["max_parallel"]

@@ -25,7 +25,7 @@ OF_REPLICATIONS = {"scenario", "policy", "case", "replication", "status", "stage
 
 
 def listed(entry: str) -> set[str]:
-    """Return the names that an entry lists as responses or columns, without those that explain them."""
+    """Return the names that an entry lists as responses or columns, without explanatory ones."""
     lists = re.findall(r"(?:Responses?|Columns?|Response and column):\s(.+?)(?:\.\s|\.$)", entry, re.DOTALL)
     return {name for names in lists for name in re.findall(r"`([a-z_]+)`", re.sub(r"\([^)]*\)", "", names))}
 
@@ -39,12 +39,12 @@ def is_explained(column: str) -> bool:
 
 
 def columns_of(kind: str) -> set[str]:
-    """Return the columns that the tables of a result always have."""
+    """Return the columns that a result's tables always have."""
     return {column for columns in make(kind).tables().values() for column in columns.dtypes}
 
 
 def test_entries():
-    """There are about thirty terms, and fewer that only tables have, each in alphabetical order [contract]."""
+    """There are about thirty terms, and fewer for tables only, in alphabetical order. [contract]"""
     assert 25 <= len(PARTS[0]) <= 35
     assert 15 <= len(PARTS[1]) <= 25
     assert all(list(part) == sorted(part, key=str.casefold) for part in PARTS)
@@ -69,13 +69,13 @@ def test_listed_names_exist():
     assert {name for name in NAMES if any(name.removesuffix(suffix) in NAMES - {name} for suffix in SUFFIXES)} == set()
 
 
-# Of headings, whose meaning needs no entry.
+# Headings that need no entry.
 PLAIN = {"above", "meanwhile", "minutes", "required", "where"}
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_headings_are_explained(kind):
-    """The glossary has every word that stands above a column of a table, if it isn't a setting's name [contract]."""
+    """Every column heading that isn't a setting's name is in the glossary. [contract]"""
     headings = [heading for table in make(kind).summarize() for heading in table.header if "_" not in heading]
     words = {word for heading in headings for word in re.findall(r"[a-z][a-z-]{2,}", heading.lower())}
     text = TEXT.lower()

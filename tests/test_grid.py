@@ -1,4 +1,4 @@
-"""The summary of a sweep, held to hand-made tables, to `estimate`, and to itself read in parts."""
+"""The summary of a sweep against hand-made tables and `estimate`, and read in parts."""
 
 import json
 import math
@@ -19,7 +19,7 @@ from simdeploy.vocabulary import VERDICTS
 
 
 def table(case, **columns):
-    """Make a table of a sweep over max_failed_nodes, whose values are ten times the cases."""
+    """Make a table of a sweep over max_failed_nodes, with values of ten times the case number."""
     n = len(case)
     columns.setdefault("verdict", ["completed_good"] * n)
     keys = {"case": case, "scenario": "s", "policy": "p", "max_failed_nodes": [10 * number for number in case]}
@@ -27,7 +27,7 @@ def table(case, **columns):
 
 
 class InParts:
-    """A table that is read some rows at a time."""
+    """A table that is read in parts of some rows."""
 
     def __init__(self, frame, size):
         self.frame, self.size = frame, size
@@ -39,7 +39,7 @@ class InParts:
 
 
 def test_proportions_by_hand():
-    """False alarms are counted among good releases with a verdict, escapes among defective ones, with exact intervals. [oracle]"""
+    """False alarms are among good releases with a verdict, escapes among defective ones, with exact intervals. [oracle]"""
     verdicts = ["false_alarm"] * 3 + ["completed_good"] * 7 + ["escaped"] * 2 + ["stopped_defective"] * 2 + [None]
     cell = summarize_grid(table([4] * 15, verdict=verdicts)).cells.iloc[0]
     for name, successes, n in (("false_alarm", 3, 10), ("escape", 2, 4)):
@@ -54,7 +54,7 @@ def test_proportions_by_hand():
 
 @pytest.mark.usefixtures("students_limits")
 def test_means_by_hand():
-    """A mean has Student's t interval over the rollouts that have a value. [oracle]"""
+    """A mean has Student's t interval over the rollouts with a value. [oracle]"""
     cells = summarize_grid(table([0, 0, 0, 0, 1], makespan_s=[2.0, 4.0, np.nan, 9.0, 5.0]), confidence_level=0.9).cells
     half_width = stats.t.ppf(0.95, 2) * math.sqrt(13 / 3)
     assert cells["makespan_s_n"].tolist() == [3, 1]
@@ -64,8 +64,8 @@ def test_means_by_hand():
     assert math.isnan(cells["makespan_s_half_width"][1])
 
 
-def test_few_observations_are_no_zeros():
-    """Without observations of its kind an estimate is NaN, and so is its interval; failed rows are counted apart. [contract]"""
+def test_missing_observations_are_not_zero():
+    """Without observations an estimate and its interval are NaN; failed rows are counted separately. [contract]"""
     frame = table(
         [0, 1, 1],
         verdict=["completed_good", None, None],
@@ -93,7 +93,7 @@ def test_few_observations_are_no_zeros():
     st.randoms(use_true_random=False),
 )
 def test_parts_and_order_do_not_matter(rows, size, random):
-    """Read in parts, in any order, a table has the summary that it has as a whole. [property]"""
+    """Read in parts, in any order, a table has the same summary. [property]"""
     whole = summarize_grid(frame_of(rows)).cells
     random.shuffle(rows)
     parts = summarize_grid(InParts(frame_of(rows), size)).cells
@@ -107,7 +107,7 @@ def frame_of(rows):
 
 
 def test_equal_values_have_no_variance():
-    """Of values that are all the same the interval is that one value, however they are added up. [property]"""
+    """The interval of equal values is that value, in whatever order they are added. [property]"""
     frame = table([0] * 9, makespan_s=[0.1] * 9)
     cells = summarize_grid(InParts(frame, 3)).cells
     assert cells[["makespan_s_low", "makespan_s_estimate", "makespan_s_high"]].iloc[0].tolist() == [0.1] * 3
@@ -123,7 +123,7 @@ def result(tmp_path_factory):
 
 
 def test_the_same_from_result_store_and_frame(result):
-    """A result, the folder it is in, and its table have the same summary. [property]"""
+    """A result, its folder and its table have the same summary. [property]"""
     summary = summarize_grid(result)
     assert summary.factors == ("max_failed_nodes", "canary_percent")
     for other in (read_store(result.store), result.to_frame()):
@@ -132,7 +132,7 @@ def test_the_same_from_result_store_and_frame(result):
     pd.testing.assert_frame_equal(summary.cells[keys], result.cases)
 
 
-def test_estimates_are_those_of_compare(result):
+def test_estimates_are_those_of_estimate(result):
     """The means of a case are those that `estimate` gives for its rows. [property]"""
     cells = summarize_grid(result).cells.set_index("case")
     measures = [f"{name} given completed_good" if key != name else name for key, name in MEANS.items()]
@@ -143,8 +143,8 @@ def test_estimates_are_those_of_compare(result):
                 assert cells.loc[case, f"{name}_{what}"] == pytest.approx(row[what])
 
 
-def test_a_rollout_that_was_stopped_is_not_quick():
-    """How long a rollout takes is told of those that completed with a good release; without verdicts, that completed. [contract]"""
+def test_a_stopped_rollout_is_not_quick():
+    """Makespans are of completed rollouts of good releases, or without verdicts of completed ones. [contract]"""
     rows = [(0, "false_alarm", 10.0), (0, "completed_good", 60.0), (0, "escaped", 70.0), (1, "completed_good", 50.0)]
     cells = summarize_grid(frame_of(rows)).cells
     assert cells["makespan_s_estimate"].tolist() == [140 / 3, 50]
@@ -156,7 +156,7 @@ def test_a_rollout_that_was_stopped_is_not_quick():
 
 
 def test_a_table_of_words(result):
-    """A table has a line for each case, with the shortest names of what was varied and intervals in brackets. [contract]"""
+    """A table has a line per case, with the shortest names of varied keys and intervals in brackets. [contract]"""
     summary = summarize_grid(result)
     (words,) = summary.summarize()
     assert words.title.startswith("Estimates (95 % CI)")
@@ -168,8 +168,8 @@ def test_a_table_of_words(result):
     assert repr(summary) == f"<GridSummary: {summary.answer}>"
 
 
-def test_the_answer_names_the_ends(result):
-    """It says where false alarms are lowest and where they are highest, which the JSON has as well. [contract]"""
+def test_the_answer_names_the_extremes(result):
+    """It names the cases with the lowest and highest false alarms, which the JSON has as well. [contract]"""
     summary = summarize_grid(result)
     assert re.fullmatch(
         r"False alarms in 6 cases: lowest .* \(95 % CI .*\) for .*, highest .* for .*\.", summary.answer
@@ -186,7 +186,7 @@ def test_the_answer_names_the_ends(result):
 
 
 def test_the_answer_marks_what_the_table_marks():
-    """An interval that may be too narrow is marked in the answer, as it is in the table. [contract]"""
+    """An interval that may be too narrow is marked in answer and table. [contract]"""
     found = summarize_grid(table([1, 1, 1], verdict=[None] * 3, state="completed", makespan_s=[60.0, 90.0, 75.0]))
     assert not found.cells["completed_makespan_s_is_trusted"].any()
     assert found.answer.startswith("Makespan if completed in 1 case: ")
@@ -194,14 +194,14 @@ def test_the_answer_marks_what_the_table_marks():
     assert "(~" in str(found.summarize()[0].rows)
 
 
-def test_the_answer_names_no_ends_that_read_alike(result):
-    """If rates of all cases are the same, as far as they are written, the answer says so once. [contract]"""
+def test_the_answer_names_no_extremes_that_look_alike(result):
+    """If the rounded rates of all cases are equal, the answer says so once. [contract]"""
     answer = summarize_grid(result.to_frame().assign(verdict="completed_good")).answer
     assert re.fullmatch(r"False alarms in 6 cases: 0\.0 % \(95 % CI 0\.0 to [\d.]+\) in each case\.", answer)
 
 
-def test_what_is_no_table_of_a_sweep(result):
-    """Missing columns are told with the nearest ones, and so is a level that is none. [contract]"""
+def test_invalid_tables_of_sweeps(result):
+    """Missing columns are reported with the nearest ones, and so is an invalid level. [contract]"""
     frame = result.to_frame().rename(columns={"case": "cas"})
     with pytest.raises(InputError, match=r"case: a sweep's table needs this column; did you mean 'cas'"):
         summarize_grid(frame)
@@ -211,7 +211,7 @@ def test_what_is_no_table_of_a_sweep(result):
 
 
 def test_worlds_by_kind_are_weighted(tmp_path):
-    """Of worlds by kind of release, a case has the estimates and limits that `estimate` gives, from memory or a store. [property]"""
+    """For worlds by kind, a case has the estimates and limits of `estimate`, from memory or a store. [property]"""
     release = {
         "good": {"probability": 0.8},
         "fragile": {"probability": 0.14, "start_failure": 0.1},
@@ -244,7 +244,7 @@ def test_worlds_by_kind_are_weighted(tmp_path):
 
 
 def test_skewed_means_are_not_trusted():
-    """A mean of values of which one is far out has an interval that can't be trusted, read in parts, too. [contract]"""
+    """The interval of a mean with one extreme value isn't trusted, also when read in parts. [contract]"""
     rows = [(0, "completed_good", 1.0 + 100 * (place == 7)) for place in range(400)]
     rows += [(1, "completed_good", float(place)) for place in range(400)]
     for frame in (frame_of(rows), InParts(frame_of(rows), 3)):

@@ -1,4 +1,4 @@
-"""What every server refuses before its application sees it."""
+"""Requests that every server refuses before its application sees them."""
 
 import pytest
 from http_calls import call, finish
@@ -8,7 +8,7 @@ from simdeploy.web.guarding import MOST_BYTES, Guard
 
 @pytest.fixture
 def received():
-    """What the application behind got: the bodies of requests."""
+    """The bodies of requests that the application received."""
     return []
 
 
@@ -23,14 +23,14 @@ def app(received):
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:8080", "[::1]:8080", "localhost", "LOCALHOST:1", "sim.example:80"])
-def test_hosts_of_ours(app, host):
-    """Addresses, localhost and names that are allowed are answered. [contract]"""
+def test_allowed_hosts(app, host):
+    """Addresses, localhost and allowed names are answered. [contract]"""
     assert call(app, "GET", "/", host=host, origin=f"http://{host}").status == 200
 
 
 @pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "", "[::1", "127.0.0.1.evil.example"])
 def test_other_hosts(app, received, host):
-    """A name that somebody else may point to this machine is refused. [contract]"""
+    """A name that others may point to this machine is refused. [contract]"""
     assert (call(app, "GET", "/", host=host).status, received) == (403, [])
 
 
@@ -41,7 +41,7 @@ def test_other_origins(app, received, origin):
 
 
 def test_large_bodies(app, received):
-    """A body is refused when it has become too large, in however many pieces; others come in one piece. [contract]"""
+    """A body is refused once it is too large, in any number of pieces; others arrive in one piece. [contract]"""
     piece = b" " * (MOST_BYTES // 2)
     assert call(app, "POST", "/", [piece, piece, b" "]).status == 413
     assert call(app, "POST", "/", [piece, piece]).status == 200
@@ -49,7 +49,7 @@ def test_large_bodies(app, received):
 
 
 def test_half_a_body(app, received):
-    """If the client leaves before the end of its body, nothing is done. [contract]"""
+    """If the client disconnects before the end of its body, nothing is done. [contract]"""
     messages = iter([{"type": "http.request", "body": b"", "more_body": True}, {"type": "http.disconnect"}])
     sent = []
 
@@ -65,7 +65,7 @@ def test_half_a_body(app, received):
 
 
 def test_sockets_of_other_origins():
-    """A connection that stays open is closed at once if another site opens it, or nobody says which. [contract]"""
+    """A WebSocket is closed at once if it has another site's origin, or none. [contract]"""
     sent = []
 
     async def send(message):

@@ -1,4 +1,4 @@
-"""Pictures in a column of a page: nothing is cut, and words don't hide each other."""
+"""Pictures half a page wide are complete and readable."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -13,7 +13,7 @@ from simdeploy.plotting.axes import set_limits, set_measure_axis
 from simdeploy.scenario.measures import parse_measure
 
 WIDTH_IN = 3.3
-# What is drawn, how, and the height in inches that suits its rows.
+# What is drawn, by which function, and the height in inches for its rows.
 PICTURES = {
     "check": (lambda ax: plotting.plot_check(ax, make("Check")), 4.0),
     "comparison": (lambda ax: plotting.plot_comparison(ax, make("Comparison")), 3.2),
@@ -38,7 +38,7 @@ PICTURES = {
 
 
 def test_all_nodes_fail():
-    """The picture of a forecast has room for failed nodes and their limit where hardly any node is updated. [contract]"""
+    """The picture of a forecast has room for failed nodes and their limit even if hardly any node is updated. [contract]"""
     found = make("Forecast")
     counts = dict.fromkeys(("updated_nodes_low", "updated_nodes", "updated_nodes_high"), 0.0)
     failed = dict.fromkeys(("failed_nodes_low", "failed_nodes", "failed_nodes_high"), 8000.0)
@@ -51,7 +51,7 @@ def test_all_nodes_fail():
 
 @pytest.mark.parametrize("name", PICTURES)
 def test_it_can_be_read(name):
-    """At 3.3 inches nothing that is written leaves the picture, and no two texts overlap. [contract]"""
+    """At 3.3 inches no text leaves the picture or overlaps another. [contract]"""
     plot, height_in = PICTURES[name]
     assert find_unreadable(draw_on(plot, size=(WIDTH_IN, height_in)).figure) == []
 
@@ -61,7 +61,7 @@ def test_it_can_be_read(name):
     [("makespan_s", 0, 9_900), ("blast_radius", 0, 1.0), ("cost", 0, 30_000), ("cost", 9_001_020e6, 9_001_380e6)],
 )
 def test_ticks_keep_their_distance(measure, low, high):
-    """On narrow axes there are two ticks at least, a character's width between them, and nothing to add or multiply. [contract]"""
+    """Narrow axes have at least two ticks, a character apart, without offset or factor. [contract]"""
     figure = Figure(figsize=(1.9 if low == 0 else 4.5, 1.9), layout="constrained")
     ax = figure.subplots()
     ax.set_xlim(low, high)
@@ -78,7 +78,7 @@ def test_ticks_keep_their_distance(measure, low, high):
 
 @pytest.mark.parametrize("value", [0.0, 0.4, 1.0])
 def test_an_axis_of_one_fraction_stays_between_0_and_1(value):
-    """Around a single fraction there is some room, but no tick below 0 or above 100 %. [contract]"""
+    """A single fraction has some room around it, but no tick below 0 or above 100 %. [contract]"""
     ax = Figure().subplots()
     set_limits(ax, "x", parse_measure("escaped"), [value])
     low, high = ax.get_xlim()

@@ -1,4 +1,4 @@
-"""The heat map of a sweep: which cells are drawn, what is said of them, and that it can be read."""
+"""The heat map of a sweep: drawn cells, labels and legibility."""
 
 import math
 from itertools import pairwise, product
@@ -42,7 +42,7 @@ def grid(n_rates=4, n_nodes=3, failures=(0.1,), **options):
 
 
 def drawn(result, size=(13, 4.4), **options):
-    """Draw three panels and lay them out, as saving would."""
+    """Draw three panels, laid out as saving would."""
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots(1, 3)
     assert plot_heatmap(axes, result, **options) is axes
@@ -63,7 +63,7 @@ def bar(ax):
 
 
 def test_a_cell_is_a_case():
-    """Each cell has the estimate of its case; the axes are the keys that were varied, with their values. [contract]"""
+    """Each cell has the estimate of its case; the axes are the varied keys with their values. [contract]"""
     summary = summarize_grid(grid())
     axes = drawn(summary)
     cells = summary.cells.pivot(index=NODES, columns=RATE)
@@ -75,7 +75,7 @@ def test_a_cell_is_a_case():
 
 
 def test_colour_bars_have_units():
-    """A bar says what it shows and in which unit, where no numbers are; else the title does. [contract]"""
+    """A bar has label and unit if cells have no numbers; otherwise the title has. [contract]"""
     summary = summarize_grid(grid(20, 21, n=3))
     names = ["false alarms of good releases", "escapes of defective releases", "mean makespan if completed (min)"]
     axes = drawn(summary)
@@ -91,7 +91,7 @@ def test_colour_bars_have_units():
 
 
 def test_the_result_may_be_a_table():
-    """A table is summarized on the way, and any quantities may be drawn on as many axes. [contract]"""
+    """A table is summarized first, and any quantities may be drawn on as many axes. [contract]"""
     frame = grid()
     (ax,) = plot_heatmap([Figure().subplots()], frame, quantities=["escape"])
     np.testing.assert_array_equal(mesh(ax), mesh(drawn(frame)[1]))
@@ -102,7 +102,7 @@ def test_the_result_may_be_a_table():
 
 
 def test_cells_without_a_value_are_hatched():
-    """Where there was no defective release, cells are left to the hatched ground, and the title says so. [contract]"""
+    """Without a defective release, cells show the hatched background, and the title says so. [contract]"""
     axes = drawn(grid(n=3, defective=0.2))
     missing = np.ma.getmaskarray(mesh(axes[1]))
     assert 0 < missing.sum() < missing.size
@@ -112,14 +112,14 @@ def test_cells_without_a_value_are_hatched():
 
 
 def test_a_panel_without_any_value_says_so():
-    """Without any defective release nothing is drawn of escapes, and the panel says it. [contract]"""
+    """Without any defective release the panel of escapes is empty and says so. [contract]"""
     axes = drawn(grid(defective=0))
     assert [text.get_text() for text in axes[1].texts] == ["no value in any case"]
     assert axes[1].get_title() == "escapes"
 
 
-def test_other_keys_are_at_one_value():
-    """What is no axis is at its first value, or at what is asked for, and the title tells it. [contract]"""
+def test_other_keys_have_one_value():
+    """Keys that are not axes are at their first or the requested value, which the title states. [contract]"""
     summary = summarize_grid(grid(failures=(0.1, 0.3), policies=("waves", "canary")))
     cells = summary.cells
     for at, policy, failure in (
@@ -140,7 +140,7 @@ def test_other_keys_are_at_one_value():
 
 
 def test_slices_have_one_scale():
-    """Pictures of one sweep at several values can be compared: colours and limits are those of all cases. [contract]"""
+    """Pictures of one sweep at several values share colours and limits, and so are comparable. [contract]"""
     summary = summarize_grid(grid(failures=(0.1, 5.0)))
     for panels in zip(drawn(summary), drawn(summary, at={FAILURE: 5.0}), strict=True):
         meshes = [next(found for found in ax.get_children() if isinstance(found, QuadMesh)) for ax in panels]
@@ -152,7 +152,7 @@ def test_slices_have_one_scale():
 
 
 def test_keys_of_the_policy_come_first():
-    """The axes are keys of the policy, in their order, before keys of the scenario; an axis may be fixed, too. [contract]"""
+    """Keys of the policy are axes before keys of the scenario; an axis may be fixed, too. [contract]"""
     summary = summarize_grid(table(list(product((0.1, 0.2), (0, 1), (0.3, 0.4))), columns=(FAILURE, NODES, RATE)))
     shown = choose_slice(summary, {})
     assert (shown.x, shown.y) == (NODES, RATE)
@@ -162,8 +162,8 @@ def test_keys_of_the_policy_come_first():
     assert list_slices(summarize_grid(grid())) == [{}]
 
 
-def test_points_that_are_no_grid_are_points():
-    """Of a list or a Latin hypercube each case is a point, whose other keys the title names. [contract]"""
+def test_points_off_a_grid_are_points():
+    """For a list or a Latin hypercube each case is a point; the title names the other keys. [contract]"""
     rng = np.random.default_rng(1)
     points = [(rng.random(), int(rng.integers(9)), rng.random()) for _ in range(30)]
     summary = summarize_grid(table(points, n=4, defective=0.2))
@@ -179,7 +179,7 @@ def test_points_that_are_no_grid_are_points():
 
 @pytest.mark.usefixtures("few_values_suffice")
 def test_one_key_is_a_line():
-    """If one key was varied, estimates are a line over it, with the intervals around it. [contract]"""
+    """If one key was varied, estimates are a line with their intervals. [contract]"""
     summary = summarize_grid(table([(limit,) for limit in (8, 0, 2)], columns=(NODES,)))
     axes = drawn(summary)
     cells = summary.cells.sort_values(NODES)
@@ -194,7 +194,7 @@ def test_one_key_is_a_line():
 
 @pytest.mark.parametrize("points", [[(30.0,), (60.0,), (300.0,)], [(30.0, 1), (60.0, 2), (300.0, 0)]])
 def test_durations_have_a_unit(points):
-    """An axis of durations is in the unit that suits them, of a line and of points. [contract]"""
+    """An axis of durations has a suitable unit, for lines and points. [contract]"""
     ax = drawn(table(points, columns=("health_check.min_healthy_time", NODES)))[0]
     labels = [words.replace("\n", " ") for words in (ax.get_xlabel(), ax.get_ylabel())]
     assert "health_check.min_healthy_time (min)" in labels
@@ -204,7 +204,7 @@ def test_durations_have_a_unit(points):
 
 
 def test_words_are_side_by_side():
-    """Values that are no numbers, or not set, are axes as well. [contract]"""
+    """Values that are words, or unset, can be axes. [contract]"""
     frame = table(list(product(("barrier", "sliding"), (0, 1))), columns=("scenario.orchestrator.pacing", NODES))
     frame[NODES] = frame[NODES].where(frame[NODES].gt(0)).astype("Int64")
     ax = drawn(frame)[0]
@@ -232,12 +232,12 @@ def test_nothing_varied_is_nothing_to_draw():
 )
 @pytest.mark.parametrize("size", [(13, 4.4), (9, 3.4)])
 def test_texts_do_not_overlap(frame, size):
-    """Whatever the grid, no two texts overlap, and none is cut off. [property]"""
+    """For any grid, no two texts overlap, and none is cut off. [property]"""
     assert not find_unreadable(drawn(frame, size)[0].figure)
 
 
 def test_large_numbers_along_an_axis_are_apart():
-    """Between numbers along a horizontal axis is the width of a digit, so that they read as several numbers. [contract]"""
+    """Numbers along a horizontal axis are at least a digit's width apart. [contract]"""
     ax = drawn(table([(3600.0 * n,) for n in (1, 2, 3, 4)], columns=(RATE,), n=3), (9, 3.4))[0]
     places = [label.get_window_extent() for label in ax.get_xticklabels() if label.get_text()]
     digit = places[-1].width / len(ax.get_xticklabels()[-1].get_text())
@@ -245,7 +245,7 @@ def test_large_numbers_along_an_axis_are_apart():
 
 
 def test_a_long_key_is_broken_after_a_dot():
-    """The name of an axis that is longer than the axis goes on in a second line, not amid a word. [contract]"""
+    """The name of an axis that is longer than the axis continues in a second line after a dot. [contract]"""
     key = "scenario.fleet.service.shared.capacity"
     ax = drawn(table(list(product((0, 1), (1.1, 1.2))), columns=(NODES, key)), (9, 3.4))[0]
     assert all(line.endswith(".") for line in ax.get_ylabel().splitlines()[:-1])
@@ -254,7 +254,7 @@ def test_a_long_key_is_broken_after_a_dot():
 
 @pytest.mark.parametrize(("n", "is_numbered"), [(5, True), (16, False)])
 def test_numbers_are_inside_their_cells(n, is_numbered):
-    """No number is wider than its cell; where one would be there are none. [property]"""
+    """No number is wider than its cell; otherwise there are none. [property]"""
     ax = drawn(grid(n, 8, n=3), (9, 3.4))[0]
     assert bool(ax.texts) == is_numbered
     width = ax.get_window_extent().width / n
@@ -262,7 +262,7 @@ def test_numbers_are_inside_their_cells(n, is_numbered):
 
 
 def test_numbers_are_written_where_there_is_room():
-    """In few cells the values are written in the unit of the bar; many cells have none. [contract]"""
+    """In few cells values are written in the bar's unit; many cells have none. [contract]"""
     summary = summarize_grid(grid(2, 2, n=100))
     ax = drawn(summary)[0]
     written = [float(text.get_text()) for text in ax.texts]

@@ -1,4 +1,4 @@
-"""Names, paths and values that try to act: on a terminal, in XML, in mathematics, in markup, in a spreadsheet."""
+"""Names, paths and values that attack terminals, XML, mathematics, markup or spreadsheets."""
 
 import json
 import re
@@ -22,9 +22,9 @@ from simdeploy.errors import InputError, Problem, is_printable, printable
 from simdeploy.experiments import sweep
 from simdeploy.scenario import load
 
-# A title for the terminal, a line of its own, the other direction of writing, C1, a line separator.
+# A terminal title, a second line, reversed writing direction, C1, a line separator.
 EVIL = "a\x1b]0;T\x07\nerror: forged\u202e\x9b2J\u2028"
-# Allowed, and no more than text: mathematics, markup, XML.
+# Allowed, and plain text everywhere: mathematics, markup, XML.
 ODD = "$\\frac$ [bold]<b>&\"'"
 FORMULA = "=1+1"
 
@@ -65,7 +65,7 @@ FEW = ("--replications", "4")
 VARIED = ("--vary", "max_failed_nodes=0,1")
 IN_WORLDS = ("--vary", f"scenario.release.{ODD}.error_rate=0:0.1")
 DRAWN, WRITTEN = ("--plot", "p.svg"), ("--out", "o.csv")
-# What makes a command quick, and write every kind of file that it can.
+# Options that make a command quick, and write every kind of file that it can.
 QUICK = {
     "run": [*DRAWN, *WRITTEN, "--records", EVIL, "--records-form", "csv"],
     "watch": ["--save", "film.html"],
@@ -98,7 +98,7 @@ ON_SCENARIOS = [
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """Work in a folder with a bad name, in which a scenario and a policy have one as well."""
+    """Work in a folder with a bad name, with a scenario and a policy of bad names."""
     folder = tmp_path / EVIL
     folder.mkdir()
     for name in ("s", EVIL):
@@ -111,21 +111,21 @@ def folder(tmp_path, monkeypatch):
 
 
 def assert_harmless(text):
-    """Hold text to what a line for a person may have."""
+    """Assert that a text has only characters allowed in a line for people."""
     acting = {letter for letter in text if unicodedata.category(letter) in ("Cc", "Cf", "Cs", "Zl", "Zp")}
     assert acting <= {"\n", "\t"}
     assert not any(line.startswith(("error: forged", "forged")) for line in text.splitlines())
 
 
 def assert_harmless_page(page):
-    """Hold a page to one script, which no name can end, and frames in which names are text."""
+    """Assert that a page has one script, which no name can end, and frames in which names are text."""
     assert page.count("</script") == page.count("<script") == 1
     (frames,) = re.findall(r"^const screens = (.*);$", page, re.MULTILINE)
     assert set(re.findall(r"<(\w+)", "".join(json.loads(frames)))) <= {"span"}
 
 
 def assert_files_are_whole(folder):
-    """Read every file that was written as what it says it is."""
+    """Read every written file as the format that it claims."""
     for path in folder.rglob("*"):
         match path.suffix:
             case ".svg" | ".xml":
@@ -144,7 +144,7 @@ def assert_files_are_whole(folder):
 
 @pytest.mark.parametrize("command", [name for name in ON_SCENARIOS if name != "report"])
 def test_odd_names_are_text_everywhere(folder, command):
-    """Mathematics, markup and XML in names are shown as they are, in tables, pictures, reports and JSON. [contract]"""
+    """Mathematics, markup and XML in names are shown unchanged in tables, pictures, reports and JSON. [contract]"""
     engine = [] if command in ("run", "watch", "serve", "validate") else ["--engine", "compiled"]
     result = invoke(command, f"{EVIL}.yaml", *QUICK[command], *engine)
     assert result.exit_code in (0, 1, 3), result.stderr
@@ -155,7 +155,7 @@ def test_odd_names_are_text_everywhere(folder, command):
 
 @pytest.mark.parametrize("form", ["html", "md"])
 def test_odd_names_in_a_report(folder, form):
-    """A report has no character that acts, also in the command that it tells; its page is one script and one grid. [contract]"""
+    """A report has no active character, also in its command; its page is one script and one grid. [contract]"""
     invoke("report", f"{EVIL}.yaml", "-o", f"report.{form}", "--replications", 10, "--engine", "compiled")
     text = Path(f"report.{form}").read_text(encoding="utf-8")
     assert_harmless(text)
@@ -166,7 +166,7 @@ def test_odd_names_in_a_report(folder, form):
     "command", [name for name in ON_SCENARIOS if name not in ("watch", "serve", "report", "validate")]
 )
 def test_odd_names_in_json(folder, command):
-    """What --json prints is JSON, without a character that acts. [contract]"""
+    """The output of --json is JSON without active characters. [contract]"""
     words = [word for word in QUICK[command] if word not in ("--plot", "p.svg")]
     result = invoke(command, "s.yaml", *words, "--json", *([] if command == "run" else ["--engine", "compiled"]))
     json.loads(result.stdout)
@@ -181,13 +181,13 @@ REFUSED = {
     "long": "x" * 5000,
     "zero": "a\0b",
 }
-# Any folder may be made, and any file with a good ending written; the quick commands do.
+# Any folder may be made, and any file with a valid suffix written; quick commands do so.
 ANY = ("evil", "pair", "range", "json")
 ALLOWED = {"store": ANY, "folder": ANY, "records": ANY, "out": ("json",), "write_policy": ("json",)}
 
 
 def list_parameters():
-    """Go through every argument of every command, and every option that takes a value."""
+    """Yield every argument of every command, and every option that takes a value."""
     for name in COMMANDS:
         for parameter in app.get_command(click.Context(app), name).params:
             if not getattr(parameter, "is_flag", False):
@@ -196,7 +196,7 @@ def list_parameters():
 
 @pytest.mark.parametrize(("name", "parameter"), list(list_parameters()))
 def test_every_option_escapes_what_it_refuses(folder, name, parameter):
-    """Whatever text an option is given that it can't use, the command ends with 2, and what it says has nothing that acts. [contract]"""
+    """Any invalid text given to an option ends with exit code 2 and a harmless message. [contract]"""
     for kind in [kind for kind in REFUSED if kind not in ALLOWED.get(parameter.name, ())]:
         value = REFUSED[kind]
         if isinstance(parameter, click.Option):
@@ -209,8 +209,8 @@ def test_every_option_escapes_what_it_refuses(folder, name, parameter):
         assert result.exit_code == (0 if is_there else 2), kind
 
 
-def test_every_command_and_option_has_a_name_of_its_own(folder):
-    """Unknown commands and options are told without acting. [contract]"""
+def test_unknown_commands_and_options_are_harmless(folder):
+    """Unknown commands and options are reported in harmless messages. [contract]"""
     for arguments in ([EVIL], ["run", f"--{EVIL}"], ["run", "s.yaml", EVIL], ["validate", EVIL]):
         result = invoke(*arguments)
         assert_harmless(result.stdout + result.stderr)
@@ -218,7 +218,7 @@ def test_every_command_and_option_has_a_name_of_its_own(folder):
 
 
 def places():
-    """Go through every place of a scenario in which a name may stand."""
+    """Yield every place of a scenario in which a name may stand."""
     fleet = SCENARIO["fleet"]
     yield "name", {"name": EVIL}
     yield "description", {"description": "a\x1b[2J"}
@@ -233,7 +233,7 @@ def places():
 
 @pytest.mark.parametrize(("path", "change"), [pytest.param(*place, id=printable(place[0])) for place in places()])
 def test_names_of_a_scenario(tmp_path, path, change):
-    """Every name in a scenario is refused at its place where it can't be printed, in YAML and in Python. [contract]"""
+    """Every unprintable name in a scenario is refused at its place, in YAML and in Python. [contract]"""
     raw = SCENARIO | change
     file = tmp_path / "s.yaml"
     file.write_text(json.dumps(raw), encoding="utf-8")
@@ -249,8 +249,8 @@ def test_names_of_a_scenario(tmp_path, path, change):
     "character",
     ["\x00", "\x1b", "\n", "\r", "\x85", "\x9b", "\u200b", "\u2028", "\u202e", "\u2066", "\ud800", "\ufeff"],
 )
-def test_which_characters_no_name_has(character):
-    """Control characters, line breaks, turns of direction, half pairs and what can't be seen are no part of names. [contract]"""
+def test_forbidden_characters_of_names(character):
+    """Control characters, line breaks, changes of direction, surrogates and invisible characters are refused. [contract]"""
     assert not is_printable(f"a{character}b")
     assert printable(f"a{character}b") == "a" + ascii(character)[1:-1] + "b"
     with pytest.raises(InputError, match=r"unprintable|surrogate"):
@@ -260,13 +260,13 @@ def test_which_characters_no_name_has(character):
 @pytest.mark.parametrize(
     "name", ["Kanarienvögel", "カナリア", "قناری\u200cها", "👩\u200d🚀", "a\u00a0b", "[red]", "$5"]
 )
-def test_which_characters_names_have(name):
-    """Letters of all scripts, with their joiners, signs and emoji are. [contract]"""
+def test_allowed_characters_of_names(name):
+    """Letters of all scripts with their joiners, signs and emoji are allowed. [contract]"""
     assert Scenario.from_dict(SCENARIO | {"name": name}).name == name
 
 
-def test_names_that_python_gives():
-    """Names that come with a call are held to the same. [contract]"""
+def test_names_given_in_python():
+    """Names in arguments have the same rules. [contract]"""
     scenario = Scenario.from_dict(SCENARIO)
     waves = DeploymentSpec(strategy="rolling", health_check={"deadline": "5m"})
     calls = [
@@ -283,15 +283,15 @@ def test_names_that_python_gives():
 
 @pytest.mark.parametrize("key", ["id", "job_id", "job_type", "namespace"])
 def test_names_in_json(key):
-    """Names of a deployment in JSON are held to the same; its message may have several lines. [contract]"""
+    """Names of a deployment in JSON have the same rules; its message may have several lines. [contract]"""
     deployment = {"spec": {"strategy": "immediate"}, "status": {"message": "a\nb"}, key: EVIL}
     error = refused(parse_deployment, json.dumps({"deployment": deployment}))
     assert [problem.path for problem in error.problems] == [("deployment", key)]
     assert_harmless(str(error))
 
 
-def test_what_json_keeps_is_written_without_acting():
-    """Unknown keys are kept and written, with escapes where a terminal would act; reading them gives them back. [property]"""
+def test_unknown_keys_in_json_are_escaped():
+    """Unknown keys are kept, written with escapes where a terminal would react, and read back. [property]"""
     text = json.dumps({"deployment": {"spec": {"strategy": "immediate"}, "x": EVIL}})
     written = parse_deployment(text).to_json()
     assert_harmless(written)
@@ -299,21 +299,21 @@ def test_what_json_keeps_is_written_without_acting():
 
 
 def test_a_problem_is_one_line():
-    """A problem is one line without anything that acts, whatever it is made of. [property]"""
+    """A problem is one harmless line, whatever its contents. [property]"""
     problem = Problem(EVIL, (EVIL, 0), EVIL, 1, found=EVIL, allowed=EVIL, hint=EVIL)
     assert_harmless(str(problem))
     assert "\n" not in str(problem)
     assert str(InputError([problem, problem])).count("\n") == 1
 
 
-def test_how_to_go_on_can_be_pasted():
-    """A word with characters that act is quoted such that Bash reads it as it was. [contract]"""
+def test_the_command_to_resume_can_be_pasted():
+    """A word with active characters is quoted such that Bash reads it unchanged. [contract]"""
     assert _quote("a b") == "'a b'"
     assert _quote("a'\\\x1b\n") == r"$'a\'\\\x1b\n'"
 
 
 def test_formulas_in_csv(tmp_path):
-    """In CSV an apostrophe stands before text that begins like a formula; numbers stay, and Parquet has all as it is. [contract]"""
+    """In CSV an apostrophe precedes text that begins like a formula; numbers and Parquet are unchanged. [contract]"""
     texts = ["=1+1", "+x", "-x", "@x", "-", "a=1", "", "-5.5"]
     frame = pd.DataFrame({"policy": texts, "kind": pd.Categorical(["=a"] * 8), "value": [-1.5] * 8, "n": range(-8, 0)})
     write_table(frame, tmp_path / "t.csv")
@@ -326,7 +326,7 @@ def test_formulas_in_csv(tmp_path):
 
 
 def test_formulas_of_a_command(folder):
-    """A policy that is called like a formula is text in a table that a command writes. [contract]"""
+    """A policy named like a formula is text in a table that a command writes. [contract]"""
     invoke("compare", "s.yaml", "--replications", 2, "--engine", "reference", "--out", "o.csv")
     assert set(pd.read_csv("o.csv")["policy"]) == {ODD, f"'{FORMULA}"}
     assert not re.search(r"(^|,)\"?=", Path("o.csv").read_text(encoding="utf-8"), re.MULTILINE)

@@ -1,4 +1,4 @@
-"""Importing: recognition, problems, the command, and imported files wherever a policy file may be."""
+"""Importing: recognition, problems, the command, and imported files in place of policy files."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_text_and_path_say_the_same(folder: Path) -> None:
-    """A text of several lines is one, anything else names a file. [contract]"""
+def test_text_and_path_mean_the_same(folder: Path) -> None:
+    """A text of several lines is contents, anything else names a file. [contract]"""
     by_text, by_path = read_policy(FLEET_POLICY), read_policy(folder / "policy.yaml")
     assert by_text.policy == by_path.policy
     assert (by_text.file, by_path.file) == (None, str(folder / "policy.yaml"))
@@ -37,7 +37,7 @@ def test_text_and_path_say_the_same(folder: Path) -> None:
 
 
 def test_the_policy_carries_its_orchestrator() -> None:
-    """So it means the same in any scenario. [contract]"""
+    """An imported policy means the same in any scenario. [contract]"""
     imported = read_policy(FLEET_POLICY)
     assert imported.policy["orchestrator"] == imported.orchestrator
     assert imported.policy["dialect"] == "general"
@@ -45,7 +45,7 @@ def test_the_policy_carries_its_orchestrator() -> None:
 
 
 def test_an_imported_policy_is_a_policy(folder: Path) -> None:
-    """As an object, as plain data, and by a file that a scenario names. [contract]"""
+    """It can be given as an object, as plain data, or by a file that a scenario names. [contract]"""
     scenario = read_scenario(folder / "scenario.yaml")
     imported = read_policy(FLEET_POLICY)
     waves = [simulate(scenario, policy).responses["waves"] for policy in ("theirs", imported, imported.policy)]
@@ -65,12 +65,12 @@ def test_an_imported_policy_is_a_policy(folder: Path) -> None:
     ],
 )
 def test_text_in_no_format(text: str, message: str) -> None:
-    """Says what is wrong, and where. [contract]"""
+    """Text that is neither YAML nor JSON is refused with reason and place. [contract]"""
     assert message in str(refused(read_policy, text))
 
 
 def test_aliases_cannot_explode() -> None:
-    """Ten levels of ten aliases are 10^10 values; they are counted, not made. [contract]"""
+    """Ten levels of ten aliases are counted as 10^10 values without making them. [contract]"""
     levels = ["a0: &a0 [x]"] + [f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 10)}]" for level in range(1, 11)]
     assert "more than 100,000 values" in str(refused(read_policy, "\n".join(["kind: Fleet", *levels])))
 
@@ -84,19 +84,19 @@ def test_aliases_cannot_explode() -> None:
     ],
 )
 def test_bad_arguments(given: dict, message: str) -> None:
-    """Kinds, numbers and variables. [contract]"""
+    """Invalid kinds, numbers and variables are refused. [contract]"""
     assert message in str(refused(read_policy, FLEET_POLICY, **given))
 
 
 def test_all_problems_at_once_with_lines() -> None:
-    """Bad values are told with line and field. [contract]"""
+    """All bad values are reported with line and field. [contract]"""
     text = FLEET_POLICY.replace("BatchSequence", "Batches").replace("50%", "half")
     error = refused(read_policy, text)
     assert [(problem.line, problem.path[-1]) for problem in error.problems] == [(5, "strategy"), (5, "limit")]
 
 
 def test_the_command_writes_a_scenario(folder: Path) -> None:
-    """It is valid, states its assumptions, and is about as many nodes as were given. [contract]"""
+    """It is valid, states its assumptions, and has the given number of nodes. [contract]"""
     out = folder / "made.yaml"
     done = invoke("import", folder / "policy.yaml", "--nodes", "30", "-o", out)
     assert done.exit_code == 0
@@ -108,15 +108,15 @@ def test_the_command_writes_a_scenario(folder: Path) -> None:
 
 
 def test_a_scenario_needs_the_number_of_nodes(folder: Path) -> None:
-    """The file doesn't state it: the message says what to pass. [contract]"""
+    """If the file doesn't state it, the message says what to pass. [contract]"""
     done = invoke("import", folder / "policy.yaml", "-o", folder / "made.yaml")
     assert done.exit_code == 2
     assert "pass --nodes N" in done.stderr
     assert not (folder / "made.yaml").exists()
 
 
-def test_what_is_written_suits_the_default_windows(folder: Path) -> None:
-    """A healthy time that is possible in shorter windows only is refused with the line of the imported file. [contract]"""
+def test_written_scenarios_suit_the_default_windows(folder: Path) -> None:
+    """A healthy time that needs shorter windows is refused with the line of the imported file. [contract]"""
     job = "deployment:\n  strategy: rolling\n  health_check:\n    deadline: 35s\n    min_healthy_time: 31s\n"
     (folder / "job.yaml").write_text(job)
     done = invoke("import", folder / "job.yaml", "--nodes", "6", "-o", folder / "made.yaml")
@@ -127,7 +127,7 @@ def test_what_is_written_suits_the_default_windows(folder: Path) -> None:
 
 @pytest.mark.parametrize(("given", "zones"), [((), 3), (("--var", "zones=4"), 4)])
 def test_zones_that_the_policy_needs_are_written(tmp_path: Path, given: tuple[str, ...], zones: int) -> None:
-    """As many as are given, otherwise an assumed number. [contract]"""
+    """The scenario has the given number of zones, otherwise an assumed one. [contract]"""
     least = {"type": "HOST_COUNT", "value": 1}
     zonal = {"monitorDurationInSeconds": 60, "minimumHealthyHostsPerZone": least}
     config = {"computePlatform": "Server", "minimumHealthyHosts": {**least, "value": 6}, "zonalConfig": zonal}
@@ -141,23 +141,23 @@ def test_zones_that_the_policy_needs_are_written(tmp_path: Path, given: tuple[st
 
 @pytest.mark.parametrize("name", [" .yaml", "a\x01b.yaml"])
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
-def test_a_file_whose_name_is_no_name(folder: Path, name: str) -> None:
-    """The scenario is called as the kind of the file. [contract]"""
+def test_a_file_with_an_invalid_name(folder: Path, name: str) -> None:
+    """The scenario is named after the kind of the file. [contract]"""
     (folder / "policy.yaml").rename(folder / name)
     assert invoke("import", folder / name, "--nodes", "30", "-o", folder / "made.yaml").exit_code == 0
     assert read_scenario(folder / "made.yaml").name == "flightctl"
 
 
-def test_validate_says_what_it_is(folder: Path) -> None:
-    """And what to do with it. [contract]"""
+def test_validate_names_the_kind(folder: Path) -> None:
+    """It names the kind of a foreign file, and how to import it. [contract]"""
     done = invoke("validate", folder / "policy.yaml")
     assert done.exit_code == 0
     assert "A flightctl policy, strategy rolling" in done.stdout
     assert "Use it with --policy" in done.stdout
 
 
-def test_a_misspelt_field_is_told_by_every_command(folder: Path) -> None:
-    """Those that simulate, and those that only read. [contract]"""
+def test_a_misspelt_field_is_reported_by_every_command(folder: Path) -> None:
+    """Commands that simulate, and those that only read, warn about it. [contract]"""
     (folder / "policy.yaml").write_text(f"{FLEET_POLICY}    succesThreshold: 80%\n")
     words = "not a field that this importer knows; did you mean 'successThreshold'?"
     for done in (invoke("validate", folder / "policy.yaml"), invoke("validate", folder / "scenario.yaml")):
@@ -166,8 +166,8 @@ def test_a_misspelt_field_is_told_by_every_command(folder: Path) -> None:
         assert words in done.stderr
 
 
-def test_a_variable_that_is_missing_is_given_to_import(folder: Path) -> None:
-    """Other commands have no option for it, so they say whose it is. [contract]"""
+def test_a_missing_variable_is_given_to_import(folder: Path) -> None:
+    """Commands without --var say that it is an option of import. [contract]"""
     job = 'job "a" {\n  group "g" {\n    count = 4\n    update {\n      max_parallel = var.p\n    }\n  }\n}\n'
     (folder / "policy.yaml").write_text(job)
     for file in ("policy.yaml", "scenario.yaml"):
@@ -177,7 +177,7 @@ def test_a_variable_that_is_missing_is_given_to_import(folder: Path) -> None:
 
 
 def test_names_in_a_file_forge_no_line(folder: Path) -> None:
-    """Neither on the terminal nor in the scenario that is written. [contract]"""
+    """Names can't forge lines on the terminal or in the written scenario. [contract]"""
     names = r'"a\nerror: fake": {image: a, deploy: {update_config: {"\e[2J": 1}}}, "b\e]0;T\a": {image: b}'
     (folder / "stack.yaml").write_text(f"services: {{{names}}}\n")
     done = invoke("import", folder / "stack.yaml", "--nodes", "3", "-o", folder / "made.yaml")
@@ -189,21 +189,21 @@ def test_names_in_a_file_forge_no_line(folder: Path) -> None:
 
 
 def test_a_variable_has_a_name_and_a_value(folder: Path) -> None:
-    """Anything else is a wrong use. [contract]"""
+    """Anything else is a usage error. [contract]"""
     done = invoke("import", folder / "policy.yaml", "--var", "batch")
     assert done.exit_code == 2
     assert "name=value" in done.stderr
 
 
 def test_problems_of_a_named_file_are_those_of_the_scenario(folder: Path) -> None:
-    """With file and line of the policy's own. [contract]"""
+    """They have file and line of the policy's file. [contract]"""
     (folder / "policy.yaml").write_text(FLEET_POLICY.replace("50%", "half"))
     with pytest.raises(InputError, match=r"policy\.yaml:5: .*limit"):
         read_scenario(folder / "scenario.yaml")
 
 
 def test_a_scenario_overrides_the_orchestrator_of_a_file(folder: Path) -> None:
-    """A key beside the file's name. [contract]"""
+    """A key beside the file's name overrides it. [contract]"""
     text = SCENARIO.replace("{file: policy.yaml}", "{file: policy.yaml, orchestrator: expanso}")
     (folder / "scenario.yaml").write_text(text)
     scenario: Scenario = read_scenario(folder / "scenario.yaml")
@@ -221,7 +221,7 @@ def test_the_imported_file_is_not_overwritten(tmp_path: Path) -> None:
     assert file.read_text() == text
 
 
-def test_a_policy_of_our_own_needs_no_import() -> None:
+def test_simdeploys_own_policies_need_no_import() -> None:
     """[contract]"""
     error = refused(read_policy, "dialect: general\nstrategy: immediate\n")
     assert "needs no import: use it with --policy" in str(error)

@@ -1,4 +1,4 @@
-"""The worth of knowing, and of watching: closed forms, coverage, and scenarios whose savings can be worked out."""
+"""The value of perfect information, and of longer observation: closed forms, coverage, and scenarios with known savings."""
 
 import itertools
 import math
@@ -54,7 +54,7 @@ def rollouts(costs, releases):
 
 
 def worth(table, **how):
-    """Return what knowing is worth, where time is money."""
+    """Return the value of information if time is money."""
     return value_of_perfect_information(table, costs=TIME_IS_MONEY, **how)
 
 
@@ -79,13 +79,13 @@ def test_two_policies_in_worlds_of_two_kinds(p):
     error = (5 if bold < careful else 3) * math.sqrt(p * (1 - p) / n)
     for name in ("world", "kind of release"):
         assert abs(value(result, name)["estimate"] - exact) <= 4 * error
-    if p != 0.375:  # where both cost the same
+    if p != 0.375:  # if both cost the same
         assert result.policy == ("a" if bold < careful else "b")
     assert result.kinds.set_index("release")["policy"].to_dict() == {"good": "a", "bad": "b"}
 
 
 def test_the_kinds_add_up():
-    """What is saved for each kind, weighted with its share, is what knowing the kind is worth. [property]"""
+    """Savings for each kind, weighted by probability, sum to the value of knowing the kind. [property]"""
     rng = np.random.default_rng(2)
     costs, releases = rng.lognormal(0, 1, (4, 300)), rng.choice(["x", "y", "z"], 300)
     result = worth(rollouts(costs, releases))
@@ -103,8 +103,8 @@ NEARLY_TIED = np.array([[4.0, 4, 4], [4, 4, 5], [4, 5, 4]])
 
 
 @pytest.mark.parametrize("means", [BEST_BY_KIND, TIED, NEARLY_TIED], ids=["apart", "tied", "nearly tied"])
-def test_coverage_of_what_knowing_is_worth(means):
-    """Both intervals cover as often as they say, for skewed costs, three kinds, and policies that tie, n = 400. [oracle]"""
+def test_coverage_of_the_value_of_information(means):
+    """Both intervals cover as often as stated, for skewed costs, three kinds, and tied policies, n = 400. [oracle]"""
     rng = np.random.default_rng(3)
     shares, n = np.array([0.6, 0.3, 0.1]), 400
 
@@ -127,8 +127,8 @@ def test_coverage_of_what_knowing_is_worth(means):
     ("means", "scale", "n", "truth"),
     [([[0.0, 0, 0.1], [1, 1, 0], [1, 1, 1]], 1, 200, 0.03), ([[0.0, 0.3, 0], [1, 0, 1]], 3, 500, 0.09)],
 )
-def test_coverage_where_the_kind_is_worth_little(means, scale, n, truth):
-    """Where the best rule is easily mistaken for one policy for all, the interval of the kind covers still. [oracle]"""
+def test_coverage_if_the_kind_is_worth_little(means, scale, n, truth):
+    """If the best rule is nearly one policy for all, the interval of the kind still covers. [oracle]"""
     rng = np.random.default_rng(5)
     means, shares = np.array(means), np.array([0.4, 0.3, 0.3])
     assert (means @ shares).min() - means.min(axis=0) @ shares == pytest.approx(truth)
@@ -144,7 +144,7 @@ PRICE, ESCAPE_RATES, CHEAPEST = 1000.0, np.array([0.4, 0.05]), np.array([10.0, 1
 
 
 def draw_by_kind(rng, n, sigma=0.5):
-    """Draw costs of a bold and a careful policy in n worlds of each kind, good and bad, and which worlds escape them."""
+    """Draw costs of a bold and a careful policy in n worlds of each kind, good and bad, with the worlds that escape."""
     kinds = np.repeat([0, 1], n)
     escaped = (rng.random(sum(n)) < ESCAPE_RATES[:, None]) & (kinds == 1)
     return kinds, CHEAPEST[:, None] * rng.lognormal(0, sigma, (2, sum(n))) + PRICE * escaped, escaped
@@ -158,8 +158,8 @@ UNKNOWN, KNOWN = np.full((2, 2), np.nan), np.stack([np.zeros(2), ESCAPE_RATES], 
     [(0.01, (300, 100), UNKNOWN), (0.01, (60, 40), KNOWN), (1e-3, (200, 200), UNKNOWN)],
     ids=["common", "few, known", "rare"],
 )
-def test_coverage_of_what_knowing_is_worth_by_kind(probability, n, rates):
-    """With worlds by kind and rare, expensive escapes, intervals that are trusted cover, and those of the kind are. [oracle]"""
+def test_coverage_of_the_value_of_information_by_kind(probability, n, rates):
+    """With worlds by kind and rare, expensive escapes, trusted intervals cover, and those of the kind are trusted. [oracle]"""
     rng, shares, repetitions = np.random.default_rng(6), np.array([1 - probability, probability]), 200
     kinds, costs, _ = draw_by_kind(rng, (400_000, 400_000))
     means = np.stack([costs[:, kinds == kind].mean(axis=1) for kind in range(2)], axis=1)
@@ -182,9 +182,8 @@ def test_coverage_of_what_knowing_is_worth_by_kind(probability, n, rates):
 
 @pytest.mark.parametrize("n_escaped", [0, 30], ids=["too few", "too many"])
 @pytest.mark.parametrize(("missed", "single"), [(0.01, "b"), (0.002, "a")])
-def test_what_knowing_is_worth_by_known_chances(missed, single, n_escaped):
-    """Where chances of escapes are known, the single policy is the one that other calls name, whatever was drawn, and knowing the
-    world saves at least as much as knowing the kind. [oracle]"""
+def test_the_value_of_information_with_known_chances(missed, single, n_escaped):
+    """With known chances of escapes, the single policy is that of other analyses, and the world is worth at least the kind. [oracle]"""
     n, defective, price = 60, 1e-4, 1e6
     probabilities, of_policies = np.array([1 - defective, defective]), np.array([[0, 1 - missed], [0, 1]])
     kinds = Kinds(("good", "bad"), (False, True), probabilities, of_policies, ("a", "b"))
@@ -223,7 +222,7 @@ def limits_of_all_rules(cost, kinds, error):
 
 @pytest.mark.parametrize(("size", "n_kinds"), [(1, 2), (2, 1), (3, 3), (4, 2)])
 def test_the_largest_limit_of_all_rules(monkeypatch, size, n_kinds):
-    """It is that of every rule, one by one; of too many rules it is bounded from above, and not from far. [oracle]"""
+    """It is the largest of every rule's, one by one; for too many rules it is a close upper bound. [oracle]"""
     rng = np.random.default_rng(6)
     kinds = np.arange(60) % n_kinds
     cost = rng.normal(0, 1, (size, n_kinds))[:, kinds] + rng.exponential(1.0, (size, 60))
@@ -235,8 +234,8 @@ def test_the_largest_limit_of_all_rules(monkeypatch, size, n_kinds):
     assert bounds == pytest.approx(exact, abs=0.3)
 
 
-def test_the_plug_in_leans_as_the_note_says():
-    """Of few replications the worth of the world is too low on average, and that of a rare kind too high. [oracle]"""
+def test_the_plug_in_is_biased_as_documented():
+    """With few replications the value of the world is too low on average, and that of a rare kind too high. [oracle]"""
     rng = np.random.default_rng(4)
     worlds, kinds, repetitions = [], [], 300
     for _ in range(repetitions):
@@ -249,7 +248,7 @@ def test_the_plug_in_leans_as_the_note_says():
     assert np.mean(kinds) > 4 * np.std(kinds) / math.sqrt(repetitions)
 
 
-def test_what_failed_is_left_out():
+def test_failed_replications_are_left_out():
     """Replications that failed under one policy are left out and counted. [contract]"""
 
     def with_failures(costs):
@@ -263,15 +262,15 @@ def test_what_failed_is_left_out():
         worth(with_failures([[1, np.nan], [np.nan, 1]]))
 
 
-def test_one_policy_has_nothing_to_choose():
-    """With one policy, or policies that are the same, nothing is worth knowing. [contract]"""
+def test_one_policy_leaves_nothing_to_choose():
+    """With one policy, or identical ones, information has no value. [contract]"""
     for costs in ([[1, 2, 4]], [[1, 2, 4]] * 3):
         result = worth(rollouts(costs, "xyx"))
         assert result.values[["estimate", "low", "high"]].eq(0).all(axis=None)
 
 
 @pytest.mark.usefixtures("students_limits")
-def test_what_knowing_is_told_in_words():
+def test_words():
     """The answer, the tables and the plain form have both values. [contract]"""
     result = worth(rollouts([[1, 9, 1, 9], [4, 4, 4, 4]], ["good", "bad"] * 2), confidence_level=0.5)
     assert result.answer == (
@@ -284,8 +283,8 @@ def test_what_knowing_is_told_in_words():
         worth(rollouts([[1, 2]], "xx").drop(columns="release"))
 
 
-def test_every_choice_that_is_told_is_in_the_plain_form():
-    """Every choice that the sentence states is in `to_dict`: the policy for all, and those that nobody can choose. [contract]"""
+def test_every_choice_of_the_answer_is_in_the_plain_form():
+    """`to_dict` has every choice of the answer: the policy for all, and unknown ones. [contract]"""
     table = rollouts([[1, 9, 1, 9], [4, 4, 4, 4], [5, 5, 5, 5]], ["good", "bad"] * 2)
     lost = table["policy"].eq("c") & table["replication"].eq(0)
     table.loc[lost, "makespan_s"] = np.nan
@@ -295,7 +294,7 @@ def test_every_choice_that_is_told_is_in_the_plain_form():
     assert plain["answer"].endswith("Cost unknown for c: 25 % of its rollouts never end.")
 
 
-# -- watching more -----------------------------------------------------------------------------------------------------
+# -- longer observation ------------------------------------------------------------------------------------------------
 
 
 def scenario(policy, **sections):
@@ -319,10 +318,10 @@ WINDOWS = rolling(34, dialect="rollout", health_check={"deadline": "5m", "interv
 
 
 def test_a_minute_costs_a_minute_per_wave():
-    """Where nothing can go wrong, each minute more costs a minute per wave, and canaries one wave. [oracle]"""
+    """If nothing can go wrong, each additional minute costs a minute per wave, and canaries one wave. [oracle]"""
     result = value_of_observation(scenario(ROLLING), replications=3, canaries=[0, 4, 5], minutes=[-1, 0, 1, 2.5])
     savings = result.savings[result.savings["cause"].eq("cost")].set_index(["lever", "value"])["estimate"]
-    # Three waves of 2 minutes. One canary more is a fourth wave; four canaries are a wave themselves.
+    # Three waves of 2 minutes. One more canary is a fourth wave; four canaries are a wave themselves.
     assert savings["minutes"].to_dict() == pytest.approx({-1: 3, 0: 0, 1: -3, 2.5: -7.5})
     assert savings["canaries"].to_dict() == pytest.approx({0: 0, 1: -2, 4: 0, 5: 0})
     by_cause = result.savings.groupby("cause")["estimate"].sum()
@@ -330,7 +329,7 @@ def test_a_minute_costs_a_minute_per_wave():
 
 
 def test_a_minute_that_finds_a_latent_defect():
-    """A defect that shows after 90 s is found by two minutes of watching and saves each escape. [oracle]"""
+    """A defect that shows after 90 s is found by two minutes of observation, which saves each escape. [oracle]"""
     release = {"good": {"probability": 0.5}, "latent": {**LATENT["bad"], "probability": 0.5}}
     found = scenario(ROLLING, release=release, **ESCAPES)
     result = value_of_observation(found, replications=400, minutes=[1, 2], canaries=[], engine="compiled")
@@ -344,8 +343,8 @@ def test_a_minute_that_finds_a_latent_defect():
     assert "worthwhile up to 1 minute more" in result.answer
 
 
-def test_canaries_that_are_fragile():
-    """With starts that fail, canaries cost the false alarms that they raise: 1 - (1 - q)^n of good releases. [oracle]"""
+def test_flaky_canaries():
+    """With starts that fail, canaries cost their false alarms: 1 - (1 - q)^n of good releases. [oracle]"""
     fleet = {"nodes": 12, "update_duration": "1m", "start_failure": 0.1}
     policy = {**CANARY, "max_failed_nodes": 11, "max_failed_nodes_percent": 99}
     fragile = scenario(policy, fleet=fleet, costs={"false_alarm": 100})
@@ -357,8 +356,8 @@ def test_canaries_that_are_fragile():
     assert "one more canary costs" in result.answer
 
 
-def test_only_the_watching_differs():
-    """Steps keep all of a policy but canaries, or windows and the deadline by as much; in both dialects. [contract]"""
+def test_only_the_observation_differs():
+    """Steps change only canaries, or windows and the deadline by as much, in both dialects. [contract]"""
     for spec, interval_s in ((CANARY, 10), (WINDOWS, 25)):
         small = scenario(spec)
         base = small.policy("p")
@@ -379,7 +378,7 @@ def test_only_the_watching_differs():
 
 
 def test_minutes_are_whole_windows_in_the_other_dialect():
-    """In the rollout dialect minutes are rounded up to windows, and at least one window is left. [contract]"""
+    """In the rollout dialect minutes are rounded up to windows, at least one. [contract]"""
     steps = make_steps(scenario(WINDOWS), scenario(WINDOWS).policy("p"), minutes=[-60, 1], canaries=[])
     minutes = [step.value for step in steps if step.lever == "minutes"]
     assert minutes == pytest.approx([-25 / 60, 0, 75 / 60])
@@ -394,8 +393,8 @@ def test_a_percent_of_canaries_is_counted():
     assert [step.value for step in of_canaries if step.is_current] == [3]
 
 
-def test_the_base_is_the_policy_as_it_is():
-    """The cost of the current value is what `replicate` gives for the policy, by the same numbers. [property]"""
+def test_the_base_is_the_unchanged_policy():
+    """The cost at the current value is that of `replicate` with the same random numbers. [property]"""
     small = scenario(CANARY, release={"good": {"probability": 1}}, costs={"hour_of_delay": 3600})
     result = value_of_observation(small, replications=range(5, 15), seed=3)
     expected = replicate(small, replications=range(5, 15), seed=3)["makespan_s"].mean()
@@ -407,15 +406,15 @@ def test_the_base_is_the_policy_as_it_is():
     assert result.computed_under["replications"] == 10
 
 
-def test_one_replication_knows_no_interval():
-    """With one replication nothing surely pays. [contract]"""
+def test_one_replication_has_no_interval():
+    """With one replication nothing certainly pays. [contract]"""
     result = value_of_observation(scenario(CANARY), replications=1)
     assert (result.limits["pays_until"] == result.limits["current"]).all()
     assert "not clearly different from 0" in result.answer
 
 
-def test_rollouts_that_never_end_tell_nothing():
-    """Where no rollout ends, savings are NaN and the answer says that nothing is known. [contract]"""
+def test_endless_rollouts_say_nothing():
+    """If no rollout ends, savings are NaN and the answer says that nothing is known. [contract]"""
     paused = scenario(ROLLING, operator=script((10, "pause")))
     result = value_of_observation(paused, replications=3)
     assert result.savings[["cost", "estimate"]].isna().all(axis=None)
@@ -440,8 +439,8 @@ def stated_verdict(sentence):
         ("unknown", 3, {"operator": script((10, "pause"))}),
     ],
 )
-def test_every_verdict_of_watching_is_in_the_plain_form(verdict, n, sections):
-    """Every verdict that the sentence states is in `to_dict`: whether one step more saves, and up to where. [contract]"""
+def test_every_verdict_on_observation_is_in_the_plain_form(verdict, n, sections):
+    """`to_dict` has every verdict of the answer: whether one more step saves, and up to where. [contract]"""
     plain = value_of_observation(scenario(ROLLING, **sections), replications=n, canaries=[], minutes=[1]).to_dict()
     (step,) = (row for row in plain["steps"] if row["lever"] == "minutes" and row["previous"] == 0)
     assert step["verdict"] == verdict
@@ -452,7 +451,7 @@ def test_every_verdict_of_watching_is_in_the_plain_form(verdict, n, sections):
 
 
 def test_a_fleet_of_canaries():
-    """Where all nodes are canaries there is no one more, and the answer is about minutes alone. [contract]"""
+    """If all nodes are canaries there is no further one, and the answer is about minutes alone. [contract]"""
     result = value_of_observation(scenario({**CANARY, "canary_count": 12}), replications=2)
     assert "canary" not in result.answer
     assert result.savings[result.savings["lever"].eq("canaries")]["value"].max() == 12
@@ -468,14 +467,14 @@ def test_a_fleet_of_canaries():
         (ROLLING, {}, {"minutes": [math.nan]}, "a finite number"),
     ],
 )
-def test_what_cannot_be_watched(policy, sections, arguments, message):
-    """A policy without a health check, missing costs and values that make no sense are input errors. [contract]"""
+def test_invalid_questions(policy, sections, arguments, message):
+    """A policy without a health check, missing costs and invalid values are input errors. [contract]"""
     with pytest.raises(InputError, match=message):
         value_of_observation(scenario(policy, **sections), replications=2, **arguments)
 
 
-def test_the_picture_of_watching():
-    """Lines have their names at their ends, the current policy is marked, and more without a significant gain is shaded. [contract]"""
+def test_the_picture_of_observation():
+    """Lines are labelled at their ends, the current policy is marked, and steps without significant gain are shaded. [contract]"""
     small = scenario(ROLLING, release=LATENT, costs={"escape": 100, "hour_of_delay": 1})
     result = value_of_observation(small, replications=4, minutes=[1, 2, 3])
     ax = draw_on(plot_value_of_observation, result, lever="minutes")

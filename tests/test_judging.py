@@ -1,4 +1,4 @@
-"""The one rule by which requirements are judged: exact at the limit, its guarantee, and the same in every analysis."""
+"""The common rule by which requirements are judged: exact at the limit, with its guarantee, and in every analysis."""
 
 import math
 from dataclasses import replace
@@ -21,7 +21,7 @@ from simdeploy.statistics.nonnegative import limit_from_below
 from simdeploy.statistics.sample import UNBOUNDED, Sample, Strata, as_sample
 from simdeploy.validation import oracles
 
-# Limits that can never stop a rollout are meant here.
+# Limits that can never stop a rollout are intended here.
 REPETITIONS = 1000
 LEVEL = 0.95
 # 5 % and four standard errors of a proportion.
@@ -38,7 +38,7 @@ def verdict_of(values, requirement, error=0.05):
 
 @pytest.mark.parametrize("text", ["false_alarm <= {}", "false_alarm >= {}"])
 def test_a_rate_is_tested_exactly(text):
-    """A rate is decided just where the binomial tail at the limit is at most the error that is allowed. [oracle]"""
+    """A rate is decided exactly if the binomial tail at the limit is at most the allowed error. [oracle]"""
     from scipy.stats import binom
 
     n, limit, error = 60, 0.3, 0.02
@@ -54,7 +54,7 @@ def test_a_rate_is_tested_exactly(text):
 @pytest.mark.parametrize("quantile", [0.5, 0.9, 0.05])
 @pytest.mark.parametrize("sign", ["<=", ">="])
 def test_a_quantile_is_a_rate(quantile, sign):
-    """A quantile is decided as is the rate of values up to the limit (or below it) against its probability. [oracle]"""
+    """A quantile is decided like the rate of values up to (or below) the limit against its probability. [oracle]"""
     rng = np.random.default_rng(4)
     error = 0.03
     for n in (3, 40, 150):
@@ -69,8 +69,8 @@ def test_a_quantile_is_a_rate(quantile, sign):
 
 
 @pytest.mark.parametrize("text", ["false_alarm <= 1%", "false_alarm >= 1%"])
-def test_a_rate_at_its_limit_keeps_it_whatever_the_order(text):
-    """One of a hundred is 1 %, no more and no less, wherever in the row it stands. [property]"""
+def test_a_rate_at_its_limit_meets_it_in_any_order(text):
+    """One of a hundred is exactly 1 %, wherever it stands. [property]"""
     rows, requirement = np.eye(100), parse_requirement(text)
     estimates = judge(rows, requirement, 0.05).estimate
     assert set(estimates.tolist()) == {0.01}
@@ -78,8 +78,8 @@ def test_a_rate_at_its_limit_keeps_it_whatever_the_order(text):
     assert {estimate_values(row, requirement.measure, 0.9).estimate for row in rows} == {0.01}
 
 
-def test_a_mean_needs_a_thousand_observations_or_as_many_as_their_skewness_asks():
-    """A mean is not judged before it has 1,000 observations and 2.8 times their squared skewness. [contract]"""
+def test_a_mean_needs_enough_observations():
+    """A mean is not judged before 1,000 observations and 2.8 times their squared skewness. [contract]"""
     requirement = parse_requirement("makespan_s <= 100")
     assert [verdict_of(np.ones(n), requirement, 0.01) for n in (999, 1000)] == [UNDECIDED, MET]
     # One in n: skewness (n - 2) / sqrt(n - 1), so that its square is about n.
@@ -88,7 +88,7 @@ def test_a_mean_needs_a_thousand_observations_or_as_many_as_their_skewness_asks(
 
 
 def test_upper_bounds_of_skewed_means_err_as_stated():
-    """Of 1,000 lognormal values (sigma 1), an upper bound of 95 % errs about as often as it says, a lower one less often. [oracle]"""
+    """For 1,000 lognormal values (sigma 1), an upper bound of 95 % errs about as stated, a lower one less often. [oracle]"""
     costs, error = np.random.default_rng(3).lognormal(0, 1, (4000, 1000)), 0.05
     standard_error = math.sqrt(error * (1 - error) / len(costs))
     at_most, at_least = (parse_requirement(f"makespan_s {sign} {math.exp(0.5)!r}") for sign in ("<=", ">="))
@@ -101,7 +101,7 @@ def test_upper_bounds_of_skewed_means_err_as_stated():
     "text", ["false_alarm <= 1%", "false_alarm >= 99%", "p95 makespan_s <= 1", "p5 makespan_s >= 1", "completed <= 40%"]
 )
 def test_the_fewest_observations(text):
-    """So many of the best observations show a requirement to be met, and one less doesn't. [property]"""
+    """The stated number of best observations meets a requirement, and one fewer doesn't. [property]"""
     requirement = parse_requirement(text)
     best = 1.0 if requirement.measure.kind == "quantile" or requirement.at_least is not None else 0.0
     for error in (0.05, 0.001):
@@ -109,8 +109,8 @@ def test_the_fewest_observations(text):
         assert [verdict_of(np.full(m, best), requirement, error) for m in (n - 1, n)] == [UNDECIDED, MET]
 
 
-def test_that_a_rate_is_nothing_can_not_be_shown():
-    """No number of rollouts shows that a rate is 0; one is enough to show that it isn't. [contract]"""
+def test_a_rate_of_zero_can_not_be_shown():
+    """No number of rollouts shows that a rate is 0; one may show that it isn't. [contract]"""
     never = parse_requirement("escaped <= 0")
     assert verdict_of(np.zeros(10_000), never) == UNDECIDED
     assert math.isinf(fewest_observations(never, 0.05))
@@ -121,8 +121,8 @@ def test_that_a_rate_is_nothing_can_not_be_shown():
 @pytest.mark.parametrize(
     "text", ["false_alarm <= 0.2", "p90 makespan_s <= 60", "p90 makespan_s >= 60", "makespan_s <= 50"]
 )
-def test_many_cases_are_judged_as_each_by_itself(text):
-    """Cases judged at once have the verdicts, estimates and bounds of each by itself; those that are unknown have none. [property]"""
+def test_many_cases_are_judged_as_each_alone(text):
+    """Cases judged together have the verdicts, estimates and bounds of each; unknown ones have none. [property]"""
     requirement = parse_requirement(text)
     rng = np.random.default_rng(5)
     rows = rng.exponential(rng.uniform(10, 90, (60, 1)), (60, 80))
@@ -187,7 +187,7 @@ def test_looking_often_does_not_mislead(draw, text):
     verdicts = follow(draw(rng, (REPETITIONS, 6400)), parse_requirement(text), most=6400)
     shares = [(verdicts == verdict).mean() for verdict in (MET, MISSED)]
     assert max(shares) <= MOST_WRONG
-    # The test is not empty: both do happen.
+    # The test is not vacuous: both do happen.
     assert min(shares) > 0
 
 
@@ -200,15 +200,15 @@ def rare_and_dear(rng, shape):
     [
         (bernoulli(0.005), "escaped {} 0.005", 0.05),
         (exponential, f"p95 makespan_s {{}} {P95!r}", 0.05),
-        # Student's bounds of skewed values err more often than they say, the more the fewer values there are.
+        # Student's bounds of skewed values err more often than stated, the more the fewer values there are.
         (exponential, "makespan_s {} 1", 0.06),
         (lognormal, "makespan_s {} 1", 0.075),
         (rare_and_dear, "cost {} 1", 0.06),
     ],
 )
 @pytest.mark.parametrize("n", [1000, 3000])
-def test_one_look_errs_as_often_as_is_said(draw, text, most, n):
-    """With the truth at the limit, either verdict is a mistake in 5 % of looks at most; of means in as many as the page says. [oracle]"""
+def test_one_look_errs_as_often_as_stated(draw, text, most, n):
+    """With the truth at the limit, either verdict is wrong in at most 5 % of looks, for means in as many as documented. [oracle]"""
     rows = draw(np.random.default_rng(31), (REPETITIONS, n))
     for sign in ("<=", ">="):
         verdicts = judge(rows, parse_requirement(text.format(sign)), 1 - LEVEL).verdict
@@ -217,7 +217,7 @@ def test_one_look_errs_as_often_as_is_said(draw, text, most, n):
 
 
 def test_a_limit_that_is_not_near_is_decided():
-    """A rate of a fifth of its limit is shown to be met in nearly every repetition, twice the limit not to be. [property]"""
+    """A rate of a fifth of its limit is nearly always shown to be met, one of twice the limit not to be. [property]"""
     rng = np.random.default_rng(8)
     for rate, expected in ((0.01, MET), (0.1, MISSED)):
         verdicts = follow(bernoulli(rate)(rng, (300, 3200)), parse_requirement("false_alarm <= 0.05"), most=3200)
@@ -225,7 +225,7 @@ def test_a_limit_that_is_not_near_is_decided():
 
 
 def test_the_guarantee_on_the_engine():
-    """On rollouts whose rate of stops is exactly the limit, at most 5 % of the checks are wrong. [oracle]"""
+    """For rollouts with a rate of stops exactly at the limit, at most 5 % of the checks are wrong. [oracle]"""
     most, failure, limit = 200, 0.15, 2
     scenario = Scenario.from_dict(
         {
@@ -246,8 +246,8 @@ def test_the_guarantee_on_the_engine():
 
 
 @pytest.mark.parametrize("side", ["at_most", "at_least"])
-def test_settling_makes_no_false_verdicts(side):
-    """At the very limit, at most 5 % of requirements get a verdict over all looks, less binomial error. [property]"""
+def test_settling_makes_few_false_verdicts(side):
+    """Exactly at the limit, at most 5 % of requirements get a verdict over all looks, plus binomial error. [property]"""
     truth = 0.1
     requirement = Requirement(Measure("false_alarm"), **{side: truth})
     draws = bernoulli(truth)(np.random.default_rng(11), (REPETITIONS, 1600))
@@ -261,7 +261,7 @@ def test_settling_makes_no_false_verdicts(side):
     options = {"error": 0.05, "fewest": 100, "most": 1600}
     verdicts, end = settle(measure, np.arange(REPETITIONS), [requirement], **options)
     assert end == 1600
-    # Exactly at the limit it is met; just beyond it would be missed: either verdict is a false one for a neighbour.
+    # Exactly at the limit it is met, just beyond it is missed: either verdict is false for a neighbour.
     for verdict in (MET, MISSED):
         assert (verdicts == verdict).mean() <= MOST_WRONG
 
@@ -270,7 +270,7 @@ def test_settling_makes_no_false_verdicts(side):
 
 
 def test_several_requirements_have_one_verdict():
-    """One that is not met outweighs what is undecided, which outweighs what is met; nothing asked is met. [contract]"""
+    """Not met outweighs undecided, which outweighs met; without requirements it is met. [contract]"""
     rows = np.array([[MET, MET], [MET, UNDECIDED], [UNDECIDED, MISSED], [MISSED, MET]])
     assert join(rows).tolist() == [MET, UNDECIDED, MISSED, MISSED]
     assert join(np.zeros((2, 0), dtype="<U9")).tolist() == [MET, MET]
@@ -278,7 +278,7 @@ def test_several_requirements_have_one_verdict():
 
 @pytest.fixture(scope="module")
 def failing():
-    """A scenario under whose strict policy nearly every rollout fails, and few under the loose one."""
+    """A scenario in which nearly every rollout fails under the strict policy, and few under the loose one."""
     strict, loose = ({"strategy": "immediate", "max_failed_nodes": n, "max_failed_nodes_percent": 100} for n in (0, 4))
     fleet = {"nodes": 20, "update_duration": {"exponential": {"mean": "30s"}}, "start_failure": 0.1}
     with pytest.warns(match="can never stop"):
@@ -292,7 +292,7 @@ def failing():
         ("failed <= 8.8%", {MISSED, UNDECIDED}),
         ("p90 makespan_s <= 2m", {MET, MISSED}),
         ("failed >= 80%", {MISSED, MET}),
-        # Of a hundred values no mean is judged, wherever one asks.
+        # With a hundred values no mean is judged, in any analysis.
         ("makespan_s <= 1h", {UNDECIDED}),
         ("makespan_s <= 1s", {UNDECIDED}),
     ],
@@ -325,7 +325,7 @@ def test_the_same_values_get_the_same_verdict_everywhere(failing, text, verdicts
 
 
 def test_an_exact_lower_limit_of_a_mean_of_rare_values():
-    """Where one value in a hundred makes half of the mean, and most samples show none, the lower limit errs as seldom as it says. [oracle]"""
+    """If 1 % of the values make up half of the mean, the lower limit errs as rarely as stated. [oracle]"""
     rng, error, repetitions = np.random.default_rng(2), 0.1, 4000
     for n in (40, 100, 400):
         values = np.where(rng.random((repetitions, n)) < 0.01, 100.0, 1.0)
@@ -338,7 +338,7 @@ def test_an_exact_lower_limit_of_a_mean_of_rare_values():
 
 @pytest.mark.parametrize("sigma", [0.1, 1.0, 2.0])
 def test_an_exact_lower_limit_of_a_mean(sigma):
-    """Of few values by kind, at least 0, the lower limit errs as seldom as it says, and isn't far off where they vary little. [oracle]"""
+    """For few nonnegative values by kind, the lower limit errs as rarely as stated, and is close if they vary little. [oracle]"""
     rng, error, n, repetitions = np.random.default_rng(1), 0.1, (40, 20), 2000
     shares, sizes = np.array([0.9, 0.1]), np.array([1.0, 10.0])
     strata = Strata(np.repeat([0, 1], n), shares)
@@ -362,15 +362,15 @@ def test_an_exact_lower_limit_of_a_mean(sigma):
     ],
 )
 def test_few_values_show_a_mean_to_be_too_high(text, bounds, verdict):
-    """100 worlds show that a mean is far above its limit if values can't be negative, but nothing else. [contract]"""
+    """100 worlds can show that a nonnegative mean is far above its limit, but nothing else. [contract]"""
     sample = replace(as_sample(np.linspace(130, 140, 100)[None]), bounds=bounds)
     judged = judge(sample, parse_requirement(text), 0.0125)
     assert judged.verdict.item() == verdict
     assert judged.low.item() < 135 < judged.high.item()
 
 
-def test_what_is_never_negative():
-    """An excess is never negative unless nodes go down by themselves; with those, an update may repair some. [oracle]"""
+def test_nonnegative_measures():
+    """An excess is never negative unless nodes crash by themselves, as an update may then repair some. [oracle]"""
     fleet = {"nodes": 20, "update_duration": "1s"}
     health_check = {"deadline": "9m", "min_healthy_time": "1m"}
     policy = {"strategy": "rolling", "max_parallel": 2, "max_failed_nodes": 20, "max_failed_nodes_percent": 100}

@@ -1,4 +1,4 @@
-"""The default ranges of a search plan no more nodes in flight at once than today's policy, unless more is asked for."""
+"""By default a search plans no more nodes in flight at once than the current policy."""
 
 import copy
 import json
@@ -51,7 +51,7 @@ def search(scenario, **options):
 
 
 def try_few(scenario, **options):
-    """Search as above with fewer rollouts than a good choice needs, where only what is tried matters."""
+    """Search as above with fewer rollouts than a good choice needs, for tests of what is tried."""
     stages = {"_FIRST_BATCHES": 2, "WORLDS_OF_A_BATCH": 2, "_WORLDS_OF_SCALE": 8, "_FEWEST_NEW_WORLDS": 8}
     stages |= {"_MOST_CARRIED": 5, "_LEADERS": 5, "_MOST_STEPS": 1, "_STEPS": 2}
     with pytest.MonkeyPatch.context() as patch:
@@ -62,7 +62,7 @@ def try_few(scenario, **options):
 
 
 def sizes(result, scenario):
-    """Return the nodes that every candidate has in flight at once, from its settings alone."""
+    """Return the nodes that every candidate has in flight at once, from its settings."""
     return sizes_of(result.candidates, scenario)
 
 
@@ -79,8 +79,8 @@ def sizes_of(candidates, scenario):
 
 
 class TestLimit:
-    def test_the_limit_is_what_is_planned_today(self):
-        """No candidate has a larger wave than today's policy, which is one of the sizes tried. [property]"""
+    def test_the_limit_is_the_current_plan(self):
+        """No candidate has a larger wave than the current policy, whose size is among those tried. [property]"""
         scenario = make()
         result = try_few(scenario, candidates=30)
         assert result.largest_wave == result.current_wave == 6
@@ -95,11 +95,11 @@ class TestLimit:
         assert max(of_grid) == NODES
         rolling = tables[1][tables[1]["strategy"].eq("rolling")]
         n_per_size = rolling["max_parallel"].eq(1).sum()
-        assert rolling["max_parallel"].eq(6).sum() >= n_per_size  # no size of the whole ranges
+        assert rolling["max_parallel"].eq(6).sum() >= n_per_size  # size outside the whole ranges
         # Waves of 6 after 10 canaries are beyond it as well.
         assert limited.n_beyond == (of_grid > 6).sum() + n_per_size
 
-    def test_without_it_a_search_takes_the_fleet_down(self):
+    def test_without_a_limit_a_search_takes_the_fleet_down(self):
         """Simultaneous outage is free in the model, so without the limit all nodes are updated at once. [property]"""
         scenario = make()
         free, limited = search(scenario, largest_wave="all"), search(scenario)
@@ -121,8 +121,8 @@ class TestLimit:
             ({"dialect": "rollout", "max_parallel": 0, "health_check": IN_NS}, {}, 4),  # 10 % by default
         ],
     )
-    def test_what_today_plans(self, policy, orchestrator, limit):
-        """Canaries, a wave, slots, batches and percentages are the nodes that are in flight at once. [oracle]"""
+    def test_the_current_plan(self, policy, orchestrator, limit):
+        """Canaries, a wave, slots, batches and percentages give the nodes in flight at once. [oracle]"""
         scenario = make(policy, orchestrator=orchestrator)
         result = try_few(scenario, candidates=30)
         assert result.largest_wave == result.current_wave == limit
@@ -132,7 +132,7 @@ class TestLimit:
 
     @pytest.mark.parametrize("dialect", ["deployment", "rollout"])
     def test_a_number_of_nodes(self, dialect):
-        """Another limit, below or above today's, is kept in both dialects; today's policy stays. [property]"""
+        """Another limit, above or below the current plan, is kept in both dialects; the current policy stays. [property]"""
         health = {} if dialect == "deployment" else {"health_check": IN_NS}
         scenario = make({"dialect": dialect, "max_parallel": 10, **health})
         today = 10 if dialect == "deployment" else 4
@@ -143,8 +143,8 @@ class TestLimit:
             assert result.n_beyond_largest_wave > 0
 
     @pytest.mark.parametrize("dialect", ["deployment", "rollout"])
-    def test_neighbours_keep_it(self, dialect):
-        """Nor has a neighbour of a policy that is tried a larger wave, though today's is one of the sizes. [property]"""
+    def test_neighbours_keep_the_limit(self, dialect):
+        """No neighbour of a tried policy has a larger wave either. [property]"""
         scenario = make({"dialect": dialect} | ({} if dialect == "deployment" else {"health_check": IN_NS}))
         few = make_candidates(scenario, scenario.policy(), None, most=60, seed=0, largest_wave=2)
         everywhere = make_neighbourhood(scenario, scenario.policy(), few, may_extend=True)
@@ -153,8 +153,8 @@ class TestLimit:
         assert len(new) > 100
         assert max(sizes_of(new, scenario)) == 2
 
-    def test_the_scenarios_other_policies_are_held_to_it(self):
-        """A policy of the file that plans more is left out and counted; with named values it is tried. [contract]"""
+    def test_the_scenarios_other_policies_have_to_keep_it(self):
+        """A policy of the file that plans more is left out and counted, unless values are named. [contract]"""
         reckless = {"reckless": {**SCENARIO["policies"]["waves"], "max_parallel": 39}}
         scenario = make(policies=SCENARIO["policies"] | reckless)
         limited, free = (try_few(scenario, largest_wave=limit, candidates=5) for limit in (None, "all"))
@@ -167,7 +167,7 @@ class TestLimit:
 class TestLifted:
     @pytest.mark.parametrize("how", [{}, {"largest_wave": 3}])
     def test_named_values_are_tried_as_named(self, how):
-        """Values in `vary` are all tried, whatever the limit; none is left out. [contract]"""
+        """Values in `vary` are all tried, whatever the limit. [contract]"""
         result = try_few(make(), vary={"max_parallel": [2, 20, 0]}, **how)
         assert set(result.candidates["max_parallel"]) == {6, 2, 20, 0}
         assert (result.largest_wave, result.n_beyond_largest_wave) == (None, 0)
@@ -177,7 +177,7 @@ class TestLifted:
         "min_in_service_fraction >= 0.5", "p5 min_in_service_fraction >= 50%", "min_in_service_fraction given good >= 0.5",
     ])  # fmt: skip
     def test_a_requirement_on_the_minimum_in_service_lifts_it(self, required):
-        """With such a requirement there is no limit but a given one. [contract]"""
+        """With such a requirement there is only an explicit limit. [contract]"""
         scenario = make()
         result = try_few(scenario, requirements=[required])
         assert (result.largest_wave, result.n_beyond_largest_wave) == (None, 0)
@@ -188,7 +188,7 @@ class TestLifted:
         "required", ["min_capacity_ratio >= 1", "shed_requests <= 10", "p95 shed_requests_excess <= 0"]
     )
     def test_a_requirement_on_shed_requests_lifts_it(self, required):
-        """So does one on what a shared service sheds. [contract]"""
+        """The same holds for a requirement on shed requests of a shared service. [contract]"""
         result = try_few(make(fleet=SHARED), of="makespan_s", requirements=[required], candidates=5)
         assert result.largest_wave is None
 
@@ -204,24 +204,24 @@ class TestLifted:
         ],
     )
     def test_a_price_of_shed_requests_lifts_it(self, fleet, costs, of, limit):
-        """Where the objective pays for outages at the same time, there is no need of a limit. [contract]"""
+        """If the objective pays for simultaneous outages, no limit is needed. [contract]"""
         fleet = SHARED if fleet == "shared" else SCENARIO["fleet"]
         result = try_few(make(fleet=fleet, costs=costs), of=of, candidates=5)
         assert result.largest_wave == limit
 
     @pytest.mark.parametrize("required", ["makespan_s <= 1h", "min_in_service_fraction <= 0.9"])
-    def test_others_do_not(self, required):
+    def test_other_requirements_keep_it(self, required):
         """A requirement that keeps no nodes in service leaves the limit. [contract]"""
         assert try_few(make(), requirements=[required], candidates=5).largest_wave == 6
 
     @pytest.mark.parametrize("wrong", [0, -1, 2.5, True, "al"])
-    def test_what_is_no_limit_is_refused(self, wrong):
-        """Neither a number of nodes nor all is an error that says what is allowed. [contract]"""
+    def test_invalid_limits_are_refused(self, wrong):
+        """Anything but a number of nodes or all is an error with the allowed values. [contract]"""
         with pytest.raises(InputError, match=r"largest_wave: invalid limit .*; allowed: nodes, from 1, or 'all'"):
             try_few(make(), largest_wave=wrong)
 
     def test_nothing_left_to_try(self):
-        """If every policy of the default ranges plans more, the error says how many are needed, and the way out. [contract]"""
+        """If every policy of the default ranges plans more, the error says how many nodes are needed, and the way out. [contract]"""
         scenario = make(orchestrator={"pacing": "rate", "rate": {"per_minute": 10}})
         message = (
             r"largest_wave: nothing left to try \(found 3\); allowed: 10 or more nodes, or 'all'; .* vary \(--vary\)"
@@ -232,20 +232,20 @@ class TestLifted:
 
 @pytest.fixture(scope="module")
 def limited():
-    # Of few rollouts, so that whether their costs can be trusted says nothing.
+    # With few rollouts, so that whether their costs can be trusted doesn't matter.
     limits = dict.fromkeys(("FEWEST_WORLDS", "LARGEST_WEIGHT", "_FEWEST_VALUES", "_FEWEST_EQUAL"), 1)
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {**limits, "MOST_SKEWED": 1e9}.items():
             patch.setattr(f"simdeploy.statistics.combining.{name}", value)
         found = search(make())
-    rows = found.policies.copy()  # how long the answer is must not depend on the digits of its numbers
+    rows = found.policies.copy()  # the length of the answer must not depend on the digits of its numbers
     rows.loc[rows["measure"].eq("cost"), ["estimate", "low", "high"]] = 7.0
     return replace(found, policies=rows)
 
 
 class TestTold:
-    def test_the_last_sentence_says_it(self, limited):
-        """The answer ends with the limit and the option that lifts it; of other limits than today's it says so. [contract]"""
+    def test_the_last_sentence_names_the_limit(self, limited):
+        """The answer ends with the limit and the option that lifts it, also for other limits. [contract]"""
         few = limited.policies[limited.policies["policy"].eq("choice") & limited.policies["measure"].eq("cost")]
         limited = replace(limited, policies=few)
         limited = replace(limited, keeps_current=True, at_end=())
@@ -260,14 +260,14 @@ class TestTold:
         assert nothing.answer.endswith(LIFTED)
 
     def test_little_room(self, limited):
-        """Where the sentence doesn't fit, a shorter one does. [contract]"""
+        """If the sentence doesn't fit, a shorter one does. [contract]"""
         kept = replace(limited, keeps_current=True, at_end=())
         answers = [replace(kept, current_policy="w" * length).answer for length in range(5, 41)]
         assert all(answer.endswith((f" {LIFTED}", f" {SHORT}")) for answer in answers)
         assert {answer.endswith(f" {SHORT}") for answer in answers} == {True, False}
         assert max(map(len, answers)) <= 240
 
-    def test_it_is_the_first_to_go(self, limited):
+    def test_it_is_the_first_to_be_cut(self, limited):
         """In a long answer the limit is left out before anything else. [contract]"""
         long = replace(limited, current_policy="a-policy-" * 6)
         assert "The best of" in long.answer
@@ -275,7 +275,7 @@ class TestTold:
         assert len(long.answer) <= 240
 
     def test_it_is_data(self, limited):
-        """Limit, what it left out, and what today's policy plans are in the JSON. [contract]"""
+        """Limit, the candidates left out, and the current plan are in the JSON. [contract]"""
         document = limited.to_dict()
         assert (document["largest_wave"], document["current_wave"]) == (6, 6)
         assert document["n_beyond_largest_wave"] == limited.n_beyond_largest_wave > 0
@@ -292,7 +292,7 @@ class TestTold:
             rows = limited.policies.copy()
             rows.loc[in_service.index[0], "estimate"] = value
             assert f" for the current policy{sentence}. The best of" in replace(limited, policies=rows).answer
-        # It gives way to how sure the choice is.
+        # The certainty of the choice takes precedence.
         long = replace(limited, policies=rows, current_policy="a-policy-" * 6)
         assert "minimum in service" not in long.answer
         assert "The best of" in long.answer
@@ -301,7 +301,7 @@ class TestTold:
 
     @pytest.mark.parametrize(("dialect", "shown"), [("deployment", "all at once"), ("rollout", "0")])
     def test_all_at_once(self, dialect, shown):
-        """A max_parallel of 0 reads as what it does, which in the rollout dialect is something else; JSON has the 0. [contract]"""
+        """A max_parallel of 0 is written as all at once, but not in the rollout dialect; JSON has the 0. [contract]"""
         health = {} if dialect == "deployment" else {"health_check": IN_NS}
         policy = {"dialect": dialect, "max_parallel": 5, **health}
         result = search(make(policy), vary={"max_parallel": [0]})

@@ -1,4 +1,4 @@
-"""The line between nodes and the control plane, worked out by hand: who is reached, what is heard when, who goes back."""
+"""Connections between nodes and the control plane, by hand: which nodes are reached, when verdicts are heard, and rollbacks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from simdeploy.units import NS_PER_S
 from simdeploy.world.realized import World
 
 NEVER_ONLINE = {"online": "1ns", "offline": "1000h"}
-# Whoever is dispatched, which takes 30 s and then 30 s of windows, is offline from 45 s at the latest, for ten minutes.
+# Every dispatched node, which takes 30 s and then 30 s of windows, is offline from 45 s at the latest, for ten minutes.
 BREAKS = {"online": "45s", "offline": "10m"}
 MANY = 200
 
@@ -38,13 +38,13 @@ def run(scenario: Scenario, policy: Any, engine: str) -> dict[str, Any]:
 
 
 def online_again_s(scenario: Scenario, nodes: list[int], t_s: float) -> dict[int, float]:
-    """When nodes are online from a time on."""
+    """Return when nodes are online from a time on."""
     lines = World(scenario.fleet, scenario.release, scenario.operator, 0, 0).lines
     return {node: lines.online_again(node, round(t_s * NS_PER_S)) / NS_PER_S for node in nodes}
 
 
 def touched(rollout: Rollout) -> Any:
-    """The nodes that were dispatched; BREAKS leaves some."""
+    """Return the nodes that were dispatched; BREAKS leaves some."""
     nodes = rollout.nodes[rollout.nodes["dispatched_at_s"].notna()].set_index("node")
     assert 5 < len(nodes) < 40
     return nodes
@@ -55,23 +55,23 @@ def touched(rollout: Rollout) -> Any:
 
 @pytest.mark.parametrize(("what", "failed"), [("fail", 10), ("skip", 0)])
 def test_nodes_that_are_offline_at_their_turn(make_scenario, engine, what, failed):
-    """Nodes that are offline at their turn fail at once, or are passed over; they are not touched and serve on. [contract]"""
+    """Nodes that are offline at their turn fail at once or are skipped, are not touched, and serve on. [contract]"""
     scenario = make_scenario(fleet={"connection": NEVER_ONLINE}, orchestrator=switches(unreachable_nodes=what))
     values = run(scenario, rolling(), engine)
     assert (values["failed_nodes"], values["touched_nodes"], values["makespan_s"]) == (failed, 0, 0)
     assert (values["min_in_service_fraction"], values["unavailable_node_s"]) == (1, 0)
 
 
-def test_who_is_offline_at_its_turn_is_so_under_any_policy(make_scenario, engine):
-    """Whether a node is reached depends neither on when it has its turn, nor on what becomes of others. [property]"""
+def test_being_offline_does_not_depend_on_the_policy(make_scenario, engine):
+    """Whether a node is reached depends neither on the time of its turn nor on other nodes. [property]"""
     scenario = breaking(make_scenario, {"connection": {"online": "10m", "offline": "5m"}})
     at_once, *others = (run(scenario, rolling(parallel), engine)["touched_nodes"] for parallel in (0, 10, 70))
     assert others == [at_once] * 2
     assert 0 < at_once < MANY
 
 
-def test_a_line_is_stationary_from_its_turn_on(make_scenario):
-    """Any time after their turn, as many nodes are offline as at it, whatever the distribution of the times. [oracle]"""
+def test_a_connection_is_stationary_from_its_turn_on(make_scenario):
+    """At any time after their turn the offline share is that at the turn, for any distribution. [oracle]"""
     n, turn = 20_000, 7200 * NS_PER_S
     spells = {"online": {"weibull": {"mean": "3h", "shape": 0.6}}, "offline": {"lognormal": {"mean": "1h", "sd": "2h"}}}
     scenario = make_scenario(fleet={"nodes": n, "connection": spells}, orchestrator=switches())
@@ -83,7 +83,7 @@ def test_a_line_is_stationary_from_its_turn_on(make_scenario):
         assert abs(online - 0.75) <= 4 * (0.75 * 0.25 / n) ** 0.5
 
 
-def test_the_records_say_offline(make_scenario):
+def test_the_records_name_offline(make_scenario):
     """The reason of a node that was offline at its turn says so; such a failure is known at once. [contract]"""
     orchestrator = switches(unreachable_nodes="fail", on_failure="rollback")
     scenario = make_scenario(fleet={"connection": NEVER_ONLINE}, orchestrator=orchestrator)
@@ -114,9 +114,7 @@ def test_a_node_is_waited_for_until_it_is_up_and_online(make_scenario, engine):
 
 
 def test_offline_spells_begin_at_a_nodes_turn(make_scenario):
-    """A node that is waited for is dispatched at the end of its first spell, which begins at its turn; a verdict is heard at the
-    end of the spell in which it was reached. [oracle]
-    """
+    """A waiting node is dispatched at the end of the spell at its turn; a verdict is heard at the end of its spell. [oracle]"""
     fleet = {"nodes": MANY, "connection": {"online": "5m", "offline": "3m"}}
     scenario = make_scenario(fleet=fleet, orchestrator=switches(unreachable_nodes="wait"))
     rollout = simulate(scenario, rolling(50, deadline="30m", max_failed_nodes=200, max_failed_nodes_percent=100))
@@ -138,7 +136,7 @@ def test_offline_spells_begin_at_a_nodes_turn(make_scenario):
 
 
 def test_a_verdict_counts_when_it_is_heard(make_scenario, engine):
-    """A node that runs while it is offline counts at the end of its offline spell; its service and windows go by true time. [contract]"""
+    """A node that runs while offline counts at the end of its spell; its service and windows use true time. [contract]"""
     scenario = breaking(make_scenario)
     rollout = simulate(scenario, rolling(deadline="700s"))
     nodes = touched(rollout)
@@ -155,7 +153,7 @@ def test_a_verdict_counts_when_it_is_heard(make_scenario, engine):
     assert values["exposed_node_s"] == pytest.approx(len(nodes) * (max(heard.values()) - 30), rel=1e-12)
 
 
-def test_counts_of_the_deployment_are_of_what_was_heard(make_scenario):
+def test_counts_of_the_deployment_are_of_heard_verdicts(make_scenario):
     """Each verdict makes a revision when it is heard; its event names the node. [contract]"""
     rollout = simulate(breaking(make_scenario), rolling(deadline="700s"))
     heard = sorted(touched(rollout)["heard_at_s"])
@@ -183,7 +181,7 @@ def test_a_verdict_heard_on_the_deadline_counts(make_scenario, engine):
 
 @pytest.mark.parametrize("local", [False, True])
 def test_a_node_that_is_not_heard_of(make_scenario, engine, local):
-    """It fails at its deadline, exposed and in service, does not go back by itself, and no later verdict counts. [contract]"""
+    """It fails at its deadline, exposed and in service, is not rolled back, and later verdicts don't count. [contract]"""
     scenario = breaking(make_scenario, orchestrator=switches(node_local_rollback=local))
     rollout = simulate(scenario, rolling())
     nodes = touched(rollout)
@@ -201,7 +199,7 @@ def test_a_node_that_is_not_heard_of(make_scenario, engine, local):
 
 
 def test_the_deadline_may_start_when_the_node_has_started(make_scenario, engine):
-    """Under deadline_starts: started nodes that started at 30 s must be heard of by 10m30s. [contract]"""
+    """Under deadline_starts: started, nodes that started at 30 s must be heard of by 10m30s. [contract]"""
     scenario = breaking(make_scenario, orchestrator=switches(deadline_starts="started"))
     nodes = touched(simulate(scenario, rolling(deadline="10m")))
     in_time = sum(at <= 630 for at in online_again_s(scenario, nodes.index, 60).values())
@@ -216,7 +214,7 @@ def test_the_deadline_may_start_when_the_node_has_started(make_scenario, engine)
 
 
 def test_immediate_has_no_deadline(make_scenario, engine):
-    """Under immediate a verdict that is heard late just comes late. [contract]"""
+    """Under immediate a verdict heard late is only late. [contract]"""
     scenario = breaking(make_scenario, {"update_duration": 60})
     nodes = touched(simulate(scenario, IMMEDIATE))
     values = run(scenario, IMMEDIATE, engine)
@@ -224,8 +222,8 @@ def test_immediate_has_no_deadline(make_scenario, engine):
     assert values["makespan_s"] == max(online_again_s(scenario, nodes.index, 60).values())
 
 
-def test_a_failed_start_without_a_deadline_comes_late(make_scenario, engine):
-    """Under deadline_starts: started a node that does not start has no deadline, and is heard of when it is online. [contract]"""
+def test_a_failed_start_without_a_deadline_is_heard_late(make_scenario, engine):
+    """Under deadline_starts: started a node that doesn't start has no deadline, and is heard of when it is online. [contract]"""
     scenario = breaking(make_scenario, {"update_duration": 60, "start_failure": 1}, switches(deadline_starts="started"))
     nodes = touched(simulate(scenario, rolling()))
     values = run(scenario, rolling(), engine)
@@ -234,8 +232,8 @@ def test_a_failed_start_without_a_deadline_comes_late(make_scenario, engine):
 
 
 @pytest.mark.parametrize(("deadline", "heard"), [("700s", "at the end of the spell"), ("10m", "at the deadline")])
-def test_a_node_goes_back_by_its_own_verdict(make_scenario, engine, deadline, heard):
-    """Node-local rollback waits for no line: the node is back before anybody hears that it failed. [contract]"""
+def test_a_node_is_rolled_back_by_its_own_verdict(make_scenario, engine, deadline, heard):
+    """Node-local rollback needs no connection: the node is back before its failure is heard of. [contract]"""
     scenario = breaking(make_scenario, {"update_duration": 50, "start_failure": 1}, switches(node_local_rollback=True))
     rollout = simulate(scenario, rolling(deadline=deadline))
     nodes = touched(rollout)
@@ -249,8 +247,8 @@ def test_a_node_goes_back_by_its_own_verdict(make_scenario, engine, deadline, he
     assert (values["failed_nodes"], values["unavailable_node_s"]) == (len(nodes), 100 * len(nodes))
 
 
-def test_a_limit_is_crossed_by_what_was_heard(make_scenario, engine):
-    """The second failure that is heard of stops a rollout that tolerates one; verdicts after the end count no more. [contract]"""
+def test_a_limit_is_crossed_by_heard_failures(make_scenario, engine):
+    """The second failure heard of stops a rollout that tolerates one; verdicts after the end don't count. [contract]"""
     scenario = breaking(make_scenario, {"update_duration": 60, "start_failure": 1}, switches(on_failure="stop"))
     policy = rolling(deadline="700s", max_failed_nodes=1, max_failed_nodes_percent=100)
     nodes = touched(simulate(scenario, policy))
@@ -260,8 +258,8 @@ def test_a_limit_is_crossed_by_what_was_heard(make_scenario, engine):
     assert values["stopped_at_s"] == heard[1]
 
 
-def test_after_the_end_nobody_minds_deadlines(make_scenario):
-    """A node whose deadline passes after the end keeps its own verdict, and is heard of later. [contract]"""
+def test_deadlines_end_with_the_rollout(make_scenario):
+    """A node whose deadline passes after the end keeps its own verdict, which is heard later. [contract]"""
     scenario = breaking(make_scenario, orchestrator=switches(), operator=script((300, "cancel")))
     rollout = simulate(scenario, rolling(no_auto_rollback=True))
     nodes = touched(rollout)
@@ -271,7 +269,7 @@ def test_after_the_end_nobody_minds_deadlines(make_scenario):
 
 
 def test_types_without_a_release(make_scenario, engine):
-    """restart: as an update, without a way back; stop: no deadline, and the node leaves before anybody hears of it. [contract]"""
+    """restart behaves like an update without rollback; stop has no deadline, and nodes leave before they are heard of. [contract]"""
     restart = breaking(make_scenario, deployment={"type": "restart"})
     n = len(touched(simulate(restart, rolling())))
     values = run(restart, rolling(), engine)
@@ -287,8 +285,8 @@ def test_types_without_a_release(make_scenario, engine):
 # -- pacing and people -------------------------------------------------------------------------------
 
 
-def test_waves_go_by_what_was_heard(make_scenario):
-    """The next wave goes when the last verdict of this one is heard, or its deadline has passed. [contract]"""
+def test_waves_follow_heard_verdicts(make_scenario):
+    """The next wave goes when the last verdict is heard, or its deadline has passed. [contract]"""
     scenario = breaking(make_scenario)
     rollout = simulate(scenario, rolling(MANY // 2))
     nodes = touched(rollout)
@@ -296,16 +294,16 @@ def test_waves_go_by_what_was_heard(make_scenario):
 
 
 @pytest.mark.parametrize(("local", "dispatched"), [(False, 2), (True, 2)])
-def test_a_node_that_was_not_heard_of_holds_its_slot(make_scenario, engine, local, dispatched):
-    """It does not go back by itself, so under failed_node_holds_slot it keeps its slot. [contract]"""
+def test_an_unheard_node_holds_its_slot(make_scenario, engine, local, dispatched):
+    """It is not rolled back, so under failed_node_holds_slot it keeps its slot. [contract]"""
     orchestrator = switches(pacing="sliding", failed_node_holds_slot=True, node_local_rollback=local)
     values = run(breaking(make_scenario, orchestrator=orchestrator), rolling(2), engine)
     assert (values["state"], values["failed_nodes"], values["touched_nodes"]) == ("in_progress", 2, dispatched)
 
 
 @pytest.mark.parametrize(("deadline", "state", "acts_s"), [("10m", "completed", 700), ("700s", "canceled", None)])
-def test_an_operator_sees_what_was_heard(make_scenario, engine, deadline, state, acts_s):
-    """promote_after starts when the last canary was heard of or given up; one that was given up shows no defect. [contract]"""
+def test_an_operator_sees_heard_canaries(make_scenario, engine, deadline, state, acts_s):
+    """promote_after starts when the last canary is heard of or given up; one given up shows no defect. [contract]"""
     operator = {"promote_after": 100, "notices_defect": 1}
     scenario = breaking(make_scenario, None, switches(canary_gate="limits"), release=BAD, operator=operator)
     policy = {"strategy": "canary", "canary_count": MANY, "health_check": {**CHECK, "deadline": deadline}}
@@ -318,8 +316,8 @@ def test_an_operator_sees_what_was_heard(make_scenario, engine, deadline, state,
 # -- going back --------------------------------------------------------------------------------------
 
 
-def test_orders_to_go_back_reach_nodes_that_are_online(make_scenario, engine):
-    """A cancel at 50 s sends back at once who is online; the others run on, and go back when they are online again. [contract]"""
+def test_rollbacks_reach_online_nodes(make_scenario, engine):
+    """A cancel at 50 s rolls back online nodes at once, and the others when they are online again. [contract]"""
     scenario = breaking(make_scenario, {"rollback_duration": 20}, operator=script((20, "cancel")))
     rollout = simulate(scenario, rolling())
     nodes = touched(rollout)
@@ -327,7 +325,7 @@ def test_orders_to_go_back_reach_nodes_that_are_online(make_scenario, engine):
     assert nodes["rollback_started_at_s"].to_dict() == online
     at_once = [node for node, at in online.items() if at == 20]
     assert 0 < len(at_once) < len(nodes)
-    # Who went back at 20 s had not started yet; the others are exposed from 30 s on.
+    # Nodes rolled back at 20 s had not started yet; the others are exposed from 30 s on.
     assert nodes["started_at_s"].isna().to_dict() == {node: node in at_once for node in nodes.index}
     values = run(scenario, rolling(), engine)
     assert (values["state"], values["stopped_at_s"]) == ("canceled", 20)
@@ -339,8 +337,8 @@ def test_orders_to_go_back_reach_nodes_that_are_online(make_scenario, engine):
     assert values["updated_nodes"] == 0
 
 
-def test_rollback_waves_wait_for_nodes_that_are_offline(make_scenario, engine):
-    """A rollback wave is over at the true end of going back, whether the node is online then or not. [contract]"""
+def test_rollback_waves_wait_for_offline_nodes(make_scenario, engine):
+    """A rollback wave ends at the true end of the rollback, whether or not the node is online then. [contract]"""
     pacing = switches(rollback_pacing="max_parallel")
     scenario = breaking(make_scenario, {"rollback_duration": 700}, pacing, operator=script((60, "cancel")))
     policy = {"strategy": "canary", "canary_count": MANY, "max_parallel": 1, "health_check": CHECK}
@@ -353,7 +351,7 @@ def test_rollback_waves_wait_for_nodes_that_are_offline(make_scenario, engine):
     assert run(scenario, policy, engine)["restored_at_s"] == pytest.approx(sent, rel=1e-12)
 
 
-def test_people_reach_nodes_that_are_online(make_scenario, engine):
+def test_people_reach_online_nodes(make_scenario, engine):
     """An escape that people notice is undone node by node, as each is online. [contract]"""
     scenario = breaking(make_scenario, release=BAD, operator={"escape_detection": 0})
     nodes = touched(simulate(scenario, rolling()))
@@ -368,7 +366,7 @@ def test_people_reach_nodes_that_are_online(make_scenario, engine):
 
 
 @pytest.mark.parametrize("gate", ["pooled", "cusum"])
-def test_only_the_threshold_judges_over_lines_that_break(make_scenario, gate):
+def test_only_the_threshold_works_over_broken_connections(make_scenario, gate):
     """A gate other than threshold is refused, with the key that rules it out. [contract]"""
     policy = {"strategy": "rolling", "health_check": {**CHECK, "max_error_rate": 0.1, "gate": gate}}
     with pytest.raises(InputError, match=r"health_check\.gate\.kind: .*fleet\.connection.*allowed: threshold"):
@@ -378,13 +376,13 @@ def test_only_the_threshold_judges_over_lines_that_break(make_scenario, gate):
         make_scenario(fleet=of_class, policies={"p": policy})
 
 
-def test_gates_cannot_be_compared_over_lines_that_break(make_scenario):
-    """compare_gates, left to its default gates, says why there is none. [contract]"""
+def test_gates_cannot_be_compared_over_broken_connections(make_scenario):
+    """compare_gates without explicit gates says why there is none. [contract]"""
     with pytest.raises(InputError, match=r"no gate to compare.*fleet\.connection"):
         compare_gates(breaking(make_scenario, {"requests_per_second": 10}), replications=10)
 
 
-def test_a_class_may_have_its_own_line(make_scenario, engine):
+def test_a_class_may_have_its_own_connection(make_scenario, engine):
     """A class may override the fleet's connection, or be always online. [contract]"""
     fleet = {
         "nodes": 10,
@@ -397,7 +395,7 @@ def test_a_class_may_have_its_own_line(make_scenario, engine):
 
 
 def test_numbers_of_the_connection_are_factors(make_scenario):
-    """Both laws can be changed by their path, as a whole or one parameter. [contract]"""
+    """Both laws can be changed by path, as a whole or by parameter. [contract]"""
     scenario = make_scenario(fleet={"connection": {"online": {"exponential": {"mean": "4h"}}, "offline": "1h"}})
     changed = scenario.with_values({"fleet.connection.online.exponential.mean": "9h", "fleet.connection.offline": "1m"})
     line = changed.fleet.behaviour.connection

@@ -1,4 +1,4 @@
-"""Rollouts that go on with a clock: by-hand acts do what a script does, and change nothing that was seen."""
+"""Rollouts that follow a clock: acts by hand equal those of a script, and change nothing that was seen before."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from simdeploy.engines.reference.engine import run_reference
 from simdeploy.units import NS_PER_S
 from simdeploy.world.operator import ScriptedAct
 
-LATER = "2h"  # than the rollouts are watched
+LATER = "2h"  # longer than the rollouts are watched
 CHECK = {"deadline": "2m", "min_healthy_time": "30s"}
 CANARY = {"strategy": "canary", "canary_count": 2, "max_parallel": 2, "health_check": CHECK}
 IN_TWOS = {"name": "in twos", "fleet": {"nodes": 6, "update_duration": "30s"}, "policies": {"canary": CANARY}}
@@ -48,8 +48,8 @@ def states(rollout: LiveRollout):
 
 
 @pytest.mark.parametrize("number", range(40))
-def test_acts_by_hand_are_those_of_a_script(number):
-    """Acts at random instants leave the revisions that the engine gives with these acts in the script. [property]"""
+def test_acts_by_hand_equal_those_of_a_script(number):
+    """Acts at random instants give the revisions of the engine with these acts in the script. [property]"""
     draw = random.Random(number)
     raw = without_gates(scenario_of(Decisions(draw.randbytes(256))))
     raw["operator"] = {**(raw.get("operator") or {}), "promote_after": LATER, "escape_detection": LATER}
@@ -75,8 +75,8 @@ def test_acts_by_hand_are_those_of_a_script(number):
     assert histories(rollout.recorded)[1:] == ([rolled_back] if rolled_back else [])
 
 
-def test_canaries_wait_for_somebody():
-    """Nobody promotes but the caller, who may not do it before the canaries are resolved. [contract]"""
+def test_canaries_wait_for_the_caller():
+    """Only the caller promotes, and not before the canaries are resolved. [contract]"""
     rollout = live(scenario())
     rollout.advance(59 * NS_PER_S)
     assert rollout.why_not("promote") == "not all canaries are resolved"
@@ -88,8 +88,8 @@ def test_canaries_wait_for_somebody():
     assert states(rollout) == ["completed"]
 
 
-def test_an_escape_is_not_undone_by_itself():
-    """A defective release that completed stays until somebody rolls it back, once. [contract]"""
+def test_an_escape_stays_until_it_is_rolled_back():
+    """A completed defective release stays until somebody rolls it back, once. [contract]"""
     bad = {"bad": {"probability": 1, "defective": True}}
     rollout = live(scenario({"auto_promote": True}, release=bad, operator={"escape_detection": "1m"}))
     rollout.advance(10**6 * NS_PER_S)
@@ -102,7 +102,7 @@ def test_an_escape_is_not_undone_by_itself():
 
 
 def test_a_rollback_by_hand_is_that_of_a_cancel():
-    """It goes as an automatic one does, even if the policy has none; only the message differs. [contract]"""
+    """It equals an automatic one, even if the policy has none; only the message differs. [contract]"""
     rollout = live(scenario({"no_auto_rollback": True}))
     rollout.advance(45 * NS_PER_S)
     rollout.act("rollback")
@@ -117,8 +117,8 @@ def test_a_rollback_by_hand_is_that_of_a_cancel():
     assert update[-1][1].message == "script: rollback"
 
 
-def test_nodes_that_went_back_by_themselves():
-    """If no touched node has anything to go back from, a rollback is refused; before that it isn't. [contract]"""
+def test_nodes_already_rolled_back_locally():
+    """If no touched node is left to roll back, a rollback is refused; before that it isn't. [contract]"""
     fleet = {**IN_TWOS["fleet"], "start_failure": 1}
     switches = {"node_local_rollback": True, "on_failure": "continue"}
     rollout = live(scenario({"auto_promote": True}, fleet=fleet, orchestrator=switches))
@@ -155,7 +155,7 @@ def awaited(**more) -> LiveRollout:
 
 
 def test_waiting_takes_no_memory():
-    """While a gate looks on at what waits for its promotion, nothing is kept of its looks. [contract]"""
+    """Looks of a gate while a promotion is awaited are not stored. [contract]"""
     rollout = awaited()
     rollout.advance(1000 * NS_PER_S)
     tracemalloc.start()
@@ -168,8 +168,8 @@ def test_waiting_takes_no_memory():
     assert grown < 100_000
 
 
-def test_a_rollout_goes_on_where_it_stopped():
-    """Simulated a few events at a time, it has the revisions that it has at once. [property]"""
+def test_a_rollout_resumes():
+    """Simulated a few events at a time, it has the same revisions. [property]"""
     stops = itertools.count()
     whole, parts = awaited(), awaited()
     assert whole.advance(2000 * NS_PER_S)
@@ -180,8 +180,8 @@ def test_a_rollout_goes_on_where_it_stopped():
     assert histories(parts.recorded) == histories(whole.recorded)
 
 
-def test_gates_look_on_while_somebody_may_act():
-    """An alarm of running nodes stops a canary that waits for its promotion, whoever is to give it. [contract]"""
+def test_gates_keep_looking_while_somebody_may_act():
+    """An alarm of running nodes stops a canary that waits for promotion, by whomever. [contract]"""
     check = {**CANARY["health_check"], "max_error_rate": 0.5, "gate": {"kind": "cusum", "good": 0.01, "bad": 0.1}}
     latent = {"bad": {"probability": 1, "defective": True, "error_rate": 0.4, "after": "2m"}}
     fleet = {**IN_TWOS["fleet"], "requests_per_second": 10}
