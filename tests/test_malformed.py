@@ -1,4 +1,4 @@
-"""Bad input of every kind: a clear error with path and line each, and nothing but that."""
+"""Bad input of every kind gives a clear error with path and line, and nothing else."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MEASURED = "slowdown: {empirical: {file: x.csv}}"
 
 
 class Case(NamedTuple):
-    """A bad file, and the problem that must be among those told."""
+    """A bad file, and a problem that must be among the reported ones."""
 
     name: str
     content: str | bytes
@@ -49,7 +49,7 @@ def in_policy(text: str) -> str:
 
 
 def top(name: str, key: str, value: str, below: str, fragment: str) -> Case:
-    """Add a section in line 7, in which something is wrong at a path below."""
+    """Add a section in line 7, with a mistake at a path below it."""
     return Case(name, f"{BASE}{key}: {value}\n", key + below, 7, fragment)
 
 
@@ -407,8 +407,8 @@ def problems_of(file: Path) -> list[Problem]:
 
 @pytest.mark.timeout(5)
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_bad_files_are_told(case: Case, tmp_path: Path) -> None:
-    """A bad file gives an InputError that names the path and the line and says what is wrong, once. [contract]"""
+def test_bad_files_are_reported(case: Case, tmp_path: Path) -> None:
+    """A bad file gives an InputError that names path, line and reason, once. [contract]"""
     write(tmp_path / "d.json", '{"strategy": "immediate", "health_check": {"deadline": "5m"}}')
     file = write(tmp_path / "bad.yaml", case.content)
     problems = problems_of(file)
@@ -421,7 +421,7 @@ def test_bad_files_are_told(case: Case, tmp_path: Path) -> None:
         assert (fitting[0].file, fitting[0].line) == (str(file), case.line)
 
 
-# Of a policy's file; what else may be wrong in one is in test_api.py.
+# Of a policy's file; other mistakes in one are in test_api.py.
 JSON = [
     Case("an empty JSON file", "", "", None, "empty"),
     Case("a duplicate key in JSON", '{"strategy": "immediate",\n"strategy": "rolling"}', "strategy", 2, "duplicate"),
@@ -431,8 +431,8 @@ JSON = [
 
 
 @pytest.mark.parametrize("case", JSON, ids=lambda case: case.name)
-def test_bad_json_policies_are_told(case: Case, tmp_path: Path) -> None:
-    """What is wrong in a policy's JSON file is told with that file's name and line. [contract]"""
+def test_bad_json_policies_are_reported(case: Case, tmp_path: Path) -> None:
+    """A mistake in a policy's JSON file is reported with that file's name and line. [contract]"""
     json_file = write(tmp_path / "d.json", case.content)
     file = write(tmp_path / "good.yaml", in_policy("file: d.json"))
     (problem,) = problems_of(file)
@@ -458,8 +458,10 @@ def test_bad_json_policies_are_told(case: Case, tmp_path: Path) -> None:
         ("", None, "empty"),
     ],
 )
-def test_bad_lines_of_measured_values_are_told(content: str, line: int | None, fragment: str, tmp_path: Path) -> None:
-    """A bad line of an empirical law's file is told with that file's name and the line. [contract]"""
+def test_bad_lines_of_measured_values_are_reported(
+    content: str, line: int | None, fragment: str, tmp_path: Path
+) -> None:
+    """A bad line of an empirical law's file is reported with that file's name and the line. [contract]"""
     measured = write(tmp_path / "x.csv", content)
     (problem,) = problems_of(write(tmp_path / "good.yaml", in_fleet(MEASURED)))
     assert fragment in str(problem)
@@ -469,7 +471,7 @@ def test_bad_lines_of_measured_values_are_told(content: str, line: int | None, f
 
 
 def test_many_bad_lines_are_cut_short(tmp_path: Path) -> None:
-    """A file that holds no numbers at all gives 20 problems, and says that the rest was not read. [contract]"""
+    """A file without any numbers gives 20 problems, and says that the rest was not read. [contract]"""
     write(tmp_path / "x.csv", "a\n" * 1000)
     problems = problems_of(write(tmp_path / "good.yaml", in_fleet(MEASURED)))
     assert len(problems) == 21
@@ -478,8 +480,8 @@ def test_many_bad_lines_are_cut_short(tmp_path: Path) -> None:
     )
 
 
-def test_all_problems_are_told_at_once_in_the_files_order(tmp_path: Path) -> None:
-    """Problems of every section, and contradictions between the sound ones, come together, by line. [contract]"""
+def test_all_problems_are_reported_in_the_files_order(tmp_path: Path) -> None:
+    """Problems of all sections, and contradictions between sound ones, are reported together by line. [contract]"""
     content = (
         "name: 5\n"
         "fleet:\n"
@@ -512,7 +514,7 @@ def test_all_problems_are_told_at_once_in_the_files_order(tmp_path: Path) -> Non
 
 
 def test_a_misspelt_required_key_is_one_problem(tmp_path: Path) -> None:
-    """A misspelt required key is not told a second time as missing. [contract]"""
+    """A misspelt required key is not also reported as missing. [contract]"""
     content = BASE.replace("nodes:", "nods:").replace("policies:", "polices:")
     problems = problems_of(write(tmp_path / "bad.yaml", content))
     assert [format_path(problem.path) for problem in problems] == ["fleet.nods", "polices"]
@@ -520,7 +522,7 @@ def test_a_misspelt_required_key_is_one_problem(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(5)
 def test_aliases_that_multiply_are_refused(tmp_path: Path) -> None:
-    """Ten levels of ten aliases each are an error at once, not ten thousand million values. [contract]"""
+    """Ten levels of ten aliases each are an error at once, without expanding them. [contract]"""
     levels = ["a0: &a0 [" + ", ".join("x" * 10) + "]"]
     levels += [f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 10)}]" for level in range(1, 11)]
     with pytest.raises(InputError, match=r"expand to more than 10,000 values"):
@@ -538,8 +540,8 @@ def test_many_values_belong_into_a_file(tmp_path: Path) -> None:
     ("name", "fragment"),
     [("nowhere.yaml", "No such file"), (".", "directory"), ("a\0b", "null"), ("x" * 5000, "too long")],
 )
-def test_paths_that_are_no_files(name: str, fragment: str, tmp_path: Path) -> None:
-    """What can't be opened is an InputError with the operating system's reason. [contract]"""
+def test_unreadable_paths(name: str, fragment: str, tmp_path: Path) -> None:
+    """An unreadable path is an InputError with the operating system's reason. [contract]"""
     with pytest.raises(InputError, match=fragment):
         read_scenario(f"{tmp_path}/{name}")
 
@@ -567,7 +569,7 @@ GOOD: dict[str, Any] = {
 
 
 def assert_told(call: Callable[[], object], path: str, fragment: str) -> None:
-    """Hold that a call is refused with one problem at that path, which has no file."""
+    """Assert that a call is refused with one problem at that path, which has no file."""
     (problem,) = refused(call).problems
     assert format_path(problem.path) == path
     assert fragment in str(problem)
@@ -594,7 +596,7 @@ def assert_told(call: Callable[[], object], path: str, fragment: str) -> None:
         ({"policies": {"p": {"strategy": ["rolling"]}}}, "policies.p.strategy", "unknown value"),
     ],
 )
-def test_bad_dicts_are_told(change: Any, path: str, fragment: str) -> None:
+def test_bad_dicts_are_reported(change: Any, path: str, fragment: str) -> None:
     """A bad dict gives an InputError with the path, without file or line. [contract]"""
     raw = {**GOOD, **change} if isinstance(change, dict) else change
     assert_told(lambda: Scenario.from_dict(raw), path, fragment)
@@ -617,13 +619,13 @@ def test_bad_dicts_are_told(change: Any, path: str, fragment: str) -> None:
         ({"policies.q": 5}, "policies.q", "not a deployment spec"),
     ],
 )
-def test_bad_values_are_told(values: dict[str, Any], path: str, fragment: str) -> None:
+def test_bad_values_are_reported(values: dict[str, Any], path: str, fragment: str) -> None:
     """A bad path or value given to with_values is an InputError with the full path. [contract]"""
     assert_told(lambda: Scenario.from_dict(GOOD).with_values(values), path, fragment)
 
 
-def test_a_path_is_compared_with_those_of_its_section_first() -> None:
-    """Twenty classes have more keys than are compared with a wrong one, which may be of another section. [contract]"""
+def test_suggestions_prefer_the_same_section() -> None:
+    """Twenty classes have more keys than are compared with a wrong one, whose own section comes first. [contract]"""
     classes = [{"name": f"c{number}", "share": 0.01} for number in range(20)]
     scenario = Scenario.from_dict({**GOOD, "fleet": {**GOOD["fleet"], "classes": classes}})
     change = {"orchestrator.reporting_dela": "5s"}
@@ -645,8 +647,8 @@ def test_a_path_is_compared_with_those_of_its_section_first() -> None:
         (DeploymentSpec(strategy="canary", health_check=HealthCheck(deadline="5m")), "strategy", "canary_count"),
     ],
 )
-def test_bad_policies_of_callers_are_told(spec: Any, path: str, fragment: str) -> None:
-    """A policy that a caller names or builds goes through the same checks. [contract]"""
+def test_bad_policies_of_callers_are_reported(spec: Any, path: str, fragment: str) -> None:
+    """A policy named or built by a caller is checked like any other. [contract]"""
     scenario = Scenario.from_dict({**GOOD, "policies": {"careful": GOOD["policies"]["p"], **GOOD["policies"]}})
     assert_told(lambda: scenario.policy(spec), path, fragment)
 
@@ -654,12 +656,12 @@ def test_bad_policies_of_callers_are_told(spec: Any, path: str, fragment: str) -
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        # What is wrong with a file's form doesn't keep its values from being checked.
+        # Mistakes in a file's form don't keep its values from being checked.
         (
             "name: twice\nfleet:\n  nodes: .nan\n  nodes: 5\n  update_duration: -1s\npolicies: {p: {strategy: roling}}\n",
             [(3, "nodes"), (4, "nodes"), (5, "update_duration"), (6, "strategy")],
         ),
-        # A policy without canaries is still told that its deadline is too short.
+        # A policy without canaries still gets the message that its deadline is too short.
         (
             "name: two\nfleet: {nodes: 5, update_duration: 1s}\npolicies:\n  y: {strategy: canary,\n    health_check: {deadline: 20s}}\n",
             [(4, "strategy"), (5, "deadline")],
@@ -667,6 +669,6 @@ def test_bad_policies_of_callers_are_told(spec: Any, path: str, fragment: str) -
     ],
 )
 def test_one_mistake_hides_no_other(content, expected, tmp_path):
-    """Each of several mistakes is told once, whatever the others are. [contract]"""
+    """Each of several mistakes is reported once, whatever the others are. [contract]"""
     problems = problems_of(write(tmp_path / "several.yaml", content))
     assert [(problem.line, problem.path[-1]) for problem in problems] == expected

@@ -1,4 +1,4 @@
-"""Marks: which rows of tables have a place in a picture, and that it is where they are drawn."""
+"""Marks: the rows of tables that have a place in a picture, and that place."""
 
 import io
 import json
@@ -15,7 +15,7 @@ from simdeploy.plotting.marks import list_marks, mark_points, mark_rows
 from simdeploy.sharing import pictures
 from simdeploy.sharing.pictures import write_picture
 
-# With how many rows of the result's tables each picture marks in its panels.
+# The number of rows of the result's tables that each picture marks in its panels.
 MARKED = {
     "Backtest": {2},
     "Check": {6},
@@ -33,7 +33,7 @@ MARKED = {
 
 @pytest.mark.parametrize("name", MARKED)
 def test_marks_are_rows_of_tables(name):
-    """Every mark has the heading and the cell of the first column of one of the result's tables, and lies in the picture. [property]"""
+    """Every mark names a row of the result's tables by heading and first column, and lies in the picture. [property]"""
     result = make(name)
     figure = draw_figure(result)
     figure.draw_without_rendering()
@@ -49,7 +49,7 @@ def test_marks_are_rows_of_tables(name):
 
 @pytest.mark.parametrize("first", ["svg", "png"])
 def test_marks_lie_on_what_is_drawn(first):
-    """Whatever the form of the picture, the pixel in the middle of a mark has the colour of its point, a row that of its bar. [oracle]"""
+    """In any picture, the pixel in the middle of a mark has the colour of its point or bar. [oracle]"""
     figure = Figure(figsize=(5, 3), layout="constrained")
     left, right = figure.subplots(1, 2)
     points, colours = [(1, 10), (3, 30), (4, 15)], ["#ff0000", "#00ff00", "#0000ff"]
@@ -76,7 +76,7 @@ def test_marks_lie_on_what_is_drawn(first):
 
 
 def test_unknown_points_and_crowds_have_no_marks(monkeypatch):
-    """A point without a value has no mark; a picture with more marks than a page can take has none. [contract]"""
+    """A point without a value has no mark; a picture with too many marks has none. [contract]"""
     figure = Figure(figsize=(2, 2))
     mark_points(figure.subplots(), "case", ["a", "<b>", "c"], [(0, 0), (1, 1), (0, np.nan)])
     _, marked, rest = write_picture(figure, "").partition('data-marks="')

@@ -1,4 +1,4 @@
-"""The grammar of measures and requirements: what is written is what is read, and what is wrong is told."""
+"""The grammar of measures and requirements: written forms are read back, and mistakes are reported."""
 
 import pytest
 from hypothesis import given, strategies as st
@@ -20,7 +20,7 @@ from simdeploy.scenario.measures import (
 
 SUBTLE = small(release={"good": {"probability": 0.9}, "subtle": {"probability": 0.1, "defective": True}})
 CONDITIONS = st.none() | st.sampled_from([*EVENTS, "subtle", "half broken"])
-# A thousandth is as fine as anybody asks for.
+# A thousandth is fine enough.
 QUANTILES = st.none() | st.integers(1, 999).map(lambda thousandths: thousandths / 1000)
 MEASURES = st.builds(Measure, st.sampled_from(NUMBERS), QUANTILES, CONDITIONS) | st.builds(
     Measure, st.sampled_from(EVENTS), st.none(), CONDITIONS
@@ -29,13 +29,13 @@ MEASURES = st.builds(Measure, st.sampled_from(NUMBERS), QUANTILES, CONDITIONS) |
 
 @given(MEASURES)
 def test_a_measure_is_read_as_it_is_written(measure):
-    """Every measure is what its text is read as, quantiles to the last bit. [property]"""
+    """Every measure is read back from its text, quantiles to the last bit. [property]"""
     assert parse_measure(str(measure)) == measure
 
 
 @given(MEASURES, st.integers(0, 1000), st.booleans())
 def test_a_requirement_is_read_as_it_is_written(measure, thousandths, is_most):
-    """Every requirement is what its text is read as. [property]"""
+    """Every requirement is read back from its text. [property]"""
     limit = thousandths / 1000
     requirement = Requirement(measure, limit if is_most else None, None if is_most else limit)
     assert parse_requirement(str(requirement)) == requirement
@@ -55,7 +55,7 @@ def test_a_requirement_is_read_as_it_is_written(measure, thousandths, is_most):
     ],
 )
 def test_measures_as_people_write_them(text, measure):
-    """Blanks don't matter, ``mean`` may be left out, and a kind's name may have blanks. [contract]"""
+    """Blanks don't matter, ``mean`` is optional, and a kind's name may have blanks. [contract]"""
     assert parse_measure(text) == measure
 
 
@@ -74,14 +74,14 @@ def test_measures_as_people_write_them(text, measure):
         ("escaped given subtel", "escaped given subtel: unknown condition (found 'subtel'); allowed: completed"),
     ],
 )
-def test_what_is_no_measure(text, message):
-    """What is no measure is told with what is allowed or was probably meant. [contract]"""
+def test_invalid_measures(text, message):
+    """An invalid measure is reported with the allowed ones, or the probable one. [contract]"""
     error = refused(read_measure, text, SUBTLE, ["update"])
     assert str(error).replace("(found 0)", "(found '0')").startswith(message)
 
 
-def test_kinds_are_known_or_anything_goes():
-    """Without the scenario's kinds any condition may be one; with them only those are. [contract]"""
+def test_kinds_of_conditions():
+    """With the scenario's kinds only these can be conditions, without them any name. [contract]"""
     assert parse_measure("escaped given subtel").given == "subtel"
     assert read_measure("escaped given subtle", SUBTLE, ["update"]).given == "subtle"
     with pytest.raises(InputError, match="did you mean 'subtle'"):
@@ -127,8 +127,8 @@ def test_amounts(measure, text, value):
         ("escaped", "nan"),
     ],
 )
-def test_what_is_no_amount(measure, text):
-    """A unit that the measure isn't in is refused, as are infinities. [contract]"""
+def test_invalid_amounts(measure, text):
+    """A unit that doesn't suit the measure, and infinities, are refused. [contract]"""
     with pytest.raises(InputError, match="invalid amount"):
         parse_amount(text, parse_measure(measure))
 
@@ -148,13 +148,13 @@ def test_what_is_no_amount(measure, text):
         ("makespan_s <= soon", "makespan_s: invalid amount (found 'soon')"),
     ],
 )
-def test_what_is_no_requirement(text, message):
-    """What is no requirement is told with its part that is wrong. [contract]"""
+def test_invalid_requirements(text, message):
+    """An invalid requirement is reported with its wrong part. [contract]"""
     assert str(refused(parse_requirement, text)).startswith(message)
 
 
-def test_what_a_measure_is():
-    """Kind and unit follow from what is measured. [contract]"""
+def test_kind_and_unit_of_a_measure():
+    """Kind and unit follow from the measured quantity. [contract]"""
     texts = ("makespan_s", "p50 blast_radius", "escaped", "cost", "p5 restored_at_s")
     found = [(m.kind, m.is_fraction, m.is_duration) for m in map(parse_measure, texts)]
     assert found == [
@@ -167,7 +167,7 @@ def test_what_a_measure_is():
 
 
 def test_labels_have_the_unit_of_the_measure():
-    """Whatever is read as a fraction or a duration is shown as one, and nothing else is. [contract]"""
+    """Exactly the measures read as fractions or durations are shown as such. [contract]"""
     measures = {name: Measure(name) for name in NUMBERS}
     units = {name: "s" if one.is_duration else "fraction" if one.is_fraction else "" for name, one in measures.items()}
     assert {name: unit for name, (_, unit) in LABELS.items()} == units

@@ -1,4 +1,4 @@
-"""Memory: what there is of it, what can't fit is refused before the work, and what is held beside the table."""
+"""Memory: how much there is, refusals before the work, and memory used beside the table."""
 
 import json
 import re
@@ -36,7 +36,7 @@ def scenario(make_scenario):
 
 @pytest.fixture
 def no_work(monkeypatch):
-    """There is a megabyte left, and whoever simulates anything fails."""
+    """With a megabyte left, fail if anything is simulated."""
 
     def refuse(*_):
         raise AssertionError("it began to simulate")
@@ -65,7 +65,7 @@ def run_limited(words, limit=None, *, check=False):
 )
 @pytest.mark.usefixtures("no_work")
 def test_what_cannot_fit_is_refused_before_any_work(name):
-    """Every call that would hold more rows than fit is refused before anything is simulated, with size and advice. [contract]"""
+    """A call whose rows would not fit is refused before anything is simulated, with size and advice. [contract]"""
     with pytest.raises(InputError, match=r"[\d,]+ rows of \d+ bytes don't fit in memory \(found ") as caught:
         CALLS[name](Scenario.from_dict(SCENARIO), **{**QUICK[name], "replications": MANY})
     (problem,) = caught.value.problems
@@ -74,13 +74,13 @@ def test_what_cannot_fit_is_refused_before_any_work(name):
 
 @pytest.mark.usefixtures("no_work")
 def test_a_store_needs_no_memory_for_its_rows(scenario, tmp_path):
-    """With a store the same sweep begins, however many replications it has. [contract]"""
+    """With a store the same sweep begins, for any number of replications. [contract]"""
     with pytest.raises(AssertionError, match="it began to simulate"):
         sweep(scenario, "p", vary=VARY, replications=10**9, store=tmp_path / "store", engine="reference")
 
 
 def test_a_command_that_runs_out_of_memory_says_so(repository, monkeypatch):
-    """What runs out of memory all the same ends with a sentence and exit code 1. [contract]"""
+    """A command that still runs out of memory ends with a sentence and exit code 1. [contract]"""
 
     def run_out(*_):
         raise MemoryError("Unable to allocate 16.0 GiB")
@@ -128,7 +128,7 @@ def test_the_table_is_in_memory_once():
 
 
 def test_a_table_may_be_changed(scenario):
-    """Every column of the table of `replicate` can be written to, and by row without touching another one. [contract]"""
+    """Every column of the table of `replicate` is writable, and changing a row changes no other. [contract]"""
     table = replicate(scenario, replications=3, engine="reference")
     for name in table.columns:
         table.loc[table["replication"].eq(0), name] = table[name].iloc[-1]
@@ -153,7 +153,7 @@ class TestFree:
         return proc, groups
 
     def test_of_the_machine(self, system):
-        """What could be given to a process counts, not what is empty. [contract]"""
+        """Memory that could be given to a process counts, not only free memory. [contract]"""
         assert find_free_bytes() == 8_000_000 * 1024
 
     @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ class TestFree:
         ],
     )
     def test_of_control_groups(self, system, line, root, limit, used):
-        """A limit of this process's group or of one above it counts, less what it uses, cached files aside. [contract]"""
+        """A limit of this process's group, or of one above it, counts, less its usage without cached files. [contract]"""
         proc, groups = system
         (proc / "self/cgroup").write_text(f"1:name=systemd:/\n3:cpuset:/\n{line}\n")
         outer = groups / root / "outer"
@@ -175,8 +175,8 @@ class TestFree:
         (outer / "inner" / "memory.stat").write_text(f"{used} 0\n")
         assert find_free_bytes() == 2_000_000_000
 
-    def test_nobody_knows(self, system, monkeypatch):
-        """Where the system doesn't tell, nothing is refused. [contract]"""
+    def test_unknown_memory(self, system, monkeypatch):
+        """If the system doesn't say how much there is, nothing is refused. [contract]"""
         proc, _ = system
         (proc / "meminfo").unlink()
         monkeypatch.setattr(memory.os, "sysconf", lambda _: (_ for _ in ()).throw(ValueError("unknown")))
@@ -184,14 +184,14 @@ class TestFree:
         check_rows_fit(10**18, 1000, hint="")
 
     def test_of_the_address_space(self):
-        """A limit on the address space counts, less what is used of it. [contract]"""
+        """A limit on the address space counts, less what is used. [contract]"""
         limit = 3_000_000_000
         code = "from simdeploy.memory import find_free_bytes; print(find_free_bytes())"
         assert 0 < int(run_limited(["-c", code], limit, check=True).stdout) < limit
 
 
 def test_the_size_is_that_of_the_table(scenario):
-    """What a row is said to take is what it takes, give or take a fifth. [property]"""
+    """The estimated size of a row is right within a fifth. [property]"""
     from simdeploy.experiments.table import ROW_BYTES
 
     table = replicate(scenario, replications=500, engine="compiled")
@@ -216,7 +216,7 @@ class TestFleet:
         ],
     )
     def test_ten_million_nodes(self, huge, call, engine):
-        """A fleet of which a rollout takes more than 2 GB is refused, with an estimate and what is possible. [contract]"""
+        """A fleet that takes more than 2 GB per rollout is refused, with an estimate and what is possible. [contract]"""
         limit = rf"memory limit of the {engine} engine \(found 10,000,000: \d+\.\d GB\); allowed: 2 GB, or"
         with pytest.raises(InputError, match=f"fleet.nodes: .* {limit}"):
             call(huge, engine)
@@ -234,7 +234,7 @@ class TestFleet:
     @pytest.mark.parametrize("max_parallel", [1, 4, 1000])
     @pytest.mark.parametrize("connection", [None, {"online": "1h", "offline": "5m"}])
     def test_tables_of_the_compiled_engine(self, make_scenario, max_parallel, service, connection):
-        """What it is said to take for each node is what its tables take, or a little more. [property]"""
+        """The estimated memory per node is that of its tables, or a little more. [property]"""
         from simdeploy.engines.choice import _COMPILED, _COMPILED_LINES, _COMPILED_SHARED, _COMPILED_WINDOWS
         from simdeploy.engines.compiled.lowering import lower
         from simdeploy.engines.compiled.memory import Memory
@@ -254,7 +254,7 @@ class TestFleet:
         "policy", [{"strategy": "immediate"}, {}, {"health_check": {"deadline": "20m", "min_healthy_time": "10m"}}]
     )
     def test_records_of_the_reference_engine(self, make_scenario, policy):
-        """What it is said to take for each node is no less than its objects take. [property]"""
+        """The estimated memory per node is no less than its objects take. [property]"""
         from simdeploy.engines.choice import _REFERENCE, _REFERENCE_WINDOW, _count_windows
 
         n = 1000
@@ -271,7 +271,7 @@ class TestFleet:
 
 
 def test_tables_that_do_not_fit_are_failed_rows(scenario, monkeypatch):
-    """Where the tables of a span can't be had, its replications failed, and say so; nothing is raised. [contract]"""
+    """If a span's tables can't be allocated, its replications fail with the reason, without an exception. [contract]"""
 
     def run_out(*_, **__):
         raise MemoryError("no")
@@ -283,8 +283,8 @@ def test_tables_that_do_not_fit_are_failed_rows(scenario, monkeypatch):
     assert table["error"].eq("MemoryError: no").all()
 
 
-def test_what_was_simulated_is_freed_where_memory_runs_out(scenario, monkeypatch):
-    """While the error of a rollout that got no memory is handled, the rollout holds none. [contract]"""
+def test_a_failed_rollout_frees_its_memory(scenario, monkeypatch):
+    """While the error of a rollout that ran out of memory is handled, the rollout holds none. [contract]"""
     begun = []
 
     def begin(*args, **kwargs):
@@ -337,7 +337,7 @@ if __name__ == "__main__":
 
     @classmethod
     def run(cls, *, of_workers=(0,), of_all=None, nodes=20, **how):
-        """Run a sweep in a process whose workers have limits, one after the other; each has rows as dictionaries, or the text of an error."""
+        """Run a sweep in processes whose workers have limits, one after the other; each gives rows as dictionaries, or the text of an error."""
         return run_limited(["-W", "ignore", cls.script, json.dumps([of_workers, nodes, how])], of_all)
 
     @pytest.fixture(scope="class", autouse=True)
@@ -352,14 +352,14 @@ if __name__ == "__main__":
     @pytest.fixture(scope="class")
     @classmethod
     def found(cls):
-        """What becomes of a sweep whose workers have so many bytes, by their number: in one process, for starting it takes longest."""
+        """Return the results of sweeps by the memory limit of their workers, from one process, because starting it takes longest."""
         done = cls.run(of_workers=cls.SPARE, nodes=5000, engine="reference", workers=2)
         assert done.returncode == 0, done.stderr
         return dict(zip(cls.SPARE, map(json.loads, done.stdout.splitlines()), strict=True))
 
     @pytest.mark.parametrize("spare", SPARE)
     def test_of_workers(self, found, spare):
-        """Workers that get no memory leave failed rows that say why, or the call ends with an error; nothing hangs. [contract]"""
+        """Workers without memory leave failed rows with the reason, or the call ends with an error; nothing hangs. [contract]"""
         if isinstance(found[spare], str):
             assert found[spare].startswith("no worker process could start: ")
             return
@@ -368,20 +368,20 @@ if __name__ == "__main__":
             assert row["status"] == "ok" or (row["stage"] in ("simulate", "worker") and row["error"])
 
     def test_of_everything(self):
-        """Under a limit that is enough for the reference engine, `auto` takes it, however large the job is. [contract]"""
+        """If memory suffices only for the reference engine, `auto` takes it for any job. [contract]"""
         code = "from simdeploy.engines.choice import choose_engine; print(choose_engine('auto', node_updates=10**9))"
         assert run_limited(["-c", code], 10**9, check=True).stdout == "reference\n"
 
     @pytest.mark.parametrize("workers", [1, 2])
     def test_of_the_compiled_engine(self, workers):
-        """Where the compiled engine doesn't fit it is refused in words, rather than ended by one of its libraries. [contract]"""
+        """If the compiled engine doesn't fit it is refused with a message, rather than ended by a library. [contract]"""
         done = self.run(of_all=10**9, engine="compiled", workers=workers)
         assert done.returncode == 1
         assert "InputError: engine: too little address space for the compiled engine" in done.stderr.splitlines()[-1]
 
 
-def test_summaries_of_cases_hold_little_beside_the_rows():
-    """Each mean of a case holds its first 400 values and their replications, whatever the size and the order of the parts. [contract]"""
+def test_summaries_of_cases_need_little_memory():
+    """Each mean of a case stores its first 400 values and replications, for any parts. [contract]"""
     n_cases, n = 50, 2000
     cells, numbers = np.repeat(np.arange(n_cases), n), np.tile(np.arange(n), n_cases)
     rng = np.random.default_rng(1)
@@ -400,16 +400,16 @@ def test_summaries_of_cases_hold_little_beside_the_rows():
         finally:
             tracemalloc.stop()
         assert np.array_equal(found, expected)
-        # Values and replications, with room for half as much again, and the copy that is handed out.
+        # Values and replications, with half as much in reserve, and the returned copy.
         assert peak < n_cases * SHOWN * (1.5 * (8 + 4) + 2 * 8) + 2_000_000
 
 
 class TestUsedMemory:
-    """Tables of nodes in memory that the last call on the thread left."""
+    """Reuse of memory for tables of nodes by the next call on the thread."""
 
     @pytest.fixture
     def spare(self):
-        """Memory that is full of numbers that are no node's."""
+        """Memory full of numbers that are no node's."""
         from simdeploy.engines.compiled import scratch
 
         scratch._of_thread.spare = spare = np.full(1_000_000, 0x80, np.uint8)
@@ -421,8 +421,8 @@ class TestUsedMemory:
         [{}, {"start_hang": 0.2}, {"traffic": {"daily": [["0h", 0.5], ["12h", 2]]}}],
         ids=["plain", "hangs", "traffic"],
     )
-    def test_nothing_of_it_matters(self, make_scenario, spare, fleet):
-        """Rollouts are the same whatever was left in memory, and the call after that gets it, too. [property]"""
+    def test_old_contents_do_not_matter(self, make_scenario, spare, fleet):
+        """Rollouts don't depend on the previous contents of memory, and the next call reuses it, too. [property]"""
         from simdeploy.engines.compiled import scratch
 
         scenario = make_scenario(fleet={"nodes": 60, "error_rate": 0.01, "requests_per_second": 10, **fleet})
@@ -431,7 +431,7 @@ class TestUsedMemory:
         assert scratch._of_thread.spare is spare
 
     def test_not_too_much_is_kept(self, scenario, spare, monkeypatch):
-        """Memory beyond the limit goes back to the system. [contract]"""
+        """Memory beyond the limit is returned to the system. [contract]"""
         from simdeploy.engines.compiled import scratch
 
         monkeypatch.setattr(scratch, "MOST_KEPT", len(spare) - 1)

@@ -1,4 +1,4 @@
-"""The minimally different world: one thing is changed, and everything else stays as it was."""
+"""The minimally different world: one thing changes, and everything else stays the same."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ OUTAGES = {"up": {"exponential": {"mean": "10m"}}, "repair": {"exponential": {"m
 LATENT = {"probability": 0.5, "error_rate": 0.5, "after": {"exponential": {"mean": "1m"}}, "affects": {"share": 0.5}}
 HEALTH_CHECK = {"deadline": "10m", "max_error_rate": 0.3, "min_healthy_time": "20s"}
 
-# Every stream decides something here, and half of the time so, half of the time otherwise.
+# Every stream decides something here, with even odds.
 WORLD: dict[str, Any] = {
     "name": "world",
     "fleet": {
@@ -48,7 +48,7 @@ WORLD: dict[str, Any] = {
         "connection": {"online": OUTAGES["up"], "offline": OUTAGES["repair"]},
         "classes": [{"name": "other", "share": 0.4, "requests_per_second": 4}],
     },
-    # Two kinds that differ in name alone: which of them it is changes nothing else.
+    # Two kinds that differ only in name, so that their choice changes nothing else.
     "release": {"this": {**LATENT, "defective": True}, "that": {**LATENT, "defective": True}},
     "operator": {
         "promote_after": {"exponential": {"mean": "2m"}},
@@ -60,7 +60,7 @@ WORLD: dict[str, Any] = {
     "policies": {"p": rolling(10, strategy="canary", canary_count=5, health_check=HEALTH_CHECK)},
 }
 
-# Those that only a policy with a gate draws from, and which.
+# Streams that only a policy with a gate draws from.
 GATE_STREAMS: dict[Stream, Any] = {
     Stream.OLD_WINDOW: {"kind": "baseline", "alpha": 0.5},
     Stream.GATE_ORDER: {"kind": "sprt", "on": "requests", "good": 0.3, "bad": 0.6},
@@ -68,7 +68,7 @@ GATE_STREAMS: dict[Stream, Any] = {
 }
 
 
-# What a world is made of; others choose among rollouts on record, or say how what was seen came about.
+# Streams that make up a world; others choose among rollouts on record, or reconstruct an observation.
 WORLD_STREAMS = [s for s in Stream if s is not Stream.PAST_ROLLOUT and not s.name.startswith("SEEN_")]
 
 
@@ -92,7 +92,7 @@ def spells(processes: Processes | None, subject: int) -> tuple[list[int], list[i
 
 
 def decisions(world: World, nodes: range) -> dict[Stream, Any]:
-    """What each stream decides, for a range of nodes."""
+    """Return the decisions of each stream for a range of nodes."""
     attempts = [(node, attempt) for node in nodes for attempt in range(3)]
     crash, flapping, line = world._crash, world._flapping, world.lines._processes
     zones = [(zone, next((one for one in world._zones if one), None)) for zone in range(3)]
@@ -133,7 +133,7 @@ def decisions(world: World, nodes: range) -> dict[Stream, Any]:
     }
 
 
-# Decisions that other numbers enter by the model: the level that a number is compared with, the factor on a
+# By the model, other numbers enter these decisions: the level that a number is compared with, the factor on a
 # duration, and whether the spell at time 0 is the first of its kind.
 ENTERS: dict[Stream, set[Stream]] = {
     Stream.SLOWDOWN: {Stream.UPDATE_DURATION},
@@ -160,10 +160,10 @@ def turn_around(patch: pytest.MonkeyPatch, stream: Stream) -> None:
 
 
 @pytest.mark.parametrize("stream", WORLD_STREAMS, ids=lambda stream: stream.name)
-def test_stream_decides_its_own_decision_alone(
+def test_a_stream_makes_only_its_own_decision(
     scenario: Scenario, stream: Stream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Other numbers in one stream change what it decides, and no decision of any other stream. [property]"""
+    """Other numbers in one stream change its decision, and none of any other stream. [property]"""
     before = decisions(make_world(scenario), range(NODES))
     turn_around(monkeypatch, stream)
     after = decisions(make_world(scenario), range(NODES))
@@ -178,7 +178,7 @@ def records(rollout: Rollout) -> str:
 
 @pytest.fixture(scope="module")
 def originals() -> dict[int, str]:
-    """The records of rollouts of the world as it is, by replication, as far as they were needed."""
+    """Return records of the unchanged world's rollouts by replication, simulated as needed."""
     return {}
 
 
@@ -186,7 +186,7 @@ def originals() -> dict[int, str]:
 def test_stream_is_drawn_from(
     scenario: Scenario, originals: dict[int, str], stream: Stream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Other numbers in one stream make another rollout: the engine does draw from it. [property]"""
+    """Other numbers in one stream change the rollout, so the engine draws from it. [property]"""
     judged, known = scenario, originals
     if stream in GATE_STREAMS:
         # Gates are refused where nodes go offline.
@@ -203,7 +203,7 @@ def test_stream_is_drawn_from(
     assert any(map(is_another, range(3)))
 
 
-# One change each, and what it is meant to change.
+# One change each, and the decisions it may affect.
 CHANGES: dict[str, tuple[dict[str, Any], set[Stream]]] = {
     "more-attempts": ({"fleet.start_attempts": 7}, set()),
     "more-traffic": ({"fleet.requests_per_second": 100}, set()),
@@ -239,8 +239,8 @@ CHANGES: dict[str, tuple[dict[str, Any], set[Stream]]] = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_change_touches_what_it_is_about(scenario: Scenario, change: str) -> None:
-    """One changed key of the world leaves every decision alone that it is not about. [property]"""
+def test_a_change_affects_only_its_own_decisions(scenario: Scenario, change: str) -> None:
+    """One changed key of the world affects no unrelated decision. [property]"""
     values, about = CHANGES[change]
     before = decisions(make_world(scenario), range(NODES))
     after = decisions(make_world(scenario.with_values(values)), range(NODES))
@@ -249,15 +249,15 @@ def test_change_touches_what_it_is_about(scenario: Scenario, change: str) -> Non
 
 @pytest.mark.parametrize("more", [1, 700, 2000])
 def test_more_nodes_change_no_other_node(scenario: Scenario, more: int) -> None:
-    """Nodes added at the end leave every decision about the others, and their relative order, as it was. [property]"""
-    # Classes are shares of the fleet: more nodes are more members, so who is one may change.
+    """Nodes added at the end leave decisions about the others, and their relative order, unchanged. [property]"""
+    # Classes are shares of the fleet: more nodes are more members, so membership may change.
     before = decisions(make_world(scenario), range(NODES))
     after = decisions(make_world(scenario.with_values({"fleet.nodes": NODES + more})), range(NODES))
     assert {stream for stream in WORLD_STREAMS if before[stream] != after[stream]} <= {Stream.CLASS}
 
 
 def test_another_class_changes_no_node_outside(scenario: Scenario) -> None:
-    """Other laws for one class leave the nodes outside it as they were. [property]"""
+    """Other laws for one class leave the nodes outside it unchanged. [property]"""
     laws = {"update_duration": 3, "start_failure": 0.9, "crash": {"up": 100, "repair": 100}, "flapping": None}
     values = {f"fleet.classes.other.{name}": law for name, law in laws.items()}
     changed = scenario.with_values({**values, "fleet.classes.other.error_rate": 0})
@@ -268,7 +268,7 @@ def test_another_class_changes_no_node_outside(scenario: Scenario) -> None:
 
 
 def fates(rollout: Rollout) -> dict[int, list[Any]]:
-    """What a node met while it started and went back: durations don't depend on when that was."""
+    """Return attempts and durations of a node's start and rollback, which don't depend on their times."""
     nodes = rollout.nodes[rollout.nodes["started_at_s"].notna()]
     took_s = nodes["started_at_s"] - nodes["dispatched_at_s"]
     columns = zip(nodes["node"], nodes["attempts"], took_s.round(6), nodes["affected"], strict=True)
@@ -286,7 +286,7 @@ POLICIES: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("pacing", ["barrier", "sliding", "rate"])
 def test_policy_changes_no_fate(scenario: Scenario, policy: str, pacing: str) -> None:
-    """Under another policy or pacing a node that starts has taken as many attempts, and as long. [property]"""
+    """Under another policy or pacing a node that starts takes as many attempts, and as long. [property]"""
     changed = scenario.with_values({"orchestrator.pacing": pacing})
     before = fates(simulate(scenario, {"strategy": "immediate"}, seed=SEED))
     after = fates(simulate(changed, POLICIES[policy], seed=SEED))
@@ -296,7 +296,7 @@ def test_policy_changes_no_fate(scenario: Scenario, policy: str, pacing: str) ->
 
 
 def drawn_in(scenario: Scenario, patch: pytest.MonkeyPatch) -> Iterator[tuple[Stream, int, int]]:
-    """The places of the numbers that one rollout asks for one by one."""
+    """The places of the numbers that one rollout draws individually."""
     places: list[tuple[Stream, int, int]] = []
     draw = Draws.draw
 
@@ -313,7 +313,7 @@ def drawn_in(scenario: Scenario, patch: pytest.MonkeyPatch) -> Iterator[tuple[St
 def test_no_number_decides_twice(scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each window and each attempt has a number of its own. [property]"""
     once = {Stream.WINDOW, Stream.START_FAILURE, Stream.START_HANG}
-    # A number that isn't in the cache is asked for again once it is: next to each other, by `draw` itself.
+    # A number that isn't cached is drawn again when it is: in succession, by `draw` itself.
     places = list(drawn_in(scenario, monkeypatch))
     asked = Counter(place for place, before in zip(places, [None, *places], strict=False) if place != before)
     assert {place[0] for place in asked} >= once

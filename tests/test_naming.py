@@ -1,4 +1,4 @@
-"""Names of cases: short, and never the same for two of them."""
+"""Names of cases: short and unique."""
 
 import pandas as pd
 from hypothesis import given, strategies as st
@@ -16,7 +16,7 @@ def cases(**columns):
 
 
 def test_two_keys_with_one_end():
-    """Keys that end alike are told apart by as much of them as that takes. [contract]"""
+    """Keys with the same end are distinguished by as much of their paths as needed. [contract]"""
     made = cases(**{"error_rate": [0.2, 0.3], "scenario.fleet.error_rate": [0.1, 0.2], "health_check.deadline": [5, 6]})
     assert name_cases(made) == [
         "error_rate 0.2, fleet.error_rate 0.1, deadline 5s",
@@ -25,7 +25,7 @@ def test_two_keys_with_one_end():
 
 
 def test_durations_have_a_unit():
-    """Keys whose values are durations, which tables have in seconds, are told from other numbers by their path. [contract]"""
+    """Keys of durations, which tables have in seconds, are recognised by their path. [contract]"""
     paths = {"scenario.release.bad.after": [0, 600], "health_check.deadline": [90.0, 3600.0], "max_parallel": [60, 600]}
     assert name_cases(cases(**paths)) == [
         "after 0s, deadline 1m30s, max_parallel 60",
@@ -33,8 +33,8 @@ def test_durations_have_a_unit():
     ]
 
 
-def test_what_does_not_differ_is_not_told():
-    """What is the same everywhere is left out; if everything is, the policy is told. [contract]"""
+def test_equal_values_are_not_named():
+    """Values that are the same everywhere are left out; if all are, the policy is the name. [contract]"""
     made = cases(scenario=["a", "b"], max_parallel=[1, 1])
     assert name_cases(made) == ["a", "b"]
     assert name_cases(made, ["case", "policy", "max_parallel"]) == ["waves, case 0", "waves, case 1"]
@@ -55,14 +55,14 @@ values = st.one_of(st.none(), st.booleans(), st.integers(-3, 3), st.floats(0, 1)
 
 @given(st.lists(st.tuples(values, values), min_size=1, max_size=6))
 def test_no_two_cases_have_one_name(rows):
-    """Whatever was varied, every case has a name of its own. [property]"""
+    """For any varied keys, every case has its own name. [property]"""
     first, second = zip(*rows, strict=True)
     made = cases(**{"key": pd.Series(first, dtype=object), "scenario.other.key": pd.Series(second, dtype=object)})
     assert len(set(name_cases(made))) == len(rows)
 
 
 def test_every_analysis_names_cases_alike():
-    """Estimates, costs, fronts and regrets speak of the same case by the same name. [contract]"""
+    """Estimates, costs, fronts and regrets use the same name for a case. [contract]"""
     keys = cases(max_failed_nodes=[1.0, float("nan"), 3.0], auto_promote=[True, False, True]).assign(scenario="s")
     table = keys.loc[[0, 0, 1, 1, 2, 2]].assign(
         replication=[0, 1] * 3,

@@ -10,12 +10,12 @@ import pytest
 
 NOTEBOOKS = sorted((Path(__file__).resolve().parents[1] / "notebooks").glob("*.ipynb"))
 
-# Numbers of a text that no output shows, with the reason.
+# Numbers of a text without a matching output, with the reason.
 EXEMPT: dict[str, dict[str, str]] = {
     "where-it-breaks": {"60": "3 % of 2,000 nodes"},
 }
 
-# A number with its decimals and what makes it a percentage; not a part of a word, a link or a version.
+# A number with its decimals and percent sign; not a part of a word, a link or a version.
 STATED = re.compile(
     r"(?<![\w.,/#-])(?P<number>\d{1,3}(?:,\d{3})+|\d+(?:\.\d+)?)(?P<percent> ?%| percent)?(?![\w/]|\.\d|,\d{3})"
 )
@@ -28,7 +28,7 @@ def numbers_of(text: str) -> set[float]:
 
 
 def read(path: Path) -> tuple[list[tuple[str, str, bool]], set[float]]:
-    """Return what the text of a notebook states (number, words around it, whether in percent), and what it shows."""
+    """Return the numbers stated in a notebook's text (number, words around it, whether in percent), and those shown."""
     stated, shown = [], set()
     for cell in nbformat.read(path, as_version=4).cells:
         if cell.cell_type == "markdown":
@@ -44,7 +44,7 @@ def read(path: Path) -> tuple[list[tuple[str, str, bool]], set[float]]:
 
 
 def is_shown(number: str, in_percent: bool, shown: set[float]) -> bool:
-    """Whether something that is shown is this number, to the decimals that are stated; a percentage may be a fraction."""
+    """Return whether a shown number rounds to this one at its stated decimals; a percentage may be a fraction."""
     stated, decimals = float(number.replace(",", "")), len(number.partition(".")[2])
     candidates = shown | ({100 * value for value in shown if value <= 1} if in_percent else set())
     return any(abs(value - stated) <= 0.5 * 10**-decimals * (1 + 1e-9) for value in candidates)
@@ -63,12 +63,12 @@ def missing(path: Path) -> list[str]:
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_numbers_in_text(path):
-    """A number in the text of a notebook is one that it shows, or exempt for a reason [contract]."""
+    """A number in the text of a notebook is in an output, or exempt with a reason. [contract]"""
     assert missing(path) == []
 
 
 def test_exemptions_are_needed():
-    """Every exemption is of a number that the text still states, and has a reason [contract]."""
+    """Every exemption is for a number that the text still states, and has a reason. [contract]"""
     for stem, exempt in EXEMPT.items():
         (path,) = [path for path in NOTEBOOKS if path.stem == stem]
         stated, shown = read(path)
@@ -90,12 +90,12 @@ def test_exemptions_are_needed():
     ],
 )
 def test_a_number_counts_at_its_precision(number, in_percent, shown, expected):
-    """A stated number is shown if what is shown rounds to it [oracle]."""
+    """A stated number is shown if an output rounds to it. [oracle]"""
     assert is_shown(number, in_percent, shown) is expected
 
 
 def test_numbers_are_found(tmp_path):
-    """Numbers of a text are told from those in names and links [contract]."""
+    """Numbers of a text are distinguished from those in names and links. [contract]"""
     cells = [nbformat.v4.new_markdown_cell("At 73.5 % of 2,000 worlds, p95 and [seed](a-3.md) in `x_1`: 0.1, 8."),
              nbformat.v4.new_code_cell("replications = 2_000")]  # fmt: skip
     nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "n.ipynb")
@@ -108,6 +108,6 @@ def test_numbers_are_found(tmp_path):
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_cells_are_short(path):
-    """A cell has at most ten lines of code: what takes more belongs into the package. [contract]"""
+    """A cell has at most ten lines of code; longer code belongs into the package. [contract]"""
     cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
     assert [cell.source for cell in cells if len(cell.source.splitlines()) > 10] == []

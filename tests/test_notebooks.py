@@ -1,4 +1,4 @@
-"""Every notebook runs, and its committed outputs are those of the code."""
+"""Every notebook runs, and its committed outputs are current."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ NOTEBOOKS = sorted((Path(__file__).resolve().parents[1] / "notebooks").glob("*.i
 
 
 def results(notebook) -> list[list[str]]:
-    """Return what each code cell says in words; pictures differ from one version of matplotlib to the next."""
+    """Return the text output of each code cell, without pictures, which depend on the version of matplotlib."""
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     return [[output.get("text") or output["data"]["text/plain"] for output in cell.outputs] for cell in cells]
 
 
 class Results(DisplayHook):
-    """Keeps what a cell's last line is among what the cell displays."""
+    """Adds the value of a cell's last line to what the cell displays."""
 
     def write_output_prompt(self):
-        """Number nothing."""
+        """Print no output numbers."""
 
     def write_format_data(self, format_dict, md_dict=None):
         self.shell.display_pub.publish(format_dict, md_dict)
 
 
 class Shell(InteractiveShell):
-    """A notebook's shell without a window, as a kernel is one."""
+    """A notebook's shell without windows, like a kernel's."""
 
     displayhook_class = Results
     display_pub_class = CapturingDisplayPublisher
@@ -48,7 +48,7 @@ class Shell(InteractiveShell):
 
 @pytest.fixture
 def shell(monkeypatch, compiled_engine):
-    """A shell in this process, which has imported and compiled everything; it leaves no setting behind."""
+    """A shell in this process, which has imported and compiled everything; settings are restored afterwards."""
     monkeypatch.setattr("simdeploy.engines.choice._LOADING_S", 0.0)  # also the compiled engine
     backend = mpl.get_backend()
     # Outside of a kernel pandas fits tables to the terminal.
@@ -57,7 +57,7 @@ def shell(monkeypatch, compiled_engine):
         monkeypatch.setattr(InteractiveShell, "_instance", shell)
         shell.history_manager.enabled = False
         shell.enable_matplotlib("inline")
-        # A picture is drawn when its cell has run, and nobody looks at its pixels.
+        # A picture is drawn when its cell has run, without rendering its pixels.
         shell.display_formatter.formatters["image/png"].enabled = False
         yield shell
         plt.close("all")
@@ -67,8 +67,8 @@ def shell(monkeypatch, compiled_engine):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default", "ignore::DeprecationWarning")  # as in a kernel
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_outputs_are_those_of_the_code(path, shell, monkeypatch):
-    """A notebook that is run again says in every cell what it says as committed [contract]."""
+def test_outputs_are_current(path, shell, monkeypatch):
+    """A notebook run again gives the committed text in every cell. [contract]"""
     monkeypatch.chdir(path.parent)
     committed = nbformat.read(path, as_version=4)
     shown = []
@@ -90,7 +90,7 @@ def test_outputs_are_those_of_the_code(path, shell, monkeypatch):
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_committed_outputs(path):
-    """Committed outputs are complete and in order, with pictures, without warnings or paths of a machine [contract]."""
+    """Committed outputs are complete and in order, with pictures, without warnings or local paths. [contract]"""
     cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
     outputs = [output for cell in cells for output in cell.outputs]
@@ -101,6 +101,6 @@ def test_committed_outputs(path):
         assert not re.search(r"(?<![\w.<])/[\w.-]+/|[A-Z]:\\", words), words
 
 
-def test_there_is_one():
-    """The tests above look at notebooks [contract]."""
+def test_there_are_notebooks():
+    """The tests above have notebooks to check. [contract]"""
     assert "first-rollout" in {path.stem for path in NOTEBOOKS}

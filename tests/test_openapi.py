@@ -1,4 +1,4 @@
-"""The description of the service: what it says is what the service does."""
+"""The OpenAPI description of the service matches its behaviour."""
 
 import json
 import os
@@ -48,7 +48,7 @@ def schema(app):
 
 
 def test_it_is_served_and_printed(app):
-    """Both are the same, with every path. [contract]"""
+    """The served and the printed description are the same, with every path. [contract]"""
     described = call(app, "GET", "/openapi.json").json
     assert described == describe_api() == json.loads(invoke("serve", "--openapi").output)
     assert "405" in described["info"]["description"]
@@ -94,12 +94,12 @@ def test_the_reader_agrees(app, spec, is_valid):
     ("name", "mode"),
     [
         *((name, GenerationMode.POSITIVE) for name in ("list", "create", "get", *ACTS)),
-        # In the other requests nothing can be wrong.
+        # Nothing in the other requests can be wrong.
         *((name, GenerationMode.NEGATIVE) for name in ("list", "create", "rollback")),
     ],
 )
-def test_it_is_kept(clock, schema, name, mode):
-    """Requests made from the description, valid or not, get the answers that it allows. [property]"""
+def test_answers_match_the_description(clock, schema, name, mode):
+    """Requests generated from the description, valid or not, get answers that it allows. [property]"""
     operation = schema.find_operation_by_id(name)
     ids = ["d-1", "d-2", "d-3", "d-1-rollback"]
 

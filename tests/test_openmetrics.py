@@ -1,4 +1,4 @@
-"""Metrics of a rollout as monitoring scrapes them."""
+"""Metrics of a rollout in OpenMetrics format."""
 
 import json
 import math
@@ -39,12 +39,12 @@ def series(families, name, **labels):
 
 
 def held(table, column, at_s):
-    """Return what a table says at some times."""
+    """Return the values of a table at some times."""
     return table[column].to_numpy()[np.searchsorted(table["time_s"], at_s, side="right") - 1]
 
 
 def test_values_are_those_of_the_timeline(rollout, families):
-    """Every 15 s from the start to after the end, each metric is what the timeline says then. [contract]"""
+    """Every 15 s from the start to after the end, each metric has the timeline's value. [contract]"""
     timeline = rollout.timeline
     at_s, running = series(families, "simdeploy_nodes", status="running")
     assert np.allclose(at_s, np.arange(math.ceil(timeline["time_s"].iloc[-1] / 15) + 1) * 15, atol=1e-3)
@@ -60,7 +60,7 @@ def test_values_are_those_of_the_timeline(rollout, families):
 
 
 def test_values_are_those_of_the_revisions(rollout, families):
-    """The deployment and its rollback tell what their revisions say, and the latter nothing before it begins. [contract]"""
+    """Deployment and rollback have their revisions' values, the rollback none before it begins. [contract]"""
     assert rollout.responses["state"] == "failed"
     for id_, rows in rollout.revisions.groupby("deployment"):
         at_s, failed = series(families, "simdeploy_deployment_failed_nodes", deployment=id_)
@@ -80,7 +80,7 @@ def test_names(families):
     assert all(name.startswith("simdeploy_") and family.documentation for name, family in families.items())
 
 
-def test_nothing_is_said_that_is_unknown():
+def test_unknown_values_are_left_out():
     """A service without requests has no error rates, and `immediate` no limit of them. [contract]"""
     rollout = simulate(small({"requests_per_second": 0}, policies={"at-once": IMMEDIATE}))
     text = rollout.to_openmetrics()
@@ -90,7 +90,7 @@ def test_nothing_is_said_that_is_unknown():
 
 
 def test_long_rollouts_are_scraped_less_often(monkeypatch):
-    """Beyond a number of scrapes they are further apart. [contract]"""
+    """Beyond a number of scrapes their interval grows. [contract]"""
     monkeypatch.setattr(exposition, "_MOST_SCRAPES", 10)
     lines = simulate(small(policies={"waves": rolling(1)})).to_openmetrics().splitlines()
     times = [float(line.split()[-1]) for line in lines if line.startswith("simdeploy_in_service_nodes{")]

@@ -1,4 +1,4 @@
-"""Closed forms that `verify` doesn't hold, and proof that every one can fail."""
+"""Closed forms that `verify` doesn't check, and planted mistakes that each one detects."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def of_windows(name: str, truth: Callable[[], float], health_check: dict[str, An
 
 
 def of_crashes(name: str, *script: dict[str, Any]) -> Case:
-    """Make a case of the nodes that are up when all of them have their turn: a node that is down is skipped."""
+    """Make a case of the nodes that are up at their common turn; others are skipped."""
     return make_case(
         name,
         "nodes touched",
@@ -220,9 +220,7 @@ OURS = (
 
 @pytest.mark.parametrize("case", OURS, ids=lambda case: case.name)
 def test_both_engines_agree_with_the_closed_form(case: Case) -> None:
-    """The compiled engine is within 4 standard errors of the closed form, with errors of at most 2 % of it; the reference
-    engine gives the same rollouts. [oracle]
-    """
+    """The compiled engine is within 4 standard errors, at most 2 % of the value; the reference engine gives the same rollouts. [oracle]"""
     one, other = (simulate_case(case, engine, n, SEED) for engine, n in (("reference", 50), ("compiled", 20_000)))
     row = compare_case(case, "compiled", other)
     assert row["ok"], row
@@ -231,7 +229,7 @@ def test_both_engines_agree_with_the_closed_form(case: Case) -> None:
 
 
 def flap() -> tuple[float, float]:
-    """Return how far the failed fraction of requests is from the time-average of the error level, in standard errors."""
+    """Return the distance of the failed fraction from the time-average of the error level, in standard errors."""
     raw = {
         "name": "flapping",
         "fleet": {
@@ -259,7 +257,7 @@ def test_requests_of_flapping_nodes() -> None:
 
 
 def test_largest_waves() -> None:
-    """The largest wave sheds no more than the fraction, and a node more does, whatever the rounding of floats. [property]"""
+    """The largest wave sheds at most the fraction, and one more node sheds more, despite rounding. [property]"""
     for nodes in (1, 7, 20, 100, 600):
         for capacity in ("1.05", "1.15", "1.25", "1.4", "2", "4"):
             for shed in ("0", "0.05", "0.08", "0.5"):
@@ -279,7 +277,7 @@ def test_shed_requests_of_exponential_waves() -> None:
 
 
 def test_traffic_of_a_day() -> None:
-    """A whole day is the same from any hour on, and a day and a window are their sum. [property]"""
+    """A whole day has the same integral from any hour, and integrals over a day and a window add up. [property]"""
     daily = [(3600.0, 0.5), (30_000.0, 2.0), (70_000.0, 1.0)]
     day_s = oracles.traffic_s(daily, 0, 86_400)
     for start_s in (0, 3600, 50_000, 86_399):
@@ -290,7 +288,7 @@ def test_traffic_of_a_day() -> None:
     assert day_s == pytest.approx(26_400 * 1.25 + 40_000 * 1.5 + 20_000 * 0.75, rel=1e-12)
 
 
-# -- each check can fail ---------------------------------------------------------------------------
+# -- each check detects a mistake ------------------------------------------------------------------
 
 _plan_waves, _countdown = engine_module.plan_waves, ending_module.Countdown
 _start_fails, _start_hangs, _crash_rate = World.start_fails, World.start_hangs, World.crash_rate
@@ -359,7 +357,7 @@ def _holds_the_last_factor(traffic: Traffic) -> np.ndarray:
 
 def _ends_days_early(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Traffic, "pieces", property(_holds_the_last_factor))
-    for name in ("day_s", "_rows"):  # found from the pieces, perhaps before
+    for name in ("day_s", "_rows"):  # computed from the pieces, perhaps before
         patch.setattr(Traffic, name, property(vars(Traffic)[name].func))
 
 
@@ -367,12 +365,12 @@ def _ends_waves_early(patch: pytest.MonkeyPatch) -> None:
     for view, nodes in (
         ("is_over", "unresolved"),
         ("is_heard", "in_flight"),
-    ):  # once, for waves that are over are counted
+    ):  # once, because finished waves are counted
         ends = property(lambda wave, nodes=nodes: wave.turns == wave.size and getattr(wave, nodes) == 1)
         patch.setattr(dispatch_module.Wave, view, ends)
 
 
-# Beside those that one engine might make and the other wouldn't.
+# Beyond mistakes that only one engine could make.
 PLANTED: dict[str, Plant] = MISTAKES | {
     "one more in a wave": plans(max_parallel=lambda nodes: nodes + 1),
     "one canary less": plans(canary_count=lambda nodes: nodes - 1),
@@ -472,7 +470,7 @@ WEEK, NIGHT, IN_WINDOWS = (
 OFFLINE, UNHEARD, RESTORED = ((case.name, case.quantity) for case in lines())
 WAVES_GO_ON, SLOTS_ARE_FILLED = ((case.name, case.quantity) for case in reports())
 
-# So many rollouts of the reference engine show each mistake. Only if they no longer do, more are tried.
+# This many rollouts of the reference engine show each mistake. Only if they no longer do, more are tried.
 MUTATIONS: list[tuple[tuple[str, str], str, int]] = [
     (WAVES, "one more in a wave", 25),
     (WAVES, "a wave is over before its last node", 25),
@@ -577,11 +575,11 @@ def test_a_planted_mistake_is_found(
 
 @pytest.mark.parametrize("mistake", ["all are up at first", "the baseline is forgotten"])
 def test_a_planted_mistake_is_found_in_the_timeline(mistake: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """So does one that only the records of requests tell. [oracle]"""
+    """The same holds for a mistake visible only in records of requests. [oracle]"""
     PLANTED[mistake](monkeypatch)
     assert flap() > 4
 
 
-def test_every_case_of_ours_has_a_mutation() -> None:
-    """No case of this file goes without a mistake that it has been shown to find. [contract]"""
+def test_every_case_has_a_mutation() -> None:
+    """Each case of this file has a mistake that it detects. [contract]"""
     assert {(case.name, case.quantity) for case in OURS} <= {name for name, *_ in MUTATIONS}

@@ -1,4 +1,4 @@
-"""What is built of the repository: a wheel that works on its own, under one version."""
+"""Distributions built from the repository: a wheel that works on its own, under one version."""
 
 import doctest
 import importlib.util
@@ -33,7 +33,7 @@ README = read("README.md")
 
 
 def test_the_wheel_works_on_its_own(tmp_path):
-    """A wheel holds the examples and no tests; its commands work away from the repository. [contract]"""
+    """A wheel has the examples and no tests, and its commands work outside the repository. [contract]"""
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
@@ -65,7 +65,7 @@ print(json.dumps([simdeploy.__file__, simdeploy.load_example("zone-breaks").name
 
 
 def test_the_source_is_complete():
-    """A source distribution has every file under version control, so its tests find what they read. [contract]"""
+    """A source distribution has every file under version control. [contract]"""
     if not (ROOT / ".git").exists():
         pytest.skip("not a checkout")
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()
@@ -77,7 +77,7 @@ class TestReadme:
     """The README on a package index."""
 
     def test_without_a_repository(self, make_absolute):
-        """Without an address of the repository neither a link within it nor a picture is left, and no other word is lost. [contract]"""
+        """Without the repository's address, relative links and pictures are removed, and no other word is lost. [contract]"""
         shown = make_absolute(README, None, "1.0")
         assert not re.search(r"\]\((?!https:)", shown)
         assert "![" not in shown
@@ -87,7 +87,7 @@ class TestReadme:
         assert blocks.findall(shown) == blocks.findall(README)
 
     def test_in_a_repository(self, make_absolute):
-        """With one, each link and picture is absolute and leads to a file of the version's tag. [contract]"""
+        """With the address, each link and picture is absolute and leads to a file of the version's tag. [contract]"""
         shown = make_absolute(README, "https://example.org/r", "1.0")
         links = re.findall(r"\]\(https://example.org/r/(blob|raw)/v1.0/([^)#]+)", shown)
         assert links.count(("raw", "docs/images/comparison.png")) == 1
@@ -95,7 +95,7 @@ class TestReadme:
         assert len(links) == len(re.findall(r"\]\((?!https:)", README))
 
     def test_in_the_metadata(self):
-        """The metadata have the README without relative links. [contract]"""
+        """The metadata contain the README without relative links. [contract]"""
         core = ProjectMetadata(str(ROOT), PluginManager()).core
         assert core.readme.startswith("# simdeploy\nSimulates software rollouts")
         assert "](docs/" not in core.readme
@@ -111,7 +111,7 @@ class TestReadme:
 
 
 def test_one_version():
-    """The package, its metadata, the citation, the newest changes and what is to be pasted name the same version. [contract]"""
+    """Package, metadata, citation, changelog and pasted commands name the same version. [contract]"""
     metadata = ProjectMetadata(str(ROOT), PluginManager())
     cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert metadata.version == cited["version"] == simdeploy.__version__
@@ -123,7 +123,7 @@ def test_one_version():
 
 
 def test_without_make():
-    """The lines of the README install what they start: a command, and pytest on several processes. [contract]"""
+    """The README's commands install what they start: a command, and pytest on several processes. [contract]"""
     (lines,) = re.findall(r"^## Without make\n\n```sh\n(.*?)```", README, re.MULTILINE | re.DOTALL)
     (extra,) = re.findall(r"pip install -e '\.\[(\w+)\]'", lines)
     optional = tomllib.loads(read("pyproject.toml"))["project"]["optional-dependencies"]
@@ -131,7 +131,7 @@ def test_without_make():
 
 
 def test_constraints_suit_the_requirements():
-    """Constraints are bare versions within the ranges of pyproject.toml, and cover what running takes. [contract]"""
+    """Constraints are bare versions within the ranges of pyproject.toml, for all runtime dependencies. [contract]"""
     lines = [line for line in read("constraints.txt").splitlines() if not line.startswith("#")]
     assert all(re.fullmatch(r"[\w.-]+==[\w.!+]+", line) for line in lines)
     pinned = {canonicalize_name(name): version for name, version in (line.split("==") for line in lines)}

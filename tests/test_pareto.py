@@ -1,4 +1,4 @@
-"""Pareto fronts, held to brute force, to known fronts, and to what they promise about cases that belong on them."""
+"""Pareto fronts against brute force, known fronts, and the guarantee for cases that belong on them."""
 
 import json
 import math
@@ -51,7 +51,7 @@ POINTS = arrays.arrays(np.float64, SIZES, elements=st.integers(0, 6).map(float))
 @example(np.array([[0.0, 5.0], [5.0, 0.0], [6.0, 1.0]]), math.nan)
 @given(POINTS, st.sampled_from([1.0, math.nan]))
 def test_the_front_is_that_of_brute_force(losses, half_width):
-    """A point is on the front exactly if no other one dominates it; its opponent does and is on the front. [property]"""
+    """A point is on the front exactly if no other dominates it; its opponent does, and is on the front. [property]"""
     front = find_front(losses)
     expected = [not any(dominates(other, point) for other in losses) for point in losses]
     assert front.tolist() == expected
@@ -63,11 +63,11 @@ def test_the_front_is_that_of_brute_force(losses, half_width):
 
 @pytest.mark.parametrize("n_measures", [2, 3])
 def test_a_known_front_among_many(n_measures):
-    """Of 10,000 points in a ball 100 lie on its lower boundary, and they are the front. [oracle]"""
+    """Of 10,000 points in a ball, the 100 on its lower boundary are the front. [oracle]"""
     rng = np.random.default_rng(0)
     on_sphere = -np.abs(rng.standard_normal((100, n_measures)))
     on_sphere /= np.linalg.norm(on_sphere, axis=1, keepdims=True)
-    # What is dominated by one of them at least, however it was drawn.
+    # Points dominated by at least one of them, however drawn.
     inside = on_sphere[rng.integers(0, 100, 9900)] + rng.exponential(0.1, (9900, n_measures))
     places = rng.permutation(10_000)
     front = find_front(np.concatenate([on_sphere, inside])[places])
@@ -75,13 +75,13 @@ def test_a_known_front_among_many(n_measures):
 
 
 def test_many_points_none_of_which_dominates():
-    """10,000 points on a line that falls are all on the front. [oracle]"""
+    """10,000 points on a falling line are all on the front. [oracle]"""
     x = np.random.default_rng(1).random(10_000)
     assert find_front(np.stack([x, 1 - x], axis=1)).all()
 
 
 def test_many_cases():
-    """A table of 2,000 cases has the front that its means have, in their directions. [oracle]"""
+    """A table of 2,000 cases has the front of its means, in their directions. [oracle]"""
     rng = np.random.default_rng(2)
     makespan, blast = rng.exponential(size=(2, 2000, 4))
     found = pareto_front(table(makespan, blast), {"makespan_s": "min", "blast_radius": "max"})
@@ -92,11 +92,11 @@ def test_many_cases():
     assert not found.cases["is_significantly_dominated"].any()
 
 
-# -- what is sure ------------------------------------------------------------------------------------------------------
+# -- significance ------------------------------------------------------------------------------------------------------
 
 
-def test_what_belongs_on_the_front_is_seldom_called_dominated():
-    """In 2,000 repetitions with skewed responses, all cases that belong on the front could be on it in 95 %. [oracle]
+def test_cases_on_the_front_are_seldom_called_dominated():
+    """With skewed responses, in 95 % of 2,000 repetitions all cases that belong on the front could be on it. [oracle]
 
     Four cases have the same mean makespan, so that each is dominated by none, although one is far worse otherwise.
     """
@@ -114,8 +114,8 @@ def test_what_belongs_on_the_front_is_seldom_called_dominated():
 
 
 @pytest.mark.usefixtures("few_worlds_suffice")
-def test_what_is_far_worse_is_significantly_dominated():
-    """What is worse in both by ten standard errors is significantly dominated, and a pairing that removes the noise helps. [oracle]"""
+def test_far_worse_cases_are_significantly_dominated():
+    """A case worse in both by ten standard errors is significantly dominated, and pairing that removes noise helps. [oracle]"""
     rng = np.random.default_rng(4)
     noise = rng.exponential(size=100)
     makespan, blast = 100 + 20 * noise + np.array([[0.0], [3.0]]), 0.5 + 0.1 * noise + np.array([[0.0], [0.02]])
@@ -127,8 +127,8 @@ def test_what_is_far_worse_is_significantly_dominated():
     assert not apart.cases["is_significantly_dominated"].any()
 
 
-def test_a_measure_in_which_cases_do_not_differ_leaves_it_open():
-    """What is significantly worse in one measure and equal in the other could be on the front. [contract]"""
+def test_equal_measures_leave_domination_open():
+    """A case significantly worse in one measure and equal in the other could be on the front. [contract]"""
     found = pareto_front(table([[1.0, 2.0, 1.0], [5.0, 6.0, 5.0]], [[0.5] * 3] * 2), BOTH)
     assert found.cases["is_on_front"].tolist() == [True, False]
     assert not found.cases["is_significantly_dominated"].any()
@@ -136,7 +136,7 @@ def test_a_measure_in_which_cases_do_not_differ_leaves_it_open():
 
 @pytest.mark.parametrize(("direction", "sign"), [("min", 1), ("max", -1)])
 def test_directions_rates_and_quantiles(direction, sign):
-    """What is significantly dominated is so in the direction that was asked for, of rates and of quantiles too. [oracle]"""
+    """Significant domination follows the requested direction, also for rates and quantiles. [oracle]"""
     rng = np.random.default_rng(5)
     makespan = 1000 + sign * (np.array([[0.0], [50.0]]) + rng.exponential(size=(2, 200)))
     verdicts = np.where(rng.random((2, 200)) < np.array([[0.2], [0.8]]), "false_alarm", "completed_good")
@@ -150,7 +150,7 @@ def test_directions_rates_and_quantiles(direction, sign):
 
 
 def test_by_hand():
-    """Estimates, front, opponent and interval of a small table are those of its means. [oracle]"""
+    """Estimates, front, opponent and interval of a small table follow from its means. [oracle]"""
     found = pareto_front(table([[1.0, 3.0], [4.0, 6.0], [9.0, 7.0]], [[0.9, 0.7], [0.1, 0.3], [0.4, 0.6]]), BOTH)
     assert found.cases["makespan_s"].tolist() == [2, 5, 8]
     assert found.cases["is_on_front"].tolist() == [True, True, False]
@@ -167,7 +167,7 @@ def test_by_hand():
     assert "<table>" in found._repr_html_()
 
 
-def test_what_has_no_value_is_not_judged():
+def test_missing_values_are_not_judged():
     """A case without a value is neither on the front nor off it, and dominates nothing. [contract]"""
     found = pareto_front(table([[np.nan, np.nan], [5.0, 5.0]], [[0.0, 0.0], [0.5, 0.5]]), BOTH)
     assert found.cases["is_on_front"].isna().tolist() == [True, False]
@@ -181,7 +181,7 @@ def test_what_has_no_value_is_not_judged():
 
 @pytest.mark.usefixtures("few_worlds_suffice")
 def test_every_standing_is_data():
-    """Where each case stands is in the JSON, and answer and table count and name what it says. [contract]"""
+    """Each case's standing is in the JSON, and answer and table count and name accordingly. [contract]"""
     makespan, blast = (1.0, 0.5, 1.006, 9.0, 2.0, math.nan), (0.5, 0.6, 0.506, 0.9, math.nan, 0.1)
     noise = np.random.default_rng(1).normal(size=(2, 6, 100)) / 50
     found = pareto_front(table(np.array(makespan)[:, None] + noise[0], np.array(blast)[:, None] + noise[1]), BOTH)
@@ -197,7 +197,7 @@ def test_every_standing_is_data():
 
 
 def test_policies_are_named():
-    """In a table of policies the one that dominates is told by its name. [contract]"""
+    """In a table of policies the dominating one is named. [contract]"""
     frame = table([[1.0, 1.0], [2.0, 2.0]], [[0.1, 0.1], [0.2, 0.2]])
     frame["policy"] = np.repeat(["fast", "slow"], 2)
     found = pareto_front(frame.drop(columns="case"), BOTH)
@@ -206,7 +206,7 @@ def test_policies_are_named():
     assert "case" not in found.cases
 
 
-def test_stored_and_shuffled_rows_say_the_same(tmp_path):
+def test_stored_and_shuffled_rows_agree(tmp_path):
     """A sweep, its store and its rows in any order have the same front, by case. [property]"""
     scenario = small({"nodes": 6, "requests_per_second": 0}, release=None, policies={"p": rolling()})
     vary = {"max_parallel": [6, 1, 3], "max_failed_nodes": [0, 3]}
@@ -236,8 +236,8 @@ def test_stored_and_shuffled_rows_say_the_same(tmp_path):
         ({"makespan_s": "min"}, {"confidence_level": 1}, "invalid confidence level"),
     ],
 )
-def test_what_makes_no_sense(directions, more, message):
-    """Directions, measures and levels that make no sense are told. [contract]"""
+def test_invalid_arguments(directions, more, message):
+    """Invalid directions, measures and levels are refused. [contract]"""
     assert message in str(refused(pareto_front, table([[1.0]], [[1.0]]), directions, **more))
 
 
@@ -246,7 +246,7 @@ def test_what_makes_no_sense(directions, more, message):
 
 @pytest.mark.usefixtures("few_worlds_suffice")
 def test_the_picture_has_every_case_once():
-    """Cases are drawn as on the front, as those that could be, or as dominated; the line is the front's. [contract]"""
+    """Cases are drawn as on the front, possibly on it, or dominated; the line is the front's. [contract]"""
     rng = np.random.default_rng(6)
     makespan = np.array([[100.0], [200.0], [300.0], [110.0]]) + rng.exponential(size=(4, 100))
     blast = np.array([[0.9], [0.3], [0.8], [0.9]]) + 0.001 * rng.random((4, 100))
@@ -262,7 +262,7 @@ def test_the_picture_has_every_case_once():
 
 
 def test_a_picture_needs_two_measures():
-    """A front over one measure, and a measure that it doesn't have, are refused. [contract]"""
+    """A front over one measure, and an unknown measure, are refused. [contract]"""
     one = pareto_front(table([[1.0]], [[1.0]]), {"makespan_s": "min"})
     assert "a picture needs two measures" in str(refused(plot_pareto, Figure().subplots(), one))
     both = pareto_front(table([[1.0]], [[1.0]]), BOTH)

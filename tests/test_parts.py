@@ -1,4 +1,4 @@
-"""Parts of the compiled engine: which a run needs, who compiles them, and who waits for that."""
+"""Parts of the compiled engine: which a run needs, which process compiles them, and who waits."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ GATES = {"gates", "waits", "together", "partners", "levels"}
 
 
 class MadeUp:
-    """A function that is said to be compiled at once, unless it is told to fail."""
+    """A fake function that compiles at once, unless it is told to fail."""
 
     def __init__(self, error: BaseException | None = None) -> None:
         self.signatures: tuple[Any, ...] = ()
@@ -45,7 +45,7 @@ class MadeUp:
 
 @pytest.fixture
 def made_up(monkeypatch: pytest.MonkeyPatch) -> dict[str, parts.Part]:
-    """Parts that are made up, none of which is compiled; no other process is started."""
+    """Fake parts, none of them compiled; no other process is started."""
     seconds = {"entry": 4, "draws": 3, "fates": 5, "bundles": 8, "rollouts": 15}
     known = {name: parts.Part(MadeUp(), (), seconds[name]) for name in seconds}
     monkeypatch.setattr(parts, "_known", known)
@@ -56,8 +56,8 @@ def made_up(monkeypatch: pytest.MonkeyPatch) -> dict[str, parts.Part]:
     return known
 
 
-def test_a_word_before_compiling(made_up: dict[str, parts.Part], monkeypatch: pytest.MonkeyPatch):
-    """Whoever has to wait for the compiler is told so, and for how long; of what is loaded or on disk nothing is said. [contract]"""
+def test_a_message_before_compiling(made_up: dict[str, parts.Part], monkeypatch: pytest.MonkeyPatch):
+    """A message says that compilation takes a while; there is none if code is loaded or cached. [contract]"""
     records = np.zeros(1, RUN)
     with pytest.warns(SimdeployWarning, match=r"compiling .* once for this machine \(about 15 s\)"):
         parts.load_parts(["entry", "bundles"], records)
@@ -103,7 +103,7 @@ def test_a_word_before_compiling(made_up: dict[str, parts.Part], monkeypatch: py
     ],
 )
 def test_no_more_is_compiled_than_a_run_needs(name: str, changes: dict[str, Any], needed: set[str]):
-    """Rollouts in waves need what follows bundles, others what runs one by one; gates and sliding are for those who have them. [contract]"""
+    """Rollouts in waves need the part for bundles, others that for single runs; gates and sliding are separate. [contract]"""
     scenario = read_scenario(SCENARIOS / f"{name}.yaml").with_values(changes)
     policies = list(scenario.policies.values())
     of_run = lower(scenario, policies[-1:], TYPES[policies[-1].identity.type]).scalars
@@ -114,13 +114,13 @@ def test_no_more_is_compiled_than_a_run_needs(name: str, changes: dict[str, Any]
     assert of_lineages >= {"rollouts", "notes", "own_words", "peaks_of_nodes"}
 
 
-def test_a_part_that_can_fail_says_so(monkeypatch: pytest.MonkeyPatch):
-    """Callers of a part that is said never to fail don't ask whether it did, so one that may run out of memory is refused. [contract]"""
+def test_a_failing_part_must_be_declared(monkeypatch: pytest.MonkeyPatch):
+    """Callers don't check parts declared never to fail, so one that may run out of memory is refused. [contract]"""
 
     def make(run: Any) -> None:
         np.empty(run.nodes)
 
-    # Another function, for machine code of the first one would come from the cache the next time.
+    # Another function, as machine code of the first one would come from the cache the next time.
     def make_if_possible(run: Any) -> None:
         np.empty(run.nodes)
 
@@ -135,7 +135,7 @@ def test_a_part_that_can_fail_says_so(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_bundles_that_are_not_enough():
-    """Where bundles turn out not to be enough, the rest is loaded, and outcomes are those of rollouts one by one. [property]"""
+    """If bundles turn out not to suffice, the rest is loaded, and outcomes are those of single rollouts. [property]"""
     scenario = read_scenario(SCENARIOS / "zone-breaks.yaml")
     policies = list(scenario.policies.values())
     memory = Memory(lower(scenario, policies, TYPES[policies[0].identity.type]), 3)
@@ -150,7 +150,7 @@ def test_bundles_that_are_not_enough():
 
 
 class Helper:
-    """A process that is said to have been started: it is ready at once, and compiles what it is asked for."""
+    """A fake process that is ready at once, and compiles what it is asked for."""
 
     started: ClassVar[list[Helper]] = []
 
@@ -164,7 +164,7 @@ class Helper:
         self.names += text.split()
 
     def flush(self) -> None:
-        """What is written is read at once."""
+        """Read at once what was written."""
 
     def readline(self) -> str:
         return "\n"
@@ -191,12 +191,12 @@ def started(made_up: dict[str, parts.Part], monkeypatch: pytest.MonkeyPatch) -> 
     return Helper.started
 
 
-def test_processes_share_what_is_to_be_compiled(started: list[Helper], made_up: dict[str, parts.Part]):
-    """Each part is compiled by one process; all are loaded when all are done, and those that are loaded start no process. [contract]"""
+def test_processes_share_the_compilation(started: list[Helper], made_up: dict[str, parts.Part]):
+    """Each part is compiled by one process; all are loaded in the end, and loaded ones start no process. [contract]"""
     with pytest.warns(SimdeployWarning, match=r"\(about 15 s\)"):
         parts.load_parts(made_up, np.zeros(1, RUN))
     elsewhere = [name for helper in started for name in helper.names]
-    # Whoever compiles a part loads it at once, and everything is loaded in the end.
+    # A process that compiles a part loads it at once, and everything is loaded in the end.
     here = [name for name, one in made_up.items() if len(one.function.signatures) == 2]
     assert sorted(here + elsewhere) == sorted(made_up)
     assert all(one.function.signatures for one in made_up.values())
@@ -205,7 +205,7 @@ def test_processes_share_what_is_to_be_compiled(started: list[Helper], made_up: 
 
 
 def test_the_longest_part_comes_first(made_up: dict[str, parts.Part]):
-    """Whoever compiles one of two parts that share most of what they call compiles the other one, too, unless that is all there is. [contract]"""
+    """Two parts that share most of what they call are compiled by one process, unless nothing else is left. [contract]"""
     made_up["downs"] = parts.Part(MadeUp(), (), 4.5, "fates")
     left = parts._Left(parts._find_missing(made_up))
     one, another = left.take(), left.take()
@@ -219,7 +219,7 @@ def test_the_longest_part_comes_first(made_up: dict[str, parts.Part]):
 
 
 def test_the_other_process_ends_with_this_one(started: list[Helper], made_up: dict[str, parts.Part], monkeypatch):
-    """Ctrl-C while several compile ends the other processes, too. [contract]"""
+    """Ctrl-C during compilation ends the other processes, too. [contract]"""
     monkeypatch.setattr(Helper, "readline", lambda one: "" * one.is_killed.wait())
     made_up["rollouts"].function.error = KeyboardInterrupt()
     with pytest.raises(KeyboardInterrupt):
@@ -231,7 +231,7 @@ def test_the_other_process_ends_with_this_one(started: list[Helper], made_up: di
     "why", ["it can't be started", "it ends at once", "it can't be written to", "the disk is full"]
 )
 def test_no_other_process_helps(why: str, started: list[Helper], made_up: dict[str, parts.Part], monkeypatch):
-    """Where no process can be started, or it fails, this one compiles everything; where the disk is full, nothing is kept. [contract]"""
+    """If no process can be started, or it fails, this one compiles everything; on a full disk nothing is cached. [contract]"""
 
     def refuse(*_: Any, **__: Any) -> None:
         raise BlockingIOError
@@ -248,8 +248,8 @@ def test_no_other_process_helps(why: str, started: list[Helper], made_up: dict[s
     assert all(one.function.signatures for one in made_up.values())
 
 
-def test_a_process_compiles_what_it_is_asked_for(made_up: dict[str, parts.Part], monkeypatch, capsys):
-    """The other process says that it is ready, loads the parts that are named, and says so after each. [contract]"""
+def test_a_process_compiles_requested_parts(made_up: dict[str, parts.Part], monkeypatch, capsys):
+    """The other process reports that it is ready, loads the named parts, and reports each. [contract]"""
     monkeypatch.setattr(parts.sys, "stdin", io.StringIO("draws\nfates\n"))
     parts._compile_as_asked()
     assert {name for name, one in made_up.items() if one.function.signatures} == {"draws", "fates"}
@@ -257,7 +257,7 @@ def test_a_process_compiles_what_it_is_asked_for(made_up: dict[str, parts.Part],
 
 
 def test_how_many_processes_compile(monkeypatch: pytest.MonkeyPatch):
-    """One for each of up to four cores, if they are done sooner than this one alone; none beside other workers, nor where none can hand code over. [contract]"""
+    """Up to four cores compile, if that is faster than one; only one does beside workers, or without a cache. [contract]"""
     five, entry = ["rollouts", "bundles", "outcomes", "fates", "entry"], parts._known["entry"].function
     for n_cores, n_others in ((1, 0), (2, 1), (4, 3), (64, 3)):
         monkeypatch.setattr(parts.os, "sched_getaffinity", lambda _, n=n_cores: set(range(n)), raising=False)
@@ -274,8 +274,8 @@ def test_how_many_processes_compile(monkeypatch: pytest.MonkeyPatch):
     assert parts._count_others(five) == 0
 
 
-def test_what_is_to_be_compiled_depends_on_what_is_asked(monkeypatch: pytest.MonkeyPatch):
-    """With what rollouts in waves need on disk, they don't wait, and others wait for the rest; of something unknown it is all. [contract]"""
+def test_the_message_depends_on_the_run(monkeypatch: pytest.MonkeyPatch):
+    """If the part for waves is cached, rollouts in waves don't wait, and others wait for the rest. [contract]"""
     monkeypatch.setattr(parts, "_addresses", {})
     there = [
         parts._known[name].function for name in (*ALWAYS, "health", "own_levels", "affected", "brackets", "bundles")

@@ -32,12 +32,12 @@ RELEASE = {"good": {"probability": 0.7}, "bad": {"probability": 0.3, "defective"
 POLICIES = {"fours": rolling(max_failed_nodes=2, max_failed_nodes_percent=100), "twos": rolling(2, max_failed_nodes=1)}
 RAW = {"name": "drawn", "fleet": FLEET, "release": RELEASE, "policies": POLICIES}
 N = 6
-SEED = 7  # of the records, and of nothing else
+SEED = 7  # of the records only
 
 
 @pytest.fixture(scope="module")
 def drawn():
-    """Return the scenario that the records are simulated of."""
+    """Return the scenario that the records are simulated from."""
     return Scenario.from_dict(RAW)
 
 
@@ -61,7 +61,7 @@ def rows(rollout):
 
 
 def test_replications_are_the_rollouts_on_record(drawn, scenario):
-    """Under the policy that it was recorded with, each replication repeats a rollout, all responses included; then they begin anew. [oracle]"""
+    """Under its own policy each replication repeats a rollout with all responses, cyclically. [oracle]"""
     assert len({str(rows(simulate(drawn, seed=SEED, replication=k))) for k in range(N)}) == N
     for replication in range(2 * N):
         true = simulate(drawn, seed=SEED, replication=replication % N)
@@ -84,8 +84,8 @@ def test_other_policies_are_as_in_a_backtest(folder, scenario):
     assert n_known > N
 
 
-def test_what_is_not_on_record_follows_the_fleet(tmp_path):
-    """Of two nodes on record the first failed and stopped the rollout; the second does what the fleet's keys say. [oracle]"""
+def test_unrecorded_outcomes_follow_the_fleet(tmp_path):
+    """The first of two nodes on record failed and stopped the rollout; the second follows the fleet's keys. [oracle]"""
     header = "rollout,node,dispatched_at_s,resolved_at_s,status,cause,attempts"
     (tmp_path / "nodes.csv").write_text(f"{header}\nr,a,0,20,failed,did_not_start,1\n")
     (tmp_path / "rollouts.csv").write_text("rollout,nodes,state\nr,2,failed\n")
@@ -104,7 +104,7 @@ def test_what_is_not_on_record_follows_the_fleet(tmp_path):
 
 
 def test_resampling_draws_whole_rollouts(scenario):
-    """With `resample` each rollout is drawn as often as any other, within four standard errors, and as it was. [oracle]"""
+    """With `resample` each rollout is drawn equally often, within four standard errors, and unchanged. [oracle]"""
     resampled = scenario.with_values({"fleet.resample": "rollouts"})
     n = 600
     names = [choose_past(resampled, seed=1, replication=k).rollout["rollout"] for k in range(n)]
@@ -116,7 +116,7 @@ def test_resampling_draws_whole_rollouts(scenario):
 
 
 def test_a_kind_has_the_rollouts_of_its_kind(drawn, scenario):
-    """The worlds of a kind of release are the rollouts on record with it; without it all are, in their order. [contract]"""
+    """A kind of release has the recorded rollouts of that kind; without kinds all are used, in order. [contract]"""
     kinds = [simulate(drawn, seed=SEED, replication=k).responses["release"] for k in range(N)]
     n_good = kinds.count("good")
     assert 0 < n_good < N
@@ -131,7 +131,7 @@ def test_a_kind_has_the_rollouts_of_its_kind(drawn, scenario):
 
 
 def test_the_engine_does_not_matter(scenario):
-    """Rollouts on record are the same with either engine, one by one, in tables and over time. [contract]"""
+    """Rollouts on record are the same on either engine, singly, in tables and over time. [contract]"""
     one, other = (simulate(scenario, "twos", replication=3, engine=engine) for engine in ENGINES)
     assert rows(one) == rows(other)
     tables = [simdeploy.replicate(scenario, replications=4, engine=engine) for engine in ENGINES]
@@ -142,7 +142,7 @@ def test_the_engine_does_not_matter(scenario):
 
 
 def test_a_scenario_keeps_its_records(tmp_path):
-    """Changed, or sent to another process, a scenario has the same rollouts although a file is gone; read again, others. [contract]"""
+    """A changed or pickled scenario keeps its rollouts although a file is gone; read again, it has others. [contract]"""
     raw = {"name": "plain", "fleet": FLEET, "policies": POLICIES}
     for replication in range(2):
         simulate(Scenario.from_dict(raw), replication=replication).write(tmp_path / "history" / f"{replication}")
@@ -193,14 +193,14 @@ def test_a_scenario_keeps_its_records(tmp_path):
         ({"fleet.resample": "nodes"}, "fleet.resample: .*allowed: rollouts"),
     ],
 )
-def test_what_contradicts_records_is_refused(scenario, values, message):
-    """What records say themselves can't be said beside them, and they must be of this fleet and these kinds. [contract]"""
+def test_contradictions_of_records_are_refused(scenario, values, message):
+    """What records determine can't be stated beside them, and they must suit the fleet and kinds. [contract]"""
     with pytest.raises(InputError, match=message):
         scenario.with_values(values)
 
 
-def test_little_is_told_of_records(scenario, folder):
-    """A file that is no records, and may be another one, is refused without a word of it. [contract]"""
+def test_messages_reveal_little_of_records(scenario, folder):
+    """A file that is not a record is refused without quoting it. [contract]"""
     (folder / "notes.csv").write_text("secret,password\nhush,1234\n")
     with pytest.raises(InputError, match=r"fleet.records: .*notes.csv: no kind of records") as caught:
         scenario.with_values({"fleet.records": "notes.csv"})
@@ -212,14 +212,14 @@ TABLE = f"rollout,node,dispatched_at,started_at,status\n{UPDATED.format('a')}{UP
 
 
 def with_table(nodes, folder):
-    """Return a scenario whose worlds are one rollout that says neither its fleet's size nor how it ended."""
+    """Return a scenario with one recorded rollout that states neither its fleet's size nor its end."""
     (folder / "nodes.csv").write_text(TABLE, encoding="utf-8")
     raw = {"name": "r", "fleet": {"nodes": nodes, "update_duration": 30, "records": "nodes.csv"}}
     return Scenario.from_dict(raw | {"policies": {"p": {"strategy": "immediate"}}}, base=folder)
 
 
-def test_the_fleet_says_its_size_where_no_record_does(tmp_path):
-    """The nodes beyond those on record were never dispatched; a changed size changes them, whatever became of the file. [contract]"""
+def test_the_fleet_states_its_size_if_records_do_not(tmp_path):
+    """Further nodes were never dispatched; a changed size changes them, even without the file. [contract]"""
     scenario = with_table(4, tmp_path)
     (tmp_path / "nodes.csv").unlink()
     for fleet in (scenario, scenario.with_values({"fleet.nodes": 7})):
@@ -230,7 +230,7 @@ def test_the_fleet_says_its_size_where_no_record_does(tmp_path):
 
 
 def test_a_mistake_of_no_single_file_names_none(tmp_path):
-    """Where a rollout has more nodes than the fleet, the message names the key, and no file of records. [contract]"""
+    """If a rollout has more nodes than the fleet, the message names the key, and no file. [contract]"""
     with pytest.raises(InputError, match=r"^fleet\.records: more nodes on record than in the fleet") as caught:
         with_table(1, tmp_path)
     assert "mon" not in str(caught.value)
@@ -238,8 +238,8 @@ def test_a_mistake_of_no_single_file_names_none(tmp_path):
         with_table(0, tmp_path)
 
 
-def test_what_can_not_be_asked(scenario):
-    """Rollouts on record have no probabilities that could be changed; and some policies can't be asked of them. [contract]"""
+def test_unsupported_questions(scenario):
+    """Rollouts on record have no probabilities to change; and some policies can't be answered from them. [contract]"""
     with pytest.raises(InputError, match="can't be changed"):
         scenario.tilted({"start_failure": 2})
     with pytest.raises(InputError, match="none that are rare"):
@@ -250,7 +250,7 @@ def test_what_can_not_be_asked(scenario):
 
 
 def test_explorer_and_report_count_no_rollout_twice(scenario):
-    """Estimates, curves and reports have no more replications than rollouts on record, and no slider moves what is on record. [property]"""
+    """Estimates, curves and reports use at most the number of rollouts on record, and no slider moves recorded values. [property]"""
     explorer = Explorer(scenario, scenario.policies, engine="reference")
     assert [(effort.n, effort.is_last) for effort in explorer.efforts()] == [(N, True)]
     assert explorer.size_of_curve(N) == N
@@ -261,8 +261,8 @@ def test_explorer_and_report_count_no_rollout_twice(scenario):
 
 
 @pytest.mark.parametrize(("copies", "n"), [(1, 6), (3, 18), (5, 19), (10, 20), (100, 200)])
-def test_replications_that_are_independent(scenario, copies, n):
-    """Where kinds get worlds of their own there are no more than the record has of the rarest kind; before, all. [oracle]"""
+def test_the_number_of_independent_replications(scenario, copies, n):
+    """With worlds by kind it is limited by the rarest kind on record, otherwise by all rollouts. [oracle]"""
     past = scenario.past
     rare = Counter(find_kind(history, scenario.release).name for history in past.histories)
     assert min(rare.values()) == 2
@@ -271,8 +271,8 @@ def test_replications_that_are_independent(scenario, copies, n):
     assert cap_replications(many, 3) == 3
 
 
-def test_advice_needs_worlds_that_are_drawn(scenario):
-    """Rollouts on record can't be those in which something else was seen, and are refused by name. [contract]"""
+def test_advice_needs_drawn_worlds(scenario):
+    """Rollouts on record can't be conditioned on another observation, and are refused by name. [contract]"""
     seen = simulate(scenario).deployment_at(2)
     with pytest.raises(InputError, match="rollouts on record are not supported"):
         simdeploy.forecast(scenario, seen=seen, replications=20)

@@ -1,4 +1,4 @@
-"""The action, the GitLab job and the pre-commit hook: their shell lines run here, with stand-ins for what they call."""
+"""The GitHub action, the GitLab job and the pre-commit hook: their shell lines, run with stand-ins for what they call."""
 
 import json
 import re
@@ -20,14 +20,14 @@ PAGE = (ROOT / "docs" / "pipelines.md").read_text(encoding="utf-8")
 PRINTED = "1 of 2 requirements is not met.\n\n```\n<b>\n"
 REPORT = "## two\n\n| policy |\n"
 INDENTED = "".join(f"    {line}\n" for line in PRINTED.splitlines())
-# What the command does: `check` prints, and writes a result unless the input is bad; `report` prints another text.
+# The fake command: `check` prints, and writes a result unless the input is bad; `report` prints another text.
 SIMDEPLOY = """
 [ "$1" = report ] && { cat "$HERE/report"; exit; }
 cat "$HERE/printed"
 while [ "$1" ]; do [ "$1" = -o ] && [ "$FAKE_CODE" != 2 ] && echo '{}' > "$2"; shift; done
 exit "$FAKE_CODE"
 """
-# Who asks, their comments, or the answer to a post.
+# The fake API: the user, their comments, or the answer to a post.
 GH = """
 case "$*" in
     *graphql*) echo "$FAKE_AUTHOR";;
@@ -44,7 +44,7 @@ def block(title):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Make a folder with stand-ins that note how they are called, and a scenario."""
+    """Make a folder with stand-ins that record their calls, and a scenario."""
     (tmp_path / "bin").mkdir()
     (tmp_path / "printed").write_text(PRINTED)
     (tmp_path / "report").write_text(REPORT)
@@ -78,7 +78,7 @@ def calls(folder, name):
 
 
 def assert_understood(folder, monkeypatch, check, report):
-    """Run the real commands with these arguments: they find the scenario, its requirements and the result."""
+    """Assert that the real commands accept these arguments and find scenario, requirements and result."""
     monkeypatch.chdir(folder)
     checked = invoke(*check, "--engine", "reference")
     assert checked.exit_code == 0, checked.output
@@ -116,7 +116,7 @@ class TestAction:
 
     @pytest.mark.parametrize("code", [0, 1, 2, 3])
     def test_the_verdict_and_the_report(self, folder, monkeypatch, code):
-        """The report is in the summary, or errors in a block that nothing in them ends, and the job ends as the check did. [contract]"""
+        """The report, or a block of errors that nothing in them ends, is in the summary; the job has the check's exit code. [contract]"""
         (folder / "simdeploy.json").write_text("of an earlier step")
         assert self.run(folder, code) == (code, {"exit-code": str(code)})
         mark, report = (folder / "summary").read_text().split("\n", 1)
@@ -130,7 +130,7 @@ class TestAction:
             assert_understood(folder, monkeypatch, check, each)
 
     def test_long_reports_are_cut(self, folder):
-        """What is posted is shorter than the longest comment, and the job ends as the check did. [contract]"""
+        """A comment stays within the maximum length, and the job has the check's exit code. [contract]"""
         (folder / "report").write_text("| a long row |\n" * 10_000)
         assert self.run(folder, 1)[0] == 1
         assert (folder / "simdeploy.md").stat().st_size == 60_000
@@ -139,7 +139,7 @@ class TestAction:
         assert (folder / "simdeploy.md").stat().st_size == 60_000
 
     def test_options_over_several_lines(self, folder, monkeypatch):
-        """All of them reach the command. [contract]"""
+        """All options reach the command. [contract]"""
         monkeypatch.setitem(INPUTS, "inputs.options", "--most 100\n--seed 7\n")
         self.run(folder)
         assert calls(folder, "simdeploy")[0][2:6] == ["--most", "100", "--seed", "7"]
@@ -156,7 +156,7 @@ class TestAction:
         assert (folder / "simdeploy.md").read_text().startswith("<!-- simdeploy check -->")
 
     def test_whose_comment_is_updated(self, folder):
-        """It is the first one of the token's own account, however many there are; others' comments aren't touched. [contract]"""
+        """Only the first comment of the token's own account is updated. [contract]"""
         self.run(folder, id_="\n".join(map(str, range(77, 40_000))))
         _, searched, posted = calls(folder, "gh")
         assert 'select(.user.login == env.AUTHOR and (.body | startswith("<!-- simdeploy check -->")))' in searched[-1]
@@ -165,16 +165,16 @@ class TestAction:
         assert calls(folder, "gh")[-1][2] == "POST"
 
     def test_forks_may_not_comment(self, folder):
-        """If the comment is refused the verdict counts all the same. [contract]"""
+        """If the comment is refused the job still has the check's exit code. [contract]"""
         assert self.run(folder, 0, posts=1)[0] == 0
         assert self.run(folder, 1, posts=1)[0] == 1
 
     def test_no_input_is_part_of_a_script(self):
-        """Inputs reach the shell by the environment only, so that none can be a command. [contract]"""
+        """Inputs reach the shell only by the environment, so that none can be a command. [contract]"""
         assert not any("${{" in step.get("run", "") for step in ACTION["runs"]["steps"])
 
     def test_the_documented_job(self):
-        """The page uses inputs that there are. [contract]"""
+        """The page uses existing inputs. [contract]"""
         steps = block("policies.yml")["jobs"]["check"]["steps"]
         given = steps[-1]["with"]
         assert given.keys() <= ACTION["inputs"].keys()
@@ -186,7 +186,7 @@ class TestGitLab:
     @pytest.mark.parametrize("code", [0, 1, 2, 3])
     @pytest.mark.parametrize("token", ["", "secret"])
     def test_the_job(self, folder, monkeypatch, code, token):
-        """It ends as the check did, with a JUnit report, and posts only with a token. [contract]"""
+        """It has the check's exit code and a JUnit report, and posts only with a token. [contract]"""
         job = block(".gitlab-ci.yml")["check-policies"]
         variables = {
             **job["variables"],
@@ -209,8 +209,8 @@ class TestGitLab:
             assert_understood(folder, monkeypatch, check, each)
         assert code == 2 or (folder / job["artifacts"]["reports"]["junit"]).read_text().startswith("<?xml")
 
-    def test_a_comment_that_is_refused(self, folder):
-        """The verdict counts all the same. [contract]"""
+    def test_a_refused_comment(self, folder):
+        """The job still has the check's exit code. [contract]"""
         script = "\n".join(block(".gitlab-ci.yml")["check-policies"]["script"])
         assert run(script, folder, 0, posts=22, SCENARIO="two nodes.yaml", GITLAB_TOKEN="secret") == 0  # noqa: S106
 
@@ -218,8 +218,8 @@ class TestGitLab:
 class TestHook:
     HOOK = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text(encoding="utf-8"))[0]
 
-    def test_it_validates_our_own_scenarios(self):
-        """The hook's command passes the files of this repository that it would be given. [contract]"""
+    def test_it_validates_shipped_scenarios(self):
+        """The hook's command accepts the files of this repository that match it. [contract]"""
         names = [path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "scenarios").iterdir())]
         chosen = [str(ROOT / name) for name in names if re.search(self.HOOK["files"], name)]
         program, *words = shlex.split(self.HOOK["entry"])
@@ -231,13 +231,13 @@ class TestHook:
         assert result.exit_code == 0, result.output
 
     def test_it_fails(self, tmp_path):
-        """A file that is wrong stops the commit. [contract]"""
+        """An invalid file stops the commit. [contract]"""
         (tmp_path / "s.yaml").write_text("name: x\n")
         result = invoke(*shlex.split(self.HOOK["entry"])[1:], tmp_path / "s.yaml")
         assert result.exit_code == 2
 
     def test_the_documented_hook(self):
-        """The page names the hook that there is. [contract]"""
+        """The page names the existing hook. [contract]"""
         (repository,) = block(".pre-commit-config.yaml")["repos"]
         assert [hook["id"] for hook in repository["hooks"]] == [self.HOOK["id"]]
 

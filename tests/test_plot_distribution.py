@@ -1,4 +1,4 @@
-"""Distributions by policy: classes, weights and quantiles, and what has none."""
+"""Distributions by policy: classes, weights and quantiles, and policies without values."""
 
 import numpy as np
 import pandas as pd
@@ -24,12 +24,12 @@ def make_table(**policies):
 
 
 def draw_distribution(table, size=(3.4, 2.2), **how):
-    """Draw it on a new figure."""
+    """Draw a distribution on a new figure."""
     return draw_on(plot_distribution, table, size=size, **how)
 
 
 def read_rows(ax):
-    """Return by row the classes of a histogram, their heights as parts of the highest, and the lines at quantiles."""
+    """Return by row the classes of a histogram, their relative heights, and the lines at quantiles."""
     lines = [lines for lines in ax.collections if isinstance(lines, LineCollection)]
     ends = [float(line.get_segments()[0][0, 0]) for line in lines]
     steps = [patch.get_data() for patch in ax.patches if hasattr(patch, "get_data")]
@@ -41,7 +41,7 @@ def read_rows(ax):
 
 
 def test_rows_are_histograms_with_quantiles():
-    """Each row has the counts of common classes and lines at median and 0.95 quantile, one colour per policy. [oracle]"""
+    """Each row has counts in common classes, and lines at median and 0.95 quantile, in one colour per policy. [oracle]"""
     rng = np.random.default_rng(1)
     values = {"fast": rng.lognormal(5, 0.5, 300), "slow": rng.lognormal(6, 0.5, 300)}
     ax = draw_distribution(make_table(**values))
@@ -60,7 +60,7 @@ def test_rows_are_histograms_with_quantiles():
 
 
 def test_whole_numbers_have_classes_of_their_own():
-    """Few whole numbers stand in the middle of a class each. [contract]"""
+    """Few whole numbers are each in the middle of a class. [contract]"""
     ax = draw_distribution(make_table(only=range(7, 27)), measure="failed_nodes")
     ((edges, heights, _),) = read_rows(ax)
     assert edges.tolist() == [-0.5, 0.5, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5]
@@ -69,7 +69,7 @@ def test_whole_numbers_have_classes_of_their_own():
 
 @pytest.mark.parametrize("value", [0.0, 3.0, 75.5])
 def test_a_constant_has_no_spread(value):
-    """What is the same in every replication is one narrow bar, within the range that it can have. [contract]"""
+    """A constant is one narrow bar, within the measure's range. [contract]"""
     ax = draw_distribution(make_table(only=[value] * 20))
     ((edges, heights, _),) = read_rows(ax)
     (place,) = np.flatnonzero(heights)
@@ -79,7 +79,7 @@ def test_a_constant_has_no_spread(value):
 
 
 def test_kinds_of_release_count_by_their_probabilities():
-    """In worlds by kind of release a class counts as the kinds are probable, and quantiles are those of `estimate`. [oracle]"""
+    """In worlds by kind classes are weighted by probability, and quantiles are those of `estimate`. [oracle]"""
     raw = {
         "name": "kinds",
         "fleet": {"nodes": 4, "update_duration": "1m", "requests_per_second": 10},
@@ -99,7 +99,7 @@ def test_kinds_of_release_count_by_their_probabilities():
 
 
 def test_heavy_tails_have_a_logarithmic_axis():
-    """Where the largest value is far beyond the medians the bulk keeps most classes, 0 has one of its own, and ticks are round. [contract]"""
+    """With extreme values the bulk keeps most classes, 0 has its own, and ticks are round. [contract]"""
     bulk = np.random.default_rng(1).lognormal(4, 0.5, 200).tolist()
     near, far = make_table(a=[*bulk, 200.0]), make_table(a=[*bulk, 9000.0])
     assert draw_distribution(near).get_xscale() == "linear"
@@ -122,8 +122,8 @@ def test_heavy_tails_have_a_logarithmic_axis():
     assert find_unreadable(ax.figure) == []
 
 
-def test_what_has_no_value():
-    """A policy without values says so, rollouts that never end are counted beside it, and it can be read. [contract]"""
+def test_missing_values():
+    """A policy without values says so, and endless rollouts are counted beside it. [contract]"""
     nan = float("nan")
     ax = draw_distribution(make_table(never=[nan, nan], half=[60.0, nan], always=[60.0, 60.0]))
     words = [text.get_text() for text in ax.texts]
@@ -134,7 +134,7 @@ def test_what_has_no_value():
 
 @pytest.mark.parametrize("measure", ["false_alarm", "p95 makespan_s"])
 def test_events_and_quantiles_have_none(measure):
-    """An event or a quantile is refused in a sentence that says what to draw instead. [contract]"""
+    """An event or a quantile is refused with a hint on what to draw instead. [contract]"""
     table = make_table(a=[1.0]).assign(verdict="completed_good")
     with pytest.raises(InputError, match=r"has no distribution.*plot_estimates"):
         draw_distribution(table, measure=measure)

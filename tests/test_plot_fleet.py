@@ -1,4 +1,4 @@
-"""The map of a fleet: its areas are the statuses of nodes, canaries and overload can be seen, and it can be read."""
+"""The map of a fleet: its areas are statuses of nodes, canaries and overload are visible, and it is readable."""
 
 import numpy as np
 import pytest
@@ -33,14 +33,14 @@ def draw_map(size=(6.4, 4.8), **how):
 
 
 def areas_of(ax):
-    """Return the areas of the map by what they show."""
+    """Return the areas of the map by meaning."""
     return {patch.get_label().replace(" ", "_"): patch for patch in ax.patches if patch.get_label()[0] != "_"}
 
 
 @pytest.mark.parametrize("size", [(3.4, 2.8), (7.5, 4)])
 @pytest.mark.parametrize("case", ROLLOUTS)
 def test_a_map_can_be_read(case, size):
-    """At half a page and at a whole one no text lies on another or is cut, and everything shown is named once. [contract]"""
+    """At half and full width no text overlaps another or is cut, and everything shown is named once. [contract]"""
     _, ax = draw_map(size, **ROLLOUTS[case])
     assert find_unreadable(ax.figure) == []
     legend = ax.get_legend()
@@ -59,7 +59,7 @@ def test_a_map_can_be_read(case, size):
 
 
 def test_areas_are_the_statuses_of_nodes():
-    """At any time each of few nodes has the colour of its status, in its zone, and in the order of dispatch. [oracle]"""
+    """At any time each node of a small fleet has the colour of its status, in its zone and order of dispatch. [oracle]"""
     rollout, ax = draw_map(**CRASHES)
     nodes = rollout.nodes.sort_values(["zone", "wave", "position"], na_position="last")
     events = rollout.events[rollout.events["node"].notna()]
@@ -87,14 +87,14 @@ def test_areas_are_the_statuses_of_nodes():
 
 
 def find_rectangles(path):
-    """Go through the left, upper and right ends of a path's rectangles."""
+    """Yield the left, upper and right ends of a path's rectangles."""
     starts = np.flatnonzero(path.codes == Path.MOVETO)
     for start in starts:
         corners = path.vertices[start : start + 4]
         yield corners[0, 0], corners[:, 1].max(), corners[1, 0]
 
 
-def test_two_canaries_of_five_thousand_can_be_seen():
+def test_two_canaries_of_five_thousand_are_visible():
     """Two canaries of 5,000 nodes have rows of a point and a half at half a page, in their zones. [contract]"""
     rollout, ax = draw_map((3.4, 2.8), **ROLLOUTS["canaries"])
     canaries = rollout.nodes[rollout.nodes["canary"]]
@@ -111,7 +111,7 @@ def test_two_canaries_of_five_thousand_can_be_seen():
 
 
 def test_overload_has_a_bar():
-    """A bar below the map covers the times at which the load exceeds the capacity, and no others. [contract]"""
+    """A bar below the map covers exactly the times at which the load exceeds the capacity. [contract]"""
     rollout, ax = draw_map(**OVERLOADED)
     (bar,) = (area for area in ax.collections if area.get_label() == "overload")
     timeline = rollout.timeline
@@ -126,8 +126,8 @@ def test_overload_has_a_bar():
     assert "overload" not in [text.get_text() for text in draw_map()[1].texts]
 
 
-def test_stripes_are_the_spells_in_which_nodes_are_offline():
-    """At any time exactly the rows of nodes that are offline have a stripe, in a colour that the row's sets off. [oracle]"""
+def test_stripes_mark_offline_nodes():
+    """At any time exactly the rows of offline nodes have a stripe, in a contrasting colour. [oracle]"""
     rollout, ax = draw_map(**OFFLINE)
     nodes = rollout.nodes.sort_values(["zone", "wave", "position"], na_position="last")["node"]
     stripes = [patch for patch in ax.patches if patch.get_label() == "_offline"]
@@ -149,7 +149,7 @@ def find_tops(patches, time_s):
 
 
 def test_a_mark_stays_off_the_axis():
-    """Where the fleet is lower than the time at a mark is long, that leaves it on top, not across the ticks. [contract]"""
+    """If the fleet is lower than the label of a mark, the label extends beyond its top, not across the ticks. [contract]"""
     rollout, ax = draw_map((3.4, 2.0), **OFFLINE)
     (mark,) = (text for text in ax.texts if text.get_text().startswith(rollout.response_values["state"]))
     box = mark.get_window_extent()

@@ -1,4 +1,4 @@
-"""Pictures: what is in them, that it can be read, and that drawing touches nothing else."""
+"""Pictures: contents, legibility, and no side effects of drawing."""
 
 import re
 import subprocess
@@ -80,7 +80,7 @@ def legend_words(ax):
 
 @pytest.mark.parametrize("is_log", [False, True])
 def test_labels_of_line_ends_do_not_overlap(is_log):
-    """Labels of lines that end at the same place, or at an edge, stand apart, in order, and beside the axes. [property]"""
+    """Labels of lines that end together, or at an edge, are apart, in order, and beside the axes. [property]"""
     ends = [1.0, 1.0, 1.01, 5.0, 10.0, 10.0, float("nan")]
     words = [f"line {number}" for number in range(7)]
 
@@ -101,7 +101,7 @@ def test_labels_of_line_ends_do_not_overlap(is_log):
 
 @pytest.mark.parametrize(("low", "high"), [(110, 190), (110, 560), (7, 120), (40, 3000), (10, 40_000), (1, 2e6)])
 def test_counts_have_plain_numbers_at_their_ticks(low, high):
-    """An axis of counts over any range has two numbers at least, and none lies on another. [contract]"""
+    """An axis of counts has at least two numbers, and none overlaps another. [contract]"""
 
     def plot(ax):
         set_log_axis(ax, low, high)
@@ -115,7 +115,7 @@ def test_counts_have_plain_numbers_at_their_ticks(low, high):
 
 
 def test_places_are_spread_as_little_as_can_be():
-    """Places that are apart stay where they are; others move as little as makes room, within the limits. [property]"""
+    """Places far enough apart stay; others move as little as necessary, within the limits. [property]"""
     rng = np.random.default_rng(1)
     for _ in range(200):
         wanted = rng.uniform(0, 100, rng.integers(1, 9)).tolist()
@@ -149,14 +149,14 @@ ROLLOUTS = {
 
 @cache
 def rollout_of(case):
-    """Return the rollout of a case, of which many pictures are drawn."""
+    """Return the rollout of a case, which has many pictures."""
     return rollout(**ROLLOUTS[case])
 
 
 @pytest.mark.parametrize("size", [(6.4, 4.8), (4.5, 3.2), (11, 4)])
 @pytest.mark.parametrize("case", ROLLOUTS)
 def test_a_timeline_can_be_read(case, size):
-    """No text of a timeline lies on another, in small and large figures, with few and many nodes and waves. [contract]"""
+    """No text of a timeline overlaps another, in small and large figures, with few and many nodes and waves. [contract]"""
     result = rollout_of(case)
     ax = draw_on(plot_timeline, result, size=size)
     assert overlaps(ax) == []
@@ -170,7 +170,7 @@ def areas_of(ax):
 
 
 def test_statuses_are_stacked_to_the_fleet():
-    """At every time the areas stand on one another and add up to all nodes, each as high as its count. [property]"""
+    """At every time the stacked areas add up to all nodes, each as high as its count. [property]"""
     result = rollout_of("stopped and rolled back")
     ax = draw_on(plot_timeline, result)
     areas = areas_of(ax)
@@ -187,7 +187,7 @@ def test_statuses_are_stacked_to_the_fleet():
 
 @pytest.mark.parametrize("case", ROLLOUTS)
 def test_every_status_is_named_once(case):
-    """Each status has its name inside its area, or in the legend; nodes in service have theirs beside the line. [contract]"""
+    """Each status is named inside its area or in the legend, nodes in service beside their line. [contract]"""
     ax = draw_on(plot_timeline, rollout_of(case))
     legend = [word.replace(" ", "_") for word in legend_words(ax)] if ax.get_legend() else []
     inside = []
@@ -201,7 +201,7 @@ def test_every_status_is_named_once(case):
 
 
 def test_statuses_differ_in_grey():
-    """Statuses that may lie on each other differ in lightness, or one of them is hatched. [contract]"""
+    """Adjacent statuses differ in lightness, or one of them is hatched. [contract]"""
     for look, other in combinations(STATUS_LOOKS.values(), 2):
         lightness = [to_rgb(one.colour) @ np.array([0.299, 0.587, 0.114]) for one in (look, other)]
         assert abs(lightness[0] - lightness[1]) > 0.08 or look.hatch != other.hatch
@@ -211,8 +211,8 @@ CANARIES = {"strategy": "canary", "canary_count": 6, "auto_promote": True, "max_
 
 
 @pytest.mark.parametrize("nodes", [600, 60])
-def test_six_canaries_can_be_seen(nodes):
-    """Nodes have one scale, and a strip of its own if six canaries can't be seen in it; the title has the count. [contract]"""
+def test_six_canaries_are_visible(nodes):
+    """Nodes have one scale, and canaries a separate strip if six of them would be invisible; the title has the count. [contract]"""
     result = rollout(nodes, spec={**CANARIES, "health_check": {"deadline": "5m"}}, release=BAD, requests_per_second=10)
     ax = draw_on(plot_timeline, result)
     assert ax.get_title(loc="left").endswith(f"failed (stopped defective), 6 of {nodes} nodes failed")
@@ -267,7 +267,7 @@ def test_windows_over_the_limit_are_marked(nodes):
     assert [text.get_text() for text in strip.texts] == ["limit 10%"]
 
 
-def test_tiny_error_rates_can_be_seen():
+def test_tiny_error_rates_are_visible():
     """The strip ends a little above the highest rate and the limit, however low they are. [contract]"""
     spec = {**CHECKED, "health_check": {**CHECKED["health_check"], "max_error_rate": 0.000005}, "max_parallel": 10}
     strip = strip_of_error_rates(rollout(spec=spec, requests_per_second=1000))
@@ -275,7 +275,7 @@ def test_tiny_error_rates_can_be_seen():
 
 
 def test_windows_without_a_limit_have_no_line():
-    """Where a gate judges waves, windows of new and compared old nodes are points of two colours, without a limit. [contract]"""
+    """If a gate judges waves, windows of new and compared old nodes have two colours, without a limit. [contract]"""
     check = {**CHECKED["health_check"], "gate": {"kind": "baseline", "alpha": 0.05}}
     spec = {**CHECKED, "health_check": check, "max_parallel": 10}
     result = rollout(spec=spec, requests_per_second=10, error_rate=0.02)
@@ -293,7 +293,7 @@ def test_a_timeline_without_failures_says_so():
     assert ax.get_title(loc="left").endswith("completed (completed good), no node failed")
 
 
-def test_the_end_and_the_way_back_are_marked():
+def test_the_end_and_the_rollback_are_marked():
     """A stop and the return of service have a line at their time and a label in words. [contract]"""
     result = rollout_of("stopped and rolled back")
     ax = draw_on(plot_timeline, result)
@@ -318,7 +318,7 @@ def test_a_pause_for_good_is_marked():
 
 
 def test_thinning_keeps_the_worst_moment():
-    """Of more steps than a screen can show, the fewest nodes in service are still drawn. [property]"""
+    """With more steps than pixels, the minimum of nodes in service is still drawn. [property]"""
     result = rollout_of("large")
     assert len(result.timeline) > 3000
     ax = draw_on(plot_timeline, result)
@@ -330,7 +330,7 @@ def test_thinning_keeps_the_worst_moment():
 
 @pytest.mark.parametrize(("median", "unit"), [("2s", "s"), ("5m", "min"), ("5h", "h"), ("100h", "d")])
 def test_time_is_in_a_unit_that_fits(median, unit):
-    """The time axis has the unit that its length asks for, and its data stay in seconds. [contract]"""
+    """The time axis has a unit that suits its length, and its data stay in seconds. [contract]"""
     result = rollout(update_duration=median, spec=IMMEDIATE)
     ax = draw_on(plot_timeline, result)
     assert ax.get_xlabel().endswith(f"({unit})")
@@ -347,7 +347,7 @@ def test_time_is_in_a_unit_that_fits(median, unit):
     ],
 )
 def test_states_are_drawn_once(states, named):
-    """Of the states those are drawn that occur, but no completed rollouts beside others, whose rest they are. [contract]"""
+    """Only occurring states are drawn, and completed rollouts only if there are no others. [contract]"""
     table = pd.DataFrame({"policy": list("aabb"), "replication": [0, 1, 0, 1], "state": states})
     ax = draw_on(plot_comparison, compare(table), response="state")
     assert legend_words(ax) == named
@@ -356,7 +356,7 @@ def test_states_are_drawn_once(states, named):
 @pytest.mark.parametrize("response", ["verdict", "makespan_s", "blast_radius"])
 @pytest.mark.parametrize(("n_policies", "named"), [(1, "p"), (2, "p"), (8, "p"), (8, LONG)])
 def test_a_comparison_can_be_read(n_policies, named, response):
-    """No text of a comparison lies on another, for one to eight policies with short and long names. [contract]"""
+    """No text of a comparison overlaps another, for one to eight policies with short and long names. [contract]"""
     comparison = replications(n_policies, named=named)
     ax = draw_on(plot_comparison, comparison, response=response, size=(7, 1.4 + 0.6 * n_policies))
     assert overlaps(ax) == []
@@ -364,7 +364,7 @@ def test_a_comparison_can_be_read(n_policies, named, response):
 
 
 def test_verdicts_stand_at_their_estimates():
-    """What goes wrong under every policy is drawn at its estimate, with a line from low to high; its complement is not. [property]"""
+    """What goes wrong under every policy is drawn at its estimate, with a line from low to high, without its complement. [property]"""
     comparison = replications(3)
     ax = draw_on(plot_comparison, comparison)
     assert legend_words(ax) == ["false alarms of good releases", "escapes of defective releases"]
@@ -376,8 +376,8 @@ def test_verdicts_stand_at_their_estimates():
         assert ends == list(zip(rows["low"], rows["high"], strict=True))
 
 
-def test_what_is_unknown_is_said():
-    """A policy without any value of a response is told as such, instead of being drawn at 0. [contract]"""
+def test_missing_values_are_named():
+    """A policy without any value of a response is labelled so, instead of being drawn at 0. [contract]"""
     ax = draw_on(plot_comparison, replications(2), response="makespan_s")
     assert [text.get_text() for text in ax.texts] == ["no value"]
     assert "n = 0" in ax.get_yticklabels()[0].get_text()
@@ -391,8 +391,8 @@ def test_an_unknown_response_is_refused():
         plot_comparison(Figure().subplots(), replications(2), response="makespan")
 
 
-def test_drawing_touches_nothing_else():
-    """Drawing neither changes a global setting nor the frames of the rollout. [contract]"""
+def test_drawing_has_no_side_effects():
+    """Drawing changes neither a global setting nor the frames of the rollout. [contract]"""
     result = rollout_of("stopped and rolled back")
     settings, timeline, events = dict(mpl.rcParams), result.timeline.copy(), result.events.copy()
     draw_on(plot_timeline, result)
@@ -403,7 +403,7 @@ def test_drawing_touches_nothing_else():
 
 
 def test_pyplot_is_never_imported():
-    """Importing the plots and everything around them doesn't import pyplot, nor matplotlib before a picture. [contract]"""
+    """Importing the plots imports neither pyplot, nor matplotlib before a picture. [contract]"""
     code = (
         "import sys, simdeploy.plotting, simdeploy.cli.compare, simdeploy.cli.run; print('matplotlib' in sys.modules)"
     )

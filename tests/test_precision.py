@@ -1,4 +1,4 @@
-"""Replications until it is precise: what is asked, when it stops, what it gives, and how often the truth is covered."""
+"""Replications up to a precision: targets, stopping, results, and coverage."""
 
 import itertools
 import json
@@ -64,7 +64,7 @@ def no_work(monkeypatch):
     monkeypatch.setattr(Job, "run", lambda *_: pytest.fail("nothing is to be simulated"))
 
 
-# -- what is asked -----------------------------------------------------------------------------------------------------
+# -- targets -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def no_work(monkeypatch):
     ],
 )
 def test_half_widths_as_people_write_them(measure, text, half_width, is_relative):
-    """In the measure's unit, in percentage points, or relative. [contract]"""
+    """A half-width is in the measure's unit, in percentage points, or relative. [contract]"""
     measure = parse_measure(measure)
     assert parse_target(text, measure) == Target(measure, half_width, is_relative)
 
@@ -104,15 +104,15 @@ def test_half_widths_as_people_write_them(measure, text, half_width, is_relative
         ("waves", None, "invalid half-width"),
     ],
 )
-def test_what_is_no_half_width(scenario, measure, text, message):
-    """What is neither, or might be both, is refused with what is allowed. [contract]"""
+def test_invalid_half_widths(scenario, measure, text, message):
+    """An invalid or ambiguous half-width is refused with the allowed forms. [contract]"""
     assert str(refused(read_targets, {measure: text}, [scenario])).startswith(f"{measure}: {message}")
 
 
 @given(st.floats(0.001, 0.999), st.floats(0.01, 1e6), st.floats(-1, 1))
 def test_a_relative_half_width_bounds_the_relative_error(gamma, truth, place):
-    """Where the interval holds the truth, a half-width within the limit means an error of at most gamma of the truth. [property]"""
-    # The estimate that is as far off as the limit around it allows: |e - truth| = limit(e), on either side.
+    """If the interval covers, a half-width within the limit bounds the error by gamma times the truth. [property]"""
+    # The estimate farthest from the truth that the limit allows: |e - truth| = limit(e), on either side.
     target = Target(Measure("cost"), gamma, is_relative=True)
     share = gamma / (1 + gamma)
     found = truth / (1 - place * share)
@@ -132,8 +132,8 @@ def test_a_relative_half_width_bounds_the_relative_error(gamma, truth, place):
         ({"makespan_s": 5}, {"most": 1e4}, "most: out of range"),
     ],
 )
-def test_what_makes_no_sense_is_refused_before_the_work(scenario, no_work, targets, options, message):
-    """Every target and argument that makes no sense is told before anything is simulated. [contract]"""
+def test_invalid_arguments_are_refused_before_the_work(scenario, no_work, targets, options, message):
+    """Invalid targets and arguments are reported before anything is simulated. [contract]"""
     assert message in str(refused(replicate_to_precision, scenario, targets=targets, **options))
 
 
@@ -151,25 +151,25 @@ NEVER_BAD = {"release": {"fine": {"probability": 1}, "bad": {"probability": 0, "
         (NEVER_BAD, "escaped given defective", "escaped given defective: the scenario has no defective release"),
     ],
 )
-def test_what_no_replication_could_tell_is_refused(no_work, change, measure, message):
-    """A measure of something that this scenario doesn't have would use up any budget, so it is refused. [contract]"""
+def test_impossible_measures_are_refused(no_work, change, measure, message):
+    """A measure that can have no value in this scenario would use up any budget, so it is refused. [contract]"""
     raw = {key: value for key, value in {**RAW, **change}.items() if value is not None}
     assert message in str(refused(replicate_to_precision, Scenario.from_dict(raw), targets={measure: 0.1}))
 
 
 def test_scenarios_with_different_costs(scenario, no_work):
-    """A cost is asked of scenarios only that count it alike. [contract]"""
+    """A cost needs scenarios with the same costs. [contract]"""
     other = Scenario.from_dict({**RAW, "name": "other", "costs": {**RAW["costs"], "escape": 1}})
     with pytest.raises(InputError, match="cost: the scenarios have different costs"):
         sweep_to_precision([scenario, other], "waves", targets={"cost": 5})
 
 
-# -- when it stops -----------------------------------------------------------------------------------------------------
+# -- stopping ----------------------------------------------------------------------------------------------------------
 
 
 @given(st.integers(0, 10**7), st.integers(0, 10**7))
-def test_looks_depend_on_nothing(most, more):
-    """A larger budget looks at the same numbers first; each look is 2 or 2.5 times the one before. [property]"""
+def test_looks_do_not_depend_on_the_budget(most, more):
+    """A larger budget begins with the same looks; each is 2 or 2.5 times the previous one. [property]"""
     looks = plan_looks(most)
     assert plan_looks(most + more)[: len(looks)] == looks
     assert all(after / before in (2, 2.5) for before, after in itertools.pairwise(looks))
@@ -183,8 +183,8 @@ def look(values, text, width):
     return why_not_yet(np.asarray(values, float), found, target)
 
 
-def test_why_not_yet():
-    """A target is reached if the interval is narrow enough of enough values; else it says why not. [contract]"""
+def test_why_a_target_is_not_reached():
+    """A target is reached if the interval is narrow enough with enough values; otherwise there is a reason. [contract]"""
     level = np.tile([1.0, 3.0], 250)  # mean 2, standard error 0.0448, half-width 0.0879
     assert look(level, "cost", "0.09") == ""
     assert look(level, "cost", "0.0878") == "the interval is wider than requested"
@@ -206,8 +206,8 @@ def test_why_not_yet():
     assert look(np.tile(rare, 2), "cost", "1") == ""
 
 
-def test_the_variance_may_be_larger_than_it_looks():
-    """The half-width of a mean must do even with a variance that is one standard error of it larger. [oracle]"""
+def test_the_variance_may_be_underestimated():
+    """The half-width of a mean must suffice even if the variance is one standard error larger. [oracle]"""
     values = np.random.default_rng(1).exponential(1, 1000)
     half_width = estimate_values(values, Measure("cost"), 0.95).half_width
     kurtosis = ((values - values.mean()) ** 4).mean() / values.var() ** 2
@@ -217,8 +217,8 @@ def test_the_variance_may_be_larger_than_it_looks():
     assert look(values, "cost", str(needed * 0.9999)) == "the interval is wider than requested"
 
 
-def test_how_many_would_do():
-    """Half the half-width takes four times the replications; a relative one is held against its own limit. [oracle]"""
+def test_how_many_are_needed():
+    """Half the half-width takes four times the replications; a relative one is compared with its own limit. [oracle]"""
     found = estimate_values(np.tile([1.0, 3.0], 250), Measure("cost"), 0.95)
     assert count_needed(1000, found, Target(Measure("cost"), found.half_width / 2)) == pytest.approx(4000)
     relative = Target(Measure("cost"), 0.25, is_relative=True)
@@ -240,7 +240,7 @@ LAWS = {
 
 @pytest.mark.parametrize("law", LAWS)
 def test_coverage_of_the_interval_at_which_it_stops(law):
-    """Stopped by its own width, a nominal 95 % interval covers at least 95 % less binomial error. [oracle]"""
+    """Stopped by its own width, a nominal 95 % interval covers at least 95 %, less binomial error. [oracle]"""
     draw, text, truth, width = LAWS[law]
     target = parse_target(width, parse_measure(text))
     looks, covered, used = plan_looks(5000), 0, set()
@@ -258,11 +258,11 @@ def test_coverage_of_the_interval_at_which_it_stops(law):
         if not len(going_on):
             break
     assert covered >= REPETITIONS * 0.95 - 4 * math.sqrt(REPETITIONS * 0.95 * 0.05)
-    assert used & set(looks[:-1])  # the width decided, not the budget
+    assert used & set(looks[:-1])  # stopped by the width, not by the budget
 
 
-# Of a release that is defective once in a hundred, or in a thousand, times: probability of a defect, that it escapes, what
-# that costs, and what is asked.
+# For a release that is defective once in a hundred or a thousand times: probability of a defect, its escape,
+# its cost, and the target.
 SKEWED = {
     "expensive escapes": (0.01, 0.05, 1e4, "cost", "9%"),
     "very rare defects": (1e-4, 0.02, 1e6, "cost", "30%"),
@@ -272,7 +272,7 @@ SKEWED = {
 
 
 def take_worlds(rng, kinds, numbers, escape, price, measure):
-    """Draw costs of worlds of a good and a bad kind, and what of them is an escape; return a measure of them."""
+    """Draw costs of worlds of a good and a bad kind, and their escapes; return a measure of them."""
     n = [len(numbers.get(kind, ())) for kind in kinds.names]
     strata = Strata(np.repeat([0, 1], n), kinds.probabilities)
     escaped = np.concatenate([np.zeros(n[0]), rng.random(n[1]) < escape])
@@ -288,7 +288,7 @@ def take_worlds(rng, kinds, numbers, escape, price, measure):
 
 @pytest.mark.parametrize("problem", SKEWED)
 def test_coverage_with_worlds_by_kind(problem):
-    """Worlds divided by what finished batches showed, stopped by its own width: a nominal 95 % interval covers. [oracle]"""
+    """With worlds allocated by earlier batches, and stopped by its own width, a nominal 95 % interval covers. [oracle]"""
     probability, escape, price, text, width = SKEWED[problem]
     kinds = Kinds(("good", "bad"), (False, True), np.array([1 - probability, probability]))
     measure = parse_measure(text)
@@ -311,14 +311,14 @@ def test_coverage_with_worlds_by_kind(problem):
         n_covered += found.low <= truth <= found.high
         used.add(look)
     assert n_covered >= repetitions * 0.93 - 4 * math.sqrt(repetitions * 0.93 * 0.07)
-    assert used - {looks[-1]}  # the width decided, not the budget
+    assert used - {looks[-1]}  # stopped by the width, not by the budget
 
 
-# -- what it gives -----------------------------------------------------------------------------------------------------
+# -- results -----------------------------------------------------------------------------------------------------------
 
 
-def test_it_is_one_replicate_of_so_many(scenario):
-    """Table and estimates are those of one call with the number of worlds of each kind that it took. [property]"""
+def test_it_equals_one_replicate(scenario):
+    """Table and estimates are those of one call with the final number of worlds of each kind. [property]"""
     found = replicate_to_precision(scenario, targets=TARGETS, seed=4, **QUICK)
     assert found.is_reached
     assert found.n_replications in (200, 500, 1000)
@@ -337,8 +337,8 @@ def test_it_is_one_replicate_of_so_many(scenario):
     assert not before.is_reached
 
 
-def test_it_is_one_sweep_of_so_many(scenario, tmp_path):
-    """In memory and in a folder it is one sweep with the worlds of each kind that it took, of every case. [property]"""
+def test_it_equals_one_sweep(scenario, tmp_path):
+    """In memory and in a folder it equals one sweep with the final number of worlds of each kind, in every case. [property]"""
     asked, key = (scenario, ["waves", "at-once"]), "scenario.fleet.start_failure"
     found = sweep_to_precision(*asked, targets=TARGETS, vary={key: (0.0, 0.1)}, **QUICK)
     stored = sweep_to_precision(*asked, targets=TARGETS, vary={key: iter([0.0, 0.1])}, store=tmp_path, **QUICK)
@@ -364,8 +364,8 @@ def test_ranges_of_a_hypercube_stay_ranges(scenario):
     assert found.n_replications > 100
 
 
-def test_a_larger_budget_goes_on_from_there(scenario, tmp_path, monkeypatch):
-    """In the same folder a call that may take more reads what is there; if that was enough it simulates nothing. [contract]"""
+def test_a_larger_budget_resumes(scenario, tmp_path, monkeypatch):
+    """A call with a larger budget reads its folder, and simulates nothing if that is enough. [contract]"""
     asked = {"targets": TARGETS, "vary": VARY, "engine": "compiled", "store": tmp_path}
     first = sweep_to_precision(scenario, "waves", most=1000, **asked)
     assert first.n_replications > 100
@@ -375,14 +375,14 @@ def test_a_larger_budget_goes_on_from_there(scenario, tmp_path, monkeypatch):
 
 
 def test_a_folder_of_a_fixed_number(scenario, tmp_path):
-    """A folder of a sweep of a fixed number of replications is refused. [contract]"""
+    """A folder of a sweep with a fixed number of replications is refused. [contract]"""
     sweep(scenario, "waves", vary=VARY, replications=2, engine="compiled", store=tmp_path / "fixed")
     with pytest.raises(InputError, match="the folder contains a single sweep"):
         sweep_to_precision(scenario, "waves", targets=TARGETS, vary=VARY, store=tmp_path / "fixed", **QUICK)
 
 
 def test_a_budget_that_is_too_small(scenario):
-    """It stops at the last look that the budget allows, and says what was not reached, why, and about how many would do. [contract]"""
+    """It stops at the last look within the budget, and says what was not reached, why, and about how many are needed. [contract]"""
     asked = {"makespan_s": "1s", "escaped given defective": "30pp"}
     found = replicate_to_precision(scenario, targets=asked, most=999, engine="compiled", policies="waves")
     assert (found.n_replications, found.most) == (500, 999)
@@ -404,8 +404,8 @@ def test_a_budget_that_is_too_small(scenario):
     json.dumps(found.to_dict(), allow_nan=False)
 
 
-def test_progress_tells_of_all_batches(scenario):
-    """Progress counts the rollouts of all batches, against those there will be at the next look. [contract]"""
+def test_progress_covers_all_batches(scenario):
+    """Progress counts the rollouts of all batches, out of those at the next look. [contract]"""
     progress = []
     found = replicate_to_precision(scenario, targets=TARGETS, progress=lambda *of: progress.append(of), **QUICK)
     totals = [2 * look for look in plan_looks(found.n_replications)]
@@ -415,7 +415,7 @@ def test_progress_tells_of_all_batches(scenario):
 
 
 def test_a_warning_is_given_once(scenario):
-    """What every batch would warn of is said once. [contract]"""
+    """A warning of every batch is given once. [contract]"""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", SimdeployWarning)
         found = sweep_to_precision(scenario, "waves", targets=TARGETS, vary={"max_failed_nodes": [3, 100]}, **QUICK)
@@ -426,7 +426,7 @@ def test_a_warning_is_given_once(scenario):
 
 
 def test_failed_replications_are_left_out(scenario, monkeypatch):
-    """Failed replications are warned of, counted, and in no estimate. [contract]"""
+    """Failed replications are warned about, counted, and in no estimate. [contract]"""
     run = Job.run
 
     def fail_later(job, span):
@@ -457,7 +457,7 @@ ASKED = ("--precision", "p50 makespan_s=8s", "--precision", "false_alarm given g
 
 
 def test_compare_says_how_many_it_took(folder, scenario):
-    """It prints how many replications were used and each estimate; as JSON, too. [contract]"""
+    """It prints the number of replications and each estimate, also as JSON. [contract]"""
     found = replicate_to_precision(scenario, targets=TARGETS, **QUICK)
     result = compared(*ASKED, "--out", "t.csv")
     assert result.exit_code == 0
@@ -485,7 +485,7 @@ def test_compare_says_how_many_it_took(folder, scenario):
     ],
 )
 def test_compare_refuses_before_the_work(folder, no_work, arguments, message):
-    """What makes no sense is refused with exit code 2. [contract]"""
+    """Invalid options are refused with exit code 2. [contract]"""
     result = compared(*arguments)
     assert result.exit_code == 2
     assert message in result.stderr

@@ -1,4 +1,4 @@
-"""What holds for every rollout, whatever the scenario: over scenarios that use the whole file format."""
+"""Properties of every rollout, over scenarios that use the whole file format."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def plan_of(rollout: Rollout) -> Plan:
 
 
 def until_the_end(rollout: Rollout) -> pd.DataFrame:
-    """The events up to the one that ended the deployment, in their order."""
+    """Return the events up to the one that ended the deployment, in order."""
     events = rollout.events
     of_deployment = events["node"].isna()
     ends = np.flatnonzero(of_deployment & events["to_status"].isin(TERMINAL_STATES))
@@ -81,7 +81,7 @@ def test_nodes_are_conserved(raw: Raw) -> None:
 
 @given(scenarios())
 def test_events_lead_from_status_to_status(raw: Raw) -> None:
-    """Each event of a node begins where the one before it ended, the first at pending, and times don't decrease. [property]"""
+    """Each event of a node continues from the previous status, the first from pending, at increasing times. [property]"""
     rollout = run(raw)
     events = rollout.events
     assert (events["time_s"].diff().iloc[1:] >= 0).all()
@@ -106,7 +106,7 @@ def test_revisions_only_grow(raw: Raw) -> None:
 
 @given(scenarios())
 def test_deployment_agrees_with_the_events(raw: Raw) -> None:
-    """At every revision state, wave and counts are those of the events up to its instant. [property]"""
+    """At every revision state, wave and counts follow from the events up to its instant. [property]"""
     rollout = run(raw)
     events = until_the_end(rollout)
     done = "stopped" if raw["deployment"]["type"] == "stop" else "running"
@@ -114,7 +114,7 @@ def test_deployment_agrees_with_the_events(raw: Raw) -> None:
     delay_s = rollout.orchestrator.reporting_delay_ns / NS_PER_S
     is_late = delay_s > 0 or any(behaviour.connection for behaviour in rollout.scenario.fleet.behaviours)
     nodes = rollout.nodes
-    # Nobody has to report that a node could not be dispatched.
+    # A failed dispatch needs no report.
     counts_s = nodes["heard_at_s"] + delay_s * nodes["dispatched_at_s"].notna()
     for row in revisions[revisions["deployment"] == revisions["deployment"].iloc[0]].itertuples():
         so_far = events[events["time_s"] <= row.time_s]
@@ -137,8 +137,8 @@ def test_deployment_agrees_with_the_events(raw: Raw) -> None:
 
 
 @given(scenarios())
-def test_last_revision_is_what_came_out(raw: Raw) -> None:
-    """The deployment object at the end says the same as the responses. [property]"""
+def test_last_revision_agrees_with_the_responses(raw: Raw) -> None:
+    """The final deployment object agrees with the responses. [property]"""
     rollout = run(raw)
     status, values = rollout.deployment.status, rollout.response_values
     assert status.state == values["state"]
@@ -151,7 +151,7 @@ def test_last_revision_is_what_came_out(raw: Raw) -> None:
 
 @given(scenarios())
 def test_deployments_can_be_read_again(raw: Raw) -> None:
-    """What is written is a deployment of the API: it reads back without a warning, canonical as it was. [property]"""
+    """Deployment objects read back without a warning, in unchanged canonical form. [property]"""
     rollout = run(raw)
     for deployment in rollout.deployments:
         text = deployment.to_json()
@@ -163,7 +163,7 @@ def test_deployments_can_be_read_again(raw: Raw) -> None:
 
 @given(scenarios())
 def test_rollback_is_a_deployment_of_its_own(raw: Raw) -> None:
-    """After a stop that is rolled back a rollback begins at the same instant, with the versions swapped. [property]"""
+    """A rollback after a stop begins at the same instant, with the versions swapped. [property]"""
     rollout = run(raw)
     if len(rollout.deployments) == 1:
         return
@@ -181,7 +181,7 @@ def test_rollback_is_a_deployment_of_its_own(raw: Raw) -> None:
 # -- who goes when ---------------------------------------------------------------------------------
 
 
-# The last node is down at its turn and passed over: nothing is left, but this look is not yet the end.
+# The last node is down at its turn and skipped: nothing is left, but this look is not yet the end.
 LAST_NODE_SKIPPED: Raw = {
     "name": "last node skipped",
     "fleet": {"nodes": 4, "update_duration": 0, "crash": {"up": {"exponential": {"mean": 1}}, "repair": "10h"}},
@@ -193,7 +193,7 @@ LAST_NODE_SKIPPED: Raw = {
 @example(LAST_NODE_SKIPPED)
 @given(scenarios())
 def test_nobody_is_dispatched_after_the_end(raw: Raw) -> None:
-    """No node is dispatched once the rollout has ended, later looks at the same instant included. [property]"""
+    """No node is dispatched once the rollout has ended, not even later at the same instant. [property]"""
     rollout = run(raw)
     before = until_the_end(rollout)
     after = rollout.events.iloc[len(before) :]
@@ -201,13 +201,13 @@ def test_nobody_is_dispatched_after_the_end(raw: Raw) -> None:
 
 
 def first_crossing_s(rollout: Rollout) -> float:
-    """When the failed nodes first crossed the limits, for limits that depend on them alone."""
+    """Return when failures first crossed the limits, for limits that depend on them alone."""
     switches, policy = rollout.orchestrator, rollout.policy.policy
     zero_is_default = switches.explicit_zero_limit == "default"
     count, percent = policy.max_failed_nodes, policy.max_failed_nodes_percent
     count = 10 if count is None or (count == 0 and zero_is_default) else count
     percent = Fraction(10) if percent is None or (percent == 0 and zero_is_default) else percent
-    if policy.dialect == "general":  # which has no defaults
+    if policy.dialect == "general":  # which have no defaults
         limits = policy.max_failed_nodes, policy.max_failed_nodes_percent
         count, percent = (math.inf if limit is None else limit for limit in limits)
     events = until_the_end(rollout)
@@ -223,7 +223,7 @@ def first_crossing_s(rollout: Rollout) -> float:
 
 @given(scenarios())
 def test_crossed_limit_ends_the_rollout_at_once(raw: Raw) -> None:
-    """The instant at which the failed nodes cross a limit is the one at which the rollout stops. [property]"""
+    """The rollout stops at the instant at which failures cross a limit. [property]"""
     raw = without_gates(heard_at_once(raw))
     raw |= {
         "orchestrator": raw["orchestrator"]
@@ -273,7 +273,7 @@ def test_barrier_waves_do_not_overlap(raw: Raw) -> None:
 
 @given(scenarios())
 def test_slots_are_never_overfull(raw: Raw) -> None:
-    """Under sliding pacing no more than max_parallel nodes are unresolved at once, kept slots included. [property]"""
+    """Under sliding pacing at most max_parallel nodes are unresolved at once, including held slots. [property]"""
     orchestrator = {name: value for name, value in raw["orchestrator"].items() if name != "failed_percent_of"}
     rollout = run(without_gates(raw) | {"orchestrator": orchestrator | {"pacing": "sliding", "slot_until": "resolved"}})
     plan = plan_of(rollout)
@@ -290,8 +290,8 @@ def test_slots_are_never_overfull(raw: Raw) -> None:
 
 
 @given(faultless_scenarios())
-def test_what_cannot_fail_completes(raw: Raw) -> None:
-    """A fleet that can't fail, and that nobody holds up, completes with every node updated exactly once. [property]"""
+def test_a_faultless_rollout_completes(raw: Raw) -> None:
+    """A fleet that can't fail, without interruptions, completes with every node updated exactly once. [property]"""
     rollout = run(raw)
     values, n = rollout.response_values, raw["fleet"]["nodes"]
     assert values["state"] == "completed"
@@ -305,7 +305,7 @@ def test_what_cannot_fail_completes(raw: Raw) -> None:
 
 
 def horizon_s(rollout: Rollout) -> float:
-    """The horizon, where the responses alone tell it."""
+    """Return the horizon if the responses alone determine it."""
     values = rollout.response_values
     if values["state"] == "completed" and values["verdict"] != "escaped":
         return values["makespan_s"]
@@ -318,7 +318,7 @@ def integral(timeline: pd.DataFrame, heights: pd.Series, end_s: float) -> float:
 
 
 @given(scenarios())
-def test_responses_are_read_off_the_timeline(raw: Raw) -> None:
+def test_responses_follow_from_the_timeline(raw: Raw) -> None:
     """Peaks and integrals of the responses are those of the timeline's columns. [property]"""
     rollout = run(raw)
     values, timeline, n = rollout.response_values, rollout.timeline, raw["fleet"]["nodes"]
@@ -336,7 +336,7 @@ def test_responses_are_read_off_the_timeline(raw: Raw) -> None:
 
 
 @given(scenarios())
-def test_responses_are_read_off_the_nodes(raw: Raw) -> None:
+def test_responses_follow_from_the_nodes(raw: Raw) -> None:
     """Counts and sums of the responses are those of the table of nodes. [property]"""
     rollout = run(heard_at_once(raw))
     values, nodes = rollout.response_values, rollout.nodes
@@ -360,10 +360,10 @@ def _is_defective(rollout: Rollout) -> bool:
 
 @given(scenarios())
 def test_windows_add_up_to_the_other_tables(raw: Raw) -> None:
-    """Requests, failures and numbers of windows are those of timeline, nodes and responses. [property]"""
+    """Requests, failures and numbers of windows agree with timeline, nodes and responses. [property]"""
     rollout = run(raw)
     values, timeline, nodes = rollout.response_values, rollout.timeline, rollout.nodes
-    of_old = rollout.windows["wave"].isna()  # a gate compares with them
+    of_old = rollout.windows["wave"].isna()  # a gate compares with these
     new = rollout.windows[~of_old]
     sums = new.groupby("ended_s")[["requests", "failed_requests"]].sum()
     at_rows = sums.reindex(timeline["time_s"], fill_value=0).reset_index(drop=True)
@@ -381,7 +381,7 @@ def test_windows_add_up_to_the_other_tables(raw: Raw) -> None:
     assert until_the_end[new["counted"]].all()
     examined = new.loc[new["counted"], "requests"].sum()
     gate = rollout.policy.policy.gate
-    if gate is not None and gate.kind == "sprt":  # a test from request to request may end within its last look
+    if gate is not None and gate.kind == "sprt":  # a test on single requests may end within its last look
         assert examined >= values["decision_requests"]
     else:
         assert examined == values["decision_requests"]
@@ -389,7 +389,7 @@ def test_windows_add_up_to_the_other_tables(raw: Raw) -> None:
 
 @given(scenarios())
 def test_why_a_node_failed_is_in_the_tables(raw: Raw) -> None:
-    """`failed_at_s` and `failed_reason` are those of an event; an unhealthy node has an unhealthy window that ends then. [property]"""
+    """`failed_at_s` and `failed_reason` match an event; an unhealthy node has an unhealthy window that ends then. [property]"""
     rollout = run(raw)
     nodes, timeline, windows = rollout.nodes, rollout.timeline, rollout.windows
     failures = rollout.events[rollout.events["node"].notna() & rollout.events["to_status"].eq("failed")]
@@ -410,8 +410,8 @@ def test_why_a_node_failed_is_in_the_tables(raw: Raw) -> None:
 
 
 @given(scenarios())
-def test_responses_keep_within_each_other(raw: Raw) -> None:
-    """Excess is a part of the whole, and not below 0 where an update changes no crash. [property]"""
+def test_responses_are_consistent(raw: Raw) -> None:
+    """An excess is at most the total, and at least 0 if an update changes no crash. [property]"""
     rollout = run(raw)
     values, n = rollout.response_values, raw["fleet"]["nodes"]
     assert values["updated_nodes"] + values["failed_nodes"] <= n
@@ -425,15 +425,15 @@ def test_responses_keep_within_each_other(raw: Raw) -> None:
     behaviours = rollout.scenario.fleet.behaviours
     disturbs = any(one.crash and one.crash.renewed_by_update for one in behaviours)
     disturbs |= any(kind.crash_rate < 1 for kind in rollout.scenario.release)
-    # After a higher crash rate the whole series of spells is another one, so its part beyond exposure may be better.
+    # With a higher crash rate the whole series of spells differs, so the part beyond exposure may be better.
     disturbs |= any(kind.crash_rate > 1 for kind in rollout.scenario.release)
     if not disturbs:
         assert values["unavailable_excess_node_s"] >= -1e-6
 
 
 @given(scenarios())
-def test_what_is_unknown_is_missing(raw: Raw) -> None:
-    """Times and integrals are NaN exactly where they did not happen or have no end. [property]"""
+def test_unknown_values_are_missing(raw: Raw) -> None:
+    """Times and integrals are NaN exactly if they did not happen or have no end. [property]"""
     rollout = run(raw)
     values = rollout.response_values
     assert math.isnan(values["makespan_s"]) != ends(rollout)
@@ -449,7 +449,7 @@ def test_what_is_unknown_is_missing(raw: Raw) -> None:
 
 @given(scenarios())
 def test_verdict_follows_from_state_and_release(raw: Raw) -> None:
-    """The verdict is there exactly when a release came to an end, and says how. [property]"""
+    """There is a verdict exactly if a release came to an end, and it follows from the end. [property]"""
     rollout = run(raw)
     values, releases = rollout.response_values, TYPES[raw["deployment"]["type"]].releases
     assert (values["release"] in raw["release"]) if releases else values["release"] == ""
@@ -465,7 +465,7 @@ def test_verdict_follows_from_state_and_release(raw: Raw) -> None:
 
 
 def features(rollout: Rollout, raw: Raw) -> list[tuple[Any, ...]]:
-    """What one example has in it, and what came of it."""
+    """Return the features of one example, and of its rollout."""
     switches = rollout.orchestrator
     met: list[tuple[Any, ...]] = [(name, getattr(switches, name)) for name in switch_values()]
     fleet = rollout.scenario.fleet
@@ -480,7 +480,7 @@ def features(rollout: Rollout, raw: Raw) -> list[tuple[Any, ...]]:
     statuses = rollout.events.loc[rollout.events["node"].notna(), "to_status"]
     met += [("status", status) for status in statuses.unique()]
     reasons = rollout.events.loc[rollout.events["node"].isna(), "reason"]
-    # An act that had no effect says "has no effect"; "script: cancel" alone is one that had.
+    # An act without effect says "has no effect"; "script: cancel" alone had one.
     met += [("act", action) for action in ACTIONS if (reasons == f"script: {action}").any()]
     met += [("no effect",)] if reasons.str.contains("has no effect").any() else []
     met += [("operator", act) for act in ("promote", "cancel") if (reasons == f"operator: {act}").any()]
@@ -491,7 +491,7 @@ def features(rollout: Rollout, raw: Raw) -> list[tuple[Any, ...]]:
     return met
 
 
-def test_generated_scenarios_meet_everything() -> None:
+def test_generated_scenarios_have_all_features() -> None:
     """Every value of every switch, type, pacing, state, verdict, status and act occurs in the examples. [contract]"""
     wanted: list[tuple[Any, ...]] = [(name, value) for name, values in switch_values().items() for value in values]
     wanted += [("connection",)]

@@ -1,4 +1,4 @@
-"""Public names: listed once, imported when they are first used."""
+"""Public names: listed once, imported on first use."""
 
 import ast
 import importlib
@@ -30,14 +30,14 @@ def test_every_listed_name_is_there(name):
 
 
 def test_unknown_names_are_an_error():
-    """A name that no list has is an AttributeError, as of any module. [contract]"""
+    """An unlisted name is an AttributeError, as in any module. [contract]"""
     for name in PACKAGES:
         with pytest.raises(AttributeError, match="nonsense"):
             _ = importlib.import_module(name).nonsense
 
 
 def test_importing_is_cheap():
-    """`import simdeploy`, and asking what there is, imports no analysis, pandas or numba. [contract]"""
+    """`import simdeploy`, and listing its names, imports no analysis, pandas or numba. [contract]"""
     script = "import sys, simdeploy; dir(simdeploy); print([m for m in sys.modules if m in %r])"
     heavy = ["pandas", "numba", "scipy", "matplotlib", "simdeploy.analysis", "simdeploy.engines", "simdeploy.report"]
     ran = subprocess.run([sys.executable, "-c", script % heavy], capture_output=True, text=True, check=True)
@@ -45,7 +45,7 @@ def test_importing_is_cheap():
 
 
 def test_every_kind_of_result_has_its_report():
-    """For each kind of result there is a module of `simdeploy.report` with its sentence and its tables, and no other. [contract]"""
+    """Each kind of result has a module of `simdeploy.report` with its sentence and tables, and there is no other. [contract]"""
     for name in simdeploy.__all__:
         getattr(simdeploy, name)
     importlib.import_module("simdeploy.statistics.selection")
@@ -67,8 +67,8 @@ def test_every_kind_of_result_has_its_report():
         assert callable(report.tabulate)
 
 
-def test_every_package_says_what_may_be_used_from_outside():
-    """The docstring of each package says what lives there, and what others may use. [contract]"""
+def test_every_package_documents_its_public_parts():
+    """The docstring of each package says what it contains, and what others may use. [contract]"""
     for path in Path(simdeploy.__file__).parent.rglob("__init__.py"):
         words = " ".join((ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").split())
         assert re.match(r".{20,}[.;:] .*(Other packages use|Users import) .+", words), path
@@ -112,8 +112,8 @@ def find_names(package):
     return names.union(*map(list_names, package.rglob("*.py")))
 
 
-def test_what_a_package_names_is_there():
-    """A module, function or class that the docstring of a package names exists. [contract]"""
+def test_names_in_docstrings_of_packages_exist():
+    """A module, function or class named in a package's docstring exists. [contract]"""
     missing = []
     for path in sorted(ROOT.rglob("__init__.py")):
         named = re.findall(r"`([a-zA-Z_.]+)`", ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "")
@@ -123,7 +123,7 @@ def test_what_a_package_names_is_there():
 
 
 def is_found(name, package):
-    """Return whether a dotted name, or one relative to a package, is a module or a name that one has."""
+    """Return whether a dotted name, absolute or relative to a package, is a module or a name in one."""
     start, _, last = name.rpartition(".")
     if not start:
         return any(
@@ -140,7 +140,7 @@ def is_found(name, package):
 
 @pytest.mark.parametrize("package", ["statistics", "engines/compiled", "engines/reference"])
 def test_a_package_that_lists_its_files_lists_all(package):
-    """Packages whose docstring lists their modules list each of them. [contract]"""
+    """A package whose docstring lists modules lists all of them. [contract]"""
     words = ast.get_docstring(ast.parse((ROOT / package / "__init__.py").read_text(encoding="utf-8"))) or ""
     modules = {path.stem for path in (ROOT / package).glob("*.py")} - {"__init__"}
     assert {name for name in modules if f"`{name}" not in words} == set()

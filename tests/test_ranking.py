@@ -1,4 +1,4 @@
-"""All policies compared at once: pairs, the best and its rivals, held to slow transcriptions and to their coverage."""
+"""Simultaneous comparison of all policies: pairs, the best and its rivals, against slow transcriptions and their coverage."""
 
 import math
 from itertools import combinations
@@ -40,7 +40,7 @@ def table(values, response="makespan_s", names="abcdefgh", **columns):
     return pd.DataFrame(rows).assign(**columns)
 
 
-# Costs of three rollouts: the best policy, one that is surely dearer, and one that may be as good.
+# Costs of three rollouts: the best policy, one certainly more expensive, and one possibly as good.
 BEST, DEAR, CLOSE = [1.0, 2.0, 3.0], [9.0, 10.1, 11.2], [2.0, 1.0, 4.0]
 
 
@@ -55,7 +55,7 @@ def rows_of(frame, response, level=None):
 
 @pytest.mark.usefixtures("students_limits")
 def test_a_pair_by_hand():
-    """The interval of one of three pairs is that of the paired t at a third of the error. [oracle]"""
+    """The interval of one of three pairs is the paired t at a third of the error. [oracle]"""
     comparison = compare(table([[2.0, 4.0, 9.0], [1.0, 1.0, 4.0], [0.0, 0.0, 1.0]]))
     found = rows_of(comparison.pairs, "makespan_s").set_index(["policy", "other"]).loc["a", "b"]
     # Differences 1, 3, 5: mean 3, variance 4, standard error 2 / sqrt(3).
@@ -65,7 +65,7 @@ def test_a_pair_by_hand():
 
 
 def test_pairs_are_those_of_one_at_a_time():
-    """All pairs at once are the pairs taken one by one, also where values are missing. [oracle]"""
+    """All pairs at once equal the pairs taken one by one, also with missing values. [oracle]"""
     rng = np.random.default_rng(1)
     values = rng.lognormal(0, 1, size=(5, 40))
     values[rng.random(values.shape) < 0.2] = np.nan
@@ -81,7 +81,7 @@ def test_pairs_are_those_of_one_at_a_time():
 @settings(deadline=None)
 @given(st.integers(0, 30), st.integers(0, 30), st.integers(0, 30), st.floats(1e-4, 0.4))
 def test_the_limit_of_a_rate_has_the_sign_of_an_exact_test(more, less, same, error):
-    """A policy surely has more exactly where McNemar's exact test, at nine tenths of the error, says so. [oracle]"""
+    """A policy certainly has more exactly if McNemar's exact test, at nine tenths of the error, says so. [oracle]"""
     if more + less + same == 0:
         return
     values = np.array([[1.0] * more + [0.0] * (less + same), [0.0] * more + [1.0] * less + [0.0] * same])
@@ -93,21 +93,21 @@ def test_the_limit_of_a_rate_has_the_sign_of_an_exact_test(more, less, same, err
 
 
 def test_the_limit_of_a_rate_by_hand():
-    """With no world in which two policies differ, the limit is that of a rate of 0 in n. [oracle]"""
+    """If two policies differ in no world, the limit is that of a rate of 0 in n. [oracle]"""
     limits = pair_policies(np.zeros((2, 100)), is_rate=True, error=0.025).lower
     assert limits[0, 1] == pytest.approx(-(1 - 0.025 ** (1 / 100)))
     assert np.isnan(np.diag(limits)).all()
 
 
 def worlds(rng, n, means):
-    """Draw skewed costs of policies that share most of their luck, and the rare dear events of each."""
+    """Draw skewed costs of policies that share most of their luck, plus rare expensive events of each."""
     shared = rng.lognormal(0, 1, n)
     own = rng.exponential(1.0, (len(means), n))
     return np.array(means)[:, None] + shared + own - 1
 
 
 def assert_all_pairs_are_covered(draw, truth, *, is_rate):
-    """All intervals of pairs of policies, of 100 worlds each time, hold at once as often as they say."""
+    """Assert that all intervals of pairs, of 100 worlds each, hold at once as often as stated."""
     hits = 0
     for _ in range(N_REPETITIONS):
         limits = pair_policies(draw(), is_rate=is_rate, error=0.025 / 6).lower
@@ -117,21 +117,21 @@ def assert_all_pairs_are_covered(draw, truth, *, is_rate):
 
 @pytest.mark.parametrize("means", [(0, 0, 0, 0), (0, 0.2, 0.5, 2)])
 def test_coverage_of_all_pairs_of_means(means):
-    """All six intervals hold at once as often as they say, for skewed costs in common worlds, n = 100. [oracle]"""
+    """All six intervals hold at once as often as stated, for skewed costs in common worlds, n = 100. [oracle]"""
     rng = np.random.default_rng(2)
     truth = np.subtract.outer(means, means)
     assert_all_pairs_are_covered(lambda: worlds(rng, 100, means), truth, is_rate=False)
 
 
 def draw_rates(rng, n, rates):
-    """Draw events that happen to a policy whenever they happen to a stricter one, and rare ones of its own."""
+    """Draw events of policies that include those of stricter ones, and rare ones of their own."""
     luck = rng.random(n)
     return np.array([(luck < rate) | (rng.random(n) < 0.002) for rate in rates], dtype=np.float64)
 
 
 @pytest.mark.parametrize("rates", [(0.01, 0.03, 0.05, 0.3), (0.0, 0.0, 0.02, 0.02), (0.5, 0.5, 0.52, 0.9)])
 def test_coverage_of_all_pairs_of_rates(rates):
-    """All six intervals of rates hold at once, also where the events of one policy are among another's, n = 100. [oracle]"""
+    """All six intervals of rates hold at once, even if one policy's events include another's, n = 100. [oracle]"""
     rng = np.random.default_rng(3)
     means = 1 - (1 - np.array(rates)) * (1 - 0.002)
     truth = np.subtract.outer(means, means)
@@ -142,7 +142,7 @@ def test_coverage_of_all_pairs_of_rates(rates):
 
 
 def slow_ranking(values, confidence_level):
-    """Compare each with the best of the others as the definition says, with loops; lower is better, all complete."""
+    """Compare each policy with the best of the others by definition, with loops; lower is better, all complete."""
     size, n = values.shape
     t = stats.t.ppf(1 - (1 - confidence_level) / (size - 1), n - 1)
 
@@ -153,7 +153,7 @@ def slow_ranking(values, confidence_level):
     others = [[j for j in range(size) if j != i] for i in range(size)]
 
     def is_worse(i, j):
-        # Only where the differences are not too skewed.
+        # Only if the differences are not too skewed.
         return lower(i, j) > 0 and stats.skew(values[i] - values[j]) / math.sqrt(n) >= -0.6
 
     best = [i for i in range(size) if not any(is_worse(i, j) for j in others[i])]
@@ -179,7 +179,7 @@ def test_the_ranking_is_the_definition(seed):
 
 
 def assert_the_best_is_covered(draw, truth, *, is_rate, direction):
-    """The first policy is among the best, and all intervals hold at once, as often as they say."""
+    """Assert that the first policy is among the best, and all intervals hold at once, as often as stated."""
     kept = held = 0
     for _ in range(N_REPETITIONS):
         found = rank_policies(draw(), is_rate=is_rate, direction=direction, confidence_level=0.95)
@@ -192,7 +192,7 @@ def assert_the_best_is_covered(draw, truth, *, is_rate, direction):
 @pytest.mark.parametrize("direction", ["min", "max"])
 @pytest.mark.parametrize("means", [(0, 0, 0, 0, 0), (0, 0.3, 0.3, 0.3, 0.3), (0, 0.1, 0.5, 1, 3)])
 def test_coverage_of_the_best(means, direction):
-    """The best is among the best, and all intervals hold at once, as often as they say, n = 100. [oracle]"""
+    """The best is among the best, and all intervals hold at once, as often as stated, n = 100. [oracle]"""
     rng = np.random.default_rng(4)
     sign = 1 if direction == "min" else -1
     truth = [sign * (mean - min(means[:i] + means[i + 1 :])) for i, mean in enumerate(means)]
@@ -209,7 +209,7 @@ def test_coverage_of_the_best_rate(rates):
 
 
 @pytest.mark.usefixtures("few_values_suffice")
-def test_policies_that_are_the_same_share_a_rank():
+def test_identical_policies_share_a_rank():
     """Identical policies share the first rank, may all be the best, and differ by exactly 0. [contract]"""
     ranking = rows_of(compare(table([[0.1, 0.7, 0.3]] * 2 + [[5.1, 5.7, 5.3]])).ranking, "makespan_s").set_index(
         "policy"
@@ -221,7 +221,7 @@ def test_policies_that_are_the_same_share_a_rank():
     assert ranking.loc["c", "estimate"] == pytest.approx(5)
 
 
-def test_what_has_no_values_is_not_ranked():
+def test_policies_without_values_are_not_ranked():
     """A policy that never ends has no rank in the makespan, and the others are compared without it. [contract]"""
     values = np.random.default_rng(6).normal([[1.0], [3.0], [2.0]], 0.1, (3, 20))
     values[1] = np.nan
@@ -238,14 +238,14 @@ def test_what_has_no_values_is_not_ranked():
 
 
 def test_policies_that_share_no_world_cannot_be_told_apart():
-    """Two policies without a replication in common may both be the best, without an interval. [contract]"""
+    """Two policies without a common replication may both be the best, without an interval. [contract]"""
     nothing = [np.nan] * 3
     values = np.array([[1.0, 1.1, 1.2, *nothing], [*nothing, 9.0, 9.1, 9.2]])
     found = rank_policies(values, is_rate=False, direction="min", confidence_level=0.95)
     assert found.is_among_best.all()
     assert np.isnan([found.low, found.high, found.estimate]).all()
     assert found.rank.tolist() == [1, 2]
-    # Of kinds of release with worlds of their own, each mean counts as much as the kind is probable.
+    # With worlds by kind of release, each mean is weighted by the kind's probability.
     often, seldom = [1.0, np.nan], [20.0, 20.0, 20.0, np.nan]
     strata = Strata(np.array([0, 0, 1, 1, 1, 1]), np.array([0.9, 0.1]))
     values = np.array([[*often, *seldom], np.where(np.isnan([*often, *seldom]), 9.0, np.nan)])
@@ -254,8 +254,8 @@ def test_policies_that_share_no_world_cannot_be_told_apart():
     assert ranks.tolist() == [1, 2]
 
 
-def test_a_policy_that_is_out_is_nobodys_rival():
-    """The limits of a policy don't hang on one that isn't the best, even if they share no world. [contract]"""
+def test_an_excluded_policy_is_nobodys_rival():
+    """The limits of a policy don't depend on one that isn't the best, even without common worlds. [contract]"""
     values = np.random.default_rng(9).normal([[1.0], [9.0], [2.0]], 0.1, (3, 20))
     values[1, :10], values[2, 10:] = np.nan, np.nan
     found = rank_policies(values, is_rate=False, direction="min", confidence_level=0.95)
@@ -264,7 +264,7 @@ def test_a_policy_that_is_out_is_nobodys_rival():
     assert 0.8 < found.estimate[2] < found.high[2] < 1.3
 
 
-def test_one_replication_tells_nothing():
+def test_one_replication_is_inconclusive():
     """With one replication there are estimates and ranks, but no intervals, and every policy may be the best. [contract]"""
     comparison = compare(table([[1.0], [2.0], [3.0]]))
     ranking = rows_of(comparison.ranking, "makespan_s")
@@ -276,7 +276,7 @@ def test_one_replication_tells_nothing():
 
 
 def test_one_policy_is_the_best_of_one():
-    """A single policy has rank 1 and no others; there are no pairs. [contract]"""
+    """A single policy has rank 1 and no rivals, and there are no pairs. [contract]"""
     comparison = compare(table([[1.0, 2.0]]))
     row = rows_of(comparison.ranking, "makespan_s").iloc[0]
     assert (row["rank"], row["is_among_best"]) == (1, True)
@@ -286,7 +286,7 @@ def test_one_policy_is_the_best_of_one():
 
 
 def test_directions():
-    """Every cost has a better side, no state has, and what has one is a response or a verdict. [contract]"""
+    """Every cost has a better side, no state has; every other measure with one is a response or a verdict. [contract]"""
     assert {find_direction(Measure(name)) for name in COSTS} == {"min"}
     assert {find_direction(Measure(state)) for state in STATES} == {None}
     assert find_direction(Measure("min_in_service_fraction")) == "max"
@@ -329,12 +329,12 @@ OF_BEST = "2.0 per rollout (95 % CI -0.5 to 4.5)"
     ],
 )
 def test_the_answer_on_costs(values, answer):
-    """The answer names the cheapest, and exactly those that may be as good. [contract]"""
+    """The answer names the cheapest policy, and exactly those that may be as good. [contract]"""
     assert costs_by_policy(*values).answer == answer
 
 
-def test_the_answer_where_nothing_ended():
-    """Where no rollout ended the sentence says so. [contract]"""
+def test_the_answer_if_nothing_ended():
+    """If no rollout ended the sentence says so. [contract]"""
     answer = compare(table([[np.nan] * 3] * 2)).answer
     assert answer == "Makespan unknown for a and b: 100 % of their rollouts never end."
 
@@ -351,7 +351,7 @@ def test_the_answer_without_costs():
 
 
 def test_the_ranking_is_shown_of_more_than_two():
-    """Of three policies the last table is the ranking, best first; of two there is none. [contract]"""
+    """For three policies the last table is the ranking, best first; for two there is none. [contract]"""
     *_, ranking = costs_by_policy(DEAR, BEST, CLOSE).summarize()
     assert [row[0] for row in ranking.rows] == ["b", "c", "a"]
     assert [row[-1] for row in ranking.rows] == ["may be", "may be", "no"]
@@ -359,7 +359,7 @@ def test_the_ranking_is_shown_of_more_than_two():
 
 
 def test_a_wide_interval_is_no_merit():
-    """A policy that is dearer than an excluded one, but varies too much to be excluded, is no rival of the best. [contract]"""
+    """A policy that costs more than an excluded one, but varies too much to be excluded, is no rival of the best. [contract]"""
     rare = [10.0] * 59 + [17_000.0]
     found = costs_by_policy([10.0, 11.0] * 30, [25.0, 26.5] * 30, rare)
     assert found.answer.endswith(", lower than b; c is too uncertain to rule out.")
@@ -379,8 +379,8 @@ def test_a_wide_interval_is_no_merit():
         ([[np.nan] * 3] * 2, ["unknown", "unknown"], "Cost unknown for a and b"),
     ],
 )
-def test_every_verdict_that_is_told_is_in_the_plain_form(values, verdicts, sentence):
-    """Every verdict that the sentence states is in `to_dict`: by what is judged, and how each policy stands. [contract]"""
+def test_every_verdict_of_the_answer_is_in_the_plain_form(values, verdicts, sentence):
+    """`to_dict` has every verdict of the answer: the measure that decides, and each policy's standing. [contract]"""
     plain = costs_by_policy(*values).to_dict()
     assert plain["judged_by"] == ["cost"]
     rows = [row for row in plain["ranking"] if row["response"] == "cost"]
@@ -402,20 +402,20 @@ def test_every_verdict_that_is_told_is_in_the_plain_form(values, verdicts, sente
         ({"verdict": "escaped"}, ["false_alarm given good", "escaped given defective"]),
     ],
 )
-def test_what_policies_are_judged_by(columns, judged_by):
-    """Without costs policies are judged by their errors, and without verdicts by the time; the sentence is about that. [contract]"""
+def test_which_measure_decides(columns, judged_by):
+    """Without costs policies are judged by their errors, and without verdicts by the time. [contract]"""
     plain = compare(table([[1.0, 2.0], [2.0, 4.0]], **columns)).to_dict()
     assert plain["judged_by"] == judged_by
     assert ("has the shortest mean makespan: " in plain["answer"]) == (judged_by == ["makespan_s"])
 
 
 @pytest.mark.usefixtures("few_values_suffice")
-def test_who_completes_only_easy_rollouts_is_not_the_soonest():
-    """A policy that fails in the hard worlds is compared where others complete as well, whatever its own mean. [oracle]"""
+def test_completing_only_easy_rollouts_is_not_fastest():
+    """A policy that fails in hard worlds is compared in worlds that others complete, too, whatever its mean. [oracle]"""
     rng = np.random.default_rng(6)
     is_hard = np.arange(40) % 2 == 1
     lax = np.where(is_hard, 100.0, 10.0) + rng.normal(0, 0.1, 40)
-    # Always about a second later, and failed where it is hard.
+    # Always about a second later, and failed in hard worlds.
     strict = np.where(is_hard, np.nan, lax + rng.normal(1, 0.1, 40))
     names, numbers = ["strict"] * 40 + ["lax"] * 40, [*range(40)] * 2
     makespans = np.concatenate([np.where(is_hard, 1.0, strict), lax])
@@ -434,7 +434,7 @@ def test_who_completes_only_easy_rollouts_is_not_the_soonest():
 
 
 def test_the_picture_of_a_ranking():
-    """Policies stand from the best to the worst, and whether each may be the best is told apart by its mark. [contract]"""
+    """Policies are sorted from best to worst, and marks show which may be the best. [contract]"""
     ax = draw_on(plot_ranking, costs_by_policy(DEAR, BEST, CLOSE, [np.nan] * 3))
     assert [text.get_text() for text in ax.get_yticklabels()] == ["b", "c", "a"]
     best, rest = (line for line in ax.lines if line.get_marker() in ("o", "s"))
@@ -456,6 +456,6 @@ def test_what_can_be_ranked_can_be_drawn(name):
     [("cost", "costs=scenario.costs"), ("makespan", "did you mean 'makespan_s'"), ("waves", "neither side")],
 )
 def test_what_cannot_be_drawn(name, message):
-    """What isn't ranked is an input error that says what would help. [contract]"""
+    """An unranked measure is an input error with advice. [contract]"""
     with pytest.raises(InputError, match=message):
         plot_ranking(Figure().subplots(), compare(table([[1.0, 2.0]] * 2)), of=name)

@@ -1,4 +1,4 @@
-"""Rare events: estimates against closed forms, what they gain, and when they state nothing."""
+"""Rare events: estimates against closed forms, their gain, and when no probability is stated."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_many_failures_are_a_binomial_tail(at_least: int, factor: float) -> None
 
 
 def test_the_ladder_finds_a_tilt() -> None:
-    """Without being told it tilts what makes the event, in other worlds than those that judge, and is right. [oracle]"""
+    """By default it tilts what causes the event, in other worlds than the estimate's, and is right. [oracle]"""
     rare = estimate(world(update_duration={"exponential": {"mean": "30s"}}), "failed_nodes >= 10", 8000)
     assert list(rare.tilt) == ["start_failure"]
     assert 4 <= rare.tilt["start_failure"] <= 16
@@ -67,7 +67,7 @@ def test_the_ladder_finds_a_tilt() -> None:
 
 
 def test_a_slow_update_is_the_tail_of_a_law() -> None:
-    """That the slowest of three lognormal updates takes ten times the median is a closed form. [oracle]"""
+    """The probability that the slowest of three lognormal updates takes ten times the median is a closed form. [oracle]"""
     scenario = world(nodes=3, start_failure=0, update_duration={"lognormal": {"median": "30s", "p95": "60s"}})
     law = scenario.fleet.behaviour.update_duration
     assert isinstance(law, Lognormal)
@@ -78,8 +78,8 @@ def test_a_slow_update_is_the_tail_of_a_law() -> None:
     assert rare.gain > 20
 
 
-def test_what_is_drawn_once_is_tilted_given_a_kind() -> None:
-    """An escape that lasts is the product of two small probabilities, one of a kind and one of a lognormal tail. [oracle]"""
+def test_values_drawn_once_are_tilted_given_a_kind() -> None:
+    """A long escape is the product of two small probabilities, of a kind and of a lognormal tail. [oracle]"""
     scenario = Scenario.from_dict(
         {
             "name": "escape",
@@ -103,7 +103,7 @@ def test_what_is_drawn_once_is_tilted_given_a_kind() -> None:
 
 @pytest.fixture(scope="module")
 def experiments() -> list[Rare]:
-    """150 estimates of the probability that seven or more of 100 nodes fail, each of which fails once in a hundred times."""
+    """150 estimates of the probability that seven or more of 100 nodes, each failing with 1 %, fail."""
     scenario, tilt = world(nodes=100, start_failure=0.01), {"start_failure": 4}
     return [estimate(scenario, "failed_nodes >= 7", 2000, tilt=tilt, seed=seed) for seed in range(150)]
 
@@ -114,12 +114,12 @@ def test_intervals_cover(experiments: list[Rare]) -> None:
     assert sum(rare.low <= truth <= rare.high for rare in experiments) >= 132
 
 
-def test_what_is_stated_was_not_chosen_by_its_hits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of estimates of 1e-6 with too few events in most cases, those stated are not too high, and their intervals cover. [oracle]"""
+def test_stated_estimates_are_not_selected_by_their_hits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With too few events in most runs, stated estimates of 1e-6 are not too high, and their intervals cover. [oracle]"""
     nodes, p, at_least, experiments = 100, 0.01, 9, 150
 
     def draw_failures(question: Any, kind: Any, tilt: Tilt, worlds: range, part: str) -> Met:
-        """Return what rollouts at once would: binomial failures, and their weights."""
+        """Draw the outcome of rollouts all at once: binomial failures, and their weights."""
         n, factor = len(worlds), tilt.start_failure
         failures = np.random.default_rng([question.seed, worlds.start]).binomial(nodes, odds_times(p, factor), n)
         weights, ones = np.exp(nodes * math.log(1 - p + p * factor) - failures * math.log(factor)), np.ones(n)
@@ -138,7 +138,7 @@ def test_what_is_stated_was_not_chosen_by_its_hits(monkeypatch: pytest.MonkeyPat
 
 
 def test_the_gain_is_that_of_the_variances(experiments: list[Rare]) -> None:
-    """Over 150 experiments the variance is p(1 - p)/n over the gain that is stated, within a factor of 1.5. [oracle]"""
+    """Over 150 experiments the variance is p(1 - p)/n over the stated gain, within a factor of 1.5. [oracle]"""
     truth = binomial_tail(100, 0.01, 7)
     gain = truth * (1 - truth) / 2000 / np.var([one.probability for one in experiments], ddof=1)
     assert 1 / 1.5 < gain / np.mean([one.gain for one in experiments]) < 1.5
@@ -149,7 +149,7 @@ def test_the_gain_is_that_of_the_variances(experiments: list[Rare]) -> None:
 
 
 def test_splitting_agrees_with_the_tail() -> None:
-    """Levels that a pilot chose lead to an estimate within 4 standard errors of 3e-5, at a tenth of the work. [oracle]"""
+    """With levels from a pilot the estimate is within 4 standard errors of 3e-5, at a tenth of the work. [oracle]"""
     scenario = world(waves(max_failed_nodes=299, max_failed_nodes_percent=99), nodes=100, start_failure=0.008)
     rare = estimate(scenario, "failed_nodes >= 7", 30_000, method="splitting", seed=2)
     truth = binomial_tail(100, 0.008, 7)
@@ -160,7 +160,7 @@ def test_splitting_agrees_with_the_tail() -> None:
 
 
 def test_splitting_by_exposure() -> None:
-    """Of a defect that stops the rollout nearly always, what gets through is estimated by the nodes exposed. [oracle]"""
+    """The rare escape of a defect that nearly always stops the rollout is estimated by exposed nodes. [oracle]"""
     check = {"deadline": "1h", "min_healthy_time": "0s"}
     scenario = Scenario.from_dict(
         {
@@ -176,11 +176,11 @@ def test_splitting_by_exposure() -> None:
     assert rare.diagnosis["n_hits"] == 10
 
 
-# -- what can't be trusted -----------------------------------------------------------------------------
+# -- untrusted estimates -------------------------------------------------------------------------------
 
 
 def test_an_absurd_tilt_states_no_probability() -> None:
-    """Weights with a heavy tail are found out: there is no probability, and the sentence says why. [contract]"""
+    """Weights with a heavy tail are detected: there is no probability, and the sentence says why. [contract]"""
     rare = estimate(world(), "failed_nodes >= 10", 3000, tilt={"start_failure": 60})
     assert math.isnan(rare.probability)
     assert math.isnan(rare.gain)
@@ -188,8 +188,8 @@ def test_an_absurd_tilt_states_no_probability() -> None:
     assert rare.to_dict()["probability"] is None
 
 
-def test_an_event_that_is_never_met_states_no_probability() -> None:
-    """Where a tilt is too small for the event to happen at all, the answer is not 0. [contract]"""
+def test_an_unseen_event_states_no_probability() -> None:
+    """If the tilt is too small for the event to happen, the answer is not 0. [contract]"""
     rare = estimate(world(), "failed_nodes >= 30", 500, tilt={"start_failure": 1.1})
     assert "the event occurred in none of the 500 replications" in rare.answer
     cells = [cell for table in rare.summarize() for row in table.rows for cell in row]
@@ -199,8 +199,8 @@ def test_an_event_that_is_never_met_states_no_probability() -> None:
     assert "the event occurred in 0 of 10 independent repetitions" in nobody.answer
 
 
-def test_rollouts_that_never_end_leave_it_open() -> None:
-    """What pauses for good may still become slow: nothing is stated. [contract]"""
+def test_endless_rollouts_leave_it_open() -> None:
+    """A paused rollout may still become slow, so nothing is stated. [contract]"""
     scenario = Scenario.from_dict(
         {
             "name": "pauses",
@@ -214,20 +214,20 @@ def test_rollouts_that_never_end_leave_it_open() -> None:
 
 
 def test_the_shape_of_a_tail_is_found() -> None:
-    """Of exact quantiles of Pareto laws, k-hat is within 0.1; of bounded values it is below 0. [oracle]"""
+    """For exact quantiles of Pareto laws k-hat is within 0.1; for bounded values it is below 0. [oracle]"""
     levels = (np.arange(20_000) + 0.5) / 20_000
     for shape in (0.3, 0.6, 1.0, 1.5):
         assert abs(tail_shape((1 - levels) ** -shape) - shape) < 0.1
     assert tail_shape(levels) < 0
     assert math.isnan(tail_shape(np.ones(10)))
     assert tail_shape(np.repeat([1.0, 2.0], 500)) == -math.inf
-    # Equal weights differ in their last digits, by the order in which they were multiplied up.
+    # Equal weights differ in their last digits, by the order of multiplication.
     noise = np.random.default_rng(0).normal(0, 1e-15, 1000)
     assert tail_shape(np.repeat([1.0, 2.0, 2.5], [500, 490, 10]) + noise) == -math.inf
 
 
 def test_heavy_weights_are_doubted() -> None:
-    """Weights with tails beyond 0.7, one that has it all, and a mean off 1 are doubted, each by its name. [oracle]"""
+    """Weights with tails beyond 0.7, one dominant weight, and a mean off 1 are each doubted by name. [oracle]"""
     chance = np.random.default_rng(1)
     heavy = chance.pareto(1 / 0.9, 20_000)
     assert any("dominate" in doubt for doubt in diagnose(heavy, heavy).doubts)
@@ -258,7 +258,7 @@ def test_heavy_weights_are_doubted() -> None:
     ],
 )
 def test_events_are_read_as_they_are_written(text: str, written: str) -> None:
-    """An event reads like a requirement, with `and`; what it writes means the same. [property]"""
+    """An event reads like a requirement, with `and`, and is read back from its text. [property]"""
     event = parse_event(text, ("good", "bad"))
     assert str(event) == written
     assert parse_event(written) == event
@@ -276,8 +276,8 @@ def test_events_are_read_as_they_are_written(text: str, written: str) -> None:
         ("< 3", "invalid event"),
     ],
 )
-def test_what_is_no_event_is_refused(text: str, message: str) -> None:
-    """Whatever is wrong with an event is said, with what was probably meant. [contract]"""
+def test_invalid_events_are_refused(text: str, message: str) -> None:
+    """A mistake in an event is reported with what was probably meant. [contract]"""
     with pytest.raises(InputError, match=message):
         parse_event(text, ("good", "bad"))
 
@@ -297,7 +297,7 @@ def test_what_is_no_event_is_refused(text: str, message: str) -> None:
     ],
 )
 def test_bad_arguments_are_refused(changes: dict[str, Any], message: str) -> None:
-    """What makes no sense is refused by name before anything is simulated. [contract]"""
+    """Invalid arguments are refused by name before anything is simulated. [contract]"""
     arguments = {"event": "failed_nodes >= 3", "replications": 200} | changes
     with pytest.raises(InputError, match=message):
         estimate(world(), **arguments)
@@ -317,19 +317,19 @@ def rare() -> Rare:
     return estimate(world(), "failed_nodes >= 8", 2000, tilt={"start_failure": 6})
 
 
-def test_a_result_says_everything(rare: Rare) -> None:
+def test_a_result_is_complete(rare: Rare) -> None:
     """The sentence, the tables, one row and JSON have the event, the numbers and the diagnosis. [contract]"""
     assert rare.answer.startswith("failed_nodes >= 8: ")
     assert "2,400 rollouts replaced" in rare.answer
     assert rare.to_dict()["event"] == "failed_nodes >= 8"
     assert rare.to_dict()["tilt"] == {"start_failure": 6.0}
     assert rare.to_frame()["probability"].iloc[0] == rare.probability
-    (table,) = rare.summarize()  # no tilt was looked for
+    (table,) = rare.summarize()  # no search for a tilt
     assert "mean weight" in str(table.rows)
 
 
-def test_what_is_no_news_is_not_said(rare: Rare) -> None:
-    """How often it happens is said of rare events, and what plain simulation needs where that is known. [contract]"""
+def test_obvious_facts_are_left_out(rare: Rare) -> None:
+    """The expected frequency is stated for rare events only, and plain simulation's effort if it is known. [contract]"""
     assert ", once in " in replace(rare, probability=0.1).answer
     often = replace(rare, probability=0.9, low=0.8, high=1.0, plain_rollouts=math.nan, is_cheaper=False)
     assert often.answer == "failed_nodes >= 8: probability 90.0 % (95 % CI 80.0 to 100.0)."
@@ -344,7 +344,7 @@ def test_what_is_no_news_is_not_said(rare: Rare) -> None:
     ],
 )
 def test_verdicts_are_data(rare: Rare, verdicts: dict[str, bool], words: str) -> None:
-    """Every verdict that the sentence states is in to_dict(), and the words follow from it. [contract]"""
+    """Every verdict of the answer is in to_dict(), and the words follow from it. [contract]"""
     document = rare.to_dict()
     assert (document["is_trusted"], document["is_cheaper"]) == (not document["doubts"], document["gain"] > 1)
     made = replace(rare, doubts=("why",), **verdicts)
@@ -356,8 +356,8 @@ def test_verdicts_are_data(rare: Rare, verdicts: dict[str, bool], words: str) ->
         assert ("bounded" in str(tail.summarize())) == is_bounded
 
 
-def test_the_picture_shows_both_ways(rare: Rare) -> None:
-    """Two lines, this one below the other, and as much apart as the gain; what states nothing says why. [contract]"""
+def test_the_picture_shows_both_methods(rare: Rare) -> None:
+    """Two lines, this method's below the other, are as far apart as the gain; without an estimate the reason is shown. [contract]"""
     figure = Figure(figsize=(6, 4), layout="constrained")
     ax = plot_rare(figure.subplots(), rare)
     lines = {line.get_label(): np.asarray(line.get_ydata()) for line in ax.get_lines()}

@@ -1,4 +1,4 @@
-"""Rare events with several kinds of release: each is estimated on its own, and the sum covers what is exact."""
+"""Rare events with several kinds of release: each kind is estimated separately, and the sum covers the exact value."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from simdeploy.experiments.jobs import Job
 from simdeploy.validation.oracles import binomial_tail
 
 NODES, P = 40, 0.02
-# By name the probability of a kind, and what it adds to that of a failed start.
+# By name the probability of a kind, and its added probability of a failed start.
 EARLY, LATE = {"bad": (1e-5, 0.3)}, {"bad": (1e-7, 0.3)}
 SKEWED = {"bad": (1e-5, 0.3), "worse": (1e-3, 0.05), "unlucky": (0.1, 0.01)}
 
@@ -39,7 +39,7 @@ def world(kinds: Mapping[str, tuple[float, float]], **more: Any) -> Scenario:
 
 
 def tails(kinds: Mapping[str, tuple[float, float]], at_least: int) -> dict[str, tuple[float, float]]:
-    """Return by kind its probability, and that of so many failures given the kind."""
+    """Return by kind its probability, and that of enough failures given the kind."""
     scenario = world(kinds)
     added = {"good": 0.0} | {name: more for name, (_, more) in kinds.items()}
     return {
@@ -53,7 +53,7 @@ def tails(kinds: Mapping[str, tuple[float, float]], at_least: int) -> dict[str, 
 
 @pytest.mark.slow
 def test_several_routes_are_covered() -> None:
-    """With defaults at least 90 % of runs state an interval, and all these cover as often as they say, less 4 errors. [oracle]"""
+    """With defaults at least 90 % of runs state an interval, and these cover as often as stated, less 4 errors. [oracle]"""
     n_stated = n_covered = 0
     methods = ("importance", 8, 8), ("splitting", 5, 6)
     for (method, at_least, n), kinds in product(methods, (EARLY, LATE, SKEWED)):
@@ -74,7 +74,7 @@ def test_several_routes_are_covered() -> None:
 
 @pytest.mark.parametrize(("method", "at_least"), [("importance", 8), ("splitting", 5)])
 def test_each_route_is_reported(method: str, at_least: int) -> None:
-    """The table has each kind's exact tail within 4 errors, shares of 1 in all, its effort and its means. [oracle]"""
+    """The table has each kind's exact tail within 4 errors, shares that sum to 1, its effort and its means. [oracle]"""
     exact = tails(EARLY, at_least)
     found = estimate_rare(world(EARLY), event=f"failed_nodes >= {at_least}", method=method, engine="compiled")
     table = found.kinds.set_index("kind")
@@ -92,8 +92,8 @@ def test_each_route_is_reported(method: str, at_least: int) -> None:
     assert [row["kind"] for row in found.to_dict()["kinds"]] == list(exact)
 
 
-def test_only_kinds_that_matter_are_simulated() -> None:
-    """A condition or an event that some kinds rule out leaves the others, and none is an error. [contract]"""
+def test_only_possible_kinds_are_simulated() -> None:
+    """A condition or event excludes impossible kinds; if none is left it is an error. [contract]"""
     scenario = world(SKEWED)
     asked = {"replications": 500, "engine": "compiled"}
 
@@ -119,7 +119,7 @@ def test_a_condition_on_kinds_divides_by_their_probability() -> None:
 
 @pytest.mark.parametrize("method", ["importance", "splitting"])
 def test_a_kind_without_a_hit_counts_at_its_limit(method: str) -> None:
-    """Unseen, a kind adds its probability times its exact limit to the upper end, or forbids an answer if that matters. [oracle]"""
+    """An unseen kind adds its probability times its exact limit to the upper end, or prevents an answer. [oracle]"""
 
     def estimate(good: float) -> tuple[Any, float]:
         kinds = {
@@ -142,8 +142,8 @@ def test_a_kind_without_a_hit_counts_at_its_limit(method: str) -> None:
     assert np.isnan(likely.probability)
 
 
-def test_a_kind_of_which_all_rollouts_failed_is_in_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However improbable it is, nothing is estimated: the kind may have any probability of the event. [contract]"""
+def test_a_kind_of_which_all_rollouts_failed_prevents_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However improbable it is, the kind may have any probability of the event. [contract]"""
     run = Job.run
 
     def fail_if_bad(job: Job, span: Any) -> Any:
@@ -161,13 +161,13 @@ def test_a_kind_of_which_all_rollouts_failed_is_in_doubt(monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("tilt", [{"release.bad": 2}, ["release.bad"]])
 def test_a_kind_is_not_tilted(tilt: Any) -> None:
-    """Kinds are simulated one by one, so a factor on their probability is refused. [contract]"""
+    """Kinds are simulated separately, so a factor on their probability is refused. [contract]"""
     with pytest.raises(InputError, match="a kind of release can't be tilted here"):
         estimate_rare(world(EARLY), event="escaped", tilt=tilt, engine="compiled")
 
 
 def test_rollouts_go_where_the_error_is() -> None:
-    """Beyond the minimum they are in proportion to probability times deviation, and unseen kinds can't take most. [oracle]"""
+    """Beyond the minimum they are proportional to probability times deviation, and unseen kinds can't take most. [oracle]"""
     same = Pilot(1e-3, 0.5)
     assert allocate([0.75, 0.25], [same, same], 4000, fewest=100, confidence_level=0.95) == [3000, 1000]
     counts = allocate([0.9, 0.1], [Pilot(0.0, 0.0), Pilot(1e-6, 0.2)], 20_000, fewest=400, confidence_level=0.95)

@@ -1,4 +1,4 @@
-"""Equal parts of scenarios are read once, and nobody can tell."""
+"""Equal parts of scenarios are read once, without observable difference."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_equal_parts_are_read_once() -> None:
 
 @pytest.mark.parametrize("other", [1.0, True, "1"])
 def test_values_of_other_types_are_not_equal(other: object) -> None:
-    """A value that Python calls equal to a valid one, or writes alike, is still refused. [contract]"""
+    """A value equal to a valid one only in Python, or in writing, is still refused. [contract]"""
     valid = contents(operator={"script": [{"at": 60, "do": "pause"}]}, deployment={"from_version": 1})
     Scenario.from_dict(valid)
     with pytest.raises(InputError, match=r"deployment.from_version: not a whole number"):
@@ -43,7 +43,7 @@ def test_values_of_other_types_are_not_equal(other: object) -> None:
 
 
 def test_equal_mistakes_have_their_own_lines(tmp_path: Path) -> None:
-    """The same mistakes in the same policy and section are told with each file's own name, lines and policy. [contract]"""
+    """The same mistake in several files is reported with each file's name, lines and policy. [contract]"""
     text = "name: a\n{}fleet: {{nodes: 3, update_duration: {{uniform: {{low: 1}}}}}}\npolicies:\n  {}: {{strategy: rolling}}\n"
     for file, above, policy in (("a.yaml", "", "first"), ("b.yaml", "\n\n\n", "second")):
         path = tmp_path / file
@@ -56,7 +56,7 @@ def test_equal_mistakes_have_their_own_lines(tmp_path: Path) -> None:
 
 
 def test_named_files_are_read_each_time(tmp_path: Path) -> None:
-    """The same text means something else once the file that it names has changed. [contract]"""
+    """The same text has another meaning after the file that it names has changed. [contract]"""
     file = tmp_path / "x.csv"
     means = []
     for value in ("10", "20"):
@@ -69,7 +69,7 @@ def test_named_files_are_read_each_time(tmp_path: Path) -> None:
 
 
 def test_later_changes_of_the_contents_have_no_effect() -> None:
-    """What was read from a dict stays what it was when the dict, or a dict made of the scenario, changes. [contract]"""
+    """A scenario doesn't change with the dict it was read from, or one made from it. [contract]"""
     unusual = {"only-here": {"strategy": "immediate", "max_failed_nodes": 7}}
     given = contents(policies=unusual)
     first = Scenario.from_dict(given)
@@ -80,8 +80,8 @@ def test_later_changes_of_the_contents_have_no_effect() -> None:
     assert Scenario.from_dict(given).policies["only-here"].policy.max_failed_nodes == 8
 
 
-def test_fleets_share_all_that_is_said_of_policies() -> None:
-    """Scenarios that differ in their fleets have the very same policies, and so have those made of each other. [contract]"""
+def test_fleets_share_policies() -> None:
+    """Scenarios that differ in their fleets have identical policy objects, and so have those derived from each other. [contract]"""
     first, second = (Scenario.from_dict(contents(nodes)) for nodes in (12, 13))
     assert first.fleet != second.fleet
     assert first.policies is second.policies
@@ -100,7 +100,7 @@ def test_fleets_share_all_that_is_said_of_policies() -> None:
     ],
 )
 def test_changed_scenarios_are_checked_as_if_read_anew(values: dict[str, Any]) -> None:
-    """A changed scenario is equal to one read with the same values, with the same warnings in the same order. [property]"""
+    """A changed scenario equals one read with the same values, with the same warnings in order. [property]"""
     given = contents()
     given["policies"]["rolling"] |= {"dialect": "general", "max_failed_nodes": 20, "surge_canaries": True}
     base = Scenario.from_dict(given)
@@ -111,7 +111,7 @@ def test_changed_scenarios_are_checked_as_if_read_anew(values: dict[str, Any]) -
 
 
 def test_named_policies_follow_the_size_of_the_fleet(tmp_path: Path) -> None:
-    """A policy file that another orchestrator reads with the number of hosts in mind is read anew for another fleet. [contract]"""
+    """A policy file that depends on the number of hosts is read anew for another fleet. [contract]"""
     config = {"deploymentConfigName": "own", "minimumHealthyHosts": {"type": "HOST_COUNT", "value": 6}}
     (tmp_path / "own.json").write_text(json.dumps(config), encoding="utf-8")
     scenario = Scenario.from_dict(contents(9, policies={"own": {"file": "own.json"}}), base=tmp_path)

@@ -1,4 +1,4 @@
-"""Results as JSON documents: every kind is described by its schema, and read back; what is none is refused in words."""
+"""Results as JSON documents: every kind matches its schema and reads back; invalid documents are refused."""
 
 import contextlib
 import copy
@@ -27,17 +27,17 @@ from simdeploy.scenario.measures import parse_event, parse_measure, parse_requir
 
 @cache
 def text_of(name):
-    """Return the document of a result, as it is written."""
+    """Return the written document of a result."""
     return json.dumps(make(name).to_dict(), indent=2, allow_nan=False)
 
 
 def written(name):
-    """Return the document of a result, as a program reads it."""
+    """Return the parsed document of a result."""
     return json.loads(text_of(name))
 
 
 def problems_of(source):
-    """Return what is wrong with a document."""
+    """Return the problems of a document."""
     return refused(read_result, source).problems
 
 
@@ -51,7 +51,7 @@ def test_every_kind_is_tried():
 
 @pytest.mark.parametrize("name", KINDS)
 def test_a_result_reads_back(name):
-    """From its document, which its schema describes, comes the result that was written, with its words. [contract]"""
+    """A document matches its schema, and gives the original result with its words. [contract]"""
     document, schema = written(name), result_schema(name)
     jsonschema.Draft202012Validator.check_schema(schema)
     jsonschema.Draft202012Validator(schema).validate(document)
@@ -62,7 +62,7 @@ def test_a_result_reads_back(name):
 
 
 def test_a_document_is_a_file_a_text_or_a_mapping(tmp_path):
-    """From each of them comes the same result. [contract]"""
+    """Each of them gives the same result. [contract]"""
     file = tmp_path / "result.json"
     file.write_text(text_of("Check"), encoding="utf-8")
     for source in (file, str(file), text_of("Check"), written("Check")):
@@ -75,7 +75,7 @@ def test_a_result_that_was_read_can_be_drawn(name):
     pictures = []
     for result in (make(name), read_result(written(name))):
         figure = draw_figure(result)
-        figure.set_layout_engine("none")  # which takes half the time, and depends on what is drawn alone
+        figure.set_layout_engine("none")  # which takes half the time, and depends only on what is drawn
         canvas = FigureCanvasAgg(figure)
         canvas.draw()
         pictures.append(bytes(canvas.buffer_rgba()))
@@ -95,7 +95,7 @@ CELLS = {
 
 @given(st.fixed_dictionaries({dtype: st.lists(cells, min_size=3, max_size=3) for dtype, cells in CELLS.items()}))
 def test_cells_of_every_type_survive(columns):
-    """Whole numbers, infinities, texts and what is missing read back as they were, with the type of their column. [property]"""
+    """Whole numbers, infinities, texts and missing values read back unchanged, with their column's type. [property]"""
     dtypes = dict(zip(columns, columns, strict=True))
     frame = pd.DataFrame({dtype: pd.Series(values, dtype=dtype) for dtype, values in columns.items()})
     text = json.dumps(to_plain(frame), allow_nan=False)
@@ -105,18 +105,18 @@ def test_cells_of_every_type_survive(columns):
     assert (signs[0] == signs[1]).all()
 
 
-def test_replications_are_in_no_document():
+def test_documents_have_no_replications():
     """A result that was read says that it has no replications. [contract]"""
     again = read_result(written("Precision"))
     with pytest.raises(InputError, match="responses: a result read from a document has no replications"):
         _ = again.responses
 
 
-# -- what is no document -----------------------------------------------------------------------------------------------
+# -- invalid documents -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_what_is_wrong_is_named(name):
+def test_mistakes_are_named(name):
     """Each key that is missing, of another type or unknown is named. [contract]"""
     document, whole = written(name), {"result", "format", "dtypes"}
     for key in whole & set(document):
@@ -130,7 +130,7 @@ def test_what_is_wrong_is_named(name):
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_what_is_wrong_in_a_table_is_named(name):
+def test_mistakes_in_a_table_are_named(name):
     """Each cell that is missing, or of another type, is named with its row and column. [contract]"""
     document = written(name)
     tables = [table for table in make(name).tables() if document[table]]
@@ -159,8 +159,8 @@ def test_what_is_wrong_in_a_table_is_named(name):
         ({"result": {1, 2}}, "not valid JSON data"),
     ],
 )
-def test_what_is_no_document_is_refused(source, message):
-    """Another file, an old document, another version, broken JSON: it is said what is wrong. [contract]"""
+def test_invalid_documents_are_refused(source, message):
+    """Another file, an old document, another version and broken JSON are refused with the reason. [contract]"""
     assert message in "\n".join(map(str, problems_of(source)))
 
 
@@ -178,7 +178,7 @@ def test_a_document_of_another_version_says_so():
 
 
 def test_a_problem_has_its_place(tmp_path):
-    """Of a file, file and line of what is wrong are told. [contract]"""
+    """A problem in a file has its name and line. [contract]"""
     file = tmp_path / "x.json"
     document = written("Check")
     document["verdicts"][0]["n"] = 1.5
@@ -189,8 +189,8 @@ def test_a_problem_has_its_place(tmp_path):
     assert str(problem).endswith("verdicts[0].n: wrong value (found 1.5); allowed: a valid integer")
 
 
-def test_a_document_that_contradicts_itself_is_refused():
-    """Right types with values that no analysis gives are an error for people, too. [contract]"""
+def test_a_contradictory_document_is_refused():
+    """Values of the right type that no analysis gives are a readable error. [contract]"""
     document = written("Check")
     assert problems_of({**document, "verdict": "met"})[0].path == ("verdict",)
     document["verdicts"][0]["of"] = "nonsense"
@@ -198,7 +198,7 @@ def test_a_document_that_contradicts_itself_is_refused():
 
 
 def test_broken_texts():
-    """A document cut off anywhere is refused, and so is one with a byte too many. [property]"""
+    """A document cut off anywhere, or with an extra byte, is refused. [property]"""
     text = text_of("Check")
     for end in range(1, len(text) - 1, 97):
         problems_of(text[:end])
@@ -208,7 +208,7 @@ def test_broken_texts():
 @settings(max_examples=60, deadline=None)
 @given(st.sampled_from(KINDS), st.data())
 def test_no_document_breaks_the_reader(name, data):
-    """Whatever stands in the place of a value, it is read or refused in words. [property]"""
+    """Any value in place of another is read, or refused with a message. [property]"""
     document = inside = written(name)
     while True:
         keys = list(inside) if isinstance(inside, dict) else list(range(len(inside)))
@@ -223,8 +223,8 @@ def test_no_document_breaks_the_reader(name, data):
         read_result(document)
 
 
-def test_columns_stated_otherwise_are_refused():
-    """Types of columns that differ from those declared, or that there are none of, are named. [contract]"""
+def test_wrongly_declared_columns_are_refused():
+    """Column types other than the declared ones, and unknown types, are named. [contract]"""
     document = written("Estimates")
     for dtype in ("str", "complex128"):
         changed = copy.deepcopy(document)
@@ -234,7 +234,7 @@ def test_columns_stated_otherwise_are_refused():
 
 # -- verdicts ----------------------------------------------------------------------------------------------------------
 
-# What an answer states is one of these: what else it said if there stood something else.
+# An answer states one of these verdicts, and would differ with another one in its place.
 STATED = {
     "Backtest": {"reproduced.is_reproduced": False, "summary.n_yes": 1},
     "Calibration": {"parameters.source": "assumed", "fits.chosen": False},
@@ -262,7 +262,7 @@ STATED = {
     "Tuning": {"keeps_current": False, "expected_correct": None, "binding": "makespan_s <= 600"},
     "Verification": {"is_ok": False},
 }
-# They state numbers alone.
+# These state only numbers.
 NUMBERS = {"Estimates", "GridSummary", "Timelines"}
 
 
@@ -288,7 +288,7 @@ def state(document, path, value):
 
 @pytest.mark.parametrize(("name", "path"), [(name, path) for name, paths in STATED.items() for path in paths])
 def test_an_answer_follows_from_the_verdicts(name, path):
-    """Where the document has another verdict, the answer is another one: it is decided nowhere else. [contract]"""
+    """With another verdict in the document the answer changes, as it is decided nowhere else. [contract]"""
     document = written(name)
     if path == "fewest_failed_requests":  # for which the answer has no room beside costs
         document = {**document, "cheapest": None}
@@ -298,7 +298,7 @@ def test_an_answer_follows_from_the_verdicts(name, path):
 
 
 def stretch(document, factor):
-    """Make every interval so many times as wide, and leave the verdicts."""
+    """Widen every interval by a factor, and keep the verdicts."""
     changed = copy.deepcopy(document)
     for row in [row for rows in changed.values() if isinstance(rows, list) for row in rows if isinstance(row, dict)]:
         for low in [key for key in row if re.search(r"(^|_)low$", key)]:
@@ -309,14 +309,14 @@ def stretch(document, factor):
 
 
 def without_numbers(answer):
-    """Leave the words of an answer, without numbers and their units."""
+    """Return the words of an answer, without numbers and units."""
     return re.sub(r"[-+]?[\d.,]*\d( %| min| h| s)?|no interval| to |[()]", "", answer)
 
 
 @pytest.mark.parametrize("factor", [1e-4, 10])
 @pytest.mark.parametrize("name", KINDS)
-def test_an_answer_follows_from_nothing_but_the_verdicts(name, factor):
-    """With intervals that would give other verdicts, but the same verdicts, the words of the answer stay. [contract]"""
+def test_an_answer_follows_only_from_the_verdicts(name, factor):
+    """With the same verdicts, intervals that would imply others don't change the answer's words. [contract]"""
     document = written(name)
     answer = read_result(stretch(document, factor)).answer
     assert without_numbers(answer) == without_numbers(document["answer"])
@@ -336,7 +336,7 @@ def rename(value, ending):
 @pytest.mark.parametrize("ending", [".", "-" + "x" * 90, "-" + "x" * 300])
 @pytest.mark.parametrize("name", KINDS)
 def test_an_answer_of_long_names_stays_short(name, ending):
-    """Whatever names are in it, an answer has at most 240 characters, and no full stop follows another. [contract]"""
+    """With any names, an answer has at most 240 characters, and no double full stop. [contract]"""
     answer = read_result(rename(written(name), ending)).answer
     assert len(answer) <= 240
     assert ".." not in answer
@@ -344,13 +344,13 @@ def test_an_answer_of_long_names_stays_short(name, ending):
 
 @pytest.mark.parametrize("name", [name for name in KINDS if name not in NUMBERS])
 def test_every_verdict_of_an_answer_is_known_here(name):
-    """Each kind of result that states more than numbers is among those whose verdicts are tried. [contract]"""
+    """Each kind of result with verdicts is among those tested above. [contract]"""
     assert STATED[name]
 
 
 @pytest.mark.parametrize("name", KINDS)
 def test_verdicts_are_words_of_a_few(name):
-    """A column that is called a verdict holds one of the words that its schema lists. [contract]"""
+    """A column called verdict holds one of the words listed in its schema. [contract]"""
     document = written(name)
     for table, columns in make(name).tables().items():
         for column in [column for column in columns.dtypes if column.endswith("verdict")]:
@@ -362,7 +362,7 @@ def test_verdicts_are_words_of_a_few(name):
 
 
 def test_numbers_of_measures_are_written_in_full():
-    """A limit or a quantile with many digits reads back as it was. [property]"""
+    """A limit or a quantile with many digits reads back unchanged. [property]"""
     for text in ("p99.99875 makespan_s", "p7 makespan_s", "makespan_s"):
         assert parse_measure(str(parse_measure(text))) == parse_measure(text)
     for text in ("makespan_s > 1234567.25 and escaped", "makespan_s > 3600"):

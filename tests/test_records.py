@@ -1,4 +1,4 @@
-"""What a rollout leaves in pandas: health windows, expected error rates, who failed, revisions, and files of them."""
+"""A rollout's tables in pandas: health windows, expected error rates, failures, revisions, and their files."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ ESCAPES = {
 
 
 def integrate(timeline: pd.DataFrame, rate: pd.Series) -> float:
-    """Return the integral of a rate that holds from each row to the next."""
+    """Return the integral of a rate that is constant between rows."""
     return float((np.diff(timeline["time_s"]) * rate.fillna(0).to_numpy()[:-1]).sum())
 
 
 def test_the_error_rate_accounts_for_every_excess_failure():
-    """What the timeline expects, with the defect less without it, is the response: escaped failures included. [oracle]"""
+    """The timeline's expectation with the defect less that without it is the response, escaped failures included. [oracle]"""
     raw = {**ESCAPES, "fleet": {**ESCAPES["fleet"], "flapping": None, "error_rate": 0.02}}
     raw["fleet"] = {key: value for key, value in raw["fleet"].items() if value is not None}
     n_escaped = n_failed = 0
@@ -55,8 +55,7 @@ def test_the_error_rate_accounts_for_every_excess_failure():
 
 
 def test_the_error_rate_follows_from_the_nodes():
-    """At any row the fleet's rate is that of each node in service, worked out one by one from the world, as are the nodes
-    that are down. [oracle]"""
+    """At any row the fleet's rate is that of its nodes in service, computed one by one from the world. [oracle]"""
     rollout = simulate(Scenario.from_dict(ESCAPES), seed=3)
     world, timeline, nodes = rollout._recording.world, rollout.timeline, rollout.nodes
     assert len(timeline) > 100
@@ -91,7 +90,7 @@ def test_the_error_rate_follows_from_the_nodes():
 
 
 def test_a_fleet_without_traffic_has_no_error_rate():
-    """Without requests, and while nobody serves, error rates are missing, not 0. [contract]"""
+    """Without requests, or nodes in service, error rates are missing, not 0. [contract]"""
     silent = simulate(small(fleet={"requests_per_second": 0}), "at-once").timeline
     assert silent["error_rate"].isna().all()
     assert (silent["requests_per_second"] == 0).all()
@@ -100,7 +99,7 @@ def test_a_fleet_without_traffic_has_no_error_rate():
 
 
 def test_windows_are_those_of_the_health_check():
-    """Windows have what the timeline sums and the nodes count; a window is unhealthy beyond the limit. [contract]"""
+    """Windows agree with timeline and nodes, and are unhealthy beyond the limit. [contract]"""
     rollout = simulate(small(), rolling(5, health_check=CHECK, max_failed_nodes=8), seed=2)
     windows = rollout.windows
     sums = windows.groupby("ended_s")[["requests", "failed_requests"]].sum()
@@ -117,7 +116,7 @@ def test_windows_are_those_of_the_health_check():
 
 
 @pytest.mark.parametrize("gate", [{"kind": "pooled"}, {"kind": "baseline", "alpha": 0.05}])
-def test_windows_of_a_gate_add_up_to_what_it_looked_at(gate):
+def test_windows_of_a_gate_add_up_to_its_requests(gate):
     """Counted windows of new nodes have the gate's requests; a comparison has as many of old ones. [contract]"""
     check = {"deadline": "5m", "min_healthy_time": "1m", "max_error_rate": 0.1, "gate": gate}
     for seed in range(4):
@@ -145,8 +144,8 @@ def test_watched_nodes_have_windows_after_validation():
     assert watched["counted"].all()
 
 
-def test_who_failed_is_known_after_the_rollback():
-    """Nodes that failed keep when and why, also once they are back; the deployment counts as many. [contract]"""
+def test_failed_nodes_are_known_after_the_rollback():
+    """Failed nodes keep time and reason, also after their rollback, and match the deployment's count. [contract]"""
     rollout = simulate(
         small(fleet={"start_failure": 0.3}, release=None), rolling(3, max_failed_nodes=0, health_check=CHECK)
     )
@@ -185,12 +184,12 @@ def test_revisions_have_times_that_pandas_understands():
 
 
 def test_years_beyond_64_bits_of_nanoseconds():
-    """A rollout in the year 2500 keeps its times, to the microsecond. [contract]"""
+    """A rollout in the year 2500 keeps its times to the microsecond. [contract]"""
     rollout = simulate(small(deployment={"created_at": "2500-01-01T00:00:00.0000009Z"}), "waves")
     revisions = rollout.revisions
     assert revisions["created_at"].iloc[0] == pd.Timestamp("2500-01-01", tz="UTC").as_unit("us")
     elapsed_ns = np.round(revisions["time_s"].to_numpy() * 1e9).astype(np.int64)
-    assert (elapsed_ns % 1000 > 99).any()  # with 900 ns of the start, that is another microsecond
+    assert (elapsed_ns % 1000 > 99).any()  # plus 900 ns of the start, that is another microsecond
     elapsed_us = (revisions["updated_at"] - revisions["created_at"].iloc[0]).dt.total_seconds() * 1e6
     assert np.round(elapsed_us).astype(np.int64).tolist() == ((elapsed_ns + 900) // 1000).tolist()
 
@@ -214,8 +213,8 @@ def test_a_rollout_is_written_and_read(tmp_path, form):
     assert (about["seed"], about["policy"]) == (3, "waves")
 
 
-def test_where_a_rollout_can_not_be_written(tmp_path):
-    """An unknown form and a file in the folder's place are refused before anything is written. [contract]"""
+def test_unwritable_places(tmp_path):
+    """An unknown form and a file in place of the folder are refused before anything is written. [contract]"""
     rollout = simulate(small(), "waves")
     with pytest.raises(InputError, match="did you mean 'csv'"):
         rollout.write(tmp_path / "new", form="cvs")
@@ -227,7 +226,7 @@ def test_where_a_rollout_can_not_be_written(tmp_path):
 
 
 def test_windows_after_the_end_do_not_count():
-    """After a stop without rollback, nodes in flight go on; their windows changed no verdict. [contract]"""
+    """After a stop without rollback, windows of nodes in flight change no verdict. [contract]"""
     scenario = small(fleet={"start_failure": 0.4}, orchestrator={"on_failure": "stop"}, release=None)
     rollout = simulate(scenario, rolling(6, max_failed_nodes=0, no_auto_rollback=True, health_check=CHECK))
     windows, end = rollout.windows, rollout.responses["makespan_s"]
@@ -236,8 +235,8 @@ def test_windows_after_the_end_do_not_count():
     assert windows["counted"].equals(~late)
 
 
-def test_no_rounding_is_left_where_nobody_serves():
-    """Rates that binary fractions can't hold cancel when the last node has changed its version. [contract]"""
+def test_no_rounding_error_is_left_without_nodes_in_service():
+    """Rates that aren't binary fractions cancel when the last node has changed its version. [contract]"""
     rollout = simulate(
         small(fleet={"nodes": 97, "requests_per_second": 0.1, "start_failure": 0}, release=None), "waves"
     )

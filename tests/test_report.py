@@ -1,4 +1,4 @@
-"""Reports: one file of any result, of a sweep and of a scenario, as a page and as Markdown."""
+"""Reports: one file for any result, sweep or scenario, as a page and as Markdown."""
 
 import json
 import re
@@ -42,7 +42,7 @@ EVIL = {
 
 
 class Page(HTMLParser):
-    """What a browser sees of a page: elements with their attributes, and the text of some."""
+    """A parsed page: elements with their attributes, and texts."""
 
     def __init__(self, page):
         super().__init__()
@@ -77,13 +77,13 @@ def small_pictures(monkeypatch):
 
 
 def test_every_kind_of_result_answers_a_question():
-    """Each kind of result has a question, and nothing else has. [contract]"""
+    """Exactly the kinds of result have a question. [contract]"""
     assert set(REPORTS) == set(MAKE)
     assert all(report.question.endswith("?") for report in REPORTS.values())
 
 
 @pytest.mark.parametrize("name", MAKE)
-def test_what_a_report_has(name, small_pictures):
+def test_contents_of_a_report(name, small_pictures):
     """Page and Markdown of every kind of result have its question, answer, and each cell of its tables. [contract]"""
     result = make(name)
     contents = gather(result, Request())
@@ -100,16 +100,16 @@ def test_what_a_report_has(name, small_pictures):
     assert markdown.count("\n| ") >= sum(len(table.rows[:40]) + 1 for table in result.summarize())
 
 
-# Those that no command makes, whose tests draw them.
+# Results that no command makes; their own tests draw them.
 @pytest.mark.parametrize("name", ["CostResult", "Estimates", "ObservationResult", "ParetoFront", "Robustness"])
 def test_pictures_of_results_without_a_command(name):
-    """The picture of a result that only Python makes has panels, and they show something. [contract]"""
+    """The picture of a result that only Python makes has panels with contents. [contract]"""
     figure = draw_figure(make(name))
     assert all(ax.has_data() for ax in figure.axes)
 
 
 def test_results_without_a_picture():
-    """A result of which there is no picture, or nothing to draw, has none, and its report does without. [contract]"""
+    """A result without a picture, or with nothing to draw, has a report without one. [contract]"""
     assert draw_figure(make("OneRollout")) is None
     one = sd.sweep(SCENARIO, "rolling", vary={"max_failed_nodes": [1]}, replications=4, engine="compiled")
     assert draw_figure(gather(one, Request()).result) is None
@@ -117,7 +117,7 @@ def test_results_without_a_picture():
 
 
 def test_a_result_keeps_its_command(tmp_path, monkeypatch):
-    """What a command wrote as JSON says what it rests on, of whom it speaks and how to compute it again. [contract]"""
+    """A command's JSON states its assumptions and policies, and how to compute it again. [contract]"""
     monkeypatch.chdir(tmp_path)
     scenario = str(SCENARIOS / "small-fleet.yaml")
     invoke("check", scenario, "--require", "makespan_s <= 2h", "--most", 100, "--engine", "compiled", "-o", "a.json")
@@ -141,7 +141,7 @@ def test_a_result_keeps_its_command(tmp_path, monkeypatch):
     {"fleet": {"nodes": {"deep": [{}, None, HOSTILE]}}}, {HOSTILE: {HOSTILE: []}}, {"release": []}, {"costs": None},
 ])  # fmt: skip
 def test_junk_in_a_document_does_no_harm(junk, small_pictures):
-    """A document may hold anything as its world and its policies; the report shows what it can, as text. [contract]"""
+    """World and policies of a document may have any contents, which the report shows as text. [contract]"""
     document = make("Check").to_dict() | {"computed_under": {"world": junk, "specs": junk, "switches": junk}}
     contents = gather(sd.read_result(document), Request())
     page = Page(to_page(contents))
@@ -151,7 +151,7 @@ def test_junk_in_a_document_does_no_harm(junk, small_pictures):
 
 
 def test_untrusted_intervals_are_marked(small_pictures):
-    """An interval that may be too narrow has a mark in tables and values of sliders, and a hollow point. [contract]"""
+    """An interval that may be too narrow is marked in tables and slider values, and has a hollow point. [contract]"""
     frame = make("GridSummary").cells.assign(false_alarm_is_trusted=False)
     result = sd.GridSummary(frame, make("GridSummary").factors, 0.95, {})
     page = to_page(gather(result, Request()))
@@ -165,7 +165,7 @@ def test_untrusted_intervals_are_marked(small_pictures):
 
 
 def test_positions_are_cases():
-    """Each position of the dials shows the estimates of its case, whatever the order of the cases. [property]"""
+    """Each position of the sliders shows the estimates of its case, for any order of cases. [property]"""
     result = sd.estimate(grid(), ["makespan_s", "failed"])
     shuffled = replace(result, estimates=result.estimates.sample(frac=1, random_state=1))
     dials = make_dials(shuffled)
@@ -177,7 +177,7 @@ def test_positions_are_cases():
         assert dials.quantities[1].cells[number].estimate == pytest.approx(100 * by_case[("failed", *values)])
 
 
-def test_what_is_no_grid_has_no_dials():
+def test_other_designs_have_no_sliders():
     """Lists of points, repeated cases and a single case have no sliders. [contract]"""
     cells = make("GridSummary").cells
     for rows in (cells[1:], pd.concat([cells, cells]), cells[:1]):
@@ -191,7 +191,7 @@ def test_missing_values_come_last():
 
 
 def test_a_scenario_has_thresholds_that_matter():
-    """Of a scenario two thresholds move, at first where the policy has them; of both limits the one that decides. [contract]"""
+    """For a scenario two thresholds vary, initially at the policy's values; of both limits the decisive one. [contract]"""
     dials = gather(SCENARIO, QUICK).dials
     percent, rate = dials.dials
     # 4 of 40 nodes, before 10.
@@ -203,7 +203,7 @@ def test_a_scenario_has_thresholds_that_matter():
 
 @pytest.mark.parametrize("limit", ["max_failed_nodes", "max_failed_nodes_percent"])
 def test_unset_limits(limit):
-    """Of two limits the one that is set moves; a setting without a value starts at unset, and its policy leaves it out. [contract]"""
+    """Of two limits the set one varies; a setting without a value starts at unset, and its policy omits it. [contract]"""
     policy = {"dialect": "general", **rolling(2)}
     raw = {**EVIL, "policies": {"p": {**policy, limit: 2}}}
     dials = gather(sd.Scenario.from_dict(raw), QUICK).dials
@@ -217,7 +217,7 @@ def test_unset_limits(limit):
 
 
 def test_policies_of_positions():
-    """The JSON at each position is the policy with these values, in a dialect that reads it. [contract]"""
+    """The JSON at each position is the policy with these values, in a suitable dialect. [contract]"""
     dials = gather(SCENARIO, QUICK).dials
     for position, specs in zip(dials.positions(), dials.specs, strict=True):
         assert list(specs) == ["deployment", "rollout"]
@@ -233,8 +233,8 @@ def test_chosen_thresholds(tmp_path):
     assert dials.policy == "canary"
 
 
-def test_what_is_varied_is_of_a_policy_that_obeys(tmp_path, monkeypatch):
-    """Without --policy, the first policy moves that doesn't ignore what is varied; if all do, one is asked for. [contract]"""
+def test_varied_keys_belong_to_a_policy_that_uses_them(tmp_path, monkeypatch):
+    """By default the first policy that doesn't ignore the varied keys is used; if all do, one must be named. [contract]"""
     scenario = sd.read_scenario(SCENARIOS / "small-fleet.yaml")
     assert next(iter(scenario.policies.values())).policy.strategy == "immediate"
     for name, policy in (("max_parallel", "rolling"), ("canary_count", "canary")):
@@ -252,7 +252,7 @@ def test_what_is_varied_is_of_a_policy_that_obeys(tmp_path, monkeypatch):
 
 
 def test_a_given_policy_is_compared(small_pictures):
-    """A policy with the name of one of the scenario's takes its place, in dials and comparison. [contract]"""
+    """A policy with the name of one of the scenario's replaces it, in sliders and comparison. [contract]"""
     scenario = sd.read_scenario(SCENARIOS / "small-fleet.yaml")
     contents = gather(scenario, replace(QUICK, policy=replace(scenario.policies["all-at-once"], name="canary")))
     assert contents.policies["canary"]["deployment"]["spec"]["strategy"] == "immediate"
@@ -265,7 +265,7 @@ def test_a_given_policy_is_compared(small_pictures):
 
 @pytest.mark.parametrize("strata", ["kinds", None])
 def test_a_sweep_and_its_folder(strata, tmp_path):
-    """A sweep's folder says what the sweep does, with its scenario, its policies at each position and its digest. [contract]"""
+    """A sweep's folder gives its report, with scenario, policies at each position and digest. [contract]"""
     vary = {"max_failed_nodes": [0, 4], "health_check.deadline": ["5m", "10m"]}
     how = {"vary": vary, "replications": 20, "strata": strata, "engine": "compiled"}
     sweep = sd.sweep(SCENARIO, "rolling", **how, store=tmp_path / "kept")
@@ -308,7 +308,7 @@ def test_a_folder_of_batches(tmp_path):
 
 
 def test_a_folder_of_policies(tmp_path):
-    """The folder of replications of policies is a comparison. [contract]"""
+    """The folder of replications of policies gives a comparison. [contract]"""
     sd.replicate(SCENARIO, ["rolling", "canary"], replications=20, engine="compiled", store=tmp_path / "kept")
     contents = gather(tmp_path / "kept", Request())
     assert contents.result.policies == ("rolling", "canary")
@@ -320,7 +320,7 @@ def test_a_folder_of_policies(tmp_path):
 
 
 def test_names_are_text():
-    """A name with markup is text in a page: it adds no element, no attribute, and ends no script. [contract]"""
+    """Markup in a name is text in a page: it adds no element or attribute, and ends no script. [contract]"""
     scenario = sd.Scenario.from_dict(EVIL)
     contents = gather(scenario, QUICK)
     page = Page(to_page(contents))
@@ -339,7 +339,7 @@ def test_names_are_text():
 
 
 def test_cells_of_markdown():
-    """A cell stays one cell, whatever is in it, and what Markdown acts on is quoted; words with _ stay readable. [contract]"""
+    """A cell stays one cell, with Markdown's characters escaped; words with _ stay readable. [contract]"""
     table = pd.DataFrame({"policy": ["a|b", "max_failed_nodes"], "replication": 0, "makespan_s": [60.0, 80.0]})
     markdown = to_markdown(gather(sd.compare(table), Request()))
     rows = [line for line in markdown.splitlines() if line.startswith("| a\\|b")]
@@ -349,7 +349,7 @@ def test_cells_of_markdown():
 
 
 def test_large_tables_are_cut(small_pictures):
-    """A page of a large sweep has its first rows and says how many are left out, and stays below 3 MB. [contract]"""
+    """The page of a large sweep has its first rows, the number of others, and less than 3 MB. [contract]"""
     cells = make("GridSummary").cells
     many = pd.concat([cells] * 400, ignore_index=True).assign(case=range(400 * len(cells)))
     text = to_page(gather(sd.GridSummary(many, make("GridSummary").factors, 0.95, {}), Request()))
@@ -359,7 +359,7 @@ def test_large_tables_are_cut(small_pictures):
 
 @pytest.mark.parametrize(("n", "quantities", "left"), [(2, 2, "all"), (60, 6, "sliders"), (100, 6, "nothing")])
 def test_pages_of_many_positions_are_short(n, quantities, left, small_pictures):
-    """A page has less than 3 MB: it leaves out policies first, then sliders, and says so. [contract]"""
+    """A page has less than 3 MB: first policies are left out, then sliders, with a note. [contract]"""
     contents = gather(sd.Scenario.from_dict(EVIL), replace(QUICK, vary={"max_failed_nodes": [0, 1]}))
     values = tuple(map(str, range(n)))
     keys = [Dial(key, key, tuple(range(n)), values, 0, True) for key in ("a", "b")]
@@ -391,7 +391,7 @@ numbers = st.floats(-1e6, 1e6, allow_nan=False)
     st.sampled_from([PERCENT, Scale(1 / 60, "min"), Scale(1, ""), Scale(1, "EUR per rollout")]),
 )
 def test_intervals_are_read_as_they_are_written(a, b, c, scale):
-    """Whatever estimate a table shows, its interval can be drawn, and it can be sorted by. [property]"""
+    """Any estimate in a table can be drawn with its interval, and sorted by. [property]"""
     low, estimate, high = sorted((a, b, c))
     text = format_estimate(estimate, low, high, scale, sign=True)
     assert list_intervals([text, text.replace(" (", "\n").rstrip(")")]) == [list_intervals([text] * 2)[0]] * 2
@@ -404,7 +404,7 @@ def test_intervals_are_read_as_they_are_written(a, b, c, scale):
 
 
 def test_no_warning_is_repeated_for_every_case(tmp_path, monkeypatch):
-    """What is odd about a value of a threshold is said once, not for each case that has it. [contract]"""
+    """A warning about a value of a threshold is given once, not for each case. [contract]"""
     monkeypatch.chdir(tmp_path)
     raw = {
         "name": "three",
@@ -417,7 +417,7 @@ def test_no_warning_is_repeated_for_every_case(tmp_path, monkeypatch):
 
 
 def test_the_command_and_the_call(tmp_path, monkeypatch):
-    """The command writes what the call writes, and both the command that does so. [contract]"""
+    """The command writes what the call writes, and both show that command. [contract]"""
     monkeypatch.chdir(tmp_path)
     scenario = SCENARIOS / "zone-breaks.yaml"
     found = invoke("report", scenario, "-o", "report.md", "--replications", 20, "--engine", "compiled")
@@ -428,8 +428,8 @@ def test_the_command_and_the_call(tmp_path, monkeypatch):
     assert f"simdeploy report {scenario} -o report.md --replications 20 --engine compiled" in by_command
 
 
-def test_a_scenario_in_json_is_one(tmp_path, monkeypatch):
-    """The report is that of the same scenario in YAML, and its options are allowed. [contract]"""
+def test_a_scenario_in_json(tmp_path, monkeypatch):
+    """The report is that of the same scenario in YAML, with the same options. [contract]"""
     monkeypatch.chdir(tmp_path)
     for file in ("s.json", "s.yaml"):
         Path(file).write_text(json.dumps(EVIL | {"name": "s"}), encoding="utf-8")
@@ -453,8 +453,8 @@ def test_a_scenario_in_json_is_one(tmp_path, monkeypatch):
         (["s.yaml", "-o", "a.html", "--vary", "release=1"], "can't be varied as a threshold"),
     ],
 )
-def test_what_the_command_refuses(words, message, tmp_path, monkeypatch):
-    """Sources and options that make no sense are refused, with what is allowed. [contract]"""
+def test_invalid_sources_and_options(words, message, tmp_path, monkeypatch):
+    """The command refuses invalid sources and options, with the allowed ones. [contract]"""
     monkeypatch.chdir(tmp_path)
     Path("a.json").write_text("{}", encoding="utf-8")
     Path("s.yaml").write_text(json.dumps(EVIL | {"name": "s"}), encoding="utf-8")
@@ -463,8 +463,8 @@ def test_what_the_command_refuses(words, message, tmp_path, monkeypatch):
     assert (found.exit_code, message in found.stderr) == (2, True), found.stderr
 
 
-def test_what_the_call_refuses(tmp_path):
-    """Endings without a form, and what is no source, are refused. [contract]"""
+def test_invalid_arguments(tmp_path):
+    """The call refuses endings without a form, and invalid sources. [contract]"""
     with pytest.raises(sd.InputError, match=r"unknown form of a report .*allowed: .html or .md"):
         sd.write_report(SCENARIO, tmp_path / "report.pdf")
     with pytest.raises(sd.InputError, match="not a source of a report"):

@@ -23,7 +23,7 @@ def run(scenario: Scenario, policy: Any, engine: str) -> dict[str, Any]:
 
 
 def test_waves_go_at_once_and_the_end_comes_later(make_scenario, engine):
-    """The next wave waits for no report, the end of the rollout does. [contract]"""
+    """The next wave waits for no report, but the end of the rollout does. [contract]"""
     scenario = make_scenario(orchestrator=delayed())
     assert dispatch_times(simulate(scenario, rolling(4))) == [0, 30, 60]
     values = run(scenario, rolling(4), engine)
@@ -32,11 +32,11 @@ def test_waves_go_at_once_and_the_end_comes_later(make_scenario, engine):
 
 @pytest.mark.parametrize(("delay", "touched"), [(15, 8), (30, 8), (31, 10)])
 def test_a_limit_is_judged_later(make_scenario, engine, delay, touched):
-    """Failures at 30 s are judged `delay` later: meanwhile waves go, but none at the instant of the stop. [contract]"""
+    """Failures at 30 s are judged `delay` later; until then waves go, but none at the instant of the stop. [contract]"""
     scenario = make_scenario(fleet=FAILS, orchestrator=delayed(delay, on_failure="stop"))
     values = run(scenario, rolling(4, max_failed_nodes=0), engine)
     assert (values["state"], values["stopped_at_s"], values["touched_nodes"]) == ("failed", 30 + delay, touched)
-    # Only what is reported by then counts.
+    # Only verdicts reported by then count.
     assert values["failed_nodes"] == 4
 
 
@@ -52,7 +52,7 @@ def test_slots_are_free_at_once(make_scenario, engine):
     assert run(held, rolling(2, max_failed_nodes=0), engine)["touched_nodes"] == 2
 
 
-def test_completion_overtakes_no_failure(make_scenario, engine):
+def test_a_failure_is_judged_before_completion(make_scenario, engine):
     """A limit crossed by the last node makes the rollout failed. [contract]"""
     release = {"good": {"probability": 1, "start_failure": 1, "affects": {"nodes": [9]}}}
     values = run(make_scenario(release=release, orchestrator=delayed()), rolling(4, max_failed_nodes=0), engine)
@@ -60,7 +60,7 @@ def test_completion_overtakes_no_failure(make_scenario, engine):
 
 
 def test_the_canary_gate_is_judged_later(make_scenario, engine):
-    """A failed canary stops the rollout when its failure is reported; nothing else is dispatched until then. [contract]"""
+    """A failed canary stops the rollout when its failure is reported; until then nothing is dispatched. [contract]"""
     scenario = make_scenario(fleet=FAILS, orchestrator=delayed())
     values = run(scenario, canary(2), engine)
     assert (values["stopped_at_s"], values["touched_nodes"], values["failed_nodes"]) == (45, 2, 2)
@@ -76,14 +76,14 @@ def test_promotion_and_bake_time_of_the_canaries_start_later(make_scenario, engi
 
 
 def test_bake_time_of_other_waves_starts_at_once(make_scenario, engine):
-    """Between waves bake time is pacing. [contract]"""
+    """Between waves bake time is pacing, and needs no report. [contract]"""
     scenario = make_scenario(orchestrator=delayed(bake_time=60))
     assert dispatch_times(simulate(scenario, rolling(5))) == [0, 90]
     assert run(scenario, rolling(5), engine)["makespan_s"] == 90 + 30 + 15
 
 
-def test_a_script_promotes_what_is_reported(make_scenario, engine):
-    """A promotion at 40 s comes too early, one at 45 s does not. [contract]"""
+def test_a_script_promotes_reported_canaries(make_scenario, engine):
+    """A promotion at 40 s is too early, one at 45 s is not. [contract]"""
     script = [{"at": 40, "do": "promote"}, {"at": 45, "do": "promote"}]
     scenario = make_scenario(operator={"promote_after": "1h", "script": script}, orchestrator=delayed())
     rollout = simulate(scenario, canary(2))
@@ -93,7 +93,7 @@ def test_a_script_promotes_what_is_reported(make_scenario, engine):
 
 @pytest.mark.parametrize(("starts", "stopped_at"), [("dispatch", 60 + 15), ("started", 90 + 15)])
 def test_deadlines_are_not_delayed(make_scenario, engine, starts, stopped_at):
-    """A silent node misses its deadline when it is, and counts that much later, like any failure. [contract]"""
+    """A silent node fails at its deadline, and counts `delay` later, like any failure. [contract]"""
     scenario = make_scenario(fleet={"start_hang": 1}, orchestrator=delayed(deadline_starts=starts))
     policy = rolling(health_check={"deadline": "60s", "min_healthy_time": "30s"}, max_failed_nodes=9)
     assert run(scenario, policy, engine)["stopped_at_s"] == stopped_at
@@ -101,7 +101,7 @@ def test_deadlines_are_not_delayed(make_scenario, engine, starts, stopped_at):
 
 
 def test_a_failed_dispatch_needs_no_report(make_scenario, engine):
-    """Nodes that are down at their turn count at once, so an outage does not pass the fleet unjudged. [contract]"""
+    """Nodes that are down at their turn count at once, so an outage can't pass the fleet unjudged. [contract]"""
     scenario = make_scenario(fleet={"crash": {"up": "1ms", "repair": "1000h"}}, orchestrator=delayed(pacing="sliding"))
     values = run(scenario, rolling(2, max_failed_nodes=3, max_failed_nodes_percent=100), engine)
     assert (values["stopped_at_s"], values["failed_nodes"]) == (0, 4)
@@ -109,7 +109,7 @@ def test_a_failed_dispatch_needs_no_report(make_scenario, engine):
 
 @pytest.mark.parametrize(("judged", "delay", "stopped_at"), [("at_once", 25, 30 + 25), ("wave_end", 15, 50 + 15)])
 def test_the_percent_of_a_wave_is_that_of_the_failed_node(make_scenario, engine, judged, delay, stopped_at):
-    """A failure in the first wave is judged by the first wave, although the second one is out by then. [contract]"""
+    """A failure in the first wave is judged by the first wave, even if the second has begun. [contract]"""
     release = {"good": {"probability": 1, "start_failure": 1, "affects": {"nodes": [3]}}}
     fleet = {"classes": [{"name": "slow", "nodes": [0], "update_duration": 50}]}
     orchestrator = delayed(delay, failed_percent_of="wave", limits_judged=judged)
@@ -120,7 +120,7 @@ def test_the_percent_of_a_wave_is_that_of_the_failed_node(make_scenario, engine,
     assert (values["state"], values["stopped_at_s"], values["touched_nodes"]) == ("failed", stopped_at, 8)
 
 
-def test_a_node_goes_back_before_its_failure_counts(make_scenario, engine):
+def test_a_node_is_rolled_back_before_its_failure_counts(make_scenario, engine):
     """Node-local rollback waits for no report. [contract]"""
     scenario = make_scenario(fleet=FAILS, orchestrator=delayed(node_local_rollback=True, on_failure="continue"))
     nodes = simulate(scenario, rolling()).nodes
@@ -130,14 +130,14 @@ def test_a_node_goes_back_before_its_failure_counts(make_scenario, engine):
 
 
 def test_immediate_and_stop_end_later(make_scenario, engine):
-    """What needs no windows is reported late all the same. [contract]"""
+    """Verdicts without windows are reported late, too. [contract]"""
     assert run(make_scenario(orchestrator=delayed()), {"strategy": "immediate"}, engine)["makespan_s"] == 45
     leaves = make_scenario(orchestrator=delayed(), deployment={"type": "stop"})
     values = run(leaves, rolling(5), engine)
     assert (values["makespan_s"], values["updated_nodes"]) == (60 + 15, 10)
 
 
-def test_batches_go_by_the_clock(make_scenario, engine):
+def test_batches_follow_the_clock(make_scenario, engine):
     """Rate pacing ends when the last batch is reported. [contract]"""
     scenario = make_scenario(orchestrator=delayed(pacing="rate", rate={"per_minute": 5}))
     assert dispatch_times(simulate(scenario, rolling())) == [0, 60]
@@ -145,7 +145,7 @@ def test_batches_go_by_the_clock(make_scenario, engine):
 
 
 def test_counts_of_the_deployment_come_later(make_scenario):
-    """A verdict heard at 30 s is in the deployment's counts, and its progress, at 45 s. [contract]"""
+    """A verdict at 30 s is in the deployment's counts and progress at 45 s. [contract]"""
     rollout = simulate(make_scenario(orchestrator=delayed()), rolling())
     assert rollout.nodes["heard_at_s"].eq(30).all()
     assert rollout.nodes["resolved_at_s"].eq(30).all()
@@ -157,8 +157,8 @@ def test_counts_of_the_deployment_come_later(make_scenario):
     assert revisions["healthy_deadline"].isna().tolist() == [False, True, True]
 
 
-def test_deadlines_of_the_deployment_go_when_nodes_are_heard(make_scenario):
-    """A deadline that a node has met leaves the status at once, though others of its wave are on their way. [contract]"""
+def test_deadlines_of_the_deployment_end_with_verdicts(make_scenario):
+    """A deadline that a node has met leaves the status at once, though others of its wave are in flight. [contract]"""
     fleet = {"classes": [{"name": "slow", "nodes": list(range(1, 10)), "update_duration": 100}]}
     scenario = make_scenario(fleet=fleet, orchestrator=delayed(deadline_starts="started"))
     revisions = simulate(scenario, rolling(health_check={"deadline": "10m", "min_healthy_time": "20s"})).revisions
@@ -167,7 +167,7 @@ def test_deadlines_of_the_deployment_go_when_nodes_are_heard(make_scenario):
 
 
 @pytest.mark.parametrize("gate", ["pooled", "cusum"])
-def test_only_the_threshold_judges_late_reports(make_scenario, gate):
+def test_only_the_threshold_works_with_late_reports(make_scenario, gate):
     """A gate other than threshold is refused, with the key that rules it out. [contract]"""
     policy = {"strategy": "rolling", "health_check": {**NO_WINDOWS, "max_error_rate": 0.1, "gate": gate}}
     with pytest.raises(InputError, match=r"health_check\.gate\.kind: .*reporting_delay.*allowed: threshold"):

@@ -1,4 +1,4 @@
-"""The same numbers always: whatever the hash seed, the workers, the order of the work, and what else is in the batch."""
+"""The same numbers for any hash seed, workers, order of work, and other contents of the batch."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from simdeploy import InputError, Scenario, replicate, simulate
 
 HEALTH_CHECK = {"deadline": "4m", "max_error_rate": 0.2, "min_healthy_time": "30s"}
 
-# As much chance as a scenario can hold.
+# As many random decisions as a scenario can have.
 BUSY: dict[str, Any] = {
     "name": "busy",
     "fleet": {
@@ -78,7 +78,7 @@ def batch(busy: Scenario) -> pd.DataFrame:
 
 
 def fingerprint(scenario: Scenario) -> str:
-    """Every byte of every record of a few rollouts, and the table of their replications."""
+    """Return every byte of every record of a few rollouts, and of the table of their replications."""
     digest = hashlib.sha256()
     for policy in scenario.policies:
         for replication in range(3):
@@ -101,7 +101,7 @@ def test_same_seed_same_records(busy: Scenario, policy: str) -> None:
 
 
 def test_seeds_and_replications_differ(busy: Scenario) -> None:
-    """Seed 0 is a seed like any other; seeds and replications each give another world. [property]"""
+    """Seed 0 is an ordinary seed; seeds and replications each give another world. [property]"""
     places = [(0, 0), (1, 0), (2**64 - 1, 0), (0, 1), (1, 1)]
     durations = [tuple(simulate(busy, seed=s, replication=r).nodes["started_at_s"]) for s, r in places]
     assert len({str(one) for one in durations}) == len(places)
@@ -110,7 +110,7 @@ def test_seeds_and_replications_differ(busy: Scenario) -> None:
 
 @pytest.mark.parametrize(("argument", "value"), [("seed", -1), ("seed", 2**64), ("seed", None), ("replication", 2**32)])
 def test_no_seed_is_made_up(busy: Scenario, argument: str, value: Any) -> None:
-    """A seed out of range, or none, is refused rather than replaced. [contract]"""
+    """An invalid or missing seed is refused rather than replaced. [contract]"""
     with pytest.raises(InputError):
         simulate(busy, **{argument: value})
 
@@ -131,20 +131,20 @@ def test_hash_seed_changes_nothing(busy: Scenario) -> None:
             text=True,
             check=True,
         ).stdout.strip()
-        for hash_seed in ("0", "1")  # this process mostly has a random one
+        for hash_seed in ("0", "1")  # this process usually has a random one
     }
     assert found == {fingerprint(busy)}
 
 
 def test_workers_change_nothing(busy: Scenario, batch: pd.DataFrame) -> None:
-    """More worker processes give the same frame, rows in the same order, and its attributes. [property]"""
+    """More worker processes give the same frame, with rows in the same order, and its attributes. [property]"""
     found = replicate(busy, replications=12, seed=5, workers=3)
     pd.testing.assert_frame_equal(batch, found, check_exact=True)
     assert found.attrs == batch.attrs
 
 
 def test_order_of_policies_changes_nothing(busy: Scenario, batch: pd.DataFrame) -> None:
-    """The policies asked for, and their order, change the order of the rows and no number. [property]"""
+    """The requested policies and their order change only the order of rows. [property]"""
     other = replicate(busy, policies=["at-once", "waves"], replications=12, seed=5)
     wanted = batch[batch["policy"] != "careful"]
     pd.testing.assert_frame_equal(
@@ -155,7 +155,7 @@ def test_order_of_policies_changes_nothing(busy: Scenario, batch: pd.DataFrame) 
 
 
 def test_replication_alone_is_the_one_of_the_batch(busy: Scenario, batch: pd.DataFrame) -> None:
-    """A replication simulated alone, last one first, has the responses that it has in a batch. [property]"""
+    """A replication simulated alone, in reverse order, has its responses of the batch. [property]"""
     for row in batch.iloc[::-1].to_dict("records"):
         alone = simulate(busy, row["policy"], seed=5, replication=row["replication"]).responses
         for name, value in alone.items():
@@ -164,7 +164,7 @@ def test_replication_alone_is_the_one_of_the_batch(busy: Scenario, batch: pd.Dat
 
 
 def test_policies_meet_the_same_world(busy: Scenario) -> None:
-    """Common random numbers: who a node is, and how long its first start takes, is the same under every policy. [property]"""
+    """Classes of nodes, and the duration of a node's first start, are the same under every policy. [property]"""
     scenario = busy.with_values({"orchestrator.on_failure": "continue"})
     tables = {policy: simulate(scenario, policy, seed=5).nodes for policy in scenario.policies}
     who = ["zone", "class", "position", "affected"]
@@ -182,7 +182,7 @@ def test_policies_meet_the_same_world(busy: Scenario) -> None:
 def test_a_clock_that_jumps_back_changes_nothing(
     busy: Scenario, batch: pd.DataFrame, workers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While the system's clock runs backwards, a batch with progress ends, and its rows are the same. [property]"""
+    """If the system's clock runs backwards, a batch with progress ends with the same rows. [property]"""
     now = iter(range(2_000_000_000, 0, -3600))
     monkeypatch.setattr(time, "time", lambda: float(next(now)))
     monkeypatch.setattr(time, "time_ns", lambda: next(now) * 10**9)
@@ -192,8 +192,8 @@ def test_a_clock_that_jumps_back_changes_nothing(
     assert progress == sorted(progress)
 
 
-def test_nothing_asks_the_system_what_time_it_is(repository: Path) -> None:
-    """No code but that of the store reads a clock that may jump: what is measured or waited for has a monotonic one. [contract]"""
+def test_only_monotonic_clocks_are_used(repository: Path) -> None:
+    """Only the store reads a clock that may jump; durations and waits use a monotonic one. [contract]"""
     jumping = {"time", "time_ns", "now", "utcnow", "today", "localtime", "gmtime", "ctime"}
     may_jump = re.compile(rf"\b(time|datetime|date)\s*\.\s*({'|'.join(jumping)})\b|\bfrom\s+time\b")
     found = []

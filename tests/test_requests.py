@@ -1,4 +1,4 @@
-"""Requests, worked out by hand on both engines: traffic by the time of day, and a service whose nodes share their requests."""
+"""Requests, worked out by hand on both engines: traffic by the time of day, and services whose nodes share requests."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ def shared(capacity: float, across: str = "fleet") -> dict[str, Any]:
 
 
 def daily(*points: list[Any]) -> dict[str, Any]:
-    """Return the key of a fleet, or of a class, with the traffic of a day."""
+    """Return the key of a fleet, or of a class, with daily traffic."""
     return {"traffic": {"daily": [*points]}}
 
 
 def met(scenario: Scenario, node: int = 0) -> list[int]:
-    """Return the requests of a node's windows; the compiled engine is held to their sum."""
+    """Return the requests of a node's windows; the compiled engine must agree on their sum."""
     windows = simulate(scenario).windows
     for engine in ENGINES:
         assert values_of(scenario, engine)["decision_requests"] == windows["requests"].sum()
@@ -85,12 +85,12 @@ ONE = {"nodes": 1, "requests_per_second": 36}
     ],
 )
 def test_windows_meet_the_traffic_of_their_hour(at: str, requests: list[int]) -> None:
-    """A window meets the integral of the traffic, rounded, by the clock of the place where the rollout was created. [contract]"""
+    """A window meets the rounded integral of the traffic, in the offset of created_at. [contract]"""
     assert met(scenario_of({**ONE, **RISING}, at=at)) == requests
 
 
 def test_traffic_runs_over_midnight() -> None:
-    """Between the last point of a day and the first of the next traffic is linear as well. [contract]"""
+    """Traffic is also linear between the last point of a day and the first of the next. [contract]"""
     # From 12 at 18:00 to 0 at 6:00: 6 at midnight, 1 less every hour. The first window lies around midnight.
     fleet = {"nodes": 1, "requests_per_second": 360, **daily(["6h", 0], ["18h", 12])}
     assert met(scenario_of(fleet, at="2026-03-02T23:59:25Z")) == [21_600, 21_590, 21_580]
@@ -107,7 +107,7 @@ def test_traffic_bends_within_a_window(service: Any) -> None:
 
 
 def test_one_point_is_a_constant() -> None:
-    """A single point is the factor of the whole day; a class may have its own traffic. [contract]"""
+    """A single point is the factor for the whole day; a class may have its own traffic. [contract]"""
     classes = [
         {"name": "quiet", "nodes": [1], **daily(["0h", 0])},
         {"name": "plain", "nodes": [2], "traffic": "none"},
@@ -138,7 +138,7 @@ def test_a_local_service_loses_requests(engine: str) -> None:
 
 
 def test_a_shared_service_loses_nothing(engine: str) -> None:
-    """Requests are shed instead: all for 30 s. [contract]"""
+    """In a shared service all requests are shed for 30 s instead of lost. [contract]"""
     values = values_of(scenario_of({"service": shared(1)}), engine)
     assert (values["lost_requests"], values["lost_requests_excess"]) == (0, 0)
     assert (values["shed_requests"], values["shed_requests_excess"]) == (900, 900)
@@ -152,8 +152,8 @@ def test_more_is_lost_by_day(engine: str) -> None:
 
 
 @pytest.mark.parametrize("service", ["local", shared(1)], ids=["local", "shared"])
-def test_what_is_down_anyway_is_no_excess(engine: str, service: Any) -> None:
-    """A node that is down for good adds to lost or shed requests, and not to their excess. [contract]"""
+def test_nodes_down_anyway_are_no_excess(engine: str, service: Any) -> None:
+    """A node that is down for good adds to lost or shed requests, but not to their excess. [contract]"""
     fleet = {"service": service, "classes": [AWAY]}
     values = values_of(scenario_of(fleet, IN_TWOS), engine)
     name = "lost_requests" if service == "local" else "shed_requests"
@@ -162,8 +162,8 @@ def test_what_is_down_anyway_is_no_excess(engine: str, service: Any) -> None:
     assert (values[name], values[f"{name}_excess"]) == pytest.approx((450 + 810, 810), rel=1e-12)
 
 
-def test_spare_capacity_takes_over_what_is_down_anyway(engine: str) -> None:
-    """With a ninth to spare one node down is no loss: only what the waves take beyond that is shed. [contract]"""
+def test_spare_capacity_covers_a_down_node(engine: str) -> None:
+    """With a ninth to spare one down node sheds nothing, so only what waves take beyond that is shed. [contract]"""
     fleet = {"service": shared(10 / 9), "classes": [AWAY]}
     values = values_of(scenario_of(fleet, IN_TWOS), engine)
     # Seven nodes serve 7 x 10/9 of 10 during four waves, eight of them during the last one, of one node.
@@ -177,15 +177,15 @@ def test_spare_capacity_takes_over_what_is_down_anyway(engine: str) -> None:
 
 
 @pytest.mark.parametrize("slow", [0, 5, 9])
-def test_nodes_meet_the_requests_of_those_that_are_out(slow: int) -> None:
-    """While one of ten starts, nine meet 10/9 of their requests; what happens at a window's end doesn't change the window. [contract]"""
+def test_nodes_take_over_requests_of_those_out_of_service(slow: int) -> None:
+    """While one of ten starts, nine meet 10/9 of their requests; the end of a window is exclusive. [contract]"""
     scenario = scenario_of({"service": shared(2), "classes": [{**SLOW, "nodes": [slow]}]})
     assert met(scenario, node=(slow + 1) % 10) == [33, 33, 33]
     assert met(scenario, node=slow) == [30, 30, 30]
 
 
-def test_a_window_meets_what_it_sees() -> None:
-    """A window in whose middle the tenth node comes back meets 3 x (5 x 10/9 + 5) = 31.7 requests. [contract]"""
+def test_a_window_meets_the_load_during_it() -> None:
+    """A window in whose middle the tenth node returns meets 3 x (5 x 10/9 + 5) = 31.7 requests. [contract]"""
     scenario = scenario_of({"service": shared(2), "classes": [{**SLOW, "update_duration": 35}]})
     assert met(scenario, node=1) == [32, 30, 30]
 
@@ -202,7 +202,7 @@ def test_a_balancer_weighs_by_size() -> None:
 
 @pytest.mark.parametrize(("update_s", "shed"), [(60, (1 / 10, 1 / 10, 1 / 10)), (35, (1 / 19, 0, 0))])
 def test_shed_requests_are_failed_requests(update_s: int, shed: tuple[float, ...]) -> None:
-    """Of 10/9 at a capacity of 1 a tenth is shed, of (5 x 10/9 + 5) a nineteenth: the quantile of the window's uniform. [oracle]"""
+    """Of 10/9 at a capacity of 1 a tenth is shed, of (5 x 10/9 + 5) a nineteenth, by the quantile of the window's uniform. [oracle]"""
     scenario = scenario_of({"service": shared(1), "classes": [{**SLOW, "update_duration": update_s}]})
     windows = simulate(scenario).windows
     draws = Draws(0, 0, 10)
@@ -221,7 +221,7 @@ def test_shed_requests_and_errors_combine() -> None:
     assert windows.loc[windows["node"].eq(4), "failed_requests"].iloc[0] == binom.ppf(uniform, 33, 0.28)
 
 
-BUSY = {"requests_per_second": 3000}  # where a tenth of all requests fails, no window is below 5 %
+BUSY = {"requests_per_second": 3000}  # if a tenth of all requests fails, no window is below 5 %
 
 
 @pytest.mark.parametrize(("capacity", "failed"), [(1, 9), (1.05, 9), (1.06, 0), (1.2, 0)])
@@ -234,18 +234,18 @@ def test_overload_fails_good_nodes(engine: str, capacity: float, failed: int) ->
     assert (values["failed_nodes"], values["makespan_s"]) == (failed + 1, 61)
 
 
-def test_overload_passes(engine: str) -> None:
+def test_overload_ends(engine: str) -> None:
     """Nodes that outlast the overload have three healthy windows once the last node is back, at 60 s. [contract]"""
     values = values_of(scenario_of({**BUSY, "service": shared(1), "classes": [SLOW]}), engine)
     assert (values["state"], values["makespan_s"], values["failed_nodes"]) == ("completed", 90, 0)
-    # Nine nodes have six windows, the slow one three. Nobody serves for 30 s, then a tenth is shed for 30 s.
+    # Nine nodes have six windows, the slow one three. For 30 s none serves, then a tenth is shed for 30 s.
     assert values["decision_windows"] == 9 * 6 + 3
     assert values["shed_requests"] == pytest.approx(3000 * (10 * 30 + 1 * 30), rel=1e-12)
     assert values["min_capacity_ratio"] == 0
 
 
-def test_nodes_that_go_back_fail_the_others(engine: str) -> None:
-    """A cascade: two nodes that are early are overloaded and go back, so that eight overload, and go back as well. [contract]"""
+def test_rollbacks_overload_the_others(engine: str) -> None:
+    """A cascade: two early nodes are overloaded and rolled back, which overloads eight, which are rolled back, too. [contract]"""
     health = {
         "deadline": 600 * 10**9,
         "interval": 10**10,
@@ -272,13 +272,13 @@ def test_nodes_that_go_back_fail_the_others(engine: str) -> None:
 
 @pytest.mark.parametrize(("wave", "out"), [(1, 1), (2, 2), (3, 3), (10, 10)])
 def test_capacity_is_that_of_settled_instants(engine: str, wave: int, out: int) -> None:
-    """A wave that goes when another comes back is not out together with it. [contract]"""
+    """A wave that starts as another returns is not out of service together with it. [contract]"""
     values = values_of(scenario_of({"service": shared(1.5)}, {**IN_TWOS, "max_parallel": wave}), engine)
     assert values["min_capacity_ratio"] == pytest.approx(1.5 * (10 - out) / 10, rel=1e-12)
 
 
 def test_capacity_is_lowest_at_the_peak(engine: str) -> None:
-    """A peak of traffic in the middle of a wave counts, though no node comes or goes then. [contract]"""
+    """A peak of traffic within a wave counts, even if no node changes then. [contract]"""
     fleet = {"service": shared(1.5), **daily(["8h", 1], ["8h15s", 4], ["8h30s", 1])}
     values = values_of(scenario_of(fleet, IN_TWOS, at=EIGHT), engine)
     assert values["min_capacity_ratio"] == pytest.approx(1.5 * 8 / 40, rel=1e-12)
@@ -295,7 +295,7 @@ def test_capacity_is_unknown_without_demand(engine: str, silence: dict[str, Any]
 
 
 def test_an_outage_without_demand_is_none(engine: str) -> None:
-    """A pool that nobody needs doesn't lower the ratio, though none of its nodes serves. [contract]"""
+    """A pool without demand doesn't lower the ratio, even if none of its nodes serves. [contract]"""
     classes = [{"name": "idle", "nodes": [0, 1], "requests_per_second": 0}]
     values = values_of(scenario_of({"service": shared(2, "class"), "classes": classes}, IN_TWOS), engine)
     # The waves after the first one take two of the eight others.
@@ -303,7 +303,7 @@ def test_an_outage_without_demand_is_none(engine: str) -> None:
 
 
 def test_responses_about_requests_are_unknown_without_an_end(engine: str) -> None:
-    """Where a rollout never ends, lost and shed requests and the lowest capacity are NaN. [contract]"""
+    """If a rollout never ends, lost and shed requests and the lowest capacity are NaN. [contract]"""
     paused = scenario_of({"service": shared(2)}, IN_TWOS, operator=script((5, "pause")))
     values = values_of(paused, engine)
     names = ("lost_requests", "lost_requests_excess", "shed_requests", "shed_requests_excess", "min_capacity_ratio")
@@ -316,7 +316,7 @@ def test_responses_about_requests_are_unknown_without_an_end(engine: str) -> Non
 
 @pytest.mark.parametrize(("across", "lowest", "shed"), [("fleet", 0.8, 0.2 * 10), ("zone", 0.6, 0.4 * 5)])
 def test_zones_may_share(engine: str, across: str, lowest: float, shed: float) -> None:
-    """Two nodes of a zone of five are out: three serve the zone's requests, or eight those of the fleet. [contract]"""
+    """With two nodes out in a zone of five, three serve the zone's requests, or eight the fleet's. [contract]"""
     fleet = {"service": shared(1, across), "zones": 2, "order": "zone"}
     first_two = scenario_of(fleet, IN_TWOS, operator=script((10, "cancel")))
     values = values_of(first_two, engine)
@@ -326,14 +326,14 @@ def test_zones_may_share(engine: str, across: str, lowest: float, shed: float) -
 
 
 def test_zones_meet_their_own_requests() -> None:
-    """Nodes of the zone of a slow node meet 5/4 of their requests, those of the other zone 1. [contract]"""
+    """Nodes of a slow node's zone meet 5/4 of their requests, those of the other zone 1. [contract]"""
     scenario = scenario_of({"service": shared(2, "zone"), "zones": 2, "classes": [SLOW]})
     assert met(scenario, node=2) == [38] * 3  # 37.5
     assert met(scenario, node=1) == [30] * 3
 
 
 def test_classes_may_share(engine: str) -> None:
-    """A class that is updated in one wave serves nobody meanwhile; the others keep what they have. [contract]"""
+    """A class that is updated in one wave serves nothing meanwhile; the others keep their load. [contract]"""
     classes = [{"name": "database", "nodes": [0, 1], "requests_per_second": 10}]
     scenario = scenario_of({"service": shared(4, "class"), "classes": classes}, IN_TWOS)
     values = values_of(scenario, engine)
@@ -356,7 +356,7 @@ NEVER_STOPPED = {"max_failed_nodes": 40, "max_failed_nodes_percent": 100}
 
 @pytest.mark.parametrize("type_name", ["update", "restart", "rollback"])
 def test_shed_requests_follow_from_the_nodes_in_service(engine: str, type_name: str) -> None:
-    """Shed requests and lowest capacity are those of the timeline's nodes in service, crashes included. [property]"""
+    """Shed requests and lowest capacity follow from the timeline's nodes in service, crashes included. [property]"""
     policy = rolling(6, **NEVER_STOPPED)
     scenario = scenario_of({**CRASHING, "service": shared(1.3)}, policy, deployment={"type": type_name})
     for replication in range(5):
@@ -373,7 +373,7 @@ def test_shed_requests_follow_from_the_nodes_in_service(engine: str, type_name: 
 
 
 def test_load_follows_from_the_nodes_in_service() -> None:
-    """Windows meet the requests of all nodes, shared by those that the timeline has in service, crashes included. [property]"""
+    """Windows meet all nodes' requests divided among those in service, crashes included. [property]"""
     policy = {**AT_ONCE, **NEVER_STOPPED}
     release = {"shaky": {"probability": 1, "crash_rate": 4}}
     scenario = scenario_of({**CRASHING, "service": shared(2)}, policy, release=release)
@@ -395,7 +395,7 @@ def test_load_follows_from_the_nodes_in_service() -> None:
 
 
 def test_lost_requests_follow_from_the_time_out_of_service(engine: str) -> None:
-    """Lost requests are the node-seconds out of service x requests per second, in excess as well. [property]"""
+    """Lost requests are node-seconds out of service times requests per second, also in excess. [property]"""
     policy = {**IN_TWOS, **NEVER_STOPPED}
     for replication in range(5):
         values = values_of(scenario_of(CRASHING, policy), engine, replication)
@@ -404,8 +404,8 @@ def test_lost_requests_follow_from_the_time_out_of_service(engine: str) -> None:
         assert values["lost_requests_excess"] == pytest.approx(excess, rel=1e-9, abs=1e-6)
 
 
-def test_nodes_that_are_down_leave_their_requests() -> None:
-    """A node that is down for good is missed: nine nodes meet 10/9 of their requests. [contract]"""
+def test_down_nodes_leave_their_requests() -> None:
+    """If a node is down for good, nine nodes meet 10/9 of their requests. [contract]"""
     assert met(scenario_of({"service": shared(2), "classes": [AWAY]}, {**AT_ONCE, **LENIENT})) == [33] * 3
 
 
@@ -421,7 +421,7 @@ def load_s(pool: PoolLoad, capacity: float, start: int, end: int) -> float:
 
 @pytest.mark.parametrize("chunk", range(4))
 def test_windows_and_responses_see_the_same_load(chunk: int) -> None:
-    """What a window met while the rollout went on is the load that its records give afterwards, in generated scenarios. [property]"""
+    """In generated scenarios a window's load during the rollout is the load computed from its records. [property]"""
     numbers = random.Random(chunk)
     n_windows = n_loaded = 0
     for _ in range(100):
@@ -454,7 +454,7 @@ def test_windows_and_responses_see_the_same_load(chunk: int) -> None:
 
 
 def test_a_node_is_not_missed_before_it_is_created(engine: str) -> None:
-    """In a create each node brings its own requests: nothing is shed, and the load stays 1. [contract]"""
+    """In a create each node brings its own requests, so nothing is shed, and the load stays 1. [contract]"""
     scenario = scenario_of({"service": shared(1.5), "classes": [SLOW]}, deployment={"type": "create"})
     values = values_of(scenario, engine)
     assert (values["shed_requests"], values["min_capacity_ratio"]) == (0, 1.5)
@@ -462,7 +462,7 @@ def test_a_node_is_not_missed_before_it_is_created(engine: str) -> None:
 
 
 def test_a_created_node_is_missed_until_it_is_removed(engine: str) -> None:
-    """Nodes that go back, for 30 s, are out of service and missed; afterwards nobody asks for them. [contract]"""
+    """Nodes are missed during their rollback of 30 s, and not afterwards. [contract]"""
     rest = {"deployment": {"type": "create"}, "operator": script((70, "cancel"))}
     values = values_of(scenario_of({"service": shared(1.5)}, IN_TWOS, **rest), engine)
     # Four nodes run at 60 s and go back at 70 s; the third wave has not started.
@@ -470,13 +470,13 @@ def test_a_created_node_is_missed_until_it_is_removed(engine: str) -> None:
 
 
 def test_a_node_is_missed_until_it_leaves(engine: str) -> None:
-    """In a stop a node serves until it leaves with its requests: the ratio stays that of the capacity. [contract]"""
+    """In a stop a node serves until it leaves with its requests, so the ratio stays the capacity. [contract]"""
     values = values_of(scenario_of({"service": shared(1.5)}, IN_TWOS, deployment={"type": "stop"}), engine)
     assert (values["shed_requests"], values["min_capacity_ratio"]) == (0, 1.5)
 
 
 def test_nodes_that_stop_take_their_requests_along(engine: str) -> None:
-    """In a stop one of ten is down for good: 10 then 8, 6, 4 and 2 nodes are missed, and one of them is never there. [contract]"""
+    """In a stop with one of ten down for good, demand is that of 10, 8, 6, 4 and 2 nodes, and one is always missing. [contract]"""
     fleet = {"service": shared(1), "classes": [AWAY]}
     values = values_of(scenario_of(fleet, {**IN_TWOS, **LENIENT}, deployment={"type": "stop"}), engine)
     # At last one of two serves, until 150 s; the missing one is not missed any more when that has left, too.
@@ -486,8 +486,8 @@ def test_nodes_that_stop_take_their_requests_along(engine: str) -> None:
     assert values["min_capacity_ratio"] == pytest.approx(1 / 2, rel=1e-12)
 
 
-def test_nodes_that_are_down_for_good_are_missed_as_long_as_their_pool(engine: str) -> None:
-    """In a stop by zones, the even nodes leave first; of the odd ones, and of a pool that is all down, others stay. [contract]"""
+def test_down_nodes_are_missed_as_long_as_their_pool(engine: str) -> None:
+    """In a stop by zones, nodes that are down for good are missed until their pool has left. [contract]"""
     classes = [
         {"name": "away", "nodes": [4, 9], "down": True},
         {"name": "slow", "nodes": [1, 3, 5, 7], "update_duration": 100},
@@ -515,14 +515,14 @@ DEFECT_FOR_100_S: dict[str, Any] = {
     ("service", "served"), [("local", 1), (shared(2), 10 / 9), (shared(1.05), 1.05), (shared(1), 1)]
 )
 def test_a_defect_fails_what_a_node_serves(engine: str, service: Any, served: float) -> None:
-    """Nine nodes serve what they have, 10/9 of it, or as much as they can, for 100 s, and all ten their own for 100 s. [oracle]"""
+    """Nine nodes serve their own load, 10/9 of it, or as much as they can, for 100 s, and then all ten their own. [oracle]"""
     fleet = {"service": service, "classes": [{**SLOW, "update_duration": 130}]}
     values = values_of(scenario_of(fleet, IMMEDIATE, **DEFECT_FOR_100_S), engine)
     assert values["failed_requests_excess"] == pytest.approx(0.5 * 3 * (900 * served + 900 + 100), rel=1e-12)
 
 
 def test_a_defect_fails_more_by_day(engine: str) -> None:
-    """Failed requests in excess weigh with the traffic: from 30 s after 8:00 on for 100 s. [oracle]"""
+    """Excess failed requests are weighted by the traffic from 30 s after 8:00 on for 100 s. [oracle]"""
     scenario = scenario_of(RISING, IMMEDIATE, at=EIGHT, **DEFECT_FOR_100_S)
     expected = 10 * 3 * 0.5 * 100 * (1 + 80 / 3600)
     assert values_of(scenario, engine)["failed_requests_excess"] == pytest.approx(expected, rel=1e-12)
@@ -532,7 +532,7 @@ def test_a_defect_fails_more_by_day(engine: str) -> None:
 
 
 def test_requests_are_read_and_written() -> None:
-    """Service and traffic are read, and written as they were; `local` and `none` are the defaults. [contract]"""
+    """Service and traffic are read, and written back unchanged; `local` and `none` are the defaults. [contract]"""
     fleet = {
         "nodes": 10,
         "update_duration": 30,
@@ -577,7 +577,7 @@ BAD = [
 
 @pytest.mark.parametrize(("fleet", "path", "fragment"), BAD)
 def test_bad_requests_are_refused(fleet: dict[str, Any], path: str, fragment: str) -> None:
-    """A bad value is an error that names its place, what is allowed, and what was probably meant. [contract]"""
+    """A bad value is an error with its place, the allowed values, and a suggestion. [contract]"""
     problem = next(one for one in refused(scenario_of, fleet).problems if format_path(one.path) == f"fleet.{path}")
     assert fragment in str(problem)
 
@@ -615,7 +615,7 @@ def test_bad_requests_are_refused(fleet: dict[str, Any], path: str, fragment: st
 def test_suspicious_requests_are_warned_about(
     fleet: dict[str, Any], costs: dict[str, Any], path: str, text: str
 ) -> None:
-    """Keys without effect, hours that are seconds, and a service that is always overloaded are warned about. [contract]"""
+    """Keys without effect, hours that look like seconds, and a constantly overloaded service are warned about. [contract]"""
     policy = {**AT_ONCE, "max_parallel": 2}
     found = scenario_of(fleet, policy, at=EIGHT, costs={"failed_request": 1, **costs}).warnings
     assert [format_path(problem.path) for problem in found] == [path] * bool(path)
@@ -660,7 +660,7 @@ _TIMES = st.lists(_MILLISECONDS, min_size=1, max_size=6, unique=True).map(sorted
 
 @given(times=_TIMES, data=st.data(), start=st.integers(0, 3 * DAY_NS), length=st.integers(0, 3 * DAY_NS))
 def test_traffic_is_the_sum_of_its_trapezoids(times: list[int], data: st.DataObject, start: int, length: int) -> None:
-    """The integral of any traffic over any span, also of days, is that of the closed form; of many spans at once as well. [oracle]"""
+    """The integral of any traffic over any span, or many spans at once, is the closed form. [oracle]"""
     factors = data.draw(st.lists(st.floats(0, 100), min_size=len(times), max_size=len(times)))
     traffic = Traffic(tuple(times), tuple(factors))
     daily = [(time / 1e9, factor) for time, factor in zip(times, factors, strict=True)]

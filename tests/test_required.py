@@ -1,4 +1,4 @@
-"""What is asked of an analysis: requirements in every form, and what can never be so."""
+"""Requirements as arguments: their forms, and impossible ones."""
 
 import math
 
@@ -34,7 +34,7 @@ OURS, THEIRS = SCENARIO.requirements
 
 
 def test_forms_of_requirements():
-    """A text, a value, several of them, and none at all are read alike; each requirement is there once. [contract]"""
+    """A text, a value, several of them, and none are read alike, without duplicates. [contract]"""
     text = "false_alarm given good <= 1%"
     one = parse_requirement(text)
     for asked in (text, one, [text], [text, one, text], (each for each in (one, text)), {text}):
@@ -45,7 +45,7 @@ def test_forms_of_requirements():
 
 
 def test_requirements_of_other_policies():
-    """Of the scenario's policies that aren't asked about nothing is required; a policy that nobody has is refused. [contract]"""
+    """Requirements of the scenario's other policies are ignored; one of an unknown policy is refused. [contract]"""
     assert read_requirements(None, scenario=SCENARIO, policies=["p"]) == (OURS,)
     own = Requirement(Measure("failed"), at_most=0.1, policy="own")
     assert read_requirements([THEIRS, own], scenario=SCENARIO, policies=["own"]) == (own,)
@@ -56,8 +56,8 @@ def test_requirements_of_other_policies():
         read_requirements([THEIRS], policies=["p"])
 
 
-def test_everything_that_is_wrong_is_told_at_once():
-    """Each requirement has its problems, with its number, whether it came as text or as a value. [contract]"""
+def test_all_problems_are_reported_at_once():
+    """Each requirement's problems are reported with its number, for texts and values. [contract]"""
     asked = [
         "false_alarm",
         "false_alarm given god <= 1%",
@@ -83,15 +83,15 @@ def test_everything_that_is_wrong_is_told_at_once():
 
 
 @pytest.mark.parametrize("asked", [17, 0.5, {"of": "failed", "at_most": 1}])
-def test_what_is_no_requirements(asked):
-    """What holds no requirements is refused as a whole. [contract]"""
+def test_invalid_requirements(asked):
+    """Arguments that hold no requirements are refused as a whole. [contract]"""
     with pytest.raises(InputError, match=r"requirements: no requirements .*allowed: such as \"false_alarm given good"):
         read_requirements(asked)
 
 
 @pytest.mark.parametrize("type_", list(TYPES))
-def test_what_is_impossible_has_no_value(type_):
-    """What is called impossible has no value in any rollout of any policy. [property]"""
+def test_impossible_measures_have_no_value(type_):
+    """A measure called impossible has no value in any rollout of any policy. [property]"""
     scenario = Scenario.from_dict({**RAW, "deployment": {"type": type_}})
     table = replicate(scenario, replications=40, engine="reference")
     conditions = (None, *EVENTS, "fine", "poor", "bad")
@@ -108,13 +108,13 @@ def test_what_is_impossible_has_no_value(type_):
     assert {"touched_nodes given poor", "escaped given defective", "makespan_s given escaped"} <= impossible
     assert "min_capacity_ratio" in impossible
     assert "touched_nodes" not in impossible
-    # A verdict, and a sort of release: impossible only where nothing is released; else a rate of 0 or more.
+    # A verdict, and a kind of release: impossible only without releases; else a rate of 0 or more.
     assert ({"escaped", "false_alarm given good", "failed given fine"} <= impossible) is not TYPES[type_].releases
     assert ("escaped" in impossible) is not TYPES[type_].releases
 
 
-def test_what_seldom_happens_is_possible():
-    """A release that is ever so seldom defective may be, and what hangs on the policy may be so. [contract]"""
+def test_rare_events_are_possible():
+    """A defect of any positive probability is possible, and so is what depends on the policy. [contract]"""
     raw = {**RAW, "release": {"fine": {"probability": 0.999}, "bad": {"probability": 0.001, "defective": True}}}
     scenario = Scenario.from_dict(raw)
     of_makespan = [f"makespan_s given {condition}" for condition in ("paused", "passed_canary")]

@@ -1,4 +1,4 @@
-"""Requirements in the file: what they mean, and what is wrong with them."""
+"""Requirements in the file: their meaning, and mistakes in them."""
 
 from pathlib import Path
 
@@ -31,8 +31,8 @@ def read(*requirements):
     return Scenario.from_dict({**RAW, "requirements": list(requirements)}).requirements
 
 
-def test_everything_that_comes_out_of_a_rollout_can_be_measured():
-    """Numbers are the responses that are numbers, and costs; events are verdicts, states, sorts, passed canaries. [contract]"""
+def test_every_outcome_can_be_measured():
+    """Numbers are numeric responses and costs; events are verdicts, states, kinds of release and passed canaries. [contract]"""
     assert set(NUMBERS) == {name for name, dtype in RESPONSES.items() if dtype != "str"} | set(COSTS)
     assert set(EVENTS) == {*VERDICTS, *STATES, *SORTS, PASSED}
     assert not set(NUMBERS) & set(EVENTS)
@@ -53,12 +53,12 @@ def test_everything_that_comes_out_of_a_rollout_can_be_measured():
     ],
 )  # fmt: skip
 def test_text_and_file_mean_the_same(text, entry):
-    """A requirement as text is the one that the file states key by key. [contract]"""
+    """A requirement as text equals the one that the file states key by key. [contract]"""
     assert parse_requirement(text) == read(entry)[0]
 
 
 def test_the_file_has_them_in_order():
-    """A scenario's requirements are those of its file, in order, of one policy or of every one. [contract]"""
+    """A scenario's requirements are those of its file, in order, for one policy or for every one. [contract]"""
     found = read({"of": "escaped", "at_most": 0.1}, {"policy": "q", "of": "completed", "at_least": 0.5})
     of_q = Requirement(Measure("completed"), at_least=0.5, policy="q")
     assert found == (Requirement(Measure("escaped"), at_most=0.1), of_q)
@@ -66,13 +66,13 @@ def test_the_file_has_them_in_order():
 
 
 def test_they_can_be_changed():
-    """`with_values` reaches into requirements like into any list. [contract]"""
+    """`with_values` changes requirements like the items of any list. [contract]"""
     scenario = Scenario.from_dict({**RAW, "requirements": [{"of": "escaped", "at_most": 0.1}]})
     assert scenario.with_values({"requirements.0.at_most": 0.2}).requirements[0].limit == 0.2
 
 
-def test_shipped_scenarios_say_what_a_requirement_needs():
-    """Every shipped scenario reads with a requirement on its cost or says that it has no costs. [contract]"""
+def test_shipped_scenarios_have_costs_or_say_so():
+    """Every shipped scenario accepts a requirement on its cost or says that it has no costs. [contract]"""
     for path in sorted((Path(__file__).resolve().parents[1] / "scenarios").glob("*.yaml")):
         scenario = read_scenario(path)
         raw = {**scenario.to_dict(), "requirements": [{"of": "cost", "at_most": 1}]}
@@ -82,8 +82,8 @@ def test_shipped_scenarios_say_what_a_requirement_needs():
             assert "no costs" in str(refused(Scenario.from_dict, raw))
 
 
-def test_all_that_is_wrong_is_said_at_once():
-    """Each requirement has its problems, with the place of each. [contract]"""
+def test_all_mistakes_are_reported_at_once():
+    """Each requirement's problems are reported, with their places. [contract]"""
     first, last = {"of": "escaped", "at_most": 7, "policy": "r"}, {"of": "waves", "given": "bad", "at_most": 1}
     error = refused(read, first, {"of": "waves"}, last)
     assert {problem.path[0] for problem in error.problems} == {"requirements"}

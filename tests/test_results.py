@@ -1,4 +1,4 @@
-"""What every result says of itself: under what it was computed, and what was left out of it."""
+"""What every result records: its conditions, and failed replications."""
 
 from dataclasses import replace
 
@@ -46,8 +46,8 @@ ANALYSES = {
 
 
 @pytest.mark.parametrize("name", ANALYSES)
-def test_a_result_says_under_what_it_was_computed(table, name):
-    """Scenario, seed, engine and switches are those of the table, costs those that count; nothing is made up. [contract]"""
+def test_a_result_records_its_conditions(table, name):
+    """Scenario, seed, engine and switches are the table's, costs those used; nothing is made up. [contract]"""
     result = ANALYSES[name](table)
     given = {"costs": SCENARIO.costs.to_dict()} if name in ("estimate_costs", "value_of_perfect_information") else {}
     of_table = {"costs": SCENARIO.costs.to_dict()} if name == "compare" else {}
@@ -59,7 +59,7 @@ def test_a_result_says_under_what_it_was_computed(table, name):
 
 
 @pytest.mark.parametrize("name", ANALYSES)
-def test_a_result_says_what_was_left_out(table, name):
+def test_a_result_counts_failed_replications(table, name):
     """The replication that failed is counted. [contract]"""
     result = ANALYSES[name](table)
     if name == "compare":
@@ -79,7 +79,7 @@ def test_an_answer_is_a_sentence(table, name):
 
 
 def test_a_rollout_names_shed_requests():
-    """Whole requests, if any were shed. [contract]"""
+    """Shed requests are stated as a whole number, if there are any. [contract]"""
     rollout = run()
     assert "shed" not in rollout.answer
     shed = replace(rollout, responses={**rollout.responses, "shed_requests": 359.6})

@@ -1,4 +1,4 @@
-"""Nodes that did not start and are tried again, worked out by hand on both engines."""
+"""Nodes that did not start and are retried, worked out by hand on both engines."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from simdeploy.world.streams import Stream
 
 CHECK = {"deadline": "50s", "min_healthy_time": "10s"}
 ONE_BY_ONE = {"dialect": "general", "strategy": "rolling", "max_parallel": 1, "health_check": CHECK}
-# Attempts fail as they are told to: by node and number.
+# Failing attempts by node and number.
 Fails = dict[int, tuple[int, ...]]
 
 
@@ -42,7 +42,7 @@ def values_of(engine: str, fleet: Any = None, policy: Any = None, **sections: An
 )
 @pytest.mark.parametrize(("retries", "delay_s"), [(0, 0), (1, 0), (3, 7)])
 def test_every_try_has_its_own_deadline(engine: str, fleet: Any, takes_s: float, retries: int, delay_s: float) -> None:
-    """A node that never starts has failed at the end of its last try, each of which begins after a pause. [contract]"""
+    """A node that never starts fails at the end of its last try; each begins after a pause. [contract]"""
     policy = {"max_failed_nodes": 0, "retries": retries, "retry_delay": delay_s}
     values = values_of(engine, fleet, policy)
     stops_s = takes_s + retries * (delay_s + takes_s)
@@ -51,7 +51,7 @@ def test_every_try_has_its_own_deadline(engine: str, fleet: Any, takes_s: float,
 
 
 def test_deadlines_that_begin_at_the_start(engine: str) -> None:
-    """Under deadline_starts: started each try of a node that hangs lasts until its deadline after its attempt. [contract]"""
+    """Under deadline_starts: started each try of a hanging node lasts until its deadline after its attempt. [contract]"""
     policy = {"max_failed_nodes": 0, "retries": 1, "retry_delay": 5}
     values = values_of(engine, {"start_hang": 1}, policy, orchestrator={"deadline_starts": "started"})
     assert values["stopped_at_s"] == 80 + 5 + 80
@@ -59,7 +59,7 @@ def test_deadlines_that_begin_at_the_start(engine: str) -> None:
 
 @pytest.fixture
 def attempts_fail(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Let just these attempts fail to start on the reference engine, where the chance is one half."""
+    """Make exactly these attempts fail on the reference engine, where the probability is one half."""
     draw = Draws.draw
 
     def plant(fails: Fails) -> None:
@@ -74,7 +74,7 @@ def attempts_fail(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_attempts_are_numbered_on(attempts_fail: Any) -> None:
-    """A retry makes the attempts after those of the try before it, and its windows begin with its start. [contract]"""
+    """A retry continues the numbering of attempts, and its windows begin with its start. [contract]"""
     attempts_fail({0: (0, 1), 1: (1, 2)})
     fleet = {"start_failure": 0.5, "start_attempts": 2, "update_duration": 10}
     rollout = simulate(scenario_of(fleet, {"retries": 1, "retry_delay": 15}))
@@ -87,7 +87,7 @@ def test_attempts_are_numbered_on(attempts_fail: Any) -> None:
 
 
 def test_events_and_deadlines_of_tries(attempts_fail: Any) -> None:
-    """The record says why a node is tried again, and the deployment has the deadline of the try at hand. [contract]"""
+    """The record has the reason of a retry, and the deployment the deadline of the current try. [contract]"""
     attempts_fail({0: (0,)})
     rollout = simulate(scenario_of({"start_failure": 0.5}, {"retries": 2, "retry_delay": 5}))
     own = rollout.events[rollout.events["node"].eq(0)]
@@ -108,8 +108,8 @@ def test_unhealthy_nodes_are_not_tried_again(engine: str) -> None:
     assert (values["stopped_at_s"], values["failed_nodes"]) == (50, 1)
 
 
-def test_immediate_tries_again_too(engine: str) -> None:
-    """Under immediate a node that fails to start is tried again, and one that hangs is taken for running. [contract]"""
+def test_immediate_retries_too(engine: str) -> None:
+    """Under immediate a node that fails to start is retried, and one that hangs counts as running. [contract]"""
     policy = {"strategy": "immediate", "retries": 2, "retry_delay": 5}
     values = values_of(engine, {"start_failure": 1}, policy)
     assert (values["makespan_s"], values["failed_nodes"]) == (30 + 2 * 35, 3)
@@ -118,7 +118,7 @@ def test_immediate_tries_again_too(engine: str) -> None:
 
 
 def test_a_rollback_ends_retries(engine: str) -> None:
-    """A node that is sent back while it waits for its next try goes back at once, and is not tried again. [contract]"""
+    """A node rolled back while it waits for its next try goes back at once, and is not retried. [contract]"""
     policy = {"retries": 5, "retry_delay": "1h"}
     script = {"script": [{"at": 100, "do": "cancel"}]}
     values = values_of(engine, {"start_failure": 1}, policy, operator=script)
@@ -126,8 +126,8 @@ def test_a_rollback_ends_retries(engine: str) -> None:
     assert (values["failed_nodes"], values["touched_nodes"]) == (0, 1)
 
 
-def test_nodes_go_on_trying_after_a_stop(engine: str) -> None:
-    """Without a rollback a node in flight is tried on after the stop, and the counts of the deployment stay. [contract]"""
+def test_retries_continue_after_a_stop(engine: str) -> None:
+    """Without a rollback a node in flight is still retried after the stop, and the deployment's counts stay. [contract]"""
     policy = {"retries": 1, "retry_delay": 40, "no_auto_rollback": True}
     people = {"script": [{"at": 50, "do": "cancel"}], "escape_detection": 1000}
     values = values_of(engine, {"start_hang": 0, "start_failure": 1}, policy, operator=people)
@@ -135,8 +135,8 @@ def test_nodes_go_on_trying_after_a_stop(engine: str) -> None:
     assert values["unavailable_node_s"] == 1070
 
 
-def test_a_surged_node_serves_while_it_is_tried(engine: str) -> None:
-    """Between tries the old instance of a surged node serves on. [contract]"""
+def test_a_surged_node_serves_while_it_is_retried(engine: str) -> None:
+    """Between tries the old instance of a surged node serves. [contract]"""
     policy = {"surge": 1, "retries": 2, "retry_delay": 5, "max_failed_nodes": 0}
     values = values_of(engine, {"start_failure": 1}, policy)
     assert (values["stopped_at_s"], values["unavailable_node_s"]) == (30 + 2 * 35, 0)
@@ -159,7 +159,7 @@ def test_a_surged_node_serves_while_it_is_tried(engine: str) -> None:
     ],
 )
 def test_failed_tries_may_count(engine: str, counts: bool, row: str, limit: int, stopped_at: float | None) -> None:
-    """Each failed try is a failure for max_failed_nodes, a node's last one included, or only that one is. [contract]"""
+    """Each failed try counts for max_failed_nodes, or only a node's last one. [contract]"""
     switches = {"failed_tries_count": counts, "failures_counted": row}
     policy = {"retries": 2, "max_failed_nodes": limit}
     values = values_of(engine, {"start_failure": 1}, policy, orchestrator=switches)
@@ -168,7 +168,7 @@ def test_failed_tries_may_count(engine: str, counts: bool, row: str, limit: int,
 
 
 def test_tries_in_a_row(attempts_fail: Any) -> None:
-    """A node that runs in the end ends the row of failed tries, its own included. [contract]"""
+    """A node that finally runs ends the row of failed tries, including its own. [contract]"""
     attempts_fail({0: (0, 1), 1: (0, 1), 2: (0, 1, 2)})
     policy = {"retries": 2, "max_failed_nodes": 2}
     switches = {"failed_tries_count": True, "failures_counted": "consecutive"}
@@ -179,7 +179,7 @@ def test_tries_in_a_row(attempts_fail: Any) -> None:
 
 
 def test_after_a_pause_a_further_try_counts(engine: str) -> None:
-    """A rollout that was resumed pauses again when a further try has failed. [contract]"""
+    """A resumed rollout pauses again at the next failed try. [contract]"""
     switches = {"failed_tries_count": True, "on_failure": "pause"}
     policy = {"retries": 3, "retry_delay": 10, "max_failed_nodes": 0}
     script = {"script": [{"at": 35, "do": "resume"}, {"at": 60, "do": "resume"}, {"at": 75, "do": "cancel"}]}
@@ -198,8 +198,8 @@ def test_after_a_pause_a_further_try_counts(engine: str) -> None:
         ({"orchestrator": {"failed_tries_count": True, "reporting_delay": 10}}, "reporting_delay"),
     ],
 )
-def test_tries_that_nobody_hears_of_are_refused(late: Any, words: str) -> None:
-    """Failed tries don't count where only verdicts are reported, and late; retries alone are no problem there. [contract]"""
+def test_unreported_tries_do_not_count(late: Any, words: str) -> None:
+    """Counting failed tries is refused where only verdicts are reported, and late; retries alone are allowed. [contract]"""
     sections = {"orchestrator": {"failed_tries_count": True}, **late}
     with pytest.raises(InputError, match=rf"policies\.p\.retries: .*{words}.*allowed: 0, failed_tries_count: false"):
         scenario_of(policy={"retries": 1}, **sections)
@@ -210,10 +210,8 @@ def test_tries_that_nobody_hears_of_are_refused(late: Any, words: str) -> None:
 @pytest.mark.parametrize(
     ("freezes", "delay_s", "times"), [(True, 30, [0, 0, 60]), (False, 30, [0, 0, 30, 60]), (True, 0, [0, 0, 30])]
 )
-def test_a_node_that_waits_for_its_next_try_freezes(
-    engine: str, freezes: bool, delay_s: float, times: list[float]
-) -> None:
-    """Of four nodes, two at once, node 0 fails at 30 s and in the end: nothing goes before its next try begins. [oracle]"""
+def test_a_waiting_retry_freezes(engine: str, freezes: bool, delay_s: float, times: list[float]) -> None:
+    """Of four nodes, two at once, node 0 fails at 30 s and finally: nothing goes before its next try begins. [oracle]"""
     policy = {"max_parallel": 2, "retries": 1, "retry_delay": delay_s, "health_check": {"deadline": "50s"}}
     release = {"bad": {"probability": 1, "defective": True, "start_failure": 1, "affects": {"nodes": [0]}}}
     switches = {"pacing": "sliding", "failed_node_freezes": freezes}
@@ -224,10 +222,8 @@ def test_a_node_that_waits_for_its_next_try_freezes(
 
 @pytest.mark.parametrize("service", ["local", {"shared": {"capacity": 10}}])
 @pytest.mark.parametrize(("retries", "tried"), [(0, True), (2, False), (2, True)])
-def test_unhealthy_nodes_are_tried_again_if_so_they_are_to_be(
-    engine: str, service: Any, retries: int, tried: bool
-) -> None:
-    """A try takes 30 s and a window of 10 s, which fails; in between 5 s pass; it serves from its first start on. [oracle]"""
+def test_unhealthy_nodes_may_be_retried(engine: str, service: Any, retries: int, tried: bool) -> None:
+    """A try takes 30 s and a window of 10 s, which fails, then 5 s pass; the node serves from its first start on. [oracle]"""
     check = CHECK | {"failure_threshold": 1, "max_error_rate": 0.5}
     policy = {"max_failed_nodes": 0, "retry_delay": 5, "retries": retries, "health_check": check}
     bad = {"bad": {"probability": 1, "defective": True, "error_rate": 1}}
@@ -240,7 +236,7 @@ def test_unhealthy_nodes_are_tried_again_if_so_they_are_to_be(
 
 
 def test_an_unhealthy_node_that_does_not_start_again(engine: str) -> None:
-    """Its second try is silent until its deadline of 50 s: it has failed, and serves on until it goes back. [oracle]"""
+    """Its second try is silent until its deadline of 50 s: it fails, and serves until it is rolled back. [oracle]"""
     check = CHECK | {"failure_threshold": 1, "max_error_rate": 0.5}
     policy = {"max_failed_nodes": 0, "retries": 1, "retry_unhealthy": True, "health_check": check}
     bad = {"bad": {"probability": 1, "defective": True, "error_rate": 1}}
@@ -254,7 +250,7 @@ def test_an_unhealthy_node_that_does_not_start_again(engine: str) -> None:
 
 
 def test_the_verdict_of_a_gate_is_final() -> None:
-    """Beside a gate that judges waves nothing that is unhealthy is tried again. [contract]"""
+    """With a gate that judges waves unhealthy nodes are not retried. [contract]"""
     check = CHECK | {"max_error_rate": 0.5, "gate": "pooled"}
     with pytest.raises(InputError, match="retry_unhealthy: not allowed beside a gate that judges waves"):
         scenario_of(None, {"retries": 1, "retry_unhealthy": True, "health_check": check})

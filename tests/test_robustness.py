@@ -1,4 +1,4 @@
-"""Regrets over worlds, held to hand-made tables, to Student's interval, and to how often their intervals cover."""
+"""Regrets over worlds, against hand-made tables, Student's interval, and their coverage."""
 
 import json
 import math
@@ -54,7 +54,7 @@ def worlds_of(candidates, worlds):
 
 
 def test_regrets_by_hand():
-    """Savage's table: what each candidate loses against the best of each world, its maximum and its mean. [oracle]"""
+    """Savage's table: each candidate's loss against the best of each world, its maximum and its mean. [oracle]"""
     values = [[10, 50, 7], [20, 40, 9], [40, 45, 5]]
     result = estimate_regret(table(np.array(values)[:, :, None]), of="makespan_s")
     regrets = result.regrets.pivot_table(index="policy", columns="scenario", values="regret").to_numpy()
@@ -67,7 +67,7 @@ def test_regrets_by_hand():
 
 
 def test_more_may_be_better():
-    """Where more is better the best has the most; some measures know that by themselves. [oracle]"""
+    """If more is better the best has the most; some measures have that direction by default. [oracle]"""
     values = np.array([[[10.0, 10.0]], [[30.0, 30.0]]])
     result = estimate_regret(table(values), of="makespan_s", direction="max")
     assert result.regrets["regret"].tolist() == [20.0, 0.0]
@@ -77,8 +77,8 @@ def test_more_may_be_better():
 
 
 @pytest.mark.usefixtures("students_limits")
-def test_of_two_candidates_the_interval_is_students():
-    """With one rival the regret is a paired difference, and its interval is Student's, cut at 0. [oracle]"""
+def test_with_two_candidates_the_interval_is_students():
+    """With one rival the regret is a paired difference, with Student's interval, cut at 0. [oracle]"""
     rng = np.random.default_rng(5)
     values = rng.exponential(10, (2, 1, 30)) + np.array([20.0, 0.0])[:, None, None]
     found = estimate_regret(table(values), of="makespan_s").regrets.iloc[0]
@@ -90,7 +90,7 @@ def test_of_two_candidates_the_interval_is_students():
 
 
 def covers(draw, truth, measure=MAKESPAN):
-    """Return how often each regret, and all largest and mean ones together, are covered; `truth` by candidate and world."""
+    """Return the coverage of each regret, and of all largest and mean ones together; `truth` by candidate and world."""
     worlds = worlds_of(*truth.shape)
     true = truth - truth.min(axis=0)
     each, joint = np.zeros(true.shape), np.zeros(2)
@@ -109,7 +109,7 @@ def covers(draw, truth, measure=MAKESPAN):
 
 @pytest.mark.parametrize("shape", ["normal", "exponential"])
 def test_regrets_are_covered(shape):
-    """Intervals of regrets cover at least as often as they say, with ties for the best, skewed and common noise; n = 60. [oracle]"""
+    """Intervals of regrets cover at least as often as stated, with ties for the best, skewed and common noise; n = 60. [oracle]"""
     truth = np.array([[10.0, 12.0], [10.0, 10.0], [10.5, 10.0], [13.0, 10.2]])
 
     def draw(repetition):
@@ -117,7 +117,7 @@ def test_regrets_are_covered(shape):
         size = (*truth.shape, 60)
         if shape == "normal":
             return truth[:, :, None] + rng.normal(0, 1, (1, *size[1:])) + rng.normal(0, 1, size)
-        # Common worlds, and some of one's own; the larger the mean the larger the spread.
+        # Common worlds plus individual noise; the larger the mean the larger the spread.
         return truth[:, :, None] * (rng.exponential(1, (1, *size[1:])) + 0.2 * rng.exponential(1, size)) / 1.2
 
     each, joint = covers(draw, truth)
@@ -125,8 +125,8 @@ def test_regrets_are_covered(shape):
     assert joint.min() >= LEAST
 
 
-def test_the_only_rivals_interval_covers_as_it_says():
-    """Where two candidates are clearly apart, the interval is not conservative either; n = 40, exponential. [oracle]"""
+def test_the_interval_of_the_only_rival_covers_exactly():
+    """If two candidates are clearly apart, the interval isn't conservative; n = 40, exponential. [oracle]"""
     truth = np.array([[3.0], [1.0]])
 
     def draw(repetition):
@@ -139,7 +139,7 @@ def test_the_only_rivals_interval_covers_as_it_says():
 
 @pytest.mark.parametrize("measure", [Measure("false_alarm"), Measure("makespan_s", quantile=0.8)])
 def test_regrets_of_rates_and_quantiles_are_covered(measure):
-    """Regrets of rare events and of quantiles are covered, conservatively; n = 80, the same worlds for all. [oracle]"""
+    """Regrets of rare events and of quantiles are covered, conservatively; n = 80, common worlds. [oracle]"""
     rates = np.array([[0.03], [0.02], [0.02]])
     truth = rates if measure.kind == "rate" else -np.log(1 - 0.8) / (100 * rates)
 
@@ -155,7 +155,7 @@ def test_regrets_of_rates_and_quantiles_are_covered(measure):
 
 
 def test_gaps_of_quantiles_by_hand():
-    """The gap of two quantiles is that of their estimates, its limits those of the two intervals. [oracle]"""
+    """The gap of two quantiles is that of their estimates, with limits from both intervals. [oracle]"""
     values = np.stack([np.arange(1.0, 101.0), np.arange(1.0, 101.0) + 7])
     gaps = estimate_gaps(values, Measure("makespan_s", quantile=0.5), direction="min", confidence_level=0.95)
     lows = [k for k in range(1, 101) if stats.binom.cdf(k - 1, 100, 0.5) <= 0.0125]
@@ -166,7 +166,7 @@ def test_gaps_of_quantiles_by_hand():
 
 
 def test_the_scenarios_requirements_are_the_default():
-    """Candidates have to meet the requirements of the scenario that was swept, as in a comparison, unless others are given. [contract]"""
+    """Candidates have to meet the swept scenario's requirements, unless others are given. [contract]"""
     scenario = small(policies={"p": rolling()}, requirements=[{"of": "failed_nodes", "at_most": 1000}])
     table = sweep(scenario, "p", vary={"max_parallel": [1, 2]}, replications=2, engine="compiled")
     assert [str(each) for each in estimate_regret(table, of="makespan_s").requirements] == ["failed_nodes <= 1000"]
@@ -174,7 +174,7 @@ def test_the_scenarios_requirements_are_the_default():
 
 
 def test_domain_criterion_by_hand():
-    """A requirement is met, not met or undecided in a world by its interval; a candidate needs all of its own. [oracle]"""
+    """A requirement is met, not met or undecided in each world by its interval; a candidate needs all of its own. [oracle]"""
     rng = np.random.default_rng(0)
     means = np.array([[10.0, 20.0, 10.0], [10.0, 10.0, 30.0]])
     values = means[:, :, None] + rng.normal(0, 1, (2, 3, 50))
@@ -197,8 +197,8 @@ def test_domain_criterion_by_hand():
 
 
 @pytest.mark.usefixtures("few_values_suffice")
-def test_what_never_ends_is_unknown():
-    """Where rollouts of one candidate never end the world has no regrets, is left out and told; failed ones are counted. [contract]"""
+def test_endless_rollouts_have_no_regret():
+    """A world with endless rollouts of a candidate is left out and reported; failed replications are counted. [contract]"""
     values = np.array([[[10.0, 11.0], [20.0, 20.0]], [[30.0, 31.0], [10.0, np.nan]]])
     result = estimate_regret(table(values), of="makespan_s", requirements=["makespan_s <= 100"])
     assert result.regrets["regret"].isna().tolist() == [False, True, False, True]
@@ -213,8 +213,8 @@ def test_what_never_ends_is_unknown():
     assert failed.regrets["regret"].tolist() == [0, 10, 20, 0]
 
 
-def test_nothing_known_is_said():
-    """Where no world is known there is no number and no zero. [contract]"""
+def test_nothing_is_known():
+    """If no world is known there is neither a number nor a zero. [contract]"""
     values = np.full((2, 1, 3), np.nan)
     result = estimate_regret(table(values), of="makespan_s")
     assert result.answer == "Regret in makespan is unknown. 1 of 1 world is excluded: makespan is unknown there."
@@ -224,7 +224,7 @@ def test_nothing_known_is_said():
 
 
 def test_each_scenario_may_have_its_own_costs():
-    """Costs by the name of a scenario are used in its worlds; a scenario without is refused. [contract]"""
+    """Costs by name of a scenario apply to its worlds; a scenario without is refused. [contract]"""
     hour = {"verdict": "completed_good", "failed_requests_excess": 0.0, "unavailable_excess_node_s": 0.0}
     frame = table(np.array([[[3600.0], [3600.0]], [[7200.0], [7200.0]]]), **hour)
     cheap, dear = (Costs(0, 0, of_hour, 0, 0) for of_hour in (1.0, 10.0))
@@ -236,7 +236,7 @@ def test_each_scenario_may_have_its_own_costs():
 
 
 def test_units_are_not_mixed():
-    """What is lost in one unit isn't held against what is lost in another; names say which unit is whose. [contract]"""
+    """Regrets in different units are refused; the message names the unit of each scenario. [contract]"""
     hour = {"verdict": "completed_good", "failed_requests_excess": 0.0, "unavailable_excess_node_s": 0.0}
     frame = table(np.array([[[3600.0]] * 3, [[7200.0]] * 3]), **hour)
     euros, points = (Costs(0, 0, 1, 0, 0, unit) for unit in ("EUR", "points"))
@@ -266,8 +266,8 @@ def test_units_are_not_mixed():
         ({"requirements": [Requirement(MAKESPAN, at_most=5.0, policy="p2")]}, "requirements[0].policy: no such"),
     ],
 )
-def test_what_makes_no_sense_is_refused(arguments, message):
-    """Arguments that make no sense are named. [contract]"""
+def test_invalid_arguments_are_refused(arguments, message):
+    """Invalid arguments are named. [contract]"""
     assert message in str(refused(estimate_regret, table(np.ones((2, 2, 2))), **({"of": "makespan_s"} | arguments)))
 
 
@@ -293,7 +293,7 @@ def test_every_verdict_is_data(other, verdict):
 
 @pytest.mark.usefixtures("students_limits")
 def test_it_says_how_many_replications_would_decide():
-    """The half-width of the lead, Student's here, would be as small as the lead. [oracle]"""
+    """With that many, the half-width of the lead, here Student's, would equal the lead. [oracle]"""
     others = np.array([10.0, 31.0, 12.0])
     result = estimate_regret(table([[[10.0, 11.0, 12.0]], [others]]), of="makespan_s")
     lead = others - [10.0, 11.0, 12.0]
@@ -303,7 +303,7 @@ def test_it_says_how_many_replications_would_decide():
 
 
 def test_every_candidate_has_to_be_in_every_world():
-    """A candidate that some world doesn't have is named; a case that is there twice counts once. [contract]"""
+    """A candidate missing in a world is named; a repeated case counts once. [contract]"""
     frame = table(np.ones((2, 2, 2)))
     with pytest.raises(InputError, match=r"missing candidate in a world \(found p1 in w1\)"):
         estimate_regret(frame[frame["case"] != 3], of="makespan_s")
@@ -349,15 +349,15 @@ def test_worlds_and_candidates_of_a_sweep(tmp_path):
     assert "<table>" in result._repr_html_()
 
 
-def test_one_candidate_has_nothing_to_regret():
-    """A single candidate has no regrets, and still meets its requirements or not. [contract]"""
+def test_one_candidate_has_no_regrets():
+    """A single candidate has no regrets, but still meets its requirements or not. [contract]"""
     result = estimate_regret(table(np.ones((1, 2, 9))), of="makespan_s", requirements=["p50 makespan_s <= 2"])
     assert result.answer == "p0 is the only candidate in 2 worlds. It meets its requirements in 2 of 2 worlds."
     assert result.regrets["regret"].tolist() == [0, 0]
 
 
 def test_the_picture_shows_every_regret():
-    """Every cell has its number, candidates stand in order, and names of any kind are shown as they are. [contract]"""
+    """Every cell has its number, candidates are in order, and any names are shown unchanged. [contract]"""
     frame = table(np.array([[[30.0], [10.0]], [[10.0], [20.0]]])).replace({"policy": {"p0": "$x$ [b]"}})
     ax = draw_on(plot_regret, estimate_regret(frame, of="makespan_s"))
     assert [text.get_text() for text in ax.texts] == ["0.0", "10.0", "20.0", "0.0", "10.0", "20.0"]
@@ -375,8 +375,8 @@ def test_the_picture_writes_durations_with_their_unit():
     assert [label.get_text() for label in ax.get_xticklabels()][:2] == ["w0\n30s", "w1\n1m30s"]
 
 
-def test_the_picture_hides_the_regret_of_what_is_infeasible():
-    """Where a requirement is missed a cell has no colour but a hatch, and says so; doubt is a question mark. [contract]"""
+def test_the_picture_hides_regrets_of_infeasible_candidates():
+    """A missed requirement gives a hatched cell with a note; an undecided one a question mark. [contract]"""
     rng = np.random.default_rng(0)
     values = np.array([[[100.0], [200.0]], [[140.0], [150.0]]]) + rng.normal(size=(2, 2, 200))
     result = estimate_regret(table(values), of="makespan_s", requirements=["p50 makespan_s <= 150"])
@@ -397,7 +397,7 @@ def test_the_picture_hides_the_regret_of_what_is_infeasible():
 
 @pytest.mark.parametrize(("n_candidates", "n_worlds"), [(3, 6), (12, 20)])
 def test_the_picture_of_regrets_has_room(n_candidates, n_worlds):
-    """Numbers stand in cells that have room for them; else a bar says what the colours mean. [property]"""
+    """Numbers stand in cells that have room; otherwise a bar explains the colours. [property]"""
     values = np.arange(n_candidates * n_worlds * 2.0).reshape(n_candidates, n_worlds, 2) ** 2
     n_texts, n_axes = (n_candidates * (n_worlds + 1), 1) if n_worlds == 6 else (n_candidates, 2)
     ax = draw_on(plot_regret, estimate_regret(table(values), of="makespan_s"), n_axes=n_axes)
