@@ -557,12 +557,12 @@ def test_a_straggler_is_matched_roughly_with_a_warning():
     seen = pd.DataFrame({"node": list("abcdef"), "status": ["validating", *["running"] * 2, *["pending"] * 3]})
     seen["dispatched_at_s"] = [0.0] * 3 + [math.nan] * 3
     seen["resolved_at_s"] = [math.nan, 90.0, 90.0] + [math.nan] * 3
-    for late_s, is_told in ((70.0, False), (230.0, True)):
+    for late_s, has_warning in ((70.0, False), (230.0, True)):
         seen["started_at_s"] = [late_s, 60.0, 60.0] + [math.nan] * 3
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             result = sd.forecast(scenario, seen=seen, at=late_s + 25, replications=50, engine="compiled")
-        assert any("are improbable are matched to" in str(each.message) for each in caught) == is_told
+        assert any("are improbable are matched to" in str(each.message) for each in caught) == has_warning
         assert result.n_worlds
 
 

@@ -168,7 +168,7 @@ def test_string_is_a_name_unless_surely_a_placeholder() -> None:
 
 
 def test_every_field_round_trips_in_canonical_form() -> None:
-    """A body with every field is written with the same values, sorted keys, two spaces, a line feed [contract]."""
+    """A body with every field is written with the same values, sorted keys, two spaces, a line feed. [contract]"""
     text = parse_deployment(json.dumps(FULL)).to_json()
     assert text == json.dumps(FULL, sort_keys=True, indent=2) + "\n"
     assert parse_deployment(text).to_json() == text
@@ -220,7 +220,7 @@ SPECIAL = {"rollout", "interval", "success_threshold", "failure_threshold"}
 
 
 def test_an_unknown_key_is_warned_about_with_line_and_nearest() -> None:
-    """A misspelt key in JSON is a warning that names its line and the right key [contract]."""
+    """A misspelt key in JSON is a warning that names its line and the right key. [contract]"""
     text = '{"strategy": "rolling",\n "max_paralel": 5,\n "health_check": {"deadline": "5m"}}'
     (warning,) = parse_deployment(text).warnings
     assert (warning.path, warning.line, warning.column) == (("max_paralel",), 2, 2)
@@ -243,7 +243,7 @@ def test_documents_are_written_in_the_form_they_were_read(text: str) -> None:
 
 
 def test_empty_durations_and_times_are_unset_but_written_back() -> None:
-    """An empty string for an optional duration or time reads as unset and is kept on the wire [contract]."""
+    """An empty string for an optional duration or time reads as unset and is kept on the wire. [contract]"""
     spec = {"strategy": "rolling", "health_check": {"deadline": "5m", "min_healthy_time": ""}}
     document = parse_deployment(json.dumps({"deployment": {"spec": spec, "status": {"created_at": ""}}}))
     assert isinstance(document.spec, DeploymentSpec)
@@ -437,7 +437,7 @@ def test_other_json_lists_the_allowed_forms(text: str) -> None:
 
 @pytest.mark.parametrize("text", ['{"deployment": []}', '{"deployment": null}', '{"deployment": {}}', '{"rollout": 5}'])
 def test_a_wrapper_around_nothing_is_a_problem(text: str) -> None:
-    """A wrapper that holds no deployment is a problem at its path [contract]."""
+    """A wrapper that holds no deployment is a problem at its path. [contract]"""
     assert the_problem(text).path[0] in ("deployment", "rollout")
 
 
@@ -585,7 +585,7 @@ def test_unreadable_paths_are_one_problem(tmp_path: Path) -> None:
 
 
 def test_a_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
-    """A byte order mark in front is no part of the JSON [contract]."""
+    """A byte order mark in front is no part of the JSON. [contract]"""
     path = tmp_path / "d.json"
     path.write_text(json.dumps(FULL), encoding="utf-8-sig")
     document = read_deployment(path)
@@ -667,7 +667,7 @@ def test_inline_takes_mappings_and_changes_nothing() -> None:
 
 
 def test_null_is_unset() -> None:
-    """Null for an optional key means that it is unset [contract]."""
+    """Null for an optional key means that it is unset. [contract]"""
     names = set(DeploymentSpec.model_fields) - {"strategy"}
     spec, problems = spec_from_dict({"strategy": "immediate"} | dict.fromkeys(names), dialect="deployment")
     assert problems == []
@@ -731,7 +731,7 @@ def test_unknown_keys_of_an_object_are_listed() -> None:
 
 @pytest.mark.parametrize("model", [DeploymentSpec, RolloutSpec])
 def test_the_schema_accepts_what_the_reader_accepts(model: type[DeploymentSpec | RolloutSpec]) -> None:
-    """The JSON Schema is valid, describes every key, and takes bare numbers and strings for durations [contract]."""
+    """The JSON Schema is valid, describes every key, and takes bare numbers and strings for durations. [contract]"""
     schema = model.model_json_schema()
     jsonschema.Draft202012Validator.check_schema(schema)
     validator = jsonschema.Draft202012Validator(schema)
@@ -754,7 +754,7 @@ def test_the_schema_accepts_what_the_reader_accepts(model: type[DeploymentSpec |
 
 @given(st.datetimes(), st.integers(0, 999))
 def test_times_are_exact_to_the_nanosecond(wall: datetime, ns: int) -> None:
-    """A UTC time with nanoseconds reads as the exact number of them since 1970, and is written back [oracle]."""
+    """A UTC time with nanoseconds reads as the exact number of them since 1970, and is written back. [oracle]"""
     microseconds = (wall.replace(tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
     text = wall.isoformat(timespec="microseconds") + f"{ns:03d}Z"
     assert parse_time(text) == microseconds * 1000 + ns

@@ -62,7 +62,7 @@ def test_number_and_cdf_agree_exactly(requests: int, p: float, u: float, off: in
 
 @given(st.integers(0, 10**6), PROBABILITIES, UNIFORMS, UNIFORMS)
 def test_failed_requests_are_monotone(requests: int, p: float, u: float, v: float) -> None:
-    """A larger uniform never means fewer failed requests [property]."""
+    """A larger uniform never means fewer failed requests. [property]"""
     assert failed_requests(requests, p, min(u, v)) <= failed_requests(requests, p, max(u, v))
 
 
@@ -84,7 +84,7 @@ def test_a_cdf_with_noise_in_its_last_digits_is_still_consistent(monkeypatch: py
 
 @pytest.mark.parametrize(("requests", "p"), CASES)
 def test_cdf_is_scipys(requests: int, p: float) -> None:
-    """The cdf agrees with scipy over twelve standard deviations [oracle]."""
+    """The cdf agrees with scipy over twelve standard deviations. [oracle]"""
     mean, sd = requests * p, math.sqrt(requests * p * (1 - p))
     places = np.linspace(mean - 6 * sd - 1, mean + 6 * sd + 1, 41)
     for k in sorted({int(place) for place in places if -1 <= place <= requests} | {-1, 0, requests}):

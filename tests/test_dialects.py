@@ -86,7 +86,7 @@ def test_unset_keys_of_the_rollout_dialect(health_check: RolloutHealthCheck | No
 
 
 def test_an_explicit_zero_stays_zero() -> None:
-    """A limit of 0 and a min_healthy_time of 0 are not taken for unset [contract]."""
+    """A limit of 0 and a min_healthy_time of 0 are not taken for unset. [contract]"""
     raw = {
         "strategy": "rolling",
         "max_failed_nodes": 0,

@@ -63,7 +63,7 @@ times = pytest.mark.parametrize("law", TIMES, ids=str)
 
 @pairs
 def test_moments_and_support(law: Distribution, same: Any) -> None:
-    """Mean, variance and support are those of scipy [oracle]."""
+    """Mean, variance and support are those of scipy. [oracle]"""
     assert law.mean == pytest.approx(same.mean(), rel=1e-12, abs=1e-15)
     assert law.variance == pytest.approx(same.var(), rel=1e-10)
     assert law.support == same.support()
@@ -71,7 +71,7 @@ def test_moments_and_support(law: Distribution, same: Any) -> None:
 
 @pairs
 def test_cdf_and_survival(law: Distribution, same: Any) -> None:
-    """Both tails agree with scipy relative to their size, inside the support and outside [oracle]."""
+    """Both tails agree with scipy relative to their size, inside the support and outside. [oracle]"""
     inside = np.concatenate([law.quantile(TAILS), law.inverse_survival(TAILS)])
     x = np.concatenate([inside, [-1e9, -1.5, 0.0, 1.0, 1e9, np.inf, -np.inf]])
     np.testing.assert_allclose(law.cdf(x), same.cdf(x), rtol=1e-10, atol=1e-300)
@@ -82,7 +82,7 @@ def test_cdf_and_survival(law: Distribution, same: Any) -> None:
 
 @pairs
 def test_quantile_and_inverse_survival(law: Distribution, same: Any) -> None:
-    """The inverses agree with scipy far into both tails [oracle]."""
+    """The inverses agree with scipy far into both tails. [oracle]"""
     # scipy can't invert a beta law far below the smallest uniform, and neither do we.
     tails = np.maximum(TAILS, 2.0**-53) if isinstance(law, Beta) else TAILS
     # scipy's own triangular inverses lose the tails to 1 - u and to 1 - sqrt(1 - u).
@@ -93,7 +93,7 @@ def test_quantile_and_inverse_survival(law: Distribution, same: Any) -> None:
 
 @laws
 def test_quantile_at_the_ends(law: Distribution) -> None:
-    """At 0 and 1 both inverses give the ends of the support [property]."""
+    """At 0 and 1 both inverses give the ends of the support. [property]"""
     low, high = law.support
     assert (law.quantile(0.0), law.quantile(1.0)) == (low, high)
     assert (law.inverse_survival(1.0), law.inverse_survival(0.0)) == (low, high)
@@ -101,7 +101,7 @@ def test_quantile_at_the_ends(law: Distribution) -> None:
 
 @pairs
 def test_round_trips(law: Distribution, same: Any) -> None:
-    """Quantile and cdf, and the two of the upper tail, undo each other [property]."""
+    """Quantile and cdf, and the two of the upper tail, undo each other. [property]"""
     # A value near an end other than 0 resolves a tail only as far as its own last digit does.
     end = 1e-15 if law.support[0] == 0 else 1e-14
     np.testing.assert_allclose(law.cdf(law.quantile(TAILS)), TAILS, rtol=1e-11, atol=end)
@@ -112,7 +112,7 @@ def test_round_trips(law: Distribution, same: Any) -> None:
 @given(st.floats(0, 1), st.floats(0, 1))
 @settings(max_examples=50)
 def test_quantiles_are_monotone(law: Distribution, u: float, v: float) -> None:
-    """A larger uniform never gives a smaller value, nor one outside the support, beyond rounding [property]."""
+    """A larger uniform never gives a smaller value, nor one outside the support, beyond rounding. [property]"""
     u, v = min(u, v), max(u, v)
     low, high = law.support
     slack = 1e-14
@@ -124,7 +124,7 @@ def test_quantiles_are_monotone(law: Distribution, u: float, v: float) -> None:
 
 @pytest.mark.parametrize("law", [*LAWS, *(Residual(law) for law in TIMES)], ids=str)
 def test_one_number_or_many(law: Distribution) -> None:
-    """A float gives a float with the bits that it has in an array of any shape [property]."""
+    """A float gives a float with the bits that it has in an array of any shape. [property]"""
     u = np.concatenate([TAILS, uniforms(3, 0, Stream.AFTER, np.arange(6))])
     x = law.quantile(u)
     for call, arguments in itertools.chain(
@@ -141,7 +141,7 @@ def test_one_number_or_many(law: Distribution) -> None:
 
 @pytest.mark.parametrize("law", [*LAWS, *(Residual(law) for law in TIMES)], ids=str)
 def test_sampling(law: Distribution) -> None:
-    """The mean of sampled values is the law's, within 4 standard errors [oracle]."""
+    """The mean of sampled values is the law's, within 4 standard errors. [oracle]"""
     x = law.quantile(uniforms(2, 0, Stream.ERROR_RATE, np.arange(40_000)))
     assert abs(x.mean() - law.mean) <= 4 * x.std() / math.sqrt(x.size) + 1e-9 * abs(law.mean)
 
@@ -157,7 +157,7 @@ def test_sampling(law: Distribution) -> None:
     ],
 )
 def test_natural_parameters(law: Any, facts: dict[str, float]) -> None:
-    """A law made from natural parameters has them [property]."""
+    """A law made from natural parameters has them. [property]"""
     found = {"sd": math.sqrt(law.variance), "p95": law.quantile(0.95)}
     for name, value in facts.items():
         assert (found[name] if name in found else getattr(law, name)) == pytest.approx(value, rel=1e-12)
@@ -209,14 +209,14 @@ def test_natural_parameters(law: Any, facts: dict[str, float]) -> None:
     ],
 )
 def test_parameters_that_make_no_law(make: Callable[[], object], message: str) -> None:
-    """Parameters that make no law are refused in words for people [contract]."""
+    """Parameters that make no law are refused in words for people. [contract]"""
     with pytest.raises(ValueError, match=message):
         make()
 
 
 @given(st.lists(st.integers(-5, 5).map(float), min_size=1, max_size=12), st.floats(0, 1), st.integers(0, 12))
 def test_empirical_is_the_inverse_step_function(values: list[float], u: float, k: int) -> None:
-    """The quantile is the smallest value of which at least a share u lies at or below, at the steps too [oracle]."""
+    """The quantile is the smallest value of which at least a share u lies at or below, at the steps too. [oracle]"""
     law = Empirical(values)
     n = len(values)
 
@@ -236,7 +236,7 @@ def test_empirical_is_the_inverse_step_function(values: list[float], u: float, k
 
 @pytest.mark.parametrize("n", [22, 25, 49, 97])
 def test_empirical_steps_are_exact_where_products_round(n: int) -> None:
-    """At k / n the quantile is the k-th value, also where k / n times n is not k in floating point [oracle]."""
+    """At k / n the quantile is the k-th value, also where k / n times n is not k in floating point. [oracle]"""
     law = Empirical(range(1, n + 1))
     for k in range(1, n + 1):
         assert law.quantile(k / n) == k
@@ -246,7 +246,7 @@ def test_empirical_steps_are_exact_where_products_round(n: int) -> None:
 
 @laws
 def test_limited_mean_and_expected_excess_sum_to_the_mean(law: Distribution) -> None:
-    """E[min(X, x)] + E[max(X - x, 0)] is the mean wherever x is [property]."""
+    """E[min(X, x)] + E[max(X - x, 0)] is the mean wherever x is. [property]"""
     x = np.concatenate([[-3.0, 0.0, 1e6], law.quantile(TAILS)])
     total = law.limited_mean(x) + law.expected_excess(x)
     np.testing.assert_allclose(total, law.mean, rtol=1e-12, atol=1e-9 * (1 + np.abs(x).max() * 1e-6))
@@ -254,7 +254,7 @@ def test_limited_mean_and_expected_excess_sum_to_the_mean(law: Distribution) -> 
 
 @times
 def test_residual_is_the_integrated_survival(law: Distribution) -> None:
-    """The residual's cdf and survival are integrals of the law's survival, in both tails [oracle]."""
+    """The residual's cdf and survival are integrals of the law's survival, in both tails. [oracle]"""
     residual = Residual(law)
     corners = sorted({0.0, *(x for x in getattr(law, "values", [])), *(x for x in law.support if math.isfinite(x))})
     for u in (1e-9, 0.01, 0.3, 0.6, 0.9, 0.999):
@@ -277,7 +277,7 @@ def test_residual_is_the_integrated_survival(law: Distribution) -> None:
 
 @times
 def test_residual_far_in_the_upper_tail(law: Distribution) -> None:
-    """Far out too, the residual's survival is the integral of what is left of the law's survival [oracle]."""
+    """Far out too, the residual's survival is the integral of what is left of the law's survival. [oracle]"""
     unbounded = law.support[1] == math.inf
     for s in (1e-3, 1e-6, 1e-13) if unbounded else (1e-3, 1e-6):
         x = Residual(law).inverse_survival(s)
@@ -294,7 +294,7 @@ def test_residual_far_in_the_upper_tail(law: Distribution) -> None:
 
 @times
 def test_residual_mean_is_the_integral_of_its_survival(law: Distribution) -> None:
-    """E[X^2] / (2 E[X]) is what integrating the residual's survival gives [oracle]."""
+    """E[X^2] / (2 E[X]) is what integrating the residual's survival gives. [oracle]"""
     residual = Residual(law)
     root_high = math.sqrt(residual.inverse_survival(1e-16))
     # The tail of a lognormal law reaches so far that it takes many nodes to have some near zero.
@@ -305,7 +305,7 @@ def test_residual_mean_is_the_integral_of_its_survival(law: Distribution) -> Non
 
 @times
 def test_residual_inverses(law: Distribution) -> None:
-    """The residual's inverses are right in u, and nothing lies outside the support [property]."""
+    """The residual's inverses are right in u, and nothing lies outside the support. [property]"""
     residual = Residual(law)
     u = np.concatenate([TAILS[2:], uniforms(4, 0, Stream.AFTER, np.arange(5000))])
     x = residual.quantile(u)
@@ -321,7 +321,7 @@ def test_residual_inverses(law: Distribution) -> None:
 
 
 def test_residual_of_an_exponential_is_the_exponential() -> None:
-    """Times without memory have themselves as residual [oracle]."""
+    """Times without memory have themselves as residual. [oracle]"""
     law = Exponential(600.0)
     np.testing.assert_allclose(Residual(law).quantile(TAILS), law.quantile(TAILS), rtol=1e-14)
     assert Residual(law).mean == law.mean
@@ -329,13 +329,13 @@ def test_residual_of_an_exponential_is_the_exponential() -> None:
 
 @pytest.mark.parametrize("law", [Weibull(100.0, 400.0), Lognormal(10.0, 0.01), Gamma(4e4, 0.1)], ids=str)
 def test_residual_of_nearly_constant_times_is_nearly_uniform(law: Distribution) -> None:
-    """Where a time hardly varies, what is left of it is uniform, with no lower tail lost to underflow [oracle]."""
+    """Where a time hardly varies, what is left of it is uniform, with no lower tail lost to underflow. [oracle]"""
     u = np.array([1e-300, 1e-12, 0.001, 0.25, 0.5, 0.75, 0.9])
     np.testing.assert_allclose(Residual(law).quantile(u), u * law.mean, rtol=1e-9)
 
 
 def test_a_stationary_renewal_process_sees_its_residual() -> None:
-    """The time to the next renewal after a late instant follows the residual, by the 1/4 quantiles, within 4 se [oracle]."""
+    """The time to the next renewal after a late instant follows the residual, by the 1/4 quantiles, within 4 se. [oracle]"""
     law, n, spells, late = Gamma(2.0, 1.0), 4000, 60, 40.0
     lengths = law.quantile(uniforms(9, 0, Stream.CRASH_UP, np.arange(n)[:, None], np.arange(spells)))
     renewals = lengths.cumsum(axis=1)
@@ -347,7 +347,7 @@ def test_a_stationary_renewal_process_sees_its_residual() -> None:
 
 @pytest.mark.parametrize("seconds", [0.0, 1e-9, 7.5e-9, 0.1, 45.0, 86400.1, 7.2e6, 9005729.95917, 9005337.67878951])
 def test_a_constant_is_exactly_its_nanoseconds(seconds: float) -> None:
-    """A constant duration is the whole nanoseconds of its decimal literal, one or many, with factor 1 [oracle]."""
+    """A constant duration is the whole nanoseconds of its decimal literal, one or many, with factor 1. [oracle]"""
     expected = math.floor(Fraction(repr(seconds)) * 10**9 + Fraction(1, 2))
     assert sample_ns(Constant(seconds), 0.3) == expected
     assert sample_ns(Constant(seconds), np.array([[0.1, 0.9]])).tolist() == [[expected, expected]]
@@ -355,14 +355,14 @@ def test_a_constant_is_exactly_its_nanoseconds(seconds: float) -> None:
 
 @given(st.floats(0, 1e10), st.sampled_from([1.0, 0.5, 1.7]))
 def test_nanoseconds_round_half_up(seconds: float, factor: float) -> None:
-    """Sampled seconds become the nearest nanosecond, halves up, one or many, at any size [property]."""
+    """Sampled seconds become the nearest nanosecond, halves up, one or many, at any size. [property]"""
     expected = min(round_half_up(Fraction(seconds * 1e9 * factor)), MAX_DURATION_NS)
     assert to_ns(seconds, factor) == expected
     assert to_ns(np.array([seconds]), factor).tolist() == [expected]
 
 
 def test_nanoseconds_at_the_limits() -> None:
-    """Halves go up where floats are dense and where they are not, and the longest duration is the limit [property]."""
+    """Halves go up where floats are dense and where they are not, and the longest duration is the limit. [property]"""
     assert [to_ns(2.5e-9), to_ns(0.5e-9), to_ns(0.49e-9)] == [3, 1, 0]
     assert to_ns(np.array([2.5e-9, 0.5e-9, 0.49e-9])).tolist() == [3, 1, 0]
     odd = float(2**52 + 1)
@@ -374,7 +374,7 @@ def test_nanoseconds_at_the_limits() -> None:
 
 @laws
 def test_sampled_nanoseconds_follow_the_quantile(law: Distribution) -> None:
-    """A sampled duration is the rounded quantile times the factor, one or many [property]."""
+    """A sampled duration is the rounded quantile times the factor, one or many. [property]"""
     u = uniforms(5, 0, Stream.AFTER, np.arange(50))
     for factor in (1.0, 1.25):
         together = sample_ns(law, u, factor)
@@ -385,7 +385,7 @@ def test_sampled_nanoseconds_follow_the_quantile(law: Distribution) -> None:
 
 @laws
 def test_laws_are_values(law: Distribution) -> None:
-    """Laws are equal by content, can be dictionary keys and cross a process border, used or not [contract]."""
+    """Laws are equal by content, can be dictionary keys and cross a process border, used or not. [contract]"""
     law.quantile(0.5)
     copy = pickle.loads(pickle.dumps(law))  # noqa: S301
     assert copy == law
@@ -394,7 +394,7 @@ def test_laws_are_values(law: Distribution) -> None:
 
 
 def test_another_processor_gives_the_same_bits() -> None:
-    """With all of numpy's processor-specific code switched off every sampled duration keeps its bits [property]."""
+    """With all of numpy's processor-specific code switched off every sampled duration keeps its bits. [property]"""
     code = (
         "import pickle, sys; import numpy as np; from simdeploy.world.streams import Stream, uniforms;"
         "laws = pickle.load(sys.stdin.buffer); u = uniforms(8, 0, Stream.AFTER, np.arange(3000));"
@@ -417,7 +417,7 @@ def test_another_processor_gives_the_same_bits() -> None:
 
 
 def test_naming_a_law_does_not_import_scipy() -> None:
-    """scipy is imported when a law is first sampled, not when it is named [contract]."""
+    """scipy is imported when a law is first sampled, not when it is named. [contract]"""
     code = (
         "import sys; from simdeploy.world.distributions import Lognormal; law = Lognormal.from_p95(45.0, 120.0);"
         "assert 'scipy' not in sys.modules; law.quantile(0.5); assert 'scipy.special' in sys.modules"

@@ -220,7 +220,7 @@ class TestFirstPicture:
         assert (tmp_path / "again.png").stat().st_size > 10_000
 
     def test_caption(self, false_alarms):
-        """The numbers below the picture are those of the closed form and of the script [oracle]."""
+        """The numbers below the picture are those of the closed form and of the script. [oracle]"""
         caption = read("README.md").split("false-alarms.png)")[1].split("\n\n")[1]
         for comparison in ("exceeds", "reaches"):
             assert f"{false_alarms.stopped_fraction(1000, 0.01, comparison):.3f}" in caption
@@ -247,7 +247,7 @@ class TestLifeOfANode:
 
 
 def test_first_command_is_the_main_job(script):
-    """`make demo` stands in the third line of the README and runs the command shown below it [contract]."""
+    """`make demo` stands in the third line of the README and runs the command shown below it. [contract]"""
     assert read("README.md").splitlines()[3:5] == [
         "make demo   # compares three strategies on scenarios/small-fleet.yaml and draws the answer into comparison.png",
         "make test   # runs all tests",
@@ -311,7 +311,7 @@ class TestReference:
         return [name for row in self.rows(heading) for name in row[:-1]]
 
     def test_columns_of_a_rollout(self):
-        """Every column of a rollout's tables is listed once [contract]."""
+        """Every column of a rollout's tables is listed once. [contract]"""
         rollout = simdeploy.simulate(simdeploy.load_example("small-fleet"))
         for name in ("events", "timeline", "down_spells", "nodes", "windows", "revisions"):
             heading = (
@@ -320,12 +320,12 @@ class TestReference:
             assert sorted(self.names(heading)) == sorted(getattr(rollout, name)), name
 
     def test_responses(self):
-        """Every response is listed in order with the type of its column [contract]."""
+        """Every response is listed in order with the type of its column. [contract]"""
         listed = {row[0]: row[-1].split(" | ")[1] for row in self.rows("Responses")}
         assert list(listed.items()) == list(vocabulary.RESPONSES.items())
 
     def test_columns_of_many(self):
-        """Every column of `replicate` and `compare` is listed [contract]."""
+        """Every column of `replicate` and `compare` is listed. [contract]"""
         raw = {"name": "n", "fleet": {"nodes": 2, "update_duration": 1}, "policies": {"p": {"strategy": "immediate"}}}
         table = simdeploy.replicate(simdeploy.Scenario.from_dict(raw), replications=2)
         assert self.names("`replicate`") == [name for name in table if name not in vocabulary.RESPONSES]

@@ -123,10 +123,10 @@ def test_progress_is_reported_and_nothing_printed(scenario, capsys):
     assert (out, err.rstrip("\n").split("\r")[-1]) == ("", "6 of 6 replications")
 
 
-def run_script(tmp_path, *, guarded=True, worker="", first_told=""):
+def run_script(tmp_path, *, guarded=True, worker="", once_working=""):
     """Start a script that replicates something long on two workers, in a process group of its own.
 
-    `worker` is what a worker does that imports the script, `first_told` what the parent does when there are workers.
+    `worker` is what a worker does that imports the script, `once_working` what the parent does when there are workers.
     """
     script = tmp_path / "script.py"
     script.write_text(
@@ -143,7 +143,7 @@ def run_script(tmp_path, *, guarded=True, worker="", first_told=""):
                 "policies": {{"p": {{"strategy": "immediate"}}}},
             }})
             def report_progress(done, total):
-                {first_told or "pass"}
+                {once_working or "pass"}
                 print("work is done", flush=True)
         """)
         + ("if __name__ == '__main__':\n    " if guarded else "")
@@ -194,7 +194,7 @@ def test_workers_end_with_their_parent(tmp_path, sent, when):
 def test_workers_end_although_a_fork_of_their_parent_lives(tmp_path):
     """A killed parent may leave a forked copy behind, but no worker. [contract]"""
     copy = "os.path.exists('copy') or (os.close(os.open('copy', os.O_CREAT)), os.fork() or time.sleep(600))"
-    process = run_script(tmp_path, first_told=copy.replace("copy", str(tmp_path / "copy")))
+    process = run_script(tmp_path, once_working=copy.replace("copy", str(tmp_path / "copy")))
     assert any("work is done" in line for line in process.stdout)
     process.kill()
     assert process.wait(DEADLINE_S) == -signal.SIGKILL

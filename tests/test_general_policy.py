@@ -480,8 +480,8 @@ def test_a_wave_of_no_nodes_is_refused(entry: Any) -> None:
 
 
 @pytest.mark.parametrize("entry", [1.5, True, None, [1]])
-def test_what_is_no_wave_is_told_what_a_wave_is(entry: Any) -> None:
-    """[contract]"""
+def test_invalid_waves_are_refused(entry: Any) -> None:
+    """An invalid wave is refused with the forms that a wave can have. [contract]"""
     with pytest.raises(InputError, match=r"waves\[0\]: not a wave .*a group of keys with size or until"):
         scenario_of({"waves": [entry]})
 
@@ -496,13 +496,13 @@ def test_gates_that_compare_with_a_limit_need_one(gate: Any) -> None:
 
 @pytest.mark.parametrize("gate", ["baseline", {"kind": "sprt", "good": 0.01, "bad": 0.1}])
 def test_gates_with_rates_of_their_own_need_no_limit(gate: Any) -> None:
-    """[contract]"""
+    """A gate that states its own rates, or compares versions, works without a limit. [contract]"""
     policy = {"health_check": HEALTH_CHECK | {"gate": gate}, "max_parallel": 2}
     assert scenario_of(policy).policy().policy.gate is not None
 
 
 def test_no_warning_of_all_at_once_where_zones_bound_it() -> None:
-    """[contract]"""
+    """An effective limit per zone avoids the warning that all nodes are updated at once. [contract]"""
     with pytest.warns(SimdeployWarning, match="unset: updates all 12 nodes at once"):
         scenario_of({})
     with warnings.catch_warnings(action="error", category=SimdeployWarning):
@@ -534,8 +534,8 @@ def test_an_impossible_deadline_is_warned_about(key: str, longest: str, needed: 
         scenario_of(policy | {key: "6m"})
 
 
-def test_immediate_tells_which_waves_it_ignores() -> None:
-    """[contract]"""
+def test_immediate_warns_of_waves_that_it_ignores() -> None:
+    """Waves and a health check have no effect under immediate, which a warning says. [contract]"""
     with pytest.warns(SimdeployWarning, match="immediate ignores health_check, waves"):
         scenario_of({"strategy": "immediate", "waves": [1]})
 
@@ -545,7 +545,7 @@ def test_immediate_tells_which_waves_it_ignores() -> None:
 
 @pytest.mark.parametrize("ending", ["yaml", "json"])
 def test_a_policy_in_a_file_brings_its_orchestrator(tmp_path: Path, ending: str) -> None:
-    """[contract]"""
+    """An orchestrator in a policy's file applies, and mistakes in it name that file. [contract]"""
     file = tmp_path / f"policy.{ending}"
     file.write_text(json.dumps(ROLLING | {"max_parallel": 1, "orchestrator": {"pacing": "sliding"}}))
     raw = {"name": "general", "fleet": {"nodes": 4, "update_duration": "30s"}, "policies": {"one": {"file": file.name}}}
@@ -560,7 +560,7 @@ def test_a_policy_in_a_file_brings_its_orchestrator(tmp_path: Path, ending: str)
 
 
 def test_a_dialect_beside_another_orchestrators_file(tmp_path: Path) -> None:
-    """[contract]"""
+    """A dialect stated beside a file of another orchestrator is refused. [contract]"""
     (tmp_path / "job.hcl").write_text('job "web" {\n update { max_parallel = 4 }\n group "app" { count = 4 }\n}\n')
     policies = {"one": {"file": "job.hcl", "dialect": "general"}}
     raw = {"name": "general", "fleet": {"nodes": 4, "update_duration": "30s"}, "policies": policies}
@@ -585,7 +585,7 @@ LIMITED = {
 
 
 def test_a_search_of_a_general_policy_needs_values() -> None:
-    """[contract]"""
+    """A general policy has no default ranges, so the message asks for --vary. [contract]"""
     with pytest.raises(InputError, match=r"one: a search of a general policy has no default ranges.*--vary"):
         tune(scenario_of(LIMITED | {"max_parallel": "50%"}, **WORLDS), engine="compiled")
 

@@ -52,18 +52,18 @@ def test_entries():
 
 @pytest.mark.parametrize("name", [*RESPONSES, *vocabulary.COSTS])
 def test_responses_are_explained(name):
-    """Every response, and every cause of cost, is listed in an entry [contract]."""
+    """Every response, and every cause of cost, is listed in an entry. [contract]"""
     assert name in NAMES
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_columns_are_explained(kind):
-    """Every column of a result is listed in an entry, or follows from a documented pattern [contract]."""
+    """Every column of a result is listed in an entry, or follows from a documented pattern. [contract]"""
     assert {column for column in columns_of(kind) if not is_explained(column)} == set()
 
 
 def test_listed_names_exist():
-    """Every name that an entry lists is a response or a column [contract]."""
+    """Every name that an entry lists is a response or a column. [contract]"""
     known = set().union(*map(columns_of, KINDS), RESPONSES, OF_REPLICATIONS, make("ParetoFront").cases)
     assert known >= NAMES
     assert {name for name in NAMES if any(name.removesuffix(suffix) in NAMES - {name} for suffix in SUFFIXES)} == set()

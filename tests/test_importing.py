@@ -211,7 +211,7 @@ def test_a_scenario_overrides_the_orchestrator_of_a_file(folder: Path) -> None:
 
 
 def test_the_imported_file_is_not_overwritten(tmp_path: Path) -> None:
-    """[contract]"""
+    """Writing the scenario over the imported file is refused. [contract]"""
     file = tmp_path / "deployment.yaml"
     text = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\nspec: {replicas: 4, template: {}}\n"
     file.write_text(text)
@@ -222,6 +222,6 @@ def test_the_imported_file_is_not_overwritten(tmp_path: Path) -> None:
 
 
 def test_simdeploys_own_policies_need_no_import() -> None:
-    """[contract]"""
+    """A policy in simdeploy's own form is refused with the option to use instead. [contract]"""
     error = refused(read_policy, "dialect: general\nstrategy: immediate\n")
     assert "needs no import: use it with --policy" in str(error)

@@ -568,7 +568,7 @@ GOOD: dict[str, Any] = {
 }
 
 
-def assert_told(call: Callable[[], object], path: str, fragment: str) -> None:
+def assert_one_problem(call: Callable[[], object], path: str, fragment: str) -> None:
     """Assert that a call is refused with one problem at that path, which has no file."""
     (problem,) = refused(call).problems
     assert format_path(problem.path) == path
@@ -599,7 +599,7 @@ def assert_told(call: Callable[[], object], path: str, fragment: str) -> None:
 def test_bad_dicts_are_reported(change: Any, path: str, fragment: str) -> None:
     """A bad dict gives an InputError with the path, without file or line. [contract]"""
     raw = {**GOOD, **change} if isinstance(change, dict) else change
-    assert_told(lambda: Scenario.from_dict(raw), path, fragment)
+    assert_one_problem(lambda: Scenario.from_dict(raw), path, fragment)
 
 
 @pytest.mark.parametrize(
@@ -621,7 +621,7 @@ def test_bad_dicts_are_reported(change: Any, path: str, fragment: str) -> None:
 )
 def test_bad_values_are_reported(values: dict[str, Any], path: str, fragment: str) -> None:
     """A bad path or value given to with_values is an InputError with the full path. [contract]"""
-    assert_told(lambda: Scenario.from_dict(GOOD).with_values(values), path, fragment)
+    assert_one_problem(lambda: Scenario.from_dict(GOOD).with_values(values), path, fragment)
 
 
 def test_suggestions_prefer_the_same_section() -> None:
@@ -629,7 +629,9 @@ def test_suggestions_prefer_the_same_section() -> None:
     classes = [{"name": f"c{number}", "share": 0.01} for number in range(20)]
     scenario = Scenario.from_dict({**GOOD, "fleet": {**GOOD["fleet"], "classes": classes}})
     change = {"orchestrator.reporting_dela": "5s"}
-    assert_told(lambda: scenario.with_values(change), "orchestrator.reporting_dela", "'orchestrator.reporting_delay'")
+    assert_one_problem(
+        lambda: scenario.with_values(change), "orchestrator.reporting_dela", "'orchestrator.reporting_delay'"
+    )
     with pytest.raises(InputError, match=r"did you mean 'scenario\.operator\.promote_after'"):
         sweep(scenario, vary={"scenario.operator.promote_aftr": ["1m"]}, replications=1)
 
@@ -650,7 +652,7 @@ def test_suggestions_prefer_the_same_section() -> None:
 def test_bad_policies_of_callers_are_reported(spec: Any, path: str, fragment: str) -> None:
     """A policy named or built by a caller is checked like any other. [contract]"""
     scenario = Scenario.from_dict({**GOOD, "policies": {"careful": GOOD["policies"]["p"], **GOOD["policies"]}})
-    assert_told(lambda: scenario.policy(spec), path, fragment)
+    assert_one_problem(lambda: scenario.policy(spec), path, fragment)
 
 
 @pytest.mark.parametrize(

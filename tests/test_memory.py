@@ -351,20 +351,20 @@ if __name__ == "__main__":
 
     @pytest.fixture(scope="class")
     @classmethod
-    def found(cls):
+    def outcomes(cls):
         """Return the results of sweeps by the memory limit of their workers, from one process, because starting it takes longest."""
         done = cls.run(of_workers=cls.SPARE, nodes=5000, engine="reference", workers=2)
         assert done.returncode == 0, done.stderr
         return dict(zip(cls.SPARE, map(json.loads, done.stdout.splitlines()), strict=True))
 
     @pytest.mark.parametrize("spare", SPARE)
-    def test_of_workers(self, found, spare):
+    def test_of_workers(self, outcomes, spare):
         """Workers without memory leave failed rows with the reason, or the call ends with an error; nothing hangs. [contract]"""
-        if isinstance(found[spare], str):
-            assert found[spare].startswith("no worker process could start: ")
+        if isinstance(outcomes[spare], str):
+            assert outcomes[spare].startswith("no worker process could start: ")
             return
-        assert len(found[spare]) == 4
-        for row in found[spare]:
+        assert len(outcomes[spare]) == 4
+        for row in outcomes[spare]:
             assert row["status"] == "ok" or (row["stage"] in ("simulate", "worker") and row["error"])
 
     def test_of_everything(self):

@@ -227,7 +227,7 @@ def test_policies_of_positions():
 
 
 def test_chosen_thresholds(tmp_path):
-    """--policy and --vary choose what moves; the policy's own value and the default are among the values. [contract]"""
+    """--policy and --vary choose what varies; the policy's own value and the default are among the values. [contract]"""
     dials = gather(SCENARIO, Request("canary", {"canary_count": [1, 8]}, 20, engine="compiled")).dials
     assert [(dial.name, dial.values, dial.start) for dial in dials.dials] == [("canary_count", ("1", "2", "8"), 1)]
     assert dials.policy == "canary"

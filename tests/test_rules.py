@@ -1,4 +1,4 @@
-"""The rules without a clock: plan, window and node verdicts, limits."""
+"""The rules without a clock: plan, verdicts on windows and nodes, limits."""
 
 from dataclasses import replace
 from fractions import Fraction
@@ -49,7 +49,7 @@ def counts(failed=0, running=0, wave_failed=0, wave_size=10):
 
 
 def test_waves_are_filled_in_order():
-    """Waves are filled in order and the last one takes what is left. [contract]"""
+    """Waves are filled in order and the last one has the rest. [contract]"""
     assert plan_waves(ROLLING, EXPANSO, 10).sizes == (4, 4, 2)
 
 
@@ -60,7 +60,7 @@ def test_no_limit_on_parallel_is_one_wave():
 
 @pytest.mark.parametrize(("percent", "total", "wave"), [(0, 25, 3), (10, 25, 3), (5, 1000, 50), (1, 3, 1), (100, 7, 7)])
 def test_rollout_waves_are_percents(percent, total, wave):
-    """In the rollout dialect max_parallel is a percent, rounded up, and 0 is 10. [contract]"""
+    """In the rollout dialect max_parallel is a percentage, rounded up, and 0 means 10. [contract]"""
     policy = replace(ROLLING, dialect="rollout", max_parallel=percent)
     assert plan_waves(policy, EXPANSO, total).parallel == wave
 
@@ -85,7 +85,7 @@ def test_five_percent_of_a_thousand_is_fifty_canaries():
     [("ceil", 5, 30, 2), ("floor", 5, 30, 1), ("nearest", 5, 30, 2), ("nearest", 5, 29, 1), ("floor", 1, 10, 1)],
 )
 def test_canary_percent_is_rounded_as_the_switch_says(rounding, percent, total, canaries):
-    """A percent of canaries is rounded up, down or to the nearest, halves up, never below 1. [contract]"""
+    """A percentage of canaries is rounded up, down or to the nearest, halves up, and at least 1. [contract]"""
     policy = replace(ROLLING, strategy="canary", canary_percent=percent)
     assert count_canaries(policy, replace(EXPANSO, canary_rounding=rounding), total) == canaries
 
@@ -103,7 +103,7 @@ def test_canary_percent_is_rounded_as_the_switch_says(rounding, percent, total, 
     ],
 )
 def test_count_and_percent_of_canaries(size, count, percent, canaries):
-    """Where count and percent are both set the switch decides; a set larger than the fleet is the fleet. [contract]"""
+    """If count and percentage are both set the switch decides; more canaries than nodes are the whole fleet. [contract]"""
     policy = replace(ROLLING, strategy="canary", canary_count=count, canary_percent=percent)
     assert count_canaries(policy, replace(EXPANSO, canary_size=size), 100) == canaries
 
@@ -124,7 +124,7 @@ def test_sliding_has_one_wave_after_the_canaries():
     st.sampled_from(["deployment", "rollout"]),
 )
 def test_every_node_has_one_turn(total, parallel, count, percent, strategy, pacing, dialect):
-    """The waves of every plan are not empty and sum to the fleet. [property]"""
+    """The waves of every plan are nonempty and sum to the fleet. [property]"""
     policy = replace(
         ROLLING,
         dialect=dialect,
@@ -145,7 +145,7 @@ def test_every_node_has_one_turn(total, parallel, count, percent, strategy, paci
     st.integers(0, 12),
 )
 def test_batches_are_exact(per_minute, growth, largest, k):
-    """A batch is floor(min(max_per_minute, per_minute x growth^k)), at least 1, held against exact fractions. [property]"""
+    """A batch is floor(min(max_per_minute, per_minute x growth^k)), at least 1, by exact fractions. [property]"""
     exact = per_minute * growth**k
     wanted = max(floor(min(exact, largest) if largest is not None else exact), 1)
     assert min(batch_size(Rate(per_minute, growth, largest), k, 500), 500) == min(wanted, 500)
@@ -169,7 +169,7 @@ def test_requests_per_window_round_half_up():
 
 
 def test_windows_without_traffic():
-    """What a window without requests is, a switch decides. [contract]"""
+    """A switch decides whether a window without requests is healthy. [contract]"""
     assert RULE.allowed_failures(0) == 0
     assert replace(RULE, no_traffic_is_healthy=False).allowed_failures(0) == -1
 
@@ -181,7 +181,7 @@ def test_min_healthy_time_needs_whole_windows():
 
 
 def test_one_bad_window_restarts_the_count():
-    """Under window_reset one bad window restarts min_healthy_time; otherwise it only doesn't count. [contract]"""
+    """Under window_reset one unhealthy window restarts min_healthy_time; otherwise it only doesn't count. [contract]"""
     looks = [True, True, False, True, True, True]
     strict, lenient = HealthRecord(RULE), HealthRecord(replace(RULE, consecutive=False))
     assert [strict.add(look) for look in looks][-1] == "running"
@@ -197,8 +197,8 @@ def test_failure_threshold_is_consecutive():
 @pytest.mark.parametrize("threshold", [None, 1, 2])
 @pytest.mark.parametrize("cumulative", [False, True])
 @pytest.mark.parametrize("consecutive", [False, True])
-def test_windows_together_lead_where_each_by_itself_leads(threshold, cumulative, consecutive):
-    """Windows added together end with the first verdict, and leave what they leave one by one, whatever came before. [property]"""
+def test_windows_together_equal_windows_one_by_one(threshold, cumulative, consecutive):
+    """Windows added together give the first verdict and the state of adding them singly. [property]"""
     rule = replace(RULE, failure_threshold=threshold, cumulative=cumulative, consecutive=consecutive)
     for before, looks in product(product((True, False), repeat=1), product((True, False), repeat=4)):
         together, single = HealthRecord(rule), HealthRecord(rule)
@@ -212,7 +212,7 @@ def test_windows_together_lead_where_each_by_itself_leads(threshold, cumulative,
 
 
 def test_thresholds_of_the_rollout_dialect_stay_consecutive():
-    """window_reset: false doesn't touch success_threshold. [contract]"""
+    """window_reset: false doesn't affect success_threshold. [contract]"""
     lenient = replace(EXPANSO, window_reset=False)
     rollout = replace(ROLLING, success_threshold=2, failure_threshold=3, min_healthy_ns=None)
     assert read_health_rule(rollout, lenient).consecutive
@@ -236,7 +236,7 @@ def test_percent_limit_is_exact(reaches, first):
 
 
 def test_nothing_is_crossed_before_a_failure():
-    """Reaching a limit of 0 doesn't stop what has not failed. [contract]"""
+    """Without failures, reaching a limit of 0 doesn't stop the rollout. [contract]"""
     limits = replace(LIMITS, reaches=True, max_failed_nodes=0, max_failed_nodes_percent=Fraction(0))
     assert not limits.crossed(counts(running=5))
     assert limits.crossed(counts(failed=1))
@@ -265,7 +265,7 @@ def test_percent_of_wave():
 
 
 def test_unset_and_zero_limits():
-    """Unset limits are the API's defaults; what an explicit 0 is, a switch decides. [contract]"""
+    """Unset limits are the API's defaults; a switch decides what an explicit 0 means. [contract]"""
     zero = replace(ROLLING, max_failed_nodes=0, max_failed_nodes_percent=Fraction(0), max_error_rate=Fraction(0))
     lenient = replace(EXPANSO, explicit_zero_limit="default")
     for policy, orchestrator in ((ROLLING, EXPANSO), (zero, lenient)):

@@ -1,4 +1,4 @@
-"""The scenario file: the contract, its defaults, changed values, warnings."""
+"""The scenario file: its contract, defaults, changed values, warnings."""
 
 from __future__ import annotations
 
@@ -63,13 +63,13 @@ ROLLING: dict[str, Any] = {"strategy": "rolling", "max_parallel": 2, "health_che
 
 
 def minimal(**sections: Any) -> dict[str, Any]:
-    """Return the least that a scenario says, with other sections; `fleet` keys are added."""
+    """Return a minimal scenario with other sections; keys of `fleet` are added."""
     fleet = {"nodes": 10, "update_duration": "45s", **sections.pop("fleet", {})}
     return {"name": "x", "fleet": fleet, "policies": {"p": IMMEDIATE}, **sections}
 
 
 def read(**sections: Any) -> Scenario:
-    """Read the least that a scenario says, with other sections."""
+    """Read a minimal scenario with other sections."""
     return Scenario.from_dict(minimal(**sections))
 
 
@@ -85,7 +85,7 @@ def first_release(tmp_path: Path) -> Scenario:
 
 
 def test_the_first_release_reads(first_release: Scenario) -> None:
-    """Every key of a file of the first release reaches its place. [contract]"""
+    """Every key of a file of the first release is read into its place. [contract]"""
     fleet, release = first_release.fleet, first_release.release
     assert (first_release.name, first_release.description) == ("every-key", "A file that uses every key.")
     assert (fleet.nodes, fleet.zones, fleet.order) == (1000, 8, "index")
@@ -128,8 +128,8 @@ def test_the_first_release_reads(first_release: Scenario) -> None:
     assert (from_file.identity.id, from_file.policy.max_parallel) == ("d-7", 10)
 
 
-def test_the_first_release_warns_of_what_is_suspicious(first_release: Scenario) -> None:
-    """The file of the first release has a promotion that nobody waits for and a dialect under another's preset. [contract]"""
+def test_the_first_release_has_its_warnings(first_release: Scenario) -> None:
+    """The file of the first release has a promotion without a wait and a dialect under another's preset. [contract]"""
     paths = [format_path(problem.path) for problem in first_release.warnings]
     assert paths == ["operator.promote_after", "policies.newer-dialect"]
 
@@ -248,8 +248,8 @@ def test_a_key_left_out_has_its_default() -> None:
         ),
     ],
 )
-def test_a_key_can_be_set_and_is_compared(path: str, other: object) -> None:
-    """Every key makes another scenario, whether its section is in the file or not. [property]"""
+def test_every_key_counts_for_equality(path: str, other: object) -> None:
+    """Setting any key makes another scenario, whether its section is in the file or not. [property]"""
     bare = read()
     stated = read(**copy.deepcopy(DEFAULTS))
     assert bare.with_values({path: other}) != bare
@@ -280,13 +280,13 @@ def test_a_key_can_be_set_and_is_compared(path: str, other: object) -> None:
     ],
 )
 def test_every_form_of_a_law(quantity: Quantity, raw: object, law: Distribution, tmp_path: Path) -> None:
-    """Every family and set of parameters of the contract gives its law, in seconds. [contract]"""
+    """Each family and parametrisation gives its law, in seconds. [contract]"""
     (tmp_path / "x.csv").write_text("1\n2.5\n0.5\n\n", encoding="utf-8")
     assert read_law(raw, quantity, files=Files(str(tmp_path))) == law
 
 
 def test_measured_durations_may_have_units(tmp_path: Path) -> None:
-    """A file of durations may hold Go's form or seconds, with Windows' line ends. [contract]"""
+    """A file of durations may use Go's form or seconds, and Windows line ends. [contract]"""
     (tmp_path / "x.csv").write_bytes(b"\xef\xbb\xbf45s\r\n1m30s\r\n2.5\r\n")
     law = read_law({"empirical": {"file": "x.csv"}}, DURATION, files=Files(str(tmp_path)))
     assert law == Empirical((45.0, 90.0, 2.5))
@@ -340,13 +340,13 @@ def test_durations_are_exact(text: str, ns: int) -> None:
     ],
 )
 def test_yaml_words(word: str, value: object) -> None:
-    """Unquoted words are what YAML 1.2 says, without the surprises of 1.1. [contract]"""
+    """Unquoted words have their YAML 1.2 meaning, without the surprises of 1.1. [contract]"""
     (found,) = parse_yaml(f"a: {word}")[0].values()
     assert (found, type(found)) == (value, type(value))
 
 
 def test_places_are_known() -> None:
-    """Every key and item has the line and column of its key, also below an alias. [contract]"""
+    """Every key and item has its line and column, also below an alias. [contract]"""
     _, positions = parse_yaml("a: &x\n  b:\n    - 1\n    - c: 2\nd: *x\n")
     assert positions["a", "b", 1, "c"] == (4, 7)
     assert positions["d",] == (5, 1)
@@ -359,7 +359,7 @@ def test_aliases_repeat_values() -> None:
     assert raw == {"a": {"b": 1}, "c": [{"b": 1}, {"b": 1}]}
 
 
-def test_null_is_left_out_but_none_in_a_class_switches_off() -> None:
+def test_null_is_the_default_or_switches_off() -> None:
     """Null means the default, except for crash, flapping, zone_outage and connection, which it switches off. [contract]"""
     crash = {"up": "1h", "repair": "1m"}
     line = {"online": "1h", "offline": "1m"}
@@ -377,7 +377,7 @@ def test_null_is_left_out_but_none_in_a_class_switches_off() -> None:
 
 
 def test_rollback_takes_as_long_as_the_nodes_own_update() -> None:
-    """Without a rollback_duration anywhere a class's own update_duration is its own rollback_duration. [contract]"""
+    """Without any rollback_duration a class's update_duration is also its rollback_duration. [contract]"""
     classes = [{"name": "a", "share": 0.1, "update_duration": "90s"}]
     bare = read(fleet={"classes": classes})
     assert [law.rollback_duration for law in bare.fleet.behaviours] == [Constant(45), Constant(90)]
@@ -388,7 +388,7 @@ def test_rollback_takes_as_long_as_the_nodes_own_update() -> None:
 
 
 def test_presets() -> None:
-    """A preset is a name, or a name with switches that differ. [contract]"""
+    """A preset is a name, or a name with other values of switches. [contract]"""
     assert read(orchestrator="expanso-rollout").orchestrator == PRESETS["expanso-rollout"]
     mixed = read(orchestrator={"preset": "expanso-rollout", "bake_time": "1s", "on_failure": "stop"})
     assert mixed.orchestrator == Orchestrator(
@@ -397,7 +397,7 @@ def test_presets() -> None:
 
 
 def test_values_at_paths(first_release: Scenario) -> None:
-    """Paths lead through names, numbers, names of classes, presets and laws; all are applied at once. [contract]"""
+    """Paths lead through names, numbers, names of classes, presets and laws, and are applied together. [contract]"""
     changed = first_release.with_values(
         {
             "fleet.nodes": 500,
@@ -432,21 +432,21 @@ def test_a_preset_is_expanded_when_a_switch_is_set() -> None:
 
 
 def test_names_with_dots() -> None:
-    """Names of policies and releases may hold dots; the longest name that fits is meant. [contract]"""
+    """Names of policies and releases may contain dots; the longest matching name is meant. [contract]"""
     policies = {"v1": dict(ROLLING), "v1.2": dict(ROLLING), "v1.max_parallel": dict(ROLLING)}
     scenario = read(policies=policies)
     changed = scenario.with_values({"policies.v1.2.max_parallel": 7, "policies.v1.max_parallel": IMMEDIATE})
     assert [policy.policy.max_parallel for policy in changed.policies.values()] == [2, 7, 0]
 
 
-def test_sections_that_are_not_there_yet() -> None:
-    """A section that the file leaves out is made, if all that it needs comes with it. [contract]"""
+def test_missing_sections() -> None:
+    """A section that the file leaves out is made if all its required keys are given. [contract]"""
     scenario = read().with_values({"fleet.crash.up": "5h", "fleet.crash.repair": {"exponential": {"mean": "1m"}}})
     assert scenario.fleet.behaviour.crash == Outages(Constant(5 * 3600), Exponential(60))
 
 
 def test_numbers_of_numpy_are_numbers() -> None:
-    """What numpy's arrays hold is taken as numbers, so that a loop over them works. [contract]"""
+    """Values of numpy arrays are accepted as numbers. [contract]"""
     nodes = np.arange(5, 7)
     scenario = read().with_values({"fleet.nodes": nodes[1], "fleet.start_hang": np.float64(0.25)})
     assert (scenario.fleet.nodes, scenario.fleet.behaviour.start_hang) == (6, 0.25)
@@ -454,7 +454,7 @@ def test_numbers_of_numpy_are_numbers() -> None:
 
 
 def test_callers_values_are_left_alone() -> None:
-    """Neither what came in nor what went out is shared with the scenario. [property]"""
+    """The scenario shares neither its input nor its output. [property]"""
     raw = minimal(policies={"p": dict(ROLLING)})
     before = copy.deepcopy(raw)
     scenario = Scenario.from_dict(raw)
@@ -464,8 +464,8 @@ def test_callers_values_are_left_alone() -> None:
     assert scenario.to_dict() == before
 
 
-def test_there_and_back(first_release: Scenario) -> None:
-    """from_dict(to_dict()) is the same scenario, wherever it is read, if it may read the files. [property]"""
+def test_round_trip(first_release: Scenario) -> None:
+    """from_dict(to_dict()) is the same scenario in any folder, if it may read the files. [property]"""
     assert Scenario.from_dict(first_release.to_dict(), base=Path(first_release.source or "").parent) == first_release
 
 
@@ -480,7 +480,7 @@ def test_pickle(first_release: Scenario, tmp_path: Path) -> None:
 
 
 def test_frozen(first_release: Scenario) -> None:
-    """Nothing in a scenario can be assigned to. [contract]"""
+    """A scenario can't be modified. [contract]"""
     with pytest.raises(dataclasses.FrozenInstanceError):
         first_release.name = "y"  # type: ignore[misc]
     with pytest.raises(TypeError):
@@ -490,14 +490,14 @@ def test_frozen(first_release: Scenario) -> None:
 
 
 def test_equal_by_meaning() -> None:
-    """Two ways of writing the same thing make equal scenarios; source and warnings don't count. [contract]"""
+    """Different notations of the same scenario are equal; source and warnings don't count. [contract]"""
     one = read(fleet={"rollback_duration": "1m30s", "start_hang": 0}, health={"interval": 10})
     two = read(fleet={"rollback_duration": {"constant": 90.0}})
     assert one == two
     assert one != two.with_values({"fleet.nodes": 11})
 
 
-def test_results_of_reading_do_not_depend_on_the_hash_seed(first_release: Scenario) -> None:
+def test_messages_do_not_depend_on_the_hash_seed(first_release: Scenario) -> None:
     """Messages come in the same order under every hash seed. [property]"""
     code = (
         "from simdeploy.scenario import Scenario\n"
@@ -517,7 +517,7 @@ def test_results_of_reading_do_not_depend_on_the_hash_seed(first_release: Scenar
 
 
 def test_the_first_policy_is_the_default() -> None:
-    """None is the first policy of the file, a name is that one. [contract]"""
+    """None means the first policy of the file, a name that policy. [contract]"""
     scenario = read(policies={"b": dict(ROLLING), "a": IMMEDIATE})
     assert scenario.policy().name == "b"
     assert scenario.policy("a") is scenario.policies["a"]
@@ -525,7 +525,7 @@ def test_the_first_policy_is_the_default() -> None:
 
 
 def test_policies_of_callers() -> None:
-    """A dict, a spec and a document make the policy that the file would. [contract]"""
+    """A dict, a spec and a document give the policy that the file would. [contract]"""
     scenario = read(policies={"rolling": dict(ROLLING)}, health={"interval": "5s"})
     spec = DeploymentSpec(strategy="rolling", max_parallel=2, health_check=HealthCheck(deadline="5m"))
     document = parse_deployment(json.dumps(ROLLING))
@@ -537,7 +537,7 @@ def test_policies_of_callers() -> None:
 
 
 def test_a_json_policy_brings_its_identity(tmp_path: Path) -> None:
-    """A response's type, ids and versions come before the scenario's; only what that states is warned about. [contract]"""
+    """A response's type, ids and versions take precedence over the scenario's, with a warning only for stated ones. [contract]"""
     response = copy.deepcopy(RESPONSE)
     response["deployment"] |= {"type": "restart", "from_version": 4, "namespace": ""}
     (tmp_path / "d.json").write_text(json.dumps(response), encoding="utf-8")
@@ -568,8 +568,8 @@ def test_a_json_policy_brings_its_identity(tmp_path: Path) -> None:
         ({"to_version": 8}, (7, 8)),
     ],
 )
-def test_versions_are_by_the_type(tmp_path: Path, deployment: dict[str, Any], versions: tuple[int, int]) -> None:
-    """Versions that nobody states are those that the type usually has, of a policy in JSON as well. [contract]"""
+def test_versions_depend_on_the_type(tmp_path: Path, deployment: dict[str, Any], versions: tuple[int, int]) -> None:
+    """Unstated versions are the usual ones of the type, also for a policy in JSON. [contract]"""
     identity = read(deployment=deployment).identity
     assert (identity.from_version, identity.to_version) == versions
     response = copy.deepcopy(RESPONSE)
@@ -593,14 +593,14 @@ def test_versions_are_by_the_type(tmp_path: Path, deployment: dict[str, Any], ve
     ],
 )
 def test_versions_that_contradict_the_type_are_warned_about(deployment: dict[str, Any], message: str) -> None:
-    """Versions that the type of a deployment usually doesn't have are legal, and a warning. [contract]"""
+    """Unusual versions for a type of deployment are legal, with a warning. [contract]"""
     with pytest.warns(SimdeployWarning, match=f"deployment: {message}"):
         scenario = read(deployment=deployment)
     assert scenario.identity.to_version == deployment["to_version"]
 
 
 def test_a_bare_spec_in_json_needs_evidence_or_a_dialect(tmp_path: Path) -> None:
-    """A dialect beside the file settles what the file's fields don't tell. [contract]"""
+    """A dialect beside the file decides if the file's fields don't. [contract]"""
     (tmp_path / "d.json").write_text('{"strategy": "immediate"}', encoding="utf-8")
     with pytest.raises(InputError, match="dialect"):
         Scenario.from_dict(minimal(policies={"p": {"file": "d.json"}}), base=tmp_path)
@@ -727,7 +727,7 @@ SUSPICIOUS: list[tuple[dict[str, Any], str, str]] = [
 
 @pytest.mark.parametrize(("change", "path", "fragment"), SUSPICIOUS, ids=[" ".join(case[1:]) for case in SUSPICIOUS])
 def test_suspicious_values_are_warned_about(change: dict[str, Any], path: str, fragment: str) -> None:
-    """What is legal but probably not meant is one warning, with its path, told and kept. [contract]"""
+    """Each legal but suspicious value gives one warning with its path, which the scenario keeps. [contract]"""
     with pytest.warns(SimdeployWarning) as caught:
         scenario = read(**copy.deepcopy(change))
     assert [str(warning.message) for warning in caught] == [str(problem) for problem in scenario.warnings]
@@ -771,14 +771,14 @@ def test_suspicious_values_are_warned_about(change: dict[str, Any], path: str, f
     ],
 )
 def test_usual_values_are_not_warned_about(change: dict[str, Any]) -> None:
-    """Values just this side of a suspicion bring none. [contract]"""
+    """Values just below the threshold of suspicion cause no warning. [contract]"""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert read(**copy.deepcopy(change)).warnings == ()
 
 
 def test_unknown_keys_in_json_are_warned_about(tmp_path: Path) -> None:
-    """An unknown key in a policy's JSON is kept, and told with that file's name and line. [contract]"""
+    """An unknown key in a policy's JSON is kept, and reported with that file's name and line. [contract]"""
     text = '{"deployment": {\n"spec": {"strategy": "immediate",\n"surge": 3}}}'
     (tmp_path / "d.json").write_text(text, encoding="utf-8")
     file = tmp_path / "s.yaml"
@@ -791,7 +791,7 @@ def test_unknown_keys_in_json_are_warned_about(tmp_path: Path) -> None:
 
 
 def test_warnings_point_at_the_callers_line(tmp_path: Path) -> None:
-    """Each door's warnings name the file of its caller, and changed values bring only new ones. [contract]"""
+    """Warnings name the caller's file, and changed values cause only new ones. [contract]"""
     raw = minimal(orchestrator={"bake_time": "1h"})
     file = tmp_path / "s.yaml"
     file.write_text(json.dumps(raw), encoding="utf-8")
@@ -818,7 +818,7 @@ def _validator() -> jsonschema.Draft202012Validator:
     return jsonschema.Draft202012Validator(schema)
 
 
-def test_the_schema_accepts_what_is_read(first_release: Scenario) -> None:
+def test_the_schema_accepts_valid_files(first_release: Scenario) -> None:
     """The JSON Schema accepts the contract's file, the defaults, and all forms of none. [contract]"""
     validator = _validator()
     for raw in (first_release.to_dict(), minimal(), minimal(**DEFAULTS), minimal(orchestrator={"preset": "expanso"})):
@@ -857,8 +857,8 @@ def test_the_schema_accepts_shipped_scenarios(path: Path) -> None:
         {"requirements": [{"of": "makespan_s", "at_most": True}]},
     ],
 )
-def test_the_schema_refuses_what_is_refused(change: dict[str, Any]) -> None:
-    """The JSON Schema finds what an editor should underline; the reader refuses the same. [contract]"""
+def test_the_schema_refuses_invalid_files(change: dict[str, Any]) -> None:
+    """The JSON Schema detects what an editor should underline, which the reader refuses, too. [contract]"""
     raw = minimal(**change)
     assert list(_validator().iter_errors(raw)) != []
     with pytest.raises(InputError):
@@ -866,11 +866,11 @@ def test_the_schema_refuses_what_is_refused(change: dict[str, Any]) -> None:
 
 
 def test_the_schema_helps_editors() -> None:
-    """Every key of a section has a description, every optional one a default or none. [contract]"""
+    """Every key has a description, and every optional one a default or none. [contract]"""
     schema = scenario_schema()
     sections = {name: part for name, part in schema["$defs"].items() if name.endswith("Section")} | {"": schema}
     keys = {(name, key): value for name, part in sections.items() for key, value in part["properties"].items()}
-    # A reference without a description of its own has that of what it refers to.
+    # A reference without a description uses that of its target.
     described = ("description", "$ref")
     assert [place for place, value in keys.items() if not any(word in value for word in described)] == []
     assert all("description" in part for part in schema["$defs"].values() if part.get("type") == "object")
@@ -880,7 +880,7 @@ def test_the_schema_helps_editors() -> None:
     assert "default" not in keys["ClassSection", "slowdown"]
 
 
-def test_the_schema_is_the_callers_own() -> None:
+def test_the_schema_is_a_copy() -> None:
     """Changing a returned schema changes no other. [property]"""
     scenario_schema()["properties"].clear()
     assert "fleet" in scenario_schema()["properties"]
@@ -892,13 +892,13 @@ PAGE = ROOT / "docs" / "scenario-file.md"
 
 
 def test_the_pages_scenario_reads() -> None:
-    """The scenario that the page shows is one. [contract]"""
+    """The scenario on the page is valid. [contract]"""
     (text,) = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     assert Scenario.from_dict(parse_yaml(text)[0]).name == "small"
 
 
 def test_the_model_has_every_switch_with_its_default() -> None:
-    """The table of switches in the model states the keys, defaults and values that the reader has. [contract]"""
+    """The model's table of switches has the reader's keys, defaults and values. [contract]"""
     page = PAGE.with_name("model.md").read_text(encoding="utf-8")
     rows = {row[0]: row[1:] for row in re.findall(r"^\| `(\w+)` \| (.*?) \| (.*) \|$", page, re.MULTILINE)}
     for key, value in scenario_schema()["$defs"]["OrchestratorSection"]["properties"].items():
@@ -910,7 +910,7 @@ def test_the_model_has_every_switch_with_its_default() -> None:
 
 
 def test_the_page_has_every_family() -> None:
-    """The page's table of distributions states the sets of parameters that the reader takes. [contract]"""
+    """The page's table of distributions has the reader's parametrisations. [contract]"""
     page = PAGE.read_text(encoding="utf-8")
     for family, forms in FAMILIES.items():
         words = "; or ".join(", ".join(f"`{name}`" for name in names) for names, _ in forms)
@@ -928,13 +928,13 @@ def test_the_page_has_every_family() -> None:
     ],
 )
 def test_times_that_are_always_0_are_refused(section: dict[str, Any], key: str):
-    """Spells that take no time at all are no process; they are refused where the file is read. [contract]"""
+    """Spells that take no time are refused when the file is read. [contract]"""
     with pytest.raises(InputError, match=rf"fleet\.{key}.*the mean must be above 0"):
         read(fleet=section)
 
 
-def test_invalid_costs_are_not_missing_ones() -> None:
-    """Where the costs are invalid, a requirement on the cost is not said to lack them. [contract]"""
+def test_invalid_costs_are_not_missing() -> None:
+    """If the costs are invalid, a requirement on the cost is not reported as lacking them. [contract]"""
     raw = minimal() | {"costs": {"unit": "x" * 99}, "requirements": [{"of": "cost", "at_most": 1}]}
     with pytest.raises(InputError) as error:
         Scenario.from_dict(raw)

@@ -1,4 +1,4 @@
-"""Keeping score: what a log has, what outcomes are, and whether scores and their intervals are right."""
+"""Scoring of answers: logs, outcomes, scores and their intervals."""
 
 import json
 import math
@@ -34,7 +34,7 @@ def table(rows):
 
 
 def test_a_table_of_nodes_in_the_log_needs_a_name(tmp_path):
-    """An answer of a table is of the rollout that a column names; without it the user is told that it can't be scored. [contract]"""
+    """An answer on a table needs a column that names the rollout, otherwise a warning says that it can't be scored. [contract]"""
     nodes = pd.DataFrame({"node": ["a", "b", "c", "d"], "status": ["running", "running", "starting", "starting"]})
     nodes["dispatched_at_s"] = [0.0, 0.0, 60.0, 60.0]
     with pytest.warns(SimdeployWarning, match="no id, created_at or rollout"):
@@ -46,8 +46,8 @@ def test_a_table_of_nodes_in_the_log_needs_a_name(tmp_path):
 # -- the log -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_log_has_what_was_asked_and_answered(tmp_path):
-    """Forecasts and advice are kept with what was seen; the same answer is kept once. [contract]"""
+def test_a_log_has_questions_and_answers(tmp_path):
+    """Forecasts and advice are stored with their observation; the same answer is stored once. [contract]"""
     scenario = sd.Scenario.from_dict(SCENARIO)
     rollout = sd.simulate(scenario, seed=9)
     seen = rollout.deployment_at(2)
@@ -67,8 +67,8 @@ def test_a_log_has_what_was_asked_and_answered(tmp_path):
     assert by_type["Forecast", revisions.at_s].id == seen.id
 
 
-def test_an_answer_is_worth_more_than_its_copy(tmp_path, monkeypatch):
-    """A full disk costs the copy, not the answer, and leaves nothing half-written; what is no folder is refused at once. [contract]"""
+def test_a_full_disk_costs_only_the_log_entry(tmp_path, monkeypatch):
+    """A full disk loses the entry, not the answer, and leaves nothing half-written; a file as folder is refused. [contract]"""
 
     def fail(path, content):
         raise OSError(28, "No space left on device")
@@ -85,7 +85,7 @@ def test_an_answer_is_worth_more_than_its_copy(tmp_path, monkeypatch):
 
 
 def test_damaged_files_are_named(tmp_path):
-    """Files that are cut, of another kind or of a newer version are named, and the others are scored. [contract]"""
+    """Truncated, foreign and newer files are named, and the others are scored. [contract]"""
     keep(tmp_path, "whole", 0.5, state="completed")
     keep(tmp_path, "newer", 0.5, log=2, simdeploy="9.0")
     keep(tmp_path, "poorer", 0.5, answer={"kinds": None})
@@ -106,8 +106,8 @@ def test_damaged_files_are_named(tmp_path):
 # -- outcomes ----------------------------------------------------------------------------------------------------------
 
 
-def test_what_answers_are_used_for(tmp_path):
-    """Nothing is left out silently: each answer is scored, or it is said why not. [contract]"""
+def test_every_answer_is_scored_or_explained(tmp_path):
+    """Each answer is scored, or there is a reason why not. [contract]"""
     keep(tmp_path, "ended", 0.2, state="completed")
     keep(tmp_path, "open", 0.2)
     keep(tmp_path, "stopped", 0.2, state="canceled")
@@ -117,7 +117,7 @@ def test_what_answers_are_used_for(tmp_path):
     answers = result.answers.set_index("rollout")
     uses = {"ended": "scored", "open": "no outcome", "stopped": "canceled", "vague": "undecided", "late": "over"}
     assert answers["use"].to_dict() == uses
-    # What was canceled has no time left that could be compared, but its release was defective.
+    # A canceled rollout has no remaining time to compare, but its release was defective.
     assert result.probabilities.set_index("event")["n_rollouts"].to_dict() == {"defective": 1, "completed": 1}
     assert result.times["n_rollouts"].tolist() == [1, 1]
     assert (result.n_rollouts, result.n_scored, result.is_trusted) == (5, 2, False)
@@ -125,7 +125,7 @@ def test_what_answers_are_used_for(tmp_path):
 
 
 def test_outcomes_come_in_several_forms(tmp_path):
-    """Objects, a table, and files of both say the same; a file is believed more than a former look. [contract]"""
+    """Objects, a table, and files of both mean the same; a file takes precedence over an earlier observation. [contract]"""
     keep(tmp_path, "a", 0.2, state="completed", ended_s=150)
     status = {"state": "failed", "created_at": CREATED, "completed_at": "2026-01-05T09:03:20Z"}
     body = {"deployment": {"id": "a", "status": status}}
@@ -144,8 +144,8 @@ def test_outcomes_come_in_several_forms(tmp_path):
     assert defects[["was_defective", "was_left_s"]].values.tolist() == [[1.0, 90.0]]
 
 
-def test_outcomes_that_do_not_fit_the_log_are_told(tmp_path):
-    """Outcomes of no rollout in the log, and ends before the look, are warned of; such times are not compared. [contract]"""
+def test_outcomes_that_do_not_fit_the_log_are_warned_about(tmp_path):
+    """Outcomes of unknown rollouts, and ends before the look, cause warnings, and are not compared. [contract]"""
     keep(tmp_path, "a", 0.2)
     with pytest.warns(SimdeployWarning, match="no rollout in the log is among the outcomes, such as 'a'"):
         sd.score(tmp_path, outcomes=table([("A", True, None)]))
@@ -168,15 +168,15 @@ def test_outcomes_that_do_not_fit_the_log_are_told(tmp_path):
         (3, "not a deployment object"),
     ],
 )
-def test_what_is_no_outcome(tmp_path, outcomes, message):
-    """What can't be read as outcomes is an error that says why. [contract]"""
+def test_invalid_outcomes(tmp_path, outcomes, message):
+    """Unreadable outcomes are an error with the reason. [contract]"""
     keep(tmp_path, "a", 0.2)
     with pytest.raises(InputError, match=message):
         sd.score(tmp_path, outcomes=outcomes)
 
 
-def test_one_id_for_several_rollouts_is_told(tmp_path):
-    """If rollouts that began at different times have one id, a warning says so. [contract]"""
+def test_one_id_for_several_rollouts_is_warned_about(tmp_path):
+    """If rollouts that began at different times share an id, there is a warning. [contract]"""
     keep(tmp_path, "a", 0.2)
     keep(tmp_path, "a", 0.2, at_s=61.0, created_at="2026-01-06T09:00:00Z")
     with pytest.warns(SimdeployWarning, match="id 'a' has 2 creation times"):
@@ -187,7 +187,7 @@ def test_one_id_for_several_rollouts_is_told(tmp_path):
 
 
 def test_murphys_parts():
-    """With two values of a probability the parts are as by hand, and their sum is the score. [oracle]"""
+    """With two values of a probability the parts are as by hand, and sum to the score. [oracle]"""
     called = np.repeat([0.2, 0.7], [10, 5])
     happened = np.r_[np.ones(3), np.zeros(7), np.ones(4), 0.0]
     parts = decompose_brier(called, happened, (10 * called).astype(int), np.ones(15))
@@ -199,8 +199,8 @@ def test_murphys_parts():
     assert parts.brier == pytest.approx((3 * 0.64 + 7 * 0.04 + 4 * 0.09 + 0.49) / 15)
 
 
-def test_intervals_cover_although_answers_depend_on_each_other():
-    """Intervals of 95 % of the Brier score and of a share cover in at least 91 % of 300 logs, each rollout with four answers. [oracle]"""
+def test_intervals_cover_dependent_answers():
+    """With four answers per rollout, 95 % intervals of the Brier score and a share cover in at least 91 % of 300 logs. [oracle]"""
     rng = np.random.default_rng(3)
     covers = np.zeros(2)
     n, answers, repetitions = 60, 4, 300
@@ -217,8 +217,8 @@ def test_intervals_cover_although_answers_depend_on_each_other():
 
 
 @pytest.mark.parametrize("n", [5, 60])
-def test_what_is_rare_is_seldom_called_wrong(n):
-    """Limits of 95 % of a share of 3 % leave it out in at most 5 % of logs, also by their lower end. [oracle]"""
+def test_rare_shares_are_seldom_called_wrong(n):
+    """For a share of 3 %, 95 % limits exclude it in at most 5 % of logs, also by their lower end. [oracle]"""
     rng = np.random.default_rng(5)
     rollouts, repetitions = np.arange(n), 400
     outside = 0
@@ -228,8 +228,8 @@ def test_what_is_rare_is_seldom_called_wrong(n):
     assert outside / repetitions <= 0.05 + 4 * math.sqrt(0.05 * 0.95 / repetitions)
 
 
-def test_scores_of_what_hardly_ever_happened_have_no_interval(tmp_path):
-    """With nine defective rollouts of sixty the score is stated without limits, with ten it has them. [contract]"""
+def test_scores_of_rare_outcomes_have_no_interval(tmp_path):
+    """With nine defective rollouts of sixty the score has no limits, with ten it has. [contract]"""
     for n_defective in (9, 10):
         folder = tmp_path / str(n_defective)
         folder.mkdir()
@@ -243,7 +243,7 @@ def test_scores_of_what_hardly_ever_happened_have_no_interval(tmp_path):
 
 @pytest.mark.parametrize(("shift", "verdicts"), [(0.0, {"consistent"}), (-0.3, {"too low"}), (0.3, {"too high"})])
 def test_verdicts(tmp_path, shift, verdicts):
-    """Probabilities that hold are consistent; those that are 0.3 too low or too high aren't. [oracle]"""
+    """Correct probabilities are consistent; those that are 0.3 too low or too high aren't. [oracle]"""
     rng = np.random.default_rng(4)
     rows = []
     for number in range(120):
@@ -253,7 +253,7 @@ def test_verdicts(tmp_path, shift, verdicts):
     result = sd.score(tmp_path, outcomes=table(rows))
     row = result.probabilities.set_index("event").loc["defective"]
     assert {row["verdict"]} == verdicts
-    # A minute was left of 50 to 200 s.
+    # Of 50 to 200 s a minute was left.
     assert result.times["covered"].tolist() == [1.0, 1.0]
     verdict = result.times["verdict"].iloc[0]
     assert verdict in ("consistent", "too low")
@@ -263,7 +263,7 @@ def test_verdicts(tmp_path, shift, verdicts):
 
 
 def test_verdicts_on_times_are_corrected_for_their_number():
-    """Of calls whose forecasts hold, at most 5 % name any horizon as too wide or narrow; half as many within 95 % are. [oracle]"""
+    """In at most 5 % of sets of correct forecasts is any horizon called wrong, far fewer than without the correction. [oracle]"""
     rng = np.random.default_rng(6)
 
     def judge(within):
@@ -297,7 +297,7 @@ def test_each_rollout_counts_once(tmp_path):
     assert (row["n_answers"], row["n_rollouts"]) == (101, 2)
     assert row["called"] == pytest.approx(0.5)
     assert row["brier"] == pytest.approx(0.01)
-    # Before looking it was 0.3.
+    # The prior was 0.3.
     assert row["gain"] == pytest.approx((0.7**2 + 0.3**2) / 2 - 0.01)
 
 
@@ -305,7 +305,7 @@ def test_each_rollout_counts_once(tmp_path):
 
 
 def test_from_the_command_line(tmp_path):
-    """--log keeps, score compares; few outcomes are undecided, and damaged files are listed. [contract]"""
+    """--log stores, score compares; few outcomes are undecided, and damaged files are listed. [contract]"""
     scenario = sd.Scenario.from_dict(SCENARIO)
     (tmp_path / "s.yaml").write_text(json.dumps(SCENARIO), encoding="utf-8")
     rollout = sd.simulate(scenario, seed=9)

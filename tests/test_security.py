@@ -1,4 +1,4 @@
-"""What SECURITY.md promises: no code of others is run, nothing goes to the network; and each promise has its tests."""
+"""The promises of SECURITY.md: no foreign code is run, no network is used, and each promise has its tests."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ costs: {escape: 100, false_alarm: 5}
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """An empty folder with a scenario, which is the working directory."""
+    """A working directory with a scenario and nothing else."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "s.yaml").write_text(SCENARIO)
     spec = "spec: {updateStrategy: {type: RollingUpdate}}"
@@ -59,12 +59,12 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def watch():
-    """A hook of the interpreter that hears of every pickle and every program that is started."""
+    """An audit hook that records every pickle and every started program."""
     return Watch()
 
 
 def run_quietly(call):
-    """Call, whatever that ends with: here it counts only what is done on the way."""
+    """Call something, however it ends, as only its actions count here."""
     with contextlib.suppress(Exception):
         call()
 
@@ -73,14 +73,14 @@ def run_quietly(call):
 
 
 class Evil:
-    """A pickle that makes the canary when it is read."""
+    """A pickle that makes the canary file when it is read."""
 
     def __reduce__(self):
         return open, (CANARY, "w")
 
 
 def test_the_canary_sings(folder):
-    """The pickles of these tests do run code when they are read as pickles. [contract]"""
+    """The pickles of these tests run code when they are unpickled. [contract]"""
     with pickle.loads(pickle.dumps(Evil())):  # noqa: S301 - to see that it would
         assert Path(CANARY).exists()
 
@@ -110,7 +110,7 @@ def test_tags_of_a_scenario(folder, watch, tag, place):
     ],
 )
 def test_objects_of_a_deployment(folder, watch, body):
-    """Keys and texts in a deployment that other readers have made objects of are data. [contract]"""
+    """Keys and texts from which other readers have made objects are plain data in a deployment. [contract]"""
     file = folder / "d.json"
     spec = {"strategy": "immediate", "max_parallel": 3}
     inside = {**spec, **body}
@@ -122,7 +122,7 @@ def test_objects_of_a_deployment(folder, watch, body):
 
 
 def _seal(store, number, content):
-    """Put a part into a store together with the line of the journal that vouches for it."""
+    """Put a part into a store with a valid line of the journal."""
     path = store / "parts" / f"part-{number:06d}.parquet"
     path.write_bytes(content)
     try:
@@ -152,14 +152,14 @@ def _note(store, **changes):
 
 
 def _extend(table):
-    """Give a table a type of its own that says how to make it: as a pickle."""
+    """Give a table an extension type that is restored from a pickle."""
     noted = {b"ARROW:extension:name": b"arrow.py_extension_type", b"ARROW:extension:metadata": pickle.dumps(Evil())}
     fields = [field.with_metadata(noted) for field in table.schema]
     return table.cast(pa.schema(fields, table.schema.metadata))
 
 
 def _pickle_cells(table):
-    """Give a table pickles for texts, which pandas is asked to make objects of."""
+    """Give a table pickles as texts, which pandas is asked to make objects of."""
     cells = pa.array([pickle.dumps(Evil())] * table.num_rows, pa.binary())
     at = table.schema.get_field_index("error")
     return table.set_column(at, pa.field("error", pa.binary()), cells)
@@ -196,7 +196,7 @@ ATTACKS = {
 @pytest.mark.filterwarnings("ignore:pyarrow.PyExtensionType", "ignore:pickle-based")  # of which older pyarrow warns
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_pickles_in_a_store(folder, watch, attack):
-    """Whoever can write to a store, journal and all, can't make those who read it or go on with it run code. [contract]"""
+    """A store manipulated with a valid journal can't run code in those who read or resume it. [contract]"""
     store = folder / "store"
     sweep_small(store)
     ATTACKS[attack](store)
@@ -214,7 +214,7 @@ def test_pickles_in_a_store(folder, watch, attack):
 
 @pytest.mark.skipif(os.name == "nt", reason="the command has another name there")
 def test_modules_beside_a_scenario(folder):
-    """The command doesn't import what lies in the working directory. [contract]"""
+    """The command imports nothing from the working directory. [contract]"""
     for name in ("yaml", "numpy", "pandas", "simpy", "click", "simdeploy", "sitecustomize"):
         (folder / f"{name}.py").write_text(f"open({CANARY!r}, 'w')")
     command = Path(sys.executable).parent / "simdeploy"
@@ -224,7 +224,7 @@ def test_modules_beside_a_scenario(folder):
 
 # -- no network ------------------------------------------------------------------------------------
 
-# Also in the processes of workers: Python imports this when it starts.
+# Also in worker processes: Python imports this when it starts.
 SITECUSTOMIZE = """
 import os, sys
 
@@ -302,7 +302,7 @@ OF_NO_ENGINE = {
 
 @pytest.mark.slow
 def test_no_command_uses_the_network(folder):
-    """No command asks for an address or opens a socket of the internet, on either engine, nor do its workers. [contract]"""
+    """No command looks up an address or opens an internet socket, on either engine, nor do its workers. [contract]"""
     # `explore` listens, and only to those who know how (tests/test_explorer_server.py).
     assert {**ON_AN_ENGINE, **OF_NO_ENGINE}.keys() == set(application._COMMANDS) - {"explore"}
     calls = [
@@ -316,14 +316,14 @@ def test_no_command_uses_the_network(folder):
     assert done.returncode == 0, done.stderr
     codes = json.loads(done.stdout)
     assert len(codes) == len(calls)
-    # 1 and 3 are answers, too: that nothing can be chosen by so few rollouts, or stated.
+    # 1 and 3 are answers, too: these few rollouts allow no choice or statement.
     assert {call: code for call, code in codes.items() if code not in (0, 1, 3)} == {}, done.stderr
     assert "error:" not in done.stderr, done.stderr
     assert log == ""
 
 
 def test_the_network_is_watched(folder):
-    """The test above would hear of a socket, an address and a download. [contract]"""
+    """The test above detects a socket, an address lookup and a download. [contract]"""
     for text in (
         "import socket; socket.socket()",
         "import socket; socket.getaddrinfo('localhost', 80)",
@@ -336,7 +336,7 @@ def test_the_network_is_watched(folder):
 
 
 def run_without_network(folder, text, *arguments):
-    """Run a script, in a process that may not use the network; return it and what it wanted."""
+    """Run a script in a process without network; return it and what it attempted."""
     hooks = folder / "hooks"
     hooks.mkdir(exist_ok=True)
     (hooks / "sitecustomize.py").write_text(SITECUSTOMIZE)
@@ -357,7 +357,7 @@ def run_without_network(folder, text, *arguments):
 
 @cache
 def find_tests(file: Path) -> set[str]:
-    """Return the tests of a file, those of classes with the class's name."""
+    """Return the tests of a file, methods with their class's name."""
     found = set()
     for node in ast.parse(file.read_text(encoding="utf-8")).body:
         members = node.body if isinstance(node, ast.ClassDef) else [node]
@@ -375,7 +375,7 @@ def read_promises():
 
 
 class TestPage:
-    """SECURITY.md names a test for each promise, and these are there."""
+    """SECURITY.md names existing tests for each promise."""
 
     def test_promises(self):
         """Every promise names at least one test. [contract]"""
@@ -384,7 +384,7 @@ class TestPage:
         assert [promise for promise in promises if "`tests/" not in promise] == []
 
     def test_tests(self):
-        """Every test that the page names is there. [contract]"""
+        """Every test that the page names exists. [contract]"""
         text = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
         named = re.findall(r"`(tests/[\w/]+\.py)::([\w:]+)`", text)
         assert text.count("`tests/") == len(named)

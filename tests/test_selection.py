@@ -1,4 +1,4 @@
-"""Ranking and selection, held to its papers: formulas transcribed once more, and promises counted on known means."""
+"""Ranking and selection against the papers: transcribed formulas, and guarantees counted on known means."""
 
 import math
 from dataclasses import replace
@@ -20,12 +20,12 @@ REPETITIONS = 250
 
 
 def kept_often_enough(times, promised, repetitions=REPETITIONS):
-    """Say whether a promise was kept, less four standard errors of a proportion."""
+    """Return whether a guarantee was kept, less four standard errors of a proportion."""
     return times / repetitions >= promised - 4 * math.sqrt(promised * (1 - promised) / repetitions)
 
 
 def slippage(k, gap):
-    """Make the least favourable means: the best is 0, all others are worse by just the gap."""
+    """Make the least favourable means: the best is 0, all others are worse by exactly the gap."""
     return np.where(np.arange(k) == 0, 0.0, gap)
 
 
@@ -48,7 +48,7 @@ def choose(sample, candidates, indifference=0.5, alpha=0.1, n0=10, **how):
 
 
 def of_matrix(values):
-    """Make a sampler that reads a matrix, and counts what was asked."""
+    """Make a sampler that reads a matrix, and counts requests."""
 
     def sample(candidates, first, count):
         sample.asked.append((tuple(int(candidate) for candidate in candidates), first, count))
@@ -63,7 +63,7 @@ def exponential(generator, size):
 
 
 def rare(generator, size):
-    """One world in fifty costs much; mean 0, variance 1."""
+    """One world in fifty is expensive; mean 0, variance 1."""
     return (np.where(generator.random(size) < 0.02, 1.0, 0.0) - 0.02) / math.sqrt(0.02 * 0.98)
 
 
@@ -87,7 +87,7 @@ def test_the_best_is_selected_as_often_as_promised(k, correlation):
 @pytest.mark.parametrize(("draw", "batch"), [(exponential, 10), (rare, 100)])
 @pytest.mark.parametrize("correlation", [0.0, 0.5])
 def test_batches_of_skewed_observations(draw, batch, correlation):
-    """Averages of skewed costs and of rare events keep the promise as well. [oracle]"""
+    """Averages of skewed costs and of rare events keep the guarantee as well. [oracle]"""
     gap = 0.5 / math.sqrt(batch)
     right = 0
     for seed in range(REPETITIONS):
@@ -98,7 +98,7 @@ def test_batches_of_skewed_observations(draw, batch, correlation):
 
 
 def test_screening_and_selection_share_the_error():
-    """Screened with one half of alpha and selected from new observations with the other, the best is found. [oracle]"""
+    """Screening with one half of alpha and selecting from new observations with the other finds the best. [oracle]"""
     k, n, right = 100, 25, 0
     means = slippage(k, 0.5)
     for seed in range(REPETITIONS):
@@ -110,8 +110,8 @@ def test_screening_and_selection_share_the_error():
     assert kept_often_enough(right, 0.9)
 
 
-def test_what_is_selected_is_within_the_indifference():
-    """Whatever the means, the selected candidate is hardly ever worse than the best by more than the indifference. [oracle]"""
+def test_the_selected_is_within_the_indifference():
+    """For any means, the selected candidate is rarely worse than the best by more than the indifference. [oracle]"""
     good = 0
     for seed in range(REPETITIONS):
         means = np.random.default_rng((seed, 7)).normal(scale=0.5, size=15)
@@ -122,7 +122,7 @@ def test_what_is_selected_is_within_the_indifference():
 
 
 def transcribed(values, indifference, alpha, n0, looks):
-    """Do as the paper says, pair by pair, turned round for minimisation; `looks` are the r at which it screens."""
+    """Select as in the paper, pair by pair, turned round for minimisation; `looks` are the r at which it screens."""
     k = len(values)
     eta = 0.5 * ((2 * alpha / (k - 1)) ** (-2 / (n0 - 1)) - 1)
     h2 = 2 * eta * (n0 - 1)
@@ -146,7 +146,7 @@ def transcribed(values, indifference, alpha, n0, looks):
 
 @given(st.integers(0, 2**32 - 1))
 def test_it_is_the_procedure_of_the_paper(seed):
-    """Choice and numbers of observations are those of a slow transcription, looking at the same times. [oracle]"""
+    """Choice and numbers of observations are those of a slow transcription with the same looks. [oracle]"""
     generator = np.random.default_rng(seed)
     k, n0, alpha = int(generator.integers(2, 6)), int(generator.integers(3, 12)), float(generator.choice([0.05, 0.2]))
     means = generator.normal(scale=0.5, size=k)
@@ -162,7 +162,7 @@ def test_it_is_the_procedure_of_the_paper(seed):
 
 @given(st.integers(0, 2**32 - 1))
 def test_a_look_at_every_observation(seed):
-    """Looking as often as the paper does, it stops at the paper's observation. [oracle]"""
+    """With the paper's looks, it stops at the paper's observation. [oracle]"""
     generator = np.random.default_rng(seed)
     values = np.array([[0.0], [0.3], [0.6]]) + generator.normal(size=(3, 3000))
     with pytest.MonkeyPatch.context() as patch:
@@ -194,7 +194,7 @@ def test_the_constant_by_hand():
 
 
 def test_wider_gaps_take_fewer_observations():
-    """The further the others are behind, the fewer observations it takes. [property]"""
+    """The further behind the others are, the fewer observations it takes. [property]"""
     totals = [
         sum(choose(sampler(slippage(10, gap), seed), np.arange(10)).n_observations for seed in range(50))
         for gap in (0.5, 1.0, 2.0)
@@ -202,8 +202,8 @@ def test_wider_gaps_take_fewer_observations():
     assert totals[0] > 1.2 * totals[1] > 1.2**2 * totals[2]
 
 
-def test_observations_are_asked_for_once():
-    """Each observation of a candidate is asked for once, in order from `start`, in whole batches. [contract]"""
+def test_observations_are_requested_once():
+    """Each observation of a candidate is requested once, in order from `start`, in whole batches. [contract]"""
     generator = np.random.default_rng(1)
     sample = of_matrix(slippage(4, 0.2)[:, None] + generator.normal(size=(4, 40_000)))
     rows = []
@@ -223,7 +223,7 @@ def test_observations_are_asked_for_once():
 
 
 def test_a_used_up_budget_decides_nothing():
-    """At `most` observations of a candidate it stops undecided, with those that are still in, the lowest mean first. [contract]"""
+    """At `most` observations of a candidate it stops undecided, with the remaining candidates, the lowest mean first. [contract]"""
     sample = sampler(np.array([0.0, 0.0, 5.0]), 3)
     selection = choose(sample, [0, 1, 2], indifference=0.1, batch=2, most=101)
     assert not selection.is_decided
@@ -247,7 +247,7 @@ def test_a_used_up_budget_decides_nothing():
     ],
 )
 def test_verdicts_are_data(is_decided, probability, words):
-    """Every verdict that the sentence states is in to_dict(), and the words follow from it. [contract]"""
+    """Every verdict of the answer is in to_dict(), and the words follow from it. [contract]"""
     sample = sampler(np.array([1.0, 0.0, 5.0]), 3)
     decided = choose(sample, [0, 1, 2], alpha=0.05)
     selection = replace(
@@ -261,7 +261,7 @@ def test_verdicts_are_data(is_decided, probability, words):
 
 
 def test_a_race_ends_where_the_triangle_closes():
-    """Candidates of equal means run until one observation after the triangle has closed, and are decided there. [oracle]"""
+    """Candidates of equal means run until one observation after the triangle has closed, and are then decided. [oracle]"""
     difference = np.resize([1.0, -1.0], 5000)
     difference[0] += 1e-6
     selection = choose(of_matrix(np.stack([0 * difference, difference])), [0, 1], indifference=0.1, alpha=0.05)
@@ -271,7 +271,7 @@ def test_a_race_ends_where_the_triangle_closes():
 
 
 def test_equal_candidates_end_together():
-    """Candidates that no observation tells apart are all survivors, the first of them is selected, and it is decided. [contract]"""
+    """Identical candidates all survive, the first of them is selected, and it is decided. [contract]"""
     generator = np.random.default_rng(5)
     world = generator.normal(size=5000)
     values = np.stack([world + 1, world * 0.9, world * 0.9, np.full(5000, 3.0)])
@@ -285,7 +285,7 @@ def test_equal_candidates_end_together():
 
 
 def test_one_candidate_is_the_best():
-    """The only candidate is selected without an observation, by both procedures and by screening. [contract]"""
+    """A single candidate is selected without an observation, by both procedures and by screening. [contract]"""
     sample = of_matrix(np.zeros((9, 0)))
     for selection in (
         choose(sample, [8], indifference=1, alpha=0.05),
@@ -306,7 +306,7 @@ def test_one_candidate_is_the_best():
 @pytest.mark.parametrize(("gap", "correlation"), [(0.0, 0.0), (0.0, 0.8), (0.3, 0.5)])
 @pytest.mark.parametrize("k", [2, 30, 300])
 def test_screening_keeps_the_best(k, gap, correlation):
-    """The best is kept with 1 - alpha, also if all others are as good. [oracle]"""
+    """The best is kept with 1 - alpha, even if all others are as good. [oracle]"""
     kept = sum(
         screen(sampler(slippage(k, gap), seed, correlation=correlation)(np.arange(k), 0, 15), alpha=0.1)[0]
         for seed in range(1000)
@@ -314,14 +314,14 @@ def test_screening_keeps_the_best(k, gap, correlation):
     assert kept_often_enough(kept, 0.9, 1000)
 
 
-def test_screening_is_no_safer_than_it_says():
-    """Of two equal candidates the first is dropped just as often as allowed. [oracle]"""
+def test_screening_is_no_safer_than_stated():
+    """Of two equal candidates the first is dropped exactly as often as allowed. [oracle]"""
     kept = sum(screen(sampler(np.zeros(2), seed)(np.arange(2), 0, 15), alpha=0.1)[0] for seed in range(2000))
     assert abs(kept / 2000 - 0.9) <= 4 * math.sqrt(0.09 / 2000)
 
 
 def test_screening_is_the_rule_of_the_paper():
-    """Up to a hundred candidates it is the rule itself, pair by pair. [oracle]"""
+    """Up to a hundred candidates it is the paper's rule, pair by pair. [oracle]"""
     for seed in range(20):
         generator = np.random.default_rng(seed)
         values = generator.normal(size=(40, 1)) * 0.4 + generator.normal(size=(40, 12)) + generator.normal(size=12)
@@ -337,7 +337,7 @@ def test_screening_is_the_rule_of_the_paper():
 
 
 def test_fewer_rivals_drop_fewer(monkeypatch):
-    """What is kept against all rivals is kept against the most promising ones, and the best of them drop nearly all. [property]"""
+    """Candidates kept against all rivals are kept against the most promising ones, which drop nearly all others. [property]"""
     generator = np.random.default_rng(2)
     values = generator.normal(size=(400, 1)) + generator.normal(size=(400, 10)) * generator.uniform(0.1, 2, (400, 1))
     some = screen(values, alpha=0.05)
@@ -352,7 +352,7 @@ def test_fewer_rivals_drop_fewer(monkeypatch):
 
 
 def test_only_rivals_drop_others():
-    """Who is no rival drops nobody, and without a rival all are kept. [contract]"""
+    """A candidate that is no rival drops none, and without a rival all are kept. [contract]"""
     values = np.array([[0.0], [1.0], [2.0], [3.0]]) + np.random.default_rng(6).normal(scale=0.01, size=(4, 10))
     assert screen(values, alpha=0.05).tolist() == [True, False, False, False]
     assert screen(values, alpha=0.05, rivals=np.array([2])).tolist() == [True, True, True, False]
@@ -360,8 +360,8 @@ def test_only_rivals_drop_others():
     assert screen(values, alpha=0.05, rivals=np.array([], dtype=int)).all()
 
 
-def test_screening_keeps_what_is_the_same():
-    """Equal candidates are kept together, in any order in memory, and of constant ones only the lowest. [contract]"""
+def test_screening_keeps_ties():
+    """Equal candidates are kept together, in any memory order, and of constant ones only the lowest. [contract]"""
     row = np.random.default_rng(3).exponential(size=9) / 3
     for values in (np.stack([row, row, row + 9]), np.asfortranarray(np.stack([row, row, row + 9]))):
         assert screen(values, alpha=0.05).tolist() == [True, True, False]
@@ -389,7 +389,7 @@ def test_the_allocation_is_that_of_the_theorem(seed):
 
 
 def test_the_allocation_is_nearly_the_best():
-    """No other allocation has a much lower approximate probability of error on the scale of exponents. [oracle]"""
+    """No other allocation has a much lower approximate error probability, on the scale of exponents. [oracle]"""
     means, variances, total = np.array([0.0, 1.0, 1.5, 2.0, 3.0]), np.array([1.0, 2.0, 1.0, 4.0, 1.0]), 600
 
     def exponent(shares):
@@ -416,8 +416,8 @@ def test_ocba_beats_equal_allocation(correlation):
     assert np.mean(gains) > 4 * np.std(gains) / math.sqrt(len(gains))
 
 
-def test_ocba_reports_the_moments_of_what_it_saw():
-    """Each candidate has met the first worlds from `start` on, once; means and probability are those of all it met. [oracle]"""
+def test_ocba_reports_the_moments_of_its_sample():
+    """Each candidate has the first worlds from `start` on, once; means and probability are those of all its worlds. [oracle]"""
     generator = np.random.default_rng(8)
     sample = of_matrix(1e6 + np.arange(5)[:, None] / 4 + generator.normal(size=(5, 500)))
     everything = sample(np.arange(5), 0, 500)
@@ -448,8 +448,8 @@ def test_the_probability_is_a_bound():
         assert k > 2 or bound >= right - 4 * error
 
 
-def test_what_was_the_same_so_far_is_a_tie():
-    """Candidates that differ in one world of five hundred are an even choice as long as that hasn't occurred. [oracle]"""
+def test_candidates_equal_so_far_are_tied():
+    """Candidates that differ in one world of five hundred have even odds until it occurs. [oracle]"""
 
     def sample(seed, candidates, first, count):
         worlds = np.random.default_rng(seed).random(200)[first : first + count]
@@ -465,7 +465,7 @@ def test_what_was_the_same_so_far_is_a_tie():
 
 
 def test_an_allocation_without_variance():
-    """Without any variance all get the same; a certain lead has probability 1, an even one is halved, never negative. [contract]"""
+    """Without variance all get the same; a certain lead has probability 1, a tie is split, never negative. [contract]"""
     none = np.zeros(3)
     assert allocate(np.array([1.0, 2.0, 3.0]), none, 30).tolist() == [10, 10, 10]
     assert allocate(np.ones(3), np.ones(3), 30) == pytest.approx(30 * np.array([2**0.5, 1, 1]) / (2 + 2**0.5))
@@ -479,7 +479,7 @@ def test_an_allocation_without_variance():
 
 @given(st.lists(st.tuples(st.integers(0, 50), st.floats(0.01, 9)), min_size=1, max_size=9), st.integers(1, 40))
 def test_shares_are_whole_and_complete(candidates, extra):
-    """As many observations are given out as there are, none to those who have their share already. [property]"""
+    """Exactly the available observations are allocated, none to candidates that have their share. [property]"""
     n = np.array([count for count, _ in candidates])
     weights = np.array([weight for _, weight in candidates])
     targets = weights / weights.sum() * (n.sum() + extra)
@@ -510,7 +510,7 @@ def test_shares_are_whole_and_complete(candidates, extra):
     ],
 )
 def test_kim_nelson_refuses_before_it_samples(changes, named):
-    """An argument out of its range is told by its name before anything is sampled. [contract]"""
+    """An argument out of range is reported by name before anything is sampled. [contract]"""
     sample = of_matrix(np.zeros((5000, 100)))
     arguments = {"candidates": range(3), "indifference": 1.0, "alpha": 0.1, "n0": 10, "batch": 2} | changes
     with pytest.raises(InputError, match=named):
@@ -520,7 +520,7 @@ def test_kim_nelson_refuses_before_it_samples(changes, named):
 
 @pytest.mark.parametrize("changes", [{"budget": 29}, {"n0": 1}, {"step": 0}, {"start": -1}])
 def test_ocba_refuses_before_it_samples(changes):
-    """An argument out of its range is told by its name before anything is sampled. [contract]"""
+    """An argument out of range is reported by name before anything is sampled. [contract]"""
     sample = of_matrix(np.zeros((3, 100)))
     with pytest.raises(InputError, match=next(iter(changes))):
         select_ocba(sample, range(3), **({"budget": 60, "n0": 10, "step": 5} | changes))
@@ -528,7 +528,7 @@ def test_ocba_refuses_before_it_samples(changes):
 
 
 def test_a_missing_value_is_no_observation():
-    """NaN is refused with its candidate and its number, and so is another shape. [contract]"""
+    """NaN is refused with its candidate and number, and so is another shape. [contract]"""
     values = np.zeros((3, 100))
     values[2, 13] = math.nan
     with pytest.raises(ValueError, match="observation 13 of candidate 2 is nan"):
@@ -569,8 +569,8 @@ def test_a_rare_event_counts_before_it_occurs():
 
 
 @pytest.mark.parametrize("unseen", [None, 1e-9])
-def test_updated_variances_keep_the_promise(unseen):
-    """Of normal observations, the best is selected as often as promised, with variances of the first round or of all. [oracle]"""
+def test_updated_variances_keep_the_guarantee(unseen):
+    """For normal observations the best is selected as often as promised, with variances of the first round or of all. [oracle]"""
 
     def right(seed):
         rng = np.random.default_rng(seed)
@@ -583,7 +583,7 @@ def test_updated_variances_keep_the_promise(unseen):
 
 
 def test_screening_of_strata_is_that_of_their_weighted_means():
-    """Kept is whatever a t test on weighted means of strata does not rule out. [oracle]"""
+    """Candidates are kept unless a t test on weighted means of strata rules them out. [oracle]"""
     rng = np.random.default_rng(5)
     of, p = np.repeat([0, 1], [40, 10]), np.array([0.9, 0.1])
     values = rng.normal(size=(30, 50)) + rng.normal(size=50) + np.linspace(0, 1.5, 30)[:, None] + 5 * of

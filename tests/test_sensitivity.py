@@ -1,4 +1,4 @@
-"""Which factors move a response: held to closed forms, to another implementation, and to how often intervals cover."""
+"""Which factors move a response: against closed forms, another implementation, and the coverage of intervals."""
 
 import itertools
 import math
@@ -51,7 +51,7 @@ def estimate(scenario, vary, of, size, replications=2, engine="compiled", **how)
 
 
 def assert_within(result, factors, truth):
-    """Hold first and total order indices of factors to their closed forms."""
+    """Assert that first and total order indices of factors are near their closed forms."""
     for name, truths in zip(("first", "total"), truth, strict=True):
         rows = index(result, name)
         assert all(within(rows.loc[factor], one) for factor, one in zip(factors, truths, strict=True))
@@ -72,7 +72,7 @@ def test_sobol_of_ishigami():
 
 
 def test_sobol_is_that_of_scipy():
-    """From the same evaluations scipy, which scales by another estimate of the variance, makes the same parts of it. [oracle]"""
+    """From the same evaluations scipy, with another estimate of the variance, gives proportional indices. [oracle]"""
     design = design_sensitivity(CUBE, method="sobol", size=256)
     responses = ishigami(design).reshape(256, 5)
     ours = variance_indices(variance_moments(responses).mean(axis=0))
@@ -82,14 +82,14 @@ def test_sobol_is_that_of_scipy():
     variance = ((a - b) ** 2).mean() / 2
     scale = np.concatenate([a, b]).var()
     np.testing.assert_allclose(ours[1] * variance, theirs.total_order * scale)
-    # Theirs is (b) of the same table, which differs from (c) by something of expectation 0.
+    # Scipy's is (b) of the same table, which differs from (c) by a term of expectation 0.
     centre = np.concatenate([a, b]).mean()
     gap = ((mixed - centre) ** 2 - (a - centre) ** 2).mean(axis=1) / 2
     np.testing.assert_allclose(ours[0] * variance, theirs.first_order * scale - gap)
 
 
 def test_morris_of_ishigami():
-    """Mean absolute effects are those over all steps of the grid, taken one by one. [oracle]"""
+    """Mean absolute effects are those over all steps of the grid, computed one by one. [oracle]"""
     levels = np.array([0, 1 / 3, 2 / 3, 1])
     grid = np.array(list(itertools.product(levels, repeat=3)))
     design = design_sensitivity(CUBE, size=400)
@@ -123,7 +123,7 @@ def test_morris_of_a_rollout():
 
 
 def noisy(design, seed, replications, noise):
-    """Ishigami's function in worlds of their own: a slope of each world, and noise at each point."""
+    """Ishigami's function in individual worlds: a slope for each world, and noise at each point."""
     rng = np.random.default_rng(seed)
     points = design.points.to_numpy()
     slopes = rng.normal(size=(3, replications))
@@ -132,7 +132,7 @@ def noisy(design, seed, replications, noise):
 
 @pytest.mark.parametrize("replications", [None, 30])
 def test_how_often_sobol_intervals_cover(replications):
-    """95 % intervals cover the truth that often, of points and of worlds that are both samples. [oracle]"""
+    """95 % intervals cover the truth that often, with points and worlds both sampled. [oracle]"""
     n = 120
     covered = {(name, factor): 0 for name in ("first", "total") for factor in CUBE}
     for seed in range(n):
@@ -165,7 +165,7 @@ def test_how_often_morris_intervals_cover():
 
 
 def test_how_often_intervals_of_a_rare_release_cover():
-    """Each kind of release has worlds of its own, so 100 replications are enough for a release in a hundred. [oracle]"""
+    """As each kind of release has its own worlds, 100 replications suffice for a release in a hundred. [oracle]"""
     n, covered, widest = 30, 0, 0.0
     vary = {"scenario.release.bad.error_rate": (0.1, 0.4)}
     for seed in range(n):
@@ -174,12 +174,12 @@ def test_how_often_intervals_of_a_rare_release_cover():
         covered += row["low"] <= 0.3 * 7200 <= row["high"]
         widest = max(widest, row["high"] - row["low"])
     assert covered / n >= 0.95 - 4 * math.sqrt(0.95 * 0.05 / n)
-    # The one bad release in a hundred that is expected would leave the effect unknown to its own size.
+    # With the one bad release expected in a hundred, the error would be as large as the effect.
     assert widest < 0.3 * 7200
 
 
 def test_kinds_that_points_make_possible(tmp_path):
-    """Where the release itself varies, kinds have worlds as long as they are the same ones; a store knows both. [property]"""
+    """If the release varies, kinds have worlds as long as they are the same kinds; stores handle both. [property]"""
     releases = [maybe_bad(0), maybe_bad()]
     named = [{"good": {"probability": 0.5}, "worse": {"probability": 0.5, "defective": True}}, maybe_bad()]
     for kinds, folders in ((releases, 4), (named, 0)):
@@ -193,22 +193,22 @@ def test_kinds_that_points_make_possible(tmp_path):
 
 
 def test_kinds_without_a_value_need_no_worlds():
-    """What only good releases have is simulated of these alone, and has intervals all the same. [contract]"""
+    """A response of good releases only is simulated for these alone, with intervals. [contract]"""
     vary = {"fleet.update_duration": ("10s", "60s")}
     of = "makespan_s given completed_good"
     result = estimate_sensitivity(rarely_bad(), vary=vary, of=of, size=4, engine="compiled")
     assert index(result, "mu_star")[["low", "high"]].notna().all(axis=None)
 
 
-def test_few_replications_look_like_no_variance():
-    """Noise of few replications is not taken for variance: indices are on average those of the expectation. [oracle]"""
+def test_noise_is_not_taken_for_variance():
+    """With few replications indices are on average those of the expectation. [oracle]"""
     found = []
     for seed in range(60):
         design = design_sensitivity(CUBE, method="sobol", size=256, seed=seed)
         found.append(index(analyze_sensitivity(design, noisy(design, seed, 10, 6.0)), "first").loc["x2", "estimate"])
     error = np.std(found, ddof=1) / math.sqrt(len(found))
     assert abs(np.mean(found) - TRUTH.first[1]) <= 4 * error
-    # Noise of variance 3.6 beside a variance of 13.8: whoever takes it for an effect is off by a fifth.
+    # Noise of variance 3.6 beside a variance of 13.8: taking it for an effect would be off by a fifth.
     assert 4 * error < 0.15 * TRUTH.first[1]
 
 
@@ -218,7 +218,7 @@ def test_few_replications_look_like_no_variance():
     seed=st.integers(0, 2**64 - 1),
 )
 def test_morris_of_a_plane(slopes, ends, seed):
-    """Of a plane the effects are slope times range, without spread, whatever the ranges. [property]"""
+    """For a plane the effects are slope times range, without spread, for any ranges. [property]"""
     low, width = ends
     design = design_sensitivity({f"x{n}": (low, low + width) for n in range(len(slopes))}, size=4, seed=seed)
     result = analyze_sensitivity(design, design.points.to_numpy() @ np.array(slopes))
@@ -241,7 +241,7 @@ def test_trajectories(n, seed):
 
 
 def test_the_grid_is_met_evenly():
-    """Steps go up as often as down, and each of the four levels is met as often as the others. [property]"""
+    """Steps go up as often as down, and each of the four levels is used as often as the others. [property]"""
     design = design_sensitivity(CUBE, size=1000)
     steps = np.diff(design.places, axis=1)
     error = math.sqrt(0.25 / 3000)
@@ -252,7 +252,7 @@ def test_the_grid_is_met_evenly():
 
 
 def test_whole_numbers_choices_and_logarithms():
-    """Factors that take few values have their effect per range, and logarithmic ones per range of the logarithm. [oracle]"""
+    """Factors with few values have their effect per range, logarithmic ones per range of the logarithm. [oracle]"""
     vary = {"n": [1, 2, 3], "flag": [False, True], "p": Range(0.001, 0.1, log=True), "few": [7, 9]}
     design = design_sensitivity(vary, size=40)
     points = design.points
@@ -265,7 +265,7 @@ def test_whole_numbers_choices_and_logarithms():
 
 
 def test_ranges_of_durations_have_units():
-    """The range of a factor that is a duration is written with its unit, which others have none of. [contract]"""
+    """The range of a factor that is a duration has a unit, others have none. [contract]"""
     design = design_sensitivity(
         {"health_check.deadline": (30, 600), "scenario.fleet.update_duration": [10, 90.5], "n": (2, 20)}, size=4
     )
@@ -274,7 +274,7 @@ def test_ranges_of_durations_have_units():
 
 
 def test_seed_0_is_a_seed():
-    """The same seed gives the same points, 0 as well as any other, and another one others. [property]"""
+    """The same seed, including 0, gives the same points, another one others. [property]"""
     for method in ("morris", "sobol"):
         first, again, other = (design_sensitivity(CUBE, method=method, seed=seed).points for seed in (0, 0, 1))
         pd.testing.assert_frame_equal(first, again)
@@ -284,7 +284,7 @@ def test_seed_0_is_a_seed():
 @pytest.mark.parametrize("method", ["morris", "sobol"])
 @pytest.mark.parametrize("point", [0, 7, 113])
 def test_a_failed_run_shifts_no_row(method, point):
-    """Without a response of one point the result is that of the design without its block, whichever point it is. [property]"""
+    """Without a point's response the result is that of the design without its block, for any point. [property]"""
     design = design_sensitivity(CUBE, method=method, size=40)
     responses = noisy(design, 3, 8, 1.0)
     responses[point, 5] = math.nan
@@ -307,7 +307,7 @@ def test_a_failed_run_shifts_no_row(method, point):
 
 
 def test_a_failed_simulation_in_the_middle(monkeypatch):
-    """A simulation that fails takes its trajectory with it, is counted, and leaves exact effects as they are. [property]"""
+    """A failed simulation removes its trajectory, is counted, and leaves exact effects unchanged. [property]"""
     original = running.simulate
 
     def sometimes(scenario, policy, *, replication, **rest):
@@ -329,7 +329,7 @@ def test_a_failed_simulation_in_the_middle(monkeypatch):
 
 
 def test_rollouts_that_never_end():
-    """Where more than a tenth of the trajectories has rollouts that never end nothing is said, with numbers. [property]"""
+    """If more than a tenth of the trajectories has endless rollouts there is no answer, but counts. [property]"""
     scenario = Scenario.from_dict(
         {
             "name": "pausing",
@@ -352,7 +352,7 @@ def test_rollouts_that_never_end():
 
 
 def test_a_ready_table():
-    """The table of a sweep over the points gives what the call gives, in any order of its rows; another table is refused. [contract]"""
+    """The table of a sweep over the points gives what the call gives, in any order of rows; other tables are refused. [contract]"""
     vary = {"scenario.fleet.update_duration": UPDATE, "scenario.fleet.start_failure": (0.0, 0.3)}
     design = design_sensitivity(vary, size=5)
     values = dict(zip(design.names, map(list, design.values), strict=True))
@@ -371,7 +371,7 @@ def test_a_ready_table():
 
 
 def test_a_quantile_and_a_condition():
-    """A response may be a quantile or have a condition; both are taken at each point from its own replications. [oracle]"""
+    """A response may be a quantile or have a condition, computed at each point from its replications. [oracle]"""
     design = design_sensitivity({"x": (0.0, 1.0)}, size=4)
     rows = []
     for case, x in enumerate(design.values[0]):
@@ -385,14 +385,14 @@ def test_a_quantile_and_a_condition():
     for measure in ("makespan_s given good", "p50 makespan_s given good"):
         result = analyze_sensitivity(design, table, of=measure)
         assert index(result, "mu").loc["x", "estimate"] == pytest.approx(10)
-        # Of 0, 2, ... 38 the mean is 19, and the tenth of twenty 18.
+        # For 0, 2, ... 38 the mean is 19, and the tenth of twenty 18.
         middle = 18 if measure.startswith("p50") else 19
         np.testing.assert_allclose(result.points["response"], 10 * result.points["x"] + middle)
     assert analyze_sensitivity(design, table, of="makespan_s given escaped").is_constant
 
 
 def test_one_replication_has_no_interval():
-    """Nobody knows from one replication how much they vary: there are indices, but no intervals. [property]"""
+    """With one replication the variance is unknown: there are indices, but no intervals. [property]"""
     design = design_sensitivity(CUBE, size=10)
     result = analyze_sensitivity(design, ishigami(design)[:, None])
     assert result.indices["estimate"].notna().all()
@@ -401,7 +401,7 @@ def test_one_replication_has_no_interval():
 
 
 def test_nothing_moves():
-    """A response that is the same everywhere is said to be so, by both methods, without warnings of arithmetic. [contract]"""
+    """A constant response is reported as such, by both methods, without arithmetic warnings. [contract]"""
     for method in ("morris", "sobol"):
         design = design_sensitivity(CUBE, method=method)
         result = analyze_sensitivity(design, np.full(len(design), 0.1))
@@ -427,13 +427,13 @@ def test_sobol_in_words():
     [
         (lambda p: 3 * p["x"] - p["y"], ("rises", "falls", None)),
         (lambda p: 3 * p["x"] - (p["y"] - 0.5) ** 2, ("rises", None, None)),
-        # Up by far, and steeply down at the end: on average it rises, but it has no one direction.
+        # Rising by far, and steeply falling at the end: on average it rises, but not monotonically.
         (lambda p: p["x"].where(p["x"] < 0.75, 0.25 - (p["x"] - 0.75)), (None, None, None)),
     ],
 )
 @pytest.mark.parametrize("method", ["morris", "sobol"])
 def test_directions(method, respond, truth):
-    """A direction is stated of a monotone factor; the slope of a plane is exact, that of Morris is mu. [oracle]"""
+    """A monotone factor has a direction; the slope of a plane is exact, that of Morris is mu. [oracle]"""
     design = design_sensitivity(dict.fromkeys("xyz", (0.0, 1.0)), method=method, size=200)
     result = analyze_sensitivity(design, respond(design.points).to_numpy())
     factors = result.factors.set_index("factor")
@@ -449,7 +449,7 @@ def test_directions(method, respond, truth):
 
 
 def test_directions_of_lists():
-    """Numbers in ascending order have a direction, from first to last; other lists have none. [contract]"""
+    """Ascending numbers have a direction, from first to last; other lists have none. [contract]"""
     lists = {"up": [1, 2, 5], "mixed": [2, 1, 5], "words": ["a", "b"], "bools": [False, True]}
     for method in ("morris", "sobol"):
         design = design_sensitivity(lists, method=method, size=64)
@@ -460,7 +460,7 @@ def test_directions_of_lists():
 
 
 def test_luck_has_no_direction():
-    """Where every world has a slope, but none on average, a direction is stated in about 5 % of 200 cases. [property]"""
+    """If every world has a slope but the mean has none, a direction is stated in about 5 % of 200 cases. [property]"""
     design = design_sensitivity({"x": (0.0, 1.0)}, method="sobol", size=64)
     rng = np.random.default_rng(1)
     x = design.points[["x"]].to_numpy()
@@ -479,7 +479,7 @@ def test_luck_has_no_direction():
     ],
 )
 def test_slopes_are_covered(respond, slope):
-    """Intervals of slopes hold as often as they say, also of skewed and rare responses, over 200 designs. [oracle]"""
+    """Intervals of slopes cover as often as stated, also for skewed and rare responses, over 200 designs. [oracle]"""
     covered = 0
     for seed in range(200):
         design = design_sensitivity({"x": (0.0, 1.0), "y": (0.0, 1.0)}, method="sobol", size=128, seed=seed)
@@ -490,7 +490,7 @@ def test_slopes_are_covered(respond, slope):
 
 
 def test_the_picture_of_sobol():
-    """A light bar for the total has the dark one of the first order inside; the longest is on top. [contract]"""
+    """The light bar of the total contains the dark one of the first order; the longest is on top. [contract]"""
     design = design_sensitivity(CUBE, method="sobol", size=512)
     result = analyze_sensitivity(design, ishigami(design))
     ax = draw_on(plot_sensitivity, result)
@@ -507,8 +507,8 @@ def test_the_picture_of_sobol():
 
 
 @pytest.mark.parametrize("method", ["morris", "sobol"])
-def test_the_picture_says_the_direction(method):
-    """Beside each bar stands what the response does as the factor rises, and what has no effect has no mark. [contract]"""
+def test_the_picture_shows_the_direction(method):
+    """Beside each bar stands the response's direction as the factor rises; factors without effect have no mark. [contract]"""
     names = {"up": "rises", "down": "falls", "hill.of.a.very.long.name.indeed": "unclear", "nothing": "no effect"}
     design = design_sensitivity(dict.fromkeys(names, (0.0, 1.0)), method=method, size=64)
     points = design.points
@@ -535,19 +535,19 @@ def test_the_picture_says_the_direction(method):
     ],
 )
 def test_refusals(arguments, message):
-    """What makes no sense is refused before anything is simulated, with what is allowed. [contract]"""
+    """Invalid arguments are refused before anything is simulated, with the allowed values. [contract]"""
     arguments = {"vary": VARY, "of": "makespan_s"} | arguments
     assert message in str(refused(estimate_sensitivity, make(start_failure=0.01), **arguments))
 
 
 def test_responses_of_another_shape_are_refused():
-    """Too few numbers don't belong to a design. [contract]"""
+    """The number of responses has to match the design. [contract]"""
     design = design_sensitivity(CUBE)
     message = "the responses don't match the design (found shape (3,))"
     assert message in str(refused(analyze_sensitivity, design, [1.0, 2.0, 3.0]))
 
 
-def test_what_could_be_varied_is_told():
+def test_the_message_suggests_factors():
     """Without ranges the message has numbers that the scenario states. [contract]"""
     error = refused(estimate_sensitivity, make(start_failure=0.25), vary={}, of="makespan_s")
     assert "stated there, for example: fleet.start_failure = 0.25" in str(error)
@@ -567,7 +567,7 @@ def test_what_could_be_varied_is_told():
     ],
 )
 def test_verdicts_are_data(respond, expected, words):
-    """Every verdict that the sentence states is in to_dict(), and the words follow from it. [contract]"""
+    """Every verdict of the answer is in to_dict(), and the words follow from it. [contract]"""
     design = design_sensitivity(dict.fromkeys("xyz", (0.0, 1.0)))
     result = analyze_sensitivity(design, respond(design.points).to_numpy())
     document = result.to_dict()

@@ -1,4 +1,4 @@
-"""Deployments over HTTP: what the API documents, what is refused, and every revision as time passes."""
+"""Deployments over HTTP: documented calls, refusals, and every revision as time passes."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_a_canary_rollout_through_a_plain_client(clock):
 
 class TestActs:
     def test_pause_and_resume(self, app, clock):
-        """A paused deployment stands still until it is resumed; either act twice is a conflict. [contract]"""
+        """A paused deployment stands still until it is resumed; repeating either act is a conflict. [contract]"""
         clock.pass_s(10)
         assert state_of(call(app, "POST", "/deployments/d-1/pause")) == "paused"
         assert call(app, "POST", "/deployments/d-1/pause").status == 409
@@ -130,7 +130,7 @@ class TestActs:
         assert again.json["detail"] == "resume is impossible: the deployment is not paused"
 
     def test_promote_needs_canaries(self, app, clock):
-        """What has no canaries, or none that are resolved, can't be promoted. [contract]"""
+        """Without canaries, or before they are resolved, nothing can be promoted. [contract]"""
         for id_ in ("d-1", "d-2"):
             assert call(app, "POST", f"/deployments/{id_}/promote").status == 409
 
@@ -145,7 +145,7 @@ class TestActs:
         assert call(app, "POST", "/deployments/d-1/cancel").status == 409
 
     def test_rollback(self, app, clock):
-        """The answer is a new deployment of type rollback with the versions swapped, which nobody can act on. [contract]"""
+        """The answer is a new deployment of type rollback with swapped versions, which accepts no acts. [contract]"""
         clock.pass_s(10)
         rollback = call(app, "POST", "/deployments/d-1/rollback", b'{"target_version": 1.0}')
         deployment = rollback.json["deployment"]
@@ -155,14 +155,14 @@ class TestActs:
         for act in ACTS:
             assert call(app, "POST", f"/deployments/d-1-rollback/{act}").status == 409
 
-    def test_other_versions_are_gone(self, app, clock):
-        """Nodes go back to the version that they had. [contract]"""
+    def test_unavailable_versions(self, app, clock):
+        """Nodes can only be rolled back to the version that they had. [contract]"""
         answer = call(app, "POST", "/deployments/d-1/rollback", b'{"target_version": 0}')
         message = "rollback is impossible: the nodes have version 1 to go back to"
         assert (answer.status, answer.json["detail"]) == (409, message)
 
     def test_time_does_not_go_back(self, app, clock):
-        """Acts at one instant come one after the other, and so do answers if the clock falls back. [contract]"""
+        """Acts at one instant come one after the other, and so do answers if the clock goes backwards. [contract]"""
         clock.pass_s(10)
         for act in ("pause", "resume", "pause"):
             assert call(app, "POST", f"/deployments/d-1/{act}").status == 200
@@ -172,7 +172,7 @@ class TestActs:
 
 
 def test_behind_the_clock(clock, monkeypatch):
-    """What takes too long is said so, and goes on with the next request; no act is done meanwhile. [contract]"""
+    """A simulation that takes too long is reported, and continues with the next request; no act is done meanwhile. [contract]"""
     service = make_service(clock, patience_s=0)
     app = make_app(service)
     clock.pass_s(3600)
@@ -197,7 +197,7 @@ def test_behind_the_clock(clock, monkeypatch):
     ],
 )
 def test_an_answer_is_of_one_instant(method, path, body, status):
-    """The date is the instant at which the answer is true, even if the clock goes on meanwhile. [contract]"""
+    """The date is the instant of the answer's state, even if the clock goes on meanwhile. [contract]"""
 
     class Hasty(Clock):
         def __call__(self):
@@ -214,8 +214,8 @@ def test_an_answer_is_of_one_instant(method, path, body, status):
 
 
 class TestCreating:
-    def test_what_is_created(self, app, clock):
-        """It begins now, with the identity of the body, in the next world; the service says id and status. [contract]"""
+    def test_created_deployments(self, app, clock):
+        """A deployment begins now, with the body's identity, in the next world; the service sets id and status. [contract]"""
         clock.pass_s(90)
         status = {"state": "completed"}
         answer = call(app, "POST", "/deployments", body_of(id="mine", job_id="other", to_version=8, status=status))
@@ -228,7 +228,7 @@ class TestCreating:
         assert answer.headers["date"] == "Mon, 05 Jan 2026 08:01:30 GMT"
 
     def test_worlds_differ(self, app, clock):
-        """Deployments of one policy differ by what happens to them. [contract]"""
+        """Deployments of one policy have different outcomes. [contract]"""
         for _ in range(3):
             call(app, "POST", "/deployments", body_of())
         clock.pass_s(10**6)
@@ -236,7 +236,7 @@ class TestCreating:
         assert len({one["deployment"]["status"]["completed_at"] for one in listed}) == 3
 
     def test_the_rollout_dialect(self, app):
-        """A body under the key rollout is answered so. [contract]"""
+        """A body under the key rollout is answered in that form. [contract]"""
         assert call(app, "POST", "/deployments", IN_ROLLOUT).json["rollout"]["id"] == "d-3"
 
     def test_lists_say_the_dialect(self, app):
@@ -261,12 +261,12 @@ class TestCreating:
         ],
     )
     def test_bad_bodies(self, app, body, says):
-        """They are refused with the problems of a file. [contract]"""
+        """Invalid bodies are refused with the problems of a file. [contract]"""
         answer = call(app, "POST", "/deployments", body)
         assert (answer.status, answer.headers["content-type"]) == (400, "application/problem+json")
         assert any(says in problem for problem in answer.json["problems"])
 
-    def test_what_the_scenario_excludes(self, app):
+    def test_policies_impossible_in_the_scenario(self, app):
         """A valid policy that is impossible in the scenario is a conflict. [contract]"""
         body = body_of(type="rollback", from_version=(1 << 63) - 1, to_version=None)
         assert call(app, "POST", "/deployments", body).status == 201
@@ -275,8 +275,8 @@ class TestCreating:
         message = "versions are too large (found 9223372036854775807, 9223372036854775808)"
         assert (answer.status, answer.json["detail"]) == (409, message)
 
-    def test_all_that_the_scenario_excludes(self, app, monkeypatch):
-        """A conflict has every problem, as bad bodies do. [contract]"""
+    def test_all_contradictions_of_the_scenario(self, app, monkeypatch):
+        """A conflict has every problem, as for bad bodies. [contract]"""
 
         def refuse(*_):
             raise InputError([Problem("too fast", ("max_parallel",)), Problem("too late")])
@@ -287,7 +287,7 @@ class TestCreating:
         assert answer.json["problems"] == ["max_parallel: too fast", "too late"]
 
     def test_fleets_that_are_too_large(self, clock):
-        """The memory that is missing is said, and no other engine is suggested, which the service has not. [contract]"""
+        """The message states the missing memory, and suggests no other engine, as the service has none. [contract]"""
         raw = SIX | {"fleet": {**SIX["fleet"], "nodes": 999_999}}
         scenario = Scenario.from_dict(raw)
         with pytest.raises(InputError, match="too many nodes for the memory limit") as refused:
@@ -295,7 +295,7 @@ class TestCreating:
         assert "compiled" not in str(refused.value)
 
     def test_their_number_is_limited(self, app):
-        """Beyond the limit nothing is created. [contract]"""
+        """Beyond the limit no deployment is created. [contract]"""
         statuses = [call(app, "POST", "/deployments", body_of()).status for _ in range(4)]
         assert statuses == [201, 201, 201, 429]
         assert call(app, "GET", "/deployments").json["total"] == 5
@@ -318,7 +318,7 @@ class TestCreating:
     ],
 )
 def test_status_codes(app, clock, method, path, status):
-    """Problems are told in JSON, and methods that are allowed in the header. [contract]"""
+    """Problems are in JSON, and allowed methods in the header. [contract]"""
     clock.pass_s(10)
     answer = call(app, method, path)
     assert answer.status == status
@@ -328,5 +328,5 @@ def test_status_codes(app, clock, method, path, status):
 
 
 def test_bodies_of_other_types(app):
-    """A form of another page, which needs no permission, is no JSON. [contract]"""
+    """A form of another site, which browsers send without permission, is refused as not JSON. [contract]"""
     assert call(app, "POST", "/deployments", body_of(), content_type="text/plain").status == 415

@@ -1,4 +1,4 @@
-"""The command `serve`: its address, what it says, and how it ends."""
+"""The command `serve`: its address, messages and end."""
 
 import json
 import socket
@@ -31,13 +31,13 @@ def write(folder):
     ("host", "says"), [("nowhere.invalid", "--host: not an address"), ("192.0.2.1", "--host: can't listen")]
 )
 def test_other_addresses(host, says):
-    """What is no address of this machine is an error that says so; no name is looked up. [contract]"""
+    """An address not of this machine is an error that says so; no name is looked up. [contract]"""
     with pytest.raises(InputError, match=says):
         serving.listen(host, 0)
 
 
 def test_port_in_use(tmp_path):
-    """It says that the port is taken, and how to find another one. [contract]"""
+    """The message says that the port is taken, and how to find another one. [contract]"""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         result = invoke("serve", write(tmp_path), "--port", port)
@@ -46,7 +46,7 @@ def test_port_in_use(tmp_path):
 
 
 def test_missing_packages(tmp_path, monkeypatch):
-    """It says what to install. [contract]"""
+    """The message says what to install. [contract]"""
     monkeypatch.setattr(serving, "find_spec", lambda name: None)
     result = invoke("serve", write(tmp_path))
     assert result.exit_code == 2
@@ -54,7 +54,7 @@ def test_missing_packages(tmp_path, monkeypatch):
 
 
 def test_ctrl_c_is_quiet(tmp_path, monkeypatch):
-    """It ends without a word, and the port is free again. [contract]"""
+    """Ctrl-C ends it silently, and frees the port. [contract]"""
     import uvicorn
 
     def run(_, sockets):
@@ -90,7 +90,7 @@ def test_ctrl_c_during_a_request_is_quiet(caplog):
 
 
 def test_printed_ids_at_high_speed(tmp_path, monkeypatch):
-    """The ids are those of the policies, even if there is a rollback before they are printed. [contract]"""
+    """Printed ids are those of the policies, even if a rollback comes first. [contract]"""
     import uvicorn
 
     monkeypatch.setattr(uvicorn.Server, "run", lambda *_, **__: None)
@@ -103,7 +103,7 @@ def test_printed_ids_at_high_speed(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("speed", ["0", "nan", "-1", "10001"])
 def test_speeds(tmp_path, speed):
-    """A clock must go forward, and not too fast. [contract]"""
+    """The speed of the clock must be positive and not too high. [contract]"""
     result = invoke("serve", write(tmp_path), "--speed", speed)
     assert result.exit_code == 2
     assert "--speed" in result.output

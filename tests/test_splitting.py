@@ -1,4 +1,4 @@
-"""Splitting: of any process, against a chain whose law is known; and of rollouts, whose branches both engines agree on."""
+"""Splitting: against a chain with a known law, and for rollouts, with branches that both engines agree on."""
 
 from __future__ import annotations
 
@@ -69,8 +69,8 @@ def test_a_chain_is_split_without_bias() -> None:
     assert error < 0.1 * TRUTH
 
 
-def test_levels_that_miss_the_event_make_no_bias() -> None:
-    """A mean of something else than the event, the steps until the end, is unbiased too, and 1 is 1. [oracle]"""
+def test_levels_unrelated_to_the_measure_cause_no_bias() -> None:
+    """The mean number of steps until the end is unbiased, too, and the mean of 1 is 1. [oracle]"""
     found = np.array([one.estimates for one in runs([2, 4], 300, 60)])
     # Steps from state i: 1 + up * steps from i + 1 + down * steps from i - 1.
     n = len(CHAIN.up)
@@ -81,11 +81,11 @@ def test_levels_that_miss_the_event_make_no_bias() -> None:
     assert abs(one - 1) <= 4 * error + 1e-12
 
 
-def test_the_gain_of_splitting_is_what_is_said() -> None:
+def test_the_gain_of_splitting_is_the_stated_one() -> None:
     """With as many steps of the chain, splitting has less than a tenth of the variance of plain simulation. [oracle]"""
     split_runs = runs([2, 3, 4, 5, 6, 7], 200, 100)
     estimates = np.array([one.estimates[0] for one in split_runs])
-    # More than were done: those before a branch are counted with each of its children.
+    # More than were taken: those before a branch are counted with each of its children.
     steps = np.mean([sum(values[:, 1].sum() for values in one.values) for one in split_runs])
     plain_steps = np.mean([values[:, 1].mean() for one in split_runs for values in one.values[:1]])
     plain = TRUTH * (1 - TRUTH) / (steps / plain_steps)
@@ -102,15 +102,15 @@ def test_intervals_of_repetitions_cover() -> None:
     assert covered >= 86  # 4 standard errors below 95
 
 
-def test_a_level_that_nobody_reaches_ends_the_run() -> None:
-    """Beyond it all fractions are 0, and the estimate is what was seen so far. [contract]"""
+def test_an_unreached_level_ends_the_run() -> None:
+    """Beyond it all fractions are 0, and the estimate is the one so far. [contract]"""
     found = split(Chain((1e-12, 0.5)), [2, 3], effort=10, first=0, seed=0)
     assert found.fractions.tolist() == [0.0, 0.0]
     assert found.estimates.tolist() == [0.0, 1.0, 1.0]
 
 
 def test_the_same_numbers_give_the_same_run() -> None:
-    """A run depends on its numbers and the seed, and on nothing else. [property]"""
+    """A run depends only on its numbers and the seed. [property]"""
     one, other = (runs([2, 3, 4], 1, 40)[0] for _ in range(2))
     assert one.estimates.tolist() == other.estimates.tolist()
 
@@ -119,7 +119,7 @@ def test_the_same_numbers_give_the_same_run() -> None:
 
 
 def test_engines_agree_on_branches() -> None:
-    """Whose numbers nodes have, and who was dispatched when a level was reached, is the same in both engines. [property]"""
+    """Both engines agree on the numbers of nodes, and on those dispatched when a level was reached. [property]"""
     n_reached = 0
     for number in range(120):
         chance = random.Random(1000 + number)
@@ -140,8 +140,8 @@ def test_engines_agree_on_branches() -> None:
     assert n_reached > 60
 
 
-def test_a_branch_repeats_what_happened_before_it() -> None:
-    """Whatever the fresh numbers are, a branch reaches the level with the same nodes dispatched. [property]"""
+def test_a_branch_repeats_its_past() -> None:
+    """With any fresh numbers, a branch reaches the level with the same nodes dispatched. [property]"""
     n_branched = 0
     for number in range(100):
         chance = random.Random(5000 + number)
@@ -163,7 +163,7 @@ def test_a_branch_repeats_what_happened_before_it() -> None:
 
 
 def test_branches_without_branching_are_replications() -> None:
-    """Replications whose nodes have their own number are those of `simulate`. [property]"""
+    """Replications whose nodes have their own number equal those of `simulate`. [property]"""
     from simdeploy.engines.running import run_block
 
     scenario = Scenario.from_dict(scenario_of(Decisions(random.Random(7).randbytes(256))))
@@ -202,7 +202,7 @@ def rollouts(event: str, counts: str = "failed_nodes") -> Rollouts:
 
 @pytest.mark.parametrize(("at_least", "levels"), [(5, [2, 3, 4]), (6, [2, 4, 5]), (6, [3])])
 def test_rollouts_are_split_without_bias(at_least: int, levels: list[int]) -> None:
-    """The number of nodes that fail to start is binomial; runs are within 4 standard errors of its tail. [oracle]"""
+    """Runs are within 4 standard errors of the binomial tail of nodes that fail to start. [oracle]"""
     process, effort = rollouts(f"failed_nodes >= {at_least}"), 150
     size = effort * (len(levels) + 1)
     found = np.array(
@@ -216,11 +216,11 @@ def test_rollouts_are_split_without_bias(at_least: int, levels: list[int]) -> No
 
 
 def test_levels_of_a_pilot_lead_to_the_event() -> None:
-    """They ascend, about a fifth gets from each to the next, and the last is no higher than the event. [property]"""
+    """They ascend, about a fifth of the runs reaches the next one, and the last is at most the event's. [property]"""
     levels, n_rollouts = choose_levels(rollouts("failed_nodes >= 8"), effort=300, first=1 << 31)
     assert levels == sorted(set(levels))
     assert 3 <= len(levels) <= 7
     assert 6 <= levels[-1] <= 8
     assert n_rollouts == 300 * (1 + 2 * len(levels))
     exposed, _ = choose_levels(rollouts("peak_exposed_nodes >= 58", "peak_exposed_nodes"), effort=50, first=1 << 31)
-    assert exposed == []  # often enough as it is
+    assert exposed == []  # often enough without further levels

@@ -1,4 +1,4 @@
-"""The store: what is finished survives, nothing is taken for finished that isn't, and others can read it."""
+"""The store: finished work survives, unfinished work never counts as finished, and other programs can read it."""
 
 import contextlib
 import doctest
@@ -42,7 +42,7 @@ QUESTION = {
 
 
 def make_frame(number, n_rows=4):
-    """Make the rows of a part: columns of every type, two of which begin alike, some of them missing."""
+    """Make the rows of a part: columns of every type, two with a common prefix, some with missing values."""
     import pandas as pd
 
     first = number * n_rows
@@ -61,14 +61,14 @@ def make_frame(number, n_rows=4):
 
 
 def make_table(number, n_rows=4):
-    """Make a part as a sweep hands it over."""
+    """Make a part as a sweep passes it."""
     import pyarrow as pa
 
     return pa.Table.from_pandas(make_frame(number, n_rows), preserve_index=False)
 
 
 def intercept(act, at, names, put):
-    """Call `act` before one of the calls that change the disk; if that is a write, half of it is done before.
+    """Call `act` before one of the calls that change the disk; if that is a write, after half of it.
 
     `at` is the call's number, or what is called, on which file, and for which time. Returns the list of calls, which
     grows.
@@ -98,7 +98,7 @@ def intercept(act, at, names, put):
 
 
 def write_missing(folder, question, n_parts, *, report=lambda number: None):
-    """Do what a sweep does: open the folder, write what it doesn't have, finish."""
+    """Open the folder, write its missing parts, and finish, as a sweep does."""
     from simdeploy.experiments.store import Store
 
     with Store.open(folder, question=question, make_cut=lambda: {"n_parts": n_parts}) as store:
@@ -117,7 +117,7 @@ SCRIPT = "\n".join(inspect.getsource(function) for function in (make_frame, make
 
 @contextlib.contextmanager
 def running(script, *args):
-    """Run a script in another process that has the functions above; it is ended when the block is left."""
+    """Run a script in another process with the functions above, until the block ends."""
     text = f"import json, os, sys\nQUESTION, CALLS = {QUESTION!r}, {CALLS!r}\n{SCRIPT}\n{script}"
     with subprocess.Popen(
         [sys.executable, "-c", text, *map(str, args)],
@@ -148,7 +148,7 @@ def catch(call, *args, **options):
 
 
 def look(folder):
-    """Return all that is in a folder: names and bytes."""
+    """Return a folder's contents: names and bytes."""
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
@@ -161,7 +161,7 @@ def expect(numbers=range(N_PARTS)):
 
 
 def check_complete(folder, reference):
-    """Check that a folder is the one that nothing ever happened to."""
+    """Check that a folder equals an undisturbed one."""
     stored = read_store(folder, verify=True)
     assert stored.is_complete
     assert_frame_equal(stored.to_frame(), expect(), check_exact=True)
@@ -171,7 +171,7 @@ def check_complete(folder, reference):
 
 
 def check_mended(folder, reference, *notes):
-    """Check that a call on a folder says these notes, and leaves one that nothing ever happened to."""
+    """Check that a call on a folder gives these notes, and leaves it as if undisturbed."""
     assert write_missing(folder, QUESTION, N_PARTS) == notes
     check_complete(folder, reference)
 
@@ -189,7 +189,7 @@ def write_parts(folder, numbers):
 
 @contextlib.contextmanager
 def warned_of(number, message):
-    """Expect what a reader says of a part that it leaves out, and of the one that is missing then."""
+    """Expect the warnings of a reader about a part that it leaves out and about the missing part."""
     with (
         pytest.warns(SimdeployWarning, match=rf"store: part {number} is left out \({message}"),
         pytest.warns(SimdeployWarning, match="1 of 3 parts are missing"),
@@ -198,7 +198,7 @@ def warned_of(number, message):
 
 
 def fail_with(code):
-    """Return a call of the operating system's that ends with an error."""
+    """Return a system call that fails with an error."""
 
     def fail(*_):
         raise OSError(code, os.strerror(code))
@@ -208,7 +208,7 @@ def fail_with(code):
 
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory):
-    """A complete store that nothing ever happened to."""
+    """A complete, undisturbed store."""
     folder = tmp_path_factory.mktemp("reference") / "store"
     assert write_missing(folder, QUESTION, N_PARTS) == ()
     return folder
@@ -222,7 +222,7 @@ def journal(reference):
 
 @pytest.fixture(scope="module")
 def calls(tmp_path_factory):
-    """What writing a store asks of the operating system, call by call, if nothing happens to it."""
+    """The system calls of an undisturbed writer."""
     folder = tmp_path_factory.mktemp("calls") / "store"
     with pytest.MonkeyPatch.context() as patch:
         calls = intercept(None, None, CALLS, patch.setattr)
@@ -238,16 +238,16 @@ def folder(reference, tmp_path):
 
 @pytest.fixture
 def begun(tmp_path):
-    """A store of which only the first part is finished."""
+    """A store with only the first part finished."""
     write_parts(tmp_path / "begun", [0])
     return tmp_path / "begun"
 
 
 class TestTable:
-    """What is written comes back, and with the same bytes whenever it is written."""
+    """Tables read back unchanged, and are written with the same bytes each time."""
 
-    def test_it_comes_back(self, folder, reference):
-        """A finished store has the rows in order, with the types that they had [contract]."""
+    def test_it_reads_back(self, folder, reference):
+        """A finished store has its rows in order, with their types. [contract]"""
         stored = read_store(folder)
         assert stored.is_complete
         assert len(stored) == N_PARTS * N_ROWS
@@ -258,13 +258,13 @@ class TestTable:
 
     @pytest.mark.parametrize("order", [(2, 0, 1), (2, 1, 0)])
     def test_order_of_parts(self, tmp_path, reference, order):
-        """Parts may be finished in any order: files and table are the same [property]."""
-        for number in order:  # each by a call of its own
+        """Parts may be finished in any order: files and table are the same. [property]"""
+        for number in order:  # each by a separate call
             write_parts(tmp_path / "store", [number])
         check_mended(tmp_path / "store", reference)
 
-    def test_what_pandas_notes_besides(self, tmp_path, reference):
-        """Index, attributes and pieces of a table change no byte [property]."""
+    def test_metadata_of_pandas(self, tmp_path, reference):
+        """Index, attributes and chunks of a table change no byte. [property]"""
         with open_store(tmp_path / "store") as store:
             for number in range(N_PARTS):
                 frame = make_frame(number)
@@ -275,7 +275,7 @@ class TestTable:
         check_complete(tmp_path / "store", reference)
 
     def test_index(self, tmp_path):
-        """What was an index is a column like others [contract]."""
+        """An index is stored as ordinary columns. [contract]"""
         with open_store(tmp_path / "store") as store:
             for number in range(N_PARTS):
                 store.write(number, pa.Table.from_pandas(make_frame(number).set_index("makespan_s")))
@@ -283,13 +283,13 @@ class TestTable:
         assert_frame_equal(read_store(tmp_path / "store").to_frame(), expect()[columns], check_exact=True)
 
     def test_files(self, folder):
-        """Parts are compressed with zstd, column by column [contract]."""
+        """Parts are compressed with zstd, column by column. [contract]"""
         for path in (folder / "parts").iterdir():
             group = pq.read_metadata(path).row_group(0)
             assert {group.column(place).compression for place in range(group.num_columns)} == {"ZSTD"}
 
     def test_later_libraries(self):
-        """What a later pyarrow or pandas notes of the types is stored as the first part has it [contract]."""
+        """Type metadata of a later pyarrow or pandas are stored as in the first part. [contract]"""
         first = fit_table(make_table(0), None)
         noted = first.schema.metadata[b"pandas"]
         older = first.schema.with_metadata({b"pandas": noted.replace(pa.__version__.encode(), b"17.0.0")})
@@ -297,7 +297,7 @@ class TestTable:
         assert fit_table(make_table(1), older).schema.metadata == older.metadata
 
     def test_table_of_replicate(self, tmp_path, make_scenario):
-        """The table of `replicate` comes back as it was, types included, failed rows and all [contract]."""
+        """The table of `replicate` reads back unchanged, with types and failed rows. [contract]"""
         table = simdeploy.replicate(make_scenario(fleet={"start_failure": 0.1}), replications=3)
         failed = {"scenario": "plain", "policy": "p", "replication": 3, "status": "failed", "error": "Error: no"}
         parts = [
@@ -314,7 +314,7 @@ class TestTable:
         assert_frame_equal(stored, pd.concat(parts, ignore_index=True), check_exact=True)
 
     def test_tables_without_pandas(self, tmp_path):
-        """Of a table that pandas didn't make, whole numbers that may be missing are Int64, others int64 [contract]."""
+        """In a table not made by pandas, nullable whole numbers are Int64, others int64. [contract]"""
         columns = {  # name, type of pyarrow, whether a value may be missing, type of pandas
             "replication": (pa.int64(), False, "int64"),
             "waves": (pa.int64(), True, "Int64"),
@@ -347,7 +347,7 @@ class TestTable:
     )
     @pytest.mark.parametrize("is_resumed", [False, True])
     def test_other_columns(self, tmp_path, change, message, is_resumed):
-        """A part with other columns than those before it is refused, and the columns are named [contract]."""
+        """A part with other columns than earlier ones is refused, and the columns are named. [contract]"""
         store = open_store(tmp_path / "store")
         store.write(0, make_table(0))
         if is_resumed:
@@ -361,10 +361,10 @@ class TestTable:
 
 
 class TestMistakes:
-    """What no sweep should do."""
+    """Invalid use by a sweep."""
 
     def test_writing(self, begun):
-        """A finished part isn't written again, and a negative number is none [contract]."""
+        """Writing a finished part again, and negative numbers, are errors. [contract]"""
         with open_store(begun) as store:
             with pytest.raises(ValueError, match="part 0 is finished already"):
                 store.write(0, make_table(0))
@@ -373,7 +373,7 @@ class TestMistakes:
 
     @pytest.mark.parametrize(("n_parts", "wrong"), [(3, 1), (0, 0)])
     def test_finishing(self, begun, n_parts, wrong):
-        """A store is finished only with all parts and no others [contract]."""
+        """A store can only be finished with all parts and no others. [contract]"""
         with open_store(begun) as store:
             with pytest.raises(ValueError, match=f"see part {wrong}$"):
                 store.finish(n_parts)
@@ -382,7 +382,7 @@ class TestMistakes:
         assert (begun / "journal.jsonl").read_text().count("complete") == 1
 
     def test_closed(self, begun):
-        """Nothing is written to a closed store [contract]."""
+        """Nothing is written to a closed store. [contract]"""
         with open_store(begun) as store:
             pass
         store.close()
@@ -392,10 +392,10 @@ class TestMistakes:
 
 
 class TestManifest:
-    """What the manifest says."""
+    """Contents of the manifest."""
 
     def test_hashes(self, folder):
-        """Hashes are those of canonical JSON, which others can compute, too [contract]."""
+        """Hashes are those of canonical JSON, so that other programs can compute them. [contract]"""
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
         for name, value in {**QUESTION, "question": QUESTION, "cut": {"n_parts": N_PARTS}}.items():
             if name in manifest["hashes"]:
@@ -406,14 +406,14 @@ class TestManifest:
         assert read_store(folder).manifest["question"] == QUESTION
 
     def test_versions(self, folder):
-        """Versions of all that makes numbers and files are there [contract]."""
+        """The versions of everything that affects numbers and files are recorded. [contract]"""
         versions = read_store(folder).manifest["versions"]
         assert versions["simdeploy"] == simdeploy.__version__
         assert versions["pyarrow"] == pa.__version__
         assert {"python", "numpy", "scipy", "pandas"} <= set(versions)
 
     def test_journal(self, folder):
-        """The journal has number, rows, size and checksum of each part, and says at the end that there are no more [contract]."""
+        """The journal has number, rows, size and checksum of each part, and an end mark. [contract]"""
         *lines, end = map(json.loads, (folder / "journal.jsonl").read_text().splitlines())
         assert end == {"complete": N_PARTS}
         for number, line in enumerate(lines):
@@ -434,7 +434,7 @@ class TestManifest:
             }
 
     def test_cut_is_made_once(self, tmp_path):
-        """The cut is made for a new folder only, and is the same value in the call that made it and in later ones [contract]."""
+        """The division into parts is made for a new folder only, and is the same in all later calls. [contract]"""
         made = []
 
         def make_cut():
@@ -450,7 +450,7 @@ class TestManifest:
         assert len(made) == 1
 
     def test_cut_that_fails(self, tmp_path):
-        """Whatever ends the making of the cut, the folder can be begun again [contract]."""
+        """If making the division fails, the folder can be begun again. [contract]"""
         with pytest.raises(KeyboardInterrupt):
             Store.open(tmp_path / "store", question=QUESTION, make_cut=lambda: (_ for _ in ()).throw(KeyboardInterrupt))
         with open_store(tmp_path / "store") as store:
@@ -458,7 +458,7 @@ class TestManifest:
 
 
 class TestRefusals:
-    """Folders that are not to be written to are left as they are."""
+    """Folders that must not be written to are left unchanged."""
 
     def check_refusal(self, folder, message, question=QUESTION, error=InputError):
         before = look(folder)
@@ -488,18 +488,18 @@ class TestRefusals:
         ],
     )
     def test_other_question(self, folder, change, message):
-        """A folder of another question is refused with what differs [contract]."""
+        """A folder of another question is refused with the differences. [contract]"""
         self.check_refusal(folder, re.escape(message), {**QUESTION, **change})
 
     def test_other_version(self, folder, monkeypatch):
-        """A folder of another version of simdeploy is refused with what to do, and can be read [contract]."""
+        """A folder of another version of simdeploy is refused with advice, and can be read. [contract]"""
         monkeypatch.setattr(simdeploy, "__version__", "9.8.7")
         now = re.escape(read_store(folder).manifest["versions"]["simdeploy"])
         self.check_refusal(folder, f"begun with simdeploy {now}; .* 9.8.7 may differ; resume with simdeploy {now}")
         assert len(read_store(folder)) == N_PARTS * N_ROWS
 
     def test_other_libraries(self, folder, monkeypatch):
-        """A folder begun with another version of a library is gone on with, and it is said [contract]."""
+        """A folder begun with another version of a library is resumed with a note. [contract]"""
         monkeypatch.setattr("simdeploy.experiments.store.manifest._find_version", lambda name: f"{name}-0")
         begun_with = read_store(folder).manifest["versions"]["numpy"]
         with open_store(folder) as store:
@@ -519,7 +519,7 @@ class TestRefusals:
         ],
     )
     def test_foreign_folder(self, tmp_path, files):
-        """A folder of something else is refused and left as it is; reading it says the same [contract]."""
+        """A folder with other contents is refused and left unchanged, by writers and readers. [contract]"""
         for name, text in files.items():
             (tmp_path / name).parent.mkdir(exist_ok=True)
             (tmp_path / name).write_text(text)
@@ -528,7 +528,7 @@ class TestRefusals:
             read_store(tmp_path)
 
     def test_later_format(self, folder):
-        """A format that isn't known is refused, to writers and readers [contract]."""
+        """An unknown format is refused, by writers and readers. [contract]"""
         text = (folder / "manifest.json").read_text()
         (folder / "manifest.json").write_text(text.replace('"format_version": 2', '"format_version": 3'))
         self.check_refusal(folder, r"doesn't know the store's format \(found 3\); allowed: 1 or 2")
@@ -536,7 +536,7 @@ class TestRefusals:
             read_store(folder)
 
     def test_file(self, tmp_path):
-        """A file is no folder [contract]."""
+        """A file in place of the folder is refused. [contract]"""
         path = tmp_path / "file"
         path.write_text("mine")
         for call in (open_store, read_store):
@@ -551,16 +551,16 @@ class TestRefusals:
             open_store(tmp_path / "link" / "below")
 
     def test_below_a_file(self, tmp_path):
-        """A folder that can't be made is said to be so [contract]."""
+        """A folder that can't be made is reported. [contract]"""
         (tmp_path / "file").write_text("mine")
         with pytest.raises(StoreError, match=r"file/store: can't be written to \(.*\)"):
             open_store(tmp_path / "file" / "store")
 
 
 class TestKilled:
-    """A process that is killed loses the part in flight, and nothing else."""
+    """A killed process loses only the part in flight."""
 
-    # A process that has imported everything, and makes a writer of itself for each line that it reads.
+    # A process that has imported everything, and forks a writer for each line that it reads.
     WRITERS = """
 import pandas, pyarrow
 import simdeploy.experiments.store
@@ -589,7 +589,7 @@ while line := sys.stdin.readline():
 
     @pytest.fixture
     def kill_at(self, writers):
-        """Let a writer begin, kill it just before a call; return the parts of which it had said that they are finished."""
+        """Start a writer, kill it just before a call; return the parts it reported as finished."""
 
         def kill(folder, at):
             print(json.dumps([str(folder), at, N_PARTS]), file=writers.stdin, flush=True)
@@ -603,7 +603,7 @@ while line := sys.stdin.readline():
         return kill
 
     def check_resumed(self, folder, finished, reference):
-        """Check that what was finished is kept, that one part at most is lost, and that the rest comes as ever."""
+        """Check that finished parts are kept, at most one part is lost, and the rest is completed."""
         before = look_at_parts(folder) if folder.exists() else {}
         with open_store(folder) as store:
             assert len(finished) <= len(store.finished) <= len(finished) + 1
@@ -613,23 +613,23 @@ while line := sys.stdin.readline():
         check_complete(folder, reference)
 
     @pytest.mark.parametrize(
-        ("at", "n_said", "note"),
+        ("at", "n_reported", "note"),
         [
             (["write", ".manifest.json.tmp", 1], 0, None),
             (["replace", ".manifest.json.tmp", 1], 0, None),
             (["write", ".part-000001.parquet.tmp", 1], 1, None),
             (["replace", ".part-000001.parquet.tmp", 1], 1, None),
-            # Moved to its place, without a line in the journal; with half a line; with a line that isn't flushed.
+            # Moved to its place, without a line in the journal; with half a line; with an unflushed line.
             (["fsync", "parts", 2], 1, "recomputing part 1: not in the journal"),
             (["write", "journal.jsonl", 2], 1, "dropped the incomplete last line"),
             (["fsync", "journal.jsonl", 2], 1, None),
             (["write", "journal.jsonl", N_PARTS + 1], N_PARTS, "dropped the incomplete last line"),
         ],
     )
-    def test_at_a_chosen_moment(self, tmp_path, kill_at, reference, at, n_said, note):
-        """Whatever it was doing, the next call resumes and ends with the same table and files [property]."""
+    def test_at_a_chosen_moment(self, tmp_path, kill_at, reference, at, n_reported, note):
+        """Whatever the writer was doing, the next call completes the same table and files. [property]"""
         finished = kill_at(tmp_path / "store", at)
-        assert finished == list(range(n_said))
+        assert finished == list(range(n_reported))
         copy = shutil.copytree(tmp_path / "store", tmp_path / "copy")
         notes = write_missing(copy, QUESTION, N_PARTS)
         assert any(note in text for text in notes) if note else notes == ()
@@ -637,7 +637,7 @@ while line := sys.stdin.readline():
         self.check_resumed(tmp_path / "store", finished, reference)
 
     def test_order_of_calls(self, calls):
-        """A part is flushed before it is moved, its place before the journal names it, and the journal at last [contract]."""
+        """A part is flushed, then moved, its folder flushed, and then the journal written and flushed. [contract]"""
         begin = calls.index(("open", ".part-000001.parquet.tmp"))
         assert [call for call in calls[begin:] if call[0] != "open"][:6] == [
             ("write", ".part-000001.parquet.tmp"),
@@ -650,13 +650,13 @@ while line := sys.stdin.readline():
 
     @pytest.mark.slow
     def test_at_every_moment(self, tmp_path, kill_at, calls, reference):
-        """So it is before every single call to the operating system [property]."""
+        """The same holds before every single system call. [property]"""
         for at in range(1, len(calls) + 1):
             self.check_resumed(tmp_path / f"{at}", kill_at(tmp_path / f"{at}", at), reference)
 
     @pytest.mark.slow
     def test_at_every_moment_of_a_repair(self, tmp_path, kill_at, reference, journal):
-        """So it is while a damaged folder is repaired, which costs no part that was whole [property]."""
+        """The same holds during a repair, which loses no sound part. [property]"""
         damaged = shutil.copytree(reference, tmp_path / "damaged")
         (damaged / "journal.jsonl").write_bytes(journal[: journal.rindex(b'"complete"')])
         os.truncate(damaged / "parts/part-000001.parquet", 100)
@@ -675,7 +675,7 @@ while line := sys.stdin.readline():
             check_complete(folder, reference)
 
     def test_again_and_again(self, tmp_path, kill_at, reference):
-        """Runs that are killed one after another get there, each from where the one before it was [property]."""
+        """Runs killed one after another complete the store in the end. [property]"""
         for n_finished in range(1, N_PARTS + 1):
             # Before it flushes the line of its first part.
             assert kill_at(tmp_path / "store", ["fsync", "journal.jsonl", 1]) == []
@@ -686,7 +686,7 @@ while line := sys.stdin.readline():
 
 
 class TestFullDisk:
-    """A disk that is full costs the part that finds no place."""
+    """A full disk loses only the part that doesn't fit."""
 
     NEED_ROOM = ("mkdir", "open", "write", "fsync", "replace")
     REASONS = (
@@ -696,7 +696,7 @@ class TestFullDisk:
     )
 
     def test_at_every_moment(self, tmp_path, reference):
-        """Whichever call to the operating system finds no room: it is said, nothing half counts, and it goes on [property]."""
+        """Whichever system call finds no room, it is reported, nothing incomplete counts, and the store can be resumed. [property]"""
         for at, (reason, text) in enumerate(itertools.cycle(self.REASONS), start=1):
             folder, finished = tmp_path / f"{at}", []
             what = re.escape(f"{text} ({os.strerror(reason)})")
@@ -717,7 +717,7 @@ class TestFullDisk:
         assert at > 30
 
     def test_closed_after_it(self, begun, monkeypatch):
-        """After such a failure the store is closed, and free for the next call [contract]."""
+        """After such a failure the store is closed, and available to the next call. [contract]"""
         with open_store(begun) as store:
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(os, "fsync", fail_with(errno.ENOSPC))
@@ -729,7 +729,7 @@ class TestFullDisk:
                 assert again.finished == {0}
 
     def test_limit_of_the_system(self, tmp_path, reference):
-        """A limit that the system itself enforces ends a run in the midst of a write, which loses that part only [contract]."""
+        """A system limit that ends a run during a write loses only that part. [contract]"""
         pytest.importorskip("resource")
         script = """
 import resource
@@ -751,11 +751,11 @@ except SimdeployError as error:
 
 
 class TestDamage:
-    """What was damaged afterwards is found, named and computed again."""
+    """Later damage is detected, named and repaired."""
 
     @given(data=st.data())
     def test_journal_cut_anywhere(self, data, tmp_path_factory, reference, journal):
-        """A journal that ends anywhere, with anything after it, leads to the same table and files [property]."""
+        """A journal cut anywhere, with any text after it, leads to the same table and files. [property]"""
         kept = data.draw(st.integers(0, len(journal)), label="kept bytes")
         tail = data.draw(
             st.sampled_from([b"", b"\0" * 9, b'{"part": 1', b"\xff\n", b'{"part": 2}\n', b"7\n"]), label="tail"
@@ -774,7 +774,7 @@ class TestDamage:
         shutil.rmtree(folder)
 
     def test_journal_at_every_byte(self, tmp_path, journal):
-        """At every byte, what a journal says is what its whole lines say, and a part of a line is noticed [property]."""
+        """Cut at any byte, a journal counts by its complete lines, and a partial line is noticed. [property]"""
         path = tmp_path / "journal.jsonl"
         for kept in range(len(journal) + 1):
             path.write_bytes(journal[:kept])
@@ -786,7 +786,7 @@ class TestDamage:
             assert found.unreadable == []
 
     def test_journal_gone(self, folder, reference):
-        """Without its journal nothing counts as finished [contract]."""
+        """Without its journal nothing counts as finished. [contract]"""
         (folder / "journal.jsonl").unlink()
         with pytest.warns(SimdeployWarning, match="3 of 3 parts are missing"):
             assert len(read_store(folder)) == 0
@@ -794,14 +794,14 @@ class TestDamage:
         check_complete(folder, reference)
 
     def test_line_in_the_middle(self, folder, reference, journal):
-        """A line that can't be read costs its part, and is named [contract]."""
+        """An unreadable line loses its part, and is named. [contract]"""
         lines = journal.splitlines(keepends=True)
         (folder / "journal.jsonl").write_bytes(b"".join([lines[0], lines[1].replace(b"rows", b"rovs"), *lines[2:]]))
         notes = ("dropped unreadable line 2 of the journal", "recomputing part 1: not in the journal")
         check_mended(folder, reference, *notes)
 
     def test_line_that_lies(self, folder, reference, journal):
-        """A line with another number of rows than its file has is found out [contract]."""
+        """A line with a wrong number of rows is detected. [contract]"""
         (folder / "journal.jsonl").write_bytes(journal.replace(b'"rows": 4', b'"rows": 5', 1))
         with warned_of(0, "4 rows instead of 5"):
             assert len(read_store(folder, verify=True)) == 2 * N_ROWS
@@ -811,7 +811,7 @@ class TestDamage:
 
     @given(data=st.data())
     def test_any_byte(self, data, tmp_path_factory, reference):
-        """A single changed bit anywhere in any part is found, named and mended [property]."""
+        """A single flipped bit anywhere in any part is detected, named and repaired. [property]"""
         folder = shutil.copytree(reference, tmp_path_factory.mktemp("flip") / "store")
         number = data.draw(st.integers(0, N_PARTS - 1), label="part")
         path = folder / f"parts/part-{number:06d}.parquet"
@@ -837,7 +837,7 @@ class TestDamage:
         ],
     )
     def test_file(self, folder, reference, damage, message):
-        """A part that is missing or of another size is left out by readers, and computed again [contract]."""
+        """A part that is missing or of another size is left out by readers, and recomputed. [contract]"""
         damage(folder / "parts/part-000001.parquet")
         with warned_of(1, rf"{message}\); repeat the call"):
             stored = read_store(folder)
@@ -851,7 +851,7 @@ class TestDamage:
         check_complete(folder, reference)
 
     def test_strays(self, folder, reference):
-        """Half-written files of a killed run are removed, and nothing that isn't ours [contract]."""
+        """Half-written files of a killed run are removed, other files are not. [contract]"""
         for name in (".part-000001.parquet.tmp", ".part-1234567.parquet.tmp"):
             (folder / "parts" / name).write_text("half")
         (folder / ".journal.jsonl.tmp").write_text("half")
@@ -866,7 +866,7 @@ class TestDamage:
 
 
 class TestTwoCalls:
-    """One call at a time writes to a folder."""
+    """Only one call at a time writes to a folder."""
 
     HOLDER = """
 from simdeploy.experiments.store import Store
@@ -879,7 +879,7 @@ print("closed", flush=True)
 
     @pytest.mark.parametrize("is_killed", [False, True])
     def test_two_processes(self, tmp_path, reference, is_killed):
-        """The second is refused with who the first one is, until that one ends, be it by kill -9 [contract]."""
+        """A second writer is refused with the first one's identity, until that ends, even by kill -9. [contract]"""
         with running(self.HOLDER, tmp_path / "store") as process:
             assert read_line(process) == "open"
             before = look(tmp_path / "store")
@@ -897,7 +897,7 @@ print("closed", flush=True)
         check_complete(tmp_path / "store", reference)
 
     def test_refused_before_it_is_begun(self, tmp_path):
-        """Also a call that is still making its cut has the folder [contract]."""
+        """A call that is still dividing the work already locks the folder. [contract]"""
         errors = []
 
         def make_cut():
@@ -911,7 +911,7 @@ print("closed", flush=True)
 
     @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
     def test_child_that_outlives_it(self, tmp_path):
-        """A child made by fork doesn't hold the folder of a process that was killed [contract]."""
+        """A forked child doesn't lock the folder after the writer was killed. [contract]"""
         script = """
 from simdeploy.experiments.store import Store
 
@@ -938,17 +938,17 @@ sys.stdin.readline()
 
     @pytest.mark.skipif(sys.platform == "win32", reason="there is no flock here")
     def test_file_system_without_locks(self, tmp_path, monkeypatch):
-        """Where the file system has no locks, the call goes on and says so [contract]."""
+        """On a file system without locks, the call continues with a warning. [contract]"""
         monkeypatch.setattr("fcntl.flock", fail_with(errno.ENOLCK))
         with open_store(tmp_path / "store") as store:
             assert store.notes == ("the file system has no locks: make sure that no other call writes to this folder",)
 
 
 class TestReading:
-    """What `read_store` reads, and what it doesn't."""
+    """What `read_store` reads."""
 
     def overwrite(self, path, columns):
-        """Overwrite what a part has of some columns."""
+        """Overwrite the bytes of some columns in a part."""
         content = bytearray(path.read_bytes())
         group = pq.read_metadata(path).row_group(0)
         for place in range(group.num_columns):
@@ -960,7 +960,7 @@ class TestReading:
 
     @pytest.mark.parametrize("column", list(make_frame(0)))
     def test_lazy(self, folder, column):
-        """Of a column that is asked for, nothing else is read: all others may be damaged [property]."""
+        """Reading a column reads nothing else, even if all others are damaged. [property]"""
         for path in (folder / "parts").iterdir():
             self.overwrite(path, set(make_frame(0)) - {column})
         stored = read_store(folder)
@@ -971,7 +971,7 @@ class TestReading:
                 stored[other]
 
     def test_damaged_footer(self, folder):
-        """A part in which a column has lost its name is found out whatever is asked for [contract]."""
+        """A part with a damaged column name is detected, whatever is read. [contract]"""
         path = folder / "parts/part-000001.parquet"
         path.write_bytes(path.read_bytes().replace(b"waves", b"waxes"))
         for column in ("waves", "error"):
@@ -979,7 +979,7 @@ class TestReading:
                 read_store(folder)[column]
 
     def test_choice(self, folder):
-        """Columns come in the order asked for; batches are what `to_frame` returns, part by part [property]."""
+        """Columns come in the requested order; batches are parts of what `to_frame` returns. [property]"""
         stored = read_store(folder)
         columns = ["waves", "scenario"]
         assert_frame_equal(stored.to_frame(columns), expect()[columns], check_exact=True)
@@ -989,7 +989,7 @@ class TestReading:
             assert_frame_equal(pd.concat(batches), stored.to_frame(chosen), check_exact=True)
 
     def test_no_such_column(self, folder):
-        """An unknown column is refused with the one that was probably meant [contract]."""
+        """An unknown column is refused with the one that was probably meant. [contract]"""
         stored = read_store(folder)
         assert "makespan_s" in stored
         for call in (
@@ -1001,7 +1001,7 @@ class TestReading:
                 call()
 
     def test_nothing_there(self, tmp_path):
-        """A folder that isn't there, or is empty, is no store [contract]."""
+        """A missing or empty folder is no store. [contract]"""
         with pytest.raises(InputError, match="no such folder"):
             read_store(tmp_path / "store")
         with pytest.raises(InputError, match="empty folder"):
@@ -1012,7 +1012,7 @@ class TestReading:
         [({"n_parts": 3}, "3 of 3 parts"), ({"n_parts": True}, ""), ([], "some parts"), (None, "some parts")],
     )
     def test_no_part(self, tmp_path, cut, message):
-        """A store without a part has no rows and no columns, and says what is missing as far as it is known [contract]."""
+        """A store without parts has no rows or columns, and says what is missing as far as known. [contract]"""
         Store.open(tmp_path / "store", question=QUESTION, make_cut=lambda: cut).close()
         with pytest.warns(SimdeployWarning, match=f"store: {message}.* missing; repeat the call that wrote the others"):
             stored = read_store(tmp_path / "store")
@@ -1023,7 +1023,7 @@ class TestReading:
             stored["makespan_s"]
 
     def test_parts_missing(self, tmp_path):
-        """Of an incomplete store the finished parts are read in order, and the missing ones counted [contract]."""
+        """Of an incomplete store the finished parts are read in order, and missing ones counted. [contract]"""
         write_parts(tmp_path / "store", [2, 0])
         with pytest.warns(SimdeployWarning, match="1 of 3 parts are missing"):
             stored = read_store(tmp_path / "store")
@@ -1032,19 +1032,19 @@ class TestReading:
         assert_frame_equal(stored.to_frame(), expect([0, 2]))
 
     def test_all_parts_without_an_end(self, tmp_path):
-        """With all the parts that the cut has, a store is complete, though the run was ended before it said so [contract]."""
+        """With all parts a store is complete even without an end mark. [contract]"""
         write_parts(tmp_path / "store", range(N_PARTS))
         assert read_store(tmp_path / "store").is_complete
 
     def test_gone_meanwhile(self, folder):
-        """A part that is removed after the store was looked at is said to be missing [contract]."""
+        """A part removed after the store was opened is reported missing. [contract]"""
         stored = read_store(folder)
         (folder / "parts/part-000002.parquet").unlink()
         with pytest.raises(StoreError, match=r"part 2 can't be read \(missing file"):
             stored["waves"]
 
     def test_while_it_is_written(self, tmp_path):
-        """While another process writes, a reader sees what is finished, whole and in order [property]."""
+        """During writing, a reader sees finished parts, complete and in order. [property]"""
         n_parts = 40
         script = """
 write_missing(sys.argv[1], QUESTION, int(sys.argv[2]), report=lambda number: print(number, flush=True))
@@ -1061,7 +1061,7 @@ print("end", flush=True)
         assert read_store(tmp_path / "store").is_complete
 
     def test_memory(self, tmp_path):
-        """However many parts there are, writing and reading in batches hold one of them [property]."""
+        """For any number of parts, writing and reading in batches hold one of them in memory. [property]"""
         n_rows, n_parts = 20_000, 12
         size = make_table(0, n_rows).nbytes
         base, held = pa.total_allocated_bytes(), []
@@ -1077,11 +1077,11 @@ print("end", flush=True)
 
 
 class TestOthers:
-    """Programs that know nothing of simdeploy read the folder."""
+    """Other programs can read the folder."""
 
     @pytest.mark.filterwarnings("default")
     def test_duckdb(self, folder):
-        """DuckDB reads all parts by one pattern [contract]."""
+        """DuckDB reads all parts by one pattern. [contract]"""
         duckdb = pytest.importorskip("duckdb")
         found = duckdb.read_parquet(f"{folder}/parts/*.parquet").order("replication").df()
         assert list(found) == list(make_frame(0))
@@ -1090,7 +1090,7 @@ class TestOthers:
 
     @pytest.mark.filterwarnings("default")
     def test_polars(self, folder):
-        """Polars scans all parts by one pattern, and reads the columns that it needs [contract]."""
+        """Polars scans all parts by one pattern, and reads the columns it needs. [contract]"""
         polars = pytest.importorskip("polars")
         found = polars.scan_parquet(f"{folder}/parts/*.parquet").sort("replication").collect()
         assert found.columns == list(make_frame(0))
@@ -1099,12 +1099,12 @@ class TestOthers:
             assert values == expect()[column].dropna().tolist()
 
     def test_pandas(self, folder):
-        """pandas reads the parts as one folder, or one of them by itself, with the types that they had [contract]."""
+        """pandas reads the parts as one folder, or singly, with their types. [contract]"""
         assert_frame_equal(pd.read_parquet(folder / "parts"), expect())
         assert_frame_equal(pd.read_parquet(folder / "parts/part-000001.parquet"), make_frame(1))
 
     def test_half_written_parts(self, begun):
-        """Patterns and folders don't meet a part that is being written [contract]."""
+        """Patterns and folders never include a part being written. [contract]"""
         (begun / "parts" / ".part-000001.parquet.tmp").write_text("half")
         assert len(list((begun / "parts").glob("*.parquet"))) == 1
         assert_frame_equal(pd.read_parquet(begun / "parts"), make_frame(0))
@@ -1116,7 +1116,7 @@ class TestDocument:
     @pytest.mark.parametrize("needed", ["duckdb", "polars"])
     @pytest.mark.filterwarnings("default")
     def test_examples(self, needed, tmp_path, monkeypatch):
-        """What the document does with other programs gives what it shows [contract]."""
+        """The document's examples with other programs give the output shown. [contract]"""
         pytest.importorskip(needed)
         monkeypatch.syspath_prepend(str(ROOT / "docs"))
         examples = importlib.import_module("examples")
@@ -1136,18 +1136,18 @@ class TestDocument:
         assert n_run == 1
 
     def test_layout(self, reference):
-        """The files that the document lists are those that there are [contract]."""
+        """The document lists exactly the existing files. [contract]"""
         text = (ROOT / "docs" / "store.md").read_text(encoding="utf-8")
         for name in look(reference):
             assert re.sub(r"parts/part-\d+", "part-000000", name) in text
 
 
 def test_errors_are_ours():
-    """Whatever ends a call is an error that the command shows without a traceback [contract]."""
+    """Any error of a call is one that the command shows without a traceback. [contract]"""
     assert issubclass(StoreError, SimdeployError)
 
 
 def test_import():
-    """Importing the store imports neither pandas nor pyarrow [contract]."""
+    """Importing the store imports neither pandas nor pyarrow. [contract]"""
     script = "import simdeploy.experiments.store, sys; sys.exit(bool({'pandas', 'pyarrow'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

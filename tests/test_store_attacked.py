@@ -1,4 +1,4 @@
-"""Stores that were damaged, or tampered with: a clear error or the right rows, and nothing else ever."""
+"""Damaged or manipulated stores give a clear error or the right rows, nothing else."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ QUESTION = {"scenario": {"name": "small"}, "policies": {"canary": {"max_parallel
 
 
 def make_table(number, n_rows=40):
-    """Make the rows of a part, with columns of every type: constant, repeated, unlike, and missing in places."""
+    """Make the rows of a part, with columns of every type: constant, repeated, varied, and partly missing."""
     rng = np.random.default_rng(number)
     frame = pd.DataFrame(
         {
@@ -39,7 +39,7 @@ def make_table(number, n_rows=40):
 
 
 def finish(folder, *, n_parts=N_PARTS):
-    """Do what a sweep does: open the folder, write what it doesn't have, finish; return what it says."""
+    """Open the folder, write its missing parts, and finish, as a sweep does; return the notes."""
     with Store.open(folder, question=QUESTION, make_cut=lambda: {"n_parts": n_parts}) as store:
         for number in range(n_parts):
             if number not in store.finished:
@@ -50,7 +50,7 @@ def finish(folder, *, n_parts=N_PARTS):
 
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory):
-    """A complete store that nothing ever happened to."""
+    """A complete, undisturbed store."""
     folder = tmp_path_factory.mktemp("reference") / "store"
     finish(folder)
     return folder
@@ -68,7 +68,7 @@ def folder(reference, tmp_path):
 
 
 def flip_bits(path, step):
-    """Let one bit of a file be another one, a different one at each place."""
+    """Yield a file with one flipped bit, a different one at each place."""
     content = path.read_bytes()
     for at in range(0, len(content), step):
         damaged = bytearray(content)
@@ -78,17 +78,17 @@ def flip_bits(path, step):
 
 
 class TestBits:
-    """A bit of a part that is another one."""
+    """Flipped bits in a part."""
 
     def test_whole_table(self, folder):
-        """Wherever a bit is flipped, a whole table isn't read, and the error names the part. [property]"""
+        """If any bit is flipped, a whole table isn't read, and the error names the part. [property]"""
         stored = read_store(folder)
         for _ in flip_bits(folder / "parts/part-000001.parquet", 3):
             with pytest.raises(StoreError, match=r"part-000001.parquet: part 1 can't be read \(wrong file checksum"):
                 stored.to_frame()
 
     def test_single_columns(self, folder, expected):
-        """Wherever a bit is flipped, headers of pages and the footer included, a column is read as it was written, or not at all. [property]"""
+        """If any bit is flipped, in page headers and footer, too, a column is read unchanged or not at all. [property]"""
         stored = read_store(folder)
         outcomes = {name: [0, 0] for name in stored.columns}
         for _ in flip_bits(folder / "parts/part-000001.parquet", 6):
@@ -104,7 +104,7 @@ class TestBits:
         assert all(min(counts) > 50 for counts in outcomes.values())
 
     def test_headers_of_pages_need_a_digest(self, reference):
-        """What the digests of columns are for: the format's checksums leave changes in the headers of pages unseen. [contract]"""
+        """The format's checksums miss changes in page headers, for which columns have digests. [contract]"""
         content = (reference / "parts/part-000000.parquet").read_bytes()
         with pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True) as file:
             table = file.read()
@@ -121,7 +121,7 @@ class TestBits:
         assert any(is_unseen(at, bit) for bit in range(8) for at in range(4, len(content) - 2000))
 
     def test_parts_that_change_places(self, folder, expected):
-        """A part in the place of another one is found out, though it is whole. [contract]"""
+        """A sound part in another one's place is detected. [contract]"""
         paths = [folder / f"parts/part-00000{number}.parquet" for number in (0, 1)]
         contents = [path.read_bytes() for path in paths]
         for path, content in zip(paths, reversed(contents), strict=True):
@@ -131,8 +131,8 @@ class TestBits:
         assert [f"part {number} is left out" in str(caught[number].message) for number in (0, 1)] == [True, True]
         assert_frame_equal(stored.to_frame(), expected[80:].reset_index(drop=True), check_exact=True)
 
-    def test_only_what_is_asked_for_is_read(self, folder, monkeypatch):
-        """A column costs its own bytes and the footer's, not the file's. [contract]"""
+    def test_only_requested_columns_are_read(self, folder, monkeypatch):
+        """Reading a column reads its own bytes and the footer's, not the file's. [contract]"""
         from simdeploy.experiments.store import part
 
         with Store.open(folder.parent / "wide", question=QUESTION, make_cut=lambda: {"n_parts": 1}) as store:
@@ -157,7 +157,7 @@ class TestOlderFormat:
     FOLDER = Path(__file__).parent / "data" / "store-format-1"
 
     def test_is_read(self):
-        """It is read as ever. [contract]"""
+        """A store of format 1 can be read. [contract]"""
         stored = read_store(self.FOLDER)
         assert stored.is_complete
         assert len(stored) == 8
@@ -165,15 +165,15 @@ class TestOlderFormat:
         assert stored.to_frame()["replication"].tolist() == [0, 1, 0, 1, 2, 3, 2, 3]
 
     def test_damage_is_found(self, tmp_path):
-        """A flipped bit is found by the digest of the file, whatever is asked for. [property]"""
+        """A flipped bit is found by the digest of the file, whatever is read. [property]"""
         folder = shutil.copytree(self.FOLDER, tmp_path / "store")
         stored = read_store(folder)
         for _ in flip_bits(folder / "parts/part-000000.parquet", 97):
             with pytest.raises(StoreError, match="part 0 can't be read"):
                 stored["waves"]
 
-    def test_is_not_gone_on_with(self, tmp_path):
-        """It is refused by those who write, and left as it is. [contract]"""
+    def test_is_not_resumed(self, tmp_path):
+        """Writers refuse it, and leave it unchanged. [contract]"""
         folder = shutil.copytree(self.FOLDER, tmp_path / "store")
         question = json.loads((folder / "manifest.json").read_text())["question"]
         with pytest.raises(InputError, match=r"older store format: it can be read but not resumed \(found 1\)"):
@@ -202,11 +202,11 @@ LINES = {
 
 
 class TestJournal:
-    """Lines of the journal that no writer wrote."""
+    """Invalid lines of the journal."""
 
     @pytest.mark.parametrize("line", LINES.values(), ids=LINES)
     def test_strange_line(self, folder, expected, line):
-        """A line that no writer wrote says nothing: readers pass over it, and the next writer drops it and says so. [contract]"""
+        """An invalid line is ignored by readers, and dropped with a note by the next writer. [contract]"""
         path = folder / "journal.jsonl"
         content = path.read_bytes()
         path.write_bytes(content + line + b"\n")
@@ -218,7 +218,7 @@ class TestJournal:
 
 
 def in_manifest(change):
-    """Return what writes a manifest in which something is another one."""
+    """Return a function that writes a manifest with a change."""
 
     def write(path):
         manifest = json.loads(path.read_text())
@@ -229,7 +229,7 @@ def in_manifest(change):
 
 
 def replacing(before, after):
-    """Return what writes a manifest in which one text stands for another."""
+    """Return a function that writes a manifest with a text replaced by another."""
     return lambda path: path.write_text(path.read_text().replace(before, after))
 
 
@@ -254,7 +254,7 @@ MANIFESTS = {
 
 @pytest.mark.parametrize("write", MANIFESTS.values(), ids=MANIFESTS)
 def test_damaged_manifest(folder, write):
-    """A manifest that nobody wrote is a StoreError that says so, for readers and writers, and stays as it is. [contract]"""
+    """An invalid manifest is a StoreError that says so, for readers and writers, and stays unchanged. [contract]"""
     path = folder / "manifest.json"
     whole = path.read_bytes()
     write(path)
@@ -268,7 +268,7 @@ def test_damaged_manifest(folder, write):
 
 @pytest.mark.parametrize("name", ["journal.jsonl", "manifest.json"])
 def test_too_large(folder, monkeypatch, name):
-    """A journal, or a manifest, that is larger than any is not read into memory. [contract]"""
+    """A journal or manifest above the maximum size is not read into memory. [contract]"""
     monkeypatch.setattr(f"simdeploy.experiments.store.{name.partition('.')[0]}._MOST_BYTES", 100)
     for call in (read_store, finish):
         with pytest.raises(StoreError, match=rf"{name}: larger than 100 bytes"):
@@ -296,14 +296,14 @@ STRANGERS = {"a named pipe": os.mkfifo, "a folder": as_folder, "a link": as_link
 
 
 def in_place_of(path, put):
-    """Put something else in the place of a file, and return what it is called."""
+    """Put something else in place of a file, and return its description."""
     path.unlink(missing_ok=True)
     STRANGERS[put](path)
     return put.removesuffix(" to itself")
 
 
 def check_untouched(folder):
-    """Check that nothing outside of a store was changed, and that what was in a folder is somewhere."""
+    """Check that nothing outside the store was changed, and that a folder's contents still exist."""
     for path in (folder / "outside", folder.parent / "outside"):
         assert not path.exists() or path.read_text() == OUTSIDE
     assert all(path.read_text() == OUTSIDE for path in folder.rglob("kept"))
@@ -311,11 +311,11 @@ def check_untouched(folder):
 
 @pytest.mark.parametrize("put", STRANGERS)
 class TestStrangers:
-    """Something else in the place of a file; nobody waits for it, and no link is followed."""
+    """Other objects in place of files: nothing waits for them, and no link is followed."""
 
     @pytest.mark.parametrize("name", ["manifest.json", "journal.jsonl"])
     def test_manifest_and_journal(self, folder, put, name):
-        """Readers and writers say what it is, at once, and leave it alone. [contract]"""
+        """Readers and writers report the object at once, and leave it unchanged. [contract]"""
         kind = in_place_of(folder / name, put)
         for call in (read_store, finish):
             with pytest.raises(StoreError, match=rf"{name}: {kind} where a store has a file; move it away"):
@@ -324,7 +324,7 @@ class TestStrangers:
         check_untouched(folder)
 
     def test_lock(self, folder, put):
-        """Writers say what it is and leave it alone; to readers it doesn't matter. [contract]"""
+        """Writers report the object and leave it unchanged; readers ignore it. [contract]"""
         kind = in_place_of(folder / "simdeploy.lock", put)
         with pytest.raises(StoreError, match=rf"simdeploy.lock: {kind} where a store has a file"):
             finish(folder)
@@ -332,7 +332,7 @@ class TestStrangers:
         check_untouched(folder)
 
     def test_part(self, folder, expected, put):
-        """Readers leave the part out and say what is in its place; writers make it again, and what was in a folder is kept. [contract]"""
+        """Readers leave the part out and report the object; writers recompute it, and keep a folder's contents. [contract]"""
         path = folder / "parts/part-000001.parquet"
         stored = read_store(folder)
         kind = in_place_of(path, put)
@@ -352,7 +352,7 @@ class TestStrangers:
         assert_frame_equal(pd.read_parquet(folder / "parts"), expected, check_exact=True)
 
     def test_half_written_files(self, folder, expected, put):
-        """What is in the place of a file that is being written is no way out of the folder either. [contract]"""
+        """An object in place of a file being written can't redirect writes outside the folder. [contract]"""
         (folder / "parts/part-000001.parquet").unlink()
         for path in (folder / ".journal.jsonl.tmp", folder / "parts/.part-000001.parquet.tmp"):
             in_place_of(path, put)
@@ -361,7 +361,7 @@ class TestStrangers:
         assert_frame_equal(read_store(folder).to_frame(), expected, check_exact=True)
 
     def test_manifest_that_is_being_written(self, tmp_path, put):
-        """A folder whose manifest was being written is begun again, past whatever lies in the way. [contract]"""
+        """A folder with an unfinished manifest is begun again, despite objects in the way. [contract]"""
         folder = tmp_path / "store"
         folder.mkdir()
         (folder / "simdeploy.lock").touch()
@@ -372,7 +372,7 @@ class TestStrangers:
 
 
 def test_parts_elsewhere(folder, tmp_path):
-    """Parts that are a link to another folder are refused, and nothing is written there. [contract]"""
+    """If parts is a link to another folder it is refused, and nothing is written there. [contract]"""
     shutil.move(folder / "parts", tmp_path / "elsewhere")
     (folder / "parts").symlink_to(tmp_path / "elsewhere")
     before = sorted(path.name for path in (tmp_path / "elsewhere").iterdir())
@@ -383,8 +383,8 @@ def test_parts_elsewhere(folder, tmp_path):
     assert sorted(path.name for path in (tmp_path / "elsewhere").iterdir()) == before
 
 
-def test_a_folder_in_the_way_is_set_aside_again_and_again(folder):
-    """Each folder in the place of a part is kept under a name of its own. [contract]"""
+def test_a_folder_in_the_way_is_set_aside_repeatedly(folder):
+    """Each folder in place of a part is kept under a new name. [contract]"""
     for _ in range(3):
         path = folder / "parts/part-000001.parquet"
         path.unlink()
@@ -394,7 +394,7 @@ def test_a_folder_in_the_way_is_set_aside_again_and_again(folder):
 
 
 def test_parts_of_other_columns(folder):
-    """A part with other columns than the first is an error that names it, though it is what its line says. [contract]"""
+    """A part with other columns than the first is an error that names it, even with a valid line. [contract]"""
     other = folder.parent / "other"
     with Store.open(other, question=QUESTION, make_cut=lambda: {"n_parts": 2}) as store:
         for number in range(2):
@@ -409,7 +409,7 @@ def test_parts_of_other_columns(folder):
 
 
 def test_stores_of_a_folder_are_no_links(folder, tmp_path):
-    """Where a folder has several stores, a link among them is refused by readers and writers. [contract]"""
+    """In a folder of several stores, a link among them is refused by readers and writers. [contract]"""
     study = tmp_path / "study"
     study.mkdir()
     (study / "batch-00").symlink_to(folder)

@@ -1,4 +1,4 @@
-"""Worlds by kind of release: intervals held to problems with exact answers, and tables to those of drawn kinds."""
+"""Worlds by kind of release: intervals against exact answers, and tables against those of drawn kinds."""
 
 import shutil
 from dataclasses import replace
@@ -42,7 +42,7 @@ from simdeploy.statistics.estimators import (
 from simdeploy.statistics.sample import Lump, Sample, Strata, as_sample
 
 REPETITIONS = 2000
-# Of intervals that say 95 %: four standard errors below 93 %.
+# For 95 % intervals: four standard errors below 93 %.
 LEAST = 0.93 - 4 * (0.93 * 0.07 / REPETITIONS) ** 0.5
 PROBABILITIES = np.array([0.9, 0.1])
 PRICE = 1000.0
@@ -64,28 +64,28 @@ def draw_costs(rng, n, escape, sigma=0.5, escapes_cost=PRICE):
 
 
 def coverage(found, truth):
-    """Return how often intervals that are trusted cover, and how often they are trusted."""
+    """Return how often trusted intervals cover, and how often they are trusted."""
     is_trusted = found.trusts_low & found.trusts_high
     covers = (found.low <= truth) & (truth <= found.high)
     return covers[is_trusted].mean() if is_trusted.any() else 1.0, is_trusted.mean()
 
 
-@pytest.mark.parametrize("sigma", [0.5, 1.0])  # a skewness of 1.8, and of 6.2
+@pytest.mark.parametrize("sigma", [0.5, 1.0])  # skewness of 1.8 and 6.2
 @pytest.mark.parametrize("escape", [0.5, 0.05, 1e-4])
 @pytest.mark.parametrize("n", [270, 400, 1000])
 def test_coverage_of_costs(n, escape, sigma):
-    """The interval of a mean with the price of a verdict covers, also where no world of a sample has it. [oracle]"""
+    """The interval of a mean with the price of a verdict covers, even if no world of a sample has it. [oracle]"""
     sample, truth = draw_costs(np.random.default_rng(n), n, escape, sigma)
     covered, trusted = coverage(combine(sample, is_rate=False, confidence_level=0.95), truth)
     assert covered >= LEAST
     assert trusted > (0.9 if sigma < 1 else 0.5)
 
 
-@pytest.mark.parametrize("sigma", [1.25, 1.5])  # a skewness of 12, and of 33
+@pytest.mark.parametrize("sigma", [1.25, 1.5])  # skewness of 12 and 33
 @pytest.mark.parametrize("escape", [0.5, 0.05, 1e-4])
 @pytest.mark.parametrize("n", [270, 400])
 def test_very_skewed_costs_are_covered(n, escape, sigma):
-    """Intervals that are trusted cover as well where few samples show how skewed costs are. [oracle]"""
+    """Trusted intervals cover even if few samples show how skewed costs are. [oracle]"""
     sample, truth = draw_costs(np.random.default_rng(n), n, escape, sigma)
     covered, trusted = coverage(combine(sample, is_rate=False, confidence_level=0.95), truth)
     assert covered >= LEAST
@@ -94,7 +94,7 @@ def test_very_skewed_costs_are_covered(n, escape, sigma):
 
 @pytest.mark.parametrize(("n", "least"), [(399, 99), (400, 270)])
 def test_worlds_suffice_for_means(n, least):
-    """Of 400 worlds each kind gets what trusted means take, even if only another one varies; of fewer it doesn't. [contract]"""
+    """Of 400 worlds each kind gets what trusted means need, even if only another one varies; of fewer it doesn't. [contract]"""
     values = np.hstack([np.ones((1, 20)), np.random.default_rng(5).normal(100, 30, (1, 20))])
     counts = plan_samples([(Measure("cost"), divided(values, 20))], ("good", "bad"), ("good", "bad"), n)
     assert sum(counts.values()) == n
@@ -103,7 +103,7 @@ def test_worlds_suffice_for_means(n, least):
 
 @pytest.mark.parametrize("probabilities", [(0.85, 0.1, 0.05), (0.9999, 1e-4), (0.5, 0.5)])
 def test_worlds_by_roots_suffice_for_means(probabilities):
-    """Divided before anything is known, 400 worlds have enough of each kind, too. [contract]"""
+    """Divided without prior knowledge, 400 worlds have enough of each kind, too. [contract]"""
     names = ("good", "bad", "worse")[: len(probabilities)]
     kinds = Kinds(names, (False, True, True)[: len(probabilities)], np.array(probabilities))
     counts = np.array([divide_by_roots(kinds, 400)[name] for name in names])
@@ -113,7 +113,7 @@ def test_worlds_by_roots_suffice_for_means(probabilities):
 
 @pytest.mark.parametrize(("n", "is_trusted"), [(10, False), (399, False), (400, True)])
 def test_few_worlds_are_not_trusted(n, is_trusted):
-    """However harmless their values look, so few worlds have an interval of the mean that nothing rests on. [property]"""
+    """With this few worlds the interval of a mean isn't trusted, however harmless the values look. [property]"""
     values = as_sample(np.random.default_rng(3).normal(100, 1, (REPETITIONS, n)))
     assert coverage(combine(values, is_rate=False, confidence_level=0.95), 100)[1] == pytest.approx(
         float(is_trusted), abs=0.05
@@ -133,7 +133,7 @@ LAWS = {
 @pytest.mark.parametrize("law", LAWS)
 @pytest.mark.parametrize("n", [400, 1000])
 def test_coverage_of_means_of_skewed_laws(n, law):
-    """Trusted intervals of a mean cover; those of normal values are Student's, to a few percent of their width. [oracle]"""
+    """Trusted intervals of a mean cover; for normal values they are Student's within a few percent. [oracle]"""
     draw, truth = LAWS[law]
     sample = as_sample(draw(np.random.default_rng(n), (REPETITIONS, n)))
     found = combine(sample, is_rate=False, confidence_level=0.95)
@@ -146,8 +146,8 @@ def test_coverage_of_means_of_skewed_laws(n, law):
 
 
 @pytest.mark.parametrize("rate", [0.003, 0.01])
-def test_coverage_where_known_events_are_seen_few_times(rate):
-    """What rare rollouts cost besides a price that is known is uncertain if few of them were seen. [oracle]"""
+def test_coverage_if_known_events_are_seldom_seen(rate):
+    """Costs of rare rollouts beyond a known price are uncertain if few were seen. [oracle]"""
     rng, n = np.random.default_rng(8), 400
     happened = np.hstack([rng.random((REPETITIONS, n)) < rate, np.zeros((REPETITIONS, n), bool)])
     besides = np.where(happened, rng.exponential(50, happened.shape), 0.0) + rng.normal(0, 0.01, happened.shape)
@@ -164,8 +164,8 @@ def test_coverage_where_known_events_are_seen_few_times(rate):
 
 
 @pytest.mark.parametrize("n", [50, 200])
-def test_coverage_where_what_is_nearly_certain_is_known(n):
-    """What rollouts cost that don't escape for once is uncertain, also in differences of policies that both nearly always do. [oracle]"""
+def test_coverage_if_a_nearly_certain_event_is_known(n):
+    """Costs of rare rollouts that don't escape are uncertain, also in differences of two such policies. [oracle]"""
     rng, kept, stopped = np.random.default_rng(9), 3.0, 2e-4
     samples = []
     for factor in (1, 2):
@@ -183,10 +183,10 @@ def test_coverage_where_what_is_nearly_certain_is_known(n):
 @pytest.mark.parametrize("escape", [0.002, 0.02, 0.3])
 @pytest.mark.parametrize("n", [50, 400])
 def test_coverage_of_means_with_known_escapes(n, escape):
-    """Where the rate of escapes is known, intervals cover and are narrower, even if an escape costs twice its price. [oracle]"""
+    """With a known rate of escapes intervals cover and are narrower, even if an escape costs twice its price. [oracle]"""
     rng = np.random.default_rng(n)
     drawn, truth = draw_costs(rng, n, escape, escapes_cost=2 * PRICE)
-    sizes = np.array([0.0, 2 * PRICE if escape > 0.01 else PRICE])  # unseen, its price is all that is known of it
+    sizes = np.array([0.0, 2 * PRICE if escape > 0.01 else PRICE])  # if unseen, its price is all that is known of it
     lump = Lump(sizes, drawn.lumps[0].happened, np.tile([0.0, escape], (REPETITIONS, 1)))
     known = replace(drawn, values=drawn.values - lump.surprises(drawn.strata), lumps=(lump,))
     found = combine(known, is_rate=False, confidence_level=0.95)
@@ -212,7 +212,7 @@ def test_coverage_of_differences(n):
 @pytest.mark.parametrize("rate", [0.0, 0.02, 0.4])
 @pytest.mark.parametrize("n", [20, 200])
 def test_coverage_of_rates(n, rate):
-    """A rate over all releases, and one given a kind, covers; what a kind can't do narrows it. [oracle]"""
+    """A rate over all releases, or given a kind, is covered, and narrower if a kind can't have the event. [oracle]"""
     rng = np.random.default_rng(n)
     happened = np.hstack([np.zeros((REPETITIONS, n)), rng.random((REPETITIONS, n)) < rate])
     of_all = combine(divided(happened, n, is_certain=(True, False)), is_rate=True, confidence_level=0.95)
@@ -227,7 +227,7 @@ def test_coverage_of_rates(n, rate):
 @pytest.mark.parametrize("passes", [0.5, 0.05, 0.002])
 @pytest.mark.parametrize("n", [20, 200])
 def test_coverage_given_what_happens_in_a_world(n, passes):
-    """How many of the releases that pass the canaries are defective: covered also where no defective world passed. [oracle]"""
+    """The defective share of releases that pass the canaries is covered, even if no defective world passed. [oracle]"""
     rng = np.random.default_rng(n)
     has_passed = rng.random((REPETITIONS, 2 * n)) < np.repeat([0.95, passes], n)
     values = np.where(has_passed, np.repeat([0.0, 1.0], n), np.nan)
@@ -240,7 +240,7 @@ def test_coverage_given_what_happens_in_a_world(n, passes):
 
 @pytest.mark.parametrize("passes", [0.5, 0.05, 0.002])
 def test_coverage_of_fractions_given_what_happens_in_a_world(passes):
-    """How much of the fleet releases reach that pass the canaries: covered also where no defective world passed, within 0 and 1. [oracle]"""
+    """The blast radius of releases that pass the canaries is covered within 0 and 1, even if no defective world passed. [oracle]"""
     rng, n = np.random.default_rng(7), 200
     has_passed = rng.random((REPETITIONS, 2 * n)) < np.repeat([0.95, passes], n)
     reached = np.hstack([rng.beta(2, 8, (REPETITIONS, n)), rng.beta(8, 2, (REPETITIONS, n))])
@@ -256,8 +256,8 @@ def test_coverage_of_fractions_given_what_happens_in_a_world(passes):
 
 
 @pytest.mark.usefixtures("few_values_suffice")
-def test_a_mean_of_what_was_never_seen_is_not_trusted():
-    """The mean of worlds that pass has no limits while those of one kind never did; a kind that can't is left out. [contract]"""
+def test_a_mean_of_an_unseen_kind_is_not_trusted():
+    """The mean of worlds that pass has no limits if those of one kind never did; impossible kinds are left out. [contract]"""
     values = np.full((1, 40), np.nan)
     values[0, :20] = np.linspace(1, 2, 20)
     sample = divided(values, 20)
@@ -279,7 +279,7 @@ def test_coverage_of_quantiles():
 
 
 def test_probabilities_by_case():
-    """Cases with other probabilities have the estimates that they have alone; a single kind has the usual ones. [property]"""
+    """Cases with other probabilities have the estimates that they have alone; a single kind has the ordinary ones. [property]"""
     values = np.random.default_rng(4).lognormal(0, 1, (2, 80))
     by_case = np.array([[0.9, 0.1], [0.3, 0.7]])
     sample = divided(values, 40)
@@ -316,7 +316,7 @@ def test_engines_agree_on_given_kinds():
 
 
 def estimate_alike(tables, measures):
-    """Estimate of two tables, whose estimates differ by chance alone; return them and the errors of the differences."""
+    """Return estimates of two tables that differ by chance alone, and the errors of the differences."""
     one, other = (estimate(table, measures).estimates for table in tables)
     errors = np.hypot(one["standard_error"], other["standard_error"])
     assert ((one["estimate"] - other["estimate"]).abs() <= 4 * errors + 1e-9).all()
@@ -333,7 +333,7 @@ def test_both_ways_estimate_the_same():
 
 
 def test_allocation_depends_on_finished_worlds_alone(tmp_path):
-    """A resumed run and one in memory give the same rows; each kind has worlds enough for a mean. [contract]"""
+    """A resumed run and one in memory give the same rows, with enough worlds of each kind for a mean. [contract]"""
     table = replicate_kinds(mixed(), replications=120, engine="compiled")
     for _ in range(2):
         stored = replicate_kinds(mixed(), replications=120, engine="compiled", store=tmp_path / "store")
@@ -408,7 +408,7 @@ def test_sweeps_of_different_questions_are_no_table(tmp_path):
 
 @pytest.mark.parametrize("tilt", [None, {"start_failure": 2.0}])
 def test_failed_replications_are_those_of_a_store(tmp_path, monkeypatch, tilt):
-    """Where replications fail, a table of worlds by kind is that of its store, with the same weights. [contract]"""
+    """If replications fail, a table of worlds by kind equals that of its store, with the same weights. [contract]"""
 
     def sometimes(scenario, policy, *, replication, **options):
         if replication % 3 == 1:
@@ -427,8 +427,8 @@ def test_failed_replications_are_those_of_a_store(tmp_path, monkeypatch, tilt):
     assert table["weight"].isna().any() == (tilt is not None)
 
 
-def test_a_tilted_table_is_refused_by_what_ignores_weights():
-    """Weights of a tilt are another matter than those of kinds: a summary of cases refuses them by name. [contract]"""
+def test_a_tilted_table_is_refused_without_weights():
+    """A summary of cases ignores weights of a tilt, so it refuses them by name. [contract]"""
     tilted = mixed().tilted({"start_failure": 2.0})
     table = sweep(tilted, "waves", vary=VARY, strata="kinds", replications=20, engine="compiled")
     assert "weight: these replications are weighted" in str(refused(summarize_grid, table))
@@ -438,7 +438,7 @@ VARY = {"max_failed_nodes": [0, 4]}
 
 
 def test_kinds_that_only_some_cases_have():
-    """Probabilities that a sweep varies from 0 on, key by key or all at once, give the estimates of drawn kinds. [oracle]"""
+    """Probabilities varied from 0 on, singly or together, give the estimates of drawn kinds. [oracle]"""
     scenario = small(release=maybe_bad(0.0))
     by_key = {"scenario.release.good.probability": [1.0, 0.7], "scenario.release.bad.probability": [0.0, 0.3]}
     at_once = {"scenario.release": [maybe_bad(0.0), maybe_bad(0.3)]}
@@ -452,8 +452,8 @@ def test_kinds_that_only_some_cases_have():
     assert found[0] == pytest.approx(found[1])
 
 
-def test_a_probability_that_is_varied_alone_leaves_the_rest_to_the_other_kinds():
-    """Kinds whose probability isn't varied keep their ratio, drawn or in worlds of their own. [oracle]"""
+def test_other_kinds_keep_their_ratio():
+    """If one probability is varied, other kinds keep their ratio, drawn or in worlds of their own. [oracle]"""
     scenario = small(release=maybe_bad(0.1))
     alone = {"scenario.release.bad.probability": [0.0, 0.3]}
     both = {"scenario.release.good.probability": [1.0, 0.7], **alone}
@@ -466,7 +466,7 @@ def test_a_probability_that_is_varied_alone_leaves_the_rest_to_the_other_kinds()
 
 @pytest.mark.parametrize("is_difference", [False, True])
 def test_equal_values_of_one_kind_may_hide_rare_ones(is_difference):
-    """Where good releases do the same in every world, limits reach as far as so many worlds may miss, also if other kinds vary. [oracle]"""
+    """If all good releases have equal values, limits allow for what so many worlds may miss, even if other kinds vary. [oracle]"""
     strata = Strata(np.repeat([0, 1], [300, 100]), np.array([0.98, 0.02]))
     varied = np.linspace(0, 1, 100)
     values = np.stack([np.r_[np.full(300, 0.75), varied], np.r_[np.full(300, 0.5), varied / 2]])
@@ -482,8 +482,8 @@ def test_equal_values_of_one_kind_may_hide_rare_ones(is_difference):
 
 @pytest.mark.parametrize("is_difference", [False, True])
 @pytest.mark.parametrize("rate", [0.0005, 0.004, 0.02])
-def test_values_that_are_rare_in_one_kind_are_covered(rate, is_difference):
-    """Trusted intervals hold a mean of which good releases seldom have another value. [oracle]"""
+def test_rare_values_of_one_kind_are_covered(rate, is_difference):
+    """Trusted intervals contain the mean if good releases seldom have another value. [oracle]"""
     n, rng = 1000, np.random.default_rng([1, round(10_000 * rate)])
     strata = Strata(np.repeat([0, 1], [300, 100]), np.array([0.98, 0.02]))
     varied = rng.random((n, 100))
@@ -499,7 +499,7 @@ def test_values_that_are_rare_in_one_kind_are_covered(rate, is_difference):
 
 
 def test_cases_with_other_kinds_cannot_be_divided():
-    """If cases have different kinds of release, there are no strata that all share: that is an error. [contract]"""
+    """If cases have different kinds of release, they share no strata, which is an error. [contract]"""
     vary = {"scenario.release": [maybe_bad(), {"fine": {"probability": 1}}]}
     how = {"vary": vary, "replications": 20, "engine": "compiled"}
     error = refused(sweep, small(), "waves", strata="kinds", **how)
@@ -508,7 +508,7 @@ def test_cases_with_other_kinds_cannot_be_divided():
 
 
 def test_the_error_of_a_part_left_out():
-    """Parts that have their share of each stratum give the variance of a mean of strata, few worlds included. [oracle]"""
+    """Parts with their share of each stratum give the variance of a mean of strata, even for few worlds. [oracle]"""
     rng = np.random.default_rng(8)
     n = np.array([60, 7])
     spreads = np.repeat([1.0, 8.0], n)
@@ -517,7 +517,7 @@ def test_the_error_of_a_part_left_out():
     responses = respond(Sample(values, strata, np.full(REPETITIONS, np.inf)), None)
     without = responses.without
     variances = (len(without) - 1) * without.var(axis=0)
-    # A part without one of few worlds is a little wider than it should be.
+    # A part without one of few worlds is slightly too wide.
     truth = 0.9**2 / 60 + 0.1**2 * 64 / 7
     error = variances.std(ddof=1) / REPETITIONS**0.5
     assert truth - 4 * error <= variances.mean() <= truth * 7 / 6 + 4 * error
@@ -527,7 +527,7 @@ def test_the_error_of_a_part_left_out():
 
 
 def test_quantiles_of_cases_are_those_of_each():
-    """Quantiles of many cases are those that each has alone, also with probabilities of its own and missing values. [property]"""
+    """Quantiles of many cases are those of each alone, also with their own probabilities and missing values. [property]"""
     rng = np.random.default_rng(9)
     values = np.where(rng.random((40, 90)) < 0.1, np.nan, rng.integers(0, 20, (40, 90)).astype(float))
     probabilities = rng.dirichlet([1, 1, 1], 40)
@@ -542,7 +542,7 @@ def test_quantiles_of_cases_are_those_of_each():
 
 
 def test_factors_and_worlds_that_break():
-    """The responses of a sensitivity design, and which worlds break, are those of the weighted estimates. [property]"""
+    """Responses of a sensitivity design, and broken worlds, are those of the weighted estimates. [property]"""
     design = design_sensitivity({"scenario.fleet.start_failure": (0.0, 0.2), "max_failed_nodes": (0, 6)}, size=14)
     points = dict(zip(design.names, map(list, design.values), strict=True))
     table = sweep(mixed(), "waves", vary=points, design="list", strata="kinds", replications=80, engine="compiled")
@@ -558,7 +558,7 @@ def test_factors_and_worlds_that_break():
 
 
 def test_precision_is_resumed_with_other_targets(tmp_path):
-    """The division of worlds depends on the measures, not on how precise they should be, so a folder serves both. [contract]"""
+    """Worlds are divided by the measures, not their precision, so a folder serves several targets. [contract]"""
     asked = {"most": 500, "engine": "compiled", "store": tmp_path}
     wide, narrow = ({"cost": width, "escaped given defective": "20pp"} for width in ("99%", "1%"))
     first = replicate_to_precision(mixed(), targets=wide, **asked)
@@ -572,7 +572,7 @@ def test_precision_is_resumed_with_other_targets(tmp_path):
     assert sum(counts.values()) == 500
     assert min(counts.values()) >= 500 // 6 - 1  # the floor of three kinds
     assert len(read_batches(tmp_path)) == 1000
-    # Other measures use what is there, too.
+    # Other measures use existing worlds, too.
     for more in ({"makespan_s given good": "1ms"}, {"makespan_s": "1ms"}):
         other = replicate_to_precision(mixed(), targets=more, **{**asked, "most": 1000})
         was_there = other.responses["replication"].isin(second.responses["replication"])
@@ -584,7 +584,7 @@ def test_precision_is_resumed_with_other_targets(tmp_path):
 
 
 def test_precision_of_drawn_kinds_is_resumed_with_drawn_kinds(tmp_path):
-    """A folder of worlds whose kind was drawn, because nothing depended on it, stays one of such worlds. [contract]"""
+    """A folder with drawn kinds, because nothing depended on them, keeps drawn kinds. [contract]"""
     asked = {"most": 200, "engine": "compiled", "store": tmp_path}
     first = replicate_to_precision(mixed(), targets={"makespan_s": "1ms"}, **asked)
     second = replicate_to_precision(mixed(), targets={"escaped": "0.1pp"}, **asked)
@@ -594,7 +594,7 @@ def test_precision_of_drawn_kinds_is_resumed_with_drawn_kinds(tmp_path):
 
 @pytest.mark.parametrize("measure", ["makespan_s", "escaped", "p90 makespan_s"])
 def test_cases_at_once_are_cases_one_by_one(measure):
-    """Estimates of several cases at once, and their differences, are those of each case alone, to the last digit. [property]"""
+    """Estimates of several cases at once, and their differences, equal those of each alone, to the last digit. [property]"""
     rng = np.random.default_rng(5)
     of = np.repeat([0, 1, 1], 150)
     rng.shuffle(of)
@@ -609,7 +609,7 @@ def test_cases_at_once_are_cases_one_by_one(measure):
 
 
 def test_a_mean_needs_worlds_of_every_kind():
-    """Two of three samples of 400 drawn worlds have none of a kind of one in a thousand, on which failed requests depend. [oracle]"""
+    """Two of three samples of 400 drawn worlds lack a kind of one in a thousand, which determines failed requests. [oracle]"""
     rare = {"probability": 0.001, "defective": True, "error_rate": 0.9}
     scenario = rarely_bad(release={**maybe_bad(0.5, 0.01), "good": {"probability": 0.499}, "awful": rare})
     measures = ["failed_requests_excess", "cost", "min_in_service_fraction"]

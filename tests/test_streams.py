@@ -1,4 +1,4 @@
-"""The random numbers: the generator, the layout, the registry, the cache."""
+"""Random numbers: the generator, the layout, the registry, the cache."""
 
 from __future__ import annotations
 
@@ -53,14 +53,14 @@ def uniform_by_hand(seed: int, replication: int, stream: Stream, node: int, inde
     ],
 )
 def test_philox_gives_the_published_answers(counter: list[int], key: list[int], expected: list[int]) -> None:
-    """The generator gives the known answers published with Random123 [oracle]."""
+    """The generator gives the known answers published with Random123. [oracle]"""
     assert philox4x32(counter, key).tolist() == expected
     assert philox_by_hand(counter, key) == expected
 
 
 @given(st.lists(st.tuples(WORDS, WORDS, WORDS, WORDS), min_size=1, max_size=5), st.tuples(WORDS, WORDS))
 def test_philox_on_arrays_equals_it_word_by_word(counters: list[tuple[int, ...]], key: tuple[int, int]) -> None:
-    """Many counters at once give what an independent implementation gives one by one [oracle]."""
+    """Many counters at once give the results of an independent implementation. [oracle]"""
     answers = philox4x32(np.array(counters, dtype=np.uint64).T, key).T.tolist()
     assert answers == [philox_by_hand(list(counter), list(key)) for counter in counters]
 
@@ -69,7 +69,7 @@ def test_philox_on_arrays_equals_it_word_by_word(counters: list[tuple[int, ...]]
 def test_uniform_follows_the_documented_layout(
     seed: int, replication: int, stream: Stream, node: int, index: int
 ) -> None:
-    """A number at any place is the one that the documented layout puts there [oracle]."""
+    """The number at any place is the documented one. [oracle]"""
     assert uniform(seed, replication, stream, node, index) == uniform_by_hand(seed, replication, stream, node, index)
 
 
@@ -77,21 +77,21 @@ def test_uniform_follows_the_documented_layout(
 def test_a_few_numbers_of_a_node_are_those_of_the_layout(
     seed: int, replication: int, node: int, first: int, n: int
 ) -> None:
-    """So are the numbers of one node at consecutive indices [oracle]."""
+    """The same holds for one node's numbers at consecutive indices. [oracle]"""
     by_hand = [uniform_by_hand(seed, replication, Stream.WINDOW, node, index) for index in range(first, first + n)]
     assert few_uniforms(seed, replication, Stream.WINDOW, node, first, n) == by_hand
 
 
 @pytest.mark.parametrize(("word", "expected"), [(0, 2.0**-53), (2**32 - 1, 1 - 2.0**-53)])
 def test_uniform_is_never_0_and_never_1(monkeypatch: pytest.MonkeyPatch, word: int, expected: float) -> None:
-    """The lowest and the highest word give numbers strictly inside (0, 1) [property]."""
+    """The lowest and the highest word give numbers strictly inside (0, 1). [property]"""
     monkeypatch.setattr(streams, "_apply_rounds", lambda *words_and_key: [np.full((2, 1), word, np.uint64)] * 2)
     assert uniform(0, 0, Stream.ORDER, 0) == expected
     assert 0 < expected < 1
 
 
 def test_uniforms_broadcasts_replications_nodes_and_indices() -> None:
-    """Arrays of replications, nodes and indices give the same numbers as single calls [property]."""
+    """Arrays of replications, nodes and indices give the same numbers as single calls. [property]"""
     replications, nodes, indices = np.array([0, 5]), np.array([0, 1, 2**32 - 1]), np.array([0, 1, 2, 7])
     for stream in (Stream.WINDOW, Stream.START_FAILURE):
         block = uniforms(3, replications[:, None, None], stream, nodes[:, None], indices)
@@ -104,7 +104,7 @@ def test_uniforms_broadcasts_replications_nodes_and_indices() -> None:
 @given(SEEDS, WORDS, st.data())
 @settings(deadline=None)
 def test_the_cache_changes_no_number(seed: int, replication: int, data: st.DataObject) -> None:
-    """Whatever is asked for and in whatever order, the cache gives the number of that place [property]."""
+    """For any queries in any order, the cache gives the number of the place. [property]"""
     draws = Draws(seed, replication, data.draw(st.sampled_from([1, 7, 100, 1500])))
     nodes = st.one_of(st.integers(0, 3000), WORDS)
     indices = st.one_of(st.integers(0, 300), WORDS)
@@ -116,8 +116,8 @@ def test_the_cache_changes_no_number(seed: int, replication: int, data: st.DataO
         assert type(number) is float
 
 
-def test_a_chunk_holds_the_right_number_for_every_node_and_index() -> None:
-    """Across the borders of the cache's chunks every lane gives its own numbers [property]."""
+def test_a_chunk_has_the_right_number_for_every_node_and_index() -> None:
+    """Across the cache's chunks every lane gives its own numbers. [property]"""
     draws = Draws(11, 2)
     for stream in (Stream.UPDATE_DURATION, Stream.START_FAILURE, Stream.WINDOW):
         assert [draws.draw(stream, node, 3) for node in range(2100)] == draws.fleet(stream, 2100, 3).tolist()
@@ -127,7 +127,7 @@ def test_a_chunk_holds_the_right_number_for_every_node_and_index() -> None:
 
 @pytest.mark.parametrize("lineage", [None, Lineage(np.arange(90, 120), OF_NODES)])
 def test_many_numbers_at_once_are_those_of_their_places(lineage: Lineage | None) -> None:
-    """The first numbers of some nodes, and a series of one node, usual or not, are the numbers of their places [property]."""
+    """First numbers of some nodes, and a series of one node, are the numbers of their places. [property]"""
     draws, nodes = Draws(11, 2, 30, lineage), np.array([3, 0, 29])
     for n in (1, 5, 6):
         each = [[draws.draw(Stream.WINDOW, node, index) for index in range(n)] for node in nodes.tolist()]
@@ -139,7 +139,7 @@ def test_many_numbers_at_once_are_those_of_their_places(lineage: Lineage | None)
 
 @given(SEEDS, WORDS, STREAMS, st.integers(0, 50), st.integers(0, 9))
 def test_a_larger_fleet_has_the_same_nodes(seed: int, replication: int, stream: Stream, n: int, index: int) -> None:
-    """One node more leaves the numbers of all others alone [property]."""
+    """One more node changes no number of the others. [property]"""
     draws = Draws(seed, replication)
     assert draws.fleet(stream, n + 1, index)[:n].tolist() == draws.fleet(stream, n, index).tolist()
 
@@ -147,7 +147,7 @@ def test_a_larger_fleet_has_the_same_nodes(seed: int, replication: int, stream: 
 @pytest.mark.parametrize("bad", [-1, 2**32, 2**64, True, 1.0, "1", None, np.bool_(True), np.float64(3)])
 @pytest.mark.parametrize("name", ["replication", "node", "index"])
 def test_places_out_of_range_are_refused(name: str, bad: object) -> None:
-    """A replication, node or index that isn't a whole number in [0, 2**32) is an error that names it [contract]."""
+    """A replication, node or index that isn't a whole number in [0, 2**32) is an error that names it. [contract]"""
     place: dict[str, object] = {"replication": 0, "node": 0, "index": 0, name: bad}
     for stream in (Stream.WINDOW, Stream.START_FAILURE):
         with pytest.raises(InputError, match=rf"{name}: .*0 to 4294967295"):
@@ -156,7 +156,7 @@ def test_places_out_of_range_are_refused(name: str, bad: object) -> None:
 
 @pytest.mark.parametrize("bad", [-1, 2**64, True, 1.0, "1", None])
 def test_seeds_out_of_range_are_refused(bad: object) -> None:
-    """A seed that isn't a whole number in [0, 2**64) is an error that names it [contract]."""
+    """A seed that isn't a whole number in [0, 2**64) is an error that names it. [contract]"""
     with pytest.raises(InputError, match="seed: "):
         uniform(bad, 0, Stream.ORDER, 0)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="seed: "):
@@ -165,14 +165,14 @@ def test_seeds_out_of_range_are_refused(bad: object) -> None:
 
 @pytest.mark.parametrize(("node", "index"), [(-1, 0), (2**32, 0), (0, -1), (0, 2**32)])
 def test_the_cache_refuses_places_out_of_range(node: int, index: int) -> None:
-    """The cache has the limits of the function behind it [contract]."""
+    """The cache has the limits of the function behind it. [contract]"""
     for stream in (Stream.WINDOW, Stream.START_FAILURE):
         with pytest.raises(InputError, match="out of range"):
             Draws(0, 0).draw(stream, node, index)
 
 
 def test_the_first_and_last_places_are_allowed() -> None:
-    """Seed 0 is a seed, and the largest seed, replication, node and index are in range [contract]."""
+    """Seed 0 is a seed, and the largest seed, replication, node and index are in range. [contract]"""
     last = 2**32 - 1
     assert uniform(0, 0, Stream.ORDER, 0, 0) != uniform(2**64 - 1, last, Stream.ORDER, last, last)
     assert Draws(2**64 - 1, last).draw(Stream.WINDOW, last, last) == uniform(2**64 - 1, last, Stream.WINDOW, last, last)
@@ -181,7 +181,7 @@ def test_the_first_and_last_places_are_allowed() -> None:
 
 
 def test_no_two_streams_share_a_lane() -> None:
-    """Each lane of each block belongs to one stream, and both lanes to one with paired indices [contract]."""
+    """Each lane of each block belongs to one stream, or both to one with paired indices. [contract]"""
     lanes = [
         (stream.block, lane) for stream in Stream for lane in ((0, 1) if stream.paired_indices else (stream.lane,))
     ]
@@ -191,14 +191,14 @@ def test_no_two_streams_share_a_lane() -> None:
 
 
 def test_every_coordinate_of_a_place_matters() -> None:
-    """Another seed, replication, stream, node or index gives another number [property]."""
+    """Another seed, replication, stream, node or index gives another number. [property]"""
     places = itertools.product((0, 1, 2**32), (0, 1), list(Stream), (0, 1), (0, 1, 2))
     numbers = [uniform(*place) for place in places]
     assert len(set(numbers)) == len(numbers)
 
 
 def test_the_page_lists_the_registry() -> None:
-    """The table in docs/streams.md is the registry, row by row [contract]."""
+    """The table in docs/streams.md is the registry, row by row. [contract]"""
     page = (Path(__file__).parents[1] / "docs" / "streams.md").read_text(encoding="utf-8")
     rows = [
         [cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if line.startswith("| `")
@@ -218,7 +218,7 @@ def test_the_page_lists_the_registry() -> None:
 
 @pytest.mark.parametrize("stream", list(Stream))
 def test_numbers_are_uniform(stream: Stream) -> None:
-    """Over nodes and over replications the mean and the variance are those of a uniform, within 4 se [oracle]."""
+    """Over nodes and over replications the mean and the variance are those of a uniform, within 4 se. [oracle]"""
     n = 20_000
     for sample in (uniforms(1, 0, stream, np.arange(n)), uniforms(1, np.arange(n), stream, 0)):
         assert abs(sample.mean() - 1 / 2) < 4 * math.sqrt(1 / 12 / n)
@@ -226,7 +226,7 @@ def test_numbers_are_uniform(stream: Stream) -> None:
 
 
 def test_neighbours_are_uncorrelated() -> None:
-    """Numbers of neighbouring lanes, indices, nodes, replications and seeds don't correlate, within 4 se [oracle]."""
+    """Numbers of neighbouring lanes, indices, nodes, replications and seeds don't correlate, within 4 se. [oracle]"""
     n = 20_000
     nodes = np.arange(n)
     base = uniforms(5, 0, Stream.UPDATE_DURATION, nodes)

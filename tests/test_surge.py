@@ -1,4 +1,4 @@
-"""Nodes that are updated beside their old instance, worked out by hand on both engines."""
+"""Nodes updated beside their old instance, worked out by hand on both engines."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def run(
 
 
 def release(*nodes: int, **effect: Any) -> dict[str, Any]:
-    """Return the release that does something to these nodes, which is not called defective."""
+    """Return a release with these effects on these nodes, not marked as defective."""
     return {"odd": {"probability": 1, "affects": {"nodes": list(nodes)}, **effect}}
 
 
 @pytest.mark.parametrize(("surge", "n_in_place"), [(0, 4), (1, 2), (2, 0), ("50%", 0), ("25%", 2), (9, 0)])
 def test_surged_nodes_start_while_they_serve(engine: str, surge: Any, n_in_place: int) -> None:
-    """So many nodes of each wave of two are not out of service while they start. [contract]"""
+    """The given number of nodes in each wave of two stays in service while starting. [contract]"""
     values = run(engine, policy={"surge": surge}).response_values
     assert values["unavailable_node_s"] == 30 * n_in_place
     assert values["lost_requests"] == 10 * 30 * n_in_place
@@ -63,7 +63,7 @@ def test_old_instances_serve_beside_new_ones(engine: str, surge: int, requests: 
 
 
 def test_a_surge_may_shed_less_than_no_rollout(engine: str) -> None:
-    """Second instances make up for a node that is down for good. [contract]"""
+    """Second instances compensate for a node that is down for good. [contract]"""
     fleet = {"service": {"shared": {"capacity": 1}}, "classes": [{"name": "away", "nodes": [3], "down": True}]}
     skips = {"unreachable_nodes": "skip"}
     values = run(engine, fleet, policy={"surge": 2}, orchestrator=skips).response_values
@@ -87,10 +87,10 @@ def test_a_surged_node_that_does_not_start_is_never_out_of_service(engine: str, 
 @pytest.mark.parametrize(
     ("service", "failed", "ratio"), [({}, 100, math.nan), (SHARED, 80, 1.5)], ids=["local", "shared"]
 )
-def test_an_unhealthy_surged_node_goes_back_to_its_old_instance(
+def test_an_unhealthy_surged_node_returns_to_its_old_instance(
     engine: str, service: Any, failed: float, ratio: float
 ) -> None:
-    """A node that fails its health check at 50 s was exposed from 30 s on, and its rollback takes nothing out of service. [contract]"""
+    """A node unhealthy at 50 s was exposed from 30 s on, and its rollback takes nothing out of service. [contract]"""
     health_check = {**CHECK, "deadline": "60s", "max_error_rate": 0.1, "failure_threshold": 2}
     policy = {"surge": 1, "max_parallel": 1, **STOPS, "health_check": health_check}
     values = run(engine, service, policy=policy, release=release(0, error_rate=0.5)).response_values
@@ -102,8 +102,8 @@ def test_an_unhealthy_surged_node_goes_back_to_its_old_instance(
 
 
 @pytest.mark.parametrize("service", [{}, SHARED], ids=["local", "shared"])
-def test_a_surged_node_that_runs_goes_back_out_of_service(engine: str, service: Any) -> None:
-    """Of a running node the old instance is gone: going back takes it out of service, and its neighbour that failed not. [contract]"""
+def test_a_running_surged_node_is_rolled_back_out_of_service(engine: str, service: Any) -> None:
+    """A running node has no old instance, so its rollback takes it out of service, unlike its failed neighbour's. [contract]"""
     policy = {"surge": 1, "max_parallel": 1, **STOPS}
     values = run(engine, service, policy=policy, release=release(1, start_failure=1)).response_values
     # Node 0 runs from 60 s on, node 1 has failed to start by 90 s.
@@ -114,7 +114,7 @@ def test_a_surged_node_that_runs_goes_back_out_of_service(engine: str, service: 
 
 @pytest.mark.parametrize("service", [{}, SHARED], ids=["local", "shared"])
 def test_rollbacks_that_fail_beside_an_old_instance(engine: str, service: Any) -> None:
-    """A rollback may fail although the old instance serves: the node stays in service, and nothing counts as restored. [contract]"""
+    """If a rollback fails while the old instance serves, the node stays in service, and nothing counts as restored. [contract]"""
     policy = {"surge": 1, "max_parallel": 1, **STOPS}
     fleet = {**service, "rollback_failure": 1}
     values = run(engine, fleet, policy=policy, release=release(0, start_failure=1)).response_values
@@ -123,8 +123,8 @@ def test_rollbacks_that_fail_beside_an_old_instance(engine: str, service: Any) -
 
 
 @pytest.mark.parametrize("service", [{}, SHARED], ids=["local", "shared"])
-def test_a_hung_node_taken_for_running_loses_its_old_instance(engine: str, service: Any) -> None:
-    """Under immediate a hung node is out of service from its turn, or if it is surged from when it is taken for running. [contract]"""
+def test_a_hung_node_counted_as_running_loses_its_old_instance(engine: str, service: Any) -> None:
+    """Under immediate a hung node is out of service from its turn, or if surged, from when it counts as running. [contract]"""
     policy = {"strategy": "immediate", "surge": 2}
     people = {"operator": {"escape_detection": 100}}
     bad = {"bad": {"probability": 1, "defective": True, "start_hang": 1}}
@@ -138,7 +138,7 @@ def test_a_hung_node_taken_for_running_loses_its_old_instance(engine: str, servi
 
 @pytest.mark.parametrize(("holds", "n_in_place"), [(False, 2), (True, 3)])
 def test_a_failed_node_may_hold_its_place_of_the_surge(engine: str, holds: bool, n_in_place: int) -> None:
-    """A failed node that holds its slot holds its place as well, so all after it are updated in place. [contract]"""
+    """A failed node that holds its slot also holds its place, so all later ones are updated in place. [contract]"""
     switches = {"pacing": "sliding", "failed_node_holds_slot": holds}
     policy = {"surge": 1}
     values = run(engine, policy=policy, release=release(0, start_failure=1), orchestrator=switches).response_values
@@ -147,7 +147,7 @@ def test_a_failed_node_may_hold_its_place_of_the_surge(engine: str, holds: bool,
     assert values["unavailable_node_s"] == 30 * n_in_place
 
 
-def test_a_node_that_cannot_be_reached_takes_no_place(engine: str) -> None:
+def test_an_unreachable_node_takes_no_place(engine: str) -> None:
     """A node that is down at its turn is not dispatched, so the next one is surged. [contract]"""
     fleet = {"classes": [{"name": "away", "nodes": [0], "down": True}]}
     values = run(engine, fleet, policy={"surge": 1}).response_values
@@ -157,8 +157,8 @@ def test_a_node_that_cannot_be_reached_takes_no_place(engine: str) -> None:
 
 
 @pytest.mark.parametrize("service", [{}, SHARED], ids=["local", "shared"])
-def test_a_surged_node_goes_back_by_itself(engine: str, service: Any) -> None:
-    """A node that goes back by itself has its old instance all the time, and frees its place. [contract]"""
+def test_a_surged_node_with_local_rollback(engine: str, service: Any) -> None:
+    """A node rolled back locally keeps its old instance throughout, and frees its place. [contract]"""
     switches = {"node_local_rollback": True, "failed_node_holds_slot": True, "pacing": "sliding"}
     policy, fails = {"surge": 2}, release(0, 1, start_failure=1)
     values = run(engine, service, policy=policy, release=fails, orchestrator=switches).response_values
@@ -166,7 +166,7 @@ def test_a_surged_node_goes_back_by_itself(engine: str, service: Any) -> None:
 
 
 def test_a_restart_may_surge(engine: str) -> None:
-    """A restarted instance starts and is validated beside the one before it. [contract]"""
+    """A restarted instance starts and is validated beside the previous one. [contract]"""
     values = run(engine, SHARED, kind="restart", policy={"surge": 2}).response_values
     assert (values["decision_requests"], values["unavailable_node_s"], values["exposed_node_s"]) == (12 * 67, 0, 0)
 
@@ -174,7 +174,7 @@ def test_a_restart_may_surge(engine: str) -> None:
 @pytest.mark.parametrize("service", [{}, SHARED], ids=["local", "shared"])
 @pytest.mark.parametrize("kind", ["create", "stop"])
 def test_nodes_with_one_instance_are_not_surged(engine: str, kind: str, service: Any) -> None:
-    """Where nodes have no old instance, or get no new one, a surge changes nothing. [contract]"""
+    """If nodes have no old instance, or get no new one, a surge changes nothing. [contract]"""
     one, other = (run(engine, service, kind=kind, policy={"surge": surge}).response_values for surge in (0, 2))
     assert repr(one) == repr(other)
 
@@ -182,7 +182,7 @@ def test_nodes_with_one_instance_are_not_surged(engine: str, kind: str, service:
 @pytest.mark.parametrize("service", [{}, SHARED], ids=["local", "shared"])
 @pytest.mark.parametrize(("error_rate", "unavailable"), [(0.5, 0), (0, 2 * 20)])
 def test_a_gate_decides_on_the_old_instances(engine: str, error_rate: float, unavailable: float, service: Any) -> None:
-    """Nodes of a wave that fails its gate keep their old instances; those of one that passed it lose them. [contract]"""
+    """Nodes of a wave that fails its gate keep their old instances; nodes of a wave that passes lose them. [contract]"""
     gated = {**CHECK, "max_error_rate": 0.1, "gate": {"kind": "pooled"}}
     policy, effect = {"surge": 2, "health_check": gated}, release(0, 1, error_rate=error_rate, start_failure=0)
     values = run(engine, service, policy=policy, release=effect, operator=script((70, "cancel"))).response_values
@@ -190,8 +190,8 @@ def test_a_gate_decides_on_the_old_instances(engine: str, error_rate: float, una
     assert values["unavailable_node_s"] == unavailable
 
 
-def test_events_say_which_nodes_are_surged() -> None:
-    """The record of a dispatch says that the old instance is still there. [contract]"""
+def test_events_name_surged_nodes() -> None:
+    """The event of a dispatch says that the old instance still serves. [contract]"""
     rollout = run("reference", policy={"surge": 1})
     events = rollout.events
     dispatched = events[events["to_status"].eq("starting")]
@@ -201,7 +201,7 @@ def test_events_say_which_nodes_are_surged() -> None:
 
 
 def test_the_timeline_has_the_requests_of_both_instances() -> None:
-    """Old and new instances of one node meet as many requests each, and fail their own fractions of them. [contract]"""
+    """Both instances of a node meet equally many requests, and fail their own fractions of them. [contract]"""
     rollout = run("reference", SHARED | {"error_rate": 0.1}, policy={"surge": 2}, release=release(0, 1, error_rate=0.5))
     timeline = rollout.timeline.set_index("time_s")
     # Six instances serve at 30 s, two of them with 1 - 0.9 x 0.5 = 55 % errors.
@@ -222,15 +222,15 @@ def test_the_timeline_has_the_requests_of_both_instances() -> None:
     ],
 )
 @pytest.mark.filterwarnings("default")
-def test_keys_without_effect_are_told(kind: str, policy: Any, words: str) -> None:
-    """A surge, retries or their delay without effect make a warning. [contract]"""
+def test_keys_without_effect_are_warned_about(kind: str, policy: Any, words: str) -> None:
+    """A surge, retries or their delay without effect cause a warning. [contract]"""
     with pytest.warns(SimdeployWarning, match=words):
         run(kind=kind, policy=policy)
 
 
 @pytest.mark.parametrize(("surge", "in_place"), [(0, 2), (1, 1)])
 def test_all_canaries_may_be_surged(engine: str, surge: int, in_place: int) -> None:
-    """Both canaries start beside their old instances; of the two nodes after them as many as `surge` says. [oracle]"""
+    """Both canaries start beside their old instances, and of the next two nodes as many as `surge` says. [oracle]"""
     policy = {"strategy": "canary", "canary_count": 2, "auto_promote": True, "surge": surge, "surge_canaries": True}
     values = run(engine, policy=policy).response_values
     assert (values["unavailable_node_s"], values["makespan_s"]) == (30 * in_place, 120)

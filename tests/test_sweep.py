@@ -1,4 +1,4 @@
-"""Sweeps: one row per case and replication, the same ones wherever and however often it was begun."""
+"""Sweeps: one row per case and replication, identical wherever and however often the sweep was started."""
 
 import contextlib
 import itertools
@@ -36,12 +36,12 @@ def scenario():
 
 
 def run(scenario, policy="waves", *, vary=VARY, replications=3, engine="reference", **options):
-    """Sweep with defaults that are quick."""
+    """Sweep with quick defaults."""
     return sweep(scenario, policy, vary=vary, replications=replications, engine=engine, **options)
 
 
 class Counting(InProcess):
-    """Runs here, and counts the replications of policies that it simulates."""
+    """An executor that counts the replications of policies that it simulates."""
 
     def __init__(self):
         object.__setattr__(self, "spans", [])
@@ -57,14 +57,14 @@ class Counting(InProcess):
 
 
 class Backwards(InProcess):
-    """Yields the spans in the wrong order."""
+    """An executor that yields spans in reverse order."""
 
     def run(self, job, spans):
         yield from reversed(list(super().run(job, spans)))
 
 
 class Interrupted(InProcess):
-    """Is interrupted after some spans."""
+    """An executor that is interrupted after some spans."""
 
     def __init__(self, after):
         object.__setattr__(self, "after", after)
@@ -77,7 +77,7 @@ class Interrupted(InProcess):
 
 
 class NotAtAll(InProcess):
-    """Must not be asked to run anything."""
+    """An executor that fails if it is used."""
 
     def run(self, job, spans):
         pytest.fail("nothing was left to simulate")
@@ -98,7 +98,7 @@ def in_ones(monkeypatch):
 
 
 def test_one_row_per_case_and_replication(scenario):
-    """Rows go by case and replication; factor columns with their full paths stand beside the responses. [contract]"""
+    """Rows are sorted by case and replication; factor columns with full paths precede the responses. [contract]"""
     result = run(scenario, vary={"max_failed_nodes": [0, 4], "max_error_rate": [0.05, 0.5]})
     table = result.to_frame()
     factors = ["max_failed_nodes", "health_check.max_error_rate"]
@@ -115,8 +115,8 @@ def test_one_row_per_case_and_replication(scenario):
     assert (table["case"].dtype, table["replication"].dtype, table["max_failed_nodes"].dtype) == ("int64",) * 3
 
 
-def test_the_table_says_under_what_it_was_computed(scenario):
-    """Scenario, seed, engine and switches go with the table as with that of `replicate`; of several by name. [contract]"""
+def test_the_table_has_its_conditions(scenario):
+    """Scenario, seed, engine and switches are attributes as for `replicate`; for several scenarios by name. [contract]"""
     attrs = run(scenario, seed=9, replications=1).to_frame().attrs
     assert attrs == replicate(scenario, replications=1, seed=9, engine="reference").attrs
     other = scenario.with_values({"orchestrator.on_failure": "stop", "name": "other"})
@@ -127,7 +127,7 @@ def test_the_table_says_under_what_it_was_computed(scenario):
 
 
 def test_every_case_meets_the_same_worlds(scenario):
-    """The rows of each case are those that `replicate` gives for its policy, whatever else is tried. [property]"""
+    """Each case has the rows that `replicate` gives for its policy, whatever else is tried. [property]"""
     table = run(scenario, seed=5, replications=6).to_frame()
     specs = {
         f"{nodes} {rate}": rolling(5, max_failed_nodes=nodes, health_check={"deadline": "5m", "max_error_rate": rate})
@@ -166,7 +166,7 @@ def test_the_design_changes_no_row(scenario):
 
 
 def test_several_scenarios_and_policies_are_one_call(scenario):
-    """Scenarios times policies need no key to vary; the names are those of the mapping. [contract]"""
+    """Scenarios times policies need no varied key, and are named as in the mapping. [contract]"""
     larger = scenario.with_values({"fleet.nodes": 20})
     result = run({"twelve": scenario, "twenty": larger}, ["at-once", "waves"], vary=None, replications=2)
     table = result.to_frame(["scenario", "policy", "replication", "touched_nodes"])
@@ -176,8 +176,8 @@ def test_several_scenarios_and_policies_are_one_call(scenario):
     assert table["touched_nodes"].iloc[[0, 4]].tolist() == [12, 20]
 
 
-def test_a_gate_that_does_not_read_a_parameter_is_one_case(scenario):
-    """Kinds of gates are varied with their parameters; what a kind doesn't read makes neither an error nor work. [property]"""
+def test_unused_parameters_of_a_gate_make_one_case(scenario):
+    """Kinds of gates are varied with their parameters; unused ones cause neither an error nor work. [property]"""
     executor = Counting()
     vary = {"gate.kind": ["threshold", "pooled", "sprt"], "gate.alpha": [0.01, 0.1]}
     result = run(scenario, vary=vary, executor=executor, replications=2)
@@ -192,7 +192,7 @@ def test_a_gate_that_does_not_read_a_parameter_is_one_case(scenario):
 
 
 def test_nothing_is_simulated_twice(scenario):
-    """Cases that mean the same are simulated once, and all of them are in the table. [contract]"""
+    """Equal cases are simulated once, and all of them are in the table. [contract]"""
     counting = Counting()
     twin = scenario.with_values({"name": "twin"})
     vary = {"min_healthy_time": ["30s", 30, "20s"]}
@@ -206,14 +206,14 @@ def test_nothing_is_simulated_twice(scenario):
 
 
 def test_all_policies_of_a_world_are_one_pass(scenario):
-    """What is varied of the policy goes to the engine together. [contract]"""
+    """All variants of a policy go to the engine together. [contract]"""
     counting = Counting()
     run(scenario, vary={**VARY, "start_failure": [0.1, 0.2]}, executor=counting)
     assert {(span.group, span.policy, span.n_policies) for span in counting.spans} == {(0, 0, 6), (1, 0, 6)}
 
 
 def test_columns_may_be_chosen(scenario):
-    """A few columns are as good as all; one that isn't there is told with the nearest. [contract]"""
+    """Some columns can be read alone; an unknown one is refused with the nearest. [contract]"""
     result = run(scenario)
     table = result.to_frame(["verdict", "max_failed_nodes"])
     assert list(table) == ["verdict", "max_failed_nodes"]
@@ -225,7 +225,7 @@ def test_columns_may_be_chosen(scenario):
 
 
 def test_a_result_describes_itself(scenario, tmp_path):
-    """In a session and in a notebook a result says what was varied, and where the rows are. [contract]"""
+    """In a terminal and in a notebook a result shows what was varied, and where the rows are. [contract]"""
     result = run(scenario, replications=1)
     assert repr(result) == (
         "<SweepResult: 6 cases, 1 replication each, over max_failed_nodes, health_check.max_error_rate>"
@@ -238,8 +238,8 @@ def test_a_result_describes_itself(scenario, tmp_path):
     assert stored.list_values("max_failed_nodes") == "10 values: 0, 1, ..., 9"
 
 
-def test_progress_is_told(scenario, tmp_path):
-    """A callable hears of rows, from none to all; of a folder that is gone on with first what is there. [contract]"""
+def test_progress_is_reported(scenario, tmp_path):
+    """A callable receives the number of rows, from 0 to all, or from those in a resumed folder. [contract]"""
     for store in (None, tmp_path / "s"):
         progress = []
         run(scenario, store=store, progress=lambda *counts, progress=progress: progress.append(counts))
@@ -272,7 +272,7 @@ class Broken(InProcess):
 
 
 def test_warnings_are_given_once(scenario):
-    """What is suspicious about a value is said once, and not for each of its cases. [contract]"""
+    """A warning about a value is given once, not for each of its cases. [contract]"""
     vary = {"max_failed_nodes": [1, *range(12, 40)], "max_error_rate": [0.1, 0.2]}
     with pytest.warns(SimdeployWarning) as caught:
         run(scenario, vary=vary, replications=1)
@@ -296,8 +296,8 @@ def test_warnings_are_given_once(scenario):
         ({"design": "grit"}, "design: unknown design"),
     ],
 )
-def test_arguments_that_make_no_sense(scenario, tmp_path, options, message):
-    """What makes no sense is told before anything is simulated or written. [contract]"""
+def test_invalid_arguments(scenario, tmp_path, options, message):
+    """Invalid arguments are refused before anything is simulated or written. [contract]"""
     with pytest.raises(InputError, match=message):
         run(scenario, **{"store": tmp_path / "s", "executor": NotAtAll(), **options})
     assert not (tmp_path / "s").exists()
@@ -307,7 +307,7 @@ def test_arguments_that_make_no_sense(scenario, tmp_path, options, message):
 
 
 def files_of(folder):
-    """Return the content of every file below a folder."""
+    """Return the contents of every file below a folder."""
     return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
@@ -318,8 +318,8 @@ def content(folder):
     return stored.to_frame()
 
 
-def test_a_store_holds_the_same_table(scenario, tmp_path):
-    """With a store the table is the very one that it is without, types included. [property]"""
+def test_a_store_has_the_same_table(scenario, tmp_path):
+    """With a store the table is the same as without, types included. [property]"""
     vary = {**VARY, "start_failure": [0.1, 0.2], "canary_percent": [None, 0]}
     in_memory = run(scenario, vary=vary).to_frame()
     result = run(scenario, vary=vary, store=tmp_path / "s")
@@ -330,7 +330,7 @@ def test_a_store_holds_the_same_table(scenario, tmp_path):
     assert in_memory["canary_percent"].dtype == "Int64"
 
 
-def test_the_manifest_says_what_was_asked(scenario, tmp_path):
+def test_the_manifest_has_the_question(scenario, tmp_path):
     """Scenario, policies, values, design, replications, seed, engine and switches are in the manifest. [contract]"""
     run(scenario, store=tmp_path / "s", seed=7)
     question = read_store(tmp_path / "s").manifest["question"]
@@ -344,8 +344,8 @@ def test_the_manifest_says_what_was_asked(scenario, tmp_path):
     assert question["switches"]["small"]["limit_comparison"] == "exceeds"
 
 
-def test_replications_go_on_where_others_ended(scenario, tmp_path):
-    """A range of replications gives these rows of the whole, in memory, in a store and from `replicate`. [property]"""
+def test_ranges_of_replications(scenario, tmp_path):
+    """A range of replications gives the same rows as the whole, in memory, in a store and from `replicate`. [property]"""
     whole = run(scenario, replications=7).to_frame()
     parts = [
         run(scenario, replications=range(3)).to_frame(),
@@ -373,7 +373,7 @@ def test_replications_go_on_where_others_ended(scenario, tmp_path):
     ],
 )
 def test_a_store_of_another_question_is_refused(scenario, tmp_path, options):
-    """A folder of another question is refused, and left as it is. [contract]"""
+    """A folder of another question is refused, and left unchanged. [contract]"""
     run(scenario, store=tmp_path / "s")
     before = files_of(tmp_path / "s")
     asked = scenario.with_values(options.pop("scenario", {}))
@@ -382,8 +382,8 @@ def test_a_store_of_another_question_is_refused(scenario, tmp_path, options):
     assert files_of(tmp_path / "s") == before
 
 
-def test_what_does_not_matter_is_not_asked(scenario, tmp_path):
-    """A description, policies that aren't tried, or where the file is don't make another question. [contract]"""
+def test_irrelevant_differences_are_ignored(scenario, tmp_path):
+    """A description, unused policies, or the file's place don't make another question. [contract]"""
     base = tmp_path / "here"
     base.mkdir()
     (base / "times.csv").write_text("30\n40\n")
@@ -398,7 +398,7 @@ def test_what_does_not_matter_is_not_asked(scenario, tmp_path):
 
 
 def test_a_latin_hypercube_resumes(scenario, tmp_path):
-    """Points that were spread are part of the question, ranges and choices apart. [contract]"""
+    """The points are part of the question; ranges and choices are distinguished. [contract]"""
     asked = {"max_failed_nodes": (0, 4), "max_error_rate": [0.1, 0.2]}
     how = {"design": LatinHypercube(4), "store": tmp_path / "s"}
     first = run(scenario, vary=asked, **how).to_frame()
@@ -409,11 +409,11 @@ def test_a_latin_hypercube_resumes(scenario, tmp_path):
 
 
 @pytest.mark.usefixtures("in_ones")
-def test_an_interrupted_store_is_gone_on_with(scenario, tmp_path):
-    """However often it was interrupted, only what is missing is simulated, and every part is as it would have been. [property]"""
+def test_an_interrupted_store_is_resumed(scenario, tmp_path):
+    """However often it was interrupted, only missing replications are simulated, and every part is the same. [property]"""
     vary = {**VARY, "start_failure": [0.1, 0.2]}
     run(scenario, vary=vary, store=tmp_path / "whole")
-    for after in (3, 0, 7):  # three spans, of one replication each, are a part
+    for after in (3, 0, 7):  # three spans, of one replication each, make a part
         with pytest.raises(KeyboardInterrupt):
             run(scenario, vary=vary, store=tmp_path / "s", executor=Interrupted(after))
     counting, progress = Counting(), []
@@ -427,7 +427,7 @@ def test_an_interrupted_store_is_gone_on_with(scenario, tmp_path):
 
 @pytest.mark.parametrize("most_rows", [200_000, 12, 2])
 def test_rows_are_in_the_order_of_the_table(scenario, tmp_path, monkeypatch, most_rows):
-    """By case, then by replication, as they stand: in memory, in a store, to pandas, and after interruptions. [property]"""
+    """Rows are in order of case and replication in memory, in a store, in pandas, and after interruptions. [property]"""
     monkeypatch.setattr("simdeploy.experiments.working._PART_S", 0.0)
     monkeypatch.setattr("simdeploy.experiments.working._MOST_PARTS", 1)
     for module in ("working", "rows"):
@@ -455,7 +455,7 @@ def test_rows_are_in_the_order_of_the_table(scenario, tmp_path, monkeypatch, mos
 
 
 def test_no_clock_decides_on_the_files(scenario, tmp_path, monkeypatch):
-    """However long the work seems to take, and on however many workers, a question has the same files. [property]"""
+    """A question has the same files for any apparent duration of the work, and any number of workers. [property]"""
     ticks = iter(range(0, 10**9, 7))
     run(scenario, replications=40, store=tmp_path / "a")
     monkeypatch.setattr("simdeploy.experiments.cutting.thread_time", lambda: -float(next(ticks)))
@@ -465,7 +465,7 @@ def test_no_clock_decides_on_the_files(scenario, tmp_path, monkeypatch):
 
 @pytest.mark.usefixtures("in_ones")
 def test_a_damaged_part_is_computed_again(scenario, tmp_path):
-    """A part whose file was changed is named in a warning and computed again. [contract]"""
+    """A changed part is named in a warning and recomputed. [contract]"""
     whole = run(scenario, store=tmp_path / "s").to_frame()
     part = sorted((tmp_path / "s" / "parts").iterdir())[1]
     damaged = bytearray(part.read_bytes())
@@ -480,7 +480,7 @@ def test_a_damaged_part_is_computed_again(scenario, tmp_path):
 
 @pytest.mark.usefixtures("in_ones")
 def test_rows_do_not_pile_up(scenario, tmp_path):
-    """With a store, blocks are let go as their parts are written. [contract]"""
+    """With a store, blocks are freed as their parts are written. [contract]"""
     blocks, most = [], []
 
     class Watched(InProcess):
@@ -504,7 +504,7 @@ def test_rows_do_not_pile_up(scenario, tmp_path):
     most_cases=st.integers(1, 60),
 )
 def test_parts_are_consecutive_rows(n_cases, first, n_replications, n_rows, most_cases):
-    """Parts have each row once, in the order of the table, and are no larger than asked. [property]"""
+    """Parts have each row once, in the order of the table, and at most the requested size. [property]"""
     replications = range(first, first + n_replications)
     layout = Layout.of_size(n_cases, replications, n_rows=n_rows, most_cases=most_cases)
     parts = [layout.part(number) for number in range(layout.n_parts)]
@@ -527,13 +527,13 @@ def test_parts_are_consecutive_rows(n_cases, first, n_replications, n_rows, most
         ((1260, 3000, "compiled", 400), (33, 3000, 39)),
         # ... unless there would be very many, ...
         ((20, 100_000, "reference", 1000), (1, 2000, 1000)),
-        # ... but never of more rows than are read at a time, nor of more cases than are soon checked.
+        # ... but never of more rows than are read at a time, nor of more cases than are quickly checked.
         ((400, 10**6, "compiled", 10), (1, 100_000, 4000)),
         ((10**6, 1, "compiled", 10), (5000, 1, 200)),
     ],
 )
 def test_parts_are_neither_long_nor_many(asked, expected):
-    """How much is in a part depends on the size of the work, the engine and the fleet. [contract]"""
+    """The size of a part depends on the size of the work, the engine and the fleet. [contract]"""
     n_cases, n_replications, engine, node_updates = asked
     cut = cut_parts(n_cases, n_replications, engine=engine, node_updates=node_updates)
     names = ("engine", "cases_per_part", "replications_per_part", "n_parts")
@@ -543,8 +543,8 @@ def test_parts_are_neither_long_nor_many(asked, expected):
 @pytest.mark.parametrize("change", [
     {"engine": "none"}, {"n_parts": 7}, {"cases_per_part": 0}, {"cases_per_part": "6"}, {"replications_per_part": None},
 ])  # fmt: skip
-def test_a_cut_that_no_sweep_writes_is_refused(scenario, tmp_path, change):
-    """A manifest that somebody else has written, with hashes that fit, is a clear error. [contract]"""
+def test_an_impossible_cut_is_refused(scenario, tmp_path, change):
+    """A manifest with an invalid division, even with valid hashes, is a clear error. [contract]"""
     run(scenario, store=tmp_path / "s")
     path = tmp_path / "s" / "manifest.json"
     manifest = json.loads(path.read_text())
@@ -560,7 +560,7 @@ def test_a_cut_that_no_sweep_writes_is_refused(scenario, tmp_path, change):
 
 @pytest.fixture
 def in_stretches(monkeypatch):
-    """Check a few cases at a time, as otherwise only of very many."""
+    """Check a few cases at a time, as is otherwise done only for very many."""
     for name, number in (("_ALL_CHECKED", 10), ("_CHECKED_FIRST", 8), ("_AT_A_TIME", 7)):
         monkeypatch.setattr(f"simdeploy.experiments.working.{name}", number)
     monkeypatch.setattr("simdeploy.experiments.working._MOST_CASES", 3)
@@ -568,7 +568,7 @@ def in_stretches(monkeypatch):
 
 @pytest.mark.usefixtures("in_stretches")
 def test_very_many_cases_are_checked_in_turn(scenario, tmp_path, monkeypatch):
-    """Of very many cases few are made at a time, the first part is there before the last is made, and the table is the same. [property]"""
+    """Of very many cases few are made at a time, the first part exists before the last is made, and the table is the same. [property]"""
     expected = run(scenario, vary=WIDE).to_frame()
     made, make = [], CaseMaker.make
 
@@ -590,7 +590,7 @@ def test_very_many_cases_are_checked_in_turn(scenario, tmp_path, monkeypatch):
 
 @pytest.mark.usefixtures("in_stretches")
 def test_a_wrong_value_among_very_many_is_refused(scenario, tmp_path):
-    """A value that its key can't have is refused before anything is simulated, wherever it stands. [contract]"""
+    """An invalid value is refused before anything is simulated, wherever it stands. [contract]"""
     vary = {**WIDE, "max_failed_nodes": [*range(9), -1]}
     error = refused(run, scenario, vary=vary, store=tmp_path / "s", executor=NotAtAll())
     assert "max_failed_nodes: " in str(error)
@@ -598,8 +598,8 @@ def test_a_wrong_value_among_very_many_is_refused(scenario, tmp_path):
 
 
 @pytest.mark.usefixtures("in_stretches")
-def test_what_cannot_be_meant_together_costs_no_other_case(scenario, tmp_path):
-    """Of very many cases, those that turn out to be impossible are failed rows that say why; the others are as ever. [contract]"""
+def test_impossible_combinations_cost_no_other_case(scenario, tmp_path):
+    """Of very many cases, impossible ones are failed rows with the reason; others are unaffected. [contract]"""
     healthy = ["30s", "40s", "50s", *(f"{60 + n}s" for n in range(8)), "6m"]
     vary = {"max_failed_nodes": [0, 1, 2, 3, 4], "deadline": ["10m", "5m"], "min_healthy_time": healthy}
     assert "min_healthy_time" in str(refused(run, scenario, vary=vary))
@@ -619,7 +619,7 @@ def test_what_cannot_be_meant_together_costs_no_other_case(scenario, tmp_path):
 
 
 def test_a_store_keeps_its_engine(scenario, tmp_path, monkeypatch):
-    """What "auto" meant at first is kept, whatever it would mean when the folder is gone on with. [contract]"""
+    """The engine that "auto" chose at first is kept when the folder is resumed. [contract]"""
     expected, asked = run(scenario).to_frame(), []
     monkeypatch.setattr(
         "simdeploy.experiments.working.choose_engine",
@@ -638,7 +638,7 @@ def test_a_store_keeps_its_engine(scenario, tmp_path, monkeypatch):
 
 
 def test_the_reference_lists_the_columns(scenario, repository):
-    """docs/reference.md lists the columns of a sweep that aren't responses, and those of its summary. [contract]"""
+    """docs/reference.md lists the columns of a sweep other than responses, and those of its summary. [contract]"""
     from simdeploy.analysis import summarize_grid
 
     text = (repository / "docs" / "reference.md").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Choices under every switch, held to scenarios in which it is known what flips them, and to the model's table."""
+"""Choices under every switch, against scenarios with known effects, and the model's table."""
 
 import json
 import math
@@ -34,7 +34,7 @@ REPETITIONS = 400
 SPREAD = 4 * math.sqrt(0.95 * 0.05 / REPETITIONS)
 MET = Feasibility(is_met=True, verdict="met", broken=(), is_known=True)
 COSTS = {"hour_of_delay": 1, "false_alarm": 1000, "escape": 1000, "failed_request": 0, "unavailable_node_hour": 0}
-# A delay decides, whatever the false alarms that a few rollouts can have missed.
+# A delay decides, whatever false alarms few rollouts may have missed.
 HASTE = {**COSTS, "hour_of_delay": 5000}
 # One node of ten never starts; nothing else ever goes wrong.
 BROKEN = [{"name": "broken", "share": 0.1, "start_failure": 1}]
@@ -57,7 +57,7 @@ def scenario(policies, *, orchestrator="expanso", costs=COSTS, requirements=(), 
 
 
 def vary(made, replications, **how):
-    """Vary switches by themselves, with the compiled engine unless told otherwise."""
+    """Vary switches singly, by default with the compiled engine."""
     return vary_switches(made, replications=replications, **{"pairs": False, "engine": "compiled"} | how)
 
 
@@ -84,12 +84,12 @@ def paired_interval(one, other):
 
 
 def flips(result):
-    """Return the values under which the choice doesn't hold."""
+    """Return the values under which the choice changes."""
     rows = result.values[result.values["holds"].eq(False)]
     return {f"{row.switch}: {row.value}" for row in rows.itertuples()}
 
 
-# Without orders to the contrary: the fast one is on the edge of being stopped, the slow one is far from it.
+# Without other settings the fast policy is close to being stopped, and the slow one far from it.
 EDGE = {"fast": {"max_parallel": 5, "max_failed_nodes": 1}, "slow": {"max_parallel": 2, "max_failed_nodes": 5}}
 # Stopped by the broken node every time, unless an explicit 0 means the default of 10.
 ZERO = {
@@ -112,7 +112,7 @@ GATE = {
     ],
 )
 def test_known_switches_flip_the_choice(policies, choice, expected):
-    """The choice flips, surely, under the values that are known to flip it, and under no other. [oracle]"""
+    """The choice certainly flips under exactly the values known to flip it. [oracle]"""
     result = vary(scenario(policies), 100)
     assert result.choice == choice
     assert flips(result) == expected
@@ -127,7 +127,7 @@ def test_known_switches_flip_the_choice(policies, choice, expected):
 
 
 def leave_switches(monkeypatch, *switches):
-    """Vary but a few switches, so that there are few pairs; return their values in a scenario."""
+    """Vary only a few switches, so that there are few pairs; return their values in a scenario."""
 
     def list_few(made):
         return [value for value in list_switch_values(made) if value.switch in switches]
@@ -137,7 +137,7 @@ def leave_switches(monkeypatch, *switches):
 
 
 def test_two_switches_that_flip_the_choice_together(monkeypatch):
-    """Failed nodes that hold their slots matter under sliding only; the two together flip what neither flips. [oracle]"""
+    """Held slots of failed nodes matter under sliding only; the two together flip what neither flips. [oracle]"""
     # Two slots of which one is lost, or four of which one is lost: the fast one loses half of its speed.
     two = {"max_parallel": 2, "max_failed_nodes": 9}
     four = {**two, "max_parallel": 4, "health_check": {**HEALTH, "min_healthy_time": "90s"}}
@@ -156,7 +156,7 @@ def test_two_switches_that_flip_the_choice_together(monkeypatch):
     both = simulated(made, 100, pacing="sliding", failed_node_holds_slot=True)
     sliding = simulated(made, 100, pacing="sliding")
     margins = [makespans(table, "four") - makespans(table, "two") for table in (both, sliding)]
-    # Alone the slot changes nothing, so that the interaction is the difference to sliding alone.
+    # Alone, held slots change nothing, so the interaction is the difference to sliding alone.
     interval = paired_interval(*margins)
     assert row["interaction"] == pytest.approx((margins[0] - margins[1]).mean())
     assert (row["interaction_low"], row["interaction_high"]) == pytest.approx(interval, rel=0.01)
@@ -166,7 +166,7 @@ def test_two_switches_that_flip_the_choice_together(monkeypatch):
 
 
 def test_every_value_of_the_models_table_is_tried(repository, make_scenario):
-    """Of every switch that the API leaves open, all values of model section 6 but the scenario's own are tried. [contract]"""
+    """For every open switch, all values of model section 6 except the scenario's own are tried. [contract]"""
     page = (repository / "docs/model.md").read_text(encoding="utf-8")
     section = page.partition("## 6. Switches")[2].partition("\n## ")[0]
     model = {
@@ -187,8 +187,8 @@ def test_every_value_of_the_models_table_is_tried(repository, make_scenario):
     assert list(list_own_values(make_scenario())) == list(model)
 
 
-def test_values_are_tried_from_the_scenarios_own(make_scenario):
-    """Where a scenario sets a switch, its default is one of the values, and its own is not. [contract]"""
+def test_values_are_relative_to_the_scenario(make_scenario):
+    """If a scenario sets a switch, its default is one of the values, and its own is not. [contract]"""
     own = {"pacing": "rate", "minimum_sample": 3, "bake_time": "1m", "rate": {"per_minute": 2, "max_per_minute": 8}}
     values = list_switch_values(make_scenario(orchestrator=own))
     tried = [value.text for value in values if value.switch in own]
@@ -208,7 +208,7 @@ def test_pairs_are_of_different_switches(make_scenario):
 
 
 def test_numbers_are_those_of_replicate():
-    """A row is what replicate gives under that value: the choice, its margin and the paired change of its cost. [oracle]"""
+    """A row has the choice, margin and paired change of cost that replicate gives under that value. [oracle]"""
     made = scenario(EDGE)
     result = vary(made, 60, of="makespan_s")
     found = by_value(result)
@@ -225,7 +225,7 @@ def test_numbers_are_those_of_replicate():
     assert result.policies["n"].tolist() == [60, 60]
 
 
-def test_what_changes_nothing_is_said():
+def test_values_without_effect():
     """A value has no effect exactly if no response of any rollout of any policy differs. [oracle]"""
     made = scenario({name: GATE[name] for name in ("slow", "canary")})  # the gate is nothing to the first of them
     result = vary(made, 20)
@@ -238,8 +238,8 @@ def test_what_changes_nothing_is_said():
     assert shown.count("no effect") == (~result.values["has_effect"]).sum() > 0
 
 
-def test_what_changes_nothing_has_no_effect(monkeypatch):
-    """Without an effect, the cost does not change, although the rate of false alarms is known under one value only. [oracle]"""
+def test_no_effect_means_no_change_of_cost(monkeypatch):
+    """Without an effect the cost does not change, even if the rate of false alarms is known under one value only. [oracle]"""
     kinds = {"good": {"probability": 0.9}, "bad": {"probability": 0.1, "defective": True, "start_failure": 0.5}}
     policies = {"strict": {"max_failed_nodes": 0}, "lax": {"max_failed_nodes": 1}}
     made = scenario(policies, classes=(), start_failure=0.05, release=kinds)
@@ -249,8 +249,8 @@ def test_what_changes_nothing_has_no_effect(monkeypatch):
     assert result.values["effect"].tolist() == [0.0, 0.0, 0.0]
 
 
-def test_what_is_not_possible_is_listed(monkeypatch):
-    """Values that contradict each other are rows that say so, alone and as pairs. [contract]"""
+def test_impossible_values_are_listed(monkeypatch):
+    """Contradictory values are rows that say so, alone and as pairs. [contract]"""
     made = scenario(EDGE, orchestrator={"pacing": "sliding"})
     list_few = leave_switches(monkeypatch, "pacing", "failed_percent_of", "failed_node_holds_slot", "slot_until")
     result = vary(made, 5, pairs=True)
@@ -267,8 +267,8 @@ def test_what_is_not_possible_is_listed(monkeypatch):
     assert len(result.pairs) == len(list(pair_values(list_few(made))))
 
 
-def test_what_never_ends_is_not_known(monkeypatch):
-    """Under on_failure: pause stopped rollouts have no cost, so that the choice isn't known, and said not to be. [contract]"""
+def test_endless_rollouts_make_the_choice_unknown(monkeypatch):
+    """Under on_failure: pause stopped rollouts have no cost, so the choice is reported as unknown. [contract]"""
     leave_switches(monkeypatch, "on_failure", "pacing", "limit_comparison")
     result = vary(scenario(ZERO), 10, pairs=True)
     row = by_value(result).loc[("on_failure", "pause")]
@@ -280,14 +280,14 @@ def test_what_never_ends_is_not_known(monkeypatch):
     json.dumps(result.to_dict(), allow_nan=False)
 
 
-def test_nothing_to_choose_even_as_it_is():
-    """Where the choice isn't known with the switches as they are, that is said instead of a table of nothing. [contract]"""
+def test_an_unknown_choice_without_changes():
+    """If the choice is unknown under the current switches, that is reported instead of an empty table. [contract]"""
     made = scenario(ZERO, orchestrator={"on_failure": "pause"})
     with pytest.raises(InputError, match="no policy can be chosen: 100 % of strict's rollouts never end"):
         vary(made, 5)
 
 
-def test_a_policy_that_always_fails_is_no_choice(monkeypatch):
+def test_a_policy_that_always_fails_is_an_error(monkeypatch):
     """If all replications of one policy failed, that is an error of the simulation, not of the arguments. [contract]"""
     from simdeploy.engines import running
 
@@ -306,7 +306,7 @@ def test_a_policy_that_always_fails_is_no_choice(monkeypatch):
 
 @pytest.mark.usefixtures("few_values_suffice")
 def test_requirements_decide_before_the_measure():
-    """A policy that breaks a requirement isn't chosen; if none is left there is no choice, and that may hold or not. [oracle]"""
+    """A policy that misses a requirement isn't chosen; if none is left there is no choice, certainly or not. [oracle]"""
     strict = [{"of": "false_alarm", "given": "good", "at_most": 0.01}]
     cheap = {**COSTS, "false_alarm": 0}
     free = vary(scenario(EDGE, costs=cheap), 50)
@@ -325,14 +325,14 @@ def test_requirements_decide_before_the_measure():
     assert none.answer.startswith("No policy meets the requirements under")
     assert flips(none) == {"explicit_zero_limit: default", "on_failure: continue"}
     assert none.values["margin"].isna().all()
-    # Where a policy meets them under some values, the others say that none does.
+    # If a policy meets them under some values, the others say that none does.
     assert {row[3] for row in none.summarize()[0].rows if row[2] == "none meets"} == {"none"}
     changed = {row[0]: row[2:4] for row in none.summarize()[0].rows if row[3] == "strict"}
     assert changed["explicit_zero_limit: default"] == ("one may meet", "strict")
 
 
-def test_no_policy_meets_the_requirements_whatever_the_switch():
-    """If no policy ever meets the requirements, the answer and the table say so, without empty columns. [contract]"""
+def test_no_policy_meets_the_requirements_under_any_switch():
+    """If no policy ever meets the requirements, answer and table say so, without empty columns. [contract]"""
     never = [{"of": "makespan_s", "at_most": 1}]
     result = vary(scenario(EDGE, requirements=never), 1000)
     table = result.summarize()[0]
@@ -343,7 +343,7 @@ def test_no_policy_meets_the_requirements_whatever_the_switch():
 
 
 @pytest.mark.usefixtures("few_values_suffice")
-def test_an_uncertain_lead_says_how_many_replications_it_needs():
+def test_an_uncertain_lead_needs_more_replications():
     """Half as wide an interval needs four times as many replications; a lead of 0 is never confirmed. [oracle]"""
     result = vary(scenario(EDGE, costs=HASTE), 20)
     assert math.isnan(result.replications_needed)
@@ -359,7 +359,7 @@ def test_an_uncertain_lead_says_how_many_replications_it_needs():
 
 @pytest.mark.usefixtures("few_values_suffice")
 def test_verdicts_are_data(few_switch_values):
-    """Every verdict that the sentence states is in to_dict(), and the words follow from it. [contract]"""
+    """Every verdict of the answer is in to_dict(), and the words follow from it. [contract]"""
     result = vary(scenario(EDGE, costs=HASTE), 20, pairs=True)
     document = result.to_dict()
     words = {
@@ -404,7 +404,7 @@ def test_verdicts_are_data(few_switch_values):
 
 
 def test_one_policy_needs_a_requirement():
-    """One policy can only meet its requirements or not; without any there is nothing to choose. [contract]"""
+    """With one policy the question is whether it meets its requirements, so it needs some. [contract]"""
     with pytest.raises(InputError, match="only one policy to choose from"):
         vary_switches(scenario(EDGE), policies="fast", replications=5)
     result = vary(scenario(EDGE), 50, policies="fast", requirements=["false_alarm <= 50%"])
@@ -415,7 +415,7 @@ def test_one_policy_needs_a_requirement():
 
 
 def test_the_picture_counts_unknown_values(few_switch_values):
-    """Its title says of how many values it is unknown whether they change the choice, as its rows and the table do. [contract]"""
+    """Its title has the number of values with unknown effect on the choice, as its rows and the table do. [contract]"""
     result = vary_switches(scenario(EDGE, costs=HASTE), replications=20, engine="compiled", pairs=False)
     for n, ending in ((0, "choice"), (1, "; 1 is unknown"), (2, "; 2 are unknown")):
         verdicts = ["unknown"] * n + ["holds"] * (len(result.values) - n)
@@ -425,8 +425,8 @@ def test_the_picture_counts_unknown_values(few_switch_values):
         assert title.endswith(ending)
 
 
-def test_restarts_have_no_verdicts_and_still_a_makespan():
-    """A restart draws no release; its policies are chosen by what a restart has. [contract]"""
+def test_restarts_have_no_verdicts_but_a_makespan():
+    """For a restart, which draws no release, policies are chosen by their makespan. [contract]"""
     made = scenario(EDGE).with_values({"deployment.type": "restart"})
     result = vary(made, 10, of="makespan_s")
     assert result.choice == "fast"
@@ -436,8 +436,8 @@ def test_restarts_have_no_verdicts_and_still_a_makespan():
         vary(made, 10, of="false_alarm")
 
 
-def test_a_folder_goes_on_where_an_earlier_call_ended(tmp_path, few_switch_values, monkeypatch):
-    """What was interrupted is not simulated again, and the numbers are those of a call without a folder. [contract]"""
+def test_a_folder_resumes(tmp_path, few_switch_values, monkeypatch):
+    """An interrupted call simulates nothing twice, and has the numbers of a call without a folder. [contract]"""
     made = scenario(EDGE)
     how = {"replications": 4, "engine": "compiled"}
     n_first = 2 * 4 * 7
@@ -487,7 +487,7 @@ def test_flips_together_are_flips_of_neither(few_switch_values):
 
 
 def test_failed_replications_are_counted(monkeypatch):
-    """Replications that failed are left out, counted and told, and what nobody knows is not chosen. [contract]"""
+    """Failed replications are left out, counted and reported, and policies without known values are not chosen. [contract]"""
     whole = Job.run
 
     def fail_first(job, span):
@@ -506,15 +506,15 @@ def test_failed_replications_are_counted(monkeypatch):
 
 
 def test_holm_by_hand():
-    """The p-values of Holm's step-down method, by hand; what wasn't tested stays unknown. [oracle]"""
+    """The p-values of Holm's step-down method, by hand; untested ones stay unknown. [oracle]"""
     assert adjust_by_holm(np.array([0.01, 0.04, 0.03, 0.005])).tolist() == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert adjust_by_holm(np.array([0.5, 0.9])).tolist() == [1.0, 1.0]
     assert np.isnan(adjust_by_holm(np.array([np.nan, 0.2]))).tolist() == [True, False]
     assert adjust_by_holm(np.array([])).tolist() == []
 
 
-def test_holm_errs_no_more_often_than_it_says():
-    """Among 20 tests that depend on each other, of which 15 have nothing to find, one errs in at most 5 %; n = 30. [oracle]"""
+def test_holm_errs_no_more_often_than_stated():
+    """Of 20 dependent tests with 15 true null hypotheses, any of these is rejected in at most 5 %; n = 30. [oracle]"""
     rng = np.random.default_rng(7)
     common, own = rng.normal(size=(REPETITIONS, 1, 30)), rng.normal(size=(REPETITIONS, 20, 30))
     effects = np.where(np.arange(20) < 5, 1.0, 0.0)[:, None]
@@ -525,7 +525,7 @@ def test_holm_errs_no_more_often_than_it_says():
 
 @pytest.mark.parametrize("skewed", [False, True])
 def test_interactions_are_covered(skewed):
-    """The interval of a difference of differences covers as often as it says, of exponentials, too; n = 100. [oracle]"""
+    """The interval of a difference of differences covers as often as stated, also for exponentials; n = 100. [oracle]"""
     rng = np.random.default_rng(11)
     draws = rng.exponential(1, (REPETITIONS, 4, 100)) if skewed else rng.normal(0, 1, (REPETITIONS, 4, 100))
     # All four meet the same worlds.
@@ -540,7 +540,7 @@ def test_interactions_are_covered(skewed):
 
 
 def test_interactions_of_few_or_equal_values():
-    """Below two replications there is no interval; where nothing varies an interaction is certain, or there is none. [contract]"""
+    """Below two replications there is no interval; without variation an interaction is certain, or there is none. [contract]"""
     one, two = np.array([1.0]), np.array([1.0, 2.0])
     assert math.isnan(estimate_interaction(one, one, one, one, confidence_level=0.95).p_value)
     assert estimate_interaction(two, two, two, two, confidence_level=0.95).p_value == 1
@@ -559,7 +559,7 @@ def conclusion(values, *, subject=0, feasibility=None):
 
 
 def test_margins_are_covered():
-    """The interval of the margin over the best of five rivals, all equally good, covers it; n = 50, skewed. [oracle]"""
+    """The interval of the margin over the best of five equally good rivals covers; n = 50, skewed. [oracle]"""
     rng = np.random.default_rng(3)
     means = np.array([2.0, 3.0, 3.0, 3.0, 3.0, 3.0])[:, None]
     covered = 0
@@ -570,8 +570,8 @@ def test_margins_are_covered():
     assert covered / REPETITIONS >= 0.95 - SPREAD
 
 
-def test_equal_policies_are_seldom_surely_different():
-    """Where all policies are equally good, a choice is called sure in at most 5 % of the cases; n = 40, skewed. [oracle]"""
+def test_equal_policies_seldom_differ_certainly():
+    """If all policies are equally good, a choice is called certain in at most 5 % of the cases; n = 40, skewed. [oracle]"""
     rng = np.random.default_rng(4)
     found = [
         conclusion(rng.exponential(1, (1, 40)) + rng.exponential(1, (4, 40)), subject=place % 4)
@@ -582,8 +582,8 @@ def test_equal_policies_are_seldom_surely_different():
 
 
 @pytest.mark.usefixtures("few_values_suffice")
-def test_a_choice_is_only_sure_if_requirements_are():
-    """A cheaper policy whose requirements are undecided leaves the choice unsure; one that breaks them doesn't. [oracle]"""
+def test_a_choice_is_certain_only_if_requirements_are():
+    """A cheaper policy with undecided requirements leaves the choice uncertain; one that misses them doesn't. [oracle]"""
     values = np.array([[2.0, 2.1, 1.9], [1.0, 1.1, 0.9]])
     broken = Feasibility(is_met=False, verdict="not met", broken=("x",), is_known=True)
     undecided = Feasibility(is_met=False, verdict="undecided", broken=("x",), is_known=True)
@@ -601,13 +601,13 @@ def test_a_choice_is_only_sure_if_requirements_are():
 
 
 def draw_tornado(result):
-    """Draw switches as large as half a page."""
+    """Draw switches half a page large."""
     ax = draw_on(plot_tornado, result)
     return ax, [label.get_text() for label in ax.get_yticklabels()]
 
 
 def test_the_picture_shows_flips_and_sizes():
-    """Flips are on top and named in words, the rest by size with its number, and all values are accounted for. [contract]"""
+    """Flips are on top and named, the rest is sorted by size with its number, and all values are accounted for. [contract]"""
     result = vary(scenario(GATE), 50)
     ax, labels = draw_tornado(result)
     words = {labels[round(text.xy[1])]: text.get_text() for text in ax.texts if text.xy[0] == 1.02}
@@ -634,7 +634,7 @@ def test_the_picture_shows_flips_and_sizes():
 
 
 def test_one_large_margin_flattens_no_other():
-    """Where margins differ by orders of magnitude the axis is logarithmic beyond what it says, else linear. [contract]"""
+    """If margins differ by orders of magnitude the axis is partly logarithmic, with a note, else linear. [contract]"""
     result = vary(scenario(GATE), 20)
     ax, _ = draw_tornado(result)
     assert ax.get_xscale() == "linear"

@@ -1,4 +1,4 @@
-"""Tables for people: declared by columns, and written the same way whatever they are about."""
+"""Tables for people: declared by columns, and written uniformly."""
 
 import math
 
@@ -41,33 +41,33 @@ def cells(kind, value, **others):
     ],
 )
 def test_each_kind_of_cell(kind, value, cell):
-    """A kind of column decides how a cell is written, differences of percentages in points. [contract]"""
+    """A column's kind determines how cells are written, differences of percentages in points. [contract]"""
     assert cells(kind, value) == ((cell,),)
 
 
 @pytest.mark.parametrize("kind", Kind.__args__)
-def test_what_is_missing(kind):
-    """What is missing is blank, except that an estimate has no value and what was varied is unset. [contract]"""
+def test_missing_values(kind):
+    """A missing value is blank, except that an estimate has no value and a varied key is unset. [contract]"""
     words = {"value": "unset", "estimate": "no value", "stacked estimate": "no value"}
     assert cells(kind, math.nan) == ((words.get(kind, ""),),)
 
 
 @pytest.mark.parametrize("kind", ["estimate", "share"])
-def test_what_some_rollouts_leave_unknown(kind):
-    """An estimate that comes with the rollouts that never end is unknown if there are any. [contract]"""
+def test_estimates_with_endless_rollouts(kind):
+    """An estimate given with the number of endless rollouts is unknown if there are any. [contract]"""
     assert cells(kind, math.nan, x_unknown_fraction=0.1) == cells(kind, 0.5, x_unknown_fraction=0.1) == (("unknown",),)
     assert cells(kind, 0.5, x_unknown_fraction=0.0) == cells(kind, 0.5)
 
 
 def test_a_measure_has_one_scale_in_a_column():
-    """All rows are in the unit that fits the largest one, or each in that which its own row names. [contract]"""
+    """All rows use the unit that fits the largest one, or each the unit named in its row. [contract]"""
     frame = pd.DataFrame({"x": [30.0, 7200.0]}).assign(x_low=lambda rows: rows["x"], x_high=lambda rows: rows["x"])
     table = make_table("", frame, [Column("x", "x", "estimate", SECONDS)])
     assert [row[0].split()[1] for row in table.rows] == ["min", "min"]
 
 
-def test_a_column_that_says_nothing_is_left_out():
-    """Only an optional column goes, and only if it is blank in all rows; lines below a cell are no columns. [contract]"""
+def test_empty_optional_columns_are_left_out():
+    """Only an optional column is left out, if it is blank in all rows; lines below a cell are no columns. [contract]"""
     columns = [
         Column("a", "A", below="note"),
         Column("b", "B", is_optional=True),
@@ -114,13 +114,13 @@ def test_spreading_keeps_order_and_numbers(policies, measures):
     ],
 )
 def test_an_interval_may_have_one_end(low, high, within):
-    """What an interval says on one side is told where it says nothing on the other. [contract]"""
+    """If only one end of an interval is known, that end is written. [contract]"""
     assert format_estimate(0.25, low, high, PERCENT).endswith(f"({within})")
 
 
 @given(st.integers(1, 20), st.integers(1, 6))
-def test_a_list_never_says_one_more(n, most):
-    """Of many words the first ones are told and how many more there are, which is never one. [property]"""
+def test_a_list_never_ends_with_one_more(n, most):
+    """Of many words the first ones are listed with the number of others, which is never one. [property]"""
     text = list_some([f"w{place}" for place in range(n)], most)
     assert text.count("w") == (n if n <= most + 1 else most)
     assert "1 more" not in text or n - most > 9

@@ -1,4 +1,4 @@
-"""Tilts: other chances, the weights that make up for them, and that nobody ignores these."""
+"""Tilts: changed probabilities, the weights that compensate for them, and refusals by analyses that ignore weights."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ FACTORS = {
 
 
 def test_engines_are_equal_under_tilts() -> None:
-    """Whatever is tilted in whatever scenario, responses and weights of both engines are equal. [property]"""
+    """For any tilt of any scenario, responses and weights of both engines are equal. [property]"""
     weighted = 0
     for number in range(250):
         chance = random.Random(number)
@@ -79,8 +79,8 @@ def test_engines_are_equal_under_tilts() -> None:
     assert weighted > 300
 
 
-def test_a_rollout_alone_has_the_weight_of_the_table(engine: str) -> None:
-    """`simulate` gives the weight that the replication has in a table, and none without a tilt. [property]"""
+def test_a_single_rollout_has_the_weight_of_the_table(engine: str) -> None:
+    """`simulate` gives the replication's weight in a table, and none without a tilt. [property]"""
     tilted = world().tilted(FACTORS)
     table = replicate(tilted, replications=3, engine="compiled")
     alone = simulate(tilted, replication=2, engine=engine).response_values
@@ -94,14 +94,14 @@ def test_a_rollout_alone_has_the_weight_of_the_table(engine: str) -> None:
 
 @pytest.mark.parametrize("name", FACTORS)
 def test_the_mean_weight_is_1(name: str) -> None:
-    """Whatever alone is tilted, the weights of 20,000 replications are 1 on average, within 4 standard errors. [oracle]"""
+    """For any single tilt, the weights of 20,000 replications are 1 on average, within 4 standard errors. [oracle]"""
     weights = replicate(world().tilted({name: FACTORS[name]}), replications=20_000, engine="compiled")["weight"]
     assert weights.std() > 0.01
     assert abs(weights.mean() - 1) <= 4 * weights.std() / math.sqrt(len(weights))
 
 
 def test_weights_give_back_the_scenario() -> None:
-    """Under a tilt of nine things at once, rates and weighted sums are those of plain replications. [oracle]"""
+    """Under a tilt of nine things at once, rates and weighted sums match plain replications. [oracle]"""
     tilted = replicate(world().tilted(FACTORS), replications=40_000, seed=1, engine="compiled")
     plain = replicate(world(), replications=40_000, seed=2, engine="compiled")
     for values in (
@@ -119,7 +119,7 @@ def test_weights_give_back_the_scenario() -> None:
 
 
 def test_weights_of_longer_draws_are_bounded() -> None:
-    """Where a hazard is divided by 3, no weight is above 3, and a long draw has a small one. [oracle]"""
+    """If a hazard is divided by 3, no weight is above 3, and a long draw has a small one. [oracle]"""
     table = replicate(world().tilted({"slowdown": 3}), replications=2000, engine="compiled")
     assert table["weight"].max() <= 3
     completed = table[table["state"].eq("completed")]
@@ -129,14 +129,14 @@ def test_weights_of_longer_draws_are_bounded() -> None:
 def replicate_failing(
     policy: dict[str, Any], factor: float, replications: int, engine: str = "compiled", **fleet: Any
 ) -> pd.DataFrame:
-    """Replicate under a policy in which starts fail with odds so many times as high."""
+    """Replicate under a policy in which the odds of a failed start are multiplied."""
     raw = {"nodes": 5, "update_duration": "30s", "start_failure": 0.1, **fleet}
     scenario = Scenario.from_dict({"name": "failing", "fleet": raw, "policies": {"p": policy}})
     return replicate(scenario.tilted({"start_failure": factor}), replications=replications, engine=engine)
 
 
-def test_a_weight_is_what_was_drawn() -> None:
-    """Of nodes that fail to start with odds 9 times as high, weights are powers of likelihood ratios. [oracle]"""
+def test_a_weight_is_a_product_of_likelihood_ratios() -> None:
+    """If the odds of a failed start are multiplied by 9, weights are powers of likelihood ratios. [oracle]"""
     table = replicate_failing({"strategy": "immediate"}, 9, 50)
     # 0.1 has odds 1/9, so that it becomes 1/2.
     expected = 0.2 ** table["failed_nodes"] * 1.8 ** (5 - table["failed_nodes"])
@@ -144,8 +144,8 @@ def test_a_weight_is_what_was_drawn() -> None:
     assert set(table["failed_nodes"]) >= {1, 2, 3, 4}
 
 
-def test_only_what_was_dispatched_counts() -> None:
-    """Where the first failure stops the rollout, later waves are in no weight. [oracle]"""
+def test_only_dispatched_nodes_count() -> None:
+    """If the first failure stops the rollout, later waves are in no weight. [oracle]"""
     policy = {**ROLLING, "max_parallel": 1, "max_failed_nodes": 0, "health_check": {"deadline": "5m"}}
     table = replicate_failing(policy, 3, 40, nodes=60, start_failure=0.5)
     # 1/2 becomes 3/4: 2/3 for the failure, 2 for each node before it.
@@ -155,7 +155,7 @@ def test_only_what_was_dispatched_counts() -> None:
 
 @pytest.mark.parametrize(("deadline", "is_looked_at"), [("30s", True), ("29s", False)])
 def test_a_failure_counts_if_the_attempt_ends_by_the_deadline(engine: str, deadline: str, is_looked_at: bool) -> None:
-    """An attempt that ends on the deadline may fail, and counts; of one that is cut off nobody looks. [oracle]"""
+    """An attempt that ends on the deadline may fail, and counts; one that is cut off doesn't. [oracle]"""
     health = {"deadline": deadline, "min_healthy_time": "0s"}
     policy = {"strategy": "rolling", "max_failed_nodes": 9, "max_failed_nodes_percent": 100, "health_check": health}
     table = replicate_failing(policy, 9, 30, engine)
@@ -168,7 +168,7 @@ def test_a_failure_counts_if_the_attempt_ends_by_the_deadline(engine: str, deadl
 
 
 def test_weights_go_through_workers_sweeps_and_stores(tmp_path: Any) -> None:
-    """Two processes, a sweep in memory and one in a folder give the same weights, and the folder knows its tilt. [property]"""
+    """Two processes, a sweep in memory and one in a folder give the same weights, and the folder has its tilt. [property]"""
     tilted = world().tilted({"start_failure": 3})
     table = replicate(tilted, replications=30, engine="compiled")
     spread = replicate(tilted, replications=30, engine="reference", workers=2)
@@ -187,7 +187,7 @@ def test_weights_go_through_workers_sweeps_and_stores(tmp_path: Any) -> None:
 
 
 def test_a_table_of_scenarios_with_and_without_a_tilt() -> None:
-    """Beside a tilted scenario one that isn't has weights of 1. [contract]"""
+    """Beside a tilted scenario an untilted one has weights of 1. [contract]"""
     scenarios = {"plain": world(), "tilted": world().tilted({"start_failure": 3})}
     found = sweep(scenarios, "rolling", replications=5, engine="compiled").to_frame()
     assert set(found.loc[found["scenario"].eq("plain"), "weight"]) == {1.0}
@@ -195,7 +195,7 @@ def test_a_table_of_scenarios_with_and_without_a_tilt() -> None:
 
 
 def test_every_analysis_of_a_table_refuses_or_uses_weights() -> None:
-    """Whatever the public analyses of tables do with a weighted one, none gives an answer but `estimate`. [contract]"""
+    """Of all public analyses of tables, only `estimate` accepts a weighted one. [contract]"""
     from simdeploy import (
         analysis,
         check,
@@ -238,7 +238,7 @@ MEASURES = ("makespan_s", "p90 makespan_s", "failed", "failed_nodes given good",
 
 
 def test_estimates_of_a_weighted_table() -> None:
-    """Means, quantiles and rates, conditional or not, agree with those of plain replications, and have intervals. [oracle]"""
+    """Means, quantiles and rates, conditional or not, match plain replications, and have intervals. [oracle]"""
     tilt = {"start_failure": 1.5, "slowdown": 1.5, "release.bad": 2}
     weighted = estimate(replicate(world().tilted(tilt), replications=20_000, seed=3, engine="compiled"), MEASURES)
     plain = estimate(replicate(world(), replications=20_000, seed=4, engine="compiled"), MEASURES)
@@ -248,15 +248,15 @@ def test_estimates_of_a_weighted_table() -> None:
         assert abs(one["estimate"] - other["estimate"]) <= 4 / 1.96 * math.hypot(one["half_width"], other["half_width"])
 
 
-def test_weights_that_cannot_be_trusted_leave_no_interval() -> None:
-    """Under an absurd tilt `estimate` warns, says why, and gives no interval. [contract]"""
+def test_untrusted_weights_leave_no_interval() -> None:
+    """Under an absurd tilt `estimate` warns with the reason, and gives no interval. [contract]"""
     table = replicate(world().tilted({"start_failure": 400}), replications=300, engine="compiled")
     with pytest.warns(UserWarning, match="unreliable weights .*so no interval"):
         found = estimate(table, "failed_nodes").to_frame()
     assert np.isnan(found["low"].iloc[0])
 
 
-def test_a_weighted_table_that_is_not_tilted_gives_the_plain_estimates() -> None:
+def test_weights_of_1_give_the_plain_estimates() -> None:
     """With weights of 1 a mean and a rate, conditional or not, are those without weights. [property]"""
     table = replicate(world(), replications=400, engine="compiled")
     measures = ["makespan_s", "p90 makespan_s", "completed", "completed given good"]
@@ -265,7 +265,7 @@ def test_a_weighted_table_that_is_not_tilted_gives_the_plain_estimates() -> None
     assert isinstance(one, pd.DataFrame)
 
 
-# -- the door ----------------------------------------------------------------------------------------
+# -- arguments ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -279,14 +279,14 @@ def test_a_weighted_table_that_is_not_tilted_gives_the_plain_estimates() -> None
         ({"release.god": 2}, "the scenario draws nothing here"),
     ],
 )
-def test_what_makes_no_tilt_is_refused(factors: dict[str, Any], message: str) -> None:
-    """A factor that is none, and one of something that isn't drawn, is refused by its name. [contract]"""
+def test_invalid_tilts_are_refused(factors: dict[str, Any], message: str) -> None:
+    """An invalid factor, and one of something that isn't drawn, is refused by name. [contract]"""
     with pytest.raises(InputError, match=message):
         world(operator={"promote_after": "5m"}).tilted(factors)
 
 
 def test_a_tilt_is_a_value() -> None:
-    """Equal factors make equal tilts, in whatever form; None takes a tilt away. [contract]"""
+    """Equal factors make equal tilts, in any form; None removes a tilt. [contract]"""
     tilt = Tilt(start_failure=2, release={"bad": 3})
     assert Tilt.of(tilt.factors) == tilt
     assert hash(Tilt.of(tilt.factors)) == hash(tilt)

@@ -1,4 +1,4 @@
-"""Bands over many rollouts: what they count, on both engines, in parts and after an interruption."""
+"""Bands over many rollouts: counts on both engines, in parts and after an interruption."""
 
 from collections import Counter
 from dataclasses import replace
@@ -33,12 +33,12 @@ def rollouts_of(scenario, policy, n):
 
 
 def at(timeline, column, time_s):
-    """Return what holds at an instant of one rollout."""
+    """Return the values at an instant of one rollout."""
     return timeline[column].to_numpy()[timeline["time_s"].searchsorted(time_s + 1e-9) - 1]
 
 
-def test_bands_are_those_of_the_single_rollouts():
-    """Means and quantiles are those of the timelines and revisions of every rollout, one by one. [oracle]"""
+def test_bands_are_those_of_single_rollouts():
+    """Means and quantiles follow from the timelines and revisions of every rollout. [oracle]"""
     scenario, n = small(), 60
     result = simdeploy.timelines(scenario, "waves", every="45s", until="6m", replications=n, engine="reference")
     rollouts = rollouts_of(scenario, "waves", n)
@@ -72,7 +72,7 @@ def test_bands_are_those_of_the_single_rollouts():
     "name", ["small-fleet", "latent-defect", "type-create", "type-stop", "type-restart", "zone-breaks"]
 )
 def test_both_engines_give_the_same_bands(name):
-    """The engines agree to the last digit, and so do other numbers of workers. [property]"""
+    """The engines agree to the last digit, with any number of workers. [property]"""
     path = SCENARIOS / f"{name}.yaml"
     how = {"every": "17s", "until": "40m", "replications": 20, "seed": 5}
     bands = [
@@ -84,7 +84,7 @@ def test_both_engines_give_the_same_bands(name):
 
 
 def test_traces_are_equal_on_generated_scenarios():
-    """Over scenarios that use the whole file format, both engines trace the same, value by value. [property]"""
+    """Over scenarios that use the whole file format, both engines trace the same values. [property]"""
     met = Counter()
 
     def differ(raw, seed):
@@ -103,8 +103,8 @@ def test_traces_are_equal_on_generated_scenarios():
     assert all(met[name] >= 20 for name in QUANTITIES)
 
 
-def test_a_rollout_that_never_ends_is_followed():
-    """A paused rollout keeps its counts, while its nodes go on crashing, on both engines alike. [property]"""
+def test_an_endless_rollout_is_followed():
+    """A paused rollout keeps its counts while its nodes continue to crash, on both engines alike. [property]"""
     scenario = small(
         fleet={"crash": {"up": {"exponential": {"mean": "5m"}}, "repair": "1m"}},
         operator={"script": [{"at": "70s", "do": "pause"}]},
@@ -119,7 +119,7 @@ def test_a_rollout_that_never_ends_is_followed():
 
 
 def test_finished_rollouts_keep_their_last_values():
-    """After the last horizon nothing changes, though nodes would go on crashing. [contract]"""
+    """After the last horizon nothing changes, though nodes would continue to crash. [contract]"""
     scenario = small(fleet={"crash": {"up": {"exponential": {"mean": "5m"}}, "repair": "1m"}})
     result = simdeploy.timelines(scenario, "at-once", until="10h", **FEW)
     ends = simdeploy.replicate(scenario, "at-once", **FEW)[["makespan_s", "restored_at_s"]].max().max()
@@ -129,7 +129,7 @@ def test_finished_rollouts_keep_their_last_values():
 
 
 def test_large_fleets_are_counted_in_steps():
-    """From 2,000 nodes on, a count is right to half a step of 1/2,000 of the fleet; memory is that of 2,000. [contract]"""
+    """From 2,000 nodes on, a count is right to half of 1/2,000 of the fleet, and memory stays constant. [contract]"""
     values = np.array([0, 1, 4999, 5000, 9999, 10_000], np.int32)
     traces = Traces(np.broadcast_to(values[:, None, None], (6, 7, 1))[None].copy(), np.zeros((1, 6), np.int32))
     bands = Bands(1, 1, n_nodes=10_000, grid=Grid(10**9, 1), rows=[0])
@@ -154,7 +154,7 @@ def test_low_error_rates_are_counted_in_fine_steps():
 
 
 def test_quantiles_are_covered():
-    """Of 4,000 worlds, the band of the number of failed starts is the binomial's, within four standard errors. [oracle]"""
+    """For 4,000 worlds, the band of failed starts is the binomial's, within four standard errors. [oracle]"""
     from scipy.stats import binom
 
     scenario = small(fleet={"nodes": 50, "start_failure": 0.08, "requests_per_second": 0}, release=None)
@@ -174,7 +174,7 @@ FIVE_MINUTES = {"quantities": ["failed", "error_rate"], "every": "20s", "until":
 
 
 def test_an_interrupted_call_is_resumed(tmp_path, monkeypatch):
-    """What was counted before an interruption is counted once, and the result is that of one call. [contract]"""
+    """Work before an interruption is counted once, and the result is that of one call. [contract]"""
     scenario = small()
     how = {**FIVE_MINUTES, "replications": 1200}
     expected = simdeploy.timelines(scenario, **how)
@@ -207,7 +207,7 @@ def test_an_interrupted_call_is_resumed(tmp_path, monkeypatch):
 
 
 def test_nothing_is_counted_twice(tmp_path, monkeypatch):
-    """Interrupted while it counts, a call saves no counts of replications that it would count again. [contract]"""
+    """A call interrupted while it counts saves no counts that it would repeat. [contract]"""
     how = {**FIVE_MINUTES, "replications": 800}
     expected = simdeploy.timelines(small(), **how)
     count, calls = Bands._count, []
@@ -239,7 +239,7 @@ def cut_off(path):
 
 @pytest.mark.parametrize("damage", [drop_list, cut_off])
 def test_a_damaged_store_is_computed_again(tmp_path, damage):
-    """A file without its list, or one that can't be read, causes a warning and no wrong number. [contract]"""
+    """A file without its list, or an unreadable one, causes a warning and no wrong number. [contract]"""
     how = {"quantities": "failed", "until": "5m", "replications": 50, "engine": "compiled"}
     expected = simdeploy.timelines(small(), store=tmp_path, **how)
     damage(tmp_path / "bands.npz")
@@ -263,13 +263,13 @@ def test_a_damaged_store_is_computed_again(tmp_path, damage):
     ],
 )
 def test_invalid_arguments(argument, value, message):
-    """Every argument says what it allows. [contract]"""
+    """Each invalid argument is refused with the allowed values. [contract]"""
     asked = {"until": "10m", "replications": 2, argument: value}
     assert message in str(refused(simdeploy.timelines, small(), **asked))
 
 
-def test_without_an_end_the_last_instant_must_be_given():
-    """Where no rollout ends, the call asks for `until`. [contract]"""
+def test_endless_rollouts_need_a_last_instant():
+    """If no rollout ends, the call asks for `until`. [contract]"""
     scenario = small(operator={"script": [{"at": "0s", "do": "pause"}]})
     error = refused(simdeploy.timelines, scenario, "waves", replications=5, engine="reference")
     assert "no rollout ends" in str(error)
@@ -308,7 +308,7 @@ def test_pictures_can_be_read():
 
 
 def test_pictures_show_the_bands():
-    """Of each policy the line is the median, and the area reaches from the lowest quantile to the highest. [contract]"""
+    """Each policy's line is the median, and its area reaches from the lowest quantile to the highest. [contract]"""
     result = simdeploy.timelines(small(), quantities="failed", until="10m", **FEW)
     ax = plot_timelines(Figure().subplots(), result, release="bad")
     lines = {line.get_label(): line for line in ax.lines}
@@ -321,7 +321,7 @@ def test_pictures_show_the_bands():
         assert (band["p5"] < band["p95"]).any()
 
 
-def test_the_command_says_the_worst_instant(tmp_path):
+def test_the_command_names_the_worst_instant(tmp_path):
     """The answer has the highest band of failed nodes; the table of bands goes to --out. [contract]"""
     words = ["timelines", str(SCENARIOS / "small-fleet.yaml"), "--quantity", "failed", "--replications", "50"]
     words += ["--every", "2m", "--until", "2h"]
@@ -341,8 +341,8 @@ def test_the_command_says_the_worst_instant(tmp_path):
     ("failure", "words"),
     [(0, "95 % of rollouts have no failed nodes at any time."), (1, "have at most 1 failed node at any time")],
 )
-def test_no_node_and_one_node_are_told_in_words(failure, words):
-    """The answer says that no node fails, and that one does, in words that fit the number. [contract]"""
+def test_no_node_and_one_node_in_words(failure, words):
+    """The answer is grammatical for no failed node and for one. [contract]"""
     fleet = {"start_failure": failure, "nodes": 1}
     found = simdeploy.timelines(small(fleet, release=None), "waves", quantities="failed", until="6m", **FEW)
     assert words in found.answer

@@ -1,4 +1,4 @@
-"""The curves of thresholds, held to closed forms; and what is said of them, to what their intervals support."""
+"""The curves of thresholds against closed forms, and statements supported by their intervals."""
 
 import math
 from dataclasses import replace
@@ -34,7 +34,7 @@ ESCAPED = Measure("escaped", given="defective")
 
 
 def make(**changes):
-    """Make a scenario of flaky starts, one wave, and no other limit than `max_failed_nodes`."""
+    """Make a scenario of flaky starts, one wave, and no limit except `max_failed_nodes`."""
     check = {"deadline": "5m", "min_healthy_time": 0}
     policy = rolling(max_failed_nodes=2, max_failed_nodes_percent=99, health_check=check)
     raw = {
@@ -46,7 +46,7 @@ def make(**changes):
 
 
 def with_defects(**changes):
-    """Make one with releases of both sorts, of which 12 nodes see the traffic."""
+    """Make one with good and defective releases, 12 of whose nodes have traffic."""
     defaults = {"name": "both", "release": maybe_bad(error_rate=0.15), "policies": {"waves": rolling(4)}}
     return small({"error_rate": 0.004} | changes.pop("fleet", {}), **(defaults | changes))
 
@@ -55,7 +55,7 @@ def with_defects(**changes):
 
 
 def test_the_whole_band_of_a_limit_covers():
-    """Over 800 repetitions of 40 rollouts all intervals of a curve of rates cover at once in 95 % at least. [oracle]"""
+    """Over 800 repetitions of 40 rollouts all intervals of a curve of rates cover at once in at least 95 %. [oracle]"""
     limits, n = range(6), 40
     how = {"replications": COVERAGE_RUNS * n, "seed": 3, "engine": "compiled"}
     result = sweep(make(), "waves", vary={"max_failed_nodes": limits}, **how)
@@ -80,7 +80,7 @@ def test_the_whole_band_of_a_mean_covers():
 
 
 def count_covered(values, measure, truths):
-    """Return in which part of the repetitions the whole band covers the true curve."""
+    """Return the share of repetitions in which the whole band covers the true curve."""
     covered = 0
     for repetition in range(values.shape[1]):
         band = estimate_band({measure: values[:, repetition]}, 0.95)[measure]
@@ -89,7 +89,7 @@ def count_covered(values, measure, truths):
 
 
 def test_the_band_is_shared_out_over_points_and_measures():
-    """Each of the k m intervals of a curve has the level that Bonferroni leaves it. [oracle]"""
+    """Each of the k m intervals of a curve has Bonferroni's level. [oracle]"""
     rng = np.random.default_rng(0)
     points = {Measure("makespan_s"): rng.exponential(size=(3, 50)), Measure("cost"): rng.exponential(size=(3, 50))}
     alone = {measure: estimate_band({measure: values[:1]}, 1 - 0.05 / 6) for measure, values in points.items()}
@@ -98,8 +98,8 @@ def test_the_band_is_shared_out_over_points_and_measures():
         assert together[measure][0][1:3] == pytest.approx(alone[measure][measure][0][1:3])
 
 
-def test_a_point_is_the_sweep_of_its_lever_alone():
-    """A curve has the numbers that a sweep of this key alone gives, in the same worlds. [property]"""
+def test_a_curve_is_the_sweep_of_its_lever():
+    """A curve has the numbers of a sweep of its key, in the same worlds. [property]"""
     scenario = with_defects()
     found = tradeoff(scenario, replications=15, seed=5, engine="compiled")  # too few to divide by kind of release
     of_policy = {"max_failed_nodes", "max_failed_nodes_percent", "max_parallel"}
@@ -118,7 +118,7 @@ def test_a_point_is_the_sweep_of_its_lever_alone():
 
 
 def test_a_difference_of_quantiles_covers():
-    """The interval of a difference of two quantiles covers it at least as often as it says. [oracle]"""
+    """The interval of a difference of two quantiles covers at least as often as stated. [oracle]"""
     measure = Measure("makespan_s", quantile=0.5)
     rng = np.random.default_rng(1)
     samples = rng.exponential(size=(COVERAGE_RUNS, 2, 40)) * np.array([2.0, 1.0])[:, None]
@@ -139,7 +139,7 @@ ROLLOUT = {
 
 @pytest.mark.parametrize("policy", [{"strategy": "rolling", "health_check": {"deadline": "5m"}}, ROLLOUT])
 def test_policy_and_default_are_on_every_curve(policy):
-    """The policy's value is marked on every curve, the API's default on those of keys that have one. [contract]"""
+    """The policy's value is marked on every curve, the API's default where the key has one. [contract]"""
     preset = "expanso-rollout" if "dialect" in policy else "expanso"
     scenario = with_defects(policies={"p": policy}, orchestrator={"preset": preset})
     found = tradeoff(scenario, replications=2, engine="compiled")
@@ -160,8 +160,8 @@ def test_policy_and_default_are_on_every_curve(policy):
     assert all(curves.loc[[lever.name], "value"].is_monotonic_increasing for lever in found.levers)
 
 
-def test_ranges_leave_out_what_would_be_refused(recwarn):
-    """No value of a default range is refused or warned about, nor is the default where the policy can't have it. [contract]"""
+def test_ranges_leave_out_invalid_values(recwarn):
+    """No value of a default range is refused or warned about, and an invalid default is left out. [contract]"""
     tight = {"strategy": "rolling", "health_check": {"deadline": "25s", "min_healthy_time": "10s"}}
     duration = {"uniform": {"low": 10, "high": 12}}
     fleet = {"nodes": 5, "requests_per_second": 0, "error_rate": 0, "update_duration": duration}
@@ -178,7 +178,7 @@ def test_ranges_leave_out_what_would_be_refused(recwarn):
 
 
 def test_zero_means_what_the_orchestrator_makes_of_it():
-    """`max_parallel` 0 stands at the whole fleet; a limit of 0 at the default where a switch reads it so. [contract]"""
+    """`max_parallel` 0 stands at the whole fleet, a limit of 0 at the default if a switch says so. [contract]"""
     scenario = with_defects(orchestrator={"explicit_zero_limit": "default"})
     vary = {"max_parallel": [0, 6], "max_failed_nodes": [0, 3]}
     parallel, failed = find_ranges(scenario, scenario.policy(), vary)
@@ -190,7 +190,7 @@ def test_zero_means_what_the_orchestrator_makes_of_it():
 
 
 def test_the_answer_names_a_better_limit():
-    """A policy whose limit doesn't fit its fleet is told the nearest value that stops surely fewer good releases. [oracle]"""
+    """For a limit that doesn't fit its fleet the answer names the nearest value that certainly stops fewer good releases. [oracle]"""
     truths = {limit: oracles.stop_probability(NODES, FAILURE, limit) for limit in (2, 6)}
     found = tradeoff(make(), vary={"max_failed_nodes": [0, 2, 6]}, replications=500, engine="compiled")
     assert truths[2] - truths[6] > 0.3
@@ -202,16 +202,16 @@ def test_the_answer_names_a_better_limit():
     assert "10 (default)" in [row[0] for row in found.summarize()[0].rows]
 
 
-def test_nothing_is_claimed_of_a_few_rollouts():
-    """With three rollouts of each value nothing is surely better, and the answer says so. [contract]"""
+def test_few_rollouts_are_inconclusive():
+    """With three rollouts of each value nothing is called better, and the answer says so. [contract]"""
     found = tradeoff(with_defects(), replications=3, engine="compiled")
     assert found.improvement is None
     assert found.answer.startswith("No other value clearly improves ")
     assert " from " not in found.answer
 
 
-def test_what_is_better_seldom_is_a_mistake():
-    """Of 200 results in which no value differs from the policy, at most 5 % name an improvement. [oracle]"""
+def test_false_improvements_are_rare():
+    """If no value differs from the policy, at most 5 % of 200 results name an improvement. [oracle]"""
     lever = Lever("max_failed_nodes", "whole")
     ranges = [LeverRange(lever, (0, 1, 2, 3), (0.0, 1.0, 2.0, 3.0), 1.0, 3.0)]
     rng = np.random.default_rng(2)
@@ -228,7 +228,7 @@ def test_what_is_better_seldom_is_a_mistake():
 
 
 def pretend(*intervals):
-    """Make a result with one other value, whose differences in false alarms and makespan are these; None is unknown."""
+    """Make a result with one other value, with these intervals of differences in false alarms and makespan; None is unknown."""
     curve, changes = [], []
     for measure, ends in zip((FALSE_ALARM, Measure("makespan_s")), intervals, strict=True):
         low, high = ends or (math.nan, math.nan)
@@ -261,7 +261,7 @@ LESS, MORE, NONE, WITHIN = (-0.2, -0.1), (0.1, 0.2), (0.0, 0.0), (-0.1, 0.1)
     ],
 )
 def test_every_verdict_is_data(intervals, verdicts, both, sentence, shown):
-    """Each verdict that answer and table state is in the JSON, and so is the improvement. [contract]"""
+    """Verdicts of answer and table are in the JSON, and so is the improvement. [contract]"""
     found = pretend(*intervals)
     document = found.to_dict()
     assert [row["verdict"] for row in document["differences"]] == verdicts
@@ -274,8 +274,8 @@ def test_every_verdict_is_data(intervals, verdicts, both, sentence, shown):
     assert found.summarize()[0].rows[1][-1] == shown
 
 
-def test_an_axis_that_nobody_can_have_is_no_default():
-    """Scenarios without a defective kind, without a good one, or without a release get the measures they can have. [contract]"""
+def test_impossible_measures_are_no_default_axes():
+    """Scenarios without a defective kind, without a good one, or without a release get possible measures. [contract]"""
     kinds = {"bad": {"probability": 1, "defective": True, "error_rate": 0.2}}
     restart = with_defects(release=None, deployment={"type": "restart"})
     of_good = ["false_alarm given good", "makespan_s given completed_good"]
@@ -291,7 +291,7 @@ def test_an_axis_that_nobody_can_have_is_no_default():
 
 
 def test_unknown_is_unknown():
-    """What no rollout tells is NaN with n = 0, and the answer says that nothing is known of it. [contract]"""
+    """A measure without a value is NaN with n = 0, and the answer says that it is unknown. [contract]"""
     seldom = {"good": {"probability": 0.999}, "bad": {"probability": 0.001, "defective": True}}
     made = make(release=seldom)
     found = tradeoff(made, vary={"max_failed_nodes": [1, 2]}, axes=[FALSE_ALARM, ESCAPED], replications=15)
@@ -303,14 +303,14 @@ def test_unknown_is_unknown():
 
 
 def test_one_rollout_has_no_interval():
-    """One replication gives estimates of means without intervals, and no claim. [contract]"""
+    """One replication gives means without intervals, and no claim. [contract]"""
     found = tradeoff(with_defects(), vary={"max_parallel": [2]}, axes=["makespan_s", "waves"], replications=1)
     assert found.curves[["low", "high"]].isna().all(axis=None)
     assert " from " not in found.answer
 
 
-def test_what_has_no_better_side_is_no_improvement():
-    """More waves are neither better nor worse, however sure they are. [contract]"""
+def test_measures_without_a_better_side_are_no_improvement():
+    """More waves are neither better nor worse, however certain. [contract]"""
     asked = {"vary": {"max_parallel": [2, 12]}, "axes": ["waves", "decision_windows"]}
     found = tradeoff(with_defects(), replications=50, **asked)
     assert found.differences["low"].gt(0).any()
@@ -318,8 +318,8 @@ def test_what_has_no_better_side_is_no_improvement():
     assert found.improvement is None
 
 
-def test_forms_for_others():
-    """The result is HTML and tables with a line for each value; its frames have fixed types. [contract]"""
+def test_output_formats():
+    """The result has HTML and tables with a line per value, and frames with fixed types. [contract]"""
     found = tradeoff(with_defects(), vary={"max_error_rate": [0.05, 0.2]}, replications=10, engine="compiled")
     assert len(found.to_frame()) == 3 * len(found.axes)
     (table,) = found.summarize()
@@ -344,13 +344,13 @@ def test_forms_for_others():
         ({"axes": ["makespan_s", "escaped given bade"]}, "did you mean 'bad'?"),
     ],
 )
-def test_what_makes_no_sense_is_refused_before_the_work(monkeypatch, arguments, message):
-    """Keys, values, measures and numbers that make no sense are told before anything is simulated. [contract]"""
+def test_invalid_arguments_are_refused_before_the_work(monkeypatch, arguments, message):
+    """Invalid keys, values, measures and numbers are refused before anything is simulated. [contract]"""
     monkeypatch.setattr(Job, "run", lambda *_: pytest.fail("nothing is to be simulated"))
     assert message in str(refused(tradeoff, with_defects(), **arguments))
 
 
-def test_what_never_happens_is_no_axis():
+def test_impossible_kinds_are_no_axis():
     """A kind of release with probability 0 is on no axis by default, and refused as one. [contract]"""
     release = {"fine": {"probability": 1}, "bad": {"probability": 0, "defective": True, "error_rate": 0.2}}
     scenario = make(release=release)
@@ -360,7 +360,7 @@ def test_what_never_happens_is_no_axis():
 
 
 def test_a_policy_without_thresholds():
-    """An immediate policy whose limits don't apply has no threshold, which is told. [contract]"""
+    """For an immediate policy without limits, the message says that it has no threshold. [contract]"""
     scenario = with_defects(policies={"p": IMMEDIATE}, orchestrator={"limits_apply_to_immediate": False})
     with pytest.raises(InputError, match="no threshold to vary"):
         tradeoff(scenario, replications=1)
@@ -375,7 +375,7 @@ def by_value(curve):
 
 
 def test_the_picture_joins_points_in_the_order_of_values():
-    """The line goes through the estimates in the order of the lever's values; marks are at policy and default. [contract]"""
+    """The line follows the lever's values; policy and default are marked. [contract]"""
     found = tradeoff(with_defects(), vary={"max_failed_nodes": [5, 0, 2]}, replications=60, engine="compiled")
     ax = draw_on(plot_tradeoff, found, lever="max_failed_nodes")
     curve = by_value(found.curves)
@@ -391,7 +391,7 @@ def test_the_picture_joins_points_in_the_order_of_values():
 
 
 def test_values_at_one_place_share_a_label():
-    """Neighbours on the curve that share a place have one label with the first and the last value. [contract]"""
+    """Neighbouring values at one place have one label with the first and the last value. [contract]"""
     found = tradeoff(with_defects(), vary={"max_failed_nodes": [0, 2, 5]}, replications=60, engine="compiled")
     first = found.curves.groupby(["lever", "measure"])["estimate"].transform("first")
     same = first.mask(found.curves["value"].eq(0), 0.5)
@@ -403,7 +403,7 @@ def test_values_at_one_place_share_a_label():
 
 @pytest.fixture(scope="module")
 def levers():
-    """Return the curves of three levers, of which one moves nothing."""
+    """Return the curves of three levers, one of them without effect."""
     vary = {"max_failed_nodes": [0, 2], "max_error_rate": [0.02, 0.5], "max_parallel": [2]}
     found = tradeoff(with_defects(), vary=vary, axes=[FALSE_ALARM, ESCAPED], replications=60, engine="compiled")
     curves = found.curves
@@ -414,7 +414,7 @@ def levers():
 
 
 def test_all_levers_leave_from_the_current_policy(levers):
-    """Each lever that moves something has a line through its estimates; the current policy is marked. [contract]"""
+    """Each lever with an effect has a line through its estimates; the current policy is marked. [contract]"""
     ax = draw_on(plot_tradeoff, levers, size=(4.2, 3.9))
     lines = {line.get_label(): line for line in ax.lines}
     assert set(lines) - {"better"} == {"max_failed_nodes", "health_check.max_error_rate", "current policy"}
@@ -435,7 +435,7 @@ def test_all_levers_leave_from_the_current_policy(levers):
 
 
 def test_the_better_value_is_marked(levers):
-    """The nearest better value has a star at its estimates, with its key and value; without one there is none. [contract]"""
+    """The nearest better value has a labelled star at its estimates; without one there is none. [contract]"""
     value = 0.02
     better = replace(levers, improvement={"lever": "health_check.max_error_rate", "value": value, "current": 0.1})
     ax = draw_on(plot_tradeoff, better, size=(5, 4))
@@ -457,14 +457,14 @@ def test_the_better_value_is_marked(levers):
         ({"x": "makespan_s"}, "x: the result has no such measure (found 'makespan_s')"),
     ],
 )
-def test_a_picture_of_what_is_not_there(arguments, message):
-    """A lever that was not moved and a measure that was not taken are refused. [contract]"""
+def test_unavailable_pictures(arguments, message):
+    """A lever that was not varied and a measure that was not estimated are refused. [contract]"""
     found = tradeoff(with_defects(), vary={"max_failed_nodes": [0, 5]}, replications=2, engine="compiled")
     assert message in str(refused(plot_tradeoff, Figure().subplots(), found, **arguments))
 
 
-def test_measures_are_axes_as_text_or_as_measures():
-    """Axes may be text or measures, quantiles too, and are those of the picture. [contract]"""
+def test_axes_are_texts_or_measures():
+    """Axes may be texts or measures, including quantiles, and are used as given. [contract]"""
     axes = ["p90 makespan_s given good", parse_measure("blast_radius")]
     found = tradeoff(with_defects(), vary={"max_parallel": [2, 12]}, axes=axes, replications=900, engine="compiled")
     assert found.axes == (Measure("makespan_s", 0.9, "good"), Measure("blast_radius"))

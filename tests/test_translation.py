@@ -1,4 +1,4 @@
-"""A policy in the other dialect means the same rollouts, or a note says what it doesn't."""
+"""A policy translated into the other dialect means the same rollouts, or a note says what is lost."""
 
 import json
 import math
@@ -67,14 +67,16 @@ def assert_same_rollout(scenario, spec, other):
 
 
 def test_an_exact_translation_means_the_same_rollouts():
-    """Where nothing is lost, both specs give the same records on any fleet, under any orchestrator. [property]"""
+    """Without losses both specs give the same records on any fleet, under any orchestrator. [property]"""
     counts = {"deployment": 0, "rollout": 0}
 
     @given(OF_THE_API, st.booleans())
     def check(raw, beyond_reach):
         policy = raw["policies"]["p"]
         if beyond_reach and policy["dialect"] == "rollout" and "health_check" in policy:
-            policy["health_check"]["failure_threshold"] = 1000  # else it can hardly be said in the other dialect
+            policy["health_check"]["failure_threshold"] = (
+                1000  # otherwise it can hardly be expressed in the other dialect
+            )
         scenario = Scenario.from_dict(raw)
         spec = scenario.policy("p").spec
         translation = translate_generated(scenario, spec)
@@ -90,8 +92,8 @@ def test_an_exact_translation_means_the_same_rollouts():
 
 
 @given(OF_THE_API)
-def test_there_and_back(raw):
-    """A spec that comes back without a loss means what it meant before, and comes back unchanged from then on. [property]"""
+def test_round_trip(raw):
+    """A spec translated back without a loss has its original meaning, and stays unchanged from then on. [property]"""
     scenario = Scenario.from_dict(raw)
     spec = scenario.policy("p").spec
     there = translate_generated(scenario, spec)
@@ -104,7 +106,7 @@ def test_there_and_back(raw):
 
 @given(st.integers(0, 400), st.integers(1, 400))
 def test_waves_are_the_largest_that_are_not_larger(wanted, nodes):
-    """The wave is the same where a whole percent gives it, else the next smaller one, or one percent. [oracle]"""
+    """The wave is the same if a whole percentage gives it, else the next smaller one, or 1 %. [oracle]"""
     translation = to_rollout(rolling(max_parallel=wanted), nodes)
     waves = [math.ceil(Fraction(percent * nodes, 100)) for percent in range(1, 101)]
     meant = min(wanted or nodes, nodes)
@@ -116,7 +118,7 @@ def test_waves_are_the_largest_that_are_not_larger(wanted, nodes):
 
 @given(st.integers(0, 100), st.integers(1, 400))
 def test_a_percent_is_always_a_number_of_nodes(percent, nodes):
-    """Waves of the rollout dialect can be said as nodes, exactly. [property]"""
+    """Waves of the rollout dialect can be expressed exactly as nodes. [property]"""
     spec = RolloutSpec(strategy="rolling", max_parallel=percent, health_check=RolloutHealthCheck(deadline=S))
     translation = to_deployment(spec, nodes)
     assert translation.is_exact
@@ -130,7 +132,7 @@ def test_a_percent_is_always_a_number_of_nodes(percent, nodes):
     st.sampled_from([None, 0, 0.05, 1]),
 )
 def test_windows_and_deadlines(interval_ns, healthy_ns, deadline_ns, max_error_rate):
-    """The health rule is the same, and the threshold beyond reach: one more window than fit the deadline. [property]"""
+    """The health rule is the same, with an unreachable threshold of one more window than fit the deadline. [property]"""
     texts = {"deadline": f"{deadline_ns}ns", "min_healthy_time": f"{healthy_ns}ns"}
     given_rate = {} if max_error_rate is None else {"max_error_rate": max_error_rate}
     spec = DeploymentSpec(strategy="rolling", health_check=HealthCheck(**texts, **given_rate))
@@ -152,7 +154,7 @@ def test_windows_and_deadlines(interval_ns, healthy_ns, deadline_ns, max_error_r
 
 
 def test_every_other_field_is_carried_over():
-    """What both dialects say alike is copied as it is; what is unset stays unset. [contract]"""
+    """Fields common to both dialects are copied; unset ones stay unset. [contract]"""
     common = {
         "strategy": "canary",
         "canary_count": 3,
@@ -186,15 +188,15 @@ def test_every_other_field_is_carried_over():
 
 
 def test_all_at_once_stays_all_at_once():
-    """0 nodes, all at once, are 100 percent, and 100 percent are 0 nodes, whatever the fleet. [contract]"""
+    """0 nodes are 100 percent, and 100 percent are 0 nodes, for any fleet. [contract]"""
     assert to_rollout(rolling(max_parallel=0)).spec.max_parallel == 100
     assert to_rollout(rolling()).spec.max_parallel == 100
     assert to_rollout(rolling(max_parallel=1), nodes=1).spec.max_parallel == 100
     assert to_deployment(to_rollout(rolling()).spec).spec.max_parallel == 0
 
 
-def test_what_is_lost_is_told():
-    """Everything that the other dialect can't say is a loss, in words, and among the notes. [contract]"""
+def test_losses_are_reported():
+    """Everything that the other dialect can't express is a loss, in words, and among the notes. [contract]"""
     check = RolloutHealthCheck(deadline=60 * S, interval=5 * S, success_threshold=2, failure_threshold=3)
     spec = RolloutSpec(strategy="rolling", max_parallel=5, health_check=check)
     of_a_thousand = "of 1,000 nodes is not a whole percent"
@@ -218,8 +220,8 @@ def test_what_is_lost_is_told():
         assert translation.is_exact == (not losses)
 
 
-def test_what_changes_its_form_is_told():
-    """Notes say what depends on this fleet, what is rounded, and why the threshold is as high as it is. [contract]"""
+def test_changes_of_form_are_noted():
+    """Notes say what depends on this fleet, what is rounded, and why the threshold is high. [contract]"""
     check = HealthCheck(deadline="5m", min_healthy_time="45s")
     spec = DeploymentSpec(strategy="rolling", max_parallel=20, health_check=check)
     notes = "\n".join(to_rollout(spec).notes)
@@ -233,7 +235,7 @@ def test_what_changes_its_form_is_told():
 
 
 def test_immediate_leaves_out_what_it_ignores():
-    """Under immediate neither waves nor a health check is carried over, and nothing is lost. [contract]"""
+    """Under immediate neither waves nor a health check is translated, without a loss. [contract]"""
     ignored = {"max_parallel": 3, "health_check": HealthCheck(min_healthy_time="0")}
     spec = DeploymentSpec(strategy="immediate", max_failed_nodes=2, **ignored)
     translation = to_rollout(spec)
@@ -244,7 +246,7 @@ def test_immediate_leaves_out_what_it_ignores():
 
 
 def test_unknown_keys_are_left_out():
-    """A key that the API doesn't know is left out, above all one that the other dialect would know. [contract]"""
+    """A key unknown to the API is left out, even if the other dialect has it. [contract]"""
     check = HealthCheck(deadline="5m", success_threshold=9, grace="1s")
     spec = DeploymentSpec(strategy="rolling", surge=3, health_check=check)
     translation = to_rollout(spec)
@@ -255,8 +257,8 @@ def test_unknown_keys_are_left_out():
     assert fields == ["failure_threshold", "health_check.grace", "health_check.success_threshold", "surge"]
 
 
-def test_values_beyond_the_wire_are_cut():
-    """Thresholds and times that the other dialect has no room for are cut, as a loss. [contract]"""
+def test_values_out_of_range_are_cut():
+    """Thresholds and times beyond the other dialect's range are cut, as a loss. [contract]"""
     eternal = HealthCheck(deadline="876000h", min_healthy_time="876000h")
     there = to_rollout(DeploymentSpec(strategy="rolling", health_check=eternal), interval_ns=10**6)
     assert there.spec.health_check.success_threshold == there.spec.health_check.failure_threshold == MAX_COUNT
@@ -268,7 +270,7 @@ def test_values_beyond_the_wire_are_cut():
 
 
 def test_the_own_dialect_changes_nothing():
-    """In its own dialect a spec is itself. [contract]"""
+    """Translated into its own dialect a spec is unchanged. [contract]"""
     spec = rolling(surge=3)
     assert to_deployment(spec).spec is spec
     assert to_deployment(spec).notes == ()
@@ -276,7 +278,7 @@ def test_the_own_dialect_changes_nothing():
 
 @pytest.mark.parametrize("gate", ["sprt", {"kind": "pooled", "over": "window"}, "cusum"])
 def test_no_dialect_of_the_api_knows_a_gate(gate):
-    """In the other dialect a gate is lost; in its own it stays in what a scenario says, and is no part of the JSON. [contract]"""
+    """A gate is lost in the other dialect; in its own it stays in the scenario but not in the JSON. [contract]"""
     spec = DeploymentSpec(strategy="rolling", health_check={"deadline": "5m", "gate": gate})
     kind = spec.health_check.gate.kind
     note = f"gate: the API has no {kind} gate, only the threshold"
@@ -294,7 +296,7 @@ def test_no_dialect_of_the_api_knows_a_gate(gate):
 
 
 def test_the_deployment_object_has_no_gate():
-    """What the API would answer of a rollout under a gate is the spec without it. [contract]"""
+    """The deployment object of a rollout with a gate has the spec without it. [contract]"""
     health_check = {"deadline": "5m", "gate": "sprt"}
     raw = {
         "name": "two-nodes",
@@ -308,7 +310,7 @@ def test_the_deployment_object_has_no_gate():
 
 
 def test_the_threshold_is_no_loss():
-    """A gate that is the API's own, or that the strategy ignores, is left out without a word about it. [contract]"""
+    """The threshold, or a gate that the strategy ignores, is left out without a note. [contract]"""
     for strategy, gate in (("rolling", "threshold"), ("immediate", "sprt")):
         spec = DeploymentSpec(strategy=strategy, health_check={"deadline": "5m", "gate": gate})
         translation = to_rollout(spec)
@@ -321,7 +323,7 @@ def test_the_threshold_is_no_loss():
     "translation", [to_rollout(rolling(max_parallel=7)), to_deployment(to_rollout(rolling()).spec)]
 )
 def test_it_can_be_pasted(translation):
-    """The JSON is what the API's readers take for that dialect, and the dict what a scenario takes for a policy. [contract]"""
+    """The JSON is valid for the API in that dialect, and the dict for a scenario as a policy. [contract]"""
     document = parse_deployment(translation.to_json())
     assert (document.spec, document.dialect) == (translation.spec, translation.spec.dialect)
     assert json.loads(translation.to_json()) == translation.spec.to_dict()
@@ -331,8 +333,8 @@ def test_it_can_be_pasted(translation):
     assert (spec, problems) == (translation.spec, [])
 
 
-def test_what_is_refused():
-    """A dialect that doesn't exist and a fleet without nodes are told together. [contract]"""
+def test_invalid_arguments():
+    """An unknown dialect and a fleet without nodes are reported together. [contract]"""
     with pytest.raises(InputError, match="did you mean 'rollout'") as caught:
         translate_spec(rolling(), "rolout", nodes=0, interval_ns=S)
     assert len(caught.value.problems) == 2

@@ -1,4 +1,4 @@
-"""The search for a policy: it finds known optima, keeps to requirements, and says how sure it is."""
+"""The search for a policy: it finds known optima, meets requirements, and states its certainty."""
 
 import math
 import re
@@ -33,7 +33,7 @@ from simdeploy.validation import oracles
 
 SCENARIOS = Path(__file__).resolve().parents[1] / "scenarios"
 
-# Flaky starts stop good releases, and a defective one is stopped by them alone: what a limit costs is known.
+# Flaky starts stop good releases, and are all that stops a defective one, so the cost of a limit is known.
 NODES, FLAKY, BROKEN, BAD = 40, 0.05, 0.2, 0.3
 FALSE_ALARM, ESCAPE = 300, 1000
 
@@ -80,7 +80,7 @@ def search(scenario, **options):
 
 
 def without_reference(result):
-    """Return the candidates, without API defaults that are only for comparison."""
+    """Return the candidates without the API defaults shown for comparison."""
     return result.candidates[result.candidates["outcome"].ne("for comparison")]
 
 
@@ -91,13 +91,13 @@ def role(result, name, measure=None):
 
 
 def words_of(ax):
-    """Return what stands beside the rows of a picture."""
+    """Return the words beside the rows of a picture."""
     return [label.get_text() for label in ax.get_yticklabels()]
 
 
 class TestKnownOptimum:
     def test_the_best_limit_is_found(self, limits):
-        """Where the cost of every limit is known, the one that costs least is chosen, at what it costs. [oracle]"""
+        """If the cost of every limit is known, the cheapest is chosen, with its cost. [oracle]"""
         best = min(range(20), key=cost)
         assert 2 < best < 17  # not at an end
         result = search(limits, indifference=min(cost(best - 1), cost(best + 1)) - cost(best))
@@ -123,12 +123,12 @@ class TestKnownOptimum:
         assert hits >= repetitions * (0.8 - 4 * math.sqrt(0.8 * 0.2 / repetitions))
 
     def test_a_requirement_moves_the_choice_to_its_edge(self, limits):
-        """Under a limit on false alarms the cheapest limit that keeps it is chosen, and the limit is named. [oracle]"""
+        """With a requirement on false alarms the cheapest limit that meets it is chosen, and the requirement is named. [oracle]"""
         bound = 0.0015
         feasible = [limit for limit in range(20) if stop(limit, FLAKY) <= bound]
         best = min(feasible, key=cost)
         assert best > min(range(20), key=cost)
-        assert stop(best, FLAKY) < bound / 2  # not so near to the bound that it could not be told
+        assert stop(best, FLAKY) < bound / 2  # not too near to the bound to be decided
         assert stop(best - 1, FLAKY) > bound * 1.5
         result = search(limits, requirements=[f"false_alarm given good <= {bound}"], most=1_000_000)
         assert result.choice == {"max_failed_nodes": best}
@@ -139,8 +139,8 @@ class TestKnownOptimum:
         assert met["choice"] == "met"
         assert met["without false_alarm given good <= 0.0015"] == "not met"
 
-    def test_nothing_meets_what_nothing_can(self, limits):
-        """Without a candidate that meets the requirements there is no choice, but how near they come. [oracle]"""
+    def test_no_candidate_meets_the_requirements(self, limits):
+        """There is no choice, but the answer says how close candidates come. [oracle]"""
         asked = ["false_alarm given good <= 1%", "escaped given defective <= 0.01%"]
         result = search(limits, requirements=asked, replications=400)
         assert result.choice is None
@@ -159,8 +159,8 @@ class TestKnownOptimum:
         strictest = min(limit for limit in range(20) if stop(limit, FLAKY) <= 0.01)
         assert near["escaped given defective <= 0.0001"] == pytest.approx(1 - stop(strictest, BROKEN), rel=1e-6)
 
-    def test_what_a_budget_leaves_open_is_undecided(self, limits):
-        """Candidates that may meet a requirement are undecided, in the table and in both pictures, if none is known to. [contract]"""
+    def test_a_budget_may_leave_requirements_undecided(self, limits):
+        """If no candidate is known to meet a requirement, possible ones are undecided, in the table and in both pictures. [contract]"""
         result = search(limits, vary={"max_failed_nodes": [8, 9]}, requirements=["cost <= 10000"], most=2000)
         assert result.choice is None
         assert without_reference(result)["outcome"].tolist() == ["requirements undecided"] * result.n_undecided
@@ -168,8 +168,8 @@ class TestKnownOptimum:
         assert words_of(plot_settings(Figure().subplots(), result)) == ["max_failed_nodes"]
 
     @pytest.mark.parametrize(("indifference", "doubt"), [(30, "requirements"), (40, None)])
-    def test_a_cheaper_one_that_may_meet_the_requirements_leaves_doubt(self, limits, indifference, doubt):
-        """Where nobody knows whether a cheaper candidate meets the requirements, the choice is not decided, unless it costs as little. [oracle]"""
+    def test_a_cheaper_undecided_candidate_leaves_doubt(self, limits, indifference, doubt):
+        """The choice is not decided while a cheaper candidate may meet the requirements, unless it costs the same. [oracle]"""
         # The mean of the limit 4, estimated from 100,000 rollouts; that of the limit 2 is 122 s.
         required, vary = ["makespan_s <= 142.47s"], {"max_failed_nodes": [2, 4]}
         result = search(limits, vary=vary, requirements=required, indifference=indifference, most=20_000)
@@ -179,7 +179,7 @@ class TestKnownOptimum:
         assert doubted == (not result.is_decided)
 
     def test_an_impossible_mean_is_known_from_the_first_worlds(self):
-        """Where every candidate costs far more than required, no more worlds are needed to say that none can meet it. [oracle]"""
+        """If every candidate costs far more than required, no further worlds are simulated. [oracle]"""
         # Of every second, in which at least one wave of 40 s is waited for if the release is good.
         result = search(with_limits(costs={"hour_of_delay": 3600}), requirements=["cost <= 10"])
         assert (1 - BAD) * 40 > 2 * 10
@@ -189,7 +189,7 @@ class TestKnownOptimum:
         assert result.stages["stage"].tolist() == ["pilot", "try all"]
 
     def test_a_rate_of_a_kind_is_maximised(self, limits):
-        """The objective may be a rate given a sort of release; to be maximised, it is. [oracle]"""
+        """The objective may be a conditional rate, and may be maximised. [oracle]"""
         how = {"of": "stopped_defective given defective", "replications": 200}
         result = search(limits, vary={"max_failed_nodes": [0, 5, 19]}, **how)
         assert result.choice["max_failed_nodes"] in (0, 5)
@@ -199,7 +199,7 @@ class TestKnownOptimum:
         assert chosen["high"] >= truth - 0.05
 
     def test_a_budget_is_spent(self, limits):
-        """With a budget, so many rollouts are spent on the choice, and the probability is an estimate. [contract]"""
+        """With a budget, that many rollouts are spent on the choice, and the probability is an estimate. [contract]"""
         result = search(limits, vary={"max_failed_nodes": [4, 5, 6, 7]}, final=20_000)
         stages = result.stages.set_index("stage")
         assert stages.loc["select", "rollouts"] == 20_000
@@ -208,7 +208,7 @@ class TestKnownOptimum:
         assert math.isnan(search(limits, vary={"max_failed_nodes": [1, 6]}).expected_correct)
 
     def test_equal_finalists_are_one_choice(self, make_scenario):
-        """Finalists that do the same in every world don't make the choice less probable, as any of them is right. [contract]"""
+        """Identical finalists don't make the choice less probable, as each is right. [contract]"""
         scenario = make_scenario(fleet={"start_failure": 0}, costs={"hour_of_delay": 9})
         result = search(scenario, vary={"max_failed_nodes": [5, 6, 7]}, replications=20, final=2000)
         assert result.stages.set_index("stage").loc["select", "candidates"] > 1
@@ -217,14 +217,14 @@ class TestKnownOptimum:
 
     @pytest.mark.parametrize("seed", range(4))
     def test_finalists_that_differ_seldom_are_not_equal(self, seed):
-        """Where one release in five hundred is bad and escapes of it are dear, finalists that differ then are told apart. [oracle]"""
+        """If one release in five hundred is bad and its escapes are expensive, finalists that differ then are distinguished. [oracle]"""
         scenario = with_limits(release=maybe_fails(0.002), costs={"false_alarm": 300, "escape": 150_000})
         result = search(scenario, vary={"max_failed_nodes": [5, 19]}, replications=20, final=2000, seed=seed)
         assert not result.candidates["outcome"].eq("equal to another").any()
         assert result.choice == {"max_failed_nodes": 5}
 
     def test_a_small_budget_is_little_work(self, limits):
-        """New worlds and the scale of the indifference keep to `most` as well, and the answer says that it was too little. [contract]"""
+        """New worlds and the scale of the indifference respect `most`, too, and the answer says that it was too small. [contract]"""
         result = search(limits, vary={"max_failed_nodes": [4, 6]}, replications=4, most=200)
         stages = result.stages.set_index("stage")["rollouts"]
         assert stages[["scale", "confirm"]].max() <= 200
@@ -233,27 +233,27 @@ class TestKnownOptimum:
 
 
 class TestRareAndDear:
-    """What decides may be in none of the first worlds."""
+    """Optima that depend on events absent from most of the first worlds."""
 
     @staticmethod
     def rare(seed):
-        """Search where one release in a hundred is bad, and an escape of it costs what a hundred false alarms do."""
+        """Search with one bad release in a hundred, whose escape costs as much as a hundred false alarms."""
         scenario = with_limits(release=maybe_fails(0.01), costs={"false_alarm": 300, "escape": 30_000})
         return search(scenario, vary={"max_failed_nodes": [5, 8, 12, 19]}, seed=seed)
 
-    def test_what_happens_once_in_a_hundred_worlds_is_not_missed(self):
-        """Over eight seeds the limit that stops rare bad releases is chosen, whose savings few first worlds show. [oracle]"""
+    def test_a_rare_event_is_not_missed(self):
+        """Over eight seeds the limit that stops rare bad releases is chosen, though few of the first worlds show its savings. [oracle]"""
         assert sum(self.rare(seed).choice == {"max_failed_nodes": 5} for seed in range(8)) >= 7
 
-    def test_api_defaults_that_are_better_end_the_search_all_the_same(self):
-        """They can't be recommended, so new worlds need not tell whether they are better. [contract]"""
+    def test_better_api_defaults_do_not_prolong_the_search(self):
+        """They can't be recommended, so new worlds need not decide whether they are better. [contract]"""
         result = self.rare(0)
         assert role(result, "defaults")["difference_high"] < -result.indifference
         worlds = result.stages.query("stage == 'confirm'")["worlds"]
         assert worlds.tolist() == [2000]
 
     def test_false_alarms_of_one_in_six_hundred_count(self):
-        """On the edge fleet a limit of 25, not 20, costs least: false alarms of 0.17 % are worth waiting for. [oracle]"""
+        """On the edge fleet a limit of 25, not 20, is cheapest, because of false alarms of 0.17 %. [oracle]"""
         scenario = simdeploy.read_scenario(SCENARIOS / "edge-1000.yaml")
         vary = {"max_failed_nodes": [5, 10, 15, 20, 25, 30], "max_parallel": [100, 200]}
         result = tune(scenario, vary=vary, engine="compiled")
@@ -261,8 +261,8 @@ class TestRareAndDear:
         assert result.choice == {"max_failed_nodes": 25, "max_parallel": 200}
 
     @pytest.mark.parametrize("seed", range(3))
-    def test_nothing_that_is_shown_is_surely_better(self, limits, seed):
-        """In the new worlds no policy that meets the requirements is surely better than the choice. [property]"""
+    def test_no_shown_policy_is_certainly_better(self, limits, seed):
+        """In the new worlds no policy that meets the requirements is certainly better than the choice. [property]"""
         result = search(limits, requirements=["false_alarm given good <= 5%"], seed=seed, final=3000)
         met = result.verdicts.loc[result.verdicts["verdict"].eq("met"), "policy"]
         rows = result.policies[result.policies["measure"].eq("cost") & result.policies["policy"].isin(set(met))]
@@ -283,7 +283,7 @@ class TestRareAndDear:
     ],
 )
 def test_the_choice_is_no_worse_than_the_defaults(name, is_bad, monkeypatch):
-    """On every shipped scenario with costs the choice costs no more than the API's defaults, less where these are bad. [property]"""
+    """On every shipped scenario with costs the choice costs at most as much as the API's defaults, less if these are bad. [property]"""
     scenario = simdeploy.read_scenario(SCENARIOS / f"{name}.yaml")
     vary = None
     if name == "latent-defect":  # half an hour of windows a node: default ranges take longer than all else here
@@ -303,11 +303,11 @@ def test_the_choice_is_no_worse_than_the_defaults(name, is_bad, monkeypatch):
         assert other["difference_low"] > 0
 
 
-def test_every_shipped_scenario_with_costs_is_in_the_test_above():
-    """The list of scenarios with costs is complete. [contract]"""
+def test_every_shipped_scenario_with_costs_is_tested():
+    """The list of scenarios with costs above is complete. [contract]"""
     mark = next(m for m in test_the_choice_is_no_worse_than_the_defaults.pytestmark if m.name == "parametrize")
     listed = {name for name, _ in mark.args[1]}
-    assert listed | {"tune-1000"} == {  # which takes too long here; a benchmark has it
+    assert listed | {"tune-1000"} == {  # which takes too long here, and is in a benchmark
         p.stem for p in SCENARIOS.glob("*.yaml") if simdeploy.read_scenario(p).costs is not None
     }
 
@@ -315,8 +315,8 @@ def test_every_shipped_scenario_with_costs_is_in_the_test_above():
 class TestCandidates:
     @pytest.mark.parametrize("dialect", ["deployment", "rollout"])
     @pytest.mark.parametrize("nodes", [1, 7, 1000])
-    def test_every_candidate_is_legal(self, make_scenario, dialect, nodes):
-        """Whatever the fleet and the dialect, each combination of the default space makes a policy. [property]"""
+    def test_every_candidate_is_valid(self, make_scenario, dialect, nodes):
+        """For any fleet and dialect, each combination of the default space makes a policy. [property]"""
         health = {"deployment": {"deadline": "2m"}, "rollout": {"deadline": 120 * 10**9}}[dialect]
         policies = {"p": {"dialect": dialect, "strategy": "rolling", "max_parallel": 5, "health_check": health}}
         scenario = make_scenario(fleet={"nodes": nodes}).with_values({"policies": policies})
@@ -326,8 +326,8 @@ class TestCandidates:
         result = simdeploy.sweep(scenario, "p", vary=vary, design="list", replications=1, engine="compiled")
         assert result.to_frame(["status"])["status"].eq("ok").all()
 
-    def test_today_and_the_defaults_are_candidates(self, make_scenario):
-        """The first two are the policy as it is, and it with thresholds left to their defaults. [contract]"""
+    def test_current_policy_and_defaults_are_candidates(self, make_scenario):
+        """The first two are the current policy, and it with default thresholds. [contract]"""
         scenario = make_scenario(policies={"p": {"max_failed_nodes": 2, "health_check": {"max_error_rate": 0.3}}})
         made = make_candidates(scenario, scenario.policy(), None, most=50, seed=0)
         current, defaults = (
@@ -341,7 +341,7 @@ class TestCandidates:
         assert made.n_changes(0) == 0
 
     def test_a_sample_is_drawn_by_the_seed(self, make_scenario):
-        """Of more combinations a sample is drawn, the same for the same seed, none twice. [property]"""
+        """Of too many combinations a sample is drawn, the same for the same seed, without repetition. [property]"""
         scenario = make_scenario()
         first, again, other = (
             make_candidates(scenario, scenario.policy(), None, most=60, seed=seed).points for seed in (1, 1, 2)
@@ -350,7 +350,7 @@ class TestCandidates:
         assert len(set(first)) == 60
 
     def test_both_limits_of_a_pair_suit_the_orchestrator(self, make_scenario):
-        """Where both limits must be crossed, the percentage doesn't stand in the way of the count. [oracle]"""
+        """If both limits must be crossed, the percentage doesn't block the count. [oracle]"""
         for combination in ("either", "both"):
             fleet = {"nodes": NODES, "start_failure": 0.2}
             scenario = make_scenario(fleet=fleet, orchestrator={"limit_combination": combination})
@@ -365,7 +365,7 @@ class TestCandidates:
             assert abs(stopped.mean() - truth) <= 4 * math.sqrt(truth * (1 - truth) / 2000)
 
 
-# Nodes that see little traffic: chance alone fails one of them, which pooling doesn't mind.
+# Nodes with little traffic: chance alone fails one of them, which pooling avoids.
 LITTLE_TRAFFIC = {
     "name": "little-traffic",
     "fleet": {"nodes": 12, "update_duration": "30s", "requests_per_second": 2, "error_rate": 0.02},
@@ -384,14 +384,14 @@ LITTLE_TRAFFIC = {
 
 @pytest.fixture(scope="module")
 def found():
-    """Search among gates and a parameter that one of them reads."""
+    """Search among gates and a parameter of one of them."""
     vary = {"gate.kind": ["threshold", "pooled", "sprt"], "gate.alpha": [0.2, 0.3]}
     return search(Scenario.from_dict(LITTLE_TRAFFIC), vary=vary, replications=50, indifference=5)
 
 
 class TestGates:
-    def test_pooling_is_found_where_it_is_better(self, found):
-        """Where nodes see so little that chance fails them, the search picks the gate that judges them together. [oracle]"""
+    def test_pooling_is_found_if_it_is_better(self, found):
+        """If nodes have so little traffic that chance fails them, the search picks the gate that pools it. [oracle]"""
         assert found.choice == {"health_check.gate.kind": "pooled", "health_check.gate.alpha": None}
         assert found.answer.startswith("Use waves with gate.kind pooled: mean cost ")
         n, p = 3 * 20, 0.02
@@ -403,14 +403,14 @@ class TestGates:
             row = role(found, name, "false_alarm given good")
             assert abs(row["estimate"] - truth) <= 4 * math.sqrt(truth * (1 - truth) / row["n"])
 
-    def test_parameters_that_a_gate_does_not_read_make_no_candidates(self, found):
-        """Of three kinds and two values of one's parameter there are four policies, not six. [property]"""
+    def test_unused_parameters_make_no_candidates(self, found):
+        """Three kinds of gate and two values of one's parameter make four policies, not six. [property]"""
         kinds = without_reference(found)["health_check.gate.kind"].tolist()
-        assert sorted(map(str, kinds)) == ["None", "pooled", "sprt", "sprt"]  # today's is the threshold
+        assert sorted(map(str, kinds)) == ["None", "pooled", "sprt", "sprt"]  # the current gate is the threshold
         assert found.n_possible == 4
 
-    def test_the_spec_has_the_gate_and_the_other_dialect_says_what_is_lost(self, found):
-        """The choice's own dialect shows the gate with a note; the other one is without it, and says so. [contract]"""
+    def test_the_spec_has_the_gate_and_the_other_dialect_its_loss(self, found):
+        """The choice's own dialect shows the gate with a note, the other one its loss. [contract]"""
         own, other = found.specs["deployment"], found.specs["rollout"]
         assert own["spec"]["health_check"]["gate"] == {"kind": "pooled"}
         assert "gate" not in other["spec"]["health_check"]
@@ -419,8 +419,8 @@ class TestGates:
         scenario = Scenario.from_dict(LITTLE_TRAFFIC)
         assert scenario.policy(own["spec"]).policy.gate.kind == "pooled"
 
-    def test_a_kind_of_its_own_parameters_only(self):
-        """What the policy's own gate has and another kind doesn't read is no part of it; the API's default has no gate. [property]"""
+    def test_other_kinds_have_no_foreign_parameters(self):
+        """Another kind of gate has no parameters of the policy's own; the API's default has no gate. [property]"""
         scenario = Scenario.from_dict(LITTLE_TRAFFIC)
         own = {"kind": "bayes", "confidence": 0.9, "minimum_sample": 50}
         scenario = scenario.with_values({"policies.waves.health_check.gate": own})
@@ -428,7 +428,7 @@ class TestGates:
         made = make_candidates(scenario, scenario.policy(), kinds, most=10, seed=0)
         assert [point[0] for point in made.points] == ["bayes", "threshold", "threshold", "e_process"]
         assert (made.roles[CURRENT], made.roles[DEFAULTS]) == (0, 1)
-        # The defaults change limits, too, that are not varied.
+        # The defaults also change limits that are not varied.
         assert (made.reference, len(made.kept)) == (1, 4)
         assert made.points[1][1:] == (None,) * 4
         levers = find_levers(made.levers, [], [scenario.policy().spec])
@@ -440,7 +440,7 @@ class TestGates:
         assert [gate.to_dict() for gate in gates] == [own, threshold, threshold, e_process]
 
     def test_immediate_has_no_gate(self):
-        """A strategy without a health check isn't tried once for every gate. [property]"""
+        """A strategy without a health check is tried once, not for every gate. [property]"""
         scenario = Scenario.from_dict(LITTLE_TRAFFIC)
         vary = {"strategy": ["rolling", "immediate"], "gate.kind": ["threshold", "pooled", "bayes"]}
         made = make_candidates(scenario, scenario.policy(), vary, most=10, seed=0)
@@ -459,15 +459,15 @@ class TestGates:
             ({"gate.kind": ["sprt"], "gate.alpha": [0.01, 2]}, "alpha"),
         ],
     )
-    def test_what_no_gate_reads_is_refused(self, vary, message):
-        """Parameters without a gate that reads them, whole gates and misspelt kinds are told. [contract]"""
+    def test_unused_gate_parameters_are_refused(self, vary, message):
+        """Parameters that no varied gate reads, whole gates and misspelt kinds are reported. [contract]"""
         assert message in str(refused(search, Scenario.from_dict(LITTLE_TRAFFIC), vary=vary, replications=2))
 
 
 class TestWhatIsRuledOut:
     @pytest.fixture
     def holding(self, make_scenario):
-        """Make a scenario in which failed nodes hold their slots, so that a rollout of few slots may never end."""
+        """Make a scenario in which failed nodes hold their slots, so that a rollout with few slots may never end."""
         switches = {"pacing": "sliding", "failed_node_holds_slot": True}
         limits = {"max_failed_nodes": 10, "max_failed_nodes_percent": 100}
 
@@ -477,8 +477,8 @@ class TestWhatIsRuledOut:
 
         return make
 
-    def test_rollouts_that_never_end_are_no_candidates(self, holding):
-        """A candidate of which a rollout never ends has no cost, and is out rather than cheap. [contract]"""
+    def test_endless_rollouts_exclude_a_candidate(self, holding):
+        """A candidate with a rollout that never ends has no cost, and is excluded rather than cheap. [contract]"""
         result = search(holding(0.5), vary={"max_parallel": [1, 2, 10]})
         outcomes = result.candidates.set_index("max_parallel")["outcome"]
         assert outcomes[1] == outcomes[2] == "never ends"
@@ -487,29 +487,29 @@ class TestWhatIsRuledOut:
 
     @pytest.mark.parametrize("of", ["makespan_s given defective", "cost"])
     @pytest.mark.parametrize("required", [(), ("cost <= 1e9",)])
-    def test_a_value_that_nobody_knows_is_not_0(self, limits, of, required):
-        """Where rollouts stay paused under every candidate, there is no choice, and the answer says why. [contract]"""
+    def test_an_unknown_value_is_not_0(self, limits, of, required):
+        """If rollouts stay paused under every candidate, there is no choice, and the answer says why. [contract]"""
         scenario = limits.with_values({"orchestrator.on_failure": "pause"})
         result = search(scenario, vary={"max_failed_nodes": [0, 1]}, of=of, requirements=required)
         assert result.choice is None
         assert "of all 3 policies is unknown, as rollouts never end or failed" in result.answer
         assert result.out_of_reach["estimate"].isna().all()
 
-    def test_what_never_ends_is_not_called_a_miss(self, holding):
-        """Candidates of which a rollout never ends are not said to miss a requirement, nor to come near it. [contract]"""
+    def test_endless_is_not_called_a_miss(self, holding):
+        """Candidates with endless rollouts are not said to miss a requirement, or to come close. [contract]"""
         result = search(holding(0.5), vary={"max_parallel": [1, 10]}, requirements=["blast_radius <= 0.3"])
         outcomes = result.candidates.set_index("max_parallel")["outcome"]
         assert (outcomes[1], outcomes[10]) == ("never ends", "requirement not met")
         assert "known to meet the requirements, as rollouts of 2 never end or failed. By first" in result.answer
 
-    def test_a_policy_of_today_that_never_ends_has_no_mean(self, holding):
-        """The cost of today's policy is not told as that of the rollouts that end; how many don't is. [contract]"""
+    def test_an_endless_current_policy_has_no_mean(self, holding):
+        """The current policy's cost is not that of its finished rollouts; the share of endless ones is stated. [contract]"""
         result = search(holding(0.03, max_parallel=2), vary={"max_parallel": [10]})
         assert result.choice == {"max_parallel": 10}
         assert "against an unknown value for the current policy (" in result.answer
 
-    def test_failed_replications_are_told(self, limits, monkeypatch):
-        """A candidate whose replications fail is out, counted, and warned about; it is not said never to end. [contract]"""
+    def test_failed_replications_are_reported(self, limits, monkeypatch):
+        """A candidate with failed replications is excluded, counted, and warned about, but not called endless. [contract]"""
         from simdeploy.experiments.jobs import Job
 
         run = Job.run
@@ -527,15 +527,15 @@ class TestWhatIsRuledOut:
         assert set(without_reference(result)["outcome"]) == {"failed"}
 
     @pytest.mark.parametrize("probability", [0, 0.2])
-    def test_exposure_is_told_of_defective_releases(self, make_scenario, probability):
-        """The blast radius is that of defective releases, where a release may be one: a good one should reach all. [contract]"""
+    def test_exposure_is_of_defective_releases(self, make_scenario, probability):
+        """The blast radius is that of defective releases, if there may be any, as good ones should reach all. [contract]"""
         scenario = make_scenario(release=maybe_bad(probability, 0.5), costs={"hour_of_delay": 9, "escape": 9})
         measures = set(search(scenario, vary={"max_parallel": [1, 5]}).policies["measure"])
         expected = {"blast_radius given defective"} if probability else set()
         assert {measure for measure in measures if measure.startswith("blast_radius")} == expected
 
-    def test_restarts_are_told_with_how_many_fail(self, make_scenario):
-        """Of a restart, which releases nothing, the makespan and the rate of failed rollouts are told. [contract]"""
+    def test_restarts_have_makespan_and_failures(self, make_scenario):
+        """For a restart, which has no release, makespan and rate of failed rollouts are shown. [contract]"""
         sections = {"deployment": {"type": "restart"}, "costs": {"hour_of_delay": 9}}
         scenario = make_scenario(fleet={"start_failure": 0.05}, **sections)
         result = search(scenario, vary={"max_parallel": [1, 5], "max_failed_nodes": [0, 9]})
@@ -544,7 +544,7 @@ class TestWhatIsRuledOut:
         assert "a restart has no release" in str(refused(search, scenario, of="makespan_s given good"))
 
     def test_a_short_makespan_of_stopped_rollouts_is_no_merit(self, make_scenario):
-        """The makespan is that of completed good rollouts: a policy that stops nearly all is not faster for it. [contract]"""
+        """The makespan is of completed good rollouts, so stopping nearly all is not faster. [contract]"""
         costs = {"hour_of_delay": 9, "false_alarm": 1000}
         scenario = make_scenario(fleet={"start_failure": 0.2}, costs=costs)
         found = search(scenario, vary={"max_failed_nodes": [0, 12], "max_failed_nodes_percent": [100]}).policies
@@ -556,8 +556,8 @@ class TestWhatIsRuledOut:
         assert alarms[hasty] > 0.5
         assert rows.loc[hasty, "verdict"] != "better"
 
-    def test_what_is_cheaper_and_misses_a_requirement_is_told_so(self):
-        """The answer says why a current policy of lower cost isn't recommended. [contract]"""
+    def test_a_cheaper_policy_that_misses_a_requirement_is_named(self):
+        """The answer says why a cheaper current policy isn't recommended. [contract]"""
         cheapest = min(range(NODES), key=cost)
         required = f"false_alarm given good <= {stop(cheapest, FLAKY) / 2}"
         scenario = with_limits({"max_failed_nodes": cheapest})
@@ -566,13 +566,13 @@ class TestWhatIsRuledOut:
         assert "for the current policy (misses a requirement)" in result.answer
 
     def test_the_scenarios_other_policies_are_candidates(self):
-        """A policy of the file that the levers can make is tried, also if it isn't in the grid. [contract]"""
+        """A policy of the file that the levers can make is tried, even if it isn't in the grid. [contract]"""
         best = {"best": {**LIMITS["policies"]["waves"], "max_failed_nodes": 5}}
         result = search(with_limits(policies=LIMITS["policies"] | best), vary={"max_failed_nodes": [0, 19]})
         assert result.choice == {"max_failed_nodes": 5}
 
     def test_equal_candidates_count_once(self, limits):
-        """Candidates with equal rollouts in every world are taken for the one that is nearest to today's. [contract]"""
+        """Candidates with identical rollouts are represented by the one nearest to the current policy. [contract]"""
         vary = {"max_failed_nodes": [6, 30, 35, None], "max_parallel": [10, 5]}
         result = search(limits, vary=vary, of="escaped", direction="max")
         frame = result.candidates
@@ -586,8 +586,8 @@ class TestWhatIsRuledOut:
     @pytest.mark.parametrize(
         ("values", "options"), [([0, 19], {}), ([4], {"indifference": abs(cost(4) - cost(5)) * 4})]
     )
-    def test_the_policy_of_today_may_be_the_choice(self, values, options):
-        """If nothing is better, or by less than the indifference, the answer is to stay. [contract]"""
+    def test_the_current_policy_may_be_the_choice(self, values, options):
+        """If nothing is better by more than the indifference, the answer is to stay. [contract]"""
         result = search(with_limits({"max_failed_nodes": 5}), vary={"max_failed_nodes": values}, **options)
         assert result.changes() == {}
         assert result.answer.startswith("Keep waves: ")
@@ -623,11 +623,11 @@ class TestQuestion:
             ({"vary": {"max_failed_nodes": [-1]}}, "negative"),
         ],
     )
-    def test_what_makes_no_sense_is_refused(self, limits, options, message):
-        """Every argument that makes no sense is named before anything is simulated. [contract]"""
+    def test_invalid_arguments_are_refused(self, limits, options, message):
+        """Every invalid argument is named before anything is simulated. [contract]"""
         assert message in str(refused(search, limits, **options))
 
-    def test_without_costs_the_objective_must_be_said(self, make_scenario):
+    def test_without_costs_an_objective_is_needed(self, make_scenario):
         """A scenario without costs needs an objective; a requirement on costs is refused, too. [contract]"""
         with pytest.raises(InputError, match=r"no costs.*makespan_s"):
             tune(make_scenario())
@@ -650,13 +650,13 @@ class TestQuestion:
 
 @pytest.fixture(scope="module")
 def result():
-    """One search, with a requirement that binds."""
+    """One search with a binding requirement."""
     return search(with_limits(), requirements=["false_alarm given good <= 1%"])
 
 
 class TestResult:
     def test_the_choice_can_be_pasted(self, result, limits):
-        """In both dialects the choice is a spec that reads, and that gives the rollouts of the choice. [contract]"""
+        """In both dialects the choice is a valid spec that gives the rollouts of the choice. [contract]"""
         assert set(result.specs) == {"deployment", "rollout"}
         specs = {name: {**shown["spec"], "dialect": name} for name, shown in result.specs.items()}
         rows = simdeploy.replicate(limits, policies=specs, replications=50)
@@ -667,7 +667,7 @@ class TestResult:
         pd.testing.assert_frame_equal(by_dialect[0], chosen.drop(columns="policy"))
 
     def test_every_candidate_is_accounted_for(self, result):
-        """One is chosen; every candidate has an outcome; rollouts are counted stage by stage. [contract]"""
+        """One is chosen, every candidate has an outcome, and rollouts are counted by stage. [contract]"""
         outcomes = result.candidates["outcome"].value_counts()
         assert (outcomes["chosen"], outcomes["for comparison"]) == (1, 1)
         assert outcomes.sum() == result.n_candidates + 1 == 21
@@ -677,7 +677,7 @@ class TestResult:
         assert (first["candidates"], first["worlds"], first["rollouts"]) == (21, 100, 2100)
 
     def test_its_words(self, result):
-        """The answer names what to change, what it costs, what it saves, how sure that is and what holds it back. [contract]"""
+        """The answer names changes, cost, savings, certainty and the binding requirement. [contract]"""
         limit = result.choice["max_failed_nodes"]
         assert result.answer.startswith(f"Use waves with max_failed_nodes {limit}: mean cost ")
         assert " for the current policy" in result.answer
@@ -686,7 +686,7 @@ class TestResult:
         best = "Of 20 policies, the best that meets the requirements (95 % confidence unless another is within "
         alone = replace(result, policies=shorter, binding=None)
         assert best in alone.answer
-        # Whether others may be as good is known of a decided search only.
+        # Whether others may be as good is known for a decided search only.
         alone = replace(alone, policies=alone.policies[alone.policies["policy"].eq("choice")])
         assert "no other is close" in alone.answer
         assert "no other is close" not in replace(alone, is_decided=False, doubt="budget").answer
@@ -700,7 +700,7 @@ class TestResult:
         assert html.count("<table>") == 4
 
     def test_it_names_limits_by_default(self, result):
-        """A limit that a policy leaves out is a setting like others, beside those of both dialects as well. [contract]"""
+        """An unset limit is shown as a setting, also beside those of both dialects. [contract]"""
 
         def limit(result, name):
             (table,) = (table for table in result.summarize() if table.title.startswith("Settings"))
@@ -719,7 +719,7 @@ class TestResult:
         assert "note: max_failed_nodes_percent is left out: 10 (default)" in describe_specs(of_api)
 
     def test_every_verdict_is_data(self, result):
-        """What the answer says of choice, policies and requirements is in the JSON, and follows from it. [contract]"""
+        """Choice, policies and requirements of the answer are in the JSON, from which it follows. [contract]"""
         document = result.to_dict()
         assert (document["keeps_current"], document["probability_correct"], document["n_undecided"]) == (False, 0.95, 0)
         assert document["binding"] == "false_alarm given good <= 0.01"
@@ -743,7 +743,7 @@ class TestResult:
         assert "4 may: raise `most` (--most) to decide." in replace(result, choice=None, n_undecided=4).answer
 
     def test_its_picture(self, result):
-        """Every candidate is drawn once, at its estimate; the policies in front have names, numbers and units. [contract]"""
+        """Every candidate is drawn once, at its estimate; the main policies have names, numbers and units. [contract]"""
         ax = draw_on(plot_tuning, result, size=(7, 2.5))
         clouds = [np.asarray(part.get_offsets()) for part in ax.collections]
         points = np.concatenate([cloud for cloud in clouds if len(cloud) > 1])
@@ -767,7 +767,7 @@ class TestResult:
         assert words_of(plot_tuning(Figure().subplots(), replace(result, requirements=()))) == ["candidates\n20"]
 
     def test_policies_have_the_row_of_their_verdict(self, limits):
-        """API defaults that are no candidate, and miss a requirement, are drawn in the row of those that do. [contract]"""
+        """API defaults that are no candidate and miss a requirement are in the row of those that do. [contract]"""
         # The defaults stop if more than 10 % of the nodes fail, the others never by a percentage.
         assert stop(NODES // 10, FLAKY) > 0.04 > stop(8, FLAKY)
         result = search(limits, vary={"max_failed_nodes": [8, 9]}, requirements=["false_alarm given good <= 4%"])
@@ -778,7 +778,7 @@ class TestResult:
         assert drawn["API defaults"] == "misses a requirement"
 
     def test_the_picture_of_settings(self, result):
-        """Each value of each setting is drawn at the best estimate with it; recommended and current ones are marked. [property]"""
+        """Each value of each setting is drawn at its best estimate; recommended and current ones are marked. [property]"""
         # Each value with a second, worse candidate.
         own = without_reference(result)
         worse = own.assign(estimate=own["estimate"] + 50, candidate=own["candidate"] + 100)
@@ -800,7 +800,7 @@ class TestResult:
         assert np.ptp(ax.get_xlim()) < 1.5 * np.ptp(list(best))
 
     def test_the_picture_without_settings(self, result):
-        """Where no candidate meets the requirements the panel of settings says so, and is low. [contract]"""
+        """If no candidate meets the requirements the panel of settings is low and says so. [contract]"""
         none = replace(result, choice=None, candidates=result.candidates.assign(outcome="requirement not met"))
         assert [text.get_text() for text in draw_on(plot_settings, none).texts] == [
             "no candidate meets all requirements"
@@ -811,8 +811,8 @@ class TestResult:
 class TestStore:
     OPTIONS = "requirements=['false_alarm given good <= 1%'], vary={'max_failed_nodes': range(20)}, engine='compiled'"
 
-    def test_a_killed_search_goes_on(self, limits, tmp_path):
-        """A search that was killed in the middle goes on and finds what an undisturbed one finds. [contract]"""
+    def test_a_killed_search_resumes(self, limits, tmp_path):
+        """A search killed in the middle resumes, and finds what an undisturbed one finds. [contract]"""
         script = textwrap.dedent(f"""
             import os, simdeploy
             from simdeploy.analysis import tune
@@ -841,7 +841,7 @@ class TestStore:
     ],
 )
 def test_default_budgets(nodes, service, most, candidates):
-    """Where a rollout takes long, by its nodes or because they share a service, the default budgets are smaller. [contract]"""
+    """If a rollout takes long, by its nodes or a shared service, default budgets are smaller. [contract]"""
     scenario = Scenario.from_dict(
         {
             "name": "budgets",

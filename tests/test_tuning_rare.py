@@ -1,4 +1,4 @@
-"""Searches where a rare defect decides, where the grid is too large, and where the answer has no probability."""
+"""Searches with a rare decisive defect, with a grid that is too large, and without a probability."""
 
 import math
 import re
@@ -22,7 +22,7 @@ COSTS = {"hour_of_delay": 5, "false_alarm": 20, "escape": 200_000}
 
 
 def make(probability, *, bad=BAD, **costs):
-    """Make a scenario with a defect of this probability, whose policy fails at its limit of 2."""
+    """Make a scenario with a defect of this probability, and a limit of 2."""
     waves = {"strategy": "rolling", "max_parallel": 5, "max_failed_nodes": 2, "max_failed_nodes_percent": 100}
     return Scenario.from_dict({
         "name": "rare",
@@ -52,7 +52,7 @@ def rows_of_cost(result):
 
 @pytest.mark.parametrize("probability", [2e-4, 1e-5])
 def test_a_rare_expensive_defect_decides(probability):
-    """The choice is nearly the cheapest, which a search that draws the kind of release would never see. [oracle]"""
+    """The choice is nearly the cheapest, which drawing the kind of release would miss. [oracle]"""
     scenario = make(probability, escape=40 / probability)
     vary = {"max_parallel": [5, 10, 20], "max_failed_nodes": [0, 1, 2, 4, 8]}
     result = search(scenario, vary=vary)
@@ -72,7 +72,7 @@ def test_a_rare_expensive_defect_decides(probability):
 
 
 def test_the_indifference_is_that_of_the_best():
-    """Its default is 5 % of about the lowest cost, not of the luckiest candidate's few first worlds. [oracle]"""
+    """Its default is 5 % of about the lowest cost, not of the luckiest candidate's first worlds. [oracle]"""
     scenario = make(2e-4)
     lowest = exact_cost(scenario, {"max_parallel": 20, "max_failed_nodes": 1})
     for seed in range(3):
@@ -81,7 +81,7 @@ def test_the_indifference_is_that_of_the_best():
 
 class TestNeighbours:
     def test_a_large_grid_is_refined(self):
-        """Of a grid that is too large, policies near the best of a sample are tried, all within the grid. [oracle]"""
+        """If the grid is too large, neighbours of the best in a sample are tried, all within the grid. [oracle]"""
         scenario = make(0.1, escape=500, false_alarm=200)
         vary = {"max_parallel": range(1, 21), "max_failed_nodes": range(20)}
         result = search(scenario, vary=vary, candidates=12)
@@ -96,14 +96,14 @@ class TestNeighbours:
         share = f"{100 * result.n_candidates / 400:.2g} % of the grid (95 % confidence unless another"
         assert re.search(rf"est of {result.n_candidates} (policies )?tried, {re.escape(share)}", certain.answer)
 
-    def test_it_says_what_is_at_the_end(self):
-        """A recommended value that is the last one tried is named. [contract]"""
+    def test_values_at_the_end_are_named(self):
+        """A recommended value at the end of its range is named. [contract]"""
         scenario = make(0.1, escape=500, false_alarm=200)
         assert search(scenario, vary={"max_failed_nodes": [2, 6, 8]}).at_end == ("max_failed_nodes",)
         assert search(scenario, vary={"max_failed_nodes": range(20)}).at_end == ()
 
     def test_default_ranges_are_open(self):
-        """Beyond the end of a default range the next value is twice the last; values that were asked for have no beyond. [contract]"""
+        """Beyond the end of a default range the next value is twice the last; given values end there. [contract]"""
         scenario = make(0.1)
         candidates = make_candidates(scenario, scenario.policy(), {"max_failed_nodes": [1, 2, 4]}, most=100, seed=0)
         for may_extend, beyond in ((True, {8}), (False, set())):
@@ -116,7 +116,7 @@ class TestNeighbours:
 
 class TestDoubt:
     def test_too_small_a_budget(self):
-        """A selection that the budget ends has no probability, and says so. [contract]"""
+        """A selection ended by the budget has no probability, and says so. [contract]"""
         # Spells make nodes depend on the clock, so escapes have to be seen.
         flapping = {"fleet.flapping.good": "1h", "fleet.flapping.degraded": "1s", "fleet.flapping.error_rate": 0.001}
         result = search(make(2e-4).with_values(flapping), most=2000)
@@ -127,7 +127,7 @@ class TestDoubt:
         assert f"set `most` (--most) to {round_up(result.rollouts_to_decide):,}" in result.answer
 
     def test_a_contradiction_is_noticed(self):
-        """A policy that is dearer in new worlds than another by more than the indifference is not kept. [contract]"""
+        """A policy that costs more in new worlds than another by more than the indifference is not kept. [contract]"""
         samples = as_sample(np.array([[3.0, 3.0], [2.0, 2.0], [1.0, 1.0], [0.0, 0.0]]))
         measured = Measured({}, samples, np.zeros(4, dtype=bool))
         confirmed = Confirmed(None, None, (10, 11, 12, 13), measured, {}, 0.01, reference=13)
@@ -137,7 +137,7 @@ class TestDoubt:
 
 
 def test_defaults_are_those_of_the_api():
-    """The policy with the API's defaults has none of the current limits, also of those that are not varied. [oracle]"""
+    """The policy with the API's defaults has none of the current limits, even unvaried ones. [oracle]"""
     scenario = make(0.1, escape=500, false_alarm=200)
     result = search(scenario, vary={"max_parallel": [5, 20]})
     row = rows_of_cost(result).loc["defaults"]

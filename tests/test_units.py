@@ -1,4 +1,4 @@
-"""Exact numbers at the door: Go durations both ways, decimals as rationals, rounding."""
+"""Exact numbers of input: Go durations both ways, decimals as rationals, rounding."""
 
 from __future__ import annotations
 
@@ -78,13 +78,13 @@ NOT_DURATIONS = """
 
 @pytest.mark.parametrize(("text", "ns"), GO_PARSES)
 def test_duration_reads_as_go_reads_it(text: str, ns: int) -> None:
-    """Every duration that Go's own tests read has Go's value [oracle]."""
+    """Every duration in Go's own tests has Go's value. [oracle]"""
     assert parse_duration(text) == ns
 
 
 @pytest.mark.parametrize("text", [*NOT_DURATIONS, "5s\n", "5\0s", "9" * 101 + "s", "1h" * 60, "\x85\x85", "\ud800s"])
-def test_what_is_no_duration_is_a_value_error(text: str) -> None:
-    """What Go refuses, and what only Python would take for a number, is refused [contract]."""
+def test_invalid_durations_are_value_errors(text: str) -> None:
+    """What Go refuses, or only Python accepts as a number, is refused. [contract]"""
     with pytest.raises(ValueError, match="duration"):
         parse_duration(text)
 
@@ -109,13 +109,13 @@ GO_WRITES = [
 
 @pytest.mark.parametrize(("text", "ns"), GO_WRITES)
 def test_duration_is_written_as_go_writes_it(text: str, ns: int) -> None:
-    """Every duration that Go's own tests write has Go's text [oracle]."""
+    """Every duration in Go's own tests has Go's text. [oracle]"""
     assert format_duration(ns) == text
 
 
 @given(st.integers(-INT64, INT64 - 1))
 def test_duration_survives_writing_and_reading(ns: int) -> None:
-    """Any 64-bit number of nanoseconds is read back as it was written [property]."""
+    """Any 64-bit number of nanoseconds reads back unchanged. [property]"""
     assert parse_duration(format_duration(ns)) == ns
 
 
@@ -123,8 +123,8 @@ UNITS = {"ns": 1, "us": 1000, "ms": 10**6, "s": S, "m": M, "h": H}
 
 
 @given(st.integers(0, 10**6), st.integers(0, 10**9 - 1), st.integers(1, 9), st.sampled_from(sorted(UNITS)))
-def test_decimal_durations_are_exact_and_cut_off(whole: int, part: int, digits: int, unit: str) -> None:
-    """With up to nine decimals of any unit the result is the exact product, cut off at a nanosecond [oracle]."""
+def test_decimal_durations_are_exact_and_truncated(whole: int, part: int, digits: int, unit: str) -> None:
+    """With up to nine decimals of any unit the result is the exact product, truncated to a nanosecond. [oracle]"""
     text = f"{whole}.{part:09d}"[: len(str(whole)) + 1 + digits]
     truth = (Decimal(text) * UNITS[unit]).to_integral_value(ROUND_FLOOR)
     # One digit below the nanosecond Go's float may already be on the other side of a whole number.
@@ -133,26 +133,26 @@ def test_decimal_durations_are_exact_and_cut_off(whole: int, part: int, digits: 
 
 @pytest.mark.parametrize("number", [0.1, 1e-9, 5e-324, 1.7976931348623157e308, 0.3, 100.0])
 def test_exact_reads_the_shortest_literal(number: float) -> None:
-    """A float is the rational of the literal that a person would write for it [oracle]."""
+    """A float is the rational of the literal that a person would write for it. [oracle]"""
     assert exact(number) == Fraction(Decimal(str(number)))
 
 
 def test_exact_reads_numpy_numbers() -> None:
-    """Numbers of numpy, whose texts and sizes differ from Python's, give the same rationals [contract]."""
+    """Numbers of numpy give the same rationals, despite other texts and sizes. [contract]"""
     assert exact(np.float64(0.1)) == Fraction(1, 10)
     assert exact(np.int64(1 << 62)) * 8 == 1 << 65  # type: ignore[arg-type]  # an index, which the types don't say
 
 
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
 def test_exact_refuses_what_is_not_finite(number: float) -> None:
-    """NaN and infinities are no rationals [contract]."""
+    """NaN and infinities are no rationals. [contract]"""
     with pytest.raises(ValueError, match="finite"):
         exact(number)
 
 
 @given(st.decimals(-(10**6), 10**6, places=3))
 def test_rounding_is_half_up(number: Decimal) -> None:
-    """Rounding goes to the nearest whole number, halves towards plus infinity [oracle]."""
+    """Rounding goes to the nearest whole number, halves towards plus infinity. [oracle]"""
     # decimal's half "up" is away from zero; above zero that is the same.
     shifted = (number + 2 * 10**6).to_integral_value(ROUND_HALF_UP) - 2 * 10**6
     assert round_half_up(Fraction(number)) == shifted
@@ -175,10 +175,10 @@ def test_rounding_is_half_up(number: Decimal) -> None:
     ],
 )
 def test_durations_for_people(ns: float, text: str) -> None:
-    """A duration is rounded to two parts, three of days, and carried over, has its sign in front, and NaN never happened [contract]."""
+    """Durations are rounded to two parts, three for days, carried over, with the sign in front; NaN never happened. [contract]"""
     assert short_duration(ns) == text
 
 
 def test_the_longest_duration_can_be_added_up() -> None:
-    """Two of the longest durations still fit into 64 bits [contract]."""
+    """Two of the longest durations still fit into 64 bits. [contract]"""
     assert 2 * MAX_DURATION_NS < INT64

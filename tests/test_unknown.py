@@ -1,4 +1,4 @@
-"""Rollouts that never end: no analysis calls a policy that has some the best, sure, or good enough for what is unknown."""
+"""Rollouts that never end: no analysis calls a policy with some of them the best, certain, or good enough."""
 
 import numpy as np
 import pytest
@@ -47,7 +47,7 @@ def table(pausing):
 
 @pytest.fixture(scope="module")
 def share(table):
-    """Return how many of the rollouts of strict never end."""
+    """Return the fraction of endless rollouts under strict."""
     fraction = table.loc[table["policy"].eq("strict"), "makespan_s"].isna().mean()
     assert 0.5 < fraction < 0.7
     return fraction
@@ -60,7 +60,7 @@ def unknown_share(share):
 
 
 def test_what_is_unknown(pausing, table, share):
-    """What never ends is unknown as far as a measure is, or may be, about it. [oracle]"""
+    """An endless rollout is unknown for a measure if the measure is, or may be, about it. [oracle]"""
     all_of = {
         "cost": share,
         "false_alarm": share,
@@ -81,19 +81,19 @@ def test_what_is_unknown(pausing, table, share):
     assert not of_few.is_unknown(parse_measure("false_alarm")).any()
 
 
-def test_what_failed_is_not_unknown(pausing, table):
-    """Replications that failed are neither unknown nor among what could be. [property]"""
+def test_failed_is_not_unknown(pausing, table):
+    """Failed replications are neither unknown nor possible events. [property]"""
     failed = table.copy()
     rows = failed["policy"].eq("strict") & failed["makespan_s"].isna()
     failed.loc[rows, "status"] = "failed"
     assert Values(failed, ["cost"], costs=pausing.costs).unknown_fractions(parse_measure("cost")).tolist() == [0, 0, 0]
-    # Where strict ends at all, it does the same as lax.
+    # If strict ends at all, it does the same as lax.
     assert compare(failed, costs=pausing.costs).answer.startswith("Use strict or lax: mean cost ")
     assert value_of_perfect_information(failed, costs=pausing.costs).n_left_out == rows.sum()
 
 
 def test_a_comparison(pausing, table, unknown_share):
-    """A policy of which the cost is unknown has no rank, and the answer says why after it compares the others. [contract]"""
+    """A policy of unknown cost has no rank, and the answer says why after comparing the others. [contract]"""
     comparison = compare(table, costs=pausing.costs)
     estimates = comparison.estimates.query("response == 'cost'").set_index("policy")
     assert estimates["estimate"].idxmin() == "strict"
@@ -103,7 +103,7 @@ def test_a_comparison(pausing, table, unknown_share):
     assert ranking["is_among_best"].tolist()[1:] == [True, False]
     assert comparison.answer.startswith("Of those with known cost, use lax: mean cost ")
     assert comparison.answer.endswith(f"lower than laxer. Cost unknown for {unknown_share}.")
-    # Where the number is known of every rollout, it is compared.
+    # If the number is known for every rollout, it is compared.
     assert comparison.ranking.query("response == 'blast_radius'")["rank"].notna().all()
     of_two = compare(table[table["policy"].ne("laxer")], costs=pausing.costs).answer
     assert of_two.startswith("lax: mean cost ")
@@ -116,7 +116,7 @@ def test_a_comparison(pausing, table, unknown_share):
 
 
 def test_costs(pausing, table, unknown_share):
-    """The cheapest is the cheapest of those whose cost is known. [contract]"""
+    """The cheapest policy is the cheapest of known cost. [contract]"""
     result = estimate_costs(table, costs=pausing.costs)
     assert result.totals["estimate"].idxmin() == 0
     assert result.answer.startswith("Of the cases with known cost, lax has the lowest mean cost: ")
@@ -127,7 +127,7 @@ def test_costs(pausing, table, unknown_share):
 
 
 def test_a_front(pausing, table, unknown_share):
-    """What is unknown is neither on the front nor dominated, and dominates nobody. [contract]"""
+    """An unknown case is neither on the front nor dominated, and dominates none. [contract]"""
     front = pareto_front(table, {"cost": "min", "blast_radius": "min"}, costs=pausing.costs)
     cases = front.cases.set_index("policy")
     assert cases.loc["strict", ["cost", "blast_radius"]].lt(cases.loc["lax", ["cost", "blast_radius"]]).all()
@@ -141,7 +141,7 @@ def test_a_front(pausing, table, unknown_share):
 
 
 def test_a_check(pausing):
-    """A requirement whose value is unknown is undecided, says why, and is replicated no further; others are decided. [contract]"""
+    """A requirement of unknown value is undecided with the reason, and replicated no further; others are decided. [contract]"""
     asked = ["p95 makespan_s <= 60m", "cost <= 20", "false_alarm given good <= 20%", "paused <= 1%"]
     found = check(pausing, requirements=asked, policies=["strict", "lax"], most=2000, engine="compiled")
     verdicts = found.verdicts.set_index(["policy", "of"])
@@ -158,7 +158,7 @@ def test_a_check(pausing):
 
 
 def test_perfect_information(pausing, table, share, unknown_share):
-    """Among the policies whose cost is known it is worth what it is worth without the others; of too few, nothing. [property]"""
+    """Policies of unknown cost are left out of the value of information; with too few others it is unknown. [property]"""
     result = value_of_perfect_information(table, costs=pausing.costs)
     others = value_of_perfect_information(table[table["policy"].ne("strict")], costs=pausing.costs)
     assert result.values.equals(others.values)
@@ -171,7 +171,7 @@ def test_perfect_information(pausing, table, share, unknown_share):
 
 
 def test_watching(pausing):
-    """What is saved by or against a policy that may never end is missing, nothing pays, and the answer says why. [contract]"""
+    """Savings by or against a policy that may never end are missing, nothing pays, and the answer says why. [contract]"""
     result = value_of_observation(pausing, "strict", replications=N, engine="compiled", canaries=[2], minutes=[1])
     assert result.savings[["estimate", "low", "high"]].isna().all(axis=None)
     assert result.savings["cost"].gt(0).any()
@@ -181,7 +181,7 @@ def test_watching(pausing):
 
 
 def test_a_tradeoff(pausing):
-    """A value under which rollouts never end is no improvement, and is called unknown. [contract]"""
+    """A value with endless rollouts is no improvement, and is called unknown. [contract]"""
     how = {"axes": ["cost", "blast_radius"], "replications": N, "engine": "compiled"}
     found = tradeoff(pausing, "lax", vary={"max_failed_nodes": [0, 19]}, **how)
     rows = found.differences.query("measure == 'cost'")

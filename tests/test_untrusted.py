@@ -1,4 +1,4 @@
-"""Intervals that can't be trusted: every picture of means draws them dashed, says so once, and changes nothing else."""
+"""Untrusted intervals: every picture of means draws them dashed, with one note, and is otherwise unchanged."""
 
 from dataclasses import fields, is_dataclass, replace
 from functools import partial
@@ -20,7 +20,7 @@ from simdeploy.plotting.intervals import add_interval, draw_intervals
 from simdeploy.report.comparison import tabulate
 
 NOTE = "dashed: may be too narrow"
-# A result with trusted and one with other intervals, and its picture on so many axes.
+# Results with trusted and with untrusted intervals, and their pictures on so many axes.
 PICTURES = {
     "comparison": (partial(every_result.make, "Comparison"), lambda axes, result: plotting.plot_comparison(axes[0], result, response="cost"), 1),
     "costs": (partial(every_result.make, "CostResult"), lambda axes, result: plotting.plot_costs(axes[0], result), 1),
@@ -37,7 +37,7 @@ PICTURES = {
 
 
 def with_trust(result, *, is_trusted):
-    """Return a result all of whose intervals can be trusted, or none."""
+    """Return a result with all or none of its intervals trusted."""
     tables = {
         field.name: (table := getattr(result, field.name)).assign(
             **{name: is_trusted for name in table if name.endswith("is_trusted")}
@@ -65,7 +65,7 @@ def picture(name, *, is_trusted):
 
 @pytest.mark.parametrize("name", PICTURES)
 def test_untrusted_intervals_are_dashed(name):
-    """The same intervals are solid, or dashed with a note on each axes that has some; nothing overlaps. [contract]"""
+    """The same intervals are solid, or dashed with a note on each of their axes; nothing overlaps. [contract]"""
     figure, solid, dashed, texts = picture(name, is_trusted=True)
     assert not dashed
     assert not any(NOTE in text for text in texts)
@@ -80,7 +80,7 @@ def test_untrusted_intervals_are_dashed(name):
 
 
 def test_the_ranking_knows_which_limits_it_rests_on():
-    """Differences of few skewed costs are not trusted, in the table and the picture; those of many equal ones are. [contract]"""
+    """Differences of few skewed costs are untrusted in table and picture; those of many equal ones are trusted. [contract]"""
     rng = np.random.default_rng(2)
     for sigma, n, is_trusted in ((2.0, 30, False), (0.1, 400, True)):
         rows = [
@@ -108,7 +108,7 @@ def test_a_line_of_an_unknown_interval_is_not_drawn():
 
 @pytest.mark.parametrize("name", ["Comparison", "CostResult", "Estimates", "InformationResult", "ObservationResult"])
 def test_answers_mark_them_as_tables_do(name):
-    """Each interval of an answer has the mark if it may be too narrow, and none has it otherwise. [contract]"""
+    """Exactly the intervals of an answer that may be too narrow are marked. [contract]"""
     result = every_result.make(name)
     marked = with_trust(result, is_trusted=False).answer
     assert "(~95 % CI " in marked
@@ -116,7 +116,7 @@ def test_answers_mark_them_as_tables_do(name):
 
 
 def test_gaps_to_the_best_are_marked():
-    """An interval against the best other policy has the mark where it may be too narrow, and the title explains it. [contract]"""
+    """An interval against the best other policy is marked if it may be too narrow, and the title explains it. [contract]"""
     policies = {f"waves-{n}": rolling(n) for n in (3, 4, 6)}
     for n, is_marked in ((30, True), (2000, False)):
         rows = sd.replicate(small(policies=policies, costs={"hour_of_delay": 60}), replications=n, engine="compiled")

@@ -1,4 +1,4 @@
-"""Verification: every closed form is held, both engines pass, and an engine that is broken does not."""
+"""Verification: every closed form is checked, both engines pass, and a broken engine doesn't."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from simdeploy.validation.verification.rules import limits, pacing
 from simdeploy.validation.verification.verifying import make_cases
 from simdeploy.world.realized import World
 
-# Why a closed form is held by no case.
+# Why a closed form has no case.
 NOT_HELD: dict[str, str] = {
     "wald_approximation": "it is approximate; held against the exact recursion",
     "top_probability": "of a chain, which splitting is tried on",
@@ -32,19 +32,19 @@ NOT_HELD: dict[str, str] = {
 
 @pytest.fixture(scope="module")
 def verified():
-    """What the example of the page on checks finds."""
+    """Return the result of the example on the page about checks."""
     return verify(replications=100)
 
 
-def test_every_closed_form_is_held():
-    """Every name of `oracles` is held by a case, or there is a reason why not; no case names another. [contract]"""
+def test_every_closed_form_is_checked():
+    """Every name of `oracles` has a case or a reason why not; no case names another. [contract]"""
     held = {name for case in make_cases() for name in case.oracles}
     assert held | set(NOT_HELD) == set(oracles.__all__)
     assert not held & set(NOT_HELD)
 
 
 def test_cases_of_one_name_are_one_scenario():
-    """Quantities that are called the same case come from the same scenario, and stand together. [contract]"""
+    """Quantities of one case come from the same scenario, and are adjacent. [contract]"""
     names = [case.name for case in make_cases()]
     assert [name for place, name in enumerate(names) if name not in names[:place]] == list(dict.fromkeys(names))
     for case in make_cases():
@@ -54,7 +54,7 @@ def test_cases_of_one_name_are_one_scenario():
 
 @pytest.mark.slow
 def test_both_engines_pass(verified, repository):
-    """Both engines are within four standard errors of every closed form, and equal in every rollout; the page says so. [oracle]"""
+    """Both engines are within four standard errors of every closed form, and equal in every rollout, as the page says. [oracle]"""
     assert verified.is_ok, verified.comparisons[~verified.comparisons["ok"]]
     assert verified.comparisons["distance"].max() <= 4
     assert len(verified.comparisons) == 2 * len(make_cases())
@@ -76,7 +76,7 @@ def test_both_engines_pass(verified, repository):
     ],
 )
 def test_verdicts_are_data(verified, missed, apart, words):
-    """Every verdict that the sentence states is in to_dict(), and the words follow from it. [contract]"""
+    """Every verdict of the answer is in to_dict(), and the words follow from it. [contract]"""
     comparisons, agreement = verified.comparisons.copy(), verified.agreement.copy()
     comparisons["ok"] = ~comparisons["engine"].isin(missed)
     if apart:
@@ -88,8 +88,8 @@ def test_verdicts_are_data(verified, missed, apart, words):
     assert made.answer.startswith(words)
 
 
-def test_the_comparisons_are_of_some_use(verified):
-    """Standard errors of the compiled engine are at most 5 % of the closed form; what can't vary has none. [property]"""
+def test_the_comparisons_are_sharp(verified):
+    """Standard errors of the compiled engine are at most 5 % of the closed form, and 0 for constants. [property]"""
     rows = verified.comparisons[verified.comparisons["engine"].eq("compiled")]
     assert (rows["standard_error"] <= 0.05 * rows["closed_form"]).all()
     exact = rows[rows["standard_error"].eq(0)]
@@ -100,7 +100,7 @@ def test_the_comparisons_are_of_some_use(verified):
 
 
 def test_the_chance_of_a_false_alarm(verified):
-    """It is that of one comparison beyond four standard errors, times those of means that vary. [oracle]"""
+    """It is that of one comparison beyond four standard errors, times the number of varying means. [oracle]"""
     from scipy.stats import norm
 
     n = int(verified.comparisons["standard_error"].gt(0).sum())
@@ -108,12 +108,12 @@ def test_the_chance_of_a_false_alarm(verified):
 
 
 def test_distances_are_those_of_a_normal_law(verified):
-    """Distances of the compiled engine are what a normal law gives: their mean square is 1 within 4 of its errors. [oracle]"""
+    """The mean square of the compiled engine's distances is 1, within 4 of its errors. [oracle]"""
     rows = verified.comparisons[
         verified.comparisons["engine"].eq("compiled") & verified.comparisons["standard_error"].gt(0)
     ]
     squares = rows["distance"] ** 2
-    # The square of a normal variable has variance 2; verdicts of one case depend on each other, which is little.
+    # The square of a normal variable has variance 2; verdicts of one case are slightly dependent.
     assert abs(squares.mean() - 1) <= 4 * np.sqrt(2 / len(squares))
 
 
@@ -122,7 +122,7 @@ def test_distances_are_those_of_a_normal_law(verified):
 
 @pytest.fixture
 def few_cases(monkeypatch):
-    """Verify two subjects only, for the reference engine takes its time."""
+    """Verify two subjects, because the reference engine is slow."""
     monkeypatch.setattr(verifying, "make_cases", lambda: (*pacing()[:2], *limits()[2:4]))
 
 
@@ -132,7 +132,7 @@ def wrong_cases(found):
 
 
 def test_a_broken_reference_engine_is_found(few_cases, monkeypatch):
-    """Waves of one node more shorten the makespan: the closed form and the other engine both say so. [oracle]"""
+    """Waves with one more node shorten the makespan, which closed form and other engine both detect. [oracle]"""
     plan = reference_engine.plan_waves
 
     def mutated(policy, orchestrator, total):
@@ -167,7 +167,7 @@ def test_a_small_mistake_of_one_engine_is_found_by_the_other(few_cases, monkeypa
 
 
 def test_a_broken_compiled_engine_is_found(few_cases, monkeypatch):
-    """An engine that counts one failed node too many misses what is exact, and more. [oracle]"""
+    """An engine that counts one failed node too many misses exact values, and others. [oracle]"""
     run = compiled_engine.run_compiled
 
     def mutated(*args, **more):
@@ -183,8 +183,8 @@ def test_a_broken_compiled_engine_is_found(few_cases, monkeypatch):
     assert row["distance"] == np.inf
 
 
-def test_an_engine_that_breaks_down_is_wrong(few_cases, monkeypatch):
-    """What an engine raises stands in its rows: of the whole call, or of single rollouts. [contract]"""
+def test_an_exception_of_an_engine_is_a_failure(few_cases, monkeypatch):
+    """An exception, of the whole call or of single rollouts, is in its rows. [contract]"""
 
     def mutated(*_, **__):
         raise TypeError("no such\ninstruction")
@@ -201,7 +201,7 @@ def test_an_engine_that_breaks_down_is_wrong(few_cases, monkeypatch):
 
 
 def test_without_numba_the_rows_say_so(few_cases, monkeypatch):
-    """Where numba is not installed the compiled engine is not tried, which is no error, and said. [contract]"""
+    """Without numba the compiled engine is not tried, which is reported and no error. [contract]"""
     missing = Problem("numba is not installed")
     monkeypatch.setattr("simdeploy.validation.verification.verifying.why_not_compiled", lambda: missing)
     found = verify(replications=100)
@@ -216,8 +216,8 @@ def test_without_numba_the_rows_say_so(few_cases, monkeypatch):
     assert alone.answer == "The compiled engine was not tried: numba is not installed."
 
 
-def test_scenarios_are_read_without_an_error():
-    """Every case is a scenario that the reader takes. [contract]"""
+def test_scenarios_are_valid():
+    """Every case is a valid scenario. [contract]"""
     for case in make_cases():
         assert Scenario.from_dict(case.scenario).name == case.name
 
@@ -234,6 +234,6 @@ def test_scenarios_are_read_without_an_error():
     ],
 )
 def test_bad_arguments(arguments, message):
-    """What makes no sense is refused in words. [contract]"""
+    """Invalid arguments are refused with a message. [contract]"""
     with pytest.raises(InputError, match=message):
         verify(**arguments)

@@ -1,4 +1,4 @@
-"""`watch`: frames say what the tables say, screens fit, and time passes as asked."""
+"""`watch`: frames agree with the tables, screens fit, and time passes as requested."""
 
 import math
 
@@ -46,7 +46,7 @@ ROLLOUTS = {
 
 
 def last(rows, time_s):
-    """Return the row that holds at an instant."""
+    """Return the row at an instant."""
     return rows[rows["time_s"] <= time_s].iloc[-1]
 
 
@@ -54,7 +54,7 @@ def last(rows, time_s):
 
 
 @pytest.mark.parametrize("case", ROLLOUTS)
-def test_a_frame_says_what_the_tables_say(case):
+def test_a_frame_agrees_with_the_tables(case):
     """At every instant counts, wave, state, counters, rates and load are those of timeline and revisions. [oracle]"""
     rollout = roll(**ROLLOUTS[case])
     film, nodes = Film(rollout), rollout.nodes
@@ -85,7 +85,7 @@ def test_a_frame_says_what_the_tables_say(case):
 
 
 def test_limits_are_those_of_the_policy():
-    """Numbers stand beside the limits of the policy, and are over them when they exceed them; immediate has none. [contract]"""
+    """Numbers are shown with the policy's limits, and marked beyond them; immediate has none. [contract]"""
     stopped = Film(roll(policy={**ROLLING, "max_failed_nodes": 3, "max_failed_nodes_percent": 100}))
     assert stopped.rollout.response_values["state"] == "failed"
     gauges = {gauge.name: gauge for gauge in stopped.frame(stopped.end_s, (10, 40)).gauges}
@@ -104,8 +104,8 @@ def test_limits_are_those_of_the_policy():
     assert limits == {"updated": 40, "in service": 40, **of_failed, "errors": None, "errors, new": None}
 
 
-def test_events_are_told_when_they_happen():
-    """Told is what has happened by then, in order: waves, every failed node, and the rollback. [contract]"""
+def test_events_appear_when_they_happen():
+    """A frame has the events up to its time, in order: waves, every failed node, and the rollback. [contract]"""
     film = Film(roll())
     events = film.frame(film.end_s, (10, 40)).events
     assert [line.time_s for line in events] == sorted(line.time_s for line in events)
@@ -118,7 +118,7 @@ def test_events_are_told_when_they_happen():
 
 
 def test_nodes_show_their_status_or_that_they_are_down():
-    """Each node shows its last status, or down where it is down and would serve by it, at any instant. [oracle]"""
+    """Each node shows its last status, or down if it is down but would serve, at any instant. [oracle]"""
     rollout = roll({**ROLLING, "max_failed_nodes": 30}, orchestrator="expanso-rollout", **CRASHES)
     events = rollout.events[rollout.events["node"].notna()]
     cells = make_cells(rollout.nodes, 100)
@@ -141,7 +141,7 @@ def test_nodes_show_their_status_or_that_they_are_down():
 
 @pytest.mark.parametrize(("n_nodes", "most", "zones"), [(3000, 400, 1), (3000, 40, 7), (300, 1, 3), (30, 200, 2)])
 def test_small_waves_keep_cells_of_their_own(n_nodes, most, zones):
-    """Each node has one cell, zones have at most as many as asked, and canaries share none with others. [property]"""
+    """Each node has one cell, zones have at most the requested number, and canaries share none with others. [property]"""
     policy = {**CANARY, "canary_count": 2 * zones, "max_parallel": 50}
     nodes = roll(policy, nodes=n_nodes, zones=zones, start_failure=0, requests_per_second=0).nodes
     cells = make_cells(nodes, most)
@@ -157,7 +157,7 @@ def test_small_waves_keep_cells_of_their_own(n_nodes, most, zones):
 
 
 def test_trouble_is_shown_first():
-    """A cell with a failed node among many shows it; otherwise what most of its nodes show. [contract]"""
+    """A cell with a failed node among many shows it; otherwise the most frequent status. [contract]"""
     counts = np.zeros((3, len(SHOWN)), int)
     counts[:, SHOWN.index("running")] = 9
     counts[:, SHOWN.index("starting")] = 5
@@ -172,7 +172,7 @@ def test_trouble_is_shown_first():
 @pytest.mark.parametrize("size", [(80, 24), (40, 12), (200, 60), (20, 5), (80, 3)])
 @pytest.mark.parametrize("fleet", [{}, {"nodes": 5000, "zones": 30, **CRASHES}])
 def test_a_screen_fits(size, fleet):
-    """A screen has the lines and columns of its terminal, whatever the fleet; keys are in the last line. [contract]"""
+    """A screen has the lines and columns of its terminal, for any fleet, with keys in the last line. [contract]"""
     film = Film(roll({**CANARY, "max_parallel": 200} if fleet else CANARY, **fleet))
     for time_s in np.linspace(0, film.end_s, 7).tolist():
         lines = [line.plain for line in render(film.frame(time_s, find_room(*size)), *size, pace="playing", keys=KEYS)]
@@ -182,8 +182,8 @@ def test_a_screen_fits(size, fleet):
         assert all(line.isascii() for line in lines)
 
 
-def test_all_is_there_without_colour():
-    """At 80x24 letters tell statuses apart, and words say what is limited, by what, and that it is over. [contract]"""
+def test_a_screen_without_colour_is_complete():
+    """At 80x24 letters distinguish statuses, and words name limits and the end. [contract]"""
     assert len(set(LETTERS.values())) == len(LETTERS) == len(SHOWN)
     assert set(LETTERS) == set(SHOWN) == set(STATUS_LOOKS)
     film = Film(roll(CANARY, replication=1, service={"shared": {"capacity": 1.02}}))
@@ -202,8 +202,8 @@ def test_all_is_there_without_colour():
 # -- playing -----------------------------------------------------------------------------------------------------------
 
 
-def test_time_passes_as_asked():
-    """Clock and keys are given: speed, pause, steps to events, restart, and no jump after a stop of the process. [contract]"""
+def test_time_passes_as_requested():
+    """With a given clock and keys: speed, pause, steps to events, restart, and no jump after a stopped process. [contract]"""
     player = Player(64.0, np.array([0.0, 10.0, 20.0]))
     script = iter(
         [
@@ -236,7 +236,7 @@ def test_time_passes_as_asked():
 
 
 def test_a_rollout_takes_half_a_minute():
-    """Whatever it takes, it is over after about half a minute at first; one of no length is at the end. [contract]"""
+    """Any rollout initially plays in about half a minute; one of no length is at its end. [contract]"""
     for end_s in (1.0, 600.0, 1e6):
         assert 20 <= end_s / Player(end_s, np.zeros(1)).speed <= 45
     assert Player(0.0, np.zeros(1)).pace.startswith("at the end")

@@ -1,4 +1,4 @@
-"""`watch` on a terminal, which is as it was afterwards, and without one: what is printed, and the films that are saved."""
+"""`watch` on a terminal, which is restored afterwards, and without one: printed output, and saved films."""
 
 import errno
 import json
@@ -53,7 +53,7 @@ def type_in(terminal, text):
     ],
 )
 def test_the_terminal_is_restored(how, code):
-    """After q, an error or a signal the terminal has its settings, its cursor and its screen; a signal ends the process. [contract]"""
+    """After q, an error or a signal the terminal has its settings, cursor and screen; a signal ends the process. [contract]"""
     with on_terminal([sys.executable, "-c", PLAYING], stdout=None, has_keys=True) as (process, terminal):
         settings = termios.tcgetattr(terminal)
         shown = read_until(terminal, "ready")
@@ -72,13 +72,13 @@ def test_the_terminal_is_restored(how, code):
         assert ("RuntimeError: broken" in output) == (how == "error")
 
 
-def test_a_stopped_process_gives_the_terminal_back_meanwhile():
-    """Ctrl-Z restores the terminal before the process stops; when it goes on, it plays on. [contract]"""
+def test_a_stopped_process_restores_the_terminal_meanwhile():
+    """Ctrl-Z restores the terminal before the process stops, and playing resumes with it. [contract]"""
     with on_terminal([sys.executable, "-c", PLAYING], stdout=None, has_keys=True) as (process, terminal):
         settings = termios.tcgetattr(terminal)
         read_until(terminal, "ready")
         process.send_signal(signal.SIGTSTP)
-        # Nobody controls its jobs here, so that it goes on at once.
+        # There is no job control here, so that it resumes at once.
         assert BACK in read_until(terminal, "again").partition(OWN)[0]
         type_in(terminal, "\x1b[C +q")
         shown = read_until(terminal, END)
@@ -91,7 +91,7 @@ COMMAND = [sys.executable, "-m", "simdeploy", "watch", SCENARIOS / "small-fleet.
 
 
 def test_the_command_plays(monkeypatch):
-    """On a terminal the command plays, at its size and at a new one, without colours if asked, until somebody quits. [contract]"""
+    """On a terminal the command plays, at its current size, optionally without colours, until somebody quits. [contract]"""
     monkeypatch.setenv("NO_COLOR", "1")
     with on_terminal(COMMAND, stdout=None, has_keys=True) as (process, terminal):
         shown = read_until(terminal, "q quit")
@@ -103,8 +103,8 @@ def test_the_command_plays(monkeypatch):
         assert process.wait(timeout=TIMEOUT_S) == 0
 
 
-def test_a_terminal_that_can_nothing():
-    """A dumb terminal gets screen after screen, without a single control character. [contract]"""
+def test_a_dumb_terminal():
+    """A dumb terminal gets screen after screen, without control characters. [contract]"""
     with on_terminal(COMMAND, stdout=None, has_keys=True, term="dumb") as (process, terminal):
         shown = read_until(terminal, "q quit")
         type_in(terminal, "q")
@@ -122,7 +122,7 @@ def watch(*arguments):
 
 
 def test_without_a_terminal_the_end_is_printed():
-    """Into a pipe goes the last screen with all events, without control characters or trailing blanks. [contract]"""
+    """A pipe gets the last screen with all events, without control characters or trailing blanks. [contract]"""
     shown = watch("--policy", "rolling", "--replication", 3)
     assert shown.exit_code == 0
     assert "small-fleet / rolling, replication 3" in shown.stdout
@@ -133,7 +133,7 @@ def test_without_a_terminal_the_end_is_printed():
 
 
 def test_a_page_plays_without_a_network(tmp_path):
-    """A saved page loads nothing, allows nothing else, and has the first and the last screen; names in it are text. [contract]"""
+    """A saved page loads nothing, forbids everything else, has the first and last screens, and shows names as text. [contract]"""
     assert watch("--policy", "rolling", "--save", tmp_path / "film.html").exit_code == 0
     page = (tmp_path / "film.html").read_text(encoding="utf-8")
     assert "default-src 'none'" in page
@@ -145,8 +145,8 @@ def test_a_page_plays_without_a_network(tmp_path):
     assert "wave 1 of" in plain[1]
 
 
-def test_a_picture_that_moves(tmp_path, monkeypatch):
-    """A saved GIF has a frame per screen that differs, and plays again and again. [contract]"""
+def test_a_saved_gif(tmp_path, monkeypatch):
+    """A saved GIF has a frame per distinct screen, and loops. [contract]"""
     monkeypatch.setattr("simdeploy.cli.watch._N_FRAMES", 5)
     assert watch("--policy", "rolling", "--save", tmp_path / "film.gif").exit_code == 0
     with Image.open(tmp_path / "film.gif") as film:
@@ -159,5 +159,5 @@ def test_a_picture_that_moves(tmp_path, monkeypatch):
 
 
 def fail_to_write(_):
-    """Stand for a full disk."""
+    """Simulate a full disk."""
     raise OSError(errno.ENOSPC, "no room")

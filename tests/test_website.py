@@ -1,4 +1,4 @@
-"""The site's pages: everything public has one, and all can be reached. `make docs` builds the site of them."""
+"""The site's pages: everything public has one, and all can be reached. `make docs` builds the site from them."""
 
 import doctest
 import importlib
@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @pytest.fixture(scope="module")
 def website():
-    """Import modules of the folder of the site."""
+    """Import modules of the site's folder."""
     sys.path.insert(0, str(ROOT / "docs"))
     yield lambda name: importlib.import_module(f"website.{name}")
     sys.path.remove(str(ROOT / "docs"))
@@ -34,7 +34,7 @@ def pages(website):
 
 @pytest.fixture(scope="module")
 def texts(pages):
-    """The text of all pages, by name without ending."""
+    """The text of all pages, by name without suffix."""
     return {posixpath.splitext(name)[0]: text for name, text in pages.items() if name.endswith((".md", ".rst"))}
 
 
@@ -58,7 +58,7 @@ def test_every_public_name_has_a_place(texts):
 
 
 def test_every_command_has_a_page(texts):
-    """The page of a command has its options with their help, and its usage. [contract]"""
+    """A command's page has its options with their help, and its usage. [contract]"""
     context = click.Context(app, info_name="simdeploy")
     for name in app.list_commands(context):
         text = texts[f"commands/{name}"].replace("\\", "")
@@ -72,7 +72,7 @@ def test_every_command_has_a_page(texts):
 
 
 def test_every_key_is_listed(texts):
-    """Each key of the schema of a scenario file is on the page of keys. [contract]"""
+    """Each key of a scenario file's schema is on the page of keys. [contract]"""
     listed = set(re.findall(r"^\.\. confval:: (?:\S+\.)?(\w+)$", texts["file-format"], re.MULTILINE))
     schema = simdeploy.scenario_schema()
     laws = {name: schema["$defs"].pop(name) for name in ("DurationLaw", "ProbabilityLaw", "FactorLaw")}
@@ -89,7 +89,7 @@ def test_every_key_is_listed(texts):
 
 @pytest.mark.parametrize("page", ["scenario-file", "general-policy"])
 def test_tables_of_keys(website, page):
-    """Tables of keys in the documents are those that the schema gives, of every section. [contract]"""
+    """Tables of keys in the documents match the schema, for every section. [contract]"""
     assert website
     keys = importlib.import_module("keys")
     text = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")
@@ -101,7 +101,7 @@ def test_tables_of_keys(website, page):
 
 
 def test_every_page_can_be_reached(texts, website):
-    """From the first page, tables of contents lead to every page; all documents and notebooks are among them. [contract]"""
+    """Tables of contents lead from the first page to every page, including all documents and notebooks. [contract]"""
     found, left = set(), ["index"]
     while left:
         page = left.pop()
@@ -116,13 +116,13 @@ def test_every_page_can_be_reached(texts, website):
 
 
 def test_where_files_are(website):
-    """Files and names are where the examples of the modules say. [contract]"""
+    """Files and names are where the modules' examples say. [contract]"""
     assert doctest.testmod(website("places")) == (0, 3)
     assert doctest.testmod(website("calls")) == (0, 1)
 
 
-def test_code_that_names_something_is_a_link(website):
-    """A public name leads to its page; not in a heading, in a link, or where it is a plain word. [contract]"""
+def test_public_names_in_code_are_links(website):
+    """A public name in code links to its page, except in a heading, in a link, or as a plain word. [contract]"""
     adapt = website("markdown").adapt
     assert adapt("Call `plot_fleet`.", "README.md") == "Call {py:obj}`plot_fleet <simdeploy.plotting.plot_fleet>`."
     for text in ("## `plot_fleet`", "[see `plot_fleet` there](https://example.org)", "`compare`", "`half_width`"):
@@ -142,8 +142,8 @@ def test_links_lead_to_pages(pages, texts):
     assert n_links > 300
 
 
-def test_diagrams_say_the_same(website):
-    """What a diagram's boxes and arrows say is on the page. [contract]"""
+def test_diagrams_are_complete(website):
+    """The texts of a diagram's boxes and arrows are on the page. [contract]"""
     draw = website("markdown").draw
     chain = draw('flowchart LR\n    a[a file] -->|read once| b\n    b --> c["a <table>"]\n')
     words = re.sub(r"<[^>]*>|\s+", " ", chain)
@@ -158,7 +158,7 @@ def test_diagrams_say_the_same(website):
 
 
 def test_notebooks_have_their_outputs(pages):
-    """A notebook's page has its code, its stored pictures and its tables, and the notebook itself beside it. [contract]"""
+    """A notebook's page has its code, its stored pictures and tables, and a link to the notebook. [contract]"""
     for path in ROOT.glob("notebooks/*.ipynb"):
         text, cells = pages[f"notebooks/{path.stem}.md"], json.loads(path.read_text(encoding="utf-8"))["cells"]
         outputs = [output.get("data", {}) for cell in cells for output in cell.get("outputs", [])]
@@ -169,8 +169,8 @@ def test_notebooks_have_their_outputs(pages):
         assert pages[f"notebooks/{path.name}"] == path.read_text(encoding="utf-8")
 
 
-def test_nothing_else_is_deleted(website, monkeypatch, tmp_path):
-    """Pages that are gone are deleted, files of others never; a folder that has some gets no pages. [contract]"""
+def test_only_own_pages_are_deleted(website, monkeypatch, tmp_path):
+    """Pages that no longer exist are deleted, other files never; a folder with other files gets no pages. [contract]"""
     module = website("pages")
     for pages in ({"a.md": "1", "api/b.rst": "2"}, {"a.md": "3", "c.png": b"4"}):
         monkeypatch.setattr(module, "make_pages", lambda pages=pages: pages)

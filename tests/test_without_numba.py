@@ -1,4 +1,4 @@
-"""Without numba, or with one that can't be used, everything but the compiled engine works, and it is said why."""
+"""Without a usable numba everything except the compiled engine works, and a message says why."""
 
 import json
 import os
@@ -35,7 +35,7 @@ json.dump([(done.exit_code, done.stdout, done.stderr) for done in calls], sys.st
 
 @pytest.fixture(scope="module")
 def calls(repository):
-    """What commands do in a process that can't import numba, after it imported everything else."""
+    """Results of commands in a process that can't import numba, after importing everything else."""
     places = os.pathsep.join([str(repository), str(repository / "tests")])
     environment = {**os.environ, "PYTHONPATH": places}
     ran = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=False, env=environment)
@@ -44,14 +44,14 @@ def calls(repository):
 
 
 def test_commands_give_the_same_numbers(calls):
-    """Without numba commands say what they say with it, on the reference engine. [property]"""
+    """Without numba commands print the same, on the reference engine. [property]"""
     for name, (code, stdout, stderr) in zip(COMMANDS, calls, strict=False):
         here = call(name, engine="reference")
         assert (code, stdout, stderr) == (here.exit_code, here.stdout, here.stderr), name
 
 
-def test_what_is_missing_is_said_once(calls):
-    """Work for which the compiled engine would be chosen runs all the same, and says once what to install. [contract]"""
+def test_missing_numba_is_reported_once(calls):
+    """Work for which the compiled engine would be chosen runs anyway, with one message on what to install. [contract]"""
     (code, stdout, stderr), again, _ = calls[len(COMMANDS) :]
     assert (code, stderr) == (0, HINT)
     assert "engine reference" in stdout
@@ -59,14 +59,14 @@ def test_what_is_missing_is_said_once(calls):
 
 
 def test_the_compiled_engine_is_refused(calls):
-    """A demand for the compiled engine is an error that says how to install numba. [contract]"""
+    """Requesting the compiled engine is an error that says how to install numba. [contract]"""
     message = "error: engine: numba is not installed (found compiled); pip install 'simdeploy[fast]'\n"
     assert calls[-1] == [2, "", message]
 
 
 @pytest.fixture
 def broken(monkeypatch):
-    """Let numba be there, but without what is imported from it, and the compiled engine not yet be loaded."""
+    """Make numba importable, but without its functions, and the compiled engine not yet loaded."""
     numba = ModuleType("numba")
     numba.__spec__ = ModuleSpec("numba", None)
     monkeypatch.setitem(sys.modules, "numba", numba)
@@ -81,8 +81,8 @@ def broken(monkeypatch):
         cached.cache_clear()
 
 
-def test_a_numba_that_cannot_be_imported(broken):
-    """Work goes on, on the reference engine, and it is said once why and what helps; only a demand for the other is an error. [contract]"""
+def test_a_broken_numba(broken):
+    """Work continues on the reference engine with one message; only requesting the compiled engine is an error. [contract]"""
     why = "numba can't be used: ImportError: cannot import name 'types' from 'numba' (unknown location)"
     done, again, refused = (call("compare", engine=engine) for engine in ("auto", "auto", "compiled"))
     assert (done.exit_code, again.exit_code, refused.exit_code) == (0, 0, 2)

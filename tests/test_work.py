@@ -1,4 +1,4 @@
-"""What the engines do per node update, counted: a draw or an event more for each node fails here on any machine."""
+"""The engines' work per node update, counted: an additional draw or event per node fails here on any machine."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ SMALL = {
     f"policies.{POLICY}.max_failed_nodes": 20,
 }
 TABLES = ("events", "timeline", "nodes", "windows", "revisions")
-# Per node update at most: blocks of Philox, draws from distributions, windows worked out exactly, and steps of loops, of which vector
-# instructions may take eight at once. One more of these for each node is beyond what is left.
+# Maximum per node update: blocks of Philox, draws from distributions, windows computed exactly, and steps of loops, where vector
+# instructions may take eight at once. One more of these per node exceeds the maximum.
 MOST = {
     "plain": (4.4, 1.2, 0.1, 17.4),
     "mix of releases, 20 % defective": (7.2, 1.4, 0.1, 20.4),
@@ -49,7 +49,7 @@ def interpreted() -> Interpreted:
 
 @pytest.mark.parametrize("name", CASES)
 def test_work_per_node_update(interpreted: Interpreted, name: str) -> None:
-    """Blocks, draws and steps per node update stay within their bounds, and what was counted is what the engine does. [property]"""
+    """Blocks, draws and steps per node update stay within their bounds, and the counted source gives the engine's results. [property]"""
     case = CASES[name]
     scenario = bench_1000({**SMALL, **case.changes})
     count = 10 if case.stops else 1
@@ -73,7 +73,7 @@ def test_work_per_node_update(interpreted: Interpreted, name: str) -> None:
 
 @pytest.mark.parametrize("last", [10**9, (1 << 53) + 1, (1 << 61) - 1])
 def test_instants_lie_within_the_steps_that_count_them(interpreted: Interpreted, last: int) -> None:
-    """Years after the first instant, where a number of nanoseconds is rounded, too; compiled code would not notice. [contract]"""
+    """The same holds years after the first instant, with rounded nanoseconds; compiled code would not notice. [contract]"""
     most_at_once = interpreted.modules["out_at_once"].most_at_once
     for n in range(2, 12):
         starts = np.array([0, *[last] * (n - 1)])
@@ -82,7 +82,7 @@ def test_instants_lie_within_the_steps_that_count_them(interpreted: Interpreted,
 
 @pytest.fixture
 def counts(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """How often the reference engine does some things, by name."""
+    """Counts of some operations of the reference engine, by name."""
     counts: Counter[str] = Counter()
 
     def counted(owner: type, name: str) -> None:
@@ -102,7 +102,7 @@ def counts(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
 
 def test_events_per_node_update_of_the_reference_engine(counts: Counter[str]) -> None:
-    """A node's start and its windows are an event of SimPy each, and the control plane looks once when it has its verdict. [property]"""
+    """A node's start and its windows are a SimPy event each, and the control plane looks once at its verdict. [property]"""
     rollout = simulate(bench_1000(SMALL), engine="reference")
     assert rollout.response_values["touched_nodes"] == NODES
     # Some nodes have an unhealthy window, after which they need others; each wave begins with two looks.
@@ -111,7 +111,7 @@ def test_events_per_node_update_of_the_reference_engine(counts: Counter[str]) ->
 
 
 def test_windows_and_spells_of_the_reference_engine(counts: Counter[str]) -> None:
-    """Only windows in which something happens are worked out one by one, and only spells that somebody waits for. [property]"""
+    """Only windows with events are computed singly, and only spells that are waited for. [property]"""
     rollout = simulate(bench_1000({**SMALL, **CASES["flapping and crashes"].changes}), engine="reference")
     assert len(rollout.timeline) > 6 * NODES
     degraded = rollout._service.degraded
@@ -121,7 +121,7 @@ def test_windows_and_spells_of_the_reference_engine(counts: Counter[str]) -> Non
 
 
 def count_steps(nodes: int, case: str = "flapping and crashes", tables: tuple[str, ...] = TABLES) -> int:
-    """Return how many lines of Python a rollout and its records take."""
+    """Return the number of lines of Python that a rollout and its records execute."""
     changes = CASES[case].changes | {
         "fleet.nodes": nodes,
         f"policies.{POLICY}.max_parallel": nodes // 10,
@@ -148,21 +148,21 @@ def count_steps(nodes: int, case: str = "flapping and crashes", tables: tuple[st
 
 
 def test_the_reference_engine_is_linear() -> None:
-    """Eight times the nodes take no more than eight times the steps, records and all. [property]"""
+    """Eight times the nodes take at most eight times the steps, including records. [property]"""
     count_steps(400)  # what is read once is read
     assert 7 < count_steps(3200) / count_steps(400) < 8
 
 
 def test_steps_per_node_update_of_the_reference_engine() -> None:
-    """A plain node takes so many lines of Python, SimPy's included; a line more at each window fails here on any machine. [property]"""
+    """A plain node executes a known number of lines, SimPy's included; one more per window fails here on any machine. [property]"""
     for tables, most in (((), 388), (TABLES, 421)):
         count_steps(400, "plain", tables)  # what is read once is read
         fewer, more = (count_steps(nodes, "plain", tables) for nodes in (400, 800))
         assert 0 < (more - fewer) / 400 < most, (more - fewer) / 400
 
 
-def test_what_a_rollout_of_the_reference_engine_leaves() -> None:
-    """The garbage collector has two objects to visit for each node, and none to free: a world goes with its last user. [property]"""
+def test_garbage_of_the_reference_engine() -> None:
+    """The garbage collector visits two objects per node, and has none to free. [property]"""
 
     def count_left(nodes: int) -> int:
         scenario = bench_1000({**SMALL, "fleet.nodes": nodes})

@@ -1,4 +1,4 @@
-"""Many policies in one pass of the compiled engine: that they have the outcomes they have one by one, and what work it takes, counted."""
+"""Many policies in one pass of the compiled engine have their individual outcomes, with a counted amount of work."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ REPLICATIONS = 20
 
 
 def bench(fleet: dict[str, Any] | None = None, **sections: Any) -> Scenario:
-    """Make a scenario of 120 nodes, of which some fail to start, and some are unhealthy for a while."""
+    """Make a scenario of 120 nodes, some of which fail to start, and some are unhealthy for a while."""
     plain = {
         "nodes": 120,
         "requests_per_second": 20,
@@ -38,7 +38,7 @@ def bench(fleet: dict[str, Any] | None = None, **sections: Any) -> Scenario:
 
 
 def grid(scenario: Scenario, rates: Sequence[float] = RATES, sizes: Sequence[int] = (20,)) -> list[ScenarioPolicy]:
-    """Make policies of all error rates, sizes of waves and limits, those of a rate one after the other."""
+    """Make policies of all error rates, sizes of waves and limits, those of one rate together."""
     policies = []
     for rate, size, limit in product(rates, sizes, LIMITS):
         health_check = {"deadline": "10m", "max_error_rate": rate, "min_healthy_time": "60s"}
@@ -50,7 +50,7 @@ def grid(scenario: Scenario, rates: Sequence[float] = RATES, sizes: Sequence[int
 def follow(
     scenario: Scenario, policies: list[ScenarioPolicy], *, may_bundle: bool = True
 ) -> tuple[dict[str, int], np.ndarray, np.ndarray, np.ndarray]:
-    """Return the work that was counted, the index of outcomes, and their whole and real numbers."""
+    """Return the counted work, the index of outcomes, and their whole and real numbers."""
     memory = Memory(lower(scenario, policies, TYPES[policies[0].identity.type], may_bundle=may_bundle), seed=3)
     rows = len(policies) * REPLICATIONS
     whole, real = np.empty((rows, at.N_WHOLE), np.int64), np.empty((rows, at.N_REAL))
@@ -61,7 +61,7 @@ def follow(
 
 
 def count_distinct(index: np.ndarray, size: int) -> int:
-    """Return how many bundles of so many policies differ from all before them in the same replication, over all of them."""
+    """Return the number of bundles of this many policies that differ from all earlier ones in the same replication."""
     bundles = index.reshape(-1, size, index.shape[1])
     return sum(len({tuple(one) for one in of_replication.T}) for of_replication in bundles.transpose(2, 1, 0))
 
@@ -79,7 +79,7 @@ def count_distinct(index: np.ndarray, size: int) -> int:
     ids=lambda switches: " ".join(map(str, switches.values())) or "plain",
 )
 def test_limits_in_one_pass(percent_of: str, switches: dict[str, Any]) -> None:
-    """Whatever limits are of, policies have the outcomes in one pass that they have one by one, and none is run alone. [property]"""
+    """For any limits, policies have the same outcomes in one pass as singly, and none is run alone. [property]"""
     orchestrator = {"failed_percent_of": percent_of, **switches}
     scenario = bench({"start_failure": 0.08}, release=maybe_bad(), orchestrator=orchestrator)
     policies = grid(scenario, (0.02, 0.1), (7, 40))
@@ -105,7 +105,7 @@ def test_limits_in_one_pass(percent_of: str, switches: dict[str, Any]) -> None:
     ids=["constant", "own levels", "attempts", "hangs"],
 )
 def test_one_look_for_all_error_rates(after: Any, fleet: dict[str, Any], deadline_starts: str) -> None:
-    """Nodes whose windows are looked at once for all error rates have the fates that each rate gives alone. [property]"""
+    """Nodes whose windows are examined once for all error rates have the fates that each rate gives alone. [property]"""
     bad = {"probability": 1, "defective": True, "error_rate": 0.05, "after": after, "affects": {"share": 0.7}}
     scenario = bench(fleet, release={"bad": bad}, orchestrator={"deadline_starts": deadline_starts})
     policies = grid(scenario, np.linspace(0.02, 0.12, 8).round(3).tolist(), (40,))
@@ -118,7 +118,7 @@ def test_one_look_for_all_error_rates(after: Any, fleet: dict[str, Any], deadlin
 
 @pytest.mark.parametrize("kind", ["good", "bad"])
 def test_a_grid_looks_at_each_node_once(kind: str) -> None:
-    """A grid draws the nodes that have a turn under any policy, looks at each of them once at most, and follows what differs. [contract]"""
+    """A grid draws the nodes with a turn under any policy, examines each at most once, and follows only differences. [contract]"""
     scenario = bench(release=maybe_bad(float(kind == "bad"), 0.08))
     policies = grid(scenario, np.linspace(0.01, 0.2, 20).round(3).tolist())
     work, index, whole, _ = follow(scenario, policies)
@@ -131,7 +131,7 @@ def test_a_grid_looks_at_each_node_once(kind: str) -> None:
 
 
 def test_a_defective_release_costs_the_nodes_it_touches() -> None:
-    """A policy that stops early draws no node after the wave in which it stops, and works out the fates of those before it. [contract]"""
+    """A policy that stops early draws no node after that wave, and computes the fates of those before it. [contract]"""
     scenario = bench(release=maybe_bad(1.0, 0.2))
     policies = [scenario.policy({**scenario.to_dict()["policies"]["p"], "max_parallel": 20, "max_failed_nodes": 5})]
     work, index, whole, _ = follow(scenario, policies)
@@ -141,8 +141,8 @@ def test_a_defective_release_costs_the_nodes_it_touches() -> None:
     assert work == {**of_nodes, "bundles": REPLICATIONS, "waves": REPLICATIONS, "rollouts": 0}
 
 
-def test_rules_that_fare_alike_share_what_they_cost() -> None:
-    """Deadlines under which all fates are the same are followed once, in each size of waves. [contract]"""
+def test_equal_rules_share_their_work() -> None:
+    """Deadlines with equal fates are followed once, for each size of waves. [contract]"""
     scenario = bench(release=maybe_bad(0.0))
     spec = {"strategy": "rolling", "max_failed_nodes": 30}
     policies = [

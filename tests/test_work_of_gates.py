@@ -1,4 +1,4 @@
-"""What the compiled engine does per node update before a gate, counted on any machine; and bounds that spare tests their statistic."""
+"""The compiled engine's work per node update with a gate, counted on any machine; and bounds that avoid exact statistics."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from simdeploy.engines.compiled.engine import run_compiled
 NODES = 100
 SMALL = {"fleet.nodes": NODES, f"policies.{POLICY}.max_parallel": 20, f"policies.{POLICY}.max_failed_nodes": 20}
 RANKS = {"kind": "baseline", "test": "mann_whitney"}
-# Per node update at most: blocks of Philox, steps of loops, and what is worked out exactly: windows one by one, numbers of failures
+# Maximum per node update: blocks of Philox, steps of loops, and exact evaluations: single windows, numbers of failures
 # from the cdf, and statistics.
 MOST: dict[str, tuple[Any, int, tuple[float, float, float]]] = {
     "pooled": ("pooled", 20, (12.5, 150, 0)),
@@ -31,7 +31,7 @@ MOST: dict[str, tuple[Any, int, tuple[float, float, float]]] = {
     "ranks": (RANKS, 20, (23, 190, 0)),
     "ranks of many requests": (RANKS, 10_000, (23, 258, 0.12)),
 }
-# Where exact work is done, by module.
+# Where exact evaluations happen, by module.
 EXACT = {
     "ahead": ("see", "gather"),
     "running_watch": ("watch",),
@@ -47,7 +47,7 @@ def interpreted() -> Interpreted:
 
 @pytest.mark.parametrize("name", MOST)
 def test_work_per_node_update(interpreted: Interpreted, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Blocks, steps and exact evaluations per node update stay within their bounds, of what the engine does. [property]"""
+    """Blocks, steps and exact evaluations per node update stay within their bounds. [property]"""
     gate, requests_per_second, most = MOST[name]
     scenario = bench_1000(
         {**SMALL, "fleet.requests_per_second": requests_per_second, f"policies.{POLICY}.health_check.gate": gate}
@@ -76,7 +76,7 @@ def _counted(counts: Counter[str], function: Callable[..., Any]) -> Callable[...
 
 
 def test_a_posterior_is_judged_as_by_its_tail(interpreted: Interpreted) -> None:
-    """The bound on the tail of a beta posterior says nothing else than scipy's tail, and mostly says something. [oracle]"""
+    """The bound on a beta posterior's tail agrees with scipy's tail, and mostly decides. [oracle]"""
     judge, some = interpreted.modules["judge"], np.random.default_rng(0)
     exact = Counter[str]()
     with pytest.MonkeyPatch.context() as patch:
@@ -92,8 +92,8 @@ def test_a_posterior_is_judged_as_by_its_tail(interpreted: Interpreted) -> None:
     assert exact["exact"] < 250
 
 
-def test_evidence_is_enough_exactly_if_it_is(interpreted: Interpreted) -> None:
-    """The bound on the evidence lets no look pass at which it is enough, and settles most others. [property]"""
+def test_sufficient_evidence_is_never_missed(interpreted: Interpreted) -> None:
+    """The bound on the evidence passes over no look at which it suffices, and decides most others. [property]"""
     judge, some = interpreted.modules["judge"], np.random.default_rng(0)
     n_spared = n_enough = 0
     for _ in range(500):

@@ -80,24 +80,24 @@ class Stream(enum.IntEnum):
         member.paired_indices = paired_indices
         return member
 
-    RELEASE_KIND = 0, 0, "0", "0", "which kind of release it is"
+    RELEASE_KIND = 0, 0, "0", "0", "the kind of release"
     SLOWDOWN = 0, 1, "0", "0", "the factor on every update duration"
     START_FAILURE_LEVEL = (1, 0, "0", "0", "the probability that an attempt to start fails")
     PROMOTE_AFTER = 1, 1, "0", "0", "how long the operator takes to act on the canaries"
     OPERATOR_DECISION = 2, 0, "0", "0", "whether the operator cancels or promotes"
-    ESCAPE_DETECTION = 2, 1, "0", "0", "how long a defect that is out stays unnoticed"
+    ESCAPE_DETECTION = 2, 1, "0", "0", "how long an escaped defect stays unnoticed"
     ORDER = 3, 0, "node", "0", "the node's place in a random order"
     CLASS = 3, 1, "node", "0", "which class the node is in"
-    AFFECTED = 4, 0, "node", "0", "whether the release can hurt the node"
+    AFFECTED = 4, 0, "node", "0", "whether the release affects the node"
     AFTER = 4, 1, "node", "0", "how much exposure a latent defect needs to show"
-    ERROR_RATE = 5, 0, "node", "0", "the node's own level of failed requests"
-    PAST_ROLLOUT = 5, 1, "0", "0", "which rollout on record it is"
+    ERROR_RATE = 5, 0, "node", "0", "the node's error rate"
+    PAST_ROLLOUT = 5, 1, "0", "0", "which rollout on record is replayed"
     UPDATE_DURATION = 6, 0, "node", "attempt", "how long an attempt to start takes"
     START_FAILURE = 6, 1, "node", "attempt", "whether the attempt fails"
     START_HANG = 7, 0, "node", "attempt", "whether the attempt leaves the node silent"
     WINDOW = 8, 0, "node", "window", "how many requests of a health window fail", True
-    ROLLBACK_DURATION = 9, 0, "node", "0", "how long going back takes"
-    ROLLBACK_FAILURE = 9, 1, "node", "0", "whether going back fails"
+    ROLLBACK_DURATION = 9, 0, "node", "0", "how long the rollback takes"
+    ROLLBACK_FAILURE = 9, 1, "node", "0", "whether the rollback fails"
     CRASH_STATE = 10, 0, "node", "0", "whether the node is down at time 0"
     FLAP_STATE = 10, 1, "node", "0", "whether the node is degraded at time 0"
     CRASH_UP = 11, 0, "node", "spell", "how long the node stays up"
@@ -113,8 +113,8 @@ class Stream(enum.IntEnum):
     CONNECTION_STATE = 18, 0, "node", "0", "whether the node is offline at its turn"
     CONNECTION_ONLINE = 19, 0, "node", "spell", "how long the node stays online"
     CONNECTION_OFFLINE = 19, 1, "node", "spell", "how long it stays offline"
-    SEEN_VERDICT = 20, 0, "place", "0", "in advice: which observed verdict the node has"
-    SEEN_WAVE = 20, 1, "wave", "look", "in advice: its failures and last node; worlds kept"
+    SEEN_VERDICT = 20, 0, "place", "0", "advice: which observed verdict the node gets"
+    SEEN_WAVE = 20, 1, "wave", "look", "advice: a wave's failures, its last node, and kept worlds"
 
 
 def philox4x32(
