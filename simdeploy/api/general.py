@@ -118,22 +118,28 @@ class GeneralSpec(CommonSpec):
     dialect: ClassVar[Dialect] = "general"
 
     waves: tuple[WaveEntry, ...] | None = unset("Waves in order; the last size repeats until all nodes are updated.")
-    zone_by_zone: Flag | None = unset("Plan the waves zone by zone; needs fleet.order: zone.")
+    zone_by_zone: Flag | None = unset(
+        "Plan the waves within each zone, one zone after the other; needs fleet.order: zone."
+    )
     zone_bake_time: GoDuration | None = unset("Pause after the last wave of a zone.")
     first_zone_bake_time: GoDuration | None = unset("Pause after the first zone; default: zone_bake_time.")
     max_parallel: Amount | None = unset("Nodes updated in parallel, or a percentage of the fleet; 0 is all.")
     max_parallel_per_zone: Amount | None = unset(
         "Nodes of one zone updated in parallel, or a percentage of the zone; 0 is all."
     )
-    surge: Amount | None = unset("Nodes in flight whose old instance serves until the new one does.")
-    surge_canaries: Flag | None = unset("Update all canaries beside their old instance; default: as surge says.")
+    surge: Amount | None = unset(
+        "Nodes in flight that may be updated beside their old instance, which serves until the new one does."
+    )
+    surge_canaries: Flag | None = unset(
+        "Update all canaries beside their old instance; default: only as many as surge."
+    )
     slot_delay: GoDuration | None = unset("Time before a free slot is used again.")
     max_failed_nodes_per_zone: Amount | None = unset("Failed nodes allowed in any zone, or a percentage of its nodes.")
-    retries: Count | None = unset("Further tries for a node that did not start.")
-    retry_delay: GoDuration | None = unset("Pause before a further try.")
-    retry_unhealthy: Flag | None = unset("Also try nodes again that fail their health check; default: false.")
-    progress_deadline: GoDuration | None = unset("The rollout fails if no node became running for that long.")
-    rollout_deadline: GoDuration | None = unset("The rollout fails if it is not complete by then.")
+    retries: Count | None = unset("Retries of a node that did not start.")
+    retry_delay: GoDuration | None = unset("Pause before a retry.")
+    retry_unhealthy: Flag | None = unset("Also retry nodes that fail their health check; default: false.")
+    progress_deadline: GoDuration | None = unset("The rollout fails if no node becomes running for this long.")
+    rollout_deadline: GoDuration | None = unset("The rollout fails if it is not complete within this time.")
     rollback_parallel: Amount | None = unset("Nodes rolled back in parallel, or a percentage of the fleet; 0 is all.")
     rollback_delay: GoDuration | None = unset("Pause between waves of a rollback.")
     health_check: GeneralHealthCheck | None = unset(
