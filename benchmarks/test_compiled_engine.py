@@ -108,7 +108,7 @@ def test_connection(benchmark: Any, scenario: Scenario, unreachable: str, row: R
 
 @pytest.mark.parametrize("how", ["under a tilt", "branches"])
 def test_rare_events(benchmark: Any, scenario: Scenario, how: str, row: Row) -> None:
-    """The same nodes with weights, and as branches of which each node has a replication of its own."""
+    """Times the same nodes with weights, and as branches in which each node has its own replication."""
     policy = policies_of(scenario)[0]
     n, n_nodes = 500, scenario.fleet.nodes
     lineages = np.random.default_rng(0).integers(0, 1 << 32, size=(n, n_nodes))

@@ -316,7 +316,7 @@ def is_in_some_window(at: datetime, windows: tuple[ChangeWindow, ...]) -> bool:
     return False
 
 
-# -- what is said ----------------------------------------------------------------------------------
+# -- messages --------------------------------------------------------------------------------------
 
 
 def test_the_message_names_the_next_opening() -> None:

@@ -54,7 +54,7 @@ def assert_no_differences(
 ) -> None:
     """Assert that engines don't differ over scenarios and seeds, the same each time; under the profile `fuzz` over more, and new ones.
 
-    What differs is told together with a scenario as a file, as small as can be, from which it can be replayed.
+    A difference is reported with a minimal scenario file that reproduces it.
     """
 
     def test(raw: Raw, seed: int) -> None:

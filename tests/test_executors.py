@@ -540,7 +540,7 @@ def test_policies_stay_together_where_they_share():
 
 
 def test_policies_are_split_no_further_than_costs_little():
-    """If policies share work, a span has so many that splitting costs at most a sixth more. [contract]"""
+    """If policies share work, a span has enough of them that splitting costs at most a sixth more. [contract]"""
     piece, of_span, job, _ = cut_costly(400, 10, world=0.5, policy=0.009)
     assert piece.n_policies < 400
     assert 400 / piece.n_policies * of_span <= 7 / 6 * job.cost(Span(0, 0, 400, 0, 1))

@@ -186,7 +186,7 @@ def test_zero_means_what_the_orchestrator_makes_of_it():
     assert (failed.numbers, failed.default, failed.current) == ((3, 10), 10, 10)
 
 
-# -- what is said ------------------------------------------------------------------------------------------------------
+# -- words -------------------------------------------------------------------------------------------------------------
 
 
 def test_the_answer_names_a_better_limit():

@@ -196,7 +196,7 @@ def _stray(random: Random, place: Place) -> None:
     _replace(place.folder / name, random, place)
 
 
-# -- what is said ----------------------------------------------------------------------------------
+# -- manifest and journal --------------------------------------------------------------------------
 
 
 def _manifest(mutators: Iterable[str]) -> Damage:
