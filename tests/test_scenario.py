@@ -129,7 +129,7 @@ def test_the_first_release_reads(first_release: Scenario) -> None:
 
 
 def test_the_first_release_has_its_warnings(first_release: Scenario) -> None:
-    """The file of the first release has a promotion without a wait and a dialect under another's preset. [contract]"""
+    """The file of the first release causes warnings of a promotion that nothing awaits, and of a dialect under another's preset. [contract]"""
     paths = [format_path(problem.path) for problem in first_release.warnings]
     assert paths == ["operator.promote_after", "policies.newer-dialect"]
 
