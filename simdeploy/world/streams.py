@@ -113,7 +113,7 @@ class Stream(enum.IntEnum):
     CONNECTION_STATE = 18, 0, "node", "0", "whether the node is offline at its turn"
     CONNECTION_ONLINE = 19, 0, "node", "spell", "how long the node stays online"
     CONNECTION_OFFLINE = 19, 1, "node", "spell", "how long it stays offline"
-    SEEN_VERDICT = 20, 0, "place", "0", "advice: which observed verdict the node gets"
+    SEEN_VERDICT = 20, 0, "place", "0 or 1", "advice: the node's observed verdict; its replication"
     SEEN_WAVE = 20, 1, "wave", "look", "advice: a wave's failures, its last node, and kept worlds"
 
 
