@@ -721,8 +721,8 @@ def test_too_few_effective_worlds():
 
 CRASH = {"fleet.crash": {"up": "24h", "repair": "10m"}}
 WAYS = [
-    ("chances from the laws of nodes", {}, False),
-    ("each node was tried by itself (crashes)", CRASH, True),
+    ("probabilities from formulas", {}, False),
+    ("each node was tried separately (crashes)", CRASH, True),
     ("whole worlds were tried (crashes without a table of nodes)", CRASH, False),
     ("whole worlds were tried (sliding pacing without a table of nodes)", {"orchestrator.pacing": "sliding"}, False),
     ("whole worlds were tried (traffic)", {"fleet.traffic": {"daily": [["0h", 1], ["12h", 2]]}}, True),
@@ -731,7 +731,7 @@ WAYS = [
 
 @pytest.mark.parametrize(("way", "changes", "is_table"), WAYS)
 def test_the_sampling_method_is_stated(way, changes, is_table):
-    """The command says whether chances come from laws, from nodes tried individually, or from whole worlds, and why. [contract]"""
+    """The command says whether worlds come from formulas, from nodes tried separately, or from whole worlds, and why. [contract]"""
     scenario = make({"fleet.start_failure": 0, **changes}, max_parallel=6)
     table = pd.DataFrame({"node": range(6), "status": "starting"})
     seen = table if is_table else look(scenario, 20, (1, 0, 0))

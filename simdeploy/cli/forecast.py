@@ -59,8 +59,8 @@ def describe_way(result: Forecast) -> str:
     from simdeploy.analysis.advice.result import NODE_BY_NODE
 
     ways = {
-        "laws": "chances from the laws of nodes",
-        "nodes": f"each node was tried by itself ({result.why_tried.removesuffix(NODE_BY_NODE)})",
+        "laws": "probabilities from formulas",
+        "nodes": f"each node was tried separately ({result.why_tried.removesuffix(NODE_BY_NODE)})",
         "worlds": f"whole worlds were tried ({result.why_tried})",
     }
     return f"{ways[result.way]}: {plural(result.n_tried, 'world')} tried, {result.effective_worlds:,.0f} effective"

@@ -71,7 +71,7 @@ def find_spells(scenario: Scenario) -> str:
         "crashes": any(behaviour.crash or behaviour.down for behaviour in behaviours),
         "zone outages": any(behaviour.zone_outage for behaviour in behaviours),
         "degraded spells": any(behaviour.flapping for behaviour in behaviours),
-        "lines that break": any(behaviour.connection for behaviour in behaviours),
+        "offline nodes": any(behaviour.connection for behaviour in behaviours),
     }
     return next((spell for spell, holds in spells.items() if holds), "")
 
