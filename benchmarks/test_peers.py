@@ -59,7 +59,7 @@ def test_compiled_beside_peers(benchmark: Any, scenario: Scenario, name: str, ro
     row(
         f"compiled engine beside {name} of the plain case",
         f"{seconds / own:.0f} times as fast: {own * per_node:.0f} against {seconds * per_node:,.0f} ns a node",
-        "plain SimPy's eight events a node; the engine has none",
+        "the peer's eight events a node; the engine has none",
     )
     assert seconds > own
 
