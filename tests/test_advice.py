@@ -708,20 +708,20 @@ def test_too_few_effective_worlds():
     assert result.effective_worlds < 100
     assert (result.best, result.is_trusted) == ("", False)
     assert result.answer.startswith("Undecided")
-    assert "whole ones" not in tell(result)
+    assert "whole worlds" not in tell(result)
     tried = tell(dataclasses.replace(result, why_tried="missing counts", n_tried=30))
-    assert tried.endswith("whole ones that were tried because of missing counts. Simulate more --replications.")
+    assert tried.endswith("whole worlds tried because of missing counts. Simulate more --replications.")
     tried = tell(dataclasses.replace(result, why_tried="a reporting delay", n_tried=10_000_000))
-    assert tried.endswith("whole ones that were tried because of a reporting delay. Leave out instants.")
+    assert tried.endswith("whole worlds tried because of a reporting delay. Give fewer timestamps.")
     worst = "rate pacing after canaries without a table of nodes"
     tried = tell(dataclasses.replace(result, why_tried=worst, n_tried=10_000_000))
-    assert tried.endswith(f"whole ones that were tried because of {worst}. Give one, or leave out instants.")
+    assert tried.endswith(f"whole worlds tried because of {worst}. Give one, or fewer timestamps.")
     assert len(tried) <= 240
 
 
 CRASH = {"fleet.crash": {"up": "24h", "repair": "10m"}}
 WAYS = [
-    ("probabilities from formulas", {}, False),
+    ("importance sampling from the distribution of each node", {}, False),
     ("each node was tried separately (crashes)", CRASH, True),
     ("whole worlds were tried (crashes without a table of nodes)", CRASH, False),
     ("whole worlds were tried (sliding pacing without a table of nodes)", {"orchestrator.pacing": "sliding"}, False),
@@ -736,7 +736,7 @@ def test_the_sampling_method_is_stated(way, changes, is_table):
     table = pd.DataFrame({"node": range(6), "status": "starting"})
     seen = table if is_table else look(scenario, 20, (1, 0, 0))
     result = sd.forecast(scenario, seen=seen, at=20, replications=20, engine="compiled")
-    assert describe_way(result).startswith(f"{way}: {result.n_tried:,} worlds tried, ")
+    assert describe_way(result).startswith(f"{way}: {result.n_tried:,} worlds drawn, ")
     # What is kept says it, too.
     assert describe_way(read_result(result.to_dict())) == describe_way(result)
 

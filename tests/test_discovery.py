@@ -349,7 +349,7 @@ def test_rollouts_that_never_end():
     known = {"vary": VARY, "points": 40, "replications": 8, "engine": "compiled"}
     result = discover(scenario, requirements="makespan_s <= 6m", **known)
     assert result.is_refused
-    assert result.answer.endswith(" Require something known of every rollout, such as in_progress <= 1%.")
+    assert result.answer.endswith(" Require a measure known for every rollout, such as in_progress <= 1%.")
     assert not discover(scenario, requirements="paused <= 5%", **known).is_refused
 
 

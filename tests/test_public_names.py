@@ -74,6 +74,17 @@ def test_every_package_documents_its_public_parts():
         assert re.match(r".{20,}[.;:] .*(Other packages use|Users import) .+", words), path
 
 
+def test_no_entry_of_a_docstring_is_inside_another():
+    """Parameters and attributes begin at the margin of their docstring, where readers and schemas look for them. [contract]"""
+    for path in ROOT.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef | ast.FunctionDef):
+                assert not re.findall(r"^ +\w[\w, ]* : .*", ast.get_docstring(node) or "", re.MULTILINE), (
+                    path,
+                    node.name,
+                )
+
+
 def list_modules_used_from_outside():
     """Yield each module that another package imports names from, and that package."""
     for path in ROOT.rglob("*.py"):

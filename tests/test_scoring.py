@@ -258,7 +258,7 @@ def test_verdicts(tmp_path, shift, verdicts):
     verdict = result.times["verdict"].iloc[0]
     assert verdict in ("consistent", "too low")
     words = {"consistent": "hold", "too low": "are too wide"}[verdict]
-    assert f"orecasts of times left {words}" in result.answer
+    assert f"orecasts of the remaining time {words}" in result.answer
     assert len(result.answer) <= 240
 
 

@@ -346,7 +346,7 @@ def test_rollouts_that_never_end():
     assert result.answer == (
         f"What moves makespan under p is unknown: {n_out} of 10 trajectories are excluded "
         f"(some rollouts never end in {n_out}). "
-        "Choose a measure known of every rollout, such as in_progress or blast_radius."
+        "Choose a measure known for every rollout, such as in_progress or blast_radius."
     )
     assert not estimate(scenario, vary, "blast_radius", 10, 20).is_refused
 

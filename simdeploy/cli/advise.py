@@ -55,7 +55,7 @@ def command(
 ) -> Finding:
     """Say whether a rollout should go on, wait or end.
 
-    Samples worlds of SCENARIO that agree with what was seen of the rollout, and simulates the rest under each act. Says how probable a
+    Samples worlds of SCENARIO that agree with what was seen of the rollout, and continues them under each act. Says how probable a
     defective release is, what each act costs, and what waiting is worth.
     """
     from simdeploy.analysis import advise

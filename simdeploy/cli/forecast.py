@@ -27,7 +27,7 @@ def command(study: Study, *, seen: tuple[str, ...], at: str | None, evidence: st
     """Forecast the rest of a rollout.
 
     Samples worlds of SCENARIO that agree with what was seen of the rollout (its deployment object now, or several over time), and
-    simulates the rest. Says when it will be done, how many nodes will fail, and how probable each kind of release is.
+    continues them. Says when it will be done, how many nodes will fail, and how probable each kind of release is.
     """
     from simdeploy.analysis import forecast
 
@@ -59,8 +59,8 @@ def describe_way(result: Forecast) -> str:
     from simdeploy.analysis.advice.result import NODE_BY_NODE
 
     ways = {
-        "laws": "probabilities from formulas",
+        "laws": "importance sampling from the distribution of each node",
         "nodes": f"each node was tried separately ({result.why_tried.removesuffix(NODE_BY_NODE)})",
         "worlds": f"whole worlds were tried ({result.why_tried})",
     }
-    return f"{ways[result.way]}: {plural(result.n_tried, 'world')} tried, {result.effective_worlds:,.0f} effective"
+    return f"{ways[result.way]}: {plural(result.n_tried, 'world')} drawn, {result.effective_worlds:,.0f} effective"

@@ -15,15 +15,15 @@ from simdeploy.cli.study import Finding, study_command
 @click.option(
     "--decisions",
     is_flag=True,
-    help="Instead, compare answers of tune and compare to ten problems with exact costs; takes minutes.",
+    help="Instead, test tune and compare on ten problems with known costs; takes minutes.",
 )
 @use(whole_option("--seeds", 30, "Answers to each problem of --decisions.", most=10_000))
 def command(ctx: click.Context, *, decisions: bool, seeds: int) -> Finding:
     """Check the engines, or decisions, against exact values.
 
     Simulates small scenarios with known means on this machine: --replications of each case on the reference engine, and
-    50 times as many on the compiled one. Exits with 1 on a discrepancy. With --decisions, tune and compare answer
-    problems whose best policy is known. It then exits with 1 if a claim is true less often than stated.
+    50 times as many on the compiled one. Exits with 1 on a discrepancy. With --decisions, tune and compare solve
+    problems whose best policy is known. Exits with 1 if a claim is then true less often than stated.
     """
     if decisions:
         return _verify_decisions(ctx, seeds)

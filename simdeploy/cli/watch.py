@@ -94,7 +94,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     """Watch one rollout as it happens.
 
     Plays the rollout of SCENARIO in the terminal: a letter for each node, or for a few nodes; wave, counters and rates with their
-    limits; and the latest events. Without a terminal, or with --save, it only prints the last screen.
+    limits; and the latest events. Without a terminal, or with --save, it doesn't play, but prints the last screen.
 
     Keys: space pauses, + and - change the speed, > and < (or arrows) step from event to event, 0 restarts, q quits.
     """

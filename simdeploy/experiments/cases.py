@@ -134,7 +134,7 @@ class CaseMaker:
         )
 
     def find_stop_chances(self) -> np.ndarray:
-        """Return by case the probability that a rollout is stopped, given the kind of release; NaN if unknown, or for too many scenarios."""
+        """Return by case the probability of a stop, given the kind of release; NaN if unknown, or if there are too many scenarios."""
         making = _Making(self)
         chances: dict[int, StopChances] = {}  # by the identity of a scenario
         stop_chances = np.full(len(self.table), np.nan)

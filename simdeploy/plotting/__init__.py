@@ -1,6 +1,7 @@
 """Pictures: every function draws on the axes it is given and returns them, without global state.
 
-Functions are imported on first use, which saves time. Other packages use those that `__init__.pyi` lists; commands and reports also use `figures`, `marks`, `slices` and the colours of `style`.
+Functions are imported on first use, which saves time. Other packages use those that `__init__.pyi` lists; commands and reports
+also use `figures`, `marks`, `slices` and the colours of `style`.
 """
 
 import lazy_loader

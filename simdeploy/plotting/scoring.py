@@ -46,7 +46,7 @@ def plot_score(ax: Axes, score: Score, *, event: Event = "defective") -> Axes:
         axis.set_major_formatter(write_percent)
     ax.set_xlim(-0.02, 1.02)
     ax.set_ylim(-0.02, 1.02)
-    ax.set_xlabel(f"called {event}")
-    ax.set_ylabel(f"{event} in the end")
+    ax.set_xlabel(f"forecast probability ({event})")
+    ax.set_ylabel(f"fraction {event}")
     add_interval(ax, "y", score.confidence_level)
     return ax

@@ -34,14 +34,14 @@ REPORTS = {
     "CostResult": Report("costs", "What does a policy cost, and why?"),
     "Decisions": Report("decisions", "Are recommendations right?"),
     "Discovery": Report("discovery", "In which worlds does the policy break?"),
-    "Estimates": Report("estimates", "What is to be expected of each case?"),
+    "Estimates": Report("estimates", "What can be expected in each case?"),
     "Forecast": Report("advice", "How will the rollout that is under way go on?"),
     "GateComparison": Report("gates", "Which test stops defective releases best?"),
     "GridSummary": Report("grid", "What happens at other values?"),
     "InformationResult": Report("information", "What is it worth to know the release beforehand?"),
     "ObservationResult": Report("observation", "What is it worth to watch the release longer?"),
     "OneRollout": Report("rollout", "What happens in one rollout?"),
-    "ParetoFront": Report("pareto", "Which cases are no worse than all others in something?"),
+    "ParetoFront": Report("pareto", "Which cases are Pareto-optimal?"),
     "PolicyImport": Report("imported", "What does this policy do here?"),
     "Precision": Report("precision", "Are there enough replications?"),
     "Rare": Report("rare", "How likely is the rare event?"),
@@ -76,9 +76,8 @@ def tabulate(result: Result) -> tuple[Table, ...]:
 
 def to_html(result: Result) -> str:
     """Return answer and tables as HTML, for a notebook."""
-    from simdeploy.report.tables import (
-        table_to_html,
-    )  # imported here because it is slow, and `simdeploy --help` doesn't need it
+    # Imported here because it is slow, and `simdeploy --help` doesn't need it.
+    from simdeploy.report.tables import table_to_html
 
     tables = "\n".join(table_to_html(table) for table in result.summarize())
     return f"<p>{html.escape(result.answer)}</p>\n{tables}"

@@ -22,8 +22,8 @@ _MEASURES = {
     "false_alarm": "a good release is stopped (false alarm)",
     "escaped": "a defective release completes (escape)",
     "time_left_s": "time left",
-    "failed_nodes_to_come": "nodes that fail yet",
-    "exposed_nodes_to_come": "nodes that are exposed yet",
+    "failed_nodes_to_come": "further failed nodes",
+    "exposed_nodes_to_come": "further exposed nodes",
 }
 
 
@@ -31,10 +31,10 @@ def tell(result: Forecast) -> str:
     """Say what to do and why, or how the rollout goes on."""
     if not result.is_trusted:
         few = f"Undecided: only {result.effective_worlds:,.0f} effective worlds show what was seen"
-        better = "Leave out instants, or simulate more --replications"
+        better = "Give fewer timestamps, or simulate more --replications"
         if result.way == "worlds":
-            few += f", of {result.n_tried:,} whole ones that were tried because of {result.why_tried}"
-            better = "Give one, or leave out instants" if WITHOUT_TABLE in result.why_tried else "Leave out instants"
+            few += f", of {result.n_tried:,} whole worlds tried because of {result.why_tried}"
+            better = "Give one, or fewer timestamps" if WITHOUT_TABLE in result.why_tried else "Give fewer timestamps"
             if result.is_soon_found:
                 better = "Simulate more --replications"
         return wording.join_answer([few, better])
@@ -61,7 +61,7 @@ def _tell_best(advice: Advice) -> str:
     pays = advice.waiting[advice.waiting["pays"]].to_dict("records")
     if pays:
         most = max(pays, key=lambda row: row["worth"])
-        waiting = f"To look again in {_length(most)} saves {_number(most['worth'])}{unit}"
+        waiting = f"Looking again in {_length(most)} saves {_number(most['worth'])}{unit}"
     return wording.join_answer([f"{wording.capitalize(advice.best)}: {defective}", more, waiting])
 
 
@@ -154,7 +154,7 @@ def _tabulate_waiting(advice: Advice) -> Table:
         Column("wait", "look again after"),
         Column("worth", "worth", "difference", formatting.NO_SCALE),
     )
-    return make_table("Worth of waiting", frame, columns)
+    return make_table("Value of waiting", frame, columns)
 
 
 def _tabulate_kinds(result: Forecast) -> Table:

@@ -108,5 +108,5 @@ def _say_left_out(result: Discovery) -> str:
 
 def _say_remedy(result: Discovery) -> str:
     if NEVER_ENDS in result.left_out:
-        return "Require something known of every rollout, such as in_progress <= 1%"
+        return "Require a measure known for every rollout, such as in_progress <= 1%"
     return "More replications per world may help" if NO_VALUE in result.left_out else ""

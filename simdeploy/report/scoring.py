@@ -18,17 +18,17 @@ _HOLD = {"consistent": "hold", "too low": "are too wide", "too high": "are too n
 _PROBABILITIES = (
     Column("event", "event"),
     Column("n_rollouts", "rollouts", "count"),
-    Column("called", "called", "share"),
+    Column("called", "forecast", "share"),
     Column("happened", "happened", "share"),
     Column("brier", "Brier score", "stacked estimate"),
-    Column("gain", "gain by looking", "stacked difference"),
+    Column("gain", "gain over prior", "stacked difference"),
     Column("verdict", "verdict"),
 )
 _BINS = (
     Column("event", "event"),
-    Column("range", "called"),
+    Column("range", "forecast"),
     Column("n_rollouts", "rollouts", "count"),
-    Column("called", "mean", "share"),
+    Column("called", "mean forecast", "share"),
     Column("happened", "happened", "estimate", PERCENT),
     Column("verdict", "verdict"),
 )
@@ -58,14 +58,14 @@ def tell(result: Score) -> str:
         row = rows.loc[event]
         if row["verdict"] == "unknown":
             continue
-        shares = f"called {100 * row['called']:.0f} %, {100 * row['happened']:.0f} % {happened}"
+        shares = f"forecast {100 * row['called']:.0f} %, {100 * row['happened']:.0f} % {happened}"
         holds = "hold" if row["verdict"] == "consistent" else f"are {row['verdict']} in places"
         parts.append(f"Probabilities of {noun} {holds} ({shares})")
     times = result.times
     if len(times) and times["verdict"].iloc[0] != "unknown":
         holds = _HOLD[times["verdict"].iloc[0]]
         parts.append(
-            f"Forecasts of times left {holds} ({100 * times['covered'].iloc[0]:.0f} % within their 95 % intervals)"
+            f"Forecasts of the remaining time {holds} ({100 * times['covered'].iloc[0]:.0f} % within their 95 % intervals)"
         )
     return join_answer([*parts[:1], "; ".join(parts[1:])])
 

@@ -108,5 +108,5 @@ def _say_left_out(result: Sensitivity) -> str:
 
 def _say_remedy(result: Sensitivity) -> str:
     if NEVER_ENDS in result.left_out:
-        return "Choose a measure known of every rollout, such as in_progress or blast_radius"
+        return "Choose a measure known for every rollout, such as in_progress or blast_radius"
     return "More replications per point may help" if NO_VALUE in result.left_out else ""

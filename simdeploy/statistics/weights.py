@@ -107,7 +107,7 @@ def is_mean_off(weights: np.ndarray) -> bool:
     """Return whether the mean weight is more than 3 standard errors from its expectation, 1.
 
     Then some draws that are common without the tilt are very rare with it, so their effect is unknown. No minimum effective
-    number of replications is required, because the sample estimate of that number is unreliable when draws are missed.
+    number of replications is required, because that number is lowest when most draws are missed.
 
     Examples
     --------

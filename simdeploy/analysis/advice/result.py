@@ -66,8 +66,8 @@ class Forecast(Result):
         Number of worlds drawn to find them.
     effective_worlds : float
         The effective sample size of the weighted worlds (Kish).
-        is_trusted : bool
-            Whether there are at least 100 effective worlds.
+    is_trusted : bool
+        Whether there are at least 100 effective worlds.
     why_tried : str
         Why whole worlds were tried (``"traffic"``), or each node by itself (``"crashes, node by node"``); empty if chances are from the laws
         of nodes.

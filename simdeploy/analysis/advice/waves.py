@@ -151,7 +151,7 @@ def _list_cells(
 
 
 def find_progress(plan: Plan, seen: Seen, look: Look) -> int | None:
-    """Return when the last verdict came, or the last wave was dispatched; None if unknown. The end counts if only a verdict can cause it."""
+    """Return when the last verdict came, or the last wave was dispatched; None if unknown. An end that only a verdict can cause counts."""
     state, wave, policy = look.fields.get("state"), look.fields["current_wave"], seen.policy.policy
     by_clock = policy.rollout_deadline_ns is not None or policy.progress_deadline_ns is not None
     ends = (state == "failed" and not by_clock) or (state == "completed" and not (wave and plan.promotions[wave - 1]))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # Share of the worlds in the pilot, which shows what varies.
 _PILOT = 0.2
-# The least worlds of a kind whose price or requirement decides, if there are that many. With fewer than the second number, a
+# The fewest worlds of a kind whose price or requirement decides, if there are that many. With fewer than the second number, a
 # mean is too uncertain.
 _LEAST, _FEWEST = 400, 24
 # Leading candidates of a search, whose differences decide; no kind gets less than this fraction of an equal share for them.

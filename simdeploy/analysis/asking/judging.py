@@ -175,7 +175,7 @@ class Feasibility:
 def judge_each(
     values: Values, requirements: Sequence[Requirement], *, confidence_level: float
 ) -> Iterator[tuple[np.ndarray, Judged, np.ndarray]]:
-    """Judge each requirement: yield the cases of its policy, their verdicts, and the fraction of rollouts that never end.
+    """Judge each requirement: yield the cases of its policy, their verdicts, and `Values.unknown_fractions`.
 
     `confidence_level` is that of the verdict on each requirement separately; below 1/2 it counts as 1/2.
     """

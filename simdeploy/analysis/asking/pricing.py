@@ -132,8 +132,9 @@ def is_of_verdicts(measure: Measure, costs: Costs | None) -> bool:
 
 
 def find_extra(rest: np.ndarray, happened: np.ndarray, of_all: np.ndarray) -> float:
-    """Return how much more rollouts with an event cost than those without (`rest`: by some causes), over all cases; 0 if they cost no more by
-    all causes (`of_all`).
+    """Return how much more rollouts with an event cost by some causes (`rest`) than those without, over all cases.
+
+    The result is 0 if they cost no more by all causes (`of_all`).
 
     Examples
     --------

@@ -72,8 +72,9 @@ def find_divided_at(
 
 
 def cap_replications(scenario: Scenario, n: int) -> int:
-    """Return how many of n replications are independent, if worlds are rollouts on record: no more than there are rollouts, or of any
-    kind of release if kinds get worlds of their own.
+    """Return how many of n replications are independent: all, unless worlds are rollouts on record.
+
+    Then there are no more than these rollouts, or than those with the rarest kind of release if kinds get worlds of their own.
     """
     if scenario.past is None:
         return n

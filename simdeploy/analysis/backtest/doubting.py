@@ -25,7 +25,10 @@ def find_doubts(histories: Sequence[History]) -> Iterator[str]:
     """
     p = _test_positions(histories)
     if p < _LEVEL:
-        yield f"failures to start depend on the place in the order (p = {p:.1g}), so nodes dispatched earlier or later may behave differently"
+        yield (
+            f"failures to start depend on the place in the order (p = {p:.1g}), so nodes dispatched earlier or later may "
+            "behave differently"
+        )
     p = _test_hours(histories)
     if p < _LEVEL:
         yield f"failures to start depend on the hour of the day (p = {p:.1g}), so nodes dispatched at another hour may behave differently"

@@ -11,9 +11,9 @@ from simdeploy.engines.traces import BROKEN, ERROR_RATE, NO_RELEASE, QUANTITIES,
 from simdeploy.units import NS_PER_S
 
 MOST_NODES_COUNTED = 2000
-# Of error rates each step is counted up to this one, and every so many beyond it.
+# Error rates are counted in single steps up to this one, and in this many steps at a time beyond it.
 _LAST_FINE, _COARSE = 500, 50
-# Those counted, in steps.
+# The counted error rates, in steps.
 _RATES = np.append(np.arange(_LAST_FINE), np.arange(_LAST_FINE, round(1 / STEP) + 1, _COARSE))
 
 

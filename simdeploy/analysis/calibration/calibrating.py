@@ -55,8 +55,8 @@ def calibrate(
         Of each interval separately.
     goodness_samples : int, default 99
         Samples of the parametric bootstrap that tests the chosen families; 0 for no test.
-        seed : int, default 0
-            Seed of these samples.
+    seed : int, default 0
+        Seed of these samples.
 
     Returns
     -------
@@ -70,8 +70,8 @@ def calibrate(
     Notes
     -----
     The rollout is the unit: the likelihood is a product over rollouts, each integrated over what its nodes share. Intervals are
-    profile-likelihood intervals with quantiles of Student's t for the number of rollouts. `Calibration of a fleet <calibration.md>`_ explains
-    how each parameter is fitted, and what records can't show.
+    profile-likelihood intervals with quantiles of Student's t for the number of rollouts. `Calibration of a fleet <calibration.md>`_
+    explains how each parameter is fitted, and what records can't show.
 
     Examples
     --------

@@ -97,8 +97,8 @@ def fit_error_rate(path: str, counts: pd.DataFrame, *, confidence_level: float, 
 
     Notes
     -----
-    The estimate maximizes the beta-binomial likelihood of nodes. Its interval uses Student's t and the sandwich variance over rollouts, so it
-    also holds if the nodes of a rollout are correlated.
+    The estimate maximizes the beta-binomial likelihood of nodes. Its interval uses Student's t and the sandwich variance over rollouts,
+    so it also holds if the nodes of a rollout are correlated.
     """
     names, of = np.unique(counts["rollout"].to_numpy(dtype=object), return_inverse=True)
     n, rest = len(names), (len(names), len(counts))

@@ -41,9 +41,9 @@ class Calibration(Result):
     Attributes
     ----------
     parameters : DataFrame
-        One row per parameter of the scenario, by its `path`: `estimate`, limits `low` and `high`, the numbers of rollouts and nodes that they
-        rest on (`n_rollouts`, `n_nodes`), the `source` (fitted, assumed or not_identified), and a `note`. Times are in seconds. For what is
-        not identified, the limits are those of the possible range.
+        One row per parameter of the scenario, by its `path`: `estimate`, limits `low` and `high`, the numbers of rollouts and nodes that
+        they rest on (`n_rollouts`, `n_nodes`), the `source` (fitted, assumed or not_identified), and a `note`. Times are in seconds. For
+        what is not identified, the limits are those of the possible range.
     fits : DataFrame
         One row per duration and family: `aic` and its `difference` to the lowest, the Kolmogorov-Smirnov distance `ks` to the censored
         data with the `p`-value of a parametric bootstrap (for the best family), and whether it was `chosen`.
@@ -52,8 +52,8 @@ class Calibration(Result):
         chosen family.
     dropped : DataFrame
         What was not used, and why: `file`, `line`, number of `rows`, `reason`.
-        n_rollouts, n_nodes : int
-            Rollouts on record, and nodes that they dispatched.
+    n_rollouts, n_nodes : int
+        Rollouts on record, and nodes that they dispatched.
     confidence_level : float
         Of each interval separately.
     text : str

@@ -29,7 +29,7 @@ NAMES: Mapping[Family, tuple[str, ...]] = {
 }
 # Durations are equal if their logarithms differ by less than this.
 _EQUAL = 1e-6
-# Below this p-value no family is used; the law then is that of the values themselves, if there are enough.
+# Up to this p-value no family is used, but the law of the values themselves, if there are enough.
 _REJECTED = 0.01
 _FEWEST_VALUES = 50
 _MOST_VALUES = 400

@@ -152,8 +152,8 @@ def check(
     limit, so a requirement with such an unknown value stays undecided, and the policy is replicated no further for it.
     Rates of `paused` and `in_progress` are known for every rollout.
 
-    If a requirement depends on the kind of release, each kind is simulated in worlds of its own: in none if no open requirement
-    concerns it, and in most if its values vary most (`simdeploy.analysis.asking.allocating.plan_rest`). Rates of verdicts are exact
+    If a requirement depends on the kind of release, each kind is simulated in worlds of its own: none if no open requirement
+    concerns it, and most if its values vary most (`simdeploy.analysis.asking.allocating.plan_rest`). Rates of verdicts are exact
     if they are known without simulation (`docs/model.md`, section 7).
 
     Examples
@@ -181,7 +181,7 @@ def check(
     error = (1 - confidence_level) / len(looks)
     n_failed = dict.fromkeys((question.policy for question in questions), 0)
     failures: dict[str, str] = {}
-    # Of a kind by itself chances of verdicts may be known; records may not say which kind a rollout was of.
+    # Even a single kind is simulated separately, because chances of its verdicts may be known; but records may not state kinds.
     fewest = 1 if scenario.past is None else 2
     taken: dict[str, int] = {}  # worlds of each kind of release, if each has its own
     campaign = Campaign(seed, engine, executor, workers, cluster, store, progress, parts=r"look-\d{2,}(-kind-\d{2,})?")

@@ -96,8 +96,8 @@ def value_of_perfect_information(
     Raises
     ------
     InputError
-        If there are no costs, the table is not one of replications of a single world, fewer than two replications have all costs, or fewer than
-        two policies are left without those with rollouts that never end.
+        If there are no costs, the table is not one of replications of a single world, fewer than two replications have all costs, or
+        fewer than two policies are left without those with rollouts that never end.
 
     Notes
     -----

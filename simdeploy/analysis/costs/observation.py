@@ -95,7 +95,7 @@ def value_of_observation(
     store: str | os.PathLike[str] | None = None,
     progress: bool | Progress = False,
 ) -> ObservationResult:
-    """Estimate how much more observation of a rollout saves: more canaries, or longer observation of each node.
+    """Estimate the savings of observing a rollout more: with more canaries, or each node for longer.
 
     Parameters
     ----------

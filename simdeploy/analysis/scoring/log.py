@@ -67,7 +67,7 @@ def prepare_log(folder: str | os.PathLike[str]) -> Path:
 
 
 def keep_answer(folder: Path, scenario: Scenario, seen: Any, evidence: Any, answer: Result, at_s: float) -> Path | None:
-    """Save an answer, given `at_s` seconds after the start. If that fails, warn and return None, so that the caller still gets the answer."""
+    """Save an answer, given `at_s` seconds after the start; if that fails, warn and return None, because the answer matters more."""
     objects = list_objects(seen)
     question = json.dumps(to_plain(scenario.to_question()), sort_keys=True)
     entry = {

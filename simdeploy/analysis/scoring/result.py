@@ -77,10 +77,10 @@ class Score(Result):
         Files of the log that could not be read.
     n_rollouts : int
         Number of rollouts in the log.
-        n_scored : int
-            Number of rollouts whose outcome can be compared.
-        is_trusted : bool
-            Whether these are at least 20.
+    n_scored : int
+        Number of rollouts whose outcome can be compared.
+    is_trusted : bool
+        Whether these are at least 20.
     confidence_level : float
         Of each interval separately. Verdicts hold for all bins of an event together, and for all rows of `times` together.
     computed_under : dict

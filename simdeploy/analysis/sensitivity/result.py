@@ -102,8 +102,9 @@ class Sensitivity(Result):
 
 
 def make_interval(estimate: float, half_width: float, least: float) -> tuple[float, float, float]:
-    """Return an estimate and its interval, clipped at a lower bound; unknown ends stay unknown. The interval of an
-    estimate below the bound is as wide above it.
+    """Return an estimate and its interval, clipped at a lower bound; unknown ends stay unknown.
+
+    The half-width above an estimate is unchanged, even if the estimate was below the bound.
 
     Examples
     --------

@@ -60,7 +60,7 @@ class Tradeoff(Result):
     confidence_level : float
     n_replications : int
         Replications of each point.
-        n_failed : int
+    n_failed : int
         Failed rows, which are left out.
     computed_under : dict
         Scenario, seed, engine and switches; and the costs, if a measure uses them.
@@ -130,7 +130,7 @@ def tradeoff(
         restart or stop `makespan_s` and `min_in_service_fraction`.
     replications : int or range, default 1000
         Replications of each point.
-        confidence_level : float, default 0.95
+    confidence_level : float, default 0.95
         Holds for all intervals of a setting together, and for all differences together.
     seed : int, default 0
     engine : {'auto', 'compiled', 'reference'}

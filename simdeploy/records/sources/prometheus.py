@@ -165,7 +165,7 @@ def _make_part(file: str, windows: Mapping[tuple[str | None, int], Mapping[str, 
 
 
 def _whole(value: float | None) -> int | None:
-    """Return a whole number of requests, because `increase` estimates it, with decimals."""
+    """Round a number of requests, because `increase` estimates it, with decimals."""
     return None if value is None else round(value)
 
 
