@@ -496,7 +496,7 @@ IMPOSSIBLE = [
     ({"current_wave": 1, "health_check_deadline": at(100)}, "no node can have it"),
     ({"current_wave": 1, "health_check_deadline": at(180)}, "no node is in flight with it"),
     ({"canary_promoted": True}, "has no canaries"),
-    (counts(2, 6, 0), "does this happen"),
+    (counts(2, 6, 0), "worlds agrees with this"),
 ]
 
 
@@ -901,7 +901,7 @@ def test_observations_from_files_and_pipes(folder):
     revisions[revisions["time_s"] < 200].to_csv("seen.csv", index=False)
     assert call("forecast", "six.yaml", "--seen", "seen.csv").exit_code in (0, 3)
     refused = call("forecast", "six.yaml", "--seen", "seen.csv", "--seen", "1.json")
-    assert (refused.exit_code, "one table" in refused.stderr) == (2, True)
+    assert (refused.exit_code, "single table" in refused.stderr) == (2, True)
 
 
 def test_output_of_run_is_an_observation(folder):

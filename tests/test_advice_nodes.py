@@ -295,7 +295,7 @@ def test_who_may_be_skipped():
     assert sd.forecast(skipping, seen=table, **how).state == "in_progress"
     skipped = table.assign(status=table["status"].replace("pending", "skipped"))
     assert sd.forecast(skipping, seen=skipped, **how).state == "in_progress"
-    message = "row 2.status: skipped, but the scenario passes over no node"
+    message = "row 2.status: skipped, but the scenario never skips nodes"
     assert message in str(refused(sd.forecast, make(LINES), seen=skipped, **how))
     message = "row 2.position: missing, although a node was skipped"
     assert message in str(refused(sd.forecast, skipping, seen=skipped.drop(columns="position"), **how))
@@ -562,7 +562,7 @@ def test_a_straggler_is_matched_roughly_with_a_warning():
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             result = sd.forecast(scenario, seen=seen, at=late_s + 25, replications=50, engine="compiled")
-        assert any("are improbable are matched to" in str(each.message) for each in caught) == has_warning
+        assert any("times of improbable nodes are matched to" in str(each.message) for each in caught) == has_warning
         assert result.n_worlds
 
 

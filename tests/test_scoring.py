@@ -98,7 +98,7 @@ def test_damaged_files_are_named(tmp_path):
     problems = result.files.set_index("file")["problem"]
     assert sorted(problems.index) == ["cut-60.json", "newer-60.json", "other.json", "poorer-60.json"]
     assert "newer version of simdeploy ('9.0')" in problems["newer-60.json"]
-    assert "kept answer" in problems["other.json"]
+    assert "saved answer" in problems["other.json"]
     with pytest.raises(InputError, match="no such folder"):
         sd.score(tmp_path / "nowhere")
 

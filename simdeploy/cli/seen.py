@@ -55,7 +55,7 @@ def read_files(names: Sequence[str]) -> Any:
         content = read_content(name)
         if not isinstance(content, list | dict):
             if len(names) > 1:
-                raise click.UsageError("--seen takes one table, and nothing beside it")
+                raise click.UsageError("--seen takes a single table, without other files")
             return content
         looks += content if isinstance(content, list) else [content]
     return looks[0] if len(looks) == 1 else looks

@@ -170,7 +170,8 @@ def _describe_switches(study: Study) -> str:
     used = study.policies.values() if study.policies else study.scenario.policies.values()
     with_switches = [policy.name for policy in map(study.scenario.policy, used) if policy.orchestrator is not None]
     text = describe_orchestrator(study.scenario.orchestrator)
-    return f"{text}; its own for {', '.join(with_switches)}" if with_switches else text
+    have = "has its" if len(with_switches) == 1 else "have their"
+    return f"{text}; {', '.join(with_switches)} {have} own" if with_switches else text
 
 
 def _finish(ctx: click.Context, finding: Finding) -> None:

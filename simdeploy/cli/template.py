@@ -71,7 +71,7 @@ _ZONES = 3
 def write_scenario(file: PurePath, nodes: int, requests: float, percent_defective: float) -> str:
     """Return the text of a scenario with two policies."""
     head = f"""\
-# What is marked "assumed" is plausible, not yours: put in what you know of your fleet. Then try
+# Values marked "assumed" are plausible guesses: replace them with what you know of your fleet. Then try
 #   simdeploy compare {shlex.quote(printable(str(file)))}
 # Further keys: docs/scenario-file.md."""
     probability = float(f"{percent_defective / 100:.10g}")
@@ -120,7 +120,7 @@ def write_template(imported: PolicyImport, file: str) -> str:
     name = _name(PurePath(file).name.partition(".")[0], imported.kind)
     notes = "\n".join(f"  # {printable(str(note))}" for note in imported.notes)
     text = _TEMPLATE.format(
-        head=f"# Made from {printable(file)} ({imported.kind}). What it doesn't say is assumed: put in what you know of your fleet.",
+        head=f"# Made from {printable(file)} ({imported.kind}). What it doesn't state is assumed: replace it with what you know of your fleet.",
         name=_scalar(name),
         nodes=imported.nodes,
         zones=_write_zones(imported, imported.nodes),

@@ -55,7 +55,7 @@ def is_whole(value: object, least: int = 0, most: float = math.inf) -> TypeGuard
 
 
 def whole_problems(least: int, most: float = math.inf, /, **numbers: object) -> list[Problem]:
-    """Return a problem for each argument that is no whole number within these bounds.
+    """Return a problem for each argument that is not a whole number within these bounds.
 
     Examples
     --------
@@ -71,7 +71,7 @@ def whole_problems(least: int, most: float = math.inf, /, **numbers: object) -> 
 
 
 def require_keys(vary: object) -> None:
-    """Raise `InputError` for what is no mapping from keys to values."""
+    """Raise `InputError` unless `vary` is a mapping from keys to values."""
     if not isinstance(vary, Mapping) or not all(isinstance(key, str) for key in vary):
         allowed = 'a mapping from keys to values, such as {"max_failed_nodes": [0, 5]}'
         raise InputError(Problem("no keys to vary", ("vary",), found=shorten(vary), allowed=allowed))

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from simdeploy.experiments.campaign import Campaign
     from simdeploy.scenario import Scenario
 
-# Names of the folders of each kind, in the store of a sweep; in one of several sweeps, with the name of each before them.
+# Names of the folders of kinds in the store of a sweep; in that of several sweeps, after the name of each.
 OF_ONE_SWEEP = r"kind-\d{2,}"
 FOLDERS = rf"(.+-|){OF_ONE_SWEEP}"
 

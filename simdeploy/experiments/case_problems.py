@@ -38,7 +38,7 @@ class CaseProblems:
     def list_problems(self, n_cases: int, points: Points) -> list[Problem]:
         """Return the problems, with the number of cases and the first one unless a single value is the cause."""
         counts = [np.bincount(column) for column in points.index.T]
-        # Of several values: what differs only in what was found is one.
+        # Problems without a single cause are merged if they differ only in the value found.
         groups: dict[tuple[Problem, bool], dict[Problem, list[int]]] = {}
         for problem, cases in self.cases.items():
             is_clear = len(cases) == n_cases or _has_one_cause(cases, points, counts)
@@ -87,7 +87,7 @@ def _shown(values: Sequence[str]) -> str | None:
 
 
 def _has_one_cause(cases: Sequence[int], points: Points, counts: Sequence[np.ndarray]) -> bool:
-    """Return whether the cases are all that have some value."""
+    """Return whether the cases are exactly those with one value of one key."""
     affected = np.unique(np.array(cases) % len(points))
     return any(
         len(affected) == count[column[affected[0]]] and len(set(column[affected])) == 1

@@ -27,7 +27,7 @@ _RELEASE = f"{FACTOR_PREFIX}release"
 
 # Decimal digits of a probability; smaller differences may be rounding errors.
 _DIGITS = 12
-# The least worlds of a kind that show how its values vary.
+# The fewest worlds of a kind that show how its values vary.
 _FEWEST = 2
 
 

@@ -138,7 +138,7 @@ def _join(folder: Path, begun: Sequence[tuple[Path, store.StoredTable]]) -> Stor
         first = question["first_replication"]
         (scenario,) = question["scenario"].values()
         kind = scenario["kind"]
-        kinds.names.index(kind)  # is one of them
+        kinds.names.index(kind)  # raises if it isn't one of them
         parts.append((kind, range(first, first + question["replications"]), table))
         part = place.name.rpartition("kind-")[0]
         expected |= {(part, name): name for name in question.get("worlds", {})}
@@ -164,7 +164,7 @@ def _join(folder: Path, begun: Sequence[tuple[Path, store.StoredTable]]) -> Stor
 
 
 def _without_worlds(question: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is simulated in all worlds alike: folders that differ in it are no single table."""
+    """Return the part of a question that all worlds share; folders that differ in it are not a single table."""
     of_all = {key: question.get(key) for key in ("policies", "vary", "design", "seed", "switches")}
     scenarios = {name: {**scenario, "kind": None} for name, scenario in question["scenario"].items()}
     return {**of_all, "scenario": scenarios}

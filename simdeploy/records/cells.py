@@ -132,7 +132,7 @@ class Rows:
         if not without or not any(n_with for _, n_with in self._offsets.values()):
             return None
         columns = ", ".join(f"{shorten(name)} ({plural(n, 'row')})" for name, n in without.items())
-        return printable(f"times without an offset are taken for UTC, others have one: {columns}")
+        return printable(f"times without an offset are assumed to be UTC, although others have one: {columns}")
 
     def refuse(self, bad: Array, field: str, message: str, **more: Any) -> None:
         """Record rows that can't be used."""

@@ -122,7 +122,7 @@ def _read_parquet(data: bytes, file: str) -> RawTable:
         table.validate(full=True)
     except (OSError, LookupError, ValueError, pa.ArrowException) as error:
         reason = " ".join(str(error).split())
-        raise InputError(Problem(f"not a sound Parquet file: {printable(reason)}", file=file)) from None
+        raise InputError(Problem(f"not a valid Parquet file: {printable(reason)}", file=file)) from None
     _check_names(table.column_names, file, None)
     columns = {name: _without_zone(column) for name, column in zip(table.column_names, table.columns, strict=True)}
     return RawTable(columns, table.num_rows, lambda _: None)

@@ -171,7 +171,7 @@ def _in_seconds(frame: pd.DataFrame, name: str, part: Part, starts: pd.Series) -
         seconds[f"{time}_s"] = np.where(np.isnat(values) | np.isnat(start), np.nan, passed)
     frame = frame.drop(columns=instants).assign(**seconds)
     if is_without.any():
-        part.drop(frame.loc[is_without, ROW], "no start of its rollout is known, and no dispatch")
+        part.drop(frame.loc[is_without, ROW], "neither start nor dispatch of its rollout is known")
         frame = frame[~is_without]
     return frame
 

@@ -85,7 +85,7 @@ class Column:
     scale: Scale | Measure | str = NO_SCALE
     below: str = ""  # a column of text for a second line in each cell
     is_optional: bool = False  # whether to leave the column out if it is blank in all rows
-    is_rate: bool = False  # whether an estimate is a rate, as that of a measure may be: without width, it is exact
+    is_rate: bool = False  # whether an estimate is a rate (known if `scale` is a measure): exact without a width
 
 
 def make_table(

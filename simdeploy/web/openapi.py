@@ -40,7 +40,7 @@ _REFUSALS = {
     409: "It is impossible in the present state, or in this scenario.",
     413: "The body is too large.",
     415: "The body is not JSON.",
-    429: "There are as many deployments as the service keeps.",
+    429: "The service keeps no more deployments.",
     500: "The deployment could not be simulated further.",
     503: "The simulation is behind its clock.",
 }
@@ -84,7 +84,7 @@ def describe_api() -> dict[str, Any]:
                 "title": {"type": "string"},
                 "status": {"type": "integer"},
                 "detail": {"type": "string"},
-                "problems": {"type": "array", "items": {"type": "string"}, "description": "All that is wrong."},
+                "problems": {"type": "array", "items": {"type": "string"}, "description": "All problems."},
             },
             "title",
             "status",
@@ -118,7 +118,7 @@ def describe_api() -> dict[str, Any]:
 
 def _create() -> dict[str, Any]:
     create = _operation(
-        "create", "Begin a deployment with a fleet of its own.", {201: "DeploymentBody"}, 400, 409, 413, 415, 429
+        "create", "Begin a deployment, which gets its own fleet.", {201: "DeploymentBody"}, 400, 409, 413, 415, 429
     )
     location = {"description": "Path of the deployment.", "schema": {"type": "string"}, "required": True}
     create["responses"]["201"]["headers"] = {"Location": location}
@@ -145,8 +145,8 @@ def _operation(
         content = {PROBLEM_JSON: {"schema": _ref("Problem")}}
         responses[str(status)] = {"description": _REFUSALS[status], "content": content}
     parameters = [
-        _query("offset", 0, 0, MOST_OFFSET, "How many to leave out."),
-        _query("limit", LIMIT, 1, MOST_LISTED, "How many to return at most."),
+        _query("offset", 0, 0, MOST_OFFSET, "Number of deployments to skip."),
+        _query("limit", LIMIT, 1, MOST_LISTED, "Maximum number of deployments to return."),
     ]
     return {
         "operationId": name,

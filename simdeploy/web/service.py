@@ -170,7 +170,7 @@ class Service:
         Refused
             If the policy is impossible in the scenario.
         Full
-            If there are as many deployments as the service keeps.
+            If the service keeps no more deployments.
         """
         document = read_request(body)
         if len(self._entries) >= self._most:
@@ -310,8 +310,10 @@ def _beyond_api(raw: Any) -> Sequence[Problem]:
     path: Path = (key, "spec")
     health_check = spec.get("health_check")
     if "dialect" in spec:
-        problems.append(Problem("not in a request", (*path, "dialect"), hint=f"the key around it says it: {WRAPPED}"))
+        problems.append(
+            Problem("not in a request", (*path, "dialect"), hint=f"the key around it states the dialect: {WRAPPED}")
+        )
     if isinstance(health_check, Mapping) and "gate" in health_check:
         hint = "put the policy into the scenario"
-        problems.append(Problem("a gate is beyond the API", (*path, "health_check", "gate"), hint=hint))
+        problems.append(Problem("the API has no gates", (*path, "health_check", "gate"), hint=hint))
     return problems

@@ -27,7 +27,7 @@ n6,,60,120,,
     assert (outages["to"] - outages["from"])[0] == pd.Timedelta("5min")
     assert outages["from"].isna().tolist() == [False, False, True]
     assert records.dropped[["line", "rows", "reason"]].to_numpy().tolist() == [
-        [pd.NA, 0, "times without an offset are taken for UTC, others have one: 'from' (1 row)"],
+        [pd.NA, 0, "times without an offset are assumed to be UTC, although others have one: 'from' (1 row)"],
         [8, 1, "neither a node nor a zone"],
         [10, 1, "from: not a time (found '60'); allowed: a time such as 2026-03-02T08:00:00Z"],
         [6, 1, "ends before it begins"],

@@ -111,7 +111,7 @@ def _change(folder, **changes):
     [
         (lambda folder: (folder / "nodes.parquet").unlink(), "nodes.parquet: can't be read: No such file"),
         (lambda folder: (folder / "nodes.csv").write_text("a,b\n1,2\n"), "both nodes.parquet and nodes.csv"),
-        (lambda folder: (folder / "windows.parquet").write_bytes(b"PAR1 no more"), "not a sound Parquet file"),
+        (lambda folder: (folder / "windows.parquet").write_bytes(b"PAR1 no more"), "not a valid Parquet file"),
         (
             lambda folder: (folder / "rollout.json").write_text('{"policy": "x"}'),
             "record: no record of a rollout; it was written by an older",
@@ -158,7 +158,7 @@ def test_flipped_bits_are_found(tmp_path):
     content = bytearray(file.read_bytes())
     content[80] ^= 1
     file.write_bytes(bytes(content))
-    with pytest.raises(InputError, match=r"nodes.parquet: not a sound Parquet file: .*CRC"):
+    with pytest.raises(InputError, match=r"nodes.parquet: not a valid Parquet file: .*CRC"):
         read_records(tmp_path)
 
 

@@ -135,7 +135,7 @@ def test_times_of_two_clocks_are_noted(dispatched, started, noted, tmp_path):
     """If only some timestamps have an offset, the others, taken for UTC, are named. [contract]"""
     rows = [f"{node},{dispatched},{started}\n" for node in "ab"]
     (tmp_path / "n.csv").write_text("".join(["node,dispatched_at,started_at\n", *rows]))
-    message = "times without an offset are taken for UTC, others have one: "
+    message = "times without an offset are assumed to be UTC, although others have one: "
     assert dropped(read_records(tmp_path / "n.csv")) == [(None, 0, f"{message}{columns}") for columns in noted]
 
 
@@ -242,7 +242,7 @@ wed,b,2026-03-04T08:00:50.25Z,10,0,,0
     assert dropped(records) == [
         (2, 1, "error_rate: out of range (found 2.0); allowed: a number from 0 to 1"),
         (3, 1, "failed_requests: more than requests"),
-        (5, 1, "no start of its rollout is known, and no dispatch"),
+        (5, 1, "neither start nor dispatch of its rollout is known"),
     ]
 
 
@@ -271,8 +271,8 @@ def test_tables_of_records_read_as_they_were(tmp_path):
         ({"a.csv": "node,node\na,3\n"}, "a.csv:1: two columns of the same name \\(found 'node'\\)"),
         ({"a.csv": "node,started_at_s\na,x\n"}, "no usable records\n.*a.csv:2: started_at_s: not a time .*found 1 row[)]"),
         ({"a.csv": "node,started_at_s\n"}, "no usable records; no file has a row"),
-        ({"a.csv": "rollout,node,ended,requests\nr,a,2026-03-02T08:00:00Z,5\n"}, "no usable records\n.*a.csv:2: no start of its rollout is known"),
-        ({"a.csv": "node,started_at\na,2026-03-02T08:00:00Z\n"}, "no usable records\n.*a.csv:2: no start of its rollout is known"),
+        ({"a.csv": "rollout,node,ended,requests\nr,a,2026-03-02T08:00:00Z,5\n"}, "no usable records\n.*a.csv:2: neither start nor dispatch of its rollout is known"),
+        ({"a.csv": "node,started_at\na,2026-03-02T08:00:00Z\n"}, "no usable records\n.*a.csv:2: neither start nor dispatch of its rollout is known"),
         ({"a.csv": "PK\x03\x04"}, "a.csv: compressed \\(zip, as spreadsheets are\\); unpack it first"),
         ({"a.csv": "node,started_at_s\na,1772438400000\n"}, "too long after the start .*map Unix times to started_at"),
         ({"a.json": '{"apiVersion": "v1", "kind": "Pod", "spec": {}}'}, "a.json: no kind of records \\(found an object with apiVersion, kind, spec\\)"),

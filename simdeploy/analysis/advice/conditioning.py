@@ -187,7 +187,7 @@ def _warn_of_width(table: NodeTable) -> None:
     """Warn if the least probable times are matched only roughly."""
     widest_s = float(table.slack_ns.max()) / NS_PER_S
     if widest_s > _ROUGH_S:
-        warn_user(f"instants of nodes that are improbable are matched to {widest_s:.0f} s instead of half a second")
+        warn_user(f"the times of improbable nodes are matched to {widest_s:.0f} s instead of half a second")
 
 
 def _with_acts(scenario: Scenario, seen: Seen, plan: Plan) -> Scenario:
@@ -211,9 +211,9 @@ def _weigh(pieces: list[Found], why_tried: str) -> tuple[OfKind, ...]:
         n_tried = sum(each.n_tried for each in pieces)
         hint = "does the scenario describe this fleet?"
         if why_tried:
-            better = "give a table of nodes" if WITHOUT_TABLE in why_tried else "see less"
-            hint = f"whole worlds were tried because of {why_tried}; leave out instants, or {better}"
-        message = f"in none of {n_tried:,} worlds does this happen"
+            better = "a table of nodes" if WITHOUT_TABLE in why_tried else "fields"
+            hint = f"whole worlds were tried because of {why_tried}; give fewer timestamps, or {better}"
+        message = f"none of {n_tried:,} worlds agrees with this"
         raise InputError(Problem(message, ("seen",), hint=hint))
     by_kind, lost, kept = [], 0.0, 0.0
     for each in pieces:
@@ -223,6 +223,6 @@ def _weigh(pieces: list[Found], why_tried: str) -> tuple[OfKind, ...]:
         lost += scale * float(np.exp(each.lost - best).sum())
         kept += float(weights.sum())
     if lost > _MOST_LOST * (lost + kept):
-        message = "what was seen is too improbable for worlds to be drawn"
-        raise InputError(Problem(message, ("seen",), hint="leave out instants"))
+        message = "what was seen is too improbable to find worlds in which it happens"
+        raise InputError(Problem(message, ("seen",), hint="give fewer timestamps"))
     return tuple(by_kind)

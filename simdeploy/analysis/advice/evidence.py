@@ -115,7 +115,7 @@ def _read_total(plan: Plan, seen: Seen, row: Mapping[str, Any], problems: RowPro
     if wave is not None:
         is_one = not isinstance(wave, bool) and isinstance(wave, int | float) and wave in range(1, len(plan.sizes) + 1)
         if not is_one or row["version"] == "old":
-            message = "no such wave" if not is_one else "nodes on the old version are of no wave"
+            message = "no such wave" if not is_one else "nodes on the old version have no wave"
             problems.add(number, "wave", message, wave, f"1 to {len(plan.sizes)}")
             wave = None
     return Total(

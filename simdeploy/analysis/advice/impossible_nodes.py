@@ -75,7 +75,7 @@ def _check_passed_over(scenario: Scenario, policy: ScenarioPolicy, plan: Plan, t
     if not any(each.may_be_unreachable for each in scenario.fleet.behaviours):
         what = "fail"
     if what != "skip" and (table.status == SKIPPED).any():
-        message = "skipped, but the scenario passes over no node"
+        message = "skipped, but the scenario never skips nodes"
         allowed = "orchestrator.unreachable_nodes: skip, of nodes that crash or go offline"
         yield _node_problem(table, int(np.argmax(table.status == SKIPPED)), "status", message, allowed=allowed)
     # Waves wait for nodes that are waited for.

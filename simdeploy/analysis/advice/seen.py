@@ -288,7 +288,7 @@ def _find_start(statuses: Sequence[_Status]) -> int:
     if not created:
         raise InputError(_impossible("created_at", "missing", None, "the RFC 3339 time at which the rollout started"))
     if len(created) > 1:
-        raise InputError(Problem("several times of creation", ("seen", "status", "created_at")))
+        raise InputError(Problem("several creation times", ("seen", "status", "created_at")))
     return created.pop()
 
 

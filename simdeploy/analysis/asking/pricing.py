@@ -103,7 +103,9 @@ def find_prices(measure: Measure, costs: Costs | None) -> dict[str, float]:
 
 
 def is_never_negative(measure: Measure, costs: Costs | None, *, goes_down: bool, sheds: bool) -> bool:
-    """Return whether a measure is never negative. `goes_down` and `sheds`: whether nodes go down, or requests are shed, without a rollout.
+    """Return whether a measure is a mean of values that are never negative.
+
+    `goes_down` and `sheds` are whether nodes go down, or requests are shed, even without a rollout.
 
     Examples
     --------

@@ -39,8 +39,8 @@ def read_requirements(
 ) -> tuple[Requirement, ...]:
     """Return requirements without duplicates, parsed if they are text; the scenario's own for None.
 
-    With a `scenario`, kinds of release and costs are checked; with a type of deployment, requirements of which no rollout has a
-    value are refused. Requirements of other policies than `policies` (default: the scenario's) are left out. An `InputError` lists
+    With a `scenario`, kinds of release and costs are checked; with a type of deployment (`type_`), requirements are refused if no
+    rollout has a value. Requirements of other policies than `policies` (default: the scenario's) are left out. An `InputError` lists
     all problems, with paths such as ``requirements[0]``.
 
     Examples

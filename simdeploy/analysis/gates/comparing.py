@@ -66,7 +66,7 @@ def compare_gates(
         false alarms does not hold because error rates vary between nodes.
     sizes : iterable of float, optional
         Error rates that a release adds, as fractions; 0, a good release, is always included. By default from 0 to four
-        times the policy's `max_error_rate`, including the error rates of the scenario's defects.
+        times the policy's `max_error_rate`, and the error rates of the scenario's defects.
     replications : int or range, default 1000
         Replications of each gate at each size.
     confidence_level : float, default 0.95

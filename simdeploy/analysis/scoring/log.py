@@ -110,7 +110,7 @@ def read_log(folder: str | os.PathLike[str]) -> tuple[list[Entry], dict[str, str
         except InputError as error:
             damaged[file.name] = error.problems[0].message
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            damaged[file.name] = f"not a kept answer: {type(error).__name__} {shorten(str(error))}"
+            damaged[file.name] = f"not a saved answer: {type(error).__name__} {shorten(str(error))}"
     return entries, damaged
 
 
