@@ -23,7 +23,7 @@ def command(study: Study, *, vary: tuple[str, ...]) -> Finding:
     """Find the conditions under which a policy breaks.
 
     Varies factors of SCENARIO. A world breaks if the policy misses a requirement there. Prints the ranges of factors (a box) in which
-    most worlds break, the fraction of worlds in the box that break, and the fraction of breaking worlds that are in it. Both
+    worlds break most often, the fraction of worlds in the box that break, and the fraction of breaking worlds that are in it. Both
     fractions are from other worlds than those that found the box.
     """
     from simdeploy.analysis import discover

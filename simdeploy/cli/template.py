@@ -120,7 +120,8 @@ def write_template(imported: PolicyImport, file: str) -> str:
     name = _name(PurePath(file).name.partition(".")[0], imported.kind)
     notes = "\n".join(f"  # {printable(str(note))}" for note in imported.notes)
     text = _TEMPLATE.format(
-        head=f"# Made from {printable(file)} ({imported.kind}). What it doesn't state is assumed: replace it with what you know of your fleet.",
+        head=f"# Made from {printable(file)} ({imported.kind}). What it doesn't state is assumed: replace it with what you "
+        "know of your fleet.",
         name=_scalar(name),
         nodes=imported.nodes,
         zones=_write_zones(imported, imported.nodes),

@@ -32,7 +32,7 @@ _LAST, _CUT_LAST, _SEVERAL = 2, 4, 8
 
 _LONG_ENOUGH = 1 / 32  # of a span's time: longer times may be extrapolated, because workers wait meanwhile
 _SHARES_NOTHING = 1 / 2  # of the cost of earlier policies: if one more costs this much, policies share nothing
-_VISIBLE = 1 / 8  # of a span's time: larger increases are more than noise of the clock
+_VISIBLE = 1 / 8  # of the last time measured: larger increases are more than noise of the clock
 _LOSS = 0.15  # acceptable relative increase of a cell's cost in spans of few policies
 
 

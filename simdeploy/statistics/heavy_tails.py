@@ -18,7 +18,7 @@ _BEYOND = 5
 _MOST_SIGMA = 2.5
 # Added to sigma after division by the number of values, because small samples underestimate it.
 _OF_FEW = 8.0
-# If the sigmas from both quantiles differ by more (the second number over n is added), the law is another one, for example bimodal.
+# If the sigmas from both quantiles differ by more (the second number over sqrt(n) is added), the law is another one, for example bimodal.
 _APART, _APART_OF_FEW = 0.3, 6.0
 _FEWEST = 10
 # This many values show the shape of a law well enough.

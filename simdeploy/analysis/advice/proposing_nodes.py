@@ -288,7 +288,7 @@ class NodeGuide:
 
 
 def widen(table: NodeTable, guides: Sequence[NodeGuide]) -> NodeTable:
-    """Return a table with wider tolerances for nodes that are improbable under every kind of release, so that they can be found."""
+    """Return a table with wider tolerances for nodes that are improbable under a likely kind of release, so that they can be found."""
     most = max(guide.log_likelihood for guide in guides)
     likely = [guide.hardest for guide in guides if guide.log_likelihood >= most + _LOG_LIKELY]
     hardest = np.min(likely, axis=0) / _GUIDE_SLACK if likely else np.zeros(0)

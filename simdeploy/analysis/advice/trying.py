@@ -231,7 +231,7 @@ def find_tries(seed, supply, tries, nodes, seen, slowdown, failures, law):
     first_tries = np.full(len(numbers), -1, np.int64)
     even_ahead, odd_ahead = np.empty(_BATCH, np.uint64), np.empty(_BATCH, np.uint64)
     highest, hits = np.zeros(_BATCH, np.uint64), np.empty(_BATCH, np.int64)
-    # The chance of a healthy window at worst: if all windows are below it, the node runs as soon as it can.
+    # The least chance of a healthy window: if the numbers of all windows are below it, the node runs as soon as it can.
     surely_healthy = 1.0
     for part in range(len(healthy_table)):
         for window in range(min(rule[4], healthy_table.shape[2])):

@@ -19,7 +19,7 @@ _MOST_ROUNDS = 3
 _WORTH_IT = 1.3
 # Largest standard error of the mean weight in a pilot, so that the estimate contains enough of the draws with the most weight.
 _MOST_ERROR = 0.25
-# Exponents of its factors with which a tilt that is too strong is weakened.
+# A tilt that is too strong is weakened in steps, by raising its factors to this power.
 _WEAKER = 0.85
 _MOST_WEAKENINGS = 15
 
