@@ -276,7 +276,7 @@ class Rows:
         if times is not None and times.seconds is not None:
             column = self.find(f"{ours}_s") or self.find(ours) or ours
             is_known = ~np.isnan(times.seconds)
-            self.refuse(is_known, column, "not a time of day", allowed="timestamps, or Unix times")
+            self.refuse(is_known, column, "not a timestamp", allowed="timestamps, or Unix times")
         return None if times is None else times.instants
 
     def _unix(self, theirs: str, numbers: Array, bad: Array) -> Times:

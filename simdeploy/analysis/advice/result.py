@@ -69,8 +69,8 @@ class Forecast(Result):
     is_trusted : bool
         Whether there are at least 100 effective worlds.
     why_tried : str
-        Why whole worlds were tried (``"traffic"``), or each node by itself (``"crashes, node by node"``); empty if chances are from the laws
-        of nodes.
+        Why whole worlds were tried (``"traffic"``), or each node by itself (``"crashes, node by node"``); empty if neither was necessary,
+        because the distribution of each node's verdict is known.
     confidence_level : float
         Of each interval separately.
     computed_under : dict
@@ -94,7 +94,7 @@ class Forecast(Result):
 
     @property
     def way(self) -> Way:
-        """How worlds were found: from the laws of nodes, by trying each node by itself, or by trying whole worlds."""
+        """How worlds were found: from the distributions of nodes' verdicts, by trying each node by itself, or by trying whole worlds."""
         if self.why_tried.endswith(NODE_BY_NODE):
             return "nodes"
         return "worlds" if self.why_tried else "laws"

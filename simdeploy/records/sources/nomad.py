@@ -169,7 +169,7 @@ def _started_task(task: Fields, until_ns: int | None) -> int | None:
 
 
 def _restarts(tasks: Sequence[Fields], until_ns: int | None) -> int | None:
-    """Return how often tasks were restarted before the verdict; None if unknown because of later restarts."""
+    """Return the most restarts of a task before the verdict; None if unknown because of later restarts."""
     counts = [task.whole("Restarts") or 0 for task in tasks]
     last = [task.time("LastRestart") for task in tasks]
     if until_ns is not None and any(time is not None and time > until_ns for time in last):
