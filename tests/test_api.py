@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -331,10 +332,11 @@ WRONG = [
     (("spec", "max_parallel"), "true", "not a whole number"),
     (("spec", "max_parallel"), '"5"', "not a whole number"),
     (("spec", "max_parallel"), "10000001", "too large"),
-    (("spec", "canary_count"), "1e9", "not a whole number"),
+    (("spec", "canary_count"), "1e9", "too large"),
     (("spec", "canary_percent"), "101", "from 0 to 100"),
     (("spec", "canary_percent"), "0.5", "not a whole number"),
     (("spec", "canary_percent"), '"5%"', "write 5"),
+    (("spec", "canary_percent"), '"2.5%"', "not a whole number"),
     (("spec", "auto_promote"), "1", "not a boolean"),
     (("spec", "auto_promote"), '"true"', "not a boolean"),
     (("spec", "no_auto_rollback"), "0", "not a boolean"),
@@ -343,6 +345,7 @@ WRONG = [
     (("spec", "max_failed_nodes_percent"), "100.5", "write 10 for 10 %"),
     (("spec", "max_failed_nodes_percent"), "-0.1", "negative"),
     (("spec", "max_failed_nodes_percent"), "true", "not a number"),
+    (("spec", "max_failed_nodes_percent"), '"150%"', "not a number"),
     (("spec", "health_check"), '"5m"', "not a group of keys"),
     (("spec", "health_check"), "[]", "not a group of keys"),
     ((*CHECK, "deadline"), '"5 m"', "not a duration"),
@@ -379,13 +382,14 @@ WRONG = [
 
 @pytest.mark.parametrize(("path", "value", "message"), WRONG)
 def test_a_wrong_value_is_one_problem_at_its_line(path: tuple[str, ...], value: str, message: str) -> None:
-    """Each wrong value gives one problem with path, line and reason. [contract]"""
+    """Each wrong value gives one problem with path, line and reason; a number in its hint is valid. [contract]"""
     body = json.loads(json.dumps(FULL))
     spot = body["deployment"]
     for key in path[:-1]:
         spot = spot[key]
     spot[path[-1]] = "@"
-    text = json.dumps(body, indent=1).replace('"@"', value)
+    around = json.dumps(body, indent=1)
+    text = around.replace('"@"', value)
     if not message:
         assert parse_deployment(text).warnings == ()
         return
@@ -394,6 +398,8 @@ def test_a_wrong_value_is_one_problem_at_its_line(path: tuple[str, ...], value: 
     assert problem.line == next(n for n, line in enumerate(text.splitlines(), 1) if f'"{path[-1]}": {value}' in line)
     assert message in str(problem)
     assert problem.file == "f.json"
+    if suggested := re.fullmatch(r"write ([0-9.]+)", problem.hint or ""):
+        parse_deployment(around.replace('"@"', suggested[1]))
 
 
 def test_all_problems_are_reported_at_once_in_the_order_of_the_text() -> None:

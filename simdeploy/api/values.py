@@ -90,17 +90,20 @@ def _in_range(number: float, low: int, high: int) -> None:
         raise Refused("too large")
 
 
-def _percent_hint(value: object, whole: int) -> str | None:
-    """Say how to write a percentage such as "5%" if 100 % are `whole`."""
+def _percent_hint(value: object, high: int) -> str | None:
+    """Say how to write a percentage such as "5%" if 100 % are `high`, the largest valid number."""
     if isinstance(value, str) and len(value) < 9 and re.fullmatch(r"[0-9]+(\.[0-9]+)? ?%", value):
-        return f"write {float(value.rstrip('% ')) * whole / 100:g}"
+        number = float(value.rstrip("% ")) * high / 100
+        return f"write {number:g}" if number <= high else None
     return None
 
 
 def _whole_kind(low: int, high: int, allowed: str, *, is_percent: bool = False) -> Kind:
     def read(value: object) -> int:
-        if is_percent and (hint := _percent_hint(value, high)):
+        if is_percent and (hint := _percent_hint(value, high)) and "." not in str(value):
             raise Refused("not a whole number", hint)
+        if isinstance(value, float):
+            _in_range(value, low, high)  # so that no hint writes a number out of range
         number = _whole(value)
         _in_range(number, low, high)
         return number
