@@ -165,7 +165,7 @@ def test_a_scenario_keeps_its_records(tmp_path):
     [
         (
             {"fleet.nodes": 9},
-            "fleet.nodes: must be the number of nodes of all rollouts on record .found 9, but a rollout of 10 nodes",
+            "fleet.nodes: must be the number of nodes of all rollouts on record .found 9, but a rollout has 10.",
         ),
         ({"fleet.order": "random"}, "fleet.order: not allowed beside `records`"),
         ({"fleet.crash": {"up": "24h", "repair": "1h"}}, "fleet.crash: not allowed beside `records`"),
@@ -242,7 +242,7 @@ def test_unsupported_questions(scenario):
     """Rollouts on record have no probabilities to change; and some policies can't be answered from them. [contract]"""
     with pytest.raises(InputError, match="can't be changed"):
         scenario.tilted({"start_failure": 2})
-    with pytest.raises(InputError, match="none that are rare"):
+    with pytest.raises(InputError, match="rare events can't be estimated"):
         simdeploy.estimate_rare(scenario, event="failed_nodes >= 2", method="splitting", levels={"failed_nodes": [1]})
     gate = {**rolling(), "health_check": {**CHECK, "gate": {"kind": "baseline"}}}
     with pytest.raises(InputError, match=r"rollout.0.health_check.gate: compares with nodes on the old version"):

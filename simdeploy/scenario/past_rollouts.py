@@ -47,7 +47,7 @@ def past_problems(
     """List keys that contradict rollouts on record, or can't be combined with them."""
     sizes = {len(history.nodes) for history in past.histories} - {fleet.nodes}
     if sizes:
-        found = f"{fleet.nodes:,}, but a rollout of {min(sizes):,} nodes"
+        found = f"{fleet.nodes:,}, but a rollout has {min(sizes):,}"
         yield Problem("must be the number of nodes of all rollouts on record", ("fleet", "nodes"), found=found)
     places: list[tuple[str | int, ...]] = [(), *(("classes", number) for number in range(len(fleet.classes)))]
     for place, behaviour in zip(places, fleet.behaviours, strict=True):
@@ -61,7 +61,7 @@ def past_problems(
         yield Problem("not allowed beside `records`, which have people's actions", ("operator", "script"))
     types = {history.rollout["type"] or "update" for history in past.histories} - {deployment_type}
     if types:
-        found = f"{deployment_type}, but a rollout of type {min(types)}"
+        found = f"{deployment_type}, but a rollout has type {min(types)}"
         yield Problem("must be the type of all rollouts on record", ("deployment", "type"), found=found)
     kinds = [find_kind(history, release) for history in past.histories]
     if None in kinds and release:
