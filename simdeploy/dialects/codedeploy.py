@@ -1,5 +1,5 @@
-"""AWS CodeDeploy: a deployment configuration, as the API's JSON or as a resource of a CloudFormation template, or what a function of AWS
-SAM prefers.
+"""AWS CodeDeploy: a deployment configuration, as the API's JSON or as a resource of a CloudFormation template; or the deployment
+preference of a function of AWS SAM.
 
 On servers one number sets both pace and tolerance: the minimum of healthy hosts. CodeDeploy updates as many hosts at once as are
 healthy beyond that minimum, and failed hosts are not healthy. So every failure slows the rollout down, and it fails when no
@@ -47,8 +47,9 @@ def recognises(source: Source) -> bool:
 
 
 def read(reading: Reading) -> PolicyImport:
-    """Read a configuration; in a template the one that the variable `config` names, or the first. Without any, read what the function
-    prefers that the variable `function` names, or the first.
+    """Read a configuration: in a template the one that the variable `config` names, or the first.
+
+    Without any, read the preference of the function that the variable `function` names, or of the first.
     """
     for document in reading.source.groups:
         functions = _find_functions(document)
@@ -272,7 +273,7 @@ def _shift(kind: str | None, percent: int, minutes: int) -> dict[str, Any]:
 
 
 def _find_functions(document: Document) -> dict[str, dict[str, Any]]:
-    """Return what each function prefers, by name; what is given for all functions counts where it prefers nothing else."""
+    """Return the deployment preferences of functions, by name; `Globals` has the keys that a function leaves out."""
     template, shared = document.data, document.data
     for key in ("Globals", "Function", "DeploymentPreference"):
         shared = shared.get(key) if isinstance(shared, dict) else None
@@ -295,7 +296,7 @@ def _read_function(reading: Reading, document: Document, preferences: dict[str, 
     policy = {"strategy": "rolling", **_read_type(preference)}
     preference.no_counterparts(dict.fromkeys(("alarms", "hooks"), _ALARMS))
     preference.note_rest()
-    reading.note("autoRollbackConfiguration", "exact", "not given: SAM has the last version deployed after a failure")
+    reading.note("autoRollbackConfiguration", "exact", "not given: SAM deploys the last version again after a failure")
     policy["health_check"] = _assume_deadline(reading)
     return reading.finish(policy, {"pacing": "barrier", "on_failure": "rollback"}, nodes=reading.nodes(None))
 
