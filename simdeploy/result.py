@@ -55,9 +55,8 @@ class Columns:
     dtypes: Mapping[str, str]  # by the names of the columns that are always present
     # Whether there are further columns, such as the factors of a sweep: a document states the types of all.
     has_more: bool = False
-    words: Mapping[str, Any] = field(
-        default_factory=dict
-    )  # by column with a fixed set of words, such as verdicts: its words
+    # By column with a fixed set of words, such as verdicts: its words.
+    words: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

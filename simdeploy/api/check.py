@@ -154,7 +154,7 @@ def unknown_keys(value: WireObject) -> list[Problem]:
 
 
 def build(model: type[W], raw: Mapping[str, Any]) -> tuple[W | None, list[Problem]]:
-    """Build an object from a mapping, ignoring unknown keys, with one problem per bad value or missing key."""
+    """Build an object from a mapping, keeping unknown keys; return one problem per bad value or missing key."""
     try:
         return model.model_validate(_plain(raw)), []
     except ValidationError as error:

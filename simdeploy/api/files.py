@@ -59,7 +59,7 @@ def read_bytes(
     """
     file = os.fspath(path)
     try:
-        # The resolved path is opened without following links, so a link created after the check can't lead outside.
+        # The resolved path is opened without following a link that has replaced the file since the check.
         target, flags = (file, _FLAGS) if inside is None else (find_inside(file, inside, outside), _FLAGS | _NO_FOLLOW)
         descriptor = os.open(target, flags)
         try:

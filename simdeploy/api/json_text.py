@@ -29,7 +29,7 @@ _TOKEN = re.compile(_STRING + r'|[\[\]{},:]|[^\s\[\]{},:"]++', re.DOTALL)
 
 @dataclass(frozen=True)
 class _Bad:
-    """Placeholder of a value that Python would read but JSON doesn't allow, or that is too large."""
+    """Placeholder for a value that Python would read but JSON doesn't allow, or that is too large."""
 
     problem: Problem
 

@@ -48,9 +48,8 @@ class Scope:
                 self._defaults[name] = _mapping(_listed(block)[-1] if block else None).get("default")
         for block in _listed(data.get("variables")):
             self._defaults.update(_mapping(block))
-        reading.used_variables.update(
-            self._defaults
-        )  # the caller may also give variables that no field read here needs
+        # The caller may also give variables that no field read here needs.
+        reading.used_variables.update(self._defaults)
         self._locals = {name: value for block in _listed(data.get("locals")) for name, value in _mapping(block).items()}
         self._open: set[str] = set()
         self._n_steps = 0

@@ -128,7 +128,7 @@ def _unit_ns(key: str) -> int | None:
     return _MS_NS if unit[1] == "inmilliseconds" else NS_PER_S
 
 
-# -- what they mean --------------------------------------------------------------------------------
+# -- their meaning ---------------------------------------------------------------------------------
 
 
 def _read_upgrade(reading: Reading, parameters: _Parameters) -> PolicyImport:

@@ -35,7 +35,7 @@ class Block:
         return len(self.codes["status"])
 
     def __getstate__(self) -> dict[str, Any]:
-        """Pickle each column in one piece, and equal ones once, as many columns are constant."""
+        """Pickle each column in one piece, and equal ones once, because many columns are equal."""
         numbers: dict[str, np.ndarray] = {}
         for name, column in self.numbers.items():
             whole = np.ascontiguousarray(column)

@@ -1,9 +1,9 @@
 """Replications that branch off others, described by the replications that supply their random numbers.
 
 The state of a rollout at an instant is the set of numbers that it has used. In a branch, nodes dispatched by then keep their
-replication's numbers, and all others get those of a fresh replication. Numbers for the whole fleet, and those of crashes and
-degraded spells, stay those of the root, because they may have had effects already. Run from the start, such a branch does the
-same up to that instant, whatever the fresh numbers are.
+replication's numbers, and all others get those of a fresh replication. Numbers for the whole fleet, and those of spells
+(crashes, outages, connections, degradation), stay those of the root, because they may have had effects already. Run from the
+start, such a branch does the same up to that instant, whatever the fresh numbers are.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LEVELS_OF = ("failed_nodes", "peak_exposed_nodes")
 class Branches:
     """Several branches by the replications that supply their numbers, and the level at which they branch next."""
 
-    # int, shape (branches,): the replication that supplies numbers for the whole fleet, crashes and degraded spells.
+    # int, shape (branches,): the replication that supplies numbers for the whole fleet and for spells.
     roots: np.ndarray
     nodes: np.ndarray  # int, shape (branches, nodes): the replication that supplies the numbers of each node's update
     # The quantity that reaches the level: nodes that failed before the end, or nodes exposed at once.

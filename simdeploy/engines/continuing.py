@@ -111,7 +111,9 @@ def run_continuations(
     seed: int,
     engine: str,
 ) -> list[Continued]:
-    """Run worlds to their end in several ways, drawing once, and running rollouts that are over before the ways differ once.
+    """Run worlds to their end in several ways.
+
+    Numbers are drawn only once, and a rollout that is over before the ways differ is run only once.
 
     Raises
     ------

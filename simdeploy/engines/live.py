@@ -57,7 +57,7 @@ class LiveRollout:
     def advance(self, now_ns: int, may_go_on: Callable[[], bool] = lambda: True) -> bool:
         """Simulate up to the end of an instant, nanoseconds after the start.
 
-        Stops when `may_go_on` returns false, and returns whether the end was reached. If not, call it again first.
+        Stops when `may_go_on` returns false, and returns whether the end was reached. If not, call it again before anything else.
         """
         self.now_ns = max(self.now_ns, now_ns)
         return self._run.advance(self.now_ns, may_go_on)

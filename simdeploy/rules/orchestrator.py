@@ -22,7 +22,7 @@ _OF_OTHERS = MappingProxyType({"of others": True})
 
 @dataclass(frozen=True)
 class Rate:
-    """Batches under ``pacing: rate``: one a minute, growing with time or with the number of nodes dispatched."""
+    """Batches under ``pacing: rate``: one a minute, growing with time or with the nodes of earlier batches."""
 
     per_minute: Fraction = Fraction(50)  # nodes in the first batch
     growth: Fraction = Fraction(1)  # factor from batch to batch
@@ -43,7 +43,7 @@ class Orchestrator:
     failed_node_freezes: bool = field(default=False, metadata=_OF_OTHERS)
     # Whether a node's slot is free once it is resolved, or once it has started.
     slot_until: Literal["resolved", "started"] = field(default="resolved", metadata=_OF_OTHERS)
-    # Whether a rollout in which failed nodes hold all slots waits forever or fails.
+    # Whether a rollout waits forever or fails if failed nodes hold all slots or freeze it.
     all_slots_held: Literal["wait", "fail"] = field(default="wait", metadata=_OF_OTHERS)
     # Whether a rollout fails once all nodes of a wave have failed or were skipped.
     lost_waves: Literal["continue", "fail"] = field(default="continue", metadata=_OF_OTHERS)

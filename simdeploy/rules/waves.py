@@ -65,7 +65,7 @@ class Plan:
     # surge, canary_surge: most nodes in flight updated beside their old instance, at the dispatch of a node and of a canary
     surge: int
     canary_surge: int
-    rollback: int  # nodes that go back at once
+    rollback: int  # nodes rolled back at once
     promotions: tuple[bool, ...]  # whether each wave awaits a promotion; canaries do
     limits: tuple[WaveLimits, ...] = ()  # one per wave; empty if no wave has its own
     watches: tuple[WaveWatch, ...] = ()  # likewise

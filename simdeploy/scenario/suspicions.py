@@ -247,7 +247,7 @@ class PolicyInFleetSuspicions(PolicySuspicions):
         policy = self.scenario_policy.policy
         if all(entry.max_failed_nodes is None and entry.max_failed_nodes_percent is None for entry in policy.waves):
             return
-        # Planned with its place as its limit, a wave says which entry it is of.
+        # With its place as its limit, each entry can be recognised in the planned waves.
         places = tuple(replace(entry, max_failed_nodes=place) for place, entry in enumerate(policy.waves))
         plan = plan_waves(replace(policy, waves=places), self.orchestrator, self.fleet.nodes, self.fleet.zones)
         largest = {limits.count: 0 for limits in plan.limits}

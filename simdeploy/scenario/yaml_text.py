@@ -64,7 +64,7 @@ class _Node:
 
 
 def parse_yaml(text: str, file: str | None = None, problems: list[Problem] | None = None) -> tuple[Any, Positions]:
-    r"""Read one YAML document; return its data, and line and column of every key and list item by path, counted from 1.
+    r"""Read one YAML document; return its data, and line and column, from 1, by path of the root and every key and list item.
 
     `problems` collects problems that don't prevent further checks (duplicate keys, unusual numbers); by default they are
     raised together with the others.

@@ -109,7 +109,7 @@ def _write_answer(contents: Contents) -> Iterator[str]:
     answer, figure = contents.result.answer, None
     yield f'<p class="question">{escape(ask(contents.result))}</p>'
     yield f'<p class="answer">{escape(answer)}</p>'
-    with suppress(InputError):  # a result without what its picture shows
+    with suppress(InputError):  # a result without the data of its picture
         figure = draw_figure(contents.result)
     if figure is not None:
         alt = f"Picture of the answer: {answer} The tables below have its numbers."

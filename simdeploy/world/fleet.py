@@ -79,9 +79,8 @@ class NodeClass:
     """A part of the fleet with different behaviour: a share of it, or exact nodes."""
 
     name: str
-    share: (
-        Fraction | None
-    )  # of the fleet: exactly round(share x nodes) nodes, halves up, among those that no class names
+    # Of the fleet: exactly round(share x nodes) nodes, halves up, among those that no class names.
+    share: Fraction | None
     behaviour: Behaviour  # the fleet's, with the keys of the class replaced
     nodes: tuple[int, ...] = ()  # exactly these nodes; empty if there is a share
 

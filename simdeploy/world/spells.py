@@ -24,7 +24,7 @@ Spell = tuple[int, int]
 # the number of subjects.
 _MOST_ALONE = 64
 _SUBJECTS_OF_ONE = 16
-# So are the lengths of spells with higher numbers, because only few subjects reach them.
+# So are those of spells from this number on, because only few subjects reach them.
 _INDICES_IN_BLOCKS = 64
 
 

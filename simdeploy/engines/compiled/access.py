@@ -98,23 +98,23 @@ words_beyond = make_view("words_beyond_at", INT, "n_brackets", N_BRACKETS)
 member_at = make_reader("members_at", MEMBER_RECORD)
 rule_at = make_reader("rules_at", RULE_RECORD)
 bundle_at = make_reader("bundles_at", BUNDLE_RECORD)
-# Numbers of failed nodes at which policies stop, ascending in each bundle, or policies; and the rows of their outcomes.
+# By bundle: ascending numbers of failed nodes at which its policies stop, or policies; and the rows of the outcomes.
 stops_of = make_view("stops_at", INT, "n_stops")
 places_of = make_view("places_at", INT, "n_stops")
 bundle_slots = make_view("bundle_slots_at", INT, "n_slots")  # a hash table of bundles
-peaks = make_view("peaks_at", INT, "n_peaks")  # numbers of windows whose highest word is wanted, ascending
+peaks = make_view("peaks_at", INT, "n_peaks")  # numbers of windows whose highest word is needed, ascending
 # Of the current replication.
 today = make_view("today_at", TODAY_RECORD, "n_classes")
 drawn = make_view("drawn_at", INT, N_DRAWN, "nodes")
-# Of zones' first good spells; 0 where that is a bad one.
+# Ends of zones' first good spells; 0 if the first spell is bad.
 zone_ends = make_view("zone_ends_at", INT, "n_classes", "zones")
 peak_words = make_view("peak_words_at", INT, "n_peaks", "nodes")
 level_pieces = make_view("level_pieces_at", REAL, "n_classes", N_PIECES, N_COEFFICIENTS)  # see `levels`
-baselines = make_view("baselines_at", REAL, "nodes")  # nodes' own levels; NaN where that is still to be drawn
+baselines = make_view("baselines_at", REAL, "nodes")  # nodes' own levels; NaN until drawn
 words = make_view("words_at", WORD, 2, "nodes")  # scratch for both words of a block
 window_words = make_view("window_words_at", INT, 2, N_WINDOW_WORDS)  # scratch for a node's even and odd windows
 steps = make_view("steps_at", INT, N_STEPPING, N_STEP_COLUMNS)
-step_words = make_view("step_words_at", INT, N_STEPPING, MOST_STEP_WINDOWS)  # of the windows of each
+step_words = make_view("step_words_at", INT, N_STEPPING, MOST_STEP_WINDOWS)  # windows of the nodes with steps
 at_once = make_view("at_once_at", REAL, N_REAL_AT_ONCE, N_AT_ONCE)
 batch = make_view("batch_at", REAL, 3, N_BATCH)
 counted = make_view("counted_at", INT, N_COUNTED, N_AT_ONCE)

@@ -1,4 +1,4 @@
-"""Windows with the same requests and level, counted for gates in advance (see `ahead`), for compiled code: drawn and counted together."""
+"""Windows with the same requests and level, drawn and counted together for gates in advance (see `ahead`), for compiled code."""
 
 from __future__ import annotations
 

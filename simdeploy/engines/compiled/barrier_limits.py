@@ -52,7 +52,7 @@ def stop_by_limits(run, number, everyone, wave, first, begins, lasts, whole, rea
 
 @compiled
 def _find_instants(run, minimum_sample, first, lasts):
-    """List the instants of a wave at which a limit may be crossed, in order: failures, and the reaching of the sample; return their number."""
+    """List the instants of a wave at which a limit may be crossed, in order: failures, and when the sample is reached; return how many."""
     failures, n = lists(run)[FAILURES], run.wave_failed
     before = run.sum_failed + run.sum_updated
     reaches_sample = before < minimum_sample <= before + run.wave_size

@@ -258,7 +258,7 @@ def _ended_by(since, windows, interval, per_ns):
 
 @compiled
 def _added_failures(run, last, leaves, hurt_high, hurt_low):
-    """Return the expected failed requests that the release added until the rollback; `hurt` is the exposure to a defect."""
+    """Return the expected failed requests that the release added until the rollback; `hurt_high` and `hurt_low`: exposure to a defect."""
     total = 0.0
     if run.kind < 0 or run.error_rate == 0:
         return total
@@ -275,7 +275,7 @@ def _added_failures(run, last, leaves, hurt_high, hurt_low):
     while first < last:
         until = min(first + size_of_wave(run, wave), last)
         since = leaves - begins_of(run)[wave]
-        if is_same:  # nodes serve as many requests, and show the release as soon
+        if is_same:  # nodes don't differ in requests, level and time until the release shows
             started, affected = relative(run)[REL_STARTED, first:until], relative(run)[REL_AFFECTED, first:until]
             more_high, more_low = _sum_since_of(started, affected, since - after_ns(run, 0))
             high += more_high

@@ -17,7 +17,7 @@ from simdeploy.world.binomial import _BRACKET_SDS, _LONGEST_MEAN, _SMALLEST_LOG
 ALWAYS = 1 << 53  # above every word of 52 bits
 NEVER = -1
 _WORDS, _PER_WORD = 2.0**52, 2.0**-52
-MARGIN = 1e-12  # relative error that a bound or a cdf may have
+MARGIN = 1e-12  # absolute error that a bound or a cdf may have
 # Up to this number of requests, a cdf is far more accurate.
 _MOST_REQUESTS = 1_000_000
 _MOST_STEPS = 8  # from the guess; the search looks at about as many values

@@ -45,7 +45,7 @@ def _exposed_at(run):
     starts, ends = sort(starts[:n]), sort(ends[:n_ends])
     done = 0
     for place in range(n):
-        # Only settled instants count: the last of those that start at one.
+        # Only settled instants count, so of several starts at one instant only the last is considered.
         if place + 1 < n and starts[place + 1] == starts[place]:
             continue
         while done < n_ends and ends[done] <= starts[place]:

@@ -117,7 +117,7 @@ def bundle_policies(
             }
         )
         for key, numbers in of_rule.items():
-            # What its policies stop at: numbers of failed nodes, ascending, or limits; of these, one policy each is noted.
+            # The stops of its policies: ascending numbers of failed nodes, or else limits, given by the first policy with each.
             first_with = {rows[number].limits: number for number in reversed(numbers)}
             by_limits = any(stops[limit] is None for limit in first_with)
             at = {limit: limit if by_limits else stops[limit] or 0 for limit in first_with}

@@ -1,4 +1,4 @@
-"""Compilation of the engine's functions, and the key of their cached code: without the interpreter's lock and fast-math, with IEEE division.
+"""Compilation of the engine's functions, without the interpreter's lock and fast-math, with IEEE division; and the key of cached code.
 
 Entries, which Python calls, are compiled as usual by numba; all other functions are merely linked into them (:mod:`.linking`). Most of
 the time is spent in Python: a third of a millisecond for every instruction of a function. So code that many functions need is a view or

@@ -61,7 +61,7 @@ def begin_looks(run):
 
 @compiled
 def _find_next(run, last):
-    """Find the time of the next look."""
+    """Find the time of the next look, after a last one."""
     run.look_at = look_times(run)[run.looks_taken] if run.looks_taken < run.last_look else NEVER
     if run.nodes_look_at > last:
         run.look_at = min(run.look_at, run.nodes_look_at)

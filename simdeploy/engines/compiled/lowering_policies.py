@@ -163,7 +163,7 @@ def _or_never(deadline_ns: int | None) -> int:
 
 
 def _counts_each(policy: Policy, limits: Limits | None, plan: LoweredPlan) -> bool:
-    """Tell whether time or node of a verdict that counts matter, beside the numbers of verdicts."""
+    """Tell whether not only the numbers of verdicts matter, but also the time or the node of each."""
     deadlines = policy.progress_deadline_ns is not None or policy.rollout_deadline_ns is not None
     of_zones = limits is not None and (limits.per_zone is not None or limits.consecutive)
     return deadlines or of_zones or plan.has_wave_limits

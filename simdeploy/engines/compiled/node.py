@@ -81,7 +81,7 @@ def _make_room(run, node):
 
 @compiled
 def _keeps_slot(run, node):
-    """Tell whether a node may hold its slot after its failure: it had one, and doesn't roll back by itself."""
+    """Tell whether a node may hold its slot after its failure: it was dispatched, and doesn't roll back by itself."""
     if not fates(run)[HAS_FAILED, node] and not fails_unheard(run, node):
         return False
     goes_back = run.goes_back_by_itself and not fails_unheard(run, node)

@@ -45,7 +45,7 @@ def most_at_once(starts, ends, until):
     n, starts = len(starts), sort(starts)
     if n == 0:
         return 0
-    # Of as many equal steps in time as there are starts: how many of these come before each.
+    # The time is divided into n equal steps; `before` has the number of starts before each step.
     origin, last = starts[0], starts[n - 1]
     per_ns = _NEARLY_1 * n / (last - origin + 1.0)
     before, gone = np.zeros(n + 1, np.int64), np.zeros(n + 1, np.int64)

@@ -113,7 +113,7 @@ def _reset_pools(run):
     run.n_flips = run.met_requests = 0
     fill(counted(run)[COUNT], -1)  # the table of words in `validation` is empty
     if policy_of(run).gate_compares:
-        fill(lists(run)[PARTNER], -1)  # of nodes of waves without their gate
+        fill(lists(run)[PARTNER], -1)  # for nodes of waves without a gate
     for pool in range(run.n_pools):
         pool_times(run)[pool] = 0
         pool_sums(run)[pool, POOL_MET] = pool_sums(run)[pool, POOL_SHED] = 0.0

@@ -103,7 +103,7 @@ def set_quick_words(run):
 
 @part("traffic", types.int64, seconds=0.3)
 def _set_quick_words_by_traffic(run, until):
-    """Do so for windows from now up to a time, for classes with traffic, whose windows have different numbers of requests.
+    """Set these words for windows from now up to a time, for classes with traffic, whose windows have different numbers of requests.
 
     The fewest and the most requests of a window, and the highest p, determine the words.
     """
@@ -159,7 +159,7 @@ def is_surely_quick(run, rule, latest, node):
         return True
     started = run.now + drawn(run)[DURATION, node]
     end = started + rule.needed * rule.interval
-    # Up at its turn, too, if it takes no time at all.
+    # The node must be up at its turn even if it needs no time.
     look_ahead(run, max(end, run.now + 1))
     if not stays_up(run, node, max(end, run.now + 1)) or is_disturbed(run, node):
         return False
@@ -199,7 +199,7 @@ def list_slow(run, rule, first, last, now, slow, n_slow):
     for position in range(first, last):
         node = order[position]
         slow[n_slow] = position
-        # Up at its turn, too, if it takes no time at all.
+        # The node must be up at its turn even if it needs no time.
         n_slow += not is_quick(run, rule, latest, node) or (
             may_be_disturbed and not _is_calm(run, node, max(now + draws[DURATION, node] + span, now + 1))
         )
@@ -310,7 +310,7 @@ def _send_by_line(run, rule, first, last, slow, n_slow):
         begin_line(run, node)
         if fate[DISPATCHED, node] == NEVER:
             continue
-        # Online at its turn, too, if it takes no time at all.
+        # The node must be online at its turn even if it needs no time.
         if line_holds(run, node):
             fate[HEARD, node] = fate[RESOLVED, node]
         elif is_online(run, node, run.now):

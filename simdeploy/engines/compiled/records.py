@@ -99,10 +99,8 @@ POLICY_RECORD = np.dtype(
         ("parallel", INT),
         ("pacing", INT),
         ("is_list", BOOL),
-        (
-            "marks_slots",
-            BOOL,
-        ),  # whether the holders of slots are recorded, because they may give them up at another time than at their verdict
+        # Whether the holders of slots are recorded, because they may give them up at another time than at their verdict.
+        ("marks_slots", BOOL),
         ("has_steps", BOOL),  # whether nodes within a wave have their turn one by one, as they find slots
         ("per_zone", INT),  # slots
         ("slot_delay", INT),
@@ -141,10 +139,8 @@ POLICY_RECORD = np.dtype(
         # error rate is top / bottom.
         ("gate", INT),
         ("gate_compares", BOOL),
-        (
-            "gate_of_rollout",
-            BOOL,
-        ),  # whether unhealthy looks of all waves are counted together, in the first wave's column
+        # Whether unhealthy looks of all waves are counted together, in the first wave's column.
+        ("gate_of_rollout", BOOL),
         ("gate_minimum", INT),
         ("gate_needed", INT),
         ("gate_top", INT),

@@ -95,10 +95,8 @@ _REPLICATION = [
     ("has_rollbacks", _BOOL),  # whether rollback times are drawn yet
     ("n_sampled", _INT),  # nodes whose numbers are drawn
     ("any_hangs", _BOOL),  # whether the row of hangs has any other number than 0
-    (
-        "affected_are",
-        _INT,
-    ),  # 0 or 1 where it is the same for all nodes, as for those of the replication before; else -1
+    # 0 or 1 if the row AFFECTED, left by an earlier replication, has this number for all nodes; else -1.
+    ("affected_are", _INT),
 ]
 # The tilt: factors, and the log weights of draws that are made once.
 _TILT = [
@@ -241,10 +239,8 @@ _ROLLOUT = [
     # Watched running nodes: the next look, the number of looks, the evidence since the sum was last increased, the sum, and the requests
     # of all looks.
     ("watch_at", _INT),
-    (
-        "n_running",
-        _INT,
-    ),  # nodes that were heard to run, and of these, in their order, those that ran throughout the last interval
+    # Nodes that were heard to run, and of these, in their order, those that ran throughout the last interval.
+    ("n_running", _INT),
     ("n_watched", _INT),
     ("look_at_running", _BOOL),
     ("watch_has_ended", _BOOL),
@@ -269,7 +265,7 @@ _ROLLOUT = [
     ("failed_last_at", _INT),
     ("failed_then", _INT),
     ("ran_last_at", _INT),
-    # Deadlines of the rollout: whether that of its completion has passed; since when progress is awaited, and whether that clock runs.
+    # Deadlines of the rollout: whether that of its completion has passed; since when progress is awaited; whether that clock is stopped.
     ("is_late", _BOOL),
     ("progress_since", _INT),
     ("progress_stands_still", _BOOL),
@@ -329,7 +325,7 @@ _BARRIER = [
     # Positions up to which relative fates are without failures, except for listed nodes, and their number of windows.
     ("n_clean", _INT),
     ("clean_windows", _INT),
-    ("last_wave", _INT),  # before all policies of the bundle had ended, and the nodes that had their turn
+    ("last_wave", _INT),  # the last one before all policies of the bundle had ended, and the nodes with a turn by then
     ("touched", _INT),
     ("n_outcomes", _INT),
     ("n_policies", _INT),
@@ -341,7 +337,7 @@ _BARRIER = [
     ("slides", _BOOL),
     ("retries", _BOOL),
     ("has_other_laws", _BOOL),  # whether any spells are not exponential
-    ("all_bundled", _BOOL),  # whether each policy is in a bundle, which may turn out not to be enough
+    ("all_bundled", _BOOL),  # whether each policy is in a bundle; rollouts may still have to be run one by one
     ("n_brackets", _INT),
 ]
 # Amounts of work, for tests: nodes drawn, nodes whose windows were examined for all rules, and nodes whose fates were computed for one;

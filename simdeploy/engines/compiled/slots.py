@@ -55,7 +55,7 @@ def count_free(run, most):
 
 @compiled
 def _count_free_marked(run, most):
-    """Do so if the holders of slots are recorded; a node whose zone is full blocks those behind it."""
+    """Count free slots if their holders are recorded; a node whose zone is full blocks those behind it."""
     plan = policy_of(run)
     if _is_bounded(run):
         most = min(most, plan.parallel - run.slots_taken)

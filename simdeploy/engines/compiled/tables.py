@@ -74,8 +74,8 @@ N_STEP_COLUMNS = STEP_WORDS + 2 * MOST_STEPS
     UNRESOLVED,
     WAVE_FAILED,
     PASSED_OVER,  # nodes that were skipped because they could not be reached
-    # Before its gate: place of its first node, its first successful start, the verdict, whether a look is due, how many
-    # nodes wait, what was seen so far, random numbers taken, looks in a row, and whether the last one could tell.
+    # For its gate: place of its first node, its first successful start, the verdict, whether a look is due, waiting nodes,
+    # requests and failures so far, random numbers used, looks that count, and whether the last one was informative.
     FIRST_PLACE,
     GATE_BEGUN,
     GATE_VERDICT,

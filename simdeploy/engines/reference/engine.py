@@ -229,7 +229,7 @@ class Run:
 
 @contextmanager
 def collector_paused() -> Iterator[None]:
-    """Disable Python's garbage collector.
+    """Disable Python's garbage collector within a `with` statement.
 
     A run leaves hardly any reference cycles, and the collector's passes over the objects of a large fleet would cost more per
     node the larger the fleet is.

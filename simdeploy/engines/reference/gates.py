@@ -29,9 +29,8 @@ class WatchedWave:
         self.nodes: list[Node] = []
         self.verdict: Verdict | None = None
         self.waiting: list[Node] = []  # nodes that are observed long enough and wait for the gate
-        self.partners: dict[
-            int, Node
-        ] = {}  # by number of a new node: the node on the old version that it is compared with
+        # By number of a new node: the node on the old version that it is compared with.
+        self.partners: dict[int, Node] = {}
         self.has_begun = self.look_is_due = False
         self.requests = self.failed = self.old_failed = 0
         self._places: list[tuple[Windows, int]] = []

@@ -41,12 +41,10 @@ class KnownNode:
     verdict_ns: int | None = None  # when a node that started was resolved; None if it wasn't
     has_failed: bool = False  # whether its verdict is a failure, started or not
     watched_ns: int = -1  # until when it is known, if it started
-    is_repeated_only: bool = (
-        False  # whether it is known only under the same health check, as tries can't be distinguished
-    )
-    down_at_turn_ns: int | None = (
-        None  # when it was found down at its turn, after the rollout's start; -1: at an unknown time
-    )
+    # Whether it is known only under the same health check, as tries can't be distinguished.
+    is_repeated_only: bool = False
+    # When it was found down at its turn, after the rollout's start; -1: at an unknown time.
+    down_at_turn_ns: int | None = None
     outages: tuple[Outage, ...] = ()  # of the node or its zone, in order
     attempts: int | None = None  # attempts to start; None if unknown
 

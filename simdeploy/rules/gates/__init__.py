@@ -3,5 +3,5 @@
 `gate` (a policy's gate as an orchestrator interprets it, ready to judge), `statistics` (the tests), `judge` (one wave's
 evidence, look by look).
 
-Other packages use all of them: scenarios, engines and oracles.
+Other packages use all of them.
 """

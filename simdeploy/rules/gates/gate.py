@@ -37,7 +37,7 @@ DEFAULT_ALARM_EVERY = 10_000.0
 _JEFFREYS = 0.5
 # An SPRT ends at this multiple of the sample size of a fixed-size test with the same error probabilities.
 _TRUNCATED_AT = 3
-# A comparison by ranks uses all pairs of looks, so their number is limited.
+# A comparison by ranks uses all pairs of looks, so the number of looks is limited.
 MOST_RANKED = 1000
 # Totals of a wave are compared with an error rate in 64-bit integers.
 MOST_GATED_REQUESTS = 10**9
@@ -121,8 +121,8 @@ def good_and_bad(terms: GateTerms, max_error_rate: float) -> tuple[float, float]
 def beta_prior(terms: GateTerms, max_error_rate: float) -> tuple[float, float]:
     """Return both parameters of the beta prior.
 
-    By default a mixture has Jeffreys' prior. A Bayesian gate has a mean of half the limit, with the weight of the number of
-    requests in which one failure is expected at that rate: the prior probability of exceeding the limit is then about 13 %,
+    By default a mixture has Jeffreys' prior. A Bayesian gate's has a mean of half the limit and the weight of as many requests
+    as have one expected failure at that rate: the prior probability of exceeding the limit is then about 13 %,
     unless the limit is very wide. A much heavier prior would decide before the first request, and let anything pass.
     """
     if terms.kind != "bayes" and terms.prior_mean is None and terms.prior_strength is None:

@@ -27,7 +27,7 @@ def probability(moments: np.ndarray) -> float:
 
 
 def paid(moments: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return, by account, the sums of the payments and of their squares."""
+    """Return, by account, the sums of C and of C**2."""
     c, _, cc = _accounts(moments)
     states = tuple(range(1, c.ndim))
     return c.sum(axis=states), cc.sum(axis=states)

@@ -257,7 +257,7 @@ def _are_equal(first: pd.Series[Any], second: pd.Series[Any], name: str) -> np.n
     is_unknown = first.isna().to_numpy(bool) & second.isna().to_numpy(bool)
     if RESPONSES.get(name) != "float64":
         return is_unknown | first.eq(second).fillna(value=False).to_numpy(bool)
-    # An excess is a difference of two integrals over all nodes, and as exact as they are.
+    # An excess is a difference of two integrals over all nodes, with their rounding errors.
     tolerance = 1e-6 if name == "unavailable_excess_node_s" else 0.0
     values, others = first.to_numpy(np.float64), second.to_numpy(np.float64)
     close: np.ndarray = np.isclose(values, others, rtol=_EQUAL, atol=tolerance, equal_nan=True)
