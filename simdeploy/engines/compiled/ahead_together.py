@@ -71,7 +71,7 @@ def add_together(run, wave):
 
 @compiled
 def _add_alike(run, is_old, first, sums, columns):
-    """Add the windows of noted nodes, or of their partners, from a place on while they are alike; return the place after them."""
+    """Add windows of noted nodes, or of their partners, from a place on while requests and level are equal; return the next place."""
     nodes, words, place = noted(run), counted(run)[WINDOW_WORD], first + 1
     requests, levels = counted(run)[REQUESTS], at_once(run)[OLD_LEVEL if is_old else LEVEL]
     while place < run.n_noted and requests[place] == requests[first] and levels[place] == levels[first]:

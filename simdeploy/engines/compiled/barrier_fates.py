@@ -117,7 +117,7 @@ def _know_fate(run, rule, position, row, n_kept):
 
 @inlined
 def _find_fate(run, rule, position, row, node, has_steps):
-    """Write a node's fate; tell whether it is quick at a glance."""
+    """Write a node's fate; True if a quick test shows that it is a quick node's."""
     if not (has_steps and go_by_steps(run, rule, row, position, node)):
         if run.n_rules > 1 and is_quick(run, rule, latest_start(rule), node):
             _be_quick(run, rule, position)

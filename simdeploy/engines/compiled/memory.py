@@ -164,7 +164,7 @@ class Memory:
         most_waves = int(lowered.tables["policies"]["n_waves"].max())
         if max(n, most_waves) >> (63 - EVENT_BITS):
             raise AssertionError((n, most_waves))  # in the queue, node or wave share a number with the event
-        # Steps are used only for rules that are alike.
+        # Steps are used only if several rules differ in nothing but the highest error rate.
         n_stepping = N_STEPPING if (lowered.tables["rules"]["n_alike"] > 1).any() else 1
         self._of_nodes = _make_scratch(lowered.scalars, n_stepping)
         zeros = _make_zeros(lowered.scalars, most_waves, n_stepping)

@@ -94,7 +94,7 @@ N_STEP_COLUMNS = STEP_WORDS + 2 * MOST_STEPS
     ALONE,  # whether there are no nodes to compare with
     N_RANKED,  # looks whose error rates are kept, and the place of the last one
     LAST_RANKED,
-    IN_FLIGHT,  # under a reporting delay: nodes whose verdict was not heard, while UNRESOLVED are those whose does not count
+    IN_FLIGHT,  # under a reporting delay: nodes whose verdict was not heard; UNRESOLVED has those whose verdict doesn't count yet
     N_WAVE,
 ) = range(24)
 # Evidence of gates in advance, for up to N_AHEAD waves, one column per look, from the second one on: additional requests since the

@@ -80,7 +80,7 @@ class Routine:
         self._awaited: simpy.Event | None = None
 
     def go_on(self, _: simpy.Event | None = None) -> None:
-        """Go on up to the next event."""
+        """Continue up to the next event."""
         self._awaited = awaited = next(self._generator, None)
         if awaited is not None:
             awaited.callbacks.append(self.go_on)
