@@ -186,12 +186,12 @@ KEPT_CANARIES = [
         (
             fleet_and([{**AWAY, "update_duration": 5, "crash": {"up": 1, "repair": 1}}]),
             "fleet.classes[0]",
-            "crash has no",
+            "no effect on nodes that are down for good: update_duration, crash",
         ),
         (
             fleet_and([{"name": "a", "share": 0.5}, {"name": "b", "share": 0.5}, AWAY]),
             "fleet.classes[1].share",
-            "only 4 of 5 nodes are left",
+            "only 4 of its 5 nodes are available",
         ),
     ],
 )

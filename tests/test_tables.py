@@ -34,10 +34,10 @@ def cells(kind, value, **others):
         ("share", 0.256, "25.6 %"),
         ("yes", True, "yes"),
         ("yes", False, "no"),
-        ("estimate", 0.25, "25.0 % (25.0 to 25.0)"),
-        ("stacked estimate", 0.25, "25.0 %\n25.0 to 25.0"),
-        ("difference", 0.25, "+25.0 pp (+25.0 to +25.0)"),
-        ("stacked difference", -0.25, "-25.0 pp\n-25.0 to -25.0"),
+        ("estimate", 0.25, "25.0 % (exact)"),
+        ("stacked estimate", 0.25, "25.0 %\nexact"),
+        ("difference", 0.25, "+25.0 pp (exact)"),
+        ("stacked difference", -0.25, "-25.0 pp\nexact"),
     ],
 )
 def test_each_kind_of_cell(kind, value, cell):
