@@ -22,6 +22,7 @@ from simdeploy.engines.schema import STATUSES
 from simdeploy.errors import InputError
 from simdeploy.plotting import plot_comparison, plot_timeline
 from simdeploy.plotting.axes import set_log_axis
+from simdeploy.plotting.one_rollout import list_marks
 from simdeploy.plotting.style import STATUS_LOOKS, label_line_ends, spread
 from simdeploy.scenario import Scenario
 from simdeploy.vocabulary import VERDICTS
@@ -315,6 +316,17 @@ def test_a_pause_for_good_is_marked():
         ax = draw_on(plot_timeline, simulate(Scenario.from_dict(raw)))
         labels = [text.get_text() for text in ax.texts]
         assert ("paused 10.0 s" in labels) is (resume not in script)
+
+
+def test_a_limit_crossed_during_a_pause_does_not_move_its_mark():
+    """The mark is at the first of two crossings: the second is an event, but no further pause. [contract]"""
+    update_duration = {"uniform": {"low": 10, "high": 60}}
+    raw = {"name": "p", "fleet": {"nodes": 4, "update_duration": update_duration, "start_failure": 1}}
+    raw |= {"orchestrator": {"on_failure": "pause"}, "policies": {"p": {**IMMEDIATE, "max_failed_nodes": 1}}}
+    result = simulate(Scenario.from_dict(raw))
+    times = result.events.loc[result.events["to_status"].eq("paused"), "time_s"].tolist()
+    assert len(times) > 1
+    assert list_marks(result) == [(times[0], "paused", "--")]
 
 
 def test_thinning_keeps_the_worst_moment():

@@ -48,7 +48,7 @@ def plot_forecast(ax: Axes, forecast: Forecast) -> Axes:
     ax.axvline(forecast.at_s, color=INK, linewidth=0.8, linestyle=":")
     if not np.isnan(forecast.failed_limit):
         limit: dict[str, Any] = {"color": VERMILION, "linewidth": 0.8, "linestyle": "--"}
-        lines.append(ax.axhline(forecast.failed_limit, **limit, label="failed\nthat end it"))
+        lines.append(ax.axhline(forecast.failed_limit, **limit, label="failed nodes\nthat stop it"))
     longest = float(course["time_s"].max())
     ax.set_xlim(0, longest)
     highest = [*course[["updated_nodes_high", "failed_nodes_high"]].max(), forecast.failed_limit, 1.0]

@@ -109,8 +109,9 @@ def list_marks(rollout: Rollout) -> list[tuple[float, str, str]]:
     values, events = rollout.response_values, rollout.events
     marks = [(values["makespan_s"], values["state"], "--")]
     if values["state"] == "paused":
-        since_s = events.loc[events["to_status"].eq("paused"), "time_s"].max()
-        marks = [(since_s, "paused", "--")]
+        # A limit that is crossed during a pause is an event, too.
+        pauses = events["to_status"].eq("paused") & events["from_status"].ne("paused")
+        marks = [(events.loc[pauses, "time_s"].max(), "paused", "--")]
     if values["restored_at_s"] != values["makespan_s"]:
         marks.append((values["restored_at_s"], "restored", ":"))
     return [mark for mark in marks if mark[0] == mark[0]]  # NaN: it did not happen
