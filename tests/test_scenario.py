@@ -746,6 +746,7 @@ def test_suspicious_values_are_warned_about(change: dict[str, Any], path: str, f
         waves({"size": 1, "max_failed_nodes": 0}, {"until": 5, "max_failed_nodes": 3}) | SLIDING,
         waves({"size": 3, "max_failed_nodes": 3, "max_failed_nodes_percent": 100}) | REACHES,
         {"orchestrator": {"failed_node_freezes": True, "all_slots_held": "fail"}},
+        {"orchestrator": {"failed_node_holds_slot": True}} | one(ROLLING, dialect="general", surge=1),
         waves(5, max_parallel=2) | SLIDING,
         one(ROLLING, max_parallel=10),
         one(ROLLING, max_parallel=0),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
@@ -13,6 +14,7 @@ from simdeploy.rules.deployment_types import TYPES
 from simdeploy.rules.health import read_max_error_rate
 from simdeploy.rules.limits import Counts, read_limits
 from simdeploy.rules.orchestrator import EXPANSO, Orchestrator
+from simdeploy.rules.policy import WaveTerms
 from simdeploy.rules.waves import count_share, plan_waves
 from simdeploy.scenario.down_nodes import count_down, why_one_is_down
 from simdeploy.scenario.gate_checks import gate_in_fleet_suspicions, gate_suspicions
@@ -247,9 +249,11 @@ class PolicyInFleetSuspicions(PolicySuspicions):
         policy = self.scenario_policy.policy
         if all(entry.max_failed_nodes is None and entry.max_failed_nodes_percent is None for entry in policy.waves):
             return
-        # With its place as its limit, each entry can be recognised in the planned waves.
-        places = tuple(replace(entry, max_failed_nodes=place) for place, entry in enumerate(policy.waves))
-        plan = plan_waves(replace(policy, waves=places), self.orchestrator, self.fleet.nodes, self.fleet.zones)
+        # With its place as its limit, each entry can be recognised in the planned waves. The repetitions of the last entry, which
+        # may be millions, are no larger than its first wave, so one wave stands for them.
+        places = [replace(entry, max_failed_nodes=place) for place, entry in enumerate(policy.waves)]
+        places.append(WaveTerms(Fraction(100), is_until=True))
+        plan = plan_waves(replace(policy, waves=tuple(places)), self.orchestrator, self.fleet.nodes, self.fleet.zones)
         largest = {limits.count: 0 for limits in plan.limits}
         for size, limits in zip(plan.sizes, plan.limits, strict=True):
             largest[limits.count] = max(largest[limits.count], size)
@@ -408,7 +412,8 @@ def pacing_suspicions(
     orchestrator: Orchestrator, policies: Sequence[ScenarioPolicy], fleet: Fleet
 ) -> Iterator[Problem]:
     """Warn about switches that mean nothing in the waves of the policies that follow them."""
-    of_slots = ["failed_node_holds_slot", "slot_until"]
+    of_surge = "failed_node_holds_slot"  # a failed node also keeps its place of `surge`
+    of_slots = [of_surge, "slot_until"]
     of_slots += [] if orchestrator.failed_node_freezes else ["all_slots_held"]
     changed = [
         switch for switch in (*of_slots, "limits_judged") if getattr(orchestrator, switch) != getattr(EXPANSO, switch)
@@ -422,7 +427,7 @@ def pacing_suspicions(
             if all(plan.pacing == "sliding" for plan in plans):
                 message = "no effect under pacing: sliding, which judges limits at once"
                 yield Problem(message, ("orchestrator", switch), found=found)
-        elif not any(plan.has_slots for plan in plans):
+        elif not any(plan.has_slots or (plan.canary_surge and switch == of_surge) for plan in plans):
             yield Problem("no effect: nodes have no slots", ("orchestrator", switch), found=found)
 
 
