@@ -302,6 +302,8 @@ def test_a_folder_of_batches(tmp_path):
     assert (tmp_path / "batch-01").is_dir()
     of_sweep, of_folder = gather(found.responses, Request()), gather(tmp_path, Request())
     assert of_folder.result.answer == of_sweep.result.answer
+    origin = dict(of_folder.origin.rows)
+    assert (of_folder.title, origin["replications"], origin["seed"]) == (SCENARIO.name, "200", "0")
     next(tmp_path.glob("batch-01/parts/*")).unlink()
     with pytest.warns(SimdeployWarning, match="missing"):
         assert gather(tmp_path, Request()).about.startswith("Not finished: 200 rollouts so far")

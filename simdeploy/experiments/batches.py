@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from simdeploy.errors import InputError, Problem
 from simdeploy.experiments import reading
@@ -31,6 +31,7 @@ class JoinedRows:
     parts: tuple[Rows, ...]
     columns: tuple[str, ...]
     is_complete: bool = True  # whether no part of a batch is missing
+    manifest: Mapping[str, Any] = field(default_factory=dict)  # question and versions of a folder's batches
 
     def __len__(self) -> int:
         return sum(len(batch) for batch in self.batches(["replication"]))
@@ -118,4 +119,7 @@ def read_batches(path: str | os.PathLike[str]) -> JoinedRows | reading.StoredKin
     begun = tuple(table for table in stored if table.columns)
     if not begun:
         raise InputError(Problem("the folder has no batch", file=str(folder)))
-    return JoinedRows(begun, begun[0].columns, all(table.is_complete for table in stored))
+    questions = [table.manifest["question"] for table in begun]
+    question = {**questions[0], "replications": sum(question.get("replications", 0) for question in questions)}
+    manifest = {"question": question, "versions": begun[0].manifest["versions"]}
+    return JoinedRows(begun, begun[0].columns, all(table.is_complete for table in stored), manifest)

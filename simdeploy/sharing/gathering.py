@@ -64,7 +64,7 @@ def _of_table(table: Any, request: Request, name: str | None) -> Contents:
     question = manifest.get("question", {})
     scenario = _find_scenario(question)
     computed_under = {**_read_question(question), **read_computed_under(table), **result.computed_under}
-    more = [("SHA-256 of the question", manifest["hashes"]["question"])] if manifest else []
+    more = [("SHA-256 of the question", manifest["hashes"]["question"])] if "hashes" in manifest else []
     about = "" if scenario is None else scenario.description
     if not getattr(table, "is_complete", True):
         about = f"Not finished: {plural(len(table), 'rollout')} so far, of a part of the worlds."
