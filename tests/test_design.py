@@ -346,6 +346,8 @@ def test_probabilities_above_1_are_one_problem():
         "scenario.release: the probabilities of the kinds must sum to 1 (found 1.1, 1.2, 1.4 and 1 more); in 6 of 9 cases, "
         "first: scenario.release.bad.probability=0.3, scenario.release.worse.probability=0.8"
     )
+    (problems,) = refusals(cases, scenario, "waves", "list", **vary)
+    assert "(found 1.2, 1.6); in 2 of 3 cases, first: scenario.release.bad.probability=0.6" in problems
 
 
 def test_a_long_list_of_problems_is_cut(scenario):

@@ -37,17 +37,19 @@ class CaseProblems:
 
     def list_problems(self, n_cases: int, points: Points) -> list[Problem]:
         """Return the problems, with the number of cases and the first one unless a single value is the cause."""
-        counts = [np.bincount(column) for column in points.index.T]
-        # Problems without a single cause are merged if they differ only in the value found.
-        groups: dict[tuple[Problem, bool], dict[Problem, list[int]]] = {}
+        counts = {place: np.bincount(column) for place, column in enumerate(points.index.T)}
+        counts = {place: count for place, count in counts.items() if np.count_nonzero(count) > 1}
+        groups: dict[Problem, dict[Problem, list[int]]] = {}  # merged if they differ only in the value found
         for problem, cases in self.cases.items():
-            is_clear = len(cases) == n_cases or _has_one_cause(cases, points, counts)
-            key = problem if is_clear else replace(problem, found=None)
-            groups.setdefault((key, is_clear), {})[problem] = cases
-        return [
-            problem if is_clear else _placed(problem, group, n_cases, points)
-            for (problem, is_clear), group in groups.items()
-        ]
+            groups.setdefault(replace(problem, found=None), {})[problem] = cases
+        problems: list[Problem] = []
+        for problem, alike in groups.items():
+            causes = [_find_causes(cases, points, counts) for cases in alike.values()]
+            if all(len(cases) == n_cases for cases in alike.values()) or set.intersection(*causes):
+                problems += alike
+            else:
+                problems.append(_placed(problem, alike, n_cases, points))
+        return problems
 
 
 def fold(problems: Iterable[Problem]) -> list[Problem]:
@@ -86,13 +88,20 @@ def _shown(values: Sequence[str]) -> str | None:
     return ", ".join(values[:_MOST_SHOWN]) + more or None
 
 
-def _has_one_cause(cases: Sequence[int], points: Points, counts: Sequence[np.ndarray]) -> bool:
-    """Return whether the cases are exactly those with one value of one key."""
+def _find_causes(cases: Sequence[int], points: Points, counts: Mapping[int, np.ndarray]) -> set[int]:
+    """Return the keys with a value that exactly these cases have, from the counts of each value.
+
+    If several keys vary, a single point shows no cause.
+    """
     affected = np.unique(np.array(cases) % len(points))
-    return any(
-        len(affected) == count[column[affected[0]]] and len(set(column[affected])) == 1
-        for column, count in zip(points.index.T, counts, strict=True)
-    )
+    if len(affected) < 2 <= len(counts):
+        return set()
+    values = points.index[affected]
+    return {
+        place
+        for place, count in counts.items()
+        if len(affected) == count[values[0, place]] and len(set(values[:, place])) == 1
+    }
 
 
 def _placed(problem: Problem, alike: Mapping[Problem, Sequence[int]], n_cases: int, points: Points) -> Problem:
