@@ -11,6 +11,7 @@ from commands import COMMANDS, OF_SEEN, QUICK, WITH_ENGINE, call, make_quick
 from invoking import invoke
 
 from simdeploy.analysis.bands.job import TraceJob
+from simdeploy.experiments import read_store
 from simdeploy.experiments.cutting import Piece
 from simdeploy.experiments.jobs import Job
 
@@ -226,6 +227,15 @@ def test_interrupted_and_resumed(monkeypatch, name):
     again = invoke(*words[1:])
     assert (again.exit_code, again.stdout) == (expected.exit_code, expected.stdout)
     assert re.match(r"resuming: .* already in some where", again.stderr)
+
+
+def test_resuming_counts_the_rollouts_of_all_folders():
+    """Also if only some of the folders are those of kinds of release. [contract]"""
+    assert call("gates", "--replications", "60", "--store", "kept").exit_code == 0
+    n_rows = [len(read_store(manifest.parent)) for manifest in Path("kept").glob("*/manifest.json")]
+    assert len(n_rows) > 3
+    again = call("gates", "--replications", "60", "--store", "kept")
+    assert again.stderr == f"resuming: {sum(n_rows):,} rollouts are already in kept\n"
 
 
 # -- without room ------------------------------------------------------------------------------------------------------

@@ -93,22 +93,21 @@ def _count_rollouts(folder: Path) -> int:
     """Count the rows of a store, or of all stores in a folder, and the rollouts of its timelines."""
     from simdeploy.analysis.bands.checkpoint import count_saved
 
-    n_here = _count_rows(folder)
-    if n_here is not None:
-        return n_here
+    if (folder / "manifest.json").exists():
+        return _count_rows(folder)
     within = sorted(path for path in folder.glob("*") if path.is_dir() and not path.is_symlink())
-    return count_saved(folder) + sum(_count_rows(path) or 0 for path in within)
+    return count_saved(folder) + sum(map(_count_rows, within))
 
 
-def _count_rows(folder: Path) -> int | None:
-    """Return the number of rows of a store; None if it can't be read."""
+def _count_rows(folder: Path) -> int:
+    """Return the number of rows of a store; 0 if it can't be read."""
     from simdeploy.experiments import StoreError, read_store
 
     with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
         try:
             return len(read_store(folder))
         except (InputError, StoreError):
-            return None
+            return 0
 
 
 def _say_how_to_resume(ctx: click.Context, store: Path | None) -> None:
