@@ -387,6 +387,8 @@ def test_a_folder_of_kinds_is_not_shared_by_other_calls(tmp_path):
     message = str(refused(replicate, mixed(), **how, strata="kinds", store=tmp_path / "several"))
     assert "found pilot-kind-00" in message
     assert sorted(tmp_path.glob("*/*")) == before
+    replicate(mixed(), replications=2, engine="compiled", store=tmp_path / "one" / "sizes")
+    assert "several sweeps" in str(refused(read_store, tmp_path / "one"))
 
 
 def test_sweeps_of_different_questions_are_no_table(tmp_path):

@@ -80,7 +80,7 @@ def read_store(path: str | os.PathLike[str], *, verify: bool = False) -> store.S
     Raises
     ------
     InputError
-        If there is no such folder, it is not a store, or it contains several sweeps, as those of `tune` do.
+        If there is no such folder, it is not a store, or it contains several sweeps, as those of `tune` and `compare_gates` do.
     StoreError
         If the store is damaged.
 
@@ -111,6 +111,8 @@ def read_store(path: str | os.PathLike[str], *, verify: bool = False) -> store.S
     places = [store.place_within(folder, place.name) for place in places if re.fullmatch(FOLDERS, place.name)]
     if not places:
         return store.read_store(path, verify=verify)
+    if {manifest.parent.name for manifest in folder.glob("*/manifest.json")} - {place.name for place in places}:
+        raise _several(folder)
     # A run that is killed early leaves an empty folder.
     started = [place for place in places if not Folder(place).is_new()] or places[:1]
     tables = [store.read_store(place, verify=verify) for place in started]
@@ -127,8 +129,7 @@ def read_store(path: str | os.PathLike[str], *, verify: bool = False) -> store.S
 def _join(folder: Path, begun: Sequence[tuple[Path, store.StoredTable]]) -> StoredKinds:
     questions = [table.manifest["question"] for _, table in begun]
     if any(_without_worlds(question) != _without_worlds(questions[0]) for question in questions):
-        message = "the folder contains several sweeps, which are not a single table"
-        raise InputError(Problem(message, file=str(folder), allowed="the folder of one sweep"))
+        raise _several(folder)
     kinds = Kinds.from_attrs({"release": questions[0]["release"]})
     assert kinds is not None  # noqa: S101 - the store records them
     parts, stopped = [], {}
@@ -161,6 +162,11 @@ def _join(folder: Path, begun: Sequence[tuple[Path, store.StoredTable]]) -> Stor
     attrs = {"strata": "kinds", "release": kinds.to_attrs()}
     n_rows = sum(len(table) for _, table in begun)
     return StoredKinds(with_weight(columns), attrs, begun[0][1].manifest, not missing, n_rows, rows)
+
+
+def _several(folder: Path) -> InputError:
+    message = "the folder contains several sweeps, which are not a single table"
+    return InputError(Problem(message, file=str(folder), allowed="the folder of one sweep"))
 
 
 def _without_worlds(question: Mapping[str, Any]) -> dict[str, Any]:
