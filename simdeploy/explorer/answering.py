@@ -251,7 +251,7 @@ def _to_row(row: Mapping[Any, Any], cost_unit: str) -> dict[str, Any]:
     if estimate is None:
         interval = "rollouts never end" if row["unknown_fraction"] > 0 else "no rollout of this kind"
     else:
-        interval = write_estimate(row, scale, is_rate=measure.kind == "rate").partition(" (")[2].removesuffix(")")
+        interval = write_estimate(row, scale).partition(" (")[2].removesuffix(")")
     return {
         "measure": str(measure),
         "label": capitalize(name_briefly(measure)),

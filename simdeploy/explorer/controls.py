@@ -98,7 +98,7 @@ def _make_slider(of_lever: LeverRange, place: Place) -> Control:
     places = {step.number: at for at, step in enumerate(steps)}
     base = places[of_lever.current]
     default = None if of_lever.default is None else places[of_lever.default]
-    return Control(lever.name, _label(lever.name), "policy", lever.kind, steps, base, default, *scale)
+    return Control(lever.name, _label(lever.name), "policy", lever.kind, steps, base, default, scale.factor, scale.unit)
 
 
 def _refine(of_lever: LeverRange, interval_s: Fraction) -> Iterator[float]:
@@ -230,7 +230,7 @@ def _make_factor(path: str, value: float, most: float) -> Control:
         Step({name: _write(lever, number)}, number, f"{scale.factor * number:.4g} {scale.unit}".rstrip())
         for number in numbers
     )
-    return Control(name, _label(path), "world", "number", steps, numbers.index(value), None, *scale)
+    return Control(name, _label(path), "world", "number", steps, numbers.index(value), None, scale.factor, scale.unit)
 
 
 def _spread(low: float, high: float, unit: Fraction = Fraction(1), *, is_whole: bool = False) -> Iterator[float]:

@@ -247,7 +247,7 @@ def set_time_axis(axis: Axis, longest_s: float, label: str) -> None:
     """
     from matplotlib.ticker import MultipleLocator
 
-    factor, unit = time_scale(longest_s)
+    factor, unit, _ = time_scale(longest_s)
     low_s, high_s = axis.get_view_interval()
     longest = _STEPS[unit][-1]
     steps = chain(_PARTS, _STEPS[unit], (longest * 2**doubled for doubled in count(1)))

@@ -95,13 +95,7 @@ def format_bounds(row: Mapping[Hashable, Any], cost_unit: str = "") -> str:
     >>> format_bounds({**row, "estimate": 540.0, "low": 510.0, "high": float("nan")})
     '9.00 min (8.50 or more)'
     """
-    return write_bounds(row, requirement_of(row), cost_unit)
-
-
-def write_bounds(row: Mapping[Any, Any], requirement: Requirement, cost_unit: str) -> str:
-    """Write an estimate and its bounds in the unit of the limit of its requirement."""
-    is_rate = requirement.measure.kind == "rate"
-    return formatting.write_estimate(row, limit_scale(requirement, cost_unit), is_rate=is_rate)
+    return formatting.write_estimate(row, limit_scale(requirement_of(row), cost_unit))
 
 
 def tell(check: Check) -> str:

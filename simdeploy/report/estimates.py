@@ -27,17 +27,13 @@ def tell(result: Estimates) -> str:
     if rows["estimate"].isna().all():
         return join_answer([f"No replication has a value for {name}"])
     scale = scale_of(measure, rows["estimate"], find_cost_unit(result.computed_under))
-    cases, level, is_rate = name_cases(rows, result.case_columns), result.confidence_level, measure.kind == "rate"
-    return join_answer([tell_range(name, rows, cases, scale, level, is_rate=is_rate)])
+    return join_answer([tell_range(name, rows, name_cases(rows, result.case_columns), scale, result.confidence_level)])
 
 
-def tell_range(
-    name: str, rows: pd.DataFrame, cases: Sequence[str], scale: Scale, level: float, *, is_rate: bool
-) -> list[str]:
+def tell_range(name: str, rows: pd.DataFrame, cases: Sequence[str], scale: Scale, level: float) -> list[str]:
     """Say where an estimate is lowest and highest (if they differ as written), with and without cases; one value must not be missing."""
     lowest, highest = int(rows["estimate"].argmin()), int(rows["estimate"].argmax())
-    low = write_estimate(rows.iloc[lowest], scale, level=level, is_rate=is_rate)
-    high = write_estimate(rows.iloc[highest], scale, is_rate=is_rate)
+    low, high = write_estimate(rows.iloc[lowest], scale, level=level), write_estimate(rows.iloc[highest], scale)
     start = capitalize(name)
     if len(rows) > 1 and len({write_estimate(row, scale) for _, row in rows.iterrows()}) == 1:
         return [f"{start}: {low} in each case"]

@@ -22,9 +22,11 @@ class Scale(NamedTuple):
 
     factor: float
     unit: str
+    is_rate: bool = False  # of an event: an interval without width means that the rate is known without simulation
 
 
 PERCENT = Scale(100, "%")
+RATE = Scale(100, "%", is_rate=True)
 POINTS = Scale(100, "pp")
 NO_SCALE = Scale(1, "")
 _LEAST_PERCENT = 1e-3  # smaller fractions are written without the unit
@@ -38,7 +40,7 @@ UNTRUSTED = "~"
 
 def difference_scale(scale: Scale) -> Scale:
     """Return the scale of a difference: percentages differ in points."""
-    return POINTS if scale == PERCENT else scale
+    return POINTS if scale.unit == PERCENT.unit else scale
 
 
 def time_scale(longest_s: float) -> Scale:
@@ -46,8 +48,8 @@ def time_scale(longest_s: float) -> Scale:
 
     Examples
     --------
-    >>> time_scale(90), time_scale(5400).unit, time_scale(float("nan")).unit
-    (Scale(factor=1, unit='s'), 'min', 's')
+    >>> [time_scale(longest_s).unit for longest_s in (90, 5400, float("nan"))]
+    ['s', 'min', 's']
     """
     for limit_s, size_s, unit in ((3 * 86400, 86400, "d"), (3 * 3600, 3600, "h"), (180, 60, "min")):
         if longest_s >= limit_s:
@@ -85,7 +87,7 @@ def measure_scale(measure: Measure, largest: float, cost_unit: str) -> Scale:
     """Return the scale of a measure with values up to `largest`; costs are in `cost_unit`."""
     if measure.of in COSTS:
         return Scale(1, cost_unit)
-    return PERCENT if measure.kind == "rate" else response_scale(measure.of, largest)
+    return RATE if measure.kind == "rate" else response_scale(measure.of, largest)
 
 
 def scale_of(measure: Measure, values: pd.Series[Any], cost_unit: str) -> Scale:
@@ -98,12 +100,14 @@ def format_estimate(
 ) -> str:
     """Write an estimate with its unit and interval, with at most five significant digits, or three for an exact number below 1.
 
-    With `level`, the interval states its confidence level.
+    With `level`, the interval states its confidence level. A rate whose interval has no width is exact.
 
     Examples
     --------
     >>> format_estimate(0.0512, 0.04, 0.07, PERCENT)
     '5.1 % (4.0 to 7.0)'
+    >>> format_estimate(0.0512, 0.0512, 0.0512, RATE, level=0.95)
+    '5.1 % (exact)'
     >>> format_estimate(7.000001, 7.0, 7.000002, NO_SCALE)
     '7.0000 (7.0000 to 7.0000)'
     >>> format_estimate(0.0000178, 0.0000178, 0.0000178, PERCENT)
@@ -130,6 +134,8 @@ def format_estimate(
         interval = "no interval" if math.isnan(low) else f"{ends[0]} or more"
     else:
         interval = f"at most {ends[1]}" if math.isnan(low) else f"{ends[0]} to {ends[1]}"
+    if scale.is_rate and low == high:
+        level, interval = None, "exact"
     confidence = "" if level is None or (math.isnan(low) and math.isnan(high)) else f"{percent(level)} CI "
     return f"{number} {scale.unit}".rstrip() + f" ({confidence}{interval})"
 
@@ -158,27 +164,11 @@ def trust_name(name: str) -> str:
 
 
 def write_estimate(
-    row: Row,
-    scale: Scale,
-    name: str = "estimate",
-    *,
-    sign: bool = False,
-    level: float | None = None,
-    is_rate: bool = False,
+    row: Row, scale: Scale, name: str = "estimate", *, sign: bool = False, level: float | None = None
 ) -> str:
-    """Write the estimate of a row with its interval, as `format_estimate` does; `UNTRUSTED` marks one that can't be trusted.
-
-    A rate whose interval has no width is known without simulation, and marked as exact.
-
-    Examples
-    --------
-    >>> write_estimate({"estimate": 0.0512, "low": 0.0512, "high": 0.0512}, PERCENT, is_rate=True)
-    '5.1 % (exact)'
-    """
+    """Write the estimate of a row with its interval, as `format_estimate` does; `UNTRUSTED` marks one that can't be trusted."""
     estimate, low, high = (float(row[column]) for column in interval_names(name))
     text = format_estimate(estimate, low, high, scale, sign=sign, level=level)
-    if is_rate and low == high:
-        return f"{text.partition(' (')[0]} (exact)"
     is_marked = not row.get(trust_name(name), True) and not math.isnan(low)
     return text.replace(" (", f" ({UNTRUSTED}") if is_marked else text
 

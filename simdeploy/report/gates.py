@@ -140,7 +140,7 @@ def _tabulate_gates(result: GateComparison) -> Table:
 
 def _tabulate_good(result: GateComparison) -> Table:
     frame = _spread_curves(result, 0.0)
-    alarms = Column(STOPPED, "false alarms", "estimate", formatting.PERCENT)
+    alarms = Column(STOPPED, "false alarms", "estimate", formatting.RATE)
     columns = (_GATE, alarms, *measure_columns(map(as_measure, _OF_GOOD)))
     level = formatting.percent(result.confidence_level)
     title = (
@@ -157,7 +157,7 @@ def _tabulate_defect(result: GateComparison) -> Table:
     frame["verdict"] = frame["gate"].map(_find_verdicts(result)).replace(wording.VERDICTS)
     columns = (
         _GATE,
-        Column(STOPPED, "escapes", "estimate", formatting.PERCENT),
+        Column(STOPPED, "escapes", "estimate", formatting.RATE),
         *measure_columns(map(as_measure, _OF_DEFECT)),
         Column("verdict", "against threshold"),
     )

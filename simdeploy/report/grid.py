@@ -9,7 +9,7 @@ from simdeploy.analysis.asking.naming import LABELS, format_factor, name_cases, 
 from simdeploy.analysis.estimates.grid import MEANS, PROPORTIONS, GridSummary
 from simdeploy.errors import plural
 from simdeploy.report.estimates import tell_range
-from simdeploy.report.formatting import PERCENT, Scale, interval_names, percent, response_scale, trust_name
+from simdeploy.report.formatting import RATE, Scale, interval_names, percent, response_scale, trust_name
 from simdeploy.report.tables import Column, make_table
 from simdeploy.report.wording import join_answer
 
@@ -35,8 +35,7 @@ def tell(summary: GridSummary) -> str:
     rows = cells[names].set_axis(["estimate", "low", "high", "is_trusted"], axis="columns")
     cases = name_cases(cells, ["scenario", "policy", *summary.factors])
     title = f"{quantity_title(name)} in {n}"
-    scale, level = quantity_scale(name, cells), summary.confidence_level
-    return join_answer([tell_range(title, rows, cases, scale, level, is_rate=name in PROPORTIONS)])
+    return join_answer([tell_range(title, rows, cases, quantity_scale(name, cells), summary.confidence_level)])
 
 
 def tabulate(summary: GridSummary) -> tuple[Table, ...]:
@@ -47,10 +46,9 @@ def tabulate(summary: GridSummary) -> tuple[Table, ...]:
     for name in SHOWN:
         if f"{name}_estimate" in cells:
             # The heading has the unit.
-            factor, unit = quantity_scale(name, cells)
-            heading = f"{quantity_title(name)} {unit}".rstrip()
-            scale = Scale(factor, "")
-            columns.append(Column(f"{name}_estimate", heading, "estimate", scale, is_rate=name in PROPORTIONS))
+            scale = quantity_scale(name, cells)
+            heading = f"{quantity_title(name)} {scale.unit}".rstrip()
+            columns.append(Column(f"{name}_estimate", heading, "estimate", scale._replace(unit="")))
     title = f"Estimates ({percent(summary.confidence_level)} CI)"
     return (make_table(title, cells.assign(named=named), columns),)
 
@@ -71,4 +69,4 @@ def quantity_title(name: str) -> str:
 
 def quantity_scale(name: str, cells: pd.DataFrame) -> Scale:
     """Return one scale for all cells of a quantity."""
-    return PERCENT if name in PROPORTIONS else response_scale(MEANS[name], float(cells[f"{name}_estimate"].max()))
+    return RATE if name in PROPORTIONS else response_scale(MEANS[name], float(cells[f"{name}_estimate"].max()))

@@ -85,7 +85,6 @@ class Column:
     scale: Scale | Measure | str = NO_SCALE
     below: str = ""  # a column of text for a second line in each cell
     is_optional: bool = False  # whether to leave the column out if it is blank in all rows
-    is_rate: bool = False  # whether an estimate is a rate (known if `scale` is a measure): exact without a width
 
 
 def make_table(
@@ -131,9 +130,7 @@ def _write_cell(row: Row, column: Column, scale: Scale, *, is_missing: bool) -> 
     if column.kind in _WRITERS:
         return _WRITERS[column.kind](row[column.name])
     is_difference = column.kind.endswith("difference")
-    scale = difference_scale(scale) if is_difference else scale
-    is_rate = column.is_rate or (isinstance(column.scale, Measure) and column.scale.kind == "rate")
-    text = write_estimate(row, scale, column.name, sign=is_difference, is_rate=is_rate)
+    text = write_estimate(row, difference_scale(scale) if is_difference else scale, column.name, sign=is_difference)
     return text.replace(" (", "\n").rstrip(")") if column.kind.startswith("stacked") else text
 
 

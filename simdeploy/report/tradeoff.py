@@ -73,9 +73,7 @@ def _tell_current(result: Tradeoff, lever: Lever) -> tuple[list[str], str]:
             unknown.append(f"{wording.capitalize(name)} unknown for {result.policy}")
         else:
             scale = _scale(result, measure)
-            is_nothing = (
-                scale == formatting.PERCENT and abs(row["estimate"]) * scale.factor < 10.0**formatting.LEAST_EXACT
-            )
+            is_nothing = scale.unit == "%" and abs(row["estimate"]) * scale.factor < 10.0**formatting.LEAST_EXACT
             known.append(f"{name} {formatting.format_amount(0.0 if is_nothing else row['estimate'], scale)}")
     current = write_value(lever, float(rows["value"].iloc[0]))
     default = ", the API default" if rows["is_default"].iloc[0] else ""
@@ -169,10 +167,7 @@ def _tabulate_lever(result: Tradeoff, lever: Lever) -> Table:
     )
     columns = (
         Column("named", lever.name),
-        *(
-            Column(str(of), describe_measure(of), "estimate", _scale(result, of), is_rate=of.kind == "rate")
-            for of in result.axes
-        ),
+        *(Column(str(of), describe_measure(of), "estimate", _scale(result, of)) for of in result.axes),
         Column("verdict", "against current"),
     )
     level = formatting.percent(result.confidence_level)
