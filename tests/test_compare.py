@@ -404,9 +404,11 @@ def test_a_sweep_over_policies_is_compared_like_replications(priced, tmp_path):
     pd.testing.assert_frame_equal(unknown.estimates, compare(stored).estimates)
 
 
-def test_cases_of_a_policy_are_compared_as_policies(priced):
+@pytest.mark.parametrize("strata", [None, "kinds"])
+def test_cases_of_a_policy_are_compared_as_policies(priced, strata):
     """If a policy has several cases, each counts as a policy, named as in the summary of the grid. [contract]"""
-    result = simdeploy.sweep(priced, "waves", vary={"max_parallel": [1, 2]}, replications=20, engine="compiled")
+    how = {"replications": 20, "engine": "compiled", "strata": strata}
+    result = simdeploy.sweep(priced, "waves", vary={"max_parallel": [1, 2]}, **how)
     found = compare(result)
     assert found.policies == ("max_parallel 1", "max_parallel 2")
     frame = result.to_frame()
@@ -414,6 +416,8 @@ def test_cases_of_a_policy_are_compared_as_policies(priced):
     makespan = row(found.estimates, "max_parallel 1", "makespan_s")["estimate"]
     assert makespan == row(one_by_one.estimates, "waves", "makespan_s")["estimate"]
     assert simdeploy.value_of_perfect_information(result).policy in found.policies
+    of_policies = simdeploy.sweep(priced, list(priced.policies), vary={"max_parallel": [2]}, **how)
+    assert compare(of_policies).policies == tuple(priced.policies)
 
 
 @pytest.mark.parametrize("vary", [{"scenario.fleet.nodes": [2, 4]}, {"fleet.nodes": [2, 4], "max_parallel": [1, 2]}])
@@ -441,6 +445,8 @@ def test_tables_know_the_costs_of_their_scenario(priced):
             assert call(responses) == call(responses, costs=priced.costs) != call(responses, costs=other)
         with pytest.raises(InputError, match=r"costs: no costs .*; allowed: the costs of a scenario"):
             call(table, costs={"hour_of_delay": 6})
+    with pytest.raises(InputError, match="costs: no costs"):
+        compare(table, costs={"priced": other})  # by scenario, which only `estimate_regret` accepts
     bare = table.copy()
     bare.attrs.clear()
     assert "cost" not in set(compare(bare).estimates["response"])

@@ -11,13 +11,13 @@ import numpy as np
 
 from simdeploy.analysis.asking import judging
 from simdeploy.analysis.asking.measuring import Values
-from simdeploy.analysis.asking.pricing import find_costs
+from simdeploy.analysis.asking.pricing import COSTS_FORM, find_costs
 from simdeploy.analysis.asking.requirements import Asked
 from simdeploy.analysis.asking.verdicts import Verdict, find_direction, judge_difference
 from simdeploy.analysis.comparison.measured import find_rows, measure_policies, name_measure, read_table
 from simdeploy.analysis.comparison.ranking import PAIR, RANKING, RankVerdict, tabulate_pairs, tabulate_ranking
 from simdeploy.analysis.comparison.required import VERDICT, find_excluded, judge_policies, read_required
-from simdeploy.errors import not_among, raise_if_any
+from simdeploy.errors import InputError, Problem, not_among, raise_if_any, shorten
 from simdeploy.result import ESTIMATE, Columns, LateTable, Result, make_frame, read_computed_under
 from simdeploy.scenario.measures import Measure, Requirement
 from simdeploy.statistics.estimators import estimate_cases, estimate_differences
@@ -226,6 +226,8 @@ def compare(
     1   slow  makespan_s     2           True      40.0
     """
     known = find_costs(responses, costs)
+    if costs is not None and isinstance(known, Mapping):
+        raise InputError(Problem("no costs", ("costs",), found=shorten(costs), allowed=COSTS_FORM))
     costs = None if isinstance(known, Mapping) else known
     table, owners = read_table(responses)
     values = measure_policies(table, costs)

@@ -15,6 +15,8 @@ from simdeploy.scenario.measures import Measure
 from simdeploy.vocabulary import COSTS, RESPONSES, STATES, VERDICTS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
 
     from simdeploy.scenario.parts import Costs
@@ -47,7 +49,7 @@ def read_table(responses: pd.DataFrame | Batches) -> tuple[pd.DataFrame, dict[st
     keys = [name for name in map(str, responses) if name not in NO_FACTORS and name != "case"]
     cases = responses.drop_duplicates("case")[["case", *keys]]
     if cases["policy"].is_unique:
-        return responses, owners
+        return _with_policies(responses, dict(zip(cases["case"], cases["policy"], strict=True))), owners
     of_world = [name for name in keys if name == "scenario" or name.startswith(FACTOR_PREFIX)]
     varied = [name for name in of_world if cases[name].nunique(dropna=False) > 1]
     if varied:
@@ -57,7 +59,17 @@ def read_table(responses: pd.DataFrame | Batches) -> tuple[pd.DataFrame, dict[st
         )
     named = name_cases(cases, [name for name in keys if name not in of_world])
     owners = dict(zip(named, cases["policy"], strict=True))
-    return responses.assign(policy=responses["case"].map(dict(zip(cases["case"], named, strict=True)))), owners
+    return _with_policies(responses, dict(zip(cases["case"], named, strict=True))), owners
+
+
+def _with_policies(responses: pd.DataFrame, policies: Mapping[int, str]) -> pd.DataFrame:
+    """Return a table in which each case is a policy, also where its kinds of release have probabilities by case."""
+    table = responses.assign(policy=responses["case"].map(policies))
+    release = table.attrs.get("release", {})
+    if isinstance(release.get("stopped"), list):
+        stopped = {policy: release["stopped"][case] for case, policy in policies.items()}
+        table.attrs["release"] = {**release, "stopped": stopped}
+    return table
 
 
 def measure_policies(responses: pd.DataFrame, costs: Costs | None = None) -> Values:
