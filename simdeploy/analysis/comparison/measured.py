@@ -68,6 +68,7 @@ def _with_policies(responses: pd.DataFrame, policies: Mapping[int, str]) -> pd.D
     release = table.attrs.get("release", {})
     if isinstance(release.get("stopped"), list):
         stopped = {policy: release["stopped"][case] for case, policy in policies.items()}
+        table = table.drop(columns="case")
         table.attrs["release"] = {**release, "stopped": stopped}
     return table
 
