@@ -40,7 +40,7 @@ UNTRUSTED = "~"
 
 def difference_scale(scale: Scale) -> Scale:
     """Return the scale of a difference: percentages differ in points."""
-    return scale._replace(unit=POINTS.unit) if scale.unit == PERCENT.unit else scale
+    return POINTS if scale.unit == PERCENT.unit else scale
 
 
 def time_scale(longest_s: float) -> Scale:

@@ -130,7 +130,9 @@ def _write_cell(row: Row, column: Column, scale: Scale, *, is_missing: bool) -> 
     if column.kind in _WRITERS:
         return _WRITERS[column.kind](row[column.name])
     is_difference = column.kind.endswith("difference")
-    text = write_estimate(row, difference_scale(scale) if is_difference else scale, column.name, sign=is_difference)
+    if is_difference:
+        scale = difference_scale(scale)._replace(is_rate=scale.is_rate)  # of exact rates, it is exact
+    text = write_estimate(row, scale, column.name, sign=is_difference)
     return text.replace(" (", "\n").rstrip(")") if column.kind.startswith("stacked") else text
 
 
