@@ -124,9 +124,9 @@ def watching() -> Iterator[list[Watched]]:
     seen: list[Watched] = []
     run, draw, of_nodes, first = engine_module.run_reference, Draws.draw, Draws.of_nodes, Draws.first
     coupled, is_down = Draws.coupled, World.is_down
-    looks_at = Prober.looks_at
+    look_at = Prober.look_at
     pause, count_down, wait_for_opening = Course.pause, Course.count_down, Pacing._wait_for_opening
-    count_free, free_delayed, reports_start = Slots.count_free, Slots._free_delayed, Line.reports_start
+    count_free, free_delayed, report_start = Slots.count_free, Slots._free_delayed, Line.report_start
     give_up = Slots.give_up
     take_window = Judge._take_window
     unhealthy: WeakKeyDictionary[Judge, int] = WeakKeyDictionary()
@@ -159,7 +159,7 @@ def watching() -> Iterator[list[Watched]]:
         return down
 
     def spy_looks(prober: Prober, number: int, fate: NodeFate, start: int, end: int) -> Seen:
-        found = looks_at(prober, number, fate, start, end)
+        found = look_at(prober, number, fate, start, end)
         is_shed = prober._world.service is not None and prober._load.over(number, start, end)[1] > 0
         seen[-1].fails_by_overload |= is_shed and found.was_up and not found.healthy
         return found
@@ -188,11 +188,11 @@ def watching() -> Iterator[list[Watched]]:
         seen[-1].slots.add("a delay")
         free_delayed(slots, node)
 
-    def spy_reports_start(line: Line, node: Node) -> None:
+    def spy_report_start(line: Line, node: Node) -> None:
         site = line._site
         if site.slot_is_free_at_start and not site.world.lines.is_online(node.number, site.env.now):
             seen[-1].slots.add("a start is heard late")
-        reports_start(line, node)
+        report_start(line, node)
 
     def spy_give_up(slots: Slots, node: Node) -> None:
         if node.number in slots.holders and node.fate.resolved_ns is None:
@@ -213,14 +213,14 @@ def watching() -> Iterator[list[Watched]]:
         patch.setattr(Slots, "count_free", spy_count_free)
         patch.setattr(Slots, "_free_delayed", spy_free_delayed)
         patch.setattr(Slots, "give_up", spy_give_up)
-        patch.setattr(Line, "reports_start", spy_reports_start)
+        patch.setattr(Line, "report_start", spy_report_start)
         patch.setattr(engine_module, "run_reference", spy_run)
         patch.setattr(Draws, "draw", spy_draw)
         patch.setattr(Draws, "of_nodes", spy_of_nodes)
         patch.setattr(Draws, "first", spy_first)
         patch.setattr(Draws, "coupled", spy_coupled)
         patch.setattr(World, "is_down", spy_is_down)
-        patch.setattr(Prober, "looks_at", spy_looks)
+        patch.setattr(Prober, "look_at", spy_looks)
         patch.setattr(Course, "pause", spy_pause)
         patch.setattr(Course, "count_down", spy_count_down)
         patch.setattr(Pacing, "_wait_for_opening", spy_wait_for_opening)

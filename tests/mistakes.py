@@ -50,16 +50,20 @@ from simdeploy.world.streams import Stream
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 
-_hears_of, _what_is_crossed, _renew = Controller.hears_of, Judging._what_is_crossed, Alternating.renew
+_receive_verdict, _find_crossed_limit, _renew = (
+    Controller.receive_verdict,
+    Judging._find_crossed_limit,
+    Alternating.renew,
+)
 _was_up, _start_ns, _draw = World.was_up, World.start_ns, Draws.draw
-_reports, _is_heard, _is_not_heard_of = Line.reports, Line._is_heard, Node.is_not_heard_of
-_saw, _find_partners = WaveGates.saw, WaveGates._find_partners
-_over, _has_started = PooledRequests.over, PooledRequests.has_started
+_report_verdict, _deliver, _fail_unheard = Line.report_verdict, Line._deliver, Node.fail_unheard
+_record_window, _find_partners = WaveGates.record_window, WaveGates._find_partners
+_over, _start_new = PooledRequests.over, PooledRequests.start_new
 _resolve, _start = Node._resolve, Node._start
 _count_down, _wait_for_opening = Course.count_down, Pacing._wait_for_opening
 _calendar_of = engine_module.calendar_of
 _give_up, _resolve_slot, _count_free, _open_wave = Slots.give_up, Slots.resolve, Slots.count_free, Dispatcher.open_wave
-_gives_up_slot, _reports_start = Controller.gives_up_slot, Line.reports_start
+_give_up_slot, _report_start = Controller.give_up_slot, Line.report_start
 
 
 def instead(owner: Any, name: str, value: Any) -> Plant:
@@ -85,7 +89,7 @@ def _looks(*steps: Callable[[Controller], None]) -> Plant:
 
 
 def _script(controller: Controller) -> None:
-    controller.people._obey_script()
+    controller.people._carry_out_acts()
 
 
 def _operator(controller: Controller) -> None:
@@ -105,7 +109,7 @@ def rules(function: str, **changes: Callable[[Any], Any]) -> Plant:
 
 
 def _counts_after_the_end(controller: Controller, node: Node) -> None:
-    _hears_of(controller, node)
+    _receive_verdict(controller, node)
     if controller.course.is_over:
         controller.judging.failed += node.fate.ever_failed
 
@@ -132,12 +136,12 @@ def _delays_every_slot(slots: Slots, node: Node) -> None:
 
 def _keeps_slot_before_gate(controller: Controller, node: Node) -> None:
     if controller._site.slot_is_free_at_start:
-        _gives_up_slot(controller, node)
+        _give_up_slot(controller, node)
 
 
 def _hears_starts_at_once(line: Line, node: Node) -> None:
     if line._site.slot_is_free_at_start:
-        line.control_plane.gives_up_slot(node)
+        line.control_plane.give_up_slot(node)
 
 
 def _opens_wave_with_slots_of_its_own(dispatcher: Dispatcher) -> Wave:
@@ -154,7 +158,7 @@ def _freezes_turns_only(pacing: Pacing) -> bool:
 def _gate_stays_shut(judging: Judging, judged_before: int) -> str | None:
     pacing = judging._pacing
     promoted, pacing.promoted_waves = pacing.promoted_waves, 0
-    crossed = _what_is_crossed(judging, judged_before)
+    crossed = _find_crossed_limit(judging, judged_before)
     pacing.promoted_waves = promoted
     return crossed
 
@@ -163,9 +167,9 @@ def _bakes_after_the_last_wave(pacing: Pacing) -> None:
     bake_ns = max(pacing._site.terms.plan.bakes_ns)
     if bake_ns:
         pacing._phase = "bake"
-        pacing._course.count_down(bake_ns, pacing._baked)
+        pacing._course.count_down(bake_ns, pacing._end_bake)
     else:
-        pacing._look_beyond_wave()
+        pacing._set_phase_after_wave()
 
 
 def _renews_with_the_same_up_time(process: Alternating, t: int) -> None:
@@ -185,30 +189,30 @@ def _draws_in_order(draws: Draws, stream: Stream, node: int = 0, index: int = 0)
 
 
 def _is_heard_at_once(line: Line, node: Node) -> None:
-    line._is_heard(node)
+    line._deliver(node)
 
 
 def _is_heard_some_day(line: Line, node: Node) -> None:
     node.deadline_ns = 1 << 62
-    _reports(line, node)
+    _report_verdict(line, node)
 
 
 def _is_given_up_for_good(line: Line, node: Node) -> None:
     if node.fate.dispatched_ns is not None and not line._site.world.lines.is_online(node.number, line._site.env.now):
         node.deadline_ns = line._site.env.now
-    _reports(line, node)
+    _report_verdict(line, node)
 
 
 def _goes_back_once_given_up(node: Node) -> None:
     had_failed = node.fate.ever_failed
-    _is_not_heard_of(node)
+    _fail_unheard(node)
     if node._site.goes_back_by_itself and not had_failed:
         node.roll_back()
 
 
 def _is_heard_after_the_end(line: Line, node: Node) -> None:
     over, line._site.is_over = line._site.is_over, False
-    _is_heard(line, node)
+    _deliver(line, node)
     line._site.is_over = over
 
 
@@ -223,7 +227,7 @@ def _reports_failed_dispatches(controller: Controller, node: Node) -> None:
         controller._site.ring()
         controller._count_later(node)
     else:
-        _hears_of(controller, node)
+        _receive_verdict(controller, node)
 
 
 def _ends_unreported(pacing: Pacing) -> bool:
@@ -245,7 +249,7 @@ def _loses_its_old_instance(node: Node, status: int, reason: str) -> None:
     if status == FAILED and node.fate.surged:
         node.fate.replaced_ns = node._site.env.now
         if node._site.load is not None:
-            node._site.load.old_stops(node.number, node._site.env.now)
+            node._site.load.stop_old(node.number, node._site.env.now)
     _resolve(node, status, reason)
 
 
@@ -256,13 +260,13 @@ def _keeps_its_old_instance(node: Node, status: int, reason: str) -> None:
 
 
 def _takes_over_alone(load: PooledRequests, node: int, t: int) -> None:
-    load.leaves_service(node, t)
-    _has_started(load, node, t)
+    load.stop_serving(node, t)
+    _start_new(load, node, t)
 
 
 def _frees_its_place(controller: Controller, node: Node) -> None:
     before, was_surging = controller.dispatcher.surging, node.fate.surged and not controller.course.is_over
-    _hears_of(controller, node)
+    _receive_verdict(controller, node)
     controller.dispatcher.surging = before - was_surging
 
 
@@ -331,17 +335,17 @@ _TOLD: dict[str, tuple[int, Plant]] = {
     "either is both": (13, rules("read_limits", both=lambda both: not both)),
     "a sample is one larger": (78, rules("read_limits", minimum_sample=lambda sample: sample + 1)),
     "percent is of the fleet": (17, rules("read_limits", percent_of=lambda _: "fleet")),
-    "the gate stays shut": (26, instead(Judging, "_what_is_crossed", _gate_stays_shut)),
+    "the gate stays shut": (26, instead(Judging, "_find_crossed_limit", _gate_stays_shut)),
     "a resumed rollout stops again": (123, _always(Judging, "_acknowledged_failures", 0)),
-    "nodes count after the end": (5, instead(Controller, "hears_of", _counts_after_the_end)),
+    "nodes count after the end": (5, instead(Controller, "receive_verdict", _counts_after_the_end)),
     # Slots and lists of waves.
     "a failed node holds no slot": (47, instead(Slots, "resolve", _holds_no_slot)),
     "canaries hold slots": (694, instead(Slots, "_needs_slot", _needs_slot_if_dispatched)),
     "a slot has no delay": (20, instead(Slots, "give_up", _gives_up_without_delay)),
     "a delay follows every turn": (105, instead(Slots, "give_up", _delays_every_slot)),
-    "a start frees no slot": (92, instead(Line, "reports_start", lambda line, node: None)),
-    "starts are heard at once": (741, instead(Line, "reports_start", _hears_starts_at_once)),
-    "who waits for a gate keeps its slot": (217, instead(Controller, "gives_up_slot", _keeps_slot_before_gate)),
+    "a start frees no slot": (92, instead(Line, "report_start", lambda line, node: None)),
+    "starts are heard at once": (741, instead(Line, "report_start", _hears_starts_at_once)),
+    "who waits for a gate keeps its slot": (217, instead(Controller, "give_up_slot", _keeps_slot_before_gate)),
     "waves have slots of their own": (104, instead(Dispatcher, "open_wave", _opens_wave_with_slots_of_its_own)),
     "a list has no window": (20, rules("plan_waves", is_list=lambda _: False)),
     "zones have slots without end": (11, rules("plan_waves", per_zone=lambda _: 10**6)),
@@ -387,7 +391,9 @@ _TOLD: dict[str, tuple[int, Plant]] = {
     "a node that is down is evidence": (
         23,
         instead(
-            WaveGates, "saw", lambda gates, node, seen, *span: _saw(gates, node, seen._replace(was_up=True), *span)
+            WaveGates,
+            "record_window",
+            lambda gates, node, seen, *span: _record_window(gates, node, seen._replace(was_up=True), *span),
         ),
     ),
     "partners are the next in turn": (
@@ -437,8 +443,8 @@ _TOLD: dict[str, tuple[int, Plant]] = {
     "one node more is surged": (43, rules("plan_waves", surge=lambda surge: surge and surge + 1)),
     "a surged node that fails loses its old instance": (64, instead(Node, "_resolve", _loses_its_old_instance)),
     "a surged node that runs keeps its old instance": (29, instead(Node, "_resolve", _keeps_its_old_instance)),
-    "new instances take over alone": (5, instead(PooledRequests, "has_started", _takes_over_alone)),
-    "a failed node frees its place": (170, instead(Controller, "hears_of", _frees_its_place)),
+    "new instances take over alone": (5, instead(PooledRequests, "start_new", _takes_over_alone)),
+    "a failed node frees its place": (170, instead(Controller, "receive_verdict", _frees_its_place)),
     "second instances never go down": (334, instead(Service, "beside", property(_find_beside))),
     "a try less": (11, rules("read_health_rule", retries=lambda retries: max(retries - 1, 0))),
     "unhealthy nodes have one try": (11, rules("read_health_rule", retries_unhealthy=lambda tries: False)),
@@ -465,7 +471,7 @@ _TOLD: dict[str, tuple[int, Plant]] = {
         instead(PooledRequests, "over", lambda load, node, start, end: (_over(load, node, start, end)[0], 0.0)),
     ),
     "nodes that are down serve": (7, instead(PooledRequests, "_follow", lambda load, t: None)),
-    "a node serves while it starts": (7, instead(PooledRequests, "leaves_service", lambda load, node, t: None)),
+    "a node serves while it starts": (7, instead(PooledRequests, "stop_serving", lambda load, node, t: None)),
     "the crashes of a shared service never change": (
         174,
         instead(PooledRequests, "_crashes_change", lambda load, node, t: None),
@@ -486,16 +492,16 @@ _TOLD: dict[str, tuple[int, Plant]] = {
     # Lines.
     "offline nodes are dispatched": (3, instead(Lines, "is_online", lambda lines, node, t: True)),
     "lines begin with the rollout": (10, instead(Lines, "begin", lambda lines, node, t: None)),
-    "verdicts are heard at once": (10, instead(Line, "reports", _is_heard_at_once)),
-    "nobody minds deadlines": (10, instead(Line, "reports", _is_heard_some_day)),
-    "who is offline is given up at once": (10, instead(Line, "reports", _is_given_up_for_good)),
-    "who is given up goes back by itself": (157, instead(Node, "is_not_heard_of", _goes_back_once_given_up)),
-    "verdicts count after the end": (5, instead(Line, "_is_heard", _is_heard_after_the_end)),
+    "verdicts are heard at once": (10, instead(Line, "report_verdict", _is_heard_at_once)),
+    "nobody minds deadlines": (10, instead(Line, "report_verdict", _is_heard_some_day)),
+    "who is offline is given up at once": (10, instead(Line, "report_verdict", _is_given_up_for_good)),
+    "who is given up goes back by itself": (157, instead(Node, "fail_unheard", _goes_back_once_given_up)),
+    "verdicts count after the end": (5, instead(Line, "_deliver", _is_heard_after_the_end)),
     "orders reach nodes at once": (45, instead(Line, "send_back", lambda line, node: node.roll_back())),
     # Late reports.
     "reports are judged at once": (2, instead(Controller, "_count_later", _counts_at_once)),
     "waves wait for reports": (11, instead(Wave, "is_heard", property(lambda wave: wave.is_over))),
-    "failed dispatches are reported": (2, instead(Controller, "hears_of", _reports_failed_dispatches)),
+    "failed dispatches are reported": (2, instead(Controller, "receive_verdict", _reports_failed_dispatches)),
     "a rollout ends unreported": (11, instead(Pacing, "_is_wave_through", property(_ends_unreported))),
     "canaries are promoted unreported": (3, instead(Pacing, "_is_wave_through", property(_promotes_unreported))),
     "the percent is of the last wave": (
@@ -505,10 +511,10 @@ _TOLD: dict[str, tuple[int, Plant]] = {
     # People and rollbacks.
     "the last wave is baked": (16, instead(Pacing, "_finish_wave", _bakes_after_the_last_wave)),
     "clocks never freeze": (39, instead(Countdown, "freeze", lambda countdown: None)),
-    "an operator sees what does not show": (132, instead(people_module, "_shows", lambda site, canary: True)),
+    "an operator sees what does not show": (132, instead(people_module, "_shows_defect", lambda site, canary: True)),
     "an operator never notices": (3, instead(people_module, "rejects", lambda site, operator, canaries: False)),
     "the rate clock starts late": (18, instead(Pacing, "start", _starts_without_a_clock)),
-    "nobody waits for nodes that go back by themselves": (0, _always(Rollback, "_going_back", 0)),
+    "nobody waits for nodes that go back by themselves": (0, _always(Rollback, "_n_rolling_back", 0)),
     "a failed rollback restores": (56, instead(Rollback, "restored_ns", property(lambda rollback: rollback.ended_ns))),
     "rollbacks go at once": (0, rules("plan_waves", rollback=lambda _: 10**6)),
 }

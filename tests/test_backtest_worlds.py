@@ -240,13 +240,13 @@ def _starts_when_it_was(patch):
 
 def _judges_nothing(patch):
     """Assume that every window in which the node was up is healthy."""
-    see = ReplayedProber.looks_at
+    see = ReplayedProber.look_at
 
     def mistaken(self, *args):
         seen = see(self, *args)
         return seen._replace(healthy=seen.was_up)
 
-    patch.setattr(ReplayedProber, "looks_at", mistaken)
+    patch.setattr(ReplayedProber, "look_at", mistaken)
 
 
 def _narrows_everything(patch):

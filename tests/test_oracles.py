@@ -378,9 +378,9 @@ PLANTED: dict[str, Plant] = MISTAKES | {
         engine_module, "plan_waves", lambda p, o, *size: _plan_waves(p, replace(o, pacing="barrier"), *size)
     ),
     "a wave is over before its last node": _ends_waves_early,
-    "nothing is baked": instead(pacing_module.Pacing, "_finish_wave", lambda pacing: pacing._look_beyond_wave()),
+    "nothing is baked": instead(pacing_module.Pacing, "_finish_wave", lambda pacing: pacing._set_phase_after_wave()),
     "batches every 30 s": instead(pacing_module, "BATCH_EVERY_NS", 30 * NS_PER_S),
-    "nothing is crossed": instead(judging_module.Judging, "_what_is_crossed", lambda *_: None),
+    "nothing is crossed": instead(judging_module.Judging, "_find_crossed_limit", lambda *_: None),
     "detection begins with the rollout": instead(ending_module, "Countdown", _counts_from_the_start),
     "nodes go back one by one": instead(
         engine_module, "plan_waves", lambda *args: replace(_plan_waves(*args), rollback=1)

@@ -77,7 +77,7 @@ class Conversation:
         send: Callable[[dict[str, Any]], None],  # called with each answer (JSON values), from the thread
     ) -> None:
         self._explorer, self._send = explorer, send
-        self._news = threading.Condition()
+        self._changed = threading.Condition()
         self._next: Question | None = None
         self._is_over = False
         self._controls: list[dict[str, Any]] | None = None  # as last sent
@@ -94,9 +94,9 @@ class Conversation:
             number = raw.get("ask") if isinstance(raw, Mapping) else None
             self.refuse(error, number if isinstance(number, int) else None)
             return
-        with self._news:
+        with self._changed:
             self._next = question
-            self._news.notify()
+            self._changed.notify()
 
     def refuse(self, error: SimdeployError, number: int | None = None) -> None:
         """Answer a question with an error."""
@@ -107,9 +107,9 @@ class Conversation:
 
     def close(self) -> None:
         """End the conversation; computations stop soon."""
-        with self._news:
+        with self._changed:
             self._is_over = True
-            self._news.notify()
+            self._changed.notify()
 
     def _answer_all(self) -> None:
         while (question := self._wait()) is not None:
@@ -128,8 +128,8 @@ class Conversation:
 
     def _wait(self) -> Question | None:
         """Wait for the next question; None at the end."""
-        with self._news:
-            self._news.wait_for(lambda: self._next is not None or self._is_over)
+        with self._changed:
+            self._changed.wait_for(lambda: self._next is not None or self._is_over)
             question, self._next = self._next, None
             return None if self._is_over else question
 
@@ -142,8 +142,8 @@ class Conversation:
 
     def _rest(self, seconds: float) -> None:
         """Wait for some seconds without a newer question."""
-        with self._news:
-            self._news.wait_for(self._is_superseded, timeout=seconds)
+        with self._changed:
+            self._changed.wait_for(self._is_superseded, timeout=seconds)
         self._go_on()
 
     def _answers(self, question: Question) -> Iterator[dict[str, Any]]:

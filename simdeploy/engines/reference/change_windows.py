@@ -56,11 +56,11 @@ class OpenCountdown(Countdown):
         callback: Callable[[], None],
         *,
         calendar: Calendar,
-        tell: Callable[[], None],
+        on_change: Callable[[], None],
         frozen: bool,
     ) -> None:
         self._calendar = calendar
-        self._tell = tell
+        self._on_change = on_change
         super().__init__(env, duration_ns, callback, frozen=frozen)
 
     def _count(self, start: int, end: int) -> int:
@@ -71,7 +71,7 @@ class OpenCountdown(Countdown):
         try:
             while (change := self._calendar.next_change(self._env.now)) < due:
                 yield self._env.timeout(change - self._env.now)
-                self._tell()
+                self._on_change()
             yield self._env.timeout(due - self._env.now)
         except simpy.Interrupt:
             return

@@ -62,8 +62,8 @@ class Controller:
         self._judges = tuple(judge for judge in (wave_gates, running_watch) if judge is not None)
         self._deadlines_of_rollout = Deadlines(site)
         self._hours = OpenHours(site, calendar)
-        opened = None if wave_gates is None else wave_gates.opened
-        self.dispatcher = Dispatcher(site, orchestrator, nodes, site.terms.policy.slot_delay_ns, opened)
+        add_to_gate = None if wave_gates is None else wave_gates.add_wave
+        self.dispatcher = Dispatcher(site, orchestrator, nodes, site.terms.policy.slot_delay_ns, add_to_gate)
         self.course = Course(site, orchestrator, self.dispatcher, rollback, self._hours)
         self.pacing = Pacing(site, self.course, self.dispatcher, self._hours, orchestrator=orchestrator)
         self.judging = Judging(
@@ -89,7 +89,7 @@ class Controller:
         self._deadlines_of_rollout.start()
         self._site.ring()
 
-    def hears_of(self, node: Node) -> None:
+    def receive_verdict(self, node: Node) -> None:
         """Record a node's verdict for pacing, and count it, now or later; ignore it after the rollout's end."""
         if self._running_watch is not None and node.fate.status == RUNNING:
             self._running_watch.runs(node)
@@ -109,7 +109,7 @@ class Controller:
         if wave.is_heard or self._bounds_deadlines(node):
             self._site.ring()
 
-    def gives_up_slot(self, node: Node) -> None:
+    def give_up_slot(self, node: Node) -> None:
         """Free the slot of a node that doesn't need it any more, before its verdict."""
         self.dispatcher.slots.give_up(node)
 
@@ -130,19 +130,19 @@ class Controller:
             if not self.course.is_over:
                 self.judging.count(node)
 
-    def expects_verdict_by(self, node: Node, deadline_ns: int) -> None:
+    def record_deadline(self, node: Node, deadline_ns: int) -> None:
         """Record a node's deadline."""
         self._deadlines[node.rule.deadline_ns].append((deadline_ns, node))
         self._site.ring()
 
-    def hears_of_try(self) -> None:
+    def record_failed_try(self) -> None:
         """Record that a node's try has failed and another follows; this may count as a failure."""
         if not self.course.is_over:
             self.judging.count_try()
         self.pacing.between_tries += 1
         self._site.ring()
 
-    def hears_of_next_try(self) -> None:
+    def record_next_try(self) -> None:
         """Record that a node's next try begins."""
         self.pacing.between_tries -= 1
         self._site.ring()
@@ -183,7 +183,7 @@ class Controller:
     def act(self) -> None:
         """Change the policy, judge, let people act, and advance, in this order."""
         if self._new_policy is not None:
-            self._change_policy(self._new_policy)
+            self._apply_new_policy(self._new_policy)
         self._judge()
         self.people.act()
         self._advance()
@@ -192,12 +192,12 @@ class Controller:
             self._deadlines_of_rollout.stand_still(stands_still)
         self._note()
 
-    def changes(self, policy: Policy) -> None:
+    def change_policy(self, policy: Policy) -> None:
         """Switch to another policy at the end of the present instant."""
         self._new_policy = policy
         self._site.ring()
 
-    def _change_policy(self, policy: Policy) -> None:
+    def _apply_new_policy(self, policy: Policy) -> None:
         self._new_policy = None
         if self.course.is_over:
             return

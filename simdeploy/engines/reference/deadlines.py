@@ -84,7 +84,7 @@ class Deadlines:
         if due_ns is not None and not self._site.is_over:
             self._site.ring()
 
-    def tell(self) -> str | None:
+    def take_message(self) -> str | None:
         """Report once that a deadline has passed, in words for the deployment's message; otherwise None."""
         now, progress_ns, due_ns = self._site.env.now, self._progress_ns, self._progress_due_ns
         if self._rollout_ns is not None and not self._is_late and now >= self._rollout_ns:

@@ -61,8 +61,10 @@ class Course:
         frozen = self.is_paused and self._clocks_stop
         env, calendar = self._site.env, self._hours.calendar
         if in_open_hours and calendar is not None:
-            tell = self._site.ring
-            self._clocks = [OpenCountdown(env, duration_ns, callback, calendar=calendar, tell=tell, frozen=frozen)]
+            on_change = self._site.ring
+            self._clocks = [
+                OpenCountdown(env, duration_ns, callback, calendar=calendar, on_change=on_change, frozen=frozen)
+            ]
         else:
             self._clocks = [Countdown(env, duration_ns, callback, frozen=frozen)]
 

@@ -175,15 +175,15 @@ class Run:
         site.when_settled = controller.settle
         self.site, self.controller, self.rollback = site, controller, rollback
         self._nodes, self._line, self._listeners, self._wave_gates = nodes, line, listeners, wave_gates
-        site.env.process(follow_script(site, controller.people.tell, operator.script))
+        site.env.process(follow_script(site, controller.people.schedule, operator.script))
         if change is not None:
             changes_at, other = change
-            site.env.call_at(changes_at, partial(controller.changes, other))
+            site.env.call_at(changes_at, partial(controller.change_policy, other))
         controller.start()
 
     def act(self, act: Act, at_ns: int) -> None:
         """Schedule an act at an instant that `advance` has not reached."""
-        self.site.env.call_at(at_ns, partial(self.controller.people.tell, act))
+        self.site.env.call_at(at_ns, partial(self.controller.people.schedule, act))
 
     def advance(self, until_ns: int, may_go_on: Callable[[], bool] = lambda: True) -> bool:
         """Run up to the end of an instant, while `may_go_on` returns true; return whether that end was reached."""

@@ -60,7 +60,7 @@ class WaveGates:
         self._unhealthy = UnhealthyLooks() if gate.of_rollout else None
         self._due: list[Node] = []
         self._alarm: str | None = None
-        self._said: list[str] = []
+        self._event_texts: list[str] = []
         self._has_ended = False
 
     @property
@@ -79,7 +79,7 @@ class WaveGates:
 
     # -- notifications -----------------------------------------------------------------------------
 
-    def opened(self, wave: Wave, nodes: Sequence[Node], rest: Sequence[Node]) -> None:
+    def add_wave(self, wave: Wave, nodes: Sequence[Node], rest: Sequence[Node]) -> None:
         """Record an opened wave with its nodes, and the nodes after it."""
         number = len(self._waves)
         draws = self._site.world.draws
@@ -112,15 +112,15 @@ class WaveGates:
             if partner is not None:
                 watched.partners[node.number] = partner
 
-    def has_started(self, node: Node) -> bool:
+    def record_start(self, node: Node) -> bool:
         """Record that a node has started; return whether it fails at once, because its wave has failed."""
         watched = self._of(node)
         if not watched.has_begun:
             watched.has_begun = True
-            self._site.env.process(self._look_again_and_again(watched))
+            self._site.env.process(self._schedule_looks(watched))
         return watched.verdict == "fail"
 
-    def saw(self, node: Node, seen: Seen, start: int, end: int) -> None:
+    def record_window(self, node: Node, seen: Seen, start: int, end: int) -> None:
         """Record a window that ended, unless the node was down, which says nothing about the release."""
         if not seen.was_up:
             return
@@ -129,7 +129,7 @@ class WaveGates:
             partner = watched.partners.get(node.number)
             if partner is None or partner.fate.dispatched_ns is not None:
                 return
-            old = self._site.prober.looks_at_old(partner.number, partner.fate, start, end, seen.requests)
+            old = self._site.prober.look_at_old(partner.number, partner.fate, start, end, seen.requests)
             if old is None:
                 return
             watched.old_failed += old.failed
@@ -138,7 +138,7 @@ class WaveGates:
         watched.requests += seen.requests
         watched.failed += seen.failed
 
-    def has_observation(self, node: Node) -> bool:
+    def complete_observation(self, node: Node) -> bool:
         """Record that a node is observed long enough; return whether it may run at once."""
         watched = self._of(node)
         if watched.verdict == "pass":
@@ -146,7 +146,7 @@ class WaveGates:
         watched.waiting.append(node)
         return False
 
-    def meets_deadline(self, node: Node) -> None:
+    def record_passed_deadline(self, node: Node) -> None:
         """Record that a waiting node's deadline has passed."""
         self._due.append(node)
         self._site.ring()
@@ -154,7 +154,7 @@ class WaveGates:
     def _of(self, node: Node) -> WatchedWave:
         return self._waves[node.fate.wave - 1]
 
-    def _look_again_and_again(self, watched: WatchedWave) -> Process:
+    def _schedule_looks(self, watched: WatchedWave) -> Process:
         while True:
             yield self._site.env.timeout(self._site.rule.interval_ns)
             if watched.verdict is not None or watched.wave.is_over or self._site.is_over or self._has_ended:
@@ -175,7 +175,7 @@ class WaveGates:
         for node in due:
             if node.fate.resolved_ns is None:
                 self._settle_at_deadline(node)
-        events, self._said = self._said, []
+        events, self._event_texts = self._event_texts, []
         return events
 
     def _look(self, watched: WatchedWave) -> None:
@@ -198,7 +198,7 @@ class WaveGates:
         if not self._site.is_over and not watched.judge.can_tell:
             verdict = watched.judge.without_verdict()
         if verdict is None:
-            node.fail_from_outside("not passed by the gate before the deadline")
+            node.fail_by_gate("not passed by the gate before the deadline")
         else:
             self._speak(watched, verdict)
 
@@ -208,13 +208,13 @@ class WaveGates:
         doubt = "" if judge.can_tell else ", undecided"
         name = self._gate.method.replace("_", " ")
         what = f"gate {name}{doubt}: {judge.failed} of {judge.requests} requests failed"
-        self._said.append(f"wave {watched.wave.number} {verdict}es" if verdict == "pass" else what)
+        self._event_texts.append(f"wave {watched.wave.number} {verdict}es" if verdict == "pass" else what)
         if verdict == "pass":
             for node in sorted(watched.waiting, key=lambda node: node.number):
                 if node.fate.resolved_ns is None:
-                    node.run_from_outside("passed by the gate")
+                    node.run_by_gate("passed by the gate")
             return
         self._alarm = what
         for node in sorted(watched.nodes, key=lambda node: node.number):
             if node.fate.started_ns is not None and node.fate.resolved_ns is None:
-                node.fail_from_outside("its wave failed the gate")
+                node.fail_by_gate("its wave failed the gate")

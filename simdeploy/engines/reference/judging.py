@@ -36,7 +36,7 @@ class Judging:
         self._switches = orchestrator
         self._tally = Tally(site.world.zone_of)
         self._at_wave_end = orchestrator.limits_judged == "wave_end" and site.terms.plan.pacing != "sliding"
-        self._news = self._was_stuck = False
+        self._needs_judging = self._was_stuck = False
         self._waves_judged = self._first_unjudged = self._acknowledged_failures = 0
         self._success_matters = self._find_whether_success_matters()
         # Nodes that reached running (or left for good), and nodes that ever failed, until the rollout ended.
@@ -50,12 +50,12 @@ class Judging:
         self._tally.add(node, self._site.env.now)
         if node.fate.ever_failed:
             self.failed += 1
-            self._news = True
+            self._needs_judging = True
         else:
             self.updated += 1
             if self._deadlines.are_set:
                 self._deadlines.progress()
-            self._news |= self._success_matters
+            self._needs_judging |= self._success_matters
 
     def _find_whether_success_matters(self) -> bool:
         """Tell whether a node's success may cross a limit: limits are judged later than failures, or need a minimum sample."""
@@ -68,20 +68,20 @@ class Judging:
         limits = self._site.terms.limits
         if limits is not None and limits.counts_tries:
             self._tally.add_try(self._site.env.now)
-            self._news = True
+            self._needs_judging = True
 
     def find_crossed(self, alarm: str | None) -> str | None:
         """Say what stops or pauses the rollout now: the alarm of a gate, a deadline, a limit, or failed nodes."""
         if not alarm and self._deadlines.are_set:
             is_through = self._pacing.had_all_turns and not self._pacing.awaits_promotion
-            alarm = None if is_through else self._deadlines.tell()
+            alarm = None if is_through else self._deadlines.take_message()
         lost = self._take_lost_wave() if self._dispatcher.lost_wave is not None else None
-        crossed = self._judge_limits(alarm) if alarm or self._news else None
+        crossed = self._judge_limits(alarm) if alarm or self._needs_judging else None
         return crossed or lost or self._find_stuck()
 
     def judge_anew(self) -> None:
         """Judge all verdicts again, because the limits have changed."""
-        self._news = True
+        self._needs_judging = True
         self._success_matters = self._find_whether_success_matters()
 
     def acknowledge(self) -> None:
@@ -92,13 +92,13 @@ class Judging:
         """Say what is crossed, given an alarm or new verdicts."""
         if not alarm and self._at_wave_end and self._dispatcher.waves_over == self._waves_judged:
             return None
-        self._news = False
+        self._needs_judging = False
         self._waves_judged = self._dispatcher.waves_over
         judged_before, self._first_unjudged = self._first_unjudged, self._count_leading_waves_over()
         # After a pause, the same crossing counts again only once a further node has failed.
         if not alarm and self._failures <= self._acknowledged_failures:
             return None
-        return alarm or self._what_is_crossed(judged_before)
+        return alarm or self._find_crossed_limit(judged_before)
 
     def _take_lost_wave(self) -> str | None:
         """Report once that no node of a wave is running, if this fails the rollout."""
@@ -133,7 +133,7 @@ class Judging:
             first += 1
         return first
 
-    def _what_is_crossed(self, judged_before: int) -> str | None:
+    def _find_crossed_limit(self, judged_before: int) -> str | None:
         wave = self._dispatcher.waves[-1]
         are_canaries = self._site.terms.plan.canaries > 0 and not self._pacing.promoted_waves
         if are_canaries and self._switches.canary_gate == "all_healthy" and wave.failed:

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 class ControlPlane(Protocol):
     """The receiver of verdicts."""
 
-    def hears_of(self, node: Node) -> None:
+    def receive_verdict(self, node: Node) -> None:
         """Record that a node is resolved."""
 
-    def gives_up_slot(self, node: Node) -> None:
+    def give_up_slot(self, node: Node) -> None:
         """Record that a node doesn't need its slot any more."""
 
 
@@ -27,48 +27,48 @@ class Line:
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        self._reached: list[Node] = []
+        self._nodes_reached: list[Node] = []
         self.control_plane: ControlPlane
 
     # -- from a node -------------------------------------------------------------------------------
 
-    def reports(self, node: Node) -> None:
+    def report_verdict(self, node: Node) -> None:
         """Pass on a verdict: at once, at the end of the node's offline spell, or at its deadline."""
         lines, now = self._site.world.lines, self._site.env.now
         heard_ns = lines.online_again(node.number, now) if lines.ever_break else now
         # The control plane knows without a report that it could not dispatch a node.
         if heard_ns == now or node.fate.dispatched_ns is None:
-            self._is_heard(node)
+            self._deliver(node)
         else:
-            self._site.env.process(self._is_heard_late(node, heard_ns))
+            self._site.env.process(self._deliver_late(node, heard_ns))
 
-    def reports_start(self, node: Node) -> None:
+    def report_start(self, node: Node) -> None:
         """Report that a node has started, if this frees its slot: at once, or at the end of its offline spell."""
         if not self._site.slot_is_free_at_start:
             return
         heard_ns = self._site.world.lines.online_again(node.number, self._site.env.now)
         if heard_ns == self._site.env.now:
-            self.control_plane.gives_up_slot(node)
+            self.control_plane.give_up_slot(node)
         else:
-            self._site.env.call_at(heard_ns, partial(self.control_plane.gives_up_slot, node))
+            self._site.env.call_at(heard_ns, partial(self.control_plane.give_up_slot, node))
 
-    def _is_heard_late(self, node: Node, heard_ns: int) -> Process:
+    def _deliver_late(self, node: Node, heard_ns: int) -> Process:
         env = self._site.env
         if heard_ns > node.deadline_ns:
             yield env.timeout(node.deadline_ns - env.now)
             # Deadlines don't matter once the rollout is over.
             if not self._site.is_over or node.fate.ever_failed:
-                node.is_not_heard_of()
-                self._is_heard(node)
+                node.fail_unheard()
+                self._deliver(node)
                 return
         yield env.timeout(heard_ns - env.now)
-        node.is_heard_of()
-        self._is_heard(node)
+        node.note_late_report()
+        self._deliver(node)
 
-    def _is_heard(self, node: Node) -> None:
+    def _deliver(self, node: Node) -> None:
         node.fate.heard_ns = self._site.env.now
         node.deadline_ns = NO_DEADLINE_NS
-        self.control_plane.hears_of(node)
+        self.control_plane.receive_verdict(node)
 
     # -- to a node ---------------------------------------------------------------------------------
 
@@ -78,16 +78,16 @@ class Line:
         if at_ns == self._site.env.now:
             node.roll_back()
         else:
-            self._site.env.call_at(at_ns, partial(self._reaches, node))
+            self._site.env.call_at(at_ns, partial(self._deliver_order, node))
 
-    def _reaches(self, node: Node) -> None:
-        self._reached.append(node)
+    def _deliver_order(self, node: Node) -> None:
+        self._nodes_reached.append(node)
         self._site.ring()
 
     def act(self) -> None:
         """At the end of an instant: roll back the nodes that an order has reached."""
-        if not self._reached:
+        if not self._nodes_reached:
             return
-        reached, self._reached = sorted(self._reached, key=lambda node: node.number), []
+        reached, self._nodes_reached = sorted(self._nodes_reached, key=lambda node: node.number), []
         for node in reached:
             node.roll_back()

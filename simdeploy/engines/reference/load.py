@@ -61,29 +61,29 @@ class PooledRequests:
         seconds = met - met_before
         return seconds, (shed - shed_before) / seconds if seconds > 0 else 0.0
 
-    def leaves_service(self, node: int, t: int) -> None:
+    def stop_serving(self, node: int, t: int) -> None:
         """Record that a node doesn't serve any more."""
         self._put(node, t, missed=self._is_missed[node], instances=0)
 
-    def has_started(self, node: int, t: int) -> None:
+    def start_new(self, node: int, t: int) -> None:
         """Record that a node serves the new version unless it is down, is missed, and crashes at the release's rate."""
         self._crashes_change(node, t)
         self._put(node, t, missed=True, instances=self._instances[node] + 1)
 
-    def old_stops(self, node: int, t: int) -> None:
+    def stop_old(self, node: int, t: int) -> None:
         """Record that the old instance of a node that was updated beside it doesn't serve any more."""
         self._put(node, t, missed=self._is_missed[node], instances=self._instances[node] - 1)
 
-    def goes_back(self, node: int, t: int, *, keeps_old: bool) -> None:
+    def begin_rollback(self, node: int, t: int, *, keeps_old: bool) -> None:
         """Record that at most the old instance of a node still serves, and that it crashes at its former rate."""
         self._crashes_change(node, t)
         self._put(node, t, missed=self._is_missed[node], instances=int(keeps_old))
 
-    def enters_service(self, node: int, t: int) -> None:
+    def serve_again(self, node: int, t: int) -> None:
         """Record that a node serves again, unless it is down."""
         self._put(node, t, missed=self._is_missed[node], instances=1)
 
-    def is_gone(self, node: int, t: int) -> None:
+    def remove(self, node: int, t: int) -> None:
         """Record that a node isn't missed any more."""
         self._put(node, t, missed=False, instances=self._instances[node])
 

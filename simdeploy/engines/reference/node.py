@@ -36,52 +36,52 @@ _TAKEN_FOR_RUNNING = "counted as running, but silent"
 class Expectations(Protocol):
     """Notifications that reach the controller at once."""
 
-    def expects_verdict_by(self, node: Node, deadline_ns: int) -> None:
+    def record_deadline(self, node: Node, deadline_ns: int) -> None:
         """Record a node's deadline."""
 
-    def gives_up_slot(self, node: Node) -> None:
+    def give_up_slot(self, node: Node) -> None:
         """Record that a node doesn't need its slot any more."""
 
-    def hears_of_try(self) -> None:
+    def record_failed_try(self) -> None:
         """Record that a node's try has failed and another follows."""
 
-    def hears_of_next_try(self) -> None:
+    def record_next_try(self) -> None:
         """Record that a node's next try begins."""
 
 
 class Verdicts(Protocol):
     """The transmission of a node's verdict."""
 
-    def reports(self, node: Node) -> None:
+    def report_verdict(self, node: Node) -> None:
         """Report that a node is resolved."""
 
-    def reports_start(self, node: Node) -> None:
+    def report_start(self, node: Node) -> None:
         """Report that a node has started."""
 
 
-class WayBack(Protocol):
+class RollbackProgress(Protocol):
     """Notifications of the rollback."""
 
-    def has_left(self) -> None:
+    def record_rollback_start(self) -> None:
         """Record that a node has begun to roll back."""
 
-    def has_returned(self, node: Node) -> None:
+    def record_rollback_end(self, node: Node) -> None:
         """Record that a node's rollback has ended, successfully or not."""
 
 
 class Gates(Protocol):
     """Notifications of the gates of waves, and queries."""
 
-    def has_started(self, node: Node) -> bool:
+    def record_start(self, node: Node) -> bool:
         """Record that a node has started; return whether it fails at once."""
 
-    def saw(self, node: Node, seen: Seen, start: int, end: int) -> None:
+    def record_window(self, node: Node, seen: Seen, start: int, end: int) -> None:
         """Record a window that ended."""
 
-    def has_observation(self, node: Node) -> bool:
+    def complete_observation(self, node: Node) -> bool:
         """Record that a node is observed long enough; return whether it may run at once."""
 
-    def meets_deadline(self, node: Node) -> None:
+    def record_passed_deadline(self, node: Node) -> None:
         """Record that a waiting node's deadline has passed."""
 
 
@@ -90,7 +90,7 @@ class Listeners:
 
     controller: Expectations
     line: Verdicts
-    rollback: WayBack
+    rollback: RollbackProgress
     wave_gates: Gates | None
 
 
@@ -118,11 +118,13 @@ class Node:
         self._prober = self._site.prober
         self.rule = self._site.terms.rule_of(self.fate.wave)
         life = self._leave() if self._site.type.leaves else self._update()
-        self._routine = self._site.env.begin(self._go_back_after(life) if self._site.goes_back_by_itself else life)
+        self._routine = self._site.env.begin(
+            self._roll_back_if_failed(life) if self._site.goes_back_by_itself else life
+        )
 
     def skip(self, reason: str) -> None:
         """Skip the node: it is neither failed nor touched."""
-        self._become(SKIPPED, reason)
+        self._set_status(SKIPPED, reason)
 
     def fail(self, reason: str) -> None:
         """Fail, for good: a failed node still counts after it has rolled back."""
@@ -130,30 +132,30 @@ class Node:
         self.fate.failed_reason = reason
         self._resolve(FAILED, reason)
 
-    def is_heard_of(self) -> None:
+    def note_late_report(self) -> None:
         """Note that the verdict was heard later than the node got it."""
         self._site.note(self.number, self.fate.status, self.fate.status, self.fate.wave, "heard of")
 
-    def is_not_heard_of(self) -> None:
+    def fail_unheard(self) -> None:
         """Fail at the deadline because no verdict was heard, unless the node has failed already."""
         self.fate.unheard = True
         if not self.fate.ever_failed:
             self.fate.failed_ns = self._site.env.now
             self.fate.failed_reason = NOT_HEARD
-            self._become(FAILED, NOT_HEARD)
+            self._set_status(FAILED, NOT_HEARD)
 
-    def run_from_outside(self, reason: str) -> None:
+    def run_by_gate(self, reason: str) -> None:
         """Become running by a gate's verdict."""
         self._stop_waiting()
         self._resolve(RUNNING, reason)
 
-    def fail_from_outside(self, reason: str) -> None:
+    def fail_by_gate(self, reason: str) -> None:
         """Fail by a gate's verdict."""
         self._stop_waiting()
         self.fail(reason)
         if self._site.goes_back_by_itself:
-            self._begin_to_go_back("rolls back by itself")
-            self._routine = self._site.env.begin(self._come_back())
+            self._begin_rollback("rolls back by itself")
+            self._routine = self._site.env.begin(self._finish_rollback())
 
     def _stop_waiting(self) -> None:
         if self._routine is not None:
@@ -163,27 +165,27 @@ class Node:
         """Roll back to the old version, whatever the node is doing, unless it has already."""
         if self.fate.back_from_ns is None:
             self._stop_waiting()
-            self._routine = self._site.env.begin(self._go_back("rollback"))
+            self._routine = self._site.env.begin(self._run_rollback("rollback"))
 
-    def _go_back_after(self, life: Process) -> Process:
+    def _roll_back_if_failed(self, life: Process) -> Process:
         """Roll back after a life that ends in failure."""
         yield from life
         if self.fate.ever_failed:
-            yield from self._go_back("rolls back by itself")
+            yield from self._run_rollback("rolls back by itself")
 
     def _leave(self) -> Process:
         """Serve for the update duration, then leave for good, without start and windows."""
-        self._become(STARTING, "dispatched")
+        self._set_status(STARTING, "dispatched")
         yield self._site.env.timeout(self._site.world.start_ns(self.number, 0))
         if self._site.load is not None:
-            self._site.load.is_gone(self.number, self._site.env.now)
+            self._site.load.remove(self.number, self._site.env.now)
         self._resolve(STOPPED, "stopped")
 
     def _update(self) -> Process:
         site, fate = self._site, self.fate
-        self._become(STARTING, "dispatched beside its old instance" if fate.surged else "dispatched")
+        self._set_status(STARTING, "dispatched beside its old instance" if fate.surged else "dispatched")
         if site.load is not None and not site.type.begins and not fate.surged:
-            site.load.leaves_service(self.number, site.env.now)
+            site.load.stop_serving(self.number, site.env.now)
         for number in range(2, self.rule.retries + 3):
             deadline = self._begin_try()
             why_not = (yield from self._start(deadline)) or (yield from self._serve(deadline))
@@ -193,11 +195,11 @@ class Node:
             if why_not == _TAKEN_FOR_RUNNING or not is_tried_again or number > self.rule.retries + 1:
                 break
             self.deadline_ns = NO_DEADLINE_NS
-            self._become(STARTING, f"{why_not}; is tried again")
-            self._listeners.controller.hears_of_try()
+            self._set_status(STARTING, f"{why_not}; is tried again")
+            self._listeners.controller.record_failed_try()
             yield site.env.timeout(self.rule.retry_delay_ns)
-            self._listeners.controller.hears_of_next_try()
-            self._become(STARTING, f"try {number} of {self.rule.retries + 1}")
+            self._listeners.controller.record_next_try()
+            self._set_status(STARTING, f"try {number} of {self.rule.retries + 1}")
         if why_not == _TAKEN_FOR_RUNNING:
             self._resolve(RUNNING, why_not)
         else:
@@ -208,7 +210,7 @@ class Node:
         if not (self.rule.is_checked and self.rule.deadline_from_dispatch):
             return None
         self.deadline_ns = self._site.env.now + self.rule.deadline_ns
-        self._listeners.controller.expects_verdict_by(self, self.deadline_ns)
+        self._listeners.controller.record_deadline(self, self.deadline_ns)
         return self.deadline_ns
 
     def _serve(self, deadline: int | None) -> Generator[simpy.Event, Any, str]:
@@ -219,8 +221,8 @@ class Node:
             self.fate.started_ns = site.env.now
             site.world.note_start(self.number, site.env.now)
             if site.load is not None:
-                site.load.has_started(self.number, site.env.now)
-            self._listeners.line.reports_start(self)
+                site.load.start_new(self.number, site.env.now)
+            self._listeners.line.report_start(self)
         if self._listeners.wave_gates is not None:
             yield from self._go_before_gate(self._listeners.wave_gates, deadline)
         elif self.rule.windows_needed == 0:
@@ -266,22 +268,22 @@ class Node:
     def _observe(self, record: HealthRecord, start: int, deadline: int) -> Generator[simpy.Event, Any, str]:
         """Be judged window by window, from `start` on; return why the node isn't healthy."""
         env, prober, interval = self._site.env, self._prober, self.rule.interval_ns
-        foresees = prober.foresees(self.number)
+        can_look_ahead = prober.can_look_ahead(self.number)
         while start + interval <= deadline:
-            if foresees:
+            if can_look_ahead:
                 # Nothing else depends on single windows, so all are judged at once.
-                span, verdict = prober.looks_ahead(self.number, self.fate, record, start, deadline)
+                span, verdict = prober.look_ahead(self.number, self.fate, record, start, deadline)
                 try:
                     yield env.timeout(count_windows(span) * interval)
                 except GeneratorExit:
                     span = cut_span(span, (env.now - start) // interval)
                     raise
                 finally:
-                    prober.saw(self.number, self.fate, start, span)
+                    prober.record_windows(self.number, self.fate, start, span)
             else:
                 end = start + interval
                 yield env.timeout(end - env.now)
-                verdict = record.add(prober.looks_at(self.number, self.fate, start, end).healthy)
+                verdict = record.add(prober.look_at(self.number, self.fate, start, end).healthy)
             if verdict == "running":
                 self._resolve(RUNNING, "healthy")
                 return ""
@@ -293,10 +295,10 @@ class Node:
 
     def _begin_validation(self, deadline: int | None) -> int:
         """Begin validation now; return the deadline."""
-        self._become(VALIDATING, "started")
+        self._set_status(VALIDATING, "started")
         if deadline is None:
             deadline = self._site.env.now + self.rule.deadline_ns
-            self._listeners.controller.expects_verdict_by(self, deadline)
+            self._listeners.controller.record_deadline(self, deadline)
         self.deadline_ns = deadline
         return deadline
 
@@ -304,7 +306,7 @@ class Node:
         """Stay up for the required time, and wait for the verdict on the node's wave, window by window."""
         env = self._site.env
         deadline = self._begin_validation(deadline)
-        if gates.has_started(self):
+        if gates.record_start(self):
             self.fail("its wave failed the gate")
             return
         record = HealthRecord(self.rule)
@@ -314,8 +316,8 @@ class Node:
         start, interval = env.now, self.rule.interval_ns
         while start + interval <= deadline:
             yield env.timeout(interval)
-            seen = self._prober.looks_at(self.number, self.fate, start, start + interval)
-            gates.saw(self, seen, start, start + interval)
+            seen = self._prober.look_at(self.number, self.fate, start, start + interval)
+            gates.record_window(self, seen, start, start + interval)
             start += interval
             if is_observed:
                 continue
@@ -330,54 +332,54 @@ class Node:
         if not is_observed:
             self.fail("not healthy by the deadline")
             return
-        gates.meets_deadline(self)
+        gates.record_passed_deadline(self)
         yield env.event()  # wait until the gate settles the node
 
     def _may_run(self, gates: Gates, reason: str) -> bool:
         """Run if the gate has passed the wave; otherwise wait for it, without a slot."""
-        if gates.has_observation(self):
+        if gates.complete_observation(self):
             self._resolve(RUNNING, reason)
             return True
-        self._listeners.controller.gives_up_slot(self)
+        self._listeners.controller.give_up_slot(self)
         return False
 
-    def _go_back(self, reason: str) -> Process:
-        self._begin_to_go_back(reason)
-        yield from self._come_back()
+    def _run_rollback(self, reason: str) -> Process:
+        self._begin_rollback(reason)
+        yield from self._finish_rollback()
 
-    def _begin_to_go_back(self, reason: str) -> None:
+    def _begin_rollback(self, reason: str) -> None:
         site, fate = self._site, self.fate
         fate.back_from_ns = site.env.now
-        self._listeners.rollback.has_left()
+        self._listeners.rollback.record_rollback_start()
         site.world.note_rollback(self.number, site.env.now)
         if site.load is not None:
-            site.load.goes_back(self.number, site.env.now, keeps_old=fate.keeps_old)
-        self._become(ROLLING_BACK, reason)
+            site.load.begin_rollback(self.number, site.env.now, keeps_old=fate.keeps_old)
+        self._set_status(ROLLING_BACK, reason)
 
-    def _come_back(self) -> Process:
+    def _finish_rollback(self) -> Process:
         site, fate = self._site, self.fate
         yield site.env.timeout(site.world.rollback_ns(self.number))
         fate.back_until_ns = site.env.now
         if site.world.rollback_fails(self.number):
-            self._become(ROLLBACK_FAILED, "rollback failed")
+            self._set_status(ROLLBACK_FAILED, "rollback failed")
         else:
             if site.load is not None and site.type.begins:
-                site.load.is_gone(self.number, site.env.now)
+                site.load.remove(self.number, site.env.now)
             elif site.load is not None:
-                site.load.enters_service(self.number, site.env.now)
-            self._become(REMOVED if site.type.begins else ROLLED_BACK, "back")
-        self._listeners.rollback.has_returned(self)
+                site.load.serve_again(self.number, site.env.now)
+            self._set_status(REMOVED if site.type.begins else ROLLED_BACK, "back")
+        self._listeners.rollback.record_rollback_end(self)
 
     def _resolve(self, status: int, reason: str) -> None:
         self.fate.resolved_ns = self._site.env.now
         if status == RUNNING and self.fate.surged:
             self.fate.replaced_ns = self._site.env.now
             if self._site.load is not None:
-                self._site.load.old_stops(self.number, self._site.env.now)
-        self._become(status, reason)
-        self._listeners.line.reports(self)
+                self._site.load.stop_old(self.number, self._site.env.now)
+        self._set_status(status, reason)
+        self._listeners.line.report_verdict(self)
 
-    def _become(self, status: int, reason: str) -> None:
+    def _set_status(self, status: int, reason: str) -> None:
         self._site.note(self.number, self.fate.status, status, self.fate.wave, reason)
         self.fate.status = status
         self.fate.reason = reason

@@ -45,7 +45,7 @@ class Pacing:
         self._freezes = orchestrator.failed_node_freezes
         self._phase: Phase = "ready"
         self._batches_due = 0
-        self._is_said_to_freeze = False
+        self._freeze_is_noted = False
         self.promoted_waves = 0  # number of the wave promoted last; 0 before the first
         # Whether a promotion was requested, or the operator looks, at the next step of this instant.
         self.promotion_wanted = self.operator_is_due = False
@@ -100,15 +100,15 @@ class Pacing:
         self._hours.is_awaited = False
         if self._site.is_over:
             return False
-        if self.is_frozen and self.freezes_any and not self._is_said_to_freeze:
-            self._is_said_to_freeze = True
+        if self.is_frozen and self.freezes_any and not self._freeze_is_noted:
+            self._freeze_is_noted = True
             self._course.say(FREEZES)
         if self._phase == "wave" and self._dispatcher.awaits_verdicts:  # the most frequent case
             return False
         if self._phase == "wave" and self._is_wave_through:
             self._finish_wave()
         if self._phase == "baked":
-            self._look_beyond_wave()
+            self._set_phase_after_wave()
         if self._course.is_paused:
             return False
         if self.promotion_wanted:
@@ -147,25 +147,25 @@ class Pacing:
         bake_ns = self._site.terms.plan.bakes_ns[len(self._dispatcher.waves) - 1]
         if bake_ns:
             self._phase = "bake"
-            self._course.count_down(bake_ns, self._baked)
+            self._course.count_down(bake_ns, self._end_bake)
         else:
-            self._look_beyond_wave()
+            self._set_phase_after_wave()
 
-    def _baked(self) -> None:
+    def _end_bake(self) -> None:
         self._phase = "baked"
         self._site.ring()
 
-    def _look_beyond_wave(self) -> None:
+    def _set_phase_after_wave(self) -> None:
         if self.awaits_promotion:
             self._phase = "await"
             if self._site.terms.policy.auto_promote:
                 self.promotion_wanted = True
             elif not self._site.by_hand:
-                self._course.count_down(self._site.world.promote_after_ns, self._operator_comes)
+                self._course.count_down(self._site.world.promote_after_ns, self._begin_decision)
         else:
             self._phase = "ready" if self._dispatcher.left else "done"
 
-    def _operator_comes(self) -> None:
+    def _begin_decision(self) -> None:
         self.operator_is_due = True
         self._site.ring()
 

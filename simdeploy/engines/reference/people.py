@@ -22,22 +22,22 @@ if TYPE_CHECKING:
 Act: TypeAlias = Action | Literal["rollback"]
 
 
-def follow_script(site: Site, tell: Callable[[Action], None], script: Sequence[ScriptedAct]) -> Process:
+def follow_script(site: Site, schedule: Callable[[Action], None], script: Sequence[ScriptedAct]) -> Process:
     """Pass on each act at its time, acts of one instant in the file's order."""
     for act in sorted(script, key=lambda act: act.at_ns):
         yield site.env.timeout(act.at_ns - site.env.now)
-        tell(act.do)
+        schedule(act.do)
 
 
 def rejects(site: Site, operator: Operator, nodes: Sequence[Node]) -> bool:
     """Tell whether the operator, looking at the nodes that had their turn, cancels instead of promoting."""
     release = site.world.release
-    if release is not None and release.defective and any(_shows(site, node) for node in nodes):
+    if release is not None and release.defective and any(_shows_defect(site, node) for node in nodes):
         return site.world.operator_uniform < operator.notices_defect
     return site.world.operator_uniform < operator.rejects_good
 
 
-def _shows(site: Site, node: Node) -> bool:
+def _shows_defect(site: Site, node: Node) -> bool:
     """Tell whether a node is affected and was exposed long enough for the defect to show."""
     fate = node.fate
     # The operator sees no defect on a node without a report by its deadline.
@@ -63,30 +63,30 @@ class People:
         self._dispatcher = dispatcher
         self._pacing = pacing
         self._operator = operator
-        self._orders: deque[Act] = deque()
-        self._script_ahead = len(operator.script)
+        self._acts_due: deque[Act] = deque()
+        self._n_acts_ahead = len(operator.script)
 
     @property
     def may_act(self) -> bool:
         """Whether any act may still follow."""
-        return self._site.by_hand or self._script_ahead > 0
+        return self._site.by_hand or self._n_acts_ahead > 0
 
-    def tell(self, action: Act) -> None:
+    def schedule(self, action: Act) -> None:
         """Schedule an act for the end of the present instant."""
-        self._orders.append(action)
+        self._acts_due.append(action)
         self._site.ring()
 
     def act(self) -> None:
         """Carry out acts of the script, then let the operator decide if it is time."""
-        if self._orders:
-            self._obey_script()
+        if self._acts_due:
+            self._carry_out_acts()
         if self._pacing.operator_is_due:
             self._look()
 
-    def _obey_script(self) -> None:
-        while self._orders:
-            action = self._orders.popleft()
-            self._script_ahead -= 1
+    def _carry_out_acts(self) -> None:
+        while self._acts_due:
+            action = self._acts_due.popleft()
+            self._n_acts_ahead -= 1
             refusal = self.why_not(action)
             if refusal:
                 self._course.say(f"script: {action} has no effect: {refusal}")

@@ -89,21 +89,21 @@ class Prober:
             find_table(same[0], b.error_rate.value) if same is not None and isinstance(b.error_rate, Constant) else None
             for same, b in zip(self._same, world.behaviours, strict=True)
         ]
-        self._foresees_all = world.service is None and not any(b.crash for b in world.behaviours)
+        self._can_always_look_ahead = world.service is None and not any(b.crash for b in world.behaviours)
         self._first_windows: Blocks[Span] = Blocks(world.n_nodes)
 
-    def foresees(self, number: int) -> bool:
+    def can_look_ahead(self, number: int) -> bool:
         """Return whether a node's future windows are independent of all events until then."""
-        return self._foresees_all or (self._world.service is None and not self._world.is_disturbed(number))
+        return self._can_always_look_ahead or (self._world.service is None and not self._world.is_disturbed(number))
 
-    def looks_at(self, number: int, fate: NodeFate, start: int, end: int) -> Seen:
+    def look_at(self, number: int, fate: NodeFate, start: int, end: int) -> Seen:
         """Judge a node's window that ends now: healthy if it was up throughout with few enough failed requests."""
         requests, failed, was_up, healthy = self._see(number, fate, fate.windows, start, end)
         place = self._windows.add(end, number, requests, failed, healthy=healthy, up=was_up, counted=self._nodes_count)
         fate.windows += 1
         return Seen(requests, failed, was_up, healthy, place)
 
-    def looks_ahead(
+    def look_ahead(
         self, number: int, fate: NodeFate, record: HealthRecord, start: int, deadline: int
     ) -> tuple[Span, NodeVerdict]:
         """Judge a node's next windows, from `start` on: the fewest that it can need for its verdict, or fewer until it fails.
@@ -123,7 +123,7 @@ class Prober:
         n_seen, verdict = record.add_all(are_healthy(span))
         return span if n_seen == n else cut_span(span, n_seen), verdict
 
-    def saw(self, number: int, fate: NodeFate, start: int, span: Span) -> None:
+    def record_windows(self, number: int, fate: NodeFate, start: int, span: Span) -> None:
         """Record windows that were judged ahead, from `start` on."""
         fate.windows += count_windows(span)
         self._windows.extend(number, start + self._interval_ns, self._interval_ns, span, counted=self._nodes_count)
@@ -189,7 +189,7 @@ class Prober:
         of_all, size = windows.tobytes(), n * WINDOW.itemsize
         return [of_all[first : first + size] for first in range(0, len(of_all), size)]
 
-    def looks_at_old(self, number: int, fate: NodeFate, start: int, end: int, requests: int) -> Seen | None:
+    def look_at_old(self, number: int, fate: NodeFate, start: int, end: int, requests: int) -> Seen | None:
         """Count the failures among as many requests of a node on the old version; None if it wasn't up throughout."""
         world = self._world
         if not world.was_up(number, start, end):
@@ -205,7 +205,7 @@ class Prober:
         place = self._compared.add(end, number, requests, failed, healthy=healthy, up=True, counted=False)
         return Seen(requests, failed, True, healthy, place)
 
-    def watches(self, number: int, fate: NodeFate, start: int, end: int, look: int) -> tuple[int, int]:
+    def look_at_running(self, number: int, fate: NodeFate, start: int, end: int, look: int) -> tuple[int, int]:
         """Count requests and failed requests of a running node; none if it wasn't up throughout."""
         world = self._world
         if not world.was_up(number, start, end):

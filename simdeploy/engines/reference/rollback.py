@@ -30,7 +30,7 @@ class Rollback:
         self._completed_ns: int | None = None
         self._last_return_ns: int | None = None
         # Includes nodes that roll back by themselves.
-        self._going_back = 0
+        self._n_rolling_back = 0
         self._any_failed = False
         self.history: History | None = None  # None until there is something to roll back
         self.nodes: list[Node] = []  # the nodes of the rollback, in the order of their dispatch
@@ -47,14 +47,14 @@ class Rollback:
         self.is_asked_for = True
         self._site.ring()
 
-    def has_left(self) -> None:
+    def record_rollback_start(self) -> None:
         """Record that a node has begun to roll back, by itself or not."""
-        self._going_back += 1
+        self._n_rolling_back += 1
 
-    def has_returned(self, node: Node) -> None:
+    def record_rollback_end(self, node: Node) -> None:
         """Record that a node's rollback has ended, successfully or not."""
         failed = node.fate.status == ROLLBACK_FAILED
-        self._going_back -= 1
+        self._n_rolling_back -= 1
         self._any_failed |= failed
         if node.number in self._numbers:
             self._in_wave.discard(node.number)
@@ -83,7 +83,7 @@ class Rollback:
             if self._may_send_ns > self._site.env.now:
                 break
             self._send()
-        if self._sent == len(self.nodes) and not self._in_wave and self._going_back == 0:
+        if self._sent == len(self.nodes) and not self._in_wave and self._n_rolling_back == 0:
             self.ended_ns = self._site.env.now
         self._note()
 

@@ -34,10 +34,10 @@ class RunningWatch:
     def runs(self, node: Node) -> None:
         """Record that a node runs."""
         if not self._nodes:
-            self._site.env.process(self._look_again_and_again())
+            self._site.env.process(self._schedule_looks())
         self._nodes.append(node)
 
-    def _look_again_and_again(self) -> Process:
+    def _schedule_looks(self) -> Process:
         while True:
             yield self._site.env.timeout(self._site.rule.interval_ns)
             if self._has_ended or self._site.is_over:
@@ -56,7 +56,7 @@ class RunningWatch:
         start = end - self._site.rule.interval_ns
         for node in self._nodes:
             if node.fate.resolved_ns is not None and node.fate.resolved_ns <= start:
-                requests, failed = self._site.prober.watches(node.number, node.fate, start, end, self._looks)
+                requests, failed = self._site.prober.look_at_running(node.number, node.fate, start, end, self._looks)
                 self._requests += requests
                 self._failed += failed
         self._looks += 1

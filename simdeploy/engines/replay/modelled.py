@@ -94,26 +94,26 @@ class ModelledNode(ReplayedNode):
 class ModelledProber(ReplayedProber):
     """Returns recorded windows, and otherwise those of a model."""
 
-    def looks_at(self, number: int, fate: NodeFate, start: int, end: int) -> Seen:
+    def look_at(self, number: int, fate: NodeFate, start: int, end: int) -> Seen:
         """Return a recorded window, or a modelled one."""
         try:
-            return super().looks_at(number, fate, start, end)
+            return super().look_at(number, fate, start, end)
         except UnknownFateError:
             self._ledger.meet()
-            return Prober.looks_at(self, number, fate, start, end)
+            return Prober.look_at(self, number, fate, start, end)
 
-    def looks_at_old(self, number: int, fate: NodeFate, start: int, end: int, requests: int) -> Seen | None:
+    def look_at_old(self, number: int, fate: NodeFate, start: int, end: int, requests: int) -> Seen | None:
         """Return the window of a node on the old version at the same time, recorded or modelled."""
         seen = self._known.old_windows.get((number, end))
         if (seen is not None and seen.requests == requests) or self._is_as_recorded():
-            return super().looks_at_old(number, fate, start, end, requests)
+            return super().look_at_old(number, fate, start, end, requests)
         self._ledger.meet()
-        return Prober.looks_at_old(self, number, fate, start, end, requests)
+        return Prober.look_at_old(self, number, fate, start, end, requests)
 
-    def watches(self, number: int, fate: NodeFate, start: int, end: int, look: int) -> tuple[int, int]:
+    def look_at_running(self, number: int, fate: NodeFate, start: int, end: int, look: int) -> tuple[int, int]:
         """Return the window of a running node at the same time after its dispatch, recorded or modelled."""
         is_seen = (number, end - (fate.dispatched_ns or 0)) in self._known.running_windows
         if is_seen or self._is_as_recorded():
-            return super().watches(number, fate, start, end, look)
+            return super().look_at_running(number, fate, start, end, look)
         self._ledger.meet()
-        return Prober.watches(self, number, fate, start, end, look)
+        return Prober.look_at_running(self, number, fate, start, end, look)

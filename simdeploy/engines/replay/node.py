@@ -80,7 +80,7 @@ class ReplayedNode(Node):
             yield self._site.env.event() if latest is None else self._site.env.timeout(latest - self._site.env.now)
         if fate.started_ns is None:
             fate.started_ns = self._site.env.now
-            self._listeners.line.reports_start(self)
+            self._listeners.line.report_start(self)
         self._resolve(RUNNING, UNKNOWN)
 
     def _latest(self) -> int | None:
@@ -165,7 +165,7 @@ class ReplayedNode(Node):
         """Repeat the recorded fate, in however many tries."""
         known, fate, site = self._known, self.fate, self._site
         begun = fate.dispatched_ns or 0
-        self._become(STARTING, "dispatched")
+        self._set_status(STARTING, "dispatched")
         if not self._repeats or self._listeners.wave_gates is not None:
             raise UnknownFateError  # which try a gate saw is not on record
         yield from self._wait_until(begun + max(known.start_ns, 0))
@@ -176,12 +176,12 @@ class ReplayedNode(Node):
             yield site.env.timeout(1)
             raise UnknownFateError
         fate.started_ns = site.env.now
-        self._listeners.line.reports_start(self)
-        self._become(VALIDATING, "started")
+        self._listeners.line.report_start(self)
+        self._set_status(VALIDATING, "started")
         for number in range(1, len(known.windows or ()) + 1):
             end = fate.started_ns + number * site.rule.interval_ns
             yield from self._wait_until(end)
-            site.prober.looks_at(self.number, fate, end - site.rule.interval_ns, end)
+            site.prober.look_at(self.number, fate, end - site.rule.interval_ns, end)
         if known.verdict_ns is None:
             yield from self._wait_until(begun + known.watched_ns)
             yield site.env.timeout(1)

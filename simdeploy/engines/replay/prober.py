@@ -35,11 +35,11 @@ class ReplayedProber(Prober):
         self._is_counted = nodes_count
         self.nodes: list[ReplayedNode] = []
 
-    def foresees(self, number: int) -> bool:  # noqa: ARG002
+    def can_look_ahead(self, number: int) -> bool:  # noqa: ARG002
         """Return False: the record may end at any window."""
         return False
 
-    def looks_at(self, number: int, fate: NodeFate, start: int, end: int) -> Seen:  # noqa: ARG002
+    def look_at(self, number: int, fate: NodeFate, start: int, end: int) -> Seen:  # noqa: ARG002
         """Return the recorded window at the same time after the node's start."""
         windows, first = self._known.nodes[number].windows or (), fate.windows * self._per_window
         parts = windows[first : first + self._per_window]
@@ -55,7 +55,7 @@ class ReplayedProber(Prober):
         fate.windows += 1
         return Seen(seen.requests, seen.failed, seen.up, healthy, place)
 
-    def looks_at_old(self, number: int, fate: NodeFate, start: int, end: int, requests: int) -> Seen | None:  # noqa: ARG002
+    def look_at_old(self, number: int, fate: NodeFate, start: int, end: int, requests: int) -> Seen | None:  # noqa: ARG002
         """Return the recorded window of a node on the old version at the same time."""
         seen = self._known.old_windows.get((number, end))
         if seen is None or seen.requests != requests:
@@ -66,7 +66,7 @@ class ReplayedProber(Prober):
         place = self._compared.add(end, number, requests, seen.failed, healthy=healthy, up=True, counted=False)
         return Seen(requests, seen.failed, True, healthy, place)
 
-    def watches(self, number: int, fate: NodeFate, start: int, end: int, look: int) -> tuple[int, int]:  # noqa: ARG002
+    def look_at_running(self, number: int, fate: NodeFate, start: int, end: int, look: int) -> tuple[int, int]:  # noqa: ARG002
         """Return the recorded window of a running node at the same time after its dispatch."""
         after = end - (fate.dispatched_ns or 0)
         seen = self._known.running_windows.get((number, after))
