@@ -28,7 +28,7 @@ _TOKEN = re.compile(_STRING + r'|[\[\]{},:]|[^\s\[\]{},:"]++', re.DOTALL)
 
 
 @dataclass(frozen=True)
-class _Bad:
+class _InvalidValue:
     """Placeholder for a value that Python would read but JSON doesn't allow, or that is too large."""
 
     problem: Problem
@@ -61,20 +61,20 @@ def parse_json(text: str, *, file: str | None = None, most_values: int = MAX_VAL
         duplicates |= len(keys) != len(pairs)
         return keys
 
-    def refuse(problem: Problem) -> _Bad:
+    def refuse(problem: Problem) -> _InvalidValue:
         nonlocal bad
         bad = True
-        return _Bad(problem)
+        return _InvalidValue(problem)
 
-    def read_constant(text: str) -> _Bad:
+    def read_constant(text: str) -> _InvalidValue:
         return refuse(Problem("not a JSON number", found=text, allowed="a finite number"))
 
-    def read_int(text: str) -> int | _Bad:
-        return int(text) if len(text) <= _MAX_DIGITS else refuse(_out_of_reach(text))
+    def read_int(text: str) -> int | _InvalidValue:
+        return int(text) if len(text) <= _MAX_DIGITS else refuse(_report_too_large(text))
 
-    def read_float(text: str) -> float | _Bad:
+    def read_float(text: str) -> float | _InvalidValue:
         number = float(text)
-        return number if math.isfinite(number) else refuse(_out_of_reach(text))
+        return number if math.isfinite(number) else refuse(_report_too_large(text))
 
     try:
         value = json.loads(
@@ -94,7 +94,7 @@ def parse_json(text: str, *, file: str | None = None, most_values: int = MAX_VAL
     return value
 
 
-def _out_of_reach(text: str) -> Problem:
+def _report_too_large(text: str) -> Problem:
     return Problem("number too large", found=text if len(text) <= _MAX_DIGITS else text[:20] + "...")
 
 
@@ -114,7 +114,7 @@ def _check_size(text: str, file: str | None, most_values: int) -> None:
 
 
 def _bad_values(value: object, path: Path) -> Iterator[Problem]:
-    if isinstance(value, _Bad):
+    if isinstance(value, _InvalidValue):
         yield replace(value.problem, path=path)
     elif isinstance(value, str):
         if not is_unicode(value):

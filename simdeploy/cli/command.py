@@ -34,7 +34,7 @@ class Command(click.Command):
         """Write the example and the exit codes."""
         formatter.write("\nExample:\n")
         for line in self.example.splitlines():
-            formatter.write("".join(f"  {part}\n" for part in _break(line)))
+            formatter.write("".join(f"  {part}\n" for part in _wrap(line)))
         formatter.write_paragraph()
         formatter.write_text(EXIT_CODES)
 
@@ -52,7 +52,7 @@ def _quote(word: str) -> str:
     return f"$'{printable(escaped)}'"
 
 
-def _break(line: str) -> list[str]:
+def _wrap(line: str) -> list[str]:
     """Break a command line before its options, in a form that can be pasted."""
     lines = [""]
     for part in re.split(r" (?=--)", line):

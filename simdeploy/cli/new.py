@@ -48,7 +48,7 @@ def command(*, file: Path, like: str | None, **answers: float | None) -> None:
     if file.exists():
         raise InputError(Problem("exists already", file=str(file)))
     # In the order of the questions, since click passes given options first.
-    nodes, requests, defective = (_answered(name, answers[name]) for name in _QUESTIONS)
+    nodes, requests, defective = (_prompt_unless_given(name, answers[name]) for name in _QUESTIONS)
     from simdeploy.cli.template import write_scenario
 
     text = write_scenario(file, int(nodes), requests, defective)
@@ -56,7 +56,7 @@ def command(*, file: Path, like: str | None, **answers: float | None) -> None:
         write_text(text, file)
 
 
-def _answered(name: str, given: float | None) -> float:
+def _prompt_unless_given(name: str, given: float | None) -> float:
     """Return the value of an option, or ask for it; the default without a terminal."""
     if given is not None:
         return given

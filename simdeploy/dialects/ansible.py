@@ -122,7 +122,7 @@ def _evaluator(reading: Reading, play: dict[str, Any]) -> Any:
     return evaluate
 
 
-def _from(play: Group, key: str) -> str:
+def _name_template(play: Group, key: str) -> str:
     """Say which template a value comes from, if any, because an inventory may override its variables."""
     raw = play.data.get(key)
     parts = raw if isinstance(raw, list) else [raw]
@@ -148,7 +148,7 @@ def _read_serial(play: Group, reading: Reading) -> list[Any]:
         play.exact("serial", "all hosts are one batch")
         return [{"until": "100%"}]
     more = "" if isinstance(waves[-1], dict) else "; the last repeats"
-    play.exact("serial", f"batches of {', '.join(words)}{more}{_from(play, 'serial')}")
+    play.exact("serial", f"batches of {', '.join(words)}{more}{_name_template(play, 'serial')}")
     return waves
 
 
@@ -203,7 +203,7 @@ def _read_limits(play: Group, reading: Reading) -> tuple[dict[str, Any], dict[st
         limits = {"max_failed_nodes_percent": percent}
         text = f"the play stops if more than {percent:g} % of a batch have failed"
     switches = {"limit_comparison": "exceeds", "unreachable_nodes": "skip", "lost_waves": "fail"}
-    play.exact(key, f"{text}{_from(play, key)}")
+    play.exact(key, f"{text}{_name_template(play, key)}")
     play.no_counterparts(
         {
             "ignore_errors": "a host whose tasks fail goes on and counts as updated; here a node that fails has failed",
@@ -240,9 +240,13 @@ def _read_fatal(play: Group, reading: Reading) -> bool:
     if fatal is None:
         play.exact(key, "false")
         return False
-    old = "; up to ansible-core 2.20 any template is true: --var ansible_version=2.20" if _from(play, key) else ""
+    old = (
+        "; up to ansible-core 2.20 any template is true: --var ansible_version=2.20"
+        if _name_template(play, key)
+        else ""
+    )
     meaning = "the first failed host stops the play" if fatal else "false"
-    play.exact(key, f"{meaning}{_from(play, key)}{old}")
+    play.exact(key, f"{meaning}{_name_template(play, key)}{old}")
     return fatal
 
 

@@ -61,14 +61,14 @@ class _Evaluator:
         call = _call(value)
         if call is not None:
             n_before = len(self._missing)
-            applied = self._apply(*call)
+            applied = self._call_function(*call)
             missing = tuple(dict.fromkeys(self._missing[n_before:]))
             return replace(applied, missing=missing) if isinstance(applied, Tagged) else applied
         if isinstance(value, dict):
             return {key: self.value(inner) for key, inner in value.items()}
         return [self.value(inner) for inner in value] if isinstance(value, list) else value
 
-    def _apply(self, function: str, argument: Any) -> Any:
+    def _call_function(self, function: str, argument: Any) -> Any:
         unknown = Tagged(f"!{function}", argument)
         if function == "Ref" and isinstance(argument, str):
             return None if argument == _NO_VALUE else self._parameter(argument, unknown)

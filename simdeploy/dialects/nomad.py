@@ -91,7 +91,7 @@ class _Update:
         stated = job if "reschedule" in job and "reschedule" not in group else group
         self._reschedule = file.block(stated, "reschedule")
 
-    def _stating(self, key: str) -> Group:
+    def _find_update(self, key: str) -> Group:
         """Return the update, of the group or the job, that states a field; in the API's JSON 0 may mean unset."""
         job = self._job
         is_stated = key in job and not (self._file.is_api and job.data[job.spelled(key)] in ("", 0, False))
@@ -99,7 +99,7 @@ class _Update:
 
     def read(self, nodes: int | None) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the policy and the orchestrator."""
-        update = self._stating("max_parallel")
+        update = self._find_update("max_parallel")
         max_parallel = update.whole("max_parallel")
         if max_parallel == 0:
             update.exact(
@@ -137,7 +137,7 @@ class _Update:
 
     def _read_health(self) -> tuple[dict[str, Any], int]:
         """Return the health check and the progress deadline."""
-        update = self._stating("health_check")
+        update = self._find_update("health_check")
         judged = update.text("health_check", "checks", "task_states", "manual", "") or "checks"
         texts = {
             "checks": "a check of a service fails where nothing is served: an error rate above 99 %",
@@ -153,7 +153,7 @@ class _Update:
             "progress_deadline": "the rollout fails if no node becomes healthy for that long",
         }
         for name, meaning in meanings.items():
-            update = self._stating(name)
+            update = self._find_update(name)
             value = _duration(update, name, 1 if name == "healthy_deadline" else 0)
             values[name] = _DEFAULTS[name] if value is None else value
             is_none = name == "progress_deadline" and not values[name]
@@ -161,10 +161,10 @@ class _Update:
         healthy, deadline, progress = (values[name] for name in _DEFAULTS)
         if healthy >= deadline:
             allowed = f"less than healthy_deadline, {write_duration(deadline)}"
-            self._stating("min_healthy_time").refuse("min_healthy_time", "too long", allowed=allowed)
+            self._find_update("min_healthy_time").refuse("min_healthy_time", "too long", allowed=allowed)
         if 0 < progress <= deadline:
             allowed = f"more than healthy_deadline, {write_duration(deadline)}, or 0"
-            self._stating("progress_deadline").refuse("progress_deadline", "too short", allowed=allowed)
+            self._find_update("progress_deadline").refuse("progress_deadline", "too short", allowed=allowed)
         check = {
             "deadline": write_duration(deadline),
             "min_healthy_time": write_duration(healthy),
@@ -173,17 +173,17 @@ class _Update:
         return {key: value for key, value in check.items() if value is not None}, progress
 
     def _read_flag(self, name: str, yes: str, no: str) -> bool:
-        update = self._stating(name)
+        update = self._find_update(name)
         flag = update.flag(name)
         update.exact(name, yes if flag else no)
         return bool(flag)
 
     def _read_canary(self, max_parallel: int, nodes: int | None) -> dict[str, Any]:
-        update = self._stating("canary")
+        update = self._find_update("canary")
         canary = update.whole("canary")
         if not canary:
             update.exact("canary", "no canaries")
-            update = self._stating("auto_promote")
+            update = self._find_update("auto_promote")
             if update.flag("auto_promote"):
                 allowed = "canary of at least 1, or false"
                 update.refuse("auto_promote", "there are no canaries to promote", allowed=allowed)
@@ -253,5 +253,5 @@ class _Update:
         """Note fields without a note, all of them or `keys`."""
         for update in (self._group, self._job):
             for key in [update.spelled(key) for key in keys] or list(update):
-                over = update is self._job and self._stating(key) is not update and not keys
+                over = update is self._job and self._find_update(key) is not update and not keys
                 update.note_rest("the group's update overrides it" if over else text, [key])

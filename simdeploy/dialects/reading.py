@@ -357,7 +357,7 @@ class Group:
     def group(self, key: str) -> Group:
         """Return a field that is a group of keys; an empty one if it is not given."""
         spelled = self.spelled(key)
-        return self._inner(self.name_of(spelled), spelled)
+        return self._make_subgroup(self.name_of(spelled), spelled)
 
     def items(self, key: str) -> list[Any]:
         """Return a field that is a list; an empty one if it is not given."""
@@ -373,9 +373,9 @@ class Group:
         """Return the groups in a list of groups."""
         spelled = self.spelled(key)
         name = self.name_of(spelled)
-        return [self._inner(f"{name}[{number}]", spelled, number) for number in range(len(self.items(key)))]
+        return [self._make_subgroup(f"{name}[{number}]", spelled, number) for number in range(len(self.items(key)))]
 
-    def _inner(self, name: str, *below: str | int) -> Group:
+    def _make_subgroup(self, name: str, *below: str | int) -> Group:
         path = (*self.path, *below)
         return Group(self.reading, self.document, path, evaluate=self._evaluate, name=name, spell=self._spell)
 

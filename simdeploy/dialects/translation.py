@@ -154,9 +154,9 @@ class _Translator:
             ignored = [name for name in changed if getattr(spec, name) is not None]
             self._notes += [f"{name}: ignored by immediate; left out" for name in ignored]
         if gate := name_gate(spec):
-            self._lose(f"{gate}; left out")
+            self._note_loss(f"{gate}; left out")
 
-    def _lose(self, text: str) -> None:
+    def _note_loss(self, text: str) -> None:
         self._notes.append(text)
         self._losses.append(text)
 
@@ -182,7 +182,7 @@ class _Translator:
         if wave == wanted:
             self._notes.append(f"max_parallel: in this fleet of {nodes:,}, {meant}; a percentage scales with the fleet")
         else:
-            self._lose(f"max_parallel: {wanted:,} of {nodes:,} nodes is not a whole percent; {meant}")
+            self._note_loss(f"max_parallel: {wanted:,} of {nodes:,} nodes is not a whole percent; {meant}")
         return percent
 
     def _windows(self, health_check: HealthCheck) -> RolloutHealthCheck:
@@ -191,7 +191,7 @@ class _Translator:
         successes = -(-healthy_ns // interval_ns)
         window = short_duration(interval_ns)
         if successes == 0:
-            self._lose("min_healthy_time: a node needs 1 healthy window, since success_threshold can't be 0")
+            self._note_loss("min_healthy_time: a node needs 1 healthy window, since success_threshold can't be 0")
         elif healthy_ns % interval_ns:
             meant = f"{short_duration(healthy_ns)} is rounded up to {plural(successes, 'window')} of {window}"
             self._notes.append(f"min_healthy_time: {meant}, as in the simulation")
@@ -205,8 +205,8 @@ class _Translator:
         return RolloutHealthCheck(
             deadline=deadline_ns,
             interval=interval_ns,
-            success_threshold=self._at_most(max(successes, 1), MAX_COUNT, "success_threshold"),
-            failure_threshold=self._at_most(fitting + 1, MAX_COUNT, "failure_threshold"),
+            success_threshold=self._cap(max(successes, 1), MAX_COUNT, "success_threshold"),
+            failure_threshold=self._cap(fitting + 1, MAX_COUNT, "failure_threshold"),
             **given,
         )
 
@@ -231,27 +231,27 @@ class _Translator:
         failures = health_check.effective("failure_threshold")
         if interval_ns != self._interval_ns:
             lengths = short_duration(interval_ns), short_duration(self._interval_ns)
-            self._lose(f"interval: windows of {lengths[0]} can't be expressed; the scenario's {lengths[1]} apply")
+            self._note_loss(f"interval: windows of {lengths[0]} can't be expressed; the scenario's {lengths[1]} apply")
         self._compare_counting(successes)
         if failures <= deadline_ns // interval_ns:
             windows = "unhealthy window" if failures == 1 else "unhealthy windows in a row"
-            self._lose(
+            self._note_loss(
                 f"failure_threshold: can't be expressed; a node fails at its deadline, not after {failures:,} {windows}"
             )
-        healthy_ns = self._at_most(successes * interval_ns, MAX_DURATION_NS, "min_healthy_time")
+        healthy_ns = self._cap(successes * interval_ns, MAX_DURATION_NS, "min_healthy_time")
         given = {} if health_check.max_error_rate is None else {"max_error_rate": health_check.max_error_rate}
         return HealthCheck(deadline=format_duration(deadline_ns), min_healthy_time=format_duration(healthy_ns), **given)
 
     def _compare_counting(self, successes: int) -> None:
         if successes > 1 and not self._window_reset:
-            self._lose(
+            self._note_loss(
                 "window_reset: if false, healthy windows add up in the deployment dialect; the rollout dialect needs them "
                 "in a row"
             )
 
-    def _at_most(self, value: int, most: int, name: str) -> int:
+    def _cap(self, value: int, most: int, name: str) -> int:
         if value > most:
-            self._lose(f"{name}: cut to the dialect's maximum")
+            self._note_loss(f"{name}: cut to the dialect's maximum")
         return min(value, most)
 
     def _end(self, spec: Spec) -> Translation:

@@ -69,7 +69,7 @@ def write_openmetrics(
         yield f"# TYPE {family.name} {family.kind}\n"
         for labels, values in family.series:
             suffix = "_total" if family.kind == "counter" else ""
-            name = f"{family.name}{suffix}{_braces({**common, **labels})}"
+            name = f"{family.name}{suffix}{_format_labels({**common, **labels})}"
             for at, value in zip(times, np.broadcast_to(values, scrapes_s.shape).tolist(), strict=True):
                 if value == value:
                     yield f"{name} {value:.17g} {at}\n"
@@ -158,7 +158,7 @@ def _as_of(times_s: np.ndarray, values: np.ndarray, scrapes_s: np.ndarray) -> np
     return known[np.searchsorted(times_s, scrapes_s, side="right")]
 
 
-def _braces(labels: Mapping[str, str]) -> str:
+def _format_labels(labels: Mapping[str, str]) -> str:
     return "{" + ",".join(f'{name}="{_escape(value)}"' for name, value in labels.items()) + "}"
 
 

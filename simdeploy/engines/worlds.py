@@ -54,9 +54,9 @@ class Continuation:
         >>> Continuation((pause, resume)).parts_at(Continuation((pause,)))
         90
         """
-        for mine, theirs in zip_longest(self._events, other._events):
-            if mine != theirs:
-                return min(event[0] for event in (mine, theirs) if event is not None)
+        for own, others in zip_longest(self._events, other._events):
+            if own != others:
+                return min(event[0] for event in (own, others) if event is not None)
         return None
 
     def find_stem(self, earlier: Sequence[Continuation]) -> tuple[int, int]:

@@ -48,7 +48,7 @@ class CaseProblems:
             if all(len(cases) == n_cases for cases in alike.values()) or set.intersection(*causes):
                 problems += alike
             else:
-                problems.append(_placed(problem, alike, n_cases, points))
+                problems.append(_with_cases(problem, alike, n_cases, points))
         return problems
 
 
@@ -70,13 +70,11 @@ def fold(problems: Iterable[Problem]) -> list[Problem]:
         pattern = replace(problem, message=_NUMBER.sub("0", problem.message), hint=None)
         alike.setdefault(pattern, []).append(replace(problem, found=_shown(values)))
     return [
-        problem
-        for group in alike.values()
-        for problem in (group if len(group) <= _MOST_SHOWN else [_standing_for(group)])
+        problem for group in alike.values() for problem in (group if len(group) <= _MOST_SHOWN else [_summarize(group)])
     ]
 
 
-def _standing_for(group: Sequence[Problem]) -> Problem:
+def _summarize(group: Sequence[Problem]) -> Problem:
     """Return the first of some similar problems, with the number of the others."""
     first, *others = group
     more = f"{len(others):,} more like this"
@@ -104,7 +102,7 @@ def _find_causes(cases: Sequence[int], points: Points, counts: Mapping[int, np.n
     }
 
 
-def _placed(problem: Problem, alike: Mapping[Problem, Sequence[int]], n_cases: int, points: Points) -> Problem:
+def _with_cases(problem: Problem, alike: Mapping[Problem, Sequence[int]], n_cases: int, points: Points) -> Problem:
     """Return a problem with the values found, the number of cases and the first one."""
     found = [each.found for each in alike if each.found is not None]
     cases = [case for cases in alike.values() for case in cases]

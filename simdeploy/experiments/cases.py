@@ -99,9 +99,9 @@ class Shared:
     cases: pd.DataFrame | None = None  # identifying columns
     release: dict[str, Any] | None = None  # kinds of release, for `attrs`
     # By scenario, policy and point.
-    policies: dict[tuple[object, ...], _Made[ScenarioPolicy]] = field(default_factory=dict)
+    policies: dict[tuple[object, ...], _Attempt[ScenarioPolicy]] = field(default_factory=dict)
     # Scenarios without policies, for all kinds of release, by name and values of the factors.
-    worlds: dict[tuple[object, ...], _Made[Scenario]] = field(default_factory=dict)
+    worlds: dict[tuple[object, ...], _Attempt[Scenario]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -121,27 +121,27 @@ class CaseMaker:
 
     def make(self, numbers: range, *, keep_broken: bool = False) -> Cases:
         """Make a job of consecutive cases; invalid ones are recorded as `broken` if `keep_broken`, otherwise raised as in `check`."""
-        making = self._make(numbers, keep_broken=keep_broken)
-        groups = tuple(Group(scenario, tuple(policies)) for scenario, policies in making.groups)
+        builder = self._make(numbers, keep_broken=keep_broken)
+        groups = tuple(Group(scenario, tuple(policies)) for scenario, policies in builder.groups)
         return Cases(
             table=self.table,
             numbers=numbers,
             job=Job(groups, self.seed, self.engine),
-            group=np.array(making.group, dtype=np.int64),
-            place=np.array(making.place, dtype=np.int64),
-            broken=making.errors.of_each_case(),
-            checked=making.sum_up(),
+            group=np.array(builder.group, dtype=np.int64),
+            place=np.array(builder.place, dtype=np.int64),
+            broken=builder.errors.of_each_case(),
+            checked=builder.sum_up(),
         )
 
     def find_stop_chances(self) -> np.ndarray:
         """Return by case the probability of a stop, given the kind of release; NaN if unknown, or if there are too many scenarios."""
-        making = _Making(self)
+        builder = _JobBuilder(self)
         chances: dict[int, StopChances] = {}  # by the identity of a scenario
         stop_chances = np.full(len(self.table), np.nan)
         if len(stop_chances) > _MOST_KEPT and any(lever.is_factor for lever in self.table.points.levers):
             return stop_chances
         for case in range(len(stop_chances)):
-            world, policy = making.find(case)
+            world, policy = builder.find(case)
             if world is None or policy is None:
                 continue
             if id(world) not in chances:
@@ -149,29 +149,29 @@ class CaseMaker:
             stop_chances[case] = chances[id(world)].of(policy)
         return stop_chances
 
-    def _make(self, numbers: Sequence[int], *, keep_broken: bool) -> _Making:
-        making = _Making(self)
+    def _make(self, numbers: Sequence[int], *, keep_broken: bool) -> _JobBuilder:
+        builder = _JobBuilder(self)
         for case in numbers:
-            making.add(case)
-        if making.errors.cases and not keep_broken:
-            raise InputError(making.errors.list_problems(len(numbers), self.table.points))
-        return making
+            builder.add(case)
+        if builder.errors.cases and not keep_broken:
+            raise InputError(builder.errors.list_problems(len(numbers), self.table.points))
+        return builder
 
 
-class _Made(NamedTuple, Generic[T]):
+class _Attempt(NamedTuple, Generic[T]):
     value: T | None
     errors: Sequence[Problem]
     warnings: Sequence[Problem]
 
 
-def _record(make: Callable[[], T], prefix: Path = ()) -> _Made[T]:
+def _catch_problems(make: Callable[[], T], prefix: Path = ()) -> _Attempt[T]:
     """Call a function; return its errors and warnings instead of raising and emitting them."""
     with warnings.catch_warnings(record=True, action="always", category=SimdeployWarning) as caught:
         try:
             value, errors = make(), []
         except InputError as error:
             value, errors = None, [problem.at(prefix=prefix) for problem in error.problems]
-    return _Made(value, errors, [_as_problem(str(warning.message)) for warning in caught])
+    return _Attempt(value, errors, [_as_problem(str(warning.message)) for warning in caught])
 
 
 def _as_problem(text: str) -> Problem:
@@ -187,36 +187,39 @@ class _Worlds:
         self.scenario = scenario
         self._name, self._points, self._shared = name, points, shared.worlds
         self._factors = [place for place, lever in enumerate(points.levers) if lever.is_factor]
-        self._known: dict[tuple[int, ...], _Made[Scenario]] = {}
+        self._known: dict[tuple[int, ...], _Attempt[Scenario]] = {}
 
-    def at(self, index: Sequence[int]) -> _Made[Scenario]:
+    def at(self, index: Sequence[int]) -> _Attempt[Scenario]:
         """Return the scenario at a point."""
         if not self._factors:
-            return _Made(self.scenario, (), ())
+            return _Attempt(self.scenario, (), ())
         key = tuple(index[place] for place in self._factors)
         if key not in self._known:
             made = self._shared.get((self._name, *key)) or self._make(key)
             if made.value is not None and self.scenario.kind is not None:
-                given = _record(partial(made.value.given, self.scenario.kind), prefix=("scenario",))
+                given = _catch_problems(partial(made.value.given, self.scenario.kind), prefix=("scenario",))
                 made = given._replace(warnings=made.warnings)
             self._known[key] = made
         return self._known[key]
 
-    def _make(self, key: tuple[int, ...]) -> _Made[Scenario]:
+    def _make(self, key: tuple[int, ...]) -> _Attempt[Scenario]:
         levers, values = self._points.levers, self._points.values
         changes = {levers[place].path: values[place][at] for place, at in zip(self._factors, key, strict=True)}
-        made = _record(partial(self._bare.with_values, balance(changes, self._bare)), prefix=("scenario",))
+        made = _catch_problems(
+            partial(self._scenario_without_policy.with_values, balance(changes, self._scenario_without_policy)),
+            prefix=("scenario",),
+        )
         if self.scenario.kind is not None and len(self._shared) < _MOST_KEPT:
             self._shared[self._name, *key] = made
         return made
 
     @cached_property
-    def _bare(self) -> Scenario:
+    def _scenario_without_policy(self) -> Scenario:
         with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
             return self.scenario.given(None).with_values(_NO_POLICY)
 
 
-class _Making:
+class _JobBuilder:
     """The groups of a job and the place of each case, under construction."""
 
     def __init__(self, maker: CaseMaker) -> None:
@@ -252,12 +255,12 @@ class _Making:
         made, policy = self._look_up(case)
         return made.value, policy.value
 
-    def _look_up(self, case: int) -> tuple[_Made[Scenario], _Made[ScenarioPolicy]]:
+    def _look_up(self, case: int) -> tuple[_Attempt[Scenario], _Attempt[ScenarioPolicy]]:
         scenario, name, point = self._maker.table.find(case)
         index = self._points.index[point].tolist()
         return self._worlds[scenario].at(index), self._make_policy(scenario, name, index)
 
-    def _make_policy(self, scenario: str, name: str, index: Sequence[int]) -> _Made[ScenarioPolicy]:
+    def _make_policy(self, scenario: str, name: str, index: Sequence[int]) -> _Attempt[ScenarioPolicy]:
         """Return the policy of a case, even if its scenario is invalid."""
         key = (scenario, name, *index)
         policy = self._maker.shared.policies.get(key)
@@ -265,7 +268,7 @@ class _Making:
             worlds = self._worlds[scenario]
             world = worlds.at(index).value or worlds.scenario
             base, identity = self._maker.bases[scenario, name], self._own[scenario, name]
-            policy = _record(partial(change_policy, base, self._values(index), world, identity))
+            policy = _catch_problems(partial(change_policy, base, self._values(index), world, identity))
             if policy.warnings:
                 known = self._warned_before(scenario, name)
                 policy = policy._replace(warnings=[warning for warning in policy.warnings if warning not in known])
@@ -277,7 +280,7 @@ class _Making:
         original, base = self._maker.scenarios[scenario], self._maker.bases[scenario, name]
         if name not in original.policies or original.policy(name).spec != base.spec:
             return ()
-        return _record(partial(change_policy, base, {}, original, self._own[scenario, name])).warnings
+        return _catch_problems(partial(change_policy, base, {}, original, self._own[scenario, name])).warnings
 
     def sum_up(self) -> Checked:
         """Return the distinct warnings of all cases, and the mean number of node updates."""

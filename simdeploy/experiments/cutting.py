@@ -80,7 +80,9 @@ def cut_job(job: Job, replications: int) -> Cut:
     """
     n_cells = replications * sum(len(group.policies) for group in job.groups)
     if n_cells < _FEWEST_CELLS or _is_short(job, replications):
-        return tuple(_bounded(len(group.policies), _guess(job, group, replications)) for group in job.groups)
+        return tuple(
+            _limit_rows(len(group.policies), _guess_span_size(job, group, replications)) for group in job.groups
+        )
     n_measured = min(len(job.groups), _MOST_GROUPS)
     costs: dict[int, _Cost] = {}
     for number in range(n_measured):
@@ -93,24 +95,24 @@ def cut_job(job: Job, replications: int) -> Cut:
     total_s = replications * sum(cost.replication_s for cost in estimates)
     seconds = _SPAN_S * min(1.0, max(_SHORTEST, total_s / _SPAN_S / _FEWEST_SPANS))
     return tuple(
-        _fit(cost, len(group.policies), replications, seconds)
+        _choose_piece(cost, len(group.policies), replications, seconds)
         for group, cost in zip(job.groups, estimates, strict=True)
     )
 
 
 def _is_short(job: Job, replications: int) -> bool:
     """Return whether the compiled engine finishes the job faster than parts of it could be timed."""
-    return job.engine == "compiled" and _expect(job, job.groups, replications) < _SHORTEST * _SPAN_S
+    return job.engine == "compiled" and _expect_seconds(job, job.groups, replications) < _SHORTEST * _SPAN_S
 
 
-def _guess(job: Job, group: Group, replications: int) -> int:
+def _guess_span_size(job: Job, group: Group, replications: int) -> int:
     """Return the number of replications per span of a small group."""
     if job.engine != "compiled":
         return 1
-    return replications if _expect(job, (group,), replications) < _SHORTEST * _SPAN_S else 1
+    return replications if _expect_seconds(job, (group,), replications) < _SHORTEST * _SPAN_S else 1
 
 
-def _expect(job: Job, groups: Sequence[Group], replications: int) -> float:
+def _expect_seconds(job: Job, groups: Sequence[Group], replications: int) -> float:
     updates = sum(group.scenario.fleet.nodes * len(group.policies) for group in groups) * replications
     return expect_seconds(job.engine, updates)
 
@@ -164,12 +166,12 @@ def _measure(job: Job, group: int, replications: int, share: float) -> _Cost:
                 break
         times.append((size, _time(job, group, size)))
         spent += times[-1][1]
-        if len(times) > 1 and times[-1][1] > _LONG_ENOUGH * _SPAN_S and _is_clear(times):
+        if len(times) > 1 and times[-1][1] > _LONG_ENOUGH * _SPAN_S and _is_cost_clear(times):
             break
-    return _conclude(times, n_policies)
+    return _fit_cost(times, n_policies)
 
 
-def _is_clear(times: Sequence[tuple[Piece, float]]) -> bool:
+def _is_cost_clear(times: Sequence[tuple[Piece, float]]) -> bool:
     """Return whether larger spans need not be timed: policies share no more work, or replications visibly add up."""
     (before, less), (last, took) = times[-2:]
     if last.n_replications > 1:
@@ -199,7 +201,7 @@ def _growing_sizes(n_policies: int, replications: int) -> Iterator[Piece]:
     yield size
 
 
-def _conclude(times: Sequence[tuple[Piece, float]], n_policies: int) -> _Cost:
+def _fit_cost(times: Sequence[tuple[Piece, float]], n_policies: int) -> _Cost:
     last, took = times[-1]
     before, less = times[-2] if len(times) > 1 else (Piece(0, 0), 0.0)
     if last.n_replications > 1:
@@ -220,17 +222,17 @@ def _estimate(job: Job, group: int, costs: Mapping[int, _Cost]) -> _Cost:
     if group in costs:
         return costs[group]
     nearest = min(costs, key=lambda other: abs(other - group))
-    (ours, theirs), cost = (job.groups[group], job.groups[nearest]), costs[nearest]
-    per_policy = len(ours.policies) / len(theirs.policies)
-    per_node = ours.scenario.fleet.nodes / theirs.scenario.fleet.nodes
-    return _Cost(cost.replication_s * per_policy * per_node, min(cost.fewest_policies, len(ours.policies)))
+    (unmeasured, measured), cost = (job.groups[group], job.groups[nearest]), costs[nearest]
+    per_policy = len(unmeasured.policies) / len(measured.policies)
+    per_node = unmeasured.scenario.fleet.nodes / measured.scenario.fleet.nodes
+    return _Cost(cost.replication_s * per_policy * per_node, min(cost.fewest_policies, len(unmeasured.policies)))
 
 
-def _fit(cost: _Cost, n_policies: int, replications: int, seconds: float) -> Piece:
+def _choose_piece(cost: _Cost, n_policies: int, replications: int, seconds: float) -> Piece:
     if cost.replication_s <= seconds:
-        return _bounded(n_policies, even_size(replications, seconds / max(cost.replication_s, 1e-9)))
+        return _limit_rows(n_policies, even_size(replications, seconds / max(cost.replication_s, 1e-9)))
     least = max(1, cost.fewest_policies, seconds / cost.replication_s * n_policies)
-    return _bounded(math.ceil(n_policies / math.floor(n_policies / least)), 1)
+    return _limit_rows(math.ceil(n_policies / math.floor(n_policies / least)), 1)
 
 
 def even_size(total: int, most: float) -> int:
@@ -238,6 +240,6 @@ def even_size(total: int, most: float) -> int:
     return math.ceil(total / math.ceil(total / max(1, min(total, math.floor(most)))))
 
 
-def _bounded(n_policies: int, n_replications: int) -> Piece:
+def _limit_rows(n_policies: int, n_replications: int) -> Piece:
     n_policies = even_size(n_policies, _MOST_ROWS)
     return Piece(n_policies, min(n_replications, max(1, _MOST_ROWS // n_policies)))

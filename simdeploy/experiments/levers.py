@@ -248,15 +248,15 @@ def stated_numbers(scenario: Scenario) -> list[tuple[str, Any]]:
     numbers = [
         (path, value)
         for section in ("fleet", "release")
-        for path, value in _leaves(section, raw.get(section))
+        for path, value in _flatten(section, raw.get(section))
         if isinstance(value, int | float) and not isinstance(value, bool)
     ]
     return sorted(numbers, key=lambda stated: isinstance(stated[1], int))
 
 
-def _leaves(path: str, value: Any) -> list[tuple[str, Any]]:
+def _flatten(path: str, value: Any) -> list[tuple[str, Any]]:
     if isinstance(value, Mapping):
-        return [leaf for key, item in value.items() for leaf in _leaves(f"{path}.{key}", item)]
+        return [leaf for key, item in value.items() for leaf in _flatten(f"{path}.{key}", item)]
     return [(path, value)]
 
 

@@ -62,14 +62,14 @@ class Interval:
     def draw(self, fractions: np.ndarray) -> list[Any]:
         """Return the values at these fractions of the range, in [0, 1)."""
         if not self.is_whole:
-            values: list[Any] = self._between(fractions, self.high).tolist()
+            values: list[Any] = self._interpolate(fractions, self.high).tolist()
             return values
         # A whole number n represents the interval from n to n + 1.
-        return [min(int(value), self.high) for value in self._between(fractions, self.high + 1).tolist()]
+        return [min(int(value), self.high) for value in self._interpolate(fractions, self.high + 1).tolist()]
 
     def step(self, fractions: np.ndarray) -> list[Any]:
         """Return values at fractions in [0, 1], both ends included."""
-        values = self._between(fractions, self.high)
+        values = self._interpolate(fractions, self.high)
         return [math.floor(value + 0.5) for value in values.tolist()] if self.is_whole else values.tolist()
 
     def place(self, values: Sequence[Any]) -> np.ndarray:
@@ -86,7 +86,7 @@ class Interval:
         """Return the request as JSON values."""
         return {"low": self.low, "high": self.high} | ({"log": True} if self.is_log else {})
 
-    def _between(self, fractions: np.ndarray, high: Any) -> np.ndarray:
+    def _interpolate(self, fractions: np.ndarray, high: Any) -> np.ndarray:
         values: np.ndarray = self.low + fractions * (high - self.low)
         if self.is_log:
             # Return the ends exactly, despite rounding of logarithms.

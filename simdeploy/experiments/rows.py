@@ -211,7 +211,7 @@ def make_rows(
             outcomes.put(here - numbers.start, replace(of_cases, first=first, index=index))
     for case in range(numbers.start, numbers.stop):
         if case in cases.broken:
-            outcomes.put(case - numbers.start, _broken(cases.broken[case], replications))
+            outcomes.put(case - numbers.start, _failed_block(cases.broken[case], replications))
     keys = {name: column[numbers.start : numbers.stop] for name, column in table.columns.items() if name in chosen}
     rows = outcomes.to_table(keys).select(chosen)
     # Whole numbers that can't be missing are int64 in pandas, the others Int64.
@@ -219,7 +219,7 @@ def make_rows(
     return rows.cast(pa.schema([field.with_nullable(field.name not in complete) for field in rows.schema]))
 
 
-def _broken(error: str, replications: range) -> Block:
+def _failed_block(error: str, replications: range) -> Block:
     """Return the failed outcomes of an invalid case."""
     row = {"status": "failed", "stage": "check", "error": error}
     block = Block.of_rows(replications.start, [[row]])

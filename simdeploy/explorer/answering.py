@@ -246,7 +246,7 @@ def _stop_if(is_superseded: Asked) -> Callable[[int, int], None]:
 def _to_row(row: Mapping[Any, Any], cost_unit: str) -> dict[str, Any]:
     """Return an estimate as JSON values: number, interval, and how they are written."""
     measure = parse_measure(row["measure"])
-    estimate, low, high = (_or_none(row[name]) for name in ("estimate", "low", "high"))
+    estimate, low, high = (_none_if_nan(row[name]) for name in ("estimate", "low", "high"))
     scale = measure_scale(measure, abs(estimate or 0.0), cost_unit)
     if estimate is None:
         interval = "rollouts never end" if row["unknown_fraction"] > 0 else "no rollout of this kind"
@@ -270,5 +270,5 @@ def _to_row(row: Mapping[Any, Any], cost_unit: str) -> dict[str, Any]:
     }
 
 
-def _or_none(number: float) -> float | None:
+def _none_if_nan(number: float) -> float | None:
     return None if number != number else float(number)

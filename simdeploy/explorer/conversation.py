@@ -136,7 +136,7 @@ class Conversation:
     def _is_superseded(self) -> bool:
         return self._next is not None or self._is_over
 
-    def _go_on(self) -> None:
+    def _raise_if_superseded(self) -> None:
         if self._is_superseded():
             raise SupersededError
 
@@ -144,7 +144,7 @@ class Conversation:
         """Wait for some seconds without a newer question."""
         with self._changed:
             self._changed.wait_for(self._is_superseded, timeout=seconds)
-        self._go_on()
+        self._raise_if_superseded()
 
     def _answers(self, question: Question) -> Iterator[dict[str, Any]]:
         """Yield the answers to a question: first numbers, since sliders may still move; then the rest; then better answers."""
@@ -160,7 +160,7 @@ class Conversation:
             self._controls = controls
             yield {"type": "controls", "controls": controls}
         levers = [each["name"] for each in controls if each["group"] == "policy" and each["kind"] != "choice"]
-        self._go_on()
+        self._raise_if_superseded()
         yield {"type": "rollout", **explorer.show_rollout(place, question.replication, question.kind)}
         drawn, effort = 0, begun
         while True:
@@ -168,7 +168,7 @@ class Conversation:
                 if effort is not begun:
                     self._rest(_REST_S)
                     yield self._numbers(place, effort, awaits_engine=awaits_engine, is_superseded=self._is_superseded)
-                self._go_on()
+                self._raise_if_superseded()
                 n = explorer.size_of_curve(effort.n)
                 # The setting may not exist under the position's strategy. The slower engine would take long for a curve, and
                 # delay the compiler.

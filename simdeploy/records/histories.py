@@ -101,7 +101,7 @@ def _fill(histories: Iterable[History], fleet_size: int | None) -> list[History]
         if n_nodes is None or not rows or n_nodes < len(rows):
             problems.append(_explain_fleet(name, len(rows), n_nodes))
             continue
-        unnamed = [_blank(name, number) for number in range(int(n_nodes) - len(rows))]
+        unnamed = [_make_empty_row(name, number) for number in range(int(n_nodes) - len(rows))]
         filled.append(history._replace(nodes=[*rows, *unnamed]))
     raise_if_any(tell_once(problems))
     return filled
@@ -114,7 +114,7 @@ def _group(frame: pd.DataFrame) -> dict[str, list[Row]]:
     return grouped
 
 
-def _blank(rollout: str, number: int) -> Row:
+def _make_empty_row(rollout: str, number: int) -> Row:
     """Return the row of a node that is not on record because it was never dispatched."""
     row: Row = dict.fromkeys(COLUMNS["nodes"])
     return row | {"rollout": rollout, "node": f"(unnamed {number + 1})"}

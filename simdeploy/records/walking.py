@@ -71,7 +71,7 @@ def _find_files(folder: str, dropped: list[Dropped]) -> list[str]:
 
 def _is_new(place: str, seen: set[str]) -> bool:
     """Return whether a file or folder is read for the first time, under this name or another one."""
-    real = os.path.realpath(place)
-    is_new = real not in seen
-    seen.add(real)
+    real_path = os.path.realpath(place)
+    is_new = real_path not in seen
+    seen.add(real_path)
     return is_new

@@ -50,12 +50,16 @@ def _tell_best(advice: Advice) -> str:
     unit = f" {unit}" if unit else ""
     rows = advice.acts.to_dict("records")
     others = sorted((row for row in rows if row["act"] != advice.best), key=lambda row: row["more_than_best"])
-    parts = [_name(row["act"]) + f" costs {_more(row)}{unit} more" for row in others if not math.isnan(row["cost"])]
+    parts = [
+        _name(row["act"]) + f" costs {_write_extra_cost(row)}{unit} more"
+        for row in others
+        if not math.isnan(row["cost"])
+    ]
     defective = _say_defective(advice, first=False)
     more = [wording.capitalize(", ".join(parts)), wording.capitalize(parts[0])] if parts else ""
     wait = advice.wait
     if wait is not None:
-        start = f"{_meanwhile(advice, wait['how'])}, and look again in {_length(wait)}: {defective}"
+        start = f"{_say_until_next_look(advice, wait['how'])}, and look again in {_length(wait)}: {defective}"
         return wording.join_answer([start, f"That saves {_number(wait['worth'])}{unit} over {_name(advice.best)} now"])
     waiting = ""
     pays = advice.waiting[advice.waiting["pays"]].to_dict("records")
@@ -65,7 +69,7 @@ def _tell_best(advice: Advice) -> str:
     return wording.join_answer([f"{wording.capitalize(advice.best)}: {defective}", more, waiting])
 
 
-def _meanwhile(advice: Advice, how: str) -> str:
+def _say_until_next_look(advice: Advice, how: str) -> str:
     """Say what to do until the next look."""
     return "Stay paused" if advice.state == "paused" else wording.capitalize(how)
 
@@ -78,7 +82,7 @@ def _name(act: str) -> str:
     return {"go on": "going on", "promote": "promoting", "cancel": "canceling", "resume": "resuming"}.get(act, act)
 
 
-def _more(row: Mapping[Any, Any]) -> str:
+def _write_extra_cost(row: Mapping[Any, Any]) -> str:
     return f"{_number(row['more_than_best'])} ({_number(row['more_low'])} to {_number(row['more_high'])})"
 
 

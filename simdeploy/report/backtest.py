@@ -64,7 +64,7 @@ def tabulate(result: Backtest) -> tuple[Table, ...]:
         rates += [_rate_row(result, policy), *([_modelled_row(result, policy)] if is_modelled else [])]
     title = f"Rates ({percent(result.confidence_level)} CI each; unknown rollouts count both ways)"
     reproduced = [
-        {**row, "reproduced": _say_whether(row["is_reproduced"])} for row in result.reproduced.to_dict("records")
+        {**row, "reproduced": _write_yes_or_no(row["is_reproduced"])} for row in result.reproduced.to_dict("records")
     ]
     return (
         make_table(title, rates, _RATES),
@@ -148,5 +148,5 @@ def _say_range(low: float, high: float, scale: Scale) -> str:
     return f"{format_amount(low, Scale(scale.factor, ''))} to {format_amount(high, scale)}"
 
 
-def _say_whether(is_so: Any) -> str:
-    return "unknown" if is_so is None or is_so != is_so or str(is_so) == "<NA>" else "yes" if is_so else "no"
+def _write_yes_or_no(value: Any) -> str:
+    return "unknown" if value is None or value != value or str(value) == "<NA>" else "yes" if value else "no"

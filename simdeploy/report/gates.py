@@ -88,14 +88,14 @@ def _tell_best(result: GateComparison, verdicts: Mapping[str, str]) -> list[str]
 
 
 def _tell_others(result: GateComparison, verdicts: Mapping[str, str]) -> Iterator[list[str]]:
-    for verdict, is_so, are_so in (
+    for verdict, for_one, for_many in (
         ("better", "is also better", "are also better"),
         ("trades", "lowers one error but raises the other", "lower one error but raise the other"),
         ("worse", "has more errors", "have more errors"),
     ):
         names = [gate for gate, of_gate in verdicts.items() if of_gate == verdict and gate != result.best]
         if names and (verdict != "better" or result.best is not None):
-            yield [f"{listed} {is_so if len(names) == 1 else are_so}" for listed in wording.list_forms(names)]
+            yield [f"{listed} {for_one if len(names) == 1 else for_many}" for listed in wording.list_forms(names)]
 
 
 def _tell_served(result: GateComparison, verdicts: Mapping[str, str]) -> str:

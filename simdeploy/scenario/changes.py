@@ -129,9 +129,9 @@ def _resolve(node: object, schema: Mapping[str, Any], rest: str, path: Path) -> 
     """Yield the paths that a dotted text can mean, those with the longest names first."""
     if isinstance(node, list):
         head, _, tail = rest.partition(".")
-        number = _item(node, head)
+        number = _find_item(node, head)
         if number is not None:
-            yield from _further(node[number], key_schema(schema, number), tail, (*path, number))
+            yield from _resolve_rest(node[number], key_schema(schema, number), tail, (*path, number))
         return
     keys = node if isinstance(node, dict) else {}
     head, dot, tail = rest.partition(".")
@@ -141,19 +141,19 @@ def _resolve(node: object, schema: Mapping[str, Any], rest: str, path: Path) -> 
     for name in sorted(fitting, key=len, reverse=True) + [head] * is_known:
         below = tail if name == head else rest[len(name) + 1 :]
         if below or rest == name:
-            yield from _further(_child(keys, schema, name), key_schema(schema, name), below, (*path, name))
+            yield from _resolve_rest(_child(keys, schema, name), key_schema(schema, name), below, (*path, name))
     if may_add_keys(schema) and not dot and not is_known:
         yield (*path, rest)
 
 
-def _further(node: object, schema: Mapping[str, Any], rest: str, path: Path) -> Iterator[Path]:
+def _resolve_rest(node: object, schema: Mapping[str, Any], rest: str, path: Path) -> Iterator[Path]:
     if rest:
         yield from _resolve(node, schema, rest, path)
     else:
         yield path
 
 
-def _item(items: list[Any], head: str) -> int | None:
+def _find_item(items: list[Any], head: str) -> int | None:
     for number, item in enumerate(items):
         if isinstance(item, Mapping) and item.get("name") == head:
             return number

@@ -49,7 +49,7 @@ class Files:
             try:
                 self.texts[name] = read_text(self.path(name), inside=(self.base, *self.allowed))
             except InputError as error:
-                raise InputError([self._outside(problem) for problem in error.problems]) from None
+                raise InputError([self._report_at_file_key(problem) for problem in error.problems]) from None
         return self.texts[name]
 
     def past_rollouts(self, name: str) -> PastRollouts:
@@ -62,13 +62,13 @@ class Files:
                 place = find_inside(self.path(name), (self.base, *self.allowed))
                 self.past[name] = PastRollouts.of(read_records(place))
             except InputError as error:
-                raise InputError([self._outside(briefly(problem)) for problem in error.problems]) from None
+                raise InputError([self._report_at_file_key(briefly(problem)) for problem in error.problems]) from None
             except (OSError, ValueError) as error:  # a name too long, or with a NUL
                 raise InputError(Problem(f"can't be read: {getattr(error, 'strerror', None) or error}")) from None
         return self.past[name]
 
     @staticmethod
-    def _outside(problem: Problem) -> Problem:
+    def _report_at_file_key(problem: Problem) -> Problem:
         # Problems without a line, such as a missing file, are reported where the scenario names the file. Some have no file,
         # because they concern several.
         if problem.line is not None or problem.file is None:

@@ -40,7 +40,7 @@ def _none(value: object) -> object:
     return None if value == "none" else value
 
 
-def _or_none(schema: dict[str, Any]) -> None:
+def _allow_none(schema: dict[str, Any]) -> None:
     schema["anyOf"].append({"const": "none"})
 
 
@@ -49,7 +49,7 @@ OrNone = BeforeValidator(_none)
 
 def none_field(description: str) -> Any:
     """Declare a field that defaults to none."""
-    return Field(default=None, description=description, json_schema_extra=_or_none)
+    return Field(default=None, description=description, json_schema_extra=_allow_none)
 
 
 def _check_lasts(time: Any) -> Any:

@@ -17,7 +17,7 @@ from simdeploy.scenario.values import DURATION_SCHEMA, SHARED
 V = TypeVar("V")
 
 
-def _remembered(ask: Callable[..., V]) -> Callable[..., V]:
+def _cached_by_identity(ask: Callable[..., V]) -> Callable[..., V]:
     """Cache answers by the identity of the part of the schema; parts are never changed."""
     known: dict[Any, tuple[Mapping[str, Any], V]] = {}
 
@@ -79,16 +79,16 @@ def shared_schema() -> dict[str, Any]:
     }
     definitions["Duration"] = DURATION_SCHEMA
     definitions |= {quantity.definition: law_schema(quantity) for quantity in QUANTITIES}
-    return {**_linked(schema), "title": "simdeploy scenario"}
+    return {**_insert_references(schema), "title": "simdeploy scenario"}
 
 
-def _linked(schema: Any) -> Any:
+def _insert_references(schema: Any) -> Any:
     """Turn the keys of shared definitions into references."""
     if isinstance(schema, list):
-        return [_linked(part) for part in schema]
+        return [_insert_references(part) for part in schema]
     if not isinstance(schema, dict):
         return schema
-    linked = {key: _linked(part) for key, part in schema.items() if key not in (SHARED, "title")}
+    linked = {key: _insert_references(part) for key, part in schema.items() if key not in (SHARED, "title")}
     return {"$ref": f"#/$defs/{schema[SHARED]}", **linked} if SHARED in schema else linked
 
 
@@ -116,7 +116,7 @@ def spec_schema(dialect: Dialect) -> Mapping[str, Any]:
     return next(choice for choice in choices if choice["properties"]["dialect"].get("const") == dialect)
 
 
-@_remembered
+@_cached_by_identity
 def key_types(schema: Mapping[str, Any]) -> frozenset[str]:
     """Return the JSON types that a value of this schema may have.
 
@@ -143,28 +143,28 @@ def accepts_amounts(schema: Mapping[str, Any]) -> bool:
     return any(part.get("pattern") == AMOUNT_PATTERN for part in _alternatives(schema))
 
 
-@_remembered
+@_cached_by_identity
 def _alternatives(schema: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
-    return tuple(_go_through(schema))
+    return tuple(_walk_alternatives(schema))
 
 
-def _go_through(schema: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+def _walk_alternatives(schema: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     reference = schema.get("$ref")
     if reference is not None:
         schema = shared_schema()["$defs"][reference.rsplit("/", 1)[1]]
     yield schema
     for keyword in ("anyOf", "allOf", "oneOf"):
         for part in schema.get(keyword, ()):
-            yield from _go_through(part)
+            yield from _walk_alternatives(part)
 
 
-@_remembered
+@_cached_by_identity
 def known_keys(schema: Mapping[str, Any]) -> list[str]:
     """Return the named keys of a value of this schema."""
     return list(dict.fromkeys(key for part in _alternatives(schema) for key in part.get("properties", ())))
 
 
-@_remembered
+@_cached_by_identity
 def key_default(schema: Mapping[str, Any], key: str | int) -> Any:
     """Return a key's default as written in a file, or None; do not change it."""
     for part in _alternatives(schema):
@@ -174,13 +174,13 @@ def key_default(schema: Mapping[str, Any], key: str | int) -> Any:
     return None
 
 
-@_remembered
+@_cached_by_identity
 def may_add_keys(schema: Mapping[str, Any]) -> bool:
     """Whether a value of this schema may have keys of any name."""
     return any(isinstance(part.get("additionalProperties"), Mapping) for part in _alternatives(schema))
 
 
-@_remembered
+@_cached_by_identity
 def key_schema(schema: Mapping[str, Any], key: str | int) -> Mapping[str, Any]:
     """Return the schema of a key's value or a list's item; empty if there is none."""
     schemas = []

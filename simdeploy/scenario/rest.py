@@ -89,7 +89,7 @@ def read_rest(
     late: Sequence[Problem] = ()
     of_policies: dict[str, Sequence[Problem]] = {}
     if not misread and not any(errors):
-        late = tuple(_suspect(raw, parts))
+        late = tuple(_find_suspicions(raw, parts))
         for name, policy in parts["policies"].items():
             orchestrator = policy.orchestrator or parts["orchestrator"]
             of_policies[name] = tuple(PolicySuspicions(policy, ("policies", name), orchestrator))
@@ -208,6 +208,6 @@ def _cross_check(parts: Mapping[str, Any], policies: tuple[str, ...]) -> Iterato
             yield from health_problems(policy, ("policies", name))
 
 
-def _suspect(raw: Mapping[str, Any], parts: Mapping[str, Any]) -> Iterator[Problem]:
+def _find_suspicions(raw: Mapping[str, Any], parts: Mapping[str, Any]) -> Iterator[Problem]:
     yield from process_suspicions(raw, parts["orchestrator"], parts["policies"])
     yield from change_window_suspicions(raw, parts["operator"].change_windows)

@@ -39,13 +39,13 @@ def _read_service(value: object) -> object:
 local = BeforeValidator(_read_service)
 
 
-def _or_local(schema: dict[str, Any]) -> None:
+def _allow_local(schema: dict[str, Any]) -> None:
     schema["anyOf"] = [{"const": "local"}, *schema["anyOf"]]
 
 
 def local_field(description: str) -> Any:
     """Declare a field that defaults to a local service."""
-    return Field(default="local", description=description, json_schema_extra=_or_local)
+    return Field(default="local", description=description, json_schema_extra=_allow_local)
 
 
 class SharedServiceSection(Section):

@@ -44,7 +44,7 @@ def write_specs(policy: ScenarioPolicy, scenario: Scenario) -> Specs:
             interval_ns=scenario.health_interval_ns,
             window_reset=scenario.orchestrator_of(policy).window_reset,
         )
-        written = _without_nothing(translated.spec.to_dict())
+        written = _drop_defaults(translated.spec.to_dict())
         if dialect == "general":
             written = {"dialect": dialect, **written}
             if policy.orchestrator is not None:
@@ -53,7 +53,7 @@ def write_specs(policy: ScenarioPolicy, scenario: Scenario) -> Specs:
     return specs
 
 
-def _without_nothing(raw: dict[str, Any]) -> dict[str, Any]:
+def _drop_defaults(raw: dict[str, Any]) -> dict[str, Any]:
     """Leave out keys left to their default."""
-    nested = {key: _without_nothing(value) if isinstance(value, dict) else value for key, value in raw.items()}
+    nested = {key: _drop_defaults(value) if isinstance(value, dict) else value for key, value in raw.items()}
     return {key: value for key, value in nested.items() if value is not None and value != {}}

@@ -122,7 +122,7 @@ class _Composer:
         for event in events:
             if isinstance(event, yaml.DocumentStartEvent):
                 if root is not None:
-                    raise self._fatal(event, "only one document per file", hint="remove the line '---'")
+                    raise self._make_error(event, "only one document per file", hint="remove the line '---'")
                 root = self._node(next(events), ())
         if root is None or (root.kind == "scalar" and root.value is None):
             raise InputError([*self.problems, Problem("the file is empty", file=self.file)])
@@ -131,10 +131,10 @@ class _Composer:
     def _node(self, event: Any, path: Path) -> _Node:
         self.nodes += 1
         if len(path) > MAX_DEPTH:
-            raise self._fatal(event, f"nested deeper than {MAX_DEPTH} levels")
+            raise self._make_error(event, f"nested deeper than {MAX_DEPTH} levels")
         if self.nodes > MAX_NODES:
             message = f"more than {MAX_NODES:,} values"
-            raise self._fatal(event, message, hint="move measured values to a file: empirical: {file: x.csv}")
+            raise self._make_error(event, message, hint="move measured values to a file: empirical: {file: x.csv}")
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event)
         node = _Node(path, event.start_mark.line + 1, event.start_mark.column + 1)
@@ -154,9 +154,9 @@ class _Composer:
     def _alias(self, event: Any) -> _Node:
         target, name = self.anchors.get(event.anchor), event.anchor[:_LONGEST_NAME]
         if target is None:
-            raise self._fatal(event, f"an alias (*{name}) without its anchor (&{name})")
+            raise self._make_error(event, f"an alias (*{name}) without its anchor (&{name})")
         if not target.closed:
-            raise self._fatal(event, f"a cycle: *{name} lies inside &{name}")
+            raise self._make_error(event, f"a cycle: *{name} lies inside &{name}")
         return target
 
     def _scalar(self, event: Any, node: _Node) -> Any:
@@ -204,7 +204,7 @@ class _Composer:
             Problem(message, node.path, file=self.file, line=node.line, column=node.column, found=found, hint=hint)
         )
 
-    def _fatal(self, event: Any, message: str, hint: str | None = None) -> InputError:
+    def _make_error(self, event: Any, message: str, hint: str | None = None) -> InputError:
         mark = event.start_mark
         problem = Problem(message, file=self.file, line=mark.line + 1, column=mark.column + 1, hint=hint)
         return InputError([problem, *self.problems])

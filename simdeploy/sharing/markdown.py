@@ -46,13 +46,13 @@ def _write(contents: Contents) -> Iterator[str]:
     for table in result.summarize():
         yield from _write_table(table)
     if contents.policies:
-        yield from _fold("Policies as JSON", _write_policies(contents))
+        yield from _collapse("Policies as JSON", _write_policies(contents))
     if contents.assumptions:
-        yield from _fold("Assumptions", (line for table in contents.assumptions for line in _write_table(table)))
-    yield from _fold("Compute it again", _write_origin(contents))
+        yield from _collapse("Assumptions", (line for table in contents.assumptions for line in _write_table(table)))
+    yield from _collapse("Compute it again", _write_origin(contents))
 
 
-def _fold(heading: str, lines: Iterator[str]) -> Iterator[str]:
+def _collapse(heading: str, lines: Iterator[str]) -> Iterator[str]:
     yield f"<details><summary>{heading}</summary>"
     yield ""
     yield from lines

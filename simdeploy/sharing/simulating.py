@@ -86,7 +86,7 @@ def _choose_policy(scenario: Scenario, request: Request) -> tuple[ScenarioPolicy
     """
     policies = [*scenario.policies.values()] if request.policy is None else [scenario.policy(request.policy)]
     if request.vary and request.policy is None:
-        obedient = [policy for policy in policies if _obeys(scenario, policy, request.vary)]
+        obedient = [policy for policy in policies if _has_all_settings(scenario, policy, request.vary)]
         if not obedient:
             find_ranges(scenario, policies[0], request.vary)  # raises if the keys are invalid
             message, hint = "ignored by every policy of the scenario", "choose another `policy` (--policy)"
@@ -97,7 +97,7 @@ def _choose_policy(scenario: Scenario, request: Request) -> tuple[ScenarioPolicy
     return policies[first], ranges[first]
 
 
-def _obeys(scenario: Scenario, policy: ScenarioPolicy, vary: Mapping[str, Sequence[Any]]) -> bool:
+def _has_all_settings(scenario: Scenario, policy: ScenarioPolicy, vary: Mapping[str, Sequence[Any]]) -> bool:
     """Return whether a policy has all these settings and ignores none; invalid values are reported later."""
     try:
         levers = find_levers(vary, [scenario], [policy.spec])

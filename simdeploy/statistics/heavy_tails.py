@@ -87,10 +87,10 @@ def _find_sigma(n: np.ndarray, deepest: np.ndarray, ratios: np.ndarray, n_all: n
     """Return the sigma of each side on which values look lognormal, given the ratios at two quantiles; 0 otherwise."""
     check, deep = _solve_sigma(ratios[0], _CHECK), np.zeros(ratios[1].shape)
     for p in set(deepest.ravel().tolist()):
-        is_so = deepest == p
-        deep[:, is_so] = _solve_sigma(ratios[1][:, is_so], p)
+        is_deepest = deepest == p
+        deep[:, is_deepest] = _solve_sigma(ratios[1][:, is_deepest], p)
     agree = np.abs(check - deep) < _APART + _APART_OF_FEW / np.sqrt(n)
-    looks_so = agree & (check > 0) & (deep > 0) & _needs_more(deep, n_all) & (n >= _FEWEST)
+    looks_so = agree & (check > 0) & (deep > 0) & _needs_larger_sample(deep, n_all) & (n >= _FEWEST)
     return np.where(looks_so, np.minimum(deep + _OF_FEW / n, _MOST_SIGMA), 0.0)
 
 
@@ -136,7 +136,7 @@ def _ratios(p: float) -> np.ndarray:
     return ratios
 
 
-def _needs_more(sigma: np.ndarray, n: np.ndarray) -> np.ndarray:
+def _needs_larger_sample(sigma: np.ndarray, n: np.ndarray) -> np.ndarray:
     """Return whether Student's interval of the mean needs more than n lognormal values by Cochran's rule."""
     growth = np.exp(np.minimum(sigma, _MOST_SIGMA) ** 2)
     needs: np.ndarray = COCHRAN * (growth + 2) ** 2 * (growth - 1) > n

@@ -65,7 +65,7 @@ def maximize(
     """
     x = np.array(start, dtype=float)
     free = np.array([place for place in range(len(x)) if place not in fixed], dtype=int)
-    value, gradient, curvature = _derive(log_likelihood, x, free)
+    value, gradient, curvature = _differentiate(log_likelihood, x, free)
     if not np.isfinite(value):
         raise StartError("the log-likelihood is not finite at the start")
     for _ in range(_ROUNDS):
@@ -83,7 +83,7 @@ def maximize(
                 x, value = tried[best], float(values[best])
             break
         x = tried[best]
-        value, gradient, curvature = _derive(log_likelihood, x, free)
+        value, gradient, curvature = _differentiate(log_likelihood, x, free)
     return Maximum(x, float(value), free, curvature)
 
 
@@ -115,7 +115,7 @@ def profile(
 
 def find_curvature(log_likelihood: LogLikelihood, x: np.ndarray, free: Collection[int]) -> np.ndarray:
     """Return minus the second derivatives with respect to some of the parameters."""
-    return _derive(log_likelihood, x, np.array(sorted(free), dtype=int))[2]
+    return _differentiate(log_likelihood, x, np.array(sorted(free), dtype=int))[2]
 
 
 def step_by_score(
@@ -190,7 +190,9 @@ class _Search:
         return np.inf, others
 
 
-def _derive(log_likelihood: LogLikelihood, x: np.ndarray, free: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+def _differentiate(
+    log_likelihood: LogLikelihood, x: np.ndarray, free: np.ndarray
+) -> tuple[float, np.ndarray, np.ndarray]:
     """Return value, gradient and minus the second derivatives, by central differences in one call; flat where it is not finite."""
     k = len(free)
     steps = np.zeros((k, len(x)))

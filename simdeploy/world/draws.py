@@ -85,7 +85,7 @@ class Draws:
     True
     """
 
-    __slots__ = ("_across", "_along", "_first", "_lineage", "_n_nodes", "replication", "seed")
+    __slots__ = ("_first", "_index_chunks", "_lineage", "_n_nodes", "_node_chunks", "replication", "seed")
 
     def __init__(
         self,
@@ -99,24 +99,24 @@ class Draws:
         self._n_nodes = n_nodes
         self._lineage = lineage
         # (stream, index, node // _NODES) and (stream, node, index // _INDICES) -> consecutive numbers, packed for the caches
-        self._across: dict[tuple[int, int, int], array[float]] = {}
-        self._along: dict[tuple[int, int, int], array[float]] = {}
+        self._node_chunks: dict[tuple[int, int, int], array[float]] = {}
+        self._index_chunks: dict[tuple[int, int, int], array[float]] = {}
         self._first: FloatArray | None = None  # of a small fleet, by lane, block of `_OF_EACH_NODE` and node
 
     def draw(self, stream: Stream, node: int = 0, index: int = 0) -> float:
         """One random number, in (0, 1)."""
         try:
             if index < _FIRST_INDICES:
-                return self._across[stream, index, node >> _NODES_BITS][node & (_NODES - 1)]
-            return self._along[stream, node, index >> _INDICES_BITS][index & (_INDICES - 1)]
+                return self._node_chunks[stream, index, node >> _NODES_BITS][node & (_NODES - 1)]
+            return self._index_chunks[stream, node, index >> _INDICES_BITS][index & (_INDICES - 1)]
         except LookupError:
             # Chunks end where the ranges end, so arguments out of range are never in the cache and are detected here.
             whole_number(node, "node", WORD_LIMIT)
             whole_number(index, "index", WORD_LIMIT)
             if index < _FIRST_INDICES:
-                self._compute_across(stream, index, node)
+                self._compute_node_chunk(stream, index, node)
             else:
-                self._compute_along(stream, node, index >> _INDICES_BITS)
+                self._compute_index_chunk(stream, node, index >> _INDICES_BITS)
             return self.draw(stream, node, index)
 
     def series(self, stream: Stream, node: int, first: int, n: int, *, is_usual: bool) -> list[float]:
@@ -126,7 +126,7 @@ class Draws:
             return few_uniforms(self.seed, replication, stream, node, first, n)
         chunk, place = node >> _NODES_BITS, node & (_NODES - 1)
         try:
-            return [self._across[stream, index, chunk][place] for index in range(first, first + n)]
+            return [self._node_chunks[stream, index, chunk][place] for index in range(first, first + n)]
         except LookupError:
             return [self.draw(stream, node, index) for index in range(first, first + n)]
 
@@ -148,9 +148,9 @@ class Draws:
             return numbers
         if 0 < index < _FIRST_INDICES and self._n_nodes <= _SMALL_FLEET:
             # Cached, because the other stream of the block, and both at the next index, are mostly needed next.
-            if (stream, index, 0) not in self._across:
-                self._compute_across(stream, index, 0)
-            at_index: FloatArray = np.frombuffer(self._across[stream, index, 0])[nodes]
+            if (stream, index, 0) not in self._node_chunks:
+                self._compute_node_chunk(stream, index, 0)
+            at_index: FloatArray = np.frombuffer(self._node_chunks[stream, index, 0])[nodes]
             return at_index
         return uniforms(self.seed, self._replication_of(stream.block, nodes), stream, nodes, index)
 
@@ -189,9 +189,9 @@ class Draws:
 
     def _keep_single(self, lanes: FloatArray) -> None:
         for block, *numbers in zip(_SINGLE, *lanes.tolist(), strict=True):
-            self._across |= {(2 * block + lane, 0, 0): array("d", [number]) for lane, number in enumerate(numbers)}
+            self._node_chunks |= {(2 * block + lane, 0, 0): array("d", [number]) for lane, number in enumerate(numbers)}
 
-    def _compute_across(self, stream: Stream, index: int, node: int) -> None:
+    def _compute_node_chunk(self, stream: Stream, index: int, node: int) -> None:
         is_small = self._n_nodes <= _SMALL_FLEET
         if index == node == 0 and stream.block in _SINGLE:
             if is_small:
@@ -200,7 +200,7 @@ class Draws:
                 self._compute_single()
             return
         if index == 0 and is_small and stream.node_is == "node" and node < self._n_nodes:
-            self._across[stream, 0, 0] = array("d", self._first_of(stream).tobytes())
+            self._node_chunks[stream, 0, 0] = array("d", self._first_of(stream).tobytes())
             return
         chunk = node >> _NODES_BITS
         first, stop = chunk << _NODES_BITS, (chunk + 1) << _NODES_BITS
@@ -215,20 +215,20 @@ class Draws:
         for lane, rows in enumerate(lanes):
             for block, numbers in zip(index_blocks.tolist(), rows, strict=True):
                 key = (first_lane, 2 * block + lane) if stream.paired_indices else (first_lane + lane, block)
-                self._across[*key, chunk] = array("d", numbers.tobytes())
+                self._node_chunks[*key, chunk] = array("d", numbers.tobytes())
 
-    def _compute_along(self, stream: Stream, node: int, chunk: int) -> None:
-        if len(self._along) >= _MOST_CHUNKS * self._n_nodes:
-            self._along.clear()  # bounds the memory of very long rollouts
+    def _compute_index_chunk(self, stream: Stream, node: int, chunk: int) -> None:
+        if len(self._index_chunks) >= _MOST_CHUNKS * self._n_nodes:
+            self._index_chunks.clear()  # bounds the memory of very long rollouts
         first, stop = chunk * _INDICES, (chunk + 1) * _INDICES
         replication = self._replication_of(stream.block, node)
         if stream.paired_indices:
             lanes = block_uniforms(self.seed, replication, stream.block, node, np.arange(first // 2, stop // 2))
-            self._along[stream, node, chunk] = array("d", lanes.T.tobytes())
+            self._index_chunks[stream, node, chunk] = array("d", lanes.T.tobytes())
             return
         lanes = block_uniforms(self.seed, replication, stream.block, node, np.arange(first, stop))
         for lane, numbers in enumerate(lanes):
-            self._along[2 * stream.block + lane, node, chunk] = array("d", numbers.tobytes())
+            self._index_chunks[2 * stream.block + lane, node, chunk] = array("d", numbers.tobytes())
 
 
 @lru_cache(maxsize=_SMALL_FLEET + 1)

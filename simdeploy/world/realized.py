@@ -74,12 +74,14 @@ class World:
         self.release = pick_release(release, tilt, self.draws)  # the actual one
         # By node: whether the release can affect it, and its error rate without the release and degraded spells.
         self.affected = find_affected(fleet, self.release, self.class_of, self.draws).tolist()
-        self.baseline: list[float] = self._per_class(Stream.ERROR_RATE, lambda b, u: b.error_rate.quantile(u)).tolist()
+        self.baseline: list[float] = self._fill_by_class(
+            Stream.ERROR_RATE, lambda b, u: b.error_rate.quantile(u)
+        ).tolist()
 
         self._slowdown = [
-            float(b.slowdown.quantile(self._bent(Stream.SLOWDOWN, tilt.slowdown))) for b in self.behaviours
+            float(b.slowdown.quantile(self._draw_tilted(Stream.SLOWDOWN, tilt.slowdown))) for b in self.behaviours
         ]
-        level = self._bent(Stream.START_FAILURE_LEVEL, tilt.start_failure_level)
+        level = self._draw_tilted(Stream.START_FAILURE_LEVEL, tilt.start_failure_level)
         start_failure = [float(b.start_failure.quantile(level)) for b in self.behaviours]
         added = (self.release.start_failure, self.release.start_hang) if self.release else (0.0, 0.0)
         # Per class: for nodes that the release doesn't affect, and for those that it does.
@@ -107,11 +109,11 @@ class World:
         self.lines = Lines(self._per_node(self._processes_of(_connection_laws, CONNECTION_STREAMS)))
 
         self.promote_after_ns = int(
-            sample_ns(operator.promote_after, self._bent(Stream.PROMOTE_AFTER, tilt.promote_after))
+            sample_ns(operator.promote_after, self._draw_tilted(Stream.PROMOTE_AFTER, tilt.promote_after))
         )
-        detection = self._bent(Stream.ESCAPE_DETECTION, tilt.escape_detection)
+        detection = self._draw_tilted(Stream.ESCAPE_DETECTION, tilt.escape_detection)
         self.escape_detection_ns = int(sample_ns(operator.escape_detection, detection))
-        self.operator_uniform = self._once(Stream.OPERATOR_DECISION)
+        self.operator_uniform = self._draw_shared(Stream.OPERATOR_DECISION)
 
     # -- one node, one attempt ---------------------------------------------------------------------
 
@@ -292,13 +294,13 @@ class World:
 
     # -- how it is made ----------------------------------------------------------------------------
 
-    def _once(self, stream: Stream) -> float:
+    def _draw_shared(self, stream: Stream) -> float:
         return self.draws.draw(stream, 0, 0)
 
-    def _bent(self, stream: Stream, factor: float) -> float:
-        return float(bend(self._once(stream), factor))
+    def _draw_tilted(self, stream: Stream, factor: float) -> float:
+        return float(bend(self._draw_shared(stream), factor))
 
-    def _per_class(self, stream: Stream, value: Callable[[Behaviour, np.ndarray], np.ndarray]) -> np.ndarray:
+    def _fill_by_class(self, stream: Stream, value: Callable[[Behaviour, np.ndarray], np.ndarray]) -> np.ndarray:
         out = np.zeros(self.n_nodes)
         u = self.draws.fleet(stream, self.n_nodes)
         for number, behaviour in enumerate(self.behaviours):
@@ -370,7 +372,7 @@ class World:
 
 
 def _tilted(pairs: list[tuple[float, float]], factor: float) -> list[tuple[float, float]]:
-    return [(odds_times(plain, factor), odds_times(hurt, factor)) for plain, hurt in pairs]
+    return [(odds_times(plain, factor), odds_times(affected, factor)) for plain, affected in pairs]
 
 
 def _whole(numbers: np.ndarray) -> list[int]:

@@ -91,7 +91,7 @@ class SpellLaws:
         if self._n_alone >= self._most_alone and index < _INDICES_IN_BLOCKS:
             return self._in_blocks.take(subject, 2 * index + is_bad, self._make_block)
         self._n_alone += 1
-        law, stream = self._of_kind(is_bad)
+        law, stream = self._law_and_stream(is_bad)
         return int(sample_ns(law, self._draws.draw(stream, subject, index)))
 
     def _make_block(self, subjects: np.ndarray, place: int) -> Sequence[int]:
@@ -100,10 +100,10 @@ class SpellLaws:
 
     def lengths_ns(self, subjects: np.ndarray, index: int, *, is_bad: bool) -> np.ndarray:
         """Return the lengths of many subjects' spells, nanoseconds."""
-        law, stream = self._of_kind(is_bad)
+        law, stream = self._law_and_stream(is_bad)
         return sample_ns(law, self._at_once(stream, subjects, index))
 
-    def _of_kind(self, is_bad: bool) -> tuple[Distribution, Stream]:
+    def _law_and_stream(self, is_bad: bool) -> tuple[Distribution, Stream]:
         return (self.bad, self._streams.bad) if is_bad else (self.good, self._streams.good)
 
     def _at_once(self, stream: Stream, subjects: np.ndarray, index: int = 0) -> np.ndarray:

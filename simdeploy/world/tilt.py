@@ -124,12 +124,12 @@ NO_TILT = Tilt()
 
 def tilt_problems(tilt: Tilt, fleet: Fleet, release: Sequence[ReleaseKind], operator: Operator) -> list[Problem]:
     """List factors without effect, because the scenario draws nothing that they change."""
-    able = tiltable(fleet, release, operator)
-    message, allowed = "the scenario draws nothing here", ", ".join(able) or "nothing"
+    tiltable_names = tiltable(fleet, release, operator)
+    message, allowed = "the scenario draws nothing here", ", ".join(tiltable_names) or "nothing"
     return [
-        Problem(message, ("tilt", name), allowed=allowed, hint=nearest(name, able))
+        Problem(message, ("tilt", name), allowed=allowed, hint=nearest(name, tiltable_names))
         for name in tilt.factors
-        if name not in able
+        if name not in tiltable_names
     ]
 
 

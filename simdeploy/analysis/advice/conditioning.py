@@ -145,7 +145,7 @@ def condition(
             place, how = (number, len(kinds)), (seed, engine, tell, stop.is_set)
             return Search(paused, seen, plan, course, kinds[number], place, *how, has_laws=not why_tried)
 
-        return _map(workers, stop, search, range(len(kinds)))
+        return _map_threads(workers, stop, search, range(len(kinds)))
 
     searches = search_all(seen)
     guides = [search.guide for search in searches if isinstance(search.guide, NodeGuide)]
@@ -161,23 +161,25 @@ def condition(
     most = max(search.log_likelihood for search in searches)
     likely = [search for search in searches if search.log_likelihood >= most + _LOG_NEGLIGIBLE]
     wanted = -(-replications // len(likely))
-    _map(workers, stop, lambda search: search.find(wanted) if search in likely else search.glance(), searches)
+    _map_threads(workers, stop, lambda search: search.find(wanted) if search in likely else search.glance(), searches)
     most = max(search.log_found for search in searches)
     # Kinds under which this can't have happened leave their worlds to the others.
-    able = [search for search in searches if search.n_found and search.log_found >= most + _LOG_NEGLIGIBLE]
-    missing = sum(search.n_found for search in able) < replications
-    wanted = -(-replications // max(len(able), 1))
-    _map(workers, stop, lambda search: search.find(wanted), [each for each in able if missing or each not in likely])
+    relevant = [search for search in searches if search.n_found and search.log_found >= most + _LOG_NEGLIGIBLE]
+    missing = sum(search.n_found for search in relevant) < replications
+    wanted = -(-replications // max(len(relevant), 1))
+    _map_threads(
+        workers, stop, lambda search: search.find(wanted), [each for each in relevant if missing or each not in likely]
+    )
     return Conditioned(paused, seen, _weigh([each.found for each in searches], why_tried), why_tried, seed, engine)
 
 
-def _map(workers: int, stop: Event, do: Callable[[_T], _R], items: Iterable[_T]) -> list[_R]:
+def _map_threads(workers: int, stop: Event, function: Callable[[_T], _R], items: Iterable[_T]) -> list[_R]:
     """Apply a function to each item on several threads, which are told to stop if this one is interrupted."""
     if workers == 1:
-        return [do(item) for item in items]
+        return [function(item) for item in items]
     with ThreadPoolExecutor(workers) as pool:
         try:
-            return list(pool.map(do, items))
+            return list(pool.map(function, items))
         except BaseException:
             stop.set()
             raise

@@ -40,9 +40,9 @@ class Fates:
         laws: Sequence[NodeLaw],
         bounds: Sequence[Bounds],  # of each cell
         end: np.ndarray,  # nodes in flight have no verdict until then
-        are_there: Sequence[bool],  # whether any node of the wave has each law
+        are_present: Sequence[bool],  # whether any node of the wave has each law
     ) -> None:
-        self._rollouts, self._laws, self._are_there = rollouts, laws, are_there
+        self._rollouts, self._laws, self._are_present = rollouts, laws, are_present
         n_worlds, self._n_cells = len(end), len(bounds)
         self.in_flight = 2 * _PARTS * self._n_cells
         n_fates = self.in_flight + 1
@@ -52,8 +52,8 @@ class Fates:
         # By law, fate and world; 0 for laws that no node has.
         self.chances = np.zeros((len(laws), n_fates, n_worlds))
         self.low[-1] = np.maximum(end, -1.0)
-        for place, law in self._present():
-            self.chances[place, -1] = self._stays(place, law, end)
+        for place, law in self._list_present_laws():
+            self.chances[place, -1] = self._chance_in_flight(place, law, end)
         # By cell: in which worlds the last of its nodes must be late.
         self.are_bound = [each.last > np.maximum(each.low, -1.0) for each in bounds]
         for number, each in enumerate(bounds):
@@ -68,17 +68,17 @@ class Fates:
             self.verdicts[parts] = verdict
             self.low[parts] = np.maximum([bounds.low, bounds.low, middle], -1.0)
             self.high[parts] = [bounds.high, middle, bounds.high]
-            for place, law in self._present():
+            for place, law in self._list_present_laws():
                 at_low, at_high = (self._rollouts.chance_by(place, law, x, verdict) for x in (bounds.low, bounds.high))
                 at_middle = at_low
                 if self.are_bound[number].any():
                     at_middle = self._rollouts.chance_by(place, law, middle, verdict)
                 self.chances[place, parts] = [at_high - at_low, at_middle - at_low, at_high - at_middle]
 
-    def _present(self) -> list[tuple[int, NodeLaw]]:
-        return [(place, law) for place, law in enumerate(self._laws) if self._are_there[place]]
+    def _list_present_laws(self) -> list[tuple[int, NodeLaw]]:
+        return [(place, law) for place, law in enumerate(self._laws) if self._are_present[place]]
 
-    def _stays(self, place: int, law: NodeLaw, until: np.ndarray) -> np.ndarray:
+    def _chance_in_flight(self, place: int, law: NodeLaw, until: np.ndarray) -> np.ndarray:
         """Return the probability that a node has no verdict by some time."""
         runs, fails = (self._rollouts.chance_by(place, law, until, verdict) for verdict in (RUNS, FAILS))
         stays: np.ndarray = 1 - runs - fails
@@ -107,8 +107,8 @@ class Fates:
         """Change the time until which nodes in flight have no verdict; return the ratio of the new chance to the old, by law and world."""
         ratios = np.zeros((len(self._laws), len(end)))
         self.low[-1] = np.maximum(end, -1.0)
-        for place, law in self._present():
+        for place, law in self._list_present_laws():
             before = self.chances[place, -1].copy()
-            self.chances[place, -1] = np.clip(self._stays(place, law, end), 0.0, 1.0)
+            self.chances[place, -1] = np.clip(self._chance_in_flight(place, law, end), 0.0, 1.0)
             ratios[place] = np.divide(self.chances[place, -1], before, out=np.zeros(len(end)), where=before > 0)
         return ratios

@@ -198,7 +198,7 @@ def _check_places(scenario: Scenario, plan: Plan, table: NodeTable) -> Iterator[
     fleet = scenario.fleet
     draws = Draws(0, 0, fleet.nodes)
     order = np.array(order_nodes(fleet, draws))
-    for name, seen, real in (
+    for name, given, expected in (
         ("zone", table.zones, order % fleet.zones),
         ("class", table.classes, deal_classes(fleet, draws)[order]),
     ):
@@ -206,17 +206,17 @@ def _check_places(scenario: Scenario, plan: Plan, table: NodeTable) -> Iterator[
         for size in together(plan):
             places = np.arange(first, min(first + size, table.n_turns))
             first += size
-            if seen is None or not len(places):
+            if given is None or not len(places):
                 break
-            if sorted(seen[places]) == sorted(real[places]):
+            if sorted(given[places]) == sorted(expected[places]):
                 continue
-            counts = np.bincount(real[places], minlength=int(max(seen.max(), real.max())) + 1)
+            counts = np.bincount(expected[places], minlength=int(max(given.max(), expected.max())) + 1)
             for place in places.tolist():
-                counts[seen[place]] -= 1
-                if counts[seen[place]] < 0:
+                counts[given[place]] -= 1
+                if counts[given[place]] < 0:
                     words = ["none", *(each.name for each in fleet.classes)] if name == "class" else None
-                    allowed = sorted({str(words[k]) if words else str(k) for k in real[places].tolist()})
-                    found = words[seen[place]] if words else str(seen[place])
+                    allowed = sorted({str(words[k]) if words else str(k) for k in expected[places].tolist()})
+                    found = words[given[place]] if words else str(given[place])
                     message = f"the nodes at this place of the order are of another {name}"
                     yield _node_problem(table, place, name, message, found, ", ".join(allowed))
                     return

@@ -134,7 +134,7 @@ class Proposer:
         verdicts, log_factors = deal_verdicts(places, fates.of_verdicts, means, left, u)
         self._weigh(log_factors)
         dealt = self._choose_last(wave, places, fates, fates.whole(verdicts))
-        self._play(wave)
+        self._play_roulette(wave)
         times = self._draw(laws, nodes, places, fates, dealt)
         last = np.where(dealt == fates.in_flight, 0.0, times).max(axis=1)
         ready = starts + last + pause_ns
@@ -279,7 +279,7 @@ class Proposer:
         log_factors = np.where(np.isnan(log_factors), -np.inf, log_factors)
         self._log_weights = self._log_weights + log_factors
 
-    def _play(self, wave: int) -> None:
+    def _play_roulette(self, wave: int) -> None:
         """Drop most worlds of negligible weight before searching for their nodes (Russian roulette); survivors gain weight in return."""
         if self._log_ahead is None:
             return

@@ -106,7 +106,7 @@ def balance(
     return means
 
 
-def _favour(
+def _favour_late(
     odds: np.ndarray,  # `left` times the node's chances, shape (verdicts, worlds)
     means: np.ndarray,
     late: int,  # number of the first late verdict
@@ -161,7 +161,7 @@ class BatchProposer(Proposer):
         verdicts = self._deal(parts, [cell for cell, _ in cells], places, fates.of_verdicts, left)
         dealt = self._choose_last(0, places, fates, fates.whole(verdicts))
         self._log_ahead = np.zeros(self._n)
-        self._play(0)
+        self._play_roulette(0)
         self._draw_batches(parts, of_batches, nodes, of_laws, dealt)
         return Proposal(worlds, self._log_weights, self._are_drawn)
 
@@ -218,7 +218,7 @@ class BatchProposer(Proposer):
                 relative = means
                 if late:
                     odds = left * chances[places[:, columns.start], :, self._all].T
-                    relative = _favour(odds, means, late, is_met, part.stop - columns.start)
+                    relative = _favour_late(odds, means, late, is_met, part.stop - columns.start)
                 dealt[:, columns], log_factors = deal_verdicts(
                     places[:, columns], chances, relative, left, u[:, columns]
                 )

@@ -67,7 +67,7 @@ class SpellProposer(Proposer):
         rollouts, exact = self._rollouts, self._rollouts.exact_laws(self._wave)
         n_nodes, seed, every = nodes.shape[1], rollouts.seed, self._all[:, np.newaxis]
         if self._tried is None:
-            self._tried = self._live(nodes, np.repeat(self._tries[:, :, np.newaxis], n_nodes, axis=2))
+            self._tried = self._simulate_lives(nodes, np.repeat(self._tries[:, :, np.newaxis], n_nodes, axis=2))
         seen = Observed.of_verdicts(
             fates.verdicts[dealt].ravel(), fates.low[dealt, every].ravel(), fates.high[dealt, every].ravel()
         )
@@ -76,7 +76,7 @@ class SpellProposer(Proposer):
         chances = find_chances(exact, flat, seen).reshape(nodes.shape)
         # Fates that take too long to draw from the law are only tried unconditionally.
         chances[chances < least_chances(exact)[places]] = 0.0
-        beyond = self._do(fates, dealt, *self._tried) & chosen[:, np.newaxis]
+        beyond = self._match_fates(fates, dealt, *self._tried) & chosen[:, np.newaxis]
         worlds, numbers, columns = np.nonzero(beyond)
         where = worlds * n_nodes + columns
         usual = fit(seen.take(where), *draw_lives(exact, flat.take(where), seed, self._tries[worlds, numbers]))
@@ -87,10 +87,10 @@ class SpellProposer(Proposer):
         drawn[wanted], _ = find_replications(
             exact, flat.take(where), self._supply, seed, seen.take(where), is_compiled=is_compiled
         )
-        lives = self._live(nodes, np.maximum(drawn, 0)[:, np.newaxis])
+        lives = self._simulate_lives(nodes, np.maximum(drawn, 0)[:, np.newaxis])
         number = sum(rollouts.plan.sizes[: self._wave]) + np.arange(n_nodes)
         u = uniforms(seed, rollouts.roots[:, np.newaxis], Stream.SEEN_VERDICT, number, 1)
-        choice = choose(chances, drawn, self._do(fates, dealt, *lives)[:, 0], beyond, u)
+        choice = choose(chances, drawn, self._match_fates(fates, dealt, *lives)[:, 0], beyond, u)
         with np.errstate(divide="ignore", invalid="ignore"):
             ratios = np.log(choice.chances) - np.log(fates.chances[places, dealt, every])
         self._weigh(np.where(chosen, ratios, 0.0).sum(axis=1))
@@ -102,7 +102,7 @@ class SpellProposer(Proposer):
         self._numbers[worlds, nodes[worlds, columns]] = np.maximum(numbers[worlds, columns], 0)
         times[worlds, columns] = at[worlds, columns]
 
-    def _live(self, nodes: np.ndarray, tried: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _simulate_lives(self, nodes: np.ndarray, tried: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return nodes' verdicts with the numbers tried, and their times after the start of the wave; shape (worlds, tries, nodes)."""
         verdicts, times = np.full(tried.shape, -1), np.full(tried.shape, FOREVER)
         possible = np.flatnonzero(self._are_possible)
@@ -112,7 +112,7 @@ class SpellProposer(Proposer):
         times[possible] = np.where(over == NOT_THERE, FOREVER, over - self._starts[possible, np.newaxis, np.newaxis])
         return verdicts, times
 
-    def _do(self, fates: Fates, dealt: np.ndarray, verdicts: np.ndarray, times: np.ndarray) -> np.ndarray:
+    def _match_fates(self, fates: Fates, dealt: np.ndarray, verdicts: np.ndarray, times: np.ndarray) -> np.ndarray:
         """Return which tries give nodes the fates that they were dealt; shape (worlds, tries, nodes)."""
         every = self._all[:, np.newaxis]
         low, high, verdict = (

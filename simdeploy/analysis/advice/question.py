@@ -138,18 +138,18 @@ class Question:
             seed=self._seed,
             engine=self._engine,
             workers=self._workers,
-            tell=self._tell,
+            tell=self._report_progress,
         )
         self._weighted = Weighted.of(self._conditioned, self._level)
         self._total = len(self._weighted.weights) * n_runs
         at_ns = self._conditioned.at_ns
         looks_ns = (at_ns, *(at_ns + wait_s * NS_PER_S for wait_s in WAITS_S))
         executor = self._campaign.executor(self._engine)
-        self._runner = Runner(self._conditioned, executor, looks_ns, self._instants, self._tell)
+        self._runner = Runner(self._conditioned, executor, looks_ns, self._instants, self._report_progress)
         self._runner.run_all(ways)
         self._outcomes = self._runner.run()
 
-    def _tell(self, n: int) -> None:
+    def _report_progress(self, n: int) -> None:
         with self._lock:
             self._done += n
             self._campaign.report(self._done, max(self._total, self._done))
@@ -220,13 +220,13 @@ class Question:
             for name in names:
                 happens = outcomes.words[column] == name
                 yield _row(name, math.nan, weighted.probability(happens.astype(float)))
-        to_come = self._to_come(outcomes)
+        to_come = self._find_rest(outcomes)
         for name in _TO_COME:
             yield _row(name, math.nan, weighted.mean(to_come[name]))
             for level in _LEVELS:
                 yield _row(name, level, weighted.quantile(to_come[name], level))
 
-    def _to_come(self, outcomes: Outcomes) -> dict[str, np.ndarray]:
+    def _find_rest(self, outcomes: Outcomes) -> dict[str, np.ndarray]:
         """Return the time left, and the failed and exposed nodes to come, in each world."""
         failed_now = outcomes.look(self._conditioned.at_ns)["failed_nodes"].astype(float)
         return {

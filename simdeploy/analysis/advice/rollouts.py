@@ -70,9 +70,9 @@ class Rollouts:
         """
         if x_ns is None:
             key = place, law, verdict
-            if key not in self._ever:
-                self._ever[key] = self.chance_by(place, law, np.full(len(self.roots), FOREVER), verdict)
-            return self._ever[key]
+            if key not in self._eventual_chances:
+                self._eventual_chances[key] = self.chance_by(place, law, np.full(len(self.roots), FOREVER), verdict)
+            return self._eventual_chances[key]
         if not (x_ns >= 0).any():
             return np.zeros(len(self.roots))
         x_ns = np.clip(x_ns, -1.0, FOREVER)
@@ -81,7 +81,7 @@ class Rollouts:
         return np.where(x_ns < 0, 0.0, chances)
 
     @cached_property
-    def _ever(self) -> dict[tuple[int, NodeLaw, int], np.ndarray]:
+    def _eventual_chances(self) -> dict[tuple[int, NodeLaw, int], np.ndarray]:
         return {}
 
     @property
@@ -95,7 +95,7 @@ class Rollouts:
     def order(self) -> np.ndarray:
         """Nodes in the update order; shape (worlds, nodes)."""
         is_same = self.scenario.fleet.order != "random"
-        return self._of_worlds(lambda draws: np.array(order_nodes(self.scenario.fleet, draws)), is_same=is_same)
+        return self._find_by_world(lambda draws: np.array(order_nodes(self.scenario.fleet, draws)), is_same=is_same)
 
     @cached_property
     def law_places(self) -> np.ndarray:
@@ -110,7 +110,7 @@ class Rollouts:
             places: np.ndarray = 2 * class_of + find_affected(fleet, self.kind, class_of, draws)
             return places
 
-        return self._of_worlds(find, is_same=is_same and affects.by != "count")
+        return self._find_by_world(find, is_same=is_same and affects.by != "count")
 
     @cached_property
     def law_shares(self) -> np.ndarray:
@@ -118,19 +118,19 @@ class Rollouts:
         n = 2 * len(self.scenario.fleet.behaviours)
         return np.stack([(self.law_places == place).mean(axis=1) for place in range(n)])
 
-    def _of_worlds(self, find: Callable[[Draws], np.ndarray], *, is_same: bool) -> np.ndarray:
+    def _find_by_world(self, find: Callable[[Draws], np.ndarray], *, is_same: bool) -> np.ndarray:
         n = self.scenario.fleet.nodes
         if is_same:
             return np.broadcast_to(find(Draws(self.seed, 0, n)), (len(self.roots), n))
         return np.stack([find(Draws(self.seed, root, n)) for root in self.roots.tolist()])
 
-    def _once(self, stream: Stream) -> np.ndarray:
+    def _draw_shared(self, stream: Stream) -> np.ndarray:
         return uniforms(self.seed, self.roots, stream, 0)
 
     @cached_property
     def slowdown(self) -> np.ndarray:
         """By law and world."""
-        u = self._once(Stream.SLOWDOWN)
+        u = self._draw_shared(Stream.SLOWDOWN)
         return np.repeat(
             [np.asarray(behaviour.slowdown.quantile(u)) for behaviour in self.scenario.fleet.behaviours], 2, axis=0
         )
@@ -138,7 +138,7 @@ class Rollouts:
     @cached_property
     def start_failure(self) -> np.ndarray:
         """Probability that an attempt to start fails, without what the release adds, by law and world."""
-        u = self._once(Stream.START_FAILURE_LEVEL)
+        u = self._draw_shared(Stream.START_FAILURE_LEVEL)
         return np.repeat(
             [np.asarray(behaviour.start_failure.quantile(u)) for behaviour in self.scenario.fleet.behaviours], 2, axis=0
         )
@@ -147,4 +147,4 @@ class Rollouts:
     def promote_after_ns(self) -> np.ndarray:
         """How long the operator takes to promote, by world."""
         law = self.scenario.operator.promote_after
-        return sample_ns(law, self._once(Stream.PROMOTE_AFTER)).astype(float)
+        return sample_ns(law, self._draw_shared(Stream.PROMOTE_AFTER)).astype(float)

@@ -100,7 +100,7 @@ class Search:
         self._strays: tuple[Strays, ...] = ()
         self._has_laws, table = has_laws, seen.nodes
         self._has_spells = bool(find_spells(scenario))
-        self._tell, self._is_stopped = tell, is_stopped
+        self._report_progress, self._is_stopped = tell, is_stopped
         self._fewest = FEWEST_EFFECTIVE / place[1]
         if not has_laws:
             most_s = _MOST_TRIED_S / place[1]
@@ -187,7 +187,7 @@ class Search:
         lost = log_weights[possible & ~proposal.are_drawn]
         self._parts.append((worlds, log_weights[places], lost))
         self.n_found += len(places)
-        self._tell(len(places))
+        self._report_progress(len(places))
 
     @property
     def found(self) -> Found:

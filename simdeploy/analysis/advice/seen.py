@@ -265,14 +265,14 @@ def _read_revisions(frame: pd.DataFrame) -> list[_Status]:
     statuses = []
     for row in frame.to_dict("records"):
         fields = {name: row[name] for name in _FIELDS if name in row and row[name] == row[name]}
-        fields |= {ours: _stamp(row.get(theirs)) for theirs, ours in _TIMES.items()}
+        fields |= {ours: _to_timestamp(row.get(theirs)) for theirs, ours in _TIMES.items()}
         known = {name: value for name, value in fields.items() if value is not None}
         total = row.get("total_nodes")
-        statuses.append(_Status(known, _stamp(row.get("created_at")), _stamp(row["updated_at"]), total))
+        statuses.append(_Status(known, _to_timestamp(row.get("created_at")), _to_timestamp(row["updated_at"]), total))
     return statuses
 
 
-def _stamp(value: Any) -> int | None:
+def _to_timestamp(value: Any) -> int | None:
     """Return a pandas timestamp in nanoseconds since 1970; None if it is missing."""
     if value is None or value != value:
         return None

@@ -36,7 +36,7 @@ def find_chances(laws: Sequence[NodeLaw], nodes: Nodes, seen: Observed, counts: 
     for place, law, chosen in split(nodes, laws, seen):
         for share, part in law.parts or ((1.0, law),):
             windows = counts[place - 1].chances_of(part) if place else part.windows
-            for verdict, find in ((RUNS, _runs), (FAILS, _failed), (-1, _undecided)):
+            for verdict, find in ((RUNS, _chance_running), (FAILS, _chance_failed), (-1, _chance_undecided)):
                 alike = chosen[seen.verdict[chosen] == verdict]
                 if len(alike):
                     some = nodes.take(alike)
@@ -83,32 +83,32 @@ class _Chance:
             chance[places] = by(attempts, high[places], slowdown) - by(attempts, low[places], slowdown)
         return chance
 
-    def ends(self, low: Any, high: Any) -> np.ndarray:
+    def expected_ends(self, low: Any, high: Any) -> np.ndarray:
         """Return the expected number of attempts that end in (low, high]."""
         total = np.zeros(len(self.may_start))
         for number, reached in enumerate(self.reached, start=1):
             total += reached * self.within(number, low, high)
         return total
 
-    def starts(self, low: Any, high: Any, chance: float) -> np.ndarray:
+    def chance_of_starting(self, low: Any, high: Any, chance: float) -> np.ndarray:
         """Return the chance that a node starts both in (low, high] and within the observed bounds, times `chance`."""
         if chance <= _NOTHING:
             return np.zeros(len(self.may_start))
-        total = self.ends(np.maximum(low, self.seen.start_low), np.minimum(high, self.seen.start_high))
+        total = self.expected_ends(np.maximum(low, self.seen.start_low), np.minimum(high, self.seen.start_high))
         return np.where(self.may_start, chance * (1 - self.hang) * (1 - self.failure) * total, 0.0)
 
-    def hangs(self, low: Any, high: Any) -> np.ndarray:
+    def chance_of_hanging(self, low: Any, high: Any) -> np.ndarray:
         """Return the chance that an attempt that hangs ends in (low, high]."""
         if not self.hang:
             return np.zeros(len(self.may_not))
-        return np.where(self.may_not, self.hang * self.ends(low, high), 0.0)
+        return np.where(self.may_not, self.hang * self.expected_ends(low, high), 0.0)
 
-    def is_lost(self, low: Any, high: Any) -> np.ndarray:
+    def chance_of_failing(self, low: Any, high: Any) -> np.ndarray:
         """Return the chance that the last attempt fails in (low, high]."""
         lost = (1 - self.hang) * self.failure * self.reached[-1] * self.within(len(self.reached), low, high)
         return np.where(self.may_not, lost, 0.0)
 
-    def is_silent(self, until: Any) -> np.ndarray:
+    def chance_of_silence(self, until: Any) -> np.ndarray:
         """Return the chance that no attempt has started the node, and not all have failed, by some time."""
         none, total = np.full(len(self.may_not), -1.0), np.zeros(len(self.may_not))
         for number, reached in enumerate(self.reached, start=1):
@@ -117,46 +117,48 @@ class _Chance:
         return np.where(self.may_not, 1 - total, 0.0)
 
 
-def _runs(chance: _Chance) -> np.ndarray:
+def _chance_running(chance: _Chance) -> np.ndarray:
     seen, total = chance.seen, np.zeros(len(chance.seen.low))
     for m, runs in enumerate(chance.running):
         length = m * chance.interval
         high = np.minimum(seen.high, chance.deadline) if chance.from_dispatch else seen.high
-        total += chance.starts(seen.low - length, high - length, float(runs))
+        total += chance.chance_of_starting(seen.low - length, high - length, float(runs))
     if not chance.rule.is_checked:  # without checks, a node that hangs counts as running
-        total += chance.hangs(seen.low, seen.high)
+        total += chance.chance_of_hanging(seen.low, seen.high)
     return total
 
 
-def _failed(chance: _Chance) -> np.ndarray:
+def _chance_failed(chance: _Chance) -> np.ndarray:
     seen, total = chance.seen, np.zeros(len(chance.seen.low))
     high = np.minimum(seen.high, chance.deadline) if chance.from_dispatch else seen.high
     for m, fails in enumerate(chance.failed):
         length = m * chance.interval
-        total += chance.starts(seen.low - length, high - length, float(fails))
-    total += chance.is_lost(seen.low, high)
+        total += chance.chance_of_starting(seen.low - length, high - length, float(fails))
+    total += chance.chance_of_failing(seen.low, high)
     if chance.from_start:
-        total += chance.starts(seen.low - chance.deadline, seen.high - chance.deadline, float(chance.left[-1]))
-        total += chance.hangs(seen.low - chance.deadline, seen.high - chance.deadline)
+        total += chance.chance_of_starting(
+            seen.low - chance.deadline, seen.high - chance.deadline, float(chance.left[-1])
+        )
+        total += chance.chance_of_hanging(seen.low - chance.deadline, seen.high - chance.deadline)
     elif chance.from_dispatch:
         meets = (seen.low < chance.deadline) & (chance.deadline <= seen.high)
         if meets.any():
             end = np.full(len(total), chance.deadline)
-            total += np.where(meets, _waits(chance, end) + chance.is_silent(end), 0.0)
+            total += np.where(meets, _chance_validating(chance, end) + chance.chance_of_silence(end), 0.0)
     return total
 
 
-def _undecided(chance: _Chance) -> np.ndarray:
+def _chance_undecided(chance: _Chance) -> np.ndarray:
     end, begin = chance.seen.low, np.full(len(chance.seen.low), -1.0)
-    total: np.ndarray = _waits(chance, end) + chance.is_silent(end)
+    total: np.ndarray = _chance_validating(chance, end) + chance.chance_of_silence(end)
     if chance.from_dispatch:
         total[end >= chance.deadline] = 0.0
     else:  # a node that hangs gets a verdict, too
-        total -= chance.hangs(begin, end - chance.deadline if chance.from_start else end)
+        total -= chance.chance_of_hanging(begin, end - chance.deadline if chance.from_start else end)
     return total
 
 
-def _waits(chance: _Chance, end: np.ndarray) -> np.ndarray:
+def _chance_validating(chance: _Chance, end: np.ndarray) -> np.ndarray:
     """Return the chance that a node has started, and that its windows until some time don't decide."""
     if not chance.rule.is_checked or chance.rule.windows_needed == 0:
         return np.zeros(len(end))
@@ -165,5 +167,5 @@ def _waits(chance: _Chance, end: np.ndarray) -> np.ndarray:
         low, high = end - (m + 1) * chance.interval, end - m * chance.interval
         if m == last and chance.from_start:
             low = end - chance.deadline
-        total += chance.starts(low, high, float(left))
+        total += chance.chance_of_starting(low, high, float(left))
     return total

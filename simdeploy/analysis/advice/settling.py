@@ -48,9 +48,9 @@ def settle_fleet(scenario: Scenario, table: NodeTable) -> Scenario:
 def _order(fleet: Fleet, table: NodeTable) -> np.ndarray | None:
     """Return an order of the nodes that matches the zones and classes of a table; None if there is none."""
     numbers = np.arange(fleet.nodes)
-    real, seen = np.zeros(fleet.nodes, dtype=np.int64), np.zeros(fleet.nodes, dtype=np.int64)
+    in_fleet, in_table = np.zeros(fleet.nodes, dtype=np.int64), np.zeros(fleet.nodes, dtype=np.int64)
     if table.zones is not None:
-        real, seen = numbers % fleet.zones, table.zones
+        in_fleet, in_table = numbers % fleet.zones, table.zones
     if all(each.share is None for each in fleet.classes):
         class_of = np.zeros(fleet.nodes, dtype=np.int64)
         for number, each in enumerate(fleet.classes, start=1):
@@ -58,9 +58,9 @@ def _order(fleet: Fleet, table: NodeTable) -> np.ndarray | None:
         if table.classes is None and fleet.classes:
             return None
         if table.classes is not None:
-            real, seen = class_of * fleet.zones + real, table.classes * fleet.zones + seen
-    of_fleet, of_table = np.argsort(real, kind="stable"), np.argsort(seen, kind="stable")
-    if (real[of_fleet] != seen[of_table]).any():
+            in_fleet, in_table = class_of * fleet.zones + in_fleet, table.classes * fleet.zones + in_table
+    of_fleet, of_table = np.argsort(in_fleet, kind="stable"), np.argsort(in_table, kind="stable")
+    if (in_fleet[of_fleet] != in_table[of_table]).any():
         return None
     order = np.zeros(fleet.nodes, dtype=np.int64)
     order[of_table] = of_fleet

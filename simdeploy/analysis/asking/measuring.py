@@ -68,8 +68,8 @@ class Values:
         self._release = {kind.name: float(kind.defective) for kind in release}
         needed = list(dict.fromkeys(name for measure in self.measures for name in find_columns(measure, costs)))
         # Without a release column, verdicts show whether a release was defective.
-        self._tells_sorts = "release" in responses.columns
-        if not self._tells_sorts and not any(names_kind(measure) for measure in self.measures):
+        self._has_release_column = "release" in responses.columns
+        if not self._has_release_column and not any(names_kind(measure) for measure in self.measures):
             needed = [name for name in needed if name != "release"]
         if costs is None:
             missing = [m for m in self.measures if m.of in COSTS]
@@ -170,12 +170,12 @@ class Values:
         """Return by case how many rollouts a measure covers, or may cover, and how many of them have an unknown value."""
         return self._count(self.may_concern(measure)), self._count(self.is_unknown(measure))
 
-    def _count(self, is_so: np.ndarray) -> np.ndarray:
+    def _count(self, is_true: np.ndarray) -> np.ndarray:
         """Count the worlds in which something is true, by case; strata are weighted by their probabilities."""
         if self.strata.n == 1:
-            return np.asarray(is_so.sum(axis=1))
+            return np.asarray(is_true.sum(axis=1))
         shares = np.stack(
-            [is_so[:, of].sum(axis=1) / max(is_so[:, of].shape[1], 1) for of in self.strata.columns], axis=1
+            [is_true[:, of].sum(axis=1) / max(is_true[:, of].shape[1], 1) for of in self.strata.columns], axis=1
         )
         count: np.ndarray = self.n_replications * (shares * self.strata.probabilities).sum(axis=1)
         return count
@@ -200,20 +200,20 @@ class Values:
         """
         if event in VERDICTS:
             known = self._outcomes.codes("verdict")[0] >= 0
-            return _indicator(self._is_verdict(event), known)
+            return _indicator(self._has_verdict(event), known)
         if event in STATES:
             codes, words = self._outcomes.codes("state")
             return _indicator(codes == _place(words, event), codes >= 0)
         if event == PASSED:
             went_on = (self._outcomes.numbers("waves") > 1) | (self.holds("completed") == 1)
             return _indicator(went_on, self.is_ok)
-        if event in SORTS and not self._tells_sorts:
+        if event in SORTS and not self._has_release_column:
             verdicts = np.array([*(float(word in ON_DEFECTIVE) for word in self._outcomes.codes("verdict")[1]), np.nan])
             is_defective: np.ndarray = verdicts[self._outcomes.codes("verdict")[0]]
             return is_defective if event == "defective" else 1 - is_defective
         codes, words = self._outcomes.codes("release")
         if event in SORTS:
-            defective: np.ndarray = np.array([*(self._sorts.get(word, np.nan) for word in words), np.nan])[codes]
+            defective: np.ndarray = np.array([*(self._defective.get(word, np.nan) for word in words), np.nan])[codes]
             return defective if event == "defective" else 1 - defective
         return _indicator(codes == _place(words, event), codes >= 0)
 
@@ -223,7 +223,7 @@ class Values:
             return total
         if name in CAUSES:
             assert self._costs is not None  # noqa: S101 - checked at the door
-            return find_amounts(name, self._costs, self._outcomes.numbers, self._is_verdict)
+            return find_amounts(name, self._costs, self._outcomes.numbers, self._has_verdict)
         return self._outcomes.numbers(name)
 
     def _divide(self, kinds: Kinds | None) -> Strata:
@@ -242,7 +242,7 @@ class Values:
         if not prices:
             return
         whole = replace(measure, of="cost")
-        happened = {verdict: np.where(np.isnan(values), np.nan, self._is_verdict(verdict)) for verdict in VERDICTS}
+        happened = {verdict: np.where(np.isnan(values), np.nan, self._has_verdict(verdict)) for verdict in VERDICTS}
 
         def rest_of(values: np.ndarray, prices: Mapping[str, float]) -> np.ndarray:
             return values - sum(price * happened[verdict] for verdict, price in prices.items())
@@ -258,13 +258,13 @@ class Values:
             rates = known.get(verdict, np.full((len(values), self.strata.n), np.nan))
             yield Lump(sizes, happened[verdict], rates)
 
-    def _is_verdict(self, verdict: str) -> np.ndarray:
+    def _has_verdict(self, verdict: str) -> np.ndarray:
         codes, words = self._outcomes.codes("verdict")
         is_it: np.ndarray = codes == _place(words, verdict)
         return is_it
 
     @cached_property
-    def _sorts(self) -> Mapping[str, float]:
+    def _defective(self) -> Mapping[str, float]:
         """Whether each kind of release is defective, according to the scenario or to its rollouts' verdicts."""
         verdict_codes, verdicts = self._outcomes.codes("verdict")
         release_codes, kinds = self._outcomes.codes("release")
@@ -289,8 +289,8 @@ def read_measures(measures: Sequence[Measure | str]) -> tuple[Measure, ...]:
     return tuple(parsed)
 
 
-def _indicator(is_so: np.ndarray, is_known: np.ndarray) -> np.ndarray:
-    return np.where(is_known, is_so.astype(np.float64), np.nan)
+def _indicator(is_true: np.ndarray, is_known: np.ndarray) -> np.ndarray:
+    return np.where(is_known, is_true.astype(np.float64), np.nan)
 
 
 def _place(words: tuple[str, ...], word: str) -> int:

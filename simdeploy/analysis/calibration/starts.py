@@ -38,7 +38,7 @@ def fit_fraction(
     if n < FEWEST_FOR_SPREAD:
         estimate, low, high = ratio_interval(counted, total, confidence_level)
         if n > 1:
-            alike = _limit_alike(counted, total, confidence_level)
+            alike = _limit_if_shared(counted, total, confidence_level)
             least = alike or proportion_interval(int(counted.sum()), int(total.sum()), confidence_level)
             low, high = min(low, least[0]), max(high, least[1])
         few = "too few rollouts to know how much it varies from one to the next"
@@ -52,7 +52,7 @@ def fit_fraction(
     mean, sd = counts.read(best.x)
     low, high = expit(profile(counts, best, 0, drop=drop, lowest=_LOWEST_LOGIT))
     low_sd, high_sd = np.exp(profile(counts, best, 1, drop=drop, lowest=LEAST_LOG_SD))
-    alike = _limit_alike(counted, total, confidence_level)
+    alike = _limit_if_shared(counted, total, confidence_level)
     if alike is not None:
         mean, low, high = float(counted.any()), *alike
         high_sd = math.sqrt((high - low) * (1 - high + low))
@@ -64,7 +64,7 @@ def fit_fraction(
     ]
 
 
-def _limit_alike(counted: np.ndarray, total: np.ndarray, confidence_level: float) -> tuple[float, float] | None:
+def _limit_if_shared(counted: np.ndarray, total: np.ndarray, confidence_level: float) -> tuple[float, float] | None:
     """Return limits of a mean of 0 or 1, assuming the worst case that all attempts of a rollout share one fate; None for other means."""
     if counted.any() and (counted < total).any():
         return None

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 # of release is left out because no policy affects it.
 LEVELS: dict[str, tuple[str, ...]] = {"state": STATES, "verdict": VERDICTS}
 # Only good releases have false alarms, only defective ones escape.
-_SORTS = {"completed_good": "good", "false_alarm": "good", "stopped_defective": "defective", "escaped": "defective"}
+_KINDS = {"completed_good": "good", "false_alarm": "good", "stopped_defective": "defective", "escaped": "defective"}
 
 
 def read_table(responses: pd.DataFrame | Batches) -> tuple[pd.DataFrame, dict[str, str]]:
@@ -85,7 +85,7 @@ def measure_policies(responses: pd.DataFrame, costs: Costs | None = None) -> Val
     kept = [*(name for name in ("scenario", "status") if name in responses), *names]
     table = responses[["policy", "replication", *kept]].assign(policy=responses["policy"].astype("str"))
     measures = [
-        Measure(level, given=_SORTS.get(level))
+        Measure(level, given=_KINDS.get(level))
         for name in [*names, *(COSTS if costs is not None else ())]
         for level in LEVELS.get(name, (name,))
         if name in LEVELS or RESPONSES.get(name) != "str"
@@ -138,7 +138,7 @@ def name_rows(frame: pd.DataFrame) -> pd.Series[str]:
 
 def find_rows(frame: pd.DataFrame, measure: Measure) -> pd.DataFrame:
     """Return the rows of a comparison's table for a measure; a verdict always has its kind of release as condition."""
-    return frame[name_rows(frame).eq(str(replace(measure, given=measure.given or _SORTS.get(measure.of))))]
+    return frame[name_rows(frame).eq(str(replace(measure, given=measure.given or _KINDS.get(measure.of))))]
 
 
 def _refuse_weights(responses: pd.DataFrame | Batches) -> None:

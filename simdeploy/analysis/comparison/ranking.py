@@ -123,7 +123,7 @@ def rank_policies(
         is_among_best[is_known] = is_best
         apart = np.where(np.eye(size, dtype=bool), np.nan, pairs.estimate)
         low, high = _intervals(limits, is_best)
-        is_trusted[is_known] = _trust(limits, pairs.is_sure, is_best)
+        is_trusted[is_known] = _are_limits_trusted(limits, pairs.is_sure, is_best)
         highest = _highest(apart)
         columns["rank"][is_known] = _rank(compared.means() if np.isnan(highest).any() else highest)
         columns["estimate"][is_known] = 0.0 + sign * highest
@@ -142,7 +142,7 @@ def _intervals(limits: np.ndarray, is_best: np.ndarray) -> tuple[np.ndarray, np.
     return low, high
 
 
-def _trust(limits: np.ndarray, is_trusted: np.ndarray, is_best: np.ndarray) -> np.ndarray:
+def _are_limits_trusted(limits: np.ndarray, is_trusted: np.ndarray, is_best: np.ndarray) -> np.ndarray:
     """Return whether both limits of an interval can be trusted."""
     places, is_self = np.arange(len(limits)), np.eye(len(limits), dtype=bool)
     lowest = np.where(np.isnan(limits) | is_self, -np.inf, limits).argmax(axis=1)

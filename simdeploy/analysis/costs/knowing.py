@@ -142,7 +142,7 @@ def largest_limits(cost: np.ndarray | Sample, kind_of: np.ndarray, error: float)
     width = -float(stdtrit(n - 1, error)) / np.sqrt(n - 1)
     is_of_kind = np.eye(int(kind_of.max()) + 1)[kind_of]
     shares = is_of_kind.sum(axis=0) / n
-    find = _over_all if float(size) ** len(shares) <= _MOST_RULES else _kind_by_kind
+    find = _limit_over_rules if float(size) ** len(shares) <= _MOST_RULES else _bound_by_kind
     limits = []
     for of_policy in cost:
         saved = of_policy - cost
@@ -153,7 +153,7 @@ def largest_limits(cost: np.ndarray | Sample, kind_of: np.ndarray, error: float)
 def _limits_by_stratum(cost: Sample, error: float) -> np.ndarray:
     probabilities = cost.strata.probabilities
     of_kinds = [cost.in_worlds(cost.strata.of == kind) for kind in range(cost.strata.n)]
-    find = _over_all if float(len(cost)) ** cost.strata.n <= _MOST_RULES else _kind_by_kind
+    find = _limit_over_rules if float(len(cost)) ** cost.strata.n <= _MOST_RULES else _bound_by_kind
     limits = []
     for policy in range(len(cost)):
         by_kind = [_limits(of_kind[policy : policy + 1] - of_kind, error) for of_kind in of_kinds]
@@ -163,7 +163,7 @@ def _limits_by_stratum(cost: Sample, error: float) -> np.ndarray:
     return np.array(limits)
 
 
-def _over_all(means: np.ndarray, squares: np.ndarray, shares: np.ndarray | None, width: float) -> float:
+def _limit_over_rules(means: np.ndarray, squares: np.ndarray, shares: np.ndarray | None, width: float) -> float:
     """Return the largest limit of all rules, from means of D and its square by policy and kind."""
     mean, square = np.zeros(1), np.zeros(1)
     for of_kind, square_of_kind in zip(means.T, squares.T, strict=True):
@@ -174,7 +174,7 @@ def _over_all(means: np.ndarray, squares: np.ndarray, shares: np.ndarray | None,
     return float((mean + width * np.sqrt(np.maximum(square, 0.0))).max())
 
 
-def _kind_by_kind(means: np.ndarray, squares: np.ndarray, shares: np.ndarray | None, width: float) -> float:
+def _bound_by_kind(means: np.ndarray, squares: np.ndarray, shares: np.ndarray | None, width: float) -> float:
     """Return an upper bound of the largest limit of all rules."""
     scale = np.sqrt(squares.max(axis=0).sum())
     if scale == 0:

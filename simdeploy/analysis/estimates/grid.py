@@ -201,7 +201,7 @@ class _Counts:
     def _put(self, label: str, cell: np.ndarray) -> None:
         added = np.bincount(cell)
         before = self._counts.get(label, np.zeros(0, np.int64))
-        after = _grown(before, len(added), 0)
+        after = _pad(before, len(added), 0)
         after[: len(added)] += added
         self._counts[label] = after
 
@@ -225,9 +225,9 @@ class _Moments:
         known = ~np.isnan(values)
         cell, values = cell[known], values[known]
         size = max(len(self._n), int(cell.max(initial=-1)) + 1)
-        self._first = _grown(self._first, size, np.nan)
+        self._first = _pad(self._first, size, np.nan)
         self._n, self._mean, self._squares, self._cubes = (
-            _grown(a, size, 0) for a in (self._n, self._mean, self._squares, self._cubes)
+            _pad(a, size, 0) for a in (self._n, self._mean, self._squares, self._cubes)
         )
         cells, places = np.unique(cell, return_index=True)
         is_new = np.isnan(self._first[cells])
@@ -269,7 +269,7 @@ class _Shown:
 
     def add(self, cell: np.ndarray, replication: np.ndarray, values: np.ndarray) -> None:
         size = max(len(self._n), int(cell.max(initial=-1)) + 1)
-        self._n, self._last = _grown(self._n, size, 0), _grown(self._last, size, -1)
+        self._n, self._last = _pad(self._n, size, 0), _pad(self._last, size, -1)
         taken = ~np.isnan(values) & ((self._n[cell] < SHOWN) | (replication < self._last[cell]))
         if not taken.any():
             return
@@ -295,7 +295,7 @@ class _Shown:
     def of(self, numbers: np.ndarray) -> list[np.ndarray]:
         """Return for each stratum the values, one row per case, padded with NaN."""
         size = (int(numbers.max(initial=-1)) + 1) * self._n_strata
-        self._n = _grown(self._n, size, 0)
+        self._n = _pad(self._n, size, 0)
         width = int(self._n.max(initial=0))
         self._make_room(len(self._n), width, np.zeros(1))
         places = np.arange(width)
@@ -326,11 +326,11 @@ def _sort(cell: np.ndarray, replication: np.ndarray, values: np.ndarray) -> tupl
 def _take(values: np.ndarray, numbers: np.ndarray, n_strata: int, fill: float) -> np.ndarray:
     """Return the values of cases by stratum."""
     size = (int(numbers.max(initial=-1)) + 1) * n_strata
-    of_cases: np.ndarray = _grown(values, size, fill)[:size].reshape(-1, n_strata)[numbers]
+    of_cases: np.ndarray = _pad(values, size, fill)[:size].reshape(-1, n_strata)[numbers]
     return of_cases
 
 
-def _grown(values: np.ndarray, size: int, fill: float) -> np.ndarray:
+def _pad(values: np.ndarray, size: int, fill: float) -> np.ndarray:
     """Return the values padded to a length."""
     if len(values) >= size:
         return values

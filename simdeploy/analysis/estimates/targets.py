@@ -94,7 +94,7 @@ def parse_target(text: str, measure: Measure) -> Target:
     is_share = amount.endswith("%")
     if is_share and not is_relative and measure.is_fraction:
         share = amount[:-1].strip()
-        allowed = f"{share}{_POINTS} (the same as {_hundredth(share)}), or {share}% {_RELATIVE}"
+        allowed = f"{share}{_POINTS} (the same as {_percent_as_fraction(share)}), or {share}% {_RELATIVE}"
         message = "ambiguous percentage"
         raise InputError(Problem(message, (str(measure),), found=shorten(asked), allowed=allowed))
     try:
@@ -175,7 +175,7 @@ def _impossible(measure: Measure, scenarios: Collection[Scenario]) -> list[Probl
     return problems
 
 
-def _hundredth(share: str) -> str:
+def _percent_as_fraction(share: str) -> str:
     try:
         return f"{float(share) / 100:g}"
     except ValueError:

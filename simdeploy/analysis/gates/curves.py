@@ -147,10 +147,10 @@ def conclude(
     return Conclusion(
         judged,
         min(better, key=lambda gate: float(errors[gate]), default=None),
-        _find_least(served),
-        _find_least(cost) if is_comparable else None,
+        _find_lowest_gate(served),
+        _find_lowest_gate(cost) if is_comparable else None,
     )
 
 
-def _find_least(rows: pd.DataFrame) -> str | None:
+def _find_lowest_gate(rows: pd.DataFrame) -> str | None:
     return None if rows.empty else str(rows["gate"].iloc[int(np.argmin(rows["estimate"]))])

@@ -75,8 +75,8 @@ def _plan(question: Question, kind: Kind, asked: Tilt | Sequence[str]) -> _Plan:
 
     if not isinstance(asked, Tilt):
         release = [each for each in kind.scenario.drawn_release if each.probability]
-        able = tiltable(kind.scenario.fleet, release, kind.scenario.operator)
-        rung, rungs = choose_tilt(try_tilt, [name for name in able if name in asked])
+        tiltable_names = tiltable(kind.scenario.fleet, release, kind.scenario.operator)
+        rung, rungs = choose_tilt(try_tilt, [name for name in tiltable_names if name in asked])
     else:
         rung = judge_tilt(asked, try_tilt(asked))
         rungs = [rung]
@@ -137,17 +137,19 @@ def _run(question: Question, kind: Kind, tilt: Tilt, worlds: range, part: str) -
 
 def _read_tilt(scenario: Scenario, tilt: Tilt | Mapping[str, float] | Sequence[str] | None) -> Tilt | Sequence[str]:
     """Return the tilt, or the names that a pilot may tilt; an `InputError` lists what can't be tilted here."""
-    able = [name for name in tiltable(scenario.fleet, scenario.release, scenario.operator) if not _is_kind(name)]
+    tiltable_names = [
+        name for name in tiltable(scenario.fleet, scenario.release, scenario.operator) if not _is_kind(name)
+    ]
     if tilt is None:
-        return able
+        return tiltable_names
     asked = Tilt.of(tilt) if isinstance(tilt, Mapping) else [tilt] if isinstance(tilt, str) else tilt
     problems = []
     for name in map(str, asked.factors if isinstance(asked, Tilt) else asked):
-        message, hint = "the scenario draws nothing here", nearest(name, able)
+        message, hint = "the scenario draws nothing here", nearest(name, tiltable_names)
         if _is_kind(name):
             message, hint = "a kind of release can't be tilted here", "each kind is simulated separately"
-        if name not in able:
-            problems.append(Problem(message, ("tilt", name), allowed=", ".join(able) or "nothing", hint=hint))
+        if name not in tiltable_names:
+            problems.append(Problem(message, ("tilt", name), allowed=", ".join(tiltable_names) or "nothing", hint=hint))
     raise_if_any(problems)
     return asked
 

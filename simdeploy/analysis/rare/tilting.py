@@ -69,7 +69,7 @@ def judge_tilt(tilt: Tilt, met: Met) -> Rung:
     return Rung(tilt, n_hits, effective_hits, score, is_complete, plain_mean(contributions)[0])
 
 
-def _worth(rung: Rung) -> tuple[float, int]:
+def _sort_key(rung: Rung) -> tuple[float, int]:
     return rung.score, rung.n_hits
 
 
@@ -81,12 +81,12 @@ class _Ladder:
 
     def climb_all(self, names: Sequence[str]) -> Rung:
         """Climb with each name alone, then add names to the best tilt while that helps, and drop those that don't help."""
-        start = self._rung({})
-        best = max([start, *(self._climb(start, name) for name in names)], key=_worth)
+        start = self._try_factors({})
+        best = max([start, *(self._search_factor(start, name) for name in names)], key=_sort_key)
         for _ in range(_MOST_ROUNDS):
             before = best
             for name in names:
-                rung = self._climb(self._without(best, name), name)
+                rung = self._search_factor(self._without(best, name), name)
                 if rung.score > _WORTH_IT * best.score or (best.score == 0 and rung.n_hits > best.n_hits):
                     best = rung
             if best is before:
@@ -98,8 +98,8 @@ class _Ladder:
         # Once more, in smaller steps.
         for name in best.tilt.factors:
             for step in (math.sqrt(2), math.sqrt(0.5)):
-                rung = self._rung({**best.tilt.factors, name: best.tilt.factors[name] * step})
-                best = max(best, rung, key=_worth)
+                rung = self._try_factors({**best.tilt.factors, name: best.tilt.factors[name] * step})
+                best = max(best, rung, key=_sort_key)
         return best
 
     def weaken(self, rung: Rung) -> Rung:
@@ -107,10 +107,10 @@ class _Ladder:
         for _ in range(_MOST_WEAKENINGS):
             if rung.is_complete:
                 return rung
-            rung = self._rung({name: factor**_WEAKER for name, factor in rung.tilt.factors.items()})
-        return self._rung({})
+            rung = self._try_factors({name: factor**_WEAKER for name, factor in rung.tilt.factors.items()})
+        return self._try_factors({})
 
-    def _climb(self, start: Rung, name: str) -> Rung:
+    def _search_factor(self, start: Rung, name: str) -> Rung:
         """Double a factor as long as that helps; if it never does, halve it."""
         best = start
         for step in (2.0, 0.5):
@@ -118,8 +118,8 @@ class _Ladder:
             # Go on while there is no hit, because the first may be many steps away.
             while missed < (_FIRST_HIT if best.score == 0 and step > 1 else 2):
                 factor *= step
-                rung = self._rung({**start.tilt.factors, name: factor})
-                if _worth(rung) > _worth(best):
+                rung = self._try_factors({**start.tilt.factors, name: factor})
+                if _sort_key(rung) > _sort_key(best):
                     best, missed = rung, 0
                 elif rung.score < best.score / 2:
                     break
@@ -130,9 +130,9 @@ class _Ladder:
         return best
 
     def _without(self, rung: Rung, name: str) -> Rung:
-        return self._rung({other: factor for other, factor in rung.tilt.factors.items() if other != name})
+        return self._try_factors({other: factor for other, factor in rung.tilt.factors.items() if other != name})
 
-    def _rung(self, factors: dict[str, float]) -> Rung:
+    def _try_factors(self, factors: dict[str, float]) -> Rung:
         tilt = Tilt.of(factors)
         if tilt not in self._known:
             self._known[tilt] = judge_tilt(tilt, self._try(tilt))

@@ -36,10 +36,10 @@ class Outcome:
         """Return the combination of both; None if they contradict each other."""
         values: dict[str, Any] = {}
         for name in ("defective", "state", "completed_ns"):
-            mine, theirs = getattr(self, name), getattr(other, name)
-            if None not in (mine, theirs) and mine != theirs:
+            own, others = getattr(self, name), getattr(other, name)
+            if None not in (own, others) and own != others:
                 return None
-            values[name] = theirs if mine is None else mine
+            values[name] = others if own is None else own
         return Outcome(**values)
 
 

@@ -288,10 +288,12 @@ def _list_times(answers: pd.DataFrame, confidence_level: float) -> list[dict[str
     for low, high in itertools.pairwise(_HORIZONS_S):
         parts.append((low, high, part[(part["left_s"] >= low) & (part["left_s"] < high)]))
     parts = [each for each in parts if len(each[2])]
-    return [_cover(of_horizon, low, high, confidence_level, len(parts)) for low, high, of_horizon in parts]
+    return [_measure_coverage(of_horizon, low, high, confidence_level, len(parts)) for low, high, of_horizon in parts]
 
 
-def _cover(part: pd.DataFrame, from_s: float, to_s: float, confidence_level: float, n_judged: int) -> dict[str, Any]:
+def _measure_coverage(
+    part: pd.DataFrame, from_s: float, to_s: float, confidence_level: float, n_judged: int
+) -> dict[str, Any]:
     rollouts, left = part["rollout"].to_numpy(), part["was_left_s"].to_numpy()
     weights = weigh_clusters(rollouts)
     is_earlier, is_later = left < part["left_low_s"].to_numpy(), left > part["left_high_s"].to_numpy()

@@ -139,8 +139,8 @@ def conclude(curves: pd.DataFrame, differences: pd.DataFrame, axes: Sequence[Mea
             "steps": abs(places[lever, value] - places[lever, current[lever]]),
             "verdict": join_verdicts([change["verdict"] for change in changes]),
             "errs_less": any(kinds[change["measure"]] == "rate" for change in better),
-            "clarity": max(map(_clarity, better), default=0.0),
-            "largest": max(map(_clarity, sure), default=None),
+            "clarity": max(map(_change_in_half_widths, better), default=0.0),
+            "largest": max(map(_change_in_half_widths, sure), default=None),
         }
         points.append(point)
     improvements = [point for point in points if point["verdict"] == "better"]
@@ -154,7 +154,7 @@ def conclude(curves: pd.DataFrame, differences: pd.DataFrame, axes: Sequence[Mea
     )
 
 
-def _clarity(change: Mapping[Any, Any]) -> float:
+def _change_in_half_widths(change: Mapping[Any, Any]) -> float:
     """Return the size of a change in half-widths of its interval."""
     half_width = (change["high"] - change["low"]) / 2
     return abs(change["estimate"]) / half_width if half_width > 0 else math.inf if change["estimate"] else 0.0

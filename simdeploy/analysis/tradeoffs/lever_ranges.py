@@ -82,14 +82,14 @@ def find_ranges(
         if lever.is_factor or lever.kind not in _NUMERIC
     ]
     raise_if_any(problems)
-    laying = _Laying(scenario, policy)
+    builder = _RangeBuilder(scenario, policy)
     return tuple(
-        laying.lay_out(lever, values, is_ours=vary is None)
+        builder.lay_out(lever, values, is_ours=vary is None)
         for lever, values in zip(levers, asked.values(), strict=True)
     )
 
 
-class _Laying:
+class _RangeBuilder:
     """The values of one policy's settings, under construction."""
 
     def __init__(self, scenario: Scenario, policy: ScenarioPolicy) -> None:

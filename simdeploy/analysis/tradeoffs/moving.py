@@ -191,7 +191,7 @@ def tradeoff(
     campaign = Campaign(
         seed, engine, executor, workers, cluster, store, progress, parts=parts, warns_of_suspicions=suspects
     )
-    points = _side_by_side(ranges)
+    points = _vary_one_at_a_time(ranges)
     policies = {chosen.name: chosen}
     result = sweep_by_kind(campaign, scenario, policies, measures, divided, numbers, vary=points, design="list")
     campaign.warn_of_failures()
@@ -249,7 +249,7 @@ def default_axes(scenario: Scenario, type_: str) -> list[str]:
     return [*possible, *(["cost"] if scenario.costs is not None else [])]
 
 
-def _side_by_side(ranges: Sequence[LeverRange]) -> dict[str, list[Any]]:
+def _vary_one_at_a_time(ranges: Sequence[LeverRange]) -> dict[str, list[Any]]:
     """Return lists in which each setting varies while all others keep the policy's values."""
     lists: dict[str, list[Any]] = {}
     for varied in ranges:

@@ -162,7 +162,7 @@ def pareto_front(
     cases["dominated_by"] = dominators.reset_index(drop=True).where(opponents >= 0)
     cases["is_significantly_dominated"] = is_dominated
     cases["unknown_fraction"] = unknown.max(axis=0)
-    cases["standing"] = _stand(cases)
+    cases["standing"] = _find_standing(cases)
     return ParetoFront(
         cases=cases,
         estimates=_tabulate(values.cases, measures, estimated, unknown),
@@ -173,7 +173,7 @@ def pareto_front(
     )
 
 
-def _stand(cases: pd.DataFrame) -> pd.Series[Any]:
+def _find_standing(cases: pd.DataFrame) -> pd.Series[Any]:
     """Return each case's standing relative to the front."""
     import pandas as pd
 
@@ -183,8 +183,8 @@ def _stand(cases: pd.DataFrame) -> pd.Series[Any]:
         "on the front": cases["is_on_front"].eq(other=True),
         "dominated": cases["is_significantly_dominated"],
     }
-    is_so = [of.fillna(value=False).to_numpy(dtype=bool) for of in words.values()]
-    return pd.Series(np.select(is_so, list(words), "undecided"), dtype="str", index=cases.index)
+    conditions = [of.fillna(value=False).to_numpy(dtype=bool) for of in words.values()]
+    return pd.Series(np.select(conditions, list(words), "undecided"), dtype="str", index=cases.index)
 
 
 def _losses(estimated: Sequence[Sequence[Estimate]], directions: Mapping[Measure, Direction]) -> np.ndarray:

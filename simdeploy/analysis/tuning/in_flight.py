@@ -60,7 +60,7 @@ def find_largest_wave(
     """
     if largest_wave is None:
         is_kept = any(_keeps_in_service(each) for each in requirements)
-        return None if is_kept or _is_paid(scenario, objective) else current
+        return None if is_kept or _depends_on_wave_size(scenario, objective) else current
     if largest_wave == ALL:
         return None
     if is_whole(largest_wave, 1):
@@ -77,7 +77,7 @@ def _keeps_in_service(requirement: Requirement) -> bool:
     return requirement.measure.of in ("shed_requests", "shed_requests_excess") and requirement.at_most is not None
 
 
-def _is_paid(scenario: Scenario, objective: Measure | None) -> bool:
+def _depends_on_wave_size(scenario: Scenario, objective: Measure | None) -> bool:
     """Return whether the objective depends on how many nodes of a shared service are out at once."""
     if scenario.fleet.service is None or objective is None:
         return False

@@ -51,7 +51,7 @@ class Neighbourhood:
         for number in numbers.tolist():
             point = candidates.points[number]
             for place in range(len(point)):
-                for value in self._beside(place, point[place]):
+                for value in self._neighbouring_values(place, point[place]):
                     row = (*point[:place], value, *point[place + 1 :])
                     if row not in known and row not in rows and self._is_allowed(row, candidates.largest_wave):
                         rows[row] = None
@@ -65,7 +65,7 @@ class Neighbourhood:
             if len(values) > 1 and value is not None and value in (values[0], values[-1])
         )
 
-    def _beside(self, place: int, value: Any) -> Iterator[Any]:
+    def _neighbouring_values(self, place: int, value: Any) -> Iterator[Any]:
         lever, values = self.levers[place], self.ranges[place]
         if value not in values:
             number = _number(lever, value)

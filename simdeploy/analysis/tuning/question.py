@@ -90,7 +90,7 @@ def read_question(
     base = scenario.policy(policy)
     if most is None:
         fewest = _FEWEST_ROLLOUTS if scenario.fleet.service is None else _FEWEST_ROLLOUTS // 4
-        most = max(min(_ROLLOUTS, _NODE_UPDATES // _weigh_rollout(scenario, _SHARED)), fewest)
+        most = max(min(_ROLLOUTS, _NODE_UPDATES // _count_node_updates(scenario, _SHARED)), fewest)
     type_ = base.identity.type
     problems = [
         *whole_problems(1, _MOST_CANDIDATES, candidates=1 if candidates is None else candidates),
@@ -138,11 +138,11 @@ def count_candidates(scenario: Scenario, worlds: int, *, is_default_grid: bool) 
     """Return the default number of candidates in a first stage with some number of worlds."""
     if not is_default_grid or scenario.fleet.service is None:
         return _CANDIDATES
-    number = _NODE_UPDATES // (worlds * _weigh_rollout(scenario, _SHARED_BY_ALL))
+    number = _NODE_UPDATES // (worlds * _count_node_updates(scenario, _SHARED_BY_ALL))
     return max(min(_CANDIDATES, number), _FEWEST_CANDIDATES)
 
 
-def _weigh_rollout(scenario: Scenario, shared: int) -> int:
+def _count_node_updates(scenario: Scenario, shared: int) -> int:
     """Return the node updates of a rollout; with a shared service, each counts as `shared` updates."""
     return scenario.fleet.nodes * (1 if scenario.fleet.service is None else shared)
 

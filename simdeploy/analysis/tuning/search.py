@@ -190,7 +190,7 @@ class _Search:
             certified = self._stages.find_feasible()
             if not len(certified):
                 break
-            confirmed = self._attempt(certified, attempt)
+            confirmed = self._choose(certified, attempt)
             if confirmed is not None:
                 break
             self._found.reopen()
@@ -207,7 +207,7 @@ class _Search:
             nearby=self._nearby,
         )
 
-    def _attempt(self, certified: np.ndarray, attempt: int) -> Confirmed | None:
+    def _choose(self, certified: np.ndarray, attempt: int) -> Confirmed | None:
         """Choose among the open candidates; None if the choice doesn't meet the requirements, or nothing is left."""
         stages, findings = self._stages, self._found
         certified = stages.settle(stages.screen(certified), certified)
@@ -231,13 +231,13 @@ class _Search:
                 )
                 better = confirmed.find_better(verdicts)
                 if not len(better):
-                    return self._settle_on(confirmed, verdicts)
+                    return self._confirm_or_switch(confirmed, verdicts)
                 findings.admit(better)
                 certified = np.union1d(certified, better)
             certified = certified[(certified != choice) & findings.is_open[certified]]
         return None
 
-    def _settle_on(self, confirmed: Confirmed, verdicts: np.ndarray) -> Confirmed:
+    def _confirm_or_switch(self, confirmed: Confirmed, verdicts: np.ndarray) -> Confirmed:
         """Return the recommended policy, or another one that new worlds show to be better by more than the indifference.
 
         It is the current policy if that meets the requirements and nothing is better by more than the indifference.

@@ -205,7 +205,7 @@ class Stages:
                 numbers, measured = numbers[~measured.has_gap], measured.take(~measured.has_gap)
                 if not np.isin(numbers, certified).any():
                     break
-            kept = self._keep(numbers, measured, certified, family)
+            kept = self._screen_rivals(numbers, measured, certified, family)
             self.found.rule_out(numbers[~kept], findings.RULED_OUT)
             numbers, measured = numbers[kept], measured.take(kept)
         self._allocation.learn(measured.observed)
@@ -220,7 +220,7 @@ class Stages:
         self.found.is_cut = len(numbers) > _MOST_CARRIED
         return np.sort(numbers[order[:_MOST_CARRIED]])
 
-    def _keep(self, numbers: np.ndarray, measured: Measured, certified: np.ndarray, family: int) -> np.ndarray:
+    def _screen_rivals(self, numbers: np.ndarray, measured: Measured, certified: np.ndarray, family: int) -> np.ndarray:
         observations = measured.observations
         rivals = np.flatnonzero(np.isin(numbers, certified))
         kept = screen(observations, alpha=self._alpha_of_choice / len(_GROWTH), rivals=rivals, family=family)

@@ -101,8 +101,8 @@ class Modeller:
         rates = draws.fleet(Stream.ERROR_RATE, self._nodes)
         baseline = np.zeros(self._nodes)
         for number, members in enumerate(self._members):
-            is_hurt = affected[members].astype(np.int64)
-            baseline[members] = branch.errors[number].draw(rates[members], is_hurt)
+            is_affected = affected[members].astype(np.int64)
+            baseline[members] = branch.errors[number].draw(rates[members], is_affected)
         return Model(
             fleet=replace(self._fleet, behaviour=behaviours[0], classes=classes),
             release=() if branch.kind is None else (replace(branch.kind, probability=Fraction(1)),),
@@ -151,9 +151,11 @@ class Modeller:
         for behaviour, members in zip(self._fleet.behaviours, self._members, strict=True):
             rates = _ErrorRates.of(behaviour.error_rate, seen.requests[members], seen.bad_requests[members], added[0])
             errors.append(rates)
-            hurt, unhurt = chances[members] * rates.likelihood[1], (1 - chances[members]) * rates.likelihood[0]
-            total += float((np.log(np.maximum(hurt + unhurt, _LEAST)) + rates.log_scale).sum())
-            chances[members] = np.divide(hurt, hurt + unhurt, out=chances[members], where=hurt + unhurt > 0)
+            affected, unaffected = chances[members] * rates.likelihood[1], (1 - chances[members]) * rates.likelihood[0]
+            total += float((np.log(np.maximum(affected + unaffected, _LEAST)) + rates.log_scale).sum())
+            chances[members] = np.divide(
+                affected, affected + unaffected, out=chances[members], where=affected + unaffected > 0
+            )
         return _Branch(kind, chances, level, errors, total)
 
 
@@ -246,9 +248,9 @@ class _ErrorRates:
         )
         return cls(rates, cdf, weights.mean(axis=2), scale, law, requests > 0)
 
-    def draw(self, u: np.ndarray, is_hurt: np.ndarray) -> np.ndarray:
+    def draw(self, u: np.ndarray, is_affected: np.ndarray) -> np.ndarray:
         """Return a rate for each node; nodes without windows have the prior law."""
-        places = (self.cdf[is_hurt, np.arange(len(u))] < u[:, np.newaxis]).sum(axis=1)
+        places = (self.cdf[is_affected, np.arange(len(u))] < u[:, np.newaxis]).sum(axis=1)
         given = self.rates[np.minimum(places, _POINTS_OF_NODES - 1)]
         drawn: np.ndarray = np.where(self.is_seen, given, self.law.quantile(u))
         return drawn

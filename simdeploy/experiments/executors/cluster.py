@@ -120,7 +120,7 @@ class DaskCluster:
         from distributed import as_completed
 
         with self._connected() as client:
-            self._meet_workers(client)
+            self._wait_for_workers(client)
             sent = _send(client, job)
             under_way: dict[Future[Outcome], Span] = {}
             finished = as_completed(loop=client.loop)
@@ -153,14 +153,14 @@ class DaskCluster:
         try:
             # In another thread, because a notebook already runs an event loop here.
             with ThreadPoolExecutor(1) as pool:
-                pool.submit(asyncio.run, _greet(self.address, self._security())).result()
+                pool.submit(asyncio.run, _check_scheduler(self.address, self._security())).result()
             client = Client(self.address, timeout=_PATIENCE_S, set_as_default=False, security=self._security())
         except OSError as error:
             reason = " ".join(str(error).split()) or f"no answer within {_PATIENCE_S:g} s"
             raise SimulationError(
                 f"cannot reach a Dask scheduler at {self.address} ({reason}); is it running? {_KEPT}"
             ) from error
-        with _hushed():
+        with _silence_dask():
             try:
                 yield client
             except (CommClosedError, CancelledError) as error:
@@ -169,14 +169,14 @@ class DaskCluster:
                 with contextlib.suppress(TimeoutError):
                     client.close(timeout=_PATIENCE_S)
 
-    def _meet_workers(self, client: Client) -> None:
+    def _wait_for_workers(self, client: Client) -> None:
         """Wait for the first worker, and check that the present ones can do the work."""
         if not self._count_threads(client):
             text = f"the Dask cluster at {self.address} has no workers yet; waiting for the first"
             warnings.warn(text, SimdeployWarning, stacklevel=4)
             while not self._count_threads(client):
                 sleep(_LOOK_AGAIN_S)
-        with self._asking():
+        with self._report_lost_scheduler():
             # eval, because a function of simdeploy can't be unpickled where it is missing and would end the worker.
             versions = client.run(eval, "__import__('simdeploy').__version__", on_error="return")
         for worker, version in sorted(versions.items()):
@@ -196,11 +196,11 @@ class DaskCluster:
             yield limit
 
     def _count_threads(self, client: Client) -> int:
-        with self._asking():
+        with self._report_lost_scheduler():
             return sum(client.nthreads().values())
 
     @contextlib.contextmanager
-    def _asking(self) -> Iterator[None]:
+    def _report_lost_scheduler(self) -> Iterator[None]:
         """Report the scheduler as lost if it does not answer."""
         try:
             yield
@@ -221,7 +221,7 @@ class DaskCluster:
         return SimulationError(f"lost the Dask scheduler at {self.address}. {_KEPT}")
 
 
-async def _greet(address: str, security: Security) -> None:
+async def _check_scheduler(address: str, security: Security) -> None:
     """Check that a Dask scheduler answers; the client would wait forever for another service."""
     import asyncio
 
@@ -233,7 +233,7 @@ async def _greet(address: str, security: Security) -> None:
 
 
 @contextlib.contextmanager
-def _hushed() -> Iterator[None]:
+def _silence_dask() -> Iterator[None]:
     """Keep Dask from writing tracebacks when a scheduler goes, which has its own message."""
     logs = [logging.getLogger(name) for name in ("distributed.client", "distributed.batched")]
     levels = [log.level for log in logs]

@@ -75,10 +75,10 @@ class Processes:
         """
         first = list(islice(spans, self.workers))
         waiting = chain(first, spans)
-        with _Crew[Outcome](job) as crew:
+        with _WorkerPool[Outcome](job) as pool:
             while True:
                 suspects = []
-                for span, block in crew.run(waiting, len(first), _AHEAD):
+                for span, block in pool.run(waiting, len(first), _AHEAD):
                     if block is None:
                         suspects.append(span)
                     else:
@@ -86,7 +86,7 @@ class Processes:
                 if not suspects:
                     return
                 for span in suspects:
-                    yield span, _run_alone(crew, job, span)
+                    yield span, _run_alone(pool, job, span)
 
 
 @dataclass(eq=False)
@@ -103,7 +103,7 @@ class _Worker:
 _spare: defaultdict[int, list[_Worker]] = defaultdict(list)
 
 
-class _Crew(Generic[Outcome]):
+class _WorkerPool(Generic[Outcome]):
     """Workers with one pipe each, so that a partial message of a killed worker can't block others."""
 
     def __init__(self, job: Runnable[Outcome]) -> None:
@@ -171,7 +171,7 @@ class _Crew(Generic[Outcome]):
             try:
                 answer = worker.connection.recv()
             except (EOFError, OSError):
-                self._bury(worker)
+                self._discard_worker(worker)
                 yield worker, None
                 continue
             if isinstance(answer, BaseException):
@@ -183,7 +183,7 @@ class _Crew(Generic[Outcome]):
                 self._false_starts = 0
                 _send(worker, self._job)
 
-    def _bury(self, worker: _Worker) -> None:
+    def _discard_worker(self, worker: _Worker) -> None:
         self._workers.remove(worker)
         worker.connection.close()
         worker.process.join(_LOOK_AT_PARENT_S)  # its pipe ends a little before it does; wait for its exit status
@@ -195,7 +195,7 @@ class _Crew(Generic[Outcome]):
                 raise SimulationError(_CANNOT_START.format(_describe_end(worker.process.exitcode))) from None
 
 
-def _run_alone(crew: _Crew[Outcome], job: Runnable[Outcome], span: Span) -> Outcome:
+def _run_alone(pool: _WorkerPool[Outcome], job: Runnable[Outcome], span: Span) -> Outcome:
     """Run a span while the other workers are idle, halving it as long as it kills workers; return its block."""
     parts: list[tuple[Span, Outcome]] = []
     waiting = deque([span])
@@ -205,7 +205,7 @@ def _run_alone(crew: _Crew[Outcome], job: Runnable[Outcome], span: Span) -> Outc
         if len(deaths) == _DEATHS_OF_A_SPAN:
             parts.append((part, job.failed(part, "worker", _DIED_OFTEN)))
             continue
-        ((_, block),) = crew.run(iter([part]), 1, 1)
+        ((_, block),) = pool.run(iter([part]), 1, 1)
         if block is not None:
             parts.append((part, block))
             continue
@@ -235,8 +235,8 @@ def _start() -> _Worker:
     """Start a worker with SIGINT blocked, so that Ctrl-C reaches only the parent."""
     # spawn, because forking a process with threads (numpy, numba, a notebook) may hang, and to behave the same on all systems.
     context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(theirs,), daemon=True, name=_NAME)
+    our_end, worker_end = context.Pipe()
+    process = context.Process(target=_serve, args=(worker_end,), daemon=True, name=_NAME)
     can_block = hasattr(signal, "pthread_sigmask")
     if can_block:
         resource_tracker.ensure_running()  # now, because its start unblocks SIGINT
@@ -252,8 +252,8 @@ def _start() -> _Worker:
     finally:
         if can_block:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        theirs.close()  # so that the pipe ends with the worker
-    return _Worker(process, ours)
+        worker_end.close()  # so that the pipe ends with the worker
+    return _Worker(process, our_end)
 
 
 def _describe_end(status: int | None) -> str:

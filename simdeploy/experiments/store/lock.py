@@ -85,9 +85,9 @@ _locks: weakref.WeakSet[FolderLock] = weakref.WeakSet()
 def _register_fork() -> None:
     """Make a forked child release the lock, because it may outlive a killed parent."""
     if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=_leave_to_parent)
+        os.register_at_fork(after_in_child=_release_after_fork)
 
 
-def _leave_to_parent() -> None:
+def _release_after_fork() -> None:
     for lock in list(_locks):
         lock.release()

@@ -143,7 +143,7 @@ class Store:
         table = fit_table(table, self._schema)
         content = encode_part(table)
         entry = make_entry(int(number), table.num_rows, content)
-        with self._closing():
+        with self._close_on_error():
             write_file(self._folder.part(number), content)
             journal.add(entry)
         self._entries[entry.part] = entry
@@ -164,7 +164,7 @@ class Store:
         if wrong:
             raise ValueError(f"the finished parts are not 0 to {n_parts - 1}: see part {wrong[0]}")
         if self._n_parts != n_parts:
-            with self._closing():
+            with self._close_on_error():
                 journal.add_end(n_parts)
             self._n_parts = n_parts
 
@@ -189,7 +189,7 @@ class Store:
         return self._journal
 
     @contextmanager
-    def _closing(self) -> Iterator[None]:
+    def _close_on_error(self) -> Iterator[None]:
         """Close the store if writing fails, because a disk that failed once is unreliable."""
         try:
             with explained(self._folder.path):

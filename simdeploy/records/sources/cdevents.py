@@ -144,7 +144,7 @@ def _follow(events: Sequence[_Event], last_ns: int, dropped: list[Dropped]) -> l
             if event.kind == "service.rolledback":
                 ended.state, ended.ended_ns = "failed", event.time_ns
         else:
-            unknown = _blame(event, rollouts)
+            unknown = _mark_defective(event, rollouts)
             if unknown is not None:
                 dropped.append(Dropped(event.file, event.fields.line, 1, unknown))
     for rollout in running.values():
@@ -152,7 +152,7 @@ def _follow(events: Sequence[_Event], last_ns: int, dropped: list[Dropped]) -> l
     return rollouts
 
 
-def _blame(incident: _Event, rollouts: Sequence[_Rollout]) -> str | None:
+def _mark_defective(incident: _Event, rollouts: Sequence[_Rollout]) -> str | None:
     """Mark the release that an incident names as defective; return the reason if there is none."""
     if incident.artifact is None and not incident.targets:
         return "an incident that names no artifact: it may have any cause"
@@ -173,7 +173,7 @@ def _make_part(file: str, rollouts: Sequence[_Rollout], dropped: list[Dropped]) 
     names = [_name(rollout.event) for rollout in rollouts]
     frame = pd.DataFrame(
         {
-            "rollout": pd.array(_tell_apart(names), dtype="str"),
+            "rollout": pd.array(_make_unique(names), dtype="str"),
             "started_at": in_utc(instants(rollout.event.time_ns for rollout in rollouts)),
             "state": pd.array([rollout.state for rollout in rollouts], dtype="str"),
             "defective": pd.array([rollout.defective for rollout in rollouts], dtype="boolean"),
@@ -191,7 +191,7 @@ def _name(event: _Event) -> str:
     return f"{event.service}{place} at {format_time(event.time_ns)}"
 
 
-def _tell_apart(names: Sequence[str]) -> list[str]:
+def _make_unique(names: Sequence[str]) -> list[str]:
     counts: dict[str, int] = {}
     distinct = []
     for name in names:

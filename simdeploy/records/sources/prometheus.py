@@ -105,7 +105,7 @@ def _read_series(
         time_ns, value = _sample(sample)
         if math.isnan(value):
             without.append(None if without else sample.line)
-        elif not _is_right(quantity, value):
+        elif not _is_valid(quantity, value):
             wrong.append(None if wrong else sample.line)
         else:
             window = windows.setdefault((node, time_ns), {})
@@ -135,7 +135,7 @@ def _sample(sample: Fields) -> tuple[int, float]:
     raise AssertionError  # refuse raises
 
 
-def _is_right(quantity: str, value: float) -> bool:
+def _is_valid(quantity: str, value: float) -> bool:
     return 0 <= value <= 1 if quantity == "error_rate" else 0 <= value < 1 << 53
 
 

@@ -69,7 +69,7 @@ def screen(
     from scipy.special import stdtrit
 
     sample = as_sample(values)
-    if sample.values.ndim != 2 or not len(sample) or np.isinf(sample.values).any() or _lacks_some(sample):
+    if sample.values.ndim != 2 or not len(sample) or np.isinf(sample.values).any() or _has_missing_values(sample):
         raise ValueError("values must be a matrix of finite numbers, one row per candidate")
     k, counts = len(sample), sample.strata.counts[sample.strata.counts > 0]
     raise_if_any(error_probability_problems(alpha) + number_problems("n", int(counts.min()), 2))
@@ -85,7 +85,7 @@ def screen(
     return kept
 
 
-def _lacks_some(sample: Sample) -> bool:
+def _has_missing_values(sample: Sample) -> bool:
     """Return whether values are missing other than in whole strata in which a condition does not hold."""
     missing = [np.isnan(sample.values[:, columns]) for columns in sample.strata.columns]
     return all(of.all() for of in missing) or any(of.any() and not of.all() for of in missing)

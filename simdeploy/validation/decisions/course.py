@@ -106,9 +106,9 @@ def read_fate(scenario: Scenario, policy: ScenarioPolicy, kind: ReleaseKind) -> 
 def _find_fate(behaviour: Behaviour, rule: HealthRule, kind: ReleaseKind, start_s: float) -> Fate:
     base = behaviour.start_failure.mean
     affected = 1.0 if kind.affects.share is None else float(kind.affects.share)
-    hurt = 1 - (1 - base) * (1 - kind.start_failure)
-    started_hurt, started_unhurt = affected * (1 - hurt), (1 - affected) * (1 - base)
-    start_failure = affected * hurt + (1 - affected) * base
+    affected_failure = 1 - (1 - base) * (1 - kind.start_failure)
+    started_affected, started_unaffected = affected * (1 - affected_failure), (1 - affected) * (1 - base)
+    start_failure = affected * affected_failure + (1 - affected) * base
     if not rule.is_checked:
         return Fate(start_failure, (Instant(0.0, 0.0, 1.0),))
     left_ns = rule.deadline_ns - (round(start_s * NS_PER_S) if rule.deadline_from_dispatch else 0)
@@ -124,11 +124,11 @@ def _find_fate(behaviour: Behaviour, rule: HealthRule, kind: ReleaseKind, start_
             consecutive=rule.consecutive, failure_threshold=rule.failure_threshold,
         )  # fmt: skip
 
-    hurt_fate, unhurt_fate = validate(1 - (1 - level) * (1 - kind.error_rate)), validate(level)
-    total = started_hurt + started_unhurt
-    weights = (started_hurt / total, started_unhurt / total) if total else (1.0, 0.0)
-    running = weights[0] * hurt_fate.running + weights[1] * unhurt_fate.running
-    failed = weights[0] * hurt_fate.failed + weights[1] * unhurt_fate.failed
+    affected_fate, unaffected_fate = validate(1 - (1 - level) * (1 - kind.error_rate)), validate(level)
+    total = started_affected + started_unaffected
+    weights = (started_affected / total, started_unaffected / total) if total else (1.0, 0.0)
+    running = weights[0] * affected_fate.running + weights[1] * unaffected_fate.running
+    failed = weights[0] * affected_fate.failed + weights[1] * unaffected_fate.failed
     return Fate(start_failure, _make_instants(running, failed, rule.interval_ns, left_ns))
 
 

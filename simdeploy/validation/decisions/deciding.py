@@ -91,7 +91,7 @@ def verify_decisions(
             if report is not None:
                 report(len(rows), len(problems) * seeds)
     answers = make_frame(rows, ANSWER)
-    claims = make_frame([_hold(problem, claim, answers) for problem in problems for claim in CLAIMS], CLAIM)
+    claims = make_frame([_check_claim(problem, claim, answers) for problem in problems for claim in CLAIMS], CLAIM)
     return Decisions(
         problems=make_frame([_summarize(problem, answers) for problem in problems], PROBLEM),
         claims=claims,
@@ -130,7 +130,7 @@ def _answer(problem: Problem, seed: int, engine: str) -> dict[str, Any]:
         "cost": exact.cost,
         "is_near": is_near,
         "is_choice_right": None if math.isnan(tuning.probability_correct) else is_near,
-        "covers_cost": _covers(interval["low"], interval["high"], exact.cost) if interval["is_trusted"] else None,
+        "covers_cost": _contains(interval["low"], interval["high"], exact.cost) if interval["is_trusted"] else None,
         "covers_differences": _judge_differences(problem, tuning, exact.cost),
     }
 
@@ -145,7 +145,7 @@ def _judge_differences(problem: Problem, tuning: Tuning, cost: float) -> bool | 
     for row in rows.to_dict("records"):
         settings = candidates.loc[row["candidate"]].to_dict()
         other = problem.evaluate({name: None if value != value else value for name, value in settings.items()})
-        verdicts.append(_covers(row["difference_low"], row["difference_high"], other.cost - cost))
+        verdicts.append(_contains(row["difference_low"], row["difference_high"], other.cost - cost))
     stated = [verdict for verdict in verdicts if verdict is not None]
     return all(stated) if stated else None
 
@@ -162,14 +162,14 @@ def _judge_comparison(problem: Problem, seed: int, engine: str) -> dict[str, boo
     ]
     current = compared.estimates[compared.estimates["response"].eq("cost")].iloc[0]
     return {
-        "covers_current": _covers(current["low"], current["high"], costs[current["policy"]])
+        "covers_current": _contains(current["low"], current["high"], costs[current["policy"]])
         if current["is_trusted"]
         else None,
         "is_comparison_right": all(is_true) if is_true else None,
     }
 
 
-def _covers(low: float, high: float, truth: float) -> bool | None:
+def _contains(low: float, high: float, truth: float) -> bool | None:
     """Return whether an interval contains the truth; None without an interval."""
     if math.isnan(low) or math.isnan(high):
         return None
@@ -190,7 +190,7 @@ def describe(settings: Mapping[str, Any]) -> str:
     )
 
 
-def _hold(problem: Problem, claim: str, answers: pd.DataFrame) -> dict[str, Any]:
+def _check_claim(problem: Problem, claim: str, answers: pd.DataFrame) -> dict[str, Any]:
     """Return the row of `Decisions.claims` for a problem and a claim."""
     from scipy.stats import binom
 

@@ -48,19 +48,19 @@ class Law(ABC):
 
     def cdf(self, x: Numbers) -> Numbers:
         """Probability of a value up to and including `x`."""
-        return _like(x, self._cdf(x))
+        return _to_kind_of(x, self._cdf(x))
 
     def survival(self, x: Numbers) -> Numbers:
         """Probability of a value above `x`."""
-        return _like(x, self._survival(x))
+        return _to_kind_of(x, self._survival(x))
 
     def quantile(self, u: Numbers) -> Numbers:
         """Smallest value whose cdf is at least `u`, in [0, 1]; never decreases with `u` beyond rounding."""
-        return _like(u, self._quantile(u))
+        return _to_kind_of(u, self._quantile(u))
 
     def inverse_survival(self, s: Numbers) -> Numbers:
         """Smallest value whose survival is at most `s`, in [0, 1]."""
-        return _like(s, self._inverse_survival(s))
+        return _to_kind_of(s, self._inverse_survival(s))
 
 
 class Distribution(Law):
@@ -158,7 +158,7 @@ def require_moments(law: Distribution, hint: str) -> None:
     require(usable, f"the mean or variance overflows: {hint}")
 
 
-def _like(argument: Numbers, value: Any) -> Numbers:
+def _to_kind_of(argument: Numbers, value: Any) -> Numbers:
     same_kind: Numbers = float(value) if isinstance(argument, int | float) else value
     return same_kind
 

@@ -58,39 +58,39 @@ class Weibull(UnboundedLaw):
         ratio = math.lgamma(1 + 2 / self.shape) - 2 * math.lgamma(1 + 1 / self.shape)
         return self.mean**2 * math.expm1(ratio)
 
-    def _hazard(self, x: Any) -> Any:
+    def _cumulative_hazard(self, x: Any) -> Any:
         """Cumulated failure rate up to `x`."""
         return power(np.maximum(x, 0.0) / self.scale, self.shape)
 
-    def _at_hazard(self, hazard: Any) -> Any:
+    def _invert_hazard(self, hazard: Any) -> Any:
         return self.scale * power(hazard, 1 / self.shape)
 
     def _cdf(self, x: Any) -> Any:
-        return -special.expm1(-self._hazard(x))
+        return -special.expm1(-self._cumulative_hazard(x))
 
     def _survival(self, x: Any) -> Any:
-        return exp(-self._hazard(x))
+        return exp(-self._cumulative_hazard(x))
 
     def _quantile(self, u: Any) -> Any:
-        return self._at_hazard(-special.log1p(-u))
+        return self._invert_hazard(-special.log1p(-u))
 
     def _inverse_survival(self, s: Any) -> Any:
-        return self._at_hazard(-special.xlogy(1.0, s))
+        return self._invert_hazard(-special.xlogy(1.0, s))
 
     def limited_mean(self, x: Any) -> Any:
         """E[min(X, x)]."""
-        hazard = self._hazard(x)
+        hazard = self._cumulative_hazard(x)
         return np.where(hazard > _LINEAR, self.mean * special.gammainc(1 / self.shape, hazard), x)
 
     def expected_excess(self, x: Any) -> Any:
         """E[max(X - x, 0)]."""
-        return np.maximum(-x, 0.0) + self.mean * special.gammaincc(1 / self.shape, self._hazard(x))
+        return np.maximum(-x, 0.0) + self.mean * special.gammaincc(1 / self.shape, self._cumulative_hazard(x))
 
     def inverse_limited_mean(self, target: Any) -> Any:
         """Invert the limited mean."""
         hazard = special.gammaincinv(1 / self.shape, target / self.mean)
-        return np.where(hazard > _LINEAR, self._at_hazard(hazard), target)
+        return np.where(hazard > _LINEAR, self._invert_hazard(hazard), target)
 
     def inverse_expected_excess(self, target: Any) -> Any:
         """Invert the expected excess."""
-        return self._at_hazard(special.gammainccinv(1 / self.shape, target / self.mean))
+        return self._invert_hazard(special.gammainccinv(1 / self.shape, target / self.mean))
