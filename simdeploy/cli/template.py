@@ -87,9 +87,9 @@ def write_scenario(file: PurePath, nodes: int, requests: float, percent_defectiv
     )
 
 
-def _name(of_file: str, otherwise: str) -> str:
+def _name(of_file: str, default: str) -> str:
     """Return the name of a file if it is valid for a scenario, too."""
-    return of_file if of_file.strip() and is_printable(of_file) else otherwise
+    return of_file if of_file.strip() and is_printable(of_file) else default
 
 
 def _write_release(probability: float) -> str:

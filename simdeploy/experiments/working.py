@@ -213,16 +213,18 @@ class Gathering:
         self._whole: deque[_Tile] = deque()
 
     def gather(
-        self, finished: AbstractSet[int], simulate: Simulate, tell: Callable[[int], None]
+        self, finished: AbstractSet[int], simulate: Simulate, report_progress: Callable[[int], None]
     ) -> Generator[tuple[int, pa.Table], None, None]:
         """Simulate unfinished parts; yield the parts in any order, each with its rows in fixed order.
 
-        `simulate` yields each given span with its block, in any order; `tell` takes the number of rows of each finished span.
+        `simulate` yields each given span with its block, in any order; `report_progress` takes the number of rows of each finished span.
         """
         with closing(simulate(self._spans(finished))) as blocks:
             for span, block in blocks:
                 tile = self._under_way[span].popleft()
-                tell(span.n_replications * sum(len(self._cases.within(span, cases)) for cases in self._ranges(tile)))
+                report_progress(
+                    span.n_replications * sum(len(self._cases.within(span, cases)) for cases in self._ranges(tile))
+                )
                 tile.blocks.append((span, block))
                 if len(tile.blocks) == tile.n_spans:
                     self._whole.append(tile)

@@ -93,7 +93,7 @@ class Rows:
         self.asked: set[str] = set()
         # By column with timestamps as text: the numbers without and with an offset.
         self._offsets: dict[str, tuple[int, int]] = {}
-        self._names = {ours: theirs for ours, theirs in (names or {}).items() if theirs in table.columns}
+        self._names = {name: column for name, column in (names or {}).items() if column in table.columns}
 
     @classmethod
     def of(cls, content: Content, names: Mapping[str, str]) -> Rows:
@@ -103,19 +103,19 @@ class Rows:
     def __len__(self) -> int:
         return self.table.n_rows
 
-    def find(self, ours: str) -> str | None:
+    def find(self, name: str) -> str | None:
         """Return the name of a column in the file, or None if there is none; a mapped name takes precedence over ours."""
-        theirs = self._names.get(ours)
-        if theirs is None and ours in self.table.columns:
-            theirs = ours
-        if theirs is not None:
-            self.asked.add(theirs)
-        return theirs
+        column = self._names.get(name)
+        if column is None and name in self.table.columns:
+            column = name
+        if column is not None:
+            self.asked.add(column)
+        return column
 
-    def has(self, *ours: str) -> bool:
+    def has(self, *names: str) -> bool:
         """Return whether one of some columns exists, by our names or mapped ones, possibly with the ending `_s` of times."""
-        names = [name for each in ours for name in (each, f"{each}_s")]
-        return any(name in self.table.columns or name in self._names for name in names)
+        candidates = [candidate for name in names for candidate in (name, f"{name}_s")]
+        return any(name in self.table.columns or name in self._names for name in candidates)
 
     def note_unread(self, known: Sequence[str]) -> str | None:
         """Return a note on columns that weren't read, with the names that were probably meant."""
@@ -141,11 +141,11 @@ class Rows:
             self.kept[rows] = False
             self.refusals.append(Refusal(rows, field, message, **more))
 
-    def require(self, ours: str, values: Any) -> None:
+    def require(self, name: str, values: Any) -> None:
         """Refuse rows in which a column has no value."""
         import pandas as pd
 
-        self.refuse(np.asarray(pd.isna(values)), self.find(ours) or self.find(f"{ours}_s") or ours, "missing")
+        self.refuse(np.asarray(pd.isna(values)), self.find(name) or self.find(f"{name}_s") or name, "missing")
 
     def raise_if_refused(self) -> None:
         """Raise `InputError` if rows can't be used: the first ones for each reason, and how many more."""
@@ -160,164 +160,164 @@ class Rows:
 
     # Columns
 
-    def name(self, ours: str) -> pd.Series | None:
+    def name(self, name: str) -> pd.Series | None:
         """Return a column of names, NA where missing; rows with unprintable ones are refused."""
         import pandas as pd
 
-        names = self.text(ours)
-        theirs = self.find(ours)
-        if names is None or theirs is None:
+        names = self.text(name)
+        column = self.find(name)
+        if names is None or column is None:
             return None
         codes, different = pd.factorize(names)
         # The last entry, for missing names (code -1), is printable.
         bad = np.array([*(not is_printable(name) for name in different), False])[codes]
-        self.refuse(bad, theirs, UNPRINTABLE, find=self._finder(theirs), allowed=NAME_FORM)
+        self.refuse(bad, column, UNPRINTABLE, find=self._finder(column), allowed=NAME_FORM)
         return names
 
-    def text(self, ours: str) -> pd.Series | None:
+    def text(self, name: str) -> pd.Series | None:
         """Return a column as text, NA where missing; None if there is no such column."""
-        theirs = self.find(ours)
-        if theirs is None:
+        column = self.find(name)
+        if column is None:
             return None
-        texts = self._text(theirs, missing=("",))
+        texts = self._text(column, missing=("",))
         if not self.table.hides_formulas:
             return texts
         is_hidden = texts.str.match(_HIDDEN_FORMULA).fillna(value=False).astype(bool)
         return texts.str.slice(1).where(is_hidden, texts) if is_hidden.any() else texts
 
-    def word(self, ours: str, allowed: Sequence[str]) -> pd.Series | None:
+    def word(self, name: str, allowed: Sequence[str]) -> pd.Series | None:
         """Return a column of words; rows with others are refused."""
-        theirs = self.find(ours)
-        if theirs is None:
+        column = self.find(name)
+        if column is None:
             return None
-        words = self._text(theirs)
+        words = self._text(column)
         bad = (words.notna() & ~words.isin(allowed)).to_numpy()
         self.refuse(
-            bad, theirs, "unknown word", find=self._finder(theirs), allowed=", ".join(allowed), meant=tuple(allowed)
+            bad, column, "unknown word", find=self._finder(column), allowed=", ".join(allowed), meant=tuple(allowed)
         )
         return words
 
-    def number(self, ours: str, *, most: float = np.inf) -> Array | None:
+    def number(self, name: str, *, most: float = np.inf) -> Array | None:
         """Return a column of numbers from 0 to `most`, NaN where missing; rows with others are refused."""
-        theirs = self.find(ours)
-        if theirs is None:
+        column = self.find(name)
+        if column is None:
             return None
-        numbers, bad = self._numbers(theirs)
+        numbers, bad = self._numbers(column)
         bad |= ~(np.isnan(numbers) | ((numbers >= 0) & (numbers <= most) & (numbers < np.inf)))
         allowed = "a number, 0 or more" if most == np.inf else f"a number from 0 to {most:g}"
         self.refuse(
             bad,
-            theirs,
+            column,
             "not a number" if most == np.inf else "out of range",
-            find=self._finder(theirs),
+            find=self._finder(column),
             allowed=allowed,
         )
         return numbers
 
-    def whole(self, ours: str) -> pd.Series | None:
+    def whole(self, name: str) -> pd.Series | None:
         """Return a column of whole numbers, 0 or more, NA where missing; rows with others are refused."""
         import pandas as pd
 
-        theirs = self.find(ours)
-        if theirs is None:
+        column = self.find(name)
+        if column is None:
             return None
-        numbers, bad = self._numbers(theirs)
+        numbers, bad = self._numbers(column)
         bad |= ~(np.isnan(numbers) | ((numbers >= 0) & (numbers < 1 << 53) & (numbers == np.floor(numbers))))
-        self.refuse(bad, theirs, "not a whole number", find=self._finder(theirs), allowed="a whole number, 0 or more")
+        self.refuse(bad, column, "not a whole number", find=self._finder(column), allowed="a whole number, 0 or more")
         missing = np.isnan(numbers) | bad
         return pd.Series(pd.arrays.IntegerArray(np.where(missing, 0, numbers).astype(np.int64), missing))
 
-    def flag(self, ours: str) -> pd.Series | None:
+    def flag(self, name: str) -> pd.Series | None:
         """Return a column of truth values, NA where missing; rows with others are refused."""
         import pandas as pd
 
-        theirs = self.find(ours)
-        if theirs is None:
+        column = self.find(name)
+        if column is None:
             return None
-        words = self._text(theirs)
+        words = self._text(column)
         yes = words.isin(_TRUE).to_numpy()
         missing = words.isna().to_numpy()
         bad = ~(yes | missing | words.isin(_FALSE).to_numpy())
-        self.refuse(bad, theirs, "neither true nor false", find=self._finder(theirs), allowed="true, false, or nothing")
+        self.refuse(bad, column, "neither true nor false", find=self._finder(column), allowed="true, false, or nothing")
         return pd.Series(pd.arrays.BooleanArray(yes, missing | bad))
 
-    def times(self, ours: str) -> Times | None:
+    def times(self, name: str) -> Times | None:
         """Return a column of times; rows with others are refused.
 
-        `ours` has no ending. A column `started_at_s` has seconds after the start of the rollout, `started_at` Unix times; both may
+        `name` has no ending. A column `started_at_s` has seconds after the start of the rollout, `started_at` Unix times; both may
         have timestamps instead. Timestamps without an offset are in UTC.
         """
-        theirs, is_unix = self.find(f"{ours}_s"), False
-        if theirs is None:
-            theirs, is_unix = self.find(ours), True
-        if theirs is None:
+        column, is_unix = self.find(f"{name}_s"), False
+        if column is None:
+            column, is_unix = self.find(name), True
+        if column is None:
             return None
         import pyarrow.types as pa_types
 
-        column = self.table.columns[theirs]
-        if pa_types.is_timestamp(column.type) or pa_types.is_date(column.type):
-            return self._instants(theirs, _as_instants(column))
-        numbers, bad = self._numbers(theirs)
-        n_filled = int(self._text(theirs).notna().sum()) if bad.any() else 0
+        cells = self.table.columns[column]
+        if pa_types.is_timestamp(cells.type) or pa_types.is_date(cells.type):
+            return self._instants(column, _as_instants(cells))
+        numbers, bad = self._numbers(column)
+        n_filled = int(self._text(column).notna().sum()) if bad.any() else 0
         if n_filled and bad.sum() * 2 >= n_filled:
-            return self._instants(theirs, self._parse_instants(theirs))
+            return self._instants(column, self._parse_instants(column))
         if is_unix:
-            return self._unix(theirs, numbers, bad)
+            return self._unix(column, numbers, bad)
         allowed = "seconds after the start of the rollout, or timestamps"
-        self.refuse(bad | np.isinf(numbers), theirs, "not a time", find=self._finder(theirs), allowed=allowed)
+        self.refuse(bad | np.isinf(numbers), column, "not a time", find=self._finder(column), allowed=allowed)
         too_large = ~np.isnan(numbers) & (np.abs(numbers) >= _MOST_SECONDS)
-        hint = f"{allowed}; map Unix times to {ours}"
-        self.refuse(too_large, theirs, "too long after the start", find=self._finder(theirs), allowed=hint)
+        hint = f"{allowed}; map Unix times to {name}"
+        self.refuse(too_large, column, "too long after the start", find=self._finder(column), allowed=hint)
         return Times(numbers, None)
 
-    def instants(self, ours: str) -> Array | None:
+    def instants(self, name: str) -> Array | None:
         """Return a column of times in UTC; None if there is no such column, or if it has seconds, whose rows are refused."""
-        times = self.times(ours)
+        times = self.times(name)
         if times is not None and times.seconds is not None:
-            column = self.find(f"{ours}_s") or self.find(ours) or ours
+            column = self.find(f"{name}_s") or self.find(name) or name
             is_known = ~np.isnan(times.seconds)
             self.refuse(is_known, column, "not a timestamp", allowed="timestamps, or Unix times")
         return None if times is None else times.instants
 
-    def _unix(self, theirs: str, numbers: Array, bad: Array) -> Times:
+    def _unix(self, column: str, numbers: Array, bad: Array) -> Times:
         low, high = (np.datetime64(year, "s").astype(np.int64) for year in _YEARS)
         with np.errstate(invalid="ignore"):
             bad |= ~np.isnan(numbers) & ~((numbers >= max(low, _MOST_SECONDS / 10)) & (numbers < high))
         allowed = "seconds since 1970, not milliseconds, or timestamps"
-        self.refuse(bad, theirs, "not a time", find=self._finder(theirs), allowed=allowed)
+        self.refuse(bad, column, "not a time", find=self._finder(column), allowed=allowed)
         whole = np.where(bad | np.isnan(numbers), 0, numbers)
         instants = np.round(whole * 1e6).astype(np.int64).astype("datetime64[us]").astype("datetime64[ns]")
         return Times(None, np.where(bad | np.isnan(numbers), np.datetime64("NaT", "ns"), instants))
 
-    def _instants(self, theirs: str, parsed: pd.Series) -> Times:
+    def _instants(self, column: str, parsed: pd.Series) -> Times:
         import pandas as pd
 
         low, high = (pd.Timestamp(year, tz="UTC") for year in _YEARS)
-        is_missing = self._text(theirs).isna().to_numpy()
+        is_missing = self._text(column).isna().to_numpy()
         good = (parsed.notna() & (parsed >= low) & (parsed < high)).to_numpy()
-        self.refuse(~good & ~is_missing, theirs, "not a time", find=self._finder(theirs), allowed=_INSTANT)
+        self.refuse(~good & ~is_missing, column, "not a time", find=self._finder(column), allowed=_INSTANT)
         return Times(None, parsed.where(good).dt.tz_localize(None).to_numpy("datetime64[ns]"))
 
-    def _parse_instants(self, theirs: str) -> pd.Series:
+    def _parse_instants(self, column: str) -> pd.Series:
         import pandas as pd
 
-        texts = self._text(theirs)
+        texts = self._text(column)
         instants = pd.to_datetime(texts, format="ISO8601", utc=True, errors="coerce")
         are_with = texts.str.contains(_OFFSET, regex=True).fillna(value=False) & instants.notna()
         n_with = int(are_with.sum())
-        self._offsets[theirs] = (int(instants.notna().sum()) - n_with, n_with)
+        self._offsets[column] = (int(instants.notna().sum()) - n_with, n_with)
         return instants
 
-    def _numbers(self, theirs: str) -> tuple[Array, Array]:
+    def _numbers(self, column: str) -> tuple[Array, Array]:
         """Return a column as numbers, and which of its cells are not numbers."""
         import pyarrow as pa
         import pyarrow.compute as pc
         import pyarrow.types as pa_types
 
-        column = self.table.columns[theirs]
-        if pa_types.is_floating(column.type) or pa_types.is_integer(column.type):
-            return np.asarray(column.to_pandas(), dtype=np.float64), np.zeros(len(self), dtype=bool)
-        texts = pc.utf8_trim_whitespace(_as_text(column))
+        cells = self.table.columns[column]
+        if pa_types.is_floating(cells.type) or pa_types.is_integer(cells.type):
+            return np.asarray(cells.to_pandas(), dtype=np.float64), np.zeros(len(self), dtype=bool)
+        texts = pc.utf8_trim_whitespace(_as_text(cells))
         is_number = pc.match_substring_regex(texts, _NUMBER)
         good = pc.if_else(is_number, texts, pa.scalar(None, texts.type))
         # Exact, unlike pandas' conversion.
@@ -326,14 +326,14 @@ class Rows:
         )
         return numbers, ~np.asarray(pc.fill_null(is_number, fill_value=True))
 
-    def _text(self, theirs: str, missing: Sequence[str] = _MISSING) -> pd.Series:
+    def _text(self, column: str, missing: Sequence[str] = _MISSING) -> pd.Series:
         import pandas as pd
 
-        return pd.Series(pd.array(_as_text(self.table.columns[theirs], missing), dtype="str"))
+        return pd.Series(pd.array(_as_text(self.table.columns[column], missing), dtype="str"))
 
-    def _finder(self, theirs: str) -> Callable[[int], object]:
+    def _finder(self, column: str) -> Callable[[int], object]:
         def find(row: int) -> object:
-            cell = self.table.columns[theirs][row].as_py()
+            cell = self.table.columns[column][row].as_py()
             return cell if isinstance(cell, str | int | float | bool | None) else str(cell)
 
         return find

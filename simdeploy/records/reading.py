@@ -67,14 +67,14 @@ def _read_parts(contents: Sequence[Content], names: Mapping[str, str]) -> list[P
 
 
 def _check_mapping(mapping: Mapping[str, str]) -> dict[str, str]:
-    ours = [column for table, columns in COLUMNS.items() if table != "dropped" for column in columns]
-    known = list(dict.fromkeys([*ours, *(name.removesuffix("_s") for name in ours)]))
+    fields = [column for table, columns in COLUMNS.items() if table != "dropped" for column in columns]
+    known = list(dict.fromkeys([*fields, *(name.removesuffix("_s") for name in fields)]))
     problems = []
-    for name, theirs in mapping.items():
+    for name, column in mapping.items():
         if name not in known:
             problems.append(not_among("no such column of records", ("mapping",), name, known))
-        elif not isinstance(theirs, str):
-            problems.append(Problem("not the name of a column", ("mapping", name), found=shorten(theirs)))
+        elif not isinstance(column, str):
+            problems.append(Problem("not the name of a column", ("mapping", name), found=shorten(column)))
     raise_if_any(problems)
     return dict(mapping)
 
@@ -84,7 +84,7 @@ def _check_columns(names: Mapping[str, str], contents: Sequence[Content]) -> Non
         content.table.columns if content.table is not None else prometheus.find_names(content) for content in contents
     )
     columns = sorted({column for names_of_file in columns_of_files for column in names_of_file})
-    missing = [theirs for theirs in names.values() if theirs not in columns]
+    missing = [column for column in names.values() if column not in columns]
     if missing:
         raise InputError([not_among("no file has this column", ("mapping",), name, columns) for name in missing])
 

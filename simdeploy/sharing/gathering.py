@@ -160,9 +160,9 @@ def _read_specs(specs: Any) -> dict[str, Specs]:
     }
 
 
-def _name(computed_under: Mapping[str, Any], scenario: Scenario | None, otherwise: str) -> str:
+def _name(computed_under: Mapping[str, Any], scenario: Scenario | None, default: str) -> str:
     name = computed_under.get("scenario") if scenario is None else scenario.name
-    return ", ".join(map(str, name)) if isinstance(name, list | tuple) else str(name or otherwise)
+    return ", ".join(map(str, name)) if isinstance(name, list | tuple) else str(name or default)
 
 
 def _list_specs(result: Result) -> Iterator[tuple[str, Specs]]:

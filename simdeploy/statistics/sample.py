@@ -84,13 +84,13 @@ class Lump(NamedTuple):
 
     def minus(self, other: Lump, strata: Strata) -> Lump:
         """Return the lump of differences from other cases in the same worlds."""
-        (mine, chances), (theirs, of_others) = self.find_rarer(strata), other.find_rarer(strata)
+        (rarer, chances), (other_rarer, other_chances) = self.find_rarer(strata), other.find_rarer(strata)
         return Lump(
             self.sizes,
             self.happened - other.happened,
             self.rates - other.rates,
-            mine | theirs,
-            np.minimum(chances + of_others, 1.0),
+            rarer | other_rarer,
+            np.minimum(chances + other_chances, 1.0),
         )
 
     def of_cases(self, key: Any) -> Lump:
@@ -166,7 +166,9 @@ class Sample:
 
     def __sub__(self, other: Sample) -> Sample:
         """Return the differences from other cases in the same worlds."""
-        lumps = tuple(mine.minus(theirs, self.strata) for mine, theirs in zip(self.lumps, other.lumps, strict=True))
+        lumps = tuple(
+            lump.minus(other_lump, self.strata) for lump, other_lump in zip(self.lumps, other.lumps, strict=True)
+        )
         n_expected = np.minimum(self.n_expected, other.n_expected)
         return replace(
             self,
@@ -202,8 +204,8 @@ class Sample:
         """Return the same cases in these worlds and in others."""
         first, more = self._with_sizes_of(more), more._with_sizes_of(self)
         lumps = tuple(
-            mine._replace(happened=np.concatenate([mine.happened, others.happened], axis=-1))
-            for mine, others in zip(first.lumps, more.lumps, strict=True)
+            lump._replace(happened=np.concatenate([lump.happened, other_lump.happened], axis=-1))
+            for lump, other_lump in zip(first.lumps, more.lumps, strict=True)
         )
         values = np.concatenate([first.values, more.values], axis=-1)
         n_expected = self.n_expected + more.n_expected
@@ -213,11 +215,11 @@ class Sample:
         """Return these cases and others in the same worlds."""
         first, more = self._with_sizes_of(more), more._with_sizes_of(self)
         lumps = tuple(
-            mine._replace(
-                happened=np.concatenate([mine.happened, others.happened]),
-                rates=np.concatenate([mine.rates, others.rates]),
+            lump._replace(
+                happened=np.concatenate([lump.happened, other_lump.happened]),
+                rates=np.concatenate([lump.rates, other_lump.rates]),
             )
-            for mine, others in zip(first.lumps, more.lumps, strict=True)
+            for lump, other_lump in zip(first.lumps, more.lumps, strict=True)
         )
         values = np.concatenate([first.values, more.values])
         return replace(self, values=values, n_expected=np.append(self.n_expected, more.n_expected), lumps=lumps)
@@ -225,10 +227,10 @@ class Sample:
     def _with_sizes_of(self, other: Sample) -> Sample:
         """Return the sample with the sizes of lumps raised to those of another one, where these are larger."""
         values, lumps = self.values, []
-        for mine, others in zip(self.lumps, other.lumps, strict=True):
-            resized = mine._replace(sizes=np.maximum(mine.sizes, others.sizes))
-            if (resized.sizes != mine.sizes).any():
-                values = values + mine.surprises(self.strata) - resized.surprises(self.strata)
+        for lump, other_lump in zip(self.lumps, other.lumps, strict=True):
+            resized = lump._replace(sizes=np.maximum(lump.sizes, other_lump.sizes))
+            if (resized.sizes != lump.sizes).any():
+                values = values + lump.surprises(self.strata) - resized.surprises(self.strata)
             lumps.append(resized)
         return replace(self, values=values, lumps=tuple(lumps))
 

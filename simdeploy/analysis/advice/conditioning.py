@@ -101,7 +101,7 @@ def condition(
     seed: int,
     engine: str,
     workers: int = 1,  # threads, over which kinds of release are distributed
-    tell: Callable[[int], None] = lambda _: None,  # takes the number of worlds found since the last call
+    report_progress: Callable[[int], None] = lambda _: None,  # takes the number of worlds found since the last call
 ) -> Conditioned:
     """Draw worlds until there are about `replications` in which what was seen happened.
 
@@ -134,7 +134,7 @@ def condition(
         read_seen = read_batches if plan.pacing == "rate" else read_course
         course = read_seen(scenario, plan, seen)
         course.pauses = find_pauses(seen)
-    tell(0)  # the input is valid; from here on it can only turn out to be too improbable
+    report_progress(0)  # the input is valid; from here on it can only turn out to be too improbable
     paused = _with_acts(scenario, seen, plan)
     kinds = [kind for kind in scenario.release if kind.probability]
 
@@ -142,7 +142,7 @@ def condition(
 
     def search_all(seen: Seen) -> list[Search]:
         def search(number: int) -> Search:
-            place, how = (number, len(kinds)), (seed, engine, tell, stop.is_set)
+            place, how = (number, len(kinds)), (seed, engine, report_progress, stop.is_set)
             return Search(paused, seen, plan, course, kinds[number], place, *how, has_laws=not why_tried)
 
         return _map_threads(workers, stop, search, range(len(kinds)))

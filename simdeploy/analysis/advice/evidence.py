@@ -63,7 +63,7 @@ def _read_frame(given: Any) -> pd.DataFrame:
         given = pd.DataFrame(list(given))
     if not isinstance(given, pd.DataFrame):
         raise InputError(Problem("not counts of requests", ("evidence",), found=shorten(given), allowed=_FORMS))
-    frame = given.rename(columns={theirs: ours for theirs, ours in _NAMES.items() if ours not in given})
+    frame = given.rename(columns={column: name for column, name in _NAMES.items() if name not in given})
     if not {"requests", "failed"} <= set(frame.columns):
         raise InputError(Problem("not counts of requests", ("evidence",), allowed=_FORMS))
     return frame

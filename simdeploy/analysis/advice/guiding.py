@@ -261,9 +261,9 @@ def _bound_promotion(rollouts: Rollouts, course: Course) -> Span:
     return Span(following.low - over.high - bake_ns - 2, following.high - over.low - bake_ns)
 
 
-def _convolve(these: np.ndarray, those: np.ndarray) -> np.ndarray:
-    size = these.shape[1] + those.shape[1]
-    product = np.fft.rfft(these, size, axis=1) * np.fft.rfft(those, size, axis=1)
+def _convolve(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    size = first.shape[1] + second.shape[1]
+    product = np.fft.rfft(first, size, axis=1) * np.fft.rfft(second, size, axis=1)
     convolved: np.ndarray = np.maximum(np.fft.irfft(product, size, axis=1), 0.0)
     return convolved
 
@@ -274,9 +274,9 @@ def middles(laws: list[Distribution], n_bins: int = _BINS) -> list[np.ndarray]:
     return [np.asarray(law.quantile((np.arange(n) + 0.5) / n), dtype=float) for law in laws]
 
 
-def _normalise(chances: np.ndarray, otherwise: np.ndarray) -> np.ndarray:
+def _normalise(chances: np.ndarray, default: np.ndarray) -> np.ndarray:
     total = chances.sum(axis=1, keepdims=True)
-    normalised: np.ndarray = np.where(total > 0, chances / np.where(total > 0, total, 1.0), otherwise)
+    normalised: np.ndarray = np.where(total > 0, chances / np.where(total > 0, total, 1.0), default)
     return normalised
 
 

@@ -138,7 +138,7 @@ class Question:
             seed=self._seed,
             engine=self._engine,
             workers=self._workers,
-            tell=self._report_progress,
+            report_progress=self._report_progress,
         )
         self._weighted = Weighted.of(self._conditioned, self._level)
         self._total = len(self._weighted.weights) * n_runs

@@ -85,7 +85,7 @@ class Search:
         place: tuple[int, int],
         seed: int,
         engine: str,
-        tell: Callable[[int], None],
+        report_progress: Callable[[int], None],
         is_stopped: Callable[[], bool],
         *,
         has_laws: bool,
@@ -100,7 +100,7 @@ class Search:
         self._strays: tuple[Strays, ...] = ()
         self._has_laws, table = has_laws, seen.nodes
         self._has_spells = bool(find_spells(scenario))
-        self._report_progress, self._is_stopped = tell, is_stopped
+        self._report_progress, self._is_stopped = report_progress, is_stopped
         self._fewest = FEWEST_EFFECTIVE / place[1]
         if not has_laws:
             most_s = _MOST_TRIED_S / place[1]

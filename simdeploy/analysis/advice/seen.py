@@ -237,7 +237,7 @@ def _choose_policy(
 def _read_status(deployment: Deployment, seen_at: Any) -> _Status:
     status = deployment.status
     fields = {name: getattr(status, name) for name in _FIELDS}
-    fields |= {ours: _parse(getattr(status, theirs)) for theirs, ours in _TIMES.items()}
+    fields |= {field: _parse(getattr(status, name)) for name, field in _TIMES.items()}
     return _Status(
         {name: value for name, value in fields.items() if value is not None},
         _parse(getattr(status, "created_at", None)),
@@ -265,7 +265,7 @@ def _read_revisions(frame: pd.DataFrame) -> list[_Status]:
     statuses = []
     for row in frame.to_dict("records"):
         fields = {name: row[name] for name in _FIELDS if name in row and row[name] == row[name]}
-        fields |= {ours: _to_timestamp(row.get(theirs)) for theirs, ours in _TIMES.items()}
+        fields |= {field: _to_timestamp(row.get(column)) for column, field in _TIMES.items()}
         known = {name: value for name, value in fields.items() if value is not None}
         total = row.get("total_nodes")
         statuses.append(_Status(known, _to_timestamp(row.get("created_at")), _to_timestamp(row["updated_at"]), total))

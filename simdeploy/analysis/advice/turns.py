@@ -77,12 +77,12 @@ class Turns:
 
     def __init__(
         self,
-        over: np.ndarray,  # times of the verdicts of the first nodes, shape (worlds, slots)
+        verdicts_ns: np.ndarray,  # times of the verdicts of the first nodes, shape (worlds, slots)
         first: int,  # place of the next node
         after_ns: np.ndarray,  # the instant after which each node gets its verdict
     ) -> None:
-        self._slots, self._first, self._after_ns = np.sort(over, axis=1), first, after_ns
-        self.begin = over[:, :0]  # turns of the current group, by world and node
+        self._slots, self._first, self._after_ns = np.sort(verdicts_ns, axis=1), first, after_ns
+        self.begin = verdicts_ns[:, :0]  # turns of the current group, by world and node
 
     def follow(self, n_turns: int, are_possible: Callable[[], np.ndarray]) -> Iterator[slice]:
         """Yield the places of each group, until all nodes have had their turn, or no world is possible any more.
@@ -100,6 +100,6 @@ class Turns:
             yield slice(self._first, self._first + n)
             self._first += n
 
-    def end(self, over: np.ndarray) -> None:
+    def end(self, verdicts_ns: np.ndarray) -> None:
         """Set the times of the current group's verdicts, which free their slots."""
-        self._slots = np.sort(np.concatenate([self._slots[:, over.shape[1] :], over], axis=1), axis=1)
+        self._slots = np.sort(np.concatenate([self._slots[:, verdicts_ns.shape[1] :], verdicts_ns], axis=1), axis=1)

@@ -70,17 +70,17 @@ def measure_goodness(
 
 
 def _draw(
-    model: SharedScale, x: np.ndarray, like: Durations, limits: np.ndarray, rng: np.random.Generator
+    model: SharedScale, x: np.ndarray, durations: Durations, limits: np.ndarray, rng: np.random.Generator
 ) -> Durations:
     """Draw durations from a fitted law, watched as the data were."""
-    _, at = np.unique(like.group, return_inverse=True)
+    _, at = np.unique(durations.group, return_inverse=True)
     scales = math.exp(max(x[SPREAD], LEAST_LOG)) * rng.standard_normal(at.max() + 1)
-    quantile = LIFETIMES[model.family].quantile(rng.random(len(like)), math.exp(x[SHAPE]))
+    quantile = LIFETIMES[model.family].quantile(rng.random(len(durations)), math.exp(x[SHAPE]))
     time = np.exp(x[LOCATION] + scales[at]) * np.maximum(quantile, 1e-300)
     # Without a limit, an attempt can't be recognised as hanging.
-    hangs = (rng.random(len(like)) < math.exp(x[HANG])) & np.isfinite(limits)
+    hangs = (rng.random(len(durations)) < math.exp(x[HANG])) & np.isfinite(limits)
     ended = (time <= limits) & ~hangs
-    return Durations(at, np.where(ended, time, limits), np.ones(len(like), int), ended)
+    return Durations(at, np.where(ended, time, limits), np.ones(len(durations), int), ended)
 
 
 def _measure(model: SharedScale, x: np.ndarray, data: Durations) -> tuple[float, np.ndarray, np.ndarray]:

@@ -59,8 +59,8 @@ class Player:
             case "restart":
                 self.time_s = 0.0
 
-    def _go_to(self, times_s: np.ndarray, otherwise: float) -> None:
-        self.time_s = float(times_s[0]) if len(times_s) else otherwise
+    def _go_to(self, times_s: np.ndarray, default: float) -> None:
+        self.time_s = float(times_s[0]) if len(times_s) else default
         self.is_paused = True
 
     @property

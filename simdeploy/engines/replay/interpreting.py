@@ -62,8 +62,8 @@ class Interpreter:
         except InputError as error:
             raise InputError(problem.at(prefix=path) for problem in error.problems) from None
 
-    def read(self, policy: Any, otherwise: RunBy | None = None) -> RunBy:
-        """Return policy and switches; without its own orchestrator a policy has that of `otherwise`, or the default one."""
+    def read(self, policy: Any, fallback: RunBy | None = None) -> RunBy:
+        """Return policy and switches; without its own orchestrator a policy has that of `fallback`, or the default one."""
         with warnings.catch_warnings():
             # Keys without effect in this fleet may have one in another.
             warnings.simplefilter("ignore", SimdeployWarning)
@@ -71,7 +71,7 @@ class Interpreter:
             chosen = scenario.policy(policy)
             orchestrator = chosen.orchestrator
             if orchestrator is None:
-                orchestrator = scenario.orchestrator if otherwise is None else otherwise.orchestrator
+                orchestrator = scenario.orchestrator if fallback is None else fallback.orchestrator
         return RunBy(chosen.policy, orchestrator)
 
     def interval_ns(self, run_by: RunBy | None) -> int:

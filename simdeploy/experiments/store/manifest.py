@@ -154,10 +154,10 @@ def _find_damage(manifest: Mapping[str, Any]) -> list[str]:
     damaged = []
     for name in ("question", "cut"):
         try:
-            is_right = isinstance(hashes, dict) and hash_json(manifest.get(name)) == hashes.get(name)
+            is_intact = isinstance(hashes, dict) and hash_json(manifest.get(name)) == hashes.get(name)
         except (ValueError, RecursionError):  # NaN, or an unpaired surrogate
-            is_right = False
-        if not is_right or (name == "question" and not isinstance(manifest.get(name), dict)):
+            is_intact = False
+        if not is_intact or (name == "question" and not isinstance(manifest.get(name), dict)):
             damaged.append(name)
     if not isinstance(versions, dict) or not all(
         isinstance(text, str) for text in [versions.get("simdeploy"), *versions.values()]
@@ -183,21 +183,21 @@ def check_belongs(folder: Folder, manifest: Manifest, question: Mapping[str, Any
         raise InputError(
             Problem(message, file=file, hint=f"resume with simdeploy {then}; any version can read the folder")
         )
-    there, here = (
+    stored, current = (
         {key: value for key, value in each.items() if key != KNOWN} for each in (manifest["question"], question)
     )
-    differences = list(find_differences(there, here))
+    differences = list(find_differences(stored, current))
     if differences:
         shown = [
-            Problem(f"{_show(there)} in the folder, {_show(here)} now", path=path, file=file)
-            for path, there, here in differences[:_MOST_SHOWN]
+            Problem(f"{_show(stored)} in the folder, {_show(current)} now", path=path, file=file)
+            for path, stored, current in differences[:_MOST_SHOWN]
         ]
         n_more = len(differences) - len(shown)
         more = f" ({n_more} more differences)" if n_more else ""
         raise InputError([Problem(f"this store belongs to another question{more}", file=file), *shown])
 
 
-def find_differences(there: Any, here: Any, path: Path = ()) -> Iterator[tuple[Path, Any, Any]]:
+def find_differences(stored: Any, current: Any, path: Path = ()) -> Iterator[tuple[Path, Any, Any]]:
     """Find where two JSON values differ.
 
     The order of keys matters (it may be that of rows), and so do 1 and 1.0 (a column's type).
@@ -207,16 +207,16 @@ def find_differences(there: Any, here: Any, path: Path = ()) -> Iterator[tuple[P
     >>> list(find_differences({"seed": 0, "vary": [1, 2]}, {"seed": 0, "vary": [1, 3]}))
     [(('vary', 1), 2, 3)]
     """
-    if isinstance(there, dict) and isinstance(here, dict):
-        for key in {**there, **here}:
-            yield from find_differences(there.get(key, _ABSENT), here.get(key, _ABSENT), (*path, key))
-        if list(there) != list(here) and set(there) == set(here):
-            yield path, list(there), list(here)
-    elif isinstance(there, list) and isinstance(here, list):
-        for place, pair in enumerate(zip_longest(there, here, fillvalue=_ABSENT)):
+    if isinstance(stored, dict) and isinstance(current, dict):
+        for key in {**stored, **current}:
+            yield from find_differences(stored.get(key, _ABSENT), current.get(key, _ABSENT), (*path, key))
+        if list(stored) != list(current) and set(stored) == set(current):
+            yield path, list(stored), list(current)
+    elif isinstance(stored, list) and isinstance(current, list):
+        for place, pair in enumerate(zip_longest(stored, current, fillvalue=_ABSENT)):
             yield from find_differences(*pair, (*path, place))
-    elif type(there) is not type(here) or there != here:
-        yield path, there, here
+    elif type(stored) is not type(current) or stored != current:
+        yield path, stored, current
 
 
 def _show(value: Any) -> str:

@@ -55,7 +55,7 @@ def read(contents: Sequence[Content], names: Mapping[str, str]) -> list[Part]:
 
 
 def _read(content: Content, names: Mapping[str, str]) -> Part:
-    quantities = {names.get(ours, ours): ours for ours in _QUANTITIES}
+    quantities = {names.get(name, name): name for name in _QUANTITIES}
     label = names.get("node", "instance")
     windows: dict[tuple[str | None, int], dict[str, Any]] = {}
     dropped: list[Dropped] = []
