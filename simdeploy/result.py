@@ -20,7 +20,7 @@ FORMAT = 1
 
 # Recorded with a table of replications although no rollout depends on them; each analysis reports those it uses.
 OF_ANALYSES = ("costs", "requirements")
-_NOT_TOLD = (*OF_ANALYSES, "release")
+_NOT_REPORTED = (*OF_ANALYSES, "release")
 
 
 def floats(*names: str) -> dict[str, str]:
@@ -213,7 +213,7 @@ def read_computed_under(responses: Any) -> dict[str, Any]:
     >>> read_computed_under(table), read_computed_under(object())
     ({'seed': 3}, {})
     """
-    return {str(name): value for name, value in getattr(responses, "attrs", {}).items() if name not in _NOT_TOLD}
+    return {str(name): value for name, value in getattr(responses, "attrs", {}).items() if name not in _NOT_REPORTED}
 
 
 def list_rows(frame: pd.DataFrame) -> list[dict[Any, Any]]:

@@ -74,13 +74,13 @@ def trace(recording: Recording, grid: Grid) -> np.ndarray:
             failed[revision],
             service.exposed.count_at(times),
             recording.world.n_nodes - service.out_of_service.count_at(times),
-            _in_steps((old + new).error_rate),
-            _in_steps(new.error_rate),
-            _in_steps(shed_fraction),
+            _to_steps((old + new).error_rate),
+            _to_steps(new.error_rate),
+            _to_steps(shed_fraction),
         ],
         dtype=np.int32,
     )
 
 
-def _in_steps(rates: np.ndarray) -> np.ndarray:
+def _to_steps(rates: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(rates), UNKNOWN, np.floor(np.nan_to_num(rates) / STEP + MIDDLE))

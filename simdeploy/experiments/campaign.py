@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from simdeploy.scenario import Scenario
 
 # Sections of a scenario that don't affect rows; the policies to simulate are recorded separately.
-_NO_MATTER = ("description", "policies", *OF_ANALYSES)
+_IRRELEVANT_SECTIONS = ("description", "policies", *OF_ANALYSES)
 
 
 class Campaign:
@@ -265,7 +265,9 @@ def make_question(
         identity = own_identity(base, scenarios[scenario_name])
         policies.setdefault(name, {})[scenario_name] = asked | ({"identity": identity} if identity else {})
     return {
-        "scenario": {name: {key: raw[key] for key in raw if key not in _NO_MATTER} for name, raw in worlds.items()},
+        "scenario": {
+            name: {key: raw[key] for key in raw if key not in _IRRELEVANT_SECTIONS} for name, raw in worlds.items()
+        },
         "policies": policies,
         "vary": dict(zip((lever.name for lever in points.levers), points.asked, strict=True)),
         "design": _describe_design(design, points),

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_FOUND = re.compile(r"(.*) \(found ([^()]*)\)")
+_WARNING_TEXT = re.compile(r"(.*) \(found ([^()]*)\)")
 
 # Replaces the scenario's policies, which are not simulated, while factors are applied.
 _NO_POLICY = {"policies": {"none": {"strategy": "immediate"}}, "requirements": []}
@@ -176,7 +176,7 @@ def _catch_problems(make: Callable[[], T], prefix: Path = ()) -> _Attempt[T]:
 
 def _as_problem(text: str) -> Problem:
     """Convert a warning back to a problem, as far as its text allows."""
-    parts = _FOUND.fullmatch(text)
+    parts = _WARNING_TEXT.fullmatch(text)
     return Problem(text) if parts is None else Problem(parts[1], found=parts[2])
 
 

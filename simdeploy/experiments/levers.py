@@ -25,10 +25,10 @@ Kind = Literal["whole", "number", "duration", "truth", "other"]
 
 FACTOR_PREFIX = "scenario."
 
-_NO_MATTER = ("costs", "requirements")
+_IRRELEVANT_SECTIONS = ("costs", "requirements")
 
 # Sections that don't affect rollouts, and policies, whose keys have no prefix.
-_NO_FACTORS = ("simdeploy", "name", "description", "policies", *_NO_MATTER)
+_NO_FACTORS = ("simdeploy", "name", "description", "policies", *_IRRELEVANT_SECTIONS)
 
 # Keys of a spec that are not settings.
 _NO_LEVERS = ("dialect", "orchestrator")
@@ -151,7 +151,7 @@ class _Catalogue:
         path = name.removeprefix(FACTOR_PREFIX)
         if path.split(".")[0] in _NO_FACTORS:
             hint = "policy keys have no prefix: max_failed_nodes" if path.startswith("policies.") else None
-            if path.split(".")[0] in _NO_MATTER:
+            if path.split(".")[0] in _IRRELEVANT_SECTIONS:
                 hint = "rollouts don't depend on it; change it in the analysis"
             raise InputError(Problem("this key can't be varied", (name,), hint=hint))
         for raw in self.scenarios:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _MOST_ROWS = 200_000  # of a batch
 
-_TOLD_OF_FAILURES = ("case", "replication", "status", "stage", "error")
+_FAILURE_COLUMNS = ("case", "replication", "status", "stage", "error")
 
 
 class Rectangle(NamedTuple):
@@ -142,7 +142,7 @@ class RowsInMemory:
                 here = self.cases.within(span, self.cases.numbers)
                 numbers = range(int(here[0]), int(here[-1]) + 1)
                 replications = range(span.first, span.first + span.n_replications)
-                yield make_rows(self.cases, numbers, replications, [(span, block)], _TOLD_OF_FAILURES).to_pandas()
+                yield make_rows(self.cases, numbers, replications, [(span, block)], _FAILURE_COLUMNS).to_pandas()
 
     @property
     def _replications(self) -> range:
@@ -175,7 +175,7 @@ class Failures(NamedTuple):
 def count_failures(rows: Rows) -> Failures:
     """Count failed replications."""
     number, case, first = 0, -1, ""
-    for batch in rows.failing() if isinstance(rows, RowsInMemory) else rows.batches(_TOLD_OF_FAILURES):
+    for batch in rows.failing() if isinstance(rows, RowsInMemory) else rows.batches(_FAILURE_COLUMNS):
         failed = batch[batch["status"].eq("failed")]
         if len(failed) and not number:
             row = failed.iloc[0]

@@ -31,7 +31,16 @@ _ACTS: dict[str, Act] = {
     "operator: promote": "promote",
     "operator: cancel": "cancel",
 }
-_SAME = ("class", "position", "status", "attempts", "dispatched_at_s", "started_at_s", "resolved_at_s", "heard_at_s")
+_SHARED_COLUMNS = (
+    "class",
+    "position",
+    "status",
+    "attempts",
+    "dispatched_at_s",
+    "started_at_s",
+    "resolved_at_s",
+    "heard_at_s",
+)
 
 
 class Tables(NamedTuple):
@@ -67,7 +76,7 @@ def make_records(
         {
             "rollout": name,
             "node": nodes["name"],
-            **{column: nodes[column] for column in _SAME},
+            **{column: nodes[column] for column in _SHARED_COLUMNS},
             "zone": nodes["zone"].astype("str"),
             "cause": nodes["failed_reason"].map(_CAUSES),
             "watched_until_s": nodes["rollback_started_at_s"].fillna(facts["watched_until_s"]),

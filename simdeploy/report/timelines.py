@@ -23,13 +23,13 @@ NAMES = {
     "shed": "shed requests",
 }
 # The answer is about the first of these that the result has.
-_TOLD = ("failed", "error_rate", "in_service", "error_rate_new", "shed", "exposed", "updated")
+_SUMMARIZED = ("failed", "error_rate", "in_service", "error_rate_new", "shed", "exposed", "updated")
 
 
 def tell(result: Timelines) -> str:
     """Say where one quantity is worst."""
     peaks = result.peaks
-    of = next((name for name in _TOLD if peaks["quantity"].eq(name).any()), None)
+    of = next((name for name in _SUMMARIZED if peaks["quantity"].eq(name).any()), None)
     if of is None:
         return join_answer(["Every replication failed"])
     rows = peaks[peaks["quantity"].eq(of) & peaks["peak"].notna()]

@@ -78,9 +78,9 @@ class Limits:
     def _by_wave(self, counts: Counts) -> str | None:
         failed, size = counts.wave_failed, counts.wave_size
         if self._is_count_crossed(failed, counts.wave.count):
-            return f"{self._says(failed, 'of the wave')} its max_failed_nodes {counts.wave.count}"
+            return f"{self._describe_count(failed, 'of the wave')} its max_failed_nodes {counts.wave.count}"
         if self._is_percent_crossed(failed, size, counts.wave.percent):
-            part = self._says_part(failed, size, "nodes of the wave")
+            part = self._describe_share(failed, size, "nodes of the wave")
             return f"{part} its max_failed_nodes_percent {_number(counts.wave.percent)}"
         return None
 
@@ -88,10 +88,10 @@ class Limits:
         failed, size, limit = counts.zone_failed, counts.zone_size, self.per_zone
         if isinstance(limit, Fraction):
             if self._is_percent_crossed(failed, size, limit):
-                part = self._says_part(failed, size, "nodes of a zone")
+                part = self._describe_share(failed, size, "nodes of a zone")
                 return f"{part} max_failed_nodes_per_zone {_number(limit)}%"
         elif self._is_count_crossed(failed, limit):
-            return f"{self._says(failed, 'of a zone')} max_failed_nodes_per_zone {limit}"
+            return f"{self._describe_count(failed, 'of a zone')} max_failed_nodes_per_zone {limit}"
         return None
 
     def _by_count(self, counts: Counts) -> str | None:
@@ -118,7 +118,7 @@ class Limits:
         of_what = {"fleet": "nodes of the fleet", "resolved": "resolved nodes", "wave": "nodes of the wave"}[
             self.percent_of
         ]
-        return f"{self._says_part(failed, of, of_what)} max_failed_nodes_percent {_number(limit)}"
+        return f"{self._describe_share(failed, of, of_what)} max_failed_nodes_percent {_number(limit)}"
 
     def _is_count_crossed(self, failed: int, limit: int | None) -> bool:
         return limit is not None and failed > 0 and failed >= limit + (0 if self.reaches else 1)
@@ -130,10 +130,10 @@ class Limits:
         have, allowed = failed * 100 * limit.denominator, limit.numerator * of
         return have > allowed or (have == allowed and self.reaches)
 
-    def _says(self, failed: int, where: str) -> str:
+    def _describe_count(self, failed: int, where: str) -> str:
         return f"{failed} failed {'node' if failed == 1 else 'nodes'} {where} {self._verb(failed)}"
 
-    def _says_part(self, failed: int, of: int, of_what: str) -> str:
+    def _describe_share(self, failed: int, of: int, of_what: str) -> str:
         return f"{failed} of {of} {of_what} failed, which {self._verb(1)}"
 
     def _verb(self, failed: int) -> str:

@@ -26,7 +26,7 @@ _REF = "#/components/schemas/"
 # Files allow several forms of a duration, requests only those of the dialect.
 _GO_DURATION = r"^(0|([0-9]{1,5}(\.[0-9]{1,9})?(h|m|s|ms|us|ns)){1,4})?$"
 _LINE = "^[^\\u0000-\\u001f\\u007f-\\u009f\\u00ad\\u061c\\u180e\\u200b\\u200e\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff\\ufff9-\\ufffb\\ufffe\\uffff\U000e0000-\U000e007f]*$"
-_DOES = {
+_SUMMARIES = {
     "pause": "Pause a deployment: nothing more is dispatched.",
     "resume": "Resume a paused deployment.",
     "promote": "Promote the canaries, or the wave that awaits it, once all its nodes are resolved.",
@@ -129,8 +129,8 @@ def _create() -> dict[str, Any]:
 
 def _act(act: str) -> dict[str, Any]:
     if act != "rollback":
-        return _operation(act, _DOES[act], {200: "DeploymentBody"}, 404, 409)
-    operation = _operation(act, _DOES[act], {200: "DeploymentBody"}, 400, 404, 409, 413, 415)
+        return _operation(act, _SUMMARIES[act], {200: "DeploymentBody"}, 404, 409)
+    operation = _operation(act, _SUMMARIES[act], {200: "DeploymentBody"}, 400, 404, 409, 413, 415)
     return operation | {"requestBody": {"required": False, "content": {_JSON: {"schema": _ref("RollbackRequest")}}}}
 
 

@@ -26,7 +26,7 @@ ACTS: tuple[Act, ...] = (*get_args(Action), "rollback")
 MOST_DEPLOYMENTS = 1000
 PATIENCE_S = 5.0
 
-_OWN = ("id", "status")  # keys of a deployment that the service sets
+_SERVICE_KEYS = ("id", "status")  # keys of a deployment that the service sets
 
 
 class UnknownDeployment(LookupError):  # noqa: N818 (describes the request)
@@ -253,7 +253,7 @@ def read_request(body: bytes) -> DeploymentDocument:
     problems = list(_beyond_api(raw))
     if not problems:
         key = next(iter(raw.keys() & set(WRAPPERS)))
-        asked = {name: value for name, value in raw[key].items() if name not in _OWN}
+        asked = {name: value for name, value in raw[key].items() if name not in _SERVICE_KEYS}
         document, problems = read_body({**raw, key: asked}, None)
         if document is not None:
             return document

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from simdeploy.world.release import ReleaseKind
 
 # Columns that show for which rollouts a measure is unknown.
-_TELLING = ("makespan_s", "release", "touched_nodes")
+_SHOW_UNKNOWN = ("makespan_s", "release", "touched_nodes")
 
 
 class Values:
@@ -76,7 +76,7 @@ class Values:
             if missing:
                 hint = "pass the scenario's costs"
                 raise InputError([Problem("no costs", (str(measure),), hint=hint) for measure in missing])
-        telling = [name for name in _TELLING if name not in needed and name in responses.columns]
+        telling = [name for name in _SHOW_UNKNOWN if name not in needed and name in responses.columns]
         # Whether the replications were made under a tilt.
         self.is_weighted = takes_weights and WEIGHT in responses.columns and not is_divided(responses)
         gathered = gather(responses, [*needed, *telling, *((WEIGHT,) if self.is_weighted else ())])

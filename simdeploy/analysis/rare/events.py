@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from simdeploy.experiments.gathering import Batches, Gathered
     from simdeploy.scenario import Scenario
 
-_HOLDS: dict[str, Callable[[Any, float], Any]] = {
+_COMPARE: dict[str, Callable[[Any, float], Any]] = {
     "<": operator.lt,
     "<=": operator.le,
     ">": operator.gt,
@@ -73,5 +73,5 @@ def look_for(event: Event, table: pd.DataFrame | Batches | Gathered, scenario: S
 def _holds(condition: Condition, values: np.ndarray) -> np.ndarray:
     """Return where a condition holds; unknown values count as not."""
     is_event = condition.sign is None or condition.limit is None
-    held: np.ndarray = values == 1 if is_event else _HOLDS[condition.sign or ""](values, condition.limit or 0.0)
+    held: np.ndarray = values == 1 if is_event else _COMPARE[condition.sign or ""](values, condition.limit or 0.0)
     return held

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 _FEWEST_HITS = 5.0
 _FIRST_HIT = 8
 _MOST_ROUNDS = 3
-_WORTH_IT = 1.3
+_LEAST_GAIN = 1.3
 # Largest standard error of the mean weight in a pilot, so that the estimate contains enough of the draws with the most weight.
 _MOST_ERROR = 0.25
 # A tilt that is too strong is weakened in steps, by raising its factors to this power.
-_WEAKER = 0.85
+_WEAKENING_POWER = 0.85
 _MOST_WEAKENINGS = 15
 
 
@@ -87,13 +87,13 @@ class _Ladder:
             before = best
             for name in names:
                 rung = self._search_factor(self._without(best, name), name)
-                if rung.score > _WORTH_IT * best.score or (best.score == 0 and rung.n_hits > best.n_hits):
+                if rung.score > _LEAST_GAIN * best.score or (best.score == 0 and rung.n_hits > best.n_hits):
                     best = rung
             if best is before:
                 break
         for name in best.tilt.factors:
             less = self._without(best, name)
-            if less.score > best.score / _WORTH_IT:
+            if less.score > best.score / _LEAST_GAIN:
                 best = less
         # Once more, in smaller steps.
         for name in best.tilt.factors:
@@ -107,7 +107,7 @@ class _Ladder:
         for _ in range(_MOST_WEAKENINGS):
             if rung.is_complete:
                 return rung
-            rung = self._try_factors({name: factor**_WEAKER for name, factor in rung.tilt.factors.items()})
+            rung = self._try_factors({name: factor**_WEAKENING_POWER for name, factor in rung.tilt.factors.items()})
         return self._try_factors({})
 
     def _search_factor(self, start: Rung, name: str) -> Rung:

@@ -31,7 +31,7 @@ FORMAT = 1
 _ENDING = ".json"
 _DIGITS = 12
 # Fields of an answer that are used.
-_READ = {"kinds": ("defective", "prior", "posterior"), "forecast": ("measure", "quantile", "estimate")}
+_FIELDS_USED = {"kinds": ("defective", "prior", "posterior"), "forecast": ("measure", "quantile", "estimate")}
 _MOST_BYTES = 100_000_000
 
 
@@ -120,7 +120,7 @@ def _read_entry(file: Path) -> Entry:
     if not isinstance(version, int) or version > FORMAT:
         raise InputError(Problem(f"written by a newer version of simdeploy ({shorten(content.get('simdeploy'))})"))
     answer = content["answer"]
-    for name, columns in _READ.items():
+    for name, columns in _FIELDS_USED.items():
         for row in answer[name]:
             for column in columns:
                 row[column]

@@ -32,7 +32,7 @@ _FEWEST_OF_EACH = 10
 _HORIZONS_S = (0.0, 600.0, 3600.0, math.inf)
 _COVERED, _LEVELS = 0.95, (0.025, 0.5, 0.975)
 # A forecast accounts for cancellations if it gives them at least this probability.
-_KNOWN = 0.005
+_LEAST_CANCEL_PROBABILITY = 0.005
 _EVENTS = {"defective": ("defective", "was_defective", "before"), "completed": ("completed", "has_completed", None)}
 
 
@@ -192,7 +192,7 @@ def _choose_use(entry: Entry, outcome: Outcome, canceled: float) -> str:
         return "no outcome"
     if entry.answer["state"] in TERMINAL_STATES:
         return "over"
-    return "canceled" if outcome.state == "canceled" and not canceled >= _KNOWN else "scored"
+    return "canceled" if outcome.state == "canceled" and not canceled >= _LEAST_CANCEL_PROBABILITY else "scored"
 
 
 def _number(value: Any) -> float:

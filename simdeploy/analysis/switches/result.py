@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Verdict = Literal["holds", "holds, uncertain", "may change", "changes", "unknown", "impossible"]
 
-_FOUND = {
+_ESTIMATE_COLUMNS = {
     "is_possible": "bool",
     "choice": "str",
     "holds": "boolean",
@@ -30,7 +30,7 @@ _FOUND = {
 VALUE = {
     "switch": "str",
     "value": "str",
-    **_FOUND,
+    **_ESTIMATE_COLUMNS,
     **interval_columns("effect"),
     "has_effect": "boolean",
     "reason": "str",
@@ -41,7 +41,7 @@ PAIR = {
     "value": "str",
     "other_switch": "str",
     "other_value": "str",
-    **_FOUND,
+    **_ESTIMATE_COLUMNS,
     **interval_columns("interaction"),
     "p_value": "float64",
     "flips_together": "boolean",

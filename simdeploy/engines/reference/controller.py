@@ -163,7 +163,7 @@ class Controller:
         if self._judges and self._is_at_rest:
             for judge in self._judges:
                 judge.end()
-        if self._rollback.is_asked_for:
+        if self._rollback.is_requested:
             self._rollback.act()
 
     @property

@@ -103,16 +103,16 @@ class Course:
             return
         touched = self._dispatcher.touched
         if undo or (state != "completed" and not touched):
-            self._rollback.ask(touched)
+            self._rollback.request(touched)
         elif not self._site.by_hand and (state != "completed" or self._escaped):
             detection_ns = self._site.world.escape_detection_ns
-            Countdown(self._site.env, detection_ns, lambda: self._rollback.ask(touched), frozen=False)
+            Countdown(self._site.env, detection_ns, lambda: self._rollback.request(touched), frozen=False)
 
     def roll_back(self, reason: str) -> None:
         """Roll back the touched nodes, whatever the policy says; cancel the deployment first if it is not over."""
         if self.is_over:
             self.say(reason)
-            self._rollback.ask(self._dispatcher.touched)
+            self._rollback.request(self._dispatcher.touched)
         else:
             self.end("canceled", reason, undo=True)
 
@@ -120,7 +120,7 @@ class Course:
         """Say why a rollback isn't possible; None if it is."""
         if not self._site.type.undone:
             return f"a deployment of type {self._site.type_name} can't be rolled back"
-        if self._rollback.is_asked_for:
+        if self._rollback.is_requested:
             return "the deployment is already rolled back"
         if not self._dispatcher.touched:
             return "no node was touched"

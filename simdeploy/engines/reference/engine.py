@@ -109,7 +109,7 @@ def run_reference(
     return replace(recording, weight=weight)
 
 
-class Cast:
+class NodeFactory:
     """Factory of the nodes of a run, and of the prober that looks at them."""
 
     def make_node(self, site: Site, listeners: Listeners, number: int) -> Node:
@@ -134,13 +134,13 @@ class Run:
         *,
         zones: int,  # of the fleet
         calendar: Calendar | None = None,  # when nodes may be dispatched; default: always
-        cast: Cast | None = None,  # nodes and prober that don't draw from the world
+        factory: NodeFactory | None = None,  # nodes and prober that don't draw from the world
         change: tuple[int, Policy] | None = None,  # another policy, and when it replaces the first one
         # Whether a user acts at any time, by `act`. Then the scenario's operator doesn't act, and nobody undoes a stop or an
         # escape later.
         by_hand: bool = False,
     ) -> None:
-        cast = cast or Cast()
+        factory = factory or NodeFactory()
 
         def read_terms(policy: Policy, before: Plan | None = None, n_opened: int = 0) -> Terms:
             plan = plan_waves(policy, orchestrator, world.n_nodes, zones)
@@ -153,9 +153,9 @@ class Run:
         gate = None if TYPES[type_name].leaves else read_gate(policy, orchestrator)
         waves_are_judged = gate is not None and not gate.watches_running
         site = Site(world, terms, orchestrator, type_name, waves_are_judged=waves_are_judged, by_hand=by_hand)
-        site.prober = cast.make_prober(site)
+        site.prober = factory.make_prober(site)
         listeners = Listeners()
-        nodes = [cast.make_node(site, listeners, number) for number in range(world.n_nodes)]
+        nodes = [factory.make_node(site, listeners, number) for number in range(world.n_nodes)]
         line = Line(site)
         rollback = Rollback(site, line)
         wave_gates = WaveGates(site, gate, terms.plan.watches) if gate is not None and waves_are_judged else None

@@ -65,29 +65,29 @@ class Prober:
         self._nodes_count = nodes_count
         self._interval_ns = rule.interval_ns
         # By class, if all windows have the same requests: their number, most failures of a healthy window, and shed fraction.
-        self._same: list[tuple[int, int, float] | None] = []
+        self._fixed_requests: list[tuple[int, int, float] | None] = []
         for behaviour in world.behaviours:
             requests = rule.requests_per_window(behaviour.requests_per_second)
             varies = world.service is not None or behaviour.traffic is not None
-            self._same.append(None if varies else (requests, rule.allowed_failures(requests), 0.0))
+            self._fixed_requests.append(None if varies else (requests, rule.allowed_failures(requests), 0.0))
         self._rates = [float(behaviour.requests_per_second) for behaviour in world.behaviours]
         self._degraded = [b.flapping.error_rate if b.flapping else None for b in world.behaviours]
-        self._allows = cache(rule.allowed_failures)
+        self._allowed_failures = cache(rule.allowed_failures)
         # By class: whether hardly any windows of different nodes have the same requests and error rate.
         self._differ = [
             same is None or not isinstance(b.error_rate, Constant)
-            for same, b in zip(self._same, world.behaviours, strict=True)
+            for same, b in zip(self._fixed_requests, world.behaviours, strict=True)
         ]
         # By class: whether requests and error rate are the same in all windows of a node; and the cdf of failed requests, if
         # it is the same for all nodes.
         release_adds = world.release is not None and world.release.error_rate > 0
         self._never_changes = [
             same is not None and not (release_adds or b.flapping or b.crash or b.zone_outage or b.down)
-            for same, b in zip(self._same, world.behaviours, strict=True)
+            for same, b in zip(self._fixed_requests, world.behaviours, strict=True)
         ]
         self._tables = [
             find_table(same[0], b.error_rate.value) if same is not None and isinstance(b.error_rate, Constant) else None
-            for same, b in zip(self._same, world.behaviours, strict=True)
+            for same, b in zip(self._fixed_requests, world.behaviours, strict=True)
         ]
         self._can_always_look_ahead = world.service is None and not any(b.crash for b in world.behaviours)
         self._first_windows: Blocks[Span] = Blocks(world.n_nodes)
@@ -131,7 +131,7 @@ class Prober:
     def _see(self, number: int, fate: NodeFate, window: int, start: int, end: int) -> View:
         """Return requests and failed requests of a window, whether the node was up, and whether the window is healthy."""
         world = self._world
-        requests, allowed, shed = self._meets(number, start, end)
+        requests, allowed, shed = self._find_requests(number, start, end)
         failed = 0
         if requests:
             level = self._level(number, fate, start, end, shed)
@@ -155,7 +155,7 @@ class Prober:
         """Tell whether a node is up, with its usual error rate, from `start` to `end`."""
         of_class = self._world.class_numbers[number]
         return self._never_changes[of_class] or (
-            self._same[of_class] is not None
+            self._fixed_requests[of_class] is not None
             and not self._world.added_level(number)
             and self._world.is_quiet(number, start, end)
         )
@@ -163,7 +163,7 @@ class Prober:
     def _see_alike(self, number: int, first: int, n: int, *, is_usual: bool) -> Span:
         """Judge n windows with the same requests and error rate at once; `is_usual`: most nodes have such windows."""
         world = self._world
-        requests, allowed, _ = self._meets(number, 0, 0)  # as any other window
+        requests, allowed, _ = self._find_requests(number, 0, 0)  # as any other window
         uniforms = world.window_uniforms(number, first, n, is_usual=is_usual)
         once = self._differ[world.class_numbers[number]]
         failed = failed_requests_of(requests, world.baseline[number], uniforms, once=once)
@@ -173,7 +173,7 @@ class Prober:
         """Judge the first n windows of many nodes at once, if their class has a table."""
         world, windows = self._world, np.zeros((len(nodes), n), WINDOW)
         uniforms, classes = world.first_window_uniforms(nodes, n), world.class_of[nodes]
-        for number, (same, table) in enumerate(zip(self._same, self._tables, strict=True)):
+        for number, (same, table) in enumerate(zip(self._fixed_requests, self._tables, strict=True)):
             if same is None or table is None:
                 continue
             requests, allowed, _ = same
@@ -194,14 +194,14 @@ class Prober:
         world = self._world
         if not world.was_up(number, start, end):
             return None
-        _, _, shed = self._meets(number, start, end)
+        _, _, shed = self._find_requests(number, start, end)
         failed = 0
         if requests:
             u = world.draws.draw(Stream.OLD_WINDOW, number, end // self._interval_ns % WORD_LIMIT)
             failed = failed_requests(
                 requests, self._level(number, fate, start, end, shed), u, once=self._differ[world.class_numbers[number]]
             )
-        healthy = failed <= self._allows(requests)
+        healthy = failed <= self._allowed_failures(requests)
         place = self._compared.add(end, number, requests, failed, healthy=healthy, up=True, counted=False)
         return Seen(requests, failed, True, healthy, place)
 
@@ -210,7 +210,7 @@ class Prober:
         world = self._world
         if not world.was_up(number, start, end):
             return 0, 0
-        requests, allowed, shed = self._meets(number, start, end)
+        requests, allowed, shed = self._find_requests(number, start, end)
         failed = 0
         if requests:
             u = world.draws.draw(Stream.WATCHED_WINDOW, number, look)
@@ -221,10 +221,10 @@ class Prober:
         fate.windows += 1
         return requests, failed
 
-    def _meets(self, number: int, start: int, end: int) -> tuple[int, int, float]:
+    def _find_requests(self, number: int, start: int, end: int) -> tuple[int, int, float]:
         """Return the requests of a window, the most failures of a healthy one, and the fraction that is shed."""
         of_class = self._world.class_numbers[number]
-        same = self._same[of_class]
+        same = self._fixed_requests[of_class]
         if same is not None:
             return same
         if self._load is None:
@@ -232,7 +232,7 @@ class Prober:
         else:
             seconds, shed = self._load.over(number, start, end)
         requests = count_requests(self._rates[of_class], seconds)
-        return requests, self._allows(requests), shed
+        return requests, self._allowed_failures(requests), shed
 
     def _level(self, number: int, fate: NodeFate, start: int, end: int, shed: float) -> float:
         """Return the expected fraction of failed requests in a window: failures of the node, and shed requests."""

@@ -21,8 +21,8 @@ class Rollback:
         self._site = site
         self._line = line
         self._may_send_ns: int | None = 0  # when the next wave may be sent; None while a wave rolls back
-        self._asked_for: Sequence[Node] = ()
-        self.is_asked_for = False  # whether a rollback was requested
+        self._nodes_to_roll_back: Sequence[Node] = ()
+        self.is_requested = False  # whether a rollback was requested
         self._waves = 0
         self._numbers: frozenset[int] = frozenset()
         self._in_wave: set[int] = set()
@@ -41,10 +41,10 @@ class Rollback:
         """When service was restored; None if a node's rollback failed, or nothing was rolled back."""
         return None if self._any_failed else self.ended_ns
 
-    def ask(self, touched: Sequence[Node]) -> None:
+    def request(self, touched: Sequence[Node]) -> None:
         """Request the rollback of all touched nodes, from this instant on."""
-        self._asked_for = touched
-        self.is_asked_for = True
+        self._nodes_to_roll_back = touched
+        self.is_requested = True
         self._site.ring()
 
     def record_rollback_start(self) -> None:
@@ -61,7 +61,7 @@ class Rollback:
             self._returned += not failed
             self._failed += failed
             self._last_return_ns = self._site.env.now
-        if self.is_asked_for:
+        if self.is_requested:
             self._site.ring()
 
     def act(self) -> None:
@@ -71,7 +71,7 @@ class Rollback:
             return
         if self._waves == 0:
             # Nodes that roll back by themselves are not rolled back again, but service isn't restored before they are.
-            self.nodes = [node for node in self._asked_for if node.fate.back_from_ns is None]
+            self.nodes = [node for node in self._nodes_to_roll_back if node.fate.back_from_ns is None]
             self._numbers = frozenset(node.number for node in self.nodes)
             self.history = History(total_nodes=len(self.nodes)) if self.nodes else None
         while self._sent < len(self.nodes) and not self._in_wave:

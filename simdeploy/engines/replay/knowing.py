@@ -132,7 +132,7 @@ def _know_node(
     seen = max((watched if watched is not None else -1) - dispatched, -1)
     repeats_only = rule is not None and rule.retries > 0
     if started is not None:
-        of_node = None if windows is None else _in_a_row(windows, started, resolved, interval_ns)
+        of_node = None if windows is None else _find_consecutive(windows, started, resolved, interval_ns)
         begins = started - dispatched
         if of_node is not None:
             seen = max(seen, begins + len(of_node) * interval_ns)
@@ -169,7 +169,9 @@ def _know_node(
     return KnownNode(dispatched, "silent", seen, has_failed=True, outages=outages)
 
 
-def _in_a_row(windows: list[Row], started: int, resolved: int | None, interval_ns: int) -> tuple[SeenWindow, ...]:
+def _find_consecutive(
+    windows: list[Row], started: int, resolved: int | None, interval_ns: int
+) -> tuple[SeenWindow, ...]:
     """Return the consecutive windows from the start to the verdict."""
     seen: list[SeenWindow] = []
     for row in windows:

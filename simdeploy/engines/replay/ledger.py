@@ -26,12 +26,12 @@ class Ledger:
         self.unknown_ns: int | None = None  # the first instant that depends on something unknown
         self.asks_people = False  # whether the unknown includes acts of people
 
-    def meet(self, *, people: bool = False) -> None:
+    def record_unknown(self, *, people: bool = False) -> None:
         """Record that something is unknown now, unless the rollout has ended."""
         if not self.site.is_over:
-            self.meet_at(self.site.env.now, people=people)
+            self.record_unknown_at(self.site.env.now, people=people)
 
-    def meet_at(self, t: int, *, people: bool = False) -> None:
+    def record_unknown_at(self, t: int, *, people: bool = False) -> None:
         """Record that something was unknown at a time."""
         self.unknown_ns = t if self.unknown_ns is None else min(self.unknown_ns, t)
         self.asks_people |= people

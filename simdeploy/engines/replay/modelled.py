@@ -47,7 +47,7 @@ class ModelledNode(ReplayedNode):
         known, is_first = self._known, self._tries == 1
         if is_first and known.start != "silent" and not known.is_repeated_only:
             return (yield from self._start_as_recorded(deadline))
-        self._ledger.meet()
+        self._ledger.record_unknown()
         first = self._find_silence(known.start_ns) if is_first else 0
         if first is None:
             return (yield from self._hang(0, deadline))
@@ -74,7 +74,7 @@ class ModelledNode(ReplayedNode):
         try:
             return (yield from super()._validate(deadline))
         except UnknownFateError:
-            self._ledger.meet()
+            self._ledger.record_unknown()
         if self._known.has_failed:
             return "unhealthy"
         return (yield from self._go_on_healthy())
@@ -99,7 +99,7 @@ class ModelledProber(ReplayedProber):
         try:
             return super().look_at(number, fate, start, end)
         except UnknownFateError:
-            self._ledger.meet()
+            self._ledger.record_unknown()
             return Prober.look_at(self, number, fate, start, end)
 
     def look_at_old(self, number: int, fate: NodeFate, start: int, end: int, requests: int) -> Seen | None:
@@ -107,7 +107,7 @@ class ModelledProber(ReplayedProber):
         seen = self._known.old_windows.get((number, end))
         if (seen is not None and seen.requests == requests) or self._is_as_recorded():
             return super().look_at_old(number, fate, start, end, requests)
-        self._ledger.meet()
+        self._ledger.record_unknown()
         return Prober.look_at_old(self, number, fate, start, end, requests)
 
     def look_at_running(self, number: int, fate: NodeFate, start: int, end: int, look: int) -> tuple[int, int]:
@@ -115,5 +115,5 @@ class ModelledProber(ReplayedProber):
         is_seen = (number, end - (fate.dispatched_ns or 0)) in self._known.running_windows
         if is_seen or self._is_as_recorded():
             return super().look_at_running(number, fate, start, end, look)
-        self._ledger.meet()
+        self._ledger.record_unknown()
         return Prober.look_at_running(self, number, fate, start, end, look)

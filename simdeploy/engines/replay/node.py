@@ -67,7 +67,7 @@ class ReplayedNode(Node):
         try:
             yield from self._repeat() if known.is_repeated_only else super()._update()
         except UnknownFateError:
-            self._ledger.meet()
+            self._ledger.record_unknown()
             yield from self._go_on_unknown()
 
     def _go_on_unknown(self) -> Process:

@@ -48,7 +48,7 @@ class ReplayedProber(Prober):
         seen = SeenWindow(
             sum(part.requests for part in parts), sum(part.failed for part in parts), all(part.up for part in parts)
         )
-        healthy = seen.failed <= self._allows(seen.requests) and seen.up
+        healthy = seen.failed <= self._allowed_failures(seen.requests) and seen.up
         place = self._windows.add(
             end, number, seen.requests, seen.failed, healthy=healthy, up=seen.up, counted=self._is_counted
         )
@@ -60,9 +60,9 @@ class ReplayedProber(Prober):
         seen = self._known.old_windows.get((number, end))
         if seen is None or seen.requests != requests:
             if not self._is_as_recorded():
-                self._ledger.meet()
+                self._ledger.record_unknown()
             return None
-        healthy = seen.failed <= self._allows(requests)
+        healthy = seen.failed <= self._allowed_failures(requests)
         place = self._compared.add(end, number, requests, seen.failed, healthy=healthy, up=True, counted=False)
         return Seen(requests, seen.failed, True, healthy, place)
 
@@ -72,14 +72,14 @@ class ReplayedProber(Prober):
         seen = self._known.running_windows.get((number, after))
         if seen is None:
             if not self._is_as_recorded():
-                self._ledger.meet()
+                self._ledger.record_unknown()
             return 0, 0
         self._windows.add(
             end,
             number,
             seen.requests,
             seen.failed,
-            healthy=seen.failed <= self._allows(seen.requests),
+            healthy=seen.failed <= self._allowed_failures(seen.requests),
             up=True,
             counted=True,
         )

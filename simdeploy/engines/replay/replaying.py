@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from simpy.core import StopSimulation
 
-from simdeploy.engines.reference.engine import Cast, Run, collector_paused
+from simdeploy.engines.reference.engine import NodeFactory, Run, collector_paused
 from simdeploy.engines.replay.ledger import Filler, Ledger
 from simdeploy.engines.replay.model import Model
 from simdeploy.engines.replay.modelled import ModelledNode, ModelledProber
@@ -62,28 +62,35 @@ def replay(
     acts = known.acts if is_same else tuple(act for act in known.acts if act.do != "promote")
     operator = Operator(_NOTHING, 0.0, 0.0, _NOTHING, acts)
     if model is None:
-        world = _RecordedWorld(known, ledger, _bare_model(known, operator), is_same=is_same)
+        world = _RecordedWorld(known, ledger, _make_constant_model(known, operator), is_same=is_same)
     else:
         world = _ModelledWorld(known, ledger, model, is_same=is_same)
         if known.promote_after_ns is None:
             operator = replace(model.operator, script=acts, change_windows=())
-    cast = _Recorded(known, policy, orchestrator, ledger)
-    world.nodes = cast.nodes
+    factory = _RecordedFactory(known, policy, orchestrator, ledger)
+    world.nodes = factory.nodes
     with collector_paused():
         recording = Run(
-            world, policy, orchestrator, operator, known.type_name, zones=known.zones, calendar=calendar, cast=cast
+            world,
+            policy,
+            orchestrator,
+            operator,
+            known.type_name,
+            zones=known.zones,
+            calendar=calendar,
+            factory=factory,
         ).finish()
 
     first_moved = _find_first_move(known, recording)
     over = recording.makespan_ns
     for t in (*(act.at_ns for act in acts), *world.doubts_ns):
         if first_moved is not None and first_moved < t and (over is None or t <= over):
-            ledger.meet_at(t, people=True)
+            ledger.record_unknown_at(t, people=True)
     turns = {t for node in known.nodes for t in (node.dispatched_ns, node.down_at_turn_ns)}
     for act in acts:
         # The record doesn't state whether the act or the turn came first at that instant.
         if act.do in ("pause", "cancel") and act.at_ns in turns:
-            ledger.meet_at(act.at_ns, people=True)
+            ledger.record_unknown_at(act.at_ns, people=True)
     return Replay(recording, ledger.unknown_ns, ledger.asks_people)
 
 
@@ -111,7 +118,7 @@ def find_longest_move(known: KnownRollout, recording: Recording, until_ns: int |
     )
 
 
-class _Recorded(Cast):
+class _RecordedFactory(NodeFactory):
     """Makes nodes and a prober that repeat the record."""
 
     def __init__(self, known: KnownRollout, policy: Policy, orchestrator: Orchestrator, ledger: Ledger) -> None:
@@ -164,7 +171,7 @@ class _Recorded(Cast):
         return prober
 
 
-def _bare_model(known: KnownRollout, operator: Operator) -> Model:
+def _make_constant_model(known: KnownRollout, operator: Operator) -> Model:
     """Return a model without any random behaviour."""
     behaviour = Behaviour(
         requests_per_second=Fraction(0),
@@ -231,7 +238,7 @@ class _RecordedWorld(World):
 
     def _ask_people(self) -> int:
         """End the run: without people's decision, nothing is known from now on."""
-        self._ledger.meet(people=True)
+        self._ledger.record_unknown(people=True)
         raise StopSimulation(None)
 
     def is_down(self, node: int, t: int) -> bool:
@@ -254,6 +261,6 @@ class _ModelledWorld(_RecordedWorld):
 
     def _ask_people(self) -> int:
         """Return how long people take: as recorded, otherwise as the model has drawn."""
-        self._ledger.meet(people=True)
+        self._ledger.record_unknown(people=True)
         known = self._known.promote_after_ns
         return self._drawn_promote_after_ns if known is None else known

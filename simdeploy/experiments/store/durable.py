@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from simdeploy.errors import SimdeployError
 
-_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
+_DISK_FULL_ERRORS = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 _BINARY = getattr(os, "O_BINARY", 0)  # otherwise Windows changes line ends
 
 # Don't follow links out of the folder, or wait for the other end of a named pipe.
@@ -47,7 +47,7 @@ def explained(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         reason = error.strerror or str(error)
-        is_full = error.errno in _FULL
+        is_full = error.errno in _DISK_FULL_ERRORS
         cause = f"the disk is full ({reason})" if is_full else f"can't be written to ({reason})"
         remedy = "free some space" if is_full else "fix that"
         raise StoreError(

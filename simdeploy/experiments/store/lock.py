@@ -12,7 +12,7 @@ from pathlib import Path
 
 from simdeploy.experiments.store.durable import StoreError, open_descriptor, write_all
 
-_HELD = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK)
+_LOCKED_ERRORS = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK)
 _UNKNOWN = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 _BEHIND = 1 << 30  # the byte to lock on Windows, where locked bytes can't be read
 
@@ -70,7 +70,7 @@ def _lock(descriptor: int) -> bool:
 
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        if error.errno in _HELD:
+        if error.errno in _LOCKED_ERRORS:
             raise _HeldError from error
         if error.errno in _UNKNOWN:
             return False
