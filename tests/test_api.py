@@ -716,7 +716,7 @@ def test_types_are_frozen_hashable_and_picklable() -> None:
 
 def test_a_spec_is_never_guessed_from_a_dict() -> None:
     """A deployment accepts only a spec object. [contract]"""
-    with pytest.raises(ValidationError):
+    with pytest.raises(ValidationError, match="instance of DeploymentSpec"):
         Deployment(spec=ROLLING)
 
 
@@ -769,7 +769,7 @@ def test_times_are_exact_to_the_nanosecond(wall: datetime, ns: int) -> None:
 
 @pytest.mark.parametrize("epoch_ns", [1 << 70, -(1 << 70), 253_402_300_800 * 10**9])
 def test_no_time_beyond_the_year_9999(epoch_ns: int) -> None:
-    """An instant that RFC 3339 can't express is an input error. [contract]"""
+    """An instant that RFC 3339 can't express is an error that names the last possible year. [contract]"""
     with pytest.raises(SimulationError, match="9999"):
         format_time(epoch_ns)
 

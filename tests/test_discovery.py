@@ -41,7 +41,7 @@ VARY = {"fleet.update_duration": ("30s", "90s"), "min_healthy_time": [10, 20, 30
 
 
 def test_the_planted_box():
-    """A box among four factors is found with its factors and limits, and contains exactly the broken worlds. [oracle]"""
+    """A box among four factors is found with its factors and limits, and contains nearly all broken worlds and no others. [oracle]"""
     points = worlds(800, 1)
     result = find_boxes(points, (points["a"] > 0.6) & points["c"].between(0.2, 0.7))
     (row,) = result.boxes.to_dict("records")
@@ -71,7 +71,7 @@ def test_the_planted_box_in_noise():
 
 @pytest.mark.parametrize("share_broken", [0.05, 0.3])
 def test_nothing_in_noise(share_broken):
-    """If breaking is unrelated to the factors, of whatever kind, a box is found in at most 5 % of all cases. [oracle]"""
+    """If breaking is unrelated to the factors, of whatever kind, a box is found in at most 5 % of 120 cases, plus four standard errors. [oracle]"""
     n, found = 120, 0
     for seed in range(n):
         rng = np.random.default_rng([seed, 1])
@@ -84,7 +84,7 @@ def test_nothing_in_noise(share_broken):
 
 
 def test_how_often_intervals_cover():
-    """The intervals of density and coverage contain the true values in at least 95 of 100 cases. [oracle]"""
+    """The intervals of density and coverage contain the true values in at least 95 % of 100 cases, less four standard errors. [oracle]"""
     n, covered = 100, {"density": 0, "coverage": 0}
     for seed in range(n):
         rng = np.random.default_rng([seed, 1])
@@ -189,11 +189,9 @@ def test_paths(values, words):
         counted = share(after, columns, is_broken)
         assert (counted.n, counted.broken) == (inner.sum(), (inner & is_broken).sum())
     _, box = choose(path, columns, is_broken)
-    best = max(share(one, columns, is_broken).balance for one in path)
     if box.limits:
         # Dropping a limit may cost a little, but the box stays at least as good as the whole space.
         assert share(box, columns, is_broken).balance >= share(Box(), columns, is_broken).balance
-    assert best >= share(path[0], columns, is_broken).balance
 
 
 @given(values=st.lists(st.integers(0, 20), min_size=1, max_size=60), fraction=st.floats(0.01, 0.5))
@@ -483,7 +481,7 @@ def test_limits_have_the_digits_of_the_answer():
 
 
 def test_broken_worlds_look_different():
-    """They have their own lightness and mark; worlds outside undrawn limits are faint, and the title names these. [contract]"""
+    """Broken worlds have their own lightness and mark; worlds outside undrawn limits are faint, and the title names these. [contract]"""
     rng = np.random.default_rng(0)
     points = pd.DataFrame({"x": rng.random(1200), "y": rng.random(1200), "n": rng.integers(0, 10, 1200)})
     result = find_boxes(points, (points["x"] > 0.5) & (points["y"] < 0.5) & (points["n"] > 5))
@@ -520,7 +518,7 @@ def test_columns():
         ({"requirements": None}, "requirements: no requirement"),
         ({"requirements": "escaped given defective <= 1%"}, "the scenario has no defective release"),
         ({"points": 10}, "points: invalid number of worlds (found 10); allowed: 40 to 1,000,000 (half are held out)"),
-        ({"vary": {"fleet.start_failure": Range(0.1, 2)}}, "start_failure"),
+        ({"vary": {"fleet.start_failure": Range(0.1, 2)}}, "start_failure: too large"),
     ],
 )
 def test_refusals(arguments, message):

@@ -79,34 +79,32 @@ def at(explorer, policy="waves", **values):
         ({"policy": 1}, "policy: not a name (found 1)"),
         ({"policy": "waves", "value": {}}, "did you mean 'values'?"),
         ({"policy": "waves", "values": [1]}, "not values"),
-        ({"policy": "waves", "values": {"a": {}}}, "a: not a value"),
-        ({"policy": "waves", "values": {"a": float("nan")}}, "a: not a value"),
-        ({"policy": "waves", "values": {"a": "x" * 300}}, "a: not a value"),
+        ({"policy": "waves", "values": {"a": {}}}, "'a': not a value"),
+        ({"policy": "waves", "values": {"a": float("nan")}}, "'a': not a value"),
+        ({"policy": "waves", "values": {"a": "x" * 300}}, "'a': not a value"),
         ({"policy": "waves", "values": {"a" * 300: 1}}, "not a value"),
         ({"policy": "waves", "values": dict.fromkeys(map(str, range(60)), 1)}, "too many values (found 60)"),
     ],
 )
 def test_invalid_positions_are_refused(raw, says):
     """An invalid position is refused with reason and place. [contract]"""
-    error = refused(read_position, raw)
-    assert says in str(error).replace("'", "").replace("did you mean values?", "did you mean 'values'?")
+    assert says in str(refused(read_position, raw))
 
 
 @pytest.mark.parametrize(
     ("values", "says"),
     [
         ({"max_failed_nods": 1}, "did you mean 'max_failed_nodes'?"),
-        ({"max_failed_nodes": -1}, "max_failed_nodes"),
-        ({"health_check.deadline": "soon"}, "health_check.deadline"),
-        ({"scenario.fleet.start_failure": 2}, "fleet.start_failure"),
+        ({"max_failed_nodes": -1}, "max_failed_nodes: negative"),
+        ({"health_check.deadline": "soon"}, "health_check.deadline: not a duration"),
+        ({"scenario.fleet.start_failure": 2}, "fleet.start_failure: too large"),
         ({"scenario.policies.waves.max_parallel": 2}, "can't be varied"),
         ({"scenario.release.bad.probability": 0.9, "scenario.release.dull.probability": 0.2}, "sum to 1"),
     ],
 )
 def test_values_are_checked_like_those_of_a_file(explorer, values, says):
     """A value that is invalid in a file is refused, with its path. [contract]"""
-    with pytest.raises(InputError, match="(?s)" + says.replace("?", r"\?")):
-        explorer.settle(Position("waves", values))
+    assert says in str(refused(explorer.settle, Position("waves", values)))
 
 
 def test_a_position_is_the_file_with_these_values(explorer):
@@ -132,7 +130,7 @@ def test_other_kinds_keep_their_ratio(explorer):
     assert [float(kind.probability) for kind in none_left.scenario.release] == [0, 0, 1]
 
 
-def test_requirements_of_a_policy_leave_assumptions_movable(scenario):
+def test_requirements_of_a_policy_leave_assumptions_movable():
     """With a requirement that names a policy, assumptions can be moved, with the numbers of such a file. [property]"""
     limits = [{"of": "makespan_s", "at_most": "1h", "policy": name} for name in SCENARIO["policies"]]
     raw = json.loads(json.dumps({**SCENARIO, "requirements": limits}))
@@ -175,7 +173,7 @@ def test_controls_begin_at_the_file_and_know_the_default(name):
 
 
 def test_the_ends_of_all_sliders_can_be_simulated(scenario, explorer):
-    """Both ends of every slider are valid. [property]"""
+    """The sliders are those of the policy, then those of the world, and both their ends are valid. [property]"""
     controls = [*find_policy_controls(at(explorer)), *find_world_controls(scenario)]
     assert [control.name for control in controls] == [
         "strategy", "max_failed_nodes", "max_failed_nodes_percent", "max_parallel", "health_check.max_error_rate",
@@ -435,7 +433,7 @@ def test_numbers_come_first_and_are_refined(talk):
 
 @pytest.mark.parametrize("fails", [False, True])
 def test_the_loaded_engine_answers_until_a_better_one_is_ready(talk, explorer, monkeypatch, fails):
-    """While an engine compiles the other one answers and says so; afterwards more rollouts follow unasked. [contract]"""
+    """While an engine compiles the other one answers and says so; afterwards more rollouts follow unasked, unless it failed. [contract]"""
     is_ready = threading.Event()
 
     def compile_something(*_, **__):
@@ -462,11 +460,8 @@ def test_the_loaded_engine_answers_until_a_better_one_is_ready(talk, explorer, m
         assert explorer.engine == "compiled"
 
 
-def test_only_the_last_question_is_refined(talk, explorer, monkeypatch):
-    """While a slider moves, the first and last positions have numbers; others may be dropped, and are not refined.
-
-    [contract]
-    """
+def test_only_the_last_question_is_refined(talk, monkeypatch):
+    """While a slider moves, the first and last positions have numbers, and only the last has refined ones. [contract]"""
     conversation, heard = talk()
     real = Explorer._estimate
 

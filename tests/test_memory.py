@@ -301,7 +301,8 @@ def test_a_failed_rollout_frees_its_memory(scenario, monkeypatch):
         simulate(scenario, "q", engine="reference")
     except MemoryError:
         assert [run() for run in begun] == [None]
-    assert len(begun) == 1
+    else:
+        pytest.fail("the rollout did not run out of memory")
 
 
 class TestLimits:

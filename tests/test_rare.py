@@ -200,7 +200,7 @@ def test_an_unseen_event_states_no_probability() -> None:
 
 
 def test_endless_rollouts_leave_it_open() -> None:
-    """A paused rollout may still become slow, so nothing is stated. [contract]"""
+    """As a paused rollout may still become slow, no probability is stated. [contract]"""
     scenario = Scenario.from_dict(
         {
             "name": "pauses",
@@ -210,6 +210,7 @@ def test_endless_rollouts_leave_it_open() -> None:
         }
     )
     rare = estimate(scenario, "makespan_s > 10h", 400, tilt={"start_failure": 1.5})
+    assert math.isnan(rare.probability)
     assert "rollouts never end" in rare.answer
 
 

@@ -529,7 +529,7 @@ def test_the_picture_shows_the_direction(method):
         ({"vary": {"fleet.nodes": [5, 5, 6]}}, "scenario.fleet.nodes: duplicate value (found 5, 5, 6)"),
         ({"vary": {"fleet.start_failure": (0.2, 0.1)}}, "scenario.fleet.start_failure: invalid range"),
         ({"vary": {"fleet.start_failure": Range(0, 0.1, log=True)}}, "invalid logarithmic range"),
-        ({"vary": {"fleet.start_failure": (0.1, 2.0)}}, "start_failure"),
+        ({"vary": {"fleet.start_failure": (0.1, 2.0)}}, "start_failure: too large"),
         ({"method": "sobel"}, "method: unknown method (found 'sobel'); allowed: morris, sobol; did you mean 'sobol'?"),
         ({"size": 2}, "size: invalid design size (found 2); allowed: at least 4 trajectories"),
     ],

@@ -545,7 +545,7 @@ class TestRefusals:
         assert path.read_text() == "mine"
 
     def test_link_to_nothing(self, tmp_path):
-        """A link whose folder is gone is said to be so [contract]."""
+        """A link to a missing folder is refused as such. [contract]"""
         (tmp_path / "link").symlink_to(tmp_path / "gone")
         with pytest.raises(StoreError, match="link: a link to nothing"):
             open_store(tmp_path / "link" / "below")
@@ -650,13 +650,13 @@ while line := sys.stdin.readline():
 
     @pytest.mark.slow
     def test_at_every_moment(self, tmp_path, kill_at, calls, reference):
-        """The same holds before every single system call. [property]"""
+        """Killed before any system call, a writer loses at most one part, and the next call completes the store. [property]"""
         for at in range(1, len(calls) + 1):
             self.check_resumed(tmp_path / f"{at}", kill_at(tmp_path / f"{at}", at), reference)
 
     @pytest.mark.slow
     def test_at_every_moment_of_a_repair(self, tmp_path, kill_at, reference, journal):
-        """The same holds during a repair, which loses no sound part. [property]"""
+        """Killed before any system call of a repair, it loses no sound part. [property]"""
         damaged = shutil.copytree(reference, tmp_path / "damaged")
         (damaged / "journal.jsonl").write_bytes(journal[: journal.rindex(b'"complete"')])
         os.truncate(damaged / "parts/part-000001.parquet", 100)
@@ -716,7 +716,7 @@ class TestFullDisk:
             check_complete(folder, reference)
         assert at > 30
 
-    def test_closed_after_it(self, begun, monkeypatch):
+    def test_closed_after_it(self, begun):
         """After such a failure the store is closed, and available to the next call. [contract]"""
         with open_store(begun) as store:
             with pytest.MonkeyPatch.context() as patch:
@@ -729,7 +729,7 @@ class TestFullDisk:
                 assert again.finished == {0}
 
     def test_limit_of_the_system(self, tmp_path, reference):
-        """A system limit that ends a run during a write loses only that part. [contract]"""
+        """A write beyond the system's limit on file sizes loses only that part. [contract]"""
         pytest.importorskip("resource")
         script = """
 import resource
@@ -1009,7 +1009,7 @@ class TestReading:
 
     @pytest.mark.parametrize(
         ("cut", "message"),
-        [({"n_parts": 3}, "3 of 3 parts"), ({"n_parts": True}, ""), ([], "some parts"), (None, "some parts")],
+        [({"n_parts": 3}, "3 of 3 parts"), ({"n_parts": True}, "some parts"), ([], "some parts"), (None, "some parts")],
     )
     def test_no_part(self, tmp_path, cut, message):
         """A store without parts has no rows or columns, and says what is missing as far as known. [contract]"""
@@ -1061,7 +1061,7 @@ print("end", flush=True)
         assert read_store(tmp_path / "store").is_complete
 
     def test_memory(self, tmp_path):
-        """For any number of parts, writing and reading in batches hold one of them in memory. [property]"""
+        """For any number of parts, writing and reading in batches hold less than three of them in memory. [property]"""
         n_rows, n_parts = 20_000, 12
         size = make_table(0, n_rows).nbytes
         base, held = pa.total_allocated_bytes(), []
@@ -1090,7 +1090,7 @@ class TestOthers:
 
     @pytest.mark.filterwarnings("default")
     def test_polars(self, folder):
-        """Polars scans all parts by one pattern, and reads the columns it needs. [contract]"""
+        """Polars scans all parts by one pattern. [contract]"""
         polars = pytest.importorskip("polars")
         found = polars.scan_parquet(f"{folder}/parts/*.parquet").sort("replication").collect()
         assert found.columns == list(make_frame(0))
@@ -1136,14 +1136,14 @@ class TestDocument:
         assert n_run == 1
 
     def test_layout(self, reference):
-        """The document lists exactly the existing files. [contract]"""
+        """The document lists every file of a store. [contract]"""
         text = (ROOT / "docs" / "store.md").read_text(encoding="utf-8")
         for name in look(reference):
             assert re.sub(r"parts/part-\d+", "part-000000", name) in text
 
 
 def test_errors_are_ours():
-    """Any error of a call is one that the command shows without a traceback. [contract]"""
+    """A StoreError is an error that the command shows without a traceback. [contract]"""
     assert issubclass(StoreError, SimdeployError)
 
 

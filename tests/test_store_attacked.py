@@ -173,11 +173,13 @@ class TestOlderFormat:
                 stored["waves"]
 
     def test_is_not_resumed(self, tmp_path):
-        """Writers refuse it, and leave it unchanged. [contract]"""
+        """Writers refuse a store of format 1, and leave it unchanged. [contract]"""
         folder = shutil.copytree(self.FOLDER, tmp_path / "store")
+        before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
         question = json.loads((folder / "manifest.json").read_text())["question"]
         with pytest.raises(InputError, match=r"older store format: it can be read but not resumed \(found 1\)"):
             Store.open(folder, question=question, make_cut=dict)
+        assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
 LINES = {
@@ -315,7 +317,7 @@ class TestStrangers:
 
     @pytest.mark.parametrize("name", ["manifest.json", "journal.jsonl"])
     def test_manifest_and_journal(self, folder, put, name):
-        """Readers and writers report the object at once, and leave it unchanged. [contract]"""
+        """Readers and writers report an object in place of manifest or journal at once, and leave it there. [contract]"""
         kind = in_place_of(folder / name, put)
         for call in (read_store, finish):
             with pytest.raises(StoreError, match=rf"{name}: {kind} where a store has a file; move it away"):
@@ -324,7 +326,7 @@ class TestStrangers:
         check_untouched(folder)
 
     def test_lock(self, folder, put):
-        """Writers report the object and leave it unchanged; readers ignore it. [contract]"""
+        """Writers report an object in place of the lock; readers ignore it. [contract]"""
         kind = in_place_of(folder / "simdeploy.lock", put)
         with pytest.raises(StoreError, match=rf"simdeploy.lock: {kind} where a store has a file"):
             finish(folder)
@@ -332,7 +334,7 @@ class TestStrangers:
         check_untouched(folder)
 
     def test_part(self, folder, expected, put):
-        """Readers leave the part out and report the object; writers recompute it, and keep a folder's contents. [contract]"""
+        """Readers leave out a part with an object in its place and report that; writers recompute it, and keep a folder's contents. [contract]"""
         path = folder / "parts/part-000001.parquet"
         stored = read_store(folder)
         kind = in_place_of(path, put)

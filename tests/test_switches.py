@@ -281,7 +281,7 @@ def test_endless_rollouts_make_the_choice_unknown(monkeypatch):
 
 
 def test_an_unknown_choice_without_changes():
-    """If the choice is unknown under the current switches, that is reported instead of an empty table. [contract]"""
+    """If the choice is unknown under the current switches, the call is refused with the reason. [contract]"""
     made = scenario(ZERO, orchestrator={"on_failure": "pause"})
     with pytest.raises(InputError, match="no policy can be chosen: 100 % of strict's rollouts never end"):
         vary(made, 5)
@@ -415,7 +415,7 @@ def test_one_policy_needs_a_requirement():
 
 
 def test_the_picture_counts_unknown_values(few_switch_values):
-    """Its title has the number of values with unknown effect on the choice, as its rows and the table do. [contract]"""
+    """The picture's title has the number of values with unknown effect on the choice, as its rows and the table do. [contract]"""
     result = vary_switches(scenario(EDGE, costs=HASTE), replications=20, engine="compiled", pairs=False)
     for n, ending in ((0, "choice"), (1, "; 1 is unknown"), (2, "; 2 are unknown")):
         verdicts = ["unknown"] * n + ["holds"] * (len(result.values) - n)
@@ -487,7 +487,7 @@ def test_flips_together_are_flips_of_neither(few_switch_values):
 
 
 def test_failed_replications_are_counted(monkeypatch):
-    """Failed replications are left out, counted and reported, and policies without known values are not chosen. [contract]"""
+    """Failed replications are left out of the estimates, counted, and warned about. [contract]"""
     whole = Job.run
 
     def fail_first(job, span):
@@ -501,7 +501,7 @@ def test_failed_replications_are_counted(monkeypatch):
     with pytest.warns(SimdeployWarning, match="replications failed; the first: case"):
         result = vary(scenario(EDGE), 10, of="makespan_s")
     assert result.n_failed > 0
-    assert result.policies["n"].tolist() < [10, 11]
+    assert result.policies["n"].tolist() == [9, 10]
     assert result.choice == "fast"
 
 

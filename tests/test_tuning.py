@@ -140,7 +140,7 @@ class TestKnownOptimum:
         assert met["without false_alarm given good <= 0.0015"] == "not met"
 
     def test_no_candidate_meets_the_requirements(self, limits):
-        """There is no choice, but the answer says how close candidates come. [oracle]"""
+        """If no candidate meets the requirements there is no choice, but the answer says how close candidates come. [oracle]"""
         asked = ["false_alarm given good <= 1%", "escaped given defective <= 0.01%"]
         result = search(limits, requirements=asked, replications=400)
         assert result.choice is None
@@ -189,14 +189,12 @@ class TestKnownOptimum:
         assert result.stages["stage"].tolist() == ["pilot", "try all"]
 
     def test_a_rate_of_a_kind_is_maximised(self, limits):
-        """The objective may be a conditional rate, and may be maximised. [oracle]"""
+        """If the objective is a conditional rate to be maximised, the limit with the highest one is chosen. [oracle]"""
         how = {"of": "stopped_defective given defective", "replications": 200}
         result = search(limits, vary={"max_failed_nodes": [0, 5, 19]}, **how)
-        assert result.choice["max_failed_nodes"] in (0, 5)
+        assert result.choice == {"max_failed_nodes": 0}
         assert result.direction == "max"
-        chosen, truth = role(result, "choice"), stop(5, BROKEN)
-        assert chosen["low"] - 0.02 <= 1
-        assert chosen["high"] >= truth - 0.05
+        assert role(result, "choice")["estimate"] == pytest.approx(stop(0, BROKEN))
 
     def test_a_budget_is_spent(self, limits):
         """With a budget, that many rollouts are spent on the choice, and the probability is an estimate. [contract]"""
@@ -246,7 +244,7 @@ class TestRareAndDear:
         assert sum(self.rare(seed).choice == {"max_failed_nodes": 5} for seed in range(8)) >= 7
 
     def test_better_api_defaults_do_not_prolong_the_search(self):
-        """They can't be recommended, so new worlds need not decide whether they are better. [contract]"""
+        """As API defaults can't be recommended, new worlds need not decide whether they are better. [contract]"""
         result = self.rare(0)
         assert role(result, "defaults")["difference_high"] < -result.indifference
         worlds = result.stages.query("stage == 'confirm'")["worlds"]
@@ -327,7 +325,7 @@ class TestCandidates:
         assert result.to_frame(["status"])["status"].eq("ok").all()
 
     def test_current_policy_and_defaults_are_candidates(self, make_scenario):
-        """The first two are the current policy, and it with default thresholds. [contract]"""
+        """The current policy, and the same with the API's default thresholds, are candidates. [contract]"""
         scenario = make_scenario(policies={"p": {"max_failed_nodes": 2, "health_check": {"max_error_rate": 0.3}}})
         made = make_candidates(scenario, scenario.policy(), None, most=50, seed=0)
         current, defaults = (
@@ -456,7 +454,7 @@ class TestGates:
             ({"gate": ["sprt", "bayes"]}, "vary a gate by its keys"),
             ({"gate": ["sprt"], "gate.kind": ["bayes"]}, "can't vary a key and a key inside it"),
             ({"gate.kind": ["sprtt"]}, "did you mean 'sprt'?"),
-            ({"gate.kind": ["sprt"], "gate.alpha": [0.01, 2]}, "alpha"),
+            ({"gate.kind": ["sprt"], "gate.alpha": [0.01, 2]}, "gate.alpha: too large (found 2)"),
         ],
     )
     def test_unused_gate_parameters_are_refused(self, vary, message):
