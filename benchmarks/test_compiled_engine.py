@@ -279,9 +279,7 @@ def test_nodes(benchmark: Any, scenario: Scenario, nodes: int, what: str, row: R
 
 
 @pytest.mark.parametrize("replications", [100, 10_000, 1_000_000])
-def test_replications_into_a_store(
-    benchmark: Any, scenario: Scenario, replications: int, tmp_path: Path, row: Row
-) -> None:
+def test_replications_into_a_store(benchmark: Any, replications: int, tmp_path: Path, row: Row) -> None:
     """Memory is flat in replications: a million of them into a store stay under 1 GB."""
     code = textwrap.dedent(
         f"""

@@ -369,7 +369,7 @@ def test_conditioned_worlds_match_brute_force(name):
 
 @pytest.mark.parametrize("name", ["crashes", "degraded spells", "crashes, stopped"])
 def test_nodes_are_tried_alike_on_both_engines(name, monkeypatch):
-    """Nodes that are tried individually get the same numbers and weights on both engines. [property]"""
+    """Given counts, nodes that are tried individually get the same numbers and weights on both engines. [property]"""
     monkeypatch.setattr(proposing_spells, "TRIES", 4)
     scenario, seen, instant = CASES[name]
     seen = read_seen(scenario, None, seen, instant)

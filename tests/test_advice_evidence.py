@@ -168,8 +168,7 @@ def test_a_total_at_known_levels():
 
 def test_a_total_of_some_affected_nodes():
     """If a share of the nodes is affected, a total is a mixture over their number in the wave. [oracle]"""
-    changes = {**SERVING, "release.bad.affects": {"share": 0.5}, "orchestrator.default_min_healthy": "0s"}
-    changes.pop("orchestrator.default_min_healthy")
+    changes = {**SERVING, "release.bad.affects": {"share": 0.5}}
     scenario = make(changes, health_check={"deadline": "3m", "min_healthy_time": "30s", "max_error_rate": 0.9})
     seen = look(scenario, 95, current_wave=2, updated_nodes=3, failed_nodes=0)
     evidence = [{"version": "new", "wave": 1, "requests": 800, "failed": 56, "from_s": 65, "to_s": 90}]

@@ -264,7 +264,7 @@ def test_spells_match_brute_force(name):
 
 @pytest.mark.parametrize("name", ["crashes", "lines, passed over", "outages of zones"])
 def test_nodes_are_tried_alike_on_both_engines(name, monkeypatch):
-    """Nodes that are tried individually get the same numbers and weights on both engines. [property]"""
+    """Given a table, nodes that are tried individually get the same numbers and weights on both engines. [property]"""
     monkeypatch.setattr(proposing_lives, "TRIES", 4)
     scenario, *seen, _ = SPELLS[name]
     seen = look(scenario, *seen)

@@ -403,7 +403,7 @@ def replace_name(records, name):
     return records
 
 
-def test_files(calm, make_scenario, tmp_path):
+def test_files(make_scenario, tmp_path):
     """Records and policies may be files; a policy has the name of its file. [contract]"""
     simulate(make_scenario(), "p").write(tmp_path / "history" / "monday")
     (tmp_path / "twos.json").write_text(json.dumps(rolling(2)))

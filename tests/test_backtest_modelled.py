@@ -98,7 +98,7 @@ class TestLaws:
         assert_mean(took, 60, 60)
 
 
-def test_on_average_as_simulated(make_scenario):
+def test_on_average_as_simulated():
     """Over many worlds, modelled rollouts end as simulated ones, with canaries, silent nodes and people. [oracle]"""
     check = {"deadline": "5m", "min_healthy_time": "60s", "max_error_rate": 0.06}
     lax = {"max_failed_nodes": 2, "max_failed_nodes_percent": 100, "health_check": check}

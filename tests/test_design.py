@@ -367,14 +367,14 @@ def test_a_long_list_of_problems_is_cut(scenario):
     ],
 )
 def test_too_many_values_are_refused_unread(values, message):
-    """Too many values are refused with their number, without iterating over them. [contract]"""
+    """Too many values are refused with their number, of which at most a million and one are read. [contract]"""
     levers = [Lever("max_failed_nodes", "whole"), Lever("canary_count", "whole")][: len(values)]
     assert refusals(make_points, levers, values, "grid", seed=0) == [message]
 
 
 @pytest.mark.parametrize("design", ["list", LatinHypercube(3)])
 def test_long_lists_in_other_designs(design):
-    """An endless list is refused in every design. [contract]"""
+    """A trillion values are refused in other designs, too. [contract]"""
     problems = refusals(make_points, [Lever("max_failed_nodes", "whole")], [range(10**12)], design, seed=0)
     assert problems == ["max_failed_nodes: too many values (found 1,000,000,000,000 or more); allowed: up to 1,000,000"]
 
@@ -403,7 +403,7 @@ def test_only_tried_values_are_checked(scenario):
 
 
 def test_warnings_are_given_once(scenario):
-    """A suspicious value is reported once, or a combination with its number of cases. [contract]"""
+    """A suspicious value of several cases is reported once. [contract]"""
     made = cases(scenario, max_failed_nodes=[5, 30], max_error_rate=[0.1, 0.2])
     assert made.checked.warnings == ("max_failed_nodes: can never stop a rollout of 20 nodes (found 30)",)
 

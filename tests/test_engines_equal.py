@@ -443,7 +443,7 @@ def test_nodes_that_are_unhealthy_for_long(needed_s: int, added: float, after: A
     ids=["spells", "traffic"],
 )
 def test_disturbed_nodes_that_are_unhealthy_for_long(disturbances: Raw, needed_s: int) -> None:
-    """The same holds if nodes crash, are degraded, or meet more or fewer requests. [property]"""
+    """Engines find the same healthy windows if nodes crash, are degraded, or meet more or fewer requests. [property]"""
     health = {"deadline": "20m", "max_error_rate": 0.02, "min_healthy_time": f"{needed_s}s"}
     fleet = {"nodes": 60, "update_duration": "45s", "requests_per_second": 20, "error_rate": 0.008, **disturbances}
     raw = {

@@ -175,7 +175,7 @@ def test_quantile_interval_is_that_of_brute_force():
 
 
 def test_the_place_of_a_quantile():
-    """It is ceil(nq) - 1 in whole numbers, for every n and every quantile with three decimals. [oracle]"""
+    """The place of a quantile with three decimals is ceil(nq) - 1 in exact arithmetic. [oracle]"""
     for n in (1, 7, 100, 1000, 12_345):
         for thousandths in range(1, 1000):
             place = -(-n * thousandths // 1000) - 1
@@ -184,7 +184,7 @@ def test_the_place_of_a_quantile():
 
 
 def test_skewness_and_kurtosis():
-    """They equal scipy's row by row, without NaN; constant rows have the least values. [oracle]"""
+    """Skewness and kurtosis of any scale equal scipy's row by row, without NaN; constant rows have the least values. [oracle]"""
     values = np.random.default_rng(1).lognormal(size=(5, 200)) * np.array([[1e-200], [1e-9], [1], [1e9], [1e200]])
     values[:, 150:] = np.nan
     for order, expected in ((3, stats.skew), (4, lambda v, axis: stats.kurtosis(v, axis, fisher=False))):

@@ -261,13 +261,13 @@ def test_the_command_prints_its_address_and_ends_quietly(run, monkeypatch):
 
 
 def test_no_browser(run, monkeypatch):
-    """With --no-browser, or without a display, no browser is opened. [contract]"""
+    """With --no-browser no browser is opened, even if there is a display. [contract]"""
     monkeypatch.setattr(running, "_has_screen", lambda: True)
     assert not any(isinstance(each, str) for each in run("--no-browser", "--port", "0")[1])
 
 
-def test_the_default_port_is_free(run):
-    """The usual port is used if it is free, otherwise any free one. [contract]"""
+def test_a_taken_default_port_is_replaced(run):
+    """If the usual port is taken, any free one is used. [contract]"""
     taken = socket.socket()
     with taken:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -287,7 +287,7 @@ def test_addresses_for_other_machines_are_warned_about(run):
 
 
 def test_wrong_input_is_reported_before_serving(run):
-    """A port in use, an unknown policy and an invalid scenario are errors with exit code 2. [contract]"""
+    """A port in use, an impossible one and an unknown policy are errors with exit code 2. [contract]"""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

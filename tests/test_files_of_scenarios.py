@@ -66,7 +66,7 @@ def test_files_elsewhere_are_refused_unless_allowed(secret, name):
 
 
 def test_policies_elsewhere_are_refused_unless_allowed(secret):
-    """The same applies to policies in JSON, and to the command; a scenario keeps its permissions. [contract]"""
+    """Policies in JSON out of the folder are refused, too, also by the command; a scenario keeps its permissions. [contract]"""
     file = write(secret.parent / "home" / "s.yaml", scenario(policy={"file": "../secrets/spec.json"}))
     assert refusals(read_scenario, file)[0].endswith(OUTSIDE)
     read = read_scenario(file, allow_files=[secret])
@@ -145,7 +145,7 @@ def test_named_pipes_are_read_but_no_devices(tmp_path, read, monkeypatch):
     assert refusals(read, pipe) == [f"{pipe}: nothing came from the pipe for 0.05 s"]
 
 
-def test_an_endless_pipe(tmp_path):
+def test_an_endless_pipe():
     """An endless pipe is read up to 10 MB only. [contract]"""
     with subprocess.Popen(["cat", "/dev/zero"], stdout=subprocess.PIPE) as endless:
         assert refusals(read_scenario, f"/dev/fd/{endless.stdout.fileno()}")[0].endswith("larger than 10 MB")

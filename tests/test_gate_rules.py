@@ -116,7 +116,7 @@ def test_evidence_is_a_supermartingale(null, percent, failed, served, more, a, b
 @example(levels=(0.5, 0.5), percent=100, before=(0, 0), more=6)
 @example(levels=(0.01, 0.99), percent=100, before=(3, 1), more=6)
 def test_evidence_of_pairs_is_a_supermartingale(levels, percent, before, more):
-    """The same holds for pairs that differ, if no new node fails more often than its old one. [property]"""
+    """For pairs that differ a look raises no evidence on average, if no new node fails more often than its old one. [property]"""
     failed, old_failed = before
     counts = np.arange(more + 1)
     new_law = np.convolve(*(stats.binom.pmf(counts, more, percent / 100 * level) for level in levels))
@@ -169,7 +169,7 @@ def test_interval_contains_unrejected_shifts():
 
 
 def test_tolerance_is_a_part_of_the_hodges_lehmann_estimate():
-    """It matches the median of all differences by brute force, with ties, and series of even and odd length. [oracle]"""
+    """With a tolerance a version is higher beyond that part of the median difference, as by brute force with ties and series of even and odd length. [oracle]"""
     rng = np.random.default_rng(SEED)
     found = []
     for size, tolerance in itertools.product((5, 6, 11), (0.0, 0.25, 0.6)):

@@ -102,7 +102,7 @@ def test_requests_of_a_good_release_that_completes():
 
 
 def test_a_point_is_that_release_under_that_policy(comparison):
-    """A curve's values are means of the same replications of the scenario with that release and gate, to the bit. [property]"""
+    """A point of a curve is the mean of the scenario's replications with that release and gate. [property]"""
     scenario = make().with_values({"release": {"x": {"probability": 1, "defective": True, "error_rate": 0.02}}})
     spec = scenario.policy().spec.to_dict()
     for gate in ("pooled", "sprt"):

@@ -45,7 +45,7 @@ def test_the_policy_carries_its_orchestrator() -> None:
 
 
 def test_an_imported_policy_is_a_policy(folder: Path) -> None:
-    """It can be given as an object, as plain data, or by a file that a scenario names. [contract]"""
+    """An imported policy can be given as an object, as plain data, or by a file that a scenario names. [contract]"""
     scenario = read_scenario(folder / "scenario.yaml")
     imported = read_policy(FLEET_POLICY)
     waves = [simulate(scenario, policy).responses["waves"] for policy in ("theirs", imported, imported.policy)]
@@ -96,7 +96,7 @@ def test_all_problems_at_once_with_lines() -> None:
 
 
 def test_the_command_writes_a_scenario(folder: Path) -> None:
-    """It is valid, states its assumptions, and has the given number of nodes. [contract]"""
+    """The written scenario is valid, states its assumptions, and has the given number of nodes. [contract]"""
     out = folder / "made.yaml"
     done = invoke("import", folder / "policy.yaml", "--nodes", "30", "-o", out)
     assert done.exit_code == 0
@@ -142,14 +142,14 @@ def test_zones_that_the_policy_needs_are_written(tmp_path: Path, given: tuple[st
 @pytest.mark.parametrize("name", [" .yaml", "a\x01b.yaml"])
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
 def test_a_file_with_an_invalid_name(folder: Path, name: str) -> None:
-    """The scenario is named after the kind of the file. [contract]"""
+    """If the file's name can't be a scenario's, the scenario is named after the file's kind. [contract]"""
     (folder / "policy.yaml").rename(folder / name)
     assert invoke("import", folder / name, "--nodes", "30", "-o", folder / "made.yaml").exit_code == 0
     assert read_scenario(folder / "made.yaml").name == "flightctl"
 
 
 def test_validate_names_the_kind(folder: Path) -> None:
-    """It names the kind of a foreign file, and how to import it. [contract]"""
+    """`validate` names the kind of a foreign file, and how to use it. [contract]"""
     done = invoke("validate", folder / "policy.yaml")
     assert done.exit_code == 0
     assert "A flightctl policy, strategy rolling" in done.stdout
@@ -189,14 +189,14 @@ def test_names_in_a_file_forge_no_line(folder: Path) -> None:
 
 
 def test_a_variable_has_a_name_and_a_value(folder: Path) -> None:
-    """Anything else is a usage error. [contract]"""
+    """A variable without a value is a usage error. [contract]"""
     done = invoke("import", folder / "policy.yaml", "--var", "batch")
     assert done.exit_code == 2
     assert "name=value" in done.stderr
 
 
 def test_problems_of_a_named_file_are_those_of_the_scenario(folder: Path) -> None:
-    """They have file and line of the policy's file. [contract]"""
+    """A problem in a policy's file that a scenario names has that file's name and line. [contract]"""
     (folder / "policy.yaml").write_text(FLEET_POLICY.replace("50%", "half"))
     with pytest.raises(InputError, match=r"policy\.yaml:5: .*limit"):
         read_scenario(folder / "scenario.yaml")

@@ -222,7 +222,7 @@ def limits_of_all_rules(cost, kinds, error):
 
 @pytest.mark.parametrize(("size", "n_kinds"), [(1, 2), (2, 1), (3, 3), (4, 2)])
 def test_the_largest_limit_of_all_rules(monkeypatch, size, n_kinds):
-    """It is the largest of every rule's, one by one; for too many rules it is a close upper bound. [oracle]"""
+    """The largest limit is that of every rule, one by one; for too many rules it is a close upper bound. [oracle]"""
     rng = np.random.default_rng(6)
     kinds = np.arange(60) % n_kinds
     cost = rng.normal(0, 1, (size, n_kinds))[:, kinds] + rng.exponential(1.0, (size, 60))

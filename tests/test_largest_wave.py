@@ -188,7 +188,7 @@ class TestLifted:
         "required", ["min_capacity_ratio >= 1", "shed_requests <= 10", "p95 shed_requests_excess <= 0"]
     )
     def test_a_requirement_on_shed_requests_lifts_it(self, required):
-        """The same holds for a requirement on shed requests of a shared service. [contract]"""
+        """With a requirement on shed requests of a shared service there is only an explicit limit. [contract]"""
         result = try_few(make(fleet=SHARED), of="makespan_s", requirements=[required], candidates=5)
         assert result.largest_wave is None
 

@@ -102,7 +102,7 @@ def test_an_escape_stays_until_it_is_rolled_back():
 
 
 def test_a_rollback_by_hand_is_that_of_a_cancel():
-    """It equals an automatic one, even if the policy has none; only the message differs. [contract]"""
+    """A rollback by hand equals an automatic one, even if the policy has none; only the message differs. [contract]"""
     rollout = live(scenario({"no_auto_rollback": True}))
     rollout.advance(45 * NS_PER_S)
     rollout.act("rollback")
@@ -134,17 +134,17 @@ def replace_message(fields):
 
 
 @pytest.mark.parametrize(
-    ("type_name", "at_s", "why"),
+    ("type_name", "why"),
     [
-        ("restart", 45, "a deployment of type restart can't be rolled back"),
-        ("stop", 45, "a deployment of type stop can't be rolled back"),
-        ("create", 45, None),
+        ("restart", "a deployment of type restart can't be rolled back"),
+        ("stop", "a deployment of type stop can't be rolled back"),
+        ("create", None),
     ],
 )
-def test_types_that_can_be_rolled_back(type_name, at_s, why):
-    """Types without a rollback refuse one. [contract]"""
+def test_types_that_can_be_rolled_back(type_name, why):
+    """A restart and a stop refuse a rollback, a create doesn't. [contract]"""
     rollout = live(scenario(deployment={"type": type_name}))
-    rollout.advance(at_s * NS_PER_S)
+    rollout.advance(45 * NS_PER_S)
     assert rollout.why_not("rollback") == why
 
 

@@ -575,7 +575,7 @@ def test_a_planted_mistake_is_found(
 
 @pytest.mark.parametrize("mistake", ["all are up at first", "the baseline is forgotten"])
 def test_a_planted_mistake_is_found_in_the_timeline(mistake: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same holds for a mistake visible only in records of requests. [oracle]"""
+    """A planted mistake is found even if it is visible only in records of requests. [oracle]"""
     PLANTED[mistake](monkeypatch)
     assert flap() > 4
 

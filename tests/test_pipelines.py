@@ -174,7 +174,7 @@ class TestAction:
         assert not any("${{" in step.get("run", "") for step in ACTION["runs"]["steps"])
 
     def test_the_documented_job(self):
-        """The page uses existing inputs. [contract]"""
+        """The documented job gives all required inputs, and only existing ones. [contract]"""
         steps = block("policies.yml")["jobs"]["check"]["steps"]
         given = steps[-1]["with"]
         assert given.keys() <= ACTION["inputs"].keys()
@@ -186,7 +186,7 @@ class TestGitLab:
     @pytest.mark.parametrize("code", [0, 1, 2, 3])
     @pytest.mark.parametrize("token", ["", "secret"])
     def test_the_job(self, folder, monkeypatch, code, token):
-        """It has the check's exit code and a JUnit report, and posts only with a token. [contract]"""
+        """The job has the check's exit code and a JUnit report, and posts only with a token. [contract]"""
         job = block(".gitlab-ci.yml")["check-policies"]
         variables = {
             **job["variables"],
@@ -210,7 +210,7 @@ class TestGitLab:
         assert code == 2 or (folder / job["artifacts"]["reports"]["junit"]).read_text().startswith("<?xml")
 
     def test_a_refused_comment(self, folder):
-        """The job still has the check's exit code. [contract]"""
+        """If the comment is refused the job still has the check's exit code. [contract]"""
         script = "\n".join(block(".gitlab-ci.yml")["check-policies"]["script"])
         assert run(script, folder, 0, posts=22, SCENARIO="two nodes.yaml", GITLAB_TOKEN="secret") == 0  # noqa: S106
 
@@ -219,7 +219,7 @@ class TestHook:
     HOOK = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text(encoding="utf-8"))[0]
 
     def test_it_validates_shipped_scenarios(self):
-        """The hook's command accepts the files of this repository that match it. [contract]"""
+        """The hook's files match the shipped scenarios, and its command accepts a scenario and a deployment among them. [contract]"""
         names = [path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "scenarios").iterdir())]
         chosen = [str(ROOT / name) for name in names if re.search(self.HOOK["files"], name)]
         program, *words = shlex.split(self.HOOK["entry"])

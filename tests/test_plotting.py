@@ -202,7 +202,7 @@ def test_every_status_is_named_once(case):
 
 
 def test_statuses_differ_in_grey():
-    """Adjacent statuses differ in lightness, or one of them is hatched. [contract]"""
+    """Any two statuses differ in lightness, or one of them is hatched. [contract]"""
     for look, other in combinations(STATUS_LOOKS.values(), 2):
         lightness = [to_rgb(one.colour) @ np.array([0.299, 0.587, 0.114]) for one in (look, other)]
         assert abs(lightness[0] - lightness[1]) > 0.08 or look.hatch != other.hatch

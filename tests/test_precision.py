@@ -382,7 +382,7 @@ def test_a_folder_of_a_fixed_number(scenario, tmp_path):
 
 
 def test_a_budget_that_is_too_small(scenario):
-    """It stops at the last look within the budget, and says what was not reached, why, and about how many are needed. [contract]"""
+    """A call stops at the last look within its budget, and says what was not reached, why, and about how many are needed. [contract]"""
     asked = {"makespan_s": "1s", "escaped given defective": "30pp"}
     found = replicate_to_precision(scenario, targets=asked, most=999, engine="compiled", policies="waves")
     assert (found.n_replications, found.most) == (500, 999)
@@ -457,7 +457,7 @@ ASKED = ("--precision", "p50 makespan_s=8s", "--precision", "false_alarm given g
 
 
 def test_compare_says_how_many_it_took(folder, scenario):
-    """It prints the number of replications and each estimate, also as JSON. [contract]"""
+    """`compare` prints the number of replications and each estimate, also as JSON. [contract]"""
     found = replicate_to_precision(scenario, targets=TARGETS, **QUICK)
     result = compared(*ASKED, "--out", "t.csv")
     assert result.exit_code == 0

@@ -286,7 +286,7 @@ def test_one_policy_is_the_best_of_one():
 
 
 def test_directions():
-    """Every cost has a better side, no state has; every other measure with one is a response or a verdict. [contract]"""
+    """Costs are better if lower, the fraction in service if higher; states and words have no better side. [contract]"""
     assert {find_direction(Measure(name)) for name in COSTS} == {"min"}
     assert {find_direction(Measure(state)) for state in STATES} == {None}
     assert find_direction(Measure("min_in_service_fraction")) == "max"

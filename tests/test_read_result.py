@@ -165,7 +165,7 @@ def test_invalid_documents_are_refused(source, message):
 
 
 def test_a_document_of_another_version_says_so():
-    """What can't be read and another version wrote has its number, what this one wrote has not. [contract]"""
+    """The problems of an unreadable document begin with the version that wrote it, unless it is this one. [contract]"""
     document = written("Comparison")
     del document["recommended"]
     for version, n_problems in (("0.1.0", 2), (__version__, 1)):

@@ -236,7 +236,7 @@ def test_unhealthy_nodes_may_be_retried(engine: str, service: Any, retries: int,
 
 
 def test_an_unhealthy_node_that_does_not_start_again(engine: str) -> None:
-    """Its second try is silent until its deadline of 50 s: it fails, and serves until it is rolled back. [oracle]"""
+    """A node whose second try is silent until its deadline of 50 s fails, and serves until it is rolled back. [oracle]"""
     check = CHECK | {"failure_threshold": 1, "max_error_rate": 0.5}
     policy = {"max_failed_nodes": 0, "retries": 1, "retry_unhealthy": True, "health_check": check}
     bad = {"bad": {"probability": 1, "defective": True, "error_rate": 1}}

@@ -497,7 +497,7 @@ def test_equal_by_meaning() -> None:
     assert one != two.with_values({"fleet.nodes": 11})
 
 
-def test_messages_do_not_depend_on_the_hash_seed(first_release: Scenario) -> None:
+def test_messages_do_not_depend_on_the_hash_seed() -> None:
     """Messages come in the same order under every hash seed. [property]"""
     code = (
         "from simdeploy.scenario import Scenario\n"
@@ -867,7 +867,7 @@ def test_the_schema_refuses_invalid_files(change: dict[str, Any]) -> None:
 
 
 def test_the_schema_helps_editors() -> None:
-    """Every key has a description, and every optional one a default or none. [contract]"""
+    """Every key has a description; switches have their values and default, keys of a class have no default. [contract]"""
     schema = scenario_schema()
     sections = {name: part for name, part in schema["$defs"].items() if name.endswith("Section")} | {"": schema}
     keys = {(name, key): value for name, part in sections.items() for key, value in part["properties"].items()}

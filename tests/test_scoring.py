@@ -200,7 +200,7 @@ def test_murphys_parts():
 
 
 def test_intervals_cover_dependent_answers():
-    """With four answers per rollout, 95 % intervals of the Brier score and a share cover in at least 91 % of 300 logs. [oracle]"""
+    """With four answers per rollout, intervals of the Brier score and of a share cover in 95 % of 300 logs, less four standard errors. [oracle]"""
     rng = np.random.default_rng(3)
     covers = np.zeros(2)
     n, answers, repetitions = 60, 4, 300

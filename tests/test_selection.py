@@ -73,7 +73,7 @@ def rare(generator, size):
 @pytest.mark.parametrize("correlation", [0.0, 0.5, 0.9])
 @pytest.mark.parametrize("k", [5, 20, 100])
 def test_the_best_is_selected_as_often_as_promised(k, correlation):
-    """In the least favourable configuration the best is selected with 1 - alpha, with and without common worlds. [oracle]"""
+    """In the least favourable configuration the best is selected with probability 1 - alpha, with and without common worlds. [oracle]"""
     means = slippage(k, 0.5)
     right = 0
     for seed in range(REPETITIONS):
@@ -306,7 +306,7 @@ def test_one_candidate_is_the_best():
 @pytest.mark.parametrize(("gap", "correlation"), [(0.0, 0.0), (0.0, 0.8), (0.3, 0.5)])
 @pytest.mark.parametrize("k", [2, 30, 300])
 def test_screening_keeps_the_best(k, gap, correlation):
-    """The best is kept with 1 - alpha, even if all others are as good. [oracle]"""
+    """The best is kept with probability 1 - alpha, even if all others are as good. [oracle]"""
     kept = sum(
         screen(sampler(slippage(k, gap), seed, correlation=correlation)(np.arange(k), 0, 15), alpha=0.1)[0]
         for seed in range(1000)

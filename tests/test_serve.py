@@ -129,7 +129,7 @@ class TestActs:
         again = call(app, "POST", "/deployments/d-1/resume")
         assert again.json["detail"] == "resume is impossible: the deployment is not paused"
 
-    def test_promote_needs_canaries(self, app, clock):
+    def test_promote_needs_canaries(self, app):
         """Without canaries, or before they are resolved, nothing can be promoted. [contract]"""
         for id_ in ("d-1", "d-2"):
             assert call(app, "POST", f"/deployments/{id_}/promote").status == 409
@@ -155,7 +155,7 @@ class TestActs:
         for act in ACTS:
             assert call(app, "POST", f"/deployments/d-1-rollback/{act}").status == 409
 
-    def test_unavailable_versions(self, app, clock):
+    def test_unavailable_versions(self, app):
         """Nodes can only be rolled back to the version that they had. [contract]"""
         answer = call(app, "POST", "/deployments/d-1/rollback", b'{"target_version": 0}')
         message = "rollback is impossible: the nodes have version 1 to go back to"

@@ -103,7 +103,7 @@ def test_intervals_of_repetitions_cover() -> None:
 
 
 def test_an_unreached_level_ends_the_run() -> None:
-    """Beyond it all fractions are 0, and the estimate is the one so far. [contract]"""
+    """From a level that no run reaches on, fractions are 0, and the estimate is the one so far. [contract]"""
     found = split(Chain((1e-12, 0.5)), [2, 3], effort=10, first=0, seed=0)
     assert found.fractions.tolist() == [0.0, 0.0]
     assert found.estimates.tolist() == [0.0, 1.0, 1.0]
@@ -216,7 +216,7 @@ def test_rollouts_are_split_without_bias(at_least: int, levels: list[int]) -> No
 
 
 def test_levels_of_a_pilot_lead_to_the_event() -> None:
-    """They ascend, about a fifth of the runs reaches the next one, and the last is at most the event's. [property]"""
+    """Levels ascend to at most the event's after a pilot at each; a frequent event needs none. [property]"""
     levels, n_rollouts = choose_levels(rollouts("failed_nodes >= 8"), effort=300, first=1 << 31)
     assert levels == sorted(set(levels))
     assert 3 <= len(levels) <= 7

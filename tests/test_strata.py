@@ -378,7 +378,7 @@ def test_a_store_without_the_worlds_of_a_kind_is_not_complete(tmp_path, is_left_
 
 
 def test_a_folder_of_kinds_is_not_shared_by_other_calls(tmp_path):
-    """What `replicate` has in a folder by kind, no comparison adds to, nor the other way round. [contract]"""
+    """A folder of `replicate` by kind refuses a call that plans its worlds by a pilot, and the other way round, unchanged. [contract]"""
     how = {"replications": 100, "engine": "compiled"}
     replicate(mixed(), **how, strata="kinds", store=tmp_path / "one")
     replicate_kinds(mixed(), **how, store=tmp_path / "several")

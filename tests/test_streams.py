@@ -77,7 +77,7 @@ def test_uniform_follows_the_documented_layout(
 def test_a_few_numbers_of_a_node_are_those_of_the_layout(
     seed: int, replication: int, node: int, first: int, n: int
 ) -> None:
-    """The same holds for one node's numbers at consecutive indices. [oracle]"""
+    """One node's numbers at consecutive indices are the documented ones. [oracle]"""
     by_hand = [uniform_by_hand(seed, replication, Stream.WINDOW, node, index) for index in range(first, first + n)]
     assert few_uniforms(seed, replication, Stream.WINDOW, node, first, n) == by_hand
 

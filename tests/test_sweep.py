@@ -25,7 +25,6 @@ from simdeploy.experiments.working import cut_parts
 from simdeploy.scenario import Scenario
 from simdeploy.vocabulary import RESPONSES
 
-TIMEOUT_S = 60
 VARY = {"max_failed_nodes": [0, 1, 4], "health_check.max_error_rate": [0.05, 0.5]}
 WIDE = {"start_failure": [0.1, 0.2], "max_failed_nodes": list(range(9)), "min_healthy_time": ["30s", 30, "20s"]}
 
@@ -382,7 +381,7 @@ def test_a_store_of_another_question_is_refused(scenario, tmp_path, options):
     assert files_of(tmp_path / "s") == before
 
 
-def test_irrelevant_differences_are_ignored(scenario, tmp_path):
+def test_irrelevant_differences_are_ignored(tmp_path):
     """A description, unused policies, or the file's place don't make another question. [contract]"""
     base = tmp_path / "here"
     base.mkdir()
@@ -398,7 +397,7 @@ def test_irrelevant_differences_are_ignored(scenario, tmp_path):
 
 
 def test_a_latin_hypercube_resumes(scenario, tmp_path):
-    """The points are part of the question; ranges and choices are distinguished. [contract]"""
+    """A Latin hypercube resumes without work; choices in place of a range are another question. [contract]"""
     asked = {"max_failed_nodes": (0, 4), "max_error_rate": [0.1, 0.2]}
     how = {"design": LatinHypercube(4), "store": tmp_path / "s"}
     first = run(scenario, vary=asked, **how).to_frame()

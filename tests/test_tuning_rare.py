@@ -72,7 +72,7 @@ def test_a_rare_expensive_defect_decides(probability):
 
 
 def test_the_indifference_is_that_of_the_best():
-    """Its default is 5 % of about the lowest cost, not of the luckiest candidate's first worlds. [oracle]"""
+    """The default indifference is 5 % of the lowest cost, within a factor of 2, not of a lucky candidate's first worlds. [oracle]"""
     scenario = make(2e-4)
     lowest = exact_cost(scenario, {"max_parallel": 20, "max_failed_nodes": 1})
     for seed in range(3):

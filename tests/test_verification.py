@@ -100,7 +100,7 @@ def test_the_comparisons_are_sharp(verified):
 
 
 def test_the_chance_of_a_false_alarm(verified):
-    """It is that of one comparison beyond four standard errors, times the number of varying means. [oracle]"""
+    """The probability of a false alarm is that of one comparison beyond four standard errors, times the number of varying means. [oracle]"""
     from scipy.stats import norm
 
     n = int(verified.comparisons["standard_error"].gt(0).sum())

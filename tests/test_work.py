@@ -73,7 +73,7 @@ def test_work_per_node_update(interpreted: Interpreted, name: str) -> None:
 
 @pytest.mark.parametrize("last", [10**9, (1 << 53) + 1, (1 << 61) - 1])
 def test_instants_lie_within_the_steps_that_count_them(interpreted: Interpreted, last: int) -> None:
-    """The same holds years after the first instant, with rounded nanoseconds; compiled code would not notice. [contract]"""
+    """Most instants at once are counted within bounds years later, with rounded nanoseconds; compiled code would not notice. [contract]"""
     most_at_once = interpreted.modules["out_at_once"].most_at_once
     for n in range(2, 12):
         starts = np.array([0, *[last] * (n - 1)])

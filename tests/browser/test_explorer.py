@@ -265,7 +265,7 @@ def test_numbers_while_the_engine_compiles(visit, scenario, monkeypatch):
     assert visited.errors == []
 
 
-def test_the_curve_marks_the_position(explore, scenario):
+def test_the_curve_marks_the_position(explore):
     """Chart, description and table of the curve name the position and the API's default; other settings have their own curve. [contract]"""
     page = explore("#policy=rolling&max_failed_nodes=1").page
     chart = page.locator(".tradeoff .chart")

@@ -226,7 +226,7 @@ def test_it_can_be_read_aloud(name, pages, visit):
     assert {"INPUT", "BUTTON"} <= reached
 
 
-def test_it_prints(pages, visit, tmp_path):
+def test_it_prints(pages, visit):
     """A printed page fits the paper, has no useless buttons, and shows the numbers of the sliders' positions. [contract]"""
     seen = visit(pages["scenario"], viewport={"width": 700, "height": 990})
     page = seen.page

@@ -62,10 +62,7 @@ def test_two_versions_are_recorded() -> None:
 
 @pytest.mark.slow
 def test_ansible_itself(tmp_path) -> None:
-    """Installed Ansible repeats the recording of its version in every fourth play; without one, it agrees with both engines. [oracle]
-
-    The recordings agree with both engines by the tests above.
-    """
+    """Installed Ansible repeats every fourth recorded play; an unrecorded version agrees with both engines in all plays. [oracle]"""
     program = find_ansible()
     if program is None:
         pytest.skip("ansible-playbook is not installed: pip install 'simdeploy[conformance]'")

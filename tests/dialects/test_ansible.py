@@ -191,7 +191,7 @@ def test_the_last_play_with_serial_is_the_rollout() -> None:
 
 
 def test_a_final_pause_is_bake_time_and_a_timeout_a_deadline() -> None:
-    """A pause in the last task follows each batch. [contract]"""
+    """A pause in the last task follows each batch; a play's timeout is the nodes' deadline. [contract]"""
     text = playbook("timeout: 600", "post_tasks:", "  - ansible.builtin.pause: {minutes: 1, seconds: 30}")
     imported = read_policy(text)
     assert imported.orchestrator["bake_time"] == "90s"

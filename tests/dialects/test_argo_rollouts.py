@@ -174,7 +174,7 @@ def test_a_traffic_router_starts_canaries_beside():
 
 
 def test_an_inline_analysis_is_a_gate():
-    """Its success rate judges the waves; more than failureLimit failed looks stop and roll back the rollout. [contract]"""
+    """The success rate of an inline analysis judges waves; more than failureLimit failed looks stop and roll back the rollout. [contract]"""
     imported = read_policy(INLINE + TEMPLATE)
     policy = imported.policy
     assert policy["health_check"] == {
@@ -202,7 +202,7 @@ def test_a_ready_pod_is_progress():
 
 
 def test_a_background_analysis_judges_during_the_pauses():
-    """It takes no extra time: each wave is observed during its pause, and at least once. [contract]"""
+    """A background analysis takes no extra time: each wave is observed during its pause, and at least once. [contract]"""
     imported = read_policy(BACKGROUND + TEMPLATE)
     policy = imported.policy
     once, rest = {"min_healthy_time": "2m"}, {"gate": False, "min_healthy_time": "0s"}

@@ -141,7 +141,7 @@ def test_predefined_shifts_of_traffic(name, waves):
 
 
 def test_an_unknown_type_is_the_only_problem():
-    """No further problems follow from it, such as a missing number of nodes. [contract]"""
+    """An unknown type is the only problem: no number of nodes is asked for. [contract]"""
     assert messages(hosts("PERCENT", 75)) == [(1, "minimumHealthyHosts.type", "unknown value")]
 
 
@@ -175,7 +175,7 @@ def test_the_first_zone_takes_as_long_as_the_others_unless_stated():
 
 
 def test_a_number_of_hosts_per_zone_needs_the_size_of_zones():
-    """The size follows from the nodes and the variable `zones`; otherwise a note calls it unknown. [contract]"""
+    """A zone's size follows from the nodes and the variable `zones`, without which a note calls the limit unknown. [contract]"""
     text = CONFIG.replace('"FLEET_PERCENT", "value": 40', '"HOST_COUNT", "value": 4')
     known = read_policy(text, nodes=30, variables={"zones": "3"})
     assert known.policy["max_parallel_per_zone"] == 6
@@ -216,7 +216,7 @@ Resources:
 
 
 def test_a_function_of_sam_shifts_traffic_as_it_prefers():
-    """Or as all functions do, if it prefers nothing; a failure is followed by the last version. [contract]"""
+    """A function's own preference comes before that of all functions; a failure rolls back. [contract]"""
     usual = read_policy(FUNCTIONS)
     assert (usual.kind, usual.orchestrator["on_failure"]) == ("codedeploy", "rollback")
     assert usual.policy["waves"] == [{"size": "10%", "bake_time": "1m"}]
@@ -242,7 +242,7 @@ def test_a_function_of_sam_needs_a_predefined_shift():
     ],
 )
 def test_a_rollback_follows_a_failure_if_enabled(section, back):
-    """Rollback for alarms alone causes none. [contract]"""
+    """A failure is rolled back if that is enabled for failures, not for alarms alone. [contract]"""
     group = {"deploymentConfigName": "CodeDeployDefault.OneAtATime", "autoRollbackConfiguration": section}
     imported = read_policy(json.dumps({"deploymentGroupInfo": group}))
     assert (imported.orchestrator["on_failure"] == "rollback") is back

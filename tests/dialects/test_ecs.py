@@ -90,7 +90,7 @@ def test_a_rolling_update_is_mapped():
 
 
 def test_a_bad_number_of_tasks_is_the_only_problem():
-    """Nobody who states a number is asked for another one. [contract]"""
+    """If the number of tasks is invalid, no other number is asked for. [contract]"""
     (problem,) = refusal(service(desired="ten", maximumPercent=150))
     assert "desiredCount: not a whole number" in problem
 
@@ -178,7 +178,7 @@ def test_the_threshold_of_the_circuit_breaker(nodes, threshold, limit):
 
 
 def test_a_circuit_breaker_that_is_off_has_no_effect():
-    """Notes say that its other fields are ignored. [contract]"""
+    """A disabled circuit breaker sets no limit, and a note on its rollback says that it is off. [contract]"""
     breaker = {"enable": False, "rollback": True, "thresholdConfiguration": {"type": "COUNT", "value": 1}}
     imported = read_policy(service(deploymentCircuitBreaker=breaker))
     assert "max_failed_nodes" not in imported.policy
@@ -213,7 +213,7 @@ def test_a_template_is_evaluated():
 
 
 def test_a_target_group_in_the_template_checks_health():
-    """Its interval and thresholds are used; the grace period allows further failed checks. [contract]"""
+    """A target group's interval and thresholds are used, with further failures for the grace period; others have defaults. [contract]"""
     imported = read_policy(TEMPLATE)
     assert imported.policy["health_check"] == {
         "deadline": "3h",
@@ -228,7 +228,7 @@ def test_a_target_group_in_the_template_checks_health():
 
 
 def test_an_unknown_parameter_is_not_guessed():
-    """One note names it and says that the default is assumed. [contract]"""
+    """One note names an unknown parameter, and the default that is assumed. [contract]"""
     imported = read_policy(TEMPLATE)
     (note,) = imported.unknown
     assert "!Ref Least" in note.text
@@ -238,7 +238,7 @@ def test_an_unknown_parameter_is_not_guessed():
 
 
 def test_a_parameter_that_decides_a_condition_is_named():
-    """It is found in nested conditions, mappings and texts. [contract]"""
+    """A parameter inside nested conditions, mappings and texts is named once in each note. [contract]"""
     hidden = read_policy(TEMPLATE.replace("Stage: {Type: String, Default: test}", "Stage: {Type: String}"))
     fields = ("MaximumPercent", "DeploymentCircuitBreaker")
     texts = [note.text for note in hidden.unknown if note.field.endswith(fields)]

@@ -102,7 +102,7 @@ def test_fields_and_defaults_have_notes() -> None:
 
 
 def test_unknown_fields_are_noted_in_the_order_of_the_file() -> None:
-    """Their order doesn't depend on the hash seed. [contract]"""
+    """Unknown fields have notes in the file's order, not in that of a set. [contract]"""
     unknown = [f"more{number}" for number in range(20)]
     imported = read_policy(json.dumps({"name": "j", "deployment": {**SPEC, **dict.fromkeys(unknown, 1)}}))
     left_out = [note.field for note in imported.notes if note.fidelity == "none"]

@@ -80,7 +80,7 @@ def test_defaults_are_noted():
 
 
 def test_without_batches_nothing_is_judged():
-    """All devices go at once, as far as the disruption budget allows. [contract]"""
+    """Without batches all devices go at once, as far as the disruption budget allows. [contract]"""
     imported = read_policy(fleet("{successThreshold: 99%, disruptionBudget: {maxUnavailable: 3}}"))
     assert imported.policy["waves"] == [{"until": "100%"}]
     assert "max_failed_nodes_percent" not in imported.policy
@@ -117,7 +117,7 @@ def test_fleets_of_other_projects_are_not_recognised():
 
 
 def test_without_a_rollout_policy_all_devices_are_updated_at_once():
-    """Without one, nothing stops the rollout. [contract]"""
+    """Without a rollout policy all devices go at once, and nothing stops them. [contract]"""
     imported = read_policy("kind: Fleet\nspec: {}\n")
     assert imported.policy["strategy"] == "immediate"
     assert imported.orchestrator == {"on_failure": "continue"}
@@ -144,7 +144,7 @@ def test_other_thresholds_are_refused(threshold):
 
 
 def test_a_minimum_of_available_devices_needs_the_number_of_nodes():
-    """Of both bounds of the budget the stricter one is used. [contract]"""
+    """The stricter bound of the budget is used; a minimum without the number of nodes is refused. [contract]"""
     text = fleet("{disruptionBudget: {minAvailable: 6, maxUnavailable: 5}}")
     assert read_policy(text, nodes=10).policy["max_parallel"] == 4
     assert read_policy(text, nodes=20).policy["max_parallel"] == 5

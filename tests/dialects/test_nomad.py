@@ -134,7 +134,7 @@ def test_a_percent_of_unknown_nodes_is_refused() -> None:
 
 
 def test_max_parallel_0_replaces_all_at_once() -> None:
-    """Everything is replaced at once, without health checks. [contract]"""
+    """With max_parallel = 0 everything is replaced at once, without health checks. [contract]"""
     imported = read_policy(job("max_parallel = 0\ncanary = 1\n"))
     assert imported.policy["strategy"] == "immediate"
     assert imported.orchestrator["on_failure"] == "continue"
@@ -302,7 +302,7 @@ def test_a_malformed_job_has_a_line(text: str, problem: str) -> None:
 
 
 def test_values_nested_too_deeply_are_not_evaluated() -> None:
-    """They are noted as an attribute's value, and left out of a label. [property]"""
+    """A value nested 20,000 deep is noted in an attribute, and left out of a label. [property]"""
     value = "[" * 20_000 + "]" * 20_000
     assert read_policy(job(f"max_parallel = {value}\n")).unknown
     labelled = read_policy(job().replace('"front"', f'"front${{{value}}}"')).notes

@@ -103,7 +103,7 @@ def test_defaults_are_those_of_service_fabric_and_are_noted():
 
 
 def test_the_assumed_number_of_domains_is_noted():
-    """The file doesn't state it, so a note says that five are assumed. [contract]"""
+    """Five domains are assumed, and a note names the variable that states their number. [contract]"""
     imported = read_policy(parameters())
     assert [wave["until"] for wave in imported.policy["waves"]] == ["20%", "40%", "60%", "80%", "100%"]
     (unknown,) = imported.unknown
@@ -169,7 +169,7 @@ def test_the_percentage_of_unhealthy_nodes_is_rounded_up(percent, nodes, limit):
 
 
 def test_a_timeout_of_a_domain_is_a_deadline_from_its_turn():
-    """It is used if it is shorter than the time allowed for health. [contract]"""
+    """A domain's timeout is its nodes' deadline if shorter than the time allowed for health; too short a one is refused. [contract]"""
     imported = read_policy(parameters(UpgradeDomainTimeoutSec=300))
     assert imported.policy["health_check"]["deadline"] == "5m"
     assert imported.orchestrator["deadline_starts"] == "dispatch"

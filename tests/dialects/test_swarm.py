@@ -150,19 +150,19 @@ def test_the_service_with_an_update_config_is_used():
 
 
 def test_the_variable_service_names_another():
-    """It may also name a service without update_config. [contract]"""
+    """The variable `service` may name any service, even one without update_config. [contract]"""
     assert read_policy(SEVERAL, variables={"service": "api"}).policy["max_parallel"] == 3
     assert read_policy(SEVERAL, variables={"service": "db"}).policy["max_parallel"] == 1
 
 
 def test_an_unknown_service_is_refused():
-    """The message names the services of the file. [contract]"""
+    """The message on an unknown service names those of the file. [contract]"""
     with pytest.raises(InputError, match=r"no such service.*allowed: db, web, api.*did you mean 'web'"):
         read_policy(SEVERAL, variables={"service": "wep"})
 
 
 def test_an_unknown_service_makes_no_variable_unknown():
-    """The first service is still read, for the file's other problems. [contract]"""
+    """Beside an unknown service, other problems of the file are reported, but no variable as unknown. [contract]"""
     text = update("{parallelism: $SLOTS, order: sideways}")
     assert refusal(text, variables={"service": "db", "SLOTS": "2"}) == [
         "service: no such service (found 'db'); allowed: web",
@@ -194,7 +194,7 @@ def test_variables_are_replaced(text, variables, expected):
 
 
 def test_an_unknown_variable_is_not_guessed():
-    """A note names it and states the assumption. [contract]"""
+    """A note names an unset variable and states the assumption. [contract]"""
     imported = read_policy(update("{parallelism: '${SLOTS}'}"))
     assert imported.policy["max_parallel"] == 1
     (note,) = imported.unknown

@@ -32,7 +32,7 @@ def test_nodes(tmp_path):
 
 
 def test_without_the_deployment(tmp_path):
-    """Without it allocations belong to a version of their job; a full allocation names its deployment; later objects win. [contract]"""
+    """Without the deployment allocations belong to a version of their job; a full allocation names its deployment; later objects win. [contract]"""
     later = {**ALLOCATIONS[0], "ModifyTime": T0 + 800 * S}
     (tmp_path / "allocations.json").write_text(json.dumps([later, *ALLOCATIONS[:3]]))
     records = read_records(tmp_path)
