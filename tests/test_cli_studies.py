@@ -283,7 +283,7 @@ def test_an_undecided_choice_has_its_own_exit_code():
 
 @pytest.mark.parametrize(("replications", "code"), [(1, 3), (100, 0)])
 def test_undecided_worlds_have_that_exit_code_too(replications, code):
-    """If each world is classified by its estimate alone, the command exits 3. [contract]"""
+    """If one rollout of each world leaves all of them undecided, the command exits 3, with a hundred 0. [contract]"""
     asked = (
         "--vary",
         "fleet.start_failure=0:0.2",

@@ -84,7 +84,7 @@ def test_an_option_is_the_same_everywhere(name):
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_commands_have_the_common_options(name):
-    """Commands that compute have --json and --out FILE, those with policies --policy, and long ones options of where to run. [contract]"""
+    """Commands that compute have --json and --out, those with policies --policy, and those that may take long --workers and --store. [contract]"""
     options = {text: option for _, option in list_options() if option in COMMANDS[name].params for text in option.opts}
     assert not OLD_NAMES & set(options)
     assert ("--json" in options) == (name in (*COMPUTING, "import"))

@@ -71,7 +71,7 @@ def test_every_cause_by_hand():
     ],
 )
 def test_prices_of_lost_and_shed_requests(prices, lost, shed):
-    """By default they cost as much as failed ones, but nothing is paid twice. [contract]"""
+    """By default lost and shed requests cost as much as failed ones, or lost ones nothing if nodes out of service cost. [contract]"""
     table = rollouts(lost_requests_excess=[10.0], shed_requests_excess=[100.0])
     costs = small({"nodes": 1, "update_duration": 1}, costs={"failed_request": 0.5, **prices}).costs
     parts = estimate_costs(table, costs=costs).parts.set_index("cause")["estimate"]

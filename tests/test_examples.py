@@ -129,7 +129,7 @@ def test_a_new_scenario_under_an_invalid_name(tmp_path, file):
 
 @pytest.mark.parametrize("file", ["my fleet.yaml", "fleet.yml"])
 def test_a_new_scenario_shows_what_to_try(tmp_path, file):
-    """The command in its comment runs with this file. [contract]"""
+    """The command in the comment of a new scenario names its file, quoted if necessary. [contract]"""
     invoke("new", "--nodes", 60, tmp_path / file)
     [command] = re.findall("simdeploy compare .*", (tmp_path / file).read_text(encoding="utf-8"))
     assert shlex.split(command) == ["simdeploy", "compare", str(tmp_path / file)]

@@ -412,7 +412,7 @@ class TestChoice:
 
 
 def test_a_block_is_pickled_compactly():
-    """A block is unpickled unchanged, its columns in one buffer beside it, with equal ones once. [contract]"""
+    """A block is unpickled unchanged, with each column in a buffer beside it, equal ones only once. [contract]"""
     rows = [{"status": "ok", "makespan_s": float(n), "shed_requests": -0.0} for n in range(500)]
     block = Block.of_rows(0, [rows])
     strided = {name: np.repeat(column, 3)[::3] for name, column in block.numbers.items()}

@@ -36,7 +36,7 @@ def test_other_hosts(app, received, host):
 
 @pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://localhost:81", "localhost"])
 def test_other_origins(app, received, origin):
-    """Pages of other sites can neither read nor act. [contract]"""
+    """A request from a page of another site is refused, and the application doesn't see it. [contract]"""
     assert (call(app, "POST", "/", origin=origin).status, received) == (403, [])
 
 

@@ -266,7 +266,7 @@ def test_allowed_characters_of_names(name):
 
 
 def test_names_given_in_python():
-    """Names in arguments have the same rules. [contract]"""
+    """Unprintable names in arguments of Python calls are refused in harmless messages. [contract]"""
     scenario = Scenario.from_dict(SCENARIO)
     waves = DeploymentSpec(strategy="rolling", health_check={"deadline": "5m"})
     calls = [

@@ -239,7 +239,7 @@ def test_a_mistake_of_no_single_file_names_none(tmp_path):
 
 
 def test_unsupported_questions(scenario):
-    """Rollouts on record have no probabilities to change; and some policies can't be answered from them. [contract]"""
+    """For rollouts on record tilts, rare events, and gates that compare with the old version are refused. [contract]"""
     with pytest.raises(InputError, match="can't be changed"):
         scenario.tilted({"start_failure": 2})
     with pytest.raises(InputError, match="rare events can't be estimated"):

@@ -411,7 +411,7 @@ def test_why_a_node_failed_is_in_the_tables(raw: Raw) -> None:
 
 @given(scenarios())
 def test_responses_are_consistent(raw: Raw) -> None:
-    """An excess is at most the total, and at least 0 if an update changes no crash. [property]"""
+    """Numbers of nodes fit the fleet, parts their totals, and no excess is negative unless an update changes crashes. [property]"""
     rollout = run(raw)
     values, n = rollout.response_values, raw["fleet"]["nodes"]
     assert values["updated_nodes"] + values["failed_nodes"] <= n

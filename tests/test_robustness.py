@@ -267,7 +267,7 @@ def test_units_are_not_mixed():
     ],
 )
 def test_invalid_arguments_are_refused(arguments, message):
-    """Invalid arguments are named. [contract]"""
+    """Invalid arguments are refused with the reason. [contract]"""
     assert message in str(refused(estimate_regret, table(np.ones((2, 2, 2))), **({"of": "makespan_s"} | arguments)))
 
 

@@ -1,6 +1,7 @@
 """The command `serve`: its address, messages and end."""
 
 import json
+import re
 import socket
 import threading
 import time
@@ -46,7 +47,7 @@ def test_port_in_use(tmp_path):
 
 
 def test_missing_packages(tmp_path, monkeypatch):
-    """The message says what to install. [contract]"""
+    """Without the packages of the server the message says what to install. [contract]"""
     monkeypatch.setattr(serving, "find_spec", lambda name: None)
     result = invoke("serve", write(tmp_path))
     assert result.exit_code == 2
@@ -54,7 +55,7 @@ def test_missing_packages(tmp_path, monkeypatch):
 
 
 def test_ctrl_c_is_quiet(tmp_path, monkeypatch):
-    """Ctrl-C ends it silently, and frees the port. [contract]"""
+    """Ctrl-C ends the command silently, and frees the port. [contract]"""
     import uvicorn
 
     def run(_, sockets):
@@ -67,6 +68,8 @@ def test_ctrl_c_is_quiet(tmp_path, monkeypatch):
     assert (first, second) == ("d-1: canary", "d-2: at-once")
     assert url.startswith("http://127.0.0.1:")
     assert url.endswith("/deployments, 60 x real time; Ctrl-C stops")
+    port = int(re.search(r":(\d+)/", url)[1])
+    serving.listen("127.0.0.1", port).close()
 
 
 def test_ctrl_c_during_a_request_is_quiet(caplog):

@@ -196,7 +196,7 @@ def test_all_at_once_stays_all_at_once():
 
 
 def test_losses_are_reported():
-    """Everything that the other dialect can't express is a loss, in words, and among the notes. [contract]"""
+    """What the other dialect can't express is a loss that names the key, and is among the notes. [contract]"""
     check = RolloutHealthCheck(deadline=60 * S, interval=5 * S, success_threshold=2, failure_threshold=3)
     spec = RolloutSpec(strategy="rolling", max_parallel=5, health_check=check)
     of_a_thousand = "of 1,000 nodes is not a whole percent"

@@ -158,7 +158,7 @@ def test_a_check(pausing):
 
 
 def test_perfect_information(pausing, table, share, unknown_share):
-    """Policies of unknown cost are left out of the value of information; with too few others it is unknown. [property]"""
+    """Policies of unknown cost are left out of the value of information; with only one other it is refused. [property]"""
     result = value_of_perfect_information(table, costs=pausing.costs)
     others = value_of_perfect_information(table[table["policy"].ne("strict")], costs=pausing.costs)
     assert result.values.equals(others.values)
