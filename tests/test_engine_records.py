@@ -136,5 +136,5 @@ def test_unknown_names_suggest_the_nearest(make_scenario):
     """An unknown engine or policy is refused with the name that was probably meant. [contract]"""
     with pytest.raises(InputError, match="did you mean 'reference'"):
         simulate(make_scenario(), engine="refrence")
-    with pytest.raises(InputError, match="no such policy"):
-        simulate(make_scenario(), "nobody")
+    with pytest.raises(InputError, match=r"no such policy.*did you mean 'waves'"):
+        simulate(make_scenario(policies={"waves": {"strategy": "immediate"}}), "wave")

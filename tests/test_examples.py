@@ -28,7 +28,7 @@ def test_examples_are_the_scenarios():
 
 
 def test_an_unknown_example():
-    """The message lists the names, and the one that was probably meant. [contract]"""
+    """An unknown example is refused with the names, and the one that was probably meant. [contract]"""
     with pytest.raises(InputError, match=r"no such example .*small-fleet.*did you mean 'small-fleet'"):
         simdeploy.load_example("smal-fleet")
     (message,) = {

@@ -71,7 +71,7 @@ def test_a_document_is_a_file_a_text_or_a_mapping(tmp_path):
 
 @pytest.mark.parametrize("name", _FIGURES)
 def test_a_result_that_was_read_can_be_drawn(name):
-    """Its picture is that of the original. [contract]"""
+    """A result that was read has the original's picture. [contract]"""
     pictures = []
     for result in (make(name), read_result(written(name))):
         figure = draw_figure(result)

@@ -196,7 +196,7 @@ def test_years_beyond_64_bits_of_nanoseconds():
 
 @pytest.mark.parametrize("form", ["parquet", "csv"])
 def test_a_rollout_is_written_and_read(tmp_path, form):
-    """All tables come back from files as they were. [contract]"""
+    """All tables of a rollout are read back from files unchanged. [contract]"""
     rollout = simulate(small(), "waves", seed=3)
     rollout.write(tmp_path / "records", form=form)
     read = pd.read_parquet if form == "parquet" else pd.read_csv

@@ -72,7 +72,7 @@ def test_a_result_counts_failed_replications(table, name):
 
 @pytest.mark.parametrize("name", ANALYSES)
 def test_an_answer_is_a_sentence(table, name):
-    """It begins with a name, a number or a capital letter, and ends with a full stop. [contract]"""
+    """An answer begins with a name, a number or a capital letter, and ends with a full stop. [contract]"""
     answer = ANALYSES[name](table).answer
     assert answer.startswith(("fast", "slow")) or not answer[0].islower()
     assert answer.endswith(".")

@@ -405,7 +405,7 @@ class TestApiResponse:
         ]
 
     def test_its_limits(self):
-        """Its policy stops a good release as often as five of 200 starts fail, wider limits never. [oracle]"""
+        """The policy as it runs stops a good release as often as five of 200 starts fail, wider limits never. [oracle]"""
         table = replicate("api-response", 150)
         good = table[table["release"].eq("good")]
         stopped = good["verdict"].eq("false_alarm").groupby(good["policy"])

@@ -287,7 +287,7 @@ class TestCreating:
         assert answer.json["problems"] == ["max_parallel: too fast", "too late"]
 
     def test_fleets_that_are_too_large(self, clock):
-        """The message states the missing memory, and suggests no other engine, as the service has none. [contract]"""
+        """A fleet too large for memory is refused, without suggesting another engine, as the service has none. [contract]"""
         raw = SIX | {"fleet": {**SIX["fleet"], "nodes": 999_999}}
         scenario = Scenario.from_dict(raw)
         with pytest.raises(InputError, match="too many nodes for the memory limit") as refused:

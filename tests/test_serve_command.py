@@ -38,12 +38,12 @@ def test_other_addresses(host, says):
 
 
 def test_port_in_use(tmp_path):
-    """The message says that the port is taken, and how to find another one. [contract]"""
+    """A port in use is an error that names it, and says how to get a free one. [contract]"""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         result = invoke("serve", write(tmp_path), "--port", port)
     assert result.exit_code == 2
-    assert f"--port: port {port} is in use; choose another one" in result.output
+    assert f"--port: port {port} is in use; choose another one; 0 is any free one" in result.output
 
 
 def test_missing_packages(tmp_path, monkeypatch):

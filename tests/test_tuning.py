@@ -665,7 +665,7 @@ class TestResult:
         pd.testing.assert_frame_equal(by_dialect[0], chosen.drop(columns="policy"))
 
     def test_every_candidate_is_accounted_for(self, result):
-        """One is chosen, every candidate has an outcome, and rollouts are counted by stage. [contract]"""
+        """One candidate is chosen, each has an outcome, and rollouts are counted by stage. [contract]"""
         outcomes = result.candidates["outcome"].value_counts()
         assert (outcomes["chosen"], outcomes["for comparison"]) == (1, 1)
         assert outcomes.sum() == result.n_candidates + 1 == 21

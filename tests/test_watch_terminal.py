@@ -104,7 +104,7 @@ def test_the_command_plays(monkeypatch):
 
 
 def test_a_dumb_terminal():
-    """A dumb terminal gets screen after screen, without control characters. [contract]"""
+    """On a dumb terminal the command plays until somebody quits, without control characters. [contract]"""
     with on_terminal(COMMAND, stdout=None, has_keys=True, term="dumb") as (process, terminal):
         shown = read_until(terminal, "q quit")
         type_in(terminal, "q")
@@ -146,7 +146,7 @@ def test_a_page_plays_without_a_network(tmp_path):
 
 
 def test_a_saved_gif(tmp_path, monkeypatch):
-    """A saved GIF has a frame per distinct screen, and loops. [contract]"""
+    """A saved GIF has a frame per distinct screen, and loops; another form and a full disk are refused. [contract]"""
     monkeypatch.setattr("simdeploy.cli.watch._N_FRAMES", 5)
     assert watch("--policy", "rolling", "--save", tmp_path / "film.gif").exit_code == 0
     with Image.open(tmp_path / "film.gif") as film:

@@ -111,7 +111,7 @@ def check(vector: dict[str, Any], rollout: Rollout) -> None:
 
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: f"{vector['id']}-{vector['kind']}")
 def test_an_imported_policy_decides_as_its_orchestrator(vector: dict[str, Any]) -> None:
-    """The same batches, failures and ends, and the compiled engine has the reference engine's numbers. [oracle]"""
+    """Batches, failures and end of a rollout are the orchestrator's, and both engines have the same numbers. [oracle]"""
     try:
         scenario = scenario_of(vector)
     except InputError:

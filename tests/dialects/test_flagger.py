@@ -213,7 +213,7 @@ def test_variables_of_the_text():
 
 
 def test_an_empty_list_of_metrics_is_known():
-    """It is empty, not unknown. [contract]"""
+    """The note on an empty list of metrics calls it empty, not unknown. [contract]"""
     text = CANARY[: CANARY.index("    metrics:")] + "    metrics: []\n"
     assert notes(read_policy(text))["spec.analysis.metrics"][:2] == ("none", "empty")
 
