@@ -348,17 +348,19 @@ class TestRefused:
             ("nodes", {"dispatched_at_s": math.nan}, "and one is missing (found 10 nodes, such as node-0)"),
             ("nodes", {"started_at_s": math.nan}, "dispatch and start, and one is missing"),
             ("rollouts", {"policy": "{"}, "monday.policy: not JSON"),
-            ("rollouts", {"policy": '{"strategy": "rollin"}'}, "rollin"),
+            ("rollouts", {"policy": '{"strategy": "rollin"}'}, "did you mean 'rolling'"),
             ("rollouts", {"nodes": 3}, "10 nodes on record of 3"),
         ],
     )
     def test_records(self, calm, table, values, message):
         """Records that can't be replayed are refused, with the rollout's name. [contract]"""
         broken = change(calm, table, getattr(calm, table).index, **values)
-        assert message in str(refused(replay, broken, rolling(2)))
+        error = str(refused(replay, broken, rolling(2)))
+        assert message in error
+        assert "monday" in error
 
     def test_a_fleet_of_unknown_size(self, make_scenario):
-        """A stopped rollout needs the number of remaining nodes; a completed one had none. [contract]"""
+        """A stopped rollout without the size of its fleet on record is refused. [contract]"""
         records = record(make_scenario(fleet={"start_failure": 1}), rolling(max_failed_nodes=3))
         sizeless = change(records, "rollouts", [0], nodes=pd.NA)
         assert "size of the fleet is not on record" in str(refused(replay, sizeless, rolling(2)))
@@ -382,7 +384,7 @@ class TestRefused:
             (None, "no policy"),
             (5, "not a policy"),
             ({"recorded": rolling()}, "reserved for the policy on record"),
-            ({"x": {"strategy": "rollin"}}, "rollin"),
+            ({"x": {"strategy": "rollin"}}, "did you mean 'rolling'"),
             (["a/x.json", "b/x.json"], "duplicate names"),
         ],
     )

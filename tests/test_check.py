@@ -199,7 +199,7 @@ def test_failed_replications_are_left_out_and_counted(monkeypatch):
         ({"confidence_level": 0.5}, "above 0.5"),
         ({"confidence_level": True}, "above 0.5"),
         ({"confidence_level": "high"}, "above 0.5"),
-        ({"most": 1.5}, "most"),
+        ({"most": 1.5}, "most: out of range (found 1.5)"),
     ],
 )
 def test_bad_arguments(arguments, message):

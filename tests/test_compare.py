@@ -346,7 +346,7 @@ def test_costs_are_quantities_like_responses():
     assert set(COSTS) <= set(comparison.ranking["response"])
     assert comparison.computed_under["costs"]["escape"] == 1000
     assert "cost" in comparison.summarize()[0].header
-    with pytest.raises(InputError, match="makespan_s"):
+    with pytest.raises(InputError, match="makespan_s: a table of replications needs this column"):
         compare(table.drop(columns="makespan_s"), costs=Costs(0, 0, 10, 100, 1000))
 
 

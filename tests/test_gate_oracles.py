@@ -210,7 +210,7 @@ def test_walk_stops_where_the_recursion_does():
 
 def test_ranks_have_no_recursion():
     """A comparison by ranks, and anything but a gate of requests, is refused with a message. [contract]"""
-    with pytest.raises(InputError, match="mann_whitney"):
+    with pytest.raises(InputError, match=r"no exact recursion \(found mann_whitney\)"):
         gate_characteristics(make_gate("baseline", test="mann_whitney"), [10], 0.1)
     with pytest.raises(InputError, match="no test of a wave"):
         make_gate("threshold")

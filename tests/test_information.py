@@ -279,7 +279,7 @@ def test_words():
     )
     assert result.summarize()[1].rows == (("good", "50.0 %", "a", "1.0", "3.0"), ("bad", "50.0 %", "b", "4.0", "0.0"))
     assert result.to_dict()["kinds"][0]["policy"] == "a"
-    with pytest.raises(InputError, match="release"):
+    with pytest.raises(InputError, match="release: a table of replications needs this column"):
         worth(rollouts([[1, 2]], "xx").drop(columns="release"))
 
 

@@ -433,7 +433,7 @@ def test_failed_replications_are_left_out(scenario, monkeypatch):
         return job.failed(span, "simulate", "broken") if span.first >= 100 else run(job, span)
 
     monkeypatch.setattr(Job, "run", fail_later)
-    with pytest.warns(SimdeployWarning, match="failed"):
+    with pytest.warns(SimdeployWarning, match="200 of 400 replications failed"):
         found = replicate_to_precision(scenario, targets={"p50 makespan_s": "1s"}, most=200, engine="compiled")
     assert set(found.estimates["n_left_out"]) == {100}
     assert (found.estimates["n"] <= 100).all()

@@ -305,7 +305,7 @@ def test_a_folder_of_batches(tmp_path):
     origin = dict(of_folder.origin.rows)
     assert (of_folder.title, origin["replications"], origin["seed"]) == (SCENARIO.name, "200", "0")
     next(tmp_path.glob("batch-01/parts/*")).unlink()
-    with pytest.warns(SimdeployWarning, match="missing"):
+    with pytest.warns(SimdeployWarning, match="1 of 1 parts are missing"):
         assert gather(tmp_path, Request()).about.startswith("Not finished: 200 rollouts so far")
 
 

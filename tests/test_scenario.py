@@ -532,7 +532,7 @@ def test_policies_of_callers() -> None:
     for policy in (ROLLING, spec, document):
         assert scenario.policy(policy) == scenario.policies["rolling"]
     rollout = {**ROLLING, "dialect": "rollout", "health_check": {"deadline": 300 * SECOND}}
-    with pytest.warns(SimdeployWarning, match="preset"):
+    with pytest.warns(SimdeployWarning, match="its usual preset is expanso-rollout"):
         assert isinstance(scenario.policy(rollout).spec, RolloutSpec)
 
 
@@ -602,7 +602,7 @@ def test_versions_that_contradict_the_type_are_warned_about(deployment: dict[str
 def test_a_bare_spec_in_json_needs_evidence_or_a_dialect(tmp_path: Path) -> None:
     """A dialect beside the file decides if the file's fields don't. [contract]"""
     (tmp_path / "d.json").write_text('{"strategy": "immediate"}', encoding="utf-8")
-    with pytest.raises(InputError, match="dialect"):
+    with pytest.raises(InputError, match="the dialect is ambiguous"):
         Scenario.from_dict(minimal(policies={"p": {"file": "d.json"}}), base=tmp_path)
     scenario = Scenario.from_dict(minimal(policies={"p": {"file": "d.json", "dialect": "rollout"}}), base=tmp_path)
     assert scenario.policies["p"].policy.dialect == "rollout"
@@ -784,7 +784,7 @@ def test_unknown_keys_in_json_are_warned_about(tmp_path: Path) -> None:
     (tmp_path / "d.json").write_text(text, encoding="utf-8")
     file = tmp_path / "s.yaml"
     file.write_text(json.dumps(minimal(policies={"p": {"file": "d.json"}})), encoding="utf-8")
-    with pytest.warns(SimdeployWarning, match="surge"):
+    with pytest.warns(SimdeployWarning, match=r"deployment\.spec\.surge: unknown key"):
         scenario = read_scenario(file)
     (problem,) = scenario.warnings
     assert (problem.file, problem.line) == (str(tmp_path / "d.json"), 3)

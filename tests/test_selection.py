@@ -539,7 +539,7 @@ def test_a_missing_value_is_no_observation():
         select_ocba(of_matrix(values), [1, 2], budget=300, n0=150, step=5)
     with pytest.raises(ValueError, match="finite"):
         screen(values, alpha=0.05)
-    with pytest.raises(InputError, match="alpha"):
+    with pytest.raises(InputError, match="alpha: invalid probability of error"):
         screen(np.zeros((2, 2)), alpha=0.6)
     with pytest.raises(InputError, match="n: too few"):
         screen(np.zeros((2, 1)), alpha=0.1)

@@ -181,7 +181,7 @@ def test_weights_go_through_workers_sweeps_and_stores(tmp_path: Any) -> None:
     for frame in (in_memory.to_frame(), stored.to_frame(), read):
         first = frame[frame["max_failed_nodes"].eq(2)].sort_values("replication")
         assert first["weight"].tolist() == table["weight"].tolist()
-    with pytest.raises(InputError, match="tilt"):
+    with pytest.raises(InputError, match=r"scenario\.tilted\.tilt\.start_failure"):
         sweep(world().tilted({"start_failure": 4}), "rolling", store=tmp_path / "store", **how)
     assert tilted.with_values({"fleet.nodes": 20}).tilt == tilted.tilt
 
