@@ -444,7 +444,7 @@ def test_other_json_lists_the_allowed_forms(text: str) -> None:
 @pytest.mark.parametrize("text", ['{"deployment": []}', '{"deployment": null}', '{"deployment": {}}', '{"rollout": 5}'])
 def test_a_wrapper_around_nothing_is_a_problem(text: str) -> None:
     """A wrapper that holds no deployment is a problem at its path. [contract]"""
-    assert the_problem(text).path[0] in ("deployment", "rollout")
+    assert the_problem(text).path[0] == next(iter(json.loads(text)))
 
 
 @pytest.mark.parametrize(

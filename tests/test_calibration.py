@@ -596,7 +596,7 @@ def test_exported_records_are_fitted_alike():
 
 
 def test_the_scenario_runs_and_states_its_sources(calibration):
-    """The scenario file is valid, comments on every fitted number, and marks assumptions. [contract]"""
+    """The scenario can be simulated; comments in its file state fitted values with intervals, and mark assumptions. [contract]"""
     text = calibration.to_yaml()
     row = rows_of(calibration).loc["fleet.slowdown.lognormal.sigma"]
     assert f"# fitted: sigma {row['estimate']:.4g} ({row['low']:.4g} to {row['high']:.4g}); 25 rollouts" in text

@@ -510,19 +510,19 @@ def test_shares_are_whole_and_complete(candidates, extra):
     ],
 )
 def test_kim_nelson_refuses_before_it_samples(changes, named):
-    """An argument out of range is reported by name before anything is sampled. [contract]"""
+    """`select_kim_nelson` reports an argument out of range by name before anything is sampled. [contract]"""
     sample = of_matrix(np.zeros((5000, 100)))
     arguments = {"candidates": range(3), "indifference": 1.0, "alpha": 0.1, "n0": 10, "batch": 2} | changes
-    with pytest.raises(InputError, match=named):
+    with pytest.raises(InputError, match=rf"^{named}\b"):
         select_kim_nelson(sample, arguments.pop("candidates"), **arguments)
     assert sample.asked == []
 
 
 @pytest.mark.parametrize("changes", [{"budget": 29}, {"n0": 1}, {"step": 0}, {"start": -1}])
 def test_ocba_refuses_before_it_samples(changes):
-    """An argument out of range is reported by name before anything is sampled. [contract]"""
+    """`select_ocba` reports an argument out of range by name before anything is sampled. [contract]"""
     sample = of_matrix(np.zeros((3, 100)))
-    with pytest.raises(InputError, match=next(iter(changes))):
+    with pytest.raises(InputError, match=rf"^{next(iter(changes))}\b"):
         select_ocba(sample, range(3), **({"budget": 60, "n0": 10, "step": 5} | changes))
     assert sample.asked == []
 

@@ -223,5 +223,5 @@ def test_every_keyword_has_a_note_with_its_line() -> None:
     ],
 )
 def test_bad_values_have_a_line_and_a_field(text: str, problem: str) -> None:
-    """A problem says where it is. [contract]"""
+    """A bad value is refused with its line, its field and the reason, a file without a play as a whole. [contract]"""
     assert problem in refusal(text, kind="ansible")[0]

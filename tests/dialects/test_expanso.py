@@ -166,7 +166,7 @@ def test_an_import_can_be_simulated(tmp_path) -> None:
     ],
 )
 def test_bad_values_have_a_line_and_a_field(text: str, problem: str) -> None:
-    """A problem says where it is. [contract]"""
+    """A bad value is refused with its line, its field and the reason. [contract]"""
     assert any(problem in found for found in refusal(text, kind="expanso"))
 
 
