@@ -124,11 +124,19 @@ def test_a_nameless_policy_is_named_after_its_strategy(rollout):
 
 @pytest.mark.parametrize(
     ("argument", "value"),
-    [("seed", -1), ("seed", 2**64), ("seed", 1.0), ("seed", True), ("replication", 2**32), ("replication", None)],
+    [
+        ("seed", -1),
+        ("seed", 2**64),
+        ("seed", 1.0),
+        ("seed", True),
+        ("seed", None),
+        ("replication", 2**32),
+        ("replication", None),
+    ],
 )
 def test_numbers_out_of_range_are_refused(make_scenario, argument, value):
     """Seeds and replications have to be whole numbers within the generator's range. [contract]"""
-    with pytest.raises(InputError, match=argument):
+    with pytest.raises(InputError, match=rf"^{argument}: "):
         simulate(make_scenario(), **{argument: value})
 
 

@@ -99,15 +99,15 @@ def test_ctrl_c_passes(scenario, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"replications": True}, "replications"),
-        ({"replications": 2.0}, "replications"),
+        ({"replications": True}, "^replications: "),
+        ({"replications": 2.0}, "^replications: "),
         ({"replications": 1, "policies": []}, "no policy"),
         ({"replications": 1, "policies": ["at-once", "at-once"]}, "duplicate name"),
-        ({"replications": 1, "policies": {"x": {"strategy": "rolling"}}}, "health_check"),
+        ({"replications": 1, "policies": {"x": {"strategy": "rolling"}}}, "rolling needs a health check"),
     ],
 )
 def test_arguments_are_checked(scenario, options, message):
-    """Invalid arguments are input errors before anything is simulated. [contract]"""
+    """Invalid arguments are refused with the reason. [contract]"""
     with pytest.raises(InputError, match=message):
         replicate(scenario, **options)
 

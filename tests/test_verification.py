@@ -226,8 +226,8 @@ def test_scenarios_are_valid():
     ("arguments", "message"),
     [
         ({"replications": 99}, "too few"),
-        ({"replications": 0}, "replications"),
-        ({"seed": -1}, "seed"),
+        ({"replications": 0}, "^replications: "),
+        ({"seed": -1}, "^seed: "),
         ({"engines": "refrence"}, "did you mean 'reference'"),
         ({"engines": ["auto"]}, "no such engine"),
         ({"engines": []}, "no engine"),
