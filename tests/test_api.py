@@ -40,7 +40,6 @@ from simdeploy.api import (
 from simdeploy.api.json_text import MAX_VALUES, locate
 from simdeploy.errors import MOST_PROBLEMS, Problem, SimulationError
 
-ROOT = Path(__file__).parents[1]
 # The example body of the documentation page, with its placeholders.
 PAGE = Path(__file__).parent / "data" / "placeholders.json"
 
