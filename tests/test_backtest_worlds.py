@@ -271,7 +271,7 @@ def _forgets_failures(patch):
 
 def _trusts_what_is_over(patch):
     """Assume that what follows the first unknown instant is known."""
-    patch.setattr(Ledger, "meet", lambda *_, **__: None)
+    patch.setattr(Ledger, "record_unknown", lambda *_, **__: None)
 
 
 MISTAKES = (

@@ -118,9 +118,7 @@ class Node:
         self._prober = self._site.prober
         self.rule = self._site.terms.rule_of(self.fate.wave)
         life = self._leave() if self._site.type.leaves else self._update()
-        self._routine = self._site.env.begin(
-            self._roll_back_if_failed(life) if self._site.goes_back_by_itself else life
-        )
+        self._routine = self._site.env.begin(self._roll_back_failed(life) if self._site.goes_back_by_itself else life)
 
     def skip(self, reason: str) -> None:
         """Skip the node: it is neither failed nor touched."""
@@ -167,7 +165,7 @@ class Node:
             self._stop_waiting()
             self._routine = self._site.env.begin(self._run_rollback("rollback"))
 
-    def _roll_back_if_failed(self, life: Process) -> Process:
+    def _roll_back_failed(self, life: Process) -> Process:
         """Roll back after a life that ends in failure."""
         yield from life
         if self.fate.ever_failed:
