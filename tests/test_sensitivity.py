@@ -148,18 +148,19 @@ def test_how_often_sobol_intervals_cover(replications):
 
 
 def test_how_often_morris_intervals_cover():
-    """95 % intervals of the mean absolute effect cover the truth that often. [oracle]"""
-    n, vary = 150, {"x": (0.0, 1.0), "y": (0.0, 1.0)}
-    covered = {"x": 0, "y": 0}
-    # The effect of x is 1 + y, whose mean over the levels is 1.5; that of y is x, 0.5.
+    """95 % intervals of the mean absolute effect cover the truth that often, also a truth of 0. [oracle]"""
+    n, vary = 150, {"x": (0.0, 1.0), "y": (0.0, 1.0), "z": (0.0, 1.0)}
+    covered = {"x": 0, "y": 0, "z": 0}
+    # The effect of x is 1 + y, whose mean over the levels is 1.5; that of y is x, 0.5; that of z is 0, but not in each world.
     for seed in range(n):
         design = design_sensitivity(vary, size=20, seed=seed)
-        x, y = design.points.to_numpy().T
+        x, y, z = design.points.to_numpy().T
         rng = np.random.default_rng(seed)
-        slopes = rng.normal(scale=0.8, size=20)
-        responses = (x + x * y)[:, None] + x[:, None] * slopes + rng.normal(scale=0.3, size=(len(x), 20))
+        slopes = rng.normal(scale=0.8, size=(2, 20))
+        in_worlds = x[:, None] * slopes[0] + z[:, None] * slopes[1]
+        responses = (x + x * y)[:, None] + in_worlds + rng.normal(scale=0.3, size=(len(x), 20))
         rows = index(analyze_sensitivity(design, responses), "mu_star")
-        for factor, truth in (("x", 1.5), ("y", 0.5)):
+        for factor, truth in (("x", 1.5), ("y", 0.5), ("z", 0.0)):
             covered[factor] += rows.loc[factor, "low"] <= truth <= rows.loc[factor, "high"]
     assert min(covered.values()) / n >= 0.95 - 4 * math.sqrt(0.95 * 0.05 / n)
 

@@ -40,20 +40,21 @@ class Choice(click.Choice[str]):
             raise click.BadParameter(f"{error.message.rstrip('.')}; {hint}", ctx, param) from None
 
 
-class Whole(click.IntRange):
-    """A whole number in a range; click would call a word "not a valid integer range"."""
+class _PlainRange(click.ParamType):  # type: ignore[type-arg]  # older versions of click are not generic
+    """A range whose messages speak of numbers; click would call a word "not a valid integer range"."""
 
     def fail(self, message: str, param: click.Parameter | None = None, ctx: click.Context | None = None) -> NoReturn:
         """Refuse a value."""
-        super().fail(message.replace("a valid integer range", "a whole number"), param, ctx)
+        plain = message.replace("a valid integer range", "a whole number").replace("a valid float range", "a number")
+        super().fail(plain, param, ctx)
 
 
-class Number(click.FloatRange):
-    """A number in a range; click would call a word "not a valid float range"."""
+class Whole(_PlainRange, click.IntRange):
+    """A whole number in a range."""
 
-    def fail(self, message: str, param: click.Parameter | None = None, ctx: click.Context | None = None) -> NoReturn:
-        """Refuse a value."""
-        super().fail(message.replace("a valid float range", "a number"), param, ctx)
+
+class Number(_PlainRange, click.FloatRange):
+    """A number in a range."""
 
 
 def _keep_allowed(ctx: click.Context, _param: click.Parameter, value: tuple[str, ...]) -> None:

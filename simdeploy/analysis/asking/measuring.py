@@ -76,10 +76,10 @@ class Values:
             if missing:
                 hint = "pass the scenario's costs"
                 raise InputError([Problem("no costs", (str(measure),), hint=hint) for measure in missing])
-        telling = [name for name in _SHOW_UNKNOWN if name not in needed and name in responses.columns]
+        further = [name for name in _SHOW_UNKNOWN if name not in needed and name in responses.columns]
         # Whether the replications were made under a tilt.
         self.is_weighted = takes_weights and WEIGHT in responses.columns and not is_divided(responses)
-        gathered = gather(responses, [*needed, *telling, *((WEIGHT,) if self.is_weighted else ())])
+        gathered = gather(responses, [*needed, *further, *((WEIGHT,) if self.is_weighted else ())])
         self.cases = gathered.cases  # one row per case: `policy` and other identifying columns
         self.replications = gathered.replications  # numbers of the replications
         self.n_replications = len(self.replications)
@@ -87,7 +87,7 @@ class Values:
         self.strata = self._divide(gathered.kinds if is_divided(responses) else None)
         self._known = Known(gathered.kinds, self.strata, self.kinds, costs)
         self._outcomes = gathered.outcomes
-        self._read = frozenset((*needed, *telling))
+        self._read = frozenset((*needed, *further))
         kinds = (*self._outcomes.codes("release")[1], *self._release) if "release" in needed else None
         problems = [p for m in self.measures for p in of_text(str(m), measure_problems(m, kinds))]
         raise_if_any(problems)
