@@ -40,10 +40,9 @@ _ROUNDS = 10
 _MULTIPLIERS = np.array([[0xD2511F53], [0xCD9E8D57]], dtype=np.uint64)
 _KEY_STEPS = np.array([[0x9E3779B9], [0xBB67AE85]], dtype=np.uint64)
 _MULTIPLIER, _OTHER_MULTIPLIER = (int(row[0]) for row in _MULTIPLIERS)
-_MASK = np.uint64(0xFFFFFFFF)
-_WORD_MASK = int(_MASK)
-_WORD = np.uint64(32)
-_DROPPED_BITS = np.uint64(12)
+_WORD_MASK = 0xFFFFFFFF
+# Arrays, because numpy would convert numbers in each call.
+_MASK, _WORD, _DROPPED_BITS = (np.array(number, dtype=np.uint64) for number in (_WORD_MASK, 32, 12))
 
 SEED_LIMIT = 1 << 64
 WORD_LIMIT = 1 << 32
@@ -136,12 +135,16 @@ def philox4x32(
 
 
 def _apply_rounds(even: WordArray, odd: WordArray, low_key: int, high_key: int) -> tuple[WordArray, WordArray]:
-    # Both halves of a round do the same with different words, so they are two rows of one array.
+    # Both halves of a round do the same with different words, so they are two rows of one array. A round swaps the products.
+    even, odd = even.copy(), odd.copy()
+    product = np.empty_like(even)
+    swapped = product[::-1]
     for round_key in _round_keys(low_key, high_key):
-        product = even * _MULTIPLIERS
-        even = (product >> _WORD)[::-1] ^ odd
+        np.multiply(even, _MULTIPLIERS, out=swapped)
+        np.right_shift(product, _WORD, out=even)
+        even ^= odd
         even ^= round_key
-        odd = (product & _MASK)[::-1]
+        np.bitwise_and(product, _MASK, out=odd)
     return even, odd
 
 
@@ -279,9 +282,11 @@ def _whole_numbers(values: npt.ArrayLike, name: str) -> WordArray:
     if isinstance(values, int):
         return np.asarray(whole_number(values, name, WORD_LIMIT), dtype=np.uint64)
     array = np.asarray(values)
-    if array.dtype.kind not in "iu" or (array.size and not 0 <= int(array.min()) <= int(array.max()) < WORD_LIMIT):
-        raise InputError(_out_of_range(values, name, WORD_LIMIT))
-    return array.astype(np.uint64)
+    if array.dtype.kind in "iu":
+        words = array.astype(np.uint64)  # negative numbers become large ones
+        if not words.size or words.max() < WORD_LIMIT:
+            return words
+    raise InputError(_out_of_range(values, name, WORD_LIMIT))
 
 
 def _out_of_range(value: object, name: str, limit: int) -> Problem:
