@@ -77,18 +77,18 @@ class Block:
         >>> Block.of_rows(7, [[{"status": "failed", "stage": "simulate", "error": "of time"}]]).row(0, 0)
         {'status': 'failed', 'stage': 'simulate', 'error': 'of time'}
         """
-        row = self.index[policy, place]
+        row = self.index.item(policy, place)
         values: dict[str, Any] = {}
         known = (*RESPONSES, *((WEIGHT,) if WEIGHT in self.numbers else ()))
-        is_ok = self.words["status"][self.codes["status"][row]] == "ok"  # `self.is_ok` would compute all rows
+        is_ok = self.words["status"][self.codes["status"].item(row)] == "ok"  # `self.is_ok` would compute all rows
         for name in known if is_ok else ():
-            if name in WORDS:
-                code = self.codes[name][row]
-                values[name] = self.words[name][code] if code >= 0 else np.nan
+            if name in self.numbers:
+                values[name] = self.numbers[name].item(row)
             else:
-                values[name] = self.numbers[name][row].item()
+                code = self.codes[name].item(row)
+                values[name] = self.words[name][code] if code >= 0 else np.nan
         for name in ("status", "stage", "error"):
-            code = self.codes[name][row]
+            code = self.codes[name].item(row)
             if code >= 0:
                 values[name] = self.words[name][code]
         return values

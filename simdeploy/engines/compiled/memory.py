@@ -16,7 +16,6 @@ from simdeploy.engines.compiled.records import (
     N_WINDOW_WORDS,
     TODAY_RECORD,
     WALK_RECORD,
-    make_table,
 )
 from simdeploy.engines.compiled.run import RUN
 from simdeploy.engines.compiled.scratch import Scratch, Tables
@@ -69,6 +68,10 @@ _WRITTEN = ("members", "bundles", "bundle_slots", "places", "continuations")
 
 _FEW_LOOKS = 1024  # initial room for looks with error rates
 
+# The record's fields, in their order; and those of addresses.
+_ALL_ZERO = dict.fromkeys(RUN.names or (), 0)
+_ADDRESS_OF = {name: f"{name}_at" for name in TABLES}
+
 
 def _make_scratch(scalars: Mapping[str, int | float], n_stepping: int) -> Scratch:
     """Make the tables that are written before they are read, or set to 0 here."""
@@ -89,7 +92,7 @@ def _make_scratch(scalars: Mapping[str, int | float], n_stepping: int) -> Scratc
     )
     if not scratch.is_zero:
         for row in (CLASS, AFFECTED, HANGS, CRASH_WORD, FLAP_WORD):  # read even where nothing is drawn into them
-            scratch.tables["drawn"][row] = 0
+            scratch["drawn"][row] = 0
     return scratch
 
 
@@ -135,6 +138,11 @@ def _make_zeros(scalars: Mapping[str, int | float], most_waves: int, n_stepping:
     )
 
 
+def _copy(table: np.ndarray) -> np.ndarray:
+    """Copy the bytes of a table, because numpy copies records field by field."""
+    return np.ascontiguousarray(table).view(np.uint8).copy()
+
+
 class Memory:
     """The record of a run, with all tables that it points to.
 
@@ -168,40 +176,42 @@ class Memory:
         n_stepping = N_STEPPING if (lowered.tables["rules"]["n_alike"] > 1).any() else 1
         self._of_nodes = _make_scratch(lowered.scalars, n_stepping)
         zeros = _make_zeros(lowered.scalars, most_waves, n_stepping)
-        zeros.tables["today"]["quiet_beyond"] = -NEVER  # any first spell lasts, unless there are spells (see `outlook`)
-        # All at once, which takes half the time of single fields.
+        zeros["today"]["quiet_beyond"] = -NEVER  # any first spell lasts, unless there are spells (see `outlook`)
         values: _Values = {
-            **dict.fromkeys(RUN.names or (), 0),
+            **_ALL_ZERO,
             **lowered.scalars,
             "key0": seed & 0xFFFFFFFF,
             "key1": seed >> 32,
             "most_waves": most_waves,
             "n_sizes": len(lowered.tables["sizes"]),
-            "n_pool_ends": len(zeros.tables["load_starts"]),
-            "flip_room": zeros.tables["flips"].shape[1],
+            "n_pool_ends": len(zeros["load_starts"]),
+            "flip_room": zeros["flips"].shape[1],
             "planned_change_at": NEVER,
             "nodes_look_at": NEVER,
             "stepped_requests": -1,
-            "room": self._of_nodes.tables["scratch"].shape[1],
+            "room": self._of_nodes["scratch"].shape[1],
             "room_ranked": _FEW_LOOKS,
         }
-        self._tables = {**self._of_nodes.tables, **zeros.tables}
-        addresses = {**self._of_nodes.addresses, **zeros.addresses}
         others = {
             **lowered.tables,
-            **{name: lowered.tables[name].copy() for name in _WRITTEN},
+            **{name: _copy(lowered.tables[name]) for name in _WRITTEN},
             **self._descend(values, branches or worlds, n),
             **self._branch(values, branches, n),
             **self._look(values, 0 if worlds is None else len(worlds.roots)),
             **self._trace(values, grid, n_traces),
         }
-        for name, table in others.items():
-            self._tables[name] = kept = np.ascontiguousarray(table)
-            addresses[name] = kept.ctypes.data
-        if set(addresses) != set(TABLES):
-            raise AssertionError(sorted(set(addresses) ^ set(TABLES)))
-        values.update((f"{name}_at", address) for name, address in addresses.items())
-        self.run = make_table(RUN, [values])
+        self._kept = {name: np.ascontiguousarray(table) for name, table in others.items()}
+        self._zeros = zeros
+        addresses = {**self._of_nodes.addresses, **zeros.addresses}
+        # Asking for an address takes long, and that of an empty table doesn't matter.
+        anywhere = zeros.addresses["begins"]
+        addresses |= {name: table.ctypes.data if table.size else anywhere for name, table in self._kept.items()}
+        if addresses.keys() != set(TABLES):
+            raise AssertionError(sorted(addresses.keys() ^ TABLES))
+        values |= {_ADDRESS_OF[name]: address for name, address in addresses.items()}
+        # In bytes, because numpy is slow at making an array of long records; and all fields at once, which takes half the time.
+        self.run = np.ndarray(1, RUN, np.zeros(RUN.itemsize, np.uint8))
+        self.run[0] = tuple(values.values())
 
     def _descend(self, values: _Values, lineages: Branches | Worlds | None, n: int) -> dict[str, np.ndarray]:
         if lineages is None:
@@ -239,7 +249,7 @@ class Memory:
 
     def _keep(self, name: str, table: np.ndarray) -> None:
         table = np.ascontiguousarray(table)
-        self._tables[name] = table
+        self._kept[name] = table
         self.run[f"{name}_at"] = table.ctypes.data
 
     def give_back(self) -> None:
@@ -248,10 +258,10 @@ class Memory:
 
     def make_room(self) -> None:
         """Double the room for intervals; the queue is lost."""
-        room = 2 * self._tables["scratch"].shape[1]
+        room = 2 * int(self.run["room"][0])
         for name in ("scratch", "queue"):
             self._keep(name, np.empty((2, room), np.int64))
-        looks = 2 * self._tables["ranked"].shape[1]
+        looks = 2 * int(self.run["room_ranked"][0])
         self._keep("ranked", np.zeros((2, looks)))
         self._keep("ranked_before", np.zeros(looks, np.int64))
         self.run["room_ranked"] = looks

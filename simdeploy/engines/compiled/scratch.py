@@ -26,29 +26,30 @@ class Tables:
 
     Attributes
     ----------
-    tables : dict of str to ndarray
     addresses : dict of str to int
 
     Examples
     --------
     >>> made = Tables(counts=(2, 5, np.int64), times=(5, np.float64))
-    >>> made.tables["counts"].shape, made.tables["times"].dtype
+    >>> made["counts"].shape, made["times"].dtype
     ((2, 5), dtype('float64'))
     >>> made.addresses["times"] - made.addresses["counts"]
     128
     """
 
     def __init__(self, **shapes: Any) -> None:
-        starts, end = {}, 0
+        self._shapes = shapes
+        self._starts, end = {}, 0
         for name, (*shape, dtype) in shapes.items():
-            starts[name] = end
+            self._starts[name] = end
             end += -(-prod(shape) * np.dtype(dtype).itemsize // _LINE) * _LINE
         self._memory = self._get_memory(end)
-        self.tables = {
-            name: np.ndarray(shape, dtype, self._memory, starts[name]) for name, (*shape, dtype) in shapes.items()
-        }
         first = self._memory.ctypes.data
-        self.addresses = {name: first + start for name, start in starts.items()}
+        self.addresses = {name: first + start for name, start in self._starts.items()}
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        *shape, dtype = self._shapes[name]
+        return np.ndarray(shape, dtype, self._memory, self._starts[name])
 
     def _get_memory(self, size: int) -> np.ndarray:
         return np.zeros(size, np.uint8)
@@ -65,7 +66,7 @@ class Scratch(Tables):
     Examples
     --------
     >>> scratch = Scratch(counts=(2, 5, np.int64))
-    >>> scratch.tables["counts"].shape
+    >>> scratch["counts"].shape
     (2, 5)
     >>> scratch.give_back()
     """
