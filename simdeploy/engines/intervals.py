@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,8 +12,7 @@ from simdeploy.units import NS_PER_S
 FOREVER = 1 << 62
 
 
-@dataclass(frozen=True)
-class Intervals:
+class Intervals(NamedTuple):
     """Half-open intervals [start, end), one row each, in nanoseconds."""
 
     node: np.ndarray

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from simdeploy.units import NS_PER_S, exact, round_half_up
 
@@ -77,8 +77,7 @@ class Plan:
         return self.pacing == "sliding" or (self.is_list and self.parallel < self.total) or self.per_zone < self.total
 
 
-@dataclass(frozen=True)
-class _Wave:
+class _Wave(NamedTuple):
     """A wave of a list; `bake_ns` is None if the list states no pause for it."""
 
     size: int
@@ -183,7 +182,7 @@ def _listed_waves(policy: Policy, rounding: Rounding, total: int, zones: int) ->
         of_zone = list(_follow_list(policy.waves, rounding, -(-(total - zone) // zones)))
         bake_ns = policy.zone_bake_ns if zone or policy.first_zone_bake_ns is None else policy.first_zone_bake_ns
         if bake_ns is not None:
-            of_zone[-1] = replace(of_zone[-1], bake_ns=bake_ns)
+            of_zone[-1] = of_zone[-1]._replace(bake_ns=bake_ns)
         waves += of_zone
     return waves
 
