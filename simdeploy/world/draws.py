@@ -211,11 +211,14 @@ class Draws:
         index_blocks = np.arange(n_blocks) + index_block // n_blocks * n_blocks
         replication = self._replication_of(stream.block, nodes)
         lanes = block_uniforms(self.seed, replication, stream.block, nodes, index_blocks[:, np.newaxis])
+        numbers = array("d", lanes.tobytes())
         first_lane = 2 * stream.block  # a member's value is this plus its lane, so both streams of the block are served
-        for lane, rows in enumerate(lanes):
-            for block, numbers in zip(index_blocks.tolist(), rows, strict=True):
+        place = 0
+        for lane in (0, 1):
+            for block in index_blocks.tolist():
                 key = (first_lane, 2 * block + lane) if stream.paired_indices else (first_lane + lane, block)
-                self._node_chunks[*key, chunk] = array("d", numbers.tobytes())
+                self._node_chunks[*key, chunk] = numbers[place : place + len(nodes)]
+                place += len(nodes)
 
     def _compute_index_chunk(self, stream: Stream, node: int, chunk: int) -> None:
         if len(self._index_chunks) >= _MOST_CHUNKS * self._n_nodes:
