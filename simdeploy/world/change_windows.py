@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from simdeploy.units import NS_PER_S
 
@@ -35,6 +36,11 @@ def weekly_openings(windows: Iterable[ChangeWindow]) -> tuple[Span, ...]:
     >>> [(start // HOUR_NS, end // HOUR_NS) for start, end in weekly_openings([friday_night])]
     [(118, 124)]
     """
+    return _unite(tuple(windows))
+
+
+@lru_cache(maxsize=64)
+def _unite(windows: tuple[ChangeWindow, ...]) -> tuple[Span, ...]:
     spans: list[Span] = []
     for window in windows:
         for day in window.days:
