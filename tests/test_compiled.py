@@ -86,7 +86,7 @@ LAWS = [
 ]
 
 
-@entry()
+@entry(cache=True)
 def ask_law(records, place, u, out):
     law = records[place]
     for i in range(len(u)):
@@ -98,7 +98,7 @@ def ask_law(records, place, u, out):
         out[5, i] = residual.residual_survival(law, 1.01 * out[2, i])
 
 
-@entry()
+@entry(cache=True)
 def ask_special(u, x, out):
     for i in range(len(u)):
         out[0, i] = special.normal_quantile(u[i])
@@ -107,20 +107,20 @@ def ask_special(u, x, out):
     special.normal_quantiles(u, out[3], out[4])
 
 
-@entry()
+@entry(cache=True)
 def ask_words(records, stream, nodes, index, out):
     for node in range(nodes):
         out[0, node] = philox.draw(records[0], stream, node, index)
         out[1, node] = philox.draw_window(records[0], node, index)
 
 
-@entry()
+@entry(cache=True)
 def ask_binomial(allowed, requests, p, word):
     healthy = is_healthy_word(word, allowed, requests, p)
     return last_healthy_word(allowed, requests, p), healthy, failed_of(requests, p, (word + 0.5) * 2.0**-52)
 
 
-@entry()
+@entry(cache=True)
 def ask_surely(policies, allowed, fewest, most, p):
     """Also return the highest word up to which all windows with this range of requests are healthy under a policy."""
     least = np.int64(ALWAYS)
@@ -129,7 +129,7 @@ def ask_surely(policies, allowed, fewest, most, p):
     return surely_healthy_word(allowed, fewest, p), words_between(policies[0], fewest, most, p), least
 
 
-@entry()
+@entry(cache=True)
 def ask_queue(records, nodes, out):
     run = records[0]
     for i in range(len(nodes)):
@@ -151,7 +151,7 @@ def test_the_queue_is_ordered():
     np.testing.assert_array_equal(out[1], np.arange(len(nodes))[::-1] % clock.N_EVENTS)
 
 
-@entry()
+@entry(cache=True)
 def sort_both(values, keys):
     return sorting.sort(values), sorting.find_order(keys)
 
@@ -165,7 +165,7 @@ def test_sorting_is_stable():
         np.testing.assert_array_equal(order, np.argsort(drawn[:n], kind="stable"))
 
 
-@entry()
+@entry(cache=True)
 def ask_most(starts, ends, until):
     return out_at_once.most_at_once(starts, ends, until)
 
