@@ -37,18 +37,19 @@ class Chain:
     def _run(self, states: np.ndarray, steps: np.ndarray, numbers: np.ndarray, level: int | None) -> Stage:
         top = len(self.up) + 1
         wanted = top + 1 if level is None else level
-        up = np.array([0.0, *self.up, 0.0])
+        up, inside = np.array([0.0, *self.up, 0.0]), np.array([0, *np.ones(len(self.up), dtype=int), 0])
         chance = np.random.default_rng(numbers)
-        entrances, entered = np.where(states >= wanted, states, 0), steps
-        moving = (states > 0) & (states < top)
-        while moving.any():
-            states = states + np.where(moving, np.where(chance.random(len(states)) < up[states], 1, -1), 0)
-            steps = steps + moving
-            enters = (entrances == 0) & (states >= wanted)
-            entrances, entered = np.where(enters, states, entrances), np.where(enters, steps, entered)
-            moving = (states > 0) & (states < top)
-        values = np.column_stack([states == top, steps, np.ones(len(states))])
-        return Stage(entrances > 0, values, (entrances, entered))
+        path = [states]
+        while (moves := inside[path[-1]]).any():
+            goes_up = chance.random(len(states)) < up[path[-1]]
+            path.append(path[-1] + np.where(goes_up, moves, -moves))
+        visited = np.array(path)  # by step and chain
+        is_there = visited >= wanted
+        has_entered, first = is_there.any(axis=0), is_there.argmax(axis=0)
+        entrances = visited[first, np.arange(len(states))]
+        all_steps = steps + inside[visited].sum(axis=0)
+        values = np.column_stack([visited[-1] == top, all_steps, np.ones(len(states))])
+        return Stage(has_entered, values, (entrances, steps + first))
 
 
 CHAIN = Chain((0.2, 0.15, 0.25, 0.2, 0.2, 0.25, 0.2))
