@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -167,19 +168,21 @@ def join_parts(parts: Parts, design: Design, *, is_rate: bool, confidence_level:
             off = np.where(counts, weights * (parts.centre - estimate[:, None]), 0.0) ** 2
             spread = np.where(shares > 0, (1 - shares) / np.maximum(shares, 1e-300), 0.0)
             of_shares = (off * spread / np.maximum(design.counts, 1)).sum(axis=1)
-        variance = add(weights**2 * parts.variance / parts.n) + of_shares
+        squared_weights, squared_n = weights**2, parts.n**2
+        variance = add(squared_weights * parts.variance / parts.n) + of_shares
         error = np.where(n > 1, np.sqrt(variance), np.nan)
-        down = up = normal_quantile(confidence_level) ** 2 * of_shares
-        if design.selects is not None and design.n > 1:
-            down, up = _reach_of_selection(design, design.selects, parts, is_rate=is_rate, level=confidence_level)
-        low = estimate - np.sqrt(add((weights * parts.below) ** 2) + down)
-        high = estimate + np.sqrt(add((weights * parts.above) ** 2) + up)
-        third = add(weights**3 * parts.third / parts.n**2)
-        scale = np.sqrt(add(weights**2 * parts.variance * (parts.n - 1) / parts.n**2))
+        if design.n == 1:  # avoid rounding errors
+            low, high = estimate - parts.below[:, 0], estimate + parts.above[:, 0]
+        else:
+            down = up = normal_quantile(confidence_level) ** 2 * of_shares
+            if design.selects is not None:
+                down, up = _reach_of_selection(design, design.selects, parts, is_rate=is_rate, level=confidence_level)
+            low = estimate - np.sqrt(add((weights * parts.below) ** 2) + down)
+            high = estimate + np.sqrt(add((weights * parts.above) ** 2) + up)
+        third = add(weights**3 * parts.third / squared_n)
+        scale = np.sqrt(add(squared_weights * parts.variance * (parts.n - 1) / squared_n))
         varies = scale > _NOTHING * np.abs(estimate)
         skewness = np.where(varies, third / scale**3, 0.0)
-    if design.n == 1:  # avoid rounding errors
-        low, high = estimate - parts.below[:, 0], estimate + parts.above[:, 0]
     combined = Combined(estimate, low, high, n, error, skewness, ~np.isnan(low), ~np.isnan(high))
     if is_rate:
         return combined
@@ -223,9 +226,9 @@ def _trust_means(
     unknown = np.where(is_certain, 0.0, weights)
     is_known = ~varies & ~unknown.any(axis=1)
     is_equal = ~varies & ~is_known
-    is_few = np.sum(design.counts, axis=-1) < FEWEST_WORLDS
+    is_few = design.counts.sum(axis=-1) < FEWEST_WORLDS
     is_few |= (np.where(unknown > 0, design.probabilities, 0.0) > LARGEST_WEIGHT * design.counts).any(axis=1)
-    is_bounded = bool(np.isfinite(design.bounds).all())
+    is_bounded = all(math.isfinite(bound) for bound in design.bounds)
     most = np.zeros(len(n))
     if is_equal.any() or (is_bounded and is_few.any()):
         most = _limit_unseen(unknown, n, level)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import accumulate
 
 import numpy as np
 
-from simdeploy.statistics.moments import Moments, zero_if_unknown
+from simdeploy.statistics.moments import Moments, join_columns, zero_if_unknown
 from simdeploy.statistics.skewness import COCHRAN
 
 # The shape of a tail follows from the distances from the median, in interquartile ranges, of two quantiles: the one of probability
 # `_CHECK`, and the one that `_BEYOND` values exceed.
 _QUARTILE, _CHECK = 0.25, 0.1
+_QUARTILES = np.array([_QUARTILE, 0.5, 1 - _QUARTILE])[:, None, None]
 _BEYOND = 5
 # Values with a larger sigma may not be lognormal, and lognormal limits would be exaggerated.
 _MOST_SIGMA = 2.5
@@ -66,7 +68,7 @@ def reach_of_tails(
     others = [of[::-1] for of in _describe_halves(values, n, middle)]
     off = moments.mean - middle
     low, high = _reach_of_sides(sigma, deepest, depths[1], others, np.stack([-off, off]), moments, quantile)
-    is_negative = np.stack([(of < 0).any(axis=-1) for of in values], axis=-1)
+    is_negative = join_columns((of < 0).any(axis=-1) for of in values)
     return np.where(is_negative, low, np.minimum(low, moments.mean)), high
 
 
@@ -86,8 +88,11 @@ def _describe_halves(values: Sequence[np.ndarray], n: np.ndarray, middle: np.nda
 def _find_sigma(n: np.ndarray, deepest: np.ndarray, ratios: np.ndarray, n_all: np.ndarray) -> np.ndarray:
     """Return the sigma of each side on which values look lognormal, given the ratios at two quantiles; 0 otherwise."""
     check, deep = _solve_sigma(ratios[0], _CHECK), np.zeros(ratios[1].shape)
-    for p in set(deepest.ravel().tolist()):
-        is_deepest = deepest == p
+    if not check.any():
+        return check
+    different = set(deepest.ravel().tolist())
+    for p in different:
+        is_deepest = deepest == p if len(different) > 1 else ...
         deep[:, is_deepest] = _solve_sigma(ratios[1][:, is_deepest], p)
     agree = np.abs(check - deep) < _APART + _APART_OF_FEW / np.sqrt(n)
     looks_so = agree & (check > 0) & (deep > 0) & _needs_larger_sample(deep, n_all) & (n >= _FEWEST)
@@ -123,8 +128,7 @@ _SIGMAS = np.linspace(0.0025, 4, 1600)
 
 def _solve_sigma(ratio: np.ndarray, p: float) -> np.ndarray:
     """Return the sigma of lognormal values with a quantile at this distance from the median, in interquartile ranges; 0 if none has."""
-    sigma = np.interp(ratio, _ratios(p), _SIGMAS, left=0.0, right=0.0)
-    return np.where(np.isfinite(ratio), sigma, 0.0)
+    return zero_if_unknown(np.interp(ratio, _ratios(p), _SIGMAS, left=0.0, right=0.0))
 
 
 @lru_cache(maxsize=128)
@@ -164,25 +168,25 @@ def _find_depths(
 
     Depths are the distances of the quantiles of both probabilities from the median, by probability and side (below, above).
     """
-    n = np.stack([(~np.isnan(of)).sum(axis=-1) for of in values], axis=-1)
+    n = join_columns((~np.isnan(of)).sum(axis=-1) for of in values)
     deepest = np.minimum(_BEYOND / np.maximum(n, 1), _CHECK)
-    tails = np.stack([np.full(n.shape, _CHECK), deepest])
+    probabilities = np.empty((7, *n.shape))
+    probabilities[:3] = _QUARTILES
+    probabilities[3], probabilities[4] = _CHECK, deepest
+    probabilities[5:] = 1 - probabilities[3:5]
     # All strata side by side, each sorted with NaN last.
     ordered = np.concatenate([np.sort(of, axis=-1) for of in values], axis=-1)
-    first = np.cumsum([0, *(of.shape[-1] for of in values[:-1])])
+    first = np.array([0, *accumulate(of.shape[-1] for of in values[:-1])])
     rows, last = np.arange(len(n))[:, None], np.maximum(n - 1, 0)
 
     def at(places: np.ndarray) -> np.ndarray:
-        quantiles: np.ndarray = ordered[rows, np.minimum(first + places, ordered.shape[-1] - 1)]
-        return quantiles
+        found: np.ndarray = ordered[rows, np.minimum(first + places, ordered.shape[-1] - 1)]
+        return found
 
-    def find(probabilities: np.ndarray) -> np.ndarray:
-        places = probabilities * last
-        under = np.floor(places).astype(np.int64)
-        lesser, greater = at(under), at(np.minimum(under + 1, last))
-        quantiles: np.ndarray = lesser + (places - under) * (greater - lesser)
-        return quantiles
-
-    lower, middle, upper = find(np.array([_QUARTILE, 0.5, 1 - _QUARTILE])[:, None, None])
-    depths = np.stack([middle - find(tails), find(1 - tails) - middle], axis=1)
+    places = probabilities * last
+    under = places.astype(np.int64)
+    lesser, greater = at(under), at(np.minimum(under + 1, last))
+    quantiles = lesser + (places - under) * (greater - lesser)
+    lower, middle, upper = quantiles[:3]
+    depths = np.stack([middle - quantiles[3:5], quantiles[5:] - middle], axis=1)
     return n, deepest, middle, upper - lower, depths

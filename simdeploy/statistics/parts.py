@@ -10,7 +10,7 @@ import numpy as np
 from simdeploy.statistics.heavy_tails import reach_of_tails, take_shown
 from simdeploy.statistics.intervals import paired_proportions_interval, proportion_interval
 from simdeploy.statistics.levels import events_beyond_one, normal_quantile
-from simdeploy.statistics.moments import Moments, find_moments, zero_if_unknown
+from simdeploy.statistics.moments import Moments, find_moments, join_columns, zero_if_unknown
 from simdeploy.statistics.sample import Sample
 
 
@@ -67,7 +67,7 @@ def describe_rates(sample: Sample, level: float) -> Parts:
     counts = [
         ((values > 0).sum(axis=1), (values < 0).sum(axis=1), (~np.isnan(values)).sum(axis=1)) for values in of_strata
     ]
-    more, less, n = (np.stack(column, axis=1) for column in zip(*counts, strict=True))
+    more, less, n = (join_columns(column) for column in zip(*counts, strict=True))
     is_certain = np.resize(sample.is_certain, sample.strata.n)
     parts = parts_of_rates(more, n, level, less=less if sample.is_difference else None, is_certain=is_certain)
     for place in np.flatnonzero(is_certain):  # values that are known rates may be other than 1 and 0
@@ -85,7 +85,7 @@ def describe_means(sample: Sample, level: float) -> Parts:
     if sample.lumps:
         described = [_set_lumps_apart(sample, place, of, parts, level) for place, of in enumerate(values)]
         below, above, rest = zip(*described, strict=True)
-        parts = parts._replace(below=np.stack(below, axis=1), above=np.stack(above, axis=1))
+        parts = parts._replace(below=join_columns(below), above=join_columns(above))
         values, moments = list(rest), _find_moments(rest)
     return allow_for_tails(parts, values, moments, level)
 
@@ -93,7 +93,7 @@ def describe_means(sample: Sample, level: float) -> Parts:
 def _find_moments(values: Sequence[np.ndarray]) -> Moments:
     """Return the moments by case and stratum."""
     moments = [find_moments(of) for of in values]
-    return Moments(*(np.stack(column, axis=1) for column in zip(*moments, strict=True)))
+    return Moments(*(join_columns(column) for column in zip(*moments, strict=True)))
 
 
 def _set_lumps_apart(
@@ -139,16 +139,18 @@ def allow_for_tails(parts: Parts, values: Sequence[np.ndarray], moments: Moments
     n = np.maximum(moments.n, 1)
     quantile = _student_quantile(parts.n, level)
     usual = quantile * np.sqrt(moments.variance / n)
+    usual_squared = usual**2
     low, high = reach_of_tails(values, moments, quantile)
     with np.errstate(invalid="ignore", divide="ignore"):
         shift = zero_if_unknown(moments.third / (6 * n * moments.variance)) * (1 + 2 * normal_quantile(level) ** 2)
     missed = events_beyond_one(level) / n
     least, most = (
-        np.stack([extreme.reduce(of, axis=-1, initial=np.nan) for of in values], axis=-1)
-        for extreme in (np.fmin, np.fmax)
+        join_columns(extreme.reduce(of, axis=-1, initial=np.nan) for of in values) for extreme in (np.fmin, np.fmax)
     )
     below, above = (
-        np.sqrt(old**2 + (np.maximum(tail, usual) + skewed) ** 2 - usual**2 + zero_if_unknown(missed * farthest) ** 2)
+        np.sqrt(
+            old**2 + (np.maximum(tail, usual) + skewed) ** 2 - usual_squared + zero_if_unknown(missed * farthest) ** 2
+        )
         for old, tail, skewed, farthest in (
             (parts.below, low, np.maximum(-shift, 0.0), moments.mean - least),
             (parts.above, high, np.maximum(shift, 0.0), most - moments.mean),
