@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -52,7 +52,7 @@ def find_moments(values: np.ndarray) -> Moments:
         return Moments(n, first + mean, variance, (squares * deviations).sum(axis=-1) / n)
 
 
-def join_columns(columns: Iterable[np.ndarray]) -> np.ndarray:
+def join_columns(columns: Iterable[Any]) -> np.ndarray:
     """Return arrays as the columns of one array; three times as fast as `numpy.stack` for a single one.
 
     Examples

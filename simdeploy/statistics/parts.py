@@ -80,19 +80,21 @@ def describe_means(sample: Sample, level: float) -> Parts:
     """Describe the strata of a sample of any values."""
     # Keep the order of worlds in memory, so that each case has the same sums as by itself, to the last digit.
     values = [np.ascontiguousarray(sample.values[:, columns]) for columns in sample.strata.columns]
-    moments = _find_moments(values)
-    parts = parts_of_means(moments, level)
+    moments = [find_moments(of) for of in values]
+    parts = parts_of_means(_join_moments(moments), level)
     if sample.lumps:
         described = [_set_lumps_apart(sample, place, of, parts, level) for place, of in enumerate(values)]
         below, above, rest = zip(*described, strict=True)
         parts = parts._replace(below=join_columns(below), above=join_columns(above))
-        values, moments = list(rest), _find_moments(rest)
-    return allow_for_tails(parts, values, moments, level)
+        moments = [
+            of_all if left is of else find_moments(left) for of_all, left, of in zip(moments, rest, values, strict=True)
+        ]
+        values = list(rest)
+    return allow_for_tails(parts, values, _join_moments(moments), level)
 
 
-def _find_moments(values: Sequence[np.ndarray]) -> Moments:
-    """Return the moments by case and stratum."""
-    moments = [find_moments(of) for of in values]
+def _join_moments(moments: Sequence[Moments]) -> Moments:
+    """Return the moments by case and stratum from those of strata."""
     return Moments(*(join_columns(column) for column in zip(*moments, strict=True)))
 
 

@@ -14,6 +14,8 @@ from simdeploy.statistics.sample import Lump, Sample, as_sample
 WORLD, KIND = "world", "kind of release"
 
 _MOST_RULES = 1 << 20
+# The most values that are compared at once.
+_MOST_AT_ONCE = 1_000_000
 _SCALES = 2.0 ** -np.arange(0, 12, 0.5)
 _ROUNDS = 8
 
@@ -154,12 +156,16 @@ def _limits_by_stratum(cost: Sample, error: float) -> np.ndarray:
     probabilities = cost.strata.probabilities
     of_kinds = [cost.in_worlds(cost.strata.of == kind) for kind in range(cost.strata.n)]
     find = _limit_over_rules if float(len(cost)) ** cost.strata.n <= _MOST_RULES else _bound_by_kind
-    limits = []
-    for policy in range(len(cost)):
-        by_kind = [_limits(of_kind[policy : policy + 1] - of_kind, error) for of_kind in of_kinds]
+    limits, size = [], len(cost)
+    at_once = max(_MOST_AT_ONCE // max(cost.values.size, 1), 1)
+    for start in range(0, size, at_once):
+        policies = range(start, min(start + at_once, size))
+        against, others = np.repeat(policies, size), np.tile(range(size), len(policies))
+        by_kind = [_limits(of_kind[against] - of_kind[others], error) for of_kind in of_kinds]
         means = np.stack([of_kind.estimate for of_kind in by_kind], axis=1) * probabilities
         above = np.stack([of_kind.high - of_kind.estimate for of_kind in by_kind], axis=1) * probabilities
-        limits.append(find(means, above**2, None, 1.0))
+        by_policy = np.split(means, len(policies)), np.split(above**2, len(policies))
+        limits += [find(saved, squares, None, 1.0) for saved, squares in zip(*by_policy, strict=True)]
     return np.array(limits)
 
 
