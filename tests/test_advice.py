@@ -214,45 +214,48 @@ def test_compiled_tries_find_the_same(case):
 # -- conditioning ------------------------------------------------------------------------------------------------------
 
 
+def outcomes(block, places):
+    """Return whether the release is bad, failed nodes, whether the rollout completed, and its makespan (0 if it has none)."""
+    rows = block.index[0, places]
+    assert block.is_ok[rows].all()
+    release, state = (np.array([*block.words[name], ""])[block.codes[name][rows]] for name in ("release", "state"))
+    failed, makespan = (block.numbers[name][rows] for name in ("failed_nodes", "makespan_s"))
+    return np.stack([release == "bad", failed, state == "completed", np.nan_to_num(makespan)])
+
+
 def run_all(scenario, seen, n, seed, enough):
-    """Return outcomes of those of n unconditioned worlds that match the observation, or of the first ones if many do."""
+    """Return `outcomes` of those of n unconditioned worlds that match the observation, or of the first ones if many do."""
     instants = [look.at_ns for look in seen.looks]
     how = {"looks_ns": instants, "seed": seed, "engine": "compiled"}
-    alike = []
+    alike = np.empty((4, 0))
     for roots in np.split(np.arange(n), 10):
         nodes = np.repeat(roots[:, np.newaxis], scenario.fleet.nodes, axis=1)
         continued = run_continued(scenario, seen.policy, Worlds(roots, nodes), **how)
-        places = np.flatnonzero(seen.agree(continued.looks))
-        alike += [continued.block.row(0, place) for place in places]
-        if len(alike) >= enough:
+        found = outcomes(continued.block, np.flatnonzero(seen.agree(continued.looks)))
+        alike = np.concatenate([alike, found], axis=1)
+        if alike.shape[1] >= enough:
             break
     return alike
 
 
 def run_conditioned(conditioned):
-    """Return outcomes of conditioned worlds, and their weights."""
-    rows, weights = [], []
+    """Return `outcomes` of conditioned worlds, and their weights."""
+    found, weights = [], []
     for of_kind in conditioned.by_kind:
         scenario = conditioned.scenario.given(of_kind.kind.name)
         how = {"looks_ns": [], "seed": conditioned.seed, "engine": "compiled"}
         continued = run_continued(scenario, conditioned.seen.policy, of_kind.worlds, **how)
-        rows += [continued.block.row(0, place) for place in range(len(of_kind.weights))]
+        found.append(outcomes(continued.block, np.arange(len(of_kind.weights))))
         weights += of_kind.weights.tolist()
-    return rows, np.array(weights)
+    return np.concatenate(found, axis=1), np.array(weights)
 
 
 def assert_like_plain_worlds(conditioned, plain, *, n_unseen):
-    """Compare means with those of unconditioned worlds with the same observation; events without a hit are allowed `n_unseen`."""
-    rows, weights = run_conditioned(conditioned)
+    """Compare means of outcomes with those of unconditioned worlds with the same observation; events without a hit are allowed `n_unseen`."""
+    found, weights = run_conditioned(conditioned)
     sizes = [len(each.weights) for each in conditioned.by_kind]
     weighted = Weighted(weights, sizes, [each.n_tried for each in conditioned.by_kind], 0.95)
-    for value in (
-        lambda row: float(row["release"] == "bad"),
-        lambda row: float(row["failed_nodes"]),
-        lambda row: float(row["state"] == "completed"),
-        lambda row: float(np.nan_to_num(row["makespan_s"])),
-    ):
-        ours, theirs = np.array([value(row) for row in rows]), np.array([value(row) for row in plain])
+    for ours, theirs in zip(found, plain, strict=True):
         mean = weighted.mean(ours)
         error = math.hypot((mean.high - mean.low) / (2 * 1.96), theirs.std() / math.sqrt(len(theirs)))
         assert abs(mean.estimate - theirs.mean()) <= 4 * error + (n_unseen / len(theirs) if not theirs.std() else 1e-9)
@@ -363,7 +366,7 @@ def test_conditioned_worlds_match_brute_force(name):
     assert bool(conditioned.why_tried) == (name == "sliding")
     # With 600 conditioned worlds, more than 2000 would make the standard error of a difference at most a tenth smaller.
     plain = run_all(conditioned.scenario, seen, 60_000, 4, enough=2000)
-    assert len(plain) >= 40
+    assert plain.shape[1] >= 40
     assert_like_plain_worlds(conditioned, plain, n_unseen=1)
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from refusals import refused
 from scipy import stats
-from test_advice import BASE, BATCHES, CHECK, COUPLED, LAWS, assert_like_plain_worlds, call, canary, make
+from test_advice import BASE, BATCHES, CHECK, COUPLED, LAWS, assert_like_plain_worlds, call, canary, make, outcomes
 
 import simdeploy as sd
 from simdeploy.analysis.advice import drawing, proposing_lives
@@ -188,7 +188,7 @@ def assert_like_brute_force(scenario, seen, n_plain, replications=500):
     """Assert that conditioned worlds match those of many plain ones with the same observed nodes; return them."""
     conditioned = condition(scenario, seen, replications=replications, seed=3, engine="compiled")
     plain = find_plain(scenario, seen, n_plain, 4)
-    assert len(plain) >= 25
+    assert plain.shape[1] >= 25
     assert_like_plain_worlds(conditioned, plain, n_unseen=3)
     return conditioned
 
@@ -308,7 +308,7 @@ def test_who_may_be_skipped():
 
 
 def find_plain(scenario, seen, n, seed):
-    """Return outcomes of those of n unconditioned worlds whose nodes match the table."""
+    """Return `outcomes` of those of n unconditioned worlds whose nodes match the table."""
     policy, roots = seen.policy, np.arange(n)
     plan = plan_waves(policy.policy, scenario.orchestrator_of(policy), scenario.fleet.nodes, scenario.fleet.zones)
     nodes = np.repeat(roots[:, np.newaxis], plan.total, axis=1)
@@ -316,7 +316,7 @@ def find_plain(scenario, seen, n, seed):
     continued = run_continued(scenario, policy, Worlds(roots, nodes), **how)
     rollouts = Rollouts(scenario, policy, plan, scenario.release[0], seed, roots)
     agree = seen.nodes.agree(rollouts, continued.nodes, plan.sizes if plan.pacing == "barrier" else (1,) * plan.total)
-    return [continued.block.row(0, place) for place in np.flatnonzero(agree)]
+    return outcomes(continued.block, np.flatnonzero(agree))
 
 
 def test_which_nodes_failed():
@@ -589,5 +589,5 @@ def test_rough_matches_match_brute_force(case, monkeypatch):
     conditioned = condition(scenario, seen, replications=500, seed=3, engine="compiled")
     assert conditioned.seen.nodes.slack_ns[0] > 2e9
     plain = find_plain(scenario, conditioned.seen, 40_000, 4)
-    assert len(plain) >= 40
+    assert plain.shape[1] >= 40
     assert_like_plain_worlds(conditioned, plain, n_unseen=3)

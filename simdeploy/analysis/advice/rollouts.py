@@ -12,14 +12,12 @@ from simdeploy.analysis.advice.drawing import RUNS, Nodes
 from simdeploy.analysis.advice.laws import FOREVER, NodeLaw
 from simdeploy.rules.health import read_health_rule
 from simdeploy.rules.waves import USUAL_WATCH, Plan
-from simdeploy.world.dealing import deal_classes, find_affected, order_nodes
+from simdeploy.world.dealing import deal_classes, find_affected, fixed_order
 from simdeploy.world.distributions import sample_ns
 from simdeploy.world.draws import Draws
 from simdeploy.world.streams import Stream, uniforms
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from simdeploy.scenario import Scenario, ScenarioPolicy
     from simdeploy.world.release import ReleaseKind
 
@@ -94,8 +92,11 @@ class Rollouts:
     @cached_property
     def order(self) -> np.ndarray:
         """Nodes in the update order; shape (worlds, nodes)."""
-        is_same = self.scenario.fleet.order != "random"
-        return self._find_by_world(lambda draws: np.array(order_nodes(self.scenario.fleet, draws)), is_same=is_same)
+        nodes, fixed = np.arange(self.scenario.fleet.nodes), fixed_order(self.scenario.fleet)
+        if fixed is not None:
+            return np.broadcast_to(fixed, (len(self.roots), len(nodes)))
+        # As `order_nodes` does, for all worlds at once.
+        return np.argsort(uniforms(self.seed, self.roots[:, None], Stream.ORDER, nodes), axis=1, kind="stable")
 
     @cached_property
     def law_places(self) -> np.ndarray:
@@ -110,19 +111,15 @@ class Rollouts:
             places: np.ndarray = 2 * class_of + find_affected(fleet, self.kind, class_of, draws)
             return places
 
-        return self._find_by_world(find, is_same=is_same and affects.by != "count")
+        if is_same and affects.by != "count":
+            return np.broadcast_to(find(Draws(self.seed, 0)), (len(self.roots), fleet.nodes))
+        return np.stack([find(Draws(self.seed, root)) for root in self.roots.tolist()])
 
     @cached_property
     def law_shares(self) -> np.ndarray:
         """The fraction of nodes that have each law; shape (laws, worlds)."""
         n = 2 * len(self.scenario.fleet.behaviours)
         return np.stack([(self.law_places == place).mean(axis=1) for place in range(n)])
-
-    def _find_by_world(self, find: Callable[[Draws], np.ndarray], *, is_same: bool) -> np.ndarray:
-        n = self.scenario.fleet.nodes
-        if is_same:
-            return np.broadcast_to(find(Draws(self.seed, 0, n)), (len(self.roots), n))
-        return np.stack([find(Draws(self.seed, root, n)) for root in self.roots.tolist()])
 
     def _draw_shared(self, stream: Stream) -> np.ndarray:
         return uniforms(self.seed, self.roots, stream, 0)
