@@ -196,14 +196,16 @@ def _walk(course: Course, fate: Fate, kind: ReleaseKind, prices: _Prices) -> tup
         waits = np.zeros(states.shape[:2])
         n_failed = states.shape[1]
         stops = course.stops(wave, n_failed, touched - np.arange(nodes + 1))
+        any_stops = bool(stops.any())
         for instant, next_s in _with_next(fate):
             states = _pass_time(states, prices, instant.after_s, touched=touched)
             states = moments.fail_some(states, instant.failure, n_failed=n_failed)
             states = moments.run_some(states, instant.running)
             if next_s == 0:
                 continue  # verdicts at one instant are judged together
-            stopped += _undo_stop(course, prices, np.where(stops, states, 0.0).sum(axis=(1, 2))[:, None], touched)
-            states = np.where(stops, 0.0, states)
+            if any_stops:
+                stopped += _undo_stop(course, prices, np.where(stops, states, 0.0).sum(axis=(1, 2))[:, None], touched)
+                states = np.where(stops, 0.0, states)
             waits += states[:, :, 0]
             states[:, :, 0] = 0.0
             states = _trim(states)

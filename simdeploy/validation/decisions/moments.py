@@ -39,10 +39,14 @@ def pay(moments: np.ndarray, fixed: np.ndarray, per_unstarted: np.ndarray | None
     c, cu, cc = _accounts(moments)
     by_account = (-1, *(1 for _ in p.shape))
     fixed = fixed.reshape(by_account)
-    slope = np.zeros_like(fixed) if per_unstarted is None else per_unstarted.reshape(by_account)
     # E[(fixed + slope * U)] and the same times U.
-    payment, times_u = fixed * p + slope * u, fixed * u + slope * uu
-    squares = cc + 2 * (fixed * c + slope * cu) + fixed * payment + slope * times_u
+    if per_unstarted is None:
+        payment, times_u = fixed * p, fixed * u
+        squares = cc + 2 * (fixed * c) + fixed * payment
+    else:
+        slope = per_unstarted.reshape(by_account)
+        payment, times_u = fixed * p + slope * u, fixed * u + slope * uu
+        squares = cc + 2 * (fixed * c + slope * cu) + fixed * payment + slope * times_u
     following = moments.copy()
     paid, paid_u, paid_squares = _accounts(following)
     paid += payment
@@ -62,10 +66,15 @@ def start_wave(moments: np.ndarray, nodes: int, failure: float) -> np.ndarray:
     """Start a wave: convert states by failed nodes (last axis) to states by failed and unresolved nodes."""
     n_failed = moments.shape[1]
     fail = np.arange(nodes + 1)[:, None]
-    p, u, uu = moments[:_PER_ACCOUNT, None]
-    c, cu, cc = (sums[:, None] + 0.0 * fail for sums in _accounts(moments))
-    unstarted = np.stack([p + 0.0 * fail, u + fail * p, uu + 2 * fail * u + fail**2 * p])
-    split = np.concatenate([unstarted, c, cu + fail * c, cc]) * binomial(nodes, failure)[nodes][:, None]
+    p, u, _ = moments[:_PER_ACCOUNT]
+    c, _, _ = _accounts(moments)
+    split = np.repeat(moments[:, None], nodes + 1, axis=1)
+    split[_U] += fail * p
+    split[_UU] += 2 * fail * u
+    split[_UU] += fail**2 * p
+    _, split_cu, _ = _accounts(split)
+    split_cu += fail * c[:, None]
+    split *= binomial(nodes, failure)[nodes][:, None]
     following = np.zeros((len(moments), n_failed + nodes, nodes + 1))
     for n in range(nodes + 1):
         following[:, n : n + n_failed, nodes - n] = split[:, n]
