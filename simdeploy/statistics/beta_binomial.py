@@ -38,6 +38,9 @@ class BetaBinomial:
             np.stack([counts[is_known], totals[is_known]], axis=1), axis=0, return_inverse=True, return_counts=True
         )
         self._counted, self._total = pairs[:, 0], pairs[:, 1]
+        self._rest = self._total - self._counted
+        # Differences of large logarithms lose precision; the first order in 1 / size is accurate enough then.
+        self._large_size = np.maximum(1e5, 1e3 * self._total**1.5)
         self.n_groups = int(is_known.sum())
 
     @property
@@ -63,11 +66,10 @@ class BetaBinomial:
         variance = np.exp(2 * np.maximum(points[:, 1:2], LEAST_LOG_SD))
         with np.errstate(divide="ignore", invalid="ignore"):
             size = mean * (1 - mean) / variance - 1
-            counted, rest = self._counted, self._total - self._counted
+            counted, rest = self._counted, self._rest
             alpha, beta = mean * size, (1 - mean) * size
             each = betaln(alpha + counted, beta + rest) - betaln(alpha, beta)
-            # Differences of large logarithms lose precision; the first order in 1 / size is accurate enough then.
-            is_near = size > np.maximum(1e5, 1e3 * self._total**1.5)
+            is_near = size > self._large_size
             if is_near.any():
                 binomial = xlogy(counted, mean) + xlog1py(rest, -mean)
                 each = np.where(is_near, binomial + _spread_term(counted, rest, mean, size), each)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -195,13 +196,8 @@ def _differentiate(
 ) -> tuple[float, np.ndarray, np.ndarray]:
     """Return value, gradient and minus the second derivatives, by central differences in one call; flat where it is not finite."""
     k = len(free)
-    steps = np.zeros((k, len(x)))
-    steps[np.arange(k), free] = _STEP
-    first, second = np.triu_indices(k, 1)
-    points = np.concatenate(
-        [x[None], x + steps, x - steps, x + steps[first] + steps[second], x - steps[first] - steps[second]]
-    )
-    values = log_likelihood(points)
+    first, second = _pairs(k)
+    values = log_likelihood(x + _steps(len(x), tuple(free.tolist())))
     if not np.isfinite(values[0]):
         return float(values[0]), np.zeros(k), np.eye(k)
     value, plus, minus = values[0], values[1 : k + 1], values[k + 1 : 2 * k + 1]
@@ -217,6 +213,24 @@ def _differentiate(
     if not np.isfinite(curvature).all():
         curvature = np.eye(k)
     return float(value), gradient, curvature
+
+
+@lru_cache(maxsize=64)
+def _pairs(k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the indices of all pairs of k parameters."""
+    first, second = np.triu_indices(k, 1)
+    return first, second
+
+
+@lru_cache(maxsize=64)
+def _steps(size: int, free: tuple[int, ...]) -> np.ndarray:
+    """Return the steps to the points of `_differentiate`: none, one of each parameter up and down, and two at once up and down."""
+    single = _STEP * np.eye(size)[list(free)]
+    first, second = _pairs(len(free))
+    both = single[first] + single[second]
+    steps = np.concatenate([np.zeros((1, size)), single, -single, both, -both])
+    steps.setflags(write=False)
+    return steps
 
 
 def _find_step(gradient: np.ndarray, curvature: np.ndarray) -> np.ndarray:

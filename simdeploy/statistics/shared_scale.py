@@ -81,13 +81,15 @@ class SharedScale:
 
             centre, information = terms.guess()
             weight = spread**2 * information
-            z = np.nan_to_num(np.where(information > 0, (centre - location) / spread * weight / (1 + weight), 0.0))
+            z = np.where(information > 0, (centre - location) / spread * weight / (1 + weight), 0.0)
+            if not np.isfinite(z).all():
+                z = np.nan_to_num(z)
             for _ in range(_NEWTON_STEPS):
                 values = log_joint(z[:, :, None] + _AROUND)
                 slope = (values[:, :, 2] - values[:, :, 0]) / (2 * _DELTA)
                 curvature = np.maximum((2 * values[:, :, 1] - values[:, :, 0] - values[:, :, 2]) / _DELTA**2, 0.5)
                 move = slope / curvature
-                move = np.clip(np.where(np.isnan(move), 0.0, move), -1.0, 1.0)
+                move = np.minimum(np.maximum(np.where(np.isnan(move), 0.0, move), -1.0), 1.0)
                 z = z + move
                 if np.abs(move).max(initial=0.0) < 1e-3:
                     break
