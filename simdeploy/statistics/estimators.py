@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -130,10 +131,12 @@ def _estimate_quantile(sample: Sample, quantile: float, confidence_level: float)
     n = int(known.sum())
     if not n:
         return NO_ESTIMATE
-    estimate = float(find_quantiles(sample[None], quantile)[0])
     if sample.strata.n == 1:
-        low, high = quantile_interval(np.sort(sample.values[known]), quantile, confidence_level)
+        ordered = np.sort(sample.values[known])
+        estimate = float(ordered[quantile_place(n, quantile)])
+        low, high = quantile_interval(ordered, quantile, confidence_level)
     else:
+        estimate = float(find_quantiles(sample[None], quantile)[0])
         low, high = _limits_of_quantile(sample, quantile, confidence_level)
     return Estimate(estimate, low, high, n, math.nan, not math.isnan(low), not math.isnan(high))
 
@@ -169,6 +172,7 @@ def _limits_of_quantile(sample: Sample, quantile: float, confidence_level: float
     ordered = np.unique(sample.values[~np.isnan(sample.values)])
     plain = replace(sample, lumps=(), is_certain=np.zeros(1, dtype=bool))
 
+    @cache
     def share_below(value: float) -> tuple[float, float]:
         is_below = np.where(np.isnan(sample.values), np.nan, sample.values <= value)
         combined = combine(replace(plain, values=is_below)[None], is_rate=True, confidence_level=confidence_level)
@@ -187,6 +191,7 @@ def _limits_of_quantile(sample: Sample, quantile: float, confidence_level: float
     return first(lambda share: share[1] >= quantile), first(lambda share: share[0] >= quantile)
 
 
+@lru_cache(maxsize=128)
 def quantile_place(n: int, quantile: float) -> int:
     r"""Return the index of a quantile among n values in ascending order: that of :math:`X_{(\lceil nq \rceil)}`, from 0.
 

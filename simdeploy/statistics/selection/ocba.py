@@ -96,7 +96,9 @@ def select_ocba(
             break
         more = share_out(allocate(means, variances, min(spent + step, budget)), n)
         # One call for all candidates that need the same observations.
-        for first, count in np.unique(np.stack([n, more])[:, more > 0], axis=1).T.tolist():
+        for first, count in sorted(set(zip(n.tolist(), more.tolist(), strict=True))):
+            if not count:
+                continue
             rows = np.flatnonzero((n == first) & (more == count))
             add(rows, selected.observe(sample, ids[rows], start + first, count))
         n += more

@@ -131,9 +131,9 @@ def observe(sample: Sampler, candidates: np.ndarray, first: int, count: int) -> 
     values = np.asarray(sample(candidates, first, count), dtype=float)
     if values.shape != (len(candidates), count):
         raise ValueError(f"the sampler gave observations of shape {values.shape}, not {(len(candidates), count)}")
-    bad = np.argwhere(~np.isfinite(values))
-    if len(bad):
-        row, column = bad[0]
+    are_finite = np.isfinite(values)
+    if not are_finite.all():
+        row, column = np.argwhere(~are_finite)[0]
         raise ValueError(f"observation {first + column} of candidate {candidates[row]} is {values[row, column]}")
     return values
 
