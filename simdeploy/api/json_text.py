@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Any
 
 from simdeploy.api.values import is_unicode
@@ -20,8 +21,10 @@ _TOKENS = 4  # per value at most: its key, a comma, and its quotes or brackets
 _MAX_DIGITS = 40
 
 # Possessive quantifiers, and an unfinished string that reaches to the end, keep the time linear for any text.
-_STRING = r'"(?:[^"\\]++|\\.)*+"?'
+_STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?'
 _MARK = re.compile(_STRING + r"|[\[\]{},]", re.DOTALL)
+_STRINGS = re.compile(_STRING, re.DOTALL)
+_BRACKET = re.compile(r"[\[\]{}]")
 _DEEPER = {"[": 1, "{": 1, "]": -1, "}": -1}
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")
 _TOKEN = re.compile(_STRING + r'|[\[\]{},:]|[^\s\[\]{},:"]++', re.DOTALL)
@@ -53,7 +56,7 @@ def parse_json(text: str, *, file: str | None = None, most_values: int = MAX_VAL
     """
     _check_size(text, file, most_values)
     duplicates = False
-    bad = _SURROGATE.search(text) is not None
+    bad = (not text.isascii() or "\\u" in text) and _SURROGATE.search(text) is not None
 
     def read_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         nonlocal duplicates
@@ -99,6 +102,8 @@ def _report_too_large(text: str) -> Problem:
 
 
 def _check_size(text: str, file: str | None, most_values: int) -> None:
+    if _is_small(text, most_values):
+        return
     depth = n_commas = 0
     for number, token in enumerate(_MARK.finditer(text)):
         depth += _DEEPER.get(token[0], 0)
@@ -111,6 +116,17 @@ def _check_size(text: str, file: str | None, most_values: int) -> None:
         if message is not None:
             line, column = _place(text, token.start())
             raise InputError(Problem(message, file=file, line=line, column=column))
+
+
+def _is_small(text: str, most_values: int) -> bool:
+    """Tell quickly whether a text is within the limits; finding the place that exceeds them takes longer."""
+    if text.count('"') > 2 * _TOKENS * most_values:  # so that removing strings needs little memory
+        return False
+    marks, n_strings = _STRINGS.subn("", text)
+    n_commas = marks.count(",")
+    if n_commas >= most_values or n_strings + sum(map(marks.count, ",[]{}")) > _TOKENS * most_values:
+        return False
+    return max(accumulate(map(_DEEPER.__getitem__, _BRACKET.findall(marks))), default=0) <= MAX_DEPTH
 
 
 def _bad_values(value: object, path: Path) -> Iterator[Problem]:
