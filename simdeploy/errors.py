@@ -230,9 +230,9 @@ def nearest(word: object, allowed: Iterable[str], likeness: float = 0.6) -> str 
     "did you mean 'max_parallel'?"
     """
     text = str(word)
-    choices = [choice for choice in map(str, islice(allowed, _MOST_CHOICES)) if len(choice) <= _MOST_LETTERS]
     if len(text) > _MOST_LETTERS:
         return None
+    choices = [choice for choice in map(str, islice(allowed, _MOST_CHOICES)) if len(choice) <= _MOST_LETTERS]
     folded = {choice.lower().replace("-", "_"): choice for choice in reversed(choices)}
     close = difflib.get_close_matches(text.lower().replace("-", "_"), folded, n=1, cutoff=likeness)
     return f"did you mean '{folded[close[0]]}'?" if close else None

@@ -200,7 +200,7 @@ def _places(text: str) -> Iterator[tuple[Path, int]]:
             yield (), token.start()
             root = False
         if at_key and mark[0] == '"':
-            path[-1] = json.loads(mark)
+            path[-1] = json.loads(mark) if "\\" in mark else mark[1:-1]
             yield tuple(path), token.start()
             at_key = False
             continue

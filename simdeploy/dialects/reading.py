@@ -254,8 +254,9 @@ class Group:
         """Note for each unknown field which known one was probably meant, if any is similar."""
         missing = sorted(key for key in self._asked if self.data.get(key) is None)
         for key in islice(self.data, _MOST_COMPARED):
-            meant = None if key in self._asked else nearest(key, missing, LIKE)
-            if meant and self.name_of(key) not in self.reading.noted:
+            is_known = key in self._asked or self.name_of(key) in self.reading.noted
+            meant = None if is_known else nearest(key, missing, LIKE)
+            if meant:
                 self._note(key, "none", f"{UNKNOWN}; {meant}")
 
     def _note(self, key: str, fidelity: Fidelity, text: str, default: str = "") -> None:

@@ -150,14 +150,16 @@ class _Builder:
             is_long = self._n_values > MAX_VALUES
             many = f"more than {MAX_VALUES:,} values" if is_long else f"nested deeper than {MAX_DEPTH}"
             raise InputError(Problem(many, path[:3], file=self._source.file, line=node.start_mark.line + 1))
+        is_standard = node.tag.startswith(_STANDARD)
         if isinstance(node, yaml.MappingNode):
             data: Any = self._mapping(node, path)
         elif isinstance(node, yaml.SequenceNode):
             data = []
             for number, item in enumerate(node.value):
-                self._lines[(*path, number)] = item.start_mark.line + 1
-                data.append(self._value(item, (*path, number)))
-        elif node.tag.startswith(_STANDARD) and node.tag not in _TEXTS:
+                place = (*path, number)
+                self._lines[place] = item.start_mark.line + 1
+                data.append(self._value(item, place))
+        elif is_standard and node.tag not in _TEXTS:
             try:
                 data = self._loader.construct_object(node)
             except ValueError:  # such as a number of thousands of digits
@@ -166,7 +168,7 @@ class _Builder:
                 raise InputError(Problem(message, path, file=self._source.file, line=line, found=found)) from None
         else:
             data = node.value
-        return data if node.tag.startswith(_STANDARD) else Tagged(node.tag, data)
+        return data if is_standard else Tagged(node.tag, data)
 
     def _mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
         data: dict[str, Any] = {}

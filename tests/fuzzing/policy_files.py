@@ -14,8 +14,8 @@ from fuzzing.shown import check_problems
 from fuzzing.texts import CANARY, JSON_MUTATORS, YAML_MUTATORS
 from fuzzing.trees import TREE_MUTATORS
 from simdeploy import Scenario
-from simdeploy.dialects import read_policy
-from simdeploy.dialects.importing import recognise
+from simdeploy.api.files import read_text
+from simdeploy.dialects.importing import import_source, recognise
 from simdeploy.dialects.source import Source, Tagged
 from simdeploy.errors import InputError
 
@@ -48,16 +48,14 @@ class PolicyFiles:
         self._file = folder / "case"
 
     def examine(self, mutator: str, random: Random) -> tuple[str, ...]:
-        """Mutate a file, and import it."""
+        """Mutate a file, recognise its kind as `read_policy` does, and import it as the right one."""
         self._file.write_bytes(self._mutate(mutator, random))
         nodes = random.choice([12, 12, None])
         with warnings.catch_warnings(action="ignore"):
             try:
-                text = self._file.read_text(encoding="utf-8")
-                recognise(Source(text))
-                imported = read_policy(self._file, self.name, nodes=nodes)
-            except UnicodeDecodeError:
-                return (REFUSED,)
+                source = Source(read_text(self._file), str(self._file))
+                recognise(source)
+                imported = import_source(source, self.name, nodes=nodes)
             except InputError as error:
                 check_problems(error.problems)
                 return (REFUSED,)
