@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from simdeploy.experiments.store.folder import Folder
 
+_FEW_ROWS = 250  # whose files are as small without slow compression
 _TAIL = 8  # bytes after the footer: its length, and "PAR1"
 
 
@@ -33,7 +34,10 @@ def encode_part(table: pa.Table) -> bytes:
     import pyarrow.parquet as pq
 
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
+    compression = "snappy" if table.num_rows <= _FEW_ROWS else "zstd"
+    # Dictionaries make columns of numbers larger.
+    texts = [field.name for field in table.schema if not pa.types.is_primitive(field.type)]
+    pq.write_table(table, sink, compression=compression, use_dictionary=texts, write_page_checksum=True)
     content: bytes = sink.getvalue().to_pybytes()
     return content
 
@@ -87,7 +91,7 @@ def read_part(path: Path, entry: Entry, columns: Sequence[str] | None = None) ->
     with _as_store_error(path, entry):
         content = _load(path, entry, columns)
         with pq.ParquetFile(pa.BufferReader(content)) as file:
-            table = file.read(columns=columns)
+            table = file.read(columns=columns, use_threads=entry.rows > _FEW_ROWS)
         # Reading ignores missing columns, but selecting doesn't.
         return table if columns is None else table.select(columns)
 
