@@ -73,7 +73,7 @@ class CaseTable:
 
         fields = [pa.field(name, column.type, column.null_count > 0) for name, column in self.columns.items()]
         table = pa.table(list(self.columns.values()), schema=pa.schema(fields))
-        frame: pd.DataFrame = fit_table(table, None).to_pandas()
+        frame: pd.DataFrame = fit_table(table, None).to_pandas(use_threads=False)
         return frame
 
 

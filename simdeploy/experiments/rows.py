@@ -114,14 +114,14 @@ class RowsInMemory:
         """Return some columns of all rows."""
         import pyarrow as pa
 
-        frame: pd.DataFrame = pa.concat_tables(self._tables(columns)).to_pandas()
+        frame: pd.DataFrame = pa.concat_tables(self._tables(columns)).to_pandas(use_threads=False)
         return frame
 
     def batches(self, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
         """Yield some columns, some hundred thousand rows at a time."""
         first = 0
         for table in self._tables(columns):
-            frame: pd.DataFrame = table.to_pandas()
+            frame: pd.DataFrame = table.to_pandas(use_threads=False)
             frame.index += first
             first += len(frame)
             yield frame

@@ -163,7 +163,7 @@ class StoredTable:
         import pyarrow as pa
 
         try:
-            frame: pd.DataFrame = table.to_pandas()
+            frame: pd.DataFrame = table.to_pandas(use_threads=False)
         except (ValueError, TypeError, LookupError, AttributeError, pa.ArrowException) as error:
             # The digests match, so the file was not written by a store.
             reason = shorten(str(error))
