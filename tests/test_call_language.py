@@ -123,6 +123,7 @@ def undisturbed(name, engine):
     return CALLS[name](simdeploy.Scenario.from_dict(SCENARIO), **QUICK[name], engine=engine)
 
 
+@functools.cache
 def expected_answer(name, engine="compiled"):
     """Return the findings without options as comparable values."""
     return comparable(name, undisturbed(name, engine))
@@ -313,7 +314,9 @@ def test_workers_are_processes(name, scenario, monkeypatch):
 
 @pytest.mark.parametrize("name", CALLS)
 def test_an_interrupted_call_resumes(name, scenario, tmp_path, monkeypatch):
-    """Interrupted halfway, a repeated call resumes in its folder, then simulates nothing; numbers are unchanged. [property]"""
+    """Interrupted halfway, a repeated call resumes in its folder, then simulates nothing; numbers are unchanged; another
+    question is refused. [property]
+    """
     expected, heard = expected_answer(name), []
     run, spans = InProcess.run, []
     # A span is as long as a second's work; this clock makes spans the same each time.
@@ -345,6 +348,8 @@ def test_an_interrupted_call_resumes(name, scenario, tmp_path, monkeypatch):
     for job in (Job, Repetitions):
         monkeypatch.setattr(job, "run", lambda *_: pytest.fail("nothing is to be simulated"))
     assert answer(name, scenario, store=tmp_path / "kept") == expected
+    with pytest.raises(InputError, match="store belongs to another question"):
+        answer(name, scenario, store=tmp_path / "kept", seed=1)
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -360,11 +365,8 @@ def test_progress_reaches_its_total(name, scenario):
 
 @pytest.mark.parametrize("name", CALLS)
 def test_a_foreign_folder_is_refused(name, scenario, tmp_path):
-    """A folder with other files or of another question is refused before the work, and left unchanged. [contract]"""
+    """A folder with other files is refused before the work, and left unchanged. [contract]"""
     (tmp_path / "notes.txt").write_text("mine", encoding="utf-8")
     with pytest.raises(InputError, match=r"folder|store"):
         answer(name, scenario, store=tmp_path)
     assert [path.name for path in Path(tmp_path).iterdir()] == ["notes.txt"]
-    answer(name, scenario, store=tmp_path / "kept")
-    with pytest.raises(InputError, match="store belongs to another question"):
-        answer(name, scenario, store=tmp_path / "kept", seed=1)
