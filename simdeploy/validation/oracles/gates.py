@@ -91,21 +91,27 @@ def _totals(gate: Gate, requests: Sequence[int], error_rate: float, old_error_ra
     undecided: Floats = np.ones((1, 1))
     laws: dict[int, tuple[Floats, Floats]] = {}
     fails = passes = expected = 0.0
-    total = 0
+    left, total = 1.0, 0
     for place, more in enumerate(requests, start=1):
         if more not in laws:
             laws[more] = failed_law(more, error_rate), failed_law(more, old_error_rate)
         law, old_law = laws[more]
-        expected += more * float(undecided.sum())
+        expected += more * left
         total += more
-        undecided = add_failures(add_failures(undecided, law).T, old_law).T
-        verdicts = _judge(gate, total, np.indices(undecided.shape)[0], is_over=place == len(requests))
-        fails += float(undecided[verdicts == _FAILS].sum())
-        passes += float(undecided[verdicts == _PASSES].sum())
-        undecided = cut(np.where(verdicts == 0, undecided, 0.0))
-        if not undecided.any():
+        undecided = add_failures(undecided, law)
+        if old_error_rate > 0:
+            undecided = add_failures(undecided.T, old_law).T
+        failed = np.add.outer(np.arange(len(undecided)), np.zeros(undecided.shape[1], np.int64))
+        verdicts = _judge(gate, total, failed, is_over=place == len(requests))
+        if verdicts.any():
+            fails += float(undecided[verdicts == _FAILS].sum())
+            passes += float(undecided[verdicts == _PASSES].sum())
+            undecided = np.where(verdicts == 0, undecided, 0.0)
+        undecided = cut(undecided)
+        left = float(undecided.sum())
+        if left == 0:
             break
-    return GateCharacteristics(fails, passes, float(undecided.sum()), expected)
+    return GateCharacteristics(fails, passes, left, expected)
 
 
 def _judge(gate: Gate, total: int, failed: npt.NDArray[np.int64], *, is_over: bool) -> Verdicts:
@@ -327,8 +333,9 @@ def cut(probabilities: Floats) -> Floats:
     >>> cut(np.array([0.5, 0.5, 0.0])).tolist()
     [0.5, 0.5]
     """
-    for axis in range(probabilities.ndim):
-        others = tuple(other for other in range(probabilities.ndim) if other != axis)
-        kept = np.flatnonzero(probabilities.max(axis=others, initial=0.0) > _NEGLIGIBLE)
-        probabilities = np.take(probabilities, np.arange(kept[-1] + 1 if len(kept) else 1), axis=axis)
+    for axis, size in enumerate(probabilities.shape):
+        if size > 1:
+            others = tuple(other for other in range(probabilities.ndim) if other != axis)
+            kept = np.flatnonzero(probabilities.max(axis=others, initial=0.0) > _NEGLIGIBLE)
+            probabilities = np.take(probabilities, np.arange(kept[-1] + 1 if len(kept) else 1), axis=axis)
     return probabilities
