@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from simdeploy.engines.running import run_block
 from simdeploy.scenario import Scenario, ScenarioPolicy
 from simdeploy.vocabulary import RESPONSES
+
+if TYPE_CHECKING:
+    from simdeploy.engines.compiled.engine import Prepared
 
 REPLICATIONS = 3
 
@@ -29,9 +32,10 @@ def run(
     seed: int,
     first: int = 0,
     replications: int = REPLICATIONS,
+    prepared: Prepared | None = None,
 ) -> list[list[Row]]:
     """Return what a block holds, by policy and replication."""
-    block = run_block(scenario, policies, seed=seed, first=first, count=replications, engine=engine)
+    block = run_block(scenario, policies, seed=seed, first=first, count=replications, engine=engine, prepared=prepared)
     return [[block.row(policy, place) for place in range(replications)] for policy in range(len(policies))]
 
 

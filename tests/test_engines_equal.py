@@ -35,6 +35,7 @@ from rows_equal import REPLICATIONS, Row, are_equal, differences, run
 from small import rolling
 
 from simdeploy import Scenario, simulate
+from simdeploy.engines.running import prepare_block
 from simdeploy.engines.schema import STATUSES
 from simdeploy.rules.deployment_types import TYPES
 from simdeploy.rules.gates.gate import METHODS
@@ -380,10 +381,10 @@ def test_policies_at_once_are_policies_one_by_one(chunk: int) -> None:
         policies = list(scenario.policies.values())
         policies += [replace(policies[0], identity=replace(policies[0].identity, type=name)) for name in sorted(TYPES)]
         names = [f"{policy.name} ({policy.identity.type})" for policy in policies]
-        first = min(seed % 2**32, 2**32 - 6)
-        together = run(scenario, policies, "compiled", seed, first, 6)
+        first, prepared = min(seed % 2**32, 2**32 - 6), prepare_block(scenario, policies, engine="compiled")
+        together = run(scenario, policies, "compiled", seed, first, 6, prepared)
         alone = [run(scenario, [policy], "compiled", seed, first, 6)[0] for policy in policies]
-        parts = [run(scenario, policies, "compiled", seed, first + done, 3) for done in (0, 3)]
+        parts = [run(scenario, policies, "compiled", seed, first + done, 3, prepared) for done in (0, 3)]
         in_parts = [one + other for one, other in zip(*parts, strict=True)]
         return differences(names, alone, together, rel_tol=0) + differences(names, in_parts, together, rel_tol=0)
 
