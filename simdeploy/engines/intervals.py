@@ -114,7 +114,7 @@ class Intervals(NamedTuple):
         keep = time <= until_ns
         time, change = time[keep], change[keep]
         order = np.argsort(time)
-        time, counts = time[order], np.cumsum(change[order])
+        time, counts = time[order], change[order].cumsum()
         is_last = np.ones(len(time), bool)  # of its instant
         is_last[:-1] = time[1:] > time[:-1]
         return time[is_last], counts[is_last]
@@ -123,7 +123,9 @@ class Intervals(NamedTuple):
 def distinct(times_ns: np.ndarray) -> np.ndarray:
     """Return the distinct times, sorted; `np.unique` hashes whole numbers, which is much slower for many."""
     ordered = np.sort(times_ns)
-    return ordered[np.diff(ordered, prepend=-1) > 0]
+    is_first = np.ones(len(ordered), bool)
+    is_first[1:] = ordered[1:] > ordered[:-1]
+    return ordered[is_first]
 
 
 def or_forever(times_ns: Sequence[int | None]) -> np.ndarray:

@@ -169,8 +169,9 @@ class Requests:
         factors = self._factors(times)
         # Demand at the start and at the end of each piece; the last piece is the settled instant of the end.
         before = (weights * factors).sum(axis=1)
-        after = np.append((weights[:-1] * factors[1:]).sum(axis=1), before[-1])
-        seconds = np.append(np.diff(times), 0) / NS_PER_S
+        after, seconds = before.copy(), np.zeros(len(times))
+        after[:-1] = (weights[:-1] * factors[1:]).sum(axis=1)
+        seconds[:-1] = (times[1:] - times[:-1]) / NS_PER_S
         is_served, capacity = served > 0, self._per_node
         load, load_after, ratios = np.zeros(len(times)), np.zeros(len(times)), np.full(len(times), np.inf)
         np.divide(before, served, out=load, where=is_served)
