@@ -305,7 +305,7 @@ def test_the_widget_has_the_same_front_end(visit, scenario, monkeypatch):
     widget = simdeploy.explore(scenario, "rolling", engine="compiled")
     answers = queue.Queue()
     monkeypatch.setattr(widget, "send", answers.put)
-    visited = visit()
+    visited = visit(is_reused=False)
     page = visited.page
     page.expose_function("toKernel", lambda content: widget._handle_custom_msg(content, []))
     page.expose_function("save", lambda position: setattr(widget, "position", position))
