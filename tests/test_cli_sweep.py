@@ -7,7 +7,6 @@ import shlex
 import signal
 import sys
 from pathlib import Path
-from time import sleep
 
 import pandas as pd
 import pytest
@@ -323,7 +322,6 @@ def test_an_interrupted_sweep_resumes(folder, asked, last, fewest, most, already
     asked = [*asked, "--store", "some where"]
     with in_small_spans(asked, last=last) as (process, terminal):
         shown = read_until(terminal, "standing still")
-        sleep(0.5)  # until it does
         process.send_signal(ending)
         shown += read_until(terminal, END)
         process.wait(timeout=TIMEOUT_S)
