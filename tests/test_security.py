@@ -240,15 +240,16 @@ sys.addaudithook(hear)
 RUNNER = """
 import io, json, sys
 from contextlib import redirect_stdout
-from simdeploy.analysis.rare import question
-from simdeploy.analysis.tuning import concluding, stages
-from simdeploy.cli.app import app
-from simdeploy.validation.verification import verifying
 
 codes = {}
 if __name__ == "__main__":
+    from simdeploy.analysis.rare import question
+    from simdeploy.analysis.tuning import concluding, stages
+    from simdeploy.cli.app import app
+    from simdeploy.validation.verification import verifying
+
     # What takes a minute otherwise does the same with less.
-    cases = verifying.make_cases()[:4]
+    cases = verifying.make_cases()[:2]
     verifying.make_cases = lambda: cases
     question._FEWEST_PILOTS = 8
     stages._FEWEST_NEW_WORLDS, stages._WORLDS_OF_SCALE = 8, 8
@@ -274,7 +275,7 @@ ON_AN_ENGINE = {
     "gates": [("s.yaml", "--policy", "waves", "--gate", "pooled", "--replications", "4")],
     "switches": [("s.yaml", "--no-pairs", "--replications", "4")],
     "sensitivity": [("s.yaml", "--of", "makespan_s", "--size", "4", "--replications", "4", *VARY)],
-    "discover": [("s.yaml", "--points", "40", "--replications", "4", *VARY)],
+    "discover": [("s.yaml", "--points", "40", "--replications", "2", *VARY)],
     "check": [("s.yaml", "--most", "100", "--junit", "report.xml")],
     "forecast": [
         ("s.yaml", "--seen", "seen.json", "--replications", "20", "--plot", "forecast.svg", "--log", "forecasts")
