@@ -1,6 +1,7 @@
 """Replications: their table, identical numbers for any number of workers, and failures."""
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -15,7 +16,7 @@ from small import IMMEDIATE, rolling, small
 
 import simdeploy.engines.running
 from simdeploy.engines import simulate
-from simdeploy.errors import InputError
+from simdeploy.errors import InputError, SimulationError
 from simdeploy.experiments import replicate
 from simdeploy.vocabulary import RESPONSES
 
@@ -123,7 +124,11 @@ def test_progress_is_reported_and_nothing_printed(scenario, capsys):
     assert (out, err.rstrip("\n").split("\r")[-1]) == ("", "6 of 6 replications")
 
 
-def run_script(tmp_path, *, guarded=True, worker="", once_working=""):
+LONG = "replicate(scenario, replications=20_000, engine='reference', workers=2, progress=report_progress)"
+GUARD = "if __name__ == '__main__':"
+
+
+def run_script(tmp_path, *, worker="time.sleep(1)", once_working="pass", last=f"{GUARD} {LONG}"):
     """Start a script that replicates something long on two workers, in a process group of its own.
 
     `worker` is what a worker does that imports the script, `once_working` what the parent does when there are workers.
@@ -131,10 +136,10 @@ def run_script(tmp_path, *, guarded=True, worker="", once_working=""):
     script = tmp_path / "script.py"
     script.write_text(
         textwrap.dedent(f"""
-            import os, signal, time
+            import json, os, signal, time
             if __name__ == "__mp_main__":
                 print("a worker is starting", flush=True)
-                {worker or "time.sleep(1)"}
+                {worker}
             from simdeploy.experiments import replicate
             from simdeploy.scenario import Scenario
             scenario = Scenario.from_dict({{
@@ -143,11 +148,10 @@ def run_script(tmp_path, *, guarded=True, worker="", once_working=""):
                 "policies": {{"p": {{"strategy": "immediate"}}}},
             }})
             def report_progress(done, total):
-                {once_working or "pass"}
+                {once_working}
                 print("work is done", flush=True)
         """)
-        + ("if __name__ == '__main__':\n    " if guarded else "")
-        + "replicate(scenario, replications=20_000, engine='reference', workers=2, progress=report_progress)\n"
+        + last
     )
     return subprocess.Popen(
         [sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
@@ -215,7 +219,7 @@ def test_workers_end_although_a_fork_of_their_parent_lives(tmp_path):
 
 def test_a_script_without_a_guard_is_an_error(tmp_path):
     """A script that would restart itself in its workers gets an error that says what to do. [contract]"""
-    process = run_script(tmp_path, guarded=False)
+    process = run_script(tmp_path, worker="pass", last=LONG)
     _, err = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 1
     assert "SimulationError: no worker process could start" in err.splitlines()[-1]
@@ -223,19 +227,30 @@ def test_a_script_without_a_guard_is_an_error(tmp_path):
     assert err.count("Traceback") == 1
 
 
-@pytest.mark.parametrize(
-    ("worker", "message"),
-    [
-        ("os.kill(os.getpid(), signal.SIGKILL)", "it was killed by SIGKILL, perhaps out of memory"),
-        ("os.kill(os.getpid(), signal.SIGSEGV)", "it was killed by SIGSEGV"),
-        ("raise OSError('no library')", "it ended with exit status 1; see its standard error"),
-        ("os._exit(0)", "it ended with exit status 0; see its standard error"),
-    ],
-)
-def test_workers_that_end_before_they_start(tmp_path, worker, message):
+# What a worker does before it starts, and how the message says that it ended.
+ENDS = {
+    "os.kill(os.getpid(), signal.SIGKILL)": "it was killed by SIGKILL, perhaps out of memory",
+    "os.kill(os.getpid(), signal.SIGSEGV)": "it was killed by SIGSEGV",
+    "raise OSError('no library')": "it ended with exit status 1; see its standard error",
+    "os._exit(0)": "it ended with exit status 0; see its standard error",
+}
+IN_TURN = f"""
+messages = {{}}
+{GUARD}
+    for os.environ["END"] in {list(ENDS)}:
+        try:
+            {LONG}
+        except Exception as error:
+            messages[os.environ["END"]] = repr(error)
+    print("\\n" + json.dumps(messages))  # a worker's line may have no end
+"""
+
+
+def test_workers_that_end_before_they_start(tmp_path):
     """If no worker can start, the message says how they ended, without blaming the script. [contract]"""
-    process = run_script(tmp_path, worker=worker)
-    _, err = process.communicate(timeout=DEADLINE_S)
-    assert process.returncode == 1
-    last = err.splitlines()[-1]
-    assert last == f"simdeploy.errors.SimulationError: no worker process could start: {message}"
+    process = run_script(tmp_path, worker='exec(os.environ["END"])', last=IN_TURN)
+    out, err = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 0, err
+    assert json.loads(out.splitlines()[-1]) == {
+        end: repr(SimulationError(f"no worker process could start: {message}")) for end, message in ENDS.items()
+    }
