@@ -35,7 +35,8 @@ class CaseTable:
     @property
     def row_columns(self) -> tuple[str, ...]:
         """Columns of the table of replications."""
-        return (*self.columns, "replication", *columns_of(is_weighted=self.is_weighted))
+        of_cases = ("case", "scenario", "policy", *self.factors)
+        return (*of_cases, "replication", *columns_of(is_weighted=self.is_weighted))
 
     @property
     def factors(self) -> tuple[str, ...]:

@@ -229,13 +229,15 @@ def _trust_means(
     is_few = design.counts.sum(axis=-1) < FEWEST_WORLDS
     is_few |= (np.where(unknown > 0, design.probabilities, 0.0) > LARGEST_WEIGHT * design.counts).any(axis=1)
     is_bounded = all(math.isfinite(bound) for bound in design.bounds)
+    any_equal = bool(is_equal.any())
     most = np.zeros(len(n))
-    if is_equal.any() or (is_bounded and is_few.any()):
+    if any_equal or (is_bounded and is_few.any()):
         most = _limit_unseen(unknown, n, level)
     # The number of values in a single stratum with the same information: for equal values, and for the same variance in all strata.
     with np.errstate(divide="ignore"):
-        equal, varied = -unseen_events(level) / np.log1p(-most), 1 / (weights**2 / np.maximum(n, 1)).sum(axis=1)
-    size = np.rint(np.where(is_equal, equal, varied))
+        size = 1 / (weights**2 / np.maximum(n, 1)).sum(axis=1)
+        if any_equal:
+            size = np.where(is_equal, -unseen_events(level) / np.log1p(-most), size)
     fewest = np.full(len(n), _FEWEST_VALUES * max(normal_quantile(level) / normal_quantile(0.95), 1.0))
     if is_bounded:
         down, up = (
@@ -253,10 +255,14 @@ def _trust_means(
             [np.abs(bound - combined.estimate) for bound in design.bounds] if is_bounded else [spread, spread]
         )
         down, up = np.maximum(down, unseen * below), np.maximum(up, unseen * above)
-    is_enough = is_known | ((size >= fewest) & ~is_few)
+    estimate, low, high = combined.estimate, combined.low, combined.high
+    if down.any() or up.any():
+        low = np.where(down > 0, estimate - np.hypot(estimate - low, down), low)
+        high = np.where(up > 0, estimate + np.hypot(high - estimate, up), high)
+    is_enough = is_known | ((np.rint(size) >= fewest) & ~is_few)
     return combined._replace(
-        low=np.where(down > 0, combined.estimate - np.hypot(combined.estimate - combined.low, down), combined.low),
-        high=np.where(up > 0, combined.estimate + np.hypot(combined.high - combined.estimate, up), combined.high),
+        low=low,
+        high=high,
         trusts_low=combined.trusts_low & is_enough & (combined.skewness >= -MOST_SKEWED),
         trusts_high=combined.trusts_high & is_enough & (combined.skewness <= MOST_SKEWED),
     )
