@@ -101,10 +101,13 @@ def test_the_integral_over_slowdowns(family, spread):
     data = Durations(np.array([0, 0, 1, 1]), times, np.ones(4, int), ended)
     found = SharedScale(family, data)(np.log([[scale, shape, spread, hang]]))[0]
 
+    law = LAWS[family](shape, scale)
+
     def density(z, rows):
-        law = LAWS[family](shape, scale * math.exp(spread * z))
-        each = np.where(ended[rows], (1 - hang) * law.pdf(times[rows]), hang + (1 - hang) * law.sf(times[rows]))
-        return stats.norm.pdf(z) * each.prod()
+        slowdown = math.exp(spread * z)
+        usual, is_ended = times[rows] / slowdown, ended[rows]
+        each = np.where(is_ended, (1 - hang) * law.pdf(usual) / slowdown, hang + (1 - hang) * law.sf(usual))
+        return math.exp(-(z**2) / 2) / math.sqrt(2 * math.pi) * each.prod()
 
     expected = sum(math.log(integrate.quad(density, -9, 9, args=(rows,), limit=200)[0]) for rows in ([0, 1], [2, 3]))
     # Groups of two nodes have a wide integrand; for larger ones the quadrature is more accurate.
