@@ -185,7 +185,10 @@ def test_a_rollouts_unit_is_shown_with_its_cost():
 @pytest.mark.parametrize("name", MAKE)
 def test_answers_stay_short(name):
     """The longest unit keeps an answer within its limit, and a unit ending in a full stop adds no second one. [contract]"""
-    answer = make(name, "Rechnungsgl.").answer
+    document = make(name, UNIT).to_dict()
+    document["computed_under"]["costs"]["unit"] = "Rechnungsgl."
+    answer = sd.read_result(document).answer
+    assert ("Rechnungsgl." in answer) == WHERE[name][1]
     assert len(answer) <= 240
     assert ".." not in answer
 

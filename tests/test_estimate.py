@@ -164,11 +164,12 @@ def test_quantile_interval_is_that_of_brute_force():
     for n in (1, 2, 5, 20, 71, 72, 100):
         ordered = np.arange(1.0, n + 1)
         for q in (0.01, 0.07, 0.5, 0.9, 0.95, 0.99):
-            below = stats.binom(n, q)
+            places, law = range(1, n + 1), stats.binom(n, q)
+            below, above = law.cdf(np.arange(n)).tolist(), law.sf(np.arange(n)).tolist()
             for level in (0.5, 0.9, 0.95, 0.99):
                 tail = (1 - level) / 2
-                lows = [place for place in range(1, n + 1) if below.cdf(place - 1) <= tail]
-                highs = [place for place in range(1, n + 1) if below.sf(place - 1) <= tail]
+                lows = [place for place in places if below[place - 1] <= tail]
+                highs = [place for place in places if above[place - 1] <= tail]
                 expected = (max(lows, default=math.nan), min(highs, default=math.nan))
                 assert quantile_interval(ordered, q, level) == pytest.approx(expected, nan_ok=True), (n, q, level)
     assert math.isnan(quantile_interval(np.array([]), 0.5, 0.95)[0])
