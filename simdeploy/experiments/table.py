@@ -118,15 +118,16 @@ class Outcomes:
         start = block.first - self.first
         of_policies = slice(policy, policy + n_policies) if isinstance(policy, int) else policy
         here = (of_policies, slice(start, start + n_replications))
-        self.is_ok[here] = block.is_ok[block.index]
+        index = block.index.astype(np.intp)  # once for all columns
+        self.is_ok[here] = block.is_ok[index]
         for name, column in self._numbers.items():
             # Scenarios without a tilt have weight 1 in a table with tilted ones.
-            column[here] = block.numbers[name][block.index] if name in block.numbers else 1.0
+            column[here] = block.numbers[name][index] if name in block.numbers else 1.0
         for name, codes in self._codes.items():
             places = self._places[name]
             # The last entry is for -1, missing.
             known = np.array([*(places.setdefault(word, len(places)) for word in block.words[name]), -1], np.int32)
-            codes[here] = known[block.codes[name]][block.index]
+            codes[here] = known[block.codes[name]][index]
 
     def put_rows(self, policies: np.ndarray, replications: np.ndarray, rows: pd.DataFrame) -> None:
         """Add rows of a table of replications, given their policies' indices and replication numbers."""
