@@ -7,6 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+# So many values stay in the processor's cache until all their moments are known.
+_AT_ONCE = 50_000
+
 
 class Moments(NamedTuple):
     """Moments of the values of each row; NaN where there are too few."""
@@ -41,6 +44,10 @@ def find_moments(values: np.ndarray) -> Moments:
     >>> moments.mean.tolist(), moments.variance.tolist(), moments.third.tolist()
     ([1.0, 1.0], [3.0, nan], [2.0, 0.0])
     """
+    if values.ndim == 2 and values.size > _AT_ONCE and len(values) > 1:
+        rows = max(_AT_ONCE // values.shape[1], 1)
+        parts = [find_moments(values[first : first + rows]) for first in range(0, len(values), rows)]
+        return Moments(*map(np.concatenate, zip(*parts, strict=True)))
     n, first, deviations, known = _shift(values)
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = deviations.sum(axis=-1) / n
