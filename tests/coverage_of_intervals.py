@@ -18,6 +18,11 @@ PAIR = (2.0, 1.0)
 KINDS = np.array([0.85, 0.15])
 
 
+def make_generator(n):
+    """Return the random numbers for samples of size n."""
+    return np.random.default_rng([n, 7])
+
+
 def covers(found, truth):
     """Return by repetition whether the interval covers, and whether it is trusted."""
     return (found.low <= truth) & (truth <= found.high), found.trusts_low & found.trusts_high
@@ -169,20 +174,21 @@ def worth_of_the_world():
     return costs.mean(axis=1).min() - costs.min(axis=0).mean()
 
 
+@cache
+def measure_knowing(repetitions, n):
+    """Measure the values of knowing the world and the kind of release together, because one call estimates both."""
+    truths = {WORLD: worth_of_the_world(), KIND: (MEANS_BY_KIND @ SHARES).min() - 0.7 * 1 - 0.3 * 4}
+    rng, rows = make_generator(n), {name: [] for name in truths}
+    for _ in range(repetitions):
+        kinds, costs = draw_policies(rng, n)
+        for name, row in estimate_values_of_knowing(costs, kinds, LEVEL).items():
+            rows[name].append((row["low"] <= truths[name] <= row["high"], row["is_trusted"]))
+    return {name: tuple(np.array(of_name).T) for name, of_name in rows.items()}
+
+
 def knowing(name):
     """Return a function that measures the value of knowing the world, or the kind of release, with lognormal costs."""
-
-    def measure(rng, shape):
-        truth = worth_of_the_world() if name == WORLD else (MEANS_BY_KIND @ SHARES).min() - 0.7 * 1 - 0.3 * 4
-        rows = []
-        for _ in range(shape[0]):
-            kinds, costs = draw_policies(rng, shape[1])
-            row = estimate_values_of_knowing(costs, kinds, LEVEL)[name]
-            rows.append((row["low"] <= truth <= row["high"], row["is_trusted"]))
-        hits, trusted = np.array(rows).T
-        return hits, trusted
-
-    return measure
+    return lambda _, shape: measure_knowing(*shape)[name]
 
 
 INTERVALS = {
@@ -232,5 +238,5 @@ def count_repetitions(name, n):
 
 def measure_coverage(name, n, repetitions):
     """Return how many intervals are trusted, and how many of these cover."""
-    hits, trusted = (INTERVALS | UNSEEN)[name](np.random.default_rng([n, 7]), (repetitions, n))
+    hits, trusted = (INTERVALS | UNSEEN)[name](make_generator(n), (repetitions, n))
     return int(trusted.sum()), int((hits & trusted).sum())
