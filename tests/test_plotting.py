@@ -154,12 +154,20 @@ def rollout_of(case):
     return rollout(**ROLLOUTS[case])
 
 
-@pytest.mark.parametrize("size", [(6.4, 4.8), (4.5, 3.2), (11, 4)])
+SIZES = [(6.4, 4.8), (4.5, 3.2), (11, 4)]
+
+
+@cache
+def timeline_of(case, size):
+    """Return the axes of a case's timeline, which are only looked at."""
+    return draw_on(plot_timeline, rollout_of(case), size=size)
+
+
+@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("case", ROLLOUTS)
 def test_a_timeline_can_be_read(case, size):
     """No text of a timeline overlaps another, in small and large figures, with few and many nodes and waves. [contract]"""
-    result = rollout_of(case)
-    ax = draw_on(plot_timeline, result, size=size)
+    ax = timeline_of(case, size)
     assert overlaps(ax) == []
     ticks = [tick for tick in ax.get_xticks() if ax.get_xlim()[0] <= tick <= ax.get_xlim()[1]]
     assert 2 <= len(ticks) <= 12
@@ -173,7 +181,7 @@ def areas_of(ax):
 def test_statuses_are_stacked_to_the_fleet():
     """At every time the stacked areas add up to all nodes, each as high as its count. [property]"""
     result = rollout_of("stopped and rolled back")
-    ax = draw_on(plot_timeline, result)
+    ax = timeline_of("stopped and rolled back", SIZES[0])
     areas = areas_of(ax)
     assert sorted(areas) == sorted(status for status in STATUSES if result.timeline[status].any())
     floor = 0.0
@@ -189,7 +197,7 @@ def test_statuses_are_stacked_to_the_fleet():
 @pytest.mark.parametrize("case", ROLLOUTS)
 def test_every_status_is_named_once(case):
     """Each status is named inside its area or in the legend, nodes in service beside their line. [contract]"""
-    ax = draw_on(plot_timeline, rollout_of(case))
+    ax = timeline_of(case, SIZES[0])
     legend = [word.replace(" ", "_") for word in legend_words(ax)] if ax.get_legend() else []
     inside = []
     for panel in (ax, *ax.child_axes):
@@ -290,14 +298,14 @@ def test_windows_without_a_limit_have_no_line():
 
 def test_a_timeline_without_failures_says_so():
     """The title says that no node failed. [contract]"""
-    ax = draw_on(plot_timeline, rollout())
+    ax = timeline_of("completed", SIZES[0])
     assert ax.get_title(loc="left").endswith("completed (completed good), no node failed")
 
 
 def test_the_end_and_the_rollback_are_marked():
     """A stop and the return of service have a line at their time and a label in words. [contract]"""
     result = rollout_of("stopped and rolled back")
-    ax = draw_on(plot_timeline, result)
+    ax = timeline_of("stopped and rolled back", SIZES[0])
     labels = " ".join(text.get_text() for text in ax.texts)
     assert "failed" in labels
     assert "restored" in labels
@@ -333,7 +341,7 @@ def test_thinning_keeps_the_worst_moment():
     """With more steps than pixels, the minimum of nodes in service is still drawn. [property]"""
     result = rollout_of("large")
     assert len(result.timeline) > 3000
-    ax = draw_on(plot_timeline, result)
+    ax = timeline_of("large", SIZES[0])
     line = next(line for line in ax.lines if line.get_drawstyle() == "steps-post")
     assert len(line.get_xdata()) <= 3003
     assert line.get_ydata().min() == result.timeline["in_service"].min()

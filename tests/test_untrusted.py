@@ -52,7 +52,8 @@ def with_trust(result, *, is_trusted):
 def picture(name, *, is_trusted):
     """Draw a picture; return its figure, solid and dashed lines, and the texts."""
     make, plot, n = PICTURES[name]
-    figure = Figure(figsize=(max(7, 3 * n), 6), layout="constrained")
+    # Only the layout of the picture with the notes is looked at.
+    figure = Figure(figsize=(max(7, 3 * n), 6), layout="none" if is_trusted else "constrained")
     plot(figure.subplots(1, n, squeeze=False)[0], with_trust(make(), is_trusted=is_trusted))
     draw(figure)
     lines = [lines for ax in figure.axes for lines in ax.collections if hasattr(lines, "get_segments")]
