@@ -41,12 +41,17 @@ def grid(n_rates=4, n_nodes=3, failures=(0.1,), **options):
     return table(list(product(np.linspace(0.01, 0.2, n_rates), range(n_nodes), failures)), **options)
 
 
-def drawn(result, size=(13, 4.4), **options):
-    """Draw three panels, laid out as saving would."""
-    figure = Figure(figsize=size, layout="constrained")
-    axes = figure.subplots(1, 3)
+def panels_of(result, size=(13, 4.4), **options):
+    """Return three panels, not yet laid out."""
+    axes = Figure(figsize=size, layout="constrained").subplots(1, 3)
     assert plot_heatmap(axes, result, **options) is axes
-    draw(figure)
+    return axes
+
+
+def drawn(result, size=(13, 4.4)):
+    """Draw three panels, laid out as saving would."""
+    axes = panels_of(result, size)
+    draw(axes[0].figure)
     return axes
 
 
@@ -94,7 +99,7 @@ def test_the_result_may_be_a_table():
     """A table is summarized first, and any quantities may be drawn on as many axes. [contract]"""
     frame = grid()
     (ax,) = plot_heatmap([Figure().subplots()], frame, quantities=["escape"])
-    np.testing.assert_array_equal(mesh(ax), mesh(drawn(frame)[1]))
+    np.testing.assert_array_equal(mesh(ax), mesh(panels_of(frame)[1]))
     one = [Figure().subplots()]
     with pytest.raises(InputError, match=r"quantities: no such quantity .* did you mean 'escape'"):
         plot_heatmap(one, frame, quantities=["escapes"])
@@ -103,7 +108,7 @@ def test_the_result_may_be_a_table():
 
 def test_cells_without_a_value_are_hatched():
     """Without a defective release, cells show the hatched background, and the title says so. [contract]"""
-    axes = drawn(grid(n=3, defective=0.2))
+    axes = panels_of(grid(n=3, defective=0.2))
     missing = np.ma.getmaskarray(mesh(axes[1]))
     assert 0 < missing.sum() < missing.size
     assert axes[1].patch.get_hatch()
@@ -113,7 +118,7 @@ def test_cells_without_a_value_are_hatched():
 
 def test_a_panel_without_any_value_says_so():
     """Without any defective release the panel of escapes is empty and says so. [contract]"""
-    axes = drawn(grid(defective=0))
+    axes = panels_of(grid(defective=0))
     assert [text.get_text() for text in axes[1].texts] == ["no value in any case"]
     assert axes[1].get_title() == "escapes"
 
@@ -127,26 +132,26 @@ def test_other_keys_have_one_value():
         ({"policy": "canary"}, "canary", 0.1),
         ({FAILURE: 0.3, "policy": "canary"}, "canary", 0.3),
     ):
-        ax = drawn(summary, at=at)[0]
+        ax = panels_of(summary, at=at)[0]
         rows = cells[cells["policy"].eq(policy) & cells[FAILURE].eq(failure)]
         expected = rows.pivot(index=NODES, columns=RATE, values="false_alarm_estimate")
         np.testing.assert_array_equal(mesh(ax).filled(np.nan), expected.to_numpy())
         title = ax.get_title().replace("\n", " ")
         assert title.endswith(f"at policy {policy}, {FAILURE} {failure}")
     message = "at.policy: not a value that was tried (found 'wave'); allowed: waves, canary"
-    assert message in str(refused(drawn, summary, at={"policy": "wave"}))
+    assert message in str(refused(panels_of, summary, at={"policy": "wave"}))
     with pytest.raises(InputError, match=rf"at.{RATE[:9]}.*: not a key that was varied"):
-        drawn(summary, at={"health_check.deadline": 3})
+        panels_of(summary, at={"health_check.deadline": 3})
 
 
 def test_slices_have_one_scale():
     """Pictures of one sweep at several values share colours and limits, and so are comparable. [contract]"""
     summary = summarize_grid(grid(failures=(0.1, 5.0)))
-    for panels in zip(drawn(summary), drawn(summary, at={FAILURE: 5.0}), strict=True):
+    for panels in zip(panels_of(summary), panels_of(summary, at={FAILURE: 5.0}), strict=True):
         meshes = [next(found for found in ax.get_children() if isinstance(found, QuadMesh)) for ax in panels]
         assert meshes[0].get_clim() == meshes[1].get_clim()
     summary = summarize_grid(table([(0,), (1,)], columns=(NODES,), policies=("a", "b")))
-    for panels in zip(drawn(summary), drawn(summary, at={"policy": "b"}), strict=True):
+    for panels in zip(panels_of(summary), panels_of(summary, at={"policy": "b"}), strict=True):
         assert panels[0].get_ylim() == panels[1].get_ylim()
         assert panels[0].lines[0].get_ydata().tolist() != panels[1].lines[0].get_ydata().tolist()
 
@@ -167,7 +172,7 @@ def test_points_off_a_grid_are_points():
     rng = np.random.default_rng(1)
     points = [(rng.random(), int(rng.integers(9)), rng.random()) for _ in range(30)]
     summary = summarize_grid(table(points, n=4, defective=0.2))
-    axes = drawn(summary)
+    axes = panels_of(summary)
     for ax, quantity in zip(axes, THREE, strict=True):
         known = summary.cells[summary.cells[f"{quantity}_estimate"].notna()]
         dots = [artist for artist in ax.get_children() if isinstance(artist, PathCollection)]
@@ -181,7 +186,7 @@ def test_points_off_a_grid_are_points():
 def test_one_key_is_a_line():
     """If one key was varied, estimates are a line with their intervals. [contract]"""
     summary = summarize_grid(table([(limit,) for limit in (8, 0, 2)], columns=(NODES,)))
-    axes = drawn(summary)
+    axes = panels_of(summary)
     cells = summary.cells.sort_values(NODES)
     for ax, quantity in zip(axes, THREE, strict=True):
         (line,) = ax.lines
@@ -215,7 +220,7 @@ def test_words_are_side_by_side():
 
 def test_nothing_varied_is_nothing_to_draw():
     """A sweep over policies alone has no axis. [contract]"""
-    error = refused(drawn, table([(0.1, 1)], policies=("a", "b")))
+    error = refused(panels_of, table([(0.1, 1)], policies=("a", "b")))
     assert "nothing to draw a result against" in str(error)
 
 
@@ -247,7 +252,7 @@ def test_large_numbers_along_an_axis_are_apart():
 def test_a_long_key_is_broken_after_a_dot():
     """The name of an axis that is longer than the axis continues in a second line after a dot. [contract]"""
     key = "scenario.fleet.service.shared.capacity"
-    ax = drawn(table(list(product((0, 1), (1.1, 1.2))), columns=(NODES, key)), (9, 3.4))[0]
+    ax = panels_of(table(list(product((0, 1), (1.1, 1.2))), columns=(NODES, key)), (9, 3.4))[0]
     assert all(line.endswith(".") for line in ax.get_ylabel().splitlines()[:-1])
     assert "".join(ax.get_ylabel().splitlines()) == key
 
@@ -264,7 +269,7 @@ def test_numbers_are_inside_their_cells(n, is_numbered):
 def test_numbers_are_written_where_there_is_room():
     """In few cells values are written in the bar's unit; many cells have none. [contract]"""
     summary = summarize_grid(grid(2, 2, n=100))
-    ax = drawn(summary)[0]
+    ax = panels_of(summary)[0]
     written = [float(text.get_text()) for text in ax.texts]
     np.testing.assert_allclose(written, 100 * mesh(ax).ravel(), atol=0.5)
-    assert not drawn(grid(20, 9, n=2))[0].texts
+    assert not panels_of(grid(20, 9, n=2))[0].texts
