@@ -7,6 +7,7 @@ import subprocess
 import sys
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -16,6 +17,35 @@ from simdeploy.result import Result
 
 ROOT = Path(simdeploy.__file__).parent
 PACKAGES = ["simdeploy", "simdeploy.analysis", "simdeploy.plotting", "simdeploy.validation"]
+
+
+class Source(NamedTuple):
+    """What several tests read in a file of the package."""
+
+    docstring: str
+    docstrings: list[tuple[str, str]]  # functions and classes, and theirs
+    names: set[str]  # of functions and classes that it defines, and what it imports
+    imported: list[tuple[str, str]]  # modules of the package, and a name from each
+
+
+@cache
+def read_source(path):
+    """Read a file; its tree is not kept, because those of all files take hundreds of megabytes."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    nodes = list(ast.walk(tree))
+    defined = [node for node in nodes if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    imported = [
+        (node.module, each.name)
+        for node in nodes
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("simdeploy.")
+        for each in node.names
+    ]
+    return Source(
+        ast.get_docstring(tree) or "",
+        [(node.name, ast.get_docstring(node) or "") for node in defined],
+        {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.alias)},
+        imported,
+    )
 
 
 @pytest.mark.parametrize("name", PACKAGES)
@@ -70,30 +100,24 @@ def test_every_kind_of_result_has_its_report():
 def test_every_package_documents_its_public_parts():
     """The docstring of each package says what it contains, and what others may use. [contract]"""
     for path in Path(simdeploy.__file__).parent.rglob("__init__.py"):
-        words = " ".join((ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").split())
+        words = " ".join(read_source(path).docstring.split())
         assert re.match(r".{20,}[.;:] .*(Other packages use|Users import) .+", words), path
 
 
 def test_no_entry_of_a_docstring_is_inside_another():
     """Parameters and attributes begin at the margin of their docstring, where readers and schemas look for them. [contract]"""
     for path in ROOT.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ClassDef | ast.FunctionDef):
-                assert not re.findall(r"^ +\w[\w, ]* : .*", ast.get_docstring(node) or "", re.MULTILINE), (
-                    path,
-                    node.name,
-                )
+        for name, docstring in read_source(path).docstrings:
+            assert not re.findall(r"^ +\w[\w, ]* : .*", docstring, re.MULTILINE), (path, name)
 
 
 def list_modules_used_from_outside():
     """Yield each module that another package imports names from, and that package."""
     for path in ROOT.rglob("*.py"):
         package = path.relative_to(ROOT).parts[0]
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if not isinstance(node, ast.ImportFrom) or not (node.module or "").startswith("simdeploy."):
-                continue
-            of_module = ROOT.parent.joinpath(*node.module.split("."))
-            for module in {of_module, *(of_module / each.name for each in node.names)}:
+        for name, part in read_source(path).imported:
+            of_module = ROOT.parent.joinpath(*name.split("."))
+            for module in (of_module, of_module / part):
                 parts = module.relative_to(ROOT).parts
                 if module.with_suffix(".py").is_file() and len(parts) > 1 and parts[0] != package:
                     yield parts, package
@@ -104,30 +128,23 @@ def test_a_package_names_the_modules_that_others_import():
     missing = set()
     for parts, package in list_modules_used_from_outside():
         folders = [ROOT.joinpath(*parts[:depth]) for depth in range(1, len(parts))]
-        texts = [ast.get_docstring(ast.parse((each / "__init__.py").read_text(encoding="utf-8"))) for each in folders]
+        texts = [read_source(each / "__init__.py").docstring for each in folders]
         if not re.search(rf"[`.]{parts[-1]}\b|use everything|use all of|modules of single results", "\n".join(texts)):
             missing.add(f"{package} imports {'.'.join(parts)}")
     assert missing == set()
 
 
-@cache
-def list_names(path):
-    """Return the functions and classes that a file defines, and what it imports."""
-    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-    return {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.alias)}
-
-
 def find_names(package):
     """Return the names of modules and packages in or beside a package, and those that its files define or import."""
     names = {path.stem for folder in (package, package.parent, ROOT) for path in folder.iterdir()}
-    return names.union(*map(list_names, package.rglob("*.py")))
+    return names.union(*(read_source(path).names for path in package.rglob("*.py")))
 
 
 def test_names_in_docstrings_of_packages_exist():
     """A module, function or class named in a package's docstring exists. [contract]"""
     missing = []
     for path in sorted(ROOT.rglob("__init__.py")):
-        named = re.findall(r"`([a-zA-Z_.]+)`", ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "")
+        named = re.findall(r"`([a-zA-Z_.]+)`", read_source(path).docstring)
         known = find_names(path.parent) | set(simdeploy.__all__) | {"__init__.pyi"}
         missing += [(path.parent.name, name) for name in named if name not in known and not is_found(name, path.parent)]
     assert missing == []
@@ -152,6 +169,6 @@ def is_found(name, package):
 @pytest.mark.parametrize("package", ["statistics", "engines/compiled", "engines/reference"])
 def test_a_package_that_lists_its_files_lists_all(package):
     """A package whose docstring lists modules lists all of them. [contract]"""
-    words = ast.get_docstring(ast.parse((ROOT / package / "__init__.py").read_text(encoding="utf-8"))) or ""
+    words = read_source(ROOT / package / "__init__.py").docstring
     modules = {path.stem for path in (ROOT / package).glob("*.py")} - {"__init__"}
     assert {name for name in modules if f"`{name}" not in words} == set()
