@@ -90,6 +90,8 @@ def make_table(name: str, columns: Mapping[str, object] | pd.DataFrame) -> pd.Da
         return _make_empty_table(name).copy()
     dtypes = COLUMNS[name]
     frame = pd.DataFrame(columns, columns=list(dtypes)).reset_index(drop=True)
+    if not len(frame):
+        return _make_empty_table(name).copy()
     # A year of rollouts has thousands of tables, and pandas is slow to find out that a type is already right, or to change
     # some columns at once.
     for column, dtype in frame.dtypes.items():
