@@ -141,6 +141,11 @@ def needs_engine(path: Path) -> bool:
     return "compiled" in text or "from commands" in text or re.search(r"def test_.*\bengine\b", text) is not None
 
 
+def watches(path: Path) -> bool:
+    """Whether a file's tests install an audit hook, which stays, and with which deep copies take twice as long."""
+    return "import Watch" in path.read_text(encoding="utf-8")
+
+
 @pytest.fixture(autouse=True)
 def engine_that_is_needed(request: pytest.FixtureRequest) -> None:
     """Compile the whole engine before the first test that needs it, so that no test waits for a part or gets the warning."""
@@ -150,11 +155,13 @@ def engine_that_is_needed(request: pytest.FixtureRequest) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Order tests for two processes: the second begins with files that need the compiled engine, so only it compiles, and
-    both begin with files that have slow tests, so that neither finishes long before the other.
+    both begin with files that have slow tests, so that neither finishes long before the other. Among these, files that slow
+    later tests are last.
     """
     needs = {path for path in {item.path for item in items} if needs_engine(path)}
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: (item.path in needs, item.path not in slow))
+    late = {path for path in {item.path for item in items} if watches(path)}
+    items.sort(key=lambda item: (item.path in needs, item.path not in slow, item.path in late))
     # Each process gets half of the tests in this order, so files with the engine but without slow tests fill up the first half.
     n_without = sum(item.path not in needs for item in items)
     cut = min(n_without + (len(items) + 1) // 2, len(items))
