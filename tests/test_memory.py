@@ -244,7 +244,9 @@ class TestFleet:
             fleet = {"nodes": n, "service": service, "connection": connection}
             scenario = make_scenario(fleet=fleet, policies={"p": {"max_parallel": max_parallel}})
             lowered = lower(scenario, list(scenario.policies.values()), TYPES["update"])
-            return sum(table.nbytes for table in Memory(lowered, 0)._tables.values())
+            memory = Memory(lowered, 0)
+            made = [tables[name] for tables in (memory._of_nodes, memory._zeros) for name in tables.addresses]
+            return sum(table.nbytes for table in (*made, *memory._kept.values()))
 
         per_node = (size(20_000) - size(10_000)) / 10_000
         stated = _COMPILED + (0 if service == "local" else _COMPILED_SHARED) + (_COMPILED_LINES if connection else 0)
