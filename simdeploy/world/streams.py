@@ -150,8 +150,9 @@ def _apply_rounds(even: WordArray, odd: WordArray, low_key: int, high_key: int) 
 
 @functools.lru_cache(maxsize=8)
 def _round_keys(low_key: int, high_key: int) -> list[WordArray]:
+    numbers = np.arange(_ROUNDS, dtype=np.uint64)[:, np.newaxis, np.newaxis]
     keys = np.array([[low_key], [high_key]], dtype=np.uint64)
-    return [(keys + np.uint64(number) * _KEY_STEPS) & _MASK for number in range(_ROUNDS)]
+    return list((keys + numbers * _KEY_STEPS) & _MASK)
 
 
 def block_uniforms(
