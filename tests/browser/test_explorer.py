@@ -30,6 +30,9 @@ LONG = """() => {
   for (const each of document.querySelectorAll(".card .value, .card .interval")) each.textContent = "9,002,600,241,162 EUR";
   for (const each of document.querySelectorAll("h1, .title option")) each.textContent = "the-policy-of-all-shops-".repeat(4);
 }"""
+# Looked at in every frame; `expect` looks once a second in the end.
+HAS_NUMBERS = """(final) => document.querySelector(`.simdeploy-explorer[data-rollouts="${final}"]:not(.asking)`)
+  && document.querySelector(".tradeoff .chart .here")"""
 EVENTS = """([name, step]) => {
   const range = document.querySelector(`input[type=range][data-name="${name}"]`);
   range.value = step;
@@ -78,7 +81,7 @@ def explore(visit, url):
 
 def wait_for_numbers(page):
     """Wait until the numbers are refined, and the curve is drawn."""
-    expect(page.locator(f".simdeploy-explorer[data-rollouts='{FINAL}']:not(.asking)")).to_be_visible()
+    page.wait_for_function(HAS_NUMBERS, arg=str(FINAL))
     expect(page.locator(".tradeoff .chart .here")).to_be_visible()
 
 
@@ -106,6 +109,7 @@ def expected_cards(scenario, policy="rolling", **values):
 
 def expect_cards(page, wanted):
     """Wait until the cards have these numbers, refined."""
+    page.wait_for_function(HAS_NUMBERS, arg=str(FINAL))
     for name, text in wanted.items():
         expect(page.locator(f".card[data-measure='{name}'] .value")).to_have_text(text)
 
