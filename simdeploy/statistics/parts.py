@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -63,7 +63,7 @@ def parts_of_rates(
 
 def describe_rates(sample: Sample, level: float) -> Parts:
     """Describe the strata of a sample of values that are 1 and 0."""
-    of_strata = [sample.values[:, columns] for columns in sample.strata.columns]
+    of_strata = [_take_worlds(sample.values, columns) for columns in sample.strata.columns]
     counts = [
         ((values > 0).sum(axis=1), (values < 0).sum(axis=1), (~np.isnan(values)).sum(axis=1)) for values in of_strata
     ]
@@ -78,8 +78,7 @@ def describe_rates(sample: Sample, level: float) -> Parts:
 
 def describe_means(sample: Sample, level: float) -> Parts:
     """Describe the strata of a sample of any values."""
-    # Keep the order of worlds in memory, so that each case has the same sums as by itself, to the last digit.
-    values = [np.ascontiguousarray(sample.values[:, columns]) for columns in sample.strata.columns]
+    values = [_take_worlds(sample.values, columns) for columns in sample.strata.columns]
     moments = [find_moments(of) for of in values]
     parts = parts_of_means(_join_moments(moments), level)
     if sample.lumps:
@@ -91,6 +90,11 @@ def describe_means(sample: Sample, level: float) -> Parts:
         ]
         values = list(rest)
     return allow_for_tails(parts, values, _join_moments(moments), level)
+
+
+def _take_worlds(values: np.ndarray, columns: Any) -> np.ndarray:
+    """Return some worlds in their order in memory, so that each case has the same sums as by itself, to the last digit."""
+    return np.ascontiguousarray(values) if isinstance(columns, slice) else values.take(columns, axis=1)
 
 
 def _join_moments(moments: Sequence[Moments]) -> Moments:
@@ -108,7 +112,7 @@ def _set_lumps_apart(
         size = float(lump.sizes[place])
         if not size:
             continue
-        happened = np.ascontiguousarray(np.where(np.isnan(values), np.nan, lump.happened[:, columns]))
+        happened = np.where(np.isnan(values), np.nan, _take_worlds(lump.happened, columns))
         rate = lump.rates[:, place]
         is_drawn = np.isnan(rate)
         known, drawn = (below, above), (below, above)
