@@ -3,6 +3,7 @@
 import copy
 import json
 import math
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -50,14 +51,21 @@ def search(scenario, **options):
     return tune(scenario, **few | options)
 
 
-def try_few(scenario, **options):
-    """Search as above with fewer rollouts than a good choice needs, for tests of what is tried."""
+@contextmanager
+def short_searches():
+    """Search with fewer rollouts than a good choice needs, for tests of what is tried."""
     stages = {"_FIRST_BATCHES": 2, "WORLDS_OF_A_BATCH": 2, "_WORLDS_OF_SCALE": 8, "_FEWEST_NEW_WORLDS": 8}
     stages |= {"_MOST_CARRIED": 5, "_LEADERS": 5, "_MOST_STEPS": 1, "_STEPS": 2}
     with pytest.MonkeyPatch.context() as patch:
         for name, number in stages.items():
             patch.setattr(f"simdeploy.analysis.tuning.stages.{name}", number)
         patch.setattr("simdeploy.analysis.tuning.concluding.WORLDS_OF_A_BATCH", 2)
+        yield
+
+
+def try_few(scenario, **options):
+    """Search as above in a short search."""
+    with short_searches():
         return search(scenario, **FEWEST | options)
 
 
@@ -320,7 +328,8 @@ class TestCommand:
         path = tmp_path / "slow.yaml"
         path.write_text(json.dumps(SCENARIO), encoding="utf-8")
         few = ["--candidates", "20", "--replications", "4", "--most", "100", "--final", "100", "--engine", "compiled"]
-        done = invoke("tune", path, *few, *option, "--json")
+        with short_searches():
+            done = invoke("tune", path, *few, *option, "--json")
         assert done.exit_code == 0
         document = json.loads(done.stdout)
         assert document["largest_wave"] == limit

@@ -92,5 +92,5 @@ def _spread_term(counted: np.ndarray, rest: np.ndarray, mean: np.ndarray, size: 
     total = counted + rest
     with np.errstate(divide="ignore", invalid="ignore"):
         term = counted * (counted - 1) / (2 * mean) + rest * (rest - 1) / (2 * (1 - mean)) - total * (total - 1) / 2
-    small: np.ndarray = np.nan_to_num(term / size)
-    return small
+    small: np.ndarray = term / size
+    return small if np.isfinite(small).all() else np.nan_to_num(small)
