@@ -290,11 +290,13 @@ def state(document, path, value):
 def test_an_answer_follows_from_the_verdicts(name, path):
     """With another verdict in the document the answer changes, as it is decided nowhere else. [contract]"""
     document = written(name)
+    answer = document["answer"]
     if path == "fewest_failed_requests":  # for which the answer has no room beside costs
         document = {**document, "cheapest": None}
+        answer = read_result(document).answer
     changed = state(document, path, STATED[name][path])
     assert changed != document
-    assert read_result(changed).answer != read_result(document).answer
+    assert read_result(changed).answer != answer
 
 
 def stretch(document, factor):
