@@ -156,15 +156,21 @@ def spread(
     0      b     1         0          2
     1      a     3         2          4
     """
+    import numpy as np
     import pandas as pd
 
     trusted = [trust_name(of)] if trust_name(of) in frame else []
     ends = ("", "_low", "_high", *("_is_trusted" for _ in trusted), *(f"_{each}" for each in also))
-    cells = frame.set_index(rows)[[*interval_names(of), *trusted, *also]]
-    parts = [frame[[rows]].drop_duplicates().set_index(rows)]
+    cells = [frame[name].values for name in (*interval_names(of), *trusted, *also)]
+    # The row of the result to which each row of the frame belongs.
+    numbers, keys = pd.factorize(frame[rows], use_na_sentinel=False)
+    wide: dict[str, Any] = {rows: keys}
     for name, places in frame.groupby(columns, sort=False).indices.items():
-        parts.append(cells.iloc[places].set_axis([f"{name}{end}" for end in ends], axis="columns"))
-    return pd.concat(parts, axis="columns").reset_index()
+        at = np.full(len(keys), -1)
+        at[numbers[places]] = places
+        for end, values in zip(ends, cells, strict=True):
+            wide[f"{name}{end}"] = pd.api.extensions.take(values, at, allow_fill=True)
+    return pd.DataFrame(wide)
 
 
 def measure_columns(measures: Iterable[Measure]) -> list[Column]:
