@@ -188,8 +188,18 @@ def make_frame(rows: Sequence[Mapping[str, Any]], dtypes: Mapping[str, Any]) -> 
 
     # Arrays, because pandas would align the index of every series.
     return pd.DataFrame(
-        {name: pd.array([row[name] for row in rows], dtype=_read_dtype(dtype)) for name, dtype in dtypes.items()}
+        {name: _make_array([row[name] for row in rows], _read_dtype(dtype)) for name, dtype in dtypes.items()}
     )
+
+
+def _make_array(values: list[Any], dtype: Any) -> Any:
+    """Return values as an array; numbers without the detour through pandas."""
+    import numpy as np
+    import pandas as pd
+
+    if isinstance(dtype, np.dtype) and dtype.kind in "biuf":
+        return np.array(values, dtype)
+    return pd.array(values, dtype=dtype)
 
 
 @lru_cache(maxsize=64)  # parsing the name takes longer than making a short column
