@@ -175,7 +175,7 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.enable()
-    gc.set_threshold(50_000, 20, 50)  # rarely, because most objects of tests are freed without it
+    gc.set_threshold(200_000, 20, 50)  # rarely, because most objects of tests are freed without it
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
