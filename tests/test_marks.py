@@ -36,7 +36,6 @@ def test_marks_are_rows_of_tables(name):
     """Every mark names a row of the result's tables by heading and first column, and lies in the picture. [property]"""
     result = make(name)
     figure = draw_figure(result)
-    figure.set_layout_engine("none")  # which takes half the time, and moves only panels
     figure.draw_without_rendering()
     rows = {(table.header[0], row[0].partition("\n")[0]) for table in result.summarize() for row in table.rows}
     panels = list(list_marks(figure))

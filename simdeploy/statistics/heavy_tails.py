@@ -90,9 +90,8 @@ def _find_sigma(n: np.ndarray, deepest: np.ndarray, ratios: np.ndarray, n_all: n
     check, deep = _solve_sigma(ratios[0], _CHECK), np.zeros(ratios[1].shape)
     if not check.any():
         return check
-    different = set(deepest.ravel().tolist())
-    for p in different:
-        is_deepest = deepest == p if len(different) > 1 else ...
+    for p in set(deepest.ravel().tolist()):
+        is_deepest = deepest == p
         deep[:, is_deepest] = _solve_sigma(ratios[1][:, is_deepest], p)
     agree = np.abs(check - deep) < _APART + _APART_OF_FEW / np.sqrt(n)
     looks_so = agree & (check > 0) & (deep > 0) & _needs_larger_sample(deep, n_all) & (n >= _FEWEST)

@@ -96,9 +96,8 @@ def select_ocba(
             break
         more = share_out(allocate(means, variances, min(spent + step, budget)), n)
         # One call for all candidates that need the same observations.
-        for first, count in sorted(set(zip(n.tolist(), more.tolist(), strict=True))):
-            if not count:
-                continue
+        needed = set(zip(n[more > 0].tolist(), more[more > 0].tolist(), strict=True))
+        for first, count in sorted(needed):
             rows = np.flatnonzero((n == first) & (more == count))
             add(rows, selected.observe(sample, ids[rows], start + first, count))
         n += more

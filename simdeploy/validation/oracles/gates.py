@@ -101,7 +101,7 @@ def _totals(gate: Gate, requests: Sequence[int], error_rate: float, old_error_ra
         undecided = add_failures(undecided, law)
         if old_error_rate > 0:
             undecided = add_failures(undecided.T, old_law).T
-        failed = np.add.outer(np.arange(len(undecided)), np.zeros(undecided.shape[1], np.int64))
+        failed = np.broadcast_to(np.arange(len(undecided))[:, None], undecided.shape)
         verdicts = _judge(gate, total, failed, is_over=place == len(requests))
         if verdicts.any():
             fails += float(undecided[verdicts == _FAILS].sum())
