@@ -260,9 +260,13 @@ def not_among(message: str, path: Path, word: object, known: Iterable[str]) -> P
     --------
     >>> print(not_among("no such setting", ("lever",), "canarys", ["canaries", "minutes"]))
     lever: no such setting (found 'canarys'); allowed: canaries, minutes; did you mean 'canaries'?
+    >>> not_among("no such policy", ("policies",), "slow,fast", ["slow", "fast"]).hint
+    'give each by itself'
     """
     known = list(known)
-    return Problem(message, path, found=shorten(word), allowed=listed(known), hint=nearest(word, known))
+    parts = [part.strip() for part in str(word).split(",")]
+    hint = "give each by itself" if len(parts) > 1 and set(parts) <= set(known) else nearest(word, known)
+    return Problem(message, path, found=shorten(word), allowed=listed(known), hint=hint)
 
 
 def plural(n: int, noun: str, nouns: str = "") -> str:

@@ -27,6 +27,11 @@ _UNITS_NS = {
 }
 _TERM = re.compile(r"(?=\.?[0-9])([0-9]*)\.?([0-9]*)(ns|us|µs|μs|ms|s|m|h)")
 _MAX_TEXT = 100
+# Misspelt durations.
+_CLOCK = re.compile(r"(?:\d+:)?\d+:\d\d")
+_DAYS = re.compile(r"(\d+)d(?:ays?)?")
+_UNIT_WORDS = (("milliseconds?", "ms"), ("sec(?:ond)?s?", "s"), ("min(?:ute)?s?", "m"), ("(?:hrs?|hours?)", "h"))
+MAX_HINTED = 30  # longer text is no misspelt value
 
 
 @lru_cache(maxsize=4096, typed=True)  # typed: a fraction may equal a float whose decimal literal is another number
@@ -88,6 +93,31 @@ def parse_duration(text: str) -> int:
     if not -(1 << 63) <= ns < 1 << 63:
         raise ValueError("duration too long: at most 292 years")
     return ns
+
+
+def suggest_duration(text: str) -> str | None:
+    """Suggest what to write instead of a misspelt duration; None if that isn't clear.
+
+    Examples
+    --------
+    >>> suggest_duration("5 minutes"), suggest_duration("2 days"), suggest_duration("0:05:30")
+    ('write 5m', 'write 48h', 'write 0h5m30s')
+    """
+    if len(text) > MAX_HINTED:
+        return None
+    if _CLOCK.fullmatch(text):
+        *hours, first, second = (int(part) for part in text.split(":"))
+        if hours:
+            return f"write {hours[0]}h{first}m{second}s"
+        return f"write {first}h{second}m or {first}m{second}s"  # either may be meant
+    bare = _DAYS.sub(lambda days: f"{int(days[1]) * 24}h", text.replace(" ", "").lower())
+    for words, unit in _UNIT_WORDS:
+        bare = re.sub(rf"(?<=\d){words}\b", unit, bare)
+    try:
+        parse_duration(bare)
+    except ValueError:
+        return None
+    return f"write {bare}"
 
 
 def _fraction_ns(digits: str, unit_ns: int) -> int:

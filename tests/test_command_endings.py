@@ -57,6 +57,7 @@ REFUSED = [
     ("--replications 1000000000", "GB); allowed: "),
     ("--most 0", "--most"),
     ("--confidence-level 95", "such as 0.95"),
+    ("--confidence-level x", "'x' is not a number"),
     ("--confidence-level nan", "such as 0.95"),
     ("--engine refrence", "did you mean 'reference'?"),
     ("--workers 2 --cluster tcp://127.0.0.1:1", "--workers can't be combined with --cluster"),

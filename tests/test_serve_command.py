@@ -104,9 +104,13 @@ def test_printed_ids_at_high_speed(tmp_path, monkeypatch):
     assert result.stdout.splitlines()[:2] == ["d-1: canary", "d-2: at-once"]
 
 
-@pytest.mark.parametrize("speed", ["0", "nan", "-1", "10001"])
-def test_speeds(tmp_path, speed):
-    """The speed of the clock must be positive and not too high. [contract]"""
+@pytest.mark.parametrize(
+    ("speed", "message"),
+    [("0", "range"), ("nan", "range"), ("-1", "range"), ("10001", "range"), ("fast", "'fast' is not a number")],
+)
+def test_speeds(tmp_path, speed, message):
+    """The speed of the clock must be a positive number and not too high. [contract]"""
     result = invoke("serve", write(tmp_path), "--speed", speed)
     assert result.exit_code == 2
     assert "--speed" in result.output
+    assert message in result.output

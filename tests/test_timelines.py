@@ -259,6 +259,7 @@ def test_a_damaged_store_is_computed_again(tmp_path, damage):
         ("every", "soon", 'such as "30s"'),
         ("every", 0, "above 0"),
         ("until", -5, "above 0"),
+        ("until", "10min", "write 10m"),
         ("every", "1ms", "more than 5,000 instants"),
     ],
 )

@@ -15,7 +15,15 @@ from pydantic_core import PydanticCustomError, core_schema
 
 from simdeploy.api.times import parse_time
 from simdeploy.errors import NAME_FORM, UNPRINTABLE, is_printable
-from simdeploy.units import MAX_DURATION_NS, NS_PER_S, exact, format_duration, parse_duration, round_half_up
+from simdeploy.units import (
+    MAX_DURATION_NS,
+    NS_PER_S,
+    exact,
+    format_duration,
+    parse_duration,
+    round_half_up,
+    suggest_duration,
+)
 
 MAX_COUNT = 10_000_000
 MAX_VERSION = (1 << 63) - 1
@@ -221,7 +229,7 @@ def _go_ns(text: str) -> int:
         raise
     except ValueError as error:
         # The examples in the message would repeat those in `allowed`.
-        raise Refused(str(error).partition(" such as ")[0]) from None
+        raise Refused(str(error).partition(" such as ")[0], suggest_duration(text)) from None
 
 
 def duration_in_range(ns: int, low: int = 0) -> int:

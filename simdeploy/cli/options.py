@@ -40,21 +40,25 @@ class Choice(click.Choice[str]):
             raise click.BadParameter(f"{error.message.rstrip('.')}; {hint}", ctx, param) from None
 
 
-class _PlainRange(click.ParamType):  # type: ignore[type-arg]  # older versions of click are not generic
-    """A range whose messages speak of numbers; click would call a word "not a valid integer range"."""
+class _PlainNumber(click.ParamType):  # type: ignore[type-arg]  # older versions of click are not generic
+    """A type whose messages speak of numbers; click would call a word "not a valid integer range"."""
 
     def fail(self, message: str, param: click.Parameter | None = None, ctx: click.Context | None = None) -> NoReturn:
         """Refuse a value."""
-        plain = message.replace("a valid integer range", "a whole number").replace("a valid float range", "a number")
-        super().fail(plain, param, ctx)
+        plain = message.replace("a valid integer range", "a whole number")
+        super().fail(plain.replace("a valid float range", "a number").replace("a valid float", "a number"), param, ctx)
 
 
-class Whole(_PlainRange, click.IntRange):
+class Whole(_PlainNumber, click.IntRange):
     """A whole number in a range."""
 
 
-class Number(_PlainRange, click.FloatRange):
+class Number(_PlainNumber, click.FloatRange):
     """A number in a range."""
+
+
+class AnyNumber(_PlainNumber, click.types.FloatParamType):
+    """A number."""
 
 
 def _keep_allowed(ctx: click.Context, _param: click.Parameter, value: tuple[str, ...]) -> None:
@@ -108,7 +112,7 @@ MAP = click.Option(
 )
 CONFIDENCE_LEVEL = click.Option(
     ["--confidence-level"],
-    type=float,
+    type=AnyNumber(),
     default=0.95,
     show_default=True,
     callback=_check_level,

@@ -49,7 +49,7 @@ def _print_description(ctx: click.Context, _param: click.Parameter, value: bool)
         shared.policy_option("all"),
         click.Option(
             ["--speed"],
-            type=float,
+            type=shared.AnyNumber(),
             default=1.0,
             show_default=True,
             callback=_check_speed,

@@ -10,7 +10,17 @@ import click
 
 from simdeploy.cli.answers import say
 from simdeploy.cli.files import file_option, write_text
-from simdeploy.cli.options import DIRECTION, OF, REQUIRE, Choice, most_option, use, vary_option, whole_option
+from simdeploy.cli.options import (
+    DIRECTION,
+    OF,
+    REQUIRE,
+    AnyNumber,
+    Choice,
+    most_option,
+    use,
+    vary_option,
+    whole_option,
+)
 from simdeploy.cli.study import Finding, Study, study_command
 from simdeploy.cli.vary import read_vary
 from simdeploy.errors import InputError, Problem
@@ -56,7 +66,7 @@ def _read_wave(_ctx: click.Context, _param: click.Parameter, value: str | None) 
 )
 @click.option(
     "--indifference",
-    type=float,
+    type=AnyNumber(),
     help="Smallest difference that matters; default: 5 % of the best, or 0.5 points of a rate.",
 )
 @use(

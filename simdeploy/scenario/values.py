@@ -20,21 +20,15 @@ from simdeploy.api.values import (
     read_prose,
 )
 from simdeploy.errors import NAME_FORM, InputError, Path, Problem, collect, raise_if_any, shorten
-from simdeploy.units import NS_PER_S, exact, parse_duration, round_half_up, write_duration
+from simdeploy.units import MAX_HINTED, NS_PER_S, exact, parse_duration, round_half_up, suggest_duration, write_duration
 
 MAX_NODES = 10_000_000
 MAX_NUMBER = 10**15
 # Squares and ratios of smaller parameters vanish.
 MIN_NUMBER = 1e-100
 
-_CLOCK = re.compile(r"(?:\d+:)?\d+:\d\d")
 _GROUPED = re.compile(r"[-+]?\d+(?:[_, ]\d+)+(?:\.\d+)?")
-_DAYS = re.compile(r"(\d+)d(?:ays?)?")
-_UNIT_WORDS = (("milliseconds?", "ms"), ("sec(?:ond)?s?", "s"), ("min(?:ute)?s?", "m"), ("(?:hrs?|hours?)", "h"))
 _NUMERIC = re.compile(r"[-+]?\d+(?:\.\d+)?")
-
-# Longer text gets no hint: it is not a misspelt value.
-_MAX_HINTED = 30
 
 # The unit follows every amount, also in short answers.
 _LONGEST_UNIT = 12
@@ -71,7 +65,7 @@ def write_list(raw: object) -> str | None:
 
 
 def _numeric_hint(value: object) -> str | None:
-    if not isinstance(value, str) or len(value) > _MAX_HINTED:
+    if not isinstance(value, str) or len(value) > MAX_HINTED:
         return None
     if _GROUPED.fullmatch(value):
         return f"write {re.sub('[_, ]', '', value)}"
@@ -154,28 +148,10 @@ def hour_suspicions(value: object, path: Path) -> Iterator[Problem]:
         yield Problem(message, path, found=write_duration(duration_ns(value)))
 
 
-def _clock_hint(text: str) -> str:
-    *hours, first, second = (int(part) for part in text.split(":"))
-    if hours:
-        return f"write {hours[0]}h{first}m{second}s"
-    return f"write {first}h{second}m or {first}m{second}s"  # either may be meant
-
-
 def _duration_hint(text: str) -> str | None:
-    if len(text) > _MAX_HINTED:
-        return None
-    if _CLOCK.fullmatch(text):
-        return _clock_hint(text)
-    if _NUMERIC.fullmatch(text):
+    if _NUMERIC.fullmatch(text) and len(text) <= MAX_HINTED:
         return f'write "{text}s" or remove the quotes'
-    bare = _DAYS.sub(lambda days: f"{int(days[1]) * 24}h", text.replace(" ", "").lower())
-    for words, unit in _UNIT_WORDS:
-        bare = re.sub(rf"(?<=\d){words}\b", unit, bare)
-    try:
-        parse_duration(bare)
-    except ValueError:
-        return None
-    return f"write {bare}"
+    return suggest_duration(text)
 
 
 def _name(value: object) -> str:

@@ -23,7 +23,7 @@ from simdeploy.experiments.jobs import Executor, Span
 from simdeploy.memory import check_rows_fit
 from simdeploy.result import make_frame
 from simdeploy.scenario import Scenario, ScenarioOrPath, ScenarioPolicy, as_scenario
-from simdeploy.units import MAX_DURATION_NS, NS_PER_S, exact, parse_duration, round_half_up
+from simdeploy.units import MAX_DURATION_NS, NS_PER_S, exact, parse_duration, round_half_up, suggest_duration
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -185,7 +185,8 @@ def _read_duration(name: str, value: str | float | None) -> int | None:
     except (ValueError, TypeError):
         ns = 0
     if isinstance(value, bool) or not 0 < ns <= MAX_DURATION_NS:
-        raise InputError(Problem("invalid duration", (name,), found=shorten(value), allowed=allowed))
+        hint = suggest_duration(value) if isinstance(value, str) else None
+        raise InputError(Problem("invalid duration", (name,), found=shorten(value), allowed=allowed, hint=hint))
     return ns
 
 
