@@ -377,6 +377,21 @@ def test_a_store_without_the_worlds_of_a_kind_is_not_complete(tmp_path, is_left_
         read_store(tmp_path)
 
 
+def test_a_store_with_only_the_pilot_is_not_complete(tmp_path):
+    """A run killed between the pilot and the other worlds leaves a store that can be read, with a warning, and resumed. [contract]"""
+    how = {"replications": 120, "engine": "compiled", "store": tmp_path}
+    table = replicate_kinds(mixed(), **how)
+    assert read_store(tmp_path).is_complete
+    for folder in tmp_path.glob("rest-*"):
+        shutil.rmtree(folder)
+    with pytest.warns(SimdeployWarning, match=r"only the pilot's [\d]+ of 120 worlds; repeat the call"):
+        stored = read_store(tmp_path)
+    assert not stored.is_complete
+    assert 0 < len(stored) < len(table)
+    assert replicate_kinds(mixed(), **how).equals(table)
+    assert read_store(tmp_path).is_complete
+
+
 def test_a_folder_of_kinds_is_not_shared_by_other_calls(tmp_path):
     """A folder of `replicate` by kind refuses a call that plans its worlds by a pilot, and the other way round, unchanged. [contract]"""
     how = {"replications": 100, "engine": "compiled"}

@@ -127,10 +127,12 @@ def sweep_kinds(
     vary: Mapping[str, Iterable[Any]] | None = None,
     design: Design = "grid",
     shared: Shared | None = None,
+    n_planned: int | None = None,
 ) -> SweepResult:
     """Simulate a sweep with separate worlds for each kind of release; `worlds` are their numbers, from 0.
 
-    With a store, each kind has a folder. `shared` has what sweeps of the same cases in other worlds have in common.
+    With a store, each kind has a folder. `shared` has what sweeps of the same cases in other worlds have in common. A pilot's
+    `n_planned` is the number of all worlds, including those that follow it.
     """
     kinds = kinds_of(scenario)
     prefix = "" if part is None else f"{part}-"
@@ -148,6 +150,7 @@ def sweep_kinds(
             replications=kinds.worlds(kind, numbers),
             shared=shared,
             worlds=worlds,
+            n_planned=n_planned,
         )
         parts.append((kind, kinds.worlds(kind, numbers), result))
     first = parts[0][2]

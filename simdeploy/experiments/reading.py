@@ -18,7 +18,7 @@ from simdeploy.experiments.by_kind import FOLDERS, RowsByKind, with_stop_chances
 from simdeploy.experiments.kinds import Kinds
 from simdeploy.experiments.store import StoreError
 from simdeploy.experiments.store.folder import Folder
-from simdeploy.experiments.store.manifest import KNOWN
+from simdeploy.experiments.store.manifest import KNOWN, PLANNED
 from simdeploy.vocabulary import WEIGHT
 
 if TYPE_CHECKING:
@@ -154,14 +154,22 @@ def _join(folder: Path, begun: Sequence[tuple[Path, store.StoredTable]]) -> Stor
         warn_user(
             f"{folder}: folders with release {listed(missing)} are missing; repeat the call that wrote the others to add them"
         )
+    n_planned = max(question.get(PLANNED, 0) for question in questions)
+    n_begun = sum(len(worlds) for _, worlds, _ in parts)
+    is_pilot = not missing and n_begun < n_planned
+    if is_pilot:
+        warn_user(
+            f"{folder}: only the pilot's {n_begun:,} of {n_planned:,} worlds; repeat the call that wrote them to add the others"
+        )
     if stopped:
         asked = questions[0]
         kinds = with_stop_chances(kinds, stopped, () if asked["vary"] else tuple(asked["policies"]))
     columns = begun[0][1].columns
     rows = RowsByKind(tuple(parts), kinds, is_tilted=WEIGHT in columns)
+    is_complete = not (missing or is_pilot)
     attrs = {"strata": "kinds", "release": kinds.to_attrs()}
     n_rows = sum(len(table) for _, table in begun)
-    return StoredKinds(with_weight(columns), attrs, begun[0][1].manifest, not missing, n_rows, rows)
+    return StoredKinds(with_weight(columns), attrs, begun[0][1].manifest, is_complete, n_rows, rows)
 
 
 def _several(folder: Path) -> InputError:
