@@ -96,7 +96,7 @@ def parse_duration(text: str) -> int:
 
 
 def suggest_duration(text: str) -> str | None:
-    """Suggest what to write instead of a misspelt duration; None if that isn't clear.
+    """Suggest what to write instead of a misspelt duration; None if that isn't clear, or not allowed.
 
     Examples
     --------
@@ -114,10 +114,10 @@ def suggest_duration(text: str) -> str | None:
     for words, unit in _UNIT_WORDS:
         bare = re.sub(rf"(?<=\d){words}\b", unit, bare)
     try:
-        parse_duration(bare)
+        is_allowed = 0 < parse_duration(bare) <= MAX_DURATION_NS
     except ValueError:
         return None
-    return f"write {bare}"
+    return f"write {bare}" if is_allowed else None
 
 
 def _fraction_ns(digits: str, unit_ns: int) -> int:

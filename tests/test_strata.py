@@ -384,7 +384,7 @@ def test_a_store_with_only_the_pilot_is_not_complete(tmp_path):
     assert read_store(tmp_path).is_complete
     for folder in tmp_path.glob("rest-*"):
         shutil.rmtree(folder)
-    with pytest.warns(SimdeployWarning, match=r"only the pilot's [\d]+ of 120 worlds; repeat the call"):
+    with pytest.warns(SimdeployWarning, match=r"only the pilot's \d+ of 120 worlds; repeat the call"):
         stored = read_store(tmp_path)
     assert not stored.is_complete
     assert 0 < len(stored) < len(table)

@@ -259,14 +259,18 @@ def test_a_damaged_store_is_computed_again(tmp_path, damage):
         ("every", "soon", 'such as "30s"'),
         ("every", 0, "above 0"),
         ("until", -5, "above 0"),
-        ("until", "10min", "write 10m"),
+        ("until", "10min", "; write 10m"),
+        ("until", "-10min", "or seconds"),
+        ("until", "0s", "or seconds"),
         ("every", "1ms", "more than 5,000 instants"),
     ],
 )
 def test_invalid_arguments(argument, value, message):
     """Each invalid argument is refused with the allowed values. [contract]"""
     asked = {"until": "10m", "replications": 2, argument: value}
-    assert message in str(refused(simdeploy.timelines, small(), **asked))
+    error = str(refused(simdeploy.timelines, small(), **asked))
+    assert message in error
+    assert ("write" in error) == ("write" in message)
 
 
 def test_endless_rollouts_need_a_last_instant():

@@ -180,12 +180,13 @@ def _read_duration(name: str, value: str | float | None) -> int | None:
     if value is None:
         return None
     allowed = 'above 0 and at most 100 years: a duration such as "30s", or seconds'
+    hint = None
     try:
         ns = parse_duration(value) if isinstance(value, str) else round_half_up(exact(value) * NS_PER_S)
     except (ValueError, TypeError):
         ns = 0
-    if isinstance(value, bool) or not 0 < ns <= MAX_DURATION_NS:
         hint = suggest_duration(value) if isinstance(value, str) else None
+    if isinstance(value, bool) or not 0 < ns <= MAX_DURATION_NS:
         raise InputError(Problem("invalid duration", (name,), found=shorten(value), allowed=allowed, hint=hint))
     return ns
 
