@@ -11,7 +11,7 @@ TESTS ?=
 demo: $(VENV)/.installed
 	$(BIN)/simdeploy compare $(SCENARIO) --replications 400 --plot comparison.png
 
-# Large pages of memory (where glibc offers them) save one twenty-fifth of the time.
+# Large memory pages, where glibc offers them, make the tests faster.
 test: export GLIBC_TUNABLES = glibc.malloc.hugetlb=1
 test: $(VENV)/.tested
 	$(BIN)/python -m pytest -n auto --dist worksteal --durations=15 $(TESTS)

@@ -25,7 +25,7 @@ from simdeploy.experiments.result import SweepResult
 from simdeploy.experiments.rows import Rows, count_failures
 from simdeploy.experiments.store import place_within, read_store
 from simdeploy.experiments.store.folder import Folder
-from simdeploy.experiments.store.manifest import KNOWN, PLANNED
+from simdeploy.experiments.store.manifest import KNOWN
 from simdeploy.experiments.table import ROW_BYTES
 from simdeploy.experiments.working import Work
 from simdeploy.memory import USE_A_STORE, check_rows_fit
@@ -166,7 +166,7 @@ class Campaign:
                 question |= release
                 question |= {KNOWN: [None if math.isnan(p) else p for p in stopped.tolist()]}
                 question |= {"worlds": {kind: [of.start, of.stop] for kind, of in (worlds or {}).items()}}
-                question |= {} if n_planned is None else {PLANNED: n_planned}
+                question |= {} if n_planned is None else {"planned": n_planned}
             notes, engine = work.into_store(folder, question)
             self._warn(*(f"{folder}: {text}" for text in notes))
             rows = read_store(folder)

@@ -18,7 +18,7 @@ from simdeploy.experiments.by_kind import FOLDERS, RowsByKind, with_stop_chances
 from simdeploy.experiments.kinds import Kinds
 from simdeploy.experiments.store import StoreError
 from simdeploy.experiments.store.folder import Folder
-from simdeploy.experiments.store.manifest import KNOWN, PLANNED
+from simdeploy.experiments.store.manifest import KNOWN
 from simdeploy.vocabulary import WEIGHT
 
 if TYPE_CHECKING:
@@ -154,12 +154,12 @@ def _join(folder: Path, begun: Sequence[tuple[Path, store.StoredTable]]) -> Stor
         warn_user(
             f"{folder}: folders with release {listed(missing)} are missing; repeat the call that wrote the others to add them"
         )
-    n_planned = max(question.get(PLANNED, 0) for question in questions)
+    n_planned = max(question.get("planned", 0) for question in questions)
     n_begun = sum(len(worlds) for _, worlds, _ in parts)
     is_pilot = not missing and n_begun < n_planned
     if is_pilot:
         warn_user(
-            f"{folder}: only the pilot's {n_begun:,} of {n_planned:,} worlds; repeat the call that wrote them to add the others"
+            f"{folder}: has only the pilot's {n_begun:,} of {n_planned:,} worlds; repeat the call that wrote them to add the others"
         )
     if stopped:
         asked = questions[0]

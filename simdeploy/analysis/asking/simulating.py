@@ -125,8 +125,17 @@ def plan_worlds(
     kinds = kinds_of_sweep(scenario, policies, vary=vary, design=design, seed=campaign.seed) or kinds_of(scenario)
     pilot = plan_pilot(kinds, concerned, len(replications))
     begun = {kind: range(first, first + n) for kind, n in pilot.items()}
-    how: dict[str, Any] = {"vary": vary, "design": design, "shared": shared}
-    result = sweep_kinds(campaign, scenario, policies, begun, part=part, n_planned=len(replications), **how)
+    result = sweep_kinds(
+        campaign,
+        scenario,
+        policies,
+        begun,
+        part=part,
+        vary=vary,
+        design=design,
+        shared=shared,
+        n_planned=len(replications),
+    )
     values = Values(result, measures, costs=scenario.costs, release=scenario.release)
     counts = plan_rest(values, measures, concerned, len(replications))
     return begun, {kind: range(first, first + n) for kind, n in counts.items()}, result

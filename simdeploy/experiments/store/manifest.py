@@ -26,9 +26,6 @@ _HASHED = ("scenario", "policies")
 # a kind of release, the probability by case that a rollout is stopped.
 KNOWN = "stopped"
 
-# In folders of a pilot: the number of all worlds, including those that follow it.
-PLANNED = "planned"
-
 Manifest = Mapping[str, Any]
 
 _MOST_SHOWN = 5
