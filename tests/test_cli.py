@@ -572,6 +572,7 @@ def test_help_and_version_are_quick():
         (["compare", "s.yaml", "--baseline", "in-ten"], "did you mean 'in-tens'"),
         (["compare", "s.yaml", "--policy", "careful", "--policy", "in-ten"], "did you mean 'in-tens'"),
         (["completion", "tcsh"], "tcsh"),
+        (["tune", "dir.csv"], "dir.csv: a folder, not a scenario; `simdeploy report` shows the folder of a sweep"),
     ],
 )  # fmt: skip
 def test_bad_input_is_an_error_in_words(folder, arguments, message):

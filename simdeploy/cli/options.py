@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import click
 
 from simdeploy.cli.command import TABLE_ENDINGS
-from simdeploy.cli.files import PathName, file_option, folder_option
-from simdeploy.errors import nearest, shorten
+from simdeploy.cli.files import PathName, file_option, folder_option, usable_path
+from simdeploy.errors import InputError, Problem, nearest, shorten
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -61,6 +62,15 @@ class AnyNumber(_PlainNumber, click.types.FloatParamType):
     """A number."""
 
 
+def _refuse_folder(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
+    with usable_path(value):
+        is_folder = value != "" and Path(value).is_dir()
+    if is_folder:
+        hint = "`simdeploy report` shows the folder of a sweep"
+        raise InputError(Problem("a folder, not a scenario", file=value, hint=hint))
+    return value
+
+
 def _keep_allowed(ctx: click.Context, _param: click.Parameter, value: tuple[str, ...]) -> None:
     ctx.meta[ALLOWED] = value
 
@@ -91,7 +101,7 @@ def whole_option(name: str, default: int | None, text: str, *, least: int = 1, m
     return click.Option([name], type=Whole(least, most), default=default, show_default=is_shown, help=text)
 
 
-SCENARIO = click.Argument(["scenario"], metavar="SCENARIO", type=PathName())
+SCENARIO = click.Argument(["scenario"], metavar="SCENARIO", type=PathName(), callback=_refuse_folder)
 ALLOW_FILES = click.Option(
     ["--allow-files"],
     metavar="DIR",
