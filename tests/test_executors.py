@@ -52,20 +52,25 @@ def local_cluster():
     import dask
     from distributed import LocalCluster
 
-    # Workers are copies of a process that has imported everything: they start in a moment, again and again.
-    with dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}):
+    settings = {
+        # Workers are copies of a process that has imported everything: they start in a moment, again and again.
+        "distributed.worker.multiprocessing-method": "forkserver",
         # A span is given up after two workers died of it, not four.
-        with dask.config.set({"distributed.scheduler.allowed-failures": 1}):
-            started = LocalCluster(
-                n_workers=2,
-                threads_per_worker=1,
-                processes=True,
-                dashboard_address="127.0.0.1:0",  # of several clusters only one has the usual port
-                host="127.0.0.1",
-                silence_logs=60,
-            )
-        with started as cluster:
-            yield cluster
+        "distributed.scheduler.allowed-failures": 1,
+        # A worker asks another one, which has just died, for what it needs; that takes this long.
+        "distributed.comm.timeouts.connect": "5s",
+    }
+    with dask.config.set(settings):
+        started = LocalCluster(
+            n_workers=2,
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address="127.0.0.1:0",  # of several clusters only one has the usual port
+            host="127.0.0.1",
+            silence_logs=60,
+        )
+    with started as cluster:
+        yield cluster
 
 
 @pytest.fixture
