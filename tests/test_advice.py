@@ -703,6 +703,26 @@ def test_what_waits_is_promoted():
     assert acts["cost"].isna().tolist() == [True, False, False]
 
 
+def test_an_act_that_may_never_end():
+    """If the rollout may never end after an act, its cost is unknown and no act is best; staying paused is no such act. [contract]"""
+    scenario = make({"orchestrator.on_failure": "pause"}, max_failed_nodes=0)
+    paused = look(scenario, 140, (1, 2, 1), state="paused")
+    result = sd.advise(scenario, seen=paused, replications=400, engine="compiled")
+    acts = result.acts.set_index("act")
+    assert acts["cost"].isna().to_dict() == {"go on": True, "resume": True, "cancel": False}
+    assert acts["more_than_best"].isna().all()
+    assert (result.best, len(result.waiting), result.is_trusted) == ("", 0, True)
+    assert "No act is best: the cost of resuming is unknown, because the rollout may never end. " in result.answer
+    assert result.answer.endswith("It stays paused until somebody resumes or cancels it.")
+
+
+def test_advice_without_costs():
+    """Without costs no act is best, and the answer says why. [contract]"""
+    scenario = sd.Scenario.from_dict({key: value for key, value in BASE.items() if key != "costs"})
+    result = sd.advise(scenario, seen=look(scenario, 100, (1, 2, 0)), replications=200, engine="compiled")
+    assert "No act is best: the scenario has no costs." in result.answer
+
+
 def test_too_few_effective_worlds():
     """With fewer than a hundred effective worlds no act is called best. [contract]"""
     scenario = make()

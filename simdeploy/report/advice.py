@@ -41,8 +41,18 @@ def tell(result: Forecast) -> str:
     if not isinstance(result, Advice) or result.acts.empty:
         return wording.join_answer([_say_defective(result), _say_going_on(result)])
     if not result.best:
-        return wording.join_answer([_say_defective(result), "No act is best: costs are unknown", _say_going_on(result)])
+        return wording.join_answer([_say_defective(result), _say_unknown(result), _say_going_on(result)])
     return _tell_best(result)
+
+
+def _say_unknown(advice: Advice) -> list[str]:
+    """Say whose costs are unknown, but not that a paused rollout doesn't end by itself."""
+    if "costs" not in advice.computed_under:
+        return ["No act is best: the scenario has no costs"]
+    unknown = advice.acts[advice.acts["cost"].isna()]["act"]
+    names = [_name(act) for act in unknown if (act, advice.state) != ("go on", "paused")]
+    reason = "is unknown, because the rollout may never end"
+    return [f"No act is best: the cost of {named} {reason}" for named in wording.list_forms(names)]
 
 
 def _tell_best(advice: Advice) -> str:
@@ -106,6 +116,8 @@ def _say_going_on(result: Forecast) -> str:
         return f"The rollout is over ({result.state})"
     frame = result.forecast
     means = frame[frame["quantile"].isna()].set_index("measure")["estimate"]
+    if result.state == "paused" and not means[list(TERMINAL_STATES)].any():
+        return "It stays paused until somebody resumes or cancels it"
     completes = f"Going on, the rollout completes with probability {_percent(means['completed'])}"
     quantiles = frame[frame["measure"] == "time_left_s"].set_index("quantile")["estimate"]
     if math.isnan(quantiles.get(0.5, math.nan)):

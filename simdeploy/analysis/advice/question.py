@@ -270,12 +270,13 @@ class Question:
         outcomes = [self._runner.run(act.script(at_ns), act.policy) for act in acts]
         costs = [each.costs for each in outcomes]
         means = [weighted.mean(of_act) for of_act in costs]
-        known = [place for place, mean in enumerate(means) if not math.isnan(mean.estimate)]
-        cheapest = min(known, key=lambda place: means[place].estimate, default=None)
+        # An act that never ends in some worlds may be the best. One that never ends in any only waits, as a paused rollout does.
+        may_end = [place for place, of_act in enumerate(costs) if not np.isnan(of_act).all()]
+        is_known = not any(math.isnan(means[place].estimate) for place in may_end)
+        cheapest = min(may_end, key=lambda place: means[place].estimate) if may_end and is_known else None
         rows = []
         for place, (act, mean) in enumerate(zip(acts, means, strict=True)):
-            is_known = cheapest is not None and not math.isnan(mean.estimate)
-            more = weighted.mean(costs[place] - costs[cheapest]) if is_known and cheapest is not None else UNKNOWN
+            more = UNKNOWN if cheapest is None else weighted.mean(costs[place] - costs[cheapest])
             words = outcomes[place].words["verdict"]
             rows.append(
                 {

@@ -128,7 +128,7 @@ class Advice(Forecast):
         waiting instead of now, given what the deployment object says then. Negative if waiting costs more than its information saves.
         Waiting `pays` if the interval is above 0, at a level that holds for all rows together (Bonferroni).
     best : str
-        The act with the lowest mean cost; empty if costs are unknown.
+        The act with the lowest mean cost; empty if an act may never end, which leaves its cost unknown.
     """
 
     also = ("wait",)
