@@ -144,6 +144,24 @@ def test_only_some_waves_are_compared(across: str) -> None:
     assert differing == []
 
 
+@pytest.mark.parametrize(
+    "own", [{"max_failed_nodes_per_zone": "25%"}, {"waves": [{"size": 4, "max_failed_nodes_percent": 25}, 4]}]
+)
+def test_own_limits_are_reached(own: Raw) -> None:
+    """Limits of zones and waves are reached by themselves, whether or not the fleet's percent can be. [contract]"""
+    health_check = {"deadline": "60s"}
+    policies = {
+        f"{percent} %": {"dialect": "general", "strategy": "rolling", "health_check": health_check, **own}
+        | {"max_failed_nodes_percent": percent}
+        for percent in (33.3, 37.5)  # of 8 nodes
+    }
+    fleet = {"nodes": 8, "zones": 2, "update_duration": "30s", "start_failure": 0.1}
+    raw = {"name": "own", "fleet": fleet, "orchestrator": {"limit_comparison": "reaches"}, "policies": policies}
+    expected, differing = rows_and_differences(Scenario.from_dict(raw), 1, replications=20)
+    assert {row["state"] for rows in expected for row in rows} == {"completed", "failed"}
+    assert differing == []
+
+
 # -- required encounters ---------------------------------------------------------------------------
 
 

@@ -36,12 +36,12 @@ def _is_own_limit_crossed(run, wave):
     policy = policy_of(run)
     if policy.has_wave_limits:
         terms, failed = terms_of_wave(run, wave), waves(run)[WAVE_FAILED, wave]
-        if _is_crossed_by(failed, size_of_wave(run, wave), terms.count, terms.top, terms.bottom, policy.reaches):
+        if _is_crossed_by(failed, size_of_wave(run, wave), terms.count, terms.top, terms.bottom, policy.own_reaches):
             return True
     if policy.watches_zones:
         for zone in range(run.zones):
             failed, size = zone_failed(run)[zone], (run.nodes - zone + run.zones - 1) // run.zones
-            if _is_crossed_by(failed, size, policy.zone_count, policy.zone_top, policy.zone_bottom, policy.reaches):
+            if _is_crossed_by(failed, size, policy.zone_count, policy.zone_top, policy.zone_bottom, policy.own_reaches):
                 return True
     return False
 

@@ -112,6 +112,7 @@ POLICY_RECORD = np.dtype(
         ("top", INT),  # failed * bottom > (or >=) top * of crosses the percent
         ("bottom", INT),
         ("reaches", BOOL),
+        ("own_reaches", BOOL),  # the same for limits of waves and zones, whose fractions are not rounded
         ("both", BOOL),
         ("counts_tries", BOOL),
         ("percent_of", INT),
