@@ -151,11 +151,19 @@ def test_equal_values_of_a_small_kind_are_not_trusted():
         assert limits(Sample(np.full((1, sum(n)), 5.0), strata, np.full(1, np.inf)))[2] == is_trusted
 
 
+@pytest.mark.parametrize(("n", "is_trusted"), [((363, 37), False), ((300, 100), True)])
+def test_only_kinds_that_vary_count(n, is_trusted):
+    """If only a rare kind's values vary, the many values of the other kind make no limits trusted. [contract]"""
+    values = np.concatenate([np.full(n[0], 5.0), np.linspace(0, 1, n[1])])
+    strata = Strata(np.repeat([0, 1], n), np.array([0.99, 0.01]))
+    assert limits(Sample(values[None], strata, np.full(1, np.inf)))[2] == is_trusted
+
+
 @pytest.mark.parametrize(("skewness", "is_trusted"), [(0.75, True), (0.85, False)])
 def test_each_side_is_trusted_for_itself(skewness, is_trusted):
     """A mean with skewness above 0.8 has no trusted limit on that side. [contract]"""
     n = 400
-    parts = Parts(*np.array([n, 10, n, 1, 1, skewness * n**2 * ((n - 1) / n) ** 1.5])[:, None, None])
+    parts = Parts(*np.array([n, 10, n, 1, 1, skewness * n**2 * ((n - 1) / n) ** 1.5, n])[:, None, None])
     design = Design(np.ones(1), np.array([[n]]))
     found = join_parts(parts, design, is_rate=False, confidence_level=0.95)
     assert (found.trusts_low.item(), found.trusts_high.item()) == (True, is_trusted)

@@ -186,8 +186,7 @@ def join_parts(parts: Parts, design: Design, *, is_rate: bool, confidence_level:
     combined = Combined(estimate, low, high, n, error, skewness, ~np.isnan(low), ~np.isnan(high))
     if is_rate:
         return combined
-    is_flat = parts.variance <= (_NOTHING * parts.centre) ** 2
-    return _trust_means(combined, weights, varies, is_flat, parts.n, design, confidence_level)
+    return _trust_means(combined, weights, varies, parts, design, confidence_level)
 
 
 def _limit_unseen(weights: np.ndarray, n: np.ndarray, level: float) -> np.ndarray:
@@ -207,12 +206,23 @@ def _limit_unseen(weights: np.ndarray, n: np.ndarray, level: float) -> np.ndarra
     return most
 
 
+def _count_informative(weights: np.ndarray, parts: Parts) -> np.ndarray:
+    """Return how many values of a single stratum tell as much about the variance of a mean: Satterthwaite's degrees of freedom.
+
+    Lumps have limits of their own. If nothing else varies, the strata count as if they had the same variance.
+    """
+    n = np.maximum(parts.n, 1)
+    is_varied = parts.rest > (_NOTHING * parts.centre) ** 2
+    shares = weights**2 / n * np.where(is_varied.any(axis=1, keepdims=True), np.where(is_varied, parts.rest, 0.0), 1.0)
+    with np.errstate(invalid="ignore"):
+        return zero_if_unknown(shares.sum(axis=1) ** 2 / (shares**2 / n).sum(axis=1))
+
+
 def _trust_means(
     combined: Combined,
     weights: np.ndarray,
     varies: np.ndarray,
-    is_flat: np.ndarray,
-    n: np.ndarray,
+    parts: Parts,
     design: Design,
     level: float,
 ) -> Combined:
@@ -222,6 +232,7 @@ def _trust_means(
     at the largest rate at which n values may miss it. They do so for fractions, for equal differences other than 0 (the worst value is
     at the end of the range of the values that they are differences of), and if only some strata have equal values.
     """
+    n = parts.n
     is_certain = np.zeros(1, dtype=bool) if design.is_certain is None else design.is_certain
     unknown = np.where(is_certain, 0.0, weights)
     is_known = ~varies & ~unknown.any(axis=1)
@@ -233,9 +244,8 @@ def _trust_means(
     most = np.zeros(len(n))
     if any_equal or (is_bounded and is_few.any()):
         most = _limit_unseen(unknown, n, level)
-    # The number of values in a single stratum with the same information: for equal values, and for the same variance in all strata.
+    size = _count_informative(weights, parts)
     with np.errstate(divide="ignore"):
-        size = 1 / (weights**2 / np.maximum(n, 1)).sum(axis=1)
         if any_equal:
             size = np.where(is_equal, -unseen_events(level) / np.log1p(-most), size)
     fewest = np.full(len(n), _FEWEST_VALUES * max(normal_quantile(level) / normal_quantile(0.95), 1.0))
@@ -248,6 +258,7 @@ def _trust_means(
         spread = np.zeros(len(n)) if design.spread is None else zero_if_unknown(design.spread)
         down = up = np.where(is_equal & (combined.estimate != 0), most * spread, 0.0)
         fewest[is_equal & ~(down > _NOTHING * np.abs(combined.estimate))] = _FEWEST_EQUAL
+    is_flat = parts.variance <= (_NOTHING * parts.centre) ** 2
     is_partly = varies[:, None] & is_flat & (unknown > 0) & (not design.has_lumps)
     if is_partly.any():
         unseen = _limit_unseen(np.where(is_partly, weights, 0.0), n, level)

@@ -23,19 +23,20 @@ class Parts(NamedTuple):
     below: np.ndarray  # distance of the lower limit from the estimate
     above: np.ndarray
     third: np.ndarray  # third central moment of a value, apart from lumps and from tails that limits allow for
+    rest: np.ndarray  # variance of a value apart from lumps
 
     def with_known(self, rates: np.ndarray) -> Parts:
         """Return the strata with `rates` that are known without simulation; NaN for others."""
         replaces = ~np.isnan(rates) & (self.n > 0)
         centre = np.where(replaces, rates, self.centre)
         variance, below, above = (np.where(replaces, 0.0, a) for a in (self.variance, self.below, self.above))
-        return Parts(self.n, centre, variance, below, above, self.third)
+        return Parts(self.n, centre, variance, below, above, self.third, variance)
 
 
 def parts_of_means(moments: Moments, level: float) -> Parts:
     """Describe the strata of means, with Student's limits."""
     reach = _student_quantile(moments.n, level) * np.sqrt(moments.variance / np.maximum(moments.n, 1))
-    return Parts(moments.n, moments.mean, moments.variance, reach, reach, moments.third)
+    return Parts(moments.n, moments.mean, moments.variance, reach, reach, moments.third, moments.variance)
 
 
 def parts_of_rates(
@@ -58,7 +59,7 @@ def parts_of_rates(
         variance = np.where(n > 1, ((more + fewer) / n - rate**2) * n / np.maximum(n - 1, 1), np.nan)
     if is_certain is not None:
         below, above = np.where(is_certain, 0.0, below), np.where(is_certain, 0.0, above)
-    return Parts(n, rate, variance, below, above, np.zeros(rate.shape))
+    return Parts(n, rate, variance, below, above, np.zeros(rate.shape), variance)
 
 
 def describe_rates(sample: Sample, level: float) -> Parts:
@@ -139,7 +140,7 @@ def allow_for_tails(parts: Parts, values: Sequence[np.ndarray], moments: Moments
 
     Three things widen them: lognormal tails (`reach_of_tails`); Johnson's (1978) shift, on the side to which values are skewed; and the
     assumption that values as far out as the farthest one are as frequent as they may be if n values show one. `values` are those of each
-    stratum without lumps, of which the first `SHOWN` suffice; `moments` are those of all values.
+    stratum without lumps, of which the first `SHOWN` suffice; `moments` are those of all of them.
     """
     values = [take_shown(of) for of in values]
     n = np.maximum(moments.n, 1)
@@ -163,7 +164,8 @@ def allow_for_tails(parts: Parts, values: Sequence[np.ndarray], moments: Moments
         )
     )
     allows = np.where(moments.third < 0, low, high) > usual
-    return parts._replace(below=below, above=above, third=np.where(allows, 0.0, moments.third))
+    third = np.where(allows, 0.0, moments.third)
+    return parts._replace(below=below, above=above, third=third, rest=moments.variance)
 
 
 def _squared_reach_of_few(values: np.ndarray, has_event: np.ndarray, most: np.ndarray, level: float) -> np.ndarray:
