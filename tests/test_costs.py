@@ -9,7 +9,7 @@ import pytest
 from drawn import draw_on
 from matplotlib.figure import Figure
 from refusals import refused
-from small import maybe_bad, small
+from small import maybe_bad, rolling, small
 
 from simdeploy.analysis.costs.causes import estimate_costs
 from simdeploy.experiments import replicate, sweep
@@ -189,6 +189,21 @@ def test_coverage_of_a_skewed_cost():
     totals = estimate_costs(table, costs=COSTS_OF_ALL).totals
     share = ((totals["low"] <= 210) & (totals["high"] >= 210)).mean()
     assert abs(share - 0.95) <= 4 * math.sqrt(0.95 * 0.05 / repetitions)
+
+
+def test_an_expensive_policy_adds_no_noise_to_others():
+    """An interval is about as wide beside a policy whose stopped rollouts cost much more, because nothing rolls back. [contract]"""
+    prices = {"failed_request": 0.1, "lost_request": 0.1, "false_alarm": 1, "escape": 10}
+    careful = rolling(2, max_failed_nodes=0, health_check={"deadline": "1m", "min_healthy_time": "10s"})
+    policies = {"careful": careful, "larger": careful | {"max_parallel": 5}}
+    widths = []
+    for others in ({}, {"no rollback": careful | {"no_auto_rollback": True}}):
+        fleet = {"nodes": 10, "update_duration": "30s", "start_failure": 0.02, "requests_per_second": 5}
+        scenario = small(fleet, release=maybe_bad(0.05, 0.5), costs=prices, policies=policies | others)
+        table = replicate(scenario, replications=400, strata="kinds", engine="compiled")
+        totals = estimate_costs(table).totals.set_index("policy")
+        widths.append((totals["high"] - totals["low"])[list(policies)])
+    assert (widths[1] < 1.1 * widths[0]).all()
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 COSTS_FORM = "the costs of a scenario, such as scenario.costs"
 _HOUR_S = 3600
+# From so many rollouts with an event, and without, it is seen how much more they cost in one case.
+_SHOWN = 20
 _VERDICTS = {"cost_false_alarm": "false_alarm", "cost_escape": "escaped"}
 
 
@@ -136,7 +138,8 @@ def is_of_verdicts(measure: Measure, costs: Costs | None) -> bool:
 def find_extra(rest: np.ndarray, happened: np.ndarray, of_all: np.ndarray) -> float:
     """Return how much more rollouts with an event cost by some causes (`rest`) than those without, over all cases.
 
-    The result is 0 if they cost no more by all causes (`of_all`).
+    If that is more than twice as much, by all causes (`of_all`), as in some case, subtracting it would only add noise there; then
+    the result is that of the case in which it is least. It is 0 if they cost no more by all causes.
 
     Examples
     --------
@@ -144,7 +147,16 @@ def find_extra(rest: np.ndarray, happened: np.ndarray, of_all: np.ndarray) -> fl
     >>> [find_extra(cost, happened, delay + requests) for cost in (delay, requests, delay + requests)]
     [-3.0, 7.0, 4.0]
     """
+    of_all_cases = _find_difference(of_all, happened)
+    shown = np.minimum((happened == 1).sum(axis=1), (happened == 0).sum(axis=1)) >= _SHOWN
+    of_cases = [_find_difference(of_all[case], happened[case]) for case in np.flatnonzero(shown)]
+    if of_cases and of_all_cases > 2 * max(min(of_cases), 0.0):
+        case = np.flatnonzero(shown)[np.argmin(of_cases)]
+        rest, happened, of_all_cases = rest[case], happened[case], min(of_cases)
+    return _find_difference(rest, happened) if of_all_cases > 0 else 0.0
+
+
+def _find_difference(costs: np.ndarray, happened: np.ndarray) -> float:
+    """Return how much more rollouts with an event cost than those without; 0 if there are none of either."""
     with_it, without = happened == 1, happened == 0
-    if not with_it.any() or not without.any() or of_all[with_it].mean() <= of_all[without].mean():
-        return 0.0
-    return float(rest[with_it].mean() - rest[without].mean())
+    return float(costs[with_it].mean() - costs[without].mean()) if with_it.any() and without.any() else 0.0
