@@ -237,11 +237,13 @@ class _Fitting:
                 note="; ".join(notes),
             )
         if path == "fleet" and attempts.start_attempts is not None:
-            n = attempts.start_attempts
+            n, note = attempts.start_attempts, "the most attempts of a node before it failed"
             rest = (part["rollout"].nunique(), len(part))
-            self.parameters.append(
-                Parameter("fleet.start_attempts", n, n, n, *rest, note="the most attempts of a node before it failed")
-            )
+            parameter = Parameter("fleet.start_attempts", n, n, n, *rest, note=note)
+            if not attempts.are_counted:
+                note = "numbers of attempts are not on record"
+                parameter = replace(parameter, low=math.nan, high=math.nan, source="assumed", note=note)
+            self.parameters.append(parameter)
         self._fit_hangs(f"{path}.start_hang", part, fitted.hang)
 
     def _fit_hangs(self, path: str, part: pd.DataFrame, estimate: float) -> None:
