@@ -8,12 +8,12 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
-from by_hand import ENGINES
 from test_backtest import CHECK, bounds, rolling
 
 import simdeploy
 from simdeploy import InputError, Scenario, backtest, simulate
 from simdeploy.analysis.asking.simulating import cap_replications
+from simdeploy.engines.choice import choose_engine
 from simdeploy.engines.replay.worlds import choose_past
 from simdeploy.explorer.answering import Explorer
 from simdeploy.scenario.past_rollouts import find_kind
@@ -130,15 +130,13 @@ def test_a_kind_has_the_rollouts_of_its_kind(drawn, scenario):
     assert found.n_failed == {"fours": 0}
 
 
-def test_the_engine_does_not_matter(scenario):
-    """Rollouts on record are the same on either engine, singly, in tables and over time. [contract]"""
-    one, other = (simulate(scenario, "twos", replication=3, engine=engine) for engine in ENGINES)
-    assert rows(one) == rows(other)
-    tables = [simdeploy.replicate(scenario, replications=4, engine=engine) for engine in ENGINES]
-    pd.testing.assert_frame_equal(*(table.drop(columns="engine", errors="ignore") for table in tables))
-    how = {"quantities": ["failed"], "every": "1m", "replications": 4}
-    lines = [simdeploy.timelines(scenario, engine=engine, **how).to_frame() for engine in ENGINES]
-    pd.testing.assert_frame_equal(*lines)
+def test_only_the_reference_engine_has_records(scenario):
+    """The compiled engine is refused for rollouts on record, and not chosen for much work. [contract]"""
+    for call in (simulate, simdeploy.replicate, simdeploy.timelines, simdeploy.explore):
+        with pytest.raises(InputError, match="only the reference engine simulates rollouts on record"):
+            call(scenario, engine="compiled")
+    asked = [(scenario, list(scenario.policies.values()))]
+    assert choose_engine("auto", asked, node_updates=10**9) == "reference"
 
 
 def test_a_scenario_keeps_its_records(tmp_path):

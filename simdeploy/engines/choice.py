@@ -33,13 +33,13 @@ _ADDRESS_SPACE = 1_500_000_000
 _BYTES_PER_GB = 1e9
 
 
-def check_engine(engine: object) -> None:
-    """Refuse an unknown name, and the compiled engine if numba can't be used.
+def check_engine(engine: object, scenarios: Iterable[Scenario] = ()) -> None:
+    """Refuse an unknown name, and the compiled engine if numba can't be used or worlds are rollouts on record.
 
     Raises
     ------
     InputError
-        With the nearest name, or what to install.
+        With the nearest name, what to install, or the engine to use.
     """
     if engine == "compiled":
         import_module("simdeploy.engines.compiled")  # raises if numba can't be used
@@ -48,6 +48,13 @@ def check_engine(engine: object) -> None:
         raise InputError(
             Problem("unknown engine", ("engine",), found=shorten(engine), allowed=", ".join(ENGINES), hint=hint)
         )
+    if engine == "compiled" and _any_on_record(scenarios):
+        message = "only the reference engine simulates rollouts on record (`fleet.records`)"
+        raise InputError(Problem(message, ("engine",), found="compiled", allowed="auto, reference"))
+
+
+def _any_on_record(scenarios: Iterable[Scenario]) -> bool:
+    return any(scenario.past is not None for scenario in scenarios)
 
 
 def choose_engine(
@@ -58,7 +65,7 @@ def choose_engine(
     node_updates: int,  # size of the whole job: rollouts times nodes
     in_bundles: bool = True,  # whether only outcomes are needed, so that many policies may be run together
 ) -> str:
-    """Return the engine to use; ``auto`` is the compiled one if loading or compiling it pays off.
+    """Return the engine to use; ``auto`` is the compiled one if it supports the scenarios and loading or compiling it pays off.
 
     Notes
     -----
@@ -71,11 +78,13 @@ def choose_engine(
     >>> choose_engine("auto", node_updates=100)
     'reference'
     """
-    check_engine(engine)
+    asked = list(asked)
+    scenarios = [scenario for scenario, _ in asked]
+    check_engine(engine, scenarios)
     if engine != "auto":
         return engine
     expected_s = expect_seconds("reference", node_updates)
-    if expected_s < _LOADING_S or not has_address_space():
+    if expected_s < _LOADING_S or _any_on_record(scenarios) or not has_address_space():
         return "reference"
     if (why := why_not_compiled()) is not None:
         _say_what_is_missing(why)

@@ -42,13 +42,13 @@ def run_block(
         return run_compiled(scenario, policies, seed=seed, first=first, count=count, prepared=prepared)
     replications = range(first, first + count)
     return Block.of_rows(
-        first, [[_row(scenario, policy, seed, number, engine) for number in replications] for policy in policies]
+        first, [[_row(scenario, policy, seed, number) for number in replications] for policy in policies]
     )
 
 
-def _row(scenario: Scenario, policy: ScenarioPolicy, seed: int, replication: int, engine: str) -> dict[str, Any]:
+def _row(scenario: Scenario, policy: ScenarioPolicy, seed: int, replication: int) -> dict[str, Any]:
     try:
-        rollout = simulate(scenario, policy, seed=seed, replication=replication, engine=engine)
+        rollout = simulate(scenario, policy, seed=seed, replication=replication, engine="reference")
     except Exception as error:  # noqa: BLE001 - no error may end the other replications
         return {"status": "failed", "stage": "simulate", "error": " ".join(f"{type(error).__name__}: {error}".split())}
     return {**rollout.response_values, "status": "ok"}

@@ -38,8 +38,7 @@ def simulate(
         Which of the worlds of that seed, 0 to 2**32 - 1; it is the same for every policy.
     engine : {'auto', 'compiled', 'reference'}
         ``auto`` is the reference engine, which records all events. The compiled engine returns only the responses; the
-        reference engine then makes the tables on first access. Rollouts on record (`fleet.records`) are always run by the
-        reference engine.
+        reference engine then makes the tables on first access. It doesn't support rollouts on record (`fleet.records`).
 
     Returns
     -------
@@ -68,10 +67,10 @@ def simulate(
     scenario = as_scenario(scenario)
     _check_number("seed", seed, 64)
     _check_number("replication", replication, 32)
-    check_engine(engine)
+    check_engine(engine, [scenario])
     chosen = scenario.policy(policy)
     check_room(scenario, [chosen], "compiled" if engine == "compiled" else "reference")
-    if engine != "compiled" or scenario.past is not None:
+    if engine != "compiled":
         return Rollout(scenario, chosen, seed=seed, replication=replication, engine="reference")
     from simdeploy.engines.compiled.engine import run_compiled
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict, deque
-from collections.abc import Callable, Generator, Iterator, Mapping, Set as AbstractSet
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence, Set as AbstractSet
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from simdeploy.experiments.case_table import CaseTable
     from simdeploy.experiments.cases import CaseMaker, Cases
     from simdeploy.experiments.jobs import Executor, Span
+    from simdeploy.scenario import Scenario, ScenarioPolicy
 
     Simulate = Callable[[Iterator[Span]], Generator[tuple[Span, Block], None, None]]
 
@@ -128,8 +129,11 @@ class Work:
     def _choose_engine(self) -> str:
         """Return the requested engine, or the one that suits the size of the work."""
         updates = round(self._n_cases * len(self._replications) * self._node_updates)
-        groups = self._cases.job.groups if self._cases else ()
-        asked = ((group.scenario, group.policies) for group in groups)
+        asked: list[tuple[Scenario, Sequence[ScenarioPolicy]]]
+        if self._cases:
+            asked = [(group.scenario, group.policies) for group in self._cases.job.groups]
+        else:
+            asked = [(scenario, ()) for scenario in self._maker.scenarios.values()]
         return choose_engine(self._maker.engine, asked, node_updates=max(updates, self._expected_updates))
 
     def _cut(self) -> dict[str, Any]:

@@ -25,7 +25,7 @@ def make_explorer(
 
     Both engines give the same numbers, but the compiled one is fast enough for large estimates.
     """
-    check_engine(engine)
+    check_engine(engine, [scenario])
     can_compile = scenario.past is None and has_address_space() and why_not_compiled() is None
     chosen = engine
     if engine == "auto":
