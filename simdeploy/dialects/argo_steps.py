@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from simdeploy.dialects.manifests import UNKNOWN
 from simdeploy.dialects.reading import Group
-from simdeploy.errors import listed, nearest
+from simdeploy.errors import listed, nearest, plural
 from simdeploy.units import NS_PER_S, write_duration
 
 # A step has exactly one of these keys, and any others.
@@ -148,7 +148,7 @@ def _seconds(pause: Group, duration: object) -> int | None:
 def _add_stage(step: Group, kind: str, stages: list[Stage], size: _Size) -> None:
     target = size.target()
     before = stages[-1].until if stages else 0
-    words = f"{target:,} of {size.nodes:,} nodes are updated in all"
+    words = f"{target:,} of {plural(size.nodes, 'node')} updated in all"
     if target > before:
         stages.append(Stage(target, origin=(step, kind)))
     if target < before:

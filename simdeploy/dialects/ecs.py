@@ -155,8 +155,9 @@ def _read_band(config: Group, nodes: int | None, *, daemon: bool) -> dict[str, A
         return {}
     missing = nodes - math.ceil(Fraction(least * nodes, 100))
     beside = max(most * nodes // 100 - nodes, 0)
-    config.exact(low, f"{least} %, rounded up: {missing:,} of {nodes:,} tasks may be missing")
-    config.exact(high, f"{most} %, rounded down: {beside:,} tasks may start beside the {nodes:,}")
+    config.exact(low, f"{least} %, rounded up: {missing:,} of {plural(nodes, 'task')} may be missing")
+    old = "old one" if nodes == 1 else f"{nodes:,} old ones"
+    config.exact(high, f"{most} %, rounded down: {plural(beside, 'task')} may start beside the {old}")
     if missing + beside == 0:
         message = f"with {plural(nodes, 'task')} ECS may neither stop an old one nor start a new one, and waits forever"
         config.refuse(low, message, allowed="a lower minimumHealthyPercent or a higher maximumPercent")

@@ -179,7 +179,7 @@ def _read_budget(budget: Group) -> dict[str, int]:
     size = _read_size(budget, grouped=grouped) if least is not None else None
     if least is not None and size is not None:
         left = max(size - least, 1)
-        budget.approximate("minAvailable", f"at most {left:,} of {size:,} nodes {whose} are in flight")
+        budget.approximate("minAvailable", f"at most {left:,} of {plural(size, 'node')} {whose} in flight")
         bounds.append(left)
     budget.note_rest()
     return {"max_parallel_per_zone" if grouped else "max_parallel": min(bounds)} if bounds else {}

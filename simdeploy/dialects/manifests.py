@@ -197,13 +197,13 @@ def read_budget(group: Group, nodes: int) -> Budget:
         message = "maxSurge and maxUnavailable are both 0: nothing could be updated"
         group.refuse(key, message, allowed="1 or more of either")
         return Budget(0, 1)
-    text = f"{n_surge:,} of {nodes:,} nodes at once get the new instance beside the old one, rounded up"
+    text = f"{n_surge:,} of {plural(nodes, 'node')} at once may get the new instance beside the old one, rounded up"
     group.exact("maxSurge", text, default="25%; ")
     if n_surge == 0 and n_unavailable == 0:
         text = "rounds down to 0; without a surge it is 1 node at once"
         group.exact("maxUnavailable", text, default="25%; ")
         return Budget(0, 1)
-    text = f"{n_unavailable:,} of {nodes:,} nodes at once are replaced in place, rounded down"
+    text = f"{n_unavailable:,} of {plural(nodes, 'node')} at once may be replaced in place, rounded down"
     group.exact("maxUnavailable", text, default="25%; ")
     return Budget(n_surge, n_unavailable)
 

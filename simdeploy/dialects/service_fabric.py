@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from simdeploy.dialects.reading import NOTHING_SERVED, Group, Reading, or_else
 from simdeploy.dialects.source import Source, Tagged
-from simdeploy.errors import Path, Problem, shorten
+from simdeploy.errors import Path, Problem, plural, shorten
 from simdeploy.units import MAX_DURATION_NS, NS_PER_S, write_duration
 
 if TYPE_CHECKING:
@@ -254,7 +254,7 @@ def _read_health(parameters: _Parameters, nodes: int | None) -> dict[str, Any]:
             group.approximate(key, text)
         return {"max_failed_nodes_percent": percent}
     most = math.ceil(Fraction(percent * nodes, 100))
-    group.exact(key, f"{percent} % of {nodes:,} nodes, rounded up: {most:,} may be unhealthy")
+    group.exact(key, f"{percent} % of {plural(nodes, 'node')}, rounded up: {most:,} may be unhealthy")
     return {"max_failed_nodes": most}
 
 

@@ -133,14 +133,17 @@ def test_the_minimum_is_rounded_up_and_the_maximum_down(nodes, least, most, in_f
 
 
 def test_defaults_are_those_of_ecs_and_are_noted():
-    """100 % and 200 %; without the circuit breaker nothing stops the deployment. [contract]"""
+    """100 % and 200 %, also of a single task; without the circuit breaker nothing stops the deployment. [contract]"""
     imported = read_policy(service(desired=6))
     assert (imported.policy["max_parallel"], imported.policy["surge"]) == (6, 6)
     assert imported.orchestrator == {"pacing": "sliding", "on_failure": "continue"}
     assert "max_failed_nodes" not in imported.policy
     texts = {note.field: note.text for note in imported.notes}
     assert texts["deploymentConfiguration.minimumHealthyPercent"].startswith("not given: 100 %")
-    assert texts["deploymentConfiguration.maximumPercent"].startswith("not given: 200 %")
+    assert texts["deploymentConfiguration.maximumPercent"].endswith("6 tasks may start beside the 6 old ones")
+    single = {note.field: note.text for note in read_policy(service(desired=1)).notes}
+    assert single["deploymentConfiguration.minimumHealthyPercent"].endswith("0 of 1 task may be missing")
+    assert single["deploymentConfiguration.maximumPercent"].endswith("1 task may start beside the old one")
 
 
 def test_daemons_have_other_defaults():

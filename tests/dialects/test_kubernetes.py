@@ -110,7 +110,9 @@ def test_defaults_of_a_deployment_are_noted():
         (note,) = notes_of(imported, f"spec.{name}")
         assert note.line is None
         assert "not given" in note.text
-    assert read_policy(bare).nodes == 1
+    single = read_policy(bare)
+    assert single.nodes == 1
+    assert "25%; 1 of 1 node at once" in notes_of(single, "spec.strategy.rollingUpdate.maxSurge")[0].text
 
 
 def test_every_field_of_the_spec_has_a_note_with_its_line():
