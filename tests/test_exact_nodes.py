@@ -163,7 +163,7 @@ LOST_CANARIES = [
         with_canaries(3),
         "2 of them are down for good, such as node 3",
     ),
-    ({"classes": [away(9)], "order": "random"}, with_canaries(10), "1 of 10 nodes are down for good"),
+    ({"classes": [away(9)], "order": "random"}, with_canaries(10), "1 of 10 nodes is down for good"),
     ({"classes": [{"name": "a", "share": 0.2, "down": True}]}, with_canaries(9), "2 of 10 nodes are down for good"),
     ({"classes": [away(1)]}, with_canaries(2, 5), "node 1 is down for good"),
 ]
@@ -182,6 +182,11 @@ KEPT_CANARIES = [
     [
         (fleet_and([{"name": "all", "share": 1, "down": True}]), "fleet.classes", "every node is down for good"),
         (raw_of({"classes": [AWAY]}, orchestrator=WAITS), "orchestrator.unreachable_nodes", "no rollout completes"),
+        (
+            raw_of({"classes": [AWAY]}, policies={"p": rolling(2, dialect="general", orchestrator=WAITS)}),
+            "policies.p.orchestrator.unreachable_nodes",
+            "no rollout completes",
+        ),
         (raw_of({"classes": [AWAY]}, policies=LIMITED), "policies.p", "1 failed node exceeds max_failed_nodes 0"),
         (
             fleet_and([{**AWAY, "update_duration": 5, "crash": {"up": 1, "repair": 1}}]),
@@ -191,7 +196,7 @@ KEPT_CANARIES = [
         (
             fleet_and([{"name": "a", "share": 0.5}, {"name": "b", "share": 0.5}, AWAY]),
             "fleet.classes[1].share",
-            "only 4 of its 5 nodes are available",
+            "gives 4 nodes instead of 5",
         ),
     ],
 )
@@ -212,6 +217,7 @@ def test_dangerous_nodes_are_warned_about(raw: dict[str, Any], path: str, fragme
         fleet_and([AWAY, {"name": "b", "share": 0.9}]),
         raw_of({"classes": [AWAY]}, orchestrator={"unreachable_nodes": "skip"}, policies=LIMITED),
         raw_of({"classes": [{"name": "a", "share": 0.01, "down": True}]}, orchestrator=WAITS),
+        raw_of({"classes": [AWAY]}, orchestrator=WAITS, policies={"p": rolling(2, dialect="general", orchestrator={})}),
         fleet_and([{"name": "off", "share": 0.5, "down": False, "update_duration": 5}]),
     ],
 )

@@ -662,11 +662,22 @@ SUSPICIOUS: list[tuple[dict[str, Any], str, str]] = [
     ({"deployment": {"type": "stop"}, "release": {"a": {"probability": 1}}}, "release", "a stop releases nothing"),
     ({"release": {"a": {"probability": 1, "affects": {"count": 11}}}}, "release.a.affects.count", "10 nodes"),
     (rolled({"nodes": 11}, max_parallel=0), "policies.p.max_parallel", "all 11 nodes at once"),
-    (one(CANARY) | {"fleet": {"nodes": 11}}, "policies.p.max_parallel", "nodes after the canaries at once"),
+    (one(CANARY) | {"fleet": {"nodes": 12}}, "policies.p.max_parallel", "all 11 nodes after the canaries at once"),
+    (
+        one(CANARY, canary_count=2) | {"fleet": {"nodes": 1}},
+        "policies.p.canary_count",
+        "than the fleet's 1 node (found",
+    ),
+    (one(ROLLING, max_parallel=2) | {"fleet": {"nodes": 1}}, "policies.p.max_parallel", "than the fleet's 1 node: one"),
     (
         one(ROLLING, health_check={"deadline": "5m", "min_healthy_time": "31s"}),
         f"{CHECK}.min_healthy_time",
         "rounded up to 4 windows of 10s, 40s",
+    ),
+    (
+        one(ROLLING, health_check={"deadline": "5m", "min_healthy_time": "5s"}),
+        f"{CHECK}.min_healthy_time",
+        "rounded up to 1 window of 10s (found 5s)",
     ),
     (rolled({"requests_per_second": 1, "error_rate": 0.11}), f"{CHECK}.max_error_rate", "without the release, 0.11"),
     (
@@ -750,6 +761,7 @@ def test_suspicious_values_are_warned_about(change: dict[str, Any], path: str, f
         waves(5, max_parallel=2) | SLIDING,
         one(ROLLING, max_parallel=10),
         one(ROLLING, max_parallel=0),
+        one(CANARY) | {"fleet": {"nodes": 11}},
         one(ROLLING, health_check={"deadline": "5m", "min_healthy_time": "0s"}),
         rolled({"start_failure": 0.5}),
         one(CANARY, canary_count=10) | {"operator": {"promote_after": "1h"}},

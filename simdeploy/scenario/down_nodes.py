@@ -46,4 +46,5 @@ def why_one_is_down(fleet: Fleet, first: int) -> str | None:
         few = f"{len(certain):,} of them are down for good, such as node {certain[0]}"
         return few if len(certain) > 1 else f"node {certain[0]} is down for good"
     # Too many are down for all `first` nodes to be up, whatever the order.
-    return f"{down:,} of {fleet.nodes:,} nodes are down for good" if down > fleet.nodes - first else None
+    are = "is" if down == 1 else "are"
+    return f"{down:,} of {fleet.nodes:,} nodes {are} down for good" if down > fleet.nodes - first else None

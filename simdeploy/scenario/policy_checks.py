@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from simdeploy.errors import Path, Problem
+from simdeploy.errors import Path, Problem, plural
 from simdeploy.rules.health import judges_waves
 from simdeploy.scenario.gate_checks import gate_problems
 from simdeploy.units import write_duration
@@ -63,7 +63,7 @@ def health_problems(scenario_policy: ScenarioPolicy, path: Path) -> Iterator[Pro
     needed_ns = policy.windows_needed * policy.interval_ns
     if needed_ns > policy.deadline_ns:
         cause = "success_threshold" if policy.min_healthy_ns is None else "min_healthy_time"
-        windows = f"{policy.windows_needed} windows of {write_duration(policy.interval_ns)}"
+        windows = f"{plural(policy.windows_needed, 'window')} of {write_duration(policy.interval_ns)}"
         message = f"no node can become healthy in time: {cause} needs {windows} = {write_duration(needed_ns)}"
         allowed = f"a deadline of at least {write_duration(needed_ns)}"
         yield Problem(message, path, found=write_duration(policy.deadline_ns), allowed=allowed)

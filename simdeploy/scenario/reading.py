@@ -25,6 +25,7 @@ from simdeploy.scenario.suspicions import (
     idle_key_suspicions,
     pacing_suspicions,
     start_suspicions,
+    waiting_suspicions,
 )
 from simdeploy.units import NS_PER_S, write_duration
 from simdeploy.world.fleet import Fleet, peak_rate
@@ -139,7 +140,9 @@ def _policy_suspicions(raw: Mapping[str, Any], parts: Mapping[str, Any], rest: R
     fleet, orchestrator = parts["fleet"], parts["orchestrator"]
     yield from start_suspicions(raw, fleet, parts["operator"].change_windows)
     followers = [policy for policy in parts["policies"].values() if policy.orchestrator is None]
-    yield from pacing_suspicions(orchestrator, followers, fleet)
+    if followers:
+        yield from waiting_suspicions(orchestrator, fleet)
+        yield from pacing_suspicions(orchestrator, followers, fleet)
     for name, policy in parts["policies"].items():
         yield from rest.of_policies.get(name, ())
         yield from PolicyInFleetSuspicions(policy, ("policies", name), policy.orchestrator or orchestrator, fleet)

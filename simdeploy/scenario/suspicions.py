@@ -15,7 +15,7 @@ from simdeploy.rules.health import read_max_error_rate
 from simdeploy.rules.limits import Counts, read_limits
 from simdeploy.rules.orchestrator import EXPANSO, Orchestrator
 from simdeploy.rules.policy import WaveTerms
-from simdeploy.rules.waves import count_share, plan_waves
+from simdeploy.rules.waves import count_canaries, count_share, plan_waves
 from simdeploy.scenario.down_nodes import count_down, why_one_is_down
 from simdeploy.scenario.gate_checks import gate_in_fleet_suspicions, gate_suspicions
 from simdeploy.scenario.parts import ScenarioPolicy
@@ -85,8 +85,8 @@ class PolicySuspicions:
         policy = self.scenario_policy.policy
         watched_ns = policy.windows_needed * policy.interval_ns
         if policy.min_healthy_ns is not None and watched_ns != policy.min_healthy_ns:
-            windows = plural(policy.windows_needed, "window")
-            message = f"rounded up to {windows} of {write_duration(policy.interval_ns)}, {write_duration(watched_ns)}"
+            message = f"rounded up to {plural(policy.windows_needed, 'window')} of {write_duration(policy.interval_ns)}"
+            message += f", {write_duration(watched_ns)}" if policy.windows_needed > 1 else ""
             found = write_duration(policy.min_healthy_ns)
             yield self._say(message, "health_check", "min_healthy_time", found=found)
 
@@ -140,17 +140,21 @@ class PolicyInFleetSuspicions(PolicySuspicions):
         if self.fleet.classes and self.orchestrator.unreachable_nodes == "fail":
             yield from self._down_nodes()
             yield from self._down_canaries()
+        if self.scenario_policy.orchestrator is not None:
+            yield from waiting_suspicions(self.orchestrator, self.fleet, self.path)
 
     def _sizes(self) -> Iterator[Problem]:
         policy, nodes = self.scenario_policy.policy, self.fleet.nodes
         if policy.strategy == "canary" and policy.canary_count > nodes:
-            yield self._say(f"more than the fleet's {nodes} nodes", "canary_count", found=policy.canary_count)
+            found = policy.canary_count
+            yield self._say(f"more than the fleet's {plural(nodes, 'node')}", "canary_count", found=found)
+        left = nodes - count_canaries(policy, self.orchestrator, nodes) if policy.strategy == "canary" else nodes
         is_count = policy.dialect != "rollout" and isinstance(policy.max_parallel, int)
         if self.orchestrator.pacing == "rate" and policy.max_parallel:
             message = "ignored under pacing: rate; use orchestrator.rate"
             yield self._say(message, "max_parallel", found=policy.max_parallel)
         elif is_count and policy.max_parallel > nodes:
-            message = f"more than the fleet's {nodes} nodes: one wave updates all"
+            message = f"more than the fleet's {plural(nodes, 'node')}: one wave updates all"
             yield self._say(message, "max_parallel", found=policy.max_parallel)
         elif (
             self.orchestrator.pacing != "rate"
@@ -158,10 +162,10 @@ class PolicyInFleetSuspicions(PolicySuspicions):
             and not policy.max_parallel
             and not policy.waves
             and not self._zones_bound()
-            and nodes > _FEW_NODES
+            and left > _FEW_NODES
         ):
             after = " after the canaries" if policy.strategy == "canary" else ""
-            spec, message = self.scenario_policy.spec, f"updates all {nodes} nodes{after} at once"
+            spec, message = self.scenario_policy.spec, f"updates all {left:,} nodes{after} at once"
             if isinstance(spec, GeneralSpec) and spec.max_parallel is None:
                 yield self._say(f"unset: {message}", "max_parallel")
             else:
@@ -232,15 +236,15 @@ class PolicyInFleetSuspicions(PolicySuspicions):
         reaches = self.orchestrator.limit_comparison == "reaches"
         count, percent = policy.max_failed_nodes, policy.max_failed_nodes_percent
         if count is not None and (count > nodes or (count == nodes and not reaches)):
-            message = f"can never stop a rollout of {nodes} nodes"
+            message = f"can never stop a rollout of {plural(nodes, 'node')}"
             yield self._say(message, "max_failed_nodes", found=count)
         if not reaches and percent is not None and percent >= 100:
             yield self._say("can never stop a rollout", "max_failed_nodes_percent", found=f"{float(percent):g}")
         most = -(-nodes // self.fleet.zones)  # nodes of a zone
         per_zone = policy.max_failed_nodes_per_zone
         if per_zone is not None and count_share(per_zone, "floor", most) >= most + reaches:
-            message, spec = f"can never stop a rollout whose zones have at most {most} nodes", self.scenario_policy.spec
-            found = getattr(spec, "max_failed_nodes_per_zone", None)
+            message = f"can never stop a rollout whose zones have at most {plural(most, 'node')}"
+            found = getattr(self.scenario_policy.spec, "max_failed_nodes_per_zone", None)
             yield self._say(message, "max_failed_nodes_per_zone", found=found)
         if policy.strategy != "immediate" and policy.waves:
             yield from self._limits_of_waves(reaches=reaches)
@@ -312,22 +316,25 @@ def _least_starting_ns(duration_s: float, slowdown: float) -> int:
     return round_half_up(exact(float(duration_s)) * exact(float(slowdown)) * NS_PER_S)
 
 
-def _class_suspicions(fleet: Fleet, orchestrator: Orchestrator) -> Iterator[Problem]:
+def _class_suspicions(fleet: Fleet) -> Iterator[Problem]:
     named = sum(len(node_class.nodes) for node_class in fleet.classes)
     left = fleet.nodes - named
     for place, node_class in enumerate(fleet.classes):
         if node_class.share is not None:
             wanted = node_class.wanted(fleet.nodes)
             if named and wanted > left:
-                message = f"only {left} of its {wanted} nodes are available: other classes name exact nodes"
+                message = f"gives {plural(left, 'node')} instead of {wanted:,}: other classes name exact nodes"
                 yield Problem(message, ("fleet", "classes", place, "share"), found=f"{float(node_class.share):g}")
             left -= min(wanted, left)
-    down = count_down(fleet)
-    if down == fleet.nodes:
+    if count_down(fleet) == fleet.nodes:
         yield Problem("every node is down for good: nothing can be updated", ("fleet", "classes"))
-    elif down and orchestrator.unreachable_nodes == "wait":
+
+
+def waiting_suspicions(orchestrator: Orchestrator, fleet: Fleet, path: Path = ()) -> Iterator[Problem]:
+    """Warn if rollouts under these switches wait for nodes that never come back; `path` is that of a policy that has its own."""
+    if fleet.classes and orchestrator.unreachable_nodes == "wait" and 0 < count_down(fleet) < fleet.nodes:
         message = "no rollout completes: it waits for nodes that are down for good"
-        yield Problem(message, ("orchestrator", "unreachable_nodes"), found="wait")
+        yield Problem(message, (*path, "orchestrator", "unreachable_nodes"), found="wait")
 
 
 def fleet_suspicions(fleet: Fleet, release: tuple[ReleaseKind, ...], orchestrator: Orchestrator) -> Iterator[Problem]:
@@ -351,15 +358,15 @@ def fleet_suspicions(fleet: Fleet, release: tuple[ReleaseKind, ...], orchestrato
             yield Problem("defective, but it makes nothing fail", ("release", kind.name, "defective"))
         if kind.affects.count > nodes:
             path = ("release", kind.name, "affects", "count")
-            yield Problem(f"more than the fleet's {nodes} nodes", path, found=str(kind.affects.count))
+            yield Problem(f"more than the fleet's {plural(nodes, 'node')}", path, found=str(kind.affects.count))
     if orchestrator.minimum_sample > nodes:
-        message = f"more than the fleet's {nodes} nodes: a percent limit never applies"
+        message = f"more than the fleet's {plural(nodes, 'node')}: a percent limit never applies"
         yield Problem(message, ("orchestrator", "minimum_sample"), found=str(orchestrator.minimum_sample))
     if not fleet.has_requests and _has_failures(fleet, release):
         message = "0: windows see no traffic, so no error_rate has an effect"
         yield Problem(message, ("fleet", "requests_per_second"))
     if fleet.classes:
-        yield from _class_suspicions(fleet, orchestrator)
+        yield from _class_suspicions(fleet)
 
 
 def _has_effect(kind: ReleaseKind, fleet: Fleet) -> bool:
@@ -418,7 +425,7 @@ def pacing_suspicions(
     changed = [
         switch for switch in (*of_slots, "limits_judged") if getattr(orchestrator, switch) != getattr(EXPANSO, switch)
     ]
-    if not changed or not policies:
+    if not changed:
         return
     plans = [plan_waves(each.policy, orchestrator, fleet.nodes, fleet.zones) for each in policies]
     for switch in changed:
