@@ -457,6 +457,18 @@ def test_a_fleet_of_canaries():
     assert result.savings[result.savings["lever"].eq("canaries")]["value"].max() == 12
 
 
+WAVES = {**ROLLING, "dialect": "general", "waves": [1, "100%"]}
+LIKE_EXPANSO = {"orchestrator": "expanso"}
+
+
+@pytest.mark.parametrize("policy", [WAVES, {**WAVES, "strategy": "canary", "auto_promote": True}])
+def test_a_list_of_waves_has_no_other_canaries(policy):
+    """Under a policy with a list of waves only minutes are tried. [contract]"""
+    result = value_of_observation(scenario(policy, **LIKE_EXPANSO), replications=2)
+    assert result.answer.startswith("Under p, one more minute")
+    assert result.savings.loc[result.savings["lever"].eq("canaries"), "is_current"].all()
+
+
 @pytest.mark.parametrize(
     ("policy", "sections", "arguments", "message"),
     [
@@ -464,6 +476,7 @@ def test_a_fleet_of_canaries():
         (ROLLING, {"costs": None}, {}, "add a `costs` section"),
         (ROLLING, {}, {"canaries": [13]}, "0 to 12"),
         (ROLLING, {}, {"canaries": [1.5]}, "invalid number of canaries"),
+        (WAVES, LIKE_EXPANSO, {"canaries": [2]}, "canaries: the policy has a list of waves"),
         (ROLLING, {}, {"minutes": [math.nan]}, "a finite number"),
     ],
 )

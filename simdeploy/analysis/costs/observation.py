@@ -104,7 +104,8 @@ def value_of_observation(
     policy : str, mapping, spec or document, optional
         As for `Scenario.policy`; a rolling or canary policy. The scenario's first one by default.
     canaries : sequence of int, optional
-        Numbers of canaries to try; by default none, half of the current number, and 1, 2, 4 and 8 more.
+        Numbers of canaries to try; by default none, half of the current number, and 1, 2, 4 and 8 more. None can be tried if the
+        policy has a list of waves.
     minutes : sequence of float, optional
         Additional minutes of observation per node, negative for less; by default the shortest possible, and 1, 2, 4 and
         8 more.

@@ -44,7 +44,8 @@ def make_steps(
 
     The current policy, one more canary, and one more minute are always included. By default numbers of canaries are
     none, half as many, as many, and 1, 2, 4 and 8 more, up to the number of nodes; minutes the shortest possible, 0,
-    and 1, 2, 4 and 8 more. Raises `InputError` for invalid values, and for a policy that observes nothing.
+    and 1, 2, 4 and 8 more. Under a policy with a list of waves, canaries stay as they are. Raises `InputError` for invalid
+    values, and for a policy that observes nothing.
     """
     if policy.policy.strategy == "immediate" or policy.policy.deadline_ns is None:
         message = "the policy has no health check"
@@ -81,6 +82,11 @@ def _canary_steps(scenario: Scenario, policy: ScenarioPolicy, asked: Sequence[in
     now = plan_waves(policy.policy, scenario.orchestrator_of(policy), nodes, scenario.fleet.zones).canaries
     usual = (0, now // 2, *(now + more for more in _MORE_CANARIES))
     values = {now, now + 1, *(usual if asked is None else asked)}
+    if policy.policy.waves:
+        if set(asked or ()) - {now}:
+            message = "the policy has a list of waves, which has no number of canaries"
+            raise InputError(Problem(message, ("canaries",), found=shorten(asked), hint="compare other lists of waves"))
+        values = {now}
     steps = []
     for value in sorted(value for value in values if value <= nodes):
         changed = policy if value == now else _with_canaries(scenario, policy, value)
