@@ -13,7 +13,7 @@ from generators import scenarios
 from invoking import invoke
 from matplotlib.figure import Figure
 from refusals import refused
-from small import small
+from small import maybe_bad, small
 from test_engines_equal import assert_no_differences
 
 import simdeploy
@@ -23,6 +23,7 @@ from simdeploy.engines.traces import BROKEN, ERROR_RATE, QUANTITIES, STEP, Grid,
 from simdeploy.engines.tracing import run_traces, trace
 from simdeploy.plotting import plot_timelines
 from simdeploy.plotting.figures import draw_figure
+from simdeploy.units import short_duration
 
 FEW = {"replications": 60, "engine": "compiled"}
 
@@ -339,7 +340,25 @@ def test_the_command_names_the_worst_instant(tmp_path):
     )
     assert f"under {worst['policy']} with release {worst['release']}" in done.output
     assert ", every 2m, " in done.output
-    assert "Worst instants, up to 2h (percentage of rollouts that are no worse)" in done.output
+    assert "Extremes, up to 2h, and when they are first reached" in done.output
+
+
+def test_the_answer_about_updated_nodes():
+    """It says how many nodes 95 % of the rollouts with the usual release have updated under the first policy, and when. [contract]"""
+    scenario = small({"start_failure": 0.05}, release=maybe_bad(0.2))
+    found = simdeploy.timelines(scenario, quantities="updated", every="30s", until="20m", **FEW)
+    good = found.bands.query("release == 'good'").sort_values("time_s", kind="stable")
+    first = good.loc[good["p5"].idxmax()]
+    level, time = f"{first['p5']:g} nodes", short_duration(first["time_s"] * 10**9)
+    words = (
+        f"At best, 95 % of rollouts with release good have updated at least {level} by {time}, under {first['policy']}."
+    )
+    assert found.answer == words
+    steady = small({"start_failure": 0}, release=None)
+    everything = simdeploy.timelines(steady, "at-once", quantities="updated", until="1h", **FEW)
+    assert everything.answer.startswith("95 % of rollouts have updated all 12 nodes by ")
+    nothing = simdeploy.timelines(small(release=None), "waves", quantities="updated", until="1s", **FEW)
+    assert nothing.answer == "At no time have more than 95 % of rollouts updated a node."
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from simdeploy.analysis.bands.result import WORST_WHEN_LOW, Timelines
+from simdeploy.analysis.bands.result import GROWING, WORST_WHEN_LOW, Timelines
+from simdeploy.errors import plural
 from simdeploy.report.formatting import percent
 from simdeploy.report.tables import Column, make_table
 from simdeploy.report.wording import join_answer
 from simdeploy.units import NS_PER_S, short_duration
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from simdeploy.result import Table
 
 NAMES = {
@@ -27,7 +30,7 @@ _SUMMARIZED = ("failed", "error_rate", "in_service", "error_rate_new", "shed", "
 
 
 def tell(result: Timelines) -> str:
-    """Say where one quantity is worst."""
+    """Say where one quantity is worst, or how many nodes are updated, and when."""
     peaks = result.peaks
     of = next((name for name in _SUMMARIZED if peaks["quantity"].eq(name).any()), None)
     if of is None:
@@ -35,6 +38,8 @@ def tell(result: Timelines) -> str:
     rows = peaks[peaks["quantity"].eq(of) & peaks["peak"].notna()]
     if rows.empty:
         return join_answer([f"No rollout has a value of the {NAMES[of]}"])
+    if of in GROWING:
+        return join_answer([_tell_growth(result, rows, of)])
     worst = rows.sort_values("peak", ascending=of in WORST_WHEN_LOW, kind="stable").iloc[0]
     fraction, bound = describe_extreme(of, result.quantiles)
     if worst["peak"] == 0 and bound == "at most" and not is_fraction(of):
@@ -48,8 +53,25 @@ def tell(result: Timelines) -> str:
     return join_answer([[f"{finding}; {when}, under {worst['policy']}{release}", f"{finding}; {when}", finding]])
 
 
+def _tell_growth(result: Timelines, rows: pd.DataFrame, of: str) -> list[str]:
+    """Say how many nodes nearly all rollouts of the most frequent release have updated, and when, under the first policy."""
+    by_release = rows.groupby("release", sort=False)["rollouts"].sum()
+    usual = str(by_release.idxmax())
+    rows = rows[rows["release"].eq(usual)].sort_values(["peak", "peak_at_s"], ascending=[False, True], kind="stable")
+    first, fraction = rows.iloc[0], describe_extreme(of, result.quantiles)[0]
+    rollouts = f"{fraction} of rollouts" + (f" with release {usual}" if len(by_release) > 1 else "")
+    if first["peak"] == 0:
+        return [f"At no time have more than {rollouts} {of} a node"]
+    is_all = first["peak"] == result.n_nodes
+    nodes = f"{'all' if is_all else 'at least'} {plural(int(first['peak']), 'node')}"
+    nodes = "the node" if result.n_nodes == 1 else nodes
+    finding = f"{rollouts} have {of} {nodes} by {short_duration(first['peak_at_s'] * NS_PER_S)}"
+    finding = f"At best, {finding}" if len(rows) > 1 else finding
+    return [f"{finding}, under {first['policy']}", finding]
+
+
 def tabulate(result: Timelines) -> tuple[Table, ...]:
-    """Return a row for each policy and kind of release, with the worst level of each quantity and when it is reached."""
+    """Return a row for each policy and kind of release, with the extreme level of each quantity and when it is reached."""
     peaks = result.peaks
     cells = peaks.assign(
         cell=[
@@ -62,13 +84,14 @@ def tabulate(result: Timelines) -> tuple[Table, ...]:
     columns = [Column("policy", "policy"), Column("release", "release", is_optional=True)]
     columns.append(Column("rollouts", "rollouts", "count"))
     columns += [
-        Column(of, f"{NAMES[of]} ({describe_extreme(of, result.quantiles)[0]})")
-        for of in peaks["quantity"].drop_duplicates()
+        Column(of, _head(of, *describe_extreme(of, result.quantiles))) for of in peaks["quantity"].drop_duplicates()
     ]
-    title = (
-        f"Worst instants, up to {short_duration(result.until_s * NS_PER_S)} (percentage of rollouts that are no worse)"
-    )
+    title = f"Extremes, up to {short_duration(result.until_s * NS_PER_S)}, and when they are first reached"
     return (make_table(title, frame, columns),)
+
+
+def _head(of: str, fraction: str, bound: str) -> str:
+    return f"{NAMES[of]} ({bound} in {fraction})"
 
 
 def describe_extreme(of: str, quantiles: tuple[float, ...]) -> tuple[str, str]:

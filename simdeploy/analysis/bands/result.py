@@ -11,8 +11,10 @@ from simdeploy.result import Columns, Result, floats
 if TYPE_CHECKING:
     import pandas as pd
 
-# Quantities whose lowest value is the worst one; of the others it is the highest.
-WORST_WHEN_LOW = ("in_service",)
+# Quantities of which the lowest quantile counts, because less is worse; of the others it is the highest.
+WORST_WHEN_LOW = ("in_service", "updated")
+# Quantities that only grow during a rollout, so their lowest value is no news.
+GROWING = ("updated",)
 
 BAND = {
     "policy": "str",
@@ -43,7 +45,7 @@ class Timelines(Result):
     peaks : DataFrame
         One row per policy, kind of release and quantity: `rollouts`, the highest value of the highest quantile (`peak`)
         and when it is first reached (`peak_at_s`), and the mean at the last instant (`end`). Of nodes in service, the
-        lowest value of the lowest quantile.
+        lowest value of the lowest quantile; of updated nodes, its highest.
     every_s, until_s : float
         Distance of the instants, and the last one.
     quantiles : tuple of float

@@ -12,7 +12,7 @@ import numpy as np
 from simdeploy.analysis.bands.checkpoint import FILE, LOCK, Checkpoint
 from simdeploy.analysis.bands.counting import Bands, name_quantile
 from simdeploy.analysis.bands.job import TraceJob
-from simdeploy.analysis.bands.result import BAND, PEAK, WORST_WHEN_LOW, Timelines
+from simdeploy.analysis.bands.result import BAND, GROWING, PEAK, WORST_WHEN_LOW, Timelines
 from simdeploy.engines.choice import check_room, choose_engine
 from simdeploy.engines.traces import QUANTITIES, STEP, Grid
 from simdeploy.errors import InputError, Problem, not_among, raise_if_any, shorten
@@ -315,11 +315,11 @@ def _make_frame(bands: Bands, policies: Sequence[str], kinds: Sequence[str], lev
 def _find_peaks(
     frame: pd.DataFrame, bands: Bands, policies: Sequence[str], kinds: Sequence[str], levels: Sequence[float]
 ) -> pd.DataFrame:
-    """Return the worst value of the worst quantile of each band, and the last mean."""
+    """Return the worst value of the worst quantile of each band, for updated nodes its highest, and the last mean."""
     rows = []
     for (policy, release, quantity), band in frame.groupby(["policy", "release", "quantity"], sort=False):
-        is_low = quantity in WORST_WHEN_LOW
-        column = name_quantile(min(levels) if is_low else max(levels))
+        column = name_quantile(min(levels) if quantity in WORST_WHEN_LOW else max(levels))
+        is_low = quantity in WORST_WHEN_LOW and quantity not in GROWING
         values = band[column].to_numpy()
         known = not np.isnan(values).all()
         place = 0 if not known else int(np.nanargmin(values) if is_low else np.nanargmax(values))
