@@ -30,7 +30,7 @@ from simdeploy.vocabulary import TRACED
 def command(study: Study, *, quantities: tuple[str, ...] | None, every: str | None, until: str | None) -> Finding:
     """Show the spread of rollouts over time.
 
-    Simulates every policy of SCENARIO and prints the worst instants by kind of release: how many nodes have failed, are exposed or in service,
+    Simulates every policy of SCENARIO and prints the extremes by kind of release: how many nodes are updated, have failed, are exposed or in service,
     and which fraction of requests fails or is shed. --out writes the bands (mean and quantiles at each instant), and --plot draws them.
     """
     from simdeploy.analysis.bands.tracing import timelines
