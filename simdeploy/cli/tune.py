@@ -86,9 +86,9 @@ def _read_wave(_ctx: click.Context, _param: click.Parameter, value: str | None) 
 def command(study: Study, *, vary: tuple[str, ...], write_policy: Path | None, dialect: str | None) -> Finding:
     """Find the best policy that meets the requirements.
 
-    Tries every candidate in --replications worlds of SCENARIO. Each later stage takes at most --most rollouts (default: three million,
-    fewer for large fleets and shared services). Prints the recommended policy and its savings, others that may be as good, the limiting
-    requirement, and the policy as a deployment spec in both API dialects.
+    Tries every candidate in --replications worlds of SCENARIO. Each later stage has a budget of --most rollouts (default: three million,
+    fewer for large fleets and shared services), and exceeds it only if its first comparisons take more. Prints the recommended policy
+    and its savings, others that may be as good, the limiting requirement, and the policy as a deployment spec in both API dialects.
     """
     from simdeploy.analysis import tune
     from simdeploy.analysis.asking.naming import describe_measure

@@ -94,7 +94,7 @@ def tune(
         Worlds of the first stage.
     most : int, optional
         Budget of rollouts for each of: settling the requirements, the third comparison, the selection, and the new worlds.
-        It is exceeded only if the first look needs more. By default three million, or as many as update 500 million nodes if
+        It is exceeded only if the first comparisons take more. By default three million, or as many as update 500 million nodes if
         these are fewer (at least 100,000); with a shared service as many as update 33 million nodes (at least 25,000).
     confidence_level : float, default 0.95
         Probability of correct selection, and level of intervals and verdicts.
