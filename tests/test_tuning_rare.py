@@ -12,6 +12,7 @@ from simdeploy.analysis.tuning.confirmed import Confirmed
 from simdeploy.analysis.tuning.neighbours import make_neighbourhood
 from simdeploy.analysis.tuning.space import make_candidates
 from simdeploy.analysis.tuning.worlds import Measured
+from simdeploy.experiments.levers import change_quietly
 from simdeploy.report.formatting import round_up
 from simdeploy.scenario import Scenario
 from simdeploy.statistics.sample import as_sample
@@ -101,6 +102,21 @@ class TestNeighbours:
         scenario = make(0.1, escape=500, false_alarm=200)
         assert search(scenario, vary={"max_failed_nodes": [2, 6, 8]}).at_end == ("max_failed_nodes",)
         assert search(scenario, vary={"max_failed_nodes": range(20)}).at_end == ()
+
+    @pytest.mark.parametrize("dialect", ["deployment", "rollout"])
+    def test_neighbours_leave_time_for_slow_nodes(self, dialect):
+        """No neighbour in the default ranges has a deadline below the current one or the need of a slow node. [contract]"""
+        times = {"deployment": {"deadline": "2m"}, "rollout": {"deadline": 120 * 10**9, "interval": 10 * 10**9}}
+        policy = {"dialect": dialect, "strategy": "rolling", "max_parallel": 5, "health_check": times[dialect]}
+        scenario = make(0.1).with_values({"policies": {"today": policy}})
+        candidates = make_candidates(scenario, scenario.policy(), None, most=200, seed=0)
+        nearby = make_neighbourhood(scenario, scenario.policy(), candidates, may_extend=True)
+        more = nearby.around(candidates, np.arange(len(candidates)))
+        assert len(more) > 2 * len(candidates)
+        for point in more.points[len(candidates) :]:
+            made = change_quietly(scenario.policy(), dict(zip(nearby.levers, point, strict=True)), scenario).policy
+            assert made.deadline_ns >= max(120e9, 60e9 + made.windows_needed * made.interval_ns)
+        assert not [value for value in map(str, np.ravel(more.points)) if value.endswith("m0s")]
 
     def test_default_ranges_are_open(self):
         """Beyond the end of a default range the next value is twice the last; given values end there. [contract]"""

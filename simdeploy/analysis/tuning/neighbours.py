@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.tuning.in_flight import count_in_flight
+from simdeploy.analysis.tuning.space import find_least_deadline_ns
 from simdeploy.errors import InputError
 from simdeploy.experiments.design import read_number
 from simdeploy.experiments.levers import Lever, change_quietly, find_levers
-from simdeploy.units import NS_PER_S, format_duration
+from simdeploy.units import NS_PER_S, write_duration
 
 if TYPE_CHECKING:
     import numpy as np
@@ -85,6 +86,9 @@ class Neighbourhood:
             made = change_quietly(self.base, dict(zip(self.levers, row, strict=True)), self.scenario)
         except InputError:
             return False
+        deadline_ns, windows = made.policy.deadline_ns, made.policy.windows_needed
+        if self.may_extend and deadline_ns and deadline_ns < find_least_deadline_ns(self.scenario, self.base, windows):
+            return False
         return largest_wave is None or count_in_flight(made, self.scenario) <= largest_wave
 
 
@@ -114,6 +118,6 @@ def _step(lever: Lever, value: Any, factor: float) -> Iterator[Any]:
     if not moved > 0:
         return
     if lever.kind == "duration":
-        yield format_duration(round(moved * NS_PER_S))
+        yield write_duration(round(moved * NS_PER_S))
     else:
         yield max(1, round(moved)) if lever.kind == "whole" else float(f"{moved:.3g}")

@@ -261,28 +261,28 @@ class _Space:
 
     def _health(self) -> list[tuple[Any, ...]]:
         """Return pairs of an observation time and a deadline that leaves time for a slow node."""
-        interval_ns = self._base.policy.interval_ns
         rows: list[tuple[Any, ...]] = []
         for windows, factor in product(_HEALTHY_WINDOWS, _DEADLINES):
-            least_s = self._slow_start_s() + windows * interval_ns / NS_PER_S
-            deadline_s = max((self._base.policy.deadline_ns or 0) / NS_PER_S, _round_up(least_s)) * factor
-            deadline = write_duration(round(deadline_s * NS_PER_S))
+            deadline = write_duration(find_least_deadline_ns(self._scenario, self._base, windows) * factor)
             if self._dialect == "rollout":
                 rows += [(windows, failing, deadline) for failing in (1, 3)]
             else:
-                rows.append((write_duration(windows * interval_ns), deadline))
+                rows.append((write_duration(windows * self._base.policy.interval_ns), deadline))
         return rows
 
-    def _slow_start_s(self) -> float:
-        fleet = self._scenario.fleet
-        return max(
-            float(np.asarray(b.update_duration.quantile(np.array([_SLOW])))[0])
-            * float(np.asarray(b.slowdown.quantile(np.array([_SLOW])))[0])
-            for b in fleet.behaviours
-        )
+
+def find_least_deadline_ns(scenario: Scenario, base: ScenarioPolicy, windows: int) -> int:
+    """Return the shortest deadline of the default ranges, also for neighbours: time for a slow node, and the current one."""
+    slow_start_s = max(
+        float(np.asarray(b.update_duration.quantile(np.array([_SLOW])))[0])
+        * float(np.asarray(b.slowdown.quantile(np.array([_SLOW])))[0])
+        for b in scenario.fleet.behaviours
+    )
+    needed_s = _round_up(slow_start_s + windows * base.policy.interval_ns / NS_PER_S)
+    return max(base.policy.deadline_ns or 0, needed_s * NS_PER_S)
 
 
-def _round_up(seconds: float) -> float:
+def _round_up(seconds: float) -> int:
     """Round up to whole minutes, or short times to ten seconds, for readability."""
     step = 60 if seconds > 120 else 10
     return math.ceil(seconds / step) * step
