@@ -90,16 +90,26 @@ def _tell_choice(result: Tuning) -> list[str]:
     assert row is not None  # noqa: S101 - there is a choice
     amount = formatting.write_estimate(row, scale, level=result.confidence_level)
     estimate = f"{wording.name_objective(result.of)} {amount}"
+    futile = _tell_futile(result)
     if result.keeps_current:
-        starts = [f"Keep {result.current_policy}: {estimate}"]
+        starts = [f"Keep {result.current_policy}{futile}: {estimate}"]
     else:
         changes = result.changes()
         names = shorten_names(list(changes))
         values = [format_setting(result, name, value) for name, value in changes.items()]
         settings = wording.list_forms([f"{name} {value}" for name, value in zip(names, values, strict=True)], 2)
-        starts = [f"Use {result.current_policy} with {listed}: {estimate}" for listed in settings]
+        starts = [f"Use {result.current_policy} with {listed}{futile}: {estimate}" for listed in settings]
     against = _tell_other(result)
     return [f"{start}{against}" for start in starts]
+
+
+def _tell_futile(result: Tuning) -> str:
+    """Say if the recommended policy completed no rollout at all, or none of a good release."""
+    for name, rollout in (("completed_good", "good rollout"), ("completed", "rollout")):
+        row = result.row(CHOICE, parse_measure(f"makespan_s given {name}"))
+        if row is not None and row["n"] == 0:
+            return f" (completes no {rollout})"
+    return ""
 
 
 def _tell_in_service(result: Tuning) -> str:
