@@ -103,6 +103,19 @@ class TestNeighbours:
         assert search(scenario, vary={"max_failed_nodes": [2, 6, 8]}).at_end == ("max_failed_nodes",)
         assert search(scenario, vary={"max_failed_nodes": range(20)}).at_end == ()
 
+    @pytest.mark.parametrize(
+        ("vary", "options"),
+        [
+            # No limit from 20 on is ever exceeded.
+            ({"max_failed_nodes": [30, 35]}, {"of": "escaped", "direction": "max"}),
+            # No wave is smaller than a node.
+            ({"max_parallel": [1, 5]}, {"of": "makespan_s", "direction": "max", "requirements": []}),
+        ],
+    )
+    def test_nothing_better_lies_beyond(self, vary, options):
+        """A value is not named if an equal policy has another value, or if nothing lies beyond. [contract]"""
+        assert search(make(0.1), vary=vary, **options).at_end == ()
+
     @pytest.mark.parametrize("dialect", ["deployment", "rollout"])
     def test_neighbours_leave_time_for_slow_nodes(self, dialect):
         """No neighbour in the default ranges has a deadline below the current one or the need of a slow node. [contract]"""

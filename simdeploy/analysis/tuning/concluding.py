@@ -77,7 +77,7 @@ def report(
         stages=make_frame(findings.stages, result.STAGE),
         current_policy=question.base.name,
         n_possible=findings.candidates.n_possible,
-        at_end=() if confirmed is None else nearby.ends(findings.candidates.points[confirmed.choice]),
+        at_end=() if confirmed is None else nearby.ends(findings.candidates, findings.list_equal(confirmed.choice)),
         largest_wave=findings.candidates.largest_wave,
         n_beyond_largest_wave=findings.candidates.n_beyond,
         current_wave=question.current_wave,

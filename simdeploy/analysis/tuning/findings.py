@@ -121,6 +121,12 @@ class Findings:
         self.equal_to[numbers] = representative
         self.outcome[numbers] = EQUAL
 
+    def list_equal(self, number: int) -> list[int]:
+        """Return a candidate, then those that it represents, directly or through another one."""
+        first = np.where(self.outcome == EQUAL, self.equal_to, np.arange(len(self.candidates)))
+        equal = np.flatnonzero(first[first] == number)
+        return [number, *equal[equal != number].tolist()]
+
     def admit(self, numbers: np.ndarray) -> None:
         """Restore candidates that proved better than the recommended one."""
         self.outcome[numbers] = OPEN

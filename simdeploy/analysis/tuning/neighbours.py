@@ -58,13 +58,18 @@ class Neighbourhood:
                         rows[row] = None
         return replace(candidates, points=(*candidates.points, *rows))
 
-    def ends(self, point: Sequence[Any]) -> tuple[str, ...]:
-        """Return the settings whose value in a candidate is the lowest or highest of several."""
-        return tuple(
-            lever.name
-            for lever, values, value in zip(self.levers, self.ranges, point, strict=True)
-            if len(values) > 1 and value is not None and value in (values[0], values[-1])
-        )
+    def ends(self, candidates: Candidates, equal: Sequence[int]) -> tuple[str, ...]:
+        """Return the settings in which equal candidates have the same value, at an end beyond which others are possible."""
+        points = [candidates.points[number] for number in equal]
+
+        def may_lie_beyond(place: int) -> bool:
+            value, *others = {point[place] for point in points}
+            rows = ((*points[0][:place], other, *points[0][place + 1 :]) for other in self._beyond(place, value))
+            return not others and any(
+                row != points[0] and self._is_allowed(row, candidates.largest_wave) for row in rows
+            )
+
+        return tuple(lever.name for place, lever in enumerate(self.levers) if may_lie_beyond(place))
 
     def _neighbouring_values(self, place: int, value: Any) -> Iterator[Any]:
         lever, values = self.levers[place], self.ranges[place]
@@ -75,11 +80,14 @@ class Neighbourhood:
             return
         at = values.index(value)
         yield from values[max(at - 1, 0) : at] + values[at + 1 : at + 2]
-        if self.may_extend and lever.path in _OPEN_ENDED and len(values) > 1:
-            if at == 0:
-                yield from _step(lever, value, 1 / _FACTOR)
-            if at == len(values) - 1:
-                yield from _step(lever, value, _FACTOR)
+        if self.may_extend and lever.path in _OPEN_ENDED:
+            yield from self._beyond(place, value)
+
+    def _beyond(self, place: int, value: Any) -> Iterator[Any]:
+        """Return the next value beyond the end of a range of several values if a value is at an end."""
+        lever, values = self.levers[place], self.ranges[place]
+        if len(values) > 1 and value in (values[0], values[-1]):
+            yield from _step(lever, value, 1 / _FACTOR if value == values[0] else _FACTOR)
 
     def _is_allowed(self, row: tuple[Any, ...], largest_wave: int | None) -> bool:
         try:

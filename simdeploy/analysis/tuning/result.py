@@ -87,7 +87,8 @@ class Tuning(Result):
         Number of combinations of the settings. If `candidates` are a sample, neighbours of its best ones were added, also
         beyond the ends of default ranges.
     at_end : tuple of str
-        Settings whose recommended value is the lowest or highest tried.
+        Settings whose recommended value is the lowest or highest tried, if a policy could have a lower or higher one, and no other
+        candidate with equal rollouts has another value.
     largest_wave : int or None
         Limit of the default ranges: the most nodes that a policy may plan in flight at once. None without a limit, and
         with `vary`.
