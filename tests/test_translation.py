@@ -179,7 +179,7 @@ def test_every_other_field_is_carried_over():
         },
     }
     back = to_deployment(to_rollout(spec).spec).to_dict()
-    health_check = {"deadline": "5m0s", "max_error_rate": 0, "min_healthy_time": "30s"}
+    health_check = {"deadline": "5m", "max_error_rate": 0, "min_healthy_time": "30s"}
     assert back == {**common, "dialect": "deployment", "max_parallel": 20, "health_check": health_check}
     unset = to_deployment(RolloutSpec(strategy="rolling", health_check=RolloutHealthCheck(deadline=S))).to_dict()
     assert unset.keys() == {"dialect", "strategy", "max_parallel", "health_check"}

@@ -338,6 +338,14 @@ class TestCandidates:
         assert defaults["health_check.deadline"] == "10m"
         assert made.n_changes(0) == 0
 
+    def test_equal_durations_are_one_candidate(self, make_scenario):
+        """A duration has one form, as given and in the current policy, whether it was text or seconds. [contract]"""
+        scenario = make_scenario(policies={"p": {"health_check": {"deadline": 600}}})
+        vary = {"health_check.deadline": ["10m", "600s", 240.0]}
+        made = make_candidates(scenario, scenario.policy(), vary, most=9, seed=0)
+        assert made.n_possible == 2
+        assert {point[0] for point in made.points} == {"10m", "4m"}
+
     def test_a_sample_is_drawn_by_the_seed(self, make_scenario):
         """Of too many combinations a sample is drawn, the same for the same seed, without repetition. [property]"""
         scenario = make_scenario()

@@ -21,7 +21,7 @@ from simdeploy.api.values import MAX_COUNT
 from simdeploy.dialects.general_form import from_general, to_general
 from simdeploy.errors import Problem, format_path, nearest, plural, raise_if_any, shorten
 from simdeploy.rules.waves import DEFAULT_WAVE_PERCENT
-from simdeploy.units import MAX_DURATION_NS, format_duration, short_duration
+from simdeploy.units import MAX_DURATION_NS, short_duration, write_duration
 
 if TYPE_CHECKING:
     from simdeploy.api import Dialect, Spec
@@ -240,7 +240,7 @@ class _Translator:
             )
         healthy_ns = self._cap(successes * interval_ns, MAX_DURATION_NS, "min_healthy_time")
         given = {} if health_check.max_error_rate is None else {"max_error_rate": health_check.max_error_rate}
-        return HealthCheck(deadline=format_duration(deadline_ns), min_healthy_time=format_duration(healthy_ns), **given)
+        return HealthCheck(deadline=write_duration(deadline_ns), min_healthy_time=write_duration(healthy_ns), **given)
 
     def _compare_counting(self, successes: int) -> None:
         if successes > 1 and not self._window_reset:

@@ -15,10 +15,10 @@ from simdeploy.api.gate import READ_BY
 from simdeploy.api.wire import DEFAULTS as DEFAULTS_OF_API
 from simdeploy.errors import InputError, Problem, raise_if_any
 from simdeploy.experiments.arguments import require_keys
-from simdeploy.experiments.design import make_points
+from simdeploy.experiments.design import make_points, read_number
 from simdeploy.experiments.levers import GATE, GATE_KIND, Lever, find_levers
 from simdeploy.experiments.ranges import ladder
-from simdeploy.units import NS_PER_S, format_duration, write_duration
+from simdeploy.units import MAX_DURATION_NS, NS_PER_S, exact, round_half_up, write_duration
 
 if TYPE_CHECKING:
     from simdeploy.scenario import Scenario, ScenarioPolicy
@@ -44,6 +44,7 @@ _ERROR_RATES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 _HEALTHY_WINDOWS = (1, 3, 6, 12, 30)
 _DEADLINES = (1, 3)  # multiples of what a slow node needs
 _SLOW = 0.999  # the quantile of the update duration of a slow node
+_LONGEST_S = MAX_DURATION_NS / NS_PER_S
 _PERCENTS = (1, 2, 5, 10, 20, 50, 100)
 
 
@@ -118,7 +119,10 @@ def make_candidates(
         levers = find_levers(vary, [], [base.spec])
         points = make_points(levers, list(vary.values()), "grid", seed=seed)
         check_gate_levers(levers, points.values, own_kind)
-        rows = [drop_unread(levers, tuple(points.point(n).values()), own_kind) for n in range(len(points))]
+        rows = [
+            drop_unread(levers, tuple(map(_in_one_form, levers, points.point(n).values())), own_kind)
+            for n in range(len(points))
+        ]
     current = tuple(_look_up(base.spec.to_dict(), lever) for lever in levers)
     defaults = drop_unread(levers, tuple(_default(base, *each) for each in zip(levers, current, strict=True)), own_kind)
     # A default that is written out is not a change.
@@ -210,8 +214,16 @@ def _look_up(raw: Mapping[str, Any], lever: Lever) -> Any:
     for key in lever.path.split("."):
         node = node.get(key) if isinstance(node, Mapping) else None
     if lever.kind == "duration" and isinstance(node, int) and node is not True:
-        return format_duration(node)  # the rollout dialect's nanoseconds, as a sweep takes durations
-    return node
+        return write_duration(node)  # the rollout dialect's nanoseconds, as a sweep takes durations
+    return _in_one_form(lever, node)
+
+
+def _in_one_form(lever: Lever, value: Any) -> Any:
+    """Return a value with durations, which may be seconds, as text, so that equal ones are the same candidate."""
+    seconds = read_number(lever.kind, value) if lever.kind == "duration" else None
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= _LONGEST_S:
+        return value
+    return write_duration(round_half_up(exact(seconds) * NS_PER_S))
 
 
 class _Space:
