@@ -571,13 +571,13 @@ class TestWhatIsRuledOut:
         assert result.choice == {"max_failed_nodes": NODES - 1}
         assert "for the current policy (misses a requirement)" in result.answer
 
-    @pytest.mark.parametrize(("type_", "rollout"), [("update", "good rollout"), ("restart", "rollout")])
-    def test_never_to_deploy_is_said_to_be_that(self, make_scenario, type_, rollout):
+    @pytest.mark.parametrize(("type_", "what"), [("update", "good release"), ("restart", "rollout")])
+    def test_never_to_deploy_is_said_to_be_that(self, make_scenario, type_, what):
         """If the recommended policy completes nothing, as that costs least, the answer says so. [contract]"""
         scenario = make_scenario(deployment={"type": type_})
         options = {"of": "touched_nodes", "direction": "min", "replications": 20, "most": 2000}
         result = search(scenario, vary={"health_check.deadline": ["30s"]}, **options)
-        assert result.answer.startswith(f"Use p with deadline 30s (completes no {rollout}): mean touched nodes 4")
+        assert result.answer.startswith(f"Use p with deadline 30s (no {what} completes): mean touched nodes 4")
         kept = search(scenario, vary={"max_failed_nodes_percent": [10]}, **options)
         assert kept.answer.startswith("Keep p: ")
 

@@ -105,10 +105,10 @@ def _tell_choice(result: Tuning) -> list[str]:
 
 def _tell_futile(result: Tuning) -> str:
     """Say if the recommended policy completed no rollout at all, or none of a good release."""
-    for name, rollout in (("completed_good", "good rollout"), ("completed", "rollout")):
+    for name, what in (("completed_good", "good release"), ("completed", "rollout")):
         row = result.row(CHOICE, parse_measure(f"makespan_s given {name}"))
         if row is not None and row["n"] == 0:
-            return f" (completes no {rollout})"
+            return f" (no {what} completes)"
     return ""
 
 
