@@ -75,8 +75,8 @@ def test_missing_observations_are_not_zero():
     cells = summarize_grid(frame).cells
     assert cells["failed"].tolist() == [0, 1]
     assert cells["replications"].tolist() == [1, 2]
-    assert cells.filter(regex="escape_(?!n|is)").isna().all(axis=None)
-    assert cells.loc[1].filter(regex="makespan_s_(?!n|is)").isna().all()
+    assert cells.filter(regex="escape_(?!n|is|unknown)").isna().all(axis=None)
+    assert cells.loc[1].filter(regex="makespan_s_(?!n|is|unknown)").isna().all()
     assert not cells.filter(regex="(escape|makespan_s)_is_trusted").any(axis=None)
     assert cells["escape_n"].tolist() == [0, 0]
 
@@ -180,10 +180,9 @@ def test_the_answer_names_the_extremes(result):
         summary.answer,
     )
     assert document["factors"] == ["max_failed_nodes", "canary_percent"]
-    nothing = summarize_grid(
-        result.to_frame().assign(verdict=None, makespan_s=math.nan, failed_requests_excess=math.nan)
-    )
-    assert nothing.answer == "No replication of 6 cases has a value."
+    unknown = result.to_frame().assign(verdict=None, makespan_s=math.nan, failed_requests_excess=math.nan)
+    assert summarize_grid(unknown.assign(status="failed")).answer == "No replication of 6 cases has a value."
+    assert "makespan if completed unknown for 6 cases: 100 % " in summarize_grid(unknown).answer
 
 
 def test_the_answer_marks_what_the_table_marks():
@@ -196,9 +195,12 @@ def test_the_answer_marks_what_the_table_marks():
 
 
 def test_the_answer_names_no_extremes_that_look_alike(result):
-    """If the rounded rates of all cases are equal, the answer says so once. [contract]"""
-    answer = summarize_grid(result.to_frame().assign(verdict="completed_good")).answer
+    """If the rates of all cases are equal, the answer says so once, with the widest interval if these differ. [contract]"""
+    frame = result.to_frame().assign(verdict="completed_good")
+    answer = summarize_grid(frame).answer
     assert re.fullmatch(r"False alarms in 6 cases: 0\.0 % \(95 % CI 0\.0 to [\d.]+\) in each case\.", answer)
+    answer = summarize_grid(frame[frame["case"].ne(3) | frame["replication"].lt(10)]).answer
+    assert answer == "False alarms in 6 cases: 0 % in each case (widest interval: 95 % CI 0 to 31)."
 
 
 def test_invalid_tables_of_sweeps(result):

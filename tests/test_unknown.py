@@ -1,18 +1,25 @@
 """Rollouts that never end: no analysis calls a policy with some of them the best, certain, or good enough."""
 
+import json
+
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from small import rolling
 
-from simdeploy import compare, replicate
+from simdeploy import compare, replicate, sweep, write_report
+from simdeploy.analysis import summarize_grid
 from simdeploy.analysis.asking.measuring import Values
 from simdeploy.analysis.checking.checking import check
 from simdeploy.analysis.costs.causes import estimate_costs
 from simdeploy.analysis.costs.information import value_of_perfect_information
 from simdeploy.analysis.costs.observation import value_of_observation
+from simdeploy.analysis.estimates.grid import MEANS
 from simdeploy.analysis.tradeoffs.moving import tradeoff
 from simdeploy.analysis.tradeoffs.pareto import pareto_front
+from simdeploy.documents import read_result
 from simdeploy.errors import InputError
+from simdeploy.plotting import plot_heatmap
 from simdeploy.scenario import Scenario
 from simdeploy.scenario.measures import parse_measure
 
@@ -194,3 +201,36 @@ def test_a_tradeoff(pausing):
     other_way = tradeoff(pausing, "strict", vary={"max_failed_nodes": [19]}, **how)
     assert "Cost unknown for strict: " in other_way.answer
     assert np.isnan(other_way.differences.query("measure == 'cost'")["low"]).all()
+
+
+@pytest.mark.parametrize("strata", [None, "kinds"])
+def test_a_sweep(pausing, strata, tmp_path):
+    """Cases have the unknown fractions of `Values`, which answer, table, JSON, picture and report state. [contract]"""
+    how = {"replications": 100, "engine": "compiled", "strata": strata}
+    result = sweep(pausing, "lax", vary={"max_failed_nodes": [0, 1, 19], "max_parallel": [2, 4]}, **how)
+    summary = summarize_grid(result)
+    measures = {"false_alarm": "false_alarm given good", "escape": "escaped given defective"}
+    measures |= {key: f"{name} given completed_good" if key != name else name for key, name in MEANS.items()}
+    values = Values(result, list(measures.values()))
+    for name, measure in measures.items():
+        found = summary.cells[f"{name}_unknown_fraction"]
+        assert found.tolist() == pytest.approx(values.unknown_fractions(parse_measure(measure)).tolist()), name
+    assert summary.answer.startswith("False alarms in 6 cases: ")
+    assert "Escapes unknown for 4 cases: " in summary.answer
+    (table,) = summary.summarize()
+    assert (table.header[1], [row[1] == "0.0 %" for row in table.rows]) == ("never end", [False] * 4 + [True] * 2)
+    assert read_result(json.loads(json.dumps(summary.to_dict()))).answer == summary.answer
+    axes = plot_heatmap(Figure(figsize=(13, 4)).subplots(1, 3), summary)
+    most = f"{100 * summary.cells['escape_unknown_fraction'].max():.3g} % never end"
+    assert [most in ax.get_title() for ax in axes] == [False, True, False]
+    write_report(summary, tmp_path / "page.html")
+    assert (tmp_path / "page.html").read_text().count(most) >= 2
+
+
+def test_a_sweep_where_the_first_quantity_is_unknown(pausing):
+    """The answer gives the extremes of the known cases, and what is unknown for the others. [contract]"""
+    good = pausing.with_values({"release.good.start_failure": 0.5})
+    how = {"vary": {"max_failed_nodes": [0, 19]}, "replications": 100, "engine": "compiled"}
+    assert summarize_grid(sweep(good, "lax", **how)).answer.startswith("False alarms where known (1 of 2 cases): ")
+    how["vary"] = {"max_failed_nodes": [0, 1]}
+    assert summarize_grid(sweep(good, "lax", **how)).answer.startswith("False alarms, escapes and makespan")

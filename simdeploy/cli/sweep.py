@@ -57,8 +57,8 @@ def command(
 ) -> Finding:
     """Try many values of policy and scenario keys.
 
-    All cases share the same simulated worlds of SCENARIO. Prints false alarm and escape rates, makespan and cost per
-    case, with intervals. If there are several kinds of release, each has separate worlds.
+    All cases share the same simulated worlds of SCENARIO. Prints false alarm and escape rates, makespan and excess
+    failed requests per case, with intervals. If there are several kinds of release, each has separate worlds.
     """
     from simdeploy.analysis import summarize_grid
     from simdeploy.analysis.asking.simulating import find_possible

@@ -20,7 +20,7 @@ from simdeploy.plotting.slices import Slice, choose_slice
 from simdeploy.plotting.style import BLUE, DARK_GREY, GREY, contrast_to, in_plain_text, say_nothing_known
 from simdeploy.plotting.wrapping import measure_axes, wrap_words
 from simdeploy.report.formatting import POINTS, format_number, interval_names, percent
-from simdeploy.report.grid import quantity_scale, quantity_title
+from simdeploy.report.grid import quantity_scale, quantity_title, unknown_fractions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,7 +80,8 @@ def plot_heatmap(
 
     A cell without a value (for example without a defective release in any replication) is hatched, such a point is a cross. If
     there is room, cells contain their numbers, with the unit in the title; otherwise a colour bar explains the colours. The
-    second line of a title gives the largest half-width of the intervals.
+    second line of a title gives the largest half-width of the intervals. If rollouts never end, the estimates are of the others, and
+    the title gives their largest share.
 
     Examples
     --------
@@ -303,6 +304,9 @@ def _set_title(ax: Axes, shown: Slice, quantity: str, confidence_level: float) -
     missing = shown.cells[f"{quantity}_estimate"].isna()
     if shown.y is not None and missing.any() and not missing.all():
         lines.append("hatched: no value" if shown.is_grid else "crosses: no value")
+    endless = float(unknown_fractions(quantity, shown.cells).max())
+    if endless > 0:
+        lines.append(f"up to {100 * endless:.3g} % never end")
     if shown.note:
         lines.append(wrap_words(ax, shown.note, "small"))
     ax.set_title("\n".join(lines), fontsize="small")

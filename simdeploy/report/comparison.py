@@ -66,14 +66,12 @@ def tell(comparison: Comparison) -> str:
 
 def _tell_unknown(comparison: Comparison) -> list[str]:
     """Say what is unknown for policies with rollouts that never end; one sentence for each group of policies."""
-    nouns: dict[tuple[bool, tuple[tuple[str, float], ...]], list[str]] = {}
-    for of in comparison.judged_by:
-        if unknown := _find_unknown(comparison, of):
-            is_conditional = parse_measure(of).given is not None
-            nouns.setdefault((is_conditional, tuple(unknown.items())), []).append(_noun(of))
+    quantities = [
+        (_noun(of), _find_unknown(comparison, of), parse_measure(of).given is not None) for of in comparison.judged_by
+    ]
     return [
-        wording.say_unknown(dict(unknown), wording.join_words(of), is_conditional=is_conditional)
-        for (is_conditional, unknown), of in nouns.items()
+        wording.say_unknown(fractions, noun, is_conditional=is_conditional)
+        for noun, fractions, is_conditional in wording.group_unknown(quantities)
     ]
 
 

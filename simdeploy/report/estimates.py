@@ -37,6 +37,12 @@ def tell_range(name: str, rows: pd.DataFrame, cases: Sequence[str], scale: Scale
     start = capitalize(name)
     if len(rows) > 1 and len({write_estimate(row, scale) for _, row in rows.iterrows()}) == 1:
         return [f"{start}: {low} in each case"]
+    known = rows["estimate"].dropna()
+    if len(known) > 1 and known.nunique() == 1:
+        widest = rows.iloc[int((rows["high"] - rows["low"]).fillna(-1.0).argmax())]
+        amount, _, interval = write_estimate(widest, scale, level=level).partition(" (")
+        having = "" if len(known) == len(rows) else " with a value"
+        return [f"{start}: {amount} in each case{having} (widest interval: {interval}"]
     if lowest == highest:
         return [f"{start}: {low} for {cases[lowest]}", f"{start}: {low}"]
     return [

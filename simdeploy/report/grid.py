@@ -6,12 +6,12 @@ import math
 from typing import TYPE_CHECKING
 
 from simdeploy.analysis.asking.naming import LABELS, format_factor, name_cases, shorten_names
-from simdeploy.analysis.estimates.grid import MEANS, PROPORTIONS, GridSummary
+from simdeploy.analysis.estimates.grid import ABOUT, MEANS, PROPORTIONS, GridSummary
 from simdeploy.errors import plural
 from simdeploy.report.estimates import tell_range
 from simdeploy.report.formatting import RATE, Scale, interval_names, percent, response_scale, trust_name
 from simdeploy.report.tables import Column, make_table
-from simdeploy.report.wording import join_answer
+from simdeploy.report.wording import group_unknown, join_answer, say_unknown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,18 +24,47 @@ TITLES = {"false_alarm": "false alarms", "escape": "escapes", "completed_makespa
 
 
 def tell(summary: GridSummary) -> str:
-    """Say where false alarms, or else the next known quantity, are lowest and highest."""
+    """Say where false alarms, or else the next known quantity, are lowest and highest, and what is unknown."""
     cells = summary.cells
     known = [name for name in SHOWN if cells.get(f"{name}_estimate", cells["case"] * math.nan).notna().any()]
     n = plural(len(cells), "case")
+    unknown = _tell_unknown(summary)
     if not known:
-        return join_answer([f"No replication of {n} has a value"])
+        return join_answer([*unknown] or [f"No replication of {n} has a value"])
     name = known[0]
     names = [*interval_names(f"{name}_estimate"), trust_name(f"{name}_estimate")]
     rows = cells[names].set_axis(["estimate", "low", "high", "is_trusted"], axis="columns")
-    cases = name_cases(cells, ["scenario", "policy", *summary.factors])
     title = f"{quantity_title(name)} in {n}"
-    return join_answer([tell_range(title, rows, cases, quantity_scale(name, cells), summary.confidence_level)])
+    is_known = unknown_fractions(name, cells).eq(0)
+    if not is_known.all():
+        title = f"{quantity_title(name)} where known ({int(is_known.sum()):,} of {n})"
+    rows, cases = rows[is_known], [case for case, is_so in zip(_name_cases(summary), is_known, strict=True) if is_so]
+    if rows["estimate"].isna().all():
+        return join_answer(unknown)
+    extremes = tell_range(title, rows, cases, quantity_scale(name, cells), summary.confidence_level)
+    return join_answer([extremes, *unknown])
+
+
+def _tell_unknown(summary: GridSummary) -> list[list[str]]:
+    """Say what is unknown in cases with rollouts that never end: sentences that name the cases, and shorter ones."""
+    names = _name_cases(summary)
+    quantities = []
+    for name in SHOWN:
+        fractions = dict(zip(names, unknown_fractions(name, summary.cells), strict=True))
+        quantities.append((quantity_title(name), fractions, name in ABOUT))
+    return [
+        [say_unknown(fractions, noun, is_conditional=is_some, counts_cases=counts) for counts in (False, True)]
+        for noun, fractions, is_some in group_unknown(quantities)
+    ]
+
+
+def _name_cases(summary: GridSummary) -> list[str]:
+    return name_cases(summary.cells, ["scenario", "policy", *summary.factors])
+
+
+def unknown_fractions(name: str, cells: pd.DataFrame) -> pd.Series[float]:
+    """Return by case the share of a quantity's rollouts that never end; 0 if it isn't recorded."""
+    return cells.get(f"{name}_unknown_fraction", cells["case"] * 0.0)
 
 
 def tabulate(summary: GridSummary) -> tuple[Table, ...]:
@@ -43,6 +72,9 @@ def tabulate(summary: GridSummary) -> tuple[Table, ...]:
     cells = summary.cells
     heading, named = name_rows(summary)
     columns = [Column("named", heading)]
+    endless = unknown_fractions("makespan_s", cells)
+    if endless.gt(0).any():
+        columns.append(Column("endless", "never end", "share"))
     for name in SHOWN:
         if f"{name}_estimate" in cells:
             # The heading has the unit.
@@ -50,7 +82,7 @@ def tabulate(summary: GridSummary) -> tuple[Table, ...]:
             heading = f"{quantity_title(name)} {scale.unit}".rstrip()
             columns.append(Column(f"{name}_estimate", heading, "estimate", scale._replace(unit="")))
     title = f"Estimates ({percent(summary.confidence_level)} CI)"
-    return (make_table(title, cells.assign(named=named), columns),)
+    return (make_table(title, cells.assign(named=named, endless=endless), columns),)
 
 
 def name_rows(summary: GridSummary) -> tuple[str, list[str]]:

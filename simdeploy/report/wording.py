@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from simdeploy.analysis.asking.naming import LABELS, describe_measure
+from simdeploy.errors import plural
 
 if TYPE_CHECKING:
     from simdeploy.scenario.measures import Measure
@@ -35,10 +36,12 @@ def say_left_out(reasons: Mapping[str, int], n_out: int, n: int, nouns: str) -> 
     return f"{n_out:,} of {n:,} {nouns} are excluded ({listed})"
 
 
-def say_unknown(fractions: Mapping[str, float], noun: str, *, is_conditional: bool = False) -> str:
+def say_unknown(
+    fractions: Mapping[str, float], noun: str, *, is_conditional: bool = False, counts_cases: bool = False
+) -> str:
     """Say for which policies something is unknown because rollouts never end; empty if there are none.
 
-    `is_conditional` is whether only some of the rollouts count.
+    `is_conditional` is whether only some of the rollouts count; `counts_cases` whether to give the number of cases instead of names.
 
     Examples
     --------
@@ -46,13 +49,37 @@ def say_unknown(fractions: Mapping[str, float], noun: str, *, is_conditional: bo
     'Cost unknown for strict: 60 % of its rollouts never end'
     >>> say_unknown({"lax": 0.593, "strict": 0.6}, "makespan", is_conditional=True)
     'Makespan unknown for lax and strict: 59.3 to 60 % of their relevant rollouts never end'
+    >>> say_unknown({"a": 0.0, "b": 0.6}, "cost", counts_cases=True)
+    'Cost unknown for 1 case: 60 % of its rollouts never end'
     """
     unknown = {policy: fraction for policy, fraction in fractions.items() if fraction > 0}
     if not unknown:
         return ""
     ends = dict.fromkeys(f"{100 * fraction:.3g}" for fraction in (min(unknown.values()), max(unknown.values())))
     rollouts = f"{'its' if len(unknown) == 1 else 'their'}{' relevant' if is_conditional else ''} rollouts"
-    return f"{capitalize(noun)} unknown for {list_some(list(unknown))}: {' to '.join(ends)} % of {rollouts} never end"
+    names = plural(len(unknown), "case") if counts_cases else list_some(list(unknown))
+    return f"{capitalize(noun)} unknown for {names}: {' to '.join(ends)} % of {rollouts} never end"
+
+
+def group_unknown(
+    quantities: Iterable[tuple[str, Mapping[str, float], bool]],
+) -> Iterator[tuple[str, dict[str, float], bool]]:
+    """Yield the arguments of `say_unknown`, with quantities together that are unknown for the same fractions of rollouts.
+
+    Each quantity is a noun, the fractions of rollouts by policy, and whether only some rollouts count.
+
+    Examples
+    --------
+    >>> list(group_unknown([("cost", {"a": 0.5}, False), ("makespan", {"a": 0.5}, False), ("escapes", {"a": 0.0}, True)]))
+    [('cost and makespan', {'a': 0.5}, False)]
+    """
+    nouns: dict[tuple[bool, tuple[tuple[str, float], ...]], list[str]] = {}
+    for noun, fractions, is_conditional in quantities:
+        unknown = tuple((name, fraction) for name, fraction in fractions.items() if fraction > 0)
+        if unknown:
+            nouns.setdefault((is_conditional, unknown), []).append(noun)
+    for (is_conditional, unknown), of in nouns.items():
+        yield join_words(of), dict(unknown), is_conditional
 
 
 def capitalize(text: str) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 from simdeploy.analysis.asking.naming import describe_measure, format_factor, shorten_names
 from simdeploy.analysis.estimates.grid import GridSummary
 from simdeploy.report.formatting import Scale, find_cost_unit, interval_names, scale_of, trust_name, write_estimate
-from simdeploy.report.grid import SHOWN, quantity_scale, quantity_title
+from simdeploy.report.grid import SHOWN, quantity_scale, quantity_title, unknown_fractions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -163,6 +163,7 @@ def _list_quantities(result: GridSummary | Estimates) -> Iterator[tuple[str, Sca
             if estimate in result.cells and result.cells[estimate].notna().any():
                 columns = [*interval_names(estimate), trust_name(estimate)]
                 frame = result.cells.rename(columns=dict(zip(columns, _OF_CELL, strict=True)))
+                frame = frame.assign(unknown_fraction=unknown_fractions(name, result.cells))
                 yield quantity_title(name), quantity_scale(name, result.cells), frame
         return
     for measure in result.measures:
@@ -174,4 +175,6 @@ def _list_quantities(result: GridSummary | Estimates) -> Iterator[tuple[str, Sca
 
 def _make_cell(row: Mapping[Any, Any], scale: Scale) -> Cell:
     estimate, low, high = (float(row[name]) * scale.factor for name in _OF_CELL[:3])
-    return Cell(write_estimate(row, scale), estimate, low, high, bool(row["is_trusted"]))
+    text, unknown = write_estimate(row, scale), row.get("unknown_fraction", 0)
+    text += f", {100 * unknown:.3g} % never end" if unknown > 0 else ""
+    return Cell(text, estimate, low, high, bool(row["is_trusted"]))

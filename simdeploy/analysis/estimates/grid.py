@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -39,6 +39,8 @@ MEANS = {
     "unavailable_excess_node_s": "unavailable_excess_node_s",
 }
 QUANTITIES = (*PROPORTIONS, *MEANS)
+# The verdicts of the rollouts that these quantities are about; the others are about all.
+ABOUT = {**{name: among for name, (_, among) in PROPORTIONS.items()}, "completed_makespan_s": ("completed_good",)}
 
 _KEYS = ("case", "scenario", "policy")
 _CELL = {"case": "int64", "scenario": "str", "policy": "str", "replications": "int64", "failed": "int64"}
@@ -54,7 +56,8 @@ class GridSummary(Result):
     cells : DataFrame
         One row per case, ascending: `case`, `scenario`, `policy` and the varied factors; `replications`, and how many
         `failed` and are left out. Each quantity has the columns `_n` (observations used), `_estimate`, `_low`, `_high`,
-        `_half_width` and `_is_trusted` (see `Estimates`): `false_alarm`, the probability that a good release is stopped; `escape`, that a defective one
+        `_half_width`, `_is_trusted` (see `Estimates`) and `_unknown_fraction` (share of its rollouts that never end, so their value
+        is unknown): `false_alarm`, the probability that a good release is stopped; `escape`, that a defective one
         completes; the means of `makespan_s`, `blast_radius`, `failed_requests_excess` and `unavailable_excess_node_s`;
         and `completed_makespan_s`, the mean makespan of rollouts that completed with a good release (without verdicts,
         that completed).
@@ -72,7 +75,7 @@ class GridSummary(Result):
 
 
 def summarize_grid(result: Batches | pd.DataFrame, *, confidence_level: float = 0.95) -> GridSummary:
-    r"""Estimate error rates, makespan and cost measures for each case of a sweep.
+    r"""Estimate error rates, makespan, failed requests and other responses for each case of a sweep.
 
     Parameters
     ----------
@@ -95,7 +98,8 @@ def summarize_grid(result: Batches | pd.DataFrame, *, confidence_level: float = 
     -----
     Proportions are over rollouts of good, or of defective, releases with a verdict, and have the exact interval of Clopper and Pearson.
     In worlds by kind, a proportion that is known without simulation has an interval of width 0. Means are over rollouts with a value, and
-    have the interval of `estimate`. With too few observations the result is NaN. For worlds by kind of release see
+    have the interval of `estimate`. With too few observations the result is NaN. Rollouts that never end have no verdict and no
+    makespan, and the estimates are of the others. For worlds by kind of release see
     `simdeploy.statistics.combining.combine`.
 
     Rows are read in parts, so memory depends on the number of cases, not on the number of replications. Each mean takes up to 5 kB per case
@@ -120,24 +124,25 @@ def summarize_grid(result: Batches | pd.DataFrame, *, confidence_level: float = 
 
     raise_if_any(level_problems(confidence_level))
     columns = [str(name) for name in result.columns]
-    kinds = Kinds.from_attrs(getattr(result, "attrs", {})) if is_divided(result) else None
+    recorded = Kinds.from_attrs(getattr(result, "attrs", {}))
+    kinds = recorded if is_divided(result) else None
     if kinds is None:
         refuse_weights(columns)
     raise_if_any(missing_columns((*_KEYS, "replication", "verdict"), columns, table="a sweep's table"))
     factors = tuple(name for name in columns if name not in _NO_FACTORS)
     means = [name for name, response in MEANS.items() if response in columns]
     n_strata = 1 if kinds is None else len(kinds.possible)
-    counts, moments = _Counts(n_strata), {name: _Moments(n_strata) for name in means}
+    counts, moments = _Counts(n_strata, recorded), {name: _Moments(n_strata) for name in means}
     shown = {name: _Shown(n_strata) for name in means}
     case_rows: list[pd.DataFrame] = []
-    needed = [name for name in ("replication", "status", "state", "verdict", *MEANS.values()) if name in columns]
-    needed = list(dict.fromkeys([*_KEYS, *factors, *needed]))
+    of_rollouts = ("replication", "status", "state", "release", "verdict", *MEANS.values())
+    needed = list(dict.fromkeys([*_KEYS, *factors, *(name for name in of_rollouts if name in columns)]))
     for batch in result.batches(needed) if not isinstance(result, pd.DataFrame) else [result[needed]]:
         cell = batch["case"].to_numpy(dtype=np.int64) * n_strata
         if kinds is not None:
             cell = cell + kinds.divide(batch["replication"].to_numpy(dtype=np.int64))[0]
         case_rows.append(batch[[*_KEYS, *factors]].drop_duplicates("case"))
-        counts.add(cell, batch)
+        counts.add(cell, batch, means)
         for name in means:
             values = batch[MEANS[name]].to_numpy(dtype=np.float64, na_value=np.nan)
             values = np.where(_is_completed(batch), values, np.nan) if name != MEANS[name] else values
@@ -155,20 +160,20 @@ def summarize_grid(result: Batches | pd.DataFrame, *, confidence_level: float = 
     for name, (counted, among) in PROPORTIONS.items():
         n = np.sum([counts.of(numbers, verdict) for verdict in among], axis=0)
         rates = parts_of_rates(counts.of(numbers, counted), n, confidence_level)
-        known = None if kinds is None else kinds.verdict_rates(counted)
-        if known is not None:
+        if kinds is not None and (known := kinds.verdict_rates(counted)) is not None:
             rates = rates.with_known(known)
-        _put(cells, name, join_parts(rates, design, is_rate=True, confidence_level=confidence_level))
+        joined = join_parts(rates, design, is_rate=True, confidence_level=confidence_level)
+        _put(cells, name, joined, counts.unknown_fractions(numbers, name, design))
     completes = None if kinds is None else np.array([kinds.allows("completed_good", name) for name in kinds.possible])
     for name in means:
         of_name = design if name == MEANS[name] else design._replace(selects=completes)
         is_fraction = MEANS[name] in FRACTIONS
         of_name = of_name._replace(bounds=(0.0, 1.0)) if is_fraction else of_name
-        of_all = moments[name].of(numbers)
-        parts = parts_of_means(of_all, confidence_level)
-        parts = allow_for_tails(parts, shown.pop(name).of(numbers), of_all, confidence_level)
+        of_all, first = moments[name].of(numbers), shown.pop(name).of(numbers)
+        parts = allow_for_tails(parts_of_means(of_all, confidence_level), first, of_all, confidence_level)
         joined = join_parts(parts, of_name, is_rate=False, confidence_level=confidence_level)
-        _put(cells, name, joined.as_fractions() if is_fraction else joined)
+        joined = joined.as_fractions() if is_fraction else joined
+        _put(cells, name, joined, counts.unknown_fractions(numbers, name, design))
     return GridSummary(cells, factors, confidence_level, read_computed_under(result))
 
 
@@ -181,22 +186,61 @@ def _is_completed(batch: pd.DataFrame) -> np.ndarray:
 
 
 class _Counts:
-    """Rows, failures and verdicts of each case and stratum."""
+    """Rows, failures and verdicts of each case and stratum, and rollouts that never end."""
 
-    def __init__(self, n_strata: int) -> None:
+    def __init__(self, n_strata: int, kinds: Kinds | None) -> None:
         self._n_strata = n_strata
         self._counts: dict[str, np.ndarray] = {}
+        self._kinds = kinds  # to tell defective releases
 
-    def add(self, cell: np.ndarray, batch: pd.DataFrame) -> None:
+    def add(self, cell: np.ndarray, batch: pd.DataFrame, means: Sequence[str]) -> None:
         self._put("rows", cell)
-        if "status" in batch:
-            self._put("failed", cell[batch["status"].eq("failed").to_numpy(dtype=bool, na_value=False)])
+        self._put("failed", cell[_has(batch, "status", "failed")])
         for verdict in VERDICTS:
-            self._put(verdict, cell[batch["verdict"].eq(verdict).to_numpy(dtype=bool, na_value=False)])
+            self._put(verdict, cell[_has(batch, "verdict", verdict)])
+        # Without makespans, a table doesn't show what never ends.
+        if "makespan_s" in batch:
+            self._add_endless(cell, batch, means)
 
     def of(self, numbers: np.ndarray, label: str) -> np.ndarray:
         """Return the counts by case and stratum."""
         return _take(self._counts.get(label, np.zeros(0, np.int64)), numbers, self._n_strata, 0)
+
+    def unknown_fractions(self, numbers: np.ndarray, name: str, design: Design) -> np.ndarray:
+        """Return by case the share of rollouts that a quantity is, or may be, about, but that never end.
+
+        These have no verdict, and may still get any that their release allows (`Values.unknown_fractions`).
+        """
+        if name in ABOUT:
+            unknown = self.of(numbers, "endless defective" if name == "escape" else "endless good")
+            n = unknown + np.sum([self.of(numbers, verdict) for verdict in ABOUT[name]], axis=0)
+        else:
+            unknown = self.of(numbers, f"without {name}")
+            n = self.of(numbers, "rows") - self.of(numbers, "failed")
+        unknown, n = ((each / np.maximum(design.counts, 1) * design.probabilities).sum(axis=1) for each in (unknown, n))
+        fractions: np.ndarray = unknown / np.where(n > 0, n, 1.0)
+        return fractions
+
+    def _add_endless(self, cell: np.ndarray, batch: pd.DataFrame, means: Sequence[str]) -> None:
+        never_ends = batch["makespan_s"].isna().to_numpy(dtype=bool) & ~_has(batch, "status", "failed")
+        if not never_ends.any():
+            return
+        batch, cell = batch[never_ends], cell[never_ends]
+        for name in means:
+            self._put(f"without {name}", cell[batch[MEANS[name]].isna().to_numpy(dtype=bool)])
+        without_verdict = batch["verdict"].isna()
+        releases = batch.get("release", without_verdict)
+        for release in releases[without_verdict].dropna().unique():
+            is_it = (without_verdict & releases.eq(release)).to_numpy(dtype=bool, na_value=False)
+            for sort in self._list_sorts(release):
+                self._put(f"endless {sort}", cell[is_it])
+
+    def _list_sorts(self, release: Any) -> list[str]:
+        """Return whether a release is good or defective, or both if that isn't known; a restart or stop has none."""
+        sorts = ["good", "defective"] if release else []
+        if self._kinds is None or release not in self._kinds.names:
+            return sorts
+        return [sort for sort in sorts if self._kinds.allows(sort, release)]
 
     def _put(self, label: str, cell: np.ndarray) -> None:
         added = np.bincount(cell)
@@ -204,6 +248,13 @@ class _Counts:
         after = _pad(before, len(added), 0)
         after[: len(added)] += added
         self._counts[label] = after
+
+
+def _has(batch: pd.DataFrame, name: str, word: str) -> np.ndarray:
+    """Return which rows have a word in a column, which may be missing."""
+    if name not in batch:
+        return np.zeros(len(batch), dtype=bool)
+    return batch[name].eq(word).to_numpy(dtype=bool, na_value=False)
 
 
 class _Moments:
@@ -338,9 +389,10 @@ def _pad(values: np.ndarray, size: int, fill: float) -> np.ndarray:
     return np.concatenate([values, more])
 
 
-def _put(cells: pd.DataFrame, name: str, combined: Combined) -> None:
+def _put(cells: pd.DataFrame, name: str, combined: Combined, unknown_fractions: np.ndarray) -> None:
     cells[f"{name}_n"] = combined.n
     cells[f"{name}_estimate"] = combined.estimate
     cells[f"{name}_low"], cells[f"{name}_high"] = combined.low, combined.high
     cells[f"{name}_half_width"] = (combined.high - combined.low) / 2
     cells[f"{name}_is_trusted"] = combined.trusts_low & combined.trusts_high
+    cells[f"{name}_unknown_fraction"] = unknown_fractions
