@@ -306,9 +306,12 @@ def test_compare_answers_first(folder):
 def test_compare_splits_the_cost(folder):
     """--costs adds a table of the cost by cause; a scenario without costs is refused. [contract]"""
     (folder / "c.yaml").write_text(SCENARIO + COSTS)
-    out = invoke("compare", "c.yaml", "--replications", 10, "--costs").stdout
+    out = invoke("compare", "c.yaml", "--replications", 10, "--costs", "--plot", "all.svg").stdout
     split = out[out.index("Cost per rollout by cause") :]
     assert all(f"{policy} " in split for policy in ("in-tens", "careful", "at-once"))
+    invoke("compare", "c.yaml", "--replications", 10, "--costs", "--plot", "one.svg", "--policy", "careful")
+    # With one policy, there is no difference to draw.
+    assert ["best other policy" in Path(name).read_text() for name in ("all.svg", "one.svg")] == [True, False]
     result = invoke("compare", "s.yaml", "--replications", 10, "--costs")
     assert result.exit_code == 2
     assert "the scenario has no costs" in result.stderr
@@ -403,11 +406,12 @@ def test_a_continued_table_repeats_what_identifies_its_rows(width):
     header = ["policy", "release", *(f"worst {number}" for number in range(5))]
     long = "a kind of release with a long name"
     rows = [["rolling", kind, *["18 at 12m 55s"] * 5] for kind in ("good", long)] + [["canary", "good", *["1"] * 5]]
-    print_table(console, "Title", header, rows)
-    parts = console.file.getvalue().split("Title")[1:]
-    assert len(parts) > 1
+    print_table(console, "Title (each; both ways); ~: too narrow", header, rows)
+    headings, *parts = zip(*(part.split("\n", 1) for part in console.file.getvalue().split("Title")[1:]), strict=True)
+    assert len(parts[0]) > 1
+    assert headings[:2] == (" (each; both ways); ~: too narrow", " (each; both ways) (continued)")
     assert max(map(len, console.file.getvalue().splitlines())) <= width
-    for part in parts:
+    for part in parts[0]:
         assert (part.count("rolling"), part.count("canary"), part.count("good")) == (2, 1, 2)
         assert set(long.split()) <= set(part.split())
 

@@ -633,6 +633,14 @@ def test_the_picture_shows_flips_and_sizes():
     assert not find_unreadable(ax.figure)
 
 
+def test_labels_of_short_bars_show_their_side():
+    """The label of a bar whose side is uncertain isn't 0. [contract]"""
+    result = vary(scenario(GATE), 20)
+    uncertain = result.values.assign(verdict="holds", margin=-0.2, margin_low=-50.0, margin_high=50.0)
+    ax, labels = draw_tornado(replace(result, values=uncertain))
+    assert [text.get_text() for text in ax.texts if text.xy[0] == 1.02] == ["-0.20"] * len(labels)
+
+
 def test_one_large_margin_flattens_no_other():
     """If margins differ by orders of magnitude the axis is partly logarithmic, with a note, else linear. [contract]"""
     result = vary(scenario(GATE), 20)

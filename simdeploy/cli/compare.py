@@ -67,10 +67,14 @@ def command(study: Study, *, precision: tuple[str, ...], baseline: str | None, b
 
 
 def _draw_costs(comparison: Comparison, costs: CostResult) -> Figure:
-    """Draw the causes of the cost; below, the difference of each policy from the best of the others."""
+    """Draw the causes of the cost; below, the difference of each policy from the best of the others, if any is known."""
     from simdeploy.plotting import plot_costs, plot_ranking
-    from simdeploy.plotting.figures import stack_panels
+    from simdeploy.plotting.figures import draw_figure, stack_panels
 
+    if comparison.ranking.query("response == 'cost'")["estimate"].isna().all():
+        figure = draw_figure(costs)
+        assert figure is not None  # noqa: S101 - costs have a picture
+        return figure
     n = len(comparison.policies)
     ratios = [1.2 + 0.6 * n, 1.4 + 0.4 * n]
     return stack_panels((8, 2.8 + 1.0 * n), plot_costs, plot_ranking, of=(costs, comparison), height_ratios=ratios)

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from simdeploy.errors import printable
+from simdeploy.report.formatting import UNTRUSTED
 
 # Width of tables in a file or a pipe. Sentences aren't wrapped there, so that programs find each on one line.
 _WIDTH_OF_A_PIPE = 100
@@ -55,7 +56,7 @@ def print_table(console: Console, title: str, header: Sequence[str], rows: Seque
     """Print a table; split one that is too wide into several, each with the columns that identify a row."""
     header, rows = [printable_lines(cell) for cell in header], [[printable_lines(cell) for cell in row] for row in rows]
     for part, table in enumerate(_parts(console, header, rows)):
-        heading = title if part == 0 else f"{title.partition(';')[0]} (continued)"
+        heading = title if part == 0 else f"{title.partition(f'; {UNTRUSTED}')[0]} (continued)"
         console.print(Text(printable_lines(heading), style="bold"))
         console.print(table)
 

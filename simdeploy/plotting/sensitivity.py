@@ -290,6 +290,8 @@ def _draw_row(ax: Axes, place: int, row: dict[Hashable, Any], column: str, start
     else:
         half_width = (high - low) / 2
         text = format_number(value, 0.0 if math.isnan(half_width) else half_width, sign=True)
+        if not text.strip("+0."):  # show the side of a bar, even if its sign is uncertain
+            text = format_number(value, abs(value), sign=True)
     write_beside(ax, place, text, **look)
 
 
