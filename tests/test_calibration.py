@@ -238,6 +238,7 @@ def test_the_family_is_found(family):
     calibration = simdeploy.calibrate(make_records(times))
     (chosen,) = calibration.fits[calibration.fits["chosen"]].to_dict("records")
     assert chosen["family"] == family
+    assert f"update times are {'Weibull' if family == 'weibull' else family}, " in calibration.answer
     assert chosen["p"] > 0.01
     assert calibration.fits["difference"].is_monotonic_increasing
     assert next(iter(calibration.scenario.to_dict()["fleet"]["update_duration"])) == family

@@ -263,6 +263,13 @@ def test_rows_are_requirements():
     assert describe_requirement(requirements[1]) == "minimum in service at least 10 %"
 
 
+@pytest.mark.parametrize(("limit", "written"), [("3m", "2.83 min"), ("90s", "170 s"), ("90h", "2.83 min")])
+def test_estimates_have_a_unit_that_suits_them(limit, written):
+    """An estimate is in the unit of its limit, unless that is far too long or short for it. [contract]"""
+    (row,) = check(failing(), requirements=f"p95 makespan_s <= {limit}", most=100).verdicts.to_dict("records")
+    assert format_bounds(row | {"estimate": 170.0, "low": 150.0, "high": 190.0}).startswith(written)
+
+
 def drawn(found):
     """Draw a check half a page large; return the axes and the segments of each row, by height."""
 

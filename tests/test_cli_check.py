@@ -56,6 +56,7 @@ def test_the_exit_code_is_the_verdict(folder, arguments, code, answer):
     assert result.exit_code == code
     assert result.stdout.splitlines()[0].startswith(answer)
     assert "orchestrator expanso" in result.stdout
+    assert result.stdout.count(", nothing simulated\n") == answer.startswith("Neither")
 
 
 def test_a_policy_without_a_requirement_is_named(folder):

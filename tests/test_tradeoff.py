@@ -202,6 +202,17 @@ def test_the_answer_names_a_better_limit():
     assert "10 (default)" in [row[0] for row in found.summarize()[0].rows]
 
 
+def test_a_tiny_rate_is_written_as_nothing():
+    """A known rate that tables write as 0 is 0 in the answer, too. [contract]"""
+    fleet = {"nodes": 1, "update_duration": 30, "requests_per_second": 5}
+    policy = rolling(health_check={"deadline": "1m", "min_healthy_time": 0})
+    made = small(fleet, release=maybe_bad(error_rate=0.5), policies={"p": policy})
+    found = tradeoff(made, vary={"health_check.min_healthy_time": [0, 10]}, replications=20, engine="compiled")
+    assert 0 < found.curves.query("measure == 'escaped given defective' and value == 10")["estimate"].item() < 1e-6
+    assert "escapes from" in found.answer
+    assert "e-" not in found.answer
+
+
 def test_few_rollouts_are_inconclusive():
     """With three rollouts of each value nothing is called better, and the answer says so. [contract]"""
     found = tradeoff(with_defects(), replications=3, engine="compiled")

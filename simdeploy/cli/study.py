@@ -208,6 +208,7 @@ def _finish(ctx: click.Context, finding: Finding) -> None:
 def _head(ctx: click.Context, finding: Finding, under: Mapping[str, Any]) -> Iterator[str]:
     """Yield lines on the simulations, with seed, engine and switches."""
     engine = f", engine {under['engine']}" if "engine" in under else ""
+    engine = ", nothing simulated" if under.get("engine") == "none" else engine
     name = f"{under['scenario']}: " if "scenario" in under else ""
     seed = f", seed {ctx.params['seed']}" if "seed" in ctx.params else ""
     yield f"{name}{finding.about}{seed}{engine}"

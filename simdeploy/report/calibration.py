@@ -21,6 +21,7 @@ def tell(result: Calibration) -> str:
     parameters, fits = result.parameters, result.fits
     chosen = fits[fits["chosen"] & fits["path"].eq("fleet.update_duration")]
     law = f"update times are {chosen['family'].iloc[0]}" if len(chosen) else "update times were fitted"
+    law = law.replace("weibull", "Weibull")
     failures = _find(parameters, ("fleet.start_failure", "fleet.start_failure.beta.mean"))
     fail = f", and {_percent(failures)} of attempts fail" if failures is not None else ""
     n_assumed = int(parameters["source"].eq("assumed").sum())

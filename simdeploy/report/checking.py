@@ -68,8 +68,17 @@ def describe_limit(requirement: Requirement, cost_unit: str = "") -> str:
 
 
 def limit_scale(requirement: Requirement, cost_unit: str) -> formatting.Scale:
-    """Return the scale in which a requirement's limit, and values compared with it, are written."""
+    """Return the scale in which a requirement's limit is written."""
     return formatting.measure_scale(requirement.measure, abs(requirement.limit), cost_unit)
+
+
+def estimate_scale(row: Mapping[Hashable, Any], requirement: Requirement, cost_unit: str) -> formatting.Scale:
+    """Return the scale in which the estimate of a row is written: that of the limit, except for much shorter or longer durations."""
+    scale = limit_scale(requirement, cost_unit)
+    values = [abs(float(row[name])) for name in ("estimate", "low", "high") if not math.isnan(row[name])]
+    if requirement.measure.is_duration and values and not 1 <= max(values) * scale.factor < 1000:
+        return formatting.measure_scale(requirement.measure, max(values), cost_unit)
+    return scale
 
 
 def name_row(row: Mapping[Hashable, Any], cost_unit: str) -> str:
@@ -87,15 +96,17 @@ def requirement_of(row: Mapping[Hashable, Any]) -> Requirement:
 
 
 def format_bounds(row: Mapping[Hashable, Any], cost_unit: str = "") -> str:
-    """Write the estimate and bounds of a row of `Check.verdicts`, in the unit of its limit.
+    """Write the estimate and bounds of a row of `Check.verdicts`, in the unit of its limit if that suits them.
 
     Examples
     --------
     >>> row = {"of": "makespan_s", "quantile": 0.95, "given": None, "at_most": 600.0, "at_least": float("nan")}
     >>> format_bounds({**row, "estimate": 540.0, "low": 510.0, "high": float("nan")})
     '9.00 min (8.50 or more)'
+    >>> format_bounds({**row, "estimate": 5.0, "low": 3.8, "high": float("nan")})
+    '5.0 s (3.8 or more)'
     """
-    return formatting.write_estimate(row, limit_scale(requirement_of(row), cost_unit))
+    return formatting.write_estimate(row, estimate_scale(row, requirement_of(row), cost_unit))
 
 
 def tell(check: Check) -> str:

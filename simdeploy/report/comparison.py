@@ -9,7 +9,7 @@ from simdeploy.analysis.asking.naming import LABELS
 from simdeploy.analysis.comparison.measured import find_rows, name_rows
 from simdeploy.errors import plural
 from simdeploy.report import formatting, wording
-from simdeploy.report.checking import describe_requirement, limit_scale
+from simdeploy.report.checking import describe_requirement, estimate_scale
 from simdeploy.report.excluded import join_each, list_excluded, none_is_eligible, tell_missed, tell_undecided
 from simdeploy.report.tables import Column, Kind, make_table, spread
 from simdeploy.scenario.measures import parse_measure, parse_requirement
@@ -209,7 +209,7 @@ def _tabulate_verdicts(comparison: Comparison) -> Table:
     for row in comparison.verdicts.to_dict("records"):
         requirement = parse_requirement(row["requirement"])
         required = describe_requirement(requirement, unit)
-        rows.append({**row, "required": required, "scale": limit_scale(requirement, unit)})
+        rows.append({**row, "required": required, "scale": estimate_scale(row, requirement, unit)})
     columns = (
         Column("policy", "policy"),
         Column("required", "requirement"),

@@ -73,14 +73,19 @@ def _tell_current(result: Tradeoff, lever: Lever) -> tuple[list[str], str]:
             unknown.append(f"{wording.capitalize(name)} unknown for {result.policy}")
         else:
             scale = _scale(result, measure)
-            is_nothing = scale.unit == "%" and abs(row["estimate"]) * scale.factor < 10.0**formatting.LEAST_EXACT
-            known.append(f"{name} {formatting.format_amount(0.0 if is_nothing else row['estimate'], scale)}")
+            known.append(f"{name} {formatting.format_amount(_drop_tiny(row['estimate'], scale), scale)}")
     current = write_value(lever, float(rows["value"].iloc[0]))
     default = ", the API default" if rows["is_default"].iloc[0] else ""
     values = f"{lever.name} {current} (current{default})"
     if known:
         return unknown, f"{values}: {', '.join(known)}"
     return unknown, f"The current {lever.name} {current} is the API default" if default else ""
+
+
+def _drop_tiny(value: float, scale: formatting.Scale) -> float:
+    """Return 0 instead of a percentage that tables write as 0."""
+    is_tiny = scale.factor == formatting.PERCENT.factor and abs(value) * scale.factor < 10.0**formatting.LEAST_EXACT
+    return 0.0 if is_tiny else value
 
 
 def _tell_default(result: Tradeoff, lever: Lever) -> str:
@@ -130,7 +135,7 @@ def _tell_change(result: Tradeoff, measure: Measure, change: Mapping[Any, Any]) 
     before, after = (
         formatting.format_number(row["estimate"] * scale.factor, (row["high"] - row["low"]) / 2 * scale.factor)
         if row["low"] < row["high"]
-        else f"{row['estimate'] * scale.factor:.3g}"
+        else f"{_drop_tiny(row['estimate'], scale) * scale.factor:.3g}"
         for row in (current, changed)
     )
     return f"{name} from {before} to {after} {scale.unit}".rstrip() + f" (by {by})"
@@ -139,7 +144,7 @@ def _tell_change(result: Tradeoff, measure: Measure, change: Mapping[Any, Any]) 
 def _write_difference(change: Mapping[Any, Any], scale: formatting.Scale) -> str:
     """Write the interval of a difference, or a difference that is known."""
     if change["low"] == change["high"]:
-        return f"{change['low'] * scale.factor:+.3g} {scale.unit}".rstrip()
+        return f"{_drop_tiny(change['low'], scale) * scale.factor:+.3g} {scale.unit}".rstrip()
     return formatting.format_interval(change["low"], change["high"], scale)
 
 
