@@ -74,7 +74,7 @@ _LONG_TIMES: tuple[tuple[Form, ...], ...] = (
         lambda m: {"lognormal": {"median": m, "sigma": 0.1}},
     ),
     (lambda m: {"gamma": {"mean": m, "sd": m / 2}}, lambda m: {"gamma": {"shape": 0.7, "scale": m}}),
-    (lambda m: {"empirical": {"values": [m, m / 3, 2 * m]}},),
+    (lambda m: {"empirical": {"values": [m, 0, 2 * m]}},),
 )
 _TIMES: tuple[tuple[Form, ...], ...] = (
     *_LONG_TIMES,

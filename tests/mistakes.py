@@ -172,9 +172,9 @@ def _bakes_after_the_last_wave(pacing: Pacing) -> None:
         pacing._set_phase_after_wave()
 
 
-def _renews_with_the_same_up_time(process: Alternating, t: int) -> None:
+def _renews_with_the_same_up_time(process: Alternating, t: int, rate: float) -> None:
     process._renewals -= 1
-    _renew(process, t)
+    _renew(process, t, rate)
     process._renewals += 1
 
 

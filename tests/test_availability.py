@@ -11,7 +11,16 @@ from hypothesis import given, strategies as st
 
 from simdeploy.units import MAX_DURATION_NS, NS_PER_S
 from simdeploy.world.availability import CRASH_STREAMS, Alternating, Processes
-from simdeploy.world.distributions import Constant, Distribution, Exponential, Lognormal, Uniform, Weibull, sample_ns
+from simdeploy.world.distributions import (
+    Constant,
+    Distribution,
+    Empirical,
+    Exponential,
+    Lognormal,
+    Uniform,
+    Weibull,
+    sample_ns,
+)
 from simdeploy.world.draws import Draws
 from simdeploy.world.residual import Residual
 from simdeploy.world.spells import SpellLaws
@@ -152,18 +161,21 @@ def test_rate_scales_the_rest_of_an_exponential_time(rate: float) -> None:
         assert first_end(process) == pytest.approx(t2 + (end - t1) - rate * (t2 - t1), rel=1e-9)
 
 
-def test_rate_raises_the_survival_to_its_power() -> None:
-    """A Weibull time renewed and sped up at once has its scale divided by rate^(1/shape). [oracle]"""
-    law, rate = Weibull(500.0, 0.8), 6.0
-    made = processes(law, Exponential(10.0))
+@pytest.mark.parametrize("rate", [0.5, 6.0])
+@pytest.mark.parametrize("law", [Weibull(500.0, 0.8), Empirical([0.0, 200.0, 400.0])], ids=["weibull", "0 s at times"])
+def test_rate_raises_the_survival_to_its_power(law: Distribution, rate: float) -> None:
+    """A good spell renewed at another rate, and the next one, have their survival raised to the power of the rate. [oracle]"""
+    made = processes(law, Constant(10.0))
     for subject in good_at_first(made):
         t = first_end(made.undisturbed(subject)) // 2
         process = made.of(subject)
-        process.renew(t)
-        process.set_rate(t, rate)
-        u = uniform(SEED, 0, Stream.CRASH_UP, subject, 1)
-        expected = Weibull(law.scale / rate ** (1 / law.shape), law.shape).quantile(u)
-        assert first_end(process) - t == pytest.approx(expected * NS_PER_S, rel=1e-9, abs=2)
+        process.renew(t, rate)
+        for number in (1, 2):
+            u = uniform(SEED, 0, Stream.CRASH_UP, subject, number)
+            expected = law.inverse_survival((1 - u) ** (1 / rate))
+            ended = next(process.bad_spells(t, 1 << 62))[0]
+            assert ended - t == pytest.approx(expected * NS_PER_S, rel=1e-9, abs=2)
+            t = ended + 10 * NS_PER_S
 
 
 def test_rate_holds_for_the_spells_that_follow() -> None:

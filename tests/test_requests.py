@@ -372,11 +372,13 @@ def test_shed_requests_follow_from_the_nodes_in_service(engine: str, type_name: 
         assert shed > 0
 
 
-def test_load_follows_from_the_nodes_in_service() -> None:
-    """Windows meet all nodes' requests divided among those in service, crashes included. [property]"""
+@pytest.mark.parametrize("up", [{}, {"up": {"empirical": {"values": [0, 240, 480]}}}], ids=["later", "at once"])
+def test_load_follows_from_the_nodes_in_service(up: dict[str, Any]) -> None:
+    """Windows meet all nodes' requests divided among those in service, crashes included, also at the start. [property]"""
     policy = {**AT_ONCE, **NEVER_STOPPED}
     release = {"shaky": {"probability": 1, "crash_rate": 4}}
-    scenario = scenario_of({**CRASHING, "service": shared(2)}, policy, release=release)
+    crashing = {**CRASHING, "crash": CRASHING["crash"] | up}
+    scenario = scenario_of({**crashing, "service": shared(2)}, policy, release=release)
     for replication in range(3):
         rollout = simulate(scenario, replication=replication)
         serving = rollout.timeline.drop_duplicates("time_s", keep="last").set_index("time_s")["in_service"]

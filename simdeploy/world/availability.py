@@ -55,9 +55,9 @@ class Alternating:
     """
 
     __slots__ = (
-        "_age_ns",
         "_bad_at_first",
         "_ends",
+        "_hazard_before",
         "_hazard_left",
         "_knows_hazard",
         "_law",
@@ -69,9 +69,9 @@ class Alternating:
         "is_changed",
     )
 
-    # Of the current good spell, since its rate was last set: its age, and the hazard at which it ends, if known.
+    # Of the current good spell: its law's cumulative hazard when its rate was last set, and what is left from there to its end, if known.
     _start: int
-    _age_ns: int
+    _hazard_before: float
     _knows_hazard: bool
     _hazard_left: float
 
@@ -115,22 +115,23 @@ class Alternating:
         self.is_changed = True
         spell = self._forget_after(t)
         if not self._is_bad(spell) and rate != self._rate:
-            age = t - self._start
             if not self._knows_hazard:
                 self._find_hazard(spell)
+            hazard = self._hazard(t - self._start)
             if self._rate > 0:  # at rate 0 a spell may exceed its longest duration, where the hazard is infinite
-                self._hazard_left -= self._rate * (self._hazard(age) - self._hazard(self._age_ns))
-            self._age_ns = age
+                self._hazard_left -= self._rate * (hazard - self._hazard_before)
+            self._hazard_before = hazard
             self._rate = rate
             # Rounding to whole nanoseconds may put a spell slightly past its hazard: it keeps its end.
             if self._hazard_left > 0:
                 self._ends[spell] = max(t, self._start + self._end_age())
         self._rate = rate
 
-    def renew(self, t: int) -> None:
-        """Begin a new good spell at t, if t is in one."""
+    def renew(self, t: int, rate: float = 1.0) -> None:
+        """Begin a new good spell at t, if t is in one; `rate` is as for :meth:`set_rate`."""
         self.is_changed = True
         spell = self._forget_after(t)
+        self._rate = rate
         if not self._is_bad(spell):
             self._renewals += 1
             self._ends[spell] = t + self._length(spell, t)
@@ -157,7 +158,7 @@ class Alternating:
     def _begin(self, start: int) -> None:
         """Record the start of a new good spell."""
         self._start = start
-        self._age_ns = 0
+        self._hazard_before = 0.0
         self._knows_hazard = False  # not needed until a rate is set
 
     def _find_hazard(self, spell: int) -> None:
@@ -186,7 +187,7 @@ class Alternating:
         """Solve for the age at which the remaining hazard is used up at the current rate."""
         if self._rate == 0:
             return MAX_DURATION_NS
-        hazard = self._hazard(self._age_ns) + self._hazard_left / self._rate
+        hazard = self._hazard_before + self._hazard_left / self._rate
         # A slow rate may leave a survival that underflows to 0: the spell then has no end.
         ns = self._law.inverse_survival(math.exp(-hazard)) * NS_PER_S + 0.5
         return math.floor(ns) if ns < MAX_DURATION_NS else MAX_DURATION_NS

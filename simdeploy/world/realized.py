@@ -277,8 +277,8 @@ class World:
             return
         outages = self.behaviour_of[node].crash
         if outages is not None and outages.renewed_by_update:
-            crash.of(node).renew(t)
-        if self.crash_rate(node) != 1.0:
+            crash.of(node).renew(t, self.crash_rate(node))
+        elif self.crash_rate(node) != 1.0:
             crash.of(node).set_rate(t, self.crash_rate(node))
 
     def note_rollback(self, node: int, t: int) -> None:

@@ -232,9 +232,8 @@ def _crashes_change(run, node):
         else:
             spells.disturb(walk, run.now, NEVER, crash_rate(run, node), classes(run)[drawn(run)[CLASS, node]].renewed)
     pool_members(run)[VERSION, node] += 1
-    _, following = _look_at(run, node, run.now)
-    if following < NEVER:
-        _expect_flip(run, node, following)
+    _expect_flip(run, node, run.now)  # it may crash at once
+    _follow(run, run.now)
 
 
 # -- windows ---------------------------------------------------------------------------------------

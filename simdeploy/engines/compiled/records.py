@@ -254,12 +254,14 @@ WALK_RECORD = np.dtype(
         ("renews", BOOL),
         ("starts_at", INT),
         ("back_at", INT),
-        ("age", INT),
         # The words of a good spell and of the bad one of the same number, and that number; and the uniform of a good spell.
         ("words", WORD, 2),
         ("words_of", INT),
         ("uniform", REAL),
-        ("hazard_left", REAL),  # NaN if it is not computed yet
+        # Of a good spell: the cumulative hazard of its law when its rate was last set, and how much is left from there to its end;
+        # NaN if that is not computed yet.
+        ("hazard", REAL),
+        ("hazard_left", REAL),
     ]
 )
 

@@ -53,7 +53,7 @@ def begin(run, walk, process, subject):
     walk.renews = False
     walk.starts_at = NEVER
     walk.back_at = NEVER
-    walk.age = 0
+    walk.hazard = 0.0
     if law.bad < 0:
         walk.end = NEVER
     elif walk.is_bad:
@@ -87,8 +87,10 @@ def _walk_on(run, walk, t):
             walk.starts_at = NEVER
             if walk.renews and not walk.is_bad:
                 walk.good_index += 1
-                walk.end = at + _good_spell(run, walk, at)
-            _set_rate(run, walk, at, walk.next_rate)
+                walk.rate = walk.next_rate
+                walk.end = min(at + _good_spell(run, walk, at), NEVER)
+            else:
+                _set_rate(run, walk, at, walk.next_rate)
         elif walk.starts_at == NEVER and walk.back_at <= t and walk.back_at < walk.end:
             at = walk.back_at
             walk.back_at = NEVER
@@ -136,7 +138,7 @@ def _good_spell(run, walk, start):
     walk.uniform = _draw_spell(run, walk, law.kind, walk.good_index, False)
     walk.start = start
     walk.is_first = False
-    walk.age = 0
+    walk.hazard = 0.0
     walk.hazard_left = math.nan
     if walk.rate == 1.0:
         return draw_ns(law_at(run, law.good), walk.uniform, 1.0)
@@ -147,13 +149,12 @@ def _good_spell(run, walk, start):
 @compiled
 def _set_rate(run, walk, t, rate):
     if not walk.is_bad and rate != walk.rate:
-        age = t - walk.start
+        hazard = _hazard(run, walk, t - walk.start)
         if walk.hazard_left != walk.hazard_left:
             walk.hazard_left = -math.log1p(-walk.uniform)
         if walk.rate > 0:
-            here, before = _hazard(run, walk, age), _hazard(run, walk, walk.age)
-            walk.hazard_left -= walk.rate * (here - before)
-        walk.age = age
+            walk.hazard_left -= walk.rate * (hazard - walk.hazard)
+        walk.hazard = hazard
         walk.rate = rate
         if walk.hazard_left > 0:
             walk.end = min(max(t, walk.start + _end_age(run, walk)), NEVER)
@@ -170,7 +171,7 @@ def _hazard(run, walk, age):
 def _end_age(run, walk):
     if walk.rate == 0:
         return MAX_DURATION_NS
-    left = math.exp(-(_hazard(run, walk, walk.age) + walk.hazard_left / walk.rate))
+    left = math.exp(-(walk.hazard + walk.hazard_left / walk.rate))
     x = inverse_survival(run, process_at(run, walk.process).good, left, walk.is_first)
     ns = x * NS_PER_S + 0.5
     return np.int64(math.floor(ns)) if ns < MAX_DURATION_NS else MAX_DURATION_NS

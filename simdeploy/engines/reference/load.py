@@ -93,7 +93,7 @@ class PooledRequests:
             return
         self._follow(t)
         self._versions[node] += 1
-        heappush(self._changes, (self._world.may_change_at(node, t), node, self._versions[node]))
+        heappush(self._changes, (t, node, self._versions[node]))  # it may crash at once
 
     def _put(self, node: int, t: int, *, missed: bool, instances: int) -> None:
         """Set whether a node is missed from t on, and the number of its instances that serve unless it is down."""
