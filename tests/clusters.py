@@ -39,7 +39,9 @@ def run_dask(command, *arguments, **environment):
 def run_scheduler(folder, *options):
     """Run a scheduler; yield an object with `process` and `address`."""
     file = folder / "scheduler.json"
-    here = ("--host", "127.0.0.1", "--port", "0", "--scheduler-file", str(file))
+    # The usual ports are left to other clusters: Dask also occupies that of the dashboard if there is none.
+    ports = ("--port", "0", "--dashboard-address", "127.0.0.1:0")
+    here = ("--host", "127.0.0.1", *ports, "--scheduler-file", str(file))
     with run_dask("scheduler", *here, *options) as process:
         wait_until(lambda: file.exists() and file.read_text().endswith("}"))
         yield SimpleNamespace(process=process, address=json.loads(file.read_text())["address"])
