@@ -20,6 +20,9 @@ from simdeploy.vocabulary import CAUSES, COSTS
 COSTS_OF_ALL = Costs(failed_request=0.5, unavailable_node_hour=2, hour_of_delay=10, false_alarm=150, escape=1000)
 EXCESSES = ("failed_requests_excess", "unavailable_excess_node_s", "lost_requests_excess", "shed_requests_excess")
 
+CAREFUL = rolling(2, max_failed_nodes=0, health_check={"deadline": "1m", "min_healthy_time": "10s"})
+NO_ROLLBACK = {"no rollback": CAREFUL | {"no_auto_rollback": True}}
+
 
 @pytest.fixture
 def scenario():
@@ -191,19 +194,31 @@ def test_coverage_of_a_skewed_cost():
     assert abs(share - 0.95) <= 4 * math.sqrt(0.95 * 0.05 / repetitions)
 
 
+def total_costs(others, replications=400, seed=0):
+    """Estimate the costs of two policies that stop at the first failed node, and of others, in worlds by kind of release."""
+    prices = {"failed_request": 0.1, "lost_request": 0.1, "false_alarm": 1, "escape": 10}
+    fleet = {"nodes": 10, "update_duration": "30s", "start_failure": 0.02, "requests_per_second": 5}
+    policies = {"careful": CAREFUL, "larger": CAREFUL | {"max_parallel": 5}} | others
+    scenario = small(fleet, release=maybe_bad(0.05, 0.5), costs=prices, policies=policies)
+    table = replicate(scenario, replications=replications, seed=seed, strata="kinds", engine="compiled")
+    return estimate_costs(table).totals.set_index("policy")
+
+
 def test_an_expensive_policy_adds_no_noise_to_others():
     """An interval is about as wide beside a policy whose stopped rollouts cost much more, because nothing rolls back. [contract]"""
-    prices = {"failed_request": 0.1, "lost_request": 0.1, "false_alarm": 1, "escape": 10}
-    careful = rolling(2, max_failed_nodes=0, health_check={"deadline": "1m", "min_healthy_time": "10s"})
-    policies = {"careful": careful, "larger": careful | {"max_parallel": 5}}
-    widths = []
-    for others in ({}, {"no rollback": careful | {"no_auto_rollback": True}}):
-        fleet = {"nodes": 10, "update_duration": "30s", "start_failure": 0.02, "requests_per_second": 5}
-        scenario = small(fleet, release=maybe_bad(0.05, 0.5), costs=prices, policies=policies | others)
-        table = replicate(scenario, replications=400, strata="kinds", engine="compiled")
-        totals = estimate_costs(table).totals.set_index("policy")
-        widths.append((totals["high"] - totals["low"])[list(policies)])
-    assert (widths[1] < 1.1 * widths[0]).all()
+    alone, beside = (total_costs(others).eval("high - low") for others in ({}, NO_ROLLBACK))
+    assert (beside[alone.index] < 1.1 * alone).all()
+
+
+def test_coverage_beside_an_expensive_policy():
+    """Intervals cover each policy's mean, of 40,000 other rollouts, if what a stop costs differs much between them. [oracle]"""
+    truth = total_costs(NO_ROLLBACK, 40_000, seed=1000)["estimate"]
+    repetitions = 40
+    found = [total_costs(NO_ROLLBACK, seed=seed) for seed in range(repetitions)]
+    covers = np.mean([(each["low"] <= truth) & (truth <= each["high"]) for each in found], axis=0)
+    assert (covers >= 0.95 - 4 * math.sqrt(0.95 * 0.05 / repetitions)).all()
+    mean, spread = (getattr(np, of)([each["estimate"] for each in found], axis=0) for of in ("mean", "std"))
+    assert (np.abs(mean - truth) <= 4 * spread * math.sqrt(1 / repetitions + 1 / 100)).all()
 
 
 @pytest.mark.parametrize(

@@ -159,6 +159,19 @@ def test_only_kinds_that_vary_count(n, is_trusted):
     assert limits(Sample(values[None], strata, np.full(1, np.inf)))[2] == is_trusted
 
 
+def test_rare_values_of_a_rare_kind_are_covered():
+    """With 100 worlds of a kind, trusted limits allow for values that 3 % of them have, though good releases vary, too. [oracle]"""
+    rng, repetitions, n = np.random.default_rng(3), 1000, (300, 100)
+    values = rng.normal(5, 1, (repetitions, sum(n)))
+    values[:, n[0] :] += 1000 * (rng.random((repetitions, n[1])) < 0.03)
+    strata = Strata(np.repeat([0, 1], n), np.array([0.99, 0.01]))
+    found = combine(Sample(values, strata, np.full(repetitions, np.inf)), is_rate=False, confidence_level=0.95)
+    trusted = found.trusts_low & found.trusts_high
+    covers = (found.low <= 5.3) & (found.high >= 5.3)
+    assert trusted.mean() > 0.9
+    assert covers[trusted].mean() >= 0.93 - 4 * (0.93 * 0.07 / trusted.sum()) ** 0.5
+
+
 @pytest.mark.parametrize(("skewness", "is_trusted"), [(0.75, True), (0.85, False)])
 def test_each_side_is_trusted_for_itself(skewness, is_trusted):
     """A mean with skewness above 0.8 has no trusted limit on that side. [contract]"""

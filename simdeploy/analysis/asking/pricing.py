@@ -147,13 +147,19 @@ def find_extra(rest: np.ndarray, happened: np.ndarray, of_all: np.ndarray) -> fl
     >>> [find_extra(cost, happened, delay + requests) for cost in (delay, requests, delay + requests)]
     [-3.0, 7.0, 4.0]
     """
-    of_all_cases = _find_difference(of_all, happened)
-    shown = np.minimum((happened == 1).sum(axis=1), (happened == 0).sum(axis=1)) >= _SHOWN
-    of_cases = [_find_difference(of_all[case], happened[case]) for case in np.flatnonzero(shown)]
-    if of_cases and of_all_cases > 2 * max(min(of_cases), 0.0):
-        case = np.flatnonzero(shown)[np.argmin(of_cases)]
-        rest, happened, of_all_cases = rest[case], happened[case], min(of_cases)
-    return _find_difference(rest, happened) if of_all_cases > 0 else 0.0
+    extra = _find_difference(of_all, happened)
+    is_it = happened == 1, happened == 0
+    counts = [of.sum(axis=1) for of in is_it]
+    shown = np.flatnonzero(np.minimum(*counts) >= _SHOWN)
+    if extra > 0 and len(shown):
+        with_it, without = (
+            np.where(of, of_all, 0.0).sum(axis=1)[shown] / n[shown] for of, n in zip(is_it, counts, strict=True)
+        )
+        by_case = with_it - without
+        if extra > 2 * max(by_case.min(), 0.0):
+            case = shown[by_case.argmin()]
+            rest, happened, extra = rest[case], happened[case], by_case.min()
+    return _find_difference(rest, happened) if extra > 0 else 0.0
 
 
 def _find_difference(costs: np.ndarray, happened: np.ndarray) -> float:
