@@ -19,6 +19,8 @@ from simdeploy.errors import InputError
 from simdeploy.experiments import replicate, sweep
 from simdeploy.experiments.chances import StopChances
 from simdeploy.scenario.measures import Measure, parse_measure
+from simdeploy.statistics.estimators import estimate_rows
+from simdeploy.statistics.pairs import pair_policies
 from simdeploy.validation.decisions.exact import evaluate
 from simdeploy.validation.decisions.problems import make_problems
 from simdeploy.vocabulary import CAUSES
@@ -224,3 +226,30 @@ def test_causes_add_up_where_verdicts_are_known(rare):
     requests = Values(table, ["cost_failed_requests"]).sample(Measure("cost_failed_requests"))
     is_expected = ~np.isclose(requests.means(), requests.as_drawn().means(), rtol=1e-6)
     assert is_expected[[0, 2]].tolist() == [True, False]  # nothing is known of the gated one
+
+
+def test_a_known_rate_beside_an_unknown_one(rare):
+    """A policy has its known rate beside policies without one; both are compared as drawn in the same worlds. [contract]"""
+    risky = rare.with_values({"fleet.start_failure": 0.02})
+    usual = risky.policy("usual").spec
+    people = {**usual.to_dict(), "orchestrator": {"preset": "expanso", "failed_node_holds_slot": True}}  # unknown
+    policies = {"usual": usual, "people": people, "strict": risky.policy("strict").spec}
+    table = replicate(risky, policies, strata="kinds", replications=200, engine="compiled")
+    measure = parse_measure("false_alarm given good")
+    values = Values(table, [measure])
+    sample, drawn = values.sample(measure), values.of(measure)
+    low, high = (getattr(estimate_rows(sample, measure, 0.95), limit) for limit in ("low", "high"))
+    assert (low == high).tolist() == [True, False, True]
+    assert sample.means()[0] == pytest.approx(evaluate(risky, risky.policy("usual")).value(measure))
+    assert np.nansum(drawn[0]) >= 2
+    for way in (
+        sample,
+        sample[:1].stack(sample[1:]),
+        sample.in_worlds(np.arange(200) < 90).join(sample.in_worlds(np.arange(200) >= 90)),
+    ):
+        order = np.argsort(way.strata.of, kind="stable")
+        assert np.array_equal((way[0] - way[1]).values[order], drawn[0] - drawn[1], equal_nan=True)
+        assert (way[0] - way[2]).means() == pytest.approx(sample.means()[0] - sample.means()[2])
+    pairs = pair_policies(sample, is_rate=True, error=0.025)
+    assert pairs.estimate[0, 1] == 0  # the same rollouts
+    assert pairs.lower[0, 2] == -pairs.lower[2, 0] == pytest.approx(pairs.estimate[0, 2])

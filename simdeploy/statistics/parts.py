@@ -69,11 +69,12 @@ def describe_rates(sample: Sample, level: float) -> Parts:
         ((values > 0).sum(axis=1), (values < 0).sum(axis=1), (~np.isnan(values)).sum(axis=1)) for values in of_strata
     ]
     more, less, n = (join_columns(column) for column in zip(*counts, strict=True))
-    is_certain = np.resize(sample.is_certain, sample.strata.n)
+    is_certain = np.broadcast_to(sample.is_certain, more.shape)
     parts = parts_of_rates(more, n, level, less=less if sample.is_difference else None, is_certain=is_certain)
-    for place in np.flatnonzero(is_certain):  # values that are known rates may be other than 1 and 0
-        moments = find_moments(of_strata[place])
-        parts.centre[:, place], parts.variance[:, place] = moments.mean, moments.variance
+    for place in np.flatnonzero(is_certain.any(axis=0)):  # values that are known rates may be other than 1 and 0
+        cases = is_certain[:, place]
+        moments = find_moments(of_strata[place][cases])
+        parts.centre[cases, place], parts.variance[cases, place] = moments.mean, moments.variance
     return parts
 
 

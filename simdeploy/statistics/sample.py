@@ -131,11 +131,14 @@ class Sample:
     # float, shape (...): by case, the expected number of worlds of the rarest kind of release that a mean depends on.
     n_expected: np.ndarray
     lumps: tuple[Lump, ...] = ()  # contributions of events to the values; rates of events have exact limits
-    # bool, shape (strata,): in which strata all values are known beforehand, apart from lumps (no good release escapes).
+    # bool, shape (strata,), or by case (..., strata): in which strata all values are known beforehand, apart from lumps (no good
+    # release escapes, or the rate of the event is known).
     is_certain: np.ndarray = field(default_factory=lambda: np.zeros(1, dtype=bool))
     # bool, shape (strata,), or None: in which strata a condition that varies between worlds may hold, such as having passed
     # the canaries; None without such a condition.
     selects: np.ndarray | None = None
+    # float, shaped like the values, or None: values as they were drawn, if known rates of events replace some.
+    drawn: np.ndarray | None = None
     is_difference: bool = False  # whether values are differences of two policies in the same worlds
     bounds: tuple[float, float] = UNBOUNDED  # of all values; unknown for differences
     # float, shape (...), or None: for differences, by case, the range of the values that were subtracted.
@@ -161,20 +164,31 @@ class Sample:
             strata=self.strata.of_cases(key),
             n_expected=self.n_expected[key],
             lumps=lumps,
+            is_certain=self.is_certain if self.is_certain.ndim == 1 else self.is_certain[key],
+            drawn=None if self.drawn is None else self.drawn[key],
             spread=None if self.spread is None else self.spread[key],
         )
 
     def __sub__(self, other: Sample) -> Sample:
-        """Return the differences from other cases in the same worlds."""
+        """Return the differences from other cases in the same worlds.
+
+        Where the rate of an event is known for only one of two cases, both are taken as drawn: alike in the same world, they cancel.
+        """
         lumps = tuple(
             lump.minus(other_lump, self.strata) for lump, other_lump in zip(self.lumps, other.lumps, strict=True)
         )
         n_expected = np.minimum(self.n_expected, other.n_expected)
+        values, are_certain = self.values - other.values, self.is_certain & other.is_certain
+        if self.drawn is not None or other.drawn is not None:
+            drawn = _find_drawn(self) - _find_drawn(other)
+            values = np.where(are_certain[..., self.strata.of], values, drawn)
         return replace(
             self,
-            values=self.values - other.values,
+            values=values,
             n_expected=n_expected,
             lumps=lumps,
+            is_certain=are_certain,
+            drawn=None,
             is_difference=True,
             bounds=UNBOUNDED,
             spread=np.fmax(_find_range(self.values), _find_range(other.values)),
@@ -208,8 +222,10 @@ class Sample:
             for lump, other_lump in zip(first.lumps, more.lumps, strict=True)
         )
         values = np.concatenate([first.values, more.values], axis=-1)
+        drawn = _join_drawn(first, more, axis=-1)
         n_expected = self.n_expected + more.n_expected
-        return replace(self, values=values, strata=self.strata.join(more.strata), n_expected=n_expected, lumps=lumps)
+        strata = self.strata.join(more.strata)
+        return replace(self, values=values, strata=strata, n_expected=n_expected, lumps=lumps, drawn=drawn)
 
     def stack(self, more: Sample) -> Sample:
         """Return these cases and others in the same worlds."""
@@ -222,7 +238,16 @@ class Sample:
             for lump, other_lump in zip(first.lumps, more.lumps, strict=True)
         )
         values = np.concatenate([first.values, more.values])
-        return replace(self, values=values, n_expected=np.append(self.n_expected, more.n_expected), lumps=lumps)
+        return replace(
+            self,
+            values=values,
+            n_expected=np.append(self.n_expected, more.n_expected),
+            lumps=lumps,
+            is_certain=np.concatenate(
+                [np.resize(each.is_certain, (len(each), self.strata.n)) for each in (first, more)]
+            ),
+            drawn=_join_drawn(first, more, axis=0),
+        )
 
     def _with_sizes_of(self, other: Sample) -> Sample:
         """Return the sample with the sizes of lumps raised to those of another one, where these are larger."""
@@ -264,18 +289,31 @@ class Sample:
         """Return the same cases in some of the worlds, a mask."""
         lumps = tuple(lump.in_worlds(chosen) for lump in self.lumps)
         strata = replace(self.strata, of=self.strata.of[chosen])
-        return replace(self, values=self.values[..., chosen], strata=strata, lumps=lumps)
+        drawn = None if self.drawn is None else self.drawn[..., chosen]
+        return replace(self, values=self.values[..., chosen], strata=strata, lumps=lumps, drawn=drawn)
 
     def where(self, kept: np.ndarray) -> Sample:
         """Return only some values; the others are NaN."""
-        return replace(self, values=np.where(kept, self.values, np.nan))
+        drawn = None if self.drawn is None else np.where(kept, self.drawn, np.nan)
+        return replace(self, values=np.where(kept, self.values, np.nan), drawn=drawn)
 
     def scaled(self, factor: float) -> Sample:
         """Return the values times a factor."""
         lumps = tuple(lump._replace(sizes=lump.sizes * factor) for lump in self.lumps)
         low, high = sorted(factor * bound for bound in self.bounds)
         spread = None if self.spread is None else self.spread * abs(factor)
-        return replace(self, values=self.values * factor, lumps=lumps, bounds=(low, high), spread=spread)
+        drawn = None if self.drawn is None else self.drawn * factor
+        return replace(self, values=self.values * factor, lumps=lumps, drawn=drawn, bounds=(low, high), spread=spread)
+
+
+def _find_drawn(sample: Sample) -> np.ndarray:
+    return sample.values if sample.drawn is None else sample.drawn
+
+
+def _join_drawn(first: Sample, more: Sample, axis: int) -> np.ndarray | None:
+    if first.drawn is None and more.drawn is None:
+        return None
+    return np.concatenate([_find_drawn(first), _find_drawn(more)], axis=axis)
 
 
 def _find_range(values: np.ndarray) -> np.ndarray:

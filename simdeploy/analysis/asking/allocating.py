@@ -129,7 +129,7 @@ def _shares(sample: Sample, measure: Measure) -> np.ndarray:
     rows, worst = sample, np.zeros(sample.strata.n)
     if measure.kind == "rate":
         has_values = [not np.isnan(sample.values[:, columns]).all() for columns in sample.strata.columns]
-        worst = (np.array(has_values) & ~np.resize(sample.is_certain, sample.strata.n)).astype(float)
+        worst = (np.array(has_values) & ~np.atleast_2d(sample.is_certain).all(axis=0)).astype(float)
     elif len(sample) > 1:
         means = sample.means()
         if not np.isnan(means).all():

@@ -126,12 +126,12 @@ class Values:
         world's cost is then the mean over the verdicts it might have (`Sample.as_drawn` reverts that).
         """
         values, known = self.of(measure), self._known.rates(measure)
-        is_certain = self._known.certain(measure)
+        is_certain, drawn = self._known.certain(measure), None
         lumps = tuple(self._lumps(measure, values, known))
         if measure.kind == "rate" and measure.of in known:
-            is_known = ~np.isnan(known[measure.of]).any(axis=0)
+            is_known, drawn = ~np.isnan(known[measure.of]), values
             known_rates = known[measure.of][:, self.strata.of]
-            values = np.where(is_known[self.strata.of] & ~np.isnan(values), known_rates, values)
+            values = np.where(is_known[:, self.strata.of] & ~np.isnan(values), known_rates, values)
             is_certain = is_certain | is_known
         for lump in lumps:
             values = values - lump.surprises(self.strata)
@@ -140,6 +140,7 @@ class Values:
             self.strata,
             lumps=lumps,
             is_certain=is_certain,
+            drawn=drawn,
             selects=self._known.selects(measure),
             n_expected=np.broadcast_to(self._known.expected(measure), len(self.cases)),
             bounds=(0.0, 1.0) if measure.is_fraction else UNBOUNDED,
