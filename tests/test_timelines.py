@@ -343,6 +343,16 @@ def test_the_command_names_the_worst_instant(tmp_path):
     assert "Extremes, up to 2h, and when they are first reached" in done.output
 
 
+def test_the_answer_says_how_often_it_looks():
+    """Nodes may be out of service between two instants, so the answer says how far these are apart. [contract]"""
+    answers = [
+        simdeploy.timelines(small(), quantities=of, every="6m", until="30m", **FEW).answer
+        for of in ("in_service", "failed")
+    ]
+    assert "nodes in service, looking every 6m; the worst is" in answers[0]
+    assert "failed nodes at any time; the worst is" in answers[1]  # a count that never falls
+
+
 def test_the_answer_about_updated_nodes():
     """It says how many nodes 95 % of the rollouts with the usual release have updated under the first policy, and when. [contract]"""
     scenario = small({"start_failure": 0.05}, release=maybe_bad(0.2))

@@ -160,10 +160,7 @@ def write_outcome(ax: Axes, rollout: Rollout, total: int) -> None:
         outcome += f" ({values['verdict'].replace('_', ' ')})"
     n_failed = int(values["failed_nodes"])
     failed = f"{n_failed:,} of {plural(total, 'node')} failed" if n_failed else "no node failed"
-    title = f"{_cut(rollout.scenario.name)} / {_cut(rollout.policy.name)}\n{outcome}, {failed}"
+    names = " / ".join(style.cut_middle(name, 28) for name in (rollout.scenario.name, rollout.policy.name))
+    title = f"{names}\n{outcome}, {failed}"
     # Measure as if the type were larger, because labels to the left may push the axes to the right.
     ax.set_title(wrap_words(ax, title), loc="left", fontsize="small")
-
-
-def _cut(name: str, width: int = 28) -> str:
-    return name if len(name) <= width else name[: width - 3] + "..."

@@ -229,14 +229,31 @@ def name_row(name: str, n: int) -> str:
 
 
 def wrap_name(name: str, width: int = _NAME_WIDTH) -> str:
-    """Return a name on at most two lines, cut if it is longer.
+    """Return a name on at most two lines; if it is longer, without its middle, because names often differ in their last words.
 
     Examples
     --------
     >>> wrap_name("canaries, then the rest of the fleet by region").splitlines()
     ['canaries, then the rest of', 'the fleet by region']
+    >>> wrap_name("the-careful-update-of-every-node-in-all-our-regions-in-waves-of-10").splitlines()
+    ['the-careful-update-of-every-', '...ur-regions-in-waves-of-10']
     """
-    return "\n".join(textwrap.wrap(name, width, max_lines=2, placeholder="..."))
+    lines = textwrap.wrap(name, width)
+    if len(lines) > 2:
+        lines = [lines[0], f"...{name[3 - width :]}"]
+    return "\n".join(lines)
+
+
+def cut_middle(name: str, width: int) -> str:
+    """Return a name without its middle if it is longer than `width`.
+
+    Examples
+    --------
+    >>> cut_middle("the-careful-update-in-waves-of-10", 20)
+    'the-caref...es-of-10'
+    """
+    end = (width - 3) // 2
+    return name if len(name) <= width else f"{name[: width - 3 - end]}...{name[-end:]}"
 
 
 def say_no_value(ax: Axes, row: float, reason: str = "no value") -> None:

@@ -25,6 +25,8 @@ NAMES = {
     "error_rate_new": "error rate of the new version",
     "shed": "shed requests",
 }
+# A count that never falls: its last value is its highest at any time. Extremes of others may lie between two instants.
+_NEVER_FALLS = "failed"
 # The answer is about the first of these that the result has.
 _SUMMARIZED = ("failed", "error_rate", "in_service", "error_rate_new", "shed", "exposed", "updated")
 
@@ -42,12 +44,13 @@ def tell(result: Timelines) -> str:
         return join_answer([_tell_growth(result, rows, of)])
     worst = rows.sort_values("peak", ascending=of in WORST_WHEN_LOW, kind="stable").iloc[0]
     fraction, bound = describe_extreme(of, result.quantiles)
+    seen = " at any time" if of == _NEVER_FALLS else f", looking every {short_duration(result.every_s * NS_PER_S)}"
     if worst["peak"] == 0 and bound == "at most" and not is_fraction(of):
-        return join_answer([f"{fraction} of rollouts have no {NAMES[of]} at any time"])
+        return join_answer([f"{fraction} of rollouts have no {NAMES[of]}{seen}"])
     level = write_level(of, worst["peak"])
     name = NAMES[of].replace("nodes", "node") if level == "1" else NAMES[of]
     what = f"an {name} of {{}} {level}" if of.startswith("error_rate") else f"{{}} {level} {name}"
-    finding = f"{fraction} of rollouts have {what.format(bound)} at any time"
+    finding = f"{fraction} of rollouts have {what.format(bound)}{seen}"
     release = f" with release {worst['release']}" if worst["release"] else ""
     when = f"the worst is at {short_duration(worst['peak_at_s'] * NS_PER_S)}"
     return join_answer([[f"{finding}; {when}, under {worst['policy']}{release}", f"{finding}; {when}", finding]])
