@@ -202,6 +202,18 @@ def test_the_answer_names_a_better_limit():
     assert "10 (default)" in [row[0] for row in found.summarize()[0].rows]
 
 
+def test_the_answer_does_not_recommend_what_costs_more():
+    """A value that is better on both axes, but surely costs more, is named with its cost instead of "Use". [contract]"""
+    prices = {"failed_request": 0, "unavailable_node_hour": 0, "hour_of_delay": 1000, "false_alarm": 0, "escape": 0}
+    waves = rolling(2, max_failed_nodes=2, max_failed_nodes_percent=99)  # a stop saves time
+    scenario = make(costs=prices, policies={"waves": waves})
+    found = tradeoff(scenario, vary={"max_failed_nodes": [2, 6]}, replications=500, engine="compiled")
+    cost = found.differences.query("measure == 'cost'").iloc[0]
+    assert (cost["verdict"], found.improvement["value"]) == ("worse", 6)
+    assert found.answer.startswith(f"max_failed_nodes 6 instead of 2 costs more (+{cost['low']:.1f} to ")
+    assert "false alarms from" in found.answer
+
+
 def test_a_tiny_rate_is_written_as_nothing():
     """A known rate that tables write as 0 is 0 in the answer, too. [contract]"""
     fleet = {"nodes": 1, "update_duration": 30, "requests_per_second": 5}

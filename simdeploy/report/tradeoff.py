@@ -31,7 +31,8 @@ def tell(result: Tradeoff) -> str:
         better, current = (write_value(lever, improvement[name]) for name in ("value", "current"))
         changes = _tell_changes(result, lever, improvement["value"])
         n_better = int(result.points["verdict"][result.points["lever"].eq(lever.name)].eq("better").sum())
-        use = f"Use {lever.name} {better} instead of {current}"
+        use, loss = f"{lever.name} {better} instead of {current}", _tell_loss(result, lever, improvement["value"])
+        use = f"{use} costs more ({loss})" if loss else f"Use {use}"
         nearest = [f", the nearest of {n_better} better values"] if n_better > 1 else []
         verdict = [f"{use}{which}: {changes}" for which in (*nearest, "")]
     elif of_axes["low"].notna().any():
@@ -117,6 +118,15 @@ def _tell_changes(result: Tradeoff, lever: Lever, value: float) -> str:
             is_changed = row["verdict"] not in ("unknown", "equal", "unclear")
             (changes if is_changed else others).append(_tell_change(result, measure, row))
     return ", ".join([*changes, *others]) or "no value to compare"
+
+
+def _tell_loss(result: Tradeoff, lever: Lever, value: float) -> str:
+    """Say how much more a value costs; empty if it may cost less, or if costs are on the axes."""
+    rows = result.differences[result.differences["lever"].eq(lever.name) & result.differences["value"].eq(value)]
+    for measure, row in zip(result.axes[2:], rows.iloc[2:].to_dict("records"), strict=False):
+        if measure.of == "cost" and row["verdict"] == "worse":
+            return _write_difference(row, formatting.difference_scale(_scale(result, measure)))
+    return ""
 
 
 def _tell_change(result: Tradeoff, measure: Measure, change: Mapping[Any, Any]) -> str:
