@@ -201,6 +201,9 @@ def test_the_answer_names_no_extremes_that_look_alike(result):
     assert re.fullmatch(r"False alarms in 6 cases: 0\.0 % \(95 % CI 0\.0 to [\d.]+\) in each case\.", answer)
     answer = summarize_grid(frame[frame["case"].ne(3) | frame["replication"].lt(10)]).answer
     assert answer == "False alarms in 6 cases: 0 % in each case (widest interval: 95 % CI 0 to 31)."
+    escapes = frame.assign(verdict=frame["verdict"].where(frame["case"].ne(5) | frame["replication"].lt(10), "escaped"))
+    escapes.loc[escapes["case"].eq(4) & escapes["replication"].ge(10), "verdict"] = "stopped_defective"
+    assert summarize_grid(escapes).answer.startswith("Escapes in 6 cases: lowest 0.0 % (")
 
 
 def test_invalid_tables_of_sweeps(result):

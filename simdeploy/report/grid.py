@@ -24,14 +24,15 @@ TITLES = {"false_alarm": "false alarms", "escape": "escapes", "completed_makespa
 
 
 def tell(summary: GridSummary) -> str:
-    """Say where false alarms, or else the next known quantity, are lowest and highest, and what is unknown."""
+    """Say where false alarms are lowest and highest, or escapes if only they differ, or else the next known quantity; and what is unknown."""
     cells = summary.cells
     known = [name for name in SHOWN if cells.get(f"{name}_estimate", cells["case"] * math.nan).notna().any()]
     n = plural(len(cells), "case")
     unknown = _tell_unknown(summary)
     if not known:
         return join_answer([*unknown] or [f"No replication of {n} has a value"])
-    name = known[0]
+    rates = (name for name in known if name in PROPORTIONS and cells[f"{name}_estimate"].nunique() > 1)
+    name = next(rates, known[0])
     names = [*interval_names(f"{name}_estimate"), trust_name(f"{name}_estimate")]
     rows = cells[names].set_axis(["estimate", "low", "high", "is_trusted"], axis="columns")
     title = f"{quantity_title(name)} in {n}"
