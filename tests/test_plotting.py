@@ -429,3 +429,22 @@ def test_pyplot_is_never_imported():
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout == "False\n"
+
+
+def test_a_label_is_nearer_to_its_point_than_to_others():
+    """Of two points close together each has its label on its own side, whichever comes first. [contract]"""
+    from simdeploy.plotting.axes import label_points
+
+    for order in ((0, 1), (1, 0)):
+        ax = Figure(figsize=(6, 4)).subplots()
+        points = np.array([[0.5, 0.52], [0.5, 0.48]])
+        ax.plot(*points.T, "o")
+        ax.set(xlim=(0, 1), ylim=(0, 1))
+        label_points(ax, points, ["upper", "lower"], order)
+        ax.figure.draw_without_rendering()
+        boxes = {text.get_text(): text.get_window_extent() for text in ax.texts if text.get_visible()}
+        places = dict(zip(("upper", "lower"), ax.transData.transform(points)[:, 1], strict=True))
+        assert set(boxes) == set(places)
+        for name, box in boxes.items():
+            gaps = {other: max(box.y0 - y, y - box.y1, 0.0) for other, y in places.items()}
+            assert gaps[name] == min(gaps.values()), (order, boxes)

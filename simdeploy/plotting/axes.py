@@ -189,7 +189,7 @@ def label_points(
 
     `points` has a row of x and y for each, `order` has their indices, the most important first. When the axes are drawn,
     each label is put where it hides the fewest points and lines beside its point; it is left out if every position would
-    overlap another label or leave the axes. `avoid` are further points to keep free, such as along lines.
+    overlap another label, leave the axes or be nearer to another point. `avoid` are further points to keep free, such as along lines.
     """
     from matplotlib.patheffects import withStroke
 
@@ -201,14 +201,17 @@ def label_points(
         for place in dict.fromkeys(order)
         if not np.isnan(points[place]).any()
     ]
-    free = points if avoid is None else np.vstack([points, avoid])
-    before_drawing(ax, lambda renderer: _place_labels(ax, labels, free[~np.isnan(free).any(axis=1)], renderer))
+    points = points[~np.isnan(points).any(axis=1)]
+    free = points if avoid is None else np.vstack([points, avoid[~np.isnan(avoid).any(axis=1)]])
+    before_drawing(ax, lambda renderer: _place_labels(ax, labels, points, free, renderer))
 
 
-def _place_labels(ax: Axes, labels: Sequence[Annotation], avoid: np.ndarray, renderer: RendererBase) -> None:
+def _place_labels(
+    ax: Axes, labels: Sequence[Annotation], points: np.ndarray, avoid: np.ndarray, renderer: RendererBase
+) -> None:
     """Put each label where it hides the least, in order; hide those without room."""
     to_px = ax.figure.dpi / 72
-    kept_free = ax.transData.transform(avoid)
+    marked, kept_free = ax.transData.transform(points), ax.transData.transform(avoid)
     area = ax.get_window_extent(renderer)
     inside = np.array([area.min, area.max])
     taken = [np.array([box.min, box.max]) for box in _list_boxes(ax, labels, renderer)]
@@ -224,6 +227,8 @@ def _place_labels(ax: Axes, labels: Sequence[Annotation], avoid: np.ndarray, ren
                 continue
             if any((box[0] < other[1] + 3).all() and (other[0] < box[1] + 3).all() for other in taken):
                 continue
+            if _measure_gaps(box, marked).min() < _measure_gaps(box, at) - 1:
+                continue
             hidden = int(((kept_free > box[0] - 1) & (kept_free < box[1] + 1)).all(axis=1).sum())
             if hidden < fewest:
                 best, fewest = box, hidden
@@ -231,6 +236,12 @@ def _place_labels(ax: Axes, labels: Sequence[Annotation], avoid: np.ndarray, ren
         if best is not None:
             taken.append(best)
             label.set_position(tuple((best[0] - at) / to_px))
+
+
+def _measure_gaps(box: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Return the distance of each point from a box, in pixels."""
+    gaps: np.ndarray = np.hypot(*np.maximum(np.maximum(box[0] - points, points - box[1]), 0).T)
+    return gaps
 
 
 def _list_boxes(ax: Axes, labels: Sequence[Annotation], renderer: RendererBase) -> list[Bbox]:
