@@ -46,7 +46,7 @@ _STEPS = {
     "d": (1, 2, 5, 7, 14, 28, 70, 140, 364),
 }
 _MOST_TIME_TICKS = 9
-_DIGIT_PT, _LINE_PT = 6.0, 16  # room for a digit of a tick, and for a line of text
+_DIGIT_PT, _GAP_PT, _LINE_PT = 6.0, 8, 16  # room for a digit of a tick, between two ticks, and for a line of text
 _LAID_OUT = 0.8  # the least fraction of the axes' size that remains after layout
 
 
@@ -99,7 +99,9 @@ def set_log_axis(ax: Axes, low: float, high: float) -> None:
     if high >= _LEAST_FACTOR * low:
         subs = (1.0, 2.0, 5.0) if high < 10 * low else (1.0, 3.0) if high < 50 * low else (1.0,)
         ax.set_xscale("log")
-        ax.xaxis.set_major_locator(LogLocator(subs=subs, numticks=6))
+        longest = max(len(write_number(10.0**power)) for power in range(math.floor(math.log10(high)) + 1))
+        room = int(measure_axes(ax)[0] / (longest * _DIGIT_PT + _GAP_PT))
+        ax.xaxis.set_major_locator(LogLocator(subs=subs, numticks=min(max(room, 3), 6)))
         ax.xaxis.set_major_formatter(write_number)
         ax.xaxis.set_minor_formatter(NullFormatter())
     ax.set_xlim(low, high)

@@ -112,7 +112,8 @@ def name_rows(check: Check) -> list[str]:
 def _set_distance_axis(ax: Axes, left: float, right: float) -> None:
     set_symlog_axis(ax, 1, left, right, lambda value: f"{100 * value:+,.0f} %" if value else "limit")
     ax.tick_params(axis="x", labelsize="small")
-    ax.set_xlabel("distance from the limit (% of the limit)", fontsize="small")
+    scale = "; logarithmic beyond 100 %" if max(-left, right) > _ROOM else ""
+    ax.set_xlabel(f"distance from the limit (% of the limit{scale})", fontsize="small")
     # Above the axes, because there may be marks anywhere in them.
     write_above(ax, 0, "\N{LEFTWARDS ARROW} within", ha="right", offset_pt=-4)
     write_above(ax, 0, "beyond \N{RIGHTWARDS ARROW}", ha="left", offset_pt=4)
