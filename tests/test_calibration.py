@@ -17,6 +17,7 @@ from scipy import integrate, stats
 import simdeploy
 from simdeploy import Records, Scenario
 from simdeploy.analysis.calibration.attempts import read_attempts
+from simdeploy.analysis.calibration.constants import find_constant
 from simdeploy.analysis.calibration.parameters import find_drop
 from simdeploy.analysis.calibration.resampling import draw_rollouts
 from simdeploy.analysis.calibration.starts import fit_fraction
@@ -272,9 +273,79 @@ def test_constant_times_are_a_constant():
     same = fit(make_records(np.full((6, 5), 45.0)))
     assert same.fits["family"].tolist() == ["constant"]
     assert same.scenario.to_dict()["fleet"]["update_duration"] in (45, "45s")
+    row = rows_of(same).loc["fleet.update_duration"]
+    assert row["low"] == row["high"] == row["estimate"]
+    assert "assumes that times are constant" in row["note"]
     factors = np.exp(np.random.default_rng(8).normal(0, 0.3, (8, 1)))
     slow = rows_of(fit(make_records(45 * factors * np.ones((8, 5)))))
     assert slow.loc["fleet.slowdown.lognormal.sigma", "estimate"] == pytest.approx(np.log(factors).std(ddof=1))
+    several = make_records(np.where(np.arange(30) == 0, 50.0, 45.0).reshape(6, 5), attempts=[2] + [1] * 29)
+    assert "constant" not in fit(several).fits["family"].tolist()
+
+
+@pytest.mark.parametrize("times_s", [[30.0, 60.0, 90.0], [30.0]])
+def test_constant_times_of_few_rollouts(times_s):
+    """The interval is Student's t of the logarithms by rollout; a single rollout gives none. [oracle]"""
+    found = rows_of(fit(make_records(np.array(times_s)[:, None] * np.ones(10))))
+    row, logs = found.loc["fleet.update_duration"], np.log(times_s)
+    assert row["estimate"] == pytest.approx(np.exp(logs.mean()))
+    assert found.loc["fleet.slowdown.lognormal.sigma", "source"] == "assumed"
+    expected = stats.t(2, logs.mean(), stats.sem(logs)).interval(0.95) if len(logs) > 1 else (np.nan, np.nan)
+    assert row[["low", "high"]].tolist() == pytest.approx(np.exp(expected).tolist(), nan_ok=True)
+
+
+@pytest.mark.parametrize(("slowdown", "deadline_s"), [(0.3, 180.0), (0.5, 60.0)])
+def test_silent_nodes_of_constant_times(slowdown, deadline_s):
+    """Attempts that outlast the constant time hang, unless their whole rollout is slow; the scenario has as many. [oracle]"""
+    fleet = replace(SMALL, sigma=0.0, slowdown=slowdown, hang=0.1, deadline_s=deadline_s, most_failed=30)
+    records = fleet.draw(30, 2)
+    calibration = fit(records)
+    found = rows_of(calibration)
+    assert found.loc["fleet.start_hang", "source"] == "fitted"
+    truths = {"update_duration": 45, "slowdown.lognormal.sigma": slowdown, "start_hang": 0.1}
+    for path, truth in truths.items():
+        assert_found(found.loc[f"fleet.{path}"], truth, path)
+    scenario = Scenario.from_dict({**calibration.scenario.to_dict(), "policies": fleet.scenario()["policies"]})
+    simulated = [simdeploy.simulate(scenario, replication=k).to_records(str(k)) for k in range(12)]
+    (mean, error), (expected, other) = map(_silent, (Records.join(simulated), records))
+    assert abs(mean - expected) < 4 * math.hypot(error, other)
+
+
+def test_constant_times_without_a_deadline():
+    """If half the nodes start after 30 s and the others not within 200 s, half of the attempts hang. [oracle]"""
+    started_at_s = np.tile([30.0, np.nan], 30)
+    status = np.where(np.isnan(started_at_s), "starting", "running")
+    records = make_records(np.zeros((6, 10)), started_at_s=started_at_s, status=status, watched_until_s=200.0)
+    row = rows_of(fit(records)).loc["fleet.start_hang"]
+    assert row["estimate"] == pytest.approx(0.5, abs=1e-3)
+    assert 0 < row["low"] < 0.5 < row["high"]
+
+
+def _silent(records):
+    """Return the fraction of nodes that don't start, by rollout: its mean and standard error."""
+    fractions = records.nodes["started_at_s"].isna().groupby(records.nodes["rollout"]).mean()
+    return fractions.mean(), fractions.sem()
+
+
+@pytest.mark.parametrize(
+    ("time_s", "attempts", "ended", "is_constant", "hangs"),
+    [
+        (60, 2, True, True, False),
+        (36, 2, True, False, False),
+        (50, 2, False, True, False),  # the second attempt may end later
+        (70, 2, False, True, True),
+        (25, 2, False, False, False),  # the first attempt ended too early
+        (31, 1, False, True, True),
+    ],
+)
+def test_what_contradicts_constant_times(time_s, attempts, ended, is_constant, hangs):
+    """Several attempts take a multiple of the constant time, and a longer silence is a hang, except in outages. [property]"""
+    times = np.array([30.0, 30.0, time_s, 30.0])
+    data = Durations(np.repeat([0, 1], 2), times, np.array([1, 1, attempts, 1]), np.array([True, True, ended, True]))
+    constant = find_constant(data, may_vary=True)
+    assert (constant is not None) == is_constant
+    assert constant is None or constant.hangs.tolist() == [False, False, hangs, False]
+    assert (find_constant(data, may_vary=False) is not None) == (is_constant and not hangs)
 
 
 @pytest.mark.slow

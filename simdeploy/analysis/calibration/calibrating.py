@@ -16,7 +16,7 @@ from simdeploy.analysis.calibration.releases import Base, find_releases, fit_eff
 from simdeploy.analysis.calibration.requests import Failures, fit_requests
 from simdeploy.analysis.calibration.result import DROPPED, FITS, PARAMETERS, POINTS, Calibration
 from simdeploy.analysis.calibration.starts import count_by_rollout, fit_fraction
-from simdeploy.analysis.calibration.updates import fit_durations
+from simdeploy.analysis.calibration.updates import FittedDurations, fit_durations
 from simdeploy.analysis.calibration.writing import write_scenario
 from simdeploy.errors import InputError, Problem, raise_if_any
 from simdeploy.experiments.arguments import whole_problems
@@ -244,16 +244,26 @@ class _Fitting:
                 note = "numbers of attempts are not on record"
                 parameter = replace(parameter, low=math.nan, high=math.nan, source="assumed", note=note)
             self.parameters.append(parameter)
-        self._fit_hangs(f"{path}.start_hang", part, fitted.hang)
+        self._fit_hangs(f"{path}.start_hang", part, fitted)
 
-    def _fit_hangs(self, path: str, part: pd.DataFrame, estimate: float) -> None:
-        """Bound the fraction of hangs: from none to all of the silent attempts."""
+    def _fit_hangs(self, path: str, part: pd.DataFrame, fitted: FittedDurations) -> None:
+        """Fit the fraction of hangs. If silent attempts may also be late, bound it: from none to all of them."""
+        note = "silent until the deadline: hangs, or starts that would have come later; the value follows from the fitted family"
+        if fitted.hangs is not None:
+            note = "watched for longer than all other attempts took: hangs, if times are constant"
+            # Attempts without a usable time count as hangs if they were silent.
+            hangs = part["silent"].to_numpy().copy()
+            hangs[part["is_usable"].to_numpy()] = fitted.hangs
+            part = part.assign(silent=hangs)
         counted, total = count_by_rollout(part, "silent", ["silent", "ended"])
         parameter = fit_fraction(path, counted, total, n_nodes=len(part), confidence_level=self.confidence_level)[0]
-        if counted.any():
-            note = "silent until the deadline: hangs, or starts that would have come later; the value follows from the fitted family"
-            parameter = replace(parameter, estimate=estimate, source="not_identified", note=note)
-        self.parameters.append(replace(parameter, path=path, low=0.0))
+        if not counted.any():
+            parameter = replace(parameter, low=0.0)
+        elif fitted.hangs is not None:
+            parameter = replace(parameter, note=note)
+        else:
+            parameter = replace(parameter, estimate=fitted.hang, low=0.0, source="not_identified", note=note)
+        self.parameters.append(replace(parameter, path=path))
 
     def _fit_share(self, name: str) -> None:
         nodes = self.records.nodes

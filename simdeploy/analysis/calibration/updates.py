@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simdeploy.analysis.calibration.constants import Constant, average_logs, find_constant
 from simdeploy.analysis.calibration.goodness import Goodness, measure_goodness
 from simdeploy.analysis.calibration.parameters import FEWEST_FOR_SPREAD, Parameter, find_drop
 from simdeploy.statistics.intervals import mean_interval
@@ -27,8 +28,6 @@ NAMES: Mapping[Family, tuple[str, ...]] = {
     "lognormal": ("median", "sigma"),
     "gamma": ("mean", "sd"),
 }
-# Durations are equal if their logarithms differ by less than this.
-_EQUAL = 1e-6
 # Up to this p-value no family is used, but the law of the values themselves, if there are enough.
 _REJECTED = 0.01
 _FEWEST_VALUES = 50
@@ -46,6 +45,7 @@ class FittedDurations:
     law: Any  # as a scenario file has it
     spread: float  # of the logarithm of the slowdown
     hang: float  # the fraction of attempts that hang according to this family
+    hangs: np.ndarray | None = None  # by row, whether the last attempt hangs; None if that is not known
 
 
 @dataclass(frozen=True)
@@ -86,9 +86,10 @@ def fit_durations(
     has_spread = may_vary and n_rollouts >= FEWEST_FOR_SPREAD
     fixed = (() if has_spread else (SPREAD,)) + (() if may_hang else (HANG,))
     question = _Question(path, data, limit_s, len(data), confidence_level, fixed)
+    constant = find_constant(data, may_vary=may_vary)
+    if constant is not None:
+        return _fit_constant(question, constant)
     start = _find_start(data, may_hang=may_hang, has_spread=has_spread)
-    if start.within < _EQUAL:
-        return _fit_constant(question, start, has_spread=has_spread)
     models = {family: SharedScale(family, data) for family in FAMILIES}
     best = {family: model.fit(start.of(family), fixed=_fixed(family, fixed)) for family, model in models.items()}
     aic = {family: 2 * (4 - len(_fixed(family, fixed))) - 2 * best[family].value for family in FAMILIES}
@@ -157,16 +158,11 @@ class _Start:
 def _find_start(data: Durations, *, may_hang: bool, has_spread: bool) -> _Start:
     rows = data.of(data.ended)
     rows = rows.of(rows.attempts == 1) if (rows.attempts == 1).any() else rows
-    logs = np.log(rows.time / rows.attempts)
-    groups, at = np.unique(rows.group, return_inverse=True)
-    counts = np.bincount(at)
-    means = np.bincount(at, logs) / counts
-    freedom = len(logs) - len(groups)
-    within = math.sqrt(float(((logs - means[at]) ** 2).sum()) / freedom) if freedom else float(logs.std())
+    _, means, within = average_logs(rows)
     between = float(means.std()) if has_spread else 0.0
     silent = float((~data.ended).mean())
     return _Start(
-        float(np.median(logs)),
+        float(np.median(np.log(rows.time / rows.attempts))),
         within,
         math.log(max(between, 0.02)) if has_spread else LEAST_LOG,
         math.log(max(silent / 2, 1e-4)) if may_hang else LEAST_LOG * 2,
@@ -174,39 +170,20 @@ def _find_start(data: Durations, *, may_hang: bool, has_spread: bool) -> _Start:
     )
 
 
-def _fit_constant(question: _Question, start: _Start, *, has_spread: bool) -> FittedDurations:
+def _fit_constant(question: _Question, constant: Constant) -> FittedDurations:
     """Fit a constant, times a slowdown if rollouts differ."""
-    value, n = float(np.exp(start.means.mean())), len(start.means)
-    spread = float(start.means.std(ddof=1)) if has_spread else 0.0
-    spread = spread if spread > _EQUAL else 0.0
-    low, high = _spread_interval(spread, n, question.confidence_level)
-    logs = mean_interval(
-        math.log(value),
-        float(start.means.std(ddof=1)) / math.sqrt(n) if n > 1 else math.nan,
-        n,
-        question.confidence_level,
+    value, spread = constant.fit(question.confidence_level)
+    if len(constant.means) < FEWEST_FOR_SPREAD:
+        question = replace(question, fixed=(*question.fixed, SPREAD))
+    note = (
+        "all attempts of a rollout take the same time"
+        if constant.spread
+        else "all attempts took the same time; the interval assumes that times are constant, and recorded exactly"
     )
-    if n == 1 or not spread:
-        logs = (math.log(value), math.log(value))
+    parameters = (question.parameter("", value, note=note), _of_slowdown(question, spread))
     unknown = dict.fromkeys(("aic", "difference", "p"), math.nan)
     fit = {"path": question.path, "family": "constant", **unknown, "ks": 0.0, "chosen": True}
-    parameters = (
-        question.parameter(
-            "", (value, math.exp(logs[0]), math.exp(logs[1])), note="all attempts of a rollout take the same time"
-        ),
-        _of_slowdown(question, (spread, low, high)),
-    )
-    return FittedDurations(parameters, (fit,), (), value, spread, 0.0)
-
-
-def _spread_interval(spread: float, n: int, confidence_level: float) -> tuple[float, float]:
-    """Return the interval of the standard deviation of normal observations."""
-    from scipy.special import chdtri
-
-    if not spread:
-        return 0.0, 0.0
-    tail = (1 - confidence_level) / 2
-    return spread * math.sqrt((n - 1) / chdtri(n - 1, tail)), spread * math.sqrt((n - 1) / chdtri(n - 1, 1 - tail))
+    return FittedDurations(parameters, (fit,), (), value[0], parameters[1].estimate, 0.0, constant.hangs)
 
 
 def _of_slowdown(question: _Question, limits: tuple[float, float, float]) -> Parameter:
@@ -228,9 +205,9 @@ def _find_intervals(question: _Question, model: SharedScale, best: Maximum) -> l
         limits = profile(function, top, place, drop=drop, fixed=fixed)
         if question.n_rollouts < FEWEST_FOR_SPREAD:
             limits = _few_limits(question, top.x[place], limits, place)
-        parameters.append(
-            question.parameter(f".{family}.{name}", (math.exp(top.x[place]), math.exp(limits[0]), math.exp(limits[1])))
-        )
+        with np.errstate(over="ignore"):
+            low, high = np.exp(limits).tolist()
+        parameters.append(question.parameter(f".{family}.{name}", (math.exp(top.x[place]), low, high)))
     if SPREAD in fixed:
         return [*parameters, _of_slowdown(question, (0.0, 0.0, 0.0))]
     low, high = np.exp(profile(model, best, SPREAD, drop=drop, fixed=fixed, lowest=LEAST_LOG))
