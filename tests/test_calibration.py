@@ -311,6 +311,18 @@ def test_silent_nodes_of_constant_times(slowdown, deadline_s):
     assert abs(mean - expected) < 4 * math.hypot(error, other)
 
 
+@pytest.mark.parametrize(("n_silent", "hangs"), [(1, True), (2, False)])
+def test_silent_rollouts_of_constant_times(n_silent, hangs):
+    """A rollout in which no attempt ended may be slow if there are five, enough to estimate a slowdown. [property]"""
+    times, ended = np.array([30.0, 45.0, 60.0] + [70.0] * n_silent), np.array([True] * 3 + [False] * n_silent)
+    constant = find_constant(
+        Durations(np.arange(len(times)).repeat(2), times.repeat(2), np.ones(2 * len(times), int), ended.repeat(2)),
+        may_vary=True,
+    )
+    assert constant.hangs.any() == hangs
+    assert constant.may_differ != hangs
+
+
 def test_constant_times_without_a_deadline():
     """If half the nodes start after 30 s and the others not within 200 s, half of the attempts hang. [oracle]"""
     started_at_s = np.tile([30.0, np.nan], 30)
@@ -435,6 +447,8 @@ def test_few_rollouts_do_not_determine_spreads():
         assert spreads["source"].eq("assumed").all()
         median = found.loc["fleet.update_duration.lognormal.median"] if n == 3 else found.iloc[1]
         assert math.isnan(median["low"]) == (n == 1)
+    wide = rows_of(fit(with_tables(SMALL.draw(2, 1), windows={}), confidence_level=0.9999)).iloc[1]
+    assert (wide["low"], wide["high"]) == (0, math.inf)
 
 
 def test_the_release_mix_is_assumed_or_bounded(records):

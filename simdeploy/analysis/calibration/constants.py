@@ -30,6 +30,7 @@ class Constant:
     means: np.ndarray  # by rollout in which an attempt ended
     least: np.ndarray  # by rollout in which none ended, unless its attempts hang: how long the time is at least
     hangs: np.ndarray  # by row, whether the last attempt hangs: it was watched for longer
+    may_differ: bool  # whether there are enough rollouts to estimate how much they differ
 
     @property
     def spread(self) -> float:
@@ -42,7 +43,7 @@ class Constant:
         mean, spread, n = float(self.means.mean()), self.spread, len(self.means)
         if not spread:
             return (math.exp(mean),) * 3, (0.0, 0.0, 0.0)
-        if n < FEWEST_FOR_SPREAD or not len(self.least):
+        if not self.may_differ or not len(self.least):
             low, high = mean_interval(mean, spread / math.sqrt(n), n, confidence_level)
             with np.errstate(over="ignore"):
                 median = np.exp([mean, low, high]).tolist()
@@ -52,11 +53,10 @@ class Constant:
         rows = Durations(np.arange(count), times, np.ones(count, dtype=int), np.arange(count) < n)
         model, fixed = SharedScale("lognormal", rows), (SPREAD, HANG)
         best = model.fit(np.array([mean, math.log(spread), LEAST_LOG, 2 * LEAST_LOG]), fixed=fixed)
-        drop = find_drop(count, confidence_level)
-        median, sigma = (
-            np.exp([best.x[place], *profile(model, best, place, drop=drop, fixed=fixed)]).tolist()
-            for place in (LOCATION, SHAPE)
-        )
+        drop = find_drop(n, confidence_level)
+        limits = [profile(model, best, place, drop=drop, fixed=fixed) for place in (LOCATION, SHAPE)]
+        with np.errstate(over="ignore"):
+            median, sigma = np.exp(np.column_stack([best.x[[LOCATION, SHAPE]], limits])).tolist()
         return tuple(median), tuple(sigma)
 
 
@@ -67,7 +67,9 @@ def find_constant(data: Durations, *, may_vary: bool) -> Constant | None:
     """
     groups, means, within = average_logs(data.of(data.ended))
     is_seen, is_open = np.isin(data.group, groups), ~data.ended
-    usual = np.full(len(data), _find_slowest(means))
+    n_rollouts = len(np.unique(data.group))
+    may_differ = n_rollouts >= FEWEST_FOR_SPREAD and (len(means) >= FEWEST_FOR_SPREAD or np.ptp(means) > _EQUAL)
+    usual = np.full(len(data), _find_slowest(means) if may_differ else means.max())
     usual[is_seen] = means[np.searchsorted(groups, data.group[is_seen])]
     logs = np.log(data.time)
     with np.errstate(divide="ignore"):
@@ -79,7 +81,7 @@ def find_constant(data: Durations, *, may_vary: bool) -> Constant | None:
         return None
     longest = np.full(data.group.max() + 1, -np.inf)
     np.maximum.at(longest, data.group, logs - np.log(data.attempts))
-    return Constant(means, longest[np.setdiff1d(data.group[~is_seen], data.group[hangs])], hangs)
+    return Constant(means, longest[np.setdiff1d(data.group[~is_seen], data.group[hangs])], hangs, bool(may_differ))
 
 
 def average_logs(rows: Durations) -> tuple[np.ndarray, np.ndarray, float]:
@@ -95,8 +97,6 @@ def average_logs(rows: Durations) -> tuple[np.ndarray, np.ndarray, float]:
 def _find_slowest(means: np.ndarray) -> float:
     """Return the longest plausible time in a rollout in which no attempt ended."""
     n = len(means)
-    if n < FEWEST_FOR_SPREAD:
-        return float(means.max())
     error = float(means.std(ddof=1)) * math.sqrt(1 + 1 / n)
     return mean_interval(float(means.mean()), error, n, _PREDICTION_LEVEL)[1]
 

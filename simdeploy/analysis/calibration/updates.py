@@ -173,7 +173,7 @@ def _find_start(data: Durations, *, may_hang: bool, has_spread: bool) -> _Start:
 def _fit_constant(question: _Question, constant: Constant) -> FittedDurations:
     """Fit a constant, times a slowdown if rollouts differ."""
     value, spread = constant.fit(question.confidence_level)
-    if len(constant.means) < FEWEST_FOR_SPREAD:
+    if not constant.may_differ:
         question = replace(question, fixed=(*question.fixed, SPREAD))
     note = (
         "all attempts of a rollout take the same time"
