@@ -555,6 +555,13 @@ def test_completion(shell):
     assert "validate" not in found
 
 
+def test_without_a_command():
+    """Without a command, the help is printed on standard error, line by line, and the exit code is 2. [contract]"""
+    result = invoke()
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == invoke("--help").stdout
+
+
 def test_help_and_version_are_quick():
     """Neither --help nor --version imports anything heavy. [contract]"""
     code = (
@@ -621,6 +628,19 @@ def test_a_closed_pipe_is_no_error(folder):
     command = ["sh", "-c", f"exec {sys.executable} -m simdeploy run s.yaml >&-"]
     closed = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
     assert (closed.returncode, closed.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("redirection", ["<&-", "0>/dev/null"])
+def test_standard_input_that_cannot_be_read(folder, redirection):
+    """If standard input is closed or not readable, nothing is asked, and a file read from it is refused in words. [contract]"""
+    for code, message, *arguments in (
+        (0, "wrote new.yaml", "new", "new.yaml"),
+        (2, "error: standard input: ", "advise", "s.yaml", "--seen", "-"),
+    ):
+        command = ["sh", "-c", f"exec {sys.executable} -m simdeploy {' '.join(arguments)} {redirection}"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+        (line,) = done.stderr.splitlines()
+        assert (done.returncode, line.startswith(message)) == (code, True)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")

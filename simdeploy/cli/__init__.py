@@ -36,7 +36,9 @@ def main() -> None:
 
 
 def _prepare_streams() -> None:
-    """Make writes to standard output and error safe for any character, and if they are closed."""
+    """Make writes to standard output and error safe for any character, and all streams safe to use if they are closed."""
+    if sys.stdin is None:
+        sys.stdin = Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115 - open until the exit
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:

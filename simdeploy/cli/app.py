@@ -84,6 +84,9 @@ class _Application(click.Group):
 def _answer(error: BaseException) -> int:
     """Print an error message and return the exit code; bugs are raised again."""
     match error:
+        case click.exceptions.NoArgsIsHelpError():
+            error.show()  # the help, with its line breaks
+            return error.exit_code
         case click.ClickException():
             vars(error)["message"] = printable(error.message)  # it quotes the user's input
             error.show()

@@ -69,10 +69,17 @@ def read_content(name: str) -> Any:
     if name.lower().endswith(".parquet"):
         return _read_table(name, name)
     shown = "standard input" if name == "-" else name
-    text = decode(sys.stdin.buffer.read(MAX_BYTES + 1), file=shown) if name == "-" else read_text(name)
+    text = decode(_read_input(MAX_BYTES + 1, shown), file=shown) if name == "-" else read_text(name)
     if text.lstrip("\ufeff \t\r\n")[:1] in ("{", "[") or name.lower().endswith(".json"):
         return parse_json(text, file=shown)
     return _read_table(StringIO(text), shown)
+
+
+def _read_input(most_bytes: int, shown: str) -> bytes:
+    try:
+        return sys.stdin.buffer.read(most_bytes)
+    except OSError as error:  # not open for reading
+        raise InputError(Problem(f"can't be read: {error.strerror}", file=shown)) from None
 
 
 def _read_table(source: str | StringIO, name: str) -> pd.DataFrame:
