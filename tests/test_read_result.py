@@ -61,6 +61,17 @@ def test_a_result_reads_back(name):
     assert again.answer.endswith(".")
 
 
+@pytest.mark.parametrize("name", KINDS)
+def test_answers_about_long_names_are_complete(name):
+    """An answer has at most 240 characters and ends after a sentence, however long the names in it are. [contract]"""
+    text = text_of(name)
+    for policy in ("rolling", "canary", "all-at-once", "eights"):
+        text = re.sub(rf"\b{policy}\b", f"a-{'very-' * 60}long-{policy}", text)
+    answer = read_result(json.loads(text)).answer
+    assert len(answer) <= 240
+    assert answer.endswith(".")
+
+
 def test_a_document_is_a_file_a_text_or_a_mapping(tmp_path):
     """Each of them gives the same result. [contract]"""
     file = tmp_path / "result.json"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,8 @@ if TYPE_CHECKING:
     from simdeploy.scenario.measures import Measure
 
 LONGEST_ANSWER = 240
+_LONGEST_NAMES = (48, 32, 18)  # tried in this order if an answer is too long
+_WORD = re.compile(r"[^\s,;:=()]+")
 # Verdicts that have another word in texts.
 VERDICTS = {"trades": "trade-off"}
 # Short names of the most common measures.
@@ -145,7 +149,8 @@ def join_answer(sentences: Iterable[str | Sequence[str]]) -> str:
     """Join sentences, the most important first, into an answer of at most `LONGEST_ANSWER` characters.
 
     Empty sentences are skipped. A sentence may have several forms, the longest first, and the first that fits is
-    used. The last sentences are left out if even their shortest forms don't fit.
+    used. The last sentences are left out if even their shortest forms don't fit. If the first is too long by itself, long names
+    are shortened in the middle. Only an answer that is still too long is cut, outside brackets.
 
     Examples
     --------
@@ -153,12 +158,29 @@ def join_answer(sentences: Iterable[str | Sequence[str]]) -> str:
     'It holds. Nothing flips it.'
     >>> join_answer([["a" * 240, "Use a, b or c", "Use a"], "No other is close"])
     'Use a, b or c. No other is close.'
-    >>> len(join_answer(["word " * 100]))
-    240
+    >>> join_answer([f"Use {'a' * 300}-1: mean cost 101"])
+    'Use aaaaaaaaaaaaaaaaaaaaaaaa…aaaaaaaaaaaaaaaaaaaaa-1: mean cost 101.'
+    >>> join_answer(["name " * 44 + "costs 12,345 (12,000 to 13,000)"])[-23:]
+    'name name costs 12,345…'
     """
-    chosen = fit_forms([_end_sentences(forms) for forms in sentences], LONGEST_ANSWER)
-    answer = " ".join(chosen)
-    return answer if len(answer) <= LONGEST_ANSWER else f"{answer[: LONGEST_ANSWER - 1]}…"
+    parts = [_end_sentences(forms) for forms in sentences]
+    answer = " ".join(fit_forms(parts, LONGEST_ANSWER))
+    for longest_name in _LONGEST_NAMES:
+        if len(answer) <= LONGEST_ANSWER:
+            return answer
+        parts = [[_shorten_names(form, longest_name) for form in forms] for forms in parts]
+        answer = " ".join(fit_forms(parts, LONGEST_ANSWER))
+    return re.sub(r" \([^)]*$", "", textwrap.shorten(answer, LONGEST_ANSWER - 1, placeholder="")) + "…"
+
+
+def _shorten_names(text: str, longest: int) -> str:
+    """Shorten words in the middle, but no numbers, which have fewer digits between commas."""
+    half = (longest - 1) // 2
+
+    def shorten(word: re.Match[str]) -> str:
+        return word[0] if len(word[0]) <= longest else f"{word[0][: longest - 1 - half]}…{word[0][-half:]}"
+
+    return _WORD.sub(shorten, text)
 
 
 def _end_sentences(forms: str | Sequence[str]) -> list[str]:
