@@ -170,11 +170,11 @@ def write_duration(ns: int) -> str:
 
 
 def short_duration(ns: float) -> str:
-    """Write a duration for people, in at most two parts, or three with days: ``2d 1h 5m``, ``2m 30s``, ``450ms``.
+    """Write a duration for people, rounded to two parts, or three with days: ``2d 1h 5m``, ``2m 30s``, ``450ms``.
 
     Examples
     --------
-    >>> short_duration(3_900_000_000_000), short_duration(62_400_000_000), short_duration(0)
+    >>> short_duration(3_899_000_000_000), short_duration(62_400_000_000), short_duration(0)
     ('1h 5m', '1m 2s', '0s')
     """
     if ns != ns:  # NaN: it did not happen
@@ -185,7 +185,8 @@ def short_duration(ns: float) -> str:
     if ns < 10 * NS_PER_S:
         step = 10**6 if ns >= 10**6 else 1
         return format_duration((ns + step // 2) // step * step)
-    seconds = (ns + NS_PER_S // 2) // NS_PER_S
+    step = NS_PER_S if ns < 3600 * NS_PER_S else 60 * NS_PER_S  # the last part that is written
+    seconds = (ns + step // 2) // step * step // NS_PER_S
     days, rest = divmod(seconds, 86400)
     hours, rest = divmod(rest, 3600)
     minutes, seconds = divmod(rest, 60)
