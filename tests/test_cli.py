@@ -619,12 +619,12 @@ def test_ctrl_c_ends_quietly(folder):
 
 
 def test_a_closed_pipe_is_no_error(folder):
-    """If its reader closes the pipe, the command stops silently. [contract]"""
+    """If its reader closes the pipe, the command stops silently, with the code of bad output. [contract]"""
     process = start("schema")
     process.stdout.close()
     assert process.stderr.read() == ""
     process.stderr.close()
-    assert process.wait(timeout=TIMEOUT_S) != 0
+    assert process.wait(timeout=TIMEOUT_S) == 2
     command = ["sh", "-c", f"exec {sys.executable} -m simdeploy run s.yaml >&-"]
     closed = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
     assert (closed.returncode, closed.stderr) == (0, "")
@@ -646,11 +646,22 @@ def test_standard_input_that_cannot_be_read(folder, redirection):
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 @pytest.mark.parametrize("arguments", [["schema"], ["run", "s.yaml"], ["validate", "s.yaml"], ["--help"]])
 def test_a_full_disk_behind_standard_output(folder, arguments):
-    """Output to a full disk gives a message and exit code 1. [contract]"""
+    """Output to a full disk gives a message and exit code 2, because 1 would be a requirement that is not met. [contract]"""
     with open("/dev/full", "w") as full:  # noqa: PTH123
         code, _, err = finish(*arguments, stdout=full)
-    assert code == 1
+    assert code == 2
     assert err == "error: cannot write: No space left on device\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize(("redirection", "code"), [("2>&1 | true", 0), (">/dev/full", 2), ("2>/dev/full", 0)])
+def test_files_are_written_whoever_reads(folder, redirection, code):
+    """All files are written if nobody reads the output and the messages, or if these can't be written. [contract]"""
+    run = f"{sys.executable} -m simdeploy run s.yaml -o t.csv --plot p.png --prometheus m.prom"
+    command = f"(sleep 0.1; exec {run}) {redirection}; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, timeout=TIMEOUT_S, check=False)
+    assert done.returncode == code
+    assert all(Path(name).stat().st_size for name in ("t.csv", "p.png", "m.prom"))
 
 
 @pytest.mark.parametrize("option", [["--out", "r.csv"], ["--out", "r.parquet"], ["--plot", "p.png"]])

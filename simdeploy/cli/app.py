@@ -70,6 +70,14 @@ class _Application(click.Group):
             ctx.fail(f"no such command: {shorten(args[0])}; {hint or f'allowed: {listed(_COMMANDS)}'}")
         return super().resolve_command(ctx, args)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; end silently if the reader of its output has gone, because click's code 1 is that of a requirement."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            abandon_stdout()
+            raise click.exceptions.Exit(BAD_INPUT) from None
+
     def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> NoReturn:  # type: ignore[override]
         """Run a command and exit with its code."""
         extra["standalone_mode"] = False
@@ -99,11 +107,8 @@ def _answer(error: BaseException) -> int:
             messages, code = [f"error: {error}"], FAILED
         case MemoryError():
             messages, code = [f"error: out of memory{f': {error}' if str(error) else ''}"], FAILED
-        case BrokenPipeError():
-            messages, code = [], FAILED
-            abandon_stdout()
         case OSError():
-            messages, code = [f"error: {_describe(error)}"], FAILED
+            messages, code = [f"error: {_describe(error)}"], BAD_INPUT  # not the code of a failed requirement
             abandon_stdout()
         case _:
             raise error

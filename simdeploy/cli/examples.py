@@ -8,7 +8,7 @@ import click
 
 from simdeploy.cli.answers import say, whoever_listens
 from simdeploy.cli.command import Command
-from simdeploy.cli.files import folder_argument, writing
+from simdeploy.cli.files import folder_argument
 from simdeploy.cli.options import use
 from simdeploy.errors import InputError, Problem
 
@@ -26,8 +26,7 @@ def command(folder: Path | None) -> None:
         if str(folder) in example_names() and not folder.exists():
             hint = f"to copy it: simdeploy new --like {folder} FILE"
             raise InputError(Problem("the name of an example, not a folder", file=str(folder), hint=hint))
-        with writing():
-            written = copy_examples(folder)
+        written = copy_examples(folder)
         say(f"wrote {len(written)} files to {folder}")
         return
     formatter = click.get_current_context().make_formatter()

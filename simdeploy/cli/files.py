@@ -12,7 +12,6 @@ import click
 
 from simdeploy import output
 from simdeploy.cli.answers import say
-from simdeploy.cli.command import BAD_INPUT
 from simdeploy.errors import shorten
 
 if TYPE_CHECKING:
@@ -95,16 +94,6 @@ def usable_path(value: str) -> Iterator[None]:
     except (OSError, ValueError, RuntimeError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
         raise click.BadParameter(f"{shorten(value)} is not a valid path: {reason}") from None
-
-
-@contextlib.contextmanager
-def writing() -> Iterator[None]:
-    """Exit with the code for bad input if a file can't be written: 1 would mean that a requirement is not met."""
-    try:
-        yield
-    except OSError as error:
-        say(f"error: {error.filename}: {error.strerror}")
-        raise click.exceptions.Exit(BAD_INPUT) from None
 
 
 def write_table(frame: pd.DataFrame, path: Path) -> None:

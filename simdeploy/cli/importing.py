@@ -72,15 +72,17 @@ def command(
             Problem("would overwrite the file that is imported", ("--out",), found=shorten(str(scenario_file)))
         )
     imported = read_policy(Path(file), kind_of_file, nodes=nodes, variables=variables)
-    if as_json:
-        with whoever_listens():
-            click.echo(to_json(imported, imported.computed_under))
-    else:
-        print_answer(imported.answer, map(str, imported.notes), (), _policy_lines(imported))
-    if scenario_file is not None:
-        from simdeploy.cli.template import write_template
+    try:
+        if as_json:
+            with whoever_listens():
+                click.echo(to_json(imported, imported.computed_under))
+        else:
+            print_answer(imported.answer, map(str, imported.notes), (), _policy_lines(imported))
+    finally:  # also if the disk behind standard output is full
+        if scenario_file is not None:
+            from simdeploy.cli.template import write_template
 
-        write_text(write_template(imported, Path(file).name), scenario_file)
+            write_text(write_template(imported, Path(file).name), scenario_file)
 
 
 def _policy_lines(imported: PolicyImport) -> list[str]:

@@ -10,7 +10,7 @@ import click
 
 from simdeploy.cli.answers import say
 from simdeploy.cli.command import Command
-from simdeploy.cli.files import file_argument, write_text, writing
+from simdeploy.cli.files import file_argument, write_text
 from simdeploy.cli.options import Number, Whole, use
 from simdeploy.errors import InputError, Problem
 
@@ -40,9 +40,7 @@ def command(*, file: Path, like: str | None, **answers: float | None) -> None:
 
         if given:
             raise click.UsageError(f"--like can't be combined with {given[0]}")
-        with writing():
-            written = copy_example(like, file)
-        for path in written:
+        for path in copy_example(like, file):
             say(f"wrote {path}")
         return
     if file.exists():
@@ -51,9 +49,7 @@ def command(*, file: Path, like: str | None, **answers: float | None) -> None:
     nodes, requests, defective = (_prompt_unless_given(name, answers[name]) for name in _QUESTIONS)
     from simdeploy.cli.template import write_scenario
 
-    text = write_scenario(file, int(nodes), requests, defective)
-    with writing():
-        write_text(text, file)
+    write_text(write_scenario(file, int(nodes), requests, defective), file)
 
 
 def _prompt_unless_given(name: str, given: float | None) -> float:

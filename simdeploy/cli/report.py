@@ -10,7 +10,7 @@ import click
 from simdeploy.cli import options as shared
 from simdeploy.cli.answers import whoever_listens
 from simdeploy.cli.command import Command, command_line
-from simdeploy.cli.files import PathName, file_option, write_text, writing
+from simdeploy.cli.files import PathName, file_option, write_text
 from simdeploy.cli.inputs import read_with_warnings
 from simdeploy.cli.progress import resumable
 from simdeploy.cli.study import Study
@@ -77,5 +77,4 @@ def command(ctx: click.Context, /, **options: Any) -> None:
         with whoever_listens():
             click.echo(text, nl=False)
     else:
-        with writing():
-            write_text(text, path)
+        write_text(text, path)

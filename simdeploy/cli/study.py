@@ -17,7 +17,7 @@ import click
 from simdeploy.cli import options as shared
 from simdeploy.cli.answers import print_answer, to_json, whoever_listens
 from simdeploy.cli.command import FAILED, UNDECIDED, Command, command_line
-from simdeploy.cli.files import write_picture, write_table, write_text, writing
+from simdeploy.cli.files import write_picture, write_table, write_text
 from simdeploy.cli.inputs import choose_policies, describe_orchestrator, prepare_cluster, read_with_warnings
 from simdeploy.cli.progress import resumable
 from simdeploy.errors import plural
@@ -184,17 +184,9 @@ def _finish(ctx: click.Context, finding: Finding) -> None:
         from simdeploy.experiments.store.manifest import find_versions
 
         under |= {"command": command_line(ctx), "versions": find_versions()}
-    if ctx.params["as_json"]:
-        with whoever_listens():
-            click.echo(to_json(result, under))
-    else:
-        tables, after = list(result.summarize()), list(finding.after)
-        if len(tables) > 1 and not ctx.params["full"]:
-            after.append(f"--full prints {plural(len(tables) - 1, 'more table')}.")
-            del tables[1:]
-        tables += [*(precision.summarize() if precision else ()), *finding.more]
-        print_answer(result.answer, _head(ctx, finding, under), tables, after)
-    with writing():
+    try:
+        _print(ctx, finding, under)
+    finally:  # a full disk behind standard output must not lose the files
         _write(ctx.params, finding, under)
     n_failed: int | Mapping[str, int] = getattr(result, "n_failed", 0)  # a warning has named them
     if finding.failed or (any(n_failed.values()) if isinstance(n_failed, Mapping) else n_failed):
@@ -203,6 +195,20 @@ def _finish(ctx: click.Context, finding: Finding) -> None:
         raise click.exceptions.Exit(UNDECIDED)
     if finding.code:
         raise click.exceptions.Exit(finding.code)
+
+
+def _print(ctx: click.Context, finding: Finding, under: Mapping[str, Any]) -> None:
+    result, precision = finding.result, finding.precision
+    if ctx.params["as_json"]:
+        with whoever_listens():
+            click.echo(to_json(result, under))
+        return
+    tables, after = list(result.summarize()), list(finding.after)
+    if len(tables) > 1 and not ctx.params["full"]:
+        after.append(f"--full prints {plural(len(tables) - 1, 'more table')}.")
+        del tables[1:]
+    tables += [*(precision.summarize() if precision else ()), *finding.more]
+    print_answer(result.answer, _head(ctx, finding, under), tables, after)
 
 
 def _head(ctx: click.Context, finding: Finding, under: Mapping[str, Any]) -> Iterator[str]:

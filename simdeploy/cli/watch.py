@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from simdeploy.cli import options as shared
+from simdeploy.cli.answers import whoever_listens
 from simdeploy.cli.command import Command
-from simdeploy.cli.files import file_option, write_file, writing
+from simdeploy.cli.files import file_option, write_file
 from simdeploy.cli.inputs import read_with_warnings
 from simdeploy.cli.options import REPLICATION
 from simdeploy.cli.study import Study
@@ -111,9 +112,9 @@ def command(ctx: click.Context, /, **options: Any) -> None:
         _play(film)
         return
     if save is not None:
-        with writing():
-            _save(film, save)
+        _save(film, save)
     console = make_console()
     width, height = console.width, _SIZE[1]
-    for line in render(film.frame(film.end_s, find_room(width, height)), width, 2 * height):
-        console.print(line)
+    with whoever_listens():
+        for line in render(film.frame(film.end_s, find_room(width, height)), width, 2 * height):
+            console.print(line)
