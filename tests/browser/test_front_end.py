@@ -92,10 +92,14 @@ def test_an_axis_without_a_measure_is_replaced(page, is_picked):
         ("duration", "1m30s", "1m30s"),
         ("duration", "soon", "soon"),
         ("whole", "2", 2),
+        ("whole", "1e309", "1e309"),
+        ("number", "-Infinity", "-Infinity"),
+        ("duration", 400 * "9", 400 * "9"),
     ],
 )
 def test_typed_values(page, kind, text, value):
-    """Plain digits are a number, in seconds if the value is a duration; other texts read as in a file. [contract]"""
+    """Plain digits are a number, in seconds if the value is a duration; other texts, and numbers too large for JSON, read as in a
+    file. [contract]"""
     assert page.evaluate("([kind, text]) => readTyped(controlOf({ kind }), text)", [kind, text]) == value
 
 
@@ -130,6 +134,26 @@ def test_returning_a_slider_to_its_start(page, end):
         end,
     )
     assert found == [False, 1, "other"]
+
+
+def test_refused_values_are_no_change(page):
+    """The last change is from the last value that was not refused. [contract]"""
+    page.evaluate(BEGIN)
+    shown = page.evaluate(
+        """() => {
+          const specs = { deployment: { spec: {}, notes: [] } };
+          return [0, -1, 3].map((limit) => {
+            explorer.past.last.at = -Infinity; // a step of its own
+            explorer.move("limit", { limit }, true);
+            const { ask, position } = model.sent.at(-1).content;
+            if (limit < 0) model.tell({ type: "error", ask, problems: ["no"] });
+            else model.tell({ type: "numbers", ask, position, estimates: [], n: 9, is_last: true, specs, warnings: [] });
+            return explorer.change.textContent;
+          });
+        }"""
+    )
+    assert shown[0] == "Last change: limit 1 → 0"
+    assert shown[2] == "Last change: limit 0 → 3"
 
 
 def test_views_receive_their_own_answers(page):

@@ -119,10 +119,10 @@ function readTyped(control, text) {
   if (plain === "" || plain === "default") return null;
   const step = control.steps.find((each) => each.text === plain);
   if (step) return step.values[control.name];
-  const number = Number(plain.replace(/\s*%$/, ""));
-  if (control.kind === "duration") return /^\d+(\.\d+)?$/.test(plain) ? Number(plain) : plain; // seconds, as in a file
-  if (Number.isNaN(number)) return plain;
-  return Number((number / control.factor).toPrecision(12));
+  const isDuration = control.kind === "duration";
+  if (isDuration && !/^\d+(\.\d+)?$/.test(plain)) return plain; // seconds, as in a file
+  const number = isDuration ? Number(plain) : Number((Number(plain.replace(/\s*%$/, "")) / control.factor).toPrecision(12));
+  return Number.isFinite(number) ? number : plain; // JSON has no infinite numbers
 }
 
 class Controls {

@@ -198,8 +198,8 @@ class Explorer {
     if (isNew) performance.measure("simdeploy-answer", { start: this.askedAt, detail: { ask: answer.ask, n: answer.n } });
     const key = keyOf(answer.position);
     this.known[key] = answer.estimates;
-    const before = this.past.change && this.known[keyOf(this.moving ? this.past.now : this.past.change.before)];
-    this.cards.show(answer, before, this.level);
+    const before = this.past.change && this.findBefore();
+    this.cards.show(answer, before && this.known[keyOf(before)], this.level);
     this.showChange();
     const more = answer.awaits_engine ? ", more in a minute: compiling…" : answer.is_last ? "" : ", refining…";
     this.effort.textContent = `${plural(answer.n, "rollout")}${more}`;
@@ -211,9 +211,16 @@ class Explorer {
     this.warnings.replaceChildren(...answer.warnings.map((text) => make("li", {}, text)));
   }
 
+  // The last position with numbers before this one: values that were refused never applied.
+  findBefore() {
+    const last = this.moving ? this.past.now : this.past.change?.before;
+    if (!last || keyOf(last) in this.known) return last;
+    return this.past.before.findLast((position) => keyOf(position) in this.known) ?? last;
+  }
+
   showChange() {
     const now = this.moving ?? this.past.now;
-    const before = this.moving ? this.past.now : this.past.change?.before;
+    const before = this.findBefore();
     if (!before) {
       this.change.textContent = "Move a slider to see what changes.";
       return;
