@@ -256,6 +256,13 @@ def test_invalid_options_are_refused_before_the_work(folder, monkeypatch, argume
     assert sorted(path.name for path in folder.iterdir()) == ["s.yaml"]
 
 
+def test_nothing_to_vary(folder):
+    """Without anything to vary, the message names the option. [contract]"""
+    result = call(*QUICK)
+    assert result.exit_code == 2
+    assert result.stderr == "error: --vary: nothing to vary; allowed: KEY=VALUES, or several --policy\n"
+
+
 def test_a_picture_needs_values(folder):
     """A picture over a key that is not varied is refused before the work. [contract]"""
     for vary in ([], ["--vary", "max_failed_nodes=3"]):

@@ -12,7 +12,7 @@ from simdeploy.cli.answers import say
 from simdeploy.cli.options import read_precision, use, vary_option
 from simdeploy.cli.study import Finding, Study, describe_worlds, study_command
 from simdeploy.cli.vary import read_count, read_vary
-from simdeploy.errors import plural, shorten
+from simdeploy.errors import InputError, Problem, plural, shorten
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -71,6 +71,8 @@ def command(
     targets = read_precision(study.ctx, precision)
     chosen = study.policies or {(first := next(iter(scenario.policies))): first}
     values = read_vary(vary, scenario, chosen, has_ranges=not isinstance(design, str), is_grid=design == "grid")
+    if not values and not targets and len(chosen) == 1:
+        raise InputError(Problem("nothing to vary", ("--vary",), allowed="KEY=VALUES, or several --policy"))
     if params["plot"] is not None and not any(len(of_key) > 1 for of_key in values.values()):
         raise click.UsageError("--plot needs --vary KEY=... with several values")
     start = perf_counter()
