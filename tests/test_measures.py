@@ -81,11 +81,13 @@ def test_invalid_measures(text, message):
 
 
 def test_kinds_of_conditions():
-    """With the scenario's kinds only these can be conditions, without them any name. [contract]"""
+    """With the scenario's kinds only these can be conditions, each listed once, without them any name. [contract]"""
     assert parse_measure("escaped given subtel").given == "subtel"
     assert read_measure("escaped given subtle", SUBTLE, ["update"]).given == "subtle"
     with pytest.raises(InputError, match="did you mean 'subtle'"):
         read_measure("escaped given subtel", SUBTLE, ["update"])
+    problem = refused(read_measure, "escaped given goood", SUBTLE, ["update"]).problems[0]
+    assert problem.allowed.split(", ").count("good") == 1
 
 
 @pytest.mark.parametrize(

@@ -189,7 +189,7 @@ def measure_problems(
             problems.append(Problem("invalid quantile", ("quantile",), found=found, allowed=allowed, hint=hint))
         elif measure.of in EVENTS:
             problems.append(Problem("an event has no quantiles, only a rate", ("quantile",), found=measure.of))
-    known = (*EVENTS, *(kinds or ()))
+    known = tuple(dict.fromkeys((*EVENTS, *(kinds or ()))))  # a kind may be called good
     if measure.given is not None and kinds is not None and measure.given not in known:
         found, meant = shorten(measure.given), (measure.given, known)
         problems.append(Problem("unknown condition", ("given",), found=found, allowed=listed(known), meant=meant))
