@@ -108,7 +108,8 @@ def _section(name: str, heading: str, lines: Iterable[str]) -> Iterator[str]:
 def _write_answer(contents: Contents) -> Iterator[str]:
     answer, figure = contents.result.answer, None
     yield f'<p class="question">{escape(ask(contents.result))}</p>'
-    yield f'<p class="answer">{escape(answer)}</p>'
+    unbroken = answer.replace(" %", "\N{NO-BREAK SPACE}%")
+    yield f'<p class="answer">{escape(unbroken)}</p>'
     with suppress(InputError):  # a result without the data of its picture
         figure = draw_figure(contents.result)
     if figure is not None:
