@@ -630,6 +630,15 @@ def test_a_closed_pipe_is_no_error(folder):
     assert (closed.returncode, closed.stderr) == (0, "")
 
 
+def test_a_picture_without_a_writable_home(folder):
+    """Without a folder for Matplotlib's cache, pictures are written without messages of Matplotlib. [contract]"""
+    env = {**os.environ, "HOME": "/dev/null", "MPLCONFIGDIR": "/dev/null/matplotlib"}
+    report = ("report", "s.yaml", "-o", "p.html", "--replications", 10)
+    for file, *arguments in (("p.png", "run", "s.yaml", "--plot", "p.png"), ("p.html", *report)):
+        code, _, err = finish(*arguments, env=env)
+        assert (code, err) == (0, f"wrote {file}\n")
+
+
 @pytest.mark.parametrize("redirection", ["<&-", "0>/dev/null"])
 def test_standard_input_that_cannot_be_read(folder, redirection):
     """If standard input is closed or not readable, nothing is asked, and a file read from it is refused in words. [contract]"""

@@ -102,6 +102,13 @@ def write_table(frame: pd.DataFrame, path: Path) -> None:
     say(f"wrote {path}")
 
 
+def silence_matplotlib() -> None:
+    """Keep Matplotlib's log, such as advice on its cache, out of a command's messages."""
+    import logging
+
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
+
+
 def write_picture(figure: Figure, path: Path) -> None:
     """Write a figure in the format of the file's ending; equal figures give equal bytes."""
     import matplotlib as mpl

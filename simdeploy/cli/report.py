@@ -10,7 +10,7 @@ import click
 from simdeploy.cli import options as shared
 from simdeploy.cli.answers import whoever_listens
 from simdeploy.cli.command import Command, command_line
-from simdeploy.cli.files import PathName, file_option, write_text
+from simdeploy.cli.files import PathName, file_option, silence_matplotlib, write_text
 from simdeploy.cli.inputs import read_with_warnings
 from simdeploy.cli.progress import resumable
 from simdeploy.cli.study import Study
@@ -49,6 +49,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     answer, a picture, sortable tables, assumptions, policies as JSON, and the command that computes it again. For a scenario, it compares
     the policies. For scenarios and sweeps, it has sliders for two thresholds. It needs no network.
     """
+    silence_matplotlib()
     from simdeploy.sharing.gathering import gather, is_computed
     from simdeploy.sharing.simulating import Request
     from simdeploy.sharing.writing import FORMS

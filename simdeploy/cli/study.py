@@ -17,7 +17,7 @@ import click
 from simdeploy.cli import options as shared
 from simdeploy.cli.answers import print_answer, to_json, whoever_listens
 from simdeploy.cli.command import FAILED, UNDECIDED, Command, command_line
-from simdeploy.cli.files import write_picture, write_table, write_text
+from simdeploy.cli.files import silence_matplotlib, write_picture, write_table, write_text
 from simdeploy.cli.inputs import choose_policies, describe_orchestrator, prepare_cluster, read_with_warnings
 from simdeploy.cli.progress import resumable
 from simdeploy.errors import plural
@@ -235,6 +235,7 @@ def _write(params: Mapping[str, Any], finding: Finding, under: Mapping[str, Any]
         write_table((finding.table or finding.result.to_frame)(), out)
     plot: Path | None = params.get("plot")
     if plot is not None:
+        silence_matplotlib()
         from simdeploy.plotting.figures import draw_figure
 
         figure = (finding.draw or partial(draw_figure, finding.result))()
