@@ -679,6 +679,11 @@ SUSPICIOUS: list[tuple[dict[str, Any], str, str]] = [
         f"{CHECK}.min_healthy_time",
         "rounded up to 1 window of 10s (found 5s)",
     ),
+    (
+        one(ROLLING, health_check={"deadline": "30000h"}),
+        f"{CHECK}.deadline",
+        "slow to simulate: up to 10,800,000 windows of 10s for each node (found 30000h)",
+    ),
     (rolled({"requests_per_second": 1, "error_rate": 0.11}), f"{CHECK}.max_error_rate", "without the release, 0.11"),
     (
         rolled({"requests_per_second": 1, "classes": [{"name": "old", "share": 0.5, "error_rate": 0.2}]}),

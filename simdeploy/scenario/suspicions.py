@@ -28,6 +28,7 @@ from simdeploy.world.release import ReleaseKind
 # Updating this many nodes at once may be intended.
 _FEW_NODES = 10
 _MOST_FAILURES = 0.5
+_MANY_WINDOWS = 10_000_000  # of one node, which take about a second
 
 # `requests_per_second` matters for nodes that are down, too: their requests are lost or served by others.
 _KEYS_OF_DOWN_NODES = ("name", "share", "nodes", "down", "requests_per_second")
@@ -89,6 +90,12 @@ class PolicySuspicions:
             message += f", {write_duration(watched_ns)}" if policy.windows_needed > 1 else ""
             found = write_duration(policy.min_healthy_ns)
             yield self._say(message, "health_check", "min_healthy_time", found=found)
+        deadline_ns = policy.deadline_ns or 0
+        if (n_windows := deadline_ns // policy.interval_ns) > _MANY_WINDOWS:
+            message = (
+                f"slow to simulate: up to {n_windows:,} windows of {write_duration(policy.interval_ns)} for each node"
+            )
+            yield self._say(message, "health_check", "deadline", found=write_duration(deadline_ns))
 
     def _canary_fields(self) -> Iterator[Problem]:
         spec = self.scenario_policy.spec
