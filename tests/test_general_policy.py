@@ -308,11 +308,22 @@ def test_looks_end_after_a_pause_beyond_the_deadline(engine: str) -> None:
     assert (responses["state"], responses["failed_nodes"]) == ("paused", 1)
 
 
-def test_a_deadline_missed_in_a_pause_does_not_stop(engine: str) -> None:
-    """With all nodes running at 30 s, a pause beyond the deadline of 100 s ends in completion at the resume. [contract]"""
-    paused = script((10, "pause"), (200, "resume"))
-    responses = responses_of({"max_parallel": 0, "rollout_deadline": "100s"}, engine, operator=paused)
-    assert (responses["state"], responses["makespan_s"]) == ("completed", 200)
+@pytest.mark.parametrize(
+    ("deadline_s", "acts", "state", "makespan_s"),
+    [
+        (100, [(10, "pause")], "failed", 100),
+        (100, [(10, "pause"), (100, "resume")], "failed", 100),
+        (100, [(10, "pause"), (99, "resume")], "completed", 99),
+        (30, [(30, "pause")], "failed", 30),
+    ],
+)
+def test_a_deadline_passes_in_a_pause(
+    engine: str, deadline_s: int, acts: list[tuple[int, str]], state: str, makespan_s: float
+) -> None:
+    """All nodes run at 30 s, but a paused rollout is not complete. [contract]"""
+    policy = {"max_parallel": 0, "rollout_deadline": f"{deadline_s}s"}
+    responses = responses_of(policy, engine, operator=script(*acts))
+    assert (responses["state"], responses["makespan_s"]) == (state, makespan_s)
 
 
 def test_a_rollback_in_waves_with_pauses(engine: str) -> None:

@@ -30,6 +30,7 @@ from simdeploy.engines.compiled.clock import (
 from simdeploy.engines.compiled.codes import CUSUM, IN_PROGRESS, PAUSED, RATE
 from simdeploy.engines.compiled.deadlines import (
     is_deadline_now,
+    is_rollout_late,
     let_progress_stand_still,
     next_deadline,
     reset_deadlines,
@@ -317,6 +318,9 @@ def _act(run):
     if run.has_more and policy_of(run).counts_each:
         waits = run.phase == BAKE or run.phase == BAKED or run.phase == AWAIT or run.awaits_opening
         let_progress_stand_still(run, run.state == PAUSED or waits or run.makespan < NEVER)
+        # A rollout that would have been complete just in time was paused instead.
+        if run.state == PAUSED and is_rollout_late(run):
+            run.is_rung = True
     # Looks at waves end by themselves, unless the rollout waits for a node, or a node never has its turn.
     policy = policy_of(run)
     if policy.gate >= 0 and (policy.gate == CUSUM or run.any_waits or policy.has_steps) and _is_at_rest(run):

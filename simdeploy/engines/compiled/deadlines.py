@@ -49,10 +49,16 @@ def is_deadline_now(run):
 
 
 @compiled
+def is_rollout_late(run):
+    """Tell whether the deadline of the rollout has passed, and this was not reported."""
+    return policy_of(run).rollout_deadline <= run.now and not run.is_late
+
+
+@compiled
 def tell_deadline(run):
     """Report once that a deadline has passed."""
     policy = policy_of(run)
-    if policy.rollout_deadline <= run.now and not run.is_late:
+    if is_rollout_late(run):
         run.is_late = True
         return True
     if policy.progress_deadline == NEVER or run.progress_stands_still:

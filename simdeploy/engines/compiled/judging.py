@@ -29,9 +29,8 @@ def judge(run):
     run.gate_alarm = False
     if run.makespan < NEVER:
         return
-    if run.has_more and policy_of(run).counts_each and not alarm:
-        # A deadline also passes in a paused rollout that is complete otherwise, but then it doesn't stop it.
-        alarm = tell_deadline(run) and not _had_all_turns_and_promotion(run)
+    if run.has_more and policy_of(run).counts_each and not alarm and not _completes_now(run):
+        alarm = tell_deadline(run)
     # A sliding wave ends with the rollout.
     at_wave_end = run.judged_at_wave_end and policy_of(run).pacing != SLIDING
     is_crossed_now = alarm
@@ -75,7 +74,8 @@ def _find_stuck(run):
 
 
 @compiled
-def _had_all_turns_and_promotion(run):
+def _completes_now(run):
+    """Tell whether the rollout is complete at the end of this instant, unless people act."""
     if nodes_left(run) or run.waves_over < run.waves_open:
         return False
-    return not is_promotion_awaited(run)
+    return not is_promotion_awaited(run) and run.state != PAUSED

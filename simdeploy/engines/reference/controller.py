@@ -190,6 +190,9 @@ class Controller:
         if self._deadlines_of_rollout.are_set:
             stands_still = self.course.is_paused or self.pacing.stands_still or self.course.is_over
             self._deadlines_of_rollout.stand_still(stands_still)
+            # A rollout that would have been complete just in time was paused instead.
+            if self.course.is_paused and self._deadlines_of_rollout.is_rollout_late:
+                self._site.ring()
         self._note()
 
     def change_policy(self, policy: Policy) -> None:

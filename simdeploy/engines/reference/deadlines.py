@@ -46,6 +46,11 @@ class Deadlines:
         is_coming = self._rollout_ns is not None and not self._is_late and self._rollout_ns > self._site.env.now
         return is_coming or self._progress_due_ns is not None
 
+    @property
+    def is_rollout_late(self) -> bool:
+        """Whether the deadline of the rollout has passed, and this was not reported."""
+        return self._rollout_ns is not None and not self._is_late and self._site.env.now >= self._rollout_ns
+
     def start(self) -> None:
         """Wake the control plane when the rollout should be complete."""
         if self._rollout_ns is not None and self._rollout_ns > self._site.env.now:
@@ -87,7 +92,7 @@ class Deadlines:
     def take_message(self) -> str | None:
         """Report once that a deadline has passed, in words for the deployment's message; otherwise None."""
         now, progress_ns, due_ns = self._site.env.now, self._progress_ns, self._progress_due_ns
-        if self._rollout_ns is not None and not self._is_late and now >= self._rollout_ns:
+        if self._rollout_ns is not None and self.is_rollout_late:
             self._is_late = True
             return f"not complete after rollout_deadline {short_duration(self._rollout_ns)}"
         if progress_ns is None or due_ns is None or now < due_ns:

@@ -72,9 +72,8 @@ class Judging:
 
     def find_crossed(self, alarm: str | None) -> str | None:
         """Say what stops or pauses the rollout now: the alarm of a gate, a deadline, a limit, or failed nodes."""
-        if not alarm and self._deadlines.are_set:
-            is_through = self._pacing.had_all_turns and not self._pacing.awaits_promotion
-            alarm = None if is_through else self._deadlines.take_message()
+        if not alarm and self._deadlines.are_set and not self._pacing.completes_now:
+            alarm = self._deadlines.take_message()
         lost = self._take_lost_wave() if self._dispatcher.lost_wave is not None else None
         crossed = self._judge_limits(alarm) if alarm or self._needs_judging else None
         return crossed or lost or self._find_stuck()

@@ -92,6 +92,11 @@ class Pacing:
         """Whether all nodes have had their turn and their verdicts count."""
         return not self._dispatcher.left and self._dispatcher.waves_over == len(self._dispatcher.waves)
 
+    @property
+    def completes_now(self) -> bool:
+        """Whether the rollout is complete at the end of this instant, unless people act."""
+        return self.had_all_turns and not self.awaits_promotion and not self._course.is_paused
+
     # -- the end of an instant ---------------------------------------------------------------------
 
     def advance(self) -> bool:
