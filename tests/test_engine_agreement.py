@@ -23,7 +23,7 @@ def test_rollback_waves_skip_nodes_already_rolled_back(make_scenario):
     assert (rollout.responses["stopped_at_s"], rollout.responses["restored_at_s"]) == (10, 35)
     assert rollout.responses["unavailable_node_s"] == 4 * 10 + 4 * 20
     back = rollout.deployments[1].status
-    assert (back.state, back.total_nodes, back.updated_nodes, back.current_wave) == ("completed", 3, 3, 3)
+    assert (back.state, back.total_nodes, back.updated_nodes, back.current_wave) == ("completed", 3, 3, 2)
 
 
 @pytest.mark.parametrize(("clocks", "dispatched_at_s"), [("run", [70, 70, 120]), ("stop", [70, 130, 190])])

@@ -332,6 +332,20 @@ def test_a_rollback_in_waves_with_pauses(engine: str) -> None:
     assert responses_of(policy, engine)["restored_at_s"] == 100 + 3 * 30 + 2 * 10
 
 
+@pytest.mark.parametrize(("slowest_s", "back_s"), [(32, 32 + 20), (7200, 30 + 20 + 3600 + 20)])
+def test_rollback_waves_that_are_back_by_themselves_are_passed_over(engine: str, slowest_s: int, back_s: int) -> None:
+    """Node 1 fails at 30 s. Nodes 2 and 3 fail later, and no hour is waited for nodes that are back before their wave. [oracle]"""
+    classes = [
+        {"name": "bad", "nodes": [1], "start_failure": 1},
+        {"name": "slow", "nodes": [2], "start_failure": 1, "update_duration": "32s"},
+        {"name": "slowest", "nodes": [3], "start_failure": 1, "update_duration": f"{slowest_s}s"},
+    ]
+    policy = {"max_failed_nodes": 0, "rollback_parallel": 1, "rollback_delay": "1h", "health_check": {"deadline": "3h"}}
+    fleet = {"nodes": 4, "rollback_duration": "20s", "classes": classes}
+    found = responses_of(policy, engine, fleet=fleet, orchestrator={"node_local_rollback": True})
+    assert found["restored_at_s"] == back_s
+
+
 def test_unhealthy_windows_need_not_be_consecutive(engine: str) -> None:
     """With every second window unhealthy, three in a row never occur, but three in all do. [oracle]"""
     check = {"deadline": "60s", "success_threshold": 5, "max_error_rate": 0.25, "failure_threshold": 3}

@@ -65,6 +65,18 @@ def _go_back_unseen(run):
 
 
 @compiled
+def _pass_over_waves(run, size):
+    """Pass over the next waves if all their nodes have rolled back by themselves."""
+    rolled = lists(run)[ROLLED]
+    while run.rolled_sent < run.n_rolled:
+        last = min(run.rolled_sent + size, run.n_rolled)
+        for place in range(run.rolled_sent, last):
+            if fates(run)[BACK_UNTIL, rolled[place]] == NEVER:
+                return
+        run.rolled_sent = last
+
+
+@compiled
 def act_on_rollback(run):
     """Begin the rollback, send its next wave, or end it (the reference engine's Rollback.act)."""
     fate, turns = fates(run), lists(run)
@@ -84,6 +96,7 @@ def act_on_rollback(run):
     size = policy_of(run).rollback_size
     if size >= run.n_rolled and _go_back_unseen(run):
         return
+    _pass_over_waves(run, size)
     while run.rolled_sent < run.n_rolled and run.rolled_in_wave == 0:
         if run.rolled_sent == 0:
             run.next_rollback = run.now
@@ -103,5 +116,7 @@ def act_on_rollback(run):
                 turns[ROLLED_WAVE, node] = run.rolled_wave
                 run.rolled_in_wave += 1
         run.rolled_sent = last
+        _pass_over_waves(run, size)
     if run.rolled_sent == run.n_rolled and run.rolled_in_wave == 0 and run.going_back == 0:
         run.rollback_ended = run.now
+        run.next_rollback = NEVER

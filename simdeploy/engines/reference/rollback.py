@@ -74,21 +74,36 @@ class Rollback:
             self.nodes = [node for node in self._nodes_to_roll_back if node.fate.back_from_ns is None]
             self._numbers = frozenset(node.number for node in self.nodes)
             self.history = History(total_nodes=len(self.nodes)) if self.nodes else None
+        self._pass_over_waves()
         while self._sent < len(self.nodes) and not self._in_wave:
             if self._may_send_ns is None:
                 delay_ns = self._site.terms.policy.rollback_delay_ns
                 self._may_send_ns = self._site.env.now + delay_ns
                 if delay_ns:
-                    self._site.env.ring_at(self._may_send_ns)
+                    self._site.env.call_at(self._may_send_ns, self._end_pause)
             if self._may_send_ns > self._site.env.now:
                 break
             self._send()
+            self._pass_over_waves()
         if self._sent == len(self.nodes) and not self._in_wave and self._n_rolling_back == 0:
             self.ended_ns = self._site.env.now
         self._note()
 
+    def _end_pause(self) -> None:
+        if self.ended_ns is None:
+            self._site.ring()
+
+    def _pass_over_waves(self) -> None:
+        """Pass over the next waves if all their nodes have rolled back by themselves."""
+        while self._sent < len(self.nodes) and all(node.fate.back_until_ns is not None for node in self._next_wave):
+            self._sent += len(self._next_wave)
+
+    @property
+    def _next_wave(self) -> Sequence[Node]:
+        return self.nodes[self._sent : self._sent + self._site.terms.plan.rollback]
+
     def _send(self) -> None:
-        wave = self.nodes[self._sent : self._sent + self._site.terms.plan.rollback]
+        wave = self._next_wave
         self._sent += len(wave)
         self._waves += 1
         self._may_send_ns = None
