@@ -757,7 +757,8 @@ def test_suspicious_values_are_warned_about(change: dict[str, Any], path: str, f
     [
         one(ROLLING, max_failed_nodes=9, max_failed_nodes_percent=99.9),
         one(ROLLING, max_failed_nodes=10) | REACHES,
-        one(ROLLING, dialect="general", max_failed_nodes_per_zone="99%") | {"fleet": {"zones": 2}},
+        one(ROLLING, dialect="general", max_failed_nodes_per_zone="99%") | {"fleet": {"zones": 10}},
+        one(ROLLING, dialect="general", max_failed_nodes_per_zone="100%") | {"fleet": {"zones": 2}} | REACHES,
         one(ROLLING, dialect="general", max_failed_nodes_per_zone=5) | {"fleet": {"zones": 2}} | REACHES,
         waves({"size": 1, "max_failed_nodes": 0}, {"until": 5, "max_failed_nodes": 3}) | SLIDING,
         waves({"size": 3, "max_failed_nodes": 3, "max_failed_nodes_percent": 100}) | REACHES,

@@ -15,7 +15,7 @@ from simdeploy.rules.health import read_max_error_rate
 from simdeploy.rules.limits import Counts, read_limits
 from simdeploy.rules.orchestrator import EXPANSO, Orchestrator
 from simdeploy.rules.policy import WaveTerms
-from simdeploy.rules.waves import count_canaries, count_share, plan_waves
+from simdeploy.rules.waves import count_canaries, plan_waves
 from simdeploy.scenario.down_nodes import count_down, why_one_is_down
 from simdeploy.scenario.gate_checks import gate_in_fleet_suspicions, gate_suspicions
 from simdeploy.scenario.parts import ScenarioPolicy
@@ -249,7 +249,8 @@ class PolicyInFleetSuspicions(PolicySuspicions):
             yield self._say("can never stop a rollout", "max_failed_nodes_percent", found=f"{float(percent):g}")
         most = -(-nodes // self.fleet.zones)  # nodes of a zone
         per_zone = policy.max_failed_nodes_per_zone
-        if per_zone is not None and count_share(per_zone, "floor", most) >= most + reaches:
+        allowed = per_zone * most / 100 if isinstance(per_zone, Fraction) else per_zone
+        if allowed is not None and (allowed > most or (allowed == most and not reaches)):
             message = f"can never stop a rollout whose zones have at most {plural(most, 'node')}"
             found = getattr(self.scenario_policy.spec, "max_failed_nodes_per_zone", None)
             yield self._say(message, "max_failed_nodes_per_zone", found=found)
