@@ -730,6 +730,16 @@ SUSPICIOUS: list[tuple[dict[str, Any], str, str]] = [
         "orchestrator.limits_judged",
         "at once (found wave_end)",
     ),
+    (
+        {"orchestrator": {"explicit_zero_limit": "default"}} | one(ROLLING, dialect="general"),
+        "orchestrator.explicit_zero_limit",
+        "no effect: the general dialect has no default limits (found default)",
+    ),
+    (
+        one(ROLLING, dialect="general", orchestrator={"preset": "expanso", "explicit_zero_limit": "default"}),
+        "policies.p.orchestrator.explicit_zero_limit",
+        "no effect",
+    ),
     ({"orchestrator": {"minimum_sample": 11}}, "orchestrator.minimum_sample", "never applies"),
     ({"release": {"a": {"probability": 1, "error_rate": 0.5}}}, "fleet.requests_per_second", "traffic"),
     (
@@ -759,6 +769,7 @@ def test_suspicious_values_are_warned_about(change: dict[str, Any], path: str, f
         one(ROLLING, max_failed_nodes=10) | REACHES,
         one(ROLLING, dialect="general", max_failed_nodes_per_zone="99%") | {"fleet": {"zones": 10}},
         one(ROLLING, dialect="general", max_failed_nodes_per_zone="100%") | {"fleet": {"zones": 2}} | REACHES,
+        one(ROLLING) | {"orchestrator": {"explicit_zero_limit": "default"}},
         one(ROLLING, dialect="general", max_failed_nodes_per_zone=5) | {"fleet": {"zones": 2}} | REACHES,
         waves({"size": 1, "max_failed_nodes": 0}, {"until": 5, "max_failed_nodes": 3}) | SLIDING,
         waves({"size": 3, "max_failed_nodes": 3, "max_failed_nodes_percent": 100}) | REACHES,

@@ -26,6 +26,7 @@ from simdeploy.scenario.suspicions import (
     pacing_suspicions,
     start_suspicions,
     waiting_suspicions,
+    zero_limit_suspicions,
 )
 from simdeploy.units import NS_PER_S, write_duration
 from simdeploy.world.fleet import Fleet, peak_rate
@@ -143,6 +144,7 @@ def _policy_suspicions(raw: Mapping[str, Any], parts: Mapping[str, Any], rest: R
     if followers:
         yield from waiting_suspicions(orchestrator, fleet)
         yield from pacing_suspicions(orchestrator, followers, fleet)
+        yield from zero_limit_suspicions(orchestrator, followers)
     for name, policy in parts["policies"].items():
         yield from rest.of_policies.get(name, ())
         yield from PolicyInFleetSuspicions(policy, ("policies", name), policy.orchestrator or orchestrator, fleet)

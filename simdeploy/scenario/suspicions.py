@@ -149,6 +149,7 @@ class PolicyInFleetSuspicions(PolicySuspicions):
             yield from self._down_canaries()
         if self.scenario_policy.orchestrator is not None:
             yield from waiting_suspicions(self.orchestrator, self.fleet, self.path)
+            yield from zero_limit_suspicions(self.orchestrator, [self.scenario_policy], self.path)
 
     def _sizes(self) -> Iterator[Problem]:
         policy, nodes = self.scenario_policy.policy, self.fleet.nodes
@@ -343,6 +344,15 @@ def waiting_suspicions(orchestrator: Orchestrator, fleet: Fleet, path: Path = ()
     if fleet.classes and orchestrator.unreachable_nodes == "wait" and 0 < count_down(fleet) < fleet.nodes:
         message = "no rollout completes: it waits for nodes that are down for good"
         yield Problem(message, (*path, "orchestrator", "unreachable_nodes"), found="wait")
+
+
+def zero_limit_suspicions(
+    orchestrator: Orchestrator, policies: Sequence[ScenarioPolicy], path: Path = ()
+) -> Iterator[Problem]:
+    """Warn if a limit of 0 should mean the default, but the dialect of all policies has none; `path` as above."""
+    if orchestrator.explicit_zero_limit == "default" and all(each.policy.dialect == "general" for each in policies):
+        message = "no effect: the general dialect has no default limits"
+        yield Problem(message, (*path, "orchestrator", "explicit_zero_limit"), found="default")
 
 
 def fleet_suspicions(fleet: Fleet, release: tuple[ReleaseKind, ...], orchestrator: Orchestrator) -> Iterator[Problem]:
