@@ -78,9 +78,10 @@ def test_the_rate_clock_while_paused(make_scenario, clocks, sent):
 
 def test_a_promotion_while_paused_takes_effect_at_the_resume(make_scenario):
     """A promotion by operator or script during a pause sends the next wave at the resume. [contract]"""
-    scenario = make_scenario(operator={"promote_after": 100, **script((50, "pause"), (500, "resume"))})
-    rollout = simulate(scenario, canary(2))
+    acts = script((50, "pause"), (140, "promote"), (500, "resume"))
+    rollout = simulate(make_scenario(operator={"promote_after": 100, **acts}), canary(2))
     assert (130, "operator: promote") in control_events(rollout)
+    assert (140, "script: promote has no effect: a promotion is already pending") in control_events(rollout)
     assert (500, "canaries promoted") in control_events(rollout)
     assert dispatch_times(rollout) == [0, 500]
 

@@ -120,7 +120,9 @@ class People:
         of_canaries = self._site.terms.plan.canaries > 0 and not any(promotions[1:])
         if not any(promotions):
             return "there are no canaries"
-        if pacing.promotion_wanted or not any(promotions[pacing.promoted_waves :]):
+        if pacing.promotion_wanted:
+            return "a promotion is already pending"
+        if not any(promotions[pacing.promoted_waves :]):
             return f"{'the canaries are' if of_canaries else 'everything is'} already promoted"
         if not pacing.awaits_promotion or not self._dispatcher.waves[-1].is_over:
             return f"not all {'canaries' if of_canaries else 'nodes of a wave that awaits it'} are resolved"
