@@ -19,6 +19,7 @@ from simdeploy import Records, Scenario
 from simdeploy.analysis.calibration.attempts import read_attempts
 from simdeploy.analysis.calibration.constants import find_constant
 from simdeploy.analysis.calibration.parameters import find_drop
+from simdeploy.analysis.calibration.requests import fit_error_rate, fit_mean_rate
 from simdeploy.analysis.calibration.resampling import draw_rollouts
 from simdeploy.analysis.calibration.starts import fit_fraction
 from simdeploy.plotting import plot_calibration
@@ -422,6 +423,92 @@ def test_intervals_of_rollouts_that_are_alike(n):
     assert some[0].high >= exact.high / 1.05
     if n == 12:
         assert none[1].high == every[1].high == pytest.approx(math.sqrt(fewest * (1 - fewest)))
+
+
+def count_failed(requests, failed):
+    """Return requests and failed ones of nodes as records give them: a row per rollout."""
+    n, nodes = failed.shape
+    columns = {"rollout": np.repeat([f"r{k}" for k in range(n)], nodes), "requests": np.ravel(requests)}
+    return pd.DataFrame(columns | {"failed_requests": failed.ravel()})
+
+
+VARIED = stats.beta(0.005 * 551, 0.995 * 551).ppf((np.arange(500) + 0.5) / 500)  # a standard deviation of 0.003
+
+
+@pytest.mark.parametrize(
+    ("rates", "shares", "n_rollouts", "n_levels"),
+    [
+        (VARIED, None, 20, 40),
+        (VARIED, None, 20, 1),
+        ([0.001, 1.0], [0.8, 0.2], 20, 40),
+        ([0.001, 0.9], [0.5, 0.5], 20, 40),
+        ([0.001, 0.5], [0.9, 0.1], 20, 40),
+        ([0.0005], None, 2, 1),
+        ([0.0005], None, 20, 1),
+    ],
+    ids=["nodes vary", "rollouts vary", "0.2 at 1", "0.5 at 0.9", "0.1 at 0.5", "few and rare", "rare"],
+)
+def test_intervals_of_error_rates_cover(rates, shares, n_rollouts, n_levels):
+    """Intervals cover as often as stated whatever the law of rates, even though bad nodes have more windows. [oracle]"""
+    rng, repetitions = np.random.default_rng(0), 60
+    mean = np.average(rates, weights=shares)
+    sd = math.sqrt(np.average((rates - mean) ** 2, weights=shares))
+    covered = np.zeros(2)
+    for _ in range(repetitions):
+        levels = np.repeat(rng.choice(rates, (n_rollouts, n_levels), p=shares), 40 // n_levels, axis=1)
+        requests = np.where(levels > 0.1, 4000, 600)
+        counts = count_failed(requests, rng.binomial(requests, levels))
+        found = fit_error_rate("errors", counts, confidence_level=0.95, note="")
+        covered += [each.low <= truth <= each.high for each, truth in zip(found, (mean, sd), strict=True)]
+    assert (covered >= repetitions * 0.95 - 4 * math.sqrt(repetitions * 0.95 * 0.05)).all()
+
+
+@pytest.mark.parametrize("n", [2, 5])
+def test_intervals_of_error_rates_that_are_alike(n):
+    """Limits from rollouts that are alike are those of a fraction of all requests, or without counts of all nodes. [oracle]"""
+
+    def limits(failed, requests=1000, fitted=fit_error_rate):
+        counts = count_failed(np.full(failed.shape, requests), failed)
+        counts["rate"] = counts["failed_requests"] / requests
+        return fitted("errors", counts, confidence_level=0.95, note="")
+
+    some = np.tile([3, 0, 0, 0, 0], (n, 1))
+    mean, spread = limits(some)
+    assert (mean.low, mean.high) == pytest.approx(tuple(stats.binomtest(3 * n, 5000 * n).proportion_ci()))
+    assert spread.low <= spread.estimate < spread.high <= 0.5
+    without = limits(some, fitted=fit_mean_rate)[0]
+    assert without.low < mean.low < mean.high < without.high
+    for failed, whole in ((0, 0), (200, n), (1000, 5 * n)):
+        equal = limits(np.full((n, 5), failed), fitted=fit_mean_rate)[0]
+        assert (equal.low, equal.high) == pytest.approx(tuple(stats.binomtest(whole, 5 * n).proportion_ci()))
+    (none,) = limits(np.zeros((n, 5)))
+    assert none.high == pytest.approx(1 - 0.025 ** (1 / (5 * n)))
+    single = limits(some // 3, requests=1)[1]
+    assert (single.source, single.low) == ("not_identified", 0)
+    assert all(math.isnan(each.high) for each in limits(some[:1]))
+
+
+def test_a_defect_of_some_nodes():
+    """The addition is averaged over all nodes, though bad ones have more windows; rates of 0 and 1 can be written. [oracle]"""
+    fleet = {"nodes": 20, "update_duration": {"exponential": {"mean": "20s"}}, "requests_per_second": 20}
+    defect = {"probability": 1, "defective": True, "error_rate": 1, "affects": {"share": 0.2}}
+    policy = {"strategy": "rolling", "max_parallel": 20, "health_check": {"deadline": "3m"}}
+    scenario = {"name": "some", "fleet": {**fleet, "error_rate": 0.001}, "release": {"broken": defect}}
+    scenario = Scenario.from_dict({**scenario, "policies": {"at-once": policy}})
+    records = Records.join([simdeploy.simulate(scenario, replication=k).to_records(str(k)) for k in range(12)])
+    row = rows_of(fit(records)).loc["release.broken.error_rate"]
+    assert_found(row, 1 - 0.8 * 0.999)  # no rollout without the defect is on record
+    names = sorted(records.nodes["node"].unique())
+    windows = records.windows
+    failed = windows["requests"].where(windows["node"].isin(names[:8]), 0)
+    written = fit(
+        with_tables(
+            records,
+            windows=windows.assign(failed_requests=failed),
+            rollouts=records.rollouts.assign(defective=False),
+        )
+    ).scenario.fleet.behaviour.error_rate
+    assert (written.mean, written.variance) == pytest.approx((0.4, 0.24), rel=0.001)
 
 
 def test_unseen_events_are_bounded_by_rollouts():

@@ -122,7 +122,8 @@ def _find_value(known: _Parameters, path: str, key: str) -> Any:
     mean, sd = known.estimate(f"{path}.beta.mean", math.nan), known.estimate(f"{path}.beta.sd")
     if math.isnan(mean):
         return known.estimate(path)
-    return {"beta": {"mean": mean, "sd": sd}}
+    # A beta law only approaches the spread of fractions that are all 0 or 1.
+    return {"beta": {"mean": mean, "sd": min(sd, 0.9999 * math.sqrt(mean * (1 - mean)))}}
 
 
 def _list_releases(known: _Parameters, bad: Sequence[str]) -> Iterator[str]:
