@@ -112,6 +112,22 @@ class TestKnown:
         again = replay(records, canary)
         assert bounds(again, "makespan_s") == (220, 220)
 
+    @pytest.mark.parametrize("on_failure", ["stop", "rollback"])
+    def test_nodes_that_start_at_the_stop(self, make_scenario, on_failure):
+        """Three nodes start as the fourth fails, which stops the rollout: they stay exposed unless it takes them back. [oracle]"""
+        scenario = make_scenario(orchestrator={"on_failure": on_failure})
+        records = record(scenario, rolling(max_failed_nodes=10))
+        failed = {
+            "cause": "did_not_start",
+            "status": "failed",
+            "started_at_s": math.nan,
+            "resolved_at_s": 30,
+            "heard_at_s": 30,
+        }
+        found = replay(change(records, "nodes", [3], **failed), rolling(max_failed_nodes=0))
+        assert (bounds(found, "stopped"), bounds(found, "makespan_s")) == ((1, 1), (30, 30))
+        assert bounds(found, "blast_radius") == ((0.3, 0.3) if on_failure == "stop" else (0, 0))
+
     def test_windows_of_the_same_check_are_not_needed(self, calm):
         """Without windows verdicts are as recorded under any deadline; stricter limits are refused. [oracle]"""
         blind = replace(calm, windows=make_table("windows", {}))

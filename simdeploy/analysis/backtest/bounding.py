@@ -73,12 +73,12 @@ def bound_rollout(known: KnownRollout, run_by: RunBy) -> Bounded:
 def measure(recording: Recording) -> dict[str, float]:
     """Return the responses of a rollout, up to its end; infinite where it has none.
 
-    Exposure is counted up to the end, because nothing is on record of the time after it. A stop ends it for all nodes.
+    Exposure is counted up to the end, because nothing is on record of the time after it.
     """
-    end, is_stopped = recording.makespan_ns, recording.state in _STOPPED
-    peak, exposed_s = count_exposed(recording.fates, end, is_stopped=is_stopped)
+    end = recording.makespan_ns
+    peak, exposed_s = count_exposed(recording.fates, end)
     return {
-        "stopped": float(is_stopped),
+        "stopped": float(recording.state in _STOPPED),
         "completed": float(recording.state == "completed"),
         "makespan_s": math.inf if end is None else end / NS_PER_S,
         "touched_nodes": float(sum(fate.dispatched_ns is not None for fate in recording.fates)),
@@ -89,13 +89,13 @@ def measure(recording: Recording) -> dict[str, float]:
     }
 
 
-def count_exposed(fates: list[NodeFate], end_ns: int | None, *, is_stopped: bool) -> tuple[int, float]:
-    """Return the most nodes exposed at once up to a time (before it if they are stopped then), and node-seconds of exposure."""
+def count_exposed(fates: list[NodeFate], end_ns: int | None, *, is_known: bool = True) -> tuple[int, float]:
+    """Return the most nodes exposed at once up to a time (before it unless that instant is known), and node-seconds of exposure."""
     start = np.array([FOREVER if fate.started_ns is None else fate.started_ns for fate in fates], dtype=np.int64)
     back = np.array([FOREVER if fate.back_from_ns is None else fate.back_from_ns for fate in fates], dtype=np.int64)
     exposed = Intervals(np.arange(len(fates)), start, np.where(start < FOREVER, back, FOREVER)).clipped(0, FOREVER)
     until = FOREVER - 1 if end_ns is None else end_ns
-    _, counts = exposed.count_changes(until - is_stopped)
+    _, counts = exposed.count_changes(until if is_known else until - 1)
     if end_ns is None and bool((exposed.end >= FOREVER).any()):
         return int(counts.max(initial=0)), math.inf
     return int(counts.max(initial=0)), exposed.total_s(until)
@@ -119,7 +119,7 @@ def _bound_widely(known: KnownRollout, run_by: RunBy, run: Replay) -> dict[str, 
     touched = sum(fate.dispatched_ns is not None and fate.dispatched_ns < at for fate in fates)
     failed = sum(fate.ever_failed for fate in counted)
     updated = len(counted) - failed
-    peak, exposed_s = count_exposed(fates, at, is_stopped=True)
+    peak, exposed_s = count_exposed(fates, at, is_known=False)
     may_start = _may_start(known, run_by, total)
     return {
         "stopped": Bounds(0.0, 1.0),

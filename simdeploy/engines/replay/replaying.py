@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 _NEVER_NS = 1 << 60
 _NOTHING = Constant(0.0)
+_LATER = Constant(1.0)  # people take nodes back after the end, which ends what is replayed
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def replay(
     model = filler if isinstance(filler, Model) else None
     ledger = Ledger("modelled" if isinstance(filler, Model) else filler)
     acts = known.acts if is_same else tuple(act for act in known.acts if act.do != "promote")
-    operator = Operator(_NOTHING, 0.0, 0.0, _NOTHING, acts)
+    operator = Operator(_NOTHING, 0.0, 0.0, _LATER, acts)
     if model is None:
         world = _RecordedWorld(known, ledger, _make_constant_model(known, operator), is_same=is_same)
     else:
