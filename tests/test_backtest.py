@@ -275,6 +275,7 @@ class TestReproduced:
         [
             ("nodes", [4], {"dispatched_at_s": 61.0}, "node-4 dispatched at 60 s, on record at 61 s"),
             ("nodes", [0], {"started_at_s": 33.0}, "node-0"),
+            ("rollouts", [0], {"ended_s": 180.0004}, "it ends at 180 s, on record at 180.0004 s"),
             ("rollouts", [0], {"state": "failed"}, "it is completed, on record failed"),
             ("rollouts", [0], {"ended_s": 200.0}, "it ends at 180 s, on record at 200 s"),
             ("windows", [0], {"failed_requests": 50}, "node-0"),
@@ -282,7 +283,7 @@ class TestReproduced:
     )
     def test_planted_mistakes_are_found(self, calm, table, rows, values, what):
         """A mistake in a record gives a named difference and a warning. [contract]"""
-        with pytest.warns(SimdeployWarning, match="1 of 1 rollouts are not reproduced"):
+        with pytest.warns(SimdeployWarning, match="1 of 1 rollout is not reproduced"):
             found = replay(change(calm, table, rows, **values), rolling(2))
         assert found.reproduced["is_reproduced"].tolist() == [False]
         assert what in found.reproduced["differs"].iloc[0]
@@ -318,6 +319,27 @@ class TestReproduced:
         assert any("the place in the order" in str(each.message) for each in caught)
         assert not any("the place in the order" in text for text in replay(records, IMMEDIATE).warnings)
         assert len(found.warnings) >= 1
+
+
+class TestWords:
+    """Answers and tables."""
+
+    def test_rollouts_that_end_differently(self, calm):
+        """Rollouts that end later are compared with the record; if none differs, the answer says so. [contract]"""
+        found = replay(calm, rolling(2))
+        assert [row[1:6] for row in found.summarize()[1].rows] == [
+            ("recorded", "no", "3 min", "10", "100 %"),
+            ("other", "no", "5 min", "10", "100 %"),
+        ]
+        same = replay(calm, rolling(4))
+        assert same.answer.endswith("No rollout ends differently.")
+        assert [table.title for table in same.summarize()][1:] == ["The recorded policy, replayed"]
+
+    def test_one_verdict(self, make_scenario):
+        """One false alarm is singular. [contract]"""
+        records = record(make_scenario(fleet={"start_failure": 1}), rolling(max_failed_nodes=3))
+        good = change(records, "rollouts", [0], defective=False)
+        assert "1 of 1 rollout (recorded: 1), with 1 false alarm of 1 good release" in replay(good, rolling(2)).answer
 
 
 class TestRefused:

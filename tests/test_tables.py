@@ -67,6 +67,17 @@ def test_a_measure_has_one_scale_in_a_column():
     assert [row[0].split()[1] for row in table.rows] == ["min", "min"]
 
 
+def test_a_table_without_rows():
+    """Without rows a table has its columns; optional ones are left out. [contract]"""
+    columns = [
+        Column("a", "A", below="note"),
+        Column("x", "X", "estimate", SECONDS),
+        Column("b", "B", is_optional=True),
+    ]
+    table = make_table("", [], columns)
+    assert (table.header, table.rows) == (("A", "X"), ())
+
+
 def test_empty_optional_columns_are_left_out():
     """Only an optional column is left out, if it is blank in all rows; lines below a cell are no columns. [contract]"""
     columns = [

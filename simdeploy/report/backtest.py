@@ -16,12 +16,18 @@ if TYPE_CHECKING:
 
     from simdeploy.result import Table
 
-_NAMES = {
-    "stopped": ("stopped", "rollout"),
-    "false_alarm given good": ("false alarms", "good release"),
-    "escaped given defective": ("escapes", "defective release"),
+# Of verdicts: the name of one, and of the releases that may have it.
+_VERDICTS = {
+    "false_alarm given good": ("false alarm", "good release"),
+    "escaped given defective": ("escape", "defective release"),
 }
-_RATES = (Column("policy", "policy"), *(Column(measure, name) for measure, (name, _) in _NAMES.items()))
+_RATES = (
+    Column("policy", "policy"),
+    Column("stopped", "stopped"),
+    *(Column(measure, f"{name}s") for measure, (name, _) in _VERDICTS.items()),
+)
+# Responses in which rollouts are compared with the record.
+_COMPARED = ("stopped", "makespan_s", "touched_nodes", "blast_radius")
 _ROLLOUTS = (
     Column("rollout", "rollout"),
     Column("policy", "policy"),
@@ -42,22 +48,23 @@ def tell(result: Backtest) -> str:
     for policy in result.policies:
         counts = _counts(result, policy)
         kinds = [
-            f"{say_count(counts[measure])} {what} of {plural(_count_all(counts[measure]), noun)}{_say_recorded(recorded[measure])}"
-            for measure, (what, noun) in list(_NAMES.items())[1:]
+            f"{_say_verdicts(counts[measure], name)} of {plural(_count_all(counts[measure]), noun)}{_say_recorded(recorded[measure])}"
+            for measure, (name, noun) in _VERDICTS.items()
             if _count_all(counts[measure])
         ]
         stopped = f"{policy} would have stopped {say_count(counts['stopped'])} of {plural(n, 'rollout')}"
         long = f"{stopped}{_say_recorded(recorded['stopped'])}"
         sentences.append([*([f"{long}, with {' and '.join(kinds)}"] if kinds else []), long, stopped])
+    if not _rollout_rows(result):
+        sentences.append(["No rollout ends differently"])
     missed = int((~result.reproduced["is_reproduced"].fillna(value=True).astype(bool)).sum())
     if missed:
-        end = f"{plural(missed, 'rollout')} of {n} {'ends' if missed == 1 else 'end'} differently"
-        sentences.append([f"Replayed under its recorded policy, {end}"])
+        sentences.append([f"The recorded policy doesn't reproduce {missed:,} of {plural(n, 'rollout')}"])
     return join_answer(sentences)
 
 
 def tabulate(result: Backtest) -> tuple[Table, ...]:
-    """Return rates by policy (and modelled ones, if requested), rollouts that end or may end differently, and which are reproduced."""
+    """Return rates by policy (and modelled ones, if requested), rollouts that may end differently, if any, and which are reproduced."""
     is_modelled = result.computed_under["modelled"] > 0
     rates = [_rate_row(result, RECORDED)]
     for policy in result.policies:
@@ -66,9 +73,10 @@ def tabulate(result: Backtest) -> tuple[Table, ...]:
     reproduced = [
         {**row, "reproduced": _write_yes_or_no(row["is_reproduced"])} for row in result.reproduced.to_dict("records")
     ]
+    rollouts = _rollout_rows(result)
     return (
         make_table(title, rates, _RATES),
-        make_table("Rollouts that end, or may end, differently", _rollout_rows(result), _ROLLOUTS),
+        *([make_table("Rollouts that end, or may end, differently", rollouts, _ROLLOUTS)] if rollouts else []),
         make_table("The recorded policy, replayed", reproduced, _REPRODUCED),
     )
 
@@ -87,6 +95,11 @@ def say_count(row: Mapping[Any, Any]) -> str:
     """Write the number of rollouts with an outcome, as a range if some are unknown."""
     surely, unknown = row["n_yes"], row["n_unknown"]
     return f"{surely:,} to {surely + unknown:,}" if unknown else f"{surely:,}"
+
+
+def _say_verdicts(row: Mapping[str, Any], name: str) -> str:
+    count = say_count(row)
+    return f"{count} {name}" if count == "1" else f"{count} {name}s"
 
 
 def _say_recorded(row: Mapping[str, Any]) -> str:
@@ -112,27 +125,45 @@ def _modelled_row(result: Backtest, policy: str) -> dict[str, Any]:
 
 
 def _rollout_rows(result: Backtest) -> list[dict[str, Any]]:
-    """Return a row for each rollout and policy whose outcome differs from the record, or is unknown."""
+    """Return for each rollout what is on record, and a row for each policy under which that differs or is unknown.
+
+    Rollouts that may be stopped otherwise than on record come first.
+    """
     frame = result.rollouts
     by_key = {(row["rollout"], row["policy"], row["response"]): row for row in frame.to_dict("records")}
     longest = frame.loc[frame["response"].eq("makespan_s") & frame["high"].lt(math.inf), "high"].max()
     scales = {"makespan_s": response_scale("makespan_s", longest), "blast_radius": response_scale("blast_radius", 1.0)}
-    rows = []
-    for (rollout, policy, outcome), row in by_key.items():
-        was = by_key[rollout, RECORDED, "stopped"]
-        if (
-            outcome != "stopped"
-            or policy == RECORDED
-            or (row["is_known"] and was["is_known"] and row["low"] == was["low"])
-        ):
-            continue
-        cells: dict[str, Any] = {"rollout": rollout, "policy": policy, "stopped": _say_outcome(row["low"], row["high"])}
-        for response in ("makespan_s", "touched_nodes", "blast_radius"):
-            cell = by_key[rollout, policy, response]
-            cells[response] = _say_range(cell["low"], cell["high"], scales.get(response, Scale(1, "")))
-        moved = row["moved_s"]
-        rows.append(cells | {"moved": format_amount(moved, response_scale("makespan_s", moved))})
-    return rows
+
+    def make_row(rollout: str, policy: str) -> dict[str, Any]:
+        stopped = by_key[rollout, policy, "stopped"]
+        cells = {"stopped": _say_outcome(stopped["low"], stopped["high"])}
+        for response in _COMPARED[1:]:
+            if (rollout, policy, response) in by_key:
+                cell = by_key[rollout, policy, response]
+                cells[response] = _say_range(cell["low"], cell["high"], scales.get(response, Scale(1, "")))
+        moved = format_amount(stopped["moved_s"], response_scale("makespan_s", stopped["moved_s"]))
+        return {"rollout": rollout, "policy": policy, **cells, "moved": moved}
+
+    stopped_otherwise: list[dict[str, Any]] = []
+    others: list[dict[str, Any]] = []
+    for rollout in frame["rollout"].unique():
+        on_record = {of: by_key[rollout, RECORDED, of] for of in _COMPARED if (rollout, RECORDED, of) in by_key}
+        differing = {
+            policy: [of for of, was in on_record.items() if _may_differ(by_key[rollout, policy, of], was)]
+            for policy in result.policies
+        }
+        rows = [make_row(rollout, policy) for policy, responses in differing.items() if responses]
+        if rows:
+            is_stopped_otherwise = any("stopped" in responses for responses in differing.values())
+            (stopped_otherwise if is_stopped_otherwise else others).extend([make_row(rollout, RECORDED), *rows])
+    return stopped_otherwise + others
+
+
+def _may_differ(row: Mapping[Any, Any], was: Mapping[Any, Any]) -> bool:
+    """Return whether a response is unknown, or differs from what is on record, if that is known."""
+    if not was["is_known"]:
+        return bool(was["response"] == "stopped")
+    return not (row["is_known"] and math.isclose(row["low"], was["low"], rel_tol=1e-12))
 
 
 def _say_outcome(low: float, high: float) -> str:

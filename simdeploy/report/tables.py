@@ -90,7 +90,7 @@ class Column:
 def make_table(
     title: str, frame: pd.DataFrame | list[dict[Any, Any]], columns: Iterable[Column], cost_unit: str = ""
 ) -> Table:
-    """Write a frame, or its rows, as a table; costs are in `cost_unit`.
+    """Write a frame, or its rows, as a table; costs are in `cost_unit`. Without rows it has only its header.
 
     Examples
     --------
@@ -100,7 +100,10 @@ def make_table(
     """
     import pandas as pd
 
-    frame = pd.DataFrame(frame)
+    columns = list(columns)
+    # A list without rows doesn't name its columns.
+    names = dict.fromkeys(name for column in columns for name in (column.name, column.below) if name)
+    frame = pd.DataFrame(frame) if len(frame) else pd.DataFrame(columns=list(names))
     rows = list_rows(frame)
     written = [(column, _write_cells(frame, rows, column, cost_unit)) for column in columns]
     shown = [(column.heading, cells) for column, cells in written if any(cells) or not column.is_optional]

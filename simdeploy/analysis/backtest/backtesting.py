@@ -16,7 +16,7 @@ from simdeploy.analysis.backtest.result import RECORDED, REPRODUCED, ROLLOUT, SU
 from simdeploy.analysis.backtest.summarizing import summarize
 from simdeploy.engines.replay.refusing import find_refusals
 from simdeploy.engines.replay.worlds import Past
-from simdeploy.errors import InputError, Problem, collect, raise_if_any, shorten, warn_user
+from simdeploy.errors import InputError, Problem, collect, plural, raise_if_any, shorten, warn_user
 from simdeploy.experiments.arguments import name_policies, whole_problems
 from simdeploy.records import Records, read_records
 from simdeploy.records.histories import History, read_histories, tell_once
@@ -113,9 +113,10 @@ def backtest(
         name = str(history.rollout["rollout"])
         with collect(problems):
             case = _Case(history)
-            reproduced.append(reproduce(history, case.known, case.recorded))
-            bounded[RECORDED][name] = case.on_record()
-            rows += _to_rows(name, RECORDED, case.on_record(), {}, 0.0)
+            reproduction = reproduce(history, case.known, case.recorded)
+            reproduced.append(reproduction.row)
+            bounded[RECORDED][name] = reproduction.bounds | case.on_record()
+            rows += _to_rows(name, RECORDED, bounded[RECORDED][name], {}, 0.0)
             for policy, given in named.items():
                 with collect(problems, prefix=("rollout", name, policy)):
                     run_by = case.read(given)
@@ -149,7 +150,8 @@ def _tell_not_reproduced(reproduced: Sequence[Mapping[str, Any]]) -> list[str]:
     if not missed:
         return []
     first = f"{missed[0]['rollout']}: {missed[0]['differs']}"
-    count = f"{len(missed):,} of {len(reproduced):,} rollouts are not reproduced by the recorded policy"
+    verb = "is" if len(missed) == 1 else "are"
+    count = f"{len(missed):,} of {plural(len(reproduced), 'rollout')} {verb} not reproduced by the recorded policy"
     return [f"{count}, so results of other policies may be wrong there: {first}"]
 
 

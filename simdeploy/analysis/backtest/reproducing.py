@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from simdeploy.analysis.backtest.bounding import bound_rollout
+from simdeploy.analysis.backtest.bounding import Bounds, bound_rollout
 from simdeploy.engines.replay.refusing import find_refusals
 from simdeploy.records.histories import History, to_ns
 from simdeploy.units import NS_PER_S, short_duration
@@ -18,21 +18,28 @@ if TYPE_CHECKING:
     from simdeploy.engines.replay.knowing import RunBy
 
 
-def reproduce(history: History, known: KnownRollout, recorded: RunBy | None) -> dict[str, Any]:
-    """Replay a rollout under its own policy; return whether that reproduces the record, and the first difference."""
+class Reproduction(NamedTuple):
+    """A rollout, replayed under its own policy."""
+
+    row: dict[str, Any]  # whether that reproduces the record, and the first difference
+    bounds: dict[str, Bounds]  # of its responses, if it does; otherwise empty
+
+
+def reproduce(history: History, known: KnownRollout, recorded: RunBy | None) -> Reproduction:
+    """Replay a rollout under its own policy."""
     row: dict[str, Any] = {"rollout": str(history.rollout["rollout"]), "is_reproduced": None, "differs": ""}
     if recorded is None:
-        return row | {"differs": "its policy is not on record"}
+        return Reproduction(row | {"differs": "its policy is not on record"}, {})
     refusal = next(find_refusals(history, known, recorded, recorded), None)
     if refusal is not None:
-        return row | {"differs": str(refusal)}
+        return Reproduction(row | {"differs": str(refusal)}, {})
     bounded = bound_rollout(known, recorded)
     difference = next(_differences(history, bounded.recording, bounded.unknown_ns), None)
     if difference is not None:
-        return row | {"is_reproduced": False, "differs": difference}
+        return Reproduction(row | {"is_reproduced": False, "differs": difference}, {})
     if bounded.unknown_ns is None:
-        return row | {"is_reproduced": True}
-    return row | {"differs": f"not known from {short_duration(bounded.unknown_ns)} on"}
+        return Reproduction(row | {"is_reproduced": True}, bounded.bounds)
+    return Reproduction(row | {"differs": f"not known from {short_duration(bounded.unknown_ns)} on"}, {})
 
 
 def _differences(history: History, recording: Recording, unknown_ns: int | None) -> Iterator[str]:
@@ -61,4 +68,4 @@ def _differences(history: History, recording: Recording, unknown_ns: int | None)
 
 
 def _say(time_ns: int | None) -> str:
-    return "never" if time_ns is None else f"at {time_ns / NS_PER_S:g} s"
+    return "never" if time_ns is None else f"at {time_ns / NS_PER_S:.15g} s"  # to the nanosecond
