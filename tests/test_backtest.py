@@ -12,7 +12,10 @@ from refusals import refusals, refused
 from small import IMMEDIATE
 
 from simdeploy import InputError, Records, SimdeployWarning, backtest, simulate
+from simdeploy.analysis.backtest.doubting import find_doubts
+from simdeploy.engines.replay.worlds import Past
 from simdeploy.records import make_table
+from simdeploy.records.histories import read_histories
 
 CHECK = {"deadline": "10m", "min_healthy_time": "30s"}
 
@@ -319,6 +322,34 @@ class TestReproduced:
         assert any("the place in the order" in str(each.message) for each in caught)
         assert not any("the place in the order" in text for text in replay(records, IMMEDIATE).warnings)
         assert len(found.warnings) >= 1
+
+    @pytest.mark.parametrize(
+        ("policy", "late"),
+        [
+            (rolling(1, max_failed_nodes=0), 0.05),
+            (rolling(4, max_failed_nodes=1), 0.05),
+            (rolling(4, max_failed_nodes_percent=20), 0.05),
+            (rolling(8, strategy="canary", canary_count=4, auto_promote=True), 0.05),
+            (rolling(4, max_failed_nodes=3), 0.5),
+        ],
+    )
+    def test_stops_are_no_evidence(self, make_scenario, policy, late):
+        """That a stopped rollout ends with a failure is no evidence; that the last third of the nodes fails more often is. [property]"""
+        classes = [{"name": "late", "nodes": list(range(27, 40)), "start_failure": late}]
+        switches = {"failed_percent_of": "resolved" if "max_failed_nodes_percent" in policy else "fleet"}
+        scenario = make_scenario(
+            fleet={"nodes": 40, "start_failure": 0.05, "classes": classes},
+            orchestrator=switches,
+            policies={"p": policy},
+        )
+        rollouts = [simulate(scenario, replication=number, engine="compiled") for number in range(60)]
+        histories = [read_histories(rollout.to_records())[0] for rollout in rollouts]
+        run_by = Past.of(histories[0]).run_by
+        assert sum(rollout.responses["state"] == "failed" for rollout in rollouts) > 10
+        doubts = list(find_doubts([(history, run_by) for history in histories]))
+        assert [text.split(" (")[0] for text in doubts] == ["failures to start depend on the place in the order"] * (
+            late > 0.05
+        )
 
 
 class TestWords:

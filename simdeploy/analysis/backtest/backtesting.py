@@ -108,11 +108,13 @@ def backtest(
     bounded: dict[str, dict[str, dict[str, Bounds]]] = {name: {} for name in (RECORDED, *named)}
     estimates: dict[str, dict[str, dict[str, float]]] = {name: {} for name in (RECORDED, *named)}
     histories = read_histories(records, nodes)
+    run_by_own: list[RunBy | None] = []
     estimator = Estimator(records, modelled, seed=seed)
     for place, history in enumerate(histories):
         name = str(history.rollout["rollout"])
         with collect(problems):
             case = _Case(history)
+            run_by_own.append(case.recorded)
             reproduction = reproduce(history, case.known, case.recorded)
             reproduced.append(reproduction.row)
             bounded[RECORDED][name] = reproduction.bounds | case.on_record()
@@ -130,7 +132,7 @@ def backtest(
     summary = [
         row for name, of in bounded.items() for row in summarize(name, of, estimates[name], defective, confidence_level)
     ]
-    doubts = [*_tell_not_reproduced(reproduced), *find_doubts(histories)]
+    doubts = [*_tell_not_reproduced(reproduced), *find_doubts(list(zip(histories, run_by_own, strict=True)))]
     for doubt in doubts:
         warn_user(doubt)
     return Backtest(
