@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -10,7 +11,8 @@ import numpy as np
 import pytest
 
 from simdeploy import InputError, Scenario, estimate_rare
-from simdeploy.analysis.rare.kinds import Pilot, allocate
+from simdeploy.analysis.rare.combining import Part, combine, exact_limit
+from simdeploy.analysis.rare.kinds import Kind, Pilot, allocate
 from simdeploy.experiments.jobs import Job
 from simdeploy.validation.oracles import binomial_tail
 
@@ -121,7 +123,7 @@ def test_a_condition_on_kinds_divides_by_their_probability() -> None:
 def test_a_kind_without_a_hit_counts_at_its_limit(method: str) -> None:
     """An unseen kind adds its probability times its exact limit to the upper end, or prevents an answer. [oracle]"""
 
-    def estimate(good: float) -> tuple[Any, float]:
+    def estimate(good: float) -> tuple[Any, Any]:
         kinds = {
             "bad": {"probability": 1 - good, "defective": True, "error_rate": 0.001},
             "good": {"probability": good},
@@ -129,17 +131,48 @@ def test_a_kind_without_a_hit_counts_at_its_limit(method: str) -> None:
         event = "failed_nodes >= 2 and failed_requests_excess > 1"  # no good release has excess failures
         scenario = world({}).with_values({"release": kinds})
         found = estimate_rare(scenario, event=event, method=method, replications=4000, engine="compiled")
-        row = found.kinds.set_index("kind").loc["good"]
+        kinds_found = found.kinds.set_index("kind")
+        row = kinds_found.loc["good"]
         assert row["n_hits"] == row["estimate"] == 0
         assert row["high"] == pytest.approx(1 - 0.025 ** (1 / row["n"]))
-        return found, row["high"]
+        return found, kinds_found["high"]
 
-    rare, limit = estimate(1e-6)
+    rare, limits = estimate(1e-6)
     assert rare.is_trusted
-    assert rare.high - rare.probability**2 / rare.low == pytest.approx(1e-6 * limit, rel=1e-3)
+    assert rare.high - (1 - 1e-6) * limits["bad"] == pytest.approx(1e-6 * limits["good"], rel=1e-3)
     likely, _ = estimate(0.9999)
     assert [doubt for doubt in likely.doubts if doubt.startswith("good: the event occurred in ")]
     assert np.isnan(likely.probability)
+
+
+def plain_part(kind: Kind, happened: np.ndarray) -> Part:
+    """Return the estimate of a kind from rollouts without a tilt."""
+    n, n_hits = len(happened), int(happened.sum())
+    doubts = () if n_hits else ("the event occurred in none",)
+    limit = exact_limit(n_hits, n, 0.95)
+    return Part(kind, happened, np.ones(n), n, 0, n_hits, n_hits, n, n, 1.0, doubts, limit)
+
+
+@pytest.mark.parametrize("good", [0.0, 1e-15])
+def test_a_kind_that_nearly_always_hits_is_covered(good: float) -> None:
+    """If all rollouts of a kind hit, its limit is exact, and the gain follows from it. [oracle]"""
+    q, n, experiments, n_covered = 0.99778, 400, 110, 0
+    truth, generator = 0.02 * q + 0.98 * good, np.random.default_rng(3)
+    kinds = [Kind(name, p, world(EARLY), 0, 0, 1) for name, p in (("bad", 0.02), ("good", 0.98))]
+    for _ in range(experiments):
+        bad = plain_part(kinds[0], (generator.random(n) < q).astype(float))
+        other = plain_part(kinds[1], np.zeros(5000))
+        if good:
+            hits = np.where(generator.random(5000) < 0.2, generator.exponential(5 * good, 5000), 0.0)
+            other = replace(other, happened=hits, n_plain=0, n_hits=1000, effective_hits=500, doubts=())
+        found = combine([bad, other], 1.0, 0.95, 0)
+        n_covered += found["low"] <= truth <= found["high"]
+        if bad.n_hits == n:
+            row = found["kinds"].set_index("kind").loc["bad"]
+            assert row["low"] == pytest.approx(0.025 ** (1 / n))
+            assert 0.02 * (1 - row["low"]) / 4 < found["standard_error"] < 0.02 * (1 - row["low"])
+            assert 1e6 < found["plain_rollouts"] < 1e8
+    assert n_covered >= experiments * (0.95 - 4 * np.sqrt(0.95 * 0.05 / experiments))
 
 
 def test_a_kind_of_which_all_rollouts_failed_prevents_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,4 +205,9 @@ def test_rollouts_go_where_the_error_is() -> None:
     assert allocate([0.75, 0.25], [same, same], 4000, fewest=100, confidence_level=0.95) == [3000, 1000]
     counts = allocate([0.9, 0.1], [Pilot(0.0, 0.0), Pilot(1e-6, 0.2)], 20_000, fewest=400, confidence_level=0.95)
     assert counts == [400, 19_600]
+    certain = Pilot(1.0, 1.0)  # by its pilot
+    assert allocate([0.02, 0.98], [certain, Pilot(1e-9, 0.2)], 20_000, fewest=400, confidence_level=0.95) == [
+        19_500,
+        500,
+    ]
     assert sum(allocate([0.5, 0.3, 0.2], [same, Pilot(0.0, 0.0), same], 997, fewest=400, confidence_level=0.9)) == 997

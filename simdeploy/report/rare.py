@@ -61,8 +61,8 @@ def tabulate(rare: Rare) -> tuple[Table, ...]:
 def _tabulate_kinds(rare: Rare) -> Table:
     """Show which kinds of release lead to the event, and how each was estimated."""
     of_kinds = [
-        format_probability(*ends) if error > 0 else f"at most {ends[2]:.2g}"
-        for error, *ends in rare.kinds[["standard_error", "estimate", "low", "high"]].itertuples(index=False)
+        f"at most {ends[2]:.2g}" if not hits else format_probability(*ends)
+        for hits, *ends in rare.kinds[["n_hits", "estimate", "low", "high"]].itertuples(index=False)
     ]
     columns = (
         Column("kind", "kind"),

@@ -278,7 +278,7 @@ def ratio(upper: np.ndarray, lower: np.ndarray) -> tuple[float, float]:
     return value, math.sqrt(float((residuals**2).sum()) * n / (n - 1)) / below
 
 
-def log_interval(value: float, error: float, degrees: int, confidence_level: float) -> tuple[float, float]:
+def log_interval(value: float, error: float, degrees: float, confidence_level: float) -> tuple[float, float]:
     r"""Return an interval of a positive number that is symmetric on a log scale: :math:`p e^{\pm t s/p}`.
 
     It suits estimates of small probabilities, which are skewed, and is always above 0.

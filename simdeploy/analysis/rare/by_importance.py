@@ -103,6 +103,7 @@ def _estimate(question: Question, kind: Kind, plan: _Plan, n: int) -> _Found:
         n_pilot=question.pilot_rollouts * len(plan.rungs),
         n_hits=diagnosis.n_hits,
         effective_hits=diagnosis.effective_hits,
+        n_plain=len(weights) if (weights == 1).all() else 0,
         n_touched=float(met.touched.sum()),
         plain_touched=ratio(weights * met.touched[known], weights)[0],
         doubts=(*diagnosis.doubts, *doubt_unknown(met.n_unknown)),

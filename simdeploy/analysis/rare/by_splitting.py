@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from simdeploy.analysis.rare.combining import Part, combine, exact_limit, main_part
+from simdeploy.analysis.rare.combining import ROUNDING, Part, combine, exact_limit, main_part
 from simdeploy.analysis.rare.kinds import Kind, Pilot, divide_rollouts, find_kinds
 from simdeploy.analysis.rare.question import FEWER, Question
 from simdeploy.analysis.rare.repetitions import REPETITIONS, Plan, Repetitions, Stage, repeat
@@ -124,7 +124,8 @@ def _describe(question: Question, kind: Kind, plan: Plan, stages: Sequence[Stage
         share = f"{100 * happened.max() / happened.sum():.0f} %"
         doubts.insert(0, f"one of {REPETITIONS} independent repetitions has {share} of the total")
     estimate, error = plain_mean(happened)
-    # The rollouts from the start are plain ones.
+    # The rollouts from the start are plain ones. They are also the best evidence if all repetitions agree.
+    n_first = sum(stage.n for stage in firsts)
     n_open = int(sum(stage.happened + stage.unknown for stage in firsts))
     return Part(
         kind,
@@ -134,10 +135,11 @@ def _describe(question: Question, kind: Kind, plan: Plan, stages: Sequence[Stage
         n_pilot=plan.n_pilot,
         n_hits=int(sum(stage.happened for stage in stages)),
         effective_hits=(estimate / error) ** 2 if error else math.nan,
+        n_plain=0 if plan.levels and error > ROUNDING * estimate else n_first,
         n_touched=float(sum(stage.touched for stage in stages)),
         plain_touched=float(on_average.mean()),
         doubts=tuple(doubts),
-        limit=exact_limit(n_open, sum(stage.n for stage in firsts), question.confidence_level),
+        limit=exact_limit(n_open, n_first, question.confidence_level),
         levels=", ".join(map(str, plan.levels)),
     )
 

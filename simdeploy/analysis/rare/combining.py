@@ -13,7 +13,11 @@ from simdeploy.analysis.rare.kinds import IMMATERIAL, Kind
 from simdeploy.analysis.rare.result import KIND_COLUMNS, plain_rollouts
 from simdeploy.result import make_frame
 from simdeploy.statistics.intervals import proportion_interval
+from simdeploy.statistics.levels import normal_quantile
 from simdeploy.statistics.weights import log_interval, plain_mean
+
+# Errors below this fraction of the estimate are rounding errors.
+ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +31,7 @@ class Part:
     n_pilot: int
     n_hits: int
     effective_hits: float
+    n_plain: int  # rollouts without weights or levels, if their shares are the estimates; otherwise 0
     n_touched: float  # nodes dispatched in all rollouts
     plain_touched: float  # nodes dispatched in a rollout of the scenario, on average
     doubts: tuple[str, ...]
@@ -44,26 +49,26 @@ def combine(parts: Sequence[Part], condition: float | None, confidence_level: fl
     -----
     With known probabilities :math:`p_k` of the kinds, the estimate is :math:`\sum p_k \hat q_k / c` and its error
     :math:`(\sum p_k^2 s_k^2)^{1/2} / c` (Cochran 1977 [1]_, sections 5.3 and 5.4), where c is the probability of the
-    condition. If c is estimated, too, the error is that of a ratio. Degrees of freedom are Satterthwaite's [1]_
-    (section 5.4, eq. 5.16). Doubts about a kind are ignored if its part is below a tenth of the rest even at its upper
-    limit, which is then added to the upper end of the interval.
+    condition. If c is estimated, too, the error is that of a ratio. Kinds of plain rollouts have exact limits, the others together
+    a log interval with Satterthwaite's degrees of freedom [1]_ (section 5.4, eq. 5.16); they are combined by the method of Zou and
+    Donner (2008 [2]_). Doubts about a kind are ignored if its part is below a tenth of the rest even at its upper limit, which is then
+    added to the upper end of the interval.
 
     References
     ----------
     .. [1] Cochran, W. G. (1977). Sampling Techniques, 3rd edition. Wiley.
+    .. [2] Zou, G. Y. and Donner, A. (2008). Construction of confidence limits about effect measures: a general approach.
+       Statistics in Medicine 27(10), 1693-1702.
     """
     p = np.array([part.kind.probability for part in parts])
     # The mean of nothing is NaN, for example if all rollouts of a kind failed.
-    q, errors = (np.array(column) for column in zip(*(plain_mean(part.happened) for part in parts), strict=True))
+    q = np.array([plain_mean(part.happened)[0] for part in parts])
     c = float(p @ [plain_mean(part.concerned)[0] for part in parts]) if condition is None else condition
     probability = float(p @ q) / c if c else math.nan
     slope = probability if condition is None else 0.0
-    off = np.array([plain_mean(part.happened - slope * part.concerned)[1] for part in parts])
-    of_parts = (p / c * off) ** 2 if c else np.full(len(parts), math.nan)
-    error = math.sqrt(of_parts.sum())
-    degrees = np.array([len(part.happened) - 1 for part in parts])
-    squares = float((of_parts**2 / np.maximum(degrees, 1)).sum())
-    freedom = float(of_parts.sum()) ** 2 / squares if squares > 0 else float(degrees.sum())
+    scales = p / c if c else np.full(len(parts), math.nan)
+    spreads = scales * [_find_error(part, slope, confidence_level) for part in parts]
+    error = math.sqrt((spreads**2).sum())
 
     is_doubted = np.array([bool(part.doubts) for part in parts])
     certain = float(p[~is_doubted] @ q[~is_doubted])
@@ -75,7 +80,7 @@ def combine(parts: Sequence[Part], condition: float | None, confidence_level: fl
     n_rollouts, n_pilot = sum(part.n for part in parts), sum(part.n_pilot for part in parts)
     numbers = dict.fromkeys(("probability", "low", "high", "standard_error", "plain_rollouts", "gain"), math.nan)
     if not doubts:
-        low, high = log_interval(probability, error, freedom, confidence_level)  # type: ignore[arg-type]
+        low, high = _join_limits(parts, scales, spreads, probability, slope, confidence_level)
         plain = plain_rollouts(probability, error, c)
         numbers = {
             "probability": probability,
@@ -94,7 +99,7 @@ def combine(parts: Sequence[Part], condition: float | None, confidence_level: fl
         "n_pilot": n_pilot,
         "gain_in_updates": numbers["gain"] * plain_touched / max(touched, 1.0),
         "doubts": tuple(doubts),
-        "kinds": make_frame(_tabulate(parts, p * q, q, errors, confidence_level), KIND_COLUMNS),
+        "kinds": make_frame(_tabulate(parts, p * q, q, confidence_level), KIND_COLUMNS),
     }
 
 
@@ -108,6 +113,53 @@ def main_part(parts: Sequence[Part]) -> int:
     return int(np.argmax(np.nan_to_num([part.kind.probability * plain_mean(part.happened)[0] for part in parts])))
 
 
+def _join_limits(
+    parts: Sequence[Part], scales: np.ndarray, spreads: np.ndarray, probability: float, slope: float, level: float
+) -> tuple[float, float]:
+    """Return the limits of a probability from those of all weighted kinds together, and of each plain one."""
+    is_weighted = np.array([not part.n_plain for part in parts])
+    squares = spreads[is_weighted] ** 2
+    amounts = scales * [plain_mean(part.happened)[0] for part in parts]
+    low = high = centre = probability if slope or is_weighted.all() else float(amounts[is_weighted].sum())
+    if squares.any():
+        degrees = np.array([len(part.happened) - 1 for part in parts if not part.n_plain])
+        freedom = float(squares.sum() ** 2 / (squares**2 / np.maximum(degrees, 1)).sum())
+        low, high = log_interval(centre, math.sqrt(squares.sum()), freedom, level)
+    if is_weighted.all():
+        return low, high
+    reaches = [(scale, *_exact_reach(part, slope, level)) for part, scale in zip(parts, scales, strict=True)]
+    # The upper limit of a kind in doubt is added to the upper end afterwards.
+    below = [scale * down for scale, down, _ in reaches]
+    above = [0.0 if part.doubts else scale * up for part, (scale, _, up) in zip(parts, reaches, strict=True)]
+    return max(probability - math.hypot(centre - low, *below), 0.0), probability + math.hypot(high - centre, *above)
+
+
+def _exact_reach(part: Part, slope: float, level: float) -> tuple[float, float]:
+    """Return the distances of the limits of the mean of `happened - slope * concerned` from exact ones in plain rollouts; 0 in others.
+
+    That is (1 - slope) times the rate of the event, minus slope times the rate of the condition without the event.
+    """
+    if not part.n_plain:
+        return 0.0, 0.0
+    happened, concerned = plain_mean(part.happened)[0], plain_mean(part.concerned)[0]
+    reaches = []
+    for rate, factor in ((happened, 1 - slope), (concerned - happened, slope)):
+        low, high = proportion_interval(round(rate * part.n_plain), part.n_plain, level)
+        reaches.append((factor * (rate - low), factor * (high - rate)))
+    (fewer, more), (fewer_without, more_without) = reaches
+    return fewer + more_without, more + fewer_without
+
+
+def _find_error(part: Part, slope: float, level: float) -> float:
+    """Return the standard error of the mean of `happened - slope * concerned`.
+
+    If the event occurred in all plain rollouts, an error of 0 would be luck. It is then that of an interval as wide as the exact one.
+    """
+    happened, error = plain_mean(part.happened)[0], plain_mean(part.happened - slope * part.concerned)[1]
+    is_lucky = part.n_plain and happened > 0 and error <= ROUNDING * happened
+    return sum(_exact_reach(part, slope, level)) / (2 * normal_quantile(level)) if is_lucky else error
+
+
 def _tell_doubts(parts: Sequence[Part]) -> list[str]:
     if len(parts) == 1:
         return list(parts[0].doubts)
@@ -116,13 +168,16 @@ def _tell_doubts(parts: Sequence[Part]) -> list[str]:
 
 
 def _tabulate(
-    parts: Sequence[Part], amounts: np.ndarray, q: np.ndarray, errors: np.ndarray, confidence_level: float
+    parts: Sequence[Part], amounts: np.ndarray, q: np.ndarray, confidence_level: float
 ) -> list[dict[str, Any]]:
     total = float(amounts.sum())
     rows = []
-    for part, amount, estimate, error in zip(parts, amounts.tolist(), q.tolist(), errors.tolist(), strict=True):
+    for part, amount, estimate in zip(parts, amounts.tolist(), q.tolist(), strict=True):
         is_open = bool(part.doubts)
+        error = _find_error(part, 0.0, confidence_level)
         low, high = log_interval(estimate, error, len(part.happened) - 1, confidence_level)
+        if part.n_plain:
+            low, high = proportion_interval(round(estimate * part.n_plain), part.n_plain, confidence_level)
         rows.append(
             {
                 "kind": part.kind.name,

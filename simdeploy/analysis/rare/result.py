@@ -92,8 +92,8 @@ class Rare(Result):
         happened.
     kinds : DataFrame
         One row per `kind` of release under which the event can happen; a single unnamed one if there is no release. Its
-        `probability`; the `estimate` of the event's probability given the kind (``low`` to ``high``, the exact limits of
-        unweighted rollouts or 0 to 1 where there is a `doubt`); its `share` of the whole estimate; `n` rollouts, `n_pilot`,
+        `probability`; the `estimate` of the event's probability given the kind (``low`` to ``high``, exact limits if rollouts
+        are unweighted; 0 to the upper limit, or to 1, where there is a `doubt`); its `share` of the whole estimate; `n` rollouts, `n_pilot`,
         the `n_hits` with the event, and how many hits of plain simulation they are worth (`effective_hits`); the
         `mean_weight`, 1 in expectation; the `tilt` or the `levels`.
     steps : DataFrame
@@ -143,14 +143,14 @@ class Rare(Result):
 
 
 def plain_rollouts(probability: float, standard_error: float, condition: float = 1.0) -> float:
-    """Return how many rollouts plain simulation needs for the same standard error.
+    """Return how many rollouts plain simulation needs for the same standard error; NaN if the event may be certain.
 
     Examples
     --------
     >>> round(plain_rollouts(0.5, 0.05))
     100
     """
-    if not standard_error > 0:
+    if not standard_error > 0 or not probability < 1:
         return math.nan
     return probability * (1 - probability) / (condition * standard_error**2)
 
