@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from drawn import draw, find_unreadable
 from matplotlib.figure import Figure
@@ -184,7 +185,8 @@ def test_an_absurd_tilt_states_no_probability() -> None:
     rare = estimate(world(), "failed_nodes >= 10", 3000, tilt={"start_failure": 60})
     assert math.isnan(rare.probability)
     assert math.isnan(rare.gain)
-    assert "probability unknown, the estimate can't be trusted" in rare.answer
+    assert "probability unknown, because too few rollouts with the event are expected: effectively " in rare.answer
+    assert rare.answer.endswith("Use no --tilt, so that a pilot chooses it, or more --replications.")
     assert rare.to_dict()["probability"] is None
 
 
@@ -237,10 +239,10 @@ def test_heavy_weights_are_doubted() -> None:
     off = chance.uniform(0.5, 1.0, 2000)
     assert diagnose(off, off).doubts == (f"the mean weight is {off.mean():.3g} instead of 1",)
     few = np.r_[np.ones(40), np.zeros(1000)]
-    assert "too few events: 40" in str(diagnose(np.ones(1040), few).doubts)
+    assert "too few rollouts have the event: 40" in str(diagnose(np.ones(1040), few).doubts)
     assert diagnose(np.ones(1040), few, expected_hits=60.0).is_trusted
-    assert "expected by the pilot" in str(diagnose(np.ones(1040), np.ones(1040), expected_hits=40.0).doubts)
-    assert "at least 20 needed" in str(diagnose(np.ones(1040), few * (np.arange(1040) < 15), expected_hits=60.0).doubts)
+    assert "are expected: effectively 40" in str(diagnose(np.ones(1040), np.ones(1040), expected_hits=40.0).doubts)
+    assert "and 20 are needed" in str(diagnose(np.ones(1040), few * (np.arange(1040) < 15), expected_hits=60.0).doubts)
     light = chance.exponential(size=20_000)
     assert diagnose(light, light).is_trusted
     assert effective_size(np.array([1e-300, 1e-300])) == pytest.approx(2)
@@ -341,7 +343,7 @@ def test_obvious_facts_are_left_out(rare: Rare) -> None:
     [
         ({"is_trusted": True, "is_cheaper": True}, "2,400 rollouts replaced"),
         ({"is_trusted": True, "is_cheaper": False}, "Plain simulation needs only"),
-        ({"is_trusted": False, "is_cheaper": False}, "probability unknown, the estimate can't be trusted: why"),
+        ({"is_trusted": False, "is_cheaper": False}, "probability unknown, because why. Use no --tilt"),
     ],
 )
 def test_verdicts_are_data(rare: Rare, verdicts: dict[str, bool], words: str) -> None:
@@ -355,6 +357,20 @@ def test_verdicts_are_data(rare: Rare, verdicts: dict[str, bool], words: str) ->
     for is_bounded, k_hat in ((True, -math.inf), (False, 0.25)):
         tail = replace(rare, diagnosis={**rare.diagnosis, "is_bounded": is_bounded, "k_hat": k_hat})
         assert ("bounded" in str(tail.summarize())) == is_bounded
+
+
+def test_a_refusal_says_what_helps(rare: Rare) -> None:
+    """More rollouts, no tilt of one's own, or plain ones if the event is not rare; nothing helps if rollouts never end. [contract]"""
+    kinds = pd.concat([rare.kinds.assign(kind="good", low=0.0, doubt="why"), rare.kinds.assign(kind="bad", low=0.9)])
+    open_ = replace(rare, is_trusted=False, doubts=("for releases of kind good, why",), tilt={})
+    assert open_.answer.endswith(
+        "because for releases of kind good, why. Use more --replications, or a less rare event."
+    )
+    often = replace(open_, kinds=kinds)
+    assert often.answer.endswith("The event is not rare: use plain replications, as in compare or check.")
+    assert "rollouts with the event, kind good" in str(often.summarize())
+    endless = replace(open_, doubts=("3 rollouts never end, so the event is unknown for them",))
+    assert endless.answer.endswith("because 3 rollouts never end, so the event is unknown for them.")
 
 
 def test_the_picture_shows_both_methods(rare: Rare) -> None:

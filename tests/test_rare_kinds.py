@@ -141,7 +141,7 @@ def test_a_kind_without_a_hit_counts_at_its_limit(method: str) -> None:
     assert rare.is_trusted
     assert rare.high - (1 - 1e-6) * limits["bad"] == pytest.approx(1e-6 * limits["good"], rel=1e-3)
     likely, _ = estimate(0.9999)
-    assert [doubt for doubt in likely.doubts if doubt.startswith("good: the event occurred in ")]
+    assert [doubt for doubt in likely.doubts if doubt.startswith("for releases of kind good, the event occurred in ")]
     assert np.isnan(likely.probability)
 
 
@@ -187,7 +187,8 @@ def test_a_kind_of_which_all_rollouts_failed_prevents_an_answer(monkeypatch: pyt
     found = estimate_rare(world(LATE), event="failed_nodes >= 5", replications=4000, engine="compiled")
     bad = found.kinds.set_index("kind").loc["bad"]
     assert not found.is_trusted
-    assert found.doubts[0].startswith("bad: ")
+    assert found.doubts[0].endswith(" rollouts failed")
+    assert found.doubts[1].startswith("for releases of kind bad, ")
     assert np.isnan([found.probability, bad["estimate"]]).all()
     assert (bad["low"], bad["high"]) == (0, 1)
 

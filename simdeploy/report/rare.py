@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from simdeploy.analysis.rare.result import NEVER_END
 from simdeploy.report.formatting import PERCENT, format_estimate, percent
 from simdeploy.report.tables import Column, make_table
 from simdeploy.report.wording import join_answer
@@ -15,15 +16,15 @@ if TYPE_CHECKING:
 
 _MOST_TILTS = 4
 _RARE = 0.1  # up to this probability the answer says "once in ... rollouts"
+_OFTEN = 0.01  # above this probability plain replications show the event
 _HITS = (Column("n", "rollouts", "count"), Column("n_hits", "with the event", "count"))
 
 
 def tell(rare: Rare) -> str:
     """Say how likely the event is and what that took, or why it is unknown."""
     if not rare.is_trusted:
-        start = f"{rare.event}: probability unknown, the estimate can't be trusted"
-        reasons = [f"{start}: {'; '.join(rare.doubts[:n])}" for n in range(len(rare.doubts), 0, -1)]
-        return join_answer([[*reasons, start]])
+        start = f"{rare.event}: probability unknown"
+        return join_answer([[f"{start}, because {rare.doubts[0]}", start], _say_what_helps(rare)])
     interval = format_probability(rare.probability, rare.low, rare.high, level=rare.confidence_level)
     such = "" if rare.event.given is None else "such "
     is_rare = 0 < rare.probability <= _RARE
@@ -34,6 +35,16 @@ def tell(rare: Rare) -> str:
     else:
         work = f"Plain simulation needs only {plain} rollouts" if math.isfinite(rare.plain_rollouts) else ""
     return join_answer([f"{rare.event}: probability {interval}{often}", work])
+
+
+def _say_what_helps(rare: Rare) -> str:
+    if rare.n_failed or rare.doubts[0].endswith(NEVER_END):
+        return ""
+    if float((rare.kinds["probability"] * rare.kinds["low"]).sum()) > _OFTEN:
+        return "The event is not rare: use plain replications, as in compare or check"
+    if rare.tilt and len(rare.steps) == len(rare.kinds):  # no pilot chose the tilt
+        return "Use no --tilt, so that a pilot chooses it, or more --replications"
+    return "Use more --replications, or a less rare event"
 
 
 def tabulate(rare: Rare) -> tuple[Table, ...]:
@@ -86,9 +97,14 @@ def _say_diagnosis(rare: Rare) -> list[tuple[str, str]]:
     k_hat, error = diagnosis["k_hat"], f"standard error {diagnosis['mean_weight_error']:.2g}"
     shape = "too few events" if math.isnan(k_hat) else "bounded" if diagnosis["is_bounded"] else f"{k_hat:.2f}"
     hits = f"{diagnosis['n_hits']:,}, effectively {diagnosis['effective_hits']:,.0f}"
+    doubted = rare.kinds[rare.kinds["doubt"] != ""] if len(rare.kinds) > 1 and not rare.is_trusted else rare.kinds[:0]
     return [
+        *(
+            (f"rollouts with the event, kind {kind}", f"{n_hits:,}, effectively {effective:.3g}")
+            for kind, n_hits, effective in doubted[["kind", "n_hits", "effective_hits"]].itertuples(index=False)
+        ),
         ("mean weight (expected: 1)", f"{diagnosis['mean_weight']:.3g} ({error})"),
-        ("rollouts with the event", hits),
+        ("rollouts with the event, all kinds" if len(doubted) else "rollouts with the event", hits),
         ("largest share of one rollout", "none" if math.isnan(share) else f"{100 * share:.2g} %"),
         ("tail of the weights (k-hat)", shape),
     ]

@@ -90,10 +90,13 @@ def diagnose(weights: np.ndarray, contributions: np.ndarray, expected_hits: floa
     else:
         fewest = FEWEST_HITS if expected_hits is None else _FEWEST_FOUND
         if expected_hits is not None and expected_hits < FEWEST_HITS:
-            expected = f"effectively {expected_hits:.3g}"
-            doubts.append(f"too few events expected by the pilot: {expected}; at least {FEWEST_HITS} needed")
+            doubts.append(
+                f"too few rollouts with the event are expected: effectively {expected_hits:.3g}, and {FEWEST_HITS} are needed"
+            )
         elif effective_hits < fewest:
-            doubts.append(f"too few events: {len(hits):,}, effectively {effective_hits:.3g}; at least {fewest} needed")
+            doubts.append(
+                f"too few rollouts have the event: {len(hits):,}, effectively {effective_hits:.3g}, and {fewest} are needed"
+            )
         if share > _LARGEST_SHARE:
             doubts.append(f"one replication has {100 * share:.3g} % of the total weight")
         if k_hat > _HEAVIEST:

@@ -106,7 +106,7 @@ def _estimate(question: Question, kind: Kind, plan: _Plan, n: int) -> _Found:
         n_plain=len(weights) if (weights == 1).all() else 0,
         n_touched=float(met.touched.sum()),
         plain_touched=ratio(weights * met.touched[known], weights)[0],
-        doubts=(*diagnosis.doubts, *doubt_unknown(met.n_unknown)),
+        doubts=(*doubt_unknown(met.n_unknown), *diagnosis.doubts),
         limit=limit,
         mean_weight=diagnosis.mean_weight,
         mean_weight_error=diagnosis.mean_weight_error,

@@ -119,10 +119,10 @@ def _describe(question: Question, kind: Kind, plan: Plan, stages: Sequence[Stage
     n_hits = int((happened > 0).sum())
     doubts = doubt_unknown(int(sum(stage.unknown for stage in stages)))
     if n_hits < REPETITIONS - 1:
-        doubts.insert(0, f"the event occurred in {n_hits} of {REPETITIONS} independent repetitions")
+        doubts.append(f"the event occurred in {n_hits} of {REPETITIONS} independent repetitions")
     elif happened.max() > _LARGEST_SHARE * happened.sum():
         share = f"{100 * happened.max() / happened.sum():.0f} %"
-        doubts.insert(0, f"one of {REPETITIONS} independent repetitions has {share} of the total")
+        doubts.append(f"one of {REPETITIONS} independent repetitions has {share} of the total")
     estimate, error = plain_mean(happened)
     # The rollouts from the start are plain ones. They are also the best evidence if all repetitions agree.
     n_first = sum(stage.n for stage in firsts)

@@ -76,7 +76,7 @@ def combine(parts: Sequence[Part], condition: float | None, confidence_level: fl
     is_immaterial = possible <= IMMATERIAL * certain and not math.isnan(probability)
     doubts = [] if is_immaterial else _tell_doubts(parts)
     if n_failed:
-        doubts.append(f"{n_failed:,} rollouts failed")
+        doubts.insert(0, f"{n_failed:,} rollouts failed")
     n_rollouts, n_pilot = sum(part.n for part in parts), sum(part.n_pilot for part in parts)
     numbers = dict.fromkeys(("probability", "low", "high", "standard_error", "plain_rollouts", "gain"), math.nan)
     if not doubts:
@@ -164,7 +164,7 @@ def _tell_doubts(parts: Sequence[Part]) -> list[str]:
     if len(parts) == 1:
         return list(parts[0].doubts)
     doubted = sorted((part for part in parts if part.doubts), key=lambda part: -part.kind.probability * part.limit)
-    return [f"{part.kind.name}: {doubt}" for part in doubted for doubt in part.doubts]
+    return [f"for releases of kind {part.kind.name}, {doubt}" for part in doubted for doubt in part.doubts]
 
 
 def _tabulate(

@@ -142,6 +142,10 @@ class Rare(Result):
         return pd.DataFrame([row])
 
 
+# End of a doubt about rollouts that never end.
+NEVER_END = "never end, so the event is unknown for them"
+
+
 def plain_rollouts(probability: float, standard_error: float, condition: float = 1.0) -> float:
     """Return how many rollouts plain simulation needs for the same standard error; NaN if the event may be certain.
 
@@ -157,4 +161,4 @@ def plain_rollouts(probability: float, standard_error: float, condition: float =
 
 def doubt_unknown(n_unknown: int) -> list[str]:
     """Return the doubt about rollouts for which it is unknown whether the event happened, if any."""
-    return [f"{n_unknown:,} rollouts never end, so the event is unknown for them"] if n_unknown else []
+    return [f"{n_unknown:,} rollouts {NEVER_END}"] if n_unknown else []
