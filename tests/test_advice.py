@@ -666,6 +666,13 @@ def test_acts_are_compared_in_the_same_worlds():
     assert acts.loc["cancel", "cost"] == pytest.approx((1 - result.defective) * (50 + 10 * 220.5 / 3600), rel=1e-3)
 
 
+def test_limits_of_costs_are_not_negative():
+    """With few worlds, an interval of a cost begins at 0. [contract]"""
+    scenario = make({"costs.escape": 10_000, "release.bad.start_failure": 0.9})
+    acts = sd.advise(scenario, seen=look(scenario, 220, (2, 1, 3)), replications=20, engine="compiled").acts
+    assert acts.set_index("act").loc["go on", "low"] == 0
+
+
 def test_fields_that_change():
     """After a change to a limit that can't be crossed, no further node stops a rollout. [contract]"""
     scenario = make({"fleet.start_failure": 0.4})

@@ -11,8 +11,11 @@ from refusals import refused
 from scipy import stats
 from small import rolling, small
 
-from simdeploy.analysis import compare
+from simdeploy.analysis import compare, summarize_grid
+from simdeploy.analysis.asking.measuring import Values
 from simdeploy.analysis.estimates.estimating import ESTIMATE_COLUMNS, estimate
+from simdeploy.analysis.estimates.precision_result import precision_frame
+from simdeploy.analysis.estimates.targets import Target
 from simdeploy.errors import InputError
 from simdeploy.experiments import read_store, replicate
 from simdeploy.experiments.sweep import sweep
@@ -69,6 +72,30 @@ def test_estimates_by_hand():
     assert rows.loc["p50 makespan_s", ["low", "high", "half_width", "standard_error"]].isna().all()
     half = estimate(SMALL, "p50 makespan_s", confidence_level=0.8).estimates.iloc[0]
     assert (half["low"], half["high"], half["half_width"]) == (2.0, 9.0, 3.5)
+
+
+@pytest.mark.usefixtures("students_limits")
+def test_lower_limits_are_not_negative_unless_values_are():
+    """Where no value is negative, limits start at 0, in every analysis; half-widths and differences don't change. [contract]"""
+    reach = 3.182446 * math.sqrt(29 / 12)
+    excess = [-1.0, 1.0, 4.0, 8.0, 0.0, 0.0, 0.0, 0.0]
+    rows = SMALL.assign(case=[0] * 4 + [1] * 4, scenario="x", unavailable_excess_node_s=excess)
+    found = estimate(rows, ["makespan_s", "unavailable_excess_node_s"]).estimates.query("policy == 'a'")
+    assert found["low"].tolist() == [0, pytest.approx(3 - 3.182446 * math.sqrt(46 / 12))]
+    assert found["half_width"].iloc[0] == pytest.approx(reach)
+    assert found["high"].iloc[0] == pytest.approx(4.5 + reach)
+    cell = summarize_grid(rows).cells.iloc[0]
+    for name in ("low", "high", "half_width"):
+        assert cell[f"makespan_s_{name}"] == found[name].iloc[0]
+        assert cell[f"unavailable_excess_node_s_{name}"] == found[name].iloc[1]
+    compared = compare(rows.drop(columns=["case", "scenario"]))
+    of_makespan = compared.estimates.query("policy == 'a' and response == 'makespan_s'").iloc[0]
+    assert (of_makespan["low"], of_makespan["half_width"]) == (0, found["half_width"].iloc[0])
+    assert compared.differences.query("response == 'makespan_s'").iloc[0]["low"] < 0
+    first = precision_frame(Values(rows, ["makespan_s"]), [Target(Measure("makespan_s"), 1.0)], 0.95).iloc[0]
+    assert first["n_needed"] == pytest.approx(4 * reach**2)
+    weighted = estimate(rows.assign(weight=[0.5, 1.0, 1.5, 1.0] * 2), "makespan_s").estimates
+    assert not weighted["low"].lt(0).any()
 
 
 def test_columns_and_types():

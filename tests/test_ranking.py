@@ -311,7 +311,7 @@ def costs_by_policy(*values):
     return compare(responses, costs=COSTS_OF_TIME)
 
 
-OF_BEST = "2.0 per rollout (95 % CI -0.5 to 4.5)"
+OF_BEST = "2.0 per rollout (95 % CI 0.0 to 4.5)"
 
 
 @pytest.mark.usefixtures("students_limits")
@@ -322,7 +322,7 @@ OF_BEST = "2.0 per rollout (95 % CI -0.5 to 4.5)"
         ([BEST, DEAR], f"Use a: mean cost {OF_BEST}, lower than b."),
         (
             [BEST, [1.0, 2.5, 2.0]],
-            "b has the lowest mean cost: 1.8 per rollout (95 % CI -0.1 to 3.7), but a may be as good.",
+            "b has the lowest mean cost: 1.8 per rollout (95 % CI 0.0 to 3.7), but a may be as good.",
         ),
         ([BEST, DEAR, CLOSE], f"a has the lowest mean cost: {OF_BEST}, but c may be as good."),
         ([BEST] * 2, f"a and b have the same mean cost: {OF_BEST}."),

@@ -38,6 +38,18 @@ class Combined(NamedTuple):
     skewness: np.ndarray  # of the estimate of a mean, which decides on trust; otherwise 0
     trusts_low: np.ndarray  # whether the limit's error is at most its nominal one
     trusts_high: np.ndarray
+    raised: np.ndarray | float = 0.0  # by how much `at_least` raised the lower limit
+
+    @property
+    def half_width(self) -> np.ndarray:
+        """Half the width of the interval before `at_least`."""
+        width: np.ndarray = self.high - self.low + self.raised
+        return width / 2
+
+    def at_least(self, least: float) -> Combined:
+        """Return the same with lower limits of at least this; the half-width, which precision is about, doesn't change."""
+        low = np.maximum(self.low, least)
+        return self._replace(low=low, raised=low - self.low)
 
     def as_fractions(self) -> Combined:
         """Return the same with limits between 0 and 1."""

@@ -26,7 +26,7 @@ class Estimate(NamedTuple):
     """An estimate over `n` observations with its interval; NaN where unknown, as is the standard error of a quantile.
 
     `trusts_low` and `trusts_high` are false for a limit that may err more often than its nominal level, because the values
-    are too skewed or too few.
+    are too skewed or too few. `raised` says by how much the lower limit was raised to the least possible value.
     """
 
     estimate: float
@@ -36,6 +36,7 @@ class Estimate(NamedTuple):
     standard_error: float
     trusts_low: bool = True
     trusts_high: bool = True
+    raised: float = 0.0
 
     @property
     def is_trusted(self) -> bool:
@@ -54,8 +55,8 @@ class Estimate(NamedTuple):
 
     @property
     def half_width(self) -> float:
-        """Half the width of the interval."""
-        return (self.high - self.low) / 2
+        """Half the width of the interval before its lower limit was raised."""
+        return (self.high - self.low + self.raised) / 2
 
     def to_row(self) -> dict[str, Any]:
         """Return the cells of a table, including the half-width."""
@@ -98,13 +99,14 @@ def estimate_cases(sample: Sample, measure: Measure, confidence_level: float) ->
         quantile = float(measure.quantile or 0.5)
         return [_estimate_quantile(case, quantile, confidence_level) for case in sample]
     rows = _combine(sample, measure, confidence_level)
-    columns = rows.estimate, rows.low, rows.high, rows.n, rows.standard_error, rows.trusts_low, rows.trusts_high
+    columns = [np.broadcast_to(getattr(rows, name), rows.n.shape) for name in Estimate._fields]
     return [Estimate(*cells) for cells in zip(*(column.tolist() for column in columns), strict=True)]
 
 
 def _combine(sample: Sample, measure: Measure, confidence_level: float) -> Combined:
     combined = combine(sample, is_rate=measure.kind == "rate", confidence_level=confidence_level)
-    return combined.as_fractions() if measure.is_fraction and not sample.is_difference else combined
+    is_fraction = measure.is_fraction and not sample.is_difference
+    return combined.as_fractions() if is_fraction else combined.at_least(sample.least)
 
 
 def estimate_rows(values: np.ndarray | Sample, measure: Measure, confidence_level: float) -> Combined:

@@ -141,6 +141,7 @@ class Sample:
     drawn: np.ndarray | None = None
     is_difference: bool = False  # whether values are differences of two policies in the same worlds
     bounds: tuple[float, float] = UNBOUNDED  # of all values; unknown for differences
+    least: float = -math.inf  # least lower limit of a mean: 0 where no value is negative, except for differences
     # float, shape (...), or None: for differences, by case, the range of the values that were subtracted.
     spread: np.ndarray | None = None
 
@@ -191,6 +192,7 @@ class Sample:
             drawn=None,
             is_difference=True,
             bounds=UNBOUNDED,
+            least=-math.inf,
             spread=np.fmax(_find_range(self.values), _find_range(other.values)),
         )
 
@@ -224,8 +226,15 @@ class Sample:
         values = np.concatenate([first.values, more.values], axis=-1)
         drawn = _join_drawn(first, more, axis=-1)
         n_expected = self.n_expected + more.n_expected
-        strata = self.strata.join(more.strata)
-        return replace(self, values=values, strata=strata, n_expected=n_expected, lumps=lumps, drawn=drawn)
+        return replace(
+            self,
+            values=values,
+            strata=self.strata.join(more.strata),
+            n_expected=n_expected,
+            lumps=lumps,
+            drawn=drawn,
+            least=min(self.least, more.least),
+        )
 
     def stack(self, more: Sample) -> Sample:
         """Return these cases and others in the same worlds."""
@@ -247,6 +256,7 @@ class Sample:
                 [np.resize(each.is_certain, (len(each), self.strata.n)) for each in (first, more)]
             ),
             drawn=_join_drawn(first, more, axis=0),
+            least=min(self.least, more.least),
         )
 
     def _with_sizes_of(self, other: Sample) -> Sample:
@@ -302,8 +312,17 @@ class Sample:
         lumps = tuple(lump._replace(sizes=lump.sizes * factor) for lump in self.lumps)
         low, high = sorted(factor * bound for bound in self.bounds)
         spread = None if self.spread is None else self.spread * abs(factor)
+        least = self.least * factor if factor > 0 else -math.inf
         drawn = None if self.drawn is None else self.drawn * factor
-        return replace(self, values=self.values * factor, lumps=lumps, drawn=drawn, bounds=(low, high), spread=spread)
+        return replace(
+            self,
+            values=self.values * factor,
+            lumps=lumps,
+            drawn=drawn,
+            bounds=(low, high),
+            least=least,
+            spread=spread,
+        )
 
 
 def _find_drawn(sample: Sample) -> np.ndarray:

@@ -282,7 +282,7 @@ class Question:
                 {
                     "act": act.name,
                     "cost": mean.estimate,
-                    "low": mean.low,
+                    "low": mean.low if (costs[place] < 0).any() else max(mean.low, 0.0),
                     "high": mean.high,
                     "more_than_best": more.estimate,
                     "more_low": more.low,

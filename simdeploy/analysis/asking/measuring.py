@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -127,6 +128,7 @@ class Values:
         """
         values, known = self.of(measure), self._known.rates(measure)
         is_certain, drawn = self._known.certain(measure), None
+        least = -math.inf if (values < 0).any() else 0.0
         lumps = tuple(self._lumps(measure, values, known))
         if measure.kind == "rate" and measure.of in known:
             is_known, drawn = ~np.isnan(known[measure.of]), values
@@ -144,6 +146,7 @@ class Values:
             selects=self._known.selects(measure),
             n_expected=np.broadcast_to(self._known.expected(measure), len(self.cases)),
             bounds=(0.0, 1.0) if measure.is_fraction else UNBOUNDED,
+            least=least,
         )
 
     def is_unknown(self, measure: Measure) -> np.ndarray:

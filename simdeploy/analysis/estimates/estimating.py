@@ -46,9 +46,10 @@ class Estimates(Result):
     estimates : DataFrame
         One row per case and measure: the columns that identify the case (`scenario`, `policy`, `case` and the factors
         of a sweep); the `measure` as text, and its parts `of`, `quantile` and `given`; `estimate`, `low`, `high`,
-        `half_width`; `n` observations used; `n_left_out` replications that failed or are not in the table; and the
-        `standard_error` of a mean or rate; and `is_trusted`, false for an interval whose coverage may be below its level,
-        because values are too skewed, too few or all equal, or kinds of release too rare.
+        `half_width` (before `low` was raised to 0, where no value is negative); `n` observations used; `n_left_out`
+        replications that failed or are not in the table; and the `standard_error` of a mean or rate; and `is_trusted`, false
+        for an interval whose coverage may be below its level, because values are too skewed, too few or all equal, or kinds of
+        release too rare.
     measures : tuple of Measure
     case_columns : tuple of str
         Columns that identify a case.
@@ -190,5 +191,6 @@ def _estimate_cases(values: Values, measure: Measure, confidence_level: float) -
             doubts = "; ".join(weighted.diagnosis.doubts)
             message = f"{measure}: unreliable weights ({doubts}), so no interval"
             warnings.warn(SimdeployWarning(message), stacklevel=4)
-        estimates.append(weighted.estimate)
+        low = max(weighted.estimate.low, sample.least)
+        estimates.append(weighted.estimate._replace(low=low, raised=low - weighted.estimate.low))
     return estimates

@@ -172,7 +172,7 @@ def summarize_grid(result: Batches | pd.DataFrame, *, confidence_level: float = 
         of_all, first = moments[name].of(numbers), shown.pop(name).of(numbers)
         parts = allow_for_tails(parts_of_means(of_all, confidence_level), first, of_all, confidence_level)
         joined = join_parts(parts, of_name, is_rate=False, confidence_level=confidence_level)
-        joined = joined.as_fractions() if is_fraction else joined
+        joined = joined.as_fractions() if is_fraction else joined.at_least(moments[name].least)
         _put(cells, name, joined, counts.unknown_fractions(numbers, name, design))
     return GridSummary(cells, factors, confidence_level, read_computed_under(result))
 
@@ -265,6 +265,7 @@ class _Moments:
     """
 
     def __init__(self, n_strata: int) -> None:
+        self.least = 0.0  # least lower limit of a mean, as in `Sample`
         self._n_strata = n_strata
         self._first = np.zeros(0)
         self._n = np.zeros(0, np.int64)
@@ -275,6 +276,7 @@ class _Moments:
     def add(self, cell: np.ndarray, values: np.ndarray) -> None:
         known = ~np.isnan(values)
         cell, values = cell[known], values[known]
+        self.least = -np.inf if (values < 0).any() else self.least
         size = max(len(self._n), int(cell.max(initial=-1)) + 1)
         self._first = _pad(self._first, size, np.nan)
         self._n, self._mean, self._squares, self._cubes = (
@@ -393,6 +395,6 @@ def _put(cells: pd.DataFrame, name: str, combined: Combined, unknown_fractions: 
     cells[f"{name}_n"] = combined.n
     cells[f"{name}_estimate"] = combined.estimate
     cells[f"{name}_low"], cells[f"{name}_high"] = combined.low, combined.high
-    cells[f"{name}_half_width"] = (combined.high - combined.low) / 2
+    cells[f"{name}_half_width"] = combined.half_width
     cells[f"{name}_is_trusted"] = combined.trusts_low & combined.trusts_high
     cells[f"{name}_unknown_fraction"] = unknown_fractions

@@ -94,7 +94,8 @@ def precision_frame(values: Values, targets: Sequence[Target], confidence_level:
         case, which = divmod(place, len(targets))
         target = targets[which]
         cells = {name: row[name] for name in Estimate._fields[:5]}
-        estimate = Estimate(**cells, trusts_low=row["is_trusted"], trusts_high=row["is_trusted"])
+        raised = 2 * row["half_width"] - (row["high"] - row["low"])
+        estimate = Estimate(**cells, trusts_low=row["is_trusted"], trusts_high=row["is_trusted"], raised=raised)
         reason = why_not_yet(of_measure[which][case], estimate, target)
         needed = count_needed(n, estimate, target)
         rows.append((target.half_width, target.is_relative, not reason, reason, n, needed))
