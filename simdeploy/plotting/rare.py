@@ -53,7 +53,7 @@ def plot_rare(ax: Axes, rare: Rare) -> Axes:
         title = f"{title}\nprobability {probability}"
         _draw_errors(ax, rare)
     else:
-        say_nothing_known(ax, wrap_words(ax, f"no probability is stated: {rare.doubts[0]}"))
+        say_nothing_known(ax, wrap_words(ax, f"no probability is stated: {'; '.join(rare.doubts[:1])}"))
     ax.set_title(title, loc="left", fontsize="small")
     return ax
 

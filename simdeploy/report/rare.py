@@ -24,7 +24,8 @@ def tell(rare: Rare) -> str:
     """Say how likely the event is and what that took, or why it is unknown."""
     if not rare.is_trusted:
         start = f"{rare.event}: probability unknown"
-        return join_answer([[f"{start}, because {rare.doubts[0]}", start], _say_what_helps(rare)])
+        reasons = [f"{start}, because {doubt}" for doubt in rare.doubts[:1]]
+        return join_answer([[*reasons, start], _say_what_helps(rare)])
     interval = format_probability(rare.probability, rare.low, rare.high, level=rare.confidence_level)
     such = "" if rare.event.given is None else "such "
     is_rare = 0 < rare.probability <= _RARE
@@ -38,7 +39,7 @@ def tell(rare: Rare) -> str:
 
 
 def _say_what_helps(rare: Rare) -> str:
-    if rare.n_failed or rare.doubts[0].endswith(NEVER_END):
+    if rare.n_failed or "".join(rare.doubts[:1]).endswith(NEVER_END):
         return ""
     if float((rare.kinds["probability"] * rare.kinds["low"]).sum()) > _OFTEN:
         return "The event is not rare: use plain replications, as in compare or check"
