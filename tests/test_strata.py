@@ -288,10 +288,10 @@ def test_probabilities_by_case():
     for case in range(2):
         strata = replace(sample.strata, probabilities=by_case[case])
         alone = combine(replace(sample, strata=strata)[case][None], is_rate=False, confidence_level=0.9)
-        assert [of[case] for of in both] == pytest.approx([of[0] for of in alone])
+        assert [of[case] for of in both[:8]] == pytest.approx([of[0] for of in alone[:8]])
     single = replace(sample, strata=Strata(np.zeros(80, int), np.ones(1)), is_certain=np.zeros(1, bool))
     usual = estimate_values(values[0], Measure("cost"), 0.9)
-    assert [of[0] for of in combine(single, is_rate=False, confidence_level=0.9)][:3] == list(usual[:3])
+    assert [of[0] for of in combine(single, is_rate=False, confidence_level=0.9)[:3]] == list(usual[:3])
 
 
 def mixed():

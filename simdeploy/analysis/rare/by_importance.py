@@ -82,7 +82,9 @@ def _plan(question: Question, kind: Kind, asked: Tilt | Sequence[str]) -> _Plan:
         rungs = [rung]
     # If the event never occurred in a pilot, use no tilt: an exact limit needs unweighted rollouts.
     tilt = rung.tilt if rung.n_hits else NO_TILT
-    return _Plan(tilt, Pilot(rung.estimate, rung.effective_hits / question.pilot_rollouts), rungs)
+    # If all rollouts of the pilot hit, that may be luck, and the estimate needs as many rollouts as if one had not.
+    hit_fraction = min(rung.effective_hits, question.pilot_rollouts - 1) / question.pilot_rollouts
+    return _Plan(tilt, Pilot(rung.estimate, hit_fraction), rungs)
 
 
 def _estimate(question: Question, kind: Kind, plan: _Plan, n: int) -> _Found:

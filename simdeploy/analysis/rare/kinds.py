@@ -79,9 +79,10 @@ class Pilot(NamedTuple):
     estimate: float  # of the event's probability given the kind; 0 if it wasn't seen
     hit_fraction: float  # effective hits per rollout
 
-    def deviation(self, n: int) -> float:
-        """Return the standard deviation of a rollout's contribution to the estimate, also if all n rollouts of the pilot hit by luck."""
-        return self.estimate * math.sqrt(max(1 / self.hit_fraction - 1, 1 / n)) if self.hit_fraction else 0.0
+    @property
+    def deviation(self) -> float:
+        """Standard deviation of one rollout's contribution to the estimate."""
+        return self.estimate * math.sqrt(max(1 / self.hit_fraction - 1, 0.0)) if self.hit_fraction else 0.0
 
 
 def divide_rollouts(question: Question, kinds: Sequence[Kind], pilots: Sequence[Pilot]) -> list[int]:
@@ -131,7 +132,7 @@ def allocate(
             needed = limit_at_one * n_unseen * p / (IMMATERIAL * seen) if seen else math.inf
             needed = needed if needed <= most else 0.0
         minima.append(max(min(math.ceil(max(needed, fewest)), most), 2))
-    spreads = [p * pilot.deviation(fewest) for p, pilot in zip(probabilities, pilots, strict=True)]
+    spreads = [p * pilot.deviation for p, pilot in zip(probabilities, pilots, strict=True)]
     total = sum(spreads)
     best = [n * (spread / total if total else 1 / len(pilots)) for spread in spreads]
     excess = [max(wanted - least, 0.0) for wanted, least in zip(best, minima, strict=True)]
