@@ -1,9 +1,15 @@
 """Advice with exactly known probabilities, times and costs: attempts, hangs, memoryless starts, promotions, waiting."""
 
+import math
+
+import pandas as pd
 import pytest
 from test_advice import at, canary, look, make
 
 import simdeploy as sd
+from simdeploy.analysis.advice.evidence import read_evidence
+from simdeploy.analysis.advice.seen import read_seen
+from simdeploy.rules.waves import plan_waves
 
 # Nodes go one after the other, take a minute to start, and run at once; the release affects all of them.
 STEADY = {
@@ -72,6 +78,36 @@ def test_nodes_in_flight_without_memory():
     result = sd.forecast(scenario, seen=seen, at=150, replications=1000, engine="compiled")
     assert_posterior(result, 1, 1)
     assert_mean(result, "time_left_s", 60 * (1 + 1 / 2 + 1 / 3))
+
+
+@pytest.mark.parametrize("form", ["object", "table"])
+def test_an_observation_without_instants(form):
+    """Without a known instant of a change, nodes are still in flight at the time of observation, not half a second later. [oracle]"""
+    changes = {"fleet.start_failure": 0, "release.bad.start_failure": 0, "release.bad.start_hang": 0.5}
+    changes["fleet.update_duration"] = {"exponential": {"mean": "2s"}}
+    scenario = make(STEADY | changes, **ALLOWED | {"max_parallel": 2})
+    seen = look(scenario, 0, (1, 0, 0), updated_at=None)
+    if form == "table":
+        seen = pd.DataFrame({"node": range(2), "status": "starting"})
+    result = sd.forecast(scenario, seen=seen, at=2.5, replications=40, engine="compiled")
+    good = math.exp(-2.5 / 2)
+    bad = 0.3 * (0.5 + 0.5 * good) ** 2
+    assert result.defective == pytest.approx(bad / (bad + 0.7 * good**2))
+
+
+@pytest.mark.parametrize("form", ["object", "table", "windows"])
+def test_an_observation_with_instants(form):
+    """A world may show a change half a second later than it was seen, so it is compared that much later. [contract]"""
+    scenario = make(STEADY, **ALLOWED | {"health_check": {**QUICK, "min_healthy_time": "10s"}})
+    seen, evidence = look(scenario, 0, (1, 0, 0), updated_at=None, health_check_deadline=at(390)), None
+    if form != "object":
+        seen = pd.DataFrame({"node": [0], "status": "starting", "dispatched_at_s": 90.0})
+    if form == "windows":
+        seen = pd.DataFrame({"node": [0], "status": "validating"})
+        evidence = [{"node": 0, "requests": 100, "failed": 9, "to_s": 90}]
+    plan = plan_waves(scenario.policy().policy, scenario.orchestrator, 4, 1)
+    found = read_evidence(scenario, plan, read_seen(scenario, None, seen, 90.2), evidence)
+    assert (found.at_ns / 1e9, found.last.at_ns / 1e9) == (90.2, 90.5)
 
 
 CANARIES = STEADY | {"fleet.start_failure": 0, "release.bad.start_failure": 0}

@@ -47,6 +47,8 @@ def read_evidence(scenario: Scenario, plan: Plan, seen: Seen, given: Any) -> See
             message = "windows of nodes need a table of nodes as `seen`"
             raise InputError(Problem(message, ("evidence", "node"), allowed="totals, without node"))
         seen = replace(seen, nodes=_add_windows(scenario, seen, seen.nodes, of_nodes))
+        ends = [row["to_s"] for row in of_nodes if row["to_s"] is not None]
+        seen = seen.know_instant(round(max(ends) * NS_PER_S)) if ends else seen
     return replace(seen, totals=totals)
 
 

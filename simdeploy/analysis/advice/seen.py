@@ -44,8 +44,8 @@ _FORMS = "a deployment object, a list of (instant, object), a rollout's revision
 class Look:
     """What is known of a deployment at one instant."""
 
-    # When a world must look like this, nanoseconds after the start: up to half a second after `since_ns`, because times of
-    # worlds may be that much later.
+    # When a world must look like this, nanoseconds after the start: at least half a second after each known instant of a
+    # change, because times of worlds may be that much later.
     at_ns: int
     since_ns: int  # when it was seen, or last changed
     # Known fields of the status, named as in `engines.looks.LOOK`; times in nanoseconds after the start.
@@ -76,6 +76,11 @@ class Seen:
         if self.nodes is not None:
             return [*self.nodes.count(), (self.at_ns, self.last.fields)]
         return [(look.since_ns, look.fields) for look in self.looks]
+
+    def know_instant(self, changed_ns: int) -> Seen:
+        """Return the same if the time of a change is known: worlds may show it up to half a second later."""
+        at_ns = max(self.last.at_ns, min(changed_ns, self.at_ns) + HALF_SECOND_NS)
+        return replace(self, looks=(*self.looks[:-1], replace(self.last, at_ns=at_ns)))
 
     def agree(
         self,
@@ -178,8 +183,8 @@ def _look_at_nodes(scenario: Scenario, policy: ScenarioPolicy, frame: pd.DataFra
         "failed_nodes": n_failed,
     }
     since_ns = at_ns if math.isnan(last_ns) else min(round(last_ns), at_ns)
-    look = Look(max(at_ns, since_ns + HALF_SECOND_NS), since_ns, fields)
-    return Seen((look,), policy, at_ns, at is None, nodes=nodes)
+    seen = Seen((Look(at_ns, since_ns, fields),), policy, at_ns, at is None, nodes=nodes)
+    return seen if math.isnan(last_ns) else seen.know_instant(since_ns)
 
 
 def _is_list(seen: Any) -> bool:
@@ -321,8 +326,18 @@ def _make_looks(
             continue  # looks closer than this count as one
         slack = HALF_SECOND_NS if later is None else min(HALF_SECOND_NS, (later - since[number]) // 2)
         known = {name: value - created_ns if name.endswith("_ns") else value for name, value in status.fields.items()}
-        looks.append(Look(max(seen_at[number], since[number] + slack), since[number], known))
+        changed_ns = _find_changes(known, policy) if status.updated_ns is None else [since[number]]
+        at_ns = max([seen_at[number], *(min(change_ns, since[number]) + slack for change_ns in changed_ns)])
+        looks.append(Look(at_ns, since[number], known))
     return Seen(tuple(looks), policy, seen_at[-1], at is None and statuses[-1].seen_at is None, are_revisions)
+
+
+def _find_changes(fields: Mapping[str, Any], policy: ScenarioPolicy) -> list[int]:
+    """Return the instants of changes that fields show; deadlines show when nodes were dispatched, or started."""
+    deadline_ns = policy.policy.deadline_ns or 0
+    return [
+        value - (deadline_ns if "deadline" in name else 0) for name, value in fields.items() if name.endswith("_ns")
+    ]
 
 
 def _read_instant(value: Any, created_ns: int, path: tuple[str | int, ...]) -> int:
