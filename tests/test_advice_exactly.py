@@ -9,6 +9,7 @@ from test_advice import at, canary, look, make
 import simdeploy as sd
 from simdeploy.analysis.advice.evidence import read_evidence
 from simdeploy.analysis.advice.seen import read_seen
+from simdeploy.report.advice import tabulate
 from simdeploy.rules.waves import plan_waves
 
 # Nodes go one after the other, take a minute to start, and run at once; the release affects all of them.
@@ -27,7 +28,7 @@ def assert_posterior(result, good, bad):
     """Assert that the probability of a bad release follows from the observation's chances under both kinds."""
     exact = 0.3 * bad / (0.3 * bad + 0.7 * good)
     found = result.kinds.set_index("kind").loc["bad"]
-    assert abs(found["posterior"] - exact) <= 4 * (found["high"] - found["low"]) / (2 * 1.96)
+    assert abs(found["posterior"] - exact) <= 4 * (found["high"] - found["low"]) / (2 * 1.96) + 1e-9
 
 
 def assert_mean(result, measure, exact):
@@ -78,6 +79,21 @@ def test_nodes_in_flight_without_memory():
     result = sd.forecast(scenario, seen=seen, at=150, replications=1000, engine="compiled")
     assert_posterior(result, 1, 1)
     assert_mean(result, "time_left_s", 60 * (1 + 1 / 2 + 1 / 3))
+
+
+@pytest.mark.parametrize("changes", [{}, {"orchestrator.reporting_delay": "1s"}])
+@pytest.mark.parametrize("replications", [300, 2000])
+def test_intervals_of_kinds(changes, replications):
+    """Posteriors from laws alone are exact, whatever the rounding; from whole worlds, those of two kinds mirror each other. [oracle]"""
+    scenario = make(STEADY | changes, **ALLOWED | {"max_parallel": 2})
+    seen = look(scenario, 90, (2, 1, 1))
+    result = sd.forecast(scenario, seen=seen, replications=replications, engine="compiled")
+    kinds = result.kinds.set_index("kind")
+    assert_posterior(result, 2 * 0.1 * 0.9, 2 * 0.55 * 0.45)
+    assert (kinds["low"] == kinds["high"]).tolist() == [not changes] * 2
+    good, bad = (kinds.loc[name, ["low", "posterior", "high"]].to_numpy(float) for name in ("good", "bad"))
+    assert good == pytest.approx(1 - bad[::-1])
+    assert ("(exact)" in str(tabulate(result)[0].rows)) == (not changes)
 
 
 @pytest.mark.parametrize("form", ["object", "table"])

@@ -179,7 +179,7 @@ def _tabulate_kinds(result: Forecast) -> Table:
         Column("kind", "kind of release"),
         Column("defective", "defective", "yes"),
         Column("prior", "before", "share"),
-        Column("posterior", "given what was seen", "estimate", formatting.PERCENT),
+        Column("posterior", "given what was seen", "estimate", formatting.RATE),
     )
     return make_table("Kinds of release", frame, columns)
 

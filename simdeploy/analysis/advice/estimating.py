@@ -3,7 +3,8 @@ r"""Estimates from weighted worlds, with intervals that reflect simulation error
 Given what was seen, the mean of a value y is a ratio R of two means over all worlds that were tried, :math:`E[w y] / E[w]`. Kinds of
 release are strata with their own worlds, so with :math:`d = w (y - R)` its variance is about
 :math:`\sum_k \pi_k^2 s_k^2(d) / n_k` over :math:`E[w]^2` (Cochran 1977 [1]_, equation 6.48: the combined ratio estimate). Intervals are Wilson's [2]_
-for probabilities, with the number of worlds that would give the same standard error, and normal for other values.
+for probabilities, with the number of worlds that would give the same standard error, and normal for other values. If no weight varies
+within a kind, nothing about the probabilities of kinds is uncertain.
 
 References
 ----------
@@ -35,6 +36,9 @@ class Interval(NamedTuple):
 
 UNKNOWN = Interval(math.nan, math.nan, math.nan)
 
+# Smaller squared deviations, as a fraction of the squares, are rounding errors.
+_NOTHING = 1e-12
+
 
 class Weighted:
     """Weighted worlds of several kinds."""
@@ -45,6 +49,8 @@ class Weighted:
         sizes: list[int],  # worlds of each kind
         tried: list[int],  # worlds of each kind that were drawn to find them
         confidence_level: float,
+        *,
+        has_laws: bool = False,  # whether a weight is the exact chance of what was seen, given what nodes share and what was proposed
     ) -> None:
         self.weights = weights
         self._total = float(weights.sum())
@@ -53,6 +59,11 @@ class Weighted:
         self._level = confidence_level
         self._z = normal_quantile(confidence_level)
         self._effective = self._total**2 / float((weights**2).sum())
+        # Whether weights don't vary, so that the probabilities of kinds are exact.
+        self._are_exact = has_laws and all(
+            0 < size == n and np.ptp(weights[last - size : last]) ** 2 <= _NOTHING * weights[last - 1] ** 2
+            for size, n, last in zip(sizes, tried, self._ends[1:], strict=True)
+        )
 
     @classmethod
     def of(cls, conditioned: Conditioned, confidence_level: float) -> Weighted:
@@ -60,7 +71,7 @@ class Weighted:
         by_kind = conditioned.by_kind
         weights = np.concatenate([each.weights for each in by_kind])
         sizes, tried = [len(each.weights) for each in by_kind], [each.n_tried for each in by_kind]
-        return cls(weights, sizes, tried, confidence_level)
+        return cls(weights, sizes, tried, confidence_level, has_laws=not conditioned.why_any_tried)
 
     def mean(self, values: np.ndarray, *, together: int = 1) -> Interval:
         """Estimate a mean; NaN if the value of any world is. `together` intervals hold simultaneously (Bonferroni)."""
@@ -70,6 +81,13 @@ class Weighted:
         error = self._error(values - estimate)
         reach = (self._z if together == 1 else normal_quantile(share_out(self._level, together))) * error
         return Interval(estimate, estimate - reach, estimate + reach)
+
+    def kind(self, place: int) -> Interval:
+        """Estimate the probability of a kind of release, the number of which is given; it is exact if weights don't vary."""
+        is_kind = np.zeros(len(self.weights))
+        is_kind[self._ends[place] : self._ends[place + 1]] = 1.0
+        found = self.probability(is_kind)
+        return Interval(*[found.estimate] * 3) if self._are_exact else found
 
     def probability(self, happens: np.ndarray) -> Interval:
         """Estimate a probability."""
@@ -103,6 +121,8 @@ class Weighted:
         variance = 0.0
         for first, last, n in zip(self._ends, self._ends[1:], self._tried, strict=False):
             parts = self.weights[first:last] * deviations[first:last]  # already over n
-            if n > 1:
-                variance += float((parts**2).sum() - parts.sum() ** 2 / n) * n / (n - 1)
+            squares = float((parts**2).sum())
+            spread = squares - float(parts.sum()) ** 2 / max(n, 1)
+            if n > 1 and spread > _NOTHING * squares:
+                variance += spread * n / (n - 1)
         return math.sqrt(max(variance, 0.0)) / self._total

@@ -195,13 +195,12 @@ class Question:
         }
 
     def _rows_of_kinds(self) -> list[dict[str, Any]]:
-        by_kind = self._conditioned.by_kind
-        names = np.repeat([each.kind.name for each in by_kind], [len(each.weights) for each in by_kind])
+        places = {each.kind.name: place for place, each in enumerate(self._conditioned.by_kind)}
         rows = []
         for kind in self.scenario.release:
             posterior = Interval(0.0, 0.0, 0.0)
-            if kind.probability:
-                posterior = self._weighted.probability((names == kind.name).astype(float))
+            if kind.name in places:
+                posterior = self._weighted.kind(places[kind.name])
             rows.append(
                 {
                     "kind": kind.name,
