@@ -126,6 +126,29 @@ def test_an_observation_with_instants(form):
     assert (found.at_ns / 1e9, found.last.at_ns / 1e9) == (90.2, 90.5)
 
 
+@pytest.mark.parametrize("form", ["object", "object with progress", "revisions"])
+@pytest.mark.parametrize(("engine", "n"), [("compiled", 400), ("reference", 40)])
+def test_nothing_changed_since(form, engine, n):
+    """One node ran at 80 s, and the other had no two healthy windows in a row by 95 s: 2 h^2 P(no two in three). [oracle]"""
+    changes = {"release.good.probability": 0.5, "release.bad.probability": 0.5, "release.bad.start_failure": 0}
+    changes |= {"fleet.error_rate": 0.3, "release.bad.error_rate": 0.4, "fleet.requests_per_second": 0.1}
+    check = {"deadline": "5m", "min_healthy_time": "20s", "max_error_rate": 0.05}
+    scenario = make(
+        STEADY | {"fleet.start_failure": 0} | changes, **ALLOWED | {"max_parallel": 2, "health_check": check}
+    )
+    seen = look(scenario, 80, (1, 1, 0), last_progress_time=at(80) if form == "object with progress" else None)
+    if form == "revisions":
+        times = pd.to_datetime([at(0), at(80)])
+        seen = pd.DataFrame({"state": "in_progress", "created_at": times[0], "updated_at": times, "current_wave": 1})
+        seen = seen.assign(updated_nodes=[0, 1], failed_nodes=0)
+    result = sd.forecast(scenario, seen=seen, at=95, replications=n, engine=engine)
+    chances = [2 * h**2 * ((1 - h) ** 3 + 3 * h * (1 - h) ** 2 + h**2 * (1 - h)) for h in (0.7, 0.42)]
+    assert chances[1] / sum(chances) == pytest.approx(0.41702, abs=1e-5)
+    bad = result.kinds.set_index("kind").loc["bad"]
+    assert abs(bad["posterior"] - 0.41702) <= 4 * (bad["high"] - bad["low"]) / (2 * 1.96) + 1e-5
+    assert abs(bad["posterior"] - 0.41702) < 0.02  # if the second node may have run at 90 s, the probability is 0.465
+
+
 CANARIES = STEADY | {"fleet.start_failure": 0, "release.bad.start_failure": 0}
 
 

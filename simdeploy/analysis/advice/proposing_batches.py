@@ -45,7 +45,7 @@ def read_batches(scenario: Scenario, plan: Plan, seen: Seen) -> Course:
         count = new_updated + new_failed - updated - failed
         first = _find_first(look, starts, deadline_ns)
         if count > 0:
-            cell = Cell(first, count, Span(at_ns, look.at_ns), _find_last(find_progress(plan, seen, look), starts))
+            cell = Cell(first, count, Span(at_ns, look.from_ns), _find_last(find_progress(plan, seen, look), starts))
             stretches.append(Stretch([cell], new_failed - failed))
         elif stretches:
             stretches[-1].cells[0].wave = max(first, stretches[-1].cells[0].wave)

@@ -254,7 +254,7 @@ class Search:
             self._scenario,
             self._seen.policy,
             worlds,
-            looks_ns=[look.at_ns for look in self._seen.looks],
+            looks_ns=self._seen.instants_ns,
             nodes_at_ns=None if table is None and not totals else at_ns,
             change=(at_ns, "cancel"),  # what comes later need not be simulated
             seed=self._seed,

@@ -42,14 +42,20 @@ _FORMS = "a deployment object, a list of (instant, object), a rollout's revision
 
 @dataclass(frozen=True)
 class Look:
-    """What is known of a deployment at one instant."""
+    """What is known of a deployment from its last change until it was seen."""
 
     # When a world must look like this, nanoseconds after the start: at least half a second after each known instant of a
     # change, because times of worlds may be that much later.
+    from_ns: int
     at_ns: int
     since_ns: int  # when it was seen, or last changed
     # Known fields of the status, named as in `engines.looks.LOOK`; times in nanoseconds after the start.
     fields: Mapping[str, Any]
+
+    @property
+    def ends_ns(self) -> tuple[int, ...]:
+        """The first and the last instant at which a world must look like this; in between it cannot change there and back."""
+        return (self.at_ns,) if self.from_ns >= self.at_ns else (self.from_ns, self.at_ns)
 
 
 @dataclass(frozen=True)
@@ -71,6 +77,11 @@ class Seen:
         return self.looks[-1]
 
     @property
+    def instants_ns(self) -> tuple[int, ...]:
+        """The instants at which worlds must look like what was seen."""
+        return tuple(at_ns for look in self.looks for at_ns in look.ends_ns)
+
+    @property
     def past(self) -> list[tuple[int, Mapping[str, Any]]]:
         """The known counts over time."""
         if self.nodes is not None:
@@ -80,15 +91,16 @@ class Seen:
     def know_instant(self, changed_ns: int) -> Seen:
         """Return the same if the time of a change is known: worlds may show it up to half a second later."""
         at_ns = max(self.last.at_ns, min(changed_ns, self.at_ns) + HALF_SECOND_NS)
-        return replace(self, looks=(*self.looks[:-1], replace(self.last, at_ns=at_ns)))
+        return replace(self, looks=(*self.looks[:-1], replace(self.last, from_ns=at_ns, at_ns=at_ns)))
 
     def agree(
         self,
-        found: np.ndarray,  # LOOK of shape (worlds, looks)
+        found: np.ndarray,  # LOOK of shape (worlds, instants)
     ) -> np.ndarray:
         """Return which worlds look like this: with equal counts, and times within half a second."""
         agrees = np.ones(len(found), dtype=bool)
-        for place, look in enumerate(self.looks):
+        looks = [look for look in self.looks for _ in look.ends_ns]
+        for place, look in enumerate(looks):
             for name, value in look.fields.items():
                 column = found[name][:, place]
                 if name.endswith("_ns"):
@@ -183,7 +195,7 @@ def _look_at_nodes(scenario: Scenario, policy: ScenarioPolicy, frame: pd.DataFra
         "failed_nodes": n_failed,
     }
     since_ns = at_ns if math.isnan(last_ns) else min(round(last_ns), at_ns)
-    seen = Seen((Look(at_ns, since_ns, fields),), policy, at_ns, at is None, nodes=nodes)
+    seen = Seen((Look(at_ns, at_ns, since_ns, fields),), policy, at_ns, at is None, nodes=nodes)
     return seen if math.isnan(last_ns) else seen.know_instant(since_ns)
 
 
@@ -317,18 +329,25 @@ def _make_looks(
             raise InputError(Problem(message, ("at",), found=found, allowed=allowed))
         since.append(when if updated is None else updated)
         seen_at.append(when)
+    next_change: list[int | None] = [None] * len(since)
+    for number in reversed(range(len(since) - 1)):
+        next_change[number] = since[number + 1] if since[number + 1] > since[number] else next_change[number + 1]
     looks = []
     for number, status in enumerate(statuses):
-        later = since[number + 1] if number + 1 < len(since) else None
-        if later is not None and later < since[number]:
+        following = since[number + 1] if number + 1 < len(since) else None
+        if following is not None and following < since[number]:
             raise InputError(Problem("the looks are not in order", ("seen", number + 1)))
-        if later is not None and are_revisions and later - since[number] < HALF_SECOND_NS:
+        if following is not None and are_revisions and following - since[number] < HALF_SECOND_NS:
             continue  # looks closer than this count as one
+        later = next_change[number]
         slack = HALF_SECOND_NS if later is None else min(HALF_SECOND_NS, (later - since[number]) // 2)
         known = {name: value - created_ns if name.endswith("_ns") else value for name, value in status.fields.items()}
         changed_ns = _find_changes(known, policy) if status.updated_ns is None else [since[number]]
         at_ns = max([seen_at[number], *(min(change_ns, since[number]) + slack for change_ns in changed_ns)])
-        looks.append(Look(at_ns, since[number], known))
+        from_ns = at_ns if status.updated_ns is None else since[number] + slack
+        if are_revisions and later is not None:
+            at_ns = max(at_ns, later - slack - 1)
+        looks.append(Look(from_ns, at_ns, since[number], known))
     return Seen(tuple(looks), policy, seen_at[-1], at is None and statuses[-1].seen_at is None, are_revisions)
 
 

@@ -118,7 +118,7 @@ def read_course(scenario: Scenario, plan: Plan, seen: Seen) -> Course:
         is_paused = look.fields["state"] == "paused"
         for number, span in enumerate(starts):
             if number < now:
-                span.meet(-math.inf, look.at_ns)
+                span.meet(-math.inf, look.from_ns)
             elif not is_over and not is_paused:
                 span.meet(look.at_ns, math.inf)
         if now == 0:
@@ -146,7 +146,7 @@ def _list_cells(
         count = min(new, before[number + 1]) - first
         if count > 0:
             low = at_ns if number == wave else -math.inf
-            cells.append(Cell(number, count, Span(low, look.at_ns), Span()))
+            cells.append(Cell(number, count, Span(low, look.from_ns), Span()))
     return cells
 
 
