@@ -19,6 +19,7 @@ import simdeploy as sd
 from simdeploy import read_result
 from simdeploy.analysis.advice import proposing_spells
 from simdeploy.analysis.advice.conditioning import condition
+from simdeploy.analysis.advice.costing import Costing, Priced
 from simdeploy.analysis.advice.drawing import FAILS, RUNS, Nodes, draw_lives
 from simdeploy.analysis.advice.estimating import Weighted
 from simdeploy.analysis.advice.finding import Supply, find_replications
@@ -772,6 +773,12 @@ def test_the_sampling_method_is_stated(way, changes, is_table):
     assert describe_way(read_result(result.to_dict())) == describe_way(result)
 
 
+def pay(costs, groups):
+    """Return what each world costs if the act is chosen by its group."""
+    n = costs.shape[1]
+    return costs[choose_by_halves(np.ones(n), costs, groups), np.arange(n)]
+
+
 def test_a_rule_is_judged_by_other_worlds():
     """If observations are uninformative, choosing later has value 0, which a rule judged by its own worlds would exceed. [oracle]"""
     rng = np.random.default_rng(1)
@@ -780,7 +787,7 @@ def test_a_rule_is_judged_by_other_worlds():
         costs = rng.normal(size=(2, 400))
         groups = rng.integers(0, 10, 400)
         best = costs[costs.mean(axis=1).argmin()]
-        worth.append((best - choose_by_halves(np.ones(400), costs, groups)).mean())
+        worth.append((best - pay(costs, groups)).mean())
     # A lower bound of 0 that isn't above it.
     assert np.mean(worth) < 4 * np.std(worth) / math.sqrt(len(worth))
 
@@ -789,9 +796,9 @@ def test_later_observations_are_used():
     """If groups show which act is cheap, the rule uses them: with costs of 0 and 1 by group it pays 0. [oracle]"""
     groups = np.tile([0, 0, 1, 1], 50)
     costs = np.stack([groups, 1 - groups]).astype(float)
-    assert choose_by_halves(np.ones(200), costs, groups).tolist() == [0.0] * 200
+    assert pay(costs, groups).tolist() == [0.0] * 200
     # Where the rollout is over, nothing is left to choose.
-    assert choose_by_halves(np.ones(200), costs, np.full(200, -1)).tolist() == groups.tolist()
+    assert pay(costs, np.full(200, -1)).tolist() == groups.tolist()
 
 
 def test_useless_waiting_seldom_pays():
@@ -800,12 +807,17 @@ def test_useless_waiting_seldom_pays():
     n, repetitions = 200, 400
     conditioned = SimpleNamespace(at_ns=0, scenario=None)
     look = {"state": np.zeros(n), "failed_nodes": np.zeros(n)}
-    weighted = Weighted(np.full(n, 1 / n), [n], [n], 0.95)
+    weights, words = np.full(n, 1 / n), {"verdict": np.full(n, "", dtype=object)}
+    scenario = SimpleNamespace(costs=None, fleet=SimpleNamespace(behaviours=[], service=None))
+    costing = Costing(Weighted(weights, [n], [n], 0.95), scenario, [False], 0.95, has_enough=True)
+    act, scripts = Priced(np.zeros(n), words["verdict"]), {("go on", wait): [()] for wait in range(6)}
     claims = separate = 0
     for _ in range(repetitions):
-        outcomes = iter([SimpleNamespace(costs=cost, look=lambda _: look) for cost in rng.normal(size=(6, n))])
+        outcomes = iter(
+            [SimpleNamespace(costs=cost, words=words, look=lambda _: look) for cost in rng.normal(size=(6, n))]
+        )
         runner = SimpleNamespace(conditioned=conditioned, run=lambda _, left=outcomes: next(left))
-        rows = find_worth(runner, weighted, np.zeros(n), {("go on", wait): [()] for wait in range(6)})
+        rows = find_worth(runner, costing, [act], weights, scripts)
         claims += any(row["pays"] for row in rows)
         separate += any(row["low"] > 0 for row in rows)
     assert abs(claims / repetitions - 0.025) <= 4 * math.sqrt(0.025 * 0.975 / repetitions)
@@ -974,7 +986,7 @@ def test_exit_codes(best, code, pays):
 def test_a_paused_rollout_stays_paused():
     """If waiting pays, a paused rollout stays paused; the document states for how long, and reads back. [contract]"""
     advice = every_result.make("Advice")
-    row = {"how": "go on", "wait_s": 600.0, "worth": 35.0, "low": 30.0, "high": 40.0, "pays": True}
+    row = {"how": "go on", "wait_s": 600.0, "worth": 35.0, "low": 30.0, "high": 40.0, "is_trusted": True, "pays": True}
     waiting = pd.DataFrame([row, {**row, "wait_s": 300.0, "worth": 20.0}, {**row, "worth": 50.0, "pays": False}])
     paused = dataclasses.replace(advice, state="paused", best="resume", waiting=waiting, is_trusted=True)
     assert paused.answer.startswith("Stay paused, and look again in 10m: ")

@@ -1,15 +1,20 @@
 """Advice with exactly known probabilities, times and costs: attempts, hangs, memoryless starts, promotions, waiting."""
 
+import dataclasses
 import math
 
+import numpy as np
 import pandas as pd
 import pytest
 from test_advice import at, canary, look, make
 
 import simdeploy as sd
+from simdeploy.analysis.advice.costing import Costing, Priced
+from simdeploy.analysis.advice.estimating import Weighted
 from simdeploy.analysis.advice.evidence import read_evidence
 from simdeploy.analysis.advice.seen import read_seen
 from simdeploy.report.advice import tabulate
+from simdeploy.report.formatting import UNTRUSTED
 from simdeploy.rules.waves import plan_waves
 
 # Nodes go one after the other, take a minute to start, and run at once; the release affects all of them.
@@ -147,6 +152,58 @@ def test_nothing_changed_since(form, engine, n):
     bad = result.kinds.set_index("kind").loc["bad"]
     assert abs(bad["posterior"] - 0.41702) <= 4 * (bad["high"] - bad["low"]) / (2 * 1.96) + 1e-5
     assert abs(bad["posterior"] - 0.41702) < 0.02  # if the second node may have run at 90 s, the probability is 0.465
+
+
+def test_rare_expensive_escapes():
+    """Few worlds show an escape, or none: intervals cover exact costs, and wrong acts are as seldom called best as promised. [oracle]"""
+    price, post = 2e5, 0.3 * 0.937 * 0.063 / (0.3 * 0.937 * 0.063 + 0.7 * 0.1 * 0.9)
+    prices = {"costs.escape": price, "costs.hour_of_delay": 0}
+    scenario = make(
+        STEADY | prices | {"release.bad.start_failure": 0.93}, **ALLOWED | {"max_parallel": 2, "max_failed_nodes": 1}
+    )
+    seen = look(scenario, 60, (2, 1, 1))
+    going_on, canceling = (1 - post) * (1 - 0.9**2) * 50 + post * 0.063**2 * price, (1 - post) * 50
+    missed, n = np.zeros(3), 60
+    for seed in range(n):
+        how = {"replications": 200, "seed": seed, "engine": "compiled"}
+        result = sd.advise(scenario, seen=seen, acts=["go on", "cancel"], **how)
+        assert (result.acts["low"] >= 0).all()
+        goes_on, cancels = result.acts.itertuples()
+        rival, exact = (
+            (goes_on, going_on - canceling) if cancels.cost < goes_on.cost else (cancels, canceling - going_on)
+        )
+        missed += [
+            goes_on.is_trusted and not goes_on.low <= going_on <= goes_on.high,
+            rival.more_is_trusted and not rival.more_low <= exact <= rival.more_high,
+            result.best == "go on",
+        ]
+    assert (missed <= 0.05 * n + 4 * math.sqrt(0.05 * 0.95 * n)).all()
+
+
+def test_acts_that_nothing_decides():
+    """An answer names the acts between which it can't decide, why, and what helps; untrusted intervals have a mark. [contract]"""
+    scenario = make(
+        STEADY | {"costs.escape": 1e7, "release.bad.start_failure": 0.999}, **ALLOWED | {"max_failed_nodes": 2}
+    )
+    result = sd.advise(scenario, seen=look(scenario, 60, (2, 0, 1)), replications=200, engine="compiled")
+    assert (result.best, result.is_undecided, result.is_trusted) == ("", True, True)
+    assert result.answer.startswith(
+        "Undecided between going on and canceling: the release is defective with probability "
+    )
+    assert result.answer.endswith("So few worlds can't rule out that it costs less. Simulate more --replications.")
+    assert UNTRUSTED not in str(tabulate(result)[0])
+    untrusted = dataclasses.replace(result, acts=result.acts.assign(is_trusted=False, more_is_trusted=False))
+    assert "That can't be trusted, because a few worlds decide it. " in untrusted.answer
+    assert UNTRUSTED in str(tabulate(untrusted)[0])
+
+
+def test_skewed_costs():
+    """A mean that a few of 400 worlds decide is not trusted, whatever their number. [oracle]"""
+    scenario, words = make(), np.full(400, "", dtype=object)
+    costing = Costing(Weighted(np.ones(400), [400], [400], 0.95), scenario, [False], 0.95, has_enough=True)
+    for n, is_trusted in ((1, False), (2, True), (40, True)):
+        costs = np.where(np.arange(400) < n, 1e6, 0.0)
+        assert costing.mean(Priced(costs, words)).is_trusted == is_trusted
 
 
 CANARIES = STEADY | {"fleet.start_failure": 0, "release.bad.start_failure": 0}

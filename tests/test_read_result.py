@@ -259,7 +259,7 @@ STATED = {
     "InformationResult": {"policy": "another"},
     "ObservationResult": {"steps.verdict": "better"},
     "Forecast": {"is_trusted": False},
-    "Advice": {"is_trusted": False, "best": "pause 10m", "waiting.pays": False},
+    "Advice": {"is_trusted": False, "best": "pause 10m", "waiting.pays": True},
     "OneRollout": {"responses.verdict": "escaped"},
     "PolicyImport": {"notes.fidelity": "exact"},
     "ParetoFront": {"cases.standing": "dominated"},

@@ -74,7 +74,7 @@ def command(
         result,
         about=describe(result),
         lines=[describe_way(result)],
-        undecided=not result.is_trusted,
+        undecided=not result.is_trusted or result.is_undecided,
         code=find_code(result) if tells_act else 0,
     )
 

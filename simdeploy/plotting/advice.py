@@ -109,7 +109,7 @@ def plot_acts(ax: Axes, advice: Advice) -> Axes:
     acts = advice.acts
     rows = np.arange(len(acts))
     set_rows(ax, acts["act"].tolist())
-    draw_intervals(ax, "x", rows, acts["low"], acts["high"], advice.is_trusted, linewidth=2.2, color=GREY)
+    draw_intervals(ax, "x", rows, acts["low"], acts["high"], acts["is_trusted"], linewidth=2.2, color=GREY)
     is_best = acts["act"].eq(advice.best).to_numpy()
     ax.plot(acts["cost"][~is_best], rows[~is_best], "o", color=GREY)
     ax.plot(acts["cost"][is_best], rows[is_best], "o", color=INK)

@@ -40,6 +40,8 @@ def tell(result: Forecast) -> str:
         return wording.join_answer([few, better])
     if not isinstance(result, Advice) or result.acts.empty:
         return wording.join_answer([_say_defective(result), _say_going_on(result)])
+    if result.is_undecided:
+        return _tell_undecided(result)
     if not result.best:
         return wording.join_answer([_say_defective(result), _say_unknown(result), _say_going_on(result)])
     return _tell_best(result)
@@ -53,6 +55,23 @@ def _say_unknown(advice: Advice) -> list[str]:
     names = [_name(act) for act in unknown if (act, advice.state) != ("go on", "paused")]
     reason = "is unknown, because the rollout may never end"
     return [f"No act is best: the cost of {named} {reason}" for named in wording.list_forms(names)]
+
+
+def _tell_undecided(advice: Advice) -> str:
+    """Say between which acts the worlds can't decide, and why."""
+    unit = formatting.find_cost_unit(advice.computed_under)
+    acts = advice.acts[advice.acts["cost"].notna()].sort_values("more_than_best")
+    is_open = ~acts["more_is_trusted"] | (acts["more_low"] < 0)
+    rivals = acts.iloc[1:][is_open.iloc[1:]].to_dict("records")
+    nearest = min(rivals, key=lambda row: row["more_low"])
+    between = f"Undecided between {_name(acts['act'].iloc[0])} and {_name(nearest['act'])}"
+    more = f"{wording.capitalize(_name(nearest['act']))} costs {_write_extra_cost(nearest)} {unit}".rstrip() + " more"
+    why = "So few worlds can't rule out that it costs less"
+    if not nearest["more_is_trusted"]:
+        why = "That can't be trusted, because a few worlds decide it"
+    return wording.join_answer(
+        [f"{between}: {_say_defective(advice, first=False)}", f"{more}. {why}", "Simulate more --replications"]
+    )
 
 
 def _tell_best(advice: Advice) -> str:
@@ -142,8 +161,10 @@ def _tabulate_acts(advice: Advice) -> Table:
     frame = acts.assign(
         cost_low=acts["low"],
         cost_high=acts["high"],
+        cost_is_trusted=acts["is_trusted"],
         more_than_best_low=acts["more_low"],
         more_than_best_high=acts["more_high"],
+        more_than_best_is_trusted=acts["more_is_trusted"],
         left=[formatting.format_amount(s, formatting.time_scale(longest)) for s in acts["time_left_s"]],
     )
     columns = (
@@ -164,6 +185,7 @@ def _tabulate_waiting(advice: Advice) -> Table:
         wait=[short_duration(s * NS_PER_S) for s in waiting["wait_s"]],
         worth_low=waiting["low"],
         worth_high=waiting["high"],
+        worth_is_trusted=waiting["is_trusted"],
     )
     columns = (
         Column("how", "meanwhile"),

@@ -53,12 +53,12 @@ class Weighted:
         has_laws: bool = False,  # whether a weight is the exact chance of what was seen, given what nodes share and what was proposed
     ) -> None:
         self.weights = weights
-        self._total = float(weights.sum())
+        self.total = float(weights.sum())
         self._ends = np.cumsum([0, *sizes]).tolist()
         self._tried = tried
         self._level = confidence_level
         self._z = normal_quantile(confidence_level)
-        self._effective = self._total**2 / float((weights**2).sum())
+        self._effective = self.total**2 / float((weights**2).sum())
         # Whether weights don't vary, so that the probabilities of kinds are exact.
         self._are_exact = has_laws and all(
             0 < size == n and np.ptp(weights[last - size : last]) ** 2 <= _NOTHING * weights[last - 1] ** 2
@@ -77,21 +77,25 @@ class Weighted:
         """Estimate a mean; NaN if the value of any world is. `together` intervals hold simultaneously (Bonferroni)."""
         if np.isnan(values).any():
             return UNKNOWN
-        estimate = float((self.weights * values).sum()) / self._total
+        estimate = float((self.weights * values).sum()) / self.total
         error = self._error(values - estimate)
         reach = (self._z if together == 1 else normal_quantile(share_out(self._level, together))) * error
         return Interval(estimate, estimate - reach, estimate + reach)
 
+    def columns(self, place: int) -> slice:
+        """Return the worlds of a kind of release, the number of which is given."""
+        return slice(self._ends[place], self._ends[place + 1])
+
     def kind(self, place: int) -> Interval:
         """Estimate the probability of a kind of release, the number of which is given; it is exact if weights don't vary."""
         is_kind = np.zeros(len(self.weights))
-        is_kind[self._ends[place] : self._ends[place + 1]] = 1.0
+        is_kind[self.columns(place)] = 1.0
         found = self.probability(is_kind)
         return Interval(*[found.estimate] * 3) if self._are_exact else found
 
     def probability(self, happens: np.ndarray) -> Interval:
         """Estimate a probability."""
-        estimate = min(max(float((self.weights * happens).sum()) / self._total, 0.0), 1.0)
+        estimate = min(max(float((self.weights * happens).sum()) / self.total, 0.0), 1.0)
         # The squared weights of an impossible kind may underflow.
         variance = self._error(happens - estimate) ** 2
         n = estimate * (1 - estimate) / variance if variance > 0 else 0.0
@@ -106,7 +110,7 @@ class Weighted:
         if np.isnan(values).any():
             return UNKNOWN
         order = np.argsort(values, kind="stable")
-        reached = np.cumsum(self.weights[order]) / self._total
+        reached = np.cumsum(self.weights[order]) / self.total
 
         def at(fraction: float) -> float:
             return float(values[order[min(int(np.searchsorted(reached, fraction - 1e-12)), len(order) - 1)]])
@@ -115,6 +119,17 @@ class Weighted:
         below = self.probability((values <= estimate).astype(float))
         half = max(below.high - below.estimate, below.estimate - below.low)
         return Interval(estimate, at(max(level - half, 0.0)), at(min(level + half, 1.0)))
+
+    def skewness(self, values: np.ndarray) -> float:
+        """Return the skewness of the estimate of a mean; 0 if values don't vary."""
+        deviations = self.weights * (values - float((self.weights * values).sum()) / self.total)
+        third = scale = 0.0
+        for first, last, n in zip(self._ends, self._ends[1:], self._tried, strict=False):
+            parts = deviations[first:last]
+            off = parts - parts.sum() / max(n, 1)
+            if float((off**2).sum()) > _NOTHING * float((parts**2).sum()):
+                third, scale = third + float((off**3).sum()), scale + float((off**2).sum())
+        return third / scale**1.5 if scale > 0 else 0.0
 
     def _error(self, deviations: np.ndarray) -> float:
         """Return the standard error of a ratio, from the deviations of the values from the ratio."""
@@ -125,4 +140,4 @@ class Weighted:
             spread = squares - float(parts.sum()) ** 2 / max(n, 1)
             if n > 1 and spread > _NOTHING * squares:
                 variance += spread * n / (n - 1)
-        return math.sqrt(max(variance, 0.0)) / self._total
+        return math.sqrt(max(variance, 0.0)) / self.total

@@ -11,7 +11,8 @@ import numpy as np
 
 from simdeploy.analysis.advice.acting import Act, awaits_promotion
 from simdeploy.analysis.advice.conditioning import Conditioned, condition
-from simdeploy.analysis.advice.estimating import UNKNOWN, Interval, Weighted
+from simdeploy.analysis.advice.costing import CANCELED, SHIFTED, UNKNOWN, Costing, Priced
+from simdeploy.analysis.advice.estimating import Interval, Weighted
 from simdeploy.analysis.advice.evidence import read_evidence
 from simdeploy.analysis.advice.impossible import find_failed_limit
 from simdeploy.analysis.advice.result import ACTS, COURSE, FEWEST_EFFECTIVE, FORECAST, KINDS, WAITING, Advice
@@ -43,6 +44,8 @@ _FEWEST = 10
 # About how often each world is run, and how many whole worlds are tried for each that is kept.
 _RUNS, _TRIES = 10, 1000
 _INSTANTS = 50
+# Acts whose costs differ by no more than this fraction are equally good; smaller ones are rounding errors.
+_INDIFFERENT, _ROUNDING = 0.05, 1e-12
 _BYTES_PER_NODE = 64  # in each world: the replication of its numbers, and its tries
 
 
@@ -264,18 +267,26 @@ class Question:
     # -- acts --------------------------------------------------------------------------------------
 
     def advise(self, acts: Sequence[Act]) -> Advice:
-        """Compare the acts."""
+        """Compare the acts. The cheapest one is the best, unless another one may be cheaper by more than what is negligible."""
         at_ns, weighted = self._conditioned.at_ns, self._weighted
         outcomes = [self._runner.run(act.script(at_ns), act.policy) for act in acts]
-        costs = [each.costs for each in outcomes]
-        means = [weighted.mean(of_act) for of_act in costs]
+        priced = self._price(acts, outcomes)
+        costing = Costing(
+            weighted,
+            self.scenario,
+            [each.kind.defective for each in self._conditioned.by_kind],
+            self._level,
+            has_enough=self._is_trusted,
+        )
+        means = [costing.mean(of_act) for of_act in priced]
         # An act that never ends in some worlds may be the best. One that never ends in any only waits, as a paused rollout does.
-        may_end = [place for place, of_act in enumerate(costs) if not np.isnan(of_act).all()]
+        may_end = [place for place, of_act in enumerate(priced) if not np.isnan(of_act.costs).all()]
         is_known = not any(math.isnan(means[place].estimate) for place in may_end)
-        cheapest = min(may_end, key=lambda place: means[place].estimate) if may_end and is_known else None
-        rows = []
+        by_cost = sorted(may_end, key=lambda place: means[place].estimate) if is_known else []
+        rows, differences = [], []
         for place, (act, mean) in enumerate(zip(acts, means, strict=True)):
-            more = UNKNOWN if cheapest is None else weighted.mean(costs[place] - costs[cheapest])
+            more = costing.difference(priced[place], priced[by_cost[0]]) if by_cost else UNKNOWN
+            differences.append(more)
             words = outcomes[place].words["verdict"]
             rows.append(
                 {
@@ -283,23 +294,44 @@ class Question:
                     "cost": mean.estimate,
                     "low": mean.low if (costs[place] < 0).any() else max(mean.low, 0.0),
                     "high": mean.high,
+                    "is_trusted": mean.is_trusted,
                     "more_than_best": more.estimate,
                     "more_low": more.low,
                     "more_high": more.high,
+                    "more_is_trusted": more.is_trusted,
                     "false_alarm": weighted.probability((words == "false_alarm").astype(float)).estimate,
                     "escaped": weighted.probability((words == "escaped").astype(float)).estimate,
                     "time_left_s": weighted.mean(self._time_left_s(outcomes[place])).estimate,
                 }
             )
-        waiting = []
-        if cheapest is not None:
-            waiting = find_worth(self._runner, weighted, costs[cheapest], self._list_scripts())
-        return Advice(
-            **self.forecast(),
-            acts=make_frame(rows, ACTS),
-            waiting=make_frame(waiting, WAITING),
-            best=acts[cheapest].name if cheapest is not None and self._is_trusted else "",
-        )
+        waiting: list[dict[str, Any]] = []
+        best = ""
+        if by_cost:
+            in_order = [priced[place] for place in by_cost]
+            waiting = find_worth(self._runner, costing, in_order, weighted.weights, self._list_scripts())
+            least = -_INDIFFERENT * abs(means[by_cost[0]].estimate) - _ROUNDING * max(means[by_cost[-1]].estimate, 0.0)
+            others = [differences[place] for place in by_cost[1:]]
+            is_clear = self._is_trusted and all(more.trusts_low and more.low >= least for more in others)
+            # Waiting that pays is better than every act, so it doesn't matter which of them is the best.
+            best = acts[by_cost[0]].name if is_clear or any(row["pays"] for row in waiting) else ""
+        return Advice(**self.forecast(), acts=make_frame(rows, ACTS), waiting=make_frame(waiting, WAITING), best=best)
+
+    def _price(self, acts: Sequence[Act], outcomes: Sequence[Outcomes]) -> list[Priced]:
+        """Return costs and verdicts under each act, and which verdicts are known to be the same, or to follow from the kind."""
+        policy, kinds = self.seen.policy.policy, range(len(self._conditioned.by_kind))
+        by_clock = policy.rollout_deadline_ns is not None or policy.progress_deadline_ns is not None
+        is_independent = not self._conditioned.why_any_tried and self.plan.pacing == "barrier" and not by_clock
+        priced: list[Priced] = []
+        for act, of_act in zip(acts, outcomes, strict=True):
+            verdicts, mark = of_act.words["verdict"], ""
+            if act.do == "cancel" and all(len(set(verdicts[self._weighted.columns(kind)])) <= 1 for kind in kinds):
+                mark = CANCELED
+            elif act.do in ("", "pause") and act.policy is None and is_independent and self._state != "paused":
+                # A pause only shifts what nodes do.
+                same = [each.verdicts for each in priced if each.mark == SHIFTED]
+                mark = SHIFTED if all((verdicts == each).all() for each in same) else ""
+            priced.append(Priced(of_act.costs, verdicts, mark))
+        return priced
 
 
 def _row(name: str, quantile: float, interval: Interval) -> dict[str, Any]:

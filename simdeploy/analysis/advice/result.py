@@ -26,10 +26,13 @@ COURSE = {
 }
 ACTS = {
     "act": "str",
-    **floats("cost", "low", "high", "more_than_best", "more_low", "more_high"),
+    **floats("cost", "low", "high"),
+    "is_trusted": "bool",
+    **floats("more_than_best", "more_low", "more_high"),
+    "more_is_trusted": "bool",
     **floats("false_alarm", "escaped", "time_left_s"),
 }
-WAITING = {"how": "str", **floats("wait_s", "worth", "low", "high"), "pays": "bool"}
+WAITING = {"how": "str", **floats("wait_s", "worth", "low", "high"), "is_trusted": "bool", "pays": "bool"}
 
 # Suffixes of `why_tried`: reasons that don't apply given a table of nodes, and reasons to try each node by itself.
 WITHOUT_TABLE, NODE_BY_NODE = " without a table of nodes", ", node by node"
@@ -119,16 +122,17 @@ class Advice(Forecast):
     kinds, forecast, course, state, failed_limit, at_s, is_assumed, n_worlds, n_tried, effective_worlds, is_trusted, why_tried, confidence_level, computed_under
         As for `Forecast`.
     acts : DataFrame
-        One row per `act`: the mean `cost` of the whole rollout, including its past; how much more that is than with the best act
-        (`more_than_best`, compared in the same worlds), each with an interval; the probabilities of a false alarm (`false_alarm`) and an
+        One row per `act`: the mean `cost` of the whole rollout, including its past; how much more that is than with the cheapest act
+        (`more_than_best`, compared in the same worlds), each with an interval and whether that can be trusted; the probabilities of a false alarm (`false_alarm`) and an
         escape (`escaped`); and the mean time until the rollout ends (`time_left_s`). Costs are NaN if the scenario has none, or if a
         rollout may never end.
     waiting : DataFrame
         One row per `how` (going on meanwhile, or paused) and `wait_s`: a lower bound on what it is `worth` to choose the best act after
         waiting instead of now, given what the deployment object says then. Negative if waiting costs more than its information saves.
-        Waiting `pays` if the interval is above 0, at a level that holds for all rows together (Bonferroni).
+        Waiting `pays` if it costs less than every act, at a level that holds for all rows together (Bonferroni).
     best : str
-        The act with the lowest mean cost; empty if an act may never end, which leaves its cost unknown.
+        The act with the lowest mean cost; empty if an act may never end, which leaves its cost unknown, or if another act may cost
+        less by more than 5 %, as far as the simulated worlds show, and waiting does not pay either.
     """
 
     also = ("wait",)
@@ -144,6 +148,11 @@ class Advice(Forecast):
             return None
         rows: list[Mapping[str, Any]] = paying.to_dict("records")  # type: ignore[assignment]
         return max(rows, key=lambda row: row["worth"])
+
+    @property
+    def is_undecided(self) -> bool:
+        """Whether too little is known of the costs to call an act the best."""
+        return not self.best and bool(self.acts["more_than_best"].notna().any())
 
     def to_frame(self) -> pd.DataFrame:
         """Return the acts."""

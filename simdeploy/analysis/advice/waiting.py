@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from simdeploy.analysis.advice.costing import SHIFTED, Priced
 from simdeploy.analysis.advice.running import OVER, Runner
 from simdeploy.units import NS_PER_S
 from simdeploy.world.operator import ScriptedAct
@@ -24,7 +25,7 @@ from simdeploy.world.operator import ScriptedAct
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from simdeploy.analysis.advice.estimating import Weighted
+    from simdeploy.analysis.advice.costing import Costing
 
 Script: TypeAlias = tuple[ScriptedAct, ...]
 
@@ -45,29 +46,31 @@ def list_scripts(at_ns: int, *, may_promote: bool, is_paused: bool) -> dict[tupl
 
 def find_worth(
     runner: Runner,
-    weighted: Weighted,
-    best_costs: np.ndarray,  # of each world under the best act now
+    costing: Costing,
+    acts: Sequence[Priced],  # each world under each act now, the cheapest first
+    weights: np.ndarray,
     scripts: Mapping[tuple[str, int], Sequence[Script]],  # from `list_scripts`
 ) -> list[dict[str, Any]]:
-    """Return the value of waiting by way and time, each with a separate interval; `pays` holds for all rows together."""
+    """Return the value of waiting by way and time, each with a separate interval.
+
+    Waiting `pays` if it costs less than every act, at a level that holds for all rows together.
+    """
     rows = []
     for (how, wait_s), of_wait in scripts.items():
         then_ns = runner.conditioned.at_ns + wait_s * NS_PER_S
         outcomes = [runner.run(script) for script in of_wait]
         costs = np.stack([each.costs for each in outcomes])
-        chosen = choose_by_halves(weighted.weights, costs, group(outcomes[0].look(then_ns), weighted.weights))
-        saved = best_costs - chosen
-        worth = weighted.mean(saved)
-        rows.append(
-            {
-                "how": how,
-                "wait_s": wait_s,
-                "worth": worth.estimate,
-                "low": worth.low,
-                "high": worth.high,
-                "pays": weighted.mean(saved, together=len(scripts)).low > 0,
-            }
-        )
+        verdicts = np.stack([each.words["verdict"] for each in outcomes])
+        chosen = choose_by_halves(weights, costs, group(outcomes[0].look(then_ns), weights))
+        worlds = np.arange(len(weights))
+        # The first script only waits.
+        mark = "" if chosen.any() else SHIFTED
+        waiting = Priced(costs[chosen, worlds], verdicts[chosen, worlds], mark)
+        worth = costing.difference(acts[0], waiting)
+        saved = [costing.difference(act, waiting, together=len(scripts)) for act in acts]
+        pays = all(each.trusts_low and each.low > 0 for each in saved)
+        names = ("worth", "low", "high", "is_trusted")
+        rows.append({"how": how, "wait_s": wait_s, **dict(zip(names, worth, strict=False)), "pays": pays})
     return rows
 
 
@@ -102,7 +105,7 @@ def choose_by_halves(
     costs: np.ndarray,  # shape (acts, worlds)
     groups: np.ndarray,
 ) -> np.ndarray:
-    """Return each world's cost under the act that is cheapest for its group in the other half of the worlds.
+    """Return for each world the act that is cheapest for its group in the other half of the worlds.
 
     A group that the other half lacks takes the act that is cheapest there on average. Where nothing is left to choose (group -1), all
     acts cost the same.
@@ -111,9 +114,9 @@ def choose_by_halves(
     --------
     >>> costs = np.array([[1.0, 1, 5, 5], [2.0, 2, 2, 2]])
     >>> choose_by_halves(np.ones(4), costs, np.array([0, 0, 1, 1])).tolist()
-    [1.0, 1.0, 2.0, 2.0]
+    [0, 0, 1, 1]
     """
-    chosen = np.full(costs.shape[1], np.nan)
+    chosen = np.zeros(costs.shape[1], dtype=np.int64)
     halves = np.arange(costs.shape[1]) % 2
     for half in (0, 1):
         is_other = halves != half
@@ -126,5 +129,5 @@ def choose_by_halves(
                 act = 0
             elif model.any():
                 act = int((weights[model] * costs[:, model]).sum(axis=1).argmin())
-            chosen[places] = costs[act, places]
+            chosen[places] = act
     return chosen
