@@ -292,7 +292,7 @@ class Question:
                 {
                     "act": act.name,
                     "cost": mean.estimate,
-                    "low": mean.low if (costs[place] < 0).any() else max(mean.low, 0.0),
+                    "low": mean.low,
                     "high": mean.high,
                     "is_trusted": mean.is_trusted,
                     "more_than_best": more.estimate,
