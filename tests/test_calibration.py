@@ -12,7 +12,7 @@ from invoking import invoke
 from matplotlib.figure import Figure
 from recorded_fleets import RecordedFleet
 from refusals import refused
-from scipy import integrate, stats
+from scipy import integrate, special, stats
 
 import simdeploy
 from simdeploy import Records, Scenario
@@ -73,18 +73,52 @@ def calibration(records):
 
 
 def test_beta_binomial_is_scipys():
-    """The likelihood is that of scipy's distribution, also where it is nearly binomial. [oracle]"""
+    """The likelihood is that of scipy's distribution, also where it is nearly binomial, or all or nothing. [oracle]"""
     counted, total = np.array([0, 3, 1, 3, 40]), np.array([20, 20, 30, 20, 90])
     model = BetaBinomial(counted, total)
-    for mean, sd in ((0.1, 0.05), (0.3, 0.2), (0.2, 0.0005), (0.2, 1e-6)):
+    for mean, sd in ((0.1, 0.05), (0.3, 0.2), (0.2, 0.0005), (0.2, 1e-6), (0.2, 0.399), (1e-6, 1e-6)):
         size = mean * (1 - mean) / sd**2 - 1
         expected = (
             stats.betabinom.logpmf(counted, total, mean * size, (1 - mean) * size)
             if size < 1e8
             else stats.binom.logpmf(counted, total, mean)
         ).sum() - sum(math.log(math.comb(n, k)) for n, k in zip(total.tolist(), counted.tolist(), strict=True))
-        found = model(np.array([[math.log(mean / (1 - mean)), math.log(sd)]]))[0]
+        found = model(np.array([[math.log(mean / (1 - mean)), -math.log(size)]]))[0]
         assert found == pytest.approx(expected, rel=1e-7)
+
+
+FRACTIONS = [
+    ([30] + [0] * 9, 30),
+    ([30] * 9 + [0], 30),
+    ([5, 5, 5, 0, 0, 0], 5),
+    ([20, 20] + [0] * 10, 20),
+    ([10] + [0] * 11, 40),
+    ([39, 1, 39, 1, 39, 1], 40),
+    ([1] + [0] * 19, 30),
+    ([2, 3, 1, 4, 2, 3, 0, 5], 40),
+    ([2, 9, 0, 5, 3, 7], 40),
+    ([572, 583, 567, 573, 547], 1000),
+]
+
+
+@pytest.mark.parametrize(("counted", "total"), FRACTIONS)
+def test_fractions_are_those_of_a_dense_grid(counted, total):
+    """Estimates and limits of mean and spread are those of scipy's likelihood on a grid of all distributions. [oracle]"""
+    n = len(counted)
+    found = fit_fraction("f", np.array(counted), np.full(n, total), n_nodes=1, confidence_level=0.95)
+    mean = special.expit(np.arange(-13, 9, 0.05))[:, None]
+    size = np.geomspace(1e-4, 1e8, 240)
+    sd = np.sqrt(mean * (1 - mean) / (1 + size))
+    value = sum(
+        times * stats.betabinom.logpmf(k, total, mean * size, (1 - mean) * size)
+        for k, times in zip(*np.unique(counted, return_counts=True), strict=True)
+    )
+    is_inside = value >= value.max() - find_drop(n, 0.95)
+    grids = [np.broadcast_to(mean, value.shape), sd]
+    for parameter, grid in zip(found, grids, strict=True):
+        assert parameter.estimate == pytest.approx(grid.flat[value.argmax()], rel=0.08, abs=2e-4)
+        limits = (grid[is_inside].min(), grid[is_inside].max())
+        assert (parameter.low, parameter.high) == pytest.approx(limits, rel=0.08, abs=2e-4)
 
 
 LAWS = {
@@ -397,18 +431,30 @@ def test_classes_have_their_own_laws():
 # -- what records can't tell -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("sd", [0.0, 0.008])
-def test_intervals_of_rare_failures_cover(sd):
-    """For failures of 1 in 200, absent from many histories, intervals cover as often as stated. [oracle]"""
-    rng, mean, repetitions = np.random.default_rng(3), 0.005, 100
+@pytest.mark.parametrize(("mean", "sd"), [(0.002, 0.0), (0.005, 0.008), (0.01, 0.05), (0.05, 0.0)])
+def test_intervals_of_failures_cover(mean, sd):
+    """For failures that are rare or not, and vary much, little or not at all, intervals cover as often as stated. [oracle]"""
+    rng, repetitions = np.random.default_rng(3), 100
     concentration = mean * (1 - mean) / sd**2 - 1 if sd else math.inf
     covered = np.zeros(2)
     for _ in range(repetitions):
         levels = rng.beta(concentration * mean, concentration * (1 - mean), 20) if sd else mean
-        counted, total = rng.binomial(30, levels, 20), np.full(20, 30)
-        found = fit_fraction("failures", counted, total, n_nodes=600, confidence_level=0.95)
-        covered += [each.low <= truth <= each.high for each, truth in zip(found, (mean, sd), strict=True)]
+        covered += _covers(rng.binomial(30, levels, 20), (mean, sd))
     assert (covered >= repetitions * 0.95 - 4 * math.sqrt(repetitions * 0.95 * 0.05)).all()
+
+
+def _covers(counted, truths):
+    """Return whether the intervals of mean and spread contain the truths, for rollouts of 30 attempts."""
+    found = fit_fraction("f", counted, np.full(len(counted), 30), n_nodes=1, confidence_level=0.95)
+    return [each.low <= truth <= each.high for each, truth in zip(found, truths, strict=True)]
+
+
+@pytest.mark.parametrize(("n", "probability"), [(10, 0.2), (20, 0.1), (6, 0.5)])
+def test_intervals_of_rollouts_that_fail_wholly_cover(n, probability):
+    """If a rollout either fails wholly or not at all, the exact probability that intervals contain the truth is at least 95 %. [oracle]"""
+    truths = (probability, math.sqrt(probability * (1 - probability)))
+    covers = [_covers(np.repeat([30, 0], [k, n - k]), truths) for k in range(n + 1)]
+    assert (stats.binom.pmf(range(n + 1), n, probability) @ covers >= 0.95).all()
 
 
 @pytest.mark.parametrize("n", [3, 12])

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import betaln, expit, logit, xlog1py, xlogy
+from scipy.special import expit, gammaln, logit, xlogy
 
-from simdeploy.statistics.maximizing import Maximum, maximize
+from simdeploy.statistics.maximizing import Maximum, maximize, profile
 
-# Logarithm of a spread that counts as 0.
-LEAST_LOG_SD = -14.0
+# Logits of correlations that count as 0 and as 1. A beta distribution needs one below 1.
+_LEAST, _MOST = -28.0, 9.0
+_MOST_OF_SD = 14.0  # logit of twice a standard deviation that counts as 1 / 2
+_LARGE = 200.0  # for Stirling's series
+_SMALLEST_LOGIT = -40.0  # of a mean
+# The likelihood may have several maxima, so searches begin at the best of several points.
+_CORRELATIONS = np.array([-16.0, -13.0, -10.0, -7.0, -4.0, -1.5, 1.0, 4.0])  # their logits
+_POSITIONS = np.array([-12.0, -8.0, -4.0, -2.0, -1.0, 0.0, 1.0, 2.0, 4.0, 8.0, 12.0])  # logits of positions of the mean
 
 
 class BetaBinomial:
     """The likelihood of counts (`counted` of `total`) in groups whose probabilities have a beta distribution.
 
-    Parameters of a point are the logit of the mean and the logarithm of the standard deviation.
+    Parameters of a point are the logit of the mean, and the logit of the correlation within a group, which is the variance of the
+    probabilities over its upper bound, mean * (1 - mean). So every point is valid.
 
     Examples
     --------
@@ -23,6 +30,9 @@ class BetaBinomial:
     >>> mean, sd = counts.read(best.x)
     >>> round(mean, 3), round(sd, 3)
     (0.099, 0.089)
+    >>> low, high = counts.limit_mean(best, drop=1.92)
+    >>> round(low, 3), round(high, 3)
+    (0.036, 0.266)
     """
 
     def __init__(
@@ -39,8 +49,7 @@ class BetaBinomial:
         )
         self._counted, self._total = pairs[:, 0], pairs[:, 1]
         self._rest = self._total - self._counted
-        # Differences of large logarithms lose precision; the first order in 1 / size is accurate enough then.
-        self._large_size = np.maximum(1e5, 1e3 * self._total**1.5)
+        self._numbers = np.array([self._counted, self._rest, self._total])[:, None]
         self.n_groups = int(is_known.sum())
 
     @property
@@ -50,7 +59,8 @@ class BetaBinomial:
 
     def read(self, x: np.ndarray) -> tuple[float, float]:
         """Return mean and standard deviation of a point; 0 for a negligible spread."""
-        return float(expit(x[0])), float(np.exp(x[1])) if x[1] > LEAST_LOG_SD + 2 else 0.0
+        mean = float(expit(x[0]))
+        return mean, float(np.sqrt(mean * (1 - mean) * expit(min(x[1], _MOST)))) if x[1] > _LEAST + 4 else 0.0
 
     def __call__(self, points: np.ndarray) -> np.ndarray:
         """Return the log-likelihood of points in rows."""
@@ -62,35 +72,77 @@ class BetaBinomial:
         return self._by_pair(points)[:, self._of.reshape(-1)]
 
     def _by_pair(self, points: np.ndarray) -> np.ndarray:
-        mean = expit(points[:, :1])
-        variance = np.exp(2 * np.maximum(points[:, 1:2], LEAST_LOG_SD))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            size = mean * (1 - mean) / variance - 1
-            counted, rest = self._counted, self._rest
-            alpha, beta = mean * size, (1 - mean) * size
-            each = betaln(alpha + counted, beta + rest) - betaln(alpha, beta)
-            is_near = size > self._large_size
-            if is_near.any():
-                binomial = xlogy(counted, mean) + xlog1py(rest, -mean)
-                each = np.where(is_near, binomial + _spread_term(counted, rest, mean, size), each)
-        return np.where(size > 0, each, -np.inf)
+        mean, rest = expit(points[:, :1]), expit(-points[:, :1])
+        size = np.exp(-np.minimum(np.maximum(points[:, 1:2], _LEAST), _MOST))
+        counted, others, total = _rise(np.array([mean * size, rest * size, size]), self._numbers)
+        # Beyond the binomial probability, each outcome is more likely after others of its kind.
+        each: np.ndarray = xlogy(self._counted, mean) + xlogy(self._rest, rest) + counted + others - total
+        return each
 
     def fit(self) -> Maximum:
         """Return the maximum of the likelihood."""
         n = float((self._total * self._times).sum())
-        mean = min(max(self.pooled, 0.25 / n), 1 - 0.25 / n)
-        starts = [np.array([logit(mean), np.log(share * mean * (1 - mean)) / 2]) for share in (0.001, 0.02, 0.2)]
-        start = max(starts, key=lambda point: float(self(point[None])[0]))
-        best = maximize(self, start)
-        none = maximize(self, np.array([logit(mean), LEAST_LOG_SD]), fixed=(1,))
+        mean = logit(min(max(self.pooled, 0.25 / n), 1 - 0.25 / n))
+        starts = np.stack([np.full_like(_CORRELATIONS, mean), _CORRELATIONS], axis=1)
+        best = maximize(self, starts[np.argmax(self(starts))])
+        none = maximize(self, np.array([mean, _LEAST]), fixed=(1,))
         # The spread is 0 unless the data vary more than by chance.
         return best if best.value > none.value + 1e-4 else none
 
+    def limit_mean(self, best: Maximum, *, drop: float) -> tuple[float, float]:
+        """Return the profile-likelihood interval of the mean; `drop` as for `profile`."""
+        starts = np.stack([np.zeros_like(_CORRELATIONS), _CORRELATIONS], axis=1)
+        low, high = expit(profile(self, best, 0, drop=drop, lowest=_SMALLEST_LOGIT, starts=starts))
+        return float(low), float(high)
 
-def _spread_term(counted: np.ndarray, rest: np.ndarray, mean: np.ndarray, size: np.ndarray) -> np.ndarray:
-    """Return log beta-binomial minus log binomial, to the first order in 1 / size."""
-    total = counted + rest
-    with np.errstate(divide="ignore", invalid="ignore"):
-        term = counted * (counted - 1) / (2 * mean) + rest * (rest - 1) / (2 * (1 - mean)) - total * (total - 1) / 2
-    small: np.ndarray = term / size
-    return small if np.isfinite(small).all() else np.nan_to_num(small)
+    def limit_sd(self, best: Maximum, *, drop: float) -> tuple[float, float]:
+        """Return the profile-likelihood interval of the standard deviation; `drop` as for `profile`."""
+
+        def by_sd(points: np.ndarray) -> np.ndarray:
+            return self(_from_sd(points))
+
+        x = _to_sd(best.x)
+        same = maximize(by_sd, x, fixed=() if 1 in best.free else (1,))
+        starts = np.stack([_POSITIONS, np.zeros_like(_POSITIONS)], axis=1)
+        low, high = expit(profile(by_sd, same, 1, drop=drop, lowest=_LEAST / 2, starts=starts)) / 2
+        return float(low), float(high)
+
+
+def _to_sd(x: np.ndarray) -> np.ndarray:
+    """Return the point in coordinates of which one determines the standard deviation s.
+
+    With s, the mean is between (1 - d) / 2 and (1 + d) / 2, where d = sqrt(1 - 4 s^2). The coordinates are the logit of its position
+    between these, and the logit of 2 s. So every point is valid here, too.
+    """
+    correlation = min(max(x[1], _LEAST), _MOST)
+    slack = 4 * expit(x[0]) * expit(-x[0])
+    twice_sd = np.sqrt(slack * expit(correlation))
+    width = np.sqrt((expit(x[0]) - expit(-x[0])) ** 2 + slack * expit(-correlation))
+    # The position p has 4 p (1 - p) = slack * (1 - correlation) / d^2 and |2 p - 1| = |2 mean - 1| / d.
+    from_middle = abs(expit(x[0]) - expit(-x[0])) / width
+    position = 2 * np.log1p(from_middle) - np.log(slack * expit(-correlation) / width**2)
+    return np.array([np.copysign(position, x[0]), np.log(twice_sd * (1 + twice_sd)) - 2 * np.log(width)])
+
+
+def _from_sd(points: np.ndarray) -> np.ndarray:
+    """Return points in the usual coordinates."""
+    logits_of_position, logits_of_sd = points[:, 0], np.minimum(points[:, 1], _MOST_OF_SD)
+    position, rest = expit(logits_of_position), expit(-logits_of_position)
+    twice_sd = expit(logits_of_sd)
+    width = np.sqrt(expit(-logits_of_sd) * (1 + twice_sd))
+    edge = twice_sd**2 / (2 * (1 + width))
+    mean = np.log((edge + width * position) / (edge + width * rest))
+    correlation = 2 * np.log(twice_sd / (2 * width)) - np.log(position * rest)
+    return np.array([mean, correlation]).T
+
+
+def _rise(x: np.ndarray, n: np.ndarray) -> np.ndarray:
+    """Return the logarithm of x (x + 1) ... (x + n - 1) / x^n."""
+    x = np.maximum(x, 1e-300)
+    rise: np.ndarray = gammaln(x + n) - gammaln(x) - n * np.log(x)
+    is_large = x > _LARGE
+    if is_large.any():
+        # Differences of large logarithms lose precision, unlike those of Stirling's series.
+        series = (x + n - 0.5) * np.log1p(n / x) - n + (1 / (x + n) - 1 / x) / 12
+        rise = np.where(is_large, series, rise)
+    return rise

@@ -96,6 +96,7 @@ def profile(
     drop: float,  # half the quantile of chi-squared with 1 degree of freedom, or of the squared t
     fixed: Collection[int] = (),  # parameters that keep their values, as in `best`
     lowest: float = -np.inf,  # lowest value to try; a limit below is minus infinity
+    starts: np.ndarray | None = None,  # more points near which the other parameters may maximize it
 ) -> tuple[float, float]:
     """Return the interval of a parameter within which the profile log-likelihood is at most `drop` below its maximum.
 
@@ -110,7 +111,7 @@ def profile(
     """
     variance = best.variance(place)
     scale = float(np.sqrt(variance)) if np.isfinite(variance) and variance > 0 else 1.0
-    search = _Search(log_likelihood, best, place, float(np.sqrt(2 * drop)), tuple({place, *fixed}))
+    search = _Search(log_likelihood, best, place, float(np.sqrt(2 * drop)), tuple({place, *fixed}), starts)
     return search.find_end(-min(scale, 1.0), lowest), search.find_end(min(scale, 1.0), np.inf)
 
 
@@ -153,6 +154,7 @@ class _Search:
     place: int
     wanted: float
     fixed: tuple[int, ...]
+    starts: np.ndarray | None
 
     def find_end(self, scale: float, bound: float) -> float:
         centre = float(self.best.x[self.place])
@@ -182,6 +184,10 @@ class _Search:
 
     def _look(self, at: float, others: np.ndarray) -> tuple[float, np.ndarray]:
         """Return the root of the deviance at this value of the parameter, and the other parameters that maximize the likelihood."""
+        if self.starts is not None:
+            points = np.concatenate([others[None], self.starts])
+            points[:, self.place] = at
+            others = points[np.argmax(self.log_likelihood(points))]
         for near in (others, self.best.x):
             start = near.copy()
             start[self.place] = at
@@ -202,10 +208,10 @@ def _differentiate(
         return float(values[0]), np.zeros(k), np.eye(k)
     value, plus, minus = values[0], values[1 : k + 1], values[k + 1 : 2 * k + 1]
     both, neither = values[2 * k + 1 :].reshape(2, -1)
-    gradient = (plus - minus) / (2 * _STEP)
     curvature = np.zeros((k, k))
-    curvature[np.arange(k), np.arange(k)] = -(plus - 2 * value + minus) / _STEP**2
     with np.errstate(invalid="ignore"):
+        gradient = (plus - minus) / (2 * _STEP)
+        curvature[np.arange(k), np.arange(k)] = -(plus - 2 * value + minus) / _STEP**2
         mixed = both + neither + 2 * value - plus[first] - plus[second] - minus[first] - minus[second]
     curvature[first, second] = curvature[second, first] = -mixed / (2 * _STEP**2)
     if not np.isfinite(gradient).all():

@@ -6,17 +6,13 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import expit
 
 from simdeploy.analysis.calibration.parameters import FEWEST_FOR_SPREAD, Parameter, find_drop, ratio_interval
-from simdeploy.statistics.beta_binomial import LEAST_LOG_SD, BetaBinomial
+from simdeploy.statistics.beta_binomial import BetaBinomial
 from simdeploy.statistics.intervals import proportion_interval
-from simdeploy.statistics.maximizing import profile
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_LOWEST_LOGIT = -40.0
 
 
 def count_by_rollout(frame: pd.DataFrame, counted: str, total: list[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -46,21 +42,22 @@ def fit_fraction(
             Parameter(path, estimate, low, min(high, 1.0), *rest, note=note),
             Parameter(f"{path}.beta.sd", 0.0, math.nan, math.nan, *rest, source="assumed", note=few),
         ]
-    counts = BetaBinomial(counted, total)
-    best = counts.fit()
-    drop = find_drop(n, confidence_level)
-    mean, sd = counts.read(best.x)
-    low, high = expit(profile(counts, best, 0, drop=drop, lowest=_LOWEST_LOGIT))
-    low_sd, high_sd = np.exp(profile(counts, best, 1, drop=drop, lowest=LEAST_LOG_SD))
     alike = _limit_if_shared(counted, total, confidence_level)
-    if alike is not None:
-        mean, low, high = float(counted.any()), *alike
+    if alike is None:
+        counts = BetaBinomial(counted, total)
+        best = counts.fit()
+        drop = find_drop(n, confidence_level)
+        mean, sd = counts.read(best.x)
+        low, high = counts.limit_mean(best, drop=drop)
+        low_sd, high_sd = counts.limit_sd(best, drop=drop)
+    else:
+        mean, sd, (low, high), low_sd = float(counted.any()), 0.0, alike, 0.0
         high_sd = math.sqrt((high - low) * (1 - high + low))
-    parameters = [Parameter(f"{path}.beta.mean" if sd else path, mean, float(low), float(high), *rest, note=note)]
+    parameters = [Parameter(f"{path}.beta.mean" if sd else path, mean, low, high, *rest, note=note)]
     varies = "how much it varies from rollout to rollout"
     return [
         *parameters,
-        Parameter(f"{path}.beta.sd", sd, float(low_sd) if sd else 0.0, float(high_sd), *rest, note=varies),
+        Parameter(f"{path}.beta.sd", sd, low_sd if sd else 0.0, high_sd, *rest, note=varies),
     ]
 
 
