@@ -765,11 +765,12 @@ def test_running_nodes_did_not_fail(records):
 
 
 def test_the_fleet_has_the_size_of_the_last_rollout(records):
-    """The rollout that began last determines the size, wherever its row is. [contract]"""
+    """The rollout that began last determines the size, wherever its row is; the limits are a range. [contract]"""
     days = pd.Timestamp("2026-03-02", tz="UTC") - pd.to_timedelta(np.arange(25), unit="D")
     rollouts = records.rollouts.assign(started_at=days, nodes=[40] + [30] * 24)
-    row = rows_of(fit(with_tables(records, rollouts=rollouts))).loc["fleet.nodes"]
-    assert row[["estimate", "low", "high"]].tolist() == [40, 30, 40]
+    found = fit(with_tables(records, rollouts=rollouts))
+    assert rows_of(found).loc["fleet.nodes", ["estimate", "low", "high"]].tolist() == [40, 30, 40]
+    assert found.summarize()[0].rows[0][:3] == ("fleet.nodes", "40", "30 to 40 (range)")
 
 
 def test_a_fleet_that_never_started():
@@ -786,6 +787,27 @@ def test_nothing_to_fit():
         assert "no record says how long an attempt to start took" in str(refused(fit, records))
     assert "invalid confidence level" in str(refused(fit, SMALL.draw(5, 1), confidence_level=95))
     assert "goodness_samples: out of range" in str(refused(fit, SMALL.draw(5, 1), goodness_samples=-1))
+
+
+def test_invalid_arguments(calibration, tmp_path):
+    """Seeds, records and names of columns of a wrong type are refused, and so are records with no usable row, with the reasons. [contract]"""
+    for seed in (-1, 1.5, "a", 2**64):
+        for call in (calibration.bootstrap, simdeploy.calibrate):
+            assert "seed: out of range" in str(
+                refused(call, 1 if call == calibration.bootstrap else SMALL.draw(5, 1), seed=seed)
+            )
+    for records in (None, 3, [3]):
+        assert "records: not the path of a file or folder" in str(refused(fit, records))
+    file = tmp_path / "nodes.csv"
+    file.write_text("node,dispatched_at_s,started_at_s,status\na,0,,running\nb,0,inf,running\nc,0,soon,running\n")
+    assert "mapping: not a mapping (found 3)" in str(refused(fit, file, mapping=3))
+    first, unread, untimed = refused(fit, file).problems
+    assert "no record says how long an attempt to start took" in first.message
+    assert (unread.message, unread.found) == (
+        "started_at_s: not a time (found 'inf'); allowed: a time such as 2026-03-02T08:00:00Z",
+        "2 rows",
+    )
+    assert (untimed.message, untimed.found) == ("no time of the start: not used for durations", "1 row")
 
 
 def test_order_and_missing_columns(records, calibration):

@@ -13,7 +13,7 @@ from simdeploy.engines.choice import check_engine
 from simdeploy.errors import InputError, Problem, SimdeployWarning, collect, name_problems, raise_if_any, shorten
 from simdeploy.scenario import Scenario, ScenarioOrPath, ScenarioPolicy, as_scenario
 
-_MOST_SEED = (1 << 64) - 1
+MOST_SEED = (1 << 64) - 1
 MOST_REPLICATIONS = 1 << 32  # a replication's number is a 32-bit word of the generator's counter
 
 Progress = Callable[[int, int], None]  # takes the numbers of finished and of all replications
@@ -41,7 +41,7 @@ def check_numbers(*, replications: Any, seed: Any, engine: object) -> range:
         problems.append(
             Problem("invalid number of replications", ("replications",), found=shorten(replications), allowed=allowed)
         )
-    problems += whole_problems(0, _MOST_SEED, seed=seed)
+    problems += whole_problems(0, MOST_SEED, seed=seed)
     with collect(problems):
         check_engine(engine)
     if problems or not isinstance(numbers, range):

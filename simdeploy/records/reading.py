@@ -50,6 +50,13 @@ def read_records(*paths: str | os.PathLike[str], mapping: Mapping[str, str] | No
     """
     if not paths:
         raise InputError(Problem("no files of records", allowed="at least one file or folder"))
+    raise_if_any(
+        [
+            Problem("not the path of a file or folder", ("records",), found=shorten(path))
+            for path in paths
+            if not isinstance(path, str | os.PathLike)
+        ]
+    )
     names = _check_mapping(mapping or {})
     dropped: list[Dropped] = []
     contents = list(read_contents(paths, dropped))
@@ -69,6 +76,9 @@ def _read_parts(contents: Sequence[Content], names: Mapping[str, str]) -> list[P
 def _check_mapping(mapping: Mapping[str, str]) -> dict[str, str]:
     fields = [column for table, columns in COLUMNS.items() if table != "dropped" for column in columns]
     known = list(dict.fromkeys([*fields, *(name.removesuffix("_s") for name in fields)]))
+    if not isinstance(mapping, Mapping):
+        allowed = "our names of columns with those in the files"
+        raise InputError(Problem("not a mapping", ("mapping",), found=shorten(mapping), allowed=allowed))
     problems = []
     for name, column in mapping.items():
         if name not in known:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from simdeploy.analysis.calibration.result import Calibration
     from simdeploy.result import Table
 
+# Ends of the paths of parameters whose limits are the least and the largest on record, not those of an interval.
+_COUNTED = (".nodes", ".zones", ".start_attempts", ".share")
+
 
 def tell(result: Calibration) -> str:
     """Say how long updates take, how often they fail, and what the records don't show."""
@@ -45,7 +48,7 @@ def _percent(row: pd.Series[float]) -> str:
 
 def tabulate(result: Calibration) -> tuple[Table, ...]:
     """Return the parameters, the families tried, and what was dropped."""
-    rows = result.parameters[["low", "high", "source"]].itertuples(index=False)
+    rows = result.parameters[["path", "low", "high", "source"]].itertuples(index=False)
     parameters = result.parameters.assign(interval=[_write_interval(*row) for row in rows])
     columns: tuple[Column, ...] = (
         Column("path", "parameter"),
@@ -79,9 +82,11 @@ def tabulate(result: Calibration) -> tuple[Table, ...]:
     return tuple(tables)
 
 
-def _write_interval(low: float, high: float, source: str) -> str:
+def _write_interval(path: str, low: float, high: float, source: str) -> str:
     if source == "assumed":
         return "assumed"
     is_known = not math.isnan(low + high) or math.isinf(high)
     limits = f"{low:.4g} to {'no limit' if math.isinf(high) else f'{high:.4g}'}" if is_known else "unknown"
-    return f"{limits} (left open)" if source == "not_identified" else limits
+    if source == "not_identified":
+        return f"{limits} (left open)"
+    return f"{limits} (range)" if path.endswith(_COUNTED) else limits

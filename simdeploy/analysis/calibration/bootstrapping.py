@@ -14,7 +14,7 @@ import numpy as np
 
 from simdeploy.analysis.calibration.resampling import FEWEST_TO_DRAW, draw_rollouts, simulate_rollouts
 from simdeploy.errors import InputError, Problem, raise_if_any
-from simdeploy.experiments.arguments import whole_problems
+from simdeploy.experiments.arguments import MOST_SEED, whole_problems
 from simdeploy.experiments.store.durable import make_folder, write_file
 from simdeploy.scenario import Scenario
 from simdeploy.scenario.yaml_text import parse_yaml
@@ -43,7 +43,7 @@ def bootstrap(
     progress: Callable[[int, int], object] | None,
 ) -> tuple[Scenario, ...]:
     """Return the scenarios of `n` histories; see `Calibration.bootstrap`."""
-    raise_if_any(whole_problems(1, n=n))
+    raise_if_any([*whole_problems(1, n=n), *whole_problems(0, MOST_SEED, seed=seed)])
     folder = None if store is None else _open(Path(store), fitted, seed)
     draw = _choose(fitted, seed)
     scenarios = []

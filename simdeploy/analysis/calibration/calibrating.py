@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +19,8 @@ from simdeploy.analysis.calibration.result import DROPPED, FITS, PARAMETERS, POI
 from simdeploy.analysis.calibration.starts import count_by_rollout, fit_fraction
 from simdeploy.analysis.calibration.updates import FittedDurations, fit_durations
 from simdeploy.analysis.calibration.writing import write_scenario
-from simdeploy.errors import InputError, Problem, raise_if_any
-from simdeploy.experiments.arguments import whole_problems
+from simdeploy.errors import InputError, Problem, plural, raise_if_any
+from simdeploy.experiments.arguments import MOST_SEED, whole_problems
 from simdeploy.records import Records, read_records
 from simdeploy.result import make_frame
 from simdeploy.statistics.levels import level_problems
@@ -65,7 +66,7 @@ def calibrate(
     Raises
     ------
     InputError
-        If no record says how long an attempt to start took.
+        If an argument is invalid, or no record says how long an attempt to start took.
 
     Notes
     -----
@@ -86,9 +87,10 @@ def calibrate(
     >>> found.scenario.fleet.nodes, found.fits["family"][0]
     (10, 'exponential')
     """
-    raise_if_any([*level_problems(confidence_level), *whole_problems(0, goodness_samples=goodness_samples)])
+    problems = [*level_problems(confidence_level), *whole_problems(0, goodness_samples=goodness_samples)]
+    raise_if_any([*problems, *whole_problems(0, MOST_SEED, seed=seed)])
     if not isinstance(records, Records):
-        paths = [records] if isinstance(records, str | os.PathLike) else records
+        paths = records if isinstance(records, Iterable) and not isinstance(records, str) else [records]
         records = read_records(*paths, mapping=mapping)
     elif mapping:
         raise InputError(Problem("names of columns need files", ("mapping",)))
@@ -116,7 +118,8 @@ class _Fitting:
         frame, rollouts = self.attempts.frame, self.records.rollouts
         if not (frame["is_usable"] & frame["is_over"]).any():
             hint = "nodes need dispatched_at_s and started_at_s"
-            raise InputError(Problem("no record says how long an attempt to start took", ("records",), hint=hint))
+            problem = Problem("no record says how long an attempt to start took", ("records",), hint=hint)
+            raise InputError([problem, *self._list_dropped()])
         class_names = self._find_classes()
         classes = frame["class"].to_numpy(dtype=object)
         is_bad = rollouts["defective"].fillna(False).to_numpy(dtype=bool)
@@ -135,6 +138,18 @@ class _Fitting:
         self.laws |= outages.laws
         self._describe_connection()
         self._fit_releases(failures)
+
+    def _list_dropped(self) -> list[Problem]:
+        """Return why rows are not used."""
+        rows = [row for part in (self.records, self.attempts) for row in part.dropped.to_dict("records") if row["rows"]]
+        return [
+            Problem(
+                row["reason"],
+                file=row["file"] if isinstance(row["file"], str) else None,
+                found=plural(row["rows"], "row"),
+            )
+            for row in rows
+        ]
 
     def finish(self) -> Calibration:
         """Return the result."""

@@ -43,7 +43,8 @@ class Calibration(Result):
     parameters : DataFrame
         One row per parameter of the scenario, by its `path`: `estimate`, limits `low` and `high`, the numbers of rollouts and nodes that
         they rest on (`n_rollouts`, `n_nodes`), the `source` (fitted, assumed or not_identified), and a `note`. Times are in seconds. For
-        what is not identified, the limits are those of the possible range.
+        what is not identified, the limits are those of the possible range; for what is counted (nodes, zones, start attempts, shares
+        of classes), they are the least and the largest on record.
     fits : DataFrame
         One row per duration and family: `aic` and its `difference` to the lowest, the Kolmogorov-Smirnov distance `ks` to the censored
         data with the `p`-value of a parametric bootstrap (for the best family), and whether it was `chosen`.
