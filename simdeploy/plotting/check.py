@@ -54,7 +54,7 @@ def plot_check(ax: Axes, check: Check) -> Axes:
     >>> from simdeploy.plotting import plot_check
     >>> scenario = load_example("small-fleet")
     >>> plot_check(Figure().subplots(), check(scenario, requirements="p95 makespan_s <= 2m", most=100)).get_xlabel()
-    'distance from the limit (% of the limit)'
+    'distance from the limit (% of the limit; logarithmic beyond 100 %)'
     """
     rows = check.verdicts.to_dict("records")
     unit = find_cost_unit(check.computed_under)
