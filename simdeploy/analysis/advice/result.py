@@ -122,10 +122,10 @@ class Advice(Forecast):
     kinds, forecast, course, state, failed_limit, at_s, is_assumed, n_worlds, n_tried, effective_worlds, is_trusted, why_tried, confidence_level, computed_under
         As for `Forecast`.
     acts : DataFrame
-        One row per `act`: the mean `cost` of the whole rollout, including its past; how much more that is than with the cheapest act
-        (`more_than_best`, compared in the same worlds), each with an interval and whether that can be trusted; the probabilities of a false alarm (`false_alarm`) and an
-        escape (`escaped`); and the mean time until the rollout ends (`time_left_s`). Costs are NaN if the scenario has none, or if a
-        rollout may never end.
+        One row per `act`: the mean `cost` of the whole rollout, including its past; how much more that is than with the cheapest
+        act (`more_than_best`, compared in the same worlds), each with an interval and whether that can be trusted; the
+        probabilities of a false alarm (`false_alarm`) and an escape (`escaped`); and the mean time until the rollout ends
+        (`time_left_s`). Costs are NaN if the scenario has none, or if a rollout may never end.
     waiting : DataFrame
         One row per `how` (going on meanwhile, or paused) and `wait_s`: a lower bound on what it is `worth` to choose the best act after
         waiting instead of now, given what the deployment object says then. Negative if waiting costs more than its information saves.
