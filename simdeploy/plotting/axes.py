@@ -189,9 +189,10 @@ def label_points(
 ) -> None:
     """Label points, as far as there is room.
 
-    `points` has a row of x and y for each, `order` has their indices, the most important first. When the axes are drawn,
-    each label is put where it hides the fewest points and lines beside its point; it is left out if every position would
-    overlap another label, leave the axes or be nearer to another point. `avoid` are further points to keep free, such as along lines.
+    `points` has a row of x and y for each, `order` has their indices, the most important first. When the axes are
+    drawn, each label is put where it hides the fewest points and lines beside its point; it is left out if every
+    position would overlap another label, leave the axes or be nearer to another point. The first one may be nearer to
+    another point. `avoid` are further points to keep free, such as along lines.
     """
     from matplotlib.patheffects import withStroke
 
@@ -221,7 +222,7 @@ def _place_labels(
         label.set(visible=True, position=(0, 0))
         extent = label.get_window_extent(renderer)
         size, at = np.array([extent.width, extent.height]), ax.transData.transform(label.xy)
-        best, fewest = None, math.inf
+        best, least = None, (True, math.inf)
         for side in _SIDES:
             start = at + side * _BESIDE_PT * to_px + (np.sign(side) - 1) / 2 * size
             box = np.array([start, start + size])
@@ -229,11 +230,12 @@ def _place_labels(
                 continue
             if any((box[0] < other[1] + 3).all() and (other[0] < box[1] + 3).all() for other in taken):
                 continue
-            if _measure_gaps(box, marked).min() < _measure_gaps(box, at) - 1:
-                continue
             hidden = int(((kept_free > box[0] - 1) & (kept_free < box[1] + 1)).all(axis=1).sum())
-            if hidden < fewest:
-                best, fewest = box, hidden
+            is_nearer_to_another = bool(_measure_gaps(box, marked).min() < _measure_gaps(box, at) - 1)
+            if is_nearer_to_another and label is not labels[0]:
+                continue
+            if (is_nearer_to_another, hidden) < least:
+                best, least = box, (is_nearer_to_another, hidden)
         label.set_visible(best is not None)
         if best is not None:
             taken.append(best)
