@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import ModuleType
 
 from simdeploy.errors import InputError, Problem, listed, nearest, not_among, raise_if_any, shorten
@@ -64,6 +64,18 @@ def read_records(*paths: str | os.PathLike[str], mapping: Mapping[str, str] | No
     parts = _read_parts(contents, names)
     contents.clear()  # otherwise a large table would be in memory twice
     return join(parts, dropped)
+
+
+def as_records(
+    records: Records | str | os.PathLike[str] | Iterable[str | os.PathLike[str]], mapping: Mapping[str, str] | None
+) -> Records:
+    """Return records, read if they are one path or several; an `InputError` for anything else."""
+    if isinstance(records, Records):
+        if mapping:
+            raise InputError(Problem("names of columns need files", ("mapping",)))
+        return records
+    paths = records if isinstance(records, Iterable) and not isinstance(records, str) else [records]
+    return read_records(*paths, mapping=mapping)
 
 
 def _read_parts(contents: Sequence[Content], names: Mapping[str, str]) -> list[Part]:

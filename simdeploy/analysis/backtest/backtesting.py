@@ -17,8 +17,8 @@ from simdeploy.analysis.backtest.summarizing import summarize
 from simdeploy.engines.replay.refusing import find_refusals
 from simdeploy.engines.replay.worlds import Past
 from simdeploy.errors import InputError, Problem, collect, plural, raise_if_any, shorten, warn_user
-from simdeploy.experiments.arguments import name_policies, whole_problems
-from simdeploy.records import Records, read_records
+from simdeploy.experiments.arguments import MOST_SEED, name_policies, whole_problems
+from simdeploy.records import Records, as_records
 from simdeploy.records.histories import History, read_histories, tell_once
 from simdeploy.result import make_frame
 from simdeploy.scenario.policies import read_policy_file
@@ -97,10 +97,8 @@ def backtest(
     makespan_s 30.0  30.0
     """
     counts = whole_problems(0, modelled=modelled) + whole_problems(1, nodes=1 if nodes is None else nodes)
-    raise_if_any([*level_problems(confidence_level), *counts])
-    if not isinstance(records, Records):
-        paths = [records] if isinstance(records, str | os.PathLike) else list(records)
-        records = read_records(*paths, mapping=mapping)
+    raise_if_any([*level_problems(confidence_level), *counts, *whole_problems(0, MOST_SEED, seed=seed)])
+    records = as_records(records, mapping)
     named = _name_policies(policies)
     rows: list[dict[str, Any]] = []
     problems: list[Problem] = []

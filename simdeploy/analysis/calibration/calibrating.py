@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +20,7 @@ from simdeploy.analysis.calibration.updates import FittedDurations, fit_duration
 from simdeploy.analysis.calibration.writing import write_scenario
 from simdeploy.errors import InputError, Problem, plural, raise_if_any
 from simdeploy.experiments.arguments import MOST_SEED, whole_problems
-from simdeploy.records import Records, read_records
+from simdeploy.records import Records, as_records
 from simdeploy.result import make_frame
 from simdeploy.statistics.levels import level_problems
 
@@ -89,11 +88,7 @@ def calibrate(
     """
     problems = [*level_problems(confidence_level), *whole_problems(0, goodness_samples=goodness_samples)]
     raise_if_any([*problems, *whole_problems(0, MOST_SEED, seed=seed)])
-    if not isinstance(records, Records):
-        paths = records if isinstance(records, Iterable) and not isinstance(records, str) else [records]
-        records = read_records(*paths, mapping=mapping)
-    elif mapping:
-        raise InputError(Problem("names of columns need files", ("mapping",)))
+    records = as_records(records, mapping)
     fitting = _Fitting(records, read_attempts(records), confidence_level, goodness_samples, seed)
     fitting.fit()
     return fitting.finish()
