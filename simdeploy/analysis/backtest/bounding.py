@@ -139,6 +139,18 @@ def _is_monotone(known: KnownRollout, run_by: RunBy) -> bool:
     # Acts are replayed at their recorded times under the same policy, but relative to the canaries under another one.
     is_same = policy == known.policy and orchestrator == known.orchestrator
     return (
+        only_limits_stop(run_by)
+        and orchestrator.failed_percent_of != "resolved"
+        and not (orchestrator.unreachable_nodes == "skip" and orchestrator.minimum_sample)
+        and all(act.do == "promote" and not is_same for act in known.acts)
+        and not any(node.outages or node.down_at_turn_ns is not None for node in known.nodes)
+    )
+
+
+def only_limits_stop(run_by: RunBy) -> bool:
+    """Return whether nothing but limits of failed nodes can stop or pause a rollout, and failures have no other effect."""
+    policy, orchestrator = run_by
+    return (
         not (policy.gate is not None and policy.gate.kind != "threshold")
         and policy.progress_deadline_ns is None
         and policy.rollout_deadline_ns is None
@@ -148,10 +160,6 @@ def _is_monotone(known: KnownRollout, run_by: RunBy) -> bool:
         and not orchestrator.failed_node_holds_slot
         and not orchestrator.failed_tries_count
         and orchestrator.failures_counted == "cumulative"
-        and orchestrator.failed_percent_of != "resolved"
-        and not (orchestrator.unreachable_nodes == "skip" and orchestrator.minimum_sample)
-        and all(act.do == "promote" and not is_same for act in known.acts)
-        and not any(node.outages or node.down_at_turn_ns is not None for node in known.nodes)
     )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from simdeploy.analysis.backtest.bounding import only_limits_stop
 from simdeploy.rules.waves import count_canaries
 
 if TYPE_CHECKING:
@@ -109,17 +110,9 @@ def _stops_by_count(history: History, run_by: RunBy) -> bool:
         # Without waves a stop hides slow starts of late nodes, but not of early ones.
         (state == "completed" or (state == "failed" and has_waves))
         and all(act["act"] == "promote" for act in history.acts)
-        and not (policy.gate is not None and policy.gate.kind != "threshold")
+        and only_limits_stop(run_by)
         and not policy.waves
         and policy.max_failed_nodes_per_zone is None
-        and policy.progress_deadline_ns is None
-        and policy.rollout_deadline_ns is None
-        and orchestrator.on_failure != "pause"
-        and orchestrator.lost_waves != "fail"
-        and not orchestrator.failed_node_freezes
-        and not orchestrator.failed_node_holds_slot
-        and not orchestrator.failed_tries_count
-        and orchestrator.failures_counted == "cumulative"
         and orchestrator.failed_percent_of == "fleet"
         and not orchestrator.minimum_sample
         and not orchestrator.reporting_delay_ns
