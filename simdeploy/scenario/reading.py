@@ -12,6 +12,7 @@ from simdeploy.rules.gates.gate import MOST_GATED_REQUESTS
 from simdeploy.rules.orchestrator import Orchestrator
 from simdeploy.scenario.file_model import ScenarioFile
 from simdeploy.scenario.files import Files
+from simdeploy.scenario.fleet_suspicions import fleet_suspicions, idle_key_suspicions, start_suspicions
 from simdeploy.scenario.node_lists import unknown_nodes
 from simdeploy.scenario.parts import ScenarioPolicy
 from simdeploy.scenario.past_rollouts import past_problems
@@ -21,10 +22,7 @@ from simdeploy.scenario.rest import REST, RestReading, SectionReading, read_rest
 from simdeploy.scenario.service_section import request_suspicions
 from simdeploy.scenario.suspicions import (
     PolicyInFleetSuspicions,
-    fleet_suspicions,
-    idle_key_suspicions,
     pacing_suspicions,
-    start_suspicions,
     waiting_suspicions,
     zero_limit_suspicions,
 )
