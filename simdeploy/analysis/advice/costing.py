@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from simdeploy.analysis.asking.pricing import find_prices, is_never_negative
+from simdeploy.analysis.asking.pricing import find_difference, find_prices, is_never_negative
 from simdeploy.scenario.measures import ON_DEFECTIVE, Measure
 from simdeploy.statistics.combining import MOST_SKEWED
 from simdeploy.statistics.intervals import paired_proportions_interval, proportion_interval
@@ -122,7 +122,7 @@ class Costing:
         happened = [(each.verdicts[columns] == verdict).astype(float) for each in (of, other)]
         costs = [each.costs[columns] for each in (of, other)]
         more = happened[0] - happened[1]
-        extras = [_find_extra(cost - price * event, event) for cost, event in zip(costs, happened, strict=True)]
+        extras = [find_difference(cost - price * event, event) for cost, event in zip(costs, happened, strict=True)]
         size = max(price + max(extras, key=abs), 0.0)
         rate = float((weights * more).sum() / weights.sum())
         low, high = self._limit(of, other, happened, weights, level)
@@ -145,12 +145,6 @@ class Costing:
         )
         low, high = paired_proportions_interval(np.asarray(gained * n), np.asarray(lost * n), np.asarray(n), level)
         return float(low), float(high)
-
-
-def _find_extra(rest: np.ndarray, happened: np.ndarray) -> float:
-    """Return how much more worlds with an event cost by other causes than those without; 0 if there are none of either."""
-    with_it, without = rest[happened == 1], rest[happened == 0]
-    return float(with_it.mean() - without.mean()) if len(with_it) and len(without) else 0.0
 
 
 def _count_effective(weights: np.ndarray, happened: np.ndarray, rate: float) -> float:

@@ -147,7 +147,7 @@ def find_extra(rest: np.ndarray, happened: np.ndarray, of_all: np.ndarray) -> fl
     >>> [find_extra(cost, happened, delay + requests) for cost in (delay, requests, delay + requests)]
     [-3.0, 7.0, 4.0]
     """
-    extra = _find_difference(of_all, happened)
+    extra = find_difference(of_all, happened)
     is_it = happened == 1, happened == 0
     counts = [of.sum(axis=1) for of in is_it]
     shown = np.flatnonzero(np.minimum(*counts) >= _SHOWN)
@@ -159,10 +159,10 @@ def find_extra(rest: np.ndarray, happened: np.ndarray, of_all: np.ndarray) -> fl
         if extra > 2 * max(by_case.min(), 0.0):
             case = shown[by_case.argmin()]
             rest, happened, extra = rest[case], happened[case], by_case.min()
-    return _find_difference(rest, happened) if extra > 0 else 0.0
+    return find_difference(rest, happened) if extra > 0 else 0.0
 
 
-def _find_difference(costs: np.ndarray, happened: np.ndarray) -> float:
+def find_difference(costs: np.ndarray, happened: np.ndarray) -> float:
     """Return how much more rollouts with an event cost than those without; 0 if there are none of either."""
     with_it, without = happened == 1, happened == 0
     return float(costs[with_it].mean() - costs[without].mean()) if with_it.any() and without.any() else 0.0
