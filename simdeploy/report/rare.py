@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from simdeploy.analysis.rare.result import NEVER_END
 from simdeploy.report.formatting import PERCENT, format_estimate, percent
 from simdeploy.report.tables import Column, make_table
 from simdeploy.report.wording import join_answer
@@ -39,7 +38,7 @@ def tell(rare: Rare) -> str:
 
 
 def _say_what_helps(rare: Rare) -> str:
-    if rare.n_failed or "".join(rare.doubts[:1]).endswith(NEVER_END):
+    if not rare.more_may_help:
         return ""
     if float((rare.kinds["probability"] * rare.kinds["low"]).sum()) > _OFTEN:
         return "The event is not rare: use plain replications, as in compare or check"

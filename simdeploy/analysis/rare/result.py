@@ -51,6 +51,10 @@ _NUMBERS = (
 )
 
 
+# End of a doubt about rollouts that never end.
+_NEVER_END = "never end, so the event is unknown for them"
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Rare(Result):
     """Result of `estimate_rare`.
@@ -129,6 +133,11 @@ class Rare(Result):
     steps: Annotated[pd.DataFrame, Columns(STEP_COLUMNS)]
     computed_under: Mapping[str, Any]
 
+    @property
+    def more_may_help(self) -> bool:
+        """Whether more replications may remove the first doubt; not if rollouts failed or never end."""
+        return not self.n_failed and not "".join(self.doubts[:1]).endswith(_NEVER_END)
+
     def to_frame(self) -> pd.DataFrame:
         """Return one row: the event, the policy and the numbers."""
         import pandas as pd
@@ -140,10 +149,6 @@ class Rare(Result):
             **{name: getattr(self, name) for name in _NUMBERS},
         }
         return pd.DataFrame([row])
-
-
-# End of a doubt about rollouts that never end.
-NEVER_END = "never end, so the event is unknown for them"
 
 
 def plain_rollouts(probability: float, standard_error: float, condition: float = 1.0) -> float:
@@ -161,4 +166,4 @@ def plain_rollouts(probability: float, standard_error: float, condition: float =
 
 def doubt_unknown(n_unknown: int) -> list[str]:
     """Return the doubt about rollouts for which it is unknown whether the event happened, if any."""
-    return [f"{n_unknown:,} rollouts {NEVER_END}"] if n_unknown else []
+    return [f"{n_unknown:,} rollouts {_NEVER_END}"] if n_unknown else []
