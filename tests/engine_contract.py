@@ -286,6 +286,31 @@ class EngineContract:
         values = self.run(scenario, rolling(max_failed_nodes=0))
         assert values["restored_at_s"] != values["restored_at_s"]
         assert (values["unavailable_node_s"], values["min_in_service_fraction"]) == (10 * 50, 0)
+        assert values["unrestored_nodes"] == 10
+
+    def test_nodes_left_out_of_service(self, make_scenario):
+        """Nodes that did not start are out of service for good, unless they are rolled back. [contract]"""
+        scenario = make_scenario(fleet={**TEN, "start_failure": 1})
+        limits = {"max_failed_nodes": 10, "max_failed_nodes_percent": 100}
+        for policy in (rolling(5, **limits), rolling(2, **limits), {"strategy": "immediate", **limits}):
+            values = self.run(scenario, policy)
+            assert (values["state"], values["failed_nodes"], values["unrestored_nodes"]) == ("completed", 10, 10)
+        stopped = self.run(scenario, rolling(5, max_failed_nodes=0))
+        assert (stopped["state"], stopped["failed_nodes"], stopped["unrestored_nodes"]) == ("failed", 5, 0)
+
+    def test_unnoticed_nodes_are_left_out_of_service(self, make_scenario):
+        """A node that hung under immediate counts as running, and is out of service for good. [contract]"""
+        values = self.run(make_scenario(fleet={**TEN, "start_hang": 1}), {"strategy": "immediate"})
+        assert (values["state"], values["updated_nodes"], values["unrestored_nodes"]) == ("completed", 10, 10)
+
+    def test_new_and_absent_nodes_are_not_left_out(self, make_scenario):
+        """Nobody misses a new node that never started, or a node that is down for good. [contract]"""
+        limits = {"max_failed_nodes": 10, "max_failed_nodes_percent": 100}
+        created = make_scenario(fleet={**TEN, "start_failure": 1}, deployment={"type": "create"})
+        assert self.run(created, rolling(5, **limits))["unrestored_nodes"] == 0
+        classes = [{"name": "away", "nodes": [0, 1, 2], "down": True}]
+        away = make_scenario(fleet={**TEN, "start_failure": 1, "classes": classes})
+        assert self.run(away, rolling(5, **limits))["unrestored_nodes"] == 7
 
     def test_an_escape_is_noticed_and_undone(self, make_scenario):
         """A completed defective release serves until people notice it, and is then rolled back. [contract]"""

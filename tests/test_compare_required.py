@@ -1,5 +1,7 @@
 """A comparison recommends no policy that is shown to miss a requirement, judged as in every analysis."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -67,6 +69,28 @@ def test_the_cheapest_that_misses_nothing_is_recommended():
     without = compare(policies(cheap=1.0, fair=0.0, slow=0.0), costs=HOURLY)
     assert without.verdicts.empty
     assert without.answer.startswith("Use cheap: ")
+
+
+@pytest.mark.parametrize(
+    ("left_by_cheap", "price", "told"),
+    [
+        (2.0, None, " cheap leaves more nodes out of service than fair; costs.unrestored_node can price them."),
+        (2.0, 0.0, ""),
+        (0.5, None, ""),
+    ],
+)
+def test_nodes_left_out_of_service_without_a_price(left_by_cheap, price, told):
+    """The answer says so if the cheapest policy surely leaves more nodes out of service, unless their price is stated. [contract]"""
+    table = policies(cheap=1.0, fair=0.0)
+    is_cheap, varies = table["policy"].eq("cheap"), table["replication"] % 2
+    table["unrestored_nodes"] = np.where(is_cheap, left_by_cheap, 0.5) + varies
+    found = compare(table, costs=replace(HOURLY, unrestored_node=price))
+    assert found.answer.startswith("Use cheap: ")
+    assert found.answer.endswith(f"lower than fair.{told}")
+    assert ranked(found, "unrestored_nodes")[0]["cheap"] == ("worse" if left_by_cheap > 0.5 else "equal")
+    assert compare(table, costs=replace(HOURLY, unrestored_node=20.0)).recommended == (
+        ("fair",) if left_by_cheap > 0.5 else ("cheap",)
+    )
 
 
 def test_the_only_one_left_is_recommended():

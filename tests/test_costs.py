@@ -48,18 +48,20 @@ def test_every_cause_by_hand():
         unavailable_excess_node_s=[1800.0, 0.0, -3600.0, 0.0],
         lost_requests_excess=[8.0, 0.0, 0.0, 0.0],  # no price of its own, as unavailability already pays for it
         shed_requests_excess=[0.0, 0.0, 4.0, 8.0],
+        unrestored_nodes=[2.0, 0.0, 1.0, 0.0],
     )
-    parts = estimate_costs(table, costs=COSTS_OF_ALL).parts.set_index("cause")["estimate"]
+    parts = estimate_costs(table, costs=replace(COSTS_OF_ALL, unrestored_node=3)).parts.set_index("cause")["estimate"]
     assert parts.to_dict() == pytest.approx(
         {
             "cost_delay": (10 + 0 + 5 + 10) / 4,
             "cost_failed_requests": (20 + 50) / 4,
             "cost_unavailability": (1 - 2) / 4,
+            "cost_unrestored_nodes": (6 + 3) / 4,
             "cost_lost_requests": 0,
             "cost_shed_requests": (2 + 4) / 4,
             "cost_false_alarm": 150 / 4,
             "cost_escape": 1000 / 4,
-            "cost": (25 + 70 - 1 + 6 + 150 + 1000) / 4,
+            "cost": (25 + 70 - 1 + 9 + 6 + 150 + 1000) / 4,
         }
     )
 
@@ -81,12 +83,14 @@ def test_prices_of_lost_and_shed_requests(prices, lost, shed):
     assert (parts["cost_lost_requests"], parts["cost_shed_requests"]) == (10 * lost, 100 * shed)
 
 
-def test_requests_without_a_price_need_no_column():
-    """A table without lost and shed requests suffices if they are free. [contract]"""
+def test_causes_without_a_price_need_no_column():
+    """A table without lost and shed requests and unrestored nodes suffices if they are free. [contract]"""
     table = rollouts(makespan_s=[3600.0]).drop(columns=["lost_requests_excess", "shed_requests_excess"])
     free = replace(COSTS_OF_ALL, lost_request=0, shed_request=0)
     assert estimate_costs(table, costs=free).totals["estimate"].item() == 10
     assert "shed_requests_excess" in str(refused(estimate_costs, table, costs=COSTS_OF_ALL))
+    priced = replace(free, unrestored_node=3)
+    assert "unrestored_nodes" in str(refused(estimate_costs, table, costs=priced))
 
 
 def test_the_parts_sum_to_the_total(scenario):

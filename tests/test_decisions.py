@@ -35,7 +35,8 @@ RISKY = {
     },
     "operator": {"escape_detection": "20m"},
     "costs": {
-        "failed_request": 0.02, "unavailable_node_hour": 3, "lost_request": 0.001, "hour_of_delay": 20, "false_alarm": 15, "escape": 40,
+        "failed_request": 0.02, "unavailable_node_hour": 3, "unrestored_node": 8, "lost_request": 0.001, "hour_of_delay": 20,
+        "false_alarm": 15, "escape": 40,
     },
     "policies": {
         "at-once": {"strategy": "immediate", "max_failed_nodes": 1},

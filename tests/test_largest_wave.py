@@ -307,6 +307,19 @@ class TestTold:
         of_it = search(make(), of="min_in_service_fraction", vary={"max_parallel": [20, 30]})
         assert "minimum in service" not in tell(of_it).partition(";")[2]
 
+    def test_more_nodes_left_out_of_service(self, limited):
+        """The answer names them if the current policy leaves fewer, unless their price is stated. [contract]"""
+        rows = limited.policies.copy()
+        place = rows.index[rows["measure"].eq("unrestored_nodes") & rows["policy"].eq("current")].item()
+        short = replace(limited, policies=rows, n_beyond_largest_wave=0, at_end=(), keeps_current=True)
+        for verdict in ("better", "worse", "unclear"):
+            rows.loc[place, "verdict"] = verdict
+            told = short.answer.endswith("Nodes left out of service have no price (costs.unrestored_node).")
+            assert told == (verdict == "better")
+        rows.loc[place, "verdict"] = "better"
+        priced = limited.computed_under | {"costs": limited.computed_under["costs"] | {"unrestored_node": 0.0}}
+        assert "unrestored_node" not in replace(short, computed_under=priced).answer
+
     @pytest.mark.parametrize(("dialect", "shown"), [("deployment", "all at once"), ("rollout", "0")])
     def test_all_at_once(self, dialect, shown):
         """A max_parallel of 0 is written as all at once, but not in the rollout dialect; JSON has the 0. [contract]"""

@@ -333,6 +333,10 @@ def test_responses_follow_from_the_timeline(raw: Raw) -> None:
     assert values["exposed_node_s"] == pytest.approx(integral(timeline, timeline["exposed"], end_s), **close)
     out = n - timeline["in_service"]
     assert values["unavailable_node_s"] == pytest.approx(integral(timeline, out, end_s), **close)
+    if not any(one.crash or one.zone_outage or one.down for one in rollout.scenario.fleet.behaviours):
+        last = timeline.iloc[-1]
+        will_be_back = out.iloc[-1] - values["unrestored_nodes"]
+        assert 0 <= will_be_back <= last["starting"] + last["rolling_back"]
 
 
 @given(scenarios())
@@ -422,6 +426,7 @@ def test_responses_are_consistent(raw: Raw) -> None:
     assert values["failed_requests_excess"] >= 0
     assert 0 <= values["min_in_service_fraction"] <= 1
     assert values["unavailable_excess_node_s"] <= values["unavailable_node_s"]
+    assert values["unrestored_nodes"] <= values["touched_nodes"]
     behaviours = rollout.scenario.fleet.behaviours
     disturbs = any(one.crash and one.crash.renewed_by_update for one in behaviours)
     disturbs |= any(kind.crash_rate < 1 for kind in rollout.scenario.release)

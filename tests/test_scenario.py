@@ -118,7 +118,7 @@ def test_the_first_release_reads(first_release: Scenario) -> None:
     assert first_release.health_interval_ns == 10 * SECOND
     assert first_release.identity.job_id == "sensor-pipeline"
     assert first_release.costs is not None
-    assert dataclasses.astuple(first_release.costs) == (0.0001, 0.5, 20, 300, 5000, "", None, None)
+    assert dataclasses.astuple(first_release.costs) == (0.0001, 0.5, 20, 300, 5000, "", None, None, None)
     names = ["all-at-once", "waves-of-50", "careful", "newer-dialect", "from-an-api-response"]
     assert list(first_release.policies) == names
     newer = first_release.policies["newer-dialect"].policy

@@ -545,7 +545,7 @@ class TestWhatIsRuledOut:
         sections = {"deployment": {"type": "restart"}, "costs": {"hour_of_delay": 9}}
         scenario = make_scenario(fleet={"start_failure": 0.05}, **sections)
         result = search(scenario, vary={"max_parallel": [1, 5], "max_failed_nodes": [0, 9]})
-        expected = {"cost", "makespan_s given completed", "min_in_service_fraction", "failed"}
+        expected = {"cost", "makespan_s given completed", "min_in_service_fraction", "unrestored_nodes", "failed"}
         assert set(result.policies["measure"]) == expected
         assert "a restart has no release" in str(refused(search, scenario, of="makespan_s given good"))
 

@@ -42,7 +42,7 @@ operator:
   escape_detection: {lognormal: {median: 30m, p95: 4h}}  # assumed; until somebody notices a defect that is out
 
 # assumed; in any unit of money
-costs: {failed_request: 0.01, unavailable_node_hour: 1, hour_of_delay: 20, false_alarm: 200, escape: 2000}
+costs: {failed_request: 0.01, unavailable_node_hour: 1, unrestored_node: 10, hour_of_delay: 20, false_alarm: 200, escape: 2000}
 
 # What a policy has to keep, for `simdeploy check` and `simdeploy tune`; remove the marks to use it.
 # requirements:

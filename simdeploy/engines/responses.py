@@ -54,6 +54,7 @@ def compute_responses(
         "unavailable_node_s": math.nan,
         "min_in_service_fraction": math.nan,
         "unavailable_excess_node_s": math.nan,
+        "unrestored_nodes": math.nan,
         **dict.fromkeys(_OF_REQUESTS, math.nan),
         "decision_windows": int(np.count_nonzero(decided)),
         "decision_requests": _decision_requests(recording, decided),
@@ -67,6 +68,7 @@ def compute_responses(
         values["unavailable_node_s"] = unavailable
         values["min_in_service_fraction"] = 1 - int(out.max(initial=0)) / total
         values["unavailable_excess_node_s"] = unavailable - service.down_anyway.total_s(service.end_ns)
+        values["unrestored_nodes"] = float(service.unrestored_nodes)
         values |= _compute_requests(world, service)
     if recording.weight is not None:
         values[WEIGHT] = recording.weight

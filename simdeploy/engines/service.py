@@ -54,6 +54,11 @@ class Service:
         """Nodes that were dispatched."""
         return int(np.count_nonzero(self._dispatched < FOREVER))
 
+    @property
+    def unrestored_nodes(self) -> int:
+        """Nodes that the rollout leaves out of service."""
+        return int(np.count_nonzero(self._out_by_status.end == FOREVER))
+
     @cached_property
     def exposed(self) -> Intervals:
         """From a successful start of the new version to the start of its rollback, down or not."""

@@ -30,6 +30,7 @@ _LOOKS = {
     "cost_delay": Look(style.SKY_BLUE, line=(0, (5, 2))),
     "cost_failed_requests": Look(style.BLUE, line=(0, (1, 1)), hatch="//"),
     "cost_unavailability": Look(style.PURPLE, line=(0, (3, 1, 1, 1)), hatch=".."),
+    "cost_unrestored_nodes": Look(style.DARK_GREY, line=(0, (1, 3)), hatch="--"),
     "cost_lost_requests": Look(style.GREEN, line=(0, (2, 2)), hatch="oo"),
     "cost_shed_requests": Look(style.YELLOW, line=(0, (4, 1, 1, 1)), hatch="++"),
     "cost_false_alarm": Look(style.ORANGE, line=(0, (5, 1, 1, 1, 1, 1)), hatch="\\\\"),

@@ -31,6 +31,7 @@ _SHOWN = {
     "blast_radius given defective": "blast radius if defective",
     "blast_radius": LABELS["blast_radius"][0],
     "min_in_service_fraction": LABELS["min_in_service_fraction"][0],
+    "unrestored_nodes": LABELS["unrestored_nodes"][0],
     "failed_requests_excess": LABELS["failed_requests_excess"][0],
     "cost": LABELS["cost"][0],
 }
@@ -57,7 +58,8 @@ def tell(comparison: Comparison) -> str:
         if len(rows):
             sentences.append(_tell_best(comparison, of, rows, recommended, level))
     if recommended:
-        return wording.join_answer([*sentences, missed, tell_undecided(comparison, recommended), *unknown])
+        undecided, unpriced = tell_undecided(comparison, recommended), _tell_unpriced(comparison)
+        return wording.join_answer([*sentences, missed, undecided, *unknown, unpriced])
     eligible = [policy for policy in comparison.policies if policy not in list_excluded(comparison)]
     undecided = [] if none_is_eligible(comparison) else tell_undecided(comparison, eligible)
     known = [forms for forms in (missed, *sentences, undecided, *unknown) if forms]
@@ -73,6 +75,14 @@ def _tell_unknown(comparison: Comparison) -> list[str]:
         wording.say_unknown(fractions, noun, is_conditional=is_conditional)
         for noun, fractions, is_conditional in wording.group_unknown(quantities)
     ]
+
+
+def _tell_unpriced(comparison: Comparison) -> list[str]:
+    """Say if a recommended policy leaves more nodes out of service than another, and these have no price."""
+    ranked = _find_ranked(comparison, "unrestored_nodes")
+    is_worse = ranked["policy"].isin(comparison.recommended) & ranked["verdict"].eq("worse")
+    more, fewest = (ranked.loc[rows, "policy"].tolist() for rows in (is_worse, ranked["rank"].eq(1)))
+    return wording.say_unpriced(more, fewest, comparison.computed_under)
 
 
 def _find_unknown(comparison: Comparison, of: str) -> dict[str, float]:
@@ -190,6 +200,9 @@ def _tabulate_responses(
     # A good release should reach every node, so exposure matters only if the release is defective.
     has_defective = rows["of"].eq("blast_radius given defective") & rows["n"].gt(0)
     rows = rows[rows["of"].ne("blast_radius" if has_defective.any() else "blast_radius given defective")]
+    is_unrestored = rows["of"].eq("unrestored_nodes")
+    if rows.loc[is_unrestored, "estimate"].fillna(0).eq(0).all():
+        rows = rows[~is_unrestored]
     measures = rows["of"].unique()
     # Without verdicts, show the makespan of all rollouts.
     shown = _SHOWN if any(of.startswith("makespan_s given") for of in measures) else {"makespan_s": "makespan"} | _SHOWN

@@ -20,7 +20,7 @@ _COLUMNS = (
 )
 
 
-_OF_REQUESTS = ("cost_lost_requests", "cost_shed_requests")
+_SHOWN_IF_ANY = ("cost_unrestored_nodes", "cost_lost_requests", "cost_shed_requests")
 
 
 def tell(result: CostResult) -> str:
@@ -51,9 +51,9 @@ def _tell_cheapest(result: CostResult, names: list[str]) -> str:
 
 
 def tabulate(result: CostResult) -> tuple[Table, ...]:
-    """Return the cost of each case by cause; lost and shed requests are shown only if there are any."""
+    """Return the cost of each case by cause; unrestored nodes, lost and shed requests are shown only if they cost anything."""
     is_free = result.parts["estimate"].eq(0).groupby(result.parts["cause"]).all()
-    columns = tuple(column for column in _COLUMNS if column.name not in _OF_REQUESTS or not is_free[column.name])
+    columns = tuple(column for column in _COLUMNS if column.name not in _SHOWN_IF_ANY or not is_free[column.name])
     parts = result.parts.assign(named=name_cases(result.parts, result.case_columns))
     title = f"Cost per rollout by cause ({formatting.percent(result.confidence_level)} CI)"
     unit = formatting.find_cost_unit(result.computed_under)

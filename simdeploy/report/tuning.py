@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 # The answer names the recommended policy's minimum in service if it is below this.
 _FEW_IN_SERVICE = 0.8
+_UNRESTORED = Measure("unrestored_nodes")
 
 _VERDICTS = (
     Column("named", "requirement"),
@@ -47,7 +48,14 @@ def tell(result: Tuning) -> str:
     if choice and len(f"{choice[-1]}{in_service}. {certainty[-1]}.") <= wording.LONGEST_ANSWER:
         choice = [f"{form}{in_service}" for form in choice]
     return wording.join_answer(
-        [choice, [*with_rivals, *certainty], _tell_binding(result), _tell_limit(result), _tell_end(result)]
+        [
+            choice,
+            [*with_rivals, *certainty],
+            _tell_binding(result),
+            _tell_limit(result),
+            _tell_unpriced(result),
+            _tell_end(result),
+        ]
     )
 
 
@@ -117,6 +125,14 @@ def _tell_in_service(result: Tuning) -> str:
     if row is None or result.of == IN_SERVICE or not row["estimate"] < _FEW_IN_SERVICE:
         return ""
     return f"; minimum in service {formatting.format_amount(row['estimate'], formatting.PERCENT, digits=2)}"
+
+
+def _tell_unpriced(result: Tuning) -> list[str]:
+    """Say if the recommended policy leaves more nodes out of service than the current one, and these have no price."""
+    current = result.row("current", _UNRESTORED)
+    if result.of != Measure("cost") or current is None or current["verdict"] != "better":
+        return []
+    return wording.say_unpriced(["It"], [result.current_policy], result.computed_under)
 
 
 def _tell_other(result: Tuning) -> str:

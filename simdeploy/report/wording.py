@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.asking.naming import LABELS, describe_measure
 from simdeploy.errors import plural
@@ -63,6 +63,25 @@ def say_unknown(
     rollouts = f"{'its' if len(unknown) == 1 else 'their'}{' relevant' if is_conditional else ''} rollouts"
     names = plural(len(unknown), "case") if counts_cases else list_some(list(unknown))
     return f"{capitalize(noun)} unknown for {names}: {' to '.join(ends)} % of {rollouts} never end"
+
+
+def say_unpriced(more: Sequence[str], fewer: Sequence[str], computed_under: Mapping[str, Any]) -> list[str]:
+    """Say that the cheapest policies leave more nodes out of service than others, longest form first; nothing if that has a price.
+
+    Examples
+    --------
+    >>> say_unpriced(["hasty"], ["today's"], {"costs": {"escape": 9}})[0]
+    "hasty leaves more nodes out of service than today's; costs.unrestored_node can price them"
+    >>> say_unpriced(["hasty"], ["today's"], {"costs": {"escape": 9, "unrestored_node": 0}})
+    []
+    """
+    if not more or "unrestored_node" in computed_under["costs"]:
+        return []
+    leaves = f"{list_some(more)} {'leaves' if len(more) == 1 else 'leave'}"
+    return [
+        f"{leaves} more nodes out of service than {list_some(fewer)}; costs.unrestored_node can price them",
+        "Nodes left out of service have no price (costs.unrestored_node)",
+    ]
 
 
 def group_unknown(

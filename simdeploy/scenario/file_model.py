@@ -84,6 +84,9 @@ class CostsSection(Section):
 
     failed_request: values.Amount = optional(0, "Per excess failed request.")
     unavailable_node_hour: values.Amount = optional(0, "Per excess node-hour out of service.")
+    unrestored_node: values.Amount | None = optional(
+        None, "Per node that the rollout leaves out of service, such as the price of a repair; default: 0."
+    )
     lost_request: values.Amount | None = optional(
         None,
         "Per excess lost request; default: failed_request, or 0 if unavailable_node_hour has a price, which pays for the same.",

@@ -50,6 +50,7 @@ class Costs:
     # the same.
     lost_request: float | None = None
     shed_request: float | None = None  # per excess shed request. Default: `failed_request`.
+    unrestored_node: float | None = None  # per node that the rollout leaves out of service. Default: 0.
 
     @property
     def per_lost_request(self) -> float:
@@ -57,6 +58,11 @@ class Costs:
         if self.lost_request is not None:
             return self.lost_request
         return 0.0 if self.unavailable_node_hour else self.failed_request
+
+    @property
+    def per_unrestored_node(self) -> float:
+        """Price of a node that the rollout leaves out of service."""
+        return self.unrestored_node or 0.0
 
     @property
     def per_shed_request(self) -> float:

@@ -19,6 +19,7 @@ def find_columns(measure: Measure, costs: Costs | None) -> tuple[str, ...]:
     if measure.of in COSTS:
         columns = list(_COSTLY)
         # Columns that are only needed for costs without a price may be missing.
+        columns += ["unrestored_nodes"] if costs and costs.per_unrestored_node else []
         columns += ["lost_requests_excess"] if costs and costs.per_lost_request else []
         columns += ["shed_requests_excess"] if costs and costs.per_shed_request else []
     for event in (measure.of if measure.kind == "rate" else None, measure.given):

@@ -18,6 +18,8 @@ COSTS_FORM = "the costs of a scenario, such as scenario.costs"
 _HOUR_S = 3600
 # From so many rollouts with an event, and without, it is seen how much more they cost in one case.
 _SHOWN = 20
+# Causes whose columns are only needed if they have a price, because older tables don't have them.
+_LATER = ("cost_unrestored_nodes", "cost_lost_requests", "cost_shed_requests")
 _VERDICTS = {"cost_false_alarm": "false_alarm", "cost_escape": "escaped"}
 
 
@@ -70,8 +72,7 @@ def find_amounts(
         values = np.where(is_verdict(_VERDICTS[cause]), _verdict_prices(costs)[_VERDICTS[cause]], 0.0)
     else:
         price, response = _unit_prices(costs)[cause]
-        # Columns of causes without a price may be missing.
-        is_needed = price or cause not in ("cost_lost_requests", "cost_shed_requests")
+        is_needed = price or cause not in _LATER
         values = price * number(response) if is_needed else np.zeros(number("makespan_s").shape)
     if cause == "cost_delay":
         values = np.where(is_verdict("stopped_defective"), 0.0, values)  # stopping a defective release delays nothing
@@ -84,6 +85,7 @@ def _unit_prices(costs: Costs) -> dict[str, tuple[float, str]]:
         "cost_delay": (costs.hour_of_delay / _HOUR_S, "makespan_s"),
         "cost_failed_requests": (costs.failed_request, "failed_requests_excess"),
         "cost_unavailability": (costs.unavailable_node_hour / _HOUR_S, "unavailable_excess_node_s"),
+        "cost_unrestored_nodes": (costs.per_unrestored_node, "unrestored_nodes"),
         "cost_lost_requests": (costs.per_lost_request, "lost_requests_excess"),
         "cost_shed_requests": (costs.per_shed_request, "shed_requests_excess"),
     }

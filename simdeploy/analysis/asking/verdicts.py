@@ -29,6 +29,7 @@ _RESPONSES: dict[str, Direction] = {
     "unavailable_node_s": "min",
     "min_in_service_fraction": "max",
     "unavailable_excess_node_s": "min",
+    "unrestored_nodes": "min",
     "lost_requests": "min",
     "lost_requests_excess": "min",
     "shed_requests": "min",

@@ -101,9 +101,9 @@ def estimate_costs(
     -----
     The cost of a rollout is the sum of: `hour_of_delay` times its makespan (also if a false alarm stopped it, but not if a
     defective release was stopped); `failed_request` times `failed_requests_excess`; `unavailable_node_hour` times
-    `unavailable_excess_node_s`, which may be negative where updates repair nodes; `lost_request` times
-    `lost_requests_excess`; `shed_request` times `shed_requests_excess`; `false_alarm` and `escape` once for each of
-    these verdicts.
+    `unavailable_excess_node_s`, which may be negative where updates repair nodes; `unrestored_node` times
+    `unrestored_nodes`; `lost_request` times `lost_requests_excess`; `shed_request` times `shed_requests_excess`; `false_alarm`
+    and `escape` once for each of these verdicts.
 
     All rows of a case are means over the same replications, those with known cost, so the parts add up to the total.
     Intervals are Student's t (Law 2015 [1]_, equation 4.12), except that priced verdicts have the exact limits of their
@@ -127,15 +127,16 @@ def estimate_costs(
     >>> costs = Costs(failed_request=0.1, unavailable_node_hour=0, hour_of_delay=20, false_alarm=150, escape=1000)
     >>> result = estimate_costs(table, costs=costs)
     >>> result.parts[["policy", "cause", "estimate", "n"]]
-      policy                 cause  estimate  n
-    0  waves                  cost     535.0  2
-    1  waves            cost_delay      30.0  2
-    2  waves  cost_failed_requests       5.0  2
-    3  waves   cost_unavailability       0.0  2
-    4  waves    cost_lost_requests       0.0  2
-    5  waves    cost_shed_requests       0.0  2
-    6  waves      cost_false_alarm       0.0  2
-    7  waves           cost_escape     500.0  2
+      policy                  cause  estimate  n
+    0  waves                   cost     535.0  2
+    1  waves             cost_delay      30.0  2
+    2  waves   cost_failed_requests       5.0  2
+    3  waves    cost_unavailability       0.0  2
+    4  waves  cost_unrestored_nodes       0.0  2
+    5  waves     cost_lost_requests       0.0  2
+    6  waves     cost_shed_requests       0.0  2
+    7  waves       cost_false_alarm       0.0  2
+    8  waves            cost_escape     500.0  2
     """
     refuse_others(responses)
     costs = check_arguments(find_costs(responses, costs), confidence_level)

@@ -28,11 +28,12 @@ WORLDS_OF_A_BATCH = 50
 _SHOWN = (
     "makespan_s given completed_good",
     "min_in_service_fraction",
+    "unrestored_nodes",
     "blast_radius given defective",
     "false_alarm given good",
     "escaped given defective",
 )
-_SHOWN_WITHOUT_RELEASE = ("makespan_s given completed", "min_in_service_fraction", "failed")
+_SHOWN_WITHOUT_RELEASE = ("makespan_s given completed", "min_in_service_fraction", "unrestored_nodes", "failed")
 # Responses that are missing in rollouts without the event, although these rollouts count.
 _NO_OBJECTIVES = ("stopped_at_s", "restored_at_s")
 

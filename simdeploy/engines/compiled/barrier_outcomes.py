@@ -142,7 +142,7 @@ def write_outcome(run, how, ends, wave, first, last, begins, whole_rows, real_ro
     hurt_high, hurt_low = run.sum_hurt * high - run.sum_hurt_high, run.sum_hurt * low - run.sum_hurt_low
     out_high = run.sum_starts_high + run.sum_stuck * high - run.sum_stuck_high
     out_low = run.sum_starts_low + run.sum_stuck * low - run.sum_stuck_low
-    peak, most_out = run.sum_started, run.most_out
+    peak, most_out, unrestored = run.sum_started, run.most_out, run.sum_stuck
     if first < last:
         most_out = max(most_out, run.sum_stuck + (last - first) - run.wave_at_once)
         now, until = ends - begins, leaves - begins
@@ -157,6 +157,7 @@ def write_outcome(run, how, ends, wave, first, last, begins, whole_rows, real_ro
             n_resolved += is_resolved
             n_failed += is_resolved & (failures[place] != 0)
             peak += start < exposed_before
+            unrestored += start == NEVER
             total += max(until - start, 0)
             ended += _ended_by(now - start, done[place], interval, per_ns)
         failed += n_failed
@@ -181,7 +182,7 @@ def write_outcome(run, how, ends, wave, first, last, begins, whole_rows, real_ro
                 ended = _ended_by(now - started[place], done[place], interval, per_ns)
                 requests += ended * requests_at(run, policy, first + place)
     if goes_back:
-        n_failed = rel[BACK_FAILED, last - 1]
+        n_failed = unrestored = rel[BACK_FAILED, last - 1]
         out_high += rel[BACK_HIGH, last - 1] + n_failed * ((horizon - back) >> 32)
         out_low += rel[BACK_LOW, last - 1] + n_failed * ((horizon - back) & _LOW)
         most_out = max(most_out, rel[BACK_OUT, last - 1])
@@ -207,6 +208,7 @@ def write_outcome(run, how, ends, wave, first, last, begins, whole_rows, real_ro
     real[at.FAILED_REQUESTS] = _added_failures(run, last, leaves, hurt_high, hurt_low)
     real[at.UNAVAILABLE] = real[at.UNAVAILABLE_EXCESS] = at.sum_s(out_high, out_low)
     real[at.MIN_IN_SERVICE] = 1 - most_out / run.nodes
+    real[at.UNRESTORED] = unrestored
     if run.is_even:
         real[at.LOST] = run.even_rate * real[at.UNAVAILABLE]
     else:

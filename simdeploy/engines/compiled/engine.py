@@ -228,6 +228,7 @@ def _to_block(
             "unavailable_node_s": real[:, at.UNAVAILABLE],
             "min_in_service_fraction": real[:, at.MIN_IN_SERVICE],
             "unavailable_excess_node_s": real[:, at.UNAVAILABLE_EXCESS],
+            "unrestored_nodes": real[:, at.UNRESTORED],
             "lost_requests": real[:, at.LOST],
             "lost_requests_excess": real[:, at.LOST_EXCESS],
             "shed_requests": real[:, at.SHED],

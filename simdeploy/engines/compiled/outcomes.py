@@ -34,6 +34,7 @@ from simdeploy.units import NS_PER_S
     UNAVAILABLE,
     MIN_IN_SERVICE,
     UNAVAILABLE_EXCESS,
+    UNRESTORED,
     LOST,
     LOST_EXCESS,
     SHED,
@@ -41,7 +42,7 @@ from simdeploy.units import NS_PER_S
     MIN_CAPACITY_RATIO,
     WEIGHT,
     N_REAL,
-) = range(16)
+) = range(17)
 
 # Rows of outcomes.
 whole_rows = make_view("whole_at", np.int64, "n_rows", N_WHOLE)

@@ -21,6 +21,7 @@ from simdeploy.engines.compiled.outcomes import (
     SHED_EXCESS,
     UNAVAILABLE,
     UNAVAILABLE_EXCESS,
+    UNRESTORED,
     sum_s,
 )
 from simdeploy.engines.compiled.outlook import list_going_down, look_ahead, stays_undegraded, stays_up
@@ -158,12 +159,29 @@ def measure_service(run, horizon, real):
     real[UNAVAILABLE] = sum_s(sums[0], sums[1])
     real[UNAVAILABLE_EXCESS] = real[UNAVAILABLE] - sum_s(sums[2], sums[3])
     real[MIN_IN_SERVICE] = 1 - most / run.nodes
+    real[UNRESTORED] = _count_unrestored(run)
     if not run.shared:
         real[LOST], real[LOST_EXCESS], real[SHED], real[SHED_EXCESS] = lost[0], lost[0] - lost[1], 0.0, 0.0
         if run.is_even:
             real[LOST] = run.even_rate * real[UNAVAILABLE]
             real[LOST_EXCESS] = run.even_rate * real[UNAVAILABLE_EXCESS]
     return True
+
+
+@compiled
+def _count_unrestored(run):
+    """Count the nodes that the rollout leaves out of service."""
+    if run.leaves:
+        return 0
+    fate, n = fates(run), 0
+    for node in range(run.nodes):
+        if back_at(run, node) < NEVER or keeps_old(run, node):
+            continue
+        # Nobody misses a new node before its first start.
+        never_started = not run.begins and fate[DISPATCHED, node] < NEVER and fate[STARTED, node] == NEVER
+        not_back = fate[STARTED, node] < NEVER and fate[BACK_FROM, node] < NEVER
+        n += never_started or not_back
+    return n
 
 
 @compiled

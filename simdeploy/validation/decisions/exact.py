@@ -25,11 +25,12 @@ _STARTED = Instant(after_s=0.0, failure=0.0, running=0.0)
 
 
 class _Prices(NamedTuple):
-    """By account: per second of the rollout, and per second of each node that is exposed or out of service."""
+    """By account, per second of the rollout, and per second of each node that is exposed or out of service."""
 
     delay: np.ndarray
     exposed: np.ndarray
     out: np.ndarray
+    unrestored: np.ndarray  # per node that the rollout leaves out of service
 
 
 @dataclass(frozen=True)
@@ -174,7 +175,7 @@ def _read_prices(scenario: Scenario, kind: ReleaseKind) -> _Prices:
     """Return prices per second; a node's requests are served while it is exposed, and lost while it is out of service."""
     costs, node = scenario.costs, scenario.fleet.behaviour
     if costs is None:
-        return _Prices(np.array([0.0, 0.0, 1.0]), np.zeros(3), np.zeros(3))
+        return _Prices(np.array([0.0, 0.0, 1.0]), np.zeros(3), np.zeros(3), np.zeros(3))
     per_second = float(node.requests_per_second)
     exposed = costs.failed_request * per_second * (1 - node.error_rate.mean) * kind.error_rate
     out = costs.unavailable_node_hour / _HOUR_S + costs.per_lost_request * per_second
@@ -182,6 +183,7 @@ def _read_prices(scenario: Scenario, kind: ReleaseKind) -> _Prices:
         delay=np.array([costs.hour_of_delay / _HOUR_S, 0.0, 1.0]),
         exposed=np.array([exposed, exposed, 0.0]),
         out=np.array([out, out, 0.0]),
+        unrestored=np.array([costs.per_unrestored_node, costs.per_unrestored_node, 0.0]),
     )
 
 
@@ -215,6 +217,8 @@ def _walk(course: Course, fate: Fate, kind: ReleaseKind, prices: _Prices) -> tup
     completed = states.sum(axis=1)[:, None]
     if kind.defective:
         completed = _undo_by_hand(course, prices, completed, touched)
+    else:
+        completed = moments.pay(completed, np.zeros_like(prices.unrestored), prices.unrestored)
     return stopped, completed
 
 

@@ -161,6 +161,15 @@ def limits() -> tuple[Case, ...]:
             {"nodes": 20, "start_failure": 0.6, "start_hang": 0.3, "start_attempts": 2},
             rolling(health_check={"deadline": "10m", "min_healthy_time": "0s"}, **NEVER_STOPS),
         ),
+        make_case(
+            "two attempts at once, some hang",
+            "nodes left out of service",
+            "start_success_probability",
+            lambda: 1 - oracles.start_success_probability(0.6, hang=0.3, attempts=2),
+            number_of("unrestored_nodes", 20),
+            {"nodes": 20, "start_failure": 0.6, "start_hang": 0.3, "start_attempts": 2},
+            {"strategy": "immediate", **NEVER_STOPS},
+        ),
     )
 
 

@@ -121,7 +121,7 @@ def verify(
     --------
     >>> found = verify(replications=100, engines="compiled")
     >>> found.is_ok, len(found.comparisons)
-    (True, 55)
+    (True, 56)
     """
     names = _check_engines(engines)
     check_numbers(replications=replications, seed=seed, engine="auto")
