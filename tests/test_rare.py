@@ -369,8 +369,8 @@ def test_a_refusal_says_what_helps(rare: Rare) -> None:
     often = replace(open_, kinds=kinds)
     assert often.answer.endswith("The event is not rare: use plain replications, as in compare or check.")
     assert "rollouts with the event, kind good" in str(often.summarize())
-    endless = replace(open_, doubts=("3 rollouts never end, so the event is unknown for them",))
-    assert endless.answer.endswith("because 3 rollouts never end, so the event is unknown for them.")
+    endless = replace(open_, doubts=("3 rollouts never end, so the event is unknown there",))
+    assert endless.answer.endswith("because 3 rollouts never end, so the event is unknown there.")
 
 
 def test_the_picture_shows_both_methods(rare: Rare) -> None:

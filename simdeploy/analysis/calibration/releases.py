@@ -10,6 +10,7 @@ import numpy as np
 
 from simdeploy.analysis.calibration.parameters import Parameter
 from simdeploy.analysis.calibration.starts import count_by_rollout, fit_fraction
+from simdeploy.errors import plural
 from simdeploy.rules.deployment_types import TYPES
 from simdeploy.statistics.intervals import proportion_interval
 
@@ -84,7 +85,7 @@ def fit_mix(rollouts: pd.DataFrame, kinds: np.ndarray, confidence_level: float) 
         k = 0 if name == others else int((kinds == name).sum())
         low = proportion_interval(k, n, confidence_level)[0]
         high = proportion_interval(k + n_open, n, confidence_level)[1]
-        note = "" if n_known == n else f"limits allow for {n_open} rollouts with unknown releases"
+        note = "" if n_known == n else f"limits allow for {plural(n_open, 'rollout')} with an unknown release"
         estimate = k / n_known
         if others is not None:
             note += f", which count as {GOOD}"

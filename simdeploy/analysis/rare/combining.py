@@ -11,6 +11,7 @@ import numpy as np
 
 from simdeploy.analysis.rare.kinds import IMMATERIAL, Kind
 from simdeploy.analysis.rare.result import KIND_COLUMNS, plain_rollouts
+from simdeploy.errors import plural
 from simdeploy.result import make_frame
 from simdeploy.statistics.intervals import proportion_interval
 from simdeploy.statistics.levels import normal_quantile
@@ -76,7 +77,7 @@ def combine(parts: Sequence[Part], condition: float | None, confidence_level: fl
     is_immaterial = possible <= IMMATERIAL * certain and not math.isnan(probability)
     doubts = [] if is_immaterial else _tell_doubts(parts)
     if n_failed:
-        doubts.insert(0, f"{n_failed:,} rollouts failed")
+        doubts.insert(0, f"{plural(n_failed, 'rollout')} failed")
     n_rollouts, n_pilot = sum(part.n for part in parts), sum(part.n_pilot for part in parts)
     numbers = dict.fromkeys(("probability", "low", "high", "standard_error", "plain_rollouts", "gain"), math.nan)
     if not doubts:

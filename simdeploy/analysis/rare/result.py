@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
+from simdeploy.errors import plural
 from simdeploy.result import INTERVAL, Columns, Result, Written, floats
 from simdeploy.scenario.measures import Event, parse_event
 
@@ -52,7 +53,7 @@ _NUMBERS = (
 
 
 # End of a doubt about rollouts that never end.
-_NEVER_END = "never end, so the event is unknown for them"
+_UNKNOWN_THERE = ", so the event is unknown there"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -136,7 +137,7 @@ class Rare(Result):
     @property
     def more_may_help(self) -> bool:
         """Whether more replications may remove the first doubt; not if rollouts failed or never end."""
-        return not self.n_failed and not "".join(self.doubts[:1]).endswith(_NEVER_END)
+        return not self.n_failed and not "".join(self.doubts[:1]).endswith(_UNKNOWN_THERE)
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row: the event, the policy and the numbers."""
@@ -166,4 +167,5 @@ def plain_rollouts(probability: float, standard_error: float, condition: float =
 
 def doubt_unknown(n_unknown: int) -> list[str]:
     """Return the doubt about rollouts for which it is unknown whether the event happened, if any."""
-    return [f"{n_unknown:,} rollouts {_NEVER_END}"] if n_unknown else []
+    end = "never ends" if n_unknown == 1 else "never end"
+    return [f"{plural(n_unknown, 'rollout')} {end}{_UNKNOWN_THERE}"] if n_unknown else []
