@@ -793,6 +793,15 @@ class TestResult:
         assert drawn["recommended"] == "meets the requirements"
         assert drawn["API defaults"] == "misses a requirement"
 
+    def test_settings_of_other_policies_are_drawn(self):
+        """A setting that isn't varied, but differs in another policy of the scenario, is drawn if the current policy is kept. [contract]"""
+        kept = LIMITS["policies"]["waves"] | {"max_failed_nodes": 5}
+        health_check = kept["health_check"] | {"min_healthy_time": "20s"}
+        policies = {"kept": kept, "other": kept | {"health_check": health_check, "max_failed_nodes": 9}}
+        result = search(with_limits(policies=policies), vary={"max_failed_nodes": [5, 9]})
+        assert result.keeps_current
+        assert "min_healthy_time" in words_of(draw_on(plot_settings, result, size=(7, 3)))
+
     def test_the_picture_of_settings(self, result):
         """Each value of each setting is drawn at its best estimate; recommended and current ones are marked. [property]"""
         # Each value with a second, worse candidate.

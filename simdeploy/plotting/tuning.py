@@ -236,8 +236,10 @@ def plot_settings(ax: Axes, result: Tuning) -> Axes:
         f"{'lowest' if is_min else 'highest'} {ax.get_xlabel()} tried with this value (★ recommended, ● current)"
     )
     current, names = result.candidates.iloc[0], name_policies(result)
+    # `result.choice` lacks settings that differ only in other policies of the scenario.
+    recommended = result.candidates[result.candidates["outcome"].eq("chosen")]
     for row, name in enumerate(order):
-        chosen = None if result.choice is None else format_setting(result, name, result.choice[name])
+        chosen = None if recommended.empty else format_setting(result, name, recommended[name].iloc[0])
         in_use = format_setting(result, name, current[name])
         _draw_setting(ax, row, best[name], chosen, in_use)
         for role, value in (("current", in_use), ("choice", chosen)):
