@@ -53,7 +53,9 @@ def _tell_cheapest(result: CostResult, names: list[str]) -> str:
 def tabulate(result: CostResult) -> tuple[Table, ...]:
     """Return the cost of each case by cause; unrestored nodes, lost and shed requests are shown only if they cost anything."""
     is_free = result.parts["estimate"].eq(0).groupby(result.parts["cause"]).all()
-    columns = tuple(column for column in _COLUMNS if column.name not in _SHOWN_IF_ANY or not is_free[column.name])
+    # Results of older versions lack the latest causes.
+    is_left_out = [name for name in _SHOWN_IF_ANY if is_free.get(name, True)]
+    columns = tuple(column for column in _COLUMNS if column.name not in is_left_out)
     parts = result.parts.assign(named=name_cases(result.parts, result.case_columns))
     title = f"Cost per rollout by cause ({formatting.percent(result.confidence_level)} CI)"
     unit = formatting.find_cost_unit(result.computed_under)
