@@ -77,7 +77,7 @@ def read(reading: Reading) -> PolicyImport:
     document, located = next((place for place in places if place[1] is not None), (None, None))
     if document is None or located is None:
         allowed = 'a job with "deployment" or "rollout", a deployment with a "spec", or a spec with a "strategy"'
-        raise reading.refusal(Problem("no deployment", file=reading.source.file, allowed=allowed))
+        raise reading.nothing(allowed)
     path, wrapper, _ = located
     spec = Group(reading, document, path)
     raw, is_example = _translate_example(spec)

@@ -16,7 +16,7 @@ from typing import Any
 from simdeploy.dialects import imported
 from simdeploy.dialects.reading import NOTHING_SERVED, Evaluate, Group, Reading
 from simdeploy.dialects.source import Document, Source, Tagged
-from simdeploy.errors import InputError, Path, Problem, plural
+from simdeploy.errors import InputError, Path, plural
 from simdeploy.units import NS_PER_S, write_duration
 
 # Kubernetes never gives up a pod: a month, and a thousand restarts, outlast every deadline of a rollout.
@@ -95,8 +95,7 @@ def choose_manifest(reading: Reading, kinds: tuple[str, ...]) -> Manifest | None
 
 def refuse_without(reading: Reading, *kinds: str) -> InputError:
     """Return the exception for a file without an object of these kinds."""
-    words = " or ".join(kinds)
-    return reading.refusal(Problem(f"no {words}", file=reading.source.file, allowed=f"a document with kind: {words}"))
+    return reading.nothing(f"a document with kind: {' or '.join(kinds)}")
 
 
 def evaluate_with(look_up: Callable[[str], str | None]) -> Evaluate:

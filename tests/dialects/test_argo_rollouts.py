@@ -413,7 +413,7 @@ def test_recognised_before_a_workload():
     """A file with a Rollout and a Deployment is recognised as a Rollout; a Service alone is refused. [contract]"""
     workload = "---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: shop}\nspec: {}\n"
     assert read_policy(CANARY + workload).kind == "argo-rollouts"
-    assert "no Rollout" in refusal("kind: Service\nspec: {}\n", kind="argo-rollouts")[0]
+    assert "nothing of the kind" in refusal("kind: Service\nspec: {}\n", kind="argo-rollouts")[0]
 
 
 def test_a_canary_that_fails_its_analysis_is_rolled_back(tmp_path, engine):

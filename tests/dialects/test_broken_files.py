@@ -20,7 +20,7 @@ from dialects import (
     test_service_fabric,
     test_swarm,
 )
-from foreign import recognised_as
+from foreign import recognised_as, refusal
 from fuzzing.cases import ACCEPTED, REFUSED, run_cases
 from fuzzing.guards import limited
 from fuzzing.policy_files import PolicyFiles
@@ -130,14 +130,19 @@ def test_similar_files_are_not_recognised(data):
 @pytest.mark.parametrize("kind", FILES)
 @pytest.mark.parametrize(
     "text",
-    ["{}", '{"a": 1}', "# empty\n# still\n", "---\n---\n", "- 1\n- 2\n", "a: 1\nkind: [\n", "# 3\n3\n", "[]\n\n"],
+    ["{}", '{"a": 1}', "# empty\n# still\n", "---\n---\n", "- 1\n- 2\n", "# 3\n3\n", "[]\n\n"],
 )
 def test_a_file_of_no_kind_is_refused(kind, text):
-    """A file given with a kind that it isn't is refused with what is allowed, or with its syntax error. [contract]"""
-    with pytest.raises(
-        InputError, match=r"^(no |nothing of the kind|line 1: no job).*; allowed: |not valid (YAML|HCL)"
-    ):
+    """A file given with a kind that it isn't is refused with what is allowed, or because it is no HCL. [contract]"""
+    with pytest.raises(InputError, match=r"^(no |nothing of the kind|line 1: no job).*; allowed: |not valid HCL"):
         read_policy(text, kind)
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_a_file_that_cannot_be_parsed_is_refused_with_the_place(kind):
+    """A file given with its kind is refused with the syntax error and its line. [contract]"""
+    (problem,) = refusal("apiVersion: v1\nkind: Deployment\nspec: {a: [1\n", kind=kind)
+    assert problem.startswith("line 1: not valid HCL" if kind == "nomad" else "line 4: not valid YAML")
 
 
 @pytest.mark.parametrize(

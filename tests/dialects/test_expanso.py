@@ -161,8 +161,8 @@ def test_an_import_can_be_simulated(tmp_path) -> None:
             json.dumps({"rollout": {**ROLLOUT, "health_check": {"deadline": 39 * 10**9, "success_threshold": 4}}}),
             "success_threshold needs 40s (found 39000000000); allowed: at least 40000000000 (40s)",
         ),
-        ("a: 1\nb: 2\n", "no deployment"),
-        ("# nothing\n---\n", "no deployment"),
+        ("a: 1\nb: 2\n", "nothing of the kind"),
+        ("# nothing\n---\n", "nothing of the kind"),
     ],
 )
 def test_bad_values_have_a_line_and_a_field(text: str, problem: str) -> None:

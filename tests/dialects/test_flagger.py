@@ -221,7 +221,7 @@ def test_an_empty_list_of_metrics_is_known():
 def test_recognised_before_a_workload():
     """A Canary is recognised in a file with its target; a file without one is refused by name. [contract]"""
     assert read_policy(DEPLOYMENT.removeprefix("---\n") + "---\n" + CANARY).kind == "flagger"
-    assert "no Canary" in refusal(DEPLOYMENT, kind="flagger")[0]
+    assert "nothing of the kind" in refusal(DEPLOYMENT, kind="flagger")[0]
 
 
 def test_a_bad_release_is_rolled_back_at_the_threshold(tmp_path, engine):

@@ -280,7 +280,7 @@ def test_recognised_by_content(text):
     """A workload is recognised with any further documents; a Service alone is not. [contract]"""
     assert read_policy(text, nodes=4).kind == "kubernetes"
     assert "not a policy" in refusal("apiVersion: v1\nkind: Service\nspec: {}\n")[0]
-    assert "no Deployment or" in refusal("apiVersion: v1\nkind: Service\nspec: {}\n", kind="kubernetes")[0]
+    assert "nothing of the kind" in refusal("apiVersion: v1\nkind: Service\nspec: {}\n", kind="kubernetes")[0]
 
 
 def test_a_bad_version_stops_at_the_budget(tmp_path, engine):
