@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
+import yaml
 from every_result import FLEET_POLICY
 from invoking import invoke
 from refusals import refused
@@ -67,6 +68,16 @@ def test_an_imported_policy_is_a_policy(folder: Path) -> None:
 def test_text_in_no_format(text: str, message: str) -> None:
     """Text that is neither YAML nor JSON is refused with reason and place. [contract]"""
     assert message in str(refused(read_policy, text))
+
+
+@pytest.mark.parametrize("first", ["{}", "[1]", '{"kind": "Service"}\n---\n{}'])
+def test_documents_in_flow_style(first: str) -> None:
+    """Documents of YAML may be written as JSON, the first one, too. [contract]"""
+    fleet = json.dumps(yaml.safe_load(FLEET_POLICY))
+    for text in (f"{first}\n---\n{fleet}\n", f"{fleet}\n--- \n{first}"):
+        imported = read_policy(text)
+        assert imported.policy == read_policy(FLEET_POLICY).policy
+        assert {note.line for note in imported.notes} - {None} == {text[: text.index(fleet)].count("\n") + 1}
 
 
 def test_aliases_cannot_explode() -> None:

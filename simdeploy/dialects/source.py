@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,6 +22,8 @@ _MERGE = "tag:yaml.org,2002:merge"
 _STANDARD = "tag:yaml.org,2002:"
 # PyYAML would convert these, but tools that read such files take them as text.
 _TEXTS = ("tag:yaml.org,2002:value", "tag:yaml.org,2002:timestamp")
+
+_SEPARATOR = re.compile(r"^---(?:\s|$)", re.MULTILINE)
 
 
 @dataclass(frozen=True, repr=False)
@@ -74,9 +77,13 @@ class Source:
 
     @cached_property
     def is_json(self) -> bool:
-        """Whether the text begins like a JSON object or list; a template (``{{ ... }}``, ``[[ ... ]]``) does not."""
+        """Whether the text begins like a JSON object or list, and has no line that separates documents of YAML.
+
+        A template (``{{ ... }}``, ``[[ ... ]]``) does not begin like JSON.
+        """
         text = self.text.lstrip("\ufeff \t\r\n")
-        return text.startswith(("{", "[")) and not text.startswith(("{{", "[["))
+        is_like_json = text.startswith(("{", "[")) and not text.startswith(("{{", "[["))
+        return is_like_json and _SEPARATOR.search(text) is None
 
     @cached_property
     def json_lines(self) -> Mapping[Path, int]:
