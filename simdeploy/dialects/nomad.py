@@ -1,9 +1,9 @@
 """Nomad: the `update` block of a service or system job, in HCL or JSON.
 
 At most `max_parallel` allocations of the new version are in flight; each success frees its place. An unhealthy allocation of a
-service job blocks new ones until its replacement is placed; in a system job it doesn't count. A deployment fails at the first
-allocation that may not be rescheduled (with a progress deadline of 0: at the first unhealthy one), or if none became healthy for
-`progress_deadline`. Then `auto_revert` rolls back to the last stable version. Canaries of a service job are a number of
+service job blocks new ones until its replacement is placed; in a system job it doesn't count. The deployment of a service job
+fails at the first allocation that may not be rescheduled (with a progress deadline of 0: at the first unhealthy one), or if none
+became healthy for `progress_deadline`; that of a system job at the first unhealthy allocation, but its update goes on. Then `auto_revert` rolls back to the last stable version. Canaries of a service job are a number of
 additional allocations; those of a system job are a percent of the nodes, rounded up, at most `max_parallel`. Sources:
 hashicorp/nomad, nomad/structs/structs.go (defaults, validation), scheduler/reconciler/reconcile_cluster.go (service),
 scheduler/scheduler_system.go (system), nomad/deploymentwatcher/deployment_watcher.go (failures).
@@ -128,7 +128,7 @@ class _Update:
             "health_check": check,
             "max_failed_nodes": limit,
             **retries,
-            "progress_deadline": write_duration(progress) if progress else None,
+            "progress_deadline": write_duration(progress) if progress and not self._is_system else None,
             "no_auto_rollback": not reverts,
             "rollback_parallel": at_most if reverts else None,
         }
@@ -152,6 +152,8 @@ class _Update:
             "healthy_deadline": "counted from the dispatch",
             "progress_deadline": "the rollout fails if no node becomes healthy for that long",
         }
+        if self._is_system:  # its allocations are not tried again, and healthy_deadline is shorter
+            meanings["progress_deadline"] = "no effect: the deployment fails earlier, at its first unhealthy allocation"
         for name, meaning in meanings.items():
             update = self._find_update(name)
             value = _duration(update, name, 1 if name == "healthy_deadline" else 0)
@@ -204,10 +206,10 @@ class _Update:
         return {"canary_count": count, "surge_canaries": True, "auto_promote": promotes}
 
     def _read_limit(self, progress: int, *, reverts: bool) -> tuple[int | None, str]:
-        if not progress:
-            return 0, "progress_deadline is 0: the first unhealthy allocation fails the deployment"
         if not self._is_system:
-            return 0, "the first allocation that may not be rescheduled (any more) fails the deployment"
+            if progress:
+                return 0, "the first allocation that may not be rescheduled (any more) fails the deployment"
+            return 0, "progress_deadline is 0: the first unhealthy allocation fails the deployment"
         if reverts:
             text = "nothing reschedules the allocations of a system job: the first unhealthy one fails the deployment"
             return 0, text

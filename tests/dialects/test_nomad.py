@@ -6,8 +6,9 @@ import json
 import sys
 
 import pytest
-from foreign import notes, refusal
+from foreign import batches, notes, refusal
 
+from simdeploy import Scenario, simulate
 from simdeploy.dialects import read_policy
 
 JOB = """\
@@ -86,16 +87,29 @@ def test_an_empty_update_has_nomads_defaults() -> None:
 def test_failures_of_a_system_job() -> None:
     """A failed allocation freezes nothing, and stops the rollout only if it is rolled back. [contract]"""
     found = policy('progress_deadline = "10m"\n', "system", nodes=9)
-    assert "max_failed_nodes" not in found
+    assert found.keys().isdisjoint({"max_failed_nodes", "progress_deadline", "retries"})
     assert "failed_node_freezes" not in found["orchestrator"]
-    assert "retries" not in found
     assert policy("auto_revert = true\n", "system", nodes=9)["max_failed_nodes"] == 0
 
 
-@pytest.mark.parametrize("kind", ["service", "system"])
-def test_a_progress_deadline_of_0_fails_at_the_first_failure(kind: str) -> None:
+@pytest.mark.parametrize("deadline", ["10m", "0s"])
+@pytest.mark.parametrize("effect", ["start_failure", "start_hang", "error_rate"])
+def test_a_bad_version_reaches_every_node_of_a_system_job(deadline: str, effect: str, engine: str) -> None:
+    """Without auto_revert the update goes on after failures, however the version fails. [oracle]"""
+    raw = {
+        "name": "bad",
+        "fleet": {"nodes": 6, "update_duration": "30s", "requests_per_second": 10},
+        "release": {"bad": {"probability": 1, "defective": True, effect: 1}},
+        "policies": {"theirs": policy(f'progress_deadline = "{deadline}"\n', "system", nodes=6)},
+    }
+    rollout = simulate(Scenario.from_dict(raw), seed=1, engine=engine)
+    assert batches(rollout) == [1] * 6
+    assert rollout.responses["state"] == "completed"
+
+
+def test_a_progress_deadline_of_0_fails_at_the_first_failure() -> None:
     """With `progress_deadline = 0` nothing is retried, and one failed node stops the rollout. [contract]"""
-    found = policy('progress_deadline = "0s"\n', kind)
+    found = policy('progress_deadline = "0s"\n')
     assert found["max_failed_nodes"] == 0
     assert found.keys().isdisjoint({"progress_deadline", "retries", "retry_delay"})
 
