@@ -5,7 +5,7 @@ while at least `minimumHealthyPercent` of it is healthy. A failed task is starte
 is on: it fails the deployment when the number of failed starts reaches its threshold; a task that becomes healthy resets the
 count. The other strategies shift traffic in steps. Sources: the API reference of Amazon ECS (DeploymentConfiguration,
 DeploymentCircuitBreaker, ThresholdConfiguration, LinearConfiguration, CanaryConfiguration);
-awsdocs/amazon-ecs-developer-guide:doc_source/deployment-type-ecs.md.
+awsdocs/amazon-ecs-developer-guide:doc_source/deployment-type-ecs.md, doc_source/service-throttle-logic.md.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ _TARGETS = "AWS::ElasticLoadBalancingV2::TargetGroup"
 _DEADLINE = "3h"  # CloudFormation gives up a service that isn't stable by then
 _SHORT_S = 3600  # longest check that fits well into the deadline
 _FEWEST, _MOST = 3, 200  # of a bounded threshold
+# Without the circuit breaker. So many restarts outlast all but hopeless tasks, and are simulated in little time.
+_RESTARTS, _RESTART_DELAY = 100, "10s"
 
 
 def recognises(source: Source) -> bool:
@@ -45,9 +47,11 @@ def read(reading: Reading) -> PolicyImport:
         service.exact("desiredCount", "the number of nodes, unless the caller gives another")
     nodes = reading.nodes(desired or None, why=None if is_bad else "ECS rounds its percentages to tasks")
     config = service.group("deploymentConfiguration")
-    pace = _read_pace(config, nodes, daemon=daemon)
+    breaker = config.group("deploymentCircuitBreaker")
+    breaks = bool(breaker.flag("enable"))
+    pace = _read_pace(config, nodes, daemon=daemon, breaks=breaks)
     health = _read_health(service)
-    limit, counted, on_failure = _read_breaker(config.group("deploymentCircuitBreaker"), nodes)
+    limit, counted, on_failure = _read_breaker(breaker, nodes, breaks=breaks)
     service.note_misspelt()
     text = "nothing watches metrics; the closest counterpart is health_check.max_error_rate or a gate"
     config.no_counterparts({"alarms": text})
@@ -56,12 +60,16 @@ def read(reading: Reading) -> PolicyImport:
         "strategy": "rolling",
         **pace,
         "health_check": health,
+        **({} if breaks else _read_restarts(reading, is_checked="interval" in health)),
         "max_failed_nodes": limit,
         "no_auto_rollback": True if on_failure != "rollback" else None,
     }
-    switches = {"pacing": "barrier" if "waves" in pace else "sliding", "on_failure": on_failure}
-    if limit is not None:
-        switches |= {"limit_comparison": "reaches", "failures_counted": counted}
+    switches: dict[str, Any] = {"pacing": "barrier" if "waves" in pace else "sliding", "on_failure": on_failure}
+    if breaks:
+        # The next node stands for the restart of a failed task, so the failed one must not be missing any more.
+        switches |= {"limit_comparison": "reaches", "failures_counted": counted, "node_local_rollback": True}
+    elif "waves" not in pace:
+        switches["failed_node_holds_slot"] = True
     return reading.finish(policy, switches, nodes=nodes)
 
 
@@ -117,11 +125,11 @@ def _read_scheduling(service: Group) -> bool:
 # -- pace ------------------------------------------------------------------------------------------
 
 
-def _read_pace(config: Group, nodes: int | None, *, daemon: bool) -> dict[str, Any]:
+def _read_pace(config: Group, nodes: int | None, *, daemon: bool, breaks: bool) -> dict[str, Any]:
     strategy = config.text("strategy", "ROLLING", "BLUE_GREEN", "LINEAR", "CANARY")
     if strategy in (None, "ROLLING"):
         config.exact("strategy", "a rolling update")
-        return _read_band(config, nodes, daemon=daemon)
+        return _read_band(config, nodes, daemon=daemon, breaks=breaks)
     text = "all new tasks start beside the old ones, and traffic is shifted; here nodes are updated"
     config.approximate("strategy", text)
     idle = "without effect except in a rolling update"
@@ -146,7 +154,7 @@ def _read_step(steps: Group, prefix: str, least: float, percent: float, minutes:
     return {"size": f"{percent:g}%", "bake_time": f"{minutes}m"}
 
 
-def _read_band(config: Group, nodes: int | None, *, daemon: bool) -> dict[str, Any]:
+def _read_band(config: Group, nodes: int | None, *, daemon: bool, breaks: bool) -> dict[str, Any]:
     """Return how many tasks may be in flight: the number that may start beside old ones, and the number that may be missing."""
     low, high = "minimumHealthyPercent", "maximumPercent"
     least = or_else(config.whole(low, 0, 100), 0 if daemon else 100)
@@ -155,7 +163,11 @@ def _read_band(config: Group, nodes: int | None, *, daemon: bool) -> dict[str, A
         return {}
     missing = nodes - math.ceil(Fraction(least * nodes, 100))
     beside = max(most * nodes // 100 - nodes, 0)
-    config.exact(low, f"{least} %, rounded up: {missing:,} of {plural(nodes, 'task')} may be missing")
+    text = f"{least} %, rounded up: {missing:,} of {plural(nodes, 'task')} may be missing"
+    if breaks and missing:
+        config.approximate(low, f"{text}; here also nodes that go back after a failure")
+    else:
+        config.exact(low, text)
     old = "old one" if nodes == 1 else f"{nodes:,} old ones"
     config.exact(high, f"{most} %, rounded down: {plural(beside, 'task')} may start beside the {old}")
     if missing + beside == 0:
@@ -190,6 +202,16 @@ def _read_health(service: Group) -> dict[str, Any]:
     }
 
 
+def _read_restarts(reading: Reading, *, is_checked: bool) -> dict[str, Any]:
+    """Return the restarts of failed tasks; `is_checked` tells whether a load balancer checks them."""
+    text = (
+        f"a failed task is started again {_RESTART_DELAY} later, up to {_RESTARTS} times; "
+        "ECS never gives up, and waits longer, up to 27m, for tasks that don't get as far as running"
+    )
+    reading.note("retries", "approximate", text)
+    return {"retries": _RESTARTS, "retry_delay": _RESTART_DELAY, "retry_unhealthy": True if is_checked else None}
+
+
 def _read_targets(service: Group) -> tuple[int, int, int]:
     """Return interval and thresholds of the first target group if it is in the same template, else the defaults."""
     templates = service.document.source.groups
@@ -208,15 +230,15 @@ def _read_targets(service: Group) -> tuple[int, int, int]:
     return interval, healthy, unhealthy
 
 
-def _read_breaker(breaker: Group, nodes: int | None) -> tuple[int | None, str, str]:
+def _read_breaker(breaker: Group, nodes: int | None, *, breaks: bool) -> tuple[int | None, str, str]:
     """Return the number of failures at which the deployment fails, how they are counted, and what follows."""
-    on, back = breaker.flag("enable"), breaker.flag("rollback")
+    back = breaker.flag("rollback")
     reset = or_else(breaker.flag("resetOnHealthyTask"), True)
-    if not on:
+    if not breaks:
         breaker.exact("enable", "failures stop nothing: ECS goes on forever")
         breaker.note_rest("without effect: the circuit breaker is off")
         return None, "", "continue"
-    text = "failed nodes are counted; ECS starts failed tasks again, and counts each failed start"
+    text = "failed nodes are counted and go back, and the next one stands for the restart; ECS counts each failed start"
     breaker.approximate("enable", text)
     breaker.exact("rollback", "rolls back to the last version" if back else "a failed deployment stays as it is")
     text = "a node that becomes healthy resets the count" if reset else "failures add up"

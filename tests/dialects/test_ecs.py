@@ -85,6 +85,7 @@ def test_a_rolling_update_is_mapped():
             "on_failure": "rollback",
             "limit_comparison": "reaches",
             "failures_counted": "cumulative",
+            "node_local_rollback": True,
         },
     }
 
@@ -136,7 +137,7 @@ def test_defaults_are_those_of_ecs_and_are_noted():
     """100 % and 200 %, also of a single task; without the circuit breaker nothing stops the deployment. [contract]"""
     imported = read_policy(service(desired=6))
     assert (imported.policy["max_parallel"], imported.policy["surge"]) == (6, 6)
-    assert imported.orchestrator == {"pacing": "sliding", "on_failure": "continue"}
+    assert imported.orchestrator == {"pacing": "sliding", "on_failure": "continue", "failed_node_holds_slot": True}
     assert "max_failed_nodes" not in imported.policy
     texts = {note.field: note.text for note in imported.notes}
     assert texts["deploymentConfiguration.minimumHealthyPercent"].startswith("not given: 100 %")
@@ -285,8 +286,8 @@ def test_all_bad_values_are_reported_with_lines():
     text = SERVICE.replace("75", "101").replace('"COUNT"', '"NUMBER"')
     text = text.replace('"enable": true,\n', '"enable": "yes",\n')
     assert messages(text) == [
-        (9, "deploymentConfiguration.minimumHealthyPercent", "too large"),
         (12, "deploymentConfiguration.deploymentCircuitBreaker.enable", "not a boolean"),
+        (9, "deploymentConfiguration.minimumHealthyPercent", "too large"),
     ]
 
 
@@ -306,6 +307,62 @@ def test_the_circuit_breaker_of_five_tasks(engine, fail, reset, touched, stopped
     rollout = roll_out(read_policy(text), 5, fail=fail, engine=engine)
     assert batches(rollout) == [1] * touched
     assert (rollout.responses["state"] == "failed") is stopped
+
+
+@pytest.mark.parametrize(
+    ("nodes", "least", "most", "touched", "serving"),
+    [(40, 50, 100, 20, 20), (40, 90, 110, 8, 36), (40, 75, 125, 20, 30), (10, 80, 100, 2, 8)],
+)
+@pytest.mark.parametrize("checked", [False, True])
+def test_a_version_that_never_starts_leaves_the_minimum(engine, nodes, least, most, touched, serving, checked):
+    """Without a circuit breaker, the update freezes at the minimum and never ends. [oracle]"""
+    text = service(desired=nodes, minimumHealthyPercent=least, maximumPercent=most)
+    if checked:
+        text = text.replace("{", '{"loadBalancers": [{}], ', 1)
+    rollout = roll_out(read_policy(text), nodes, fail=range(nodes), engine=engine)
+    assert batches(rollout) == [touched]
+    assert rollout.responses["state"] == "in_progress"
+    assert rollout.timeline["in_service"].min() == serving
+
+
+def test_failed_tasks_are_started_again(engine):
+    """Without a circuit breaker, every task that starts now and then is healthy in the end. [property]"""
+    imported = read_policy(service(desired=20, minimumHealthyPercent=90, maximumPercent=100))
+    rollout = roll_out(imported, 20, engine=engine, start_failure=0.5)
+    assert rollout.responses["updated_nodes"] == 20
+    assert rollout.nodes["attempts"].max() > 1
+
+
+def test_unhealthy_tasks_are_started_again():
+    """A task that fails the checks of a load balancer is replaced, too; without one, there are no checks. [contract]"""
+    checked = read_policy(service().replace("{", '{"loadBalancers": [{}], ', 1)).policy
+    assert (checked["retries"], checked["retry_unhealthy"]) == (100, True)
+    assert "retry_unhealthy" not in read_policy(service()).policy
+
+
+@pytest.mark.parametrize(
+    ("nodes", "least", "most", "touched", "serving"),
+    [(100, 90, 100, 50, 90), (40, 90, 110, 24, 36), (40, 50, 100, 20, 20)],
+)
+def test_failed_nodes_go_back_under_a_circuit_breaker(engine, nodes, least, most, touched, serving):
+    """If going back takes no time, a version that never starts takes out no more tasks than the minimum allows. [oracle]"""
+    text = service(
+        desired=nodes, minimumHealthyPercent=least, maximumPercent=most, deploymentCircuitBreaker={"enable": True}
+    )
+    imported = read_policy(text)
+    rollout = roll_out(imported, nodes, fail=range(nodes), engine=engine, rollback_duration="0s")
+    assert rollout.responses["state"] == "failed"
+    assert rollout.responses["touched_nodes"] == touched
+    assert rollout.timeline["in_service"].min() == serving
+
+
+@pytest.mark.parametrize(
+    ("breaker", "least", "fidelity"), [(False, 75, "exact"), (True, 75, "approximate"), (True, 100, "exact")]
+)
+def test_the_minimum_is_approximate_if_failed_nodes_go_back(breaker, least, fidelity):
+    """While a failed node goes back, it is missing besides the nodes that start. [contract]"""
+    text = service(minimumHealthyPercent=least, maximumPercent=150, deploymentCircuitBreaker={"enable": breaker})
+    assert fidelities(read_policy(text))["deploymentConfiguration.minimumHealthyPercent"] == fidelity
 
 
 def test_tasks_beside_the_old_ones_take_none_out_of_service(engine):
