@@ -1,5 +1,6 @@
 """Costs of rollouts by cause: by hand, against the responses, and in the picture."""
 
+import json
 import math
 from dataclasses import replace
 
@@ -12,6 +13,7 @@ from refusals import refused
 from small import maybe_bad, rolling, small
 
 from simdeploy.analysis.costs.causes import estimate_costs
+from simdeploy.documents import read_result
 from simdeploy.experiments import replicate, sweep
 from simdeploy.plotting.costs import plot_costs
 from simdeploy.scenario.parts import Costs
@@ -91,6 +93,14 @@ def test_causes_without_a_price_need_no_column():
     assert "shed_requests_excess" in str(refused(estimate_costs, table, costs=COSTS_OF_ALL))
     priced = replace(free, unrestored_node=3)
     assert "unrestored_nodes" in str(refused(estimate_costs, table, costs=priced))
+
+
+def test_costs_saved_before_a_cause_are_read(tmp_path):
+    """A saved result that lacks the latest cause is read and shown. [contract]"""
+    document = estimate_costs(rollouts(makespan_s=[3600.0]), costs=COSTS_OF_ALL).to_dict()
+    document["parts"] = [row for row in document["parts"] if row["cause"] != "cost_unrestored_nodes"]
+    (tmp_path / "costs.json").write_text(json.dumps(document), encoding="utf-8")
+    assert read_result(tmp_path / "costs.json").answer.endswith(" Largest cause: delay, 10.0.")
 
 
 def test_the_parts_sum_to_the_total(scenario):
