@@ -173,7 +173,7 @@ def _read_band(config: Group, nodes: int | None, *, daemon: bool, breaks: bool) 
     if missing + beside == 0:
         message = f"with {plural(nodes, 'task')} ECS may neither stop an old one nor start a new one, and waits forever"
         config.refuse(low, message, allowed="a lower minimumHealthyPercent or a higher maximumPercent")
-    return {"max_parallel": missing + beside, "surge": beside or None}
+    return {"max_parallel": min(missing + beside, nodes), "surge": beside or None}
 
 
 # -- health and limit ------------------------------------------------------------------------------

@@ -210,7 +210,7 @@ def test_a_template_is_evaluated():
     assert (imported.policy["max_parallel"], imported.policy["surge"]) == (8, 4)
     assert imported.orchestrator["on_failure"] == "continue"
     live = read_policy(TEMPLATE, variables={"Least": "50", "Stage": "live", "Tasks": "6"})
-    assert (live.policy["max_parallel"], live.policy["surge"], live.nodes) == (9, 6, 6)
+    assert (live.policy["max_parallel"], live.policy["surge"], live.nodes) == (6, 6, 6)
     assert live.policy["max_failed_nodes"] == 3
     assert live.orchestrator["on_failure"] == "stop"
     assert read_policy(TEMPLATE, variables={"service": "Api"}).nodes == 3
