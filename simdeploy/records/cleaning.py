@@ -27,7 +27,7 @@ def complete_nodes(frame: pd.DataFrame, parts: Sequence[Part]) -> pd.DataFrame:
     """Drop impossible rows, and number the nodes of rollouts without positions by their dispatch."""
     if frame.empty:
         return frame
-    frame = without_repetitions("nodes", frame, parts)
+    frame = _without_repetitions("nodes", frame, parts)
     checked = ~_is_own(frame, parts)
     early = (frame["dispatched_at_s"] < 0).to_numpy() & checked
     frame = _drop(frame, early, "dispatched before the start of its rollout", parts)
@@ -54,18 +54,48 @@ def complete_ends(nodes: pd.DataFrame, rollouts: pd.DataFrame, windows: pd.DataF
     return nodes.assign(watched_until_s=nodes["watched_until_s"].fillna(nodes["rollout"].map(known)))
 
 
-def without_repetitions(name: str, frame: pd.DataFrame, parts: Sequence[Part]) -> pd.DataFrame:
-    """Drop repeated rows, and all rows that contradict each other, because it is unknown which are right."""
+def complete_windows(frame: pd.DataFrame, parts: Sequence[Part]) -> pd.DataFrame:
+    """Drop impossible rows, and fill in the error rates of windows whose requests and failures are known."""
+    if frame.empty:
+        return frame
+    frame = _without_repetitions("windows", frame, parts)
+    more = (frame["failed_requests"] > frame["requests"]).fillna(value=False).to_numpy(dtype=bool)
+    frame = _drop(frame, more & ~_is_own(frame, parts), "more failed requests than requests", parts)
+    requests, failed = (frame[name].to_numpy(np.float64, na_value=np.nan) for name in ("requests", "failed_requests"))
+    rate = frame["error_rate"].to_numpy(np.float64)
+    counted = np.divide(failed, requests, out=np.full(len(frame), np.nan), where=requests > 0)
+    frame = frame.assign(error_rate=np.where(np.isnan(rate), counted, rate))
+    # Rates may be rounded to whole percents, and counts to whole requests.
+    differs = np.abs(rate * requests - failed) > 1 + 0.005 * requests
+    return _drop(frame, differs & ~_is_own(frame, parts), "error_rate contradicts requests and failed_requests", parts)
+
+
+def _without_repetitions(name: str, frame: pd.DataFrame, parts: Sequence[Part]) -> pd.DataFrame:
+    """Drop repeated rows; combine rows of the same node or window, or drop all that contradict each other.
+
+    It is unknown which of contradicting rows is right.
+    """
     keys = list(_KEYS[name])
     is_checked = ~_is_own(frame, parts) & frame["node"].notna().to_numpy()
     if not (frame.duplicated(keys).to_numpy() & is_checked).any():
         return frame
     repeated = frame.duplicated(list(COLUMNS[name])).to_numpy() & is_checked
     frame = _drop(frame, repeated, "repeats an earlier row", parts)
-    is_checked = ~_is_own(frame, parts) & frame["node"].notna().to_numpy()
+    alike = frame.duplicated(keys, keep=False).to_numpy() & frame["node"].notna().to_numpy()
+    if not alike.any():
+        return frame
+    is_checked = ~_is_own(frame, parts)
+    groups = frame[alike].groupby(keys, sort=False, dropna=False)
+    facts = [column for column in COLUMNS[name] if column not in keys]
+    contradicts = alike & is_checked
+    contradicts[alike] &= (groups[facts].transform("nunique") > 1).any(axis=1).to_numpy()
+    # The first row of a group gets the cells that only later ones have. Parts that simdeploy wrote come first.
+    frame.loc[alike, facts] = groups[facts].transform("first")
+    later = alike & is_checked & frame.duplicated(keys).to_numpy()
     what = "node of a rollout" if name == "nodes" else "window of a node"
-    contradicting = frame.duplicated(keys, keep=False).to_numpy() & is_checked
-    return _drop(frame, contradicting, f"contradicts another row of the same {what}", parts)
+    frame = _drop(frame, contradicts, f"contradicts another row of the same {what}", parts)
+    combined: pd.DataFrame = frame[~later[~contradicts]].reset_index(drop=True)
+    return combined
 
 
 def _drop(frame: pd.DataFrame, bad: np.ndarray, reason: str, parts: Sequence[Part]) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simdeploy.errors import InputError, Problem, plural, raise_if_any, shorten
-from simdeploy.records.cleaning import IN_ORDER, PART, complete_ends, complete_nodes, without_repetitions
+from simdeploy.records.cleaning import IN_ORDER, PART, complete_ends, complete_nodes, complete_windows
 from simdeploy.records.parts import ROW, Dropped, Part
 from simdeploy.records.placing import place
 from simdeploy.records.table import COLUMNS, Records, make_table
@@ -39,7 +39,7 @@ def join(parts: Sequence[Part], dropped: Sequence[Dropped]) -> Records:
     parts = _with_rollouts(parts)
     starts = _find_starts(parts)
     nodes = complete_nodes(_join_table("nodes", parts, starts), parts)
-    windows = without_repetitions("windows", _join_table("windows", parts, starts), parts)
+    windows = complete_windows(_join_table("windows", parts, starts), parts)
     frames = {name: _join_table(name, parts, starts) for name in ("rollouts", "counts", "acts", "outages")}
     others = [nodes, windows, frames["counts"], frames["acts"]]
     rollouts = _join_rollouts(frames["rollouts"], parts, starts, others)

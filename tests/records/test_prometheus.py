@@ -73,6 +73,37 @@ def test_counts_of_requests(tmp_path):
         read_records(tmp_path, mapping={"node": "podd"})
 
 
+def test_one_file_for_each_query(tmp_path):
+    """Requests and failures from two queries make the same windows as from one, with and without nodes on record. [contract]"""
+    for name, values in (("requests", ["600"] * 3), ("failed_requests", ["3"] * 4)):
+        (tmp_path / f"{name}.json").write_text(json.dumps(answer(series(values, __name__=name, instance="a"))))
+    alone = read_records(tmp_path).windows.sort_values("ended_s")
+    assert alone["rollout"].unique().tolist() == ["failed_requests"]
+    assert alone["error_rate"].fillna(-1).tolist() == [0.005, 0.005, 0.005, -1]
+    (tmp_path / "nodes.csv").write_text(NODES)
+    placed = read_records(tmp_path).windows.sort_values("ended_s")
+    assert placed["rollout"].unique().tolist() == ["mon"]
+    assert placed["ended_s"].tolist() == [60, 120, 180]
+    assert placed["error_rate"].fillna(-1).tolist() == [0.005, 0.005, -1]
+
+
+def test_queries_of_the_whole_service(tmp_path):
+    """Requests and failures without a label of the node are combined, too. [contract]"""
+    for name, value in (("requests", "600"), ("failed_requests", "3")):
+        (tmp_path / f"{name}.json").write_text(json.dumps(answer(series([value], __name__=name))))
+    windows = read_records(tmp_path).windows
+    assert windows[["requests", "failed_requests", "error_rate"]].to_numpy().tolist() == [[600, 3, 0.005]]
+
+
+def test_answers_of_the_same_name(tmp_path):
+    """Files of the same name in different folders are different rollouts. [contract]"""
+    for number, day in enumerate(("mon", "tue")):
+        (tmp_path / day).mkdir()
+        ratio = answer(series(["0.1"], start=T0 + 86400 * number, instance="a"))
+        (tmp_path / day / "ratio.json").write_text(json.dumps(ratio))
+    assert read_records(tmp_path).rollouts["rollout"].tolist() == ["mon/ratio", "tue/ratio"]
+
+
 @pytest.mark.parametrize(
     ("found", "message"),
     [

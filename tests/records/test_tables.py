@@ -167,6 +167,53 @@ def test_repeated_and_contradicting_rows(tmp_path):
     assert dropped(records) == [(4, 2, repeats), (3, 1, contradicts), (4, 1, repeats), (3, 1, contradicts)]
 
 
+def test_rows_that_complement_each_other(tmp_path):
+    """Rows of a node or window are combined, also across files, unless a known cell differs. [contract]"""
+    (tmp_path / "1.csv").write_text("rollout,node,dispatched_at_s,started_at_s\nr,a,0,5\nr,b,0,6\nr,c,0,7\n")
+    (tmp_path / "2.csv").write_text(
+        "rollout,node,status,attempts,started_at_s\nr,c,running,1,\nr,a,failed,2,5\nr,b,running,1,7\n"
+    )
+    (tmp_path / "3.csv").write_text("rollout,node,zone,status\nr,a,z,\nr,c,z,failed\nr,d,z,running\n")
+    (tmp_path / "4.csv").write_text("rollout,node,ended_s,requests\nr,a,10,600\nr,a,20,600\nr,b,10,600\n")
+    (tmp_path / "5.csv").write_text(
+        "rollout,node,ended_s,failed_requests,healthy\nr,a,20,6,true\nr,a,10,3,\nr,b,10,601,\n"
+    )
+    records = read_records(tmp_path)
+    columns = ["node", "zone", "status", "attempts", "dispatched_at_s", "started_at_s"]
+    nodes = records.nodes[columns].astype(object)
+    assert nodes.where(nodes.notna(), None).to_numpy().tolist() == [
+        ["a", "z", "failed", 2, 0, 5],
+        ["d", "z", "running", None, None, None],
+    ]
+    windows = records.windows[["ended_s", "requests", "failed_requests", "error_rate", "healthy"]]
+    assert windows.to_numpy().tolist() == [[10, 600, 3, 0.005, pd.NA], [20, 600, 6, 0.01, True]]
+    contradicts = "contradicts another row of the same node of a rollout"
+    more = (4, 1, "more failed requests than requests")
+    assert dropped(records) == [(3, 2, contradicts), (2, 2, contradicts), (3, 1, contradicts), more]
+
+
+def test_tables_of_the_same_name(tmp_path):
+    """Tables of the same name in different folders are different rollouts; those of another kind complete them. [contract]"""
+    for day in ("02", "03"):
+        (tmp_path / day).mkdir()
+        rows = f"a,2026-03-{day}T08:00:00Z,2026-03-{day}T08:00:30Z\nb,2026-03-{day}T08:00:10Z,\n"
+        (tmp_path / day / "nodes.csv").write_text(f"node,dispatched_at,started_at\n{rows}")
+    records = read_records(tmp_path)
+    assert records.rollouts["rollout"].tolist() == ["02/nodes", "03/nodes"]
+    assert records.nodes["dispatched_at_s"].tolist() == [0, 10] * 2
+    assert records.dropped.empty
+    (tmp_path / "03" / "nodes.json").write_text('[{"node": "b", "attempts": 2}, {"node": "c", "attempts": 1}]')
+    again = read_records(tmp_path / "03")
+    assert again.rollouts["rollout"].tolist() == ["nodes"]
+    assert again.nodes["attempts"].fillna(0).tolist() == [0, 2, 1]
+    (tmp_path / "acts").mkdir()
+    (tmp_path / "acts" / "nodes.csv").write_text("time,act\n2026-03-03T08:00:20Z,pause\n")
+    acts = read_records(tmp_path / "03" / "nodes.csv", tmp_path / "acts").acts
+    assert acts.to_numpy().tolist() == [["nodes", 20, "pause"]]
+
+
+
+
 def test_the_order_of_rows_does_not_matter(tmp_path):
     """Shuffled rows get the same positions, by their dispatch. [property]"""
     rng = np.random.default_rng(5)
@@ -241,9 +288,26 @@ wed,b,2026-03-04T08:00:50.25Z,10,0,,0
     assert windows["up"].tolist() == [pd.NA, True, False]
     assert dropped(records) == [
         (2, 1, "error_rate: out of range (found 2.0); allowed: a number from 0 to 1"),
-        (3, 1, "failed_requests: more than requests"),
         (5, 1, "neither start nor dispatch of its rollout is known"),
+        (3, 1, "more failed requests than requests"),
     ]
+
+
+def test_rates_and_counts_of_a_window(tmp_path):
+    """A missing rate follows from the counts; a stated one may be rounded, but must agree with them. [contract]"""
+    text = """rollout,node,ended_s,requests,failed_requests,error_rate
+r,a,10,600,3,
+r,a,20,600,3,0.01
+r,a,30,600,3,0.5
+r,a,40,1,0,0.33
+r,a,50,0,0,
+r,a,60,,3,0.5
+"""
+    (tmp_path / "w.csv").write_text(text)
+    records = read_records(tmp_path / "w.csv")
+    assert records.windows["ended_s"].tolist() == [10, 20, 40, 50, 60]
+    assert records.windows["error_rate"].fillna(-1).tolist() == [0.005, 0.01, 0.33, -1, 0.5]
+    assert dropped(records) == [(4, 1, "error_rate contradicts requests and failed_requests")]
 
 
 def test_tables_of_records_read_as_they_were(tmp_path):

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from simdeploy.records.cells import Rows
 from simdeploy.records.content import Content
 from simdeploy.records.parts import Part, part_of
-from simdeploy.records.sources.node_table import name_rollouts, read_times
+from simdeploy.records.sources.node_table import name_rollouts, read_rows, read_times
 from simdeploy.records.table import ACTS
 
 KIND = "table of acts"
@@ -21,13 +21,12 @@ def recognises(content: Content, names: Mapping[str, str]) -> bool:
 
 def read(contents: Sequence[Content], names: Mapping[str, str]) -> list[Part]:
     """Read tables of acts."""
-    return [_read(content, names) for content in contents]
+    return [_read(rows, alone) for rows, alone in read_rows(contents, names)]
 
 
-def _read(content: Content, names: Mapping[str, str]) -> Part:
-    rows = Rows.of(content, names)
+def _read(rows: Rows, alone: str) -> Part:
     acts, times = rows.word("act", ACTS), read_times(rows, ("time",))
-    columns = {"rollout": name_rollouts(rows), "act": acts, **times}
+    columns = {"rollout": name_rollouts(rows, alone), "act": acts, **times}
     rows.require("act", acts)
     rows.require("time", times.get("time_s", times.get("time")))
     rows.raise_if_refused()

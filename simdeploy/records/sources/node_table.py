@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from simdeploy.records.cells import Rows
 from simdeploy.records.content import Content
+from simdeploy.records.naming import name_files
 from simdeploy.records.parts import Part, part_of
 from simdeploy.records.table import CAUSES, COLUMNS
 from simdeploy.vocabulary import NODE_STATUSES
@@ -28,13 +28,12 @@ def recognises(content: Content, names: Mapping[str, str]) -> bool:
 
 def read(contents: Sequence[Content], names: Mapping[str, str]) -> list[Part]:
     """Read tables of nodes."""
-    return [_read(content, names) for content in contents]
+    return [_read(rows, alone) for rows, alone in read_rows(contents, names)]
 
 
-def _read(content: Content, names: Mapping[str, str]) -> Part:
-    rows = Rows.of(content, names)
+def _read(rows: Rows, alone: str) -> Part:
     columns = {
-        "rollout": name_rollouts(rows),
+        "rollout": name_rollouts(rows, alone),
         "node": rows.name("node"),
         "class": rows.name("class"),
         "zone": rows.name("zone"),
@@ -48,11 +47,20 @@ def _read(content: Content, names: Mapping[str, str]) -> Part:
     return part_of(rows, "nodes", columns, known=[*COLUMNS["nodes"], *TIMES])
 
 
-def name_rollouts(rows: Rows) -> pd.Series | str:
-    """Return the names of the rollouts; a table without them has one rollout, named after the file."""
+def read_rows(contents: Sequence[Content], names: Mapping[str, str]) -> Iterator[tuple[Rows, str]]:
+    """Yield the rows of tables of one kind, and the name of the rollout of those that name none."""
+    tables = [Rows.of(content, names) for content in contents]
+    unnamed = [rows.file for rows in tables if not rows.has("rollout")]
+    names_of_files = dict(zip(unnamed, name_files(unnamed), strict=True))
+    for rows in tables:
+        yield rows, names_of_files.get(rows.file, "")
+
+
+def name_rollouts(rows: Rows, alone: str) -> pd.Series | str:
+    """Return the names of the rollouts; a table without them has one rollout."""
     rollouts = rows.name("rollout")
     if rollouts is None:
-        return Path(rows.file).stem
+        return alone
     rows.require("rollout", rollouts)
     return rollouts
 

@@ -9,19 +9,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from simdeploy.errors import InputError, nearest
 from simdeploy.records.content import Content, Document
 from simdeploy.records.fields import Fields, instants
+from simdeploy.records.naming import name_files
 from simdeploy.records.parts import ROW, Dropped, Part
 
 KIND = "range query of Prometheus"
 
 _QUANTITIES = ("error_rate", "requests", "failed_requests")
 _LATEST_S = 9e9
+
+_Key = tuple[str | None, int]  # node and time of a window
 
 
 def recognises(content: Content, names: Mapping[str, str]) -> bool:  # noqa: ARG001 - names of series are looked up later
@@ -50,22 +52,53 @@ def find_names(content: Content) -> Iterator[str]:
 
 
 def read(contents: Sequence[Content], names: Mapping[str, str]) -> list[Part]:
-    """Read the series of each file; values of the same instance and time make one window."""
-    return [_read(content, names) for content in contents]
+    """Read the series of all files; values of the same instance and time make one window.
+
+    A query has one quantity, so requests and failures may be in different files.
+    """
+    files: list[_File] = []
+    with_window: dict[_Key, list[_File]] = {}
+    for content, alone in zip(contents, name_files([content.file for content in contents]), strict=True):
+        file = _read(content, names, alone)
+        for key in list(file.windows):
+            earlier = with_window.setdefault(key, [])
+            if not any(_move(key, file, each) for each in earlier):
+                earlier.append(file)
+        files.append(file)
+    return [_make_part(file) for file in files]
 
 
-def _read(content: Content, names: Mapping[str, str]) -> Part:
+@dataclass
+class _File:
+    """The windows of a file."""
+
+    file: str
+    alone: str  # the rollout of its windows, if no other is on record
+    # The value of each quantity, and the series (`line`) that began the window.
+    windows: dict[_Key, dict[str, Any]] = field(default_factory=dict)
+    dropped: list[Dropped] = field(default_factory=list)
+
+
+def _read(content: Content, names: Mapping[str, str], alone: str) -> _File:
     quantities = {names.get(name, name): name for name in _QUANTITIES}
     label = names.get("node", "instance")
-    windows: dict[tuple[str | None, int], dict[str, Any]] = {}
-    dropped: list[Dropped] = []
+    file = _File(content.file, alone)
     for document in content.documents:
         for series in _series(content, document):
             quantity = _quantity(series, quantities)
-            _read_series(series, quantity, series["metric",].text(label), windows, dropped)
-    if not windows:
-        return Part(content.file, {}, dropped=dropped)
-    return _make_part(content.file, windows, dropped)
+            _read_series(series, quantity, series["metric",].text(label), file.windows, file.dropped)
+    return file
+
+
+def _move(key: _Key, file: _File, earlier: _File) -> bool:
+    """Move a window's values to that of an earlier file, if they are other quantities; return whether that was done."""
+    window, others = earlier.windows[key], file.windows[key]
+    if window.keys() & others.keys() != {"line"}:
+        return False
+    earlier.windows[key] = others | window
+    del file.windows[key]
+    file.alone = earlier.alone
+    return True
 
 
 def _series(content: Content, document: Document) -> Iterator[Fields]:
@@ -96,7 +129,7 @@ def _read_series(
     series: Fields,
     quantity: str,
     node: str | None,
-    windows: dict[tuple[str | None, int], dict[str, Any]],
+    windows: dict[_Key, dict[str, Any]],
     dropped: list[Dropped],
 ) -> None:
     without: list[int | None] = []
@@ -139,37 +172,26 @@ def _is_valid(quantity: str, value: float) -> bool:
     return 0 <= value <= 1 if quantity == "error_rate" else 0 <= value < 1 << 53
 
 
-def _make_part(file: str, windows: Mapping[tuple[str | None, int], Mapping[str, Any]], dropped: list[Dropped]) -> Part:
+def _make_part(file: _File) -> Part:
     import pandas as pd
 
-    keys = list(windows)
-    values = list(windows.values())
-    requests = [_whole(each.get("requests")) for each in values]
-    failed = [_whole(each.get("failed_requests")) for each in values]
-    rates = [_rate(each, total, count) for each, total, count in zip(values, requests, failed, strict=True)]
+    keys = list(file.windows)
+    values = list(file.windows.values())
+    if not values:
+        return Part(file.file, {}, dropped=file.dropped)
     frame = pd.DataFrame(
         {
             "node": pd.array([node for node, _ in keys], dtype="str"),
             "ended": instants(time_ns for _, time_ns in keys),
-            "requests": pd.array(requests, dtype="Int64"),
-            "failed_requests": pd.array(failed, dtype="Int64"),
-            "error_rate": rates,
+            "requests": pd.array([_whole(each.get("requests")) for each in values], dtype="Int64"),
+            "failed_requests": pd.array([_whole(each.get("failed_requests")) for each in values], dtype="Int64"),
+            "error_rate": [each.get("error_rate", math.nan) for each in values],
             ROW: range(len(keys)),
         }
     )
-    part = Part(file, {"windows": frame}, lambda row: values[row]["line"].line, dropped, alone=Path(file).stem)
-    more = (frame["failed_requests"] > frame["requests"]).fillna(value=False).to_numpy(dtype=bool)
-    if more.any():
-        part.drop(frame.loc[more, ROW], "more failed requests than requests")
-    return Part(file, {"windows": frame[~more]}, part.find_line, part.dropped, alone=part.alone)
+    return Part(file.file, {"windows": frame}, lambda row: values[row]["line"].line, file.dropped, alone=file.alone)
 
 
 def _whole(value: float | None) -> int | None:
     """Round a number of requests, because `increase` estimates it, with decimals."""
     return None if value is None else round(value)
-
-
-def _rate(window: Mapping[str, Any], requests: int | None, failed: int | None) -> float:
-    if "error_rate" in window:
-        return float(window["error_rate"])
-    return failed / requests if requests and failed is not None else math.nan

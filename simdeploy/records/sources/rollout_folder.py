@@ -15,6 +15,7 @@ from simdeploy.api.times import parse_time
 from simdeploy.errors import InputError, Problem, shorten
 from simdeploy.records.cells import Rows
 from simdeploy.records.content import MAX_BYTES, Content, parse
+from simdeploy.records.naming import name_paths
 from simdeploy.records.parts import ROW, Part
 from simdeploy.records.simulated import Tables, make_records
 from simdeploy.records.walking import OUTSIDE
@@ -50,16 +51,8 @@ def recognises(content: Content, names: Mapping[str, str]) -> bool:  # noqa: ARG
 def read(contents: Sequence[Content], names: Mapping[str, str]) -> list[Part]:  # noqa: ARG001 - columns are our own
     """Read folders, each with a rollout that is named after it."""
     folders = [content.folder for content in contents if content.folder is not None]
-    return [_read(folder, name) for folder, name in zip(folders, _name(folders), strict=True)]
-
-
-def _name(folders: Sequence[str]) -> list[str]:
-    """Name rollouts by the last parts of their paths, as few as are needed to distinguish them."""
-    parts = [Path(folder).resolve().parts for folder in folders]
-    n_parts = 1
-    while len({each[-n_parts:] for each in parts}) < len(parts) and n_parts < max(map(len, parts)):
-        n_parts += 1
-    return ["/".join(each[-n_parts:]) for each in parts]
+    names_of_folders = name_paths([Path(folder).resolve() for folder in folders])
+    return [_read(folder, name) for folder, name in zip(folders, names_of_folders, strict=True)]
 
 
 def _read(folder: str, name: str) -> Part:

@@ -14,7 +14,7 @@ from simdeploy.records.cells import Rows, in_utc
 from simdeploy.records.content import Content
 from simdeploy.records.parts import Part, part_of
 from simdeploy.records.policies import read_health_times, write_policy
-from simdeploy.records.sources.node_table import name_rollouts, read_times
+from simdeploy.records.sources.node_table import name_rollouts, read_rows, read_times
 from simdeploy.records.table import COLUMNS
 from simdeploy.rules.deployment_types import TYPES
 from simdeploy.vocabulary import STATES
@@ -36,15 +36,14 @@ def recognises(content: Content, names: Mapping[str, str]) -> bool:
 
 def read(contents: Sequence[Content], names: Mapping[str, str]) -> list[Part]:
     """Read tables of rollouts."""
-    return [_read(content, names) for content in contents]
+    return [_read(rows, alone) for rows, alone in read_rows(contents, names)]
 
 
-def _read(content: Content, names: Mapping[str, str]) -> Part:
-    rows = Rows.of(content, names)
+def _read(rows: Rows, alone: str) -> Part:
     started = rows.instants("started_at")
     policies = rows.text("policy")
     columns = {
-        "rollout": name_rollouts(rows),
+        "rollout": name_rollouts(rows, alone),
         "started_at": None if started is None else in_utc(started),
         "nodes": rows.whole("nodes"),
         "type": rows.word("type", tuple(TYPES)),
