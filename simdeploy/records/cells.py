@@ -214,16 +214,17 @@ class Rows:
         )
         return numbers
 
-    def whole(self, name: str) -> pd.Series | None:
-        """Return a column of whole numbers, 0 or more, NA where missing; rows with others are refused."""
+    def whole(self, name: str, *, least: int = 0) -> pd.Series | None:
+        """Return a column of whole numbers, NA where missing; rows with others, or lower ones, are refused."""
         import pandas as pd
 
         column = self.find(name)
         if column is None:
             return None
         numbers, bad = self._numbers(column)
-        bad |= ~(np.isnan(numbers) | ((numbers >= 0) & (numbers < 1 << 53) & (numbers == np.floor(numbers))))
-        self.refuse(bad, column, "not a whole number", find=self._finder(column), allowed="a whole number, 0 or more")
+        bad |= ~(np.isnan(numbers) | ((numbers >= least) & (numbers < 1 << 53) & (numbers == np.floor(numbers))))
+        message = "out of range" if least else "not a whole number"
+        self.refuse(bad, column, message, find=self._finder(column), allowed=f"a whole number, {least} or more")
         missing = np.isnan(numbers) | bad
         return pd.Series(pd.arrays.IntegerArray(np.where(missing, 0, numbers).astype(np.int64), missing))
 

@@ -31,7 +31,7 @@ def complete_nodes(frame: pd.DataFrame, parts: Sequence[Part]) -> pd.DataFrame:
     checked = ~_is_own(frame, parts)
     early = (frame["dispatched_at_s"] < 0).to_numpy() & checked
     frame = _drop(frame, early, "dispatched before the start of its rollout", parts)
-    for earlier, later in combinations(IN_ORDER, 2):
+    for earlier, later in (*combinations(IN_ORDER, 2), (IN_ORDER[0], "watched_until_s")):
         bad = (frame[later] < frame[earlier]).to_numpy() & ~_is_own(frame, parts)
         frame = _drop(frame, bad, f"negative duration: {later} is before {earlier}", parts)
     numbered = frame.groupby("rollout", sort=False)["position"].transform("count") > 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from simdeploy.records.cleaning import IN_ORDER, PART, complete_ends, complete_n
 from simdeploy.records.parts import ROW, Dropped, Part
 from simdeploy.records.placing import place
 from simdeploy.records.table import COLUMNS, Records, make_table
-from simdeploy.units import NS_PER_S
+from simdeploy.units import NS_PER_S, short_duration
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,6 +41,7 @@ def join(parts: Sequence[Part], dropped: Sequence[Dropped]) -> Records:
     nodes = complete_nodes(_join_table("nodes", parts, starts), parts)
     windows = complete_windows(_join_table("windows", parts, starts), parts)
     frames = {name: _join_table(name, parts, starts) for name in ("rollouts", "counts", "acts", "outages")}
+    raise_if_any([problem for name in ("rollouts", "acts") for problem in _find_early(name, frames[name], parts)])
     others = [nodes, windows, frames["counts"], frames["acts"]]
     rollouts = _join_rollouts(frames["rollouts"], parts, starts, others)
     frames |= {"rollouts": rollouts, "nodes": complete_ends(nodes, rollouts, windows), "windows": windows}
@@ -174,6 +175,20 @@ def _in_seconds(frame: pd.DataFrame, name: str, part: Part, starts: pd.Series) -
         part.drop(frame.loc[is_without, ROW], "neither start nor dispatch of its rollout is known")
         frame = frame[~is_without]
     return frame
+
+
+def _find_early(name: str, frame: pd.DataFrame, parts: Sequence[Part]) -> Iterator[Problem]:
+    """Yield problems with times before the start of a rollout, in rows that concern the rollout as a whole."""
+    for time in _TIMES[name]:
+        seconds = f"{time}_s"
+        early = frame.loc[frame[seconds] < 0, ["rollout", PART, ROW, seconds]]
+        for rollout, number, row, value in early.itertuples(index=False):
+            part = parts[int(number)]
+            field = time if time in part.frames[name] else seconds
+            found = f"{short_duration(-value * NS_PER_S)} before it"
+            hint = "compare clocks and time zones"
+            message = f"before the start of rollout {shorten(rollout)}"
+            yield Problem(message, (field,), part.file, part.find_line(int(row)), found=found, hint=hint)
 
 
 def _join_rollouts(

@@ -33,8 +33,8 @@ def read_records(*paths: str | os.PathLike[str], mapping: Mapping[str, str] | No
     Raises
     ------
     InputError
-        If a file can't be read, is damaged, or is of no known kind or of two; if files contradict each other about a rollout;
-        if a mapped column is missing; or if there are no usable rows.
+        If a file can't be read, is damaged, or is of no known kind or of two; if files contradict each other about a rollout, or
+        it ends before its start; if a mapped column is missing; or if there are no usable rows.
 
     Examples
     --------

@@ -212,6 +212,24 @@ def test_tables_of_the_same_name(tmp_path):
     assert acts.to_numpy().tolist() == [["nodes", 20, "pause"]]
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("acts.csv", "rollout,time,act\nr,2026-03-02T07:00:00Z,pause\n", "acts.csv:2: time: before the start of rollout 'r' \\(found 1h before it\\); compare clocks"),
+        ("acts.csv", "rollout,time_s,act\nr,0,pause\nr,-60,resume\n", "acts.csv:3: time_s: before the start .*1m before it"),
+        ("r.csv", "rollout,state,ended\nr,failed,2026-03-02T07:00:00Z\n", "r.csv:2: ended: before the start of rollout 'r'"),
+        ("r.csv", "rollout,state,watched_until_s\nr,failed,-0.5\n", "r.csv:2: watched_until_s: before the start .*500ms before"),
+        ("r.csv", "rollout,started_at,ended\nq,2026-03-02T08:00:00Z,2026-03-02T07:59:00Z\n", "r.csv:2: ended: before the start of rollout 'q'"),
+    ],
+)  # fmt: skip
+def test_times_before_the_start_of_a_rollout_are_refused(name, text, message, tmp_path):
+    """An act or end before the start of its rollout is an error with file, line and field. [contract]"""
+    (tmp_path / "n.csv").write_text(
+        "rollout,node,dispatched_at,started_at\nr,a,2026-03-02T08:00:00Z,2026-03-02T08:00:30Z\n"
+    )
+    (tmp_path / name).write_text(text)
+    with pytest.raises(InputError, match=message):
+        read_records(tmp_path)
 
 
 def test_the_order_of_rows_does_not_matter(tmp_path):
@@ -350,6 +368,7 @@ def test_tables_of_records_read_as_they_were(tmp_path):
         ({"a.jsonl": '{"node": "a", "attempts": 1}\n{"node": \n'}, "a.jsonl:2: not valid JSON"),
         ({"a.csv": "rollout,state\nr,complete\n"}, "a.csv:2: state: unknown word .*did you mean 'completed'"),
         ({"a.csv": "rollout,state,type\nr,completed,restat\n"}, "a.csv:2: type: unknown word .*did you mean 'restart'"),
+        ({"a.csv": "rollout,nodes\nr,0\n"}, "a.csv:2: nodes: out of range \\(found '0'\\); allowed: a whole number, 1 or more"),
         ({"a.csv": 'rollout,policy\nr,"{""strategy"": ""roling""}"\n'}, "a.csv:2: policy"),
         ({"a.csv": "rollout,state\nr,completed\nr,failed\n"}, "a.csv:3: state: rollout 'r' is stated twice, with different values \\(found 'completed', 'failed'\\)"),
         ({"a.csv": "rollout,state\n" + "r,x\n" * 9}, "a.csv:4: state: unknown word .*; the same in 6 more rows$"),

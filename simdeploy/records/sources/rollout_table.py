@@ -45,7 +45,7 @@ def _read(rows: Rows, alone: str) -> Part:
     columns = {
         "rollout": name_rollouts(rows, alone),
         "started_at": None if started is None else in_utc(started),
-        "nodes": rows.whole("nodes"),
+        "nodes": rows.whole("nodes", least=1),
         "type": rows.word("type", tuple(TYPES)),
         "policy": policies,
         "interval_s": rows.number("interval_s"),
