@@ -23,6 +23,7 @@ from simdeploy.errors import (
     shorten,
 )
 from simdeploy.records.content import EMPTY, Content, RawTable
+from simdeploy.records.fields import UNSET
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 
 # Text that means a missing value, except for names.
-_MISSING = ("", "NaN", "nan", "null", "NULL", "None", "NA", "N/A", "NaT")
+_MISSING = ("", "NaN", "nan", "null", "NULL", "None", "NA", "N/A", "NaT", UNSET)
 _TRUE, _FALSE = ("true", "True", "TRUE", "1"), ("false", "False", "FALSE", "0")
 # Names that `output.write_table` made safe, because spreadsheets would compute them.
 _HIDDEN_FORMULA = r"'[=+\-@\t\r]."

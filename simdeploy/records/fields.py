@@ -14,7 +14,7 @@ from simdeploy.records.content import Content, Document
 from simdeploy.units import NS_PER_S
 
 # How Go writes an unset time: the first instant of year 1.
-_UNSET = "0001-01-01T00:00:00Z"
+UNSET = "0001-01-01T00:00:00Z"
 _LATEST_NS = (1 << 63) - 1
 
 
@@ -93,7 +93,7 @@ class Fields:
     def time(self, *path: str) -> int | None:
         """Return an RFC 3339 time at a path in nanoseconds since 1970, or None if it is missing or not set."""
         text = self.text(*path)
-        if text is None or text == _UNSET:
+        if text is None or text == UNSET:
             return None
         try:
             time_ns = parse_time(text)

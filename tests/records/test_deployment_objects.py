@@ -91,3 +91,61 @@ def test_people_repetitions_and_contradictions(tmp_path):
     (tmp_path / "d.jsonl").write_text("\n".join(map(json.dumps, found)))
     with pytest.raises(InputError, match=r"d.jsonl:1: deployment.status.total_nodes: .*'five'"):
         read_records(tmp_path / "d.jsonl")
+
+
+UNSET = "0001-01-01T00:00:00Z"  # as Go writes it
+
+
+def canary(revision, minute, *, promoted=False, state="in_progress", spec=(), **times):
+    """Return a body of a canary rollout."""
+    times = {"created_at": "2026-03-02T08:00:00Z", "updated_at": f"2026-03-02T08:{minute:02}:00Z", **times}
+    status = {"state": state, "revision": revision, "total_nodes": 4, "canary_promoted": promoted, **times}
+    whole = {"strategy": "canary", "canary_count": 1, "health_check": CHECK, **dict(spec)}
+    return {"deployment": {"id": "d-1", "type": "update", "spec": whole, "status": status}}
+
+
+def read(folder, *found):
+    """Read bodies, one per line."""
+    (folder / "d.jsonl").write_text("\n".join(map(json.dumps, found)))
+    return read_records(folder / "d.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("spec", "acts"),
+    [({}, [[300, "promote"]]), ({"auto_promote": False}, [[300, "promote"]]), ({"auto_promote": True}, [])],
+    ids=["unset", "false", "true"],
+)
+def test_promotions(spec, acts, tmp_path):
+    """A promotion is an act of people unless the spec says that canaries are promoted automatically. [contract]"""
+    records = read(tmp_path, canary(1, 0, spec=spec), canary(2, 5, promoted=True, spec=spec))
+    assert records.acts[["time_s", "act"]].to_numpy().tolist() == acts
+
+
+def test_unset_times(tmp_path):
+    """Go's unset time is missing: counts have none, and a rollout without any other time is left out. [contract]"""
+    pending = canary(1, 0, state="pending", updated_at=UNSET, completed_at=UNSET)
+    records = read(
+        tmp_path, pending, canary(2, 3, completed_at=UNSET), canary(3, 5, state="canceled", completed_at=UNSET)
+    )
+    assert records.rollouts[["state", "ended_s"]].to_numpy().tolist() == [["canceled", 300]]
+    assert records.counts["time_s"].tolist() == [180, 300]
+    assert records.acts[["time_s", "act"]].to_numpy().tolist() == [[300, "cancel"]]
+    reason = "no updated_at: the time of its counts is unknown"
+    assert records.dropped[["line", "reason"]].to_numpy().tolist() == [[1, reason]]
+    unplanned = read(tmp_path, canary(1, 5, completed_at=UNSET, total_nodes=0)).rollouts
+    assert unplanned[["ended_s", "nodes"]].isna().all(axis=None)
+    with pytest.raises(InputError, match=r"no usable records\n.*d.jsonl:1: deployment d-1 has no times"):
+        read(tmp_path, canary(1, 0, state="pending", created_at=UNSET, updated_at=UNSET))
+
+
+@pytest.mark.parametrize(
+    ("time", "message"),
+    [
+        ("2026-03-02T07:00:00Z", "ended_s: before the start of rollout 'd-1' \\(found 1h before it\\)"),
+        ("2300-01-01T00:00:00Z", "deployment.status.completed_at: out of range .*; allowed: a time from 1970 to 2262"),
+    ],
+)
+def test_impossible_times_are_refused(time, message, tmp_path):
+    """An end before the start, or a time beyond those of records, is an error with its line. [contract]"""
+    with pytest.raises(InputError, match=f"d.jsonl:2: {message}"):
+        read(tmp_path, canary(1, 0), canary(2, 5, state="completed", completed_at=time))

@@ -154,6 +154,14 @@ def test_negative_durations_are_left_out(tmp_path):
         (4, 1, "negative duration: started_at_s is before dispatched_at_s"),
         (6, 1, "negative duration: resolved_at_s is before started_at_s"),
     ]
+    unset = "0001-01-01T00:00:00Z"  # as Go writes it: missing
+    (tmp_path / "n.csv").write_text(f"node,dispatched_at,started_at\na,2026-03-02T08:00:00Z,{unset}\n")
+    records = read_records(tmp_path / "n.csv")
+    assert records.nodes["started_at_s"].isna().all()
+    assert records.dropped.empty
+    (tmp_path / "n.csv").write_text("node,dispatched_at_s,watched_until_s\na,0,9\nb,10,9\n")
+    [left_out] = dropped(read_records(tmp_path / "n.csv"))
+    assert left_out == (3, 1, "negative duration: watched_until_s is before dispatched_at_s")
 
 
 def test_repeated_and_contradicting_rows(tmp_path):

@@ -9,11 +9,10 @@ from typing import Any
 
 from simdeploy.api.deployment import Deployment, DeploymentStatus
 from simdeploy.api.document import DeploymentDocument, read_body
-from simdeploy.api.times import parse_time
 from simdeploy.errors import InputError, Problem
 from simdeploy.records.cells import in_utc
 from simdeploy.records.content import Content, Document
-from simdeploy.records.fields import instants, seconds_since
+from simdeploy.records.fields import Fields, instants, seconds_since
 from simdeploy.records.parts import ROW, Dropped, Part
 from simdeploy.records.policies import read_health_times, write_policy
 from simdeploy.vocabulary import TERMINAL_STATES
@@ -28,12 +27,11 @@ class _Revision:
     document: DeploymentDocument
     deployment: Deployment
     status: DeploymentStatus
+    created_ns: int | None
+    updated_ns: int | None
+    completed_ns: int | None
     file: str
     line: int | None
-
-    @property
-    def time_ns(self) -> int | None:
-        return _parse(self.status.updated_at)
 
 
 def recognises(content: Content, names: Mapping[str, str]) -> bool:  # noqa: ARG001 - has no columns
@@ -42,9 +40,14 @@ def recognises(content: Content, names: Mapping[str, str]) -> bool:  # noqa: ARG
 
 
 def _is_deployment(data: object) -> bool:
-    if isinstance(data, dict):
-        data = data.get("deployment", data.get("rollout", data))
+    for key in _envelope(data):
+        data = data[key] if isinstance(data, dict) else None
     return isinstance(data, dict) and {"id", "spec", "status"} <= data.keys() and "apiVersion" not in data
+
+
+def _envelope(data: object) -> tuple[str, ...]:
+    """Return the key around the deployment in a body, if there is one."""
+    return tuple(key for key in ("deployment", "rollout") if isinstance(data, dict) and key in data)[:1]
 
 
 def read(contents: Sequence[Content], names: Mapping[str, str]) -> list[Part]:  # noqa: ARG001 - has no columns
@@ -67,7 +70,17 @@ def _read(content: Content, document: Document) -> _Revision:
     deployment = body.deployment
     if deployment is None or not deployment.id or deployment.status is None:
         raise InputError(content.problem(document, (), "no id or status", allowed="a deployment with id and status"))
-    return _Revision(body, deployment, deployment.status, content.file, content.line(document))
+    status = Fields(content, document)[(*_envelope(document.data), "status")]
+    return _Revision(
+        document=body,
+        deployment=deployment,
+        status=deployment.status,
+        created_ns=status.time("created_at"),
+        updated_ns=status.time("updated_at"),
+        completed_ns=status.time("completed_at"),
+        file=content.file,
+        line=content.line(document),
+    )
 
 
 def _place(content: Content, document: Document, problem: Problem) -> Problem:
@@ -85,49 +98,54 @@ def _make_part(name: str, revisions: list[_Revision], dropped: list[Dropped]) ->
     if kind in _WITHOUT_RELEASE:
         dropped.append(Dropped(last.file, last.line, len(kept), f"deployment {name} of type {kind}: releases nothing"))
         return None
-    times = [revision.time_ns for revision in kept]
-    created = [_parse(revision.status.created_at) for revision in kept]
-    starts = [time_ns for time_ns in (*created, *times) if time_ns is not None]
+    timed = [revision for revision in kept if revision.updated_ns is not None]
+    stated = (time_ns for revision in kept for time_ns in (revision.created_ns, revision.updated_ns))
+    starts = [time_ns for time_ns in stated if time_ns is not None]
     if not starts:
         dropped.append(Dropped(last.file, last.line, len(kept), f"deployment {name} has no times"))
         return None
+    dropped += [
+        Dropped(each.file, each.line, 1, "no updated_at: the time of its counts is unknown")
+        for each in kept
+        if each.updated_ns is None
+    ]
     start = min(starts)
-    ended = _parse(last.status.completed_at)
+    ended = last.completed_ns
     if ended is None and last.status.state in TERMINAL_STATES:
-        ended = times[-1]
+        ended = last.updated_ns
     frame = pd.DataFrame(
         {
             "rollout": [name],
             "started_at": in_utc(instants([start])),
-            "nodes": pd.array([last.status.total_nodes], dtype="Int64"),
+            "nodes": pd.array([last.status.total_nodes or None], dtype="Int64"),
             "policy": [write_policy(last.document)],
             **{name: [value] for name, value in read_health_times(last.deployment.spec).items()},
             "state": [last.status.state],
             "ended_s": [seconds_since(start, ended)],
             "watched_until_s": [seconds_since(start, max(starts))],
-            ROW: [0],
+            ROW: [len(timed)],
         }
     )
     counts = pd.DataFrame(
         {
             "rollout": name,
-            "time_s": [seconds_since(start, time_ns) for time_ns in times],
-            "state": pd.array([revision.status.state for revision in kept], dtype="str"),
-            "updated_nodes": pd.array([revision.status.updated_nodes for revision in kept], dtype="Int64"),
-            "failed_nodes": pd.array([revision.status.failed_nodes for revision in kept], dtype="Int64"),
-            ROW: range(len(kept)),
+            "time_s": [seconds_since(start, revision.updated_ns) for revision in timed],
+            "state": pd.array([revision.status.state for revision in timed], dtype="str"),
+            "updated_nodes": pd.array([revision.status.updated_nodes for revision in timed], dtype="Int64"),
+            "failed_nodes": pd.array([revision.status.failed_nodes for revision in timed], dtype="Int64"),
+            ROW: range(len(timed)),
         }
     )
     acts = pd.DataFrame(
-        [{"rollout": name, **act, ROW: 0} for act in _acts(kept, start)], columns=["rollout", "time_s", "act", ROW]
+        [{"rollout": name, **act, ROW: 0} for act in _acts(timed, start)], columns=["rollout", "time_s", "act", ROW]
     )
-    lines = [revision.line for revision in kept]
+    lines = [revision.line for revision in (*timed, last)]
     return Part(last.file, {"rollouts": frame, "counts": counts, "acts": acts}, lines.__getitem__)
 
 
 def _without_repetitions(revisions: list[_Revision], dropped: list[Dropped]) -> list[_Revision]:
     """Return distinct revisions in order; drop all that contradict each other, because it is unknown which is right."""
-    ordered = sorted(revisions, key=lambda each: (each.status.revision or 0, each.time_ns or 0))
+    ordered = sorted(revisions, key=lambda each: (each.status.revision or 0, each.updated_ns or 0))
     by_number: dict[Any, list[_Revision]] = {}
     for place, each in enumerate(ordered):
         by_number.setdefault(("none", place) if each.status.revision is None else each.status.revision, []).append(each)
@@ -147,14 +165,10 @@ def _acts(revisions: Sequence[_Revision], start: int) -> list[dict[str, Any]]:
     """Return the acts of people: promotions without `auto_promote`, and cancellation."""
     acts: list[dict[str, Any]] = []
     for before, after in pairwise(revisions):
-        time_s = seconds_since(start, after.time_ns)
+        time_s = seconds_since(start, after.updated_ns)
         promoted = after.status.canary_promoted and not before.status.canary_promoted
-        if promoted and getattr(after.deployment.spec, "auto_promote", None) is False:
+        if promoted and not after.deployment.spec.effective("auto_promote"):
             acts.append({"time_s": time_s, "act": "promote"})
         if after.status.state == "canceled" and before.status.state != "canceled":
             acts.append({"time_s": time_s, "act": "cancel"})
     return acts
-
-
-def _parse(time: str | None) -> int | None:
-    return parse_time(time) if time else None
