@@ -16,6 +16,8 @@ from simdeploy.units import NS_PER_S
 # How Go writes an unset time: the first instant of year 1.
 UNSET = "0001-01-01T00:00:00Z"
 _LATEST_NS = (1 << 63) - 1
+# Smaller numbers of nanoseconds (1973) must be in another unit.
+_EARLIEST_NS = 10**17
 
 
 class Fields:
@@ -105,7 +107,10 @@ class Fields:
 
     def time_ns(self, *path: str) -> int | None:
         """Return a time in nanoseconds since 1970 at a path, or None if it is missing or 0."""
-        return self.whole(*path) or None
+        time_ns = self.whole(*path) or None
+        if time_ns is not None and time_ns < _EARLIEST_NS:
+            self[path].refuse("not a time", "nanoseconds since 1970, not seconds or milliseconds")
+        return time_ns
 
 
 def instant(time_ns: int | None) -> np.datetime64:

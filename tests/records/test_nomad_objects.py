@@ -4,7 +4,7 @@ import json
 
 import pandas as pd
 import pytest
-from samples.nomad import ALLOCATIONS, T0, S, deployment
+from samples.nomad import ALLOCATIONS, T0, S, allocation, deployment, task
 
 from simdeploy import InputError, read_records
 
@@ -47,6 +47,40 @@ def test_without_the_deployment(tmp_path):
     assert read_records(tmp_path).nodes["rollout"].tolist() == ["dep-9"]
 
 
+def test_later_allocations(tmp_path):
+    """Allocations that replace a healthy one, or are created after the end, are not attempts of the rollout. [contract]"""
+    later = [
+        allocation(0, 500, {"app": task(520)}, healthy=True, resolved=560, modified=900),
+        allocation(2, 800, {"app": task(820)}, modified=900),
+        allocation(9, 1_800_000, None, client="pending", modified=1_800_040),
+    ]
+    (tmp_path / "a.json").write_text(json.dumps([*ALLOCATIONS[:3], *later]))
+    (tmp_path / "d.json").write_text(json.dumps(deployment()))
+    records = read_records(tmp_path)
+    assert records.nodes["status"].tolist() == ["running", "running", "failed"]
+    assert records.nodes["attempts"].tolist() == [1, 3, 1]
+    assert records.nodes["watched_until_s"].tolist() == [705] * 3
+    healthy, ended = "replaces a healthy allocation: not an attempt", "created after the end of its deployment"
+    assert records.dropped["reason"].tolist() == [healthy, ended, ended]
+    (tmp_path / "d.json").unlink()
+    assert read_records(tmp_path).dropped["reason"].tolist() == [healthy]
+
+
+def test_tasks_that_run_after_the_others(tmp_path):
+    """A task that starts only once the others have ended is ignored, if the allocation is healthy or has its job. [contract]"""
+    tasks = {"app": task(20), "cleanup": task(None, state="pending")}
+    group = {"Name": "front", "Tasks": [{"Name": "app"}, {"Name": "cleanup", "Lifecycle": {"Hook": "poststop"}}]}
+    found = [
+        allocation(0, 0, tasks, healthy=True, resolved=60),
+        allocation(1, 0, tasks, healthy=False, resolved=60, Job={"Version": 7, "TaskGroups": [group]}),
+        allocation(2, 0, tasks, healthy=False, resolved=60, client="failed"),
+    ]
+    (tmp_path / "a.json").write_text(json.dumps(found))
+    nodes = read_records(tmp_path / "a.json").nodes
+    assert nodes["started_at_s"].fillna(-1).tolist() == [20, 20, -1]
+    assert nodes["cause"].tolist()[1:] == ["unhealthy", "did_not_start"]
+
+
 def test_lines(tmp_path):
     """Allocations may be one per line, even if nothing is known of them yet. [contract]"""
     waiting = {**ALLOCATIONS[8], "TaskStates": None, "DeploymentStatus": None}
@@ -61,6 +95,8 @@ def test_lines(tmp_path):
     ("wrong", "message"),
     [
         ({"CreateTime": "yesterday"}, "CreateTime: not a whole number \\(found 'yesterday'\\)"),
+        ({"CreateTime": 1772438400000}, "CreateTime: not a time .*allowed: nanoseconds since 1970, not seconds"),
+        ({"ModifyTime": 1772438400}, "ModifyTime: not a time .*allowed: nanoseconds since 1970, not seconds"),
         ({"TaskStates": 3}, "TaskStates: not a list \\(found 3\\); allowed: a list or an object"),
         ({"DeploymentStatus": {"Healthy": "yes"}}, "DeploymentStatus.Healthy: neither true nor false"),
         ({"Name": "a\x1b"}, "Name: unprintable character"),

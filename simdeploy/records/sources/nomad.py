@@ -7,7 +7,6 @@ api/deployments.go; times named `...Time` are nanoseconds since 1970.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -78,12 +77,13 @@ def read(contents: Sequence[Content], names: Mapping[str, str]) -> list[Part]:  
     for content, document in objects:
         if _is_allocation(document.data):
             _add(_read_allocation(Fields(content, document), of_version), allocations, dropped)
-    by_node: dict[tuple[str, str], list[_Allocation]] = {}
-    for each in sorted(allocations.values(), key=lambda each: each.created_ns):
-        by_node.setdefault((each.rollout, each.node), []).append(each)
+    ends = {name: _ended(fields) for name, fields in deployments.items()}
+    by_node = _group(allocations.values(), ends, dropped)
     nodes = [_node_row(together) for together in by_node.values()]
-    parts = [_deployment_part(name, fields, allocations.values()) for name, fields in deployments.items()]
-    return [*parts, _node_part(contents[0].file, nodes, allocations.values(), deployments, dropped)]
+    attempts = {each.id for together in by_node.values() for each in together}
+    kept = [each for name, each in allocations.items() if name in attempts]
+    parts = [_deployment_part(name, fields, kept) for name, fields in deployments.items()]
+    return [*parts, _node_part(contents[0].file, nodes, kept, deployments, dropped)]
 
 
 def _read_deployments(objects: Iterable[tuple[Content, Document]], dropped: list[Dropped]) -> dict[str, Fields]:
@@ -117,6 +117,24 @@ def _add(allocation: _Allocation | Dropped, allocations: dict[str, _Allocation],
     allocations[allocation.id] = allocation
 
 
+def _group(
+    allocations: Iterable[_Allocation],
+    ends: Mapping[str, int | None],  # of rollouts
+    dropped: list[Dropped],
+) -> dict[tuple[str, str], list[_Allocation]]:
+    """Return the attempts of each node, in order; drop allocations that Nomad created later, for other reasons."""
+    by_node: dict[tuple[str, str], list[_Allocation]] = {}
+    for each in sorted(allocations, key=lambda each: each.created_ns):
+        earlier, end_ns = by_node.get((each.rollout, each.node)), ends.get(each.rollout)
+        if earlier and earlier[-1].is_healthy:
+            dropped.append(Dropped(each.file, each.line, 1, "replaces a healthy allocation: not an attempt"))
+        elif end_ns is not None and each.created_ns > end_ns:
+            dropped.append(Dropped(each.file, each.line, 1, "created after the end of its deployment"))
+        else:
+            by_node.setdefault((each.rollout, each.node), []).append(each)
+    return by_node
+
+
 def _read_allocation(fields: Fields, of_version: Mapping[tuple[Any, Any], str]) -> _Allocation | Dropped:
     job, version = fields.text("JobID"), fields.whole("JobVersion")
     version = fields.whole("Job", "Version") if version is None else version
@@ -127,7 +145,8 @@ def _read_allocation(fields: Fields, of_version: Mapping[tuple[Any, Any], str]) 
     rollout = fields.text("DeploymentID") or of_version.get((job, version)) or f"{job} version {version}"
     is_healthy = fields.flag("DeploymentStatus", "Healthy")
     resolved_ns = fields.time("DeploymentStatus", "Timestamp") if is_healthy is not None else None
-    tasks = list(fields.items("TaskStates"))
+    last_tasks = _name_last_tasks(fields)
+    tasks = [task for task in fields.items("TaskStates") if task.path[-1] not in last_tasks]
     events = [event for task in tasks for event in task.items("Events")]
     killed = [time for event in events if event.text("Type") == "Killing" and (time := event.time_ns("Time"))]
     modified_ns = fields.time_ns("ModifyTime")
@@ -140,7 +159,7 @@ def _read_allocation(fields: Fields, of_version: Mapping[tuple[Any, Any], str]) 
         node=fields.text("Name") or identity,
         group=fields.text("TaskGroup"),
         created_ns=created_ns,
-        started_ns=_started(tasks, resolved_ns),
+        started_ns=_started(tasks, resolved_ns, is_healthy=is_healthy is True),
         resolved_ns=resolved_ns,
         is_healthy=is_healthy,
         restarts=_restarts(tasks, resolved_ns),
@@ -150,8 +169,18 @@ def _read_allocation(fields: Fields, of_version: Mapping[tuple[Any, Any], str]) 
     )
 
 
-def _started(tasks: Sequence[Fields], until_ns: int | None) -> int | None:
+def _name_last_tasks(fields: Fields) -> set[str | None]:
+    """Return the tasks of an allocation that run only after the others, if it says so; lists of allocations don't."""
+    groups = [each for each in fields.items("Job", "TaskGroups") if each.text("Name") == fields.text("TaskGroup")]
+    tasks = [task for group in groups for task in group.items("Tasks")]
+    return {task.text("Name") for task in tasks if task.text("Lifecycle", "Hook") == "poststop"}
+
+
+def _started(tasks: Sequence[Fields], until_ns: int | None, *, is_healthy: bool) -> int | None:
     """Return the latest of the tasks' last starts before the verdict; None if a task didn't start, or its start is unknown."""
+    if is_healthy:
+        # Tasks that never started run only after the others.
+        tasks = [task for task in tasks if _started_task(task, None) is not None]
     starts = [_started_task(task, until_ns) for task in tasks]
     known = [start for start in starts if start is not None]
     return max(known) if known and len(known) == len(starts) else None
@@ -229,15 +258,23 @@ def _node_part(
     return Part(file, {"nodes": frame, "rollouts": ends}, lines.__getitem__, dropped)
 
 
+def _ended(deployment: Fields) -> int | None:
+    """Return when a deployment ended; None if it didn't, or if that is unknown."""
+    return deployment.time_ns("ModifyTime") if _state(deployment) in _ENDED else None
+
+
+def _state(deployment: Fields) -> str:
+    status = deployment.text("Status") or ""
+    if status not in _STATES:
+        deployment["Status",].refuse("unknown status", ", ".join(_STATES))
+    return _STATES[status]
+
+
 def _deployment_part(name: str, fields: Fields, allocations: Iterable[_Allocation]) -> Part:
     import pandas as pd
 
     of_rollout = [each for each in allocations if each.rollout == name]
     created_ns, modified_ns = fields.time_ns("CreateTime"), fields.time_ns("ModifyTime")
-    status = fields.text("Status") or ""
-    if status not in _STATES:
-        fields["Status",].refuse("unknown status", ", ".join(_STATES))
-    state = _STATES[status]
     # Deployments have times only since Nomad 1.9.
     start = min([each.created_ns for each in of_rollout] if created_ns is None else [created_ns], default=None)
     last = max((each.modified_ns or 0 for each in of_rollout), default=0)
@@ -249,8 +286,8 @@ def _deployment_part(name: str, fields: Fields, allocations: Iterable[_Allocatio
             "rollout": [name],
             "started_at": in_utc(instants([start])),
             "nodes": pd.array([sum(wanted) or None], dtype="Int64"),
-            "state": [state],
-            "ended_s": [seconds_since(start, modified_ns) if state in _ENDED else math.nan],
+            "state": [_state(fields)],
+            "ended_s": [seconds_since(start, _ended(fields))],
             "watched_until_s": [seconds_since(start, until)],
             ROW: [0],
         }
