@@ -124,7 +124,9 @@ class Rows:
         if not unread:
             return None
         free = [name for name in known if self.find(name) is None]
-        hints = [f"{shorten(name)}: {hint}" for name in unread[:MOST_PROBLEMS] if (hint := nearest(name, free))]
+        # Our own names are unread if a column of another name is mapped to them.
+        unknown = [name for name in unread[:MOST_PROBLEMS] if name not in known]
+        hints = [f"{shorten(name)}: {hint}" for name in unknown if (hint := nearest(name, free))]
         return printable("; ".join([f"columns not read: {listed(unread)}", *hints]))
 
     def note_offsets(self) -> str | None:
@@ -249,9 +251,10 @@ class Rows:
         `name` has no ending. A column `started_at_s` has seconds after the start of the rollout, `started_at` Unix times; both may
         have timestamps instead. Timestamps without an offset are in UTC.
         """
-        column, is_unix = self.find(f"{name}_s"), False
-        if column is None:
-            column, is_unix = self.find(name), True
+        # A mapped name takes precedence over ours, whatever its ending.
+        ours = sorted((f"{name}_s", name), key=lambda each: each not in self._names)
+        columns = ((column, each == name) for each in ours if (column := self.find(each)) is not None)
+        column, is_unix = next(columns, (None, False))
         if column is None:
             return None
         import pyarrow.types as pa_types

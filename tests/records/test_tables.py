@@ -105,6 +105,11 @@ def test_mapping_and_unix_times(tmp_path):
     assert records.nodes["dispatched_at_s"].tolist() == [0, 10]
     assert records.nodes["started_at_s"].fillna(-1).tolist() == [30.25, -1]
     assert dropped(records) == [(None, 0, "columns not read: extra")]
+    # A mapped column takes precedence over ours, whatever the ending of its name.
+    (tmp_path / "both.csv").write_text("node,sent,dispatched_at_s\na,1772438400,90\nb,1772438410,90\n")
+    records = read_records(tmp_path / "both.csv", mapping={"dispatched_at": "sent"})
+    assert records.nodes["dispatched_at_s"].tolist() == [0, 10]
+    assert dropped(records) == [(None, 0, "columns not read: dispatched_at_s")]
 
 
 def test_the_start_of_a_table_of_rollouts_counts(tmp_path):
