@@ -61,6 +61,23 @@ def test_links_repetitions_and_strangers(tmp_path):
     ]
 
 
+@pytest.mark.parametrize(
+    ("environment", "defective"),
+    [("prod", [pd.NA, True, pd.NA]), (None, [pd.NA, True, True])],
+    ids=["named", "not named"],
+)
+def test_an_artifact_in_several_environments(environment, defective, tmp_path):
+    """An incident that names only the artifact marks its last deployment in each environment. [contract]"""
+    deployed = [
+        event("service.deployed", "2026-03-01T10:00:00Z"),
+        event("service.deployed", "2026-03-01T11:00:00Z"),
+        event("service.deployed", "2026-03-01T11:30:00Z", environment="test"),
+    ]
+    incident = event("incident.detected", "2026-03-01T12:00:00Z", environment=environment)
+    (tmp_path / "e.jsonl").write_text("\n".join(map(json.dumps, [*deployed, incident])))
+    assert read_records(tmp_path / "e.jsonl").rollouts["defective"].tolist() == defective
+
+
 def test_an_event_without_a_time_is_refused(tmp_path):
     """A missing or invalid timestamp is an error with its line and field. [contract]"""
     events = [event("service.deployed", "2026-03-01T10:00:00Z"), event("service.deployed", "yesterday")]

@@ -153,18 +153,23 @@ def _follow(events: Sequence[_Event], last_ns: int, dropped: list[Dropped]) -> l
 
 
 def _mark_defective(incident: _Event, rollouts: Sequence[_Rollout]) -> str | None:
-    """Mark the release that an incident names as defective; return the reason if there is none."""
+    """Mark the release that an incident names as defective; return the reason if there is none.
+
+    An artifact is marked in every place where it was deployed, but only in the last rollout there: its name may lack the version.
+    """
     if incident.artifact is None and not incident.targets:
         return "an incident that names no artifact: it may have any cause"
+    places = set()
     for rollout in reversed(rollouts):
         event = rollout.event
         is_linked = event.id is not None and event.id in incident.targets
         is_named = incident.artifact is not None and event.artifact == incident.artifact
         is_there = incident.environment in (None, event.environment) and incident.service in (None, event.service)
-        if is_linked or (is_named and is_there):
+        place = (event.service, event.environment)
+        if is_linked or (is_named and is_there and place not in places):
             rollout.defective = True
-            return None
-    return "an incident of an artifact without a deployment before it"
+            places.add(place)
+    return None if places else "an incident of an artifact without a deployment before it"
 
 
 def _make_part(file: str, rollouts: Sequence[_Rollout], dropped: list[Dropped]) -> Part:
