@@ -145,6 +145,17 @@ def test_a_page_plays_without_a_network(tmp_path):
     assert "wave 1 of" in plain[1]
 
 
+def test_a_film_ends_with_the_rollout(tmp_path):
+    """The last screen of a film is the rollout's end, also if that is at no multiple of a hundredth. [contract]"""
+    shown = ["--policy", "by-fifths", "--replication", 4, "--save", tmp_path / "film.html"]
+    printed = invoke("watch", SCENARIOS / "shared-service.yaml", *shown).stdout.splitlines()
+    page = (tmp_path / "film.html").read_text(encoding="utf-8")
+    last = json.loads(re.search(r"^const screens = (.*);$", page, re.MULTILINE)[1])[-1]
+    lines = re.sub(r"<[^>]*>", "", last).splitlines()
+    assert lines[1].rstrip() == printed[1] == "failed, rollback completed, wave 5 of 5"
+    assert lines[-1].rstrip() == printed[-1]
+
+
 def test_a_saved_gif(tmp_path, monkeypatch):
     """A saved GIF has a frame per distinct screen, and loops; another form and a full disk are refused. [contract]"""
     monkeypatch.setattr("simdeploy.cli.watch._N_FRAMES", 5)

@@ -65,11 +65,13 @@ def _play(film: Film) -> None:
 
 
 def _save(film: Film, path: Path) -> None:
+    import numpy as np
+
     from simdeploy.cli.watching.saving import write_gif, write_html
     from simdeploy.cli.watching.view import find_room, render
 
-    times_s = [film.end_s * number / (_N_FRAMES - 1) for number in range(_N_FRAMES)]
-    frames = [film.frame(time_s, find_room(*_SIZE)) for time_s in times_s]
+    times_s = np.linspace(0, film.end_s, _N_FRAMES)  # the last one is exactly the end
+    frames = [film.frame(time_s, find_room(*_SIZE)) for time_s in times_s.tolist()]
     screens: list[list[Text]] = [render(frame, *_SIZE) for frame in frames]
     if path.suffix.lower() == ".html":
         write_file(path, lambda file: write_html(file, screens, frames[0].title, _SIZE[0]))
