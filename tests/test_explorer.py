@@ -343,9 +343,53 @@ def test_a_film_is_its_rollout(explorer):
             assert sum(film["shown"][what] == name for what in shown) == of[place_]
     assert film["kind"] == "bad"
     assert film["headline"] == f"{say_end(rollout.response_values)}."
-    assert film["counters"]["failed"][-1] == rollout.response_values["failed_nodes"]
-    assert film["limits"] == {"failed": 0, "error_rate_new": 0.05}
+    assert film["states"][-1] == rollout.response_values["state"]
+    failed = f"{rollout.response_values['failed_nodes']:.0f}"
+    assert ["failed", failed, "limit 0", True] in film["gauges"][-1]
+    assert [limit for name, _, limit, _ in film["gauges"][-1] if name == "errors, new"] == ["limit 5 %"]
     json.dumps(film, allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    ("switches", "failed", "share"),
+    [
+        ({}, ["failed", "2", "limit 2", False], ["failed of fleet", "33.3 %", "limit 30 %", True]),
+        (
+            {"limit_comparison": "reaches"},
+            ["failed", "2", "limit 2", True],
+            ["failed of fleet", "33.3 %", "limit 30 %", True],
+        ),
+        (
+            {"failures_counted": "consecutive"},
+            ["failed", "2", "limit 2 in a row", False],
+            ["failed of fleet", "33.3 %", "limit 30 %", True],
+        ),
+        (
+            {"failed_tries_count": True},
+            ["failed", "2", "limit 2 tries", False],
+            ["failed of fleet", "33.3 %", "limit 30 %", True],
+        ),
+        (
+            {"failed_percent_of": "resolved"},
+            ["failed", "1", "limit 2", False],
+            ["failed/resolved", "100 %", "limit 30 %", True],
+        ),
+        (
+            {"failed_percent_of": "resolved", "minimum_sample": 3},
+            ["failed", "2", "limit 2", False],
+            ["failed/resolved", "100 %", "", False],
+        ),
+    ],
+)
+def test_limits_follow_the_switches(switches, failed, share):
+    """A rollout shows both limits of failed nodes as the orchestrator applies them: of what, and when crossed. [contract]"""
+    policy = rolling(2, max_failed_nodes=2, max_failed_nodes_percent=30, health_check={"deadline": "5m"})
+    raw = {"fleet": {**SCENARIO["fleet"], "start_failure": 1}, "policies": {"waves": policy}}
+    orchestrator = {"preset": "expanso", **switches}
+    scenario = simdeploy.Scenario.from_dict({"name": "all-fail", **raw, "orchestrator": orchestrator})
+    gauges = make_film(begin(scenario), 0, None, seed=0)["gauges"]
+    first = next(shown for shown in gauges if shown[2][1] == failed[1])
+    assert first[2:4] == [failed, share]
 
 
 def test_endless_rollouts_are_explained():

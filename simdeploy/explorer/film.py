@@ -1,8 +1,7 @@
-"""One rollout as values to step through: the states of its nodes, counters and events."""
+"""One rollout as values to step through: the states of its nodes, gauges and events."""
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,10 +9,9 @@ import numpy as np
 from simdeploy.engines import Rollout, simulate
 from simdeploy.engines.fleet_map import SHOWN, Cells, FleetMap, choose, make_cells
 from simdeploy.report.formatting import time_scale
+from simdeploy.report.gauges import Gauges
 from simdeploy.report.rollout import say_end
 from simdeploy.report.story import tell
-from simdeploy.rules.health import judges_waves, read_max_error_rate
-from simdeploy.rules.limits import NO_COUNT, read_limits
 
 if TYPE_CHECKING:
     from simdeploy.explorer.position import Place
@@ -22,7 +20,6 @@ _N_INSTANTS = 160  # evenly spaced, in addition to those of events
 _MOST_CELLS = 500
 _MOST_WAVES = 30
 _MOST_LINES = 120
-_COUNTERS = ("in_service", "exposed")
 
 
 def make_film(place: Place, replication: int, kind: str | None, seed: int) -> dict[str, Any]:
@@ -54,8 +51,8 @@ def make_film(place: Place, replication: int, kind: str | None, seed: int) -> di
         "shown": list(SHOWN),
         "cells": _find_changes(choose(counts)),
         "nodes_per_cell": int(cells.n_nodes.max()),
-        "counters": _read_counters(rollout, times_s),
-        "limits": _read_limits(rollout),
+        "states": _read_states(rollout, times_s),
+        "gauges": _read_gauges(rollout, times_s),
         "lines": [{"time_s": line.time_s, "text": line.text} for line in lines],
         "waves": _find_waves(cells),
     }
@@ -76,28 +73,19 @@ def _find_waves(cells: Cells) -> list[int]:
     return starts
 
 
-def _read_counters(rollout: Rollout, times_s: np.ndarray) -> dict[str, list[float | None]]:
-    """Return for each instant the nodes in service, exposed, updated and failed, and the error rate of the new version."""
-    timeline = rollout.timeline
-    row = np.maximum(np.searchsorted(timeline["time_s"], times_s, side="right") - 1, 0)
-    counters: dict[str, Any] = {name: timeline[name].to_numpy()[row].tolist() for name in _COUNTERS}
-    counters["error_rate_new"] = [None if math.isnan(v) else v for v in timeline["error_rate_new"].to_numpy()[row]]
+def _read_states(rollout: Rollout, times_s: np.ndarray) -> list[str]:
+    """Return the state of the deployment at each instant."""
     revisions = rollout.revisions
     revisions = revisions[revisions["deployment"].eq(rollout.policy.identity.id)]
     row = np.maximum(np.searchsorted(revisions["time_s"], times_s, side="right") - 1, 0)
-    for name, column in (("updated", "updated_nodes"), ("failed", "failed_nodes"), ("wave", "current_wave")):
-        counters[name] = revisions[column].to_numpy()[row].tolist()
-    counters["state"] = revisions["state"].to_numpy()[row].tolist()
-    return counters
+    states: list[str] = revisions["state"].to_numpy()[row].tolist()
+    return states
 
 
-def _read_limits(rollout: Rollout) -> dict[str, float | None]:
-    """Return the policy's limits of failed nodes and of the error rate; None for no limit."""
-    limits = read_limits(rollout.policy.policy, rollout.orchestrator, len(rollout.nodes))
-    failed = None if limits is None or limits.max_failed_nodes == NO_COUNT else limits.max_failed_nodes
-    policy = rollout.policy.policy
-    is_judged = policy.strategy != "immediate" and not judges_waves(policy)
-    return {
-        "failed": failed,
-        "error_rate_new": float(read_max_error_rate(policy, rollout.orchestrator)) if is_judged else None,
-    }
+def _read_gauges(rollout: Rollout, times_s: np.ndarray) -> list[list[list[Any]]]:
+    """Return for each instant the gauges: name, value, limit in words, and whether the value crosses the limit."""
+    gauges = Gauges(rollout)
+    return [
+        [[gauge.name, gauge.value_words, gauge.limit_words, gauge.is_over] for gauge in gauges.at(time_s)]
+        for time_s in times_s.tolist()
+    ]

@@ -65,6 +65,48 @@ def test_doubtful_intervals_decide_nothing(page):
     assert "Dashed ones, with ~ in the table, may be too narrow." in doubtful[4]
 
 
+CUT = """(chart) => [...chart.querySelectorAll("text")].filter((text) => {
+  const [of, room] = [text.getBoundingClientRect(), chart.getBoundingClientRect()];
+  return of.left < room.left || of.right > room.right;
+}).map((text) => text.textContent)"""
+
+
+@pytest.mark.parametrize("factor", [1, 2_000_000, 3e12])
+def test_numbers_on_axes_are_complete(page, factor):
+    """Numbers of any size on both axes of the curve are within the picture, so that they can be read. [contract]"""
+    cut = page.evaluate(
+        f"""(factor) => {{
+          const view = new Tradeoff(() => {{}}, "95 %");
+          const cell = document.getElementById("cell");
+          cell.className = "simdeploy-explorer";
+          cell.replaceChildren(view.element);
+          view.show(curveOf(["false_alarm", "cost"], {{ factor }}), controlOf());
+          return ({CUT})(view.place.querySelector("svg"));
+        }}""",
+        factor,
+    )
+    assert cut == []
+
+
+def test_the_size_of_a_fleet_is_complete(page):
+    """A large number of nodes is within the picture of a rollout. [contract]"""
+    cut = page.evaluate(
+        f"""() => {{
+          const view = new Rollout({{ statuses: {{ pending: "#ccc" }} }}, [], () => {{}});
+          const cell = document.getElementById("cell");
+          cell.className = "simdeploy-explorer";
+          cell.replaceChildren(view.element);
+          view.show({{
+            replication: 0, kind: null, headline: "", end_s: 60, scale: {{ factor: 1, unit: "s" }}, times_s: [0, 60],
+            statuses: {{ pending: [2000000, 2000000] }}, shown: ["pending"], cells: [[[0, 0]]], nodes_per_cell: 2000000,
+            states: ["in_progress", "in_progress"], gauges: [[], []], lines: [],
+          }});
+          return ({CUT})(view.place.querySelector("svg"));
+        }}"""
+    )
+    assert cut == []
+
+
 @pytest.mark.parametrize("is_picked", [False, True])
 def test_an_axis_without_a_measure_is_replaced(page, is_picked):
     """If a measure on an axis is no longer estimated, axes are suggested anew, even if the user chose them. [contract]"""

@@ -2,44 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from simdeploy.engines.fleet_map import SHOWN, Cells, FleetMap, choose, make_cells
+from simdeploy.report.gauges import Gauge, Gauges
 from simdeploy.report.story import Line, count_planned_waves, tell
-from simdeploy.rules.health import judges_waves, read_max_error_rate
-from simdeploy.rules.limits import NO_COUNT, NO_PERCENT, read_limits
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from simdeploy.engines import Rollout
-
-
-class Gauge(NamedTuple):
-    """A number, in nodes or as a fraction, with its limit, if any.
-
-    `what` describes the limit: a "limit" of this number, the "total" or the "capacity" that it is part of, or another number
-    that is limited. If `stops_at` is set, reaching the limit counts as exceeding it.
-    """
-
-    name: str
-    value: float
-    limit: float | None = None
-    is_fraction: bool = True
-    what: str = "limit"
-    stops_at: bool = False
-
-    @property
-    def is_over(self) -> bool:
-        """Whether the number crosses its limit."""
-        if self.limit is None or self.what not in ("limit", "capacity"):
-            return False
-        return self.value > self.limit or (self.stops_at and self.value == self.limit > 0)
 
 
 @dataclass(frozen=True)
@@ -73,7 +49,7 @@ class Film:
         self._update, self._rollback = revisions[first], revisions[~first]
         self._divided: tuple[tuple[int, bool], Cells] | None = None  # the latest division, with its arguments
         self._n_waves = count_planned_waves(rollout)
-        self._limits = read_limits(rollout.policy.policy, rollout.orchestrator, len(rollout.nodes))
+        self._gauges = Gauges(rollout)
 
     @cached_property
     def steps_s(self) -> np.ndarray:
@@ -105,7 +81,7 @@ class Film:
             cells=tuple(by_name.items()),
             nodes_per_cell=int(cells.n_nodes.max()),
             counts={name: int(n) for name, n in zip(SHOWN, counts.sum(axis=0), strict=True) if n},
-            gauges=tuple(self._read_gauges(revision, time_s)),
+            gauges=tuple(self._gauges.at(time_s)),
             events=tuple(line for line in self._lines if line.time_s <= time_s),
         )
 
@@ -138,47 +114,6 @@ class Film:
         if len(self._rollback) and self._rollback["time_s"].iloc[0] <= time_s:
             words += f", rollback {str(_last(self._rollback, time_s)['state']).replace('_', ' ')}"
         return words
-
-    def _read_gauges(self, revision: pd.Series, time_s: float) -> list[Gauge]:
-        n_nodes, row = len(self.rollout.nodes), _last(self.rollout.timeline, time_s)
-        n_failed, n_updated = int(revision["failed_nodes"]), int(revision["updated_nodes"])
-        gauges = [
-            Gauge("updated", n_updated, n_nodes, is_fraction=False, what="total"),
-            Gauge("in service", int(row["in_service"]), n_nodes, is_fraction=False, what="total"),
-            *self._compare_failed(n_failed, n_updated, int(revision["current_wave"]), time_s),
-        ]
-        policy = self.rollout.policy.policy
-        if row["requests_per_second"] > 0 or row["demand_per_second"] > 0:
-            is_judged = policy.strategy != "immediate" and not judges_waves(policy)
-            limit = float(read_max_error_rate(policy, self.rollout.orchestrator)) if is_judged else 1.0
-            gauges += [
-                Gauge("errors", float(row["error_rate"])),
-                Gauge("errors, new", float(row["error_rate_new"]), limit if limit < 1 else None),
-            ]
-        if not math.isnan(row["load"]):
-            gauges.append(Gauge("load", float(row["load"]), 1.0, what="capacity"))
-        return gauges
-
-    def _compare_failed(self, n_failed: int, n_updated: int, wave: int, time_s: float) -> list[Gauge]:
-        """Return gauges of the failed nodes, as the deployment counts them, with the limits of the policy."""
-        limits, total = self._limits, len(self.rollout.nodes)
-        most = None if limits is None or limits.max_failed_nodes == NO_COUNT else limits.max_failed_nodes
-        is_other = limits is not None and (limits.consecutive or limits.counts_tries)
-        what = "limit" if not is_other else "in a row" if limits is not None and limits.consecutive else "tries"
-        reaches = limits is not None and limits.reaches
-        gauges = [Gauge("failed", n_failed, most, is_fraction=False, what=what, stops_at=reaches)]
-        if limits is None or limits.max_failed_nodes_percent == NO_PERCENT:
-            return gauges
-        nodes = self.rollout.nodes
-        of_wave = nodes[nodes["wave"].eq(wave).fillna(False)]
-        failed, of = {
-            "fleet": (n_failed, total),
-            "resolved": (n_failed, n_failed + n_updated),
-            "wave": (int(of_wave["failed_at_s"].le(time_s).sum()), len(of_wave)),
-        }[limits.percent_of]
-        name = {"fleet": "failed of fleet", "resolved": "failed/resolved", "wave": "failed of wave"}[limits.percent_of]
-        value = failed / of if of else math.nan
-        return [*gauges, Gauge(name, value, float(limits.max_failed_nodes_percent) / 100, stops_at=reaches)]
 
 
 def _last(rows: pd.DataFrame, time_s: float) -> pd.Series:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -15,7 +14,8 @@ from simdeploy.plotting.style import STATUS_LOOKS, contrast_to
 from simdeploy.units import NS_PER_S, short_duration
 
 if TYPE_CHECKING:
-    from simdeploy.cli.watching.frame import Frame, Gauge
+    from simdeploy.cli.watching.frame import Frame
+    from simdeploy.report.gauges import Gauge
 
 # Letters, for displays without colour. Capitals are outcomes, small letters are in progress.
 LETTERS = {
@@ -131,17 +131,5 @@ def _draw_gauges(frame: Frame, width: int) -> Iterator[Text]:
 
 
 def _say_gauge(gauge: Gauge) -> str:
-    def say(value: float) -> str:
-        return "-" if math.isnan(value) else f"{100 * value:.3g} %" if gauge.is_fraction else f"{value:,.0f}"
-
-    match gauge.limit, gauge.what:
-        case None, _:
-            return say(gauge.value)
-        case _, "capacity":
-            return f"{say(gauge.value)} of capacity"
-        case limit, "total":
-            return f"{say(gauge.value)} of {say(limit)}"
-        case limit, "limit":
-            return f"{say(gauge.value)}, limit {say(limit)}"
-        case limit, other:
-            return f"{say(gauge.value)}, limit {say(limit)} {other}"
+    limit = gauge.limit_words
+    return f"{gauge.value_words}{', ' if limit.startswith('limit') else ' ' if limit else ''}{limit}"

@@ -1,4 +1,4 @@
-// One rollout to step through: statuses over time, the fleet at an instant, counters with their limits, and events.
+// One rollout to step through: statuses over time, the fleet at an instant, gauges with their limits, and events.
 
 const STACK = ["running", "validating", "starting", "failed", "rolling_back", "rolled_back", "rollback_failed", "removed", "stopped", "skipped", "down", "pending"];
 const PLAY_MS = 40;
@@ -59,8 +59,9 @@ class Rollout {
   draw() {
     const { film } = this;
     const width = Math.max(280, Math.min(this.place.clientWidth || 460, 720));
-    const [height, left, right, top, bottom] = [150, 40, width - 8, 8, 126];
     const total = STACK.reduce((sum, name) => sum + (film.statuses[name]?.[0] ?? 0), 0);
+    const [height, left, right, top, bottom] = [150, leaveRoom([formatPlain(total)], 40), width - 8, 8, 126];
+    this.slider.style.setProperty("--left", `${left}px`); // so that it is below the axis
     const end = film.end_s || 1;
     const x = (seconds) => left + (seconds / end) * (right - left);
     const y = (nodes) => bottom - (nodes / total) * (bottom - top);
@@ -83,9 +84,6 @@ class Rollout {
     const step = niceStep((end * film.scale.factor) || 1, 5);
     for (let tick = 0; tick <= end * film.scale.factor + 1e-9; tick += step) {
       axes.append(svg("text", { x: x(tick / film.scale.factor), y: bottom + 16, "text-anchor": tick ? "middle" : "start" }, `${formatNumber(tick)} ${tick ? "" : film.scale.unit}`.trim()));
-    }
-    if (film.limits.failed !== null && film.limits.failed < total && film.limits.failed > 0) {
-      axes.append(svg("line", { x1: left, x2: right, y1: y(film.limits.failed), y2: y(film.limits.failed), class: "limit" }));
     }
     chart.append(axes);
     this.cursor = svg("line", { y1: top - 6, y2: bottom + 3, class: "cursor" });
@@ -158,11 +156,10 @@ class Rollout {
     const { film } = this;
     this.at = place;
     const seconds = film.times_s[place];
-    const counters = Object.fromEntries(Object.entries(film.counters).map(([name, values]) => [name, values[place]]));
     this.slider.value = place;
     const passed = film.lines.filter((line) => line.time_s <= seconds + 1e-9);
     this.slider.setAttribute("aria-valuetext", `${formatClock(seconds)}, ${passed.at(-1)?.text ?? ""}`);
-    this.clock.textContent = `${formatClock(seconds)} of ${formatClock(film.end_s)}, ${words(counters.state)}`;
+    this.clock.textContent = `${formatClock(seconds)} of ${formatClock(film.end_s)}, ${words(film.states[place])}`;
     for (const end of ["x1", "x2"]) this.cursor.setAttribute(end, this.cursorAt(seconds));
     film.cells.forEach((changes, cell) => {
       const shown = changes.findLast(([at]) => at <= place);
@@ -175,21 +172,10 @@ class Rollout {
       dot.style.background = this.looks.statuses[name];
       return make("li", {}, dot, `${words(name)} ${formatPlain(film.statuses[name][place])}`);
     }));
-    this.showGauges(counters);
-    this.lines.replaceChildren(...passed.slice(-MOST_SHOWN).reverse().map((line) => make("li", {}, make("time", {}, formatClock(line.time_s)), ` ${line.text}`)));
-  }
-
-  showGauges(counters) {
-    const { limits } = this.film;
-    const percent = (value) => (value === null ? "–" : `${formatNumber(100 * value)} %`);
-    const rows = [
-      ["failed", formatPlain(counters.failed), limits.failed === null ? "" : `limit ${formatPlain(limits.failed)}`, limits.failed !== null && counters.failed > limits.failed],
-      ["in service", formatPlain(counters.in_service), "", false],
-      ["errors, new version", percent(counters.error_rate_new), limits.error_rate_new === null ? "" : `limit ${percent(limits.error_rate_new)}`, limits.error_rate_new !== null && counters.error_rate_new > limits.error_rate_new],
-    ];
-    this.gauges.replaceChildren(...rows.map(([name, value, limit, isOver]) => make(
-      "div", {}, make("dt", {}, name), make("dd", isOver ? { class: "over" } : {}, value, limit ? make("small", {}, ` ${isOver ? "over " : ""}${limit}`) : ""),
+    this.gauges.replaceChildren(...film.gauges[place].map(([name, value, limit, isOver]) => make(
+      "div", {}, make("dt", {}, name), make("dd", isOver ? { class: "over" } : {}, value, limit ? make("small", {}, ` ${limit}${isOver ? ", over" : ""}`) : ""),
     )));
+    this.lines.replaceChildren(...passed.slice(-MOST_SHOWN).reverse().map((line) => make("li", {}, make("time", {}, formatClock(line.time_s)), ` ${line.text}`)));
   }
 }
 

@@ -47,6 +47,13 @@ function makeSteps(values, pixels) {
   return { place, ticks: sorted, low: sorted[0], high: sorted.at(-1) };
 }
 
+const CHARACTER = 6.8; // pixels of a digit in a chart, on average at most
+
+// The left end of an axis whose labels are beside it: a fixed place, so that charts align, unless labels are longer.
+function leaveRoom(texts, left) {
+  return Math.max(left, Math.ceil(CHARACTER * Math.max(...texts.map((text) => text.length))) + 8);
+}
+
 function drawAxes(chart, x, y, box, names, formats) {
   const group = svg("g", { class: "axes", "aria-hidden": "true" });
   for (const tick of y.ticks) {
@@ -58,10 +65,12 @@ function drawAxes(chart, x, y, box, names, formats) {
   for (const tick of x.ticks) {
     const at = x.place(tick);
     const text = formats.x(tick);
+    const half = (CHARACTER / 2) * text.length;
+    const middle = Math.min(at, chart.viewBox.baseVal.width - half);
     group.append(svg("line", { x1: at, x2: at, y1: box.bottom, y2: box.bottom + 4, class: "tick" }));
-    if (at - 3.4 * text.length < free) continue;
-    free = at + 3.4 * text.length + 6;
-    group.append(svg("text", { x: at, y: box.bottom + 17, "text-anchor": "middle" }, text));
+    if (middle - half < free) continue;
+    free = middle + half + 6;
+    group.append(svg("text", { x: middle, y: box.bottom + 17, "text-anchor": "middle" }, text));
   }
   group.append(svg("line", { x1: box.left, x2: box.right, y1: box.bottom, y2: box.bottom, class: "axis" }));
   group.append(svg("text", { x: box.right, y: box.bottom + 34, "text-anchor": "end", class: "name" }, names.x));

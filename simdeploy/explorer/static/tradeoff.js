@@ -81,13 +81,15 @@ class Tradeoff {
     const [xUnit, yUnit] = [units(xName), units(yName)];
     const width = Math.max(280, Math.min(this.place.clientWidth || 460, 720));
     const height = width < 400 ? 260 : 290;
-    const box = { left: 52, right: width - 16, top: 34, bottom: height - 44 };
+    const box = { right: width - 16, top: 34, bottom: height - 44 };
     const scaled = (name, unit) => points.flatMap((point) => {
       const of = get(point, name);
       return [of.low, of.estimate, of.high].map((value) => (value === null ? null : value * unit.factor));
     });
-    const x = xName === VALUE ? makeSteps(points.map((point) => point.value), [box.left, box.right]) : makeScale(scaled(xName, xUnit), [box.left, box.right], { count: 5 });
     const y = makeScale(scaled(yName, yUnit), [box.bottom, box.top]);
+    const formatY = (tick) => formatNumber(tick, 4);
+    box.left = leaveRoom(y.ticks.map(formatY), 52);
+    const x = xName === VALUE ? makeSteps(points.map((point) => point.value), [box.left, box.right]) : makeScale(scaled(xName, xUnit), [box.left, box.right], { count: 5 });
     const lever = this.control?.label ?? "";
     const here = points.find((point) => point.is_here);
     const standard = points.find((point) => point.is_default);
@@ -96,7 +98,7 @@ class Tradeoff {
     const chart = makeChart(width, height, `${yUnit.label} against ${xUnit.label} as ${lever} moves`, description);
     const unit = ({ unit }) => (unit ? `, ${unit}` : "");
     drawAxes(chart, x, y, box, { x: xUnit.label + unit(xUnit), y: yUnit.label + unit(yUnit) }, {
-      x: (tick) => (xName === VALUE ? this.name(tick) : formatNumber(tick, 4)), y: (tick) => formatNumber(tick, 4),
+      x: (tick) => (xName === VALUE ? this.name(tick) : formatNumber(tick, 4)), y: formatY,
     });
     const placed = points.map((point) => {
       const [a, b] = [get(point, xName), get(point, yName)];
