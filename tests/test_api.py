@@ -275,26 +275,37 @@ def test_the_dialect_is_recognised_by_what_only_one_has(body: dict[str, Any], di
     assert (document.dialect, document.spec.dialect) == (dialect, dialect)
 
 
+_NAME, _WRAP, _REWRAP = "set 'dialect: deployment' or 'dialect: rollout'", "or wrap the spec", "or the key around it as"
+
+
 @pytest.mark.parametrize(
-    "body",
+    ("body", "advice"),
     [
-        {"strategy": "immediate"},
-        {"spec": {"strategy": "immediate", "max_parallel": 5}},
-        {"strategy": "immediate", "health_check": {}},
-        {"strategy": "immediate", "health_check": {"deadline": ""}},
-        {"deployment": {"spec": {"strategy": "rolling", "health_check": {"deadline": 300}}}},
-        {"rollout": {"spec": ROLLING}},
-        {"strategy": "rolling", "health_check": {"deadline": "5m", "success_threshold": 2}},
-        {"strategy": "rolling", "health_check": {"deadline": 5, "min_healthy_time": "30s"}},
-        {"deployment": {"spec": {"strategy": "immediate", "health_check": {"deadline": 0.5}}}},
+        ({"strategy": "immediate"}, {_NAME, _WRAP}),
+        ({"spec": {"strategy": "immediate", "max_parallel": 5}}, {_NAME, _WRAP}),
+        ({"strategy": "immediate", "health_check": {}}, {_NAME, _WRAP}),
+        ({"strategy": "immediate", "health_check": {"deadline": ""}}, {_NAME, _WRAP}),
+        ({"deployment": {"spec": {"strategy": "rolling", "health_check": {"deadline": 300}}}}, {_REWRAP}),
+        ({"rollout": {"spec": ROLLING}}, {_REWRAP}),
+        ({"strategy": "rolling", "health_check": {"deadline": "5m", "success_threshold": 2}}, {_NAME}),
+        ({"strategy": "rolling", "health_check": {"deadline": 5, "min_healthy_time": "30s"}}, {_NAME}),
+        ({"deployment": {"spec": {"strategy": "immediate", "health_check": {"deadline": 0.5}}}}, {_REWRAP}),
     ],
 )
-def test_no_evidence_or_a_mix_asks_for_the_dialect(body: dict[str, Any]) -> None:
-    """Without or with contradictory evidence, the only problem asks for the dialect, and stating it helps. [contract]"""
+def test_no_evidence_or_a_mix_asks_for_the_dialect(body: dict[str, Any], advice: set[str]) -> None:
+    """Without or with contradictory evidence, the only problem asks for the dialect, and says what helps. [contract]
+
+    A key around a spec with signs of both doesn't settle it; a request, which always has the key, can't name the dialect.
+    """
     problem = the_problem(json.dumps(body))
     assert "dialect" in str(problem)
-    assert "dialect: rollout" in (problem.hint or "")
+    assert {way for way in (_NAME, _WRAP, _REWRAP) if way in (problem.hint or "")} == advice
     assert parse_deployment(json.dumps(body), dialect="deployment").dialect == "deployment"
+    if "strategy" in body:
+        is_settled = _WRAP in advice
+        for wrapper in ("deployment", "rollout"):
+            text = json.dumps({wrapper: {"spec": body}})
+            assert (parse_deployment(text).dialect == wrapper) if is_settled else the_problem(text)
 
 
 def test_contradictions_are_reported_beside_the_unknown_dialect() -> None:

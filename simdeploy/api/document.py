@@ -224,9 +224,10 @@ def recognise(spec: Mapping[str, Any], wrapper: Dialect | None) -> Dialect | Pro
     mix = "; ".join(f"{dialect}: {', '.join(signs)}" for dialect, signs in evidence.items())
     message = "keys of both dialects, deployment and rollout"
     if wrapper is None:
-        return Problem(message, found=mix, hint=_HOW)
+        return Problem(message, found=mix, hint=_SET)
     other: Dialect = "rollout" if wrapper == "deployment" else "deployment"
-    hint = f"write it as the {wrapper} dialect does, or the key around it as '{other}'; or {_SET}"
+    # Nothing else, because this is also said of requests, where nothing else is possible.
+    hint = f"write it as the {wrapper} dialect does, or the key around it as '{other}'"
     return Problem(message, ("health_check", keys[other][0]), found=mix, hint=hint)
 
 
