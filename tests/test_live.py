@@ -43,6 +43,11 @@ def until(revisions, at_ns):
     return [revision for revision in revisions if revision[0] <= at_ns]
 
 
+def as_scripted(revisions):
+    """Return revisions with the messages that they would have if a script had acted."""
+    return [(at_ns, of._replace(message=of.message.replace("operator: ", "script: "))) for at_ns, of in revisions]
+
+
 def states(rollout: LiveRollout):
     return [deployment.status.state for deployment in rollout.deployments()]
 
@@ -70,9 +75,22 @@ def test_acts_by_hand_equal_those_of_a_script(number):
     rollout.advance(end_ns)
     operator = replace(world.operator, script=(*world.operator.script, *script))
     recording = run_reference(replace(world, operator=operator), policy, seed=number, replication=0)
-    assert histories(rollout.recorded)[0] == until(revisions_of(recording.update), end_ns)
+    seen = histories(rollout.recorded)[0]
+    assert as_scripted(seen) == until(revisions_of(recording.update), end_ns)
     rolled_back = until(revisions_of(recording.rollback), end_ns) if recording.rollback else []
     assert histories(rollout.recorded)[1:] == ([rolled_back] if rolled_back else [])
+
+
+@pytest.mark.parametrize(
+    ("script", "message"), [([], "operator: cancel"), ([{"at": "20s", "do": "cancel"}], "script: cancel")]
+)
+def test_messages_say_who_acts(script, message):
+    """Acts by hand are the operator's, those of the scenario's script are the script's. [contract]"""
+    rollout = live(scenario(operator={"script": script}))
+    rollout.advance(30 * NS_PER_S)
+    if not script:
+        rollout.act("cancel")
+    assert (states(rollout)[0], rollout.deployments()[0].status.message) == ("canceled", message)
 
 
 def test_canaries_wait_for_the_caller():
@@ -114,7 +132,7 @@ def test_a_rollback_by_hand_is_that_of_a_cancel():
     assert [replace_message(fields) for _, fields in update] == [
         replace_message(fields) for _, fields in revisions_of(recording.update)
     ]
-    assert update[-1][1].message == "script: rollback"
+    assert update[-1][1].message == "operator: rollback"
 
 
 def test_nodes_already_rolled_back_locally():

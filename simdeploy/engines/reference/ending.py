@@ -84,9 +84,9 @@ class Course:
             for clock in self._clocks:
                 clock.freeze()
 
-    def resume(self) -> None:
+    def resume(self, reason: str) -> None:
         """Resume after a pause."""
-        self.say("script: resume", to_state="in_progress")
+        self.say(reason, to_state="in_progress")
         self.state = "in_progress"
         for clock in self._clocks:
             clock.thaw()

@@ -182,8 +182,8 @@ class Run:
         controller.start()
 
     def act(self, act: Act, at_ns: int) -> None:
-        """Schedule an act at an instant that `advance` has not reached."""
-        self.site.env.call_at(at_ns, partial(self.controller.people.schedule, act))
+        """Schedule an act by hand at an instant that `advance` has not reached."""
+        self.site.env.call_at(at_ns, partial(self.controller.people.schedule, act, "operator"))
 
     def advance(self, until_ns: int, may_go_on: Callable[[], bool] = lambda: True) -> bool:
         """Run up to the end of an instant, while `may_go_on` returns true; return whether that end was reached."""

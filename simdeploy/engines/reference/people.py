@@ -63,7 +63,7 @@ class People:
         self._dispatcher = dispatcher
         self._pacing = pacing
         self._operator = operator
-        self._acts_due: deque[Act] = deque()
+        self._acts_due: deque[tuple[Act, str]] = deque()
         self._n_acts_ahead = len(operator.script)
 
     @property
@@ -71,9 +71,9 @@ class People:
         """Whether any act may still follow."""
         return self._site.by_hand or self._n_acts_ahead > 0
 
-    def schedule(self, action: Act) -> None:
-        """Schedule an act for the end of the present instant."""
-        self._acts_due.append(action)
+    def schedule(self, action: Act, by: Literal["script", "operator"] = "script") -> None:
+        """Schedule an act for the end of the present instant; a user who acts by hand is the operator."""
+        self._acts_due.append((action, f"{by}: {action}"))
         self._site.ring()
 
     def act(self) -> None:
@@ -85,22 +85,22 @@ class People:
 
     def _carry_out_acts(self) -> None:
         while self._acts_due:
-            action = self._acts_due.popleft()
+            action, reason = self._acts_due.popleft()
             self._n_acts_ahead -= 1
             refusal = self.why_not(action)
             if refusal:
-                self._course.say(f"script: {action} has no effect: {refusal}")
+                self._course.say(f"{reason} has no effect: {refusal}")
             elif action == "pause":
-                self._course.pause("script: pause")
+                self._course.pause(reason)
             elif action == "resume":
-                self._course.resume()
+                self._course.resume(reason)
             elif action == "promote":
                 self._pacing.promotion_wanted = True
-                self._course.say("script: promote")
+                self._course.say(reason)
             elif action == "rollback":
-                self._course.roll_back("script: rollback")
+                self._course.roll_back(reason)
             else:
-                self._course.end("canceled", "script: cancel", undo=not self._site.terms.policy.no_auto_rollback)
+                self._course.end("canceled", reason, undo=not self._site.terms.policy.no_auto_rollback)
 
     def why_not(self, action: Act) -> str | None:
         """Say why an act would have no effect now; None if it would."""
