@@ -633,6 +633,23 @@ def test_the_picture_shows_flips_and_sizes():
     assert not find_unreadable(ax.figure)
 
 
+def test_unknown_values_without_a_row_are_counted_separately(monkeypatch):
+    """With more values than rows, unknown ones are not among those that change the margin by less. [contract]"""
+    monkeypatch.setattr("simdeploy.plotting.sensitivity._MOST_ROWS", 3)
+    result = vary(scenario(GATE), 20)
+    last = result.values.index[result.values["verdict"].str.startswith("holds")][-2:]
+    unknown = {"verdict": "unknown", "margin": math.nan, "margin_low": math.nan, "margin_high": math.nan}
+    values = result.values.copy()
+    values.loc[last, list(unknown)] = list(unknown.values())
+    ax, labels = draw_tornado(replace(result, values=values))
+    n_unknown, n = int(values["verdict"].eq("unknown").sum()), int(values["is_possible"].sum())
+    label = ax.get_xlabel().replace("\n", " ")
+    assert len(labels) == 3
+    assert (
+        f"; {n - 3 - n_unknown} further values change it by less or not at all; {n_unknown} more are unknown" in label
+    )
+
+
 def test_labels_of_short_bars_show_their_side():
     """The label of a bar whose side is uncertain isn't 0. [contract]"""
     result = vary(scenario(GATE), 20)

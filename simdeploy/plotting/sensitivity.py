@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simdeploy.analysis.asking.naming import describe_measure
+from simdeploy.errors import plural
 from simdeploy.plotting import style
 from simdeploy.plotting.axes import set_symlog_axis, write_number
 from simdeploy.plotting.intervals import draw_intervals, tell_untrusted
@@ -194,7 +195,7 @@ def plot_tornado(ax: Axes, result: Switches) -> Axes:
     (grey) another policy is better. The text on the right names the policy that is recommended instead, or gives the
     margin. If margins differ by orders of magnitude, the axis is linear near 0 and logarithmic beyond the value in its
     label. Without a margin (no second policy meets the requirements), the change of the recommended policy's measure is
-    drawn. Values without effect have no row; the axis label counts them.
+    drawn. Values without effect have no row, nor have the last ones of many; the axis label counts both, unknown ones separately.
 
     Examples
     --------
@@ -241,7 +242,7 @@ def plot_tornado(ax: Axes, result: Switches) -> Axes:
         half_width = float(result.base["margin_high"].iloc[0] - result.base["margin_low"].iloc[0]) / 2
         written = format_number(start * scale.factor, half_width * scale.factor, sign=True)
         write_above(ax, start * scale.factor, f" current {written}", ha="left")
-    _label(ax, result, scale, len(shown), linear, has_margin=has_margin)
+    _label(ax, result, scale, shown, linear, has_margin=has_margin)
     return ax
 
 
@@ -295,7 +296,7 @@ def _draw_row(ax: Axes, place: int, row: dict[Hashable, Any], column: str, start
     write_beside(ax, place, text, **look)
 
 
-def _label(ax: Axes, result: Switches, scale: Scale, n_shown: int, linear: float, *, has_margin: bool) -> None:
+def _label(ax: Axes, result: Switches, scale: Scale, shown: pd.DataFrame, linear: float, *, has_margin: bool) -> None:
     measure, unit = describe_measure(result.of), f", {scale.unit}" if scale.unit else ""
     subject = result.choice or "the best policy"
     if has_margin:
@@ -307,9 +308,14 @@ def _label(ax: Axes, result: Switches, scale: Scale, n_shown: int, linear: float
     verdicts = result.values["verdict"]
     n_flips, n = int(verdicts.isin(list(_FLIPS)).sum()), int(verdicts.ne("impossible").sum())
     text += f"\nlines: {percent(result.confidence_level)} CI{tell_untrusted(ax, ', ')}"
-    text += f"; {n - n_shown} further values change it by less or not at all" if n > n_shown else ""
+    n_unknown = int(verdicts.eq("unknown").sum())
+    unknown_left = n_unknown - int(shown["verdict"].eq("unknown").sum())
+    if n_left := n - len(shown) - unknown_left:
+        text += f"; {plural(n_left, 'further value')} {'changes' if n_left == 1 else 'change'} it by less or not at all"
+    if unknown_left:
+        text += f"; {unknown_left} more {'is' if unknown_left == 1 else 'are'} unknown"
     ax.set_xlabel(text, fontsize="small")
     title = f"{n_flips} of {n} switch values {'changes' if n_flips == 1 else 'change'} or may change the choice"
-    if n_unknown := int(verdicts.eq("unknown").sum()):
+    if n_unknown:
         title += f"; {n_unknown} {'is' if n_unknown == 1 else 'are'} unknown"
     ax.set_title(wrap_words(ax, title), fontsize="medium", pad=18)
