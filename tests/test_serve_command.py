@@ -46,6 +46,15 @@ def test_port_in_use(tmp_path):
     assert f"--port: port {port} is in use; choose another one; 0 is any free one" in result.output
 
 
+def test_a_limit_below_the_first_deployments(tmp_path, monkeypatch):
+    """Fewer deployments than begin at the start are refused, with what helps. [contract]"""
+    monkeypatch.setattr(serving, "serve", lambda *_: None)
+    result = invoke("serve", write(tmp_path), "--limit", 1, "--port", 0)
+    assert result.exit_code == 2
+    assert "--limit: less than the 2 deployments at the start, one per policy (found 1)" in result.output
+    assert "choose policies with --policy, or raise --limit" in result.output
+
+
 def test_missing_packages(tmp_path, monkeypatch):
     """Without the packages of the server the message says what to install. [contract]"""
     monkeypatch.setattr(serving, "find_spec", lambda name: None)

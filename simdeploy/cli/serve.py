@@ -13,7 +13,7 @@ from simdeploy.cli.answers import say
 from simdeploy.cli.command import Command
 from simdeploy.cli.inputs import choose_policies, read_with_warnings
 from simdeploy.cli.options import REPLICATION, whole_option
-from simdeploy.errors import shorten
+from simdeploy.errors import InputError, Problem, shorten
 
 _MOST_SPEED = 10_000
 _HOST_NAME = re.compile(r"[A-Za-z0-9._-]{1,253}")
@@ -64,7 +64,7 @@ def _print_description(ctx: click.Context, _param: click.Parameter, value: bool)
             callback=_check_names,
             help="Also accept requests for this host name; repeatable.",
         ),
-        whole_option("--limit", 1000, "Deployments to keep; more are refused."),
+        whole_option("--limit", 1000, "Deployments to keep, those at the start included; more are refused."),
         click.Option(
             ["--openapi"],
             is_flag=True,
@@ -93,6 +93,10 @@ def command(**options: Any) -> None:
 
     scenario = read_with_warnings(options["scenario"], options["policies"])
     chosen = choose_policies(scenario, options["policies"] or list(scenario.policies))
+    if options["limit"] < len(chosen):
+        message = f"less than the {len(chosen):,} deployments at the start, one per policy"
+        hint = "choose policies with --policy, or raise --limit"
+        raise InputError(Problem(message, ("--limit",), found=str(options["limit"]), hint=hint))
     policies = [scenario.policy(policy) for policy in chosen.values()]
     with listen(options["host"], options["port"]) as listening:
         service = Service(
