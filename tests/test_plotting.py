@@ -22,6 +22,7 @@ from simdeploy.engines.schema import STATUSES
 from simdeploy.errors import InputError
 from simdeploy.plotting import plot_comparison, plot_timeline
 from simdeploy.plotting.axes import set_log_axis
+from simdeploy.plotting.figures import draw_figure
 from simdeploy.plotting.one_rollout import list_marks
 from simdeploy.plotting.style import STATUS_LOOKS, label_line_ends, spread
 from simdeploy.scenario import Scenario
@@ -403,6 +404,20 @@ def test_missing_values_are_named():
     assert "n = 0" in ax.get_yticklabels()[0].get_text()
     pending = pd.DataFrame({"policy": ["a", "b"], "replication": [0, 0], "verdict": [None, "completed_good"]})
     assert [text.get_text() for text in draw_on(plot_comparison, compare(pending)).texts] == ["no value"]
+
+
+def test_the_picture_is_about_the_answer():
+    """The figure of a comparison without verdicts, as of a restart, shows what policies are judged by, or how they end. [contract]"""
+    ended = {"state": ["completed"] * 3 + ["failed"], "makespan_s": [60.0, 80.0, 90.0, 5.0], "verdict": [None] * 4}
+    table = pd.DataFrame({"policy": list("aabb"), "replication": [0, 1, 0, 1], **ended})
+    (ax,) = draw_figure(compare(table)).axes
+    assert ax.get_xlabel().startswith("mean makespan of completed rollouts (")
+    assert [label.get_text().split("\n") for label in ax.get_yticklabels()] == [["a", "n = 2"], ["b", "n = 1"]]
+    assert ax.lines[0].get_xdata().tolist() == [70.0, 90.0]
+    (ax,) = draw_figure(compare(table.assign(state="paused", makespan_s=None))).axes
+    assert legend_words(ax) == ["paused"]
+    (ax,) = draw_figure(compare(table.assign(verdict="completed_good"))).axes
+    assert legend_words(ax) == ["false alarms of good releases", "escapes of defective releases"]
 
 
 def test_an_unknown_response_is_refused():

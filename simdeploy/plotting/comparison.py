@@ -46,7 +46,7 @@ def plot_comparison(ax: Axes, comparison: Comparison, *, response: str = "verdic
     response : str
         The response. By default the verdict: false alarms of good releases and escapes of defective ones (the other
         verdicts are the rest). For `state`, every level that occurs, except `completed` if there are others; for anything
-        else, the mean.
+        else, such as ``makespan_s`` and ``makespan_s given completed``, the mean.
 
     Returns
     -------
@@ -72,9 +72,11 @@ def plot_comparison(ax: Axes, comparison: Comparison, *, response: str = "verdic
     >>> plot_comparison(Figure().subplots(), compare(table)).get_xlabel().splitlines()
     ['probability, 95 % CI']
     """
-    estimates = comparison.estimates[comparison.estimates["response"].eq(response)]
-    if response not in LEVELS:
-        estimates = estimates[estimates["given"].isna()]
+    estimates = comparison.estimates
+    if response in LEVELS:
+        estimates = estimates[estimates["response"].eq(response)]
+    else:
+        estimates = estimates[estimates["level"].isna() & name_rows(estimates).eq(response)]
     if estimates.empty:
         responses = comparison.estimates["response"].unique()
         raise InputError(not_among("no such response in the comparison", ("response",), response, responses))
@@ -125,7 +127,8 @@ def _set_value_axis(ax: Axes, response: str, estimates: pd.DataFrame, comparison
         set_unit_axis(ax.xaxis, "fraction", 1, "probability")
     else:
         unit = find_cost_unit(comparison.computed_under)
-        set_measure_axis(ax.xaxis, Measure(response), largest, unit, f"mean {LABELS[response][0]}")
+        measure = parse_measure(response)
+        set_measure_axis(ax.xaxis, measure, largest, unit, f"mean {describe_measure(measure)}")
     add_interval(ax, "x", comparison.confidence_level)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from matplotlib.figure import Figure
 
 from simdeploy import plotting
+from simdeploy.analysis.comparison.measured import name_rows as name_measures
 from simdeploy.plotting.check import name_rows
 from simdeploy.plotting.slices import list_slices
 from simdeploy.plotting.timelines import draw_bands, fit_beside
@@ -102,10 +103,12 @@ def _draw_check(result: Check) -> Figure:
 
 
 def _draw_comparison(result: Comparison) -> Figure:
-    """Draw the verdicts, or the first response that the comparison has."""
-    responses = result.estimates["response"].tolist()
+    """Draw the verdicts, or if there are none, as for a restart or stop, what policies are judged by."""
+    known = result.estimates.dropna(subset="estimate")
+    measures = {*known["response"], *name_measures(known)}
+    choices = ("verdict", *result.judged_by, *result.estimates["response"])
+    shown = next((name for name in choices if name in measures), result.estimates["response"].iloc[0])
     figure = Figure(figsize=(8, 1.4 + 0.6 * len(result.policies)), layout="constrained")
-    shown = "verdict" if "verdict" in responses else responses[0]
     plotting.plot_comparison(figure.subplots(), result, response=shown)
     return figure
 
