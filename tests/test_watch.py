@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from rich.cells import cell_len
 
 from simdeploy import Scenario, simulate
 from simdeploy.cli.watching.frame import Film
@@ -12,6 +13,7 @@ from simdeploy.cli.watching.view import KEYS, LETTERS, find_room, render
 from simdeploy.engines.fleet_map import DOWN, SHOWN, FleetMap, choose, make_cells
 from simdeploy.engines.schema import STATUSES
 from simdeploy.plotting.style import STATUS_LOOKS
+from simdeploy.units import NS_PER_S, short_duration
 
 CHECK = {"deadline": "5m", "min_healthy_time": "30s", "max_error_rate": 0.2}
 ROLLING = {"strategy": "rolling", "max_parallel": 8, "health_check": CHECK, "max_failed_nodes": 3}
@@ -180,6 +182,19 @@ def test_a_screen_fits(size, fleet):
         assert max(map(len, lines)) <= size[0]
         assert lines[-1] == KEYS[: size[0]]
         assert all(line.isascii() for line in lines)
+
+
+@pytest.mark.parametrize("width", [120, 60, 46, 30])
+@pytest.mark.parametrize("name", ["ロールアウト", "ロールアウト-カナリア-" * 3])
+def test_wide_names_leave_room_for_the_clock(name, width):
+    """The clock is complete at the end of its line, also after a name whose characters take two columns. [contract]"""
+    raw = {"name": "日本語", "fleet": FLEET, "policies": {name: ROLLING}}
+    film = Film(simulate(Scenario.from_dict(raw)))
+    line = render(film.frame(film.end_s, find_room(width, 24)), width, 24)[0].plain
+    clock = short_duration(film.end_s * NS_PER_S)
+    assert line.endswith(f" {clock} of {clock}")
+    assert cell_len(line) == width
+    assert ("..." in line) == (cell_len(f"日本語 / {name}, replication 0 {clock} of {clock}") > width)
 
 
 def test_a_screen_without_colour_is_complete():

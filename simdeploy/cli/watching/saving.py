@@ -117,9 +117,9 @@ def _draw(lines: Sequence[Text], width: int, height: int) -> Image.Image:
             if style and style.bgcolor and style.bgcolor.triplet:
                 back = style.bgcolor.triplet.hex
             if back:
-                pen.rectangle((x, y, x + across * len(segment.text) - 1, y + down - 1), fill=back)
+                pen.rectangle((x, y, x + across * segment.cell_length - 1, y + down - 1), fill=back)
             pen.text((x, y), segment.text, fill=fore, font=bold if style and style.bold else plain)
-            column += len(segment.text)
+            column += segment.cell_length
     return image
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len, set_cell_size
 from rich.style import Style
 from rich.text import Text
 
@@ -72,8 +73,9 @@ def render(frame: Frame, width: int, height: int, *, pace: str = "", keys: str =
 
 def _justify(left: str, right: str, width: int, style: Style | None = None) -> Text:
     room = max(width - len(right) - 1, 0)
-    kept = left if len(left) <= room else f"{left[: max(room - 3, 0)]}..."
-    return Text().append(f"{kept:<{room}} ", style=style).append(right)
+    # Some characters of names take two columns.
+    kept = left if cell_len(left) <= room else f"{set_cell_size(left, max(room - 3, 0))}..."
+    return Text().append(f"{set_cell_size(kept, room)} ", style=style).append(right)
 
 
 def _say_time(time_s: float) -> str:
