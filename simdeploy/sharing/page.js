@@ -72,14 +72,17 @@ if (source) {
       const label = Math.abs(tick) >= 1e4 ? short.format(tick) : String(+tick.toPrecision(6));
       draw(svg, "text", { x: LEFT - 5, y: y(tick) + 4, "text-anchor": "end", "font-size": 11, fill: "#555" }, label);
     }
-    const every = Math.ceil(n / 8);
-    dial.values.forEach((value, number) => {
-      if (number % every && number !== place[along]) return;
-      if (number % every === 0 && number !== place[along] && Math.abs(number - place[along]) < every) return;
-      const anchor = number === n - 1 && value.length > 3 ? "end" : "middle";
-      const weight = number === place[along] ? "bold" : "normal";
-      draw(svg, "text", { x: x(number), y: HEIGHT - BOTTOM + 19, "text-anchor": anchor, "font-size": 11, "font-weight": weight, fill: "#555" }, value);
-    });
+    // The label of the position, and others at regular distances, where they have room.
+    const half = (number) => (number === place[along] ? 4.2 : 3.6) * dial.values[number].length;
+    const widest = 2 * Math.max(...dial.values.map((_, number) => half(number))) + 6;
+    const every = Math.ceil(Math.max(n / 8, (widest * (n - 1)) / (WIDTH - LEFT - RIGHT)));
+    const taken = [];
+    for (const number of [place[along], ...dial.values.keys()]) {
+      const at = Math.min(x(number), WIDTH - half(number)), own = !taken.length;
+      if (!own && (number % every || taken.some(([other, room]) => Math.abs(other - at) < room + half(number) + 4))) continue;
+      taken.push([at, half(number)]);
+      draw(svg, "text", { x: at, y: HEIGHT - BOTTOM + 19, "text-anchor": "middle", "font-size": 11, "font-weight": own ? "bold" : "normal", fill: "#555" }, dial.values[number]);
+    }
     draw(svg, "text", { x: (LEFT + WIDTH - RIGHT) / 2, y: HEIGHT - 5, "text-anchor": "middle", "font-size": 11, fill: "#555" }, dial.name);
     const line = (at) => dial.values.map((_, value) => quantity.cells[index(at.map((own, m) => (m === along ? value : own)))]);
     const path = (cells, part) => {

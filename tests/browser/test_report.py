@@ -129,6 +129,33 @@ def test_charts_are_clickable_and_described(pages, visit):
     assert chart.locator("circle title").count() == 3
 
 
+@pytest.mark.parametrize("values", [("0", "1", "2"), tuple(f"{n / 190:.6g}" for n in range(20)), ("5m30s",) * 12])
+def test_labels_along_a_chart_have_room(values, visit, tmp_path):
+    """At every position of the slider its label is shown, and no label overlaps another or is cut, however long. [contract]"""
+    cells = tuple(Cell("1", 1, 0, 2, is_trusted=True) for _ in values)
+    dial = Dial("k", "k", tuple(range(len(values))), values, 0, is_slider=True)
+    contents = replace(
+        gather(sd.estimate(grid(), ["failed"]), Request()), dials=Dials((dial,), (Quantity("q", "%", cells),))
+    )
+    path = tmp_path / "page.html"
+    path.write_text(to_page(contents), encoding="utf-8")
+    page = visit(path.as_uri()).page
+    for place, value in enumerate(values):
+        page.get_by_role("slider").fill(str(place))
+        labels = page.locator("#chart-0 text[y='155']")
+        ends = sorted(
+            labels.evaluate_all(
+                "all => all.map((each) => each.getBoundingClientRect()).map((box) => [box.left, box.right])"
+            )
+        )
+        chart = page.locator("#chart-0").bounding_box()
+        assert page.locator("#chart-0 text[font-weight=bold]").all_text_contents() == [value]
+        assert len(ends) >= 3
+        assert chart["x"] <= ends[0][0]
+        assert ends[-1][1] <= chart["x"] + chart["width"]
+        assert all(before[1] < after[0] for before, after in pairwise(ends))
+
+
 @pytest.mark.parametrize(
     ("estimates", "highs", "arrows"),
     [
