@@ -333,22 +333,6 @@ def test_the_answer_on_costs(values, answer):
     assert costs_by_policy(*values).answer == answer
 
 
-@pytest.mark.parametrize(
-    ("values", "end"),
-    [
-        ([BEST, DEAR], "; b is too uncertain to rule out."),
-        ([BEST, DEAR, CLOSE], ", but c may be as good; b is too uncertain to rule out."),
-    ],
-)
-def test_few_worlds_rule_nothing_out(values, end, monkeypatch):
-    """With too few worlds to trust the intervals, a policy that is dearer in all of them is not called as good. [contract]"""
-    monkeypatch.setattr("simdeploy.statistics.combining.FEWEST_WORLDS", 4)
-    found = costs_by_policy(*values)
-    assert found.answer.startswith("a has the lowest mean cost: 2.0 per rollout (~95 % CI")
-    assert found.answer.endswith(end)
-    assert rows_of(found.ranking, "cost")["is_among_best"].all()
-
-
 def test_the_answer_if_nothing_ended():
     """If no rollout ended the sentence says so. [contract]"""
     answer = compare(table([[np.nan] * 3] * 2)).answer

@@ -133,7 +133,7 @@ def _tell_best(
         start = f"{among}{wording.list_some(best)} {'has' if len(best) == 1 else 'have'} the {most} {noun}: {amount}"
     vague = ranked.loc[_is_vague(ranked), "policy"].tolist()
     others, rivals = ([policy for policy in some if policy not in vague] for some in (others, rivals))
-    ends = wording.compare_with_others(others, rivals, than, noun="policy") if others else [""]
+    ends = wording.compare_with_others(others, rivals, than, noun="policy")
     if vague:
         ends = [
             f"{end}; {names} {wording.is_or_are(len(vague))} too uncertain to rule out"
@@ -144,11 +144,11 @@ def _tell_best(
 
 
 def _is_vague(ranked: pd.DataFrame) -> pd.Series:
-    """Return which policies may be the best only because their intervals can't be trusted, or are wider than those of better ones."""
-    is_apart = ranked["rank"].gt(1) & (ranked["low"].ge(0) | ranked["high"].le(0)) & ~ranked["is_trusted"]
+    """Return which policies may be the best although one with a better estimate can't be, because their intervals are wider."""
     is_excluded = ranked["verdict"].eq("worse")
-    worse_than = ranked.loc[is_excluded, "rank"].min() if is_excluded.any() else math.inf
-    return ~is_excluded & (is_apart | ranked["rank"].gt(worse_than))
+    if not is_excluded.any():
+        return is_excluded
+    return ~is_excluded & ranked["rank"].gt(ranked.loc[is_excluded, "rank"].min())
 
 
 def _scale_of_best(comparison: Comparison, of: str, ranked: pd.DataFrame) -> formatting.Scale:
