@@ -74,6 +74,24 @@ def test_several_routes_are_covered() -> None:
     assert n_covered >= n_stated * (0.95 - 4 * np.sqrt(0.95 * 0.05 / n_stated))
 
 
+def test_several_ways_are_tilted() -> None:
+    """If nodes fail in two ways, both are tilted, though one alone seems precise in a small pilot; the mean is exact within 4 errors. [oracle]"""
+    ways = {
+        "fleet.nodes": 50,
+        "fleet.start_hang": 0.002,
+        "fleet.start_failure": 0.003,
+        "policies.waves.max_failed_nodes": 49,
+    }
+    scenario = world({}).with_values(ways)
+    runs = [estimate_rare(scenario, event="failed_nodes >= 4", seed=seed, engine="compiled") for seed in range(8)]
+    stated = [found for found in runs if found.is_trusted]
+    assert len(stated) >= 7
+    assert all(set(found.tilt) == {"start_hang", "start_failure"} for found in stated)
+    truth = binomial_tail(50, 1 - 0.998 * 0.997, 4)
+    mean = np.mean([found.probability for found in stated])
+    assert abs(mean - truth) <= 4 * np.sqrt(np.mean([found.standard_error**2 for found in stated]) / len(stated))
+
+
 @pytest.mark.parametrize(("method", "at_least"), [("importance", 8), ("splitting", 5)])
 def test_each_route_is_reported(method: str, at_least: int) -> None:
     """The table has each kind's exact tail within 4 errors, shares that sum to 1, its effort and its means. [oracle]"""

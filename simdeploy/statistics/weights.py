@@ -22,6 +22,9 @@ _HEAVIEST = 0.7
 FEWEST_HITS = 50
 _FEWEST_FOUND = 20
 _FEWEST_OF_LIMIT = 5
+# Least effective hits found, relative to those expected. Where the expectation was right, none of hundreds of runs found less; where a
+# way to the event was missed, nearly all did.
+_LEAST_FOUND = 0.2
 _LARGEST_SHARE = 0.1
 _TAIL_NEEDS = 5
 _LAST_DIGITS = 1e-9
@@ -56,8 +59,8 @@ def diagnose(weights: np.ndarray, contributions: np.ndarray, expected_hits: floa
 
     Notes
     -----
-    Doubts are: fewer than 50 effective hits expected (or found, if no expectation is known), or fewer than 20 found; one replication
-    with more than a tenth of the sum; :math:`\hat k > 0.7`, from the largest min(0.2 h, :math:`3\sqrt h`) of h contributions (Vehtari et
+    Doubts are: fewer than 50 effective hits expected (or found, if no expectation is known), or fewer than 20 or a fifth of those expected
+    found; one replication with more than a tenth of the sum; :math:`\hat k > 0.7`, from the largest min(0.2 h, :math:`3\sqrt h`) of h contributions (Vehtari et
     al. 2024 [1]_, section 2.2 and eq. 8), fitted as in Zhang and Stephens (2009 [2]_); and a mean weight more than 3 standard errors
     from 1 (`is_mean_off`). These may all fail to show that the event was rarely or never met: a tilt that misses one way in which the
     event happens underestimates its probability, even with perfect weights.
@@ -96,6 +99,11 @@ def diagnose(weights: np.ndarray, contributions: np.ndarray, expected_hits: floa
         elif effective_hits < fewest:
             doubts.append(
                 f"too few rollouts have the event: {len(hits):,}, effectively {effective_hits:.3g}, and {fewest} are needed"
+            )
+        elif expected_hits is not None and effective_hits < _LEAST_FOUND * expected_hits:
+            doubts.append(
+                f"rollouts with the event have far more different weights than expected: effectively {effective_hits:.3g} instead of "
+                f"{expected_hits:.3g}, so that some of the largest weights may be missing"
             )
         if share > _LARGEST_SHARE:
             doubts.append(f"one replication has {100 * share:.3g} % of the total weight")

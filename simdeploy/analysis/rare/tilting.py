@@ -17,6 +17,10 @@ _FEWEST_HITS = 5.0
 _FIRST_HIT = 8
 _MOST_ROUNDS = 3
 _LEAST_GAIN = 1.3
+# Least score, relative to that of the best tilt, of one that also makes another way to the event more frequent.
+_LEAST_SHARE = 0.25
+# A way is given up after one doubling of its factor more than this without success.
+_MOST_IN_VAIN = 3
 # Largest standard error of the mean weight in a pilot, so that the estimate contains enough of the draws with the most weight.
 _MOST_ERROR = 0.25
 # A tilt that is too strong is weakened in steps, by raising its factors to this power.
@@ -46,13 +50,16 @@ def choose_tilt(try_tilt: Callable[[Tilt], Met], names: Sequence[str]) -> tuple[
     The quality of a tilt is its effective number of hits, :math:`(\sum w 1_A)^2 / \sum w^2 1_A`, because n times the
     relative variance of the estimate is :math:`n \sum w^2 1_A / (\sum w 1_A)^2 - 1`. Each factor alone is doubled, or
     halved, as long as that helps; then the others are added in turn to the best one, and kept if they help. The ladder
-    is coarse because the optimum is flat, and a fine search on few replications would follow noise. Finally the tilt is
+    is coarse because the optimum is flat, and a fine search on few replications would follow noise. Then the tilt is
     weakened until its mean weight is 1 with an error of at most 1/4. Under a stronger one, what is common without a tilt
-    would hardly ever be drawn, and its contribution might be missed.
+    would hardly ever be drawn, and its contribution might be missed. Finally factors are added that make hits much more
+    frequent: these are further ways to the event, whose few but heavy hits the pilot may not have met.
     """
     ladder = _Ladder(try_tilt)
     best = ladder.climb_all(names)
     chosen = ladder.weaken(best)
+    for name in names:
+        chosen = ladder.add_way(chosen, name)
     return chosen._replace(
         n_hits=best.n_hits,
         effective_hits=max(chosen.effective_hits, min(best.effective_hits, 1.0)),
@@ -102,13 +109,33 @@ class _Ladder:
                 best = max(best, rung, key=_sort_key)
         return best
 
-    def weaken(self, rung: Rung) -> Rung:
-        """Return the strongest tilt of the same kind with complete weights; none if there is no such tilt."""
+    def weaken(self, rung: Rung, *, fewest_hits: float = 0.0) -> Rung:
+        """Return the strongest tilt of the same kind with complete weights; none if there is no such tilt, or if hits are too few."""
         for _ in range(_MOST_WEAKENINGS):
             if rung.is_complete:
                 return rung
+            if rung.n_hits < fewest_hits:
+                break
             rung = self._try_factors({name: factor**_WEAKENING_POWER for name, factor in rung.tilt.factors.items()})
         return self._try_factors({})
+
+    def add_way(self, chosen: Rung, name: str) -> Rung:
+        """Add a name that helps, or that brings many more hits even if they seem to be worth less.
+
+        A tilt that misses one way to the event seems precise in a pilot that is too small to meet this way, whose hits have large weights.
+        """
+        if not chosen.tilt.factors or name in chosen.tilt.factors:
+            return chosen
+        best, factor = chosen, 1.0
+        for doubling in range(_FIRST_HIT):
+            factor *= 2.0
+            rung = self.weaken(self._try_factors({**chosen.tilt.factors, name: factor}), fewest_hits=chosen.n_hits / 2)
+            has_more = rung.n_hits > _LEAST_GAIN * chosen.n_hits and rung.score >= _LEAST_SHARE * chosen.score
+            if rung.is_complete and (has_more or rung.score > _LEAST_GAIN * chosen.score):
+                best = rung if best is chosen else max(best, rung, key=_sort_key)
+            elif best is not chosen or doubling == _MOST_IN_VAIN:
+                break
+        return best
 
     def _search_factor(self, start: Rung, name: str) -> Rung:
         """Double a factor as long as that helps; if it never does, halve it."""
@@ -133,7 +160,8 @@ class _Ladder:
         return self._try_factors({other: factor for other, factor in rung.tilt.factors.items() if other != name})
 
     def _try_factors(self, factors: dict[str, float]) -> Rung:
-        tilt = Tilt.of(factors)
+        # Without the last digits, so that the same tilt isn't tried twice.
+        tilt = Tilt.of({name: float(f"{factor:.12g}") for name, factor in factors.items()})
         if tilt not in self._known:
             self._known[tilt] = judge_tilt(tilt, self._try(tilt))
             self.rungs.append(self._known[tilt])
