@@ -88,3 +88,15 @@ def test_all_mistakes_are_reported_at_once():
     error = refused(read, first, {"of": "waves"}, last)
     assert {problem.path[0] for problem in error.problems} == {"requirements"}
     assert [problem.path[1:] for problem in error.problems] == [(0, "at_most"), (0, "policy"), (1,), (2, "given")]
+
+
+@pytest.mark.parametrize("of", ["waves", "blast_radius", "failed_nodes", "exposed_node_s", "cost", "escaped"])
+def test_only_durations_have_durations_as_limits(of):
+    """A file and the command line both refuse a duration as the limit of a measure that is none. [contract]"""
+    (problem,) = refused(read, {"of": of, "at_most": "5m"}).problems
+    assert problem.path == ("requirements", 0, "at_most")
+    assert str(problem).startswith(f"requirements[0].at_most: {of} is not a duration (found '5m'); allowed: a number;")
+    assert "10m" in problem.allowed
+    assert "makespan_s" in problem.allowed
+    refused(parse_requirement, f"{of} <= 5m")
+    assert [each.path[-1] for each in refused(read, {"of": "nothing", "at_most": "5m"}).problems] == ["of"]

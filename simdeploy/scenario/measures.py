@@ -23,6 +23,7 @@ SORTS = ("good", "defective")
 PASSED = "passed_canary"
 EVENTS = (*VERDICTS, *STATES, *SORTS, PASSED)
 FRACTIONS = ("blast_radius", "min_in_service_fraction")
+DURATIONS = ("makespan_s", "stopped_at_s", "restored_at_s")
 # Verdicts on defective releases; the others are on good ones.
 ON_DEFECTIVE = ("stopped_defective", "escaped")
 # Verdicts on rollouts that were stopped; the others are on completed ones.
@@ -74,7 +75,7 @@ class Measure:
     @property
     def is_duration(self) -> bool:
         """Whether it is a time in seconds."""
-        return self.of in ("makespan_s", "stopped_at_s", "restored_at_s")
+        return self.of in DURATIONS
 
     def __str__(self) -> str:
         how = "" if self.quantile is None else f"p{_write_percent(self.quantile)} "

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, ValidatorFunctionWrapHandler, field_validator
 
 from simdeploy.api.values import Kind
 from simdeploy.errors import InputError, Problem, listed, shorten
 from simdeploy.scenario import measures
 from simdeploy.scenario.measures import Measure, Requirement
-from simdeploy.scenario.section import Section, optional
+from simdeploy.scenario.section import Section, optional, validation_error
 from simdeploy.scenario.values import MAX_NUMBER, Name, duration_ns, number
 from simdeploy.units import NS_PER_S
 
@@ -19,8 +19,11 @@ _QUANTILE = number(float, 0, 1)
 _AMOUNT = number(float, -MAX_NUMBER)
 
 
+_DURATION_FORM = 'a duration such as "10m"'
+
+
 def _read_limit(value: object) -> float:
-    # Text is a duration; whether the measure is one is checked later, when both are known.
+    # Text is a duration; `RequirementSection` verifies that the measure is one.
     if isinstance(value, str):
         if value.strip().endswith("%"):
             _AMOUNT.read(value)  # raises, with a hint how to write a fraction
@@ -30,7 +33,7 @@ def _read_limit(value: object) -> float:
 
 Limit = Annotated[
     float,
-    Kind('a number, or a duration such as "10m"', _read_limit, {"anyOf": [{"type": "number"}, {"type": "string"}]}),
+    Kind(f"a number, or {_DURATION_FORM}", _read_limit, {"anyOf": [{"type": "number"}, {"type": "string"}]}),
 ]
 
 
@@ -48,6 +51,16 @@ class RequirementSection(Section):
     )
     at_most: Limit | None = optional(None, "Upper limit of the measure.")
     at_least: Limit | None = optional(None, "Lower limit of the measure.")
+
+    @field_validator("at_most", "at_least", mode="wrap")
+    @classmethod
+    def _fits_measure(cls, value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> float | None:
+        limit: float | None = handler(value)
+        of = info.data.get("of")
+        if isinstance(value, str) and of in (*measures.NUMBERS, *measures.EVENTS) and not Measure(of).is_duration:
+            allowed = f"a number; {_DURATION_FORM} only for {listed(measures.DURATIONS)}"
+            raise validation_error([Problem(f"{of} is not a duration", found=shorten(value), allowed=allowed)])
+        return limit
 
     @classmethod
     def meant_by(cls, raw: Any) -> str | None:
