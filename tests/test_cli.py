@@ -477,6 +477,58 @@ def test_validate_knows_policies_in_yaml(folder):
     assert line.startswith("error: typo.yaml:4: orchestrator.pacing: unknown value")
 
 
+@pytest.fixture
+def pipe(request):
+    """Return a function that makes a pipe with a text, as ``<(...)`` of a shell does, and returns its path."""
+
+    def make(text):
+        reader, writer = os.pipe()
+        request.addfinalizer(lambda: os.close(reader))
+        os.write(writer, text.encode())
+        os.close(writer)
+        return f"/dev/fd/{reader}"
+
+    return make
+
+
+JSON_SPEC = json.dumps({"deployment": {"spec": SPEC}})
+YAML_SPEC = "dialect: general\nstrategy: rolling\nhealth_check: {deadline: 5m}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "description"),
+    [
+        (SCENARIO, "scenario small, 40 nodes, 2 kinds of release, 3 policies (in-tens, careful, at-once)"),
+        (json.dumps(yaml.safe_load(SCENARIO)), "scenario small, 40 nodes, 2 kinds of release, 3 policies (in-tens, careful, at-once)"),
+        (JSON_SPEC, "a deployment in the deployment dialect, strategy rolling"),
+        (YAML_SPEC, "a spec in the general dialect, strategy rolling"),
+    ],
+)  # fmt: skip
+def test_validate_reads_a_pipe_once(folder, pipe, text, description):
+    """A scenario or a policy in a pipe is validated by its contents. [contract]"""
+    path = pipe(text)
+    result = invoke("validate", path)
+    assert (result.stderr, result.stdout) == ("", f"ok: {path}: {description}\n")
+
+
+def test_validate_reports_problems_of_a_pipe(folder, pipe):
+    """Mistakes in a pipe have their line, as those in a file. [contract]"""
+    bad = pipe(SCENARIO.replace("nodes: 40", "nodes: many")), pipe('{"deployment": {"spec":\n{"strategy": "roling"}}}')
+    result = invoke("validate", *bad)
+    assert result.exit_code == 2
+    assert f"error: {bad[0]}:4: fleet.nodes: not a whole number" in result.stderr
+    assert f"error: {bad[1]}:2: deployment.spec.strategy" in result.stderr
+
+
+@pytest.mark.parametrize("text", [JSON_SPEC, YAML_SPEC])
+def test_a_policy_may_be_a_pipe(folder, pipe, text):
+    """`--policy` takes an existing pipe as a file, and names the policy after it. [contract]"""
+    path = pipe(text)
+    result = invoke("run", "s.yaml", "--policy", path, "--json")
+    assert result.exit_code == 0, result.stderr
+    assert Path(path).name in result.stdout
+
+
 def test_validate_warns_of_requirements_that_nothing_decides(folder):
     """A requirement that `check` finds undecidable by any number of rollouts is a warning, with its line. [contract]"""
     requirements = "requirements:\n- {of: makespan_s, at_most: 1h}\n- {of: min_capacity_ratio, at_least: 1}\n"

@@ -36,14 +36,16 @@ def prepare_cluster(ctx: click.Context) -> None:
         ctx.with_resource(dask.config.set(settings))
 
 
-def read_with_warnings(path: str, policies: Sequence[str] = (), *, is_all: bool = True) -> Scenario:
+def read_with_warnings(
+    path: str, policies: Sequence[str] = (), *, is_all: bool = True, text: str | None = None
+) -> Scenario:
     """Read a scenario and print its warnings, except those on unused policies; raise all errors.
 
-    Without `policies`, all are used (`is_all`), or only the first.
+    Without `policies`, all are used (`is_all`), or only the first. `text` is the file's, if it has been read.
     """
     from simdeploy.scenario import load
 
-    scenario, errors, warnings = load(path, allow_files=click.get_current_context().meta.get(ALLOWED, ()))
+    scenario, errors, warnings = load(path, text=text, allow_files=click.get_current_context().meta.get(ALLOWED, ()))
     if scenario is None:
         raise InputError(errors if _is_file(path) else [_with_example(problem) for problem in errors])
     used = policies or list(scenario.policies)[: None if is_all else 1]
@@ -78,7 +80,7 @@ def find_policy(scenario: Scenario, policy: str) -> str | ScenarioPolicy:
 
 def _is_file(name: str) -> bool:
     try:
-        return Path(name).is_file()
+        return Path(name).is_file() or Path(name).is_fifo()  # such as a shell's ``<(...)``
     except (OSError, ValueError):  # such as a name too long for a path
         return False
 

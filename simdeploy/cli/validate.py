@@ -33,7 +33,7 @@ def command(files: tuple[str, ...]) -> None:
         with collect(problems):
             source = Source(read_text(file), file)
             description = _describe_import(source, file) or (
-                _describe_policy(file) if _is_policy(source, file) else _describe_scenario(source, file)
+                _describe_policy(source, file) if _is_policy(source, file) else _describe_scenario(source, file)
             )
             say(f"ok: {file}: {description}", err=False)
     raise_if_any(problems)
@@ -56,7 +56,7 @@ def _describe_import(source: Source, file: str) -> str | None:
 def _describe_scenario(source: Source, file: str) -> str:
     from simdeploy.analysis.asking.requirements import why_impossible
 
-    scenario = read_with_warnings(file)
+    scenario = read_with_warnings(file, text=source.text)
     policies = list(scenario.policies)
     for number, requirement in enumerate(scenario.requirements):
         asked = [requirement.policy] if requirement.policy else policies
@@ -76,20 +76,19 @@ def _describe_scenario(source: Source, file: str) -> str:
 def _is_policy(source: Source, file: str) -> bool:
     """Whether a file is a policy in a dialect of simdeploy: JSON, or YAML with a spec, bare or as `tune` writes it."""
     from simdeploy.dialects.expanso import is_deployment
-    from simdeploy.scenario.loading import is_json_scenario
+    from simdeploy.scenario.loading import is_scenario
 
-    if file.lower().endswith(".json"):
-        return not is_json_scenario(file)
-    if any("policies" in document.data for document in source.groups):
+    if any("policies" in document.data or is_scenario(document.data) for document in source.groups):
         return False
-    return is_deployment(source) or any("strategy" in document.data for document in source.groups)
+    is_json = file.lower().endswith(".json") or (source.is_json and bool(source.groups))
+    return is_json or is_deployment(source) or any("strategy" in document.data for document in source.groups)
 
 
-def _describe_policy(file: str) -> str:
+def _describe_policy(source: Source, file: str) -> str:
     from simdeploy.dialects import PolicyImport
-    from simdeploy.scenario.policies import read_policy_file
+    from simdeploy.scenario.policies import parse_policy
 
-    document = read_policy_file(file)
+    document = parse_policy(source.text, file=file)
     assert not isinstance(document, PolicyImport)  # noqa: S101 - imports have been described
     for problem in document.warnings:
         say(f"warning: {problem}")

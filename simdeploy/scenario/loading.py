@@ -70,17 +70,25 @@ def is_json_scenario(path: str | os.PathLike[str]) -> bool:
     data = None
     with suppress(InputError):  # reported later, by the reader of that kind of file
         data = parse_json(read_text(path))
+    return is_scenario(data)
+
+
+def is_scenario(data: object) -> bool:
+    """Whether a file's data are meant as a scenario, not as a policy or a result."""
     return isinstance(data, dict) and "fleet" in data and "result" not in data
 
 
 def load(
-    path: str | os.PathLike[str], *, allow_files: Sequence[Folder] = ()
+    path: str | os.PathLike[str],
+    *,
+    text: str | None = None,  # its contents, if they have been read: a pipe can be read only once
+    allow_files: Sequence[Folder] = (),
 ) -> tuple[Scenario | None, tuple[Problem, ...], tuple[Problem, ...]]:
     """Read a scenario file; return it (or None), its errors and its warnings. Raises nothing."""
     file = os.fspath(path)
     problems: list[Problem] = []
     try:
-        raw, positions = parse_yaml(read_text(file), file, problems)
+        raw, positions = parse_yaml(read_text(file) if text is None else text, file, problems)
     except InputError as error:
         return None, error.problems, ()
     scenario, errors = build(raw, Files(str(Path(file).parent), allow_files), source=file, positions=positions)

@@ -216,8 +216,8 @@ def parse_policy(
 ) -> DeploymentDocument | PolicyImport:
     r"""Parse a policy from a file's text.
 
-    A file of a dialect is YAML if its name ends with .yaml or .yml, otherwise JSON. It may have the keys `dialect` and
-    `orchestrator` beside the spec, as in a scenario.
+    A file of a dialect is YAML if its name ends with .yaml or .yml, and JSON if it ends with .json. Others, such as pipes, are
+    JSON if they begin like it. It may have the keys `dialect` and `orchestrator` beside the spec, as in a scenario.
 
     Examples
     --------
@@ -231,7 +231,8 @@ def parse_policy(
             message = f"a file of kind {kind}, which has no dialect"
             raise InputError(Problem(message, ("dialect",), file=file, found=dialect, hint="leave `dialect` out"))
         return import_source(source, kind, nodes=nodes)
-    if PurePath(file).suffix.lower() not in YAML_ENDINGS:
+    ending = PurePath(file).suffix.lower()
+    if ending == ".json" or (ending not in YAML_ENDINGS and source.is_json):
         document = parse_deployment(text, file=file, dialect=dialect)
         _, problems = _read_orchestrator(document.orchestrator, ())
         if problems:
