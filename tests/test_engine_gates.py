@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import pytest
@@ -148,6 +149,45 @@ def test_the_last_wave_has_nothing_to_compare_with() -> None:
     assert gate_messages(stops)[-1] == (60, "gate multinomial, undecided: 0 of 0 requests failed")
     with pytest.warns(SimdeployWarning, match="no wave has old nodes to compare with"):
         rollout("baseline", policy={"max_parallel": 0})
+
+
+@pytest.mark.parametrize(
+    ("policy", "orchestrator", "kind", "warning"),
+    [
+        ({}, {}, "update", "the last wave has no old nodes to compare with: stops every rollout"),
+        ({}, {"on_failure": "pause"}, "update", "the last wave has no old nodes to compare with: pauses every rollout"),
+        ({}, {"on_failure": "continue"}, "update", "the last wave has no old nodes to compare with: fails its nodes"),
+        ({}, {"cant_tell": "wait"}, "update", None),
+        ({}, {"cant_tell": "pass"}, "update", None),
+        ({}, {}, "create", "no wave has old nodes to compare with: stops every rollout"),
+        ({}, {"on_failure": "continue"}, "create", "no wave has old nodes to compare with: fails every node"),
+        ({}, {}, "stop", None),
+        ({"waves": [4]}, {"cant_tell": "wait"}, "update", "no wave has old nodes to compare with: passes every release"),
+        ({"waves": [2, {"size": 2, "gate": False}]}, {}, "update", None),
+        ({"waves": [{"size": 4, "gate": False}]}, {}, "update", "no wave has old nodes to compare with: passes every release"),
+        ({"waves": [{"size": 2, "gate": False}, 2]}, {}, "update", "no wave has old nodes to compare with: stops every rollout"),
+    ],
+)  # fmt: skip
+def test_a_certain_stop_without_old_nodes_is_announced(policy, orchestrator, kind, warning) -> None:
+    """If a wave without old nodes ends every rollout, or none has some, a warning says so, and it is true. [contract]"""
+    check = {"deadline": "5m", "max_error_rate": 0.2, "gate": "baseline"}
+    raw = {
+        "name": "x",
+        "fleet": {"nodes": 4, "update_duration": "10s", "requests_per_second": 10},
+        "deployment": {"type": kind},
+        "orchestrator": {"cant_tell": "stop", **orchestrator},
+        "policies": {
+            "p": {"dialect": "general", "strategy": "rolling", "max_parallel": 2, "health_check": check, **policy}
+        },
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SimdeployWarning)
+        scenario = Scenario.from_dict(raw)
+    found = [each.message for each in scenario.warnings if "old nodes" in each.message]
+    assert found == ([] if warning is None else [warning])
+    outcome = simulate(scenario, engine="reference").responses
+    is_good = (outcome["state"], outcome["failed_nodes"]) == ("completed", 0)
+    assert is_good == (warning is None or "passes" in warning)
 
 
 def test_a_comparison_allows_for_failures_of_the_old_version() -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from simdeploy.api.gate import READ_BY
 from simdeploy.errors import Path, Problem
+from simdeploy.rules.deployment_types import TYPES
 from simdeploy.rules.gates.gate import (
     DEFAULT_ERROR,
     MOST_GATED_REQUESTS,
@@ -171,12 +172,10 @@ def gate_in_fleet_suspicions(
     path = (*path, "health_check", "gate")
     if terms.kind != "threshold" and not fleet.has_requests:
         yield Problem("nodes have no requests, so the gate has nothing to judge", (*path, "kind"), found=terms.kind)
-    is_alone = scenario_policy.identity.type == "create" or len(_sizes(policy, fleet, orchestrator)) == 1
-    if terms.kind == "baseline" and is_alone:
-        message = "no wave has old nodes to compare with: " + (
-            "stops every rollout" if orchestrator.cant_tell == "stop" else "passes every release"
-        )
-        yield Problem(message, (*path, "kind"), found="baseline")
+    if terms.kind == "baseline" and not TYPES[scenario_policy.identity.type].leaves:
+        message = _doubt_comparison(scenario_policy, fleet, orchestrator)
+        if message is not None:
+            yield Problem(message, (*path, "kind"), found="baseline")
     misfit = find_misfit(policy, fleet, orchestrator)
     if misfit is not None:
         yield Problem(misfit, (*path, "kind"), found=terms.kind)
@@ -185,6 +184,25 @@ def gate_in_fleet_suspicions(
         if most < terms.minimum_sample:
             message = f"no wave can reach this before its deadline: at most {most:,} requests"
             yield Problem(message, (*path, "minimum_sample"), found=f"{terms.minimum_sample:,}")
+
+
+def _doubt_comparison(scenario_policy: ScenarioPolicy, fleet: Fleet, orchestrator: Orchestrator) -> str | None:
+    """Say that a gate can compare no wave, or that the last one, which it never can, ends every rollout."""
+    plan = plan_waves(scenario_policy.policy, orchestrator, fleet.nodes, fleet.zones)
+    judged = [watch.by_gate for watch in plan.watches] or [True] * len(plan.sizes)
+    first_alone = 0 if TYPES[scenario_policy.identity.type].begins else len(judged) - 1
+    is_fatal = orchestrator.cant_tell == "stop" and any(judged[first_alone:])
+    if any(judged[:first_alone]):
+        alone, fails = "the last wave has no", "fails its nodes"
+    else:
+        alone, fails = "no wave has", "fails every node"
+    if is_fatal:
+        ends = {"continue": fails, "pause": "pauses every rollout"}.get(orchestrator.on_failure, "stops every rollout")
+    elif any(judged[:first_alone]):
+        return None
+    else:
+        ends = "passes every release"
+    return f"{alone} old nodes to compare with: {ends}"
 
 
 def _ignored_keys(scenario_policy: ScenarioPolicy) -> list[str]:
