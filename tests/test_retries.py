@@ -163,6 +163,9 @@ def test_failed_tries_may_count(engine: str, counts: bool, row: str, limit: int,
     switches = {"failed_tries_count": counts, "failures_counted": row}
     policy = {"retries": 2, "max_failed_nodes": limit}
     values = values_of(engine, {"start_failure": 1}, policy, orchestrator=switches)
+    warned = [problem.message for problem in scenario_of({}, policy, orchestrator=switches).warnings]
+    times = " that are tried up to 3 times" if counts else ""
+    assert warned == ([f"can never stop a rollout of 3 nodes{times}"] if stopped_at is None else [])
     assert values["state"] == ("completed" if stopped_at is None else "failed")
     assert values["makespan_s"] == (stopped_at or 9 * 30)
 

@@ -237,8 +237,10 @@ class PolicyInFleetSuspicions(PolicySuspicions):
         policy, nodes = self.scenario_policy.policy, self.fleet.nodes
         reaches = self.orchestrator.limit_comparison == "reaches"
         count, percent = policy.max_failed_nodes, policy.max_failed_nodes_percent
-        if count is not None and (count > nodes or (count == nodes and not reaches)):
+        tries = policy.retries + 1 if self.orchestrator.failed_tries_count else 1
+        if count is not None and count >= nodes * tries + reaches:
             message = f"can never stop a rollout of {plural(nodes, 'node')}"
+            message += f" that are tried up to {tries:,} times" if tries > 1 else ""
             yield self._say(message, "max_failed_nodes", found=count)
         if not reaches and percent is not None and percent >= 100:
             yield self._say("can never stop a rollout", "max_failed_nodes_percent", found=f"{float(percent):g}")
