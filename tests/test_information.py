@@ -410,7 +410,17 @@ def test_one_replication_has_no_interval():
     """With one replication nothing certainly pays. [contract]"""
     result = value_of_observation(scenario(CANARY), replications=1)
     assert (result.limits["pays_until"] == result.limits["current"]).all()
-    assert "not clearly different from 0" in result.answer
+    assert "(no interval), but that is not certain" in result.answer
+
+
+def test_a_saving_without_a_verdict_is_not_certain():
+    """No answer says of an interval far from 0 that can't be trusted that the saving hardly differs from 0. [contract]"""
+    result = value_of_observation(scenario(CANARY), replications=20)
+    steps = result.steps.assign(verdict="unclear", is_trusted=False, estimate=9.0, low=8.0, high=10.0)
+    answer = replace(result, steps=steps).answer
+    assert answer.count("saves 9.0 per rollout (~95 % CI 8.0 to 10.0), but that is not certain") == 1
+    assert answer.count("but that is not certain") == 2
+    assert "from 0" not in answer
 
 
 def test_endless_rollouts_say_nothing():
@@ -424,7 +434,12 @@ def test_endless_rollouts_say_nothing():
 
 def stated_verdict(sentence):
     """Return the verdict that a sentence states on the next step of a lever."""
-    words = {"not clearly different": "unclear", "is unknown": "unknown", "worthwhile": "better"}
+    words = {
+        "not clearly different": "equal",
+        "not certain": "unclear",
+        "is unknown": "unknown",
+        "worthwhile": "better",
+    }
     return next((verdict for phrase, verdict in words.items() if phrase in sentence), "worse")
 
 
@@ -445,7 +460,7 @@ def test_every_verdict_on_observation_is_in_the_plain_form(verdict, n, sections)
     (step,) = (row for row in plain["steps"] if row["lever"] == "minutes" and row["previous"] == 0)
     assert step["verdict"] == verdict
     sentence = plain["answer"].split("; ")[1]
-    assert stated_verdict(sentence) == {"equal": "unclear"}.get(verdict, verdict)
+    assert stated_verdict(sentence) == verdict
     (limit,) = (row for row in plain["limits"] if row["lever"] == "minutes")
     assert (limit["pays_until"] == 1) == ("worthwhile up to 1 minute more" in sentence) == (verdict == "better")
 

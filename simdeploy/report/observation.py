@@ -47,7 +47,11 @@ def _tell_one_more(result: ObservationResult, lever: str, level: float | None) -
     effect = f"{_ONE_MORE[lever]} {'saves' if saves else 'costs'} {amount}"
     if row["verdict"] == "better":
         return f"{effect}, worthwhile up to {_write_amount(lever, limit['pays_until'])}"
-    return effect if row["verdict"] == "worse" else f"{effect}, not clearly different from 0"
+    if row["verdict"] == "worse":
+        return effect
+    # An interval that can't be trusted may be far from 0.
+    doubt = "not clearly different from 0" if row["verdict"] == "equal" else "but that is not certain"
+    return f"{effect}, {doubt}"
 
 
 def _write_amount(lever: str, value: float) -> str:
