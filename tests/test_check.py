@@ -187,6 +187,22 @@ def test_failed_replications_are_left_out_and_counted(monkeypatch):
     assert "2 replications failed and are excluded" in found.answer
 
 
+def test_failures_of_all_replications_are_the_reason(monkeypatch):
+    """If every replication failed, no budget decides, and reason and answer say so. [contract]"""
+    from simdeploy.engines import running
+
+    def fail(*_args, **_how):
+        raise ZeroDivisionError("by chance")
+
+    monkeypatch.setattr(running, "simulate", fail)
+    with pytest.warns(SimdeployWarning, match="200 of 200 replications failed; the first: .* by chance"):
+        found = check(failing(), requirements=["false_alarm <= 0.9", "makespan_s <= 1h"], most=200, engine="reference")
+    of_rate = found.verdicts.iloc[0]
+    assert of_rate[["verdict", "may_be_decided", "reason"]].tolist() == ["undecided", False, "every replication failed"]
+    assert found.answer.endswith(" Every replication failed.")
+    assert "Raise" not in check(failing(), requirements="false_alarm <= 0.9", most=200, engine="reference").answer
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -1,5 +1,6 @@
 """Bands over many rollouts: counts on both engines, in parts and after an interruption."""
 
+import json
 from collections import Counter
 from dataclasses import replace
 
@@ -13,7 +14,7 @@ from generators import scenarios
 from invoking import invoke
 from matplotlib.figure import Figure
 from refusals import refused
-from small import maybe_bad, small
+from small import maybe_bad, rolling, small
 from test_engines_equal import assert_no_differences
 
 import simdeploy
@@ -279,6 +280,40 @@ def test_endless_rollouts_need_a_last_instant():
     scenario = small(operator={"script": [{"at": "0s", "do": "pause"}]})
     error = refused(simdeploy.timelines, scenario, "waves", replications=5, engine="reference")
     assert "no rollout ends" in str(error)
+
+
+@pytest.fixture
+def unreplayable(tmp_path):
+    """Write a scenario on a record that has too little to replay its policy."""
+    header = "rollout,node,dispatched_at,started_at,resolved_at,status,attempts"
+    node = "a,web-1,2026-03-02T08:00:00Z,2026-03-02T08:00:30Z,2026-03-02T08:01:00Z,running,1"
+    (tmp_path / "nodes.csv").write_text(f"{header}\n{node}\n")
+    policies = {"p": rolling(1)}
+    raw = {"name": "t", "fleet": {"nodes": 1, "update_duration": "45s", "records": "nodes.csv"}, "policies": policies}
+    (tmp_path / "t.yaml").write_text(json.dumps(raw))
+    return tmp_path / "t.yaml"
+
+
+@pytest.mark.parametrize(
+    ("words", "last"),
+    [
+        (["timelines"], "error: every replication failed"),
+        (["timelines", "--until", "2h"], "Every replication failed."),
+        (["compare"], "Every replication failed, so the policies can't be compared."),
+        (["check", "--most", "100", "--require", "failed <= 10%"], "Every replication failed."),
+    ],
+)
+def test_failures_of_all_replications_are_named(unreplayable, words, last):
+    """If every replication failed, commands say so and why, advise nothing else, and exit with 1. [contract]"""
+    command, *options = words
+    done = invoke(command, unreplayable, *options)
+    assert done.exit_code == 1
+    assert "replications failed; the first: " in done.stderr
+    assert "a.health_check: no windows with requests are on record" in done.stderr
+    said = done.stderr.splitlines()[-1] if last.startswith("error") else done.stdout.splitlines()[0]
+    assert said.endswith(last)
+    assert "until:" not in done.stderr
+    assert "--most" not in done.stdout.splitlines()[:1]
 
 
 def test_instants_are_round():

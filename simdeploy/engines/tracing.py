@@ -11,7 +11,7 @@ from simdeploy.engines.error_rates import ErrorRates
 from simdeploy.engines.one_recording import record
 from simdeploy.engines.service import Service
 from simdeploy.engines.traces import BROKEN, MIDDLE, NO_RELEASE, QUANTITIES, STEP, UNKNOWN, Grid, Traces
-from simdeploy.errors import SimulationError
+from simdeploy.errors import InputError, SimulationError
 
 if TYPE_CHECKING:
     from simdeploy.engines.recording import Recording
@@ -44,7 +44,10 @@ def run_traces(
         for place in range(count):
             try:
                 recording = record(scenario, policy, seed=seed, replication=first + place)
-            except SimulationError as error:
+            except (
+                SimulationError,
+                InputError,
+            ) as error:  # such as a policy that can't be replayed on a rollout on record
                 first_error = first_error or str(error)
                 continue
             values[number, place] = trace(recording, grid)

@@ -132,7 +132,10 @@ def tell(check: Check) -> str:
             sentences.append([f"{others} met ({level} confidence)"])
     else:
         sentences = [[f"{_count(n, n, 'met')} ({level} confidence{' each' if n > 1 else ''})"]]
-    if n_failed := sum(check.n_failed.values()):
+    simulated = check.verdicts.groupby("policy")["replications"].max()
+    if (n_failed := sum(check.n_failed.values())) and n_failed >= simulated.sum():
+        sentences.append(["Every replication failed"])
+    elif n_failed:
         failed = plural(n_failed, "replication")
         sentences.append([f"{failed} failed and {wording.is_or_are(n_failed)} excluded"])
     return wording.join_answer(sentences)

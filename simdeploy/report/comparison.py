@@ -63,7 +63,9 @@ def tell(comparison: Comparison) -> str:
     eligible = [policy for policy in comparison.policies if policy not in list_excluded(comparison)]
     undecided = [] if none_is_eligible(comparison) else tell_undecided(comparison, eligible)
     known = [forms for forms in (missed, *sentences, undecided, *unknown) if forms]
-    return wording.join_answer(known or ["No rollout ended, so the policies can't be compared"])
+    all_failed = comparison.n_failed == comparison.n_replications
+    why = "Every replication failed" if all_failed else "No rollout ended"
+    return wording.join_answer(known or [f"{why}, so the policies can't be compared"])
 
 
 def _tell_unknown(comparison: Comparison) -> list[str]:

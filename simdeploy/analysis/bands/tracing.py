@@ -15,7 +15,7 @@ from simdeploy.analysis.bands.job import TraceJob
 from simdeploy.analysis.bands.result import BAND, GROWING, PEAK, WORST_WHEN_LOW, Timelines
 from simdeploy.engines.choice import check_room, choose_engine
 from simdeploy.engines.traces import QUANTITIES, STEP, Grid
-from simdeploy.errors import InputError, Problem, not_among, raise_if_any, shorten
+from simdeploy.errors import InputError, Problem, SimulationError, not_among, raise_if_any, shorten
 from simdeploy.experiments.arguments import Progress, check_numbers, choose_policies
 from simdeploy.experiments.campaign import Campaign, make_question
 from simdeploy.experiments.design import make_points
@@ -89,6 +89,8 @@ def timelines(
     ------
     InputError
         If an argument is invalid, or no rollout ends and `until` is missing.
+    SimulationError
+        If every replication failed and `until` is missing.
 
     Notes
     -----
@@ -199,6 +201,9 @@ def _find_end(
     pilot = campaign.sweep({scenario.name: scenario}, policies, part=part, replications=replications[:_PILOT])
     ends = pilot.to_frame(["makespan_s", "restored_at_s"]).max(axis="columns").dropna()
     if ends.empty:
+        campaign.warn_of_failures()
+        if campaign.n_failed == campaign.n_done:
+            raise SimulationError("every replication failed")
         raise InputError(Problem("no rollout ends", ("until",), hint='set until, such as "2h"'))
     return max(round(float(ends.max()) * NS_PER_S), 1)
 

@@ -35,6 +35,7 @@ class Question:
     n_unknown: float = 0.0  # rollouts among them that never end, so their value is unknown
     judged: Judged | None = None  # at the last look
     replications: int = 0  # at that look
+    has_run: bool = False  # whether any replication did not fail
 
     @property
     def unknown_fraction(self) -> float:
@@ -49,9 +50,14 @@ class Question:
     @property
     def may_be_decided(self) -> bool:
         """Whether it is undecided, and a larger budget may decide it."""
-        if self.verdict != UNDECIDED or self.is_impossible or self.n_unknown:
+        if self.verdict != UNDECIDED or self.is_impossible or self.n_unknown or self.all_failed:
             return False
         return self.judged is None or math.isfinite(self.judged.fewest.item())
+
+    @property
+    def all_failed(self) -> bool:
+        """Whether every replication failed."""
+        return self.replications > 0 and not self.has_run
 
     @property
     def verdict(self) -> str:
@@ -63,6 +69,8 @@ class Question:
         """Why it is undecided; otherwise empty."""
         if self.judged is None or self.verdict != UNDECIDED:
             return self.hopeless
+        if self.all_failed:
+            return "every replication failed"
         n, fewest = self.judged.n.item(), self.judged.fewest.item()
         return why_undecided(self.requirement, n, fewest, self.unknown_fraction)
 

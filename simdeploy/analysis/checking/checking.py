@@ -206,6 +206,9 @@ def check(
         for row in rows[rows["status"].eq("failed")].to_dict("records"):
             n_failed[row["policy"]] += 1
             failures.setdefault(row["policy"], f"replication {row['replication']}, {row['stage']}: {row['error']}")
+        ran = set(rows.loc[rows["status"].ne("failed"), "policy"])
+        for question in still_open:
+            question.has_run |= question.policy in ran
         _look(result, still_open, scenario, look, error)
     campaign.warn_of_failures()
     measures = [question.requirement.measure for question in questions]
