@@ -741,6 +741,38 @@ SUSPICIOUS: list[tuple[dict[str, Any], str, str]] = [
         "no effect",
     ),
     ({"orchestrator": {"minimum_sample": 11}}, "orchestrator.minimum_sample", "never applies"),
+    (
+        one(ROLLING, dialect="general", rollback_delay="10s"),
+        "policies.p.rollback_delay",
+        "no effect: all nodes roll back at once; set rollback_parallel (found 10s)",
+    ),
+    (
+        one(ROLLING, dialect="general", health_check={"deadline": "5m", "cumulative_failures": True}),
+        f"{CHECK}.cumulative_failures",
+        "no effect without failure_threshold",
+    ),
+    (
+        rolled(
+            {"requests_per_second": 1}, health_check={"deadline": "5m", "gate": {"kind": "baseline", "tolerance": 0.1}}
+        ),
+        f"{CHECK}.gate.tolerance",
+        "no effect without test: mann_whitney (found 0.1)",
+    ),
+    (
+        one(ROLLING, health_check={"deadline": "5m", "gate": "baseline"}) | {"deployment": {"type": "stop"}},
+        f"{CHECK}.gate.kind",
+        "no effect: nothing starts in a stop",
+    ),
+    (
+        {"orchestrator": {"failed_tries_count": True}} | one(ROLLING, dialect="general", max_failed_nodes=1),
+        "orchestrator.failed_tries_count",
+        "no effect without retries and max_failed_nodes",
+    ),
+    (
+        one(ROLLING, dialect="general", retries=1, orchestrator={"preset": "expanso", "failed_tries_count": True}),
+        "policies.p.orchestrator.failed_tries_count",
+        "no effect without retries and max_failed_nodes",
+    ),
     ({"release": {"a": {"probability": 1, "error_rate": 0.5}}}, "fleet.requests_per_second", "traffic"),
     (
         {"fleet": BUSY_AT_NOON},
@@ -776,6 +808,14 @@ def test_suspicious_values_are_warned_about(change: dict[str, Any], path: str, f
         {"orchestrator": {"failed_node_freezes": True, "all_slots_held": "fail"}},
         {"orchestrator": {"failed_node_holds_slot": True}} | one(ROLLING, dialect="general", surge=1),
         waves(5, max_parallel=2) | SLIDING,
+        one(ROLLING, dialect="general", rollback_delay="10s", rollback_parallel=4),
+        one(ROLLING, dialect="general", rollback_delay="10s") | {"orchestrator": {"rollback_pacing": "max_parallel"}},
+        one(
+            ROLLING,
+            dialect="general",
+            health_check={"deadline": "5m", "cumulative_failures": True, "failure_threshold": 3},
+        ),
+        one(ROLLING, dialect="general", retries=1, max_failed_nodes=1) | {"orchestrator": {"failed_tries_count": True}},
         one(ROLLING, max_parallel=10),
         one(ROLLING, max_parallel=0),
         one(CANARY) | {"fleet": {"nodes": 11}},

@@ -147,6 +147,12 @@ def gate_suspicions(scenario_policy: ScenarioPolicy, path: Path) -> Iterator[Pro
     if ignored:
         kind = "threshold" if terms is None else terms.kind
         yield Problem(f"{kind} ignores {', '.join(ignored)}", path)
+    if terms is not None and terms.tolerance is not None and method_of(terms) == "multinomial":
+        message = "no effect without test: mann_whitney"
+        yield Problem(message, (*path, "tolerance"), found=f"{terms.tolerance:g}")
+    if terms is not None and TYPES[scenario_policy.identity.type].leaves:
+        message = f"no effect: nothing starts in a {scenario_policy.identity.type}"
+        yield Problem(message, (*path, "kind"), found=terms.kind)
     if terms is not None and terms.failures_of is not None and not ignored:
         without = "over: window" if terms.over != "window" else "failure_threshold"
         if terms.over != "window" or scenario_policy.policy.failure_threshold is None:
@@ -167,12 +173,12 @@ def gate_in_fleet_suspicions(
     """Warn about a gate that doesn't suit the fleet, such as one that never gives a verdict."""
     policy = scenario_policy.policy
     terms = policy.gate
-    if terms is None:
+    if terms is None or TYPES[scenario_policy.identity.type].leaves:
         return
     path = (*path, "health_check", "gate")
     if terms.kind != "threshold" and not fleet.has_requests:
         yield Problem("nodes have no requests, so the gate has nothing to judge", (*path, "kind"), found=terms.kind)
-    if terms.kind == "baseline" and not TYPES[scenario_policy.identity.type].leaves:
+    if terms.kind == "baseline":
         message = _doubt_comparison(scenario_policy, fleet, orchestrator)
         if message is not None:
             yield Problem(message, (*path, "kind"), found="baseline")

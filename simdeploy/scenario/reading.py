@@ -22,9 +22,9 @@ from simdeploy.scenario.rest import REST, RestReading, SectionReading, read_rest
 from simdeploy.scenario.service_section import request_suspicions
 from simdeploy.scenario.suspicions import (
     PolicyInFleetSuspicions,
+    idle_switch_suspicions,
     pacing_suspicions,
     waiting_suspicions,
-    zero_limit_suspicions,
 )
 from simdeploy.units import NS_PER_S, write_duration
 from simdeploy.world.fleet import Fleet, peak_rate
@@ -142,7 +142,7 @@ def _policy_suspicions(raw: Mapping[str, Any], parts: Mapping[str, Any], rest: R
     if followers:
         yield from waiting_suspicions(orchestrator, fleet)
         yield from pacing_suspicions(orchestrator, followers, fleet)
-        yield from zero_limit_suspicions(orchestrator, followers)
+        yield from idle_switch_suspicions(orchestrator, followers)
     for name, policy in parts["policies"].items():
         yield from rest.of_policies.get(name, ())
         yield from PolicyInFleetSuspicions(policy, ("policies", name), policy.orchestrator or orchestrator, fleet)

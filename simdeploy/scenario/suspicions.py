@@ -90,6 +90,8 @@ class PolicySuspicions:
                 f"slow to simulate: up to {n_windows:,} windows of {write_duration(policy.interval_ns)} for each node"
             )
             yield self._say(message, "health_check", "deadline", found=write_duration(deadline_ns))
+        if policy.cumulative_failures and policy.failure_threshold is None:
+            yield self._say("no effect without failure_threshold", "health_check", "cumulative_failures", found="true")
 
     def _canary_fields(self) -> Iterator[Problem]:
         spec = self.scenario_policy.spec
@@ -138,12 +140,18 @@ class PolicyInFleetSuspicions(PolicySuspicions):
                 yield from gate_in_fleet_suspicions(self.scenario_policy, self.path, self.fleet, self.orchestrator)
         yield from self._deadlines_of_rollouts()
         yield from self._limits()
+        plan = plan_waves(policy, self.orchestrator, self.fleet.nodes, self.fleet.zones)
+        if policy.rollback_delay_ns and plan.rollback >= self.fleet.nodes:
+            found = write_duration(policy.rollback_delay_ns)
+            yield self._say(
+                "no effect: all nodes roll back at once; set rollback_parallel", "rollback_delay", found=found
+            )
         if self.fleet.classes and self.orchestrator.unreachable_nodes == "fail":
             yield from self._down_nodes()
             yield from self._down_canaries()
         if self.scenario_policy.orchestrator is not None:
             yield from waiting_suspicions(self.orchestrator, self.fleet, self.path)
-            yield from zero_limit_suspicions(self.orchestrator, [self.scenario_policy], self.path)
+            yield from idle_switch_suspicions(self.orchestrator, [self.scenario_policy], self.path)
 
     def _sizes(self) -> Iterator[Problem]:
         policy, nodes = self.scenario_policy.policy, self.fleet.nodes
@@ -328,13 +336,17 @@ def waiting_suspicions(orchestrator: Orchestrator, fleet: Fleet, path: Path = ()
         yield Problem(message, (*path, "orchestrator", "unreachable_nodes"), found="wait")
 
 
-def zero_limit_suspicions(
+def idle_switch_suspicions(
     orchestrator: Orchestrator, policies: Sequence[ScenarioPolicy], path: Path = ()
 ) -> Iterator[Problem]:
-    """Warn if a limit of 0 should mean the default, but the dialect of all policies has none; `path` as above."""
+    """Warn about switches that mean nothing for the limits of all policies; `path` as above."""
     if orchestrator.explicit_zero_limit == "default" and all(each.policy.dialect == "general" for each in policies):
         message = "no effect: the general dialect has no default limits"
         yield Problem(message, (*path, "orchestrator", "explicit_zero_limit"), found="default")
+    counts = (each.policy.retries and each.policy.max_failed_nodes is not None for each in policies)
+    if orchestrator.failed_tries_count and not any(counts):
+        message = "no effect without retries and max_failed_nodes"
+        yield Problem(message, (*path, "orchestrator", "failed_tries_count"), found="true")
 
 
 def process_suspicions(
