@@ -740,6 +740,20 @@ SUSPICIOUS: list[tuple[dict[str, Any], str, str]] = [
         "policies.p.orchestrator.explicit_zero_limit",
         "no effect",
     ),
+    *(
+        (
+            {"release": {name: {"probability": 1, "start_failure": 0.1, "defective": is_defective}}},
+            f"release.{name}",
+            "rename it",
+        )
+        for name, is_defective in (
+            ("completed", False),
+            ("escaped", True),
+            ("passed_canary", True),
+            ("good", True),
+            ("defective", False),
+        )
+    ),
     ({"orchestrator": {"minimum_sample": 11}}, "orchestrator.minimum_sample", "never applies"),
     (
         one(ROLLING, dialect="general", rollback_delay="10s"),
@@ -816,6 +830,12 @@ def test_suspicious_values_are_warned_about(change: dict[str, Any], path: str, f
             health_check={"deadline": "5m", "cumulative_failures": True, "failure_threshold": 3},
         ),
         one(ROLLING, dialect="general", retries=1, max_failed_nodes=1) | {"orchestrator": {"failed_tries_count": True}},
+        {
+            "release": {
+                "good": {"probability": 0.5},
+                "defective": {"probability": 0.5, "defective": True, "start_failure": 0.1},
+            }
+        },
         one(ROLLING, max_parallel=10),
         one(ROLLING, max_parallel=0),
         one(CANARY) | {"fleet": {"nodes": 11}},

@@ -8,6 +8,7 @@ from typing import Any
 from simdeploy.errors import Problem, plural
 from simdeploy.rules.orchestrator import Orchestrator
 from simdeploy.scenario.down_nodes import count_down
+from simdeploy.scenario.measures import EVENTS, SORTS
 from simdeploy.scenario.suspicions import is_given
 from simdeploy.world.change_windows import ChangeWindow, is_always_open
 from simdeploy.world.fleet import Fleet
@@ -33,6 +34,10 @@ def fleet_suspicions(fleet: Fleet, release: tuple[ReleaseKind, ...], orchestrato
             message = "most start attempts fail with any release"
             yield Problem(message, where, found=f"{failure.mean:.3g}")
     for kind in release:
+        # Every good kind is `good`, so a good kind of that name contradicts nothing.
+        if kind.name in EVENTS and kind.name != SORTS[kind.defective]:
+            message = f"`given: {kind.name}` is a condition of its own and doesn't mean this kind: rename it"
+            yield Problem(message, ("release", kind.name))
         if kind.start_failure > _MOST_FAILURES and not kind.defective:
             message = "most start attempts fail on nodes that it affects, although it is not defective"
             yield Problem(message, ("release", kind.name, "start_failure"), found=f"{kind.start_failure:.3g}")
