@@ -241,6 +241,8 @@ def test_heavy_weights_are_doubted() -> None:
     few = np.r_[np.ones(40), np.zeros(1000)]
     assert "too few rollouts have the event: 40" in str(diagnose(np.ones(1040), few).doubts)
     assert diagnose(np.ones(1040), few, expected_hits=60.0).is_trusted
+    assert "effectively 40 instead of 201" in str(diagnose(np.ones(1040), few, expected_hits=201.0).doubts)
+    assert diagnose(np.ones(1040), few, expected_hits=199.0).is_trusted
     assert "are expected: effectively 40" in str(diagnose(np.ones(1040), np.ones(1040), expected_hits=40.0).doubts)
     assert "and 20 are needed" in str(diagnose(np.ones(1040), few * (np.arange(1040) < 15), expected_hits=60.0).doubts)
     light = chance.exponential(size=20_000)

@@ -3,8 +3,8 @@
 At most `max_parallel` allocations of the new version are in flight; each success frees its place. An unhealthy allocation of a
 service job blocks new ones until its replacement is placed; in a system job it doesn't count. The deployment of a service job
 fails at the first allocation that may not be rescheduled (with a progress deadline of 0: at the first unhealthy one), or if none
-became healthy for `progress_deadline`; that of a system job at the first unhealthy allocation, but its update goes on. Then `auto_revert` rolls back to the last stable version. Canaries of a service job are a number of
-additional allocations; those of a system job are a percent of the nodes, rounded up, at most `max_parallel`. Sources:
+became healthy for `progress_deadline`; that of a system job fails at the first unhealthy allocation. Then `auto_revert` rolls back to
+the last stable version; without it, the update of a system job goes on. Canaries of a service job are a number of additional allocations; those of a system job are a percent of the nodes, rounded up, at most `max_parallel`. Sources:
 hashicorp/nomad, nomad/structs/structs.go (defaults, validation), scheduler/reconciler/reconcile_cluster.go (service),
 scheduler/scheduler_system.go (system), nomad/deploymentwatcher/deployment_watcher.go (failures).
 """

@@ -44,10 +44,8 @@ def run_traces(
         for place in range(count):
             try:
                 recording = record(scenario, policy, seed=seed, replication=first + place)
-            except (
-                SimulationError,
-                InputError,
-            ) as error:  # such as a policy that can't be replayed on a rollout on record
+            # An input error is that of a policy that can't be replayed on a rollout on record.
+            except (SimulationError, InputError) as error:
                 first_error = first_error or str(error)
                 continue
             values[number, place] = trace(recording, grid)

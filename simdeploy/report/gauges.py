@@ -74,10 +74,8 @@ class Gauges:
         self._deployment = _columns(rollout.revisions[of_update], _OF_DEPLOYMENT)
         self._fleet = _columns(rollout.timeline, _OF_FLEET)
         self._n_nodes = len(nodes)
-        self._wave, self._failed_at_s = (
-            nodes["wave"].fillna(-1).to_numpy(np.int64),
-            nodes["failed_at_s"].to_numpy(float),
-        )
+        self._wave = nodes["wave"].fillna(-1).to_numpy(np.int64)
+        self._failed_at_s = nodes["failed_at_s"].to_numpy(float)
         self._limits = read_limits(policy, rollout.orchestrator, len(nodes))
         is_judged = policy.strategy != "immediate" and not judges_waves(policy)
         most_errors = float(read_max_error_rate(policy, rollout.orchestrator)) if is_judged else 1.0

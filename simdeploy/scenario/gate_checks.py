@@ -197,18 +197,13 @@ def _doubt_comparison(scenario_policy: ScenarioPolicy, fleet: Fleet, orchestrato
     plan = plan_waves(scenario_policy.policy, orchestrator, fleet.nodes, fleet.zones)
     judged = [watch.by_gate for watch in plan.watches] or [True] * len(plan.sizes)
     first_alone = 0 if TYPES[scenario_policy.identity.type].begins else len(judged) - 1
-    is_fatal = orchestrator.cant_tell == "stop" and any(judged[first_alone:])
-    if any(judged[:first_alone]):
-        alone, fails = "the last wave has no", "fails its nodes"
-    else:
-        alone, fails = "no wave has", "fails every node"
-    if is_fatal:
-        ends = {"continue": fails, "pause": "pauses every rollout"}.get(orchestrator.on_failure, "stops every rollout")
-    elif any(judged[:first_alone]):
-        return None
-    else:
-        ends = "passes every release"
-    return f"{alone} old nodes to compare with: {ends}"
+    compares = any(judged[:first_alone])
+    alone = f"{'the last wave has no' if compares else 'no wave has'} old nodes to compare with"
+    if orchestrator.cant_tell != "stop" or not any(judged[first_alone:]):
+        return None if compares else f"{alone}: passes every release"
+    fails = "fails its nodes" if compares else "fails every node"
+    ends = {"continue": fails, "pause": "pauses every rollout"}.get(orchestrator.on_failure, "stops every rollout")
+    return f"{alone}: {ends}"
 
 
 def _ignored_keys(scenario_policy: ScenarioPolicy) -> list[str]:

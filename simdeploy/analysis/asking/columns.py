@@ -4,24 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from simdeploy.analysis.asking.pricing import find_responses
 from simdeploy.scenario.measures import PASSED, SORTS, Measure
 from simdeploy.vocabulary import COSTS, STATES, VERDICTS
 
 if TYPE_CHECKING:
     from simdeploy.scenario.parts import Costs
 
-_COSTLY = ("verdict", "makespan_s", "failed_requests_excess", "unavailable_excess_node_s")
-
 
 def find_columns(measure: Measure, costs: Costs | None) -> tuple[str, ...]:
     """Return the columns of the table that a measure needs."""
     columns: list[str] = [] if measure.kind == "rate" else [measure.of]
     if measure.of in COSTS:
-        columns = list(_COSTLY)
-        # Columns that are only needed for costs without a price may be missing.
-        columns += ["unrestored_nodes"] if costs and costs.per_unrestored_node else []
-        columns += ["lost_requests_excess"] if costs and costs.per_lost_request else []
-        columns += ["shed_requests_excess"] if costs and costs.per_shed_request else []
+        columns = ["verdict", *find_responses(costs)]
     for event in (measure.of if measure.kind == "rate" else None, measure.given):
         if event in VERDICTS:
             columns.append("verdict")

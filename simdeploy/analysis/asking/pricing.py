@@ -18,8 +18,8 @@ COSTS_FORM = "the costs of a scenario, such as scenario.costs"
 _HOUR_S = 3600
 # From so many rollouts with an event, and without, it is seen how much more they cost in one case.
 _SHOWN = 20
-# Causes whose columns are only needed if they have a price, because older tables don't have them.
-_LATER = ("cost_unrestored_nodes", "cost_lost_requests", "cost_shed_requests")
+# The responses that every cost needs. Others are only needed if they have a price, because older tables don't have them.
+_ALWAYS_NEEDED = ("makespan_s", "failed_requests_excess", "unavailable_excess_node_s")
 _VERDICTS = {"cost_false_alarm": "false_alarm", "cost_escape": "escaped"}
 
 
@@ -72,7 +72,7 @@ def find_amounts(
         values = np.where(is_verdict(_VERDICTS[cause]), _verdict_prices(costs)[_VERDICTS[cause]], 0.0)
     else:
         price, response = _unit_prices(costs)[cause]
-        is_needed = price or cause not in _LATER
+        is_needed = price or response in _ALWAYS_NEEDED
         values = price * number(response) if is_needed else np.zeros(number("makespan_s").shape)
     if cause == "cost_delay":
         values = np.where(is_verdict("stopped_defective"), 0.0, values)  # stopping a defective release delays nothing
@@ -89,6 +89,19 @@ def _unit_prices(costs: Costs) -> dict[str, tuple[float, str]]:
         "cost_lost_requests": (costs.per_lost_request, "lost_requests_excess"),
         "cost_shed_requests": (costs.per_shed_request, "shed_requests_excess"),
     }
+
+
+def find_responses(costs: Costs | None) -> list[str]:
+    """Return the responses that a cost is computed from.
+
+    Examples
+    --------
+    >>> from simdeploy.scenario.parts import Costs
+    >>> find_responses(Costs(0, 2, hour_of_delay=20, false_alarm=0, escape=0, unrestored_node=5))[3:]
+    ['unrestored_nodes']
+    """
+    units = [] if costs is None else _unit_prices(costs).values()
+    return list(dict.fromkeys([*_ALWAYS_NEEDED, *(response for price, response in units if price)]))
 
 
 def _verdict_prices(costs: Costs) -> dict[str, float]:
