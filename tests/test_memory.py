@@ -370,6 +370,32 @@ if __name__ == "__main__":
         for row in outcomes[spare]:
             assert row["status"] == "ok" or (row["stage"] in ("simulate", "worker") and row["error"])
 
+    def test_of_a_starting_worker(self):
+        """If memory suffices for a worker's watching thread to be created, but not to run, the worker doesn't hang. [contract]"""
+        code = textwrap.dedent("""
+            import multiprocessing, os, resource, threading
+            from simdeploy.experiments.executors import processes
+
+            STACK = 1 << 20  # bytes
+            threading.stack_size(STACK)
+            ended = 0
+            for spare in range(0, 100_000, 2048):
+                child = os.fork()
+                if not child:
+                    ours, of_worker = multiprocessing.Pipe()
+                    used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+                    resource.setrlimit(resource.RLIMIT_AS, (used + STACK + spare,) * 2)
+                    ours.close()  # as if the parent were gone: the worker has nothing to do
+                    try:
+                        processes._serve(of_worker)
+                    finally:
+                        os._exit(0)
+                os.waitpid(child, 0)
+                ended += 1
+            print(ended)
+        """)
+        assert run_limited(["-c", code], check=True).stdout == "49\n"
+
     def test_of_everything(self):
         """If memory suffices only for the reference engine, `auto` takes it for any job. [contract]"""
         code = "from simdeploy.engines.choice import choose_engine; print(choose_engine('auto', node_updates=10**9))"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import gc
 import multiprocessing
 import os
 import pickle
 import signal
-import threading
 import time
 import traceback
 from collections import defaultdict, deque
@@ -277,7 +277,8 @@ def _send(worker: _Worker, message: bytes) -> None:
 def _serve(connection: Connection) -> None:
     """Run a worker: report readiness, then receive jobs and their spans until the pipe ends or it is idle for long."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    # Not threading.Thread: its start() waits until the thread runs, forever if memory ends in between.
+    _thread.start_new_thread(_end_with_parent, ())
     with contextlib.suppress(EOFError, OSError):
         connection.send(None)
         job: Any = None
