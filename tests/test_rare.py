@@ -67,6 +67,15 @@ def test_the_ladder_finds_a_tilt() -> None:
     assert rare.steps["used"].sum() == 1
 
 
+def test_an_event_that_is_not_rare_needs_no_tilt() -> None:
+    """If five rollouts of the pilot hit without a tilt, all rollouts are plain, and the limits are exact. [oracle]"""
+    rare = estimate(world(), "failed_nodes >= 3", 5000)
+    assert not rare.tilt
+    assert rare.n_pilot == 400
+    assert is_right(rare, binomial_tail(NODES, P, 3))
+    assert set(estimate(world(), "failed_nodes >= 5", 5000).tilt) == {"start_failure"}
+
+
 def test_a_slow_update_is_the_tail_of_a_law() -> None:
     """The probability that the slowest of three lognormal updates takes ten times the median is a closed form. [oracle]"""
     scenario = world(nodes=3, start_failure=0, update_duration={"lognormal": {"median": "30s", "p95": "60s"}})

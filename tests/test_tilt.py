@@ -46,6 +46,7 @@ FACTORS = {
     "start_failure": 3.0,
     "start_hang": 2.0,
     "rollback_failure": 4.0,
+    "affects": 2.5,
     "update_duration": 1.1,
     "rollback_duration": 1.1,
     "slowdown": 2.0,

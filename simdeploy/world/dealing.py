@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simdeploy.world.streams import Stream
-from simdeploy.world.tilt import Tilt, tilted_probabilities
+from simdeploy.world.tilt import NO_TILT, Tilt, odds_times, tilted_probabilities
 
 if TYPE_CHECKING:
     from simdeploy.world.draws import Draws
@@ -70,14 +70,16 @@ def pick_release(kinds: Sequence[ReleaseKind], tilt: Tilt, draws: Draws) -> Rele
     return kinds[-1]
 
 
-def find_affected(fleet: Fleet, release: ReleaseKind | None, class_of: np.ndarray, draws: Draws) -> np.ndarray:
+def find_affected(
+    fleet: Fleet, release: ReleaseKind | None, class_of: np.ndarray, draws: Draws, tilt: Tilt = NO_TILT
+) -> np.ndarray:
     """Return which nodes a release can affect."""
     nodes = np.arange(fleet.nodes)
     if release is None:
         return np.zeros(fleet.nodes, dtype=bool)
     affects = release.affects
     if affects.by == "share":
-        return draws.fleet(Stream.AFFECTED, fleet.nodes) < float(affects.share or 0)
+        return draws.fleet(Stream.AFFECTED, fleet.nodes) < odds_times(float(affects.share or 0), tilt.affects)
     if affects.by == "count":
         hit = np.zeros(fleet.nodes, dtype=bool)
         hit[np.argsort(draws.coupled(Stream.AFFECTED, fleet.nodes), kind="stable")[: affects.count]] = True

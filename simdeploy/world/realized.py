@@ -73,7 +73,7 @@ class World:
         self.order = order_nodes(fleet, self.draws)  # node numbers
         self.release = pick_release(release, tilt, self.draws)  # the actual one
         # By node: whether the release can affect it, and its error rate without the release and degraded spells.
-        self.affected = find_affected(fleet, self.release, self.class_of, self.draws).tolist()
+        self.affected = find_affected(fleet, self.release, self.class_of, self.draws, tilt).tolist()
         self.baseline: list[float] = self._fill_by_class(
             Stream.ERROR_RATE, lambda b, u: b.error_rate.quantile(u)
         ).tolist()

@@ -32,6 +32,8 @@ class Tilt:
     ----------
     start_failure, start_hang, rollback_failure : float
         Factor on the odds p / (1 - p) for an attempt to start, or a rollback, whatever p is.
+    affects : float
+        Factor on the odds that the release affects a node, if it affects a share of the nodes.
     update_duration, rollback_duration, slowdown, start_failure_level, promote_after, escape_detection : float
         Divisor f of a draw's hazard: its survival :math:`S` becomes :math:`S^{1/f}`. Above 1 values are longer (or larger),
         and weights at most f. `start_failure_level` is the probability of a failed start, if it has a distribution.
@@ -55,6 +57,7 @@ class Tilt:
     start_failure: float = 1.0
     start_hang: float = 1.0
     rollback_failure: float = 1.0
+    affects: float = 1.0
     update_duration: float = 1.0
     rollback_duration: float = 1.0
     slowdown: float = 1.0
@@ -141,6 +144,7 @@ def tiltable(fleet: Fleet, release: Sequence[ReleaseKind], operator: Operator) -
         or any(kind.start_failure for kind in release),
         "start_hang": any(b.start_hang for b in behaviours) or any(kind.start_hang for kind in release),
         "rollback_failure": any(b.rollback_failure for b in behaviours),
+        "affects": any(kind.affects.by == "share" and 0 < (kind.affects.share or 0) < 1 for kind in release),
     }
     laws = {
         "update_duration": [b.update_duration for b in behaviours],

@@ -43,12 +43,13 @@ def choose_tilt(try_tilt: Callable[[Tilt], Met], names: Sequence[str]) -> tuple[
     r"""Find a tilt under which an event happens often and with similar weights; only `names` may be tilted.
 
     `try_tilt` simulates a few replications under a tilt, the same ones each time. Returns the tilt with the most precise
-    estimate of the event's probability (no tilt if the event never happened), and all tilts tried, in order.
+    estimate of the event's probability (no tilt if the event never happened, or isn't rare), and all tilts tried, in order.
 
     Notes
     -----
     The quality of a tilt is its effective number of hits, :math:`(\sum w 1_A)^2 / \sum w^2 1_A`, because n times the
-    relative variance of the estimate is :math:`n \sum w^2 1_A / (\sum w 1_A)^2 - 1`. Each factor alone is doubled, or
+    relative variance of the estimate is :math:`n \sum w^2 1_A / (\sum w 1_A)^2 - 1`. If five or more replications without a tilt
+    hit, the event isn't rare, and a tilt could only miss a way to it that can't be tilted. Otherwise each factor alone is doubled, or
     halved, as long as that helps; then the others are added in turn to the best one, and kept if they help. The ladder
     is coarse because the optimum is flat, and a fine search on few replications would follow noise. Then the tilt is
     weakened until its mean weight is 1 with an error of at most 1/4. Under a stronger one, what is common without a tilt
@@ -56,6 +57,9 @@ def choose_tilt(try_tilt: Callable[[Tilt], Met], names: Sequence[str]) -> tuple[
     frequent: these are further ways to the event, whose few but heavy hits the pilot may not have met.
     """
     ladder = _Ladder(try_tilt)
+    start = ladder.start()
+    if start.score:
+        return start, ladder.rungs
     best = ladder.climb_all(names)
     chosen = ladder.weaken(best)
     for name in names:
@@ -86,9 +90,13 @@ class _Ladder:
         self._known: dict[Tilt, Rung] = {}
         self.rungs: list[Rung] = []
 
+    def start(self) -> Rung:
+        """Return the quality of no tilt."""
+        return self._try_factors({})
+
     def climb_all(self, names: Sequence[str]) -> Rung:
         """Climb with each name alone, then add names to the best tilt while that helps, and drop those that don't help."""
-        start = self._try_factors({})
+        start = self.start()
         best = max([start, *(self._search_factor(start, name) for name in names)], key=_sort_key)
         for _ in range(_MOST_ROUNDS):
             before = best
@@ -117,7 +125,7 @@ class _Ladder:
             if rung.n_hits < fewest_hits:
                 break
             rung = self._try_factors({name: factor**_WEAKENING_POWER for name, factor in rung.tilt.factors.items()})
-        return self._try_factors({})
+        return self.start()
 
     def add_way(self, chosen: Rung, name: str) -> Rung:
         """Add a name that helps, or that brings many more hits even if they seem to be worth less.

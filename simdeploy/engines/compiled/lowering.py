@@ -33,7 +33,7 @@ from simdeploy.world.distributions import Constant, Distribution, Exponential
 from simdeploy.world.fleet import Across, Behaviour, Fleet, Order, traffic_points
 from simdeploy.world.operator import Action, ScriptedAct
 from simdeploy.world.release import AffectedBy, ReleaseKind
-from simdeploy.world.tilt import NO_TILT, Tilt, odds_times, tilted_probabilities
+from simdeploy.world.tilt import NO_TILT, Tilt, log_weight_of_chance, odds_times, tilted_probabilities
 
 if TYPE_CHECKING:
     from simdeploy.rules.deployment_types import TypeTraits
@@ -247,6 +247,7 @@ def _lower_kinds(kinds: Sequence[ReleaseKind], laws: LawTable, tilt: Tilt) -> li
     for kind, probability in zip(kinds, tilted_probabilities(kinds, tilt), strict=True):
         reached += probability
         first_node, n_nodes = n_nodes, n_nodes + len(_exact_nodes(kind))
+        share, factor = float(kind.affects.share or 0), tilt.affects if kind.affects.by == "share" else 1.0
         lowered.append(
             {
                 # u = (word + 1/2) / 2**52 is below the probability p for words before this one: 2**52 p - 1/2, rounded up; in
@@ -259,7 +260,9 @@ def _lower_kinds(kinds: Sequence[ReleaseKind], laws: LawTable, tilt: Tilt) -> li
                 "after": laws.add(kind.after),
                 "crash_rate": kind.crash_rate,
                 "affects": code_of(AffectedBy, kind.affects.by),
-                "share": float(kind.affects.share or 0),
+                "share": odds_times(share, factor),
+                "log_spared": log_weight_of_chance(share, factor, happened=False),
+                "log_affected": log_weight_of_chance(share, factor, happened=True),
                 "count": min(kind.affects.count, BEYOND_ANY_FLEET),
                 "first_node": first_node,
                 "last_node": n_nodes,

@@ -47,6 +47,8 @@ KIND_RECORD = np.dtype(
         ("crash_rate", REAL),
         ("affects", INT),
         ("share", REAL),
+        ("log_spared", REAL),  # log weights of a node that it doesn't affect, and of one that it does
+        ("log_affected", REAL),
         ("count", INT),
         ("first_node", INT),  # places in affects_nodes
         ("last_node", INT),

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from simdeploy.engines.compiled.access import classes, drawn, fates, law_at, policy_of, today
+from simdeploy.engines.compiled.access import classes, drawn, fates, kinds, law_at, policy_of, today
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.laws import draw_ns
 from simdeploy.engines.compiled.philox import draw
@@ -55,10 +55,12 @@ def weigh_first(run, last, goes_back):
 
 @compiled
 def _attempts(run, node):
-    """Return the log weight of a node's attempts to start; nearly always there is one, with its outcome drawn already."""
+    """Return the log weight of whether a node is affected, and of its attempts to start; nearly always there is one, drawn already."""
     draws, chances = drawn(run), today(run)[drawn(run)[CLASS, node]]
     affected = draws[AFFECTED, node]
     total = 0.0
+    if run.kind >= 0:
+        total += kinds(run)[run.kind].log_affected if affected else kinds(run)[run.kind].log_spared
     if run.tilt_update != 1:
         total += log_weight_of_draw(draw(run, Stream.UPDATE_DURATION.value, node, 0), run.tilt_update)
     if run.leaves:

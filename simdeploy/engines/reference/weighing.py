@@ -1,6 +1,7 @@
 """The weight of a replication under a tilt: the likelihood ratio of its random draws (model section 9).
 
-The draws that count are, for nodes that were dispatched: whether each attempt to start hangs, its duration, and whether it
+The draws that count are, for nodes that were dispatched: whether a release that affects a share of the nodes affects this one;
+whether each attempt to start hangs, its duration, and whether it
 fails, including attempts that would have followed without an interruption; for nodes that rolled back: duration and failure
 of the rollback; and all draws that are made once per replication, whether they mattered or not.
 """
@@ -73,7 +74,10 @@ def _once(world: World, kinds: Sequence[ReleaseKind]) -> float:
 
 
 def _attempts(world: World, rule: HealthRule, traits: TypeTraits, node: int) -> Iterator[float]:
-    """Yield the log weights of a node's attempts to start, draw by draw."""
+    """Yield the log weights of whether a node is affected, and of its attempts to start, draw by draw."""
+    if world.release is not None and world.release.affects.by == "share":
+        share = float(world.release.affects.share or 0)
+        yield log_weight_of_chance(share, world.tilt.affects, happened=bool(world.affected[node]))
     first, is_over = 0, False
     for _ in range(rule.retries + 1):
         first, is_over = yield from _attempts_of_try(world, rule, traits, node, first)
