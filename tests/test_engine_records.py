@@ -1,6 +1,7 @@
 """The records of one rollout: tables, deployment objects, revisions, and refused arguments."""
 
 import json
+import pickle
 
 import pandas as pd
 import pytest
@@ -115,6 +116,16 @@ def test_a_notebook_shows_headline_and_responses(rollout):
     html = rollout._repr_html_()
     assert "completed after 3m" in html
     assert all(name in html for name in RESPONSES)
+
+
+def test_a_rollout_can_be_pickled(rollout):
+    """A rollout that went through pickle has the same tables and deployment objects. [contract]"""
+    again = pickle.loads(pickle.dumps(rollout))  # noqa: S301
+    for name in COLUMNS:
+        pd.testing.assert_frame_equal(getattr(again, name), getattr(rollout, name))
+    pd.testing.assert_series_equal(again.responses, rollout.responses)
+    assert again.to_json() == rollout.to_json()
+    assert again.deployments == rollout.deployments
 
 
 def test_a_nameless_policy_is_named_after_its_strategy(rollout):

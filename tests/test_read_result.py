@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import json
+import pickle
 import re
 from functools import cache
 from typing import get_args
@@ -59,6 +60,14 @@ def test_a_result_reads_back(name):
     assert_results_equal(again, make(name))
     assert again.to_dict() == document
     assert again.answer.endswith(".")
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_result_can_be_pickled(name):
+    """A result that went through pickle has the same document and words. [contract]"""
+    again = pickle.loads(pickle.dumps(make(name)))  # noqa: S301
+    assert again.to_dict() == written(name)
+    assert again.answer == make(name).answer
 
 
 @pytest.mark.parametrize("name", KINDS)

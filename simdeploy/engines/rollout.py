@@ -68,6 +68,10 @@ class Rollout:
             response_values = compute_responses(self._recording, self._service)
         self.response_values = response_values
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the recording, which is large; it is made again when a table needs it."""
+        return {name: value for name, value in vars(self).items() if name not in ("_recording", "_service")}
+
     @cached_property
     def _recording(self) -> Recording:
         return record(self.scenario, self.policy, seed=self.seed, replication=self.replication)
