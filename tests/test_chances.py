@@ -252,4 +252,10 @@ def test_a_known_rate_beside_an_unknown_one(rare):
         assert (way[0] - way[2]).means() == pytest.approx(sample.means()[0] - sample.means()[2])
     pairs = pair_policies(sample, is_rate=True, error=0.025)
     assert pairs.estimate[0, 1] == 0  # the same rollouts
+    costs = Values(table, ["cost"])
+    sample, drawn = costs.sample(Measure("cost")), costs.of(Measure("cost"))
+    for one, other in ((0, 1), (1, 0), (2, 1)):
+        assert (sample[one] - sample[other]).values == pytest.approx(drawn[one] - drawn[other])
+    assert sample.means()[0] != pytest.approx(sample.as_drawn().means()[0])
+    assert (sample[0] - sample[2]).means() == pytest.approx(sample.means()[0] - sample.means()[2])
     assert pairs.lower[0, 2] == -pairs.lower[2, 0] == pytest.approx(pairs.estimate[0, 2])

@@ -147,8 +147,38 @@ def test_the_scenarios_releases_beside_the_curve(comparison):
     assert measures[-1] == "cost"
     cost = comparison.mixture[comparison.mixture["measure"].eq("cost")].set_index("gate")
     assert cost["difference"].isna().tolist() == [True, False, False]
-    differences = cost["estimate"] - cost.loc["threshold", "estimate"]
-    assert cost["difference"].iloc[1:].tolist() == pytest.approx(differences.iloc[1:].tolist())
+
+
+def test_the_cheapest_gate_is_found_in_the_same_worlds():
+    """A gate with counted verdicts that stops the same rollouts earlier is cheaper than the threshold with known ones, whatever its mean. [oracle]"""
+    fleet = {"nodes": 20, "requests_per_second": 10, "update_duration": "40s", "rollback_duration": "20s"}
+    check = {"deadline": "5m", "min_healthy_time": "30s", "max_error_rate": 0.05}
+    limits = {"max_failed_nodes": 2, "max_failed_nodes_percent": 100}
+    canary = {"strategy": "canary", "canary_count": 2, "auto_promote": True, "max_parallel": 10, "health_check": check}
+    scenario = make(
+        fleet=fleet | {"start_failure": 0.02, "error_rate": 0.005},
+        release=maybe_bad(0.15, error_rate=0.1),
+        policies={"canary": canary | limits},
+        costs={"failed_request": 0.01, "hour_of_delay": 10, "false_alarm": 200, "escape": 2000},
+    )
+    differences, of_means = [], []
+    for seed in range(4):
+        comparison = compare(scenario, ["threshold", "sprt"], 400, sizes=[0.1], seed=seed)
+        cost = comparison.mixture[comparison.mixture["measure"].eq("cost")].set_index("gate")
+        assert comparison.cheapest == "sprt"
+        differences.append(cost.loc["sprt", "difference"])
+        of_means.append(cost.loc["sprt", "estimate"] - cost.loc["threshold", "estimate"])
+    assert max(of_means) > 0
+    assert max(differences) - min(differences) < 0.5 < max(of_means) - min(of_means)
+
+
+def test_a_threshold_that_may_be_the_cheapest_is_no_clear_difference(comparison):
+    """If the threshold has the lowest mean cost, but another gate may be as cheap, the answer says so. [contract]"""
+    for verdicts, end in ((["worse", "unclear"], ", not a clear difference."), (["worse", "worse"], ".")):
+        mixture = comparison.mixture.copy()
+        mixture.loc[mixture["measure"].eq("cost") & mixture["gate"].ne("threshold"), "verdict"] = verdicts
+        told = replace(comparison, mixture=mixture, cheapest="threshold").answer
+        assert f"The threshold has the lowest mean cost{end}" in told
 
 
 # -- what is compared ------------------------------------------------------------------------------------------------

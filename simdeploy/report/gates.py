@@ -113,10 +113,11 @@ def _tell_served(result: GateComparison, verdicts: Mapping[str, str]) -> str:
 def _tell_cost(result: GateComparison) -> str:
     if result.cheapest is None:
         return ""
-    rows = result.mixture[result.mixture["measure"].eq("cost") & result.mixture["gate"].eq(result.cheapest)]
-    best = rows.iloc[0]
+    rows = result.mixture[result.mixture["measure"].eq("cost")]
     if result.cheapest == THRESHOLD:
-        return "The threshold has the lowest mean cost"
+        is_clear = rows.loc[rows["gate"].ne(THRESHOLD), "verdict"].eq("worse").all()
+        return "The threshold has the lowest mean cost" + ("" if is_clear else ", not a clear difference")
+    best = rows[rows["gate"].eq(result.cheapest)].iloc[0]
     scale = formatting.cost_scale(formatting.find_cost_unit(result.computed_under))
     difference = formatting.write_estimate(best, scale, "difference", sign=True)
     how = "" if best["verdict"] == "better" else ", not a clear difference"

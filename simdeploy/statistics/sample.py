@@ -13,6 +13,7 @@ import numpy as np
 from simdeploy.statistics.moments import find_means, zero_if_unknown
 
 UNBOUNDED = (-math.inf, math.inf)
+_LAST_DIGITS = 1e-14
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,10 +110,16 @@ class Lump(NamedTuple):
         is_unknown = np.isnan(self.rates).reshape(-1, len(self.sizes)).any(axis=0)
         return np.where(is_unknown, self.sizes, 0.0)
 
-    def surprises(self, strata: Strata) -> np.ndarray:
-        """Return by how much the lump that was drawn exceeds its mean in each value, if the rate is known, otherwise 0."""
+    def surprises(self, strata: Strata, *, unless_known_of: Lump | None = None) -> np.ndarray:
+        """Return by how much the lump that was drawn exceeds its mean in each value, if the rate is known, otherwise 0.
+
+        With another lump, also 0 where its rate is known, too.
+        """
         surprises: np.ndarray = self.sizes[strata.of] * (self.happened - self.rates[..., strata.of])
-        return np.where(np.isnan(self.rates[..., strata.of]), 0.0, surprises)
+        is_known = ~np.isnan(self.rates)
+        if unless_known_of is not None:
+            is_known = is_known & np.isnan(unless_known_of.rates)
+        return np.where(is_known[..., strata.of], surprises, 0.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,13 +180,20 @@ class Sample:
     def __sub__(self, other: Sample) -> Sample:
         """Return the differences from other cases in the same worlds.
 
-        Where the rate of an event is known for only one of two cases, both are taken as drawn: alike in the same world, they cancel.
+        Where the rate of an event is known for only one of two cases, both are taken as drawn: alike in the same world, they cancel,
+        and so do lumps.
         """
         lumps = tuple(
             lump.minus(other_lump, self.strata) for lump, other_lump in zip(self.lumps, other.lumps, strict=True)
         )
         n_expected = np.minimum(self.n_expected, other.n_expected)
         values, are_certain = self.values - other.values, self.is_certain & other.is_certain
+        for lump, other_lump in zip(self.lumps, other.lumps, strict=True):
+            values = values + lump.surprises(self.strata, unless_known_of=other_lump)
+            values = values - other_lump.surprises(self.strata, unless_known_of=lump)
+        # What was subtracted and added again leaves a rounding error where both are alike.
+        rounding = _LAST_DIGITS * np.fmax(np.abs(self.values), np.abs(other.values))
+        values = np.where(np.abs(values) <= rounding, 0.0, values)
         if self.drawn is not None or other.drawn is not None:
             drawn = _find_drawn(self) - _find_drawn(other)
             values = np.where(are_certain[..., self.strata.of], values, drawn)

@@ -147,10 +147,11 @@ def conclude(
     return Conclusion(
         judged,
         min(better, key=lambda gate: float(errors[gate]), default=None),
-        _find_lowest_gate(served),
-        _find_lowest_gate(cost) if is_comparable else None,
+        _find_lowest_gate(served, "estimate"),
+        # By differences, because means of gates with known and with counted rates aren't of the same worlds.
+        _find_lowest_gate(cost.fillna({"difference": 0.0}), "difference") if is_comparable else None,
     )
 
 
-def _find_lowest_gate(rows: pd.DataFrame) -> str | None:
-    return None if rows.empty else str(rows["gate"].iloc[int(np.argmin(rows["estimate"]))])
+def _find_lowest_gate(rows: pd.DataFrame, column: str) -> str | None:
+    return None if rows.empty else str(rows["gate"].iloc[int(np.argmin(rows[column]))])
