@@ -202,6 +202,15 @@ def test_a_scenario_has_thresholds_that_matter():
     assert gather(both, QUICK).dials.dials[0].key == "max_failed_nodes"
 
 
+@pytest.mark.parametrize("type_", ["restart", "stop"])
+def test_a_scenario_without_a_release_has_sliders(type_):
+    """The page of a restart or stop has sliders, with the measures that such a rollout has. [contract]"""
+    dials = gather(sd.read_scenario(SCENARIOS / f"type-{type_}.yaml"), QUICK).dials
+    titles = [quantity.title for quantity in dials.quantities]
+    assert titles == ["makespan of completed rollouts", "failed rollouts", "minimum in service of completed rollouts"]
+    assert all(len(quantity.cells) == len(list(dials.positions())) for quantity in dials.quantities)
+
+
 @pytest.mark.parametrize("limit", ["max_failed_nodes", "max_failed_nodes_percent"])
 def test_unset_limits(limit):
     """Of two limits the set one varies; a setting without a value starts at unset, and its policy omits it. [contract]"""
@@ -333,7 +342,7 @@ def test_names_are_text():
     assert page.text("h1") == HOSTILE
     grid = page.text("script").partition('"use strict"')[0]
     assert not {"<", ">", "&"} & set(grid)
-    assert HOSTILE in json.loads(grid)["quantities"][-2]["title"]
+    assert HOSTILE in json.loads(grid)["quantities"][-1]["title"]
     markdown = to_markdown(contents)
     assert markdown.startswith("## \\</script\\>\\<script\\>")
     outside = re.sub(r"```.*?```", "", markdown, flags=re.DOTALL)

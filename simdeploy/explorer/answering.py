@@ -9,14 +9,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from simdeploy.analysis.asking.measuring import Values, read_measures
+from simdeploy.analysis.asking.measuring import Values
 from simdeploy.analysis.asking.naming import describe_measure
-from simdeploy.analysis.asking.requirements import why_impossible
 from simdeploy.analysis.asking.simulating import cap_replications, find_compared, folders_of, sweep_by_kind
+from simdeploy.analysis.asking.usual_measures import find_usual
 from simdeploy.analysis.asking.verdicts import find_direction
 from simdeploy.analysis.estimates.estimating import estimate_frame
 from simdeploy.analysis.tradeoffs.lever_ranges import find_ranges
-from simdeploy.analysis.tradeoffs.moving import default_axes, tradeoff
+from simdeploy.analysis.tradeoffs.moving import tradeoff
 from simdeploy.engines.choice import expect_seconds
 from simdeploy.errors import InputError, Problem, SimdeployWarning
 from simdeploy.experiments.campaign import Campaign
@@ -227,12 +227,11 @@ def find_measures(scenario: Scenario, type_: str) -> tuple[Measure, ...]:
     min_in_service_fraction
     cost
     """
-    axes = default_axes(scenario, type_)
+    measures = find_usual(scenario, type_)
     for name in ("blast_radius", "min_in_service_fraction"):
-        is_there = any(parse_measure(axis).of == name for axis in axes)
-        if not is_there and why_impossible(parse_measure(name), scenario, type_) is None:
-            axes.insert(len(axes) - ("cost" in axes), name)
-    return read_measures(axes)
+        if not any(measure.of == name for measure in measures):
+            measures.insert(len(measures) - (Measure("cost") in measures), Measure(name))
+    return tuple(measures)
 
 
 def _stop_if(is_superseded: Asked) -> Callable[[int, int], None]:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from simdeploy.analysis import compare, estimate
 from simdeploy.analysis.asking.simulating import cap_replications, find_possible, replicate_kinds
+from simdeploy.analysis.asking.usual_measures import find_usual
 from simdeploy.analysis.tradeoffs.lever_ranges import LeverRange, find_ranges
 from simdeploy.errors import InputError, Problem, SimdeployWarning
 from simdeploy.experiments import sweep
 from simdeploy.experiments.levers import Lever, change_policy, change_quietly, find_levers, own_identity
 from simdeploy.experiments.store.manifest import find_versions, hash_json
-from simdeploy.scenario.measures import Measure, parse_measure
 from simdeploy.scenario.written_specs import write_specs
 from simdeploy.sharing.assumptions import list_facts, list_switches, read_world
 from simdeploy.sharing.contents import Contents, make_origin
@@ -24,13 +24,11 @@ from simdeploy.sharing.dials import Dials, make_dials
 if TYPE_CHECKING:
     from simdeploy.experiments.arguments import Progress
     from simdeploy.scenario import Scenario, ScenarioPolicy
+    from simdeploy.scenario.measures import Measure
 
 # The thresholds that get sliders by default, most informative first.
 _PREFERRED = ("max_failed_nodes", "max_failed_nodes_percent", "health_check.max_error_rate", "max_parallel")
 _LIMITS = _PREFERRED[:2]
-# Measures that a change review asks for; the scenario's requirements are added.
-_MEASURES = ("false_alarm given good", "escaped given defective", "makespan_s given completed_good")
-_LAST = "blast_radius given defective"
 
 
 @dataclass(frozen=True)
@@ -144,7 +142,7 @@ def _simulate_dials(
     values = {
         each.lever.name: [*map(_as_value, each.numbers), *([None] if each.current is None else [])] for each in ranges
     }
-    measures = _list_measures(scenario)
+    measures = _list_measures(scenario, policy.identity.type)
     how: dict[str, Any] = {"vary": values, "seed": request.seed}
     kinds = find_possible(scenario, {policy.name: policy}, measures, request.replications, **how)
     strata: Literal["kinds"] | None = None if kinds is None else "kinds"
@@ -163,14 +161,11 @@ def _as_value(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _list_measures(scenario: Scenario) -> list[Measure]:
-    """Return the measures that a page shows of a case, without those of releases that the scenario doesn't have."""
-    sorts = {kind.defective for kind in scenario.release}
-    names = [*_MEASURES, *(["cost"] if scenario.costs is not None else []), _LAST]
-    names = [name for name in names if True in sorts or not name.endswith("given defective")]
-    names = [name for name in names if False in sorts or not name.endswith(("given good", "completed_good"))]
+def _list_measures(scenario: Scenario, type_: str) -> list[Measure]:
+    """Return the measures that a page shows of a case; it may have no room for the last one."""
+    usual = find_usual(scenario, type_)
     required = [each.measure for each in scenario.requirements if each.policy is None]
-    return list(dict.fromkeys([*map(parse_measure, names[:-1]), *required, parse_measure(names[-1])]))
+    return list(dict.fromkeys([*(each for each in usual if each.of != "blast_radius"), *required, *usual]))
 
 
 def add_policies(dials: Dials, scenario: Scenario, policy: ScenarioPolicy, levers: Mapping[str, Lever]) -> Dials:

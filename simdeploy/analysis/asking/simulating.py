@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.asking.allocating import find_concerned, plan_pilot, plan_rest
 from simdeploy.analysis.asking.measuring import Values
+from simdeploy.analysis.asking.usual_measures import find_usual
 from simdeploy.errors import raise_if_any
 from simdeploy.experiments.arguments import Progress, check_numbers, choose_policies, find_bases
 from simdeploy.experiments.by_kind import OF_ONE_SWEEP, join_kinds, kinds_of_sweep, sweep_kinds
@@ -17,7 +18,7 @@ from simdeploy.experiments.design import Design, count_points
 from simdeploy.experiments.kinds import Kinds, kinds_of
 from simdeploy.experiments.replication import to_replications
 from simdeploy.scenario import Scenario, ScenarioOrPath, ScenarioPolicy, as_scenario
-from simdeploy.scenario.measures import Measure, parse_measure
+from simdeploy.scenario.measures import Measure
 from simdeploy.scenario.past_rollouts import find_kind
 
 if TYPE_CHECKING:
@@ -183,13 +184,11 @@ def find_compared(
 
     These are all that occur, because a comparison has measures of every release.
     """
-    names = ["false_alarm given good", "escaped given defective", *(["cost"] if scenario.costs is not None else [])]
+    usual = find_usual(scenario, "update")  # other types have no releases to divide
     wanted = [requirement.measure for requirement in scenario.requirements]
-    kinds = kinds_of(scenario)
-    sorts = {"defective" if kinds.are_defective[kinds.names.index(name)] else "good" for name in kinds.possible}
-    measures = [parse_measure(name) for name in names if name == "cost" or name.rpartition(" ")[2] in sorts]
+    measures = [measure for measure in usual if measure.kind == "rate" or measure.of == "cost"]
     measures = list(dict.fromkeys([*measures, *wanted]))
-    return measures, kinds.possible if find_divided(scenario, policies, measures, n) else ()
+    return measures, kinds_of(scenario).possible if find_divided(scenario, policies, measures, n) else ()
 
 
 def replicate_kinds(

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
-from simdeploy.analysis.asking.measuring import Values, read_measures
-from simdeploy.analysis.asking.requirements import read_measure, why_impossible
+from simdeploy.analysis.asking.measuring import Values
+from simdeploy.analysis.asking.requirements import read_measure
 from simdeploy.analysis.asking.simulating import find_divided, folders_of, sweep_by_kind
+from simdeploy.analysis.asking.usual_measures import find_usual
 from simdeploy.analysis.asking.verdicts import JointVerdict, Verdict
 from simdeploy.analysis.tradeoffs.curves import CURVE, DIFFERENCE, POINT, conclude, estimate_curves
 from simdeploy.analysis.tradeoffs.lever_ranges import LeverRange, find_ranges
@@ -18,9 +19,8 @@ from simdeploy.experiments.arguments import Progress, check_numbers
 from simdeploy.experiments.campaign import Campaign
 from simdeploy.experiments.levers import Lever
 from simdeploy.result import Columns, Result, read_computed_under
-from simdeploy.rules.deployment_types import TYPES
 from simdeploy.scenario import Scenario, ScenarioOrPath, as_scenario
-from simdeploy.scenario.measures import Measure, parse_measure
+from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.levels import level_problems
 
 if TYPE_CHECKING:
@@ -215,7 +215,7 @@ def tradeoff(
 
 def _read_axes(axes: Sequence[Measure | str] | None, scenario: Scenario, type_: str) -> tuple[Measure, ...]:
     if axes is None:
-        return read_measures(default_axes(scenario, type_))
+        return tuple(find_usual(scenario, type_))
     if isinstance(axes, str) or len(axes) < 2:
         raise InputError(
             Problem("invalid axes", ("axes",), found=shorten(axes), allowed="at least two measures: x and y")
@@ -232,21 +232,8 @@ def _read_axes(axes: Sequence[Measure | str] | None, scenario: Scenario, type_: 
 
 
 def default_axes(scenario: Scenario, type_: str) -> list[str]:
-    """Return the measures that the scenario can have: error rates of a policy first, then time and cost."""
-    if not TYPES[type_].releases:
-        # Stopped rollouts end early, and keep their nodes in service.
-        honest = ("makespan_s given completed", "failed", "min_in_service_fraction given completed")
-        return [*honest, *(["cost"] if scenario.costs is not None else [])]
-    # Stopped rollouts end early, and a good release should reach every node: each measure is comparable only given one
-    # kind of rollout.
-    axes = (
-        "false_alarm given good",
-        "escaped given defective",
-        "makespan_s given completed_good",
-        "blast_radius given defective",
-    )
-    possible = [axis for axis in axes if why_impossible(parse_measure(axis), scenario, type_) is None]
-    return [*possible, *(["cost"] if scenario.costs is not None else [])]
+    """Return the measures of `find_usual` as text."""
+    return [str(measure) for measure in find_usual(scenario, type_)]
 
 
 def _vary_one_at_a_time(ranges: Sequence[LeverRange]) -> dict[str, list[Any]]:
