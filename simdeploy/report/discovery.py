@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from simdeploy.analysis.asking.judging import FEWEST_OF_A_MEAN
-from simdeploy.analysis.sensitivity.responding import NEVER_ENDS, NO_VALUE
+from simdeploy.analysis.asking.left_out import NEVER_ENDS, NO_VALUE
 from simdeploy.errors import plural
 from simdeploy.report import formatting, wording
 from simdeploy.report.tables import Column, make_table

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from simdeploy.analysis.asking.left_out import NEVER_ENDS, NO_VALUE
 from simdeploy.analysis.asking.naming import describe_measure, name_factors
-from simdeploy.analysis.sensitivity.responding import NEVER_ENDS, NO_VALUE
 from simdeploy.analysis.sensitivity.result import RANKED_BY, Sensitivity
 from simdeploy.report import formatting, wording
 from simdeploy.report.tables import Column, make_table, spread

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from simdeploy.analysis.asking.judging import UNDECIDED, judge_requirements
-from simdeploy.analysis.sensitivity.responding import FAILED, NEVER_ENDS, NO_VALUE
+from simdeploy.analysis.asking.left_out import FAILED, NEVER_ENDS, NO_VALUE
 from simdeploy.errors import InputError, Problem
 
 if TYPE_CHECKING:

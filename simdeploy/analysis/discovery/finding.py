@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simdeploy.analysis.asking.left_out import count_reasons, is_unrepresentative
 from simdeploy.analysis.asking.measuring import Values
 from simdeploy.analysis.asking.requirements import Asked, find_requirements, read_requirements
 from simdeploy.analysis.discovery.breaking import Breaking, judge_worlds, read_labels
 from simdeploy.analysis.discovery.columns import read_columns
 from simdeploy.analysis.discovery.result import Discovery
 from simdeploy.analysis.discovery.searching import search
-from simdeploy.analysis.sensitivity.responding import FAILED
-from simdeploy.analysis.sensitivity.result import MOST_UNKNOWN_FRACTION
 from simdeploy.errors import InputError, Problem, raise_if_any
 from simdeploy.experiments.arguments import check_numbers
 from simdeploy.result import read_computed_under
@@ -154,10 +152,9 @@ def make_discovery(
     """
     import pandas as pd
 
-    left_out = dict(sorted(Counter(known.reason[~known.is_known].tolist()).items()))
-    n_unknown = sum(number for reason, number in left_out.items() if reason != FAILED)
+    left_out = count_reasons(known.reason[~known.is_known].tolist())
     n_known = int(known.is_known.sum())
-    is_refused = n_unknown > MOST_UNKNOWN_FRACTION * len(points) or n_known < LEAST_POINTS
+    is_refused = is_unrepresentative(left_out, len(points)) or n_known < LEAST_POINTS
     usable = known._replace(is_broken=np.zeros(len(points), dtype=bool)) if is_refused else known
     outcome = search(read_columns(points), usable, is_search, confidence_level=confidence_level)
     worlds = points.assign(

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simdeploy.analysis.asking.left_out import count_reasons, is_unrepresentative
 from simdeploy.analysis.asking.measuring import Values, read_measures
 from simdeploy.analysis.sensitivity.designs import SensitivityDesign, describe_spread
-from simdeploy.analysis.sensitivity.responding import FAILED, Responses, respond, respond_table
+from simdeploy.analysis.sensitivity.responding import Responses, respond, respond_table
 from simdeploy.analysis.sensitivity.result import (
     FACTOR,
     INDEX,
     LEAST_MONOTONE_FRACTION,
-    MOST_UNKNOWN_FRACTION,
     RANKED_BY,
     Sensitivity,
     make_interval,
@@ -152,8 +152,7 @@ def _analyze(
     n_blocks, per_block, _ = design.places.shape
     reasons = responses.reason.reshape(n_blocks, per_block)
     is_used = (reasons == "").all(axis=1)
-    first_reasons = [next(filter(None, row)) for row in reasons[~is_used].tolist()]
-    left_out = {reason: first_reasons.count(reason) for reason in sorted(set(first_reasons))}
+    left_out = count_reasons(next(filter(None, row)) for row in reasons[~is_used].tolist())
     points = pd.DataFrame(
         {
             "block": np.repeat(np.arange(n_blocks), per_block),
@@ -162,9 +161,8 @@ def _analyze(
             "reason": responses.reason.astype(str),
         }
     )
-    n_unknown = sum(number for reason, number in left_out.items() if reason != FAILED)
     n_used = int(is_used.sum())
-    is_too_little = n_used < _LEAST_BLOCKS or n_unknown > MOST_UNKNOWN_FRACTION * n_blocks
+    is_too_little = n_used < _LEAST_BLOCKS or is_unrepresentative(left_out, n_blocks)
     indices = _estimate(design, responses, is_used, confidence_level, is_refused=is_too_little)
     known = responses.all[~np.isnan(responses.all)]
     is_constant = bool(n_used > 0 and len(known) and (known == known[0]).all())

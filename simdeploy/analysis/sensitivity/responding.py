@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from simdeploy.analysis.asking.left_out import FAILED, NEVER_ENDS, NO_VALUE
 from simdeploy.errors import InputError, Problem, raise_if_any
 from simdeploy.experiments.gathering import missing_columns
 from simdeploy.experiments.ranges import Interval
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from simdeploy.analysis.asking.measuring import Values
     from simdeploy.analysis.sensitivity.designs import SensitivityDesign
     from simdeploy.scenario.measures import Measure
-
-FAILED, NEVER_ENDS, NO_VALUE = "a replication failed", "some rollouts never end", "no value"
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 # The index by which each method ranks factors.
 RANKED_BY = {"morris": "mu_star", "sobol": "total"}
 
-# If more blocks than this are left out because of simulated outcomes, the others are not representative.
-MOST_UNKNOWN_FRACTION = 0.1
-
 # If a smaller fraction of all changes has the sign of the slope, the response has no direction.
 LEAST_MONOTONE_FRACTION = 0.75
 
