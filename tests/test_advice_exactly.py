@@ -187,6 +187,7 @@ def test_acts_that_nothing_decides():
     )
     result = sd.advise(scenario, seen=look(scenario, 60, (2, 0, 1)), replications=200, engine="compiled")
     assert (result.best, result.is_undecided, result.is_trusted) == ("", True, True)
+    assert result.rivals["act"].tolist() == ["cancel"]
     assert result.answer.startswith(
         "Undecided between going on and canceling: the release is defective with probability "
     )

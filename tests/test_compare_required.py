@@ -62,6 +62,7 @@ def test_the_cheapest_that_misses_nothing_is_recommended():
     assert judged == [["cheap", "not met"], ["fair", "met"], ["slow", "met"]]
     verdicts, ranks = ranked(found)
     assert verdicts == {"cheap": "excluded", "fair": "better", "slow": "worse"}
+    assert (found.excluded, found.none_meets, found.joint_verdicts) == (("cheap",), False, dict(judged))
     assert ranks["fair"] == 1
     assert np.isnan(ranks["cheap"])
     assert found.answer.startswith("Use fair: mean cost ")
@@ -105,6 +106,7 @@ def test_nothing_is_recommended_if_all_miss():
     """If every policy misses a requirement, all are ranked and none is recommended. [contract]"""
     found = compare(policies(cheap=1.0, fair=0.9), costs=HOURLY, requirements=ESCAPES)
     assert "excluded" not in ranked(found)[0].values()
+    assert (found.excluded, found.none_meets) == ((), True)
     sentence = f"No policy meets the requirements. Both miss one: {FEW_ESCAPES}. cheap has the lowest mean cost: "
     assert found.answer.startswith(sentence)
 
@@ -125,6 +127,7 @@ def test_undecided_policies_are_not_excluded():
     """A policy with an undecided verdict may be recommended, and the answer says what is undecided. [contract]"""
     found = compare(policies(cheap=0.2, fair=0.0), costs=HOURLY, requirements=ESCAPES)
     assert found.verdicts["verdict"].tolist() == ["undecided", "met"]
+    assert (found.excluded, found.none_meets) == ((), False)
     assert found.answer.startswith("Use cheap: ")
     assert found.answer.endswith(f"Undecided: {FEW_ESCAPES}.")
 

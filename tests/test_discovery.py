@@ -376,6 +376,7 @@ def test_undecided_worlds_are_counted():
     )
     assert brief.answer.endswith(". 60 worlds are counted by their estimates: undecided after 1 replication.")
     mean = discover(make(), vary=VARY, requirements="waves <= 99", points=40, replications=5, engine="compiled")
+    assert (brief.why_undecided, mean.why_undecided) == ("", "a mean needs 1,000")
     assert mean.answer.endswith(": undecided after 5 replications, because a mean needs 1,000.")
     # One replication has no interval, so all worlds are undecided, which the answer mentions before a second box.
     points = replace(result, worlds=result.worlds.assign(is_undecided=True))

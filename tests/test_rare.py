@@ -378,6 +378,7 @@ def test_a_refusal_says_what_helps(rare: Rare) -> None:
         "because for releases of kind good, why. Use more --replications, or a less rare event."
     )
     often = replace(open_, kinds=kinds)
+    assert (open_.is_often, often.is_often) == (False, True)
     assert often.answer.endswith("The event is not rare: use plain replications, as in compare or check.")
     assert "rollouts with the event, kind good" in str(often.summarize())
     endless = replace(open_, doubts=("3 rollouts never end, so the event is unknown there",))

@@ -60,11 +60,9 @@ def _say_unknown(advice: Advice) -> list[str]:
 def _tell_undecided(advice: Advice) -> str:
     """Say between which acts the worlds can't decide, and why."""
     unit = formatting.find_cost_unit(advice.computed_under)
-    acts = advice.acts[advice.acts["cost"].notna()].sort_values("more_than_best")
-    is_open = ~acts["more_is_trusted"] | (acts["more_low"] < 0)
-    rivals = acts.iloc[1:][is_open.iloc[1:]].to_dict("records")
-    nearest = min(rivals, key=lambda row: row["more_low"])
-    between = f"Undecided between {_name(acts['act'].iloc[0])} and {_name(nearest['act'])}"
+    cheapest = advice.acts.sort_values("more_than_best")["act"].iloc[0]
+    nearest = min(advice.rivals.to_dict("records"), key=lambda row: row["more_low"])
+    between = f"Undecided between {_name(cheapest)} and {_name(nearest['act'])}"
     more = f"{wording.capitalize(_name(nearest['act']))} costs {_write_extra_cost(nearest)} {unit}".rstrip() + " more"
     why = "So few worlds can't rule out that it costs less"
     if not nearest["more_is_trusted"]:

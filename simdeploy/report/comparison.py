@@ -10,7 +10,7 @@ from simdeploy.analysis.comparison.measured import find_rows, name_rows
 from simdeploy.errors import plural
 from simdeploy.report import formatting, wording
 from simdeploy.report.checking import describe_requirement, estimate_scale
-from simdeploy.report.excluded import join_each, list_excluded, none_is_eligible, tell_missed, tell_undecided
+from simdeploy.report.excluded import tell_missed, tell_undecided
 from simdeploy.report.tables import Column, Kind, make_table, spread
 from simdeploy.scenario.measures import parse_measure, parse_requirement
 
@@ -60,8 +60,8 @@ def tell(comparison: Comparison) -> str:
     if recommended:
         undecided, unpriced = tell_undecided(comparison, recommended), _tell_unpriced(comparison)
         return wording.join_answer([*sentences, missed, undecided, *unknown, unpriced])
-    eligible = [policy for policy in comparison.policies if policy not in list_excluded(comparison)]
-    undecided = [] if none_is_eligible(comparison) else tell_undecided(comparison, eligible)
+    eligible = [policy for policy in comparison.policies if policy not in comparison.excluded]
+    undecided = [] if comparison.none_meets else tell_undecided(comparison, eligible)
     known = [forms for forms in (missed, *sentences, undecided, *unknown) if forms]
     all_failed = comparison.n_failed == comparison.n_replications
     why = "Every replication failed" if all_failed else "No rollout ended"
@@ -125,7 +125,7 @@ def _tell_best(
     elif len(ranked) == 1:
         return [f"{best[0]}: {noun} {amount}"]
     else:
-        among = among or ("Of the others, " if list_excluded(comparison) else "")
+        among = among or ("Of the others, " if comparison.excluded else "")
         if not others:
             if ranked["verdict"].eq("equal").all():
                 return [f"{among}{names} have the same {noun}: {amount}" for names in wording.list_forms(best)]
@@ -175,7 +175,7 @@ def tabulate(comparison: Comparison) -> tuple[Table, ...]:
     counts = {policy: f"n = {n}" for policy, n in n_used.items()}
     counts |= {policy: f"{counts[policy]}\n{n} failed" for policy, n in comparison.n_failed.items() if n}
     title = f"Estimates ({level})"
-    verdicts = join_each(comparison)
+    verdicts = comparison.joint_verdicts
     tables = [_tabulate_responses(title, comparison.estimates, "stacked estimate", n_used, counts, verdicts, unit)]
     if len(comparison.verdicts):
         tables.append(_tabulate_verdicts(comparison))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from simdeploy.analysis.asking.judging import FEWEST_OF_A_MEAN
 from simdeploy.analysis.asking.left_out import NEVER_ENDS, NO_VALUE
 from simdeploy.errors import plural
 from simdeploy.report import formatting, wording
@@ -71,10 +70,7 @@ def tell(result: Discovery) -> str:
         n = plural(result.n_replications, "replication")
         counted = plural(n_undecided, "world is counted by its estimate", "worlds are counted by their estimates")
         brief = plural(n_undecided, "world is", "worlds are")
-        if result.n_replications < FEWEST_OF_A_MEAN and any(
-            each.measure.kind == "mean" for each in result.requirements
-        ):
-            n += f", because a mean needs {FEWEST_OF_A_MEAN:,}"
+        n += f", because {result.why_undecided}" if result.why_undecided else ""
         # If these are all worlds, say that first.
         place = 1 if n_undecided == result.n_known else len(sentences)
         sentences.insert(place, [f"{counted}: undecided after {n}", f"{brief} undecided after {n}"])

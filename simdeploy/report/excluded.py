@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from simdeploy.analysis.asking.judging import IN_INTERVAL, join
+from simdeploy.analysis.asking.judging import IN_INTERVAL
 from simdeploy.analysis.comparison.measured import find_rows
-from simdeploy.analysis.comparison.required import find_excluded
 from simdeploy.errors import plural
 from simdeploy.report.checking import describe_requirement
 from simdeploy.report.formatting import Scale, find_cost_unit, format_amount
@@ -19,26 +18,9 @@ if TYPE_CHECKING:
     from simdeploy.analysis.comparison.compare import Comparison
 
 
-def none_is_eligible(comparison: Comparison) -> bool:
-    """Whether every policy misses a requirement, so that none can be recommended."""
-    return bool(comparison.verdicts["verdict"].eq("not met").any()) and not list_excluded(comparison)
-
-
-def list_excluded(comparison: Comparison) -> list[str]:
-    """Return the policies that are not ranked because they miss a requirement, in order."""
-    excluded = find_excluded(comparison.verdicts, comparison.policies)
-    return [policy for policy in comparison.policies if policy in excluded]
-
-
-def join_each(comparison: Comparison) -> dict[str, str]:
-    """Return for each policy with requirements one verdict on all of them."""
-    of_policies = comparison.verdicts.groupby("policy")["verdict"]
-    return {str(policy): join(verdicts.to_numpy(str)[None])[0].item() for policy, verdicts in of_policies}
-
-
 def tell_missed(comparison: Comparison) -> list[str]:
     """Name the policies that miss requirements, and which: a sentence and shorter ones, or nothing."""
-    verdicts, excluded = comparison.verdicts, list_excluded(comparison)
+    verdicts, excluded = comparison.verdicts, comparison.excluded
     missed = verdicts[verdicts["verdict"].eq("not met")].groupby("policy", sort=False)["requirement"].agg(tuple)
     policies: dict[tuple[str, ...], list[str]] = {}
     for policy, requirements in missed.items():
@@ -113,7 +95,7 @@ def _describe(comparison: Comparison, requirements: Iterable[str], *, is_brief: 
 
 def _name(comparison: Comparison, policies: list[str]) -> list[str]:
     """Return lists of policies, the longest first, with their costs if cost decides, because excluded policies aren't ranked by it."""
-    if comparison.judged_by != ("cost",) or none_is_eligible(comparison):
+    if comparison.judged_by != ("cost",) or comparison.none_meets:
         return list_forms(policies)
     costs = find_rows(comparison.estimates, Measure("cost")).set_index("policy")["estimate"]
     scale = Scale(1, find_cost_unit(comparison.computed_under))

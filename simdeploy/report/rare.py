@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 _MOST_TILTS = 4
 _RARE = 0.1  # up to this probability the answer says "once in ... rollouts"
-_OFTEN = 0.01  # above this probability plain replications show the event
 _HITS = (Column("n", "rollouts", "count"), Column("n_hits", "with the event", "count"))
 
 
@@ -40,7 +39,7 @@ def tell(rare: Rare) -> str:
 def _say_what_helps(rare: Rare) -> str:
     if not rare.more_may_help:
         return ""
-    if float((rare.kinds["probability"] * rare.kinds["low"]).sum()) > _OFTEN:
+    if rare.is_often:
         return "The event is not rare: use plain replications, as in compare or check"
     if rare.tilt and len(rare.steps) == len(rare.kinds):  # no pilot chose the tilt
         return "Use no --tilt, so that a pilot chooses it, or more --replications"

@@ -154,6 +154,12 @@ class Advice(Forecast):
         """Whether too little is known of the costs to call an act the best."""
         return not self.best and bool(self.acts["more_than_best"].notna().any())
 
+    @property
+    def rivals(self) -> pd.DataFrame:
+        """The acts other than the cheapest that may cost less, as far as the simulated worlds show, by their costs."""
+        others = self.acts.dropna(subset="more_than_best").sort_values("more_than_best").iloc[1:]
+        return others[~others["more_is_trusted"] | (others["more_low"] < 0)]
+
     def to_frame(self) -> pd.DataFrame:
         """Return the acts."""
         return self.acts

@@ -16,7 +16,7 @@ from simdeploy.analysis.asking.requirements import Asked
 from simdeploy.analysis.asking.verdicts import Verdict, find_direction, judge_difference
 from simdeploy.analysis.comparison.measured import find_rows, measure_policies, name_measure, read_table
 from simdeploy.analysis.comparison.ranking import PAIR, RANKING, RankVerdict, tabulate_pairs, tabulate_ranking
-from simdeploy.analysis.comparison.required import VERDICT, find_excluded, judge_policies, read_required
+from simdeploy.analysis.comparison.required import VERDICT, judge_policies, read_required
 from simdeploy.errors import InputError, Problem, not_among, raise_if_any, shorten
 from simdeploy.result import ESTIMATE, Columns, LateTable, Result, make_frame, read_computed_under
 from simdeploy.scenario.measures import Measure, Requirement
@@ -106,16 +106,32 @@ class Comparison(Result):
     also = ("recommended",)
 
     @property
+    def excluded(self) -> tuple[str, ...]:
+        """The policies that are not ranked: those shown to miss a requirement, unless all are."""
+        missing = set(self.verdicts.loc[self.verdicts["verdict"].eq(judging.MISSED), "policy"])
+        all_miss = missing.issuperset(self.policies)
+        return () if all_miss else tuple(policy for policy in self.policies if policy in missing)
+
+    @property
+    def none_meets(self) -> bool:
+        """Whether every policy is shown to miss a requirement."""
+        return not self.excluded and bool(self.verdicts["verdict"].eq(judging.MISSED).any())
+
+    @property
+    def joint_verdicts(self) -> Mapping[str, judging.Verdict]:
+        """The verdict on all requirements together, for each policy that has some."""
+        of_policies = self.verdicts.groupby("policy")["verdict"]
+        return {str(policy): judging.join(verdicts.to_numpy(str)[None])[0].item() for policy, verdicts in of_policies}
+
+    @property
     def recommended(self) -> tuple[str, ...]:
         """The policies to use: those with the lowest cost, unless others may be as good or all miss a requirement; then none."""
-        excluded = find_excluded(self.verdicts, self.policies)
-        all_miss = not excluded and self.verdicts["verdict"].eq(judging.MISSED).any()
-        if self.judged_by != ("cost",) or all_miss:
+        if self.judged_by != ("cost",) or self.none_meets:
             return ()
         ranked = find_rows(self.ranking, Measure("cost")).dropna(subset="rank")
         is_first = ranked["rank"].eq(1)
         others = ranked[~is_first]
-        is_compared = len(others) > 0 or (len(ranked) == 1 and excluded)
+        is_compared = len(others) > 0 or (len(ranked) == 1 and self.excluded)
         is_clear = is_compared and others["verdict"].eq("worse").all()
         return tuple(ranked.loc[is_first, "policy"]) if is_clear else ()
 
@@ -143,8 +159,7 @@ class Comparison(Result):
         are ``excluded``, and the others are compared without them, unless every policy misses one. Computed on first
         access; see the notes of `compare`.
         """
-        excluded = find_excluded(self.verdicts, self.policies)
-        return tabulate_ranking(self._values, self.confidence_level, excluded)
+        return tabulate_ranking(self._values, self.confidence_level, self.excluded)
 
     def to_frame(self) -> pd.DataFrame:
         """Return estimates and differences in one table; columns of differences are missing in rows of estimates."""

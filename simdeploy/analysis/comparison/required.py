@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.analysis.asking.judging import MISSED, UNDECIDED, judge_each, why_undecided
+from simdeploy.analysis.asking.judging import UNDECIDED, judge_each, why_undecided
 from simdeploy.analysis.asking.measuring import Values
 from simdeploy.analysis.asking.requirements import Asked, find_requirements, read_requirements
 from simdeploy.result import INTERVAL, make_frame
@@ -54,20 +54,6 @@ def judge_policies(
             reason = why_undecided(requirement, *known) if numbers["verdict"] == UNDECIDED else ""
             rows.append({"policy": policies[case], "requirement": str(requirement), **numbers, "reason": reason})
     return make_frame(sorted(rows, key=lambda row: policies.index(row["policy"])), VERDICT)
-
-
-def find_excluded(verdicts: pd.DataFrame, policies: Sequence[str]) -> frozenset[str]:
-    """Return the policies that are not ranked: those shown to miss a requirement, unless all are.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> verdicts = pd.DataFrame({"policy": ["a", "b"], "verdict": ["not met", "undecided"]})
-    >>> sorted(find_excluded(verdicts, ["a", "b", "c"])), sorted(find_excluded(verdicts[:1], ["a"]))
-    (['a'], [])
-    """
-    missing = frozenset(verdicts.loc[verdicts["verdict"].eq(MISSED), "policy"])
-    return frozenset() if missing.issuperset(policies) else missing
 
 
 def _spread_over_cases(requirements: Sequence[Requirement], owners: Mapping[str, str]) -> Iterator[Requirement]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
+from simdeploy.analysis.asking.judging import FEWEST_OF_A_MEAN
 from simdeploy.result import Columns, Result, floats
 from simdeploy.scenario.measures import Requirement
 
@@ -107,3 +108,9 @@ class Discovery(Result):
     def n_undecided(self) -> int:
         """Number of worlds that count by their estimates although their intervals leave the verdict undecided."""
         return int(self.worlds["is_undecided"].sum())
+
+    @property
+    def why_undecided(self) -> str:
+        """Why a requirement is undecided in every world, whatever the estimates; otherwise empty."""
+        needs_more = any(requirement.measure.kind == "mean" for requirement in self.requirements)
+        return f"a mean needs {FEWEST_OF_A_MEAN:,}" if needs_more and self.n_replications < FEWEST_OF_A_MEAN else ""

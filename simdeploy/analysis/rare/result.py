@@ -52,6 +52,7 @@ _NUMBERS = (
 )
 
 
+_OFTEN = 0.01  # above this probability plain replications show the event
 # End of a doubt about rollouts that never end.
 _UNKNOWN_THERE = ", so the event is unknown there"
 
@@ -138,6 +139,11 @@ class Rare(Result):
     def more_may_help(self) -> bool:
         """Whether more replications may remove the first doubt; not if rollouts failed or never end."""
         return not self.n_failed and not "".join(self.doubts[:1]).endswith(_UNKNOWN_THERE)
+
+    @property
+    def is_often(self) -> bool:
+        """Whether the event is clearly so frequent that plain replications show it."""
+        return float((self.kinds["probability"] * self.kinds["low"]).sum()) > _OFTEN
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row: the event, the policy and the numbers."""
