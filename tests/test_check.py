@@ -334,6 +334,15 @@ def test_the_picture_of_long_names():
     assert figure.get_figheight() > draw_figure(found).get_figheight()
 
 
+def test_the_picture_of_a_kind_whose_name_reads_like_a_limit():
+    """Measure and limit are separate lines of a label, also if the name of a kind of release contains "at most". [contract]"""
+    kinds = {"good": {"probability": 0.5}, "leaks at most a bit": {"probability": 0.5, "defective": True}}
+    ax, _ = drawn(check(failing(release=kinds), requirements="failed given leaks at most a bit <= 0.9", most=100))
+    label = ax.get_yticklabels()[0].get_text().splitlines()
+    assert " ".join(label[1:-1]) == "failed rollouts given leaks at most a bit"
+    assert label[-1] == "at most 90 %"
+
+
 def test_the_picture_of_undecidable_requirements():
     """A requirement that can't be decided has a row without a value. [contract]"""
     ax, lines = drawn(check(failing(), requirements="makespan_s <= 1m", most=10))

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-import re
 from typing import TYPE_CHECKING, Any
 
+from simdeploy.analysis.asking.naming import describe_measure
 from simdeploy.plotting import style
 from simdeploy.plotting.axes import set_symlog_axis
 from simdeploy.plotting.marks import mark_rows
 from simdeploy.plotting.style import in_plain_text, say_no_value, set_rows, wrap_name, write_above, write_beside
 from simdeploy.plotting.wrapping import wrap_words
-from simdeploy.report.checking import describe_requirement, format_bounds, name_row, requirement_of
+from simdeploy.report.checking import describe_limit, format_bounds, name_row, requirement_of
 from simdeploy.report.formatting import find_cost_unit, percent
 
 if TYPE_CHECKING:
@@ -104,8 +104,9 @@ def name_rows(check: Check) -> list[str]:
     """Return the label of each row: policy, measure and limit, each on a separate line."""
     labels, unit = [], find_cost_unit(check.computed_under)
     for row in check.verdicts.to_dict("records"):
-        measure, sign, limit = re.split(r" (at most|at least) ", describe_requirement(requirement_of(row), unit))
-        labels.append("\n".join([*(wrap_name(text, _WIDTH) for text in (row["policy"], measure)), f"{sign} {limit}"]))
+        requirement = requirement_of(row)
+        names = (row["policy"], describe_measure(requirement.measure))
+        labels.append("\n".join([*(wrap_name(name, _WIDTH) for name in names), describe_limit(requirement, unit)]))
     return labels
 
 
