@@ -59,8 +59,9 @@ def made_up(monkeypatch: pytest.MonkeyPatch) -> dict[str, parts.Part]:
 def test_a_message_before_compiling(made_up: dict[str, parts.Part], monkeypatch: pytest.MonkeyPatch):
     """A message says that compilation takes a while; there is none if code is loaded or cached. [contract]"""
     records = np.zeros(1, RUN)
-    with pytest.warns(SimdeployWarning, match=r"compiling .* once for this machine \(about 15 s\)"):
+    with pytest.warns(SimdeployWarning, match=r"compiling .* once for this machine \(about 15 s\)") as caught:
         parts.load_parts(["entry", "bundles"], records)
+    assert caught[0].filename == __file__
     assert (records["bundles_part"][0], records["draws_part"][0]) == (7, 0)
     monkeypatch.setattr(parts, "is_cached", lambda function, _: function is made_up["draws"].function)
     with warnings.catch_warnings():

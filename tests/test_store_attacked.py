@@ -343,6 +343,7 @@ class TestStrangers:
         with pytest.warns(SimdeployWarning) as caught:
             assert len(read_store(folder)) == 2 * 40
         assert f"part 1 is left out ({kind} instead of a file)" in str(caught[0].message)
+        assert {warning.filename for warning in caught} == {__file__}
         notes = finish(folder)
         assert notes[0] == f"recomputing part 1: {kind} instead of a file"
         check_untouched(folder)

@@ -250,10 +250,11 @@ def test_estimates_of_a_weighted_table() -> None:
 
 
 def test_untrusted_weights_leave_no_interval() -> None:
-    """Under an absurd tilt `estimate` warns with the reason, and gives no interval. [contract]"""
+    """Under an absurd tilt `estimate` warns with the reason, at the caller's line, and gives no interval. [contract]"""
     table = replicate(world().tilted({"start_failure": 400}), replications=300, engine="compiled")
-    with pytest.warns(UserWarning, match="unreliable weights .*so no interval"):
+    with pytest.warns(UserWarning, match="unreliable weights .*so no interval") as caught:
         found = estimate(table, "failed_nodes").to_frame()
+    assert caught[0].filename == __file__
     assert np.isnan(found["low"].iloc[0])
 
 

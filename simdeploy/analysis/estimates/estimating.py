@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 
 from simdeploy.analysis.asking.measuring import Values
-from simdeploy.errors import Problem, SimdeployWarning, raise_if_any
+from simdeploy.errors import Problem, raise_if_any, warn_user
 from simdeploy.result import INTERVAL, Columns, Result, make_frame, read_computed_under
 from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.estimators import Estimate, estimate_cases
@@ -189,8 +188,7 @@ def _estimate_cases(values: Values, measure: Measure, confidence_level: float) -
         weighted = estimate_weighted(of_case, weights, measure, confidence_level)
         if not weighted.diagnosis.is_trusted:
             doubts = "; ".join(weighted.diagnosis.doubts)
-            message = f"{measure}: unreliable weights ({doubts}), so no interval"
-            warnings.warn(SimdeployWarning(message), stacklevel=4)
+            warn_user(f"{measure}: unreliable weights ({doubts}), so no interval")
         low = max(weighted.estimate.low, sample.least)
         estimates.append(weighted.estimate._replace(low=low, raised=low - weighted.estimate.low))
     return estimates

@@ -11,7 +11,6 @@ import hashlib
 import math
 import pickle
 import re
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
@@ -22,7 +21,7 @@ import numba
 from numba import types
 
 from simdeploy.engines.compiled.linking import LINKED, EntryCompiler
-from simdeploy.errors import SimdeployWarning
+from simdeploy.errors import warn_user
 
 # numba's type hints are narrower than what it accepts.
 _njit: Any = numba.njit
@@ -165,8 +164,7 @@ def get_address(dispatcher: Any, signature: Any) -> int:
 def announce(seconds: float) -> None:
     """Announce that compiling begins, and about how long it takes."""
     about_s = 5 * math.ceil(seconds / 5)
-    message = (
+    warn_user(
         f"compiling what this run needs of the fast engine, once for this machine (about {about_s} s); "
         "later runs load it in a second"
     )
-    warnings.warn(SimdeployWarning(message), stacklevel=2)

@@ -6,7 +6,6 @@ import contextlib
 import logging
 import pickle
 import re
-import warnings
 import zlib
 from collections.abc import Generator, Iterator
 from concurrent.futures import CancelledError, ThreadPoolExecutor
@@ -16,7 +15,7 @@ from itertools import islice
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.errors import InputError, Problem, SimdeployWarning, SimulationError, shorten
+from simdeploy.errors import InputError, Problem, SimulationError, shorten, warn_user
 from simdeploy.experiments.jobs import Outcome, Runnable, Span
 
 if TYPE_CHECKING:
@@ -172,8 +171,7 @@ class DaskCluster:
     def _wait_for_workers(self, client: Client) -> None:
         """Wait for the first worker, and check that the present ones can do the work."""
         if not self._count_threads(client):
-            text = f"the Dask cluster at {self.address} has no workers yet; waiting for the first"
-            warnings.warn(text, SimdeployWarning, stacklevel=4)
+            warn_user(f"the Dask cluster at {self.address} has no workers yet; waiting for the first")
             while not self._count_threads(client):
                 sleep(_LOOK_AGAIN_S)
         with self._report_lost_scheduler():

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.errors import InputError, Problem, SimdeployWarning, nearest, shorten
+from simdeploy.errors import InputError, Problem, nearest, shorten, warn_user
 from simdeploy.experiments.store.durable import StoreError, reading
 from simdeploy.experiments.store.folder import Folder
 from simdeploy.experiments.store.journal import Entry, read_journal
@@ -49,20 +48,12 @@ def read_store(path: str | os.PathLike[str], *, verify: bool = False) -> StoredT
         damages = find_damages(folder, journal.entries, verify=verify)
     entries = [journal.entries[number] for number in sorted(journal.entries.keys() - damages.keys())]
     for number, damage in sorted(damages.items()):
-        warnings.warn(
-            f"{folder.path}: part {number} is left out ({damage}); repeat the call that wrote it to repair it",
-            SimdeployWarning,
-            stacklevel=2,
-        )
+        warn_user(f"{folder.path}: part {number} is left out ({damage}); repeat the call that wrote it to repair it")
     n_parts = journal.n_parts if n_parts is None else n_parts
     is_complete = n_parts == len(entries) and all(entry.part < n_parts for entry in entries)
     if not is_complete:
         n_missing = "some" if n_parts is None else f"{n_parts - len(entries)} of {n_parts}"
-        warnings.warn(
-            f"{folder.path}: {n_missing} parts are missing; repeat the call that wrote the others to add them",
-            SimdeployWarning,
-            stacklevel=2,
-        )
+        warn_user(f"{folder.path}: {n_missing} parts are missing; repeat the call that wrote the others to add them")
     return StoredTable(folder, manifest, entries, is_complete=is_complete)
 
 
