@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -43,16 +42,7 @@ _CODES = {"go on": 0, "cancel": CANCEL, "promote": PROMOTE}
     is_flag=True,
     help="The exit code is the best act: 0 go on, 10 wait, 11 cancel, 12 promote, 13 another one, 3 none.",
 )
-def command(
-    study: Study,
-    *,
-    seen: tuple[str, ...],
-    at: str | None,
-    evidence: str | None,
-    acts: tuple[str, ...] | None,
-    tells_act: bool,
-    log: Path | None,
-) -> Finding:
+def command(study: Study, *, seen: tuple[str, ...], evidence: str | None, tells_act: bool) -> Finding:
     """Say whether a rollout should go on, wait or end.
 
     Samples worlds of SCENARIO that agree with what was seen of the rollout, and continues them under each act. Says how probable a
@@ -61,14 +51,7 @@ def command(
     from simdeploy.analysis import advise
 
     result = study.run(
-        advise,
-        study.scenario,
-        study.only_policy,
-        seen=read_files(seen),
-        at=at,
-        evidence=read_evidence(evidence, seen),
-        acts=acts,
-        log=log,
+        advise, study.scenario, study.only_policy, seen=read_files(seen), evidence=read_evidence(evidence, seen)
     )
     return Finding(
         result,

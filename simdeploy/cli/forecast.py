@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from simdeploy.cli.options import use
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     example="simdeploy forecast scenarios/small-fleet.yaml --seen deployment.json",
 )
 @use(SEEN, AT, EVIDENCE, LOG)
-def command(study: Study, *, seen: tuple[str, ...], at: str | None, evidence: str | None, log: Path | None) -> Finding:
+def command(study: Study, *, seen: tuple[str, ...], evidence: str | None) -> Finding:
     """Forecast the rest of a rollout.
 
     Samples worlds of SCENARIO that agree with what was seen of the rollout (its deployment object now, or several over time), and
@@ -32,13 +31,7 @@ def command(study: Study, *, seen: tuple[str, ...], at: str | None, evidence: st
     from simdeploy.analysis import forecast
 
     result = study.run(
-        forecast,
-        study.scenario,
-        study.only_policy,
-        seen=read_files(seen),
-        at=at,
-        evidence=read_evidence(evidence, seen),
-        log=log,
+        forecast, study.scenario, study.only_policy, seen=read_files(seen), evidence=read_evidence(evidence, seen)
     )
     return Finding(
         result,

@@ -177,7 +177,7 @@ REQUIRE = click.Option(
 
 
 def policy_option(default: str) -> click.Option:
-    """Return ``--policy``; its default is "all" policies of the scenario, the one that was "seen", or the first."""
+    """Return ``--policy``; its default is "all" policies of the scenario, the one that was "seen", or "one": the first."""
     default = {"all": "all", "seen": "the one that was seen"}.get(default, "the first")
     return click.Option(
         ["--policy", "policies"],

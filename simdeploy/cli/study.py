@@ -100,7 +100,7 @@ def study_command(
 ) -> Callable[[Callable[..., Finding]], Command]:
     """Decorate a function of a `Study` and further options that returns a `Finding`; make it a command.
 
-    `policies` says what ``--policy`` takes: "one" policy, or several with a default: the "first", "all", or the one that was "seen".
+    `policies` says what ``--policy`` takes: "one" policy, or several with a default: "all", or the one that was "seen".
     If None, the command has no scenario. `replications` is the default of ``--replications`` (None: no such option), `least` its
     minimum. `precision` adds ``--precision`` and ``--most``. A command that `simulates` has options for engine, workers and
     cluster; for a store if it `stores` replications; and with `intervals` ``--confidence-level``. `out` replaces ``--out``.
@@ -134,7 +134,7 @@ def study_command(
                 scenario = read_with_warnings(ctx.params["scenario"], chosen, is_all=policies == "all")
                 study = Study(ctx, scenario, chosen)
                 finding = function(study, **options)
-                under = {**finding.under, **_identify(ctx, study, is_one=policies in ("one", "first"))}
+                under = {**finding.under, **_identify(ctx, study, is_one=policies == "one")}
                 finding = replace(finding, lines=[_describe_switches(study), *finding.lines], under=under)
             _finish(ctx, finding)
 

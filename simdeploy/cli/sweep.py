@@ -36,7 +36,6 @@ def _read_design(_ctx: click.Context, _param: click.Parameter, value: str) -> st
 
 @study_command(
     "sweep",
-    policies="first",
     replications=400,
     precision=True,
     example="simdeploy sweep scenarios/small-fleet.yaml --policy rolling --vary max_failed_nodes=0:10:6 "

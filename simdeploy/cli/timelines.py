@@ -27,7 +27,7 @@ from simdeploy.vocabulary import TRACED
 )
 @click.option("--every", metavar="DURATION", help="Time between instants; default: about 1/200 of --until.")
 @click.option("--until", metavar="DURATION", help="Last instant; default: the end of the longest of 100 rollouts.")
-def command(study: Study, *, quantities: tuple[str, ...] | None, every: str | None, until: str | None) -> Finding:
+def command(study: Study) -> Finding:
     """Show the spread of rollouts over time.
 
     Simulates every policy of SCENARIO and prints the extremes by kind of release: how many nodes are updated, have failed, are exposed or in service,
@@ -36,10 +36,8 @@ def command(study: Study, *, quantities: tuple[str, ...] | None, every: str | No
     from simdeploy.analysis.bands.tracing import timelines
     from simdeploy.units import NS_PER_S, short_duration
 
-    policies = study.policies or None
-    result = study.run(timelines, study.scenario, policies, quantities=quantities, every=every, until=until)
+    result = study.run(timelines, study.scenario, study.policies or None)
     return Finding(
         result,
         about=f"{plural(result.n_replications, 'replication')} of each policy, every {short_duration(result.every_s * NS_PER_S)}",
-        failed=bool(result.n_failed),  # a warning has named them
     )
