@@ -156,19 +156,11 @@ def tabulate(result: Forecast) -> tuple[Table, ...]:
 def _tabulate_acts(advice: Advice) -> Table:
     acts, unit = advice.acts, formatting.find_cost_unit(advice.computed_under)
     longest = float(acts["time_left_s"].max())
-    frame = acts.assign(
-        cost_low=acts["low"],
-        cost_high=acts["high"],
-        cost_is_trusted=acts["is_trusted"],
-        more_than_best_low=acts["more_low"],
-        more_than_best_high=acts["more_high"],
-        more_than_best_is_trusted=acts["more_is_trusted"],
-        left=[formatting.format_amount(s, formatting.time_scale(longest)) for s in acts["time_left_s"]],
-    )
+    frame = acts.assign(left=[formatting.format_amount(s, formatting.time_scale(longest)) for s in acts["time_left_s"]])
     columns = (
         Column("act", "act"),
-        Column("cost", f"cost{f', {unit}' if unit else ''}", "stacked estimate", formatting.NO_SCALE),
-        Column("more_than_best", "more than the best", "stacked difference", formatting.NO_SCALE),
+        Column("cost", f"cost{f', {unit}' if unit else ''}", "stacked estimate", interval="estimate"),
+        Column("more_than_best", "more than the best", "stacked difference", interval="more"),
         Column("false_alarm", "false alarm", "share"),
         Column("escaped", "escape", "share"),
         Column("left", "time left"),
@@ -181,27 +173,23 @@ def _tabulate_waiting(advice: Advice) -> Table:
     frame = waiting.assign(
         how=["paused" if advice.state == "paused" else how for how in waiting["how"]],
         wait=[short_duration(s * NS_PER_S) for s in waiting["wait_s"]],
-        worth_low=waiting["low"],
-        worth_high=waiting["high"],
-        worth_is_trusted=waiting["is_trusted"],
     )
     columns = (
         Column("how", "meanwhile"),
         Column("wait", "look again after"),
-        Column("worth", "worth", "difference", formatting.NO_SCALE),
+        Column("worth", "worth", "difference", interval="estimate"),
     )
     return make_table("Value of waiting", frame, columns)
 
 
 def _tabulate_kinds(result: Forecast) -> Table:
-    frame = result.kinds.assign(posterior_low=result.kinds["low"], posterior_high=result.kinds["high"])
     columns = (
         Column("kind", "kind of release"),
         Column("defective", "defective", "yes"),
         Column("prior", "before", "share"),
-        Column("posterior", "given what was seen", "estimate", formatting.RATE),
+        Column("posterior", "given what was seen", "estimate", formatting.RATE, interval="estimate"),
     )
-    return make_table("Kinds of release", frame, columns)
+    return make_table("Kinds of release", result.kinds, columns)
 
 
 def _tabulate_forecast(result: Forecast) -> Table:

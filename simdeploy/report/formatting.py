@@ -164,12 +164,19 @@ def trust_name(name: str) -> str:
 
 
 def write_estimate(
-    row: Row, scale: Scale, name: str = "estimate", *, sign: bool = False, level: float | None = None
+    row: Row,
+    scale: Scale,
+    name: str = "estimate",
+    *,
+    interval: str = "",  # the name from which the columns of its interval have theirs, if it is another
+    sign: bool = False,
+    level: float | None = None,
 ) -> str:
     """Write the estimate of a row with its interval, as `format_estimate` does; `UNTRUSTED` marks one that can't be trusted."""
-    estimate, low, high = (float(row[column]) for column in interval_names(name))
-    text = format_estimate(estimate, low, high, scale, sign=sign, level=level)
-    is_marked = not row.get(trust_name(name), True) and not math.isnan(low)
+    _, *bounds = interval_names(interval or name)
+    low, high = (float(row[column]) for column in bounds)
+    text = format_estimate(float(row[name]), low, high, scale, sign=sign, level=level)
+    is_marked = not row.get(trust_name(interval or name), True) and not math.isnan(low)
     return text.replace(" (", f" ({UNTRUSTED}") if is_marked else text
 
 

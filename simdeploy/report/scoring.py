@@ -20,7 +20,7 @@ _PROBABILITIES = (
     Column("n_rollouts", "rollouts", "count"),
     Column("called", "forecast", "share"),
     Column("happened", "happened", "share"),
-    Column("brier", "Brier score", "stacked estimate"),
+    Column("brier", "Brier score", "stacked estimate", interval="estimate"),
     Column("gain", "gain over prior", "stacked difference"),
     Column("verdict", "verdict"),
 )
@@ -29,13 +29,13 @@ _BINS = (
     Column("range", "forecast"),
     Column("n_rollouts", "rollouts", "count"),
     Column("called", "mean forecast", "share"),
-    Column("happened", "happened", "estimate", PERCENT),
+    Column("happened", "happened", "estimate", PERCENT, interval="estimate"),
     Column("verdict", "verdict"),
 )
 _TIMES = (
     Column("horizon", "forecast to end"),
     Column("n_rollouts", "rollouts", "count"),
-    Column("covered", "within", "estimate", PERCENT),
+    Column("covered", "within", "estimate", PERCENT, interval="estimate"),
     Column("earlier", "earlier", "share"),
     Column("later", "later", "share"),
     Column("verdict", "verdict"),
@@ -72,25 +72,17 @@ def tell(result: Score) -> str:
 
 def tabulate(result: Score) -> tuple[Table, ...]:
     """Return the scores, the groups of probabilities, times, what answers were used for, and damaged files."""
-    shown = result.probabilities.assign(
-        event=result.probabilities["event"].map(_EVENTS),
-        brier_low=result.probabilities["low"],
-        brier_high=result.probabilities["high"],
-    )
+    shown = result.probabilities.assign(event=result.probabilities["event"].map(_EVENTS))
     tables = [make_table("Probabilities", shown, _PROBABILITIES)]
     if len(result.bins):
         bins = result.bins.assign(
             event=result.bins["event"].map(_EVENTS),
             range=[f"{100 * low:.0f} to {100 * high:.0f} %" for low, high in zip(result.bins["from_fraction"], result.bins["to_fraction"], strict=True)],
-            happened_low=result.bins["low"],
-            happened_high=result.bins["high"],
         )  # fmt: skip
         tables.append(make_table("Reliability", bins, _BINS))
     if len(result.times):
         times = result.times.assign(
             horizon=[_name_horizon(low, high) for low, high in zip(result.times["from_s"], result.times["to_s"], strict=True)],
-            covered_low=result.times["low"],
-            covered_high=result.times["high"],
         )  # fmt: skip
         tables.append(make_table("Remaining times, against forecast 95 % intervals", times, _TIMES))
     uses = result.answers.groupby("use", sort=False)["rollout"].agg(["size", "nunique"]).reset_index()

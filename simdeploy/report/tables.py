@@ -83,6 +83,7 @@ class Column:
     # Scale of an estimate or difference; a measure means a scale that fits all rows, a name a column with the scale of
     # each row.
     scale: Scale | Measure | str = NO_SCALE
+    interval: str = ""  # as for `write_estimate`: "estimate" if it is in `low` and `high`, whatever the estimate's name
     below: str = ""  # a column of text for a second line in each cell
     is_optional: bool = False  # whether to leave the column out if it is blank in all rows
 
@@ -135,7 +136,7 @@ def _write_cell(row: Row, column: Column, scale: Scale, *, is_missing: bool) -> 
     is_difference = column.kind.endswith("difference")
     if is_difference:
         scale = difference_scale(scale)._replace(is_rate=scale.is_rate)  # of exact rates, it is exact
-    text = write_estimate(row, scale, column.name, sign=is_difference)
+    text = write_estimate(row, scale, column.name, interval=column.interval, sign=is_difference)
     return text.replace(" (", "\n").rstrip(")") if column.kind.startswith("stacked") else text
 
 
