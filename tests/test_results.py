@@ -68,6 +68,8 @@ def test_a_result_counts_failed_replications(table, name):
         assert result.estimates["n_left_out"].tolist() == [1, 0]
     else:
         assert getattr(result, "n_failed", None) == 1 or result.n_left_out == 1
+    if hasattr(result, "n_left_out"):
+        assert result.answer.endswith("1 replication failed and is excluded.")
 
 
 @pytest.mark.parametrize("name", ANALYSES)

@@ -135,9 +135,8 @@ def tell(check: Check) -> str:
     simulated = check.verdicts.groupby("policy")["replications"].max()
     if (n_failed := sum(check.n_failed.values())) and n_failed >= simulated.sum():
         sentences.append(["Every replication failed"])
-    elif n_failed:
-        failed = plural(n_failed, "replication")
-        sentences.append([f"{failed} failed and {wording.is_or_are(n_failed)} excluded"])
+    else:
+        sentences.append([wording.say_failed(n_failed)])
     return wording.join_answer(sentences)
 
 

@@ -24,12 +24,13 @@ _SHOWN_IF_ANY = ("cost_unrestored_nodes", "cost_lost_requests", "cost_shed_reque
 
 
 def tell(result: CostResult) -> str:
-    """Say which case has the lowest mean cost, its largest cause, and where the cost is unknown."""
+    """Say which case has the lowest mean cost, its largest cause, and where the cost is unknown or replications failed."""
     totals = result.totals
     names, fractions = name_cases(totals, result.case_columns), totals["unknown_fraction"]
     unknown = wording.say_unknown(dict(zip(names, fractions, strict=True)), "cost")
     if totals["is_cheapest"].any():
-        return wording.join_answer([_tell_cheapest(result, names), unknown])
+        # If no rollout is without an end, those left out have failed.
+        return wording.join_answer([_tell_cheapest(result, names), unknown or wording.say_failed(result.n_left_out)])
     return wording.join_answer([unknown or "No rollout ended, so the cost is unknown"])
 
 

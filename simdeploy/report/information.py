@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def tell(result: InformationResult) -> str:
-    """Say what knowing the kind of release, or everything, would save."""
+    """Say what knowing the kind of release, or everything, would save, and what is left out."""
     unit = formatting.find_cost_unit(result.computed_under)
     rows = {row["information"]: row for row in result.values.to_dict("records")}
     of_kind = formatting.write_estimate(rows[KIND], formatting.cost_scale(unit), level=result.confidence_level)
@@ -24,7 +24,7 @@ def tell(result: InformationResult) -> str:
         f"Knowing the kind of release in advance saves {of_kind} over always using {result.policy}; "
         f"knowing everything saves {of_world}"
     )
-    return wording.join_answer([saved, unknown])
+    return wording.join_answer([saved, unknown, wording.say_failed(result.n_left_out)])
 
 
 def tabulate(result: InformationResult) -> tuple[Table, ...]:

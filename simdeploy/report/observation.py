@@ -26,8 +26,11 @@ def tell(result: ObservationResult) -> str:
             effects.append(effect)
             level = None
     most = result.savings["unknown_fraction"].max()
-    unknown = f"Cost unknown for up to {100 * most:.3g} % of the rollouts: they never end" if most else ""
-    return wording.join_answer([f"Under {result.policy}, {'; '.join(effects)}", unknown])
+    # If no rollout is without an end, those left out have failed.
+    left_out = wording.say_failed(result.n_left_out)
+    if most:
+        left_out = f"Cost unknown for up to {100 * most:.3g} % of the rollouts: they never end"
+    return wording.join_answer([f"Under {result.policy}, {'; '.join(effects)}", left_out])
 
 
 def _tell_one_more(result: ObservationResult, lever: str, level: float | None) -> str:

@@ -65,6 +65,17 @@ def say_unknown(
     return f"{capitalize(noun)} unknown for {names}: {' to '.join(ends)} % of {rollouts} never end"
 
 
+def say_failed(n_failed: int) -> str:
+    """Say how many replications failed, and that they are excluded; empty if none.
+
+    Examples
+    --------
+    >>> say_failed(0), say_failed(2)
+    ('', '2 replications failed and are excluded')
+    """
+    return f"{plural(n_failed, 'replication')} failed and {is_or_are(n_failed)} excluded" if n_failed else ""
+
+
 def say_unpriced(more: Sequence[str], fewer: Sequence[str], computed_under: Mapping[str, Any]) -> list[str]:
     """Say that the cheapest policies leave more nodes out of service than others, longest form first; nothing if that has a price.
 
