@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 # A class with at least this many attempts, in enough rollouts to estimate a spread, is fitted separately.
 _FEWEST_ATTEMPTS = 30
 
+_MIXED = "includes defective releases, because it is unknown which were"
+
 
 def calibrate(
     records: Records | FilePath | Sequence[FilePath],
@@ -234,7 +236,7 @@ class _Fitting:
         if attempts.are_deadlines_missing:
             notes.append("no deadline on record: nodes silent until theirs count as failed, not as hangs")
         if self._is_mixed:
-            notes.append("includes defective releases, because it is unknown which were")
+            notes.append(_MIXED)
         base = frame[is_part & is_base]
         counted, total = count_by_rollout(base, "failed", ["ended"])
         if len(total):
@@ -289,7 +291,7 @@ class _Fitting:
         level = self.confidence_level
         base = failures.chosen(~failures.frame["is_new"] | ~failures.frame["rollout"].isin(bad))
         if not base.frame.empty:
-            note = "includes defective releases, because it is unknown which were" if self._is_mixed else ""
+            note = _MIXED if self._is_mixed else ""
             self.parameters += fit_requests("fleet.requests_per_second", self.records, confidence_level=level)
             self.parameters += base.fit("fleet.error_rate", confidence_level=level, note=note)
 

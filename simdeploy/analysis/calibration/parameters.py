@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 # With fewer rollouts no spread is estimated.
 FEWEST_FOR_SPREAD = 5
+NO_SPREAD = "too few rollouts to know how much it varies from one to the next"
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simdeploy.analysis.calibration.parameters import FEWEST_FOR_SPREAD, Parameter, find_drop, ratio_interval
+from simdeploy.analysis.calibration.parameters import FEWEST_FOR_SPREAD, NO_SPREAD, Parameter, find_drop, ratio_interval
 from simdeploy.statistics.beta_binomial import BetaBinomial
 from simdeploy.statistics.intervals import proportion_interval
 
@@ -37,10 +37,9 @@ def fit_fraction(
             alike = _limit_if_shared(counted, total, confidence_level)
             least = alike or proportion_interval(int(counted.sum()), int(total.sum()), confidence_level)
             low, high = min(low, least[0]), max(high, least[1])
-        few = "too few rollouts to know how much it varies from one to the next"
         return [
             Parameter(path, estimate, low, min(high, 1.0), *rest, note=note),
-            Parameter(f"{path}.beta.sd", 0.0, math.nan, math.nan, *rest, source="assumed", note=few),
+            Parameter(f"{path}.beta.sd", 0.0, math.nan, math.nan, *rest, source="assumed", note=NO_SPREAD),
         ]
     alike = _limit_if_shared(counted, total, confidence_level)
     if alike is None:

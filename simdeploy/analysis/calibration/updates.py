@@ -10,7 +10,7 @@ import numpy as np
 
 from simdeploy.analysis.calibration.constants import Constant, average_logs, find_constant
 from simdeploy.analysis.calibration.goodness import Goodness, measure_goodness
-from simdeploy.analysis.calibration.parameters import FEWEST_FOR_SPREAD, Parameter, find_drop
+from simdeploy.analysis.calibration.parameters import FEWEST_FOR_SPREAD, NO_SPREAD, Parameter, find_drop
 from simdeploy.statistics.intervals import mean_interval
 from simdeploy.statistics.lifetimes import FAMILIES, LIFETIMES, Family
 from simdeploy.statistics.maximizing import Maximum, maximize, profile
@@ -52,14 +52,10 @@ class FittedDurations:
 class _Question:
     path: str
     data: Durations
-    limit_s: np.ndarray
+    n_rollouts: int
     n_nodes: int
     confidence_level: float
     fixed: tuple[int, ...]
-
-    @property
-    def n_rollouts(self) -> int:
-        return len(np.unique(self.data.group))
 
     @property
     def slowdown(self) -> str:
@@ -85,7 +81,7 @@ def fit_durations(
     n_rollouts = len(np.unique(data.group))
     has_spread = may_vary and n_rollouts >= FEWEST_FOR_SPREAD
     fixed = (() if has_spread else (SPREAD,)) + (() if may_hang else (HANG,))
-    question = _Question(path, data, limit_s, len(data), confidence_level, fixed)
+    question = _Question(path, data, n_rollouts, len(data), confidence_level, fixed)
     constant = find_constant(data, may_vary=may_vary)
     if constant is not None:
         return _fit_constant(question, constant)
@@ -188,8 +184,7 @@ def _fit_constant(question: _Question, constant: Constant) -> FittedDurations:
 
 def _of_slowdown(question: _Question, limits: tuple[float, float, float]) -> Parameter:
     if SPREAD in question.fixed:
-        few = "too few rollouts to know how much it varies from one to the next"
-        return question.parameter(question.slowdown, (0.0, math.nan, math.nan), source="assumed", note=few)
+        return question.parameter(question.slowdown, (0.0, math.nan, math.nan), source="assumed", note=NO_SPREAD)
     return question.parameter(question.slowdown, limits, note="one factor per rollout, of median 1")
 
 

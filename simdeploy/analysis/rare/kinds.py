@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from simdeploy.errors import InputError, Problem
+from simdeploy.experiments.arguments import MOST_REPLICATIONS
 from simdeploy.experiments.kinds import kinds_of
 from simdeploy.rules.deployment_types import TYPES
 from simdeploy.statistics.weights import FEWEST_HITS
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 # A kind's upper limit may be this share of the rest of the estimate before doubts about the kind matter.
 IMMATERIAL = 0.1
-_ALL_REPLICATIONS = 1 << 32
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def find_kinds(question: Question) -> tuple[Kind, ...]:
     """
     scenario, event = question.scenario, question.event
     if not scenario.release or not TYPES[question.policy.identity.type].releases:
-        return (Kind("", 1.0, scenario, 0, 0, _ALL_REPLICATIONS),)
+        return (Kind("", 1.0, scenario, 0, 0, MOST_REPLICATIONS),)
     of_condition = () if event.given is None else (event.given,)
     of_event = [condition.of for condition in event.conditions if condition.sign is None]
     needed = [*of_condition, *(of_event if question.condition is not None else ())]

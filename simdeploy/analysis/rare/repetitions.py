@@ -142,7 +142,7 @@ def _run(campaign: Campaign, job: Repetitions, numbers: Sequence[int]) -> Iterat
     n_done = n_all - sum(job.n_rollouts(number) for number in numbers)
     campaign.report(n_done, n_all)
     spans = (Span(0, 0, 1, first=number, n_replications=1) for number in numbers)
-    # An executor runs whatever has `run` and `failed`.
+    # An executor also needs `join` for spans that it runs in parts, but each of these is one replication.
     run: Any = campaign.executor(job.processes[0].engine).run
     with closing(run(job, spans)) as finished:
         for span, of_run in finished:
