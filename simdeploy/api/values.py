@@ -119,7 +119,7 @@ def _whole_kind(low: int, high: int, allowed: str, *, is_percent: bool = False) 
     return Kind(allowed, read, {"type": "integer", "minimum": low, "maximum": high})
 
 
-def _number_kind(low: int, high: int, allowed: str, *, is_share: bool) -> Kind:
+def _number_kind(high: int, allowed: str, *, is_share: bool) -> Kind:
     def read(value: object) -> int | float:
         if is_share and (hint := _percent_hint(value, high)):
             raise Refused("not a number", hint)
@@ -127,10 +127,10 @@ def _number_kind(low: int, high: int, allowed: str, *, is_share: bool) -> Kind:
         if number > high:
             percent = number if number <= 100 else 10
             raise Refused("too large", f"write {high * percent / 100:g} for {percent:g} %" if is_share else None)
-        _in_range(number, low, high)
+        _in_range(number, 0, high)
         return number
 
-    return Kind(allowed, read, {"type": "number", "minimum": low, "maximum": high})
+    return Kind(allowed, read, {"type": "number", "minimum": 0, "maximum": high})
 
 
 def choice(*values: str) -> Kind:
@@ -284,9 +284,9 @@ Threshold = Annotated[int, _whole_kind(1, MAX_COUNT, "a whole number of windows 
 Version = Annotated[int, _whole_kind(0, MAX_VERSION, "a whole number from 0 to 9223372036854775807")]
 Amount = Annotated[int | str, _amount_kind(0)]
 WaveAmount = Annotated[int | str, _amount_kind(1)]
-PercentNumber = Annotated[int | float, _number_kind(0, 100, "a percentage from 0 to 100", is_share=True)]
-FractionNumber = Annotated[int | float, _number_kind(0, 1, "a fraction from 0 to 1", is_share=True)]
-PositiveNumber = Annotated[int | float, _number_kind(0, MAX_COUNT, "a number from 0 to 10,000,000", is_share=False)]
+PercentNumber = Annotated[int | float, _number_kind(100, "a percentage from 0 to 100", is_share=True)]
+FractionNumber = Annotated[int | float, _number_kind(1, "a fraction from 0 to 1", is_share=True)]
+PositiveNumber = Annotated[int | float, _number_kind(MAX_COUNT, "a number from 0 to 10,000,000", is_share=False)]
 Flag = Annotated[bool, Kind("true or false", _truth, {"type": "boolean"})]
 Name = Annotated[str, Kind(NAME_FORM, read_name, {"type": "string"})]
 Prose = Annotated[str, Kind(PROSE_FORM, read_prose, {"type": "string"})]

@@ -171,10 +171,10 @@ def set_limits(ax: Axes, which: str, measure: Measure, ends: Iterable[float], ro
     return high
 
 
-def sample_line(points: np.ndarray, n: int = 20) -> np.ndarray:
-    """Return points along the line through points, `n` in each segment."""
+def sample_line(points: np.ndarray) -> np.ndarray:
+    """Return points along the line through points, twenty in each segment."""
     known = points[~np.isnan(points).any(axis=1)]
-    parts = np.linspace(0, 1, n)[:, None]
+    parts = np.linspace(0, 1, 20)[:, None]
     return np.vstack([known, *(start + parts * (end - start) for start, end in pairwise(known))])
 
 

@@ -44,9 +44,8 @@ class BetaBinomial:
         counts = np.asarray(counted, dtype=float)
         is_known = totals > 0
         # Equal pairs are computed once; fleets of constant size have few distinct ones.
-        pairs, self._of, self._times = np.unique(
-            np.stack([counts[is_known], totals[is_known]], axis=1), axis=0, return_inverse=True, return_counts=True
-        )
+        known = np.stack([counts[is_known], totals[is_known]], axis=1)
+        pairs, self._times = np.unique(known, axis=0, return_counts=True)
         self._counted, self._total = pairs[:, 0], pairs[:, 1]
         self._rest = self._total - self._counted
         self._numbers = np.array([self._counted, self._rest, self._total])[:, None]
@@ -66,10 +65,6 @@ class BetaBinomial:
         """Return the log-likelihood of points in rows."""
         total = self._by_pair(points) @ self._times
         return np.where(np.isfinite(total), total, -np.inf)
-
-    def by_group(self, points: np.ndarray) -> np.ndarray:
-        """Return the log-likelihood of each group with a total, by point."""
-        return self._by_pair(points)[:, self._of.reshape(-1)]
 
     def _by_pair(self, points: np.ndarray) -> np.ndarray:
         mean, rest = expit(points[:, :1]), expit(-points[:, :1])

@@ -112,10 +112,9 @@ def _bytes_of_lineage(question: Question) -> int:
 
 def _describe(question: Question, kind: Kind, plan: Plan, stages: Sequence[Stage]) -> Part:
     firsts = [stage for stage in stages if stage.stage == 0]
-    happened, concerned, on_average = (
-        np.array([getattr(stage, f"estimate_{name}") for stage in firsts])
-        for name in ("happened", "concerned", "touched")
-    )
+    happened = np.array([stage.estimate_happened for stage in firsts])
+    concerned = np.array([stage.estimate_concerned for stage in firsts])
+    on_average = np.array([stage.estimate_touched for stage in firsts])
     n_hits = int((happened > 0).sum())
     doubts = doubt_unknown(int(sum(stage.unknown for stage in stages)))
     if n_hits < REPETITIONS - 1:
