@@ -54,5 +54,10 @@ def dispatch_times(rollout: Rollout) -> list[float]:
     return sorted(set(rollout.nodes["dispatched_at_s"].dropna()))
 
 
+def run(scenario: Scenario, policy: Any, engine: str) -> dict[str, Any]:
+    """Return the responses of a rollout of a policy."""
+    return simulate(scenario, policy, engine=engine).response_values
+
+
 def values_of(scenario: Scenario, engine: str, replication: int = 0) -> dict[str, Any]:
     return simulate(scenario, replication=replication, engine=engine).response_values

@@ -105,6 +105,14 @@ def engine(request: pytest.FixtureRequest) -> str:
     return name
 
 
+@pytest.fixture(scope="module")
+def interpreted() -> Any:
+    """The compiled engine's source, run by Python with counted operations."""
+    from interpreted import interpret
+
+    return interpret()
+
+
 @pytest.fixture(scope="session")
 def compiled_engine() -> None:
     """The whole compiled engine, compiled and loaded without the warning that this takes a while."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from interpreted import Interpreted, interpret
+from interpreted import Interpreted
 from scipy import special
 from speed_cases import bench_1000
 
@@ -30,11 +30,6 @@ CASES = [
     (1_000_000, 1e-5),
     (2_000_000, 0.3),
 ]
-
-
-@pytest.fixture(scope="module")
-def interpreted() -> Interpreted:
-    return interpret()
 
 
 @pytest.fixture(scope="module")

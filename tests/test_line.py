@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from by_hand import BAD, CHECK, script
+from by_hand import BAD, CHECK, run, script
 from small import IMMEDIATE
 
 from simdeploy import InputError, Rollout, Scenario, simulate
@@ -31,10 +31,6 @@ def breaking(make_scenario, fleet=None, orchestrator=None, **changes):
     """Make a fleet that goes offline after its dispatch."""
     fleet = {"nodes": MANY, "connection": BREAKS, **(fleet or {})}
     return make_scenario(fleet=fleet, orchestrator=orchestrator or switches(), **changes)
-
-
-def run(scenario: Scenario, policy: Any, engine: str) -> dict[str, Any]:
-    return simulate(scenario, policy, engine=engine).response_values
 
 
 def online_again_s(scenario: Scenario, nodes: list[int], t_s: float) -> dict[int, float]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
-from by_hand import NO_WINDOWS, canary, dispatch_times, rolling, switches
+from by_hand import NO_WINDOWS, canary, dispatch_times, rolling, run, switches
 
-from simdeploy import InputError, Scenario, simulate
+from simdeploy import InputError, simulate
 
 FAILS = {"start_failure": 1}
 # Nodes take 30 s each.
@@ -16,10 +14,6 @@ DELAY_S = 15
 
 def delayed(delay=DELAY_S, **values):
     return switches(reporting_delay=delay, **values)
-
-
-def run(scenario: Scenario, policy: Any, engine: str) -> dict[str, Any]:
-    return simulate(scenario, policy, engine=engine).response_values
 
 
 def test_waves_go_at_once_and_the_end_comes_later(make_scenario, engine):

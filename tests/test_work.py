@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import simpy
-from interpreted import Interpreted, interpret
+from interpreted import Interpreted
 from speed_cases import CASES, POLICY, bench_1000
 
 from simdeploy import simulate
@@ -40,11 +40,6 @@ MOST = {
     "traffic": (6.4, 1.2, 0.4, 51.8),
     "shared service": (5, 1.2, 0.1, 84.5),
 }
-
-
-@pytest.fixture(scope="module")
-def interpreted() -> Interpreted:
-    return interpret()
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from interpreted import Interpreted, interpret
+from interpreted import Interpreted
 from scipy import special
 from speed_cases import POLICY, bench_1000
 
@@ -38,11 +38,6 @@ EXACT = {
     "at_once": ("failed_of_exactly", "failed_by_guess"),
     "judge": ("_log_evidence", "betaincc"),
 }
-
-
-@pytest.fixture(scope="module")
-def interpreted() -> Interpreted:
-    return interpret()
 
 
 @pytest.mark.parametrize("name", MOST)
