@@ -53,13 +53,37 @@ class SimulationError(SimdeployError):
 class SimdeployWarning(UserWarning):
     """Something valid that is probably not what was meant."""
 
+    @property
+    def problem(self) -> Problem:
+        """What is doubtful, and where."""
+        (about,) = self.args
+        return about if isinstance(about, Problem) else Problem(about)
 
-def warn_user(text: str) -> None:
+
+def warn_user(about: Problem | str) -> None:
     """Emit a warning that is attributed to the line of the caller's code that called this library."""
     frame, level = inspect.currentframe(), 1
     while frame is not None and str(frame.f_globals.get("__name__")).partition(".")[0] == "simdeploy":
         frame, level = frame.f_back, level + 1
-    warnings.warn(text, SimdeployWarning, stacklevel=level)
+    warnings.warn(SimdeployWarning(about), stacklevel=level)
+
+
+@contextlib.contextmanager
+def catch_warned() -> Iterator[list[Problem]]:
+    """Catch this library's warnings; the list has their problems after the block.
+
+    Examples
+    --------
+    >>> with catch_warned() as problems:
+    ...     warn_user(Problem("can never stop a rollout of 3 nodes", ("max_failed_nodes",), found="5"))
+    >>> print(*problems)
+    max_failed_nodes: can never stop a rollout of 3 nodes (found 5)
+    """
+    problems: list[Problem] = []
+    with warnings.catch_warnings(record=True, action="always", category=SimdeployWarning) as caught:
+        yield problems
+    messages = [warning.message for warning in caught]  # those of other categories are recorded, too
+    problems += [text.problem if isinstance(text, SimdeployWarning) else Problem(str(text)) for text in messages]
 
 
 @dataclass(frozen=True)

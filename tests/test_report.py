@@ -2,6 +2,7 @@
 
 import json
 import re
+from contextlib import nullcontext
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -259,6 +260,19 @@ def test_varied_keys_belong_to_a_policy_that_uses_them(tmp_path, monkeypatch):
     assert "ignored by every policy of the scenario" in found.stderr
     with pytest.raises(sd.InputError, match="no such key"):
         gather(scenario, replace(QUICK, vary={"max_paralel": [1, 5]}))
+
+
+def test_a_policy_may_ignore_other_keys_than_the_varied_ones():
+    """A policy that ignores a key of its own is used for keys that it doesn't ignore. [contract]"""
+    gated = rolling(2, canary_count=1, health_check={"deadline": "5m", "gate": {"kind": "pooled", "alpha": 0.05}})
+    fleet = {"nodes": 6, "update_duration": 60, "requests_per_second": 10, "error_rate": 0.001}
+    raw = {"name": "g", "fleet": fleet, "policies": {"p": gated}}
+    with pytest.warns(sd.SimdeployWarning, match="ignores"):
+        scenario = sd.Scenario.from_dict(raw)
+    for name, is_used in (("max_parallel", True), ("canary_count", False), ("health_check.gate.alpha", False)):
+        request = replace(QUICK, vary={name: [1, 2] if name != "health_check.gate.alpha" else [0.05, 0.1]})
+        with nullcontext() if is_used else pytest.raises(sd.InputError, match="ignored by every policy"):
+            assert gather(scenario, request).dials.dials[0].key == name
 
 
 def test_a_given_policy_is_compared(small_pictures):

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from simdeploy.errors import Problem, shorten
+from simdeploy.errors import Problem, format_path, shorten
 from simdeploy.experiments.design import Points
 
 _MOST_SHOWN = 3
@@ -67,7 +67,8 @@ def fold(problems: Iterable[Problem]) -> list[Problem]:
         values_of.setdefault(replace(problem, found=None), []).extend([] if problem.found is None else [problem.found])
     alike: dict[Problem, list[Problem]] = {}
     for problem, values in values_of.items():
-        pattern = replace(problem, message=_NUMBER.sub("0", problem.message), hint=None)
+        place_and_message = f"{format_path(problem.path)}: {problem.message}"
+        pattern = replace(problem, path=(), message=_NUMBER.sub("0", place_and_message), hint=None)
         alike.setdefault(pattern, []).append(replace(problem, found=_shown(values)))
     return [
         problem for group in alike.values() for problem in (group if len(group) <= _MOST_SHOWN else [_summarize(group)])

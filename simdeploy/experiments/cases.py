@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
-from simdeploy.errors import InputError, Path, Problem, SimdeployWarning, cut
+from simdeploy.errors import InputError, Path, Problem, SimdeployWarning, catch_warned, cut
 from simdeploy.experiments.arguments import Bases
 from simdeploy.experiments.case_problems import CaseProblems, fold
 from simdeploy.experiments.case_table import CaseTable
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
     from simdeploy.scenario import Scenario, ScenarioPolicy
 
 T = TypeVar("T")
-
-_WARNING_TEXT = re.compile(r"(.*) \(found ([^()]*)\)")
 
 # Replaces the scenario's policies, which are not simulated, while factors are applied.
 _NO_POLICY = {"policies": {"none": {"strategy": "immediate"}}, "requirements": []}
@@ -166,18 +163,12 @@ class _Attempt(NamedTuple, Generic[T]):
 
 def _catch_problems(make: Callable[[], T], prefix: Path = ()) -> _Attempt[T]:
     """Call a function; return its errors and warnings instead of raising and emitting them."""
-    with warnings.catch_warnings(record=True, action="always", category=SimdeployWarning) as caught:
+    with catch_warned() as warned:
         try:
             value, errors = make(), []
         except InputError as error:
             value, errors = None, [problem.at(prefix=prefix) for problem in error.problems]
-    return _Attempt(value, errors, [_as_problem(str(warning.message)) for warning in caught])
-
-
-def _as_problem(text: str) -> Problem:
-    """Convert a warning back to a problem, as far as its text allows."""
-    parts = _WARNING_TEXT.fullmatch(text)
-    return Problem(text) if parts is None else Problem(parts[1], found=parts[2])
+    return _Attempt(value, errors, warned)
 
 
 class _Worlds:

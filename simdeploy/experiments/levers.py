@@ -261,9 +261,12 @@ def _flatten(path: str, value: Any) -> list[tuple[str, Any]]:
 
 
 def change_policy(
-    base: ScenarioPolicy, values: Mapping[Lever, Any], scenario: Scenario, identity: Mapping[str, Any]
+    base: ScenarioPolicy,
+    values: Mapping[Lever, Any],
+    scenario: Scenario,
+    identity: Mapping[str, Any] | None = None,  # the policy's own; needed if it is not a policy of this scenario
 ) -> ScenarioPolicy:
-    """Return a policy of a scenario with changed values; `own` is its own identity, see `own_identity`.
+    """Return a policy with changed values, and its own identity (see `own_identity`).
 
     None means the default, and a number for a duration is seconds in both dialects. If the kind of the gate is changed,
     keys that it doesn't use are removed from the gate. Paths in an `InputError` start from the spec.
@@ -284,14 +287,15 @@ def change_policy(
     spec, problems = build_spec(raw, dialect=base.spec.dialect)
     if spec is None:
         raise InputError(problems)
+    identity = own_identity(base, scenario) if identity is None else identity
     made = replace(scenario.under(base).policy(spec), name=base.name, orchestrator=base.orchestrator)
     return replace(made, identity=replace(made.identity, **identity)) if identity else made
 
 
 def change_quietly(base: ScenarioPolicy, values: Mapping[Lever, Any], scenario: Scenario) -> ScenarioPolicy:
-    """Return a policy with changed values and its own identity, without repeating the warnings given when it was read."""
+    """Return a policy with changed values, without repeating the warnings given when it was read."""
     with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
-        return change_policy(base, values, scenario, own_identity(base, scenario))
+        return change_policy(base, values, scenario)
 
 
 def own_identity(policy: ScenarioPolicy, scenario: Scenario) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.tradeoffs.lever_ranges import LeverRange, find_ranges
 from simdeploy.errors import InputError, SimdeployWarning
-from simdeploy.experiments.levers import FACTOR_PREFIX, Lever, change_policy, own_identity, stated_numbers
+from simdeploy.experiments.levers import FACTOR_PREFIX, Lever, change_policy, stated_numbers
 from simdeploy.explorer.position import Place, Position, settle
 from simdeploy.report.formatting import NO_SCALE, PERCENT, Scale
 from simdeploy.report.tradeoff import write_value
@@ -153,8 +153,7 @@ def _make_strategy(place: Place) -> Control | None:
 
 def _is_valid(place: Place, values: Mapping[str, Any]) -> bool:
     levers = {Lever(name, "other"): value for name, value in values.items()}
-    identity = own_identity(place.policy, place.scenario)
-    return _is_possible(lambda: change_policy(place.policy, levers, place.scenario, identity))
+    return _is_possible(lambda: change_policy(place.policy, levers, place.scenario))
 
 
 def _is_possible(change: Callable[[], object]) -> bool:

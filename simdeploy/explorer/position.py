@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.errors import InputError, Problem, SimdeployWarning, not_among, raise_if_any, shorten
+from simdeploy.errors import InputError, Problem, catch_warned, not_among, raise_if_any, shorten
 from simdeploy.experiments.kinds import balance
 from simdeploy.experiments.levers import change_policy, find_levers, own_identity
 
@@ -119,7 +118,7 @@ def settle(position: Position, scenario: Scenario, policies: Mapping[str, Scenar
     values = dict(zip(levers, position.values.values(), strict=True))
     factors = {lever.path: value for lever, value in values.items() if lever.is_factor}
     settings = {lever: value for lever, value in values.items() if not lever.is_factor}
-    with warnings.catch_warnings(record=True, action="always", category=SimdeployWarning) as caught:
+    with catch_warned() as problems:
         world = scenario
         if factors:
             # Other policies aren't simulated, and may be invalid in the changed world; requirements may refer to them.
@@ -127,5 +126,4 @@ def settle(position: Position, scenario: Scenario, policies: Mapping[str, Scenar
             world = scenario.with_values({**balance(factors, scenario), **only})
             world = replace(world, requirements=scenario.requirements)
         changed = change_policy(policy, settings, world, own_identity(policy, scenario)) if values else policy
-    texts = dict.fromkeys(str(warning.message) for warning in caught)
-    return Place(position, world, changed, tuple(texts))
+    return Place(position, world, changed, tuple(dict.fromkeys(map(str, problems))))

@@ -141,7 +141,7 @@ def _sizes(policy: Policy, fleet: Fleet, orchestrator: Orchestrator) -> tuple[in
 
 def gate_suspicions(scenario_policy: ScenarioPolicy, path: Path) -> Iterator[Problem]:
     """Warn about keys of a gate without effect in any fleet."""
-    ignored = _ignored_keys(scenario_policy)
+    ignored = list_ignored_of_gate(scenario_policy)
     terms = scenario_policy.policy.gate
     path = (*path, "health_check", "gate")
     if ignored:
@@ -206,8 +206,8 @@ def _doubt_comparison(scenario_policy: ScenarioPolicy, fleet: Fleet, orchestrato
     return f"{alone}: {ends}"
 
 
-def _ignored_keys(scenario_policy: ScenarioPolicy) -> list[str]:
-    """Return the keys of a gate that its kind does not read."""
+def list_ignored_of_gate(scenario_policy: ScenarioPolicy) -> list[str]:
+    """Return the stated keys of a gate that its kind does not read."""
     health_check = scenario_policy.spec.health_check
     gate = None if health_check is None else health_check.gate
     if gate is None:

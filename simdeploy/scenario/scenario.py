@@ -360,7 +360,7 @@ def build(
 def warn(problems: Iterable[Problem]) -> None:
     """Emit warnings on behalf of the calling public function."""
     for problem in problems:
-        warn_user(str(problem))
+        warn_user(problem)
 
 
 def _make_absolute(raw: Any, files: Files) -> None:

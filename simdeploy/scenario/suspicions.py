@@ -17,7 +17,7 @@ from simdeploy.rules.orchestrator import EXPANSO, Orchestrator
 from simdeploy.rules.policy import WaveTerms
 from simdeploy.rules.waves import count_canaries, plan_waves
 from simdeploy.scenario.down_nodes import count_down, why_one_is_down
-from simdeploy.scenario.gate_checks import gate_in_fleet_suspicions, gate_suspicions
+from simdeploy.scenario.gate_checks import gate_in_fleet_suspicions, gate_suspicions, list_ignored_of_gate
 from simdeploy.scenario.parts import ScenarioPolicy
 from simdeploy.units import NS_PER_S, exact, round_half_up, write_duration
 from simdeploy.world.fleet import Behaviour, Fleet
@@ -36,6 +36,28 @@ def is_given(raw: Mapping[str, Any], *path: str) -> bool:
     return value is not None
 
 
+def list_ignored(scenario_policy: ScenarioPolicy, orchestrator: Orchestrator) -> list[str]:
+    """Return the stated keys of a policy that its strategy or gate ignores."""
+    of_gate = [f"health_check.gate.{key}" for key in list_ignored_of_gate(scenario_policy)]
+    return [*_list_ignored_by_strategy(scenario_policy, orchestrator), *of_gate]
+
+
+def _list_ignored_by_strategy(scenario_policy: ScenarioPolicy, orchestrator: Orchestrator) -> list[str]:
+    spec, policy = scenario_policy.spec, scenario_policy.policy
+    keys: list[str] = []
+    if policy.strategy == "immediate":
+        keys += ["max_parallel", "canary_count", "canary_percent", "auto_promote", "health_check"]
+        if isinstance(spec, GeneralSpec):
+            keys += ["waves", "zone_by_zone", "max_parallel_per_zone", "slot_delay"]
+        if not orchestrator.limits_apply_to_immediate:
+            keys += ["max_failed_nodes", "max_failed_nodes_percent"]
+    elif policy.strategy == "rolling":
+        keys += ["canary_count", "canary_percent"]
+        if not policy.awaits_promotion:
+            keys += ["auto_promote"]
+    return [key for key in keys if getattr(spec, key)]
+
+
 @dataclass(frozen=True)
 class PolicySuspicions:
     """Warnings about one policy in any fleet."""
@@ -45,14 +67,13 @@ class PolicySuspicions:
     orchestrator: Orchestrator
 
     def __iter__(self) -> Iterator[Problem]:
+        strategy = self.scenario_policy.policy.strategy
         yield from self._dialect()
-        if self.scenario_policy.policy.strategy == "immediate":
-            yield from self._ignored()
-        else:
+        if strategy != "immediate":
             yield from self._windows()
             yield from gate_suspicions(self.scenario_policy, self.path)
-        if self.scenario_policy.policy.strategy == "rolling":
-            yield from self._canary_fields()
+        if ignored := _list_ignored_by_strategy(self.scenario_policy, self.orchestrator):
+            yield self._say(f"{strategy} ignores {', '.join(ignored)}")
         yield from self._of_no_time()
         yield from self._instances()
 
@@ -64,17 +85,6 @@ class PolicySuspicions:
         usual = {"deployment": "expanso", "rollout": "expanso-rollout"}.get(dialect, preset)
         if preset != usual and self.scenario_policy.orchestrator is None:
             yield self._say(f"{dialect} policy under preset {preset}; its usual preset is {usual}")
-
-    def _ignored(self) -> Iterator[Problem]:
-        spec = self.scenario_policy.spec
-        keys = ["max_parallel", "canary_count", "canary_percent", "auto_promote", "health_check"]
-        if isinstance(spec, GeneralSpec):
-            keys += ["waves", "zone_by_zone", "max_parallel_per_zone", "slot_delay"]
-        if not self.orchestrator.limits_apply_to_immediate:
-            keys += ["max_failed_nodes", "max_failed_nodes_percent"]
-        ignored = [key for key in keys if getattr(spec, key)]
-        if ignored:
-            yield self._say(f"immediate ignores {', '.join(ignored)}")
 
     def _windows(self) -> Iterator[Problem]:
         policy = self.scenario_policy.policy
@@ -92,14 +102,6 @@ class PolicySuspicions:
             yield self._say(message, "health_check", "deadline", found=write_duration(deadline_ns))
         if policy.cumulative_failures and policy.failure_threshold is None:
             yield self._say("no effect without failure_threshold", "health_check", "cumulative_failures", found="true")
-
-    def _canary_fields(self) -> Iterator[Problem]:
-        spec = self.scenario_policy.spec
-        keys = ["canary_count", "canary_percent"]
-        keys += [] if self.scenario_policy.policy.awaits_promotion else ["auto_promote"]
-        ignored = [key for key in keys if getattr(spec, key)]
-        if ignored:
-            yield self._say(f"rolling ignores {', '.join(ignored)}")
 
     def _of_no_time(self) -> Iterator[Problem]:
         policy = self.scenario_policy.policy

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -12,10 +11,11 @@ from simdeploy.analysis import compare, estimate
 from simdeploy.analysis.asking.simulating import cap_replications, find_possible, replicate_kinds
 from simdeploy.analysis.asking.usual_measures import find_usual
 from simdeploy.analysis.tradeoffs.lever_ranges import LeverRange, find_ranges
-from simdeploy.errors import InputError, Problem, SimdeployWarning
+from simdeploy.errors import InputError, Problem
 from simdeploy.experiments import sweep
-from simdeploy.experiments.levers import Lever, change_policy, change_quietly, find_levers, own_identity
+from simdeploy.experiments.levers import Lever, change_quietly, find_levers
 from simdeploy.experiments.store.manifest import find_versions, hash_json
+from simdeploy.scenario.suspicions import list_ignored
 from simdeploy.scenario.written_specs import write_specs
 from simdeploy.sharing.assumptions import list_facts, list_switches, read_world
 from simdeploy.sharing.contents import Contents, make_origin
@@ -101,12 +101,14 @@ def _has_all_settings(scenario: Scenario, policy: ScenarioPolicy, vary: Mapping[
         levers = find_levers(vary, [scenario], [policy.spec])
     except InputError:
         return False
-    with warnings.catch_warnings(record=True, action="always", category=SimdeployWarning) as caught:
-        for lever, values in zip(levers, vary.values(), strict=True):
-            for value in values:
-                with suppress(InputError):
-                    change_policy(policy, {lever: value}, scenario, own_identity(policy, scenario))
-    return not any(" ignores " in str(warning.message) for warning in caught)
+    for lever, values in zip(levers, vary.values(), strict=True):
+        for value in values:
+            with suppress(InputError):
+                changed = change_quietly(policy, {lever: value}, scenario)
+                ignored = list_ignored(changed, scenario.orchestrator_of(changed))
+                if any(f"{lever.path}.".startswith(f"{key}.") for key in ignored):
+                    return False
+    return True
 
 
 def _choose_ranges(

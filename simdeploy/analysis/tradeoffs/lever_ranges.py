@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.api.wire import DEFAULTS
-from simdeploy.errors import InputError, Problem, SimdeployWarning, raise_if_any, shorten
+from simdeploy.errors import InputError, Path, Problem, catch_warned, raise_if_any, shorten
 from simdeploy.experiments.arguments import require_keys
 from simdeploy.experiments.design import make_points, read_number
-from simdeploy.experiments.levers import Lever, change_policy, find_levers, own_identity
+from simdeploy.experiments.levers import Lever, change_policy, find_levers
 from simdeploy.experiments.ranges import ladder
 from simdeploy.rules.waves import DEFAULT_WAVE_PERCENT, count_share
 from simdeploy.units import NS_PER_S, format_duration
@@ -94,7 +93,6 @@ class _RangeBuilder:
 
     def __init__(self, scenario: Scenario, policy: ScenarioPolicy) -> None:
         self._scenario, self._policy = scenario, policy
-        self._own = own_identity(policy, scenario)
         self._known_warnings = self._warnings({})
 
     def lay_out(self, lever: Lever, given: Iterable[Any], *, is_ours: bool) -> LeverRange:
@@ -143,14 +141,14 @@ class _RangeBuilder:
             return float(self._scenario.fleet.nodes if dialect != "rollout" else DEFAULT_WAVE_PERCENT)
         return float(number)
 
-    def _warnings(self, values: Mapping[Lever, Any]) -> frozenset[str] | None:
+    def _warnings(self, values: Mapping[Lever, Any]) -> set[tuple[Path, str]] | None:
         """Return the scenario's warnings about the policy with other values; None if it refuses it."""
-        with warnings.catch_warnings(record=True, action="always", category=SimdeployWarning) as caught:
+        with catch_warned() as problems:
             try:
-                change_policy(self._policy, values, self._scenario, self._own)
+                change_policy(self._policy, values, self._scenario)
             except InputError:
                 return None
-        return frozenset(str(warning.message).partition(" (found ")[0] for warning in caught)
+        return {(problem.path, problem.message) for problem in problems}
 
 
 def _default_ranges(scenario: Scenario, policy: ScenarioPolicy) -> Iterator[tuple[str, list[Any]]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +15,7 @@ from simdeploy.analysis.tuning import result
 from simdeploy.analysis.tuning.findings import EQUAL, NOT_KNOWN, OPEN, RULED_OUT, Findings, judge_candidates
 from simdeploy.analysis.tuning.question import WORLDS_OF_A_BATCH, Question
 from simdeploy.analysis.tuning.space import CURRENT, DEFAULTS
-from simdeploy.errors import SimdeployWarning
-from simdeploy.experiments.levers import change_policy, find_levers, own_identity
+from simdeploy.experiments.levers import change_quietly, find_levers
 from simdeploy.result import interval_cells, make_frame
 from simdeploy.scenario.written_specs import write_specs
 from simdeploy.statistics.estimators import NO_ESTIMATE, estimate_values
@@ -227,9 +225,8 @@ def _specs(scenario: Scenario, question: Question, choice: Mapping[str, Any]) ->
     base = question.base
     levers = find_levers(choice, [], [base.spec])
     values = dict(zip(levers, choice.values(), strict=True))
-    with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
-        # A limit that can never stop a rollout is intended here, because the other limit decides.
-        return write_specs(change_policy(base, values, scenario, own_identity(base, scenario)), scenario)
+    # A limit that can never stop a rollout is intended here, because the other limit decides.
+    return write_specs(change_quietly(base, values, scenario), scenario)
 
 
 def _tabulate_candidates(findings: Findings) -> pd.DataFrame:
