@@ -24,7 +24,7 @@ from simdeploy.analysis.asking.allocating import plan_samples
 from simdeploy.analysis.asking.simulating import replicate_kinds
 from simdeploy.analysis.sensitivity.responding import respond
 from simdeploy.engines import running, simulate
-from simdeploy.errors import SimdeployWarning
+from simdeploy.errors import InputError, SimdeployWarning
 from simdeploy.experiments import read_store, replicate, sweep
 from simdeploy.experiments.batches import read_batches
 from simdeploy.experiments.by_kind import count_worlds
@@ -357,6 +357,8 @@ def test_a_store_without_the_worlds_of_a_kind_is_not_complete(tmp_path, is_left_
     whole = read_store(tmp_path)
     assert repr(whole) == f"<StoredKinds: {len(table)} rows, {len(list(whole))} columns, complete>"
     assert whole["verdict"].equals(table["verdict"])
+    with pytest.raises(InputError, match=r"^(?!.*kind-0).*no such column .found 'weigt'.; .*did you mean 'weight'"):
+        whole.batches(["weigt"])
     shutil.rmtree(tmp_path / "kind-01")
     if is_left_empty:
         (tmp_path / "kind-01").mkdir()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,6 +106,18 @@ def _has_same_bits(column: np.ndarray, other: np.ndarray) -> bool:
     # The first number mostly decides.
     is_first_equal = column.dtype == other.dtype and np.array_equal(bits[:1], others[:1])
     return is_first_equal and np.array_equal(bits, others)
+
+
+def number_words(words: Iterable[str], places: dict[str, int]) -> np.ndarray:
+    """Return the number of each word, and -1 for code -1, missing; new words are added to `places`.
+
+    Examples
+    --------
+    >>> places = {"ok": 0}
+    >>> number_words(["failed", "ok"], places)[np.array([0, 1, -1])].tolist(), places
+    ([1, 0, -1], {'ok': 0, 'failed': 1})
+    """
+    return np.array([*(places.setdefault(word, len(places)) for word in words), -1], np.int32)
 
 
 def _word(value: Any) -> str | None:

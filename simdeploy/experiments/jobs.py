@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
-from simdeploy.engines.block import WORDS, Block
+from simdeploy.engines.block import WORDS, Block, number_words
 
 if TYPE_CHECKING:
     from simdeploy.scenario import Scenario, ScenarioPolicy
@@ -114,21 +114,18 @@ class Job:
             index[policy : policy + part.n_policies, first : first + part.n_replications] = block.index + n_rows
             n_rows += block.n_rows
         blocks = [block for _, block in parts]
-        words = {name: tuple(dict.fromkeys(word for block in blocks for word in block.words[name])) for name in WORDS}
+        places: dict[str, dict[str, int]] = {name: {} for name in WORDS}
+        codes = {
+            name: np.concatenate([number_words(block.words[name], known)[block.codes[name]] for block in blocks])
+            for name, known in places.items()
+        }
         return Block(
             first=span.first,
             index=index,
-            codes={name: _join_codes(blocks, name, words[name]) for name in WORDS},
-            words=words,
+            codes=codes,
+            words={name: tuple(known) for name, known in places.items()},
             numbers={name: np.concatenate([block.numbers[name] for block in blocks]) for name in blocks[0].numbers},
         )
-
-
-def _join_codes(blocks: Iterable[Block], name: str, words: Sequence[str]) -> np.ndarray:
-    places = {word: place for place, word in enumerate(words)}
-    # The last entry is for -1 (missing).
-    known = [np.array([*(places[word] for word in block.words[name]), -1], dtype=np.int32) for block in blocks]
-    return np.concatenate([of_block[block.codes[name]] for of_block, block in zip(known, blocks, strict=True)])
 
 
 class Executor(Protocol):

@@ -19,6 +19,7 @@ from simdeploy.experiments.kinds import Kinds
 from simdeploy.experiments.store import StoreError
 from simdeploy.experiments.store.folder import Folder
 from simdeploy.experiments.store.manifest import KNOWN
+from simdeploy.experiments.store.stored import Stored
 from simdeploy.vocabulary import WEIGHT
 
 if TYPE_CHECKING:
@@ -26,39 +27,27 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, repr=False)
-class StoredKinds:
-    """Rows of worlds by kind of release, from the folders of the kinds."""
+class StoredKinds(Stored):
+    """Rows of worlds by kind of release, by case, then by replication, from the folders of the kinds."""
 
     columns: tuple[str, ...]
     attrs: dict[str, Any]  # `strata` and `release`, as in the table of `replicate`
     manifest: Mapping[str, Any]  # of the first kind's folder: question, versions and hashes
     is_complete: bool  # whether no part is missing
+    _path: Path  # of the folder
     _n_rows: int
     _rows: RowsByKind
 
     def __len__(self) -> int:
         return self._n_rows
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.columns)
-
-    def __getitem__(self, column: str) -> pd.Series[Any]:
-        """Read a single column."""
-        return self.to_frame([column])[column]
-
-    def __repr__(self) -> str:
-        state = "complete" if self.is_complete else "not complete"
-        return f"<StoredKinds: {len(self)} rows, {len(self.columns)} columns, {state}>"
-
-    def to_frame(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
-        """Read several columns, by case, then by replication; default: all."""
-        frame = self._rows.to_frame(self.columns if columns is None else columns)
+    def _to_frame(self, columns: Sequence[str]) -> pd.DataFrame:
+        frame = self._rows.to_frame(columns)
         frame.attrs |= self.attrs
         return frame
 
-    def batches(self, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
-        """Read part by part."""
-        return self._rows.batches(self.columns if columns is None else columns)
+    def _batches(self, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
+        return self._rows.batches(columns)
 
 
 def read_store(path: str | os.PathLike[str], *, verify: bool = False) -> store.StoredTable | StoredKinds:
@@ -169,7 +158,7 @@ def _join(folder: Path, begun: Sequence[tuple[Path, store.StoredTable]]) -> Stor
     is_complete = not (missing or is_pilot)
     attrs = {"strata": "kinds", "release": kinds.to_attrs()}
     n_rows = sum(len(table) for _, table in begun)
-    return StoredKinds(with_weight(columns), attrs, begun[0][1].manifest, is_complete, n_rows, rows)
+    return StoredKinds(with_weight(columns), attrs, begun[0][1].manifest, is_complete, folder, n_rows, rows)
 
 
 def _several(folder: Path) -> InputError:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simdeploy.engines.block import COLUMNS, WORDS, Block
+from simdeploy.engines.block import COLUMNS, WORDS, Block, number_words
 from simdeploy.vocabulary import RESPONSES, WEIGHT
 
 if TYPE_CHECKING:
@@ -88,9 +88,7 @@ class Outcomes:
             for name, column in joined._numbers.items():
                 column[:, here] = part._numbers[name]
             for name, codes in joined._codes.items():
-                places = joined._places[name]
-                known = np.array([*(places.setdefault(word, len(places)) for word in part._places[name]), -1], np.int32)
-                codes[:, here] = known[part._codes[name]]
+                codes[:, here] = number_words(part._places[name], joined._places[name])[part._codes[name]]
         return joined
 
     @property
@@ -124,10 +122,7 @@ class Outcomes:
             # Scenarios without a tilt have weight 1 in a table with tilted ones.
             column[here] = block.numbers[name][index] if name in block.numbers else 1.0
         for name, codes in self._codes.items():
-            places = self._places[name]
-            # The last entry is for -1, missing.
-            known = np.array([*(places.setdefault(word, len(places)) for word in block.words[name]), -1], np.int32)
-            codes[here] = known[block.codes[name]][index]
+            codes[here] = number_words(block.words[name], self._places[name])[block.codes[name]][index]
 
     def put_rows(self, policies: np.ndarray, replications: np.ndarray, rows: pd.DataFrame) -> None:
         """Add rows of a table of replications, given their policies' indices and replication numbers."""
@@ -139,10 +134,8 @@ class Outcomes:
             values = rows[name].to_numpy(np.float64, na_value=np.nan)
             column[here] = values if column.dtype == np.float64 else np.nan_to_num(values).astype(np.int64)
         for name, codes in self._codes.items():
-            places = self._places[name]
             row_codes, words = pd.factorize(rows[name])
-            known = np.array([*(places.setdefault(str(word), len(places)) for word in words), -1], np.int32)
-            codes[here] = known[row_codes]
+            codes[here] = number_words(map(str, words), self._places[name])[row_codes]
 
     def to_table(self, keys: Mapping[str, Any]) -> pa.Table:
         """Return a row per policy and replication, in this order, with leading columns such as `scenario` and `policy`.

@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from simdeploy.errors import InputError, Problem, nearest, shorten, warn_user
+from simdeploy.errors import InputError, Problem, shorten, warn_user
 from simdeploy.experiments.store.durable import StoreError, reading
 from simdeploy.experiments.store.folder import Folder
 from simdeploy.experiments.store.journal import Entry, read_journal
 from simdeploy.experiments.store.manifest import Manifest, count_parts, read_manifest
 from simdeploy.experiments.store.part import find_damages, read_part, read_schema
+from simdeploy.experiments.store.stored import Stored
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,18 +58,19 @@ def read_store(path: str | os.PathLike[str], *, verify: bool = False) -> StoredT
     return StoredTable(folder, manifest, entries, is_complete=is_complete)
 
 
-class StoredTable:
+class StoredTable(Stored):
     """The table in a store at the time of reading; made by :func:`read_store`.
 
-    Rows are in the order of the parts' numbers. Nothing is cached: keep a column that you need twice.
+    Rows are in the order of the parts' numbers, in `batches` with the index of `to_frame`. Nothing is cached: keep a
+    column that you need twice.
     """
 
     def __init__(self, folder: Folder, manifest: Manifest, entries: Sequence[Entry], *, is_complete: bool) -> None:
-        self._folder = folder
+        self._folder, self._path = folder, folder.path
         self._entries = entries
         self.manifest = manifest  # question, versions and hashes: see `docs/store.md`; read-only
-        self.is_complete = is_complete  # whether no part is missing
-        self.columns: tuple[str, ...] = ()  # none if there is no part
+        self.is_complete = is_complete
+        self.columns = ()  # none if there is no part
         if entries:
             self._schema = read_schema(folder.part(entries[0].part), entries[0])
             self.columns = tuple(self._schema.names)
@@ -76,79 +78,21 @@ class StoredTable:
     def __len__(self) -> int:
         return sum(entry.rows for entry in self._entries)
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.columns)
-
-    def __getitem__(self, column: str) -> pd.Series[Any]:
-        """Read a single column.
-
-        Raises
-        ------
-        InputError
-            If there is no such column.
-        StoreError
-            If a part is damaged or gone.
-        """
-        return self.to_frame([column])[column]
-
-    def to_frame(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
-        """Read several columns in the given order; default: all.
-
-        Raises
-        ------
-        InputError
-            If there is no such column.
-        StoreError
-            If a part is damaged or gone.
-        """
+    def _to_frame(self, columns: Sequence[str]) -> pd.DataFrame:
         import pandas as pd
         import pyarrow as pa
 
-        chosen = self._choose(columns)
         if not self._entries:
             return pd.DataFrame()
-        return self._convert(pa.concat_tables(self._read(entry, chosen) for entry in self._entries).combine_chunks())
+        return self._convert(pa.concat_tables(self._read(entry, columns) for entry in self._entries).combine_chunks())
 
-    def batches(self, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
-        """Read part by part: together the same as :meth:`to_frame`, index included.
-
-        Raises
-        ------
-        InputError
-            If there is no such column.
-        StoreError
-            If a part is damaged or gone.
-        """
-        chosen = self._choose(columns)
+    def _batches(self, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
         first = 0
         for entry in self._entries:
-            frame = self._convert(self._read(entry, chosen))
+            frame = self._convert(self._read(entry, columns))
             frame.index += first
             first += entry.rows
             yield frame
-
-    def __repr__(self) -> str:
-        state = "complete" if self.is_complete else "not complete"
-        return f"<StoredTable: {len(self)} rows, {len(self.columns)} columns, {state}>"
-
-    def _choose(self, columns: Sequence[str] | None) -> Sequence[str]:
-        if columns is None:
-            return self.columns
-        unknown = [name for name in columns if name not in self.columns]
-        if unknown:
-            raise InputError(
-                [
-                    Problem(
-                        "no such column",
-                        file=str(self._folder.path),
-                        found=shorten(name),
-                        allowed=", ".join(self.columns) or "none yet",
-                        hint=nearest(name, self.columns),
-                    )
-                    for name in unknown
-                ]
-            )
-        return columns
 
     def _convert(self, table: pa.Table) -> pd.DataFrame:
         import pyarrow as pa
