@@ -97,9 +97,9 @@ class Rows:
         self._names = {name: column for name, column in (names or {}).items() if column in table.columns}
 
     @classmethod
-    def of(cls, content: Content, names: Mapping[str, str]) -> Rows:
+    def of(cls, content: Content) -> Rows:
         """Return the rows of a file; no rows and columns if it isn't a table."""
-        return cls(content.table or EMPTY, content.file, names)
+        return cls(content.table or EMPTY, content.file, content.names)
 
     def __len__(self) -> int:
         return self.table.n_rows

@@ -65,6 +65,7 @@ class Content:
     documents: tuple[Document, ...] = ()
     folder: str | None = None  # the folder of a simulated rollout, instead of a file
     text: str = field(default="", repr=False)
+    names: Mapping[str, str] = field(default_factory=dict)  # from our names of columns to those in the files
 
     @cached_property
     def _lines(self) -> Mapping[Path, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from types import ModuleType
 
 from simdeploy.errors import InputError, Problem, listed, nearest, not_among, raise_if_any, shorten
@@ -59,9 +60,9 @@ def read_records(*paths: str | os.PathLike[str], mapping: Mapping[str, str] | No
     )
     names = _check_mapping(mapping or {})
     dropped: list[Dropped] = []
-    contents = list(read_contents(paths, dropped))
+    contents = [replace(content, names=names) for content in read_contents(paths, dropped)]
     _check_columns(names, contents)
-    parts = _read_parts(contents, names)
+    parts = _read_parts(contents)
     contents.clear()  # otherwise a large table would be in memory twice
     return join(parts, dropped)
 
@@ -78,11 +79,11 @@ def as_records(
     return read_records(*paths, mapping=mapping)
 
 
-def _read_parts(contents: Sequence[Content], names: Mapping[str, str]) -> list[Part]:
+def _read_parts(contents: Sequence[Content]) -> list[Part]:
     by_source: dict[ModuleType, list[Content]] = {source: [] for source in SOURCES}
     for content in contents:
-        by_source[_recognise(content, names)].append(content)
-    return [part for source, of_kind in by_source.items() if of_kind for part in source.read(of_kind, names)]
+        by_source[_recognise(content)].append(content)
+    return [part for source, of_kind in by_source.items() if of_kind for part in source.read(of_kind)]
 
 
 def _check_mapping(mapping: Mapping[str, str]) -> dict[str, str]:
@@ -111,8 +112,8 @@ def _check_columns(names: Mapping[str, str], contents: Sequence[Content]) -> Non
         raise InputError([not_among("no file has this column", ("mapping",), name, columns) for name in missing])
 
 
-def _recognise(content: Content, names: Mapping[str, str]) -> ModuleType:
-    kinds = [source for source in SOURCES if source.recognises(content, names)]
+def _recognise(content: Content) -> ModuleType:
+    kinds = [source for source in SOURCES if source.recognises(content)]
     if len(kinds) == 1:
         return kinds[0]
     if kinds:

@@ -1,4 +1,4 @@
-"""One module for each kind of file with records, with `KIND`, `recognises(content, names)` and `read(contents, names)`.
+"""One module for each kind of file with records, with `KIND`, `recognises(content)` and `read(contents)`.
 
 Other packages use `SOURCES` (`simdeploy.records.reading`), and the names of series that `prometheus` finds.
 """

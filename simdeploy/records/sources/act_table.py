@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from simdeploy.records.cells import Rows
 from simdeploy.records.content import Content
 from simdeploy.records.parts import Part, part_of
-from simdeploy.records.sources.node_table import name_rollouts, read_rows, read_times
+from simdeploy.records.sources.tables import name_rollouts, read_rows, read_times
 from simdeploy.records.table import ACTS
 
 KIND = "table of acts"
 
 
-def recognises(content: Content, names: Mapping[str, str]) -> bool:
+def recognises(content: Content) -> bool:
     """Return whether rows have an act and its time."""
-    rows = Rows.of(content, names)
+    rows = Rows.of(content)
     return rows.has("act") and rows.has("time")
 
 
-def read(contents: Sequence[Content], names: Mapping[str, str]) -> list[Part]:
+def read(contents: Sequence[Content]) -> list[Part]:
     """Read tables of acts."""
-    return [_read(rows, alone) for rows, alone in read_rows(contents, names)]
+    return [_read(rows, alone) for rows, alone in read_rows(contents)]
 
 
 def _read(rows: Rows, alone: str) -> Part:

@@ -26,7 +26,7 @@ _HEALTHY = {"Successful": True, "Failed": False, "Inconclusive": None}
 _NUMBER = re.compile(r"\s*\[?\s*(?P<number>[+-]?[0-9.]+(?:[eE][+-]?[0-9]+)?)\s*\]?\s*")
 
 
-def recognises(content: Content, names: Mapping[str, str]) -> bool:  # noqa: ARG001 - has no columns
+def recognises(content: Content) -> bool:
     """Return whether every document is an AnalysisRun, or a list of them."""
     return bool(content.documents) and all(_is_run(each.data) or _is_list(each.data) for each in content.documents)
 
@@ -40,7 +40,7 @@ def _is_list(data: object) -> bool:
     return isinstance(items, list) and bool(items) and all(map(_is_run, items))
 
 
-def read(contents: Sequence[Content], names: Mapping[str, str]) -> list[Part]:  # noqa: ARG001 - has no columns
+def read(contents: Sequence[Content]) -> list[Part]:
     """Read the runs of each file."""
     parts = []
     for content in contents:

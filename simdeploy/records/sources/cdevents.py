@@ -9,7 +9,7 @@ that the release was defective. Source: cdevents/spec, continuous-deployment.md,
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from simdeploy.api.times import format_time
@@ -49,12 +49,12 @@ class _Rollout:
     row: int = field(default=0)
 
 
-def recognises(content: Content, names: Mapping[str, str]) -> bool:  # noqa: ARG001 - has no columns
+def recognises(content: Content) -> bool:
     """Return whether every document is an event of this kind."""
     return bool(content.documents) and all(_type(_unwrap(each.data)) is not None for each in content.documents)
 
 
-def read(contents: Sequence[Content], names: Mapping[str, str]) -> list[Part]:  # noqa: ARG001 - has no columns
+def read(contents: Sequence[Content]) -> list[Part]:
     """Read the events of all files together, because a rollback may be in another file than its deployment."""
     events: list[_Event] = []
     dropped: list[Dropped] = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -34,7 +34,7 @@ class _Revision:
     line: int | None
 
 
-def recognises(content: Content, names: Mapping[str, str]) -> bool:  # noqa: ARG001 - has no columns
+def recognises(content: Content) -> bool:
     """Return whether every document is a deployment with a status."""
     return bool(content.documents) and all(_is_deployment(each.data) for each in content.documents)
 
@@ -50,7 +50,7 @@ def _envelope(data: object) -> tuple[str, ...]:
     return tuple(key for key in ("deployment", "rollout") if isinstance(data, dict) and key in data)[:1]
 
 
-def read(contents: Sequence[Content], names: Mapping[str, str]) -> list[Part]:  # noqa: ARG001 - has no columns
+def read(contents: Sequence[Content]) -> list[Part]:
     """Read the revisions of all files together."""
     by_id: dict[str, list[_Revision]] = {}
     for content in contents:

@@ -52,7 +52,7 @@ class _Allocation:
     modified_ns: int | None
 
 
-def recognises(content: Content, names: Mapping[str, str]) -> bool:  # noqa: ARG001 - has no columns
+def recognises(content: Content) -> bool:
     """Return whether every document is an allocation or a deployment."""
     return bool(content.documents) and all(
         _is_allocation(each.data) or _is_deployment(each.data) for each in content.documents
@@ -67,7 +67,7 @@ def _is_deployment(data: object) -> bool:
     return isinstance(data, dict) and {"ID", "JobID", "Status", "TaskGroups", "JobVersion"} <= data.keys()
 
 
-def read(contents: Sequence[Content], names: Mapping[str, str]) -> list[Part]:  # noqa: ARG001 - has no columns
+def read(contents: Sequence[Content]) -> list[Part]:
     """Read the objects of all files together, because a list of allocations doesn't name its deployment."""
     dropped: list[Dropped] = []
     objects = [(content, document) for content in contents for document in content.documents]

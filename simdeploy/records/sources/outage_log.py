@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -14,19 +14,19 @@ from simdeploy.records.table import COLUMNS
 KIND = "log of outages"
 
 
-def recognises(content: Content, names: Mapping[str, str]) -> bool:
+def recognises(content: Content) -> bool:
     """Return whether rows have the start of an outage, and its node or zone."""
-    rows = Rows.of(content, names)
+    rows = Rows.of(content)
     return rows.has("from") and rows.has("to") and rows.has("node", "zone")
 
 
-def read(contents: Sequence[Content], names: Mapping[str, str]) -> list[Part]:
+def read(contents: Sequence[Content]) -> list[Part]:
     """Read logs of outages."""
-    return [_read(content, names) for content in contents]
+    return [_read(content) for content in contents]
 
 
-def _read(content: Content, names: Mapping[str, str]) -> Part:
-    rows = Rows.of(content, names)
+def _read(content: Content) -> Part:
+    rows = Rows.of(content)
     node, zone = rows.name("node"), rows.name("zone")
     named = [column.notna().to_numpy() for column in (node, zone) if column is not None]
     rows.refuse(~np.logical_or.reduce(named), "", "neither a node nor a zone")

@@ -26,7 +26,7 @@ _LATEST_S = 9e9
 _Key = tuple[str | None, int]  # node and time of a window
 
 
-def recognises(content: Content, names: Mapping[str, str]) -> bool:  # noqa: ARG001 - names of series are looked up later
+def recognises(content: Content) -> bool:
     """Return whether every document is a response of Prometheus."""
     return bool(content.documents) and all(_is_answer(each.data) for each in content.documents)
 
@@ -51,7 +51,7 @@ def find_names(content: Content) -> Iterator[str]:
                     yield str(labels.get("__name__", ""))
 
 
-def read(contents: Sequence[Content], names: Mapping[str, str]) -> list[Part]:
+def read(contents: Sequence[Content]) -> list[Part]:
     """Read the series of all files; values of the same instance and time make one window.
 
     A query has one quantity, so requests and failures may be in different files.
@@ -59,7 +59,7 @@ def read(contents: Sequence[Content], names: Mapping[str, str]) -> list[Part]:
     files: list[_File] = []
     with_window: dict[_Key, list[_File]] = {}
     for content, alone in zip(contents, name_files([content.file for content in contents]), strict=True):
-        file = _read(content, names, alone)
+        file = _read(content, alone)
         for key in list(file.windows):
             earlier = with_window.setdefault(key, [])
             if not any(_move(key, file, each) for each in earlier):
@@ -79,9 +79,9 @@ class _File:
     dropped: list[Dropped] = field(default_factory=list)
 
 
-def _read(content: Content, names: Mapping[str, str], alone: str) -> _File:
-    quantities = {names.get(name, name): name for name in _QUANTITIES}
-    label = names.get("node", "instance")
+def _read(content: Content, alone: str) -> _File:
+    quantities = {content.names.get(name, name): name for name in _QUANTITIES}
+    label = content.names.get("node", "instance")
     file = _File(content.file, alone)
     for document in content.documents:
         for series in _series(content, document):

@@ -43,12 +43,12 @@ _REQUIRED = ("started_at", "nodes", "policy", "watched_until_s")
 _KINDS = {str: "text", int: "a whole number", float: "a number", dict: "an object", bool: "true or false"}
 
 
-def recognises(content: Content, names: Mapping[str, str]) -> bool:  # noqa: ARG001 - columns are our own
+def recognises(content: Content) -> bool:
     """Return whether this is the folder of a simulated rollout."""
     return content.folder is not None
 
 
-def read(contents: Sequence[Content], names: Mapping[str, str]) -> list[Part]:  # noqa: ARG001 - columns are our own
+def read(contents: Sequence[Content]) -> list[Part]:
     """Read folders, each with a rollout that is named after it."""
     folders = [content.folder for content in contents if content.folder is not None]
     names_of_folders = name_paths([Path(folder).resolve() for folder in folders])

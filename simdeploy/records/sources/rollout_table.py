@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ from simdeploy.records.cells import Rows, in_utc
 from simdeploy.records.content import Content
 from simdeploy.records.parts import Part, part_of
 from simdeploy.records.policies import read_health_times, write_policy
-from simdeploy.records.sources.node_table import name_rollouts, read_rows, read_times
+from simdeploy.records.sources.tables import name_rollouts, read_rows, read_times
 from simdeploy.records.table import COLUMNS
 from simdeploy.rules.deployment_types import TYPES
 from simdeploy.vocabulary import STATES
@@ -25,18 +25,18 @@ if TYPE_CHECKING:
 KIND = "table of rollouts"
 
 
-def recognises(content: Content, names: Mapping[str, str]) -> bool:
+def recognises(content: Content) -> bool:
     """Return whether rows have a rollout and facts about it, but nothing about nodes."""
-    rows = Rows.of(content, names)
+    rows = Rows.of(content)
     facts = ("started_at", "nodes", "policy", "release", "defective", "state")
     # A table of nodes with another name for `node` still has times of nodes.
     of_node = ("node", "dispatched_at", "resolved_at", "heard_at", "attempts", "cause")
     return rows.has("rollout") and not rows.has(*of_node) and rows.has(*facts)
 
 
-def read(contents: Sequence[Content], names: Mapping[str, str]) -> list[Part]:
+def read(contents: Sequence[Content]) -> list[Part]:
     """Read tables of rollouts."""
-    return [_read(rows, alone) for rows, alone in read_rows(contents, names)]
+    return [_read(rows, alone) for rows, alone in read_rows(contents)]
 
 
 def _read(rows: Rows, alone: str) -> Part:

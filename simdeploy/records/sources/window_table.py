@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from simdeploy.records.cells import Rows
 from simdeploy.records.content import Content
 from simdeploy.records.parts import Part, part_of
-from simdeploy.records.sources.node_table import name_rollouts, read_rows, read_times
+from simdeploy.records.sources.tables import name_rollouts, read_rows, read_times
 from simdeploy.records.table import COLUMNS
 
 KIND = "table of windows"
 
 
-def recognises(content: Content, names: Mapping[str, str]) -> bool:
+def recognises(content: Content) -> bool:
     """Return whether rows have the end of a window and what was measured in it."""
-    rows = Rows.of(content, names)
+    rows = Rows.of(content)
     return rows.has("ended") and rows.has("requests", "failed_requests", "error_rate", "healthy")
 
 
-def read(contents: Sequence[Content], names: Mapping[str, str]) -> list[Part]:
+def read(contents: Sequence[Content]) -> list[Part]:
     """Read tables of windows."""
-    return [_read(rows, alone) for rows, alone in read_rows(contents, names)]
+    return [_read(rows, alone) for rows, alone in read_rows(contents)]
 
 
 def _read(rows: Rows, alone: str) -> Part:
