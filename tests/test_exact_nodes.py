@@ -8,6 +8,7 @@ import warnings
 from typing import Any
 
 import jsonschema
+import numpy as np
 import pytest
 from by_hand import ENGINES, NO_WINDOWS, canary, rolling, script, values_of
 from refusals import refused
@@ -16,6 +17,8 @@ from small import IMMEDIATE
 from simdeploy import Rollout, Scenario, simulate, sweep
 from simdeploy.errors import InputError, SimdeployWarning, format_path
 from simdeploy.scenario import scenario_schema
+from simdeploy.world.dealing import deal_classes
+from simdeploy.world.draws import Draws
 
 AWAY = {"name": "away", "nodes": [4], "down": True}
 NEVER_STOPPED = {"max_failed_nodes": 30, "max_failed_nodes_percent": 100}
@@ -208,6 +211,17 @@ def test_dangerous_nodes_are_warned_about(raw: dict[str, Any], path: str, fragme
     (problem,) = scenario.warnings
     assert format_path(problem.path) == path
     assert fragment in str(problem)
+
+
+@pytest.mark.filterwarnings("ignore:.*instead of")
+@pytest.mark.parametrize("shares", [(0.5, 0.5), (0.05, 0.85), (0.25, 0.25), (1,)])
+@pytest.mark.parametrize("exact", [(), (4,), tuple(range(10))])
+def test_sizes_of_classes(shares: tuple[float, ...], exact: tuple[int, ...]) -> None:
+    """Each class has as many nodes in a rollout as its size says, also if exact nodes leave less than its share. [property]"""
+    classes = [{"name": f"c{place}", "share": share} for place, share in enumerate(shares)]
+    scenario = scenario_of({"classes": [*classes, *([{"name": "exact", "nodes": [*exact]}] if exact else [])]})
+    dealt = deal_classes(scenario.fleet, Draws(0, 0))
+    assert scenario.fleet.class_sizes == tuple(np.bincount(dealt, minlength=len(scenario.fleet.behaviours)).tolist())
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,12 @@ def misfits(**fleet: Any) -> dict[str, str]:
         ({"flapping": {"good": "30m", "degraded": "1s", "error_rate": 0.1}}, set()),
         # Pairs are of one class, but a wave is of both.
         ({"classes": [{"name": "bad", "share": 0.5, "error_rate": 0.1}]}, {"e_process"}),
+        # No node is left for the share.
+        pytest.param(
+            {"classes": [{"name": "all", "nodes": [*range(40)]}, {"name": "bad", "share": 0.5, "error_rate": 0.1}]},
+            set(),
+            marks=pytest.mark.filterwarnings("ignore:.*gives 0 nodes instead of 20"),
+        ),
         (WIDE | SILENT, set()),
     ],
 )

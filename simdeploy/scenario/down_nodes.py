@@ -14,12 +14,7 @@ if TYPE_CHECKING:
 
 def count_down(fleet: Fleet) -> int:
     """Return how many nodes of a fleet are down for good."""
-    down, left = 0, fleet.nodes - sum(len(node_class.nodes) for node_class in fleet.classes)
-    for node_class in fleet.classes:
-        size = node_class.wanted(fleet.nodes) if node_class.share is None else min(node_class.wanted(fleet.nodes), left)
-        left -= 0 if node_class.share is None else size
-        down += size if node_class.behaviour.down else 0
-    return down
+    return sum(size for size, of in zip(fleet.class_sizes, fleet.behaviours, strict=True) if of.down)
 
 
 def why_one_is_down(fleet: Fleet, first: int) -> str | None:

@@ -69,15 +69,12 @@ def _has_failures(fleet: Fleet, release: tuple[ReleaseKind, ...]) -> bool:
 
 
 def _class_suspicions(fleet: Fleet) -> Iterator[Problem]:
-    named = sum(len(node_class.nodes) for node_class in fleet.classes)
-    left = fleet.nodes - named
-    for place, node_class in enumerate(fleet.classes):
-        if node_class.share is not None:
-            wanted = node_class.wanted(fleet.nodes)
-            if named and wanted > left:
-                message = f"gives {plural(left, 'node')} instead of {wanted:,}: other classes name exact nodes"
-                yield Problem(message, ("fleet", "classes", place, "share"), found=f"{float(node_class.share):g}")
-            left -= min(wanted, left)
+    has_named = any(node_class.nodes for node_class in fleet.classes)
+    for place, (node_class, size) in enumerate(zip(fleet.classes, fleet.class_sizes[1:], strict=True)):
+        wanted = node_class.wanted(fleet.nodes)
+        if has_named and node_class.share is not None and wanted > size:
+            message = f"gives {plural(size, 'node')} instead of {wanted:,}: other classes name exact nodes"
+            yield Problem(message, ("fleet", "classes", place, "share"), found=f"{float(node_class.share):g}")
     if count_down(fleet) == fleet.nodes:
         yield Problem("every node is down for good: nothing can be updated", ("fleet", "classes"))
 

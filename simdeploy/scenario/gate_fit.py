@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from simdeploy.rules.gates.gate import method_of
@@ -70,7 +69,7 @@ def _find_highest(fleet: Fleet, rule: HealthRule, size: int) -> float:
     """Return the highest mean error rate that a wave of `size` nodes is likely to have."""
     weights = [
         nodes * float(behaviour.requests_per_second)
-        for nodes, behaviour in zip(_count_nodes(fleet), fleet.behaviours, strict=True)
+        for nodes, behaviour in zip(fleet.class_sizes, fleet.behaviours, strict=True)
     ]
     total = sum(weights)
     if total == 0:
@@ -101,9 +100,3 @@ def _find_degraded(flapping: Flapping, observed_s: float) -> tuple[float, float]
     x = observed_s * (1 / flapping.good_s + 1 / flapping.degraded_s)
     kept = 2 * (x + math.expm1(-x)) / x**2 if x > 1e-4 else 1.0
     return flapping.error_rate * share, flapping.error_rate**2 * share * (1 - share) * kept
-
-
-def _count_nodes(fleet: Fleet) -> Sequence[int]:
-    """Return the number of nodes of each behaviour, in the order of `Fleet.behaviours`."""
-    of_classes = [node_class.wanted(fleet.nodes) for node_class in fleet.classes]
-    return [max(fleet.nodes - sum(of_classes), 0), *of_classes]

@@ -108,6 +108,17 @@ class Fleet:
         return (self.behaviour, *(node_class.behaviour for node_class in self.classes))
 
     @property
+    def class_sizes(self) -> tuple[int, ...]:
+        """Numbers of nodes by class number, as in `behaviours`; exact nodes may leave a share less than it wants."""
+        left = self.nodes - sum(len(node_class.nodes) for node_class in self.classes)
+        sizes = []
+        for node_class in self.classes:
+            wanted = node_class.wanted(self.nodes)
+            sizes.append(wanted if node_class.share is None else min(wanted, left))
+            left -= 0 if node_class.share is None else sizes[-1]
+        return (left, *sizes)
+
+    @property
     def has_requests(self) -> bool:
         """Whether any node has requests."""
         return any(behaviour.requests_per_second for behaviour in self.behaviours)
