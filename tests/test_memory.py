@@ -17,7 +17,7 @@ from small import maybe_bad, rolling
 from test_call_language import CALLS, QUICK, SCENARIO, parameters
 
 from simdeploy import Scenario, analysis, memory, simulate
-from simdeploy.analysis.estimates.grid import _Shown
+from simdeploy.analysis.estimates.streaming import FirstValues
 from simdeploy.engines.reference import engine
 from simdeploy.engines.reference.engine import begin_reference
 from simdeploy.errors import InputError, SimdeployWarning
@@ -422,7 +422,7 @@ def test_summaries_of_cases_need_little_memory():
         parts = [order[start : start + 5000] for start in range(0, len(cells), 5000)]
         tracemalloc.start()
         try:
-            shown = _Shown(1)
+            shown = FirstValues(1)
             for part in parts:
                 shown.add(cells[part], numbers[part], values[part])
             (found,), peak = shown.of(np.arange(n_cases)), tracemalloc.get_traced_memory()[1]
