@@ -14,7 +14,7 @@ from simdeploy.errors import SimdeployWarning
 from simdeploy.experiments import replicate
 from simdeploy.experiments.campaign import Campaign
 from simdeploy.plotting.figures import draw_figure
-from simdeploy.report.checking import describe_requirement, format_bounds, requirement_of
+from simdeploy.report.check import describe_requirement, format_bounds, requirement_of
 from simdeploy.scenario.measures import Measure, Requirement, parse_requirement
 from simdeploy.statistics.intervals import proportion_interval
 from simdeploy.validation import oracles

@@ -24,7 +24,7 @@ from simdeploy import (
 from simdeploy.cli.gates import read_gate_options
 from simdeploy.experiments import Range
 from simdeploy.experiments.jobs import Job
-from simdeploy.report.checking import describe_requirement
+from simdeploy.report.check import describe_requirement
 from simdeploy.scenario.policies import read_policy_file
 
 SCENARIO = """

@@ -26,9 +26,10 @@ from simdeploy.analysis.sensitivity.responding import respond
 from simdeploy.engines import running, simulate
 from simdeploy.errors import InputError, SimdeployWarning
 from simdeploy.experiments import read_store, replicate, sweep
+from simdeploy.experiments.allocation import divide_by_roots
 from simdeploy.experiments.batches import read_batches
 from simdeploy.experiments.by_kind import count_worlds
-from simdeploy.experiments.kinds import Kinds, divide_by_roots
+from simdeploy.experiments.kinds import Kinds
 from simdeploy.experiments.store import Store, StoreError
 from simdeploy.scenario.measures import Measure, parse_measure
 from simdeploy.statistics.combining import combine, enough_of_each

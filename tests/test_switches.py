@@ -21,7 +21,7 @@ from simdeploy.engines import simulate
 from simdeploy.errors import InputError, SimdeployWarning, SimulationError
 from simdeploy.experiments import read_store, replicate
 from simdeploy.experiments.jobs import Job
-from simdeploy.plotting.sensitivity import plot_tornado
+from simdeploy.plotting.switches import plot_tornado
 from simdeploy.rules.orchestrator import OF_OTHERS, switch_values
 from simdeploy.scenario import Scenario
 from simdeploy.scenario.measures import Measure
@@ -635,7 +635,7 @@ def test_the_picture_shows_flips_and_sizes():
 
 def test_unknown_values_without_a_row_are_counted_separately(monkeypatch):
     """With more values than rows, unknown ones are not among those that change the margin by less. [contract]"""
-    monkeypatch.setattr("simdeploy.plotting.sensitivity._MOST_ROWS", 3)
+    monkeypatch.setattr("simdeploy.plotting.switches._MOST_ROWS", 3)
     result = vary(scenario(GATE), 20)
     last = result.values.index[result.values["verdict"].str.startswith("holds")][-2:]
     unknown = {"verdict": "unknown", "margin": math.nan, "margin_low": math.nan, "margin_high": math.nan}

@@ -27,7 +27,7 @@ def command(study: Study, *, vary: tuple[str, ...]) -> Finding:
     fractions are from other worlds than those that found the box.
     """
     from simdeploy.analysis import discover
-    from simdeploy.report.checking import describe_requirements
+    from simdeploy.report.check import describe_requirements
 
     policy = study.policy
     values = read_vary(vary, study.scenario, {policy.name: policy}, has_ranges=True)

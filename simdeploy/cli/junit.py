@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 from simdeploy.cli.screen import printable_lines
-from simdeploy.report.checking import describe_requirement, format_bounds, requirement_of
+from simdeploy.report.check import describe_requirement, format_bounds, requirement_of
 from simdeploy.report.formatting import find_cost_unit
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ def command(study: Study) -> Finding:
     pairs, in the same simulated worlds.
     """
     from simdeploy.analysis.switches.varying import vary_switches
-    from simdeploy.report.checking import describe_requirements
+    from simdeploy.report.check import describe_requirements
 
     result = study.run(vary_switches, study.scenario, study.policies or None)
     replications = study.ctx.params["replications"]

@@ -92,7 +92,7 @@ def command(study: Study, *, vary: tuple[str, ...], write_policy: Path | None, d
     """
     from simdeploy.analysis import tune
     from simdeploy.analysis.asking.naming import describe_measure
-    from simdeploy.report.checking import describe_requirements
+    from simdeploy.report.check import describe_requirements
     from simdeploy.report.tuning import describe_specs
 
     base = study.policy

@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from simdeploy.errors import raise_if_any
+from simdeploy.experiments.allocation import read_worlds
 from simdeploy.experiments.arguments import Progress, check_numbers, choose_policies
 from simdeploy.experiments.by_kind import OF_ONE_SWEEP, RowsByKind, are_in_memory, sweep_kinds
 from simdeploy.experiments.campaign import Campaign
 from simdeploy.experiments.jobs import Executor
-from simdeploy.experiments.kinds import kinds_of, read_worlds
+from simdeploy.experiments.kinds import kinds_of
 from simdeploy.experiments.table import ROW_BYTES
 from simdeploy.memory import USE_A_STORE, check_rows_fit
 from simdeploy.scenario import ScenarioOrPath, as_scenario

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from simdeploy.errors import InputError, Problem
+from simdeploy.experiments.allocation import read_worlds
 from simdeploy.experiments.arguments import Progress, check_numbers, find_bases, name_scenarios, name_swept
 from simdeploy.experiments.by_kind import OF_ONE_SWEEP, kinds_of_sweep, sweep_kinds
 from simdeploy.experiments.campaign import Campaign
 from simdeploy.experiments.design import Design, keep_values
-from simdeploy.experiments.kinds import read_worlds
 from simdeploy.experiments.result import SweepResult
 from simdeploy.scenario import ScenarioOrPath, ScenarioPolicy
 

@@ -17,7 +17,8 @@ from .pareto import plot_pareto as plot_pareto
 from .rare import plot_rare as plot_rare
 from .regret import plot_regret as plot_regret
 from .scoring import plot_score as plot_score
-from .sensitivity import plot_sensitivity as plot_sensitivity, plot_tornado as plot_tornado
+from .sensitivity import plot_sensitivity as plot_sensitivity
+from .switches import plot_tornado as plot_tornado
 from .timeline import plot_timeline as plot_timeline
 from .timelines import plot_timelines as plot_timelines
 from .tradeoff import plot_tradeoff as plot_tradeoff

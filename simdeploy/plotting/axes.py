@@ -278,3 +278,11 @@ def count_ticks(axis: Axis, n_characters: int, most: int) -> int:
     width_pt, height_pt = measure_axes(axis.axes)
     room = width_pt / (_DIGIT_PT * (n_characters + 1)) if axis is axis.axes.xaxis else height_pt / _LINE_PT
     return max(min(most, int(_LAID_OUT * room)), 2)
+
+
+def set_bars(ax: Axes, labels: Sequence[str]) -> None:
+    """Prepare the vertical axis for labelled bars at 0, 1, 2, ... from the top."""
+    ax.set_yticks(range(len(labels)), labels, parse_math=False)
+    ax.tick_params(axis="y", length=0, labelsize="small")
+    ax.set_ylim(max(len(labels), 1) - 0.4, -0.6)
+    ax.spines[["top", "right", "left"]].set_visible(False)

@@ -11,7 +11,7 @@ from simdeploy.plotting.axes import set_symlog_axis
 from simdeploy.plotting.marks import mark_rows
 from simdeploy.plotting.style import in_plain_text, say_no_value, set_rows, wrap_name, write_above, write_beside
 from simdeploy.plotting.wrapping import wrap_words
-from simdeploy.report.checking import describe_limit, format_bounds, name_row, requirement_of
+from simdeploy.report.check import describe_limit, format_bounds, name_row, requirement_of
 from simdeploy.report.formatting import find_cost_unit, percent
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ REPORTS = {
     "Advice": Report("advice", "What should be done with the rollout that is under way?"),
     "Backtest": Report("backtest", "What would other policies have done in the rollouts on record?"),
     "Calibration": Report("calibration", "What do the rollouts on record say about the fleet?"),
-    "Check": Report("checking", "Does the policy meet its requirements?"),
+    "Check": Report("check", "Does the policy meet its requirements?"),
     "Comparison": Report("comparison", "Which policy is best?"),
     "CostResult": Report("costs", "What does a policy cost, and why?"),
     "Decisions": Report("decisions", "Are recommendations right?"),

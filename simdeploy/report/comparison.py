@@ -9,7 +9,7 @@ from simdeploy.analysis.asking.naming import LABELS
 from simdeploy.analysis.comparison.measured import find_rows, name_rows
 from simdeploy.errors import plural
 from simdeploy.report import formatting, wording
-from simdeploy.report.checking import describe_requirement, estimate_scale
+from simdeploy.report.check import describe_requirement, estimate_scale
 from simdeploy.report.excluded import tell_missed, tell_undecided
 from simdeploy.report.tables import Column, Kind, make_table, spread
 from simdeploy.scenario.measures import parse_measure, parse_requirement

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from simdeploy.analysis.asking.judging import IN_INTERVAL
 from simdeploy.analysis.comparison.measured import find_rows
 from simdeploy.errors import plural
-from simdeploy.report.checking import describe_requirement
+from simdeploy.report.check import describe_requirement
 from simdeploy.report.formatting import Scale, find_cost_unit, format_amount
 from simdeploy.report.wording import join_words, list_forms, list_some
 from simdeploy.scenario.measures import Measure, parse_requirement

@@ -11,7 +11,7 @@ from simdeploy.analysis.tuning.in_flight import IN_SERVICE
 from simdeploy.analysis.tuning.result import CHOICE, Tuning
 from simdeploy.errors import plural
 from simdeploy.report import formatting, wording
-from simdeploy.report.checking import describe_limit
+from simdeploy.report.check import describe_limit
 from simdeploy.report.tables import Column, make_table, measure_columns, spread
 from simdeploy.scenario.measures import Measure, parse_measure, parse_requirement
 

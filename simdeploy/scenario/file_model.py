@@ -10,13 +10,13 @@ from simdeploy.api.values import choice
 from simdeploy.errors import Problem, shorten
 from simdeploy.scenario import values
 from simdeploy.scenario.change_windows_section import ChangeWindows
-from simdeploy.scenario.fleet_section import FleetSection, OrNone, none_field
+from simdeploy.scenario.fleet_section import FleetSection
 from simdeploy.scenario.laws import DurationLaw
 from simdeploy.scenario.orchestrator_section import OrchestratorSection
 from simdeploy.scenario.parts import DeploymentType
 from simdeploy.scenario.release_section import Kinds
 from simdeploy.scenario.requirements_section import RequirementSection
-from simdeploy.scenario.section import Section, optional, validation_error
+from simdeploy.scenario.section import OrNone, Section, none_field, optional, validation_error
 from simdeploy.world.operator import Action
 
 

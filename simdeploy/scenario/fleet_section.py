@@ -8,7 +8,6 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
@@ -26,7 +25,7 @@ from simdeploy.scenario.files import briefly
 from simdeploy.scenario.laws import DurationLaw, FactorLaw, ProbabilityLaw
 from simdeploy.scenario.node_lists import node_list, unknown_nodes
 from simdeploy.scenario.past_rollouts import RECORDS
-from simdeploy.scenario.section import Section, optional, problems_of, validation_error
+from simdeploy.scenario.section import OrNone, Section, none_field, optional, problems_of, validation_error
 from simdeploy.scenario.service_section import ServiceSection, TrafficSection, local, local_field
 from simdeploy.units import NS_PER_S
 from simdeploy.world.connection import Connection
@@ -34,22 +33,6 @@ from simdeploy.world.fleet import Behaviour, Flapping, Fleet, NodeClass, Order, 
 
 # An alternating process with shorter cycles would take forever to simulate.
 _MIN_CYCLE_S = 1e-3
-
-
-def _none(value: object) -> object:
-    return None if value == "none" else value
-
-
-def _allow_none(schema: dict[str, Any]) -> None:
-    schema["anyOf"].append({"const": "none"})
-
-
-OrNone = BeforeValidator(_none)
-
-
-def none_field(description: str) -> Any:
-    """Declare a field that defaults to none."""
-    return Field(default=None, description=description, json_schema_extra=_allow_none)
 
 
 def _check_lasts(time: Any) -> Any:

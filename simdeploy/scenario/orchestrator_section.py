@@ -10,8 +10,7 @@ from pydantic import create_model
 from simdeploy.api.values import Flag, choice
 from simdeploy.errors import Problem
 from simdeploy.rules.orchestrator import PRESETS, Orchestrator, Rate, switch_values
-from simdeploy.scenario.fleet_section import OrNone, none_field
-from simdeploy.scenario.section import Section, optional
+from simdeploy.scenario.section import OrNone, Section, none_field, optional
 from simdeploy.scenario.values import MAX_NODES, DurationNs, ExactPositive, Sample, whole
 
 _DESCRIPTIONS = {

@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     GetCoreSchemaHandler,
@@ -31,6 +32,22 @@ from simdeploy.scenario.yaml_text import Positions
 def optional(default: Any, description: str) -> Any:
     """Declare an optional key, with its default as written in a file."""
     return Field(default=default, description=description)
+
+
+def _none(value: object) -> object:
+    return None if value == "none" else value
+
+
+def _allow_none(schema: dict[str, Any]) -> None:
+    schema["anyOf"].append({"const": "none"})
+
+
+OrNone = BeforeValidator(_none)
+
+
+def none_field(description: str) -> Any:
+    """Declare a field that defaults to none."""
+    return Field(default=None, description=description, json_schema_extra=_allow_none)
 
 
 def unknown_keys(

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simdeploy.experiments.kinds import Kinds, divide, divide_by_roots
-from simdeploy.rules.deployment_types import TYPES
+from simdeploy.experiments.allocation import divide, divide_by_roots
+from simdeploy.experiments.kinds import Kinds
 from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.allocation import find_shares
 from simdeploy.statistics.combining import enough_of_each
-from simdeploy.vocabulary import COSTS
 
 if TYPE_CHECKING:
     from simdeploy.analysis.asking.measuring import Values
-    from simdeploy.scenario import Scenario
     from simdeploy.statistics.sample import Sample
 
 # Share of the worlds in the pilot, which shows what varies.
@@ -26,23 +24,6 @@ _PILOT = 0.2
 _LEAST, _FEWEST = 400, 24
 # Leading candidates of a search, whose differences decide; no kind gets less than this fraction of an equal share for them.
 _COMPETING, _LEAST_SHARE = 50, 0.2
-
-
-def find_concerned(
-    scenario: Scenario, measures: Iterable[Measure], types: Collection[str], kinds: Kinds, *, fewest: int = 2
-) -> tuple[str, ...]:
-    """Return the kinds of release that measures concern and that get worlds of their own; none if kinds are drawn.
-
-    They are drawn if there are fewer than `fewest`, for types of deployment without a release, and if no measure depends on the kind:
-    neither a cost nor a rate nor a condition.
-    """
-    measures = list(measures)
-    is_drawn = scenario.tilt is not None or scenario.kind is not None or len(kinds.possible) < fewest
-    if is_drawn or not all(TYPES[type_].releases for type_ in types):
-        return ()
-    if not any(measure.of in COSTS or measure.kind == "rate" or measure.given is not None for measure in measures):
-        return ()
-    return tuple(name for name in kinds.possible if any(kinds.allows(measure.given, name) for measure in measures))
 
 
 def plan_first(kinds: Kinds, concerned: Sequence[str], n: int) -> dict[str, int]:

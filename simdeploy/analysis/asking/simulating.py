@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.analysis.asking.allocating import find_concerned, plan_pilot, plan_rest
+from simdeploy.analysis.asking.allocating import plan_pilot, plan_rest
 from simdeploy.analysis.asking.measuring import Values
 from simdeploy.analysis.asking.usual_measures import find_usual
 from simdeploy.errors import raise_if_any
@@ -17,9 +17,11 @@ from simdeploy.experiments.cases import Shared
 from simdeploy.experiments.design import Design, count_points
 from simdeploy.experiments.kinds import Kinds, kinds_of
 from simdeploy.experiments.replication import to_replications
+from simdeploy.rules.deployment_types import TYPES
 from simdeploy.scenario import Scenario, ScenarioOrPath, ScenarioPolicy, as_scenario
 from simdeploy.scenario.measures import Measure
 from simdeploy.scenario.past_rollouts import find_kind
+from simdeploy.vocabulary import COSTS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,8 +53,25 @@ def find_divided(
     `kinds` are those of a sweep; by default the scenario's.
     """
     types = {policy.identity.type for policy in policies}
-    concerned = find_concerned(scenario, measures, types, kinds or kinds_of(scenario), fewest=fewest)
+    concerned = _find_concerned(scenario, measures, types, kinds or kinds_of(scenario), fewest=fewest)
     return concerned if n >= _FEWEST_OF_A_KIND * len(concerned) else ()
+
+
+def _find_concerned(
+    scenario: Scenario, measures: Iterable[Measure], types: Collection[str], kinds: Kinds, *, fewest: int
+) -> tuple[str, ...]:
+    """Return the kinds of release that measures concern and that get worlds of their own; none if kinds are drawn.
+
+    They are drawn if there are fewer than `fewest`, for types of deployment without a release, and if no measure depends on the kind:
+    neither a cost nor a rate nor a condition.
+    """
+    measures = list(measures)
+    is_drawn = scenario.tilt is not None or scenario.kind is not None or len(kinds.possible) < fewest
+    if is_drawn or not all(TYPES[type_].releases for type_ in types):
+        return ()
+    if not any(measure.of in COSTS or measure.kind == "rate" or measure.given is not None for measure in measures):
+        return ()
+    return tuple(name for name in kinds.possible if any(kinds.allows(measure.given, name) for measure in measures))
 
 
 def find_divided_at(

@@ -12,8 +12,9 @@ import numpy as np
 
 from simdeploy.analysis.asking.measuring import Values
 from simdeploy.analysis.asking.pricing import is_never_negative
+from simdeploy.experiments.allocation import divide
 from simdeploy.experiments.by_kind import sweep_kinds
-from simdeploy.experiments.kinds import divide, kinds_of
+from simdeploy.experiments.kinds import kinds_of
 from simdeploy.memory import check_rows_fit
 from simdeploy.rules.deployment_types import TYPES
 from simdeploy.scenario.measures import Measure
