@@ -501,6 +501,10 @@ IMPOSSIBLE = [
     ({"current_wave": 1, "health_check_deadline": at(100)}, "no node can have it"),
     ({"current_wave": 1, "health_check_deadline": at(180)}, "no node is in flight with it"),
     ({"canary_promoted": True}, "has no canaries"),
+    (
+        {"message": "wave 1 of 2; waits for 2 unreachable nodes"},
+        "unreachable nodes, but no rollout of this scenario does",
+    ),
     (counts(2, 6, 0), "worlds agrees with this"),
 ]
 
@@ -511,6 +515,16 @@ def test_impossible_observations(status, message):
     scenario = make()
     with pytest.raises(InputError, match=message):
         sd.advise(scenario, seen=look(scenario, 300, **status), replications=20, engine="reference")
+
+
+def test_more_waiting_nodes_than_there_are():
+    """A message that names more unreachable nodes than have no verdict is an error with the numbers. [contract]"""
+    scenario = make(SPELLS["crashes"] | {"orchestrator.unreachable_nodes": "wait"})
+    seen = look(scenario, 100, (1, 1, 1), message="wave 1 of 2; waits for 2 unreachable nodes")
+    with pytest.raises(
+        InputError, match=r"status\.message: waits for 2 unreachable nodes, but only 1 of the nodes whose"
+    ):
+        sd.forecast(scenario, seen=seen, replications=20, engine="reference")
 
 
 def test_stale_observations():

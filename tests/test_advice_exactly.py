@@ -86,6 +86,29 @@ def test_nodes_in_flight_without_memory():
     assert_mean(result, "time_left_s", 60 * (1 + 1 / 2 + 1 / 3))
 
 
+@pytest.mark.parametrize("form", ["object", "revisions"])
+@pytest.mark.parametrize(
+    ("message", "waits"),
+    [("wave 1 of 1", 0), ("wave 1 of 1; waits for 1 unreachable node", 1), ("all is well", 0.25), (None, 0.25)],
+)
+def test_the_message_names_nodes_that_are_waited_for(message, waits, form):
+    """A node that is offline at its turn starts a minute later, the mean rest of its spell; other messages say nothing. [oracle]"""
+    changes = STEADY | {"fleet.nodes": 1, "fleet.start_failure": 0, "release.bad.start_failure": 0}
+    changes |= {
+        f"fleet.connection.{name}.exponential.mean": mean for name, mean in (("online", "3m"), ("offline", "1m"))
+    }
+    changes |= {"orchestrator.unreachable_nodes": "wait"}
+    scenario = make(changes, **ALLOWED | {"health_check": {**QUICK, "deadline": "20h"}})
+    seen = look(scenario, 0, (1, 0, 0), message=message)
+    if form == "revisions":
+        fields = seen.status.to_dict()
+        seen = pd.DataFrame([{**fields, **{name: pd.Timestamp(fields[name]) for name in ("created_at", "updated_at")}}])
+    result = sd.forecast(scenario, seen=seen, at=0.5, replications=1000, engine="compiled")
+    # Its verdict comes after a minute, and is heard when it is online.
+    is_offline = 0.25 * (1 - math.exp(-60 * (1 / 180 + 1 / 60)))
+    assert_mean(result, "time_left_s", 60 * (waits + 1 + is_offline) - (0.5 if waits < 1 else 0))
+
+
 @pytest.mark.parametrize("changes", [{}, {"orchestrator.reporting_delay": "1s"}])
 @pytest.mark.parametrize("replications", [300, 2000])
 def test_intervals_of_kinds(changes, replications):

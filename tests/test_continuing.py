@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable
@@ -28,6 +29,7 @@ from simdeploy.engines.continuing import (
     run_continuations,
     run_continued,
 )
+from simdeploy.engines.looks import read_awaited
 from simdeploy.engines.reference import engine as engine_module
 from simdeploy.engines.reference.judging import Judging
 from simdeploy.engines.reference.node import Node
@@ -37,7 +39,7 @@ from simdeploy.errors import InputError
 from simdeploy.rules.changing import CAN_CHANGE
 from simdeploy.scenario import ScenarioPolicy
 from simdeploy.units import NS_PER_S
-from simdeploy.vocabulary import NODE_STATUSES, STATES
+from simdeploy.vocabulary import NODE_STATUSES, STATES, TERMINAL_STATES
 from simdeploy.world.draws import OF_NODES, Lineage
 from simdeploy.world.operator import ScriptedAct
 from simdeploy.world.streams import Stream
@@ -165,6 +167,31 @@ def test_looks_show_the_deployment_and_its_nodes(engine: str) -> None:
     assert (nodes["dispatched_ns"] / NS_PER_S).tolist() == [0, 0, 660, 660, none, none]
     assert (nodes["started_ns"] / NS_PER_S).tolist() == [30, 30, 690, 690, none, none]
     assert (nodes["resolved_ns"] / NS_PER_S).tolist() == [60, 60] + [none] * 4
+
+
+def test_looks_are_the_revisions_on_both_engines() -> None:
+    """Both engines show a rollout that waits for nodes alike at each revision, with the number that its message names. [property]"""
+    begins, n_waiting = set(), 0
+    for number in range(90):
+        scenario, policy = generated(number)
+        revisions = simulate(scenario, policy, seed=1).revisions
+        revisions = revisions[revisions["deployment"] == revisions["deployment"].iloc[0]].iloc[:40]
+        is_over = revisions["state"].isin(TERMINAL_STATES)
+        begins |= {re.sub(r"\d+", "N", message.split("; ")[0]) for message in revisions["message"][~is_over]}
+        if scenario.orchestrator_of(policy).unreachable_nodes != "wait":
+            continue
+        looks, compiled = (
+            run_world(scenario, policy, engine, tuple(revisions["time_s"])).looks[0]
+            for engine in ("reference", "compiled")
+        )
+        assert (looks == compiled).all(), number
+        named = revisions["message"].str.extract(r"waits for (\d+) unreachable node", expand=False).astype(float)
+        assert looks["awaited_nodes"].tolist() == named.fillna(0).mask(is_over, NOT_THERE).tolist(), number
+        n_waiting += int(named.notna().sum())
+    assert n_waiting > 20
+    assert begins >= {"wave N of N", "baking after wave N of N", "canaries await promotion", "wave N awaits promotion"}
+    seldom = {"baked after wave N of N", "nothing dispatched yet"}
+    assert all(read_awaited(begin.replace("N", "1")) == 0 for begin in begins | seldom)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 # Stands for a missing time, and for the state of a failed replication.
 NOT_THERE = -1
 _TIMES_OF_NODES = ("dispatched_ns", "started_ns", "resolved_ns")
-# The deployment object: `state` as its place in `STATES`, and times in nanoseconds after the start of the rollout.
+# The deployment object: `state` as its place in `STATES`, and times in nanoseconds after the start of the rollout. `awaited_nodes` is
+# the number of unreachable nodes that the rollout waits for, which is in the message (`NOT_THERE` if the rollout is over).
 LOOK = np.dtype(
     [
         ("state", np.int8),
@@ -25,6 +27,7 @@ LOOK = np.dtype(
         ("updated_nodes", np.int32),
         ("failed_nodes", np.int32),
         ("canary_promoted", np.bool_),
+        ("awaited_nodes", np.int32),
         ("completed_ns", np.int64),
         ("last_progress_ns", np.int64),
         ("health_check_deadline_ns", np.int64),
@@ -34,6 +37,28 @@ LOOK = np.dtype(
 )
 # A node: `status` as its place in `NODE_STATUSES`.
 NODE_LOOK = np.dtype([("status", np.int8), *((name, np.int64) for name in _TIMES_OF_NODES)], align=True)
+# How messages of rollouts under way begin (`Pacing.describe` of the reference engine).
+_UNDER_WAY = re.compile(
+    r"nothing dispatched yet|(bak(ing|ed) after )?wave \d+ of \d+|canaries await promotion|wave \d+ awaits promotion"
+)
+_AWAITS = re.compile(r"waits for ([0-9]{1,9}|[0-9]{1,3}(,[0-9]{3}){1,2}) unreachable nodes?")
+
+
+def read_awaited(message: str) -> int | None:
+    """Return how many unreachable nodes a rollout waits for by its message; None if the message doesn't say.
+
+    A message that describes the progress of a rollout says that it waits for none if it names none.
+
+    Examples
+    --------
+    >>> read_awaited("wave 2 of 3; waits for 2 unreachable nodes"), read_awaited("wave 2 of 3"), read_awaited("all is well")
+    (2, 0, None)
+    """
+    parts = message.split("; ")
+    awaits = next(filter(None, map(_AWAITS.fullmatch, parts)), None)
+    if awaits is not None:
+        return int(awaits[1].replace(",", ""))
+    return 0 if _UNDER_WAY.fullmatch(parts[0]) else None
 
 
 def look_at(history: History, looks_ns: Sequence[int]) -> np.ndarray:
@@ -43,6 +68,7 @@ def look_at(history: History, looks_ns: Sequence[int]) -> np.ndarray:
     for place, at_ns in enumerate(looks_ns):
         fields = history.fields(bisect_right(times, at_ns) - 1)._asdict()
         state = STATES.index(fields["state"])
+        fields["awaited_nodes"] = read_awaited(fields["message"])
         values = (fields[name] for name in LOOK.names or () if name != "state")
         looks[place] = (state, *(NOT_THERE if value is None else value for value in values))
     return looks

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from simdeploy.analysis.advice.acting import awaits_promotion
 from simdeploy.analysis.advice.node_table import HALF_SECOND_NS
-from simdeploy.errors import Path, Problem, raise_if_any, shorten
+from simdeploy.errors import Path, Problem, plural, raise_if_any, shorten
 from simdeploy.rules.health import read_health_rule
 from simdeploy.rules.limits import Counts, read_limits
 from simdeploy.rules.waves import BATCH_EVERY_NS, Plan
@@ -89,6 +89,7 @@ def _check_look(
     if fields.get("state") == "completed" and updated + failed < plan.total and every_node_has_verdict:
         message = f"completed, although only {updated + failed} of {plan.total} nodes have a verdict"
         yield Problem(message, (*path, "state"))
+    yield from _check_awaited(scenario, plan, seen, look, path)
     if not is_over:
         yield from _check_limits(scenario, plan, seen, look, path)
         yield from _check_deadlines(scenario, seen, look, path)
@@ -106,6 +107,24 @@ def _check_counts(
     if plan.pacing == "barrier" and every_node_has_verdict and updated + failed < before:
         message = f"wave {wave} went, although only {updated + failed} of the {before} nodes before it have a verdict"
         yield Problem(message, (*path, "current_wave"))
+
+
+def _check_awaited(scenario: Scenario, plan: Plan, seen: Seen, look: Look, path: Path) -> Iterator[Problem]:
+    """Report nodes that the message says are waited for, if no rollout waits, or not for so many."""
+    awaited = look.fields.get("awaited_nodes", 0)
+    if not awaited:
+        return
+    waits = f"waits for {plural(awaited, 'unreachable node')}"
+    may_wait = scenario.orchestrator_of(seen.policy).unreachable_nodes == "wait"
+    if not may_wait or not any(each.may_be_unreachable for each in scenario.fleet.behaviours):
+        allowed = "orchestrator.unreachable_nodes: wait, and a fleet whose nodes may be down or offline"
+        yield Problem(f"{waits}, but no rollout of this scenario does", (*path, "message"), allowed=allowed)
+        return
+    wave, updated, failed = (look.fields.get(name) for name in _COUNTS)
+    left = sum(plan.sizes[:wave]) - (updated or 0) - (failed or 0)
+    if awaited > left:
+        message = f"{waits}, but only {left} of the nodes whose turn has come have no verdict"
+        yield Problem(message, (*path, "message"))
 
 
 def _check_batches(plan: Plan, look: Look, path: Path) -> Iterator[Problem]:

@@ -15,13 +15,13 @@ from simdeploy.analysis.advice.rows import read_seconds
 from simdeploy.api import Deployment, DeploymentDocument, parse_time
 from simdeploy.api.document import read_body
 from simdeploy.api.times import shift_time
-from simdeploy.engines.looks import NOT_THERE
+from simdeploy.engines.looks import NOT_THERE, read_awaited
 from simdeploy.engines.rollout import Rollout
 from simdeploy.errors import InputError, Problem, shorten
 from simdeploy.records import Records
 from simdeploy.rules.waves import plan_waves
 from simdeploy.units import NS_PER_S
-from simdeploy.vocabulary import STATES
+from simdeploy.vocabulary import STATES, TERMINAL_STATES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -255,6 +255,7 @@ def _read_status(deployment: Deployment, seen_at: Any) -> _Status:
     status = deployment.status
     fields = {name: getattr(status, name) for name in _FIELDS}
     fields |= {field: _parse(getattr(status, name)) for name, field in _TIMES.items()}
+    fields |= _read_message(fields["state"], getattr(status, "message", None))
     return _Status(
         {name: value for name, value in fields.items() if value is not None},
         _parse(getattr(status, "created_at", None)),
@@ -262,6 +263,12 @@ def _read_status(deployment: Deployment, seen_at: Any) -> _Status:
         getattr(status, "total_nodes", None),
         seen_at,
     )
+
+
+def _read_message(state: str | None, message: Any) -> dict[str, Any]:
+    """Return what a message says about the rollout; that of one that is over is only the reason."""
+    is_known = isinstance(message, str) and state not in TERMINAL_STATES
+    return {"awaited_nodes": read_awaited(message) if is_known else None}
 
 
 def _read_revisions(frame: pd.DataFrame) -> list[_Status]:
@@ -283,6 +290,7 @@ def _read_revisions(frame: pd.DataFrame) -> list[_Status]:
     for row in frame.to_dict("records"):
         fields = {name: row[name] for name in _FIELDS if name in row and row[name] == row[name]}
         fields |= {field: _to_timestamp(row.get(column)) for column, field in _TIMES.items()}
+        fields |= _read_message(fields.get("state"), row.get("message"))
         known = {name: value for name, value in fields.items() if value is not None}
         total = row.get("total_nodes")
         statuses.append(_Status(known, _to_timestamp(row.get("created_at")), _to_timestamp(row["updated_at"]), total))

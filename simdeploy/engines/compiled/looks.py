@@ -89,6 +89,7 @@ def _look(run, at):
     look.updated_nodes = run.updated
     look.failed_nodes = run.failed
     look.canary_promoted = policy_of(run).canaries > 0 and run.promoted_waves > 0
+    look.awaited_nodes = run.waiting - run.n_up_again if run.makespan == NEVER else NOT_THERE
     look.completed_ns = _or_not_there(run.makespan)
     look.last_progress_ns = max(run.last_turn_at, run.last_count_at)
     first, last = NEVER, -1
