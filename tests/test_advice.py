@@ -621,6 +621,10 @@ def test_looks_that_contradict_each_other():
     ):
         with pytest.raises(InputError, match=message):
             sd.forecast(scenario, seen=[first, later], replications=20)
+    with pytest.raises(InputError, match=r"seen\[1\]: the looks are not in order"):
+        sd.forecast(scenario, seen=[(130, first), (110, first)], replications=20)
+    with pytest.raises(InputError, match="at: the looks are not in order"):
+        sd.forecast(scenario, seen=[(130, first), first], at=110, replications=20)
     paused = look(scenario, 100, (1, 3, 0), state="paused")
     resumed, later = (look(scenario, 150 + 90 * n, (2, 3 + n, 0)) for n in (0, 1))
     with pytest.raises(InputError, match=r"seen\[1\]\.status\.state: resumed at an unknown time"):
@@ -629,6 +633,22 @@ def test_looks_that_contradict_each_other():
     ended = look(scenario, 100, (1, 2, 0), state="canceled")
     with pytest.raises(InputError, match="canceled stays so"):
         sd.forecast(scenario, seen=[ended, look(scenario, 120, current_wave=1)], replications=20)
+
+
+@pytest.mark.parametrize(
+    ("name", "values"), [("id", ("d", "e")), ("type", ("update", "create")), ("to_version", (4, 5))]
+)
+def test_objects_of_several_deployments(name, values):
+    """Objects whose identity differs are an error that names the field; fields that some leave out are not compared. [contract]"""
+    scenario = make()
+    first, second = (
+        look(scenario, seconds, (1, n, 0)).model_copy(update={name: value})
+        for n, (seconds, value) in enumerate(zip((60, 90), values, strict=True))
+    )
+    with pytest.raises(InputError, match=rf"seen\[1\]\.{name}: objects of several deployments .found '?{values[1]}"):
+        sd.forecast(scenario, seen=[first, second], replications=20)
+    unknown = first.model_copy(update={name: None})
+    assert sd.forecast(scenario, seen=[unknown, first], at=90, replications=20, engine="compiled").n_worlds
 
 
 def test_invalid_arguments():

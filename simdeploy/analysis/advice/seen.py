@@ -37,6 +37,8 @@ _TIMES = {
     "healthy_deadline": "healthy_deadline_ns",
 }
 _FIELDS = ("state", *_WHOLE, "canary_promoted")
+# Fields that must be equal in all objects of a rollout, where they are given.
+_IDENTITY = ("id", "job_id", "namespace", "type", "from_version", "to_version")
 _FORMS = "a deployment object, a list of (instant, object), a rollout's revisions, or a table of nodes"
 
 
@@ -238,6 +240,7 @@ def _choose_policy(
     for number, each in enumerate(documents[1:], start=1):
         if each.spec != spec:
             raise InputError(Problem("the spec changes within the list", ("seen", number, "spec")))
+    _check_identity(documents)
     candidates = [wanted] if wanted is not None else list(scenario.policies.values())
     mine = scenario.policy(spec)
     chosen = next((each for each in candidates if each.policy == mine.policy), None)
@@ -249,6 +252,17 @@ def _choose_policy(
     if type_name is not None and type_name != chosen.identity.type:
         chosen = replace(chosen, identity=replace(chosen.identity, type=type_name))
     return chosen
+
+
+def _check_identity(documents: Sequence[Deployment]) -> None:
+    """Raise `InputError` if objects are not of the same deployment."""
+    for name in _IDENTITY:
+        values = [getattr(each, name) for each in documents]
+        first = next((value for value in values if value is not None), None)
+        for number, value in enumerate(values):
+            if value not in (None, first):
+                message, allowed = "objects of several deployments", f"{shorten(first)}, as before"
+                raise InputError(Problem(message, ("seen", number, name), found=shorten(value), allowed=allowed))
 
 
 def _read_status(deployment: Deployment, seen_at: Any) -> _Status:
@@ -321,7 +335,8 @@ def _make_looks(
     statuses: Sequence[_Status], policy: ScenarioPolicy, created_ns: int, at: Any, *, are_revisions: bool
 ) -> Seen:
     """Convert times to nanoseconds after the start, and sort the looks."""
-    since, seen_at = [], []
+    since: list[int] = []
+    seen_at: list[int] = []
     for number, status in enumerate(statuses):
         updated = None if status.updated_ns is None else status.updated_ns - created_ns
         when = updated if status.seen_at is None else _read_instant(status.seen_at, created_ns, ("seen", number))
@@ -335,6 +350,9 @@ def _make_looks(
             message = "the time of observation is before updated_at"
             found, allowed = f"{when / NS_PER_S:g} s", f"at least {updated / NS_PER_S:g} s after the start"
             raise InputError(Problem(message, ("at",), found=found, allowed=allowed))
+        if seen_at and when < seen_at[-1]:
+            is_last = number == len(statuses) - 1 and at is not None
+            raise InputError(Problem("the looks are not in order", ("at",) if is_last else ("seen", number)))
         since.append(when if updated is None else updated)
         seen_at.append(when)
     next_change: list[int | None] = [None] * len(since)
