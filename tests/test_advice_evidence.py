@@ -223,6 +223,25 @@ def test_impossible_counts(evidence, message):
         sd.forecast(make(SERVING), seen=table(), at=100, evidence=evidence, replications=20, engine="reference")
 
 
+def test_totals_that_cannot_be():
+    """Requests to nodes that had not started yet are an error that names the row; others in the same table are not. [contract]"""
+    scenario = make(SERVING)
+    seen = look(scenario, 95, current_wave=2, updated_nodes=3, failed_nodes=0)
+    evidence = [
+        {"requests": 900, "failed": 60},
+        {"requests": 10, "failed": 1, "to_s": 50},
+        {"requests": 10, "failed": 0, "wave": 2, "from_s": 80},
+    ]
+    for observed in (seen, table()):
+        with pytest.raises(InputError) as refused:
+            sd.forecast(scenario, seen=observed, at=100, evidence=evidence, replications=20, engine="compiled")
+        rows = [problem.path[1] for problem in refused.value.problems]
+        assert rows == ["row 2", "row 3"]
+        assert "was a node of wave 2 on the new version between 80 and 100 s" in str(refused.value)
+    nothing = [{"requests": 0, "failed": 0, "to_s": 50}]
+    assert sd.forecast(scenario, seen=seen, at=100, evidence=nothing, replications=20, engine="compiled").n_worlds
+
+
 def test_unsupported_counts():
     """Counts that can't be conditioned on are refused by name. [contract]"""
     total = [{"requests": 10, "failed": 1}]

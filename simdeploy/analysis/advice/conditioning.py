@@ -17,7 +17,7 @@ from simdeploy.analysis.advice.proposing_nodes import NodeGuide, widen
 from simdeploy.analysis.advice.result import NODE_BY_NODE, WITHOUT_TABLE
 from simdeploy.analysis.advice.searching import Found, Search
 from simdeploy.analysis.advice.settling import settle_fleet
-from simdeploy.analysis.advice.totals import refuse_evidence
+from simdeploy.analysis.advice.totals import refuse_evidence, refuse_totals
 from simdeploy.analysis.advice.waves import find_cancel, find_pauses, read_course
 from simdeploy.analysis.advice.ways import (
     find_spells,
@@ -170,6 +170,9 @@ def condition(
     _map_threads(
         workers, stop, lambda search: search.find(wanted), [each for each in relevant if missing or each not in likely]
     )
+    if not any(search.n_found for search in searches):
+        possible = np.any([search.possible_totals for search in searches], axis=0)
+        refuse_totals(seen.totals, possible, sum(search.n_agreeing for search in searches))
     return Conditioned(paused, seen, _weigh([each.found for each in searches], why_tried), why_tried, seed, engine)
 
 

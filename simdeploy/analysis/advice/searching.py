@@ -131,6 +131,9 @@ class Search:
             if self.guide and not self._has_spells:
                 self.log_likelihood = self.guide.log_likelihood + math.log(float(kind.probability))
         self.n_tried = self.n_found = self._n_proposed = 0
+        # Worlds that agree if totals of requests are left aside, and which of these totals any of them can have had.
+        self.n_agreeing = 0
+        self.possible_totals = np.zeros(len(seen.totals), dtype=bool)
         self._parts: list[tuple[Worlds, np.ndarray, np.ndarray]] = []
 
     def find(self, wanted: int) -> None:
@@ -268,6 +271,9 @@ class Search:
             agrees &= np.isin(continued.looks["state"][:, 0], _OF_TABLES)
         logs = np.zeros(len(places))
         if totals and continued.nodes is not None:
-            logs = Exposures(rollouts, worlds, continued.nodes).weigh(totals)
+            of_totals = Exposures(rollouts, worlds, continued.nodes).weigh(totals)
+            self.n_agreeing += int(agrees.sum())
+            self.possible_totals |= np.isfinite(of_totals[agrees]).any(axis=0)
+            logs = of_totals.sum(axis=1)
         agrees &= np.isfinite(logs)
         return places[agrees], logs[agrees]

@@ -16,7 +16,8 @@ from simdeploy.analysis.advice.drawing import draw_own_numbers
 from simdeploy.analysis.advice.node_table import PENDING
 from simdeploy.analysis.advice.ways import find_spells
 from simdeploy.engines.looks import NOT_THERE
-from simdeploy.errors import InputError, Problem
+from simdeploy.errors import InputError, Problem, raise_if_any
+from simdeploy.units import NS_PER_S
 from simdeploy.vocabulary import TERMINAL_STATES
 from simdeploy.world.streams import Stream, uniforms
 
@@ -50,6 +51,25 @@ def refuse_evidence(scenario: Scenario, seen: Seen, why_tried: str) -> None:
         raise InputError(Problem(f"counts of requests are not supported with {why}", ("evidence",)))
 
 
+def refuse_totals(
+    totals: Sequence[Total],
+    possible: np.ndarray,  # whether any world can have had each
+    n_worlds: int,  # that agree with the rest of what was seen
+) -> None:
+    """Raise `InputError` for totals that no world can have had, although worlds agree with the rest."""
+    if not n_worlds:
+        return
+    problems = []
+    for total, is_possible in zip(totals, possible, strict=True):
+        if not is_possible:
+            of_wave = "" if total.wave is None else f" of wave {total.wave + 1}"
+            times = f"between {total.from_ns / NS_PER_S:g} and {total.to_ns / NS_PER_S:g} s"
+            hint = f"was a node{of_wave} on the {total.version} version {times}, and can its requests fail?"
+            message = f"impossible in all {n_worlds:,} worlds that otherwise agree with what was seen"
+            problems.append(Problem(message, ("evidence", f"row {total.row}"), hint=hint))
+    raise_if_any(problems)
+
+
 @dataclass(frozen=True, eq=False)
 class Exposures:
     """When nodes were on each version, and their levels of errors."""
@@ -59,7 +79,7 @@ class Exposures:
     nodes: np.ndarray  # NODE_LOOK at the time of observation, shape (worlds, nodes)
 
     def weigh(self, totals: Sequence[Total]) -> np.ndarray:
-        """Return the log chance of the totals in each world, relative to its maximum over all levels."""
+        """Return the log chance of each total in each world, relative to its maximum over all levels; shape (worlds, totals)."""
         n_worlds, n_nodes = self.nodes.shape
         numbers = np.tile(np.arange(n_nodes), n_worlds)
         replications = self.worlds.nodes.ravel()
@@ -79,12 +99,12 @@ class Exposures:
                 u = uniforms(self.rollouts.seed, replications[chosen], Stream.AFFECTED, numbers[chosen])
                 release[chosen[u >= law.share]] = 0.0
         of_nodes = [each.reshape(n_worlds, n_nodes) for each in (base, release, shows_ns, rates)]
-        logs = np.zeros(n_worlds)
-        for total in totals:
+        logs = np.zeros((n_worlds, len(totals)))
+        for number, total in enumerate(totals):
             mean = self._mean(total, *of_nodes)
             with np.errstate(divide="ignore", invalid="ignore"):
                 log_chance = log_relative_binomial(np.array(total.requests), np.array(total.failed), mean)
-            logs += np.where(np.isnan(mean), -np.inf if total.requests else 0.0, log_chance)
+            logs[:, number] = np.where(np.isnan(mean), -np.inf if total.requests else 0.0, log_chance)
         return logs
 
     def _mean(
