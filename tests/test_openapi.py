@@ -15,6 +15,7 @@ from schemathesis import GenerationMode
 from simdeploy import Scenario
 from simdeploy.units import NS_PER_S
 from simdeploy.web.app import make_app
+from simdeploy.web.guarding import MOST_BYTES
 from simdeploy.web.openapi import describe_api
 from simdeploy.web.service import ACTS, Service
 
@@ -53,6 +54,15 @@ def test_it_is_served_and_printed(app):
     assert described == describe_api() == json.loads(invoke("serve", "--openapi").output)
     assert "405" in described["info"]["description"]
     assert {path.rpartition("/")[2] for path in described["paths"]} == {"deployments", "{id}", *ACTS}
+
+
+def test_every_request_may_be_too_large(app):
+    """A large body is refused whatever the request needs, and the description says so. [contract]"""
+    for path, operations in describe_api()["paths"].items():
+        for method in operations.keys() & {"get", "post"}:
+            answer = call(app, method.upper(), path.replace("{id}", "d-1"), b" " * (MOST_BYTES + 1))
+            assert answer.status == 413
+            assert "413" in operations[method]["responses"], (method, path)
 
 
 CHECK = {"deadline": "5m"}

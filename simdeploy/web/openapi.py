@@ -118,7 +118,7 @@ def describe_api() -> dict[str, Any]:
 
 def _create() -> dict[str, Any]:
     create = _operation(
-        "create", "Begin a deployment, which gets its own fleet.", {201: "DeploymentBody"}, 400, 409, 413, 415, 429
+        "create", "Begin a deployment, which gets its own fleet.", {201: "DeploymentBody"}, 400, 409, 415, 429
     )
     location = {"description": "Path of the deployment.", "schema": {"type": "string"}, "required": True}
     create["responses"]["201"]["headers"] = {"Location": location}
@@ -130,7 +130,7 @@ def _create() -> dict[str, Any]:
 def _act(act: str) -> dict[str, Any]:
     if act != "rollback":
         return _operation(act, _SUMMARIES[act], {200: "DeploymentBody"}, 404, 409)
-    operation = _operation(act, _SUMMARIES[act], {200: "DeploymentBody"}, 400, 404, 409, 413, 415)
+    operation = _operation(act, _SUMMARIES[act], {200: "DeploymentBody"}, 400, 404, 409, 415)
     return operation | {"requestBody": {"required": False, "content": {_JSON: {"schema": _ref("RollbackRequest")}}}}
 
 
@@ -141,7 +141,7 @@ def _operation(
         str(status): {"description": "Done.", "content": {_JSON: {"schema": _ref(schema)}}}
         for status, schema in answers.items()
     }
-    for status in sorted({*refusals, 403, 500, 503}):
+    for status in sorted({*refusals, 403, 413, 500, 503}):
         content = {PROBLEM_JSON: {"schema": _ref("Problem")}}
         responses[str(status)] = {"description": _REFUSALS[status], "content": content}
     parameters = [
