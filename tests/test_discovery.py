@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from collections import Counter
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
@@ -100,6 +101,27 @@ def test_how_often_intervals_cover():
             row = result.boxes.iloc[0]
             covered[name] += row[f"{name}_low"] <= truth <= row[f"{name}_high"]
     assert min(covered.values()) / n >= 0.95 - 4 * math.sqrt(0.95 * 0.05 / n)
+
+
+def test_how_often_intervals_cover_in_counted_worlds():
+    """Intervals allow for the errors that worlds share: 30 seeds, at least 95 % less four standard errors. [oracle]"""
+    scenario = make(nodes=1, policy={"max_failed_nodes": 0})
+    vary = {"fleet.start_failure": (0.0, 0.2)}
+    how = {"requirements": "paused <= 10%", "points": 100, "replications": 40, "engine": "compiled"}
+    covered, cases = Counter(), Counter()
+    for seed in range(30):
+        result = discover(scenario, vary=vary, seed=seed, **how)
+        # The only node fails with the probability that is varied, so half of the worlds break: those above 0.1.
+        rows = [("share", 0.5, result.to_dict())]
+        for box, limits in zip(result.boxes.to_dict("records"), result.limits.to_dict("records"), strict=True):
+            low, high = max(limits["low"], 0.0), min(limits["high"], 0.2)
+            breaks = max(high - max(low, 0.1), 0.0)
+            rows += [("density", breaks / (high - low), box), ("coverage", breaks / 0.1, box)]
+        cases.update(name for name, *_ in rows)
+        covered.update(name for name, truth, row in rows if row[f"{name}_low"] <= truth <= row[f"{name}_high"])
+    assert min(cases.values()) >= 20
+    for name, n in cases.items():
+        assert covered[name] / n >= 0.95 - 4 * math.sqrt(0.95 * 0.05 / n), name
 
 
 def test_ends_are_moved_to_where_they_should_be():
@@ -353,7 +375,8 @@ def test_rollouts_that_never_end():
 
 def test_all_or_none():
     """If all worlds break or none does, the answer says so with an interval and without a box. [contract]"""
-    known = {"vary": VARY, "points": 40, "replications": 5, "engine": "compiled"}
+    # The median of five has no 95 % interval.
+    known = {"vary": VARY, "points": 40, "replications": 6, "engine": "compiled"}
     none = discover(make(), requirements="p50 makespan_s <= 1h", **known)
     assert none.answer == "waves breaks in none of 40 worlds: 0.0 % (95 % CI 0.0 to 8.8)."
     every = discover(make(), requirements="p50 makespan_s <= 1m", **known)
@@ -396,6 +419,17 @@ def test_a_ready_table():
     assert result.boxes["limits"].tolist() == ["max_parallel is at most 3"]
     assert result.policy == "waves"
     assert find_boxes(table.to_frame(), requirements="makespan_s <= 150s").answer == result.answer
+
+
+def test_a_single_kind_of_release_is_known():
+    """With a single kind of release a world breaks exactly where the binomial probability is beyond the limit. [oracle]"""
+    scenario = one_by_one("expanso", {"max_failed_nodes": 1, "max_failed_nodes_percent": 100}, nodes=10)
+    vary = {"fleet.start_failure": (0.0, 0.1)}
+    how = {"requirements": "false_alarm <= 10%", "points": 40, "replications": 20, "engine": "compiled"}
+    result = discover(scenario, vary=vary, **how)
+    failure = result.worlds["scenario.fleet.start_failure"].astype(float)
+    assert (result.worlds["is_broken"] == (stats.binom.sf(1, 10, failure) > 0.1)).all()
+    assert result.n_undecided == 0
 
 
 def test_in_words_and_json():

@@ -10,6 +10,7 @@ import numpy as np
 from simdeploy.analysis.asking.judging import UNDECIDED, judge_requirements
 from simdeploy.analysis.asking.left_out import FAILED, NEVER_ENDS, NO_VALUE
 from simdeploy.errors import InputError, Problem
+from simdeploy.statistics.intervals import proportion_interval
 
 if TYPE_CHECKING:
     from simdeploy.analysis.asking.measuring import Values
@@ -37,17 +38,49 @@ class Breaking(NamedTuple):
         """Return the same for some worlds."""
         return Breaking(*(column[rows] for column in self))
 
+    @property
+    def n_least(self) -> int:
+        """How many worlds break if no undecided one does."""
+        return int((self.is_broken & ~self.is_undecided).sum())
+
+    @property
+    def n_most(self) -> int:
+        """How many worlds break if all undecided ones do."""
+        return int((self.is_broken | self.is_undecided).sum())
+
+    def bound_share(self, confidence_level: float) -> tuple[float, float]:
+        """Return an interval of the share of these worlds that breaks, all of them known; NaN without worlds.
+
+        Notes
+        -----
+        Limits of Clopper and Pearson: the lower one if no undecided world breaks, the upper one if all do. Worlds with the
+        same replications have the same errors, so more worlds don't reduce these.
+        """
+        n = len(self.is_broken)
+        low, _ = proportion_interval(self.n_least, n, confidence_level)
+        _, high = proportion_interval(self.n_most, n, confidence_level)
+        return low, high
+
+    def bound_coverage(self, part: Breaking, confidence_level: float) -> tuple[float, float]:
+        """Return an interval, in the same way, of the fraction of breaking worlds that is in a part of these worlds."""
+        least_of = part.n_least + self.n_most - part.n_most
+        most_of = part.n_most + self.n_least - part.n_least
+        low, _ = proportion_interval(part.n_least, max(least_of, 1), confidence_level)
+        _, high = proportion_interval(part.n_most, max(most_of, 1), confidence_level)
+        return low, high
+
 
 def judge_worlds(values: Values, requirements: Sequence[Requirement], *, confidence_level: float) -> Breaking:
     """Return for each world (case) whether the policy breaks there; each requirement is judged separately.
 
     Notes
     -----
-    A world breaks if the estimate of any requirement's measure is beyond the limit. It is undecided if
-    `simdeploy.analysis.asking.judging.judge` says so. It is unknown if a replication failed, if some rollouts covered
-    by a measure never end, or if there is no observation.
+    A world breaks if the estimate of any requirement's measure is beyond the limit. It is undecided if the two-sided
+    interval contains the limit: `simdeploy.analysis.asking.judging.judge` leaves it undecided if each verdict may be
+    wrong with half the probability. It is unknown if a replication failed, if some rollouts covered by a measure never
+    end, or if there is no observation.
     """
-    judged = judge_requirements(values, requirements, confidence_level=confidence_level)
+    judged = judge_requirements(values, requirements, confidence_level=(1 + confidence_level) / 2)
     reason = np.full(len(judged), "", dtype=object)
     for requirement in requirements:
         reason[np.isnan(values.of(requirement.measure)).all(axis=1)] = NO_VALUE

@@ -19,7 +19,6 @@ from simdeploy.errors import InputError, Problem, raise_if_any
 from simdeploy.experiments.arguments import check_numbers
 from simdeploy.result import read_computed_under
 from simdeploy.scenario.measures import Requirement
-from simdeploy.statistics.intervals import proportion_interval
 from simdeploy.statistics.levels import level_problems
 
 if TYPE_CHECKING:
@@ -73,7 +72,8 @@ def find_boxes(
     -----
     PRIM searches one half of the worlds (`peel`), and one box of the path is chosen (`choose`). The other, held-out
     half tests it: the box is found if by Fisher's exact test (`hypergeometric_tail`) it is denser than the rest. Its
-    density and coverage are estimated there, with exact intervals of Clopper and Pearson. So noise yields a box with
+    density and coverage are estimated there, with intervals of Clopper and Pearson in which undecided worlds count as whatever
+    moves the limit outwards. So noise yields a box with
     probability at most :math:`1 -` `confidence_level`, whatever the search tried. After a box is found, the search
     continues in the remaining worlds, for up to three boxes (`search`).
 
@@ -165,7 +165,7 @@ def make_discovery(
         box=outcome.members,
     )
     n_broken = int(known.is_broken[known.is_known].sum())
-    low, high = proportion_interval(n_broken, n_known, confidence_level) if n_known else (math.nan, math.nan)
+    low, high = known.take(known.is_known).bound_share(confidence_level)
     return Discovery(
         policy=policy,
         requirements=requirements,

@@ -57,7 +57,7 @@ class Discovery(Result):
     boxes : DataFrame
         One row per box, in the order of search: `box`; `is_found`, whether the held-out worlds confirm it; its `limits`
         in words; `density`, the fraction of its worlds that break, and `coverage`, the fraction of all breaking worlds
-        that it contains, each with `_low` and `_high`; `mass`, its fraction of the worlds; `n`, `n_broken` and
+        that it contains, each with `_low` and `_high`, which allow for undecided worlds; `mass`, its fraction of the worlds; `n`, `n_broken` and
         `n_undecided` of its worlds; `density_outside`; and `p_value`, the probability of such a density by chance. All
         in held-out worlds; for the second box, in those outside the first one, except for the coverage.
     limits : DataFrame
@@ -72,7 +72,7 @@ class Discovery(Result):
     n_known, n_broken : int
         Worlds known to break or not, and those that break.
     share, share_low, share_high : float
-        Fraction of known worlds that break, with its interval; NaN if no world is known.
+        Fraction of known worlds that break, with an interval that allows for undecided worlds; NaN if no world is known.
     left_out : dict
         Number of worlds left out, by reason.
     is_refused : bool

@@ -14,7 +14,6 @@ from simdeploy.analysis.discovery.columns import describe_box, describe_limits
 from simdeploy.analysis.discovery.result import BOX, LIMIT, STEP
 from simdeploy.result import make_frame
 from simdeploy.statistics.boxes import Box, Column, peel
-from simdeploy.statistics.intervals import proportion_interval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,7 +59,7 @@ def search(columns: Sequence[Column], known: Breaking, is_search: np.ndarray, *,
     rows = [np.flatnonzero(known.is_known & half) for half in (is_search, ~is_search)]
     whole = _Half(list(columns), known)
     searched, held_out = (whole.take(of_half) for of_half in rows)
-    of_all = int(held_out.known.is_broken.sum())
+    of_all = held_out.known
     least = LEAST_COVERAGE * searched.known.is_broken.sum()
     members = np.zeros(len(is_search), dtype=np.int64)
     boxes, limits, steps = [], [], []
@@ -86,13 +85,15 @@ def search(columns: Sequence[Column], known: Breaking, is_search: np.ndarray, *,
 
 
 def _judge(
-    number: int, box: Box, held_out: _Half, of_all: int, confidence_level: float, names: dict[str, str]
+    number: int, box: Box, held_out: _Half, of_all: Breaking, confidence_level: float, names: dict[str, str]
 ) -> dict[str, Any]:
-    """Return the properties of a box in the held-out worlds."""
+    """Return the properties of a box in held-out worlds, and its coverage of all of them."""
     counts = share(box, held_out.columns, held_out.known.is_broken)
     inside = box.contain(held_out.columns)
-    density_low, density_high = proportion_interval(counts.broken, counts.n, confidence_level)
-    coverage_low, coverage_high = proportion_interval(counts.broken, of_all, confidence_level)
+    known = held_out.known.take(inside)
+    n_broken = int(of_all.is_broken.sum())
+    density_low, density_high = known.bound_share(confidence_level)
+    coverage_low, coverage_high = of_all.bound_coverage(known, confidence_level)
     n_outside = counts.of_n - counts.n
     p_value = hypergeometric_tail(counts.broken, counts.n, counts.of_broken, counts.of_n)
     return {
@@ -102,13 +103,13 @@ def _judge(
         "density": counts.density,
         "density_low": density_low,
         "density_high": density_high,
-        "coverage": counts.broken / of_all if of_all else math.nan,
+        "coverage": counts.broken / n_broken if n_broken else math.nan,
         "coverage_low": coverage_low,
         "coverage_high": coverage_high,
         "mass": counts.mass,
         "n": counts.n,
         "n_broken": counts.broken,
-        "n_undecided": int(held_out.known.is_undecided[inside].sum()),
+        "n_undecided": int(known.is_undecided.sum()),
         "density_outside": (counts.of_broken - counts.broken) / n_outside if n_outside else math.nan,
         "p_value": p_value,
     }
