@@ -88,7 +88,9 @@ def find_divided_at(
     There are none if kinds are drawn, because no measure depends on them, or because points differ in their kinds.
     """
     kinds = kinds_of_sweep(scenario, {policy.name: policy}, vary=points, design="list", seed=seed)
-    return () if kinds is None else find_divided(scenario, [policy], measures, n, kinds=kinds)
+    # As in `check`, even a single kind has its own worlds, because its verdicts may be known.
+    fewest = 1 if scenario.past is None else 2
+    return () if kinds is None else find_divided(scenario, [policy], measures, n, kinds=kinds, fewest=fewest)
 
 
 def cap_replications(scenario: Scenario, n: int) -> int:
