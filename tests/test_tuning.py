@@ -581,6 +581,15 @@ class TestWhatIsRuledOut:
         kept = search(scenario, vary={"max_failed_nodes_percent": [10]}, **options)
         assert kept.answer.startswith("Keep p: ")
 
+    def test_api_defaults_that_are_no_candidate(self):
+        """If API defaults are better but change limits that aren't varied, answer, tables and picture say so. [contract]"""
+        scenario = with_limits({"max_failed_nodes": 0, "max_failed_nodes_percent": 100})
+        only = search(scenario, vary={"max_failed_nodes": [0]})
+        assert " for API defaults (they change limits that are not varied)" in only.answer
+        assert only.answer.endswith(". It is the only candidate.")
+        tables = [table for table in only.summarize() if table.header[0] == "policy"]
+        assert all("API defaults (for comparison)" in [row[0] for row in table.rows] for table in tables)
+
     def test_the_scenarios_other_policies_are_candidates(self):
         """A policy of the file that the levers can make is tried, even if it isn't in the grid. [contract]"""
         best = {"best": {**LIMITS["policies"]["waves"], "max_failed_nodes": 5}}
@@ -825,12 +834,16 @@ class TestResult:
         assert np.ptp(ax.get_xlim()) < 1.5 * np.ptp(list(best))
 
     def test_the_picture_without_settings(self, result):
-        """If no candidate meets the requirements the panel of settings is low and says so. [contract]"""
+        """If no candidate, or only one, meets the requirements the panel of settings is low and says so. [contract]"""
         none = replace(result, choice=None, candidates=result.candidates.assign(outcome="requirement not met"))
         assert [text.get_text() for text in draw_on(plot_settings, none).texts] == [
             "no candidate meets all requirements"
         ]
         assert draw_figure(none).get_figheight() < 4
+        outcomes = none.candidates["outcome"].mask(result.candidates["outcome"].eq("chosen"), "chosen")
+        only = replace(result, candidates=none.candidates.assign(outcome=outcomes))
+        words = [text.get_text() for text in draw_on(plot_settings, only).texts]
+        assert words == ["only one candidate meets all requirements"]
 
 
 class TestStore:

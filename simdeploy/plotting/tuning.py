@@ -223,8 +223,7 @@ def plot_settings(ax: Axes, result: Tuning) -> Axes:
     is_min = result.direction == "min"
     settings = find_settings(result)
     if not settings:
-        is_one = len(reachable) > 0
-        say_nothing_known(ax, "no setting has several values" if is_one else "no candidate meets all requirements")
+        say_nothing_known(ax, _say_why_none(result, len(reachable)))
         return ax
     written = {name: reachable[name].map(partial(format_setting, result, name)) for name in settings}
     best = {name: _find_best(reachable["estimate"], written[name], is_min=is_min) for name in settings}
@@ -253,6 +252,13 @@ def _find_reachable(result: Tuning) -> pd.DataFrame:
     """Return the candidates that may meet all requirements."""
     frame = _read_candidates(result)
     return frame[frame["outcome"].map(_ROW_OF).eq(_MEETS if result.choice is not None else _UNDECIDED)]
+
+
+def _say_why_none(result: Tuning, n_reachable: int) -> str:
+    """Say why no setting has several values among so many candidates."""
+    if n_reachable == 1 < result.n_candidates:
+        return f"only one candidate {'may meet' if result.choice is None else 'meets'} all requirements"
+    return "no setting has several values" if n_reachable else "no candidate meets all requirements"
 
 
 def find_settings(result: Tuning) -> list[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.asking.naming import describe_measure, format_value, shorten_names
 from simdeploy.analysis.tuning.in_flight import IN_SERVICE
-from simdeploy.analysis.tuning.result import CHOICE, Tuning
+from simdeploy.analysis.tuning.result import CHOICE, REFERENCE, Tuning
 from simdeploy.errors import plural
 from simdeploy.report import formatting, wording
 from simdeploy.report.check import describe_limit
@@ -42,7 +42,7 @@ def tell(result: Tuning) -> str:
         return _tell_nothing(result)
     certainty = _tell_certainty(result)
     # Whether another policy is close is known only if the choice is decided.
-    says_rivals = result.is_decided or result.n_runners_up
+    says_rivals = result.n_candidates > 1 and (result.is_decided or result.n_runners_up)
     with_rivals = [f"{form}; {_tell_rivals(result)}" for form in certainty] if says_rivals else []
     choice, in_service = _tell_choice(result), _tell_in_service(result)
     if choice and len(f"{choice[-1]}{in_service}. {certainty[-1]}.") <= wording.LONGEST_ANSWER:
@@ -153,7 +153,10 @@ def _tell_miss(result: Tuning, role: str, row: formatting.Row) -> str:
     verdicts = set(result.verdicts.loc[result.verdicts["policy"].eq(role), "verdict"]) if seems_better else set()
     if "not met" in verdicts:
         return " (misses a requirement)"
-    return " (requirements undecided)" if "undecided" in verdicts else ""
+    if "undecided" in verdicts:
+        return " (requirements undecided)"
+    is_reference = seems_better and row["candidate"] == result.reference
+    return " (they change limits that are not varied)" if is_reference else ""
 
 
 def _tell_certainty(result: Tuning) -> list[str]:
@@ -167,6 +170,8 @@ def _tell_certainty(result: Tuning) -> list[str]:
         n, policies = result.n_candidates, "policies"
         if n < result.n_possible:
             policies = f"policies tried, {_tell_share(result)} of the grid"
+        if n == 1:
+            return ["It is the only candidate"]
         certainty = f"({formatting.percent(result.confidence_level)} confidence unless another is within {margin})"
         forms = [
             f"The best of {n:,} {policies} {certainty}",
@@ -293,7 +298,11 @@ def _tabulate_policies(result: Tuning) -> Table:
 
 def name_policies(result: Tuning) -> dict[str, str]:
     """Return the names in tables of a result's policies."""
-    names = {CHOICE: "recommended", "current": result.current_policy, "defaults": "API defaults"}
+    defaults = "API defaults"
+    row = result.objective_row("defaults")
+    if row is not None and row["candidate"] == result.reference:
+        defaults += f" ({REFERENCE})"
+    names = {CHOICE: "recommended", "current": result.current_policy, "defaults": defaults}
     return {name: names.get(name, name) for name in result.policies["policy"].unique()}
 
 

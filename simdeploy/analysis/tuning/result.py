@@ -164,6 +164,12 @@ class Tuning(Result):
         return int(self.candidates["outcome"].ne(REFERENCE).sum())
 
     @property
+    def reference(self) -> int | None:
+        """The candidate that can't be recommended: the API defaults, if they change limits that are not varied."""
+        numbers = self.candidates.loc[self.candidates["outcome"].eq(REFERENCE), "candidate"]
+        return None if numbers.empty else int(numbers.iloc[0])
+
+    @property
     def n_valueless(self) -> int:
         """Number of candidates with an unknown value, because a rollout never ends or failed."""
         return int(self.candidates["outcome"].isin(VALUELESS).sum())
