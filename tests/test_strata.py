@@ -518,6 +518,21 @@ def test_rare_values_of_one_kind_are_covered(rate, is_difference):
     assert covered.mean() >= 0.95 - 4 * np.sqrt(0.95 * 0.05 / len(covered))
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("bad.error_rate", 2, "scenario.release.bad.error_rate: too large (found 2)"),
+        ("bad.probability", 1.5, "scenario.release.bad.probability: too large (found 1.5)"),
+    ],
+)
+def test_invalid_kinds_of_all_cases_are_named(key, value, message):
+    """If no case is valid, worlds by kind are refused for the reason for which drawn worlds are. [contract]"""
+    how = {"vary": {f"scenario.release.{key}": [value]}, "replications": 100}
+    by_kind, drawn = (str(refused(sweep, small(), "waves", **how, strata=strata)) for strata in ("kinds", None))
+    assert by_kind == drawn
+    assert message in by_kind
+
+
 def test_cases_with_other_kinds_cannot_be_divided():
     """If cases have different kinds of release, they share no strata, which is an error. [contract]"""
     vary = {"scenario.release": [maybe_bad(), {"fine": {"probability": 1}}]}

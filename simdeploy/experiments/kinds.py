@@ -170,7 +170,8 @@ def find_kinds(scenario: Scenario, cases: pd.DataFrame) -> Kinds | None:
         if (of_case.names, of_case.are_defective) != (kinds.names, kinds.are_defective):
             return None
         by_case[rows] = of_case.probabilities
-    return replace(kinds, probabilities=by_case)
+    # If no case is possible, the check of the cases says why.
+    return replace(kinds, probabilities=by_case) if by_case.any() else kinds
 
 
 def balance(changes: Mapping[str, Any], scenario: Scenario) -> dict[str, Any]:
