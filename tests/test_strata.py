@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from refusals import refused
-from scipy import stats
+from scipy import optimize, stats
 from small import maybe_bad, rarely_bad, small
 
 from simdeploy.analysis import (
@@ -470,6 +470,119 @@ def test_kinds_that_only_some_cases_have():
         assert drawn["estimate"].diff().abs()[1] > 10 * error[1]  # the kind matters
         found.append(by_kind["estimate"].tolist())
     assert found[0] == pytest.approx(found[1])
+
+
+def test_a_kind_that_a_case_does_not_have_has_no_values():
+    """If a varied probability is 0, what only that kind can have has no value, as in drawn worlds; nothing else changes. [oracle]"""
+    scenario = small(release=maybe_bad(0.3, 0.2))
+    measures = ["false_alarm given good", "escaped given defective", "makespan_s given completed_good"]
+    measures += ["p90 makespan_s given completed_good", "p50 makespan_s given bad", "blast_radius given defective"]
+    of_good = [True, False, True, True, False, False]
+    vary = {"scenario.release.good.probability": [0.0, 0.6, 1.0]}
+    how = {"vary": vary, "replications": 400, "engine": "compiled"}
+    drawn, by_kind = (sweep(scenario, "waves", strata=strata, **how) for strata in (None, "kinds"))
+    for table in (drawn, by_kind, by_kind.to_frame()):
+        rows = estimate(table, measures).estimates.set_index(["case", "measure"])
+        for case, has_good in ((0, False), (1, None), (2, True)):
+            is_known = [has_good in (None, of) for of in of_good]
+            assert rows.loc[case]["estimate"].notna().tolist() == is_known
+            assert rows.loc[case]["low"].notna().tolist() == is_known
+            assert (rows.loc[case]["n"] > 0).tolist() == is_known
+            assert not rows.loc[case]["is_trusted"][~np.array(is_known)].any()
+        cells = summarize_grid(table).cells
+        for name, has_good in (("false_alarm", 0), ("completed_makespan_s", 0), ("escape", 2)):
+            assert cells[f"{name}_estimate"].isna().tolist() == [case == has_good for case in range(3)]
+            assert cells[f"{name}_n"].eq(0).tolist() == [case == has_good for case in range(3)]
+            assert not cells[f"{name}_is_trusted"][has_good]
+    n = count_worlds(by_kind)
+    assert summarize_grid(by_kind).cells["makespan_s_n"].tolist() == [n["bad"], 400, n["good"]]
+    assert " 0.0 %" not in summarize_grid(by_kind).answer
+
+
+def _repeat_with_failures(failed_fraction):
+    """Return a sweep's table whose cases are repetitions of the same question: 200 good and 100 bad worlds, of which some failed.
+
+    Bad rollouts take 300 s longer, and a third of them escape.
+    """
+    rng, n_cases, n = np.random.default_rng(8), 400, {"good": 200, "bad": 100}
+    kinds = Kinds(("good", "bad"), (False, True), PROBABILITIES)
+    size = sum(n.values())
+    release = np.tile(np.repeat(list(n), list(n.values())), n_cases)
+    worlds = np.concatenate([np.asarray(kinds.worlds(kind, range(number))) for kind, number in n.items()])
+    is_bad = release == "bad"
+    failed = is_bad & (rng.random(len(release)) < failed_fraction)
+    escaped = rng.random(len(release)) < 1 / 3
+    table = pd.DataFrame(
+        {
+            "case": np.repeat(np.arange(n_cases), size),
+            "scenario": "s",
+            "policy": "p",
+            "max_failed_nodes": np.repeat(np.arange(n_cases), size),
+            "replication": np.tile(worlds, n_cases),
+            "release": pd.Series(release).mask(failed),
+            "verdict": pd.Series(np.where(is_bad, np.where(escaped, "escaped", "stopped_defective"), "completed_good")),
+            "makespan_s": rng.normal(600.0, 50.0, len(release)) + 300.0 * is_bad,
+            "status": np.where(failed, "failed", "ok"),
+        }
+    )
+    table.loc[failed, ["verdict", "makespan_s"]] = np.nan
+    weight = PROBABILITIES * size / np.array(list(n.values()))
+    table["weight"] = np.where(is_bad, weight[1], weight[0])
+    table.attrs |= {"strata": "kinds", "release": kinds.to_attrs()}
+    return table
+
+
+@pytest.mark.parametrize("failed_fraction", [0.0, 0.7])
+def test_failures_leave_the_probabilities_of_kinds(failed_fraction):
+    """Intervals contain the exact answer if most replications of one kind failed: kinds keep their known probabilities. [oracle]"""
+    table = _repeat_with_failures(failed_fraction)
+    exact = {"makespan_s": 600.0 + 0.1 * 300.0, "escaped": 0.1 / 3, "defective": 0.1, "escaped given defective": 1 / 3}
+    exact["p50 makespan_s"] = optimize.brentq(
+        lambda x: 0.9 * stats.norm.cdf(x, 600, 50) + 0.1 * stats.norm.cdf(x, 900, 50) - 0.5, 500, 700
+    )
+    least = 0.93 - 4 * (0.93 * 0.07 / 400) ** 0.5
+    for measure, of_measure in estimate(table, list(exact)).estimates.groupby("measure"):
+        low, high = of_measure["low"] - 1e-12, of_measure["high"] + 1e-12
+        assert np.mean((low <= exact[measure]) & (exact[measure] <= high)) >= least
+    cells = summarize_grid(table).cells
+    for name, truth in (("makespan_s", exact["makespan_s"]), ("escape", 1 / 3)):
+        assert np.mean((cells[f"{name}_low"] <= truth) & (truth <= cells[f"{name}_high"])) >= least
+
+
+def test_failures_leave_the_probabilities_in_derived_samples():
+    """Differences, and samples joined or picked from others, leave the kinds their probabilities if some rollouts failed. [oracle]"""
+    made = np.ones((2, 12), dtype=bool)
+    made[0, 6:9], made[1, 8:11], made[1, 0] = False, False, False
+    values = np.where(made, np.repeat([[1.0, 5.0], [2.0, 9.0]], 6, axis=1), np.nan)
+    sample = replace(divided(values, 6), made=made)
+    assert sample.means() == pytest.approx([1.4, 2.7])
+    assert (sample[1:] - sample[:1]).means() == pytest.approx([1.3])
+    whole = divided(np.repeat([[1.0, 5.0], [2.0, 9.0]], 6, axis=1), 6)
+    for joined in (sample.join(whole), whole.join(sample), sample.in_worlds(np.arange(12) % 6 > 1)):
+        assert joined.means() == pytest.approx([1.4, 2.7])
+    assert whole.stack(sample).means() == pytest.approx([1.4, 2.7] * 2)
+    assert sample.pick(np.repeat([0, 1], 6))[None].means() == pytest.approx([0.9 * 1 + 0.1 * 9])
+    assert find_quantiles(sample, 0.89).tolist() == [1.0, 2.0]
+
+
+@pytest.mark.parametrize("is_missing", [False, True])
+def test_without_any_rollout_of_a_kind_what_it_may_decide_is_unknown(is_missing):
+    """If all replications of a kind failed or are missing, only what is about other kinds has a value. [contract]"""
+    table = _repeat_with_failures(1.0)
+    table = table[table["case"] < 3]
+    table = table[table["status"].eq("ok")] if is_missing else table
+    unknown = ["makespan_s", "escaped", "escaped given defective", "makespan_s given bad", "p50 makespan_s"]
+    known = ["false_alarm given good", "makespan_s given completed_good", "p50 makespan_s given good"]
+    rows = estimate(table, [*unknown, *known]).estimates
+    assert set(rows.loc[rows["estimate"].isna(), "measure"]) == set(unknown)
+    assert rows["is_trusted"].eq(rows["low"].notna()).where(rows["estimate"].isna()).dropna().all()
+    assert rows.loc[rows["estimate"].isna(), ["low", "high"]].isna().all(axis=None)
+    cells = summarize_grid(table).cells
+    for name in ("escape", "makespan_s"):
+        assert cells[f"{name}_estimate"].isna().all()
+        assert not cells[f"{name}_is_trusted"].any()
+    for name in ("false_alarm", "completed_makespan_s"):
+        assert cells[f"{name}_estimate"].notna().all()
 
 
 def test_other_kinds_keep_their_ratio():

@@ -83,15 +83,14 @@ def plot_distribution(
     if measure.kind != "mean":
         hint = "choose a response, such as makespan_s; plot_estimates draws rates and quantiles"
         raise InputError(Problem("has no distribution", ("measure",), found=str(measure), hint=hint))
-    drawn = values.of(measure)
-    is_known = ~np.isnan(drawn)
+    drawn, sample = values.of(measure), values.sample(measure).as_drawn()
+    weights = np.where(np.isnan(drawn), 0.0, sample.weights)
+    is_known = weights > 0
     names = name_cases(values.cases)
     set_rows(ax, [name_row(name, int(n)) for name, n in zip(names, is_known.sum(axis=1), strict=True)])
-    sample = values.sample(measure).as_drawn()
     quantiles = np.stack([find_quantiles(sample, quantile) for quantile, _, _ in _QUANTILES])
     linear = _find_linear(drawn[is_known], quantiles[0])
     edges = _choose_edges(drawn[is_known], linear)
-    weights = np.where(is_known, np.broadcast_to(values.strata.weights, drawn.shape), 0.0)
     policies = values.cases["policy"].tolist()
     looks = dict(zip(dict.fromkeys(policies), cycle(style.LINE_LOOKS), strict=False))
     for row, policy in enumerate(policies):

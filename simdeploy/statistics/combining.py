@@ -79,7 +79,9 @@ class Design(NamedTuple):
 
     probabilities: np.ndarray  # shape (strata,) or (cases, strata)
     counts: np.ndarray  # numbers of worlds, same shape
-    selects: np.ndarray | None = None  # this and the next three as in `Sample`
+    made: np.ndarray | None = None  # numbers of simulated rollouts, if some failed
+    covers: np.ndarray | bool = True  # this and the next four as in `Sample`
+    selects: np.ndarray | None = None
     is_certain: np.ndarray | None = None
     bounds: tuple[float, float] = UNBOUNDED
     spread: np.ndarray | None = None
@@ -89,6 +91,11 @@ class Design(NamedTuple):
     def n(self) -> int:
         """Number of strata."""
         return int(self.probabilities.shape[-1])
+
+    @property
+    def simulated(self) -> np.ndarray:
+        """Numbers of simulated rollouts."""
+        return self.counts if self.made is None else self.made
 
 
 def combine(sample: Sample, *, is_rate: bool, confidence_level: float) -> Combined:
@@ -135,6 +142,8 @@ def _combine(sample: Sample, *, is_rate: bool, confidence_level: float) -> Combi
     design = Design(
         strata.probabilities,
         strata.counts,
+        sample.counts,
+        sample.covers,
         sample.selects,
         sample.is_certain,
         sample.bounds,
@@ -163,10 +172,11 @@ def join_parts(parts: Parts, design: Design, *, is_rate: bool, confidence_level:
     >>> joined.estimate.round(3).tolist(), joined.high.round(3).tolist()
     ([0.05], [0.594])
     """
-    n, shares = parts.n.sum(axis=1), parts.n / np.maximum(design.counts, 1)
-    weights = weigh(design.probabilities, parts.n, design.counts)
-    # A stratum without a value adds nothing; one with too few has an unknown limit.
+    simulated = np.maximum(design.simulated, 1)
+    shares, weights = parts.n / simulated, weigh(design.probabilities, parts.n, design.simulated, design.covers)
+    # A stratum without a value, or that doesn't occur, adds nothing; one with too few values has an unknown limit.
     counts = weights > 0
+    n = np.where(counts, parts.n, 0).sum(axis=1)
     all_count = bool(counts.all())
 
     def add(terms: np.ndarray) -> np.ndarray:
@@ -179,7 +189,7 @@ def join_parts(parts: Parts, design: Design, *, is_rate: bool, confidence_level:
         if design.n > 1:
             off = np.where(counts, weights * (parts.centre - estimate[:, None]), 0.0) ** 2
             spread = np.where(shares > 0, (1 - shares) / np.maximum(shares, 1e-300), 0.0)
-            of_shares = (off * spread / np.maximum(design.counts, 1)).sum(axis=1)
+            of_shares = (off * spread / simulated).sum(axis=1)
         squared_weights, squared_n = weights**2, parts.n**2
         variance = add(squared_weights * parts.variance / parts.n) + of_shares
         error = np.where(n > 1, np.sqrt(variance), np.nan)
@@ -295,8 +305,8 @@ def _reach_of_selection(
     design: Design, selects: np.ndarray, part: Parts, *, is_rate: bool, level: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the squared distances below and above the estimate that are due to uncertain shares of worlds with a value."""
-    shares = part.n / np.maximum(design.counts, 1)
-    limits = proportion_interval(part.n, np.broadcast_to(design.counts, part.n.shape), level)
+    shares = part.n / np.maximum(design.simulated, 1)
+    limits = proportion_interval(part.n, np.broadcast_to(design.simulated, part.n.shape), level)
     probabilities = np.where(selects, design.probabilities, 0.0)
     weights = probabilities * shares
     total = weights.sum(axis=1, keepdims=True)

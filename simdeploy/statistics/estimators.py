@@ -129,7 +129,7 @@ def estimate_rows(values: np.ndarray | Sample, measure: Measure, confidence_leve
 
 
 def _estimate_quantile(sample: Sample, quantile: float, confidence_level: float) -> Estimate:
-    known = ~np.isnan(sample.values)
+    known = ~np.isnan(sample.values) & (sample.weights > 0)
     n = int(known.sum())
     if not n:
         return NO_ESTIMATE
@@ -162,8 +162,9 @@ def find_quantiles(sample: Sample, quantile: float) -> np.ndarray:
             [quantile_place(int(count), quantile) if count else 0 for count in n.tolist()], dtype=np.int64
         )
     else:
-        weights = np.take_along_axis(np.broadcast_to(sample.strata.weights, sample.values.shape), order, axis=1)
+        weights = np.take_along_axis(np.broadcast_to(sample.weights, sample.values.shape), order, axis=1)
         below = np.cumsum(np.where(np.isnan(ordered), 0.0, weights), axis=1)
+        ordered = np.where(below[:, -1:] > 0, ordered, np.nan)
         is_below = below < _NEARLY * quantile * below[:, -1:]
         places = np.minimum(is_below.sum(axis=1), np.maximum(n - 1, 0))
     return np.take_along_axis(ordered, places[:, None], axis=1)[:, 0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -46,12 +46,6 @@ class Strata:
     def counts(self) -> np.ndarray:
         """The number of worlds of each stratum."""
         return np.bincount(self.of, minlength=self.n)
-
-    @property
-    def weights(self) -> np.ndarray:
-        """The weight of each world, by world or by case and world; they sum to 1."""
-        weights: np.ndarray = (self.probabilities / np.maximum(self.counts, 1))[..., self.of]
-        return weights
 
     def of_cases(self, key: Any) -> Strata:
         """Return the strata of some cases."""
@@ -146,6 +140,10 @@ class Sample:
     selects: np.ndarray | None = None
     # float, shaped like the values, or None: values as they were drawn, if known rates of events replace some.
     drawn: np.ndarray | None = None
+    # bool, shaped like the values, or None if none failed: which rollouts were simulated. Failures don't change the kinds' shares.
+    made: np.ndarray | None = None
+    # bool, shape (strata,): in which strata the condition may hold. The mean is unknown if one of them has no simulated rollout.
+    covers: np.ndarray = field(default_factory=lambda: np.ones(1, dtype=bool))
     is_difference: bool = False  # whether values are differences of two policies in the same worlds
     bounds: tuple[float, float] = UNBOUNDED  # of all values; unknown for differences
     least: float = -math.inf  # least lower limit of a mean: 0 where no value is negative, except for differences
@@ -156,6 +154,19 @@ class Sample:
     def never_negative(self) -> bool:
         """Whether it is known of values only that they are at least 0; false if a condition varies between worlds."""
         return self.bounds == (0.0, math.inf) and self.selects is None
+
+    @cached_property
+    def counts(self) -> np.ndarray:
+        """The number of simulated rollouts of each stratum, by case as well if some failed."""
+        if self.made is None:
+            return self.strata.counts
+        return np.stack([self.made[..., columns].sum(axis=-1) for columns in self.strata.columns], axis=-1)
+
+    @property
+    def weights(self) -> np.ndarray:
+        """The weight of the value of each world, by world or by case and world; 0 if the mean is unknown."""
+        weights: np.ndarray = (self._weigh(self.counts) / np.maximum(self.counts, 1))[..., self.strata.of]
+        return weights
 
     def __len__(self) -> int:
         return len(self.values)
@@ -174,6 +185,7 @@ class Sample:
             lumps=lumps,
             is_certain=self.is_certain if self.is_certain.ndim == 1 else self.is_certain[key],
             drawn=None if self.drawn is None else self.drawn[key],
+            made=None if self.made is None else self.made[key],
             spread=None if self.spread is None else self.spread[key],
         )
 
@@ -204,6 +216,7 @@ class Sample:
             lumps=lumps,
             is_certain=are_certain,
             drawn=None,
+            made=_join_made(self, other, np.logical_and),
             is_difference=True,
             bounds=UNBOUNDED,
             least=-math.inf,
@@ -228,7 +241,10 @@ class Sample:
         """Return the mean of each case in each stratum, NaN without values, and the strata's weights, which sum to 1."""
         described = [find_means(self.values[..., columns]) for columns in self.strata.columns]
         n, means = (np.stack(of_strata, axis=-1) for of_strata in zip(*described, strict=True))
-        return means, weigh(self.strata.probabilities, n, self.strata.counts)
+        return means, self._weigh(n)
+
+    def _weigh(self, n: np.ndarray) -> np.ndarray:
+        return weigh(self.strata.probabilities, n, self.counts, self.covers)
 
     def join(self, more: Sample) -> Sample:
         """Return the same cases in these worlds and in others."""
@@ -247,6 +263,7 @@ class Sample:
             n_expected=n_expected,
             lumps=lumps,
             drawn=drawn,
+            made=_join_made(first, more, lambda *made: np.concatenate(made, axis=-1)),
             least=min(self.least, more.least),
         )
 
@@ -270,6 +287,7 @@ class Sample:
                 [np.resize(each.is_certain, (len(each), self.strata.n)) for each in (first, more)]
             ),
             drawn=_join_drawn(first, more, axis=0),
+            made=_join_made(first, more, lambda *made: np.concatenate(made)),
             least=min(self.least, more.least),
         )
 
@@ -307,14 +325,25 @@ class Sample:
                 if len(picked) and (picked == picked[0]).all():
                     rates[place] = lump.rates[picked[0], place]
             lumps.append(lump._replace(happened=lump.happened[cases, worlds], rates=rates))
-        return replace(self, values=self.values[cases, worlds], n_expected=self.n_expected.min(), lumps=tuple(lumps))
+        made = None if self.made is None else self.made[cases, worlds]
+        n_expected = self.n_expected.min()
+        return replace(self, values=self.values[cases, worlds], n_expected=n_expected, lumps=tuple(lumps), made=made)
 
     def in_worlds(self, chosen: np.ndarray) -> Sample:
-        """Return the same cases in some of the worlds, a mask."""
+        """Return the same cases in some of the worlds, a mask; strata without such a world are left out."""
         lumps = tuple(lump.in_worlds(chosen) for lump in self.lumps)
         strata = replace(self.strata, of=self.strata.of[chosen])
-        drawn = None if self.drawn is None else self.drawn[..., chosen]
-        return replace(self, values=self.values[..., chosen], strata=strata, lumps=lumps, drawn=drawn)
+        drawn, made = (None if of is None else of[..., chosen] for of in (self.drawn, self.made))
+        covers = self.covers & (strata.counts > 0)
+        return replace(
+            self,
+            values=self.values[..., chosen],
+            strata=strata,
+            lumps=lumps,
+            drawn=drawn,
+            made=made,
+            covers=covers,
+        )
 
     def where(self, kept: np.ndarray) -> Sample:
         """Return only some values; the others are NaN."""
@@ -349,6 +378,13 @@ def _join_drawn(first: Sample, more: Sample, axis: int) -> np.ndarray | None:
     return np.concatenate([_find_drawn(first), _find_drawn(more)], axis=axis)
 
 
+def _join_made(first: Sample, more: Sample, join: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray | None:
+    if first.made is None and more.made is None:
+        return None
+    all_made = (np.ones(each.values.shape, dtype=bool) if each.made is None else each.made for each in (first, more))
+    return join(*all_made)
+
+
 def _find_range(values: np.ndarray) -> np.ndarray:
     ranges: np.ndarray = np.fmax.reduce(values, axis=-1, initial=np.nan) - np.fmin.reduce(
         values, axis=-1, initial=np.nan
@@ -356,8 +392,10 @@ def _find_range(values: np.ndarray) -> np.ndarray:
     return ranges
 
 
-def weigh(probabilities: np.ndarray, n: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Return weights of strata that sum to 1: proportional to the probability times the share of worlds with a value.
+def weigh(probabilities: np.ndarray, n: np.ndarray, counts: np.ndarray, covers: np.ndarray | bool = True) -> np.ndarray:
+    """Return weights of strata that sum to 1: proportional to the probability times the share of simulated rollouts with a value.
+
+    All are 0 if the mean is unknown: if no stratum that occurs has a value, or one that the mean covers has no simulated rollout.
 
     Examples
     --------
@@ -366,8 +404,9 @@ def weigh(probabilities: np.ndarray, n: np.ndarray, counts: np.ndarray) -> np.nd
     """
     weights = probabilities * (n / np.maximum(counts, 1))
     with np.errstate(invalid="ignore", divide="ignore"):
-        shares: np.ndarray = zero_if_unknown(weights / weights.sum(axis=-1, keepdims=True))
-    return shares
+        shares = zero_if_unknown(weights / weights.sum(axis=-1, keepdims=True))
+    is_missing = (covers & (probabilities > 0) & (counts == 0)).any(axis=-1, keepdims=True)
+    return np.where(is_missing, 0.0, shares)
 
 
 def as_sample(values: np.ndarray | Sample) -> Sample:

@@ -59,12 +59,18 @@ class Known:
                 is_certain[place] = is_of_release or not self.kinds.allows(measure.of, name)
         return is_certain
 
+    def covers(self, measure: Measure) -> np.ndarray:
+        """Return in which strata the condition of a measure may hold."""
+        if self.kinds is None or not self.names:
+            return np.ones(1, dtype=bool)
+        return np.array([self.kinds.allows(measure.given, name) for name in self.names])
+
     def selects(self, measure: Measure) -> np.ndarray | None:
         """Return in which strata a condition may hold that is decided in each world; None without one."""
         kinds, given = self.kinds, measure.given
         if given is None or given in SORTS or kinds is None or not self.names or given in kinds.names:
             return None
-        return np.array([kinds.allows(given, name) for name in self.names])
+        return self.covers(measure)
 
     def rates(self, measure: Measure) -> dict[str, np.ndarray]:
         """Return the probabilities of verdicts that a measure depends on, by case and stratum; NaN where not known."""

@@ -89,7 +89,8 @@ class Values:
         self._known = Known(gathered.kinds, self.strata, self.kinds, costs)
         self._outcomes = gathered.outcomes
         self._read = frozenset((*needed, *further))
-        kinds = (*self._outcomes.codes("release")[1], *self._release) if "release" in needed else None
+        recorded = () if gathered.kinds is None else gathered.kinds.names
+        kinds = (*self._outcomes.codes("release")[1], *self._release, *recorded) if "release" in needed else None
         problems = [p for m in self.measures for p in of_text(str(m), measure_problems(m, kinds))]
         raise_if_any(problems)
 
@@ -113,12 +114,12 @@ class Values:
     def of(self, measure: Measure) -> np.ndarray:
         """Return the values of one of `measures`, by case and replication.
 
-        An event is 1 or 0. NaN without a value, or where the condition doesn't hold.
+        An event is 1 or 0. NaN without a value, where the condition doesn't hold, or for a kind of release that a case doesn't have.
         """
         values = self._number(measure.of) if measure.kind != "rate" else self.holds(measure.of)
-        if measure.given is None:
-            return values
-        return np.where(self.holds(measure.given) == 1, values, np.nan)
+        if measure.given is not None:
+            values = np.where(self.holds(measure.given) == 1, values, np.nan)
+        return values if self._occurs.all() else np.where(self._occurs, values, np.nan)
 
     def sample(self, measure: Measure) -> Sample:
         """Return the values with the strata and lumps (costs that verdicts add) that their estimates need.
@@ -143,6 +144,8 @@ class Values:
             lumps=lumps,
             is_certain=is_certain,
             drawn=drawn,
+            made=None if self.strata.n == 1 or self.is_ok.all() else self.is_ok,
+            covers=self._known.covers(measure),
             selects=self._known.selects(measure),
             n_expected=np.broadcast_to(self._known.expected(measure), len(self.cases)),
             bounds=(0.0, 1.0) if measure.is_fraction else UNBOUNDED,
@@ -179,7 +182,8 @@ class Values:
         if self.strata.n == 1:
             return np.asarray(is_true.sum(axis=1))
         shares = np.stack(
-            [is_true[:, of].sum(axis=1) / max(is_true[:, of].shape[1], 1) for of in self.strata.columns], axis=1
+            [is_true[:, of].sum(axis=1) / np.maximum(self.is_ok[:, of].sum(axis=1), 1) for of in self.strata.columns],
+            axis=1,
         )
         count: np.ndarray = self.n_replications * (shares * self.strata.probabilities).sum(axis=1)
         return count
@@ -190,12 +194,13 @@ class Values:
         A rollout without a verdict may still get any that its release allows.
         """
         given = measure.given
+        is_counted: np.ndarray = self.is_ok & self._occurs
         if given is None:
-            return self.is_ok
+            return is_counted
         is_ruled_out = self.holds(given) == 0
         if given in VERDICTS and "release" in self._read:
             is_ruled_out |= self.holds("good" if given in ON_DEFECTIVE else "defective") == 1
-        is_possible: np.ndarray = self.is_ok & ~is_ruled_out
+        is_possible: np.ndarray = is_counted & ~is_ruled_out
         return is_possible
 
     def holds(self, event: str) -> np.ndarray:
@@ -220,6 +225,12 @@ class Values:
             defective: np.ndarray = np.array([*(self._defective.get(word, np.nan) for word in words), np.nan])[codes]
             return defective if event == "defective" else 1 - defective
         return _indicator(codes == _place(words, event), codes >= 0)
+
+    @cached_property
+    def _occurs(self) -> np.ndarray:
+        """Whether a case may have the kind of release of a replication: a varied probability may be 0."""
+        occurs: np.ndarray = self.strata.probabilities > 0
+        return np.ones(1, dtype=bool) if occurs.all() else occurs[..., self.strata.of]
 
     def _number(self, name: str) -> np.ndarray:
         if name == "cost":

@@ -149,31 +149,37 @@ def summarize_grid(result: Batches | pd.DataFrame, *, confidence_level: float = 
             shown[name].add(cell, batch["replication"].to_numpy(dtype=np.int64), values)
     cells = pd.concat(case_rows).drop_duplicates("case").sort_values("case", ignore_index=True)
     numbers = cells["case"].to_numpy(dtype=np.int64)
-    n_worlds = counts.of(numbers, "rows")
-    cells["replications"], cells["failed"] = n_worlds.sum(axis=1), counts.of(numbers, "failed").sum(axis=1)
+    n_worlds, n_failed = counts.of(numbers, "rows"), counts.of(numbers, "failed")
+    cells["replications"], cells["failed"] = n_worlds.sum(axis=1), n_failed.sum(axis=1)
     probabilities = np.ones(1)
     if kinds is not None:
         kinds = kinds.of_cases(cells)
         probabilities = kinds.probabilities[..., [kinds.names.index(name) for name in kinds.possible]]
-    design = Design(probabilities, n_worlds)
+    design = Design(probabilities, n_worlds, n_worlds - n_failed)
     for name, (counted, among) in PROPORTIONS.items():
         n = np.sum([counts.of(numbers, verdict) for verdict in among], axis=0)
         rates = parts_of_rates(counts.of(numbers, counted), n, confidence_level)
         if kinds is not None and (known := kinds.verdict_rates(counted)) is not None:
             rates = rates.with_known(known)
-        joined = join_parts(rates, design, is_rate=True, confidence_level=confidence_level)
+        of_name = design._replace(covers=_allowing(counted, kinds))
+        joined = join_parts(rates, of_name, is_rate=True, confidence_level=confidence_level)
         _put(cells, name, joined, counts.unknown_fractions(numbers, name, among, design))
-    completes = None if kinds is None else np.array([kinds.allows("completed_good", name) for name in kinds.possible])
+    completes = _allowing("completed_good", kinds)
     for name, response in means.items():
-        of_name = design if name == response else design._replace(selects=completes)
-        is_fraction = response in FRACTIONS
-        of_name = of_name._replace(bounds=(0.0, 1.0)) if is_fraction else of_name
+        of_name = design if name == response else design._replace(covers=completes, selects=completes)
+        if is_fraction := response in FRACTIONS:
+            of_name = of_name._replace(bounds=(0.0, 1.0))
         of_all, first = moments[name].of(numbers), shown.pop(name).of(numbers)
         parts = allow_for_tails(parts_of_means(of_all, confidence_level), first, of_all, confidence_level)
         joined = join_parts(parts, of_name, is_rate=False, confidence_level=confidence_level)
         joined = joined.as_fractions() if is_fraction else joined.at_least(moments[name].least)
         _put(cells, name, joined, counts.unknown_fractions(numbers, name, ABOUT.get(name, ()), design))
     return GridSummary(cells, factors, confidence_level, read_computed_under(result))
+
+
+def _allowing(verdict: str, kinds: Kinds | None) -> np.ndarray:
+    """Return in which strata a verdict is possible."""
+    return np.array([True] if kinds is None else [kinds.allows(verdict, name) for name in kinds.possible])
 
 
 def _is_completed(batch: pd.DataFrame) -> np.ndarray:

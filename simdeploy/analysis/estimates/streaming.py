@@ -52,7 +52,9 @@ class CaseCounts:
         else:
             unknown = self.of(numbers, f"without {name}")
             n = self.of(numbers, "rows") - self.of(numbers, "failed")
-        unknown, n = ((each / np.maximum(design.counts, 1) * design.probabilities).sum(axis=1) for each in (unknown, n))
+        unknown, n = (
+            (each / np.maximum(design.simulated, 1) * design.probabilities).sum(axis=1) for each in (unknown, n)
+        )
         fractions: np.ndarray = unknown / np.where(n > 0, n, 1.0)
         return fractions
 

@@ -117,7 +117,7 @@ def respond_table(design: SensitivityDesign, values: Values, measure: Measure) -
     is_ok[rows] = values.is_ok.all(axis=1)
     never_ends = np.zeros(len(design), dtype=bool)
     never_ends[rows] = values.is_unknown(measure).any(axis=1)
-    sample = Sample(observed, strata, np.full(len(design), np.inf))
+    sample = Sample(observed, strata, np.full(len(design), np.inf), covers=of_cases.covers)
     return respond(sample, measure, is_failed=~is_ok, never_ends=never_ends)
 
 
