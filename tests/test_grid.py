@@ -185,6 +185,21 @@ def test_the_answer_names_the_extremes(result):
     assert "makespan if completed unknown for 6 cases: 100 % " in summarize_grid(unknown).answer
 
 
+@pytest.mark.parametrize("verdict", ["escaped", "stopped_defective"])
+def test_the_answer_names_all_that_is_unknown(verdict):
+    """Every quantity that rollouts without an end make unknown is named, however long the rest of the answer is. [contract]"""
+    kinds = ["good"] * 9 + ["bad"] * 3
+    verdicts = [*["completed_good"] * 8, None, verdict, None, None]
+    case, ends = np.repeat([0, 1, 2], 12), np.tile([value is not None for value in verdicts], 3)
+    values = {"release": kinds * 3, "verdict": [*verdicts, *verdicts, *[value or verdicts[0] for value in verdicts]]}
+    ends[24:] = True
+    of_ended = {name: np.where(ends, 60.0 + case, np.nan) for name in ("makespan_s", "failed_requests_excess")}
+    cells = table(case.tolist(), **values, **of_ended)
+    answer = summarize_grid(cells).answer
+    assert "alse alarms, escapes, makespan if completed and excess failed requests unknown for 2 cases" in answer
+    assert len(answer) <= 240
+
+
 def test_the_answer_marks_what_the_table_marks():
     """An interval that may be too narrow is marked in answer and table. [contract]"""
     found = summarize_grid(table([1, 1, 1], verdict=[None] * 3, state="completed", makespan_s=[60.0, 90.0, 75.0]))

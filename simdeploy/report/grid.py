@@ -11,7 +11,7 @@ from simdeploy.errors import plural
 from simdeploy.report.estimates import tell_range
 from simdeploy.report.formatting import RATE, Scale, interval_names, percent, response_scale, trust_name
 from simdeploy.report.tables import Column, make_table
-from simdeploy.report.wording import group_unknown, join_answer, say_unknown
+from simdeploy.report.wording import fits_answer, group_unknown, join_answer, say_all_unknown, say_unknown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,9 +28,8 @@ def tell(summary: GridSummary) -> str:
     cells = summary.cells
     known = [name for name in SHOWN if cells.get(f"{name}_estimate", cells["case"] * math.nan).notna().any()]
     n = plural(len(cells), "case")
-    unknown = _tell_unknown(summary)
     if not known:
-        return join_answer([*unknown] or [f"No replication of {n} has a value"])
+        return _with_unknown([], summary) or join_answer([f"No replication of {n} has a value"])
     rates = (name for name in known if name in PROPORTIONS and cells[f"{name}_estimate"].nunique() > 1)
     name = next(rates, known[0])
     names = [*interval_names(f"{name}_estimate"), trust_name(f"{name}_estimate")]
@@ -41,22 +40,25 @@ def tell(summary: GridSummary) -> str:
         title = f"{quantity_title(name)} where known ({int(is_known.sum()):,} of {n})"
     rows, cases = rows[is_known], [case for case, is_so in zip(_name_cases(summary), is_known, strict=True) if is_so]
     if rows["estimate"].isna().all():
-        return join_answer(unknown)
+        return _with_unknown([], summary)
     extremes = tell_range(title, rows, cases, quantity_scale(name, cells), summary.confidence_level)
-    return join_answer([extremes, *unknown])
+    return _with_unknown([extremes], summary)
 
 
-def _tell_unknown(summary: GridSummary) -> list[list[str]]:
-    """Say what is unknown in cases with rollouts that never end: sentences that name the cases, and shorter ones."""
+def _with_unknown(sentences: list[list[str]], summary: GridSummary) -> str:
+    """Return sentences, and what is unknown in cases with rollouts that never end: in a sentence for each share of rollouts, or one for all."""
     names = _name_cases(summary)
     quantities = []
     for name in SHOWN:
         fractions = dict(zip(names, unknown_fractions(name, summary.cells), strict=True))
         quantities.append((quantity_title(name), fractions, name in ABOUT))
-    return [
+    unknown = [
         [say_unknown(fractions, noun, is_conditional=is_some, counts_cases=counts) for counts in (False, True)]
         for noun, fractions, is_some in group_unknown(quantities)
     ]
+    if unknown and not fits_answer([*sentences, *unknown]):
+        unknown = [say_all_unknown(quantities)]
+    return join_answer([*sentences, *unknown])
 
 
 def _name_cases(summary: GridSummary) -> list[str]:

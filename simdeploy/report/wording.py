@@ -116,6 +116,25 @@ def group_unknown(
         yield join_words(of), dict(unknown), is_conditional
 
 
+def say_all_unknown(quantities: Iterable[tuple[str, Mapping[str, float], bool]]) -> list[str]:
+    r"""Say what is unknown because rollouts never end, in one sentence for all quantities of `group_unknown`, and a shorter one.
+
+    Examples
+    --------
+    >>> print(*say_all_unknown([("cost", {"a": 0.5}, False), ("escapes", {"a": 0.8, "b": 0.7}, True)]), sep="\n")
+    Cost and escapes unknown for 1 to 2 cases: 50 to 80 % of their relevant rollouts never end
+    Cost and escapes unknown for 1 to 2 cases
+    """
+    unknown = {noun: [each for each in fractions.values() if each > 0] for noun, fractions, _ in quantities}
+    unknown = {noun: fractions for noun, fractions in unknown.items() if fractions}
+    fewest, most = (extreme(map(len, unknown.values())) for extreme in (min, max))
+    cases = plural(most, "case") if fewest == most else f"{fewest:,} to {plural(most, 'case')}"
+    found = [fraction for fractions in unknown.values() for fraction in fractions]
+    ends = dict.fromkeys(f"{100 * fraction:.3g}" for fraction in (min(found), max(found)))
+    short = f"{capitalize(join_words([*unknown]))} unknown for {cases}"
+    return [f"{short}: {' to '.join(ends)} % of their relevant rollouts never end", short]
+
+
 def capitalize(text: str) -> str:
     """Return a text with a capital first letter, the rest unchanged."""
     return text[:1].upper() + text[1:]
@@ -201,6 +220,11 @@ def join_answer(sentences: Iterable[str | Sequence[str]]) -> str:
         parts = [[_shorten_names(form, longest_name) for form in forms] for forms in parts]
         answer = " ".join(fit_forms(parts, LONGEST_ANSWER))
     return re.sub(r" \([^)]*$", "", textwrap.shorten(answer, LONGEST_ANSWER - 1, placeholder="")) + "…"
+
+
+def fits_answer(sentences: Iterable[Sequence[str]]) -> bool:
+    """Return whether the shortest forms of all sentences fit into an answer."""
+    return len(" ".join(_end_sentences(forms)[-1] for forms in sentences)) <= LONGEST_ANSWER
 
 
 def _shorten_names(text: str, longest: int) -> str:
