@@ -299,6 +299,27 @@ def test_a_folder_keeps_every_replication(folder):
     assert again.stderr == "complete: 24 of 24 rollouts are already in kept\n"
 
 
+def test_a_folder_by_kind_counts_as_the_user_does(folder):
+    """A complete folder with worlds by kind says so, and refuses other replications by the numbers that the user gave. [contract]"""
+    asked = (*GRID, "--engine", "compiled", "--store", "kept", "--replications")
+    first = call(*asked, "40")
+    assert Path("kept/kind-00").is_dir()
+    again = call(*asked, "40")
+    assert (again.stdout, again.stderr) == (first.stdout, "complete: 240 of 240 rollouts are already in kept\n")
+    assert call(*asked, "80").stderr.splitlines() == [
+        f"error: kept/kind-00: {text}"
+        for text in (
+            "this store belongs to another question",
+            "replications: 40 in the folder, 80 now",
+            "nothing was changed; use another folder",
+        )
+    ]
+    next(Path("kept/kind-01/parts").iterdir()).unlink()
+    resumed = call(*asked, "40")
+    assert resumed.stdout == first.stdout
+    assert re.match(r"resuming: \d+ of 240 rollouts are already in kept\n", resumed.stderr)
+
+
 # -- how it ends -------------------------------------------------------------------------------------------------------
 
 

@@ -793,6 +793,11 @@ class TestDamage:
         assert len(write_missing(folder, QUESTION, N_PARTS)) == N_PARTS
         check_complete(folder, reference)
 
+    def test_part_after_the_last(self, folder, reference):
+        """A file that would be a further part is removed, not recomputed. [contract]"""
+        (folder / "parts" / "part-000007.parquet").write_bytes(b"")
+        check_mended(folder, reference, f"removed part 7: the last one is part {N_PARTS - 1}")
+
     def test_line_in_the_middle(self, folder, reference, journal):
         """An unreadable line loses its part, and is named. [contract]"""
         lines = journal.splitlines(keepends=True)

@@ -380,6 +380,21 @@ def test_a_store_without_the_worlds_of_a_kind_is_not_complete(tmp_path, is_left_
         read_store(tmp_path)
 
 
+def test_a_folder_that_lost_its_parts_is_not_missing(tmp_path):
+    """A folder of a kind without parts is named by what it lacks, and what may concern the kind is unknown. [contract]"""
+    replicate(mixed(), replications=60, strata="kinds", engine="compiled", store=tmp_path)
+    next((tmp_path / "kind-00" / "parts").iterdir()).unlink()
+    with pytest.warns(SimdeployWarning) as warned:
+        stored = read_store(tmp_path)
+    assert not stored.is_complete
+    texts = [str(warning.message) for warning in warned]
+    assert any("kind-00: 1 of 1 parts are missing" in text for text in texts)
+    assert not any("folders with release" in text or "pilot" in text for text in texts)
+    rows = estimate(stored, ["blast_radius", "escaped given defective", "false_alarm given good"]).estimates
+    by_policy = rows.groupby("policy")["estimate"]
+    assert [of.isna().tolist() for _, of in by_policy] == [[True, False, True]] * rows["policy"].nunique()
+
+
 def test_a_store_with_only_the_pilot_is_not_complete(tmp_path):
     """A run killed between the pilot and the other worlds leaves a store that can be read, with a warning, and resumed. [contract]"""
     how = {"replications": 120, "engine": "compiled", "store": tmp_path}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -66,6 +67,7 @@ def resumable(ctx: click.Context, store: Path | None) -> Iterator[Callable[[int,
     try:
         # A folder of several stores: the progress of the first doesn't include what the others have saved.
         n_there = 0 if store is None or (store / "manifest.json").exists() else _count_rollouts(store)
+        knows_total = not n_there or (store is not None and _is_of_one_sweep(store))
         is_announced = store is None
         with progress_bar("rollouts") as bar:
 
@@ -73,12 +75,11 @@ def resumable(ctx: click.Context, store: Path | None) -> Iterator[Callable[[int,
                 nonlocal is_announced
                 if is_announced:
                     pass
-                elif n_there:
-                    of_total = f" of {total:,}" if n_there < total else ""
-                    say(f"resuming: {n_there:,}{of_total} rollouts are already in {store}")
-                elif done:
-                    start = "complete" if done == total else "resuming"
-                    say(f"{start}: {done:,} of {total:,} rollouts are already in {store}")
+                elif n_saved := n_there or done:
+                    is_complete = knows_total and n_saved == total
+                    of_total = f" of {total:,}" if n_saved < total or is_complete else ""
+                    start = "complete" if is_complete else "resuming"
+                    say(f"{start}: {n_saved:,}{of_total} rollouts are already in {store}")
                 is_announced = True
                 if bar is not None:
                     bar(done, total)
@@ -97,6 +98,11 @@ def _count_rollouts(folder: Path) -> int:
         return _count_rows(folder)
     within = sorted(path for path in folder.glob("*") if path.is_dir() and not path.is_symlink())
     return count_saved(folder) + sum(map(_count_rows, within))
+
+
+def _is_of_one_sweep(folder: Path) -> bool:
+    """Return whether a folder has only stores of one sweep by kind of release, whose number of rollouts is known from the start."""
+    return all(re.fullmatch(r"(pilot-|rest-|)kind-\d{2,}", path.name) for path in folder.glob("*"))
 
 
 def _count_rows(folder: Path) -> int:

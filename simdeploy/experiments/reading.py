@@ -109,13 +109,17 @@ def read_store(path: str | os.PathLike[str], *, verify: bool = False) -> store.S
     if not begun:
         return tables[0]
     try:
-        joined = _join(folder, begun)
+        joined = _join(
+            folder, begun, [(place, table) for place, table in zip(started, tables, strict=True) if not table.columns]
+        )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise StoreError(f"{folder}: not the folders of a sweep by kind of release ({shorten(repr(error))})") from error
     return replace(joined, is_complete=joined.is_complete and all(table.is_complete for table in tables))
 
 
-def _join(folder: Path, begun: Sequence[tuple[Path, store.StoredTable]]) -> StoredKinds:
+def _join(
+    folder: Path, begun: Sequence[tuple[Path, store.StoredTable]], empty: Sequence[tuple[Path, store.StoredTable]]
+) -> StoredKinds:
     questions = [table.manifest["question"] for _, table in begun]
     if any(_without_worlds(question) != _without_worlds(questions[0]) for question in questions):
         raise _several(folder)
@@ -123,14 +127,13 @@ def _join(folder: Path, begun: Sequence[tuple[Path, store.StoredTable]]) -> Stor
     assert kinds is not None  # noqa: S101 - the store records them
     parts, stopped = [], {}
     expected: dict[tuple[str, str], str] = {}
-    present = set()
+    # Folders without parts are not missing; reading them has warned already.
+    present = {(_part_of(place), _kind_of(table.manifest["question"])) for place, table in empty}
     for (place, table), question in zip(begun, questions, strict=True):
         first = question["first_replication"]
-        (scenario,) = question["scenario"].values()
-        kind = scenario["kind"]
+        kind, part = _kind_of(question), _part_of(place)
         kinds.names.index(kind)  # raises if it isn't one of them
         parts.append((kind, range(first, first + question["replications"]), table))
-        part = place.name.rpartition("kind-")[0]
         expected |= {(part, name): name for name in question.get("worlds", {})}
         present.add((part, kind))
         if KNOWN in question:
@@ -145,7 +148,7 @@ def _join(folder: Path, begun: Sequence[tuple[Path, store.StoredTable]]) -> Stor
         )
     n_planned = max(question.get("planned", 0) for question in questions)
     n_begun = sum(len(worlds) for _, worlds, _ in parts)
-    is_pilot = not missing and n_begun < n_planned
+    is_pilot = not missing and not empty and n_begun < n_planned
     if is_pilot:
         warn_user(
             f"{folder}: has only the pilot's {n_begun:,} of {n_planned:,} worlds; repeat the call that wrote them to add the others"
@@ -159,6 +162,16 @@ def _join(folder: Path, begun: Sequence[tuple[Path, store.StoredTable]]) -> Stor
     attrs = {"strata": "kinds", "release": kinds.to_attrs()}
     n_rows = sum(len(table) for _, table in begun)
     return StoredKinds(with_weight(columns), attrs, begun[0][1].manifest, is_complete, folder, n_rows, rows)
+
+
+def _part_of(place: Path) -> str:
+    """Return the part of an analysis to which the folder of a kind belongs, such as ``pilot-``."""
+    return place.name.rpartition("kind-")[0]
+
+
+def _kind_of(question: Mapping[str, Any]) -> Any:
+    (scenario,) = question["scenario"].values()
+    return scenario["kind"]
 
 
 def _several(folder: Path) -> InputError:

@@ -188,6 +188,7 @@ def check_belongs(folder: Folder, manifest: Manifest, question: Mapping[str, Any
     )
     differences = list(find_differences(stored, current))
     if differences:
+        differences = list(find_differences(_as_asked(stored), _as_asked(current))) or differences
         shown = [
             Problem(f"{_show(stored)} in the folder, {_show(current)} now", path=path, file=file)
             for path, stored, current in differences[:_MOST_SHOWN]
@@ -195,6 +196,16 @@ def check_belongs(folder: Folder, manifest: Manifest, question: Mapping[str, Any
         n_more = len(differences) - len(shown)
         more = f" ({n_more} more differences)" if n_more else ""
         raise InputError([Problem(f"this store belongs to another question{more}", file=file), *shown])
+
+
+def _as_asked(question: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a question about one kind of release with the number of replications of all kinds, which the user gave."""
+    try:
+        n = question.get("planned", sum(stop - start for start, stop in question["worlds"].values()))
+    except (KeyError, AttributeError, TypeError, ValueError):
+        return question
+    of_one_kind = ("worlds", "planned", "first_replication")
+    return {key: value for key, value in question.items() if key not in of_one_kind} | {"replications": n}
 
 
 def find_differences(stored: Any, current: Any, path: Path = ()) -> Iterator[tuple[Path, Any, Any]]:

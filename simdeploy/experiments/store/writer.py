@@ -236,7 +236,9 @@ def _recover(folder: Folder, n_parts: int | None) -> tuple[Journal, list[str]]:
     for number in folder.find_parts():
         if number not in journal.entries:
             aside = make_way(folder.part(number))
-            if number not in damages:
+            if n_parts is not None and number >= n_parts:
+                notes.append(f"removed part {number}: the last one is part {n_parts - 1}")
+            elif number not in damages:
                 notes.append(f"recomputing part {number}: not in the journal")
             if aside:
                 notes.append(f"moved the folder in place of part {number} to {aside}")
