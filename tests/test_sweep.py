@@ -235,6 +235,8 @@ def test_a_result_describes_itself(scenario, tmp_path):
     stored = run(scenario, vary=vary, replications=1, store=tmp_path / "s")
     assert str(tmp_path / "s") in repr(stored)
     assert stored.list_values("max_failed_nodes") == "10 values: 0, 1, ..., 9"
+    unset = run(scenario, vary={"max_failed_nodes": [None, 2]}, replications=1)
+    assert unset.list_values("max_failed_nodes") == "2 values: unset, 2"
 
 
 def test_progress_is_reported(scenario, tmp_path):

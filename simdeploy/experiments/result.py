@@ -112,8 +112,12 @@ class SweepResult:
 
     def list_values(self, key: str) -> str:
         """Return the number of values of a column of `cases`, and all of them or the first and last, as text."""
+        import pandas as pd
+
         values = [
-            write_duration_of(key, value) or (f"{value:g}" if isinstance(value, float) else str(value))
+            "unset"
+            if pd.isna(value)
+            else write_duration_of(key, value) or (f"{value:g}" if isinstance(value, float) else str(value))
             for value in self.cases[key].unique()
         ]
         if len(values) > _MOST_SHOWN:
