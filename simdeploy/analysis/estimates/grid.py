@@ -151,11 +151,8 @@ def summarize_grid(result: Batches | pd.DataFrame, *, confidence_level: float = 
     numbers = cells["case"].to_numpy(dtype=np.int64)
     n_worlds, n_failed = counts.of(numbers, "rows"), counts.of(numbers, "failed")
     cells["replications"], cells["failed"] = n_worlds.sum(axis=1), n_failed.sum(axis=1)
-    probabilities = np.ones(1)
-    if kinds is not None:
-        kinds = kinds.of_cases(cells)
-        probabilities = kinds.probabilities[..., [kinds.names.index(name) for name in kinds.possible]]
-    design = Design(probabilities, n_worlds, n_worlds - n_failed)
+    kinds = None if kinds is None else kinds.of_cases(cells)
+    design = Design(_list_probabilities(kinds), n_worlds, n_worlds - n_failed)
     for name, (counted, among) in PROPORTIONS.items():
         n = np.sum([counts.of(numbers, verdict) for verdict in among], axis=0)
         rates = parts_of_rates(counts.of(numbers, counted), n, confidence_level)
@@ -175,6 +172,11 @@ def summarize_grid(result: Batches | pd.DataFrame, *, confidence_level: float = 
         joined = joined.as_fractions() if is_fraction else joined.at_least(moments[name].least)
         _put(cells, name, joined, counts.unknown_fractions(numbers, name, ABOUT.get(name, ()), design))
     return GridSummary(cells, factors, confidence_level, read_computed_under(result))
+
+
+def _list_probabilities(kinds: Kinds | None) -> np.ndarray:
+    """Return the probabilities of the strata, by case where they differ."""
+    return np.ones(1) if kinds is None else kinds.probabilities[..., [*map(kinds.names.index, kinds.possible)]]
 
 
 def _allowing(verdict: str, kinds: Kinds | None) -> np.ndarray:
