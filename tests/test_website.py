@@ -11,6 +11,7 @@ from types import ModuleType
 
 import click
 import pytest
+from pygments.lexers import get_all_lexers
 
 import simdeploy
 from simdeploy.cli.app import app
@@ -140,6 +141,28 @@ def test_links_lead_to_pages(pages, texts):
                 assert target in pages, (page, link)
                 n_links += 1
     assert n_links > 300
+
+
+def test_dead_links_of_the_site_are_found(website, tmp_path):
+    """The build checks links of written pages, relative to their folder, with their places within pages. [contract]"""
+    (tmp_path / "api").mkdir()
+    (tmp_path / "index.html").write_text(
+        '<p id="top"><a href="api/a.html#b"></a><a href="https://example.org/x"></a>href=&quot;x&quot;'
+    )
+    good = '<h1 id="b"><a href="#b"></a><a href="../index.html#top"></a><img src="../a%20b.png">'
+    dead = ["api/a.html", "../index.html#bottom", "#c", "a.md"]
+    (tmp_path / "api" / "a.html").write_text(good + "".join(f'<a href="{link}"></a>' for link in dead))
+    (tmp_path / "a b.png").touch()
+    found = website("links").find_dead_links(tmp_path, ["index.html", "api/a.html"])
+    assert list(found) == [("api/a.html", link) for link in dead]
+
+
+def test_languages_of_code_need_no_plugin(texts):
+    """Pygments alone highlights the code of every page; the extra docs installs none of its plugins. [contract]"""
+    known = {alias for _, aliases, *_ in get_all_lexers(plugins=False) for alias in aliases}
+    languages = set(re.findall(r"code-block(?:::|\}) *(\S*)", "\n".join(texts.values())))
+    assert "python" in languages
+    assert languages <= known
 
 
 def test_diagrams_are_complete(website):

@@ -13,6 +13,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
 from website.calls import find_name  # noqa: E402
+from website.links import find_dead_links  # noqa: E402
 from website.pages import write_pages  # noqa: E402
 
 import simdeploy  # noqa: E402
@@ -44,7 +45,9 @@ html_copy_source = html_show_sourcelink = html_show_sphinx = False
 html_math_renderer = "mathml"
 
 
-def write_name(_name: str, _raw: str, text: str, *_: Any) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+def write_name(
+    _name: str, _raw: str, text: str, _line: int, inliner: Any, *_: Any
+) -> tuple[list[nodes.Node], list[nodes.system_message]]:
     """Show backticked text of docstrings as code, with a link if it names a public object or a document."""
     from sphinx.addnodes import pending_xref
 
@@ -56,7 +59,8 @@ def write_name(_name: str, _raw: str, text: str, *_: Any) -> tuple[list[nodes.No
         target = {"refdomain": "py", "reftype": "obj", "reftarget": full, "refexplicit": True}
     else:
         return [code], []
-    return [pending_xref("", code, refdoc="index", refwarn=True, **target)], []
+    page = inliner.document.settings.env.docname  # the link is relative to it
+    return [pending_xref("", code, refdoc=page, refwarn=True, **target)], []
 
 
 def write_math(writer: Any, node: nodes.Element) -> None:
@@ -80,6 +84,16 @@ def skip(_app: Any, _kind: str, _name: str, value: Any, _skips: bool, _options: 
     return True if str(getattr(value, "__doc__", "")).startswith("Alias for field number") else None
 
 
+def check_links(app: Any, error: Exception | None) -> None:
+    """Warn about dead links of the written pages; `make docs` treats warnings as errors."""
+    from sphinx.util.logging import getLogger
+
+    if error is None and app.builder.name == "html":
+        pages = sorted(app.builder.get_target_uri(name) for name in app.env.found_docs)
+        for page, link in find_dead_links(Path(app.outdir), pages):
+            getLogger(__name__).warning("%s: link to a page or place that doesn't exist (%s)", page, link)
+
+
 def setup(app: Any) -> None:
     """Write the pages and register what they use."""
     try:
@@ -90,3 +104,4 @@ def setup(app: Any) -> None:
     app.add_html_math_renderer("mathml", (write_math, None), (write_math, None))
     app.connect("autodoc-skip-member", skip)
     app.connect("html-page-context", describe)
+    app.connect("build-finished", check_links)

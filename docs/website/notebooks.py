@@ -21,7 +21,7 @@ def convert(file: str) -> dict[str, str | bytes]:
         if cell["cell_type"] == "markdown":
             parts.append(adapt(source, file))
             continue
-        parts.append(f"```{{code-block}} ipython3\n{source}\n```")
+        parts.append(f"```{{code-block}} python\n{source}\n```")
         for output in cell["outputs"]:
             data = output.get("data", {"text/plain": output.get("text", "")})
             if "image/png" in data:

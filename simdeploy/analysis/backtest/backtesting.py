@@ -73,7 +73,7 @@ def backtest(
     -----
     Each rollout is replayed by the reference engine. A node does what it did, counted from its dispatch; nodes go in the recorded
     order. What is not on record, such as the fate of nodes that were never dispatched, may be anything, so responses have bounds. These
-    rest on the record alone. An estimate (`modelled`) also rests on the assumptions of `calibrate`. `Backtests <backtest.md>`_ lists the
+    rest on the record alone. An estimate (`modelled`) also rests on the assumptions of `calibrate`. `docs/backtest.md` lists the
     assumptions.
 
     Examples

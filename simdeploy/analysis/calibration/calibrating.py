@@ -72,8 +72,8 @@ def calibrate(
     Notes
     -----
     The rollout is the unit: the likelihood is a product over rollouts, each integrated over what its nodes share. Intervals are
-    profile-likelihood intervals with quantiles of Student's t for the number of rollouts. `Calibration of a fleet <calibration.md>`_
-    explains how each parameter is fitted, and what records can't show.
+    profile-likelihood intervals with quantiles of Student's t for the number of rollouts. `docs/calibration.md` explains how
+    each parameter is fitted, and what records can't show.
 
     Examples
     --------
