@@ -7,6 +7,7 @@ import json
 import pickle
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from small import IMMEDIATE, maybe_bad, rolling
@@ -370,3 +371,34 @@ def test_a_foreign_folder_is_refused(name, scenario, tmp_path):
     with pytest.raises(InputError, match=r"folder|store"):
         answer(name, scenario, store=tmp_path)
     assert [path.name for path in Path(tmp_path).iterdir()] == ["notes.txt"]
+
+
+def as_of_numpy(value):
+    """Return a value with its whole numbers as those of numpy."""
+    if isinstance(value, dict):
+        return {key: as_of_numpy(of_key) for key, of_key in value.items()}
+    if isinstance(value, list):
+        return [as_of_numpy(item) for item in value]
+    return np.int64(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_whole_numbers_of_numpy(scenario, name, tmp_path):
+    """Whole numbers may be numpy's, such as cells of a table; the answer and its JSON are the same. [contract]"""
+    result = CALLS[name](
+        scenario, engine="compiled", store=tmp_path / "store", **as_of_numpy({**QUICK[name], "seed": 3, "workers": 1})
+    )
+    assert comparable(name, result) == answer(name, scenario, seed=3)
+    if hasattr(result, "to_dict"):
+        json.dumps(result.to_dict())
+
+
+@pytest.mark.parametrize("value", ["1", 1.5, None, True])
+@pytest.mark.parametrize("argument", ["seed", "workers", "replication"])
+def test_other_types_are_not_out_of_range(scenario, argument, value):
+    """A number of another type is called that, with what is allowed. [contract]"""
+    call = simdeploy.simulate if argument == "replication" else simdeploy.replicate
+    with pytest.raises(
+        InputError, match=rf"^{argument}: not a whole number \(found .+\); allowed: a whole number from "
+    ):
+        call(scenario, **{argument: value})

@@ -404,7 +404,7 @@ class TestChoice:
         ("options", "message"),
         [
             ({"workers": 0}, "workers: out of range"),
-            ({"workers": True}, "workers: out of range"),
+            ({"workers": True}, "workers: not a whole number"),
             ({"workers": 2, "cluster": "tcp://10.0.0.5:8786"}, "workers: can't be combined with a cluster"),
             ({"workers": 2, "executor": InProcess()}, "workers: can't be combined with an executor"),
             ({"cluster": "tcp://h:1", "executor": InProcess()}, "cluster: can't be combined with an executor"),

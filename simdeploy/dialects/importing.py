@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from importlib import import_module
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,13 +58,13 @@ def read_policy(
     """
     if kind is not None and kind not in KINDS:
         raise InputError(not_among("unknown kind of file", ("kind",), kind, KINDS))
-    if nodes is not None and (isinstance(nodes, bool) or not isinstance(nodes, int) or nodes < 1):
+    if nodes is not None and (isinstance(nodes, bool) or not isinstance(nodes, Integral) or nodes < 1):
         raise InputError(Problem("not a number of nodes", ("nodes",), found=shorten(nodes), allowed="1 or more"))
     source = _source(text_or_path)
     recognised = kind or recognise(source)
     if recognised is None:
         raise InputError(unrecognised(source))
-    return import_source(source, recognised, nodes=nodes, variables=variables)
+    return import_source(source, recognised, nodes=None if nodes is None else int(nodes), variables=variables)
 
 
 def import_source(

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from simdeploy.engines.choice import check_engine, check_room
 from simdeploy.engines.rollout import Rollout
-from simdeploy.errors import InputError, Problem, SimulationError, shorten
+from simdeploy.errors import SimulationError
 from simdeploy.scenario import ScenarioOrPath, ScenarioPolicy, as_scenario
+from simdeploy.world.streams import SEED_LIMIT, WORD_LIMIT, whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,8 +66,8 @@ def simulate(
     ('completed', 300.0)
     """
     scenario = as_scenario(scenario)
-    _check_number("seed", seed, 64)
-    _check_number("replication", replication, 32)
+    seed = whole_number(seed, "seed", SEED_LIMIT)
+    replication = whole_number(replication, "replication", WORD_LIMIT)
     check_engine(engine, [scenario])
     chosen = scenario.policy(policy)
     check_room(scenario, [chosen], "compiled" if engine == "compiled" else "reference")
@@ -79,10 +80,3 @@ def simulate(
     if values.pop("status") != "ok":
         raise SimulationError(values["error"])
     return Rollout(scenario, chosen, seed=seed, replication=replication, engine=engine, response_values=values)
-
-
-def _check_number(name: str, value: object, bits: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1 << bits:
-        raise InputError(
-            Problem("out of range", (name,), found=shorten(value), allowed=f"a whole number from 0 to 2**{bits} - 1")
-        )

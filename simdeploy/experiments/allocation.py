@@ -40,7 +40,7 @@ def read_worlds(asked: Any, kinds: Kinds, replications: Any) -> dict[str, range]
                     allowed=fewest,
                 )
             )
-        return {kind: range(n) for kind, n in divide_by_roots(kinds, replications).items()}
+        return {kind: range(n) for kind, n in divide_by_roots(kinds, int(replications)).items()}
     if not isinstance(asked, Mapping):
         raise InputError(Problem("invalid strata", ("strata",), found=shorten(asked), allowed=allowed))
     problems = [

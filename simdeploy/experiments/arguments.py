@@ -7,6 +7,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from numbers import Integral
 from typing import Any, TypeGuard
 
 from simdeploy.engines.choice import check_engine
@@ -22,13 +23,13 @@ Progress = Callable[[int, int], None]  # takes the numbers of finished and of al
 Bases = dict[tuple[str, str], "ScenarioPolicy"]
 
 
-def check_numbers(*, replications: Any, seed: Any, engine: object) -> range:
-    """Return the numbers of the replications, or raise an `InputError` with all invalid arguments.
+def check_numbers(*, replications: Any, seed: Any, engine: object) -> tuple[range, int]:
+    """Return the numbers of the replications, and the seed, or raise an `InputError` with all invalid arguments.
 
     Examples
     --------
     >>> check_numbers(replications=3, seed=0, engine="auto"), check_numbers(replications=range(3, 5), seed=0, engine="auto")
-    (range(0, 3), range(3, 5))
+    ((range(0, 3), 0), (range(3, 5), 0))
     """
     problems: list[Problem] = []
     numbers = range(replications) if is_whole(replications) else replications
@@ -46,12 +47,12 @@ def check_numbers(*, replications: Any, seed: Any, engine: object) -> range:
         check_engine(engine)
     if problems or not isinstance(numbers, range):
         raise InputError(problems)
-    return numbers
+    return numbers, int(seed)
 
 
-def is_whole(value: object, least: int = 0, most: float = math.inf) -> TypeGuard[int]:
-    """Return whether a value is a whole number within these bounds."""
-    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+def is_whole(value: object, least: float = 0, most: float = math.inf) -> TypeGuard[int]:
+    """Return whether a value is a whole number within these bounds. It may be numpy's, which `int` converts."""
+    return isinstance(value, Integral) and not isinstance(value, bool) and least <= int(value) <= most
 
 
 def whole_problems(least: int, most: float = math.inf, /, **numbers: object) -> list[Problem]:
@@ -61,13 +62,19 @@ def whole_problems(least: int, most: float = math.inf, /, **numbers: object) -> 
     --------
     >>> [str(problem) for problem in whole_problems(1, 9, final=0, most=9)]
     ['final: out of range (found 0); allowed: a whole number from 1 to 9']
+    >>> [str(problem) for problem in whole_problems(1, final=1.5)]
+    ['final: not a whole number (found 1.5); allowed: a whole number from 1']
     """
     allowed = f"a whole number from {least}" + (f" to {most}" if most < math.inf else "")
     return [
-        Problem("out of range", (name,), found=shorten(value), allowed=allowed)
+        Problem(_why_not(value), (name,), found=shorten(value), allowed=allowed)
         for name, value in numbers.items()
         if not is_whole(value, least, most)
     ]
+
+
+def _why_not(value: object) -> str:
+    return "out of range" if is_whole(value, -math.inf) else "not a whole number"
 
 
 def require_keys(vary: object) -> None:

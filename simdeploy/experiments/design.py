@@ -88,7 +88,7 @@ def make_points(levers: Sequence[Lever], asked: Sequence[object], design: Design
     """
     _check_design(design)
     if isinstance(design, LatinHypercube):
-        return _latin_hypercube(levers, asked, design.points, seed)
+        return _latin_hypercube(levers, asked, int(design.points), seed)
     if design == "grid":
         # Check before reading values, because two long ranges may exceed the memory.
         check_number_of_cases(prod(_length(given) or 1 for given in asked))

@@ -109,7 +109,7 @@ def replicate(
     1  all-at-once            1  completed_good        60.0
     """
     scenario = as_scenario(scenario)
-    numbers = check_numbers(replications=replications, seed=seed, engine=engine)
+    numbers, seed = check_numbers(replications=replications, seed=seed, engine=engine)
     worlds = read_worlds(strata, kinds_of(scenario), replications)
     chosen, problems = choose_policies(scenario, policies)
     raise_if_any(problems)

@@ -119,7 +119,7 @@ def sweep(
     2             2                           10.0        70.0
     3             2                           20.0        80.0
     """
-    numbers = check_numbers(replications=replications, seed=seed, engine=engine)
+    numbers, seed = check_numbers(replications=replications, seed=seed, engine=engine)
     scenarios = name_scenarios(scenario)
     named = name_swept(scenarios, policies)
     if not vary and len(scenarios) * len(named) == 1:

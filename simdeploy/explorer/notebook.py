@@ -64,7 +64,7 @@ def explore(
     from simdeploy.explorer.widget import ExplorerWidget
 
     scenario = as_scenario(scenario)
-    check_numbers(replications=1, seed=seed, engine=engine)
+    _, seed = check_numbers(replications=1, seed=seed, engine=engine)
     raise_if_any(level_problems(confidence_level))
     first = scenario.policy(policy)
     policies = {first.name: first, **scenario.policies}

@@ -271,11 +271,13 @@ def whole_number(value: object, name: str, limit: int) -> int:
     0
     """
     try:
-        number = -1 if isinstance(value, bool) else operator.index(value)  # type: ignore[arg-type]
+        number = None if isinstance(value, bool) else operator.index(value)  # type: ignore[arg-type]
     except TypeError:
-        number = -1
+        number = None
+    if number is None:
+        raise InputError(_invalid("not a whole number", value, name, limit))
     if not 0 <= number < limit:
-        raise InputError(_out_of_range(value, name, limit))
+        raise InputError(_invalid("out of range", value, name, limit))
     return number
 
 
@@ -287,9 +289,10 @@ def _whole_numbers(values: npt.ArrayLike, name: str) -> WordArray:
         words = array.astype(np.uint64)  # negative numbers become large ones
         if not words.size or words.max() < WORD_LIMIT:
             return words
-    raise InputError(_out_of_range(values, name, WORD_LIMIT))
+    message = "out of range" if array.dtype.kind in "iu" else "not a whole number"
+    raise InputError(_invalid(message, values, name, WORD_LIMIT))
 
 
-def _out_of_range(value: object, name: str, limit: int) -> Problem:
+def _invalid(message: str, value: object, name: str, limit: int) -> Problem:
     allowed = f"a whole number from 0 to {limit - 1} (2**{limit.bit_length() - 1} - 1)"
-    return Problem("out of range", path=(name,), found=shorten(value), allowed=allowed)
+    return Problem(message, path=(name,), found=shorten(value), allowed=allowed)

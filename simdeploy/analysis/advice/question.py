@@ -78,7 +78,7 @@ class Question:
         self.scenario: Scenario = as_scenario(scenario)
         replications, confidence_level, seed, engine, executor, workers, cluster, progress = means
         raise_if_any([*level_problems(confidence_level), *whole_problems(_FEWEST, replications=replications)])
-        check_numbers(replications=replications, seed=seed, engine=engine)
+        replications, seed = int(replications), check_numbers(replications=1, seed=seed, engine=engine)[1]
         if not self.scenario.release:
             raise InputError(Problem("the scenario has no release", ("scenario",)))
         self._level, self._seed = confidence_level, seed

@@ -231,7 +231,7 @@ def replicate_kinds(
     rates of false alarms and escapes.
     """
     scenario = as_scenario(scenario)
-    numbers = check_numbers(replications=replications, seed=seed, engine=engine)
+    numbers, seed = check_numbers(replications=replications, seed=seed, engine=engine)
     chosen, problems = choose_policies(scenario, policies)
     raise_if_any(problems)
     measures, concerned = find_compared(scenario, chosen.values(), len(numbers))

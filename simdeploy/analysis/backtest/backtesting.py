@@ -98,6 +98,7 @@ def backtest(
     """
     counts = whole_problems(0, modelled=modelled) + whole_problems(1, nodes=1 if nodes is None else nodes)
     raise_if_any([*level_problems(confidence_level), *counts, *whole_problems(0, MOST_SEED, seed=seed)])
+    modelled, seed, nodes = int(modelled), int(seed), None if nodes is None else int(nodes)
     records = as_records(records, mapping)
     named = _name_policies(policies)
     rows: list[dict[str, Any]] = []

@@ -113,7 +113,7 @@ def timelines(
     [[0.0, 0.0, 0.0, 0.0], [30.0, 0.0, 0.0, 0.0], [60.0, 10.0, 10.0, 10.0]]
     """
     scenario = as_scenario(scenario)
-    numbers = check_numbers(replications=replications, seed=seed, engine=engine)
+    numbers, seed = check_numbers(replications=replications, seed=seed, engine=engine)
     rows, levels = _check_quantities(quantities, scenario), _check_quantiles(quantiles)
     every_ns, until_ns = _read_duration("every", every), _read_duration("until", until)
     chosen, problems = choose_policies(scenario, policies)

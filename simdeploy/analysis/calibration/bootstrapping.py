@@ -44,6 +44,7 @@ def bootstrap(
 ) -> tuple[Scenario, ...]:
     """Return the scenarios of `n` histories; see `Calibration.bootstrap`."""
     raise_if_any([*whole_problems(1, n=n), *whole_problems(0, MOST_SEED, seed=seed)])
+    n, seed = int(n), int(seed)
     folder = None if store is None else _open(Path(store), fitted, seed)
     draw = _choose(fitted, seed)
     scenarios = []

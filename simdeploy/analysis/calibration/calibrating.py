@@ -91,7 +91,7 @@ def calibrate(
     problems = [*level_problems(confidence_level), *whole_problems(0, goodness_samples=goodness_samples)]
     raise_if_any([*problems, *whole_problems(0, MOST_SEED, seed=seed)])
     records = as_records(records, mapping)
-    fitting = _Fitting(records, read_attempts(records), confidence_level, goodness_samples, seed)
+    fitting = _Fitting(records, read_attempts(records), confidence_level, int(goodness_samples), int(seed))
     fitting.fit()
     return fitting.finish()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.asking.judging import FEWEST_OF_A_MEAN, UNDECIDED, Judged, why_undecided
 from simdeploy.analysis.asking.requirements import Asked, read_requirements, why_impossible
@@ -102,9 +102,10 @@ def ask(
     return questions
 
 
-def check_numbers(confidence_level: object, most: object) -> None:
-    """Raise `InputError` for invalid numbers."""
+def check_numbers(confidence_level: object, most: Any) -> int:
+    """Return `most`, or raise an `InputError` for invalid numbers."""
     raise_if_any([*level_problems(confidence_level, above=0.5), *whole_problems(1, _MOST, most=most)])
+    return int(most)
 
 
 def _why_too_few(requirement: Requirement, most: int) -> str:

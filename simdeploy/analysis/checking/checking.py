@@ -173,8 +173,8 @@ def check(
     'not met'
     """
     scenario = as_scenario(scenario)
-    check_numbers(confidence_level, most)
-    arguments.check_numbers(replications=1, seed=seed, engine=engine)
+    most = check_numbers(confidence_level, most)
+    _, seed = arguments.check_numbers(replications=1, seed=seed, engine=engine)
     chosen, problems = choose_policies(scenario, policies)
     questions = ask(scenario, requirements, chosen, most, problems)
     looks = plan_looks(most)

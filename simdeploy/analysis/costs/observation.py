@@ -157,7 +157,7 @@ def value_of_observation(
     1   minutes    1.0       0.0      -4.0
     """
     scenario = as_scenario(scenario)
-    numbers = check_numbers(replications=replications, seed=seed, engine=engine)
+    numbers, seed = check_numbers(replications=replications, seed=seed, engine=engine)
     costs = scenario.costs
     check_arguments(costs, confidence_level)
     base = scenario.policy(policy)

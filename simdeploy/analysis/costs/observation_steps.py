@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Real
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 from simdeploy.errors import InputError, Problem, raise_if_any, shorten
@@ -70,7 +71,7 @@ def _check(scenario: Scenario, canaries: Sequence[int] | None, minutes: Sequence
     problems += [
         Problem("invalid number of minutes", ("minutes",), found=shorten(value), allowed="a finite number")
         for value in minutes or ()
-        if isinstance(value, bool) or not isinstance(value, int | float) or value - value != 0
+        if isinstance(value, bool) or not isinstance(value, Real) or value - value != 0
     ]
     raise_if_any(problems)
 
@@ -81,7 +82,7 @@ def _canary_steps(scenario: Scenario, policy: ScenarioPolicy, asked: Sequence[in
     nodes = scenario.fleet.nodes
     now = plan_waves(policy.policy, scenario.orchestrator_of(policy), nodes, scenario.fleet.zones).canaries
     usual = (0, now // 2, *(now + more for more in _MORE_CANARIES))
-    values = {now, now + 1, *(usual if asked is None else asked)}
+    values = {now, now + 1, *(usual if asked is None else map(int, asked))}
     if policy.policy.waves:
         if set(asked or ()) - {now}:
             message = "the policy has a list of waves, which has no number of canaries"
@@ -113,7 +114,7 @@ def _minute_steps(scenario: Scenario, policy: ScenarioPolicy, asked: Sequence[fl
     least_ns = -(windows - 1) * interval_ns if is_counted else -(policy.policy.min_healthy_ns or 0)
     added = {0, _MINUTE_NS}
     for minutes in (least_ns / _MINUTE_NS, *_MORE_MINUTES) if asked is None else asked:
-        added.add(max(round_half_up(exact(minutes) * _MINUTE_NS), least_ns))
+        added.add(max(round_half_up(exact(float(minutes)) * _MINUTE_NS), least_ns))
     if is_counted:
         added = {-(-ns // interval_ns) * interval_ns for ns in added}
     return [

@@ -107,7 +107,7 @@ def discover(
     update_duration is above 50s
     """
     scenario = as_scenario(scenario)
-    numbers = check_numbers(replications=replications, seed=seed, engine=engine)
+    numbers, seed = check_numbers(replications=replications, seed=seed, engine=engine)
     chosen = scenario.policy(policy)
     wanted = _read_requirements(requirements, confidence_level, scenario, chosen.name, chosen.identity.type)
     levers = find_factors(vary, scenario, chosen.spec)
@@ -160,7 +160,7 @@ def _check_points(points: object) -> int:
     if not is_whole(points, LEAST_POINTS, MOST_CASES):
         allowed = f"{LEAST_POINTS} to {MOST_CASES:,} (half are held out)"
         raise InputError(Problem("invalid number of worlds", ("points",), found=shorten(points), allowed=allowed))
-    return points // 2
+    return int(points) // 2
 
 
 def _spread(levers: tuple[Lever, ...], asked: list[Any], n: int, seed: tuple[int, int]) -> dict[str, list[Any]]:

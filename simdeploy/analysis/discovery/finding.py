@@ -94,7 +94,7 @@ def find_boxes(
        box  is_found                               limits
     0    1      True  x is above 0.61 and y is below 0.49
     """
-    check_numbers(replications=1, seed=seed, engine="auto")
+    _, seed = check_numbers(replications=1, seed=seed, engine="auto")
     raise_if_any(level_problems(confidence_level))
     wanted: tuple[Requirement, ...] = ()
     policy, n_replications, n_failed = None, 0, 0

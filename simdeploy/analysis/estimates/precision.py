@@ -132,7 +132,7 @@ def replicate_to_precision(
     scenario = as_scenario(scenario)
     chosen, problems = choose_policies(scenario, policies)
     raise_if_any(problems)
-    check_numbers(replications=1, seed=seed, engine=engine)
+    _, seed = check_numbers(replications=1, seed=seed, engine=engine)
     scenarios = {scenario.name: scenario}
     question = _read([scenario], targets, most, confidence_level)
     campaign = Campaign(seed, engine, executor, workers, cluster, store, progress, parts=BATCHES)
@@ -205,7 +205,7 @@ def sweep_to_precision(
     """
     scenarios = name_scenarios(scenario)
     named = name_swept(scenarios, policies)
-    check_numbers(replications=1, seed=seed, engine=engine)
+    _, seed = check_numbers(replications=1, seed=seed, engine=engine)
     question = _read(list(scenarios.values()), targets, most, confidence_level)
     campaign = Campaign(
         seed, engine, executor, workers, cluster, store, progress, parts=BATCHES, warns_of_suspicions=True
@@ -281,6 +281,7 @@ def _read(scenarios: Sequence[Scenario], targets: Targets, most: Any, confidence
     wanted, costs = read_targets(targets, scenarios)
     raise_if_any([*level_problems(confidence_level), *whole_problems(FIRST_LOOK, most=most)])
     release = [kind for scenario in scenarios for kind in scenario.release]
+    most = int(most)
     return _Question(wanted, costs, release, plan_looks(most), most, confidence_level)
 
 

@@ -119,7 +119,7 @@ def compare_gates(
        pooled  0.03      1.00
     """
     scenario = as_scenario(scenario)
-    numbers = check_numbers(replications=replications, seed=seed, engine=engine)
+    numbers, seed = check_numbers(replications=replications, seed=seed, engine=engine)
     raise_if_any(level_problems(confidence_level))
     chosen = scenario.policy(policy)
     _check_policy(chosen)

@@ -37,7 +37,7 @@ def estimate_by_splitting(question: Question, levels: str | Mapping[str, Sequenc
     asked = None if isinstance(levels, str) else [int(level) for level in levels[counts]]
     plans, stages = repeat(
         question.campaign,
-        question.to_dict() | {"levels": levels},
+        question.to_dict() | {"levels": counts if asked is None else {counts: asked}},
         make_plans=lambda: _make_plans(question, kinds, processes, asked),
         make_job=lambda plans: _make_job(question, kinds, processes, plans),
     )

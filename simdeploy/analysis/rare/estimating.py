@@ -105,7 +105,9 @@ def estimate_rare(
     (True, True)
     """
     scenario = as_scenario(scenario)
-    parsed = check_question(scenario, event, method, levels, confidence_level, replications, seed, engine)
+    parsed, replications, seed = check_question(
+        scenario, event, method, levels, confidence_level, replications, seed, engine
+    )
     if scenario.past is not None:
         message = "rare events can't be estimated from rollouts on record"
         raise InputError(Problem(message, ("fleet", "records"), hint="use the scenario without records"))

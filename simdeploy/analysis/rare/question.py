@@ -82,8 +82,8 @@ def check_question(
     rollouts: int,
     seed: int,
     engine: str,
-) -> Event:
-    """Return the parsed event; an `InputError` lists everything wrong with the question."""
+) -> tuple[Event, int, int]:
+    """Return the parsed event, the number of rollouts and the seed; an `InputError` lists everything wrong with the question."""
     problems = level_problems(confidence_level)
     if method not in METHODS:
         problems.append(not_among("unknown method", ("method",), method, METHODS))
@@ -91,7 +91,7 @@ def check_question(
         problems.append(Problem("the scenario is already tilted", ("scenario",), hint="pass the tilt to estimate_rare"))
     problems += _splitting_problems(levels)
     with collect(problems):
-        check_numbers(replications=rollouts, seed=seed, engine=engine)
+        numbers, seed = check_numbers(replications=rollouts, seed=seed, engine=engine)
         kinds = tuple(kind.name for kind in scenario.release)
         if not isinstance(event, Event | str):
             raise InputError(
@@ -99,8 +99,8 @@ def check_question(
             )
         parsed = parse_event(event, kinds) if isinstance(event, str) else event
     raise_if_any(problems)
-    check_rows_fit(rollouts, ROW_BYTES if method == "importance" else _BYTES_OF_A_TRAJECTORY, hint=FEWER)
-    return parsed
+    check_rows_fit(len(numbers), ROW_BYTES if method == "importance" else _BYTES_OF_A_TRAJECTORY, hint=FEWER)
+    return parsed, len(numbers), seed
 
 
 def _splitting_problems(levels: Any) -> list[Problem]:

@@ -98,7 +98,7 @@ def score(
     (['scored'], False)
     """
     raise_if_any(list(level_problems(confidence_level)))
-    check_numbers(replications=1, seed=seed, engine="auto")
+    _, seed = check_numbers(replications=1, seed=seed, engine="auto")
     entries, damaged = read_log(log)
     _warn_of_shared_ids(entries)
     known = _find_outcomes(entries)

@@ -141,7 +141,7 @@ def make_design(
     """Choose the points for keys of a scenario, as `design_sensitivity` does for any names."""
     problems = _problems(levers, method, size)
     raise_if_any(problems)
-    check_numbers(replications=1, seed=seed, engine="auto")
+    _, seed = check_numbers(replications=1, seed=seed, engine="auto")
     kind: Method = "sobol" if method == "sobol" else "morris"
     spreads = [spread_over(lever, given, problems) for lever, given in zip(levers, asked, strict=True)]
     raise_if_any(problems)
@@ -156,7 +156,7 @@ def make_design(
         if isinstance(spread, Choices) and len(set(map(repr, spread.values))) < len(spread.values)
     ]
     raise_if_any(problems)
-    n_blocks = SIZES[kind] if size is None else size
+    n_blocks = SIZES[kind] if size is None else int(size)
     check_number_of_cases(n_blocks * (len(levers) + (1 if kind == "morris" else 2)))
     if kind == "morris":
         fractions, moved = _trajectories(len(levers), n_blocks, seed)

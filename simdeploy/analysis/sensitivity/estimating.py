@@ -104,7 +104,7 @@ def estimate_sensitivity(
     update_duration moves makespan under waves most: by 60.0 s (95 % CI 60.0 to 60.0) on average across its range. rollback_duration has no effect.
     """
     scenario = as_scenario(scenario)
-    numbers = check_numbers(replications=replications, seed=seed, engine=engine)
+    numbers, seed = check_numbers(replications=replications, seed=seed, engine=engine)
     chosen = scenario.policy(policy)
     problems = level_problems(confidence_level)
     with collect(problems):

@@ -126,7 +126,7 @@ def vary_switches(
     ('at-once', 36)
     """
     scenario = as_scenario(scenario)
-    numbers = check_numbers(replications=replications, seed=seed, engine=engine)
+    numbers, seed = check_numbers(replications=replications, seed=seed, engine=engine)
     chosen, rule, wanted = _read(scenario, policies, of, direction, requirements, confidence_level)
     values = list_switch_values(scenario)
     impossible: dict[Setting, str] = {

@@ -179,7 +179,7 @@ def tradeoff(
       10.0        True       False      0.01
     """
     scenario = as_scenario(scenario)
-    numbers = check_numbers(replications=replications, seed=seed, engine=engine)
+    numbers, seed = check_numbers(replications=replications, seed=seed, engine=engine)
     raise_if_any(level_problems(confidence_level))
     chosen = scenario.policy(policy)
     measures = _read_axes(axes, scenario, chosen.identity.type)

@@ -64,7 +64,7 @@ def find_largest_wave(
     if largest_wave == ALL:
         return None
     if is_whole(largest_wave, 1):
-        return largest_wave
+        return int(largest_wave)
     problems.append(
         Problem("invalid limit", ("largest_wave",), found=shorten(largest_wave), allowed=f"nodes, from 1, or {ALL!r}")
     )

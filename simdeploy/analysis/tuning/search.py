@@ -159,7 +159,7 @@ def tune(
     {'max_parallel': 2}
     """
     scenario = as_scenario(scenario)
-    check_numbers(replications=1, seed=seed, engine=engine)
+    _, seed = check_numbers(replications=1, seed=seed, engine=engine)
     question = read_question(
         scenario, policy, of, direction, requirements,
         candidates=candidates, indifference=indifference, final=final, largest_wave=largest_wave,
@@ -168,7 +168,7 @@ def tune(
     if candidates is None:
         candidates = count_candidates(scenario, question.worlds, is_default_grid=vary is None)
     tried = make_candidates(
-        scenario, question.base, vary, most=candidates, seed=seed, largest_wave=question.largest_wave
+        scenario, question.base, vary, most=int(candidates), seed=seed, largest_wave=question.largest_wave
     )
     campaign = Campaign(seed, engine, executor, workers, cluster, store, progress, parts=FOLDERS)
     nearby = make_neighbourhood(scenario, question.base, tried, may_extend=vary is None)

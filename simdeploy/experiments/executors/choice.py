@@ -40,6 +40,7 @@ def choose_executor(
     Threads(workers=4)
     """
     raise_if_any(whole_problems(1, _MOST_WORKERS, workers=workers))
+    workers = int(workers)
     stated = [name for name, is_stated in (("workers", workers > 1), ("cluster", cluster is not None)) if is_stated]
     if executor is not None and stated:
         raise InputError(Problem("can't be combined with an executor", path=(stated[0],)))

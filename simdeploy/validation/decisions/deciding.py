@@ -79,8 +79,9 @@ def verify_decisions(
     Traceback (most recent call last):
     simdeploy.errors.InputError: seeds: out of range (found 0); allowed: a whole number from 1 to 10000
     """
-    check_numbers(replications=1, seed=seed, engine=engine)
+    _, seed = check_numbers(replications=1, seed=seed, engine=engine)
     raise_if_any(whole_problems(1, 10_000, seeds=seeds))
+    seeds = int(seeds)
     report = as_reporter(progress)
     problems = make_problems()
     rows = []
