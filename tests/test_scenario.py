@@ -723,6 +723,16 @@ SUSPICIOUS: list[tuple[dict[str, Any], str, str]] = [
         "policies.p.waves[0].max_failed_nodes_percent",
         "can never stop a wave",
     ),
+    (
+        one(ROLLING, max_failed_nodes=5, max_failed_nodes_percent=0.1),
+        "policies.p.max_failed_nodes_percent",
+        "allows no failed node: 0.1 % of 10 nodes is less than one (found 0.1); write 10 for 10 %",
+    ),
+    (
+        waves({"size": 5, "max_failed_nodes_percent": 0.5}),
+        "policies.p.waves[0].max_failed_nodes_percent",
+        "allows no failed node: 0.5 % of 5 nodes is less than one (found 0.5); write 50 for 50 %",
+    ),
     ({"orchestrator": {"slot_until": "started"}}, "orchestrator.slot_until", "nodes have no slots"),
     ({"orchestrator": {"failed_node_holds_slot": True}}, "orchestrator.failed_node_holds_slot", "nodes have no slots"),
     (
@@ -814,6 +824,11 @@ def test_suspicious_values_are_warned_about(change: dict[str, Any], path: str, f
     [
         one(ROLLING, max_failed_nodes=9, max_failed_nodes_percent=99.9),
         one(ROLLING, max_failed_nodes=10) | REACHES,
+        one(ROLLING, max_failed_nodes_percent=0),
+        one(ROLLING, max_failed_nodes_percent=1),
+        one(ROLLING, max_failed_nodes_percent=0.1) | {"fleet": {"nodes": 1000}},
+        one(ROLLING, max_failed_nodes_percent=0.1) | {"orchestrator": {"limit_combination": "both"}},
+        one(ROLLING, max_failed_nodes_percent=0.1, orchestrator="expanso"),
         one(ROLLING, dialect="general", max_failed_nodes_per_zone="99%") | {"fleet": {"zones": 10}},
         one(ROLLING, dialect="general", max_failed_nodes_per_zone="100%") | {"fleet": {"zones": 2}} | REACHES,
         one(ROLLING) | {"orchestrator": {"explicit_zero_limit": "default"}},
