@@ -95,6 +95,10 @@ def parse_duration(text: str) -> int:
     return ns
 
 
+# Word processors write these for YAML's quotes.
+TYPOGRAPHIC_QUOTES = "“”„‟‘’‚«»"
+
+
 def suggest_duration(text: str) -> str | None:
     """Suggest what to write instead of a misspelt duration; None if that isn't clear, or not allowed.
 
@@ -110,7 +114,7 @@ def suggest_duration(text: str) -> str | None:
         if hours:
             return f"write {hours[0]}h{first}m{second}s"
         return f"write {first}h{second}m or {first}m{second}s"  # either may be meant
-    bare = _DAYS.sub(lambda days: f"{int(days[1]) * 24}h", text.replace(" ", "").lower())
+    bare = _DAYS.sub(lambda days: f"{int(days[1]) * 24}h", text.replace(" ", "").strip(TYPOGRAPHIC_QUOTES).lower())
     for words, unit in _UNIT_WORDS:
         bare = re.sub(rf"(?<=\d){words}\b", unit, bare)
     try:

@@ -59,7 +59,8 @@ def made_up(monkeypatch: pytest.MonkeyPatch) -> dict[str, parts.Part]:
 def test_a_message_before_compiling(made_up: dict[str, parts.Part], monkeypatch: pytest.MonkeyPatch):
     """A message says that compilation takes a while; there is none if code is loaded or cached. [contract]"""
     records = np.zeros(1, RUN)
-    with pytest.warns(SimdeployWarning, match=r"compiling .* once for this machine \(about 15 s\)") as caught:
+    message = r"compiling .* fast engine \(about 15 s\); later runs that need the same"
+    with pytest.warns(SimdeployWarning, match=message) as caught:
         parts.load_parts(["entry", "bundles"], records)
     assert caught[0].filename == __file__
     assert (records["bundles_part"][0], records["draws_part"][0]) == (7, 0)

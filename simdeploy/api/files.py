@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from simdeploy.errors import InputError, Problem
+from simdeploy.errors import InputError, Problem, shorten
 
 MAX_BYTES = 10_000_000
 
@@ -57,6 +57,8 @@ def read_bytes(
 
     For a file that is too large, return one byte more than `most_bytes`.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise InputError(Problem("not the path of a file", found=shorten(path)))
     file = os.fspath(path)
     try:
         # The resolved path is opened without following a link that has replaced the file since the check.

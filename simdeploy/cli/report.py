@@ -31,7 +31,9 @@ _OF_SCENARIOS = ("policies", "vary", "replications", "seed", "engine", "workers"
             help="Format of the report; default: by the suffix of -o. 'md' without -o prints the report.",
         ),
         shared.policy_option("one"),
-        shared.vary_option("Policy keys to move; default: two thresholds that matter."),
+        shared.vary_option(
+            "Policy keys to move; the policy's own value and the API's default are added. Default: two thresholds that matter."
+        ),
         shared.replications_option(400, least=10),
         shared.CONFIDENCE_LEVEL,
         shared.SEED,

@@ -90,6 +90,9 @@ def _read_table(source: str | StringIO, name: str) -> pd.DataFrame:
         for column in _TIMES:
             if column in frame:
                 frame[column] = pd.to_datetime(frame[column], utc=True, format="ISO8601")
+    except pd.errors.ParserError:
+        allowed = "JSON of the deployment, or a table of its nodes as CSV or Parquet"
+        raise InputError(Problem("not a table", file=name, allowed=allowed)) from None
     except (ValueError, OSError) as error:
         raise InputError(Problem("not a table", file=name, found=str(error).split("\n")[0])) from None
     return frame

@@ -6,7 +6,6 @@ import os
 from collections.abc import Mapping
 from importlib import import_module
 from numbers import Integral
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.api.files import read_text
@@ -99,8 +98,8 @@ def _source(text_or_path: str | os.PathLike[str]) -> Source:
         text = text_or_path
         if "\n" in text.strip() or text.lstrip("\ufeff \t\r\n").startswith(("{", "[")):
             return Source(text)
-    file = os.fspath(text_or_path)
-    return Source(read_text(Path(file)), file)
+    text = read_text(text_or_path)
+    return Source(text, os.fspath(text_or_path))
 
 
 def _module(kind: str) -> Any:

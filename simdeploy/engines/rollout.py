@@ -6,6 +6,7 @@ import json
 import math
 import os
 from functools import cached_property
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from simdeploy.engines.deployments import Recorded, make_deployment, recorded_de
 from simdeploy.engines.one_recording import record
 from simdeploy.engines.responses import compute_responses
 from simdeploy.engines.service import Service
-from simdeploy.errors import InputError, Problem, not_among
+from simdeploy.errors import InputError, Problem, not_among, shorten
 from simdeploy.output import write_file, write_table
 from simdeploy.result import to_plain
 from simdeploy.rules.health import judges_waves, read_health_rule, read_max_error_rate
@@ -167,9 +168,9 @@ class Rollout:
         number = 1 if rollback else 0
         recorded = self._deployments_recorded
         known = len(recorded[number].history) if number < len(recorded) else 0
-        if not 1 <= revision <= known:
+        if not isinstance(revision, Integral) or not 1 <= revision <= known:
             what = "rollback" if rollback else "deployment"
-            raise InputError(f"no revision {revision} of the {what}: it has {known}")
+            raise InputError(f"no revision {shorten(revision)} of the {what}: it has {known}")
         return make_deployment(self.policy, recorded[number], revision)
 
     def write(self, folder: str | os.PathLike[str], *, form: str = "parquet") -> None:

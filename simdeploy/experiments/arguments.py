@@ -88,6 +88,9 @@ def as_reporter(progress: bool | Progress) -> Progress | None:
     """Return a progress callback: a counter on standard error for True, None for False."""
     if isinstance(progress, bool):
         return _write_counter if progress else None
+    if progress is not None and not callable(progress):
+        allowed = "true, false, or a function of the numbers of finished and of all replications"
+        raise InputError(Problem("can't be called", ("progress",), found=shorten(progress), allowed=allowed))
     return progress
 
 

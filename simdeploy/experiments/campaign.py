@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.errors import InputError, Problem, warn_user
+from simdeploy.errors import InputError, Problem, shorten, warn_user
 from simdeploy.experiments.arguments import Bases, Progress, as_reporter, find_bases
 from simdeploy.experiments.case_table import CaseTable
 from simdeploy.experiments.cases import CaseMaker, Shared
@@ -76,6 +76,8 @@ class Campaign:
         warns_of_suspicions: bool = False,
     ) -> None:
         self.seed = seed
+        if not isinstance(store, str | os.PathLike | None):
+            raise InputError(Problem("not the path of a folder", ("store",), found=shorten(store)))
         self.store = None if store is None else Path(store)
         self.n_done = self.n_failed = 0
         self._engine = engine

@@ -78,6 +78,14 @@ def is_scenario(data: object) -> bool:
     return isinstance(data, dict) and "fleet" in data and "result" not in data
 
 
+def _is_policy(data: object) -> bool:
+    """Whether a file's data are a spec, or an object of the API with one."""
+    if not isinstance(data, dict) or data.keys() & {"fleet", "policies"}:
+        return False
+    document = data.get("deployment", data)
+    return "strategy" in data or (isinstance(document, dict) and "spec" in document)
+
+
 def load(
     path: str | os.PathLike[str],
     *,
@@ -85,12 +93,17 @@ def load(
     allow_files: Sequence[Folder] = (),
 ) -> tuple[Scenario | None, tuple[Problem, ...], tuple[Problem, ...]]:
     """Read a scenario file; return it (or None), its errors and its warnings. Raises nothing."""
+    if not isinstance(path, str | os.PathLike):
+        return None, (Problem("not the path of a file", found=shorten(path)),), ()
     file = os.fspath(path)
     problems: list[Problem] = []
     try:
         raw, positions = parse_yaml(read_text(file) if text is None else text, file, problems)
     except InputError as error:
         return None, error.problems, ()
+    if _is_policy(raw):
+        hint = "give it as the policy (`--policy`), beside a scenario"
+        return None, (Problem("a policy, not a scenario", file=file, hint=hint),), ()
     scenario, errors = build(raw, Files(str(Path(file).parent), allow_files), source=file, positions=positions)
     if problems:
         # A malformed value is reported only once, although its placeholder may be invalid, too.

@@ -78,6 +78,9 @@ def read_rest(
                 sections[name] = section
     parts = {part: sections[name].part for name, (part, _) in _BUILDERS.items() if name in sections}
     stated: Mapping[str, Any] = sections["policies"].section if "policies" in sections else {}
+    if isinstance(stated.get("strategy"), str):
+        hint = "write its keys below a name of your choice: policies: {NAME: {strategy: ...}}"
+        misread["policies"], stated = [Problem("a policy without a name", ("policies",), hint=hint)], {}
     surroundings = _find_surroundings(sections, parts, *((files, nodes) if _name_files(stated) else (_NO_FILES, None)))
     policies = {name: read_policy(name, policy, surroundings, ("policies", name)) for name, policy in stated.items()}
     parts["policies"] = FrozenMapping(

@@ -8,12 +8,13 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from html import escape
 from pathlib import Path
 from typing import Any
 
 from simdeploy.api import DeploymentDocument, DeploymentSpec, GeneralSpec, RolloutSpec, Spec
 from simdeploy.dialects import PolicyImport
-from simdeploy.errors import InputError, Problem, cut, not_among, raise_if_any, shorten, warn_user
+from simdeploy.errors import InputError, Problem, cut, listed, not_among, plural, raise_if_any, shorten, warn_user
 from simdeploy.records.histories import PastRollouts
 from simdeploy.rules.orchestrator import Orchestrator
 from simdeploy.scenario.changes import set_values
@@ -21,7 +22,14 @@ from simdeploy.scenario.files import Files, Folder
 from simdeploy.scenario.measures import Requirement
 from simdeploy.scenario.parts import Costs, Identity, ScenarioPolicy
 from simdeploy.scenario.plain import plain
-from simdeploy.scenario.policies import PolicyReading, document_policy, imported_policy, read_policy, spec_policy
+from simdeploy.scenario.policies import (
+    POLICY_ENDINGS,
+    PolicyReading,
+    document_policy,
+    imported_policy,
+    read_policy,
+    spec_policy,
+)
 from simdeploy.scenario.policy_checks import health_problems, policy_problems
 from simdeploy.scenario.reading import Origin, read_parts, request_problems
 from simdeploy.scenario.section import located
@@ -32,8 +40,10 @@ from simdeploy.world.operator import Operator
 from simdeploy.world.release import ReleaseKind
 from simdeploy.world.tilt import Tilt, tilt_problems
 
+_FILE_HINT = "to use a file, pass what `read_deployment` or `read_policy` returns, or its keys as a mapping"
 
-@dataclass(frozen=True, kw_only=True)
+
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Scenario:
     """The circumstances of a rollout, and the policies to try.
 
@@ -86,6 +96,20 @@ class Scenario:
     warnings: tuple[Problem, ...] = field(default=(), compare=False)
     source: str | None = field(default=None, compare=False)
     _origin: Origin = field(compare=False, repr=False)
+
+    def __repr__(self) -> str:
+        return f"<Scenario: {self._headline}>"
+
+    def _repr_html_(self) -> str:
+        description = f"<p>{escape(self.description)}</p>" if self.description else ""
+        return f"<p>{escape(self._headline)}</p>{description}"
+
+    @property
+    def _headline(self) -> str:
+        return (
+            f"{self.name}, {plural(self.fleet.nodes, 'node')}, {plural(len(self.release), 'kind')} of release, "
+            f"{plural(len(self.policies), 'policy', 'policies')} ({listed(self.policies)})"
+        )
 
     @classmethod
     def from_dict(
@@ -184,6 +208,9 @@ class Scenario:
         >>> scenario.with_values({"fleet.nodes": 500, "orchestrator.on_failure": "stop"}).fleet.nodes
         500
         """
+        if not isinstance(values, Mapping):
+            allowed = 'a mapping from paths to values, such as {"fleet.nodes": 500}'
+            raise InputError(Problem("no values to change", ("values",), found=shorten(values), allowed=allowed))
         origin = self._origin
         changed = set_values(origin.raw, {str(path): plain(value, (str(path),)) for path, value in values.items()})
         files = Files(origin.files.base, origin.files.allowed, origin.files.texts, origin.files.past)
@@ -307,7 +334,8 @@ class Scenario:
             return policy
         if isinstance(policy, str):
             if policy not in self.policies:
-                raise InputError(not_among("no such policy", ("policies",), policy, self.policies))
+                problem = not_among("no such policy", ("policies",), policy, self.policies)
+                raise InputError(replace(problem, hint=_FILE_HINT) if policy.endswith(POLICY_ENDINGS) else problem)
             return self.policies[policy]
         reading = self._read(policy)
         errors = list(reading.problems)

@@ -20,7 +20,16 @@ from simdeploy.api.values import (
     read_prose,
 )
 from simdeploy.errors import NAME_FORM, InputError, Path, Problem, collect, raise_if_any, shorten
-from simdeploy.units import MAX_HINTED, NS_PER_S, exact, parse_duration, round_half_up, suggest_duration, write_duration
+from simdeploy.units import (
+    MAX_HINTED,
+    NS_PER_S,
+    TYPOGRAPHIC_QUOTES,
+    exact,
+    parse_duration,
+    round_half_up,
+    suggest_duration,
+    write_duration,
+)
 
 MAX_NODES = 10_000_000
 MAX_NUMBER = 10**15
@@ -69,7 +78,7 @@ def _numeric_hint(value: object) -> str | None:
         return None
     if _GROUPED.fullmatch(value):
         return f"write {re.sub('[_, ]', '', value)}"
-    if _NUMERIC.fullmatch(value):
+    if _NUMERIC.fullmatch(value.strip(TYPOGRAPHIC_QUOTES)):
         return "remove the quotes"
     if value.endswith("%") and _NUMERIC.fullmatch(value[:-1].strip()):
         return f"write {float(value[:-1]) / 100:g}"

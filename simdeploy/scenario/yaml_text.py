@@ -28,12 +28,14 @@ _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # Characters that YAML allows nowhere.
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]")
 
+_KEY_END = re.compile(r":(?=\s|$)")
+
 Positions = dict[Path, tuple[int, int]]
 
 # Messages of libyaml in words that need no knowledge of its grammar.
 _PLAIN_WORDS = {
     "found character that cannot start any token": "a character not allowed here (a tab, '@', '`' or '%')",
-    "mapping values are not allowed in this context": "a second ':' on this line, or wrong indentation: quote text with ': '",
+    "mapping values are not allowed in this context": "a second ':' on this line: quote text with ': '",
     "did not find expected key": "the indentation doesn't match the lines above, or stray text precedes it",
     "did not find expected ',' or '}'": "a '{' is not closed, or a ',' is missing",
     "did not find expected ',' or ']'": "a '[' is not closed, or a ',' is missing",
@@ -84,7 +86,7 @@ def parse_yaml(text: str, file: str | None = None, problems: list[Problem] | Non
     try:
         root = _Composer(file, found_here).compose(yaml.parse(text, Loader=_LOADER))
     except yaml.MarkedYAMLError as error:
-        raise InputError([_syntax_problem(error, file), *found_here]) from None
+        raise InputError([_syntax_problem(error, file, text), *found_here]) from None
     except yaml.YAMLError as error:
         raise InputError([Problem(f"not YAML: {error}", file=file), *found_here]) from None
     positions: Positions = {(): (root.line, root.column)}
@@ -94,7 +96,7 @@ def parse_yaml(text: str, file: str | None = None, problems: list[Problem] | Non
     return data, positions
 
 
-def _syntax_problem(error: yaml.MarkedYAMLError, file: str | None) -> Problem:
+def _syntax_problem(error: yaml.MarkedYAMLError, file: str | None, text: str) -> Problem:
     message = (error.problem or "").strip()
     mark = error.problem_mark or error.context_mark
     line, column = (mark.line + 1, mark.column + 1) if mark else (None, None)
@@ -102,9 +104,31 @@ def _syntax_problem(error: yaml.MarkedYAMLError, file: str | None) -> Problem:
     if "undefined alias" in message:
         words = "an alias (*name) without its anchor (&name)"
     hint = None
+    if message.startswith("mapping values") and mark is not None:
+        lines = text.splitlines()[: mark.line + 1]
+        first = _KEY_END.search(lines[-1])
+        if first is not None and first.start() >= mark.column and any(map(_is_data, lines[:-1])):
+            return _unexpected_key(lines, file)
     if error.context_mark is not None and mark is not None and error.context_mark.line != mark.line:
         hint = f"it began in line {error.context_mark.line + 1}"
     return Problem(f"not valid YAML: {words}", file=file, line=line, column=column, hint=hint)
+
+
+def _is_data(line: str) -> bool:
+    return line.strip()[:1] not in ("", "#")
+
+
+def _unexpected_key(lines: list[str], file: str | None) -> Problem:
+    """Say why the last of these lines can't begin with a key: the line above is text that goes on, or a complete key."""
+    above = max(n for n, line in enumerate(lines[:-1]) if _is_data(line))
+    line = lines[above]
+    if not _KEY_END.search(line):
+        hint = "write ':' instead of a full-width colon" if "\uff1a" in line else None
+        return Problem("not valid YAML: a key without ': '", file=file, line=above + 1, hint=hint)
+    message = "not valid YAML: wrong indentation"
+    if "\xa0" in line[: -len(line.lstrip())]:
+        return Problem(message, file=file, line=above + 1, hint="write spaces instead of no-break spaces")
+    return Problem(message, file=file, line=len(lines), hint=f"compare with line {above + 1}")
 
 
 class _Composer:
@@ -125,7 +149,7 @@ class _Composer:
                     raise self._make_error(event, "only one document per file", hint="remove the line '---'")
                 root = self._node(next(events), ())
         if root is None or (root.kind == "scalar" and root.value is None):
-            raise InputError([*self.problems, Problem("the file is empty", file=self.file)])
+            raise InputError([*self.problems, Problem("empty", file=self.file)])
         return root
 
     def _node(self, event: Any, path: Path) -> _Node:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -226,7 +227,8 @@ def _read_object(given: Any, wanted: ScenarioPolicy | None, number: int) -> Depl
             raise InputError([problem.at(prefix=path) for problem in problems])
         deployment = document.deployment
     else:
-        raise InputError(Problem("not a deployment object", path, found=shorten(given), allowed=_FORMS))
+        hint = "read a file with json.load or pandas.read_csv first" if isinstance(given, str | PathLike) else None
+        raise InputError(Problem("not a deployment object", path, found=shorten(given), allowed=_FORMS, hint=hint))
     if deployment is None or deployment.status is None:
         raise InputError(Problem("a spec without a status", path, allowed='a deployment object with a "status"'))
     return deployment

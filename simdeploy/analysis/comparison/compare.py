@@ -183,10 +183,12 @@ def compare(
     Parameters
     ----------
     responses : DataFrame, SweepResult or StoredTable
-        From `replicate`, `sweep` or `read_store`. Policies are paired by replication number; row order is irrelevant.
+        From `replicate`, `sweep` or `read_store`. Policies are paired by replication number, so the order of a
+        policy's rows is irrelevant.
         If a sweep has several cases of a policy, each case counts as a policy.
     baseline : str, optional
-        Policy to compare the others with; by default the first one in the table.
+        Policy to compare the others with; by default the one in the table's first row. Tables of the result have policies in
+        the order of their first rows.
     confidence_level : float
         Between 0 and 1. Holds for each estimate and each difference from the baseline separately, but simultaneously
         for all pairs and for all policies of a ranking.

@@ -106,6 +106,9 @@ def _read_file(path: Path) -> Any:
         return content if isinstance(content, list | dict) else [content]
     try:
         return pd.read_csv(path, dtype=str) if path.suffix.lower() == ".csv" else pd.read_parquet(path)
+    except pd.errors.ParserError:
+        allowed = "CSV or Parquet with the columns " + ", ".join(_COLUMNS)
+        raise InputError(Problem("not a table of outcomes", file=str(path), allowed=allowed)) from None
     except (ValueError, OSError) as error:
         found = shorten(str(error).split("\n")[0])
         raise InputError(Problem("not a table of outcomes", file=str(path), found=found)) from None

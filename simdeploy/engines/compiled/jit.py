@@ -165,6 +165,6 @@ def announce(seconds: float) -> None:
     """Announce that compiling begins, and about how long it takes."""
     about_s = 5 * math.ceil(seconds / 5)
     warn_user(
-        f"compiling what this run needs of the fast engine, once for this machine (about {about_s} s); "
-        "later runs load it in a second"
+        f"compiling what this run needs of the fast engine (about {about_s} s); "
+        "later runs that need the same load it in a second"
     )

@@ -1,0 +1,67 @@
+"""Arguments of a wrong type, and files in the place of what they contain: each has a message that says what is meant."""
+
+import re
+
+import pandas as pd
+import pytest
+
+import simdeploy
+from simdeploy.errors import InputError
+
+RAW = {
+    "name": "small <fleet>",
+    "description": "a & b",
+    "fleet": {"nodes": 2, "update_duration": "45s"},
+    "release": {"good": {"probability": 1}},
+    "policies": {"at-once": {"strategy": "immediate"}, "again": {"strategy": "immediate"}},
+}
+
+
+@pytest.fixture
+def scenario():
+    return simdeploy.Scenario.from_dict(RAW)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda s: simdeploy.replicate(s, progress="yes"), "progress: can't be called (found 'yes'); allowed: true, false, or"),
+        (lambda s: simdeploy.replicate(s, store=5), "store: not the path of a folder (found 5)"),
+        (lambda _: simdeploy.read_deployment(3), "not the path of a file (found 3)"),
+        (lambda _: simdeploy.read_policy(3), "not the path of a file (found 3)"),
+        (lambda _: simdeploy.read_scenario(3), "not the path of a file (found 3)"),
+        (lambda _: simdeploy.read_result([]), "not the path of a file (found [])"),
+        (lambda s: s.with_values([1]), "values: no values to change (found [1]); allowed: a mapping from paths to values"),
+        (lambda s: simdeploy.simulate(s).deployment_at("1"), "no revision '1' of the deployment"),
+        (lambda s: simdeploy.simulate(s, "best.yaml"), "to use a file, pass what `read_deployment` or `read_policy` returns"),
+        (lambda s: simdeploy.advise(s, seen="best.json"), "seen: not a deployment object (found 'best.json')"),
+    ],
+)  # fmt: skip
+def test_wrong_types(scenario, call, message):
+    """A wrong type is an `InputError` that says what is allowed, not an error from within. [contract]"""
+    with pytest.raises(InputError, match=re.escape(message)):
+        call(scenario)
+
+
+@pytest.mark.parametrize(("value", "hint"), [("“45s”", "write 45s"), ("„45 s“", "write 45s")])
+def test_typographic_quotes(value, hint):
+    """Quotes of a word processor around a value give the value to write. [contract]"""
+    with pytest.raises(InputError, match=f"; {hint}$"):
+        simdeploy.Scenario.from_dict({**RAW, "fleet": {"nodes": 2, "update_duration": value}})
+    with pytest.raises(InputError, match=r"; remove the quotes$"):
+        simdeploy.Scenario.from_dict({**RAW, "fleet": {"nodes": "“2”", "update_duration": "1s"}})
+
+
+def test_a_scenario_in_a_notebook(scenario):
+    """A scenario shows its name, size and policies, in a line and as HTML, and no internals. [contract]"""
+    line = "small <fleet>, 2 nodes, 1 kind of release, 2 policies (at-once, again)"
+    assert repr(scenario) == f"<Scenario: {line}>"
+    assert scenario._repr_html_() == f"<p>{line.replace('<', '&lt;').replace('>', '&gt;')}</p><p>a &amp; b</p>"
+
+
+def test_the_baseline_is_in_the_first_row():
+    """By default the policy of the table's first row is the baseline; the order of other rows is irrelevant. [contract]"""
+    table = pd.DataFrame(
+        {"policy": ["b", "a", "a", "b"], "replication": [0, 0, 1, 1], "makespan_s": [1.0, 2.0, 4.0, 3.0]}
+    )
+    assert simdeploy.compare(table).differences["baseline"].unique().tolist() == ["b"]
