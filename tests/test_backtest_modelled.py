@@ -174,8 +174,8 @@ class TestBacktest:
         assert bounds(bare, "makespan_s", rollout="1") == bounds(modelled, "makespan_s", rollout="1")
         assert again.rollouts.equals(modelled.rollouts)
         assert not other.rollouts["modelled"].equals(modelled.rollouts["modelled"])
-        for bad in (-1, 1.5, True):
-            assert "modelled: out of range" in str(refused(backtest, stopped, LAX, modelled=bad))
+        for bad, message in ((-1, "out of range"), (1.5, "not a whole number"), (True, "not a whole number")):
+            assert f"modelled: {message}" in str(refused(backtest, stopped, LAX, modelled=bad))
 
     def test_the_command(self, make_scenario, tmp_path, monkeypatch):
         """--modelled prints the rates of the estimate, marked as such. [contract]"""

@@ -215,7 +215,7 @@ def test_failures_of_all_replications_are_the_reason(monkeypatch):
         ({"confidence_level": 0.5}, "above 0.5"),
         ({"confidence_level": True}, "above 0.5"),
         ({"confidence_level": "high"}, "above 0.5"),
-        ({"most": 1.5}, "most: out of range (found 1.5)"),
+        ({"most": 1.5}, "most: not a whole number (found 1.5)"),
     ],
 )
 def test_bad_arguments(arguments, message):

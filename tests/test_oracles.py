@@ -406,7 +406,7 @@ PLANTED: dict[str, Plant] = MISTAKES | {
     "nodes are affected independently": instead(
         realized_module,
         "find_affected",
-        lambda fleet, release, _, draws: (
+        lambda fleet, release, _, draws, __: (
             draws.fleet(Stream.AFFECTED, fleet.nodes) < release.affects.count / fleet.nodes
         ),
     ),

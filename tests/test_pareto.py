@@ -221,6 +221,15 @@ def test_stored_and_shuffled_rows_agree(tmp_path):
         pd.testing.assert_frame_equal(found.cases[columns], expected.cases, check_dtype=False)
 
 
+def test_cases_with_other_probabilities_of_kinds_are_refused():
+    """If kinds have worlds of their own, cases with other probabilities don't share them; drawn worlds can be compared. [contract]"""
+    scenario, vary = small(policies={"p": rolling()}), {"scenario.release.good.probability": [0.5, 0.9]}
+    how = {"vary": vary, "replications": 20, "engine": "compiled"}
+    message = str(refused(pareto_front, sweep(scenario, "p", strata="kinds", **how), BOTH))
+    assert message.startswith("responses: cases with different probabilities of kinds of release are different worlds")
+    assert len(pareto_front(sweep(scenario, "p", **how), BOTH).cases) == 2
+
+
 @pytest.mark.parametrize(
     ("directions", "more", "message"),
     [

@@ -736,7 +736,7 @@ class TestResult:
         assert (row["recommended"], row["waves"]) == (count, "10 (default)")
         # The scenario's policy sets the percentage.
         row = limit(result, "max_failed_nodes_percent")
-        assert (row["recommended"], row["API defaults"]) == ("100", "10 (default)")
+        assert (row["recommended"], row["API defaults (for comparison)"]) == ("100", "10 (default)")
         assert not [line for line in describe_specs(result) if "default" in line]
         unset = with_limits({"max_failed_nodes_percent": None})
         of_api = search(unset, vary={"max_failed_nodes": [3, 4]}, requirements=[], replications=50)

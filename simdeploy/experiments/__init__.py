@@ -3,7 +3,7 @@
 `sweep` and `replication` are the calls, `campaign` runs them: `cases` and `design` determine what (`case_table` numbers the
 cases, `case_problems` lists their problems), `cutting` in which spans, `executors` where; `store` saves the parts.
 
-Other packages use the names below; analyses also use `arguments`, `batches`, `by_kind`, `campaign`, `cases`, `design`,
+Other packages use the names below; analyses also use `allocation`, `arguments`, `batches`, `by_kind`, `campaign`, `cases`, `design`,
 `gathering`, `jobs`, `kinds`, `levers`, `ranges`, `result` and `table`.
 """
 

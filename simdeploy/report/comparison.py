@@ -132,10 +132,10 @@ def _tell_best(
             unseen = wording.capitalize(f"{among}no difference in {noun} was seen between")
             forms = [f"{unseen} {names}: {amount}" for names in wording.list_forms(best)]
             return [*forms, *(f"{among}{names} had the same {noun}: {amount}" for names in wording.list_forms(best))]
-        start = f"{among}{wording.list_some(best)} {'has' if len(best) == 1 else 'have'} the {most} {noun}"
         # Ranks go by differences, and the means of other policies may rest on other evidence.
-        is_extreme = ranked["policy_estimate"].min() == ranked["policy_estimate"].iloc[0]
-        start += f": {amount}" if is_extreme else f" in the same worlds: {amount}"
+        if ranked["policy_estimate"].min() < ranked["policy_estimate"].iloc[0]:
+            among = wording.capitalize(f"{among}in the same worlds, ")
+        start = f"{among}{wording.list_some(best)} {'has' if len(best) == 1 else 'have'} the {most} {noun}: {amount}"
     vague = ranked.loc[_is_vague(ranked), "policy"].tolist()
     others, rivals = ([policy for policy in some if policy not in vague] for some in (others, rivals))
     ends = wording.compare_with_others(others, rivals, than, noun="policy")

@@ -4,7 +4,7 @@ Other packages use `read_scenario`, `load` (returns errors and warnings), `as_sc
 scenario), `Scenario`, `ScenarioPolicy`, `Identity`, `Costs`, `scenario_schema`, `load_example` and the other calls of
 `examples`. Many also use `measures`, the grammar, and `parts`; for files `files`, `loading`, `policies`, `scalars`,
 `scenario.build` and `yaml_text`; for changes `changes`, `json_schema` and `plain`; and `gate_fit`,
-`orchestrator_section`, `past_rollouts`, `requirements_section` and `written_specs`. Imports dialects, rules, world,
+`orchestrator_section`, `past_rollouts`, `requirements_section`, `suspicions` and `written_specs`. Imports dialects, rules, world,
 api, units, errors.
 """
 

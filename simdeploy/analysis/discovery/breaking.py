@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 class Breaking(NamedTuple):
     """Whether each world breaks.
 
-    The fields are: whether it breaks (an estimate is beyond its limit), whether the intervals leave that undecided, and the
-    reason if it is unknown (otherwise empty).
+    The fields are: whether it breaks (an estimate is beyond its limit), whether the verdict is undecided, whether it would be
+    undecided with half the error on each side, and the reason if it is unknown (otherwise empty).
     """
 
     is_broken: np.ndarray
     is_undecided: np.ndarray
+    is_open: np.ndarray
     reason: np.ndarray
 
     @property
@@ -40,21 +41,21 @@ class Breaking(NamedTuple):
 
     @property
     def n_least(self) -> int:
-        """How many worlds break if no undecided one does."""
-        return int((self.is_broken & ~self.is_undecided).sum())
+        """How many worlds break if no open one does."""
+        return int((self.is_broken & ~self.is_open).sum())
 
     @property
     def n_most(self) -> int:
-        """How many worlds break if all undecided ones do."""
-        return int((self.is_broken | self.is_undecided).sum())
+        """How many worlds break if all open ones do."""
+        return int((self.is_broken | self.is_open).sum())
 
     def bound_share(self, confidence_level: float) -> tuple[float, float]:
         """Return an interval of the share of these worlds that breaks, all of them known; NaN without worlds.
 
         Notes
         -----
-        Limits of Clopper and Pearson: the lower one if no undecided world breaks, the upper one if all do. Worlds with the
-        same replications have the same errors, so more worlds don't reduce these.
+        Limits of Clopper and Pearson: the lower one if no open world breaks, the upper one if all do. Worlds with the same
+        replications have the same errors, so more worlds don't reduce these.
         """
         n = len(self.is_broken)
         low, _ = proportion_interval(self.n_least, n, confidence_level)
@@ -75,22 +76,22 @@ def judge_worlds(values: Values, requirements: Sequence[Requirement], *, confide
 
     Notes
     -----
-    A world breaks if the estimate of any requirement's measure is beyond the limit. It is undecided if the two-sided
-    interval contains the limit: `simdeploy.analysis.asking.judging.judge` leaves it undecided if each verdict may be
-    wrong with half the probability. It is unknown if a replication failed, if some rollouts covered by a measure never
-    end, or if there is no observation.
+    A world breaks if the estimate of any requirement's measure is beyond the limit. It is undecided if
+    `simdeploy.analysis.asking.judging.judge` says so. It is unknown if a replication failed, if some rollouts covered
+    by a measure never end, or if there is no observation.
     """
-    judged = judge_requirements(values, requirements, confidence_level=(1 + confidence_level) / 2)
+    judged = judge_requirements(values, requirements, confidence_level=confidence_level)
+    # A verdict may be wrong with the whole error, but each limit of an interval with half of it.
+    for_limits = judge_requirements(values, requirements, confidence_level=(1 + confidence_level) / 2)
     reason = np.full(len(judged), "", dtype=object)
     for requirement in requirements:
         reason[np.isnan(values.of(requirement.measure)).all(axis=1)] = NO_VALUE
     reason[[not world.is_known for world in judged]] = NEVER_ENDS
     reason[~values.is_ok.all(axis=1)] = FAILED
-    return Breaking(
-        np.array([not world.is_met for world in judged]),
-        np.array([world.verdict == UNDECIDED for world in judged]) & (reason == ""),
-        reason,
+    is_undecided, is_open = (
+        np.array([world.verdict == UNDECIDED for world in of]) & (reason == "") for of in (judged, for_limits)
     )
+    return Breaking(np.array([not world.is_met for world in judged]), is_undecided, is_open, reason)
 
 
 def read_labels(labels: object, n: int) -> Breaking:
@@ -107,4 +108,5 @@ def read_labels(labels: object, n: int) -> Breaking:
         allowed = f"{n:,} values True, False or missing, one for each world"
         raise InputError(Problem("invalid is_broken", ("is_broken",), found=f"{len(given):,} values", allowed=allowed))
     is_broken = np.array([bool(value) if known else False for value, known in zip(given, ~is_missing, strict=True)])
-    return Breaking(is_broken, np.zeros(n, dtype=bool), np.where(is_missing, NO_VALUE, "").astype(object))
+    never = np.zeros(n, dtype=bool)
+    return Breaking(is_broken, never, never, np.where(is_missing, NO_VALUE, "").astype(object))

@@ -105,7 +105,8 @@ def pareto_front(
     Raises
     ------
     InputError
-        Lists everything wrong with the table, a measure or a direction.
+        Lists everything wrong with the table, a measure or a direction. Also if the probabilities of kinds of release, which have
+        worlds of their own, differ between cases.
 
     Notes
     -----
@@ -138,6 +139,12 @@ def pareto_front(
     raise_if_any(level_problems(confidence_level))
     measures = tuple(chosen)
     values = Values(responses, measures, costs=costs)
+    if (values.strata.probabilities != values.strata.probabilities.reshape(-1, values.strata.n)[0]).any():
+        message, hint = (
+            "cases with different probabilities of kinds of release are different worlds",
+            "select one world",
+        )
+        raise InputError(Problem(message, ("responses",), hint=hint))
     identity = "case" if "case" in values.cases else "policy"
     samples = [values.sample(measure) for measure in measures]
     estimated = [
