@@ -380,7 +380,8 @@ class TestRefused:
         """Seeds and records of a wrong type are refused, and so are names of columns without files. [contract]"""
         records = simulate(make_scenario(), "p").to_records("monday")
         for seed in (-1, 1.5, "a"):
-            assert "allowed: a whole number from 0 to" in str(refused(backtest, records, rolling(2), seed=seed))
+            message = str(refused(backtest, records, rolling(2), seed=seed))
+            assert message.startswith(("seed: out of range", "seed: not a whole number"))
         for wrong in (None, 3, [3]):
             assert "records: not the path of a file or folder" in str(refused(backtest, wrong, rolling(2)))
         assert "names of columns need files" in str(refused(backtest, records, rolling(2), mapping={"node": "host"}))

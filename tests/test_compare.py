@@ -463,3 +463,11 @@ def test_scenarios_with_costs_of_their_own(priced):
     pd.testing.assert_frame_equal(found.regrets, expected.regrets)
     with pytest.raises(InputError, match="no costs"):
         simdeploy.estimate(result, "cost")
+
+
+def test_the_baseline_is_in_the_first_row():
+    """By default the policy of the table's first row is the baseline; the order of other rows is irrelevant. [contract]"""
+    table = pd.DataFrame(
+        {"policy": ["b", "a", "a", "b"], "replication": [0, 0, 1, 1], "makespan_s": [1.0, 2.0, 4.0, 3.0]}
+    )
+    assert compare(table).differences["baseline"].unique().tolist() == ["b"]

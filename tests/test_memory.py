@@ -371,7 +371,7 @@ if __name__ == "__main__":
             assert row["status"] == "ok" or (row["stage"] in ("simulate", "worker") and row["error"])
 
     def test_of_a_starting_worker(self):
-        """If memory suffices for a worker's watching thread to be created, but not to run, the worker doesn't hang. [contract]"""
+        """If memory suffices for a worker's watching thread to be created, but not to run, the worker doesn't hang: the script ends. [contract]"""
         code = textwrap.dedent("""
             import multiprocessing, os, resource, threading
             from simdeploy.experiments.executors import processes

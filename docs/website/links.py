@@ -25,6 +25,6 @@ def find_dead_links(folder: Path, pages: Iterable[str]) -> Iterator[tuple[str, s
             if scheme or site:
                 continue
             target = posixpath.normpath(posixpath.join(posixpath.dirname(page), unquote(path))) if path else page
-            is_there = (folder / target).exists()
+            is_there = not target.startswith(("/", "..")) and (folder / target).exists()
             if not is_there or (place and target.endswith(".html") and unquote(place) not in places(target)):
                 yield page, link

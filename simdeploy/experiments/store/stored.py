@@ -56,7 +56,7 @@ class Stored(ABC):
         return self._to_frame(self._choose(columns))
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
-        """Read part by part: together the same as :meth:`to_frame`.
+        """Read part by part: together the rows of :meth:`to_frame`, in the order of the files.
 
         Raises
         ------
