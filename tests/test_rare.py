@@ -68,12 +68,17 @@ def test_the_ladder_finds_a_tilt() -> None:
 
 
 def test_an_event_that_is_not_rare_needs_no_tilt() -> None:
-    """If five rollouts of the pilot hit without a tilt, all rollouts are plain, and the limits are exact. [oracle]"""
+    """If plain rollouts have enough events, there is no tilt, and the limits are exact. [oracle]"""
     rare = estimate(world(), "failed_nodes >= 3", 5000)
     assert not rare.tilt
     assert rare.n_pilot == 400
     assert is_right(rare, binomial_tail(NODES, P, 3))
     assert set(estimate(world(), "failed_nodes >= 5", 5000).tilt) == {"start_failure"}
+    # In a thousand plain rollouts too few events can be expected.
+    few = estimate(world(), "failed_nodes >= 4", 1000)
+    assert set(few.tilt) == {"start_failure"}
+    assert few.is_trusted
+    assert is_right(few, binomial_tail(NODES, P, 4))
 
 
 def test_a_slow_update_is_the_tail_of_a_law() -> None:

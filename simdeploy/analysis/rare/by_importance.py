@@ -17,12 +17,16 @@ from simdeploy.analysis.rare.result import STEP_COLUMNS, doubt_unknown
 from simdeploy.analysis.rare.tilting import Rung, choose_tilt, judge_tilt
 from simdeploy.errors import Problem, nearest, raise_if_any
 from simdeploy.result import make_frame
-from simdeploy.statistics.weights import Diagnosis, diagnose, ratio, weighted_limit
+from simdeploy.statistics.weights import FEWEST_HITS, Diagnosis, diagnose, ratio, weighted_limit
 from simdeploy.world.tilt import NO_TILT, Tilt, tiltable
 
 if TYPE_CHECKING:
     from simdeploy.analysis.rare.question import Question
     from simdeploy.scenario import Scenario
+
+
+# Expected hits of plain rollouts from which on no tilt is needed.
+_ENOUGH_HITS = 2 * FEWEST_HITS
 
 
 def estimate_by_importance(
@@ -76,7 +80,8 @@ def _plan(question: Question, kind: Kind, asked: Tilt | Sequence[str]) -> _Plan:
     if not isinstance(asked, Tilt):
         release = [each for each in kind.scenario.drawn_release if each.probability]
         tiltable_names = tiltable(kind.scenario.fleet, release, kind.scenario.operator)
-        rung, rungs = choose_tilt(try_tilt, [name for name in tiltable_names if name in asked])
+        plain_hits = _ENOUGH_HITS * question.pilot_rollouts / question.rollouts
+        rung, rungs = choose_tilt(try_tilt, [name for name in tiltable_names if name in asked], plain_hits=plain_hits)
     else:
         rung = judge_tilt(asked, try_tilt(asked))
         rungs = [rung]

@@ -39,17 +39,18 @@ class Rung(NamedTuple):
     estimate: float
 
 
-def choose_tilt(try_tilt: Callable[[Tilt], Met], names: Sequence[str]) -> tuple[Rung, list[Rung]]:
+def choose_tilt(try_tilt: Callable[[Tilt], Met], names: Sequence[str], *, plain_hits: float) -> tuple[Rung, list[Rung]]:
     r"""Find a tilt under which an event happens often and with similar weights; only `names` may be tilted.
 
     `try_tilt` simulates a few replications under a tilt, the same ones each time. Returns the tilt with the most precise
-    estimate of the event's probability (no tilt if the event never happened, or isn't rare), and all tilts tried, in order.
+    estimate of the event's probability, and all tilts tried, in order. No tilt if the event never happened, or if `plain_hits` (five or
+    more) of the replications hit without one.
 
     Notes
     -----
     The quality of a tilt is its effective number of hits, :math:`(\sum w 1_A)^2 / \sum w^2 1_A`, because n times the
-    relative variance of the estimate is :math:`n \sum w^2 1_A / (\sum w 1_A)^2 - 1`. If five or more replications without a tilt
-    hit, the event isn't rare, and a tilt could only miss a way to it that can't be tilted. Otherwise each factor alone is doubled, or
+    relative variance of the estimate is :math:`n \sum w^2 1_A / (\sum w 1_A)^2 - 1`. If so many
+    replications hit without a tilt that plain ones suffice, a tilt could only miss a way to it that can't be tilted. Otherwise each factor alone is doubled, or
     halved, as long as that helps; then the others are added in turn to the best one, and kept if they help. The ladder
     is coarse because the optimum is flat, and a fine search on few replications would follow noise. Then the tilt is
     weakened until its mean weight is 1 with an error of at most 1/4. Under a stronger one, what is common without a tilt
@@ -58,7 +59,7 @@ def choose_tilt(try_tilt: Callable[[Tilt], Met], names: Sequence[str]) -> tuple[
     """
     ladder = _Ladder(try_tilt)
     start = ladder.start()
-    if start.score:
+    if start.effective_hits >= max(plain_hits, _FEWEST_HITS):
         return start, ladder.rungs
     best = ladder.climb_all(names)
     chosen = ladder.weaken(best)
