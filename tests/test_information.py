@@ -97,6 +97,23 @@ def test_the_kinds_add_up():
     assert 0 <= value(result, "kind of release")["estimate"] <= world
 
 
+def test_known_and_counted_verdicts_are_compared_alike():
+    """A policy that is cheaper in every world is the best, though its verdicts are counted and another's are known. [oracle]"""
+    rng, n = np.random.default_rng(4), 60
+    strata, kind_of = Strata(np.repeat([0, 1], n // 2), np.array([0.9, 0.1])), np.repeat([0, 1], n // 2)
+    for _ in range(20):
+        stopped = (rng.random(n) < 0.2) * (kind_of == 0)
+        drawn = np.stack([rng.random(n) + 50.0 * stopped] * 2) - [[0.0], [0.5]]
+        lump = Lump(
+            np.array([50.0, 0.0]), np.stack([stopped] * 2).astype(float), np.array([[0.2, 0.0], [np.nan, np.nan]])
+        )
+        cost = Sample(drawn - lump.surprises(strata), strata, np.full(2, np.inf), (lump,)).on_one_footing()
+        assert knowing.find_single(cost) == 1
+        of_kind = estimate_values_of_knowing(cost, kind_of, 0.95)[KIND]
+        assert of_kind["estimate"] == pytest.approx(0, abs=1e-9)
+        assert of_kind["low"] <= of_kind["high"]
+
+
 BEST_BY_KIND = np.array([[1.0, 9, 3], [4, 4, 4], [2, 6, 3.5]])
 TIED = np.full((3, 3), 4.0)
 NEARLY_TIED = np.array([[4.0, 4, 4], [4, 4, 5], [4, 5, 4]])

@@ -2,6 +2,7 @@
 
 import shutil
 from dataclasses import replace
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -514,12 +515,12 @@ def test_a_kind_that_a_case_does_not_have_has_no_values():
     assert " 0.0 %" not in summarize_grid(by_kind).answer
 
 
-def _repeat_with_failures(failed_fraction):
-    """Return a sweep's table whose cases are repetitions of the same question: 200 good and 100 bad worlds, of which some failed.
+def _repeat_with_failures(failed_fraction, n=MappingProxyType({"good": 200, "bad": 100})):
+    """Return a sweep's table whose cases are repetitions of the same question: good and bad worlds, of which some bad ones failed.
 
     Bad rollouts take 300 s longer, and a third of them escape.
     """
-    rng, n_cases, n = np.random.default_rng(8), 400, {"good": 200, "bad": 100}
+    rng, n_cases = np.random.default_rng(8), 400
     kinds = Kinds(("good", "bad"), (False, True), PROBABILITIES)
     size = sum(n.values())
     release = np.tile(np.repeat(list(n), list(n.values())), n_cases)
@@ -564,6 +565,15 @@ def test_failures_leave_the_probabilities_of_kinds(failed_fraction):
         assert np.mean((cells[f"{name}_low"] <= truth) & (truth <= cells[f"{name}_high"])) >= least
 
 
+def test_means_of_a_kind_that_mostly_failed_are_not_trusted():
+    """If 90 % of the replications of a kind failed, no limits of means are trusted; one failure in ten thousand changes nothing. [contract]"""
+    for failed_fraction, is_trusted in ((0.9, False), (1e-4, True)):
+        table = _repeat_with_failures(failed_fraction, n={"good": 300, "bad": 100})
+        assert table["status"].eq("failed").any()
+        assert estimate(table, ["makespan_s"]).estimates["is_trusted"].eq(is_trusted).all()
+        assert summarize_grid(table).cells["makespan_s_is_trusted"].eq(is_trusted).all()
+
+
 def test_failures_leave_the_probabilities_in_derived_samples():
     """Differences, and samples joined or picked from others, leave the kinds their probabilities if some rollouts failed. [oracle]"""
     made = np.ones((2, 12), dtype=bool)
@@ -590,7 +600,7 @@ def test_without_any_rollout_of_a_kind_what_it_may_decide_is_unknown(is_missing)
     known = ["false_alarm given good", "makespan_s given completed_good", "p50 makespan_s given good"]
     rows = estimate(table, [*unknown, *known]).estimates
     assert set(rows.loc[rows["estimate"].isna(), "measure"]) == set(unknown)
-    assert rows["is_trusted"].eq(rows["low"].notna()).where(rows["estimate"].isna()).dropna().all()
+    assert not rows.loc[rows["estimate"].isna(), "is_trusted"].any()
     assert rows.loc[rows["estimate"].isna(), ["low", "high"]].isna().all(axis=None)
     cells = summarize_grid(table).cells
     for name in ("escape", "makespan_s"):

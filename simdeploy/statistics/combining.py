@@ -11,7 +11,7 @@ from simdeploy.statistics.intervals import proportion_interval
 from simdeploy.statistics.levels import normal_quantile, unseen_events
 from simdeploy.statistics.moments import zero_if_unknown
 from simdeploy.statistics.parts import Parts, describe_means, describe_rates
-from simdeploy.statistics.sample import UNBOUNDED, Sample, weigh
+from simdeploy.statistics.sample import UNBOUNDED, Sample, count_for_trust, weigh
 from simdeploy.vocabulary import FEWEST_OF_A_KIND, FEWEST_WORLDS, LARGEST_WEIGHT
 
 # The most skewed mean whose limits can be trusted: about that of two equal values among many that are 0.
@@ -259,8 +259,9 @@ def _trust_means(
     unknown = np.where(is_certain, 0.0, weights)
     is_known = ~varies & ~unknown.any(axis=1)
     is_equal = ~varies & ~is_known
-    is_few = design.counts.sum(axis=-1) < FEWEST_WORLDS
-    is_few |= (np.where(unknown > 0, design.probabilities, 0.0) > LARGEST_WEIGHT * design.counts).any(axis=1)
+    counted = count_for_trust(design.counts, design.simulated)
+    is_few = counted.sum(axis=-1) < FEWEST_WORLDS
+    is_few |= (np.where(unknown > 0, design.probabilities, 0.0) > LARGEST_WEIGHT * counted).any(axis=1)
     is_bounded = all(math.isfinite(bound) for bound in design.bounds)
     any_equal = bool(is_equal.any())
     most = np.zeros(len(n))

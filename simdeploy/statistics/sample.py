@@ -14,6 +14,7 @@ from simdeploy.statistics.moments import find_means, zero_if_unknown
 
 UNBOUNDED = (-math.inf, math.inf)
 _LAST_DIGITS = 1e-14
+_NEARLY_ALL = 0.9
 
 
 @dataclass(frozen=True, eq=False)
@@ -264,6 +265,7 @@ class Sample:
             lumps=lumps,
             drawn=drawn,
             made=_join_made(first, more, lambda *made: np.concatenate(made, axis=-1)),
+            covers=self.covers | more.covers,
             least=min(self.least, more.least),
         )
 
@@ -306,6 +308,18 @@ class Sample:
         values = self.values + sum(lump.surprises(self.strata) for lump in self.lumps)
         lumps = tuple(lump._replace(rates=np.full_like(lump.rates, np.nan)) for lump in self.lumps)
         return replace(self, values=values, lumps=lumps)
+
+    def on_one_footing(self) -> Sample:
+        """Return all cases with lumps as they were drawn in strata in which the rate of some case is unknown.
+
+        So their means can be compared, because in the same worlds all cases have the same luck.
+        """
+        values, lumps = self.values, []
+        for lump in self.lumps:
+            is_counted = np.isnan(lump.rates).any(axis=0)
+            values = values + np.where(is_counted[self.strata.of], lump.surprises(self.strata), 0.0)
+            lumps.append(lump._replace(rates=np.where(is_counted, np.nan, lump.rates)))
+        return replace(self, values=values, lumps=tuple(lumps))
 
     def without_known_events(self) -> np.ndarray:
         """Return the values, NaN where an event happened whose rate is known."""
@@ -407,6 +421,20 @@ def weigh(probabilities: np.ndarray, n: np.ndarray, counts: np.ndarray, covers: 
         shares = zero_if_unknown(weights / weights.sum(axis=-1, keepdims=True))
     is_missing = (covers & (probabilities > 0) & (counts == 0)).any(axis=-1, keepdims=True)
     return np.where(is_missing, 0.0, shares)
+
+
+def count_for_trust(counts: np.ndarray, simulated: np.ndarray) -> np.ndarray:
+    """Return how many worlds of each stratum count where trust needs many: those simulated, or all if at most a tenth failed.
+
+    Otherwise a single failure would make all means of the usual 400 worlds untrusted.
+
+    Examples
+    --------
+    >>> count_for_trust(np.array([400, 400]), np.array([399, 200])).tolist()
+    [400, 200]
+    """
+    counted: np.ndarray = np.where(simulated >= _NEARLY_ALL * counts, counts, simulated)
+    return counted
 
 
 def as_sample(values: np.ndarray | Sample) -> Sample:

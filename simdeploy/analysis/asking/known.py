@@ -33,19 +33,20 @@ class Known:
         names = self.names[place : place + 1] or self.kinds.possible
         return any(self.kinds.allows(verdict, name) for name in names)
 
-    def expected(self, measure: Measure) -> np.ndarray:
+    def expected(self, measure: Measure, counts: np.ndarray) -> np.ndarray:
         """Return the expected number of worlds of the rarest kind of release that a mean depends on; by case, or one for all.
 
-        Infinite for fractions: they are bounded, so their limits allow for kinds that no world showed.
+        `counts` are the numbers of worlds that count, by stratum, or by case and stratum. Infinite for fractions: they are bounded, so their limits allow for kinds that no world showed.
         """
         if measure.kind != "mean" or measure.is_fraction or self.kinds is None:
             return np.array([np.inf])
         possible = np.atleast_2d(self.kinds.probabilities)
         if self.names:
-            counts = dict(zip(self.names, self.strata.counts.tolist(), strict=True))
-            expected = np.array([counts.get(name, 0) for name in self.kinds.names])
+            none = np.zeros(counts.shape[:-1])
+            of_names = dict(zip(self.names, np.moveaxis(counts, -1, 0), strict=True))
+            expected = np.stack([of_names.get(name, none) for name in self.kinds.names], axis=-1)
         else:
-            expected = possible * len(self.strata.of)
+            expected = possible * counts
         concerned = (possible > 0) & [self.kinds.allows(measure.given, name) for name in self.kinds.names]
         fewest: np.ndarray = np.where(concerned, expected, np.inf).min(axis=1)
         return fewest

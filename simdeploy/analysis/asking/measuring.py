@@ -17,7 +17,7 @@ from simdeploy.errors import InputError, Problem, collect, raise_if_any, shorten
 from simdeploy.experiments.gathering import Batches, Gathered, gather, refuse_others
 from simdeploy.experiments.kinds import Kinds, is_divided
 from simdeploy.scenario.measures import ON_DEFECTIVE, PASSED, SORTS, Measure, measure_problems, of_text, parse_measure
-from simdeploy.statistics.sample import UNBOUNDED, Lump, Sample, Strata
+from simdeploy.statistics.sample import UNBOUNDED, Lump, Sample, Strata, count_for_trust
 from simdeploy.vocabulary import CAUSES, COSTS, STATES, VERDICTS, WEIGHT
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ class Values:
             made=None if self.strata.n == 1 or self.is_ok.all() else self.is_ok,
             covers=self._known.covers(measure),
             selects=self._known.selects(measure),
-            n_expected=np.broadcast_to(self._known.expected(measure), len(self.cases)),
+            n_expected=np.broadcast_to(self._known.expected(measure, self._counts), len(self.cases)),
             bounds=(0.0, 1.0) if measure.is_fraction else UNBOUNDED,
             least=least,
         )
@@ -225,6 +225,14 @@ class Values:
             defective: np.ndarray = np.array([*(self._defective.get(word, np.nan) for word in words), np.nan])[codes]
             return defective if event == "defective" else 1 - defective
         return _indicator(codes == _place(words, event), codes >= 0)
+
+    @cached_property
+    def _counts(self) -> np.ndarray:
+        """Numbers of worlds that count for trust, by stratum, or by case and stratum."""
+        if self.strata.n == 1 or self.is_ok.all():
+            return self.strata.counts
+        simulated = np.stack([self.is_ok[:, columns].sum(axis=1) for columns in self.strata.columns], axis=1)
+        return count_for_trust(self.strata.counts, simulated)
 
     @cached_property
     def _occurs(self) -> np.ndarray:

@@ -192,6 +192,7 @@ def _gather(
     kinds = [kind for kind in kinds if kind in set(named)]
     if len(kinds) < cost.strata.n:
         message = "a kind of release has no replication with known costs of all policies"
-        raise InputError(Problem(message, ("release",), found=listed(kinds)))
+        missing = [kind for kind in of_world.astype(str).unique() if kind not in kinds]
+        raise InputError(Problem(message, ("release",), found=listed(missing)))
     kind_of = np.array([kinds.index(kind) for kind in named])
-    return policies, cost.in_worlds(is_known), kind_of, kinds, int((~is_known).sum()), fractions
+    return policies, cost.in_worlds(is_known).on_one_footing(), kind_of, kinds, int((~is_known).sum()), fractions
