@@ -20,12 +20,15 @@ from scipy import stats
 from small import one_by_one, rarely_bad
 
 from simdeploy.analysis import discover, find_boxes
+from simdeploy.analysis.asking.measuring import Values
+from simdeploy.analysis.discovery.breaking import Breaking, judge_worlds
 from simdeploy.analysis.discovery.choosing import choose, hypergeometric_tail, quasi_p, share
 from simdeploy.analysis.discovery.columns import describe_limits, read_columns
 from simdeploy.engines import running
 from simdeploy.errors import SimdeployWarning
 from simdeploy.experiments import LatinHypercube, Range, read_store, sweep
 from simdeploy.plotting import plot_discovery, plot_peeling_path
+from simdeploy.scenario.measures import parse_requirement
 from simdeploy.statistics.boxes import Box, Column, Limits, cut_below, peel
 
 
@@ -122,6 +125,32 @@ def test_how_often_intervals_cover_in_counted_worlds():
     assert min(cases.values()) >= 20
     for name, n in cases.items():
         assert covered[name] / n >= 0.95 - 4 * math.sqrt(0.95 * 0.05 / n), name
+
+
+def test_limits_need_half_the_error_of_a_verdict():
+    """A world whose rate is above the limit with 96 % confidence is decided, but open for the limits of shares. [oracle]"""
+    n = 100
+    # So many of 100 rollouts fail.
+    failed = [0, 5, 16, 17, 40]
+    rows = [
+        {"case": case, "replication": r, "policy": "p", "state": "failed" if r < k else "completed", "makespan_s": 1.0}
+        for case, k in enumerate(failed)
+        for r in range(n)
+    ]
+    requirement = parse_requirement("failed <= 10%")
+    known = judge_worlds(Values(pd.DataFrame(rows), [requirement.measure]), [requirement], confidence_level=0.95)
+    lowest = [1 - stats.beta.cdf(0.1, k, n - k + 1) if k else 0.0 for k in failed]
+    highest = [stats.beta.cdf(0.1, k + 1, n - k) for k in failed]
+    sure = np.maximum(lowest, highest)
+    assert known.is_undecided.tolist() == (sure < 0.95).tolist()
+    assert known.is_open.tolist() == (sure < 0.975).tolist()
+    assert known.is_undecided.sum() < known.is_open.sum()
+
+
+def test_no_coverage_without_a_breaking_world():
+    """If no held-out world breaks, the coverage and its limits are unknown. [contract]"""
+    none = Breaking(*[np.zeros(20, dtype=bool)] * 3, np.full(20, "", dtype=object))
+    assert all(map(math.isnan, none.bound_coverage(none.take(np.arange(5)), 0.95)))
 
 
 def test_ends_are_moved_to_where_they_should_be():

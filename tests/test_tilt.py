@@ -102,7 +102,7 @@ def test_the_mean_weight_is_1(name: str) -> None:
 
 
 def test_weights_give_back_the_scenario() -> None:
-    """Under a tilt of nine things at once, rates and weighted sums match plain replications. [oracle]"""
+    """Under a tilt of everything at once, rates and weighted sums match plain replications. [oracle]"""
     tilted = replicate(world().tilted(FACTORS), replications=40_000, seed=1, engine="compiled")
     plain = replicate(world(), replications=40_000, seed=2, engine="compiled")
     for values in (

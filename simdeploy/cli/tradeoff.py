@@ -24,13 +24,14 @@ def command(study: Study, *, vary: tuple[str, ...], x: str | None, y: str | None
     Varies the thresholds of a policy on SCENARIO, one at a time. Prints the current policy, the API default and the
     nearest better value; then every curve with its intervals.
     """
-    from simdeploy.analysis.tradeoffs.moving import default_axes, tradeoff
+    from simdeploy.analysis.asking.usual_measures import find_usual
+    from simdeploy.analysis.tradeoffs.moving import tradeoff
 
     policy = study.policy
     values = read_vary(vary, study.scenario, {policy.name: policy}, has_ranges=False) if vary else None
     axes = None
     if x is not None or y is not None:
-        default_x, default_y, *_ = default_axes(study.scenario, policy.identity.type)
+        default_x, default_y, *_ = find_usual(study.scenario, policy.identity.type)
         axes = [default_x if x is None else x, default_y if y is None else y]
     result = study.run(tradeoff, study.scenario, policy, vary=values, axes=axes)
     return Finding(

@@ -205,7 +205,7 @@ def find_compared(
 
     These are all that occur, because a comparison has measures of every release.
     """
-    usual = find_usual(scenario, "update")  # other types have no releases to divide
+    usual = find_usual(scenario, "update")  # of other types with releases, too
     wanted = [requirement.measure for requirement in scenario.requirements]
     measures = [measure for measure in usual if measure.kind == "rate" or measure.of == "cost"]
     measures = list(dict.fromkeys([*measures, *wanted]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -63,7 +64,9 @@ class Breaking(NamedTuple):
         return low, high
 
     def bound_coverage(self, part: Breaking, confidence_level: float) -> tuple[float, float]:
-        """Return an interval, in the same way, of the fraction of breaking worlds that is in a part of these worlds."""
+        """Return an interval, in the same way, of the fraction of breaking worlds that is in a part of these worlds; NaN if none may break."""
+        if not self.n_most:
+            return math.nan, math.nan
         least_of = part.n_least + self.n_most - part.n_most
         most_of = part.n_most + self.n_least - part.n_least
         low, _ = proportion_interval(part.n_least, max(least_of, 1), confidence_level)

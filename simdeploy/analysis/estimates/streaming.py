@@ -42,9 +42,8 @@ class CaseCounts:
     def unknown_fractions(self, numbers: np.ndarray, name: str, about: Sequence[str], design: Design) -> np.ndarray:
         """Return by case the share of rollouts that a quantity is, or may be, about, but that never end.
 
-        It is about the verdicts of `about`; without any, about all rollouts.
-
-        These have no verdict, and may still get any that their release allows (`Values.unknown_fractions`).
+        These have no verdict, and may still get any that their release allows (`Values.unknown_fractions`). A quantity is about the
+        verdicts of `about`; without any, about all rollouts.
         """
         if about:
             unknown = self.of(numbers, "endless defective" if "escaped" in about else "endless good")

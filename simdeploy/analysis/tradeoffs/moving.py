@@ -231,11 +231,6 @@ def _read_axes(axes: Sequence[Measure | str] | None, scenario: Scenario, type_: 
     return tuple(measures)
 
 
-def default_axes(scenario: Scenario, type_: str) -> list[str]:
-    """Return the measures of `find_usual` as text."""
-    return [str(measure) for measure in find_usual(scenario, type_)]
-
-
 def _vary_one_at_a_time(ranges: Sequence[LeverRange]) -> dict[str, list[Any]]:
     """Return lists in which each setting varies while all others keep the policy's values."""
     lists: dict[str, list[Any]] = {}

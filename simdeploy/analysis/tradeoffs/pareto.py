@@ -140,11 +140,8 @@ def pareto_front(
     measures = tuple(chosen)
     values = Values(responses, measures, costs=costs)
     if (values.strata.probabilities != values.strata.probabilities.reshape(-1, values.strata.n)[0]).any():
-        message, hint = (
-            "cases with different probabilities of kinds of release are different worlds",
-            "select one world",
-        )
-        raise InputError(Problem(message, ("responses",), hint=hint))
+        message = "kinds of release have other probabilities in some cases, so differences have no common weights"
+        raise InputError(Problem(message, ("responses",), hint="select cases with the same probabilities"))
     identity = "case" if "case" in values.cases else "policy"
     samples = [values.sample(measure) for measure in measures]
     estimated = [
