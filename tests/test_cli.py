@@ -477,6 +477,24 @@ def test_validate_knows_policies_in_yaml(folder):
     assert line.startswith("error: typo.yaml:4: orchestrator.pacing: unknown value")
 
 
+@pytest.mark.parametrize("command", ["validate", "run"])
+@pytest.mark.parametrize(
+    ("text", "fragment"),
+    [
+        ("apiVersion: v1\nkind: Service\nspec: {ports: []}\n", "kind: unknown key"),
+        ("name: n\nstrategy: rolling\nrelease: {}\n", "fleet: required key is missing"),
+    ],
+    ids=["a service", "a misplaced strategy"],
+)
+def test_only_a_policy_is_called_one(folder, command, text, fragment):
+    """A file with a foreign spec, or with a scenario's keys beside a strategy, gets the list of a scenario's errors. [contract]"""
+    Path("x.yaml").write_text(text)
+    result = invoke(command, "x.yaml")
+    assert result.exit_code == 2
+    assert fragment in result.stderr
+    assert "a policy" not in result.stderr
+
+
 @pytest.fixture
 def pipe(request):
     """Return a function that makes a pipe with a text, as ``<(...)`` of a shell does, and returns its path."""

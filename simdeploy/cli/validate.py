@@ -75,13 +75,12 @@ def _describe_scenario(source: Source, file: str) -> str:
 
 def _is_policy(source: Source, file: str) -> bool:
     """Whether a file is a policy in a dialect of simdeploy: JSON, or YAML with a spec, bare or as `tune` writes it."""
-    from simdeploy.dialects.expanso import is_deployment
-    from simdeploy.scenario.loading import is_scenario
+    from simdeploy.scenario.loading import is_policy, is_scenario
 
     if any("policies" in document.data or is_scenario(document.data) for document in source.groups):
         return False
     is_json = file.lower().endswith(".json") or (source.is_json and bool(source.groups))
-    return is_json or is_deployment(source) or any("strategy" in document.data for document in source.groups)
+    return is_json or any(is_policy(document.data) for document in source.groups)
 
 
 def _describe_policy(source: Source, file: str) -> str:

@@ -6,13 +6,18 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import get_args
 
 from simdeploy.api.files import read_text
 from simdeploy.api.json_text import parse_json
+from simdeploy.api.wire import Dialect
 from simdeploy.errors import InputError, Problem, cut, shorten
+from simdeploy.scenario.file_model import ScenarioFile
 from simdeploy.scenario.files import Files, Folder
 from simdeploy.scenario.scenario import Scenario, build, warn
 from simdeploy.scenario.yaml_text import parse_yaml
+
+_BESIDE_SPEC = {"name", "deployment", "orchestrator"}  # keys of a scenario that a policy may have
 
 ScenarioOrPath = Scenario | str | os.PathLike[str]
 
@@ -78,12 +83,16 @@ def is_scenario(data: object) -> bool:
     return isinstance(data, dict) and "fleet" in data and "result" not in data
 
 
-def _is_policy(data: object) -> bool:
-    """Whether a file's data are a spec, or an object of the API with one."""
-    if not isinstance(data, dict) or data.keys() & {"fleet", "policies"}:
+def is_policy(data: object) -> bool:
+    """Whether a file's data are meant as a policy: a spec, or an object of the API with one, and no other part of a scenario."""
+    if not isinstance(data, dict) or data.keys() & ScenarioFile.model_fields.keys() - _BESIDE_SPEC:
         return False
-    document = data.get("deployment", data)
-    return "strategy" in data or (isinstance(document, dict) and "spec" in document)
+    spec, *wrapped = (data.get(key) for key in ("spec", *get_args(Dialect)))
+    return (
+        "strategy" in data
+        or (isinstance(spec, dict) and "strategy" in spec)  # other objects of Kubernetes have a spec, too
+        or any(isinstance(document, dict) and isinstance(document.get("spec"), dict) for document in wrapped)
+    )
 
 
 def load(
@@ -101,7 +110,7 @@ def load(
         raw, positions = parse_yaml(read_text(file) if text is None else text, file, problems)
     except InputError as error:
         return None, error.problems, ()
-    if _is_policy(raw):
+    if is_policy(raw):
         hint = "give it as the policy (`--policy`), beside a scenario"
         return None, (Problem("a policy, not a scenario", file=file, hint=hint),), ()
     scenario, errors = build(raw, Files(str(Path(file).parent), allow_files), source=file, positions=positions)
