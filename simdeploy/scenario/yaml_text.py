@@ -119,16 +119,22 @@ def _is_data(line: str) -> bool:
 
 
 def _unexpected_key(lines: list[str], file: str | None) -> Problem:
-    """Say why the last of these lines can't begin with a key: the line above is text that goes on, or a complete key."""
-    above = max(n for n, line in enumerate(lines[:-1]) if _is_data(line))
-    line = lines[above]
-    if not _KEY_END.search(line):
-        hint = "write ':' instead of a full-width colon" if "\uff1a" in line else None
-        return Problem("not valid YAML: a key without ': '", file=file, line=above + 1, hint=hint)
-    message = "not valid YAML: wrong indentation"
-    if "\xa0" in line[: -len(line.lstrip())]:
-        return Problem(message, file=file, line=above + 1, hint="write spaces instead of no-break spaces")
-    return Problem(message, file=file, line=len(lines), hint=f"compare with line {above + 1}")
+    """Say why the last of these lines can't begin with a key: it goes on with a value above, or the line above is no key."""
+    data = [n for n, line in enumerate(lines) if _is_data(line)]
+    above, key = data[-2], next((n for n in reversed(data[:-1]) if _KEY_END.search(lines[n])), None)
+    if key is not None and "\xa0" in lines[key][: _indentation(lines[key])]:
+        spaces = "write spaces instead of no-break spaces"
+        return Problem("not valid YAML: wrong indentation", file=file, line=key + 1, hint=spaces)
+    is_below = key is not None and all(_indentation(lines[n]) > _indentation(lines[key]) for n in data if n > key)
+    if key is not None and (key == above or (is_below and _is_data(_KEY_END.split(lines[key], maxsplit=1)[1]))):
+        message = "not valid YAML: wrong indentation, or text with ': ' that is not in quotes"
+        return Problem(message, file=file, line=len(lines), hint=f"compare with line {key + 1}")
+    hint = "write ':' instead of a full-width colon" if "\uff1a" in lines[above] else None
+    return Problem("not valid YAML: a key without ': '", file=file, line=above + 1, hint=hint)
+
+
+def _indentation(line: str) -> int:
+    return len(line) - len(line.lstrip())
 
 
 class _Composer:
