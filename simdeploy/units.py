@@ -8,6 +8,8 @@ import re
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
+from numbers import Integral
+from typing import TypeGuard
 
 NS_PER_S = 1_000_000_000
 
@@ -32,6 +34,11 @@ _CLOCK = re.compile(r"(?:\d+:)?\d+:\d\d")
 _DAYS = re.compile(r"(\d+)d(?:ays?)?")
 _UNIT_WORDS = (("milliseconds?", "ms"), ("sec(?:ond)?s?", "s"), ("min(?:ute)?s?", "m"), ("(?:hrs?|hours?)", "h"))
 MAX_HINTED = 30  # longer text is no misspelt value
+
+
+def is_whole(value: object, least: float = 0, most: float = math.inf) -> TypeGuard[int]:
+    """Return whether a value is a whole number within these bounds. It may be numpy's, which `int` converts."""
+    return isinstance(value, Integral) and not isinstance(value, bool) and least <= int(value) <= most
 
 
 @lru_cache(maxsize=4096, typed=True)  # typed: a fraction may equal a float whose decimal literal is another number

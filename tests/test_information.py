@@ -345,6 +345,15 @@ def test_a_minute_costs_a_minute_per_wave():
     assert by_cause["cost_delay"] == pytest.approx(by_cause["cost"])
 
 
+def test_arrays_of_settings():
+    """Settings may be arrays, as they may be lists. [contract]"""
+    found = scenario(CANARY)
+    lists = make_steps(found, found.policy("p"), canaries=[1, 3], minutes=[0.5, 2])
+    assert make_steps(found, found.policy("p"), canaries=np.array([1, 3]), minutes=np.array([0.5, 2])) == lists
+    with pytest.raises(InputError, match="minutes: invalid number of minutes"):
+        make_steps(found, found.policy("p"), canaries=np.array([]), minutes=np.array([np.nan, 1]))
+
+
 def test_a_minute_that_finds_a_latent_defect():
     """A defect that shows after 90 s is found by two minutes of observation, which saves each escape. [oracle]"""
     release = {"good": {"probability": 0.5}, "latent": {**LATENT["bad"], "probability": 0.5}}

@@ -31,6 +31,7 @@ def scenario():
         (lambda _: simdeploy.read_result([]), "not the path of a file (found [])"),
         (lambda s: s.with_values([1]), "values: no values to change (found [1]); allowed: a mapping from paths to values"),
         (lambda s: simdeploy.simulate(s).deployment_at("1"), "no revision '1' of the deployment"),
+        (lambda s: simdeploy.simulate(s).deployment_at(True), "no revision true of the deployment"),
         (lambda s: simdeploy.simulate(s, "best.yaml"), "to use a file, pass what `read_deployment` or `read_policy` returns"),
         (lambda s: simdeploy.advise(s, seen="best.json"), "seen: not a deployment object (found 'best.json')"),
     ],

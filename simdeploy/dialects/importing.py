@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from importlib import import_module
-from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.api.files import read_text
 from simdeploy.dialects.reading import Reading
 from simdeploy.dialects.source import Source
 from simdeploy.errors import InputError, Problem, listed, not_among, shorten
+from simdeploy.units import is_whole
 from simdeploy.vocabulary import IMPORT_KINDS as KINDS
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def read_policy(
     """
     if kind is not None and kind not in KINDS:
         raise InputError(not_among("unknown kind of file", ("kind",), kind, KINDS))
-    if nodes is not None and (isinstance(nodes, bool) or not isinstance(nodes, Integral) or nodes < 1):
+    if nodes is not None and not is_whole(nodes, 1):
         raise InputError(Problem("not a number of nodes", ("nodes",), found=shorten(nodes), allowed="1 or more"))
     source = _source(text_or_path)
     recognised = kind or recognise(source)

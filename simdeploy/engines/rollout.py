@@ -6,7 +6,6 @@ import json
 import math
 import os
 from functools import cached_property
-from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +19,7 @@ from simdeploy.errors import InputError, Problem, not_among, shorten
 from simdeploy.output import write_file, write_table
 from simdeploy.result import to_plain
 from simdeploy.rules.health import judges_waves, read_health_rule, read_max_error_rate
-from simdeploy.units import NS_PER_S, short_duration
+from simdeploy.units import NS_PER_S, is_whole, short_duration
 from simdeploy.vocabulary import RECORD_FORMS
 
 if TYPE_CHECKING:
@@ -168,7 +167,7 @@ class Rollout:
         number = 1 if rollback else 0
         recorded = self._deployments_recorded
         known = len(recorded[number].history) if number < len(recorded) else 0
-        if not isinstance(revision, Integral) or not 1 <= revision <= known:
+        if not is_whole(revision, 1, known):
             what = "rollback" if rollback else "deployment"
             raise InputError(f"no revision {shorten(revision)} of the {what}: it has {known}")
         return make_deployment(self.policy, recorded[number], revision)

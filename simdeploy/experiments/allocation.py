@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from simdeploy.errors import InputError, Problem, not_among, raise_if_any, shorten
-from simdeploy.experiments.arguments import is_whole
 from simdeploy.experiments.kinds import Kinds
+from simdeploy.units import is_whole
 from simdeploy.vocabulary import FEWEST_OF_A_KIND, FEWEST_WORLDS, LARGEST_WEIGHT
 
 # The fewest worlds of a kind that show how its values vary.

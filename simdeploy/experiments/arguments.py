@@ -7,12 +7,12 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from numbers import Integral
-from typing import Any, TypeGuard
+from typing import Any
 
 from simdeploy.engines.choice import check_engine
 from simdeploy.errors import InputError, Problem, SimdeployWarning, collect, name_problems, raise_if_any, shorten
 from simdeploy.scenario import Scenario, ScenarioOrPath, ScenarioPolicy, as_scenario
+from simdeploy.units import is_whole
 
 MOST_SEED = (1 << 64) - 1
 MOST_REPLICATIONS = 1 << 32  # a replication's number is a 32-bit word of the generator's counter
@@ -48,11 +48,6 @@ def check_numbers(*, replications: Any, seed: Any, engine: object) -> tuple[rang
     if problems or not isinstance(numbers, range):
         raise InputError(problems)
     return numbers, int(seed)
-
-
-def is_whole(value: object, least: float = 0, most: float = math.inf) -> TypeGuard[int]:
-    """Return whether a value is a whole number within these bounds. It may be numpy's, which `int` converts."""
-    return isinstance(value, Integral) and not isinstance(value, bool) and least <= int(value) <= most
 
 
 def whole_problems(least: int, most: float = math.inf, /, **numbers: object) -> list[Problem]:

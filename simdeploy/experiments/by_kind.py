@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
-from simdeploy.experiments.arguments import find_bases, is_whole
+from simdeploy.experiments.arguments import find_bases
 from simdeploy.experiments.case_table import CaseTable
 from simdeploy.experiments.cases import Shared
 from simdeploy.experiments.design import Design, count_points, keep_values, make_points
@@ -21,6 +21,7 @@ from simdeploy.experiments.store import place_within
 from simdeploy.experiments.store.folder import Folder
 from simdeploy.experiments.store.manifest import read_manifest
 from simdeploy.experiments.table import Outcomes
+from simdeploy.units import is_whole
 from simdeploy.vocabulary import WEIGHT
 
 if TYPE_CHECKING:

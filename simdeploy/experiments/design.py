@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simdeploy.errors import InputError, Problem, collect, nearest, raise_if_any, shorten
-from simdeploy.experiments.arguments import is_whole, require_keys
+from simdeploy.experiments.arguments import require_keys
 from simdeploy.experiments.ranges import Choices, Interval, Range, Spread, make_interval
-from simdeploy.units import NS_PER_S, parse_duration
+from simdeploy.units import NS_PER_S, is_whole, parse_duration
 
 if TYPE_CHECKING:
     from simdeploy.experiments.levers import Kind, Lever

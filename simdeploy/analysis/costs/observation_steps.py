@@ -7,9 +7,8 @@ from numbers import Real
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 from simdeploy.errors import InputError, Problem, raise_if_any, shorten
-from simdeploy.experiments.arguments import is_whole
 from simdeploy.experiments.levers import Lever, change_quietly
-from simdeploy.units import NS_PER_S, exact, format_duration, round_half_up
+from simdeploy.units import NS_PER_S, exact, format_duration, is_whole, round_half_up
 
 if TYPE_CHECKING:
     from simdeploy.scenario import Scenario, ScenarioPolicy
@@ -65,12 +64,12 @@ def _check(scenario: Scenario, canaries: Sequence[int] | None, minutes: Sequence
             found=shorten(value),
             allowed=f"0 to {nodes}, the number of nodes",
         )
-        for value in canaries or ()
+        for value in (() if canaries is None else canaries)
         if not is_whole(value, 0, nodes)
     ]
     problems += [
         Problem("invalid number of minutes", ("minutes",), found=shorten(value), allowed="a finite number")
-        for value in minutes or ()
+        for value in (() if minutes is None else minutes)
         if isinstance(value, bool) or not isinstance(value, Real) or value - value != 0
     ]
     raise_if_any(problems)
@@ -84,7 +83,7 @@ def _canary_steps(scenario: Scenario, policy: ScenarioPolicy, asked: Sequence[in
     usual = (0, now // 2, *(now + more for more in _MORE_CANARIES))
     values = {now, now + 1, *(usual if asked is None else map(int, asked))}
     if policy.policy.waves:
-        if set(asked or ()) - {now}:
+        if asked is not None and set(asked) - {now}:
             message = "the policy has a list of waves, which has no number of canaries"
             raise InputError(Problem(message, ("canaries",), found=shorten(asked), hint="compare other lists of waves"))
         values = {now}

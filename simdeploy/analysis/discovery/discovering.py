@@ -16,13 +16,14 @@ from simdeploy.analysis.discovery.breaking import Breaking, judge_worlds
 from simdeploy.analysis.discovery.finding import LEAST_POINTS, make_discovery
 from simdeploy.analysis.discovery.result import Discovery
 from simdeploy.errors import InputError, Problem, collect, raise_if_any, shorten
-from simdeploy.experiments.arguments import Progress, check_numbers, is_whole
+from simdeploy.experiments.arguments import Progress, check_numbers
 from simdeploy.experiments.campaign import Campaign
 from simdeploy.experiments.design import MOST_CASES, read_number, sample_hypercube, spread_over
 from simdeploy.experiments.levers import Lever, find_factors
 from simdeploy.scenario import Scenario, ScenarioOrPath, as_scenario
 from simdeploy.scenario.measures import Requirement
 from simdeploy.statistics.levels import level_problems
+from simdeploy.units import is_whole
 
 if TYPE_CHECKING:
     import pandas as pd

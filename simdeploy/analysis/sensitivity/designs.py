@@ -10,10 +10,11 @@ import numpy as np
 
 from simdeploy.analysis.asking.naming import format_factor
 from simdeploy.errors import InputError, Problem, not_among, raise_if_any, shorten
-from simdeploy.experiments.arguments import check_numbers, is_whole
+from simdeploy.experiments.arguments import check_numbers
 from simdeploy.experiments.design import check_number_of_cases, sample_hypercube, spread_over
 from simdeploy.experiments.levers import Lever
 from simdeploy.experiments.ranges import Choices, Interval, Spread
+from simdeploy.units import is_whole
 
 if TYPE_CHECKING:
     import pandas as pd

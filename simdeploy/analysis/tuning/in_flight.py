@@ -11,10 +11,10 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.errors import Problem, shorten
-from simdeploy.experiments.arguments import is_whole
 from simdeploy.experiments.levers import Lever, change_quietly
 from simdeploy.rules.waves import plan_waves
 from simdeploy.scenario.measures import Measure, Requirement
+from simdeploy.units import is_whole
 
 if TYPE_CHECKING:
     from simdeploy.scenario import Scenario, ScenarioPolicy
