@@ -729,6 +729,11 @@ SUSPICIOUS: list[tuple[dict[str, Any], str, str]] = [
         "allows no failed node: 0.1 % of 10 nodes is less than one (found 0.1); write 10 for 10 %",
     ),
     (
+        one(ROLLING, max_failed_nodes_percent=0.1, orchestrator="expanso"),
+        "policies.p.max_failed_nodes_percent",
+        "allows no failed node",
+    ),
+    (
         waves({"size": 5, "max_failed_nodes_percent": 0.5}),
         "policies.p.waves[0].max_failed_nodes_percent",
         "allows no failed node: 0.5 % of 5 nodes is less than one (found 0.5); write 50 for 50 %",
@@ -807,6 +812,17 @@ SUSPICIOUS: list[tuple[dict[str, Any], str, str]] = [
 ]
 
 
+def test_a_small_ratio_of_another_orchestrator(tmp_path: Path) -> None:
+    """No warning calls a ratio of Docker Swarm a mistaken percent. [contract]"""
+    stack = {"services": {"web": {"deploy": {"update_config": {"parallelism": 2, "max_failure_ratio": 0.005}}}}}
+    (tmp_path / "stack.yaml").write_text(json.dumps(stack))
+    (tmp_path / "scenario.yaml").write_text(json.dumps(minimal(policies={"p": {"file": "stack.yaml"}})))
+    scenario, *_ = load(tmp_path / "scenario.yaml")
+    assert scenario is not None
+    assert scenario.policy().policy.max_failed_nodes_percent == Fraction(1, 2)
+    assert not [problem for problem in scenario.warnings if "max_failed_nodes_percent" in problem.path]
+
+
 @pytest.mark.parametrize(("change", "path", "fragment"), SUSPICIOUS, ids=[" ".join(case[1:]) for case in SUSPICIOUS])
 def test_suspicious_values_are_warned_about(change: dict[str, Any], path: str, fragment: str) -> None:
     """Each legal but suspicious value gives one warning with its path, which the scenario keeps. [contract]"""
@@ -828,7 +844,10 @@ def test_suspicious_values_are_warned_about(change: dict[str, Any], path: str, f
         one(ROLLING, max_failed_nodes_percent=1),
         one(ROLLING, max_failed_nodes_percent=0.1) | {"fleet": {"nodes": 1000}},
         one(ROLLING, max_failed_nodes_percent=0.1) | {"orchestrator": {"limit_combination": "both"}},
-        one(ROLLING, max_failed_nodes_percent=0.1, orchestrator="expanso"),
+        one(ROLLING, max_failed_nodes=0, max_failed_nodes_percent=0.1),
+        one(ROLLING, max_failed_nodes=1, max_failed_nodes_percent=0.1) | REACHES,
+        waves({"size": 5, "max_failed_nodes": 0, "max_failed_nodes_percent": 0.5}),
+        one(ROLLING, max_failed_nodes_percent=0.1) | {"orchestrator": {"failed_percent_of": "wave"}},
         one(ROLLING, dialect="general", max_failed_nodes_per_zone="99%") | {"fleet": {"zones": 10}},
         one(ROLLING, dialect="general", max_failed_nodes_per_zone="100%") | {"fleet": {"zones": 2}} | REACHES,
         one(ROLLING) | {"orchestrator": {"explicit_zero_limit": "default"}},

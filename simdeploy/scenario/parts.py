@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import ItemsView, Iterator, Mapping, ValuesView
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 if TYPE_CHECKING:
@@ -89,6 +89,7 @@ class ScenarioPolicy:
     policy: Policy  # as the rules use it
     identity: Identity  # the scenario's, overridden by a JSON file
     orchestrator: Orchestrator | None = None  # the policy's own, which replaces the scenario's
+    is_imported: bool = field(default=False, compare=False)  # read from another orchestrator's file
 
 
 class FrozenMapping(Mapping[str, V]):

@@ -124,7 +124,8 @@ def _read_orchestrator(raw: object, prefix: Path) -> tuple[Orchestrator | None, 
 def imported_policy(name: str, imported: PolicyImport, around: Surroundings, path: Path = ()) -> PolicyReading:
     """Make a policy from an imported file; warn about values that were not evaluated and fields that may be misspelt."""
     reading = read_policy(name, imported.policy, around, path)
-    return replace(reading, warnings=[*reading.warnings, *imported.warnings()])
+    policy = None if reading.policy is None else replace(reading.policy, is_imported=True)
+    return replace(reading, policy=policy, warnings=[*reading.warnings, *imported.warnings()])
 
 
 def _read_file(name: str, raw: Mapping[str, Any], around: Surroundings, prefix: Path) -> PolicyReading:

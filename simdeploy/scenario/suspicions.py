@@ -254,7 +254,8 @@ class PolicyInFleetSuspicions(PolicySuspicions):
             yield self._say(message, "max_failed_nodes", found=count)
         if not reaches and percent is not None and percent >= 100:
             yield self._say("can never stop a rollout", "max_failed_nodes_percent", found=f"{float(percent):g}")
-        yield from self._limit_as_fraction(percent, nodes, "max_failed_nodes_percent")
+        if self.orchestrator.failed_percent_of == "fleet":
+            yield from self._limit_as_fraction(percent, nodes, "max_failed_nodes_percent")
         most = -(-nodes // self.fleet.zones)  # nodes of a zone
         per_zone = policy.max_failed_nodes_per_zone
         allowed = per_zone * most / 100 if isinstance(per_zone, Fraction) else per_zone
@@ -285,15 +286,18 @@ class PolicyInFleetSuspicions(PolicySuspicions):
                 yield Problem(message, (*path, "max_failed_nodes"), found=str(count))
             if percent is not None and percent >= 100 and not reaches:
                 yield Problem("can never stop a wave", (*path, "max_failed_nodes_percent"), found=f"{float(percent):g}")
-            yield from self._limit_as_fraction(percent, most, "waves", place, "max_failed_nodes_percent")
+            if count is None or count > reaches:
+                yield from self._limit_as_fraction(percent, most, "waves", place, "max_failed_nodes_percent")
 
     def _limit_as_fraction(self, percent: Fraction | None, nodes: int, *keys: str | int) -> Iterator[Problem]:
-        """Warn about 0.1 for 10 %: whoever allows no failed node writes 0."""
-        # Policies with their own switches are mostly imported: a ratio of another orchestrator may be that small.
-        if percent is None or self.scenario_policy.orchestrator is not None:
+        """Warn about 0.1 for 10 %, unless a count allows no failed node anyway: whoever means none writes 0."""
+        # A ratio of another orchestrator may be that small.
+        if percent is None or self.scenario_policy.is_imported:
             return
         limits = read_limits(self.scenario_policy.policy, self.orchestrator, self.fleet.nodes)
-        if limits is not None and not limits.both and percent < 1 and 0 < percent * nodes < 100:
+        if limits is None or limits.both or limits.max_failed_nodes <= limits.reaches:
+            return
+        if percent < 1 and 0 < percent * nodes < 100:
             value, meant = f"{float(percent):g}", f"{float(percent * 100):g}"
             message = f"allows no failed node: {value} % of {plural(nodes, 'node')} is less than one"
             yield Problem(message, (*self.path, *keys), found=value, hint=f"write {meant} for {meant} %")
