@@ -16,7 +16,7 @@ from simdeploy.analysis.advice.drawing import draw_own_numbers
 from simdeploy.analysis.advice.node_table import PENDING
 from simdeploy.analysis.advice.ways import find_spells
 from simdeploy.engines.looks import NOT_THERE
-from simdeploy.errors import InputError, Problem, raise_if_any
+from simdeploy.errors import InputError, Problem, plural, raise_if_any
 from simdeploy.units import NS_PER_S
 from simdeploy.vocabulary import TERMINAL_STATES
 from simdeploy.world.streams import Stream, uniforms
@@ -64,8 +64,10 @@ def refuse_totals(
         if not is_possible:
             of_wave = "" if total.wave is None else f" of wave {total.wave + 1}"
             times = f"between {total.from_ns / NS_PER_S:g} and {total.to_ns / NS_PER_S:g} s"
-            hint = f"was a node{of_wave} on the {total.version} version {times}, and can its requests fail?"
-            message = f"impossible in all {n_worlds:,} worlds that otherwise agree with what was seen"
+            hint = f"was a node{of_wave} on the {total.version} version {times}"
+            hint += ", and can its requests fail?" if total.failed else "?"
+            worlds = plural(n_worlds, "world that otherwise agrees", "worlds that otherwise agree")
+            message = f"none of {worlds} with what was seen can have had it"
             problems.append(Problem(message, ("evidence", f"row {total.row}"), hint=hint))
     raise_if_any(problems)
 
