@@ -527,6 +527,22 @@ def test_more_waiting_nodes_than_there_are():
         sd.forecast(scenario, seen=seen, replications=20, engine="reference")
 
 
+def test_the_message_of_another_plan():
+    """A message that counts other waves than the policy's is no evidence, like any other text. [contract]"""
+    scenario = make(SPELLS["crashes"] | {"orchestrator.unreachable_nodes": "wait"})
+    for message, awaited in (
+        ("wave 1 of 2", 0),
+        ("wave 1 of 2; waits for 1 unreachable node", 1),
+        ("wave 1 of 9", None),
+        ("baking after wave 1 of 9; waits for 1 unreachable node", None),
+    ):
+        seen = read_seen(scenario, None, look(scenario, 100, (1, 1, 0), message=message), None)
+        assert seen.last.fields.get("awaited_nodes") == awaited, message
+    rollout = sd.simulate(scenario)
+    looks = read_seen(scenario, None, rollout, None).looks
+    assert all(("awaited_nodes" in each.fields) != (each.fields["state"] == "completed") for each in looks)
+
+
 def test_stale_observations():
     """Nodes in flight for longer than their deadline since the last change are an error. [contract]"""
     scenario = make()

@@ -145,8 +145,8 @@ def read_seen(
     if isinstance(seen, pd.DataFrame) and is_table_of_nodes(seen.columns):
         return _look_at_nodes(scenario, scenario.policy() if wanted is None else wanted, seen, at)
     if isinstance(seen, pd.DataFrame):
-        statuses = _read_revisions(seen)
         chosen = scenario.policy() if wanted is None else wanted
+        statuses = _read_revisions(seen, _count_waves(scenario, chosen))
         are_revisions = True
     else:
         pairs = [(None, seen)] if not _is_list(seen) else [_pair(item) for item in seen]
@@ -154,7 +154,8 @@ def read_seen(
             raise InputError(Problem("nothing was seen", ("seen",), allowed=_FORMS))
         documents = [_read_object(each, wanted, number) for number, (_, each) in enumerate(pairs)]
         chosen = _choose_policy(scenario, wanted, documents)
-        statuses = [_read_status(each, when) for each, (when, _) in zip(documents, pairs, strict=True)]
+        n_waves = _count_waves(scenario, chosen)
+        statuses = [_read_status(each, when, n_waves) for each, (when, _) in zip(documents, pairs, strict=True)]
     created_ns = _find_start(statuses)
     for status in statuses:
         if status.total_nodes not in (None, scenario.fleet.nodes):
@@ -162,6 +163,11 @@ def read_seen(
             raise InputError(_impossible("total_nodes", "another fleet", status.total_nodes, allowed))
     chosen = _start_at(chosen, created_ns)
     return _make_looks(statuses, chosen, created_ns, at, are_revisions=are_revisions)
+
+
+def _count_waves(scenario: Scenario, policy: ScenarioPolicy) -> int:
+    fleet = scenario.fleet
+    return len(plan_waves(policy.policy, scenario.orchestrator_of(policy), fleet.nodes, fleet.zones).sizes)
 
 
 def _start_at(policy: ScenarioPolicy, created_ns: int) -> ScenarioPolicy:
@@ -267,11 +273,11 @@ def _check_identity(documents: Sequence[Deployment]) -> None:
                 raise InputError(Problem(message, ("seen", number, name), found=shorten(value), allowed=allowed))
 
 
-def _read_status(deployment: Deployment, seen_at: Any) -> _Status:
+def _read_status(deployment: Deployment, seen_at: Any, n_waves: int) -> _Status:
     status = deployment.status
     fields = {name: getattr(status, name) for name in _FIELDS}
     fields |= {field: _parse(getattr(status, name)) for name, field in _TIMES.items()}
-    fields |= _read_message(fields["state"], getattr(status, "message", None))
+    fields |= _read_message(fields["state"], getattr(status, "message", None), n_waves)
     return _Status(
         {name: value for name, value in fields.items() if value is not None},
         _parse(getattr(status, "created_at", None)),
@@ -281,13 +287,13 @@ def _read_status(deployment: Deployment, seen_at: Any) -> _Status:
     )
 
 
-def _read_message(state: str | None, message: Any) -> dict[str, Any]:
+def _read_message(state: str | None, message: Any, n_waves: int) -> dict[str, Any]:
     """Return what a message says about the rollout; that of one that is over is only the reason."""
     is_known = isinstance(message, str) and state not in TERMINAL_STATES
-    return {"awaited_nodes": read_awaited(message) if is_known else None}
+    return {"awaited_nodes": read_awaited(message, n_waves) if is_known else None}
 
 
-def _read_revisions(frame: pd.DataFrame) -> list[_Status]:
+def _read_revisions(frame: pd.DataFrame, n_waves: int) -> list[_Status]:
     """Read a table with the columns of `Rollout.revisions`; revisions of a rollback are left out."""
     columns = set(map(str, frame.columns))
     if not {"state", "updated_at", "current_wave"} <= columns:
@@ -306,7 +312,7 @@ def _read_revisions(frame: pd.DataFrame) -> list[_Status]:
     for row in frame.to_dict("records"):
         fields = {name: row[name] for name in _FIELDS if name in row and row[name] == row[name]}
         fields |= {field: _to_timestamp(row.get(column)) for column, field in _TIMES.items()}
-        fields |= _read_message(fields.get("state"), row.get("message"))
+        fields |= _read_message(fields.get("state"), row.get("message"), n_waves)
         known = {name: value for name, value in fields.items() if value is not None}
         total = row.get("total_nodes")
         statuses.append(_Status(known, _to_timestamp(row.get("created_at")), _to_timestamp(row["updated_at"]), total))
