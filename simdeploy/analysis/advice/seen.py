@@ -18,7 +18,7 @@ from simdeploy.api.document import read_body
 from simdeploy.api.times import shift_time
 from simdeploy.engines.looks import NOT_THERE, read_awaited
 from simdeploy.engines.rollout import Rollout
-from simdeploy.errors import InputError, Problem, shorten
+from simdeploy.errors import InputError, Path, Problem, shorten
 from simdeploy.records import Records
 from simdeploy.rules.waves import plan_waves
 from simdeploy.units import NS_PER_S
@@ -339,10 +339,15 @@ def _find_start(statuses: Sequence[_Status]) -> int:
     return created.pop()
 
 
+def _disorder(when_ns: int, before_ns: int, path: Path) -> Problem:
+    found, allowed = f"{when_ns / NS_PER_S:g} s", f"at least {before_ns / NS_PER_S:g} s after the start"
+    return Problem("earlier than the object before", path, found=found, allowed=allowed)
+
+
 def _make_looks(
     statuses: Sequence[_Status], policy: ScenarioPolicy, created_ns: int, at: Any, *, are_revisions: bool
 ) -> Seen:
-    """Convert times to nanoseconds after the start, and sort the looks."""
+    """Convert times to nanoseconds after the start; refuse looks that are not in order."""
     since: list[int] = []
     seen_at: list[int] = []
     for number, status in enumerate(statuses):
@@ -360,7 +365,7 @@ def _make_looks(
             raise InputError(Problem(message, ("at",), found=found, allowed=allowed))
         if seen_at and when < seen_at[-1]:
             is_last = number == len(statuses) - 1 and at is not None
-            raise InputError(Problem("the looks are not in order", ("at",) if is_last else ("seen", number)))
+            raise InputError(_disorder(when, seen_at[-1], ("at",) if is_last else ("seen", number)))
         since.append(when if updated is None else updated)
         seen_at.append(when)
     next_change: list[int | None] = [None] * len(since)
@@ -370,7 +375,7 @@ def _make_looks(
     for number, status in enumerate(statuses):
         following = since[number + 1] if number + 1 < len(since) else None
         if following is not None and following < since[number]:
-            raise InputError(Problem("the looks are not in order", ("seen", number + 1)))
+            raise InputError(_disorder(following, since[number], ("seen", number + 1, "status", "updated_at")))
         if following is not None and are_revisions and following - since[number] < HALF_SECOND_NS:
             continue  # looks closer than this count as one
         later = next_change[number]
