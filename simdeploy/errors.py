@@ -56,8 +56,11 @@ class SimdeployWarning(UserWarning):
     @property
     def problem(self) -> Problem:
         """What is doubtful, and where."""
-        (about,) = self.args
-        return about if isinstance(about, Problem) else Problem(about)
+        about = self.args[0] if self.args else None
+        return about if isinstance(about, Problem) else Problem(str(self))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self)!r})"
 
 
 def warn_user(about: Problem | str) -> None:

@@ -24,7 +24,7 @@ import pytest
 from small import IMMEDIATE
 
 from simdeploy.api import DeploymentSpec, HealthCheck, RolloutSpec, parse_deployment
-from simdeploy.errors import InputError, SimdeployWarning, format_path
+from simdeploy.errors import InputError, Problem, SimdeployWarning, format_path
 from simdeploy.rules.orchestrator import PRESETS, Orchestrator, Rate, switch_values
 from simdeploy.scenario import Identity, Scenario, load, read_scenario, scenario_schema
 from simdeploy.scenario.laws import DURATION, FACTOR, FAMILIES, PROBABILITY_LAW, Files, Quantity, read_law
@@ -810,6 +810,16 @@ SUSPICIOUS: list[tuple[dict[str, Any], str, str]] = [
     ),
     (OFFICE_HOURS, "deployment.created_at", "under change_windows"),
 ]
+
+
+def test_every_warning_has_a_problem() -> None:
+    """A warning made of anything has a problem, and is written as its text. [contract]"""
+    for made, text in (
+        (SimdeployWarning(), ""),
+        (SimdeployWarning("a", "b"), "('a', 'b')"),
+        (SimdeployWarning(Problem("odd", ("a",), found="5")), "a: odd (found 5)"),
+    ):
+        assert (str(made), str(made.problem), repr(made)) == (text, text, f"SimdeployWarning({text!r})")
 
 
 def test_a_small_ratio_of_another_orchestrator(tmp_path: Path) -> None:
