@@ -798,6 +798,13 @@ class TestDamage:
         (folder / "parts" / "part-000007.parquet").write_bytes(b"")
         check_mended(folder, reference, f"removed part 7: the last one is part {N_PARTS - 1}")
 
+    def test_folder_after_the_last(self, folder):
+        """A folder in place of a further part is said to be set aside, and not to be removed. [contract]"""
+        (folder / "parts" / "part-000007.parquet").mkdir()
+        (folder / "parts" / "part-000007.parquet" / "kept").touch()
+        (note,) = write_missing(folder, QUESTION, N_PARTS)
+        assert note.startswith("moved the folder in place of part 7 to ")
+
     def test_line_in_the_middle(self, folder, reference, journal):
         """An unreadable line loses its part, and is named. [contract]"""
         lines = journal.splitlines(keepends=True)

@@ -237,7 +237,8 @@ def _recover(folder: Folder, n_parts: int | None) -> tuple[Journal, list[str]]:
         if number not in journal.entries:
             aside = make_way(folder.part(number))
             if n_parts is not None and number >= n_parts:
-                notes.append(f"removed part {number}: the last one is part {n_parts - 1}")
+                if not aside:
+                    notes.append(f"removed part {number}: the last one is part {n_parts - 1}")
             elif number not in damages:
                 notes.append(f"recomputing part {number}: not in the journal")
             if aside:
