@@ -425,6 +425,21 @@ def test_a_folder_of_kinds_is_not_shared_by_other_calls(tmp_path):
     assert "several sweeps" in str(refused(read_store, tmp_path / "one"))
 
 
+def test_a_folder_of_another_division_is_refused(tmp_path):
+    """If only the division into kinds differs, the error compares what a user gave, and no number of one kind. [contract]"""
+    names = [kind.name for kind in mixed().release]
+    given = dict.fromkeys(names, 5)
+    replicate(mixed(), strata=given, engine="compiled", store=tmp_path)
+    changed = {**given, names[0]: 6, names[1]: 4}
+    for strata, now in ((changed, "6"), ({**given, names[0]: range(3, 8)}, "range(3, 8)")):
+        message = str(refused(replicate, mixed(), strata=strata, engine="compiled", store=tmp_path))
+        assert f"strata.{names[0]}: 5 in the folder, {now} now" in message
+        assert "replication" not in message
+    message = str(refused(replicate, mixed(), strata={**given, names[0]: 6}, engine="compiled", store=tmp_path))
+    assert f"replications: {5 * len(names)} in the folder, {5 * len(names) + 1} now" in message
+    assert "strata" not in message
+
+
 def test_sweeps_of_different_questions_are_no_table(tmp_path):
     """A folder of several sweeps by kind is refused: their cases have the same numbers and other values. [contract]"""
     for part, value in enumerate((1, 2)):

@@ -188,7 +188,9 @@ def check_belongs(folder: Folder, manifest: Manifest, question: Mapping[str, Any
     )
     differences = list(find_differences(stored, current))
     if differences:
-        differences = list(find_differences(_as_asked(stored), _as_asked(current))) or differences
+        asked = list(find_differences(_as_asked(stored), _as_asked(current)))
+        # The division follows from the other arguments, unless only it differs.
+        differences = [each for each in asked if each[0][:1] != ("strata",)] or asked or differences
         shown = [
             Problem(f"{_show(stored)} in the folder, {_show(current)} now", path=path, file=file)
             for path, stored, current in differences[:_MOST_SHOWN]
@@ -199,13 +201,17 @@ def check_belongs(folder: Folder, manifest: Manifest, question: Mapping[str, Any
 
 
 def _as_asked(question: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a question about one kind of release with the number of replications of all kinds, which the user gave."""
+    """Return a question about one kind of release with the replications of all kinds, and their division, as the user gave them."""
     try:
-        n = question.get("planned", sum(stop - start for start, stop in question["worlds"].values()))
-    except (KeyError, AttributeError, TypeError, ValueError):
+        worlds = question["worlds"].items()
+        asked = {
+            "replications": question.get("planned", sum(stop - start for _, (start, stop) in worlds)),
+            "strata": {name: range(start, stop) if start else stop for name, (start, stop) in worlds},
+        }
+    except (KeyError, AttributeError, TypeError, ValueError):  # not about one kind, or damaged
         return question
     of_one_kind = ("worlds", "planned", "first_replication")
-    return {key: value for key, value in question.items() if key not in of_one_kind} | {"replications": n}
+    return {key: value for key, value in question.items() if key not in of_one_kind} | asked
 
 
 def find_differences(stored: Any, current: Any, path: Path = ()) -> Iterator[tuple[Path, Any, Any]]:
