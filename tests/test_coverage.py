@@ -177,7 +177,7 @@ def test_each_side_is_trusted_for_itself(skewness, is_trusted):
     """A mean with skewness above 0.8 has no trusted limit on that side. [contract]"""
     n = 400
     parts = Parts(*np.array([n, 10, n, 1, 1, skewness * n**2 * ((n - 1) / n) ** 1.5, n])[:, None, None])
-    design = Design(np.ones(1), np.array([[n]]))
+    design = Design(np.ones(1), np.array([[n]]), np.array([[n]]))
     found = join_parts(parts, design, is_rate=False, confidence_level=0.95)
     assert (found.trusts_low.item(), found.trusts_high.item()) == (True, is_trusted)
     mirrored = join_parts(parts._replace(third=-parts.third), design, is_rate=False, confidence_level=0.95)

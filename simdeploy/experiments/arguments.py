@@ -42,12 +42,26 @@ def check_numbers(*, replications: Any, seed: Any, engine: object) -> tuple[rang
         problems.append(
             Problem("invalid number of replications", ("replications",), found=shorten(replications), allowed=allowed)
         )
-    problems += whole_problems(0, MOST_SEED, seed=seed)
     with collect(problems):
-        check_engine(engine)
+        seed = read_seed(seed, engine)
     if problems or not isinstance(numbers, range):
         raise InputError(problems)
-    return numbers, int(seed)
+    return numbers, seed
+
+
+def read_seed(seed: Any, engine: object = "auto") -> int:
+    """Return the seed, or raise an `InputError` for it and for an unknown engine.
+
+    Examples
+    --------
+    >>> read_seed(7)
+    7
+    """
+    problems = whole_problems(0, MOST_SEED, seed=seed)
+    with collect(problems):
+        check_engine(engine)
+    raise_if_any(problems)
+    return int(seed)
 
 
 def whole_problems(least: int, most: float = math.inf, /, **numbers: object) -> list[Problem]:

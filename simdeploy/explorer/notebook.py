@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from simdeploy.errors import raise_if_any
-from simdeploy.experiments.arguments import check_numbers
+from simdeploy.experiments.arguments import read_seed
 from simdeploy.explorer.preparing import make_explorer
 from simdeploy.scenario import ScenarioOrPath, as_scenario
 from simdeploy.statistics.levels import level_problems
@@ -64,7 +64,7 @@ def explore(
     from simdeploy.explorer.widget import ExplorerWidget
 
     scenario = as_scenario(scenario)
-    _, seed = check_numbers(replications=1, seed=seed, engine=engine)
+    seed = read_seed(seed, engine)
     raise_if_any(level_problems(confidence_level))
     first = scenario.policy(policy)
     policies = {first.name: first, **scenario.policies}

@@ -79,7 +79,7 @@ class Design(NamedTuple):
 
     probabilities: np.ndarray  # shape (strata,) or (cases, strata)
     counts: np.ndarray  # numbers of worlds, same shape
-    made: np.ndarray | None = None  # numbers of simulated rollouts, if some failed
+    simulated: np.ndarray  # numbers of rollouts that didn't fail, same shape
     covers: np.ndarray | bool = True  # this and the next four as in `Sample`
     selects: np.ndarray | None = None
     is_certain: np.ndarray | None = None
@@ -91,11 +91,6 @@ class Design(NamedTuple):
     def n(self) -> int:
         """Number of strata."""
         return int(self.probabilities.shape[-1])
-
-    @property
-    def simulated(self) -> np.ndarray:
-        """Numbers of simulated rollouts."""
-        return self.counts if self.made is None else self.made
 
 
 def combine(sample: Sample, *, is_rate: bool, confidence_level: float) -> Combined:
@@ -168,7 +163,7 @@ def join_parts(parts: Parts, design: Design, *, is_rate: bool, confidence_level:
     >>> from simdeploy.statistics.parts import parts_of_rates
     >>> counts = np.array([[4, 2]])
     >>> rates = parts_of_rates(np.array([[0, 1]]), counts, 0.95)
-    >>> joined = join_parts(rates, Design(np.array([0.9, 0.1]), counts), is_rate=True, confidence_level=0.95)
+    >>> joined = join_parts(rates, Design(np.array([0.9, 0.1]), counts, counts), is_rate=True, confidence_level=0.95)
     >>> joined.estimate.round(3).tolist(), joined.high.round(3).tolist()
     ([0.05], [0.594])
     """

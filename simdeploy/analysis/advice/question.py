@@ -23,7 +23,7 @@ from simdeploy.analysis.advice.ways import why_no_laws
 from simdeploy.analysis.asking.pricing import describe_costs
 from simdeploy.engines.choice import check_room, choose_engine
 from simdeploy.errors import InputError, Problem, raise_if_any
-from simdeploy.experiments.arguments import Progress, check_numbers, whole_problems
+from simdeploy.experiments.arguments import Progress, read_seed, whole_problems
 from simdeploy.experiments.campaign import Campaign
 from simdeploy.memory import check_rows_fit
 from simdeploy.result import make_frame
@@ -78,7 +78,7 @@ class Question:
         self.scenario: Scenario = as_scenario(scenario)
         replications, confidence_level, seed, engine, executor, workers, cluster, progress = means
         raise_if_any([*level_problems(confidence_level), *whole_problems(_FEWEST, replications=replications)])
-        replications, seed = int(replications), check_numbers(replications=1, seed=seed, engine=engine)[1]
+        replications, seed = int(replications), read_seed(seed, engine)
         if not self.scenario.release:
             raise InputError(Problem("the scenario has no release", ("scenario",)))
         self._level, self._seed = confidence_level, seed

@@ -181,10 +181,7 @@ class Values:
         """Count the worlds in which something is true, by case; strata are weighted by their probabilities."""
         if self.strata.n == 1:
             return np.asarray(is_true.sum(axis=1))
-        shares = np.stack(
-            [is_true[:, of].sum(axis=1) / np.maximum(self.is_ok[:, of].sum(axis=1), 1) for of in self.strata.columns],
-            axis=1,
-        )
+        shares = self._count_by_stratum(is_true) / np.maximum(self._count_by_stratum(self.is_ok), 1)
         count: np.ndarray = self.n_replications * (shares * self.strata.probabilities).sum(axis=1)
         return count
 
@@ -231,8 +228,10 @@ class Values:
         """Numbers of worlds that count for trust, by stratum, or by case and stratum."""
         if self.strata.n == 1 or self.is_ok.all():
             return self.strata.counts
-        simulated = np.stack([self.is_ok[:, columns].sum(axis=1) for columns in self.strata.columns], axis=1)
-        return count_for_trust(self.strata.counts, simulated)
+        return count_for_trust(self.strata.counts, self._count_by_stratum(self.is_ok))
+
+    def _count_by_stratum(self, is_true: np.ndarray) -> np.ndarray:
+        return np.stack([is_true[:, columns].sum(axis=1) for columns in self.strata.columns], axis=1)
 
     @cached_property
     def _occurs(self) -> np.ndarray:

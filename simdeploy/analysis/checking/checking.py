@@ -174,7 +174,7 @@ def check(
     """
     scenario = as_scenario(scenario)
     most = check_numbers(confidence_level, most)
-    _, seed = arguments.check_numbers(replications=1, seed=seed, engine=engine)
+    seed = arguments.read_seed(seed, engine)
     chosen, problems = choose_policies(scenario, policies)
     questions = ask(scenario, requirements, chosen, most, problems)
     looks = plan_looks(most)

@@ -16,7 +16,7 @@ from simdeploy.analysis.discovery.columns import read_columns
 from simdeploy.analysis.discovery.result import Discovery
 from simdeploy.analysis.discovery.searching import search
 from simdeploy.errors import InputError, Problem, raise_if_any
-from simdeploy.experiments.arguments import check_numbers
+from simdeploy.experiments.arguments import read_seed
 from simdeploy.result import read_computed_under
 from simdeploy.scenario.measures import Requirement
 from simdeploy.statistics.levels import level_problems
@@ -94,7 +94,7 @@ def find_boxes(
        box  is_found                               limits
     0    1      True  x is above 0.61 and y is below 0.49
     """
-    _, seed = check_numbers(replications=1, seed=seed, engine="auto")
+    seed = read_seed(seed)
     raise_if_any(level_problems(confidence_level))
     wanted: tuple[Requirement, ...] = ()
     policy, n_replications, n_failed = None, 0, 0

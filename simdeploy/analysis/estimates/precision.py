@@ -14,7 +14,7 @@ from simdeploy.analysis.asking.simulating import find_possible
 from simdeploy.analysis.estimates.precision_result import Precision, Responses, precision_frame
 from simdeploy.analysis.estimates.targets import FIRST_LOOK, Target, Targets, plan_looks, read_targets
 from simdeploy.errors import InputError, Problem, raise_if_any
-from simdeploy.experiments.arguments import check_numbers, choose_policies, name_scenarios, name_swept, whole_problems
+from simdeploy.experiments.arguments import choose_policies, name_scenarios, name_swept, read_seed, whole_problems
 from simdeploy.experiments.batches import BATCHES, batch_name, join_batches
 from simdeploy.experiments.by_kind import join_kinds, kinds_of_sweep, read_division, sweep_kinds
 from simdeploy.experiments.campaign import Campaign
@@ -132,7 +132,7 @@ def replicate_to_precision(
     scenario = as_scenario(scenario)
     chosen, problems = choose_policies(scenario, policies)
     raise_if_any(problems)
-    _, seed = check_numbers(replications=1, seed=seed, engine=engine)
+    seed = read_seed(seed, engine)
     scenarios = {scenario.name: scenario}
     question = _read([scenario], targets, most, confidence_level)
     campaign = Campaign(seed, engine, executor, workers, cluster, store, progress, parts=BATCHES)
@@ -205,7 +205,7 @@ def sweep_to_precision(
     """
     scenarios = name_scenarios(scenario)
     named = name_swept(scenarios, policies)
-    _, seed = check_numbers(replications=1, seed=seed, engine=engine)
+    seed = read_seed(seed, engine)
     question = _read(list(scenarios.values()), targets, most, confidence_level)
     campaign = Campaign(
         seed, engine, executor, workers, cluster, store, progress, parts=BATCHES, warns_of_suspicions=True

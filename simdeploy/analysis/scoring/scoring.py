@@ -15,7 +15,7 @@ from simdeploy.analysis.scoring.outcomes import Outcome, find_outcome, read_outc
 from simdeploy.analysis.scoring.result import ANSWERS, BINS, FEWEST_ROLLOUTS, FILES, PROBABILITIES, TIMES, Score
 from simdeploy.api import parse_time
 from simdeploy.errors import raise_if_any, shorten, warn_user
-from simdeploy.experiments.arguments import check_numbers
+from simdeploy.experiments.arguments import read_seed
 from simdeploy.result import make_frame
 from simdeploy.statistics.levels import level_problems
 from simdeploy.statistics.reliability import decompose_brier, resample_mean, share_interval, weigh_clusters
@@ -98,7 +98,7 @@ def score(
     (['scored'], False)
     """
     raise_if_any(list(level_problems(confidence_level)))
-    _, seed = check_numbers(replications=1, seed=seed, engine="auto")
+    seed = read_seed(seed)
     entries, damaged = read_log(log)
     _warn_of_shared_ids(entries)
     known = _find_outcomes(entries)

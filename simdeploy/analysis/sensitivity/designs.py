@@ -10,7 +10,7 @@ import numpy as np
 
 from simdeploy.analysis.asking.naming import format_factor
 from simdeploy.errors import InputError, Problem, not_among, raise_if_any, shorten
-from simdeploy.experiments.arguments import check_numbers
+from simdeploy.experiments.arguments import read_seed
 from simdeploy.experiments.design import check_number_of_cases, sample_hypercube, spread_over
 from simdeploy.experiments.levers import Lever
 from simdeploy.experiments.ranges import Choices, Interval, Spread
@@ -142,7 +142,7 @@ def make_design(
     """Choose the points for keys of a scenario, as `design_sensitivity` does for any names."""
     problems = _problems(levers, method, size)
     raise_if_any(problems)
-    _, seed = check_numbers(replications=1, seed=seed, engine="auto")
+    seed = read_seed(seed)
     kind: Method = "sobol" if method == "sobol" else "morris"
     spreads = [spread_over(lever, given, problems) for lever, given in zip(levers, asked, strict=True)]
     raise_if_any(problems)

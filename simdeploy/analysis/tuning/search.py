@@ -18,7 +18,7 @@ from simdeploy.analysis.tuning.question import Question, count_candidates, read_
 from simdeploy.analysis.tuning.space import CURRENT, DEFAULTS, make_candidates
 from simdeploy.analysis.tuning.stages import NoValueError, Stages
 from simdeploy.analysis.tuning.worlds import FOLDERS, Worlds
-from simdeploy.experiments.arguments import Progress, check_numbers
+from simdeploy.experiments.arguments import Progress, read_seed
 from simdeploy.experiments.campaign import Campaign
 from simdeploy.scenario import Scenario, ScenarioOrPath, as_scenario
 
@@ -159,7 +159,7 @@ def tune(
     {'max_parallel': 2}
     """
     scenario = as_scenario(scenario)
-    _, seed = check_numbers(replications=1, seed=seed, engine=engine)
+    seed = read_seed(seed, engine)
     question = read_question(
         scenario, policy, of, direction, requirements,
         candidates=candidates, indifference=indifference, final=final, largest_wave=largest_wave,

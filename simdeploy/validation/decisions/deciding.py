@@ -12,7 +12,7 @@ from simdeploy.analysis.comparison.compare import compare
 from simdeploy.analysis.tuning import Tuning, tune
 from simdeploy.analysis.tuning.result import CANDIDATE, CHOICE
 from simdeploy.errors import SimdeployWarning, raise_if_any
-from simdeploy.experiments.arguments import Progress, as_reporter, check_numbers, whole_problems
+from simdeploy.experiments.arguments import Progress, as_reporter, read_seed, whole_problems
 from simdeploy.result import make_frame
 from simdeploy.validation.decisions.exact import evaluate
 from simdeploy.validation.decisions.optimum import WITHIN, Problem
@@ -79,7 +79,7 @@ def verify_decisions(
     Traceback (most recent call last):
     simdeploy.errors.InputError: seeds: out of range (found 0); allowed: a whole number from 1 to 10000
     """
-    _, seed = check_numbers(replications=1, seed=seed, engine=engine)
+    seed = read_seed(seed, engine)
     raise_if_any(whole_problems(1, 10_000, seeds=seeds))
     seeds = int(seeds)
     report = as_reporter(progress)

@@ -12,7 +12,7 @@ import numpy as np
 
 from simdeploy.engines.choice import ENGINES, why_not_compiled
 from simdeploy.errors import InputError, Problem, not_among, plural, raise_if_any
-from simdeploy.experiments.arguments import MOST_REPLICATIONS, Progress, as_reporter, check_numbers, whole_problems
+from simdeploy.experiments.arguments import MOST_REPLICATIONS, Progress, as_reporter, read_seed, whole_problems
 from simdeploy.experiments.replication import replicate
 from simdeploy.result import Columns, Result, floats, make_frame
 from simdeploy.scenario import Scenario
@@ -124,7 +124,7 @@ def verify(
     (True, 56)
     """
     names = _check_engines(engines)
-    _, seed = check_numbers(replications=1, seed=seed, engine="auto")
+    seed = read_seed(seed)
     raise_if_any(whole_problems(0, MOST_REPLICATIONS, replications=replications))
     replications = int(replications)
     if replications < FEWEST:
