@@ -1,7 +1,7 @@
 """Rollbacks in the reference engine, by its records: at once, in waves, by hand, node by node."""
 
 import pytest
-from by_hand import BAD, BAD_ZONE_3_FAILS, TEN, rolling, switches
+from by_hand import BAD, BAD_ZONE_3_FAILS, CHECK, ENGINES, TEN, rolling, switches
 from small import IMMEDIATE
 
 from simdeploy import simulate
@@ -134,3 +134,39 @@ def test_renewal_by_update(make_scenario):
         return (touched["unavailable_s"] > 20).mean()
 
     assert down_after_start(renewed=True) < down_after_start(renewed=False)
+
+
+CRASHES = {"up": {"exponential": {"mean": "100h"}}, "repair": "2h"}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_service_is_not_restored_before_crashed_nodes_are_up(make_scenario, engine):
+    """A node that the release crashed is rolled back at once, but down until its repair ends. [contract]"""
+    fleet = {"nodes": 3, "update_duration": "30s", "requests_per_second": 10, "crash": CRASHES}
+    release = {"bad": {"probability": 1, "defective": True, "crash_rate": 1e9}}
+    scenario = make_scenario(fleet=fleet, release=release)
+    values = simulate(scenario, rolling(1, CHECK, max_failed_nodes=0), engine=engine).responses
+    # It crashes within a second of its start, at 30 s, and is not healthy by its deadline.
+    assert values["restored_at_s"] == pytest.approx(30 + 7200, abs=1)
+    assert values["stopped_at_s"] < 1000
+    assert values["unavailable_excess_node_s"] == pytest.approx(30 + 7200, abs=1)
+    assert values["lost_requests_excess"] == pytest.approx(10 * (30 + 7200), abs=10)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    ("crash_rate", "affected", "is_later"),
+    [(1, "usual", False), (0.5, "usual", False), (50, "solid", False), (50, "usual", True)],
+)
+def test_only_crashes_that_the_release_caused_delay_the_end(make_scenario, engine, crash_rate, affected, is_later):
+    """Nodes that crash with any release, or are spared by this one, don't. [contract]"""
+    solid = {"name": "solid", "nodes": [0], "crash": {**CRASHES, "repair": "1ms"}}
+    usual = {"name": "usual", "share": 1, "crash": {**CRASHES, "up": {"exponential": {"mean": "20h"}}}}
+    fleet = {"nodes": 40, "update_duration": "30s", "rollback_duration": "20s", "classes": [solid, usual]}
+    release = {"bad": {**BAD["bad"], "crash_rate": crash_rate, "affects": {"classes": [affected]}}}
+    scenario = make_scenario(fleet=fleet, release=release, operator={"escape_detection": "5h"})
+    rollout = simulate(scenario, IMMEDIATE, engine=engine)
+    back_s = rollout.responses["makespan_s"] + 5 * 3600 + 20
+    in_service = rollout.timeline.set_index("time_s")["in_service"]
+    assert in_service[:back_s].iloc[-1] < 39
+    assert (rollout.responses["restored_at_s"] > back_s) == is_later
