@@ -269,6 +269,19 @@ def test_no_choice_is_an_exit_code():
     assert not Path("best.yaml").exists()
 
 
+@pytest.mark.parametrize("command", ["compare", "switches"])
+def test_that_no_policy_meets_the_requirements_is_an_exit_code(tmp_path, monkeypatch, command):
+    """As in `check` and `tune`, it is 1. [contract]"""
+    monkeypatch.chdir(tmp_path)
+    options = {"compare": (), "switches": ("--no-pairs", "--engine", "compiled")}[command]
+    for limit, code in ((0.9, 0), (1e-6, 1)):
+        text = SCENARIO.replace("at_most: 0.9", f"at_most: {limit}")
+        Path("s.yaml").write_text(text, encoding="utf-8")
+        done = invoke(command, "s.yaml", "--replications", "200", *options)
+        assert done.exit_code == code
+        assert ("No policy meets the requirements" in done.stdout) == (code == 1)
+
+
 def test_an_undecided_choice_has_its_own_exit_code():
     """If the budget ends before requirements are decided, or rollouts never end, the command exits 3. [contract]"""
     done = invoke(*SEARCH, "--require", "cost <= 10000", "--most", "2000")

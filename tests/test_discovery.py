@@ -25,9 +25,10 @@ from simdeploy.analysis.discovery.breaking import Breaking, judge_worlds
 from simdeploy.analysis.discovery.choosing import choose, hypergeometric_tail, quasi_p, share
 from simdeploy.analysis.discovery.columns import describe_limits, read_columns
 from simdeploy.engines import running
-from simdeploy.errors import SimdeployWarning
+from simdeploy.errors import InputError, SimdeployWarning
 from simdeploy.experiments import LatinHypercube, Range, read_store, sweep
 from simdeploy.plotting import plot_discovery, plot_peeling_path
+from simdeploy.scenario import Scenario
 from simdeploy.scenario.measures import parse_requirement
 from simdeploy.statistics.boxes import Box, Column, Limits, cut_below, peel
 
@@ -42,6 +43,18 @@ def make(*, policy=None, **fleet):
 
 
 VARY = {"fleet.update_duration": ("30s", "90s"), "min_healthy_time": [10, 20, 30, 40]}
+
+
+def test_labels_of_the_worlds_of_a_sweep():
+    """The cases of a sweep are worlds, as the same table without its policy is. [contract]"""
+    fleet = {"nodes": 1, "update_duration": 1}
+    scenario = Scenario.from_dict({"name": "x", "fleet": fleet, "policies": {"p": {"strategy": "immediate"}}})
+    vary = {"scenario.fleet.update_duration": list(range(1, 61))}
+    found = find_boxes(sweep(scenario, "p", vary=vary, replications=1, engine="reference"), np.arange(60) >= 30)
+    points = pd.DataFrame({"scenario.fleet.update_duration": [float(seconds) for seconds in range(1, 61)]})
+    assert found.boxes["limits"].tolist() == find_boxes(points, np.arange(60) >= 30).boxes["limits"].tolist()
+    with pytest.raises(InputError, match="no table of replications"):
+        find_boxes([1, 2], [True, False])
 
 
 def test_the_planted_box():

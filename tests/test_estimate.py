@@ -148,6 +148,14 @@ def test_words():
     assert estimate(SMALL[:4], "makespan_s").answer.startswith("Makespan: 4.5 s (")
 
 
+@pytest.mark.usefixtures("few_values_suffice")
+def test_the_answer_counts_ties():
+    """Policies with the same estimate as the one that the answer names are counted. [contract]"""
+    copies = [SMALL[SMALL["policy"].eq("b")].assign(policy=name) for name in "cd"]
+    answer = estimate(pd.concat([SMALL, *copies]), "makespan_s").answer
+    assert re.fullmatch(r"Makespan: lowest .* for b \(and 2 more\), highest .* for a\.", answer)
+
+
 @pytest.mark.parametrize(
     ("asked", "message"),
     [

@@ -176,7 +176,8 @@ def test_the_answer_names_the_extremes(result):
     rates = [row["false_alarm_estimate"] for row in document["cells"]]
     assert re.fullmatch(
         rf"False alarms in 6 cases: lowest {100 * min(rates):.0f} % \(95 % CI \d+ to \d+\) for max_failed_nodes 1, "
-        rf"canary_percent unset, highest {100 * max(rates):.0f} % \(\d+ to \d+\) for max_failed_nodes 0, canary_percent unset\.",
+        rf"canary_percent unset \(and {rates.count(min(rates)) - 1} more\), highest {100 * max(rates):.0f} % \(\d+ to \d+\) for "
+        rf"max_failed_nodes 0, canary_percent unset \(and {rates.count(max(rates)) - 1} more\)\.",
         summary.answer,
     )
     assert document["factors"] == ["max_failed_nodes", "canary_percent"]

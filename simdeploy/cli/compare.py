@@ -63,6 +63,7 @@ def command(study: Study, *, precision: tuple[str, ...], baseline: str | None, b
         table=lambda: responses,
         draw=None if costs is None else lambda: _draw_costs(result, costs),
         under={"replications": replications},
+        failed=result.none_meets,
     )
 
 

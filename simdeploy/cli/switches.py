@@ -35,4 +35,5 @@ def command(study: Study) -> Finding:
         about=f"{plural(replications, 'replication')} of each policy under each of {n_settings:,} settings",
         lines=[f"required: {requirement}" for requirement in describe_requirements(result)],
         under={"replications": replications, "requirements": list(map(str, result.requirements))},
+        failed=result.choice is None,
     )

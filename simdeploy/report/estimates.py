@@ -35,7 +35,8 @@ def tell_range(name: str, rows: pd.DataFrame, cases: Sequence[str], scale: Scale
     lowest, highest = int(rows["estimate"].argmin()), int(rows["estimate"].argmax())
     low, high = write_estimate(rows.iloc[lowest], scale, level=level), write_estimate(rows.iloc[highest], scale)
     start = capitalize(name)
-    if len(rows) > 1 and len({write_estimate(row, scale) for _, row in rows.iterrows()}) == 1:
+    written = [write_estimate(row, scale) for _, row in rows.iterrows()]
+    if len(rows) > 1 and len(set(written)) == 1:
         return [f"{start}: {low} in each case"]
     known = rows["estimate"].dropna()
     if len(known) > 1 and known.nunique() == 1:
@@ -45,10 +46,15 @@ def tell_range(name: str, rows: pd.DataFrame, cases: Sequence[str], scale: Scale
         return [f"{start}: {amount} in each case{having} (widest interval: {interval}"]
     if lowest == highest:
         return [f"{start}: {low} for {cases[lowest]}", f"{start}: {low}"]
+    where_low, where_high = (_with_others(cases[at], written.count(written[at]) - 1) for at in (lowest, highest))
     return [
-        f"{start}: lowest {low} for {cases[lowest]}, highest {high} for {cases[highest]}",
+        f"{start}: lowest {low} for {where_low}, highest {high} for {where_high}",
         f"{start}: lowest {low}, highest {high}",
     ]
+
+
+def _with_others(case: str, n_others: int) -> str:
+    return f"{case} (and {n_others:,} more)" if n_others else case
 
 
 def tabulate(result: Estimates) -> tuple[Table, ...]:

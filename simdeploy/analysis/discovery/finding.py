@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from simdeploy.analysis.asking.left_out import count_reasons, is_unrepresentative
 from simdeploy.analysis.asking.measuring import Values
@@ -17,13 +18,12 @@ from simdeploy.analysis.discovery.result import Discovery
 from simdeploy.analysis.discovery.searching import search
 from simdeploy.errors import InputError, Problem, raise_if_any
 from simdeploy.experiments.arguments import read_seed
+from simdeploy.experiments.gathering import gather
 from simdeploy.result import read_computed_under
 from simdeploy.scenario.measures import Requirement
 from simdeploy.statistics.levels import level_problems
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from simdeploy.experiments.gathering import Batches
     from simdeploy.scenario.parts import Costs
 
@@ -114,7 +114,9 @@ def find_boxes(
         n_replications, n_failed = values.n_replications, int((~values.is_ok).sum())
         under |= values.counted_under
     else:
-        points = worlds.reset_index(drop=True)  # type: ignore[union-attr]
+        points = (
+            worlds.reset_index(drop=True) if isinstance(worlds, pd.DataFrame) else _factors(gather(worlds, ()).cases)
+        )
         known = read_labels(is_broken, len(points))
     if len(points) < LEAST_POINTS or points.shape[1] == 0:
         found = f"{len(points):,} worlds of {points.shape[1]} factors"

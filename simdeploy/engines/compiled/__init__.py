@@ -1,7 +1,8 @@
 """The compiled engine: the same model as the reference engine, in numba, for thousands of rollouts a second.
 
-Other packages use `engine.run_compiled`, `engine.expect_compiling`. May import: `simdeploy.scenario` and what lies
-below it, `simdeploy.engines.block`, numba (nowhere else); where that can't be used, importing it is an `InputError`.
+Other packages use `engine.expect_compiling`, and `jit` and `philox` for compiled code of their own (advice); the modules around
+this package use `engine`. May import: `simdeploy.scenario` and what lies below it, `simdeploy.engines.block`, numba; where that
+can't be used, importing it is an `InputError`.
 
 Files, from the inside out:
 

@@ -1,7 +1,7 @@
 """Whole numbers for the words of a scenario's choices, because compiled code has no words.
 
-A word's number is its place in the `Literal` of its choice, so both can't disagree, and if a choice gets another word, the import
-fails until it is added here.
+A word's number is its place in the `Literal` or tuple of its choice, so both can't disagree, and if a choice gets another word, the
+import fails until it is added here.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from simdeploy.world.release import AffectedBy
 
 
 def code_of(choice: Any, word: str) -> int:
-    """Return the number of a word of a choice, which is a `Literal`.
+    """Return the number of a word of a choice, which is a `Literal` or a tuple.
 
     Examples
     --------
     >>> code_of(Pacing, "sliding") == SLIDING
     True
     """
-    return get_args(choice).index(word)
+    return (get_args(choice) or choice).index(word)
 
 
 def _codes(choice: Any, *words: str) -> tuple[int, ...]:
     """Return the numbers of all words of a choice."""
-    if set(words) != set(get_args(choice)):
-        raise AssertionError(sorted(set(words) ^ set(get_args(choice))))
+    if different := set(words) ^ set(get_args(choice) or choice):
+        raise AssertionError(sorted(different))
     return tuple(code_of(choice, word) for word in words)
 
 
@@ -71,8 +71,8 @@ AFFECTS_ALL, AFFECTS_SHARE, AFFECTS_COUNT, AFFECTS_CLASSES, AFFECTS_ZONES, AFFEC
 )
 SCRIPT_PAUSE, SCRIPT_RESUME, SCRIPT_PROMOTE, SCRIPT_CANCEL = _codes(Action, "pause", "resume", "promote", "cancel")
 
-IN_PROGRESS, PAUSED, COMPLETED, FAILED, CANCELED = (
-    STATES.index(state) for state in ("in_progress", "paused", "completed", "failed", "canceled")
+PENDING, IN_PROGRESS, PAUSED, COMPLETED, FAILED, CANCELED = _codes(
+    STATES, "pending", "in_progress", "paused", "completed", "failed", "canceled"
 )
 (
     NODE_PENDING,
@@ -86,7 +86,20 @@ IN_PROGRESS, PAUSED, COMPLETED, FAILED, CANCELED = (
     NODE_SKIPPED,
     NODE_REMOVED,
     NODE_STOPPED,
-) = range(len(NODE_STATUSES))
-GOOD, STOPPED_DEFECTIVE, FALSE_ALARM, ESCAPED = (
-    VERDICTS.index(verdict) for verdict in ("completed_good", "stopped_defective", "false_alarm", "escaped")
+) = _codes(
+    NODE_STATUSES,
+    "pending",
+    "starting",
+    "validating",
+    "running",
+    "failed",
+    "rolling_back",
+    "rolled_back",
+    "rollback_failed",
+    "skipped",
+    "removed",
+    "stopped",
+)
+GOOD, STOPPED_DEFECTIVE, FALSE_ALARM, ESCAPED = _codes(
+    VERDICTS, "completed_good", "stopped_defective", "false_alarm", "escaped"
 )

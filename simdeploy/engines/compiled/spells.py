@@ -18,13 +18,15 @@ from simdeploy.engines.compiled.laws import draw_ns, to_ns
 from simdeploy.engines.compiled.parts import part
 from simdeploy.engines.compiled.philox import block, draw, replication_of, to_uniform
 from simdeploy.engines.compiled.records import WALK_RECORD
-from simdeploy.engines.compiled.tables import CRASH_WORD, NEVER
+from simdeploy.engines.compiled.tables import CRASH_WORD, FLAP_WORD, NEVER
 from simdeploy.units import MAX_DURATION_NS, NS_PER_S
 from simdeploy.world.streams import Stream
 
 # Three kinds of process, each with its own walk, and their blocks of good and bad spells. Lines are followed in `line`.
 CRASH, FLAPPING, ZONE, N_WALKS = range(4)
 LINE = N_WALKS
+if FLAP_WORD - CRASH_WORD != FLAPPING - CRASH:  # `begin` finds a node's first word by the kind of its process
+    raise AssertionError(CRASH_WORD, FLAP_WORD)
 _WALK = from_dtype(WALK_RECORD)
 _WORDS = 2.0**52
 _BLOCKS = np.array([Stream.CRASH_UP.block, Stream.FLAP_GOOD.block, Stream.ZONE_UP.block], dtype=np.int64)

@@ -1,6 +1,7 @@
 """The reference engine: the model as SimPy processes, readable beside it, with records of everything that happens.
 
-Other packages use `engine.run_reference`. May import: `simdeploy.scenario` and what lies below it, and
+Other packages use `people.Act`; the modules around this package use `engine`, and replays, which replace nodes and windows,
+`node`, `prober`, `site` and `clock`. May import: `simdeploy.scenario` and what lies below it, and
 `simdeploy.engines.recording` and `simdeploy.engines.schema`.
 
 Files, from the inside out: `clock` (the end of an instant, countdowns), `load` (the requests that nodes receive), `prober`
