@@ -427,6 +427,7 @@ class TestRefused:
             ("nodes", {"dispatched_at_s": math.nan}, "and one is missing (found 10 nodes, such as node-0)"),
             ("nodes", {"started_at_s": math.nan}, "dispatch and start, and one is missing"),
             ("rollouts", {"policy": "{"}, "monday.policy: not JSON"),
+            ("rollouts", {"policy": '"/etc/policy.json"'}, "monday.policy: not a policy"),
             ("rollouts", {"policy": '{"strategy": "rollin"}'}, "did you mean 'rolling'"),
             ("rollouts", {"nodes": 3}, "10 nodes on record of 3"),
         ],
@@ -464,7 +465,7 @@ class TestRefused:
             (5, "not a policy"),
             ({"recorded": rolling()}, "reserved for the policy on record"),
             ({"x": {"strategy": "rollin"}}, "did you mean 'rolling'"),
-            (["a/x.json", "b/x.json"], "duplicate names"),
+            (["a/x.json", "b/x.json"], "duplicate name (found 'x')"),
         ],
     )
     def test_policies(self, calm, policies, message):

@@ -184,6 +184,23 @@ def test_a_path_is_a_scenario(name, scenario, tmp_path):
             call(stranger, **how)
 
 
+@pytest.mark.parametrize("name", [*CALLS, "simulate"])
+def test_a_path_is_a_policy(name, scenario, tmp_path):
+    """The path of a policy file, as text or as a Path, is a policy that is named after the file. [contract]"""
+    call = CALLS.get(name, simdeploy.simulate)
+    how = {**QUICK.get(name, {}), "engine": "compiled"}
+    key = "policies" if "policies" in parameters(call) else "policy"
+    path = tmp_path / "waves.yaml"
+    path.write_text(json.dumps({"dialect": "deployment", **SCENARIO["policies"]["waves"]}), encoding="utf-8")
+    other = simdeploy.Scenario.from_dict({**SCENARIO, "policies": {"at-once": IMMEDIATE}})
+    # A table of differences needs a second policy.
+    given, expected = ([str(path), "at-once"], ["waves", "at-once"]) if name == "vary_switches" else (path, "waves")
+    found = [call(where, **{**how, key: policy}) for where, policy in ((other, given), (scenario, expected))]
+    assert str(found[0]) == str(found[1])
+    with pytest.raises(InputError, match=r"none\.yaml: can't be read"):
+        call(scenario, **{**how, key: tmp_path / "none.yaml"})
+
+
 # -- refused -----------------------------------------------------------------------------------------------------------
 
 REFUSED = [

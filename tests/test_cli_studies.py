@@ -12,11 +12,13 @@ from invoking import invoke
 from test_tuning import LIMITS, LITTLE_TRAFFIC
 
 from simdeploy import (
+    compare,
     compare_gates,
     discover,
     estimate_rare,
     estimate_sensitivity,
     read_scenario,
+    replicate,
     tradeoff,
     tune,
     vary_switches,
@@ -329,6 +331,8 @@ def test_the_choice_is_a_policy_file(ending, dialect):
     assert read_policy_file(file).spec.to_dict() == json.loads(done.stdout)["specs"][dialect]["spec"]
     compared = invoke("compare", "limits.yaml", "--policy", file, "--policy", "waves", "--replications", 4, "--json")
     assert json.loads(compared.stdout)["policies"] == ["best", "waves"], compared.stderr
+    in_python = compare(replicate("limits.yaml", [file, "waves"], replications=4))
+    assert in_python.policies == ("best", "waves")
 
 
 @pytest.mark.parametrize("ending", ["json", "yaml"])

@@ -420,6 +420,7 @@ def test_several_scenarios_and_policies_need_names():
     assert list(name_policies(["waves", IMMEDIATE])) == ["waves", "immediate"]
     assert list(name_policies(IMMEDIATE)) == ["immediate"]
     assert list(name_policies({"a": IMMEDIATE, "b": "waves"})) == ["a", "b"]
+    assert list(name_policies(["x/best.yaml", "last.yaml"], known=["last.yaml"])) == ["best", "last.yaml"]
     assert "duplicate name (found 'immediate')" in refusals(name_policies, [IMMEDIATE, IMMEDIATE])[0]
     assert refusals(name_policies, []) == ["policies: no policy"]
     assert "no such policy (found 'wave')" in refusals(find_bases, {"small": one}, {"wave": "wave"})[0]

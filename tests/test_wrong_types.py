@@ -32,7 +32,8 @@ def scenario():
         (lambda s: s.with_values([1]), "values: no values to change (found [1]); allowed: a mapping from paths to values"),
         (lambda s: simdeploy.simulate(s).deployment_at("1"), "no revision '1' of the deployment"),
         (lambda s: simdeploy.simulate(s).deployment_at(True), "no revision true of the deployment"),
-        (lambda s: simdeploy.simulate(s, "best.yaml"), "to use a file, pass what `read_deployment` or `read_policy` returns"),
+        (lambda s: simdeploy.simulate(s, "best.yaml"), "best.yaml: can't be read: No such file"),
+        (lambda s: simdeploy.simulate(s, 5), "not a policy (found 5); allowed: a policy's name or path"),
         (lambda s: simdeploy.advise(s, seen="best.json"), "seen: not a deployment object (found 'best.json')"),
     ],
 )  # fmt: skip

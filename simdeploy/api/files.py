@@ -75,6 +75,14 @@ def read_bytes(
         raise InputError(Problem(f"can't be read: {reason}", file=file)) from None
 
 
+def is_file(name: str) -> bool:
+    """Whether there is a file or pipe of this name."""
+    try:
+        return Path(name).is_file() or Path(name).is_fifo()  # such as a shell's ``<(...)``
+    except (OSError, ValueError):  # such as a name too long for a path
+        return False
+
+
 def find_inside(file: str, folders: Sequence[str | os.PathLike[str]], outside: Problem = OUTSIDE_SCENARIO) -> str:
     """Return a path with links resolved, or raise an `InputError` if it is in none of the folders."""
     real = Path(os.path.realpath(file))

@@ -11,7 +11,7 @@ import click
 
 from simdeploy.cli.answers import say
 from simdeploy.cli.options import ALLOWED, TLS, TLS_META, flags, is_given
-from simdeploy.errors import InputError, Problem, listed, name_problems
+from simdeploy.errors import InputError, Problem, listed
 from simdeploy.units import NS_PER_S, write_duration
 
 if TYPE_CHECKING:
@@ -43,11 +43,12 @@ def read_with_warnings(
 
     Without `policies`, all are used (`is_all`), or only the first. `text` is the file's, if it has been read.
     """
+    from simdeploy.api.files import is_file
     from simdeploy.scenario import load
 
     scenario, errors, warnings = load(path, text=text, allow_files=click.get_current_context().meta.get(ALLOWED, ()))
     if scenario is None:
-        raise InputError(errors if _is_file(path) else [_with_example(problem) for problem in errors])
+        raise InputError(errors if is_file(path) else [_with_example(problem) for problem in errors])
     used = policies or list(scenario.policies)[: None if is_all else 1]
     for problem in warnings:
         if problem.path[:1] != ("policies",) or problem.path[1] in used:
@@ -63,31 +64,13 @@ def _with_example(problem: Problem) -> Problem:
     return replace(problem, hint=hint) if Path(problem.file or "").stem in example_names() else problem
 
 
-def find_policy(scenario: Scenario, policy: str) -> str | ScenarioPolicy:
-    """Return a policy by name, or read it from a file and name it after the file."""
-    from simdeploy.scenario.policies import POLICY_ENDINGS, read_policy_file
-
-    if policy in scenario.policies or not (policy.lower().endswith(POLICY_ENDINGS) or _is_file(policy)):
-        return policy
-
-    name = Path(policy).stem
-    problems = name_problems(name, ("--policy",))
-    if problems:
-        hint = "the policy is named after its file: rename the file"
-        raise InputError(replace(problem, hint=hint) for problem in problems)
-    return replace(scenario.policy(read_policy_file(policy, scenario.fleet.nodes)), name=name)
-
-
-def _is_file(name: str) -> bool:
-    try:
-        return Path(name).is_file() or Path(name).is_fifo()  # such as a shell's ``<(...)``
-    except (OSError, ValueError):  # such as a name too long for a path
-        return False
-
-
 def choose_policies(scenario: Scenario, names: Sequence[str]) -> dict[str, str | ScenarioPolicy]:
-    """Return several policies by name; duplicates are refused."""
-    policies = [find_policy(scenario, name) for name in names]
+    """Return several policies by name, those of files already read; duplicates are refused."""
+    from simdeploy.scenario.policies import is_policy_file
+
+    policies = [
+        scenario.policy(name) if name not in scenario.policies and is_policy_file(name) else name for name in names
+    ]
     named = {policy if isinstance(policy, str) else policy.name: policy for policy in policies}
     if len(named) < len(policies):
         raise click.UsageError(f"duplicate policy names: {listed(names)}")

@@ -88,7 +88,7 @@ def unrecognised(source: Source) -> list[Problem]:
         except InputError as error:
             return list(error.problems)
     is_own = any("strategy" in document.data for document in source.groups)
-    hint = "a policy of simdeploy needs no import: use it with --policy" if is_own else None
+    hint = "a policy of simdeploy needs no import: use it with --policy, in Python by its path" if is_own else None
     message = "not a policy in any format that can be imported"
     return [Problem(message, file=source.file, allowed=listed(KINDS), hint=hint)]
 

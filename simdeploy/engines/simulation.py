@@ -11,6 +11,7 @@ from simdeploy.scenario import ScenarioOrPath, ScenarioPolicy, as_scenario
 from simdeploy.world.streams import SEED_LIMIT, WORD_LIMIT, whole_number
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Mapping
 
     from simdeploy.api import DeploymentDocument, Spec
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 def simulate(
     scenario: ScenarioOrPath,
-    policy: str | Mapping[str, Any] | Spec | DeploymentDocument | ScenarioPolicy | None = None,
+    policy: str | os.PathLike[str] | Mapping[str, Any] | Spec | DeploymentDocument | ScenarioPolicy | None = None,
     *,
     seed: int = 0,
     replication: int = 0,
@@ -30,9 +31,10 @@ def simulate(
     ----------
     scenario : Scenario or path
         The world, as :func:`simdeploy.read_scenario` gives it, or the path of its file.
-    policy : str, mapping, spec or document, optional
-        The name of one of the scenario's policies, or a deployment spec: fields as in the API, and `dialect` unless it is the
-        default; or the result of :func:`simdeploy.read_deployment`. Default: the scenario's first policy.
+    policy : str, path, mapping, spec or document, optional
+        The name of one of the scenario's policies; the path of a policy file; a deployment spec: fields as in the API, and
+        `dialect` unless it is the default; or what `read_deployment` or `read_policy` returns. Default: the scenario's first
+        policy.
     seed : int, default 0
         Of the random numbers, 0 to 2**64 - 1.
     replication : int, default 0

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import PurePath
 from typing import Any
 
 from simdeploy.engines.choice import check_engine
 from simdeploy.errors import InputError, Problem, SimdeployWarning, collect, name_problems, raise_if_any, shorten
 from simdeploy.scenario import Scenario, ScenarioOrPath, ScenarioPolicy, as_scenario
+from simdeploy.scenario.policies import is_policy_file
 from simdeploy.units import is_whole
 
 MOST_SEED = (1 << 64) - 1
@@ -122,14 +124,17 @@ def name_scenarios(
     return _unique("scenario", listed)
 
 
-def name_policies(policy: Any) -> dict[str, Any]:
-    """Return policies by their names in tables; scenarios resolve them."""
+def name_policies(policy: Any, known: Collection[str] = ()) -> dict[str, Any]:
+    """Return policies by their names in tables; scenarios resolve them.
+
+    `known` are names of a scenario's policies, which are no paths of files.
+    """
     if isinstance(policy, Mapping) and not any(isinstance(policy.get(key), str) for key in ("strategy", "file")):
         listed = list(policy.items())
     elif isinstance(policy, Iterable) and not isinstance(policy, str | Mapping) and not hasattr(policy, "strategy"):
-        listed = [(_own_name(item), item) for item in policy]
+        listed = [(_own_name(item, known), item) for item in policy]
     else:
-        listed = [(_own_name(policy), policy)]
+        listed = [(_own_name(policy, known), policy)]
     if not listed:
         raise InputError(Problem("no policy", ("policies",)))
     return _unique("policies", listed)
@@ -138,7 +143,8 @@ def name_policies(policy: Any) -> dict[str, Any]:
 def name_swept(scenarios: Mapping[str, Scenario], policies: Any) -> dict[str, Any]:
     """Return the policies of a sweep by their names in tables; by default the first of the first scenario."""
     first = next(iter(scenarios.values()))
-    return name_policies(list(first.policies)[:1] if policies is None else policies)
+    known = {name for scenario in scenarios.values() for name in scenario.policies}
+    return name_policies(list(first.policies)[:1] if policies is None else policies, known)
 
 
 def choose_policies(scenario: Scenario, policies: Any) -> tuple[dict[str, ScenarioPolicy], list[Problem]]:
@@ -147,15 +153,19 @@ def choose_policies(scenario: Scenario, policies: Any) -> tuple[dict[str, Scenar
     problems: list[Problem] = []
     named: dict[str, Any] = {}
     with collect(problems):
-        named = name_policies(list(scenario.policies) if policies is None else policies)
+        named = name_policies(list(scenario.policies) if policies is None else policies, scenario.policies)
     for name, wanted in named.items():
         with collect(problems):
             chosen[name] = replace(scenario.policy(wanted), name=name)
     return chosen, problems
 
 
-def _own_name(value: Any) -> str:
+def _own_name(value: Any, known: Collection[str]) -> str:
     """Return the default name of a policy."""
+    if isinstance(value, str) and value in known:
+        return value
+    if is_policy_file(value):
+        return PurePath(value).stem
     if isinstance(value, str):
         return value
     if isinstance(value, Mapping):

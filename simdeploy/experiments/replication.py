@@ -43,8 +43,8 @@ def replicate(
     ----------
     scenario : Scenario or path
         With a tilt (`Scenario.tilted`) the table has a `weight`, which every estimate must use.
-    policies : str, sequence of str, or mapping, optional
-        Names of the scenario's policies, or specs by name; default: all.
+    policies : policy, sequence of policies, or mapping of str to policy, optional
+        Names of the scenario's policies, paths of policy files, or specs, optionally by name; default: all.
     strata : 'kinds' or mapping of str to int, optional
         Simulate each kind of release in its own worlds, because the kinds' probabilities are known; the `weight` of a row
         corrects for it. Either ``"kinds"``, which divides `replications` in proportion to the square roots of the kinds'

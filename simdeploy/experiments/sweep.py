@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from simdeploy.api import DeploymentDocument, Spec
     from simdeploy.experiments.jobs import Executor
 
-    Policy = str | Mapping[str, Any] | Spec | DeploymentDocument | ScenarioPolicy
+    Policy = str | os.PathLike[str] | Mapping[str, Any] | Spec | DeploymentDocument | ScenarioPolicy
 
 
 def sweep(
@@ -45,8 +45,8 @@ def sweep(
     scenario : Scenario or path, or several
         A sequence, or a mapping from names in the table.
     policies : str, mapping, spec or document, or several, optional
-        Names of the scenario's policies, or specs; a sequence, or a mapping from names in the table. By default the first policy of
-        the scenario, or of the first scenario.
+        Names of the scenario's policies, paths of policy files, or specs; a sequence, or a mapping from names in the table. By
+        default the first policy of the scenario, or of the first scenario.
     vary : mapping of str to iterable, optional
         Values by key. A policy's key is its path in the spec (``health_check.max_error_rate``), a scenario's starts with
         ``scenario.`` (``scenario.fleet.start_failure``); an unambiguous end of a path suffices. Values are as in a file; a

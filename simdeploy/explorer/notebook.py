@@ -32,7 +32,7 @@ def explore(
     ----------
     scenario : Scenario
     policy : str, mapping, spec or document, optional
-        The policy to start with: a name or a spec. The scenario's first policy by default.
+        The policy to start with, as for `Scenario.policy`. The scenario's first policy by default.
     confidence_level : float, default 0.95
         Confidence level of each interval; of a curve, of all its points together.
     seed : int, default 0

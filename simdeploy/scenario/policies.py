@@ -20,7 +20,7 @@ from simdeploy.api import (
     unknown_keys,
 )
 from simdeploy.api.document import read_body
-from simdeploy.api.files import read_text
+from simdeploy.api.files import is_file, read_text
 from simdeploy.api.json_text import locate
 from simdeploy.api.spec import SPEC_TYPES
 from simdeploy.dialects import PolicyImport, policy_from_spec
@@ -202,6 +202,12 @@ def _policy(
 ) -> ScenarioPolicy:
     policy = policy_from_spec(spec, interval_ns=around.interval_ns)
     return ScenarioPolicy(name, spec, policy, identity, orchestrator)
+
+
+def is_policy_file(policy: object) -> bool:
+    """Whether this is a path, not the name of a policy: it ends like a policy's file, or there is such a file or pipe."""
+    is_named_so = isinstance(policy, str) and (policy.lower().endswith(POLICY_ENDINGS) or is_file(policy))
+    return is_named_so or isinstance(policy, os.PathLike)
 
 
 def read_policy_file(path: str | os.PathLike[str], nodes: int | None = None) -> DeploymentDocument | PolicyImport:

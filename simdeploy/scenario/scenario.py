@@ -14,7 +14,18 @@ from typing import Any
 
 from simdeploy.api import DeploymentDocument, DeploymentSpec, GeneralSpec, RolloutSpec, Spec
 from simdeploy.dialects import PolicyImport
-from simdeploy.errors import InputError, Problem, cut, listed, not_among, plural, raise_if_any, shorten, warn_user
+from simdeploy.errors import (
+    InputError,
+    Problem,
+    cut,
+    listed,
+    name_problems,
+    not_among,
+    plural,
+    raise_if_any,
+    shorten,
+    warn_user,
+)
 from simdeploy.records.histories import PastRollouts
 from simdeploy.rules.orchestrator import Orchestrator
 from simdeploy.scenario.changes import set_values
@@ -23,11 +34,12 @@ from simdeploy.scenario.measures import Requirement
 from simdeploy.scenario.parts import Costs, Identity, ScenarioPolicy
 from simdeploy.scenario.plain import plain
 from simdeploy.scenario.policies import (
-    POLICY_ENDINGS,
     PolicyReading,
     document_policy,
     imported_policy,
+    is_policy_file,
     read_policy,
+    read_policy_file,
     spec_policy,
 )
 from simdeploy.scenario.policy_checks import health_problems, policy_problems
@@ -39,8 +51,6 @@ from simdeploy.world.fleet import Fleet
 from simdeploy.world.operator import Operator
 from simdeploy.world.release import ReleaseKind
 from simdeploy.world.tilt import Tilt, tilt_problems
-
-_FILE_HINT = "to use a file, pass what `read_deployment` or `read_policy` returns, or its keys as a mapping"
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -303,20 +313,29 @@ class Scenario:
         return self if policy.orchestrator is None else replace(self, orchestrator=policy.orchestrator)
 
     def policy(
-        self, policy: str | Mapping[str, Any] | Spec | DeploymentDocument | PolicyImport | ScenarioPolicy | None = None
+        self,
+        policy: str
+        | os.PathLike[str]
+        | Mapping[str, Any]
+        | Spec
+        | DeploymentDocument
+        | PolicyImport
+        | ScenarioPolicy
+        | None = None,
     ) -> ScenarioPolicy:
         """Return one of the scenario's policies, or make a new one.
 
         Parameters
         ----------
-        policy : str, mapping, spec, DeploymentDocument, PolicyImport or ScenarioPolicy, optional
-            A name; a spec as in the file; a spec or document of the API; an imported policy. Default: the scenario's first policy. A policy without a
-            name is named after its strategy.
+        policy : str, path, mapping, spec, DeploymentDocument, PolicyImport or ScenarioPolicy, optional
+            A name; the path of a policy file; a spec as in the scenario's file; a spec or document of the API; an imported policy.
+            Default: the scenario's first policy. A policy without a name is named after its file, or else its strategy. Text is a path if
+            no policy has that name, and it ends with ``.json``, ``.yaml`` or ``.yml`` or there is such a file.
 
         Raises
         ------
         InputError
-            For an unknown name, with the nearest one, or for an unusable spec.
+            For an unknown name, with the nearest one, or for an unusable file or spec.
 
         Examples
         --------
@@ -332,11 +351,12 @@ class Scenario:
             return next(iter(self.policies.values()))
         if isinstance(policy, ScenarioPolicy):
             return policy
-        if isinstance(policy, str):
-            if policy not in self.policies:
-                problem = not_among("no such policy", ("policies",), policy, self.policies)
-                raise InputError(replace(problem, hint=_FILE_HINT) if policy.endswith(POLICY_ENDINGS) else problem)
+        if isinstance(policy, str) and policy in self.policies:
             return self.policies[policy]
+        if isinstance(policy, os.PathLike) or (isinstance(policy, str) and is_policy_file(policy)):
+            return self._read_file(policy)
+        if isinstance(policy, str):
+            raise InputError(not_among("no such policy", ("policies",), policy, self.policies))
         reading = self._read(policy)
         errors = list(reading.problems)
         if reading.policy is not None:
@@ -350,6 +370,15 @@ class Scenario:
         warn(PolicyInFleetSuspicions(reading.policy, (), orchestrator, self.fleet))
         return reading.policy
 
+    def _read_file(self, path: str | os.PathLike[str]) -> ScenarioPolicy:
+        """Read a policy from a file, and name it after that."""
+        name = Path(path).stem
+        problems = name_problems(name, ("policies",))
+        if problems:
+            hint = "the policy is named after its file: rename the file"
+            raise InputError(replace(problem, hint=hint) for problem in problems)
+        return replace(self.policy(read_policy_file(path, self.fleet.nodes)), name=name)
+
     def _read(self, policy: Mapping[str, Any] | Spec | DeploymentDocument | PolicyImport) -> PolicyReading:
         around = self._origin.surroundings
         if isinstance(policy, DeploymentDocument):
@@ -361,7 +390,7 @@ class Scenario:
         if isinstance(policy, Mapping):
             raw = plain(policy)
             return read_policy(str(raw.get("strategy") or raw.get("file")), raw, around)
-        allowed = "a policy's name, a dict, a spec or a simdeploy.api document"
+        allowed = "a policy's name or path, a dict, a spec or a simdeploy.api document"
         raise InputError(Problem("not a policy", found=shorten(policy), allowed=allowed))
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.backtest.bounding import RESPONSES, Bounds, bound_rollout
@@ -16,7 +15,7 @@ from simdeploy.analysis.backtest.result import RECORDED, REPRODUCED, ROLLOUT, SU
 from simdeploy.analysis.backtest.summarizing import summarize
 from simdeploy.engines.replay.refusing import find_refusals
 from simdeploy.engines.replay.worlds import Past
-from simdeploy.errors import InputError, Problem, collect, plural, raise_if_any, shorten, warn_user
+from simdeploy.errors import InputError, Problem, collect, plural, raise_if_any, warn_user
 from simdeploy.experiments.arguments import MOST_SEED, name_policies, whole_problems
 from simdeploy.records import Records, as_records
 from simdeploy.records.histories import History, read_histories, tell_once
@@ -187,13 +186,6 @@ class _Case:
 
 def _name_policies(policies: Any) -> dict[str, Any]:
     """Return policies by name; files are read."""
-    if isinstance(policies, str | os.PathLike):
-        policies = [policies]
-    if isinstance(policies, list | tuple) and all(isinstance(path, str | os.PathLike) for path in policies):
-        by_name = {PurePath(path).stem: path for path in policies}
-        if len(by_name) < len(policies):
-            raise InputError(Problem("duplicate names of policies", ("policies",), found=shorten(list(policies))))
-        policies = by_name
     named = name_policies(() if policies is None else policies)
     if RECORDED in named:
         message = "this name is reserved for the policy on record; use another one"

@@ -57,7 +57,7 @@ def discover(
     ----------
     scenario : Scenario
     policy : str, mapping, spec or document, optional
-        A policy's name, or a spec; the scenario's first policy by default.
+        As for `Scenario.policy`; the scenario's first policy by default.
     vary : mapping of str to range or list
         Range of each factor, by its key as for `sweep`: a tuple of the lowest and the highest value, a `Range` (which
         may be logarithmic), or a list of values.

@@ -57,8 +57,8 @@ def vary_switches(
     ----------
     scenario : Scenario
         Its own switches are the starting point.
-    policies : str, sequence of str, or mapping, optional
-        Names of the scenario's policies, or specs by name; by default all of the scenario's.
+    policies : policy, sequence of policies, or mapping of str to policy, optional
+        As for `replicate`; by default all of the scenario's.
     of : Measure or str, default 'cost'
         The measure that decides. Required if the scenario has no costs.
     direction : {'min', 'max'}, optional

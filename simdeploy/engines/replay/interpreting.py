@@ -57,6 +57,8 @@ class Interpreter:
             raw = json.loads(text)
         except ValueError:
             raise InputError(Problem("not JSON", path, found=shorten(text))) from None
+        if not isinstance(raw, dict):  # text would be the path of a file
+            raise InputError(Problem("not a policy", path, found=shorten(raw), allowed="a spec as in a scenario"))
         try:
             return self.read(raw)
         except InputError as error:
