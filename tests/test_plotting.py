@@ -1,5 +1,6 @@
 """Pictures: contents, legibility, and no side effects of drawing."""
 
+import inspect
 import re
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from small import IMMEDIATE, rolling
 
+from simdeploy import plotting
 from simdeploy.analysis import compare
 from simdeploy.engines import simulate
 from simdeploy.engines.schema import STATUSES
@@ -463,3 +465,18 @@ def test_a_label_is_nearer_to_its_point_than_to_others():
         for name, box in boxes.items():
             gaps = {other: max(box.y0 - y, y - box.y1, 0.0) for other, y in places.items()}
             assert gaps[name] == min(gaps.values()), (order, boxes)
+
+
+@pytest.mark.parametrize("name", plotting.__all__)
+def test_only_axes_are_drawn_on(name):
+    """Anything but axes is refused with the parameter's name, before anything is read or drawn. [contract]"""
+    plot = getattr(plotting, name)
+    parameter = next(iter(inspect.signature(plot).parameters))
+    figure = Figure()
+    two = figure.subplots(1, 2)
+    strangers = [None, figure, [two[0], "ax"]] if parameter == "axes" else [None, figure, two, [two[0]]]
+    for stranger in strangers:
+        with pytest.raises(InputError, match=f"^{parameter}: not axes to draw on .*matplotlib axes"):
+            plot(stranger, None)
+        with pytest.raises(InputError, match=f"^{parameter}: not axes to draw on"):
+            plot(**{parameter: stranger})

@@ -6,10 +6,12 @@ import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import wraps
+from inspect import signature
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import numpy as np
 
+from simdeploy.errors import InputError, Problem, shorten
 from simdeploy.plotting.wrapping import NARROW_PT, fit_words, measure_axes, measure_room
 
 if TYPE_CHECKING:
@@ -320,11 +322,15 @@ def _luminance(rgb: Sequence[float] | np.ndarray) -> float:
 def in_plain_text(plot: Callable[P, A]) -> Callable[P, A]:
     """Decorate a function that draws on axes and returns them, so that matplotlib reads no text there as mathematics.
 
-    Ticks are left alone: powers of ten on a logarithmic axis are formulas.
+    Ticks are left alone: powers of ten on a logarithmic axis are formulas. The first argument must be axes: one named `ax`, or
+    any number of them.
     """
+    name = next(iter(signature(plot).parameters))
 
     @wraps(plot)
     def draw(*args: P.args, **options: P.kwargs) -> A:
+        if args or name in options:
+            _check_axes(name, args[0] if args else options[name])
         drawn = plot(*args, **options)
         for ax in np.ravel(np.asarray(drawn, dtype=object)):
             fit_words(ax)
@@ -332,6 +338,15 @@ def in_plain_text(plot: Callable[P, A]) -> Callable[P, A]:
         return drawn
 
     return draw
+
+
+def _check_axes(name: str, given: object) -> None:
+    from matplotlib.axes import Axes
+
+    each = [given] if name == "ax" else np.ravel(np.asarray(given, dtype=object)).tolist()
+    if not all(isinstance(one, Axes) for one in each):
+        allowed = "matplotlib axes, such as Figure().subplots()" if name == "ax" else "a sequence of matplotlib axes"
+        raise InputError(Problem("not axes to draw on", (name,), found=shorten(given), allowed=allowed))
 
 
 def _take_literally(ax: Any) -> None:
