@@ -182,7 +182,7 @@ def test_the_answer_names_the_extremes(result):
     )
     assert document["factors"] == ["max_failed_nodes", "canary_percent"]
     unknown = result.to_frame().assign(verdict=None, makespan_s=math.nan, failed_requests_excess=math.nan)
-    assert summarize_grid(unknown.assign(status="failed")).answer == "No replication of 6 cases has a value."
+    assert summarize_grid(unknown.assign(status="failed")).answer == "Every replication of 6 cases failed."
     assert "makespan if completed unknown for 6 cases: 100 % " in summarize_grid(unknown).answer
 
 

@@ -211,6 +211,7 @@ def test_endless_rollouts_have_no_regret():
     failed = estimate_regret(table(values, status=status), of="makespan_s")
     assert (failed.n_failed, failed.regrets["n"].tolist()) == (1, [2, 2, 2, 1])
     assert failed.regrets["regret"].tolist() == [0, 10, 20, 0]
+    assert failed.answer.endswith(" 1 replication failed and is excluded.")
 
 
 def test_nothing_is_known():

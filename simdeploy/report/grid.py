@@ -29,7 +29,9 @@ def tell(summary: GridSummary) -> str:
     known = [name for name in SHOWN if cells.get(f"{name}_estimate", cells["case"] * math.nan).notna().any()]
     n = plural(len(cells), "case")
     if not known:
-        return _with_unknown([], summary) or join_answer([f"No replication of {n} has a value"])
+        is_failed = cells["failed"].eq(cells["replications"])
+        nothing = f"Every replication of {n} failed" if is_failed.all() else f"No replication of {n} has a value"
+        return _with_unknown([], summary) or join_answer([nothing])
     rates = (name for name in known if name in PROPORTIONS and cells[f"{name}_estimate"].nunique() > 1)
     name = next(rates, known[0])
     names = [*interval_names(f"{name}_estimate"), trust_name(f"{name}_estimate")]

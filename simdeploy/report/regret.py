@@ -22,7 +22,7 @@ _MOST_COLUMNS = 12
 
 
 def tell(result: Robustness) -> str:
-    """Say which candidate has the smallest maximum regret, whether that is certain, and where it meets requirements."""
+    """Say which candidate has the smallest maximum regret, whether that is certain, where it meets requirements, and what failed."""
     n_worlds = result.regrets["world"].nunique()
     worlds = plural(n_worlds, "world")
     sentences: list[str | list[str]] = [_tell_lowest(result, worlds)]
@@ -34,6 +34,7 @@ def tell(result: Robustness) -> str:
         counts = result.regrets.loc[result.regrets["candidate"].eq(first), "verdict"].value_counts()
         undecided = f" ({counts['undecided']} undecided)" if "undecided" in counts else ""
         sentences.append(f"It meets its requirements in {counts.get('met', 0)} of {worlds}{undecided}")
+    sentences.append(wording.say_failed(result.n_failed))
     return wording.join_answer(sentences)
 
 
