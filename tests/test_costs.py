@@ -237,7 +237,7 @@ def test_coverage_beside_an_expensive_policy():
 
 @pytest.mark.parametrize(
     ("costs", "level", "message"),
-    [(None, 0.95, "add a `costs` section"), ({}, 0.95, "no costs"), (COSTS_OF_ALL, 95, "such as 0.95")],
+    [(None, 0.95, "or add a `costs` section"), ({}, 0.95, "no costs"), (COSTS_OF_ALL, 95, "such as 0.95")],
 )
 def test_missing_costs(costs, level, message):
     """Missing costs and invalid levels are input errors. [contract]"""

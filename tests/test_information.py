@@ -514,7 +514,7 @@ def test_a_list_of_waves_has_no_other_canaries(policy):
     ("policy", "sections", "arguments", "message"),
     [
         ({"strategy": "immediate"}, {}, {}, "the policy has no health check"),
-        (ROLLING, {"costs": None}, {}, "add a `costs` section"),
+        (ROLLING, {"costs": None}, {}, "or add a `costs` section"),
         (ROLLING, {}, {"canaries": [13]}, "0 to 12"),
         (ROLLING, {}, {"canaries": [1.5]}, "invalid number of canaries"),
         (WAVES, LIKE_EXPANSO, {"canaries": [2]}, "canaries: the policy has a list of waves"),

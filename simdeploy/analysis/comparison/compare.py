@@ -193,9 +193,10 @@ def compare(
         Between 0 and 1. Holds for each estimate and each difference from the baseline separately, but simultaneously
         for all pairs and for all policies of a ranking.
     costs : Costs, optional
-        Adds `cost` and its causes as responses. By default the scenario's costs, from `replicate` or `sweep`.
+        Adds `cost` and its causes as responses. By default the scenario's costs, from `replicate` or `sweep`; a store has none.
     requirements : str or Requirement, or several of them, optional
-        What a policy must achieve to be recommended. By default the scenario's requirements, from `replicate` or `sweep`.
+        What a policy must achieve to be recommended. By default the scenario's requirements, from `replicate` or `sweep`;
+        a store has none.
 
     Returns
     -------

@@ -179,7 +179,7 @@ def check_arguments(costs: object, confidence_level: object) -> Costs:
 
     problems = []
     if not isinstance(costs, Costs):
-        hint = "add a `costs` section to the scenario" if costs is None else None
+        hint = "pass them, or add a `costs` section to the scenario" if costs is None else None
         problems.append(Problem("no costs", ("costs",), found=shorten(costs), allowed=COSTS_FORM, hint=hint))
     problems += level_problems(confidence_level)
     if problems or not isinstance(costs, Costs):
