@@ -98,9 +98,12 @@ def test_it_prints_a_line_for_each_case(folder):
 
 
 def test_a_long_table_is_cut(folder):
-    """Of many cases the first are printed, with a hint on how to see the others. [contract]"""
+    """Of many cases the first are printed, with a hint on how to see the others; --full prints all. [contract]"""
     asked = ("--vary", "max_failed_nodes=1:10:10", "--vary", "max_error_rate=0.05:0.45:5", *QUICK)
-    assert call(*asked).stdout.splitlines()[-1] == "10 more rows: use --out FILE or --json"
+    assert call(*asked).stdout.splitlines()[-1] == "10 more rows: use --full, --out FILE or --json"
+    full = call(*asked, "--full").stdout
+    assert "more rows" not in full
+    assert all(re.search(rf"^ *{limit}, 0.45 ", full, re.MULTILINE) for limit in range(1, 11))
     assert len(json.loads(call(*asked, "--json").stdout)["cells"]) == 50
 
 

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from simdeploy.errors import printable
+from simdeploy.errors import plural, printable
 
 if TYPE_CHECKING:
     from simdeploy.result import Result, Table
 
-# Nobody reads more rows of a table than this on a screen; files have all of them.
+# Nobody reads more rows of a table than this on a screen, unless they ask for them.
 _MOST_ROWS = 40
 
 
@@ -31,7 +31,14 @@ def to_json(result: Result, computed_under: Mapping[str, Any]) -> str:
     return json.dumps(document, indent=2, allow_nan=False)
 
 
-def print_answer(answer: str, lines: Iterable[str], tables: Iterable[Table], after: Iterable[str]) -> None:
+def print_answer(
+    answer: str,
+    lines: Iterable[str],
+    tables: Iterable[Table],
+    after: Iterable[str],
+    *,
+    full: bool = False,  # whether to print all rows of the tables
+) -> None:
     """Print the answer, `lines`, the tables and the lines `after` on standard output."""
     from simdeploy.cli.screen import make_console, print_table
 
@@ -43,10 +50,10 @@ def print_answer(answer: str, lines: Iterable[str], tables: Iterable[Table], aft
             console.print(line)
         console.print()
         for table in tables:
-            print_table(console, table.title, table.header, table.rows[:_MOST_ROWS])
-            n_more = len(table.rows) - _MOST_ROWS
-            if n_more > 0:
-                console.print(f"{n_more:,} more rows: use --out FILE or --json")
+            rows = table.rows if full else table.rows[:_MOST_ROWS]
+            print_table(console, table.title, table.header, rows)
+            if n_more := len(table.rows) - len(rows):
+                console.print(f"{plural(n_more, 'more row')}: use --full, --out FILE or --json")
         for line in after:
             console.print(line)
 

@@ -159,7 +159,7 @@ STORE = folder_option(["--store"], "Save every replication in this folder; repea
 WHERE = (ENGINE, WORKERS, *CLUSTER)
 SIMULATING = (*WHERE, STORE)
 JSON = click.Option(["--json", "as_json"], is_flag=True, help="Print everything as JSON.")
-FULL = click.Option(["--full"], is_flag=True, help="Print all tables.")
+FULL = click.Option(["--full"], is_flag=True, help="Print all tables, with all rows.")
 OUT = file_option(["-o", "--out"], "Write the table (.csv, .parquet) or everything (.json).", *TABLE_ENDINGS)
 PLOT = file_option(["--plot"], "Draw the result (.png, .svg, .pdf).", ".png", ".svg", ".pdf")
 HOST = click.Option(["--host"], default="127.0.0.1", show_default=True, help="Address to listen on.")

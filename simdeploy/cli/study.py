@@ -208,7 +208,7 @@ def _print(ctx: click.Context, finding: Finding, under: Mapping[str, Any]) -> No
         after.append(f"--full prints {plural(len(tables) - 1, 'more table')}.")
         del tables[1:]
     tables += [*(precision.summarize() if precision else ()), *finding.more]
-    print_answer(result.answer, _head(ctx, finding, under), tables, after)
+    print_answer(result.answer, _head(ctx, finding, under), tables, after, full=ctx.params["full"])
 
 
 def _head(ctx: click.Context, finding: Finding, under: Mapping[str, Any]) -> Iterator[str]:
