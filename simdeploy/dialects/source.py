@@ -128,7 +128,7 @@ class Source:
             loader.dispose()
 
     def _syntax_problem(self, error: yaml.YAMLError) -> Problem:
-        mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+        mark = find_mark(error)
         words = getattr(error, "problem", None) or str(error).partition("\n")[0]
         line, column = (mark.line + 1, mark.column + 1) if mark else (None, None)
         return Problem(f"not valid YAML: {words}", file=self.file, line=line, column=column, hint=self.template_hint)
@@ -137,6 +137,14 @@ class Source:
     def template_hint(self) -> str | None:
         """A hint for text with templates; None without any."""
         return 'render templates first, or put "{{ ... }}" into quotes' if "{{" in self.text else None
+
+
+def find_mark(error: yaml.YAMLError) -> yaml.Mark | None:
+    """Return the place of a syntax error: if a key has no ':', of the key, not of the text below it where the parser stopped."""
+    marks = [getattr(error, name, None) for name in ("problem_mark", "context_mark")]
+    if getattr(error, "problem", None) == "could not find expected ':'":
+        marks.reverse()
+    return marks[0] or marks[1]
 
 
 class _Builder:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from simdeploy.dialects.source import find_mark
 from simdeploy.errors import InputError, Path, Problem, shorten
 from simdeploy.scenario.scalars import resolve
 
@@ -98,7 +99,7 @@ def parse_yaml(text: str, file: str | None = None, problems: list[Problem] | Non
 
 def _syntax_problem(error: yaml.MarkedYAMLError, file: str | None, text: str) -> Problem:
     message = (error.problem or "").strip()
-    mark = error.problem_mark or error.context_mark
+    mark = find_mark(error)
     line, column = (mark.line + 1, mark.column + 1) if mark else (None, None)
     words = _PLAIN_WORDS.get(message, message)
     if "undefined alias" in message:
