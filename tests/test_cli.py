@@ -606,6 +606,27 @@ def test_only_used_policies_are_warned_about(folder):
     assert warned("validate", "w.yaml") == ["first", "second"]
 
 
+def test_other_policies_may_use_what_the_own_ones_do_not(folder):
+    """What has no effect on any policy of the scenario may have one on a policy file, or with the gates of `gates`. [contract]"""
+    raw = yaml.safe_load(SCENARIO)
+    raw["fleet"]["requests_per_second"] = 10
+    raw["orchestrator"] = {"cant_tell": "stop"}
+    raw["policies"] = {"plain": rolling(2)}
+    Path("w.yaml").write_text(yaml.safe_dump(raw, sort_keys=False))
+    gated = rolling(2, health_check={"deadline": "5m", "max_error_rate": 0.02, "gate": {"kind": "pooled"}})
+    Path("gated.json").write_text(json.dumps({"dialect": "deployment", **gated}))
+
+    def warns(*arguments):
+        done = invoke(*arguments)
+        assert done.exit_code == 0, done.stderr
+        return "cant_tell: no effect" in done.stderr
+
+    assert warns("run", "w.yaml")
+    assert warns("run", "w.yaml", "--policy", "plain")
+    assert not warns("run", "w.yaml", "--policy", "gated.json")
+    assert not warns("gates", "w.yaml", "--gate", "pooled", "--sizes", "0.05", "--replications", "2")
+
+
 def test_schema_is_the_schema(folder):
     """The schema of a scenario is printed as JSON, and so is that of a result. [contract]"""
     assert json.loads(invoke("schema").stdout) == simdeploy.scenario_schema()

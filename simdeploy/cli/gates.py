@@ -17,6 +17,7 @@ _FORMS = "KIND, KIND,key=value,..., or NAME=KIND,key=value,..."
 @study_command(
     "gates",
     replications=1000,
+    replaces_gates=True,
     example="simdeploy gates scenarios/subtle-defect.yaml --gate pooled --gate quick=sprt,alpha=0.01 --plot gates.png",
 )
 @click.option(

@@ -37,20 +37,26 @@ def prepare_cluster(ctx: click.Context) -> None:
 
 
 def read_with_warnings(
-    path: str, policies: Sequence[str] = (), *, is_all: bool = True, text: str | None = None
+    path: str,
+    policies: Sequence[str] = (),
+    *,
+    is_all: bool = True,  # without `policies`: whether all are used, or only the first
+    replaces_gates: bool = False,  # whether the command gives the policies other gates
+    text: str | None = None,  # of the file, if it has been read
 ) -> Scenario:
-    """Read a scenario and print its warnings, except those on unused policies; raise all errors.
-
-    Without `policies`, all are used (`is_all`), or only the first. `text` is the file's, if it has been read.
-    """
+    """Read a scenario and print its warnings, except those on unused policies; raise all errors."""
     from simdeploy.api.files import is_file
     from simdeploy.scenario import load
+    from simdeploy.scenario.suspicions import OF_ALL_POLICIES
 
     scenario, errors, warnings = load(path, text=text, allow_files=click.get_current_context().meta.get(ALLOWED, ()))
     if scenario is None:
         raise InputError(errors if is_file(path) else [_with_example(problem) for problem in errors])
     used = policies or list(scenario.policies)[: None if is_all else 1]
+    are_others = replaces_gates or not scenario.policies.keys() >= set(used)
     for problem in warnings:
+        if are_others and problem.path in OF_ALL_POLICIES:
+            continue
         if problem.path[:1] != ("policies",) or problem.path[1] in used:
             say(f"warning: {problem}")
     return scenario

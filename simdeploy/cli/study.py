@@ -96,6 +96,7 @@ def study_command(
     stores: bool = True,
     intervals: bool = True,
     plot: bool = True,
+    replaces_gates: bool = False,
     out: click.Option = shared.OUT,
 ) -> Callable[[Callable[..., Finding]], Command]:
     """Decorate a function of a `Study` and further options that returns a `Finding`; make it a command.
@@ -104,6 +105,7 @@ def study_command(
     If None, the command has no scenario. `replications` is the default of ``--replications`` (None: no such option), `least` its
     minimum. `precision` adds ``--precision`` and ``--most``. A command that `simulates` has options for engine, workers and
     cluster; for a store if it `stores` replications; and with `intervals` ``--confidence-level``. `out` replaces ``--out``.
+    A command that `replaces_gates` of the policies does not warn of what follows from theirs.
     """
 
     def decorate(function: Callable[..., Finding]) -> Command:
@@ -131,7 +133,9 @@ def study_command(
                 finding = function(ctx, **options)
             else:
                 chosen = ctx.params["policies"]
-                scenario = read_with_warnings(ctx.params["scenario"], chosen, is_all=policies == "all")
+                scenario = read_with_warnings(
+                    ctx.params["scenario"], chosen, is_all=policies == "all", replaces_gates=replaces_gates
+                )
                 study = Study(ctx, scenario, chosen)
                 finding = function(study, **options)
                 under = {**finding.under, **_identify(ctx, study, is_one=policies == "one")}

@@ -355,6 +355,18 @@ def waiting_suspicions(orchestrator: Orchestrator, fleet: Fleet, path: Path = ()
         yield Problem(message, (*path, "orchestrator", "unreachable_nodes"), found="wait")
 
 
+# Places of warnings that follow from all policies of a scenario together, so they may not hold for another policy.
+OF_ALL_POLICIES = (
+    *(("orchestrator", switch) for switch in ("cant_tell", "bake_time", "explicit_zero_limit", "failed_tries_count")),
+    *(
+        ("orchestrator", switch)
+        for switch in ("failed_node_holds_slot", "slot_until", "all_slots_held", "limits_judged")
+    ),
+    ("operator", "promote_after"),
+    ("release",),
+)
+
+
 def idle_switch_suspicions(
     orchestrator: Orchestrator, policies: Sequence[ScenarioPolicy], path: Path = ()
 ) -> Iterator[Problem]:
