@@ -1,6 +1,7 @@
 """Reports: one file for any result, sweep or scenario, as a page and as Markdown."""
 
 import json
+import os
 import re
 from contextlib import nullcontext
 from dataclasses import replace
@@ -317,6 +318,14 @@ def test_a_folder_of_an_unfinished_sweep(tmp_path):
     assert dict(contents.origin.rows)["finished"] == f"no: {n} rollouts so far"
     last.unlink()
     assert str(refused(gather, tmp_path, Request())) == "the table of replications is empty"
+
+
+def test_a_pipe_of_unknown_contents_is_refused(tmp_path):
+    """A named pipe that may hold a scenario or a result is refused, because finding out would use it up. [contract]"""
+    os.mkfifo(tmp_path / "source.json")
+    done = invoke("report", tmp_path / "source.json", "--format", "md")
+    assert done.exit_code == 2
+    assert "source.json: a pipe named .json, which may hold a scenario or a result; write it to a file" in done.stderr
 
 
 def test_a_folder_of_batches(tmp_path):

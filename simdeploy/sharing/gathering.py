@@ -50,7 +50,12 @@ def gather(source: Any, request: Request) -> Contents:
 
 def is_computed(path: Path) -> bool:
     """Whether a path leads to a sweep or a result, not to a scenario."""
-    return path.is_dir() or (path.suffix.lower() == ".json" and not is_json_scenario(path))
+    if path.is_dir() or path.suffix.lower() != ".json":
+        return path.is_dir()
+    if path.is_fifo():  # can be read only once
+        message = "a pipe named .json, which may hold a scenario or a result"
+        raise InputError(Problem(message, file=str(path), hint="write it to a file first"))
+    return not is_json_scenario(path)
 
 
 def _of_table(table: Any, request: Request, name: str | None) -> Contents:
