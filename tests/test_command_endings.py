@@ -7,10 +7,11 @@ import shlex
 from pathlib import Path
 
 import pytest
-from commands import COMMANDS, OF_SEEN, QUICK, WITH_ENGINE, call, make_quick
+from commands import COMMANDS, OF_SEEN, QUICK, SCENARIOS, WITH_ENGINE, call, make_quick
 from invoking import invoke
 
 from simdeploy.analysis.bands.job import TraceJob
+from simdeploy.analysis.rare.repetitions import Repetitions
 from simdeploy.experiments import read_store
 from simdeploy.experiments.cutting import Piece
 from simdeploy.experiments.jobs import Job
@@ -237,6 +238,41 @@ def test_resuming_counts_the_rollouts_of_all_folders():
     assert len(n_rows) > 3
     again = call("gates", "--replications", "60", "--store", "kept")
     assert again.stderr == f"resuming: {sum(n_rows):,} rollouts are already in kept\n"
+
+
+def test_resuming_counts_the_rollouts_of_splitting(monkeypatch):
+    """Those of pilots and finished repetitions, though the store has one row per stage; a new folder has none. [contract]"""
+    monkeypatch.setattr("simdeploy.analysis.rare.question._FEWEST_PILOTS", 30)
+    scenario = str(SCENARIOS / "small-fleet.yaml")
+    asked = [
+        "rare",
+        scenario,
+        "--policy",
+        "rolling",
+        "--event",
+        "failed_nodes >= 3 given good",
+        "--method",
+        "splitting",
+    ]
+    asked += ["--replications", "500", "--engine", "compiled", "--store", "kept"]
+    run, calls = Repetitions.run, []
+
+    def run_some(job, span):
+        calls.append(run(job, span) if len(calls) < 4 else interrupt())
+        return calls[-1]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Repetitions, "run", run_some)
+        stopped = invoke(*asked)
+    assert "resuming" not in stopped.stderr
+    n_saved = int(re.search(r"interrupted; ([\d,]+) rollouts are saved in kept", stopped.stderr)[1].replace(",", ""))
+    resumed, again = invoke(*asked), invoke(*asked)
+    numbers = re.search(r"([\d,]+), plus ([\d,]+) of pilots", resumed.stdout).groups()
+    n, n_pilot = (int(number.replace(",", "")) for number in numbers)
+    assert n_saved == n_pilot + sum(stage.n for stages in calls for stage in stages)
+    assert re.match(rf"resuming: {n_saved:,} of [\d,]+ rollouts are already in kept\n", resumed.stderr)
+    assert again.stderr == f"complete: {n + n_pilot:,} of {n + n_pilot:,} rollouts are already in kept\n"
+    assert again.stdout == resumed.stdout
 
 
 # -- without room ------------------------------------------------------------------------------------------------------

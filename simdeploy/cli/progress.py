@@ -65,10 +65,12 @@ def progress_bar(unit: str) -> Iterator[Callable[[int, int], None] | None]:
 def resumable(ctx: click.Context, store: Path | None) -> Iterator[Callable[[int, int], None]]:
     """Show progress, including saved work; on Ctrl-C print how to resume and exit."""
     try:
+        is_store = store is not None and (store / "manifest.json").exists()
         # A folder of several stores: the progress of the first doesn't include what the others have saved.
-        n_there = 0 if store is None or (store / "manifest.json").exists() else _count_rollouts(store)
+        n_there = 0 if store is None or is_store else _count_rollouts(store)
         knows_total = not n_there or (store is not None and _is_of_one_sweep(store))
-        is_announced = store is None
+        # The first progress of a new folder may include rollouts of this call.
+        is_announced = not (is_store or n_there)
         with progress_bar("rollouts") as bar:
 
             def report(done: int, total: int) -> None:
@@ -91,18 +93,20 @@ def resumable(ctx: click.Context, store: Path | None) -> Iterator[Callable[[int,
 
 
 def _count_rollouts(folder: Path) -> int:
-    """Count the rows of a store, or of all stores in a folder, and the rollouts of its timelines."""
-    from simdeploy.analysis.bands.checkpoint import count_saved
+    """Count the rollouts of a store, or of all stores in a folder, and those of its timelines."""
+    from simdeploy.analysis.bands import checkpoint
+    from simdeploy.analysis.rare import repetitions
 
     if (folder / "manifest.json").exists():
         return _count_rows(folder)
     within = sorted(path for path in folder.glob("*") if path.is_dir() and not path.is_symlink())
-    return count_saved(folder) + sum(map(_count_rows, within))
+    of_sweeps = sum(_count_rows(path) for path in within if path.name != repetitions.FOLDER)
+    return of_sweeps + checkpoint.count_saved(folder) + repetitions.count_saved(folder)
 
 
 def _is_of_one_sweep(folder: Path) -> bool:
-    """Return whether a folder has only stores of one sweep by kind of release, whose number of rollouts is known from the start."""
-    return all(re.fullmatch(r"(pilot-|rest-|)kind-\d{2,}", path.name) for path in folder.glob("*"))
+    """Return whether a folder has only stores of one sweep by kind of release, or of splitting: the number of rollouts is known."""
+    return all(re.fullmatch(r"(pilot-|rest-|)kind-\d{2,}|splitting", path.name) for path in folder.glob("*"))
 
 
 def _count_rows(folder: Path) -> int:

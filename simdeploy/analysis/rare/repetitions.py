@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import math
+import os
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from simdeploy.analysis.rare.rollouts import CONCERNED, HAPPENED, TOUCHED, UNKNOWN, Rollouts
-from simdeploy.errors import SimulationError
+from simdeploy.errors import InputError, SimdeployWarning, SimulationError
 from simdeploy.experiments.jobs import Span
-from simdeploy.experiments.store import Store, place_within, read_store
+from simdeploy.experiments.store import Store, StoreError, place_within, read_store
 from simdeploy.statistics.splitting import split
 
 if TYPE_CHECKING:
     from simdeploy.experiments.campaign import Campaign
 
 REPETITIONS = 10  # of each kind of release
+FOLDER = "splitting"  # of the store that has them
 
 
 @dataclass(frozen=True)
@@ -111,11 +114,12 @@ def repeat(
     `make_plans` runs pilots; it is called only if the store has no plans. `question` contains everything that determines
     the numbers.
     """
-    folder = place_within(campaign.store, "splitting")
+    folder = place_within(campaign.store, FOLDER)
     if folder is None:
         plans = make_plans()
         job = make_job(plans)
-        stages = [stage for _, of_run in _run(campaign, job, range(job.number)) for stage in of_run]
+        n_pilot = sum(plan.n_pilot for plan in plans)
+        stages = [stage for _, of_run in _run(campaign, job, range(job.number), n_pilot) for stage in of_run]
     else:
         import pyarrow as pa
 
@@ -127,7 +131,7 @@ def repeat(
             plans = [Plan(**fields) for fields in store.cut["kinds"]]
             job = make_job(plans)
             missing = [number for number in range(job.number) if number not in store.finished]
-            for number, of_run in _run(campaign, job, missing):
+            for number, of_run in _run(campaign, job, missing, count_saved(folder.parent)):
                 store.write(number, pa.Table.from_pylist([stage._asdict() for stage in of_run]))
             store.finish(job.number)
         rows = read_store(folder).to_frame().to_dict("records")
@@ -136,16 +140,33 @@ def repeat(
     return plans, sorted(stages)
 
 
-def _run(campaign: Campaign, job: Repetitions, numbers: Sequence[int]) -> Iterator[tuple[int, list[Stage]]]:
-    """Yield runs as they finish, and report how many rollouts are done."""
-    n_all = sum(plan.n_pilot + REPETITIONS * plan.n_rollouts for plan in job.plans)
-    n_done = n_all - sum(job.n_rollouts(number) for number in numbers)
-    campaign.report(n_done, n_all)
+def count_saved(folder: str | os.PathLike[str]) -> int:
+    """Return how many rollouts of splitting, pilots included, a folder has; 0 if there are none, or they can't be read."""
+    # Each row is a stage of many rollouts.
+    with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
+        try:
+            saved = read_store(place_within(folder, FOLDER))
+            n_pilot = sum(int(plan["n_pilot"]) for plan in saved.manifest["cut"]["kinds"])
+            return n_pilot + (int(saved["n"].sum()) if len(saved) else 0)
+        except (InputError, StoreError, LookupError, TypeError, ValueError):
+            return 0
+
+
+def _run(
+    campaign: Campaign, job: Repetitions, numbers: Sequence[int], n_done: int
+) -> Iterator[tuple[int, list[Stage]]]:
+    """Yield runs as they finish, and report how many rollouts are done, at first `n_done`.
+
+    The total shrinks if a run ends before the last level.
+    """
+    n_left = sum(job.n_rollouts(number) for number in numbers)
+    campaign.report(n_done, n_done + n_left)
     spans = (Span(0, 0, 1, first=number, n_replications=1) for number in numbers)
     # An executor also needs `join` for spans that it runs in parts, but each of these is one replication.
     run: Any = campaign.executor(job.processes[0].engine).run
     with closing(run(job, spans)) as finished:
         for span, of_run in finished:
-            n_done += job.n_rollouts(span.first)
-            campaign.report(n_done, n_all)
+            n_done += sum(stage.n for stage in of_run)
+            n_left -= job.n_rollouts(span.first)
+            campaign.report(n_done, n_done + n_left)
             yield span.first, of_run
