@@ -17,6 +17,7 @@ from rows_equal import are_equal
 from small import IMMEDIATE, rolling
 
 from simdeploy import Scenario, simulate
+from simdeploy.analysis.advice.messages import read_awaited
 from simdeploy.engines import continuing as continuing_module, looks as looks_module
 from simdeploy.engines.continuing import (
     NOT_THERE,
@@ -29,7 +30,6 @@ from simdeploy.engines.continuing import (
     run_continuations,
     run_continued,
 )
-from simdeploy.engines.looks import read_awaited
 from simdeploy.engines.reference import engine as engine_module
 from simdeploy.engines.reference.judging import Judging
 from simdeploy.engines.reference.node import Node
@@ -191,7 +191,7 @@ def test_looks_are_the_revisions_on_both_engines() -> None:
     assert n_waiting > 20
     assert begins >= {"wave N of N", "baking after wave N of N", "canaries await promotion", "wave N awaits promotion"}
     seldom = {"baked after wave N of N", "nothing dispatched yet"}
-    assert all(read_awaited(begin.replace("N", "1")) == 0 for begin in begins | seldom)
+    assert all(read_awaited(begin.replace("N", "1"), 1) == 0 for begin in begins | seldom)
 
 
 @pytest.mark.parametrize(

@@ -183,7 +183,10 @@ class NoWindows(Windows):
 
 
 class StatusFields(NamedTuple):
-    """The fields of a deployment's status that change, times in nanoseconds after the epoch of the run."""
+    """The fields of a deployment's status that change, times in nanoseconds after the epoch of the run.
+
+    `awaited_nodes` is the number of unreachable nodes that the rollout waits for, which objects have in their message; None if it is over.
+    """
 
     state: str
     message: str
@@ -191,6 +194,7 @@ class StatusFields(NamedTuple):
     updated_nodes: int
     failed_nodes: int
     canary_promoted: bool
+    awaited_nodes: int | None
     completed_ns: int | None
     last_progress_ns: int | None
     health_check_deadline_ns: int | None
@@ -198,7 +202,7 @@ class StatusFields(NamedTuple):
 
 
 # `StatusFields` as a plain tuple, which the garbage collector stops tracking.
-_Fields: TypeAlias = tuple[str, str, int, int, int, bool, int | None, int | None, int | None, int | None]
+_Fields: TypeAlias = tuple[str, str, int, int, int, bool, int | None, int | None, int | None, int | None, int | None]
 
 
 class History:

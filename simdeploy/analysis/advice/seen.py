@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simdeploy.analysis.advice.messages import read_awaited
 from simdeploy.analysis.advice.node_table import FAILED, HALF_SECOND_NS, PENDING, RUNNING, SKIPPED, NodeTable
 from simdeploy.analysis.advice.nodes_seen import is_table_of_nodes, read_nodes
 from simdeploy.analysis.advice.rows import read_seconds
 from simdeploy.api import Deployment, DeploymentDocument, parse_time
 from simdeploy.api.document import read_body
 from simdeploy.api.times import shift_time
-from simdeploy.engines.looks import NOT_THERE, read_awaited
+from simdeploy.engines.looks import NOT_THERE
 from simdeploy.engines.rollout import Rollout
 from simdeploy.errors import InputError, Path, Problem, shorten
 from simdeploy.records import Records

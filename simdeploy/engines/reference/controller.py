@@ -248,7 +248,7 @@ class Controller:
         stuck = FREEZES if self.pacing.freezes_any else self.dispatcher.why_stuck()
         if stuck and stuck != remark:
             what += f"; {stuck}"
-        if self.dispatcher.waiting and self.dispatcher.unreachable:
+        if self.dispatcher.unreachable:
             what += f"; waits for {plural(self.dispatcher.unreachable, 'unreachable node')}"
         if self.pacing.opening:
             what += f"; waits for {self.pacing.opening}"
@@ -267,6 +267,7 @@ class Controller:
                 judging.updated,
                 judging.failed,
                 bool(self.canaries) and pacing.promoted_waves > 0,
+                None if self._site.is_over else self.dispatcher.unreachable,
                 course.makespan_ns,
                 dispatched_ns if counted_ns is None else max(counted_ns, dispatched_ns or 0),
                 first_ns,

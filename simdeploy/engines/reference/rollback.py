@@ -142,6 +142,7 @@ class Rollback:
                 updated_nodes=self._returned,
                 failed_nodes=self._failed,
                 canary_promoted=False,
+                awaited_nodes=None,
                 completed_ns=self._completed_ns,
                 last_progress_ns=self._last_return_ns,
                 health_check_deadline_ns=None,
