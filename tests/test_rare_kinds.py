@@ -116,6 +116,34 @@ def test_affected_nodes_are_tilted() -> None:
     assert sum(found.low <= truth <= found.high for found in stated) >= find_least_covered(len(stated))
 
 
+def test_events_that_cannot_be_tilted_prevent_an_answer() -> None:
+    """A way to an event that no tilt opens is never met, so no probability is stated; without a tilt one is. [contract]"""
+    fleet = {"nodes": 60, "zones": 4, "update_duration": "30s", "start_failure": 0.01}
+    check = {"deadline": "2m", "min_healthy_time": "10s"}
+    waves = {
+        "health_check": check,
+        "strategy": "rolling",
+        "max_parallel": 10,
+        "max_failed_nodes": 59,
+        "max_failed_nodes_percent": 99,
+    }
+    plain = Scenario.from_dict({"name": "outages", "fleet": fleet, "policies": {"waves": waves}})
+    # One outage fails fifteen nodes at once, a thousand times as often as nine fail to start.
+    outages = {"fleet.zone_outage.up.exponential.mean": "200000h", "fleet.zone_outage.repair": "30m"}
+    found, without = (
+        estimate_rare(scenario, event="failed_nodes >= 9", engine="compiled")
+        for scenario in (plain.with_values(outages), plain)
+    )
+    assert not found.is_trusted
+    assert found.kinds["high"].tolist() == [1]
+    assert found.answer.endswith(
+        "because zone outages may lead to the event, too, but can't be tilted. Use --method splitting."
+    )
+    assert without.low < binomial_tail(60, 0.01, 9) < without.high
+    often = estimate_rare(plain.with_values(outages), event="failed_nodes >= 1", replications=2000, engine="compiled")
+    assert often.low < 1 - 0.99**60 < often.high
+
+
 @pytest.mark.parametrize(("method", "at_least"), [("importance", 8), ("splitting", 5)])
 def test_each_route_is_reported(method: str, at_least: int) -> None:
     """The table has each kind's exact tail within 4 errors, shares that sum to 1, its effort and its means. [oracle]"""

@@ -41,6 +41,8 @@ def _say_what_helps(rare: Rare) -> str:
         return ""
     if rare.is_often:
         return "The event is not rare: use plain replications, as in compare or check"
+    if rare.only_splitting_helps:
+        return "Use --method splitting"
     if rare.tilt and len(rare.steps) == len(rare.kinds):  # no pilot chose the tilt
         return "Use no --tilt, so that a pilot chooses it, or more --replications"
     return "Use more --replications, or a less rare event"

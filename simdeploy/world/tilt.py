@@ -160,6 +160,17 @@ def tiltable(fleet: Fleet, release: Sequence[ReleaseKind], operator: Operator) -
     return (*names, *(f"{_RELEASE}{kind.name}" for kind in possible if len(possible) > 1))
 
 
+def find_untiltable(fleet: Fleet) -> str:
+    """Return random events of nodes or zones, such as crashes, that no tilt makes more frequent; empty if there are none."""
+    happens = {
+        "crashes": any(b.crash for b in fleet.behaviours),
+        "zone outages": any(b.zone_outage for b in fleet.behaviours),
+        "degraded spells": any(b.flapping for b in fleet.behaviours),
+        "offline nodes": any(b.connection for b in fleet.behaviours),
+    }
+    return " and ".join(name for name, does in happens.items() if does)
+
+
 def odds_times(p: float, factor: float) -> float:
     """Return the probability whose odds are `factor` times those of `p`.
 

@@ -13,12 +13,12 @@ import numpy as np
 from simdeploy.analysis.rare.combining import Part, combine, exact_limit, main_part
 from simdeploy.analysis.rare.events import Met, look_for
 from simdeploy.analysis.rare.kinds import Kind, Pilot, divide_rollouts, find_kinds
-from simdeploy.analysis.rare.result import STEP_COLUMNS, doubt_unknown
+from simdeploy.analysis.rare.result import STEP_COLUMNS, doubt_unknown, doubt_untiltable
 from simdeploy.analysis.rare.tilting import Rung, choose_tilt, judge_tilt
 from simdeploy.errors import Problem, nearest, raise_if_any
 from simdeploy.result import make_frame
 from simdeploy.statistics.weights import FEWEST_HITS, Diagnosis, diagnose, ratio, weighted_limit
-from simdeploy.world.tilt import NO_TILT, Tilt, tiltable
+from simdeploy.world.tilt import NO_TILT, Tilt, find_untiltable, tiltable
 
 if TYPE_CHECKING:
     from simdeploy.analysis.rare.question import Question
@@ -98,10 +98,12 @@ def _estimate(question: Question, kind: Kind, plan: _Plan, n: int) -> _Found:
     weights, contributions = met.weights[known], (met.weights * met.happened)[known]
     diagnosis = diagnose(weights, contributions, plan.pilot.hit_fraction * n)
     n_open = met.n_unknown + met.n_failed  # the event may have occurred in any of them
+    # They stay as rare as without a tilt, so the rollouts may have met none of them.
+    untiltable = doubt_untiltable(find_untiltable(kind.scenario.fleet)) if plan.tilt.factors else []
     if not plan.tilt.factors:
         limit = exact_limit(int(met.happened.sum()) + n_open, n, question.confidence_level)
     else:
-        limit = 1.0 if n_open else weighted_limit(weights, contributions, question.confidence_level)
+        limit = 1.0 if n_open or untiltable else weighted_limit(weights, contributions, question.confidence_level)
     part = Part(
         kind,
         happened=contributions,
@@ -113,7 +115,7 @@ def _estimate(question: Question, kind: Kind, plan: _Plan, n: int) -> _Found:
         n_plain=len(weights) if (weights == 1).all() else 0,
         n_touched=float(met.touched.sum()),
         plain_touched=ratio(weights * met.touched[known], weights)[0],
-        doubts=(*doubt_unknown(met.n_unknown), *diagnosis.doubts),
+        doubts=(*doubt_unknown(met.n_unknown), *untiltable, *diagnosis.doubts),
         limit=limit,
         mean_weight=diagnosis.mean_weight,
         mean_weight_error=diagnosis.mean_weight_error,

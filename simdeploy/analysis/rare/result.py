@@ -55,6 +55,8 @@ _NUMBERS = (
 _OFTEN = 0.01  # above this probability plain replications show the event
 # End of a doubt about rollouts that never end.
 _UNKNOWN_THERE = ", so the event is unknown there"
+# End of a doubt about events that no tilt makes more frequent.
+_UNTILTABLE = " may lead to the event, too, but can't be tilted"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -141,6 +143,11 @@ class Rare(Result):
         return not self.n_failed and not "".join(self.doubts[:1]).endswith(_UNKNOWN_THERE)
 
     @property
+    def only_splitting_helps(self) -> bool:
+        """Whether the first doubt is about events that no tilt makes more frequent."""
+        return "".join(self.doubts[:1]).endswith(_UNTILTABLE)
+
+    @property
     def is_often(self) -> bool:
         """Whether the event is clearly so frequent that plain replications show it."""
         return float((self.kinds["probability"] * self.kinds["low"]).sum()) > _OFTEN
@@ -175,3 +182,8 @@ def doubt_unknown(n_unknown: int) -> list[str]:
     """Return the doubt about rollouts for which it is unknown whether the event happened, if any."""
     end = "never ends" if n_unknown == 1 else "never end"
     return [f"{plural(n_unknown, 'rollout')} {end}{_UNKNOWN_THERE}"] if n_unknown else []
+
+
+def doubt_untiltable(events: str) -> list[str]:
+    """Return the doubt about events that can't be tilted, such as crashes, if any."""
+    return [f"{events}{_UNTILTABLE}"] if events else []
