@@ -1,6 +1,7 @@
 """The heat map of a sweep: drawn cells, labels and legibility."""
 
 import math
+from dataclasses import replace
 from itertools import pairwise, product
 
 import numpy as np
@@ -17,6 +18,8 @@ from simdeploy.plotting import plot_heatmap
 from simdeploy.plotting.slices import choose_slice, list_slices
 
 RATE, NODES, FAILURE = "health_check.max_error_rate", "max_failed_nodes", "scenario.fleet.start_failure"
+DEADLINES = [120.0 * n for n in range(1, 61)]
+KEYS_OF_TIMES = ("health_check.deadline", "health_check.min_healthy_time")
 THREE = ("false_alarm", "escape", "completed_makespan_s")
 
 
@@ -73,10 +76,27 @@ def test_a_cell_is_a_case():
     axes = drawn(summary)
     cells = summary.cells.pivot(index=NODES, columns=RATE)
     for ax, quantity in zip(axes, THREE, strict=True):
-        np.testing.assert_array_equal(mesh(ax).filled(np.nan), cells[f"{quantity}_estimate"].to_numpy())
+        # Numbers are in percent or minutes, with one decimal at least.
+        atol = 0.5 * (6 if quantity == "completed_makespan_s" else 0.1)
+        np.testing.assert_allclose(mesh(ax).filled(np.nan), cells[f"{quantity}_estimate"].to_numpy(), atol=atol)
         assert (ax.get_xlabel(), ax.get_ylabel()) == (RATE, NODES)
         assert [label.get_text() for label in ax.get_yticklabels()] == ["0", "1", "2"]
         assert {label.get_text() for label in ax.get_xticklabels()} <= {"0.01", "0.0733333", "0.136667", "0.2"}
+
+
+def test_equal_numbers_have_equal_colours():
+    """Cells and numbers that read the same look the same, however small the range of the estimates is. [contract]"""
+    summary = summarize_grid(grid(3, 2))
+    estimates = [600.0, 600.1, 600.9, 601.0, 601.0, 605.9]
+    cells = summary.cells.assign(completed_makespan_s_estimate=estimates, completed_makespan_s_half_width=120.0)
+    (ax,) = plot_heatmap([Figure().subplots()], replace(summary, cells=cells), quantities=["completed_makespan_s"])
+    draw(ax.figure)
+    (found,) = [artist for artist in ax.get_children() if isinstance(artist, QuadMesh)]
+    looks = {
+        (text.get_text(), *colour, text.get_color())
+        for text, colour in zip(ax.texts, found.get_facecolors(), strict=True)
+    }
+    assert sorted(look[0] for look in looks) == ["10.0", "10.1"]
 
 
 def test_colour_bars_have_units():
@@ -135,7 +155,7 @@ def test_other_keys_have_one_value():
         ax = panels_of(summary, at=at)[0]
         rows = cells[cells["policy"].eq(policy) & cells[FAILURE].eq(failure)]
         expected = rows.pivot(index=NODES, columns=RATE, values="false_alarm_estimate")
-        np.testing.assert_array_equal(mesh(ax).filled(np.nan), expected.to_numpy())
+        np.testing.assert_allclose(mesh(ax).filled(np.nan), expected.to_numpy(), atol=0.005)
         title = ax.get_title().replace("\n", " ")
         assert title.endswith(f"at policy {policy}, {FAILURE} {failure}")
     message = "at.policy: not a value that was tried (found 'wave'); allowed: waves, canary"
@@ -231,14 +251,26 @@ def test_nothing_varied_is_nothing_to_draw():
         pytest.param(grid(8, 8, n=3), id="8 by 8"),
         pytest.param(grid(7, 40, n=2, failures=(0.1, 0.2), policies=("a", "b"), scenarios=("x", "y")), id="many keys"),
         pytest.param(grid(3, 3), id="small"),
+        pytest.param(table(list(product(range(60), range(20))), columns=(NODES, RATE), n=1), id="60 by 20"),
+        pytest.param(table(list(product(DEADLINES, DEADLINES)), columns=KEYS_OF_TIMES, n=1), id="many durations"),
         pytest.param(table([(0.1 * n, n % 7, n / 9) for n in range(40)], n=3), id="points"),
         pytest.param(table([(n,) for n in range(30)], columns=(NODES,), n=3), id="line"),
     ],
 )
-@pytest.mark.parametrize("size", [(13, 4.4), (9, 3.4)])
+@pytest.mark.parametrize("size", [(13, 4.4), (9.6, 3.6), (9, 3.4)])
 def test_texts_do_not_overlap(frame, size):
     """For any grid, no two texts overlap, and none is cut off. [property]"""
     assert not find_unreadable(drawn(frame, size)[0].figure)
+
+
+@pytest.mark.parametrize("n", [2, 7, 20, 59, 60])
+def test_the_ends_of_an_axis_are_labelled(n):
+    """However many values there are, the first and the last have labels, beside a colour bar, too. [contract]"""
+    ax = drawn(table(list(product(range(n), DEADLINES[:n])), columns=(NODES, KEYS_OF_TIMES[0]), n=1), (9.6, 3.6))[0]
+    for axis, ends in ((ax.xaxis, ["0", str(n - 1)]), (ax.yaxis, ["2m", "2h"] if n == 60 else ["2m"])):
+        labels = [label.get_text() for label in axis.get_ticklabels()]
+        assert [labels[0], labels[-1]][: len(ends)] == ends
+        assert axis.get_ticklocs()[-1] == n - 1
 
 
 def test_large_numbers_along_an_axis_are_apart():

@@ -17,7 +17,15 @@ from simdeploy.plotting.axes import set_time_axis, set_unit_axis
 from simdeploy.plotting.intervals import draw_intervals, tell_untrusted
 from simdeploy.plotting.marks import mark_points
 from simdeploy.plotting.slices import Slice, choose_slice
-from simdeploy.plotting.style import BLUE, DARK_GREY, GREY, contrast_to, in_plain_text, say_nothing_known
+from simdeploy.plotting.style import (
+    BLUE,
+    DARK_GREY,
+    GREY,
+    before_drawing,
+    contrast_to,
+    in_plain_text,
+    say_nothing_known,
+)
 from simdeploy.plotting.wrapping import measure_axes, wrap_words
 from simdeploy.report.formatting import POINTS, format_number, interval_names, percent
 from simdeploy.report.grid import quantity_scale, quantity_title, unknown_fractions
@@ -36,7 +44,7 @@ _OF_WHAT = {"false_alarm": "of good releases", "escape": "of defective releases"
 
 _SIZES = (("small", 6.0), ("x-small", 5.0))  # font sizes of numbers in cells, with the width of a character in points
 _TICK_PT = 18  # height of a tick label on a vertical axis
-_CHARACTER_PT = 6.5  # width of a tick label's character, including free space beside the label
+_CHARACTER_PT = 6.5  # width of a tick label's character
 _MOST_STEPS = 9  # between numbers along an axis
 
 
@@ -135,11 +143,18 @@ def _draw_cells(ax: Axes, shown: Slice, quantity: str) -> ScalarMappable:
     y_values, y = _places(shown.cells[str(shown.y)])
     estimates = np.full((len(y_values), len(x_values)), np.nan)
     estimates[y, x] = shown.cells[f"{quantity}_estimate"]
+    scale = quantity_scale(quantity, shown.whole)
+    size, words = _choose_numbers(ax, estimates * scale.factor, shown.cells[f"{quantity}_half_width"] * scale.factor)
+    for place, text in words.items():
+        # Cells with the same number have the same colour, or readers would see a difference.
+        estimates[place] = float(text.replace(",", "")) / scale.factor
     edges = [np.arange(len(values) + 1) - 0.5 for values in (x_values, y_values)]
     mesh = ax.pcolormesh(*edges, np.ma.masked_invalid(estimates), **_choose_colours(quantity, shown.whole))
     # Shows where there is no cell.
     ax.patch.set(facecolor="white", hatch="////", edgecolor=GREY, linewidth=0)
-    _write_numbers(ax, estimates, shown, quantity, mesh)
+    for (row, column), text in words.items():
+        colour = contrast_to(mesh.to_rgba(estimates[row, column]))
+        ax.text(column, row, text, ha="center", va="center", fontsize=size, color=colour)
     mark_points(ax, shown.heading, shown.names, np.column_stack([x, y]), size=1)
     for axis, name, values in ((ax.xaxis, shown.x, x_values), (ax.yaxis, str(shown.y), y_values)):
         _label_cells(axis, name, values)
@@ -154,34 +169,34 @@ def _places(column: pd.Series) -> tuple[list[Any], np.ndarray]:
     return list(values), codes
 
 
-def _write_numbers(ax: Axes, estimates: np.ndarray, shown: Slice, quantity: str, mesh: ScalarMappable) -> None:
-    """Write each estimate into its cell, if there is room for all of them."""
-    scale = quantity_scale(quantity, shown.whole)
-    widths = shown.cells[f"{quantity}_half_width"] * scale.factor
-    uncertainty = 0.0 if widths.isna().all() else float(widths.median())
-    words = {
-        place: format_number(value * scale.factor, uncertainty)
-        for place, value in np.ndenumerate(estimates)
-        if not np.isnan(value)
-    }
-    (width_pt, height_pt), (n_rows, n_columns) = measure_axes(ax), estimates.shape
+def _choose_numbers(
+    ax: Axes, values: np.ndarray, half_widths: pd.Series[float]
+) -> tuple[str, dict[tuple[int, ...], str]]:
+    """Return the font size and the number of each cell with a value; no numbers if there isn't room for all of them."""
+    uncertainty = 0.0 if half_widths.isna().all() else float(half_widths.median())
+    words = {place: format_number(value, uncertainty) for place, value in np.ndenumerate(values) if not np.isnan(value)}
+    (width_pt, height_pt), (n_rows, n_columns) = measure_axes(ax), values.shape
     longest = max(map(len, words.values()))
     sizes = [size for size, character_pt in _SIZES if longest * character_pt < width_pt / n_columns]
-    if not sizes or height_pt / n_rows <= _TICK_PT:
-        return
-    for (row, column), text in words.items():
-        colour = contrast_to(mesh.to_rgba(estimates[row, column]))
-        ax.text(column, row, text, ha="center", va="center", fontsize=sizes[0], color=colour)
+    return (sizes[0], words) if sizes and height_pt / n_rows > _TICK_PT else ("", {})
 
 
 def _label_cells(axis: Axis, name: str, values: Sequence[Any]) -> None:
-    """Write as many of the values as there is room for."""
+    """Write as many of the values as there is room for, the first and the last among them."""
     words = [format_factor(name, value) for value in values]
-    width_pt, height_pt = measure_axes(axis.axes)
     is_horizontal = axis is axis.axes.xaxis
-    n_fitting = width_pt // (_CHARACTER_PT * max(map(len, words))) if is_horizontal else height_pt // _TICK_PT
-    step = math.ceil(len(words) / max(1, n_fitting))
-    axis.set_ticks(range(0, len(words), step), words[::step], parse_math=False)
+
+    def choose() -> None:
+        width_pt, height_pt = measure_axes(axis.axes)
+        n_fitting = width_pt // (_CHARACTER_PT * (max(map(len, words)) + 1)) if is_horizontal else height_pt // _TICK_PT
+        step = math.ceil(len(words) / max(1, n_fitting))
+        places = [*range(0, len(words) - step, step), len(words) - 1] if step < len(words) else [0]
+        axis.set_ticks(places, [words[place] for place in places], parse_math=False)
+
+    choose()
+    if is_horizontal:
+        # A colour bar makes the axes narrower.
+        before_drawing(axis.axes, lambda _: choose())
     axis.set_label_text(name)
 
 
