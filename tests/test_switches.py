@@ -234,6 +234,7 @@ def test_values_without_effect():
         same = simulated(made, 20, **{value.switch: value.value}).drop(columns=["scenario"]).equals(base)
         row = by_value(result).loc[(value.switch, value.text)]
         assert row["has_effect"] == (not same), value
+        assert (row["verdict"] == "no effect") == same, value
     shown = [row[2] for row in result.summarize()[0].rows]
     assert shown.count("no effect") == (~result.values["has_effect"]).sum() > 0
 
@@ -370,10 +371,14 @@ def test_verdicts_are_data(few_switch_values):
         (None, None): "unknown",
     }
     for row in [*document["values"], *document["pairs"], *document["base"]]:
-        assert row["verdict"] == (words[row["holds"], row["is_sure"]] if row["is_possible"] else "impossible")
+        word = words[row["holds"], row["is_sure"]] if row["is_possible"] else "impossible"
+        # The scenario's own switches differ from themselves in nothing, which says nothing about the choice.
+        is_idle = row["switch"] is not None and row.get("has_effect") is False
+        assert row["verdict"] == ("no effect" if is_idle else word)
     assert {"holds", "changes"} <= set(result.values["verdict"])
     assert document["unsure_of"] is None
     parts = {
+        "no effect": "recommended under 1 of 6 switch values",
         "holds": "recommended under 1 of 6 switch values",
         "holds, uncertain": "recommended under 1 of 6 switch values",
         "changes": "hanges under ",
@@ -381,7 +386,7 @@ def test_verdicts_are_data(few_switch_values):
         "unknown": "nknown under ",
     }
     for verdict, part in parts.items():
-        others = "changes" if verdict.startswith("holds") else "holds"
+        others = "changes" if verdict.startswith(("holds", "no effect")) else "holds"
         verdicts = [verdict, *[others] * (len(result.values) - 1)]
         made = replace(result, values=result.values.assign(verdict=verdicts))
         assert part in made.answer

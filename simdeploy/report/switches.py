@@ -28,7 +28,10 @@ _WITHOUT_CHOICE = {
 def tell(result: Switches) -> str:
     """Say under how many values the recommendation holds, and which values change it."""
     verdicts = result.values["verdict"]
-    n, n_holds = int(verdicts.ne("impossible").sum()), int(verdicts.isin(["holds", "holds, uncertain"]).sum())
+    n, n_holds = (
+        int(verdicts.ne("impossible").sum()),
+        int(verdicts.isin(["no effect", "holds", "holds, uncertain"]).sum()),
+    )
     every = "any of" if result.choice is None else "all"
     count = f"{every} {n}" if n_holds == n else f"{n_holds} of {n}"
     n_pairs = int(result.pairs["is_possible"].sum())
@@ -125,9 +128,7 @@ def _tabulate_values(result: Switches) -> Table:
     values = values.assign(
         setting=values["switch"] + ": " + values["value"],
         current=values["switch"].map(result.own_values),
-        verdict=_name_verdicts(result, values).mask(
-            values["has_effect"].eq(other=False).fillna(value=False), "no effect"
-        ),
+        verdict=_name_verdicts(result, values),
         choice=_name_choices(result, values),
         margin=values["margin"].where(has_effect),
         effect=values["effect"].where(has_effect),

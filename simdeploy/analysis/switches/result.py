@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from simdeploy.analysis.switches.switch_values import Setting
 
-Verdict = Literal["holds", "holds, uncertain", "may change", "changes", "unknown", "impossible"]
+Verdict = Literal["no effect", "holds", "holds, uncertain", "may change", "changes", "unknown", "impossible"]
 
 _ESTIMATE_COLUMNS = {
     "is_possible": "bool",
@@ -85,7 +85,7 @@ class Switches(Result):
         `rival`, the best of the other policies that meet the requirements, and the choice's `margin` over it
         (`margin_low`, `margin_high`, `margin_is_trusted`; negative if worse); the change in the choice's measure from the scenario's own
         switches (`effect`, ...); `has_effect`, false if no response of any rollout of any policy differs; `reason`, why
-        the choice doesn't hold, isn't known, or the value isn't possible; `verdict`, the summary: "holds", "holds,
+        the choice doesn't hold, isn't known, or the value isn't possible; `verdict`, the summary: "no effect", "holds", "holds,
         uncertain", "may change", "changes", "unknown", "impossible".
     pairs : DataFrame
         The same for two values together, with `other_switch` and `other_value`; `interaction` (change in the margin
@@ -164,6 +164,9 @@ def _judge(row: Mapping[str, Any]) -> Verdict:
     """Summarize in a word whether the choice holds."""
     if not row["is_possible"]:
         return "impossible"
+    # The scenario's own switches have no setting.
+    if row["setting"] and row.get("has_effect") is False:
+        return "no effect"
     if row["holds"] is None:
         return "unknown"
     if row["holds"]:
