@@ -348,6 +348,14 @@ def test_pictures_can_be_read():
     assert "no such release" in str(refused(plot_timelines, Figure().subplots(), result, release="bda"))
 
 
+def test_labels_of_axes_are_written_once():
+    """Panels of one row or column share the label of their axis. [contract]"""
+    result = simdeploy.timelines(small(), quantities=["failed", "error_rate"], until="10m", **FEW)
+    axes = np.reshape(draw(draw_figure(result)).axes, (2, 2))
+    assert [[bool(ax.get_ylabel()) for ax in row] for row in axes] == [[True, False]] * 2
+    assert [[bool(ax.get_xlabel()) for ax in row] for row in axes] == [[False] * 2, [True] * 2]
+
+
 def test_pictures_show_the_bands():
     """Each policy's line is the median, and its area reaches from the lowest quantile to the highest. [contract]"""
     result = simdeploy.timelines(small(), quantities="failed", until="10m", **FEW)

@@ -833,6 +833,29 @@ class TestResult:
         # Those that miss a requirement, far away, take no room.
         assert np.ptp(ax.get_xlim()) < 1.5 * np.ptp(list(best))
 
+    def test_no_value_is_left_out_of_the_picture_of_settings(self, result):
+        """Values at one point share a label; those of which no candidate meets the requirements are listed below. [contract]"""
+        own = without_reference(result)
+        near, far = own["outcome"].eq("chosen"), own["outcome"].eq("requirement not met")
+        assert far.any()
+        tied = own.assign(estimate=own["estimate"].mask(~near & ~far, own["estimate"].max() + 1.0))
+        tied = tied.assign(equal_to=pd.NA, outcome=tied["outcome"].mask(~near & ~far, "eliminated"))
+        ax = draw_on(plot_settings, replace(result, candidates=tied), size=(7, 3))
+        assert f"{(~near & ~far).sum() - 1} more" in " ".join(text.get_text() for text in ax.texts)
+        label = ax.get_xlabel().replace("\n", " ")
+        shown = label.partition("not shown (none meets all requirements): max_failed_nodes ")[2]
+        assert shown.split(" ")[0].strip(",") == str(own.loc[far, "max_failed_nodes"].iloc[0])
+        assert find_unreadable(ax.figure) == []
+
+    def test_candidates_without_a_value_are_counted(self, result):
+        """Candidates that have no estimate are not in the picture, which says so. [contract]"""
+        assert "without a value" not in plot_tuning(Figure().subplots(), result).get_xlabel()
+        unknown = result.candidates.assign(
+            estimate=result.candidates["estimate"].mask(result.candidates.index.isin([2, 3]))
+        )
+        label = plot_tuning(Figure().subplots(), replace(result, candidates=unknown)).get_xlabel()
+        assert label.endswith("2 candidates without a value not shown")
+
     def test_the_picture_without_settings(self, result):
         """If no candidate, or only one, meets the requirements the panel of settings is low and says so. [contract]"""
         none = replace(result, choice=None, candidates=result.candidates.assign(outcome="requirement not met"))

@@ -182,6 +182,7 @@ def _draw_timelines(result: Timelines) -> Figure:
     for row, name in zip(panels, names, strict=True):
         for ax, release in zip(row, releases, strict=True):
             draw_bands(ax, result, name, release, is_labelled=is_labelled)
+            ax.label_outer()
     if not is_labelled:
         legend = figure.legend(
             *panels[0, 0].get_legend_handles_labels(), loc="outside upper left", ncols=len(releases), fontsize="small",

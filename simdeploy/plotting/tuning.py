@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from simdeploy.analysis.asking.judging import MET, MISSED, UNDECIDED, join
 from simdeploy.analysis.tuning.result import REFERENCE
+from simdeploy.errors import plural
 from simdeploy.plotting import style
 from simdeploy.plotting.axes import label_points, set_measure_axis
 from simdeploy.plotting.intervals import draw_intervals, tell_untrusted
@@ -18,6 +19,7 @@ from simdeploy.plotting.marks import mark_points
 from simdeploy.plotting.style import BETTER, CURRENT, DEFAULT, Look, in_plain_text, say_nothing_known, set_rows
 from simdeploy.report.formatting import find_cost_unit, format_number, measure_scale
 from simdeploy.report.tuning import format_setting, name_policies
+from simdeploy.report.wording import list_some
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,6 +51,8 @@ _MARKER_SIZES = {"*": 13, "o": 7, "s": 7}
 _MUCH = 30  # a factor beyond which an axis is logarithmic
 _JITTER = 0.3
 _CHARACTER_PT = 4.6  # mean width of a character of a value
+_HIDDEN_PT = 6  # distance of points that hide each other
+_MOST_NAMED = 3  # values in a label
 
 
 @in_plain_text
@@ -105,6 +109,8 @@ def plot_tuning(ax: Axes, result: Tuning) -> Axes:
     _draw_roles(ax, result, {role: rows.index(name) for role, name in row_of_role.items()})
     # Or a small mark further ahead could be taken for a better policy.
     note = f"small marks: rough first estimates; large marks: final ones, 95 % CI{tell_untrusted(ax)}"
+    if n_unknown := result.n_candidates - len(frame):
+        note += f"\n{plural(n_unknown, 'candidate')} without a value not shown"
     ax.set_xlabel(f"{ax.get_xlabel()}\n{note}")
     ax.tick_params(axis="y", labelsize="small")
     return ax
@@ -201,8 +207,8 @@ def plot_settings(ax: Axes, result: Tuning) -> Axes:
     -----
     Only candidates that may meet all requirements count, with their estimates of the first stage. The farther apart the
     points of a setting, the more it matters. Where candidates are a random sample, a point also depends on the other settings
-    that were drawn with its value: compare points only if every combination was tried. A star marks the recommended value, a circle the current one. Settings with a
-    single value are left out.
+    that were drawn with its value: compare points only if every combination was tried. A star marks the recommended value, a circle the current one. Values
+    at one point share a label. Settings with a single value are left out; values without such a candidate are listed below the axis.
 
     Examples
     --------
@@ -225,15 +231,14 @@ def plot_settings(ax: Axes, result: Tuning) -> Axes:
     if not settings:
         say_nothing_known(ax, _say_why_none(result, len(reachable)))
         return ax
-    written = {name: reachable[name].map(partial(format_setting, result, name)) for name in settings}
+    written = {name: _sort(reachable[name]).map(partial(format_setting, result, name)) for name in settings}
     best = {name: _find_best(reachable["estimate"], written[name], is_min=is_min) for name in settings}
     # Those that matter most are on top.
     order = sorted(settings, key=lambda name: -_spread(list(best[name].values())))
     set_rows(ax, [name.rpartition(".")[2] for name in order])
     _set_objective_axis(ax, result, np.array([value for values in best.values() for value in values.values()]))
-    ax.set_xlabel(
-        f"{'lowest' if is_min else 'highest'} {ax.get_xlabel()} tried with this value (★ recommended, ● current)"
-    )
+    label = f"{'lowest' if is_min else 'highest'} {ax.get_xlabel()} tried with this value (★ recommended, ● current)"
+    ax.set_xlabel(f"{label}\n{left_out}" if (left_out := _say_left_out(result)) else label)
     current, names = result.candidates.iloc[0], name_policies(result)
     # `result.choice` lacks settings that differ only in other policies of the scenario.
     recommended = result.candidates[result.candidates["outcome"].eq("chosen")]
@@ -261,18 +266,39 @@ def _say_why_none(result: Tuning, n_reachable: int) -> str:
     return "no setting has several values" if n_reachable else "no candidate meets all requirements"
 
 
+def _say_left_out(result: Tuning) -> str:
+    """List the values of each setting that no candidate has that may meet all requirements; empty if there are none."""
+    reached = _list_values(result, _find_reachable(result))
+    tried = _list_values(result, result.candidates[result.candidates["outcome"].ne(REFERENCE)])
+    left_out = {name: [value for value in values if value not in reached[name]] for name, values in tried.items()}
+    listed = [f"{name.rpartition('.')[2]} {list_some(values)}" for name, values in left_out.items() if values]
+    why = "none meets all requirements" if result.requirements else "no value"
+    return f"not shown ({why}): {'; '.join(listed)}" if listed else ""
+
+
 def find_settings(result: Tuning) -> list[str]:
     """Return the settings with several values among candidates that may meet all requirements."""
-    reachable = _find_reachable(result)
+    return [name for name, values in _list_values(result, _find_reachable(result)).items() if len(values) > 1]
+
+
+def _list_values(result: Tuning, candidates: pd.DataFrame) -> dict[str, list[str]]:
+    """Return the distinct values of each setting among candidates."""
     columns = list(result.candidates.columns)
     names = columns[columns.index("candidate") + 1 : columns.index("n")]
-    return [name for name in names if reachable[name].map(partial(format_setting, result, name)).nunique() > 1]
+    return {name: candidates[name].map(partial(format_setting, result, name)).unique().tolist() for name in names}
 
 
 def _find_best(estimates: pd.Series[float], values: pd.Series[str], *, is_min: bool) -> dict[str, float]:
     """Return the best estimate with each value of a setting."""
-    by_value = estimates.groupby(values, sort=False)
+    by_value = estimates.loc[values.index].groupby(values, sort=False)
     return {str(value): float(estimate) for value, estimate in (by_value.min() if is_min else by_value.max()).items()}
+
+
+def _sort(values: pd.Series[Any]) -> pd.Series[Any]:
+    """Return numbers in ascending order; others as they are."""
+    from pandas.api.types import is_numeric_dtype
+
+    return values.sort_values(kind="stable") if is_numeric_dtype(values) else values
 
 
 def _spread(values: Sequence[float]) -> float:
@@ -293,14 +319,36 @@ def _draw_setting(ax: Axes, row: int, best: Mapping[str, float], chosen: str | N
     # The most important first, since labels without room are left out.
     order = [value for value in (chosen, current, *sorted(best, key=lambda value: -best[value])) if value in best]
     taken: list[tuple[float, float]] = []
-    for value in dict.fromkeys(value for value in order if value is not None):
+    for value, others in _group(ax, best, dict.fromkeys(value for value in order if value is not None)).items():
         sides = ["center", "left", "right"] if value in (chosen, current) else ["center"]
-        side = _find_room(ax, best[value], len(value) * _CHARACTER_PT, taken, sides)
+        n = len(others)
+        named = ", ".join([value, *others]) if n < _MOST_NAMED else f"{value} and {n} more"
+        forms = [named, f"{value} +{n}", value] if n else [value]
+        rooms = ((form, _find_room(ax, best[value], len(form) * _CHARACTER_PT, taken, sides)) for form in forms)
+        text, side = next((found for found in rooms if found[1] is not None), ("", None))
         if side is not None:
             ax.annotate(
-                value, (best[value], row + 0.12), xytext=(0, 3.5), textcoords="offset points", ha=side, va="bottom",
+                text, (best[value], row + 0.12), xytext=(0, 3.5), textcoords="offset points", ha=side, va="bottom",
                 fontsize="x-small", fontweight="bold" if value == chosen else "normal", color=style.BLACK, zorder=5,
             )  # fmt: skip
+
+
+def _group(ax: Axes, best: Mapping[str, float], order: Iterable[str]) -> dict[str, list[str]]:
+    """Return values in order, each with those after it that it hides, in the order of `best`."""
+    groups: dict[str, list[str]] = {}
+    places = {value: _find_place(ax, estimate) for value, estimate in best.items()}
+    left = list(best)
+    for value in order:
+        if value in left:
+            hidden = [other for other in left if abs(places[other] - places[value]) < _HIDDEN_PT]
+            left = [other for other in left if other not in hidden]
+            groups[value] = [other for other in hidden if other != value]
+    return groups
+
+
+def _find_place(ax: Axes, value: float) -> float:
+    """Return where a value is drawn, in points from the left."""
+    return float(ax.transData.transform((value, 0))[0]) * 72 / ax.figure.dpi
 
 
 def _find_room(
@@ -308,7 +356,7 @@ def _find_room(
 ) -> str | None:
     """Return the alignment at which a label overlaps no other, and note its place; None without room."""
     to_pt = 72 / ax.figure.dpi
-    place_pt = ax.transData.transform((value, 0))[0] * to_pt
+    place_pt = _find_place(ax, value)
     left_pt, right_pt = (ax.transAxes.transform((end, 0))[0] * to_pt for end in (0, 1))
     for side in sides:
         start = place_pt - {"center": 0.5, "left": 0.0, "right": 1.0}[side] * width_pt
