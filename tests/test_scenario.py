@@ -769,6 +769,20 @@ SUSPICIOUS: list[tuple[dict[str, Any], str, str]] = [
             ("defective", False),
         )
     ),
+    (
+        {"release": {"good": {"probability": 0.5}, "flaky": {"probability": 0.5, "start_failure": 0.1}}},
+        "release.good",
+        "`given: good` means all good kinds, not only this one: rename it",
+    ),
+    (
+        {
+            "release": {
+                name: {"probability": 0.5, "defective": True, "start_failure": 0.1} for name in ("hard", "defective")
+            }
+        },
+        "release.defective",
+        "`given: defective` means all defective kinds",
+    ),
     ({"orchestrator": {"minimum_sample": 11}}, "orchestrator.minimum_sample", "never applies"),
     (
         one(ROLLING, dialect="general", rollback_delay="10s"),

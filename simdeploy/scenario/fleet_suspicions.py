@@ -34,8 +34,11 @@ def fleet_suspicions(fleet: Fleet, release: tuple[ReleaseKind, ...], orchestrato
             message = "most start attempts fail with any release"
             yield Problem(message, where, found=f"{failure.mean:.3g}")
     for kind in release:
-        # Every good kind is `good`, so a good kind of that name contradicts nothing.
-        if kind.name in EVENTS and kind.name != SORTS[kind.defective]:
+        is_only = sum(other.defective == kind.defective for other in release) == 1
+        if kind.name == SORTS[kind.defective] and not is_only:
+            message = f"`given: {kind.name}` means all {kind.name} kinds, not only this one: rename it"
+            yield Problem(message, ("release", kind.name))
+        elif kind.name in EVENTS and kind.name != SORTS[kind.defective]:
             message = f"`given: {kind.name}` is a condition of its own and doesn't mean this kind: rename it"
             yield Problem(message, ("release", kind.name))
         if kind.start_failure > _MOST_FAILURES and not kind.defective:
