@@ -88,6 +88,8 @@ def test_nodes_left_out_of_service_without_a_price(left_by_cheap, price, told):
     found = compare(table, costs=replace(HOURLY, unrestored_node=price))
     assert found.answer.startswith("Use cheap: ")
     assert found.answer.endswith(f"lower than fair.{told}")
+    # The table says it, too, since an answer with long names has no room.
+    assert ("unrestored nodes (no price)" in found.summarize()[0].header) == bool(told)
     assert ranked(found, "unrestored_nodes")[0]["cheap"] == ("worse" if left_by_cheap > 0.5 else "equal")
     assert compare(table, costs=replace(HOURLY, unrestored_node=20.0)).recommended == (
         ("fair",) if left_by_cheap > 0.5 else ("cheap",)

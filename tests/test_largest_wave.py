@@ -317,6 +317,14 @@ class TestTold:
             told = short.answer.endswith("Nodes left out of service have no price (costs.unrestored_node).")
             assert told == (verdict == "better")
         rows.loc[place, "verdict"] = "better"
+        # Where the answer has no room for it, the table says it.
+        assert "unrestored nodes (no price)" in short.summarize()[0].header
+        assert "(no price)" not in " ".join(limited.summarize()[0].header)
+        bound = replace(
+            short, current_policy="policy-" * 5, binding="escaped given defective <= 0.01", gain_without_binding=1.0
+        )
+        assert "Nodes left out of service have no price" in bound.answer
+        assert len(bound.answer) <= 240
         priced = limited.computed_under | {"costs": limited.computed_under["costs"] | {"unrestored_node": 0.0}}
         assert "unrestored_node" not in replace(short, computed_under=priced).answer
 

@@ -97,6 +97,25 @@ def test_the_ranking_knows_which_limits_it_rests_on():
         assert (NOTE in " ".join(ax.get_xlabel().split())) is not is_trusted
 
 
+def test_the_answer_says_why_a_rival_remains():
+    """A policy that is worse by its interval may be as good only as that can't be trusted, and the answer says so. [contract]"""
+    why = " may be as good (the interval of the difference can't be trusted)."
+    cheap, dear, close = [10.0, 11.0], [30.0, 31.5], [10.5, 10.6]
+    for of_policies, n, ending in (
+        ([cheap, dear], 10, f", but b{why}"),
+        ([cheap, dear, dear], 10, f", but every other policy{why}"),
+        ([cheap, close], 10, ", but b may be as good."),
+        ([cheap, dear, close], 10, ", but every other policy may be as good."),
+        ([cheap, dear], 300, ", shorter than b."),
+    ):
+        rows = [
+            {"policy": policy, "replication": number, "makespan_s": value}
+            for policy, values in zip("abc", of_policies, strict=False)
+            for number, value in enumerate(values * n)
+        ]
+        assert sd.compare(pd.DataFrame(rows)).answer.endswith(ending)
+
+
 def test_a_line_of_an_unknown_interval_is_not_drawn():
     """Half-known intervals are left to the caller, and one note serves all dashed ones. [contract]"""
     ax = Figure().subplots()

@@ -138,7 +138,7 @@ def _tell_best(
         start = f"{among}{wording.list_some(best)} {'has' if len(best) == 1 else 'have'} the {most} {noun}: {amount}"
     vague = ranked.loc[_is_vague(ranked), "policy"].tolist()
     others, rivals = ([policy for policy in some if policy not in vague] for some in (others, rivals))
-    ends = wording.compare_with_others(others, rivals, than, noun="policy")
+    ends = wording.compare_with_others(others, rivals, than, noun="policy", why=_say_why_unclear(ranked, rivals))
     if vague:
         ends = [
             f"{end}; {names} {wording.is_or_are(len(vague))} too uncertain to rule out"
@@ -146,6 +146,14 @@ def _tell_best(
             for end in ends
         ]
     return [f"{start}{end}" for end in ends]
+
+
+def _say_why_unclear(ranked: pd.DataFrame, rivals: list[str]) -> str:
+    """Say why no rival is known to be worse although its interval says so; empty if that isn't so for all of them."""
+    rows = ranked[ranked["policy"].isin(rivals)]
+    # Intervals of policies that can't be the best begin at 0.
+    is_apart = rows["low"].ge(0) & rows["high"].gt(0) & ~rows["is_trusted"]
+    return "the interval of the difference can't be trusted" if len(rows) and is_apart.all() else ""
 
 
 def _is_vague(ranked: pd.DataFrame) -> pd.Series:
@@ -176,14 +184,22 @@ def tabulate(comparison: Comparison) -> tuple[Table, ...]:
     counts |= {policy: f"{counts[policy]}\n{n} failed" for policy, n in comparison.n_failed.items() if n}
     title = f"Estimates ({level})"
     verdicts = comparison.joint_verdicts
-    tables = [_tabulate_responses(title, comparison.estimates, "stacked estimate", n_used, counts, verdicts, unit)]
+    # The answer may have no room for it.
+    names = (
+        {"unrestored_nodes": f"{_SHOWN['unrestored_nodes']} {wording.UNPRICED}"} if _tell_unpriced(comparison) else {}
+    )
+    tables = [
+        _tabulate_responses(title, comparison.estimates, "stacked estimate", n_used, counts, verdicts, unit, names)
+    ]
     if len(comparison.verdicts):
         tables.append(_tabulate_verdicts(comparison))
     if len(comparison.policies) > 1:
         pairs = {str(policy): int(n) for policy, n in comparison.differences.groupby("policy")["n"].max().items()}
         counts = {policy: plural(n, "pair") for policy, n in pairs.items()}
         title = f"Differences from {comparison.baseline} in the same worlds ({level})"
-        tables.append(_tabulate_responses(title, comparison.differences, "stacked difference", pairs, counts, {}, unit))
+        tables.append(
+            _tabulate_responses(title, comparison.differences, "stacked difference", pairs, counts, {}, unit, names)
+        )
     # With two policies, the differences are enough.
     if len(comparison.policies) > 2:
         tables += [_tabulate_ranking(comparison, of, rows) for of, rows in _rank(comparison).items() if len(rows)]
@@ -198,8 +214,12 @@ def _tabulate_responses(
     counts: Mapping[str, str],
     verdicts: Mapping[str, str],
     cost_unit: str,
+    names: Mapping[str, str],
 ) -> Table:
-    """Return a row per policy, with its verdict on the requirements if any; cells with fewer replications state their number."""
+    """Return a row per policy, with its verdict on the requirements if any; cells with fewer replications state their number.
+
+    `names` are headings of measures that differ from the usual ones.
+    """
     notes = [f"n = {n}" if 0 < n < most[policy] else "" for policy, n in zip(frame["policy"], frame["n"], strict=True)]
     rows = frame.assign(of=name_rows(frame), note=notes)
     # A good release should reach every node, so exposure matters only if the release is defective.
@@ -211,6 +231,7 @@ def _tabulate_responses(
     measures = rows["of"].unique()
     # Without verdicts, show the makespan of all rollouts.
     shown = _SHOWN if any(of.startswith("makespan_s given") for of in measures) else {"makespan_s": "makespan"} | _SHOWN
+    shown = {**shown, **names}
     wide = spread(rows[rows["of"].isin(shown)], "policy", "of", also=("note",))
     wide["count"] = wide["policy"].map(counts)
     wide["verdict"] = [verdicts.get(policy, "") for policy in wide["policy"]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.asking.naming import describe_measure, format_value, shorten_names
@@ -51,9 +52,10 @@ def tell(result: Tuning) -> str:
         [
             choice,
             [*with_rivals, *certainty],
+            # A cost that leaves something out comes before what would lower it.
+            _tell_unpriced(result),
             _tell_binding(result),
             _tell_limit(result),
-            _tell_unpriced(result),
             _tell_end(result),
         ]
     )
@@ -285,12 +287,18 @@ def _tabulate_policies(result: Tuning) -> Table:
     frame = frame.merge(differences, on="policy", how="left").assign(named=list(name_policies(result).values()))
     others = [measure for name in result.policies["measure"].unique() if (measure := parse_measure(name)) != result.of]
     scale = objective_scale(result)
-    columns = (
+    columns = [
         Column("named", "policy"),
         Column(of, describe_measure(result.of), "estimate", scale),
         Column("difference", "minus recommended", "difference", scale),
         *measure_columns(others),
-    )
+    ]
+    if _tell_unpriced(result):
+        # The answer may have no room for it.
+        columns = [
+            replace(column, heading=f"{column.heading} {wording.UNPRICED}") if column.scale == _UNRESTORED else column
+            for column in columns
+        ]
     worlds, level = int(result.policies["n"].max()), formatting.percent(result.confidence_level)
     title = f"Policies in {worlds:,} new worlds ({level} CI, for all differences together)"
     return make_table(title, frame, columns, formatting.find_cost_unit(result.computed_under))

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 LONGEST_ANSWER = 240
 _LONGEST_NAMES = (48, 32, 18)  # tried in this order if an answer is too long
 _WORD = re.compile(r"[^\s,;:=()]+")
+UNPRICED = "(no price)"  # in the heading of nodes left out of service, if the answer is about them
 # Verdicts that have another word in texts.
 VERDICTS = {"trades": "trade-off"}
 # Short names of the most common measures.
@@ -92,6 +93,7 @@ def say_unpriced(more: Sequence[str], fewer: Sequence[str], computed_under: Mapp
     return [
         f"{leaves} more nodes out of service than {list_some(fewer)}; costs.unrestored_node can price them",
         "Nodes left out of service have no price (costs.unrestored_node)",
+        "Nodes left out of service have no price",
     ]
 
 
@@ -265,9 +267,9 @@ def fit_forms(parts: Iterable[Sequence[str]], longest: int, separator: str = " "
 
 
 def compare_with_others(
-    others: Sequence[str], rivals: Sequence[str], than: str, *, noun: str, separator: str = ","
+    others: Sequence[str], rivals: Sequence[str], than: str, *, noun: str, separator: str = ",", why: str = ""
 ) -> list[str]:
-    """Return endings of a sentence about the best, the longest first: what it is better than, or which rivals may be as good.
+    """Return endings of a sentence about the best, the longest first: what it is better than, or which rivals may be as good, and why.
 
     Examples
     --------
@@ -277,13 +279,14 @@ def compare_with_others(
     [', but b may be as good']
     >>> compare_with_others(["a", "b"], ["a", "b"], "lower than", noun="policy")
     [', but every other policy may be as good']
+    >>> compare_with_others(["a", "b"], ["b"], "lower than", noun="policy", why="nobody knows")
+    [', but b may be as good (nobody knows)', ', but b may be as good']
     """
     if not rivals:
         return [f", {than} {names}" for names in list_forms(others, separator=separator)]
-    if len(rivals) == len(others) > 1:
-        return [f", but every other {noun} may be as good"]
-    forms = list_forms(rivals, separator=separator)
-    return [f", but {names} may be as good" for names in forms]
+    forms = [f"every other {noun}"] if len(rivals) == len(others) > 1 else list_forms(rivals, separator=separator)
+    ends = [f", but {names} may be as good" for names in forms]
+    return [*([f"{end} ({why})" for end in ends] if why else []), *ends]
 
 
 def list_forms(words: Sequence[str], most: int = 3, *, separator: str = ",") -> list[str]:
