@@ -58,6 +58,18 @@ def test_a_map_can_be_read(case, size):
             assert any(area.contains_point((place[0], place[1] + away)) for away in (0, -0.01, 0.01))
 
 
+@pytest.mark.parametrize("case", ["overload", "canaries"])
+def test_marks_below_the_first_label_are_named(case):
+    """A mark of a wave below the label of the first one is named with it, if it isn't below its end. [contract]"""
+    _, ax = draw_map((3.4, 2.8), **ROLLOUTS[case])
+    marks = ax.transData.transform(ax.lines[0].get_xydata())[:, 0]
+    (first,) = [text for text in ax.texts if text.get_text().startswith("wave")]
+    start, end = first.get_window_extent().intervalx
+    named = int(first.get_text().split()[-1])
+    assert first.get_text() == f"waves 1{', ' if named == 2 else ' to '}{named}"
+    assert 1 < int((marks < start + 0.7 * (end - start)).sum()) <= named <= int((marks < end).sum())
+
+
 def test_areas_are_the_statuses_of_nodes():
     """At any time each node of a small fleet has the colour of its status, in its zone and order of dispatch. [oracle]"""
     rollout, ax = draw_map(**CRASHES)

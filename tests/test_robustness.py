@@ -368,6 +368,16 @@ def test_the_picture_shows_every_regret():
     assert not find_unreadable(ax.figure)
 
 
+def test_equal_regrets_have_equal_colours():
+    """Regrets that read the same have the same colour, however small the largest one is. [contract]"""
+    noise = np.tile([0.0, 20.0], 10)
+    values = np.array([[noise, noise + 0.01], [20.01 - noise, 20 - noise]])
+    ax = draw_on(plot_regret, estimate_regret(table(values), of="makespan_s"))
+    (image,) = ax.images
+    assert {float(text.get_text()) for text in ax.texts} == {0.0}
+    assert len({tuple(colour) for row in image.to_rgba(image.get_array()) for colour in row.tolist()}) == 1
+
+
 def test_the_picture_writes_durations_with_their_unit():
     """Worlds that differ in a duration are labelled with its unit. [contract]"""
     frame = table(np.array([[[30.0], [10.0]], [[10.0], [20.0]]]))

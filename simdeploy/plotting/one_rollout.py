@@ -142,10 +142,14 @@ def draw_waves(ax: Axes, rollout: Rollout, total: float, right_s: float) -> None
     marker = "v" if len(starts_s) <= _MOST_TRIANGLES else "|"
     ax.plot(starts_s, [total] * len(starts_s), marker, markersize=4, color=style.INK, clip_on=False)
     seconds_per_pt = right_s / measure_axes(ax)[0]
+    # Marks below the first text must not be taken for that of its wave.
+    n_below = int((starts_s < starts_s.iloc[0] + len("wave 1") * CHARACTER_PT * seconds_per_pt).sum())
+    words = "wave" if n_below == 1 else "waves"
+    last = "" if n_below == 1 else f"{', ' if n_below == 2 else ' to '}{starts_s.index[n_below - 1]}"
     free_from_s = 0.0
     for wave, start_s in starts_s.items():
         if start_s >= free_from_s:
-            text = f"wave {wave}" if start_s == starts_s.iloc[0] else str(wave)
+            text = f"{words} {wave}{last}" if start_s == starts_s.iloc[0] else str(wave)
             side = "left" if start_s == 0 else "center"
             ax.annotate(text, (start_s, total), xytext=(0, 4), textcoords="offset points", ha=side, fontsize="x-small")
             # As far as this text reaches, and as far as the next, centred one begins before its mark.

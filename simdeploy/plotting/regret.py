@@ -99,6 +99,10 @@ def plot_regret(ax: Axes, result: Robustness) -> Axes:
     sizes = [size for size, character_pt in _SIZES if (longest + 1) * character_pt < room_pt]
     misses = _MISSES if room_pt > _MISSES_PT else ""
     if sizes:
+        # Cells with the same number have the same colour, or readers would see a difference.
+        for row, column in np.argwhere(~np.ma.getmaskarray(shown)):
+            shown[row, column] = float(words[row][column].rstrip("?").replace(",", ""))
+        image.set_data(shown)
         _write_numbers(ax, image, shown, words, sizes[0], misses)
     label = f"{describe_measure(result.of)} ({scale.unit})" if scale.unit else describe_measure(result.of)
     if not sizes:
