@@ -1,5 +1,6 @@
 """How often trusted intervals contain the truth, for samples from laws with known means, rates and quantiles."""
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -103,13 +104,31 @@ def draw_rare(share):
     return lambda rng, shape: rng.normal(10, 1, shape) + 100.0 * (rng.random(shape) < share)
 
 
-def draw_by_kind(draw):
-    """Return how to draw samples in worlds by kind: as few of the good kind as trusted means take; the others cost about 1."""
+def draw_fractions(rng, shape):
+    """Draw fractions of 30 nodes in service: nearly always 29, sometimes 28, and seldom none."""
+    return rng.choice([29 / 30, 28 / 30, 0], size=shape, p=[0.947, 0.05, 0.003])
+
+
+MEAN_OF_FRACTIONS = (0.947 * 29 + 0.05 * 28) / 30
+
+
+def of_fractions(draw, truth):
+    """Return a function that measures intervals of the mean of values between 0 and 1, given how to draw values or samples."""
+
+    def measure(rng, shape):
+        sample = replace(as_sample(draw(rng, shape)), bounds=(0.0, 1.0))
+        return covers(combine(sample, is_rate=False, confidence_level=LEVEL), truth)
+
+    return measure
+
+
+def draw_by_kind(draw, other=lambda rng, shape: rng.normal(1, 0.1, shape)):
+    """Return how to draw samples in worlds by kind: as few of the good kind as trusted means take; the others are about 1."""
 
     def draw_sample(rng, shape):
         repetitions, n = shape
         good = int(enough_of_each(KINDS, n)[0]) or n // 2
-        values = np.hstack([draw(rng, (repetitions, good)), rng.normal(1, 0.1, (repetitions, n - good))])
+        values = np.hstack([draw(rng, (repetitions, good)), other(rng, (repetitions, n - good))])
         return Sample(values, Strata(np.repeat([0, 1], (good, n - good)), KINDS), np.full(repetitions, np.inf))
 
     return draw_sample
@@ -208,6 +227,11 @@ INTERVALS = {
     "mean by kind of exponential values, 30 times larger in 2 % of the rollouts, all good": of_means_by_kind(
         draw_mixed(0.02 / KINDS[0]), 1 + 29 * 0.02 / KINDS[0]
     ),
+    "mean of fractions, nearly all 0.97, 0 in 0.3 % of the rollouts": of_fractions(draw_fractions, MEAN_OF_FRACTIONS),
+    "mean by kind of such fractions of good releases": of_fractions(
+        draw_by_kind(draw_fractions, lambda rng, shape: rng.choice([0.5, 0.6], shape)),
+        float(KINDS @ (MEAN_OF_FRACTIONS, 0.55)),
+    ),
     "difference of such exponential values by kind": mixed_differences_by_kind,
     "cost, half of defective releases escape": escapes(0.5),
     "cost, 1 in 10,000 of defective releases escapes": escapes(1e-4),
@@ -223,7 +247,13 @@ INTERVALS = {
 }
 
 # The fewest of `SIZES` from which on an interval is often trusted, if that isn't 400; with fewer it never is.
-TRUSTED_FROM = {"90 % quantile, lognormal": 100, "rate given an event of 30 %": 100, "difference of rates": 100}
+TRUSTED_FROM = {
+    "90 % quantile, lognormal": 100,
+    "rate given an event of 30 %": 100,
+    "difference of rates": 100,
+    "mean of fractions, nearly all 0.97, 0 in 0.3 % of the rollouts": 100,
+    "mean by kind of such fractions of good releases": 100,
+}
 # Means that depend on values too rare for 400 rollouts, so that nothing shows that limits are too narrow.
 UNSEEN = {
     "mean of about 10, or 110 in 0.5 % of the rollouts": of_means(draw_rare(0.005), 10.5),

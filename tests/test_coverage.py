@@ -1,5 +1,7 @@
 """Trusted 95 % intervals cover at least 93 %, for laws with known means, rates and quantiles."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from coverage_of_intervals import INTERVALS, SIZES, TRUSTED_FROM, UNSEEN, count_repetitions, measure_coverage
@@ -73,6 +75,19 @@ def test_few_fractions_reach_as_far_as_unseen_ones():
     assert (is_trusted, unbounded[2]) == (True, False)
     assert high - 0.2 == pytest.approx(np.hypot(unbounded[1] - 0.2, 0.8 * rate))
     assert 0.2 - low == pytest.approx(np.hypot(0.2 - unbounded[0], 0.2 * rate))
+
+
+def test_many_fractions_reach_as_far_as_unseen_ones():
+    """From 400 worlds on, limits reach as far as unseen fractions, unless the sample shows some as far out. [oracle]"""
+    values = np.linspace(0.1, 0.3, 400)[None]
+    low, high, is_trusted = limits(replace(as_sample(values), bounds=(0.0, 1.0)))
+    usual = stats.t.ppf(0.975, 399) * stats.sem(values[0])
+    rate = 1 - 0.025 ** (1 / 400)
+    assert is_trusted
+    assert (high - 0.2, 0.2 - low) == pytest.approx((np.hypot(usual, 0.8 * rate), np.hypot(usual, 0.2 * rate)))
+    values[0, ::20] = np.repeat([0.0, 1.0], 10)
+    sample = as_sample(values)
+    assert limits(replace(sample, bounds=(0.0, 1.0))) == limits(sample)
 
 
 @pytest.mark.parametrize(("n", "is_trusted"), [(400, False), (999, False), (1000, True)])

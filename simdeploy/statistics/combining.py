@@ -260,7 +260,7 @@ def _trust_means(
     is_bounded = all(math.isfinite(bound) for bound in design.bounds)
     any_equal = bool(is_equal.any())
     most = np.zeros(len(n))
-    if any_equal or (is_bounded and is_few.any()):
+    if any_equal or is_bounded:
         most = _limit_unseen(unknown, n, level)
     size = _count_informative(weights, parts)
     with np.errstate(divide="ignore"):
@@ -268,8 +268,11 @@ def _trust_means(
             size = np.where(is_equal, -unseen_events(level) / np.log1p(-most), size)
     fewest = np.full(len(n), _FEWEST_VALUES * max(normal_quantile(level) / normal_quantile(0.95), 1.0))
     if is_bounded:
+        # Many worlds that show values as far out as the bound allow for them already.
+        shown = [np.where(is_few, 0.0, ((weights * of) ** 2).sum(axis=1)) for of in (parts.of_least, parts.of_most)]
         down, up = (
-            np.where(is_equal | is_few, most * np.abs(bound - combined.estimate), 0.0) for bound in design.bounds
+            np.sqrt(np.maximum((most * (bound - combined.estimate)) ** 2 - of, 0.0))
+            for bound, of in zip(design.bounds, shown, strict=True)
         )
         fewest[is_equal], is_few = 0, np.zeros(len(n), dtype=bool)
     else:

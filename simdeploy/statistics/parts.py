@@ -24,6 +24,9 @@ class Parts(NamedTuple):
     above: np.ndarray
     third: np.ndarray  # third central moment of a value, apart from lumps and from tails that limits allow for
     rest: np.ndarray  # variance of a value apart from lumps
+    # By which distances `below` and `above` allow for values as far out as the farthest one.
+    of_least: np.ndarray | float = 0.0
+    of_most: np.ndarray | float = 0.0
 
     def with_known(self, rates: np.ndarray) -> Parts:
         """Return the strata with `rates` that are known without simulation; NaN for others."""
@@ -155,18 +158,19 @@ def allow_for_tails(parts: Parts, values: Sequence[np.ndarray], moments: Moments
     least, most = (
         join_columns(extreme.reduce(of, axis=-1, initial=np.nan) for of in values) for extreme in (np.fmin, np.fmax)
     )
+    of_least, of_most = (zero_if_unknown(missed * farthest) for farthest in (moments.mean - least, most - moments.mean))
     below, above = (
-        np.sqrt(
-            old**2 + (np.maximum(tail, usual) + skewed) ** 2 - usual_squared + zero_if_unknown(missed * farthest) ** 2
-        )
-        for old, tail, skewed, farthest in (
-            (parts.below, low, np.maximum(-shift, 0.0), moments.mean - least),
-            (parts.above, high, np.maximum(shift, 0.0), most - moments.mean),
+        np.sqrt(old**2 + (np.maximum(tail, usual) + skewed) ** 2 - usual_squared + of_farthest**2)
+        for old, tail, skewed, of_farthest in (
+            (parts.below, low, np.maximum(-shift, 0.0), of_least),
+            (parts.above, high, np.maximum(shift, 0.0), of_most),
         )
     )
     allows = np.where(moments.third < 0, low, high) > usual
     third = np.where(allows, 0.0, moments.third)
-    return parts._replace(below=below, above=above, third=third, rest=moments.variance)
+    return parts._replace(
+        below=below, above=above, third=third, rest=moments.variance, of_least=of_least, of_most=of_most
+    )
 
 
 def _squared_reach_of_few(values: np.ndarray, has_event: np.ndarray, most: np.ndarray, level: float) -> np.ndarray:
