@@ -115,6 +115,9 @@ def pareto_front(
     probability that this holds for no case on the true front, however many cases there are (`docs/methods.md`). Very skewed responses
     and many cases need many replications.
 
+    The front goes by the estimates of the cases, `compare` by differences in the same worlds. Their orders may differ if a verdict is
+    known without simulation for some cases and counted for others.
+
     A case in which rollouts that a measure covers never end is neither on the front nor dominated, and dominates nothing. 10,000 cases
     take seconds.
 
