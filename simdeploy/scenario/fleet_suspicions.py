@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from simdeploy.errors import Problem, plural
+from simdeploy.rules.deployment_types import TYPES
 from simdeploy.rules.orchestrator import Orchestrator
 from simdeploy.scenario.down_nodes import count_down
 from simdeploy.scenario.measures import EVENTS, SORTS
@@ -20,19 +21,16 @@ _MOST_FAILURES = 0.5
 _KEYS_OF_DOWN_NODES = ("name", "share", "nodes", "down", "requests_per_second")
 
 
-def fleet_suspicions(fleet: Fleet, release: tuple[ReleaseKind, ...], orchestrator: Orchestrator) -> Iterator[Problem]:
+def fleet_suspicions(
+    fleet: Fleet,
+    release: tuple[ReleaseKind, ...],
+    orchestrator: Orchestrator,
+    types: Collection[str],  # those of all policies' deployments
+) -> Iterator[Problem]:
     """Warn about fleet and release."""
     nodes = fleet.nodes
-    general = fleet.behaviour.start_failure
-    of_classes = [
-        (("fleet", "classes", place, "start_failure"), node_class.behaviour.start_failure)
-        for place, node_class in enumerate(fleet.classes)
-        if node_class.behaviour.start_failure != general
-    ]
-    for where, failure in (("fleet", "start_failure"), general), *of_classes:
-        if failure.mean > _MOST_FAILURES:
-            message = "most start attempts fail with any release"
-            yield Problem(message, where, found=f"{failure.mean:.3g}")
+    if not all(TYPES[name].leaves for name in types):
+        yield from _start_suspicions(fleet)
     for kind in release:
         is_only = sum(other.defective == kind.defective for other in release) == 1
         if kind.name == SORTS[kind.defective] and not is_only:
@@ -41,7 +39,7 @@ def fleet_suspicions(fleet: Fleet, release: tuple[ReleaseKind, ...], orchestrato
         elif kind.name in EVENTS and kind.name != SORTS[kind.defective]:
             message = f"`given: {kind.name}` is a condition of its own and doesn't mean this kind: rename it"
             yield Problem(message, ("release", kind.name))
-        if kind.start_failure > _MOST_FAILURES and not kind.defective:
+        if kind.start_failure > _MOST_FAILURES and not kind.defective and any(TYPES[name].releases for name in types):
             message = "most start attempts fail on nodes that it affects, although it is not defective"
             yield Problem(message, ("release", kind.name, "start_failure"), found=f"{kind.start_failure:.3g}")
         if kind.defective and not _has_effect(kind, fleet):
@@ -57,6 +55,18 @@ def fleet_suspicions(fleet: Fleet, release: tuple[ReleaseKind, ...], orchestrato
         yield Problem(message, ("fleet", "requests_per_second"))
     if fleet.classes:
         yield from _class_suspicions(fleet)
+
+
+def _start_suspicions(fleet: Fleet) -> Iterator[Problem]:
+    general = fleet.behaviour.start_failure
+    of_classes = [
+        (("fleet", "classes", place, "start_failure"), node_class.behaviour.start_failure)
+        for place, node_class in enumerate(fleet.classes)
+        if node_class.behaviour.start_failure != general
+    ]
+    for where, failure in (("fleet", "start_failure"), general), *of_classes:
+        if failure.mean > _MOST_FAILURES:
+            yield Problem("most start attempts fail with any release", where, found=f"{failure.mean:.3g}")
 
 
 def _has_effect(kind: ReleaseKind, fleet: Fleet) -> bool:

@@ -129,7 +129,8 @@ def _policy_problems(parts: Mapping[str, Any]) -> Iterator[Problem]:
 
 def _fleet_suspicions(raw: Mapping[str, Any], parts: Mapping[str, Any]) -> Iterator[Problem]:
     fleet: Fleet = parts["fleet"]
-    yield from fleet_suspicions(fleet, parts["release"], parts["orchestrator"])
+    types = {policy.identity.type for policy in parts["policies"].values()}
+    yield from fleet_suspicions(fleet, parts["release"], parts["orchestrator"], types)
     yield from request_suspicions(raw["fleet"], fleet, parts["costs"])
     if fleet.classes:
         yield from idle_key_suspicions(raw["fleet"]["classes"])
