@@ -273,7 +273,7 @@ def test_progress_is_a_node_that_becomes_running(engine: str) -> None:
     """If nodes 2 and 3 are silent and hold all slots, progress ends at 30 s. [oracle]"""
     sliding = {"pacing": "sliding", "failed_node_holds_slot": True}
     policy = {"max_parallel": 2, "progress_deadline": "45s"}
-    expected = (75, "no node became running within progress_deadline 45s")
+    expected = (75, "no node was reported running within progress_deadline 45s")
     assert message_of(policy, engine, orchestrator=sliding, release=failing(2, 3, start_hang=1)) == expected
     assert responses_of(policy, engine)["state"] == "completed"
 

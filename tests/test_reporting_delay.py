@@ -94,6 +94,16 @@ def test_deadlines_are_not_delayed(make_scenario, engine, starts, stopped_at):
     assert simulate(scenario, policy).nodes["heard_at_s"].eq(stopped_at - 15).all()
 
 
+def test_progress_counts_when_it_is_reported(make_scenario, engine):
+    """The first wave runs at 60 s, but is reported 15 s later, so a deadline of 70 s passes. [contract]"""
+    scenario = make_scenario(orchestrator=delayed())
+    policy = rolling(5, {"deadline": "2m", "min_healthy_time": "30s"}, dialect="general")
+    late = simulate(scenario, policy | {"progress_deadline": "70s"}, engine=engine)
+    message = "no node was reported running within progress_deadline 1m 10s"
+    assert (late.responses["stopped_at_s"], late.deployment.status.message) == (70, message)
+    assert run(scenario, policy | {"progress_deadline": "76s"}, engine)["state"] == "completed"
+
+
 def test_a_failed_dispatch_needs_no_report(make_scenario, engine):
     """Nodes that are down at their turn count at once, so an outage can't pass the fleet unjudged. [contract]"""
     scenario = make_scenario(fleet={"crash": {"up": "1ms", "repair": "1000h"}}, orchestrator=delayed(pacing="sliding"))

@@ -68,7 +68,7 @@ class Deadlines:
                 self._stands_still = True
 
     def progress(self) -> None:
-        """Record that a node has become running."""
+        """Record that a node counts as running: with late reports, later than it becomes so."""
         self._since = self._site.env.now
 
     def stand_still(self, stands_still: bool) -> None:
@@ -98,4 +98,4 @@ class Deadlines:
         if progress_ns is None or due_ns is None or now < due_ns:
             return None
         self._since = None
-        return f"no node became running within progress_deadline {short_duration(progress_ns)}"
+        return f"no node was reported running within progress_deadline {short_duration(progress_ns)}"
