@@ -64,6 +64,17 @@ def test_the_deadline_cuts_retries(run):
     assert "deadline passed while starting" in rollout.events["reason"].tolist()
 
 
+@pytest.mark.parametrize("operator", [{}, {"script": [{"at": "60s", "do": "cancel"}]}], ids=["running", "canceled"])
+def test_a_start_is_given_up_at_the_deadline_and_a_validation_is_not(run, operator):
+    """A node that is a second too late is lost if it still starts, and serves on if it is validated. [contract]"""
+    policy = {**rolling(deadline="2m"), "no_auto_rollback": True}
+    how = {"switches": {"on_failure": "continue"}, "operator": operator}
+    slow = run(policy, fleet={"nodes": 1, "update_duration": 121}, **how)
+    late = run(policy, fleet={"nodes": 1, "update_duration": 91}, **how)
+    assert node(slow)["resolved_at_s"] == node(late)["resolved_at_s"] == 120
+    assert (slow.responses["exposed_node_s"], late.responses["exposed_node_s"] >= 29) == (0, True)
+
+
 def test_a_start_that_fails_exactly_on_the_deadline(run):
     """An attempt that fails exactly on the deadline is a failed start. [contract]"""
     policy = rolling(deadline="30s", min_healthy_time="0s")
@@ -167,6 +178,8 @@ def test_whom_a_release_affects(run, affects, expected):
     assert rollout.nodes["affected"].sum() == expected
     assert (rollout.nodes["status"] == "failed").sum() + (rollout.nodes["status"] == "rolled_back").sum() >= expected
     assert rollout.responses["failed_nodes"] == expected
+    if not expected:  # the verdict is that of the kind of release
+        assert rollout.responses["verdict"] == "escaped"
 
 
 def test_updates_follow_the_fleets_order(run):

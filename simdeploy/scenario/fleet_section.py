@@ -109,7 +109,9 @@ class BehaviourSection(Section):
     traffic: Annotated[TrafficSection | None, OrNone] = none_field("Traffic by the time of day.")
     rollback_duration: DurationLaw | None = optional(None, "Rollback time per node; default: update_duration.")
     rollback_failure: values.Probability = optional(0, "Probability that a node's rollback fails.")
-    slowdown: FactorLaw = optional(1, "Factor on every update_duration, drawn once per replication (a slow registry).")
+    slowdown: FactorLaw = optional(
+        1, "Factor on every update_duration, drawn once per replication (a slow registry); not on rollbacks."
+    )
     start_failure: ProbabilityLaw = optional(
         0,
         "Probability that a start attempt fails, known at its end; a distribution is drawn once per "
