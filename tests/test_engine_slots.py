@@ -162,6 +162,15 @@ def test_a_node_that_is_down_at_its_turn_needs_no_slot(make_scenario):
     assert (rollout.responses["makespan_s"], rollout.responses["failed_nodes"]) == (0, 10)
 
 
+@pytest.mark.parametrize("pacing", ["barrier", "sliding"])
+def test_only_zones_limit_canaries_outside_a_list(make_scenario, pacing):
+    """Three canaries go together although one node at a time is allowed; with one per zone, two of them do. [contract]"""
+    scenario = make_scenario(fleet={"nodes": 5, "zones": 2}, orchestrator={"pacing": pacing})
+    policy = general("canary", canary_count=3, auto_promote=True, max_parallel=1)
+    assert dispatched(run(scenario, policy)) == [0, 0, 0, 30, 60]
+    assert dispatched(run(scenario, policy | {"max_parallel_per_zone": 1})) == [0, 0, 30, 60, 90]
+
+
 def test_canaries_outside_a_list_hold_no_slot_of_the_others(make_scenario):
     """Failed canaries outside a list leave all slots, also of their zone, to later waves. [contract]"""
     switches = {"pacing": "sliding", "failed_node_holds_slot": True, "on_failure": "continue"}

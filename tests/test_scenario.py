@@ -669,6 +669,17 @@ SUSPICIOUS: list[tuple[dict[str, Any], str, str]] = [
     (rolled({"nodes": 11}, max_parallel=0), "policies.p.max_parallel", "all 11 nodes at once"),
     (one(CANARY) | {"fleet": {"nodes": 12}}, "policies.p.max_parallel", "all 11 nodes after the canaries at once"),
     (
+        one(CANARY, canary_count=3, max_parallel=2),
+        "policies.p.max_parallel",
+        "doesn't limit canaries: up to 3 are updated at once (found 2); it limits `waves` (dialect: general)",
+    ),
+    (
+        one(CANARY, dialect="general", canary_percent=60, canary_count=0, max_parallel="20%", max_parallel_per_zone=2)
+        | {"fleet": {"zones": 2}},
+        "policies.p.max_parallel",
+        "up to 4 are updated at once (found 20%)",
+    ),
+    (
         one(CANARY, canary_count=2) | {"fleet": {"nodes": 1}},
         "policies.p.canary_count",
         "than the fleet's 1 node (found",
@@ -906,6 +917,10 @@ def test_suspicious_values_are_warned_about(change: dict[str, Any], path: str, f
         one(ROLLING, health_check={"deadline": "5m", "min_healthy_time": "0s"}),
         rolled({"start_failure": 0.5}),
         one(CANARY, canary_count=10) | {"operator": {"promote_after": "1h"}},
+        one(CANARY, canary_count=3, max_parallel=3),
+        one(CANARY, dialect="general", canary_count=3, max_parallel=2, surge_canaries=True),
+        one(CANARY, dialect="general", canary_count=3, max_parallel=2, max_parallel_per_zone=1)
+        | {"fleet": {"zones": 2}},
         one(IMMEDIATE, max_failed_nodes=5, max_parallel=0),
         rolled({"update_duration": "270s"}),
         rolled({"update_duration": 0}, health_check={"deadline": "30s"}),

@@ -77,8 +77,8 @@ class PolicySuspicions:
         yield from self._of_no_time()
         yield from self._instances()
 
-    def _say(self, message: str, *keys: str, found: object = None) -> Problem:
-        return Problem(message, (*self.path, *keys), found=None if found is None else str(found))
+    def _say(self, message: str, *keys: str, found: object = None, hint: str | None = None) -> Problem:
+        return Problem(message, (*self.path, *keys), found=None if found is None else str(found), hint=hint)
 
     def _dialect(self) -> Iterator[Problem]:
         dialect, preset = self.scenario_policy.policy.dialect, self.orchestrator.preset
@@ -134,6 +134,7 @@ class PolicyInFleetSuspicions(PolicySuspicions):
         policy = self.scenario_policy.policy
         if policy.strategy != "immediate":
             yield from self._sizes()
+            yield from self._canaries()
             if policy.max_parallel_per_zone or policy.slot_delay_ns:
                 yield from self._slots()
             yield from self._deadline()
@@ -182,6 +183,19 @@ class PolicyInFleetSuspicions(PolicySuspicions):
                 yield self._say(f"unset: {message}", "max_parallel")
             else:
                 yield self._say(f"0 {message}", "max_parallel", found=0)
+
+    def _canaries(self) -> Iterator[Problem]:
+        policy, fleet = self.scenario_policy.policy, self.fleet
+        # In other orchestrators, too, canaries may come on top.
+        if policy.strategy != "canary" or policy.waves or not policy.max_parallel or self.scenario_policy.is_imported:
+            return
+        plan = plan_waves(policy, self.orchestrator, fleet.nodes, fleet.zones)
+        at_once = min(plan.canaries, plan.per_zone * fleet.zones)
+        is_outage = plan.canary_surge < plan.canaries  # of canaries without an old instance beside them
+        if plan.pacing != "rate" and at_once > plan.parallel and is_outage:
+            message = f"doesn't limit canaries: up to {at_once:,} are updated at once"
+            found, hint = self.scenario_policy.spec.max_parallel, "it limits `waves` (dialect: general)"
+            yield self._say(message, "max_parallel", found=found, hint=hint)
 
     def _zones_bound(self) -> bool:
         """Whether max_parallel_per_zone ever makes a node wait."""
