@@ -711,6 +711,37 @@ SUSPICIOUS: list[tuple[dict[str, Any], str, str]] = [
         f"{CHECK}.max_error_rate",
         "without the release, 0.12",
     ),
+    (
+        rolled({"requests_per_second": 0.04}),
+        CHECK,
+        "have 0.4 requests in each, but 0 are judged; set health.interval to 2m5s or more",
+    ),
+    (rolled({"requests_per_second": 0.05}), CHECK, "nodes have 0.5 requests in each, but 1 is judged"),
+    (
+        one(
+            ROLLING,
+            dialect="general",
+            health_check={"deadline": "5m", "interval": "7s", "gate": {"kind": "sprt", "good": 0.01, "bad": 0.1}},
+        )
+        | {"fleet": {"requests_per_second": 0.5}},
+        f"{CHECK}.interval",
+        "windows of 7s are too short: nodes have 3.5 requests in each, but 4 are judged; set it to 10s or more",
+    ),
+    (
+        rolled({"requests_per_second": 5, "classes": [{"name": "quiet", "share": 0.5, "requests_per_second": 0.01}]}),
+        CHECK,
+        "nodes of class quiet have 0.1 requests in each, but 0 are judged",
+    ),
+    (
+        rolled({"requests_per_second": 0.04, "service": {"shared": {"capacity": 2}}}),
+        CHECK,
+        "nodes have 0.4 requests in each while all serve, but 0 are judged",
+    ),
+    (
+        rolled({"requests_per_second": 0.01, "traffic": {"daily": [["0h", 1], ["12h", 2]]}}) | AT_NINE,
+        CHECK,
+        "nodes have 0.2 requests in each at the busiest hour, but 0 are judged",
+    ),
     ({"fleet": {"start_failure": 0.51}}, "fleet.start_failure", "with any release"),
     ({"release": {"a": {"probability": 1, "start_failure": 0.6}}}, "release.a.start_failure", "is not defective"),
     (
@@ -922,6 +953,13 @@ def test_suspicious_values_are_warned_about(change: dict[str, Any], path: str, f
         one(CANARY, dialect="general", canary_count=3, max_parallel=2, max_parallel_per_zone=1)
         | {"fleet": {"zones": 2}},
         one(IMMEDIATE, max_failed_nodes=5, max_parallel=0),
+        rolled({"requests_per_second": 0.33}),
+        rolled({"requests_per_second": 0.46}),
+        rolled({"requests_per_second": 0.04}, health_check={"deadline": "5m", "min_healthy_time": "0s"}),
+        rolled({"requests_per_second": 0.04}, health_check={"deadline": "5m", "max_error_rate": 1}),
+        rolled({"requests_per_second": 0.04}, dialect="general"),
+        rolled({"requests_per_second": 0.04}) | {"deployment": {"type": "stop"}},
+        one(IMMEDIATE) | {"fleet": {"requests_per_second": 0.04}},
         rolled({"update_duration": "270s"}),
         rolled({"update_duration": 0}, health_check={"deadline": "30s"}),
         rolled({"update_duration": "1h", "classes": [{"name": "all", "share": 1, "update_duration": "1s"}]}),

@@ -17,6 +17,7 @@ from simdeploy.rules.orchestrator import EXPANSO, Orchestrator
 from simdeploy.rules.policy import WaveTerms
 from simdeploy.rules.waves import count_canaries, plan_waves
 from simdeploy.scenario.down_nodes import count_down, why_one_is_down
+from simdeploy.scenario.few_requests import doubt_windows, judges_requests
 from simdeploy.scenario.gate_checks import gate_in_fleet_suspicions, gate_suspicions, list_ignored_of_gate
 from simdeploy.scenario.parts import ScenarioPolicy
 from simdeploy.units import NS_PER_S, exact, round_half_up, write_duration
@@ -139,6 +140,7 @@ class PolicyInFleetSuspicions(PolicySuspicions):
                 yield from self._slots()
             yield from self._deadline()
             yield from self._error_rate()
+            yield from self._requests()
             if policy.gate is not None:
                 yield from gate_in_fleet_suspicions(self.scenario_policy, self.path, self.fleet, self.orchestrator)
         yield from self._deadlines_of_rollouts()
@@ -256,6 +258,19 @@ class PolicyInFleetSuspicions(PolicySuspicions):
             if usual > limit and behaviour.requests_per_second:
                 message = f"below the average error rate of nodes{name} without the release, {usual:.3g}: healthy nodes look bad"
                 yield self._say(message, "health_check", "max_error_rate", found=f"{limit:g}")
+
+    def _requests(self) -> Iterator[Problem]:
+        policy, orchestrator = self.scenario_policy.policy, self.orchestrator
+        if TYPES[self.scenario_policy.identity.type].leaves or not judges_requests(policy, orchestrator):
+            return
+        # The deployment dialect has no key for it.
+        key, keys = ("health.interval", ()) if policy.dialect == "deployment" else ("it", ("interval",))
+        for name, behaviour in self._behaviours():
+            is_shared = self.fleet.service is not None
+            doubt = doubt_windows(policy, orchestrator, behaviour, name=name, is_shared=is_shared)
+            if doubt is not None:
+                message, enough = doubt
+                yield self._say(message, "health_check", *keys, hint=f"set {key} to {enough} or more")
 
     def _limits(self) -> Iterator[Problem]:
         policy, nodes = self.scenario_policy.policy, self.fleet.nodes
