@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _ENOUGH = 5
 
 
-def judges_requests(policy: Policy, orchestrator: Orchestrator) -> bool:
+def _judges_requests(policy: Policy, orchestrator: Orchestrator) -> bool:
     """Whether anything depends on the requests of windows: a gate, or a limit on the error rate of each."""
     if policy.gate is not None and policy.gate.kind != "threshold":
         return True
@@ -33,13 +33,15 @@ def doubt_windows(
     name: str,  # as it follows "nodes"
     is_shared: bool,
 ) -> tuple[str, str] | None:
-    """Say that rounding changes a node's requests by more than a tenth, and which interval avoids that; None if it doesn't."""
+    """Say that rounding changes what is judged by more than a tenth, and which interval avoids that; None if it doesn't."""
     rate = peak_rate(behaviour)
-    requests = rate * policy.interval_ns / NS_PER_S
-    if requests == 0 or requests >= _ENOUGH:
+    if (
+        not rate or rate.numerator * policy.interval_ns >= _ENOUGH * NS_PER_S * rate.denominator
+    ):  # faster than fractions
         return None
+    requests = rate * policy.interval_ns / NS_PER_S
     judged = read_health_rule(policy, orchestrator).requests_per_window(rate)
-    if 10 * abs(judged - requests) <= requests:
+    if 10 * abs(judged - requests) <= requests or not _judges_requests(policy, orchestrator):
         return None
     when = (" at the busiest hour" if behaviour.traffic else "") + (" while all serve" if is_shared else "")
     interval, enough = write_duration(policy.interval_ns), write_duration(math.ceil(_ENOUGH / rate) * NS_PER_S)

@@ -17,7 +17,7 @@ from simdeploy.rules.orchestrator import EXPANSO, Orchestrator
 from simdeploy.rules.policy import WaveTerms
 from simdeploy.rules.waves import count_canaries, plan_waves
 from simdeploy.scenario.down_nodes import count_down, why_one_is_down
-from simdeploy.scenario.few_requests import doubt_windows, judges_requests
+from simdeploy.scenario.few_requests import doubt_windows
 from simdeploy.scenario.gate_checks import gate_in_fleet_suspicions, gate_suspicions, list_ignored_of_gate
 from simdeploy.scenario.parts import ScenarioPolicy
 from simdeploy.units import NS_PER_S, exact, round_half_up, write_duration
@@ -261,7 +261,7 @@ class PolicyInFleetSuspicions(PolicySuspicions):
 
     def _requests(self) -> Iterator[Problem]:
         policy, orchestrator = self.scenario_policy.policy, self.orchestrator
-        if TYPES[self.scenario_policy.identity.type].leaves or not judges_requests(policy, orchestrator):
+        if TYPES[self.scenario_policy.identity.type].leaves:
             return
         # The deployment dialect has no key for it.
         key, keys = ("health.interval", ()) if policy.dialect == "deployment" else ("it", ("interval",))
