@@ -193,17 +193,32 @@ def gate_in_fleet_suspicions(
 
 
 def _doubt_comparison(scenario_policy: ScenarioPolicy, fleet: Fleet, orchestrator: Orchestrator) -> str | None:
-    """Say that a gate can compare no wave, or that the last one, which it never can, ends every rollout."""
+    """Say that a gate can compare no wave or only few nodes, or that the last wave, which it never can, ends every rollout."""
     plan = plan_waves(scenario_policy.policy, orchestrator, fleet.nodes, fleet.zones)
     judged = [watch.by_gate for watch in plan.watches] or [True] * len(plan.sizes)
     first_alone = 0 if TYPES[scenario_policy.identity.type].begins else len(judged) - 1
     compares = any(judged[:first_alone])
     alone = f"{'the last wave has no' if compares else 'no wave has'} old nodes to compare with"
     if orchestrator.cant_tell != "stop" or not any(judged[first_alone:]):
-        return None if compares else f"{alone}: passes every release"
+        return _doubt_coverage(plan.sizes, judged, fleet) if compares else f"{alone}: passes every release"
     fails = "fails its nodes" if compares else "fails every node"
     ends = {"continue": fails, "pause": "pauses every rollout"}.get(orchestrator.on_failure, "stops every rollout")
     return f"{alone}: {ends}"
+
+
+def _doubt_coverage(sizes: tuple[int, ...], judged: list[bool], fleet: Fleet) -> str | None:
+    """Say that half of the nodes, or part of a wave that is more than half of them, have no partner in a later wave."""
+    left, alone, largest = fleet.nodes, 0, 0
+    for size, is_judged in zip(sizes, judged, strict=True):
+        left -= size
+        if is_judged:
+            alone += max(size - left, 0)
+            largest = max(largest, size)
+    # The last wave is never compared, which is no surprise while it is small.
+    if 2 * alone < fleet.nodes and 2 * largest <= fleet.nodes:
+        return None
+    least = "at least " if fleet.classes else ""  # partners are of the same class
+    return f"{least}{alone:,} of {fleet.nodes:,} nodes have no old nodes in later waves to compare with: defects there pass"
 
 
 def list_ignored_of_gate(scenario_policy: ScenarioPolicy) -> list[str]:
