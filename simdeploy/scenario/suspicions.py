@@ -188,7 +188,7 @@ class PolicyInFleetSuspicions(PolicySuspicions):
 
     def _canaries(self) -> Iterator[Problem]:
         policy, fleet = self.scenario_policy.policy, self.fleet
-        # In other orchestrators, too, canaries may come on top.
+        # Users of other orchestrators know what these do with canaries.
         if policy.strategy != "canary" or policy.waves or not policy.max_parallel or self.scenario_policy.is_imported:
             return
         plan = plan_waves(policy, self.orchestrator, fleet.nodes, fleet.zones)
