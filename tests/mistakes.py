@@ -291,6 +291,7 @@ class _NothingShed:
 # Mistakes that need a scenario with this word in its file.
 NEEDS = {
     "every wave counts its failed looks anew": "'failures_of'",
+    "a window that can't tell fails the wave": "'cant_tell': 'unhealthy'",
     "only canaries are promoted": "'promotion': True",
     "the gate judges every wave": "'gate': False",
     "a CUSUM falls below 0": "'cusum'",
@@ -405,6 +406,10 @@ _TOLD: dict[str, tuple[int, Plant]] = {
         instead(WaveGates, "_is_observed", lambda gates, watched: watched.wave.unresolved == len(watched.waiting)),
     ),
     "every wave counts its failed looks anew": (108, rules("read_gate", of_rollout=lambda _: False)),
+    "a window that can't tell fails the wave": (
+        203,
+        rules("read_gate", cant_tell=lambda word: "stop" if word == "unhealthy" else word),
+    ),
     "who can't tell at a deadline fails": (202, instead(Judge, "without_verdict", lambda judge: None)),
     "requests come in order": (5, instead(Draws, "draw", _draws_in_order)),
     "a CUSUM falls below 0": (

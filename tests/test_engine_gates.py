@@ -111,6 +111,30 @@ def test_an_undecided_gate_waits_passes_or_stops(action: str, expected: tuple[fl
     assert run.response_values["state"] == ("failed" if action == "stop" else "completed")
 
 
+@pytest.mark.parametrize(
+    ("cant_tell", "keys", "stopped_at_s"),
+    [
+        ("stop", {"failure_threshold": 3}, 20),
+        ("unhealthy", {"failure_threshold": 3}, 40),
+        ("unhealthy", {"failure_threshold": 3, "cumulative_failures": True}, 40),
+        ("unhealthy", {"failure_threshold": 6}, None),  # the deadlines come first, and fail no more than the nodes
+    ],
+)
+def test_windows_without_requests_may_count_as_unhealthy(
+    engine: str, cant_tell: str, keys: dict[str, Any], stopped_at_s: float | None
+) -> None:
+    """Under `unhealthy` the third window without requests stops the rollout; under `stop` the first one does. [oracle]"""
+    gate = {"kind": "pooled", "over": "window"}
+    check = {"deadline": "60s", "min_healthy_time": "20s", "max_error_rate": 0.1, "gate": gate, **keys}
+    policy = rolling(2, dialect="general", health_check=check)
+    switches = {"cant_tell": cant_tell}
+    fleet = {"nodes": 4, "update_duration": 10}
+    raw = {"name": "idle", "fleet": fleet, "orchestrator": switches, "policies": {"p": policy}}
+    with pytest.warns(SimdeployWarning, match="nothing to judge"):
+        responses = simulate(Scenario.from_dict(raw), engine=engine).responses
+    assert (responses["stopped_at_s"] if stopped_at_s else responses["state"]) == (stopped_at_s or "completed")
+
+
 def test_pooled_windows_are_judged_as_those_of_a_node() -> None:
     """Two healthy looks in a row pass; without any, nodes fail at their deadline, not by the gate. [contract]"""
     window = {"kind": "pooled", "over": "window"}

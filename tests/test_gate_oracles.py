@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from scipy import stats
 from simdeploy.errors import InputError
 from simdeploy.rules.gates.judge import Judge, Look
 from simdeploy.rules.gates.statistics import next_sum
+from simdeploy.rules.orchestrator import CantTell
 from simdeploy.validation.oracles import (
     cusum_run_length,
     gate_characteristics,
@@ -43,7 +45,7 @@ SMALL = {
             },
             [3, 2, 4, 3],
         )
-        for cant_tell in ("wait", "pass", "stop")
+        for cant_tell in get_args(CantTell)
     },
     "sprt-windows": ({"kind": "sprt", "good": 0.1, "bad": 0.6, "alpha": 0.2, "beta": 0.2}, [2, 3, 3, 4]),
     "sprt-windows-most": (
@@ -82,7 +84,7 @@ SMALL = {
             },
             [3, 2, 2, 3, 1],
         )
-        for cant_tell in ("wait", "pass", "stop")
+        for cant_tell in get_args(CantTell)
     },
 }
 
@@ -94,7 +96,7 @@ def follow_cusum(gate, looks):
         seen += requests
         held_back = held_back[0] + requests, held_back[1] + failed
         if held_back[0] < max(gate.minimum_sample, 1):
-            if gate.cant_tell == "stop":
+            if gate.cant_tell in ("stop", "unhealthy"):
                 return "fail", seen
             held_back = (0, 0) if gate.cant_tell == "pass" else held_back
             continue
@@ -326,6 +328,7 @@ def test_run_length_below_the_minimum():
     assert cusum_run_length(make_gate(**keys), 20, 0.05) == pytest.approx(3 * whole)
     assert cusum_run_length(make_gate(**keys, cant_tell="pass"), 20, 0.05) == math.inf
     assert cusum_run_length(make_gate(**keys, cant_tell="stop"), 20, 0.05) == 1
+    assert cusum_run_length(make_gate(**keys, cant_tell="unhealthy"), 20, 0.05) == 1
 
 
 # -- known results ---------------------------------------------------------------------------------

@@ -270,12 +270,23 @@ def test_pooled_windows_in_a_row():
     ("cant_tell", "verdicts"), [("wait", [None] * 3), ("pass", [None, "pass"]), ("stop", ["fail"])]
 )
 def test_pooled_window_below_its_minimum(cant_tell, verdicts):
-    """A pooled window with too few requests is skipped, healthy, or a failure. [contract]"""
+    """A pooled window with too few requests is skipped, healthy, or fails the wave. [contract]"""
     gate = make_gate("pooled", over="window", windows_needed=2, minimum_sample=50, cant_tell=cant_tell)
     assert judge_all(gate, [(49, 49)] * 3) == verdicts
 
 
-@pytest.mark.parametrize("cant_tell", ["wait", "pass", "stop"])
+def test_pooled_window_below_its_minimum_may_count_as_unhealthy():
+    """Under `unhealthy` windows with too few requests count towards the threshold, and without one never fail. [contract]"""
+    keys = {"over": "window", "windows_needed": 2, "minimum_sample": 50, "cant_tell": "unhealthy"}
+    gate = make_gate("pooled", failure_threshold=3, **keys)
+    assert judge_all(gate, [(49, 0), (0, 0), (100, 100)]) == [None, None, "fail"]
+    assert judge_all(gate, [(49, 0), (100, 0), (0, 0), (100, 0), (100, 0)]) == [None] * 4 + ["pass"]
+    judge = Judge(make_gate("pooled", **keys), None)
+    assert [judge.take(Look(0, 0), is_over=True) for _ in range(9)] == [None] * 9
+    assert judge.without_verdict() is None
+
+
+@pytest.mark.parametrize("cant_tell", ["wait", "pass", "stop", "unhealthy"])
 @pytest.mark.parametrize(
     "keys",
     [
@@ -297,7 +308,7 @@ def test_no_verdict_before_the_minimum(keys, cant_tell):
     assert [judge.take(look, is_over=False) for look in looks] == [None] * 10
     assert not judge.can_tell
     at_the_end = judge.take(Look(9, 9, 0), is_over=True)
-    assert at_the_end == {"wait": None, "pass": "pass", "stop": "fail"}[cant_tell]
+    assert at_the_end == {"wait": None, "pass": "pass"}.get(cant_tell, "fail")
     if cant_tell == "wait":
         assert judge.take(Look(9, 9, 0), is_over=True) == "fail"
         assert judge.can_tell

@@ -3,8 +3,8 @@
 All new pods start beside the old ones. Then, at every tick of `interval`, each metric is checked over its own period. If all
 checks pass, the canary's share of the traffic grows by `stepWeight`, or to the next of `stepWeights`, until it is at least
 `maxWeight`. The next passed tick promotes the canary, which moves the rest. A failed check keeps the weight; at `threshold`
-failed checks in the whole rollout, in a row or not, everything rolls back. With `iterations` the traffic does not grow: after
-that many passed ticks all of it moves at once. Everything also rolls back if pods aren't ready within
+failed checks in the whole rollout, in a row or not, everything rolls back. A check without requests has failed. With
+`iterations` the traffic does not grow: after that many passed ticks all of it moves at once. Everything also rolls back if pods aren't ready within
 `progressDeadlineSeconds`.
 Source: fluxcd/flagger: pkg/controller/scheduler.go, pkg/controller/scheduler_metrics.go, pkg/apis/flagger/v1beta1/canary.go.
 """
@@ -60,7 +60,7 @@ def read(reading: Reading) -> PolicyImport:
         policy |= {"waves": waves, **watch}
         switches |= {"wave_rounding": "nearest"}
         if "gate" in watch["health_check"]:
-            switches |= {"cant_tell": "stop", "window_reset": False}
+            switches |= {"cant_tell": "unhealthy", "window_reset": False}
     policy["progress_deadline"] = write_duration(seconds * NS_PER_S + longest_ns)
     text = "a container that crashes starts again 10s later; Kubernetes doubles that up to 5m"
     reading.note("retries", "approximate", text)
@@ -102,6 +102,7 @@ def _read_analysis(spec: Group, analysis: Group, nodes: int | None) -> tuple[lis
         waves = _plan(_read_weights(analysis), tick_ns, nodes)
     rates = [rate for metric in analysis.groups("metrics") if (rate := _read_metric(metric)) is not None]
     text = "everything rolls back at this many failed checks of the whole rollout, in a row or not; in Flagger an interval later"
+    text += "; a check without requests has failed"
     if not rates:
         text = "no check that can be simulated can fail"
     analysis.approximate("threshold", text, default="1; ")

@@ -13,7 +13,7 @@ Pacing = Literal["barrier", "sliding", "rate"]
 PercentOf = Literal["fleet", "resolved", "wave"]
 OnFailure = Literal["rollback", "pause", "stop", "continue"]
 UnreachableNodes = Literal["fail", "skip", "wait"]
-CantTell = Literal["wait", "pass", "stop"]
+CantTell = Literal["wait", "pass", "stop", "unhealthy"]
 Rounding = Literal["ceil", "floor", "nearest"]
 
 # Marks switches that describe other orchestrators, as opposed to those that the API leaves open.

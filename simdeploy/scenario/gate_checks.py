@@ -199,7 +199,7 @@ def _doubt_comparison(scenario_policy: ScenarioPolicy, fleet: Fleet, orchestrato
     first_alone = 0 if TYPES[scenario_policy.identity.type].begins else len(judged) - 1
     compares = any(judged[:first_alone])
     alone = f"{'the last wave has no' if compares else 'no wave has'} old nodes to compare with"
-    if orchestrator.cant_tell != "stop" or not any(judged[first_alone:]):
+    if orchestrator.cant_tell not in ("stop", "unhealthy") or not any(judged[first_alone:]):
         return _doubt_coverage(plan.sizes, judged, fleet) if compares else f"{alone}: passes every release"
     fails = "fails its nodes" if compares else "fails every node"
     ends = {"continue": fails, "pause": "pauses every rollout"}.get(orchestrator.on_failure, "stops every rollout")

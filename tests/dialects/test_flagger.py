@@ -73,7 +73,7 @@ def test_weights_are_waves_and_checks_a_gate():
         "unreachable_nodes": "wait",
         "on_failure": "rollback",
         "wave_rounding": "nearest",
-        "cant_tell": "stop",
+        "cant_tell": "unhealthy",
         "window_reset": False,
     }
     json.dumps(imported.policy)
@@ -237,3 +237,25 @@ def test_a_bad_release_is_rolled_back_at_the_threshold(tmp_path, engine):
     rollout = simdeploy.simulate(path, "shop", seed=1, engine=engine)
     assert rollout.nodes["dispatched_at_s"].notna().sum() == 2
     assert rollout.responses["stopped_at_s"] == 20 + 4 * 30
+
+
+@pytest.mark.parametrize(
+    ("traffic", "state", "stopped_at_s"),
+    [
+        ([["0h", 0], ["6h", 0], ["7h", 1], ["23h", 0]], "failed", 20 + 4 * 30),
+        (
+            [["0h", 0], ["80s", 0], ["81s", 1], ["23h", 1]],
+            "completed",
+            None,
+        ),  # the first two checks fail, and the canary goes on
+    ],
+)
+def test_an_interval_without_requests_is_a_failed_check(tmp_path, engine, traffic, state, stopped_at_s):
+    """Without traffic the fourth check rolls everything back; two checks without traffic only delay the canary. [oracle]"""
+    path = tmp_path / "canary.yaml"
+    fleet = {"nodes": 10, "update_duration": "20s", "requests_per_second": 50, "traffic": {"daily": traffic}}
+    scenario = {"name": "idle", "fleet": fleet, "policies": {"shop": read_policy(CANARY).policy}}
+    path.write_text(json.dumps(scenario), encoding="utf-8")
+    responses = simdeploy.simulate(path, "shop", seed=1, engine=engine).responses
+    assert responses["state"] == state
+    assert stopped_at_s is None or responses["stopped_at_s"] == stopped_at_s

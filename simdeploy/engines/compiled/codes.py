@@ -41,7 +41,9 @@ ON_FAILURE_ROLLBACK, ON_FAILURE_PAUSE, ON_FAILURE_STOP, ON_FAILURE_CONTINUE = _c
 )
 ACROSS_FLEET, ACROSS_ZONE, ACROSS_CLASS = _codes(Across, "fleet", "zone", "class")
 UNREACHABLE_FAIL, UNREACHABLE_SKIP, UNREACHABLE_WAIT = _codes(UnreachableNodes, "fail", "skip", "wait")
-CANT_TELL_WAIT, CANT_TELL_PASS, CANT_TELL_STOP = _codes(CantTell, "wait", "pass", "stop")
+CANT_TELL_WAIT, CANT_TELL_PASS, CANT_TELL_STOP, CANT_TELL_UNHEALTHY = _codes(
+    CantTell, "wait", "pass", "stop", "unhealthy"
+)
 (
     POOLED_WINDOW,
     POOLED_OBSERVATION,

@@ -12,6 +12,8 @@ from simdeploy.engines.compiled.binomial import divergence, shortfall
 from simdeploy.engines.compiled.codes import (
     BAYES,
     CANT_TELL_PASS,
+    CANT_TELL_STOP,
+    CANT_TELL_UNHEALTHY,
     CANT_TELL_WAIT,
     E_PROCESS,
     MANN_WHITNEY,
@@ -74,6 +76,8 @@ def without_verdict(run, wave):
     """Return what happens to a wave without a verdict."""
     if run.cant_tell == CANT_TELL_WAIT:
         return PASSES if waves(run)[ALONE, wave] else NO_VERDICT
+    if run.cant_tell == CANT_TELL_UNHEALTHY and policy_of(run).gate == POOLED_WINDOW:
+        return NO_VERDICT
     return PASSES if run.cant_tell == CANT_TELL_PASS else FAILS
 
 
@@ -96,7 +100,7 @@ def _take_window(run, wave, requests, failed):
         if not gate.cumulative:
             table[LOOKS_UNHEALTHY, counted_in] = 0
         return PASSES if table[LOOKS_HEALTHY, wave] >= _looks_needed(run, wave) else NO_VERDICT
-    if not can_tell:
+    if not can_tell and run.cant_tell == CANT_TELL_STOP:
         return FAILS
     table[LOOKS_UNHEALTHY, counted_in] += 1
     if gate.consecutive:

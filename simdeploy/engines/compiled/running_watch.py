@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from simdeploy.engines.compiled.access import fates, lists, policy_of
-from simdeploy.engines.compiled.codes import CANT_TELL_STOP, CANT_TELL_WAIT
+from simdeploy.engines.compiled.codes import CANT_TELL_PASS, CANT_TELL_WAIT
 from simdeploy.engines.compiled.evidence import watch, watch_many
 from simdeploy.engines.compiled.health import is_undisturbed
 from simdeploy.engines.compiled.jit import compiled
@@ -74,7 +74,7 @@ def _adds_up_to_alarm(run, requests, failed):
     elif run.cant_tell == CANT_TELL_WAIT:
         return False
     else:
-        is_alarm = run.cant_tell == CANT_TELL_STOP
+        is_alarm = run.cant_tell != CANT_TELL_PASS
     run.watched_seen = run.watched_bad = 0
     if is_alarm:
         run.watched_sum = 0.0

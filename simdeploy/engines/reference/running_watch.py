@@ -75,7 +75,7 @@ class RunningWatch:
         elif gate.cant_tell == "wait":
             return []
         else:
-            is_alarm = gate.cant_tell == "stop"
+            is_alarm = gate.cant_tell != "pass"
             doubt = ", undecided"
         self._requests = self._failed = 0
         if not is_alarm:

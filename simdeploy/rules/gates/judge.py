@@ -83,7 +83,9 @@ class Judge:
         """
         if self._gate.cant_tell == "wait" and not self.can_compare:
             return "pass"
-        verdicts: dict[str, Verdict | None] = {"wait": None, "pass": "pass", "stop": "fail"}
+        if self._gate.cant_tell == "unhealthy" and self._gate.method == "pooled_window":
+            return None  # its windows were counted as unhealthy, which decides nothing else
+        verdicts: dict[str, Verdict | None] = {"wait": None, "pass": "pass", "stop": "fail", "unhealthy": "fail"}
         return verdicts[self._gate.cant_tell]
 
     def _take_window(self, look: Look) -> Verdict | None:
@@ -103,7 +105,7 @@ class Judge:
             if not gate.cumulative:
                 self._unhealthy.count = 0
             return "pass" if self._healthy >= gate.windows_needed else None
-        if not self.can_tell:
+        if not self.can_tell and gate.cant_tell == "stop":
             return "fail"
         self._unhealthy.count += 1
         if gate.consecutive:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Any, Literal
+from typing import Any
 
 from simdeploy.errors import InputError, Problem
 from simdeploy.rules.gates.gate import Gate, read_gate
-from simdeploy.rules.orchestrator import EXPANSO
+from simdeploy.rules.orchestrator import EXPANSO, CantTell
 from simdeploy.rules.policy import GateTerms, Policy
 from simdeploy.units import NS_PER_S, exact
 
@@ -40,7 +40,7 @@ def make_gate(
     max_error_rate: float | Fraction = Fraction(1, 10),
     windows_needed: int = 1,
     failure_threshold: int | None = None,
-    cant_tell: Literal["wait", "pass", "stop"] = "wait",
+    cant_tell: CantTell = "wait",
     **keys: Any,
 ) -> Gate:
     """Make a gate from the keys of a policy's ``health_check.gate``, to compute its characteristics.
@@ -53,7 +53,7 @@ def make_gate(
         Of the policy; a float is read as its shortest decimal literal.
     windows_needed, failure_threshold : int
         Of the policy: healthy looks that pass, unhealthy ones in a row that fail (``pooled`` over windows).
-    cant_tell : {'wait', 'pass', 'stop'}
+    cant_tell : {'wait', 'pass', 'stop', 'unhealthy'}
         The orchestrator's switch.
     **keys
         The gate's own keys, as in a policy.

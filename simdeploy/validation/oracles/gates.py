@@ -194,7 +194,7 @@ def _pooled_windows(gate: Gate, requests: Sequence[int], error_rate: float) -> G
             else:
                 following[good + 1, 0] = following.get((good + 1, 0), 0.0) + probability * healthy
             is_last = gate.failure_threshold is not None and bad + 1 >= gate.failure_threshold
-            if is_last or not is_told:
+            if is_last or (not is_told and gate.cant_tell == "stop"):
                 fails += probability * (1 - healthy)
             else:
                 state = (0 if gate.consecutive else good, bad + 1 if gate.failure_threshold is not None else 0)
@@ -234,7 +234,7 @@ def cusum_run_length(gate: Gate, requests: int, error_rate: float) -> float:
     """
     looks = 1
     if requests < max(gate.minimum_sample, 1):
-        if gate.cant_tell == "stop":
+        if gate.cant_tell in ("stop", "unhealthy"):
             return 1.0
         if gate.cant_tell == "pass" or requests == 0:
             return math.inf
@@ -264,7 +264,7 @@ def _follow_cusum(gate: Gate, requests: Sequence[int], error_rate: float) -> Gat
         expected += more * undecided
         held_back += more
         if held_back < least:
-            if gate.cant_tell == "stop":
+            if gate.cant_tell in ("stop", "unhealthy"):
                 return GateCharacteristics(fails + undecided, 0.0, 0.0, expected)
             if gate.cant_tell == "pass":
                 held_back = 0
