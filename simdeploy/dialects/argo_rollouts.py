@@ -148,9 +148,10 @@ def _read_canary(terms: _Terms, canary: Group) -> _Parts:
             "surge": budget.surge or None,
             "rollback_parallel": budget.parallel,
         }
-    stages = read_steps(canary, terms.nodes, surge)
+    background, starts = _read_background(terms, canary)
+    stages = read_steps(canary, terms.nodes, surge, judged_from=starts if background else None)
     of_steps = [[check for analysis in stage.analyses for check in terms.read_checks(analysis)] for stage in stages]
-    background, starts = _read_background(terms, canary, stages)
+    background = _shorten(background, stages)
     checks = [check for of_step in of_steps for check in of_step] + background
     canary.no_counterparts(_CANARY_ASIDE)
     canary.note_rest("about traffic routing, names or labels")
@@ -183,7 +184,7 @@ _CANARY_ASIDE = {
 }
 
 
-def _read_background(terms: _Terms, canary: Group, stages: list[Stage]) -> tuple[list[Check], int]:
+def _read_background(terms: _Terms, canary: Group) -> tuple[list[Check], int]:
     """Return the checks of a background analysis, and the step from which on it runs."""
     background = canary.group("analysis")
     if not background.data:
@@ -192,13 +193,18 @@ def _read_background(terms: _Terms, canary: Group, stages: list[Stage]) -> tuple
     background.exact("startingStep", f"waves are judged from step {starts} on", default="0; ")
     old = _is_old_version(terms.spec.reading)
     checks = terms.read_checks(background, promotes_inconclusive=old, of_rollout=True)
-    shortest = min((stage.pause_ns for stage in stages[:-1] if stage.pause_ns), default=0)
-    checks = [
-        replace(check, interval_ns=min(check.interval_ns, shortest or check.interval_ns), count=1) for check in checks
-    ]
     text = "a wave's nodes are judged during its pause, at least once; those of earlier waves no longer"
     canary.approximate("analysis", text)
     return checks, starts
+
+
+def _shorten(background: list[Check], stages: list[Stage]) -> list[Check]:
+    """Return the checks of a background analysis with intervals that fit into each pause."""
+    shortest = min((stage.pause_ns for stage in stages[:-1] if stage.pause_ns), default=0)
+    return [
+        replace(check, interval_ns=min(check.interval_ns, shortest or check.interval_ns), count=1)
+        for check in background
+    ]
 
 
 def _observe(stage: Stage, of_step: list[Check], background: list[Check], least_ns: int) -> int | None:

@@ -29,11 +29,18 @@ class Stage:
     analyses: list[Group] = field(default_factory=list)
 
 
-def read_steps(canary: Group, nodes: int, surge: int) -> list[Stage]:
+def read_steps(
+    canary: Group,
+    nodes: int,
+    surge: int,
+    judged_from: int | None,  # step from which on nodes are judged during pauses; None if they never are
+) -> list[Stage]:
     """Return the stages of a canary; the last one has all nodes."""
     size = _Size(canary, nodes, surge)
+    steps = canary.groups("steps")
+    is_judged = judged_from is not None and judged_from < len(steps)
     stages: list[Stage] = []
-    for number, step in enumerate(canary.groups("steps")):
+    for number, step in enumerate(steps):
         kinds = [kind for kind in (*_MAIN, "setCanaryScale", *_ROUTES[1:]) if kind in step]
         if len([kind for kind in kinds if kind in _MAIN]) > 1 or not kinds:
             others = ("setCanaryScale", *_ROUTES[1:])
@@ -41,7 +48,7 @@ def read_steps(canary: Group, nodes: int, surge: int) -> list[Stage]:
             hint = None if kinds else next(filter(None, (nearest(key, (*_MAIN, *others)) for key in step)), None)
             step.refuse(kinds[0] if kinds else "setWeight", "not exactly one step", allowed=allowed, hint=hint)
         else:
-            _read_step(step, stages, size)
+            _read_step(step, stages, size, ends_at=None if is_judged else nodes)
         if stages:
             stages[-1].last_step = number
     if "steps" not in canary:
@@ -51,7 +58,13 @@ def read_steps(canary: Group, nodes: int, surge: int) -> list[Stage]:
     return stages
 
 
-def _read_step(step: Group, stages: list[Stage], size: _Size) -> None:
+def _read_step(
+    step: Group,
+    stages: list[Stage],
+    size: _Size,
+    ends_at: int
+    | None,  # number of updated nodes after which a pause is lost, because the rollout ends with their wave
+) -> None:
     sizes = [kind for kind in _SIZES if kind in step]
     for kind in sizes:
         size.read(step, kind)
@@ -60,7 +73,7 @@ def _read_step(step: Group, stages: list[Stage], size: _Size) -> None:
     for kind in sizes[1:]:
         step.exact(kind, "the weight of the traffic, beside setCanaryScale")
     if "pause" in step:
-        _read_pause(step, stages)
+        _read_pause(step, stages, ends_at)
     if "analysis" in step:
         _read_analysis(step, stages)
     for kind in _ROUTES:
@@ -118,7 +131,7 @@ def _read_analysis(step: Group, stages: list[Stage]) -> None:
     stages[-1].analyses.append(step.group("analysis"))
 
 
-def _read_pause(step: Group, stages: list[Stage]) -> None:
+def _read_pause(step: Group, stages: list[Stage], ends_at: int | None) -> None:
     pause = step.group("pause")
     duration = pause.value("duration")
     ns = _seconds(pause, duration)
@@ -127,13 +140,21 @@ def _read_pause(step: Group, stages: list[Stage]) -> None:
         return
     stage = stages[-1]
     if duration is None:
+        if stage.waits:
+            step.no_counterpart("pause", "left out: one promotion ends all pauses after the same wave")
+        else:
+            step.exact("pause", "waits for a manual promotion")
         stage.waits = True
-        step.exact("pause", "waits for a manual promotion")
     elif ns is not None:
         if ns > _LONGEST_NS:
             pause.refuse("duration", "too long", allowed=f"at most {write_duration(_LONGEST_NS)}")
-        stage.pause_ns += ns
-        pause.exact("duration", f"{write_duration(ns)} after the wave's nodes are available")
+        length = write_duration(ns)
+        if stage.until == ends_at:
+            text = f"left out: the wave has all nodes, so the rollout ends after it, in Argo {length} later"
+            pause.no_counterpart("duration", text)
+        else:
+            stage.pause_ns += ns
+            pause.exact("duration", f"{length} after the wave's nodes are available")
     pause.note_rest(UNKNOWN)
 
 
@@ -157,6 +178,8 @@ def _add_stage(step: Group, kind: str, stages: list[Stage], size: _Size) -> None
         step.exact(kind, f"{words}, as before")
     elif size.has_router:
         step.approximate(kind, f"{words}, rounded up; its share of the traffic is not simulated")
+    elif target == size.nodes and size.weight < size.most and size.surge:
+        step.approximate(kind, f"{words}; in Argo an old pod serves beside them until the weight is {size.most}")
     else:
         step.exact(kind, f"{words}: the share nearest to the weight")
 

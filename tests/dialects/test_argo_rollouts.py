@@ -100,6 +100,48 @@ def test_steps_are_waves_and_the_first_pause_a_canary():
     json.dumps(imported.policy)
 
 
+@pytest.mark.parametrize(("nodes", "taken_at"), [(1, 0), (4, 4), (10, 6)])
+def test_pauses_after_the_last_nodes_are_left_out(nodes, taken_at):
+    """Once a wave has all nodes, notes on later pauses say how much earlier the rollout ends than Argo's. [contract]"""
+    pause = "\n      - pause: {duration: 60s}"
+    steps = "".join(f"\n      - setWeight: {weight}{pause}" for weight in (10, 50, 90))
+    head = CANARY.replace("maxSurge: 2", "maxSurge: 25%").replace("maxUnavailable: 1", "maxUnavailable: 25%")
+    text = head[: head.index("      steps:")] + "      steps:" + steps + "\n"
+    imported = read_policy(text, nodes=nodes)
+    for step in (1, 3, 5):
+        (note,) = notes_of(imported, f"spec.strategy.canary.steps[{step}].pause.duration")
+        lost = ("none", "left out: the wave has all nodes, so the rollout ends after it, in Argo 1m later")
+        kept = ("exact", "1m after the wave's nodes are available")
+        assert (note.fidelity, note.text) == (lost if step > taken_at else kept)
+    assert [wave.get("bake_time") for wave in imported.policy.get("waves", [])] == {
+        1: [],
+        4: ["1m", "1m", None],
+        10: ["1m", "1m", "1m", None],
+    }[nodes]
+    fleet = {"nodes": nodes, "update_duration": "30s"}
+    scenario = simdeploy.Scenario.from_dict({"name": "pauses", "fleet": fleet, "policies": {"p": imported.policy}})
+    argo_s = 30 * (len(imported.policy.get("waves", [0]))) + 3 * 60
+    lost_s = 60 * sum(step > taken_at for step in (1, 3, 5))
+    assert simdeploy.simulate(scenario).responses["makespan_s"] == argo_s - lost_s
+    if taken_at < 6:
+        assert "an old pod serves" in notes_of(imported, f"spec.strategy.canary.steps[{taken_at}].setWeight")[0].text
+
+
+def test_a_background_analysis_keeps_the_last_pause():
+    """Under a background analysis the last wave is judged during its pause, so the pause is not lost. [contract]"""
+    text = BACKGROUND.replace("setWeight: 60", "setWeight: 100\n      - pause: {duration: 15m}") + TEMPLATE
+    imported = read_policy(text)
+    assert notes_of(imported, "spec.strategy.canary.steps[6].pause.duration")[0].fidelity == "exact"
+    assert imported.policy["health_check"]["min_healthy_time"] == "15m"
+
+
+def test_one_promotion_ends_all_pauses_of_a_wave():
+    """A further pause without a duration after the same wave is left out, and its note says so. [contract]"""
+    imported = read_policy(CANARY.replace("setWeight: 40", "setWeight: 40\n      - pause: {}\n      - pause: {}"))
+    fidelities = [notes_of(imported, f"spec.strategy.canary.steps[{step}].pause")[0].fidelity for step in (3, 4)]
+    assert fidelities == ["exact", "none"]
+
+
 @pytest.mark.parametrize(
     ("nodes", "weight", "surge", "canaries"),
     [
