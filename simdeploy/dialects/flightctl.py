@@ -11,6 +11,7 @@ batch_sequence_selector.go).
 
 from __future__ import annotations
 
+import math
 import re
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -84,7 +85,10 @@ def _read_batches(policy: Group) -> tuple[dict[str, Any], dict[str, Any]]:
     batches = selection.groups("sequence")
     stated = [_read_own_threshold(batch, number) for number, batch in enumerate(batches)]
     following = [most if percent is None else percent for percent in stated[1:]] + [most]
-    pairs = zip([_read_batch(batch) for batch in batches], following, strict=False)
+    sizes: list[dict[str, Any] | None] = []
+    for batch in batches:
+        sizes.append(_read_batch(batch, is_first=not any(sizes)))
+    pairs = zip(sizes, following, strict=False)
     waves = [(wave, percent) for wave, percent in pairs if wave is not None] + [({"until": "100%"}, most)]
     selection.exact("sequence", "all other devices follow as a last batch")
     selection.note_rest()
@@ -116,8 +120,8 @@ def _read_own_threshold(batch: Group, number: int) -> float | None:
     return most
 
 
-def _read_batch(batch: Group) -> dict[str, Any] | None:
-    """Return a wave; None if the number of its devices is 0 or unknown."""
+def _read_batch(batch: Group, *, is_first: bool) -> dict[str, Any] | None:
+    """Return a wave; None if the number of its devices is 0 or unknown; the first one has at least one node in any fleet."""
     selective = "selector" in batch
     batch.no_counterparts({"selector": "nodes have no labels: the batch takes the next nodes in the fleet's order"})
     percent = _read_percent(batch, "limit")
@@ -130,10 +134,14 @@ def _read_batch(batch: Group) -> dict[str, Any] | None:
         wave = {"until": "100%"}
     elif percent is not None and percent <= 100:
         text = f"up to {percent:g} % of the fleet, with the batches before"
-        is_empty = nodes is not None and nodes * percent < 50
+        is_empty = percent == 0 if nodes is None else nodes * percent < 50
         wave = None if is_empty else {"until": f"{percent:g}%"}
+        least = 1 if is_empty or not is_first or nodes is not None else math.ceil(50 / Decimal(str(percent)))
+        few = f"; without --nodes at least 1, but in Flight Control none of fewer than {least:,}" if least > 1 else ""
         if selective:
-            batch.approximate("limit", f"{text}, instead of the devices that match")
+            batch.approximate("limit", f"{text}, instead of the devices that match{few}")
+        elif few:
+            batch.approximate("limit", f"{text}{few}")
         else:
             batch.exact("limit", f"{text}{': none' if is_empty else ''}")
     elif percent is None and isinstance(batch.data["limit"], int):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from simdeploy.dialects.nomad_job import JobFile, is_job
 from simdeploy.dialects.reading import NOTHING_SERVED, Group, Reading
+from simdeploy.dialects.windows import choose_window
 from simdeploy.errors import plural
 from simdeploy.units import MAX_DURATION_NS, NS_PER_S, write_duration
 
@@ -28,6 +29,7 @@ _DEFAULTS = {
     "progress_deadline": 600 * NS_PER_S,
 }
 _RESCHEDULE_DELAY = 30 * NS_PER_S
+_POLLING = NS_PER_S // 2  # Nomad looks at an allocation's health this often
 # Other blocks of a group, and the keys of a scenario that simulate them.
 _BESIDE = {
     "restart": "restarts on the same node are the fleet's start_attempts",
@@ -159,7 +161,12 @@ class _Update:
             value = _duration(update, name, 1 if name == "healthy_deadline" else 0)
             values[name] = _DEFAULTS[name] if value is None else value
             is_none = name == "progress_deadline" and not values[name]
-            update.exact(name, "0: none" if is_none else f"{write_duration(values[name])}: {meaning}")
+            text = "0: none" if is_none else f"{write_duration(values[name])}: {meaning}"
+            is_short = name == "min_healthy_time" and 0 < values[name] < _POLLING
+            if is_short:
+                update.approximate(name, f"{text}; here {write_duration(_POLLING)}, as often as Nomad looks")
+            else:
+                update.exact(name, text)
         healthy, deadline, progress = (values[name] for name in _DEFAULTS)
         if healthy >= deadline:
             allowed = f"less than healthy_deadline, {write_duration(deadline)}"
@@ -169,6 +176,7 @@ class _Update:
             self._find_update("progress_deadline").refuse("progress_deadline", "too short", allowed=allowed)
         check = {
             "deadline": write_duration(deadline),
+            "interval": choose_window(healthy, _POLLING) if healthy else None,
             "min_healthy_time": write_duration(healthy),
             "max_error_rate": NOTHING_SERVED if judged == "checks" else None,
         }

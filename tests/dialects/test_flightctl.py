@@ -69,6 +69,27 @@ def test_every_field_has_a_note():
     assert found[f"{sequence}[2].selector"] == "none"
 
 
+@pytest.mark.parametrize(
+    ("entries", "fewer_than"),
+    [
+        (["{limit: 10%}", "{limit: 20%}"], [5, None]),
+        (["{limit: 33%}"], [2]),
+        (["{limit: 0.3%}"], [167]),
+        (["{limit: 50%}"], [None]),
+        (["{limit: 0%}", "{limit: 10%}"], [None, 5]),
+        (["{limit: 1}", "{limit: 10%}"], [None, None]),
+    ],
+)
+def test_a_first_batch_that_may_be_empty_is_approximate(entries, fewer_than):
+    """Without the fleet's size, the first percentage is exact only if it rounds to a device in every fleet. [oracle]"""
+    found = [note for note in batches_of(*entries).notes if note.field.endswith("].limit")]
+    expected = [f"none of fewer than {least}" if least else None for least in fewer_than]
+    assert [note.fidelity for note in found] == ["approximate" if least else "exact" for least in fewer_than]
+    assert all(least is None or note.text.endswith(least) for note, least in zip(found, expected, strict=True))
+    sized = read_policy(fleet(f"{{deviceSelection: {{sequence: [{', '.join(entries)}]}}}}"), nodes=3)
+    assert {note.fidelity for note in sized.notes if note.field.endswith("].limit")} == {"exact"}
+
+
 def test_defaults_are_noted():
     """By default 90 % of a batch must succeed within a day. [contract]"""
     imported = batches_of("{limit: 5}")

@@ -62,7 +62,7 @@ def test_every_field_of_a_service_job_is_mapped() -> None:
         "dialect": "general",
         "strategy": "rolling",
         "max_parallel": 2,
-        "health_check": {"deadline": "2m", "min_healthy_time": "15s"},
+        "health_check": {"deadline": "2m", "interval": "7.5s", "min_healthy_time": "15s"},
         "max_failed_nodes": 0,
         "retries": 40,
         "retry_delay": "30s",
@@ -78,10 +78,44 @@ def test_an_empty_update_has_nomads_defaults() -> None:
     """Defaults: one at a time, healthy for 10 s within 5 min, progress within 10 min, no rollback. [contract]"""
     found = policy()
     assert found["max_parallel"] == 1
-    assert found["health_check"] == {"deadline": "5m", "min_healthy_time": "10s", "max_error_rate": 0.99}
+    assert found["health_check"] == {
+        "deadline": "5m",
+        "interval": "10s",
+        "min_healthy_time": "10s",
+        "max_error_rate": 0.99,
+    }
     assert found["progress_deadline"] == "10m"
     assert found["no_auto_rollback"] is True
     assert "rollback_parallel" not in found
+
+
+@pytest.mark.parametrize(
+    ("healthy", "fidelity", "each_s"),
+    [
+        ("0s", "exact", 2),
+        ("1s", "exact", 3),
+        ("5s", "exact", 7),
+        ("61s", "exact", 63),
+        ("9.1s", "exact", 11.1),
+        ("13.000000007s", "exact", 15.000000007),
+        ("100ms", "approximate", 2.5),
+    ],
+)
+def test_min_healthy_time_is_not_rounded_to_the_scenarios_windows(healthy: str, fidelity: str, each_s: float) -> None:
+    """Each of four allocations takes its start of 2 s and min_healthy_time, or half a second if that is shorter. [oracle]"""
+    update = f'min_healthy_time = "{healthy}"\nhealthy_deadline = "70s"\n'
+    imported = read_policy(job(update), variables={"count": 4})
+    assert notes(imported)["group.front.update.min_healthy_time"][0] == fidelity
+    fleet = {"nodes": 4, "update_duration": "2s"}
+    scenario = Scenario.from_dict({"name": "quick", "fleet": fleet, "policies": {"p": imported.policy}})
+    assert simulate(scenario).responses["makespan_s"] == pytest.approx(4 * each_s, abs=1e-8)
+
+
+def test_a_short_healthy_deadline_is_valid() -> None:
+    """A job whose healthy_deadline is shorter than the scenario's windows can complete, as in Nomad. [contract]"""
+    update = 'min_healthy_time = "5s"\nhealthy_deadline = "9s"\nprogress_deadline = "20s"\n'
+    raw = {"name": "short", "fleet": {"nodes": 4, "update_duration": "2s"}, "policies": {"p": policy(update)}}
+    assert simulate(Scenario.from_dict(raw)).responses["makespan_s"] == 4 * 7
 
 
 def test_failures_of_a_system_job() -> None:
