@@ -17,7 +17,6 @@ from simdeploy.dialects import jinja
 from simdeploy.dialects.reading import LIKE, Group, Reading
 from simdeploy.dialects.source import Document, Source, Tagged, Unknown
 from simdeploy.errors import InputError, Problem, listed, nearest, plural, shorten
-from simdeploy.units import MAX_DURATION_NS, NS_PER_S
 
 if TYPE_CHECKING:
     from simdeploy.dialects.imported import PolicyImport
@@ -272,13 +271,16 @@ def _read_times(play: Group) -> tuple[str, str | None]:
     key = "post_tasks" if play.data.get("post_tasks") else "tasks"
     tasks = play.data.get(key)
     last = tasks[-1] if isinstance(tasks, list) and tasks and isinstance(tasks[-1], dict) else {}
-    pause: dict[str, Any] = next((last[name] for name in _PAUSES if isinstance(last.get(name), dict)), {})
-    seconds = sum(
-        60 * value if unit == "minutes" else value
-        for unit, value in pause.items()
-        if unit in ("minutes", "seconds") and type(value) is int
-    )
-    if 0 < seconds < MAX_DURATION_NS // NS_PER_S:
+    name = next((name for name in _PAUSES if name in last), None)
+    if name is None:
+        return f"{timeout}s" if timeout else _DEADLINE, None
+    # Other forms, such as `pause: minutes=5`, are not read.
+    task = play.groups(key)[-1] if isinstance(last[name], dict) else None
+    pause = None if task is None else task.group(name)
+    seconds = 0 if pause is None else 60 * (pause.whole("minutes") or 0) + (pause.whole("seconds") or 0)
+    if seconds:
         condition = f", whether or not {shorten(last['when'])}" if "when" in last else ""
         play.approximate(key, f"end with a pause of {seconds:,} s: after each batch but the last{condition}")
-    return f"{timeout}s" if timeout else _DEADLINE, f"{seconds}s" if 0 < seconds < MAX_DURATION_NS // NS_PER_S else None
+    else:
+        play.approximate(key, "end with a pause of unknown length, or until a person goes on: left out")
+    return f"{timeout}s" if timeout else _DEADLINE, f"{seconds}s" if seconds else None

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from simdeploy.dialects.cloudformation import open_part, resource_names, resource_properties
 from simdeploy.dialects.reading import Group, Reading, or_else
 from simdeploy.dialects.source import Document, Source, Tagged
+from simdeploy.dialects.traffic_steps import note_minutes
 from simdeploy.errors import nearest, plural
 
 if TYPE_CHECKING:
@@ -255,7 +256,7 @@ def _read_routing(routing: Group) -> dict[str, Any]:
         steps.refuse(percent_key if percent is None else minutes_key, "not given", allowed="a whole number")
         return {}
     steps.approximate(percent_key, f"{percent} % of the nodes instead of the traffic")
-    steps.exact(minutes_key, f"{minutes} min between steps")
+    note_minutes(steps, minutes_key, minutes, percent, routing.reading.nodes(None), is_linear=word == "Linear")
     steps.note_rest()
     routing.note_rest()
     return _shift(word, percent, minutes)

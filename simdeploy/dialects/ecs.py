@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from simdeploy.dialects.cloudformation import open_part, resource_names, resource_properties
 from simdeploy.dialects.reading import NOTHING_SERVED, Group, Reading, or_else
 from simdeploy.dialects.source import Document, Source, Tagged
+from simdeploy.dialects.traffic_steps import note_minutes
 from simdeploy.errors import Path, format_path, plural
 
 if TYPE_CHECKING:
@@ -137,19 +138,21 @@ def _read_pace(config: Group, nodes: int | None, *, daemon: bool, breaks: bool) 
     if strategy == "BLUE_GREEN":
         return {"max_parallel": 0, "surge": "100%"}
     if strategy == "LINEAR":
-        step = _read_step(config.group("linearConfiguration"), "step", 3.0, 10.0, 6)
+        step = _read_step(config.group("linearConfiguration"), "step", 3.0, 10.0, 6, nodes)
         return {"waves": [step], "surge": "100%"}
-    step = _read_step(config.group("canaryConfiguration"), "canary", 0.1, 5.0, 10)
+    step = _read_step(config.group("canaryConfiguration"), "canary", 0.1, 5.0, 10, nodes)
     return {"waves": [step, {"until": "100%"}], "surge": "100%"}
 
 
-def _read_step(steps: Group, prefix: str, least: float, percent: float, minutes: int) -> dict[str, Any]:
+def _read_step(
+    steps: Group, prefix: str, least: float, percent: float, minutes: int, nodes: int | None
+) -> dict[str, Any]:
     """Return the wave for one step of traffic."""
     percent_key, bake_key = f"{prefix}Percent", f"{prefix}BakeTimeInMinutes"
     percent = or_else(steps.number(percent_key, least, 100), percent)
     minutes = or_else(steps.whole(bake_key, 0, 1440), minutes)
     steps.approximate(percent_key, f"{percent:g} % of the nodes instead of the traffic")
-    steps.exact(bake_key, f"{minutes} min between steps")
+    note_minutes(steps, bake_key, minutes, percent, nodes, is_linear=prefix == "step")
     steps.note_rest()
     return {"size": f"{percent:g}%", "bake_time": f"{minutes}m"}
 
@@ -259,5 +262,10 @@ def _read_threshold(config: Group, nodes: int | None) -> int | None:
         config.exact("type", f"a percentage of the tasks, rounded up, from {_FEWEST} to {_MOST}")
     else:
         config.exact("type", "a number of tasks" if kind == "COUNT" else "a percentage of the tasks, rounded up")
-    config.exact("value", f"the deployment fails at failure {limit:,}")
+    text = f"the deployment fails at failure {limit:,}"
+    if limit > nodes:
+        of_tasks = "there are more failures than tasks only in ECS, which counts each restart: here it never fails"
+        config.approximate("value", f"{text}; {of_tasks}")
+    else:
+        config.exact("value", text)
     return limit

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from simdeploy.dialects.reading import NOTHING_SERVED, Group, Reading, or_else
 from simdeploy.dialects.source import Source, Tagged
+from simdeploy.dialects.windows import choose_window
 from simdeploy.errors import Path, Problem, plural, shorten
 from simdeploy.units import MAX_DURATION_NS, NS_PER_S, write_duration
 
@@ -38,6 +39,7 @@ _DEEPEST = 6
 _DOMAINS = 5  # Azure's default
 _VARIABLE = "upgrade_domains"
 _UNWATCHED = "24h"
+_SHORTEST_NS = NS_PER_S // 2
 
 
 def recognises(source: Source) -> bool:
@@ -234,10 +236,12 @@ def _read_times(parameters: _Parameters, switches: dict[str, Any]) -> dict[str, 
         group.no_counterpart(key, "longer than the health check; a node that hangs fails earlier")
     group, key = parameters.find("UpgradeTimeout")
     group.exact(key, "none" if upgrade_ns is None else f"the rollout fails after {write_duration(upgrade_ns)}")
+    healthy_ns = wait_ns + stable_ns
     health = {
         "deadline": write_duration(watch_ns),
+        **({"interval": choose_window(healthy_ns, _SHORTEST_NS)} if healthy_ns else {}),
         "max_error_rate": NOTHING_SERVED,
-        "min_healthy_time": write_duration(wait_ns + stable_ns),
+        "min_healthy_time": write_duration(healthy_ns),
     }
     return {"health_check": health, "rollout_deadline": None if upgrade_ns is None else write_duration(upgrade_ns)}
 

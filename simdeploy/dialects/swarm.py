@@ -79,8 +79,13 @@ def _read_replicas(deploy: Group) -> int | None:
     if "mode" in deploy:
         deploy.exact("mode", "one task on every node" if mode == "global" else "as many tasks as replicas")
     replicas = deploy.whole("replicas")
-    if mode != "global":
-        deploy.exact("replicas", "the number of nodes, unless the caller gives another" if replicas else "1 task")
+    if mode == "global":
+        deploy.no_counterparts({"replicas": "without effect: there is one task on every node"})
+        return None
+    if replicas == 0 and deploy.reading.given_nodes is None:
+        deploy.refuse("replicas", "there is nothing to update", allowed="1 or more", hint="pass --nodes N")
+    text = "1 task" if replicas is None else "the number of nodes, unless the caller gives another"
+    deploy.exact("replicas", text)
     return replicas or None
 
 

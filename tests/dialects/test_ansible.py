@@ -202,6 +202,29 @@ def test_a_final_pause_is_bake_time_and_a_timeout_a_deadline() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("pause", "bake_time"),
+    [
+        ('{minutes: "2"}', "120s"),
+        ("{seconds: 30.0}", "30s"),
+        ('{seconds: "{{ soak }}"}', "45s"),
+        ('{seconds: "{{ other }}"}', None),
+        ("minutes=2", None),
+        ("{prompt: continue?}", None),
+        ("{}", None),
+    ],
+)
+def test_a_final_pause_is_read_or_said_to_be_left_out(pause: str, bake_time: str | None) -> None:
+    """Numbers may be text or templates; a note says that a pause without a known length is left out. [contract]"""
+    imported = read_policy(
+        playbook("post_tasks:", f"  - pause: {pause}"), variables={"soak": 45} if "soak" in pause else {}
+    )
+    assert imported.orchestrator.get("bake_time") == bake_time
+    fidelity, text, _ = notes(imported)["post_tasks"]
+    assert fidelity == "approximate"
+    assert text.endswith("left out") is (bake_time is None)
+
+
 def test_every_keyword_has_a_note_with_its_line() -> None:
     """All keywords have a note, also those that don't affect a rollout. [contract]"""
     found = notes(read_policy(playbook("max_fail_percentage: 3", "order: shuffle", "gather_facts: false")))

@@ -259,6 +259,27 @@ def test_all_bad_values_are_reported_with_lines():
     ]
 
 
+@pytest.mark.parametrize(
+    ("kind", "percent", "nodes", "fidelity"),
+    [
+        ("Linear", 10, None, "approximate"),
+        ("Linear", 10, 20, "exact"),
+        ("Linear", 10, 5, "approximate"),
+        ("Linear", 50, None, "exact"),
+        ("Canary", 10, None, "exact"),
+        ("Canary", 10, 1, "approximate"),
+        ("Canary", 90, None, "approximate"),
+    ],
+)
+def test_few_nodes_make_fewer_steps(kind, percent, nodes, fidelity):
+    """The time between steps is exact only if the nodes make as many waves as there are steps. [contract]"""
+    steps = {f"{kind.lower()}Percentage": percent, f"{kind.lower()}Interval": 5}
+    routing = {"type": f"TimeBased{kind}", f"timeBased{kind}": steps}
+    imported = read_policy(json.dumps({"trafficRoutingConfig": routing}), nodes=nodes)
+    note = next(note for note in imported.notes if note.field.endswith("Interval"))
+    assert (note.fidelity, note.text.startswith("5 min between steps")) == (fidelity, True)
+
+
 def test_steps_of_traffic_are_required():
     """A canary without a percentage is refused. [contract]"""
     text = '{"trafficRoutingConfig": {"type": "TimeBasedCanary", "timeBasedCanary": {"canaryInterval": 5}}}'

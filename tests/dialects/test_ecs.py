@@ -5,6 +5,7 @@ import json
 import pytest
 from foreign import batches, fidelities, messages, refusal, roll_out, without_note
 
+from simdeploy import Scenario, simulate
 from simdeploy.dialects import read_policy
 from simdeploy.errors import InputError
 
@@ -201,6 +202,38 @@ def test_traffic_in_steps_becomes_waves():
     assert canary["waves"] == [{"size": "5%", "bake_time": "10m"}, {"until": "100%"}]
     green = read_policy(service(strategy="BLUE_GREEN")).policy
     assert (green["max_parallel"], green["surge"]) == (0, "100%")
+
+
+@pytest.mark.parametrize(
+    ("strategy", "tasks", "words"),
+    [
+        ("LINEAR", 10, None),
+        ("LINEAR", 3, "3 nodes: 3 steps instead of 10"),
+        ("LINEAR", 15, "15 nodes: 8 steps instead of 10"),
+        ("CANARY", 2, None),
+        ("CANARY", 1, "1 node: 1 step instead of 2"),
+    ],
+)
+def test_few_tasks_make_fewer_steps(strategy, tasks, words):
+    """The time between steps is exact only if the tasks make as many waves as there are steps of traffic. [oracle]"""
+    imported = read_policy(service(strategy=strategy), nodes=tasks)
+    note = next(note for note in imported.notes if note.field.endswith("BakeTimeInMinutes"))
+    assert (note.fidelity, note.text.endswith(words or "min between steps")) == (
+        "approximate" if words else "exact",
+        True,
+    )
+    fleet = {"nodes": tasks, "update_duration": "30s"}
+    raw = {"name": "steps", "fleet": fleet, "policies": {"p": imported.policy}}
+    waves = {10: 10, 3: 3, 15: 8, 2: 2, 1: 1}[tasks]
+    assert simulate(Scenario.from_dict(raw)).responses["waves"] == waves
+
+
+def test_a_threshold_above_the_tasks_is_approximate():
+    """ECS counts restarts of a task; here two nodes can't fail three times, and the note says so. [contract]"""
+    text = service(deploymentCircuitBreaker={"enable": True})
+    fidelity = {nodes: fidelities(read_policy(text, nodes=nodes)) for nodes in (2, 3)}
+    key = next(name for name in fidelity[2] if name.endswith("thresholdConfiguration.value"))
+    assert (fidelity[2][key], fidelity[3][key]) == ("approximate", "exact")
 
 
 def test_a_template_is_evaluated():

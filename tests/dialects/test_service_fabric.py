@@ -5,6 +5,7 @@ import json
 import pytest
 from foreign import batches, fidelities, messages, refusal, replace_all, roll_out, without_note
 
+from simdeploy import Scenario, simulate
 from simdeploy.dialects import read_policy
 
 REST = """\
@@ -68,7 +69,7 @@ def test_every_parameter_is_mapped():
         "strategy": "rolling",
         "waves": [{"until": "25%"}, {"until": "50%"}, {"until": "75%"}, {"until": "100%"}],
         "rollback_parallel": "25%",
-        "health_check": {"deadline": "10m30s", "max_error_rate": 0.99, "min_healthy_time": "2m30s"},
+        "health_check": {"deadline": "10m30s", "interval": "10s", "max_error_rate": 0.99, "min_healthy_time": "2m30s"},
         "rollout_deadline": "4h",
         "max_failed_nodes": 3,
         "orchestrator": {
@@ -93,7 +94,12 @@ def test_every_field_has_a_note():
 def test_defaults_are_those_of_service_fabric_and_are_noted():
     """Defaults: 0 s, 120 s, 600 s, no timeouts and no unhealthy node. [contract]"""
     imported = read_policy('{"RollingUpgradeMode": "Monitored", "MonitoringPolicy": {"FailureAction": "Manual"}}')
-    assert imported.policy["health_check"] == {"deadline": "12m", "max_error_rate": 0.99, "min_healthy_time": "2m"}
+    assert imported.policy["health_check"] == {
+        "deadline": "12m",
+        "interval": "10s",
+        "max_error_rate": 0.99,
+        "min_healthy_time": "2m",
+    }
     assert imported.policy["max_failed_nodes_percent"] == 0
     assert "rollout_deadline" not in imported.policy
     assert (imported.orchestrator["on_failure"], imported.policy["no_auto_rollback"]) == ("pause", True)
@@ -198,10 +204,25 @@ def test_without_a_mode_the_rest_api_monitors_nothing():
     assert fidelities(arm)["resources[1].properties.upgradePolicy.UpgradeMode"] == "approximate"
 
 
+@pytest.mark.parametrize(("stable_s", "retry_s"), [(1, 1), (15, 600), (0, 0)])
+def test_short_durations_are_not_rounded_to_the_scenarios_windows(stable_s, retry_s):
+    """Each of two domains takes its start of 30 s and the stable duration, also if both durations are short. [oracle]"""
+    times = {"HealthCheckStableDurationSec": stable_s, "HealthCheckRetryTimeoutSec": retry_s}
+    text = json.dumps({"UpgradeMode": "Monitored", **times, "FailureAction": "Rollback"})
+    policy = read_policy(text, variables={"upgrade_domains": 2}).policy
+    raw = {"name": "short", "fleet": {"nodes": 4, "update_duration": "30s"}, "policies": {"p": policy}}
+    assert simulate(Scenario.from_dict(raw)).responses["makespan_s"] == 2 * (30 + stable_s)
+
+
 def test_a_template_is_evaluated():
     """Parameters of a resource manager's template and their defaults are used; missing ones are named. [contract]"""
     imported = read_policy(ARM, variables={"retry": "00:05:00"})
-    assert imported.policy["health_check"] == {"deadline": "6m", "max_error_rate": 0.99, "min_healthy_time": "1m"}
+    assert imported.policy["health_check"] == {
+        "deadline": "6m",
+        "interval": "10s",
+        "max_error_rate": 0.99,
+        "min_healthy_time": "1m",
+    }
     assert imported.policy["rollout_deadline"] == "24h"
     assert imported.orchestrator["on_failure"] == "pause"
     unknown = read_policy(ARM).unknown

@@ -118,6 +118,16 @@ def test_values_are_mapped_as_in_swarm(section, field, value):
     assert policy(section).get(field) == value
 
 
+def test_a_number_of_replicas_that_is_not_used():
+    """0 replicas are refused unless the caller gives a number; in global mode replicas have no effect. [contract]"""
+    empty = "services:\n  web: {image: web, deploy: {replicas: 0}}"
+    assert "services.web.deploy.replicas: there is nothing to update" in refusal(empty)[0]
+    assert read_policy(empty, nodes=3).nodes == 3
+    everywhere = read_policy("services:\n  web: {image: web, deploy: {mode: global, replicas: 3}}")
+    assert everywhere.nodes is None
+    assert fidelities(everywhere)["services.web.deploy.replicas"] == "none"
+
+
 def test_a_monitor_of_zero_is_the_default():
     """The client omits a monitor of 0, so the manager uses its default. [contract]"""
     assert policy("{monitor: 0s}")["health_check"]["min_healthy_time"] == "5s"
