@@ -155,7 +155,11 @@ def _read_abort(config: Group) -> tuple[float | None, int]:
             criterion.exact("failureType", "every failed node counts")
         else:
             criterion.approximate("failureType", "every failed node counts, whether it failed or timed out")
-        criterion.exact("thresholdPercentage", f"stops at {percent:g} % of the nodes that are done")
+        if percent == 0:
+            text = "0 %: stops at the first failed node; taken literally, each job stops, whether or not any failed"
+            criterion.approximate("thresholdPercentage", text)
+        else:
+            criterion.exact("thresholdPercentage", f"stops at {percent:g} % of the nodes that are done")
         criterion.exact(
             "minNumberOfExecutedThings", f"not before {plural(least, 'node')} {'is' if least == 1 else 'are'} done"
         )

@@ -5,6 +5,7 @@ import json
 import pytest
 from foreign import batches, fidelities, messages, notes, replace_all, roll_out, without_note
 
+from simdeploy import Scenario, simulate
 from simdeploy.dialects import read_policy
 
 JOB = """\
@@ -155,6 +156,19 @@ def test_of_several_criteria_one_is_kept(criteria, kept):
     assert (imported.policy["max_failed_nodes_percent"], imported.orchestrator["minimum_sample"]) == kept
     kinds = [fidelities(imported)[f"abortConfig.criteriaList[{number}].failureType"] for number in range(len(criteria))]
     assert kinds.count("none") == len(criteria) - 1
+
+
+def test_a_threshold_of_zero_is_approximate():
+    """At 0 % the first failed node stops the job, not every node that is done, and the note says so. [contract]"""
+    criterion = {"failureType": "ALL", "action": "CANCEL", "thresholdPercentage": 0, "minNumberOfExecutedThings": 1}
+    config = {"jobExecutionsRolloutConfig": {"maximumPerMinute": 1}, "abortConfig": {"criteriaList": [criterion]}}
+    imported = read_policy(json.dumps(config))
+    assert notes(imported)["abortConfig.criteriaList[0].thresholdPercentage"][0] == "approximate"
+    fleet = {"nodes": 4, "update_duration": "30s"}
+    raw = {"name": "zero", "fleet": fleet, "policies": {"p": imported.policy}}
+    assert simulate(Scenario.from_dict(raw)).responses["state"] == "completed"
+    raw["fleet"] = {**fleet, "classes": [{"name": "broken", "nodes": [1], "start_failure": 1}], "order": "index"}
+    assert simulate(Scenario.from_dict(raw)).responses["stopped_at_s"] == 60 + 30
 
 
 def test_devices_reject_nothing():
