@@ -224,6 +224,40 @@ class EngineContract:
         scenario = make_scenario(fleet={"zones": 10}, release=release, operator={"notices_defect": 1})
         assert self.run(scenario, canary(2))["verdict"] == "escaped"
 
+    @pytest.mark.parametrize(
+        ("defect", "state", "makespan"),
+        [
+            # The first canary fails at 30 s, or hangs until its deadline at 120 s. A minute later the operator decides.
+            ({"start_failure": 1}, "canceled", 30 + 60),
+            ({"start_hang": 1}, "canceled", 120 + 60),
+            # Failures of nodes that the release doesn't affect say nothing about it.
+            ({"start_failure": 1, "affects": {"nodes": [1]}}, "completed", 30 + 60 + 30),
+            # Canaries that started show no defect of starts, but they fail requests, or crash.
+            ({"start_failure": 1e-9}, "completed", 30 + 60 + 30),
+            ({"start_hang": 1e-9}, "completed", 30 + 60 + 30),
+            ({"error_rate": 0.01}, "canceled", 30 + 60),
+            ({"crash_rate": 1.5}, "canceled", 30 + 60),
+            ({"crash_rate": 0.5, "start_failure": 1e-9}, "completed", 30 + 60 + 30),
+            # A failure is seen although the other canary runs, and although its node was exposed for less than `after`.
+            ({"start_failure": 1, "affects": {"nodes": [0]}, "after": "10h"}, "canceled", 30 + 60),
+        ],
+    )
+    def test_what_an_operator_sees_in_the_canaries(self, make_scenario, defect, state, makespan):
+        """An affected node that failed, or that suffers while it runs, shows a defect. [contract]"""
+        never = {"name": "never", "nodes": [0], "start_failure": 1}
+        fleet = {"classes": [never]} if defect.get("affects") == {"nodes": [1]} else {}
+        canaries = 1 if fleet else 2
+        scenario = make_scenario(
+            fleet=fleet,
+            release={"bad": {**BAD["bad"], **defect}},
+            operator={"promote_after": "60s", "notices_defect": 1},
+            orchestrator=switches(canary_gate="limits"),
+        )
+        health = {"deadline": "2m", "min_healthy_time": "0s"}
+        limits = {"max_failed_nodes": 10, "max_failed_nodes_percent": 100}
+        values = self.run(scenario, canary(canaries, health_check=health, **limits))
+        assert (values["state"], values["makespan_s"]) == (state, makespan)
+
     @pytest.mark.parametrize(("by_hand", "restored_at"), [(False, 30 + 30), (True, 30 + 100 + 30)])
     def test_a_good_release_may_be_rejected(self, make_scenario, by_hand, restored_at):
         """rejects_good cancels a release without a defect: a false alarm, undone automatically or by hand. [contract]"""

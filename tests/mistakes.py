@@ -57,6 +57,7 @@ _receive_verdict, _find_crossed_limit, _renew = (
 )
 _was_up, _start_ns, _draw = World.was_up, World.start_ns, Draws.draw
 _report_verdict, _deliver, _fail_unheard = Line.report_verdict, Line._deliver, Node.fail_unheard
+_shows_defect = people_module._shows_defect
 _record_window, _find_partners = WaveGates.record_window, WaveGates._find_partners
 _over, _start_new = PooledRequests.over, PooledRequests.start_new
 _resolve, _start = Node._resolve, Node._start
@@ -238,6 +239,10 @@ def _ends_unreported(pacing: Pacing) -> bool:
 def _promotes_unreported(pacing: Pacing) -> bool:
     dispatcher = pacing._dispatcher
     return dispatcher.waves[-1].is_heard if dispatcher.left else dispatcher.waves_over == len(dispatcher.waves)
+
+
+def _misses_failed_canaries(site: Any, release: Any, node: Node) -> bool:
+    return not node.fate.ever_failed and _shows_defect(site, release, node)
 
 
 def _starts_without_a_clock(pacing: Pacing) -> None:
@@ -516,7 +521,11 @@ _TOLD: dict[str, tuple[int, Plant]] = {
     # People and rollbacks.
     "the last wave is baked": (16, instead(Pacing, "_finish_wave", _bakes_after_the_last_wave)),
     "clocks never freeze": (39, instead(Countdown, "freeze", lambda countdown: None)),
-    "an operator sees what does not show": (132, instead(people_module, "_shows_defect", lambda site, canary: True)),
+    "an operator sees what does not show": (
+        132,
+        instead(people_module, "_shows_defect", lambda site, release, canary: True),
+    ),
+    "an operator misses failed canaries": (27, instead(people_module, "_shows_defect", _misses_failed_canaries)),
     "an operator never notices": (3, instead(people_module, "rejects", lambda site, operator, canaries: False)),
     "the rate clock starts late": (18, instead(Pacing, "start", _starts_without_a_clock)),
     "nobody waits for nodes that go back by themselves": (0, _always(Rollback, "_n_rolling_back", 0)),

@@ -297,12 +297,16 @@ def test_an_unheard_node_holds_its_slot(make_scenario, engine, local):
     assert (values["state"], values["failed_nodes"], values["touched_nodes"]) == ("in_progress", 2, 2)
 
 
+@pytest.mark.parametrize("defect", [{"error_rate": 0.01}, {"start_failure": 1}])
 @pytest.mark.parametrize(("deadline", "state", "acts_s"), [("10m", "completed", 700), ("700s", "canceled", None)])
-def test_an_operator_sees_heard_canaries(make_scenario, engine, deadline, state, acts_s):
+def test_an_operator_sees_heard_canaries(make_scenario, engine, deadline, state, acts_s, defect):
     """promote_after starts when the last canary is heard of or given up; one given up shows no defect. [contract]"""
     operator = {"promote_after": 100, "notices_defect": 1}
-    scenario = breaking(make_scenario, None, switches(canary_gate="limits"), release=BAD, operator=operator)
-    policy = {"strategy": "canary", "canary_count": MANY, "health_check": {**CHECK, "deadline": deadline}}
+    release = {"bad": {**BAD["bad"], **defect}}
+    # All are offline before their attempt or windows end.
+    fleet = {"nodes": 2 * MANY, "connection": {**BREAKS, "online": "29s"}}
+    scenario = breaking(make_scenario, fleet, switches(canary_gate="limits"), release=release, operator=operator)
+    policy = {"strategy": "canary", "canary_count": 2 * MANY, "health_check": {**CHECK, "deadline": deadline}}
     nodes = touched(simulate(scenario, policy))
     values = run(scenario, policy, engine)
     assert values["state"] == state

@@ -116,6 +116,24 @@ def test_one_look_for_all_error_rates(after: Any, fleet: dict[str, Any], deadlin
     assert 0 < work["looks"] <= REPLICATIONS * 120
 
 
+@pytest.mark.parametrize(
+    "defect", [{"start_failure": 0.3}, {"start_hang": 0.3}, {"error_rate": 0.01, "after": "150s"}, {"crash_rate": 2}]
+)
+def test_an_operator_sees_the_same_in_one_pass(defect: dict[str, Any]) -> None:
+    """In one pass operators cancel the rollouts that they cancel under each policy alone. [property]"""
+    bad = {"probability": 1, "defective": True, "affects": {"share": 0.5}, **defect}
+    operator = {"promote_after": "80s", "notices_defect": 0.8, "rejects_good": 0.2}
+    scenario = bench(release={"bad": bad}, operator=operator, orchestrator={"canary_gate": "limits"})
+    canaries = {"strategy": "canary", "canary_count": 2, "health_check": {"deadline": "2m", "min_healthy_time": "60s"}}
+    policies = [scenario.policy(rolling(20, max_failed_nodes=limit, **canaries)) for limit in LIMITS]
+    work, index, whole, _ = follow(scenario, policies)
+    _, index_alone, whole_alone, _ = follow(scenario, policies, may_bundle=False)
+    assert work["bundles"] > 0
+    np.testing.assert_array_equal(whole[index], whole_alone[index_alone])
+    states = set(whole[index[-1], at.STATE].tolist())
+    assert len(states) == 2
+
+
 @pytest.mark.parametrize("kind", ["good", "bad"])
 def test_a_grid_looks_at_each_node_once(kind: str) -> None:
     """A grid draws the nodes with a turn under any policy, examines each at most once, and follows only differences. [contract]"""

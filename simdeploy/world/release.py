@@ -39,3 +39,8 @@ class ReleaseKind:
     after: Distribution  # exposure before the failures show, seconds, drawn per node
     affects: Affects  # which nodes
     crash_rate: float  # factor on the crash rate of exposed, affected nodes
+
+    @property
+    def hurts_running_nodes(self) -> bool:
+        """Whether a node that started suffers from the release: it fails requests, or crashes more often."""
+        return self.error_rate > 0 or self.crash_rate > 1

@@ -18,9 +18,12 @@ from simdeploy.engines.compiled.pacing import is_promotion_awaited
 from simdeploy.engines.compiled.tables import (
     AFFECTED,
     BACK_FROM,
+    DISPATCHED,
+    HAS_FAILED,
     NEVER,
     ORDER,
     REL_AFFECTED,
+    REL_FAILED,
     REL_STARTED,
     STARTED,
     UNHEARD,
@@ -36,9 +39,9 @@ def rejects(run):
             node = drawn(run)[ORDER, place]
             # The operator sees no defect on a node without a report by its deadline.
             is_seen = not run.goes_offline or fate[UNHEARD, node] == 0
-            if is_seen and fate[STARTED, node] <= run.now and drawn(run)[AFFECTED, node]:
+            if is_seen and fate[DISPATCHED, node] < NEVER and drawn(run)[AFFECTED, node]:
                 until = min(run.now, fate[BACK_FROM, node])
-                if fate[STARTED, node] + after_ns(run, node) <= until:
+                if fate[HAS_FAILED, node] or _shows_while_running(run, node, fate[STARTED, node], until):
                     return run.operator_uniform < run.notices_defect
     return run.operator_uniform < run.rejects_good
 
@@ -49,11 +52,18 @@ def rejects_in_bundle(run, canaries, now):
     if run.kind >= 0 and run.defective:
         rel = relative(run)
         for position in range(canaries):
-            started = rel[REL_STARTED, position]
-            if started < NEVER and rel[REL_AFFECTED, position]:
-                if started + after_ns(run, drawn(run)[ORDER, position]) <= now:
+            if rel[REL_AFFECTED, position]:
+                node, started = drawn(run)[ORDER, position], rel[REL_STARTED, position]
+                if rel[REL_FAILED, position] or _shows_while_running(run, node, started, now):
                     return run.operator_uniform < run.notices_defect
     return run.operator_uniform < run.rejects_good
+
+
+@compiled
+def _shows_while_running(run, node, started, until):
+    """Tell whether an affected node that did not fail was exposed long enough, by `until`, for the defect to show."""
+    hurts_running_nodes = run.error_rate > 0 or run.crash_rate > 1
+    return hurts_running_nodes and started < NEVER and started + after_ns(run, node) <= until
 
 
 @compiled

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from simdeploy.engines.reference.node import Node
     from simdeploy.engines.reference.pacing import Pacing
     from simdeploy.engines.reference.site import Site
+    from simdeploy.world.release import ReleaseKind
 
 # A user acting by hand may also request a rollback, whatever the policy says, even after the end of the deployment.
 Act: TypeAlias = Action | Literal["rollback"]
@@ -32,16 +33,20 @@ def follow_script(site: Site, schedule: Callable[[Action], None], script: Sequen
 def rejects(site: Site, operator: Operator, nodes: Sequence[Node]) -> bool:
     """Tell whether the operator, looking at the nodes that had their turn, cancels instead of promoting."""
     release = site.world.release
-    if release is not None and release.defective and any(_shows_defect(site, node) for node in nodes):
+    if release is not None and release.defective and any(_shows_defect(site, release, node) for node in nodes):
         return site.world.operator_uniform < operator.notices_defect
     return site.world.operator_uniform < operator.rejects_good
 
 
-def _shows_defect(site: Site, node: Node) -> bool:
-    """Tell whether a node is affected and was exposed long enough for the defect to show."""
+def _shows_defect(site: Site, release: ReleaseKind, node: Node) -> bool:
+    """Tell whether a node is affected, and failed or was exposed long enough for the defect to show while it runs."""
     fate = node.fate
     # The operator sees no defect on a node without a report by its deadline.
-    if fate.started_ns is None or fate.unheard or not site.world.affected[node.number]:
+    if fate.dispatched_ns is None or fate.unheard or not site.world.affected[node.number]:
+        return False
+    if fate.ever_failed:
+        return True
+    if fate.started_ns is None or not release.hurts_running_nodes:
         return False
     exposed_until = site.env.now if fate.back_from_ns is None else fate.back_from_ns
     return fate.started_ns + site.world.after_ns(node.number) <= exposed_until

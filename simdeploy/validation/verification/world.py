@@ -56,11 +56,11 @@ def canaries() -> tuple[Case, ...]:
                 "operator_verdicts",
                 lambda verdict=verdict: oracles.operator_verdicts(0.5, **operated)[verdict],  # type: ignore[misc]
                 share_of("verdict", verdict),
-                {"nodes": 4},
+                {"nodes": 4, "requests_per_second": 1},
                 canary(2, auto_promote=False),
                 release={
                     "good": {"probability": 0.5},
-                    "bad": {"probability": 0.5, "defective": True, "affects": {"share": 0.5}},
+                    "bad": {"probability": 0.5, "defective": True, "error_rate": 0.5, "affects": {"share": 0.5}},
                 },
                 operator={"promote_after": "5m", "notices_defect": 0.6, "rejects_good": 0.4},
             )
