@@ -319,8 +319,10 @@ def _laws_that_were_asked(w: Watched) -> Iterator[tuple[str, Distribution]]:
     escaped = w.recording.state == "completed" and world.release is not None and world.release.defective
     back, makespan_ns = w.recording.rollback, w.recording.makespan_ns
     undone_by_hand = back is not None and makespan_ns is not None and back.times_ns[0] > makespan_ns
-    if escaped or undone_by_hand:
+    if escaped:
         yield "operator.escape_detection", w.scenario.operator.escape_detection
+    elif undone_by_hand:
+        yield "operator.undo_after", w.scenario.operator.undo_after
 
 
 def _switches_that_mattered(w: Watched) -> Iterator[tuple[str, Any]]:

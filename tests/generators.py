@@ -886,7 +886,8 @@ def scenario_of(decisions: Decisions, neighbours: Sequence[int] = (0,)) -> Raw:
     raw["policies"] = {name: _as_paced(policy, raw) for name, policy in raw["policies"].items()}
     raw["policies"] = {name: with_gate(decisions, policy, pacing) for name, policy in raw["policies"].items()}
     raw = with_requests(decisions, with_change_windows(decisions, raw))
-    return with_tries_heard(with_reporting_delay(decisions, with_lines(decisions, raw)))
+    raw = with_tries_heard(with_reporting_delay(decisions, with_lines(decisions, raw)))
+    return raw | {"operator": raw["operator"] | decisions.some_keys(undo_after=durations(300))}
 
 
 def _faultless_scenario(decisions: Decisions) -> Raw:

@@ -33,7 +33,7 @@ RISKY = {
         "bad": {"probability": 0.3, "defective": True, "error_rate": 0.04, "start_failure": 0.03},
         "slight": {"probability": 0.2, "defective": True, "error_rate": 0.02},
     },
-    "operator": {"escape_detection": "20m"},
+    "operator": {"escape_detection": "20m", "undo_after": "8m"},
     "costs": {
         "failed_request": 0.02, "unavailable_node_hour": 3, "unrestored_node": 8, "lost_request": 0.001, "hour_of_delay": 20,
         "false_alarm": 15, "escape": 40,

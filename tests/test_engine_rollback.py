@@ -1,7 +1,7 @@
 """Rollbacks in the reference engine, by its records: at once, in waves, by hand, node by node."""
 
 import pytest
-from by_hand import BAD, BAD_ZONE_3_FAILS, CHECK, ENGINES, TEN, rolling, switches
+from by_hand import BAD, BAD_ZONE_3_FAILS, CHECK, ENGINES, TEN, rolling, script, switches
 from small import IMMEDIATE
 
 from simdeploy import simulate
@@ -87,6 +87,44 @@ def test_a_stop_without_rollback_is_undone_by_hand(make_scenario):
         assert rollout.nodes["started_at_s"].notna().sum() == 8
         assert statuses(rollout) == {"rolled_back": 10}
         assert values["updated_nodes"] == (rollout.nodes["started_at_s"] <= stopped).sum()
+
+
+@pytest.mark.parametrize("engine", ["reference", "compiled"])
+def test_a_stop_may_be_undone_sooner_than_an_escape_is_noticed(make_scenario, engine):
+    """A rollout that failed or was canceled is undone after undo_after, an escape after escape_detection. [contract]"""
+    people = {"escape_detection": 1000, "undo_after": 100}
+    stop = rolling(1, max_failed_nodes=0, no_auto_rollback=True)
+    # Node 3, the fourth, fails to start at 120 s.
+    failing = make_scenario(fleet=TEN, release=BAD_ZONE_3_FAILS, operator=people)
+    on_failure = make_scenario(
+        fleet=TEN, release=BAD_ZONE_3_FAILS, operator=people, orchestrator=switches(on_failure="stop")
+    )
+    canceled = make_scenario(fleet=TEN, release=BAD, operator={**people, **script((40, "cancel"))})
+    for scenario, policy, state, ended in (
+        (failing, stop, "failed", 120),
+        (on_failure, rolling(1, max_failed_nodes=0), "failed", 120),
+        (canceled, stop, "canceled", 40),
+    ):
+        values = simulate(scenario, policy, engine=engine).responses
+        assert (values["state"], values["stopped_at_s"]) == (state, ended)
+        assert values["restored_at_s"] == ended + 100 + 20
+    escaped = make_scenario(fleet=TEN, release=BAD, operator=people)
+    assert simulate(escaped, stop, engine=engine).responses["restored_at_s"] == 300 + 1000 + 20
+
+
+@pytest.mark.parametrize("engine", ["reference", "compiled"])
+def test_times_of_people_invert_one_uniform(make_scenario, engine):
+    """Without undo_after a stop is undone after the time drawn for escape_detection; a law scaled by 0.1 draws a tenth. [contract]"""
+
+    def waited(**people):
+        scenario = make_scenario(fleet=TEN, release=BAD_ZONE_3_FAILS, operator=people)
+        values = simulate(scenario, rolling(1, max_failed_nodes=0, no_auto_rollback=True), seed=5, engine=engine)
+        return values.responses["restored_at_s"] - values.responses["stopped_at_s"] - 20
+
+    hour, minutes = {"exponential": {"mean": "1h"}}, {"exponential": {"mean": "6m"}}
+    late = waited(escape_detection=hour)
+    assert waited(escape_detection="9h", undo_after=hour) == late
+    assert waited(escape_detection=hour, undo_after=minutes) == pytest.approx(late / 10)
 
 
 def test_node_local_rollback(make_scenario):

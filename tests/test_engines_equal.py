@@ -173,7 +173,7 @@ TIMES = (
     *("fleet.update_duration", "fleet.rollback_duration", "fleet.slowdown"),
     *("fleet.crash.up", "fleet.crash.repair", "fleet.zone_outage.up", "fleet.zone_outage.repair"),
     *("fleet.connection.online", "fleet.connection.offline"),
-    *("release.after", "operator.promote_after", "operator.escape_detection"),
+    *("release.after", "operator.promote_after", "operator.escape_detection", "operator.undo_after"),
 )
 PLACES = dict.fromkeys(PROBABILITIES, BOUNDED) | dict.fromkeys(TIMES, FAMILIES)
 FATES = (

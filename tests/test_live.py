@@ -57,7 +57,8 @@ def test_acts_by_hand_equal_those_of_a_script(number):
     """Acts at random instants give the revisions of the engine with these acts in the script. [property]"""
     draw = random.Random(number)
     raw = without_gates(scenario_of(Decisions(draw.randbytes(256))))
-    raw["operator"] = {**(raw.get("operator") or {}), "promote_after": LATER, "escape_detection": LATER}
+    later = dict.fromkeys(("promote_after", "escape_detection", "undo_after"), LATER)
+    raw["operator"] = {**(raw.get("operator") or {}), **later}
     world = Scenario.from_dict(raw)
     policy = world.policy()
     rollout = LiveRollout(world, policy, seed=number, replication=0)

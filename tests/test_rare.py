@@ -116,6 +116,21 @@ def test_values_drawn_once_are_tilted_given_a_kind() -> None:
     assert is_right(unknown, truth / 0.01)
 
 
+def test_the_time_to_undo_a_stop_is_tilted_with_escape_detection() -> None:
+    """A tilt of escape_detection makes people undo stops late, too, because both times invert one uniform. [oracle]"""
+    scenario = Scenario.from_dict(
+        {
+            "name": "stop",
+            "fleet": {"nodes": 1, "update_duration": "30s"},
+            "release": {"bad": {"probability": 1, "defective": True, "start_failure": 1}},
+            "operator": {"escape_detection": "1h", "undo_after": {"lognormal": {"median": "10m", "sigma": 1}}},
+            "policies": {"p": rolling(max_failed_nodes=0, no_auto_rollback=True)},
+        }
+    )
+    rare = estimate(scenario, "unavailable_node_s > 20060", tilt={"escape_detection": 8})
+    assert is_right(rare, float(Lognormal(600.0, 1.0).survival(20_000.0)))
+
+
 @pytest.fixture(scope="module")
 def experiments() -> list[Rare]:
     """150 estimates of the probability that seven or more of 100 nodes, each failing with 1 %, fail."""

@@ -222,6 +222,7 @@ def test_a_key_left_out_has_its_default() -> None:
         ("release.good.crash_rate", 2),
         ("operator.promote_after", 1),
         ("operator.escape_detection", 1),
+        ("operator.undo_after", 1),
         ("operator.script", [{"at": 1, "do": "pause"}]),
         ("orchestrator", "expanso-rollout"),
         ("orchestrator.minimum_sample", 1),

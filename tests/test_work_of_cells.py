@@ -81,7 +81,8 @@ def count_distinct(index: np.ndarray, size: int) -> int:
 def test_limits_in_one_pass(percent_of: str, switches: dict[str, Any]) -> None:
     """For any limits, policies have the same outcomes in one pass as singly, and none is run alone. [property]"""
     orchestrator = {"failed_percent_of": percent_of, **switches}
-    scenario = bench({"start_failure": 0.08}, release=maybe_bad(), orchestrator=orchestrator)
+    operator = {"undo_after": {"exponential": {"mean": "7m"}}}  # under on_failure: stop
+    scenario = bench({"start_failure": 0.08}, release=maybe_bad(), orchestrator=orchestrator, operator=operator)
     policies = grid(scenario, (0.02, 0.1), (7, 40))
     work, index, whole, real = follow(scenario, policies)
     alone, index_alone, whole_alone, real_alone = follow(scenario, policies, may_bundle=False)

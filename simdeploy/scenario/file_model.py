@@ -50,7 +50,12 @@ class OperatorSection(Section):
         0, "Probability that a visible defect in the canaries is noticed and the rollout cancelled."
     )
     rejects_good: values.Probability = optional(0, "Probability that a rollout without a visible defect is cancelled.")
-    escape_detection: DurationLaw = optional("1h", "Time until a completed defective release is noticed.")
+    escape_detection: DurationLaw = optional(
+        "1h", "Time until a completed defective release is noticed, and the default of undo_after."
+    )
+    undo_after: DurationLaw | None = optional(
+        None, "Time until people undo a rollout that stopped without rollback; default: escape_detection."
+    )
     script: Annotated[list[ActSection] | None, OrNone] = none_field("Actions at given times after the start.")
     change_windows: Annotated[ChangeWindows | None, OrNone] = none_field(
         "Hours in which nodes may be dispatched; default: any."

@@ -140,6 +140,7 @@ def _operator(section: OperatorSection) -> Operator:
         notices_defect=section.notices_defect,
         rejects_good=section.rejects_good,
         escape_detection=section.escape_detection,
+        undo_after=section.escape_detection if section.undo_after is None else section.undo_after,
         script=tuple(ScriptedAct(act.at, act.do) for act in section.script or ()),
         change_windows=build_change_windows(section.change_windows),
     )

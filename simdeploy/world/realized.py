@@ -113,6 +113,7 @@ class World:
         )
         detection = self._draw_tilted(Stream.ESCAPE_DETECTION, tilt.escape_detection)
         self.escape_detection_ns = int(sample_ns(operator.escape_detection, detection))
+        self.undo_after_ns = int(sample_ns(operator.undo_after, detection))
         self.operator_uniform = self._draw_shared(Stream.OPERATOR_DECISION)
 
     # -- one node, one attempt ---------------------------------------------------------------------

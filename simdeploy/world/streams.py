@@ -84,7 +84,7 @@ class Stream(enum.IntEnum):
     START_FAILURE_LEVEL = (1, 0, "0", "0", "the probability that an attempt to start fails")
     PROMOTE_AFTER = 1, 1, "0", "0", "how long the operator takes to act on the canaries"
     OPERATOR_DECISION = 2, 0, "0", "0", "whether the operator cancels or promotes"
-    ESCAPE_DETECTION = 2, 1, "0", "0", "how long an escaped defect stays unnoticed"
+    ESCAPE_DETECTION = 2, 1, "0", "0", "when people notice an escaped defect, or undo a stop"
     ORDER = 3, 0, "node", "0", "the node's place in a random order"
     CLASS = 3, 1, "node", "0", "which class the node is in"
     AFFECTED = 4, 0, "node", "0", "whether the release affects the node"

@@ -37,6 +37,7 @@ class Tilt:
     update_duration, rollback_duration, slowdown, start_failure_level, promote_after, escape_detection : float
         Divisor f of a draw's hazard: its survival :math:`S` becomes :math:`S^{1/f}`. Above 1 values are longer (or larger),
         and weights at most f. `start_failure_level` is the probability of a failed start, if it has a distribution.
+        `escape_detection` includes `undo_after`, which inverts the same uniform.
     release : mapping of str to float
         By kind of release: factor on its probability, before all are normalised to sum to 1.
 
@@ -152,7 +153,7 @@ def tiltable(fleet: Fleet, release: Sequence[ReleaseKind], operator: Operator) -
         "slowdown": [b.slowdown for b in behaviours],
         "start_failure_level": [b.start_failure for b in behaviours],
         "promote_after": [operator.promote_after],
-        "escape_detection": [operator.escape_detection],
+        "escape_detection": [operator.escape_detection, operator.undo_after],
     }
     varying = {name for name, of_name in laws.items() if not all(isinstance(law, Constant) for law in of_name)}
     names = [name for name in NAMES if may_happen.get(name) or name in varying]

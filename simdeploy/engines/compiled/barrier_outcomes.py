@@ -119,8 +119,10 @@ def write_outcome(run, how, ends, wave, first, last, begins, whole_rows, real_ro
     goes_back = run.undone and (how != COMPLETED or escaped)
     back = horizon = ends
     by_hand = policy.no_auto_rollback or (how == FAILED and run.on_failure != ON_FAILURE_ROLLBACK)
-    if escaped or (goes_back and by_hand):
+    if escaped:
         back = horizon = ends + run.escape_detection
+    elif goes_back and by_hand:
+        back = horizon = ends + run.undo_after
     if goes_back:
         _sum_rollbacks(run, last)
         horizon = back + rel[BACK_LONGEST, last - 1]

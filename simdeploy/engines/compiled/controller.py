@@ -139,7 +139,7 @@ def reset(run):
     run.clock = NO_CLOCK
     run.clock_is_frozen = False
     run.clock_left = run.clock_since = run.clock_ends = 0
-    run.escape_is_pending = run.rollback_is_asked = run.rollback_has_begun = False
+    run.undoing_is_pending = run.rollback_is_asked = run.rollback_has_begun = False
     run.n_rolled = run.rolled_sent = run.rolled_in_wave = run.rolled_wave = run.going_back = 0
     run.any_back_failed = run.any_went_by_itself = run.any_waits = run.any_order_late = False
     run.rollback_ended = NEVER
@@ -163,7 +163,7 @@ def _is_something_beyond(run):
         return is_queued or (run.clock != NO_CLOCK and not run.clock_is_frozen) or run.awaits_opening
     if run.rollback_is_asked:
         return run.rollback_ended == NEVER and is_queued
-    return run.escape_is_pending
+    return run.undoing_is_pending
 
 
 @inlined
@@ -179,8 +179,8 @@ def _next_of_others(run):
         following = min(following, run.clock_ends)
     if run.acts_told < run.last_act:
         following = min(following, script(run)[run.acts_told, 0])
-    if run.escape_is_pending:
-        following = min(following, run.escape_at)
+    if run.undoing_is_pending:
+        following = min(following, run.undone_at)
     if not run.watch_has_ended and run.makespan == NEVER:
         following = min(following, run.watch_at)
     if run.awaits_opening:
@@ -282,8 +282,8 @@ def _let_happen(run):
         run.watch_at += policy_of(run).interval
         run.look_at_running = True
         run.is_rung = True
-    if run.escape_is_pending and run.escape_at <= now:
-        run.escape_is_pending = False
+    if run.undoing_is_pending and run.undone_at <= now:
+        run.undoing_is_pending = False
         run.rollback_is_asked = True
         run.is_rung = True
     if run.awaits_opening and run.opens_at <= now:

@@ -39,8 +39,8 @@ def end(run, how, undo):
         run.rollback_is_asked = True
         run.is_rung = True
     elif how != COMPLETED or run.defective:
-        run.escape_is_pending = True
-        run.escape_at = run.now + run.escape_detection
+        run.undoing_is_pending = True
+        run.undone_at = run.now + (run.escape_detection if how == COMPLETED else run.undo_after)
 
 
 @compiled

@@ -109,6 +109,7 @@ def lower(
         "restarts": any(b.start_attempts > 1 for b in behaviours),
         "promote_after_law": laws.add(operator.promote_after),
         "escape_detection_law": laws.add(operator.escape_detection),
+        "undo_after_law": laws.add(operator.undo_after),
         "notices_defect": operator.notices_defect,
         "rejects_good": operator.rejects_good,
         **_lower_service(fleet),

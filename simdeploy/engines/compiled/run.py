@@ -59,6 +59,7 @@ _FLEET = [
     # The people.
     ("promote_after_law", _INT),
     ("escape_detection_law", _INT),
+    ("undo_after_law", _INT),
     ("notices_defect", _REAL),
     ("rejects_good", _REAL),
     ("n_openings", _INT),  # of change windows in a week; 0 if nodes may be dispatched at any time
@@ -90,6 +91,7 @@ _REPLICATION = [
     ("operator_uniform", _REAL),
     ("promote_after", _INT),
     ("escape_detection", _INT),
+    ("undo_after", _INT),
     ("quiet_until", _INT),  # until when spells last that have words beyond those of `today`
     ("lines_hold_for", _INT),  # the same for lines, since a node's turn
     ("has_rollbacks", _BOOL),  # whether rollback times are drawn yet
@@ -210,8 +212,8 @@ _ROLLOUT = [
     ("clock_since", _INT),
     ("clock_ends", _INT),  # unless it is frozen
     # The rollback.
-    ("escape_is_pending", _BOOL),
-    ("escape_at", _INT),
+    ("undoing_is_pending", _BOOL),
+    ("undone_at", _INT),
     ("rollback_is_asked", _BOOL),
     ("rollback_has_begun", _BOOL),
     ("n_rolled", _INT),

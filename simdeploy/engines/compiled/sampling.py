@@ -159,6 +159,7 @@ def _sample_once(run):
     run.promote_after = draw_ns(law_at(run, run.promote_after_law), u, 1.0)
     u = _once(run, Stream.ESCAPE_DETECTION.value, run.tilt_escape)
     run.escape_detection = draw_ns(law_at(run, run.escape_detection_law), u, 1.0)
+    run.undo_after = draw_ns(law_at(run, run.undo_after_law), u, 1.0)
 
 
 @compiled

@@ -105,8 +105,9 @@ class Course:
         if undo or (state != "completed" and not touched):
             self._rollback.request(touched)
         elif not self._site.by_hand and (state != "completed" or self._escaped):
-            detection_ns = self._site.world.escape_detection_ns
-            Countdown(self._site.env, detection_ns, lambda: self._rollback.request(touched), frozen=False)
+            world = self._site.world
+            delay_ns = world.escape_detection_ns if self._escaped else world.undo_after_ns
+            Countdown(self._site.env, delay_ns, lambda: self._rollback.request(touched), frozen=False)
 
     def roll_back(self, reason: str) -> None:
         """Roll back the touched nodes, whatever the policy says; cancel the deployment first if it is not over."""

@@ -61,7 +61,7 @@ def replay(
     model = filler if isinstance(filler, Model) else None
     ledger = Ledger("modelled" if isinstance(filler, Model) else filler)
     acts = known.acts if is_same else tuple(act for act in known.acts if act.do != "promote")
-    operator = Operator(_NOTHING, 0.0, 0.0, _LATER, acts)
+    operator = Operator(_NOTHING, 0.0, 0.0, _LATER, _LATER, acts)
     if model is None:
         world = _RecordedWorld(known, ledger, _make_constant_model(known, operator), is_same=is_same)
     else:

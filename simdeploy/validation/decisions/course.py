@@ -50,14 +50,15 @@ class Course:
     plan: Plan
     limits: Limits | None
     stops_at_a_canary: bool  # whether the first failed canary stops the rollout
-    # Whether a stop rolls all touched nodes back at once; otherwise it is undone by hand, like an escape.
+    # Whether a stop rolls all touched nodes back at once; otherwise it is undone by hand, later.
     rolls_back: bool
-    # start_s, rollback_s, bake_s, detection_s: seconds that starting, a rollback, the pause after a wave, and noticing
-    # an escape take
+    # start_s, rollback_s, bake_s, detection_s, undo_s: seconds that starting, a rollback, the pause after a wave, noticing
+    # an escape, and undoing a stop by hand take
     start_s: float
     rollback_s: float
     bake_s: float
     detection_s: float
+    undo_s: float
 
     def stops(self, wave: int, n_failed: int, resolved: np.ndarray) -> np.ndarray:
         """Return whether the rollout stops, by failed nodes (rows, from 0) and by `resolved` nodes (columns)."""
@@ -93,6 +94,7 @@ def read_course(scenario: Scenario, policy: ScenarioPolicy) -> Course:
         rollback_s=fleet.behaviour.rollback_duration.mean,
         bake_s=orchestrator.bake_time_ns / NS_PER_S,
         detection_s=scenario.operator.escape_detection.mean,
+        undo_s=scenario.operator.undo_after.mean,
     )
 
 
@@ -172,6 +174,7 @@ def _problems(scenario: Scenario, policy: ScenarioPolicy) -> list[Problem]:
         ("fleet", "start_failure"): node.start_failure,
         ("fleet", "error_rate"): node.error_rate,
         ("operator", "escape_detection"): operator.escape_detection,
+        ("operator", "undo_after"): operator.undo_after,
     }
     problems = [
         Problem("no exact cost", path, allowed="a constant")

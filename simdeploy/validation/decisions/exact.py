@@ -216,7 +216,7 @@ def _walk(course: Course, fate: Fate, kind: ReleaseKind, prices: _Prices) -> tup
             states = _pass_time(states, prices, course.bake_s, touched=touched)
     completed = states.sum(axis=1)[:, None]
     if kind.defective:
-        completed = _undo_by_hand(course, prices, completed, touched)
+        completed = _undo_by_hand(course, prices, completed, touched, course.detection_s)
     else:
         completed = moments.pay(completed, np.zeros_like(prices.unrestored), prices.unrestored)
     return stopped, completed
@@ -238,13 +238,13 @@ def _pass_time(states: np.ndarray, prices: _Prices, seconds: float, *, touched: 
 
 def _undo_stop(course: Course, prices: _Prices, stopped: np.ndarray, touched: int) -> np.ndarray:
     if not course.rolls_back:
-        return _undo_by_hand(course, prices, stopped, touched)
+        return _undo_by_hand(course, prices, stopped, touched, course.undo_s)
     return moments.pay(stopped, prices.out * touched * course.rollback_s)
 
 
-def _undo_by_hand(course: Course, prices: _Prices, ended: np.ndarray, touched: int) -> np.ndarray:
-    """Charge for the time until people notice, and for the rollback of all nodes; nothing is delayed any more."""
-    noticed = _pass_time(ended, prices._replace(delay=np.zeros_like(prices.delay)), course.detection_s, touched=touched)
+def _undo_by_hand(course: Course, prices: _Prices, ended: np.ndarray, touched: int, seconds: float) -> np.ndarray:
+    """Charge for the seconds until people respond, and for the rollback of all nodes; nothing is delayed any more."""
+    noticed = _pass_time(ended, prices._replace(delay=np.zeros_like(prices.delay)), seconds, touched=touched)
     return moments.pay(noticed, prices.out * touched * course.rollback_s)
 
 
