@@ -90,12 +90,51 @@ def test_kinds_of_release_count_by_their_probabilities():
     table = simdeploy.replicate(simdeploy.Scenario.from_dict(raw), replications=40, strata="kinds", engine="reference")
     good = table["release"].eq("good")
     assert 0.2 < good.mean() < 0.8
-    ((edges, heights, quantiles),) = read_rows(draw_distribution(table))
+    ((edges, heights, quantiles),) = read_rows(draw_distribution(table, measure="makespan_s"))
     slow = table.loc[~good, "makespan_s"].iloc[0]
     assert table["makespan_s"].nunique() == 2
     assert heights[np.searchsorted(edges, slow) - 1] == pytest.approx(0.1 / 0.9)
     estimates = simdeploy.estimate(table, ["p50 makespan_s", "p95 makespan_s"]).estimates["estimate"].tolist()
     assert list(quantiles) == estimates
+
+
+VERDICTS = ["completed_good", "completed_good", "false_alarm", "escaped"]
+STATES = ["completed", "completed", "failed", "completed"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "drawn", "label"),
+    [
+        ({"verdict": VERDICTS, "state": STATES}, (600.0, 800.0), "makespan of completed good releases (min)"),
+        ({"verdict": VERDICTS}, (600.0, 800.0), "makespan of completed good releases (min)"),
+        ({"verdict": [None] * 4, "state": STATES}, (600.0, 1000.0), "makespan of completed rollouts (min)"),
+        ({"state": STATES}, (600.0, 1000.0), "makespan of completed rollouts (min)"),
+        ({}, (300.0, 1000.0), "makespan (min)"),
+    ],
+)
+def test_by_default_it_is_the_makespan_of_comparisons(columns, drawn, label):
+    """By default rollouts completed with a good release count, without verdicts completed ones, and the axis says so. [contract]"""
+    table = make_table(only=[600.0, 800.0, 300.0, 1000.0]).assign(**columns)
+    ax = draw_distribution(table)
+    ((edges, _, (_, p95)),) = read_rows(ax)
+    assert (edges[0], edges[-1], p95) == pytest.approx((*drawn, drawn[1]))
+    assert " ".join(ax.get_xlabel().split()) == label
+    assert find_unreadable(ax.figure) == []
+
+
+def test_sweeps_have_the_makespan_of_comparisons():
+    """A sweep's rows are those of completed good rollouts, too; if a case has none, it has no value. [contract]"""
+    raw = {
+        "name": "hopeless",
+        "fleet": {"nodes": 2, "update_duration": "10m", "start_failure": 1},
+        "policies": {"at-once": {"strategy": "rolling", "max_parallel": 2, "health_check": {"deadline": "20m"}}},
+    }
+    scenario = simdeploy.Scenario.from_dict(raw)
+    vary = {"scenario.fleet.start_failure": [0, 1]}
+    ax = draw_distribution(simdeploy.sweep(scenario, vary=vary, replications=5, engine="reference"))
+    assert " ".join(ax.get_xlabel().split()) == "makespan of completed good releases (min)"
+    assert [text.get_text() for text in ax.texts] == ["no value"]
+    assert [label.get_text().splitlines()[-1] for label in ax.get_yticklabels()] == ["n = 5", "n = 0"]
 
 
 def test_heavy_tails_have_a_logarithmic_axis():

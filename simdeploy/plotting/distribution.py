@@ -29,6 +29,8 @@ _HEIGHT = 0.8  # of a row
 _SPREAD = 8  # ratio of the largest value to the largest median above which the axis is logarithmic
 _WIDEST = 1e4  # ratio of the largest value to the smallest one that a logarithmic axis distinguishes from 0
 _MOST_TICKS = 4  # few, because costs are long numbers
+# The makespan that comparisons use, if the table has the column, because stopped rollouts end early.
+_MAKESPANS = {"verdict": "makespan_s given completed_good", "state": "makespan_s given completed"}
 _QUANTILES = ((0.5, "median", "-"), (0.95, "p95", (0, (1, 1))))
 
 
@@ -37,7 +39,7 @@ def plot_distribution(
     ax: Axes,
     responses: pd.DataFrame | Batches,
     *,
-    measure: Measure | str = "makespan_s",
+    measure: Measure | str | None = None,
     costs: Costs | None = None,
 ) -> Axes:
     """Draw a histogram of the values of a response for every policy or case, with its median and 0.95 quantile.
@@ -48,8 +50,9 @@ def plot_distribution(
         Axes to draw on; about half an inch of height per policy is enough.
     responses : DataFrame, SweepResult or StoredTable
         From `replicate`, `sweep` or `read_store`, without a tilt.
-    measure : Measure or str, default 'makespan_s'
-        A response or cost, such as ``cost`` or ``blast_radius given defective``.
+    measure : Measure or str, optional
+        A response or cost, such as ``cost`` or ``blast_radius given defective``. By default, as in `compare`, the makespan of completed
+        rollouts with good releases; without verdicts that of completed rollouts, or of all if the table has no states either.
     costs : Costs, optional
         As for `estimate`.
 
@@ -78,8 +81,8 @@ def plot_distribution(
     >>> plot_distribution(Figure().subplots(), table).get_xlabel()
     'makespan (min)'
     """
-    values = Values(responses, [measure], costs=costs)
-    (measure,) = values.measures
+    values = Values(responses, _list_makespans(responses) if measure is None else [measure], costs=costs)
+    measure = next(each for each in values.measures if each is values.measures[-1] or _is_known(values, each.given))
     if measure.kind != "mean":
         hint = "choose a response, such as makespan_s; plot_estimates draws rates and quantiles"
         raise InputError(Problem("has no distribution", ("measure",), found=str(measure), hint=hint))
@@ -112,6 +115,17 @@ def plot_distribution(
     if is_known.any():
         put_legend_above(ax, len(_QUANTILES))
     return ax
+
+
+def _list_makespans(responses: pd.DataFrame | Batches) -> list[str]:
+    """Return the makespans that a table may have, the most comparable one first."""
+    columns = getattr(responses, "columns", ())  # `Values` refuses what is no table
+    return [*(given for column, given in _MAKESPANS.items() if column in columns), "makespan_s"]
+
+
+def _is_known(values: Values, event: str | None) -> bool:
+    """Return whether the event is known to have happened, or not to, in any rollout: without releases there are no verdicts."""
+    return event is None or not np.isnan(values.holds(event)).all()
 
 
 def _draw_row(ax: Axes, row: int, counts: np.ndarray, edges: np.ndarray, quantiles: np.ndarray, colour: str) -> None:
