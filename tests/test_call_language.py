@@ -15,6 +15,7 @@ from test_command_language import COMMANDS
 
 import simdeploy
 from simdeploy.analysis.rare.repetitions import Repetitions
+from simdeploy.api import parse_deployment
 from simdeploy.errors import InputError
 from simdeploy.experiments import cutting
 from simdeploy.experiments.executors import InProcess, Processes, Threads
@@ -80,6 +81,7 @@ COMMAND_OF = {
     "check": "check", "compare_gates": "gates", "tradeoff": "tradeoff", "estimate_sensitivity": "sensitivity",
     "timelines": "timelines", "discover": "discover", "vary_switches": "switches", "tune": "tune", "estimate_rare": "rare",
 }  # fmt: skip
+TYPES = {"policy": "PolicyLike | None", "policies": "PoliciesLike | None", "requirements": "Asked | None"}
 OLD_NAMES = {"rollouts", "worlds", "most_rollouts", "budget", "runs", "n_workers"}
 
 
@@ -157,6 +159,52 @@ def test_names_order_and_defaults(name):
     assert list(own)[-len(shared) :] == shared
     alike = [key for key in shared if SHARED[key] is not ...]
     assert [own[key].default for key in alike] == [SHARED[key] for key in alike]
+
+
+@pytest.mark.parametrize("name", ["advise", "backtest", "explore", "forecast", "verify_decisions", "write_report"])
+def test_shared_arguments_come_last(name):
+    """Calls that have only some of the shared arguments have them last, in the same order. [contract]"""
+    own = parameters(getattr(simdeploy, name))
+    shared = [key for key in SHARED if key in own]
+    assert len(shared) > 1
+    assert list(own)[-len(shared) :] == shared
+
+
+def test_types_of_policies_and_requirements():
+    """All public calls take a policy, several policies, and requirements in the same forms. [contract]"""
+    public = {name: getattr(simdeploy, name) for name in simdeploy.__all__}
+    others = {
+        (name, key)
+        for name, call in public.items()
+        if inspect.isroutine(call)
+        for key in TYPES.keys() & set(parameters(call))
+        if parameters(call)[key].annotation != TYPES[key]
+    }
+    assert others == {("backtest", "policies")}  # no scenario names its policies, but files are read
+    assert parameters(simdeploy.Scenario.policy)["policy"].annotation == TYPES["policy"]
+
+
+WAVES = {"strategy": "rolling", "max_parallel": 2, "health_check": {"deadline": "5m"}}
+
+
+@pytest.mark.parametrize(
+    "policies",
+    [
+        WAVES,
+        parse_deployment(json.dumps(WAVES)),
+        parse_deployment(json.dumps(WAVES)).spec,
+        ["waves", WAVES],
+        {"mine": WAVES, "theirs": "waves"},
+        {"waves": 0}.keys(),
+    ],
+    ids=["mapping", "document", "spec", "sequence", "named", "keys"],
+)
+def test_policies_in_every_form(policies, scenario):
+    """Calls for one policy and for several take the forms that their types allow. [contract]"""
+    table = simdeploy.replicate(scenario, policies, replications=2, engine="reference")
+    assert len(table) == 2 * table["policy"].nunique()
+    if not hasattr(policies, "__len__") or policies is WAVES:
+        assert simdeploy.simulate(scenario, policies).policy.name == "rolling"
 
 
 @pytest.mark.parametrize("name", COMMAND_OF)

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from simdeploy.engines.choice import check_engine, check_room
 from simdeploy.engines.rollout import Rollout
 from simdeploy.errors import SimulationError
-from simdeploy.scenario import ScenarioOrPath, ScenarioPolicy, as_scenario
+from simdeploy.scenario import PolicyLike, ScenarioOrPath, as_scenario
 from simdeploy.world.streams import SEED_LIMIT, WORD_LIMIT, whole_number
-
-if TYPE_CHECKING:
-    import os
-    from collections.abc import Mapping
-
-    from simdeploy.api import DeploymentDocument, Spec
 
 
 def simulate(
     scenario: ScenarioOrPath,
-    policy: str | os.PathLike[str] | Mapping[str, Any] | Spec | DeploymentDocument | ScenarioPolicy | None = None,
+    policy: PolicyLike | None = None,
     *,
     seed: int = 0,
     replication: int = 0,

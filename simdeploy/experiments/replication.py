@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Literal
 
 from simdeploy.errors import raise_if_any
 from simdeploy.experiments.allocation import read_worlds
@@ -15,7 +15,7 @@ from simdeploy.experiments.jobs import Executor
 from simdeploy.experiments.kinds import kinds_of
 from simdeploy.experiments.table import ROW_BYTES
 from simdeploy.memory import USE_A_STORE, check_rows_fit
-from simdeploy.scenario import ScenarioOrPath, as_scenario
+from simdeploy.scenario import PoliciesLike, ScenarioOrPath, as_scenario
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 def replicate(
     scenario: ScenarioOrPath,
-    policies: str | Sequence[str] | Mapping[str, Any] | None = None,
+    policies: PoliciesLike | None = None,
     *,
     strata: Literal["kinds"] | Mapping[str, int | range] | None = None,
     replications: int | range = 400,
@@ -43,7 +43,7 @@ def replicate(
     ----------
     scenario : Scenario or path
         With a tilt (`Scenario.tilted`) the table has a `weight`, which every estimate must use.
-    policies : policy, sequence of policies, or mapping of str to policy, optional
+    policies : str, path, mapping, spec or document, or several, optional
         Names of the scenario's policies, paths of policy files, or specs, optionally by name; default: all.
     strata : 'kinds' or mapping of str to int, optional
         Simulate each kind of release in its own worlds, because the kinds' probabilities are known; the `weight` of a row

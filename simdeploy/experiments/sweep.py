@@ -13,18 +13,15 @@ from simdeploy.experiments.by_kind import OF_ONE_SWEEP, kinds_of_sweep, sweep_ki
 from simdeploy.experiments.campaign import Campaign
 from simdeploy.experiments.design import Design, keep_values
 from simdeploy.experiments.result import SweepResult
-from simdeploy.scenario import ScenarioOrPath, ScenarioPolicy
+from simdeploy.scenario import PoliciesLike, ScenarioOrPath
 
 if TYPE_CHECKING:
-    from simdeploy.api import DeploymentDocument, Spec
     from simdeploy.experiments.jobs import Executor
-
-    Policy = str | os.PathLike[str] | Mapping[str, Any] | Spec | DeploymentDocument | ScenarioPolicy
 
 
 def sweep(
     scenario: ScenarioOrPath | Sequence[ScenarioOrPath] | Mapping[str, ScenarioOrPath],
-    policies: Policy | Sequence[Policy] | Mapping[str, Policy] | None = None,
+    policies: PoliciesLike | None = None,
     *,
     vary: Mapping[str, Iterable[Any]] | None = None,
     design: Design = "grid",
@@ -44,7 +41,7 @@ def sweep(
     ----------
     scenario : Scenario or path, or several
         A sequence, or a mapping from names in the table.
-    policies : str, mapping, spec or document, or several, optional
+    policies : str, path, mapping, spec or document, or several, optional
         Names of the scenario's policies, paths of policy files, or specs; a sequence, or a mapping from names in the table. By
         default the first policy of the scenario, or of the first scenario.
     vary : mapping of str to iterable, optional

@@ -7,18 +7,17 @@ from typing import TYPE_CHECKING
 from simdeploy.errors import raise_if_any
 from simdeploy.experiments.arguments import read_seed
 from simdeploy.explorer.preparing import make_explorer
-from simdeploy.scenario import ScenarioOrPath, as_scenario
+from simdeploy.scenario import PolicyLike, ScenarioOrPath, as_scenario
 from simdeploy.statistics.levels import level_problems
 from simdeploy.web.serving import require_packages
 
 if TYPE_CHECKING:
-    from simdeploy.experiments.sweep import Policy
     from simdeploy.explorer.widget import ExplorerWidget
 
 
 def explore(
     scenario: ScenarioOrPath,
-    policy: Policy | None = None,
+    policy: PolicyLike | None = None,
     *,
     confidence_level: float = 0.95,
     seed: int = 0,
@@ -31,7 +30,7 @@ def explore(
     Parameters
     ----------
     scenario : Scenario
-    policy : str, mapping, spec or document, optional
+    policy : str, path, mapping, spec or document, optional
         The policy to start with, as for `Scenario.policy`. The scenario's first policy by default.
     confidence_level : float, default 0.95
         Confidence level of each interval; of a curve, of all its points together.

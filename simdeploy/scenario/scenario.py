@@ -52,6 +52,10 @@ from simdeploy.world.operator import Operator
 from simdeploy.world.release import ReleaseKind
 from simdeploy.world.tilt import Tilt, tilt_problems
 
+# A policy as `Scenario.policy` takes it; and one or several, perhaps by name, as calls that simulate take them.
+PolicyLike = str | os.PathLike[str] | Mapping[str, Any] | Spec | DeploymentDocument | PolicyImport | ScenarioPolicy
+PoliciesLike = PolicyLike | Iterable[PolicyLike] | Mapping[str, PolicyLike]
+
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Scenario:
@@ -312,17 +316,7 @@ class Scenario:
         """Return the scenario with the orchestrator that a policy is run by."""
         return self if policy.orchestrator is None else replace(self, orchestrator=policy.orchestrator)
 
-    def policy(
-        self,
-        policy: str
-        | os.PathLike[str]
-        | Mapping[str, Any]
-        | Spec
-        | DeploymentDocument
-        | PolicyImport
-        | ScenarioPolicy
-        | None = None,
-    ) -> ScenarioPolicy:
+    def policy(self, policy: PolicyLike | None = None) -> ScenarioPolicy:
         """Return one of the scenario's policies, or make a new one.
 
         Parameters

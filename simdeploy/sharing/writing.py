@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from simdeploy.experiments.arguments import Progress
     from simdeploy.experiments.gathering import Batches
     from simdeploy.result import Result
-    from simdeploy.scenario import Scenario, ScenarioPolicy
+    from simdeploy.scenario import PolicyLike, Scenario
 
 FORMS = {".html": to_page, ".md": to_markdown}
 
@@ -29,7 +29,7 @@ def write_report(
     source: str | os.PathLike[str] | Scenario | Result | Batches,
     path: str | os.PathLike[str],
     *,
-    policy: str | ScenarioPolicy | None = None,
+    policy: PolicyLike | None = None,
     vary: Mapping[str, Sequence[Any]] | None = None,
     replications: int = 400,
     confidence_level: float = 0.95,
@@ -47,7 +47,7 @@ def write_report(
         file; or a sweep or its folder.
     path : path-like
         The file. With the ending .html it is a page that needs nothing else; with .md, Markdown for a pull request.
-    policy : str or ScenarioPolicy, optional
+    policy : str, path, mapping, spec or document, optional
         For a scenario: the policy whose thresholds move. Default: the first policy with two of them.
     vary : mapping of str to sequence, optional
         For a scenario: the thresholds that move, and their values. Default: two that matter.

@@ -14,16 +14,17 @@ from simdeploy.analysis.scoring.log import keep_answer, prepare_log
 if TYPE_CHECKING:
     from simdeploy.experiments.arguments import Progress
     from simdeploy.experiments.jobs import Executor
-    from simdeploy.scenario import ScenarioOrPath
+    from simdeploy.scenario import PolicyLike, ScenarioOrPath
 
 
 def forecast(
     scenario: ScenarioOrPath,
-    policy: Any = None,
+    policy: PolicyLike | None = None,
     *,
     seen: Any,
     at: str | float | None = None,
     evidence: Any = None,
+    log: str | os.PathLike[str] | None = None,
     replications: int = 2000,
     confidence_level: float = 0.95,
     seed: int = 0,
@@ -32,14 +33,13 @@ def forecast(
     workers: int = 1,
     cluster: str | None = None,
     progress: bool | Progress = False,
-    log: str | os.PathLike[str] | None = None,
 ) -> Forecast:
     """Forecast how a rollout will go on, given what was seen of it.
 
     Parameters
     ----------
     scenario : Scenario or path
-    policy : str, mapping, spec or document, optional
+    policy : str, path, mapping, spec or document, optional
         By default that of the deployment object, or the scenario's first policy if `seen` is a table of revisions.
     seen : Deployment, mapping, list or DataFrame
         What was seen, as one of: a deployment object, or the body of ``GET deployment``; a list of objects, or of pairs (time, object),
@@ -52,6 +52,8 @@ def forecast(
         Counts of requests, with the columns `requests` and `failed`. A row with a `node` is a health window of that node; its windows
         are in order, from the first (`to_s`: when the window ended). Any other row is a total that no health window judged, of a
         `version` (``"new"``, the default, or ``"old"``), of a `wave` if given, from `from_s` to `to_s`, seconds after the start.
+    log : path, optional
+        Folder in which to save the answer and what was seen, for `score`.
     replications : int, default 2000
         Number of simulated worlds in which this was seen, about equally many for each kind of release.
     confidence_level : float, default 0.95
@@ -59,8 +61,6 @@ def forecast(
     seed, engine, executor, workers, cluster
         As for `replicate`.
     progress : bool or callable, default False
-    log : path, optional
-        Folder in which to save the answer and what was seen, for `score`.
 
     Returns
     -------
@@ -107,12 +107,13 @@ def forecast(
 
 def advise(
     scenario: ScenarioOrPath,
-    policy: Any = None,
+    policy: PolicyLike | None = None,
     *,
     seen: Any,
     at: str | float | None = None,
     evidence: Any = None,
     acts: str | Sequence[str] | Mapping[str, Any] | None = None,
+    log: str | os.PathLike[str] | None = None,
     replications: int = 2000,
     confidence_level: float = 0.95,
     seed: int = 0,
@@ -121,7 +122,6 @@ def advise(
     workers: int = 1,
     cluster: str | None = None,
     progress: bool | Progress = False,
-    log: str | os.PathLike[str] | None = None,
 ) -> Advice:
     """Compare what could be done with a rollout that is under way, given what was seen of it.
 
@@ -137,7 +137,7 @@ def advise(
         ``"go on"``, ``"promote"`` (while canaries wait), ``"pause 10m"`` (and resume after that), ``"resume"`` (a paused rollout) or
         ``"cancel"``. A mapping gives acts names of your choice; its values may also be fields of the spec to change from now on, such as
         ``{"max_failed_nodes": 20}``. By default all acts that the state allows; none in a terminal state.
-    replications, confidence_level, seed, engine, executor, workers, cluster, progress, log
+    log, replications, confidence_level, seed, engine, executor, workers, cluster, progress
         As for `forecast`.
 
     Returns

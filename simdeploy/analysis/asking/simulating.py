@@ -18,7 +18,7 @@ from simdeploy.experiments.design import Design, count_points
 from simdeploy.experiments.kinds import Kinds, kinds_of
 from simdeploy.experiments.replication import to_replications
 from simdeploy.rules.deployment_types import TYPES
-from simdeploy.scenario import Scenario, ScenarioOrPath, ScenarioPolicy, as_scenario
+from simdeploy.scenario import PoliciesLike, Scenario, ScenarioOrPath, ScenarioPolicy, as_scenario
 from simdeploy.scenario.measures import Measure
 from simdeploy.scenario.past_rollouts import find_kind
 from simdeploy.vocabulary import COSTS
@@ -214,7 +214,7 @@ def find_compared(
 
 def replicate_kinds(
     scenario: ScenarioOrPath,
-    policies: Mapping[str, Any] | Sequence[str] | str | None = None,
+    policies: PoliciesLike | None = None,
     *,
     replications: int | range = 400,
     seed: int = 0,

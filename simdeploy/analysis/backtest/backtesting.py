@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.backtest.bounding import RESPONSES, Bounds, bound_rollout
@@ -26,11 +26,14 @@ from simdeploy.vocabulary import TERMINAL_STATES
 
 if TYPE_CHECKING:
     from simdeploy.engines.replay.knowing import RunBy
+    from simdeploy.scenario import PolicyLike
+
+    _PolicyOrPath = PolicyLike | os.PathLike[str]
 
 
 def backtest(
     records: Records | str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
-    policies: Any,
+    policies: _PolicyOrPath | Iterable[_PolicyOrPath] | Mapping[str, _PolicyOrPath],
     *,
     mapping: Mapping[str, str] | None = None,
     nodes: int | None = None,

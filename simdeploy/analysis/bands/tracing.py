@@ -22,13 +22,12 @@ from simdeploy.experiments.design import make_points
 from simdeploy.experiments.jobs import Executor, Span
 from simdeploy.memory import check_rows_fit
 from simdeploy.result import make_frame
-from simdeploy.scenario import Scenario, ScenarioOrPath, ScenarioPolicy, as_scenario
+from simdeploy.scenario import PoliciesLike, Scenario, ScenarioOrPath, ScenarioPolicy, as_scenario
 from simdeploy.units import MAX_DURATION_NS, NS_PER_S, exact, parse_duration, round_half_up, suggest_duration
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from simdeploy.experiments.sweep import Policy
 
 _FEWEST_INSTANTS = 200
 _MOST_INSTANTS = 5000
@@ -41,7 +40,7 @@ _MOST_PER_SPAN = 200
 
 def timelines(
     scenario: ScenarioOrPath,
-    policies: Policy | Sequence[Policy] | Mapping[str, Policy] | None = None,
+    policies: PoliciesLike | None = None,
     *,
     quantities: str | Sequence[str] | None = None,
     every: str | float | None = None,
@@ -61,7 +60,7 @@ def timelines(
     Parameters
     ----------
     scenario : Scenario or path
-    policies : str, mapping, spec or document, or several, optional
+    policies : str, path, mapping, spec or document, or several, optional
         As for `replicate`; by default all policies of the scenario.
     quantities : str or sequence of str, optional
         By default all: `updated` and `failed` (nodes, as the deployment counts them), `exposed` and

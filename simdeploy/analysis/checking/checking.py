@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,7 +22,7 @@ from simdeploy.experiments.by_kind import sweep_kinds
 from simdeploy.experiments.campaign import Campaign
 from simdeploy.experiments.kinds import kinds_of
 from simdeploy.result import INTERVAL, Columns, Result, floats, make_frame
-from simdeploy.scenario import Scenario, ScenarioOrPath, as_scenario
+from simdeploy.scenario import PoliciesLike, Scenario, ScenarioOrPath, as_scenario
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -89,7 +89,7 @@ class Check(Result):
 
 def check(
     scenario: ScenarioOrPath,
-    policies: str | Sequence[str] | Mapping[str, Any] | None = None,
+    policies: PoliciesLike | None = None,
     *,
     requirements: Asked | None = None,
     most: int = 10_000,
@@ -107,7 +107,7 @@ def check(
     Parameters
     ----------
     scenario : Scenario or path
-    policies : str, sequence of str, or mapping, optional
+    policies : str, path, mapping, spec or document, or several, optional
         Policies to check, as for `replicate`; by default all of the scenario's.
     requirements : str or Requirement, or several of them, optional
         For example ``"false_alarm given good <= 1%"``; by default the scenario's.

@@ -18,7 +18,7 @@ from simdeploy.analysis.costs.observation_steps import LEVERS, Step, make_steps
 from simdeploy.experiments.arguments import Progress, check_numbers
 from simdeploy.experiments.campaign import Campaign
 from simdeploy.result import ESTIMATE, Columns, Result, floats, make_frame
-from simdeploy.scenario import ScenarioOrPath, as_scenario
+from simdeploy.scenario import PolicyLike, ScenarioOrPath, as_scenario
 from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.estimators import NO_ESTIMATE, Estimate, estimate_cases, estimate_difference
 from simdeploy.vocabulary import COSTS
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from simdeploy.experiments.jobs import Executor
-    from simdeploy.experiments.sweep import Policy
     from simdeploy.statistics.sample import Sample
 
 _SAVING = {
@@ -81,7 +80,7 @@ class ObservationResult(Result):
 
 def value_of_observation(
     scenario: ScenarioOrPath,
-    policy: Policy | None = None,
+    policy: PolicyLike | None = None,
     *,
     canaries: Sequence[int] | None = None,
     minutes: Sequence[float] | None = None,
@@ -101,7 +100,7 @@ def value_of_observation(
     ----------
     scenario : Scenario or path
         With costs.
-    policy : str, mapping, spec or document, optional
+    policy : str, path, mapping, spec or document, optional
         As for `Scenario.policy`; a rolling or canary policy. The scenario's first one by default.
     canaries : sequence of int, optional
         Numbers of canaries to try; by default none, half of the current number, and 1, 2, 4 and 8 more. None can be tried if the

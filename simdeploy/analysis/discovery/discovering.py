@@ -20,7 +20,7 @@ from simdeploy.experiments.arguments import Progress, check_numbers
 from simdeploy.experiments.campaign import Campaign
 from simdeploy.experiments.design import MOST_CASES, read_number, sample_hypercube, spread_over
 from simdeploy.experiments.levers import Lever, find_factors
-from simdeploy.scenario import Scenario, ScenarioOrPath, as_scenario
+from simdeploy.scenario import PolicyLike, Scenario, ScenarioOrPath, as_scenario
 from simdeploy.scenario.measures import Requirement
 from simdeploy.statistics.levels import level_problems
 from simdeploy.units import is_whole
@@ -29,14 +29,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from simdeploy.experiments.jobs import Executor
-    from simdeploy.experiments.sweep import Policy
 
 HALVES = ("search", "held-out")
 
 
 def discover(
     scenario: ScenarioOrPath,
-    policy: Policy | None = None,
+    policy: PolicyLike | None = None,
     *,
     vary: Mapping[str, Any],
     requirements: Asked | None = None,
@@ -56,7 +55,7 @@ def discover(
     Parameters
     ----------
     scenario : Scenario
-    policy : str, mapping, spec or document, optional
+    policy : str, path, mapping, spec or document, optional
         As for `Scenario.policy`; the scenario's first policy by default.
     vary : mapping of str to range or list
         Range of each factor, by its key as for `sweep`: a tuple of the lowest and the highest value, a `Range` (which

@@ -22,7 +22,7 @@ from simdeploy.experiments.design import Design, keep_values
 from simdeploy.experiments.replication import to_replications
 from simdeploy.experiments.result import SweepResult
 from simdeploy.result import read_computed_under
-from simdeploy.scenario import Scenario, ScenarioOrPath, as_scenario
+from simdeploy.scenario import PoliciesLike, Scenario, ScenarioOrPath, as_scenario
 from simdeploy.statistics.levels import level_problems
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from simdeploy.experiments.arguments import Progress
     from simdeploy.experiments.jobs import Executor
     from simdeploy.experiments.kinds import Kinds
-    from simdeploy.experiments.sweep import Policy
     from simdeploy.scenario.measures import Measure
     from simdeploy.scenario.parts import Costs
     from simdeploy.statistics.sample import Sample
@@ -42,7 +41,7 @@ _MOST = 10_000
 
 def replicate_to_precision(
     scenario: ScenarioOrPath,
-    policies: str | Sequence[str] | Mapping[str, Any] | None = None,
+    policies: PoliciesLike | None = None,
     *,
     targets: Targets,
     most: int = _MOST,
@@ -61,7 +60,7 @@ def replicate_to_precision(
     ----------
     scenario : Scenario or path
         Its costs apply to the measures `cost` and its causes.
-    policies : str, sequence of str, or mapping, optional
+    policies : str, path, mapping, spec or document, or several, optional
         As for `replicate`.
     targets : mapping of Measure or str to float or str
         Largest half-width of each measure's interval. A number is in the measure's unit. Text is in a unit (``5s`` for a
@@ -141,7 +140,7 @@ def replicate_to_precision(
 
 def sweep_to_precision(
     scenario: ScenarioOrPath | Sequence[ScenarioOrPath] | Mapping[str, ScenarioOrPath],
-    policies: Policy | Sequence[Policy] | Mapping[str, Policy] | None = None,
+    policies: PoliciesLike | None = None,
     *,
     targets: Targets,
     vary: Mapping[str, Iterable[Any]] | None = None,

@@ -19,13 +19,12 @@ from simdeploy.experiments.by_kind import OF_ONE_SWEEP
 from simdeploy.experiments.campaign import Campaign
 from simdeploy.result import make_frame, read_computed_under
 from simdeploy.rules.deployment_types import TYPES
-from simdeploy.scenario import Scenario, ScenarioOrPath, ScenarioPolicy, as_scenario
+from simdeploy.scenario import PolicyLike, Scenario, ScenarioOrPath, ScenarioPolicy, as_scenario
 from simdeploy.scenario.measures import Measure, parse_measure
 from simdeploy.statistics.levels import level_problems
 
 if TYPE_CHECKING:
     from simdeploy.experiments.jobs import Executor
-    from simdeploy.experiments.sweep import Policy
 
 _OF_MIXTURE = (
     "false_alarm given good",
@@ -38,7 +37,7 @@ _OF_MIXTURE = (
 
 def compare_gates(
     scenario: ScenarioOrPath,
-    policy: Policy | None = None,
+    policy: PolicyLike | None = None,
     *,
     gates: Iterable[str] | Mapping[str, GateInput] | None = None,
     sizes: Iterable[float] | None = None,
@@ -57,7 +56,7 @@ def compare_gates(
     Parameters
     ----------
     scenario : Scenario
-    policy : str, mapping, spec or document, optional
+    policy : str, path, mapping, spec or document, optional
         The policy to combine with the gates; the scenario's first one by default.
     gates : iterable of str, or mapping of str to gate, optional
         Kinds (``["sprt", "bayes"]``), or gates as in a file by name. The threshold, the policy without a gate, is

@@ -13,19 +13,18 @@ from simdeploy.analysis.rare.result import Rare
 from simdeploy.engines.choice import check_room, choose_engine
 from simdeploy.errors import InputError, Problem
 from simdeploy.experiments.campaign import Campaign
-from simdeploy.scenario import ScenarioOrPath, as_scenario
+from simdeploy.scenario import PolicyLike, ScenarioOrPath, as_scenario
 
 if TYPE_CHECKING:
     from simdeploy.experiments.arguments import Progress
     from simdeploy.experiments.jobs import Executor
-    from simdeploy.experiments.sweep import Policy
     from simdeploy.scenario.measures import Event
     from simdeploy.world.tilt import Tilt
 
 
 def estimate_rare(
     scenario: ScenarioOrPath,
-    policy: Policy | None = None,
+    policy: PolicyLike | None = None,
     *,
     event: Event | str,
     method: str = "importance",
@@ -47,7 +46,7 @@ def estimate_rare(
     ----------
     scenario : Scenario or path
         Without a tilt.
-    policy : str, mapping, spec or document, optional
+    policy : str, path, mapping, spec or document, optional
         By default the scenario's first policy.
     event : Event or str
         For example ``min_in_service_fraction < 90%``, ``failed_requests_excess > 1e6 and escaped``, or

@@ -17,18 +17,17 @@ from simdeploy.experiments.arguments import Progress, check_numbers
 from simdeploy.experiments.campaign import Campaign
 from simdeploy.experiments.levers import find_factors
 from simdeploy.result import read_computed_under
-from simdeploy.scenario import ScenarioOrPath, as_scenario
+from simdeploy.scenario import PolicyLike, ScenarioOrPath, as_scenario
 from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.levels import level_problems
 
 if TYPE_CHECKING:
     from simdeploy.experiments.jobs import Executor
-    from simdeploy.experiments.sweep import Policy
 
 
 def estimate_sensitivity(
     scenario: ScenarioOrPath,
-    policy: Policy | None = None,
+    policy: PolicyLike | None = None,
     *,
     vary: Mapping[str, Any],
     of: Measure | str = "cost",
@@ -49,7 +48,7 @@ def estimate_sensitivity(
     Parameters
     ----------
     scenario : Scenario
-    policy : str, mapping, spec or document, optional
+    policy : str, path, mapping, spec or document, optional
         As for `Scenario.policy`; the scenario's first policy by default.
     vary : mapping of str to range or list
         Range of each factor, by its key as for `sweep`: a tuple of the lowest and the highest value, a `Range` (which

@@ -25,7 +25,7 @@ from simdeploy.errors import Problem, SimulationError, collect, raise_if_any
 from simdeploy.experiments.arguments import Progress, check_numbers, choose_policies
 from simdeploy.experiments.by_kind import OF_ONE_SWEEP
 from simdeploy.experiments.campaign import Campaign
-from simdeploy.scenario import Scenario, ScenarioOrPath, ScenarioPolicy, as_scenario
+from simdeploy.scenario import PoliciesLike, Scenario, ScenarioOrPath, ScenarioPolicy, as_scenario
 from simdeploy.scenario.measures import Measure, Requirement
 from simdeploy.statistics.levels import level_problems
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 def vary_switches(
     scenario: ScenarioOrPath,
-    policies: Any = None,
+    policies: PoliciesLike | None = None,
     *,
     of: Measure | str = "cost",
     direction: Direction | None = None,
@@ -57,7 +57,7 @@ def vary_switches(
     ----------
     scenario : Scenario
         Its own switches are the starting point.
-    policies : policy, sequence of policies, or mapping of str to policy, optional
+    policies : str, path, mapping, spec or document, or several, optional
         As for `replicate`; by default all of the scenario's.
     of : Measure or str, default 'cost'
         The measure that decides. Required if the scenario has no costs.

@@ -19,7 +19,7 @@ from simdeploy.experiments.arguments import Progress, check_numbers
 from simdeploy.experiments.campaign import Campaign
 from simdeploy.experiments.levers import Lever
 from simdeploy.result import Columns, Result, read_computed_under
-from simdeploy.scenario import Scenario, ScenarioOrPath, as_scenario
+from simdeploy.scenario import PolicyLike, Scenario, ScenarioOrPath, as_scenario
 from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.levels import level_problems
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from simdeploy.experiments.jobs import Executor
-    from simdeploy.experiments.sweep import Policy
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -98,7 +97,7 @@ class Tradeoff(Result):
 
 def tradeoff(
     scenario: ScenarioOrPath,
-    policy: Policy | None = None,
+    policy: PolicyLike | None = None,
     *,
     vary: Mapping[str, Iterable[Any]] | None = None,
     axes: Sequence[Measure | str] | None = None,
@@ -117,7 +116,7 @@ def tradeoff(
     Parameters
     ----------
     scenario : Scenario
-    policy : str, mapping, spec or document, optional
+    policy : str, path, mapping, spec or document, optional
         A policy's name, or a spec; the scenario's first policy by default.
     vary : mapping of str to iterable, optional
         Keys of the policy and their values, as for `sweep`. By default every threshold that matters: the two limits of

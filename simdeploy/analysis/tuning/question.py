@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.analysis.asking.requirements import read_measure, read_requirements, why_impossible
+from simdeploy.analysis.asking.requirements import Asked, read_measure, read_requirements, why_impossible
 from simdeploy.analysis.asking.verdicts import read_direction
 from simdeploy.analysis.tuning.in_flight import count_in_flight, find_largest_wave
 from simdeploy.errors import InputError, Problem, collect, shorten
@@ -77,7 +76,7 @@ def read_question(
     policy: Any,
     of: Measure | str,
     direction: Any,
-    requirements: Sequence[Requirement | str] | None,
+    requirements: Asked | None,
     *,
     candidates: int | None,
     indifference: float | None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,13 +20,14 @@ from simdeploy.analysis.tuning.stages import NoValueError, Stages
 from simdeploy.analysis.tuning.worlds import FOLDERS, Worlds
 from simdeploy.experiments.arguments import Progress, read_seed
 from simdeploy.experiments.campaign import Campaign
-from simdeploy.scenario import Scenario, ScenarioOrPath, as_scenario
+from simdeploy.scenario import PolicyLike, Scenario, ScenarioOrPath, as_scenario
 
 if TYPE_CHECKING:
+    from simdeploy.analysis.asking.requirements import Asked
     from simdeploy.analysis.asking.verdicts import Direction
     from simdeploy.analysis.tuning.result import Tuning
     from simdeploy.experiments.jobs import Executor
-    from simdeploy.scenario.measures import Measure, Requirement
+    from simdeploy.scenario.measures import Measure
     from simdeploy.statistics.selection import Selection
 
 _MOST_SHOWN = 5
@@ -36,11 +37,11 @@ _MOST_ATTEMPTS = 5
 
 def tune(
     scenario: ScenarioOrPath,
-    policy: Any = None,
+    policy: PolicyLike | None = None,
     *,
     of: Measure | str = "cost",
     direction: Direction | None = None,
-    requirements: Sequence[Requirement | str] | None = None,
+    requirements: Asked | None = None,
     vary: Mapping[str, Iterable[Any]] | None = None,
     candidates: int | None = None,
     indifference: float | None = None,
@@ -62,14 +63,14 @@ def tune(
     Parameters
     ----------
     scenario : Scenario
-    policy : str, mapping, spec or document, optional
+    policy : str, path, mapping, spec or document, optional
         The current policy, as for `Scenario.policy`; by default the scenario's first. Keys that are not varied keep
         their values.
     of : Measure or str, default "cost"
         Objective: a mean or a rate, optionally given a kind of release.
     direction : {'min', 'max'}, optional
         Which is better, where the measure doesn't determine it.
-    requirements : sequence of Requirement or str, optional
+    requirements : str or Requirement, or several of them, optional
         For example ``"false_alarm given good <= 1%"``. By default the scenario's requirements for this policy and for
         every policy.
     vary : mapping of str to iterable, optional
