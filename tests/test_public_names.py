@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import inspect
 import re
 import subprocess
 import sys
@@ -57,6 +58,20 @@ def test_every_listed_name_is_there(name):
     for public in package.__all__:
         assert getattr(package, public).__doc__, public
     assert set(package.__all__) <= set(dir(package))
+
+
+@pytest.mark.parametrize("name", [*PACKAGES, "simdeploy.validation.oracles"])
+def test_public_names_have_examples(name):
+    """Public functions, and classes other than results and errors, have an example, which the tests run. [contract]"""
+    package = importlib.import_module(name)
+    public = [getattr(package, each) for each in package.__all__]
+    ours = [
+        each
+        for each in public
+        if inspect.isfunction(each) or (inspect.isclass(each) and not issubclass(each, Result | Exception))
+    ]
+    examples = {each.__name__: inspect.getdoc(each).partition("\nExamples\n--------\n")[2] for each in ours}
+    assert [each for each, text in examples.items() if ">>> " not in text] == []
 
 
 def test_unknown_names_are_an_error():

@@ -75,6 +75,16 @@ def read_deployment(path: str | os.PathLike[str], *, dialect: Dialect | None = N
     ------
     InputError
         With all problems and their lines.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile, simdeploy
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "spec.json")
+    ...     _ = path.write_text('{"strategy": "rolling", "max_parallel": 4, "health_check": {"deadline": "5m"}}')
+    ...     document = simdeploy.read_deployment(path)
+    >>> document.dialect, document.spec.max_parallel, document.spec.health_check.deadline
+    ('deployment', 4, '5m')
     """
     return parse_deployment(read_text(path), file=os.fspath(path), dialect=dialect)
 

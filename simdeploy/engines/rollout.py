@@ -47,6 +47,22 @@ class Rollout:
     engine : str
     response_values : dict
         The responses as plain values; NaN where unknown.
+
+    Examples
+    --------
+    >>> import simdeploy
+    >>> scenario = simdeploy.Scenario.from_dict({
+    ...     "name": "two nodes",
+    ...     "fleet": {"nodes": 2, "update_duration": "1m"},
+    ...     "policies": {"at-once": {"strategy": "immediate"}},
+    ... })
+    >>> rollout = simdeploy.simulate(scenario)
+    >>> rollout
+    <Rollout: at-once: completed after 1m; 2 of 2 nodes updated, 0 failed (completed_good)>
+    >>> rollout.nodes[["node", "status", "started_at_s"]]
+       node   status  started_at_s
+    0     0  running          60.0
+    1     1  running          60.0
     """
 
     def __init__(
@@ -163,6 +179,18 @@ class Rollout:
         ------
         InputError
             If there is no such revision.
+
+        Examples
+        --------
+        >>> import simdeploy
+        >>> scenario = simdeploy.Scenario.from_dict({
+        ...     "name": "two nodes",
+        ...     "fleet": {"nodes": 2, "update_duration": "1m"},
+        ...     "policies": {"at-once": {"strategy": "immediate"}},
+        ... })
+        >>> rollout = simdeploy.simulate(scenario)
+        >>> [rollout.deployment_at(revision).status.state for revision in (1, len(rollout.revisions))]
+        ['in_progress', 'completed']
         """
         number = 1 if rollback else 0
         recorded = self._deployments_recorded
@@ -284,7 +312,19 @@ class Rollout:
         }
 
     def to_json(self) -> str:
-        """Return the final deployment object as the body of the API's GET, in canonical form."""
+        """Return the final deployment object as the body of the API's GET, in canonical form.
+
+        Examples
+        --------
+        >>> import json, simdeploy
+        >>> scenario = simdeploy.Scenario.from_dict({
+        ...     "name": "two nodes",
+        ...     "fleet": {"nodes": 2, "update_duration": "1m"},
+        ...     "policies": {"at-once": {"strategy": "immediate"}},
+        ... })
+        >>> json.loads(simdeploy.simulate(scenario).to_json())["deployment"]["status"]["state"]
+        'completed'
+        """
         return self.deployment.to_json()
 
     def to_openmetrics(self) -> str:

@@ -34,6 +34,21 @@ def plot_forecast(ax: Axes, forecast: Forecast) -> Axes:
     -------
     matplotlib.axes.Axes
         The given axes.
+
+    Examples
+    --------
+    >>> import simdeploy
+    >>> from matplotlib.figure import Figure
+    >>> from simdeploy.plotting import plot_forecast
+    >>> scenario = simdeploy.Scenario.from_dict({
+    ...     "name": "four nodes",
+    ...     "fleet": {"nodes": 4, "update_duration": "1m"},
+    ...     "policies": {"in-twos": {"strategy": "rolling", "max_parallel": 2, "health_check": {"deadline": "5m"}}},
+    ... })
+    >>> seen = simdeploy.simulate(scenario).revisions[:2]
+    >>> forecast = simdeploy.forecast(scenario, seen=seen, replications=20, engine="reference")
+    >>> plot_forecast(Figure().subplots(), forecast).get_ylabel()
+    'nodes'
     """
     from matplotlib.ticker import MaxNLocator
 
@@ -76,6 +91,22 @@ def plot_kinds(ax: Axes, forecast: Forecast) -> Axes:
     -------
     matplotlib.axes.Axes
         The given axes.
+
+    Examples
+    --------
+    >>> import simdeploy
+    >>> from matplotlib.figure import Figure
+    >>> from simdeploy.plotting import plot_kinds
+    >>> scenario = simdeploy.Scenario.from_dict({
+    ...     "name": "four nodes",
+    ...     "fleet": {"nodes": 4, "update_duration": "1m"},
+    ...     "release": {"good": {"probability": 0.9}, "bad": {"probability": 0.1, "defective": True, "start_failure": 0.9}},
+    ...     "policies": {"in-twos": {"strategy": "rolling", "max_parallel": 2, "health_check": {"deadline": "5m"}}},
+    ... })
+    >>> seen = simdeploy.simulate(scenario).revisions[:2]
+    >>> forecast = simdeploy.forecast(scenario, seen=seen, replications=20, engine="reference")
+    >>> [label.get_text() for label in plot_kinds(Figure().subplots(), forecast).get_yticklabels()]
+    ['good', 'bad']
     """
     kinds = forecast.kinds
     rows = np.arange(len(kinds))
@@ -105,6 +136,22 @@ def plot_acts(ax: Axes, advice: Advice) -> Axes:
     -------
     matplotlib.axes.Axes
         The given axes.
+
+    Examples
+    --------
+    >>> import simdeploy
+    >>> from matplotlib.figure import Figure
+    >>> from simdeploy.plotting import plot_acts
+    >>> scenario = simdeploy.Scenario.from_dict({
+    ...     "name": "four nodes",
+    ...     "fleet": {"nodes": 4, "update_duration": "1m"},
+    ...     "costs": {"hour_of_delay": 10, "false_alarm": 50},
+    ...     "policies": {"in-twos": {"strategy": "rolling", "max_parallel": 2, "health_check": {"deadline": "5m"}}},
+    ... })
+    >>> seen = simdeploy.simulate(scenario).revisions[:2]
+    >>> advice = simdeploy.advise(scenario, seen=seen, replications=20, engine="reference")
+    >>> [label.get_text() for label in plot_acts(Figure().subplots(), advice).get_yticklabels()]
+    ['go on', 'pause 10m', 'cancel']
     """
     acts = advice.acts
     rows = np.arange(len(acts))

@@ -33,6 +33,26 @@ def plot_score(ax: Axes, score: Score, *, event: Event = "defective") -> Axes:
     Notes
     -----
     On the line, the fraction equals the forecast. Groups that aren't consistent with it are red.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import simdeploy
+    >>> from matplotlib.figure import Figure
+    >>> from simdeploy.plotting import plot_score
+    >>> scenario = simdeploy.Scenario.from_dict({
+    ...     "name": "four nodes",
+    ...     "fleet": {"nodes": 4, "update_duration": "1m"},
+    ...     "release": {"good": {"probability": 0.9}, "bad": {"probability": 0.1, "defective": True, "start_failure": 0.9}},
+    ...     "policies": {"in-twos": {"strategy": "rolling", "max_parallel": 2, "health_check": {"deadline": "5m"}}},
+    ... })
+    >>> rollout = simdeploy.simulate(scenario)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     how = {"replications": 200, "engine": "reference", "log": folder}
+    ...     _ = simdeploy.forecast(scenario, seen=rollout.revisions[:2], **how)
+    ...     score = simdeploy.score(folder, outcomes=rollout.deployment)
+    >>> plot_score(Figure().subplots(), score, event="completed").get_xlabel()
+    'forecast probability (completed)'
     """
     bins = score.bins[score.bins["event"] == event]
     if bins.empty:

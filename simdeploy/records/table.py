@@ -130,6 +130,23 @@ class Records:
         What people did: pause, resume, promote, cancel.
     dropped : DataFrame
         What was left out, and why: file, first line, number of rows, reason.
+
+    Examples
+    --------
+    >>> import simdeploy
+    >>> scenario = simdeploy.Scenario.from_dict({
+    ...     "name": "two nodes",
+    ...     "fleet": {"nodes": 2, "update_duration": "1m"},
+    ...     "policies": {"at-once": {"strategy": "immediate"}},
+    ... })
+    >>> rollouts = [simdeploy.simulate(scenario, replication=number).to_records(str(number)) for number in range(2)]
+    >>> records = simdeploy.Records.join(rollouts)
+    >>> records
+    <Records: 2 rollouts, 4 nodes, 0 windows>
+    >>> records.rollouts[["rollout", "nodes", "state", "ended_s"]]
+      rollout  nodes      state  ended_s
+    0       0      2  completed     60.0
+    1       1      2  completed     60.0
     """
 
     rollouts: pd.DataFrame = field(default_factory=lambda: make_table("rollouts", {}))

@@ -41,6 +41,16 @@ def read_scenario(path: str | os.PathLike[str], *, allow_files: Sequence[Folder]
     -----
     SimdeployWarning
         For what is valid but probably not meant; also in the scenario's `warnings`.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile, simdeploy
+    >>> text = "{name: small, fleet: {nodes: 12, update_duration: 45s}, policies: {at-once: {strategy: immediate}}}"
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "small.yaml")
+    ...     _ = path.write_text(text)
+    ...     simdeploy.read_scenario(path)
+    <Scenario: small, 12 nodes, 1 kind of release, 1 policy (at-once)>
     """
     scenario, errors, warnings = load(path, allow_files=allow_files)
     if scenario is None:

@@ -91,6 +91,13 @@ class Scenario:
         What is valid but probably not meant.
     source : str or None
         The file's name.
+
+    Examples
+    --------
+    >>> import simdeploy
+    >>> scenario = simdeploy.load_example("small-fleet")
+    >>> scenario.fleet.nodes, [kind.name for kind in scenario.release], list(scenario.policies)
+    (40, ['good', 'blatant', 'subtle'], ['all-at-once', 'rolling', 'canary'])
     """
 
     name: str

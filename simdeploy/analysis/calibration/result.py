@@ -84,7 +84,22 @@ class Calibration(Result):
         return Scenario.from_dict(parse_yaml(self.text)[0])
 
     def to_yaml(self) -> str:
-        """Return the scenario as a commented file: each number with its interval and the records it rests on, and what is assumed."""
+        r"""Return the scenario as a commented file: each number with its interval and the records it rests on, and what is assumed.
+
+        Examples
+        --------
+        >>> import simdeploy
+        >>> scenario = simdeploy.Scenario.from_dict({
+        ...     "name": "ten nodes",
+        ...     "fleet": {"nodes": 10, "update_duration": {"exponential": {"mean": "1m"}}},
+        ...     "policies": {"at-once": {"strategy": "immediate"}},
+        ... })
+        >>> rollouts = [simdeploy.simulate(scenario, replication=number).to_records(str(number)) for number in range(20)]
+        >>> calibration = simdeploy.calibrate(simdeploy.Records.join(rollouts), goodness_samples=0)
+        >>> print(*calibration.to_yaml().splitlines()[6:8], sep="\n")
+          # fitted: 10; 20 rollouts, 200 nodes
+          nodes: 10
+        """
         return self.text
 
     @property
@@ -134,6 +149,19 @@ class Calibration(Result):
         Each history has the same number of whole rollouts, drawn with replacement. Nodes are not drawn separately, because that would count
         their noise twice, and their failures would no longer match the stops of their rollouts. With fewer than 20 rollouts too few samples
         differ, so the fitted scenario is simulated under the rollouts' policies instead.
+
+        Examples
+        --------
+        >>> import simdeploy
+        >>> scenario = simdeploy.Scenario.from_dict({
+        ...     "name": "ten nodes",
+        ...     "fleet": {"nodes": 10, "update_duration": {"exponential": {"mean": "1m"}}},
+        ...     "policies": {"at-once": {"strategy": "immediate"}},
+        ... })
+        >>> rollouts = [simdeploy.simulate(scenario, replication=number).to_records(str(number)) for number in range(20)]
+        >>> calibration = simdeploy.calibrate(simdeploy.Records.join(rollouts), goodness_samples=0)
+        >>> [list(scenario.to_dict()["fleet"]["update_duration"]) for scenario in calibration.bootstrap(2)]
+        [['exponential'], ['exponential']]
         """
         from simdeploy.analysis.calibration.bootstrapping import Fitted, bootstrap
 

@@ -93,11 +93,61 @@ class GateComparison(Result):
         return tuple(self.curves["size"].drop_duplicates().tolist())
 
     def row(self, gate: str, size: float, measure: str) -> Mapping[Any, Any]:
-        """Return the row of `curves` of a gate at a size."""
+        """Return the row of `curves` of a gate at a size.
+
+        Parameters
+        ----------
+        gate, measure : str
+            As in the columns of `curves`.
+        size : float
+            One of `sizes`: the error rate that the release adds, a fraction.
+
+        Returns
+        -------
+        mapping of str to value
+
+        Examples
+        --------
+        >>> import simdeploy
+        >>> scenario = simdeploy.Scenario.from_dict({
+        ...     "name": "ten nodes",
+        ...     "fleet": {"nodes": 10, "update_duration": "1m", "requests_per_second": 10},
+        ...     "policies": {"waves": {"strategy": "rolling", "max_parallel": 5, "max_failed_nodes": 2,
+        ...                            "health_check": {"deadline": "5m", "max_error_rate": 0.02}}},
+        ... })
+        >>> gates = simdeploy.compare_gates(scenario, gates=["pooled"], sizes=[0.03], replications=20, engine="reference")
+        >>> float(gates.row("threshold", 0.03, "stopped")["estimate"])
+        0.85
+        """
         return _find_row(self.curves, gate, size, measure)
 
     def difference(self, gate: str, size: float, measure: str) -> Mapping[Any, Any]:
-        """Return the row of `differences` of a gate at a size."""
+        """Return the row of `differences` of a gate at a size.
+
+        Parameters
+        ----------
+        gate, measure : str
+            As in the columns of `differences`.
+        size : float
+            One of `sizes`: the error rate that the release adds, a fraction.
+
+        Returns
+        -------
+        mapping of str to value
+
+        Examples
+        --------
+        >>> import simdeploy
+        >>> scenario = simdeploy.Scenario.from_dict({
+        ...     "name": "ten nodes",
+        ...     "fleet": {"nodes": 10, "update_duration": "1m", "requests_per_second": 10},
+        ...     "policies": {"waves": {"strategy": "rolling", "max_parallel": 5, "max_failed_nodes": 2,
+        ...                            "health_check": {"deadline": "5m", "max_error_rate": 0.02}}},
+        ... })
+        >>> gates = simdeploy.compare_gates(scenario, gates=["pooled"], sizes=[0.03], replications=20, engine="reference")
+        >>> float(gates.difference("pooled", 0.03, "stopped")["estimate"])
+        0.15
+        """
         return _find_row(self.differences, gate, size, measure)
 
 

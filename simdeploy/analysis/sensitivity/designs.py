@@ -49,6 +49,13 @@ class SensitivityDesign:
     moved : ndarray of int, shape (blocks, levers), or None
         Morris: step of a trajectory at which a factor moves.
     seed : int
+
+    Examples
+    --------
+    >>> from simdeploy import design_sensitivity
+    >>> design = design_sensitivity({"x": (0.0, 3.0), "y": [1, 2]}, size=4)
+    >>> design.names, design.places.shape
+    (('x', 'y'), (4, 3, 2))
     """
 
     method: Method

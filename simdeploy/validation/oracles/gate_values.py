@@ -26,6 +26,13 @@ class GateCharacteristics:
         Probability that there is no verdict at the last look; the switch `cant_tell` decides what happens then.
     expected_requests : float
         Mean number of requests of the new version that were examined, up to the verdict or the last look.
+
+    Examples
+    --------
+    >>> from simdeploy.validation.oracles import wald_approximation
+    >>> at_good = wald_approximation(make_gate("sprt", good=0.01, bad=0.05), 0.01)
+    >>> round(at_good.fails, 6), round(at_good.passes, 6)
+    (0.05, 0.95)
     """
 
     fails: float

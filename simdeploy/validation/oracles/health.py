@@ -55,6 +55,12 @@ class Validation:
         At place k the probability that the node is running after exactly k windows.
     failed : ndarray of float
         At place k the probability that it has failed by `failure_threshold` after exactly k windows.
+
+    Examples
+    --------
+    >>> from simdeploy.validation.oracles import validation
+    >>> validation(0.5, windows_needed=1, most_windows=2).running.tolist()
+    [0.0, 0.5, 0.25]
     """
 
     running: npt.NDArray[np.float64]

@@ -15,6 +15,12 @@ class SobolIndices(NamedTuple):
     Attributes
     ----------
     first, total : tuple of float
+
+    Examples
+    --------
+    >>> from simdeploy.validation.oracles import ishigami_indices
+    >>> [round(index, 4) for index in ishigami_indices().total]
+    [0.5576, 0.4424, 0.2437]
     """
 
     first: tuple[float, ...]
