@@ -70,15 +70,14 @@ class Requests:
         return float(last - first) * NS_PER_S
 
     def lost_within(self, intervals: Intervals) -> float:
-        """Return the requests of nodes during their intervals, up to the end."""
-        clipped = intervals.clipped(0, self._end_ns)
+        """Return the requests of nodes during their intervals."""
         total = 0.0
-        if not len(clipped.node):
+        if not len(intervals.node):
             return total
-        numbers = self._world.class_of[clipped.node]
+        numbers = self._world.class_of[intervals.node]
         for number, rate in enumerate(self._rates.tolist()):
             of_class = numbers == number
-            total += rate * float(self._seconds(number, clipped.start[of_class], clipped.end[of_class]).sum())
+            total += rate * float(self._seconds(number, intervals.start[of_class], intervals.end[of_class]).sum())
         return total
 
     def _seconds(self, number: int, start: np.ndarray, end: np.ndarray) -> np.ndarray:

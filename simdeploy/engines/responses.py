@@ -61,13 +61,14 @@ def compute_responses(
     }
     if is_known:
         _, out = service.out_of_service.count_changes(service.end_ns)
-        unavailable = service.out_of_service.total_s(service.end_ns)
+        unavailable = service.out_of_service.total_s(service.end_ns) + service.down_after.total_s()
+        anyway = service.down_anyway.total_s(service.end_ns) + service.down_after_anyway.total_s()
         values["exposed_node_s"] = service.exposed.total_s(service.end_ns)
         values["defective_node_s"] = service.defective.total_s(service.end_ns)
         values["failed_requests_excess"] = service.added_failures()
         values["unavailable_node_s"] = unavailable
         values["min_in_service_fraction"] = 1 - int(out.max(initial=0)) / total
-        values["unavailable_excess_node_s"] = unavailable - service.down_anyway.total_s(service.end_ns)
+        values["unavailable_excess_node_s"] = unavailable - anyway
         values["unrestored_nodes"] = float(service.unrestored_nodes)
         values |= _compute_requests(world, service)
     if recording.weight is not None:
@@ -79,8 +80,11 @@ def _compute_requests(world: World, service: Service) -> dict[str, float]:
     """Compute the requests that were not served: lost in a local service, shed in a shared one."""
     requests = service.requests
     if world.service is None:
-        lost = requests.lost_within(service.out_of_service)
-        lost_anyway = requests.lost_within(service.down_anyway)
+        end_ns = service.end_ns
+        lost = requests.lost_within(service.out_of_service.clipped(0, end_ns))
+        lost_anyway = requests.lost_within(service.down_anyway.clipped(0, end_ns))
+        lost += requests.lost_within(service.down_after)
+        lost_anyway += requests.lost_within(service.down_after_anyway)
         return dict(zip(_OF_REQUESTS, (lost, lost - lost_anyway, 0.0, 0.0, math.nan), strict=True))
     shed = sum(pool.shed for pool in requests.pools)
     shed_anyway = sum(pool.shed for pool in service.requests_anyway.pools)

@@ -90,6 +90,32 @@ class Service:
         return self._find_down(undisturbed=True) if self._recording.world.any_crash_was_changed else self.down
 
     @cached_property
+    def down_after(self) -> Intervals:
+        """From the end on, how long nodes that were rolled back stay down because they crashed under a release that crashes more."""
+        return self._find_down_after(undisturbed=False)
+
+    @cached_property
+    def down_after_anyway(self) -> Intervals:
+        """The same without the rollout: crashes that began in the same time."""
+        return self._find_down_after(undisturbed=True)
+
+    def _find_down_after(self, *, undisturbed: bool) -> Intervals:
+        world = self._recording.world
+        # Nobody misses a node that was removed.
+        if world.release is None or world.release.crash_rate <= 1 or self._type.begins:
+            return Intervals.of(())
+        was_exposed = (self._started < FOREVER) & (self._back_until < FOREVER) & (self._status != ROLLBACK_FAILED)
+        return Intervals.of(
+            (node, self.end_ns, world.crashed_until(node, exposed_ns, back_ns, self.end_ns, undisturbed=undisturbed))
+            for node, exposed_ns, back_ns in zip(
+                np.flatnonzero(was_exposed).tolist(),
+                self._started[was_exposed].tolist(),
+                self._back_from[was_exposed].tolist(),
+                strict=True,
+            )
+        )
+
+    @cached_property
     def in_service(self) -> Intervals:
         """When a missed node served, up to one instant beyond the end, so that the end is settled."""
         return self.out_of_service.outside(*self._missed_bounds)

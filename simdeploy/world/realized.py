@@ -288,17 +288,19 @@ class World:
         if crash is not None and self.crash_rate(node) != 1.0:
             crash.of(node).set_rate(t, 1.0)
 
-    def recovers_at(self, node: int, exposed_ns: int, back_ns: int, t: int) -> int:
-        """Return the end of the crash in progress at t if the release caused it; otherwise t.
+    def crashed_until(self, node: int, exposed_ns: int, back_ns: int, t: int, *, undisturbed: bool) -> int:
+        """Return the end of the crash in progress at t if it began while the release raised the node's crash rate; otherwise t.
 
-        A release that raises the crash rate causes the crashes that begin while the node is exposed, from `exposed_ns`
-        to `back_ns`.
+        The node was exposed from `exposed_ns` to `back_ns`. `undisturbed` is the node's crash at t as if it had not been updated.
         """
         crash = self._crash[node]
-        if crash is None or self.crash_rate(node) <= 1.0 or not crash.bad_at(node, t):
+        if crash is None or self.crash_rate(node) <= 1.0:
             return t
-        *_, (began_ns, _) = crash.bad_spells(node, 0, t + 1)
-        return crash.ends_at(node, t) if exposed_ns <= began_ns < back_ns else t
+        process = crash.undisturbed(node) if undisturbed else crash.of(node)
+        if not process.bad_at(t):
+            return t
+        *_, (began_ns, _) = process.bad_spells(0, t + 1)
+        return process.ends_at(t) if exposed_ns <= began_ns < back_ns else t
 
     def is_disturbed(self, node: int) -> bool:
         """Return whether an update affects when a node crashes."""

@@ -128,7 +128,6 @@ def find_parts(run: Any, *, in_bundles: bool, with_notes: bool) -> set[str]:
             "tries": run["retries"],
             "openings": run["n_openings"],
             "downs": run["goes_down"] or run["goes_offline"],
-            "recoveries": run["goes_down"],
             "undegraded": run["degrades"] and not shared,
             "interruptions": has_spells,
             "slots": run["slides"],

@@ -22,7 +22,7 @@ from simdeploy.engines.compiled.access import (
     windows_from,
 )
 from simdeploy.engines.compiled.codes import COMPLETED
-from simdeploy.engines.compiled.ending import horizon_of, restored_at
+from simdeploy.engines.compiled.ending import horizon_of
 from simdeploy.engines.compiled.exposure import added_level, after_ns
 from simdeploy.engines.compiled.gates import judges_waves
 from simdeploy.engines.compiled.jit import compiled
@@ -88,9 +88,8 @@ def measure(run):
         real[MAKESPAN] = run.makespan / NS_PER_S
         if run.state != COMPLETED:
             real[STOPPED_AT] = real[MAKESPAN]
-    restored = restored_at(run)
-    if restored < NEVER and not run.any_back_failed:
-        real[RESTORED_AT] = restored / NS_PER_S
+    if run.rollback_ended < NEVER and not run.any_back_failed:
+        real[RESTORED_AT] = run.rollback_ended / NS_PER_S
     _count_windows(run, whole)
     whole[PEAK_EXPOSED] = _peak_exposed(run, horizon)
     if horizon == NEVER:

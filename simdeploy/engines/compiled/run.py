@@ -352,7 +352,7 @@ PARTS = (
     *("outlook", "laws", "bundles", "rollouts", "waves", "verdicts", "outcomes", "interruptions", "notes", "slots"),
     *("gates", "waits", "together", "partners", "tries", "ups", "levels", "downs", "undegraded", "lines"),
     *("openings", "traffic", "requests", "validation", "met", "met_at_once", "served", "pools", "windows"),
-    *("shares", "looks", "changes", "recoveries"),
+    *("shares", "looks", "changes"),
 )
 # Rows of outcomes.
 _OUTCOMES = [("whole_at", _INT), ("real_at", _INT), ("n_rows", _INT)]

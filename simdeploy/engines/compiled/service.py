@@ -8,7 +8,7 @@ from numba import types
 from simdeploy.engines.compiled import spells
 from simdeploy.engines.compiled.access import classes, drawn, fates, is_surged, lists, policy_of, scratch, walk_at
 from simdeploy.engines.compiled.codes import SLIDING
-from simdeploy.engines.compiled.exposure import begin_crashes, is_disturbed
+from simdeploy.engines.compiled.exposure import begin_crashes, crash_rate, is_disturbed
 from simdeploy.engines.compiled.jit import compiled, inlined
 from simdeploy.engines.compiled.load import served_between, traffic_between
 from simdeploy.engines.compiled.node import keeps_old
@@ -156,8 +156,13 @@ def measure_service(run, horizon, real):
         if few
         else most_at_once(spans[0, :k], spans[1, :k], horizon)
     )
-    real[UNAVAILABLE] = sum_s(sums[0], sums[1])
-    real[UNAVAILABLE_EXCESS] = real[UNAVAILABLE] - sum_s(sums[2], sums[3])
+    after = np.zeros(4, np.int64)
+    if (
+        run.goes_down and run.kind >= 0 and run.crash_rate > 1.0 and not run.begins
+    ):  # nobody misses a node that was removed
+        _measure_down_after(run, horizon, after, lost)
+    real[UNAVAILABLE] = sum_s(sums[0], sums[1]) + sum_s(after[0], after[1])
+    real[UNAVAILABLE_EXCESS] = real[UNAVAILABLE] - (sum_s(sums[2], sums[3]) + sum_s(after[2], after[3]))
     real[MIN_IN_SERVICE] = 1 - most / run.nodes
     real[UNRESTORED] = _count_unrestored(run)
     if not run.shared:
@@ -166,6 +171,36 @@ def measure_service(run, horizon, real):
             real[LOST] = run.even_rate * real[UNAVAILABLE]
             real[LOST_EXCESS] = run.even_rate * real[UNAVAILABLE_EXCESS]
     return True
+
+
+@compiled
+def _measure_down_after(run, horizon, sums, lost):
+    """Compute how long nodes that were rolled back stay down after the horizon because they crashed under a release that crashes
+    more, and how long without the rollout, by crashes that began in the same time; add the requests lost meanwhile.
+    """
+    fate = fates(run)
+    for node in range(run.nodes):
+        is_back = fate[STARTED, node] < NEVER and back_at(run, node) < NEVER
+        if not is_back or crash_rate(run, node) <= 1.0 or classes(run)[drawn(run)[CLASS, node]].crash < 0:
+            continue
+        for place in range(2):
+            until = _crashed_until(run, node, horizon, place == 0)
+            sums[2 * place] += (until - horizon) >> 32
+            sums[2 * place + 1] += (until - horizon) & _LOW
+            if until > horizon and not run.is_even:
+                lost[place] += lost_between(run, node, horizon, until)
+
+
+@compiled
+def _crashed_until(run, node, t, is_real):
+    """Return the end of the crash in progress at t if it began while the node was exposed, really or without the rollout; otherwise t."""
+    started, back, walk = fates(run)[STARTED, node], fates(run)[BACK_FROM, node], walk_at(run, spells.CRASH)
+    if is_real:
+        begin_crashes(walk, run, node, started, back)
+    else:
+        spells.begin(run, walk, classes(run)[drawn(run)[CLASS, node]].crash, node)
+    spells.reach(run, walk, t)
+    return walk.end if walk.is_bad and started <= walk.start < back else t
 
 
 @compiled

@@ -142,5 +142,5 @@ class Course:
         if self.state == "completed" and not self._escaped:
             return self.makespan_ns
         if self._site.type.undone:
-            return self._rollback.horizon_ns
+            return self._rollback.ended_ns
         return self.makespan_ns + (self._site.world.escape_detection_ns if self._escaped else 0)

@@ -39,19 +39,7 @@ class Rollback:
     @property
     def restored_ns(self) -> int | None:
         """When service was restored; None if a node's rollback failed, or nothing was rolled back."""
-        return None if self._any_failed else self.horizon_ns
-
-    @property
-    def horizon_ns(self) -> int | None:
-        """When it has ended and nodes that the release crashed are up again. Valid only at the end of the run."""
-        if self.ended_ns is None:
-            return None
-        times = [self.ended_ns]
-        for node in self._nodes_to_roll_back:
-            exposed_ns, back_ns = node.fate.started_ns, node.fate.back_from_ns
-            if exposed_ns is not None and back_ns is not None:
-                times.append(self._site.world.recovers_at(node.number, exposed_ns, back_ns, self.ended_ns))
-        return max(times)
+        return None if self._any_failed else self.ended_ns
 
     def request(self, touched: Sequence[Node]) -> None:
         """Request the rollback of all touched nodes, from this instant on."""
