@@ -230,7 +230,7 @@ def test_skewed_costs():
         assert costing.mean(Priced(costs, words)).is_trusted == is_trusted
 
 
-CANARIES = STEADY | {"fleet.start_failure": 0, "release.bad.start_failure": 0}
+CANARIES = STEADY | {"fleet.start_failure": 0, "release.bad.start_failure": 0, "release.bad.error_rate": 0.5}
 
 
 def test_canaries_that_wait():

@@ -149,11 +149,9 @@ def _tell_best(
 
 
 def _say_why_unclear(ranked: pd.DataFrame, rivals: list[str]) -> str:
-    """Say why no rival is known to be worse although its interval says so; empty if that isn't so for all of them."""
-    rows = ranked[ranked["policy"].isin(rivals)]
-    # Intervals of policies that can't be the best begin at 0.
-    is_apart = rows["low"].ge(0) & rows["high"].gt(0) & ~rows["is_trusted"]
-    return "the interval of the difference can't be trusted" if len(rows) and is_apart.all() else ""
+    """Say that no difference from a rival can be trusted; empty if some can."""
+    is_trusted = ranked.loc[ranked["policy"].isin(rivals), "is_trusted"]
+    return "the interval of the difference can't be trusted" if len(is_trusted) and not is_trusted.any() else ""
 
 
 def _is_vague(ranked: pd.DataFrame) -> pd.Series:

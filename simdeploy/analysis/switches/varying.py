@@ -123,7 +123,7 @@ def vary_switches(
     ... })
     >>> result = vary_switches(scenario, of="makespan_s", replications=2, pairs=False, engine="reference")
     >>> result.choice, len(result.values)
-    ('at-once', 36)
+    ('at-once', 37)
     """
     scenario = as_scenario(scenario)
     numbers, seed = check_numbers(replications=replications, seed=seed, engine=engine)

@@ -77,9 +77,10 @@ def service() -> tuple[Case, ...]:
     up_s, repair_s, hour_s = 36_000, 3600, 3600
 
     def added_down() -> float:
-        # Only nodes that are up are touched; each is exposed to the release for the hour until it is noticed.
-        added_s = oracles.exposed_down_s(up_s, repair_s, 10, hour_s) - oracles.exposed_down_s(up_s, repair_s, 1, hour_s)
-        return (1 - oracles.unavailability(up_s, repair_s)) * added_s
+        # Only nodes that are up are touched; each is exposed to the release for the hour until it is noticed. While it is up, it
+        # crashes at a constant rate, and each crash counts until it is repaired.
+        n_crashes = [rate * (hour_s - oracles.exposed_down_s(up_s, repair_s, rate, hour_s)) / up_s for rate in (1, 10)]
+        return (1 - oracles.unavailability(up_s, repair_s)) * (n_crashes[1] - n_crashes[0]) * repair_s
 
     return (
         make_case(
