@@ -106,7 +106,8 @@ def allocate(
     The variance of :math:`\sum p_k \hat q_k` is least for :math:`n_k \propto p_k \sigma_k` (Cochran 1977 [1]_, section
     5.5). The minimum is `fewest`, or as many as a trusted estimate needs: enough for twice the required effective hits or,
     for a kind in which the event never occurred, for an exact limit that is small compared to the whole estimate, if
-    possible. All minima together are at most half of the rollouts.
+    possible; twice as many if possible, because the estimate is that of a pilot. All minima together are at most half of
+    the rollouts.
 
     References
     ----------
@@ -130,7 +131,7 @@ def allocate(
         else:
             limit_at_one = -math.log((1 - confidence_level) / 2)
             needed = limit_at_one * n_unseen * p / (IMMATERIAL * seen) if seen else math.inf
-            needed = needed if needed <= most else 0.0
+            needed = 2 * needed if needed <= most else 0.0
         minima.append(max(min(math.ceil(max(needed, fewest)), most), 2))
     spreads = [p * pilot.deviation for p, pilot in zip(probabilities, pilots, strict=True)]
     total = sum(spreads)
