@@ -15,6 +15,7 @@ from simdeploy.analysis.rare.combining import Part, combine, exact_limit
 from simdeploy.analysis.rare.kinds import Kind, Pilot, allocate
 from simdeploy.experiments.jobs import Job
 from simdeploy.validation.oracles import binomial_tail
+from simdeploy.world.tilt import find_untiltable
 
 NODES, P = 40, 0.02
 # By name the probability of a kind, and its added probability of a failed start.
@@ -116,8 +117,11 @@ def test_affected_nodes_are_tilted() -> None:
     assert sum(found.low <= truth <= found.high for found in stated) >= find_least_covered(len(stated))
 
 
-def test_events_that_cannot_be_tilted_prevent_an_answer() -> None:
-    """A way to an event that no tilt opens is never met, so no probability is stated; without a tilt one is. [contract]"""
+OUTAGES = {"fleet.zone_outage.up.exponential.mean": "200000h", "fleet.zone_outage.repair": "30m"}
+
+
+def zoned(**more: Any) -> Scenario:
+    """Return rollouts of which an outage fails fifteen nodes at once, a thousand times as often as nine fail to start."""
     fleet = {"nodes": 60, "zones": 4, "update_duration": "30s", "start_failure": 0.01}
     check = {"deadline": "2m", "min_healthy_time": "10s"}
     waves = {
@@ -127,21 +131,72 @@ def test_events_that_cannot_be_tilted_prevent_an_answer() -> None:
         "max_failed_nodes": 59,
         "max_failed_nodes_percent": 99,
     }
-    plain = Scenario.from_dict({"name": "outages", "fleet": fleet, "policies": {"waves": waves}})
-    # One outage fails fifteen nodes at once, a thousand times as often as nine fail to start.
-    outages = {"fleet.zone_outage.up.exponential.mean": "200000h", "fleet.zone_outage.repair": "30m"}
-    found, without = (
-        estimate_rare(scenario, event="failed_nodes >= 9", engine="compiled")
-        for scenario in (plain.with_values(outages), plain)
-    )
+    return Scenario.from_dict({"name": "outages", "fleet": fleet, "policies": {"waves": waves}, **more})
+
+
+@pytest.mark.parametrize(("method", "at_least"), [("importance", 9), ("splitting", 7)])
+def test_events_that_cannot_be_tilted_need_plain_rollouts(method: str, at_least: int) -> None:
+    """A way to an event that no tilt or level opens is never met, so rollouts are plain and the limit is exact. [oracle]"""
+    how = {"method": method, "replications": 20_000, "engine": "compiled"}
+    outages = zoned().with_values(OUTAGES)
+    found = estimate_rare(outages, event=f"failed_nodes >= {at_least}", **how)
     assert not found.is_trusted
-    assert found.kinds["high"].tolist() == [1]
-    assert found.answer.endswith(
-        "because zone outages may lead to the event, too, but can't be tilted. Use --method splitting."
-    )
-    assert without.low < binomial_tail(60, 0.01, 9) < without.high
-    often = estimate_rare(plain.with_values(outages), event="failed_nodes >= 1", replications=2000, engine="compiled")
+    assert (found.tilt, found.levels, found.n_rollouts) == ({}, (), 20_000)
+    assert found.kinds["high"].tolist() == [pytest.approx(1 - 0.025 ** (1 / 20_000))]
+    assert found.answer.endswith("Use more --replications, or a less rare event.")
+    often = estimate_rare(outages, event="failed_nodes >= 1", **how)
     assert often.low < 1 - 0.99**60 < often.high
+
+
+@pytest.mark.parametrize(
+    ("how", "remedy"),
+    [
+        ({"tilt": {"start_failure": 6}}, "Use no --tilt."),
+        ({"method": "splitting", "levels": {"failed_nodes": [2, 4]}}, "Use --levels without numbers."),
+    ],
+)
+def test_a_given_tilt_or_level_can_hide_the_event(how: dict[str, Any], remedy: str) -> None:
+    """It states a probability only if the fleet has no events that it leaves as rare as they are. [contract]"""
+    asked = {"event": "failed_nodes >= 6", "replications": 40_000, "engine": "compiled", **how}
+    found = estimate_rare(zoned().with_values(OUTAGES), **asked)
+    assert found.only_plain_helps
+    assert not found.more_may_help
+    assert found.answer.endswith(
+        f"because zone outages may lead to the event, too, but no tilt or level makes them more frequent. {remedy}"
+    )
+    without = estimate_rare(zoned(), **asked)
+    assert without.low < binomial_tail(60, 0.01, 6) < without.high
+
+
+@pytest.mark.parametrize("method", ["importance", "splitting"])
+def test_a_kind_with_outages_does_not_block_an_answer_that_it_cannot_change(method: str) -> None:
+    """If good releases meet no outage, their exact limit is small compared to what bad ones contribute. [oracle]"""
+    bad = {"probability": 0.05, "defective": True, "start_failure": 0.07}
+    scenario = zoned(release={"good": {"probability": 0.95}, "bad": bad}).with_values(OUTAGES)
+    found = estimate_rare(scenario, event="failed_nodes >= 9", method=method, replications=80_000, engine="compiled")
+    good = found.kinds.set_index("kind").loc["good"]
+    assert (good["n_hits"], good["high"]) == (0, pytest.approx(1 - 0.025 ** (1 / good["n"])))
+    assert found.is_trusted
+    assert found.low < 0.05 * binomial_tail(60, 1 - 0.99 * 0.93, 9) < found.high
+
+
+@pytest.mark.parametrize(
+    "harmless",
+    [
+        {"crash": {"up": "1000h", "repair": "0s"}},
+        {"zone_outage": {"up": "1000h", "repair": "0s"}},
+        {"connection": {"online": "1000h", "offline": "0s"}},
+        {"flapping": {"good": "1h", "degraded": "1m", "error_rate": 0}, "requests_per_second": 10},
+        {"flapping": {"good": "1h", "degraded": "1m", "error_rate": 0.2}},
+        {"classes": [{"name": "nobody", "share": 0.001, "crash": {"up": "100h", "repair": "1h"}}]},
+    ],
+)
+def test_events_without_effect_leave_the_tilt(harmless: dict[str, Any]) -> None:
+    """Spells of length 0, errors that no request shows, and classes without nodes don't prevent a tilt. [contract]"""
+    changed = zoned().with_values({f"fleet.{key}": value for key, value in harmless.items()})
+    assert not find_untiltable(changed.fleet)
+    real = {"fleet.crash": {"up": "1000h", "repair": "1h"}, "fleet.connection": {"online": "1h", "offline": "1m"}}
+    assert find_untiltable(changed.with_values(real).fleet) == "crashes and offline nodes"
 
 
 @pytest.mark.parametrize(("method", "at_least"), [("importance", 8), ("splitting", 5)])

@@ -36,7 +36,7 @@ from simdeploy.errors import InputError, Problem, raise_if_any, shorten
     metavar="NAME[=FACTOR]",
     multiple=True,
     help="Probability to increase, such as start_failure or release.KIND, and its factor (by default found by a pilot); "
-    "repeatable. Default: all.",
+    "repeatable. Default: all; none in fleets with crashes, outages, degraded spells or offline nodes.",
 )
 @click.option(
     "--levels",

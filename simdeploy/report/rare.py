@@ -37,12 +37,12 @@ def tell(rare: Rare) -> str:
 
 
 def _say_what_helps(rare: Rare) -> str:
+    if rare.only_plain_helps:
+        return "Use no --tilt" if rare.method == "importance" else "Use --levels without numbers"
     if not rare.more_may_help:
         return ""
     if rare.is_often:
         return "The event is not rare: use plain replications, as in compare or check"
-    if rare.only_splitting_helps:
-        return "Use --method splitting"
     if rare.tilt and len(rare.steps) == len(rare.kinds):  # no pilot chose the tilt
         return "Use no --tilt, so that a pilot chooses it, or more --replications"
     return "Use more --replications, or a less rare event"

@@ -162,12 +162,13 @@ def tiltable(fleet: Fleet, release: Sequence[ReleaseKind], operator: Operator) -
 
 
 def find_untiltable(fleet: Fleet) -> str:
-    """Return random events of nodes or zones, such as crashes, that no tilt makes more frequent; empty if there are none."""
+    """Return random events of nodes or zones, such as crashes, that no tilt makes more frequent; empty if none has an effect."""
+    behaviours = [b for b, size in zip(fleet.behaviours, fleet.class_sizes, strict=True) if size]
     happens = {
-        "crashes": any(b.crash for b in fleet.behaviours),
-        "zone outages": any(b.zone_outage for b in fleet.behaviours),
-        "degraded spells": any(b.flapping for b in fleet.behaviours),
-        "offline nodes": any(b.connection for b in fleet.behaviours),
+        "crashes": any(b.crash and b.crash.repair.mean > 0 for b in behaviours),
+        "zone outages": any(b.zone_outage and b.zone_outage.repair.mean > 0 for b in behaviours),
+        "degraded spells": fleet.has_requests and any(b.flapping and b.flapping.error_rate for b in behaviours),
+        "offline nodes": any(b.connection and b.connection.offline.mean > 0 for b in behaviours),
     }
     return " and ".join(name for name, does in happens.items() if does)
 

@@ -13,7 +13,7 @@ import numpy as np
 from simdeploy.analysis.rare.combining import Part, combine, exact_limit, main_part
 from simdeploy.analysis.rare.events import Met, look_for
 from simdeploy.analysis.rare.kinds import Kind, Pilot, divide_rollouts, find_kinds
-from simdeploy.analysis.rare.result import STEP_COLUMNS, doubt_unknown, doubt_untiltable
+from simdeploy.analysis.rare.result import STEP_COLUMNS, doubt_hidden, doubt_unknown
 from simdeploy.analysis.rare.tilting import Rung, choose_tilt, judge_tilt
 from simdeploy.errors import Problem, nearest, raise_if_any
 from simdeploy.result import make_frame
@@ -71,7 +71,10 @@ class _Found(NamedTuple):
 
 
 def _plan(question: Question, kind: Kind, asked: Tilt | Sequence[str]) -> _Plan:
-    """Choose a kind's tilt in a pilot, or assess the given one; the pilot also shows how many hits to expect."""
+    """Choose a kind's tilt in a pilot, or assess the given one; the pilot also shows how many hits to expect.
+
+    In a fleet with events that can't be tilted it chooses none, because tilted rollouts may miss these and have no limit then.
+    """
     worlds, number = kind.pilot_worlds(question.pilot_rollouts), count()
 
     def try_tilt(candidate: Tilt) -> Met:
@@ -79,7 +82,8 @@ def _plan(question: Question, kind: Kind, asked: Tilt | Sequence[str]) -> _Plan:
 
     if not isinstance(asked, Tilt):
         release = [each for each in kind.scenario.drawn_release if each.probability]
-        tiltable_names = tiltable(kind.scenario.fleet, release, kind.scenario.operator)
+        fleet = kind.scenario.fleet
+        tiltable_names = () if find_untiltable(fleet) else tiltable(fleet, release, kind.scenario.operator)
         plain_hits = _ENOUGH_HITS * question.pilot_rollouts / question.rollouts
         rung, rungs = choose_tilt(try_tilt, [name for name in tiltable_names if name in asked], plain_hits=plain_hits)
     else:
@@ -98,12 +102,12 @@ def _estimate(question: Question, kind: Kind, plan: _Plan, n: int) -> _Found:
     weights, contributions = met.weights[known], (met.weights * met.happened)[known]
     diagnosis = diagnose(weights, contributions, plan.pilot.hit_fraction * n)
     n_open = met.n_unknown + met.n_failed  # the event may have occurred in any of them
-    # They stay as rare as without a tilt, so the rollouts may have met none of them.
-    untiltable = doubt_untiltable(find_untiltable(kind.scenario.fleet)) if plan.tilt.factors else []
+    # With a given tilt. They stay as rare as without, so the rollouts may have met none of them.
+    hidden = doubt_hidden(find_untiltable(kind.scenario.fleet)) if plan.tilt.factors else []
     if not plan.tilt.factors:
         limit = exact_limit(int(met.happened.sum()) + n_open, n, question.confidence_level)
     else:
-        limit = 1.0 if n_open or untiltable else weighted_limit(weights, contributions, question.confidence_level)
+        limit = 1.0 if n_open or hidden else weighted_limit(weights, contributions, question.confidence_level)
     part = Part(
         kind,
         happened=contributions,
@@ -115,7 +119,7 @@ def _estimate(question: Question, kind: Kind, plan: _Plan, n: int) -> _Found:
         n_plain=len(weights) if (weights == 1).all() else 0,
         n_touched=float(met.touched.sum()),
         plain_touched=ratio(weights * met.touched[known], weights)[0],
-        doubts=(*doubt_unknown(met.n_unknown), *untiltable, *diagnosis.doubts),
+        doubts=(*doubt_unknown(met.n_unknown), *hidden, *diagnosis.doubts),
         limit=limit,
         mean_weight=diagnosis.mean_weight,
         mean_weight_error=diagnosis.mean_weight_error,

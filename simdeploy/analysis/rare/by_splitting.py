@@ -12,12 +12,13 @@ from simdeploy.analysis.rare.combining import ROUNDING, Part, combine, exact_lim
 from simdeploy.analysis.rare.kinds import Kind, Pilot, divide_rollouts, find_kinds
 from simdeploy.analysis.rare.question import FEWER, Question
 from simdeploy.analysis.rare.repetitions import REPETITIONS, Plan, Repetitions, Stage, repeat
-from simdeploy.analysis.rare.result import STEP_COLUMNS, doubt_unknown
+from simdeploy.analysis.rare.result import STEP_COLUMNS, doubt_hidden, doubt_unknown
 from simdeploy.analysis.rare.rollouts import HAPPENED, Rollouts, choose_levels
 from simdeploy.memory import check_rows_fit
 from simdeploy.result import make_frame
 from simdeploy.statistics.splitting import Split, split
 from simdeploy.statistics.weights import plain_mean
+from simdeploy.world.tilt import find_untiltable
 
 _FEWEST_EFFORT = 20
 # Trust requires that the event occurs in all independent repetitions but one, and that none has more than this share of the sum.
@@ -71,7 +72,13 @@ def _make_plans(
     schedules, pilots = [], []
     for kind, process in zip(kinds, processes, strict=True):
         first = kind.pilot_worlds(n).start
-        levels, used = (asked, 0) if asked is not None else choose_levels(process, effort=n, first=first)
+        if asked is not None:
+            levels, used = asked, 0
+        elif find_untiltable(kind.scenario.fleet):
+            # Branches share these events with the rollouts that they leave, so that they show no more of them.
+            levels, used = [], 0
+        else:
+            levels, used = choose_levels(process, effort=n, first=first)
         pilot = Pilot(0.0, 0.0)
         if len(kinds) > 1:
             result = split(process, levels, effort=n, first=first + used, seed=question.seed)
@@ -116,7 +123,8 @@ def _describe(question: Question, kind: Kind, plan: Plan, stages: Sequence[Stage
     concerned = np.array([stage.estimate_concerned for stage in firsts])
     on_average = np.array([stage.estimate_touched for stage in firsts])
     n_hits = int((happened > 0).sum())
-    doubts = doubt_unknown(int(sum(stage.unknown for stage in stages)))
+    hidden = doubt_hidden(find_untiltable(kind.scenario.fleet)) if plan.levels else []  # with given levels
+    doubts = doubt_unknown(int(sum(stage.unknown for stage in stages))) + hidden
     if n_hits < REPETITIONS - 1:
         doubts.append(f"the event occurred in {n_hits} of {REPETITIONS} independent repetitions")
     elif happened.max() > _LARGEST_SHARE * happened.sum():

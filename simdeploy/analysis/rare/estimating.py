@@ -56,10 +56,11 @@ def estimate_rare(
         bad release), splitting those that build up over the waves of a rollout.
     tilt : Tilt, mapping of str to float, or sequence of str, optional
         For importance sampling: factors by name, or the names of what may be tilted. By default a pilot chooses among
-        everything random, for each kind of release. Kinds of release can't be tilted.
+        everything random, for each kind of release, but nothing in fleets with crashes, zone outages, degraded spells or
+        offline nodes. Kinds of release can't be tilted.
     levels : str, or mapping of str to sequence of int, default "failed_nodes"
         For splitting: the response that defines levels, ``failed_nodes`` or ``peak_exposed_nodes``, optionally with its
-        levels; by default a pilot chooses them.
+        levels; by default a pilot chooses them, but none in fleets as above.
     replications : int, default 20,000
         Rollouts of the estimate, over all kinds of release; at least 20 for each stage of splitting. Pilots come on top.
     confidence_level : float, default 0.95

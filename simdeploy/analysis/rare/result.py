@@ -55,8 +55,8 @@ _NUMBERS = (
 _OFTEN = 0.01  # above this probability plain replications show the event
 # End of a doubt about rollouts that never end.
 _UNKNOWN_THERE = ", so the event is unknown there"
-# End of a doubt about events that no tilt makes more frequent.
-_UNTILTABLE = " may lead to the event, too, but can't be tilted"
+# End of a doubt about events that only plain rollouts show.
+_HIDDEN = " may lead to the event, too, but no tilt or level makes them more frequent"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -139,13 +139,13 @@ class Rare(Result):
 
     @property
     def more_may_help(self) -> bool:
-        """Whether more replications may remove the first doubt; not if rollouts failed or never end."""
-        return not self.n_failed and not "".join(self.doubts[:1]).endswith(_UNKNOWN_THERE)
+        """Whether more replications may remove the first doubt; not if rollouts failed or never end, or if `only_plain_helps`."""
+        return not self.n_failed and not "".join(self.doubts[:1]).endswith((_UNKNOWN_THERE, _HIDDEN))
 
     @property
-    def only_splitting_helps(self) -> bool:
-        """Whether the first doubt is about events that no tilt makes more frequent."""
-        return "".join(self.doubts[:1]).endswith(_UNTILTABLE)
+    def only_plain_helps(self) -> bool:
+        """Whether the first doubt is about events, such as crashes, that no given tilt or level makes more frequent."""
+        return "".join(self.doubts[:1]).endswith(_HIDDEN)
 
     @property
     def is_often(self) -> bool:
@@ -184,6 +184,6 @@ def doubt_unknown(n_unknown: int) -> list[str]:
     return [f"{plural(n_unknown, 'rollout')} {end}{_UNKNOWN_THERE}"] if n_unknown else []
 
 
-def doubt_untiltable(events: str) -> list[str]:
-    """Return the doubt about events that can't be tilted, such as crashes, if any."""
-    return [f"{events}{_UNTILTABLE}"] if events else []
+def doubt_hidden(events: str) -> list[str]:
+    """Return the doubt about events that only plain rollouts show, such as crashes, if any."""
+    return [f"{events}{_HIDDEN}"] if events else []
