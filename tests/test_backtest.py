@@ -428,6 +428,11 @@ class TestRefused:
             ("nodes", {"started_at_s": math.nan}, "dispatch and start, and one is missing"),
             ("rollouts", {"policy": "{"}, "monday.policy: not JSON"),
             ("rollouts", {"policy": '"/etc/policy.json"'}, "monday.policy: not a policy"),
+            (
+                "rollouts",
+                {"policy": '{"file": "policy.json"}'},
+                "monday.policy.file: names a file, which records may not",
+            ),
             ("rollouts", {"policy": '{"strategy": "rollin"}'}, "did you mean 'rolling'"),
             ("rollouts", {"nodes": 3}, "10 nodes on record of 3"),
         ],

@@ -284,6 +284,21 @@ def test_that_no_policy_meets_the_requirements_is_an_exit_code(tmp_path, monkeyp
         assert ("No policy meets the requirements" in done.stdout) == (code == 1)
 
 
+@pytest.mark.parametrize("command", ["compare", "switches"])
+def test_undecided_requirements_are_an_exit_code(tmp_path, monkeypatch, command):
+    """If no policy is known to meet them, but some may, it is 3, as in `check` and `tune`. [contract]"""
+    monkeypatch.chdir(tmp_path)
+    options = {"compare": (), "switches": ("--no-pairs", "--engine", "compiled")}[command]
+    # The mean of ten rollouts is above the limit, its interval around it.
+    requirement = "{of: makespan_s, at_most: 180}"
+    Path("s.yaml").write_text(
+        SCENARIO.replace("{of: false_alarm, given: good, at_most: 0.9}", requirement), encoding="utf-8"
+    )
+    done = invoke(command, "s.yaml", "--replications", "10", *options)
+    assert done.exit_code == 3
+    assert "ndecided" in done.stdout.partition("\n")[0]
+
+
 def test_an_undecided_choice_has_its_own_exit_code():
     """If the budget ends before requirements are decided, or rollouts never end, the command exits 3. [contract]"""
     done = invoke(*SEARCH, "--require", "cost <= 10000", "--most", "2000")

@@ -132,6 +132,16 @@ def test_undecided_policies_are_not_excluded():
     assert (found.excluded, found.none_meets) == ((), False)
     assert found.answer.startswith("Use cheap: ")
     assert found.answer.endswith(f"Undecided: {FEW_ESCAPES}.")
+    assert not found.none_known_to_meet
+
+
+@pytest.mark.parametrize(("costly", "is_open"), [(0.2, True), (1.0, True), (0.0, False)])
+def test_no_policy_may_be_known_to_meet_the_requirements(costly, is_open):
+    """That is so if one is undecided and the others are, too, or miss them; not without requirements. [contract]"""
+    table = policies(cheap=0.2, fair=costly)
+    assert compare(table, costs=HOURLY, requirements=ESCAPES).none_known_to_meet == is_open
+    assert not compare(table, costs=HOURLY).none_known_to_meet
+    assert not compare(policies(cheap=1.0), costs=HOURLY, requirements=ESCAPES).none_known_to_meet
 
 
 def test_undecided_policies_are_named_after_missing_ones():

@@ -64,6 +64,7 @@ def command(study: Study, *, precision: tuple[str, ...], baseline: str | None, b
         draw=None if costs is None else lambda: _draw_costs(result, costs),
         under={"replications": replications},
         failed=result.none_meets,
+        undecided=result.none_known_to_meet,
     )
 
 

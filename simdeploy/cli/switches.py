@@ -29,11 +29,13 @@ def command(study: Study) -> Finding:
 
     result = study.run(vary_switches, study.scenario, study.policies or None)
     replications = study.ctx.params["replications"]
+    is_unknown = result.choice is None and result.unsure_of == "requirements"
     n_settings = 1 + int(result.values["is_possible"].sum()) + int(result.pairs["is_possible"].sum())
     return Finding(
         result,
         about=f"{plural(replications, 'replication')} of each policy under each of {n_settings:,} settings",
         lines=[f"required: {requirement}" for requirement in describe_requirements(result)],
         under={"replications": replications, "requirements": list(map(str, result.requirements))},
-        failed=result.choice is None,
+        failed=result.choice is None and not is_unknown,
+        undecided=is_unknown,
     )

@@ -118,6 +118,12 @@ class Comparison(Result):
         return not self.excluded and bool(self.verdicts["verdict"].eq(judging.MISSED).any())
 
     @property
+    def none_known_to_meet(self) -> bool:
+        """Whether there are requirements, no policy is shown to meet all of them, and some may."""
+        verdicts = self.joint_verdicts.values()
+        return judging.UNDECIDED in verdicts and judging.MET not in verdicts
+
+    @property
     def joint_verdicts(self) -> Mapping[str, judging.Verdict]:
         """The verdict on all requirements together, for each policy that has some."""
         of_policies = self.verdicts.groupby("policy")["verdict"]

@@ -59,6 +59,9 @@ class Interpreter:
             raise InputError(Problem("not JSON", path, found=shorten(text))) from None
         if not isinstance(raw, dict):  # text would be the path of a file
             raise InputError(Problem("not a policy", path, found=shorten(raw), allowed="a spec as in a scenario"))
+        if "file" in raw:  # records may come from others, who must not choose files to be read
+            message = "names a file, which records may not"
+            raise InputError(Problem(message, (*path, "file"), found=shorten(raw["file"]), allowed="a spec itself"))
         try:
             return self.read(raw)
         except InputError as error:
