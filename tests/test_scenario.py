@@ -635,6 +635,7 @@ REACHES = {"orchestrator": {"limit_comparison": "reaches"}}
 OFFICE_HOURS = {"operator": {"change_windows": [{"from": "9h", "to": "16h"}]}}
 AT_NINE = {"deployment": {"created_at": "2026-03-02T09:00:00Z"}}
 BUSY_AT_NOON = {"requests_per_second": 1, "traffic": {"daily": [["0h", 0.5], ["12h", 1]]}}
+FEW_REQUESTS = {"requests_per_second": 0.04, "error_rate": 0.01}
 SUSPICIOUS: list[tuple[dict[str, Any], str, str]] = [
     (one(ROLLING, max_failed_nodes=10), "policies.p.max_failed_nodes", "can never"),
     (one(ROLLING, max_failed_nodes=11) | REACHES, "policies.p.max_failed_nodes", "can never"),
@@ -713,11 +714,34 @@ SUSPICIOUS: list[tuple[dict[str, Any], str, str]] = [
         "without the release, 0.12",
     ),
     (
-        rolled({"requests_per_second": 0.04}),
+        rolled({"requests_per_second": 0.04, "error_rate": 0.01}),
         CHECK,
         "have 0.4 requests in each, but 0 are judged; set health.interval to 2m5s or more",
     ),
-    (rolled({"requests_per_second": 0.05}), CHECK, "nodes have 0.5 requests in each, but 1 is judged"),
+    (
+        rolled({"requests_per_second": 0.05, "error_rate": 0.01}),
+        CHECK,
+        "nodes have 0.5 requests in each, but 1 is judged",
+    ),
+    (
+        rolled({"requests_per_second": 0.01, "error_rate": 0.01}),
+        CHECK,
+        "0 are judged; set health.interval to 8m20s or more, and deadline to 8m20s or more",
+    ),
+    (
+        rolled(
+            {"requests_per_second": 0.03, "error_rate": 0.01}, health_check={"deadline": "5m", "min_healthy_time": "4m"}
+        ),
+        CHECK,
+        "0 are judged; set health.interval to 2m47s or more, and deadline to 5m34s or more",
+    ),
+    (rolled({"requests_per_second": 0.04}) | {"orchestrator": {"no_traffic": "unhealthy"}}, CHECK, "but 0 are judged"),
+    (
+        rolled({"requests_per_second": 0.04})
+        | {"release": {"bad": {"probability": 1, "defective": True, "error_rate": 0.1}}},
+        CHECK,
+        "but 0 are judged",
+    ),
     (
         one(
             ROLLING,
@@ -729,17 +753,24 @@ SUSPICIOUS: list[tuple[dict[str, Any], str, str]] = [
         "windows of 7s are too short: nodes have 3.5 requests in each, but 4 are judged; set it to 10s or more",
     ),
     (
-        rolled({"requests_per_second": 5, "classes": [{"name": "quiet", "share": 0.5, "requests_per_second": 0.01}]}),
+        rolled(
+            {
+                "requests_per_second": 5,
+                "error_rate": 0.01,
+                "classes": [{"name": "quiet", "share": 0.5, "requests_per_second": 0.02}],
+            }
+        ),
         CHECK,
-        "nodes of class quiet have 0.1 requests in each, but 0 are judged",
+        "nodes of class quiet have 0.2 requests in each, but 0 are judged",
     ),
     (
-        rolled({"requests_per_second": 0.04, "service": {"shared": {"capacity": 2}}}),
+        rolled({"requests_per_second": 0.04, "error_rate": 0.01, "service": {"shared": {"capacity": 2}}}),
         CHECK,
         "nodes have 0.4 requests in each while all serve, but 0 are judged",
     ),
     (
-        rolled({"requests_per_second": 0.01, "traffic": {"daily": [["0h", 1], ["12h", 2]]}}) | AT_NINE,
+        rolled({"requests_per_second": 0.01, "error_rate": 0.01, "traffic": {"daily": [["0h", 1], ["12h", 2]]}})
+        | AT_NINE,
         CHECK,
         "nodes have 0.2 requests in each at the busiest hour, but 0 are judged",
     ),
@@ -895,6 +926,19 @@ def test_a_small_ratio_of_another_orchestrator(tmp_path: Path) -> None:
     assert not [problem for problem in scenario.warnings if "max_failed_nodes_percent" in problem.path]
 
 
+@pytest.mark.parametrize(("requests", "is_suspicious"), [(0.5, False), (0.1, True)])
+def test_few_requests_under_an_imported_interval(tmp_path: Path, requests: float, is_suspicious: bool) -> None:
+    """Windows are too short only if none of their requests are judged; an imported interval can't be set. [contract]"""
+    job = 'job "web" { group "web" { count = 4\n update { max_parallel = 1\n min_healthy_time = "1s" } } }'
+    (tmp_path / "web.nomad.hcl").write_text(job)
+    fleet = {"requests_per_second": requests, "error_rate": 0.01}
+    (tmp_path / "scenario.yaml").write_text(json.dumps(minimal(fleet=fleet, policies={"p": {"file": "web.nomad.hcl"}})))
+    scenario, *_ = load(tmp_path / "scenario.yaml")
+    assert scenario is not None
+    found = [problem for problem in scenario.warnings if "too short" in problem.message]
+    assert [(format_path(problem.path), problem.hint) for problem in found] == [(CHECK, None)] * is_suspicious
+
+
 @pytest.mark.parametrize(("change", "path", "fragment"), SUSPICIOUS, ids=[" ".join(case[1:]) for case in SUSPICIOUS])
 def test_suspicious_values_are_warned_about(change: dict[str, Any], path: str, fragment: str) -> None:
     """Each legal but suspicious value gives one warning with its path, which the scenario keeps. [contract]"""
@@ -954,13 +998,17 @@ def test_suspicious_values_are_warned_about(change: dict[str, Any], path: str, f
         one(CANARY, dialect="general", canary_count=3, max_parallel=2, max_parallel_per_zone=1)
         | {"fleet": {"zones": 2}},
         one(IMMEDIATE, max_failed_nodes=5, max_parallel=0),
-        rolled({"requests_per_second": 0.33}),
-        rolled({"requests_per_second": 0.46}),
-        rolled({"requests_per_second": 0.04}, health_check={"deadline": "5m", "min_healthy_time": "0s"}),
-        rolled({"requests_per_second": 0.04}, health_check={"deadline": "5m", "max_error_rate": 1}),
-        rolled({"requests_per_second": 0.04}, dialect="general"),
-        rolled({"requests_per_second": 0.04}) | {"deployment": {"type": "stop"}},
-        one(IMMEDIATE) | {"fleet": {"requests_per_second": 0.04}},
+        rolled({"requests_per_second": 0.33, "error_rate": 0.01}),
+        rolled({"requests_per_second": 0.46, "error_rate": 0.01}),
+        rolled(FEW_REQUESTS, health_check={"deadline": "5m", "min_healthy_time": "0s"}),
+        rolled(FEW_REQUESTS, health_check={"deadline": "5m", "max_error_rate": 1}),
+        rolled(
+            {"requests_per_second": 0.05, "error_rate": 0.01}, health_check={"deadline": "5m", "max_error_rate": 0.99}
+        ),
+        rolled(FEW_REQUESTS, dialect="general"),
+        rolled(FEW_REQUESTS) | {"deployment": {"type": "stop"}},
+        rolled({"requests_per_second": 0.04}),
+        one(IMMEDIATE) | {"fleet": FEW_REQUESTS},
         rolled({"update_duration": "270s"}),
         rolled({"update_duration": 0}, health_check={"deadline": "30s"}),
         rolled({"update_duration": "1h", "classes": [{"name": "all", "share": 1, "update_duration": "1s"}]}),

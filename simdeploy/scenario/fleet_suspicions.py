@@ -9,6 +9,7 @@ from simdeploy.errors import Problem, plural
 from simdeploy.rules.deployment_types import TYPES
 from simdeploy.rules.orchestrator import Orchestrator
 from simdeploy.scenario.down_nodes import count_down
+from simdeploy.scenario.few_requests import requests_can_fail
 from simdeploy.scenario.measures import EVENTS, SORTS
 from simdeploy.scenario.suspicions import is_given
 from simdeploy.world.change_windows import ChangeWindow, is_always_open
@@ -50,7 +51,7 @@ def fleet_suspicions(
     if orchestrator.minimum_sample > nodes:
         message = f"more than the fleet's {plural(nodes, 'node')}: a percent limit never applies"
         yield Problem(message, ("orchestrator", "minimum_sample"), found=str(orchestrator.minimum_sample))
-    if not fleet.has_requests and _has_failures(fleet, release):
+    if not fleet.has_requests and requests_can_fail(fleet, release):
         message = "0: windows see no traffic, so no error_rate has an effect"
         yield Problem(message, ("fleet", "requests_per_second"))
     if fleet.classes:
@@ -72,13 +73,6 @@ def _start_suspicions(fleet: Fleet) -> Iterator[Problem]:
 def _has_effect(kind: ReleaseKind, fleet: Fleet) -> bool:
     crashes = kind.crash_rate > 1 and any(behaviour.crash is not None for behaviour in fleet.behaviours)
     return crashes or kind.error_rate > 0 or kind.start_failure > 0 or kind.start_hang > 0
-
-
-def _has_failures(fleet: Fleet, release: tuple[ReleaseKind, ...]) -> bool:
-    return any(kind.error_rate > 0 for kind in release) or any(
-        behaviour.error_rate.mean > 0 or (behaviour.flapping is not None and behaviour.flapping.error_rate > 0)
-        for behaviour in fleet.behaviours
-    )
 
 
 def _class_suspicions(fleet: Fleet) -> Iterator[Problem]:

@@ -137,7 +137,7 @@ def _fleet_suspicions(raw: Mapping[str, Any], parts: Mapping[str, Any]) -> Itera
 
 
 def _policy_suspicions(raw: Mapping[str, Any], parts: Mapping[str, Any], rest: RestReading) -> Iterator[Problem]:
-    fleet, orchestrator = parts["fleet"], parts["orchestrator"]
+    fleet, release, orchestrator = parts["fleet"], parts["release"], parts["orchestrator"]
     yield from start_suspicions(raw, fleet, parts["operator"].change_windows)
     followers = [policy for policy in parts["policies"].values() if policy.orchestrator is None]
     if followers:
@@ -146,7 +146,8 @@ def _policy_suspicions(raw: Mapping[str, Any], parts: Mapping[str, Any], rest: R
         yield from idle_switch_suspicions(orchestrator, followers)
     for name, policy in parts["policies"].items():
         yield from rest.of_policies.get(name, ())
-        yield from PolicyInFleetSuspicions(policy, ("policies", name), policy.orchestrator or orchestrator, fleet)
+        of_policy = policy.orchestrator or orchestrator
+        yield from PolicyInFleetSuspicions(policy, ("policies", name), of_policy, fleet, release)
 
 
 def affects_problems(kind: ReleaseKind, fleet: Fleet) -> Iterator[Problem]:

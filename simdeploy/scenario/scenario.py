@@ -368,7 +368,7 @@ class Scenario:
             raise InputError(errors)
         orchestrator = self.orchestrator_of(reading.policy)
         warn([*reading.warnings, *PolicySuspicions(reading.policy, (), orchestrator)])
-        warn(PolicyInFleetSuspicions(reading.policy, (), orchestrator, self.fleet))
+        warn(PolicyInFleetSuspicions(reading.policy, (), orchestrator, self.fleet, self.release))
         return reading.policy
 
     def _read_file(self, path: str | os.PathLike[str]) -> ScenarioPolicy:

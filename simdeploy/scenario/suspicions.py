@@ -17,12 +17,13 @@ from simdeploy.rules.orchestrator import EXPANSO, Orchestrator
 from simdeploy.rules.policy import WaveTerms
 from simdeploy.rules.waves import count_canaries, plan_waves
 from simdeploy.scenario.down_nodes import count_down, why_one_is_down
-from simdeploy.scenario.few_requests import doubt_windows
+from simdeploy.scenario.few_requests import doubt_windows, requests_can_fail
 from simdeploy.scenario.gate_checks import gate_in_fleet_suspicions, gate_suspicions, list_ignored_of_gate
 from simdeploy.scenario.parts import ScenarioPolicy
 from simdeploy.units import NS_PER_S, exact, round_half_up, write_duration
 from simdeploy.world.fleet import Behaviour, Fleet
 from simdeploy.world.levels import either
+from simdeploy.world.release import ReleaseKind
 
 # Updating this many nodes at once may be intended.
 _FEW_NODES = 10
@@ -127,9 +128,10 @@ class PolicySuspicions:
 
 @dataclass(frozen=True)
 class PolicyInFleetSuspicions(PolicySuspicions):
-    """Warnings about one policy in its fleet."""
+    """Warnings about one policy in its fleet, for the kinds of release that it may update it to."""
 
     fleet: Fleet
+    release: tuple[ReleaseKind, ...]
 
     def __iter__(self) -> Iterator[Problem]:
         policy = self.scenario_policy.policy
@@ -265,12 +267,20 @@ class PolicyInFleetSuspicions(PolicySuspicions):
             return
         # The deployment dialect has no key for it.
         key, keys = ("health.interval", ()) if policy.dialect == "deployment" else ("it", ("interval",))
+        is_shared, can_fail = self.fleet.service is not None, requests_can_fail(self.fleet, self.release)
         for name, behaviour in self._behaviours():
-            is_shared = self.fleet.service is not None
-            doubt = doubt_windows(policy, orchestrator, behaviour, name=name, is_shared=is_shared)
-            if doubt is not None:
-                message, enough = doubt
-                yield self._say(message, "health_check", *keys, hint=f"set {key} to {enough} or more")
+            doubt = doubt_windows(policy, orchestrator, behaviour, name=name, is_shared=is_shared, can_fail=can_fail)
+            if doubt is None:
+                continue
+            message, enough_ns = doubt
+            if self.scenario_policy.is_imported:  # its importer chose the interval, which its file may not have
+                yield self._say(message, "health_check")
+                continue
+            hint = f"set {key} to {write_duration(enough_ns)} or more"
+            windows_ns = max(replace(policy, interval_ns=enough_ns).windows_needed, 1) * enough_ns
+            if windows_ns > (policy.deadline_ns or 0):
+                hint += f", and deadline to {write_duration(windows_ns)} or more"
+            yield self._say(message, "health_check", *keys, hint=hint)
 
     def _limits(self) -> Iterator[Problem]:
         policy, nodes = self.scenario_policy.policy, self.fleet.nodes
