@@ -154,6 +154,16 @@ def test_the_answer_counts_ties():
     copies = [SMALL[SMALL["policy"].eq("b")].assign(policy=name) for name in "cd"]
     answer = estimate(pd.concat([SMALL, *copies]), "makespan_s").answer
     assert re.fullmatch(r"Makespan: lowest .* for b \(and 2 more\), highest .* for a\.", answer)
+    # With fewer rollouts the interval is wider.
+    rates = {"x": (20, 0), "y": (10, 0), "z": (20, 10)}
+    verdicts = [
+        (name, n, "false_alarm" if n < false else "completed_good")
+        for name, (rows, false) in rates.items()
+        for n in range(rows)
+    ]
+    table = pd.DataFrame(verdicts, columns=["policy", "replication", "verdict"])
+    answer = estimate(table, "false_alarm").answer
+    assert re.search(r"lowest 0[^,]* for x \(and 1 more\), highest 50", answer)
 
 
 @pytest.mark.parametrize(

@@ -46,15 +46,19 @@ def tell_range(name: str, rows: pd.DataFrame, cases: Sequence[str], scale: Scale
         return [f"{start}: {amount} in each case{having} (widest interval: {interval}"]
     if lowest == highest:
         return [f"{start}: {low} for {cases[lowest]}", f"{start}: {low}"]
-    where_low, where_high = (_with_others(cases[at], written.count(written[at]) - 1) for at in (lowest, highest))
+    amounts = [text.partition(" (")[0] for text in written]  # their intervals may differ
+    where_low, where_high = (_with_others(at, cases, rows["estimate"].tolist(), amounts) for at in (lowest, highest))
     return [
         f"{start}: lowest {low} for {where_low}, highest {high} for {where_high}",
         f"{start}: lowest {low}, highest {high}",
     ]
 
 
-def _with_others(case: str, n_others: int) -> str:
-    return f"{case} (and {n_others:,} more)" if n_others else case
+def _with_others(at: int, cases: Sequence[str], estimates: Sequence[float], amounts: Sequence[str]) -> str:
+    """Name a case, and count the others that have its estimate, exactly or as written."""
+    pairs = list(zip(estimates, amounts, strict=True))
+    n_others = sum(estimate == estimates[at] or amount == amounts[at] for estimate, amount in pairs) - 1
+    return f"{cases[at]} (and {n_others:,} more)" if n_others else cases[at]
 
 
 def tabulate(result: Estimates) -> tuple[Table, ...]:

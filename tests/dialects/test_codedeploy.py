@@ -280,6 +280,23 @@ def test_few_nodes_make_fewer_steps(kind, percent, nodes, fidelity):
     assert (note.fidelity, note.text.startswith("5 min between steps")) == (fidelity, True)
 
 
+@pytest.mark.parametrize(("percent", "enough"), [(10, 82), (15, 55), (33, 298), (60, 3)])
+def test_the_number_of_nodes_that_is_enough_for_all_steps(percent, enough):
+    """From it on every fleet makes all steps; the largest one that doesn't has one node less. [oracle]"""
+    routing = {
+        "type": "TimeBasedLinear",
+        "timeBasedLinear": {"linearPercentage": percent, "linearInterval": 5},
+    }
+
+    def note(nodes=None):
+        imported = read_policy(json.dumps({"trafficRoutingConfig": routing}), nodes=nodes)
+        return next(note for note in imported.notes if note.field.endswith("Interval"))
+
+    assert f"fewer than {enough} nodes may make fewer steps" in note().text
+    assert note(enough - 1).fidelity == "approximate"
+    assert {note(nodes).fidelity for nodes in range(enough, 2 * enough)} == {"exact"}
+
+
 def test_steps_of_traffic_are_required():
     """A canary without a percentage is refused. [contract]"""
     text = '{"trafficRoutingConfig": {"type": "TimeBasedCanary", "timeBasedCanary": {"canaryInterval": 5}}}'
