@@ -833,6 +833,39 @@ class TestResult:
         # Those that miss a requirement, far away, take no room.
         assert np.ptp(ax.get_xlim()) < 1.5 * np.ptp(list(best))
 
+    def test_the_current_value_keeps_its_label_beside_many(self, result):
+        """A label that names several values beside the recommended one leaves room for that of the current value. [contract]"""
+        own = without_reference(result)
+        chosen, current = own["outcome"].eq("chosen"), own["max_failed_nodes"].isna()
+        best, worst = 100.0, 200.0
+        # All but the current value are at the recommended one; the current one is too near for the longest label.
+        for distance in (3, 4, 5, 6, 8, 10):
+            near = own.assign(
+                estimate=own["estimate"].mask(~current, best).mask(current, best + distance), equal_to=pd.NA
+            )
+            near = near.assign(outcome=near["outcome"].mask(~chosen, "eliminated"))
+            far = near.iloc[[-1]].assign(estimate=worst, candidate=999, max_failed_nodes=99)
+            ax = draw_on(
+                plot_settings, replace(result, candidates=pd.concat([near, far], ignore_index=True)), size=(7, 3)
+            )
+            words = [text.get_text() for text in ax.texts]
+            assert "unset" in words
+            assert words[0].split(" ")[0] == str(own.loc[chosen, "max_failed_nodes"].iloc[0])
+
+    def test_only_the_recommended_value_of_a_label_is_marked(self, result):
+        """Values that the recommended one hides are in parentheses, because its label is bold. [contract]"""
+        own = without_reference(result)
+        others = own["candidate"].isin(own.loc[~own["outcome"].eq("chosen"), "candidate"].iloc[-2:])
+        few = own[own["outcome"].eq("chosen") | others]
+        chosen = few["outcome"].eq("chosen")
+        few = few.assign(estimate=100.0, equal_to=pd.NA, outcome=few["outcome"].mask(~chosen, "eliminated"))
+        far = few.iloc[[-1]].assign(estimate=200.0, candidate=999, max_failed_nodes=99)
+        ax = draw_on(plot_settings, replace(result, candidates=pd.concat([few, far], ignore_index=True)), size=(7, 3))
+        (bold,) = [text.get_text() for text in ax.texts if text.get_fontweight() == "bold"]
+        value = str(few.loc[chosen, "max_failed_nodes"].iloc[0])
+        rest = ", ".join(few.loc[~chosen, "max_failed_nodes"].map(str))
+        assert bold == f"{value} (also {rest})"
+
     def test_no_value_is_left_out_of_the_picture_of_settings(self, result):
         """Values at one point share a label; those of which no candidate meets the requirements are listed below. [contract]"""
         own = without_reference(result)

@@ -316,21 +316,42 @@ def _draw_setting(ax: Axes, row: int, best: Mapping[str, float], chosen: str | N
             estimate, row + 0.12, look.marker, color=look.colour, zorder=3 if is_small else 4,
             markersize=4 if is_small else 0.75 * _MARKER_SIZES[look.marker],
         )  # fmt: skip
-    # The most important first, since labels without room are left out.
     order = [value for value in (chosen, current, *sorted(best, key=lambda value: -best[value])) if value in best]
-    taken: list[tuple[float, float]] = []
-    for value, others in _group(ax, best, dict.fromkeys(value for value in order if value is not None)).items():
-        sides = ["center", "left", "right"] if value in (chosen, current) else ["center"]
-        n = len(others)
-        named = ", ".join([value, *others]) if n < _MOST_NAMED else f"{value} and {n} more"
-        forms = [named, f"{value} +{n}", value] if n else [value]
-        rooms = ((form, _find_room(ax, best[value], len(form) * _CHARACTER_PT, taken, sides)) for form in forms)
-        text, side = next((found for found in rooms if found[1] is not None), ("", None))
-        if side is not None:
-            ax.annotate(
-                text, (best[value], row + 0.12), xytext=(0, 3.5), textcoords="offset points", ha=side, va="bottom",
-                fontsize="x-small", fontweight="bold" if value == chosen else "normal", color=style.BLACK, zorder=5,
-            )  # fmt: skip
+    groups = _group(ax, best, dict.fromkeys(value for value in order if value is not None))
+    forms = {value: _write_forms(value, others, chosen, current) for value, others in groups.items()}
+    # The most important first, since labels without room are left out: first their shortest forms, so that a long label of one
+    # leaves room for the other.
+    turns = [(value, forms[value][-1:]) for value in groups if value in (chosen, current)] + list(forms.items())
+    labels: dict[str, str] = {}
+    sides: dict[str, str] = {}
+    taken: dict[str, tuple[float, float]] = {}
+    for value, candidates in turns:
+        elsewhere = [span for other, span in taken.items() if other != value]
+        allowed = ["center", "left", "right"] if value in (chosen, current) else ["center"]
+        for text in candidates:
+            room = _find_room(ax, best[value], len(text) * _CHARACTER_PT, elsewhere, allowed)
+            if room is not None:
+                labels[value], (sides[value], taken[value]) = text, room
+                break
+    for value, text in labels.items():
+        ax.annotate(
+            text, (best[value], row + 0.12), xytext=(0, 3.5), textcoords="offset points", ha=sides[value], va="bottom",
+            fontsize="x-small", fontweight="bold" if value == chosen else "normal", color=style.BLACK, zorder=5,
+        )  # fmt: skip
+
+
+def _write_forms(value: str, others: Sequence[str], chosen: str | None, current: str) -> list[str]:
+    """Return the possible labels of a value and those that it hides, the longest first."""
+    n = len(others)
+    if not n:
+        return [value]
+    if n >= _MOST_NAMED:
+        named = f"{value} and {n} more"
+    elif value in (chosen, current):  # only this one is recommended, or in use
+        named = f"{value} (also {', '.join(others)})"
+    else:
+        named = ", ".join([value, *others])
+    return [named, f"{value} +{n}", value]
 
 
 def _group(ax: Axes, best: Mapping[str, float], order: Iterable[str]) -> dict[str, list[str]]:
@@ -352,9 +373,9 @@ def _find_place(ax: Axes, value: float) -> float:
 
 
 def _find_room(
-    ax: Axes, value: float, width_pt: float, taken: list[tuple[float, float]], sides: Sequence[str]
-) -> str | None:
-    """Return the alignment at which a label overlaps no other, and note its place; None without room."""
+    ax: Axes, value: float, width_pt: float, taken: Sequence[tuple[float, float]], sides: Sequence[str]
+) -> tuple[str, tuple[float, float]] | None:
+    """Return the alignment at which a label overlaps no other, and its place; None without room."""
     to_pt = 72 / ax.figure.dpi
     place_pt = _find_place(ax, value)
     left_pt, right_pt = (ax.transAxes.transform((end, 0))[0] * to_pt for end in (0, 1))
@@ -363,6 +384,5 @@ def _find_room(
         end = start + width_pt
         is_free = all(end + _CHARACTER_PT < low or start > high + _CHARACTER_PT for low, high in taken)
         if is_free and left_pt <= start and end <= right_pt:
-            taken.append((start, end))
-            return side
+            return side, (start, end)
     return None
