@@ -298,6 +298,13 @@ def test_numbers_are_inside_their_cells(n, is_numbered):
     assert all(text.get_window_extent().width < width for text in ax.texts)
 
 
+@pytest.mark.parametrize(("n", "is_numbered"), [(8, True), (24, False)])
+def test_short_numbers_are_apart(n, is_numbered):
+    """Numbers of one digit don't run together into one number, so in narrow cells there are none. [property]"""
+    ax = drawn(grid(n, 2, n=3).assign(verdict="completed_good"), (9, 3.4))[0]
+    assert bool(ax.texts) == is_numbered
+
+
 def test_numbers_are_written_where_there_is_room():
     """In few cells values are written in the bar's unit; many cells have none. [contract]"""
     summary = summarize_grid(grid(2, 2, n=100))

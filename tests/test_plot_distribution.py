@@ -107,6 +107,12 @@ STATES = ["completed", "completed", "failed", "completed"]
     [
         ({"verdict": VERDICTS, "state": STATES}, (600.0, 800.0), "makespan of completed good releases (min)"),
         ({"verdict": VERDICTS}, (600.0, 800.0), "makespan of completed good releases (min)"),
+        (
+            {"verdict": ["stopped_defective", "escaped", "false_alarm", "escaped"], "state": STATES},
+            (600.0, 1000.0),
+            "makespan of completed rollouts (min)",
+        ),
+        ({"verdict": ["false_alarm"] * 4, "state": ["failed"] * 4}, (300.0, 1000.0), "makespan (min)"),
         ({"verdict": [None] * 4, "state": STATES}, (600.0, 1000.0), "makespan of completed rollouts (min)"),
         ({"state": STATES}, (600.0, 1000.0), "makespan of completed rollouts (min)"),
         ({}, (300.0, 1000.0), "makespan (min)"),

@@ -862,6 +862,33 @@ SUSPICIOUS: list[tuple[dict[str, Any], str, str]] = [
         "release.defective",
         "`given: defective` means all defective kinds",
     ),
+    (
+        {"release": {name: {"probability": 0.5} for name in ("good", "fine")}, "deployment": {"type": "restart"}},
+        "release",
+        "no effect: a restart releases nothing",
+    ),
+    *(
+        (
+            one(
+                ROLLING,
+                dialect="general",
+                health_check={"deadline": "5m", "max_error_rate": 0.1, "gate": {"kind": kind}},
+            )
+            | {"fleet": {"requests_per_second": 0}, "orchestrator": {"cant_tell": cant_tell, "on_failure": on_failure}},
+            f"{CHECK}.gate.kind",
+            f"nodes have no requests, so the gate has nothing to judge{what}",
+        )
+        for kind, cant_tell, on_failure, what in (
+            ("pooled", "stop", "rollback", ": stops every rollout (found"),
+            ("pooled", "unhealthy", "pause", ": pauses every rollout (found"),
+            ("cusum", "stop", "rollback", ": stops every rollout (found"),
+            ("sprt", "unhealthy", "continue", ": fails every node (found"),
+            ("pooled", "pass", "rollback", ": passes every release (found"),
+            ("pooled", "wait", "rollback", ": fails every node at its deadline (found"),
+            ("baseline", "wait", "rollback", " (found"),
+            ("cusum", "stop", "continue", " (found"),
+        )
+    ),
     ({"orchestrator": {"minimum_sample": 11}}, "orchestrator.minimum_sample", "never applies"),
     (
         one(ROLLING, dialect="general", rollback_delay="10s"),
@@ -913,6 +940,17 @@ def test_every_warning_has_a_problem() -> None:
         (SimdeployWarning(Problem("odd", ("a",), found="5")), "a: odd (found 5)"),
     ):
         assert (str(made), str(made.problem), repr(made)) == (text, text, f"SimdeployWarning({text!r})")
+
+
+def test_a_gate_whose_windows_have_no_requests() -> None:
+    """If no window has a request, a second warning says what the gate does to every rollout. [contract]"""
+    check = {"deadline": "5m", "max_error_rate": 0.1, "gate": {"kind": "pooled"}}
+    silent = one(ROLLING, dialect="general", health_check=check, orchestrator={"cant_tell": "stop"})
+    with pytest.warns(SimdeployWarning) as caught:
+        read(**silent, fleet={"requests_per_second": 0.01})
+    problems = [warning.message.problem.message for warning in caught]  # type: ignore[union-attr]
+    assert "no window has a request, so the gate has nothing to judge: stops every rollout" in problems
+    assert len(problems) == 2
 
 
 def test_a_small_ratio_of_another_orchestrator(tmp_path: Path) -> None:
@@ -985,6 +1023,12 @@ def test_suspicious_values_are_warned_about(change: dict[str, Any], path: str, f
             "release": {
                 "good": {"probability": 0.5},
                 "defective": {"probability": 0.5, "defective": True, "start_failure": 0.1},
+            }
+        },
+        {
+            "release": {
+                "good": {"probability": 1, "start_failure": 0.1},
+                "fine": {"probability": 0, "start_failure": 0.1},
             }
         },
         one(ROLLING, max_parallel=10),

@@ -277,10 +277,13 @@ def _read_times(play: Group) -> tuple[str, str | None]:
     # Other forms, such as `pause: minutes=5`, are not read.
     task = play.groups(key)[-1] if isinstance(last[name], dict) else None
     pause = None if task is None else task.group(name)
-    seconds = 0 if pause is None else 60 * (pause.whole("minutes") or 0) + (pause.whole("seconds") or 0)
+    stated = {} if pause is None else {key: pause.whole(key) for key in ("minutes", "seconds") if key in pause}
+    seconds = 60 * (stated.get("minutes") or 0) + (stated.get("seconds") or 0)
     if seconds:
         condition = f", whether or not {shorten(last['when'])}" if "when" in last else ""
         play.approximate(key, f"end with a pause of {seconds:,} s: after each batch but the last{condition}")
+    elif set(stated.values()) == {0}:
+        play.approximate(key, "end with a pause of 0 s: left out")
     else:
         play.approximate(key, "end with a pause of unknown length, or until a person goes on: left out")
     return f"{timeout}s" if timeout else _DEADLINE, f"{seconds}s" if seconds else None

@@ -137,7 +137,11 @@ def _read_batch(batch: Group, *, is_first: bool) -> dict[str, Any] | None:
         is_empty = percent == 0 if nodes is None else nodes * percent < 50
         wave = None if is_empty else {"until": f"{percent:g}%"}
         least = 1 if is_empty or not is_first or nodes is not None else math.ceil(50 / Decimal(str(percent)))
-        few = f"; without --nodes at least 1, but in Flight Control none of fewer than {least:,}" if least > 1 else ""
+        few = (
+            f"; here at least 1 device, in Flight Control none if the fleet has fewer than {least:,}"
+            if least > 1
+            else ""
+        )
         if selective:
             batch.approximate("limit", f"{text}, instead of the devices that match{few}")
         elif few:

@@ -150,8 +150,8 @@ class _Update:
         note("health_check", texts[judged], default="checks; ")
         values: dict[str, int] = {}
         meanings = {
-            "min_healthy_time": "must be healthy that long without interruption",
             "healthy_deadline": "counted from the dispatch",
+            "min_healthy_time": "must be healthy that long without interruption",
             "progress_deadline": "the rollout fails if no node becomes healthy for that long",
         }
         if self._is_system:  # its allocations are not tried again, and healthy_deadline is shorter
@@ -162,9 +162,10 @@ class _Update:
             values[name] = _DEFAULTS[name] if value is None else value
             is_none = name == "progress_deadline" and not values[name]
             text = "0: none" if is_none else f"{write_duration(values[name])}: {meaning}"
-            is_short = name == "min_healthy_time" and 0 < values[name] < _POLLING
-            if is_short:
-                update.approximate(name, f"{text}; here {write_duration(_POLLING)}, as often as Nomad looks")
+            polling = min(_POLLING, values["healthy_deadline"])
+            if name == "min_healthy_time" and 0 < values[name] < polling:
+                why = "as often as Nomad looks" if polling == _POLLING else "healthy_deadline"
+                update.approximate(name, f"{text}; here {write_duration(polling)}, {why}")
             else:
                 update.exact(name, text)
         healthy, deadline, progress = (values[name] for name in _DEFAULTS)
@@ -176,7 +177,7 @@ class _Update:
             self._find_update("progress_deadline").refuse("progress_deadline", "too short", allowed=allowed)
         check = {
             "deadline": write_duration(deadline),
-            "interval": choose_window(healthy, _POLLING) if healthy else None,
+            "interval": choose_window(healthy, polling) if healthy else None,
             "min_healthy_time": write_duration(healthy),
             "max_error_rate": NOTHING_SERVED if judged == "checks" else None,
         }

@@ -98,7 +98,7 @@ def _read_update(config: Group) -> tuple[dict[str, Any], str]:
     action = or_else(config.text("failure_action", "pause", "continue", "rollback"), "pause")
     config.exact("failure_action", f"too many failures: {action}")
     monitor_ns = or_else(config.duration("monitor") or None, _MONITOR_NS)
-    text = f"a task that ends, or serves nothing, within {write_duration(monitor_ns)} after its start has failed, in whole health windows"
+    text = f"a task that ends, or serves nothing, within {write_duration(monitor_ns)} after its start has failed (rounded up to whole health windows)"
     config.approximate("monitor", text)
     ratio = or_else(config.number("max_failure_ratio", 0, 1), 0.0)
     if action == "continue":

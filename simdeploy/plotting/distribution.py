@@ -52,7 +52,7 @@ def plot_distribution(
         From `replicate`, `sweep` or `read_store`, without a tilt.
     measure : Measure or str, optional
         A response or cost, such as ``cost`` or ``blast_radius given defective``. By default, as in `compare`, the makespan of completed
-        rollouts with good releases; without verdicts that of completed rollouts, or of all if the table has no states either.
+        rollouts with good releases; if the table has none, that of completed rollouts; if it has none either, that of all.
     costs : Costs, optional
         As for `estimate`.
 
@@ -82,7 +82,7 @@ def plot_distribution(
     'makespan (min)'
     """
     values = Values(responses, _list_makespans(responses) if measure is None else [measure], costs=costs)
-    measure = next(each for each in values.measures if each is values.measures[-1] or _is_known(values, each.given))
+    measure = next(each for each in values.measures if each is values.measures[-1] or _occurs(values, each.given))
     if measure.kind != "mean":
         hint = "choose a response, such as makespan_s; plot_estimates draws rates and quantiles"
         raise InputError(Problem("has no distribution", ("measure",), found=str(measure), hint=hint))
@@ -123,9 +123,9 @@ def _list_makespans(responses: pd.DataFrame | Batches) -> list[str]:
     return [*(given for column, given in _MAKESPANS.items() if column in columns), "makespan_s"]
 
 
-def _is_known(values: Values, event: str | None) -> bool:
-    """Return whether the event is known to have happened, or not to, in any rollout: without releases there are no verdicts."""
-    return event is None or not np.isnan(values.holds(event)).all()
+def _occurs(values: Values, event: str | None) -> bool:
+    """Return whether the event is known to have happened in any rollout: without releases there are no verdicts."""
+    return event is None or bool((values.holds(event) > 0).any())
 
 
 def _draw_row(ax: Axes, row: int, counts: np.ndarray, edges: np.ndarray, quantiles: np.ndarray, colour: str) -> None:

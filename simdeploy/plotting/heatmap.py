@@ -177,7 +177,8 @@ def _choose_numbers(
     words = {place: format_number(value, uncertainty) for place, value in np.ndenumerate(values) if not np.isnan(value)}
     (width_pt, height_pt), (n_rows, n_columns) = measure_axes(ax), values.shape
     longest = max(map(len, words.values()))
-    sizes = [size for size, character_pt in _SIZES if longest * character_pt < width_pt / n_columns]
+    # With half a character of room between numbers, or their digits would run together.
+    sizes = [size for size, character_pt in _SIZES if (longest + 0.5) * character_pt < width_pt / n_columns]
     return (sizes[0], words) if sizes and height_pt / n_rows > _TICK_PT else ("", {})
 
 

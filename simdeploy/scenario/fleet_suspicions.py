@@ -30,17 +30,20 @@ def fleet_suspicions(
 ) -> Iterator[Problem]:
     """Warn about fleet and release."""
     nodes = fleet.nodes
+    is_released = any(TYPES[name].releases for name in types)
     if not all(TYPES[name].leaves for name in types):
         yield from _start_suspicions(fleet)
     for kind in release:
-        is_only = sum(other.defective == kind.defective for other in release) == 1
-        if kind.name == SORTS[kind.defective] and not is_only:
+        others = [other for other in release if other is not kind and other.defective == kind.defective]
+        if not is_released:
+            pass  # no condition tells kinds of release apart
+        elif kind.name == SORTS[kind.defective] and any(other.probability for other in others):
             message = f"`given: {kind.name}` means all {kind.name} kinds, not only this one: rename it"
             yield Problem(message, ("release", kind.name))
         elif kind.name in EVENTS and kind.name != SORTS[kind.defective]:
             message = f"`given: {kind.name}` is a condition of its own and doesn't mean this kind: rename it"
             yield Problem(message, ("release", kind.name))
-        if kind.start_failure > _MOST_FAILURES and not kind.defective and any(TYPES[name].releases for name in types):
+        if kind.start_failure > _MOST_FAILURES and not kind.defective and is_released:
             message = "most start attempts fail on nodes that it affects, although it is not defective"
             yield Problem(message, ("release", kind.name, "start_failure"), found=f"{kind.start_failure:.3g}")
         if kind.defective and not _has_effect(kind, fleet):

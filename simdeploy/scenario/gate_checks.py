@@ -176,12 +176,15 @@ def gate_in_fleet_suspicions(
     if terms is None or TYPES[scenario_policy.identity.type].leaves:
         return
     path = (*path, "health_check", "gate")
-    if terms.kind != "threshold" and not fleet.has_requests:
-        yield Problem("nodes have no requests, so the gate has nothing to judge", (*path, "kind"), found=terms.kind)
+    is_silent = judges_waves(policy) and _most_requests(policy, fleet, orchestrator)[1] == 0
+    if terms.kind != "threshold" and (is_silent or not fleet.has_requests):
+        message = "no window has a request" if fleet.has_requests else "nodes have no requests"
+        message += f", so the gate has nothing to judge{_say_what_silence_does(policy, orchestrator)}"
+        yield Problem(message, (*path, "kind"), found=terms.kind)
     if terms.kind == "baseline":
-        message = _doubt_comparison(scenario_policy, fleet, orchestrator)
-        if message is not None:
-            yield Problem(message, (*path, "kind"), found="baseline")
+        doubt = _doubt_comparison(scenario_policy, fleet, orchestrator)
+        if doubt is not None:
+            yield Problem(doubt, (*path, "kind"), found="baseline")
     misfit = find_misfit(policy, fleet, orchestrator)
     if misfit is not None:
         yield Problem(misfit, (*path, "kind"), found=terms.kind)
@@ -201,9 +204,26 @@ def _doubt_comparison(scenario_policy: ScenarioPolicy, fleet: Fleet, orchestrato
     alone = f"{'the last wave has no' if compares else 'no wave has'} old nodes to compare with"
     if orchestrator.cant_tell not in ("stop", "unhealthy") or not any(judged[first_alone:]):
         return _doubt_coverage(plan.sizes, judged, fleet) if compares else f"{alone}: passes every release"
-    fails = "fails its nodes" if compares else "fails every node"
-    ends = {"continue": fails, "pause": "pauses every rollout"}.get(orchestrator.on_failure, "stops every rollout")
-    return f"{alone}: {ends}"
+    return f"{alone}: {_say_how_it_ends(orchestrator, 'fails its nodes' if compares else 'fails every node')}"
+
+
+def _say_how_it_ends(orchestrator: Orchestrator, fails: str) -> str:
+    """Say what a gate that always fails does; `fails` if the rollout goes on."""
+    return {"continue": fails, "pause": "pauses every rollout"}.get(orchestrator.on_failure, "stops every rollout")
+
+
+def _say_what_silence_does(policy: Policy, orchestrator: Orchestrator) -> str:
+    """Say what a gate without requests does to every rollout; nothing if that depends on the waves, or if it does nothing."""
+    of_running = policy.gate is not None and policy.gate.kind == "cusum"  # it fails no node
+    if orchestrator.cant_tell in ("stop", "unhealthy"):
+        if of_running and orchestrator.on_failure == "continue":
+            return ""
+        return f": {_say_how_it_ends(orchestrator, 'fails every node')}"
+    if orchestrator.cant_tell == "pass":
+        return ": passes every release"
+    if of_running or (policy.gate is not None and policy.gate.kind == "baseline"):
+        return ""
+    return ": fails every node at its deadline"
 
 
 def _doubt_coverage(sizes: tuple[int, ...], judged: list[bool], fleet: Fleet) -> str | None:

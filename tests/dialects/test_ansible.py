@@ -209,6 +209,8 @@ def test_a_final_pause_is_bake_time_and_a_timeout_a_deadline() -> None:
         ("{seconds: 30.0}", "30s"),
         ('{seconds: "{{ soak }}"}', "45s"),
         ('{seconds: "{{ other }}"}', None),
+        ('{minutes: 0, seconds: "{{ other }}"}', None),
+        ("{seconds: 0}", None),
         ("minutes=2", None),
         ("{prompt: continue?}", None),
         ("{}", None),
@@ -223,6 +225,7 @@ def test_a_final_pause_is_read_or_said_to_be_left_out(pause: str, bake_time: str
     fidelity, text, _ = notes(imported)["post_tasks"]
     assert fidelity == "approximate"
     assert text.endswith("left out") is (bake_time is None)
+    assert ("unknown length" in text) is (bake_time is None and pause != "{seconds: 0}")
 
 
 def test_every_keyword_has_a_note_with_its_line() -> None:

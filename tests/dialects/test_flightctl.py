@@ -83,7 +83,7 @@ def test_every_field_has_a_note():
 def test_a_first_batch_that_may_be_empty_is_approximate(entries, fewer_than):
     """Without the fleet's size, the first percentage is exact only if it rounds to a device in every fleet. [oracle]"""
     found = [note for note in batches_of(*entries).notes if note.field.endswith("].limit")]
-    expected = [f"none of fewer than {least}" if least else None for least in fewer_than]
+    expected = [f"none if the fleet has fewer than {least}" if least else None for least in fewer_than]
     assert [note.fidelity for note in found] == ["approximate" if least else "exact" for least in fewer_than]
     assert all(least is None or note.text.endswith(least) for note, least in zip(found, expected, strict=True))
     sized = read_policy(fleet(f"{{deviceSelection: {{sequence: [{', '.join(entries)}]}}}}"), nodes=3)

@@ -118,6 +118,17 @@ def test_a_short_healthy_deadline_is_valid() -> None:
     assert simulate(Scenario.from_dict(raw)).responses["makespan_s"] == 4 * 7
 
 
+def test_a_healthy_deadline_shorter_than_nomads_polling_is_valid() -> None:
+    """The window is no longer than the deadline, and a note says so. [contract]"""
+    update = 'min_healthy_time = "300ms"\nhealthy_deadline = "400ms"\n'
+    imported = read_policy(job(update), variables={"count": 4})
+    raw = {"name": "short", "fleet": {"nodes": 4, "update_duration": 0}, "policies": {"p": imported.policy}}
+    assert simulate(Scenario.from_dict(raw)).responses["makespan_s"] == pytest.approx(4 * 0.4)
+    fidelity, text = notes(imported)["group.front.update.min_healthy_time"][:2]
+    assert fidelity == "approximate"
+    assert text.endswith("here 400ms, healthy_deadline")
+
+
 def test_failures_of_a_system_job() -> None:
     """A failed allocation freezes nothing, and stops the rollout only if it is rolled back. [contract]"""
     found = policy('progress_deadline = "10m"\n', "system", nodes=9)
