@@ -165,6 +165,19 @@ def test_settings_without_exact_costs_are_refused_by_name(values, message):
     assert message in str(refused(evaluate, scenario, scenario.policy("waves")))
 
 
+def test_a_random_undoing_is_refused_only_where_it_is_used_and_stated():
+    """A policy that rolls back by itself never waits for `undo_after`, and its default is not a second problem. [contract]"""
+    law = {"exponential": {"mean": "1h"}}
+    scenario = Scenario.from_dict(RISKY).with_values({"operator.undo_after": law})
+    assert evaluate(scenario, scenario.policy("waves")).cost > 0
+    assert "operator.undo_after" in str(refused(evaluate, scenario, scenario.policy("by-hand")))
+    scenario = Scenario.from_dict(RISKY | {"operator": {"escape_detection": law}})
+    for name in ("waves", "by-hand"):
+        message = str(refused(evaluate, scenario, scenario.policy(name)))
+        assert "operator.escape_detection" in message
+        assert "operator.undo_after" not in message
+
+
 def test_values_of_measures():
     """Rates of verdicts and means are known, also given a kind; anything else is an error. [contract]"""
     exact = evaluate(scenario := Scenario.from_dict(RISKY), scenario.policy("waves"))

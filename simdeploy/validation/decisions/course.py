@@ -174,8 +174,10 @@ def _problems(scenario: Scenario, policy: ScenarioPolicy) -> list[Problem]:
         ("fleet", "start_failure"): node.start_failure,
         ("fleet", "error_rate"): node.error_rate,
         ("operator", "escape_detection"): operator.escape_detection,
-        ("operator", "undo_after"): operator.undo_after,
     }
+    rolls_back = orchestrator.on_failure == "rollback" and not spec.no_auto_rollback
+    if not rolls_back and operator.undo_after != operator.escape_detection:  # its default
+        laws["operator", "undo_after"] = operator.undo_after
     problems = [
         Problem("no exact cost", path, allowed="a constant")
         for path, law in laws.items()
