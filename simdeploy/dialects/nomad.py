@@ -150,19 +150,20 @@ class _Update:
         note("health_check", texts[judged], default="checks; ")
         values: dict[str, int] = {}
         meanings = {
-            "healthy_deadline": "counted from the dispatch",
             "min_healthy_time": "must be healthy that long without interruption",
+            "healthy_deadline": "counted from the dispatch",
             "progress_deadline": "the rollout fails if no node becomes healthy for that long",
         }
         if self._is_system:  # its allocations are not tried again, and healthy_deadline is shorter
             meanings["progress_deadline"] = "no effect: the deployment fails earlier, at its first unhealthy allocation"
+        for name in meanings:
+            value = _duration(self._find_update(name), name, 1 if name == "healthy_deadline" else 0)
+            values[name] = _DEFAULTS[name] if value is None else value
+        polling = min(_POLLING, values["healthy_deadline"])
         for name, meaning in meanings.items():
             update = self._find_update(name)
-            value = _duration(update, name, 1 if name == "healthy_deadline" else 0)
-            values[name] = _DEFAULTS[name] if value is None else value
             is_none = name == "progress_deadline" and not values[name]
             text = "0: none" if is_none else f"{write_duration(values[name])}: {meaning}"
-            polling = min(_POLLING, values["healthy_deadline"])
             if name == "min_healthy_time" and 0 < values[name] < polling:
                 why = "as often as Nomad looks" if polling == _POLLING else "healthy_deadline"
                 update.approximate(name, f"{text}; here {write_duration(polling)}, {why}")
