@@ -47,7 +47,7 @@ def read_with_warnings(
     """Read a scenario and print its warnings, except those on unused policies; raise all errors."""
     from simdeploy.api.files import is_file
     from simdeploy.scenario import load
-    from simdeploy.scenario.suspicions import OF_ALL_POLICIES
+    from simdeploy.scenario.switch_suspicions import OF_ALL_POLICIES
 
     scenario, errors, warnings = load(path, text=text, allow_files=click.get_current_context().meta.get(ALLOWED, ()))
     if scenario is None:

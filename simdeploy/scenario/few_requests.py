@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 # Rounding to a whole number changes no larger number by more than a tenth.
 _ENOUGH = 5
-
-
 # From this limit on, few requests are judged like many: a window is unhealthy if nothing is served.
 _NEARLY_ALL = 0.99
 
@@ -54,9 +52,8 @@ def doubt_windows(
 ) -> tuple[str, int] | None:
     """Say that rounding changes what is judged by more than a tenth, and which interval (ns) avoids that; None if it doesn't."""
     rate = peak_rate(behaviour)
-    if (
-        not rate or rate.numerator * policy.interval_ns >= _ENOUGH * NS_PER_S * rate.denominator
-    ):  # faster than fractions
+    # This is faster than fractions.
+    if not rate or rate.numerator * policy.interval_ns >= _ENOUGH * NS_PER_S * rate.denominator:
         return None
     requests = rate * policy.interval_ns / NS_PER_S
     judged = read_health_rule(policy, orchestrator).requests_per_window(rate)

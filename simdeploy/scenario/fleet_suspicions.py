@@ -11,7 +11,7 @@ from simdeploy.rules.orchestrator import Orchestrator
 from simdeploy.scenario.down_nodes import count_down
 from simdeploy.scenario.few_requests import requests_can_fail
 from simdeploy.scenario.measures import EVENTS, SORTS
-from simdeploy.scenario.suspicions import is_given
+from simdeploy.scenario.switch_suspicions import is_given
 from simdeploy.world.change_windows import ChangeWindow, is_always_open
 from simdeploy.world.fleet import Fleet
 from simdeploy.world.release import ReleaseKind

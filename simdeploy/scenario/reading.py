@@ -20,12 +20,8 @@ from simdeploy.scenario.policies import Surroundings
 from simdeploy.scenario.policy_checks import policy_problems
 from simdeploy.scenario.rest import REST, RestReading, SectionReading, read_rest, read_section
 from simdeploy.scenario.service_section import request_suspicions
-from simdeploy.scenario.suspicions import (
-    PolicyInFleetSuspicions,
-    idle_switch_suspicions,
-    pacing_suspicions,
-    waiting_suspicions,
-)
+from simdeploy.scenario.suspicions import PolicyInFleetSuspicions
+from simdeploy.scenario.switch_suspicions import idle_switch_suspicions, pacing_suspicions, waiting_suspicions
 from simdeploy.units import NS_PER_S, write_duration
 from simdeploy.world.fleet import Fleet, peak_rate
 from simdeploy.world.release import ReleaseKind

@@ -25,7 +25,8 @@ from simdeploy.scenario.policy_checks import health_problems
 from simdeploy.scenario.release_section import build_release
 from simdeploy.scenario.requirements_section import cross_check_requirements
 from simdeploy.scenario.section import is_explained, key_reader, problems_of, unknown_keys
-from simdeploy.scenario.suspicions import PolicySuspicions, process_suspicions
+from simdeploy.scenario.suspicions import PolicySuspicions
+from simdeploy.scenario.switch_suspicions import process_suspicions
 from simdeploy.world.operator import Operator, ScriptedAct
 
 _NO_FILES = Files("")

@@ -1,25 +1,25 @@
-"""Warnings of valid values of policies and switches that are probably not meant."""
+"""Warnings of valid values of policies that are probably not meant."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
-from typing import Any
 
 from simdeploy.api import GeneralSpec
 from simdeploy.errors import Path, Problem, plural
 from simdeploy.rules.deployment_types import TYPES
 from simdeploy.rules.health import read_max_error_rate
 from simdeploy.rules.limits import Counts, read_limits
-from simdeploy.rules.orchestrator import EXPANSO, Orchestrator
+from simdeploy.rules.orchestrator import Orchestrator
 from simdeploy.rules.policy import WaveTerms
 from simdeploy.rules.waves import count_canaries, plan_waves
 from simdeploy.scenario.down_nodes import count_down, why_one_is_down
 from simdeploy.scenario.few_requests import doubt_windows, requests_can_fail
 from simdeploy.scenario.gate_checks import gate_in_fleet_suspicions, gate_suspicions, list_ignored_of_gate
 from simdeploy.scenario.parts import ScenarioPolicy
+from simdeploy.scenario.switch_suspicions import idle_switch_suspicions, waiting_suspicions
 from simdeploy.units import NS_PER_S, exact, round_half_up, write_duration
 from simdeploy.world.fleet import Behaviour, Fleet
 from simdeploy.world.levels import either
@@ -28,14 +28,6 @@ from simdeploy.world.release import ReleaseKind
 # Updating this many nodes at once may be intended.
 _FEW_NODES = 10
 _MANY_WINDOWS = 10_000_000  # of one node, which take about a second
-
-
-def is_given(raw: Mapping[str, Any], *path: str) -> bool:
-    """Whether a file states a key."""
-    value: Any = raw
-    for key in path:
-        value = value.get(key) if isinstance(value, dict) else None
-    return value is not None
 
 
 def list_ignored(scenario_policy: ScenarioPolicy, orchestrator: Orchestrator) -> list[str]:
@@ -385,82 +377,3 @@ def _usual_error_rate(behaviour: Behaviour) -> float:
 @lru_cache
 def _least_starting_ns(duration_s: float, slowdown: float) -> int:
     return round_half_up(exact(float(duration_s)) * exact(float(slowdown)) * NS_PER_S)
-
-
-def waiting_suspicions(orchestrator: Orchestrator, fleet: Fleet, path: Path = ()) -> Iterator[Problem]:
-    """Warn if rollouts under these switches wait for nodes that never come back; `path` is that of a policy that has its own."""
-    if fleet.classes and orchestrator.unreachable_nodes == "wait" and 0 < count_down(fleet) < fleet.nodes:
-        message = "no rollout completes: it waits for nodes that are down for good"
-        yield Problem(message, (*path, "orchestrator", "unreachable_nodes"), found="wait")
-
-
-# Places of warnings that follow from all policies of a scenario together, so they may not hold for another policy.
-OF_ALL_POLICIES = (
-    *(("orchestrator", switch) for switch in ("cant_tell", "bake_time", "explicit_zero_limit", "failed_tries_count")),
-    *(
-        ("orchestrator", switch)
-        for switch in ("failed_node_holds_slot", "slot_until", "all_slots_held", "limits_judged")
-    ),
-    ("operator", "promote_after"),
-    ("release",),
-)
-
-
-def idle_switch_suspicions(
-    orchestrator: Orchestrator, policies: Sequence[ScenarioPolicy], path: Path = ()
-) -> Iterator[Problem]:
-    """Warn about switches that mean nothing for the limits of all policies; `path` as above."""
-    if orchestrator.explicit_zero_limit == "default" and all(each.policy.dialect == "general" for each in policies):
-        message = "no effect: the general dialect has no default limits"
-        yield Problem(message, (*path, "orchestrator", "explicit_zero_limit"), found="default")
-    counts = (each.policy.retries and each.policy.max_failed_nodes is not None for each in policies)
-    if orchestrator.failed_tries_count and not any(counts):
-        message = "no effect without retries and max_failed_nodes"
-        yield Problem(message, (*path, "orchestrator", "failed_tries_count"), found="true")
-
-
-def process_suspicions(
-    raw: Mapping[str, Any], orchestrator: Orchestrator, policies: Mapping[str, ScenarioPolicy]
-) -> Iterator[Problem]:
-    """Warn about keys with little or no effect."""
-    if is_given(raw, "orchestrator", "rate") and orchestrator.pacing != "rate":
-        message = f"has no effect under pacing: {orchestrator.pacing}"
-        yield Problem(message, ("orchestrator", "rate"))
-    gates = {policy.policy.gate.kind for policy in policies.values() if policy.policy.gate is not None}
-    if is_given(raw, "orchestrator", "cant_tell") and not gates:
-        message = "no effect: every gate is threshold"
-        yield Problem(message, ("orchestrator", "cant_tell"), found=orchestrator.cant_tell)
-    if orchestrator.bake_time_ns > 0 and "cusum" not in gates:
-        message = "running nodes are not watched: bake_time only gives `after` and the operator time"
-        found = write_duration(orchestrator.bake_time_ns)
-        yield Problem(message, ("orchestrator", "bake_time"), found=found)
-    waits = any(each.policy.awaits_promotion and not each.policy.auto_promote for each in policies.values())
-    if is_given(raw, "operator", "promote_after") and not waits:
-        message = "no effect: no policy awaits a promotion without auto_promote"
-        yield Problem(message, ("operator", "promote_after"))
-    types = sorted({each.identity.type for each in policies.values()})
-    if is_given(raw, "release") and types and not any(TYPES[name].releases for name in types):
-        yield Problem(f"no effect: a {' or '.join(types)} releases nothing", ("release",))
-
-
-def pacing_suspicions(
-    orchestrator: Orchestrator, policies: Sequence[ScenarioPolicy], fleet: Fleet
-) -> Iterator[Problem]:
-    """Warn about switches that mean nothing in the waves of the policies that follow them."""
-    of_surge = "failed_node_holds_slot"  # a failed node also keeps its place of `surge`
-    of_slots = [of_surge, "slot_until"]
-    of_slots += [] if orchestrator.failed_node_freezes else ["all_slots_held"]
-    changed = [
-        switch for switch in (*of_slots, "limits_judged") if getattr(orchestrator, switch) != getattr(EXPANSO, switch)
-    ]
-    if not changed:
-        return
-    plans = [plan_waves(each.policy, orchestrator, fleet.nodes, fleet.zones) for each in policies]
-    for switch in changed:
-        found = str(getattr(orchestrator, switch)).lower()
-        if switch == "limits_judged":
-            if all(plan.pacing == "sliding" for plan in plans):
-                message = "no effect under pacing: sliding, which judges limits at once"
-                yield Problem(message, ("orchestrator", switch), found=found)
-        elif not any(plan.has_slots or (plan.canary_surge and switch == of_surge) for plan in plans):
-            yield Problem("no effect: nodes have no slots", ("orchestrator", switch), found=found)
