@@ -123,35 +123,37 @@ def plan_waves(
     """
     rounding = orchestrator.wave_rounding
     pacing: Pacing = "barrier" if policy.strategy == "immediate" or policy.waves else orchestrator.pacing
+    listed: list[_Wave] = []
     if policy.strategy == "immediate":
-        waves, canaries, parallel = [_Wave(total)], 0, total
+        sizes, canaries, parallel = [total], 0, total
     elif policy.waves:
-        waves = _listed_waves(policy, rounding, total, zones)
-        canaries = waves[0].size if policy.strategy == "canary" else 0
+        listed = _listed_waves(policy, rounding, total, zones)
+        sizes = [wave.size for wave in listed]
+        canaries = sizes[0] if policy.strategy == "canary" else 0
         parallel = _parallel_nodes(policy, rounding, total)
     else:
         canaries = count_canaries(policy, orchestrator, total) if policy.strategy == "canary" else 0
         parallel = _parallel_nodes(policy, rounding, total)
-        following = _waves_alike(orchestrator, parallel, total - canaries)
-        waves = [_Wave(size) for size in ([canaries] if canaries else []) + following]
+        sizes = ([canaries] if canaries else []) + _waves_alike(orchestrator, parallel, total - canaries)
     has_zones = policy.strategy != "immediate" and pacing != "rate"
     surge = min(count_share(policy.surge, rounding, total, least=0), total)
     per_zone = count_share(policy.max_parallel_per_zone, rounding, Fraction(total, zones)) if has_zones else 0
+    promotions = [wave.promotion for wave in listed] or [False] * len(sizes)
     return Plan(
         total=total,
         canaries=canaries,
         parallel=parallel,
         pacing=pacing,
-        sizes=tuple(wave.size for wave in waves),
-        bakes_ns=tuple(_bakes(waves, orchestrator, canaries, pacing)),
+        sizes=tuple(sizes),
+        bakes_ns=_bakes(len(sizes), listed, orchestrator.bake_time_ns, canaries, pacing),
         per_zone=min(per_zone or total, total),
         surge=surge,
         canary_surge=max(surge, canaries) if policy.surge_canaries else surge,
         rollback=_rollback_nodes(policy, orchestrator, parallel, total),
-        promotions=tuple(wave.promotion or (number == 0 and canaries > 0) for number, wave in enumerate(waves)),
-        limits=tuple(wave.limits for wave in waves) if any(wave.limits != NO_WAVE_LIMITS for wave in waves) else (),
-        watches=tuple(wave.watch for wave in waves) if any(wave.watch != USUAL_WATCH for wave in waves) else (),
-        is_list=bool(policy.waves) and policy.strategy != "immediate",
+        promotions=(promotions[0] or canaries > 0, *promotions[1:]),
+        limits=tuple(wave.limits for wave in listed) if any(wave.limits != NO_WAVE_LIMITS for wave in listed) else (),
+        watches=tuple(wave.watch for wave in listed) if any(wave.watch != USUAL_WATCH for wave in listed) else (),
+        is_list=bool(listed),
     )
 
 
@@ -212,14 +214,15 @@ def _listed_wave(size: int, terms: WaveTerms) -> _Wave:
     return _Wave(size, terms.bake_ns, limits, WaveWatch(terms.min_healthy_ns, terms.by_gate), terms.promotion)
 
 
-def _bakes(waves: list[_Wave], orchestrator: Orchestrator, canaries: int, pacing: Pacing) -> Iterator[int]:
-    """Yield the pause after each wave: under sliding and rate only the canaries have one."""
-    for number, wave in enumerate(waves):
-        is_canary = number == 0 and canaries > 0
-        if number == len(waves) - 1 or not (is_canary or pacing == "barrier"):
-            yield 0
-        else:
-            yield orchestrator.bake_time_ns if wave.bake_ns is None else wave.bake_ns
+def _bakes(n_waves: int, listed: list[_Wave], usual_ns: int, canaries: int, pacing: Pacing) -> tuple[int, ...]:
+    """Return the pause after each wave: under sliding and rate only the canaries have one."""
+    if listed:
+        pauses = [usual_ns if wave.bake_ns is None else wave.bake_ns for wave in listed[:-1]]
+    elif pacing == "barrier":
+        pauses = [usual_ns] * (n_waves - 1)
+    else:
+        pauses = [usual_ns] if canaries and n_waves > 1 else []
+    return (*pauses, *[0] * (n_waves - len(pauses)))
 
 
 def _rollback_nodes(policy: Policy, orchestrator: Orchestrator, parallel: int, total: int) -> int:
