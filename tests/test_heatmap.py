@@ -244,23 +244,28 @@ def test_nothing_varied_is_nothing_to_draw():
     assert "nothing to draw a result against" in str(error)
 
 
-@pytest.mark.parametrize(
-    "frame",
-    [
-        pytest.param(grid(20, 21, n=3), id="20 by 21"),
-        pytest.param(grid(8, 8, n=3), id="8 by 8"),
-        pytest.param(grid(7, 40, n=2, failures=(0.1, 0.2), policies=("a", "b"), scenarios=("x", "y")), id="many keys"),
-        pytest.param(grid(3, 3), id="small"),
-        pytest.param(table(list(product(range(60), range(20))), columns=(NODES, RATE), n=1), id="60 by 20"),
-        pytest.param(table(list(product(DEADLINES, DEADLINES)), columns=KEYS_OF_TIMES, n=1), id="many durations"),
-        pytest.param(table([(0.1 * n, n % 7, n / 9) for n in range(40)], n=3), id="points"),
-        pytest.param(table([(n,) for n in range(30)], columns=(NODES,), n=3), id="line"),
-    ],
-)
+DRAWN = {
+    "20 by 21": lambda: grid(20, 21, n=3),
+    "8 by 8": lambda: grid(8, 8, n=3),
+    "many keys": lambda: grid(7, 40, n=2, failures=(0.1, 0.2), policies=("a", "b"), scenarios=("x", "y")),
+    "small": lambda: grid(3, 3),
+    "60 by 20": lambda: table(list(product(range(60), range(20))), columns=(NODES, RATE), n=1),
+    "many durations": lambda: table(list(product(DEADLINES, DEADLINES)), columns=KEYS_OF_TIMES, n=1),
+    "points": lambda: table([(0.1 * n, n % 7, n / 9) for n in range(40)], n=3),
+    "line": lambda: table([(n,) for n in range(30)], columns=(NODES,), n=3),
+}
+
+
+@pytest.fixture(scope="module", params=DRAWN)
+def of_any_shape(request):
+    """Each of the sweeps to draw, summarized."""
+    return summarize_grid(DRAWN[request.param]())
+
+
 @pytest.mark.parametrize("size", [(13, 4.4), (9.6, 3.6), (9, 3.4)])
-def test_texts_do_not_overlap(frame, size):
+def test_texts_do_not_overlap(of_any_shape, size):
     """For any grid, no two texts overlap, and none is cut off. [property]"""
-    assert not find_unreadable(drawn(frame, size)[0].figure)
+    assert not find_unreadable(drawn(of_any_shape, size)[0].figure)
 
 
 @pytest.mark.parametrize("n", [2, 7, 20, 59, 60])

@@ -32,12 +32,15 @@ class Mark(NamedTuple):
     box: Box
 
 
-class _Place(Artist):
-    """An invisible artist that has the corners of a box in data coordinates."""
+class _Places(Artist):
+    """An invisible artist that has rows of a table, and for each the corners of its box in data coordinates.
 
-    def __init__(self, heading: str, name: str, corners: np.ndarray) -> None:
+    One artist has many rows, because adding one to axes takes longer than drawing a cell.
+    """
+
+    def __init__(self, heading: str, names: Sequence[str], corners: np.ndarray) -> None:
         super().__init__()
-        self.row, self.corners = (heading, name), corners
+        self.heading, self.names, self.corners = heading, names, corners
         self.set_in_layout(False)
 
     def draw(self, renderer: Any) -> None:
@@ -46,15 +49,17 @@ class _Place(Artist):
 
 def mark_points(ax: Axes, heading: str, names: Sequence[str], points: Any, *, size: float = 0) -> None:
     """Note that rows of a table are drawn at points, or in squares of `size` (in data) around them; NaN means nowhere."""
-    for name, point in zip(names, np.asarray(points, float), strict=True):
-        if np.isfinite(point).all():
-            ax.add_artist(_Place(heading, name, np.array([point - size / 2, point + size / 2])))
+    places = np.asarray(points, float).reshape(-1, 2)
+    is_known = np.isfinite(places).all(axis=1)
+    known = [name for name, is_here in zip(names, is_known, strict=True) if is_here]
+    corners = np.stack([places - size / 2, places + size / 2], axis=1)
+    ax.add_artist(_Places(heading, known, corners[is_known]))
 
 
 def mark_rows(ax: Axes, heading: str, names: Sequence[str]) -> None:
     """Note that rows of a table are drawn at heights 0, 1, 2, ..., across the axes and the labels to their left."""
-    for row, name in enumerate(names):
-        ax.add_artist(_Place(heading, name, np.array([[-np.inf, row - 0.5], [np.inf, row + 0.5]])))
+    corners = [[[-np.inf, row - 0.5], [np.inf, row + 0.5]] for row in range(len(names))]
+    ax.add_artist(_Places(heading, names, np.array(corners)))
 
 
 def list_marks(figure: Figure) -> Iterator[tuple[Box, list[Mark]]]:
@@ -72,18 +77,23 @@ def list_marks(figure: Figure) -> Iterator[tuple[Box, list[Mark]]]:
     """
     size = figure.bbox.size
     for ax in figure.axes:
-        places = [child for child in ax.get_children() if isinstance(child, _Place)]
         left, right = panel = ax.bbox.get_points() / size
-        if places:
-            yield _make_box(left, right), [Mark(*place.row, _find_box(ax, place, panel)) for place in places]
+        marks = [
+            Mark(places.heading, name, _find_box(ax, corners, panel))
+            for places in ax.get_children()
+            if isinstance(places, _Places)
+            for name, corners in zip(places.names, places.corners, strict=True)
+        ]
+        if marks:
+            yield _make_box(left, right), marks
 
 
-def _find_box(ax: Axes, place: _Place, panel: np.ndarray) -> Box:
-    size, is_row = ax.figure.bbox.size, np.isinf(place.corners)
-    corners = ax.transData.transform(np.where(is_row, 0, place.corners)) / size
+def _find_box(ax: Axes, place: np.ndarray, panel: np.ndarray) -> Box:
+    size, is_row = ax.figure.bbox.size, np.isinf(place)
+    corners = ax.transData.transform(np.where(is_row, 0, place)) / size
     low, high = np.clip([corners.min(axis=0), corners.max(axis=0)], *panel)
     low, high = np.where(is_row, [[0, 0], panel[1]], [low, high])
-    room = _POINT_IN * ax.figure.dpi / np.asarray(size) / 2 if (place.corners[0] == place.corners[1]).all() else 0
+    room = _POINT_IN * ax.figure.dpi / np.asarray(size) / 2 if (place[0] == place[1]).all() else 0
     return _make_box(low - room, high + room)
 
 
