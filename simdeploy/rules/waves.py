@@ -199,14 +199,13 @@ def _follow_list(terms: tuple[WaveTerms, ...], rounding: Rounding, total: int) -
             done += size
             yield _listed_wave(size, wave_terms)
     last = terms[-1]
+    if last.is_until and done < total:
+        yield _Wave(total - done)
+        return
+    wave = _listed_wave(count_share(last.amount, rounding, total), last)
     while done < total:
-        size = total - done
-        if last.is_until:
-            yield _Wave(size)
-        else:
-            size = min(count_share(last.amount, rounding, total), size)
-            yield _listed_wave(size, last)
-        done += size
+        yield wave if wave.size <= total - done else wave._replace(size=total - done)
+        done += wave.size
 
 
 def _listed_wave(size: int, terms: WaveTerms) -> _Wave:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from simdeploy.api import GeneralSpec
 from simdeploy.errors import Path, Problem, plural
@@ -14,7 +14,7 @@ from simdeploy.rules.health import read_max_error_rate
 from simdeploy.rules.limits import Counts, read_limits
 from simdeploy.rules.orchestrator import Orchestrator
 from simdeploy.rules.policy import WaveTerms
-from simdeploy.rules.waves import count_canaries, plan_waves
+from simdeploy.rules.waves import Plan, count_canaries, plan_waves
 from simdeploy.scenario.down_nodes import count_down, why_one_is_down
 from simdeploy.scenario.few_requests import doubt_windows, requests_can_fail
 from simdeploy.scenario.gate_checks import gate_in_fleet_suspicions, gate_suspicions, list_ignored_of_gate
@@ -125,6 +125,10 @@ class PolicyInFleetSuspicions(PolicySuspicions):
     fleet: Fleet
     release: tuple[ReleaseKind, ...]
 
+    @cached_property
+    def _plan(self) -> Plan:
+        return plan_waves(self.scenario_policy.policy, self.orchestrator, self.fleet.nodes, self.fleet.zones)
+
     def __iter__(self) -> Iterator[Problem]:
         policy = self.scenario_policy.policy
         if policy.strategy != "immediate":
@@ -139,8 +143,7 @@ class PolicyInFleetSuspicions(PolicySuspicions):
                 yield from gate_in_fleet_suspicions(self.scenario_policy, self.path, self.fleet, self.orchestrator)
         yield from self._deadlines_of_rollouts()
         yield from self._limits()
-        plan = plan_waves(policy, self.orchestrator, self.fleet.nodes, self.fleet.zones)
-        if policy.rollback_delay_ns and plan.rollback >= self.fleet.nodes:
+        if policy.rollback_delay_ns and self._plan.rollback >= self.fleet.nodes:
             found = write_duration(policy.rollback_delay_ns)
             yield self._say(
                 "no effect: all nodes roll back at once; set rollback_parallel", "rollback_delay", found=found
@@ -185,7 +188,7 @@ class PolicyInFleetSuspicions(PolicySuspicions):
         # Users of other orchestrators know what these do with canaries.
         if policy.strategy != "canary" or policy.waves or not policy.max_parallel or self.scenario_policy.is_imported:
             return
-        plan = plan_waves(policy, self.orchestrator, fleet.nodes, fleet.zones)
+        plan = self._plan
         at_once = min(plan.canaries, plan.per_zone * fleet.zones)
         is_outage = plan.canary_surge < plan.canaries  # of canaries without an old instance beside them
         if plan.pacing != "rate" and at_once > plan.parallel and is_outage:
@@ -195,19 +198,16 @@ class PolicyInFleetSuspicions(PolicySuspicions):
 
     def _zones_bound(self) -> bool:
         """Whether max_parallel_per_zone ever makes a node wait."""
-        plan = plan_waves(self.scenario_policy.policy, self.orchestrator, self.fleet.nodes, self.fleet.zones)
-        return plan.per_zone < -(-self.fleet.nodes // self.fleet.zones)
+        return self._plan.per_zone < -(-self.fleet.nodes // self.fleet.zones)
 
     def _slots(self) -> Iterator[Problem]:
         policy, spec = self.scenario_policy.policy, self.scenario_policy.spec
         if policy.max_parallel_per_zone and self.orchestrator.pacing == "rate":
             found = getattr(spec, "max_parallel_per_zone", None)
             yield self._say("ignored under pacing: rate", "max_parallel_per_zone", found=found)
-        if policy.slot_delay_ns:
-            plan = plan_waves(policy, self.orchestrator, self.fleet.nodes, self.fleet.zones)
-            if not plan.has_slots:
-                message, found = "no effect: nodes have no slots", write_duration(policy.slot_delay_ns)
-                yield self._say(message, "slot_delay", found=found)
+        if policy.slot_delay_ns and not self._plan.has_slots:
+            message, found = "no effect: nodes have no slots", write_duration(policy.slot_delay_ns)
+            yield self._say(message, "slot_delay", found=found)
 
     def _deadline(self) -> Iterator[Problem]:
         policy = self.scenario_policy.policy
@@ -234,7 +234,7 @@ class PolicyInFleetSuspicions(PolicySuspicions):
         )
         if policy.strategy != "immediate" and self.scenario_policy.identity.type != "stop":
             least_ns += min(policy.windows_of_waves) * policy.interval_ns
-        plan = plan_waves(policy, self.orchestrator, self.fleet.nodes, self.fleet.zones)
+        plan = self._plan
         waves = len(plan.sizes) if plan.pacing == "barrier" else 1
         whole_ns = waves * least_ns + (sum(plan.bakes_ns) if plan.pacing == "barrier" else 0)
         for key, deadline_ns, needed_ns, what in (
@@ -349,8 +349,7 @@ class PolicyInFleetSuspicions(PolicySuspicions):
         is_required = orchestrator.canary_gate == "all_healthy" and orchestrator.on_failure != "continue"
         if policy.strategy != "canary" or not is_required:
             return
-        canaries = plan_waves(policy, orchestrator, self.fleet.nodes, self.fleet.zones).canaries
-        why = why_one_is_down(self.fleet, canaries)
+        why = why_one_is_down(self.fleet, self._plan.canaries)
         if why is not None:
             yield self._say(f"the canaries are never all healthy, which canary_gate: all_healthy requires: {why}")
 
