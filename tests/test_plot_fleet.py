@@ -1,5 +1,7 @@
 """The map of a fleet: its areas are statuses of nodes, canaries and overload are visible, and it is readable."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 from drawn import draw_on, find_unreadable
@@ -26,10 +28,16 @@ ROLLOUTS = {
 }
 
 
-def draw_map(size=(6.4, 4.8), **how):
-    """Draw the map of a rollout on a new figure; return the rollout and the axes."""
-    rollout = roll(**how)
-    return rollout, draw_on(plot_fleet, rollout, size=size)
+@cache
+def rollout_of(case):
+    """Return the rollout of a case, which has several pictures."""
+    return roll(**ROLLOUTS[case])
+
+
+@cache
+def draw_map(case, size=(6.4, 4.8)):
+    """Draw the map of a case's rollout on a new figure; return the rollout and the axes, which are only looked at."""
+    return rollout_of(case), draw_on(plot_fleet, rollout_of(case), size=size)
 
 
 def areas_of(ax):
@@ -41,7 +49,7 @@ def areas_of(ax):
 @pytest.mark.parametrize("case", ROLLOUTS)
 def test_a_map_can_be_read(case, size):
     """At half and full width no text overlaps another or is cut, and everything shown is named once. [contract]"""
-    _, ax = draw_map(size, **ROLLOUTS[case])
+    _, ax = draw_map(case, size)
     assert find_unreadable(ax.figure) == []
     legend = ax.get_legend()
     named = [text.get_text() for text in legend.get_texts()] if legend else []
@@ -61,7 +69,7 @@ def test_a_map_can_be_read(case, size):
 @pytest.mark.parametrize("case", ["overload", "canaries"])
 def test_marks_below_the_first_label_are_named(case):
     """A mark of a wave below the label of the first one is named with it, if it isn't below its end. [contract]"""
-    _, ax = draw_map((3.4, 2.8), **ROLLOUTS[case])
+    _, ax = draw_map(case, (3.4, 2.8))
     marks = ax.transData.transform(ax.lines[0].get_xydata())[:, 0]
     (first,) = [text for text in ax.texts if text.get_text().startswith("wave")]
     start, end = first.get_window_extent().intervalx
@@ -72,7 +80,7 @@ def test_marks_below_the_first_label_are_named(case):
 
 def test_areas_are_the_statuses_of_nodes():
     """At any time each node of a small fleet has the colour of its status, in its zone and order of dispatch. [oracle]"""
-    rollout, ax = draw_map(**CRASHES)
+    rollout, ax = draw_map("crashes")
     nodes = rollout.nodes.sort_values(["zone", "wave", "position"], na_position="last")
     events = rollout.events[rollout.events["node"].notna()]
     seen = set()
@@ -108,7 +116,7 @@ def find_rectangles(path):
 
 def test_two_canaries_of_five_thousand_are_visible():
     """Two canaries of 5,000 nodes have rows of a point and a half at half a page, in their zones. [contract]"""
-    rollout, ax = draw_map((3.4, 2.8), **ROLLOUTS["canaries"])
+    rollout, ax = draw_map("canaries", (3.4, 2.8))
     canaries = rollout.nodes[rollout.nodes["canary"]]
     assert len(canaries) == 2
     start_s = canaries["dispatched_at_s"].max()
@@ -124,7 +132,7 @@ def test_two_canaries_of_five_thousand_are_visible():
 
 def test_overload_has_a_bar():
     """A bar below the map covers exactly the times at which the load exceeds the capacity. [contract]"""
-    rollout, ax = draw_map(**OVERLOADED)
+    rollout, ax = draw_map("overload")
     (bar,) = (area for area in ax.collections if area.get_label() == "overload")
     timeline = rollout.timeline
     assert 0 < timeline["load"].gt(1).sum() < len(timeline)
@@ -135,12 +143,13 @@ def test_overload_has_a_bar():
         point = ((now + after) / 2, -0.055)
         assert any(path.contains_point(point) for path in bar.get_paths()) == (load > 1)
     assert [text.get_text() for text in ax.texts].count("overload") == 1
-    assert "overload" not in [text.get_text() for text in draw_map()[1].texts]
+    assert "overload" not in [text.get_text() for text in draw_map("stopped")[1].texts]
 
 
 def test_stripes_mark_offline_nodes():
     """At any time exactly the rows of offline nodes have a stripe, in a contrasting colour. [oracle]"""
-    rollout, ax = draw_map(**OFFLINE)
+    rollout = roll(**OFFLINE)
+    ax = draw_on(plot_fleet, rollout, size=(6.4, 4.8))
     nodes = rollout.nodes.sort_values(["zone", "wave", "position"], na_position="last")["node"]
     stripes = [patch for patch in ax.patches if patch.get_label() == "_offline"]
     assert {patch.get_facecolor() for patch in stripes} == {(0, 0, 0, 1), (1, 1, 1, 1)}
@@ -162,7 +171,8 @@ def find_tops(patches, time_s):
 
 def test_a_mark_stays_off_the_axis():
     """If the fleet is lower than the label of a mark, the label extends beyond its top, not across the ticks. [contract]"""
-    rollout, ax = draw_map((3.4, 2.0), **OFFLINE)
+    rollout = roll(**OFFLINE)
+    ax = draw_on(plot_fleet, rollout, size=(3.4, 2.0))
     (mark,) = (text for text in ax.texts if text.get_text().startswith(rollout.response_values["state"]))
     box = mark.get_window_extent()
     assert box.y0 >= ax.bbox.y0
