@@ -24,6 +24,7 @@ from simdeploy.analysis.asking.measuring import Values
 from simdeploy.analysis.discovery.breaking import Breaking, judge_worlds
 from simdeploy.analysis.discovery.choosing import choose, hypergeometric_tail, quasi_p, share
 from simdeploy.analysis.discovery.columns import describe_limits, read_columns
+from simdeploy.analysis.discovery.finding import make_discovery
 from simdeploy.engines import running
 from simdeploy.errors import InputError, SimdeployWarning
 from simdeploy.experiments import LatinHypercube, Range, read_store, sweep
@@ -119,15 +120,35 @@ def test_how_often_intervals_cover():
     assert min(covered.values()) / n >= 0.95 - 4 * math.sqrt(0.95 * 0.05 / n)
 
 
+def count_worlds(p, n, rng):
+    """Judge worlds in which a rollout pauses with probability p, as if simulated in n replications that they share."""
+    is_paused = rng.random(n) < p[:, None]
+    rows = {
+        "case": np.repeat(np.arange(len(p)), n),
+        "replication": np.tile(np.arange(n), len(p)),
+        "policy": "p",
+        "state": np.where(is_paused, "paused", "completed").ravel(),
+        "makespan_s": 1.0,
+    }
+    wanted = parse_requirement("paused <= 10%")
+    return judge_worlds(Values(pd.DataFrame(rows), [wanted.measure]), [wanted], confidence_level=0.95)
+
+
 def test_how_often_intervals_cover_in_counted_worlds():
     """Intervals allow for the errors that worlds share: 30 seeds, at least 95 % less four standard errors. [oracle]"""
-    scenario = make(nodes=1, policy={"max_failed_nodes": 0})
-    vary = {"fleet.start_failure": (0.0, 0.2)}
-    how = {"requirements": "paused <= 10%", "points": 100, "replications": 40, "engine": "compiled"}
     covered, cases = Counter(), Counter()
     for seed in range(30):
-        result = discover(scenario, vary=vary, seed=seed, **how)
-        # The only node fails with the probability that is varied, so half of the worlds break: those above 0.1.
+        rng = np.random.default_rng([seed, 2])
+        # Halves of 50 worlds, each a Latin hypercube with replications of its own.
+        halves = [0.2 * (rng.permutation(50) + rng.random(50)) / 50 for _ in range(2)]
+        known = [count_worlds(half, 40, rng) for half in halves]
+        result = make_discovery(
+            pd.DataFrame({"p": np.concatenate(halves)}),
+            Breaking(*(np.concatenate(columns) for columns in zip(*known, strict=True))),
+            np.repeat([True, False], 50),
+            policy="p", requirements=(), n_replications=40, n_failed=0, confidence_level=0.95, under={},
+        )  # fmt: skip
+        # Half of the worlds break: those above 0.1.
         rows = [("share", 0.5, result.to_dict())]
         for box, limits in zip(result.boxes.to_dict("records"), result.limits.to_dict("records"), strict=True):
             low, high = max(limits["low"], 0.0), min(limits["high"], 0.2)
