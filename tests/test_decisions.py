@@ -12,6 +12,8 @@ from small import rolling
 import simdeploy
 from simdeploy import Scenario, replicate
 from simdeploy.analysis.asking.measuring import Values
+from simdeploy.analysis.asking.simulating import replicate_kinds
+from simdeploy.analysis.comparison.compare import compare
 from simdeploy.analysis.tuning import tune
 from simdeploy.scenario.measures import Measure, parse_measure
 from simdeploy.validation import oracles
@@ -256,12 +258,16 @@ def test_policies_of_problems_are_on_their_grids():
 # One policy detects the defect, the other lets it escape.
 FEW = {"canary_count": (5,), "max_parallel": (60,), "max_failed_nodes": (10,), "max_error_rate": (0.05, 0.1)}
 
-TUNED = {}  # answers so far, by problem and seed
+# Answers and replications so far, by problem and seed; comparisons of these tables, by their identity.
+TUNED, REPLICATED, COMPARED = {}, {}, {}
 
 
 @pytest.fixture
 def decide(monkeypatch):
-    """Return a function that decides a small problem, optionally with a falsified optimum, by a quick and always confident `tune`."""
+    """Return a function that decides a small problem, optionally with a falsified optimum, by a quick and always confident `tune`.
+
+    Each search and comparison is done once for all tests, because they don't depend on the exact costs.
+    """
 
     def quick_tune(scenario, *, seed, **more):
         if (scenario.name, seed) not in TUNED:
@@ -269,7 +275,19 @@ def decide(monkeypatch):
             TUNED[scenario.name, seed] = replace(answer, probability_correct=0.95)
         return TUNED[scenario.name, seed]
 
+    def replicate_once(scenario, *, seed, **more):
+        if (scenario.name, seed) not in REPLICATED:
+            REPLICATED[scenario.name, seed] = replicate_kinds(scenario, seed=seed, **more)
+        return REPLICATED[scenario.name, seed]
+
+    def compare_once(table, **more):
+        if id(table) not in COMPARED:
+            COMPARED[id(table)] = compare(table, **more)
+        return COMPARED[id(table)]
+
     monkeypatch.setattr(deciding, "tune", quick_tune)
+    monkeypatch.setattr(deciding, "replicate_kinds", replicate_once)
+    monkeypatch.setattr(deciding, "compare", compare_once)
 
     def run(name, seeds=2, **optimum):
         problem = replace(PROBLEMS[name], vary=FEW)

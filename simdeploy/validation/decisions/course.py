@@ -63,22 +63,22 @@ class Course:
     def stops(self, wave: int, n_failed: int, resolved: np.ndarray) -> np.ndarray:
         """Return whether the rollout stops, by failed nodes (rows, from 0) and by `resolved` nodes (columns)."""
         failed = np.arange(n_failed)[:, None]
-        stops = np.broadcast_to(failed > 0, (n_failed, len(resolved)))
+        is_possible = np.repeat(failed > 0, len(resolved), axis=1)
         if self.stops_at_a_canary and self.plan.canaries and wave == 0:
-            return stops
+            return is_possible
         limits = self.limits
         if limits is None:
-            return np.zeros_like(stops)
+            return np.zeros_like(is_possible)
         # failed / of > percent / 100, in whole numbers.
-        of = np.broadcast_to(self.plan.total if limits.percent_of == "fleet" else resolved, stops.shape)
+        of = self.plan.total if limits.percent_of == "fleet" else resolved
         percent = limits.max_failed_nodes_percent
         have, allowed = failed * 100 * percent.denominator, of * percent.numerator
         if limits.reaches:
             by_count, by_percent = failed >= limits.max_failed_nodes, have >= allowed
         else:
             by_count, by_percent = failed > limits.max_failed_nodes, have > allowed
-        by_percent &= resolved >= limits.minimum_sample
-        return stops & (by_count & by_percent if limits.both else by_count | by_percent)
+        by_percent = by_percent & (resolved >= limits.minimum_sample)
+        return is_possible & (by_count & by_percent if limits.both else by_count | by_percent)
 
 
 def read_course(scenario: Scenario, policy: ScenarioPolicy) -> Course:

@@ -191,6 +191,7 @@ def _walk(course: Course, fate: Fate, kind: ReleaseKind, prices: _Prices) -> tup
     """Follow a rollout wave by wave; return the moments of those that stop and of those that complete."""
     states, touched = moments.start(len(prices.delay)), 0
     stopped = np.zeros_like(states)
+    instants = _with_next(fate)
     for wave, nodes in enumerate(course.plan.sizes):
         before, touched = touched, touched + nodes
         states = _pass_time(states, prices, course.start_s, touched=before, starting=nodes)
@@ -199,15 +200,16 @@ def _walk(course: Course, fate: Fate, kind: ReleaseKind, prices: _Prices) -> tup
         n_failed = states.shape[1]
         stops = course.stops(wave, n_failed, touched - np.arange(nodes + 1))
         any_stops = bool(stops.any())
-        for instant, next_s in _with_next(fate):
+        for instant, next_s in instants:
             states = _pass_time(states, prices, instant.after_s, touched=touched)
             states = moments.fail_some(states, instant.failure, n_failed=n_failed)
             states = moments.run_some(states, instant.running)
             if next_s == 0:
                 continue  # verdicts at one instant are judged together
             if any_stops:
-                stopped += _undo_stop(course, prices, np.where(stops, states, 0.0).sum(axis=(1, 2))[:, None], touched)
-                states = np.where(stops, 0.0, states)
+                stopping = np.where(stops, states, 0.0)
+                stopped += _undo_stop(course, prices, stopping.sum(axis=(1, 2))[:, None], touched)
+                states = states - stopping
             waits += states[:, :, 0]
             states[:, :, 0] = 0.0
             states = _trim(states)

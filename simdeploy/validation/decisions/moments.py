@@ -102,12 +102,18 @@ def run_some(moments: np.ndarray, running: float) -> np.ndarray:
     """Let each unresolved node be running with a probability."""
     if not running:
         return moments
-    unresolved = moments.shape[2]
-    # Transition from r unresolved nodes to r - k, if k are running.
-    passing = np.zeros((unresolved, unresolved))
-    for before, chances in enumerate(binomial(unresolved - 1, running)):
-        passing[before, : before + 1] = chances[: before + 1][::-1]
-    return moments @ passing
+    following: np.ndarray = moments @ _passing(moments.shape[2] - 1, running)
+    return following
+
+
+@lru_cache(maxsize=4096)
+def _passing(most: int, running: float) -> np.ndarray:
+    """Return at [r, r - k] the probability that k of r unresolved nodes are running, for r up to `most`."""
+    table = np.zeros((most + 1, most + 1))
+    for before, chances in enumerate(binomial(most, running)):
+        table[before, : before + 1] = chances[: before + 1][::-1]
+    table.setflags(write=False)
+    return table
 
 
 @lru_cache(maxsize=4096)
