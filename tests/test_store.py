@@ -3,6 +3,7 @@
 import contextlib
 import doctest
 import errno
+import functools
 import hashlib
 import importlib
 import inspect
@@ -156,8 +157,11 @@ def look_at_parts(folder):
     return {name: content for name, content in look(folder).items() if name.startswith("parts/")}
 
 
+make_frame_once = functools.cache(make_frame)
+
+
 def expect(numbers=range(N_PARTS)):
-    return pd.concat([make_frame(number) for number in numbers], ignore_index=True)
+    return pd.concat([make_frame_once(number) for number in numbers], ignore_index=True)
 
 
 def check_complete(folder, reference):
