@@ -40,9 +40,9 @@ def read_columns(worlds: pd.DataFrame) -> list[Column]:
             columns.append(Column(str(name), numbers, is_whole=kind.is_integer_dtype(values.dtype)))
             continue
         words = [format_factor(str(name), value) for value in values]
-        known = tuple(sorted(set(words)))
-        places = np.array([known.index(word) for word in words], dtype=np.float64)
-        columns.append(Column(str(name), places, words=known))
+        place_of = {word: place for place, word in enumerate(sorted(set(words)))}
+        places = np.array([place_of[word] for word in words], dtype=np.float64)
+        columns.append(Column(str(name), places, words=tuple(place_of)))
     return columns
 
 
