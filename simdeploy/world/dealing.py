@@ -19,18 +19,32 @@ if TYPE_CHECKING:
 
 def deal_classes(fleet: Fleet, draws: Draws) -> np.ndarray:
     """Give each class its exact nodes, then in the file's order round(share x nodes) random ones of the others."""
+    if all(node_class.share is None for node_class in fleet.classes):
+        return _exact_classes(fleet)
+    return deal_shuffled(fleet, np.argsort(draws.coupled(Stream.CLASS, fleet.nodes), kind="stable"))
+
+
+def deal_shuffled(
+    fleet: Fleet,
+    shuffled: np.ndarray,  # the nodes of each world in random order, shape (..., nodes)
+) -> np.ndarray:
+    """Return what `deal_classes` does in several worlds, shape (..., nodes)."""
+    exact = _exact_classes(fleet)
+    class_of = np.broadcast_to(exact, shuffled.shape).copy()
+    others = shuffled[exact[shuffled] == 0].reshape(*shuffled.shape[:-1], np.count_nonzero(exact == 0))
+    first = 0
+    for number, node_class in enumerate(fleet.classes, start=1):
+        if node_class.share is not None:
+            last = first + node_class.wanted(fleet.nodes)
+            np.put_along_axis(class_of, others[..., first:last], number, axis=-1)
+            first = last
+    return class_of
+
+
+def _exact_classes(fleet: Fleet) -> np.ndarray:
     class_of = np.zeros(fleet.nodes, dtype=np.int64)
     for number, node_class in enumerate(fleet.classes, start=1):
         class_of[list(node_class.nodes)] = number
-    if any(node_class.share is not None for node_class in fleet.classes):
-        shuffled = np.argsort(draws.coupled(Stream.CLASS, fleet.nodes), kind="stable")
-        shuffled = shuffled[class_of[shuffled] == 0]
-        first = 0
-        for number, node_class in enumerate(fleet.classes, start=1):
-            if node_class.share is not None:
-                last = first + node_class.wanted(fleet.nodes)
-                class_of[shuffled[first:last]] = number
-                first = last
     return class_of
 
 

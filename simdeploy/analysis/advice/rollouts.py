@@ -12,7 +12,7 @@ from simdeploy.analysis.advice.drawing import RUNS, Nodes
 from simdeploy.analysis.advice.laws import FOREVER, NodeLaw
 from simdeploy.rules.health import read_health_rule
 from simdeploy.rules.waves import USUAL_WATCH, Plan
-from simdeploy.world.dealing import deal_classes, find_affected, fixed_order
+from simdeploy.world.dealing import deal_classes, deal_shuffled, find_affected, fixed_order
 from simdeploy.world.distributions import sample_ns
 from simdeploy.world.draws import Draws
 from simdeploy.world.streams import Stream, uniforms
@@ -20,6 +20,9 @@ from simdeploy.world.streams import Stream, uniforms
 if TYPE_CHECKING:
     from simdeploy.scenario import Scenario, ScenarioPolicy
     from simdeploy.world.release import ReleaseKind
+
+
+_MOST_AT_ONCE = 100_000  # random numbers, which take some hundred bytes each while they are made
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,25 +98,32 @@ class Rollouts:
         nodes, fixed = np.arange(self.scenario.fleet.nodes), fixed_order(self.scenario.fleet)
         if fixed is not None:
             return np.broadcast_to(fixed, (len(self.roots), len(nodes)))
-        # As `order_nodes` does, for all worlds at once.
-        return np.argsort(uniforms(self.seed, self.roots[:, None], Stream.ORDER, nodes), axis=1, kind="stable")
+        return self._shuffle(Stream.ORDER)  # as `order_nodes` does, for all worlds at once
 
     @cached_property
     def law_places(self) -> np.ndarray:
         """The index of each node's law; shape (worlds, nodes)."""
-        fleet, affects = self.scenario.fleet, self.kind.affects
+        fleet, affects, draws = self.scenario.fleet, self.kind.affects, Draws(self.seed, 0)
         is_same = all(each.share is None for each in fleet.classes)
+        class_of = deal_classes(fleet, draws) if is_same else deal_shuffled(fleet, self._shuffle(Stream.CLASS))
+        if affects.by == "share":
+            is_affected = np.ones(fleet.nodes, dtype=bool)
+        elif affects.by == "count":
+            is_affected = np.zeros((len(self.roots), fleet.nodes), dtype=bool)
+            np.put_along_axis(is_affected, self._shuffle(Stream.AFFECTED)[:, : affects.count], values=True, axis=1)
+        else:
+            is_affected = find_affected(fleet, self.kind, class_of, draws)
+        return np.broadcast_to(2 * class_of + is_affected, (len(self.roots), fleet.nodes))
 
-        def find(draws: Draws) -> np.ndarray:
-            class_of = deal_classes(fleet, draws)
-            if affects.by == "share":
-                return 2 * class_of + 1
-            places: np.ndarray = 2 * class_of + find_affected(fleet, self.kind, class_of, draws)
-            return places
-
-        if is_same and affects.by != "count":
-            return np.broadcast_to(find(Draws(self.seed, 0)), (len(self.roots), fleet.nodes))
-        return np.stack([find(Draws(self.seed, root)) for root in self.roots.tolist()])
+    def _shuffle(self, stream: Stream) -> np.ndarray:
+        """Return the nodes of each world in the order of their numbers of a stream."""
+        nodes = np.arange(self.scenario.fleet.nodes)
+        step = max(1, _MOST_AT_ONCE // len(nodes))
+        shuffled = np.empty((len(self.roots), len(nodes)), dtype=np.int64)
+        for first in range(0, len(self.roots), step):
+            numbers = uniforms(self.seed, self.roots[first : first + step, None], stream, nodes)
+            shuffled[first : first + step] = np.argsort(numbers, axis=1, kind="stable")
+        return shuffled
 
     @cached_property
     def law_shares(self) -> np.ndarray:
