@@ -23,6 +23,8 @@ import numpy as np
 from simdeploy.statistics.levels import normal_quantile, share_out
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from simdeploy.analysis.advice.conditioning import Conditioned
 
 
@@ -109,16 +111,20 @@ class Weighted:
         """Estimate a quantile, the lowest value that a fraction `level` does not exceed; its bounds follow from bounds of the level."""
         if np.isnan(values).any():
             return UNKNOWN
-        order = np.argsort(values, kind="stable")
-        reached = np.cumsum(self.weights[order]) / self.total
-
-        def at(fraction: float) -> float:
-            return float(values[order[min(int(np.searchsorted(reached, fraction - 1e-12)), len(order) - 1)]])
-
-        estimate = at(level)
+        (estimate,) = self.quantiles(values, (level,))
         below = self.probability((values <= estimate).astype(float))
         half = max(below.high - below.estimate, below.estimate - below.low)
-        return Interval(estimate, at(max(level - half, 0.0)), at(min(level + half, 1.0)))
+        return Interval(estimate, *self.quantiles(values, (max(level - half, 0.0), min(level + half, 1.0))))
+
+    def quantiles(self, values: np.ndarray, levels: Sequence[float]) -> list[float]:
+        """Return several quantiles without bounds, as `quantile` does."""
+        if np.isnan(values).any():
+            return [math.nan] * len(levels)
+        order = np.argsort(values, kind="stable")
+        reached = np.cumsum(self.weights[order]) / self.total
+        places = np.minimum(np.searchsorted(reached, np.asarray(levels) - 1e-12), len(order) - 1)
+        found: list[float] = values[order[places]].tolist()
+        return found
 
     def skewness(self, values: np.ndarray) -> float:
         """Return the skewness of the estimate of a mean; 0 if values don't vary."""

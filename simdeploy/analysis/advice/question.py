@@ -259,7 +259,7 @@ class Question:
             values, look = {}, self._outcomes.look(at_ns)
             for name in ("updated_nodes", "failed_nodes"):
                 counts = look[name].astype(float)
-                quantiles = [self._weighted.quantile(counts, level).estimate for level in _LEVELS]
+                quantiles = self._weighted.quantiles(counts, _LEVELS)
                 values |= dict(zip((f"{name}_low", name, f"{name}_high"), quantiles, strict=True))
             rows.append({"time_s": at_ns / NS_PER_S, "is_past": False, **values})
         return rows
