@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
-from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
 # Relative error of a sum of weights.
 _NEARLY = 1 - 1e-12
+_MOST_AT_ONCE = 1_000_000  # values of the cases of which quantiles are estimated at once
 
 
 class Estimate(NamedTuple):
@@ -97,7 +97,11 @@ def estimate_cases(sample: Sample, measure: Measure, confidence_level: float) ->
     """
     if measure.kind == "quantile":
         quantile = float(measure.quantile or 0.5)
-        return [_estimate_quantile(case, quantile, confidence_level) for case in sample]
+        if sample.strata.n == 1:
+            return [_estimate_quantile(case, quantile, confidence_level) for case in sample]
+        step = max(1, _MOST_AT_ONCE // max(sample.values.shape[-1], 1))
+        parts = [sample[first : first + step] for first in range(0, len(sample), step)]
+        return [each for part in parts for each in _estimate_quantiles(part, quantile, confidence_level)]
     rows = _combine(sample, measure, confidence_level)
     columns = [np.broadcast_to(getattr(rows, name), rows.n.shape) for name in Estimate._fields]
     return [Estimate(*cells) for cells in zip(*(column.tolist() for column in columns), strict=True)]
@@ -129,18 +133,28 @@ def estimate_rows(values: np.ndarray | Sample, measure: Measure, confidence_leve
 
 
 def _estimate_quantile(sample: Sample, quantile: float, confidence_level: float) -> Estimate:
+    """Estimate a quantile of a case with one stratum."""
     known = ~np.isnan(sample.values) & (sample.weights > 0)
     n = int(known.sum())
     if not n:
         return NO_ESTIMATE
-    if sample.strata.n == 1:
-        ordered = np.sort(sample.values[known])
-        estimate = float(ordered[quantile_place(n, quantile)])
-        low, high = quantile_interval(ordered, quantile, confidence_level)
-    else:
-        estimate = float(find_quantiles(sample[None], quantile)[0])
-        low, high = _limits_of_quantile(sample, quantile, confidence_level)
+    ordered = np.sort(sample.values[known])
+    estimate = float(ordered[quantile_place(n, quantile)])
+    low, high = quantile_interval(ordered, quantile, confidence_level)
     return Estimate(estimate, low, high, n, math.nan, not math.isnan(low), not math.isnan(high))
+
+
+def _estimate_quantiles(sample: Sample, quantile: float, confidence_level: float) -> list[Estimate]:
+    """Estimate a quantile of each case with several strata."""
+    n = (~np.isnan(sample.values) & (sample.weights > 0)).sum(axis=1)
+    estimates = find_quantiles(sample, quantile)
+    lows, highs = _limits_of_quantiles(sample, quantile, confidence_level)
+    return [
+        Estimate(estimate, low, high, count, math.nan, not math.isnan(low), not math.isnan(high))
+        if count
+        else NO_ESTIMATE
+        for estimate, low, high, count in zip(*(each.tolist() for each in (estimates, lows, highs, n)), strict=True)
+    ]
 
 
 def find_quantiles(sample: Sample, quantile: float) -> np.ndarray:
@@ -170,28 +184,35 @@ def find_quantiles(sample: Sample, quantile: float) -> np.ndarray:
     return np.take_along_axis(ordered, places[:, None], axis=1)[:, 0]
 
 
-def _limits_of_quantile(sample: Sample, quantile: float, confidence_level: float) -> tuple[float, float]:
-    """Return the limits of a quantile of several strata, by inverting the limits of the share of values below."""
-    ordered = np.unique(sample.values[~np.isnan(sample.values)])
+def _limits_of_quantiles(sample: Sample, quantile: float, confidence_level: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the limits of a quantile of several strata, by inverting the limits of the share of values below, for all cases at once."""
+    # Each case's different values in ascending order; NaN come last.
+    ordered = np.sort(sample.values, axis=1)
+    is_repeated = ordered[:, 1:] == ordered[:, :-1]
+    ordered[:, 1:][is_repeated] = np.nan
+    ordered.sort(axis=1)
+    n = (~np.isnan(ordered)).sum(axis=1)
+    cases, last = np.arange(len(sample)), ordered.shape[1] - 1
     plain = replace(sample, lumps=(), is_certain=np.zeros(1, dtype=bool))
 
-    @cache
-    def share_below(value: float) -> tuple[float, float]:
-        is_below = np.where(np.isnan(sample.values), np.nan, sample.values <= value)
-        combined = combine(replace(plain, values=is_below)[None], is_rate=True, confidence_level=confidence_level)
-        return combined.low.item(), combined.high.item()
+    def share_below(values: np.ndarray, end: Literal["low", "high"]) -> np.ndarray:
+        """Return a limit of the share of values up to one value of each case."""
+        is_below = np.where(np.isnan(sample.values), np.nan, sample.values <= values[:, None])
+        combined = combine(replace(plain, values=is_below), is_rate=True, confidence_level=confidence_level)
+        share: np.ndarray = getattr(combined, end)
+        return share
 
-    def first(reaches: Callable[[tuple[float, float]], bool]) -> float:
+    def first(end: Literal["low", "high"]) -> np.ndarray:
         """Return the first value at which the share below is high enough; NaN if that holds for none or for all."""
-        if reaches(share_below(-math.inf)):
-            return math.nan
-        start, stop = 0, len(ordered)
-        while start < stop:
+        start, stop = np.zeros_like(n), n
+        while (is_open := start < stop).any():
             middle = (start + stop) // 2
-            start, stop = (start, middle) if reaches(share_below(ordered[middle])) else (middle + 1, stop)
-        return float(ordered[start]) if start < len(ordered) else math.nan
+            reaches = share_below(ordered[cases, np.minimum(middle, last)], end) >= quantile
+            start, stop = np.where(is_open & ~reaches, middle + 1, start), np.where(is_open & reaches, middle, stop)
+        is_found = (start < n) & ~(share_below(np.full(len(sample), -math.inf), end) >= quantile)
+        return np.where(is_found, ordered[cases, np.minimum(start, last)], np.nan)
 
-    return first(lambda share: share[1] >= quantile), first(lambda share: share[0] >= quantile)
+    return first("high"), first("low")
 
 
 @lru_cache(maxsize=128)
