@@ -436,10 +436,13 @@ def test_intervals_of_failures_cover(mean, sd):
     """For failures that are rare or not, and vary much, little or not at all, intervals cover as often as stated. [oracle]"""
     rng, repetitions = np.random.default_rng(3), 100
     concentration = mean * (1 - mean) / sd**2 - 1 if sd else math.inf
-    covered = np.zeros(2)
+    counted = []
     for _ in range(repetitions):
         levels = rng.beta(concentration * mean, concentration * (1 - mean), 20) if sd else mean
-        covered += _covers(rng.binomial(30, levels, 20), (mean, sd))
+        counted.append(np.sort(rng.binomial(30, levels, 20)))
+    # Rare failures give the same counts many times, and the order of rollouts doesn't matter.
+    distinct, times = np.unique(counted, axis=0, return_counts=True)
+    covered = times @ [_covers(each, (mean, sd)) for each in distinct]
     assert (covered >= repetitions * 0.95 - 4 * math.sqrt(repetitions * 0.95 * 0.05)).all()
 
 
