@@ -342,8 +342,8 @@ class TestReproduced:
             orchestrator=switches,
             policies={"p": policy},
         )
-        rollouts = [simulate(scenario, replication=number, engine="compiled") for number in range(60)]
-        histories = [read_histories(rollout.to_records())[0] for rollout in rollouts]
+        rollouts = [simulate(scenario, replication=number, engine="reference") for number in range(60)]
+        histories = read_histories(Records.join([rollout.to_records(f"{n}") for n, rollout in enumerate(rollouts)]))
         run_by = Past.of(histories[0]).run_by
         assert sum(rollout.responses["state"] == "failed" for rollout in rollouts) > 10
         doubts = list(find_doubts([(history, run_by) for history in histories]))
