@@ -342,8 +342,8 @@ _TOLD: dict[str, tuple[int, Plant]] = {
     "a sample is one larger": (78, rules("read_limits", minimum_sample=lambda sample: sample + 1)),
     "percent is of the fleet": (17, rules("read_limits", percent_of=lambda _: "fleet")),
     "the gate stays shut": (26, instead(Judging, "_find_crossed_limit", _gate_stays_shut)),
-    "a resumed rollout stops again": (123, _always(Judging, "_acknowledged_failures", 0)),
-    "nodes count after the end": (5, instead(Controller, "receive_verdict", _counts_after_the_end)),
+    "a resumed rollout stops again": (207, _always(Judging, "_acknowledged_failures", 0)),
+    "nodes count after the end": (31, instead(Controller, "receive_verdict", _counts_after_the_end)),
     # Slots and lists of waves.
     "a failed node holds no slot": (47, instead(Slots, "resolve", _holds_no_slot)),
     "canaries hold slots": (694, instead(Slots, "_needs_slot", _needs_slot_if_dispatched)),
@@ -383,7 +383,7 @@ _TOLD: dict[str, tuple[int, Plant]] = {
         instead(HealthRule, "allowed_failures", lambda rule, requests: math.ceil(rule.max_error_rate * requests) - 1),
     ),
     "windows count after the end": (
-        5,
+        31,
         instead(responses_module, "_decided", lambda recording: np.full(len(recording.windows.end_ns), True)),
     ),
     "causes add up": (252, instead(prober_module, "mean_level", _adds_causes_up)),
@@ -506,7 +506,7 @@ _TOLD: dict[str, tuple[int, Plant]] = {
     "nobody minds deadlines": (10, instead(Line, "report_verdict", _is_heard_some_day)),
     "who is offline is given up at once": (10, instead(Line, "report_verdict", _is_given_up_for_good)),
     "who is given up goes back by itself": (157, instead(Node, "fail_unheard", _goes_back_once_given_up)),
-    "verdicts count after the end": (5, instead(Line, "_deliver", _is_heard_after_the_end)),
+    "verdicts count after the end": (8, instead(Line, "_deliver", _is_heard_after_the_end)),
     "orders reach nodes at once": (45, instead(Line, "send_back", lambda line, node: node.roll_back())),
     # Late reports.
     "reports are judged at once": (2, instead(Controller, "_count_later", _counts_at_once)),
