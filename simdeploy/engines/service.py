@@ -197,7 +197,7 @@ class Service:
         until = self.end_ns + 1
         return Intervals(*self._recording.world.all_degraded_spells(until)).clipped(0, until).union()
 
-    @property
+    @cached_property
     def _out_by_status(self) -> Intervals:
         if self._type.leaves:
             return Intervals.of(())
