@@ -407,11 +407,15 @@ def test_a_percent_in_small_numbers_is_equivalent(total: int, share: Fraction, r
     """The reduced fraction of a limit is crossed at the same numbers of failed nodes as the exact one. [property]"""
     small, small_reaches = _exact_in_64_bits(share, total, reaches=reaches)
     assert small.denominator <= total
+
+    def first_crossing(limit: Fraction, of: int, *, reaches: bool) -> int:
+        """Return the fewest failed nodes that cross the limit, or one more than there are nodes."""
+        whole, rest = divmod(limit.numerator * of, limit.denominator)
+        return min(whole if reaches and rest == 0 else whole + 1, of + 1)
+
     for of in range(1, total + 1):
-        for failed in range(of + 1):
-            exact = failed >= share * of if reaches else failed > share * of
-            ours = failed >= small * of if small_reaches else failed > small * of
-            assert ours == exact
+        ours = first_crossing(small, of, reaches=small_reaches)
+        assert ours == first_crossing(share, of, reaches=reaches)
 
 
 def assert_same(scenario: Scenario, *, replications: int = 5, seed: int = 3) -> Block:

@@ -107,10 +107,9 @@ class TestLimit:
         # Waves of 6 after 10 canaries are beyond it as well.
         assert limited.n_beyond == (of_grid > 6).sum() + n_per_size
 
-    def test_without_a_limit_a_search_takes_the_fleet_down(self):
+    def test_without_a_limit_a_search_takes_the_fleet_down(self, limited):
         """Simultaneous outage is free in the model, so without the limit all nodes are updated at once. [property]"""
-        scenario = make()
-        free, limited = search(scenario, largest_wave="all"), search(scenario)
+        free = search(make(), largest_wave="all")
         assert free.changes().get("max_parallel") == 0
         assert free.largest_wave is None
         assert free.n_beyond_largest_wave == 0
