@@ -18,6 +18,7 @@ from simdeploy.analysis import (
     compare,
     design_sensitivity,
     estimate,
+    estimate_sensitivity,
     find_boxes,
     replicate_to_precision,
     summarize_grid,
@@ -412,6 +413,18 @@ def test_a_store_with_only_the_pilot_is_not_complete(tmp_path):
     assert 0 < len(stored) < len(table)
     assert replicate_kinds(mixed(), **how).equals(table)
     assert read_store(tmp_path).is_complete
+
+
+def test_one_kind_needs_no_pilot(tmp_path):
+    """If only good releases matter, all their worlds are simulated in one sweep. [contract]"""
+    vary, n = {"fleet.start_failure": (0.01, 0.2)}, 40
+    found = estimate_sensitivity(
+        mixed(), of="false_alarm given good", vary=vary, size=4, replications=n, engine="compiled", store=tmp_path
+    )
+    assert [folder.name for folder in tmp_path.glob("*kind*")] == ["pilot-kind-00"]
+    stored = read_store(tmp_path)
+    assert stored.is_complete
+    assert len(stored) == n * len(found.points)
 
 
 def test_a_folder_of_kinds_is_not_shared_by_other_calls(tmp_path):

@@ -35,7 +35,9 @@ def plan_first(kinds: Kinds, concerned: Sequence[str], n: int) -> dict[str, int]
 
 
 def plan_pilot(kinds: Kinds, concerned: Sequence[str], n: int) -> dict[str, int]:
-    """Return the number of worlds of each kind in the pilot, out of n worlds in all."""
+    """Return the number of worlds of each kind in the pilot, out of n worlds in all; all of them if there is only one kind."""
+    if len(concerned) == 1:
+        return {concerned[0]: n}
     return plan_first(kinds, concerned, max(int(_PILOT * n), min(n, 20 * len(concerned))))
 
 
