@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -46,10 +46,17 @@ def read_columns(worlds: pd.DataFrame) -> list[Column]:
     return columns
 
 
-def describe_box(box: Box, columns: Sequence[Column], names: Mapping[str, str]) -> str:
-    """Describe a box in words; `names` maps columns to names of factors."""
-    limits = [describe_limits(box.limits[number], columns[number], names) for number in box.restricted]
-    return " and ".join(limits) or "all worlds"
+def describe_boxes(boxes: Iterable[Box], columns: Sequence[Column], names: Mapping[str, str]) -> list[str]:
+    """Describe boxes in words; `names` maps columns to names of factors."""
+    # Boxes of a path differ from the one before in a single factor.
+    known: dict[int, tuple[Limits, str]] = {}
+    texts = []
+    for box in boxes:
+        for number, limits in box.limits.items():
+            if number not in known or known[number][0] != limits:
+                known[number] = limits, describe_limits(limits, columns[number], names)
+        texts.append(" and ".join(known[number][1] for number in box.restricted) or "all worlds")
+    return texts
 
 
 def describe_limits(limits: Limits, column: Column, names: Mapping[str, str]) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from simdeploy.analysis.asking.naming import name_factors
 from simdeploy.analysis.discovery.choosing import Share, choose, hypergeometric_tail, quasi_p, share
-from simdeploy.analysis.discovery.columns import describe_box, describe_limits
+from simdeploy.analysis.discovery.columns import describe_boxes, describe_limits
 from simdeploy.analysis.discovery.result import BOX, LIMIT, STEP
 from simdeploy.result import make_frame
 from simdeploy.statistics.boxes import Box, Column, peel
@@ -66,8 +66,10 @@ def search(columns: Sequence[Column], known: Breaking, is_search: np.ndarray, *,
     for number in range(1, MOST_BOXES + 1):
         path = peel(searched.columns, searched.known.is_broken)
         place, box = choose(path, searched.columns, searched.known.is_broken)
-        for step, candidate in enumerate(path):
-            steps.append(_step(number, step, candidate, searched, held_out, names) | {"is_chosen": step == place})
+        texts = describe_boxes(path, searched.columns, names)
+        for step, (candidate, text) in enumerate(zip(path, texts, strict=True)):
+            shares = _step(candidate, searched, held_out)
+            steps.append({"box": number, "step": step, **shares, "limits": text, "is_chosen": step == place})
         is_little = number > 1 and share(box, searched.columns, searched.known.is_broken).broken < least
         if not box.limits or is_little:
             break
@@ -99,7 +101,7 @@ def _judge(
     return {
         "box": number,
         "is_found": p_value <= 1 - confidence_level,
-        "limits": describe_box(box, held_out.columns, names),
+        "limits": describe_boxes([box], held_out.columns, names)[0],
         "density": counts.density,
         "density_low": density_low,
         "density_high": density_high,
@@ -129,17 +131,14 @@ def _limits(number: int, box: Box, factor: int, held_out: _Half, names: dict[str
     }
 
 
-def _step(number: int, step: int, box: Box, searched: _Half, held_out: _Half, names: dict[str, str]) -> dict[str, Any]:
+def _step(box: Box, searched: _Half, held_out: _Half) -> dict[str, Any]:
     here: Share = share(box, searched.columns, searched.known.is_broken)
     there: Share = share(box, held_out.columns, held_out.known.is_broken)
     return {
-        "box": number,
-        "step": step,
         "coverage": here.coverage,
         "density": here.density,
         "mass": here.mass,
         "held_out_coverage": there.coverage,
         "held_out_density": there.density,
         "n_restricted": len(box.limits),
-        "limits": describe_box(box, searched.columns, names),
     }
