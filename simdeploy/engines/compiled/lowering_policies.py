@@ -32,7 +32,7 @@ from simdeploy.rules.gates.gate import Gate, read_gate
 from simdeploy.rules.health import HealthRule, read_health_rule
 from simdeploy.rules.limits import NO_PERCENT, Limits, read_limits
 from simdeploy.rules.orchestrator import Orchestrator, Pacing
-from simdeploy.rules.waves import NO_WAVE_LIMITS, USUAL_WATCH, Plan, plan_waves, what_plans_depend_on
+from simdeploy.rules.waves import NO_WAVE_LIMITS, USUAL_WATCH, Plan, WaveLimits, plan_waves, what_plans_depend_on
 
 if TYPE_CHECKING:
     from simdeploy.rules.deployment_types import TypeTraits
@@ -192,9 +192,14 @@ def _lower_wave_terms(plan: Plan, *, reaches: bool) -> list[tuple[int, ...]]:
     lowered: list[tuple[int, ...]] = []
     all_limits = plan.limits or (NO_WAVE_LIMITS,) * len(plan.sizes)
     watches = plan.watches or (USUAL_WATCH,) * len(plan.sizes)
+    # Fractions are slow, and most waves have the limits of the one before.
+    before: WaveLimits | None = None
+    of_limits: tuple[int, ...] = ()
     for limits, watch, promotion in zip(all_limits, watches, plan.promotions, strict=True):
-        count = BEYOND_ANY_FLEET if limits.count is None else limits.count + (0 if reaches else 1)
-        share = (NO_PERCENT if limits.percent is None else limits.percent) / 100
+        if limits is not before:
+            count = BEYOND_ANY_FLEET if limits.count is None else limits.count + (0 if reaches else 1)
+            share = (NO_PERCENT if limits.percent is None else limits.percent) / 100
+            before, of_limits = limits, (count, share.numerator, share.denominator)
         healthy_ns = -1 if watch.min_healthy_ns is None else watch.min_healthy_ns
-        lowered.append((count, share.numerator, share.denominator, healthy_ns, watch.by_gate, promotion))
+        lowered.append((*of_limits, healthy_ns, watch.by_gate, promotion))
     return lowered
