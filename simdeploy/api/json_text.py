@@ -34,7 +34,9 @@ _TOKEN = re.compile(_STRING + r'|[\[\]{},:]|[^\s\[\]{},:"]++', re.DOTALL)
 class _InvalidValue:
     """Placeholder for a value that Python would read but JSON doesn't allow, or that is too large."""
 
-    problem: Problem
+    message: str
+    found: str
+    allowed: str | None = None
 
 
 def parse_json(text: str, *, file: str | None = None, most_values: int = MAX_VALUES) -> Any:
@@ -64,20 +66,22 @@ def parse_json(text: str, *, file: str | None = None, most_values: int = MAX_VAL
         duplicates |= len(keys) != len(pairs)
         return keys
 
-    def refuse(problem: Problem) -> _InvalidValue:
+    def read_constant(text: str) -> _InvalidValue:
         nonlocal bad
         bad = True
-        return _InvalidValue(problem)
+        return _InvalidValue("not a JSON number", text, "a finite number")
 
-    def read_constant(text: str) -> _InvalidValue:
-        return refuse(Problem("not a JSON number", found=text, allowed="a finite number"))
+    def refuse_too_large(text: str) -> _InvalidValue:
+        nonlocal bad
+        bad = True
+        return _InvalidValue("number too large", text if len(text) <= _MAX_DIGITS else text[:20] + "...")
 
     def read_int(text: str) -> int | _InvalidValue:
-        return int(text) if len(text) <= _MAX_DIGITS else refuse(_report_too_large(text))
+        return int(text) if len(text) <= _MAX_DIGITS else refuse_too_large(text)
 
     def read_float(text: str) -> float | _InvalidValue:
         number = float(text)
-        return number if math.isfinite(number) else refuse(_report_too_large(text))
+        return number if math.isfinite(number) else refuse_too_large(text)
 
     try:
         value = json.loads(
@@ -95,10 +99,6 @@ def parse_json(text: str, *, file: str | None = None, most_values: int = MAX_VAL
         problems += _duplicate_keys(text, file)
     raise_if_any(problems)
     return value
-
-
-def _report_too_large(text: str) -> Problem:
-    return Problem("number too large", found=text if len(text) <= _MAX_DIGITS else text[:20] + "...")
 
 
 def _check_size(text: str, file: str | None, most_values: int) -> None:
@@ -131,7 +131,7 @@ def _is_small(text: str, most_values: int) -> bool:
 
 def _bad_values(value: object, path: Path) -> Iterator[Problem]:
     if isinstance(value, _InvalidValue):
-        yield replace(value.problem, path=path)
+        yield Problem(value.message, path, found=value.found, allowed=value.allowed)
     elif isinstance(value, str):
         if not is_unicode(value):
             yield Problem("unpaired Unicode surrogate", path=path, found=shorten(ascii(value)))
