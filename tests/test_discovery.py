@@ -23,7 +23,7 @@ from simdeploy.analysis import discover, find_boxes
 from simdeploy.analysis.asking.measuring import Values
 from simdeploy.analysis.discovery.breaking import Breaking, judge_worlds
 from simdeploy.analysis.discovery.choosing import choose, hypergeometric_tail, quasi_p, share
-from simdeploy.analysis.discovery.columns import describe_limits, read_columns
+from simdeploy.analysis.discovery.columns import describe_boxes, describe_limits, read_columns
 from simdeploy.analysis.discovery.finding import make_discovery
 from simdeploy.engines import running
 from simdeploy.errors import InputError, SimdeployWarning
@@ -262,7 +262,7 @@ def test_words_and_whole_numbers():
     words=st.integers(1, 3),
 )
 def test_paths(values, words):
-    """Each box of a path is inside the previous one and smaller, with correct counts. [property]"""
+    """Each box of a path is inside the previous one and smaller, with correct counts and its own description. [property]"""
     k, x, is_broken = map(np.array, zip(*values, strict=True))
     names = tuple("xyz"[:words])
     columns = [Column("k", k.astype(float), is_whole=True), Column("x", x), Column("w", k % words * 1.0, words=names)]
@@ -273,6 +273,9 @@ def test_paths(values, words):
         assert inner.sum() < outer.sum()
         counted = share(after, columns, is_broken)
         assert (counted.n, counted.broken) == (inner.sum(), (inner & is_broken).sum())
+    by_name = {column.name: column.name for column in columns}
+    alone = [describe_boxes([box], columns, by_name)[0] for box in path]
+    assert describe_boxes(path, columns, by_name) == alone
     _, box = choose(path, columns, is_broken)
     if box.limits:
         # Dropping a limit may cost a little, but the box stays at least as good as the whole space.
