@@ -128,6 +128,8 @@ def vary_switches(
     scenario = as_scenario(scenario)
     numbers, seed = check_numbers(replications=replications, seed=seed, engine=engine)
     chosen, rule, wanted = _read(scenario, policies, of, direction, requirements, confidence_level)
+    parts = rf"(pilot|values|pairs-\d{{2,}}-of-\d{{2,}})(-{OF_ONE_SWEEP})?"
+    campaign = Campaign(seed, engine, executor, workers, cluster, store, progress, parts=parts)
     values = list_switch_values(scenario)
     impossible: dict[Setting, str] = {
         setting: why_refused(scenario, setting)
@@ -135,8 +137,6 @@ def vary_switches(
     }
     singles = [setting for setting, why in impossible.items() if len(setting) == 1 and not why]
     both = [setting for setting, why in impossible.items() if len(setting) == 2 and not why]
-    parts = rf"(pilot|values|pairs-\d{{2,}}-of-\d{{2,}})(-{OF_ONE_SWEEP})?"
-    campaign = Campaign(seed, engine, executor, workers, cluster, store, progress, parts=parts)
     campaign.expect((1 + len(singles) + len(both)) * len(chosen) * len(numbers), nodes=scenario.fleet.nodes)
     measures = [rule.of, *(requirement.measure for requirement in wanted)]
     divided = find_divided(scenario, chosen.values(), measures, len(numbers))
