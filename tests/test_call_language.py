@@ -1,5 +1,6 @@
 """Conventions shared by all calls that simulate, checked for each of them."""
 
+import contextlib
 import functools
 import inspect
 import itertools
@@ -117,13 +118,13 @@ def comparable(name, found):
 
 def answer(name, scenario, **how):
     """Return the findings of a call as comparable values."""
-    return comparable(name, CALLS[name](scenario, **{"engine": "compiled", **QUICK[name], **how}))
+    return comparable(name, CALLS[name](scenario, **{"engine": "compiled", "seed": 3, **QUICK[name], **how}))
 
 
 @functools.cache
 def undisturbed(name, engine):
     """Return the findings of a call without any of these options."""
-    return CALLS[name](simdeploy.Scenario.from_dict(SCENARIO), **QUICK[name], engine=engine)
+    return CALLS[name](simdeploy.Scenario.from_dict(SCENARIO), **QUICK[name], engine=engine, seed=3)
 
 
 @functools.cache
@@ -378,17 +379,12 @@ def test_workers_are_processes(name, scenario, monkeypatch):
     assert set(used) == {2}
 
 
-@pytest.mark.parametrize("name", CALLS)
-def test_an_interrupted_call_resumes(name, scenario, tmp_path, monkeypatch):
-    """Interrupted halfway, a repeated call resumes in its folder, then simulates nothing; numbers are unchanged; another
-    question is refused. [property]
-    """
-    expected, heard = expected_answer(name), []
+@contextlib.contextmanager
+def counted_spans(stop=None):
+    """Count the spans that this process runs, the same ones each time; interrupt the one numbered `stop`."""
     run, spans = InProcess.run, []
-    # A span is as long as a second's work; this clock makes spans the same each time.
-    monkeypatch.setattr(cutting, "thread_time", itertools.count(0, 0.01).__next__)
 
-    def interrupted(executor, job, pieces):
+    def run_counted(executor, job, pieces):
         def counted():
             for span in pieces:
                 spans.append(span)
@@ -398,14 +394,31 @@ def test_an_interrupted_call_resumes(name, scenario, tmp_path, monkeypatch):
 
         return run(executor, job, counted())
 
-    stop = 0
-    monkeypatch.setattr(InProcess, "run", interrupted)
-    answer(name, scenario)
-    stop = len(spans) // 2 + 1
-    spans.clear()
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.MonkeyPatch.context() as patch:
+        # A span is as long as a second's work.
+        patch.setattr(cutting, "thread_time", itertools.count(0, 0.01).__next__)
+        patch.setattr(InProcess, "run", run_counted)
+        yield spans
+
+
+@functools.cache
+def followed(name):
+    """Return the number of spans of a call, and the progress that it reports."""
+    heard = []
+    with counted_spans() as spans:
+        answer(name, simdeploy.Scenario.from_dict(SCENARIO), progress=lambda *of: heard.append(of))
+    return len(spans), heard
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_an_interrupted_call_resumes(name, scenario, tmp_path, monkeypatch):
+    """Interrupted halfway, a repeated call resumes in its folder, then simulates nothing; numbers are unchanged; another
+    question is refused. [property]
+    """
+    expected, heard = expected_answer(name), []
+    n_spans, _ = followed(name)
+    with counted_spans(stop=n_spans // 2 + 1), pytest.raises(KeyboardInterrupt):
         answer(name, scenario, store=tmp_path / "kept")
-    monkeypatch.setattr(InProcess, "run", run)
     tell = lambda *of: heard.append(of)  # noqa: E731
     assert answer(name, scenario, store=tmp_path / "kept", progress=tell) == expected
     done, total = heard[-1]
@@ -419,10 +432,9 @@ def test_an_interrupted_call_resumes(name, scenario, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_progress_reaches_its_total(name, scenario):
+def test_progress_reaches_its_total(name):
     """Progress starts at 0, never decreases, and ends at its total. [contract]"""
-    heard = []
-    answer(name, scenario, progress=lambda *of: heard.append(of))
+    _, heard = followed(name)
     done = [so_far for so_far, _ in heard]
     assert done[0] == 0 or name.startswith("estimate_rare")  # whose pilot is over by then
     assert done == sorted(done)
@@ -453,7 +465,7 @@ def test_whole_numbers_of_numpy(scenario, name, tmp_path):
     result = CALLS[name](
         scenario, engine="compiled", store=tmp_path / "store", **as_of_numpy({**QUICK[name], "seed": 3, "workers": 1})
     )
-    assert comparable(name, result) == answer(name, scenario, seed=3)
+    assert comparable(name, result) == expected_answer(name)
     if hasattr(result, "to_dict"):
         json.dumps(result.to_dict())
 
