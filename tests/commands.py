@@ -50,6 +50,8 @@ WATCHING = ["watch", "serve", "explore"]
 REPORTING = ["report"]
 # Commands that read kept forecasts.
 OF_LOGS = ["score"]
+# With --bootstrap, --modelled or --decisions.
+SOMETIMES_LONG = [*OF_RECORDS, "verify"]
 COMPUTING = [*QUICK, *OF_RECORDS, *OF_LOGS, "verify"]
 WITH_ENGINE = [name for name in QUICK if name != "run"]
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from elsewhere import Elsewhere
 from invoking import invoke
 from refusals import refused
 from test_backtest import CHECK, bounds, rolling
@@ -13,6 +14,7 @@ from test_backtest_worlds import case_of
 from simdeploy import Records, Scenario, backtest, simulate
 from simdeploy.analysis.backtest.bounding import measure
 from simdeploy.engines.replay import Modeller, replay
+from simdeploy.errors import SimulationError
 
 UNIFORM = {"beta": {"mean": 0.5, "sd": math.sqrt(1 / 12)}}
 
@@ -177,8 +179,29 @@ class TestBacktest:
         for bad, message in ((-1, "out of range"), (1.5, "not a whole number"), (True, "not a whole number")):
             assert f"modelled: {message}" in str(refused(backtest, stopped, LAX, modelled=bad))
 
+    @pytest.mark.parametrize("executor", [Elsewhere(), Elsewhere(halves=True)], ids=["elsewhere", "in halves"])
+    def test_where_draws_are_made(self, stopped, executor):
+        """Draws made in other processes, in another order or in parts, give the same estimates; progress counts them. [property]"""
+        heard = []
+        expected = backtest(stopped, LAX, modelled=23)
+        found = backtest(stopped, LAX, modelled=23, executor=executor, progress=lambda *of: heard.append(of))
+        assert found.rollouts.equals(expected.rollouts)
+        assert len(executor.spans) == 2 * 6
+        assert heard[-1] == (23 * 6, 23 * 6)
+        assert heard == sorted(heard)
+
+    def test_lost_draws_are_an_error(self, stopped):
+        """If a worker dies again and again on the same draw, there is no estimate from the others, but an error. [contract]"""
+
+        class Dying:
+            def run(self, job, spans):
+                yield (span := next(spans)), job.failed(span, "worker", "it died")
+
+        with pytest.raises(SimulationError, match=r"^draws for rollout 0 failed \(worker\): it died$"):
+            backtest(stopped, LAX, modelled=2, executor=Dying())
+
     def test_the_command(self, make_scenario, tmp_path, monkeypatch):
-        """--modelled prints the rates of the estimate, marked as such. [contract]"""
+        """--modelled prints the rates of the estimate, marked as such, on several cores, too. [contract]"""
         monkeypatch.chdir(tmp_path)
         scenario = make_scenario(fleet={"start_failure": 0.2})
         for k in range(3):
@@ -190,3 +213,7 @@ class TestBacktest:
         assert shown.exit_code == 0
         assert "lax, modelled" in shown.stdout
         assert "modelled" not in invoke(*asked).stdout
+        assert invoke(*asked, "--modelled", "2", "--workers", "2").stdout == shown.stdout
+        refused_there = invoke(*asked, "--workers", "2")
+        assert refused_there.exit_code == 2
+        assert "--workers needs --modelled N" in refused_there.stderr

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from coverage_of_calibrations import count_covered, export, list_truths
+from elsewhere import Elsewhere
 from invoking import invoke
 from matplotlib.figure import Figure
 from recorded_fleets import RecordedFleet
@@ -878,7 +879,12 @@ def test_the_command_writes_the_scenario(tmp_path, monkeypatch):
     text = (tmp_path / "fitted.yaml").read_text(encoding="utf-8")
     assert text == simdeploy.calibrate("nodes.csv", mapping={"node": "host"}).to_yaml()
     assert simdeploy.read_scenario("fitted.yaml").fleet.nodes == 30
-    for words, message in ((["--bootstrap", "2"], "need each other"), (["--map", "node"], "ours=theirs")):
+    refusals = (
+        (["--bootstrap", "2"], "need each other"),
+        (["--map", "node"], "ours=theirs"),
+        (["--workers", "2"], "--workers needs --bootstrap N"),
+    )
+    for words, message in refusals:
         run = invoke("calibrate", "nodes.csv", *words)
         assert (run.exit_code, message in run.output) == (2, True)
     assert "names of columns need files" in str(refused(fit, SMALL.draw(6, 1), mapping={"node": "host"}))
@@ -925,6 +931,21 @@ def test_the_bootstrap_resumes(calibration, tmp_path):
     assert [one.to_dict() for one in calibration.bootstrap(2)] == expected[:2]  # nothing is stored
     assert [path.read_text(encoding="utf-8") for path in sorted(folder.glob("fit-*.yaml"))] == texts
     assert "fits to other records" in str(refused(calibration.bootstrap, 3, store=folder, seed=1))
+
+
+@pytest.mark.parametrize("n_rollouts", [6, 20], ids=["simulated", "drawn"])
+def test_where_fits_are_made(n_rollouts, tmp_path):
+    """Fits in other processes, in another order, are the same, and so are their files; progress counts them from those there. [property]"""
+    calibration, heard = fit(replace(SMALL, nodes=10).draw(n_rollouts, 1)), []
+    expected = [one.to_dict() for one in calibration.bootstrap(3, store=tmp_path / "here")]
+    there, executor = tmp_path / "there", Elsewhere()
+    calibration.bootstrap(1, store=there)
+    found = calibration.bootstrap(3, store=there, executor=executor, progress=lambda *of: heard.append(of))
+    assert [one.to_dict() for one in found] == expected
+    assert {span.first for span in executor.spans} == {1, 2}
+    assert heard == [(1, 3), (2, 3), (3, 3)]
+    texts = [{path.name: path.read_text("utf-8") for path in (tmp_path / name).iterdir()} for name in ("here", "there")]
+    assert texts[0] == texts[1]
 
 
 def test_few_rollouts_are_simulated_again():

@@ -5,12 +5,12 @@ import functools
 import inspect
 import itertools
 import json
-import pickle
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from elsewhere import Elsewhere
 from small import IMMEDIATE, maybe_bad, rolling
 from test_command_language import COMMANDS
 
@@ -340,19 +340,6 @@ def test_both_engines_find_the_same(name):
         pd.testing.assert_frame_equal(*frames, rtol=1e-9)
     else:
         assert_close(one.to_dict() | {"computed_under": None}, other.to_dict() | {"computed_under": None})
-
-
-def send(thing):
-    return pickle.loads(pickle.dumps(thing))  # noqa: S301
-
-
-class Elsewhere:
-    """Runs work as processes do, without starting any: jobs and results are pickled, and results come in another order."""
-
-    def run(self, job, spans):
-        job = send(job)
-        while some := list(itertools.islice(spans, 3)):
-            yield from reversed([(span, send(job.run(send(span)))) for span in some])
 
 
 @pytest.mark.parametrize("name", ["sweep", "check", "estimate_rare by splitting"])

@@ -234,6 +234,8 @@ def test_verify_fails_where_an_engine_does(few_cases, folder, monkeypatch):
         ["--out", "v.txt"],
         ["extra"],
         ["--seeds", "3"],
+        ["--workers", "2"],
+        ["--cluster", "tcp://127.0.0.1:1"],
         ["--decisions", "--replications", "200"],
         ["--decisions", "--seeds", "0"],
     ],
@@ -249,8 +251,8 @@ def test_verify_decisions_prints_every_problem(folder, monkeypatch, is_ok):
     found = replace(make("Decisions"), is_ok=is_ok)
     asked = []
     monkeypatch.setattr(decisions, "verify_decisions", lambda **arguments: asked.append(arguments) or found)
-    result = invoke("verify", "--decisions", "--seeds", 2, "--seed", 7, "--out", "d.csv")
+    result = invoke("verify", "--decisions", "--seeds", 2, "--seed", 7, "--workers", 2, "--out", "d.csv")
     assert result.exit_code == (0 if is_ok else 1)
     assert result.stdout.startswith(found.answer)
-    assert (asked[0]["seeds"], asked[0]["seed"]) == (2, 7)
+    assert (asked[0]["seeds"], asked[0]["seed"], asked[0]["workers"]) == (2, 7, 2)
     assert pd.read_csv("d.csv")["problem"].tolist() == found.problems["problem"].tolist()

@@ -11,7 +11,19 @@ import click
 import jsonschema
 import pandas as pd
 import pytest
-from commands import COMMANDS, COMPUTING, OF_SEEN, QUICK, REPORTING, SCENARIOS, WATCHING, WITH_ENGINE, call, make_quick
+from commands import (
+    COMMANDS,
+    COMPUTING,
+    OF_SEEN,
+    QUICK,
+    REPORTING,
+    SCENARIOS,
+    SOMETIMES_LONG,
+    WATCHING,
+    WITH_ENGINE,
+    call,
+    make_quick,
+)
 from every_result import assert_results_equal
 from invoking import invoke
 from terminals import END, TIMEOUT_S, on_terminal, read_until
@@ -94,8 +106,9 @@ def test_commands_have_the_common_options(name):
         # A calibration keeps its fits to other histories; an observation changes before there is much to keep.
         is_kept = name not in OF_SEEN or needed != "--store"
         is_here = name in REPORTING and needed in ("--engine", "--workers")  # it simulates for a moment
+        may_be_long = name in SOMETIMES_LONG and needed not in ("--engine", "--store")
         assert (needed in options) == (
-            (name in WITH_ENGINE and is_kept) or is_here or (name, needed) == ("calibrate", "--store")
+            (name in WITH_ENGINE and is_kept) or is_here or may_be_long or (name, needed) == ("calibrate", "--store")
         )
     assert ("--confidence-level" in options) == (
         (name in WITH_ENGINE and name != "timelines")

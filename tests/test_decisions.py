@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from elsewhere import Elsewhere
 from refusals import refused
 from small import rolling
 
@@ -289,11 +290,11 @@ def decide(monkeypatch):
     monkeypatch.setattr(deciding, "replicate_kinds", replicate_once)
     monkeypatch.setattr(deciding, "compare", compare_once)
 
-    def run(name, seeds=2, **optimum):
+    def run(name, seeds=2, executor=None, **optimum):
         problem = replace(PROBLEMS[name], vary=FEW)
         problem.__dict__["optimum"] = replace(problem.optimum, **optimum)
         monkeypatch.setattr(deciding, "make_problems", lambda: (problem,))
-        return simdeploy.verify_decisions(seeds=seeds, engine="compiled")
+        return simdeploy.verify_decisions(seeds=seeds, engine="compiled", executor=executor)
 
     return run
 
@@ -312,6 +313,16 @@ def test_answers_are_judged_by_exact_costs(decide):
         assert (row["stated"], row["true"]) == (len(stated), stated.sum())
     row = found.problems.iloc[0]
     assert (row["answers_near"], row["median_cost"], row["worst_cost"]) == (2, optimum.cost, optimum.cost)
+
+
+def test_where_it_simulates(decide):
+    """All that is simulated goes to the executor, and claims are judged the same. [property]"""
+    expected, executor = decide("common-defects", seeds=1), Elsewhere()
+    for known in (TUNED, REPLICATED, COMPARED):
+        known.clear()
+    found = decide("common-defects", seeds=1, executor=executor)
+    assert found.answers.equals(expected.answers)
+    assert sum(span.n_replications for span in executor.spans) > 400
 
 
 def test_a_false_claim_is_refuted(decide):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from simdeploy.cli.files import PathName
-from simdeploy.cli.options import CONFIDENCE_LEVEL, MAP, use, whole_option
+from simdeploy.cli.options import CLUSTER, CONFIDENCE_LEVEL, MAP, WORKERS, refuse_without, use, whole_option
+from simdeploy.cli.progress import progress_bar
 from simdeploy.cli.study import Finding, study_command
 from simdeploy.errors import plural
 
@@ -36,6 +37,8 @@ from simdeploy.errors import plural
         least=0,
         most=10_000,
     ),
+    WORKERS,
+    *CLUSTER,
 )
 def command(
     ctx: click.Context,
@@ -54,15 +57,19 @@ def command(
     """
     from simdeploy.analysis import backtest
 
-    result = backtest(
-        list(records),
-        list(policy_files),
-        mapping=mapping or None,
-        nodes=nodes,
-        modelled=modelled,
-        confidence_level=confidence_level,
-        seed=ctx.params["seed"],
-    )
+    if not modelled:
+        refuse_without(ctx, "--modelled N", "workers", "cluster")
+    with progress_bar("draws") as progress:
+        result = backtest(
+            list(records),
+            list(policy_files),
+            mapping=mapping or None,
+            nodes=nodes,
+            modelled=modelled,
+            confidence_level=confidence_level,
+            **{name: ctx.params[name] for name in ("seed", "workers", "cluster")},
+            progress=progress or False,
+        )
     n = result.rollouts["rollout"].nunique()
     return Finding(
         result,

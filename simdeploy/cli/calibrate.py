@@ -9,7 +9,7 @@ import click
 
 from simdeploy.cli.command import TABLE_ENDINGS
 from simdeploy.cli.files import PathName, file_option, folder_option
-from simdeploy.cli.options import MAP, use, whole_option
+from simdeploy.cli.options import CLUSTER, MAP, WORKERS, refuse_without, use, whole_option
 from simdeploy.cli.progress import progress_bar
 from simdeploy.cli.study import Finding, study_command
 from simdeploy.errors import plural
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     folder_option(
         ["--store", "scenario_folder"], "Folder for the scenarios of --bootstrap; repeat the command to resume."
     ),
+    WORKERS,
+    *CLUSTER,
 )
 def command(
     ctx: click.Context,
@@ -55,6 +57,8 @@ def command(
 
     if (bootstrap is None) != (scenario_folder is None):
         raise click.UsageError("--bootstrap N and --store DIR need each other")
+    if bootstrap is None:
+        refuse_without(ctx, "--bootstrap N", "workers", "cluster")
     result = calibrate(records, mapping=mapping or None, seed=ctx.params["seed"])
     if bootstrap is not None and scenario_folder is not None:
         _resample(ctx, result, bootstrap, scenario_folder)
@@ -69,5 +73,6 @@ def command(
 
 
 def _resample(ctx: click.Context, result: Calibration, n: int, folder: Path) -> None:
+    where = {name: ctx.params[name] for name in ("seed", "workers", "cluster")}
     with progress_bar("fits") as progress:
-        result.bootstrap(n, seed=ctx.params["seed"], store=folder, progress=progress or False)
+        result.bootstrap(n, **where, store=folder, progress=progress or False)

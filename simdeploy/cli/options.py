@@ -224,11 +224,17 @@ def is_given(ctx: click.Context, name: str) -> bool:
     return ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
 
 
+def refuse_without(ctx: click.Context, needed: str, *names: str) -> None:
+    """Refuse options that mean nothing without another one, which was not given."""
+    for name in names:
+        if is_given(ctx, name):
+            raise click.UsageError(f"--{name} needs {needed}")
+
+
 def read_precision(ctx: click.Context, texts: Sequence[str]) -> dict[str, str]:
     """Return the half-widths of ``--precision`` by measure, empty without that option; the analysis checks them."""
     if not texts:
-        if is_given(ctx, "most"):
-            raise click.UsageError("--most needs --precision")
+        refuse_without(ctx, "--precision", "most")
         return {}
     if is_given(ctx, "replications"):
         raise click.UsageError("--precision can't be combined with --replications; use --most N as the budget")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from simdeploy.cli.options import is_given, use, whole_option
+from simdeploy.cli.options import CLUSTER, WORKERS, is_given, refuse_without, use, whole_option
 from simdeploy.cli.progress import progress_bar
 from simdeploy.cli.study import Finding, study_command
 
@@ -17,7 +17,7 @@ from simdeploy.cli.study import Finding, study_command
     is_flag=True,
     help="Instead, test tune and compare on ten problems with known costs; takes minutes.",
 )
-@use(whole_option("--seeds", 30, "Answers to each problem of --decisions.", most=10_000))
+@use(whole_option("--seeds", 30, "Answers to each problem of --decisions.", most=10_000), WORKERS, *CLUSTER)
 def command(ctx: click.Context, *, decisions: bool, seeds: int) -> Finding:
     """Check the engines, or decisions, against exact values.
 
@@ -27,8 +27,7 @@ def command(ctx: click.Context, *, decisions: bool, seeds: int) -> Finding:
     """
     if decisions:
         return _verify_decisions(ctx, seeds)
-    if is_given(ctx, "seeds"):
-        raise click.UsageError("--seeds needs --decisions")
+    refuse_without(ctx, "--decisions", "seeds", "workers", "cluster")
     from simdeploy.validation.verification import verify
 
     seed, replications = ctx.params["seed"], ctx.params["replications"]
@@ -47,8 +46,9 @@ def _verify_decisions(ctx: click.Context, seeds: int) -> Finding:
 
     if is_given(ctx, "replications"):
         raise click.UsageError("--replications can't be combined with --decisions; use --seeds N")
+    where = {name: ctx.params[name] for name in ("seed", "workers", "cluster")}
     with progress_bar("answers") as progress:
-        result = verify_decisions(seeds=seeds, seed=ctx.params["seed"], progress=progress or False)
+        result = verify_decisions(seeds=seeds, **where, progress=progress or False)
     return Finding(
         result,
         about=f"{seeds} answers to each of {len(result.problems)} problems; probability of a false failure "

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.backtest.bounding import RESPONSES, Bounds, bound_rollout
 from simdeploy.analysis.backtest.doubting import find_doubts
-from simdeploy.analysis.backtest.modelling import Estimator
+from simdeploy.analysis.backtest.modelling import Open, estimate
 from simdeploy.analysis.backtest.reproducing import reproduce
 from simdeploy.analysis.backtest.result import RECORDED, REPRODUCED, ROLLOUT, SUMMARY, Backtest
 from simdeploy.analysis.backtest.summarizing import summarize
+from simdeploy.analysis.calibration import calibrate
 from simdeploy.engines.replay.refusing import find_refusals
 from simdeploy.engines.replay.worlds import Past
 from simdeploy.errors import InputError, Problem, collect, plural, raise_if_any, warn_user
-from simdeploy.experiments.arguments import MOST_SEED, name_policies, whole_problems
+from simdeploy.experiments.arguments import MOST_SEED, Progress, as_reporter, name_policies, whole_problems
+from simdeploy.experiments.executors import choose_executor
 from simdeploy.records import Records, as_records
 from simdeploy.records.histories import History, read_histories, tell_once
 from simdeploy.result import make_frame
@@ -26,6 +28,7 @@ from simdeploy.vocabulary import TERMINAL_STATES
 
 if TYPE_CHECKING:
     from simdeploy.engines.replay.knowing import RunBy
+    from simdeploy.experiments.jobs import Executor
     from simdeploy.scenario import PolicyLike
 
     _PolicyOrPath = PolicyLike | os.PathLike[str]
@@ -40,6 +43,10 @@ def backtest(
     modelled: int = 0,
     confidence_level: float = 0.95,
     seed: int = 0,
+    executor: Executor | None = None,
+    workers: int = 1,
+    cluster: str | None = None,
+    progress: bool | Progress = False,
 ) -> Backtest:
     """Estimate what recorded rollouts would have done under other policies.
 
@@ -61,6 +68,10 @@ def backtest(
         Of each interval separately.
     seed : int, default 0
         Seed of these draws.
+    executor, workers, cluster
+        Where to draw, as for `sweep`; results don't depend on it.
+    progress : bool or callable
+        As for `replicate`, in draws.
 
     Returns
     -------
@@ -70,6 +81,8 @@ def backtest(
     ------
     InputError
         If records or policies are not usable, or if a policy depends on data that are not on record.
+    SimulationError
+        If a worker process dies again and again on the same draw.
 
     Notes
     -----
@@ -101,16 +114,17 @@ def backtest(
     counts = whole_problems(0, modelled=modelled) + whole_problems(1, nodes=1 if nodes is None else nodes)
     raise_if_any([*level_problems(confidence_level), *counts, *whole_problems(0, MOST_SEED, seed=seed)])
     modelled, seed, nodes = int(modelled), int(seed), None if nodes is None else int(nodes)
+    where = choose_executor(executor=executor, workers=workers, cluster=cluster, engine="reference")
+    report = as_reporter(progress)
     records = as_records(records, mapping)
     named = _name_policies(policies)
-    rows: list[dict[str, Any]] = []
     problems: list[Problem] = []
     reproduced: list[dict[str, Any]] = []
     bounded: dict[str, dict[str, dict[str, Bounds]]] = {name: {} for name in (RECORDED, *named)}
-    estimates: dict[str, dict[str, dict[str, float]]] = {name: {} for name in (RECORDED, *named)}
+    moved_s: dict[tuple[str, str], float] = {}  # by policy and rollout
+    unknown: dict[tuple[str, str], Open] = {}
     histories = read_histories(records, nodes)
     run_by_own: list[RunBy | None] = []
-    estimator = Estimator(records, modelled, seed=seed)
     for place, history in enumerate(histories):
         name = str(history.rollout["rollout"])
         with collect(problems):
@@ -119,16 +133,28 @@ def backtest(
             reproduction = reproduce(history, case.known, case.recorded)
             reproduced.append(reproduction.row)
             bounded[RECORDED][name] = reproduction.bounds | case.on_record()
-            rows += _to_rows(name, RECORDED, bounded[RECORDED][name], {}, 0.0)
             for policy, given in named.items():
                 with collect(problems, prefix=("rollout", name, policy)):
                     run_by = case.read(given)
                     outcome = bound_rollout(case.known, run_by)
-                    bounded[policy][name] = outcome.bounds
+                    bounded[policy][name], moved_s[policy, name] = outcome.bounds, outcome.moved_s
                     if outcome.unknown_ns is not None:
-                        estimates[policy][name] = estimator.estimate(place, case.known, run_by)
-                    rows += _to_rows(name, policy, outcome.bounds, estimates[policy].get(name, {}), outcome.moved_s)
+                        unknown[policy, name] = Open(name, place, case.known, run_by)
     raise_if_any(tell_once(problems))
+    estimates: dict[str, dict[str, dict[str, float]]] = {name: {} for name in (RECORDED, *named)}
+    if modelled and unknown:
+        fitted = calibrate(records, goodness_samples=0).scenario
+        means = estimate(list(unknown.values()), fitted, modelled, seed=seed, executor=where, report=report)
+        for (policy, name), values in zip(unknown, means, strict=True):
+            estimates[policy][name] = values
+    rows = [
+        row
+        for name in bounded[RECORDED]
+        for policy, of_policy in bounded.items()
+        for row in _to_rows(
+            name, policy, of_policy[name], estimates[policy].get(name, {}), moved_s.get((policy, name), 0.0)
+        )
+    ]
     defective = {str(history.rollout["rollout"]): history.rollout["defective"] for history in histories}
     summary = [
         row for name, of in bounded.items() for row in summarize(name, of, estimates[name], defective, confidence_level)

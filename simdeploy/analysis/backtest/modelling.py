@@ -2,50 +2,95 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import numpy as np
 
 from simdeploy.analysis.backtest.bounding import RESPONSES, measure
-from simdeploy.analysis.calibration import calibrate
 from simdeploy.engines.replay import KnownRollout, Modeller, replay
+from simdeploy.errors import SimulationError
+from simdeploy.experiments.jobs import Span
 from simdeploy.rules.deployment_types import TYPES
 
 if TYPE_CHECKING:
     from simdeploy.engines.replay.knowing import RunBy
-    from simdeploy.records import Records
+    from simdeploy.experiments.arguments import Progress
+    from simdeploy.experiments.jobs import Executor
+    from simdeploy.scenario import Scenario
+
+_DRAWS_AT_ONCE = 20  # which take less than about a second
 
 
-class Estimator:
-    """Estimates responses from a scenario that is fitted to all records."""
+class Open(NamedTuple):
+    """A rollout under a policy, of which something is not on record."""
 
-    def __init__(
-        self,
-        records: Records,
-        n: int,  # draws of what is not on record of a rollout; 0 for no estimates
-        *,
-        seed: int,
-    ) -> None:
-        self._scenario = calibrate(records, goodness_samples=0).scenario if n else None
-        self._n = n
-        self._seed = seed
-        self._modellers: dict[int, Modeller] = {}
+    rollout: str  # its name
+    number: int  # of the rollout; the same draws of unknown nodes are used for all policies
+    known: KnownRollout
+    run_by: RunBy
 
-    def estimate(
-        self,
-        number: int,  # of the rollout; the same draws of unknown nodes are used for all policies
-        known: KnownRollout,
-        run_by: RunBy,
-    ) -> dict[str, float]:
-        """Return the mean of each response of a rollout under a policy; empty without estimates."""
-        if self._scenario is None:
-            return {}
-        if number not in self._modellers:
-            kinds = self._scenario.release if TYPES[known.type_name].releases else ()
-            self._modellers[number] = Modeller(known, self._scenario.fleet, kinds, self._scenario.operator)
+
+@dataclass(frozen=True)
+class _Draws:
+    """Draws of what is not on record: a group for each rollout under a policy, and a replication for each draw."""
+
+    cases: Sequence[Open]
+    scenario: Scenario  # fitted to all records
+    n: int  # draws in each group
+    seed: int
+    # The model of the last rollout, which the next span usually needs, too.
+    _modeller: dict[int, Modeller] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def run(self, span: Span) -> list[list[float]]:
+        """Return the responses of a span's draws."""
+        case = self.cases[span.group]
         drawn = []
-        for replication in range(number * self._n, (number + 1) * self._n):
-            model = self._modellers[number].draw(self._seed, replication)
-            values = measure(replay(known, run_by.policy, run_by.orchestrator, model).recording)
+        for replication in range(span.first, span.first + span.n_replications):
+            model = self._model(case).draw(self.seed, case.number * self.n + replication)
+            values = measure(replay(case.known, case.run_by.policy, case.run_by.orchestrator, model).recording)
             drawn.append([values[name] for name in RESPONSES])
-        return dict(zip(RESPONSES, np.mean(drawn, axis=0).tolist(), strict=True))
+        return drawn
+
+    def _model(self, case: Open) -> Modeller:
+        if case.number not in self._modeller:
+            kinds = self.scenario.release if TYPES[case.known.type_name].releases else ()
+            modeller = Modeller(case.known, self.scenario.fleet, kinds, self.scenario.operator)
+            self._modeller.clear()
+            self._modeller[case.number] = modeller
+        return self._modeller[case.number]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the model, which another process makes for itself."""
+        return {**self.__dict__, "_modeller": {}}
+
+    def failed(self, span: Span, stage: str, error: str) -> NoReturn:
+        """Raise the error: a mean without some draws would be wrong."""
+        raise SimulationError(f"draws for rollout {self.cases[span.group].rollout} failed ({stage}): {error}")
+
+    def join(self, span: Span, parts: Sequence[tuple[Span, list[list[float]]]]) -> list[list[float]]:  # noqa: ARG002
+        """Join the draws of a span's parts, in order."""
+        return [row for _, rows in sorted(parts) for row in rows]
+
+
+def estimate(
+    cases: Sequence[Open], scenario: Scenario, n: int, *, seed: int, executor: Executor, report: Progress | None
+) -> list[dict[str, float]]:
+    """Return the mean of each response of each case, over `n` draws of what is not on record."""
+    drawn = np.empty((len(cases), n, len(RESPONSES)))
+    done = 0
+    with closing(executor.run(_Draws(cases, scenario, n, seed), _cut(len(cases), n))) as finished:
+        for span, rows in finished:
+            drawn[span.group, span.first : span.first + span.n_replications] = rows
+            done += span.n_replications
+            if report is not None:
+                report(done, len(cases) * n)
+    return [dict(zip(RESPONSES, np.mean(of_case, axis=0).tolist(), strict=True)) for of_case in drawn]
+
+
+def _cut(n_cases: int, n: int) -> Iterator[Span]:
+    for group in range(n_cases):
+        for first in range(0, n, _DRAWS_AT_ONCE):
+            yield Span(group, 0, 1, first, min(_DRAWS_AT_ONCE, n - first))

@@ -4,80 +4,105 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
 from simdeploy.analysis.calibration.resampling import FEWEST_TO_DRAW, draw_rollouts, simulate_rollouts
-from simdeploy.errors import InputError, Problem, raise_if_any
-from simdeploy.experiments.arguments import MOST_SEED, whole_problems
+from simdeploy.errors import InputError, Problem, SimulationError
+from simdeploy.experiments.jobs import Span
 from simdeploy.experiments.store.durable import make_folder, write_file
 from simdeploy.scenario import Scenario
 from simdeploy.scenario.yaml_text import parse_yaml
 
 if TYPE_CHECKING:
+    from simdeploy.experiments.arguments import Progress
+    from simdeploy.experiments.jobs import Executor
     from simdeploy.records import Records
 
 _QUESTION = "bootstrap.json"
 
 
 @dataclass(frozen=True)
-class Fitted:
-    """A fit: its records, the scenario's text, and the function that fits other records (with intervals in comments, or without)."""
+class Fits:
+    """Fits to the histories of a seed, a replication for each."""
 
     records: Records
-    text: str
+    text: str  # of the scenario that was fitted to them
+    # Fits other records, with intervals in comments, or without.
     write_again: Callable[[Records, bool], str]
+    seed: int
+    with_comments: bool
+    _draw: list[Callable[[int], Records]] = field(default_factory=list, init=False, repr=False, compare=False)
+
+    def run(self, span: Span) -> list[str]:
+        """Return the scenarios of a span's histories."""
+        if not self._draw:
+            self._draw.append(self._choose())
+        numbers = range(span.first, span.first + span.n_replications)
+        return [self.write_again(self._draw[0](number), self.with_comments) for number in numbers]
+
+    def _choose(self) -> Callable[[int], Records]:
+        if len(self.records.rollouts) >= FEWEST_TO_DRAW:
+            draw = draw_rollouts(self.records)
+            return lambda number: draw(np.random.default_rng([self.seed, number]))
+        simulated = simulate_rollouts(self.records, _read(self.text))
+        return lambda number: simulated(self.seed, number)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what draws histories, which another process makes for itself."""
+        return {**self.__dict__, "_draw": []}
+
+    def failed(self, span: Span, stage: str, error: str) -> NoReturn:
+        """Raise the error: there is no scenario without a fit."""
+        raise SimulationError(f"fit {span.first + 1} failed ({stage}): {error}")
+
+    def join(self, span: Span, parts: Sequence[tuple[Span, list[str]]]) -> list[str]:  # noqa: ARG002
+        """Join the scenarios of a span's parts, in order."""
+        return [text for _, texts in sorted(parts) for text in texts]
 
 
 def bootstrap(
-    fitted: Fitted,
+    fits: Fits,
     n: int,
     *,
-    seed: int,
-    store: str | os.PathLike[str] | None,
-    progress: Callable[[int, int], object] | None,
+    executor: Executor,
+    folder: Path | None,
+    report: Progress | None,
 ) -> tuple[Scenario, ...]:
     """Return the scenarios of `n` histories; see `Calibration.bootstrap`."""
-    raise_if_any([*whole_problems(1, n=n), *whole_problems(0, MOST_SEED, seed=seed)])
-    n, seed = int(n), int(seed)
-    folder = None if store is None else _open(Path(store), fitted, seed)
-    draw = _choose(fitted, seed)
-    scenarios = []
-    for number in range(n):
-        file = None if folder is None else folder / f"fit-{number + 1:05d}.yaml"
-        if file is not None and file.exists():
-            text = file.read_text(encoding="utf-8")
-        else:
-            text = fitted.write_again(draw(number), file is not None)  # comments are needed only in files
-            if file is not None:
-                write_file(file, text.encode())
-        scenarios.append(Scenario.from_dict(parse_yaml(text)[0]))
-        if progress is not None:
-            progress(number + 1, n)
-    return tuple(scenarios)
+    files = [] if folder is None else [folder / f"fit-{number + 1:05d}.yaml" for number in range(n)]
+    if folder is not None:
+        _open(folder, fits)
+    texts = {number: file.read_text(encoding="utf-8") for number, file in enumerate(files) if file.exists()}
+    spans = [Span(0, 0, 1, number, 1) for number in range(n) if number not in texts]
+    if report is not None:
+        report(len(texts), n)
+    with closing(executor.run(fits, iter(spans))) as finished:
+        for span, (text,) in finished:
+            texts[span.first] = text
+            if files:
+                write_file(files[span.first], text.encode())
+            if report is not None:
+                report(len(texts), n)
+    return tuple(_read(texts[number]) for number in range(n))
 
 
-def _choose(fitted: Fitted, seed: int) -> Callable[[int], Records]:
-    if len(fitted.records.rollouts) >= FEWEST_TO_DRAW:
-        draw = draw_rollouts(fitted.records)
-        return lambda number: draw(np.random.default_rng([seed, number]))
-    simulated = simulate_rollouts(fitted.records, Scenario.from_dict(parse_yaml(fitted.text)[0]))
-    return lambda number: simulated(seed, number)
+def _read(text: str) -> Scenario:
+    return Scenario.from_dict(parse_yaml(text)[0])
 
 
-def _open(folder: Path, fitted: Fitted, seed: int) -> Path:
-    """Return the folder, if it is empty or has fits of the same calibration."""
+def _open(folder: Path, fits: Fits) -> None:
+    """Make the folder; refuse one with fits of another calibration."""
     make_folder(folder)
-    question = json.dumps({"seed": seed, "scenario": hashlib.sha256(fitted.text.encode()).hexdigest()})
+    question = json.dumps({"seed": fits.seed, "scenario": hashlib.sha256(fits.text.encode()).hexdigest()})
     file = folder / _QUESTION
     if not file.exists():
         write_file(file, question.encode())
     elif file.read_text(encoding="utf-8") != question:
         hint = "use another folder, or repeat the same call"
         raise InputError(Problem("the folder contains fits to other records", ("store",), file=str(file), hint=hint))
-    return folder

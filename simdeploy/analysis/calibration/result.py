@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
-from simdeploy.errors import InputError, Problem
+from simdeploy.errors import InputError, Problem, raise_if_any
 from simdeploy.records import Records
 from simdeploy.result import INTERVAL, Columns, Result, floats
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from simdeploy.experiments.arguments import Progress
+    from simdeploy.experiments.jobs import Executor
     from simdeploy.scenario import Scenario
 
 # Estimated; not in the records, so chosen; in the records, but indistinguishable from something else.
@@ -120,8 +123,11 @@ class Calibration(Result):
         n: int = 200,
         *,
         seed: int = 0,
+        executor: Executor | None = None,
+        workers: int = 1,
+        cluster: str | None = None,
         store: str | os.PathLike[str] | None = None,
-        progress: Callable[[int, int], object] | Literal[False] = False,
+        progress: bool | Progress = False,
     ) -> tuple[Scenario, ...]:
         """Fit alternative histories, families included, to show what the records leave open.
 
@@ -130,10 +136,12 @@ class Calibration(Result):
         n : int, default 200
             Number of scenarios.
         seed : int, default 0
+        executor, workers, cluster
+            Where to fit, as for `sweep`; results don't depend on it.
         store : path, optional
             Folder for a file per scenario; the same call resumes from it.
-        progress : callable, optional
-            Called with the number of finished scenarios, and `n`.
+        progress : bool or callable
+            As for `replicate`, in scenarios.
 
         Returns
         -------
@@ -143,6 +151,8 @@ class Calibration(Result):
         ------
         InputError
             If the result was read from a document, or if the folder contains other fits.
+        SimulationError
+            If a worker process dies again and again on the same fit.
 
         Notes
         -----
@@ -163,7 +173,15 @@ class Calibration(Result):
         >>> [list(scenario.to_dict()["fleet"]["update_duration"]) for scenario in calibration.bootstrap(2)]
         [['exponential'], ['exponential']]
         """
-        from simdeploy.analysis.calibration.bootstrapping import Fitted, bootstrap
+        from simdeploy.analysis.calibration.bootstrapping import Fits, bootstrap
+        from simdeploy.experiments.arguments import MOST_SEED, as_reporter, whole_problems
+        from simdeploy.experiments.executors import choose_executor
 
-        fitted = Fitted(self.records, self.text, self._write_again or (lambda *_: self.text))
-        return bootstrap(fitted, n, seed=seed, store=store, progress=progress or None)
+        records, write_again = self.records, self._write_again
+        assert write_again is not None  # noqa: S101 - a result has both or neither
+        raise_if_any([*whole_problems(1, n=n), *whole_problems(0, MOST_SEED, seed=seed)])
+        where = choose_executor(executor=executor, workers=workers, cluster=cluster, engine="reference")
+        folder = None if store is None else Path(store)
+        # Comments are needed only in files.
+        fits = Fits(records, self.text, write_again, int(seed), with_comments=folder is not None)
+        return bootstrap(fits, int(n), executor=where, folder=folder, report=as_reporter(progress))

@@ -22,6 +22,8 @@ from simdeploy.validation.decisions.result import ANSWER, CLAIM, CLAIMS, PROBLEM
 if TYPE_CHECKING:
     import pandas as pd
 
+    from simdeploy.experiments.jobs import Executor
+
 
 # A claim is refuted by a result as improbable as four standard errors of a normal law.
 _REFUTES = math.erfc(4 / math.sqrt(2)) / 2
@@ -33,7 +35,14 @@ _ROUNDING = 1e-9
 
 
 def verify_decisions(
-    *, seeds: int = 30, seed: int = 0, engine: str = "auto", progress: bool | Progress = False
+    *,
+    seeds: int = 30,
+    seed: int = 0,
+    engine: str = "auto",
+    executor: Executor | None = None,
+    workers: int = 1,
+    cluster: str | None = None,
+    progress: bool | Progress = False,
 ) -> Decisions:
     r"""Compare the claims of `tune` and `compare` with exact costs, in ten problems with a known best policy.
 
@@ -43,6 +52,8 @@ def verify_decisions(
         Answers to each problem: seeds `seed`, ..., ``seed + seeds - 1``.
     seed : int
     engine : {'auto', 'compiled', 'reference'}
+    executor, workers, cluster
+        Where to simulate, as for `sweep`; results don't depend on it.
     progress : bool or callable
         As for `replicate`, in answers.
 
@@ -83,12 +94,13 @@ def verify_decisions(
     raise_if_any(whole_problems(1, 10_000, seeds=seeds))
     seeds = int(seeds)
     report = as_reporter(progress)
+    how = {"engine": engine, "executor": executor, "workers": workers, "cluster": cluster}
     problems = make_problems()
     rows = []
     for problem in problems:
         for number in range(seed, seed + seeds):
             with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
-                rows.append(_answer(problem, number, engine))
+                rows.append(_answer(problem, number, how))
             if report is not None:
                 report(len(rows), len(problems) * seeds)
     answers = make_frame(rows, ANSWER)
@@ -104,9 +116,9 @@ def verify_decisions(
     )
 
 
-def _answer(problem: Problem, seed: int, engine: str) -> dict[str, Any]:
-    """Return the row of `Decisions.answers` for one seed."""
-    tuning = tune(problem.scenario, vary=problem.vary, seed=seed, engine=engine, confidence_level=_CONFIDENCE_LEVEL)
+def _answer(problem: Problem, seed: int, how: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the row of `Decisions.answers` for one seed; `how` has the engine and where it simulates."""
+    tuning = tune(problem.scenario, vary=problem.vary, seed=seed, confidence_level=_CONFIDENCE_LEVEL, **how)
     row: dict[str, Any] = {
         "problem": problem.name,
         "seed": seed,
@@ -115,7 +127,7 @@ def _answer(problem: Problem, seed: int, engine: str) -> dict[str, Any]:
         "probability": tuning.probability_correct,
         "rollouts": int(tuning.stages["rollouts"].sum()),
         **dict.fromkeys(CLAIMS),
-        **_judge_comparison(problem, seed, engine),
+        **_judge_comparison(problem, seed, how),
     }
     if tuning.choice is None:
         is_right = problem.optimum.best is None
@@ -151,10 +163,10 @@ def _judge_differences(problem: Problem, tuning: Tuning, cost: float) -> bool | 
     return all(stated) if stated else None
 
 
-def _judge_comparison(problem: Problem, seed: int, engine: str) -> dict[str, bool | None]:
+def _judge_comparison(problem: Problem, seed: int, how: Mapping[str, Any]) -> dict[str, bool | None]:
     """Return whether the statements of `compare` about the problem's named policies are true."""
     scenario = problem.scenario
-    table = replicate_kinds(scenario, replications=_REPLICATIONS, seed=seed, engine=engine)
+    table = replicate_kinds(scenario, replications=_REPLICATIONS, seed=seed, **how)
     compared = compare(table, confidence_level=_CONFIDENCE_LEVEL)
     costs = {name: evaluate(scenario, policy).cost for name, policy in scenario.policies.items()}
     pairs = compared.pairs[compared.pairs["response"].eq("cost") & compared.pairs["verdict"].isin(["better", "worse"])]
