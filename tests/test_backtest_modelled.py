@@ -197,7 +197,7 @@ class TestBacktest:
             def run(self, job, spans):
                 yield (span := next(spans)), job.failed(span, "worker", "it died")
 
-        with pytest.raises(SimulationError, match=r"^draws for rollout 0 failed \(worker\): it died$"):
+        with pytest.raises(SimulationError, match=r"^draw 1 for rollout 0 failed \(worker\): it died$"):
             backtest(stopped, LAX, modelled=2, executor=Dying())
 
     def test_the_command(self, make_scenario, tmp_path, monkeypatch):

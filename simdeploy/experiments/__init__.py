@@ -4,7 +4,7 @@
 cases, `case_problems` lists their problems), `cutting` in which spans, `executors` where; `store` saves the parts.
 
 Other packages use the names below; analyses also use `allocation`, `arguments`, `batches`, `by_kind`, `campaign`, `cases`, `design`,
-`gathering`, `jobs`, `kinds`, `levers`, `ranges`, `result` and `table`.
+`gathering`, `items`, `jobs`, `kinds`, `levers`, `ranges`, `result` and `table`.
 """
 
 from simdeploy.experiments.design import LatinHypercube

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from simdeploy.analysis.backtest.bounding import RESPONSES, measure
 from simdeploy.engines.replay import KnownRollout, Modeller, replay
-from simdeploy.errors import SimulationError
+from simdeploy.experiments.items import Items
 from simdeploy.experiments.jobs import Span
 from simdeploy.rules.deployment_types import TYPES
 
@@ -34,45 +34,35 @@ class Open(NamedTuple):
 
 
 @dataclass(frozen=True)
-class _Draws:
-    """Draws of what is not on record: a group for each rollout under a policy, and a replication for each draw."""
+class _Draws(Items[list[float]]):
+    """Draws of what is not on record: a group for each rollout under a policy."""
 
     cases: Sequence[Open]
     scenario: Scenario  # fitted to all records
     n: int  # draws in each group
     seed: int
-    # The model of the last rollout, which the next span usually needs, too.
+    # The model of the last rollout, which the next draw usually needs, too.
     _modeller: dict[int, Modeller] = field(default_factory=dict, init=False, repr=False, compare=False)
 
-    def run(self, span: Span) -> list[list[float]]:
-        """Return the responses of a span's draws."""
-        case = self.cases[span.group]
-        drawn = []
-        for replication in range(span.first, span.first + span.n_replications):
-            model = self._model(case).draw(self.seed, case.number * self.n + replication)
-            values = measure(replay(case.known, case.run_by.policy, case.run_by.orchestrator, model).recording)
-            drawn.append([values[name] for name in RESPONSES])
-        return drawn
-
-    def _model(self, case: Open) -> Modeller:
+    def make(self, group: int, number: int) -> list[float]:
+        """Return the responses of a draw."""
+        case = self.cases[group]
         if case.number not in self._modeller:
             kinds = self.scenario.release if TYPES[case.known.type_name].releases else ()
             modeller = Modeller(case.known, self.scenario.fleet, kinds, self.scenario.operator)
             self._modeller.clear()
             self._modeller[case.number] = modeller
-        return self._modeller[case.number]
+        model = self._modeller[case.number].draw(self.seed, case.number * self.n + number)
+        values = measure(replay(case.known, case.run_by.policy, case.run_by.orchestrator, model).recording)
+        return [values[name] for name in RESPONSES]
+
+    def name(self, group: int, number: int) -> str:
+        """Name the rollout, and the draw, counted from one."""
+        return f"draw {number + 1} for rollout {self.cases[group].rollout}"
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the model, which another process makes for itself."""
         return {**self.__dict__, "_modeller": {}}
-
-    def failed(self, span: Span, stage: str, error: str) -> NoReturn:
-        """Raise the error: a mean without some draws would be wrong."""
-        raise SimulationError(f"draws for rollout {self.cases[span.group].rollout} failed ({stage}): {error}")
-
-    def join(self, span: Span, parts: Sequence[tuple[Span, list[list[float]]]]) -> list[list[float]]:  # noqa: ARG002
-        """Join the draws of a span's parts, in order."""
-        return [row for _, rows in sorted(parts) for row in rows]
 
 
 def estimate(

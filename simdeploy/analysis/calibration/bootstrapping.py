@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from simdeploy.analysis.calibration.resampling import FEWEST_TO_DRAW, draw_rollouts, simulate_rollouts
-from simdeploy.errors import InputError, Problem, SimulationError
+from simdeploy.errors import InputError, Problem
+from simdeploy.experiments.items import Items
 from simdeploy.experiments.jobs import Span
 from simdeploy.experiments.store.durable import make_folder, write_file
 from simdeploy.scenario import Scenario
@@ -28,8 +29,8 @@ _QUESTION = "bootstrap.json"
 
 
 @dataclass(frozen=True)
-class Fits:
-    """Fits to the histories of a seed, a replication for each."""
+class Fits(Items[str]):
+    """Texts of scenarios that are fitted to the histories of a seed."""
 
     records: Records
     text: str  # of the scenario that was fitted to them
@@ -39,12 +40,15 @@ class Fits:
     with_comments: bool
     _draw: list[Callable[[int], Records]] = field(default_factory=list, init=False, repr=False, compare=False)
 
-    def run(self, span: Span) -> list[str]:
-        """Return the scenarios of a span's histories."""
+    def make(self, group: int, number: int) -> str:  # noqa: ARG002 - there is one group
+        """Return the scenario of a history."""
         if not self._draw:
             self._draw.append(self._choose())
-        numbers = range(span.first, span.first + span.n_replications)
-        return [self.write_again(self._draw[0](number), self.with_comments) for number in numbers]
+        return self.write_again(self._draw[0](number), self.with_comments)
+
+    def name(self, group: int, number: int) -> str:  # noqa: ARG002
+        """Name the fit, counted from one."""
+        return f"fit {number + 1}"
 
     def _choose(self) -> Callable[[int], Records]:
         if len(self.records.rollouts) >= FEWEST_TO_DRAW:
@@ -56,14 +60,6 @@ class Fits:
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what draws histories, which another process makes for itself."""
         return {**self.__dict__, "_draw": []}
-
-    def failed(self, span: Span, stage: str, error: str) -> NoReturn:
-        """Raise the error: there is no scenario without a fit."""
-        raise SimulationError(f"fit {span.first + 1} failed ({stage}): {error}")
-
-    def join(self, span: Span, parts: Sequence[tuple[Span, list[str]]]) -> list[str]:  # noqa: ARG002
-        """Join the scenarios of a span's parts, in order."""
-        return [text for _, texts in sorted(parts) for text in texts]
 
 
 def bootstrap(

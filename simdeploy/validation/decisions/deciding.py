@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.asking.simulating import replicate_kinds
@@ -13,6 +15,9 @@ from simdeploy.analysis.tuning import Tuning, tune
 from simdeploy.analysis.tuning.result import CANDIDATE, CHOICE
 from simdeploy.errors import SimdeployWarning, raise_if_any
 from simdeploy.experiments.arguments import Progress, as_reporter, read_seed, whole_problems
+from simdeploy.experiments.executors import choose_executor
+from simdeploy.experiments.items import Items
+from simdeploy.experiments.jobs import Span
 from simdeploy.result import make_frame
 from simdeploy.validation.decisions.exact import evaluate
 from simdeploy.validation.decisions.optimum import WITHIN, Problem
@@ -53,7 +58,7 @@ def verify_decisions(
     seed : int
     engine : {'auto', 'compiled', 'reference'}
     executor, workers, cluster
-        Where to simulate, as for `sweep`; results don't depend on it.
+        Where to answer, as for `sweep`, but with processes for either engine; results don't depend on it.
     progress : bool or callable
         As for `replicate`, in answers.
 
@@ -94,15 +99,19 @@ def verify_decisions(
     raise_if_any(whole_problems(1, 10_000, seeds=seeds))
     seeds = int(seeds)
     report = as_reporter(progress)
-    how = {"engine": engine, "executor": executor, "workers": workers, "cluster": cluster}
+    # Parts of a search are too small to divide, and mostly take the interpreter's lock: answers are made by processes.
+    where = choose_executor(executor=executor, workers=workers, cluster=cluster, engine="reference")
     problems = make_problems()
-    rows = []
     for problem in problems:
-        for number in range(seed, seed + seeds):
-            with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
-                rows.append(_answer(problem, number, how))
+        problem.optimum  # noqa: B018 - evaluated here, once, rather than by each process
+    found: dict[tuple[int, int], dict[str, Any]] = {}
+    spans = (Span(group, 0, 1, number, 1) for group in range(len(problems)) for number in range(seed, seed + seeds))
+    with closing(where.run(_Answers(problems, engine), spans)) as finished:
+        for span, (row,) in finished:
+            found[span.group, span.first] = row
             if report is not None:
-                report(len(rows), len(problems) * seeds)
+                report(len(found), len(problems) * seeds)
+    rows = [found[key] for key in sorted(found)]
     answers = make_frame(rows, ANSWER)
     claims = make_frame([_check_claim(problem, claim, answers) for problem in problems for claim in CLAIMS], CLAIM)
     return Decisions(
@@ -116,9 +125,26 @@ def verify_decisions(
     )
 
 
-def _answer(problem: Problem, seed: int, how: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the row of `Decisions.answers` for one seed; `how` has the engine and where it simulates."""
-    tuning = tune(problem.scenario, vary=problem.vary, seed=seed, confidence_level=_CONFIDENCE_LEVEL, **how)
+@dataclass(frozen=True)
+class _Answers(Items[dict[str, Any]]):
+    """Rows of `Decisions.answers`: a group for each problem, and an item for each seed."""
+
+    problems: tuple[Problem, ...]
+    engine: str
+
+    def make(self, group: int, number: int) -> dict[str, Any]:
+        """Return the row of a seed."""
+        with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
+            return _answer(self.problems[group], number, self.engine)
+
+    def name(self, group: int, number: int) -> str:
+        """Name the problem and the seed."""
+        return f"the answer to {self.problems[group].name} with seed {number}"
+
+
+def _answer(problem: Problem, seed: int, engine: str) -> dict[str, Any]:
+    """Return the row of `Decisions.answers` for one seed."""
+    tuning = tune(problem.scenario, vary=problem.vary, seed=seed, engine=engine, confidence_level=_CONFIDENCE_LEVEL)
     row: dict[str, Any] = {
         "problem": problem.name,
         "seed": seed,
@@ -127,7 +153,7 @@ def _answer(problem: Problem, seed: int, how: Mapping[str, Any]) -> dict[str, An
         "probability": tuning.probability_correct,
         "rollouts": int(tuning.stages["rollouts"].sum()),
         **dict.fromkeys(CLAIMS),
-        **_judge_comparison(problem, seed, how),
+        **_judge_comparison(problem, seed, engine),
     }
     if tuning.choice is None:
         is_right = problem.optimum.best is None
@@ -163,10 +189,10 @@ def _judge_differences(problem: Problem, tuning: Tuning, cost: float) -> bool | 
     return all(stated) if stated else None
 
 
-def _judge_comparison(problem: Problem, seed: int, how: Mapping[str, Any]) -> dict[str, bool | None]:
+def _judge_comparison(problem: Problem, seed: int, engine: str) -> dict[str, bool | None]:
     """Return whether the statements of `compare` about the problem's named policies are true."""
     scenario = problem.scenario
-    table = replicate_kinds(scenario, replications=_REPLICATIONS, seed=seed, **how)
+    table = replicate_kinds(scenario, replications=_REPLICATIONS, seed=seed, engine=engine)
     compared = compare(table, confidence_level=_CONFIDENCE_LEVEL)
     costs = {name: evaluate(scenario, policy).cost for name, policy in scenario.policies.items()}
     pairs = compared.pairs[compared.pairs["response"].eq("cost") & compared.pairs["verdict"].isin(["better", "worse"])]
