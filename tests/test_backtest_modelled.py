@@ -179,15 +179,15 @@ class TestBacktest:
         for bad, message in ((-1, "out of range"), (1.5, "not a whole number"), (True, "not a whole number")):
             assert f"modelled: {message}" in str(refused(backtest, stopped, LAX, modelled=bad))
 
-    @pytest.mark.parametrize("executor", [Elsewhere(), Elsewhere(halves=True)], ids=["elsewhere", "in halves"])
-    def test_where_draws_are_made(self, stopped, executor):
+    @pytest.mark.parametrize("halves", [False, True], ids=["whole spans", "in halves"])
+    def test_where_draws_are_made(self, stopped, halves):
         """Draws made in other processes, in another order or in parts, give the same estimates; progress counts them. [property]"""
-        heard = []
+        heard, executor = [], Elsewhere(halves=halves)
         expected = backtest(stopped, LAX, modelled=23)
         found = backtest(stopped, LAX, modelled=23, executor=executor, progress=lambda *of: heard.append(of))
         assert found.rollouts.equals(expected.rollouts)
         assert len(executor.spans) == 2 * 6
-        assert heard[-1] == (23 * 6, 23 * 6)
+        assert (heard[0], heard[-1]) == ((0, 23 * 6), (23 * 6, 23 * 6))
         assert heard == sorted(heard)
 
     def test_lost_draws_are_an_error(self, stopped):
@@ -197,7 +197,7 @@ class TestBacktest:
             def run(self, job, spans):
                 yield (span := next(spans)), job.failed(span, "worker", "it died")
 
-        with pytest.raises(SimulationError, match=r"^draw 1 for rollout 0 failed \(worker\): it died$"):
+        with pytest.raises(SimulationError, match=r"^a draw for rollout 0 failed \(worker\): it died$"):
             backtest(stopped, LAX, modelled=2, executor=Dying())
 
     def test_the_command(self, make_scenario, tmp_path, monkeypatch):

@@ -931,6 +931,10 @@ def test_the_bootstrap_resumes(calibration, tmp_path):
     assert [one.to_dict() for one in calibration.bootstrap(2)] == expected[:2]  # nothing is stored
     assert [path.read_text(encoding="utf-8") for path in sorted(folder.glob("fit-*.yaml"))] == texts
     assert "fits to other records" in str(refused(calibration.bootstrap, 3, store=folder, seed=1))
+    (folder / "fit-00002.yaml").write_text("a: [")
+    (folder / "fit-00003.yaml").unlink()
+    assert str(refused(calibration.bootstrap, 3, store=folder)).startswith(str(folder / "fit-00002.yaml"))
+    assert not (folder / "fit-00003.yaml").exists()  # it is noticed before work is done
 
 
 @pytest.mark.parametrize("n_rollouts", [6, 20], ids=["simulated", "drawn"])

@@ -320,8 +320,8 @@ def test_where_it_answers(decide):
     expected, executor, heard = decide("common-defects"), Elsewhere(), []
     found = decide("common-defects", executor=executor, progress=lambda *of: heard.append(of))
     assert found.answers.equals(expected.answers)
-    assert [span.first for span in executor.spans] == [0, 1]
-    assert heard == [(1, 2), (2, 2)]
+    assert [span.first for span in executor.spans] == [0, 0, 1]  # the exact costs, and two answers
+    assert heard == [(0, 2), (1, 2), (2, 2)]
 
 
 def test_a_false_claim_is_refuted(decide):

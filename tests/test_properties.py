@@ -148,6 +148,7 @@ def test_deployment_agrees_with_the_events(raw: Raw) -> None:
 
     of_deployment, of_nodes = events[events["node"].isna()], events[events["node"].notna()]
     states = of_deployment["to_status"].tolist()
+    assert of_deployment["time_s"].iloc[0] <= at_s[0]
     assert revisions["state"].tolist() == [states[n - 1] for n in count(of_deployment["time_s"])]
     assert (revisions["total_nodes"] == raw["fleet"]["nodes"]).all()
     assert (revisions["completed_at"].notna() == revisions["state"].isin(TERMINAL_STATES)).all()

@@ -282,6 +282,9 @@ def test_coverage_of_quantiles():
     found = estimate_cases(sample, measure, 0.95)
     assert np.mean([each.low <= truth <= each.high for each in found]) >= 0.93 - 4 * (0.93 * 0.07 / 400) ** 0.5
     assert [repr(estimate_values(row, measure, 0.95)) for row in sample[:20]] == [repr(each) for each in found[:20]]
+    whole = replace(sample, values=np.floor(10 * values).astype(np.int64))
+    expected = estimate_cases(replace(whole, values=whole.values.astype(float)), measure, 0.95)
+    assert [repr(each) for each in estimate_cases(whole, measure, 0.95)] == [repr(each) for each in expected]
 
 
 def test_probabilities_by_case():

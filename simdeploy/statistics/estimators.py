@@ -146,6 +146,8 @@ def _estimate_quantile(sample: Sample, quantile: float, confidence_level: float)
 
 def _estimate_quantiles(sample: Sample, quantile: float, confidence_level: float) -> list[Estimate]:
     """Estimate a quantile of each case with several strata."""
+    if not sample.values.shape[1]:
+        return [NO_ESTIMATE] * len(sample)
     n = (~np.isnan(sample.values) & (sample.weights > 0)).sum(axis=1)
     estimates = find_quantiles(sample, quantile)
     lows, highs = _limits_of_quantiles(sample, quantile, confidence_level)
@@ -187,7 +189,7 @@ def find_quantiles(sample: Sample, quantile: float) -> np.ndarray:
 def _limits_of_quantiles(sample: Sample, quantile: float, confidence_level: float) -> tuple[np.ndarray, np.ndarray]:
     """Return the limits of a quantile of several strata, by inverting the limits of the share of values below, for all cases at once."""
     # Each case's different values in ascending order; NaN come last.
-    ordered = np.sort(sample.values, axis=1)
+    ordered = np.sort(sample.values.astype(float), axis=1)
     is_repeated = ordered[:, 1:] == ordered[:, :-1]
     ordered[:, 1:][is_repeated] = np.nan
     ordered.sort(axis=1)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import closing
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -11,8 +10,7 @@ import numpy as np
 
 from simdeploy.analysis.backtest.bounding import RESPONSES, measure
 from simdeploy.engines.replay import KnownRollout, Modeller, replay
-from simdeploy.experiments.items import Items
-from simdeploy.experiments.jobs import Span
+from simdeploy.experiments.items import Items, make_items
 from simdeploy.rules.deployment_types import TYPES
 
 if TYPE_CHECKING:
@@ -47,18 +45,19 @@ class _Draws(Items[list[float]]):
     def make(self, group: int, number: int) -> list[float]:
         """Return the responses of a draw."""
         case = self.cases[group]
-        if case.number not in self._modeller:
+        modeller = self._modeller.get(case.number)
+        if modeller is None:
             kinds = self.scenario.release if TYPES[case.known.type_name].releases else ()
             modeller = Modeller(case.known, self.scenario.fleet, kinds, self.scenario.operator)
             self._modeller.clear()
             self._modeller[case.number] = modeller
-        model = self._modeller[case.number].draw(self.seed, case.number * self.n + number)
+        model = modeller.draw(self.seed, case.number * self.n + number)
         values = measure(replay(case.known, case.run_by.policy, case.run_by.orchestrator, model).recording)
         return [values[name] for name in RESPONSES]
 
-    def name(self, group: int, number: int) -> str:
-        """Name the rollout, and the draw, counted from one."""
-        return f"draw {number + 1} for rollout {self.cases[group].rollout}"
+    def name(self, group: int, number: int) -> str:  # noqa: ARG002
+        """Name the rollout."""
+        return f"a draw for rollout {self.cases[group].rollout}"
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the model, which another process makes for itself."""
@@ -69,18 +68,6 @@ def estimate(
     cases: Sequence[Open], scenario: Scenario, n: int, *, seed: int, executor: Executor, report: Progress | None
 ) -> list[dict[str, float]]:
     """Return the mean of each response of each case, over `n` draws of what is not on record."""
-    drawn = np.empty((len(cases), n, len(RESPONSES)))
-    done = 0
-    with closing(executor.run(_Draws(cases, scenario, n, seed), _cut(len(cases), n))) as finished:
-        for span, rows in finished:
-            drawn[span.group, span.first : span.first + span.n_replications] = rows
-            done += span.n_replications
-            if report is not None:
-                report(done, len(cases) * n)
+    work = _Draws(cases, scenario, n, seed)
+    drawn = make_items(work, len(cases), range(n), executor, report, at_once=_DRAWS_AT_ONCE)
     return [dict(zip(RESPONSES, np.mean(of_case, axis=0).tolist(), strict=True)) for of_case in drawn]
-
-
-def _cut(n_cases: int, n: int) -> Iterator[Span]:
-    for group in range(n_cases):
-        for first in range(0, n, _DRAWS_AT_ONCE):
-            yield Span(group, 0, 1, first, min(_DRAWS_AT_ONCE, n - first))

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simdeploy.analysis.calibration.resampling import FEWEST_TO_DRAW, draw_rollouts, simulate_rollouts
+from simdeploy.analysis.calibration.resampling import draw_rollouts, simulate_rollouts
 from simdeploy.errors import InputError, Problem
 from simdeploy.experiments.items import Items
 from simdeploy.experiments.jobs import Span
 from simdeploy.experiments.store.durable import make_folder, write_file
-from simdeploy.scenario import Scenario
+from simdeploy.scenario import Scenario, read_scenario
 from simdeploy.scenario.yaml_text import parse_yaml
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Fits(Items[str]):
     """Texts of scenarios that are fitted to the histories of a seed."""
 
     records: Records
-    text: str  # of the scenario that was fitted to them
+    fitted: Scenario | None  # simulated for alternative histories; None to draw whole rollouts
     # Fits other records, with intervals in comments, or without.
     write_again: Callable[[Records, bool], str]
     seed: int
@@ -51,10 +51,10 @@ class Fits(Items[str]):
         return f"fit {number + 1}"
 
     def _choose(self) -> Callable[[int], Records]:
-        if len(self.records.rollouts) >= FEWEST_TO_DRAW:
+        if self.fitted is None:
             draw = draw_rollouts(self.records)
             return lambda number: draw(np.random.default_rng([self.seed, number]))
-        simulated = simulate_rollouts(self.records, _read(self.text))
+        simulated = simulate_rollouts(self.records, self.fitted)
         return lambda number: simulated(self.seed, number)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -66,6 +66,7 @@ def bootstrap(
     fits: Fits,
     n: int,
     *,
+    text: str,  # of the calibration's scenario
     executor: Executor,
     folder: Path | None,
     report: Progress | None,
@@ -73,29 +74,25 @@ def bootstrap(
     """Return the scenarios of `n` histories; see `Calibration.bootstrap`."""
     files = [] if folder is None else [folder / f"fit-{number + 1:05d}.yaml" for number in range(n)]
     if folder is not None:
-        _open(folder, fits)
-    texts = {number: file.read_text(encoding="utf-8") for number, file in enumerate(files) if file.exists()}
-    spans = [Span(0, 0, 1, number, 1) for number in range(n) if number not in texts]
+        _open(folder, text, fits.seed)
+    scenarios = {number: read_scenario(file) for number, file in enumerate(files) if file.exists()}
+    spans = [Span(0, 0, 1, number, 1) for number in range(n) if number not in scenarios]
     if report is not None:
-        report(len(texts), n)
+        report(len(scenarios), n)
     with closing(executor.run(fits, iter(spans))) as finished:
-        for span, (text,) in finished:
-            texts[span.first] = text
+        for span, (found,) in finished:
             if files:
-                write_file(files[span.first], text.encode())
+                write_file(files[span.first], found.encode())
+            scenarios[span.first] = Scenario.from_dict(parse_yaml(found)[0])
             if report is not None:
-                report(len(texts), n)
-    return tuple(_read(texts[number]) for number in range(n))
+                report(len(scenarios), n)
+    return tuple(scenarios[number] for number in range(n))
 
 
-def _read(text: str) -> Scenario:
-    return Scenario.from_dict(parse_yaml(text)[0])
-
-
-def _open(folder: Path, fits: Fits) -> None:
+def _open(folder: Path, text: str, seed: int) -> None:
     """Make the folder; refuse one with fits of another calibration."""
     make_folder(folder)
-    question = json.dumps({"seed": fits.seed, "scenario": hashlib.sha256(fits.text.encode()).hexdigest()})
+    question = json.dumps({"seed": seed, "scenario": hashlib.sha256(text.encode()).hexdigest()})
     file = folder / _QUESTION
     if not file.exists():
         write_file(file, question.encode())

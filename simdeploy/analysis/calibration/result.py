@@ -174,6 +174,7 @@ class Calibration(Result):
         [['exponential'], ['exponential']]
         """
         from simdeploy.analysis.calibration.bootstrapping import Fits, bootstrap
+        from simdeploy.analysis.calibration.resampling import FEWEST_TO_DRAW
         from simdeploy.experiments.arguments import MOST_SEED, as_reporter, whole_problems
         from simdeploy.experiments.executors import choose_executor
 
@@ -182,6 +183,7 @@ class Calibration(Result):
         raise_if_any([*whole_problems(1, n=n), *whole_problems(0, MOST_SEED, seed=seed)])
         where = choose_executor(executor=executor, workers=workers, cluster=cluster, engine="reference")
         folder = None if store is None else Path(store)
+        fitted = self.scenario if len(records.rollouts) < FEWEST_TO_DRAW else None
         # Comments are needed only in files.
-        fits = Fits(records, self.text, write_again, int(seed), with_comments=folder is not None)
-        return bootstrap(fits, int(n), executor=where, folder=folder, report=as_reporter(progress))
+        fits = Fits(records, fitted, write_again, int(seed), with_comments=folder is not None)
+        return bootstrap(fits, int(n), text=self.text, executor=where, folder=folder, report=as_reporter(progress))

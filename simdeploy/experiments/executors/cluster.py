@@ -30,7 +30,7 @@ _CERTIFICATES = (
     "use --tls-ca-file, --tls-cert and --tls-key, DaskCluster(address, security=distributed.Security(...)) in Python, "
     "or distributed.comm.tls in Dask's configuration"
 )
-_KEPT = "With a store, finished work is saved; repeat the same call to resume."
+_KEPT = "If the call has a store, finished work is saved there; repeat the same call to resume."
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +15,7 @@ from simdeploy.analysis.tuning.result import CANDIDATE, CHOICE
 from simdeploy.errors import SimdeployWarning, raise_if_any
 from simdeploy.experiments.arguments import Progress, as_reporter, read_seed, whole_problems
 from simdeploy.experiments.executors import choose_executor
-from simdeploy.experiments.items import Items
-from simdeploy.experiments.jobs import Span
+from simdeploy.experiments.items import Items, make_items
 from simdeploy.result import make_frame
 from simdeploy.validation.decisions.exact import evaluate
 from simdeploy.validation.decisions.optimum import WITHIN, Problem
@@ -70,6 +68,8 @@ def verify_decisions(
     ------
     InputError
         If an argument is invalid.
+    SimulationError
+        If a worker process dies again and again on the same answer.
 
     Notes
     -----
@@ -102,16 +102,10 @@ def verify_decisions(
     # Parts of a search are too small to divide, and mostly take the interpreter's lock: answers are made by processes.
     where = choose_executor(executor=executor, workers=workers, cluster=cluster, engine="reference")
     problems = make_problems()
-    for problem in problems:
-        problem.optimum  # noqa: B018 - evaluated here, once, rather than by each process
-    found: dict[tuple[int, int], dict[str, Any]] = {}
-    spans = (Span(group, 0, 1, number, 1) for group in range(len(problems)) for number in range(seed, seed + seeds))
-    with closing(where.run(_Answers(problems, engine), spans)) as finished:
-        for span, (row,) in finished:
-            found[span.group, span.first] = row
-            if report is not None:
-                report(len(found), len(problems) * seeds)
-    rows = [found[key] for key in sorted(found)]
+    # Once for all answers, because it takes a while.
+    problems = tuple(problem for (problem,) in make_items(_Solved(problems), len(problems), range(1), where))
+    answered = make_items(_Answers(problems, engine), len(problems), range(seed, seed + seeds), where, report)
+    rows = [row for of_problem in answered for row in of_problem]
     answers = make_frame(rows, ANSWER)
     claims = make_frame([_check_claim(problem, claim, answers) for problem in problems for claim in CLAIMS], CLAIM)
     return Decisions(
@@ -123,6 +117,23 @@ def verify_decisions(
         seed=seed,
         computed_under={"seed": seed, "seeds": seeds, "confidence_level": _CONFIDENCE_LEVEL},
     )
+
+
+@dataclass(frozen=True)
+class _Solved(Items[Problem]):
+    """Problems whose exact costs have been evaluated."""
+
+    problems: tuple[Problem, ...]
+
+    def make(self, group: int, number: int) -> Problem:  # noqa: ARG002
+        """Evaluate a problem, which keeps its best policy."""
+        problem = self.problems[group]
+        problem.optimum  # noqa: B018
+        return problem
+
+    def name(self, group: int, number: int) -> str:  # noqa: ARG002
+        """Name the problem."""
+        return f"the solution of {self.problems[group].name}"
 
 
 @dataclass(frozen=True)
