@@ -23,7 +23,7 @@ def on_terminal(command, *, columns=100, stdout=subprocess.PIPE, has_keys=False,
         stdout=stdout or inner,
         stderr=inner,
         text=True,
-        env={**os.environ, "COLUMNS": str(columns), "TERM": term},
+        env={**os.environ, "COLUMNS": str(columns), "TERM": term, "PYTHONUNBUFFERED": ""},
         start_new_session=True,
     )
     os.close(inner)

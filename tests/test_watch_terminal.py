@@ -8,6 +8,7 @@ import signal
 import struct
 import sys
 import termios
+import time
 from fcntl import ioctl
 from pathlib import Path
 
@@ -23,11 +24,13 @@ SCENARIOS = Path(__file__).resolve().parents[1] / "scenarios"
 PLAYING = """
 import sys
 from simdeploy.cli.screen import make_console
-from simdeploy.cli.watching.terminal import own_screen, read_keys
-with own_screen(make_console(), lambda: print("again", flush=True)):
+from simdeploy.cli.watching.terminal import own_screen
+with own_screen(make_console(), lambda: print("again", flush=True)) as read_keys:
     print("ready", flush=True)
+    sys.stdout.write(" " * int(sys.argv[1]) + "shown")
+    sys.stdout.flush()
     while True:
-        for key in read_keys(0.1):  # a signal that comes just before the wait ends it no earlier
+        for key in read_keys(0.1):  # a signal to end that comes just before the wait ends it no earlier
             if key == "quit":
                 sys.exit(0)
             if key == "restart":
@@ -42,6 +45,13 @@ def type_in(terminal, text):
     os.write(terminal, text.encode())
 
 
+def wait_until_it_writes(process):
+    """Wait until a process waits for its terminal to be read; where the kernel doesn't say so, for two seconds."""
+    waits_for, end = Path(f"/proc/{process.pid}/wchan"), time.monotonic() + 2
+    while time.monotonic() < end and not (waits_for.exists() and waits_for.read_text() == "wait_woken"):
+        time.sleep(0.01)
+
+
 @pytest.mark.parametrize(
     ("how", "code"),
     [
@@ -54,7 +64,7 @@ def type_in(terminal, text):
 )
 def test_the_terminal_is_restored(how, code):
     """After q, an error or a signal the terminal has its settings, cursor and screen; a signal ends the process. [contract]"""
-    with on_terminal([sys.executable, "-c", PLAYING], stdout=None, has_keys=True) as (process, terminal):
+    with on_terminal([sys.executable, "-c", PLAYING, 0], stdout=None, has_keys=True) as (process, terminal):
         settings = termios.tcgetattr(terminal)
         shown = read_until(terminal, "ready")
         assert OWN in shown
@@ -72,11 +82,14 @@ def test_the_terminal_is_restored(how, code):
         assert ("RuntimeError: broken" in output) == (how == "error")
 
 
-def test_a_stopped_process_restores_the_terminal_meanwhile():
+@pytest.mark.parametrize("length", [0, 1_000_000], ids=["meanwhile", "while a frame is written"])
+def test_a_stopped_process_restores_the_terminal(length):
     """Ctrl-Z restores the terminal before the process stops, and playing resumes with it. [contract]"""
-    with on_terminal([sys.executable, "-c", PLAYING], stdout=None, has_keys=True) as (process, terminal):
+    with on_terminal([sys.executable, "-c", PLAYING, length], stdout=None, has_keys=True) as (process, terminal):
         settings = termios.tcgetattr(terminal)
-        read_until(terminal, "ready")
+        read_until(terminal, "ready" if length else "shown")
+        if length:
+            wait_until_it_writes(process)
         process.send_signal(signal.SIGTSTP)
         # There is no job control here, so that it resumes at once.
         assert BACK in read_until(terminal, "again").partition(OWN)[0]

@@ -37,7 +37,7 @@ def _play(film: Film) -> None:
 
     from simdeploy.cli.screen import make_console
     from simdeploy.cli.watching.player import Player, play
-    from simdeploy.cli.watching.terminal import measure_screen, own_screen, read_keys
+    from simdeploy.cli.watching.terminal import measure_screen, own_screen
     from simdeploy.cli.watching.view import KEYS, find_room, render
 
     player, console = Player(film.end_s, film.steps_s), make_console()
@@ -60,7 +60,7 @@ def _play(film: Film) -> None:
         nonlocal shown
         shown = ()
 
-    with own_screen(console, forget):
+    with own_screen(console, forget) as read_keys:
         play(player, draw, clock=time.monotonic, read_keys=read_keys, tick_s=2.0 if console.is_dumb_terminal else 0.1)
 
 

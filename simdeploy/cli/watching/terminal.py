@@ -40,14 +40,16 @@ def _raise_ended(number: int, _: FrameType | None) -> NoReturn:
 
 
 @contextlib.contextmanager
-def own_screen(console: Console, draw_again: Callable[[], None]) -> Iterator[None]:
+def own_screen(console: Console, draw_again: Callable[[], None]) -> Iterator[Callable[[float], list[str]]]:
     """Take over the terminal on standard input; restore it at the end, on errors and signals, and while stopped.
 
-    A signal to end the process takes effect after the terminal is restored. When a stopped process continues, its screen is
-    empty, and `draw_again` is called.
+    Yields a function that waits for keys for at most the given seconds, and returns their meanings: "quit" at the end of
+    input. A signal to end the process takes effect after the terminal is restored, and one to stop it while keys are awaited.
+    When a stopped process continues, its screen is empty, and `draw_again` is called.
     """
     fd = sys.stdin.fileno()
     saved = termios.tcgetattr(fd)
+    asked, ask = os.pipe()
 
     def enter() -> None:
         tty.setcbreak(fd, termios.TCSANOW)
@@ -60,20 +62,31 @@ def own_screen(console: Console, draw_again: Callable[[], None]) -> Iterator[Non
             console.show_cursor(True)
             console.set_alt_screen(False)
 
-    def stop(number: int, _: FrameType | None) -> None:
+    def ask_to_stop(_number: int, _: FrameType | None) -> None:
+        os.write(ask, b".")  # no more, because the signal may interrupt a frame that is being written
+
+    def stop() -> None:
+        os.read(asked, 1024)
         leave()
-        signal.signal(number, signal.SIG_DFL)
-        os.kill(os.getpid(), number)  # returns when the process is continued
-        signal.signal(number, stop)
+        signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGTSTP)  # returns when the process is continued
+        signal.signal(signal.SIGTSTP, ask_to_stop)
         enter()
         draw_again()
 
-    handlers = {**dict.fromkeys(_ENDING, _raise_ended), signal.SIGTSTP: stop}
+    def read_keys(timeout_s: float) -> list[str]:
+        ready, _, _ = select.select([fd, asked], [], [], timeout_s)
+        if asked in ready:
+            stop()
+            return []
+        return _read_keys(fd) if ready else []
+
+    handlers = {**dict.fromkeys(_ENDING, _raise_ended), signal.SIGTSTP: ask_to_stop}
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     ended = None
     try:
         enter()
-        yield
+        yield read_keys
     except _EndedError as error:
         ended = error.number
     finally:
@@ -84,17 +97,14 @@ def own_screen(console: Console, draw_again: Callable[[], None]) -> Iterator[Non
         leave()
         for number, handler in before.items():
             signal.signal(number, handler)
+        os.close(asked)
+        os.close(ask)
     if ended is not None:
         signal.signal(ended, signal.SIG_DFL)
         os.kill(os.getpid(), ended)
 
 
-def read_keys(timeout_s: float) -> list[str]:
-    """Wait for keys on standard input; return their meanings: "quit" at the end of input."""
-    fd = sys.stdin.fileno()
-    is_there, _, _ = select.select([fd], [], [], timeout_s)
-    if not is_there:
-        return []
+def _read_keys(fd: int) -> list[str]:
     block = os.read(fd, 1024)
     if not block:
         return ["quit"]
