@@ -6,8 +6,7 @@ import click
 
 from simdeploy.cli.files import PathName
 from simdeploy.cli.options import CLUSTER, CONFIDENCE_LEVEL, MAP, WORKERS, refuse_without, use, whole_option
-from simdeploy.cli.progress import progress_bar
-from simdeploy.cli.study import Finding, study_command
+from simdeploy.cli.study import Finding, run_with_bar, study_command
 from simdeploy.errors import plural
 
 
@@ -59,17 +58,17 @@ def command(
 
     if not modelled:
         refuse_without(ctx, "--modelled N", "workers", "cluster")
-    with progress_bar("draws") as progress:
-        result = backtest(
-            list(records),
-            list(policy_files),
-            mapping=mapping or None,
-            nodes=nodes,
-            modelled=modelled,
-            confidence_level=confidence_level,
-            **{name: ctx.params[name] for name in ("seed", "workers", "cluster")},
-            progress=progress or False,
-        )
+    result = run_with_bar(
+        ctx,
+        "draws",
+        backtest,
+        list(records),
+        list(policy_files),
+        mapping=mapping or None,
+        nodes=nodes,
+        modelled=modelled,
+        confidence_level=confidence_level,
+    )
     n = result.rollouts["rollout"].nunique()
     return Finding(
         result,

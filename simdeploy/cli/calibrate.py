@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from simdeploy.cli.command import TABLE_ENDINGS
 from simdeploy.cli.files import PathName, file_option, folder_option
 from simdeploy.cli.options import CLUSTER, MAP, WORKERS, refuse_without, use, whole_option
-from simdeploy.cli.progress import progress_bar
-from simdeploy.cli.study import Finding, study_command
+from simdeploy.cli.study import Finding, run_with_bar, study_command
 from simdeploy.errors import plural
-
-if TYPE_CHECKING:
-    from simdeploy.analysis.calibration import Calibration
 
 
 @study_command(
@@ -61,7 +56,7 @@ def command(
         refuse_without(ctx, "--bootstrap N", "workers", "cluster")
     result = calibrate(records, mapping=mapping or None, seed=ctx.params["seed"])
     if bootstrap is not None and scenario_folder is not None:
-        _resample(ctx, result, bootstrap, scenario_folder)
+        run_with_bar(ctx, "fits", result.bootstrap, bootstrap, store=scenario_folder)
     n_dropped = int(result.dropped["rows"].sum())
     counts = [plural(result.n_rollouts, "rollout"), plural(result.n_nodes, "node")]
     return Finding(
@@ -70,9 +65,3 @@ def command(
         text=result.to_yaml,
         after=[] if bootstrap is None else [f"{plural(bootstrap, 'scenario')} in {scenario_folder}"],
     )
-
-
-def _resample(ctx: click.Context, result: Calibration, n: int, folder: Path) -> None:
-    where = {name: ctx.params[name] for name in ("seed", "workers", "cluster")}
-    with progress_bar("fits") as progress:
-        result.bootstrap(n, **where, store=folder, progress=progress or False)

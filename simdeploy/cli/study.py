@@ -19,7 +19,7 @@ from simdeploy.cli.answers import print_answer, to_json, whoever_listens
 from simdeploy.cli.command import FAILED, UNDECIDED, Command, command_line
 from simdeploy.cli.files import silence_matplotlib, write_picture, write_table, write_text
 from simdeploy.cli.inputs import choose_policies, describe_orchestrator, prepare_cluster, read_with_warnings
-from simdeploy.cli.progress import resumable
+from simdeploy.cli.progress import progress_bar, resumable
 from simdeploy.errors import plural
 
 if TYPE_CHECKING:
@@ -77,6 +77,13 @@ class Study:
         options = {name: value for name, value in self.ctx.params.items() if name in signature.parameters}
         with resumable(self.ctx, self.ctx.params.get("store")) as progress:
             return function(**{**options, **signature.bind_partial(*args, **named).arguments}, progress=progress)
+
+
+def run_with_bar(ctx: click.Context, unit: str, function: Callable[..., Any], *args: Any, **named: Any) -> Any:
+    """Call a function that takes long, but simulates no scenario of the command, with progress, seed, workers and cluster."""
+    where = {name: ctx.params[name] for name in ("seed", "workers", "cluster")}
+    with progress_bar(unit) as progress:
+        return function(*args, **named, **where, progress=progress or False)
 
 
 def describe_worlds(counts: Mapping[str, int]) -> str:

@@ -6,7 +6,7 @@ import click
 
 from simdeploy.cli.options import CLUSTER, WORKERS, is_given, refuse_without, use, whole_option
 from simdeploy.cli.progress import progress_bar
-from simdeploy.cli.study import Finding, study_command
+from simdeploy.cli.study import Finding, run_with_bar, study_command
 
 
 @study_command(
@@ -46,9 +46,7 @@ def _verify_decisions(ctx: click.Context, seeds: int) -> Finding:
 
     if is_given(ctx, "replications"):
         raise click.UsageError("--replications can't be combined with --decisions; use --seeds N")
-    where = {name: ctx.params[name] for name in ("seed", "workers", "cluster")}
-    with progress_bar("answers") as progress:
-        result = verify_decisions(seeds=seeds, **where, progress=progress or False)
+    result = run_with_bar(ctx, "answers", verify_decisions, seeds=seeds)
     return Finding(
         result,
         about=f"{seeds} answers to each of {len(result.problems)} problems; probability of a false failure "

@@ -53,7 +53,7 @@ def make_items(
     *,
     at_once: int = 1,  # items in a span
 ) -> list[list[Item]]:
-    """Return the items of all groups."""
+    """Return the items of each group, in order."""
     starts = numbers[::at_once]
     spans = (
         Span(group, 0, 1, first, min(at_once, numbers.stop - first)) for group in range(n_groups) for first in starts

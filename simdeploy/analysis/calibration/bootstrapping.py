@@ -6,7 +6,8 @@ import hashlib
 import json
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,19 +39,17 @@ class Fits(Items[str]):
     write_again: Callable[[Records, bool], str]
     seed: int
     with_comments: bool
-    _draw: list[Callable[[int], Records]] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def make(self, group: int, number: int) -> str:  # noqa: ARG002 - there is one group
         """Return the scenario of a history."""
-        if not self._draw:
-            self._draw.append(self._choose())
-        return self.write_again(self._draw[0](number), self.with_comments)
+        return self.write_again(self._draw(number), self.with_comments)
 
     def name(self, group: int, number: int) -> str:  # noqa: ARG002
         """Name the fit, counted from one."""
         return f"fit {number + 1}"
 
-    def _choose(self) -> Callable[[int], Records]:
+    @cached_property
+    def _draw(self) -> Callable[[int], Records]:
         if self.fitted is None:
             draw = draw_rollouts(self.records)
             return lambda number: draw(np.random.default_rng([self.seed, number]))
@@ -59,7 +58,7 @@ class Fits(Items[str]):
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what draws histories, which another process makes for itself."""
-        return {**self.__dict__, "_draw": []}
+        return {name: value for name, value in self.__dict__.items() if name != "_draw"}
 
 
 def bootstrap(
