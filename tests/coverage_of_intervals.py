@@ -122,6 +122,21 @@ def of_fractions(draw, truth):
     return measure
 
 
+def of_differences_of_fractions(draw, other, truth):
+    """Return a function that measures intervals of differences of two policies' fractions, given how to draw either one's."""
+
+    def measure(rng, shape):
+        first, second = (replace(as_sample(each(rng, shape)), bounds=(0.0, 1.0)) for each in (draw, other))
+        return covers(combine(first - second, is_rate=False, confidence_level=LEVEL), truth)
+
+    return measure
+
+
+def draw_usual_fractions(rng, shape):
+    """Draw such fractions without rollouts in which no node is in service."""
+    return rng.choice([29 / 30, 28 / 30], size=shape, p=[0.947 / 0.997, 0.05 / 0.997])
+
+
 def draw_by_kind(draw, other=lambda rng, shape: rng.normal(1, 0.1, shape)):
     """Return how to draw samples in worlds by kind: as few of the good kind as trusted means take; the others are about 1."""
 
@@ -132,6 +147,11 @@ def draw_by_kind(draw, other=lambda rng, shape: rng.normal(1, 0.1, shape)):
         return Sample(values, Strata(np.repeat([0, 1], (good, n - good)), KINDS), np.full(repetitions, np.inf))
 
     return draw_sample
+
+
+def draw_known_kind(draw):
+    """Return how to draw fractions of good releases; in a world by kind of another release they are 0.5 or 0.6."""
+    return draw_by_kind(draw, lambda rng, shape: rng.choice([0.5, 0.6], shape))
 
 
 def of_means_by_kind(draw, truth):
@@ -229,8 +249,16 @@ INTERVALS = {
     ),
     "mean of fractions, nearly all 0.97, 0 in 0.3 % of the rollouts": of_fractions(draw_fractions, MEAN_OF_FRACTIONS),
     "mean by kind of such fractions of good releases": of_fractions(
-        draw_by_kind(draw_fractions, lambda rng, shape: rng.choice([0.5, 0.6], shape)),
-        float(KINDS @ (MEAN_OF_FRACTIONS, 0.55)),
+        draw_known_kind(draw_fractions), float(KINDS @ (MEAN_OF_FRACTIONS, 0.55))
+    ),
+    "difference of such fractions from ones that are never 0": of_differences_of_fractions(
+        draw_fractions, draw_usual_fractions, -0.003 * MEAN_OF_FRACTIONS / 0.997
+    ),
+    "difference of two such fractions": of_differences_of_fractions(draw_fractions, draw_fractions, 0.0),
+    "difference by kind of such fractions from ones that are never 0": of_differences_of_fractions(
+        draw_known_kind(draw_fractions),
+        draw_known_kind(draw_usual_fractions),
+        -0.003 * KINDS[0] * MEAN_OF_FRACTIONS / 0.997,
     ),
     "difference of such exponential values by kind": mixed_differences_by_kind,
     "cost, half of defective releases escape": escapes(0.5),
@@ -253,6 +281,9 @@ TRUSTED_FROM = {
     "difference of rates": 100,
     "mean of fractions, nearly all 0.97, 0 in 0.3 % of the rollouts": 100,
     "mean by kind of such fractions of good releases": 100,
+    "difference of such fractions from ones that are never 0": 100,
+    "difference of two such fractions": 100,
+    "difference by kind of such fractions from ones that are never 0": 100,
 }
 # Means that depend on values too rare for 400 rollouts, so that nothing shows that limits are too narrow.
 UNSEEN = {

@@ -90,6 +90,43 @@ def test_many_fractions_reach_as_far_as_unseen_ones():
     assert limits(replace(sample, bounds=(0.0, 1.0))) == limits(sample)
 
 
+def fractions(values):
+    """Return values between 0 and 1 as a sample."""
+    return replace(as_sample(values), bounds=(0.0, 1.0))
+
+
+@pytest.mark.parametrize("n", [100, 400])
+def test_differences_of_fractions_reach_as_far_as_unseen_ones(n):
+    """A difference of fractions may be anything between -1 and 1 in a world that the sample lacks. [oracle]"""
+    rng = np.random.default_rng(5)
+    differences = np.linspace(-0.1, 0.3, n)[None]
+    others = rng.uniform(0.2, 0.6, (1, n))
+    low, high, is_trusted = limits(fractions(others + differences) - fractions(others))
+    student = limits(as_sample(others + differences) - as_sample(others))
+    # From 400 worlds on, the term for unseen values includes that for values as far out as the farthest one.
+    usual = stats.t.ppf(0.975, n - 1) * stats.sem(differences[0]) if n >= 400 else student[1] - 0.1
+    rate = 1 - 0.025 ** (1 / n)
+    assert is_trusted
+    assert (high - 0.1, 0.1 - low) == pytest.approx((np.hypot(usual, 0.9 * rate), np.hypot(usual, 1.1 * rate)))
+
+
+def test_differences_of_fractions_that_are_shown_reach_no_further():
+    """Where many worlds show differences of -1 and 1, limits are those of any other measure. [oracle]"""
+    first = np.random.default_rng(5).uniform(0.4, 0.5, (1, 400))
+    second = first - 0.1
+    first[0, ::40], second[0, ::40] = np.repeat([[0.0, 1.0], [1.0, 0.0]], 5, axis=1)
+    assert limits(fractions(first) - fractions(second)) == limits(as_sample(first) - as_sample(second))
+
+
+def test_equal_differences_of_fractions():
+    """Equal differences leave room up to -1 and 1, except that policies that never differ have untrusted limits of 0. [contract]"""
+    values = np.random.default_rng(5).choice([0.8, 0.9], (1, 2000))
+    rate = 1 - 0.025 ** (1 / 2000)
+    equal = limits(fractions(values) - fractions(values - 0.5))
+    assert equal == (pytest.approx(0.5 - 1.5 * rate), pytest.approx(0.5 + 0.5 * rate), True)
+    assert limits(fractions(values) - fractions(values)) == (0, 0, False)
+
+
 @pytest.mark.parametrize(("n", "is_trusted"), [(400, False), (999, False), (1000, True)])
 def test_equal_values_say_little_of_others(n, is_trusted):
     """Equal values may hide rare ones, so a mean of few, or a difference, isn't trusted. [contract]"""

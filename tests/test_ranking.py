@@ -1,6 +1,7 @@
 """Simultaneous comparison of all policies: pairs, the best and its rivals, against slow transcriptions and their coverage."""
 
 import math
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -20,7 +21,7 @@ from simdeploy.scenario.measures import Measure
 from simdeploy.scenario.parts import Costs
 from simdeploy.statistics.estimators import estimate_difference
 from simdeploy.statistics.pairs import pair_policies
-from simdeploy.statistics.sample import Sample, Strata
+from simdeploy.statistics.sample import Sample, Strata, as_sample
 from simdeploy.vocabulary import COSTS, RESPONSES, STATES
 
 pytestmark = pytest.mark.usefixtures("few_values_suffice")
@@ -136,6 +137,29 @@ def test_coverage_of_all_pairs_of_rates(rates):
     means = 1 - (1 - np.array(rates)) * (1 - 0.002)
     truth = np.subtract.outer(means, means)
     assert_all_pairs_are_covered(lambda: draw_rates(rng, 100, rates), truth, is_rate=True)
+
+
+def draw_seldom_empty(rng, n, shares):
+    """Draw fractions of 30 nodes in service, 28 or 29 of them, but none in these shares of the rollouts."""
+    usual = rng.choice([29 / 30, 28 / 30], size=(len(shares), n), p=[0.95, 0.05])
+    values = np.where(rng.random(usual.shape) < np.array(shares)[:, None], 0.0, usual)
+    return replace(as_sample(values), bounds=(0.0, 1.0)), (1 - np.array(shares)) * (0.95 * 29 + 0.05 * 28) / 30
+
+
+def test_rare_fractions_are_covered_together():
+    """All trusted limits of pairs and of the ranking hold at once, though few samples show the rollouts without a node. [oracle]"""
+    rng, hits, trusted, repetitions = np.random.default_rng(4), np.zeros(2), np.zeros(2), 200
+    for _ in range(repetitions):
+        sample, means = draw_seldom_empty(rng, 400, (0.001, 0.002, 0.003, 0.005))
+        pairs = pair_policies(sample, is_rate=False, error=0.025 / 6)
+        misses = (pairs.lower > np.subtract.outer(means, means)) & pairs.is_trusted
+        ranking = rank_policies(sample, is_rate=False, direction="max", confidence_level=0.95)
+        truth = means - [np.delete(means, place).max() for place in range(4)]
+        apart = ((ranking.low > truth) | (ranking.high < truth)) & ranking.is_trusted
+        hits += np.logical_not([misses.any(), apart.any()])
+        trusted += pairs.is_trusted.sum() / 12, ranking.is_trusted.mean()
+    assert (trusted > 0.5 * repetitions).all()
+    assert (hits / repetitions >= 0.95 - 4 * math.sqrt(0.95 * 0.05 / repetitions)).all()
 
 
 # -- the best ----------------------------------------------------------------------------------------------------------

@@ -665,11 +665,11 @@ def test_equal_values_of_one_kind_may_hide_rare_ones(is_difference):
     sample = Sample(values, strata, np.full(2, np.inf), bounds=(0.0, 1.0))
     found = combine(sample[:1] - sample[1:] if is_difference else sample[:1], is_rate=False, confidence_level=0.95)
     missed = 0.98 * (1 - 0.025 ** (1 / 300))  # the exact limit of a rate of which 300 worlds show nothing
-    down, up = (1.0, 1.0) if is_difference else (found.estimate.item(), 1 - found.estimate.item())
+    lowest = -1.0 if is_difference else 0.0
     assert found.trusts_low.all()
     assert found.trusts_high.all()
-    assert (found.estimate - found.low).item() == pytest.approx(missed * down, rel=0.1)
-    assert (found.high - found.estimate).item() == pytest.approx(missed * up, rel=0.1)
+    assert (found.estimate - found.low).item() == pytest.approx(missed * (found.estimate.item() - lowest), rel=0.1)
+    assert (found.high - found.estimate).item() == pytest.approx(missed * (1 - found.estimate.item()), rel=0.1)
 
 
 @pytest.mark.parametrize("is_difference", [False, True])

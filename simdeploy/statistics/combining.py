@@ -80,10 +80,11 @@ class Design(NamedTuple):
     probabilities: np.ndarray  # shape (strata,) or (cases, strata)
     counts: np.ndarray  # numbers of worlds, same shape
     simulated: np.ndarray  # numbers of rollouts that didn't fail, same shape
-    covers: np.ndarray | bool = True  # this and the next four as in `Sample`
+    covers: np.ndarray | bool = True  # this and the next five as in `Sample`
     selects: np.ndarray | None = None
     is_certain: np.ndarray | None = None
     bounds: tuple[float, float] = UNBOUNDED
+    is_difference: bool = False
     spread: np.ndarray | None = None
     has_lumps: bool = False  # whether limits already allow for rare values
 
@@ -142,6 +143,7 @@ def _combine(sample: Sample, *, is_rate: bool, confidence_level: float) -> Combi
         sample.selects,
         sample.is_certain,
         sample.bounds,
+        sample.is_difference,
         sample.spread,
         has_lumps=bool(sample.lumps),
     )
@@ -246,8 +248,8 @@ def _trust_means(
     """Decide which limits of means can be trusted, and widen limits for rare values that the sample may lack.
 
     Few worlds miss rare values, so their limits are not trusted unless values are known beforehand, or limits allow for the worst value
-    at the largest rate at which n values may miss it. They do so for fractions, for equal differences other than 0 (the worst value is
-    at the end of the range of the values that they are differences of), and if only some strata have equal values.
+    at the largest rate at which n values may miss it. They do so for fractions and their differences, for other equal differences except
+    0 (the worst value is at the end of the range of the values that they are differences of), and if only some strata have equal values.
     """
     n = parts.n
     is_certain = np.zeros(1, dtype=bool) if design.is_certain is None else design.is_certain
@@ -275,6 +277,11 @@ def _trust_means(
             for bound, of in zip(design.bounds, shown, strict=True)
         )
         fewest[is_equal], is_few = 0, np.zeros(len(n), dtype=bool)
+        if design.is_difference:
+            # Policies that never differ are called equal by their limits of 0, which can't be trusted.
+            never_differs = is_equal & (combined.estimate == 0)
+            down, up = np.where(never_differs, 0.0, (down, up))
+            fewest[never_differs] = np.inf
     else:
         spread = np.zeros(len(n)) if design.spread is None else zero_if_unknown(design.spread)
         down = up = np.where(is_equal & (combined.estimate != 0), most * spread, 0.0)

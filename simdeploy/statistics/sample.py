@@ -146,7 +146,7 @@ class Sample:
     # bool, shape (strata,): in which strata the condition may hold. The mean is unknown if one of them has no simulated rollout.
     covers: np.ndarray = field(default_factory=lambda: np.ones(1, dtype=bool))
     is_difference: bool = False  # whether values are differences of two policies in the same worlds
-    bounds: tuple[float, float] = UNBOUNDED  # of all values; unknown for differences
+    bounds: tuple[float, float] = UNBOUNDED  # of all values
     least: float = -math.inf  # least lower limit of a mean: 0 where no value is negative, except for differences
     # float, shape (...), or None: for differences, by case, the range of the values that were subtracted.
     spread: np.ndarray | None = None
@@ -219,7 +219,7 @@ class Sample:
             drawn=None,
             made=_join_made(self, other, np.logical_and),
             is_difference=True,
-            bounds=UNBOUNDED,
+            bounds=(self.bounds[0] - other.bounds[1], self.bounds[1] - other.bounds[0]),
             least=-math.inf,
             spread=np.fmax(_find_range(self.values), _find_range(other.values)),
         )
