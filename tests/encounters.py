@@ -26,7 +26,7 @@ from simdeploy.engines.reference.slots import Slots
 from simdeploy.engines.schema import STATUSES
 from simdeploy.rules.deployment_types import TYPES
 from simdeploy.rules.gates.gate import Gate, read_gate
-from simdeploy.rules.gates.judge import Judge, Look, Verdict
+from simdeploy.rules.gates.judge import GateVerdict, Judge, Look
 from simdeploy.rules.health import HealthRule, read_health_rule
 from simdeploy.rules.limits import Limits, read_limits
 from simdeploy.rules.orchestrator import Orchestrator
@@ -200,7 +200,7 @@ def watching() -> Iterator[list[Watched]]:
             seen[-1].slots.add("given up at the start" if starts else "given up before a gate")
         give_up(slots, node)
 
-    def spy_take_window(judge: Judge, look: Look) -> Verdict | None:
+    def spy_take_window(judge: Judge, look: Look) -> GateVerdict | None:
         before = judge._unhealthy.count
         verdict = take_window(judge, look)
         unhealthy[judge] = unhealthy.get(judge, 0) + max(judge._unhealthy.count - before, 0)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from simdeploy.analysis.asking.measuring import Values
     from simdeploy.scenario.measures import Requirement
 
-Verdict = Literal["met", "not met", "undecided"]
+RequirementVerdict = Literal["met", "not met", "undecided"]
 MET, MISSED, UNDECIDED = "met", "not met", "undecided"
 # Why a requirement is undecided although there are enough observations.
 IN_INTERVAL = "the confidence interval contains the limit"
@@ -167,7 +167,7 @@ class Feasibility:
     """
 
     is_met: bool  # no estimate is on the wrong side of its limit
-    verdict: Verdict  # by `judge`: all are met, one is not, or undecided
+    verdict: RequirementVerdict  # by `judge`: all are met, one is not, or undecided
     broken: tuple[str, ...]  # requirements that the estimates break
     is_known: bool  # whether every rollout that the requirements cover has ended
 

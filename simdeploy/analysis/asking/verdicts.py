@@ -12,9 +12,9 @@ from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.estimators import NO_ESTIMATE, Estimate
 from simdeploy.vocabulary import COSTS
 
-Verdict = Literal["better", "worse", "equal", "unclear", "unknown"]
+DifferenceVerdict = Literal["better", "worse", "equal", "unclear", "unknown"]
 # A verdict on several differences: "trades" if some are better and others worse.
-JointVerdict = Literal[Verdict, "trades"]
+JointVerdict = Literal[DifferenceVerdict, "trades"]
 
 Direction = Literal["min", "max"]
 
@@ -46,7 +46,7 @@ _VERDICTS: dict[str, Direction] = {
 
 
 @overload
-def judge_difference(low: float, high: float, direction: Direction, *, unknown: bool = False) -> Verdict: ...
+def judge_difference(low: float, high: float, direction: Direction, *, unknown: bool = False) -> DifferenceVerdict: ...
 @overload
 def judge_difference(
     low: np.ndarray, high: np.ndarray, direction: Direction, *, unknown: np.ndarray | bool = False
@@ -57,7 +57,7 @@ def judge_difference(
     direction: Direction,
     *,
     unknown: np.ndarray | bool = False,
-) -> Verdict | np.ndarray:
+) -> DifferenceVerdict | np.ndarray:
     """Return the verdict on the first of two means, given an interval of the first minus the second; an unknown limit is NaN.
 
     ``better`` or ``worse`` if the whole interval is beyond 0, ``equal`` if it is exactly 0, otherwise ``unclear``;
@@ -75,12 +75,12 @@ def judge_difference(
     verdicts = np.select(
         [unknown, low > 0, high < 0, (low == 0) & (high == 0)], ["unknown", more, less, "equal"], "unclear"
     )
-    return verdicts if verdicts.ndim else cast("Verdict", verdicts.item())
+    return verdicts if verdicts.ndim else cast("DifferenceVerdict", verdicts.item())
 
 
 def judge_change(
     low: float, high: float, direction: Direction | None, *, unknown: bool = False, least: float = 0.0
-) -> Verdict | None:
+) -> DifferenceVerdict | None:
     """Return the same for a measure that may have no better side; None if such a measure differs significantly.
 
     If the whole interval is within `least` of 0, the means count as equal.
@@ -100,7 +100,7 @@ def judge_change(
 
 def judge_if_known(
     difference: Estimate, direction: Direction | None, *, is_unknown: bool, least: float = 0.0
-) -> tuple[Estimate, Verdict | None]:
+) -> tuple[Estimate, DifferenceVerdict | None]:
     """Return a difference with its verdict, as by `judge_change`; an unknown value has no difference.
 
     Examples

@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any
 
 from simdeploy.analysis.asking.allocating import plan_next
-from simdeploy.analysis.asking.judging import Verdict, join, judge, plan_looks
+from simdeploy.analysis.asking.judging import RequirementVerdict, join, judge, plan_looks
 from simdeploy.analysis.asking.measuring import Values
 from simdeploy.analysis.asking.pricing import describe_costs
 from simdeploy.analysis.asking.requirements import Asked
@@ -73,7 +73,7 @@ class Check(Result):
     """
 
     also = ("verdict",)
-    verdicts: Annotated[pd.DataFrame, Columns(_ROW, words={"verdict": Verdict})]
+    verdicts: Annotated[pd.DataFrame, Columns(_ROW, words={"verdict": RequirementVerdict})]
     confidence_level: float
     looks: tuple[int, ...]
     n_failed: Mapping[str, int]
@@ -81,9 +81,9 @@ class Check(Result):
     computed_under: Mapping[str, Any]
 
     @property
-    def verdict(self) -> Verdict:
+    def verdict(self) -> RequirementVerdict:
         """Overall verdict: "not met" if any is not met, "met" if all are."""
-        verdict: Verdict = join(self.verdicts["verdict"].to_numpy(str)[None])[0].item()
+        verdict: RequirementVerdict = join(self.verdicts["verdict"].to_numpy(str)[None])[0].item()
         return verdict
 
 

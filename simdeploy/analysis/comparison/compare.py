@@ -13,7 +13,7 @@ from simdeploy.analysis.asking import judging
 from simdeploy.analysis.asking.measuring import Values
 from simdeploy.analysis.asking.pricing import COSTS_FORM, find_costs
 from simdeploy.analysis.asking.requirements import Asked
-from simdeploy.analysis.asking.verdicts import Verdict, find_direction, judge_difference
+from simdeploy.analysis.asking.verdicts import DifferenceVerdict, find_direction, judge_difference
 from simdeploy.analysis.comparison.measured import find_rows, measure_policies, name_measure, read_table
 from simdeploy.analysis.comparison.ranking import PAIR, RANKING, RankVerdict, tabulate_pairs, tabulate_ranking
 from simdeploy.analysis.comparison.required import VERDICT, judge_policies, read_required
@@ -92,9 +92,9 @@ class Comparison(Result):
     """
 
     estimates: Annotated[pd.DataFrame, Columns(_ESTIMATE | _UNKNOWN)]
-    differences: Annotated[pd.DataFrame, Columns(_DIFFERENCE, words={"verdict": Verdict})]
+    differences: Annotated[pd.DataFrame, Columns(_DIFFERENCE, words={"verdict": DifferenceVerdict})]
     requirements: tuple[Requirement, ...]
-    verdicts: Annotated[pd.DataFrame, Columns(VERDICT, words={"verdict": judging.Verdict})]
+    verdicts: Annotated[pd.DataFrame, Columns(VERDICT, words={"verdict": judging.RequirementVerdict})]
     judged_by: tuple[str, ...]
     baseline: str
     confidence_level: float
@@ -124,7 +124,7 @@ class Comparison(Result):
         return judging.UNDECIDED in verdicts and judging.MET not in verdicts
 
     @property
-    def joint_verdicts(self) -> Mapping[str, judging.Verdict]:
+    def joint_verdicts(self) -> Mapping[str, judging.RequirementVerdict]:
         """The verdict on all requirements together, for each policy that has some."""
         of_policies = self.verdicts.groupby("policy")["verdict"]
         return {str(policy): judging.join(verdicts.to_numpy(str)[None])[0].item() for policy, verdicts in of_policies}
@@ -141,7 +141,7 @@ class Comparison(Result):
         is_clear = is_compared and others["verdict"].eq("worse").all()
         return tuple(ranked.loc[is_first, "policy"]) if is_clear else ()
 
-    @LateTable(Columns(PAIR, words={"verdict": Verdict}))
+    @LateTable(Columns(PAIR, words={"verdict": DifferenceVerdict}))
     def pairs(self) -> pd.DataFrame:
         """All pairwise differences, with intervals that hold simultaneously.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from simdeploy.analysis.asking.verdicts import Direction, Verdict, find_direction, judge_difference
+from simdeploy.analysis.asking.verdicts import DifferenceVerdict, Direction, find_direction, judge_difference
 from simdeploy.analysis.comparison.measured import name_measure
 from simdeploy.result import INTERVAL
 from simdeploy.statistics.pairs import pair_policies
@@ -46,7 +46,7 @@ RANKING = {
     "verdict": "str",
 }
 # A policy that is shown to miss a requirement is not ranked.
-RankVerdict = Literal[Verdict, "excluded"]
+RankVerdict = Literal[DifferenceVerdict, "excluded"]
 
 
 @dataclass(frozen=True, eq=False)

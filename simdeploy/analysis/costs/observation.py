@@ -12,7 +12,7 @@ import numpy as np
 
 from simdeploy.analysis.asking.measuring import Values
 from simdeploy.analysis.asking.simulating import find_divided, folders_of, sweep_by_kind
-from simdeploy.analysis.asking.verdicts import Verdict, judge_difference
+from simdeploy.analysis.asking.verdicts import DifferenceVerdict, judge_difference
 from simdeploy.analysis.costs.causes import check_arguments
 from simdeploy.analysis.costs.observation_steps import LEVERS, Step, make_steps
 from simdeploy.experiments.arguments import Progress, check_numbers
@@ -70,7 +70,7 @@ class ObservationResult(Result):
     """
 
     savings: Annotated[pd.DataFrame, Columns(_SAVING)]
-    steps: Annotated[pd.DataFrame, Columns(_STEP, words={"verdict": Verdict})]
+    steps: Annotated[pd.DataFrame, Columns(_STEP, words={"verdict": DifferenceVerdict})]
     limits: Annotated[pd.DataFrame, Columns(_LIMIT)]
     policy: str
     confidence_level: float

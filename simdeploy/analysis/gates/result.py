@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
-from simdeploy.analysis.asking.verdicts import JointVerdict, Verdict
+from simdeploy.analysis.asking.verdicts import DifferenceVerdict, JointVerdict
 from simdeploy.result import INTERVAL, Columns, Result, interval_columns
 
 if TYPE_CHECKING:
@@ -73,8 +73,8 @@ class GateComparison(Result):
     """
 
     curves: Annotated[pd.DataFrame, Columns(CURVE)]
-    differences: Annotated[pd.DataFrame, Columns(DIFFERENCE, words={"verdict": Verdict})]
-    mixture: Annotated[pd.DataFrame, Columns(OF_MIXTURE, words={"verdict": Verdict})]
+    differences: Annotated[pd.DataFrame, Columns(DIFFERENCE, words={"verdict": DifferenceVerdict})]
+    mixture: Annotated[pd.DataFrame, Columns(OF_MIXTURE, words={"verdict": DifferenceVerdict})]
     gates: Annotated[pd.DataFrame, Columns(GATE, words={"verdict": JointVerdict})]
     best: str | None
     fewest_failed_requests: str | None

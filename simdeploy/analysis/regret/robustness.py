@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 
 from simdeploy.analysis.asking import verdicts
-from simdeploy.analysis.asking.judging import Verdict, judge_requirements
+from simdeploy.analysis.asking.judging import RequirementVerdict, judge_requirements
 from simdeploy.analysis.asking.measuring import read_measures
 from simdeploy.analysis.asking.requirements import Asked, find_requirements, read_requirements
 from simdeploy.analysis.asking.verdicts import Direction, read_direction
@@ -65,8 +65,10 @@ class Robustness(Result):
     direction: Direction
     requirements: tuple[Requirement, ...]
     confidence_level: float
-    regrets: Annotated[pd.DataFrame, Columns(REGRET, has_more=True, words={"verdict": Literal["", Verdict]})]
-    candidates: Annotated[pd.DataFrame, Columns(SUMMARY, has_more=True, words={"regret_verdict": verdicts.Verdict})]
+    regrets: Annotated[pd.DataFrame, Columns(REGRET, has_more=True, words={"verdict": Literal["", RequirementVerdict]})]
+    candidates: Annotated[
+        pd.DataFrame, Columns(SUMMARY, has_more=True, words={"regret_verdict": verdicts.DifferenceVerdict})
+    ]
     n_failed: int
     computed_under: Mapping[str, Any]
 

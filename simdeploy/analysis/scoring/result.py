@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Event = Literal["defective", "completed"]
-Verdict = Literal["consistent", "too low", "too high", "unknown"]
+ForecastVerdict = Literal["consistent", "too low", "too high", "unknown"]
 Use = Literal["scored", "no outcome", "undecided", "over", "canceled"]
 
 # Numbers of answers, and of their rollouts.
@@ -87,9 +87,9 @@ class Score(Result):
         Log and seed.
     """
 
-    probabilities: Annotated[pd.DataFrame, Columns(PROBABILITIES, words={"event": Event, "verdict": Verdict})]
-    bins: Annotated[pd.DataFrame, Columns(BINS, words={"event": Event, "verdict": Verdict})]
-    times: Annotated[pd.DataFrame, Columns(TIMES, words={"verdict": Verdict})]
+    probabilities: Annotated[pd.DataFrame, Columns(PROBABILITIES, words={"event": Event, "verdict": ForecastVerdict})]
+    bins: Annotated[pd.DataFrame, Columns(BINS, words={"event": Event, "verdict": ForecastVerdict})]
+    times: Annotated[pd.DataFrame, Columns(TIMES, words={"verdict": ForecastVerdict})]
     answers: Annotated[pd.DataFrame, Columns(ANSWERS, words={"use": Use})]
     files: Annotated[pd.DataFrame, Columns(FILES)]
     n_rollouts: int

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from simdeploy.analysis.switches.switch_values import Setting
 
-Verdict = Literal["no effect", "holds", "holds, uncertain", "may change", "changes", "unknown", "impossible"]
+SwitchVerdict = Literal["no effect", "holds", "holds, uncertain", "may change", "changes", "unknown", "impossible"]
 
 _ESTIMATE_COLUMNS = {
     "is_possible": "bool",
@@ -106,10 +106,10 @@ class Switches(Result):
     requirements: tuple[Requirement, ...]
     confidence_level: float
     replications: int
-    policies: Annotated[pd.DataFrame, Columns(POLICY, words={"verdict": judging.Verdict})]
-    base: Annotated[pd.DataFrame, Columns(VALUE, words={"verdict": Verdict})]
-    values: Annotated[pd.DataFrame, Columns(VALUE, words={"verdict": Verdict})]
-    pairs: Annotated[pd.DataFrame, Columns(PAIR, words={"verdict": Verdict})]
+    policies: Annotated[pd.DataFrame, Columns(POLICY, words={"verdict": judging.RequirementVerdict})]
+    base: Annotated[pd.DataFrame, Columns(VALUE, words={"verdict": SwitchVerdict})]
+    values: Annotated[pd.DataFrame, Columns(VALUE, words={"verdict": SwitchVerdict})]
+    pairs: Annotated[pd.DataFrame, Columns(PAIR, words={"verdict": SwitchVerdict})]
     own_values: Mapping[str, str]
     unsure_of: Literal["margin", "requirements"] | None
     n_failed: int
@@ -160,7 +160,7 @@ def _name(setting: Setting) -> dict[str, str]:
     return dict(zip(("switch", "value", "other_switch", "other_value"), texts, strict=False))
 
 
-def _judge(row: Mapping[str, Any]) -> Verdict:
+def _judge(row: Mapping[str, Any]) -> SwitchVerdict:
     """Summarize in a word whether the choice holds."""
     if not row["is_possible"]:
         return "impossible"

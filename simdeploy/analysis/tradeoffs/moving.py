@@ -11,7 +11,7 @@ from simdeploy.analysis.asking.measuring import Values
 from simdeploy.analysis.asking.requirements import read_measure
 from simdeploy.analysis.asking.simulating import find_divided, folders_of, sweep_by_kind
 from simdeploy.analysis.asking.usual_measures import find_usual
-from simdeploy.analysis.asking.verdicts import JointVerdict, Verdict
+from simdeploy.analysis.asking.verdicts import DifferenceVerdict, JointVerdict
 from simdeploy.analysis.tradeoffs.curves import CURVE, DIFFERENCE, POINT, conclude, estimate_curves
 from simdeploy.analysis.tradeoffs.lever_ranges import LeverRange, find_ranges
 from simdeploy.errors import InputError, Problem, collect, not_among, raise_if_any, shorten
@@ -66,7 +66,7 @@ class Tradeoff(Result):
     """
 
     curves: Annotated[pd.DataFrame, Columns(CURVE)]
-    differences: Annotated[pd.DataFrame, Columns(DIFFERENCE, words={"verdict": Verdict})]
+    differences: Annotated[pd.DataFrame, Columns(DIFFERENCE, words={"verdict": DifferenceVerdict})]
     points: Annotated[pd.DataFrame, Columns(POINT, words={"verdict": JointVerdict})]
     improvement: Mapping[str, Any] | None
     lever_of_interest: str

@@ -129,8 +129,8 @@ class Tuning(Result):
     requirements: tuple[Requirement, ...]
     choice: Mapping[str, Any] | None
     specs: Mapping[str, Mapping[str, Any]]
-    policies: Annotated[pd.DataFrame, Columns(POLICY, words={"verdict": verdicts.Verdict})]
-    verdicts: Annotated[pd.DataFrame, Columns(VERDICT, words={"verdict": judging.Verdict})]
+    policies: Annotated[pd.DataFrame, Columns(POLICY, words={"verdict": verdicts.DifferenceVerdict})]
+    verdicts: Annotated[pd.DataFrame, Columns(VERDICT, words={"verdict": judging.RequirementVerdict})]
     binding: str | None
     gain_without_binding: float
     out_of_reach: Annotated[pd.DataFrame, Columns(NEAREST)]

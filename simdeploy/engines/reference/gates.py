@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from simdeploy.rules.gates.judge import Judge, Look, UnhealthyLooks, Verdict
+from simdeploy.rules.gates.judge import GateVerdict, Judge, Look, UnhealthyLooks
 from simdeploy.rules.waves import USUAL_WATCH, WaveWatch
 from simdeploy.world.streams import Stream
 
@@ -27,7 +27,7 @@ class WatchedWave:
         self.wave = wave
         self.judge = judge
         self.nodes: list[Node] = []
-        self.verdict: Verdict | None = None
+        self.verdict: GateVerdict | None = None
         self.waiting: list[Node] = []  # nodes that are observed long enough and wait for the gate
         # By number of a new node: the node on the old version that it is compared with.
         self.partners: dict[int, Node] = {}
@@ -202,7 +202,7 @@ class WaveGates:
         else:
             self._speak(watched, verdict)
 
-    def _speak(self, watched: WatchedWave, verdict: Verdict) -> None:
+    def _speak(self, watched: WatchedWave, verdict: GateVerdict) -> None:
         judge = watched.judge
         watched.verdict = verdict
         doubt = "" if judge.can_tell else ", undecided"

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 from simdeploy.rules.gates.gate import MOST_RANKED, Gate
 from simdeploy.rules.gates.statistics import judge_ranks, log_likelihood_ratio, log_mixture_evidence, posterior_above
 
-Verdict = Literal["pass", "fail"]
+GateVerdict = Literal["pass", "fail"]
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Judge:
         look: Look,
         *,
         is_over: bool,  # whether the observation has ended: no later look is certain to come in time
-    ) -> Verdict | None:
+    ) -> GateVerdict | None:
         """Take one more look; return the verdict on the wave, if there is one now."""
         if self._gate.method == "pooled_window":
             return self._take_window(look)
@@ -76,7 +76,7 @@ class Judge:
         self.can_tell = verdict is not None
         return verdict or (self.without_verdict() if is_over else None)
 
-    def without_verdict(self) -> Verdict | None:
+    def without_verdict(self) -> GateVerdict | None:
         """Return what happens to a wave without a verdict.
 
         Without nodes to compare with, waiting brings no evidence, so the wave passes.
@@ -85,10 +85,10 @@ class Judge:
             return "pass"
         if self._gate.cant_tell == "unhealthy" and self._gate.method == "pooled_window":
             return None  # its windows were counted as unhealthy, which decides nothing else
-        verdicts: dict[str, Verdict | None] = {"wait": None, "pass": "pass", "stop": "fail", "unhealthy": "fail"}
+        verdicts: dict[str, GateVerdict | None] = {"wait": None, "pass": "pass", "stop": "fail", "unhealthy": "fail"}
         return verdicts[self._gate.cant_tell]
 
-    def _take_window(self, look: Look) -> Verdict | None:
+    def _take_window(self, look: Look) -> GateVerdict | None:
         """Judge one pooled window, as the API judges one of a node."""
         gate = self._gate
         self.requests += look.requests
@@ -117,7 +117,7 @@ class Judge:
     def _has_sample(self) -> bool:
         return self.requests >= max(self._gate.minimum_sample, 1)
 
-    def _add(self, look: Look) -> Verdict | None:
+    def _add(self, look: Look) -> GateVerdict | None:
         """Add a look to the totals; return the verdict if the gate can give it at any look."""
         gate = self._gate
         self.requests += look.requests
@@ -146,7 +146,7 @@ class Judge:
             case _:
                 return None
 
-    def _by_ratio(self) -> Verdict | None:
+    def _by_ratio(self) -> GateVerdict | None:
         gate = self._gate
         ratio = log_likelihood_ratio(self.failed, self.requests, gate.if_failed, gate.if_served)
         if ratio >= gate.upper or ratio <= gate.lower:
@@ -156,7 +156,7 @@ class Judge:
             return "fail" if ratio > 0 else "pass"
         return None
 
-    def _walk(self, look: Look) -> Verdict | None:
+    def _walk(self, look: Look) -> GateVerdict | None:
         gate = self._gate
         if self._uniform is None:
             raise AssertionError("a test from request to request needs random numbers")
@@ -173,7 +173,7 @@ class Judge:
         self.requests, self.failed, self._draws = walk.requests, walk.failed, walk.draws
         return self._by_ratio() if walk.is_over else None
 
-    def _conclude(self) -> Verdict | None:
+    def _conclude(self) -> GateVerdict | None:
         """Return the verdict of a gate that decides only at the end of the observation."""
         gate = self._gate
         if not self._has_sample:
