@@ -15,6 +15,7 @@ import pandas as pd
 from pictures import IMAGES, ROOT, digest, stamp
 
 import simdeploy
+from simdeploy.plotting.axes import write_percent
 from simdeploy.statistics.intervals import proportion_interval
 from simdeploy.validation.oracles import stop_probability
 
@@ -78,6 +79,7 @@ def draw(points: pd.DataFrame, path: Path) -> None:
         ax.set_title(title, fontsize="medium")
         ax.grid(visible=True, color="#E3E3E3", linewidth=0.6)
     panels[0].set_ylim(-0.02, 1.02)
+    panels[0].yaxis.set_major_formatter(write_percent)
     panels[0].set_ylabel("probability that a good release is stopped")
     panels[0].legend(
         title="nodes that fail to start", loc="upper left", frameon=False, fontsize="small", alignment="left"

@@ -309,10 +309,10 @@ def test_exposure_counts_where_a_release_is_defective():
     table = table.assign(verdict=["completed_good", "completed_good", "escaped", "stopped_defective"] * 2)
     table = table.assign(blast_radius=[1.0, 1.0, 0.4, 0.2, 1.0, 1.0, 0.8, 0.4])
     header, rows = (found := compare(table).summarize()[0]).header, found.rows
-    place = header.index("blast radius if defective")
+    place = header.index("blast radius of defective releases")
     assert "blast radius" not in header
     assert [row[place].split(" ")[0] for row in rows] == ["30", "60"]
     assert [row[place].endswith("n = 2") for row in rows] == [True, True]
     good = compare(table[table["verdict"].eq("completed_good")]).summarize()[0]
     assert "blast radius" in good.header
-    assert "blast radius if defective" not in good.header
+    assert "blast radius of defective releases" not in good.header

@@ -82,7 +82,7 @@ WHERE = {
     ),
     "Estimates": ({"p95 of cost", "cost of delay of good releases"}, True),
     "GateComparison": ({"cost", "cost minus threshold"}, True),
-    "InformationResult": ({"saved", "cost €", "saved €"}, True),
+    "InformationResult": ({"saved", "cost"}, True),
     "ObservationResult": ({"total", "delay", "failed requests", "unavailability", "false alarms", "by this step"}, True),
     "ParetoFront": ({"cost (min)"}, False),
     "Precision": ({"estimate", "half-width", "required"}, True),

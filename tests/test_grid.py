@@ -160,7 +160,11 @@ def test_a_table_of_words(result):
     summary = summarize_grid(result)
     (words,) = summary.summarize()
     assert words.title.startswith("Estimates (95 % CI)")
-    assert words.header[:3] == ("max_failed_nodes, canary_percent", "false alarms %", "escapes %")
+    assert words.header[:3] == (
+        "max_failed_nodes, canary_percent",
+        "false alarms of good releases",
+        "escapes of defective releases",
+    )
     assert [row[0] for row in words.rows[:2]] == ["0, unset", "0, 0"]
     estimate = float(words.rows[0][1].split(" ")[0])
     assert estimate == pytest.approx(100 * summary.cells["false_alarm_estimate"][0], abs=0.5)
@@ -183,7 +187,7 @@ def test_the_answer_names_the_extremes(result):
     assert document["factors"] == ["max_failed_nodes", "canary_percent"]
     unknown = result.to_frame().assign(verdict=None, makespan_s=math.nan, failed_requests_excess=math.nan)
     assert summarize_grid(unknown.assign(status="failed")).answer == "Every replication of 6 cases failed."
-    assert "makespan if completed unknown for 6 cases: 100 % " in summarize_grid(unknown).answer
+    assert "makespan unknown for 6 cases: 100 % " in summarize_grid(unknown).answer
 
 
 @pytest.mark.parametrize("verdict", ["escaped", "stopped_defective"])
@@ -197,7 +201,7 @@ def test_the_answer_names_all_that_is_unknown(verdict):
     of_ended = {name: np.where(ends, 60.0 + case, np.nan) for name in ("makespan_s", "failed_requests_excess")}
     cells = table(case.tolist(), **values, **of_ended)
     answer = summarize_grid(cells).answer
-    assert "alse alarms, escapes, makespan if completed and excess failed requests unknown for 2 cases" in answer
+    assert "alse alarms, escapes, makespan and excess failed requests unknown for 2 cases" in answer
     assert len(answer) <= 240
 
 
@@ -205,7 +209,7 @@ def test_the_answer_marks_what_the_table_marks():
     """An interval that may be too narrow is marked in answer and table. [contract]"""
     found = summarize_grid(table([1, 1, 1], verdict=[None] * 3, state="completed", makespan_s=[60.0, 90.0, 75.0]))
     assert not found.cells["completed_makespan_s_is_trusted"].any()
-    assert found.answer.startswith("Makespan if completed in 1 case: ")
+    assert found.answer.startswith("Makespan of completed rollouts in 1 case: ")
     assert "(~95 % CI" in found.answer
     assert "(~" in str(found.summarize()[0].rows)
 

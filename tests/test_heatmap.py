@@ -102,7 +102,11 @@ def test_equal_numbers_have_equal_colours():
 def test_colour_bars_have_units():
     """A bar has label and unit if cells have no numbers; otherwise the title has. [contract]"""
     summary = summarize_grid(grid(20, 21, n=3))
-    names = ["false alarms of good releases", "escapes of defective releases", "mean makespan if completed (min)"]
+    names = [
+        "false alarms of good releases",
+        "escapes of defective releases",
+        "mean makespan of completed good releases (min)",
+    ]
     axes = drawn(summary)
     assert [bar(ax).get_ylabel() for ax in axes] == names
     assert bar(axes[0]).get_yticklabels()[0].get_text().endswith("%")
@@ -140,7 +144,7 @@ def test_a_panel_without_any_value_says_so():
     """Without any defective release the panel of escapes is empty and says so. [contract]"""
     axes = panels_of(grid(defective=0))
     assert [text.get_text() for text in axes[1].texts] == ["no value in any case"]
-    assert axes[1].get_title() == "escapes"
+    assert axes[1].get_title() == "escapes of defective releases"
 
 
 def test_other_keys_have_one_value():
@@ -214,7 +218,7 @@ def test_one_key_is_a_line():
         np.testing.assert_array_equal(line.get_ydata(), cells[f"{quantity}_estimate"])
         assert len(ax.collections) == 1
     assert axes[0].get_ylim()[0] == 0
-    assert axes[2].get_ylabel() == "mean makespan if completed (min)"
+    assert axes[2].get_ylabel() == "mean makespan of completed good releases (min)"
 
 
 @pytest.mark.parametrize("points", [[(30.0,), (60.0,), (300.0,)], [(30.0, 1), (60.0, 2), (300.0, 0)]])

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from html import unescape
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from every_result import make
 from matplotlib import image
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from simdeploy.plotting.figures import draw_figure
 from simdeploy.plotting.marks import list_marks, mark_points, mark_rows
@@ -45,6 +47,15 @@ def test_marks_are_rows_of_tables(name):
     assert (boxes[:, 2:] > 0).all()
     assert (boxes[:, :2] >= -0.05).all()
     assert (boxes[:, :2] + boxes[:, 2:] <= 1.05).all()
+
+
+@pytest.mark.parametrize("name", [*MARKED, "Advice", "Discovery", "GateComparison", "Rare", "Score", "Timelines"])
+def test_percentages_are_written_as_in_texts(name):
+    """No picture writes a percentage without a space. [contract]"""
+    figure = draw_figure(make(name))
+    figure.draw_without_rendering()
+    texts = [text.get_text() for text in figure.findobj(Text)]
+    assert not [text for text in texts if re.search(r"\d%", text)]
 
 
 @pytest.mark.parametrize("first", ["svg", "png"])

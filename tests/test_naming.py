@@ -1,6 +1,8 @@
 """Names of cases: short and unique."""
 
+import every_result
 import pandas as pd
+import pytest
 from hypothesis import given, strategies as st
 
 from simdeploy import estimate, estimate_costs, estimate_regret, pareto_front
@@ -85,3 +87,11 @@ def test_every_analysis_names_cases_alike():
     for each in tables:
         assert sorted(row[0] for row in each.rows) == sorted(names), each.title
     assert names[0] in pareto_front(table, {"makespan_s": "min"}).answer
+
+
+@pytest.mark.parametrize("name", ["Backtest", "Comparison", "GridSummary", "Tradeoff", "Tuning"])
+def test_a_measure_has_one_heading(name):
+    """Tables of all commands have the same headings for the same measures. [contract]"""
+    headings = {heading for table in every_result.make(name).summarize() for heading in table.header}
+    assert {"false alarms of good releases", "escapes of defective releases"} <= headings
+    assert not any(heading.endswith((" %", " s", " min")) for heading in headings)

@@ -276,7 +276,7 @@ def test_windows_over_the_limit_are_marked(nodes):
         np.testing.assert_array_equal(drawn_at["."], within)
     (limit,) = (line for line in strip.lines if line.get_linestyle() == "--")
     assert list(limit.get_ydata()) == [0.1, 0.1]
-    assert [text.get_text() for text in strip.texts] == ["limit 10%"]
+    assert [text.get_text() for text in strip.texts] == ["limit 10 %"]
 
 
 def test_tiny_error_rates_are_visible():

@@ -144,3 +144,18 @@ def test_gaps_to_the_best_are_marked():
         gaps = [row[table.header.index("minus best other")] for row in table.rows]
         assert [gap.startswith("~") for gap in gaps] == [is_marked] * 3
         assert table.title.endswith("; ~: interval may be too narrow") == is_marked
+
+
+def test_a_search_says_why_others_may_be_as_good():
+    """If no difference from an equally good policy can be trusted, table and answer of `tune` say so. [contract]"""
+    result = every_result.make("Tuning")
+    of_rival = {"policy": "runner-up 1", "difference": 2.0, "difference_low": 1.0, "difference_high": 3.0}
+    result = replace(result, policies=pd.concat([result.policies, result.policies.assign(**of_rival)]))
+    why = "1 other may be as good (the interval of the difference can't be trusted)"
+    for is_trusted in (True, False):
+        marked = with_trust(result, is_trusted=is_trusted)
+        table = marked.summarize()[0]
+        (cell,) = (row[table.header.index("minus recommended")] for row in table.rows if row[0] == "runner-up 1")
+        assert ("(~" in cell) is not is_trusted
+        assert "1 other may be as good" in marked.answer
+        assert (why in marked.answer) is not is_trusted

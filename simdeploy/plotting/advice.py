@@ -9,7 +9,7 @@ import numpy as np
 from simdeploy.plotting.axes import set_time_axis, write_number, write_percent
 from simdeploy.plotting.intervals import add_interval, draw_intervals
 from simdeploy.plotting.style import BLUE, GREY, INK, VERMILION, in_plain_text, label_line_ends, set_rows
-from simdeploy.report.formatting import find_cost_unit
+from simdeploy.report.formatting import find_cost_unit, with_unit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -162,6 +162,6 @@ def plot_acts(ax: Axes, advice: Advice) -> Axes:
     ax.plot(acts["cost"][is_best], rows[is_best], "o", color=INK)
     unit = find_cost_unit(advice.computed_under)
     ax.xaxis.set_major_formatter(write_number)
-    ax.set_xlabel(f"cost of the whole rollout{f', {unit}' if unit else ''}")
+    ax.set_xlabel(with_unit("cost of the whole rollout", unit))
     add_interval(ax, "x", advice.confidence_level)
     return ax

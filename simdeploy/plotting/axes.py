@@ -15,7 +15,7 @@ from simdeploy.analysis.asking.naming import describe_measure
 from simdeploy.errors import InputError, not_among
 from simdeploy.plotting.style import INK, before_drawing, darken
 from simdeploy.plotting.wrapping import NARROW_PT, measure_axes
-from simdeploy.report.formatting import Scale, time_scale
+from simdeploy.report.formatting import Scale, time_scale, with_unit
 from simdeploy.vocabulary import COSTS
 
 if TYPE_CHECKING:
@@ -66,12 +66,12 @@ def set_measure_axis(axis: Axis, measure: Measure, longest: float, cost_unit: st
     from matplotlib.ticker import MaxNLocator
 
     label = label or describe_measure(measure)
-    if measure.of in COSTS and cost_unit:
-        label = f"{label} ({cost_unit})"
+    if measure.of in COSTS:
+        label = with_unit(label, cost_unit)
     most = _MOST_MEASURE_TICKS
     if not measure.is_duration:
         widest = (
-            "100%"
+            "100 %"
             if measure.is_fraction
             else max((write_number(round(end)) for end in axis.get_view_interval()), key=len)
         )
@@ -137,7 +137,7 @@ def set_log_measure_axis(ax: Axes, linear: float, low: float, high: float, scale
     ticks = [*([] if low > 0 else [0.0]), *(tick for tick in ticks if linear <= tick <= high)]
     ax.xaxis.set_major_locator(FixedLocator(ticks))
     ax.xaxis.set_minor_locator(NullLocator())
-    unit = "%" if scale.unit == "%" else ""  # others are in the label
+    unit = " %" if scale.unit == "%" else ""  # others are in the label
     ax.xaxis.set_major_formatter(lambda value, _: f"{round(value * scale.factor, 9):,g}{unit}")
 
 
@@ -148,7 +148,7 @@ def write_number(value: float, _place: float | None = None) -> str:
 
 def write_percent(value: float, _place: float | None = None) -> str:
     """Return a tick label of a fraction's axis."""
-    return f"{round(100 * value, 6):g}%"
+    return f"{round(100 * value, 6):g} %"
 
 
 def set_limits(ax: Axes, which: str, measure: Measure, ends: Iterable[float], room: float = 0.05) -> float:
@@ -270,7 +270,7 @@ def set_time_axis(axis: Axis, longest_s: float, label: str) -> None:
     step = next(step for step in steps if (high_s - low_s) * factor / step <= most)
     axis.set_major_locator(MultipleLocator(step / factor))
     axis.set_major_formatter(lambda seconds, _: f"{round(seconds * factor, 4):g}")
-    axis.set_label_text(f"{label} ({unit})")
+    axis.set_label_text(with_unit(label, unit))
 
 
 def count_ticks(axis: Axis, n_characters: int, most: int) -> int:

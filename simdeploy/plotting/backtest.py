@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simdeploy.plotting.axes import write_percent
 from simdeploy.plotting.intervals import add_interval
 from simdeploy.plotting.marks import mark_rows
-from simdeploy.plotting.style import BLUE, GREEN, VERMILION, in_plain_text, put_legend_above, set_rows, wrap_name
+from simdeploy.plotting.style import OUTCOME_LOOKS, in_plain_text, put_legend_above, set_rows, wrap_name
 from simdeploy.report.backtest import say_count
 
 if TYPE_CHECKING:
@@ -17,9 +18,9 @@ if TYPE_CHECKING:
     from simdeploy.analysis.backtest.result import Backtest
 
 _LOOKS = {
-    "stopped": ("stopped", BLUE, "o"),
-    "false_alarm given good": ("false alarms of good releases", VERMILION, "D"),
-    "escaped given defective": ("escapes of defective releases", GREEN, "s"),
+    "stopped": ("stopped", OUTCOME_LOOKS["stopped_defective"]),
+    "false_alarm given good": ("false alarms of good releases", OUTCOME_LOOKS["false_alarm"]),
+    "escaped given defective": ("escapes of defective releases", OUTCOME_LOOKS["escaped"]),
 }
 _MODELLED = "modelled"
 _STEP = 0.27  # between the lines of a row
@@ -62,14 +63,15 @@ def plot_backtest(ax: Axes, result: Backtest) -> Axes:
         n = row["n_known"] + row["n_unknown"]
         if not n:
             continue
-        name, colour, mark = _LOOKS[row["measure"]]
+        name, look_of = _LOOKS[row["measure"]]
+        colour = look_of.colour
         place = policies.index(row["policy"]) + _STEP * (list(_LOOKS).index(row["measure"]) - (n_lines - 1) / 2)
         surely, possibly = row["n_yes"] / n, (row["n_yes"] + row["n_unknown"]) / n
         ax.hlines(place, row["low"], row["high"], color=colour, linewidth=1)
         ax.hlines(place, surely, possibly, color=colour, linewidth=6, alpha=0.5)
         label = None if name in seen else name
         look: dict[str, Any] = {"color": colour, "linestyle": "none", "markersize": 4}
-        ax.plot([surely, possibly], [place, place], mark, **look, label=label)
+        ax.plot([surely, possibly], [place, place], look_of.marker, **look, label=label)
         seen.add(name)
         if row["modelled"] == row["modelled"]:
             ax.plot([row["modelled"]], [place], "x", color="black", label=None if _MODELLED in seen else _MODELLED)
@@ -81,7 +83,7 @@ def plot_backtest(ax: Axes, result: Backtest) -> Axes:
     mark_rows(ax, "policy", policies)
     ax.set_xlim(-0.02, 1.18)
     ax.set_xticks(np.linspace(0, 1, 6))
-    ax.xaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
+    ax.xaxis.set_major_formatter(write_percent)
     ax.set_xlabel("rollouts")
     add_interval(ax, "x", result.confidence_level)
     put_legend_above(ax, n_lines + (_MODELLED in seen))

@@ -180,14 +180,16 @@ def plot_peeling_path(ax: Axes, result: Discovery, *, box: int = 1) -> Axes:
     for which, numbers in (("x", known[:, ::2]), ("y", known[:, 1::2])):
         low = float(np.nanmin(numbers)) if np.isfinite(numbers).any() else 0.0
         margin = max(0.06 * (100 - low), 0.5)
-        n_ticks = count_ticks(getattr(ax, f"{which}axis"), len("99.5"), 6)
+        n_ticks = count_ticks(getattr(ax, f"{which}axis"), len("99.5 %"), 6)
         ticks = MaxNLocator(n_ticks, steps=[1, 2, 5, 10]).tick_values(low - margin, 100)
         ax.set(
             **{f"{which}ticks": [tick for tick in ticks if tick <= 100], f"{which}lim": (low - margin, 100 + margin)}
         )
     _number_factors(ax, path)
-    ax.set_xlabel("part of all breaking worlds in the box (%)")
-    ax.set_ylabel("part of the box that breaks (%)")
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_formatter("{x:g} %")
+    ax.set_xlabel("share of all breaks that are in the box")
+    ax.set_ylabel("share of the box's worlds that break")
     title = "Each point is a box, smaller to the left\nnumbers: factors with a limit"
     n_rows = put_legend_above(ax, 2)
     ax.set_title(title, loc="left", fontsize="medium", pad=10 + 13 * n_rows)

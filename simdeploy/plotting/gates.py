@@ -190,7 +190,7 @@ def _name_curves(ax: Axes, shown: pd.DataFrame, looks: dict[str, Look], in_front
 
 
 def _draw_errors(ax: Axes, result: GateComparison, looks: dict[str, Look]) -> None:
-    """Draw false alarms and misses of each gate; beside them its verdict, or that it is recommended."""
+    """Draw false alarms and escapes of each gate; beside them its verdict, or that it is recommended."""
     stopped = _select(result, STOPPED)
     good, defect = (stopped[stopped["size"].eq(size)] for size in (0.0, result.size))
     missed = defect.assign(estimate=1 - defect["estimate"], low=1 - defect["high"], high=1 - defect["low"])
@@ -206,7 +206,7 @@ def _draw_errors(ax: Axes, result: GateComparison, looks: dict[str, Look]) -> No
             write_beside(ax, row, text, fontsize="x-small", color=style.darken(looks[gate].colour))
     if result.best is not None:
         ax.get_yticklabels()[list(looks).index(result.best)].set_fontweight("bold")
-    ax.set_title(f"Errors: ○ false alarms\n● misses of {_name_size(result)}", fontsize="small", loc="left")
+    ax.set_title(f"Errors: ○ false alarms\n● escapes of {_name_size(result)}", fontsize="small", loc="left")
 
 
 def _draw_measure(ax: Axes, result: GateComparison, looks: dict[str, Look], name: str) -> None:

@@ -26,9 +26,10 @@ from simdeploy.plotting.style import (
     in_plain_text,
     say_nothing_known,
 )
-from simdeploy.plotting.wrapping import measure_axes, wrap_words
-from simdeploy.report.formatting import POINTS, format_number, interval_names, percent
-from simdeploy.report.grid import quantity_scale, quantity_title, unknown_fractions
+from simdeploy.plotting.wrapping import measure_axes, wrap_axis_label, wrap_words
+from simdeploy.report.formatting import POINTS, format_number, interval_names, percent, with_unit
+from simdeploy.report.grid import find_measure, quantity_scale, unknown_fractions
+from simdeploy.report.wording import name_objective
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
 
 # Dark is bad; readable in grey and with any colour vision.
 _COLOURS = "YlGnBu"
-_OF_WHAT = {"false_alarm": "of good releases", "escape": "of defective releases"}
 
 _SIZES = (("small", 6.0), ("x-small", 5.0))  # font sizes of numbers in cells, with the width of a character in points
 _TICK_PT = 18  # height of a tick label on a vertical axis
@@ -120,6 +120,7 @@ def plot_heatmap(
             if not ax.texts:  # otherwise the numbers are in the cells
                 bar = ax.figure.colorbar(mappable, ax=ax)
                 _set_values(bar.ax.yaxis, shown, quantity)
+                wrap_axis_label(bar.ax, "y")
         _set_title(ax, shown, quantity, summary.confidence_level)
     return axes
 
@@ -252,15 +253,14 @@ def _choose_colours(quantity: str, cells: pd.DataFrame) -> dict[str, Any]:
 def _set_values(axis: Axis, shown: Slice, quantity: str) -> None:
     """Label the axis of a quantity."""
     longest = float(shown.whole[f"{quantity}_estimate"].max())
-    label, unit = _name_quantity(quantity)
+    label, unit = _name_quantity(shown, quantity)
     set_unit_axis(axis, unit, longest, label)
 
 
-def _name_quantity(quantity: str) -> tuple[str, str]:
+def _name_quantity(shown: Slice, quantity: str) -> tuple[str, str]:
     """Return the name of a quantity, and its unit."""
-    if quantity in PROPORTIONS:
-        return f"{quantity_title(quantity)} {_OF_WHAT[quantity]}", "fraction"
-    return f"mean {quantity_title(quantity)}", LABELS[MEANS[quantity]][1]
+    name = name_objective(find_measure(quantity, shown.whole))
+    return name, "fraction" if quantity in PROPORTIONS else LABELS[MEANS[quantity]][1]
 
 
 def _draw_line(ax: Axes, shown: Slice, quantity: str) -> None:
@@ -308,9 +308,8 @@ def _set_title(ax: Axes, shown: Slice, quantity: str, confidence_level: float) -
     scale = quantity_scale(quantity, shown.whole)
     has_numbers = shown.y is not None and bool(ax.texts) and not shown.cells[f"{quantity}_estimate"].isna().all()
     # The title has the unit of numbers in the cells; otherwise the axis or the bar has it.
-    lines = [
-        f"{_name_quantity(quantity)[0]} ({scale.unit})" if has_numbers and scale.unit else quantity_title(quantity)
-    ]
+    title = with_unit(_name_quantity(shown, quantity)[0], scale.unit if has_numbers else "")
+    lines = [wrap_words(ax, title, "small")]
     widths = shown.cells[f"{quantity}_half_width"]
     if not widths.isna().all():
         unit = f" {unit}" if (unit := POINTS.unit if quantity in PROPORTIONS else scale.unit) else ""

@@ -11,7 +11,7 @@ from simdeploy.experiments.levers import FACTOR_PREFIX
 from simdeploy.plotting.marks import mark_rows
 from simdeploy.plotting.style import DARK_GREY, GREY, PALE_GREY, contrast_to, in_plain_text, wrap_name
 from simdeploy.plotting.wrapping import NARROW_PT, measure_axes
-from simdeploy.report.formatting import difference_scale, find_cost_unit, format_number, measure_scale
+from simdeploy.report.formatting import difference_scale, find_cost_unit, format_number, measure_scale, with_unit
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -104,7 +104,7 @@ def plot_regret(ax: Axes, result: Robustness) -> Axes:
             shown[row, column] = float(words[row][column].rstrip("?").replace(",", ""))
         image.set_data(shown)
         _write_numbers(ax, image, shown, words, sizes[0], misses)
-    label = f"{describe_measure(result.of)} ({scale.unit})" if scale.unit else describe_measure(result.of)
+    label = with_unit(describe_measure(result.of), scale.unit)
     if not sizes:
         ax.figure.colorbar(image, ax=ax, label=f"regret in {label}", format="{x:,g}", ticks=_ticks(highest))
     _label_worlds(ax, result.regrets, worlds, places, headings, room_pt)

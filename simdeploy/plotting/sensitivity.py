@@ -11,6 +11,7 @@ from simdeploy.plotting.style import in_plain_text, put_legend_above, wrap_name,
 from simdeploy.plotting.wrapping import NARROW_PT, measure_axes, wrap_words
 from simdeploy.report.formatting import (
     percent,
+    with_unit,
 )
 from simdeploy.report.sensitivity import index_scale, say_subject, short_names
 
@@ -92,8 +93,7 @@ def plot_sensitivity(ax: Axes, result: Sensitivity) -> Axes:
     set_bars(ax, [f"{_break_name(short[name])}\n{wrap_name(over[name], _LABEL_WIDTH)}" for name in factors])
     _name_directions(ax, result, factors)
     quantity = "part of the variance" if result.method == "sobol" else "effect over its whole range"
-    unit = f", {scale.unit}" if scale.unit else ""
-    label = f"{quantity}{unit} (lines: {percent(result.confidence_level)} CI)"
+    label = f"{with_unit(quantity, scale.unit)}, lines: {percent(result.confidence_level)} CI"
     if result.method == "sobol" and (inner["estimate"] > bars["estimate"]).any():
         label += "\nA dark bar longer than its light bar is estimation error."
     if measure_axes(ax)[0] <= NARROW_PT:

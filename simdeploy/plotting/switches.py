@@ -22,6 +22,7 @@ from simdeploy.report.formatting import (
     percent,
     scale_of,
     trust_name,
+    with_unit,
 )
 
 if TYPE_CHECKING:
@@ -167,12 +168,13 @@ def _draw_row(ax: Axes, place: int, row: dict[Hashable, Any], column: str, start
 
 
 def _label(ax: Axes, result: Switches, scale: Scale, shown: pd.DataFrame, linear: float, *, has_margin: bool) -> None:
-    measure, unit = describe_measure(result.of), f", {scale.unit}" if scale.unit else ""
+    measure = describe_measure(result.of)
     subject = result.choice or "the best policy"
     if has_margin:
-        text = f"lead of {subject} over the best other policy in {measure}{unit}"
+        text = f"lead of {subject} over the best other policy in {measure}"
     else:
-        text = f"change of {measure} of {subject}{unit}"
+        text = f"change of {measure} of {subject}"
+    text = with_unit(text, scale.unit)
     if linear < math.inf:
         text += f" (logarithmic beyond {write_number(linear)})"
     verdicts = result.values["verdict"]

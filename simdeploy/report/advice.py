@@ -59,11 +59,10 @@ def _say_unknown(advice: Advice) -> list[str]:
 
 def _tell_undecided(advice: Advice) -> str:
     """Say between which acts the worlds can't decide, and why."""
-    unit = formatting.find_cost_unit(advice.computed_under)
     cheapest = advice.acts.sort_values("more_than_best")["act"].iloc[0]
     nearest = min(advice.rivals.to_dict("records"), key=lambda row: row["more_low"])
     between = f"Undecided between {_name(cheapest)} and {_name(nearest['act'])}"
-    more = f"{wording.capitalize(_name(nearest['act']))} costs {_write_extra_cost(nearest)} {unit}".rstrip() + " more"
+    more = wording.capitalize(_say_extra_cost(advice, nearest))
     why = "So few worlds can't rule out that it costs less"
     if not nearest["more_is_trusted"]:
         why = "That can't be trusted, because a few worlds decide it"
@@ -73,26 +72,23 @@ def _tell_undecided(advice: Advice) -> str:
 
 
 def _tell_best(advice: Advice) -> str:
-    unit = formatting.find_cost_unit(advice.computed_under)
-    unit = f" {unit}" if unit else ""
+    scale = _cost_scale(advice)
     rows = advice.acts.to_dict("records")
     others = sorted((row for row in rows if row["act"] != advice.best), key=lambda row: row["more_than_best"])
-    parts = [
-        _name(row["act"]) + f" costs {_write_extra_cost(row)}{unit} more"
-        for row in others
-        if not math.isnan(row["cost"])
-    ]
+    parts = [_say_extra_cost(advice, row) for row in others if not math.isnan(row["cost"])]
     defective = _say_defective(advice, first=False)
     more = [wording.capitalize(", ".join(parts)), wording.capitalize(parts[0])] if parts else ""
     wait = advice.wait
     if wait is not None:
         start = f"{_say_until_next_look(advice, wait['how'])}, and look again in {_length(wait)}: {defective}"
-        return wording.join_answer([start, f"That saves {_number(wait['worth'])}{unit} over {_name(advice.best)} now"])
+        saved = formatting.write_without_interval(wait, scale, "worth", interval="estimate")
+        return wording.join_answer([start, f"That saves {saved} over {_name(advice.best)} now"])
     waiting = ""
     pays = advice.waiting[advice.waiting["pays"]].to_dict("records")
     if pays:
         most = max(pays, key=lambda row: row["worth"])
-        waiting = f"Looking again in {_length(most)} saves {_number(most['worth'])}{unit}"
+        saved = formatting.write_without_interval(most, scale, "worth", interval="estimate")
+        waiting = f"Looking again in {_length(most)} saves {saved}"
     return wording.join_answer([f"{wording.capitalize(advice.best)}: {defective}", more, waiting])
 
 
@@ -109,12 +105,13 @@ def _name(act: str) -> str:
     return {"go on": "going on", "promote": "promoting", "cancel": "canceling", "resume": "resuming"}.get(act, act)
 
 
-def _write_extra_cost(row: Mapping[Any, Any]) -> str:
-    return f"{_number(row['more_than_best'])} ({_number(row['more_low'])} to {_number(row['more_high'])})"
+def _cost_scale(advice: Advice) -> formatting.Scale:
+    return formatting.Scale(1, formatting.find_cost_unit(advice.computed_under))
 
 
-def _number(value: float) -> str:
-    return formatting.format_amount(value, formatting.NO_SCALE)
+def _say_extra_cost(advice: Advice, row: Mapping[Any, Any]) -> str:
+    more = formatting.write_estimate(row, _cost_scale(advice), "more_than_best", interval="more")
+    return f"{_name(row['act'])} costs {more} more"
 
 
 def _percent(value: float) -> str:
@@ -154,22 +151,22 @@ def tabulate(result: Forecast) -> tuple[Table, ...]:
 
 
 def _tabulate_acts(advice: Advice) -> Table:
-    acts, unit = advice.acts, formatting.find_cost_unit(advice.computed_under)
+    acts, scale = advice.acts, _cost_scale(advice)
     longest = float(acts["time_left_s"].max())
     frame = acts.assign(left=[formatting.format_amount(s, formatting.time_scale(longest)) for s in acts["time_left_s"]])
     columns = (
         Column("act", "act"),
-        Column("cost", f"cost{f', {unit}' if unit else ''}", "stacked estimate", interval="estimate"),
-        Column("more_than_best", "more than the best", "stacked difference", interval="more"),
+        Column("cost", "cost", "stacked estimate", scale, interval="estimate"),
+        Column("more_than_best", "more than the best", "stacked difference", scale, interval="more"),
         Column("false_alarm", "false alarm", "share"),
         Column("escaped", "escape", "share"),
         Column("left", "time left"),
     )
-    return make_table("Acts", frame, columns)
+    return make_table(f"Acts ({formatting.percent(advice.confidence_level)} CI)", frame, columns)
 
 
 def _tabulate_waiting(advice: Advice) -> Table:
-    waiting = advice.waiting
+    waiting, scale = advice.waiting, _cost_scale(advice)
     frame = waiting.assign(
         how=["paused" if advice.state == "paused" else how for how in waiting["how"]],
         wait=[short_duration(s * NS_PER_S) for s in waiting["wait_s"]],
@@ -177,9 +174,9 @@ def _tabulate_waiting(advice: Advice) -> Table:
     columns = (
         Column("how", "meanwhile"),
         Column("wait", "look again after"),
-        Column("worth", "worth", "difference", interval="estimate"),
+        Column("worth", "worth", "difference", scale, interval="estimate"),
     )
-    return make_table("Value of waiting", frame, columns)
+    return make_table(f"Value of waiting ({formatting.percent(advice.confidence_level)} CI)", frame, columns)
 
 
 def _tabulate_kinds(result: Forecast) -> Table:
@@ -189,7 +186,7 @@ def _tabulate_kinds(result: Forecast) -> Table:
         Column("prior", "before", "share"),
         Column("posterior", "given what was seen", "estimate", formatting.RATE, interval="estimate"),
     )
-    return make_table("Kinds of release", result.kinds, columns)
+    return make_table(f"Kinds of release ({formatting.percent(result.confidence_level)} CI)", result.kinds, columns)
 
 
 def _tabulate_forecast(result: Forecast) -> Table:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from simdeploy.analysis.asking.naming import describe_measure
 from simdeploy.analysis.backtest.result import RECORDED, Backtest
 from simdeploy.errors import plural
 from simdeploy.report.formatting import Scale, format_amount, percent, response_scale
 from simdeploy.report.tables import Column, make_table
 from simdeploy.report.wording import join_answer
+from simdeploy.scenario.measures import parse_measure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +26,7 @@ _VERDICTS = {
 _RATES = (
     Column("policy", "policy"),
     Column("stopped", "stopped"),
-    *(Column(measure, f"{name}s") for measure, (name, _) in _VERDICTS.items()),
+    *(Column(measure, describe_measure(parse_measure(measure))) for measure in _VERDICTS),
 )
 # Responses in which rollouts are compared with the record.
 _COMPARED = ("stopped", "makespan_s", "touched_nodes", "blast_radius")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from simdeploy.analysis.asking.naming import LABELS
+from simdeploy.analysis.asking.naming import describe_measure
 from simdeploy.analysis.comparison.measured import find_rows, name_rows
 from simdeploy.errors import plural
 from simdeploy.report import formatting, wording
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
     from simdeploy.result import Table
 
 # The measures that a change review needs.
-_SHOWN = {
-    "false_alarm given good": "false alarms",
-    "escaped given defective": "escapes",
-    "makespan_s given completed_good": "makespan if completed",
-    "makespan_s given completed": "makespan if completed",
-    "blast_radius given defective": "blast radius if defective",
-    "blast_radius": LABELS["blast_radius"][0],
-    "min_in_service_fraction": LABELS["min_in_service_fraction"][0],
-    "unrestored_nodes": LABELS["unrestored_nodes"][0],
-    "failed_requests_excess": LABELS["failed_requests_excess"][0],
-    "cost": LABELS["cost"][0],
-}
+_SHOWN = (
+    "false_alarm given good",
+    "escaped given defective",
+    "makespan_s given completed_good",
+    "makespan_s given completed",
+    "blast_radius given defective",
+    "blast_radius",
+    "min_in_service_fraction",
+    "unrestored_nodes",
+    "failed_requests_excess",
+    "cost",
+)
 
 
 # For each measure by which policies are compared: a noun, a word for the best, and one for comparisons.
@@ -138,7 +138,8 @@ def _tell_best(
         start = f"{among}{wording.list_some(best)} {'has' if len(best) == 1 else 'have'} the {most} {noun}: {amount}"
     vague = ranked.loc[_is_vague(ranked), "policy"].tolist()
     others, rivals = ([policy for policy in some if policy not in vague] for some in (others, rivals))
-    ends = wording.compare_with_others(others, rivals, than, noun="policy", why=_say_why_unclear(ranked, rivals))
+    why = wording.say_why_rivals(ranked.loc[ranked["policy"].isin(rivals), "is_trusted"].tolist())
+    ends = wording.compare_with_others(others, rivals, than, noun="policy", why=why)
     if vague:
         ends = [
             f"{end}; {names} {wording.is_or_are(len(vague))} too uncertain to rule out"
@@ -146,12 +147,6 @@ def _tell_best(
             for end in ends
         ]
     return [f"{start}{end}" for end in ends]
-
-
-def _say_why_unclear(ranked: pd.DataFrame, rivals: list[str]) -> str:
-    """Say that no difference from a rival can be trusted; empty if some can."""
-    is_trusted = ranked.loc[ranked["policy"].isin(rivals), "is_trusted"]
-    return "the interval of the difference can't be trusted" if len(is_trusted) and not is_trusted.any() else ""
 
 
 def _is_vague(ranked: pd.DataFrame) -> pd.Series:
@@ -183,11 +178,9 @@ def tabulate(comparison: Comparison) -> tuple[Table, ...]:
     title = f"Estimates ({level})"
     verdicts = comparison.joint_verdicts
     # The answer may have no room for it.
-    names = (
-        {"unrestored_nodes": f"{_SHOWN['unrestored_nodes']} {wording.UNPRICED}"} if _tell_unpriced(comparison) else {}
-    )
+    notes = {"unrestored_nodes": wording.UNPRICED} if _tell_unpriced(comparison) else {}
     tables = [
-        _tabulate_responses(title, comparison.estimates, "stacked estimate", n_used, counts, verdicts, unit, names)
+        _tabulate_responses(title, comparison.estimates, "stacked estimate", n_used, counts, verdicts, unit, notes)
     ]
     if len(comparison.verdicts):
         tables.append(_tabulate_verdicts(comparison))
@@ -196,7 +189,7 @@ def tabulate(comparison: Comparison) -> tuple[Table, ...]:
         counts = {policy: plural(n, "pair") for policy, n in pairs.items()}
         title = f"Differences from {comparison.baseline} in the same worlds ({level})"
         tables.append(
-            _tabulate_responses(title, comparison.differences, "stacked difference", pairs, counts, {}, unit, names)
+            _tabulate_responses(title, comparison.differences, "stacked difference", pairs, counts, {}, unit, notes)
         )
     # With two policies, the differences are enough.
     if len(comparison.policies) > 2:
@@ -212,11 +205,11 @@ def _tabulate_responses(
     counts: Mapping[str, str],
     verdicts: Mapping[str, str],
     cost_unit: str,
-    names: Mapping[str, str],
+    heading_notes: Mapping[str, str],
 ) -> Table:
     """Return a row per policy, with its verdict on the requirements if any; cells with fewer replications state their number.
 
-    `names` are headings of measures that differ from the usual ones.
+    `heading_notes` are added to the headings of measures.
     """
     notes = [f"n = {n}" if 0 < n < most[policy] else "" for policy, n in zip(frame["policy"], frame["n"], strict=True)]
     rows = frame.assign(of=name_rows(frame), note=notes)
@@ -228,15 +221,16 @@ def _tabulate_responses(
         rows = rows[~is_unrestored]
     measures = rows["of"].unique()
     # Without verdicts, show the makespan of all rollouts.
-    shown = _SHOWN if any(of.startswith("makespan_s given") for of in measures) else {"makespan_s": "makespan"} | _SHOWN
-    shown = {**shown, **names}
+    shown = _SHOWN if any(of.startswith("makespan_s given") for of in measures) else ("makespan_s", *_SHOWN)
     wide = spread(rows[rows["of"].isin(shown)], "policy", "of", also=("note",))
     wide["count"] = wide["policy"].map(counts)
     wide["verdict"] = [verdicts.get(policy, "") for policy in wide["policy"]]
     columns = [Column("policy", "policy", below="count"), Column("verdict", "requirements", is_optional=True)]
-    for of, heading in shown.items():
+    for of in shown:
         if of in measures:
-            columns.append(Column(of, heading, kind, parse_measure(of), below=f"{of}_note", is_optional=True))
+            measure = parse_measure(of)
+            heading = f"{describe_measure(measure)} {heading_notes.get(of, '')}".rstrip()
+            columns.append(Column(of, heading, kind, measure, below=f"{of}_note", is_optional=True))
     return make_table(title, wide, columns, cost_unit)
 
 

@@ -95,7 +95,7 @@ def tabulate(result: Discovery) -> tuple[Table, ...]:
 def _tell_further(row: pd.Series) -> list[str]:
     """Describe a further box, in a sentence with intervals and one without."""
     written = [formatting.write_estimate(row, formatting.PERCENT, name) for name in ("density", "coverage")]
-    brief = [formatting.format_amount(row[name], formatting.PERCENT) for name in ("density", "coverage")]
+    brief = [formatting.write_without_interval(row, formatting.PERCENT, name) for name in ("density", "coverage")]
     where = f"Otherwise where {row['limits']}"
     return [
         f"{where}: in {written[0]} of these, which covers {written[1]} of all breaks",

@@ -83,6 +83,17 @@ def cost_scale(cost_unit: str) -> Scale:
     return Scale(1, f"{cost_unit} per rollout".lstrip())
 
 
+def with_unit(label: str, unit: str) -> str:
+    """Return the label of an axis, or a title, of numbers that are written without their unit.
+
+    Examples
+    --------
+    >>> with_unit("makespan", "min"), with_unit("waves", "")
+    ('makespan (min)', 'waves')
+    """
+    return f"{label} ({unit})" if unit else label
+
+
 def measure_scale(measure: Measure, largest: float, cost_unit: str) -> Scale:
     """Return the scale of a measure with values up to `largest`; costs are in `cost_unit`."""
     if measure.of in COSTS:
@@ -178,6 +189,19 @@ def write_estimate(
     text = format_estimate(float(row[name]), low, high, scale, sign=sign, level=level)
     is_marked = not row.get(trust_name(interval or name), True) and not math.isnan(low)
     return text.replace(" (", f" ({UNTRUSTED}") if is_marked else text
+
+
+def write_without_interval(
+    row: Row, scale: Scale, name: str = "estimate", *, interval: str = "", sign: bool = False
+) -> str:
+    """Write the estimate of a row with the digits that tables show, for a sentence without room for its interval.
+
+    Examples
+    --------
+    >>> write_without_interval({"estimate": 0.0741, "low": 0.0, "high": 0.36}, PERCENT)
+    '7 %'
+    """
+    return write_estimate(row, scale, name, interval=interval, sign=sign).partition(" (")[0]
 
 
 def format_interval(low: float, high: float, scale: Scale) -> str:

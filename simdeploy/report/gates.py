@@ -59,8 +59,8 @@ def _tell_threshold(result: GateComparison) -> str:
     good, bad = (result.row(THRESHOLD, size, STOPPED) for size in (0.0, result.size))
     if max(good["unknown_fraction"], bad["unknown_fraction"]) > 0:
         return ""
-    escapes = formatting.format_amount(1 - bad["estimate"], formatting.PERCENT)
-    alarms = formatting.format_amount(good["estimate"], formatting.PERCENT)
+    escaped = {"estimate": 1 - bad["estimate"], "low": 1 - bad["high"], "high": 1 - bad["low"]}
+    escapes, alarms = (formatting.write_without_interval(row, formatting.PERCENT) for row in (escaped, good))
     return f"Threshold: false alarms {alarms}, escapes {escapes} (defects that fail {_size(result.size)} of requests)"
 
 

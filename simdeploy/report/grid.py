@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from simdeploy.analysis.asking.naming import LABELS, format_factor, name_cases, shorten_names
+from simdeploy.analysis.asking.naming import describe_measure, format_factor, name_cases, shorten_names
 from simdeploy.analysis.estimates.grid import ABOUT, MEANS, PROPORTIONS, GridSummary
 from simdeploy.errors import plural
 from simdeploy.report.estimates import tell_range
 from simdeploy.report.formatting import RATE, Scale, interval_names, percent, response_scale, trust_name
 from simdeploy.report.tables import Column, make_table
-from simdeploy.report.wording import fits_answer, group_unknown, join_answer, say_all_unknown, say_unknown
+from simdeploy.report.wording import fits_answer, group_unknown, join_answer, name_briefly, say_all_unknown, say_unknown
+from simdeploy.scenario.measures import Measure
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 # The quantities that a change review needs; `cells` has the others.
 SHOWN = ("false_alarm", "escape", "completed_makespan_s", "failed_requests_excess")
-TITLES = {"false_alarm": "false alarms", "escape": "escapes", "completed_makespan_s": "makespan if completed"}
+_RATES = {"false_alarm": Measure("false_alarm", given="good"), "escape": Measure("escaped", given="defective")}
 
 
 def tell(summary: GridSummary) -> str:
@@ -36,10 +37,11 @@ def tell(summary: GridSummary) -> str:
     name = next(rates, known[0])
     names = [*interval_names(f"{name}_estimate"), trust_name(f"{name}_estimate")]
     rows = cells[names].set_axis(["estimate", "low", "high", "is_trusted"], axis="columns")
-    title = f"{quantity_title(name)} in {n}"
+    noun = (name_briefly if name in PROPORTIONS else describe_measure)(find_measure(name, cells))
+    title = f"{noun} in {n}"
     is_known = unknown_fractions(name, cells).eq(0)
     if not is_known.all():
-        title = f"{quantity_title(name)} where known ({int(is_known.sum()):,} of {n})"
+        title = f"{noun} where known ({int(is_known.sum()):,} of {n})"
     rows, cases = rows[is_known], [case for case, is_so in zip(_name_cases(summary), is_known, strict=True) if is_so]
     if rows["estimate"].isna().all():
         return _with_unknown([], summary)
@@ -53,7 +55,8 @@ def _with_unknown(sentences: list[list[str]], summary: GridSummary) -> str:
     quantities = []
     for name in SHOWN:
         fractions = dict(zip(names, unknown_fractions(name, summary.cells), strict=True))
-        quantities.append((quantity_title(name), fractions, name in ABOUT))
+        noun = name_briefly(find_measure(name, summary.cells))
+        quantities.append((noun, fractions, name in ABOUT))
     unknown = [
         [say_unknown(fractions, noun, is_conditional=is_some, counts_cases=counts) for counts in (False, True)]
         for noun, fractions, is_some in group_unknown(quantities)
@@ -82,10 +85,8 @@ def tabulate(summary: GridSummary) -> tuple[Table, ...]:
         columns.append(Column("endless", "never end", "share"))
     for name in SHOWN:
         if f"{name}_estimate" in cells:
-            # The heading has the unit.
-            scale = quantity_scale(name, cells)
-            heading = f"{quantity_title(name)} {scale.unit}".rstrip()
-            columns.append(Column(f"{name}_estimate", heading, "estimate", scale._replace(unit="")))
+            heading = describe_measure(find_measure(name, cells))
+            columns.append(Column(f"{name}_estimate", heading, "estimate", quantity_scale(name, cells)))
     title = f"Estimates ({percent(summary.confidence_level)} CI)"
     return (make_table(title, cells.assign(named=named, endless=endless), columns),)
 
@@ -99,9 +100,12 @@ def name_rows(summary: GridSummary) -> tuple[str, list[str]]:
     return ", ".join([*varied, *shorten_names(summary.factors)]) or "case", [*named]
 
 
-def quantity_title(name: str) -> str:
-    """Name a quantity."""
-    return TITLES.get(name) or LABELS[MEANS[name]][0]
+def find_measure(name: str, cells: pd.DataFrame) -> Measure:
+    """Return the measure that a quantity estimates. Without a verdict in any case, completed rollouts count whatever their release."""
+    if name == "completed_makespan_s":
+        has_verdicts = any(cells[f"{rate}_n"].gt(0).any() for rate in _RATES)
+        return Measure(MEANS[name], given="completed_good" if has_verdicts else "completed")
+    return _RATES.get(name) or Measure(MEANS[name])
 
 
 def quantity_scale(name: str, cells: pd.DataFrame) -> Scale:

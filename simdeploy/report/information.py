@@ -37,6 +37,6 @@ def tabulate(result: InformationResult) -> tuple[Table, ...]:
         Column("release", "release"),
         Column("share", "share", "share"),
         Column("policy", "policy"),
-        *(Column(name, f"{name} {unit}".rstrip(), "number") for name in ("cost", "saved")),
+        *(Column(name, name, "number", formatting.Scale(1, unit)) for name in ("cost", "saved")),
     )
     return make_table(title, result.values, values), make_table(of_kinds, result.kinds, kinds)

@@ -6,12 +6,12 @@ import math
 from typing import TYPE_CHECKING
 
 from simdeploy.report.formatting import PERCENT, format_estimate, percent
-from simdeploy.report.tables import Column, make_table
+from simdeploy.report.tables import Column, make_table, tabulate_pairs
 from simdeploy.report.wording import join_answer
-from simdeploy.result import Table
 
 if TYPE_CHECKING:
     from simdeploy.analysis.rare.result import Rare
+    from simdeploy.result import Table
 
 _MOST_TILTS = 4
 _RARE = 0.1  # up to this probability the answer says "once in ... rollouts"
@@ -60,7 +60,7 @@ def tabulate(rare: Rare) -> tuple[Table, ...]:
         *_say_diagnosis(rare),
     )
     title = f"Estimate ({percent(rare.confidence_level)} CI)"
-    tables = [Table(title, ("number", "value"), rows)]
+    tables = [tabulate_pairs(title, "number", rows)]
     if len(rare.kinds) > 1:
         tables.append(_tabulate_kinds(rare))
     if rare.method == "splitting":

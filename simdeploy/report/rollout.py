@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.errors import plural
-from simdeploy.result import Table
+from simdeploy.report.tables import tabulate_pairs
 from simdeploy.units import NS_PER_S, short_duration
 
 if TYPE_CHECKING:
     from simdeploy.engines.one_rollout import OneRollout
+    from simdeploy.result import Table
 
 _VERDICTS = {
     "completed_good": "A good release completed",
@@ -54,8 +55,8 @@ def say_end(responses: Mapping[str, Any]) -> str:
 
 def tabulate(rollout: OneRollout) -> tuple[Table, ...]:
     """Return the responses."""
-    rows = tuple((name, _word(name, value)) for name, value in rollout.responses.items())
-    return (Table("Responses", ("response", "value"), rows),)
+    rows = [(name, _word(name, value)) for name, value in rollout.responses.items()]
+    return (tabulate_pairs("Responses", "response", rows),)
 
 
 def _word(name: str, value: object) -> str:

@@ -6,7 +6,7 @@ import math
 
 from simdeploy.analysis.scoring.result import FEWEST_ROLLOUTS, Score
 from simdeploy.errors import plural
-from simdeploy.report.formatting import PERCENT
+from simdeploy.report.formatting import PERCENT, percent
 from simdeploy.report.tables import Column, make_table
 from simdeploy.report.wording import join_answer
 from simdeploy.result import Table
@@ -73,18 +73,19 @@ def tell(result: Score) -> str:
 def tabulate(result: Score) -> tuple[Table, ...]:
     """Return the scores, the groups of probabilities, times, what answers were used for, and damaged files."""
     shown = result.probabilities.assign(event=result.probabilities["event"].map(_EVENTS))
-    tables = [make_table("Probabilities", shown, _PROBABILITIES)]
+    level = f"{percent(result.confidence_level)} CI"
+    tables = [make_table(f"Probabilities ({level})", shown, _PROBABILITIES)]
     if len(result.bins):
         bins = result.bins.assign(
             event=result.bins["event"].map(_EVENTS),
             range=[f"{100 * low:.0f} to {100 * high:.0f} %" for low, high in zip(result.bins["from_fraction"], result.bins["to_fraction"], strict=True)],
         )  # fmt: skip
-        tables.append(make_table("Reliability", bins, _BINS))
+        tables.append(make_table(f"Reliability ({level})", bins, _BINS))
     if len(result.times):
         times = result.times.assign(
             horizon=[_name_horizon(low, high) for low, high in zip(result.times["from_s"], result.times["to_s"], strict=True)],
         )  # fmt: skip
-        tables.append(make_table("Remaining times, against forecast 95 % intervals", times, _TIMES))
+        tables.append(make_table(f"Remaining times, against forecast 95 % intervals ({level})", times, _TIMES))
     uses = result.answers.groupby("use", sort=False)["rollout"].agg(["size", "nunique"]).reset_index()
     tables.append(make_table("Answers in the log", uses, _USES))
     if len(result.files):

@@ -92,7 +92,7 @@ def _say_margin(result: Switches) -> list[str]:
                 f"no difference from {base['rival']} was seen: {margin}",
                 f"no difference from {base['rival']} was seen",
             ]
-        brief = formatting.format_amount(base["margin"], scale)
+        brief = formatting.write_without_interval(base, scale, "margin", sign=True)
         needed = result.replications_needed
         about = "" if math.isnan(needed) else f"; about {formatting.round_up(needed):,} replications needed"
         return [
@@ -119,7 +119,8 @@ def _tabulate_policies(result: Switches) -> Table:
         *([Column("verdict", "requirements")] if result.requirements else []),
         Column("chosen", ""),
     ]
-    return make_table("Under the current switches", policies, columns, formatting.find_cost_unit(result.computed_under))
+    title = f"Under the current switches ({formatting.percent(result.confidence_level)} CI)"
+    return make_table(title, policies, columns, formatting.find_cost_unit(result.computed_under))
 
 
 def _tabulate_values(result: Switches) -> Table:
@@ -140,7 +141,8 @@ def _tabulate_values(result: Switches) -> Table:
         Column("effect", f"change in {describe_measure(result.of)}", "difference", result.of),
         Column("reason", "reason"),
     )
-    return make_table("One switch at a time", values, columns, formatting.find_cost_unit(result.computed_under))
+    title = f"One switch at a time ({formatting.percent(result.confidence_level)} CI)"
+    return make_table(title, values, columns, formatting.find_cost_unit(result.computed_under))
 
 
 def _tabulate_pairs(result: Switches, pairs: pd.DataFrame) -> Table:
@@ -158,7 +160,8 @@ def _tabulate_pairs(result: Switches, pairs: pd.DataFrame) -> Table:
         Column("interaction", "beyond the sum of effects", "difference", result.of),
         Column("reason", "reason"),
     )
-    title = f"Pairs of switches: {len(pairs):,} of {len(result.pairs):,} interact"
+    level = formatting.percent(result.confidence_level)
+    title = f"Pairs of switches: {len(pairs):,} of {len(result.pairs):,} interact ({level} CI)"
     return make_table(title, pairs, columns, formatting.find_cost_unit(result.computed_under))
 
 

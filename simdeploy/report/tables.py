@@ -62,7 +62,6 @@ _WRITERS: dict[str, Callable[[Any], str]] = {
     "text": str,
     "value": format_value,
     "count": "{:,}".format,
-    "number": "{:,.1f}".format,
     "digits": "{:.4g}".format,
     "p-value": "{:.2g}".format,
     "share": lambda share: f"{100 * share:.1f} %",
@@ -80,7 +79,7 @@ class Column:
     # percentage; yes or no; an estimate with its interval, or a difference, with a sign and percentages in points;
     # stacked, the interval is on a line below.
     kind: Kind = "text"
-    # Scale of an estimate or difference; a measure means a scale that fits all rows, a name a column with the scale of
+    # Scale of a number, estimate or difference, whose unit is in the cells; a measure means a scale that fits all rows, a name a column with the scale of
     # each row.
     scale: Scale | Measure | str = NO_SCALE
     interval: str = ""  # as for `write_estimate`: "estimate" if it is in `low` and `high`, whatever the estimate's name
@@ -114,6 +113,17 @@ def make_table(
     return Table(title, tuple(heading for heading, _ in shown), tuple(zip(*(cells for _, cells in shown), strict=True)))
 
 
+def tabulate_pairs(title: str, heading: str, pairs: Iterable[tuple[str, str]]) -> Table:
+    """Return a table of names, under a heading, and their values.
+
+    Examples
+    --------
+    >>> tabulate_pairs("Responses", "response", [("waves", "3")])
+    Table(title='Responses', header=('response', 'value'), rows=(('waves', '3'),))
+    """
+    return Table(title, (heading, "value"), tuple(pairs))
+
+
 def _write_cells(frame: pd.DataFrame, rows: list[dict[Any, Any]], column: Column, cost_unit: str) -> list[str]:
     scale = column.scale
     scale = scale_of(scale, frame[column.name], cost_unit) if isinstance(scale, Measure) else scale
@@ -133,6 +143,8 @@ def _write_cell(row: Row, column: Column, scale: Scale, *, is_missing: bool) -> 
         return ""
     if column.kind in _WRITERS:
         return _WRITERS[column.kind](row[column.name])
+    if column.kind == "number":
+        return f"{row[column.name] * scale.factor:,.1f} {scale.unit}".rstrip()
     is_difference = column.kind.endswith("difference")
     if is_difference:
         scale = difference_scale(scale)._replace(is_rate=scale.is_rate)  # of exact rates, it is exact

@@ -74,7 +74,7 @@ def _tell_current(result: Tradeoff, lever: Lever) -> tuple[list[str], str]:
             unknown.append(f"{wording.capitalize(name)} unknown for {result.policy}")
         else:
             scale = _scale(result, measure)
-            known.append(f"{name} {formatting.format_amount(_drop_tiny(row['estimate'], scale), scale)}")
+            known.append(f"{name} {formatting.write_without_interval(row, scale)}")
     current = write_value(lever, float(rows["value"].iloc[0]))
     default = ", the API default" if rows["is_default"].iloc[0] else ""
     values = f"{lever.name} {current} (current{default})"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.asking.naming import describe_measure, format_value, shorten_names
 from simdeploy.analysis.tuning.in_flight import IN_SERVICE
-from simdeploy.analysis.tuning.result import CHOICE, REFERENCE, Tuning
+from simdeploy.analysis.tuning.result import CHOICE, REFERENCE, RUNNER_UP, Tuning
 from simdeploy.errors import plural
 from simdeploy.report import formatting, wording
 from simdeploy.report.check import describe_limit
@@ -44,7 +44,7 @@ def tell(result: Tuning) -> str:
     certainty = _tell_certainty(result)
     # Whether another policy is close is known only if the choice is decided.
     says_rivals = result.n_candidates > 1 and (result.is_decided or result.n_runners_up)
-    with_rivals = [f"{form}; {_tell_rivals(result)}" for form in certainty] if says_rivals else []
+    with_rivals = [f"{form}; {rivals}" for rivals in _tell_rivals(result) for form in certainty] if says_rivals else []
     choice, in_service = _tell_choice(result), _tell_in_service(result)
     if choice and len(f"{choice[-1]}{in_service}. {certainty[-1]}.") <= wording.LONGEST_ANSWER:
         choice = [f"{form}{in_service}" for form in choice]
@@ -145,7 +145,8 @@ def _tell_other(result: Tuning) -> str:
             if row["unknown_fraction"] > 0:
                 fraction = f"{100 * row['unknown_fraction']:.2g} %"
                 return f", against an unknown value for {name} ({fraction} of its rollouts never end)"
-            return f", against {_tell_amount(result, row['estimate'])} for {name}{_tell_miss(result, role, row)}"
+            amount = formatting.write_without_interval(row, objective_scale(result))
+            return f", against {amount} for {name}{_tell_miss(result, role, row)}"
     return ""
 
 
@@ -209,11 +210,17 @@ def _tell_end(result: Tuning) -> str:
     return f"Better values of {wording.join_words(names)} may lie beyond those tried" if names else ""
 
 
-def _tell_rivals(result: Tuning) -> str:
+def _tell_rivals(result: Tuning) -> list[str]:
+    """Say how many others may be as good, and why if their differences can't tell; the longest form first."""
     n, n_equal = result.n_runners_up, result.n_equal
-    if n:
-        return f"{plural(n, 'other')} may be as good"
-    return f"{plural(n_equal, 'other')} {wording.is_or_are(n_equal)} equal" if n_equal else "no other is close"
+    if not n:
+        return [f"{plural(n_equal, 'other')} {wording.is_or_are(n_equal)} equal" if n_equal else "no other is close"]
+    rivals = result.policies[
+        result.policies["measure"].eq(str(result.of)) & result.policies["policy"].str.startswith(RUNNER_UP)
+    ]
+    why = wording.say_why_rivals(rivals["difference_is_trusted"].tolist())
+    short = f"{plural(n, 'other')} may be as good"
+    return [*([f"{short} ({why})"] if why else []), short]
 
 
 def _tell_binding(result: Tuning) -> str:
@@ -283,7 +290,9 @@ def tabulate(result: Tuning) -> tuple[Table, ...]:
 def _tabulate_policies(result: Tuning) -> Table:
     frame, of = spread(result.policies, "policy", "measure"), str(result.of)
     of_objective = result.policies[result.policies["measure"].eq(of)]
-    differences = of_objective[["policy", *formatting.interval_names("difference")]]
+    differences = of_objective[
+        ["policy", *formatting.interval_names("difference"), formatting.trust_name("difference")]
+    ]
     frame = frame.merge(differences, on="policy", how="left").assign(named=list(name_policies(result).values()))
     others = [measure for name in result.policies["measure"].unique() if (measure := parse_measure(name)) != result.of]
     scale = objective_scale(result)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.asking.naming import LABELS, describe_measure
@@ -287,6 +287,17 @@ def compare_with_others(
     forms = [f"every other {noun}"] if len(rivals) == len(others) > 1 else list_forms(rivals, separator=separator)
     ends = [f", but {names} may be as good" for names in forms]
     return [*([f"{end} ({why})" for end in ends] if why else []), *ends]
+
+
+def say_why_rivals(are_trusted: Collection[bool]) -> str:
+    """Say that no difference from a rival can be trusted; empty if some can, as then the intervals contain 0.
+
+    Examples
+    --------
+    >>> say_why_rivals([False, True]), say_why_rivals([False])
+    ('', "the interval of the difference can't be trusted")
+    """
+    return "the interval of the difference can't be trusted" if are_trusted and not any(are_trusted) else ""
 
 
 def list_forms(words: Sequence[str], most: int = 3, *, separator: str = ",") -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from simdeploy.report.tables import tabulate_pairs
 from simdeploy.result import Result, Table
 from simdeploy.sharing.assumptions import write_value
 
@@ -46,4 +47,4 @@ def make_origin(
     shown = {name: value for name, value in computed_under.items() if name not in _ELSEWHERE and value != []}
     rows = [(name, write_value(value)) for name, value in shown.items()]
     rows += [*more, ("versions", ", ".join(f"{name} {version}" for name, version in versions.items()))]
-    return Table("Computed under", ("what", "value"), tuple(rows))
+    return tabulate_pairs("Computed under", "what", rows)

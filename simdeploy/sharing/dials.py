@@ -13,7 +13,7 @@ import numpy as np
 from simdeploy.analysis.asking.naming import describe_measure, format_factor, shorten_names
 from simdeploy.analysis.estimates.grid import GridSummary
 from simdeploy.report.formatting import Scale, find_cost_unit, interval_names, scale_of, trust_name, write_estimate
-from simdeploy.report.grid import SHOWN, quantity_scale, quantity_title, unknown_fractions
+from simdeploy.report.grid import SHOWN, find_measure, quantity_scale, unknown_fractions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -164,7 +164,7 @@ def _list_quantities(result: GridSummary | Estimates) -> Iterator[tuple[str, Sca
                 columns = [*interval_names(estimate), trust_name(estimate)]
                 frame = result.cells.rename(columns=dict(zip(columns, _OF_CELL, strict=True)))
                 frame = frame.assign(unknown_fraction=unknown_fractions(name, result.cells))
-                yield quantity_title(name), quantity_scale(name, result.cells), frame
+                yield describe_measure(find_measure(name, result.cells)), quantity_scale(name, result.cells), frame
         return
     for measure in result.measures:
         frame = _select(result, str(measure))

@@ -199,7 +199,7 @@ def test_tables_sort(pages, visit):
     """Headings sort by click and by keyboard, in both directions, by value, and announce it; missing values stay last. [contract]"""
     page = visit(pages["scenario"]).page
     table = page.get_by_role("table").first
-    heading = table.get_by_role("columnheader", name="makespan if completed")
+    heading = table.get_by_role("columnheader", name="makespan of completed good releases")
     column = table.get_by_role("columnheader").evaluate_all(
         "(all, name) => all.findIndex(each => each.textContent.includes(name))", "makespan"
     )

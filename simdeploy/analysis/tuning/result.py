@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from simdeploy.analysis.asking import judging, verdicts
 from simdeploy.api.wire import DEFAULTS
-from simdeploy.result import INTERVAL, Columns, Result, floats
+from simdeploy.result import INTERVAL, Columns, Result, interval_columns
 from simdeploy.scenario.measures import Measure, Requirement
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ VALUELESS = NEVER_ENDS, FAILED = "never ends", "failed"
 Doubt = Literal["budget", "contradicted", "skewed", "requirements"]
 
 _ESTIMATE = {**INTERVAL, "n": "int64"}
-_DIFFERENCE = floats("difference", "difference_low", "difference_high")
 _JUDGED = {"verdict": "str", "unknown_fraction": "float64"}
 POLICY = {
     "policy": "str",
@@ -33,7 +32,7 @@ POLICY = {
     "measure": "str",
     **_ESTIMATE,
     "is_trusted": "bool",
-    **_DIFFERENCE,
+    **interval_columns("difference"),
     **_JUDGED,
 }
 VERDICT = {"policy": "str", "requirement": "str", **_ESTIMATE, "verdict": "str"}
@@ -61,7 +60,7 @@ class Tuning(Result):
         The recommended policy, indistinguishable runners-up, the current policy, API defaults, and policies that might be
         recommended without one of the requirements, all in the same new worlds: `policy`, `candidate`, `measure`,
         `estimate`, `low`, `high`, `n`, `is_trusted`, and the difference from the recommended policy `difference`, `difference_low`,
-        `difference_high`; for the objective these intervals hold for all policies together. `verdict` compares with the
+        `difference_high`, `difference_is_trusted`; for the objective these intervals hold for all policies together. `verdict` compares with the
         recommended policy: better, worse, equal, unclear or unknown; missing for that policy itself, and for a
         significant difference in a measure without a better side. `unknown_fraction`, of the objective, is the share of
         its worlds without a value because a rollout never ends.
