@@ -15,7 +15,7 @@ from simdeploy.experiments.levers import is_duration
 from simdeploy.plotting import style
 from simdeploy.plotting.axes import count_ticks, set_time_axis, write_number
 from simdeploy.plotting.style import in_plain_text, put_legend_above, write_above, write_beside
-from simdeploy.plotting.wrapping import wrap_words
+from simdeploy.plotting.wrapping import NARROW_PT, measure_axes, wrap_words
 from simdeploy.report.formatting import PERCENT, format_amount
 from simdeploy.statistics.boxes import Limits
 
@@ -188,6 +188,8 @@ def plot_peeling_path(ax: Axes, result: Discovery, *, box: int = 1) -> Axes:
     _number_factors(ax, path)
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_formatter("{x:g} %")
+    if measure_axes(ax)[0] < NARROW_PT:
+        ax.tick_params(labelsize="x-small")
     ax.set_xlabel("share of all breaks that are in the box")
     ax.set_ylabel("share of the box's worlds that break")
     title = "Each point is a box, smaller to the left\nnumbers: factors with a limit"
