@@ -184,6 +184,16 @@ def test_a_profile_is_that_of_the_normal_distribution():
     assert (low, high) == pytest.approx((sample.mean() - half, sample.mean() + half), abs=0.003)
 
 
+def test_an_interval_of_level_0_is_its_estimate():
+    """If the likelihood may not fall, the interval is the maximum itself, and no likelihood is computed. [contract]"""
+    best = maximize(lambda points: -((points[:, 0] - 3) ** 2), np.zeros(1))
+
+    def refuse(points):
+        raise AssertionError(points)
+
+    assert profile(refuse, best, 0, drop=find_drop(20, 0.0)) == (best.x[0], best.x[0])
+
+
 def test_with_few_rollouts_intervals_are_wider():
     """The likelihood may fall by half the squared quantile of Student's t, with many rollouts of the normal. [oracle]"""
     assert find_drop(10, 0.95) == pytest.approx(stats.t(9).ppf(0.975) ** 2 / 2)

@@ -109,6 +109,8 @@ def profile(
     >>> round(low, 3), round(high, 3)
     (1.04, 4.96)
     """
+    if drop == 0:
+        return float(best.x[place]), float(best.x[place])
     variance = best.variance(place)
     scale = float(np.sqrt(variance)) if np.isfinite(variance) and variance > 0 else 1.0
     search = _Search(log_likelihood, best, place, float(np.sqrt(2 * drop)), tuple({place, *fixed}), starts)
