@@ -1026,7 +1026,10 @@ def test_exit_codes(best, code, pays):
     from simdeploy.cli.advise import find_code
 
     offered = itertools.product(("go on", "pause"), (1, 2))
-    ways = [{"how": how, "wait_s": 300.0 * n, "worth": n, "pays": how == pays} for how, n in offered]
+    ways = [
+        {"how": how, "wait_s": 300.0 * n, "worth": n, "low": n - 0.5, "high": n + 0.5, "pays": how == pays}
+        for how, n in offered
+    ]
     equal = {"cost": 7.0, "more_than_best": 0.0, "more_low": 0.0, "more_high": 0.0}
     acts = [{"act": act, **equal} for act in ("go on", "cancel")]
     kinds = pd.DataFrame({"defective": [True], "posterior": [0.5]})
@@ -1039,7 +1042,7 @@ def test_exit_codes(best, code, pays):
         sentence = tell(advice)
         start = f"{pays.capitalize()}, and look again in 10m: " if waits else f"{best.capitalize()}: "
         assert sentence.startswith(start + "the release is defective with probability 50 %.")
-        assert ("saves 2 over" in sentence) == waits
+        assert ("saves 2.0 over" in sentence) == waits
 
 
 def test_a_paused_rollout_stays_paused():
