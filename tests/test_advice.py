@@ -1042,7 +1042,7 @@ def test_exit_codes(best, code, pays):
         sentence = tell(advice)
         start = f"{pays.capitalize()}, and look again in 10m: " if waits else f"{best.capitalize()}: "
         assert sentence.startswith(start + "the release is defective with probability 50 %.")
-        assert ("saves 2.0 over" in sentence) == waits
+        assert ("saves 2.00 over" in sentence) == waits
 
 
 def test_a_paused_rollout_stays_paused():
