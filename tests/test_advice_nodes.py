@@ -19,11 +19,12 @@ from simdeploy.analysis.advice.drawing import FAILS, RUNS, Nodes, draw_lives
 from simdeploy.analysis.advice.estimating import Weighted
 from simdeploy.analysis.advice.finding import Supply, find_replications
 from simdeploy.analysis.advice.laws import FOREVER, NodeLaw
+from simdeploy.analysis.advice.lives import Lives
 from simdeploy.analysis.advice.observed import NO, UNKNOWN, YES, Observed
 from simdeploy.analysis.advice.rollouts import Rollouts
 from simdeploy.analysis.advice.seen import read_seen
 from simdeploy.analysis.advice.seen_chances import find_chances
-from simdeploy.engines.continuing import Worlds, run_continued
+from simdeploy.engines.continuing import NOT_THERE, Worlds, run_continued
 from simdeploy.errors import InputError
 from simdeploy.rules.health import read_health_rule
 from simdeploy.rules.waves import plan_waves
@@ -281,6 +282,50 @@ def test_nodes_are_tried_alike_on_both_engines(name, monkeypatch):
     assert compiled.log_weights.tolist() == reference.log_weights.tolist()
     assert compiled.are_drawn.tolist() == reference.are_drawn.tolist()
     assert compiled.worlds.nodes.tolist() == reference.worlds.nodes.tolist()
+
+
+SELDOM = {"fleet.crash": {"up": "30m", "repair": "1m"}}
+HURT = {f"release.{name}.crash_rate": 6 for name in ("good", "bad")}
+DISTURBED = {
+    "crashes": SELDOM | HURT,
+    "degraded spells": FLAPPING,
+    "outages of zones": OUTAGES,
+    "all, in a class": SELDOM
+    | FLAPPING
+    | OUTAGES
+    | {"fleet.classes": [{"name": "sound", "share": 0.5, "crash": None}]},
+    "crashes, waited for": CRASHES | WAIT,
+}
+
+
+@pytest.mark.parametrize("name", DISTURBED)
+def test_tries_left_out_have_no_spells(name):
+    """Tries that aren't simulated look as they do without spells, and the others as if each had a rollout of its own. [property]"""
+    scenario = make(DISTURBED[name])
+    without = scenario.with_values(dict.fromkeys(("fleet.crash", "fleet.flapping", "fleet.zone_outage")))
+    policy, kind, roots = scenario.policy(), scenario.release[1], np.arange(60)
+    plan = plan_waves(policy.policy, scenario.orchestrator, scenario.fleet.nodes, scenario.fleet.zones)
+    lives, plain = (
+        Lives(Rollouts(each.given(kind.name), policy, plan, kind, 3, roots), 90 * 10**9, "compiled")
+        for each in (scenario, without)
+    )
+    tried = 1000 + np.arange(60 * 32).reshape(60, 32)
+    numbers, nodes = np.repeat(roots[:, np.newaxis], 6, axis=1), np.repeat(np.arange(3)[np.newaxis], 60, axis=0)
+    found, are_tried = lives.try_disturbed(roots, numbers, nodes, tried)
+    one_by_one = np.repeat(roots, 32), np.repeat(numbers, 32, axis=0), np.repeat(nodes, 32, axis=0)
+    chosen = np.repeat(tried.reshape(-1, 1), 3, axis=1)
+    alone, undisturbed = (each.follow(*one_by_one, chosen).reshape(found.shape) for each in (lives, plain))
+    assert (found == alone)[are_tried].all()
+    assert (alone == undisturbed)[~are_tried].all()
+    assert (alone != undisturbed).any()
+    assert 0.2 < are_tried.mean() < 0.9
+    # The start of the wave shows in tries if it does so in any.
+    starts = np.where(are_tried & (found["dispatched_ns"] != NOT_THERE), found["dispatched_ns"], FOREVER).min(
+        axis=(1, 2)
+    )
+    assert (
+        starts == np.where(alone["dispatched_ns"] != NOT_THERE, alone["dispatched_ns"], FOREVER).min(axis=(1, 2))
+    ).all()
 
 
 def test_who_may_be_skipped():

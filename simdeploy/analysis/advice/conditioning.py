@@ -160,20 +160,27 @@ def condition(
     # Very improbable kinds get few worlds at first. If those turn out more probable, the kind gets as many as the others.
     most = max(search.log_likelihood for search in searches)
     likely = [search for search in searches if search.log_likelihood >= most + _LOG_NEGLIGIBLE]
-    wanted = -(-replications // len(likely))
-    _map_threads(workers, stop, lambda search: search.find(wanted) if search in likely else search.glance(), searches)
-    most = max(search.log_found for search in searches)
+    _map_threads(workers, stop, Search.glance, [search for search in searches if search not in likely])
+    _find(likely, -(-replications // len(likely)), workers, stop)
     # Kinds under which this can't have happened leave their worlds to the others.
+    most = max(search.log_found for search in searches)
     relevant = [search for search in searches if search.n_found and search.log_found >= most + _LOG_NEGLIGIBLE]
     missing = sum(search.n_found for search in relevant) < replications
     wanted = -(-replications // max(len(relevant), 1))
-    _map_threads(
-        workers, stop, lambda search: search.find(wanted), [each for each in relevant if missing or each not in likely]
-    )
+    _find([each for each in relevant if missing or each not in likely], wanted, workers, stop)
     if not any(search.n_found for search in searches):
         possible = np.any([search.possible_totals for search in searches], axis=0)
         refuse_totals(seen.totals, possible, sum(search.n_agreeing for search in searches))
     return Conditioned(paused, seen, _weigh([each.found for each in searches], why_tried), why_tried, seed, engine)
+
+
+def _find(searches: list[Search], wanted: int, workers: int, stop: Event) -> None:
+    """Search until `wanted` worlds of each kind are found, or no more can be, or the kind has turned out to be negligible."""
+    searching = searches
+    while searching := [search for search in searching if search.needs_more(wanted)]:
+        _map_threads(workers, stop, lambda search: search.find_more(wanted), searching)
+        most = max(search.log_found for search in searches)
+        searching = [each for each in searching if not each.n_found or each.log_found >= most + _LOG_NEGLIGIBLE]
 
 
 def _map_threads(workers: int, stop: Event, function: Callable[[_T], _R], items: Iterable[_T]) -> list[_R]:

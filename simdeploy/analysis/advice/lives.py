@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from simdeploy.analysis.advice.disturbed import find_disturbed
 from simdeploy.engines.continuing import NODE_LOOK, Worlds, run_continued
 
 if TYPE_CHECKING:
@@ -30,27 +31,47 @@ class Lives:
         without = replace(orchestrator, on_failure="continue", lost_waves="continue", all_slots_held="wait")
         return replace(rollouts.policy, orchestrator=without)
 
-    def follow(
+    def try_disturbed(
         self,
         worlds: np.ndarray,  # indices of the worlds
         numbers: np.ndarray,  # numbers that nodes have already; shape (worlds, all nodes)
         nodes: np.ndarray,  # shape (worlds, nodes)
-        tried: np.ndarray,  # shape (worlds, tries, nodes)
-    ) -> np.ndarray:
-        """Return what some nodes look like at the instant, with each of the numbers that are tried for them.
+        tried: np.ndarray,  # shape (worlds, tries)
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return what some nodes look like at the instant, with each of the numbers that are tried for them, and which of these were tried.
 
-        The result is a NODE_LOOK of shape (worlds, tries, nodes).
+        The results are a NODE_LOOK and truth values of shape (worlds, tries, nodes). Tries in which a node surely has no spells are mostly
+        left out. Because no node affects another, a rollout combines different tries of its nodes.
         """
-        if not len(worlds):
-            return np.zeros(tried.shape, NODE_LOOK)
+        disturbed = find_disturbed(self.rollouts, worlds, nodes, tried, self.at_ns)
         n_tries = tried.shape[1]
-        columns = np.repeat(nodes, n_tries, axis=0)
-        of_worlds = np.repeat(numbers, n_tries, axis=0)
-        np.put_along_axis(of_worlds, columns, tried.reshape(columns.shape), axis=1)
+        # Of each node the disturbed tries go first. One more shows when nodes that are up are dispatched.
+        order = np.argsort(~disturbed, axis=1, kind="stable")
+        n_rollouts = np.minimum(disturbed.sum(axis=1).max(axis=1, initial=0) + 1, n_tries)
+        places, turns = np.nonzero(np.arange(n_tries) < n_rollouts[:, np.newaxis])
+        tries = order[places, turns]
+        rows, columns = places[:, np.newaxis], np.arange(nodes.shape[1])
+        lives, are_tried = np.zeros(disturbed.shape, NODE_LOOK), np.zeros(disturbed.shape, dtype=bool)
+        lives[rows, tries, columns] = self.follow(worlds[places], numbers[places], nodes[places], tried[rows, tries])
+        are_tried[rows, tries, columns] = True
+        return lives, are_tried
+
+    def follow(
+        self,
+        worlds: np.ndarray,  # indices of the worlds, one for each rollout
+        numbers: np.ndarray,  # numbers that nodes have already; shape (rollouts, all nodes)
+        nodes: np.ndarray,  # shape (rollouts, nodes)
+        chosen: np.ndarray,  # the numbers of these nodes, likewise
+    ) -> np.ndarray:
+        """Return what some nodes look like at the instant: a NODE_LOOK of shape (rollouts, nodes)."""
+        if not len(worlds):
+            return np.zeros(nodes.shape, NODE_LOOK)
+        numbers = numbers.copy()
+        np.put_along_axis(numbers, nodes, chosen, axis=1)
         continued = run_continued(
             self.rollouts.scenario,
             self._policy,
-            Worlds(np.repeat(self.rollouts.roots[worlds], n_tries), of_worlds),
+            Worlds(self.rollouts.roots[worlds], numbers),
             looks_ns=[],
             nodes_at_ns=self.at_ns,
             change=(self.at_ns, "cancel"),
@@ -58,7 +79,7 @@ class Lives:
             engine=self.engine,
         )
         assert continued.nodes is not None  # noqa: S101 - they were requested
-        lives: np.ndarray = np.take_along_axis(continued.nodes, columns, axis=1).reshape(tried.shape)
+        lives: np.ndarray = np.take_along_axis(continued.nodes, nodes, axis=1)
         return lives
 
 

@@ -79,7 +79,7 @@ class LifeProposer(NodeProposer):
         laws, seed = rollouts.laws(wave), rollouts.seed
         n_nodes = places.stop - places.start
         plain = supply.of(slots[:, np.newaxis], supply.per_world - 1 - np.arange(TRIES))
-        shown, dispatched = self._look(places, np.repeat(plain[:, :, np.newaxis], n_nodes, axis=2))
+        shown, dispatched = self._look_at_tries(places, plain)
         is_reached = self._table.dispatched[places] != NO
         starts = dispatched.min(axis=(1, 2))[:, np.newaxis]
         has_begun = np.isfinite(starts[:, 0]) | ~is_reached.any()
@@ -91,7 +91,7 @@ class LifeProposer(NodeProposer):
         lives = draw_lives(laws, flat.take(worlds * n_nodes + columns), seed, plain[worlds, numbers])
         shown[worlds, numbers, columns] = ~(fit(seen.take((worlds, columns)).in_the_end, *lives) & is_reached[columns])
         drawn = self._draw_from_laws(wave, flat, seen, chances, supply, slots)
-        shows_drawn = self._look(places, np.maximum(drawn, 0)[:, np.newaxis])[0][:, 0]
+        shows_drawn = self._look_at_drawn(places, np.maximum(drawn, 0))
         u = uniforms(seed, rollouts.roots[:, np.newaxis], Stream.SEEN_VERDICT, np.arange(places.start, places.stop))
         choice = choose(chances, drawn, shows_drawn, shown, u)
         self._are_drawn &= ~choice.are_lost.any(axis=1)
@@ -120,20 +120,30 @@ class LifeProposer(NodeProposer):
         )
         return drawn
 
-    def _look(
-        self,
-        places: slice,
-        numbers: np.ndarray,  # shape (worlds, tries, nodes)
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return which nodes of a wave look like their rows with the given numbers, and when they are dispatched (infinity: not yet)."""
-        shown, dispatched = np.zeros(numbers.shape, dtype=bool), np.full(numbers.shape, np.inf)
+    def _look_at_tries(self, places: slice, plain: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return which nodes of a wave look like their rows in their tries, and when they are dispatched (infinity: not yet).
+
+        Tries that need not be simulated count as not looking so, and as not dispatched.
+        """
+        n_nodes = places.stop - places.start
+        shown, dispatched = np.zeros((*plain.shape, n_nodes), dtype=bool), np.full((*plain.shape, n_nodes), np.inf)
         possible = np.flatnonzero(self._is_possible)
-        if not len(possible):
-            return shown, dispatched
         nodes = self._nodes[possible, places]
-        lives = self._lives.follow(possible, self._numbers[possible], nodes, numbers[possible])
-        flat = lives.reshape(-1, nodes.shape[1])
-        shown[possible] = self._table.fit(flat, places, together(self._rollouts.plan)).reshape(lives.shape)
+        lives, are_tried = self._lives.try_disturbed(possible, self._numbers[possible], nodes, plain[possible])
+        shown[possible] = self._fit(places, lives.reshape(-1, n_nodes)).reshape(lives.shape) & are_tried
         at = lives["dispatched_ns"]
-        dispatched[possible] = np.where(at == NOT_THERE, np.inf, at)
+        dispatched[possible] = np.where(are_tried & (at != NOT_THERE), at, np.inf)
         return shown, dispatched
+
+    def _look_at_drawn(self, places: slice, drawn: np.ndarray) -> np.ndarray:
+        """Return which nodes of a wave look like their rows with the given numbers; shape (worlds, nodes)."""
+        shown = np.zeros(drawn.shape, dtype=bool)
+        possible = np.flatnonzero(self._is_possible)
+        nodes = self._nodes[possible, places]
+        shown[possible] = self._fit(
+            places, self._lives.follow(possible, self._numbers[possible], nodes, drawn[possible])
+        )
+        return shown
+
+    def _fit(self, places: slice, lives: np.ndarray) -> np.ndarray:
+        return self._table.fit(lives, places, together(self._rollouts.plan))

@@ -49,7 +49,7 @@ class SpellProposer(Proposer):
 
     def _follow(self, wave: int, starts: np.ndarray) -> np.ndarray:
         self._wave, self._starts = wave, starts
-        self._tried: tuple[np.ndarray, np.ndarray] | None = None
+        self._tried: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
         return super()._follow(wave, starts)
 
     def _find(
@@ -67,7 +67,8 @@ class SpellProposer(Proposer):
         rollouts, exact = self._rollouts, self._rollouts.exact_laws(self._wave)
         n_nodes, seed, every = nodes.shape[1], rollouts.seed, self._all[:, np.newaxis]
         if self._tried is None:
-            self._tried = self._simulate_lives(nodes, np.repeat(self._tries[:, :, np.newaxis], n_nodes, axis=2))
+            self._tried = self._try_lives(nodes)
+        verdicts, at_tries, are_tried = self._tried
         seen = Observed.of_verdicts(
             fates.verdicts[dealt].ravel(), fates.low[dealt, every].ravel(), fates.high[dealt, every].ravel()
         )
@@ -75,8 +76,15 @@ class SpellProposer(Proposer):
         flat = replace(flat, worlds=np.repeat(self._slots, n_nodes))
         chances = find_chances(exact, flat, seen).reshape(nodes.shape)
         # Fates that take too long to draw from the law are only tried unconditionally.
-        chances[chances < least_chances(exact)[places]] = 0.0
-        beyond = self._match_fates(fates, dealt, *self._tried) & chosen[:, np.newaxis]
+        is_rare = (chances > 0) & (chances < least_chances(exact)[places])
+        chances[is_rare] = 0.0
+        worlds, numbers, columns = np.nonzero(
+            ~are_tried & (chosen & is_rare & self._are_possible[:, np.newaxis])[:, np.newaxis]
+        )
+        by_law = draw_lives(exact, flat.take(worlds * n_nodes + columns), seed, self._tries[worlds, numbers])
+        verdicts[worlds, numbers, columns], at_tries[worlds, numbers, columns], _ = by_law
+        are_tried[worlds, numbers, columns] = True
+        beyond = self._match_fates(fates, dealt, verdicts, at_tries) & are_tried & chosen[:, np.newaxis]
         worlds, numbers, columns = np.nonzero(beyond)
         where = worlds * n_nodes + columns
         usual = fit(seen.take(where), *draw_lives(exact, flat.take(where), seed, self._tries[worlds, numbers]))
@@ -87,29 +95,40 @@ class SpellProposer(Proposer):
         drawn[wanted], _ = find_replications(
             exact, flat.take(where), self._supply, seed, seen.take(where), is_compiled=is_compiled
         )
-        lives = self._simulate_lives(nodes, np.maximum(drawn, 0)[:, np.newaxis])
+        lives = self._follow_lives(nodes, np.maximum(drawn, 0))
         number = sum(rollouts.plan.sizes[: self._wave]) + np.arange(n_nodes)
         u = uniforms(seed, rollouts.roots[:, np.newaxis], Stream.SEEN_VERDICT, number, 1)
-        choice = choose(chances, drawn, self._match_fates(fates, dealt, *lives)[:, 0], beyond, u)
+        shown = self._match_fates(fates, dealt, *(each[:, np.newaxis] for each in lives))[:, 0]
+        choice = choose(chances, drawn, shown, beyond, u)
         with np.errstate(divide="ignore", invalid="ignore"):
             ratios = np.log(choice.chances) - np.log(fates.chances[places, dealt, every])
         self._weigh(np.where(chosen, ratios, 0.0).sum(axis=1))
         self._are_drawn &= ~(choice.are_lost & chosen).any(axis=1)
         first = choice.tries[:, np.newaxis]
         numbers = np.where(choice.are_drawn, drawn, np.take_along_axis(self._tries, choice.tries, axis=1))
-        at = np.where(choice.are_drawn, lives[1][:, 0], np.take_along_axis(self._tried[1], first, axis=1)[:, 0])
+        at = np.where(choice.are_drawn, lives[1], np.take_along_axis(at_tries, first, axis=1)[:, 0])
         worlds, columns = np.nonzero(chosen)
         self._numbers[worlds, nodes[worlds, columns]] = np.maximum(numbers[worlds, columns], 0)
         times[worlds, columns] = at[worlds, columns]
 
-    def _simulate_lives(self, nodes: np.ndarray, tried: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return nodes' verdicts with the numbers tried, and their times after the start of the wave; shape (worlds, tries, nodes)."""
-        verdicts, times = np.full(tried.shape, -1), np.full(tried.shape, FOREVER)
+    def _try_lives(self, nodes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return nodes' verdicts in tries, their times after the start of the wave, and which were tried; shape (worlds, tries, nodes)."""
+        shape = *self._tries.shape, nodes.shape[1]
+        verdicts, times, are_tried = np.full(shape, -1), np.full(shape, FOREVER), np.zeros(shape, dtype=bool)
         possible = np.flatnonzero(self._are_possible)
-        lives = self._lives.follow(possible, self._numbers[possible], nodes[possible], tried[possible])
-        over = lives["resolved_ns"]
-        verdicts[possible] = np.where(lives["status"] == RUNNING, RUNS, FAILS)
-        times[possible] = np.where(over == NOT_THERE, FOREVER, over - self._starts[possible, np.newaxis, np.newaxis])
+        tries = self._tries[possible]
+        lives, are_tried[possible] = self._lives.try_disturbed(
+            possible, self._numbers[possible], nodes[possible], tries
+        )
+        verdicts[possible], times[possible] = _read_lives(lives, self._starts[possible, np.newaxis, np.newaxis])
+        return verdicts, times, are_tried
+
+    def _follow_lives(self, nodes: np.ndarray, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return nodes' verdicts with some numbers, and their times after the start of the wave; shape (worlds, nodes)."""
+        verdicts, times = np.full(nodes.shape, -1), np.full(nodes.shape, FOREVER)
+        possible = np.flatnonzero(self._are_possible)
+        lives = self._lives.follow(possible, self._numbers[possible], nodes[possible], numbers[possible])
+        verdicts[possible], times[possible] = _read_lives(lives, self._starts[possible, np.newaxis])
         return verdicts, times
 
     def _match_fates(self, fates: Fates, dealt: np.ndarray, verdicts: np.ndarray, times: np.ndarray) -> np.ndarray:
@@ -120,3 +139,10 @@ class SpellProposer(Proposer):
         )
         agree: np.ndarray = (times > low) & (times <= high) & ((verdict < 0) | (verdicts == verdict))
         return agree
+
+
+def _read_lives(lives: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the verdicts of nodes, and their times after the start of the wave."""
+    over = lives["resolved_ns"]
+    verdicts = np.where(lives["status"] == RUNNING, RUNS, FAILS)
+    return verdicts, np.where(over == NOT_THERE, FOREVER, over - starts)

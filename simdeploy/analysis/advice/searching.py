@@ -136,15 +136,17 @@ class Search:
         self.possible_totals = np.zeros(len(seen.totals), dtype=bool)
         self._parts: list[tuple[Worlds, np.ndarray, np.ndarray]] = []
 
-    def find(self, wanted: int) -> None:
-        """Search until `wanted` worlds are found in all, or no more can be."""
-        while self.n_found < wanted and self._n_proposed < self._most and self.n_tried < self._most_roots:
-            if self._is_hopeless(wanted) or self._is_stopped():
-                break
-            size = 4 * self._n_proposed or wanted
-            if self.n_found:
-                size = int(1.1 * (wanted - self.n_found) * self._n_proposed / self.n_found) + 1
-            self._try(min(size, self._most - self._n_proposed, _AT_ONCE))
+    def needs_more(self, wanted: int) -> bool:
+        """Return whether fewer than `wanted` worlds are found in all, and more can be."""
+        is_left = self.n_found < wanted and self._n_proposed < self._most and self.n_tried < self._most_roots
+        return is_left and not self._is_hopeless(wanted) and not self._is_stopped()
+
+    def find_more(self, wanted: int) -> None:
+        """Propose as many worlds as may be needed for `wanted` in all; the first time, only that many."""
+        size = 4 * self._n_proposed or wanted
+        if self.n_found:
+            size = int(1.1 * (wanted - self.n_found) * self._n_proposed / self.n_found) + 1
+        self._try(min(size, self._most - self._n_proposed, _AT_ONCE))
 
     def _is_hopeless(self, wanted: int) -> bool:
         """Return whether to give up, because too few worlds would be found."""
