@@ -328,6 +328,16 @@ def test_tries_left_out_have_no_spells(name):
     ).all()
 
 
+def test_a_negligible_kind_gets_few_worlds():
+    """A kind that turns out to be negligible gets only its first worlds, if nodes are tried individually. [property]"""
+    changes = {"fleet.crash": {"up": "5m", "repair": "20s"}, "release.bad.affects": "all"}
+    scenario = make(changes | {"release.bad.start_failure": 0.999}, max_parallel=6)
+    seen = read_seen(scenario, None, pd.DataFrame({"node": range(6), "status": "running"}), 175)
+    good, bad = condition(scenario, seen, replications=200, seed=0, engine="compiled").by_kind
+    assert bad.weights.sum() < 1e-9 * good.weights.sum()
+    assert (bad.n_tried, len(good.worlds.roots) >= 200) == (100, True)
+
+
 def test_who_may_be_skipped():
     """A node still pending after later dispatches was skipped or is waited for; if neither is possible, it's an error. [contract]"""
     status = ["running", "pending", "running", "starting", "starting", "starting"]

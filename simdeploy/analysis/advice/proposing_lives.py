@@ -12,7 +12,8 @@ Draw one try from A, and K tries without a condition. Let b be 1 if the former i
 but not in A. Then :math:`P(A) b + c / K` is unbiased whatever the spells are. Its variance is small if they are rare, because
 nearly all of B is then in A. The node takes the numbers of the try from A with probability proportional to :math:`P(A) b`, otherwise those
 of the first of the c tries. The tries are worlds simulated up to the time of observation, for all nodes of a wave at once, in which
-failures stop nothing. Under sliding pacing nodes are tried one after the other, because each turn depends on the nodes before.
+failures stop nothing. Most need not be simulated, because c counts only nodes with spells
+(`simdeploy.analysis.advice.disturbed`). Under sliding pacing nodes are tried one after the other, because each turn depends on the nodes before.
 
 References
 ----------
