@@ -17,7 +17,7 @@ from small import rolling
 
 import simdeploy as sd
 from simdeploy import read_result
-from simdeploy.analysis.advice import proposing_spells
+from simdeploy.analysis.advice import lives, proposing_spells
 from simdeploy.analysis.advice.conditioning import condition
 from simdeploy.analysis.advice.costing import Costing, Priced
 from simdeploy.analysis.advice.drawing import FAILS, RUNS, Nodes, draw_lives
@@ -372,24 +372,38 @@ def test_conditioned_worlds_match_brute_force(name):
     assert_like_plain_worlds(conditioned, plain, n_unseen=1)
 
 
-@pytest.mark.parametrize("name", ["crashes", "degraded spells", "crashes, stopped"])
-def test_nodes_are_tried_alike_on_both_engines(name, monkeypatch):
-    """Given counts, nodes that are tried individually get the same numbers and weights on both engines. [property]"""
-    monkeypatch.setattr(proposing_spells, "TRIES", 4)
+def propose(name, engine, n):
+    """Propose n worlds for a case; return their weights and numbers, and whether they are drawn."""
     scenario, seen, instant = CASES[name]
     seen = read_seen(scenario, None, seen, instant)
     fleet, orchestrator = scenario.fleet, scenario.orchestrator_of(seen.policy)
     plan = plan_waves(seen.policy.policy, orchestrator, fleet.nodes, fleet.zones)
-    kind, roots = scenario.release[1], np.arange(16)
+    kind, roots = scenario.release[1], np.arange(n)
     course, shared = read_course(scenario, plan, seen), (scenario.given(kind.name), seen.policy, plan, kind, 3)
-    found = []
-    for engine in ("compiled", "reference"):
-        strays = find_strays(Rollouts(*shared, 100 + roots), engine, course.end_ns)
-        rough, supply = RoughRollouts(*shared, roots, strays, engine), Supply(1000, 10**6, 10**4)
-        proposal = SpellProposer(rough, course, supply, roots, np.zeros(16), None, never_failed=False).propose()
-        found.append([proposal.log_weights.tolist(), proposal.are_drawn.tolist(), proposal.worlds.nodes.tolist()])
-    assert np.isfinite(found[0][0]).sum() >= 3
-    assert found[0] == found[1]
+    strays = find_strays(Rollouts(*shared, 100 + roots), engine, course.end_ns)
+    rough, supply = RoughRollouts(*shared, roots, strays, engine), Supply(1000, 10**6, 10**4)
+    proposal = SpellProposer(rough, course, supply, roots, np.zeros(n), None, never_failed=False).propose()
+    assert np.isfinite(proposal.log_weights).sum() >= 3
+    return [proposal.log_weights.tolist(), proposal.are_drawn.tolist(), proposal.worlds.nodes.tolist()]
+
+
+@pytest.mark.parametrize("name", ["crashes", "degraded spells", "crashes, stopped"])
+def test_nodes_are_tried_alike_on_both_engines(name, monkeypatch):
+    """Given counts, nodes that are tried individually get the same numbers and weights on both engines. [property]"""
+    monkeypatch.setattr(proposing_spells, "TRIES", 4)
+    assert propose(name, "compiled", 16) == propose(name, "reference", 16)
+
+
+@pytest.mark.parametrize("least", [1e-5, 0.5])
+@pytest.mark.parametrize("name", ["crashes", "degraded spells", "outages of zones"])
+def test_tries_without_spells_need_not_be_simulated(name, least, monkeypatch):
+    """Simulating all tries gives the same numbers and weights, also if many fates are too rare to be drawn from a law. [property]"""
+    monkeypatch.setattr(proposing_spells, "least_chances", lambda laws: np.full(len(laws), least))
+    proposed = propose(name, "compiled", 64)
+    monkeypatch.setattr(
+        lives, "find_disturbed", lambda _, worlds, nodes, tried, at_ns: np.ones((*tried.shape, nodes.shape[1]), bool)
+    )
+    assert propose(name, "compiled", 64) == proposed
 
 
 def test_the_clock_is_that_of_the_rollout():
