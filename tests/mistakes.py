@@ -270,9 +270,8 @@ def _takes_over_alone(load: PooledRequests, node: int, t: int) -> None:
 
 
 def _frees_its_place(controller: Controller, node: Node) -> None:
-    before, was_surging = controller.dispatcher.surging, node.fate.surged and not controller.course.is_over
     _receive_verdict(controller, node)
-    controller.dispatcher.surging = before - was_surging
+    controller.dispatcher.slots.surging.discard(node.number)
 
 
 def _starts_anew(node: Node, deadline: int | None) -> Any:

@@ -147,6 +147,19 @@ def test_a_failed_node_may_hold_its_place_of_the_surge(engine: str, holds: bool,
     assert values["unavailable_node_s"] == 30 * n_in_place
 
 
+@pytest.mark.parametrize("pacing", [{"pacing": "sliding"}, {"pacing": "barrier"}])
+@pytest.mark.parametrize("slot_delay", [None, "10s", "45s"])
+def test_a_free_slot_frees_its_place_of_the_surge(engine: str, pacing: Any, slot_delay: Any) -> None:
+    """If slots are free before verdicts, so are places of the surge: no node is ever replaced in place. [contract]"""
+    waves = {} if pacing["pacing"] == "sliding" else {"waves": [{"until": "100%"}]}
+    policy = {"max_parallel": 1, "surge": 1, "slot_delay": slot_delay, **waves}
+    switches = {"slot_until": "started", **pacing}
+    rollout = run(engine, policy=policy, orchestrator=switches)
+    assert rollout.responses["unavailable_node_s"] == 0
+    seconds = {None: 30, "10s": 40, "45s": 75}[slot_delay]
+    assert rollout.nodes["dispatched_at_s"].tolist() == [seconds * turn for turn in range(4)]
+
+
 def test_an_unreachable_node_takes_no_place(engine: str) -> None:
     """A node that is down at its turn is not dispatched, so the next one is surged. [contract]"""
     fleet = {"classes": [{"name": "away", "nodes": [0], "down": True}]}

@@ -266,3 +266,11 @@ def test_a_worker_waits_for_the_start_and_the_delay_only(engine):
     rollout = roll_out(read_policy(update("{parallelism: 5, delay: 10s, monitor: 5m}")), 10, engine=engine)
     assert sorted(rollout.nodes["dispatched_at_s"].unique()) == [0, 40]
     assert rollout.responses["makespan_s"] == 40 + 30 + 300
+
+
+def test_tasks_that_start_first_leave_no_slot_empty(engine):
+    """Every slot's old task serves until its new one runs, also while earlier new tasks are monitored. [oracle]"""
+    config = "{parallelism: 2, delay: 5s, monitor: 2m, order: start-first}"
+    rollout = roll_out(read_policy(update(config)), 10, engine=engine)
+    assert rollout.responses["min_in_service_fraction"] == 1
+    assert rollout.responses["unavailable_node_s"] == 0

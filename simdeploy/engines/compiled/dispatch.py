@@ -51,6 +51,7 @@ from simdeploy.engines.compiled.tables import (
     RESOLVED,
     STARTED,
     SURGED,
+    TAKES_PLACE,
     TOUCHED,
     TRIED,
     TURNS,
@@ -245,7 +246,7 @@ def _dispatch(run, node):
     run.n_touched += 1
     if run.has_more and run.surging < _places(run, node):
         run.surging += 1
-        fates(run)[SURGED, node] = 1
+        fates(run)[SURGED, node] = TAKES_PLACE
     if run.shared:
         if not run.begins and not run.leaves and not is_surged(run, node):
             let_serve(run, node, 0)

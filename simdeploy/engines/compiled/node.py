@@ -22,7 +22,7 @@ from simdeploy.engines.compiled.limits import might_stop, note_verdict
 from simdeploy.engines.compiled.line import fails_unheard, online_again
 from simdeploy.engines.compiled.parts import part
 from simdeploy.engines.compiled.pools import crashes_change, let_serve, look_at_pools
-from simdeploy.engines.compiled.slots import resolve_slot
+from simdeploy.engines.compiled.slots import give_up_surge, resolve_slot
 from simdeploy.engines.compiled.tables import (
     BACK_FROM,
     DISPATCHED,
@@ -75,8 +75,8 @@ def _make_room(run, node):
     if run.failed_node_freezes and (fates(run)[HAS_FAILED, node] or fails_unheard(run, node)):
         run.is_frozen = True
     resolve_slot(run, node)
-    if is_surged(run, node) and not (run.failed_node_holds_slot and _keeps_slot(run, node)):
-        run.surging -= 1
+    if not (run.failed_node_holds_slot and _keeps_slot(run, node)):
+        give_up_surge(run, node)
 
 
 @compiled

@@ -11,12 +11,15 @@ from simdeploy.engines.compiled.jit import compiled, inlined
 from simdeploy.engines.compiled.line import fails_unheard, online_again
 from simdeploy.engines.compiled.tables import (
     DISPATCHED,
+    FREED_PLACE,
     HAS_FAILED,
     HAS_SLOT,
     IN_FLIGHT,
     NEVER,
     ORDER,
     STARTED,
+    SURGED,
+    TAKES_PLACE,
     UNRESOLVED,
     WAVE,
 )
@@ -148,7 +151,17 @@ def _free(run, node):
     run.slots_taken -= 1
     if policy_of(run).per_zone < run.nodes:
         slots_of_zones(run)[node % run.zones] -= 1
+    if _needs_slot(run, node):
+        give_up_surge(run, node)
     run.is_rung = True
+
+
+@inlined
+def give_up_surge(run, node):
+    """Free a node's place of `surge`, if it still takes one."""
+    if run.has_more and fates(run)[SURGED, node] == TAKES_PLACE:
+        fates(run)[SURGED, node] = FREED_PLACE
+        run.surging -= 1
 
 
 @compiled

@@ -19,8 +19,9 @@ DISPATCHED, STARTED, RESOLVED, BACK_FROM, BACK_UNTIL, HAS_FAILED, WINDOWS, WAVE,
 # If lines break: when the verdict counts, whether it counts as failed, and whether the deadline passed before it was heard;
 # DEADLINE is then that of every node, NEVER for none.
 HEARD, COUNTS_FAILED, UNHEARD = range(10, 13)
-# Whether a node is updated beside its old instance. Under a policy with retries: its tries that failed, and attempts made.
+# Whether a node is updated beside its old instance (0 if not). Under a policy with retries: its tries that failed, and attempts made.
 SURGED, TRIED, ATTEMPTS = range(13, 16)
+TAKES_PLACE, FREED_PLACE = 1, 2  # of a surged node: whether it still takes a place of `surge`
 # If unhealthy nodes are tried again: when the windows of the current try begin, and the number of earlier windows.
 WINDOWS_FROM, EARLIER, N_FATE = range(16, 19)
 # Rows of the table of relative fates, one column per node in the order of dispatch: times since its dispatch; and sums over all

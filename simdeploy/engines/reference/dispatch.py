@@ -66,7 +66,6 @@ class Dispatcher:
         self.unresolved = 0  # nodes whose turn has come and whose verdict does not count yet
         # waiting, waited_in_vain: unreachable nodes that the rollout waits for, and those of them that are down for good
         self.waiting = self.waited_in_vain = 0
-        self.surging = 0  # nodes that take a place of `surge`
 
     @property
     def left(self) -> int:
@@ -225,8 +224,9 @@ class Dispatcher:
             if self.waves[node.fate.wave - 1].is_canary
             else self._site.terms.plan.surge
         )
-        surged = self.surging < places and self._site.type.replaces
-        self.surging += surged
+        surged = len(self.slots.surging) < places and self._site.type.replaces
+        if surged:
+            self.slots.surging.add(node.number)
         node.dispatch(surged=surged)
 
     def _wait_for(self, node: Node) -> None:

@@ -30,6 +30,7 @@ class Slots:
         self._taken = 0
         self._taken_of_zone: dict[int, int] = {}
         self.delayed = 0  # slots that were given up and are not free yet
+        self.surging: set[int] = set()  # numbers of the nodes that take a place of `surge`
 
     def count_free(self, nodes: Sequence[Node], first: int, most: int, *, is_bounded: bool) -> int:
         """Return how many nodes find a slot, from place `first` of the order on, at most `most`.
@@ -98,6 +99,8 @@ class Slots:
 
     def _free(self, node: Node) -> None:
         self._add(node, -1)
+        if self._needs_slot(node):
+            self.surging.discard(node.number)
         self._site.ring()
 
     def _add(self, node: Node, slots: int) -> None:
