@@ -101,6 +101,7 @@ def _finish(
     then = "everything rolls back" if aborts else "the rollout has failed, and nothing rolls back; Argo only reports it"
     if judgement is not None and not aborts:
         then = "left out: Argo only reports it, and the rollout keeps waiting"
+    _note_min_ready(terms, judgement)
     deadline_ns = manifests.read_progress_deadline(spec, terms.min_ready_s, then)
     judged_ns = terms.min_ready_s * NS_PER_S if judgement is None else judgement.longest_ns
     if judgement is not None and not aborts:
@@ -127,6 +128,14 @@ def _finish(
         "rollback_parallel": policy.get("rollback_parallel") if goes_back else None,
         "no_auto_rollback": not goes_back,
     }, switches
+
+
+def _note_min_ready(terms: _Terms, judgement: Judgement | None) -> None:
+    if judgement is None or not terms.min_ready_s * NS_PER_S % judgement.check.interval_ns:
+        manifests.note_min_ready(terms.spec, terms.min_ready_s)
+        return
+    text = "must be ready that long before another pod follows; a wave that no analysis judges ends as much later, unless it is the last"
+    terms.spec.approximate("minReadySeconds", text)
 
 
 # -- canary --------------------------------------------------------------------------------------------
@@ -167,13 +176,21 @@ def _read_canary(terms: _Terms, canary: Group) -> _Parts:
     _note_lone_canary(terms.nodes, stages[0], judgement)
     if len(stages) == 1 and judgement is None and not stages[0].waits and not router:
         return {"strategy": "rolling", **parallel}, {"pacing": "sliding"}, None
-    waves = [_wave(stage, watch, judgement, least_ns) for stage, watch in zip(stages, watched, strict=True)]
+    waves = [
+        _wave(stage, watch, judgement, least_ns, is_last=stage is stages[-1])
+        for stage, watch in zip(stages, watched, strict=True)
+    ]
     for stage, wave in zip(stages[1:], waves[1:], strict=True):
         if stage.waits:
             wave["promotion"] = True
     first = {"strategy": "canary" if stages[0].waits else "rolling"}
     waits = {"auto_promote": False} if any(stage.waits for stage in stages) else {}
-    return {**first, **waits, "waves": waves, **parallel}, {"pacing": "barrier"}, judgement
+    switches = {"pacing": "barrier"}
+    if judgement is not None and parallel.get("max_parallel", terms.nodes) < terms.nodes:
+        # The next pod starts when one is available, not when the analysis of its step ends.
+        switches["slot_until"] = "started"
+        parallel["slot_delay"] = write_duration(least_ns) if least_ns else None
+    return {**first, **waits, "waves": waves, **parallel}, switches, judgement
 
 
 _CANARY_ASIDE = {
@@ -215,19 +232,24 @@ def _observe(stage: Stage, of_step: list[Check], background: list[Check], least_
     return max(measured, stage.pause_ns if background else 0, least_ns)
 
 
-def _wave(stage: Stage, watched_ns: int | None, judgement: Judgement | None, least_ns: int) -> dict[str, Any]:
+def _wave(
+    stage: Stage, watched_ns: int | None, judgement: Judgement | None, least_ns: int, *, is_last: bool
+) -> dict[str, Any]:
     """Return an entry of `waves`; a background analysis runs during the pause, the analysis of a step before it."""
     wave: dict[str, Any] = {"until": stage.until}
-    watched_in_pause_ns = 0
+    bake_ns = stage.pause_ns
     if judgement is not None:
+        own_ns = least_ns if watched_ns is None else watched_ns
         if watched_ns is None:
             wave["gate"] = False
+            # Its windows are as long as those of the analysis; a part of a window is a pause.
+            rest_ns = least_ns % judgement.check.interval_ns
+            own_ns -= rest_ns
+            bake_ns += 0 if is_last else rest_ns
         elif judgement.of_rollout:
-            watched_in_pause_ns = watched_ns
-        own_ns = least_ns if watched_ns is None else watched_ns
+            bake_ns = max(bake_ns - watched_ns, 0)
         if own_ns != judgement.observation_ns:
             wave["min_healthy_time"] = write_duration(own_ns)
-    bake_ns = max(stage.pause_ns - watched_in_pause_ns, 0)
     if bake_ns:
         wave["bake_time"] = write_duration(bake_ns)
     return wave

@@ -52,6 +52,7 @@ def read(reading: Reading) -> PolicyImport:
         raise manifests.refuse_without(reading, *_KINDS)
     spec = manifest.open(reading).group("spec")
     min_ready_s = manifests.read_min_ready(spec)
+    manifests.note_min_ready(spec, min_ready_s)
     readers = {"Deployment": _read_deployment, "DaemonSet": _read_daemons, "StatefulSet": _read_stateful}
     policy, switches = readers[manifest.kind](spec)
     if manifest.kind == "Deployment":

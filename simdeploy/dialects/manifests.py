@@ -16,6 +16,7 @@ from typing import Any
 from simdeploy.dialects import imported
 from simdeploy.dialects.reading import NOTHING_SERVED, Evaluate, Group, Reading
 from simdeploy.dialects.source import Document, Source, Tagged
+from simdeploy.dialects.windows import choose_window
 from simdeploy.errors import InputError, Path, plural
 from simdeploy.units import NS_PER_S, write_duration
 
@@ -25,6 +26,7 @@ RESTARTS: dict[str, Any] = {"retries": 1000, "retry_delay": "10s"}
 # The largest 32-bit number of seconds means no deadline.
 NO_DEADLINE = 2**31 - 1
 _MOST_S = 100_000
+_SHORTEST_NS = NS_PER_S // 2
 UNKNOWN = f"{imported.UNKNOWN}; it has no effect"
 
 _PERCENT = re.compile(r"(\d{1,9})%")
@@ -229,10 +231,13 @@ def read_replicas(spec: Group) -> int:
 
 def read_min_ready(spec: Group) -> int:
     """Return the seconds that a pod must be ready to count as available."""
-    seconds = spec.whole("minReadySeconds", 0, _MOST_S) or 0
-    text = "must be ready that long, in whole health windows" if seconds else "available as soon as it is ready"
+    return spec.whole("minReadySeconds", 0, _MOST_S) or 0
+
+
+def note_min_ready(spec: Group, seconds: int) -> None:
+    """Note that pods must be ready for some seconds."""
+    text = "must be ready that long" if seconds else "available as soon as it is ready"
     spec.exact("minReadySeconds", text, default="0, ")
-    return seconds
 
 
 def read_pods(spec: Group, min_ready_s: int) -> dict[str, Any]:
@@ -242,8 +247,11 @@ def read_pods(spec: Group, min_ready_s: int) -> dict[str, Any]:
     reading.note("health_check.deadline", "exact", "no pod is given up; a deadline of 30 days stands for that")
     text = "a container that crashes starts again 10s later, each time; Kubernetes doubles that up to 5m"
     reading.note("retries", "approximate", text)
-    seconds = min_ready_s + (probed_s or 0)
-    check = {"deadline": PATIENCE, "min_healthy_time": write_duration(seconds * NS_PER_S)}
+    ready_ns = (min_ready_s + (probed_s or 0)) * NS_PER_S
+    check: dict[str, Any] = {"deadline": PATIENCE}
+    if ready_ns:
+        check["interval"] = choose_window(ready_ns, _SHORTEST_NS)
+    check["min_healthy_time"] = write_duration(ready_ns)
     return {"health_check": check if probed_s is None else {**check, "max_error_rate": NOTHING_SERVED}, **RESTARTS}
 
 

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from foreign import assert_one_problem, notes_of, refusal
+from foreign import assert_one_problem, notes_of, refusal, roll_out
 
 import simdeploy
 from simdeploy.dialects import read_policy
@@ -268,6 +268,43 @@ def test_an_analysis_of_a_step_judges_its_wave_alone():
     waves = read_policy(INLINE + TEMPLATE).policy["waves"]
     assert [wave.get("gate", True) for wave in waves].count(True) == 1
     assert all(wave["min_healthy_time"] == "0s" for wave in waves if not wave.get("gate", True))
+
+
+ONE_BY_ONE = """\
+apiVersion: argoproj.io/v1alpha1
+kind: Rollout
+metadata: {name: shop}
+spec:
+  replicas: 10
+  minReadySeconds: READY
+  strategy:
+    canary:
+      maxSurge: 1
+      maxUnavailable: 0
+      steps:
+      - setWeight: 40
+      - analysis: {templates: [{templateName: success}]}
+      - setWeight: 70
+      - pause: {duration: 1m}
+"""
+
+
+@pytest.mark.parametrize("ready_s", [0, 15, 120])
+def test_pods_of_a_judged_step_follow_each_other_without_waiting_for_the_analysis(engine, ready_s):
+    """A pod starts once the one before is available; the analysis takes its 6 min once, after the last pod. [oracle]"""
+    imported = read_policy(ONE_BY_ONE.replace("READY", str(ready_s)) + TEMPLATE)
+    rollout = roll_out(imported, 10, engine=engine)
+    turn_s = 30 + ready_s
+    judged_s = turn_s * 3 + 30 + 360
+    paused_s = judged_s + turn_s * 3 + 60
+    turns = [turn_s * pod for pod in range(4)]
+    turns += [judged_s + turn_s * pod for pod in range(3)] + [paused_s + turn_s * pod for pod in range(3)]
+    assert rollout.nodes["dispatched_at_s"].tolist() == turns
+    assert rollout.responses["unavailable_node_s"] == 0
+    # The analysis' windows of 2 min are too long for the last wave, unless its pods must be ready for as long.
+    assert rollout.responses["makespan_s"] == paused_s + turn_s * 3 - (ready_s if ready_s % 120 else 0)
+    (note,) = notes_of(imported, "spec.minReadySeconds")
+    assert note.fidelity == ("approximate" if ready_s % 120 else "exact")
 
 
 @pytest.mark.parametrize(

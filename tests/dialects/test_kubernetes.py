@@ -69,7 +69,7 @@ def test_a_deployment_is_a_sliding_window():
         "max_parallel": 5,
         "surge": 3,
         "progress_deadline": "5m20s",  # with minReadySeconds
-        "health_check": {"deadline": "720h", "min_healthy_time": "20s"},
+        "health_check": {"deadline": "720h", "interval": "10s", "min_healthy_time": "20s"},
         "retries": 1000,
         "retry_delay": "10s",
         "no_auto_rollback": True,
@@ -147,7 +147,7 @@ def test_a_readiness_probe_takes_its_time():
     """A pod is ready after its first successful probes, and available minReadySeconds later. [contract]"""
     probe = 'readinessProbe: {initialDelaySeconds: 15, periodSeconds: 5, httpGet: {path: "/"}}'
     imported = read_policy(DEPLOYMENT.replace('image: "shop:2"', f'image: "shop:2", {probe}'))
-    check = {"deadline": "720h", "min_healthy_time": "35s", "max_error_rate": 0.99}
+    check = {"deadline": "720h", "interval": "8.75s", "min_healthy_time": "35s", "max_error_rate": 0.99}
     assert imported.policy["health_check"] == check
     assert "15s" in notes_of(imported, "spec.template.spec.containers")[0].text
     twice = read_policy(DEPLOYMENT.replace('image: "shop:2"', f'image: "shop:2", {probe[:-1]}, successThreshold: 3}}'))
@@ -306,3 +306,13 @@ def test_a_ready_pod_is_progress(engine):
     assert (rollout.responses["state"], rollout.responses["makespan_s"]) == ("completed", 2400.0)
     (note,) = notes_of(imported, "spec.progressDeadlineSeconds")
     assert "minReadySeconds are added" in note.text
+
+
+def test_pods_are_ready_for_no_longer_than_required(engine):
+    """Pods one after the other take 30 s to start and 7 s to become available, in a scenario with windows of 10 s. [oracle]"""
+    imported = read_policy(
+        "apiVersion: apps/v1\nkind: DaemonSet\nmetadata: {name: agent}\nspec: {minReadySeconds: 7}\n"
+    )
+    fleet = {"nodes": 3, "update_duration": "30s"}
+    scenario = simdeploy.Scenario.from_dict({"name": "x", "fleet": fleet, "policies": {"agent": imported.policy}})
+    assert simdeploy.simulate(scenario, engine=engine).responses["makespan_s"] == 3 * 37
