@@ -698,6 +698,14 @@ SUSPICIOUS: list[tuple[dict[str, Any], str, str]] = [
         "rounded up to 1 window of 10s (found 5s)",
     ),
     (
+        one(
+            {"dialect": "general", "strategy": "rolling", "health_check": {"deadline": "1h", "interval": "5m"}},
+            waves=[1, {"until": "100%", "min_healthy_time": "10s"}],
+        ),
+        "policies.p.waves[1].min_healthy_time",
+        "rounded up to 1 window of 5m (found 10s)",
+    ),
+    (
         one(ROLLING, health_check={"deadline": "30000h"}),
         f"{CHECK}.deadline",
         "slow to simulate: up to 10,800,000 windows of 10s for each node (found 30000h)",

@@ -71,7 +71,7 @@ class PolicySuspicions:
         yield from self._of_no_time()
         yield from self._instances()
 
-    def _say(self, message: str, *keys: str, found: object = None, hint: str | None = None) -> Problem:
+    def _say(self, message: str, *keys: str | int, found: object = None, hint: str | None = None) -> Problem:
         return Problem(message, (*self.path, *keys), found=None if found is None else str(found), hint=hint)
 
     def _dialect(self) -> Iterator[Problem]:
@@ -82,12 +82,16 @@ class PolicySuspicions:
 
     def _windows(self) -> Iterator[Problem]:
         policy = self.scenario_policy.policy
-        watched_ns = policy.windows_needed * policy.interval_ns
-        if policy.min_healthy_ns is not None and watched_ns != policy.min_healthy_ns:
-            message = f"rounded up to {plural(policy.windows_needed, 'window')} of {write_duration(policy.interval_ns)}"
-            message += f", {write_duration(watched_ns)}" if policy.windows_needed > 1 else ""
-            found = write_duration(policy.min_healthy_ns)
-            yield self._say(message, "health_check", "min_healthy_time", found=found)
+        of_waves = (
+            (("waves", number, "min_healthy_time"), wave.min_healthy_ns) for number, wave in enumerate(policy.waves)
+        )
+        for keys, healthy_ns in [(("health_check", "min_healthy_time"), policy.min_healthy_ns), *of_waves]:
+            n_windows = -(-(healthy_ns or 0) // policy.interval_ns)
+            watched_ns = n_windows * policy.interval_ns
+            if healthy_ns is not None and watched_ns != healthy_ns:
+                message = f"rounded up to {plural(n_windows, 'window')} of {write_duration(policy.interval_ns)}"
+                message += f", {write_duration(watched_ns)}" if n_windows > 1 else ""
+                yield self._say(message, *keys, found=write_duration(healthy_ns))
         deadline_ns = policy.deadline_ns or 0
         if (n_windows := deadline_ns // policy.interval_ns) > _MANY_WINDOWS:
             message = (
