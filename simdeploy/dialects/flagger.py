@@ -94,12 +94,19 @@ def _read_analysis(spec: Group, analysis: Group, nodes: int | None) -> tuple[lis
     analysis.approximate("interval", text)
     threshold = max(analysis.whole("threshold", 0, _MOST_FAILED) or 0, 1)
     iterations = _read_iterations(spec, analysis)
+    n_checks = iterations or 1
     if iterations:
         waves: list[dict[str, Any]] = [{"until": "100%"}]
         text = f"all nodes in one wave, judged {plural(iterations, 'time')}; they serve once started"
         analysis.approximate("iterations", text)
     else:
-        waves = _plan(_read_weights(analysis), tick_ns, nodes)
+        planned = _plan(_read_weights(analysis), nodes)
+        n_checks = max(checks for _, checks in planned)
+        waves = [
+            {"until": f"{weight}%"}
+            | ({} if checks == n_checks else {"min_healthy_time": write_duration(checks * tick_ns)})
+            for weight, checks in planned
+        ]
     rates = [rate for metric in analysis.groups("metrics") if (rate := _read_metric(metric)) is not None]
     text = "everything rolls back at this many failed checks of the whole rollout, in a row or not; in Flagger an interval later"
     text += "; a check without requests has failed"
@@ -109,17 +116,17 @@ def _read_analysis(spec: Group, analysis: Group, nodes: int | None) -> tuple[lis
     _note_webhooks(analysis)
     analysis.no_counterparts(_ASIDE)
     analysis.note_rest(UNKNOWN)
-    watched_ns = tick_ns * (iterations or 1)
+    watched_ns = tick_ns * n_checks
+    # The promoted rest is not checked any more.
+    rest = [] if waves[-1]["until"] == "100%" else [{"until": "100%", "min_healthy_time": "0s"}]
     if rates:
         checks = [Check(rate, tick_ns, None, threshold - 1) for rate in rates]
         judgement: Judgement = judge(checks, watched_ns, of_rollout=True)
-        if "min_healthy_time" in waves[-1]:
-            waves[-1]["gate"] = False
-        return waves, judgement.watch(), judgement.longest_ns
+        return [*waves, *(wave | {"gate": False} for wave in rest)], judgement.watch(), judgement.longest_ns
     text = "no success rate is checked: only nodes that don't become ready stop the rollout"
     spec.reading.note("metrics", "exact", text)
     healthy = {"interval": write_duration(tick_ns), "min_healthy_time": write_duration(watched_ns)}
-    return waves, {"health_check": {"deadline": PATIENCE, **healthy}, **RESTARTS}, watched_ns
+    return [*waves, *rest], {"health_check": {"deadline": PATIENCE, **healthy}, **RESTARTS}, watched_ns
 
 
 def _read_iterations(spec: Group, analysis: Group) -> int:
@@ -167,20 +174,21 @@ def _read_weights(analysis: Group) -> list[int]:
     return weights[1:]
 
 
-def _plan(weights: list[int], tick_ns: int, nodes: int | None) -> list[dict[str, Any]]:
-    """Return waves; a weight that adds no node to a fleet of known size lengthens the wave before it."""
-    waves: list[dict[str, Any]] = []
-    before, bake_ns = 0, 0
+def _plan(weights: list[int], nodes: int | None) -> list[tuple[int, int]]:
+    """Return the weights that become waves, and how many checks each passes.
+
+    A weight that adds no node to a fleet of known size is one more check of the wave before it.
+    """
+    waves: list[tuple[int, int]] = []
+    before = 0
     for weight in weights:
         count = weight if nodes is None else max((2 * nodes * weight + 100) // 200, 1)
         if count > before:
-            waves.append({"until": f"{weight}%"})
-            before, bake_ns = count, 0
+            waves.append((weight, 1))
+            before = count
         else:
-            bake_ns += tick_ns
-            waves[-1]["bake_time"] = write_duration(bake_ns)
-    # The promoted rest is not checked any more.
-    return waves if waves[-1]["until"] == "100%" else [*waves, {"until": "100%", "min_healthy_time": "0s"}]
+            waves[-1] = waves[-1][0], waves[-1][1] + 1
+    return waves
 
 
 def _read_metric(metric: Group) -> float | None:
@@ -198,7 +206,8 @@ def _read_metric(metric: Group) -> float | None:
     if rate is None:
         metric.no_counterpart("name", "without a minimum this check never fails")
     else:
-        metric.exact("name", "judges all requests of a wave together")
+        text = "judges all requests to a wave's nodes together; in Flagger those to the nodes of earlier waves, too"
+        metric.approximate("name", text)
         group.exact(key, f"a check fails if more than {100 * rate:g} % of the requests fail")
     within.no_counterparts({"max": "a rate of successes that is too high is not simulated"})
     if "interval" in metric:

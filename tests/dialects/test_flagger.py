@@ -98,10 +98,26 @@ def test_weights_follow_the_controller(old, new, expected):
 
 
 def test_weights_that_add_no_node_last_longer():
-    """Of 10 nodes 1 % and 5 % are one, so the second step extends the first wave. [contract]"""
+    """Of 10 nodes 1, 5 and 14 % are one, so the second and third step are further checks of the first wave. [contract]"""
     text = changed("stepWeight: 20", "stepWeights: [1, 5, 14, 30]")
-    waves = read_policy(text, nodes=10).policy["waves"]
-    assert waves == [{"until": "1%", "bake_time": "1m"}, {"until": "30%"}, PROMOTED]
+    policy = read_policy(text, nodes=10).policy
+    assert policy["waves"] == [{"until": "1%"}, {"until": "30%", "min_healthy_time": "30s"}, PROMOTED]
+    assert policy["health_check"]["min_healthy_time"] == "1m30s"
+
+
+def test_a_weight_that_adds_no_node_is_checked(engine):
+    """A defect that shows 70 s after the start, during the third check of the only new node, fails all checks from it on. [oracle]"""
+    imported = read_policy(changed("stepWeight: 20", "stepWeights: [1, 5, 14, 30]"), nodes=10)
+    failed_checks = imported.policy["health_check"]["failure_threshold"]
+    scenario = {
+        "name": "late",
+        "fleet": {"nodes": 10, "update_duration": "30s", "requests_per_second": 50},
+        "release": {"bad": {"probability": 1, "defective": True, "error_rate": 0.5, "after": "70s"}},
+        "policies": {"shop": imported.policy},
+    }
+    rollout = simdeploy.simulate(simdeploy.Scenario.from_dict(scenario), engine=engine)
+    assert rollout.nodes["dispatched_at_s"].notna().sum() == 1
+    assert rollout.responses["stopped_at_s"] == 30 + 30 * (2 + failed_checks)
 
 
 def test_replicas_of_a_target_in_the_same_file():
