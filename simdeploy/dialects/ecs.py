@@ -43,6 +43,8 @@ def read(reading: Reading) -> PolicyImport:
     daemon = _read_scheduling(service)
     n_problems = len(reading.problems)
     desired = service.whole("desiredCount")
+    if desired == 0 and reading.given_nodes is None:
+        service.refuse("desiredCount", "there is nothing to update", allowed="1 or more", hint="pass --nodes N")
     is_bad = len(reading.problems) > n_problems
     if desired is not None:
         service.exact("desiredCount", "the number of nodes, unless the caller gives another")

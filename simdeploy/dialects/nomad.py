@@ -66,6 +66,8 @@ def _read_count(reading: Reading, file: JobFile, group: Group) -> int | None:
     count = group.whole("count")
     stated = count if "count" in group else file.block(group, "scaling").whole("min") or 1
     nodes = reading.nodes(stated or None)
+    if stated == 0 and nodes is None:
+        group.refuse("count", "there is nothing to update", allowed="1 or more", hint="pass --nodes N")
     if reading.given_nodes is not None:
         group.approximate("count", f"{plural(reading.given_nodes, 'node')}, as given by the caller")
     else:

@@ -97,6 +97,13 @@ def test_a_bad_number_of_tasks_is_the_only_problem():
     assert "desiredCount: not a whole number" in problem
 
 
+def test_a_service_without_tasks_has_nothing_to_update():
+    """A desired count of 0 is refused, unless the caller gives the number of nodes. [contract]"""
+    empty = '{\n"serviceName": "web",\n"desiredCount": 0,\n"deploymentConfiguration": {}}'
+    assert messages(empty) == [(3, "desiredCount", "there is nothing to update")]
+    assert read_policy(empty, nodes=4).nodes == 4
+
+
 def test_every_field_has_a_note():
     """Every field of the deployment configuration has a note. [contract]"""
     imported = read_policy(SERVICE)

@@ -351,6 +351,7 @@ def test_all_problems_are_reported_at_once() -> None:
         ('job "a" {\n group "g" {}\n}\njob "b" {\n}\n', "line 4: job.b: more than one job"),
         ('job "a" {\n group "g" {\n update {}\n update {}\n }\n}\n', "job.a.group.g.update: not a group of keys"),
         ("a {\n" * 70 + "}\n" * 70, "nested deeper than 64 levels"),
+        ('job "a" {\n group "g" {\n  count = 0\n }\n}\n', "line 3: job.a.group.g.count: there is nothing to update"),
     ],
 )
 def test_a_malformed_job_has_a_line(text: str, problem: str) -> None:
