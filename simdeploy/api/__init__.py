@@ -4,7 +4,7 @@ Other packages use frozen pydantic models: `Deployment`, `DeploymentStatus`, and
 `HealthCheck`, `RolloutSpec` with `RolloutHealthCheck`, `GeneralSpec` with `GeneralHealthCheck` and `WaveEntry`.
 They read JSON with `read_deployment` and `parse_deployment`, and specs in a scenario or in Python with `spec_from_dict`.
 Readers of other files also use `check`, `deployment`, `document`, `files`, `gate`, `general`, `json_text`, `spec`,
-`times`, `values` and `wire`.
+`times`, `values`, `wire` and `yaml_errors`.
 """
 
 from simdeploy.api.check import spec_from_dict, spec_problems, unknown_keys

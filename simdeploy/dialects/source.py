@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import yaml
 
 from simdeploy.api.json_text import lines_of, parse_json
+from simdeploy.api.yaml_errors import explain_syntax_error
 from simdeploy.errors import InputError, Path, Problem, shorten
 
 MAX_DEPTH = 64
@@ -128,23 +129,13 @@ class Source:
             loader.dispose()
 
     def _syntax_problem(self, error: yaml.YAMLError) -> Problem:
-        mark = find_mark(error)
-        words = getattr(error, "problem", None) or str(error).partition("\n")[0]
-        line, column = (mark.line + 1, mark.column + 1) if mark else (None, None)
-        return Problem(f"not valid YAML: {words}", file=self.file, line=line, column=column, hint=self.template_hint)
+        problem = explain_syntax_error(error, self.file, self.text)
+        return problem if self.template_hint is None else replace(problem, hint=self.template_hint)
 
     @property
     def template_hint(self) -> str | None:
         """A hint for text with templates; None without any."""
         return 'render templates first, or put "{{ ... }}" into quotes' if "{{" in self.text else None
-
-
-def find_mark(error: yaml.YAMLError) -> yaml.Mark | None:
-    """Return the place of a syntax error: if a key has no ':', of the key, not of the text below it where the parser stopped."""
-    marks = [getattr(error, name, None) for name in ("problem_mark", "context_mark")]
-    if getattr(error, "problem", None) == "could not find expected ':'":
-        marks.reverse()
-    return marks[0] or marks[1]
 
 
 class _Builder:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from simdeploy.dialects.source import find_mark
+from simdeploy.api.yaml_errors import explain_syntax_error
 from simdeploy.errors import InputError, Path, Problem, shorten
 from simdeploy.scenario.scalars import resolve
 
@@ -29,28 +29,7 @@ _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # Characters that YAML allows nowhere.
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]")
 
-_KEY_END = re.compile(r":(?=\s|$)")
-
 Positions = dict[Path, tuple[int, int]]
-
-# Messages of libyaml in words that need no knowledge of its grammar.
-_PLAIN_WORDS = {
-    "found character that cannot start any token": "a character not allowed here (a tab, '@', '`' or '%')",
-    "mapping values are not allowed in this context": "a second ':' on this line: quote text with ': '",
-    "did not find expected key": "the indentation doesn't match the lines above, or stray text precedes it",
-    "did not find expected ',' or '}'": "a '{' is not closed, or a ',' is missing",
-    "did not find expected ',' or ']'": "a '[' is not closed, or a ',' is missing",
-    "did not find expected '-' indicator": "a list item doesn't start with '- ', or its indentation differs",
-    "could not find expected ':'": "a key without ':'",
-    "found unexpected end of stream": "the file ends inside quotes",
-    "did not find expected node content": "a value is missing here",
-    "did not find expected <document start>": "stray text after the data",
-    "block sequence entries are not allowed in this context": "a list item ('- ') is not allowed here",
-    "found a tab character that violates indentation": "a tab; indent with spaces",
-    "found a tab character where an indentation space is expected": "a tab; indent with spaces",
-    "exceeded maximum nesting depth": f"nested deeper than {MAX_DEPTH} levels",
-    "found unknown escape character": "an unknown escape after a backslash: use single quotes or '\\\\'",
-}
 
 
 @dataclass
@@ -87,7 +66,7 @@ def parse_yaml(text: str, file: str | None = None, problems: list[Problem] | Non
     try:
         root = _Composer(file, found_here).compose(yaml.parse(text, Loader=_LOADER))
     except yaml.MarkedYAMLError as error:
-        raise InputError([_syntax_problem(error, file, text), *found_here]) from None
+        raise InputError([explain_syntax_error(error, file, text), *found_here]) from None
     except yaml.YAMLError as error:
         raise InputError([Problem(f"not YAML: {error}", file=file), *found_here]) from None
     positions: Positions = {(): (root.line, root.column)}
@@ -95,47 +74,6 @@ def parse_yaml(text: str, file: str | None = None, problems: list[Problem] | Non
     if problems is None and found_here:
         raise InputError(found_here)
     return data, positions
-
-
-def _syntax_problem(error: yaml.MarkedYAMLError, file: str | None, text: str) -> Problem:
-    message = (error.problem or "").strip()
-    mark = find_mark(error)
-    line, column = (mark.line + 1, mark.column + 1) if mark else (None, None)
-    words = _PLAIN_WORDS.get(message, message)
-    if "undefined alias" in message:
-        words = "an alias (*name) without its anchor (&name)"
-    hint = None
-    if message.startswith("mapping values") and mark is not None:
-        lines = text.splitlines()[: mark.line + 1]
-        first = _KEY_END.search(lines[-1])
-        if first is not None and first.start() >= mark.column and any(map(_is_data, lines[:-1])):
-            return _unexpected_key(lines, file)
-    if error.context_mark is not None and mark is not None and error.context_mark.line != mark.line:
-        hint = f"it began in line {error.context_mark.line + 1}"
-    return Problem(f"not valid YAML: {words}", file=file, line=line, column=column, hint=hint)
-
-
-def _is_data(line: str) -> bool:
-    return line.strip()[:1] not in ("", "#")
-
-
-def _unexpected_key(lines: list[str], file: str | None) -> Problem:
-    """Say why the last of these lines can't begin with a key: it goes on with a value above, or the line above is no key."""
-    data = [n for n, line in enumerate(lines) if _is_data(line)]
-    above, key = data[-2], next((n for n in reversed(data[:-1]) if _KEY_END.search(lines[n])), None)
-    if key is not None and "\xa0" in lines[key][: _indentation(lines[key])]:
-        spaces = "write spaces instead of no-break spaces"
-        return Problem("not valid YAML: wrong indentation", file=file, line=key + 1, hint=spaces)
-    is_below = key is not None and all(_indentation(lines[n]) > _indentation(lines[key]) for n in data if n > key)
-    if key is not None and (key == above or (is_below and _is_data(_KEY_END.split(lines[key], maxsplit=1)[1]))):
-        message = "not valid YAML: wrong indentation, or text with ': ' that is not in quotes"
-        return Problem(message, file=file, line=len(lines), hint=f"compare with line {key + 1}")
-    hint = "write ':' instead of a full-width colon" if "\uff1a" in lines[above] else None
-    return Problem("not valid YAML: a key without ': '", file=file, line=above + 1, hint=hint)
-
-
-def _indentation(line: str) -> int:
-    return len(line) - len(line.lstrip())
 
 
 class _Composer:
