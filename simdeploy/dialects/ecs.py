@@ -48,7 +48,8 @@ def read(reading: Reading) -> PolicyImport:
     is_bad = len(reading.problems) > n_problems
     if desired is not None:
         service.exact("desiredCount", "the number of nodes, unless the caller gives another")
-    nodes = reading.nodes(desired or None, why=None if is_bad else "ECS rounds its percentages to tasks")
+    why = None if is_bad else "ECS rounds its percentages to tasks"
+    nodes = reading.nodes(desired or None, why=why, field=service.name_of(service.spelled("desiredCount")))
     config = service.group("deploymentConfiguration")
     breaker = config.group("deploymentCircuitBreaker")
     breaks = bool(breaker.flag("enable"))

@@ -104,6 +104,17 @@ def test_a_service_without_tasks_has_nothing_to_update():
     assert read_policy(empty, nodes=4).nodes == 4
 
 
+def test_a_number_of_tasks_that_depends_on_a_parameter_asks_for_it():
+    """If the number of tasks depends on a parameter without a value, the problem names line, field and parameter. [contract]"""
+    resource = "  S: {Type: AWS::ECS::Service, Properties: {DesiredCount: !Ref Tasks, DeploymentConfiguration: {}}}\n"
+    template = f"Parameters: {{Tasks: {{Type: Number}}}}\nResources:\n{resource}"
+    (problem,) = refusal(template)
+    assert problem.startswith("line 3: S.DesiredCount: ")
+    assert "--var Tasks=VALUE" in problem
+    assert "--nodes N" in problem
+    assert read_policy(template, variables={"Tasks": 5}).nodes == 5
+
+
 def test_every_field_has_a_note():
     """Every field of the deployment configuration has a note. [contract]"""
     imported = read_policy(SERVICE)
