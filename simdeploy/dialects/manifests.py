@@ -9,6 +9,7 @@ Sources: kubernetes/kubernetes, pkg/api/v1/pod/util.go; kubernetes.io, "Configur
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -53,9 +54,17 @@ class Manifest:
     @property
     def name(self) -> str:
         """Its name; empty if it has none."""
+        return self._metadata("name")
+
+    @property
+    def namespace(self) -> str:
+        """Its namespace; empty if it has none."""
+        return self._metadata("namespace")
+
+    def _metadata(self, key: str) -> str:
         metadata = self.data.get("metadata")
-        name = metadata.get("name") if isinstance(metadata, dict) else None
-        return name if isinstance(name, str) else ""
+        value = metadata.get(key) if isinstance(metadata, dict) else None
+        return value if isinstance(value, str) else ""
 
     def is_of(self, group: str, *kinds: str) -> bool:
         """Tell whether it has one of these kinds of an API group, such as ``apps``."""
@@ -91,8 +100,12 @@ def choose_manifest(reading: Reading, kinds: tuple[str, ...]) -> Manifest | None
     manifests = [manifest for manifest in find_manifests(reading.source) if manifest.kind in kinds]
     if not manifests:
         return None
-    chosen = reading.choose("object", [f"{manifest.kind}/{manifest.name}" for manifest in manifests])
-    return next(manifest for manifest in manifests if f"{manifest.kind}/{manifest.name}" == chosen)
+    names = [f"{manifest.kind}/{manifest.name}" for manifest in manifests]
+    times = Counter(names)
+    for number, manifest in enumerate(manifests):
+        if manifest.namespace and times[names[number]] > 1:
+            names[number] = f"{manifest.kind}/{manifest.namespace}/{manifest.name}"
+    return manifests[names.index(reading.choose("object", names))]
 
 
 def refuse_without(reading: Reading, *kinds: str) -> InputError:

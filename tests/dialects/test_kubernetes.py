@@ -316,3 +316,12 @@ def test_pods_are_ready_for_no_longer_than_required(engine):
     fleet = {"nodes": 3, "update_duration": "30s"}
     scenario = simdeploy.Scenario.from_dict({"name": "x", "fleet": fleet, "policies": {"agent": imported.policy}})
     assert simdeploy.simulate(scenario, engine=engine).responses["makespan_s"] == 3 * 37
+
+
+def test_objects_of_the_same_name_are_told_apart_by_their_namespace():
+    """Each of two objects of the same kind and name can be chosen. [contract]"""
+    spec = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: shop, namespace: %s}\nspec: {replicas: %d}\n"
+    text = "---\n".join((spec % ("east", 4), spec % ("west", 8)))
+    assert read_policy(text).nodes == 4
+    assert read_policy(text, variables={"object": "Deployment/west/shop"}).nodes == 8
+    assert "allowed: Deployment/east/shop, Deployment/west/shop" in refusal(text, variables={"object": "x"})[0]
