@@ -160,6 +160,28 @@ def test_a_free_slot_frees_its_place_of_the_surge(engine: str, pacing: Any, slot
     assert rollout.nodes["dispatched_at_s"].tolist() == [seconds * turn for turn in range(4)]
 
 
+def test_a_canary_keeps_its_place_until_its_verdict(engine: str) -> None:
+    """A canary outside a list frees its zone's slot at its start, but its place of the surge only at its verdict. [contract]"""
+    policy = {"strategy": "canary", "canary_count": 2, "max_parallel_per_zone": 1, "surge": 1}
+    switches = {"slot_until": "started", "pacing": "sliding"}
+    rollout = run(engine, policy=policy, orchestrator=switches)
+    assert rollout.nodes["dispatched_at_s"].tolist() == [0, 30, 90, 120]
+    # The second canary starts in place while the first is validated; the others have a free place at their turn.
+    assert rollout.nodes["unavailable_s"].tolist() == [0, 30, 0, 0]
+
+
+@pytest.mark.parametrize("slot_delay", [None, "20s", "45s"])
+def test_a_failed_node_keeps_no_place_without_its_slot(engine: str, slot_delay: Any) -> None:
+    """A node that fails after it gave up its slot keeps its place no longer than the slot's delay. [contract]"""
+    check = {**CHECK, "max_error_rate": 0.1, "failure_threshold": 1}
+    policy = {"max_parallel": 1, "surge": 1, "slot_delay": slot_delay, "health_check": check}
+    switches = {"slot_until": "started", "pacing": "sliding", "failed_node_holds_slot": True, "on_failure": "continue"}
+    odd = release(0, error_rate=1)
+    rollout = run(engine, policy=policy, orchestrator=switches, release=odd)
+    assert rollout.nodes["ever_failed"].tolist() == [True, False, False, False]
+    assert rollout.nodes["unavailable_s"].tolist() == [0, 0, 0, 0]
+
+
 def test_an_unreachable_node_takes_no_place(engine: str) -> None:
     """A node that is down at its turn is not dispatched, so the next one is surged. [contract]"""
     fleet = {"classes": [{"name": "away", "nodes": [0], "down": True}]}

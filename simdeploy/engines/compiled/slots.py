@@ -151,7 +151,7 @@ def _free(run, node):
     run.slots_taken -= 1
     if policy_of(run).per_zone < run.nodes:
         slots_of_zones(run)[node % run.zones] -= 1
-    if _needs_slot(run, node):
+    if _needs_slot(run, node):  # canaries outside a list keep their place until their verdict
         give_up_surge(run, node)
     run.is_rung = True
 
