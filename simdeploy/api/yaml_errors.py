@@ -6,9 +6,8 @@ import re
 
 import yaml
 
+from simdeploy.api.json_text import MAX_DEPTH
 from simdeploy.errors import Problem
-
-_MAX_DEPTH = 64  # of what is read; libyaml allows more
 
 _KEY_END = re.compile(r":(?=\s|$)")
 
@@ -27,7 +26,7 @@ _PLAIN_WORDS = {
     "block sequence entries are not allowed in this context": "a list item ('- ') is not allowed here",
     "found a tab character that violates indentation": "a tab; indent with spaces",
     "found a tab character where an indentation space is expected": "a tab; indent with spaces",
-    "exceeded maximum nesting depth": f"nested deeper than {_MAX_DEPTH} levels",
+    "exceeded maximum nesting depth": f"nested deeper than {MAX_DEPTH} levels",
     "found unknown escape character": "an unknown escape after a backslash: use single quotes or '\\\\'",
 }
 
