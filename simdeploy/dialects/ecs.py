@@ -43,13 +43,17 @@ def read(reading: Reading) -> PolicyImport:
     daemon = _read_scheduling(service)
     n_problems = len(reading.problems)
     desired = service.whole("desiredCount")
-    if desired == 0 and reading.given_nodes is None:
+    stated = service.data.get(service.spelled("desiredCount"))
+    if reading.given_nodes is None and desired == 0:
         service.refuse("desiredCount", "there is nothing to update", allowed="1 or more", hint="pass --nodes N")
+    elif reading.given_nodes is None and isinstance(stated, Tagged):
+        variables = "".join(f"--var {name}=VALUE " for name in stated.missing[:3])
+        hint = f"pass {variables}{'or ' if variables else ''}--nodes N"
+        service.refuse("desiredCount", "the number of tasks depends on something outside the file", hint=hint)
     is_bad = len(reading.problems) > n_problems
     if desired is not None:
         service.exact("desiredCount", "the number of nodes, unless the caller gives another")
-    why = None if is_bad else "ECS rounds its percentages to tasks"
-    nodes = reading.nodes(desired or None, why=why, field=service.name_of(service.spelled("desiredCount")))
+    nodes = reading.nodes(desired or None, why=None if is_bad else "ECS rounds its percentages to tasks")
     config = service.group("deploymentConfiguration")
     breaker = config.group("deploymentCircuitBreaker")
     breaks = bool(breaker.flag("enable"))

@@ -102,24 +102,15 @@ class Reading:
             self.note(variable, "approximate", f"{candidates[0]}, {which}; {how}")
         return candidates[0]
 
-    def nodes(
-        self,
-        stated: int | None,
-        *,
-        why: str | None = None,
-        field: str = "",  # name of the field that states it
-    ) -> int | None:
+    def nodes(self, stated: int | None, *, why: str | None = None) -> int | None:
         """Return the number of nodes: the caller's, else the file's; with `why`, there must be one."""
         nodes = self.given_nodes if self.given_nodes is not None else stated
         if nodes is None and why is not None:
-            message, line = f"{why}, and the file doesn't state the number of nodes", None
-            path: Path = ()
-            hint = "pass --nodes N (in Python: nodes=N)"
-            if field in self.unknown:
-                note = self.notes[self.unknown[field]]
-                message = f"{why}, and the number of nodes is unknown ({note.text.removesuffix(_NOT_GIVEN)})"
-                path, line, hint = (field,), note.line, f"or {hint}"
-            self.problems.append(Problem(message, path, file=self.source.file, line=line, hint=hint))
+            message, hint = (
+                f"{why}, and the file doesn't state the number of nodes",
+                "pass --nodes N (in Python: nodes=N)",
+            )
+            self.problems.append(Problem(message, file=self.source.file, hint=hint))
         return nodes
 
     def nothing(self, allowed: str) -> InputError:

@@ -109,9 +109,10 @@ def test_a_number_of_tasks_that_depends_on_a_parameter_asks_for_it():
     resource = "  S: {Type: AWS::ECS::Service, Properties: {DesiredCount: !Ref Tasks, DeploymentConfiguration: {}}}\n"
     template = f"Parameters: {{Tasks: {{Type: Number}}}}\nResources:\n{resource}"
     (problem,) = refusal(template)
-    assert problem.startswith("line 3: S.DesiredCount: ")
-    assert "--var Tasks=VALUE" in problem
-    assert "--nodes N" in problem
+    assert problem.startswith("line 3: Resources.S.Properties.DesiredCount: ")
+    assert problem.endswith("; pass --var Tasks=VALUE or --nodes N")
+    (problem,) = refusal(template.replace("!Ref Tasks", "!GetAtt Other.Tasks"))
+    assert problem.endswith("; pass --nodes N")
     assert read_policy(template, variables={"Tasks": 5}).nodes == 5
 
 
