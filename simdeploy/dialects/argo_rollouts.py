@@ -52,7 +52,13 @@ def read(reading: Reading) -> PolicyImport:
             strategy.exact(key, "see its fields")
     if ("canary" in strategy) == ("blueGreen" in strategy):
         strategy.refuse("canary", "exactly one strategy is needed", allowed="canary or blueGreen")
-    terms = _Terms(spec, templates, nodes=manifests.read_replicas(spec), min_ready_s=manifests.read_min_ready(spec))
+    terms = _Terms(
+        spec,
+        templates,
+        nodes=manifests.read_replicas(spec),
+        min_ready_s=manifests.read_min_ready(spec),
+        probed_s=manifests.read_probe(spec),
+    )
     if "canary" in strategy:
         parts = _read_canary(terms, strategy.group("canary"))
     else:
@@ -79,6 +85,12 @@ class _Terms:
     templates: dict[str, manifests.Manifest]
     nodes: int
     min_ready_s: int
+    probed_s: int | None
+
+    @property
+    def available_ns(self) -> int:
+        """The time from a pod's start until it is available."""
+        return (self.min_ready_s + (self.probed_s or 0)) * NS_PER_S
 
     def read_checks(
         self, analysis: Group, *, promotes_inconclusive: bool = False, of_rollout: bool = False
@@ -106,7 +118,7 @@ def _finish(
     judged_ns = terms.min_ready_s * NS_PER_S if judgement is None else judgement.longest_ns
     if judgement is not None and not aborts:
         deadline_ns = None
-    pods = manifests.read_pods(spec, terms.min_ready_s)
+    pods = manifests.read_pods(spec, terms.min_ready_s, terms.probed_s)
     switches = {
         **switches,
         "failed_node_holds_slot": True,
@@ -131,7 +143,8 @@ def _finish(
 
 
 def _note_min_ready(terms: _Terms, judgement: Judgement | None) -> None:
-    if judgement is None or not terms.min_ready_s * NS_PER_S % judgement.check.interval_ns:
+    is_whole = judgement is None or not terms.available_ns % judgement.check.interval_ns
+    if is_whole or not terms.min_ready_s:
         manifests.note_min_ready(terms.spec, terms.min_ready_s)
         return
     text = "must be ready that long before another pod follows; a wave that no analysis judges ends as much later, unless it is the last"
@@ -164,7 +177,7 @@ def _read_canary(terms: _Terms, canary: Group) -> _Parts:
     checks = [check for of_step in of_steps for check in of_step] + background
     canary.no_counterparts(_CANARY_ASIDE)
     canary.note_rest("about traffic routing, names or labels")
-    least_ns = terms.min_ready_s * NS_PER_S
+    least_ns = terms.available_ns
     watched = [
         _observe(stage, of_step, background if stage.last_step >= starts and stage.origin else [], least_ns)
         for stage, of_step in zip(stages, of_steps, strict=True)
@@ -295,7 +308,7 @@ def _read_blue_green(terms: _Terms, strategy: Group) -> _Parts:
             strategy.approximate(key, "judges all new nodes once, after their start")
     strategy.no_counterparts(_BLUE_GREEN_ASIDE)
     strategy.note_rest("about traffic routing, names or labels")
-    judgement = judge(checks, terms.min_ready_s * NS_PER_S) if checks else None
+    judgement = judge(checks, terms.available_ns) if checks else None
     first = {"strategy": "rolling"} if promotes else {"strategy": "canary", "auto_promote": False}
     return {**first, "waves": [{"until": terms.nodes}], "surge": "100%"}, {"pacing": "barrier"}, judgement
 

@@ -59,7 +59,8 @@ def read(reading: Reading) -> PolicyImport:
         deadline_ns = manifests.read_progress_deadline(spec, min_ready_s, _REPORTED)
         if deadline_ns is not None:
             policy["progress_deadline"] = write_duration(deadline_ns + min_ready_s * NS_PER_S)
-    policy = {"strategy": "rolling", **policy, **manifests.read_pods(spec, min_ready_s), "no_auto_rollback": True}
+    pods = manifests.read_pods(spec, min_ready_s, manifests.read_probe(spec))
+    policy = {"strategy": "rolling", **policy, **pods, "no_auto_rollback": True}
     spec.no_counterparts(_ASIDE)
     names = ("updateStrategy", "strategy") if manifest.kind == "Deployment" else ("strategy", "updateStrategy")
     spec.no_counterparts({names[0]: f"{UNKNOWN}; did you mean '{names[1]}'?"})

@@ -253,9 +253,8 @@ def note_min_ready(spec: Group, seconds: int) -> None:
     spec.exact("minReadySeconds", text, default="0, ")
 
 
-def read_pods(spec: Group, min_ready_s: int) -> dict[str, Any]:
-    """Return the keys of a policy for the health checks and restarts of pods, with notes on their fields."""
-    probed_s = _read_probe(spec)
+def read_pods(spec: Group, min_ready_s: int, probed_s: int | None) -> dict[str, Any]:
+    """Return the keys of a policy for the health checks and restarts of pods, with notes on defaults."""
     reading = spec.reading
     reading.note("health_check.deadline", "exact", "no pod is given up; a deadline of 30 days stands for that")
     text = "a container that crashes starts again 10s later, each time; Kubernetes doubles that up to 5m"
@@ -268,7 +267,7 @@ def read_pods(spec: Group, min_ready_s: int) -> dict[str, Any]:
     return {"health_check": check if probed_s is None else {**check, "max_error_rate": NOTHING_SERVED}, **RESTARTS}
 
 
-def _read_probe(spec: Group) -> int | None:
+def read_probe(spec: Group) -> int | None:
     """Return the minimum seconds of the slowest readiness probe of a pod's containers; None without one."""
     pod = spec.group("template").group("spec")
     seconds: list[int] = []

@@ -307,6 +307,19 @@ def test_pods_of_a_judged_step_follow_each_other_without_waiting_for_the_analysi
     assert note.fidelity == ("approximate" if ready_s % 120 else "exact")
 
 
+@pytest.mark.parametrize("ready_s", [0, 15])
+def test_pods_of_a_judged_step_wait_for_readiness_probes(engine, ready_s):
+    """With an analysis, too, a pod starts once the probes of the one before have succeeded for minReadySeconds. [oracle]"""
+    probe = "readinessProbe: {initialDelaySeconds: 20, periodSeconds: 5}"
+    pods = f"  template: {{spec: {{containers: [{{name: shop, {probe}}}]}}}}\n"
+    imported = read_policy(ONE_BY_ONE.replace("READY", str(ready_s)) + pods + TEMPLATE)
+    rollout = roll_out(imported, 10, engine=engine)
+    turn_s = 30 + 20 + ready_s
+    assert rollout.nodes["dispatched_at_s"].tolist()[:4] == [0, turn_s, 2 * turn_s, 3 * turn_s]
+    (note,) = notes_of(imported, "spec.template.spec.containers")
+    assert "about 20s" in note.text
+
+
 @pytest.mark.parametrize(
     ("condition", "rate"),
     [
