@@ -175,12 +175,18 @@ def _read_canary(terms: _Terms, canary: Group) -> _Parts:
     of_steps = [[check for analysis in stage.analyses for check in terms.read_checks(analysis)] for stage in stages]
     background = _shorten(background, stages)
     checks = [check for of_step in of_steps for check in of_step] + background
+    by_background = [bool(background) and stage.last_step >= starts and stage.origin is not None for stage in stages]
+    if any(by_background):
+        text = "a wave's nodes are judged during its pause, at least once; those of earlier waves no longer"
+        canary.approximate("analysis", text)
+    elif background:
+        canary.no_counterpart("analysis", "judges nothing: here only waves of steps are judged, from startingStep on")
     canary.no_counterparts(_CANARY_ASIDE)
     canary.note_rest("about traffic routing, names or labels")
     least_ns = terms.available_ns
     watched = [
-        _observe(stage, of_step, background if stage.last_step >= starts and stage.origin else [], least_ns)
-        for stage, of_step in zip(stages, of_steps, strict=True)
+        _observe(stage, of_step, background if is_judged else [], least_ns)
+        for stage, of_step, is_judged in zip(stages, of_steps, by_background, strict=True)
     ]
     if len(set(checks)) > 1:
         text = "the strictest of several metrics and analyses judges for all"
@@ -222,10 +228,7 @@ def _read_background(terms: _Terms, canary: Group) -> tuple[list[Check], int]:
     starts = background.whole("startingStep") or 0
     background.exact("startingStep", f"waves are judged from step {starts} on", default="0; ")
     old = _is_old_version(terms.spec.reading)
-    checks = terms.read_checks(background, promotes_inconclusive=old, of_rollout=True)
-    text = "a wave's nodes are judged during its pause, at least once; those of earlier waves no longer"
-    canary.approximate("analysis", text)
-    return checks, starts
+    return terms.read_checks(background, promotes_inconclusive=old, of_rollout=True), starts
 
 
 def _shorten(background: list[Check], stages: list[Stage]) -> list[Check]:

@@ -263,6 +263,19 @@ def test_a_background_analysis_judges_during_the_pauses():
     assert judged == [False, True, True, False]
 
 
+def test_a_background_analysis_without_steps_judges_nothing():
+    """If no wave is judged, the note on the background analysis says so. [contract]"""
+    steps = BACKGROUND.index("      steps:")
+    for text in (
+        BACKGROUND[:steps],
+        BACKGROUND.replace("      analysis:", "      analysis:\n        startingStep: 9", 1),
+    ):
+        imported = read_policy(text + TEMPLATE)
+        assert all(wave["gate"] is False for wave in imported.policy["waves"])
+        (note,) = notes_of(imported, "spec.strategy.canary.analysis")
+        assert (note.fidelity, note.text.partition(":")[0]) == ("none", "judges nothing")
+
+
 def test_an_analysis_of_a_step_judges_its_wave_alone():
     """Waves of other steps have no gate, and only need to be available. [contract]"""
     waves = read_policy(INLINE + TEMPLATE).policy["waves"]
