@@ -39,12 +39,12 @@ def recognises(source: Source) -> bool:
 
 def read(reading: Reading) -> PolicyImport:
     """Read a Rollout: the only one, the one that the variable `object` names, or the first."""
-    templates = {
-        template.name: template for template in manifests.find_manifests(reading.source) if template.kind in _TEMPLATES
-    }
+    found = [manifest for manifest in manifests.find_manifests(reading.source) if manifest.kind in _TEMPLATES]
+    templates = {template.name: template for template in found}
     manifest = manifests.choose_manifest(reading, ("Rollout",))
     if manifest is None:
         return _read_templates(reading, templates)
+    templates |= {template.name: template for template in found if template.namespace == manifest.namespace}
     spec = manifest.open(reading).group("spec")
     strategy = spec.group("strategy")
     for key in ("canary", "blueGreen"):

@@ -42,7 +42,7 @@ def read(reading: Reading) -> PolicyImport:
     if manifest is None:
         raise refuse_without(reading, "Canary")
     spec = manifest.open(reading).group("spec")
-    nodes = reading.nodes(_find_replicas(reading, spec))
+    nodes = reading.nodes(_find_replicas(reading, spec, manifest.namespace))
     analysis = spec.group(spec.spelling("analysis", "canaryAnalysis"))
     skips = spec.flag("skipAnalysis") or not analysis.data
     spec.exact("skipAnalysis", "all nodes are updated at once, beside the old ones" if skips else "the analysis below")
@@ -72,10 +72,10 @@ def read(reading: Reading) -> PolicyImport:
     return reading.finish(policy, switches, nodes=nodes)
 
 
-def _find_replicas(reading: Reading, spec: Group) -> int | None:
-    """Return the replicas of the Canary's target, if it is in the same file."""
+def _find_replicas(reading: Reading, spec: Group, namespace: str) -> int | None:
+    """Return the replicas of the Canary's target, preferably in its namespace, if it is in the same file."""
     target = spec.group("targetRef")
-    for manifest in find_manifests(reading.source):
+    for manifest in sorted(find_manifests(reading.source), key=lambda manifest: manifest.namespace != namespace):
         if manifest.kind == target.data.get("kind") and manifest.name and manifest.name == target.data.get("name"):
             deployment = manifest.open(reading, name=f"{manifest.kind} {manifest.name}")
             replicas = deployment.group("spec").whole("replicas", 1)

@@ -283,6 +283,15 @@ def test_an_analysis_of_a_step_judges_its_wave_alone():
     assert all(wave["min_healthy_time"] == "0s" for wave in waves if not wave.get("gate", True))
 
 
+def test_templates_of_the_same_namespace_are_preferred():
+    """Of two templates of the same name, that in the Rollout's namespace counts, wherever it is in the file. [contract]"""
+    west = TEMPLATE.replace("name: success}", "name: success, namespace: west}")
+    east = west.replace("west", "east").replace("0.95", "0.7")
+    rollout = INLINE.replace("metadata: {name: shop}", "metadata: {name: shop, namespace: west}")
+    for text in (rollout + east + west, rollout + west + east):
+        assert read_policy(text).policy["health_check"]["max_error_rate"] == pytest.approx(0.05)
+
+
 ONE_BY_ONE = """\
 apiVersion: argoproj.io/v1alpha1
 kind: Rollout

@@ -128,6 +128,15 @@ def test_replicas_of_a_target_in_the_same_file():
     assert read_policy(CANARY + DEPLOYMENT.replace("name: shop", "name: other")).nodes is None
 
 
+def test_a_target_of_the_same_namespace_is_preferred():
+    """Of two targets of the same name, that in the Canary's namespace counts, wherever it is in the file. [contract]"""
+    east, west = (DEPLOYMENT.replace("shop", f"shop, namespace: {name}") for name in ("east", "west"))
+    canary = CANARY.replace("metadata: {name: shop}", "metadata: {name: shop, namespace: west}")
+    other = east.replace("10", "4")
+    assert read_policy(canary + other + west).nodes == read_policy(canary + west + other).nodes == 10
+    assert read_policy(canary + other).nodes == 4
+
+
 def test_iterations_are_looks_at_one_wave():
     """Blue/green and A/B tests judge all new nodes together, once per iteration. [contract]"""
     imported = read_policy(changed("stepWeight: 20", "iterations: 5"))
