@@ -111,13 +111,12 @@ def _finish(
     spec.exact("progressDeadlineAbort", text, default="false, ")
     goes_back = aborts or judgement is not None
     then = "everything rolls back" if aborts else "the rollout has failed, and nothing rolls back; Argo only reports it"
-    if judgement is not None and not aborts:
+    is_left_out = judgement is not None and not aborts
+    if is_left_out:
         then = "left out: Argo only reports it, and the rollout keeps waiting"
     _note_min_ready(terms, judgement)
-    deadline_ns = manifests.read_progress_deadline(spec, terms.min_ready_s, then)
+    deadline_ns = manifests.read_progress_deadline(spec, terms.min_ready_s, then, is_left_out=is_left_out)
     judged_ns = terms.min_ready_s * NS_PER_S if judgement is None else judgement.longest_ns
-    if judgement is not None and not aborts:
-        deadline_ns = None
     pods = manifests.read_pods(spec, terms.min_ready_s, terms.probed_s)
     switches = {
         **switches,

@@ -287,7 +287,7 @@ def read_probe(spec: Group) -> int | None:
     return max(seconds)
 
 
-def read_progress_deadline(spec: Group, min_ready_s: int, then: str) -> int | None:
+def read_progress_deadline(spec: Group, min_ready_s: int, then: str, *, is_left_out: bool = False) -> int | None:
     """Return the longest time without progress, nanoseconds; None for no limit. `then` says what happens at its end.
 
     A pod makes progress when it becomes ready, before it is available, so `min_ready_s` are added.
@@ -297,10 +297,11 @@ def read_progress_deadline(spec: Group, min_ready_s: int, then: str) -> int | No
         spec.exact("progressDeadlineSeconds", "the largest number: no deadline")
         return None
     given = "progressDeadlineSeconds" in spec
-    longer = "; minReadySeconds are added, because a pod that gets ready is progress, too" if min_ready_s else ""
-    spec.approximate("progressDeadlineSeconds", f"{then}{longer}", default="600; ")
+    if min_ready_s and not is_left_out:
+        then += "; minReadySeconds are added, because a pod that gets ready is progress, too"
+    spec.approximate("progressDeadlineSeconds", then, default="600; ")
     if (seconds or 600) <= min_ready_s:
         key = "progressDeadlineSeconds" if given else "minReadySeconds"
         allowed = f"more than {min_ready_s:,}" if given else f"less than {seconds or 600:,}"
         spec.refuse(key, "the progress deadline is not longer than minReadySeconds", allowed=allowed)
-    return (seconds or 600) * NS_PER_S
+    return None if is_left_out else (seconds or 600) * NS_PER_S

@@ -292,6 +292,14 @@ def test_templates_of_the_same_namespace_are_preferred():
         assert read_policy(text).policy["health_check"]["max_error_rate"] == pytest.approx(0.05)
 
 
+def test_a_progress_deadline_that_is_left_out_is_not_longer():
+    """If the progress deadline is left out, its note doesn't say that minReadySeconds are added. [contract]"""
+    imported = read_policy(ONE_BY_ONE.replace("READY", "15") + TEMPLATE)
+    (note,) = notes_of(imported, "spec.progressDeadlineSeconds")
+    assert "left out" in note.text
+    assert "added" not in note.text
+
+
 ONE_BY_ONE = """\
 apiVersion: argoproj.io/v1alpha1
 kind: Rollout
