@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.dialects.nomad_job import JobFile, is_job
-from simdeploy.dialects.reading import NOTHING_SERVED, Group, Reading
+from simdeploy.dialects.reading import NOTHING_SERVED, Group, Reading, or_else
 from simdeploy.dialects.windows import choose_window
 from simdeploy.errors import plural
 from simdeploy.units import MAX_DURATION_NS, NS_PER_S, write_duration
@@ -30,6 +30,7 @@ _DEFAULTS = {
 }
 _RESCHEDULE_DELAY = 30 * NS_PER_S
 _POLLING = NS_PER_S // 2  # Nomad looks at an allocation's health this often
+_AT_ONCE = ({"strategy": "immediate"}, {"on_failure": "continue", "unreachable_nodes": "skip"})
 # Other blocks of a group, and the keys of a scenario that simulate them.
 _BESIDE = {
     "restart": "restarts on the same node are the fleet's start_attempts",
@@ -90,10 +91,12 @@ class _Update:
         self._reading = reading
         self._file = file
         self._is_system = is_system
+        self._name = group.name_of(group.spelled("update"))
         self._group = file.block(group, "update")
         self._job = file.block(job, "update")
-        stated = job if "reschedule" in job and "reschedule" not in group else group
-        self._reschedule = file.block(stated, "reschedule")
+        self._reschedules = [file.block(owner, "reschedule") for owner in (group, job)]
+        # In the API's JSON a job always has an update, and all its fields are unset if it has none of its own.
+        self._has_update = "update" in group or (any(self._job.data.values()) if file.is_api else "update" in job)
 
     def _find_update(self, key: str) -> Group:
         """Return the update, of the group or the job, that states a field; in the API's JSON 0 may mean unset."""
@@ -101,8 +104,17 @@ class _Update:
         is_stated = key in job and not (self._file.is_api and job.data[job.spelled(key)] in ("", 0, False))
         return job if key not in self._group and is_stated else self._group
 
+    def _find_reschedule(self, key: str) -> Group:
+        """Return the block, of the group or the job, that states a field."""
+        group, job = self._reschedules
+        return job if key in job and key not in group else group
+
     def read(self, nodes: int | None) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the policy and the orchestrator."""
+        if self._is_system and not self._has_update:
+            text = "not given: a system job without it has no deployment; all allocations are replaced at once, regardless of failures"
+            self._reading.note(self._name, "exact", text)
+            return _AT_ONCE
         update = self._find_update("max_parallel")
         max_parallel = update.whole("max_parallel")
         if max_parallel == 0:
@@ -111,7 +123,7 @@ class _Update:
                 "0: there is no deployment; all allocations are replaced at once, regardless of failures",
             )
             self._note_rest("there is no deployment")
-            return {"strategy": "immediate"}, {"on_failure": "continue", "unreachable_nodes": "skip"}
+            return _AT_ONCE
         at_most = 1 if max_parallel is None else max_parallel
         update.exact("max_parallel", f"at most {at_most:,} in flight")
         check, progress = self._read_health()
@@ -172,12 +184,11 @@ class _Update:
             else:
                 update.exact(name, text)
         healthy, deadline, progress = (values[name] for name in _DEFAULTS)
+        limit = f"healthy_deadline, {write_duration(deadline)}"
         if healthy >= deadline:
-            allowed = f"less than healthy_deadline, {write_duration(deadline)}"
-            self._find_update("min_healthy_time").refuse("min_healthy_time", "too long", allowed=allowed)
+            self._refuse_duration("min_healthy_time", healthy, "too long", f"less than {limit}")
         if 0 < progress <= deadline:
-            allowed = f"more than healthy_deadline, {write_duration(deadline)}, or 0"
-            self._find_update("progress_deadline").refuse("progress_deadline", "too short", allowed=allowed)
+            self._refuse_duration("progress_deadline", progress, "too short", f"more than {limit}, or 0")
         check = {
             "deadline": write_duration(deadline),
             "interval": choose_window(healthy, polling) if healthy else None,
@@ -185,6 +196,11 @@ class _Update:
             "max_error_rate": NOTHING_SERVED if judged == "checks" else None,
         }
         return {key: value for key, value in check.items() if value is not None}, progress
+
+    def _refuse_duration(self, name: str, value: int, problem: str, allowed: str) -> None:
+        update = self._find_update(name)
+        message = problem if name in update else f"the default, {write_duration(value)}, is {problem}"
+        update.refuse(name, message, allowed=allowed)
 
     def _read_flag(self, name: str, yes: str, no: str) -> bool:
         update = self._find_update(name)
@@ -232,36 +248,44 @@ class _Update:
 
     def _read_retries(self, progress: int) -> dict[str, Any]:
         """Return the retries of an allocation that did not start or became unhealthy."""
-        group = self._reschedule
         if self._is_system:
-            for key in group:
-                group.refuse(key, "a system job has no reschedule block")
+            for block in self._reschedules:
+                for key in block:
+                    block.refuse(key, "a system job has no reschedule block")
             return {}
-        attempts, unlimited = group.whole("attempts"), group.flag("unlimited")
-        delay = _duration(group, "delay", 5 * NS_PER_S) or _RESCHEDULE_DELAY
-        function = group.text("delay_function", "constant", "exponential", "fibonacci", "") or "exponential"
-        unlimited = attempts is None if unlimited is None else unlimited
+        where = {name: self._find_reschedule(name) for name in ("attempts", "unlimited", "delay", "delay_function")}
+        attempts, unlimited = where["attempts"].whole("attempts"), or_else(where["unlimited"].flag("unlimited"), True)
+        if attempts and unlimited:
+            message = "Nomad refuses attempts beside unlimited, which is true by default"
+            where["attempts"].refuse("attempts", message, allowed="unlimited = false beside it, or no attempts")
+        delay = _duration(where["delay"], "delay", 5 * NS_PER_S) or _RESCHEDULE_DELAY
+        function = where["delay_function"].text("delay_function", "constant", "exponential", "fibonacci", "")
         if not progress:
-            group.note_rest("progress_deadline is 0: nothing is rescheduled while the deployment runs")
+            self._note_rest_of_reschedule("progress_deadline is 0: nothing is rescheduled while the deployment runs")
             return {}
         retries = -(-progress // delay) if unlimited else attempts or 0
         often = "any number of times within progress_deadline" if unlimited else plural(retries, "time")
-        known = "" if group.data else "not given: "
-        text = f"{known}an unhealthy allocation is tried again {often}, {write_duration(delay)} later, here on the same node"
+        text = f"an unhealthy allocation is tried again {often}, {write_duration(delay)} later, here on the same node"
         text += ", where it serves until the next try has started; nothing else is placed until that begins"
-        group.approximate("attempts", text)
-        if "delay" in group:
-            group.exact("delay", f"{write_duration(delay)} before each further try")
-        if "delay_function" in group and function == "constant":
-            group.exact("delay_function", "the same delay every time")
-        elif "delay_function" in group:
-            group.approximate("delay_function", f"{function}: here the delay stays the same")
-        if "unlimited" in group:
-            group.exact("unlimited", often)
-        group.note_rest("tries are counted over the whole rollout, and their delay doesn't grow")
+        where["attempts"].approximate("attempts", text)
+        if "delay" in where["delay"]:
+            where["delay"].exact("delay", f"{write_duration(delay)} before each further try")
+        if function == "constant":
+            where["delay_function"].exact("delay_function", "the same delay every time")
+        elif function:
+            where["delay_function"].approximate("delay_function", f"{function}: here the delay stays the same")
+        if "unlimited" in where["unlimited"]:
+            where["unlimited"].exact("unlimited", often)
+        self._note_rest_of_reschedule("tries are counted over the whole rollout, and their delay doesn't grow")
         if not retries:
             return {}
         return {"retries": retries, "retry_delay": write_duration(delay), "retry_unhealthy": True}
+
+    def _note_rest_of_reschedule(self, text: str) -> None:
+        for block in self._reschedules:
+            for key in block:
+                over = self._find_reschedule(key) is not block
+                block.note_rest("the group's reschedule overrides it" if over else text, [key])
 
     def _note_rest(self, text: str, *keys: str) -> None:
         """Note fields without a note, all of them or `keys`."""

@@ -284,15 +284,16 @@ class Group:
         return value
 
     def text(self, key: str, *allowed: str) -> str | None:
-        """Return a field that is text, one of `allowed` if any are given."""
+        """Return a field that is text, one of `allowed` if any are given; messages don't list an empty one."""
         value = self.value(key)
         if value is None:
             return None
+        words = [word for word in allowed if word]
         if not isinstance(value, str):
-            self._refuse(key, "not text", value, listed(allowed) if allowed else "text")
+            self._refuse(key, "not text", value, listed(words) if words else "text")
             return None
         if allowed and value not in allowed:
-            self._refuse(key, "unknown value", value, listed(allowed), nearest(value, allowed))
+            self._refuse(key, "unknown value", value, listed(words), nearest(value, words))
             return None
         return value
 

@@ -206,6 +206,7 @@ def test_max_parallel_0_replaces_all_at_once() -> None:
         ('reschedule {\n attempts = 3\n interval = "1h"\n unlimited = false\n}\n', 3, "30s"),
         ('reschedule {\n unlimited = true\n delay = "2m"\n delay_function = "constant"\n}\n', 5, "2m"),
         ("reschedule {\n attempts = 0\n unlimited = false\n}\n", None, None),
+        ("reschedule {\n attempts = 0\n}\n", 20, "30s"),
         ("", 20, "30s"),
     ],
 )
@@ -216,6 +217,58 @@ def test_rescheduling_is_retrying(block: str, retries: int | None, delay: str | 
     assert imported.policy.get("retry_delay") == delay
     named = {note.field.removeprefix("group.front.reschedule.") for note in imported.notes}
     assert all(line.split()[0] in named for line in block.splitlines()[1:-1])
+
+
+def test_attempts_beside_unlimited_are_refused() -> None:
+    """Rescheduling is unlimited by default, and Nomad refuses attempts beside that. [contract]"""
+    text = job().replace("    task", "    reschedule {\n      attempts = 3\n    }\n    task")
+    (problem,) = refusal(text, kind="nomad")
+    assert problem.startswith("line 14: job.shop.group.front.reschedule.attempts: ")
+    assert "unlimited = false" in problem
+
+
+def test_the_groups_reschedule_takes_precedence_over_the_jobs() -> None:
+    """Fields that the group's `reschedule` leaves out come from the job's, as for `update`. [contract]"""
+    of_job = '  reschedule {\n    delay = "1m"\n    unlimited = false\n    attempts = 5\n  }\n'
+    text = job().replace("  group", f"{of_job}  group")
+    text = text.replace("    task", "    reschedule {\n      attempts = 2\n    }\n    task")
+    imported = read_policy(text)
+    assert (imported.policy["retries"], imported.policy["retry_delay"]) == (2, "1m")
+    assert notes(imported)["reschedule.attempts"] == ("none", "the group's reschedule overrides it", 12)
+
+
+@pytest.mark.parametrize("of_job", ["", "  update {}\n"])
+@pytest.mark.parametrize("of_group", ["", "  update {}\n"])
+@pytest.mark.parametrize("kind", ["service", "system"])
+def test_only_a_system_job_without_update_is_updated_at_once(kind: str, of_group: str, of_job: str) -> None:
+    """A service job has an update with Nomad's defaults in any case, a system job only if it has a block. [contract]"""
+    text = f'job "agent" {{\n  type = "{kind}"\n{of_job}  group "app" {{\n  {of_group}  }}\n}}\n'
+    imported = read_policy(text, nodes=9)
+    at_once = kind == "system" and not of_group and not of_job
+    assert imported.policy["strategy"] == ("immediate" if at_once else "rolling")
+    assert ("group.app.update" in notes(imported)) is at_once
+
+
+@pytest.mark.parametrize("of_group", ["null", '{"MaxParallel": 1}'])
+def test_the_apis_json_of_a_system_job_without_update_has_an_empty_one(of_group: str) -> None:
+    """The API returns a job's missing update as one of zeros, and the group's as null. [contract]"""
+    of_job = '{"MaxParallel": 0, "Stagger": 0, "HealthCheck": "", "AutoRevert": false}'
+    group = f'{{"Name": "app", "Update": {of_group}}}'
+    text = f'{{"Job": {{"ID": "agent", "Type": "system", "Update": {of_job}, "TaskGroups": [{group}]}}}}'
+    strategy = read_policy(text, nodes=9).policy["strategy"]
+    assert strategy == ("immediate" if of_group == "null" else "rolling")
+
+
+@pytest.mark.parametrize(
+    ("update", "words"),
+    [
+        ('healthy_deadline = "12m"\n', "progress_deadline: the default, 10m, is too short"),
+        ('health_check = "check"\n', "allowed: checks, task_states, manual; did you mean"),
+    ],
+)
+def test_messages_about_defaults_and_words(update: str, words: str) -> None:
+    """A message says if a default is the problem, and lists only words that can be written. [contract]"""
+    assert words in refusal(job(update), kind="nomad")[0]
 
 
 def test_the_groups_update_takes_precedence_over_the_jobs() -> None:
@@ -318,7 +371,10 @@ def test_json_means_the_same(text: str) -> None:
     [
         ("max_parallel = -1\n", "line 12: job.shop.group.front.update.max_parallel: too small"),
         ('min_healthy_time = "5 minutes"\n', "line 12: job.shop.group.front.update.min_healthy_time: not a duration"),
-        ('healthy_deadline = "5s"\n', "line 11: job.shop.group.front.update.min_healthy_time: too long"),
+        (
+            'healthy_deadline = "5s"\n',
+            "line 11: job.shop.group.front.update.min_healthy_time: the default, 10s, is too long",
+        ),
         ('progress_deadline = "1m"\n', "line 12: job.shop.group.front.update.progress_deadline: too short"),
         ("auto_promote = true\n", "line 12: job.shop.group.front.update.auto_promote: there are no canaries"),
         ('health_check = "check"\n', "did you mean 'checks'?"),
