@@ -32,7 +32,9 @@ _SECTIONS = ("minimumHealthyHosts", "trafficRoutingConfig", "zonalConfig")
 _ANSWERS = ("deploymentConfigInfo", "deploymentGroupInfo", "deploymentInfo")
 _PREDEFINED = "CodeDeployDefault."
 _ON_SERVERS = ("OneAtATime", "HalfAtATime", "AllAtOnce")
-_SHIFTED = re.compile(r"(?:Lambda|ECS)(AllAtOnce|(Canary|Linear)(\d+)[Pp]ercent(?:Every)?(\d+)Minutes?)")
+_SHIFTED = re.compile(
+    r"(?:Lambda|ECS)(?:AllAtOnce|Canary10[Pp]ercent(5|10|15|30)Minutes|Linear10[Pp]ercentEvery(1|2|3|10)Minutes?)"
+)
 _ALARMS = "alarms and scripts stop a shift of traffic; the closest counterpart is a gate"
 _SLOTS = {"failed_node_holds_slot": True, "all_slots_held": "fail"}
 
@@ -58,11 +60,11 @@ def read(reading: Reading) -> PolicyImport:
             return _read_function(reading, document, functions)
     config = _find(reading)
     name = _read_name(config)
-    shift = _SHIFTED.fullmatch(name or "")
+    shift = _find_shift(name or "")
     routing = config.group("trafficRoutingConfig")
     policy: dict[str, Any] = {"strategy": "rolling"}
     if shift or routing.data:
-        policy |= _shift(shift[2], int(shift[3] or 0), int(shift[4] or 0)) if shift else _read_routing(routing)
+        policy |= shift or _read_routing(routing)
         nodes, switches = reading.nodes(None), {"pacing": "barrier"}
         reading.note("alarms", "none", _ALARMS)
     else:
@@ -108,12 +110,14 @@ def _read_name(config: Group) -> str | None:
         return "OneAtATime"
     if name.startswith(_PREDEFINED) and short in _ON_SERVERS:
         return short
-    if name.startswith(_PREDEFINED) and _SHIFTED.fullmatch(short):
+    if name.startswith(_PREDEFINED) and _find_shift(short):
         config.approximate("deploymentConfigName", "predefined; steps of traffic become steps of nodes")
         return short
     allowed = f"a predefined name such as {_PREDEFINED}OneAtATime, or minimumHealthyHosts beside it"
     hint = nearest(name, [_PREDEFINED + suffix for suffix in _ON_SERVERS], 0.8)
-    config.refuse("deploymentConfigName", "a custom configuration that the file only names", allowed=allowed, hint=hint)
+    is_own = not name.startswith(_PREDEFINED)
+    message = "a custom configuration that the file only names" if is_own else "no predefined configuration"
+    config.refuse("deploymentConfigName", message, allowed=allowed, hint=hint)
     return ""
 
 
@@ -252,14 +256,26 @@ def _read_routing(routing: Group) -> dict[str, Any]:
     steps = routing.group(f"timeBased{word}")
     percent_key, minutes_key = f"{word.lower()}Percentage", f"{word.lower()}Interval"
     percent, minutes = steps.whole(percent_key, 1, 100), steps.whole(minutes_key, 0, 2880)
+    for key in (percent_key, minutes_key):
+        if key not in steps or isinstance(steps.data[steps.spelled(key)], Tagged):
+            steps.refuse(key, "not given", allowed="a whole number")
     if percent is None or minutes is None:
-        steps.refuse(percent_key if percent is None else minutes_key, "not given", allowed="a whole number")
         return {}
     steps.approximate(percent_key, f"{percent} % of the nodes instead of the traffic")
     note_minutes(steps, minutes_key, minutes, percent, routing.reading.nodes(None), is_linear=word == "Linear")
     steps.note_rest()
     routing.note_rest()
     return _shift(word, percent, minutes)
+
+
+def _find_shift(name: str) -> dict[str, Any] | None:
+    """Return the waves of a predefined shift of traffic, such as ``LambdaCanary10Percent5Minutes``."""
+    match = _SHIFTED.fullmatch(name)
+    if match is None:
+        return None
+    canary, linear = match.groups()
+    kind = "Canary" if canary else "Linear" if linear else None
+    return _shift(kind, 10, int(canary or linear or 0))
 
 
 def _shift(kind: str | None, percent: int, minutes: int) -> dict[str, Any]:
@@ -307,10 +323,10 @@ def _read_type(preference: Group) -> dict[str, Any]:
         preference.approximate("enabled", "no shift of traffic: the new version serves at once")
         return _shift(None, 0, 0)
     word = preference.text("type")
-    shift = _SHIFTED.fullmatch(f"Lambda{word}")
+    shift = _find_shift(f"Lambda{word}")
     if shift:
         preference.approximate("type", "predefined; steps of traffic become steps of nodes")
-        return _shift(shift[2], int(shift[3] or 0), int(shift[4] or 0))
+        return shift
     if isinstance(preference.data.get(preference.spelled("type")), str | Tagged | None):
         allowed = "AllAtOnce, or such as Canary10Percent5Minutes or Linear10PercentEvery1Minute"
         preference.refuse("type", "no predefined shift of traffic", allowed=allowed)

@@ -5,6 +5,7 @@ import json
 import pytest
 from foreign import batches, fidelities, messages, notes_of, refusal, roll_out, without_note
 
+from simdeploy import InputError
 from simdeploy.dialects import read_policy
 
 CONFIG = """\
@@ -295,6 +296,26 @@ def test_the_number_of_nodes_that_is_enough_for_all_steps(percent, enough):
     assert f"fewer than {enough} nodes may make fewer steps" in note().text
     assert note(enough - 1).fidelity == "approximate"
     assert {note(nodes).fidelity for nodes in range(enough, 2 * enough)} == {"exact"}
+
+
+@pytest.mark.parametrize(
+    "name", ["LambdaCanary0Percent5Minutes", "LambdaCanary10Percent7Minutes", "ECSLinear150PercentEvery1Minute"]
+)
+def test_names_that_are_not_predefined_are_refused(name):
+    """AWS has a few predefined shifts of traffic; other numbers need a configuration of their own. [contract]"""
+    (problem,) = refusal(predefined(name))
+    assert problem.startswith("line 1: deploymentConfigName: no predefined configuration")
+    with pytest.raises(InputError, match="no predefined shift"):
+        read_policy(
+            FUNCTIONS.replace("Canary10Percent5Minutes", name.removeprefix("Lambda")), variables={"function": "Own"}
+        )
+
+
+def test_a_bad_step_of_traffic_is_one_problem():
+    """A percentage of 0 is too small, and not also missing. [contract]"""
+    steps = {"linearPercentage": 0, "linearInterval": 5}
+    (problem,) = refusal(json.dumps({"trafficRoutingConfig": {"type": "TimeBasedLinear", "timeBasedLinear": steps}}))
+    assert "too small" in problem
 
 
 def test_steps_of_traffic_are_required():
