@@ -25,7 +25,15 @@ _IMPORTS = ("import_playbook", "ansible.builtin.import_playbook")
 _PAUSES = ("pause", "ansible.builtin.pause")
 _DEADLINE = "24h"
 _OLD_TEMPLATES = ("2.19", "2.20")
+# Strategies that run task by task on all hosts of a batch; the last one is a plugin's variant of the first.
+_LINEAR = ("linear", "debug", "mitogen_linear")
+_TASKS = ("pre_tasks", "tasks", "post_tasks", "handlers", "block", "rescue", "always")
+_OF_A_TASK = {
+    "any_errors_fatal": "of these tasks alone: here a host's whole update fails; set it for the play to stop at the first failure",
+    "throttle": "of these tasks alone: here the play's throttle limits whole updates",
+}
 _REST = {
+    "run_once": "tasks run on one host of each batch; here every host is updated",
     "order": "hosts are updated in the order of the scenario's fleet",
     "vars": "variables that the keywords above contain are looked up here",
 }
@@ -66,6 +74,7 @@ def read(reading: Reading) -> PolicyImport:
     play.no_counterparts(_REST)
     play.exact("rollback", "a playbook rolls nothing back by itself (rescue is part of a host's tasks)")
     play.note_rest("what tasks do and how long they take is the scenario's fleet and release")
+    _note_tasks(play)
     switches = {"wave_rounding": "floor", "failed_percent_of": "wave", **orchestrator, "bake_time": bake}
     return reading.finish(policy, {key: value for key, value in switches.items() if value}, nodes=reading.nodes(None))
 
@@ -165,7 +174,7 @@ def _read_batch(play: Group, item: Any, nodes: int | None) -> tuple[Any, str]:
         play.refuse("serial", message, allowed=allowed)
         return 1, "1"
     size = int(number)
-    if size < 0 or text == "0":
+    if size < 0 or text == "0" or (text.endswith("%") and size > 100):
         return {"until": "100%"}, "all remaining hosts"
     if not text.endswith("%"):
         return size, f"{size:,}"
@@ -180,7 +189,7 @@ def _read_limits(play: Group, reading: Reading) -> tuple[dict[str, Any], dict[st
     """Return the limits and the switches that interpret them."""
     strategy = play.text("strategy") or "linear"
     limits: dict[str, Any]
-    is_linear = strategy.rpartition(".")[2] in ("linear", "debug")
+    is_linear = strategy.rpartition(".")[2] in _LINEAR
     if is_linear:
         play.exact("strategy", f"{strategy}: task by task on all hosts of a batch")
     else:
@@ -258,6 +267,18 @@ def _read_throttle(play: Group) -> int | None:
     text = "not in a playbook (command line or configuration, 5 by default): here all hosts of a batch are in flight at once"
     play.approximate("forks", text)
     return None
+
+
+def _note_tasks(tasks: Group) -> None:
+    """Note keywords that only some tasks have, also within blocks."""
+    for section in _TASKS:
+        parts = tasks.data.get(section)
+        if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
+            continue
+        for part in tasks.groups(section):
+            stated = {key: text for key, text in _OF_A_TASK.items() if part.data.get(key) not in (None, False, 0)}
+            part.no_counterparts(stated)
+            _note_tasks(part)
 
 
 def _read_times(play: Group) -> tuple[str, str | None]:

@@ -66,6 +66,7 @@ def test_the_keywords_of_a_play_become_a_policy() -> None:
         ("0", [{"until": "100%"}]),
         ("[]", [{"until": "100%"}]),
         ('"0%"', [1]),
+        ('[1, "130%"]', [1, {"until": "100%"}]),
     ],
 )
 def test_serial_is_a_number_a_percent_or_a_list(value: str, waves: list) -> None:
@@ -123,6 +124,28 @@ def test_a_template_for_any_errors_fatal_depends_on_the_version(version: str | N
     assert ("max_failed_nodes" in found.policy) is stops
     strict = read_policy(playbook('any_errors_fatal: "{{ strict }}"'), variables={"strict": "true"})
     assert strict.policy["max_failed_nodes"] == 0
+
+
+@pytest.mark.parametrize("strategy", ["linear", "debug", "ansible.builtin.linear", "mitogen_linear"])
+def test_linear_strategies_have_limits(strategy: str) -> None:
+    """Strategies that run task by task judge max_fail_percentage. [contract]"""
+    imported = read_policy(playbook(f"strategy: {strategy}", "max_fail_percentage: 10"))
+    assert imported.policy["max_failed_nodes_percent"] == 10.0
+    assert notes(imported)["strategy"][0] == "exact"
+
+
+def test_keywords_of_tasks_have_notes_of_their_own() -> None:
+    """What limits only some tasks, also within a block, is said not to be simulated. [contract]"""
+    inner = "      block:\n        - command: /opt/restart\n          throttle: 1\n"
+    imported = read_policy(
+        playbook().replace("    - name: update\n", f"    - any_errors_fatal: true\n{inner}    - name: update\n")
+    )
+    found = notes(imported)
+    assert found["tasks[0].any_errors_fatal"][::2] == ("none", 10)
+    assert found["tasks[0].block[0].throttle"][::2] == ("none", 13)
+    assert found["tasks"][0] == "none"
+    once = notes(read_policy(playbook("run_once: true")))["run_once"]
+    assert once[:2] == ("none", "tasks run on one host of each batch; here every host is updated")
 
 
 def test_other_strategies_have_no_limits() -> None:
