@@ -226,12 +226,16 @@ def read_budget(group: Group, nodes: int) -> Budget:
 
 
 def read_replicas(spec: Group) -> int:
-    """Return the number of replicas: the caller's, the file's, or 1."""
+    """Return the number of replicas: the caller's, the file's, the fewest of its autoscaler, or 1."""
     reading = spec.reading
     stated = spec.whole("replicas", 0)
-    nodes = reading.nodes(1 if stated is None else stated) or 0
+    fewest = _read_fewest(spec) if stated is None else None
+    nodes = reading.nodes((fewest or 1) if stated is None else stated) or 0
     if reading.given_nodes is not None:
         spec.exact("replicas", f"{plural(nodes, 'node')}, as given by the caller")
+    elif fewest:
+        text = f"not given: {fewest:,}, the autoscaler's minReplicas; --nodes N gives another number"
+        spec.approximate("replicas", text)
     elif stated is None:
         spec.exact("replicas", "not given: 1, unless an autoscaler sets it; --nodes N gives another number")
     else:
@@ -240,6 +244,19 @@ def read_replicas(spec: Group) -> int:
         spec.refuse("replicas", "there is nothing to update", allowed="1 or more", hint="pass --nodes N")
         return 1
     return nodes
+
+
+def _read_fewest(spec: Group) -> int | None:
+    """Return `minReplicas` of the autoscaler in the same file that scales an object; None without one."""
+    reading = spec.reading
+    scaled = Manifest(spec.document, spec.path[:-1], Group(reading, spec.document, spec.path[:-1]).data)
+    for manifest in find_manifests(reading.source):
+        if manifest.is_of("autoscaling", "HorizontalPodAutoscaler") and manifest.namespace == scaled.namespace:
+            scaler = manifest.open(reading, name=manifest.kind).group("spec")
+            target = scaler.group("scaleTargetRef").data
+            if (target.get("kind"), target.get("name")) == (scaled.kind, scaled.name):
+                return scaler.whole("minReplicas")
+    return None
 
 
 def read_min_ready(spec: Group) -> int:
@@ -257,7 +274,8 @@ def read_pods(spec: Group, min_ready_s: int, probed_s: int | None) -> dict[str, 
     """Return the keys of a policy for the health checks and restarts of pods, with notes on defaults."""
     reading = spec.reading
     reading.note("health_check.deadline", "exact", "no pod is given up; a deadline of 30 days stands for that")
-    text = "a container that crashes starts again 10s later, each time; Kubernetes doubles that up to 5m"
+    restarts = f"up to {RESTARTS['retries']:,} times; Kubernetes doubles that up to 5m, and never gives up"
+    text = f"a container that crashes starts again {RESTARTS['retry_delay']} later, {restarts}"
     reading.note("retries", "approximate", text)
     ready_ns = (min_ready_s + (probed_s or 0)) * NS_PER_S
     check: dict[str, Any] = {"deadline": PATIENCE}

@@ -325,3 +325,40 @@ def test_objects_of_the_same_name_are_told_apart_by_their_namespace():
     assert read_policy(text).nodes == 4
     assert read_policy(text, variables={"object": "Deployment/west/shop"}).nodes == 8
     assert "allowed: Deployment/east/shop, Deployment/west/shop" in refusal(text, variables={"object": "x"})[0]
+
+
+AUTOSCALER = """\
+---
+apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata: {name: any}
+spec:
+  scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: shop}
+  minReplicas: 4
+  maxReplicas: 20
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "nodes", "fidelity"),
+    [
+        ("", "", 4, "approximate"),
+        ("name: shop}\n  min", "name: other}\n  min", 1, "exact"),
+        ("kind: Deployment, ", "kind: StatefulSet, ", 1, "exact"),
+        ("{name: any}", "{name: any, namespace: other}", 1, "exact"),
+        ("  minReplicas: 4\n", "", 1, "exact"),
+    ],
+)
+def test_an_autoscaler_keeps_a_minimum_of_replicas(before, after, nodes, fidelity):
+    """A Deployment without replicas has those that the autoscaler of its name in the same file always keeps. [contract]"""
+    imported = read_policy(DEPLOYMENT.replace("  replicas: 10\n", "") + AUTOSCALER.replace(before, after))
+    (note,) = notes_of(imported, "spec.replicas")
+    assert (imported.nodes, note.fidelity) == (nodes, fidelity)
+    assert read_policy(DEPLOYMENT + AUTOSCALER).nodes == 10
+
+
+def test_a_bad_minimum_of_an_autoscaler_is_refused():
+    """The message names line and field of the autoscaler. [contract]"""
+    text = DEPLOYMENT.replace("  replicas: 10\n", "") + AUTOSCALER.replace("minReplicas: 4", "minReplicas: few")
+    (problem,) = refusal(text)
+    assert problem.startswith("line 23: spec.minReplicas: not a whole number")
