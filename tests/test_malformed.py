@@ -284,6 +284,12 @@ LAWS = [
     slowdown("an unknown family", "{normal: {mean: 1}}", ".normal", "lognormal"),
     slowdown("a misspelt family", "{lognorml: {mean: 1, sd: 1}}", ".lognorml", "'lognormal'"),
     slowdown("parameters without a family", "{median: 1, p95: 2}", ".median", "lognormal: {median, p95}"),
+    slowdown(
+        "the family as a value",
+        "{distribution: lognormal, median: 1, p95: 2}",
+        ".distribution",
+        "the key: lognormal: {median, p95}",
+    ),
     slowdown("two families", "{constant: 1, exponential: {mean: 1}}", "", "exactly one"),
     slowdown("no family", "{}", "", "exactly one"),
     slowdown("a list as a law", "[1, 2]", "", "distribution"),

@@ -153,7 +153,8 @@ def _read_batch(batch: Group, *, is_first: bool) -> dict[str, Any] | None:
         batch.exact("limit", plural(or_else(count, 1), "node"))
         wave = {"size": count}
     else:
-        batch.refuse("limit", "not a number of devices", allowed='a whole number, or text such as "50%"')
+        message = "not a number of devices" if percent is None else "too large"
+        batch.refuse("limit", message, allowed='a whole number, or text such as "50%", at most "100%"')
     batch.note_rest()
     return wave
 
@@ -169,7 +170,8 @@ def _read_threshold(group: Group) -> float | None:
     """Return the percentage of a batch that may fail, exact in decimals: 0.1 for a threshold of 99.9 %; None if not given."""
     percent = _read_percent(group, "successThreshold")
     if "successThreshold" in group and (percent is None or percent > 100):
-        group.refuse("successThreshold", "not a percent", allowed='text such as "90%"')
+        message = "not a percent" if percent is None else "too large"
+        group.refuse("successThreshold", message, allowed='text such as "90%", at most "100%"')
     return None if percent is None else float(100 - Decimal(str(percent)))
 
 

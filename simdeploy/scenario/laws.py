@@ -104,12 +104,17 @@ def _family(raw: Mapping[str, Any]) -> str:
     unknown = [key for key in raw if key not in _ALL_FAMILIES]
     if unknown:
         allowed = ", ".join(_ALL_FAMILIES)
-        hint = nearest(unknown[0], _ALL_FAMILIES) or _family_of_parameters(tuple(raw))
+        hint = nearest(unknown[0], _ALL_FAMILIES) or _family_in_a_value(raw) or _family_of_parameters(tuple(raw))
         raise InputError(Problem("unknown distribution", (unknown[0],), allowed=allowed, hint=hint))
     if len(raw) != 1:
         found = "{" + listed(raw) + "}"
         raise InputError(Problem("exactly one distribution is required", found=found, allowed="one key"))
     return next(iter(raw))
+
+
+def _family_in_a_value(raw: Mapping[str, Any]) -> str | None:
+    family = next((value for value in raw.values() if isinstance(value, str) and value in FAMILIES), None)
+    return None if family is None else f"make the name the key: {family}: {_forms_in_words(family)}"
 
 
 def _family_of_parameters(keys: tuple[str, ...]) -> str | None:

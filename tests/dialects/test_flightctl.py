@@ -158,10 +158,12 @@ def test_other_limits_are_refused(limit):
     assert "sequence[0].limit" in str(refused(batches_of, f"{{limit: {limit}}}"))
 
 
-@pytest.mark.parametrize("threshold", ["95", "101%", "most"])
-def test_other_thresholds_are_refused(threshold):
+@pytest.mark.parametrize(
+    ("threshold", "why"), [("95", "not a percent"), ("101%", "too large"), ("most", "not a percent")]
+)
+def test_other_thresholds_are_refused(threshold, why):
     """Only a percentage as text is allowed as a threshold. [contract]"""
-    assert "successThreshold: not a percent" in refusal(fleet(f"{{successThreshold: {threshold}}}"))[0]
+    assert f"successThreshold: {why}" in refusal(fleet(f"{{successThreshold: {threshold}}}"))[0]
 
 
 def test_a_minimum_of_available_devices_needs_the_number_of_nodes():
@@ -187,7 +189,7 @@ def test_all_bad_values_are_reported_with_lines():
     policy = "spec.rolloutPolicy"
     assert sorted(messages(text)) == [
         (10, f"{policy}.deviceSelection.strategy", "unknown value"),
-        (13, f"{policy}.deviceSelection.sequence[1].limit", "not a number of devices"),
+        (13, f"{policy}.deviceSelection.sequence[1].limit", "too large"),
         (17, f"{policy}.defaultUpdateTimeout", "not a duration"),
         (19, f"{policy}.disruptionBudget.maxUnavailable", "not a whole number"),
     ]
