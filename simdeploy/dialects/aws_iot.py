@@ -4,7 +4,8 @@ Devices are notified at a rate per minute. It may grow by a factor each time a n
 succeeded, up to a limit. A criterion aborts the job once a minimum of executions has ended and a percentage of those has
 failed; this cancels queued executions, and nothing rolls back. A device that takes too long times out, and may be tried again.
 Devices that succeeded are not watched. Sources: awsdocs/aws-iot-docs:developerguide/job-rollout-abort.md; the API reference of
-AWS IoT (JobExecutionsRolloutConfig, ExponentialRolloutRate, AbortCriteria, TimeoutConfig, JobExecutionsRetryConfig).
+AWS IoT (JobExecutionsRolloutConfig, ExponentialRolloutRate, AbortCriteria, TimeoutConfig, JobExecutionsRetryConfig) and of AWS IoT
+Greengrass (DeploymentPolicies).
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ _RESOURCE = "AWS::IoT::JobTemplate"
 # AWS's documentation uses both spellings.
 _ROLLOUT = ("jobExecutionsRolloutConfig", "jobExecutionRolloutConfig")
 _SECTIONS = (*_ROLLOUT, "abortConfig", "jobExecutionsRetryConfig")
-_WRAPPERS = ("job", "iotJobConfiguration")  # in a response of the API, and in a Greengrass deployment
+_IN_GREENGRASS = "iotJobConfiguration"
+_WRAPPERS = ("job", _IN_GREENGRASS)  # in a response of the API, and in a Greengrass deployment
 _ASIDE = {
     "schedulingConfig": "use the scenario's change windows instead",
     "maintenanceWindows": "use the scenario's change windows instead",
@@ -58,7 +60,9 @@ def read(reading: Reading) -> PolicyImport:
         "retries": retries,
         "no_auto_rollback": True,
     }
-    switches = {"pacing": "rate", "rate": rate, "unreachable_nodes": "wait"}
+    switches: dict[str, Any] = {"pacing": "rate", "rate": rate, "unreachable_nodes": "wait"}
+    if job.path == (_IN_GREENGRASS,) and _read_failure(open_part(reading, job.document, ())):
+        switches["node_local_rollback"] = True
     if percent is None:
         return reading.finish(policy, {**switches, "on_failure": "continue"}, nodes=reading.nodes(None))
     limits = {"limit_comparison": "reaches", "failed_percent_of": "resolved", "minimum_sample": sample}
@@ -178,6 +182,16 @@ def _read_timeout(config: Group) -> str:
         config.exact("inProgressTimeoutInMinutes", f"a device fails {minutes:,} min after it was notified")
     config.note_rest()
     return write_duration(or_else(minutes, _LONGEST_MIN) * 60 * NS_PER_S)
+
+
+def _read_failure(deployment: Group) -> bool:
+    """Tell whether a device on which a Greengrass deployment fails goes back by itself."""
+    policies = deployment.group("deploymentPolicies")
+    back = policies.text("failureHandlingPolicy", "ROLLBACK", "DO_NOTHING") != "DO_NOTHING"
+    text = "a device that fails goes back by itself" if back else "a device that fails stays as it is"
+    policies.exact("failureHandlingPolicy", text, default="ROLLBACK, ")
+    policies.note_rest()
+    return back
 
 
 def _read_retries(config: Group) -> int | None:

@@ -209,10 +209,31 @@ def test_defaults_are_spelled_as_in_the_template():
     assert {"Job.JobExecutionsRolloutConfig.MaximumPerMinute", "Job.AbortConfig.CriteriaList"} <= found
 
 
-def test_greengrass_deployments_and_answers_are_read():
-    """The job inside iotJobConfiguration or job is imported. [contract]"""
-    for wrapper in ("iotJobConfiguration", "job"):
-        assert read_policy(json.dumps({wrapper: json.loads(JOB)})).policy == read_policy(JOB).policy
+def test_answers_of_the_api_are_read():
+    """The job inside `job` is imported. [contract]"""
+    assert read_policy(json.dumps({"job": json.loads(JOB)})).policy == read_policy(JOB).policy
+
+
+@pytest.mark.parametrize(("failure", "back"), [(None, True), ("ROLLBACK", True), ("DO_NOTHING", False)])
+def test_a_device_goes_back_if_a_greengrass_deployment_fails(failure, back, engine):
+    """A deployment is a job; by default a failed device returns to its previous components. [oracle]"""
+    job = {"jobExecutionsRolloutConfig": {"maximumPerMinute": 4}}
+    deployment = {"iotJobConfiguration": job, "deploymentPolicies": {"failureHandlingPolicy": failure}}
+    imported = read_policy(json.dumps(deployment))
+    own = {"node_local_rollback": True} if back else {}
+    assert imported.orchestrator == {**read_policy(json.dumps(job)).orchestrator, **own}
+    assert fidelities(imported)["deploymentPolicies.failureHandlingPolicy"] == "exact"
+    nodes = roll_out(imported, 8, fail=[1], engine=engine).nodes
+    # The others roll back by hand, when the defect is noticed an hour after the end.
+    assert bool(nodes["rollback_ended_at_s"][1] == 40) is back
+    assert nodes["rollback_started_at_s"].drop(index=1).min() >= 3600
+
+
+def test_a_bad_failure_policy_of_greengrass_is_refused():
+    """The message has line, field and the allowed words. [contract]"""
+    deployment = {"iotJobConfiguration": json.loads(JOB), "deploymentPolicies": {"failureHandlingPolicy": "STOP"}}
+    (problem,) = messages(json.dumps(deployment, indent=2))
+    assert problem[1:] == ("deploymentPolicies.failureHandlingPolicy", "unknown value")
 
 
 def test_all_bad_values_are_reported_with_lines():
