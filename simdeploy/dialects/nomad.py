@@ -29,6 +29,7 @@ _DEFAULTS = {
     "progress_deadline": 600 * NS_PER_S,
 }
 _RESCHEDULE_DELAY = 30 * NS_PER_S
+_SHORTEST = NS_PER_S // 1000  # window
 _POLLING = NS_PER_S // 2  # Nomad looks at an allocation's health this often
 _AT_ONCE = ({"strategy": "immediate"}, {"on_failure": "continue", "unreachable_nodes": "skip"})
 # Other blocks of a group, and the keys of a scenario that simulate them.
@@ -171,7 +172,7 @@ class _Update:
         if self._is_system:  # its allocations are not tried again, and healthy_deadline is shorter
             meanings["progress_deadline"] = "no effect: the deployment fails earlier, at its first unhealthy allocation"
         for name in meanings:
-            value = _duration(self._find_update(name), name, 1 if name == "healthy_deadline" else 0)
+            value = _duration(self._find_update(name), name, _SHORTEST if name == "healthy_deadline" else 0)
             values[name] = _DEFAULTS[name] if value is None else value
         polling = min(_POLLING, values["healthy_deadline"])
         for name, meaning in meanings.items():

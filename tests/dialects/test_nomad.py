@@ -370,6 +370,7 @@ def test_json_means_the_same(text: str) -> None:
     ("update", "problem"),
     [
         ("max_parallel = -1\n", "line 12: job.shop.group.front.update.max_parallel: too small"),
+        ('healthy_deadline = "9us"\n', "line 12: job.shop.group.front.update.healthy_deadline: too short"),
         ('min_healthy_time = "5 minutes"\n', "line 12: job.shop.group.front.update.min_healthy_time: not a duration"),
         (
             'healthy_deadline = "5s"\n',
