@@ -123,7 +123,10 @@ def test_charts_are_clickable_and_described(pages, visit):
     assert slider.get_attribute("aria-valuetext") == "2"
     number = page.locator("#estimate-0").inner_text()
     description = chart.get_attribute("aria-label")
-    assert description == f"false alarms along max_failed_nodes; at max_failed_nodes 2, max_parallel 1: {number}"
+    assert (
+        description
+        == f"false alarms of good releases along max_failed_nodes; at max_failed_nodes 2, max_parallel 1: {number}"
+    )
     page.get_by_role("radio", name="max_parallel").check()
     assert "along max_parallel" in chart.get_attribute("aria-label")
     assert chart.locator("circle title").count() == 3
