@@ -229,6 +229,26 @@ def test_tables_sort(pages, visit):
     assert (heading.get_attribute("aria-sort"), other.get_attribute("aria-sort")) == ("none", "ascending")
 
 
+def test_wide_tables_can_be_read_on_a_phone(pages, visit):
+    """Of a table wider than the window, the title and the names of rows stay in view, and no column becomes a few letters wide. [contract]"""
+    page = visit(pages["scenario"], viewport={"width": 390, "height": 844}).page
+    (estimates,) = page.get_by_role("region", name="Estimates").all()
+    assert estimates.evaluate("region => region.scrollWidth > region.clientWidth")
+    for at in (0, 10_000):
+        estimates.evaluate("(region, at) => { region.scrollLeft = at; }", at)
+        for part in estimates.locator("caption, th:first-child, tbody td:first-child").all():
+            box = part.bounding_box()
+            assert box["x"] >= 0
+            assert box["x"] + box["width"] <= 390
+            assert part.evaluate(
+                """part => { part.scrollIntoView({ block: "center", inline: "nearest" });
+                const { left, top } = part.getBoundingClientRect();
+                return part.contains(document.elementFromPoint(left + 5, top + 5)); }"""
+            )
+    meaning = page.get_by_role("region", name="Scenario").get_by_role("columnheader", name="meaning")
+    assert meaning.bounding_box()["width"] > 200
+
+
 @pytest.mark.parametrize("name", ["scenario", "sweep"])
 def test_it_can_be_read_aloud(name, pages, visit):
     """Landmarks, ordered headings, names of all interactive and scrolling elements, and alternative texts are there. [contract]"""
