@@ -204,6 +204,37 @@ def test_invalid_values_are_explained(explore, scenario):
     assert page.locator("img").count() == 0
 
 
+def test_a_typed_value_is_written_like_others(explore):
+    """Once its field is left, a typed value has its unit, and an empty field the value that applies. [contract]"""
+    page = explore().page
+    for label, typed, written in [("Max error rate", "2", "2 %"), ("Max failed nodes", "", "10")]:
+        exact = page.get_by_label(f"{label}, exact value")
+        exact.fill(typed)
+        for key in ("Enter", "Tab"):
+            page.keyboard.press(key)
+        expect(exact).to_have_value(written)
+
+
+def test_a_change_of_strategy_is_one_change(explore):
+    """The number of canaries, which comes and goes with the strategy, is no change of its own. [contract]"""
+    page = explore().page
+    change = page.locator(".last-change")
+    page.locator(".choice label", has_text="canary").click()
+    expect(change).to_have_text("Last change: Strategy rolling → canary")
+    page.get_by_role("button", name="Undo").click()
+    expect(change).to_have_text("Last change: Strategy canary → rolling")
+
+
+def test_a_link_to_an_unknown_policy_is_refused(visit, url):
+    """A link that names a policy of another scenario shows this, instead of another policy; choosing one shows numbers. [contract]"""
+    page = visit(f"{url}#policy=nope").page
+    expect(page.get_by_role("alert")).to_contain_text("no such policy (found 'nope'); allowed: rolling, canary")
+    expect(page.get_by_role("button", name="Copy the policy as JSON")).to_be_disabled()
+    page.get_by_role("combobox", name="Policy", exact=True).select_option("canary")
+    expect(page.get_by_role("alert")).to_have_text("")
+    wait_for_numbers(page)
+
+
 def test_the_policy_is_copied_in_both_dialects(explore, scenario):
     """A copied policy is accepted by the scenario, in either dialect, with the same meaning. [contract]"""
     page = explore(permissions=["clipboard-read", "clipboard-write"]).page

@@ -13,6 +13,9 @@ class Slider {
     this.text = make("input", {
       type: "text", "aria-label": `${capital(control.label)}, exact value`, autocomplete: "off", spellcheck: "false", size: 8,
       onchange: () => ontype(this.control, this.text.value),
+      onblur: () => {
+        this.text.value = this.written; // 2 % for a typed 2
+      },
     });
     this.reset = makeButton("↺", `Reset ${control.label}`, () => {
       this.range.focus(); // the button will disappear
@@ -51,6 +54,7 @@ class Slider {
     const isSet = name in values;
     const step = isSet ? steps.findIndex((each) => sameValue(each.values[name], values[name])) : base;
     const text = step >= 0 ? steps[step].text : writeTyped(this.control, values[name]);
+    this.written = text;
     if (document.activeElement !== this.text) this.text.value = text;
     if (step >= 0) this.range.value = step;
     else this.range.value = nearestStep(this.control, values[name]);

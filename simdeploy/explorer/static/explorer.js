@@ -68,9 +68,7 @@ class Explorer {
   build(about) {
     this.about = about;
     this.level = `${Number((100 * about.confidence_level).toPrecision(6))} %`;
-    const start = withValues(this.model.get("position"));
-    const known = start && about.policies.includes(start.policy);
-    this.past = new Past(known ? start : about.start);
+    this.past = new Past(withValues(this.model.get("position")) ?? about.start);
     this.cards = new Cards(about.looks);
     this.controls = new Controls((name, values, isDone) => this.move(name, values, isDone));
     this.tradeoff = new Tradeoff((lever) => this.chooseLever(lever), this.level);
@@ -226,7 +224,11 @@ class Explorer {
       return;
     }
     const names = new Set([...Object.keys(before.values), ...Object.keys(now.values)]);
-    const changes = [...names].filter((name) => !sameValue(before.values[name], now.values[name])).map((name) => {
+    const changed = [...names].filter((name) => !sameValue(before.values[name], now.values[name]));
+    // What comes with a choice, such as canary_count with a strategy, has no value without it.
+    const choices = changed.map((name) => this.controls.find(name)).filter((control) => control?.kind === "choice");
+    const comesWithOne = (name) => choices.some((choice) => choice.name !== name && choice.steps.some((step) => name in step.values));
+    const changes = changed.filter((name) => !comesWithOne(name)).map((name) => {
       const label = this.controls.find(name)?.label ?? words(name);
       return `${label} ${this.controls.nameValue(name, before.values)} → ${this.controls.nameValue(name, now.values)}`;
     });

@@ -6,6 +6,7 @@ class Policy {
     this.text = make("pre", { tabindex: "0", role: "region", "aria-label": "JSON" });
     this.notes = make("ul", { class: "notes" });
     this.copy = makeButton("Copy", "Copy the policy as JSON", () => copyText(this.json, this.copy));
+    this.copy.disabled = true; // until there is a policy
     this.dialect = null;
     const { heading, labelled } = makeHeading("Policy as JSON");
     this.element = make(
@@ -16,6 +17,7 @@ class Policy {
 
   show(specs) {
     this.specs = specs;
+    this.copy.disabled = false;
     const dialects = Object.keys(specs);
     if (!(this.dialect in specs)) [this.dialect] = dialects;
     // Unchanged buttons keep the focus.
