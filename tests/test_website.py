@@ -189,6 +189,8 @@ def test_notebooks_have_their_outputs(pages):
         assert len(pictures) == text.count(".png)") == sum("image/png" in data for data in outputs)
         assert text.count("<table") == sum("text/html" in data for data in outputs)
         assert all("".join(cell["source"]) in text for cell in cells if cell["cell_type"] == "code")
+        # The theme's class lets a wide table scroll instead of the page.
+        assert text.count('<div class="table-wrapper container output">') == text.count("<table")
         assert pages[f"notebooks/{path.name}"] == path.read_text(encoding="utf-8")
 
 

@@ -40,5 +40,5 @@ def _show(data: dict[str, Any]) -> str:
     if "text/html" in data:
         table = re.sub(r"<style.*?</style>|</?div>", "", "".join(data["text/html"]), flags=re.DOTALL)
         table = table.replace('border="1" class="dataframe"', 'class="docutils"')
-        return f'```{{raw}} html\n<div class="table-wrapper output">{table.strip()}</div>\n```'
+        return f'```{{raw}} html\n<div class="table-wrapper container output">{table.strip()}</div>\n```'
     return f"```{{code-block}} text\n:class: output\n\n{''.join(data['text/plain']).rstrip()}\n```"
