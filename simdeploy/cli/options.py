@@ -177,8 +177,9 @@ REQUIRE = click.Option(
 
 
 def policy_option(default: str) -> click.Option:
-    """Return ``--policy``; its default is "all" policies of the scenario, the one that was "seen", or "one": the first."""
-    default = {"all": "all", "seen": "the one that was seen"}.get(default, "the first")
+    """Return ``--policy``; its default is "all" policies of the scenario, the one that was "seen", that with "sliders", or "one": the first."""
+    defaults = {"all": "all", "seen": "the one that was seen", "sliders": "the first with thresholds to move"}
+    default = defaults.get(default, "the first")
     return click.Option(
         ["--policy", "policies"],
         metavar="NAME|FILE",

@@ -30,7 +30,7 @@ _OF_SCENARIOS = ("policies", "vary", "replications", "seed", "engine", "workers"
             type=shared.Choice(["html", "md"]),
             help="Format of the report; default: by the suffix of -o. 'md' without -o prints the report.",
         ),
-        shared.policy_option("one"),
+        shared.policy_option("sliders"),
         shared.vary_option(
             "Policy keys to move; the policy's own value and the API's default are added. Default: two thresholds that matter."
         ),
