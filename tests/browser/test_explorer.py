@@ -333,6 +333,18 @@ def test_the_explorer_is_accessible(explore, name, options):
     assert page.evaluate(TOO_WIDE) == []
 
 
+@pytest.mark.parametrize(
+    ("size", "stays"), [((1280, 800), True), ((390, 700), True), ((844, 390), False), ((320, 256), False)]
+)
+def test_estimates_stay_in_view_where_there_is_room(size, stays, explore):
+    """The estimates stay above the sliders, but not in a low window, such as at 400 % zoom, which they would fill. [contract]"""
+    page = explore(viewport={"width": size[0], "height": size[1]}).page
+    page.evaluate("scrollTo(0, 500)")
+    summary = page.get_by_role("region", name="Estimates").bounding_box()
+    assert (summary["y"] == 0) == stays
+    assert max(summary["y"] + summary["height"], 0) < 0.4 * size[1]
+
+
 def test_the_widget_has_the_same_front_end(visit, scenario, monkeypatch):
     """In a page with a notebook's model, a slider shows the Python API's numbers through the widget's messages. [contract]"""
     monkeypatch.setattr(Explorer, "efforts", lambda _: [Effort(FINAL, True)])
