@@ -24,6 +24,7 @@ import simdeploy
 import simdeploy.engines
 from simdeploy.analysis.asking.simulating import replicate_kinds
 from simdeploy.cli.screen import print_table
+from simdeploy.engines.reference.engine import run_reference
 
 SCENARIO = """
 name: small
@@ -327,14 +328,13 @@ def test_compare_writes_the_raw_responses(folder):
 
 def test_compare_says_which_replications_failed(folder, monkeypatch):
     """Failed replications are counted in the table and on standard error, and the exit code is 1. [contract]"""
-    simulate = simdeploy.engines.simulate
 
     def sometimes(scenario, policy, *, replication, **options):
         if replication == 1:
             raise ValueError("broken")
-        return simulate(scenario, policy, replication=replication, **options)
+        return run_reference(scenario, policy, replication=replication, **options)
 
-    monkeypatch.setattr("simdeploy.engines.running.simulate", sometimes)
+    monkeypatch.setattr("simdeploy.engines.reference.engine.run_reference", sometimes)
     result = invoke("compare", "s.yaml", "--replications", 3)
     assert result.exit_code == 1
     first = "policy in-tens, replication 1, simulate: ValueError: broken"

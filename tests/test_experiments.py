@@ -14,8 +14,7 @@ import pandas as pd
 import pytest
 from small import IMMEDIATE, rolling, small
 
-import simdeploy.engines.running
-from simdeploy.engines import simulate
+from simdeploy.engines.reference.engine import run_reference
 from simdeploy.errors import InputError, SimulationError
 from simdeploy.experiments import replicate
 from simdeploy.vocabulary import RESPONSES
@@ -45,7 +44,7 @@ def test_types_do_not_depend_on_the_values(scenario, monkeypatch):
     expected = replicate(scenario, replications=2).dtypes
     declared = {name: pd.Series(dtype=dtype).dtype for name, dtype in RESPONSES.items()}
     assert expected[list(RESPONSES)].to_dict() == declared
-    monkeypatch.setattr(simdeploy.engines.running, "simulate", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("simdeploy.engines.reference.engine.run_reference", lambda *_, **__: 1 / 0)
     pd.testing.assert_series_equal(replicate(scenario, replications=2).dtypes, expected)
 
 
@@ -74,9 +73,9 @@ def test_a_failed_replication_is_a_row(scenario, monkeypatch):
     def sometimes(scenario, policy, *, replication, **options):
         if replication == 1:
             raise ValueError("two\nlines")
-        return simulate(scenario, policy, replication=replication, **options)
+        return run_reference(scenario, policy, replication=replication, **options)
 
-    monkeypatch.setattr(simdeploy.engines.running, "simulate", sometimes)
+    monkeypatch.setattr("simdeploy.engines.reference.engine.run_reference", sometimes)
     table = replicate(scenario, replications=3)
     failed = table[table["status"].eq("failed")]
     assert list(failed["replication"]) == [1, 1]
@@ -92,7 +91,7 @@ def test_ctrl_c_passes(scenario, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(simdeploy.engines.running, "simulate", interrupted)
+    monkeypatch.setattr("simdeploy.engines.reference.engine.run_reference", interrupted)
     with pytest.raises(KeyboardInterrupt):
         replicate(scenario, replications=3)
 

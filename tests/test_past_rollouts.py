@@ -14,7 +14,7 @@ import simdeploy
 from simdeploy import InputError, Scenario, backtest, simulate
 from simdeploy.analysis.asking.simulating import cap_replications
 from simdeploy.engines.choice import choose_engine
-from simdeploy.engines.replay.worlds import choose_past
+from simdeploy.engines.replay.worlds import Past, choose_past
 from simdeploy.explorer.answering import Explorer
 from simdeploy.scenario.past_rollouts import find_kind
 from simdeploy.sharing.simulating import Request, report_scenario
@@ -82,6 +82,24 @@ def test_other_policies_are_as_in_a_backtest(folder, scenario):
             assert low <= values[response] <= high
             n_known += low == high
     assert n_known > N
+
+
+def test_policies_share_what_depends_on_the_record_alone(scenario, monkeypatch):
+    """A record is read once for all policies, whose rows are those of single rollouts to the last digit. [property]"""
+    n_read = Counter()
+    read = Past.of
+
+    def count(history):
+        n_read[history.rollout["rollout"]] += 1
+        return read(history)
+
+    monkeypatch.setattr(Past, "of", count)
+    table = simdeploy.replicate(scenario, replications=N)
+    simdeploy.timelines(scenario, replications=N, until="10m")
+    assert n_read == {str(replication): 2 for replication in range(N)}
+    for row in table.to_dict("records"):
+        values = rows(simulate(scenario, row["policy"], replication=row["replication"]))
+        assert {name: None if row[name] != row[name] else row[name] for name in values} == values
 
 
 def test_unrecorded_outcomes_follow_the_fleet(tmp_path):

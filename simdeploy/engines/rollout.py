@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from simdeploy.api.times import format_time, parse_time
 from simdeploy.engines import frames
 from simdeploy.engines.deployments import Recorded, make_deployment, recorded_deployments
-from simdeploy.engines.one_recording import record
+from simdeploy.engines.one_recording import make_recorder
 from simdeploy.engines.responses import compute_responses
 from simdeploy.engines.service import Service
 from simdeploy.errors import InputError, Problem, not_among, shorten
@@ -90,7 +90,7 @@ class Rollout:
 
     @cached_property
     def _recording(self) -> Recording:
-        return record(self.scenario, self.policy, seed=self.seed, replication=self.replication)
+        return make_recorder(self.scenario, seed=self.seed, replication=self.replication)(self.policy)
 
     @cached_property
     def _service(self) -> Service:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.engines.block import Block
-from simdeploy.engines.simulation import simulate
+from simdeploy.engines.one_recording import make_recorder
+from simdeploy.engines.responses import compute_responses
+from simdeploy.engines.service import Service
 
 if TYPE_CHECKING:
     from simdeploy.engines.compiled.engine import Prepared
+    from simdeploy.engines.recording import Recording
     from simdeploy.scenario import Scenario, ScenarioPolicy
 
 
@@ -40,15 +43,20 @@ def run_block(
         from simdeploy.engines.compiled.engine import run_compiled
 
         return run_compiled(scenario, policies, seed=seed, first=first, count=count, prepared=prepared)
-    replications = range(first, first + count)
-    return Block.of_rows(
-        first, [[_row(scenario, policy, seed, number) for number in replications] for policy in policies]
-    )
+    rows = [_simulate(scenario, policies, seed, number) for number in range(first, first + count)]
+    return Block.of_rows(first, list(zip(*rows, strict=True)))
 
 
-def _row(scenario: Scenario, policy: ScenarioPolicy, seed: int, replication: int) -> dict[str, Any]:
+def _simulate(
+    scenario: Scenario, policies: Sequence[ScenarioPolicy], seed: int, replication: int
+) -> list[dict[str, Any]]:
+    record = make_recorder(scenario, seed=seed, replication=replication)
+    return [_make_row(record, policy) for policy in policies]
+
+
+def _make_row(record: Callable[[ScenarioPolicy], Recording], policy: ScenarioPolicy) -> dict[str, Any]:
     try:
-        rollout = simulate(scenario, policy, seed=seed, replication=replication, engine="reference")
+        recording = record(policy)
+        return {**compute_responses(recording, Service(recording)), "status": "ok"}
     except Exception as error:  # noqa: BLE001 - no error may end the other replications
         return {"status": "failed", "stage": "simulate", "error": " ".join(f"{type(error).__name__}: {error}".split())}
-    return {**rollout.response_values, "status": "ok"}

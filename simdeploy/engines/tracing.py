@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simdeploy.engines.error_rates import ErrorRates
-from simdeploy.engines.one_recording import record
+from simdeploy.engines.one_recording import make_recorder
 from simdeploy.engines.service import Service
 from simdeploy.engines.traces import BROKEN, MIDDLE, NO_RELEASE, QUANTITIES, STEP, UNKNOWN, Grid, Traces
 from simdeploy.errors import InputError, SimulationError
@@ -40,10 +40,11 @@ def run_traces(
     values = np.full((len(policies), count, len(QUANTITIES), grid.n_times), UNKNOWN, np.int32)
     kinds = np.full((len(policies), count), BROKEN, np.int32)
     first_error = ""
-    for number, policy in enumerate(policies):
-        for place in range(count):
+    for place in range(count):
+        record = make_recorder(scenario, seed=seed, replication=first + place)
+        for number, policy in enumerate(policies):
             try:
-                recording = record(scenario, policy, seed=seed, replication=first + place)
+                recording = record(policy)
             # An input error is that of a policy that can't be replayed on a rollout on record.
             except (SimulationError, InputError) as error:
                 first_error = first_error or str(error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from simdeploy.api.times import time_in_week
@@ -20,6 +21,7 @@ from simdeploy.world.streams import Stream
 if TYPE_CHECKING:
     from simdeploy.engines.recording import Recording
     from simdeploy.engines.replay.known import KnownRollout
+    from simdeploy.engines.replay.model import Model
     from simdeploy.records.histories import History
     from simdeploy.scenario import Scenario, ScenarioPolicy
 
@@ -39,23 +41,42 @@ class Past(NamedTuple):
         return cls(interpreter, run_by, know(history, run_by, interpreter.interval_ns(run_by)))
 
 
-def run_past(scenario: Scenario, chosen: ScenarioPolicy, *, seed: int, replication: int) -> Recording:
-    """Replay the recorded rollout of a replication; after the record ends, draw from the fleet's laws given the record.
+class PastWorld:
+    """The recorded rollout of a replication, as the world of any number of policies."""
 
-    Raises
-    ------
-    InputError
-        If that rollout can't be replayed under the policy.
-    """
-    history = choose_past(scenario, seed=seed, replication=replication)
-    past = Past.of(history)
-    run_by = RunBy(chosen.policy, scenario.orchestrator_of(chosen))
-    where = ("rollout", str(history.rollout["rollout"]))
-    raise_if_any([problem.at(prefix=where) for problem in find_refusals(history, past.known, past.run_by, run_by)])
-    kinds = scenario.drawn_release if TYPES[past.known.type_name].releases else ()
-    model = Modeller(past.known, scenario.fleet, kinds, scenario.operator).draw(seed, replication)
-    calendar = calendar_of(scenario.operator.change_windows, time_in_week(chosen.identity.created_at))
-    return replay(past.known, *run_by, model, calendar=calendar).recording
+    def __init__(self, scenario: Scenario, *, seed: int, replication: int) -> None:
+        self._scenario, self._seed, self._replication = scenario, seed, replication
+
+    # What all policies share is computed once.
+
+    @cached_property
+    def _history(self) -> History:
+        return choose_past(self._scenario, seed=self._seed, replication=self._replication)
+
+    @cached_property
+    def _past(self) -> Past:
+        return Past.of(self._history)
+
+    @cached_property
+    def _model(self) -> Model:
+        scenario, known = self._scenario, self._past.known
+        kinds = scenario.drawn_release if TYPES[known.type_name].releases else ()
+        return Modeller(known, scenario.fleet, kinds, scenario.operator).draw(self._seed, self._replication)
+
+    def run(self, chosen: ScenarioPolicy) -> Recording:
+        """Replay the rollout under a policy; after the record ends, draw from the fleet's laws given the record.
+
+        Raises
+        ------
+        InputError
+            If the rollout can't be replayed under the policy.
+        """
+        scenario, history, past = self._scenario, self._history, self._past
+        run_by = RunBy(chosen.policy, scenario.orchestrator_of(chosen))
+        where = ("rollout", str(history.rollout["rollout"]))
+        raise_if_any([problem.at(prefix=where) for problem in find_refusals(history, past.known, past.run_by, run_by)])
+        calendar = calendar_of(scenario.operator.change_windows, time_in_week(chosen.identity.created_at))
+        return replay(past.known, *run_by, self._model, calendar=calendar).recording
 
 
 def choose_past(scenario: Scenario, *, seed: int, replication: int) -> History:
