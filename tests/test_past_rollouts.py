@@ -15,6 +15,7 @@ from simdeploy import InputError, Scenario, backtest, simulate
 from simdeploy.analysis.asking.simulating import cap_replications
 from simdeploy.engines.choice import choose_engine
 from simdeploy.engines.replay.worlds import Past, choose_past
+from simdeploy.errors import catch_warned
 from simdeploy.explorer.answering import Explorer
 from simdeploy.scenario.past_rollouts import find_kind
 from simdeploy.sharing.simulating import Request, report_scenario
@@ -265,6 +266,19 @@ def test_unsupported_questions(scenario):
         simulate(scenario, gate)
 
 
+def test_rollouts_that_stop_before_any_node_runs_have_no_windows_of_running_nodes(tmp_path):
+    """Under a gate that watches running nodes, rollouts are repeated whether they stopped before any node ran or not. [oracle]"""
+    gate = {**rolling(max_failed_nodes=2), "health_check": {**CHECK, "gate": {"kind": "cusum"}}}
+    drawn = Scenario.from_dict({**RAW, "policies": {"watched": gate}})
+    true = [simulate(drawn, seed=SEED, replication=replication) for replication in range(N)]
+    for number, rollout in enumerate(true):
+        rollout.write(tmp_path / "history" / f"{number}")
+    assert {rollout.responses["updated_nodes"] > 0 for rollout in true} == {False, True}
+    past = Scenario.from_dict({**drawn.to_dict(), "fleet": {**FLEET, "records": "history"}}, base=tmp_path)
+    for number, rollout in enumerate(true):
+        assert rows(simulate(past, replication=number)) == rows(rollout)
+
+
 def test_explorer_and_report_count_no_rollout_twice(scenario):
     """Estimates, curves and reports use at most the number of rollouts on record, and no slider moves recorded values. [property]"""
     explorer = Explorer(scenario, scenario.policies, engine="reference")
@@ -274,6 +288,25 @@ def test_explorer_and_report_count_no_rollout_twice(scenario):
     contents = report_scenario(scenario, Request(replications=200, engine="reference"))
     assert contents.result.estimates["n"].max() <= N
     assert ("replications of each policy", str(N)) in contents.origin.rows
+
+
+def test_repeated_rollouts_give_a_warning(scenario):
+    """More replications than rollouts on record, also of one kind or in several looks, give one warning each. [contract]"""
+    message = "fleet.records: more replications than rollouts on record, so intervals are too narrow (found {})"
+
+    def warned(call, *args, **options):
+        with catch_warned() as problems:
+            call(*args, **options)
+        return [str(problem) for problem in problems if "on record" in str(problem)]
+
+    assert not warned(simdeploy.replicate, scenario, "fours", replications=N)
+    assert warned(simdeploy.replicate, scenario, replications=N + 1) == [message.format("6 rollouts")]
+    by_kind = {"requirements": [f"p50 makespan_s given {kind} <= 100h" for kind in RELEASE], "most": 40}
+    of_kinds = warned(simdeploy.check, scenario, "fours", **by_kind)
+    assert of_kinds == [message.format(f"{n} rollouts with release {kind}") for n, kind in ((2, "good"), (4, "bad"))]
+    asked = {"requirements": ["p50 makespan_s <= 100h"], "most": 20}
+    assert warned(simdeploy.check, scenario, "fours", **asked) == [message.format("6 rollouts")]
+    assert not warned(report_scenario, scenario, Request(engine="reference"))
 
 
 @pytest.mark.parametrize(("copies", "n"), [(1, 6), (3, 18), (5, 19), (10, 20), (100, 200)])

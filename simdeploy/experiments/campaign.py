@@ -7,13 +7,13 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.errors import InputError, Problem, shorten, warn_user
+from simdeploy.errors import InputError, Problem, plural, shorten, warn_user
 from simdeploy.experiments.arguments import Bases, Progress, as_reporter, find_bases
 from simdeploy.experiments.case_table import CaseTable
 from simdeploy.experiments.cases import CaseMaker, Shared
@@ -30,6 +30,7 @@ from simdeploy.experiments.table import ROW_BYTES
 from simdeploy.experiments.working import Work
 from simdeploy.memory import USE_A_STORE, check_rows_fit
 from simdeploy.result import OF_ANALYSES
+from simdeploy.scenario.past_rollouts import choose_histories
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -89,6 +90,7 @@ class Campaign:
         self._engines: dict[str, None] = {}
         self._warned: set[str] = set()
         self._first_failure = ""
+        self._firsts: dict[str | None, int] = {}  # the first replication of each kind of release
         if self.store is not None and parts is not None:
             _check_folder(self.store, parts)
 
@@ -149,6 +151,7 @@ class Campaign:
         )
         if self._warns_of_suspicions:
             self._warn(*work.warnings)
+        self._warn(*self._find_repetitions(scenarios.values(), replications))
         scenario = next(iter(scenarios.values()))
         is_of_kind = any(kind.name == scenario.kind for kind in scenario.release)
         stopped = maker.find_stop_chances() if is_of_kind else None
@@ -228,6 +231,18 @@ class Campaign:
             place = f"case {failures.case}" if table.factors else of_policy
             first = f"{place}, {failures.first}"
         self.note_failures(failures.number, first)
+
+    def _find_repetitions(self, scenarios: Iterable[Scenario], replications: range) -> Iterator[str]:
+        """List which rollouts on record are repeated."""
+        for scenario in scenarios:
+            if scenario.past is None:
+                continue
+            kind = scenario.kind
+            n = len(choose_histories(scenario.past, scenario.release, kind))
+            if replications.stop - self._firsts.setdefault(kind, replications.start) > n:
+                of_kind = "" if kind is None else f" with release {kind}"
+                message = "more replications than rollouts on record, so intervals are too narrow"
+                yield str(Problem(message, ("fleet", "records"), found=f"{plural(n, 'rollout')}{of_kind}"))
 
     def _warn(self, *texts: str) -> None:
         """Emit each warning once."""

@@ -41,6 +41,16 @@ def find_kind(history: History, release: Sequence[ReleaseKind]) -> ReleaseKind |
     return candidates[0] if len(candidates) == 1 else None
 
 
+def choose_histories(past: PastRollouts, release: Sequence[ReleaseKind], name: str | None) -> tuple[History, ...]:
+    """Return the rollouts whose release is of a kind, or all if none is named."""
+    if name is None:
+        return past.histories
+    kinds = [find_kind(history, release) for history in past.histories]
+    return tuple(
+        history for history, kind in zip(past.histories, kinds, strict=True) if kind is not None and kind.name == name
+    )
+
+
 def past_problems(
     past: PastRollouts, fleet: Fleet, release: Sequence[ReleaseKind], operator: Operator, deployment_type: str
 ) -> Iterator[Problem]:

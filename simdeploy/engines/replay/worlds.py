@@ -13,7 +13,7 @@ from simdeploy.engines.replay.refusing import find_refusals
 from simdeploy.engines.replay.replaying import replay
 from simdeploy.errors import raise_if_any
 from simdeploy.rules.deployment_types import TYPES
-from simdeploy.scenario.past_rollouts import find_kind
+from simdeploy.scenario.past_rollouts import choose_histories
 from simdeploy.world.change_windows import calendar_of
 from simdeploy.world.draws import Draws
 from simdeploy.world.streams import Stream
@@ -83,14 +83,7 @@ def choose_past(scenario: Scenario, *, seed: int, replication: int) -> History:
     """Return the recorded rollout of a replication: one of all, or of those with the scenario's kind of release."""
     if scenario.past is None:
         raise AssertionError
-    histories = scenario.past.histories
-    if scenario.kind is not None:
-        names = [find_kind(history, scenario.release) for history in histories]
-        histories = tuple(
-            history
-            for history, kind in zip(histories, names, strict=True)
-            if kind is not None and kind.name == scenario.kind
-        )
+    histories = choose_histories(scenario.past, scenario.release, scenario.kind)
     if not scenario.past.is_resampled:
         return histories[replication % len(histories)]
     return histories[int(Draws(seed, replication).draw(Stream.PAST_ROLLOUT) * len(histories))]
