@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from simdeploy.engines.replay.interpreting import describe_s
 from simdeploy.errors import Problem, plural
+from simdeploy.records.histories import to_ns
 from simdeploy.rules.deployment_types import TYPES
 from simdeploy.rules.gates.gate import read_gate
 from simdeploy.rules.health import judges_waves, read_health_rule
@@ -52,7 +53,7 @@ def find_refusals(history: History, known: KnownRollout, recorded: RunBy | None,
         allowed = "the recorded interval, max_error_rate, thresholds and gate, with any deadline"
         hint = "state each rollout's `policy` in a table of rollouts" if recorded is None else None
         yield Problem(message, ("health_check",), allowed=allowed, hint=hint)
-    yield from _gate_problems(known, run_by, lacks_windows=lacks_windows)
+    yield from _gate_problems(history, known, run_by, lacks_windows=lacks_windows)
 
 
 def _is_heard_late(row: dict[str, float | None]) -> bool:
@@ -93,7 +94,7 @@ def _judges_alike(recorded: RunBy | None, run_by: RunBy) -> bool:
     )
 
 
-def _gate_problems(known: KnownRollout, run_by: RunBy, *, lacks_windows: bool) -> Iterator[Problem]:
+def _gate_problems(history: History, known: KnownRollout, run_by: RunBy, *, lacks_windows: bool) -> Iterator[Problem]:
     gate, path = read_gate(run_by.policy, run_by.orchestrator), ("health_check", "gate")
     if gate is None:
         return
@@ -103,5 +104,16 @@ def _gate_problems(known: KnownRollout, run_by: RunBy, *, lacks_windows: bool) -
         yield Problem("judges requests one by one, and their order is not on record", path, allowed="on: windows")
     if gate.compares and not known.old_windows:
         yield Problem("compares with nodes on the old version, but no windows of them are on record", path)
-    if gate.watches_running and not known.running_windows:
+    if gate.watches_running and _lacks_running_windows(history, known):
         yield Problem("watches running nodes, but no windows of them are on record", path)
+
+
+def _lacks_running_windows(history: History, known: KnownRollout) -> bool:
+    """Return whether some node ran for at least a window, and there are no windows of running nodes."""
+    ran = [
+        (node.dispatched_ns or 0) + node.verdict_ns
+        for node in known.nodes
+        if node.verdict_ns is not None and not node.has_failed
+    ]
+    ended = to_ns(history.rollout["ended_s"])
+    return bool(ran) and not known.running_windows and (ended is None or min(ran) + known.interval_ns < ended)
