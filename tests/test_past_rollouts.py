@@ -279,6 +279,19 @@ def test_rollouts_that_stop_before_any_node_runs_have_no_windows_of_running_node
         assert rows(simulate(past, replication=number)) == rows(rollout)
 
 
+def test_restarts_on_record_have_no_kind_of_release(tmp_path):
+    """Restarts on record are repeated, and a scenario may have several kinds of release, which don't concern them. [oracle]"""
+    drawn = Scenario.from_dict({**RAW, "deployment": {"type": "restart"}})
+    true = [simulate(drawn, seed=SEED, replication=replication) for replication in range(N)]
+    for number, rollout in enumerate(true):
+        rollout.write(tmp_path / "history" / f"{number}")
+    past = Scenario.from_dict({**drawn.to_dict(), "fleet": {**FLEET, "records": "history"}}, base=tmp_path)
+    for number, rollout in enumerate(true):
+        assert rows(simulate(past, replication=number)) == rows(rollout)
+    assert cap_replications(past, 100) == N
+    assert simdeploy.replicate(past, replications=N)["status"].eq("ok").all()
+
+
 def test_explorer_and_report_count_no_rollout_twice(scenario):
     """Estimates, curves and reports use at most the number of rollouts on record, and no slider moves recorded values. [property]"""
     explorer = Explorer(scenario, scenario.policies, engine="reference")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from simdeploy.errors import InputError, Problem, shorten
 from simdeploy.records.histories import History, PastRollouts
+from simdeploy.rules.deployment_types import TYPES
 from simdeploy.scenario.files import Files, first_word
 from simdeploy.scenario.section import ReadBy
 
@@ -73,6 +74,8 @@ def past_problems(
     if types:
         found = f"{deployment_type}, but a rollout has type {min(types)}"
         yield Problem("must be the type of all rollouts on record", ("deployment", "type"), found=found)
+    if not TYPES[deployment_type].releases:
+        return
     kinds = [find_kind(history, release) for history in past.histories]
     if None in kinds and release:
         name = past.histories[kinds.index(None)].rollout["rollout"]

@@ -101,9 +101,9 @@ def cap_replications(scenario: Scenario, n: int) -> int:
     if scenario.past is None:
         return n
     histories, names = scenario.past.histories, kinds_of(scenario).possible
-    if len(names) < 2:
-        return min(n, len(histories))
     kinds = [find_kind(history, scenario.release) for history in histories]
+    if len(names) < 2 or None in kinds:  # restarts have no kind
+        return min(n, len(histories))
     rarest = min(sum(kind is not None and kind.name == name for kind in kinds) for name in names)
     return min(n, max(rarest, min(len(histories), _FEWEST_OF_A_KIND * len(names) - 1)))
 
