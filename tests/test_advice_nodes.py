@@ -338,6 +338,34 @@ def test_a_negligible_kind_gets_few_worlds():
     assert (bad.n_tried, len(good.worlds.roots) >= 200) == (100, True)
 
 
+def tell_of_zone(changes, at_s):
+    """Return a scenario whose defects show in one of four zones, and a table in which just this zone has failed."""
+    defects = {f"release.bad.{key}": value for key, value in (("start_failure", 0.9), ("affects", {"zones": [0]}))}
+    rare = {"release.good.probability": 0.99, "release.bad.probability": 0.01}
+    fleet = {"fleet.nodes": 24, "fleet.zones": 4, "fleet.start_attempts": 1, "fleet.start_failure": 0}
+    limits = {"max_parallel": 24, "max_failed_nodes": 24, "max_failed_nodes_percent": 100}
+    scenario = make({**fleet, **defects, **rare, **changes}, **limits)
+    status = ["running" if node % 4 else "failed" for node in range(24)]
+    return scenario, read_seen(scenario, None, pd.DataFrame({"node": range(24), "status": status}), at_s)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_rare_outages_explain_failures(seed):
+    """A zone fails because of a defect or of an outage, which one world in a thousand has: the odds are known. [oracle]"""
+    changes = {"fleet.crash": {"up": "3h", "repair": "5m"}, "fleet.zone_outage": {"up": "480h", "repair": "30m"}}
+    scenario, seen = tell_of_zone(changes, 190)
+    conditioned = condition(scenario, seen, replications=400, seed=seed, engine="compiled")
+    weighted = Weighted.of(conditioned, 0.95)
+    # An outage is in progress at the start, or begins before the last verdict, after 50 to 110 s (if later, not in all nodes).
+    up, down = 480 * 3600, 1800
+    least = down / (up + down)
+    good, bad = (0.99 * np.array([least, least + 90 / up]), 0.01 * 0.9**6)
+    found = weighted.kind(1)
+    assert conditioned.effective_worlds >= 100
+    assert found.low <= bad / (bad + good[0])
+    assert found.high >= bad / (bad + good[1])
+
+
 def test_who_may_be_skipped():
     """A node still pending after later dispatches was skipped or is waited for; if neither is possible, it's an error. [contract]"""
     status = ["running", "pending", "running", "starting", "starting", "starting"]

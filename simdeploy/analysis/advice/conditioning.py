@@ -176,11 +176,13 @@ def condition(
 
 def _find(searches: list[Search], wanted: int, workers: int, stop: Event) -> None:
     """Search until `wanted` worlds of each kind are found, or no more can be, or the kind has turned out to be negligible."""
-    searching = searches
+    searching, least = searches, -math.inf
     while searching := [search for search in searching if search.needs_more(wanted)]:
-        _map_threads(workers, stop, lambda search: search.find_more(wanted), searching)
-        most = max(search.log_found for search in searches)
-        searching = [each for each in searching if not each.n_found or each.log_found >= most + _LOG_NEGLIGIBLE]
+        # A kind that seems to be negligible gets only as many worlds again, until enough share the weight to tell.
+        numbers = [wanted if search.log_found >= least else min(2 * search.n_found, wanted) for search in searching]
+        _map_threads(workers, stop, lambda pair: pair[0].find_more(pair[1]), zip(searching, numbers, strict=True))
+        least = max(search.log_found for search in searches) + _LOG_NEGLIGIBLE
+        searching = [search for search in searching if search.log_found >= least or not search.is_settled]
 
 
 def _map_threads(workers: int, stop: Event, function: Callable[[_T], _R], items: Iterable[_T]) -> list[_R]:

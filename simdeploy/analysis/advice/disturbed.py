@@ -1,4 +1,4 @@
-"""Which nodes may have a spell by some time: the others do what their laws say, so they need not be simulated."""
+"""Which nodes and zones may have a spell by some time: the other nodes do what their laws say, so they need not be simulated."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from simdeploy.world.streams import uniforms
 if TYPE_CHECKING:
     from simdeploy.analysis.advice.rollouts import Rollouts
     from simdeploy.world.distributions import Distribution
+    from simdeploy.world.fleet import Fleet, Outages
     from simdeploy.world.spells import SpellStreams
 
 # Exceeds the rounding errors of chances, and of times to nanoseconds.
@@ -56,6 +57,30 @@ def find_disturbed(
             ends |= _may_end(outage.up, outage.repair, ZONE_STREAMS, *of_zones)
         disturbed[rows, :, columns] = ends
     return disturbed
+
+
+def find_outages(fleet: Fleet, seed: int, roots: np.ndarray, at_ns: int) -> np.ndarray:
+    """Return in which worlds an outage of a zone may begin by some time."""
+    zones, found = np.arange(fleet.zones), np.zeros(len(roots), dtype=bool)
+    for outage in _list_outages(fleet):
+        of_zones = seed, roots[:, np.newaxis], zones, at_ns / NS_PER_S
+        found |= _may_end(outage.up, outage.repair, ZONE_STREAMS, *of_zones).any(axis=1)
+    return found
+
+
+def outage_chance(fleet: Fleet, at_ns: int) -> float:
+    """Return the chance that an outage of a zone begins by some time."""
+    x_s = at_ns / NS_PER_S
+    # Outages of all classes are computed from the same random numbers, so the most frequent ones contain the others.
+    none = [
+        each.up.mean / (each.up.mean + each.repair.mean) * float(Residual(each.up).survival(x_s))
+        for each in _list_outages(fleet)
+    ]
+    return 1 - min(none, default=1.0) ** fleet.zones
+
+
+def _list_outages(fleet: Fleet) -> list[Outages]:
+    return [each.zone_outage for each in fleet.behaviours if each.zone_outage and not each.down]
 
 
 def _may_end(

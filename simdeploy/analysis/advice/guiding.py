@@ -81,7 +81,9 @@ class Guide:
         has_promotion = n_waves > 1 and rollouts.awaits_promotion(0)
         if has_promotion and self.is_spread:
             keeps[Stream.PROMOTE_AFTER] = relate(self._of_promotion(counts[0][:, 0]))
-        self.sieve = Sieve(rollouts, keeps, _bound_promotion(rollouts, course) if has_promotion else None)
+        self.sieve = Sieve(
+            rollouts, keeps, course.end_ns, _bound_promotion(rollouts, course) if has_promotion else None
+        )
         # Approximate, for all that was seen; 0 if the guide can't tell.
         self.log_likelihood = log_mean(by_slowdown) + log_mean(by_level) if self.is_spread else 0.0
 

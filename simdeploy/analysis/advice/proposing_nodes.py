@@ -280,7 +280,8 @@ class NodeGuide:
         keeps = {Stream.SLOWDOWN: relate(by_slowdown), Stream.START_FAILURE_LEVEL: relate(by_level)}
         # Verdicts of offline nodes are reported late, so they don't bound the time of a promotion.
         is_heard = not any(behaviour.connection for behaviour in behaviours)
-        self.sieve = Sieve(pilot, keeps, NodeProposer(pilot, table, at_ns).bound_promotion() if is_heard else None)
+        promotion = NodeProposer(pilot, table, at_ns).bound_promotion() if is_heard else None
+        self.sieve = Sieve(pilot, keeps, at_ns, promotion)
         base = float(by_level[middle][0])
         self.log_likelihood = log_mean(by_slowdown)  # of the table, approximately
         if math.isfinite(base):

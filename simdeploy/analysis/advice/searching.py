@@ -17,6 +17,7 @@ from simdeploy.analysis.advice.proposing_nodes import NodeGuide, NodeProposer
 from simdeploy.analysis.advice.proposing_spells import TRIES as TRIES_OF_DEALT, SpellProposer
 from simdeploy.analysis.advice.result import FEWEST_EFFECTIVE
 from simdeploy.analysis.advice.rollouts import Rollouts
+from simdeploy.analysis.advice.sieving import Sieve
 from simdeploy.analysis.advice.straying import RoughRollouts, Strays, find_strays
 from simdeploy.analysis.advice.totals import Exposures
 from simdeploy.analysis.advice.turns import count_at_once, list_steps, together
@@ -48,6 +49,8 @@ _OF_TABLES = [STATES.index(name) for name in ("in_progress", "completed")]
 _LEARNED = 4096
 # Worlds to try for a very improbable kind.
 _FEW = 20
+# Effective worlds of a kind from which its probability is known well enough to tell whether it is negligible.
+_FEWEST_SHARING = 10
 # The most whole worlds tried for all kinds, and about how long that may take.
 _MOST_TRIED = 10_000_000
 _MOST_TRIED_S = 120.0
@@ -96,6 +99,7 @@ class Search:
         first = place[0] * span
         self._first = first
         self.guide: Guide | NodeGuide | None = None
+        self._sieve: Sieve | None = None
         self.log_likelihood = 0.0
         self._strays: tuple[Strays, ...] = ()
         self._has_laws, table = has_laws, seen.nodes
@@ -128,6 +132,7 @@ class Search:
                 self.guide = Guide(pilot, course)
             elif table is not None and pilot.are_alike and (plan.pacing != "sliding" or table.knows_verdicts):
                 self.guide = NodeGuide(pilot, table, seen.last.at_ns)
+            self._sieve = self.guide.sieve if self.guide else Sieve(pilot, {}, seen.last.at_ns)
             if self.guide and not self._has_spells:
                 self.log_likelihood = self.guide.log_likelihood + math.log(float(kind.probability))
         self.n_tried = self.n_found = self._n_proposed = 0
@@ -162,19 +167,28 @@ class Search:
     @property
     def log_found(self) -> float:
         """The log joint chance of this kind and what was seen, as far as estimated."""
-        log_weights = np.concatenate([each for _, each, _ in self._parts])
-        if not len(log_weights):
+        if not self.n_found:
             return -math.inf
+        log_weights = np.concatenate([each for _, each, _ in self._parts])
         prior = float(self._kind.probability) / self.n_tried
         return float(np.logaddexp.reduce(log_weights)) + math.log(prior)
+
+    @property
+    def is_settled(self) -> bool:
+        """Return whether enough worlds share the weight: otherwise it may lie in worlds that are too rare to have been found yet."""
+        if not self.n_found:
+            return False
+        log_weights = np.concatenate([each for _, each, _ in self._parts])
+        weights = np.exp(log_weights - log_weights.max())
+        return bool(weights.sum() ** 2 >= _FEWEST_SHARING * (weights**2).sum())
 
     def _try(self, size: int) -> None:
         """Propose about `size` worlds, from the next roots that pass the sieve."""
         parts, left = [], size
         while left and self.n_tried < self._most_roots:
-            n = min(4 * left if self.guide else left, self._most_roots - self.n_tried)
+            n = min(4 * left if self._sieve else left, self._most_roots - self.n_tried)
             roots = self._first + self.n_tried + np.arange(n)
-            kept, logs = self.guide.sieve.sift(roots) if self.guide else (np.arange(n), np.zeros(n))
+            kept, logs = self._sieve.sift(roots) if self._sieve else (np.arange(n), np.zeros(n))
             kept, logs = kept[:left], logs[:left]
             left -= len(kept)
             self.n_tried += n if left else int(kept[-1]) + 1
